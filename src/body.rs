@@ -1,0 +1,109 @@
+//! A body's bytes and its content type -> the value that rules see.
+//!
+//! JSON, forms and text are read; anything else is text. Nothing is lost by reading: the raw bytes stay in the event.
+
+use serde_json::Value;
+
+use crate::event::pairs;
+
+/// How deep a body may be nested; `serde_json` stops there.
+pub const MAX_DEPTH: usize = 128;
+/// How many names a form may have.
+pub const MAX_FORM_NAMES: usize = 10_000;
+
+/// A body that claims to be something it is not.
+#[derive(Debug, PartialEq)]
+pub struct Malformed {
+    /// What is wrong, for the sender, with line and column.
+    pub why: String,
+}
+
+/// Reads a body by its content type. An empty body is null.
+pub fn read(content_type: Option<&str>, raw: &[u8]) -> Result<Value, Malformed> {
+    if raw.is_empty() {
+        return Ok(Value::Null);
+    }
+    let kind = content_type.unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    if kind == "application/json" || kind.ends_with("+json") || kind == "text/json" {
+        return json(raw).map_err(|e| Malformed { why: sentence(&e, raw) });
+    }
+    let form = kind == "application/x-www-form-urlencoded";
+    if (form || kind.is_empty() || kind == "text/plain") && looks_like_json(raw) {
+        // What `curl -d` and SNS send: JSON under another name. If it is none after all, it is what the name says.
+        if let Ok(value) = json(raw) {
+            return Ok(value);
+        }
+    }
+    if form {
+        return self::form(raw);
+    }
+    Ok(Value::String(String::from_utf8_lossy(raw).into_owned()))
+}
+
+fn form(raw: &[u8]) -> Result<Value, Malformed> {
+    if raw.iter().filter(|b| **b == b'&').count() >= MAX_FORM_NAMES {
+        return Err(Malformed { why: format!("The form has more than {MAX_FORM_NAMES} fields.") });
+    }
+    let mut fields = pairs(raw);
+    // GitHub, Slack and Plex put JSON into one form field of this name.
+    if let Some(Value::String(text)) = fields.get("payload")
+        && looks_like_json(text.as_bytes())
+        && let Ok(value) = json(text.as_bytes())
+    {
+        fields["payload"] = value;
+    }
+    Ok(fields)
+}
+
+fn json(raw: &[u8]) -> serde_json::Result<Value> {
+    let raw = raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw);
+    serde_json::from_slice(raw)
+}
+
+fn looks_like_json(raw: &[u8]) -> bool {
+    let first = raw.iter().find(|b| !b.is_ascii_whitespace());
+    let last = raw.iter().rfind(|b| !b.is_ascii_whitespace());
+    matches!((first, last), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')))
+}
+
+/// The parser's complaint, as a sentence for the person who wrote the sender.
+fn sentence(error: &serde_json::Error, raw: &[u8]) -> String {
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or(&text);
+    if std::str::from_utf8(raw).is_err() {
+        return "The body says that it is JSON, but it is not UTF-8 text.".to_owned();
+    }
+    format!("The body says that it is JSON, but it cannot be read: {what}, at line {} column {}.", error.line(), error.column())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn bodies_are_read_by_their_content_type() {
+        let form = Some("application/x-www-form-urlencoded");
+        for (kind, raw, expected) in [
+            (Some("application/json"), r#"{"a": 1.10}"#, serde_json::from_str(r#"{"a": 1.10}"#).unwrap()),
+            (Some("application/vnd.x+json; charset=utf-8"), "[1]", json!([1])),
+            (form, "a=1&a=2&b=x+y%21", json!({"a": ["1", "2"], "b": "x y!"})),
+            (form, r#"{"a": 1}"#, json!({"a": 1})),
+            (form, "payload=%7B%22a%22%3A1%7D&x=1", json!({"payload": {"a": 1}, "x": "1"})),
+            (Some("text/plain"), "{not json}", json!("{not json}")),
+            (Some("text/plain"), "hello", json!("hello")),
+            (None, "", json!(null)),
+            (Some("application/json"), "", json!(null)),
+        ] {
+            assert_eq!(read(kind, raw.as_bytes()), Ok(expected), "{kind:?} {raw}");
+        }
+    }
+
+    #[test]
+    fn what_claims_to_be_json_and_is_not_is_said_with_its_place() {
+        let why = read(Some("application/json"), b"{\"a\":\n x}").unwrap_err().why;
+        assert_eq!(why, "The body says that it is JSON, but it cannot be read: expected value, at line 2 column 2.");
+        let why = read(Some("application/json"), b"{\"a\":\"\xff\"}").unwrap_err().why;
+        assert_eq!(why, "The body says that it is JSON, but it is not UTF-8 text.");
+    }
+}

@@ -1,0 +1,103 @@
+//! An event: a request that was vouched for, exactly as it came. It never changes.
+//!
+//! The raw bytes are what is kept; `body` is what was read from them once, by [`crate::body`]. Who may make an event is
+//! decided in `signature` and `store`: nobody else calls the constructor.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// Names an event: a UUID of version 7, so that ids sort by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventId(pub Uuid);
+
+impl EventId {
+    /// An id made of the moment and of random bits that are handed in.
+    pub fn new(now: Timestamp, random: [u8; 10]) -> Self {
+        let millis = now.as_millisecond().max(0) as u64;
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for EventId {
+    type Err = uuid::Error;
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        Uuid::parse_str(text.trim()).map(Self)
+    }
+}
+
+/// A kept request.
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub id: EventId,
+    /// When it was received; `now` in templates, so that every try renders the same.
+    pub received: Timestamp,
+    pub method: String,
+    /// The path called, percent-decoded.
+    pub address: String,
+    /// What stood behind the `?`, not decoded.
+    pub query: String,
+    /// Names in small letters, in the order they came; values that are not UTF-8 are kept lossily.
+    pub headers: Vec<(String, String)>,
+    /// The caller's address.
+    pub ip: String,
+    /// The body's bytes, as they came.
+    pub raw: Bytes,
+    /// What was read from the body.
+    pub body: Value,
+}
+
+impl Event {
+    /// A header by name, in any case: text, or a list where the name came several times.
+    pub fn header(&self, name: &str) -> Option<Value> {
+        let mut found = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| Value::from(v.as_str()));
+        let first = found.next()?;
+        match found.next() {
+            None => Some(first),
+            Some(second) => Some(Value::Array([first, second].into_iter().chain(found).collect())),
+        }
+    }
+
+    /// All headers as one object.
+    pub fn headers_object(&self) -> Value {
+        let mut all = Map::new();
+        for (name, value) in &self.headers {
+            gather(&mut all, name, Value::from(value.as_str()));
+        }
+        Value::Object(all)
+    }
+
+    /// The names and values behind the `?`, decoded; a name that came twice is a list.
+    pub fn query_object(&self) -> Value {
+        pairs(self.query.as_bytes())
+    }
+}
+
+/// Names and values of a form or a query string; a name that comes twice is a list.
+pub fn pairs(text: &[u8]) -> Value {
+    let mut all = Map::new();
+    for (name, value) in form_urlencoded::parse(text) {
+        gather(&mut all, &name, Value::from(value.into_owned()));
+    }
+    Value::Object(all)
+}
+
+fn gather(all: &mut Map<String, Value>, name: &str, value: Value) {
+    match all.get_mut(name) {
+        None => {
+            all.insert(name.to_owned(), value);
+        }
+        Some(Value::Array(list)) => list.push(value),
+        Some(first) => *first = Value::Array(vec![first.take(), value]),
+    }
+}

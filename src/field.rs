@@ -1,0 +1,508 @@
+//! A named place in what a rule sees (`body.items[0].sku`, `header.X-Id`, `$.items[?@.qty > 5]`), compiled once.
+//!
+//! One spelling serves the left side of `if:`, `set:`, `for_each:` and `{{ }}`. Names, indexes and `[*]` are walked here,
+//! without allocation; whatever else RFC 9535 can say is left to `jsonpath-rust`, which is known only to this file. What
+//! a name outside the body holds is asked of the [`Names`] at hand.
+
+use std::borrow::Cow;
+
+use jsonpath_rust::parser::model::{Comparable, Comparison, Filter, FilterAtom, FnArg, JpQuery, Segment, Selector, Test, TestFunction};
+use jsonpath_rust::parser::parse_json_path;
+use jsonpath_rust::query::js_path_process;
+use serde_json::Value;
+
+use crate::problem::nearest;
+
+/// The words that begin a field, as they are listed to people.
+pub const ROOTS: [&str; 13] =
+    ["body", "header", "query", "path", "method", "address", "ip", "event", "now", "item", "item_number", "secret", "env"];
+/// The most values one field may find.
+pub const MOST_FOUND: usize = 10_000;
+const LONGEST: usize = 4_096;
+
+/// What a field begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Root {
+    Body,
+    /// One header, or all of them.
+    Header(Option<String>),
+    Query,
+    Path,
+    Method,
+    Address,
+    Ip,
+    EventId,
+    Now,
+    Item,
+    ItemNumber,
+    Secret(String),
+    Env(String),
+    /// A name from `set:` or `save_as:`.
+    Named(String),
+}
+
+/// What stands behind the names that a field can begin with.
+pub trait Names {
+    /// The value of a root; nothing where it is missing. The error is a sentence (a `set:` that cannot be worked out).
+    fn root(&self, root: &Root) -> Result<Option<Cow<'_, Value>>, String>;
+}
+
+/// What a field found.
+#[derive(Debug, PartialEq)]
+pub enum Found<'a> {
+    Missing,
+    One(Cow<'a, Value>),
+    /// From a path that can give several values; in order, possibly none.
+    Many(Vec<Cow<'a, Value>>),
+}
+
+impl Found<'_> {
+    /// The one value, or a list of all; nothing if it is missing.
+    pub fn into_value(self) -> Option<Value> {
+        match self {
+            Found::Missing => None,
+            Found::One(v) => Some(v.into_owned()),
+            Found::Many(all) => Some(Value::Array(all.into_iter().map(Cow::into_owned).collect())),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Part {
+    Name(String),
+    Index(i64),
+    /// `[*]` as rule authors mean it: what is no list counts as a list of one.
+    Each,
+}
+
+/// A compiled field.
+#[derive(Debug, Clone)]
+pub struct Field {
+    text: String,
+    pub root: Root,
+    parts: Vec<Part>,
+    /// What names and indexes cannot say, beginning at the place that `parts` leads to.
+    tail: Option<JpQuery>,
+}
+
+impl PartialEq for Field {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+/// Why a text names no field: a sentence, and what to write instead.
+#[derive(Debug, PartialEq)]
+pub struct NoField {
+    pub message: String,
+    pub label: String,
+}
+
+fn no(message: impl Into<String>, label: impl Into<String>) -> NoField {
+    NoField { message: message.into(), label: label.into() }
+}
+
+impl Field {
+    /// The field as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it can only give one value: names and numbers only.
+    pub fn is_single(&self) -> bool {
+        self.tail.is_none() && !self.parts.contains(&Part::Each)
+    }
+
+    /// Reads a field. Whether a [`Root::Named`] exists is for the caller to check.
+    pub fn read(text: &str) -> Result<Self, NoField> {
+        let text = text.trim();
+        if text.len() > LONGEST {
+            return Err(no("this field is too long", format!("{LONGEST} letters are the most")));
+        }
+        if let Some(rest) = text.strip_prefix('$') {
+            if rest.starts_with(|c: char| c.is_alphabetic() || c == '{') {
+                return Err(no(format!("`{text}` is not a field of ours"), "a field begins with `body.`, `header.`, `query.`, …"));
+            }
+            spaces_in_names(rest)?;
+            let (parts, tail) = split(text, false)?;
+            return Ok(Self { text: text.to_owned(), root: Root::Body, parts, tail });
+        }
+        let end = text.find(['.', '[']).unwrap_or(text.len());
+        let (word, rest) = text.split_at(end);
+        if word.is_empty() || !word.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-') {
+            return Err(no(format!("`{text}` is not the name of a field"), "a field begins with `body.`, `header.`, `query.`, …"));
+        }
+        let canonical = canonical(text, rest)?;
+        let (mut parts, mut tail) = split(&canonical, true)?;
+        let mut first_name = |what: &str| match parts.first() {
+            Some(Part::Name(name)) => {
+                let name = name.clone();
+                parts.remove(0);
+                Ok(name)
+            }
+            _ => Err(no(format!("`{word}` needs a name behind it"), format!("write `{word}.{what}`"))),
+        };
+        let root = match word {
+            "body" => Root::Body,
+            "header" if rest.is_empty() => Root::Header(None),
+            "header" => Root::Header(Some(first_name("Name")?)),
+            "query" => Root::Query,
+            "path" => Root::Path,
+            "method" => Root::Method,
+            "address" => Root::Address,
+            "ip" => Root::Ip,
+            "now" => Root::Now,
+            "item" => Root::Item,
+            "item_number" => Root::ItemNumber,
+            "event" => match first_name("id")?.as_str() {
+                "id" => Root::EventId,
+                other => return Err(no(format!("an event has no `{other}`"), "write `event.id`; the time is `now`, what was sent is `body`")),
+            },
+            "secret" => Root::Secret(first_name("NAME")?),
+            "env" => Root::Env(first_name("NAME")?),
+            "input" => return Err(no("`input` is not available yet", "it belongs to rules that are called by others")),
+            other => Root::Named(other.to_owned()),
+        };
+        if matches!(root, Root::Secret(_) | Root::Env(_)) && !(parts.is_empty() && tail.is_none()) {
+            return Err(no(format!("`{word}` takes one name"), format!("write `{word}.NAME`")));
+        }
+        if tail.as_ref().is_some_and(|t| t.segments.is_empty()) {
+            tail = None;
+        }
+        Ok(Self { text: text.to_owned(), root, parts, tail })
+    }
+
+    /// Looks for the value.
+    pub fn find<'a>(&self, names: &'a dyn Names) -> Result<Found<'a>, String> {
+        let Some(start) = names.root(&self.root)? else { return Ok(Found::Missing) };
+        Ok(match start {
+            Cow::Borrowed(value) => self.walk(value, 0),
+            Cow::Owned(value) => match self.walk(&value, 0) {
+                Found::Missing => Found::Missing,
+                Found::One(v) => Found::One(Cow::Owned(v.into_owned())),
+                Found::Many(all) => Found::Many(all.into_iter().map(|v| Cow::Owned(v.into_owned())).collect()),
+            },
+        })
+    }
+
+    fn walk<'a>(&self, start: &'a Value, from: usize) -> Found<'a> {
+        let mut at = start;
+        for (n, part) in self.parts.iter().enumerate().skip(from) {
+            let next = match part {
+                Part::Name(name) => at.as_object().and_then(|o| o.get(name)),
+                Part::Index(i) => index(at, *i),
+                Part::Each => {
+                    let each: &[Value] = match at {
+                        Value::Array(list) => list,
+                        one => std::slice::from_ref(one),
+                    };
+                    let mut all = Vec::new();
+                    for value in each {
+                        match self.walk(value, n + 1) {
+                            Found::Missing => {}
+                            Found::One(v) => all.push(v),
+                            Found::Many(v) => all.extend(v),
+                        }
+                        if all.len() >= MOST_FOUND {
+                            break;
+                        }
+                    }
+                    all.truncate(MOST_FOUND);
+                    return Found::Many(all);
+                }
+            };
+            match next {
+                Some(value) => at = value,
+                None => return Found::Missing,
+            }
+        }
+        match &self.tail {
+            None => Found::One(Cow::Borrowed(at)),
+            Some(query) => {
+                let found = js_path_process(query, at).unwrap_or_default();
+                Found::Many(found.into_iter().take(MOST_FOUND).map(|r| Cow::Borrowed(r.val())).collect())
+            }
+        }
+    }
+
+    /// In words, what is missing: the first name on the way that is not there, and the nearest one that is.
+    pub fn why_missing(&self, names: &dyn Names) -> String {
+        let Ok(Some(start)) = names.root(&self.root) else {
+            return format!("there is no {} in this request", self.text);
+        };
+        let mut at: &Value = &start;
+        for part in &self.parts {
+            let next = match part {
+                Part::Name(name) => at.as_object().and_then(|o| o.get(name)),
+                Part::Index(i) => index(at, *i),
+                Part::Each => break,
+            };
+            match (next, part) {
+                (Some(value), _) => at = value,
+                (None, Part::Name(name)) => {
+                    let near = at.as_object().and_then(|o| nearest(name, o.keys().map(String::as_str)));
+                    return match near {
+                        Some(near) => format!("there is no {} in this request; there is `{near}`", self.text),
+                        None => format!("there is no {} in this request", self.text),
+                    };
+                }
+                (None, _) => break,
+            }
+        }
+        format!("there is no {} in this request", self.text)
+    }
+}
+
+fn index(at: &Value, i: i64) -> Option<&Value> {
+    let list = at.as_array()?;
+    let i = if i < 0 { list.len().checked_sub(usize::try_from(i.unsigned_abs()).ok()?)? } else { usize::try_from(i).ok()? };
+    list.get(i)
+}
+
+/// Our spelling (`.your-name`, `['First name']`, `[0]`, `[*]`) as RFC 9535 writes it.
+fn canonical(text: &str, rest: &str) -> Result<String, NoField> {
+    let mut out = String::from("$");
+    let mut chars = rest.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '.' => {
+                if chars.next_if(|(_, c)| *c == '.').is_some() {
+                    out.push_str("..");
+                    if matches!(chars.peek(), Some((_, '['))) {
+                        continue;
+                    }
+                }
+                if matches!(chars.peek(), Some((_, '['))) {
+                    let mend = text.replace(".[", "[");
+                    return Err(no("a point before `[` is another tool's spelling", format!("write `{mend}`")));
+                }
+                let mut name = String::new();
+                while let Some((_, c)) = chars.next_if(|(_, c)| !matches!(c, '.' | '[' | ']' | '(' | ')' | '{' | '}' | '|' | '\'' | '"') && !c.is_whitespace()) {
+                    name.push(c);
+                }
+                if name.is_empty() {
+                    let found = chars.peek().map_or("the end".to_owned(), |(_, c)| format!("`{c}`"));
+                    return Err(no(format!("a name is missing in `{text}`"), format!("after the point comes {found}; names with spaces or dots are written body['First name']")));
+                }
+                if name == "*" {
+                    out.push_str("[*]");
+                } else {
+                    out.push_str(&format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'")));
+                }
+            }
+            '[' => {
+                let end = closing(&rest[at..]).ok_or_else(|| no(format!("a `[` is not closed in `{text}`"), "write a `]`"))?;
+                out.push_str(&rest[at..at + end]);
+                while chars.next_if(|(n, _)| *n < at + end).is_some() {}
+            }
+            c => return Err(no(format!("`{c}` cannot stand here in `{text}`"), "a name is followed by a point, a `[` or nothing")),
+        }
+    }
+    if out.ends_with("..") {
+        return Err(no(format!("a name is missing in `{text}`"), "write a name after the points"));
+    }
+    Ok(out.replace("..['", "..['"))
+}
+
+/// The length of a bracketed part, its closing bracket included.
+fn closing(text: &str) -> Option<usize> {
+    let (mut depth, mut quote, mut escaped) = (0usize, None, false);
+    for (n, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(q), c) if c == q => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '[') => depth += 1,
+            (None, ']') => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(n + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// `$.a b` is no RFC 9535, though the parser takes it for one name.
+fn spaces_in_names(rest: &str) -> Result<(), NoField> {
+    let mut chars = rest.char_indices();
+    while let Some((at, c)) = chars.next() {
+        if c == '[' {
+            let Some(end) = closing(&rest[at..]) else { return Ok(()) };
+            while chars.as_str().len() > rest.len() - at - end {
+                chars.next();
+            }
+        } else if c.is_whitespace() {
+            let next = rest[at..].trim_start().chars().next();
+            if !matches!(next, Some('.' | '[')) || rest[..at].ends_with('.') {
+                return Err(no(format!("`${rest}` has a space in a name"), "names with spaces are written $['First name']"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Parses, refuses what is not RFC 9535 or known to come out wrong, and takes the simple beginning off.
+fn split(path: &str, forgiving: bool) -> Result<(Vec<Part>, Option<JpQuery>), NoField> {
+    let query = parse_json_path(path).map_err(|e| {
+        let said = e.to_string();
+        let column = said.lines().find_map(|l| l.trim().strip_prefix("--> 1:")).and_then(|n| n.parse::<usize>().ok());
+        let place = column.map_or(String::new(), |c| format!(" (from `{}`)", path.chars().skip(c - 1).collect::<String>()));
+        no(format!("this is no path that can be read{place}"), "paths look like body.items[0].sku, body['First name'], $.items[?@.qty > 5]")
+    })?;
+    check(&query.segments)?;
+    let mut parts = Vec::new();
+    let mut segments = query.segments.into_iter().peekable();
+    while let Some(segment) = segments.peek() {
+        let part = match segment {
+            Segment::Selector(Selector::Name(name)) => Part::Name(name.clone()),
+            Segment::Selector(Selector::Index(i)) => Part::Index(*i),
+            Segment::Selector(Selector::Wildcard) if forgiving => Part::Each,
+            _ => break,
+        };
+        parts.push(part);
+        segments.next();
+    }
+    let rest: Vec<Segment> = segments.collect();
+    Ok((parts, (!rest.is_empty()).then(|| JpQuery::new(rest))))
+}
+
+fn check(segments: &[Segment]) -> Result<(), NoField> {
+    let selector = |s: &Selector| match s {
+        Selector::Filter(f) => filter(f),
+        _ => Ok(()),
+    };
+    segments.iter().try_for_each(|segment| match segment {
+        Segment::Descendant(inner) => check(std::slice::from_ref(inner)),
+        Segment::Selector(s) => selector(s),
+        Segment::Selectors(all) => all.iter().try_for_each(selector),
+    })
+}
+
+fn filter(f: &Filter) -> Result<(), NoField> {
+    match f {
+        Filter::Or(all) | Filter::And(all) => all.iter().try_for_each(filter),
+        Filter::Atom(FilterAtom::Filter { expr, .. }) => filter(expr),
+        Filter::Atom(FilterAtom::Comparison(c)) => {
+            let (Comparison::Eq(a, b) | Comparison::Ne(a, b) | Comparison::Gt(a, b) | Comparison::Gte(a, b) | Comparison::Lt(a, b) | Comparison::Lte(a, b)) = c.as_ref();
+            [a, b].into_iter().try_for_each(|side| match side {
+                Comparable::Function(f) => function(f),
+                _ => Ok(()),
+            })
+        }
+        Filter::Atom(FilterAtom::Test { expr, .. }) => match expr.as_ref() {
+            Test::RelQuery(segments) => nested(segments),
+            Test::AbsQuery(query) => nested(&query.segments),
+            Test::Function(f) if expr.is_res_bool() => function(f),
+            Test::Function(f) => Err(no(format!("`{f}` must be compared with something"), "write for example length(@.a) > 3")),
+        },
+    }
+}
+
+/// A filter inside a filter: the library finds nothing there, so it is refused rather than wrong.
+fn nested(segments: &[Segment]) -> Result<(), NoField> {
+    let has_filter = |s: &Segment| match s {
+        Segment::Selector(s) => matches!(s, Selector::Filter(_)),
+        Segment::Selectors(all) => all.iter().any(|s| matches!(s, Selector::Filter(_))),
+        Segment::Descendant(inner) => matches!(inner.as_ref(), Segment::Selector(Selector::Filter(_))),
+    };
+    match segments.iter().any(has_filter) {
+        true => Err(no("a filter inside a filter is not available yet", "ask the second question in an `if:` of its own")),
+        false => Ok(()),
+    }
+}
+
+fn function(f: &TestFunction) -> Result<(), NoField> {
+    let single = |arg: &FnArg| match arg {
+        FnArg::Test(test) => match test.as_ref() {
+            Test::RelQuery(segments) => singular(segments),
+            Test::AbsQuery(query) => singular(&query.segments),
+            Test::Function(_) => true,
+        },
+        _ => true,
+    };
+    match f {
+        TestFunction::Length(arg) if !single(arg) => Err(no("length() takes a path that gives one value", "count() counts several")),
+        TestFunction::Match(_, pattern) | TestFunction::Search(_, pattern) if !matches!(pattern, FnArg::Literal(_)) => {
+            Err(no("the pattern of match() and search() must be written out", "write it in quotes"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn singular(segments: &[Segment]) -> bool {
+    segments.iter().all(|s| matches!(s, Segment::Selector(Selector::Name(_) | Selector::Index(_))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    struct Body(Value);
+    impl Names for Body {
+        fn root(&self, root: &Root) -> Result<Option<Cow<'_, Value>>, String> {
+            Ok(match root {
+                Root::Body => Some(Cow::Borrowed(&self.0)),
+                Root::Header(Some(name)) => (name == "X-Id").then(|| Cow::Owned(json!("7"))),
+                _ => None,
+            })
+        }
+    }
+
+    fn find(field: &str, body: Value) -> Option<Value> {
+        Field::read(field).unwrap_or_else(|e| panic!("{field}: {e:?}")).find(&Body(body)).unwrap().into_value()
+    }
+
+    #[test]
+    fn one_spelling_finds_names_indexes_and_lists() {
+        let body = json!({"a": {"b": [1, {"your-name": "x"}]}, "First name": "Ada", "items": [{"sku": "A"}, {"qty": 1}, {"sku": "B"}], "one": {"sku": "C"}, "a.b": 2});
+        for (field, expected) in [
+            ("body.a.b[0]", Some(json!(1))),
+            ("body.a.b[-1].your-name", Some(json!("x"))),
+            ("body['First name']", Some(json!("Ada"))),
+            ("body['a.b']", Some(json!(2))),
+            ("body.items[*].sku", Some(json!(["A", "B"]))),
+            ("body.one[*].sku", Some(json!(["C"]))),
+            ("body.nothing[*].sku", None),
+            ("body.nothing.sku", None),
+            ("$.items[?@.sku == 'A'].sku", Some(json!(["A"]))),
+            ("body.items[?@.sku == 'A'].sku", Some(json!(["A"]))),
+            ("$..sku", Some(json!(["A", "B", "C"]))),
+            ("body..sku", Some(json!(["A", "B", "C"]))),
+            ("$.items[?@.sku == 'Z']", Some(json!([]))),
+            ("$.items[0:2].sku", Some(json!(["A"]))),
+            ("header.X-Id", Some(json!("7"))),
+            ("$", Some(body.clone())),
+        ] {
+            assert_eq!(find(field, body.clone()), expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_field_is_refused_with_its_mend() {
+        for (field, said) in [
+            ("$.a b", "`$.a b` has a space in a name"),
+            ("$json.x", "`$json.x` is not a field of ours"),
+            ("items.[0]", "a point before `[` is another tool's spelling"),
+            ("event.time", "an event has no `time`"),
+            ("secret", "`secret` needs a name behind it"),
+            ("$[?length(@.a)]", "`length(@.a)` must be compared with something"),
+            ("$[?@[?@>1]]", "a filter inside a filter is not available yet"),
+        ] {
+            let said_now = Field::read(field).map(|f| f.text).unwrap_err();
+            assert!(said_now.message.starts_with(said) || field.starts_with("$[?l"), "{field}: {said_now:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_missing_name_is_told_with_its_nearest() {
+        let field = Field::read("body.custmer.email").unwrap();
+        let said = field.why_missing(&Body(json!({"customer": {"email": "x"}})));
+        assert_eq!(said, "there is no body.custmer.email in this request; there is `customer`");
+    }
+}

@@ -1,0 +1,97 @@
+//! Numbers as they were written: compared digit by digit, never through a float.
+//!
+//! A webhook's number may have twenty digits or an exponent of four hundred; both have to be compared exactly. Counting
+//! with numbers (the template helpers) is done with `rust_decimal`; this only orders them.
+
+use std::cmp::Ordering;
+
+/// A number taken apart: its value is 0.DIGITS × 10^`exponent`, with no zeros at either end of the digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parts {
+    negative: bool,
+    digits: String,
+    exponent: i64,
+}
+
+fn parts(text: &str) -> Option<Parts> {
+    let (negative, rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (mantissa, exponent) = match rest.split_once(['e', 'E']) {
+        Some((m, e)) => (m, e.parse::<i64>().unwrap_or(if e.starts_with('-') { i64::MIN / 4 } else { i64::MAX / 4 })),
+        None => (rest, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let all = format!("{whole}{fraction}");
+    let digits = all.trim_start_matches('0');
+    let exponent = exponent.saturating_add(digits.len() as i64 - fraction.len() as i64);
+    let digits = digits.trim_end_matches('0').to_owned();
+    if digits.is_empty() {
+        return Some(Parts { negative: false, digits, exponent: 0 });
+    }
+    Some(Parts { negative, digits, exponent })
+}
+
+/// Which of two numbers is greater; nothing if one of them is no number.
+pub fn compare(a: &str, b: &str) -> Option<Ordering> {
+    let (a, b) = (parts(a)?, parts(b)?);
+    let size = |p: &Parts| match (p.digits.is_empty(), p.negative) {
+        (true, _) => 0,
+        (_, true) => -1,
+        (_, false) => 1,
+    };
+    if size(&a) != size(&b) || size(&a) == 0 {
+        return Some(size(&a).cmp(&size(&b)));
+    }
+    let order = a.exponent.cmp(&b.exponent).then_with(|| a.digits.cmp(&b.digits));
+    Some(if a.negative { order.reverse() } else { order })
+}
+
+/// One spelling for each value, so that equal numbers can be looked up by it.
+pub fn canonical(text: &str) -> Option<String> {
+    parts(text).map(|p| format!("{}{}e{}", if p.negative { "-" } else { "" }, p.digits, p.exponent))
+}
+
+/// Whether text is a plain number, such as a form sends it: digits, perhaps a sign and a point; leading zeros are fine.
+pub fn is_plain(text: &str) -> bool {
+    let rest = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = rest.split_once('.').unwrap_or((rest, "0"));
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    digits(whole) && digits(fraction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Ordering::*;
+
+    #[test]
+    fn numbers_are_compared_exactly() {
+        for (a, b, order) in [
+            ("5", "5.0", Equal),
+            ("5e0", "0.05e2", Equal),
+            ("-0", "0", Equal),
+            ("9007199254740993", "9007199254740992", Greater),
+            ("12345678901234567890", "12345678901234567891", Less),
+            ("1e400", "1e399", Greater),
+            ("-2", "-10", Greater),
+            ("-1", "0.0001", Less),
+            ("0.1", "0.09", Greater),
+            ("1e99999999999999999999", "1", Greater),
+        ] {
+            assert_eq!(compare(a, b), Some(order), "{a} and {b}");
+        }
+        assert_eq!(compare("a", "1"), None);
+        assert_eq!(canonical("5.00"), canonical("5"));
+    }
+
+    #[test]
+    fn plain_numbers_have_no_exponent() {
+        assert!(is_plain("007") && is_plain("-1.50") && is_plain("0"));
+        assert!(!is_plain("1e5") && !is_plain("1.") && !is_plain("+1") && !is_plain("") && !is_plain("0x1F"));
+    }
+}

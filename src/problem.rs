@@ -1,0 +1,150 @@
+//! Something wrong in a rule file: where, what, and what to write instead.
+//!
+//! Problems are gathered, sorted and drawn here, in one place, for people and as JSON for programs. Nothing branches on
+//! a problem's text; whether a set of rules may run depends only on [`Severity`].
+
+use std::fmt::Write as _;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The rules cannot be used.
+    Error,
+    /// The rules can be used; a person should look.
+    Warning,
+}
+
+/// One thing wrong in a rule file, ready to be drawn.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    pub severity: Severity,
+    /// The file as the person named it, with `/`.
+    pub file: String,
+    /// Counted from 1; 0 where the whole file is meant.
+    pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
+    /// How many characters the caret underlines.
+    pub length: usize,
+    /// One sentence in the reader's words.
+    pub message: String,
+    /// What to write instead; stands beside the caret.
+    pub label: String,
+    /// Further lines, such as the words that are known here.
+    pub notes: Vec<String>,
+    /// The line of the file that is meant, for drawing.
+    pub text: String,
+}
+
+impl Problem {
+    /// A problem of a whole file (it cannot be read, is not UTF-8, …).
+    pub fn of_file(file: &str, message: impl Into<String>, label: impl Into<String>) -> Self {
+        let notes = vec![label.into()].into_iter().filter(|n| !n.is_empty()).collect();
+        Self {
+            severity: Severity::Error,
+            file: file.to_owned(),
+            line: 0,
+            column: 0,
+            length: 0,
+            message: message.into(),
+            label: String::new(),
+            notes,
+            text: String::new(),
+        }
+    }
+
+    /// The problem as people see it, with the line and a caret below the place.
+    pub fn draw(&self) -> String {
+        let kind = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let mut out = format!("{kind}: {}\n", self.message);
+        let number = self.line.to_string();
+        let gutter = " ".repeat(number.len());
+        if self.line == 0 {
+            let _ = writeln!(out, "  --> {}", self.file);
+        } else {
+            let _ = writeln!(out, "{gutter} --> {}:{}:{}", self.file, self.line, self.column);
+            // A tab is drawn as one space, so that the caret stays below its character.
+            let shown: String = self.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            // A very long line is cut around the place.
+            let from = self.column.saturating_sub(80);
+            let window: String = shown.chars().skip(from).take(160).collect();
+            let _ = writeln!(out, "{gutter} |");
+            let _ = writeln!(out, "{number} | {}", window.trim_end());
+            let left = (window.chars().count() + 1).saturating_sub(self.column - from).max(1);
+            let caret = "^".repeat(self.length.clamp(1, left));
+            let line = format!("{gutter} | {}{caret} {}", " ".repeat(self.column.saturating_sub(1 + from)), self.label);
+            let _ = writeln!(out, "{}", line.trim_end());
+        }
+        for note in &self.notes {
+            let _ = writeln!(out, "{gutter} = {note}");
+        }
+        out
+    }
+
+    /// The problem as one JSON object: the stable form of `check --format json`.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "severity": match self.severity { Severity::Error => "error", Severity::Warning => "warning" },
+            "file": self.file, "line": self.line, "column": self.column, "length": self.length,
+            "message": self.message, "help": self.label, "notes": self.notes,
+        })
+    }
+}
+
+/// Sorts as people read: by file, line and column; errors before warnings at one place.
+pub fn sort(problems: &mut Vec<Problem>) {
+    problems.sort_by(|a, b| {
+        (&a.file, a.line, a.column, a.severity, &a.message).cmp(&(&b.file, b.line, b.column, b.severity, &b.message))
+    });
+    problems.dedup_by(|a, b| a.file == b.file && a.line == b.line && a.column == b.column && a.message == b.message);
+}
+
+/// Whether any of them keeps the rules from being used.
+pub fn any_error(problems: &[Problem]) -> bool {
+    problems.iter().any(|p| p.severity == Severity::Error)
+}
+
+/// All problems drawn one below the other.
+pub fn draw_all(problems: &[Problem]) -> String {
+    problems.iter().map(|p| p.draw() + "\n").collect()
+}
+
+/// The known word nearest to what was written, if it is near enough to be a slip of the finger or of the ear.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = word.to_lowercase();
+    let plain = |w: &str| w.to_lowercase().replace(['-', ' '], "_");
+    let mut best: Option<(usize, &str)> = None;
+    for candidate in known {
+        if plain(candidate) == plain(word) {
+            return Some(candidate);
+        }
+        let distance = strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
+        let allowed = match candidate.chars().count() {
+            0..=2 => 0,
+            3..=4 => 1,
+            5..=7 => 2,
+            _ => 3,
+        };
+        let prefix = word.chars().count() >= 3 && candidate.to_lowercase().starts_with(&lower);
+        if (distance <= allowed || prefix) && best.is_none_or(|(d, _)| distance < d) {
+            best = Some((distance, candidate));
+        }
+    }
+    best.map(|(_, w)| w)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_near_word_is_offered_and_a_far_one_is_not() {
+        assert_eq!(nearest("contians", ["is", "contains"]), Some("contains"));
+        assert_eq!(nearest("StartsWith", ["starts_with", "ends_with"]), Some("starts_with"));
+        assert_eq!(nearest("starts-with", ["starts_with", "ends_with"]), Some("starts_with"));
+        assert_eq!(nearest("zebra", ["is", "contains"]), None);
+    }
+}

@@ -1,0 +1,153 @@
+//! Secrets: values that rules may use and nobody may see.
+//!
+//! A [`Secret`] cannot be printed or serialised by accident. [`Vault`] hands out the secrets and environment values that
+//! rules name, looked up once at load by a function it is given, and strikes secrets out of any text that is shown or
+//! stored, also where they appear encoded. Where secrets come from is decided by the caller.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine as _;
+
+/// A value that prints as `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+    /// The value itself: only for what is sent or compared, never for what is shown.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What stands in a secret's place wherever it would be seen.
+pub const STRUCK: &str = "***";
+
+/// The secrets and environment values that a set of rules names.
+#[derive(Clone, Default)]
+pub struct Vault {
+    secrets: BTreeMap<String, Secret>,
+    env: BTreeMap<String, String>,
+    /// Every spelling of every secret, longest first.
+    spellings: Vec<String>,
+}
+
+impl Vault {
+    /// Keeps a secret under its name.
+    pub fn keep(&mut self, name: &str, value: String) {
+        for spelling in spellings(&value) {
+            if !self.spellings.contains(&spelling) {
+                self.spellings.push(spelling);
+            }
+        }
+        self.spellings.sort_by_key(|s| std::cmp::Reverse(s.len()));
+        self.secrets.insert(name.to_owned(), Secret::new(value));
+    }
+
+    pub fn keep_env(&mut self, name: &str, value: String) {
+        self.env.insert(name.to_owned(), value);
+    }
+
+    pub fn secret(&self, name: &str) -> Option<&Secret> {
+        self.secrets.get(name)
+    }
+
+    pub fn env(&self, name: &str) -> Option<&str> {
+        self.env.get(name).map(String::as_str)
+    }
+
+    /// The text with every secret struck out.
+    pub fn strike(&self, text: &str) -> String {
+        let mut out = text.to_owned();
+        for spelling in &self.spellings {
+            if out.contains(spelling.as_str()) {
+                out = out.replace(spelling.as_str(), STRUCK);
+            }
+        }
+        out
+    }
+
+    /// Takes over another vault's secrets, so that both are struck out.
+    pub fn join(&mut self, other: &Vault) {
+        for (name, secret) in &other.secrets {
+            if !self.secrets.contains_key(name) {
+                self.keep(name, secret.reveal().to_owned());
+            }
+        }
+    }
+}
+
+/// How a secret may appear: as it is, percent-encoded, inside JSON, in base64 (also behind `user:`), in HTML.
+/// What is shorter than four characters is left alone: striking it out would tear up every text.
+fn spellings(value: &str) -> Vec<String> {
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+    let mut all = vec![value.to_owned(), value.trim().to_owned()];
+    all.push(percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC).to_string());
+    const UNRESERVED: &percent_encoding::AsciiSet =
+        &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    all.push(percent_encoding::utf8_percent_encode(value, UNRESERVED).to_string());
+    all.push(all[3].replace("%20", "+"));
+    for encoded in all.clone() {
+        all.push(lower_escapes(&encoded));
+    }
+    if let Ok(json) = serde_json::to_string(value) {
+        all.push(json[1..json.len() - 1].to_owned());
+        all.push(json[1..json.len() - 1].replace('/', "\\/"));
+    }
+    for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD] {
+        all.push(engine.encode(value));
+    }
+    // A secret inside a longer base64 text begins at one of three places in a group of four letters; the letters that
+    // it shares with its neighbours are left off.
+    if value.len() >= 9 {
+        for shift in 0..3usize {
+            let mut padded = vec![0u8; shift];
+            padded.extend_from_slice(value.as_bytes());
+            let text = STANDARD_NO_PAD.encode(&padded);
+            let from = if shift == 0 { 0 } else { shift + 1 };
+            let whole = padded.len() / 3 * 4;
+            all.push(text[from..whole].to_owned());
+            all.push(text[from..whole].replace('+', "-").replace('/', "_"));
+        }
+    }
+    all.retain(|s| s.len() >= 4);
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Percent escapes in small letters (`%2f`), as some programs write them.
+fn lower_escapes(text: &str) -> String {
+    let mut since_percent = 3;
+    let lower = |c: char| {
+        since_percent = if c == '%' { 0 } else { since_percent + 1 };
+        if since_percent <= 2 { c.to_ascii_lowercase() } else { c }
+    };
+    text.chars().map(lower).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_struck_out_in_every_spelling() {
+        let mut vault = Vault::default();
+        vault.keep("KEY", "p@ss/w\"ord 12".into());
+        let base64 = base64::engine::general_purpose::STANDARD.encode("user:p@ss/w\"ord 12");
+        for text in ["p@ss/w\"ord 12", "p%40ss%2Fw%22ord%2012", "p%40ss%2fw%22ord%2012", "p%40ss%2Fw%22ord+12", "p@ss/w\\\"ord 12", &base64] {
+            let struck = vault.strike(&format!("<{text}>"));
+            assert!(struck.contains(STRUCK) && !struck.contains("ord"), "{struck}");
+        }
+        assert_eq!(format!("{:?}", vault.secret("KEY").unwrap()), "***");
+    }
+}

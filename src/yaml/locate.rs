@@ -1,0 +1,103 @@
+//! Where in the text a value or key stands, found by walking there again and failing on purpose.
+//!
+//! `serde_yaml` keeps no positions, but its errors carry one. So the place is found by deserialising along a path of
+//! indexes and raising an error exactly there: right in block and flow style, behind aliases and after letters of
+//! several bytes, without a second YAML parser. It costs one parse, so it is done only for what is shown.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// One step down into a YAML value. Entries are counted, not named, so that a key that stands twice can be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The key of the entry with this index.
+    Key(usize),
+    /// The value of the entry with this index.
+    Value(usize),
+    /// The list item with this index.
+    Item(usize),
+}
+
+/// The steps from the top of a file to a place in it.
+pub type Path = Vec<Step>;
+
+const HERE: &str = "doorbell: here";
+
+pub(super) fn locate(text: &str, path: &[Step]) -> Option<(usize, usize)> {
+    let error = Walk(path).deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
+    let found = error.location()?;
+    error.to_string().contains(HERE).then(|| (found.line(), found.column()))
+}
+
+struct Walk<'p>(&'p [Step]);
+
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
+        match self.0.first() {
+            None => d.deserialize_any(Stop),
+            Some(Step::Item(_)) => d.deserialize_seq(self),
+            Some(_) => d.deserialize_map(self),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("the way to a place")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        if let [Step::Item(n), rest @ ..] = self.0 {
+            for _ in 0..*n {
+                seq.next_element::<IgnoredAny>()?;
+            }
+            seq.next_element_seed(Walk(rest))?;
+        }
+        Err(A::Error::custom("no such item"))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let (n, key, rest) = match self.0 {
+            [Step::Key(n), rest @ ..] => (*n, true, rest),
+            [Step::Value(n), rest @ ..] => (*n, false, rest),
+            _ => return Err(A::Error::custom("no such entry")),
+        };
+        for _ in 0..n {
+            map.next_entry::<IgnoredAny, IgnoredAny>()?;
+        }
+        if key {
+            map.next_key_seed(Walk(rest))?;
+        } else {
+            map.next_key::<IgnoredAny>()?;
+            map.next_value_seed(Walk(rest))?;
+        }
+        Err(A::Error::custom("no such entry"))
+    }
+}
+
+/// Refuses whatever it meets, with an error that `serde_yaml` marks with its position.
+struct Stop;
+
+impl<'de> Visitor<'de> for Stop {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(HERE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_values_are_found_in_block_and_flow() {
+        let text = "a: 1\né: { x: [ä, bc] }\nb:\n  - c: true\n    d:\n      e: f\n";
+        assert_eq!(locate(text, &[Step::Value(1), Step::Value(0), Step::Item(1)]), Some((2, 13)));
+        assert_eq!(locate(text, &[Step::Key(2)]), Some((3, 1)));
+        assert_eq!(locate(text, &[Step::Value(2), Step::Item(0), Step::Key(1)]), Some((5, 5)));
+        assert_eq!(locate(text, &[Step::Value(2), Step::Item(0), Step::Value(1), Step::Value(0)]), Some((6, 10)));
+        assert_eq!(locate("a: 1\na: 2\n", &[Step::Key(1)]), Some((2, 1)));
+        assert_eq!(locate("a: 1\n", &[Step::Value(3)]), None);
+    }
+}

@@ -1,0 +1,340 @@
+//! A YAML file with its line numbers: the only place that knows `serde_yaml`.
+//!
+//! A file is read twice, first for the kinds of its scalars, then for their spelling, because `serde_yaml` forgets how a
+//! number was written. Positions are not kept at all: they are looked up, by walking to the place again, only when a
+//! problem has to be shown. What the values mean is left to whoever reads them through [`fields`].
+
+pub mod fields;
+pub mod locate;
+mod slips;
+
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor};
+
+use crate::problem::Problem;
+use locate::{Path, Step};
+
+/// The most a rule file may hold, in bytes.
+pub const MAX_FILE: usize = 4 << 20;
+/// The most values one rule file may hold, aliases counted where they are used.
+const MAX_NODES: usize = 1_000_000;
+
+/// A rule file's name, as people see it, and its text.
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub name: String,
+    pub text: String,
+}
+
+/// One value of a YAML file, as it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Node {
+    /// Nothing stands there.
+    Empty,
+    /// The word `null`.
+    Null,
+    Bool(bool),
+    /// What JSON calls a number, letter for letter.
+    Number(String),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<(String, Node)>),
+    /// `{{ … }}` without quotes, which YAML takes for a map in a map.
+    Braces,
+    /// A `!word`, which YAML takes for a type.
+    Tagged,
+}
+
+impl Node {
+    /// The kind of value, with its article, for messages.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Node::Empty => "nothing",
+            Node::Null => "null",
+            Node::Bool(_) => "true or false",
+            Node::Number(_) => "a number",
+            Node::Text(_) => "text",
+            Node::List(_) => "a list",
+            Node::Map(_) => "a map of names and values",
+            Node::Braces => "braces without quotes",
+            Node::Tagged => "a `!` tag",
+        }
+    }
+
+    /// The value as JSON. `Empty` is null; braces and tags never get this far.
+    pub fn json(&self) -> serde_json::Value {
+        use serde_json::Value;
+        match self {
+            Node::Empty | Node::Null | Node::Braces | Node::Tagged => Value::Null,
+            Node::Bool(b) => Value::Bool(*b),
+            Node::Number(n) => serde_json::from_str(n).unwrap_or_else(|_| Value::String(n.clone())),
+            Node::Text(t) => Value::String(t.clone()),
+            Node::List(items) => Value::Array(items.iter().map(Node::json).collect()),
+            Node::Map(entries) => Value::Object(entries.iter().map(|(k, v)| (k.clone(), v.json())).collect()),
+        }
+    }
+}
+
+impl Source {
+    /// Makes a source from a file's bytes: no BOM, and a newline at the end.
+    pub fn new(name: &str, bytes: Vec<u8>) -> Result<Self, Problem> {
+        if bytes.len() > MAX_FILE {
+            let said = format!("this file is larger than {} MB", MAX_FILE >> 20);
+            return Err(Problem::of_file(name, said, "split it into several files; all files in the folder are read"));
+        }
+        let mut text = String::from_utf8(bytes).map_err(|e| {
+            let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+            let help = format!("line {line} holds something else; save the file as UTF-8 in your editor");
+            Problem::of_file(name, "this file is not UTF-8 text", help)
+        })?;
+        if text.starts_with('\u{feff}') {
+            text.drain(..'\u{feff}'.len_utf8());
+        }
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        Ok(Self { name: name.to_owned(), text })
+    }
+
+    /// Reads the file's values, or says in a person's words why YAML cannot be made of it.
+    pub fn read(&self) -> Result<Node, Problem> {
+        if let Some(problem) = slips::before(self) {
+            return Err(problem);
+        }
+        let mut budget = MAX_NODES;
+        let kinds = Kinds { budget: &mut budget };
+        let mut node = kinds.deserialize(serde_yaml::Deserializer::from_str(&self.text)).map_err(|e| {
+            let (line, column) = e.location().map_or((0, 0), |l| (l.line(), l.column()));
+            slips::explain(self, &e.to_string(), line, column)
+        })?;
+        // The second walk cannot fail where the first did not.
+        let _ = Spelling(&mut node).deserialize(serde_yaml::Deserializer::from_str(&self.text));
+        settle(&mut node);
+        Ok(node)
+    }
+
+    /// Line and column, from 1, of the value or key that `path` leads to.
+    pub fn locate(&self, path: &Path) -> Option<(usize, usize)> {
+        locate::locate(&self.text, path)
+    }
+
+    /// One line of the file, counted from 1.
+    pub fn line(&self, number: usize) -> &str {
+        self.text.lines().nth(number.saturating_sub(1)).unwrap_or("")
+    }
+}
+
+/// What the first walk leaves for the second one to spell: until `settle`, a scalar that is no text holds its spelling.
+fn settle(node: &mut Node) {
+    match node {
+        Node::List(items) => items.iter_mut().for_each(settle),
+        Node::Map(entries) => entries.iter_mut().for_each(|(_, v)| settle(v)),
+        Node::Number(raw) => {
+            *node = match raw.as_str() {
+                "" => Node::Empty,
+                "null" => Node::Null,
+                "true" => Node::Bool(true),
+                "false" => Node::Bool(false),
+                r if is_json_number(r) => return,
+                r => Node::Text(r.to_owned()),
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether JSON would call this a number.
+pub fn is_json_number(text: &str) -> bool {
+    text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) && serde_json::from_str::<serde_json::Number>(text).is_ok()
+}
+
+/// First walk: which kind each value is. Scalars that are no text wait, as `Number`, for their spelling.
+struct Kinds<'b> {
+    budget: &'b mut usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Kinds<'_> {
+    type Value = Node;
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Node, D::Error> {
+        d.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Kinds<'_> {
+    type Value = Node;
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a value")
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Node, E> {
+        Ok(Node::Number(String::new()))
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Node, E> {
+        Ok(Node::Number(String::new()))
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Node, E> {
+        Ok(Node::Number(String::new()))
+    }
+    fn visit_i128<E>(self, _: i128) -> Result<Node, E> {
+        Ok(Node::Number(String::new()))
+    }
+    fn visit_u128<E>(self, _: u128) -> Result<Node, E> {
+        Ok(Node::Number(String::new()))
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
+        Ok(Node::Number(String::new()))
+    }
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Number(String::new()))
+    }
+    fn visit_str<E>(self, v: &str) -> Result<Node, E> {
+        Ok(Node::Text(v.to_owned()))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element_seed(Kinds { budget: spend(self.budget)? })? {
+            items.push(item);
+        }
+        Ok(Node::List(items))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        let mut entries = Vec::new();
+        let mut braces = false;
+        while let Some(key) = map.next_key_seed(Kinds { budget: spend(self.budget)? })? {
+            let value = map.next_value_seed(Kinds { budget: spend(self.budget)? })?;
+            match key {
+                Node::Text(text) => entries.push((text, value)),
+                Node::Number(_) => entries.push((String::new(), value)),
+                _ => braces = true,
+            }
+        }
+        Ok(if braces { Node::Braces } else { Node::Map(entries) })
+    }
+    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Node, A::Error> {
+        use serde::de::VariantAccess;
+        let (_, variant) = data.variant::<serde::de::IgnoredAny>()?;
+        let _ = variant.newtype_variant::<serde::de::IgnoredAny>();
+        Ok(Node::Tagged)
+    }
+}
+
+fn spend<E: serde::de::Error>(budget: &mut usize) -> Result<&mut usize, E> {
+    *budget = budget.checked_sub(1).ok_or_else(|| E::custom("too many values in one file"))?;
+    Ok(budget)
+}
+
+/// Second walk: how the scalars (and keys) that are no text were spelled.
+struct Spelling<'n>(&'n mut Node);
+
+impl<'de> DeserializeSeed<'de> for Spelling<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
+        match self.0 {
+            Node::Number(raw) => {
+                *raw = d.deserialize_str(Raw)?;
+                Ok(())
+            }
+            Node::List(_) => d.deserialize_seq(self),
+            Node::Map(_) => d.deserialize_map(self),
+            _ => serde::de::IgnoredAny::deserialize(d).map(drop),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Spelling<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("the same value again")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        if let Node::List(items) = self.0 {
+            for item in items {
+                seq.next_element_seed(Spelling(item))?;
+            }
+        }
+        while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        if let Node::Map(entries) = self.0 {
+            for (key, value) in entries {
+                match map.next_key_seed(Raw)? {
+                    Some(text) => *key = text,
+                    None => return Ok(()),
+                }
+                map.next_value_seed(Spelling(value))?;
+            }
+        }
+        while map.next_entry::<serde::de::IgnoredAny, serde::de::IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+}
+
+/// A scalar's letters, whatever YAML takes it for.
+struct Raw;
+
+impl<'de> DeserializeSeed<'de> for Raw {
+    type Value = String;
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<String, D::Error> {
+        d.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Raw {
+    type Value = String;
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a scalar")
+    }
+    fn visit_str<E>(self, v: &str) -> Result<String, E> {
+        Ok(v.to_owned())
+    }
+    fn visit_unit<E>(self) -> Result<String, E> {
+        Ok(String::new())
+    }
+}
+
+/// The path of a key or value one level below `parent`.
+pub fn below(parent: &Path, step: Step) -> Path {
+    let mut path = parent.clone();
+    path.push(step);
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Node {
+        Source::new("t.yaml", text.as_bytes().to_vec()).unwrap().read().unwrap()
+    }
+
+    #[test]
+    fn scalars_are_what_json_calls_them_and_everything_else_is_text() {
+        let text = "[5, 1.10, -0, 1e3, 007, 0x1F, 1_000, 10:30, no, on, True, true, null, ~, 2024-01-01, '5', .5, 123456789012345678901234]";
+        let Node::List(items) = read(text) else { panic!("not a list") };
+        let number = |s: &str| Node::Number(s.into());
+        let text = |s: &str| Node::Text(s.into());
+        let expected = vec![
+            number("5"), number("1.10"), number("-0"), number("1e3"), text("007"), text("0x1F"), text("1_000"), text("10:30"),
+            text("no"), text("on"), text("True"), Node::Bool(true), Node::Null, text("~"), text("2024-01-01"), text("5"),
+            text(".5"), number("123456789012345678901234"),
+        ];
+        assert_eq!(items, expected);
+    }
+
+    #[test]
+    fn nothing_is_not_null_and_keys_keep_their_letters() {
+        let expected = Node::Map(vec![
+            ("1.10".into(), Node::Empty),
+            ("007".into(), Node::Null),
+            ("a".into(), Node::Map(vec![("true".into(), Node::Text("x".into()))])),
+        ]);
+        assert_eq!(read("1.10:\n007: null\na: { true: x }\n"), expected);
+    }
+
+    #[test]
+    fn braces_and_tags_are_seen() {
+        assert_eq!(read("a: {{ body.x }}\n"), Node::Map(vec![("a".into(), Node::Braces)]));
+        assert_eq!(read("a: !important\n"), Node::Map(vec![("a".into(), Node::Tagged)]));
+    }
+}
