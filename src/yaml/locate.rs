@@ -51,7 +51,9 @@ impl<'de> Visitor<'de> for Walk<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         if let [Step::Item(n), rest @ ..] = self.0 {
             for _ in 0..*n {
-                seq.next_element::<IgnoredAny>()?;
+                if seq.next_element::<IgnoredAny>()?.is_none() {
+                    return Err(A::Error::custom("no such item"));
+                }
             }
             seq.next_element_seed(Walk(rest))?;
         }
@@ -63,13 +65,15 @@ impl<'de> Visitor<'de> for Walk<'_> {
             [Step::Value(n), rest @ ..] => (*n, false, rest),
             _ => return Err(A::Error::custom("no such entry")),
         };
+        // `serde_yaml` panics when it is asked beyond the end of a map, so every step is checked.
         for _ in 0..n {
-            map.next_entry::<IgnoredAny, IgnoredAny>()?;
+            if map.next_entry::<IgnoredAny, IgnoredAny>()?.is_none() {
+                return Err(A::Error::custom("no such entry"));
+            }
         }
         if key {
             map.next_key_seed(Walk(rest))?;
-        } else {
-            map.next_key::<IgnoredAny>()?;
+        } else if map.next_key::<IgnoredAny>()?.is_some() {
             map.next_value_seed(Walk(rest))?;
         }
         Err(A::Error::custom("no such entry"))

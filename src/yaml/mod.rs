@@ -293,6 +293,11 @@ impl Visitor<'_> for Raw {
     }
 }
 
+/// Reads data that ships with the program. It is part of the source, so a slip in it is a broken build, found by any test.
+pub fn shipped<T: serde::de::DeserializeOwned>(text: &str) -> T {
+    serde_yaml::from_str(text).unwrap_or_else(|e| panic!("the data that ships with the program cannot be read: {e}"))
+}
+
 /// The path of a key or value one level below `parent`.
 pub fn below(parent: &Path, step: Step) -> Path {
     let mut path = parent.clone();

@@ -1,0 +1,119 @@
+//! `append: FILE` adds one line to a file, and ends the line itself.
+
+use std::fmt;
+
+use super::contract::{Action, Effect, Kind, Performing, Ticket};
+use super::file::Content;
+use super::folder;
+use super::outside::Outside;
+use crate::known::Known;
+use crate::run::Outcome;
+use crate::scope::Scope;
+use crate::template::data::Data;
+use crate::template::{Place, Template, Unrendered};
+use crate::yaml::fields::{Fields, Item};
+
+pub struct Append;
+
+impl Kind for Append {
+    fn verbs(&self) -> &'static [&'static str] {
+        &["append"]
+    }
+    fn does(&self) -> &'static str {
+        "adds one line to a file"
+    }
+    fn example(&self) -> &'static str {
+        "append: orders.log\ntext: \"{{ now }} {{ body.id }}\"\n"
+    }
+    fn read(&self, verb: &'static str, fields: &mut Fields, known: &Known) -> Option<Box<dyn Action>> {
+        let item = fields.must(verb)?;
+        let file = read_file(&item, known);
+        if file.as_ref().is_some_and(|f| f.fixed().is_some_and(|n| n.to_ascii_lowercase().ends_with(".xlsx"))) {
+            item.problem("a workbook has rows, not lines").label("use `add_row:` with `columns:`").add();
+        }
+        let (text, json) = (fields.may("text"), fields.may("json"));
+        let line = match (text, json) {
+            (Some(text), None) => Template::read(&text, Place::Line, known).map(Line::Text),
+            (None, Some(json)) => Data::read(&json, Place::Plain, known).map(Line::Json),
+            (Some(text), Some(_)) => {
+                text.problem("there is `text:` and `json:`").at_key().label("keep one of them").add();
+                None
+            }
+            (None, None) => {
+                if !fields.has("text") && !fields.has("json") {
+                    item.problem("what to write is missing").label("write `text:` below it, in line with `append`").add();
+                }
+                None
+            }
+        };
+        Some(Box::new(Appending { file: file?, line: line? }))
+    }
+}
+
+/// Reads a file's name, which must stay in the output folder.
+pub fn read_file(item: &Item, known: &Known) -> Option<Template> {
+    let template = Template::read(item, Place::File, known)?;
+    let wrong = match template.fixed() {
+        Some(name) => folder::check(name).err(),
+        // Enough of the name is known to see where it goes.
+        None if template.beginning().is_empty() => None,
+        None => folder::check(&format!("{}x", template.beginning())).err(),
+    };
+    match wrong {
+        Some(why) => {
+            item.problem(why).label("write a name below the output folder, such as orders/today.csv").add();
+            None
+        }
+        None => Some(template),
+    }
+}
+
+enum Line {
+    Text(Template),
+    Json(Data),
+}
+
+struct Appending {
+    file: Template,
+    line: Line,
+}
+
+impl Action for Appending {
+    fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered> {
+        let file = self.file.text(scope)?;
+        let line = match &self.line {
+            Line::Text(text) => {
+                let mut line = text.text(scope)?;
+                line.truncate(line.trim_end_matches(['\n', '\r']).len());
+                line
+            }
+            Line::Json(data) => data.value(scope)?.to_string(),
+        };
+        Ok(Box::new(Appended { file, line }))
+    }
+}
+
+struct Appended {
+    file: String,
+    line: String,
+}
+
+impl fmt::Display for Appended {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "append  {}\n{}", self.file, self.line)
+    }
+}
+
+impl Effect for Appended {
+    fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a> {
+        Box::pin(async move {
+            if let Err(why) = folder::check(&self.file) {
+                return Outcome::Failed(why);
+            }
+            outside.files.write(&self.file, Content::Line(self.line), ticket).await
+        })
+    }
+    fn kind(&self) -> &'static str {
+        "append"
+    }
+}

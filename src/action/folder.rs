@@ -1,0 +1,135 @@
+//! The output folder: the only place that rules write to, whatever a file's name was made of.
+//!
+//! Names from templates are made harmless where they are rendered (`template::Place::File`); this is the second wall:
+//! a path that is not below the folder, also by way of links, or that lies in the rules or data folder, is refused.
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+/// The longest name of one file or folder, in bytes, as file systems have it.
+const MAX_NAME: usize = 255;
+/// What Doorbell's own files in the folder begin with.
+pub const OWN: &str = ".doorbell";
+
+/// The folder that rules write to.
+#[derive(Debug, Clone)]
+pub struct Output {
+    root: PathBuf,
+    /// Folders that rules never write to, even where these lie inside.
+    forbidden: Vec<PathBuf>,
+}
+
+impl Output {
+    /// Makes the folder if it is not there.
+    pub fn open(root: &Path, forbidden: &[&Path]) -> io::Result<Self> {
+        fs::create_dir_all(root)?;
+        let forbidden = forbidden.iter().filter_map(|p| p.canonicalize().ok()).collect();
+        Ok(Self { root: root.canonicalize()?, forbidden })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The path of a file below the folder; makes the folders on the way and flushes them.
+    pub fn place(&self, name: &str) -> Result<PathBuf, String> {
+        check(name)?;
+        let path = self.root.join(name);
+        let parent = path.parent().unwrap_or(&self.root);
+        if !parent.is_dir() {
+            self.make(parent).map_err(|e| format!("the folder for {name} cannot be made: {}", words(&e)))?;
+        }
+        let folder = parent.canonicalize().map_err(|e| format!("the folder for {name} cannot be used: {}", words(&e)))?;
+        let file = folder.join(path.file_name().unwrap_or_default());
+        let real = if file.is_symlink() { file.canonicalize().map_err(|_| format!("{name} is a link that leads nowhere"))? } else { file.clone() };
+        if !real.starts_with(&self.root) {
+            return Err(format!("{name} would lie outside of the output folder"));
+        }
+        if self.forbidden.iter().any(|f| real.starts_with(f) && f != &self.root) {
+            return Err(format!("{name} would lie in the rules or data folder, where rules do not write"));
+        }
+        Ok(real)
+    }
+
+    /// Makes folders one by one, so that each is flushed and none is made beyond a link that leads out.
+    fn make(&self, folder: &Path) -> io::Result<()> {
+        let mut at = self.root.clone();
+        for part in folder.strip_prefix(&self.root).unwrap_or(folder).components() {
+            at.push(part);
+            if !at.is_dir() {
+                fs::create_dir(&at)?;
+                flush_folder(at.parent().unwrap_or(&self.root))?;
+            }
+            if !at.canonicalize()?.starts_with(&self.root) {
+                return Err(io::Error::other("it would lie outside of the output folder"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Flushes a folder, so that a file made or renamed in it is still there after a power cut.
+pub fn flush_folder(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}
+
+/// Whether a name may be used below the folder.
+pub fn check(name: &str) -> Result<(), String> {
+    if name.trim().is_empty() {
+        return Err("the file's name is empty".to_owned());
+    }
+    if name.ends_with('/') {
+        return Err(format!("`{name}` is a folder; a file's name is missing"));
+    }
+    if name.starts_with('/') || name.starts_with('\\') || name.as_bytes().get(1) == Some(&b':') {
+        return Err(format!("`{name}` would lie outside of the output folder"));
+    }
+    for part in Path::new(name).components() {
+        match part {
+            Component::Normal(part) if part.len() > MAX_NAME => return Err(format!("a file's name has at most {MAX_NAME} letters")),
+            Component::Normal(part) if part.to_string_lossy().starts_with(OWN) => {
+                return Err(format!("names that begin with {OWN} are Doorbell's own"));
+            }
+            Component::Normal(_) => {}
+            _ => return Err(format!("`{name}` would lie outside of the output folder")),
+        }
+    }
+    if name.contains('\0') {
+        return Err("a file's name cannot hold a NUL".to_owned());
+    }
+    Ok(())
+}
+
+/// An error of the file system in words.
+pub fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk is full".to_owned(),
+        io::ErrorKind::PermissionDenied => "Doorbell may not write there; look at the folder's owner and rights".to_owned(),
+        io::ErrorKind::ReadOnlyFilesystem => "the disk can only be read".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "a file stands where a folder is needed".to_owned(),
+        io::ErrorKind::NotFound => "it is not there".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_leads_out_of_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let (out, data) = (dir.path().join("out"), dir.path().join("out/data"));
+        fs::create_dir_all(&data).unwrap();
+        std::os::unix::fs::symlink(dir.path(), out.join("link")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", out.join("file")).unwrap();
+        let output = Output::open(&out, &[&data]).unwrap();
+        for name in ["../x", "/etc/x", "a/../../x", "link/x", "file", "data/x", "", ".", "a/", "C:\\x", ".doorbell.lock", "a/./../..", "link/new/x"] {
+            assert!(output.place(name).is_err(), "{name}");
+        }
+        assert!(!dir.path().join("new").exists());
+        assert_eq!(output.place("a/b.csv").unwrap(), out.canonicalize().unwrap().join("a/b.csv"));
+    }
+}

@@ -1,0 +1,414 @@
+//! `get`, `post`, `put`, `patch`, `delete`: a call to another app, rendered for one event.
+//!
+//! What the answer means (done, try again, failed) is decided here; connections, and which targets are allowed at all,
+//! are in [`super::net`].
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+use super::contract::{Action, Effect, Kind, Performing, Ticket};
+use super::net::{self, Call, Got};
+use super::outside::Outside;
+use crate::known::Known;
+use crate::run::{Note, Outcome};
+use crate::scope::Scope;
+use crate::template::data::Data;
+use crate::template::url::Url;
+use crate::template::{Place, Template, Unrendered, spell};
+use crate::yaml::Node;
+use crate::yaml::fields::{Fields, Item};
+
+pub struct Http;
+
+const VERBS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+/// Statuses that are tried again.
+const AGAIN: [u16; 7] = [408, 425, 429, 500, 502, 503, 504];
+/// Headers that Doorbell sets itself.
+const OWN_HEADERS: [&str; 5] = ["host", "content-length", "transfer-encoding", "connection", "idempotency-key"];
+
+impl Kind for Http {
+    fn verbs(&self) -> &'static [&'static str] {
+        &VERBS
+    }
+    fn does(&self) -> &'static str {
+        "calls another app over HTTP"
+    }
+    fn example(&self) -> &'static str {
+        "post: https://chat.example.com/hooks/orders\njson: { text: \"New order {{ body.id }} over {{ body.total }}\" }\n"
+    }
+    fn read(&self, verb: &'static str, fields: &mut Fields, known: &Known) -> Option<Box<dyn Action>> {
+        let item = fields.must(verb)?;
+        let url = Url::read(&item, known);
+        let hosts = fields.may("hosts").map(|i| read_hosts(&i));
+        if let Some(url) = &url {
+            check_url(url, &item, hosts.is_some(), known);
+        }
+        let body = read_body(verb, fields, known);
+        let headers = fields.may("headers").map(|i| read_headers(&i, known));
+        let query = fields.may("query").map(|i| read_pairs(&i, "query", known));
+        let auth = fields.may("auth").map(|i| read_auth(&i, known));
+        let ok = fields.may("ok").map(|i| read_ok(&i));
+        let follow = fields.may("follow_redirects").map(|i| i.flag());
+        if fields.has("xml") {
+            fields.key("xml").problem("`xml:` is not available yet").label("send json, form or text").add();
+        }
+        Some(Box::new(Calling {
+            method: verb.to_uppercase(),
+            url: url?,
+            hosts: hosts.unwrap_or(Some(Vec::new()))?,
+            body: body?,
+            headers: headers.unwrap_or_default(),
+            query: query.unwrap_or(Some(Vec::new()))?,
+            auth: auth.unwrap_or(Some(Auth::None))?,
+            ok: ok.unwrap_or_else(|| Some(vec![200..=299]))?,
+            follow: follow.unwrap_or(Some(false))?,
+        }))
+    }
+}
+
+/// A compiled call.
+struct Calling {
+    method: String,
+    url: Url,
+    hosts: Vec<String>,
+    body: Body,
+    headers: Headers,
+    query: Vec<(String, Data)>,
+    auth: Auth,
+    ok: Vec<RangeInclusive<u16>>,
+    follow: bool,
+}
+
+enum Body {
+    None,
+    Json(Data),
+    Form(Vec<(String, Data)>),
+    Text(Template, String),
+}
+
+enum Auth {
+    None,
+    Basic(Template, Template),
+    Bearer(Template),
+}
+
+/// Compiled headers of a call or an answer.
+#[derive(Debug, Clone, Default)]
+pub struct Headers(Vec<(String, Template)>);
+
+impl Headers {
+    /// The headers for one event; one whose only value is null is left out.
+    pub fn render(&self, scope: &Scope) -> Result<Vec<(String, String)>, Unrendered> {
+        let mut out = Vec::with_capacity(self.0.len());
+        for (name, template) in &self.0 {
+            if template.is_lone() && template.value(scope)?.is_null() {
+                continue;
+            }
+            out.push((name.clone(), template.text(scope)?));
+        }
+        Ok(out)
+    }
+}
+
+/// Reads `headers:`.
+pub fn read_headers(item: &Item, known: &Known) -> Headers {
+    let mut out = Vec::new();
+    for (name, value) in item.entries("`headers:`").unwrap_or_default() {
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)) {
+            value.problem(format!("`{name}` cannot be the name of a header")).at_key().label("a header's name has letters, digits and dashes").add();
+            continue;
+        }
+        if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+            value.problem(format!("Doorbell sets the header {name} itself")).at_key().label("take it out").add();
+            continue;
+        }
+        if let Some(template) = Template::read(&value, Place::Header, known) {
+            if template.fixed().is_some_and(|t| t.contains(['\r', '\n'])) {
+                value.problem("a header cannot hold a line break").label("write it on one line").add();
+                continue;
+            }
+            out.push((name, template));
+        }
+    }
+    Headers(out)
+}
+
+fn read_pairs(item: &Item, what: &'static str, known: &Known) -> Option<Vec<(String, Data)>> {
+    let entries = item.entries(what)?;
+    let mut out = Vec::with_capacity(entries.len());
+    for (name, value) in entries {
+        if let Node::Map(_) = value.node {
+            value.problem(format!("`{what}:` takes names and plain values")).label("to send values inside values, use `json:`").add();
+            return None;
+        }
+        out.push((name, Data::read(&value, Place::Plain, known)?));
+    }
+    Some(out)
+}
+
+fn read_body(verb: &str, fields: &mut Fields, known: &Known) -> Option<Body> {
+    let (json, form, text) = (fields.may("json"), fields.may("form"), fields.may("text"));
+    let kind = fields.may("type");
+    let several: Vec<&Item> = [&json, &form, &text].into_iter().flatten().collect();
+    if several.len() > 1 {
+        several[1].problem("a call sends one of `json:`, `form:` and `text:`").at_key().label("keep one of them").add();
+        return None;
+    }
+    if let (Some(body), "get") = (several.first(), verb) {
+        body.problem("`get` sends nothing").at_key().label("put the values under `query:`, or use `post`").add();
+        return None;
+    }
+    if let (Some(kind), None) = (&kind, &text) {
+        kind.problem("`type:` goes with `text:`").at_key().label("`json:` and `form:` set it themselves").add();
+        return None;
+    }
+    if let Some(item) = json {
+        return Data::read(&item, Place::Plain, known).map(Body::Json);
+    }
+    if let Some(item) = form {
+        return read_pairs(&item, "form", known).map(Body::Form);
+    }
+    let Some(item) = text else { return Some(Body::None) };
+    let template = Template::read(&item, Place::Plain, known)?;
+    let kind = match kind {
+        Some(kind) => kind.text()?,
+        None => "text/plain; charset=utf-8".to_owned(),
+    };
+    if kind.contains(['\r', '\n']) || !kind.contains('/') {
+        item.problem(format!("`{kind}` is not a content type")).label("write for example text/csv").add();
+        return None;
+    }
+    if kind.contains("json") && template.fixed().is_none() {
+        item.problem("JSON is not written as text: a quote in a value would break it").at_key().label("use `json:` with names and values").add();
+        return None;
+    }
+    Some(Body::Text(template, kind))
+}
+
+fn read_auth(item: &Item, known: &Known) -> Option<Auth> {
+    let mut fields = item.fields("`auth:`")?;
+    let basic = fields.may("basic");
+    let bearer = fields.may("bearer");
+    fields.done(&[("token", "write `bearer:`"), ("username", "write `basic: { user: …, password: … }`")], &[]);
+    match (basic, bearer) {
+        (Some(basic), None) => {
+            let mut fields = basic.fields("`basic:`")?;
+            let user = fields.must("user").and_then(|i| Template::read(&i, Place::Header, known));
+            let password = fields.must("password").and_then(|i| Template::read(&i, Place::Header, known));
+            fields.done(&[("username", "did you mean `user`?"), ("pass", "did you mean `password`?")], &[]);
+            Some(Auth::Basic(user?, password?))
+        }
+        (None, Some(bearer)) => Template::read(&bearer, Place::Header, known).map(Auth::Bearer),
+        _ => {
+            item.problem("`auth:` takes one of `basic` and `bearer`").label("write auth: { bearer: \"{{ secret.NAME }}\" }").add();
+            None
+        }
+    }
+}
+
+fn read_ok(item: &Item) -> Option<Vec<RangeInclusive<u16>>> {
+    let mut out = Vec::new();
+    for one in item.one_or_many() {
+        let text = one.text()?;
+        let range = text.split_once('-').unwrap_or((&text, &text));
+        match (range.0.trim().parse::<u16>(), range.1.trim().parse::<u16>()) {
+            (Ok(a), Ok(b)) if (100..=599).contains(&a) && a <= b && b <= 599 => out.push(a..=b),
+            _ => {
+                one.problem(format!("`{text}` is no status")).label("write for example [200-299, 404]").add();
+                return None;
+            }
+        }
+    }
+    Some(out)
+}
+
+fn read_hosts(item: &Item) -> Option<Vec<String>> {
+    let mut out = Vec::new();
+    for one in item.one_or_many() {
+        let text = one.text()?.to_lowercase();
+        let bare = text.strip_prefix("*.").unwrap_or(&text);
+        if bare.is_empty() || bare.contains(['/', '*', '{', ':', ' ']) {
+            one.problem(format!("`{text}` is not the name of a host")).label("write for example hooks.slack.com or \"*.myshopify.com\"").add();
+            return None;
+        }
+        out.push(text);
+    }
+    Some(out)
+}
+
+/// What can be told of an address before any event.
+fn check_url(url: &Url, item: &Item, has_hosts: bool, known: &Known) {
+    if url.host_from_data && !has_hosts {
+        item.problem("a value from the request would choose the server that is called")
+            .label("say which servers are meant, beside it: hosts: [hooks.slack.com]")
+            .add();
+        return;
+    }
+    let Some(sample) = url.sample() else { return };
+    if !sample.starts_with("http://") && !sample.starts_with("https://") {
+        let mend = sample.trim_start_matches('/');
+        item.problem("the address of a call begins with https:// or http://").label(format!("write https://{mend}")).add();
+        return;
+    }
+    if let Err(e) = reqwest::Url::parse(&sample) {
+        item.problem(format!("this address cannot be read: {e}")).label("write for example https://api.example.com/orders").add();
+    } else if sample.contains(char::is_whitespace) {
+        item.problem("there is a space in this address").label("take it out; in a value it is encoded by itself").add();
+    } else if let Some(why) = known.lookup.refuses(&sample) {
+        item.warning(why).add();
+    }
+}
+
+impl Calling {
+    fn pairs(pairs: &[(String, Data)], scope: &Scope) -> Result<Vec<(String, String)>, Unrendered> {
+        let mut out = Vec::new();
+        for (name, data) in pairs {
+            let value = data.value(scope)?;
+            match &value {
+                Value::Null => {}
+                Value::Array(list) => {
+                    for v in list.iter().filter(|v| !v.is_null()) {
+                        out.push((name.clone(), spell(v).map_or_else(|| v.to_string(), |t| t.into_owned())));
+                    }
+                }
+                one => out.push((name.clone(), spell(one).map_or_else(|| one.to_string(), |t| t.into_owned()))),
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn encode(pairs: &[(String, String)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+impl Action for Calling {
+    fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered> {
+        let mut url = self.url.text(scope)?;
+        let query = Self::pairs(&self.query, scope)?;
+        if !query.is_empty() {
+            let (before, fragment) = url.split_once('#').map_or((url.as_str(), None), |(b, f)| (b, Some(f)));
+            let joint = if before.contains('?') { '&' } else { '?' };
+            url = format!("{before}{joint}{}{}", encode(&query), fragment.map_or(String::new(), |f| format!("#{f}")));
+        }
+        let mut headers = self.headers.render(scope)?;
+        let set = |headers: &mut Vec<(String, String)>, name: &str, value: String| {
+            if !headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name)) {
+                headers.push((name.to_owned(), value));
+            }
+        };
+        match &self.auth {
+            Auth::None => {}
+            Auth::Basic(user, password) => {
+                let both = format!("{}:{}", user.text(scope)?, password.text(scope)?);
+                set(&mut headers, "authorization", format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(both)));
+            }
+            Auth::Bearer(token) => set(&mut headers, "authorization", format!("Bearer {}", token.text(scope)?)),
+        }
+        let body = match &self.body {
+            Body::None => Vec::new(),
+            Body::Json(data) => {
+                set(&mut headers, "content-type", "application/json".into());
+                data.value(scope)?.to_string().into_bytes()
+            }
+            Body::Form(pairs) => {
+                set(&mut headers, "content-type", "application/x-www-form-urlencoded".into());
+                encode(&Self::pairs(pairs, scope)?).into_bytes()
+            }
+            Body::Text(text, kind) => {
+                set(&mut headers, "content-type", kind.clone());
+                text.text(scope)?.into_bytes()
+            }
+        };
+        let hosts = self.url.host_from_data.then(|| self.hosts.clone());
+        let shown_url = scope.vault().strike(&url);
+        let call = Call { method: self.method.clone(), url, headers, body, hosts, follow: self.follow };
+        Ok(Box::new(Request { call, ok: self.ok.clone(), shown_url }))
+    }
+}
+
+/// A request that is ready to be sent.
+struct Request {
+    call: Call,
+    ok: Vec<RangeInclusive<u16>>,
+    /// The address without secrets, for messages.
+    shown_url: String,
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}  {}", self.call.method.to_lowercase(), self.call.url)?;
+        for (name, value) in &self.call.headers {
+            write!(f, "\n{name}: {value}")?;
+        }
+        if !self.call.body.is_empty() {
+            write!(f, "\n{}", String::from_utf8_lossy(&self.call.body))?;
+        }
+        Ok(())
+    }
+}
+
+impl Effect for Request {
+    fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a> {
+        Box::pin(async move {
+            let method = self.call.method.clone();
+            match outside.net.send(self.call, &ticket).await {
+                Ok(got) => judge(got, &self.ok, &method, &self.shown_url),
+                Err(net::Unsent::Again(why)) => Outcome::Retry { why: format!("{method} {}: {why}", self.shown_url), not_before: None },
+                Err(net::Unsent::Never(why)) => Outcome::Failed(format!("{method} {}: {why}", self.shown_url)),
+            }
+        })
+    }
+    fn kind(&self) -> &'static str {
+        "call"
+    }
+}
+
+fn judge(got: Got, ok: &[RangeInclusive<u16>], method: &str, url: &str) -> Outcome {
+    let status = got.status;
+    let said = format!("{method} {url} answered {status}");
+    if ok.iter().any(|range| range.contains(&status)) {
+        let kind = got.headers.iter().find(|(n, _)| n == "content-type").map(|(_, v)| v.as_str());
+        let body = crate::body::read(kind, &got.body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&got.body).into_owned()));
+        let headers: serde_json::Map<String, Value> = got.headers.into_iter().map(|(n, v)| (n, Value::String(v))).collect();
+        let output = json!({ "status": status, "header": headers, "body": body });
+        return Outcome::Done(Note { said, output: Some(output), ..Note::default() });
+    }
+    if AGAIN.contains(&status) {
+        let asked = got.headers.iter().find(|(n, _)| n == "retry-after").and_then(|(_, v)| retry_after(v, got.received));
+        return Outcome::Retry { why: said, not_before: asked };
+    }
+    if (300..400).contains(&status) {
+        let to = got.headers.iter().find(|(n, _)| n == "location").map_or("another address", |(_, v)| v.as_str());
+        return Outcome::Failed(format!("{said}: it has moved to {to}; write that address, or `follow_redirects: true`"));
+    }
+    let text = String::from_utf8_lossy(&got.body);
+    let text = crate::condition::trace::short(text.trim(), 200);
+    Outcome::Failed(if text.is_empty() { said } else { format!("{said}: {text}") })
+}
+
+/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3).
+fn retry_after(value: &str, received: jiff::Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = jiff::fmt::rfc2822::parse(value.trim()).ok()?.timestamp();
+    Some(Duration::from_secs(at.as_second().saturating_sub(received.as_second()).max(0) as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_as_a_date() {
+        let now: jiff::Timestamp = "1994-11-06T08:49:00Z".parse().unwrap();
+        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::from_secs(37)));
+        assert_eq!(retry_after("soon", now), None);
+    }
+}

@@ -1,0 +1,32 @@
+//! What a rule can do. The list of kinds, in the order of the docs; each kind is a file of its own.
+
+pub mod append;
+pub mod contract;
+pub mod csv;
+pub mod file;
+pub mod folder;
+pub mod http;
+pub mod log;
+pub mod net;
+pub mod outside;
+pub mod respond;
+pub mod sheet;
+mod worksheet;
+pub mod xlsx;
+
+use contract::Kind;
+
+/// Every kind of action.
+pub const KINDS: &[&dyn Kind] = &[
+    &http::Http, //
+    &append::Append,
+    &sheet::AddRow,
+    &respond::Respond,
+    &log::Log,
+    &log::Stop,
+];
+
+/// Every verb, with its kind.
+pub fn verbs() -> impl Iterator<Item = (&'static str, &'static dyn Kind)> {
+    KINDS.iter().flat_map(|kind| kind.verbs().iter().map(move |verb| (*verb, *kind)))
+}

@@ -1,0 +1,52 @@
+//! The world that effects are performed in: connections, files, callers who wait. Rules hold none of it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::oneshot;
+
+use super::file::Files;
+use super::net::Net;
+use crate::event::EventId;
+use crate::run::Answer;
+
+/// Everything that lives outside of rules.
+pub struct Outside {
+    pub net: Net,
+    pub files: Files,
+    pub callers: Arc<Callers>,
+}
+
+/// The callers who wait for a rule's `respond`.
+#[derive(Default)]
+pub struct Callers {
+    waiting: Mutex<HashMap<EventId, oneshot::Sender<Answer>>>,
+}
+
+impl Callers {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<EventId, oneshot::Sender<Answer>>> {
+        self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Waits for the answer to an event.
+    pub fn wait_for(&self, event: EventId) -> oneshot::Receiver<Answer> {
+        let (send, receive) = oneshot::channel();
+        self.lock().insert(event, send);
+        receive
+    }
+
+    /// Answers the caller of an event; says whether somebody waited.
+    pub fn answer(&self, event: EventId, answer: Answer) -> bool {
+        self.lock().remove(&event).is_some_and(|caller| caller.send(answer).is_ok())
+    }
+
+    /// Whether a caller still waits for this event.
+    pub fn waits(&self, event: EventId) -> bool {
+        self.lock().get(&event).is_some_and(|c| !c.is_closed())
+    }
+
+    /// Nobody waits for it any more.
+    pub fn forget(&self, event: EventId) {
+        self.lock().remove(&event);
+    }
+}

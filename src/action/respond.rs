@@ -1,0 +1,125 @@
+//! `respond: STATUS` answers the caller, who waits for it. The first answer wins.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::contract::{Action, Effect, Kind, Performing, Ticket};
+use super::http::{Headers, read_headers};
+use super::outside::Outside;
+use crate::known::Known;
+use crate::run::{Answer, Note, Outcome};
+use crate::scope::Scope;
+use crate::template::data::Data;
+use crate::template::{Place, Template, Unrendered};
+use crate::yaml::fields::Fields;
+
+pub struct Respond;
+
+impl Kind for Respond {
+    fn verbs(&self) -> &'static [&'static str] {
+        &["respond"]
+    }
+    fn does(&self) -> &'static str {
+        "answers the caller, who waits for it"
+    }
+    fn example(&self) -> &'static str {
+        "respond: 201\njson: { status: success, id: \"{{ body.id }}\" }\n"
+    }
+    fn read(&self, verb: &'static str, fields: &mut Fields, known: &Known) -> Option<Box<dyn Action>> {
+        let status = fields.must(verb).and_then(|i| i.whole(200, 599)).map(|s| s as u16);
+        let body = read_body(fields, known);
+        let headers = fields.may("headers").map(|i| read_headers(&i, known));
+        if let Some(later) = ["xml"].into_iter().find(|k| fields.has(k)) {
+            fields.key(later).problem("`xml:` is not available yet").label("answer with json or text").add();
+        }
+        Some(Box::new(Reply { status: status?, body: body?, headers: headers.unwrap_or_default() }))
+    }
+}
+
+/// What a `respond` step or an address answers with.
+#[derive(Debug, Clone)]
+pub enum Body {
+    Nothing,
+    Json(Data),
+    Text(Template),
+}
+
+/// Reads `json:` or `text:`.
+pub fn read_body(fields: &mut Fields, known: &Known) -> Option<Body> {
+    let json = fields.may("json");
+    let text = fields.may("text");
+    if let (Some(_), Some(text)) = (&json, &text) {
+        text.problem("there is `json:` and `text:`").at_key().label("keep one of them").add();
+        return None;
+    }
+    match (json, text) {
+        (Some(json), _) => Data::read(&json, Place::Plain, known).map(Body::Json),
+        (_, Some(text)) => Template::read(&text, Place::Plain, known).map(Body::Text),
+        _ => Some(Body::Nothing),
+    }
+}
+
+struct Reply {
+    status: u16,
+    body: Body,
+    headers: Headers,
+}
+
+impl Action for Reply {
+    fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered> {
+        let mut headers = self.headers.render(scope)?;
+        let typed = headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-type"));
+        let mut kind = |kind: &str| {
+            if !typed {
+                headers.push(("content-type".into(), kind.into()));
+            }
+        };
+        let body = match &self.body {
+            Body::Nothing => Bytes::new(),
+            Body::Json(data) => {
+                kind("application/json");
+                Bytes::from(data.value(scope)?.to_string())
+            }
+            Body::Text(text) => {
+                kind("text/plain; charset=utf-8");
+                Bytes::from(text.text(scope)?)
+            }
+        };
+        Ok(Box::new(Replied(Answer { status: self.status, headers, body })))
+    }
+    fn answers(&self) -> bool {
+        true
+    }
+}
+
+struct Replied(Answer);
+
+impl fmt::Display for Replied {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "respond  {}", self.0.status)?;
+        for (name, value) in &self.0.headers {
+            write!(f, "\n{name}: {value}")?;
+        }
+        if !self.0.body.is_empty() {
+            write!(f, "\n{}", String::from_utf8_lossy(&self.0.body))?;
+        }
+        Ok(())
+    }
+}
+
+impl Effect for Replied {
+    fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a> {
+        Box::pin(async move {
+            let status = self.0.status;
+            let said = match outside.callers.answer(ticket.event, self.0.clone()) {
+                true => format!("answered {status}"),
+                false => format!("would have answered {status}, but nobody waited any more"),
+            };
+            Outcome::Done(Note { said, answer: Some(self.0), ..Note::default() })
+        })
+    }
+    fn kind(&self) -> &'static str {
+        "respond"
+    }
+}

@@ -1,0 +1,161 @@
+//! `add_row: SHEET` adds a row to a `.csv`, `.tsv` or `.xlsx` file, its values by the header of their column.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::append::read_file;
+use super::contract::{Action, Effect, Kind, Performing, Ticket};
+use super::file::{Cell, Content, Row};
+use super::outside::Outside;
+use crate::known::Known;
+use crate::run::Outcome;
+use crate::scope::Scope;
+use crate::template::data::Data;
+use crate::template::{Place, Template, Unrendered, spell};
+use crate::yaml::Node;
+use crate::yaml::fields::Fields;
+
+pub struct AddRow;
+
+const KINDS: [&str; 3] = [".csv", ".tsv", ".xlsx"];
+
+impl Kind for AddRow {
+    fn verbs(&self) -> &'static [&'static str] {
+        &["add_row"]
+    }
+    fn does(&self) -> &'static str {
+        "adds a row to a spreadsheet (.csv, .tsv, .xlsx)"
+    }
+    fn example(&self) -> &'static str {
+        "add_row: orders.xlsx\ncolumns: { Number: \"{{ body.id }}\", Total: \"{{ body.total }}\" }\n"
+    }
+    fn read(&self, verb: &'static str, fields: &mut Fields, known: &Known) -> Option<Box<dyn Action>> {
+        let item = fields.must(verb)?;
+        if item.text().is_some_and(|t| t.starts_with("https://docs.google.com/")) {
+            item.problem("Google Sheets are not available yet").label("write to an .xlsx or .csv file").add();
+            return None;
+        }
+        let file = read_file(&item, known);
+        let named = file.as_ref().and_then(|f| f.fixed().map(str::to_owned));
+        if let Some(name) = &named
+            && !KINDS.iter().any(|k| name.to_ascii_lowercase().ends_with(k))
+        {
+            let mend = match name.to_ascii_lowercase().ends_with(".xls") || name.to_ascii_lowercase().ends_with(".ods") {
+                true => "save it as .xlsx and write that name".to_owned(),
+                false => format!("write {name}.xlsx or {name}.csv"),
+            };
+            item.problem("a spreadsheet's name ends in .csv, .tsv or .xlsx").label(mend).add();
+        }
+        let sheet = match fields.may("sheet") {
+            Some(sheet) => {
+                if named.as_ref().is_some_and(|n| !n.to_ascii_lowercase().ends_with(".xlsx")) {
+                    sheet.problem("only a workbook (.xlsx) has sheets").at_key().label("take this line out").add();
+                }
+                Some(Template::read(&sheet, Place::Plain, known)?)
+            }
+            None => None,
+        };
+        let guard = match fields.may("formulas") {
+            None => true,
+            Some(formulas) => match formulas.text()?.as_str() {
+                "allow" => false,
+                other => {
+                    formulas.problem(format!("`{other}` is not known here")).label("write `formulas: allow`, or take the line out").add();
+                    return None;
+                }
+            },
+        };
+        let columns = fields.must("columns")?;
+        let mut cells = Vec::new();
+        for (name, value) in columns.entries("`columns:`")? {
+            match value.node {
+                Node::List(_) | Node::Map(_) => {
+                    value.problem("a cell holds one value").label("write a text or {{ a field }}; {{ join … }} makes one text of a list").add();
+                }
+                _ => cells.push((name, Data::read(&value, Place::Plain, known))),
+            }
+        }
+        if cells.is_empty() {
+            columns.problem("a row needs at least one column").label("write columns: { Name: \"{{ body.name }}\" }").add();
+            return None;
+        }
+        let cells = cells.into_iter().map(|(n, d)| Some((n, d?))).collect::<Option<Vec<_>>>()?;
+        Some(Box::new(Adding { file: file?, sheet, cells, guard }))
+    }
+}
+
+struct Adding {
+    file: Template,
+    sheet: Option<Template>,
+    cells: Vec<(String, Data)>,
+    guard: bool,
+}
+
+impl Action for Adding {
+    fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered> {
+        let file = self.file.text(scope)?;
+        let sheet = self.sheet.as_ref().map(|s| s.text(scope)).transpose()?;
+        let mut cells = Vec::with_capacity(self.cells.len());
+        for (name, data) in &self.cells {
+            let cell = match data.value(scope)? {
+                Value::Null => Cell::Empty,
+                Value::Bool(b) => Cell::Bool(b),
+                Value::Number(n) => Cell::Number(n.to_string()),
+                Value::String(s) => Cell::Text(s),
+                list => {
+                    let path = match data {
+                        Data::Template(t) => t.path().clone(),
+                        _ => Vec::new(),
+                    };
+                    let kind = if list.is_array() { "a list" } else { "an object" };
+                    return Err(Unrendered { message: format!("the column {name} would hold {kind}; {{{{ join … }}}} makes one text of it"), path });
+                }
+            };
+            cells.push((name.clone(), cell));
+        }
+        Ok(Box::new(Added { file, row: Row { cells, sheet, guard: self.guard } }))
+    }
+}
+
+struct Added {
+    file: String,
+    row: Row,
+}
+
+impl fmt::Display for Added {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "add_row  {}", self.file)?;
+        if let Some(sheet) = &self.row.sheet {
+            write!(f, "  (sheet {sheet})")?;
+        }
+        for (name, cell) in &self.row.cells {
+            let value = match cell {
+                Cell::Empty => Value::Null,
+                Cell::Bool(b) => Value::Bool(*b),
+                Cell::Number(n) => serde_json::from_str(n).unwrap_or_default(),
+                Cell::Text(t) => Value::String(t.clone()),
+            };
+            let shown = match &value {
+                Value::Null => "(empty)".into(),
+                other => spell(other).unwrap_or_default(),
+            };
+            write!(f, "\n{name}: {shown}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Effect for Added {
+    fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a> {
+        Box::pin(async move {
+            if !KINDS.iter().any(|k| self.file.to_ascii_lowercase().ends_with(k)) {
+                return Outcome::Failed(format!("{}: a spreadsheet's name ends in .csv, .tsv or .xlsx", self.file));
+            }
+            outside.files.write(&self.file, Content::Row(self.row), ticket).await
+        })
+    }
+    fn kind(&self) -> &'static str {
+        "add_row"
+    }
+}

@@ -1,0 +1,163 @@
+//! What a rule may name at the place that is being read: its fields, secrets and environment values.
+//!
+//! Every field and template is checked against this at load, so that a name that cannot exist is a problem with a place
+//! and not a failed run at night. Secrets are looked up here, once, and gathered for [`Vault`]; where they come from is
+//! handed in.
+
+use std::cell::{Cell, RefCell};
+
+use crate::field::{Field, ROOTS, Root};
+use crate::problem::nearest;
+use crate::secret::Vault;
+use crate::yaml::fields::Item;
+
+/// Looks up what lies outside the rule files, and remembers it for one set of rules.
+pub struct Lookup<'a> {
+    secret: &'a dyn Fn(&str) -> Option<String>,
+    env: &'a dyn Fn(&str) -> Option<String>,
+    /// Why an address may not be called, if so.
+    refuses: &'a dyn Fn(&str) -> Option<String>,
+    vault: RefCell<Vault>,
+}
+
+impl<'a> Lookup<'a> {
+    pub fn new(
+        secret: &'a dyn Fn(&str) -> Option<String>,
+        env: &'a dyn Fn(&str) -> Option<String>,
+        refuses: &'a dyn Fn(&str) -> Option<String>,
+    ) -> Self {
+        Self { secret, env, refuses, vault: RefCell::new(Vault::default()) }
+    }
+
+    /// Why calls to this address would be refused, if so.
+    pub fn refuses(&self, url: &str) -> Option<String> {
+        (self.refuses)(url)
+    }
+
+    /// Everything that was found.
+    pub fn into_vault(self) -> Vault {
+        self.vault.into_inner()
+    }
+
+    /// What was found so far.
+    pub fn vault(&self) -> Vault {
+        self.vault.borrow().clone()
+    }
+}
+
+/// The names that are known at one place of a rule.
+pub struct Known<'a> {
+    pub lookup: &'a Lookup<'a>,
+    /// Names from `set:` above, and from `save_as:` of earlier steps.
+    pub named: Vec<String>,
+    /// Names that `save_as:` gives to later steps.
+    pub later: Vec<String>,
+    /// The placeholders of the rule's address.
+    pub placeholders: Vec<String>,
+    /// Whether this stands in a step with `for_each`.
+    pub in_each: Cell<bool>,
+    /// Whether the rule is switched off, so that a missing secret is only mentioned.
+    pub disabled: bool,
+}
+
+impl<'a> Known<'a> {
+    pub fn new(lookup: &'a Lookup<'a>) -> Self {
+        Self { lookup, named: Vec::new(), later: Vec::new(), placeholders: Vec::new(), in_each: Cell::new(false), disabled: false }
+    }
+
+    /// Reads a field where it stands and checks that what it begins with can exist here. `within` are the letters to
+    /// point at inside a longer text.
+    pub fn field(&self, text: &str, item: &Item, within: Option<&str>) -> Option<Field> {
+        let point = |message: String| match within {
+            Some(letters) => item.problem(message).within(letters),
+            None => item.problem(message),
+        };
+        let field = match Field::read(text) {
+            Ok(field) => field,
+            Err(no) => {
+                point(no.message).label(no.label).add();
+                return None;
+            }
+        };
+        match &field.root {
+            Root::Named(name) if self.named.contains(name) => {}
+            Root::Named(name) if self.later.contains(name) => {
+                point(format!("`{name}` is saved by a later step")).label("move that step above this one").add();
+                return None;
+            }
+            Root::Named(name) => {
+                self.unknown(name, text, point(format!("nothing is called `{name}` here")));
+                return None;
+            }
+            Root::Item | Root::ItemNumber if !self.in_each.get() => {
+                point("`item` exists only in a step with `for_each`".into()).label("add `for_each: body.…` to this step").add();
+                return None;
+            }
+            Root::Path if !self.placeholders.iter().any(|p| text == "path" || text[4..].starts_with(&format!(".{p}")) || text[4..].starts_with('[')) => {
+                let label = match self.placeholders.as_slice() {
+                    [] => "the address of this rule has no placeholder, such as /orders/{id}; the path called is `address`".to_owned(),
+                    all => format!("its placeholders are: {}", all.join(", ")),
+                };
+                point(format!("there is no placeholder for `{text}`")).label(label).add();
+                return None;
+            }
+            Root::Secret(name) => self.secret(name, item, within),
+            Root::Env(name) => match (self.lookup.env)(name) {
+                Some(value) => self.lookup.vault.borrow_mut().keep_env(name, value),
+                None => self.missing(format!("there is no environment variable {name}"), format!("set {name} before Doorbell starts"), item, within),
+            },
+            _ => {}
+        }
+        Some(field)
+    }
+
+    fn secret(&self, name: &str, item: &Item, within: Option<&str>) {
+        if self.lookup.vault.borrow().secret(name).is_some() {
+            return;
+        }
+        match (self.lookup.secret)(name) {
+            Some(value) if !value.is_empty() => self.lookup.vault.borrow_mut().keep(name, value),
+            found => {
+                let state = if found.is_some() { "is empty" } else { "is not set" };
+                let mend = format!("set the variable {name}, or {name}_FILE to a file that holds it, or put it into /run/secrets/{name}");
+                self.missing(format!("the secret {name} {state}"), mend, item, within);
+            }
+        }
+    }
+
+    fn missing(&self, message: String, label: String, item: &Item, within: Option<&str>) {
+        let told = if self.disabled { item.warning(message) } else { item.problem(message) };
+        let told = match within {
+            Some(letters) => told.within(letters),
+            None => told,
+        };
+        let told = told.label(label);
+        if self.disabled { told.note("this rule is switched off, so it is only mentioned").add() } else { told.add() }
+    }
+
+    fn unknown(&self, name: &str, text: &str, told: crate::yaml::fields::Told) {
+        let rest = &text[name.len().min(text.len())..];
+        let foreign = match name {
+            "headers" => Some(format!("header{rest}")),
+            "payload" | "data" | "json" | "request" | "trigger" | "inputs" | "event_data" if rest.starts_with('.') => {
+                let rest = rest.trim_start_matches(".json").trim_start_matches(".body").trim_start_matches(".event");
+                Some(format!("body{rest}"))
+            }
+            "params" => Some(format!("query{rest}")),
+            "secrets" => Some(format!("secret{rest}")),
+            "vars" => Some(format!("env{rest}")),
+            "loop" | "this" | "each" => Some(format!("item{rest}")),
+            "timestamp" | "date" | "today" => Some("now".to_owned()),
+            "id" => Some("event.id` or `body.id".to_owned()),
+            _ => None,
+        };
+        let mine = self.named.iter().map(String::as_str);
+        let label = match (foreign, nearest(name, mine), nearest(name, ROOTS)) {
+            (Some(ours), ..) => format!("did you mean `{ours}`?"),
+            (_, Some(near), _) | (_, None, Some(near)) => format!("did you mean `{near}{rest}`?"),
+            _ => format!("did you mean `body.{text}`?"),
+        };
+        let told = told.label(label).note(format!("a field begins with: {}", ROOTS.join(", ")));
+        if self.named.is_empty() { told.add() } else { told.note(format!("named in this rule: {}", self.named.join(", "))).add() }
+    }
+}

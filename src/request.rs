@@ -1,0 +1,28 @@
+//! What came in at the socket. Nobody has vouched for it.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+/// A request, read up to its address's limit.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub method: String,
+    /// The path, percent-decoded.
+    pub path: String,
+    /// What stood behind the `?`, not decoded.
+    pub query: String,
+    /// Names in small letters, in the order they came.
+    pub headers: Vec<(String, String)>,
+    pub ip: String,
+    pub body: Bytes,
+    pub received: Timestamp,
+}
+
+impl Request {
+    /// The only value of a header; nothing if it is missing, an error if it came several times with different values.
+    pub fn only_header(&self, name: &str) -> Result<Option<&str>, ()> {
+        let mut all = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str());
+        let first = all.next();
+        if all.any(|v| Some(v) != first) { Err(()) } else { Ok(first) }
+    }
+}

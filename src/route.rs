@@ -1,0 +1,227 @@
+//! An address that webhooks ring: `/orders`, `/shop/{shop}/orders`, `/files/{*rest}`, compiled.
+//!
+//! Paths are compared segment by segment after percent-decoding; a slash at the end does not matter. Which rules listen
+//! at an address is left to the ruleset.
+
+use serde_json::{Map, Value};
+
+/// One segment of a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Segment {
+    Literal(String),
+    /// `{name}`: any one segment.
+    One(String),
+    /// `{*name}`: all that is left, at least one segment.
+    Rest(String),
+}
+
+/// A compiled address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    text: String,
+    segments: Vec<Segment>,
+}
+
+/// Addresses that are Doorbell's own.
+pub const RESERVED: [&str; 2] = ["/health", "/_doorbell"];
+/// The longest path that is looked at, in bytes.
+pub const MAX_PATH: usize = 8 << 10;
+
+impl Route {
+    /// Reads an address; the error is a sentence and its mend.
+    pub fn read(text: &str) -> Result<Self, (String, String)> {
+        let no = |m: &str, l: String| Err((m.to_owned(), l));
+        if let Some((_, rest)) = text.split_once("://") {
+            let path = rest.find('/').map_or("/", |n| &rest[n..]);
+            return no("an address is only the path, without https:// and the server's name", format!("write {path}"));
+        }
+        if !text.starts_with('/') {
+            return no("an address begins with a slash", format!("write /{text}"));
+        }
+        if text.contains(['?', '#']) {
+            let path = text.split(['?', '#']).next().unwrap_or("/");
+            return no("what stands behind a `?` is not part of the address", format!("write {path} and ask for `query.…` under `if:`"));
+        }
+        if text.contains(char::is_whitespace) {
+            return no("an address has no spaces", format!("write {}", text.split_whitespace().collect::<String>()));
+        }
+        if text.contains('*') && !text.contains("{*") {
+            return no("a `*` alone does not stand for anything here", "write {name} for one part, {*rest} for all that is left".into());
+        }
+        if RESERVED.iter().any(|r| text == *r || text.starts_with(&format!("{r}/"))) {
+            return no("this address is Doorbell's own", "choose another one, such as /hooks/health".into());
+        }
+        let mut segments = Vec::new();
+        let mut names: Vec<&str> = Vec::new();
+        let parts: Vec<&str> = text[1..].strip_suffix('/').unwrap_or(&text[1..]).split('/').collect();
+        for (n, part) in parts.iter().enumerate() {
+            if let Some(inner) = part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
+                let (rest, name) = inner.strip_prefix('*').map_or((false, inner), |r| (true, r));
+                if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-') {
+                    return no("a placeholder has a name of letters", "write {shop} or {*rest}".into());
+                }
+                if names.contains(&name) {
+                    return no("two placeholders have one name", format!("call the second {{{name}}} something else"));
+                }
+                if rest && n + 1 < parts.len() {
+                    return no("{*…} takes all that is left, so it must be the last part", format!("write {{{name}}}"));
+                }
+                names.push(name);
+                segments.push(if rest { Segment::Rest(name.to_owned()) } else { Segment::One(name.to_owned()) });
+            } else if part.contains(['{', '}']) {
+                return no("a placeholder is a whole part between two slashes", "write /orders/{id}/paid".into());
+            } else if part.starts_with(':') {
+                return no("`:name` is another tool's spelling", format!("write {{{}}}", &part[1..]));
+            } else {
+                segments.push(Segment::Literal(decode(part)));
+            }
+        }
+        Ok(Self { text: text.to_owned(), segments })
+    }
+
+    /// The address as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The path it stands for, if it has no placeholders; compare with [`normal`].
+    pub fn literal(&self) -> Option<String> {
+        let mut out = String::new();
+        for segment in &self.segments {
+            match segment {
+                Segment::Literal(text) => {
+                    out.push('/');
+                    out.push_str(text);
+                }
+                _ => return None,
+            }
+        }
+        Some(out)
+    }
+
+    /// The names of its placeholders.
+    pub fn placeholders(&self) -> Vec<String> {
+        let name = |s: &Segment| match s {
+            Segment::Literal(_) => None,
+            Segment::One(name) | Segment::Rest(name) => Some(name.clone()),
+        };
+        self.segments.iter().filter_map(name).collect()
+    }
+
+    /// What the placeholders stand for in a decoded path, or nothing if the path is another one.
+    pub fn fit(&self, path: &str) -> Option<Map<String, Value>> {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let mut parts = path.split('/');
+        let mut found = Map::new();
+        for segment in &self.segments {
+            match segment {
+                Segment::Literal(text) if parts.next()? == text => {}
+                Segment::Literal(_) => return None,
+                Segment::One(name) => {
+                    let part = parts.next().filter(|p| !p.is_empty())?;
+                    found.insert(name.clone(), Value::from(part));
+                }
+                Segment::Rest(name) => {
+                    let rest = parts.by_ref().collect::<Vec<_>>().join("/");
+                    if rest.is_empty() {
+                        return None;
+                    }
+                    found.insert(name.clone(), Value::from(rest));
+                }
+            }
+        }
+        parts.next().is_none().then_some(found)
+    }
+
+    /// Whether some path fits both.
+    pub fn meets(&self, other: &Route) -> bool {
+        let (mut a, mut b) = (self.segments.iter(), other.segments.iter());
+        loop {
+            return match (a.next(), b.next()) {
+                (None, None) => true,
+                (Some(Segment::Rest(_)), Some(_)) | (Some(_), Some(Segment::Rest(_))) => true,
+                (Some(Segment::Literal(x)), Some(Segment::Literal(y))) if x != y => false,
+                (Some(_), Some(_)) => continue,
+                _ => false,
+            };
+        }
+    }
+
+    /// Whether the other is the same address: alike but for the names of placeholders and a last slash.
+    pub fn same(&self, other: &Route) -> bool {
+        self.segments.len() == other.segments.len()
+            && self.segments.iter().zip(&other.segments).all(|(a, b)| match (a, b) {
+                (Segment::Literal(x), Segment::Literal(y)) => x == y,
+                (Segment::One(_), Segment::One(_)) | (Segment::Rest(_), Segment::Rest(_)) => true,
+                _ => false,
+            })
+    }
+}
+
+/// A path, percent-decoded. An encoded slash stays encoded, so that it never divides segments.
+pub fn decode(path: &str) -> String {
+    if !path.contains('%') {
+        return path.to_owned();
+    }
+    let kept = path.replace("%2f", "%252F").replace("%2F", "%252F");
+    percent_encoding::percent_decode_str(&kept).decode_utf8_lossy().into_owned()
+}
+
+/// A decoded path without its last slash: how literal addresses are looked up.
+pub fn normal(path: &str) -> &str {
+    match path.strip_suffix('/') {
+        Some(short) if !short.is_empty() => short,
+        _ => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn fit(route: &str, path: &str) -> Option<Value> {
+        Route::read(route).unwrap().fit(&decode(path)).map(Value::Object)
+    }
+
+    #[test]
+    fn paths_fit_segment_by_segment() {
+        for (route, path, expected) in [
+            ("/orders", "/orders", Some(json!({}))),
+            ("/orders", "/orders/", Some(json!({}))),
+            ("/orders/", "/orders", Some(json!({}))),
+            ("/orders", "/Orders", None),
+            ("/orders", "/orders/1", None),
+            ("/orders", "/order%73", Some(json!({}))),
+            ("/", "/", Some(json!({}))),
+            ("/shop/{shop}/orders", "/shop/b%C3%BCro/orders", Some(json!({"shop": "büro"}))),
+            ("/shop/{shop}/orders", "/shop//orders", None),
+            ("/shop/{shop}", "/shop/a%2Fb", Some(json!({"shop": "a%2Fb"}))),
+            ("/files/{*rest}", "/files/a/b.txt", Some(json!({"rest": "a/b.txt"}))),
+            ("/files/{*rest}", "/files/", None),
+        ] {
+            assert_eq!(fit(route, path), expected, "{route} {path}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_share_a_path_are_known() {
+        let meets = |a: &str, b: &str| Route::read(a).unwrap().meets(&Route::read(b).unwrap());
+        assert!(meets("/shop/{a}", "/shop/x") && meets("/{*rest}", "/a/b") && meets("/a/", "/a"));
+        assert!(!meets("/shop/{a}", "/shop/x/y") && !meets("/a", "/b"));
+    }
+
+    #[test]
+    fn a_wrong_address_is_mended() {
+        for (text, mend) in [
+            ("https://x.example/orders", "write /orders"),
+            ("orders", "write /orders"),
+            ("/orders?x=1", "write /orders and ask for `query.…` under `if:`"),
+            ("/orders/:id", "write {id}"),
+            ("/health", "choose another one, such as /hooks/health"),
+        ] {
+            assert_eq!(Route::read(text).unwrap_err().1, mend, "{text}");
+        }
+    }
+}

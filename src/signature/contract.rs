@@ -1,0 +1,76 @@
+//! What a scheme is, and the guard: the only way from a [`Request`] to an [`Event`].
+
+use bytes::Bytes;
+
+use crate::body;
+use crate::event::{Event, EventId};
+use crate::known::Known;
+use crate::request::Request;
+use crate::yaml::fields::Item;
+
+/// A way for senders to prove themselves.
+pub trait Scheme: Sync {
+    /// The key in the rule file.
+    fn name(&self) -> &'static str;
+    /// Reads what stands behind the key; problems are told there.
+    fn read(&self, item: &Item, known: &Known) -> Option<Box<dyn Verify>>;
+}
+
+/// A scheme with its secret.
+pub trait Verify: Send + Sync {
+    /// Whether the request proves itself; the error is for the operator's log, never for the sender.
+    fn check(&self, request: &Request) -> Result<(), String>;
+}
+
+/// Why a request did not become an event.
+#[derive(Debug, PartialEq)]
+pub enum NotAdmitted {
+    /// With the reason for the operator.
+    Denied(String),
+    /// With the reason for the sender.
+    Malformed(String),
+}
+
+/// Everybody who may vouch at an address; any one suffices. An empty guard is an open address.
+#[derive(Default)]
+pub struct Guard(pub Vec<Box<dyn Verify>>);
+
+impl Guard {
+    pub fn open() -> Self {
+        Self::default()
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Makes an event of a request that proves itself. Who sent it is asked before what it says is looked at.
+    pub fn admit(&self, request: Request, id: EventId) -> Result<Event, NotAdmitted> {
+        let mut reasons = Vec::new();
+        for verify in &self.0 {
+            match verify.check(&request) {
+                Ok(()) => {
+                    reasons.clear();
+                    break;
+                }
+                Err(why) => reasons.push(why),
+            }
+        }
+        if !reasons.is_empty() {
+            return Err(NotAdmitted::Denied(reasons.join("; ")));
+        }
+        let content_type = request.headers.iter().find(|(n, _)| n == "content-type").map(|(_, v)| v.as_str());
+        let read = body::read(content_type, &request.body).map_err(|m| NotAdmitted::Malformed(m.why))?;
+        Ok(Event {
+            id,
+            received: request.received,
+            method: request.method,
+            address: request.path,
+            query: request.query,
+            headers: request.headers,
+            ip: request.ip,
+            raw: Bytes::clone(&request.body),
+            body: read,
+        })
+    }
+}

@@ -1,0 +1,220 @@
+//! Text with `{{ … }}`, compiled at load and safe for where it goes: the only place that knows Handlebars.
+//!
+//! A template is a row of pieces: letters, names and helper calls. Names are ours ([`crate::field`]) and are looked up
+//! here; a helper call is a Handlebars template over the values of its names, so that nothing of the event is copied.
+//! What a place needs (a line, a URL, a file name) is decided by its [`Place`] when the template is read, never by the
+//! author. Which names exist is checked at load, by [`crate::known`].
+
+pub mod data;
+mod helpers;
+mod tags;
+pub mod url;
+
+use serde_json::Value;
+
+use crate::field::{Field, Found, Names};
+use crate::known::Known;
+use crate::yaml::fields::Item;
+use crate::yaml::locate::Path;
+use tags::Call;
+
+pub use helpers::{EXAMPLE_BODY, HELPERS, Helper, moment};
+
+/// The longest text of one template, in bytes.
+pub const MAX_TEMPLATE: usize = 64 << 10;
+/// The most text that one template may make, in bytes.
+pub const MAX_RENDERED: usize = 10 << 20;
+
+/// Where the text goes, which decides how a value is made safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Text or data: the value as it is.
+    Plain,
+    /// One line of a file: a line break becomes a space.
+    Line,
+    /// A header's value: a line break is refused.
+    Header,
+    /// A name below the output folder: what separates folders becomes `_`.
+    File,
+    /// Behind the `?` of a URL, or one segment of its path: percent-encoded.
+    UrlQuery,
+    UrlSegment,
+}
+
+/// Compiled text.
+#[derive(Debug, Clone)]
+pub struct Template {
+    pieces: Vec<Piece>,
+    place: Place,
+    /// Where it stands in its file, for a message when it cannot be rendered.
+    path: Path,
+}
+
+#[derive(Debug, Clone)]
+enum Piece {
+    Text(Box<str>),
+    Value { what: What, raw: bool, source: Box<str> },
+}
+
+#[derive(Debug, Clone)]
+enum What {
+    Name(Field),
+    Call(Box<Call>),
+}
+
+/// Why a template could not be rendered for an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unrendered {
+    /// A sentence without a full stop.
+    pub message: String,
+    /// Where the template stands in its rule file.
+    pub path: Path,
+}
+
+impl Template {
+    /// Reads the text that stands at an item.
+    pub fn read(item: &Item, place: Place, known: &Known) -> Option<Self> {
+        let text = item.text()?;
+        Self::parse(&text, item, place, known)
+    }
+
+    /// Reads text that belongs to an item.
+    pub fn parse(text: &str, item: &Item, place: Place, known: &Known) -> Option<Self> {
+        if text.len() > MAX_TEMPLATE {
+            item.problem("this text is too long").label(format!("{} KB are the most", MAX_TEMPLATE >> 10)).add();
+            return None;
+        }
+        let pieces = tags::pieces(text, item, known)?;
+        Some(Self { pieces, place, path: item.path.clone() })
+    }
+
+    /// Text without any `{{ }}`.
+    pub fn fixed(&self) -> Option<&str> {
+        match self.pieces.as_slice() {
+            [] => Some(""),
+            [Piece::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The letters before the first `{{ }}`.
+    pub fn beginning(&self) -> &str {
+        match self.pieces.first() {
+            Some(Piece::Text(text)) => text,
+            _ => "",
+        }
+    }
+
+    /// Where it stands in its rule file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is exactly one `{{ }}`.
+    pub fn is_lone(&self) -> bool {
+        matches!(self.pieces.as_slice(), [Piece::Value { .. }])
+    }
+
+    /// The field, if it is exactly one `{{ field }}`.
+    pub fn lone_field(&self) -> Option<&Field> {
+        match self.pieces.as_slice() {
+            [Piece::Value { what: What::Name(field), .. }] => Some(field),
+            _ => None,
+        }
+    }
+
+    /// Every field that it names.
+    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.pieces.iter().flat_map(|p| match p {
+            Piece::Value { what: What::Name(field), .. } => vec![field],
+            Piece::Value { what: What::Call(call), .. } => call.fields().collect(),
+            Piece::Text(_) => Vec::new(),
+        })
+    }
+
+    /// The text for one event.
+    pub fn text(&self, names: &dyn Names) -> Result<String, Unrendered> {
+        let mut out = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => out.push_str(text),
+                Piece::Value { what, raw, source } => self.put(what, *raw, source, names, &mut out)?,
+            }
+            if out.len() > MAX_RENDERED {
+                return Err(self.wrong(format!("the text became longer than {} MB", MAX_RENDERED >> 20)));
+            }
+        }
+        Ok(out)
+    }
+
+    /// The value for one event: with its type if the template is exactly one `{{ }}`, else text.
+    pub fn value(&self, names: &dyn Names) -> Result<Value, Unrendered> {
+        match self.pieces.as_slice() {
+            [Piece::Value { what, source, .. }] => self.look(what, source, names),
+            _ => self.text(names).map(Value::String),
+        }
+    }
+
+    fn wrong(&self, message: impl Into<String>) -> Unrendered {
+        Unrendered { message: message.into(), path: self.path.clone() }
+    }
+
+    fn look(&self, what: &What, source: &str, names: &dyn Names) -> Result<Value, Unrendered> {
+        match what {
+            What::Name(field) => match field.find(names) {
+                Err(why) => Err(self.wrong(why)),
+                Ok(found) => found.into_value().ok_or_else(|| self.wrong(format!("{}, needed for {source}", field.why_missing(names)))),
+            },
+            What::Call(call) => call.value(names).map_err(|why| self.wrong(format!("{why}, in {source}"))),
+        }
+    }
+
+    fn put(&self, what: &What, raw: bool, source: &str, names: &dyn Names, out: &mut String) -> Result<(), Unrendered> {
+        // The common case borrows: a name with a text behind it.
+        if let What::Name(field) = what
+            && let Ok(Found::One(value)) = field.find(names)
+            && let Value::String(text) = value.as_ref()
+        {
+            return self.escape(text, raw, source, out);
+        }
+        let value = self.look(what, source, names)?;
+        match spell(&value) {
+            Some(text) => self.escape(&text, raw, source, out),
+            None => {
+                let kind = if value.is_array() { "a list" } else { "an object" };
+                Err(self.wrong(format!("{source} is {kind}; write {{{{ join … }}}} or {{{{ json … }}}} to put it into a text")))
+            }
+        }
+    }
+
+    fn escape(&self, text: &str, raw: bool, source: &str, out: &mut String) -> Result<(), Unrendered> {
+        match self.place {
+            Place::Header if text.contains(['\r', '\n', '\0']) => {
+                return Err(self.wrong(format!("{source} holds a line break, which a header cannot")));
+            }
+            Place::File => out.extend(text.chars().map(|c| if c == '/' || c == '\\' || c.is_control() { '_' } else { c })),
+            _ if raw => out.push_str(text),
+            Place::Line => out.extend(text.chars().map(|c| if is_line_break(c) { ' ' } else { c })),
+            Place::UrlQuery => out.extend(percent_encoding::utf8_percent_encode(text, url::IN_QUERY)),
+            Place::UrlSegment => out.extend(percent_encoding::utf8_percent_encode(text, url::IN_SEGMENT)),
+            Place::Plain | Place::Header => out.push_str(text),
+        }
+        Ok(())
+    }
+}
+
+fn is_line_break(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// A single value as text: null is nothing, numbers are spelled as they came. Lists and objects have no spelling.
+pub fn spell(value: &Value) -> Option<std::borrow::Cow<'_, str>> {
+    use std::borrow::Cow;
+    match value {
+        Value::Null => Some(Cow::Borrowed("")),
+        Value::Bool(b) => Some(Cow::Borrowed(if *b { "true" } else { "false" })),
+        Value::Number(n) => Some(Cow::Owned(n.to_string())),
+        Value::String(s) => Some(Cow::Borrowed(s)),
+        Value::Array(_) | Value::Object(_) => None,
+    }
+}

@@ -1,0 +1,427 @@
+//! The text of a template -> its pieces: finds the `{{ … }}`, reads what stands in them, and turns helper calls into
+//! Handlebars templates. The slips that people make inside braces get their words here.
+
+use std::collections::HashMap;
+
+use handlebars::{Context, RenderContext, Renderable, StringOutput, Template as Handlebars};
+use serde_json::{Map, Value};
+
+use super::helpers::{self, HELPERS};
+use super::{Piece, What};
+use crate::field::{Field, Names, ROOTS};
+use crate::known::Known;
+use crate::problem::nearest;
+use crate::yaml::fields::Item;
+
+/// How deep calls may stand in each other.
+const MAX_NESTING: usize = 16;
+/// Helpers of rules.md that come later.
+const LATER: [&str; 21] = [
+    "url", "base64", "replace", "truncate", "split", "hash", "uuid", "if", "each", "unless", "with", "and", "or", "not", "eq", "ne",
+    "gt", "gte", "lt", "lte", "lookup",
+];
+
+/// A helper call, compiled.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    template: Handlebars,
+    /// What `v0`, `v1`, … stand for.
+    arguments: Vec<Argument>,
+}
+
+#[derive(Debug, Clone)]
+enum Argument {
+    Field(Field),
+    Constant(Value),
+}
+
+impl Call {
+    pub(super) fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.arguments.iter().filter_map(|a| match a {
+            Argument::Field(f) => Some(f),
+            Argument::Constant(_) => None,
+        })
+    }
+
+    /// What the call gives, with its type.
+    pub(super) fn value(&self, names: &dyn Names) -> Result<Value, String> {
+        let mut values = Map::new();
+        for (n, argument) in self.arguments.iter().enumerate() {
+            let value = match argument {
+                Argument::Constant(value) => Some(value.clone()),
+                Argument::Field(field) => field.find(names)?.into_value(),
+            };
+            if let Some(value) = value {
+                values.insert(format!("v{n}"), value);
+            }
+        }
+        let context = Context::from(Value::Object(values));
+        let mut out = StringOutput::new();
+        let rendered = self.template.render(helpers::registry(), &context, &mut RenderContext::new(None), &mut out);
+        rendered.map_err(|e| self.why(e.reason(), names))?;
+        let json = out.into_string().map_err(|e| e.to_string())?;
+        serde_json::from_str(&json).map_err(|e| e.to_string())
+    }
+
+    fn why(&self, reason: &handlebars::RenderErrorReason, names: &dyn Names) -> String {
+        use handlebars::RenderErrorReason as Reason;
+        let missing = |name: &str| {
+            let argument = name.strip_prefix('v').and_then(|n| n.parse::<usize>().ok()).and_then(|n| self.arguments.get(n));
+            match argument {
+                Some(Argument::Field(field)) => field.why_missing(names),
+                _ => "what the inner helper gives is missing; `default` can stand for it".to_owned(),
+            }
+        };
+        match reason {
+            Reason::MissingVariable(Some(name)) => missing(name),
+            Reason::MissingVariable(None) => missing(""),
+            Reason::Other(said) => said.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Splits text at its `{{ … }}`.
+pub(super) fn pieces(text: &str, item: &Item, known: &Known) -> Option<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    let mut good = true;
+    let mut trim_next = false;
+    while let Some(start) = rest.find("{{") {
+        let mut before = &rest[..start];
+        if trim_next {
+            before = before.trim_start();
+        }
+        let Some((tag, length)) = cut(&rest[start..]) else {
+            let shown: String = rest[start..].chars().take(30).collect();
+            item.problem("this `{{` is never closed").within(&shown).label("write `}}` behind the name").add();
+            return None;
+        };
+        let source = &rest[start..start + length];
+        if before.ends_with('$') {
+            item.problem("`${{ … }}` is another tool's spelling").within(&format!("${source}")).label("leave the $ out").add();
+            good = false;
+        }
+        if tag.trim_left {
+            before = before.trim_end();
+        }
+        if !before.is_empty() {
+            pieces.push(Piece::Text(before.into()));
+        }
+        trim_next = tag.trim_right;
+        if !tag.inner.starts_with('!') {
+            let read = Expression { inner: tag.inner, source, item, known }.read();
+            if tag.raw {
+                item.warning("three braces put the value in as it is, without making it safe").within(source).label("two braces do for almost everything").add();
+            }
+            match read {
+                Some(what) => pieces.push(Piece::Value { what, raw: tag.raw, source: source.into() }),
+                None => good = false,
+            }
+        }
+        rest = &rest[start + length..];
+    }
+    let last = if trim_next { rest.trim_start() } else { rest };
+    if let Some(at) = rest.find("}}") {
+        let from = rest[..at].rfind(char::is_whitespace).map_or(0, |n| n + 1);
+        item.problem("this `}}` was never opened").within(&rest[from..at + 2]).label("write `{{` before the name").add();
+        good = false;
+    }
+    if !last.is_empty() {
+        pieces.push(Piece::Text(last.into()));
+    }
+    good.then_some(pieces)
+}
+
+struct Tag<'t> {
+    inner: &'t str,
+    raw: bool,
+    trim_left: bool,
+    trim_right: bool,
+}
+
+/// Takes one tag off the front, minding quotes; also says how long it is.
+fn cut(text: &str) -> Option<(Tag<'_>, usize)> {
+    if let Some(comment) = text.strip_prefix("{{!--") {
+        let end = comment.find("--}}")? + 5 + 4;
+        return Some((Tag { inner: "!", raw: false, trim_left: false, trim_right: false }, end));
+    }
+    let raw = text.starts_with("{{{");
+    let (open, close) = if raw { (3, "}}}") } else { (2, "}}") };
+    let mut quote = None;
+    let mut end = None;
+    for (n, c) in text.char_indices().skip(open) {
+        match quote {
+            Some(q) if c == q => quote = None,
+            Some(_) => {}
+            None if text[n..].starts_with(close) => {
+                end = Some(n);
+                break;
+            }
+            None if text[n..].starts_with("{{") => return None,
+            None if (c == '\'' || c == '"') && text[..n].ends_with([' ', '(', '[', '=']) => quote = Some(c),
+            None => {}
+        }
+    }
+    let end = end?;
+    let inner = text[open..end].trim();
+    let (inner, trim_left) = inner.strip_prefix('~').map_or((inner, false), |i| (i, true));
+    let (inner, trim_right) = inner.strip_suffix('~').map_or((inner, false), |i| (i, true));
+    Some((Tag { inner: inner.trim(), raw, trim_left, trim_right }, end + close.len()))
+}
+
+/// What stands between the braces.
+struct Expression<'x, 'k> {
+    inner: &'x str,
+    source: &'x str,
+    item: &'x Item<'x>,
+    known: &'x Known<'k>,
+}
+
+impl Expression<'_, '_> {
+    fn wrong(&self, message: impl Into<String>, label: impl Into<String>) -> Option<What> {
+        self.item.problem(message).within(self.source).label(label).add();
+        None
+    }
+
+    fn read(&self) -> Option<What> {
+        let inner = self.inner;
+        if inner.is_empty() {
+            return self.wrong("these braces are empty", "write a field, such as {{ body.name }}");
+        }
+        if let Some(block) = inner.strip_prefix(['#', '^', '/']) {
+            let word = block.split_whitespace().next().unwrap_or("");
+            return self.wrong(format!("the block `{word}` is not available yet"), "`for_each` and `if` on the step do the same");
+        }
+        if inner == "else" || inner.starts_with("else ") {
+            return self.wrong("`else` in a template is not available yet", "use an `if` on the step");
+        }
+        if inner.starts_with(['>', '*', '&']) {
+            return self.wrong("templates cannot include other templates", "write the text out");
+        }
+        if inner.starts_with('=') {
+            return self.wrong("`=` does not belong here", "write only the field, such as {{ body.name }}");
+        }
+        let tokens = match tokens(inner) {
+            Ok(tokens) => tokens,
+            Err(message) => return self.wrong(message, "text stands in single quotes: 'like this'"),
+        };
+        if let [Token::Word(word)] = tokens.as_slice()
+            && helper(word).is_none()
+        {
+            return self.known.field(word, self.item, Some(self.at(word))).map(What::Name);
+        }
+        if let [Token::Text(text)] = tokens.as_slice() {
+            return self.wrong("only a text stands in these braces", format!("write it without braces: {text}"));
+        }
+        let mut arguments = Vec::new();
+        let mut at = 0;
+        let text = self.call(&tokens, &mut at, &mut arguments, 0)?;
+        if at < tokens.len() {
+            return self.wrong("a bracket is closed that was never opened", "count the ( and )");
+        }
+        match Handlebars::compile(&format!("{{{{{{keep {text}}}}}}}")) {
+            Ok(template) => Some(What::Call(Box::new(Call { template, arguments }))),
+            Err(e) => self.wrong(format!("this cannot be read: {}", e.reason()), "write {{ helper field 'text' }}"),
+        }
+    }
+
+    /// The letters of one word, to point at; the whole tag if they stand in it twice.
+    fn at<'w>(&'w self, word: &'w str) -> &'w str {
+        if word.len() > 2 && !word.starts_with(|c: char| c.is_ascii_digit()) { word } else { self.source }
+    }
+
+    /// Reads `helper argument …` up to the closing bracket, and gives its Handlebars spelling.
+    fn call(&self, tokens: &[Token], at: &mut usize, arguments: &mut Vec<Argument>, depth: usize) -> Option<String> {
+        if depth > MAX_NESTING {
+            self.wrong("brackets stand too deep in each other", format!("{MAX_NESTING} are the most"));
+            return None;
+        }
+        let Some(Token::Word(name)) = tokens.get(*at) else {
+            self.wrong("a helper's name is missing here", "write {{ helper field 'text' }}");
+            return None;
+        };
+        let Some(helper) = helper(name) else {
+            self.no_helper(name, tokens.get(*at + 1), depth);
+            return None;
+        };
+        *at += 1;
+        let mut out = format!("({name}");
+        let mut count = 0;
+        loop {
+            match tokens.get(*at) {
+                None | Some(Token::Close) => break,
+                Some(Token::Open) => {
+                    *at += 1;
+                    out.push(' ');
+                    out.push_str(&self.call(tokens, at, arguments, depth + 1)?);
+                    if !matches!(tokens.get(*at), Some(Token::Close)) {
+                        self.wrong("a `(` is never closed", "write a `)`");
+                        return None;
+                    }
+                    *at += 1;
+                }
+                Some(token) => {
+                    let argument = match token {
+                        Token::Text(text) => Argument::Constant(Value::String(text.clone())),
+                        Token::Word(word) => match constant(word) {
+                            Some(value) => Argument::Constant(value),
+                            None if word.contains('=') => {
+                                self.wrong(format!("`{word}` names an argument; ours have no names"), format!("write {}", helper.usage));
+                                return None;
+                            }
+                            None if helper_only(word) => {
+                                self.wrong(format!("`{word}` is a helper and needs brackets here"), format!("write ({word} …)"));
+                                return None;
+                            }
+                            None => Argument::Field(self.known.field(word, self.item, Some(self.at(word)))?),
+                        },
+                        Token::Open | Token::Close => unreachable!("handled above"),
+                    };
+                    out.push_str(&format!(" v{}", arguments.len()));
+                    arguments.push(argument);
+                    *at += 1;
+                }
+            }
+            count += 1;
+        }
+        if !helper.takes.contains(&count) {
+            self.wrong(format!("`{name}` takes {}, here it has {count}", helper.wants()), format!("write {}", helper.usage));
+            return None;
+        }
+        out.push(')');
+        Some(out)
+    }
+
+    fn no_helper(&self, name: &str, next: Option<&Token>, depth: usize) {
+        let field = |n: &str| ROOTS.iter().any(|r| n == *r || n.starts_with(&format!("{r}."))) || n.contains(['.', '[']);
+        if let Some(Token::Word(sign)) = next
+            && depth == 0
+        {
+            let helper = match sign.as_str() {
+                "|" | "|>" => {
+                    let filter = self.inner.split('|').nth(1).unwrap_or("").split_whitespace().next().unwrap_or("upper");
+                    let filter = filter.split(':').next().unwrap_or(filter);
+                    let mend = nearest(filter, HELPERS.iter().map(|h| h.name)).unwrap_or("upper");
+                    self.wrong("a `|` is another tool's spelling", format!("write {{{{ {mend} {name} }}}}"));
+                    return;
+                }
+                "+" => "add",
+                "-" => "subtract",
+                "*" => "multiply",
+                "/" => "divide",
+                "||" | "??" | "or" => "default",
+                "==" | "!=" | ">" | "<" | ">=" | "<=" | "?" => {
+                    self.wrong("templates do not compare; conditions do", "put the comparison under `if:`");
+                    return;
+                }
+                _ => "",
+            };
+            if !helper.is_empty() {
+                let other = self.inner.rsplit(' ').next().unwrap_or("1");
+                self.wrong(format!("`{sign}` is not known in templates"), format!("write {{{{ {helper} {name} {other} }}}}"));
+                return;
+            }
+        }
+        if name.starts_with('$') && !name.starts_with("$.") && !name.starts_with("$[") || name.contains("$json") {
+            self.wrong(format!("`{name}` is another tool's name for what came in"), "ours is `body`");
+        } else if field(name) {
+            let first = next.map(|t| t.shown()).unwrap_or_default();
+            self.wrong(format!("`{name}` is a field and cannot be followed by {first}"), "a helper comes first: {{ default body.x 'y' }}");
+        } else if LATER.contains(&name) {
+            self.wrong(format!("the helper `{name}` is not available yet"), "leave it out for now");
+        } else {
+            let label = match nearest(name, HELPERS.iter().map(|h| h.name)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "names with spaces are written body['First name']".to_owned(),
+            };
+            let names: Vec<&str> = HELPERS.iter().map(|h| h.name).collect();
+            self.item
+                .problem(format!("no helper is called `{name}`"))
+                .within(self.source)
+                .label(label)
+                .note(format!("helpers: {}", names.join(", ")))
+                .add();
+        }
+    }
+}
+
+fn helper(name: &str) -> Option<&'static super::Helper> {
+    HELPERS.iter().find(|h| h.name == name)
+}
+
+fn helper_only(word: &str) -> bool {
+    helper(word).is_some() || LATER.contains(&word)
+}
+
+fn constant(word: &str) -> Option<Value> {
+    match word {
+        "true" => Some(Value::Bool(true)),
+        "false" => Some(Value::Bool(false)),
+        "null" => Some(Value::Null),
+        _ if crate::yaml::is_json_number(word) => serde_json::from_str(word).ok(),
+        _ => None,
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Token {
+    Word(String),
+    Text(String),
+    Open,
+    Close,
+}
+
+impl Token {
+    fn shown(&self) -> String {
+        match self {
+            Token::Word(w) => format!("`{w}`"),
+            Token::Text(t) => format!("'{t}'"),
+            Token::Open => "`(`".into(),
+            Token::Close => "`)`".into(),
+        }
+    }
+}
+
+fn tokens(inner: &str) -> Result<Vec<Token>, String> {
+    let mut out = Vec::new();
+    let mut chars = inner.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            c if c.is_whitespace() => {}
+            '(' => out.push(Token::Open),
+            ')' => out.push(Token::Close),
+            '\'' | '"' => {
+                let end = inner[at + 1..].find(c).ok_or("a quote is never closed in these braces")?;
+                out.push(Token::Text(inner[at + 1..at + 1 + end].to_owned()));
+                while chars.next_if(|(n, _)| *n < at + end + 2).is_some() {}
+            }
+            '‘' | '’' | '“' | '”' => return Err(format!("`{c}` is a curly quote")),
+            _ => {
+                let (mut brackets, mut quote, mut end) = (0usize, None, inner.len());
+                for (n, c) in inner[at..].char_indices() {
+                    match (quote, c) {
+                        (Some(q), c) if c == q => quote = None,
+                        (Some(_), _) => {}
+                        (None, '[') => brackets += 1,
+                        (None, ']') => brackets = brackets.saturating_sub(1),
+                        (None, '\'' | '"') if brackets > 0 => quote = Some(c),
+                        (None, c) if brackets == 0 && (c.is_whitespace() || c == ')' || c == '(' || (c == '|' && n > 0)) => {
+                            end = at + n;
+                            break;
+                        }
+                        _ => {}
+                    }
+                }
+                out.push(Token::Word(inner[at..end].to_owned()));
+                while chars.next_if(|(n, _)| *n < end).is_some() {}
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// A map from helper names, for the registry.
+pub(super) fn by_name() -> HashMap<&'static str, &'static super::Helper> {
+    HELPERS.iter().map(|h| (h.name, h)).collect()
+}
