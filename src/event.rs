@@ -58,6 +58,21 @@ pub struct Event {
 }
 
 impl Event {
+    /// An event that nobody sent, to render what must not depend on any.
+    pub fn nobody() -> Self {
+        Self {
+            id: EventId(Uuid::nil()),
+            received: Timestamp::UNIX_EPOCH,
+            method: String::new(),
+            address: String::new(),
+            query: String::new(),
+            headers: Vec::new(),
+            ip: String::new(),
+            raw: Bytes::new(),
+            body: Value::Null,
+        }
+    }
+
     /// A header by name, in any case: text, or a list where the name came several times.
     pub fn header(&self, name: &str) -> Option<Value> {
         let mut found = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| Value::from(v.as_str()));

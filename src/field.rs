@@ -45,6 +45,10 @@ pub enum Root {
 pub trait Names {
     /// The value of a root; nothing where it is missing. The error is a sentence (a `set:` that cannot be worked out).
     fn root(&self, root: &Root) -> Result<Option<Cow<'_, Value>>, String>;
+    /// What stands for a field that is missing because its step was not done: only a dry run has such values.
+    fn stand_in(&self, _: &Field) -> Option<Value> {
+        None
+    }
 }
 
 /// What a field found.
@@ -174,6 +178,14 @@ impl Field {
 
     /// Looks for the value.
     pub fn find<'a>(&self, names: &'a dyn Names) -> Result<Found<'a>, String> {
+        let found = self.find_there(names)?;
+        Ok(match found {
+            Found::Missing => names.stand_in(self).map_or(Found::Missing, |v| Found::One(Cow::Owned(v))),
+            found => found,
+        })
+    }
+
+    fn find_there<'a>(&self, names: &'a dyn Names) -> Result<Found<'a>, String> {
         let Some(start) = names.root(&self.root)? else { return Ok(Found::Missing) };
         Ok(match start {
             Cow::Borrowed(value) => self.walk(value, 0),

@@ -16,3 +16,6 @@ pub mod run;
 pub mod action;
 pub mod request;
 pub mod signature;
+pub mod rule;
+pub mod surroundings;
+pub mod cli;

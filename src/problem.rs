@@ -61,18 +61,18 @@ impl Problem {
         };
         let mut out = format!("{kind}: {}\n", self.message);
         let number = self.line.to_string();
-        let gutter = " ".repeat(number.len());
+        let gutter = " ".repeat(number.len() + 1);
         if self.line == 0 {
             let _ = writeln!(out, "  --> {}", self.file);
         } else {
-            let _ = writeln!(out, "{gutter} --> {}:{}:{}", self.file, self.line, self.column);
+            let _ = writeln!(out, "{gutter}--> {}:{}:{}", self.file, self.line, self.column);
             // A tab is drawn as one space, so that the caret stays below its character.
             let shown: String = self.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
             // A very long line is cut around the place.
             let from = self.column.saturating_sub(80);
             let window: String = shown.chars().skip(from).take(160).collect();
             let _ = writeln!(out, "{gutter} |");
-            let _ = writeln!(out, "{number} | {}", window.trim_end());
+            let _ = writeln!(out, " {number} | {}", window.trim_end());
             let left = (window.chars().count() + 1).saturating_sub(self.column - from).max(1);
             let caret = "^".repeat(self.length.clamp(1, left));
             let line = format!("{gutter} | {}{caret} {}", " ".repeat(self.column.saturating_sub(1 + from)), self.label);

@@ -37,17 +37,25 @@ pub struct Scope<'a> {
     worked_out: Vec<OnceCell<Result<Option<Value>, String>>>,
     saved: &'a Map<String, Value>,
     item: Option<(&'a Value, usize)>,
+    /// In a dry run: the names of steps that were not done, whose replies are not known.
+    not_done: &'a [String],
 }
 
 impl<'a> Scope<'a> {
     pub fn new(event: &'a Event, vault: &'a Vault, path: Value, set: &'a [SetName], saved: &'a Map<String, Value>) -> Self {
         let worked_out = set.iter().map(|_| OnceCell::new()).collect();
-        Self { event, vault, path, set, worked_out, saved, item: None }
+        Self { event, vault, path, set, worked_out, saved, item: None, not_done: &[] }
     }
 
     /// The same names with the element of a `for_each` among them; `number` counts from 1.
     pub fn with_item(&self, item: &'a Value, number: usize) -> Self {
-        Self { item: Some((item, number)), ..Self::new(self.event, self.vault, self.path.clone(), self.set, self.saved) }
+        Self { item: Some((item, number)), not_done: self.not_done, ..Self::new(self.event, self.vault, self.path.clone(), self.set, self.saved) }
+    }
+
+    /// For a dry run: what these names would hold is shown as `‹name.body.id›`.
+    pub fn not_done(mut self, names: &'a [String]) -> Self {
+        self.not_done = names;
+        self
     }
 
     pub fn vault(&self) -> &'a Vault {
@@ -75,6 +83,13 @@ impl<'a> Scope<'a> {
 }
 
 impl Names for Scope<'_> {
+    fn stand_in(&self, field: &Field) -> Option<Value> {
+        match &field.root {
+            Root::Named(name) if self.not_done.contains(name) => Some(Value::String(format!("‹{}›", field.text()))),
+            _ => None,
+        }
+    }
+
     fn root(&self, root: &Root) -> Result<Option<Cow<'_, Value>>, String> {
         let text = |t: &str| Some(Cow::Owned(Value::from(t)));
         Ok(match root {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
 use super::contract::{Scheme, Verify};
-use crate::event::{Event, EventId};
+use crate::event::Event;
 use crate::known::Known;
 use crate::request::Request;
 use crate::scope::Scope;
@@ -33,17 +33,7 @@ pub(super) fn read_secret(item: &Item, known: &Known) -> Option<Secret> {
         item.warning("a secret stands in the rule file, where everybody who can read it sees it").label("write \"{{ secret.NAME }}\" and set NAME").add();
     }
     let (vault, saved) = (known.lookup.vault(), Map::new());
-    let nobody = Event {
-        id: EventId(uuid::Uuid::nil()),
-        received: jiff::Timestamp::UNIX_EPOCH,
-        method: String::new(),
-        address: String::new(),
-        query: String::new(),
-        headers: Vec::new(),
-        ip: String::new(),
-        raw: bytes::Bytes::new(),
-        body: Value::Null,
-    };
+    let nobody = Event::nobody();
     match template.text(&Scope::new(&nobody, &vault, Value::Null, &[], &saved)) {
         Ok(text) if !text.is_empty() => Some(Secret::new(text)),
         // A missing secret of a rule that is switched off was mentioned already.

@@ -99,8 +99,10 @@ pub(super) fn pieces(text: &str, item: &Item, known: &Known) -> Option<Vec<Piece
         };
         let source = &rest[start..start + length];
         if before.ends_with('$') {
-            item.problem("`${{ … }}` is another tool's spelling").within(&format!("${source}")).label("leave the $ out").add();
+            item.problem("`${{ … }}` is another tool's spelling").within(&format!("${source}")).label("ours begins with two braces: {{ body.name }}").add();
             good = false;
+            rest = &rest[start + length..];
+            continue;
         }
         if tag.trim_left {
             before = before.trim_end();

@@ -214,7 +214,13 @@ impl<'a> Item<'a> {
     }
 
     fn nothing(&self) {
-        let line = self.reader.source.locate(&self.at_its_key()).map_or("", |(l, _)| self.reader.source.line(l));
+        let (line, column) = self.reader.source.locate(&self.at_its_key()).map_or(("", 1), |(l, c)| (self.reader.source.line(l), c));
+        let behind: String = line.chars().skip(column - 1).skip_while(|c| !matches!(c, ':' | ',' | '}')).take(1).collect();
+        if behind == "," || behind == "}" {
+            let told = self.problem("a comma inside { } begins a new name, and this one has no value").at_key();
+            told.label("put the whole text in quotes: { text: \"one, two\" }").add();
+            return;
+        }
         let told = self.problem("nothing stands behind this key").at_key();
         if let Some((_, comment)) = line.split_once(" #") {
             told.label(format!("everything after # is a comment: put the value in quotes, \"#{}\"", comment.trim())).add();
@@ -392,11 +398,14 @@ impl<'a> Fields<'a> {
 
     /// The value of a key that has to be there.
     pub fn must(&mut self, key: &'static str) -> Option<Item<'a>> {
-        if !self.has(key) {
-            let near = self.left().find(|k| nearest(k, [key]).is_some());
-            if near.is_none() {
-                self.item.problem(format!("`{key}:` is missing in {}", self.what)).label(format!("write `{key}:` here")).add();
-            }
+        self.must_unless(key, &[])
+    }
+
+    /// Like `must`; another tool's word for the key, which `done` will tell, is not told twice.
+    pub fn must_unless(&mut self, key: &'static str, instead: &[(&str, &str)]) -> Option<Item<'a>> {
+        let meant = |k: &str| nearest(k, [key]).is_some() || instead.iter().any(|(theirs, ours)| *theirs == k && ours.contains(&format!("`{key}")));
+        if !self.has(key) && !self.left().any(meant) {
+            self.item.problem(format!("`{key}:` is missing in {}", self.what)).at_key().label(format!("write `{key}:` below")).add();
         }
         self.may(key)
     }
@@ -452,8 +461,6 @@ impl<'a> Fields<'a> {
             let told = here.problem(format!("{} has no `{key}`", self.what));
             let told = if let Some((_, ours)) = instead.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)) {
                 told.label(*ours)
-            } else if *node == Node::Empty && !self.item.reader.source.text.contains(&format!("{key}:")) {
-                told.label("a comma inside { } begins a new name; put the whole text in quotes")
             } else if let Some(near) = nearest(key, self.known.iter().copied()) {
                 told.label(format!("did you mean `{near}`?"))
             } else {

@@ -62,6 +62,11 @@ impl Node {
         }
     }
 
+    /// Whether this is a map with such a key.
+    pub fn has(&self, key: &str) -> bool {
+        matches!(self, Node::Map(entries) if entries.iter().any(|(k, _)| k == key))
+    }
+
     /// The value as JSON. `Empty` is null; braces and tags never get this far.
     pub fn json(&self) -> serde_json::Value {
         use serde_json::Value;

@@ -159,6 +159,11 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
             && let Some(end) = inner.find(quote)
         {
             let behind = inner[end + 1..].trim_start();
+            let inside_braces = inner[..end].rfind("{{").is_some_and(|n| !inner[n..end].contains("}}"));
+            if quote == '"' && inside_braces {
+                let mend = format!("inside the braces use single quotes: \"{}\"", inner.trim_end_matches('"').replace('"', "'"));
+                return at(value_at, value.chars().count(), "the quotes inside the braces end the text too early", mend);
+            }
             if !behind.is_empty() && !behind.starts_with(['#', ',', '}', ']', ':']) {
                 let whole = format!("{}{}", &inner[..end], &inner[end + 1..]).replace(quote, "");
                 let byte = value_at + (value.len() - behind.len());
@@ -166,9 +171,6 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
                 return at(byte, behind.chars().count(), byte_message, format!("put the quotes around all of it: {quote}{whole}{quote}"));
             }
         }
-    }
-    if value.contains("{{") && value.contains('"') && said.contains("quoted scalar") || colon.is_some() && value.starts_with('"') && value.matches('"').count() > 2 {
-        return at(value_at, value.chars().count(), "the quotes inside end the text too early", "inside \"…\" use single quotes: \"{{ default body.x 'y' }}\"".into());
     }
     if let Some(first) = value.chars().next()
         && matches!(first, '@' | '`' | '%' | '*' | '&' | '!' | '|' | '>')
@@ -237,6 +239,7 @@ fn indentation(source: &Source, line: usize) -> Problem {
         _ => "begin it below the words that it belongs to".to_owned(),
     };
     let message = match above {
+        _ if siblings.is_some_and(|other| other > spaces) => "this line has too few spaces in front",
         Some(a) if indent(a) < spaces && a.contains(": ") && !a.trim_end().ends_with(':') => {
             "this line stands below a key that has its value already; it has too many spaces in front"
         }

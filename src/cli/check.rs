@@ -1,0 +1,55 @@
+//! `doorbell check`: every problem of every rule file, in one pass.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::Ended;
+use super::settings::{Around, Secrets, counted, counted_problems};
+use crate::problem;
+
+#[derive(Args)]
+#[command(after_help = "Example: doorbell check rules/orders.yaml")]
+pub struct Check {
+    /// A rule file or a folder of them
+    #[arg(env = "DOORBELL_RULES", default_value = "rules")]
+    path: PathBuf,
+    /// How problems are shown
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Do not ask for secrets and variables: the word secret.NAME stands for each
+    #[arg(long)]
+    no_secrets: bool,
+    #[command(flatten)]
+    around: Around,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+impl Check {
+    pub fn run(self) -> anyhow::Result<Ended> {
+        let secrets = if self.no_secrets { Secrets::Stood } else { Secrets::Real };
+        let loaded = self.around.load(&self.path, secrets)?;
+        let mut out = std::io::stdout().lock();
+        match self.format {
+            Format::Json => {
+                let all: Vec<_> = loaded.problems.iter().map(problem::Problem::json).collect();
+                writeln!(out, "{}", serde_json::to_string_pretty(&serde_json::json!({ "problems": all }))?)?;
+            }
+            Format::Text => {
+                write!(out, "{}", problem::draw_all(&loaded.problems))?;
+                match &loaded.ruleset {
+                    Some(ruleset) if loaded.problems.is_empty() => writeln!(out, "{}: all good", counted(ruleset))?,
+                    Some(ruleset) => writeln!(out, "{}: good, with {}", counted(ruleset), counted_problems(&loaded.problems))?,
+                    None => writeln!(out, "{}", counted_problems(&loaded.problems))?,
+                }
+            }
+        }
+        Ok(if loaded.ruleset.is_some() { Ended::Good } else { Ended::Problems })
+    }
+}

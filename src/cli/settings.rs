@@ -1,0 +1,114 @@
+//! Options that several commands share, and what is made of them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use ipnet::IpNet;
+
+use crate::action::net::Allowed;
+use crate::known::Lookup;
+use crate::problem::{self, Problem};
+use crate::rule::Ruleset;
+use crate::rule::load::{Loaded, load};
+use crate::surroundings::{Surroundings, read_rules};
+
+/// Where the rules are, and what they may use.
+#[derive(Args, Clone, Debug)]
+pub struct Rules {
+    /// The folder with the rule files
+    #[arg(long, env = "DOORBELL_RULES", default_value = "rules", value_name = "FOLDER")]
+    pub rules: PathBuf,
+    #[command(flatten)]
+    pub around: Around,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Around {
+    /// A file with NAME=value lines, for secrets and variables
+    #[arg(long, env = "DOORBELL_ENV_FILE", value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// Allow calls to this inner network, such as 10.0.0.0/8
+    #[arg(long, env = "DOORBELL_ALLOW_NETWORK", value_name = "CIDR", value_delimiter = ',')]
+    pub allow_network: Vec<IpNet>,
+    /// Allow calls to this inner host, such as crm.internal
+    #[arg(long, env = "DOORBELL_ALLOW_HOST", value_name = "NAME", value_delimiter = ',')]
+    pub allow_host: Vec<String>,
+    /// Take it for an error if an address does not say who may ring it
+    #[arg(long, env = "DOORBELL_REQUIRE_VERIFY", value_parser = clap::builder::FalseyValueParser::new(), num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
+    pub require_verify: bool,
+}
+
+/// Where events and runs are kept.
+#[derive(Args, Clone, Debug)]
+pub struct Data {
+    /// The folder where events and runs are kept
+    #[arg(long, env = "DOORBELL_DATA", default_value = "data", value_name = "FOLDER")]
+    pub data: PathBuf,
+}
+
+impl Around {
+    pub fn allowed(&self) -> Allowed {
+        Allowed { networks: self.allow_network.clone(), hosts: self.allow_host.clone() }
+    }
+
+    pub fn surroundings(&self) -> anyhow::Result<Surroundings> {
+        self.env_file.as_deref().map_or(Ok(Surroundings::default()), Surroundings::with_env_file)
+    }
+
+    /// Makes rules of files: the one loader of all commands.
+    pub fn load(&self, path: &std::path::Path, secrets: Secrets) -> anyhow::Result<Loaded> {
+        let surroundings = self.surroundings()?;
+        let allowed = self.allowed();
+        let secret = |name: &str| match secrets {
+            Secrets::Real => surroundings.secret(name),
+            Secrets::Stood => Some(surroundings.secret(name).unwrap_or_else(|| format!("secret.{name}"))),
+        };
+        let variable = |name: &str| match secrets {
+            Secrets::Real => surroundings.variable(name),
+            Secrets::Stood => Some(surroundings.variable(name).unwrap_or_else(|| format!("env.{name}"))),
+        };
+        let refuses = |url: &str| allowed.refuses(url);
+        let (sources, mut problems) = read_rules(path);
+        let mut loaded = load(sources, Lookup::new(&secret, &variable, &refuses), self.require_verify);
+        if problem::any_error(&problems) {
+            loaded.ruleset = None;
+        }
+        problems.append(&mut loaded.problems);
+        problem::sort(&mut problems);
+        loaded.problems = problems;
+        Ok(loaded)
+    }
+}
+
+/// What stands for secrets.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Secrets {
+    /// They must be there.
+    Real,
+    /// The word `secret.NAME` stands for one that is not there.
+    Stood,
+}
+
+/// `3 rules in 2 files`, and so on, for the end of a check and the beginning of serve.
+pub fn counted(ruleset: &Ruleset) -> String {
+    let off = ruleset.rules.iter().filter(|r| !r.enabled).count();
+    let rules = number(ruleset.rules.len(), "rule");
+    let off = if off > 0 { format!(" ({off} switched off)") } else { String::new() };
+    format!("{rules}{off} in {}", number(ruleset.texts.len(), "file"))
+}
+
+/// `1 rule`, `2 rules`.
+pub fn number(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// `2 errors and 1 warning`.
+pub fn counted_problems(problems: &[Problem]) -> String {
+    let errors = problems.iter().filter(|p| p.severity == problem::Severity::Error).count();
+    let warnings = problems.len() - errors;
+    match (errors, warnings) {
+        (0, w) => number(w, "warning"),
+        (e, 0) => number(e, "error"),
+        (e, w) => format!("{} and {}", number(e, "error"), number(w, "warning")),
+    }
+}

@@ -1,0 +1,214 @@
+//! `webhooks:`: who may knock at an address, and what they are answered.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use crate::action::http::read_headers;
+use crate::action::respond::{Body, read_body};
+use crate::event::Event;
+use crate::field::{Field, Root};
+use crate::known::Known;
+use crate::route::Route;
+use crate::run::Answer;
+use crate::scope::Scope;
+use crate::signature::{self, contract::Guard};
+use crate::yaml::Node;
+use crate::yaml::fields::{Fields, Item};
+
+/// The largest body that is taken where nothing else is said, in bytes; and the most that can be said.
+pub const MAX_BODY: usize = 1 << 20;
+pub const MOST_BODY: usize = 100 << 20;
+/// How long a delivery's id is remembered.
+pub const REMEMBERED: Duration = Duration::from_secs(72 * 3600);
+pub const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// One address and how it is guarded.
+pub struct Address {
+    pub route: Route,
+    pub guard: Guard,
+    pub methods: Vec<String>,
+    /// The field that holds the sender's own id of a delivery.
+    pub delivery_id: Option<Field>,
+    pub max_body: usize,
+    /// The answer when an event is kept, and when no rule wanted it.
+    pub accepted: Answer,
+    pub ignored: Answer,
+    /// Whether `webhooks:` has an entry for it.
+    pub described: bool,
+}
+
+fn json_answer(status: u16, word: &str) -> Answer {
+    let body = Bytes::from(json!({ "status": word }).to_string());
+    Answer { status, headers: vec![("content-type".into(), "application/json".into())], body }
+}
+
+impl Address {
+    /// An address that no entry describes: open, with everything as it is by default.
+    pub fn open(route: Route, methods: Vec<String>) -> Self {
+        Self {
+            route,
+            guard: Guard::open(),
+            methods,
+            delivery_id: None,
+            max_body: MAX_BODY,
+            accepted: json_answer(200, "success"),
+            ignored: json_answer(200, "ignored"),
+            described: false,
+        }
+    }
+}
+
+/// Reads one entry. `methods` is empty where the entry does not say any.
+pub fn read(route: Route, item: &Item, known: &Known) -> Option<Address> {
+    let mut address = Address::open(route, Vec::new());
+    address.described = true;
+    if let Node::Text(word) = item.node
+        && word == "none"
+    {
+        item.problem("`none` belongs behind `verify:`").label("write { verify: none }").add();
+        return None;
+    }
+    let mut fields = item.fields("an address")?;
+    let errors = item.errors();
+    let mut preset = None;
+    if let Some(verify) = fields.may("verify")
+        && let Some(read) = signature::read(&verify, known)
+    {
+        address.guard = read.guard;
+        address.max_body = read.max_body.unwrap_or(MAX_BODY);
+        preset = read.delivery_id.and_then(|f| Field::read(&f).ok());
+    } else if !fields.has("verify") {
+        // Nothing said: open, and a warning where the addresses are joined.
+        address.described = false;
+    }
+    if let Some(method) = fields.may("method") {
+        address.methods = read_methods(&method);
+    }
+    address.delivery_id = match fields.may("delivery_id") {
+        Some(item) => read_delivery_id(&item, known),
+        None => preset,
+    };
+    if let Some(size) = fields.may("max_body").and_then(|i| read_size(&i)) {
+        address.max_body = size;
+    }
+    if let Some(answer) = fields.may("answer") {
+        read_answer(&answer, &mut address, known);
+    }
+    fields.done(
+        &[("secret", "write `verify:` with a scheme"), ("auth", "did you mean `verify`?"), ("methods", "did you mean `method`?"), ("response", "did you mean `answer`?")],
+        &["allow_from", "limit", "replay_guard", "public_url"],
+    );
+    (item.errors() == errors).then_some(address)
+}
+
+/// Reads `method:`.
+pub fn read_methods(item: &Item) -> Vec<String> {
+    let mut out = Vec::new();
+    for one in item.one_or_many() {
+        let Some(text) = one.text() else { continue };
+        let upper = text.to_uppercase();
+        match METHODS.contains(&upper.as_str()) {
+            true => out.push(upper),
+            false => one.problem(format!("`{text}` is no method")).label("webhooks use POST; others are GET, PUT, PATCH and DELETE").add(),
+        }
+    }
+    out
+}
+
+fn read_delivery_id(item: &Item, known: &Known) -> Option<Field> {
+    let text = item.text()?;
+    if text.contains("{{") {
+        let bare = text.replace("{{", "").replace("}}", "");
+        item.problem("a field stands here without braces").label(format!("write {}", bare.trim())).add();
+        return None;
+    }
+    let field = known.field(&text, item, None)?;
+    if !matches!(field.root, Root::Body | Root::Header(Some(_)) | Root::Query) {
+        item.problem("a delivery's id stands in the request").label("write for example header.X-Delivery-Id or body.id").add();
+        return None;
+    }
+    Some(field)
+}
+
+/// `10 MB`, `512 KB`, `100 bytes`.
+fn read_size(item: &Item) -> Option<usize> {
+    let text = item.text()?;
+    let digits = text.chars().take_while(char::is_ascii_digit).count();
+    let factor = match text[digits..].trim() {
+        "bytes" => Some(1),
+        "KB" => Some(1 << 10),
+        "MB" => Some(1 << 20),
+        _ => None,
+    };
+    let size = text[..digits].parse::<usize>().ok().zip(factor).and_then(|(n, f)| n.checked_mul(f));
+    match size {
+        Some(size) if (1..=MOST_BODY).contains(&size) => Some(size),
+        Some(_) => {
+            item.problem(format!("a body may have up to {} MB", MOST_BODY >> 20)).add();
+            None
+        }
+        None => {
+            item.problem(format!("`{text}` is not a size")).label("write for example 5 MB").add();
+            None
+        }
+    }
+}
+
+fn read_answer(item: &Item, address: &mut Address, known: &Known) -> Option<()> {
+    let mut fields = item.fields("`answer:`")?;
+    let status = match fields.may("status") {
+        Some(status) => status.whole(200, 299)? as u16,
+        None => 200,
+    };
+    let body = fixed_body(&mut fields, item, known)?;
+    let headers = fields.may("headers").map(|i| read_headers(&i, known)).unwrap_or_default();
+    fields.done(&[("body", "write `json:` or `text:`")], &["xml"]);
+    let (vault, saved) = (known.lookup.vault(), Map::new());
+    let nobody = Event::nobody();
+    let scope = Scope::new(&nobody, &vault, Value::Null, &[], &saved);
+    let mut headers = headers.render(&scope).ok()?;
+    let typed = headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-type"));
+    let (kind, accepted, ignored) = match body {
+        Body::Nothing if !item.node.has("json") && !item.node.has("text") && status != 204 => {
+            ("application/json", json!({"status": "success"}).to_string(), json!({"status": "ignored"}).to_string())
+        }
+        Body::Nothing => ("", String::new(), String::new()),
+        Body::Json(data) => {
+            let accepted = data.value(&scope).ok()?;
+            let mut ignored = accepted.clone();
+            if let Some(map) = ignored.as_object_mut() {
+                map.insert("status".into(), "ignored".into());
+            }
+            ("application/json", accepted.to_string(), ignored.to_string())
+        }
+        Body::Text(text) => {
+            let text = text.text(&scope).ok()?;
+            ("text/plain; charset=utf-8", text.clone(), text)
+        }
+    };
+    if !typed && !kind.is_empty() {
+        headers.push(("content-type".into(), kind.into()));
+    }
+    address.accepted = Answer { status, headers: headers.clone(), body: accepted.into() };
+    address.ignored = Answer { status, headers, body: ignored.into() };
+    Some(())
+}
+
+/// The answer is the same for every event, so nothing of the event can stand in it.
+fn fixed_body(fields: &mut Fields, item: &Item, known: &Known) -> Option<Body> {
+    let body = read_body(fields, known)?;
+    let named = match &body {
+        Body::Nothing => false,
+        Body::Json(data) => !data.fields().is_empty(),
+        Body::Text(text) => text.fields().next().is_some(),
+    };
+    if named {
+        item.problem("this answer is given before any rule runs, so it is the same for every event")
+            .label("use `respond:` in a rule to answer with values")
+            .add();
+        return None;
+    }
+    Some(body)
+}

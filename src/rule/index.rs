@@ -1,0 +1,160 @@
+//! Many rules, one look: which rules can answer an event at all, without asking each.
+//!
+//! Addresses without placeholders are found by hash. Of the rules at an address, those whose `if:` asks one field for
+//! written-out values are found by the value that the event has there; only the others are looked at one by one. This
+//! only narrows down: whether a candidate's condition holds is still asked of the condition itself.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::Rule;
+use super::address::Address;
+use crate::condition::{Operand, Part, Test, spelled};
+use crate::event::Event;
+use crate::field::{Field, Found, Root};
+use crate::number;
+use crate::route;
+use crate::scope::Scope;
+use crate::secret::Vault;
+
+/// Rules and addresses by what they ask for.
+#[derive(Default)]
+pub struct Index {
+    /// Addresses without placeholders.
+    literal: HashMap<String, usize>,
+    /// Addresses with placeholders, one by one.
+    patterns: Vec<(crate::route::Route, usize)>,
+    rules_at: HashMap<String, Group>,
+    rules_by_pattern: Vec<(crate::route::Route, Group)>,
+}
+
+/// The rules at one address.
+#[derive(Default)]
+struct Group {
+    /// Rules that ask a field for written-out values: by field, then by value.
+    asking: Vec<(Field, HashMap<String, Vec<usize>>)>,
+    /// All others.
+    rest: Vec<usize>,
+}
+
+impl Index {
+    pub fn new(rules: &[Arc<Rule>], addresses: &[Address]) -> Self {
+        let mut index = Self::default();
+        for (n, address) in addresses.iter().enumerate() {
+            match address.route.literal() {
+                Some(path) => {
+                    index.literal.insert(path, n);
+                }
+                None => index.patterns.push((address.route.clone(), n)),
+            }
+        }
+        let mut by_pattern: HashMap<String, usize> = HashMap::new();
+        for (n, rule) in rules.iter().enumerate().filter(|(_, r)| r.enabled) {
+            for when in &rule.when {
+                let group = match when.route.literal() {
+                    Some(path) => index.rules_at.entry(path).or_default(),
+                    None => {
+                        let at = *by_pattern.entry(when.route.text().to_owned()).or_insert_with(|| {
+                            index.rules_by_pattern.push((when.route.clone(), Group::default()));
+                            index.rules_by_pattern.len() - 1
+                        });
+                        &mut index.rules_by_pattern[at].1
+                    }
+                };
+                group.add(n, rule);
+            }
+        }
+        index
+    }
+
+    /// The address that a normal path calls.
+    pub fn address(&self, path: &str) -> Option<usize> {
+        self.literal.get(path).copied().or_else(|| self.patterns.iter().find(|(r, _)| r.fit(path).is_some()).map(|(_, n)| *n))
+    }
+
+    /// The rules that may answer an event, in the order of the files.
+    pub fn candidates(&self, event: &Event) -> Vec<usize> {
+        let path = route::normal(&event.address);
+        let mut out = Vec::new();
+        if let Some(group) = self.rules_at.get(path) {
+            group.candidates(event, &mut out);
+        }
+        for (route, group) in &self.rules_by_pattern {
+            if route.fit(path).is_some() {
+                group.candidates(event, &mut out);
+            }
+        }
+        out.sort_unstable();
+        out.dedup();
+        out
+    }
+}
+
+impl Group {
+    fn add(&mut self, n: usize, rule: &Rule) {
+        let Some((field, keys)) = asked(rule) else {
+            self.rest.push(n);
+            return;
+        };
+        let at = self.asking.iter().position(|(f, _)| f == field).unwrap_or_else(|| {
+            self.asking.push((field.clone(), HashMap::new()));
+            self.asking.len() - 1
+        });
+        for key in keys {
+            self.asking[at].1.entry(key).or_default().push(n);
+        }
+    }
+
+    fn candidates(&self, event: &Event, out: &mut Vec<usize>) {
+        out.extend(&self.rest);
+        if self.asking.is_empty() {
+            return;
+        }
+        // The fields asked for here need neither `set:` nor secrets.
+        let (vault, saved) = (Vault::default(), Map::new());
+        let scope = Scope::new(event, &vault, Value::Null, &[], &saved);
+        for (field, by_value) in &self.asking {
+            let mut look = |value: &Value| {
+                for key in keys_of(value) {
+                    out.extend(by_value.get(&key).into_iter().flatten());
+                }
+            };
+            match field.find(&scope) {
+                Ok(Found::One(value)) => match value.as_ref() {
+                    Value::Array(list) => list.iter().for_each(look),
+                    one => look(one),
+                },
+                Ok(Found::Many(all)) => all.iter().for_each(|v| look(v)),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The first line that asks a field of the event for written-out values, with the keys that these are found by.
+fn asked(rule: &Rule) -> Option<(&Field, Vec<String>)> {
+    rule.condition.0.iter().find_map(|part| {
+        let Part::Line(line) = part else { return None };
+        if line.ignore_case || !matches!(line.field.root, Root::Body | Root::Header(Some(_)) | Root::Query | Root::Method) {
+            return None;
+        }
+        let wanted = line.tests.iter().find_map(|t| if let Test::Is(wanted) = t { Some(wanted) } else { None })?;
+        let keys = wanted.iter().map(|o| match o {
+            Operand::Fixed(value) => Some(keys_of(value)),
+            Operand::Field(_) => None,
+        });
+        Some((&line.field, keys.collect::<Option<Vec<_>>>()?.concat()))
+    })
+}
+
+/// How a value is found: by its letters, and a number also by its value. Equal values share at least one key.
+fn keys_of(value: &Value) -> Vec<String> {
+    let letters = spelled(value).map(|t| format!("t{t}"));
+    let number = match value {
+        Value::Number(n) => number::canonical(&n.to_string()).map(|c| format!("n{c}")),
+        _ => None,
+    };
+    letters.into_iter().chain(number).collect()
+}

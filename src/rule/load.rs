@@ -1,0 +1,245 @@
+//! Many files -> one [`Ruleset`], or every problem in all of them: reads each file, then looks at what they say together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::address::{self, Address};
+use super::compile::{self, Origin};
+use super::{Rule, Ruleset};
+use crate::known::{Known, Lookup};
+use crate::problem::{self, Problem};
+use crate::route::Route;
+use crate::run::TextHash;
+use crate::yaml::fields::{Item, Reader};
+use crate::yaml::{Node, Source};
+
+/// The hash that a file's text is kept under.
+pub fn hash(text: &str) -> TextHash {
+    ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+const TOP_WORDS: [(&str, &str); 4] = [
+    ("rule", "did you mean `rules`?"),
+    ("webhook", "did you mean `webhooks`?"),
+    ("hooks", "did you mean `webhooks`?"),
+    ("workflows", "did you mean `rules`?"),
+];
+
+/// What came of a load: the rules if no error was found, and every problem.
+pub struct Loaded {
+    pub ruleset: Option<Ruleset>,
+    pub problems: Vec<Problem>,
+}
+
+/// What a file says, with the places where it does.
+struct Gathered<'a> {
+    rules: Vec<(Option<Rule>, String, Item<'a>)>,
+    addresses: Vec<(Address, Item<'a>)>,
+    /// Entries whose route could be read, good or not.
+    entries: Vec<(Route, Item<'a>)>,
+}
+
+/// Reads all files. With `require_verify`, an address that anybody can ring by oversight is an error.
+pub fn load(sources: Vec<Source>, lookup: Lookup, require_verify: bool) -> Loaded {
+    let sources: Vec<Arc<Source>> = sources.into_iter().map(Arc::new).collect();
+    let mut problems = Vec::new();
+    let mut nodes = Vec::new();
+    for source in &sources {
+        match source.read() {
+            Ok(node) => nodes.push((source, node)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let readers: Vec<Reader> = nodes.iter().map(|(source, _)| Reader::new(source)).collect();
+    let mut all = Gathered { rules: Vec::new(), addresses: Vec::new(), entries: Vec::new() };
+    let mut texts = Vec::new();
+    for (reader, (source, node)) in readers.iter().zip(&nodes) {
+        let origin = Origin { source: Arc::clone(source), text: hash(&source.text) };
+        texts.push((origin.text.clone(), origin.source.clone()));
+        read_file(&reader.top(node), &lookup, &origin, &mut all);
+    }
+    // A file that cannot be read at all may hold what another one misses.
+    if problems.is_empty() {
+        together(&mut all, require_verify);
+    } else {
+        unique_names(&all);
+    }
+    let Gathered { rules, addresses, entries } = all;
+    drop(entries);
+    let rules: Vec<Arc<Rule>> = rules.into_iter().filter_map(|(rule, ..)| rule.map(Arc::new)).collect();
+    let addresses: Vec<Address> = addresses.into_iter().map(|(a, _)| a).collect();
+    problems.extend(readers.into_iter().flat_map(Reader::problems));
+    problem::sort(&mut problems);
+    let good = !problem::any_error(&problems);
+    let ruleset = good.then(|| Ruleset::new(rules, addresses, Arc::new(lookup.into_vault()), texts));
+    Loaded { ruleset, problems }
+}
+
+/// Reads one rule out of a text that was kept, for a run that began with it.
+pub fn one_rule(source: Source, name: &str, lookup: &Lookup) -> Option<Rule> {
+    let source = Arc::new(source);
+    let node = source.read().ok()?;
+    let reader = Reader::new(&source);
+    let origin = Origin { source: Arc::clone(&source), text: hash(&source.text) };
+    let mut top = reader.top(&node).fields("a rule file")?;
+    let rules = top.may("rules")?.entries("`rules:`")?;
+    rules.iter().find(|(n, _)| n == name).and_then(|(n, item)| compile::read(n, item, lookup, &origin))
+}
+
+fn read_file<'a>(top: &Item<'a>, lookup: &Lookup, origin: &Origin, all: &mut Gathered<'a>) {
+    if let Node::List(_) = top.node {
+        top.problem("a rule file begins with `rules:`").label("write `rules:` above, and each rule's name with a colon, without a dash").add();
+        return;
+    }
+    let Some(mut fields) = top.fields("a rule file") else { return };
+    fields.may("$schema");
+    let (has_webhooks, has_rules) = (fields.has("webhooks"), fields.has("rules"));
+    if let Some(webhooks) = fields.may("webhooks") {
+        read_webhooks(&webhooks, lookup, all);
+    }
+    if let Some(rules) = fields.may("rules") {
+        match rules.node {
+            Node::List(_) => rules
+                .problem("rules are not a list: each has its name before a colon")
+                .label("write `New orders:` instead of the dash, and the rule below it")
+                .add(),
+            _ => {
+                for (name, item) in rules.entries("`rules:`").unwrap_or_default() {
+                    let rule = compile::read(&name, &item, lookup, origin);
+                    all.rules.push((rule, name, item));
+                }
+            }
+        }
+    }
+    if !has_webhooks && !has_rules {
+        let looks_like_a_rule = ["when", "then", "if", "on", "trigger"].iter().any(|k| fields.has(k));
+        let has_rules_inside = fields.left().any(|k| fields.key(k).node.has("then") || fields.key(k).node.has("when"));
+        let label = match (looks_like_a_rule, has_rules_inside) {
+            (true, _) => "write `rules:` on the first line, then the rule's name and a colon, and this below it",
+            (_, true) => "write `rules:` on the first line, and put two spaces in front of every line below it",
+            _ => "write `rules:` and a rule below it",
+        };
+        if looks_like_a_rule || has_rules_inside {
+            top.problem("this file has neither `rules:` nor `webhooks:`").label(label).add();
+            return;
+        }
+        if !fields.left().any(|k| TOP_WORDS.iter().any(|(theirs, _)| *theirs == k) || problem::nearest(k, ["rules", "webhooks"]).is_some()) {
+            top.problem("this file has neither `rules:` nor `webhooks:`").label(label).add();
+        }
+    }
+    fields.done(&TOP_WORDS, &[]);
+}
+
+fn read_webhooks<'a>(item: &Item<'a>, lookup: &Lookup, all: &mut Gathered<'a>) {
+    for (path, entry) in item.entries("`webhooks:`").unwrap_or_default() {
+        match Route::read(&path) {
+            Err((message, label)) => entry.problem(message).at_key().label(label).add(),
+            Ok(route) => {
+                let mut known = Known::new(lookup);
+                known.placeholders = route.placeholders();
+                all.entries.push((route.clone(), entry.clone()));
+                if let Some(address) = address::read(route, &entry, &known) {
+                    all.addresses.push((address, entry));
+                }
+            }
+        }
+    }
+}
+
+/// Two rules of one name.
+fn unique_names(all: &Gathered) {
+    let mut names: HashMap<&str, &Item> = HashMap::new();
+    for (_, name, item) in &all.rules {
+        if let Some(first) = names.insert(name, item) {
+            let file = &first.source().name;
+            let line = first.source().locate(&first.path).map_or(0, |(l, _)| l.saturating_sub(1).max(1));
+            item.problem(format!("two rules are called `{name}`")).at_key().label(format!("the other one is at {file}:{line}; give one of them another name")).add();
+        }
+    }
+}
+
+/// What can only be seen when all files are read.
+fn together<'a>(all: &mut Gathered<'a>, require_verify: bool) {
+    unique_names(all);
+    for (n, (route, entry)) in all.entries.iter().enumerate() {
+        if let Some((other, _)) = all.entries[..n].iter().find(|(r, _)| r.meets(route)) {
+            let message = match other.same(route) {
+                true => format!("the address {} is described twice", route.text()),
+                false => format!("one path can fit both {} and {}", other.text(), route.text()),
+            };
+            entry.problem(message).at_key().label("say in one place who may ring it").add();
+        }
+    }
+    let rung: Vec<Route> = all.rules.iter().filter_map(|(r, ..)| r.as_ref()).flat_map(|r| r.when.iter().map(|w| w.route.clone())).collect();
+    let all_rules_read = all.rules.iter().all(|(r, ..)| r.is_some());
+    for (route, entry) in &all.entries {
+        if rung.iter().any(|r| r.same(route)) {
+            continue;
+        }
+        let near = rung.iter().find(|r| r.text().trim_end_matches('/').eq_ignore_ascii_case(route.text().trim_end_matches('/')));
+        if let Some(near) = near {
+            entry.problem(format!("no rule rings {}, but one rings {}", route.text(), near.text())).at_key().label(format!("write {}", near.text())).add();
+        } else if all_rules_read {
+            let near = problem::nearest(route.text(), rung.iter().map(Route::text));
+            let label = near.map_or("take it out, or write a rule with `when: { webhook: … }`".to_owned(), |n| format!("did you mean {n}?"));
+            entry.problem(format!("no rule rings {}", route.text())).at_key().label(label).add();
+        }
+    }
+    addresses(all, require_verify);
+}
+
+/// Every address that rules ring has one entry: its own, or the open one.
+fn addresses(all: &mut Gathered, require_verify: bool) {
+    let mut responding: HashMap<String, &str> = HashMap::new();
+    for (rule, name, item) in &all.rules {
+        let Some(rule) = rule else { continue };
+        for when in &rule.when {
+            let wanted = when.methods.clone().unwrap_or_default();
+            let place = item.clone();
+            let found = all.addresses.iter().position(|(a, _)| a.route.same(&when.route));
+            match found {
+                Some(n) => {
+                    let address = &mut all.addresses[n].0;
+                    let said = all.entries.iter().any(|(r, i)| r.same(&when.route) && i.node.has("method"));
+                    let missing: Vec<&String> = wanted.iter().filter(|m| !address.methods.contains(m)).collect();
+                    if said && !missing.is_empty() {
+                        let list = address.methods.join(", ");
+                        place.problem(format!("{} takes only {list}, so this rule is never rung", when.route.text())).at_key().label("say the same `method:` at both places").add();
+                    } else {
+                        address.methods.extend(missing.into_iter().cloned().collect::<Vec<_>>());
+                    }
+                }
+                None => {
+                    if all.entries.iter().any(|(r, _)| r.same(&when.route)) {
+                        continue;
+                    }
+                    if let Some((other, _)) = all.addresses.iter().map(|(a, i)| (&a.route, i)).find(|(r, _)| r.meets(&when.route)) {
+                        let described = all.entries.iter().any(|(r, _)| r.same(other));
+                        if described {
+                            let message = format!("one path can fit both {} and {}, which has an entry under `webhooks:`", when.route.text(), other.text());
+                            place.problem(message).at_key().label(format!("describe {} there as well, or choose another address", when.route.text())).add();
+                            continue;
+                        }
+                    }
+                    all.addresses.push((Address::open(when.route.clone(), wanted), place.clone()));
+                }
+            }
+            if rule.enabled && rule.responds() {
+                let key = when.route.text().trim_end_matches('/').to_owned();
+                if let Some(other) = responding.insert(key, name).filter(|o| *o != name) {
+                    place.warning(format!("`{other}` answers the callers of {} too; the first answer wins", when.route.text())).at_key().add();
+                }
+            }
+        }
+    }
+    for (address, place) in &mut all.addresses {
+        if address.methods.is_empty() {
+            address.methods.push("POST".into());
+        }
+        if !address.described {
+            let message = format!("anyone who knows the address {} can ring it", address.route.text());
+            let told = if require_verify { place.problem(message) } else { place.warning(message) };
+            told.at_key().label(format!("say under `webhooks:` who may: {}: {{ verify: … }}", address.route.text())).note("`verify: none` says that it is open on purpose").add();
+        }
+    }
+}

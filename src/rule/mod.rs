@@ -1,0 +1,152 @@
+//! The language: rules and addresses, once they are known to be good.
+//!
+//! A [`Rule`] is made only by [`compile`]; a [`Ruleset`] is all of them at one moment, immutable, swapped whole. This
+//! file answers which rules an event starts and why the others do not; it knows no kind of action.
+
+pub mod address;
+pub mod compile;
+pub mod index;
+pub mod load;
+pub mod step;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::condition::All;
+use crate::condition::trace::{self, Told};
+use crate::event::Event;
+use crate::route::{self, Route};
+use crate::run::{Run, StepFacts, TextHash};
+use crate::scope::{Scope, SetName};
+use crate::secret::Vault;
+use crate::template::Unrendered;
+use crate::yaml::Source;
+use crate::yaml::locate::Path;
+
+use address::Address;
+use index::Index;
+use step::Step;
+
+/// How long a caller waits for a rule's `respond`.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// What a rule file says under one name.
+pub struct Rule {
+    pub name: String,
+    pub enabled: bool,
+    /// The addresses that ring it.
+    pub when: Vec<When>,
+    pub set: Vec<SetName>,
+    pub condition: All,
+    pub steps: Vec<Step>,
+    /// The file it stands in, and where.
+    pub source: Arc<Source>,
+    pub text: TextHash,
+    pub path: Path,
+}
+
+/// One `webhook:` of a rule.
+#[derive(Debug, Clone)]
+pub struct When {
+    pub route: Route,
+    /// Narrower than the address's own, where the rule says so.
+    pub methods: Option<Vec<String>>,
+}
+
+/// Whether a rule was started by an event.
+pub struct Verdict<'r> {
+    pub rule: &'r Arc<Rule>,
+    pub runs: bool,
+    /// How its `if:` went.
+    pub told: Vec<Told>,
+}
+
+impl Rule {
+    /// What the placeholders of its address stand for in this event.
+    fn path_values(&self, event: &Event) -> Value {
+        let path = route::normal(&event.address);
+        self.when.iter().find_map(|w| w.route.fit(path)).map_or_else(|| Value::Object(Map::new()), Value::Object)
+    }
+
+    /// The names of a run of this rule.
+    pub fn scope<'a>(&'a self, event: &'a Event, vault: &'a Vault, saved: &'a Map<String, Value>) -> Scope<'a> {
+        Scope::new(event, vault, self.path_values(event), &self.set, saved)
+    }
+
+    /// Whether its address and method fit the event.
+    fn is_rung_by(&self, event: &Event) -> bool {
+        let path = route::normal(&event.address);
+        let method = |w: &When| w.methods.as_ref().is_none_or(|all| all.contains(&event.method));
+        self.enabled && self.when.iter().any(|w| method(w) && w.route.fit(path).is_some())
+    }
+
+    /// Whether a step answers the caller.
+    pub fn responds(&self) -> bool {
+        self.steps.iter().any(|s| s.action.answers())
+    }
+
+    /// The step that a run is at.
+    pub fn step(&self, run: &Run) -> Option<&Step> {
+        self.steps.get(run.place.step as usize)
+    }
+
+    /// What the run has to know of its step.
+    pub fn facts<'a>(&self, step: &'a Step, elements: Option<u32>) -> StepFacts<'a> {
+        StepFacts { plan: &step.plan, forgiving: step.forgiving, save_as: step.save_as.as_deref(), elements, steps: self.steps.len() as u32 }
+    }
+
+    /// A failed rendering with its place: `rules/orders.yaml:12:15: there is no body.id in this request`.
+    pub fn place_of(&self, unrendered: &Unrendered) -> String {
+        match self.source.locate(&unrendered.path) {
+            Some((line, column)) => format!("{}:{line}:{column}: {}", self.source.name, unrendered.message),
+            None => format!("{}: {}", self.source.name, unrendered.message),
+        }
+    }
+}
+
+/// All rules and addresses at one moment.
+#[derive(Default)]
+pub struct Ruleset {
+    pub rules: Vec<Arc<Rule>>,
+    pub addresses: Vec<Address>,
+    pub vault: Arc<Vault>,
+    /// Every file, by the hash of its text.
+    pub texts: Vec<(TextHash, Arc<Source>)>,
+    index: Index,
+}
+
+impl Ruleset {
+    pub fn new(rules: Vec<Arc<Rule>>, addresses: Vec<Address>, vault: Arc<Vault>, texts: Vec<(TextHash, Arc<Source>)>) -> Self {
+        let index = Index::new(&rules, &addresses);
+        Self { rules, addresses, vault, texts, index }
+    }
+
+    /// The address that a path calls, if anybody listens there.
+    pub fn address(&self, path: &str) -> Option<&Address> {
+        self.index.address(route::normal(path)).map(|n| &self.addresses[n])
+    }
+
+    /// The rules that an event starts, in the order of the files.
+    pub fn answering(&self, event: &Event) -> Vec<&Arc<Rule>> {
+        let nothing = Map::new();
+        let holds = |rule: &&Arc<Rule>| rule.is_rung_by(event) && rule.condition.holds(&rule.scope(event, &self.vault, &nothing));
+        self.index.candidates(event).into_iter().map(|n| &self.rules[n]).filter(holds).collect()
+    }
+
+    /// Every rule that listens at the event's address, and how its conditions went.
+    pub fn verdicts(&self, event: &Event, every_line: bool) -> Vec<Verdict<'_>> {
+        let nothing = Map::new();
+        let verdict = |rule: &Arc<Rule>| {
+            let scope = rule.scope(event, &self.vault, &nothing);
+            (rule.condition.holds(&scope), trace::tell(&rule.condition, &scope, every_line))
+        };
+        let rung = self.rules.iter().filter(|r| r.is_rung_by(event));
+        rung.map(|rule| {
+            let (runs, told) = verdict(rule);
+            Verdict { rule, runs, told }
+        })
+        .collect()
+    }
+}

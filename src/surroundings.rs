@@ -1,0 +1,125 @@
+//! What lies around the program and is read at load: environment variables, files with secrets, the rules folder.
+//!
+//! A secret `NAME` comes from the file that the variable `NAME_FILE` names, else from `/run/secrets/NAME`, else from the
+//! variable `NAME`. An env file adds variables without putting them into the process.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::problem::Problem;
+use crate::yaml::{MAX_FILE, Source};
+
+/// How deep folders may stand in each other.
+const MAX_DEPTH: usize = 16;
+/// The most rule files of one folder.
+const MAX_FILES: usize = 10_000;
+
+/// Variables, with those of an env file in front.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    file: HashMap<String, String>,
+}
+
+impl Surroundings {
+    /// Reads an env file: `NAME=value` lines, `#` comments, quotes taken off.
+    pub fn with_env_file(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path).map_err(|e| anyhow::anyhow!("the env file {} cannot be read: {e}", path.display()))?;
+        let mut file = HashMap::new();
+        for (n, line) in text.lines().enumerate() {
+            let line = line.trim().strip_prefix("export ").unwrap_or(line.trim());
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let Some((name, value)) = line.split_once('=') else {
+                anyhow::bail!("{}:{}: a line of an env file is written NAME=value", path.display(), n + 1);
+            };
+            let value = value.trim();
+            let quoted = ['"', '\''].iter().find_map(|q| value.strip_prefix(*q).and_then(|v| v.strip_suffix(*q)));
+            file.insert(name.trim().to_owned(), quoted.unwrap_or(value).to_owned());
+        }
+        Ok(Self { file })
+    }
+
+    /// An environment variable.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        self.file.get(name).cloned().or_else(|| std::env::var(name).ok())
+    }
+
+    /// A secret. A file's last newline is cut.
+    pub fn secret(&self, name: &str) -> Option<String> {
+        let from = |path: PathBuf| fs::read_to_string(path).ok().map(|t| t.strip_suffix('\n').map_or(t.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).to_owned());
+        let safe = !name.contains(['/', '\\']) && name != "..";
+        self.variable(&format!("{name}_FILE"))
+            .and_then(|path| from(path.into()))
+            .or_else(|| from(Path::new("/run/secrets").join(name)).filter(|_| safe))
+            .or_else(|| self.variable(name))
+    }
+}
+
+/// Reads every rule file of a folder (or one file), in the order of their names. Hidden names are passed over, which
+/// leaves out what Kubernetes and editors put beside the files.
+pub fn read_rules(path: &Path) -> (Vec<Source>, Vec<Problem>) {
+    let (mut sources, mut problems) = (Vec::new(), Vec::new());
+    if path.is_file() {
+        read_file(path, &mut sources, &mut problems);
+        return (sources, problems);
+    }
+    if !path.is_dir() {
+        let said = "this folder is not there";
+        problems.push(Problem::of_file(&shown(path), said, "make it and put a rule file into it, or name another one with --rules"));
+        return (sources, problems);
+    }
+    let mut files = Vec::new();
+    gather(path, 0, &mut HashSet::new(), &mut files, &mut problems);
+    files.sort();
+    if files.len() > MAX_FILES {
+        problems.push(Problem::of_file(&shown(path), format!("this folder holds more than {MAX_FILES} rule files"), "put more rules into one file"));
+        files.truncate(MAX_FILES);
+    }
+    for file in files {
+        read_file(&file, &mut sources, &mut problems);
+    }
+    (sources, problems)
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().replace('\\', "/")
+}
+
+fn gather(folder: &Path, depth: usize, seen: &mut HashSet<PathBuf>, files: &mut Vec<PathBuf>, problems: &mut Vec<Problem>) {
+    let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    if depth > MAX_DEPTH || !seen.insert(real) {
+        return;
+    }
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) => return problems.push(Problem::of_file(&shown(folder), format!("this folder cannot be read: {e}"), "look at its owner and rights")),
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
+        let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+        if path.is_dir() {
+            gather(&path, depth + 1, seen, files, problems);
+        } else if extension == "yaml" || extension == "yml" {
+            files.push(path);
+        }
+    }
+}
+
+fn read_file(path: &Path, sources: &mut Vec<Source>, problems: &mut Vec<Problem>) {
+    let name = shown(path);
+    let size = fs::metadata(path).map(|m| m.len()).unwrap_or(0);
+    let bytes = if size > MAX_FILE as u64 { Ok(vec![b' '; MAX_FILE + 1]) } else { fs::read(path) };
+    match bytes {
+        Ok(bytes) => match Source::new(&name, bytes) {
+            Ok(source) => sources.push(source),
+            Err(problem) => problems.push(problem),
+        },
+        Err(e) => problems.push(Problem::of_file(&name, format!("this file cannot be read: {e}"), "look at its owner and rights")),
+    }
+}
