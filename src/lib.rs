@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+pub mod disk;
 pub mod event;
 pub mod body;
 pub mod number;
@@ -18,4 +19,9 @@ pub mod request;
 pub mod signature;
 pub mod rule;
 pub mod surroundings;
+pub mod store;
+pub mod intake;
+pub mod worker;
+pub mod watch;
+pub mod web;
 pub mod cli;

@@ -16,6 +16,11 @@ pub type RunId = i64;
 /// Names a rule file's text by its content: SHA-256, in hex.
 pub type TextHash = String;
 
+/// The name of a content: SHA-256, in hex.
+pub fn hash(content: &[u8]) -> String {
+    ring::digest::digest(&ring::digest::SHA256, content).as_ref().iter().map(|b| format!("{b:02x}")).collect()
+}
+
 /// Which step of the rule, and which element of its `for_each`; both from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Place {
@@ -96,6 +101,14 @@ pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: bytes::Bytes,
+}
+
+impl Answer {
+    /// An answer of Doorbell's own.
+    pub fn json(status: u16, word: &str, said: &str) -> Self {
+        let body = serde_json::json!({ "status": word, "message": said }).to_string();
+        Self { status, headers: vec![("content-type".into(), "application/json".into())], body: body.into() }
+    }
 }
 
 /// How an attempt ended. The worker looks at every case.

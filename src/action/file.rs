@@ -18,9 +18,10 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::contract::Ticket;
-use super::folder::{Output, flush_folder, words};
+use super::folder::Output;
 use super::{csv, xlsx};
-use crate::run::{Intent, Note, Outcome, Receipt};
+use crate::disk::{flush_folder, words};
+use crate::run::{Intent, Note, Outcome, Receipt, hash};
 
 /// The most lines or rows that are written together.
 const MAX_BATCH: usize = 1_024;
@@ -148,7 +149,7 @@ impl Files {
         let mut bytes = vec![0; intent.length as usize];
         file.seek(SeekFrom::Start(intent.offset))?;
         file.read_exact(&mut bytes)?;
-        Ok(match (digest(&bytes) == intent.digest, meta.len() == end) {
+        Ok(match (hash(&bytes) == intent.digest, meta.len() == end) {
             (true, _) => Verdict::Whole,
             (false, true) => Verdict::Torn,
             // Somebody wrote behind it: nothing of that is touched.
@@ -167,10 +168,6 @@ impl Files {
 
 fn is_workbook(name: &str) -> bool {
     name.to_ascii_lowercase().ends_with(".xlsx")
-}
-
-fn digest(bytes: &[u8]) -> String {
-    ring::digest::digest(&ring::digest::SHA256, bytes).as_ref().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 struct Writer {
@@ -345,7 +342,7 @@ fn prepare(path: &Path, name: &str, contents: &[Content], tickets: &[Ticket], kn
             }
         }
     }
-    let intent = Intent { file: name.to_owned(), identity, offset, length: bytes.len() as u64, digest: digest(&bytes), runs: runs(&refused) };
+    let intent = Intent { file: name.to_owned(), identity, offset, length: bytes.len() as u64, digest: hash(&bytes), runs: runs(&refused) };
     Ok(Prepared { intent, what: What::Append { file, bytes }, refused, header })
 }
 

@@ -7,6 +7,8 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use crate::disk::{flush_folder, words};
+
 /// The longest name of one file or folder, in bytes, as file systems have it.
 const MAX_NAME: usize = 255;
 /// What Doorbell's own files in the folder begin with.
@@ -69,11 +71,6 @@ impl Output {
     }
 }
 
-/// Flushes a folder, so that a file made or renamed in it is still there after a power cut.
-pub fn flush_folder(folder: &Path) -> io::Result<()> {
-    fs::File::open(folder)?.sync_all()
-}
-
 /// Whether a name may be used below the folder.
 pub fn check(name: &str) -> Result<(), String> {
     if name.trim().is_empty() {
@@ -99,19 +96,6 @@ pub fn check(name: &str) -> Result<(), String> {
         return Err("a file's name cannot hold a NUL".to_owned());
     }
     Ok(())
-}
-
-/// An error of the file system in words.
-pub fn words(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk is full".to_owned(),
-        io::ErrorKind::PermissionDenied => "Doorbell may not write there; look at the folder's owner and rights".to_owned(),
-        io::ErrorKind::ReadOnlyFilesystem => "the disk can only be read".to_owned(),
-        io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
-        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "a file stands where a folder is needed".to_owned(),
-        io::ErrorKind::NotFound => "it is not there".to_owned(),
-        _ => error.to_string(),
-    }
 }
 
 #[cfg(test)]

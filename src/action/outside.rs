@@ -20,29 +20,43 @@ pub struct Outside {
 /// The callers who wait for a rule's `respond`.
 #[derive(Default)]
 pub struct Callers {
-    waiting: Mutex<HashMap<EventId, oneshot::Sender<Answer>>>,
+    waiting: Mutex<HashMap<EventId, Caller>>,
+}
+
+struct Caller {
+    send: oneshot::Sender<Answer>,
+    /// How many runs may still answer.
+    responders: usize,
 }
 
 impl Callers {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<EventId, oneshot::Sender<Answer>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<EventId, Caller>> {
         self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Waits for the answer to an event.
-    pub fn wait_for(&self, event: EventId) -> oneshot::Receiver<Answer> {
+    /// Waits for the answer to an event that so many runs may give.
+    pub fn wait_for(&self, event: EventId, responders: usize) -> oneshot::Receiver<Answer> {
         let (send, receive) = oneshot::channel();
-        self.lock().insert(event, send);
+        self.lock().insert(event, Caller { send, responders });
         receive
     }
 
     /// Answers the caller of an event; says whether somebody waited.
     pub fn answer(&self, event: EventId, answer: Answer) -> bool {
-        self.lock().remove(&event).is_some_and(|caller| caller.send(answer).is_ok())
+        self.lock().remove(&event).is_some_and(|caller| caller.send.send(answer).is_ok())
     }
 
     /// Whether a caller still waits for this event.
     pub fn waits(&self, event: EventId) -> bool {
-        self.lock().get(&event).is_some_and(|c| !c.is_closed())
+        self.lock().get(&event).is_some_and(|c| !c.send.is_closed())
+    }
+
+    /// One of the runs that may answer has ended; says whether it was the last one and somebody still waits.
+    pub fn gone(&self, event: EventId) -> bool {
+        self.lock().get_mut(&event).is_some_and(|caller| {
+            caller.responders = caller.responders.saturating_sub(1);
+            caller.responders == 0
+        })
     }
 
     /// Nobody waits for it any more.

@@ -4,6 +4,11 @@
 
 mod check;
 mod dry_run;
+mod events;
+mod explain;
+mod health;
+mod replay;
+mod serve;
 mod settings;
 
 use std::process::ExitCode;
@@ -16,14 +21,28 @@ use clap::{Parser, Subcommand};
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Serve,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Listen for webhooks and act on them
+    Serve(serve::Serve),
     /// Look for problems in the rule files
     Check(check::Check),
     /// Show what the rules would do with a webhook, without doing it
     Try(dry_run::DryRun),
+    /// List the latest events
+    Events(events::Events),
+    /// List the runs that failed and wait for you
+    Failed(events::Failed),
+    /// Tell in words what became of an event, and why rules did or did not run
+    Explain(explain::Explain),
+    /// Do an event, or its failed runs, again
+    Replay(replay::Replay),
+    /// Ask a running Doorbell whether it is well
+    Health(health::Health),
 }
 
 /// How a command ended, when it could run at all.
@@ -37,9 +56,15 @@ pub enum Ended {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.command {
-        None => Ok(Ended::Good),
+        None => cli.serve.run(),
+        Some(Command::Serve(c)) => c.run(),
         Some(Command::Check(c)) => c.run(),
         Some(Command::Try(c)) => c.run(),
+        Some(Command::Events(c)) => c.run(),
+        Some(Command::Failed(c)) => c.run(),
+        Some(Command::Explain(c)) => c.run(),
+        Some(Command::Replay(c)) => c.run(),
+        Some(Command::Health(c)) => c.run(),
     };
     match ended {
         Ok(Ended::Good) => ExitCode::SUCCESS,

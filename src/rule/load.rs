@@ -9,14 +9,9 @@ use super::{Rule, Ruleset};
 use crate::known::{Known, Lookup};
 use crate::problem::{self, Problem};
 use crate::route::Route;
-use crate::run::TextHash;
+use crate::run::hash;
 use crate::yaml::fields::{Item, Reader};
 use crate::yaml::{Node, Source};
-
-/// The hash that a file's text is kept under.
-pub fn hash(text: &str) -> TextHash {
-    ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref().iter().map(|b| format!("{b:02x}")).collect()
-}
 
 const TOP_WORDS: [(&str, &str); 4] = [
     ("rule", "did you mean `rules`?"),
@@ -54,7 +49,7 @@ pub fn load(sources: Vec<Source>, lookup: Lookup, require_verify: bool) -> Loade
     let mut all = Gathered { rules: Vec::new(), addresses: Vec::new(), entries: Vec::new() };
     let mut texts = Vec::new();
     for (reader, (source, node)) in readers.iter().zip(&nodes) {
-        let origin = Origin { source: Arc::clone(source), text: hash(&source.text) };
+        let origin = Origin { source: Arc::clone(source), text: hash(source.text.as_bytes()) };
         texts.push((origin.text.clone(), origin.source.clone()));
         read_file(&reader.top(node), &lookup, &origin, &mut all);
     }
@@ -80,7 +75,7 @@ pub fn one_rule(source: Source, name: &str, lookup: &Lookup) -> Option<Rule> {
     let source = Arc::new(source);
     let node = source.read().ok()?;
     let reader = Reader::new(&source);
-    let origin = Origin { source: Arc::clone(&source), text: hash(&source.text) };
+    let origin = Origin { source: Arc::clone(&source), text: hash(source.text.as_bytes()) };
     let mut top = reader.top(&node).fields("a rule file")?;
     let rules = top.may("rules")?.entries("`rules:`")?;
     rules.iter().find(|(n, _)| n == name).and_then(|(n, item)| compile::read(n, item, lookup, &origin))

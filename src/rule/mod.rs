@@ -75,6 +75,23 @@ impl Rule {
         Scope::new(event, vault, self.path_values(event), &self.set, saved)
     }
 
+    /// The lines of the file that are this rule, to tell whether it was changed.
+    pub fn own_text(&self) -> &str {
+        let text = &self.source.text;
+        let start = self.source.locate(&self.path).map_or(0, |(line, _)| line_start(text, line));
+        let indent = |l: &str| l.len() - l.trim_start().len();
+        let depth = indent(text[start..].lines().next().unwrap_or(""));
+        let mut end = start;
+        for line in text[start..].split_inclusive('\n') {
+            let blank = line.trim().is_empty() || line.trim_start().starts_with('#');
+            if !blank && indent(line) < depth {
+                break;
+            }
+            end += line.len();
+        }
+        text[start..end].trim_end()
+    }
+
     /// Whether its address and method fit the event.
     fn is_rung_by(&self, event: &Event) -> bool {
         let path = route::normal(&event.address);
@@ -106,6 +123,11 @@ impl Rule {
     }
 }
 
+/// Where a line begins, in bytes.
+fn line_start(text: &str, line: usize) -> usize {
+    text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum()
+}
+
 /// All rules and addresses at one moment.
 #[derive(Default)]
 pub struct Ruleset {
@@ -117,6 +139,12 @@ pub struct Ruleset {
     index: Index,
 }
 
+/// The rules that are in force, and the number that the store knows them by.
+pub struct InForce {
+    pub ruleset: Ruleset,
+    pub number: i64,
+}
+
 impl Ruleset {
     pub fn new(rules: Vec<Arc<Rule>>, addresses: Vec<Address>, vault: Arc<Vault>, texts: Vec<(TextHash, Arc<Source>)>) -> Self {
         let index = Index::new(&rules, &addresses);
@@ -125,7 +153,12 @@ impl Ruleset {
 
     /// The address that a path calls, if anybody listens there.
     pub fn address(&self, path: &str) -> Option<&Address> {
-        self.index.address(route::normal(path)).map(|n| &self.addresses[n])
+        self.address_number(path).map(|n| &self.addresses[n])
+    }
+
+    /// Its place among the addresses.
+    pub fn address_number(&self, path: &str) -> Option<usize> {
+        self.index.address(route::normal(path))
     }
 
     /// The rules that an event starts, in the order of the files.

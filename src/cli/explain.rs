@@ -1,0 +1,102 @@
+//! `doorbell explain EVENT`: what became of an event, and why rules did or did not run, in words.
+//!
+//! The verdicts are worked out again from the event and the rule files that were in force when it came.
+
+use std::io::Write;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Ended;
+use super::dry_run::drawn;
+use super::settings::{Around, Data, number};
+use crate::known::Lookup;
+use crate::rule::Ruleset;
+use crate::rule::load::load;
+use crate::run::{Attempt, State};
+use crate::store::archive::Archive;
+use crate::store::contract::{Dossier, RunPage};
+use crate::yaml::Source;
+
+#[derive(Args)]
+#[command(after_help = "Example: doorbell explain 0192f3c1")]
+pub struct Explain {
+    /// The event's id, or its beginning
+    event: String,
+    #[command(flatten)]
+    data: Data,
+    #[command(flatten)]
+    around: Around,
+}
+
+impl Explain {
+    pub fn run(self) -> anyhow::Result<Ended> {
+        let archive = Archive::open(&self.data.data)?;
+        let dossier = archive.dossier(archive.find(&self.event)?)?;
+        let ruleset = self.rules_of_then(&dossier)?;
+        let mut out = std::io::stdout().lock();
+        let event = &dossier.event;
+        let verdicts = ruleset.as_ref().map(|r| r.verdicts(event, false)).unwrap_or_default();
+        let total = verdicts.len().max(dossier.runs.len());
+        let ran = verdicts.iter().filter(|v| v.runs).count().max(dossier.runs.len());
+        let rules = if total == 1 { "1 rule".to_owned() } else { format!("{total} rules") };
+        let time = event.received.strftime("%Y-%m-%d %H:%M:%S UTC");
+        writeln!(out, "event {}  {} {}  {time}  → {}, {ran} of {rules} ran", event.id, event.method, event.address, dossier.status)?;
+        let mut shown = vec![false; dossier.runs.len()];
+        for verdict in &verdicts {
+            let mine: Vec<usize> = (0..dossier.runs.len()).filter(|n| dossier.runs[*n].0.run.rule == verdict.rule.name).collect();
+            for n in &mine {
+                shown[*n] = true;
+                self.run_told(&mut out, &dossier.runs[*n], Some(verdict.rule))?;
+            }
+            if mine.is_empty() {
+                writeln!(out, "  ✗ {}  did not run", verdict.rule.name)?;
+                write!(out, "{}", ruleset.as_ref().map_or_else(String::new, |r| r.vault.strike(&drawn(&verdict.told, 8))))?;
+            }
+        }
+        for (n, run) in dossier.runs.iter().enumerate().filter(|(n, _)| !shown[*n]) {
+            let _ = n;
+            self.run_told(&mut out, run, None)?;
+        }
+        if ruleset.is_none() {
+            writeln!(out, "  The rule files of that time can no longer be read, so it cannot be told why others did not run.")?;
+        }
+        Ok(Ended::Good)
+    }
+
+    /// The rules that were in force when the event came.
+    fn rules_of_then(&self, dossier: &Dossier) -> anyhow::Result<Option<Ruleset>> {
+        let surroundings = self.around.surroundings()?;
+        let secret = |name: &str| Some(surroundings.secret(name).unwrap_or_else(|| format!("secret.{name}")));
+        let variable = |name: &str| Some(surroundings.variable(name).unwrap_or_else(|| format!("env.{name}")));
+        let sources = dossier.texts.iter().map(|(name, text)| Source { name: name.clone(), text: text.clone() }).collect();
+        Ok(load(sources, Lookup::new(&secret, &variable, &|_| None), false).ruleset)
+    }
+
+    fn run_told(&self, out: &mut impl Write, (page, attempts): &(RunPage, Vec<Attempt>), rule: Option<&crate::rule::Rule>) -> anyhow::Result<()> {
+        let run = &page.run;
+        let took: Duration = attempts.iter().map(|a| a.took).sum();
+        let steps = attempts.iter().filter(|a| a.outcome != "retry").map(|a| a.place.step).collect::<std::collections::BTreeSet<_>>().len();
+        let replays = if run.replays > 0 { format!(", replayed {}", number(run.replays as usize, "time")) } else { String::new() };
+        let steps = number(steps, "step");
+        match run.state {
+            State::Done => writeln!(out, "  ✓ {}  ran, {steps}, {} ms{replays}", run.rule, took.as_millis())?,
+            State::Handled => writeln!(out, "  ✓ {}  ran with errors that `on_error` forgave, {steps}{replays}", run.rule)?,
+            State::Failed => writeln!(out, "  ✗ {}  failed at step {}{replays}; doorbell replay {} goes on there", run.rule, run.place.step + 1, run.event)?,
+            State::Waiting => {
+                let due = run.due.strftime("%H:%M:%S UTC");
+                let word = if run.tried > 0 { format!("waits until {due} for try {}", run.tried + 1) } else { "waits until serve runs".to_owned() };
+                writeln!(out, "  … {}  {word}, at step {}{replays}", run.rule, run.place.step + 1)?;
+            }
+        }
+        for attempt in attempts {
+            let step = rule.and_then(|r| r.steps.get(attempt.place.step as usize));
+            let title = step.map_or("", |s| s.title());
+            let element = if step.is_some_and(|s| s.for_each.is_some()) { format!(", element {}", attempt.place.element + 1) } else { String::new() };
+            let again = if attempt.number > 1 { format!(", try {}", attempt.number) } else { String::new() };
+            let said = if attempt.said.is_empty() { attempt.outcome.clone() } else { format!("{}: {}", attempt.outcome, attempt.said) };
+            writeln!(out, "        {}. {title}{element}{again}  {said}", attempt.place.step + 1)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,46 @@
+//! `doorbell health`: asks a running Doorbell whether it is well; for people and for a container's health check.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::Value;
+
+use super::Ended;
+use super::settings::number;
+
+#[derive(Args)]
+#[command(after_help = "Example: doorbell health --listen 127.0.0.1:8080")]
+pub struct Health {
+    /// The address that it listens at
+    #[arg(long, env = "DOORBELL_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    listen: SocketAddr,
+}
+
+const PATIENCE: Duration = Duration::from_secs(3);
+
+impl Health {
+    pub fn run(self) -> anyhow::Result<Ended> {
+        let mut address = self.listen;
+        if address.ip().is_unspecified() {
+            address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        }
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("no Doorbell answers at {address}"))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(stream, "GET /health/ready HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.take(1 << 20).read_to_string(&mut answer).with_context(|| format!("no Doorbell answers at {address}"))?;
+        let body = answer.split("\r\n\r\n").nth(1).unwrap_or("");
+        let body: Value = serde_json::from_str(body).with_context(|| format!("another program answers at {address}"))?;
+        let status = body["status"].as_str().unwrap_or("unknown");
+        let problems = body["problems"].as_array().map_or(0, Vec::len);
+        let rules = number(body["rules"].as_u64().unwrap_or(0) as usize, "rule");
+        match problems {
+            0 => println!("{status}, {rules}"),
+            n => println!("{status}, {rules}; the last edit has {} and is not in force (doorbell check shows them)", number(n, "problem")),
+        }
+        if status == "ready" { Ok(Ended::Good) } else { anyhow::bail!("Doorbell at {address} is {status}") }
+    }
+}

@@ -1,0 +1,142 @@
+//! `doorbell serve`: listens for webhooks and acts on them.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use clap::Args;
+use tokio::net::TcpListener;
+
+use super::Ended;
+use super::settings::{Around, Data, Rules, Secrets, counted};
+use crate::action::file::Files;
+use crate::action::folder::Output;
+use crate::action::net::Net;
+use crate::action::outside::{Callers, Outside};
+use crate::intake::Intake;
+use crate::known::Lookup;
+use crate::problem;
+use crate::rule::load::one_rule;
+use crate::watch::{Standing, Watch, in_force, print};
+use crate::web::hook::Hook;
+use crate::worker::{Intents, OldRule, Worker, recover};
+use crate::yaml::Source;
+use crate::{disk, store, web};
+
+#[derive(Args, Clone)]
+#[command(after_help = "Example: doorbell serve --rules rules --data data --output output --listen 127.0.0.1:8080")]
+pub struct Serve {
+    #[command(flatten)]
+    rules: Rules,
+    #[command(flatten)]
+    data: Data,
+    /// The folder that rules write files to
+    #[arg(long, env = "DOORBELL_OUTPUT", default_value = "output", value_name = "FOLDER")]
+    output: PathBuf,
+    /// The address to listen at; port 0 takes any free one
+    #[arg(long, env = "DOORBELL_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    listen: SocketAddr,
+    /// The most calls to other apps at a time
+    #[arg(long, env = "DOORBELL_CALLS", default_value = "64", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    calls: u16,
+    /// The most calls to one host at a time
+    #[arg(long, env = "DOORBELL_CALLS_PER_HOST", default_value = "16", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    calls_per_host: u16,
+    /// How long what is in hand may take when Doorbell stops, in seconds
+    #[arg(long, env = "DOORBELL_GRACE", default_value = "25", value_name = "SECONDS")]
+    grace: u64,
+}
+
+impl Serve {
+    pub fn run(self) -> anyhow::Result<Ended> {
+        let colours = std::io::stderr().is_terminal();
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours).with_target(false).init();
+        let loaded = self.rules.around.load(&self.rules.rules, Secrets::Real)?;
+        if !loaded.problems.is_empty() {
+            eprint!("{}", problem::draw_all(&loaded.problems));
+        }
+        let Some(ruleset) = loaded.ruleset else {
+            eprintln!("doorbell did not start: mend the problems above first");
+            return Ok(Ended::Problems);
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the program cannot start its threads")?;
+        runtime.block_on(self.serve(ruleset))?;
+        Ok(Ended::Good)
+    }
+
+    async fn serve(self, ruleset: crate::rule::Ruleset) -> anyhow::Result<()> {
+        let seen = print(&self.rules.rules);
+        std::fs::create_dir_all(&self.data.data).with_context(|| format!("the data folder {} cannot be made", self.data.data.display()))?;
+        let _data_lock = disk::lock(&self.data.data, "data").map_err(anyhow::Error::msg)?;
+        let output = Output::open(&self.output, &[&self.rules.rules, &self.data.data]);
+        let output = output.map_err(|e| anyhow::anyhow!("the output folder {} cannot be used: {}", self.output.display(), disk::words(&e)))?;
+        let _output_lock = disk::lock(output.root(), "output").map_err(anyhow::Error::msg)?;
+        // The socket first: whoever rings while the rest gets ready waits a moment instead of being refused.
+        let listener = TcpListener::bind(self.listen).await.with_context(|| format!("cannot listen at {}; is another program there? Name another address with --listen", self.listen))?;
+        let store = store::open(&self.data.data)?;
+        let files = Files::new(output, Arc::new(Intents(store.clone())));
+        recover(&store, &files).await?;
+        let said = counted(&ruleset);
+        let rules = Arc::new(ArcSwap::from_pointee(in_force(ruleset, store.as_ref()).await?));
+        let callers = Arc::new(Callers::default());
+        let net = Net::new(self.rules.around.allowed(), self.calls.into(), self.calls_per_host.into());
+        let outside = Outside { net, files, callers: callers.clone() };
+        let worker = Worker::new(store.clone(), outside, rules.clone(), old_rules(&self.rules.around)?);
+        let standing = Standing::default();
+        let watch = {
+            let (around, folder) = (self.rules.around.clone(), self.rules.rules.clone());
+            let load = Box::new(move || around.load(&folder, Secrets::Real));
+            Watch { folder: self.rules.rules.clone(), load, rules: rules.clone(), store: store.clone(), standing: standing.clone() }
+        };
+        tokio::spawn(watch.run(seen));
+        let working = tokio::spawn({
+            let worker = worker.clone();
+            async move { worker.work().await }
+        });
+        let stopping = Arc::new(AtomicBool::new(false));
+        let intake = Arc::new(Intake { rules, store, worker: worker.clone(), callers });
+        let hook = Hook { intake, standing, stopping: stopping.clone() };
+        let address = listener.local_addr()?;
+        println!("listening on http://{address}");
+        println!("{said}, writing to {}", self.output.display());
+        let grace = Duration::from_secs(self.grace);
+        web::serve::serve(listener, hook, stop(stopping), grace).await;
+        worker.stop(grace).await;
+        working.abort();
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn stop(stopping: Arc<AtomicBool>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let interrupted = tokio::signal::ctrl_c();
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminated) => {
+            tokio::select! { _ = interrupted => {}, _ = terminated.recv() => {} }
+        }
+        Err(_) => {
+            let _ = interrupted.await;
+        }
+    }
+    stopping.store(true, Ordering::Relaxed);
+    tracing::info!("stopping: finishing what is in hand");
+}
+
+/// Compiles rules of texts that are no longer in force, for runs that began with them.
+fn old_rules(around: &Around) -> anyhow::Result<OldRule> {
+    let surroundings = around.surroundings()?;
+    Ok(Box::new(move |name, text, rule| {
+        let secret = |name: &str| surroundings.secret(name);
+        let variable = |name: &str| surroundings.variable(name);
+        let lookup = Lookup::new(&secret, &variable, &|_| None);
+        let rule = one_rule(Source { name, text }, rule, &lookup)?;
+        Some((rule, lookup.into_vault()))
+    }))
+}

@@ -1,0 +1,212 @@
+//! The store as people look at it: lists, one event's whole story, and doing things again. Works beside a running
+//! `serve` and without it, over a connection of its own.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::contract::{Counts, Dossier, Error, EventPage, Result, RunPage};
+use super::jobs::{EVENT, MOST_RUNS, PENDING, Sql, insert_runs, moment, read_event, read_run, restart};
+use super::sqlite::{connect, error, file};
+use super::tables;
+use crate::event::EventId;
+use crate::run::{Attempt, Place, RunId, State};
+
+/// The columns of an ended run, in the order that `read_run` takes.
+const ENDED: &str = "p.id, p.rule, p.text, p.step, p.element, p.tried, p.at, p.saved, 0, p.forgiven, p.replays";
+
+/// A connection for reading and replaying.
+pub struct Archive(Connection);
+
+impl Archive {
+    /// Opens the store of a data folder that is there.
+    pub fn open(data: &Path) -> Result<Self> {
+        if !file(data).exists() {
+            let said = format!("{} holds no events yet; `doorbell serve` makes it, or name another folder with --data", data.display());
+            return Err(Error::new(said, false));
+        }
+        let mut connection = connect(data, false)?;
+        tables::migrate(&mut connection)?;
+        Ok(Self(connection))
+    }
+
+    /// The latest events, newest first.
+    pub fn events(&self, most: usize) -> Result<Vec<EventPage>> {
+        let read = |r: &Row| {
+            let event: i64 = r.get(0)?;
+            let page = EventPage {
+                id: EventId(uuid::Uuid::from_bytes(r.get(1)?)),
+                received: moment(r.get(2)?),
+                method: r.get(3)?,
+                address: r.get(4)?,
+                status: r.get(5)?,
+                runs: Vec::new(),
+            };
+            Ok((event, page))
+        };
+        let events = || -> Sql<Vec<EventPage>> {
+            let mut statement = self.0.prepare("SELECT seq, id, received, method, address, status FROM event ORDER BY seq DESC LIMIT ?1")?;
+            let rows: Vec<(i64, EventPage)> = statement.query_map([most as i64], read)?.collect::<Sql<_>>()?;
+            rows.into_iter()
+                .map(|(event, mut page)| {
+                    page.runs = self.states(event)?;
+                    Ok(page)
+                })
+                .collect()
+        };
+        events().map_err(error)
+    }
+
+    fn states(&self, event: i64) -> Sql<Vec<(State, usize)>> {
+        let range = [event * MOST_RUNS, (event + 1) * MOST_RUNS];
+        let waiting: i64 = self.0.prepare_cached("SELECT count(*) FROM pending WHERE id >= ?1 AND id < ?2")?.query_row(range, |r| r.get(0))?;
+        let mut statement = self.0.prepare_cached("SELECT state, count(*) FROM ended WHERE id >= ?1 AND id < ?2 GROUP BY state")?;
+        let ended: Vec<(String, i64)> = statement.query_map(range, |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Sql<_>>()?;
+        let mut all: Vec<(State, usize)> = ended.into_iter().filter_map(|(word, n)| State::read(&word).map(|s| (s, n as usize))).collect();
+        if waiting > 0 {
+            all.push((State::Waiting, waiting as usize));
+        }
+        Ok(all)
+    }
+
+    /// The runs that failed, newest first.
+    pub fn failed(&self, most: usize) -> Result<Vec<RunPage>> {
+        let text = format!("SELECT {ENDED}, e.id, e.received FROM ended p JOIN event e ON e.seq = p.event WHERE p.state = 'failed' ORDER BY p.id DESC LIMIT ?1");
+        let read = |r: &Row| -> Sql<RunPage> {
+            let run = read_run(r, EventId(uuid::Uuid::from_bytes(r.get(11)?)), State::Failed)?;
+            let said = self.last_said(run.id)?;
+            Ok(RunPage { said, received: moment(r.get(12)?), ended: Some(run.due), run })
+        };
+        let all = || self.0.prepare(&text)?.query_map([most as i64], read)?.collect::<Sql<Vec<_>>>();
+        all().map_err(error)
+    }
+
+    fn last_said(&self, run: RunId) -> Sql<String> {
+        let mut statement = self.0.prepare_cached("SELECT said FROM attempt WHERE run = ?1 ORDER BY nth DESC LIMIT 1")?;
+        Ok(statement.query_row([run], |r| r.get(0)).optional()?.unwrap_or_default())
+    }
+
+    /// How much is kept.
+    pub fn counts(&self) -> Result<Counts> {
+        let count = |sql: &str| self.0.query_row(sql, [], |r| r.get::<_, i64>(0)).map(|n| n as u64).map_err(error);
+        Ok(Counts {
+            events: count("SELECT count(*) FROM event")?,
+            waiting: count("SELECT count(*) FROM pending")?,
+            failed: count("SELECT count(*) FROM ended WHERE state = 'failed'")?,
+        })
+    }
+
+    /// The one event whose id begins like this.
+    pub fn find(&self, beginning: &str) -> Result<EventId> {
+        let hex: String = beginning.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_lowercase();
+        if hex.len() < 8 || hex.len() > 32 || beginning.chars().any(|c| !c.is_ascii_hexdigit() && c != '-' && c != '…') {
+            return Err(Error::new(format!("`{beginning}` is no event; `doorbell events` lists them, and the first 8 letters do"), false));
+        }
+        let bound = |fill: &str| {
+            let text = format!("{hex}{}", fill.repeat(32 - hex.len()));
+            uuid::Uuid::parse_str(&text).map(|u| u.into_bytes()).map_err(|e| Error::new(e.to_string(), false))
+        };
+        let found: Vec<[u8; 16]> = {
+            let (from, to) = (bound("0")?, bound("f")?);
+            let all = || self.0.prepare("SELECT id FROM event WHERE id >= ?1 AND id <= ?2 LIMIT 2")?.query_map(params![from, to], |r| r.get(0))?.collect::<Sql<Vec<_>>>();
+            all().map_err(error)?
+        };
+        match found.as_slice() {
+            [one] => Ok(EventId(uuid::Uuid::from_bytes(*one))),
+            [] => Err(Error::new(format!("there is no event {beginning}; `doorbell events` lists them"), false)),
+            _ => Err(Error::new(format!("several events begin with {beginning}; write more of it"), false)),
+        }
+    }
+
+    fn number(&self, id: EventId) -> Result<i64> {
+        self.0.query_row("SELECT seq FROM event WHERE id = ?1", [id.0.as_bytes()], |r| r.get(0)).map_err(error)
+    }
+
+    /// Everything about one event.
+    pub fn dossier(&self, id: EventId) -> Result<Dossier> {
+        let number = self.number(id)?;
+        let read = || -> Sql<Dossier> {
+            let text = format!("SELECT {EVENT}, e.status, s.texts FROM event e LEFT JOIN ruleset s ON s.id = e.ruleset WHERE e.seq = ?1");
+            let (event, status, texts) = self.0.query_row(&text, [number], |r| Ok((read_event(r, 0)?, r.get(8)?, r.get::<_, Option<String>>(9)?)))?;
+            let range = [number * MOST_RUNS, (number + 1) * MOST_RUNS];
+            let mut runs = Vec::new();
+            let pending = format!("SELECT {PENDING}, 'waiting' FROM pending p WHERE p.id >= ?1 AND p.id < ?2");
+            let ended = format!("SELECT {ENDED}, p.state FROM ended p WHERE p.id >= ?1 AND p.id < ?2");
+            for text in [pending, ended] {
+                let mut statement = self.0.prepare(&text)?;
+                let state = |r: &Row| Sql::Ok(State::read(&r.get::<_, String>(11)?).unwrap_or(State::Failed));
+                let some: Vec<_> = statement.query_map(range, |r| read_run(r, id, state(r)?))?.collect::<Sql<Vec<_>>>()?;
+                runs.extend(some);
+            }
+            runs.sort_by_key(|r| r.id);
+            let runs = runs
+                .into_iter()
+                .map(|run| {
+                    let attempts = self.attempts(run.id)?;
+                    let said = attempts.last().map(|a| a.said.clone()).unwrap_or_default();
+                    let ended = (run.state != State::Waiting).then_some(run.due);
+                    Ok((RunPage { run, said, received: event.received, ended }, attempts))
+                })
+                .collect::<Sql<_>>()?;
+            let list: Vec<(String, String)> = texts.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default();
+            let mut texts = Vec::new();
+            for (name, hash) in list {
+                let body = self.0.query_row("SELECT body FROM text WHERE hash = ?1", [hash], |r| r.get(0))?;
+                texts.push((name, body));
+            }
+            Ok(Dossier { event, status, runs, texts })
+        };
+        read().map_err(error)
+    }
+
+    fn attempts(&self, run: RunId) -> Sql<Vec<Attempt>> {
+        let read = |r: &Row| {
+            Ok(Attempt {
+                place: Place { step: r.get(0)?, element: r.get(1)? },
+                number: r.get(2)?,
+                at: moment(r.get(3)?),
+                took: std::time::Duration::from_micros(r.get::<_, i64>(4)?.max(0) as u64),
+                outcome: r.get(5)?,
+                said: r.get(6)?,
+            })
+        };
+        self.0.prepare_cached("SELECT step, element, number, at, took, outcome, said FROM attempt WHERE run = ?1 ORDER BY nth")?.query_map([run], read)?.collect()
+    }
+
+    /// Lets the failed runs of an event go on at the step that failed; only those of one rule, if one is named.
+    pub fn replay_failed(&mut self, id: EventId, rule: Option<&str>, now: Timestamp) -> Result<usize> {
+        let number = self.number(id)?;
+        let mut replay = || -> Sql<usize> {
+            let sql = self.0.transaction()?;
+            let wanted: Vec<RunId> = {
+                let mut statement = sql.prepare("SELECT id FROM ended WHERE id >= ?1 AND id < ?2 AND state = 'failed' AND (?3 IS NULL OR rule = ?3)")?;
+                statement.query_map(params![number * MOST_RUNS, (number + 1) * MOST_RUNS, rule], |r| r.get(0))?.collect::<Sql<_>>()?
+            };
+            for run in &wanted {
+                restart(&sql, *run, run + 1, now.as_millisecond())?;
+            }
+            sql.commit()?;
+            Ok(wanted.len())
+        };
+        replay().map_err(error)
+    }
+
+    /// Starts rules on an event anew, with the rule texts given.
+    pub fn replay_anew(&mut self, id: EventId, runs: &[(String, String)], texts: &[(String, String, String)], now: Timestamp) -> Result<usize> {
+        let number = self.number(id)?;
+        let mut replay = || -> Sql<usize> {
+            let sql = self.0.transaction()?;
+            for (hash, name, body) in texts {
+                sql.execute("INSERT OR IGNORE INTO text (hash, name, body) VALUES (?1, ?2, ?3)", params![hash, name, body])?;
+            }
+            let range = [number * MOST_RUNS, (number + 1) * MOST_RUNS];
+            let last: Option<i64> = sql.query_row("SELECT max(id) FROM (SELECT id FROM pending UNION ALL SELECT id FROM ended) WHERE id >= ?1 AND id < ?2", range, |r| r.get(0))?;
+            let first = last.map_or(range[0], |l| l + 1);
+            let count = insert_runs(&sql, number, first, now.as_millisecond(), false, runs.iter().map(|(r, t)| (r.as_str(), t.as_str())))?;
+            sql.commit()?;
+            Ok(count)
+        };
+        replay().map_err(error)
+    }
+}

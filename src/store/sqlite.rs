@@ -1,0 +1,233 @@
+//! The embedded store: SQLite in WAL mode with `synchronous=FULL`, one writer thread, group commit.
+//!
+//! Whatever waits when the thread is free is committed as one transaction, and only then are all who wait answered; so
+//! a flush is shared by as many events as came during the one before. The statements are in [`super::jobs`], reading for
+//! people in [`super::archive`].
+
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tokio::sync::{mpsc, oneshot};
+
+use super::contract::{Accept, Accepted, Doing, Error, Result, Store};
+use super::jobs::{Job, Kept};
+use super::tables;
+use crate::event::Event;
+use crate::run::{Answer, Attempt, Intent, Run, RunId, TextHash};
+
+/// The most that is committed together.
+const MAX_GROUP: usize = 1_024;
+/// The most that waits for the writer; beyond it the sender is told to come back.
+const MAX_WAITING: usize = 8_192;
+const FILE: &str = "doorbell.db";
+/// How many pages the write-ahead log grows before it is folded back: about 16 MB.
+const CHECKPOINT_PAGES: u32 = 4_096;
+
+/// An error of SQLite in words.
+pub(super) fn error(e: rusqlite::Error) -> Error {
+    let words = |m: &str, transient| Error::new(m, transient);
+    match e.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => words("the disk of the data folder is full; make room on it", true),
+        Some(ErrorCode::ReadOnly) => words("the data folder can only be read; look at its owner and rights", true),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => words("the data folder is busy", true),
+        Some(ErrorCode::SystemIoFailure) => words("the disk of the data folder does not work as it should", true),
+        Some(ErrorCode::CannotOpen) => words("the data folder cannot be opened; look at its owner and rights", true),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            words("the file doorbell.db in the data folder is damaged; put it aside and start from a backup, or with an empty folder", false)
+        }
+        _ => Error::new(e.to_string(), false),
+    }
+}
+
+/// The file of a data folder.
+pub(super) fn file(data: &Path) -> PathBuf {
+    data.join(FILE)
+}
+
+/// Opens a connection of its own.
+pub(super) fn connect(data: &Path, create: bool) -> Result<Connection> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if create {
+        flags |= OpenFlags::SQLITE_OPEN_CREATE;
+    }
+    let connection = Connection::open_with_flags(file(data), flags).map_err(error)?;
+    connection.busy_timeout(Duration::from_secs(10)).map_err(error)?;
+    let settings = format!("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -4000;");
+    connection.execute_batch(&settings).map_err(error)?;
+    Ok(connection)
+}
+
+/// A handle on the writer thread; the thread ends when the last one is dropped.
+#[derive(Clone)]
+pub struct Sqlite {
+    jobs: mpsc::Sender<Waiting>,
+}
+
+/// A job and who waits for it.
+struct Waiting {
+    job: Job,
+    done: Option<oneshot::Sender<Result<Kept>>>,
+}
+
+impl Sqlite {
+    /// Opens the store and starts its writer. Runs that an earlier process had taken are free again.
+    pub fn open(data: &Path) -> Result<Self> {
+        std::fs::create_dir_all(data).map_err(|e| Error::new(format!("the data folder cannot be made: {e}"), false))?;
+        let mut connection = connect(data, true)?;
+        tables::migrate(&mut connection)?;
+        connection.execute("UPDATE pending SET taken = 0 WHERE taken = 1", []).map_err(error)?;
+        // A new database file is there after a power cut only if its folder was flushed.
+        crate::disk::flush_folder(data).map_err(|e| Error::new(e.to_string(), true))?;
+        let (jobs, receive) = mpsc::channel(MAX_WAITING);
+        thread::Builder::new().name("store".into()).spawn(move || write(connection, receive)).map_err(|e| Error::new(e.to_string(), true))?;
+        Ok(Self { jobs })
+    }
+
+    async fn ask(&self, job: Job) -> Result<Kept> {
+        let (done, kept) = oneshot::channel();
+        let gone = || Error::new("the store has stopped", true);
+        self.jobs.send(Waiting { job, done: Some(done) }).await.map_err(|_| gone())?;
+        kept.await.map_err(|_| gone())?
+    }
+}
+
+/// The writer thread: gathers, commits, answers.
+fn write(mut connection: Connection, mut jobs: mpsc::Receiver<Waiting>) {
+    let mut group = Vec::with_capacity(MAX_GROUP);
+    while let Some(first) = jobs.blocking_recv() {
+        group.push(first);
+        while group.len() < MAX_GROUP
+            && let Ok(next) = jobs.try_recv()
+        {
+            group.push(next);
+        }
+        let results = match commit(&mut connection, &group) {
+            Ok(results) => results,
+            // One of them spoils it for all: each for itself, so that only that one fails.
+            Err(_) if group.len() > 1 => group.iter().map(|one| commit(&mut connection, std::slice::from_ref(one)).map(|mut r| r.remove(0))).map(|r| r.unwrap_or_else(Err)).collect(),
+            Err(e) => vec![Err(e)],
+        };
+        for (waiting, result) in group.drain(..).zip(results) {
+            if let Some(done) = waiting.done {
+                let _ = done.send(result);
+            }
+        }
+    }
+}
+
+/// Does a group of jobs in one transaction.
+fn commit(connection: &mut Connection, group: &[Waiting]) -> Result<Vec<Result<Kept>>> {
+    let transaction = connection.transaction().map_err(error)?;
+    let mut results = Vec::with_capacity(group.len());
+    for waiting in group {
+        results.push(Ok(waiting.job.run(&transaction).map_err(error)?));
+    }
+    transaction.commit().map_err(error)?;
+    Ok(results)
+}
+
+/// A job gave something that belongs to another one: a broken invariant.
+fn other() -> Error {
+    Error::new("the store gave something else than what was asked for", false)
+}
+
+impl Store for Sqlite {
+    fn accept(&self, accept: Accept) -> Doing<'_, Accepted> {
+        Box::pin(async move {
+        let (done, kept) = oneshot::channel();
+        let job = Job::accept(&accept);
+        // A full queue is an overload, and the sender hears so at once.
+        self.jobs
+            .try_send(Waiting { job, done: Some(done) })
+            .map_err(|_| Error::new("too much is waiting to be kept", true))?;
+        match kept.await.map_err(|_| Error::new("the store has stopped", true))?? {
+            Kept::New(first) => {
+                let runs = (first..).zip(&accept.runs).map(|(id, new)| super::jobs::fresh(id, &accept.event, new)).collect();
+                Ok(Accepted::New(accept.event, runs))
+            }
+            Kept::Again { first, restarted, answer } => Ok(Accepted::Again { first, restarted, answer }),
+            _ => Err(other()),
+        }
+        })
+    }
+
+    fn record(&self, run: Run, attempts: Vec<Attempt>, answer: Option<Answer>) -> Doing<'_, ()> {
+        Box::pin(async move {
+        self.ask(Job::Record { run: Box::new(run), attempts, answer }).await.map(drop)
+        })
+    }
+
+    fn lease(&self, now: Timestamp, most: usize) -> Doing<'_, Vec<(Run, Event)>> {
+        Box::pin(async move {
+        match self.ask(Job::Lease { now, most }).await? {
+            Kept::Leased(runs) => Ok(runs),
+            _ => Err(other()),
+        }
+        })
+    }
+
+    fn next_due(&self) -> Doing<'_, Option<Timestamp>> {
+        Box::pin(async move {
+        match self.ask(Job::NextDue).await? {
+            Kept::Due(due) => Ok(due),
+            _ => Err(other()),
+        }
+        })
+    }
+
+    fn intend(&self, intent: Intent) -> Doing<'_, ()> {
+        Box::pin(async move {
+        self.ask(Job::Intend(intent)).await.map(drop)
+        })
+    }
+
+    fn forget(&self, file: &str) {
+        // If it cannot be told, the intent stays, and is found to be done with after a restart.
+        let _ = self.jobs.try_send(Waiting { job: Job::Forget(file.to_owned()), done: None });
+    }
+
+    fn intents(&self) -> Doing<'_, Vec<Intent>> {
+        Box::pin(async move {
+        match self.ask(Job::Intents).await? {
+            Kept::Intents(intents) => Ok(intents),
+            _ => Err(other()),
+        }
+        })
+    }
+
+    fn settle(&self, done: Vec<(RunId, u32, u32)>) -> Doing<'_, ()> {
+        Box::pin(async move {
+        self.ask(Job::Settle(done)).await.map(drop)
+        })
+    }
+
+    fn still_at(&self, places: Vec<(RunId, u32, u32)>) -> Doing<'_, bool> {
+        Box::pin(async move {
+        match self.ask(Job::StillAt(places)).await? {
+            Kept::Yes(yes) => Ok(yes),
+            _ => Err(other()),
+        }
+        })
+    }
+
+    fn remember(&self, texts: Vec<(TextHash, String, String)>) -> Doing<'_, i64> {
+        Box::pin(async move {
+        match self.ask(Job::Remember(texts)).await? {
+            Kept::Ruleset(id) => Ok(id),
+            _ => Err(other()),
+        }
+        })
+    }
+
+    fn text(&self, hash: TextHash) -> Doing<'_, Option<(String, String)>> {
+        Box::pin(async move {
+        match self.ask(Job::Text(hash)).await? {
+            Kept::Text(text) => Ok(text),
+            _ => Err(other()),
+        }
+        })
+    }
+}

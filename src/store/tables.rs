@@ -1,0 +1,89 @@
+//! The tables of the SQLite store, and how they came to be: one migration a version, forward only.
+//!
+//! What is still to do stands in `pending`, so that "done" is a delete there and not an update of a wide row. Columns for
+//! `lane` (one at a time) and the table of once-keys are here from the first day; the language will use them.
+
+use rusqlite::Connection;
+
+use super::contract::{Error, Result};
+
+/// Every version's change, in order. Never edit one that was released; add another.
+const MIGRATIONS: [&str; 1] = ["
+CREATE TABLE text (hash TEXT PRIMARY KEY, name TEXT NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE ruleset (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, texts TEXT NOT NULL) STRICT;
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    received INTEGER NOT NULL,
+    method TEXT NOT NULL,
+    address TEXT NOT NULL,
+    query TEXT NOT NULL,
+    headers TEXT NOT NULL,
+    ip TEXT NOT NULL,
+    body BLOB NOT NULL,
+    ruleset INTEGER NOT NULL,
+    status INTEGER NOT NULL
+) STRICT;
+CREATE TABLE pending (
+    id INTEGER PRIMARY KEY,
+    event INTEGER NOT NULL,
+    rule TEXT NOT NULL,
+    text TEXT NOT NULL,
+    lane TEXT,
+    step INTEGER NOT NULL,
+    element INTEGER NOT NULL,
+    tried INTEGER NOT NULL,
+    due INTEGER NOT NULL,
+    saved TEXT NOT NULL,
+    settled INTEGER NOT NULL,
+    forgiven INTEGER NOT NULL,
+    replays INTEGER NOT NULL,
+    taken INTEGER NOT NULL
+) STRICT;
+CREATE INDEX pending_due ON pending (due) WHERE taken = 0;
+CREATE TABLE ended (
+    id INTEGER PRIMARY KEY,
+    event INTEGER NOT NULL,
+    rule TEXT NOT NULL,
+    text TEXT NOT NULL,
+    state TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    element INTEGER NOT NULL,
+    tried INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    saved TEXT NOT NULL,
+    forgiven INTEGER NOT NULL,
+    replays INTEGER NOT NULL
+) STRICT;
+CREATE INDEX ended_failed ON ended (id) WHERE state = 'failed';
+CREATE TABLE attempt (
+    run INTEGER NOT NULL,
+    nth INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    element INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    took INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    said TEXT NOT NULL,
+    PRIMARY KEY (run, nth)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE delivery (key TEXT PRIMARY KEY, event INTEGER NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE answer (event INTEGER PRIMARY KEY, status INTEGER NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE TABLE once (rule TEXT NOT NULL, value TEXT NOT NULL, run INTEGER NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (rule, value)) STRICT, WITHOUT ROWID;
+CREATE TABLE intent (file TEXT PRIMARY KEY, intent TEXT NOT NULL) STRICT, WITHOUT ROWID;
+"];
+
+/// Brings a database up to this program's version.
+pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(super::sqlite::error)?;
+    let version = version.max(0) as usize;
+    if version > MIGRATIONS.len() {
+        return Err(Error::new("the data folder was written by a newer Doorbell; start that version, or name another folder with --data", false));
+    }
+    for (n, change) in MIGRATIONS.iter().enumerate().skip(version) {
+        let change = format!("BEGIN; {change} PRAGMA user_version = {}; COMMIT;", n + 1);
+        connection.execute_batch(&change).map_err(super::sqlite::error)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! Any path -> intake -> answer; and the two addresses that say whether Doorbell is well.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use hyper::body::Incoming;
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+use warp::Filter;
+use warp::http::{HeaderName, HeaderValue, Request as HttpRequest, Response, StatusCode};
+
+use crate::event::EventId;
+use crate::intake::{Answered, Intake, Refusal};
+use crate::request::Request;
+use crate::route::{MAX_PATH, RESERVED, decode};
+use crate::run::Answer;
+use crate::watch::Standing;
+
+/// The body of an answer, as warp sends it.
+pub type Body = <warp::reply::Response as BodyOf>::Body;
+
+/// Names the body type of a response.
+pub trait BodyOf {
+    type Body;
+}
+impl<B> BodyOf for Response<B> {
+    type Body = B;
+}
+
+/// How long a body may stall, and how long it may take in all.
+const CHUNK: Duration = Duration::from_secs(10);
+const WHOLE: Duration = Duration::from_secs(30);
+/// What an overloaded or full service asks senders to wait, in seconds.
+const RETRY_AFTER: &str = "10";
+
+/// A request's head, read before warp sees it.
+#[derive(Debug)]
+pub struct Knock {
+    method: String,
+    path: String,
+    query: String,
+    headers: Vec<(String, String)>,
+    ip: String,
+    /// What the sender says of the body's length.
+    length: Option<u64>,
+}
+
+impl Knock {
+    /// Takes the head apart; the error is a sentence for the sender.
+    pub fn new(request: &HttpRequest<Incoming>, peer: SocketAddr) -> Result<Self, &'static str> {
+        let target = request.uri().path_and_query().ok_or("This is no request that can be answered.")?;
+        if request.method() == warp::http::Method::CONNECT || !target.path().starts_with('/') {
+            return Err("This is no request that can be answered.");
+        }
+        if target.path().len() > MAX_PATH {
+            return Err("The path is too long.");
+        }
+        let path = decode(target.path());
+        if path.contains('\0') {
+            return Err("The path holds a NUL.");
+        }
+        let value = |v: &HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
+        let headers: Vec<(String, String)> = request.headers().iter().map(|(n, v)| (n.as_str().to_owned(), value(v))).collect();
+        let length = headers.iter().find(|(n, _)| n == "content-length").and_then(|(_, v)| v.parse().ok());
+        Ok(Self {
+            method: request.method().as_str().to_owned(),
+            path,
+            query: target.query().unwrap_or("").to_owned(),
+            headers,
+            ip: peer.ip().to_canonical().to_string(),
+            length,
+        })
+    }
+}
+
+/// Everything the doors need.
+#[derive(Clone)]
+pub struct Hook {
+    pub intake: Arc<Intake>,
+    /// What the last edit of the rules had wrong.
+    pub standing: Standing,
+    /// Set when Doorbell begins to stop.
+    pub stopping: Arc<AtomicBool>,
+}
+
+/// The one filter that takes every request.
+pub fn routes(hook: Hook) -> impl Filter<Extract = (Response<Body>,), Error = warp::Rejection> + Clone {
+    warp::any()
+        .map(move || hook.clone())
+        .and(warp::ext::get::<Arc<Knock>>())
+        .and(warp::body::stream())
+        .then(|hook: Hook, knock: Arc<Knock>, body| async move { hook.answer(&knock, body).await })
+}
+
+impl Hook {
+    async fn answer<S, B>(&self, knock: &Knock, body: S) -> Response<Body>
+    where
+        S: warp::Stream<Item = Result<B, warp::Error>> + Send,
+        B: Buf,
+    {
+        if RESERVED.iter().any(|r| knock.path == *r || knock.path.strip_prefix(r).is_some_and(|rest| rest.starts_with('/'))) {
+            return self.own(knock);
+        }
+        match self.take(knock, body).await {
+            Ok(Answered { event, answer }) => accepted(answer, event),
+            Err(refusal) => refused(&refusal, knock),
+        }
+    }
+
+    async fn take<S, B>(&self, knock: &Knock, body: S) -> Result<Answered, Refusal>
+    where
+        S: warp::Stream<Item = Result<B, warp::Error>> + Send,
+        B: Buf,
+    {
+        let door = self.intake.door(&knock.method, &knock.path)?;
+        let limit = door.max_body();
+        if knock.length.is_some_and(|n| n > limit as u64) {
+            return Err(Refusal::TooLarge(limit));
+        }
+        let body = match knock.length {
+            Some(0) => Bytes::new(),
+            _ => tokio::time::timeout(WHOLE, read(body, limit, knock.length)).await.map_err(|_| Refusal::TooSlow)??,
+        };
+        let request = Request {
+            method: knock.method.clone(),
+            path: knock.path.clone(),
+            query: knock.query.clone(),
+            headers: knock.headers.clone(),
+            ip: knock.ip.clone(),
+            body,
+            received: Timestamp::now(),
+        };
+        self.intake.receive(door, request).await
+    }
+
+    /// Doorbell's own addresses.
+    fn own(&self, knock: &Knock) -> Response<Body> {
+        if knock.method != "GET" && knock.method != "HEAD" {
+            return refused(&Refusal::WrongMethod(vec!["GET".into()]), knock);
+        }
+        match knock.path.trim_end_matches('/') {
+            "/health/live" => plain(&Answer::json(200, "alive", "Doorbell is running.")),
+            "/health" | "/health/ready" => {
+                let rules = self.intake.rules.load().ruleset.rules.len();
+                let problems: Vec<_> = self.standing.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().map(crate::problem::Problem::json).collect();
+                let stopping = self.stopping.load(Ordering::Relaxed);
+                let (status, word) = if stopping { (503, "stopping") } else { (200, "ready") };
+                let body = json!({ "status": word, "rules": rules, "problems": problems }).to_string();
+                plain(&Answer { status, headers: vec![("content-type".into(), "application/json".into())], body: body.into() })
+            }
+            _ => refused(&Refusal::NoAddress, knock),
+        }
+    }
+}
+
+/// Reads a body up to the limit.
+async fn read<S, B>(body: S, limit: usize, length: Option<u64>) -> Result<Bytes, Refusal>
+where
+    S: warp::Stream<Item = Result<B, warp::Error>> + Send,
+    B: Buf,
+{
+    let mut body = std::pin::pin!(body);
+    let mut all = BytesMut::new();
+    loop {
+        let next = std::future::poll_fn(|context| body.as_mut().poll_next(context));
+        match tokio::time::timeout(CHUNK, next).await {
+            Err(_) => return Err(Refusal::TooSlow),
+            Ok(None) => return Ok(all.freeze()),
+            Ok(Some(Err(_))) => return Err(Refusal::Malformed("The body broke off.".into())),
+            Ok(Some(Ok(mut chunk))) => {
+                if all.len() + chunk.remaining() > limit {
+                    return Err(Refusal::TooLarge(limit));
+                }
+                if all.is_empty() && length == Some(chunk.remaining() as u64) {
+                    // It came in one piece, as most do: no copy.
+                    return Ok(chunk.copy_to_bytes(chunk.remaining()));
+                }
+                all.extend_from_slice(&chunk.copy_to_bytes(chunk.remaining()));
+            }
+        }
+    }
+}
+
+fn plain(answer: &Answer) -> Response<Body> {
+    let mut response = Response::new(Body::from(answer.body.clone()));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    for (name, value) in &answer.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}
+
+fn accepted(answer: Answer, event: EventId) -> Response<Body> {
+    let mut response = plain(&answer);
+    if let Ok(id) = HeaderValue::from_str(&event.to_string()) {
+        response.headers_mut().insert("doorbell-event", id);
+    }
+    response
+}
+
+/// What the sender hears, and what the operator reads.
+fn refused(refusal: &Refusal, knock: &Knock) -> Response<Body> {
+    let id = Uuid::now_v7();
+    let (status, said) = refusal.answer();
+    match refusal {
+        Refusal::Denied(why) => tracing::warn!(request = %id, ip = knock.ip, address = knock.path, "denied: {why}"),
+        Refusal::CannotKeep(why) => tracing::error!(request = %id, address = knock.path, "not kept: {why}"),
+        _ => tracing::info!(request = %id, ip = knock.ip, address = knock.path, "refused with {status}: {said}"),
+    }
+    let mut response = plain(&Answer::json(status, "refused", &said));
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert("doorbell-request", id);
+    }
+    match refusal {
+        Refusal::WrongMethod(methods) => {
+            if let Ok(methods) = HeaderValue::from_str(&methods.join(", ")) {
+                headers.insert("allow", methods);
+            }
+        }
+        Refusal::CannotKeep(_) => {
+            headers.insert("retry-after", HeaderValue::from_static(RETRY_AFTER));
+        }
+        // What is left of the body is not waited for.
+        Refusal::TooLarge(_) | Refusal::TooSlow => {
+            headers.insert("connection", HeaderValue::from_static("close"));
+        }
+        _ => {}
+    }
+    response
+}

@@ -1,0 +1,162 @@
+//! Our accept loop around `warp::service`: limits, timeouts, drain.
+//!
+//! warp's own server panics on `CONNECT host:443`, has no timeouts and no limit of connections, and waits for ever when it
+//! stops. So warp is the layer of filters here, and the sockets are ours.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::Sleep;
+use warp::http::{Request, Response, StatusCode};
+
+use super::hook::{self, Knock};
+
+/// The most connections at a time; more wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 10_000;
+/// How long a new connection may be silent.
+const FIRST_BYTES: Duration = Duration::from_secs(10);
+/// How long a request's head may take, and how long a connection may idle: longer than load balancers do.
+const HEAD: Duration = Duration::from_secs(75);
+/// The largest head, in bytes, and the most headers of a request.
+const MAX_HEAD: usize = 64 << 10;
+const MAX_HEADERS: usize = 100;
+const MAX_STREAMS: u32 = 128;
+
+/// Serves until `stop` is done, then finishes what is in hand, at most for `grace`.
+pub async fn serve(listener: TcpListener, door: hook::Hook, stop: impl Future<Output = ()>, grace: Duration) {
+    let routes = TowerToHyperService::new(warp::service(hook::routes(door)));
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS).pipeline_flush(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD as u32)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .max_local_error_reset_streams(64);
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let place = tokio::select! {
+            place = places.clone().acquire_owned() => place,
+            () = &mut stop => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                // Out of file handles, or the caller is gone already: the next one may do better.
+                tracing::debug!("a connection could not be accepted: {e}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let routes = routes.clone();
+        let service = service_fn(move |request| answer(routes.clone(), request, peer));
+        let io = TokioIo::new(Hurried::new(stream));
+        let connection = graceful.watch(builder.serve_connection(io, service).into_owned());
+        tokio::spawn(async move {
+            if let Err(e) = connection.await {
+                tracing::debug!(%peer, "a connection ended early: {e}");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some connections did not end in time");
+    }
+}
+
+/// One request: what warp cannot take is refused here, the rest goes through its filters.
+async fn answer<S>(routes: S, mut request: Request<Incoming>, peer: SocketAddr) -> Result<Response<hook::Body>, Infallible>
+where
+    S: Service<Request<Incoming>, Response = Response<hook::Body>, Error = Infallible>,
+{
+    match Knock::new(&request, peer) {
+        Ok(knock) => {
+            request.extensions_mut().insert(Arc::new(knock));
+            routes.call(request).await
+        }
+        Err(said) => {
+            let mut refused = Response::new(hook::Body::from(format!("{{\"status\":\"refused\",\"message\":\"{said}\"}}")));
+            *refused.status_mut() = StatusCode::BAD_REQUEST;
+            refused.headers_mut().insert("content-type", warp::http::HeaderValue::from_static("application/json"));
+            Ok(refused)
+        }
+    }
+}
+
+/// A connection whose first bytes must come in time.
+///
+/// hyper looks at up to 24 bytes to tell HTTP/2 from HTTP/1 and has no timer for that, so a caller who sends nothing,
+/// or half a preface, would stay for ever.
+struct Hurried {
+    stream: TcpStream,
+    /// Until hyper's own timers take over: the deadline, and what has come so far.
+    first: Option<(Pin<Box<Sleep>>, Vec<u8>)>,
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+impl Hurried {
+    fn new(stream: TcpStream) -> Self {
+        Self { stream, first: Some((Box::pin(tokio::time::sleep(FIRST_BYTES)), Vec::new())) }
+    }
+}
+
+impl AsyncRead for Hurried {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if let Some((deadline, seen)) = &mut self.first {
+            seen.extend_from_slice(&buffer.filled()[before..]);
+            let decided = !seen.is_empty() && (!PREFACE.starts_with(seen) || seen.len() >= PREFACE.len());
+            if decided {
+                self.first = None;
+            } else if read.is_pending() && deadline.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Hurried {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

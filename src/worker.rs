@@ -1,0 +1,390 @@
+//! Due run -> effect -> attempt -> settled, or due later.
+//!
+//! Runs come from the intake's hand-over, in memory, and from the store, which has those that waited or were left behind.
+//! How many are in hand at a time is bounded; what is more waits in the store. What a run does next is decided by
+//! [`Run::after`]; this only brings clock, dice and store together.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use crate::action::contract::{Effect, Ticket};
+use crate::action::file::{Files, Ledger, Verdict};
+use crate::action::outside::Outside;
+use crate::event::Event;
+use crate::field::Found;
+use crate::rule::step::{MOST_ELEMENTS, Step};
+use crate::rule::{ANSWER_WITHIN, InForce, Rule};
+use crate::run::{Answer, Attempt, Intent, Note, Outcome, Receipt, Run, State};
+use crate::secret::Vault;
+use crate::store::contract::Store;
+
+/// The most runs in hand at a time.
+const MAX_IN_HAND: usize = 1_024;
+/// How often the store is asked for runs that another process put there.
+const LOOK: Duration = Duration::from_secs(1);
+/// The pause before the store is asked again after an error.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The most texts of older rules that are kept compiled.
+const MOST_OLD: usize = 1_000;
+
+/// Compiles one rule of a text that was kept: name and text of the file, name of the rule.
+pub type OldRule = Box<dyn Fn(String, String, &str) -> Option<(Rule, Vault)> + Send + Sync>;
+
+/// Does what runs are there to do.
+#[derive(Clone)]
+pub struct Worker(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    outside: Outside,
+    rules: Arc<ArcSwap<InForce>>,
+    compile: OldRule,
+    old: Mutex<HashMap<(String, String), Option<Ready>>>,
+    room: Arc<Semaphore>,
+    wake: Notify,
+    stopping: AtomicBool,
+}
+
+/// A rule with the secrets that it was loaded with.
+#[derive(Clone)]
+struct Ready {
+    rule: Arc<Rule>,
+    vault: Arc<Vault>,
+}
+
+/// The store as the writers of files see it.
+pub struct Intents(pub Arc<dyn Store>);
+
+impl Ledger for Intents {
+    fn intend(&self, intent: Intent) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+        Box::pin(async move { self.0.intend(intent).await.map_err(|e| e.to_string()) })
+    }
+    fn forget(&self, file: &str) {
+        self.0.forget(file);
+    }
+}
+
+/// Looks at what a crash left half done, before anything else is done: effects that stand in their files are settled,
+/// torn ones are cut away so that they are written again.
+pub async fn recover(store: &Arc<dyn Store>, files: &Files) -> anyhow::Result<()> {
+    for intent in store.intents().await? {
+        if store.still_at(intent.runs.clone()).await? {
+            match files.verdict(&intent)? {
+                Verdict::Whole => {
+                    tracing::info!(file = intent.file, "what was being written when Doorbell stopped is all there");
+                    store.settle(intent.runs.clone()).await?;
+                }
+                Verdict::Torn => {
+                    tracing::warn!(file = intent.file, from = intent.offset, "a half-written end is cut away and written again");
+                    files.cut(&intent)?;
+                }
+                Verdict::Absent => tracing::info!(file = intent.file, "what was to be written when Doorbell stopped is written now"),
+            }
+        }
+        store.forget(&intent.file);
+    }
+    Ok(())
+}
+
+impl Worker {
+    pub fn new(store: Arc<dyn Store>, outside: Outside, rules: Arc<ArcSwap<InForce>>, compile: OldRule) -> Self {
+        let room = Arc::new(Semaphore::new(MAX_IN_HAND));
+        let (old, wake, stopping) = (Mutex::default(), Notify::new(), AtomicBool::new(false));
+        Self(Arc::new(Inner { store, outside, rules, compile, old, room, wake, stopping }))
+    }
+
+    /// Keeps room for so many runs, if there is any; otherwise they wait in the store.
+    pub fn room_for(&self, runs: usize) -> Option<OwnedSemaphorePermit> {
+        self.0.room.clone().try_acquire_many_owned(u32::try_from(runs).ok()?).ok()
+    }
+
+    /// Takes fresh runs in hand, with the rules that were found for them.
+    pub fn hand_over(&self, runs: Vec<Run>, rules: Vec<Arc<Rule>>, event: Event, room: Option<OwnedSemaphorePermit>) {
+        let Some(mut room) = room else {
+            self.wake();
+            return;
+        };
+        let event = Arc::new(event);
+        let in_force = self.0.rules.load();
+        for (run, rule) in runs.into_iter().zip(rules) {
+            let Some(permit) = room.split(1) else { return };
+            let ready = Ready { rule, vault: in_force.ruleset.vault.clone() };
+            self.start(run, event.clone(), Some(ready), permit);
+        }
+    }
+
+    /// There may be something to do in the store.
+    pub fn wake(&self) {
+        self.0.wake.notify_one();
+    }
+
+    fn start(&self, run: Run, event: Arc<Event>, ready: Option<Ready>, permit: OwnedSemaphorePermit) {
+        let worker = self.clone();
+        tokio::spawn(async move {
+            worker.drive(run, event, ready).await;
+            drop(permit);
+        });
+    }
+
+    /// Does what is due in the store, for ever.
+    pub async fn work(&self) {
+        let inner = &self.0;
+        while !inner.stopping.load(Ordering::Relaxed) {
+            // At least one place has to be free; then as many as there are.
+            let Ok(first) = inner.room.clone().acquire_owned().await else { return };
+            let free = inner.room.available_permits();
+            let rest = inner.room.clone().try_acquire_many_owned(free as u32).ok();
+            let leased = match inner.store.lease(Timestamp::now(), free + 1).await {
+                Ok(leased) => leased,
+                Err(e) => {
+                    tracing::error!("the store cannot be read: {e}");
+                    drop((first, rest));
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            let idle = leased.is_empty();
+            let mut room = first;
+            if let Some(rest) = rest {
+                room.merge(rest);
+            }
+            for (run, event) in leased {
+                let Some(permit) = room.split(1) else { break };
+                self.start(run, Arc::new(event), None, permit);
+            }
+            drop(room);
+            if idle {
+                let due = inner.store.next_due().await.ok().flatten();
+                let wait = due.map_or(LOOK, |d| until(d).min(LOOK));
+                let _ = tokio::time::timeout(wait.max(Duration::from_millis(1)), inner.wake.notified()).await;
+            }
+        }
+    }
+
+    /// Begins nothing new and waits until what is in hand is done, at most so long. The rest stays in the store.
+    pub async fn stop(&self, grace: Duration) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+        self.wake();
+        let all = self.0.room.acquire_many(MAX_IN_HAND as u32);
+        if tokio::time::timeout(grace, all).await.is_err() {
+            tracing::warn!("not everything in hand was done in time; it goes on at the next start");
+        }
+    }
+
+    /// Takes a run from where it is to its end, or to its next pause.
+    async fn drive(&self, mut run: Run, event: Arc<Event>, ready: Option<Ready>) {
+        let inner = &self.0;
+        let ready = match ready {
+            Some(ready) => Some(ready),
+            None => self.find(&run).await,
+        };
+        let Some(Ready { rule, vault }) = ready else {
+            let said = format!("the rule `{}` of that time can no longer be read; replay the event with --again to use today's", run.rule);
+            let attempt = self.attempt(&run, Timestamp::now(), Instant::now(), "failed", said);
+            run.state = State::Failed;
+            self.record(run, vec![attempt], None, None).await;
+            return;
+        };
+        let mut attempts = Vec::new();
+        // The elements of the step at hand, worked out once.
+        let mut elements: Option<(u32, Elements)> = None;
+        while run.state == State::Waiting && !inner.stopping.load(Ordering::Relaxed) {
+            let Some(step) = rule.step(&run) else {
+                run.state = State::Done;
+                break;
+            };
+            let (at, clock) = (Timestamp::now(), Instant::now());
+            if elements.as_ref().is_none_or(|(n, _)| *n != run.place.step) {
+                elements = Some((run.place.step, list(&rule, step, &run, &event, &vault)));
+            }
+            let (count, mut outcome) = match elements.as_ref().map(|(_, e)| e) {
+                Some(Elements::Wrong(why)) => (None, Outcome::Failed(why.clone())),
+                Some(Elements::List(items)) if items.is_empty() => (Some(0), Outcome::Skipped("the list is empty".into())),
+                Some(Elements::List(items)) => {
+                    let item = items.get(run.place.element as usize);
+                    (Some(items.len() as u32), self.try_once(&rule, step, &run, &event, &vault, item).await)
+                }
+                _ => (None, self.try_once(&rule, step, &run, &event, &vault, None).await),
+            };
+            let number = run.tried + 1;
+            let mut next = run.clone().after(&mut outcome, &rule.facts(step, count), Timestamp::now(), dice(&run));
+            // A caller who waits is not kept waiting for a retry that comes too late for it.
+            if next.state == State::Waiting && next.tried > 0 && self.too_late(&rule, &next, &event) {
+                let why = if let Outcome::Retry { why, .. } = &outcome { why.clone() } else { String::new() };
+                outcome = Outcome::Failed(format!("{why} (the caller waits for an answer, and another try would come too late)"));
+                next = run.clone().after(&mut outcome, &rule.facts(step, count), Timestamp::now(), 0.0);
+            }
+            let (word, said, answer, receipt) = told(outcome);
+            let mut attempt = self.attempt(&run, at, clock, word, vault.strike(&said));
+            attempt.number = number;
+            if word == "failed" {
+                tracing::warn!(event = %event.id, rule = rule.name, step = step.title(), "{}", attempt.said);
+            }
+            attempts.push(attempt);
+            run = next;
+            // What had no effect is recorded together with what follows.
+            if word != "skipped" || run.state != State::Waiting {
+                let paused = word == "retry";
+                if !self.record(run.clone(), std::mem::take(&mut attempts), answer, receipt).await {
+                    return;
+                }
+                if paused {
+                    self.wake();
+                    break;
+                }
+            }
+        }
+        if run.state != State::Waiting && rule.responds() && inner.outside.callers.gone(event.id) {
+            inner.outside.callers.answer(event.id, Answer::json(500, "failed", "The rule ended without an answer."));
+        }
+    }
+
+    fn attempt(&self, run: &Run, at: Timestamp, clock: Instant, outcome: &str, said: String) -> Attempt {
+        Attempt { place: run.place, number: run.tried + 1, at, took: clock.elapsed(), outcome: outcome.to_owned(), said }
+    }
+
+    fn too_late(&self, rule: &Rule, next: &Run, event: &Event) -> bool {
+        let before_answer = rule.steps.iter().skip(next.place.step as usize).any(|s| s.action.answers());
+        let deadline = event.received.checked_add(ANSWER_WITHIN).unwrap_or(event.received);
+        before_answer && next.due > deadline && self.0.outside.callers.waits(event.id)
+    }
+
+    /// Renders and performs the step that a run is at.
+    async fn try_once(&self, rule: &Rule, step: &Step, run: &Run, event: &Event, vault: &Vault, item: Option<&Value>) -> Outcome {
+        if run.settled {
+            return Outcome::Done(Note { said: "was done before the restart".into(), ..Note::default() });
+        }
+        let effect: Box<dyn Effect> = {
+            let scope = rule.scope(event, vault, &run.saved);
+            let scope = match item {
+                Some(item) => scope.with_item(item, run.place.element as usize + 1),
+                None => scope,
+            };
+            if !step.condition.holds(&scope) {
+                return Outcome::Skipped("its `if` did not hold".into());
+            }
+            match std::panic::catch_unwind(AssertUnwindSafe(|| step.action.render(&scope))) {
+                Ok(Ok(effect)) => effect,
+                Ok(Err(unrendered)) => return Outcome::Failed(rule.place_of(&unrendered)),
+                Err(_) => return Outcome::Failed("this step made Doorbell stumble; please report it".into()),
+            }
+        };
+        let ticket = Ticket { event: event.id, run: run.id, place: run.place, idempotency_key: run.idempotency_key(), timeout: step.timeout };
+        Unpanicked(effect.perform(&self.0.outside, ticket)).await
+    }
+
+    /// Records until the store takes it: an effect that is done is never done again because of a full disk.
+    async fn record(&self, run: Run, attempts: Vec<Attempt>, answer: Option<Answer>, receipt: Option<Receipt>) -> bool {
+        let mut told = false;
+        loop {
+            match self.0.store.record(run.clone(), attempts.clone(), answer.clone()).await {
+                Ok(()) => {
+                    drop(receipt);
+                    return true;
+                }
+                Err(e) => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::error!(event = %run.event, "what was done cannot be recorded yet: {e}");
+                    }
+                    if self.0.stopping.load(Ordering::Relaxed) {
+                        return false;
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// The rule as it was when the event came.
+    async fn find(&self, run: &Run) -> Option<Ready> {
+        let inner = &self.0;
+        {
+            let in_force = inner.rules.load();
+            if let Some(rule) = in_force.ruleset.rules.iter().find(|r| r.name == run.rule && r.text == run.text) {
+                return Some(Ready { rule: rule.clone(), vault: in_force.ruleset.vault.clone() });
+            }
+        }
+        let key = (run.text.clone(), run.rule.clone());
+        let lock = || inner.old.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(known) = lock().get(&key) {
+            return known.clone();
+        }
+        let (name, text) = inner.store.text(run.text.clone()).await.ok()??;
+        let ready = (inner.compile)(name, text, &run.rule).map(|(rule, vault)| Ready { rule: Arc::new(rule), vault: Arc::new(vault) });
+        let mut old = lock();
+        if old.len() >= MOST_OLD {
+            old.clear();
+        }
+        old.insert(key, ready.clone());
+        ready
+    }
+}
+
+/// The elements of a step's `for_each`.
+enum Elements {
+    /// The step has none.
+    None,
+    List(Vec<Value>),
+    Wrong(String),
+}
+
+fn list(rule: &Rule, step: &Step, run: &Run, event: &Event, vault: &Vault) -> Elements {
+    let Some(field) = &step.for_each else { return Elements::None };
+    let scope = rule.scope(event, vault, &run.saved);
+    match field.find(&scope) {
+        Err(why) => Elements::Wrong(why),
+        Ok(Found::Missing) => Elements::Wrong(format!("{}, needed for `for_each`", field.why_missing(&scope))),
+        Ok(found) => match found.into_value() {
+            None | Some(Value::Null) => Elements::List(Vec::new()),
+            Some(Value::Array(items)) if items.len() > MOST_ELEMENTS => {
+                Elements::Wrong(format!("{} has {} elements; {MOST_ELEMENTS} are the most", field.text(), items.len()))
+            }
+            Some(Value::Array(items)) => Elements::List(items),
+            Some(one) => Elements::List(vec![one]),
+        },
+    }
+}
+
+/// An outcome for the history: its word, its sentence, and what has to be handed on.
+fn told(outcome: Outcome) -> (&'static str, String, Option<Answer>, Option<Receipt>) {
+    match outcome {
+        Outcome::Done(note) => ("done", note.said, note.answer, note.receipt),
+        Outcome::Skipped(said) => ("skipped", said, None, None),
+        Outcome::Stopped(said) => ("stopped", said, None, None),
+        Outcome::Retry { why, .. } => ("retry", why, None, None),
+        Outcome::Failed(said) => ("failed", said, None, None),
+    }
+}
+
+fn until(due: Timestamp) -> Duration {
+    Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default()
+}
+
+/// From 0 to 1, different for every run and try; nothing depends on it but that retries do not come all at once.
+fn dice(run: &Run) -> f64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one((run.id, run.tried)) as f64 / u64::MAX as f64
+}
+
+/// An attempt whose panic is its own failure, not the end of its run.
+struct Unpanicked<'a>(crate::action::contract::Performing<'a>);
+
+impl Future for Unpanicked<'_> {
+    type Output = Outcome;
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        let inner = &mut self.0;
+        std::panic::catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(context)))
+            .unwrap_or_else(|_| Poll::Ready(Outcome::Failed("this step made Doorbell stumble; please report it".into())))
+    }
+}
