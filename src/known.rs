@@ -126,7 +126,7 @@ impl<'a> Known<'a> {
     }
 
     fn missing(&self, message: String, label: String, item: &Item, within: Option<&str>) {
-        let told = if self.disabled { item.warning(message) } else { item.problem(message) };
+        let told = if self.disabled { item.note(message) } else { item.problem(message) };
         let told = match within {
             Some(letters) => told.within(letters),
             None => told,

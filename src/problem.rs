@@ -12,6 +12,18 @@ pub enum Severity {
     Error,
     /// The rules can be used; a person should look.
     Warning,
+    /// Good to know, such as a secret that a rule which is switched off will need.
+    Note,
+}
+
+impl Severity {
+    fn word(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        }
+    }
 }
 
 /// One thing wrong in a rule file, ready to be drawn.
@@ -55,11 +67,7 @@ impl Problem {
 
     /// The problem as people see it, with the line and a caret below the place.
     pub fn draw(&self) -> String {
-        let kind = match self.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
-        let mut out = format!("{kind}: {}\n", self.message);
+        let mut out = format!("{}: {}\n", self.severity.word(), self.message);
         let number = self.line.to_string();
         let gutter = " ".repeat(number.len() + 1);
         if self.line == 0 {
@@ -87,7 +95,7 @@ impl Problem {
     /// The problem as one JSON object: the stable form of `check --format json`.
     pub fn json(&self) -> serde_json::Value {
         serde_json::json!({
-            "severity": match self.severity { Severity::Error => "error", Severity::Warning => "warning" },
+            "severity": self.severity.word(),
             "file": self.file, "line": self.line, "column": self.column, "length": self.length,
             "message": self.message, "help": self.label, "notes": self.notes,
         })

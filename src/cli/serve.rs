@@ -20,7 +20,7 @@ use crate::action::net::Net;
 use crate::action::outside::{Callers, Outside};
 use crate::intake::Intake;
 use crate::known::Lookup;
-use crate::problem;
+use crate::problem::{self, Severity};
 use crate::rule::load::one_rule;
 use crate::watch::{Standing, Watch, in_force, print};
 use crate::web::hook::Hook;
@@ -57,9 +57,8 @@ impl Serve {
         let colours = std::io::stderr().is_terminal();
         tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours).with_target(false).init();
         let loaded = self.rules.around.load(&self.rules.rules, Secrets::Real)?;
-        if !loaded.problems.is_empty() {
-            eprint!("{}", problem::draw_all(&loaded.problems));
-        }
+        let serious: Vec<_> = loaded.problems.iter().filter(|p| p.severity != Severity::Note).cloned().collect();
+        eprint!("{}", problem::draw_all(&serious));
         let Some(ruleset) = loaded.ruleset else {
             eprintln!("doorbell did not start: mend the problems above first");
             return Ok(Ended::Problems);

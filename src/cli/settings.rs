@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use crate::action::net::Allowed;
 use crate::known::Lookup;
-use crate::problem::{self, Problem};
+use crate::problem::{self, Problem, Severity};
 use crate::rule::Ruleset;
 use crate::rule::load::{Loaded, load};
 use crate::surroundings::{Surroundings, read_rules};
@@ -104,11 +104,10 @@ pub fn number(n: usize, what: &str) -> String {
 
 /// `2 errors and 1 warning`.
 pub fn counted_problems(problems: &[Problem]) -> String {
-    let errors = problems.iter().filter(|p| p.severity == problem::Severity::Error).count();
-    let warnings = problems.len() - errors;
-    match (errors, warnings) {
-        (0, w) => number(w, "warning"),
-        (e, 0) => number(e, "error"),
-        (e, w) => format!("{} and {}", number(e, "error"), number(w, "warning")),
-    }
+    let count = |severity, word| {
+        let n = problems.iter().filter(|p| p.severity == severity).count();
+        (n > 0).then(|| number(n, word))
+    };
+    let counts = [count(Severity::Error, "error"), count(Severity::Warning, "warning"), count(Severity::Note, "note")];
+    counts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }

@@ -48,10 +48,15 @@ pub fn load(sources: Vec<Source>, lookup: Lookup, require_verify: bool) -> Loade
     let readers: Vec<Reader> = nodes.iter().map(|(source, _)| Reader::new(source)).collect();
     let mut all = Gathered { rules: Vec::new(), addresses: Vec::new(), entries: Vec::new() };
     let mut texts = Vec::new();
+    let mut webhooks = Vec::new();
     for (reader, (source, node)) in readers.iter().zip(&nodes) {
         let origin = Origin { source: Arc::clone(source), text: hash(source.text.as_bytes()) };
         texts.push((origin.text.clone(), origin.source.clone()));
-        read_file(&reader.top(node), &lookup, &origin, &mut all);
+        webhooks.extend(read_file(&reader.top(node), &lookup, &origin, &mut all));
+    }
+    // After the rules: an address that only switched-off rules ring is as switched off as they are.
+    for item in &webhooks {
+        read_webhooks(item, &lookup, &mut all);
     }
     // A file that cannot be read at all may hold what another one misses.
     if problems.is_empty() {
@@ -62,7 +67,9 @@ pub fn load(sources: Vec<Source>, lookup: Lookup, require_verify: bool) -> Loade
     let Gathered { rules, addresses, entries } = all;
     drop(entries);
     let rules: Vec<Arc<Rule>> = rules.into_iter().filter_map(|(rule, ..)| rule.map(Arc::new)).collect();
-    let addresses: Vec<Address> = addresses.into_iter().map(|(a, _)| a).collect();
+    // Where only switched-off rules listen, nobody does.
+    let rung = |a: &Address| rules.iter().any(|r| r.enabled && r.when.iter().any(|w| w.route.same(&a.route)));
+    let addresses: Vec<Address> = addresses.into_iter().map(|(a, _)| a).filter(rung).collect();
     problems.extend(readers.into_iter().flat_map(Reader::problems));
     problem::sort(&mut problems);
     let good = !problem::any_error(&problems);
@@ -81,17 +88,16 @@ pub fn one_rule(source: Source, name: &str, lookup: &Lookup) -> Option<Rule> {
     rules.iter().find(|(n, _)| n == name).and_then(|(n, item)| compile::read(n, item, lookup, &origin))
 }
 
-fn read_file<'a>(top: &Item<'a>, lookup: &Lookup, origin: &Origin, all: &mut Gathered<'a>) {
+/// Reads a file's rules, and gives its `webhooks:` back for later.
+fn read_file<'a>(top: &Item<'a>, lookup: &Lookup, origin: &Origin, all: &mut Gathered<'a>) -> Option<Item<'a>> {
     if let Node::List(_) = top.node {
         top.problem("a rule file begins with `rules:`").label("write `rules:` above, and each rule's name with a colon, without a dash").add();
-        return;
+        return None;
     }
-    let Some(mut fields) = top.fields("a rule file") else { return };
+    let mut fields = top.fields("a rule file")?;
     fields.may("$schema");
     let (has_webhooks, has_rules) = (fields.has("webhooks"), fields.has("rules"));
-    if let Some(webhooks) = fields.may("webhooks") {
-        read_webhooks(&webhooks, lookup, all);
-    }
+    let webhooks = fields.may("webhooks");
     if let Some(rules) = fields.may("rules") {
         match rules.node {
             Node::List(_) => rules
@@ -116,13 +122,14 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Lookup, origin: &Origin, all: &mut Gat
         };
         if looks_like_a_rule || has_rules_inside {
             top.problem("this file has neither `rules:` nor `webhooks:`").label(label).add();
-            return;
+            return None;
         }
         if !fields.left().any(|k| TOP_WORDS.iter().any(|(theirs, _)| *theirs == k) || problem::nearest(k, ["rules", "webhooks"]).is_some()) {
             top.problem("this file has neither `rules:` nor `webhooks:`").label(label).add();
         }
     }
     fields.done(&TOP_WORDS, &[]);
+    webhooks
 }
 
 fn read_webhooks<'a>(item: &Item<'a>, lookup: &Lookup, all: &mut Gathered<'a>) {
@@ -132,6 +139,8 @@ fn read_webhooks<'a>(item: &Item<'a>, lookup: &Lookup, all: &mut Gathered<'a>) {
             Ok(route) => {
                 let mut known = Known::new(lookup);
                 known.placeholders = route.placeholders();
+                let mut ringing = all.rules.iter().filter_map(|(r, ..)| r.as_ref()).filter(|r| r.when.iter().any(|w| w.route.same(&route))).peekable();
+                known.disabled = ringing.peek().is_some() && ringing.all(|r| !r.enabled);
                 all.entries.push((route.clone(), entry.clone()));
                 if let Some(address) = address::read(route, &entry, &known) {
                     all.addresses.push((address, entry));
@@ -231,7 +240,8 @@ fn addresses(all: &mut Gathered, require_verify: bool) {
         if address.methods.is_empty() {
             address.methods.push("POST".into());
         }
-        if !address.described {
+        let listened = all.rules.iter().filter_map(|(r, ..)| r.as_ref()).any(|r| r.enabled && r.when.iter().any(|w| w.route.same(&address.route)));
+        if !address.described && listened {
             let message = format!("anyone who knows the address {} can ring it", address.route.text());
             let told = if require_verify { place.problem(message) } else { place.warning(message) };
             told.at_key().label(format!("say under `webhooks:` who may: {}: {{ verify: … }}", address.route.text())).note("`verify: none` says that it is open on purpose").add();

@@ -176,6 +176,13 @@ impl<'a> Item<'a> {
         told
     }
 
+    /// Begins to tell something that is good to know.
+    pub fn note(&self, message: impl Into<String>) -> Told<'a> {
+        let mut told = self.problem(message);
+        told.draft.severity = Severity::Note;
+        told
+    }
+
     /// How many errors have been noted so far, here or elsewhere in the file.
     pub fn errors(&self) -> usize {
         self.reader.drafts.borrow().iter().filter(|d| d.severity == Severity::Error).count()
