@@ -18,13 +18,23 @@ pub struct Malformed {
     pub why: String,
 }
 
+/// Whether a content type says that the body is JSON.
+pub fn is_json(content_type: Option<&str>) -> bool {
+    let kind = kind(content_type);
+    kind == "application/json" || kind.ends_with("+json") || kind == "text/json"
+}
+
+fn kind(content_type: Option<&str>) -> String {
+    content_type.unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase()
+}
+
 /// Reads a body by its content type. An empty body is null.
 pub fn read(content_type: Option<&str>, raw: &[u8]) -> Result<Value, Malformed> {
     if raw.is_empty() {
         return Ok(Value::Null);
     }
-    let kind = content_type.unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    if kind == "application/json" || kind.ends_with("+json") || kind == "text/json" {
+    let kind = kind(content_type);
+    if is_json(content_type) {
         return json(raw).map_err(|e| Malformed { why: sentence(&e, raw) });
     }
     let form = kind == "application/x-www-form-urlencoded";

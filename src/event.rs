@@ -53,8 +53,9 @@ pub struct Event {
     pub ip: String,
     /// The body's bytes, as they came.
     pub raw: Bytes,
-    /// What was read from the body.
+    /// What was read from the body: the whole, or the parts that rules ask for.
     pub body: Value,
+    pub is_partial: bool,
 }
 
 impl Event {
@@ -70,7 +71,13 @@ impl Event {
             ip: String::new(),
             raw: Bytes::new(),
             body: Value::Null,
+            is_partial: false,
         }
+    }
+
+    /// The content type that the sender gave.
+    pub fn content_type(&self) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == "content-type").map(|(_, v)| v.as_str())
     }
 
     /// A header by name, in any case: text, or a list where the name came several times.

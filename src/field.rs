@@ -71,8 +71,9 @@ impl Found<'_> {
     }
 }
 
+/// A step down that needs no search.
 #[derive(Debug, Clone, PartialEq)]
-enum Part {
+pub enum Part {
     Name(String),
     Index(i64),
     /// `[*]` as rule authors mean it: what is no list counts as a list of one.
@@ -110,6 +111,11 @@ impl Field {
     /// The field as it was written.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The steps down to the value, or to where a search begins.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
     }
 
     /// Whether it can only give one value: names and numbers only.

@@ -100,7 +100,7 @@ impl Intake {
     pub async fn receive(&self, door: Door, request: Request) -> Result<Answered, Refusal> {
         let address = door.address();
         let ruleset = &door.rules.ruleset;
-        let event = address.guard.admit(request, EventId(Uuid::now_v7())).map_err(|e| match e {
+        let event = address.guard.admit(request, EventId(Uuid::now_v7()), Some(&address.wanted)).map_err(|e| match e {
             NotAdmitted::Denied(why) => Refusal::Denied(why),
             NotAdmitted::Malformed(why) => Refusal::Malformed(why),
         })?;

@@ -1,27 +1,40 @@
 #![forbid(unsafe_code)]
+//! Doorbell: webhooks in, actions out, nothing lost.
+//!
+#![doc = include_str!("../docs/architecture.md")]
+
+// The modules in reading order: from the words to the doors.
+pub mod body;
 pub mod disk;
 pub mod event;
-pub mod body;
 pub mod number;
 pub mod problem;
+pub mod request;
 pub mod retry;
 pub mod secret;
-pub mod yaml;
+
 pub mod field;
 pub mod known;
-pub mod template;
-pub mod scope;
+pub mod projection;
 pub mod route;
-pub mod condition;
 pub mod run;
+pub mod template;
+pub mod yaml;
+
+pub mod condition;
+pub mod scope;
+
 pub mod action;
-pub mod request;
 pub mod signature;
+pub mod store;
+
 pub mod rule;
 pub mod surroundings;
-pub mod store;
+
 pub mod intake;
-pub mod worker;
 pub mod watch;
+pub mod worker;
+
 pub mod web;
+
 pub mod cli;

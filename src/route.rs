@@ -100,12 +100,11 @@ impl Route {
     }
 
     /// The names of its placeholders.
-    pub fn placeholders(&self) -> Vec<String> {
-        let name = |s: &Segment| match s {
+    pub fn placeholders(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().filter_map(|s| match s {
             Segment::Literal(_) => None,
-            Segment::One(name) | Segment::Rest(name) => Some(name.clone()),
-        };
-        self.segments.iter().filter_map(name).collect()
+            Segment::One(name) | Segment::Rest(name) => Some(name.as_str()),
+        })
     }
 
     /// What the placeholders stand for in a decoded path, or nothing if the path is another one.

@@ -3,6 +3,8 @@
 //! [`Run::after`] is the only way from state to state, and it is pure: the moment and the dice are handed in. What an
 //! attempt does is left to `action`, keeping runs to `store`, and doing all of it in order to `worker`.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,7 +16,7 @@ use crate::retry::Plan;
 /// Names a run inside one store.
 pub type RunId = i64;
 /// Names a rule file's text by its content: SHA-256, in hex.
-pub type TextHash = String;
+pub type TextHash = Arc<str>;
 
 /// The name of a content: SHA-256, in hex.
 pub fn hash(content: &[u8]) -> String {
@@ -22,7 +24,7 @@ pub fn hash(content: &[u8]) -> String {
 }
 
 /// Which step of the rule, and which element of its `for_each`; both from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize)]
 pub struct Place {
     pub step: u32,
     pub element: u32,
@@ -62,7 +64,7 @@ pub struct Run {
     pub id: RunId,
     pub event: EventId,
     /// The rule's name, and the text it stood in when the event came.
-    pub rule: String,
+    pub rule: Arc<str>,
     pub text: TextHash,
     pub state: State,
     pub place: Place,
@@ -128,15 +130,16 @@ pub enum Outcome {
 }
 
 /// One try, for the history.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Attempt {
     pub place: Place,
     /// From 1.
     pub number: u32,
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub at: Timestamp,
     pub took: Duration,
     /// `done`, `skipped`, `stopped`, `retry`, `failed`.
-    pub outcome: String,
+    pub outcome: Cow<'static, str>,
     pub said: String,
 }
 
@@ -271,7 +274,7 @@ mod tests {
             id: 1,
             event: EventId::new(Timestamp::UNIX_EPOCH, [0; 10]),
             rule: "r".into(),
-            text: String::new(),
+            text: "".into(),
             state: State::Waiting,
             place: Place::default(),
             tried: 0,

@@ -25,12 +25,14 @@ use crate::event::Event;
 use crate::field::Found;
 use crate::rule::step::{MOST_ELEMENTS, Step};
 use crate::rule::{ANSWER_WITHIN, InForce, Rule};
-use crate::run::{Answer, Attempt, Intent, Note, Outcome, Receipt, Run, State};
+use crate::run::{Answer, Attempt, Intent, Note, Outcome, Receipt, Run, State, TextHash};
 use crate::secret::Vault;
 use crate::store::contract::Store;
 
 /// The most runs in hand at a time.
 const MAX_IN_HAND: usize = 1_024;
+/// The most that are taken out of the store at a time.
+const MAX_LEASE: usize = 128;
 /// How often the store is asked for runs that another process put there.
 const LOOK: Duration = Duration::from_secs(1);
 /// The pause before the store is asked again after an error.
@@ -50,7 +52,7 @@ struct Inner {
     outside: Outside,
     rules: Arc<ArcSwap<InForce>>,
     compile: OldRule,
-    old: Mutex<HashMap<(String, String), Option<Ready>>>,
+    old: Mutex<HashMap<(TextHash, Arc<str>), Option<Ready>>>,
     room: Arc<Semaphore>,
     wake: Notify,
     stopping: AtomicBool,
@@ -141,24 +143,22 @@ impl Worker {
     pub async fn work(&self) {
         let inner = &self.0;
         while !inner.stopping.load(Ordering::Relaxed) {
-            // At least one place has to be free; then as many as there are.
-            let Ok(first) = inner.room.clone().acquire_owned().await else { return };
-            let free = inner.room.available_permits();
-            let rest = inner.room.clone().try_acquire_many_owned(free as u32).ok();
-            let leased = match inner.store.lease(Timestamp::now(), free + 1).await {
+            // Only a part of the room: what comes in meanwhile is handed over in memory and needs the rest.
+            let Ok(mut room) = inner.room.clone().acquire_owned().await else { return };
+            let more = inner.room.available_permits().min(MAX_LEASE - 1);
+            if let Ok(more) = inner.room.clone().try_acquire_many_owned(more as u32) {
+                room.merge(more);
+            }
+            let leased = match inner.store.lease(Timestamp::now(), room.num_permits()).await {
                 Ok(leased) => leased,
                 Err(e) => {
                     tracing::error!("the store cannot be read: {e}");
-                    drop((first, rest));
+                    drop(room);
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }
             };
             let idle = leased.is_empty();
-            let mut room = first;
-            if let Some(rest) = rest {
-                room.merge(rest);
-            }
             for (run, event) in leased {
                 let Some(permit) = room.split(1) else { break };
                 self.start(run, Arc::new(event), None, permit);
@@ -229,7 +229,7 @@ impl Worker {
             let mut attempt = self.attempt(&run, at, clock, word, vault.strike(&said));
             attempt.number = number;
             if word == "failed" {
-                tracing::warn!(event = %event.id, rule = rule.name, step = step.title(), "{}", attempt.said);
+                tracing::warn!(event = %event.id, rule = %rule.name, step = step.title(), "{}", attempt.said);
             }
             attempts.push(attempt);
             run = next;
@@ -250,8 +250,8 @@ impl Worker {
         }
     }
 
-    fn attempt(&self, run: &Run, at: Timestamp, clock: Instant, outcome: &str, said: String) -> Attempt {
-        Attempt { place: run.place, number: run.tried + 1, at, took: clock.elapsed(), outcome: outcome.to_owned(), said }
+    fn attempt(&self, run: &Run, at: Timestamp, clock: Instant, outcome: &'static str, said: String) -> Attempt {
+        Attempt { place: run.place, number: run.tried + 1, at, took: clock.elapsed(), outcome: outcome.into(), said }
     }
 
     fn too_late(&self, rule: &Rule, next: &Run, event: &Event) -> bool {
@@ -265,7 +265,7 @@ impl Worker {
         if run.settled {
             return Outcome::Done(Note { said: "was done before the restart".into(), ..Note::default() });
         }
-        let effect: Box<dyn Effect> = {
+        let effect: Option<Box<dyn Effect>> = {
             let scope = rule.scope(event, vault, &run.saved);
             let scope = match item {
                 Some(item) => scope.with_item(item, run.place.element as usize + 1),
@@ -275,10 +275,17 @@ impl Worker {
                 return Outcome::Skipped("its `if` did not hold".into());
             }
             match std::panic::catch_unwind(AssertUnwindSafe(|| step.action.render(&scope))) {
-                Ok(Ok(effect)) => effect,
+                Ok(Ok(effect)) => Some(effect),
+                Ok(Err(_)) if event.is_partial => None,
                 Ok(Err(unrendered)) => return Outcome::Failed(rule.place_of(&unrendered)),
                 Err(_) => return Outcome::Failed("this step made Doorbell stumble; please report it".into()),
             }
+        };
+        let Some(effect) = effect else {
+            // The message names what is near to what is missing, and for that the whole body is needed.
+            let body = crate::body::read(event.content_type(), &event.raw).unwrap_or_default();
+            let whole = Event { body, is_partial: false, ..event.clone() };
+            return Box::pin(self.try_once(rule, step, run, &whole, vault, item)).await;
         };
         let ticket = Ticket { event: event.id, run: run.id, place: run.place, idempotency_key: run.idempotency_key(), timeout: step.timeout };
         Unpanicked(effect.perform(&self.0.outside, ticket)).await
@@ -287,6 +294,7 @@ impl Worker {
     /// Records until the store takes it: an effect that is done is never done again because of a full disk.
     async fn record(&self, run: Run, attempts: Vec<Attempt>, answer: Option<Answer>, receipt: Option<Receipt>) -> bool {
         let mut told = false;
+        let (run, attempts) = (Arc::new(run), Arc::new(attempts));
         loop {
             match self.0.store.record(run.clone(), attempts.clone(), answer.clone()).await {
                 Ok(()) => {

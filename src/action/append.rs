@@ -6,6 +6,7 @@ use super::contract::{Action, Effect, Kind, Performing, Ticket};
 use super::file::Content;
 use super::folder;
 use super::outside::Outside;
+use crate::field::Field;
 use crate::known::Known;
 use crate::run::Outcome;
 use crate::scope::Scope;
@@ -79,6 +80,13 @@ struct Appending {
 }
 
 impl Action for Appending {
+    fn fields(&self) -> Vec<&Field> {
+        let line = match &self.line {
+            Line::Text(text) => text.fields().collect(),
+            Line::Json(data) => data.fields(),
+        };
+        self.file.fields().chain(line).collect()
+    }
     fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered> {
         let file = self.file.text(scope)?;
         let line = match &self.line {

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use crate::field::Field;
 use crate::known::Known;
 use crate::run::{Outcome, Place, RunId};
 use crate::scope::Scope;
@@ -33,6 +34,8 @@ pub trait Kind: Sync {
 pub trait Action: Send + Sync {
     /// What it would do for one event. Pure.
     fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered>;
+    /// Every field that it may need to render.
+    fn fields(&self) -> Vec<&Field>;
     /// Whether it answers the caller.
     fn answers(&self) -> bool {
         false

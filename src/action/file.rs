@@ -78,8 +78,15 @@ pub struct Files(Arc<Inner>);
 struct Inner {
     output: Output,
     ledger: Arc<dyn Ledger>,
-    writers: Mutex<HashMap<PathBuf, mpsc::Sender<Job>>>,
+    writers: Mutex<Writers>,
     open: Semaphore,
+}
+
+/// The writers that are at work.
+#[derive(Default)]
+struct Writers {
+    by_path: HashMap<PathBuf, mpsc::Sender<Job>>,
+    by_name: HashMap<String, mpsc::Sender<Job>>,
 }
 
 /// What became of an intent, as the file shows it after a crash.
@@ -99,14 +106,13 @@ impl Files {
 
     /// Writes one line or row, and returns once it is safely on disk.
     pub async fn write(&self, name: &str, content: Content, ticket: Ticket) -> Outcome {
-        let path = match self.0.output.place(name) {
-            Ok(path) => path,
-            Err(why) => return Outcome::Failed(why),
-        };
         let (done, outcome) = oneshot::channel();
         let mut job = Job { content, ticket, done };
         loop {
-            let writer = self.writer(&path, name);
+            let writer = match self.writer(name) {
+                Ok(writer) => writer,
+                Err(why) => return Outcome::Failed(why),
+            };
             match writer.send(job).await {
                 Ok(()) => break,
                 // The writer closed in this very moment: a new one takes it.
@@ -116,16 +122,28 @@ impl Files {
         outcome.await.unwrap_or_else(|_| Outcome::Retry { why: format!("{name} was not written"), not_before: None })
     }
 
-    fn writer(&self, path: &Path, name: &str) -> mpsc::Sender<Job> {
-        let mut writers = self.0.writers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(writer) = writers.get(path).filter(|w| !w.is_closed()) {
-            return writer.clone();
+    /// The writer of a file. Where the name leads is looked at when a writer begins, so that it is not asked of the
+    /// disk for every line; two names of one file share its writer.
+    fn writer(&self, name: &str) -> Result<mpsc::Sender<Job>, String> {
+        let lock = || self.0.writers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(writer) = lock().by_name.get(name).filter(|w| !w.is_closed()) {
+            return Ok(writer.clone());
         }
-        let (send, receive) = mpsc::channel(MAX_BATCH);
-        writers.insert(path.to_owned(), send.clone());
-        let writer = Writer { inner: self.0.clone(), path: path.to_owned(), name: name.to_owned(), header: None };
-        tokio::spawn(writer.run(receive));
-        send
+        let path = self.0.output.place(name)?;
+        let mut writers = lock();
+        writers.by_name.retain(|_, w| !w.is_closed());
+        let writer = match writers.by_path.get(&path).filter(|w| !w.is_closed()) {
+            Some(writer) => writer.clone(),
+            None => {
+                let (send, receive) = mpsc::channel(MAX_BATCH);
+                writers.by_path.insert(path.clone(), send.clone());
+                let writer = Writer { inner: self.0.clone(), path, name: name.to_owned(), header: None };
+                tokio::spawn(writer.run(receive));
+                send
+            }
+        };
+        writers.by_name.insert(name.to_owned(), writer.clone());
+        Ok(writer)
     }
 
     /// What became of an intent.
@@ -210,7 +228,7 @@ impl Writer {
                     let mut writers = self.inner.writers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     if jobs.is_empty() {
                         jobs.close();
-                        writers.remove(&self.path);
+                        writers.by_path.remove(&self.path);
                         return;
                     }
                 }

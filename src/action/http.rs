@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::contract::{Action, Effect, Kind, Performing, Ticket};
 use super::net::{self, Call, Got};
 use super::outside::Outside;
+use crate::field::Field;
 use crate::known::Known;
 use crate::run::{Note, Outcome};
 use crate::scope::Scope;
@@ -101,6 +102,10 @@ enum Auth {
 pub struct Headers(Vec<(String, Template)>);
 
 impl Headers {
+    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.0.iter().flat_map(|(_, template)| template.fields())
+    }
+
     /// The headers for one event; one whose only value is null is left out.
     pub fn render(&self, scope: &Scope) -> Result<Vec<(String, String)>, Unrendered> {
         let mut out = Vec::with_capacity(self.0.len());
@@ -287,6 +292,21 @@ fn encode(pairs: &[(String, String)]) -> String {
 }
 
 impl Action for Calling {
+    fn fields(&self) -> Vec<&Field> {
+        let body = match &self.body {
+            Body::None => Vec::new(),
+            Body::Json(data) => data.fields(),
+            Body::Form(pairs) => pairs.iter().flat_map(|(_, data)| data.fields()).collect(),
+            Body::Text(text, _) => text.fields().collect(),
+        };
+        let auth: Vec<&Field> = match &self.auth {
+            Auth::None => Vec::new(),
+            Auth::Basic(user, password) => user.fields().chain(password.fields()).collect(),
+            Auth::Bearer(token) => token.fields().collect(),
+        };
+        let query = self.query.iter().flat_map(|(_, data)| data.fields());
+        self.url.fields().chain(self.headers.fields()).chain(query).chain(body).chain(auth).collect()
+    }
     fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered> {
         let mut url = self.url.text(scope)?;
         let query = Self::pairs(&self.query, scope)?;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::contract::{Action, Effect, Kind, Performing, Ticket};
 use super::outside::Outside;
+use crate::field::Field;
 use crate::known::Known;
 use crate::run::{Note, Outcome};
 use crate::scope::Scope;
@@ -51,6 +52,9 @@ struct Words {
 }
 
 impl Action for Words {
+    fn fields(&self) -> Vec<&Field> {
+        self.text.fields().collect()
+    }
     fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered> {
         let text = self.text.text(scope)?;
         // What goes into a log is struck clean here, where the secrets are known.

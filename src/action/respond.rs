@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::contract::{Action, Effect, Kind, Performing, Ticket};
 use super::http::{Headers, read_headers};
 use super::outside::Outside;
+use crate::field::Field;
 use crate::known::Known;
 use crate::run::{Answer, Note, Outcome};
 use crate::scope::Scope;
@@ -67,6 +68,14 @@ struct Reply {
 }
 
 impl Action for Reply {
+    fn fields(&self) -> Vec<&Field> {
+        let body = match &self.body {
+            Body::Nothing => Vec::new(),
+            Body::Json(data) => data.fields(),
+            Body::Text(text) => text.fields().collect(),
+        };
+        self.headers.fields().chain(body).collect()
+    }
     fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered> {
         let mut headers = self.headers.render(scope)?;
         let typed = headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-type"));

@@ -8,6 +8,7 @@ use super::append::read_file;
 use super::contract::{Action, Effect, Kind, Performing, Ticket};
 use super::file::{Cell, Content, Row};
 use super::outside::Outside;
+use crate::field::Field;
 use crate::known::Known;
 use crate::run::Outcome;
 use crate::scope::Scope;
@@ -93,6 +94,10 @@ struct Adding {
 }
 
 impl Action for Adding {
+    fn fields(&self) -> Vec<&Field> {
+        let cells = self.cells.iter().flat_map(|(_, data)| data.fields());
+        self.file.fields().chain(self.sheet.iter().flat_map(Template::fields)).chain(cells).collect()
+    }
     fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered> {
         let file = self.file.text(scope)?;
         let sheet = self.sheet.as_ref().map(|s| s.text(scope)).transpose()?;

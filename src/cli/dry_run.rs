@@ -73,7 +73,7 @@ impl DryRun {
         let verdicts = ruleset.verdicts(&event, true);
         let wanted = |name: &str| self.rule.as_deref().is_none_or(|r| r == name);
         if let Some(name) = &self.rule
-            && !verdicts.iter().any(|v| v.rule.name == *name)
+            && !verdicts.iter().any(|v| *v.rule.name == **name)
         {
             writeln!(out, "No rule called `{name}` listens at {}.", event.address)?;
             return Ok(Ended::Problems);
@@ -130,7 +130,7 @@ impl DryRun {
             received: Timestamp::now(),
         };
         let id = EventId::new(request.received, [0; 10]);
-        Guard::open().admit(request, id).map_err(|e| match e {
+        Guard::open().admit(request, id, None).map_err(|e| match e {
             NotAdmitted::Denied(why) => anyhow::anyhow!(why),
             NotAdmitted::Malformed(why) => anyhow::anyhow!("{why} The sender would get 400."),
         })

@@ -94,7 +94,7 @@ impl Explain {
             let title = step.map_or("", |s| s.title());
             let element = if step.is_some_and(|s| s.for_each.is_some()) { format!(", element {}", attempt.place.element + 1) } else { String::new() };
             let again = if attempt.number > 1 { format!(", try {}", attempt.number) } else { String::new() };
-            let said = if attempt.said.is_empty() { attempt.outcome.clone() } else { format!("{}: {}", attempt.outcome, attempt.said) };
+            let said = if attempt.said.is_empty() { attempt.outcome.to_string() } else { format!("{}: {}", attempt.outcome, attempt.said) };
             writeln!(out, "        {}. {title}{element}{again}  {said}", attempt.place.step + 1)?;
         }
         Ok(())

@@ -66,7 +66,7 @@ impl Replay {
         let dossier = archive.dossier(id)?;
         let wanted = |name: &str| self.rule.as_deref().is_none_or(|r| r == name);
         let answering = ruleset.answering(&dossier.event);
-        let runs: Vec<(String, String)> = answering.iter().filter(|r| wanted(&r.name)).map(|r| (r.name.clone(), r.text.clone())).collect();
+        let runs: Vec<_> = answering.iter().filter(|r| wanted(&r.name)).map(|r| (r.name.clone(), r.text.clone())).collect();
         let texts: Vec<_> = ruleset.texts.iter().map(|(h, s)| (h.clone(), s.name.clone(), s.text.clone())).collect();
         Ok(Some(archive.replay_anew(id, &runs, &texts, Timestamp::now())?))
     }

@@ -87,8 +87,27 @@ impl All {
         self.0.iter().all(|part| part.holds(names))
     }
 
+    /// Every field that it may look at.
+    pub fn fields(&self) -> Vec<&Field> {
+        fn operands(test: &Test) -> Vec<&Operand> {
+            match test {
+                Test::Is(all) => all.iter().collect(),
+                Test::Between(a, b) => vec![a, b],
+                Test::Over(o) | Test::AtLeast(o) | Test::Under(o) | Test::AtMost(o) | Test::Contains(o) | Test::StartsWith(o) => vec![o],
+                Test::EndsWith(o) | Test::Before(o) | Test::After(o) => vec![o],
+                Test::Count(tests) | Test::Not(tests) => tests.iter().flat_map(operands).collect(),
+                Test::Like(..) | Test::Matches(..) | Test::InNetwork(_) | Test::Exists(_) | Test::Empty(_) => Vec::new(),
+            }
+        }
+        let of_operand = |o| match o {
+            &Operand::Field(ref field) => Some(field),
+            &Operand::Fixed(_) => None,
+        };
+        self.lines().into_iter().flat_map(|l| l.tests.iter().flat_map(operands).filter_map(of_operand).chain([&l.field])).collect()
+    }
+
     /// Every line at any depth.
-    pub fn lines(&self) -> Vec<&Line> {
+    fn lines(&self) -> Vec<&Line> {
         self.0
             .iter()
             .flat_map(|part| match part {

@@ -10,6 +10,7 @@ use crate::action::respond::{Body, read_body};
 use crate::event::Event;
 use crate::field::{Field, Root};
 use crate::known::Known;
+use crate::projection::Projection;
 use crate::route::Route;
 use crate::run::Answer;
 use crate::scope::Scope;
@@ -35,6 +36,8 @@ pub struct Address {
     /// The answer when an event is kept, and when no rule wanted it.
     pub accepted: Answer,
     pub ignored: Answer,
+    /// What the rules of this address need of a body.
+    pub wanted: Projection,
     /// Whether `webhooks:` has an entry for it.
     pub described: bool,
 }
@@ -55,6 +58,7 @@ impl Address {
             max_body: MAX_BODY,
             accepted: json_answer(200, "success"),
             ignored: json_answer(200, "ignored"),
+            wanted: Projection::default(),
             described: false,
         }
     }

@@ -60,7 +60,7 @@ pub fn read(name: &str, item: &Item, lookup: &Lookup, origin: &Origin) -> Option
     let enabled = fields.may("enabled").map_or(Some(true), |i| i.flag());
     known.disabled = enabled == Some(false);
     let when = read_when(&mut fields);
-    known.placeholders = when.iter().flat_map(|w| w.route.placeholders()).collect();
+    known.placeholders = when.iter().flat_map(|w| w.route.placeholders().map(str::to_owned)).collect();
     let steps = fields.must_unless("then", &OTHER_WORDS).and_then(|i| read_steps(&i));
     known.later = step::saved_names(steps.as_deref().unwrap_or_default());
     let set = fields.may("set").map(|i| read_set(&i, &mut known)).unwrap_or_default();
@@ -75,7 +75,7 @@ pub fn read(name: &str, item: &Item, lookup: &Lookup, origin: &Origin) -> Option
     }
     fields.done(&OTHER_WORDS, &LATER);
     (item.errors() == errors).then(|| Rule {
-        name: name.to_owned(),
+        name: name.into(),
         enabled: enabled.unwrap_or(true),
         when,
         set,

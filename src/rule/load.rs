@@ -50,7 +50,7 @@ pub fn load(sources: Vec<Source>, lookup: Lookup, require_verify: bool) -> Loade
     let mut texts = Vec::new();
     let mut webhooks = Vec::new();
     for (reader, (source, node)) in readers.iter().zip(&nodes) {
-        let origin = Origin { source: Arc::clone(source), text: hash(source.text.as_bytes()) };
+        let origin = Origin { source: Arc::clone(source), text: hash(source.text.as_bytes()).into() };
         texts.push((origin.text.clone(), origin.source.clone()));
         webhooks.extend(read_file(&reader.top(node), &lookup, &origin, &mut all));
     }
@@ -82,7 +82,7 @@ pub fn one_rule(source: Source, name: &str, lookup: &Lookup) -> Option<Rule> {
     let source = Arc::new(source);
     let node = source.read().ok()?;
     let reader = Reader::new(&source);
-    let origin = Origin { source: Arc::clone(&source), text: hash(source.text.as_bytes()) };
+    let origin = Origin { source: Arc::clone(&source), text: hash(source.text.as_bytes()).into() };
     let mut top = reader.top(&node).fields("a rule file")?;
     let rules = top.may("rules")?.entries("`rules:`")?;
     rules.iter().find(|(n, _)| n == name).and_then(|(n, item)| compile::read(n, item, lookup, &origin))
@@ -138,7 +138,7 @@ fn read_webhooks<'a>(item: &Item<'a>, lookup: &Lookup, all: &mut Gathered<'a>) {
             Err((message, label)) => entry.problem(message).at_key().label(label).add(),
             Ok(route) => {
                 let mut known = Known::new(lookup);
-                known.placeholders = route.placeholders();
+                known.placeholders = route.placeholders().map(str::to_owned).collect();
                 let mut ringing = all.rules.iter().filter_map(|(r, ..)| r.as_ref()).filter(|r| r.when.iter().any(|w| w.route.same(&route))).peekable();
                 known.disabled = ringing.peek().is_some() && ringing.all(|r| !r.enabled);
                 all.entries.push((route.clone(), entry.clone()));

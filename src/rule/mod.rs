@@ -17,9 +17,11 @@ use serde_json::{Map, Value};
 use crate::condition::All;
 use crate::condition::trace::{self, Told};
 use crate::event::Event;
+use crate::field::Field;
+use crate::projection::Projection;
 use crate::route::{self, Route};
 use crate::run::{Run, StepFacts, TextHash};
-use crate::scope::{Scope, SetName};
+use crate::scope::{Scope, SetName, SetValue};
 use crate::secret::Vault;
 use crate::template::Unrendered;
 use crate::yaml::Source;
@@ -34,7 +36,7 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// What a rule file says under one name.
 pub struct Rule {
-    pub name: String,
+    pub name: Arc<str>,
     pub enabled: bool,
     /// The addresses that ring it.
     pub when: Vec<When>,
@@ -66,8 +68,11 @@ pub struct Verdict<'r> {
 impl Rule {
     /// What the placeholders of its address stand for in this event.
     fn path_values(&self, event: &Event) -> Value {
+        if self.when.iter().all(|w| w.route.placeholders().next().is_none()) {
+            return Value::Null;
+        }
         let path = route::normal(&event.address);
-        self.when.iter().find_map(|w| w.route.fit(path)).map_or_else(|| Value::Object(Map::new()), Value::Object)
+        self.when.iter().find_map(|w| w.route.fit(path)).map_or(Value::Null, Value::Object)
     }
 
     /// The names of a run of this rule.
@@ -90,6 +95,16 @@ impl Rule {
             end += line.len();
         }
         text[start..end].trim_end()
+    }
+
+    /// Every field that it may need.
+    fn fields(&self) -> impl Iterator<Item = &Field> {
+        let set = self.set.iter().flat_map(|s| match &s.value {
+            SetValue::Field(field) => vec![field],
+            SetValue::Data(data) => data.fields(),
+        });
+        let steps = self.steps.iter().flat_map(|s| s.action.fields().into_iter().chain(s.condition.fields()).chain(&s.for_each));
+        set.chain(self.condition.fields()).chain(steps)
     }
 
     /// Whether its address and method fit the event.
@@ -146,7 +161,12 @@ pub struct InForce {
 }
 
 impl Ruleset {
-    pub fn new(rules: Vec<Arc<Rule>>, addresses: Vec<Address>, vault: Arc<Vault>, texts: Vec<(TextHash, Arc<Source>)>) -> Self {
+    pub fn new(rules: Vec<Arc<Rule>>, mut addresses: Vec<Address>, vault: Arc<Vault>, texts: Vec<(TextHash, Arc<Source>)>) -> Self {
+        for address in &mut addresses {
+            // Every rule that one path of this address can ring, whatever pattern it names it by.
+            let ringing = rules.iter().filter(|r| r.enabled && r.when.iter().any(|w| w.route.meets(&address.route)));
+            address.wanted = Projection::of(ringing.flat_map(|r| r.fields()).chain(&address.delivery_id));
+        }
         let index = Index::new(&rules, &addresses);
         Self { rules, addresses, vault, texts, index }
     }

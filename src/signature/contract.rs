@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::body;
 use crate::event::{Event, EventId};
 use crate::known::Known;
+use crate::projection::Projection;
 use crate::request::Request;
 use crate::yaml::fields::Item;
 
@@ -45,7 +46,8 @@ impl Guard {
     }
 
     /// Makes an event of a request that proves itself. Who sent it is asked before what it says is looked at.
-    pub fn admit(&self, request: Request, id: EventId) -> Result<Event, NotAdmitted> {
+    /// Of a JSON body only what is `wanted` is built, if that is said.
+    pub fn admit(&self, request: Request, id: EventId, wanted: Option<&Projection>) -> Result<Event, NotAdmitted> {
         let mut reasons = Vec::new();
         for verify in &self.0 {
             match verify.check(&request) {
@@ -60,7 +62,12 @@ impl Guard {
             return Err(NotAdmitted::Denied(reasons.join("; ")));
         }
         let content_type = request.headers.iter().find(|(n, _)| n == "content-type").map(|(_, v)| v.as_str());
-        let read = body::read(content_type, &request.body).map_err(|m| NotAdmitted::Malformed(m.why))?;
+        let parts = wanted.filter(|_| body::is_json(content_type)).and_then(|w| w.read(&request.body));
+        let is_partial = parts.is_some();
+        let read = match parts {
+            Some(parts) => parts,
+            None => body::read(content_type, &request.body).map_err(|m| NotAdmitted::Malformed(m.why))?,
+        };
         Ok(Event {
             id,
             received: request.received,
@@ -71,6 +78,7 @@ impl Guard {
             ip: request.ip,
             raw: Bytes::clone(&request.body),
             body: read,
+            is_partial,
         })
     }
 }

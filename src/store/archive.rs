@@ -2,16 +2,17 @@
 //! `serve` and without it, over a connection of its own.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::contract::{Counts, Dossier, Error, EventPage, Result, RunPage};
 use super::jobs::{EVENT, MOST_RUNS, PENDING, Sql, insert_runs, moment, read_event, read_run, restart};
 use super::sqlite::{connect, error, file};
 use super::tables;
 use crate::event::EventId;
-use crate::run::{Attempt, Place, RunId, State};
+use crate::run::{Attempt, RunId, State, TextHash};
 
 /// The columns of an ended run, in the order that `read_run` takes.
 const ENDED: &str = "p.id, p.rule, p.text, p.step, p.element, p.tried, p.at, p.saved, 0, p.forgiven, p.replays";
@@ -75,16 +76,11 @@ impl Archive {
         let text = format!("SELECT {ENDED}, e.id, e.received FROM ended p JOIN event e ON e.seq = p.event WHERE p.state = 'failed' ORDER BY p.id DESC LIMIT ?1");
         let read = |r: &Row| -> Sql<RunPage> {
             let run = read_run(r, EventId(uuid::Uuid::from_bytes(r.get(11)?)), State::Failed)?;
-            let said = self.last_said(run.id)?;
+            let said = self.attempts(run.id)?.pop().map(|a| a.said).unwrap_or_default();
             Ok(RunPage { said, received: moment(r.get(12)?), ended: Some(run.due), run })
         };
         let all = || self.0.prepare(&text)?.query_map([most as i64], read)?.collect::<Sql<Vec<_>>>();
         all().map_err(error)
-    }
-
-    fn last_said(&self, run: RunId) -> Sql<String> {
-        let mut statement = self.0.prepare_cached("SELECT said FROM attempt WHERE run = ?1 ORDER BY nth DESC LIMIT 1")?;
-        Ok(statement.query_row([run], |r| r.get(0)).optional()?.unwrap_or_default())
     }
 
     /// How much is kept.
@@ -160,18 +156,12 @@ impl Archive {
         read().map_err(error)
     }
 
+    /// Every attempt of a run, those of its last record included.
     fn attempts(&self, run: RunId) -> Sql<Vec<Attempt>> {
-        let read = |r: &Row| {
-            Ok(Attempt {
-                place: Place { step: r.get(0)?, element: r.get(1)? },
-                number: r.get(2)?,
-                at: moment(r.get(3)?),
-                took: std::time::Duration::from_micros(r.get::<_, i64>(4)?.max(0) as u64),
-                outcome: r.get(5)?,
-                said: r.get(6)?,
-            })
-        };
-        self.0.prepare_cached("SELECT step, element, number, at, took, outcome, said FROM attempt WHERE run = ?1 ORDER BY nth")?.query_map([run], read)?.collect()
+        let text = "SELECT attempts FROM (SELECT nth, attempts FROM attempts WHERE run = ?1 UNION ALL SELECT 1 << 30, attempts FROM ended WHERE id = ?1) ORDER BY nth";
+        let mut statement = self.0.prepare_cached(text)?;
+        let told: Vec<String> = statement.query_map([run], |r| r.get(0))?.collect::<Sql<_>>()?;
+        Ok(told.iter().flat_map(|json| serde_json::from_str::<Vec<Attempt>>(json).unwrap_or_default()).collect())
     }
 
     /// Lets the failed runs of an event go on at the step that failed; only those of one rule, if one is named.
@@ -193,17 +183,17 @@ impl Archive {
     }
 
     /// Starts rules on an event anew, with the rule texts given.
-    pub fn replay_anew(&mut self, id: EventId, runs: &[(String, String)], texts: &[(String, String, String)], now: Timestamp) -> Result<usize> {
+    pub fn replay_anew(&mut self, id: EventId, runs: &[(Arc<str>, TextHash)], texts: &[(TextHash, String, String)], now: Timestamp) -> Result<usize> {
         let number = self.number(id)?;
         let mut replay = || -> Sql<usize> {
             let sql = self.0.transaction()?;
             for (hash, name, body) in texts {
-                sql.execute("INSERT OR IGNORE INTO text (hash, name, body) VALUES (?1, ?2, ?3)", params![hash, name, body])?;
+                sql.execute("INSERT OR IGNORE INTO text (hash, name, body) VALUES (?1, ?2, ?3)", params![&**hash, name, body])?;
             }
             let range = [number * MOST_RUNS, (number + 1) * MOST_RUNS];
             let last: Option<i64> = sql.query_row("SELECT max(id) FROM (SELECT id FROM pending UNION ALL SELECT id FROM ended) WHERE id >= ?1 AND id < ?2", range, |r| r.get(0))?;
             let first = last.map_or(range[0], |l| l + 1);
-            let count = insert_runs(&sql, number, first, now.as_millisecond(), false, runs.iter().map(|(r, t)| (r.as_str(), t.as_str())))?;
+            let count = insert_runs(&sql, number, first, now.as_millisecond(), false, runs.iter().map(|(r, t)| (&**r, &**t)))?;
             sql.commit()?;
             Ok(count)
         };

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -41,7 +42,7 @@ pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 /// A run that an event starts.
 #[derive(Debug, Clone)]
 pub struct NewRun {
-    pub rule: String,
+    pub rule: Arc<str>,
     pub text: TextHash,
 }
 
@@ -120,7 +121,7 @@ pub trait Store: Send + Sync {
     /// Keeps an event and its runs. Returns once both are safely on disk.
     fn accept(&self, accept: Accept) -> Doing<'_, Accepted>;
     /// Keeps an attempt and the run after it. Returns once both are safely on disk.
-    fn record(&self, run: Run, attempts: Vec<Attempt>, answer: Option<Answer>) -> Doing<'_, ()>;
+    fn record(&self, run: Arc<Run>, attempts: Arc<Vec<Attempt>>, answer: Option<Answer>) -> Doing<'_, ()>;
     /// Hands out up to `most` runs that are due and that nobody has.
     fn lease(&self, now: Timestamp, most: usize) -> Doing<'_, Vec<(Run, Event)>>;
     /// When the next run that nobody has is due.

@@ -3,6 +3,8 @@
 //! A run's number is its event's number times 65,536 plus its place among the event's runs, so that all runs of an event
 //! are found by a range of keys, without an index that every event would have to pay for.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
@@ -20,7 +22,7 @@ pub(super) type Sql<T> = rusqlite::Result<T>;
 /// One verb with what it needs.
 pub(super) enum Job {
     Accept(Box<EventRow>),
-    Record { run: Box<Run>, attempts: Vec<Attempt>, answer: Option<Answer> },
+    Record { run: Arc<Run>, attempts: Arc<Vec<Attempt>>, answer: Option<Answer> },
     Lease { now: Timestamp, most: usize },
     NextDue,
     Intend(Intent),
@@ -142,7 +144,7 @@ impl Job {
             Job::Remember(texts) => remember(sql, texts),
             Job::Text(hash) => {
                 let mut statement = sql.prepare_cached("SELECT name, body FROM text WHERE hash = ?1")?;
-                Ok(Kept::Text(statement.query_row([hash], |r| Ok((r.get(0)?, r.get(1)?))).optional()?))
+                Ok(Kept::Text(statement.query_row([&**hash], |r| Ok((r.get(0)?, r.get(1)?))).optional()?))
             }
         }
     }
@@ -164,7 +166,7 @@ fn accept(sql: &Transaction, row: &EventRow) -> Sql<Kept> {
         ])?;
     let event = sql.last_insert_rowid();
     let first = event * MOST_RUNS;
-    insert_runs(sql, event, first, row.received, row.taken, row.runs.iter().map(|r| (r.rule.as_str(), r.text.as_str())))?;
+    insert_runs(sql, event, first, row.received, row.taken, row.runs.iter().map(|r| (&*r.rule, &*r.text)))?;
     if let Some(delivery) = &row.delivery {
         let until = row.received + delivery.remembered.as_millis() as i64;
         sql.prepare_cached("INSERT OR REPLACE INTO delivery (key, event, until) VALUES (?1, ?2, ?3)")?.execute(params![delivery.key, event, until])?;
@@ -211,6 +213,13 @@ fn redelivered(sql: &Transaction, row: &EventRow, delivery: &Delivery) -> Sql<Op
 
 /// Failed runs in a range of numbers go on at the step that failed.
 pub(super) fn restart(sql: &Transaction, from: RunId, to: RunId, now: i64) -> Sql<usize> {
+    let failed: Vec<(RunId, String)> = {
+        let mut statement = sql.prepare_cached("SELECT id, attempts FROM ended WHERE id >= ?1 AND id < ?2 AND state = 'failed'")?;
+        statement.query_map(params![from, to], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Sql<_>>()?
+    };
+    for (run, told) in &failed {
+        keep_attempts(sql, *run, told)?;
+    }
     let moved = sql
         .prepare_cached(
             "INSERT INTO pending (id, event, rule, text, step, element, tried, due, saved, settled, forgiven, replays, taken)
@@ -234,15 +243,7 @@ fn answer_of(sql: &Transaction, event: i64) -> Sql<Option<Answer>> {
 
 fn record(sql: &Transaction, run: &Run, attempts: &[Attempt], answer: Option<&Answer>) -> Sql<Kept> {
     let event = run.id / MOST_RUNS;
-    for attempt in attempts {
-        sql.prepare_cached(
-            "INSERT INTO attempt (run, nth, step, element, number, at, took, outcome, said)
-             VALUES (?1, (SELECT coalesce(max(nth), 0) + 1 FROM attempt WHERE run = ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![
-            run.id, attempt.place.step, attempt.place.element, attempt.number, attempt.at.as_millisecond(), attempt.took.as_micros() as i64, attempt.outcome, attempt.said
-        ])?;
-    }
+    let told = serde_json::to_string(attempts).unwrap_or_else(|_| "[]".to_owned());
     if let Some(answer) = answer {
         let headers = serde_json::to_string(&answer.headers).unwrap_or_default();
         sql.prepare_cached("INSERT OR IGNORE INTO answer (event, status, headers, body) VALUES (?1, ?2, ?3, ?4)")?
@@ -252,6 +253,7 @@ fn record(sql: &Transaction, run: &Run, attempts: &[Attempt], answer: Option<&An
     if run.state == State::Waiting {
         // What is due at once stays with whoever has it; a pause gives it back.
         let last = attempts.last().is_some_and(|a| a.outcome == "retry");
+        keep_attempts(sql, run.id, &told)?;
         sql.prepare_cached("UPDATE pending SET step = ?2, element = ?3, tried = ?4, due = ?5, saved = ?6, settled = 0, forgiven = ?7, taken = ?8 WHERE id = ?1")?
             .execute(params![run.id, run.place.step, run.place.element, run.tried, run.due.as_millisecond(), saved(), run.forgiven, !last])?;
         return Ok(Kept::Done);
@@ -261,13 +263,19 @@ fn record(sql: &Transaction, run: &Run, attempts: &[Attempt], answer: Option<&An
     // What earlier steps saved is needed only to go on.
     let saved = if run.state == State::Failed { saved() } else { "{}".to_owned() };
     sql.prepare_cached(
-        "INSERT OR REPLACE INTO ended (id, event, rule, text, state, step, element, tried, at, saved, forgiven, replays)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        "INSERT OR REPLACE INTO ended (id, event, rule, text, state, step, element, tried, at, saved, forgiven, replays, attempts)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?
     .execute(params![
-        run.id, event, run.rule, run.text, run.state.word(), run.place.step, run.place.element, run.tried, at, saved, run.forgiven, run.replays
+        run.id, event, &*run.rule, &*run.text, run.state.word(), run.place.step, run.place.element, run.tried, at, saved, run.forgiven, run.replays, told
     ])?;
     Ok(Kept::Done)
+}
+
+fn keep_attempts(sql: &Transaction, run: RunId, told: &str) -> Sql<()> {
+    sql.prepare_cached("INSERT INTO attempts (run, nth, attempts) VALUES (?1, (SELECT coalesce(max(nth), 0) + 1 FROM attempts WHERE run = ?1), ?2)")?
+        .execute(params![run, told])?;
+    Ok(())
 }
 
 /// The columns that `read_run` takes, with the event's id last.
@@ -278,8 +286,8 @@ pub(super) fn read_run(r: &Row, event: EventId, state: State) -> Sql<Run> {
     Ok(Run {
         id: r.get(0)?,
         event,
-        rule: r.get(1)?,
-        text: r.get(2)?,
+        rule: r.get::<_, String>(1)?.into(),
+        text: r.get::<_, String>(2)?.into(),
         state,
         place: Place { step: r.get(3)?, element: r.get(4)? },
         tried: r.get(5)?,
@@ -311,6 +319,7 @@ pub(super) fn read_event(r: &Row, from: usize) -> Sql<Event> {
         ip: r.get(from + 6)?,
         raw,
         body,
+        is_partial: false,
     })
 }
 
@@ -330,9 +339,9 @@ fn lease(sql: &Transaction, now: Timestamp, most: usize) -> Sql<Kept> {
 
 fn remember(sql: &Transaction, texts: &[(TextHash, String, String)]) -> Sql<Kept> {
     for (hash, name, body) in texts {
-        sql.prepare_cached("INSERT OR IGNORE INTO text (hash, name, body) VALUES (?1, ?2, ?3)")?.execute(params![hash, name, body])?;
+        sql.prepare_cached("INSERT OR IGNORE INTO text (hash, name, body) VALUES (?1, ?2, ?3)")?.execute(params![&**hash, name, body])?;
     }
-    let list: Vec<(&str, &str)> = texts.iter().map(|(h, n, _)| (n.as_str(), h.as_str())).collect();
+    let list: Vec<(&str, &str)> = texts.iter().map(|(h, n, _)| (n.as_str(), &**h)).collect();
     let list = serde_json::to_string(&list).unwrap_or_default();
     let hash = crate::run::hash(list.as_bytes());
     sql.prepare_cached("INSERT OR IGNORE INTO ruleset (hash, texts) VALUES (?1, ?2)")?.execute(params![hash, list])?;

@@ -5,6 +5,8 @@
 //! people in [`super::archive`].
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -23,8 +25,8 @@ const MAX_GROUP: usize = 1_024;
 /// The most that waits for the writer; beyond it the sender is told to come back.
 const MAX_WAITING: usize = 8_192;
 const FILE: &str = "doorbell.db";
-/// How many pages the write-ahead log grows before it is folded back: about 16 MB.
-const CHECKPOINT_PAGES: u32 = 4_096;
+/// After how many jobs the write-ahead log is folded back, by a thread of its own that stops nobody.
+const FOLD_EVERY: usize = 2_000;
 
 /// An error of SQLite in words.
 pub(super) fn error(e: rusqlite::Error) -> Error {
@@ -55,8 +57,9 @@ pub(super) fn connect(data: &Path, create: bool) -> Result<Connection> {
     }
     let connection = Connection::open_with_flags(file(data), flags).map_err(error)?;
     connection.busy_timeout(Duration::from_secs(10)).map_err(error)?;
-    let settings = format!("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -4000;");
-    connection.execute_batch(&settings).map_err(error)?;
+    let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -4000;";
+    connection.execute_batch(settings).map_err(error)?;
+    connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
 
@@ -81,8 +84,10 @@ impl Sqlite {
         connection.execute("UPDATE pending SET taken = 0 WHERE taken = 1", []).map_err(error)?;
         // A new database file is there after a power cut only if its folder was flushed.
         crate::disk::flush_folder(data).map_err(|e| Error::new(e.to_string(), true))?;
+        connection.execute_batch("PRAGMA wal_autocheckpoint = 0").map_err(error)?;
+        let fold = folder(connect(data, false)?)?;
         let (jobs, receive) = mpsc::channel(MAX_WAITING);
-        thread::Builder::new().name("store".into()).spawn(move || write(connection, receive)).map_err(|e| Error::new(e.to_string(), true))?;
+        thread::Builder::new().name("store".into()).spawn(move || write(connection, receive, &fold)).map_err(|e| Error::new(e.to_string(), true))?;
         Ok(Self { jobs })
     }
 
@@ -94,9 +99,36 @@ impl Sqlite {
     }
 }
 
+/// Folds the write-ahead log back into the database in a thread of its own, each time it is told to.
+///
+/// While the writer goes on, the thread never quite catches up; so the writer folds the little that is left itself, and
+/// its next commit begins the log anew. The log stays short, and nobody waits for the bulk of the work.
+struct Fold {
+    tell: std::sync::mpsc::SyncSender<()>,
+    nearly_done: Arc<AtomicBool>,
+}
+
+const FOLD: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+
+fn folder(connection: Connection) -> Result<Fold> {
+    let (tell, told) = std::sync::mpsc::sync_channel::<()>(1);
+    let nearly_done = Arc::new(AtomicBool::new(false));
+    let done = nearly_done.clone();
+    let fold = move || {
+        while told.recv().is_ok() {
+            // What cannot be folded back now is the next time.
+            let _ = connection.query_row(FOLD, [], |_| Ok(()));
+            done.store(true, Ordering::Release);
+        }
+    };
+    thread::Builder::new().name("store-fold".into()).spawn(fold).map_err(|e| Error::new(e.to_string(), true))?;
+    Ok(Fold { tell, nearly_done })
+}
+
 /// The writer thread: gathers, commits, answers.
-fn write(mut connection: Connection, mut jobs: mpsc::Receiver<Waiting>) {
+fn write(mut connection: Connection, mut jobs: mpsc::Receiver<Waiting>, fold: &Fold) {
     let mut group = Vec::with_capacity(MAX_GROUP);
+    let mut since_fold = 0;
     while let Some(first) = jobs.blocking_recv() {
         group.push(first);
         while group.len() < MAX_GROUP
@@ -110,12 +142,21 @@ fn write(mut connection: Connection, mut jobs: mpsc::Receiver<Waiting>) {
             Err(_) if group.len() > 1 => group.iter().map(|one| commit(&mut connection, std::slice::from_ref(one)).map(|mut r| r.remove(0))).map(|r| r.unwrap_or_else(Err)).collect(),
             Err(e) => vec![Err(e)],
         };
+        since_fold += group.len();
         for (waiting, result) in group.drain(..).zip(results) {
             if let Some(done) = waiting.done {
                 let _ = done.send(result);
             }
         }
+        if since_fold >= FOLD_EVERY {
+            since_fold = 0;
+            let _ = fold.tell.try_send(());
+        }
+        if fold.nearly_done.swap(false, Ordering::Acquire) {
+            let _ = connection.query_row(FOLD, [], |_| Ok(()));
+        }
     }
+    let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
 /// Does a group of jobs in one transaction.
@@ -154,9 +195,9 @@ impl Store for Sqlite {
         })
     }
 
-    fn record(&self, run: Run, attempts: Vec<Attempt>, answer: Option<Answer>) -> Doing<'_, ()> {
+    fn record(&self, run: Arc<Run>, attempts: Arc<Vec<Attempt>>, answer: Option<Answer>) -> Doing<'_, ()> {
         Box::pin(async move {
-        self.ask(Job::Record { run: Box::new(run), attempts, answer }).await.map(drop)
+        self.ask(Job::Record { run, attempts, answer }).await.map(drop)
         })
     }
 

@@ -1,6 +1,8 @@
 //! The tables of the SQLite store, and how they came to be: one migration a version, forward only.
 //!
-//! What is still to do stands in `pending`, so that "done" is a delete there and not an update of a wide row. Columns for
+//! What is still to do stands in `pending`, so that "done" is a delete there and not an update of a wide row. Attempts are
+//! kept as they were recorded together; the last ones stand with the ended run, so that one done at once costs one row.
+//! Columns for
 //! `lane` (one at a time) and the table of once-keys are here from the first day; the language will use them.
 
 use rusqlite::Connection;
@@ -53,21 +55,11 @@ CREATE TABLE ended (
     at INTEGER NOT NULL,
     saved TEXT NOT NULL,
     forgiven INTEGER NOT NULL,
-    replays INTEGER NOT NULL
+    replays INTEGER NOT NULL,
+    attempts TEXT NOT NULL
 ) STRICT;
 CREATE INDEX ended_failed ON ended (id) WHERE state = 'failed';
-CREATE TABLE attempt (
-    run INTEGER NOT NULL,
-    nth INTEGER NOT NULL,
-    step INTEGER NOT NULL,
-    element INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    took INTEGER NOT NULL,
-    outcome TEXT NOT NULL,
-    said TEXT NOT NULL,
-    PRIMARY KEY (run, nth)
-) STRICT, WITHOUT ROWID;
+CREATE TABLE attempts (run INTEGER NOT NULL, nth INTEGER NOT NULL, attempts TEXT NOT NULL, PRIMARY KEY (run, nth)) STRICT, WITHOUT ROWID;
 CREATE TABLE delivery (key TEXT PRIMARY KEY, event INTEGER NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE answer (event INTEGER PRIMARY KEY, status INTEGER NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL) STRICT;
 CREATE TABLE once (rule TEXT NOT NULL, value TEXT NOT NULL, run INTEGER NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (rule, value)) STRICT, WITHOUT ROWID;

@@ -1,7 +1,7 @@
 //! Any path -> intake -> answer; and the two addresses that say whether Doorbell is well.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -91,27 +91,34 @@ pub struct Hook {
 pub fn routes(hook: Hook) -> impl Filter<Extract = (Response<Body>,), Error = warp::Rejection> + Clone {
     warp::any()
         .map(move || hook.clone())
-        .and(warp::ext::get::<Arc<Knock>>())
+        .and(warp::ext::get::<Arc<Mutex<Option<Knock>>>>())
         .and(warp::body::stream())
-        .then(|hook: Hook, knock: Arc<Knock>, body| async move { hook.answer(&knock, body).await })
+        .then(|hook: Hook, knock: Arc<Mutex<Option<Knock>>>, body| async move {
+            // warp hands out copies of what it carries; a head is taken once instead.
+            let knock = knock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+            match knock {
+                Some(knock) => hook.answer(knock, body).await,
+                None => plain(&Answer::json(400, "refused", "This is no request that can be answered.")),
+            }
+        })
 }
 
 impl Hook {
-    async fn answer<S, B>(&self, knock: &Knock, body: S) -> Response<Body>
+    async fn answer<S, B>(&self, mut knock: Knock, body: S) -> Response<Body>
     where
         S: warp::Stream<Item = Result<B, warp::Error>> + Send,
         B: Buf,
     {
         if RESERVED.iter().any(|r| knock.path == *r || knock.path.strip_prefix(r).is_some_and(|rest| rest.starts_with('/'))) {
-            return self.own(knock);
+            return self.own(&knock);
         }
-        match self.take(knock, body).await {
+        match self.take(&mut knock, body).await {
             Ok(Answered { event, answer }) => accepted(answer, event),
-            Err(refusal) => refused(&refusal, knock),
+            Err(refusal) => refused(&refusal, &knock),
         }
     }
 
-    async fn take<S, B>(&self, knock: &Knock, body: S) -> Result<Answered, Refusal>
+    async fn take<S, B>(&self, knock: &mut Knock, body: S) -> Result<Answered, Refusal>
     where
         S: warp::Stream<Item = Result<B, warp::Error>> + Send,
         B: Buf,
@@ -128,8 +135,8 @@ impl Hook {
         let request = Request {
             method: knock.method.clone(),
             path: knock.path.clone(),
-            query: knock.query.clone(),
-            headers: knock.headers.clone(),
+            query: std::mem::take(&mut knock.query),
+            headers: std::mem::take(&mut knock.headers),
             ip: knock.ip.clone(),
             body,
             received: Timestamp::now(),

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ where
 {
     match Knock::new(&request, peer) {
         Ok(knock) => {
-            request.extensions_mut().insert(Arc::new(knock));
+            request.extensions_mut().insert(Arc::new(Mutex::new(Some(knock))));
             routes.call(request).await
         }
         Err(said) => {

@@ -1,1 +1,19 @@
-fn main(){}
+//! What a user sees, tested on the real program over real sockets and files. One module for each thing a person would
+//! name; the small world that they all live in is `world`.
+
+mod answers;
+mod calls;
+mod conditions;
+mod crash;
+mod docs;
+mod dry_run;
+mod explain;
+mod files;
+mod hostile;
+mod payloads;
+mod problems;
+mod redelivery;
+mod reload;
+mod respond;
+mod tidy;
+mod world;

@@ -1,0 +1,46 @@
+//! `try`: everything matched and rendered, nothing done.
+
+use crate::world::World;
+
+#[test]
+fn a_dry_run_shows_every_step_and_does_none() {
+    let rules = "webhooks:\n  /shop/{shop}: { verify: none }\nrules:\n  Orders:\n    when: { webhook: \"/shop/{shop}\" }\n    if: { body.total: { over: 10 } }\n    then:\n      - name: create\n        post: https://crm.example.com/orders\n        json: { id: \"{{ body.id }}\", shop: \"{{ path.shop }}\" }\n        headers: { X-Key: \"{{ secret.KEY }}\" }\n        save_as: made\n      - append: \"orders-{{ path.shop }}.log\"\n        text: \"{{ body.id }} is {{ made.body.number }}\"\n      - add_row: items.csv\n        for_each: body.items\n        if: { item.qty: { over: 0 } }\n        columns: { SKU: \"{{ item.sku }}\", N: \"{{ item_number }}\" }\n      - respond: 201\n        json: { number: \"{{ made.body.number }}\" }\n";
+    let world = World::with(rules).env("KEY", "k3y-k3y");
+    world.write("order.json", r#"{"id": 7, "total": 20, "items": [{"sku": "a", "qty": 1}, {"sku": "b", "qty": 0}]}"#);
+    let said = world.said(&["try", "order.json", "--path", "/shop/berlin"]);
+    let expected = r#"✓ Orders  would run
+    body.total over 10  yes
+  1. create: post  https://crm.example.com/orders
+       X-Key: ***
+       content-type: application/json
+       {"id":7,"shop":"berlin"}
+  2. append  orders-berlin.log
+       7 is ‹made.body.number›
+  3, element 1. add_row  items.csv
+       SKU: a
+       N: 1
+  3, element 2. add_row  would be skipped
+        item.qty over 0  NO, it was 0
+  4. respond  201
+       content-type: application/json
+       {"number":"‹made.body.number›"}
+
+Nothing was sent or written.
+"#;
+    assert_eq!(said, expected);
+    assert!(!world.path("output").exists() && !world.path("data").exists());
+    world.write("reply.json", r#"{"number": 99}"#);
+    let said = world.said(&["try", "order.json", "--path", "/shop/berlin", "--reply", "reply.json"]);
+    assert!(said.contains("7 is 99") && said.contains(r#"{"number":99}"#), "{said}");
+}
+
+#[test]
+fn what_could_not_be_rendered_is_told_with_its_place() {
+    let world = World::with("webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - log: \"{{ body.nam }}\"\n");
+    world.write("a.json", r#"{"name": "x"}"#);
+    let out = world.run(&["try", "a.json", "--path", "/a"]);
+    assert_eq!(out.status.code(), Some(1));
+    let said = String::from_utf8(out.stdout).unwrap();
+    assert!(said.contains("rules/rules.yaml:7:14: there is no body.nam in this request; there is `name`, needed for {{ body.nam }}"), "{said}");
+    assert_eq!(world.said(&["try", "a.json", "--path", "/b"]), "No rule listens at /b: the sender would get 404.\nAddresses: /a\n");
+}

@@ -1,0 +1,75 @@
+//! Bad rule files and what is said of them: pairs of files in `tests/problems`, whole messages compared.
+
+use crate::world::{World, home};
+
+#[test]
+fn every_slip_is_told_with_its_place_and_its_mend() {
+    let world = World::new();
+    let folder = home().join("tests/problems");
+    let mut names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "yaml")).collect();
+    names.sort();
+    assert!(names.len() >= 60, "the pairs are gone");
+    let mut wrong = Vec::new();
+    for path in names {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        std::fs::copy(&path, world.path(name)).unwrap();
+        let said = world.said(&["check", name]);
+        let kept = path.with_extension("txt");
+        if std::env::var_os("DOORBELL_BLESS").is_some() {
+            std::fs::write(&kept, &said).unwrap();
+        }
+        let expected = std::fs::read_to_string(&kept).unwrap_or_default();
+        if said != expected {
+            wrong.push(format!("{name} says:\n{said}\nand not:\n{expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn problems_come_as_json_too() {
+    let world = World::with("rules:\n  A:\n    whne: 1\n");
+    let out = world.run(&["check", "--format", "json"]);
+    assert_eq!(out.status.code(), Some(1));
+    let said: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    let expected = serde_json::json!({
+        "severity": "error", "file": "rules/rules.yaml", "line": 3, "column": 5, "length": 4,
+        "message": "a rule has no `whne`", "help": "did you mean `when`?", "notes": ["known here: description, enabled, when, then, set, if"],
+    });
+    assert!(said["problems"].as_array().unwrap().contains(&expected), "{said:#}");
+}
+
+#[test]
+fn exit_codes_tell_good_from_bad_from_could_not_run() {
+    let good = World::with("rules:\n  A:\n    when: { webhook: /a }\n    then: [ log: hi ]\n");
+    assert_eq!(good.run(&["check"]).status.code(), Some(0));
+    let bad = World::with("rules:\n  A: 1\n");
+    assert_eq!(bad.run(&["check"]).status.code(), Some(1));
+    assert_eq!(bad.run(&["serve"]).status.code(), Some(1));
+    assert_eq!(bad.run(&["check", "--env-file", "nowhere"]).status.code(), Some(2));
+    assert_eq!(bad.run(&["bogus"]).status.code(), Some(2));
+}
+
+#[test]
+fn hostile_rule_files_are_answered() {
+    let deep = "a: ".to_owned() + &"[".repeat(10_000);
+    let bomb = (1..12).fold("a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned(), |t, n| t + &format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(",")));
+    let pattern = format!("rules:\n  A:\n    when: {{ webhook: /a }}\n    if: {{ body.x: {{ matches: '{}' }} }}\n    then: [ log: hi ]\n", "(a|b)".repeat(200_000));
+    let long = format!("rules:\n  A:\n    when: {{ webhook: /a }}\n    then: [ log: '{}' ]\n", "x".repeat(3 << 20));
+    for (name, text) in [("deep", deep.as_str()), ("bomb", &bomb), ("pattern", &pattern), ("long", &long), ("nul", "a: \0\n"), ("empty", ""), ("mess", "{{{{{{:::---")] {
+        let world = World::with(text);
+        let out = world.run(&["check"]);
+        assert_eq!(out.status.code(), Some(1), "{name}: {}", String::from_utf8_lossy(&out.stderr));
+        assert!(String::from_utf8_lossy(&out.stdout).starts_with("error: "), "{name}");
+    }
+    let world = World::new();
+    std::fs::write(world.path("rules/x.yaml"), b"a: \xff\n").unwrap();
+    assert_eq!(world.said(&["check"]), "error: this file is not UTF-8 text\n  --> rules/x.yaml\n  = line 1 holds something else; save the file as UTF-8 in your editor\n\n1 error\n");
+}
+
+#[test]
+fn an_address_that_anybody_can_ring_is_an_error_where_that_is_asked_for() {
+    let world = World::with("rules:\n  A:\n    when: { webhook: /a }\n    then: [ log: hi ]\n");
+    let said = world.said(&["check", "--require-verify"]);
+    assert!(said.starts_with("error: anyone who knows the address /a can ring it\n"), "{said}");
+}

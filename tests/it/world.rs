@@ -1,0 +1,272 @@
+//! A folder with rules, a Doorbell that serves them, a client that rings, and a target that is called.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a test waits for something that must happen; nothing is ever waited for by sleeping alone.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A folder of its own for one test.
+pub struct World {
+    pub dir: tempfile::TempDir,
+    env: Vec<(String, String)>,
+}
+
+/// A Doorbell at work; stopped hard when it is dropped.
+pub struct Serving {
+    pub child: Child,
+    pub address: String,
+    /// What it wrote to its log so far.
+    pub log: Arc<Mutex<String>>,
+}
+
+/// What a client got.
+#[derive(Debug)]
+pub struct Got {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Got {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map_or("", |(_, v)| v)
+    }
+}
+
+impl World {
+    pub fn new() -> Self {
+        let world = Self { dir: tempfile::tempdir().unwrap(), env: Vec::new() };
+        std::fs::create_dir(world.path("rules")).unwrap();
+        world
+    }
+
+    /// A world with one rule file.
+    pub fn with(rules: &str) -> Self {
+        let world = Self::new();
+        world.write("rules/rules.yaml", rules);
+        world
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// A file below `output`, empty if it is not there.
+    pub fn output(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path("output").join(name)).unwrap_or_default()
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_doorbell"));
+        command.current_dir(self.dir.path()).args(arguments).envs(self.env.iter().cloned());
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// What a command prints to standard output.
+    pub fn said(&self, arguments: &[&str]) -> String {
+        let out = self.run(arguments);
+        String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap()
+    }
+
+    pub fn serve(&self) -> Serving {
+        self.serve_with(&[])
+    }
+
+    /// Starts to serve at a free port, and returns when it listens.
+    pub fn serve_with(&self, arguments: &[&str]) -> Serving {
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--allow-network", "127.0.0.0/8"]);
+        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (stderr, kept) = (child.stderr.take().unwrap(), log.clone());
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                kept.lock().unwrap().push_str(&(line + "\n"));
+            }
+        });
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        let address = first.trim().strip_prefix("listening on http://");
+        let address = address.unwrap_or_else(|| panic!("it did not start: {first}{}", log.lock().unwrap())).to_owned();
+        Serving { child, address, log }
+    }
+}
+
+/// Looks again and again until something is so; panics with `what` if it never is.
+pub fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !so() {
+        assert!(Instant::now() < end, "this never came to pass: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+impl Serving {
+    /// Sends bytes as they are and reads until the other side closes.
+    pub fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        // Who refuses early may close before all is written.
+        let _ = stream.write_all(bytes);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Got {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n", body.len()).into_bytes();
+        for (name, value) in headers {
+            request.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
+        request.extend_from_slice(b"\r\n");
+        request.extend_from_slice(body);
+        read_answer(&self.raw(&request))
+    }
+
+    pub fn post(&self, path: &str, json: &str) -> Got {
+        self.send("POST", path, &[("content-type", "application/json")], json.as_bytes())
+    }
+
+    /// Rings with JSON, expects 200, and gives the event's id.
+    pub fn ring(&self, path: &str, json: &str) -> String {
+        let got = self.post(path, json);
+        assert_eq!(got.status, 200, "{got:?}\n{}", self.log.lock().unwrap());
+        got.header("doorbell-event").to_owned()
+    }
+
+    pub fn logged(&self, what: &str) -> bool {
+        self.log.lock().unwrap().contains(what)
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub fn stop(mut self) {
+        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Stops it as a power button would.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn read_answer(text: &str) -> Got {
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+    let mut lines = head.lines();
+    let status = lines.next().and_then(|l| l.split(' ').nth(1)).and_then(|s| s.parse().ok()).unwrap_or(0);
+    let headers = lines.filter_map(|l| l.split_once(": ")).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+    Got { status, headers, body: body.to_owned() }
+}
+
+/// A request that a target got.
+#[derive(Debug, Clone)]
+pub struct Called {
+    pub line: String,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Called {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map_or("", |(_, v)| v)
+    }
+}
+
+/// Another app: answers what it is told to, in order, the last answer again and again.
+pub struct Target {
+    pub address: String,
+    pub calls: Arc<Mutex<Vec<Called>>>,
+}
+
+impl Target {
+    /// Each answer is a whole HTTP answer; an empty one closes the connection without a word.
+    pub fn new(answers: &[&str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let (kept, answers): (_, Vec<String>) = (calls.clone(), answers.iter().map(|a| (*a).to_owned()).collect());
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (kept, answers) = (kept.clone(), answers.clone());
+                thread::spawn(move || Self::talk(stream, &kept, &answers));
+            }
+        });
+        Self { address, calls }
+    }
+
+    fn talk(stream: TcpStream, calls: &Mutex<Vec<Called>>, answers: &[String]) {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut writer = stream;
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            let mut headers = Vec::new();
+            loop {
+                let mut header = String::new();
+                reader.read_line(&mut header).unwrap();
+                let Some((name, value)) = header.trim_end().split_once(": ") else { break };
+                headers.push((name.to_owned(), value.to_owned()));
+            }
+            let length = headers.iter().find(|(n, _)| n.eq_ignore_ascii_case("content-length")).map_or(0, |(_, v)| v.parse().unwrap());
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let number = {
+                let mut calls = calls.lock().unwrap();
+                calls.push(Called { line: line.trim_end().to_owned(), headers, body: String::from_utf8(body).unwrap() });
+                calls.len() - 1
+            };
+            let answer = &answers[number.min(answers.len() - 1)];
+            if answer.is_empty() || writer.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn calls(&self) -> Vec<Called> {
+        self.calls.lock().unwrap().clone()
+    }
+}
+
+/// A whole HTTP answer with a JSON body.
+pub fn json(status: u16, body: &str) -> String {
+    format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+/// The project's own folder.
+pub fn home() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
