@@ -24,7 +24,11 @@ pub fn lock(folder: &Path, what: &str) -> Result<Lock, String> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let holder = fs::read_to_string(&path).unwrap_or_default();
-            return Err(format!("another doorbell ({}) uses the {what} folder {}; stop it, or name another folder with --{what}", holder.trim(), folder.display()));
+            return Err(format!(
+                "another doorbell ({}) uses the {what} folder {}; stop it, or name another folder with --{what}",
+                holder.trim(),
+                folder.display()
+            ));
         }
         Err(TryLockError::Error(e)) => return Err(cannot(e)),
     }

@@ -93,7 +93,12 @@ impl<'a> Known<'a> {
                 point("`item` exists only in a step with `for_each`".into()).label("add `for_each: body.…` to this step").add();
                 return None;
             }
-            Root::Path if !self.placeholders.iter().any(|p| text == "path" || text[4..].starts_with(&format!(".{p}")) || text[4..].starts_with('[')) => {
+            Root::Path
+                if !self
+                    .placeholders
+                    .iter()
+                    .any(|p| text == "path" || text[4..].starts_with(&format!(".{p}")) || text[4..].starts_with('[')) =>
+            {
                 let label = match self.placeholders.as_slice() {
                     [] => "the address of this rule has no placeholder, such as /orders/{id}; the path called is `address`".to_owned(),
                     all => format!("its placeholders are: {}", all.join(", ")),
@@ -104,7 +109,12 @@ impl<'a> Known<'a> {
             Root::Secret(name) => self.secret(name, item, within),
             Root::Env(name) => match (self.lookup.env)(name) {
                 Some(value) => self.lookup.vault.borrow_mut().keep_env(name, value),
-                None => self.missing(format!("there is no environment variable {name}"), format!("set {name} before Doorbell starts"), item, within),
+                None => self.missing(
+                    format!("there is no environment variable {name}"),
+                    format!("set {name} before Doorbell starts"),
+                    item,
+                    within,
+                ),
             },
             _ => {}
         }

@@ -8,6 +8,7 @@ pub mod body;
 pub mod disk;
 pub mod event;
 pub mod number;
+pub mod percent;
 pub mod problem;
 pub mod request;
 pub mod retry;

@@ -104,9 +104,7 @@ impl Problem {
 
 /// Sorts as people read: by file, line and column; errors before warnings at one place.
 pub fn sort(problems: &mut Vec<Problem>) {
-    problems.sort_by(|a, b| {
-        (&a.file, a.line, a.column, a.severity, &a.message).cmp(&(&b.file, b.line, b.column, b.severity, &b.message))
-    });
+    problems.sort_by(|a, b| (&a.file, a.line, a.column, a.severity, &a.message).cmp(&(&b.file, b.line, b.column, b.severity, &b.message)));
     problems.dedup_by(|a, b| a.file == b.file && a.line == b.line && a.column == b.column && a.message == b.message);
 }
 

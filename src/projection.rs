@@ -175,7 +175,12 @@ mod tests {
         ["body.a", "body.b.c", "body.b.a[0]", "body.c[*].a", "body.c[*].b.c", "$.a[?@.b]", "$.b..c", "body[0].a", "$.c[*].a"];
 
     fn json() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), (0..100u32).prop_map(Value::from), "[a-c\"\\\\é]{0,3}".prop_map(Value::from)];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (0..100u32).prop_map(Value::from),
+            "[a-c\"\\\\é]{0,3}".prop_map(Value::from)
+        ];
         leaf.prop_recursive(4, 24, 4, |inner| {
             let list = prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from);
             let map = prop::collection::vec(("[a-c]", inner), 0..4).prop_map(|m| Value::Object(m.into_iter().collect()));
@@ -204,7 +209,13 @@ mod tests {
         let read = |text: &str| projection.read(text.as_bytes()).map(|v| v.to_string());
         assert_eq!(read(r#"{"x": [1, {"y": 2}], "a": {"b": 1.10, "c": 3}}"#), Some(r#"{"a":{"b":1.10}}"#.into()));
         assert_eq!(read(r#"{"a": {"b": 1}, "a": {"b": 2}}"#), Some(r#"{"a":{"b":2}}"#.into()));
-        for bad in [r#"{"x": [1, }"#, r#"{"a": {"b": 1}} x"#, r#"{"x": tru}"#, r#"{"x": "\ud800"}"#, &format!("{{\"x\": {}{}}}", "[".repeat(200), "]".repeat(200))] {
+        for bad in [
+            r#"{"x": [1, }"#,
+            r#"{"a": {"b": 1}} x"#,
+            r#"{"x": tru}"#,
+            r#"{"x": "\ud800"}"#,
+            &format!("{{\"x\": {}{}}}", "[".repeat(200), "]".repeat(200)),
+        ] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

@@ -49,7 +49,11 @@ impl<'a> Scope<'a> {
 
     /// The same names with the element of a `for_each` among them; `number` counts from 1.
     pub fn with_item(&self, item: &'a Value, number: usize) -> Self {
-        Self { item: Some((item, number)), not_done: self.not_done, ..Self::new(self.event, self.vault, self.path.clone(), self.set, self.saved) }
+        Self {
+            item: Some((item, number)),
+            not_done: self.not_done,
+            ..Self::new(self.event, self.vault, self.path.clone(), self.set, self.saved)
+        }
     }
 
     /// For a dry run: what these names would hold is shown as `‹name.body.id›`.

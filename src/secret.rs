@@ -9,6 +9,8 @@ use std::fmt;
 
 use base64::Engine as _;
 
+use crate::percent;
+
 /// A value that prints as `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -92,10 +94,10 @@ fn spellings(value: &str) -> Vec<String> {
     use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
     let mut all = vec![value.to_owned(), value.trim().to_owned()];
     all.push(percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC).to_string());
-    const UNRESERVED: &percent_encoding::AsciiSet =
-        &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-    all.push(percent_encoding::utf8_percent_encode(value, UNRESERVED).to_string());
-    all.push(all[3].replace("%20", "+"));
+    all.push(percent_encoding::utf8_percent_encode(value, percent::SEGMENT).to_string());
+    all.push(percent_encoding::utf8_percent_encode(value, percent::QUERY).to_string());
+    // As forms write a space.
+    all.push(all[4].replace("%20", "+"));
     for encoded in all.clone() {
         all.push(lower_escapes(&encoded));
     }
@@ -144,7 +146,8 @@ mod tests {
         let mut vault = Vault::default();
         vault.keep("KEY", "p@ss/w\"ord 12".into());
         let base64 = base64::engine::general_purpose::STANDARD.encode("user:p@ss/w\"ord 12");
-        for text in ["p@ss/w\"ord 12", "p%40ss%2Fw%22ord%2012", "p%40ss%2fw%22ord%2012", "p%40ss%2Fw%22ord+12", "p@ss/w\\\"ord 12", &base64] {
+        for text in ["p@ss/w\"ord 12", "p%40ss%2Fw%22ord%2012", "p%40ss%2fw%22ord%2012", "p%40ss%2Fw%22ord+12", "p@ss/w\\\"ord 12", &base64]
+        {
             let struck = vault.strike(&format!("<{text}>"));
             assert!(struck.contains(STRUCK) && !struck.contains("ord"), "{struck}");
         }

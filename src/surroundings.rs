@@ -48,7 +48,9 @@ impl Surroundings {
 
     /// A secret. A file's last newline is cut.
     pub fn secret(&self, name: &str) -> Option<String> {
-        let from = |path: PathBuf| fs::read_to_string(path).ok().map(|t| t.strip_suffix('\n').map_or(t.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).to_owned());
+        let from = |path: PathBuf| {
+            fs::read_to_string(path).ok().map(|t| t.strip_suffix('\n').map_or(t.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).to_owned())
+        };
         let safe = !name.contains(['/', '\\']) && name != "..";
         self.variable(&format!("{name}_FILE"))
             .and_then(|path| from(path.into()))
@@ -74,7 +76,11 @@ pub fn read_rules(path: &Path) -> (Vec<Source>, Vec<Problem>) {
     gather(path, 0, &mut HashSet::new(), &mut files, &mut problems);
     files.sort();
     if files.len() > MAX_FILES {
-        problems.push(Problem::of_file(&shown(path), format!("this folder holds more than {MAX_FILES} rule files"), "put more rules into one file"));
+        problems.push(Problem::of_file(
+            &shown(path),
+            format!("this folder holds more than {MAX_FILES} rule files"),
+            "put more rules into one file",
+        ));
         files.truncate(MAX_FILES);
     }
     for file in files {
@@ -94,7 +100,13 @@ fn gather(folder: &Path, depth: usize, seen: &mut HashSet<PathBuf>, files: &mut 
     }
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(e) => return problems.push(Problem::of_file(&shown(folder), format!("this folder cannot be read: {e}"), "look at its owner and rights")),
+        Err(e) => {
+            return problems.push(Problem::of_file(
+                &shown(folder),
+                format!("this folder cannot be read: {e}"),
+                "look at its owner and rights",
+            ));
+        }
     };
     for entry in entries.flatten() {
         let path = entry.path();

@@ -287,7 +287,8 @@ impl Worker {
             let whole = Event { body, is_partial: false, ..event.clone() };
             return Box::pin(self.try_once(rule, step, run, &whole, vault, item)).await;
         };
-        let ticket = Ticket { event: event.id, run: run.id, place: run.place, idempotency_key: run.idempotency_key(), timeout: step.timeout };
+        let ticket =
+            Ticket { event: event.id, run: run.id, place: run.place, idempotency_key: run.idempotency_key(), timeout: step.timeout };
         Unpanicked(effect.perform(&self.0.outside, ticket)).await
     }
 

@@ -44,7 +44,8 @@ impl Output {
         }
         let folder = parent.canonicalize().map_err(|e| format!("the folder for {name} cannot be used: {}", words(&e)))?;
         let file = folder.join(path.file_name().unwrap_or_default());
-        let real = if file.is_symlink() { file.canonicalize().map_err(|_| format!("{name} is a link that leads nowhere"))? } else { file.clone() };
+        let real =
+            if file.is_symlink() { file.canonicalize().map_err(|_| format!("{name} is a link that leads nowhere"))? } else { file.clone() };
         if !real.starts_with(&self.root) {
             return Err(format!("{name} would lie outside of the output folder"));
         }
@@ -110,7 +111,9 @@ mod tests {
         std::os::unix::fs::symlink(dir.path(), out.join("link")).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", out.join("file")).unwrap();
         let output = Output::open(&out, &[&data]).unwrap();
-        for name in ["../x", "/etc/x", "a/../../x", "link/x", "file", "data/x", "", ".", "a/", "C:\\x", ".doorbell.lock", "a/./../..", "link/new/x"] {
+        for name in
+            ["../x", "/etc/x", "a/../../x", "link/x", "file", "data/x", "", ".", "a/", "C:\\x", ".doorbell.lock", "a/./../..", "link/new/x"]
+        {
             assert!(output.place(name).is_err(), "{name}");
         }
         assert!(!dir.path().join("new").exists());

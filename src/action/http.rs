@@ -124,7 +124,11 @@ pub fn read_headers(item: &Item, known: &Known) -> Headers {
     let mut out = Vec::new();
     for (name, value) in item.entries("`headers:`").unwrap_or_default() {
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)) {
-            value.problem(format!("`{name}` cannot be the name of a header")).at_key().label("a header's name has letters, digits and dashes").add();
+            value
+                .problem(format!("`{name}` cannot be the name of a header"))
+                .at_key()
+                .label("a header's name has letters, digits and dashes")
+                .add();
             continue;
         }
         if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
@@ -188,7 +192,10 @@ fn read_body(verb: &str, fields: &mut Fields, known: &Known) -> Option<Body> {
         return None;
     }
     if kind.contains("json") && template.fixed().is_none() {
-        item.problem("JSON is not written as text: a quote in a value would break it").at_key().label("use `json:` with names and values").add();
+        item.problem("JSON is not written as text: a quote in a value would break it")
+            .at_key()
+            .label("use `json:` with names and values")
+            .add();
         return None;
     }
     Some(Body::Text(template, kind))
@@ -237,7 +244,9 @@ fn read_hosts(item: &Item) -> Option<Vec<String>> {
         let text = one.text()?.to_lowercase();
         let bare = text.strip_prefix("*.").unwrap_or(&text);
         if bare.is_empty() || bare.contains(['/', '*', '{', ':', ' ']) {
-            one.problem(format!("`{text}` is not the name of a host")).label("write for example hooks.slack.com or \"*.myshopify.com\"").add();
+            one.problem(format!("`{text}` is not the name of a host"))
+                .label("write for example hooks.slack.com or \"*.myshopify.com\"")
+                .add();
             return None;
         }
         out.push(text);

@@ -50,7 +50,9 @@ impl Allowed {
         match url.host()? {
             url::Host::Ipv4(ip) if !self.address(ip.into()) => Some(refusal(&ip.to_string(), ip.into())),
             url::Host::Ipv6(ip) if !self.address(ip.into()) => Some(refusal(&ip.to_string(), ip.into())),
-            url::Host::Domain(name) if is_local_name(name) && !self.networks.iter().any(|n| n.contains(&IpAddr::V4(Ipv4Addr::LOCALHOST))) => {
+            url::Host::Domain(name)
+                if is_local_name(name) && !self.networks.iter().any(|n| n.contains(&IpAddr::V4(Ipv4Addr::LOCALHOST))) =>
+            {
                 Some(format!("`{name}` is this machine, and calls to it are refused; start Doorbell with --allow-host {name}"))
             }
             _ => None,
@@ -197,7 +199,8 @@ impl Net {
                     if hop == MAX_REDIRECTS {
                         return Err(Unsent::Never(format!("it was sent on more than {MAX_REDIRECTS} times")));
                     }
-                    let next = url.join(&to).map_err(|e| Unsent::Never(format!("it was sent on to an address that cannot be read: {e}")))?;
+                    let next =
+                        url.join(&to).map_err(|e| Unsent::Never(format!("it was sent on to an address that cannot be read: {e}")))?;
                     if url.scheme() == "https" && next.scheme() != "https" {
                         return Err(Unsent::Never("it was sent on from https to http, which is refused".into()));
                     }
@@ -337,10 +340,28 @@ mod tests {
     fn every_spelling_of_an_inner_address_is_refused() {
         let none = Allowed::default();
         for url in [
-            "http://127.0.0.1/", "http://0x7f.1/", "http://2130706433/", "http://017700000001/", "http://[::1]/", "http://[::ffff:127.0.0.1]/",
-            "http://[::127.0.0.1]/", "http://[64:ff9b::10.0.0.1]/", "http://[2002:7f00:1::]/", "http://[fd00::1]/", "http://[fe80::1]/",
-            "http://169.254.169.254/latest", "http://10.1.2.3/", "http://192.168.1.1/", "http://172.31.0.1/", "http://100.64.0.1/",
-            "http://0.0.0.0/", "http://224.0.0.1/", "http://255.255.255.255/", "http://localhost/", "http://a.localhost./", "http://[::]/",
+            "http://127.0.0.1/",
+            "http://0x7f.1/",
+            "http://2130706433/",
+            "http://017700000001/",
+            "http://[::1]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://[::127.0.0.1]/",
+            "http://[64:ff9b::10.0.0.1]/",
+            "http://[2002:7f00:1::]/",
+            "http://[fd00::1]/",
+            "http://[fe80::1]/",
+            "http://169.254.169.254/latest",
+            "http://10.1.2.3/",
+            "http://192.168.1.1/",
+            "http://172.31.0.1/",
+            "http://100.64.0.1/",
+            "http://0.0.0.0/",
+            "http://224.0.0.1/",
+            "http://255.255.255.255/",
+            "http://localhost/",
+            "http://a.localhost./",
+            "http://[::]/",
         ] {
             assert!(none.refuses(url).is_some(), "{url}");
         }

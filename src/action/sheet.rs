@@ -72,7 +72,10 @@ impl Kind for AddRow {
         for (name, value) in columns.entries("`columns:`")? {
             match value.node {
                 Node::List(_) | Node::Map(_) => {
-                    value.problem("a cell holds one value").label("write a text or {{ a field }}; {{ join … }} makes one text of a list").add();
+                    value
+                        .problem("a cell holds one value")
+                        .label("write a text or {{ a field }}; {{ join … }} makes one text of a list")
+                        .add();
                 }
                 _ => cells.push((name, Data::read(&value, Place::Plain, known))),
             }
@@ -114,7 +117,10 @@ impl Action for Adding {
                         _ => Vec::new(),
                     };
                     let kind = if list.is_array() { "a list" } else { "an object" };
-                    return Err(Unrendered { message: format!("the column {name} would hold {kind}; {{{{ join … }}}} makes one text of it"), path });
+                    return Err(Unrendered {
+                        message: format!("the column {name} would hold {kind}; {{{{ join … }}}} makes one text of it"),
+                        path,
+                    });
                 }
             };
             cells.push((name.clone(), cell));

@@ -91,7 +91,9 @@ pub(super) fn scan(xml: impl BufRead) -> io::Result<Shape> {
                 _ => {}
             },
             Event::Text(t) if reading && shape.header_row == 0 => text.push_str(&t.xml10_content()),
-            Event::GeneralRef(r) if reading && shape.header_row == 0 => text.push_str(&unescape(&format!("&{};", r.as_ref())).map_err(broken)?),
+            Event::GeneralRef(r) if reading && shape.header_row == 0 => {
+                text.push_str(&unescape(&format!("&{};", r.as_ref())).map_err(broken)?)
+            }
             Event::CData(t) if reading && shape.header_row == 0 => text.push_str(&t.xml10_content()),
             Event::End(tag) if in_data => match tag.local_name().as_ref() {
                 "v" | "t" | "f" => reading = false,
@@ -257,7 +259,9 @@ fn rows(out: &mut impl Write, shape: &Shape, lines: &[Line]) -> io::Result<()> {
                 Cell::Bool(b) => xml.push_str(&format!("<{p}c r=\"{at}\"{style} t=\"b\"><{p}v>{}</{p}v></{p}c>", u8::from(*b))),
                 Cell::Text(t) => {
                     let text = cell_text(t);
-                    xml.push_str(&format!("<{p}c r=\"{at}\"{style} t=\"inlineStr\"><{p}is><{p}t xml:space=\"preserve\">{text}</{p}t></{p}is></{p}c>"));
+                    xml.push_str(&format!(
+                        "<{p}c r=\"{at}\"{style} t=\"inlineStr\"><{p}is><{p}t xml:space=\"preserve\">{text}</{p}t></{p}is></{p}c>"
+                    ));
                 }
             }
         }
@@ -302,7 +306,10 @@ fn letters(mut column: u32) -> String {
 fn at_cell(name: &str) -> Option<(u32, u32)> {
     let name = name.replace('$', "");
     let digits = name.find(|c: char| c.is_ascii_digit())?;
-    let column = name[..digits].bytes().try_fold(0u32, |n, b| b.is_ascii_uppercase().then(|| n * 26 + u32::from(b - b'A') + 1)).filter(|c| *c <= 16_384)?;
+    let column = name[..digits]
+        .bytes()
+        .try_fold(0u32, |n, b| b.is_ascii_uppercase().then(|| n * 26 + u32::from(b - b'A') + 1))
+        .filter(|c| *c <= 16_384)?;
     Some((column, name[digits..].parse().ok()?))
 }
 

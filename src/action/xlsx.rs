@@ -107,7 +107,9 @@ fn checked(mut file: File) -> Result<File, Unwritten> {
     let read = file.read(&mut magic)?;
     file.rewind()?;
     match &magic[..read] {
-        [0xd0, 0xcf, 0x11, 0xe0] => Err(Unwritten::Never("it is protected with a password, or an old .xls file; save it as .xlsx without a password".into())),
+        [0xd0, 0xcf, 0x11, 0xe0] => {
+            Err(Unwritten::Never("it is protected with a password, or an old .xls file; save it as .xlsx without a password".into()))
+        }
         [b'P', b'K', ..] => Ok(file),
         _ => Err(damaged("it is no .xlsx file")),
     }
@@ -121,12 +123,19 @@ fn text_of<R: Read + io::Seek>(archive: &mut ZipArchive<R>, part: &str) -> Resul
 }
 
 /// Copies the workbook, with the rows in it.
-fn add<R: Read + io::Seek>(mut archive: ZipArchive<R>, out: &File, name: &str, rows: &[Option<&Row>], batch: &str) -> Result<Vec<Option<String>>, Unwritten> {
+fn add<R: Read + io::Seek>(
+    mut archive: ZipArchive<R>,
+    out: &File,
+    name: &str,
+    rows: &[Option<&Row>],
+    batch: &str,
+) -> Result<Vec<Option<String>>, Unwritten> {
     let names: Vec<String> = archive.file_names().filter_map(|n| n.ok().map(|n| n.into_owned())).collect();
     if names.iter().any(|n| n.starts_with("_xmlsignatures/")) {
         return Err(Unwritten::Never("it is signed, and a change would break the signature; write to another file".into()));
     }
-    let mut refused: Vec<Option<String>> = rows.iter().map(|r| r.is_none().then(|| format!("{name}: a workbook has rows, not lines; use add_row"))).collect();
+    let mut refused: Vec<Option<String>> =
+        rows.iter().map(|r| r.is_none().then(|| format!("{name}: a workbook has rows, not lines; use add_row"))).collect();
     let sheets = sheets(&mut archive)?;
     // Rows for several sheets: each sheet is changed once.
     let mut by_sheet: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -221,7 +230,9 @@ fn lay(row: &Row, shape: &Shape, name: &str) -> Result<Line, String> {
         let cell = match cell {
             // Excel keeps fifteen digits; what has more would be rounded, so it stays text.
             Cell::Number(n) if n.bytes().filter(u8::is_ascii_digit).count() > 15 => Cell::Text(n.clone()),
-            Cell::Text(t) if t.encode_utf16().count() > MAX_CELL => return Err(format!("{name}: the value for {title} is longer than {MAX_CELL} letters, which no cell holds")),
+            Cell::Text(t) if t.encode_utf16().count() > MAX_CELL => {
+                return Err(format!("{name}: the value for {title} is longer than {MAX_CELL} letters, which no cell holds"));
+            }
             other => other.clone(),
         };
         cells.push((*column, cell));
@@ -236,7 +247,11 @@ fn sheets<R: Read + io::Seek>(archive: &mut ZipArchive<R>) -> Result<Vec<(String
     let targets = relations(&text_of(archive, "xl/_rels/workbook.xml.rels")?, "xl/")?;
     let mut found = Vec::new();
     each_tag(&workbook, "sheet", |tag| {
-        let id = tag.attributes().flatten().find(|a| a.key.local_name().as_ref() == "id" && a.key.prefix().is_some()).map(|a| a.value.into_owned());
+        let id = tag
+            .attributes()
+            .flatten()
+            .find(|a| a.key.local_name().as_ref() == "id" && a.key.prefix().is_some())
+            .map(|a| a.value.into_owned());
         let title = attribute(tag, "name").unwrap_or_default();
         let part = id.and_then(|id| targets.iter().find(|r| r.id == id)).filter(|r| r.kind.ends_with("/worksheet"));
         if let Some(part) = part {
@@ -312,7 +327,14 @@ fn scan<R: Read + io::Seek>(archive: &mut ZipArchive<R>, part: &str) -> Result<S
 }
 
 /// Tables that end with the sheet's last row grow with it.
-fn tables<R: Read + io::Seek>(archive: &mut ZipArchive<R>, names: &[String], sheet: &str, shape: &Shape, added: u32, replaced: &mut BTreeMap<String, Part>) -> Result<(), Unwritten> {
+fn tables<R: Read + io::Seek>(
+    archive: &mut ZipArchive<R>,
+    names: &[String],
+    sheet: &str,
+    shape: &Shape,
+    added: u32,
+    replaced: &mut BTreeMap<String, Part>,
+) -> Result<(), Unwritten> {
     let (folder, file) = sheet.rsplit_once('/').unwrap_or(("", sheet));
     let rels = format!("{folder}/_rels/{file}.rels");
     if !names.contains(&rels) {
@@ -333,7 +355,9 @@ fn tables<R: Read + io::Seek>(archive: &mut ZipArchive<R>, names: &[String], she
             continue;
         }
         if totals {
-            return Err(Unwritten::Never("its table has a totals row, and adding rows above one is not available yet; switch the totals row off".into()));
+            return Err(Unwritten::Never(
+                "its table has a totals row, and adding rows above one is not available yet; switch the totals row off".into(),
+            ));
         }
         let longer = worksheet::range(from, (to.0, to.1 + added));
         replaced.insert(relation.target, Part::Text(xml.replace(&format!("ref=\"{range}\""), &format!("ref=\"{longer}\""))));
@@ -342,10 +366,17 @@ fn tables<R: Read + io::Seek>(archive: &mut ZipArchive<R>, names: &[String], she
 }
 
 /// Puts the batch's id among the document's properties, and makes the part for them where there is none.
-fn stamp<R: Read + io::Seek>(archive: &mut ZipArchive<R>, names: &[String], batch: &str, replaced: &mut BTreeMap<String, Part>) -> Result<(), Unwritten> {
+fn stamp<R: Read + io::Seek>(
+    archive: &mut ZipArchive<R>,
+    names: &[String],
+    batch: &str,
+    replaced: &mut BTreeMap<String, Part>,
+) -> Result<(), Unwritten> {
     let value = |pid: u32| {
         let batch = escape(batch);
-        format!("<property fmtid=\"{{D5CDD505-2E9C-101B-9397-08002B2CF9AE}}\" pid=\"{pid}\" name=\"{PROPERTY}\"><vt:lpwstr>{batch}</vt:lpwstr></property>")
+        format!(
+            "<property fmtid=\"{{D5CDD505-2E9C-101B-9397-08002B2CF9AE}}\" pid=\"{pid}\" name=\"{PROPERTY}\"><vt:lpwstr>{batch}</vt:lpwstr></property>"
+        )
     };
     if names.iter().any(|n| n == CUSTOM) {
         let xml = text_of(archive, CUSTOM)?;
@@ -371,7 +402,8 @@ fn stamp<R: Read + io::Seek>(archive: &mut ZipArchive<R>, names: &[String], batc
     }
     replaced.insert(CUSTOM.into(), Part::Text(new_properties(&value(2))));
     let types = text_of(archive, "[Content_Types].xml")?;
-    let kind = "<Override PartName=\"/docProps/custom.xml\" ContentType=\"application/vnd.openxmlformats-officedocument.custom-properties+xml\"/>";
+    let kind =
+        "<Override PartName=\"/docProps/custom.xml\" ContentType=\"application/vnd.openxmlformats-officedocument.custom-properties+xml\"/>";
     replaced.insert("[Content_Types].xml".into(), Part::Text(before_end(&types, "</Types>", kind)?));
     let rels = text_of(archive, "_rels/.rels")?;
     let link = "<Relationship Id=\"rIdDoorbell\" Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/custom-properties\" Target=\"docProps/custom.xml\"/>";
@@ -401,11 +433,36 @@ fn new_workbook(sheet: &str) -> zip::result::ZipResult<Vec<u8>> {
     let package = "http://schemas.openxmlformats.org/package/2006";
     let kind = "application/vnd.openxmlformats-officedocument.spreadsheetml";
     let parts = [
-        ("[Content_Types].xml", format!("<Types xmlns=\"{package}/content-types\"><Default Extension=\"rels\" ContentType=\"application/vnd.openxmlformats-package.relationships+xml\"/><Default Extension=\"xml\" ContentType=\"application/xml\"/><Override PartName=\"/xl/workbook.xml\" ContentType=\"{kind}.sheet.main+xml\"/><Override PartName=\"/xl/worksheets/sheet1.xml\" ContentType=\"{kind}.worksheet+xml\"/><Override PartName=\"/xl/styles.xml\" ContentType=\"{kind}.styles+xml\"/></Types>")),
-        ("_rels/.rels", format!("<Relationships xmlns=\"{package}/relationships\"><Relationship Id=\"rId1\" Type=\"{rel}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>")),
-        ("xl/workbook.xml", format!("<workbook xmlns=\"{main}\" xmlns:r=\"{rel}\"><sheets><sheet name=\"{title}\" sheetId=\"1\" r:id=\"rId1\"/></sheets></workbook>")),
-        ("xl/_rels/workbook.xml.rels", format!("<Relationships xmlns=\"{package}/relationships\"><Relationship Id=\"rId1\" Type=\"{rel}/worksheet\" Target=\"worksheets/sheet1.xml\"/><Relationship Id=\"rId2\" Type=\"{rel}/styles\" Target=\"styles.xml\"/></Relationships>")),
-        ("xl/styles.xml", format!("<styleSheet xmlns=\"{main}\"><fonts count=\"1\"><font><sz val=\"11\"/><name val=\"Calibri\"/></font></fonts><fills count=\"2\"><fill><patternFill patternType=\"none\"/></fill><fill><patternFill patternType=\"gray125\"/></fill></fills><borders count=\"1\"><border><left/><right/><top/><bottom/><diagonal/></border></borders><cellStyleXfs count=\"1\"><xf numFmtId=\"0\" fontId=\"0\" fillId=\"0\" borderId=\"0\"/></cellStyleXfs><cellXfs count=\"1\"><xf numFmtId=\"0\" fontId=\"0\" fillId=\"0\" borderId=\"0\" xfId=\"0\"/></cellXfs></styleSheet>")),
+        (
+            "[Content_Types].xml",
+            format!(
+                "<Types xmlns=\"{package}/content-types\"><Default Extension=\"rels\" ContentType=\"application/vnd.openxmlformats-package.relationships+xml\"/><Default Extension=\"xml\" ContentType=\"application/xml\"/><Override PartName=\"/xl/workbook.xml\" ContentType=\"{kind}.sheet.main+xml\"/><Override PartName=\"/xl/worksheets/sheet1.xml\" ContentType=\"{kind}.worksheet+xml\"/><Override PartName=\"/xl/styles.xml\" ContentType=\"{kind}.styles+xml\"/></Types>"
+            ),
+        ),
+        (
+            "_rels/.rels",
+            format!(
+                "<Relationships xmlns=\"{package}/relationships\"><Relationship Id=\"rId1\" Type=\"{rel}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
+            ),
+        ),
+        (
+            "xl/workbook.xml",
+            format!(
+                "<workbook xmlns=\"{main}\" xmlns:r=\"{rel}\"><sheets><sheet name=\"{title}\" sheetId=\"1\" r:id=\"rId1\"/></sheets></workbook>"
+            ),
+        ),
+        (
+            "xl/_rels/workbook.xml.rels",
+            format!(
+                "<Relationships xmlns=\"{package}/relationships\"><Relationship Id=\"rId1\" Type=\"{rel}/worksheet\" Target=\"worksheets/sheet1.xml\"/><Relationship Id=\"rId2\" Type=\"{rel}/styles\" Target=\"styles.xml\"/></Relationships>"
+            ),
+        ),
+        (
+            "xl/styles.xml",
+            format!(
+                "<styleSheet xmlns=\"{main}\"><fonts count=\"1\"><font><sz val=\"11\"/><name val=\"Calibri\"/></font></fonts><fills count=\"2\"><fill><patternFill patternType=\"none\"/></fill><fill><patternFill patternType=\"gray125\"/></fill></fills><borders count=\"1\"><border><left/><right/><top/><bottom/><diagonal/></border></borders><cellStyleXfs count=\"1\"><xf numFmtId=\"0\" fontId=\"0\" fillId=\"0\" borderId=\"0\"/></cellStyleXfs><cellXfs count=\"1\"><xf numFmtId=\"0\" fontId=\"0\" fillId=\"0\" borderId=\"0\" xfId=\"0\"/></cellXfs></styleSheet>"
+            ),
+        ),
         ("xl/worksheets/sheet1.xml", format!("<worksheet xmlns=\"{main}\"><dimension ref=\"A1\"/><sheetData/></worksheet>")),
     ];
     let mut writer = ZipWriter::new(io::Cursor::new(Vec::new()));

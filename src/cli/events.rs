@@ -47,7 +47,11 @@ impl Events {
         }
         writeln!(out)?;
         let waiting = if counts.waiting > 0 { format!(", {} waiting", number(counts.waiting as usize, "run")) } else { String::new() };
-        let failed = if counts.failed > 0 { format!(", {} failed (doorbell failed lists them)", number(counts.failed as usize, "run")) } else { String::new() };
+        let failed = if counts.failed > 0 {
+            format!(", {} failed (doorbell failed lists them)", number(counts.failed as usize, "run"))
+        } else {
+            String::new()
+        };
         writeln!(out, "{} in all{waiting}{failed}; times are UTC", number(counts.events as usize, "event"))?;
         Ok(Ended::Good)
     }

@@ -73,7 +73,12 @@ impl Explain {
         Ok(load(sources, Lookup::new(&secret, &variable, &|_| None), false).ruleset)
     }
 
-    fn run_told(&self, out: &mut impl Write, (page, attempts): &(RunPage, Vec<Attempt>), rule: Option<&crate::rule::Rule>) -> anyhow::Result<()> {
+    fn run_told(
+        &self,
+        out: &mut impl Write,
+        (page, attempts): &(RunPage, Vec<Attempt>),
+        rule: Option<&crate::rule::Rule>,
+    ) -> anyhow::Result<()> {
         let run = &page.run;
         let took: Duration = attempts.iter().map(|a| a.took).sum();
         let steps = attempts.iter().filter(|a| a.outcome != "retry").map(|a| a.place.step).collect::<std::collections::BTreeSet<_>>().len();
@@ -82,17 +87,28 @@ impl Explain {
         match run.state {
             State::Done => writeln!(out, "  ✓ {}  ran, {steps}, {} ms{replays}", run.rule, took.as_millis())?,
             State::Handled => writeln!(out, "  ✓ {}  ran with errors that `on_error` forgave, {steps}{replays}", run.rule)?,
-            State::Failed => writeln!(out, "  ✗ {}  failed at step {}{replays}; doorbell replay {} goes on there", run.rule, run.place.step + 1, run.event)?,
+            State::Failed => writeln!(
+                out,
+                "  ✗ {}  failed at step {}{replays}; doorbell replay {} goes on there",
+                run.rule,
+                run.place.step + 1,
+                run.event
+            )?,
             State::Waiting => {
                 let due = run.due.strftime("%H:%M:%S UTC");
-                let word = if run.tried > 0 { format!("waits until {due} for try {}", run.tried + 1) } else { "waits until serve runs".to_owned() };
+                let word = if run.tried > 0 {
+                    format!("waits until {due} for try {}", run.tried + 1)
+                } else {
+                    "waits until serve runs".to_owned()
+                };
                 writeln!(out, "  … {}  {word}, at step {}{replays}", run.rule, run.place.step + 1)?;
             }
         }
         for attempt in attempts {
             let step = rule.and_then(|r| r.steps.get(attempt.place.step as usize));
             let title = step.map_or("", |s| s.title());
-            let element = if step.is_some_and(|s| s.for_each.is_some()) { format!(", element {}", attempt.place.element + 1) } else { String::new() };
+            let element =
+                if step.is_some_and(|s| s.for_each.is_some()) { format!(", element {}", attempt.place.element + 1) } else { String::new() };
             let again = if attempt.number > 1 { format!(", try {}", attempt.number) } else { String::new() };
             let said = if attempt.said.is_empty() { attempt.outcome.to_string() } else { format!("{}: {}", attempt.outcome, attempt.said) };
             writeln!(out, "        {}. {title}{element}{again}  {said}", attempt.place.step + 1)?;

@@ -17,7 +17,12 @@ use clap::{Parser, Subcommand};
 
 /// Doorbell turns incoming webhooks into actions, by rules in YAML files, and loses nothing.
 #[derive(Parser)]
-#[command(name = "doorbell", version, about, after_help = "Without a command, doorbell serves: `doorbell` is `doorbell serve`.\nEvery option can also be set as a variable: --rules is DOORBELL_RULES.")]
+#[command(
+    name = "doorbell",
+    version,
+    about,
+    after_help = "Without a command, doorbell serves: `doorbell` is `doorbell serve`.\nEvery option can also be set as a variable: --rules is DOORBELL_RULES."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

@@ -1,6 +1,6 @@
 //! `doorbell serve`: listens for webhooks and acts on them.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -73,10 +73,13 @@ impl Serve {
         std::fs::create_dir_all(&self.data.data).with_context(|| format!("the data folder {} cannot be made", self.data.data.display()))?;
         let _data_lock = disk::lock(&self.data.data, "data").map_err(anyhow::Error::msg)?;
         let output = Output::open(&self.output, &[&self.rules.rules, &self.data.data]);
-        let output = output.map_err(|e| anyhow::anyhow!("the output folder {} cannot be used: {}", self.output.display(), disk::words(&e)))?;
+        let output =
+            output.map_err(|e| anyhow::anyhow!("the output folder {} cannot be used: {}", self.output.display(), disk::words(&e)))?;
         let _output_lock = disk::lock(output.root(), "output").map_err(anyhow::Error::msg)?;
         // The socket first: whoever rings while the rest gets ready waits a moment instead of being refused.
-        let listener = TcpListener::bind(self.listen).await.with_context(|| format!("cannot listen at {}; is another program there? Name another address with --listen", self.listen))?;
+        let listener = TcpListener::bind(self.listen)
+            .await
+            .with_context(|| format!("cannot listen at {}; is another program there? Name another address with --listen", self.listen))?;
         let store = store::open(&self.data.data)?;
         let files = Files::new(output, Arc::new(Intents(store.clone())));
         recover(&store, &files).await?;
@@ -101,8 +104,8 @@ impl Serve {
         let intake = Arc::new(Intake { rules, store, worker: worker.clone(), callers });
         let hook = Hook { intake, standing, stopping: stopping.clone() };
         let address = listener.local_addr()?;
-        println!("listening on http://{address}");
-        println!("{said}, writing to {}", self.output.display());
+        // Whoever started it may have stopped reading; that is no reason not to serve.
+        let _ = writeln!(std::io::stdout(), "listening on http://{address}\n{said}, writing to {}", self.output.display());
         let grace = Duration::from_secs(self.grace);
         web::serve::serve(listener, hook, stop(stopping), grace).await;
         worker.stop(grace).await;

@@ -20,8 +20,24 @@ use crate::template::{moment, spell};
 
 /// The tests, as they are listed to people.
 pub const TESTS: [&str; 18] = [
-    "is", "over", "at_least", "under", "at_most", "between", "contains", "starts_with", "ends_with", "like", "matches",
-    "in_network", "before", "after", "count", "exists", "empty", "not",
+    "is",
+    "over",
+    "at_least",
+    "under",
+    "at_most",
+    "between",
+    "contains",
+    "starts_with",
+    "ends_with",
+    "like",
+    "matches",
+    "in_network",
+    "before",
+    "after",
+    "count",
+    "exists",
+    "empty",
+    "not",
 ];
 
 /// A condition: every one of these lines and groups must hold.

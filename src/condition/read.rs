@@ -18,11 +18,36 @@ const MAX_DEPTH: usize = 32;
 
 /// Words of other tools, and ours.
 const OTHER_WORDS: [(&str, &str); 30] = [
-    ("equals", "is"), ("eq", "is"), ("equal", "is"), ("==", "is"), ("one_of", "is"), ("in", "is"), ("gt", "over"), ("greater_than", "over"),
-    ("more_than", "over"), (">", "over"), ("gte", "at_least"), (">=", "at_least"), ("min", "at_least"), ("lt", "under"), ("less_than", "under"),
-    ("below", "under"), ("<", "under"), ("lte", "at_most"), ("<=", "at_most"), ("max", "at_most"), ("includes", "contains"),
-    ("regex", "matches"), ("match", "matches"), ("pattern", "matches"), ("glob", "like"), ("wildcard", "like"), ("not_equals", "not"),
-    ("ne", "not"), ("!=", "not"), ("length", "count"),
+    ("equals", "is"),
+    ("eq", "is"),
+    ("equal", "is"),
+    ("==", "is"),
+    ("one_of", "is"),
+    ("in", "is"),
+    ("gt", "over"),
+    ("greater_than", "over"),
+    ("more_than", "over"),
+    (">", "over"),
+    ("gte", "at_least"),
+    (">=", "at_least"),
+    ("min", "at_least"),
+    ("lt", "under"),
+    ("less_than", "under"),
+    ("below", "under"),
+    ("<", "under"),
+    ("lte", "at_most"),
+    ("<=", "at_most"),
+    ("max", "at_most"),
+    ("includes", "contains"),
+    ("regex", "matches"),
+    ("match", "matches"),
+    ("pattern", "matches"),
+    ("glob", "like"),
+    ("wildcard", "like"),
+    ("not_equals", "not"),
+    ("ne", "not"),
+    ("!=", "not"),
+    ("length", "count"),
 ];
 
 /// Reads `if:`; a problem leaves what could be read.
@@ -38,7 +63,8 @@ fn all(item: &Item, known: &Known, depth: usize) -> All {
     match item.node {
         Node::Map(_) => {}
         Node::List(items) => {
-            let told = item.problem("`if:` is a map of fields, not a list").label("take the dashes away, so that each line is `field: value`");
+            let told =
+                item.problem("`if:` is a map of fields, not a list").label("take the dashes away, so that each line is `field: value`");
             match items.len() {
                 0 | 1 => told.add(),
                 _ => told.note("if one line of several is enough, put them under `any:`, each with its dash").add(),
@@ -51,7 +77,9 @@ fn all(item: &Item, known: &Known, depth: usize) -> All {
             return All::default();
         }
         Node::Braces => {
-            item.problem("a condition is not a text").label("write a field and what it must be, without braces: `body.total: { over: 100 }`").add();
+            item.problem("a condition is not a text")
+                .label("write a field and what it must be, without braces: `body.total: { over: 100 }`")
+                .add();
             return All::default();
         }
         _ => {
@@ -80,7 +108,12 @@ fn all(item: &Item, known: &Known, depth: usize) -> All {
                     "and" | "allOf" => "all",
                     _ => "none",
                 };
-                value.problem(format!("a group is not called `{key}`")).at_key().label(format!("did you mean `{ours}`?")).note("groups: any, all, none").add();
+                value
+                    .problem(format!("a group is not called `{key}`"))
+                    .at_key()
+                    .label(format!("did you mean `{ours}`?"))
+                    .note("groups: any, all, none")
+                    .add();
             }
             _ if key.contains("{{") => {
                 let bare = key.replace("{{", "").replace("}}", "");
@@ -135,7 +168,9 @@ fn tests(item: &Item, known: &Known, ignore_case: &mut bool) -> Option<Vec<Test>
     match item.node {
         Node::Map(_) => {}
         Node::List(items) if items.is_empty() => {
-            item.problem("an empty list matches nothing, so this can never hold").label("for an empty list in the request write { empty: true }").add();
+            item.problem("an empty list matches nothing, so this can never hold")
+                .label("for an empty list in the request write { empty: true }")
+                .add();
             return None;
         }
         _ => return Some(vec![Test::Is(operands(item, known)?)]),
@@ -229,7 +264,9 @@ fn test(key: &str, item: &Item, known: &Known, ignore_case: &mut bool) -> Option
         "matches" => {
             let pattern = item.text()?;
             if pattern.len() > 2 && pattern.starts_with('/') && pattern.ends_with('/') {
-                item.problem("slashes around a pattern are another tool's spelling").label(format!("write '{}'", &pattern[1..pattern.len() - 1])).add();
+                item.problem("slashes around a pattern are another tool's spelling")
+                    .label(format!("write '{}'", &pattern[1..pattern.len() - 1]))
+                    .add();
                 return None;
             }
             let regex = compile(item, &pattern, *ignore_case)?;
@@ -279,7 +316,8 @@ fn compile(item: &Item, pattern: &str, ignore_case: bool) -> Option<regex::Regex
                 _ => {
                     let said = e.to_string();
                     let reason = said.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
-                    item.problem(format!("this pattern cannot be read: {reason}")).label("letters that mean something in patterns need a \\ before them")
+                    item.problem(format!("this pattern cannot be read: {reason}"))
+                        .label("letters that mean something in patterns need a \\ before them")
                 }
             };
             told.add();
@@ -310,7 +348,9 @@ fn operand(item: &Item, known: &Known) -> Option<Operand> {
         Node::Text(_) => item.text().map(|t| Operand::Fixed(Value::String(t))),
         Node::Number(_) | Node::Bool(_) | Node::Null => Some(Operand::Fixed(item.node.json())),
         Node::Map(_) => {
-            item.problem("a plain value is expected here, not names and values").label("a test stands directly behind the field: { over: 100 }").add();
+            item.problem("a plain value is expected here, not names and values")
+                .label("a test stands directly behind the field: { over: 100 }")
+                .add();
             None
         }
         _ => {

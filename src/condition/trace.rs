@@ -66,7 +66,16 @@ fn all(condition: &All, names: &dyn Names, every_line: bool, mut look: bool, dep
 }
 
 #[allow(clippy::too_many_arguments, reason = "private, and each is a different thing")]
-fn group(part: &Part, groups: &[All], words: &str, names: &dyn Names, every_line: bool, look: bool, depth: usize, out: &mut Vec<Told>) -> bool {
+fn group(
+    part: &Part,
+    groups: &[All],
+    words: &str,
+    names: &dyn Names,
+    every_line: bool,
+    look: bool,
+    depth: usize,
+    out: &mut Vec<Told>,
+) -> bool {
     let at = out.len();
     let holds = look && part.holds(names);
     let outcome = match (look, holds) {
@@ -139,7 +148,9 @@ fn shown(found: &Found) -> String {
 fn quoted(value: &Value) -> String {
     match value {
         Value::String(s) if s.is_empty() => "an empty text".to_owned(),
-        Value::String(s) if s.trim() == s && !crate::yaml::is_json_number(s) && !matches!(s.as_str(), "true" | "false" | "null") => s.clone(),
+        Value::String(s) if s.trim() == s && !crate::yaml::is_json_number(s) && !matches!(s.as_str(), "true" | "false" | "null") => {
+            s.clone()
+        }
         other => other.to_string(),
     }
 }

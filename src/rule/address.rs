@@ -101,7 +101,12 @@ pub fn read(route: Route, item: &Item, known: &Known) -> Option<Address> {
         read_answer(&answer, &mut address, known);
     }
     fields.done(
-        &[("secret", "write `verify:` with a scheme"), ("auth", "did you mean `verify`?"), ("methods", "did you mean `method`?"), ("response", "did you mean `answer`?")],
+        &[
+            ("secret", "write `verify:` with a scheme"),
+            ("auth", "did you mean `verify`?"),
+            ("methods", "did you mean `method`?"),
+            ("response", "did you mean `answer`?"),
+        ],
         &["allow_from", "limit", "replay_guard", "public_url"],
     );
     (item.errors() == errors).then_some(address)

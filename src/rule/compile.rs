@@ -111,7 +111,10 @@ fn read_when(fields: &mut Fields) -> Vec<When> {
                 Err((message, label)) => address.problem(message).label(label).add(),
             }
         }
-        when.done(&[("path", "did you mean `webhook`?"), ("url", "did you mean `webhook`?"), ("address", "did you mean `webhook`?")], &["every", "at", "cron", "called", "days", "timezone"]);
+        when.done(
+            &[("path", "did you mean `webhook`?"), ("url", "did you mean `webhook`?"), ("address", "did you mean `webhook`?")],
+            &["every", "at", "cron", "called", "days", "timezone"],
+        );
     }
     out
 }

@@ -91,7 +91,9 @@ pub fn one_rule(source: Source, name: &str, lookup: &Lookup) -> Option<Rule> {
 /// Reads a file's rules, and gives its `webhooks:` back for later.
 fn read_file<'a>(top: &Item<'a>, lookup: &Lookup, origin: &Origin, all: &mut Gathered<'a>) -> Option<Item<'a>> {
     if let Node::List(_) = top.node {
-        top.problem("a rule file begins with `rules:`").label("write `rules:` above, and each rule's name with a colon, without a dash").add();
+        top.problem("a rule file begins with `rules:`")
+            .label("write `rules:` above, and each rule's name with a colon, without a dash")
+            .add();
         return None;
     }
     let mut fields = top.fields("a rule file")?;
@@ -124,7 +126,8 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Lookup, origin: &Origin, all: &mut Gat
             top.problem("this file has neither `rules:` nor `webhooks:`").label(label).add();
             return None;
         }
-        if !fields.left().any(|k| TOP_WORDS.iter().any(|(theirs, _)| *theirs == k) || problem::nearest(k, ["rules", "webhooks"]).is_some()) {
+        if !fields.left().any(|k| TOP_WORDS.iter().any(|(theirs, _)| *theirs == k) || problem::nearest(k, ["rules", "webhooks"]).is_some())
+        {
             top.problem("this file has neither `rules:` nor `webhooks:`").label(label).add();
         }
     }
@@ -139,7 +142,8 @@ fn read_webhooks<'a>(item: &Item<'a>, lookup: &Lookup, all: &mut Gathered<'a>) {
             Ok(route) => {
                 let mut known = Known::new(lookup);
                 known.placeholders = route.placeholders().map(str::to_owned).collect();
-                let mut ringing = all.rules.iter().filter_map(|(r, ..)| r.as_ref()).filter(|r| r.when.iter().any(|w| w.route.same(&route))).peekable();
+                let mut ringing =
+                    all.rules.iter().filter_map(|(r, ..)| r.as_ref()).filter(|r| r.when.iter().any(|w| w.route.same(&route))).peekable();
                 known.disabled = ringing.peek().is_some() && ringing.all(|r| !r.enabled);
                 all.entries.push((route.clone(), entry.clone()));
                 if let Some(address) = address::read(route, &entry, &known) {
@@ -157,7 +161,10 @@ fn unique_names(all: &Gathered) {
         if let Some(first) = names.insert(name, item) {
             let file = &first.source().name;
             let line = first.source().locate(&first.path).map_or(0, |(l, _)| l.saturating_sub(1).max(1));
-            item.problem(format!("two rules are called `{name}`")).at_key().label(format!("the other one is at {file}:{line}; give one of them another name")).add();
+            item.problem(format!("two rules are called `{name}`"))
+                .at_key()
+                .label(format!("the other one is at {file}:{line}; give one of them another name"))
+                .add();
         }
     }
 }
@@ -182,10 +189,15 @@ fn together<'a>(all: &mut Gathered<'a>, require_verify: bool) {
         }
         let near = rung.iter().find(|r| r.text().trim_end_matches('/').eq_ignore_ascii_case(route.text().trim_end_matches('/')));
         if let Some(near) = near {
-            entry.problem(format!("no rule rings {}, but one rings {}", route.text(), near.text())).at_key().label(format!("write {}", near.text())).add();
+            entry
+                .problem(format!("no rule rings {}, but one rings {}", route.text(), near.text()))
+                .at_key()
+                .label(format!("write {}", near.text()))
+                .add();
         } else if all_rules_read {
             let near = problem::nearest(route.text(), rung.iter().map(Route::text));
-            let label = near.map_or("take it out, or write a rule with `when: { webhook: … }`".to_owned(), |n| format!("did you mean {n}?"));
+            let label =
+                near.map_or("take it out, or write a rule with `when: { webhook: … }`".to_owned(), |n| format!("did you mean {n}?"));
             entry.problem(format!("no rule rings {}", route.text())).at_key().label(label).add();
         }
     }
@@ -208,7 +220,11 @@ fn addresses(all: &mut Gathered, require_verify: bool) {
                     let missing: Vec<&String> = wanted.iter().filter(|m| !address.methods.contains(m)).collect();
                     if said && !missing.is_empty() {
                         let list = address.methods.join(", ");
-                        place.problem(format!("{} takes only {list}, so this rule is never rung", when.route.text())).at_key().label("say the same `method:` at both places").add();
+                        place
+                            .problem(format!("{} takes only {list}, so this rule is never rung", when.route.text()))
+                            .at_key()
+                            .label("say the same `method:` at both places")
+                            .add();
                     } else {
                         address.methods.extend(missing.into_iter().cloned().collect::<Vec<_>>());
                     }
@@ -220,8 +236,16 @@ fn addresses(all: &mut Gathered, require_verify: bool) {
                     if let Some((other, _)) = all.addresses.iter().map(|(a, i)| (&a.route, i)).find(|(r, _)| r.meets(&when.route)) {
                         let described = all.entries.iter().any(|(r, _)| r.same(other));
                         if described {
-                            let message = format!("one path can fit both {} and {}, which has an entry under `webhooks:`", when.route.text(), other.text());
-                            place.problem(message).at_key().label(format!("describe {} there as well, or choose another address", when.route.text())).add();
+                            let message = format!(
+                                "one path can fit both {} and {}, which has an entry under `webhooks:`",
+                                when.route.text(),
+                                other.text()
+                            );
+                            place
+                                .problem(message)
+                                .at_key()
+                                .label(format!("describe {} there as well, or choose another address", when.route.text()))
+                                .add();
                             continue;
                         }
                     }
@@ -231,7 +255,10 @@ fn addresses(all: &mut Gathered, require_verify: bool) {
             if rule.enabled && rule.responds() {
                 let key = when.route.text().trim_end_matches('/').to_owned();
                 if let Some(other) = responding.insert(key, name).filter(|o| *o != name) {
-                    place.warning(format!("`{other}` answers the callers of {} too; the first answer wins", when.route.text())).at_key().add();
+                    place
+                        .warning(format!("`{other}` answers the callers of {} too; the first answer wins", when.route.text()))
+                        .at_key()
+                        .add();
                 }
             }
         }
@@ -240,11 +267,15 @@ fn addresses(all: &mut Gathered, require_verify: bool) {
         if address.methods.is_empty() {
             address.methods.push("POST".into());
         }
-        let listened = all.rules.iter().filter_map(|(r, ..)| r.as_ref()).any(|r| r.enabled && r.when.iter().any(|w| w.route.same(&address.route)));
+        let listened =
+            all.rules.iter().filter_map(|(r, ..)| r.as_ref()).any(|r| r.enabled && r.when.iter().any(|w| w.route.same(&address.route)));
         if !address.described && listened {
             let message = format!("anyone who knows the address {} can ring it", address.route.text());
             let told = if require_verify { place.problem(message) } else { place.warning(message) };
-            told.at_key().label(format!("say under `webhooks:` who may: {}: {{ verify: … }}", address.route.text())).note("`verify: none` says that it is open on purpose").add();
+            told.at_key()
+                .label(format!("say under `webhooks:` who may: {}: {{ verify: … }}", address.route.text()))
+                .note("`verify: none` says that it is open on purpose")
+                .add();
         }
     }
 }

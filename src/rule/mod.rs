@@ -126,7 +126,13 @@ impl Rule {
 
     /// What the run has to know of its step.
     pub fn facts<'a>(&self, step: &'a Step, elements: Option<u32>) -> StepFacts<'a> {
-        StepFacts { plan: &step.plan, forgiving: step.forgiving, save_as: step.save_as.as_deref(), elements, steps: self.steps.len() as u32 }
+        StepFacts {
+            plan: &step.plan,
+            forgiving: step.forgiving,
+            save_as: step.save_as.as_deref(),
+            elements,
+            steps: self.steps.len() as u32,
+        }
     }
 
     /// A failed rendering with its place: `rules/orders.yaml:12:15: there is no body.id in this request`.

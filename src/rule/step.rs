@@ -137,7 +137,11 @@ pub fn read(item: &Item, known: &mut Known) -> Option<Step> {
         Some(on_error) => match on_error.node {
             Node::Text(word) if word == "continue" => true,
             Node::List(_) => {
-                on_error.problem("steps under `on_error:` are not available yet").at_key().label("write `on_error: continue` to go on all the same").add();
+                on_error
+                    .problem("steps under `on_error:` are not available yet")
+                    .at_key()
+                    .label("write `on_error: continue` to go on all the same")
+                    .add();
                 false
             }
             _ => {
@@ -153,7 +157,10 @@ pub fn read(item: &Item, known: &mut Known) -> Option<Step> {
             let value = fields.key(verb);
             match value.node {
                 Node::Map(entries) => {
-                    let inner = entries.iter().find(|(k, _)| matches!(k.as_str(), "url" | "to" | "file" | "path" | "status" | "text")).map(|(_, v)| v);
+                    let inner = entries
+                        .iter()
+                        .find(|(k, _)| matches!(k.as_str(), "url" | "to" | "file" | "path" | "status" | "text"))
+                        .map(|(_, v)| v);
                     let shown = match inner {
                         Some(Node::Text(t)) => format!("write `{verb}: {t}`, and the other lines below it in line with `{verb}`"),
                         _ => format!("write the value directly behind `{verb}:`, and the other lines below it in line with `{verb}`"),
@@ -176,7 +183,11 @@ pub fn read(item: &Item, known: &mut Known) -> Option<Step> {
         fields.rest();
     }
     if fields.has("else") {
-        fields.key("else").problem("a step has no `else:`").label("put it at the rule, or write a second step with the opposite `if:`").add();
+        fields
+            .key("else")
+            .problem("a step has no `else:`")
+            .label("put it at the rule, or write a second step with the opposite `if:`")
+            .add();
         fields.may("else");
     }
     if found.is_some() {
@@ -218,7 +229,11 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<(&'static str, &'static
         [one] => return Some(*one),
         [] => {}
         [first, second, ..] => {
-            fields.key(second.0).problem(format!("`{}` and `{}` stand in one step", first.0, second.0)).label("begin each step with a dash: `- `").add();
+            fields
+                .key(second.0)
+                .problem(format!("`{}` and `{}` stand in one step", first.0, second.0))
+                .label("begin each step with a dash: `- `")
+                .add();
             return None;
         }
     }
@@ -242,7 +257,11 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<(&'static str, &'static
         Some(key) if !matches!(*key, "text" | "json" | "columns" | "headers") => {
             fields.key(key).problem(format!("no verb is called `{key}`")).label("a step begins with what it does").note(list).add();
         }
-        _ => item.problem("this step does nothing: its verb is missing").label("a step begins with what it does, such as `post: https://…`").note(list).add(),
+        _ => item
+            .problem("this step does nothing: its verb is missing")
+            .label("a step begins with what it does, such as `post: https://…`")
+            .note(list)
+            .add(),
     }
     None
 }
@@ -290,15 +309,20 @@ fn read_save_as(item: &Item, known: &Known) -> Option<String> {
 
 /// Whether people may use this word for a value of their own.
 pub fn check_name(name: &str, item: &Item) -> Option<()> {
-    let ours = ROOTS.contains(&name) || HELPERS.iter().any(|h| h.name == name) || matches!(name, "input" | "error" | "true" | "false" | "null" | "this");
+    let ours = ROOTS.contains(&name)
+        || HELPERS.iter().any(|h| h.name == name)
+        || matches!(name, "any" | "all" | "none" | "input" | "error" | "true" | "false" | "null" | "this");
     if ours {
         item.problem(format!("`{name}` is a word of ours")).label(format!("choose another one, such as my_{name}")).add();
         return None;
     }
-    let good = name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+    let good =
+        name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
     if !good {
         let mend: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
-        item.problem(format!("`{name}` cannot be a name")).label(format!("use letters, digits and _, such as {}", mend.trim_start_matches(|c: char| c.is_ascii_digit()))).add();
+        item.problem(format!("`{name}` cannot be a name"))
+            .label(format!("use letters, digits and _, such as {}", mend.trim_start_matches(|c: char| c.is_ascii_digit())))
+            .add();
         return None;
     }
     Some(())

@@ -100,8 +100,7 @@ impl Verify for Signing {
         let Encoding::Hex = encoding;
         let sent = unhex(sent).ok_or_else(|| format!("the header {header} holds no hexadecimal number"))?;
         let Signed::Body = self.signed;
-        hmac::verify(&self.key, &request.body, &sent)
-            .map_err(|_| "the signature belongs to another secret or another body".to_owned())
+        hmac::verify(&self.key, &request.body, &sent).map_err(|_| "the signature belongs to another secret or another body".to_owned())
     }
 }
 

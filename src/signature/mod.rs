@@ -16,8 +16,30 @@ pub const SCHEMES: &[&dyn Scheme] = &[&password::Bearer, &password::Basic, &pass
 
 /// Senders of rules.md whose scheme comes later.
 const LATER: [&str; 24] = [
-    "custom", "stripe", "slack", "shopify", "gitlab", "gitea", "bitbucket", "discord", "twilio", "sendgrid", "mailgun", "paypal", "square",
-    "typeform", "hubspot", "zoom", "zendesk", "linear", "notion", "meta", "telegram", "standard_webhooks", "woocommerce", "aws_sns",
+    "custom",
+    "stripe",
+    "slack",
+    "shopify",
+    "gitlab",
+    "gitea",
+    "bitbucket",
+    "discord",
+    "twilio",
+    "sendgrid",
+    "mailgun",
+    "paypal",
+    "square",
+    "typeform",
+    "hubspot",
+    "zoom",
+    "zendesk",
+    "linear",
+    "notion",
+    "meta",
+    "telegram",
+    "standard_webhooks",
+    "woocommerce",
+    "aws_sns",
 ];
 
 /// What `verify:` says, and what a sender brings with it.

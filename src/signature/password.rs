@@ -30,7 +30,9 @@ pub(super) fn read_secret(item: &Item, known: &Known) -> Option<Secret> {
         return None;
     }
     if template.fixed().is_some() {
-        item.warning("a secret stands in the rule file, where everybody who can read it sees it").label("write \"{{ secret.NAME }}\" and set NAME").add();
+        item.warning("a secret stands in the rule file, where everybody who can read it sees it")
+            .label("write \"{{ secret.NAME }}\" and set NAME")
+            .add();
     }
     let (vault, saved) = (known.lookup.vault(), Map::new());
     let nobody = Event::nobody();

@@ -47,7 +47,8 @@ impl Archive {
             Ok((event, page))
         };
         let events = || -> Sql<Vec<EventPage>> {
-            let mut statement = self.0.prepare("SELECT seq, id, received, method, address, status FROM event ORDER BY seq DESC LIMIT ?1")?;
+            let mut statement =
+                self.0.prepare("SELECT seq, id, received, method, address, status FROM event ORDER BY seq DESC LIMIT ?1")?;
             let rows: Vec<(i64, EventPage)> = statement.query_map([most as i64], read)?.collect::<Sql<_>>()?;
             rows.into_iter()
                 .map(|(event, mut page)| {
@@ -61,7 +62,8 @@ impl Archive {
 
     fn states(&self, event: i64) -> Sql<Vec<(State, usize)>> {
         let range = [event * MOST_RUNS, (event + 1) * MOST_RUNS];
-        let waiting: i64 = self.0.prepare_cached("SELECT count(*) FROM pending WHERE id >= ?1 AND id < ?2")?.query_row(range, |r| r.get(0))?;
+        let waiting: i64 =
+            self.0.prepare_cached("SELECT count(*) FROM pending WHERE id >= ?1 AND id < ?2")?.query_row(range, |r| r.get(0))?;
         let mut statement = self.0.prepare_cached("SELECT state, count(*) FROM ended WHERE id >= ?1 AND id < ?2 GROUP BY state")?;
         let ended: Vec<(String, i64)> = statement.query_map(range, |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Sql<_>>()?;
         let mut all: Vec<(State, usize)> = ended.into_iter().filter_map(|(word, n)| State::read(&word).map(|s| (s, n as usize))).collect();
@@ -73,7 +75,9 @@ impl Archive {
 
     /// The runs that failed, newest first.
     pub fn failed(&self, most: usize) -> Result<Vec<RunPage>> {
-        let text = format!("SELECT {ENDED}, e.id, e.received FROM ended p JOIN event e ON e.seq = p.event WHERE p.state = 'failed' ORDER BY p.id DESC LIMIT ?1");
+        let text = format!(
+            "SELECT {ENDED}, e.id, e.received FROM ended p JOIN event e ON e.seq = p.event WHERE p.state = 'failed' ORDER BY p.id DESC LIMIT ?1"
+        );
         let read = |r: &Row| -> Sql<RunPage> {
             let run = read_run(r, EventId(uuid::Uuid::from_bytes(r.get(11)?)), State::Failed)?;
             let said = self.attempts(run.id)?.pop().map(|a| a.said).unwrap_or_default();
@@ -105,7 +109,12 @@ impl Archive {
         };
         let found: Vec<[u8; 16]> = {
             let (from, to) = (bound("0")?, bound("f")?);
-            let all = || self.0.prepare("SELECT id FROM event WHERE id >= ?1 AND id <= ?2 LIMIT 2")?.query_map(params![from, to], |r| r.get(0))?.collect::<Sql<Vec<_>>>();
+            let all = || {
+                self.0
+                    .prepare("SELECT id FROM event WHERE id >= ?1 AND id <= ?2 LIMIT 2")?
+                    .query_map(params![from, to], |r| r.get(0))?
+                    .collect::<Sql<Vec<_>>>()
+            };
             all().map_err(error)?
         };
         match found.as_slice() {
@@ -124,7 +133,8 @@ impl Archive {
         let number = self.number(id)?;
         let read = || -> Sql<Dossier> {
             let text = format!("SELECT {EVENT}, e.status, s.texts FROM event e LEFT JOIN ruleset s ON s.id = e.ruleset WHERE e.seq = ?1");
-            let (event, status, texts) = self.0.query_row(&text, [number], |r| Ok((read_event(r, 0)?, r.get(8)?, r.get::<_, Option<String>>(9)?)))?;
+            let (event, status, texts) =
+                self.0.query_row(&text, [number], |r| Ok((read_event(r, 0)?, r.get(8)?, r.get::<_, Option<String>>(9)?)))?;
             let range = [number * MOST_RUNS, (number + 1) * MOST_RUNS];
             let mut runs = Vec::new();
             let pending = format!("SELECT {PENDING}, 'waiting' FROM pending p WHERE p.id >= ?1 AND p.id < ?2");
@@ -170,7 +180,8 @@ impl Archive {
         let mut replay = || -> Sql<usize> {
             let sql = self.0.transaction()?;
             let wanted: Vec<RunId> = {
-                let mut statement = sql.prepare("SELECT id FROM ended WHERE id >= ?1 AND id < ?2 AND state = 'failed' AND (?3 IS NULL OR rule = ?3)")?;
+                let mut statement =
+                    sql.prepare("SELECT id FROM ended WHERE id >= ?1 AND id < ?2 AND state = 'failed' AND (?3 IS NULL OR rule = ?3)")?;
                 statement.query_map(params![number * MOST_RUNS, (number + 1) * MOST_RUNS, rule], |r| r.get(0))?.collect::<Sql<_>>()?
             };
             for run in &wanted {
@@ -183,7 +194,13 @@ impl Archive {
     }
 
     /// Starts rules on an event anew, with the rule texts given.
-    pub fn replay_anew(&mut self, id: EventId, runs: &[(Arc<str>, TextHash)], texts: &[(TextHash, String, String)], now: Timestamp) -> Result<usize> {
+    pub fn replay_anew(
+        &mut self,
+        id: EventId,
+        runs: &[(Arc<str>, TextHash)],
+        texts: &[(TextHash, String, String)],
+        now: Timestamp,
+    ) -> Result<usize> {
         let number = self.number(id)?;
         let mut replay = || -> Sql<usize> {
             let sql = self.0.transaction()?;
@@ -191,7 +208,11 @@ impl Archive {
                 sql.execute("INSERT OR IGNORE INTO text (hash, name, body) VALUES (?1, ?2, ?3)", params![&**hash, name, body])?;
             }
             let range = [number * MOST_RUNS, (number + 1) * MOST_RUNS];
-            let last: Option<i64> = sql.query_row("SELECT max(id) FROM (SELECT id FROM pending UNION ALL SELECT id FROM ended) WHERE id >= ?1 AND id < ?2", range, |r| r.get(0))?;
+            let last: Option<i64> = sql.query_row(
+                "SELECT max(id) FROM (SELECT id FROM pending UNION ALL SELECT id FROM ended) WHERE id >= ?1 AND id < ?2",
+                range,
+                |r| r.get(0),
+            )?;
             let first = last.map_or(range[0], |l| l + 1);
             let count = insert_runs(&sql, number, first, now.as_millisecond(), false, runs.iter().map(|(r, t)| (&**r, &**t)))?;
             sql.commit()?;

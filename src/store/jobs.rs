@@ -39,7 +39,11 @@ pub(super) enum Kept {
     Done,
     /// The number of the event's first run.
     New(RunId),
-    Again { first: EventId, restarted: usize, answer: Option<Answer> },
+    Again {
+        first: EventId,
+        restarted: usize,
+        answer: Option<Answer>,
+    },
     Leased(Vec<(Run, Event)>),
     Due(Option<Timestamp>),
     Intents(Vec<Intent>),
@@ -128,7 +132,8 @@ impl Job {
             }
             Job::Settle(done) => {
                 for (run, step, element) in done {
-                    sql.prepare_cached("UPDATE pending SET settled = 1 WHERE id = ?1 AND step = ?2 AND element = ?3")?.execute(params![run, step, element])?;
+                    sql.prepare_cached("UPDATE pending SET settled = 1 WHERE id = ?1 AND step = ?2 AND element = ?3")?
+                        .execute(params![run, step, element])?;
                 }
                 Ok(Kept::Done)
             }
@@ -169,13 +174,24 @@ fn accept(sql: &Transaction, row: &EventRow) -> Sql<Kept> {
     insert_runs(sql, event, first, row.received, row.taken, row.runs.iter().map(|r| (&*r.rule, &*r.text)))?;
     if let Some(delivery) = &row.delivery {
         let until = row.received + delivery.remembered.as_millis() as i64;
-        sql.prepare_cached("INSERT OR REPLACE INTO delivery (key, event, until) VALUES (?1, ?2, ?3)")?.execute(params![delivery.key, event, until])?;
+        sql.prepare_cached("INSERT OR REPLACE INTO delivery (key, event, until) VALUES (?1, ?2, ?3)")?.execute(params![
+            delivery.key,
+            event,
+            until
+        ])?;
     }
     Ok(Kept::New(first))
 }
 
 /// Puts fresh runs of an event among those that are to be done, numbered from `first`.
-pub(super) fn insert_runs<'r>(sql: &Transaction, event: i64, first: RunId, due: i64, taken: bool, runs: impl Iterator<Item = (&'r str, &'r str)>) -> Sql<usize> {
+pub(super) fn insert_runs<'r>(
+    sql: &Transaction,
+    event: i64,
+    first: RunId,
+    due: i64,
+    taken: bool,
+    runs: impl Iterator<Item = (&'r str, &'r str)>,
+) -> Sql<usize> {
     let mut count = 0;
     for (id, (rule, text)) in (first..).zip(runs.take(MOST_RUNS as usize)) {
         sql.prepare_cached(
@@ -195,7 +211,8 @@ fn redelivered(sql: &Transaction, row: &EventRow, delivery: &Delivery) -> Sql<Op
         .query_row(params![delivery.key, row.received], |r| r.get(0))
         .optional()?;
     let Some(event) = known else { return Ok(None) };
-    let Some(id) = sql.prepare_cached("SELECT id FROM event WHERE seq = ?1")?.query_row([event], |r| r.get::<_, [u8; 16]>(0)).optional()? else {
+    let Some(id) = sql.prepare_cached("SELECT id FROM event WHERE seq = ?1")?.query_row([event], |r| r.get::<_, [u8; 16]>(0)).optional()?
+    else {
         return Ok(None);
     };
     let count = |table: &str| -> Sql<i64> {
@@ -246,8 +263,12 @@ fn record(sql: &Transaction, run: &Run, attempts: &[Attempt], answer: Option<&An
     let told = serde_json::to_string(attempts).unwrap_or_else(|_| "[]".to_owned());
     if let Some(answer) = answer {
         let headers = serde_json::to_string(&answer.headers).unwrap_or_default();
-        sql.prepare_cached("INSERT OR IGNORE INTO answer (event, status, headers, body) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![event, answer.status, headers, &answer.body[..]])?;
+        sql.prepare_cached("INSERT OR IGNORE INTO answer (event, status, headers, body) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+            event,
+            answer.status,
+            headers,
+            &answer.body[..]
+        ])?;
     }
     let saved = || serde_json::to_string(&run.saved).unwrap_or_else(|_| "{}".to_owned());
     if run.state == State::Waiting {
@@ -267,14 +288,28 @@ fn record(sql: &Transaction, run: &Run, attempts: &[Attempt], answer: Option<&An
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?
     .execute(params![
-        run.id, event, &*run.rule, &*run.text, run.state.word(), run.place.step, run.place.element, run.tried, at, saved, run.forgiven, run.replays, told
+        run.id,
+        event,
+        &*run.rule,
+        &*run.text,
+        run.state.word(),
+        run.place.step,
+        run.place.element,
+        run.tried,
+        at,
+        saved,
+        run.forgiven,
+        run.replays,
+        told
     ])?;
     Ok(Kept::Done)
 }
 
 fn keep_attempts(sql: &Transaction, run: RunId, told: &str) -> Sql<()> {
-    sql.prepare_cached("INSERT INTO attempts (run, nth, attempts) VALUES (?1, (SELECT coalesce(max(nth), 0) + 1 FROM attempts WHERE run = ?1), ?2)")?
-        .execute(params![run, told])?;
+    sql.prepare_cached(
+        "INSERT INTO attempts (run, nth, attempts) VALUES (?1, (SELECT coalesce(max(nth), 0) + 1 FROM attempts WHERE run = ?1), ?2)",
+    )?
+    .execute(params![run, told])?;
     Ok(())
 }
 
@@ -324,7 +359,9 @@ pub(super) fn read_event(r: &Row, from: usize) -> Sql<Event> {
 }
 
 fn lease(sql: &Transaction, now: Timestamp, most: usize) -> Sql<Kept> {
-    let text = format!("SELECT {PENDING}, {EVENT} FROM pending p JOIN event e ON e.seq = p.event WHERE p.taken = 0 AND p.due <= ?1 ORDER BY p.due, p.id LIMIT ?2");
+    let text = format!(
+        "SELECT {PENDING}, {EVENT} FROM pending p JOIN event e ON e.seq = p.event WHERE p.taken = 0 AND p.due <= ?1 ORDER BY p.due, p.id LIMIT ?2"
+    );
     let mut statement = sql.prepare_cached(&text)?;
     let read = |r: &Row| {
         let event = read_event(r, 11)?;

@@ -37,9 +37,10 @@ pub(super) fn error(e: rusqlite::Error) -> Error {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => words("the data folder is busy", true),
         Some(ErrorCode::SystemIoFailure) => words("the disk of the data folder does not work as it should", true),
         Some(ErrorCode::CannotOpen) => words("the data folder cannot be opened; look at its owner and rights", true),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            words("the file doorbell.db in the data folder is damaged; put it aside and start from a backup, or with an empty folder", false)
-        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => words(
+            "the file doorbell.db in the data folder is damaged; put it aside and start from a backup, or with an empty folder",
+            false,
+        ),
         _ => Error::new(e.to_string(), false),
     }
 }
@@ -87,7 +88,10 @@ impl Sqlite {
         connection.execute_batch("PRAGMA wal_autocheckpoint = 0").map_err(error)?;
         let fold = folder(connect(data, false)?)?;
         let (jobs, receive) = mpsc::channel(MAX_WAITING);
-        thread::Builder::new().name("store".into()).spawn(move || write(connection, receive, &fold)).map_err(|e| Error::new(e.to_string(), true))?;
+        thread::Builder::new()
+            .name("store".into())
+            .spawn(move || write(connection, receive, &fold))
+            .map_err(|e| Error::new(e.to_string(), true))?;
         Ok(Self { jobs })
     }
 
@@ -139,7 +143,11 @@ fn write(mut connection: Connection, mut jobs: mpsc::Receiver<Waiting>, fold: &F
         let results = match commit(&mut connection, &group) {
             Ok(results) => results,
             // One of them spoils it for all: each for itself, so that only that one fails.
-            Err(_) if group.len() > 1 => group.iter().map(|one| commit(&mut connection, std::slice::from_ref(one)).map(|mut r| r.remove(0))).map(|r| r.unwrap_or_else(Err)).collect(),
+            Err(_) if group.len() > 1 => group
+                .iter()
+                .map(|one| commit(&mut connection, std::slice::from_ref(one)).map(|mut r| r.remove(0)))
+                .map(|r| r.unwrap_or_else(Err))
+                .collect(),
             Err(e) => vec![Err(e)],
         };
         since_fold += group.len();
@@ -178,51 +186,45 @@ fn other() -> Error {
 impl Store for Sqlite {
     fn accept(&self, accept: Accept) -> Doing<'_, Accepted> {
         Box::pin(async move {
-        let (done, kept) = oneshot::channel();
-        let job = Job::accept(&accept);
-        // A full queue is an overload, and the sender hears so at once.
-        self.jobs
-            .try_send(Waiting { job, done: Some(done) })
-            .map_err(|_| Error::new("too much is waiting to be kept", true))?;
-        match kept.await.map_err(|_| Error::new("the store has stopped", true))?? {
-            Kept::New(first) => {
-                let runs = (first..).zip(&accept.runs).map(|(id, new)| super::jobs::fresh(id, &accept.event, new)).collect();
-                Ok(Accepted::New(accept.event, runs))
+            let (done, kept) = oneshot::channel();
+            let job = Job::accept(&accept);
+            // A full queue is an overload, and the sender hears so at once.
+            self.jobs.try_send(Waiting { job, done: Some(done) }).map_err(|_| Error::new("too much is waiting to be kept", true))?;
+            match kept.await.map_err(|_| Error::new("the store has stopped", true))?? {
+                Kept::New(first) => {
+                    let runs = (first..).zip(&accept.runs).map(|(id, new)| super::jobs::fresh(id, &accept.event, new)).collect();
+                    Ok(Accepted::New(accept.event, runs))
+                }
+                Kept::Again { first, restarted, answer } => Ok(Accepted::Again { first, restarted, answer }),
+                _ => Err(other()),
             }
-            Kept::Again { first, restarted, answer } => Ok(Accepted::Again { first, restarted, answer }),
-            _ => Err(other()),
-        }
         })
     }
 
     fn record(&self, run: Arc<Run>, attempts: Arc<Vec<Attempt>>, answer: Option<Answer>) -> Doing<'_, ()> {
-        Box::pin(async move {
-        self.ask(Job::Record { run, attempts, answer }).await.map(drop)
-        })
+        Box::pin(async move { self.ask(Job::Record { run, attempts, answer }).await.map(drop) })
     }
 
     fn lease(&self, now: Timestamp, most: usize) -> Doing<'_, Vec<(Run, Event)>> {
         Box::pin(async move {
-        match self.ask(Job::Lease { now, most }).await? {
-            Kept::Leased(runs) => Ok(runs),
-            _ => Err(other()),
-        }
+            match self.ask(Job::Lease { now, most }).await? {
+                Kept::Leased(runs) => Ok(runs),
+                _ => Err(other()),
+            }
         })
     }
 
     fn next_due(&self) -> Doing<'_, Option<Timestamp>> {
         Box::pin(async move {
-        match self.ask(Job::NextDue).await? {
-            Kept::Due(due) => Ok(due),
-            _ => Err(other()),
-        }
+            match self.ask(Job::NextDue).await? {
+                Kept::Due(due) => Ok(due),
+                _ => Err(other()),
+            }
         })
     }
 
     fn intend(&self, intent: Intent) -> Doing<'_, ()> {
-        Box::pin(async move {
-        self.ask(Job::Intend(intent)).await.map(drop)
-        })
+        Box::pin(async move { self.ask(Job::Intend(intent)).await.map(drop) })
     }
 
     fn forget(&self, file: &str) {
@@ -232,43 +234,41 @@ impl Store for Sqlite {
 
     fn intents(&self) -> Doing<'_, Vec<Intent>> {
         Box::pin(async move {
-        match self.ask(Job::Intents).await? {
-            Kept::Intents(intents) => Ok(intents),
-            _ => Err(other()),
-        }
+            match self.ask(Job::Intents).await? {
+                Kept::Intents(intents) => Ok(intents),
+                _ => Err(other()),
+            }
         })
     }
 
     fn settle(&self, done: Vec<(RunId, u32, u32)>) -> Doing<'_, ()> {
-        Box::pin(async move {
-        self.ask(Job::Settle(done)).await.map(drop)
-        })
+        Box::pin(async move { self.ask(Job::Settle(done)).await.map(drop) })
     }
 
     fn still_at(&self, places: Vec<(RunId, u32, u32)>) -> Doing<'_, bool> {
         Box::pin(async move {
-        match self.ask(Job::StillAt(places)).await? {
-            Kept::Yes(yes) => Ok(yes),
-            _ => Err(other()),
-        }
+            match self.ask(Job::StillAt(places)).await? {
+                Kept::Yes(yes) => Ok(yes),
+                _ => Err(other()),
+            }
         })
     }
 
     fn remember(&self, texts: Vec<(TextHash, String, String)>) -> Doing<'_, i64> {
         Box::pin(async move {
-        match self.ask(Job::Remember(texts)).await? {
-            Kept::Ruleset(id) => Ok(id),
-            _ => Err(other()),
-        }
+            match self.ask(Job::Remember(texts)).await? {
+                Kept::Ruleset(id) => Ok(id),
+                _ => Err(other()),
+            }
         })
     }
 
     fn text(&self, hash: TextHash) -> Doing<'_, Option<(String, String)>> {
         Box::pin(async move {
-        match self.ask(Job::Text(hash)).await? {
-            Kept::Text(text) => Ok(text),
-            _ => Err(other()),
-        }
+            match self.ask(Job::Text(hash)).await? {
+                Kept::Text(text) => Ok(text),
+                _ => Err(other()),
+            }
         })
     }
 }

@@ -71,7 +71,10 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(super::sqlite::error)?;
     let version = version.max(0) as usize;
     if version > MIGRATIONS.len() {
-        return Err(Error::new("the data folder was written by a newer Doorbell; start that version, or name another folder with --data", false));
+        return Err(Error::new(
+            "the data folder was written by a newer Doorbell; start that version, or name another folder with --data",
+            false,
+        ));
     }
     for (n, change) in MIGRATIONS.iter().enumerate().skip(version) {
         let change = format!("BEGIN; {change} PRAGMA user_version = {}; COMMIT;", n + 1);

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::field::{Field, Found, Names};
 use crate::known::Known;
+use crate::percent;
 use crate::yaml::fields::Item;
 use crate::yaml::locate::Path;
 use tags::Call;
@@ -195,8 +196,8 @@ impl Template {
             Place::File => out.extend(text.chars().map(|c| if c == '/' || c == '\\' || c.is_control() { '_' } else { c })),
             _ if raw => out.push_str(text),
             Place::Line => out.extend(text.chars().map(|c| if is_line_break(c) { ' ' } else { c })),
-            Place::UrlQuery => out.extend(percent_encoding::utf8_percent_encode(text, url::IN_QUERY)),
-            Place::UrlSegment => out.extend(percent_encoding::utf8_percent_encode(text, url::IN_SEGMENT)),
+            Place::UrlQuery => out.extend(percent_encoding::utf8_percent_encode(text, percent::QUERY)),
+            Place::UrlSegment => out.extend(percent_encoding::utf8_percent_encode(text, percent::SEGMENT)),
             Place::Plain | Place::Header => out.push_str(text),
         }
         Ok(())

@@ -17,8 +17,8 @@ use crate::yaml::fields::Item;
 const MAX_NESTING: usize = 16;
 /// Helpers of rules.md that come later.
 const LATER: [&str; 21] = [
-    "url", "base64", "replace", "truncate", "split", "hash", "uuid", "if", "each", "unless", "with", "and", "or", "not", "eq", "ne",
-    "gt", "gte", "lt", "lte", "lookup",
+    "url", "base64", "replace", "truncate", "split", "hash", "uuid", "if", "each", "unless", "with", "and", "or", "not", "eq", "ne", "gt",
+    "gte", "lt", "lte", "lookup",
 ];
 
 /// A helper call, compiled.
@@ -99,7 +99,10 @@ pub(super) fn pieces(text: &str, item: &Item, known: &Known) -> Option<Vec<Piece
         };
         let source = &rest[start..start + length];
         if before.ends_with('$') {
-            item.problem("`${{ … }}` is another tool's spelling").within(&format!("${source}")).label("ours begins with two braces: {{ body.name }}").add();
+            item.problem("`${{ … }}` is another tool's spelling")
+                .within(&format!("${source}"))
+                .label("ours begins with two braces: {{ body.name }}")
+                .add();
             good = false;
             rest = &rest[start + length..];
             continue;
@@ -114,7 +117,10 @@ pub(super) fn pieces(text: &str, item: &Item, known: &Known) -> Option<Vec<Piece
         if !tag.inner.starts_with('!') {
             let read = Expression { inner: tag.inner, source, item, known }.read();
             if tag.raw {
-                item.warning("three braces put the value in as it is, without making it safe").within(source).label("two braces do for almost everything").add();
+                item.warning("three braces put the value in as it is, without making it safe")
+                    .within(source)
+                    .label("two braces do for almost everything")
+                    .add();
             }
             match read {
                 Some(what) => pieces.push(Piece::Value { what, raw: tag.raw, source: source.into() }),

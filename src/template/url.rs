@@ -3,18 +3,10 @@
 //! Which part a `{{ }}` stands in (host, path, query) is known at load. A path segment that turns out empty or made of
 //! points fails, so that `…/customers/{{ body.id }}` never becomes `…/customers/`.
 
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC};
-
 use super::{Piece, Place, Template, Unrendered, What};
 use crate::field::{Field, Names, Root};
 use crate::known::Known;
 use crate::yaml::fields::Item;
-
-/// Encoded inside one segment of a path: everything but RFC 3986's `pchar`. `%` too: a value is never an escape.
-pub(super) const IN_SEGMENT: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'/').add(b'<').add(b'>').add(b'?').add(b'[').add(b'\\').add(b']').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
-/// Encoded behind the `?`.
-pub(super) const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Part {
@@ -138,7 +130,11 @@ fn trusted(what: &What) -> bool {
 fn next(part: Part, seen: &str, c: char) -> Part {
     match (part, c) {
         (Part::Base, '/' | '?' | '#') if !seen.ends_with(":/") && !seen.ends_with("://") => {
-            if c == '/' { Part::Path } else { Part::Query }
+            if c == '/' {
+                Part::Path
+            } else {
+                Part::Query
+            }
         }
         (Part::Path, '?' | '#') => Part::Query,
         _ => part,

@@ -1,8 +1,8 @@
 //! Any path -> intake -> answer; and the two addresses that say whether Doorbell is well.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -89,18 +89,16 @@ pub struct Hook {
 
 /// The one filter that takes every request.
 pub fn routes(hook: Hook) -> impl Filter<Extract = (Response<Body>,), Error = warp::Rejection> + Clone {
-    warp::any()
-        .map(move || hook.clone())
-        .and(warp::ext::get::<Arc<Mutex<Option<Knock>>>>())
-        .and(warp::body::stream())
-        .then(|hook: Hook, knock: Arc<Mutex<Option<Knock>>>, body| async move {
+    warp::any().map(move || hook.clone()).and(warp::ext::get::<Arc<Mutex<Option<Knock>>>>()).and(warp::body::stream()).then(
+        |hook: Hook, knock: Arc<Mutex<Option<Knock>>>, body| async move {
             // warp hands out copies of what it carries; a head is taken once instead.
             let knock = knock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
             match knock {
                 Some(knock) => hook.answer(knock, body).await,
                 None => plain(&Answer::json(400, "refused", "This is no request that can be answered.")),
             }
-        })
+        },
+    )
 }
 
 impl Hook {
@@ -153,7 +151,13 @@ impl Hook {
             "/health/live" => plain(&Answer::json(200, "alive", "Doorbell is running.")),
             "/health" | "/health/ready" => {
                 let rules = self.intake.rules.load().ruleset.rules.len();
-                let problems: Vec<_> = self.standing.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter().map(crate::problem::Problem::json).collect();
+                let problems: Vec<_> = self
+                    .standing
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner)
+                    .iter()
+                    .map(crate::problem::Problem::json)
+                    .collect();
                 let stopping = self.stopping.load(Ordering::Relaxed);
                 let (status, word) = if stopping { (503, "stopping") } else { (200, "ready") };
                 let body = json!({ "status": word, "rules": rules, "problems": problems }).to_string();

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use super::duration;
 use super::locate::{Path, Step};
 use super::{Node, Source, below};
 use crate::problem::{Problem, Severity, nearest};
@@ -308,7 +309,7 @@ impl<'a> Item<'a> {
             }
             _ => self.text()?,
         };
-        match read_duration(&text) {
+        match duration::read(&text) {
             Ok(d) => Some(d),
             Err(mend) => {
                 self.problem(format!("`{text}` is not a length of time")).label(mend).add();
@@ -410,7 +411,8 @@ impl<'a> Fields<'a> {
 
     /// Like `must`; another tool's word for the key, which `done` will tell, is not told twice.
     pub fn must_unless(&mut self, key: &'static str, instead: &[(&str, &str)]) -> Option<Item<'a>> {
-        let meant = |k: &str| nearest(k, [key]).is_some() || instead.iter().any(|(theirs, ours)| *theirs == k && ours.contains(&format!("`{key}")));
+        let meant =
+            |k: &str| nearest(k, [key]).is_some() || instead.iter().any(|(theirs, ours)| *theirs == k && ours.contains(&format!("`{key}")));
         if !self.has(key) && !self.left().any(meant) {
             self.item.problem(format!("`{key}:` is missing in {}", self.what)).at_key().label(format!("write `{key}:` below")).add();
         }
@@ -475,52 +477,5 @@ impl<'a> Fields<'a> {
             };
             told.note(format!("known here: {}", self.known.join(", "))).add();
         }
-    }
-}
-
-/// Reads `30 seconds`, `1 minute`; the error says how to spell it.
-pub fn read_duration(text: &str) -> Result<Duration, String> {
-    const UNITS: [(&str, u64); 5] =
-        [("millisecond", 1), ("second", 1_000), ("minute", 60_000), ("hour", 3_600_000), ("day", 86_400_000)];
-    let digits = text.chars().take_while(char::is_ascii_digit).count();
-    let (number, unit) = (text[..digits].parse::<u64>(), text[digits..].trim());
-    let example = "write a whole number and milliseconds, seconds, minutes, hours or days, such as `30 seconds`";
-    let Ok(number) = number else { return Err(example.to_owned()) };
-    for (name, factor) in UNITS {
-        let right = if number == 1 { name.to_owned() } else { format!("{name}s") };
-        let exact = text == format!("{number} {right}");
-        if exact {
-            return match number.checked_mul(factor) {
-                Some(ms) if ms <= 366 * 86_400_000 => Ok(Duration::from_millis(ms)),
-                _ => Err("a year is the most".to_owned()),
-            };
-        }
-        let short: &[&str] = match name {
-            "millisecond" => &["ms", "msec", "millis"],
-            "second" => &["s", "sec", "secs"],
-            "minute" => &["m", "min", "mins"],
-            "hour" => &["h", "hr", "hrs"],
-            _ => &["d"],
-        };
-        let lower = unit.to_lowercase();
-        if short.contains(&lower.as_str()) || lower == name || lower == format!("{name}s") {
-            return Err(format!("write `{number} {right}`"));
-        }
-    }
-    Err(example.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_one_spelling_and_the_others_are_mended() {
-        assert_eq!(read_duration("30 seconds"), Ok(Duration::from_secs(30)));
-        assert_eq!(read_duration("1 minute"), Ok(Duration::from_secs(60)));
-        assert_eq!(read_duration("2s"), Err("write `2 seconds`".into()));
-        assert_eq!(read_duration("1 seconds"), Err("write `1 second`".into()));
-        assert_eq!(read_duration("367 days"), Err("a year is the most".into()));
-        assert!(read_duration("soon").is_err());
     }
 }

@@ -4,6 +4,7 @@
 //! number was written. Positions are not kept at all: they are looked up, by walking to the place again, only when a
 //! problem has to be shown. What the values mean is left to whoever reads them through [`fields`].
 
+mod duration;
 pub mod fields;
 pub mod locate;
 mod slips;
@@ -320,14 +321,30 @@ mod tests {
 
     #[test]
     fn scalars_are_what_json_calls_them_and_everything_else_is_text() {
-        let text = "[5, 1.10, -0, 1e3, 007, 0x1F, 1_000, 10:30, no, on, True, true, null, ~, 2024-01-01, '5', .5, 123456789012345678901234]";
+        let text =
+            "[5, 1.10, -0, 1e3, 007, 0x1F, 1_000, 10:30, no, on, True, true, null, ~, 2024-01-01, '5', .5, 123456789012345678901234]";
         let Node::List(items) = read(text) else { panic!("not a list") };
         let number = |s: &str| Node::Number(s.into());
         let text = |s: &str| Node::Text(s.into());
         let expected = vec![
-            number("5"), number("1.10"), number("-0"), number("1e3"), text("007"), text("0x1F"), text("1_000"), text("10:30"),
-            text("no"), text("on"), text("True"), Node::Bool(true), Node::Null, text("~"), text("2024-01-01"), text("5"),
-            text(".5"), number("123456789012345678901234"),
+            number("5"),
+            number("1.10"),
+            number("-0"),
+            number("1e3"),
+            text("007"),
+            text("0x1F"),
+            text("1_000"),
+            text("10:30"),
+            text("no"),
+            text("on"),
+            text("True"),
+            Node::Bool(true),
+            Node::Null,
+            text("~"),
+            text("2024-01-01"),
+            text("5"),
+            text(".5"),
+            number("123456789012345678901234"),
         ];
         assert_eq!(items, expected);
     }

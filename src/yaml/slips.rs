@@ -98,14 +98,24 @@ pub(super) fn explain(source: &Source, said: &str, line: usize, column: usize) -
     if said.contains("unknown anchor") {
         return at(l, c, "a value that begins with `*` means something else in YAML", "put it in quotes");
     }
-    if said.contains("mapping values are not allowed") || said.contains("did not find expected key") || said.contains("block mapping")
-        || said.contains("did not find expected '-'") || said.contains("block collection")
+    if said.contains("mapping values are not allowed")
+        || said.contains("did not find expected key")
+        || said.contains("block mapping")
+        || said.contains("did not find expected '-'")
+        || said.contains("block collection")
     {
         return indentation(source, l);
     }
     if said.contains("could not find expected ':'") {
         let (l, c) = begun.unwrap_or((l, c));
-        return problem(source, l, c, source.line(l).trim().chars().count(), "there is no `:` behind this name", "write a colon and a space");
+        return problem(
+            source,
+            l,
+            c,
+            source.line(l).trim().chars().count(),
+            "there is no `:` behind this name",
+            "write a colon and a space",
+        );
     }
     if said.contains("',' or '}'") || said.contains("',' or ']'") || said.contains("flow") {
         let (l, c) = begun.unwrap_or((l, c));
@@ -139,7 +149,12 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
     if said.contains("unknown escape character") {
         let byte = line.char_indices().nth(column.saturating_sub(1)).map_or(0, |(i, _)| i);
         let byte = line[byte..].find('\\').map_or(byte, |n| byte + n);
-        return at(byte, 2, "in double quotes a `\\` begins an escape that YAML must know", "use single quotes around the text: '…'".into());
+        return at(
+            byte,
+            2,
+            "in double quotes a `\\` begins an escape that YAML must know",
+            "use single quotes around the text: '…'".into(),
+        );
     }
     // Where the value begins on this line: behind the first colon, or behind the dash.
     let trimmed = line.trim_start();
@@ -152,7 +167,12 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
     let value_at = colon.map_or(start, |n| n + (line[n..].len() - line[n..].trim_start().len()));
     let value = line[value_at..].trim_end();
     if value.starts_with("{{") {
-        return at(value_at, value.chars().count(), "a value that begins with `{{` must stand in quotes", format!("write \"{}\"", value.replace('"', "'")));
+        return at(
+            value_at,
+            value.chars().count(),
+            "a value that begins with `{{` must stand in quotes",
+            format!("write \"{}\"", value.replace('"', "'")),
+        );
     }
     for quote in ['"', '\''] {
         if let Some(inner) = value.strip_prefix(quote)

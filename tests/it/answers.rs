@@ -105,7 +105,10 @@ fn two_doorbells_do_not_share_a_folder() {
     let said = String::from_utf8(out.stderr).unwrap();
     assert_eq!(out.status.code(), Some(2));
     let id = first.child.id();
-    assert_eq!(said, format!("doorbell: another doorbell (process {id}) uses the data folder data; stop it, or name another folder with --data\n"));
+    assert_eq!(
+        said,
+        format!("doorbell: another doorbell (process {id}) uses the data folder data; stop it, or name another folder with --data\n")
+    );
     let out = world.run(&["serve", "--listen", "127.0.0.1:0", "--data", "other"]);
     assert!(String::from_utf8(out.stderr).unwrap().contains("uses the output folder"));
 }

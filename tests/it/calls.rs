@@ -9,14 +9,23 @@ fn rules(step: &str) -> String {
 #[test]
 fn a_call_carries_what_the_rule_says_with_its_types() {
     let target = Target::new(&[&json(201, r#"{"id": 42}"#)]);
-    let step = format!("      - post: http://{}/api/{{{{ body.shop }}}}/orders?x=1\n        query: {{ tag: \"{{{{ body.tags }}}}\", none: null, q: \"a b&c\" }}\n        auth: {{ bearer: \"{{{{ secret.KEY }}}}\" }}\n        headers: {{ X-Id: \"{{{{ body.id }}}}\", X-Null: \"{{{{ body.nothing }}}}\" }}\n        json: {{ id: \"{{{{ body.id }}}}\", text: \"{{{{ body.id }}}}!\", zip: 007, big: \"{{{{ body.big }}}}\", list: \"{{{{ body.tags }}}}\", none: \"{{{{ body.nothing }}}}\", quote: \"{{{{ body.quote }}}}\" }}\n        save_as: made\n      - append: made.log\n        text: \"{{{{ made.status }}}} {{{{ made.body.id }}}} {{{{ made.header.Content-Type }}}}\"\n", target.address);
+    let step = format!(
+        "      - post: http://{}/api/{{{{ body.shop }}}}/orders?x=1\n        query: {{ tag: \"{{{{ body.tags }}}}\", none: null, q: \"a b&c\" }}\n        auth: {{ bearer: \"{{{{ secret.KEY }}}}\" }}\n        headers: {{ X-Id: \"{{{{ body.id }}}}\", X-Null: \"{{{{ body.nothing }}}}\" }}\n        json: {{ id: \"{{{{ body.id }}}}\", text: \"{{{{ body.id }}}}!\", zip: 007, big: \"{{{{ body.big }}}}\", list: \"{{{{ body.tags }}}}\", none: \"{{{{ body.nothing }}}}\", quote: \"{{{{ body.quote }}}}\" }}\n        save_as: made\n      - append: made.log\n        text: \"{{{{ made.status }}}} {{{{ made.body.id }}}} {{{{ made.header.Content-Type }}}}\"\n",
+        target.address
+    );
     let world = World::with(&rules(&step)).env("KEY", "k3y-k3y");
     let doorbell = world.serve();
-    doorbell.ring("/a", r#"{"id": 1.10, "shop": "a/b ü", "tags": ["x", "y"], "big": 12345678901234567890123, "nothing": null, "quote": "\"}{\n"}"#);
+    doorbell.ring(
+        "/a",
+        r#"{"id": 1.10, "shop": "a/b ü", "tags": ["x", "y"], "big": 12345678901234567890123, "nothing": null, "quote": "\"}{\n"}"#,
+    );
     until("the reply is written", || !world.output("made.log").is_empty());
     let call = &target.calls()[0];
     assert_eq!(call.line, "POST /api/a%2Fb%20%C3%BC/orders?x=1&tag=x&tag=y&q=a+b%26c HTTP/1.1");
-    assert_eq!(call.body, r#"{"id":1.10,"text":"1.10!","zip":"007","big":12345678901234567890123,"list":["x","y"],"none":null,"quote":"\"}{\n"}"#);
+    assert_eq!(
+        call.body,
+        r#"{"id":1.10,"text":"1.10!","zip":"007","big":12345678901234567890123,"list":["x","y"],"none":null,"quote":"\"}{\n"}"#
+    );
     assert_eq!(call.header("authorization"), "Bearer k3y-k3y");
     assert_eq!(call.header("x-id"), "1.10");
     assert!(call.headers.iter().all(|(n, _)| n != "x-null"));
@@ -28,7 +37,9 @@ fn a_call_carries_what_the_rule_says_with_its_types() {
 fn forms_and_text_are_sent_too() {
     let target = Target::new(&[&json(200, "{}")]);
     let url = target.url("/x");
-    let step = format!("      - put: {url}\n        form: {{ a: \"{{{{ body.tags }}}}\", b: \"x&y\", c: null }}\n      - post: {url}\n        text: \"hi {{{{ body.name }}}}\"\n        type: text/markdown\n      - delete: {url}\n      - get: {url}\n        auth: {{ basic: {{ user: u, password: p }} }}\n");
+    let step = format!(
+        "      - put: {url}\n        form: {{ a: \"{{{{ body.tags }}}}\", b: \"x&y\", c: null }}\n      - post: {url}\n        text: \"hi {{{{ body.name }}}}\"\n        type: text/markdown\n      - delete: {url}\n      - get: {url}\n        auth: {{ basic: {{ user: u, password: p }} }}\n"
+    );
     let world = World::with(&rules(&step));
     let doorbell = world.serve();
     doorbell.ring("/a", r#"{"tags": [1, 2], "name": "Ada"}"#);
@@ -45,7 +56,10 @@ fn forms_and_text_are_sent_too() {
 fn what_may_pass_is_tried_again_with_the_same_key() {
     let later = "HTTP/1.1 503 X\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n";
     let target = Target::new(&["", &json(500, "{}"), later, &json(200, "{}")]);
-    let world = World::with(&rules(&format!("      - post: {}\n        json: {{ a: 1 }}\n        first_wait: 10 milliseconds\n        tries: 5\n", target.url("/x"))));
+    let world = World::with(&rules(&format!(
+        "      - post: {}\n        json: {{ a: 1 }}\n        first_wait: 10 milliseconds\n        tries: 5\n",
+        target.url("/x")
+    )));
     let doorbell = world.serve();
     let event = doorbell.ring("/a", "{}");
     until("it is done", || world.said(&["events"]).contains("1 run done"));
@@ -62,7 +76,9 @@ fn what_may_pass_is_tried_again_with_the_same_key() {
 fn what_fails_for_good_is_kept_and_goes_on_when_replayed() {
     let target = Target::new(&[&json(422, r#"{"error": "no such customer"}"#), &json(200, "{}")]);
     let url = target.url("/x");
-    let world = World::with(&rules(&format!("      - append: first.log\n        text: once\n      - post: {url}\n        json: {{}}\n      - append: last.log\n        text: done\n")));
+    let world = World::with(&rules(&format!(
+        "      - append: first.log\n        text: once\n      - post: {url}\n        json: {{}}\n      - append: last.log\n        text: done\n"
+    )));
     let doorbell = world.serve();
     let event = doorbell.ring("/a", "{}");
     until("it has failed", || world.said(&["failed"]).contains("1 failed run"));
@@ -85,7 +101,9 @@ fn what_fails_for_good_is_kept_and_goes_on_when_replayed() {
 fn a_step_can_be_forgiven_and_other_answers_can_be_good() {
     let target = Target::new(&[&json(404, "{}"), &json(400, "{}")]);
     let url = target.url("/x");
-    let world = World::with(&rules(&format!("      - get: {url}\n        ok: [200-299, 404]\n        save_as: found\n      - post: {url}\n        tries: 1\n        on_error: continue\n        save_as: gone\n      - append: end.log\n        text: \"{{{{ found.status }}}} {{{{ default gone.status 'nothing' }}}}\"\n")));
+    let world = World::with(&rules(&format!(
+        "      - get: {url}\n        ok: [200-299, 404]\n        save_as: found\n      - post: {url}\n        tries: 1\n        on_error: continue\n        save_as: gone\n      - append: end.log\n        text: \"{{{{ found.status }}}} {{{{ default gone.status 'nothing' }}}}\"\n"
+    )));
     let doorbell = world.serve();
     let event = doorbell.ring("/a", "{}");
     until("it goes on", || world.output("end.log") == "404 nothing\n");
@@ -95,7 +113,10 @@ fn a_step_can_be_forgiven_and_other_answers_can_be_good() {
 #[test]
 fn each_element_is_an_attempt_of_its_own() {
     let target = Target::new(&[&json(200, "{}"), &json(500, "{}"), &json(200, "{}")]);
-    let world = World::with(&rules(&format!("      - post: {}\n        for_each: body.items\n        if: {{ item.qty: {{ over: 0 }} }}\n        json: {{ sku: \"{{{{ item.sku }}}}\", n: \"{{{{ item_number }}}}\" }}\n        first_wait: 1 millisecond\n        save_as: all\n      - append: end.log\n        text: \"{{{{ count all }}}}\"\n", target.url("/x"))));
+    let world = World::with(&rules(&format!(
+        "      - post: {}\n        for_each: body.items\n        if: {{ item.qty: {{ over: 0 }} }}\n        json: {{ sku: \"{{{{ item.sku }}}}\", n: \"{{{{ item_number }}}}\" }}\n        first_wait: 1 millisecond\n        save_as: all\n      - append: end.log\n        text: \"{{{{ count all }}}}\"\n",
+        target.url("/x")
+    )));
     let doorbell = world.serve();
     doorbell.ring("/a", r#"{"items": [{"sku": "a", "qty": 1}, {"sku": "b", "qty": 0}, {"sku": "c", "qty": 2}]}"#);
     until("all are done", || world.output("end.log") == "2\n");
@@ -110,11 +131,18 @@ fn each_element_is_an_attempt_of_its_own() {
 fn inner_targets_are_refused_unless_allowed() {
     let world = World::with(&rules("      - post: http://127.0.0.1:9/x\n      \n"));
     let said = world.said(&["check"]);
-    assert!(said.starts_with("warning: 127.0.0.1 lies inside the network, and calls to it are refused; start Doorbell with --allow-network 127.0.0.1/32\n"), "{said}");
+    assert!(
+        said.starts_with(
+            "warning: 127.0.0.1 lies inside the network, and calls to it are refused; start Doorbell with --allow-network 127.0.0.1/32\n"
+        ),
+        "{said}"
+    );
     let world = World::with(&rules("      - post: http://169.254.169.254/latest\n      - log: never\n"));
     let doorbell = world.serve();
     doorbell.ring("/a", "{}");
-    until("it has failed", || world.said(&["failed"]).contains("POST http://169.254.169.254/latest: 169.254.169.254 lies inside the network"));
+    until("it has failed", || {
+        world.said(&["failed"]).contains("POST http://169.254.169.254/latest: 169.254.169.254 lies inside the network")
+    });
 }
 
 #[test]
@@ -125,7 +153,9 @@ fn a_value_from_the_request_chooses_only_among_the_named_hosts() {
     doorbell.ring("/a", &format!(r#"{{"to": "{}"}}"#, target.url("/x")));
     until("it came", || target.calls().len() == 1);
     doorbell.ring("/a", r#"{"to": "http://evil.example/x"}"#);
-    until("it was refused", || world.said(&["failed"]).contains("the request chose the server evil.example, which is not among the step's `hosts`"));
+    until("it was refused", || {
+        world.said(&["failed"]).contains("the request chose the server evil.example, which is not among the step's `hosts`")
+    });
 }
 
 #[test]
@@ -148,12 +178,16 @@ fn redirects_are_told_or_followed() {
     let moved = |to: &str| format!("HTTP/1.1 307 X\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
     let target = Target::new(&[&moved("/there"), &moved("/there"), &json(200, "{}")]);
     let url = target.url("/here");
-    let world = World::with(&rules(&format!("      - post: {url}\n        json: {{ a: 1 }}\n        on_error: continue\n      - post: {url}\n        json: {{ a: 2 }}\n        follow_redirects: true\n")));
+    let world = World::with(&rules(&format!(
+        "      - post: {url}\n        json: {{ a: 1 }}\n        on_error: continue\n      - post: {url}\n        json: {{ a: 2 }}\n        follow_redirects: true\n"
+    )));
     let doorbell = world.serve();
     let event = doorbell.ring("/a", "{}");
     until("three came", || target.calls().len() == 3);
     assert_eq!((target.calls()[2].line.as_str(), target.calls()[2].body.as_str()), ("POST /there HTTP/1.1", r#"{"a":2}"#));
-    until("it is told", || world.said(&["explain", &event]).contains("it has moved to /there; write that address, or `follow_redirects: true`"));
+    until("it is told", || {
+        world.said(&["explain", &event]).contains("it has moved to /there; write that address, or `follow_redirects: true`")
+    });
 }
 
 #[test]
@@ -161,7 +195,11 @@ fn bad_neighbours_are_given_up_in_time() {
     let endless = format!("HTTP/1.1 200 X\r\ncontent-type: text/plain\r\n\r\n{}", "x".repeat(3 << 20));
     let target = Target::new(&[&endless]);
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let world = World::with(&rules(&format!("      - get: {}\n        save_as: much\n        ok: 200\n      - append: size.log\n        text: \"{{{{ much.status }}}}\"\n      - get: http://{}/\n        timeout: 50 milliseconds\n        tries: 2\n        first_wait: 1 millisecond\n", target.url("/x"), silent.local_addr().unwrap())));
+    let world = World::with(&rules(&format!(
+        "      - get: {}\n        save_as: much\n        ok: 200\n      - append: size.log\n        text: \"{{{{ much.status }}}}\"\n      - get: http://{}/\n        timeout: 50 milliseconds\n        tries: 2\n        first_wait: 1 millisecond\n",
+        target.url("/x"),
+        silent.local_addr().unwrap()
+    )));
     let doorbell = world.serve();
     doorbell.ring("/a", "{}");
     until("it is given up", || world.said(&["failed"]).contains("no answer within 0.05 seconds (given up after 2 tries)"));

@@ -5,7 +5,9 @@ use crate::world::World;
 /// What `try` says of a rule with these lines, for a body.
 fn tried(parts: &str, body: &str) -> String {
     let indented: String = parts.lines().map(|l| format!("    {l}\n")).collect();
-    let world = World::with(&format!("webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n{indented}    then:\n      - log: it ran\n"));
+    let world = World::with(&format!(
+        "webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n{indented}    then:\n      - log: it ran\n"
+    ));
     world.write("body.json", body);
     world.said(&["try", "body.json", "--path", "/a"])
 }
@@ -31,7 +33,8 @@ fn the_table_of_comparison_holds() {
         ("{ exists: true }", "yyyyyyyyy-n"),
         ("{ empty: true }", "nnnnnnnny-y"),
     ] {
-        let mut found: String = bodies.iter().map(|b| if holds(&format!("body.x: {test}"), &format!(r#"{{"x": {b}}}"#)) { 'y' } else { 'n' }).collect();
+        let mut found: String =
+            bodies.iter().map(|b| if holds(&format!("body.x: {test}"), &format!(r#"{{"x": {b}}}"#)) { 'y' } else { 'n' }).collect();
         found.push('-');
         found.push(if holds(&format!("body.x: {test}"), "{}") { 'y' } else { 'n' });
         assert_eq!(found, expected, "{test}");
@@ -97,7 +100,7 @@ fn every_test_does_what_its_name_says() {
 
 #[test]
 fn set_names_values() {
-    let parts = "set:\n  first: body.items[0].sku\n  all: $.items[*].sku\n  many: $.items[?@.qty > 5]\n  full: \"{{ body.a }} {{ body.b }}\"\n  city: Berlin\n  unused: \"{{ body.never }}\"\n  n: 5\nif:\n  first: A1\n  all: B2\n  many: { count: 1 }\n  full: x y\n  city: Berlin\n  n: { over: 4 }\n";
+    let parts = "set:\n  one: body.items[0].sku\n  skus: $.items[*].sku\n  many: $.items[?@.qty > 5]\n  full: \"{{ body.a }} {{ body.b }}\"\n  city: Berlin\n  unused: \"{{ body.never }}\"\n  n: 5\nif:\n  one: A1\n  skus: B2\n  many: { count: 1 }\n  full: x y\n  city: Berlin\n  n: { over: 4 }\n";
     let said = tried(parts, r#"{"items": [{"sku": "A1", "qty": 7}, {"sku": "B2", "qty": 1}], "a": "x", "b": "y"}"#);
     assert!(said.starts_with("✓ A  would run\n"), "{said}");
 }
@@ -105,7 +108,8 @@ fn set_names_values() {
 #[test]
 fn what_did_not_hold_is_told_in_words() {
     let parts = "if:\n  body.type: order\n  body.total: { over: 1000 }\n  body.custmer.vip: true\n  body.when: { before: 2026-01-01 }\n  any:\n    - body.a: 1\n    - body.b: { starts_with: x }\n";
-    let said = tried(parts, r#"{"type": "order", "total": 150, "customer": {"vip": true}, "custmer": {}, "when": "soon", "a": 2, "b": "y"}"#);
+    let said =
+        tried(parts, r#"{"type": "order", "total": 150, "customer": {"vip": true}, "custmer": {}, "when": "soon", "a": 2, "b": "y"}"#);
     let expected = "✗ A  would not run
     body.type is order                yes
     body.total over 1000              NO, it was 150

@@ -18,7 +18,8 @@ fn ring(address: &str, next: &AtomicUsize, answered: &Mutex<Vec<usize>>, stop: &
     while !stop.load(Ordering::Relaxed) {
         let n = next.fetch_add(1, Ordering::Relaxed);
         let body = format!(r#"{{"n": {n}, "list": [1, 2], "book": {}}}"#, n % 20 == 0);
-        let request = format!("POST /a HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let request =
+            format!("POST /a HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         let mut answer = [0; 1024];
         if stream.write_all(request.as_bytes()).is_err() {
             return;

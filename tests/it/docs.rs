@@ -11,7 +11,9 @@ fn the_rules_that_ship_are_good() {
 #[test]
 fn every_yaml_block_in_the_docs_compiles() {
     let mut files = vec![home().join("README.md")];
-    files.extend(std::fs::read_dir(home().join("docs")).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "md")));
+    files.extend(
+        std::fs::read_dir(home().join("docs")).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "md")),
+    );
     let mut count = 0;
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
@@ -35,12 +37,24 @@ fn whole(block: &str) -> String {
     match first {
         f if f.starts_with("rules:") || f.starts_with("webhooks:") && block.contains("\nrules:") => block.to_owned(),
         f if f.starts_with("webhooks:") => {
-            let path = block.lines().find_map(|l| l.trim().strip_suffix(':').filter(|p| p.starts_with('/')).or_else(|| l.trim().split_once(": ").map(|(p, _)| p).filter(|p| p.starts_with('/'))));
-            format!("{block}rules:\n  Shown in the docs:\n    when: {{ webhook: \"{}\" }}\n    then: [ log: hi ]\n", path.unwrap_or("/shown"))
+            let path = block.lines().find_map(|l| {
+                l.trim()
+                    .strip_suffix(':')
+                    .filter(|p| p.starts_with('/'))
+                    .or_else(|| l.trim().split_once(": ").map(|(p, _)| p).filter(|p| p.starts_with('/')))
+            });
+            format!(
+                "{block}rules:\n  Shown in the docs:\n    when: {{ webhook: \"{}\" }}\n    then: [ log: hi ]\n",
+                path.unwrap_or("/shown")
+            )
         }
         f if f.starts_with("- ") => format!("{head}    then:\n{}", indent(6)),
-        f if f.starts_with("when:") => format!("rules:\n  Shown in the docs:\n{}{}", indent(4), if block.contains("then:") { "" } else { "    then: [ log: hi ]\n" }),
-        f if ["if:", "set:", "then:"].iter().any(|k| f.starts_with(k)) => format!("{head}{}{}", indent(4), if block.contains("then:") { "" } else { "    then: [ log: hi ]\n" }),
+        f if f.starts_with("when:") => {
+            format!("rules:\n  Shown in the docs:\n{}{}", indent(4), if block.contains("then:") { "" } else { "    then: [ log: hi ]\n" })
+        }
+        f if ["if:", "set:", "then:"].iter().any(|k| f.starts_with(k)) => {
+            format!("{head}{}{}", indent(4), if block.contains("then:") { "" } else { "    then: [ log: hi ]\n" })
+        }
         _ => format!("{head}    if:\n{}    then: [ log: hi ]\n", indent(6)),
     }
 }

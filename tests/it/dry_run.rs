@@ -36,11 +36,16 @@ Nothing was sent or written.
 
 #[test]
 fn what_could_not_be_rendered_is_told_with_its_place() {
-    let world = World::with("webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - log: \"{{ body.nam }}\"\n");
+    let world = World::with(
+        "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - log: \"{{ body.nam }}\"\n",
+    );
     world.write("a.json", r#"{"name": "x"}"#);
     let out = world.run(&["try", "a.json", "--path", "/a"]);
     assert_eq!(out.status.code(), Some(1));
     let said = String::from_utf8(out.stdout).unwrap();
-    assert!(said.contains("rules/rules.yaml:7:14: there is no body.nam in this request; there is `name`, needed for {{ body.nam }}"), "{said}");
+    assert!(
+        said.contains("rules/rules.yaml:7:14: there is no body.nam in this request; there is `name`, needed for {{ body.nam }}"),
+        "{said}"
+    );
     assert_eq!(world.said(&["try", "a.json", "--path", "/b"]), "No rule listens at /b: the sender would get 404.\nAddresses: /a\n");
 }

@@ -4,7 +4,11 @@ use crate::world::{World, until};
 
 #[test]
 fn an_event_is_explained_with_the_rules_of_its_time() {
-    let rules = |over: u32| format!("webhooks:\n  /orders: {{ verify: none }}\nrules:\n  Every order:\n    when: {{ webhook: /orders }}\n    then:\n      - append: orders.log\n        text: \"{{{{ body.id }}}}\"\n  Big orders:\n    when: {{ webhook: /orders }}\n    if:\n      body.type: order\n      body.total: {{ over: {over} }}\n      body.vip: true\n    then:\n      - log: big\n");
+    let rules = |over: u32| {
+        format!(
+            "webhooks:\n  /orders: {{ verify: none }}\nrules:\n  Every order:\n    when: {{ webhook: /orders }}\n    then:\n      - append: orders.log\n        text: \"{{{{ body.id }}}}\"\n  Big orders:\n    when: {{ webhook: /orders }}\n    if:\n      body.type: order\n      body.total: {{ over: {over} }}\n      body.vip: true\n    then:\n      - log: big\n"
+        )
+    };
     let world = World::with(&rules(1000));
     let doorbell = world.serve();
     let event = doorbell.ring("/orders", r#"{"id": 1, "type": "order", "total": 150}"#);
@@ -15,13 +19,20 @@ fn an_event_is_explained_with_the_rules_of_its_time() {
     let lines: Vec<&str> = said.lines().collect();
     assert!(lines[0].starts_with(&format!("event {event}  POST /orders  ")) && lines[0].ends_with("→ 200, 1 of 2 rules ran"), "{said}");
     assert_eq!(lines[2].trim(), "1. append  done: wrote to orders.log");
-    let expected = ["  ✗ Big orders  did not run", "        body.type is order    yes", "        body.total over 1000  NO, it was 150", "        body.vip is true      not looked at"];
+    let expected = [
+        "  ✗ Big orders  did not run",
+        "        body.type is order    yes",
+        "        body.total over 1000  NO, it was 150",
+        "        body.vip is true      not looked at",
+    ];
     assert_eq!(&lines[3..], expected);
 }
 
 #[test]
 fn a_run_that_cannot_be_rendered_is_kept_with_its_place() {
-    let world = World::with("webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - append: a.log\n        text: \"{{ body.name }}\"\n");
+    let world = World::with(
+        "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - append: a.log\n        text: \"{{ body.name }}\"\n",
+    );
     let doorbell = world.serve();
     let event = doorbell.ring("/a", "{}");
     let said = "rules/rules.yaml:8:15: there is no body.name in this request, needed for {{ body.name }}";
@@ -34,7 +45,12 @@ fn a_run_that_cannot_be_rendered_is_kept_with_its_place() {
 #[test]
 fn a_run_finishes_with_the_rule_that_it_began_with() {
     let target = crate::world::Target::new(&[&crate::world::json(500, "{}"), &crate::world::json(200, "{}")]);
-    let rules = |word: &str| format!("webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - post: {}\n        first_wait: 2 seconds\n      - append: a.log\n        text: {word}\n", target.url("/x"));
+    let rules = |word: &str| {
+        format!(
+            "webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - post: {}\n        first_wait: 2 seconds\n      - append: a.log\n        text: {word}\n",
+            target.url("/x")
+        )
+    };
     let world = World::with(&rules("old"));
     let doorbell = world.serve();
     doorbell.ring("/a", "{}");

@@ -18,7 +18,9 @@ fn cells(world: &World, file: &str) -> Vec<Vec<Data>> {
 
 #[test]
 fn one_event_is_one_line_whatever_is_in_it() {
-    let world = World::with(&rules("      - append: \"logs/{{ body.day }}.log\"\n        text: \"{{ body.text }}|\"\n      - append: all.jsonl\n        json: { t: \"{{ body.text }}\" }\n"));
+    let world = World::with(&rules(
+        "      - append: \"logs/{{ body.day }}.log\"\n        text: \"{{ body.text }}|\"\n      - append: all.jsonl\n        json: { t: \"{{ body.text }}\" }\n",
+    ));
     std::fs::create_dir(world.path("output")).unwrap();
     std::fs::write(world.path("output/all.jsonl"), "by hand, no newline").unwrap();
     let doorbell = world.serve();
@@ -30,7 +32,9 @@ fn one_event_is_one_line_whatever_is_in_it() {
 
 #[test]
 fn rows_of_csv_go_under_their_columns() {
-    let world = World::with(&rules("      - add_row: a.csv\n        columns: { Name: \"{{ body.name }}\", Zip: \"{{ body.zip }}\", Sum: \"{{ body.sum }}\", Gone: \"{{ body.gone }}\" }\n"));
+    let world = World::with(&rules(
+        "      - add_row: a.csv\n        columns: { Name: \"{{ body.name }}\", Zip: \"{{ body.zip }}\", Sum: \"{{ body.sum }}\", Gone: \"{{ body.gone }}\" }\n",
+    ));
     let doorbell = world.serve();
     doorbell.ring("/a", r#"{"name": "=1+1, \"x\"", "zip": "0042", "sum": 1.10, "gone": null}"#);
     until("a row is there", || world.output("a.csv").lines().count() == 2);
@@ -47,7 +51,9 @@ fn rows_of_csv_go_under_their_columns() {
 
 #[test]
 fn a_workbook_is_made_and_grows() {
-    let world = World::with(&rules("      - add_row: a.xlsx\n        sheet: Orders\n        columns: { Id: \"{{ body.id }}\", Name: \"{{ body.name }}\", Paid: \"{{ body.paid }}\", Note: \"{{ body.note }}\" }\n"));
+    let world = World::with(&rules(
+        "      - add_row: a.xlsx\n        sheet: Orders\n        columns: { Id: \"{{ body.id }}\", Name: \"{{ body.name }}\", Paid: \"{{ body.paid }}\", Note: \"{{ body.note }}\" }\n",
+    ));
     let doorbell = world.serve();
     doorbell.ring("/a", r#"{"id": 7, "name": "=1+1 <&>\u0001", "paid": true, "note": null}"#);
     until("it is made", || world.path("output/a.xlsx").exists());
@@ -62,7 +68,8 @@ fn a_workbook_is_made_and_grows() {
 
 #[test]
 fn what_was_in_a_workbook_stays_byte_for_byte() {
-    let world = World::with(&rules("      - add_row: a.xlsx\n        for_each: body.rows\n        columns: { Id: \"{{ item }}\", Note: hi }\n"));
+    let world =
+        World::with(&rules("      - add_row: a.xlsx\n        for_each: body.rows\n        columns: { Id: \"{{ item }}\", Note: hi }\n"));
     let before = world.path("output/a.xlsx");
     std::fs::create_dir(world.path("output")).unwrap();
     let sheet = r#"<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><dimension ref="A1:B2"/><cols><col min="1" max="1" width="30"/></cols><sheetData><row r="1"><c r="A1" t="s"><v>1</v></c><c r="B1" t="s"><v>0</v></c></row><row r="2"><c r="A2" s="1"><v>1</v></c><c r="B2"><f>A2*2</f><v>2</v></c></row></sheetData><autoFilter ref="A1:B2"/><tableParts count="1"><tablePart r:id="rId1" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"/></tableParts></worksheet>"#;
@@ -106,21 +113,29 @@ fn what_was_in_a_workbook_stays_byte_for_byte() {
 
 #[test]
 fn a_workbook_that_is_open_elsewhere_waits_and_a_broken_one_fails() {
-    let world = World::with(&rules("      - add_row: \"{{ body.file }}.xlsx\"\n        columns: { Id: 1 }\n        first_wait: 20 milliseconds\n        tries: 100\n"));
+    let world = World::with(&rules(
+        "      - add_row: \"{{ body.file }}.xlsx\"\n        columns: { Id: 1 }\n        first_wait: 20 milliseconds\n        tries: 100\n",
+    ));
     std::fs::create_dir(world.path("output")).unwrap();
     std::fs::write(world.path("output/~$open.xlsx"), "").unwrap();
     std::fs::write(world.path("output/broken.xlsx"), "PK no archive").unwrap();
     std::fs::write(world.path("output/locked.xlsx"), [0xd0, 0xcf, 0x11, 0xe0, 0, 0]).unwrap();
     let doorbell = world.serve();
     let event = doorbell.ring("/a", r#"{"file": "open"}"#);
-    until("it is tried again", || world.said(&["explain", &event]).contains("it is open in another program (~$open.xlsx stands beside it); close it there"));
+    until("it is tried again", || {
+        world.said(&["explain", &event]).contains("it is open in another program (~$open.xlsx stands beside it); close it there")
+    });
     std::fs::remove_file(world.path("output/~$open.xlsx")).unwrap();
     until("it is written", || world.path("output/open.xlsx").exists());
     doorbell.ring("/a", r#"{"file": "broken"}"#);
     doorbell.ring("/a", r#"{"file": "locked"}"#);
     until("both have failed", || world.said(&["failed"]).contains("2 failed runs"));
     let said = world.said(&["failed"]);
-    assert!(said.contains("broken.xlsx: this workbook cannot be read") && said.contains("locked.xlsx: it is protected with a password, or an old .xls file"), "{said}");
+    assert!(
+        said.contains("broken.xlsx: this workbook cannot be read")
+            && said.contains("locked.xlsx: it is protected with a password, or an old .xls file"),
+        "{said}"
+    );
     assert_eq!(std::fs::read(world.path("output/broken.xlsx")).unwrap(), b"PK no archive");
 }
 

@@ -6,13 +6,20 @@ use std::time::Duration;
 
 use crate::world::{World, read_answer};
 
-const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    if: { body.x: 1 }\n    then: [ log: hi ]\n";
+const RULES: &str =
+    "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    if: { body.x: 1 }\n    then: [ log: hi ]\n";
 
 #[test]
 fn strange_requests_are_answered_or_closed() {
     let world = World::with(RULES);
     let doorbell = world.serve();
-    let json = |body: &str| format!("POST /a HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes();
+    let json = |body: &str| {
+        format!(
+            "POST /a HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
+    };
     let deep = "[".repeat(100_000);
     let long = format!("POST /{} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", "x".repeat(9_000));
     let many: String = (0..2_000).map(|n| format!("x{n}: y\r\n")).collect();
@@ -32,8 +39,13 @@ fn strange_requests_are_answered_or_closed() {
         ("NUL in the path", b"POST /a%00b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_vec(), vec![400]),
         ("dots in the path", b"POST /a/../b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_vec(), vec![404]),
         ("many headers", format!("POST /a HTTP/1.1\r\nhost: x\r\n{many}\r\n").into_bytes(), vec![431, 400, 0]),
-        ("two lengths", b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab".to_vec(), vec![400]),
-        ("smuggling", b"POST /a HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".to_vec(), vec![400, 200]),
+        ("two lengths", b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab".to_vec(), vec![400, 0]),
+        (
+            "smuggling",
+            b"POST /a HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+                .to_vec(),
+            vec![400, 200],
+        ),
         ("too long", b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n".to_vec(), vec![413]),
     ] {
         let got = read_answer(&doorbell.raw(&bytes));

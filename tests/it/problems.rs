@@ -6,7 +6,8 @@ use crate::world::{World, home};
 fn every_slip_is_told_with_its_place_and_its_mend() {
     let world = World::new();
     let folder = home().join("tests/problems");
-    let mut names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "yaml")).collect();
+    let mut names: Vec<_> =
+        std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "yaml")).collect();
     names.sort();
     assert!(names.len() >= 60, "the pairs are gone");
     let mut wrong = Vec::new();
@@ -53,10 +54,23 @@ fn exit_codes_tell_good_from_bad_from_could_not_run() {
 #[test]
 fn hostile_rule_files_are_answered() {
     let deep = "a: ".to_owned() + &"[".repeat(10_000);
-    let bomb = (1..12).fold("a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned(), |t, n| t + &format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(",")));
-    let pattern = format!("rules:\n  A:\n    when: {{ webhook: /a }}\n    if: {{ body.x: {{ matches: '{}' }} }}\n    then: [ log: hi ]\n", "(a|b)".repeat(200_000));
+    let bomb = (1..12).fold("a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned(), |t, n| {
+        t + &format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(","))
+    });
+    let pattern = format!(
+        "rules:\n  A:\n    when: {{ webhook: /a }}\n    if: {{ body.x: {{ matches: '{}' }} }}\n    then: [ log: hi ]\n",
+        "(a|b)".repeat(200_000)
+    );
     let long = format!("rules:\n  A:\n    when: {{ webhook: /a }}\n    then: [ log: '{}' ]\n", "x".repeat(3 << 20));
-    for (name, text) in [("deep", deep.as_str()), ("bomb", &bomb), ("pattern", &pattern), ("long", &long), ("nul", "a: \0\n"), ("empty", ""), ("mess", "{{{{{{:::---")] {
+    for (name, text) in [
+        ("deep", deep.as_str()),
+        ("bomb", &bomb),
+        ("pattern", &pattern),
+        ("long", &long),
+        ("nul", "a: \0\n"),
+        ("empty", ""),
+        ("mess", "{{{{{{:::---"),
+    ] {
         let world = World::with(text);
         let out = world.run(&["check"]);
         assert_eq!(out.status.code(), Some(1), "{name}: {}", String::from_utf8_lossy(&out.stderr));
@@ -64,7 +78,10 @@ fn hostile_rule_files_are_answered() {
     }
     let world = World::new();
     std::fs::write(world.path("rules/x.yaml"), b"a: \xff\n").unwrap();
-    assert_eq!(world.said(&["check"]), "error: this file is not UTF-8 text\n  --> rules/x.yaml\n  = line 1 holds something else; save the file as UTF-8 in your editor\n\n1 error\n");
+    assert_eq!(
+        world.said(&["check"]),
+        "error: this file is not UTF-8 text\n  --> rules/x.yaml\n   = line 1 holds something else; save the file as UTF-8 in your editor\n\n1 error\n"
+    );
 }
 
 #[test]

@@ -7,7 +7,9 @@ fn a_redelivery_gets_the_first_answer_and_runs_nothing() {
     let rules = "webhooks:\n  /a: { verify: none, delivery_id: header.X-Id }\n  /r: { verify: none, delivery_id: body.id }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - append: a.log\n        text: \"{{ body.n }}\"\n  R:\n    when: { webhook: /r }\n    then:\n      - respond: 201\n        json: { n: \"{{ body.n }}\" }\n";
     let world = World::with(rules);
     let doorbell = world.serve();
-    let send = |id: &str, n: u32| doorbell.send("POST", "/a", &[("content-type", "application/json"), ("X-Id", id)], format!(r#"{{"n": {n}}}"#).as_bytes());
+    let send = |id: &str, n: u32| {
+        doorbell.send("POST", "/a", &[("content-type", "application/json"), ("X-Id", id)], format!(r#"{{"n": {n}}}"#).as_bytes())
+    };
     let first = send("one", 1);
     let again = send("one", 2);
     assert_eq!((again.status, again.header("doorbell-event")), (200, first.header("doorbell-event")));
@@ -23,7 +25,12 @@ fn a_redelivery_gets_the_first_answer_and_runs_nothing() {
 #[test]
 fn a_redelivery_runs_what_failed_and_what_matches_now() {
     let target = Target::new(&[&json(400, "{}"), &json(200, "{}")]);
-    let rules = |wanted: u32| format!("webhooks:\n  /a: {{ verify: none, delivery_id: body.id }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    if: {{ body.n: {wanted} }}\n    then:\n      - post: {}\n      - append: a.log\n        text: \"{{{{ body.id }}}}\"\n", target.url("/x"));
+    let rules = |wanted: u32| {
+        format!(
+            "webhooks:\n  /a: {{ verify: none, delivery_id: body.id }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    if: {{ body.n: {wanted} }}\n    then:\n      - post: {}\n      - append: a.log\n        text: \"{{{{ body.id }}}}\"\n",
+            target.url("/x")
+        )
+    };
     let world = World::with(&rules(1));
     let doorbell = world.serve();
     doorbell.ring("/a", r#"{"id": "x", "n": 1}"#);

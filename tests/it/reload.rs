@@ -3,7 +3,9 @@
 use crate::world::{World, until};
 
 fn rule(name: &str, path: &str, word: &str) -> String {
-    format!("webhooks:\n  {path}: {{ verify: none }}\nrules:\n  {name}:\n    when: {{ webhook: {path} }}\n    then:\n      - append: out.log\n        text: {word}\n")
+    format!(
+        "webhooks:\n  {path}: {{ verify: none }}\nrules:\n  {name}:\n    when: {{ webhook: {path} }}\n    then:\n      - append: out.log\n        text: {word}\n"
+    )
 }
 
 #[test]

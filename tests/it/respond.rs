@@ -18,7 +18,10 @@ fn a_rule_answers_its_caller() {
 #[test]
 fn a_rule_that_fails_before_its_answer_says_so() {
     let target = Target::new(&[&json(400, "{}")]);
-    let world = World::with(&format!("webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - post: {}\n      - respond: 200\n", target.url("/x")));
+    let world = World::with(&format!(
+        "webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - post: {}\n      - respond: 200\n",
+        target.url("/x")
+    ));
     let doorbell = world.serve();
     let got = doorbell.post("/a", "{}");
     assert_eq!((got.status, got.body.as_str()), (500, r#"{"status":"failed","message":"The rule ended without an answer."}"#));
@@ -28,7 +31,10 @@ fn a_rule_that_fails_before_its_answer_says_so() {
 #[test]
 fn try_three_times_then_answer_503() {
     let target = Target::new(&[&json(503, "{}")]);
-    let world = World::with(&format!("webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - post: {}\n        tries: 3\n        first_wait: 10 milliseconds\n        on_error: continue\n        save_as: made\n      - respond: 200\n        if: {{ made.status: 200 }}\n      - respond: 503\n        if: {{ made.status: {{ exists: false }} }}\n        json: {{ status: later }}\n", target.url("/x")));
+    let world = World::with(&format!(
+        "webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - post: {}\n        tries: 3\n        first_wait: 10 milliseconds\n        on_error: continue\n        save_as: made\n      - respond: 200\n        if: {{ made.status: 200 }}\n      - respond: 503\n        if: {{ made.status: {{ exists: false }} }}\n        json: {{ status: later }}\n",
+        target.url("/x")
+    ));
     let doorbell = world.serve();
     let got = doorbell.post("/a", "{}");
     assert_eq!((got.status, got.body.as_str()), (503, r#"{"status":"later"}"#));
