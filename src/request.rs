@@ -19,10 +19,14 @@ pub struct Request {
 }
 
 impl Request {
-    /// The only value of a header; nothing if it is missing, an error if it came several times with different values.
-    pub fn only_header(&self, name: &str) -> Result<Option<&str>, ()> {
+    /// The only value of a header. The error is a reason for the operator: it is missing, or came with different values.
+    pub fn only_header(&self, name: &str) -> Result<&str, String> {
         let mut all = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str());
         let first = all.next();
-        if all.any(|v| Some(v) != first) { Err(()) } else { Ok(first) }
+        match first {
+            None => Err(format!("the header {name} is missing")),
+            Some(_) if all.any(|v| Some(v) != first) => Err(format!("the header {name} came twice with different values")),
+            Some(value) => Ok(value),
+        }
     }
 }

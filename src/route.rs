@@ -70,8 +70,8 @@ impl Route {
                 segments.push(if rest { Segment::Rest(name.to_owned()) } else { Segment::One(name.to_owned()) });
             } else if part.contains(['{', '}']) {
                 return no("a placeholder is a whole part between two slashes", "write /orders/{id}/paid".into());
-            } else if part.starts_with(':') {
-                return no("`:name` is another tool's spelling", format!("write {{{}}}", &part[1..]));
+            } else if let Some(name) = part.strip_prefix(':') {
+                return no("`:name` is another tool's spelling", format!("write {{{name}}}"));
             } else {
                 segments.push(Segment::Literal(decode(part)));
             }

@@ -130,7 +130,7 @@ fn read_file(path: &Path, sources: &mut Vec<Source>, problems: &mut Vec<Problem>
     match bytes {
         Ok(bytes) => match Source::new(&name, bytes) {
             Ok(source) => sources.push(source),
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(*problem),
         },
         Err(e) => problems.push(Problem::of_file(&name, format!("this file cannot be read: {e}"), "look at its owner and rights")),
     }

@@ -52,11 +52,14 @@ struct Inner {
     outside: Outside,
     rules: Arc<ArcSwap<InForce>>,
     compile: OldRule,
-    old: Mutex<HashMap<(TextHash, Arc<str>), Option<Ready>>>,
+    old: Mutex<OldRules>,
     room: Arc<Semaphore>,
     wake: Notify,
     stopping: AtomicBool,
 }
+
+/// Rules of texts that are no longer in force, by text and name; nothing where one can no longer be read.
+type OldRules = HashMap<(TextHash, Arc<str>), Option<Ready>>;
 
 /// A rule with the secrets that it was loaded with.
 #[derive(Clone)]

@@ -115,11 +115,13 @@ impl All {
                 Test::Like(..) | Test::Matches(..) | Test::InNetwork(_) | Test::Exists(_) | Test::Empty(_) => Vec::new(),
             }
         }
-        let of_operand = |o| match o {
-            &Operand::Field(ref field) => Some(field),
-            &Operand::Fixed(_) => None,
-        };
-        self.lines().into_iter().flat_map(|l| l.tests.iter().flat_map(operands).filter_map(of_operand).chain([&l.field])).collect()
+        fn named(operand: &Operand) -> Option<&Field> {
+            match operand {
+                Operand::Field(field) => Some(field),
+                Operand::Fixed(_) => None,
+            }
+        }
+        self.lines().into_iter().flat_map(|l| l.tests.iter().flat_map(operands).filter_map(named).chain([&l.field])).collect()
     }
 
     /// Every line at any depth.

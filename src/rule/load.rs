@@ -42,7 +42,7 @@ pub fn load(sources: Vec<Source>, lookup: Lookup, require_verify: bool) -> Loade
     for source in &sources {
         match source.read() {
             Ok(node) => nodes.push((source, node)),
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(*problem),
         }
     }
     let readers: Vec<Reader> = nodes.iter().map(|(source, _)| Reader::new(source)).collect();

@@ -94,8 +94,7 @@ struct Signing {
 impl Verify for Signing {
     fn check(&self, request: &Request) -> Result<(), String> {
         let Signature { header, prefix, encoding } = &self.signature;
-        let sent = request.only_header(header).map_err(|()| format!("the header {header} came twice with different values"))?;
-        let sent = sent.ok_or_else(|| format!("the header {header} is missing"))?;
+        let sent = request.only_header(header)?;
         let sent = sent.trim().strip_prefix(prefix.as_str()).ok_or_else(|| format!("the header {header} does not begin with {prefix}"))?;
         let Encoding::Hex = encoding;
         let sent = unhex(sent).ok_or_else(|| format!("the header {header} holds no hexadecimal number"))?;

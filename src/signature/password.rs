@@ -62,8 +62,7 @@ struct Expected {
 
 impl Verify for Expected {
     fn check(&self, request: &Request) -> Result<(), String> {
-        let header = request.only_header(&self.header).map_err(|()| format!("the header {} came twice", self.header))?;
-        let header = header.ok_or_else(|| format!("the header {} is missing", self.header))?;
+        let header = request.only_header(&self.header)?;
         let sent = match self.scheme {
             None => header,
             Some(scheme) => {

@@ -24,7 +24,7 @@ pub struct Helper {
     pub example: (&'static str, &'static str),
     /// How many arguments it takes.
     pub(super) takes: RangeInclusive<usize>,
-    run: fn(&[Option<&Value>]) -> Result<Option<Value>, Wrong>,
+    run: fn(&[Option<&Value>]) -> Given,
 }
 
 /// What the examples are rendered with.

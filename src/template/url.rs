@@ -97,7 +97,7 @@ impl Url {
                     };
                     let encoded = Template { pieces: Vec::new(), place, path: template.path.clone() };
                     encoded.put(what, *raw, source, names, &mut out)?;
-                    filled = (*part == Part::Path).then_some(source);
+                    filled = (*part == Part::Path).then_some(source.as_ref());
                 }
             }
         }
@@ -107,7 +107,7 @@ impl Url {
         Ok(out)
     }
 
-    fn segment(&self, segment: &str, filled: Option<&Box<str>>) -> Result<(), Unrendered> {
+    fn segment(&self, segment: &str, filled: Option<&str>) -> Result<(), Unrendered> {
         match filled {
             Some(source) if matches!(segment, "" | "." | "..") => {
                 let found = if segment.is_empty() { "nothing" } else { segment };

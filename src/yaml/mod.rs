@@ -84,15 +84,15 @@ impl Node {
 
 impl Source {
     /// Makes a source from a file's bytes: no BOM, and a newline at the end.
-    pub fn new(name: &str, bytes: Vec<u8>) -> Result<Self, Problem> {
+    pub fn new(name: &str, bytes: Vec<u8>) -> Result<Self, Box<Problem>> {
         if bytes.len() > MAX_FILE {
             let said = format!("this file is larger than {} MB", MAX_FILE >> 20);
-            return Err(Problem::of_file(name, said, "split it into several files; all files in the folder are read"));
+            return Err(Box::new(Problem::of_file(name, said, "split it into several files; all files in the folder are read")));
         }
         let mut text = String::from_utf8(bytes).map_err(|e| {
             let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
             let help = format!("line {line} holds something else; save the file as UTF-8 in your editor");
-            Problem::of_file(name, "this file is not UTF-8 text", help)
+            Box::new(Problem::of_file(name, "this file is not UTF-8 text", help))
         })?;
         if text.starts_with('\u{feff}') {
             text.drain(..'\u{feff}'.len_utf8());
@@ -104,15 +104,15 @@ impl Source {
     }
 
     /// Reads the file's values, or says in a person's words why YAML cannot be made of it.
-    pub fn read(&self) -> Result<Node, Problem> {
+    pub fn read(&self) -> Result<Node, Box<Problem>> {
         if let Some(problem) = slips::before(self) {
-            return Err(problem);
+            return Err(Box::new(problem));
         }
         let mut budget = MAX_NODES;
         let kinds = Kinds { budget: &mut budget };
         let mut node = kinds.deserialize(serde_yaml::Deserializer::from_str(&self.text)).map_err(|e| {
             let (line, column) = e.location().map_or((0, 0), |l| (l.line(), l.column()));
-            slips::explain(self, &e.to_string(), line, column)
+            Box::new(slips::explain(self, &e.to_string(), line, column))
         })?;
         // The second walk cannot fail where the first did not.
         let _ = Spelling(&mut node).deserialize(serde_yaml::Deserializer::from_str(&self.text));

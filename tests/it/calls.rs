@@ -114,7 +114,7 @@ fn a_step_can_be_forgiven_and_other_answers_can_be_good() {
 fn each_element_is_an_attempt_of_its_own() {
     let target = Target::new(&[&json(200, "{}"), &json(500, "{}"), &json(200, "{}")]);
     let world = World::with(&rules(&format!(
-        "      - post: {}\n        for_each: body.items\n        if: {{ item.qty: {{ over: 0 }} }}\n        json: {{ sku: \"{{{{ item.sku }}}}\", n: \"{{{{ item_number }}}}\" }}\n        first_wait: 1 millisecond\n        save_as: all\n      - append: end.log\n        text: \"{{{{ count all }}}}\"\n",
+        "      - post: {}\n        for_each: body.items\n        if: {{ item.qty: {{ over: 0 }} }}\n        json: {{ sku: \"{{{{ item.sku }}}}\", n: \"{{{{ item_number }}}}\" }}\n        first_wait: 1 millisecond\n        save_as: made\n      - append: end.log\n        text: \"{{{{ count made }}}}\"\n",
         target.url("/x")
     )));
     let doorbell = world.serve();

@@ -17,7 +17,7 @@ fn ring(address: &str, next: &AtomicUsize, answered: &Mutex<Vec<usize>>, stop: &
     let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
     while !stop.load(Ordering::Relaxed) {
         let n = next.fetch_add(1, Ordering::Relaxed);
-        let body = format!(r#"{{"n": {n}, "list": [1, 2], "book": {}}}"#, n % 20 == 0);
+        let body = format!(r#"{{"n": {n}, "list": [1, 2], "book": {}}}"#, n.is_multiple_of(20));
         let request =
             format!("POST /a HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         let mut answer = [0; 1024];

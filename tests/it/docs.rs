@@ -1,6 +1,54 @@
 //! What the docs and the shipped rules say works: every YAML block compiles, every shipped rule is good.
 
+use doorbell::action::KINDS;
+use doorbell::template::{EXAMPLE_BODY, HELPERS};
+
 use crate::world::{World, home};
+
+#[test]
+fn every_helper_does_what_its_example_says_and_stands_in_the_docs() {
+    let world = World::new();
+    world.write("body.json", EXAMPLE_BODY);
+    let mut rules = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n".to_owned();
+    let mut table = String::new();
+    for helper in HELPERS {
+        let (example, result) = helper.example;
+        rules += &format!("      - log: \"<{example}>\"\n");
+        table += &format!("| `{}` | {} | `{example}` | `{result}` |\n", helper.name, helper.does);
+    }
+    world.write("rules/a.yaml", &rules);
+    let said = world.said(&["try", "body.json", "--path", "/a"]);
+    for (n, helper) in HELPERS.iter().enumerate() {
+        let expected = format!("  {}. log  <{}>\n", n + 1, helper.example.1);
+        assert!(said.contains(&expected), "{} gives something else:\n{said}", helper.name);
+    }
+    let docs = home().join("docs/rules.md");
+    let text = std::fs::read_to_string(&docs).unwrap();
+    let head = "| helper | gives | example | result |\n|---|---|---|---|\n";
+    let (before, rest) = text.split_once(head).unwrap();
+    let after = &rest[rest.find("\nBrackets nest").unwrap()..];
+    if std::env::var_os("DOORBELL_BLESS").is_some() {
+        std::fs::write(&docs, format!("{before}{head}{table}{after}")).unwrap();
+    }
+    assert_eq!(rest.strip_suffix(after), Some(table.as_str()), "the table is made from the list: run again with DOORBELL_BLESS=1");
+}
+
+#[test]
+fn every_kind_of_action_has_an_example_that_works() {
+    let world = World::new();
+    world.write("body.json", r#"{"id": 7, "total": 20}"#);
+    for kind in KINDS {
+        let example: String = kind.example().lines().map(|l| format!("        {l}\n")).collect();
+        let step = format!("      -{}", &example[7..]);
+        world.write(
+            "rules/a.yaml",
+            &format!("webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n{step}"),
+        );
+        let out = world.run(&["try", "body.json", "--path", "/a"]);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+        assert!(!kind.does().is_empty());
+    }
+}
 
 #[test]
 fn the_rules_that_ship_are_good() {

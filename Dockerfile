@@ -1,0 +1,26 @@
+# One static program in an empty image: no shell, no libraries, not root.
+
+FROM rust:1.95-alpine AS build
+RUN apk add --no-cache musl-dev gcc make
+WORKDIR /src
+# The libraries first, so that a change of our own code does not build them again.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src docs && echo 'fn main() {}' > src/main.rs && touch src/lib.rs README.md \
+    && mkdir -p tests/it benches && touch tests/it/main.rs benches/matching.rs \
+    && cargo build --release --locked --bin doorbell && rm -r src
+COPY src src
+COPY docs docs
+RUN touch src/main.rs src/lib.rs && cargo build --release --locked --bin doorbell \
+    && mkdir -p /empty/rules /empty/data /empty/output
+
+FROM scratch
+COPY --from=build /src/target/release/doorbell /doorbell
+COPY --from=build --chown=65532:65532 /empty/ /
+COPY rules /rules
+USER 65532:65532
+ENV DOORBELL_RULES=/rules DOORBELL_DATA=/data DOORBELL_OUTPUT=/output DOORBELL_LISTEN=0.0.0.0:8080
+VOLUME ["/rules", "/data", "/output"]
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["/doorbell", "health"]
+ENTRYPOINT ["/doorbell"]
+CMD ["serve"]
