@@ -3,7 +3,7 @@
 //! The archive's parts are copied raw; only the sheet, the tables that end where it ends, and a document property with
 //! the batch's id are written anew, into a temporary file that then takes the workbook's place. The id tells after a
 //! crash whether a batch is in the file, however people have sorted or deleted rows since. The sheet's own XML is
-//! [`super::worksheet`]'s.
+//! `worksheet`'s.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
