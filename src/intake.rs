@@ -134,7 +134,11 @@ impl Intake {
                     self.worker.wake();
                 }
                 tracing::info!(event = %first, restarted, "a delivery that came before");
-                Ok(Answered { event: first, answer: given.unwrap_or_else(|| address.accepted.clone()) })
+                match (given, self.callers.join(first)) {
+                    (Some(answer), _) => Ok(Answered { event: first, answer }),
+                    (None, Some(waiting)) => Ok(self.respond(first, Timestamp::now(), waiting).await),
+                    (None, None) => Ok(Answered { event: first, answer: address.accepted.clone() }),
+                }
             }
             Err(e) => {
                 self.callers.forget(id);

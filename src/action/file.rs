@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -314,7 +315,7 @@ fn prepare(path: &Path, name: &str, contents: &[Content], tickets: &[Ticket], kn
     };
     if is_workbook(name) {
         let rows: Vec<Option<&Row>> = contents.iter().map(|c| if let Content::Row(row) = c { Some(row) } else { None }).collect();
-        let xlsx::Laid { temporary, batch, refused } = xlsx::append(path, name, &rows, &tickets[0].idempotency_key)?;
+        let xlsx::Laid { temporary, batch, refused } = xlsx::append(path, name, &rows, &batch_id(&tickets[0]))?;
         let intent = Intent { file: name.to_owned(), identity: 0, offset: 0, length: 0, digest: batch, runs: runs(&refused) };
         return Ok(Prepared { intent, what: What::Replace { temporary }, refused, header: None });
     }
@@ -364,12 +365,19 @@ fn prepare(path: &Path, name: &str, contents: &[Content], tickets: &[Ticket], kn
     Ok(Prepared { intent, what: What::Append { file, bytes }, refused, header })
 }
 
+/// A name that no other batch has, also not one of the same runs that was tried before.
+fn batch_id(first: &Ticket) -> String {
+    let salt = RandomState::new().hash_one(&first.idempotency_key);
+    format!("{}.{salt:016x}", first.idempotency_key)
+}
+
 fn write(path: &Path, what: What, end: u64) -> io::Result<()> {
     match what {
         What::Append { mut file, bytes } => {
             let written = file.write_all(&bytes).and_then(|()| file.sync_data());
-            if written.is_err() {
-                // A half-written line is taken back, so that the next try begins where this one did.
+            if written.is_err() && file.metadata().is_ok_and(|m| m.len() <= end) {
+                // A half-written line is taken back, so that the next try begins where this one did; but nothing that
+                // somebody else wrote behind it.
                 let _ = file.set_len(end - bytes.len() as u64);
             }
             written

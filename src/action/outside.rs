@@ -24,7 +24,8 @@ pub struct Callers {
 }
 
 struct Caller {
-    send: oneshot::Sender<Answer>,
+    /// The caller, and those who sent the same delivery again meanwhile.
+    sends: Vec<oneshot::Sender<Answer>>,
     /// How many runs may still answer.
     responders: usize,
 }
@@ -37,18 +38,26 @@ impl Callers {
     /// Waits for the answer to an event that so many runs may give.
     pub fn wait_for(&self, event: EventId, responders: usize) -> oneshot::Receiver<Answer> {
         let (send, receive) = oneshot::channel();
-        self.lock().insert(event, Caller { send, responders });
+        self.lock().insert(event, Caller { sends: vec![send], responders });
         receive
+    }
+
+    /// Waits for the answer that somebody else waits for already; nothing if nobody does.
+    pub fn join(&self, event: EventId) -> Option<oneshot::Receiver<Answer>> {
+        let (send, receive) = oneshot::channel();
+        self.lock().get_mut(&event)?.sends.push(send);
+        Some(receive)
     }
 
     /// Answers the caller of an event; says whether somebody waited.
     pub fn answer(&self, event: EventId, answer: Answer) -> bool {
-        self.lock().remove(&event).is_some_and(|caller| caller.send.send(answer).is_ok())
+        let sends = self.lock().remove(&event).map(|caller| caller.sends).unwrap_or_default();
+        sends.into_iter().filter_map(|send| send.send(answer.clone()).ok()).count() > 0
     }
 
     /// Whether a caller still waits for this event.
     pub fn waits(&self, event: EventId) -> bool {
-        self.lock().get(&event).is_some_and(|c| !c.send.is_closed())
+        self.lock().get(&event).is_some_and(|c| c.sends.iter().any(|s| !s.is_closed()))
     }
 
     /// One of the runs that may answer has ended; says whether it was the last one and somebody still waits.

@@ -207,7 +207,7 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
         {
             return at(value_at + n, 2, "a value that begins with `{{` must stand in quotes", "put it in quotes: \"{{ … }}\"".into());
         }
-        if let Some(n) = value[1.min(value.len())..].find(['{', '[']).map(|n| n + 1)
+        if let Some(n) = value.char_indices().skip(1).find(|(_, c)| matches!(c, '{' | '[')).map(|(n, _)| n)
             && value[..n].ends_with(|c: char| !c.is_whitespace() && !"{[:,\"'".contains(c))
             && value[..n].matches('"').count().is_multiple_of(2)
         {

@@ -1,6 +1,43 @@
 //! Bad rule files and what is said of them: pairs of files in `tests/problems`, whole messages compared.
 
+use doorbell::known::Lookup;
+use doorbell::rule::load::load;
+use doorbell::yaml::Source;
+use proptest::prelude::*;
+
 use crate::world::{World, home};
+
+/// Every rule file at hand: good ones and bad ones.
+fn all_files() -> Vec<Vec<u8>> {
+    let folders = ["rules", "tests/problems"].map(|f| home().join(f));
+    let files = folders.iter().flat_map(|f| std::fs::read_dir(f).unwrap().map(|e| e.unwrap().path()));
+    files.filter(|p| p.extension().is_some_and(|e| e == "yaml")).map(|p| std::fs::read(p).unwrap()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn no_slip_of_the_hand_makes_the_loader_stumble(
+        file in any::<prop::sample::Index>(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0..4usize, "[ \\t\\n{}\\[\\]'\"#&*!|>%@:,.$é“\u{a0}a1-]{0,4}"), 1..4),
+    ) {
+        let files = all_files();
+        let mut text = String::from_utf8(files[file.index(files.len())].clone()).unwrap();
+        for (at, cut, put) in &edits {
+            let letters: Vec<char> = text.chars().collect();
+            let at = at.index(letters.len());
+            let end = (at + cut).min(letters.len());
+            text = letters[..at].iter().chain(put.chars().collect::<Vec<_>>().iter()).chain(&letters[end..]).collect();
+        }
+        if let Ok(source) = Source::new("x.yaml", text.into_bytes()) {
+            let loaded = load(vec![source], Lookup::new(&|_| Some("x".into()), &|_| None, &|_| None), false);
+            for problem in &loaded.problems {
+                prop_assert!(!problem.draw().is_empty());
+            }
+            prop_assert!(loaded.ruleset.is_some() || !loaded.problems.is_empty());
+        }
+    }
+}
 
 #[test]
 fn every_slip_is_told_with_its_place_and_its_mend() {

@@ -43,3 +43,23 @@ fn a_redelivery_runs_what_failed_and_what_matches_now() {
     doorbell.ring("/a", r#"{"id": "y", "n": 2}"#);
     until("it runs now", || world.output("a.log") == "x\ny\n");
 }
+
+#[test]
+fn a_redelivery_that_comes_meanwhile_gets_the_same_answer() {
+    let target = Target::new(&[&json(500, "{}"), &json(200, "{}")]);
+    let rules = format!(
+        "webhooks:\n  /a: {{ verify: none, delivery_id: body.id }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - post: {}\n        first_wait: 1 second\n      - respond: 201\n        json: {{ n: \"{{{{ body.n }}}}\" }}\n",
+        target.url("/x")
+    );
+    let world = World::with(&rules);
+    let doorbell = world.serve();
+    let (first, second) = std::thread::scope(|scope| {
+        let first = scope.spawn(|| doorbell.post("/a", r#"{"id": 7, "n": 1}"#));
+        until("the first one is at work", || target.calls().len() == 1);
+        let second = scope.spawn(|| doorbell.post("/a", r#"{"id": 7, "n": 2}"#));
+        (first.join().unwrap(), second.join().unwrap())
+    });
+    assert_eq!((first.status, first.body.as_str()), (201, r#"{"n":1}"#));
+    assert_eq!((second.status, second.body.as_str()), (201, r#"{"n":1}"#));
+    assert_eq!(first.header("doorbell-event"), second.header("doorbell-event"));
+}
