@@ -6,7 +6,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -25,8 +24,6 @@ const MAX_GROUP: usize = 1_024;
 /// The most that waits for the writer; beyond it the sender is told to come back.
 const MAX_WAITING: usize = 8_192;
 const FILE: &str = "doorbell.db";
-/// After how many jobs the write-ahead log is folded back, by a thread of its own that stops nobody.
-const FOLD_EVERY: usize = 2_000;
 
 /// An error of SQLite in words.
 pub(super) fn error(e: rusqlite::Error) -> Error {
@@ -58,6 +55,7 @@ pub(super) fn connect(data: &Path, create: bool) -> Result<Connection> {
     }
     let connection = Connection::open_with_flags(file(data), flags).map_err(error)?;
     connection.busy_timeout(Duration::from_secs(10)).map_err(error)?;
+    // The log is folded back after every 4 MB (the default): small and often keeps the slowest answers quick.
     let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -4000;";
     connection.execute_batch(settings).map_err(error)?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -76,8 +74,12 @@ struct Waiting {
     done: Option<oneshot::Sender<Result<Kept>>>,
 }
 
+/// Who waits for what a commit did. Never more than the jobs that wait, so that the queue of these needs no limit.
+type Answers = Vec<(oneshot::Sender<Result<Kept>>, Result<Kept>)>;
+
 impl Sqlite {
-    /// Opens the store and starts its writer. Runs that an earlier process had taken are free again.
+    /// Opens the store and starts its writer. Runs that an earlier process had taken are free
+    /// again. Has to be called inside a runtime.
     pub fn open(data: &Path) -> Result<Self> {
         std::fs::create_dir_all(data).map_err(|e| Error::new(format!("the data folder cannot be made: {e}"), false))?;
         let mut connection = connect(data, true)?;
@@ -85,12 +87,19 @@ impl Sqlite {
         connection.execute("UPDATE pending SET taken = 0 WHERE taken = 1", []).map_err(error)?;
         // A new database file is there after a power cut only if its folder was flushed.
         crate::disk::flush_folder(data).map_err(|e| Error::new(e.to_string(), true))?;
-        connection.execute_batch("PRAGMA wal_autocheckpoint = 0").map_err(error)?;
-        let fold = folder(connect(data, false)?)?;
         let (jobs, receive) = mpsc::channel(MAX_WAITING);
+        let (answers, mut to_tell) = mpsc::unbounded_channel::<Answers>();
+        // Waking many tasks costs more than a flush; so the writer wakes one, and that one the others.
+        tokio::spawn(async move {
+            while let Some(all) = to_tell.recv().await {
+                for (done, result) in all {
+                    let _ = done.send(result);
+                }
+            }
+        });
         thread::Builder::new()
             .name("store".into())
-            .spawn(move || write(connection, receive, &fold))
+            .spawn(move || write(connection, receive, &answers))
             .map_err(|e| Error::new(e.to_string(), true))?;
         Ok(Self { jobs })
     }
@@ -103,36 +112,9 @@ impl Sqlite {
     }
 }
 
-/// Folds the write-ahead log back into the database in a thread of its own, each time it is told to.
-///
-/// While the writer goes on, the thread never quite catches up; so the writer folds the little that is left itself, and
-/// its next commit begins the log anew. The log stays short, and nobody waits for the bulk of the work.
-struct Fold {
-    tell: std::sync::mpsc::SyncSender<()>,
-    nearly_done: Arc<AtomicBool>,
-}
-
-const FOLD: &str = "PRAGMA wal_checkpoint(PASSIVE)";
-
-fn folder(connection: Connection) -> Result<Fold> {
-    let (tell, told) = std::sync::mpsc::sync_channel::<()>(1);
-    let nearly_done = Arc::new(AtomicBool::new(false));
-    let done = nearly_done.clone();
-    let fold = move || {
-        while told.recv().is_ok() {
-            // What cannot be folded back now is the next time.
-            let _ = connection.query_row(FOLD, [], |_| Ok(()));
-            done.store(true, Ordering::Release);
-        }
-    };
-    thread::Builder::new().name("store-fold".into()).spawn(fold).map_err(|e| Error::new(e.to_string(), true))?;
-    Ok(Fold { tell, nearly_done })
-}
-
 /// The writer thread: gathers, commits, answers.
-fn write(mut connection: Connection, mut jobs: mpsc::Receiver<Waiting>, fold: &Fold) {
+fn write(mut connection: Connection, mut jobs: mpsc::Receiver<Waiting>, answers: &mpsc::UnboundedSender<Answers>) {
     let mut group = Vec::with_capacity(MAX_GROUP);
-    let mut since_fold = 0;
     while let Some(first) = jobs.blocking_recv() {
         group.push(first);
         while group.len() < MAX_GROUP
@@ -150,19 +132,8 @@ fn write(mut connection: Connection, mut jobs: mpsc::Receiver<Waiting>, fold: &F
                 .collect(),
             Err(e) => vec![Err(e)],
         };
-        since_fold += group.len();
-        for (waiting, result) in group.drain(..).zip(results) {
-            if let Some(done) = waiting.done {
-                let _ = done.send(result);
-            }
-        }
-        if since_fold >= FOLD_EVERY {
-            since_fold = 0;
-            let _ = fold.tell.try_send(());
-        }
-        if fold.nearly_done.swap(false, Ordering::Acquire) {
-            let _ = connection.query_row(FOLD, [], |_| Ok(()));
-        }
+        let done = group.drain(..).zip(results).filter_map(|(waiting, result)| waiting.done.map(|done| (done, result)));
+        let _ = answers.send(done.collect());
     }
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }
