@@ -264,7 +264,7 @@ fn check_url(url: &Url, item: &Item, has_hosts: bool, known: &Known) {
     }
     let Some(sample) = url.sample() else { return };
     if !sample.starts_with("http://") && !sample.starts_with("https://") {
-        let mend = sample.trim_start_matches('/');
+        let mend = sample.split("://").last().unwrap_or("").trim_start_matches('/');
         item.problem("the address of a call begins with https:// or http://").label(format!("write https://{mend}")).add();
         return;
     }

@@ -28,7 +28,15 @@ impl Kind for Respond {
         "respond: 201\njson: { status: success, id: \"{{ body.id }}\" }\n"
     }
     fn read(&self, verb: &'static str, fields: &mut Fields, known: &Known) -> Option<Box<dyn Action>> {
-        let status = fields.must(verb).and_then(|i| i.whole(200, 599)).map(|s| s as u16);
+        let status = fields.must(verb).and_then(|i| {
+            if let crate::yaml::Node::Text(text) = i.node {
+                i.problem(format!("`{text}` is no status"))
+                    .label("write the number: `respond: 200`, and `text:` or `json:` below it")
+                    .add();
+                return None;
+            }
+            i.whole(200, 599).map(|s| s as u16)
+        });
         let body = read_body(fields, known);
         let headers = fields.may("headers").map(|i| read_headers(&i, known));
         if let Some(later) = ["xml"].into_iter().find(|k| fields.has(k)) {

@@ -5,6 +5,7 @@ use regex::RegexBuilder;
 use serde_json::Value;
 
 use super::{All, Line, Operand, Part, TESTS, Test};
+use crate::field::ROOTS;
 use crate::known::Known;
 use crate::problem::nearest;
 use crate::template::{Place, Template, moment};
@@ -146,6 +147,23 @@ fn mend_text(text: &str) -> String {
 fn line(key: &str, item: &Item, known: &Known) -> Option<Line> {
     if let Some(theirs) = TESTS.iter().find(|t| **t == key) {
         item.problem(format!("`{theirs}` is a test and belongs behind a field")).at_key().label("write `body.field: { … }`").add();
+        return None;
+    }
+    if let [field, sign, value] = key.split_whitespace().collect::<Vec<_>>().as_slice()
+        && let Some((_, ours)) = OTHER_WORDS.iter().find(|(theirs, _)| theirs == sign)
+    {
+        item.problem("a comparison is not written on the left side")
+            .at_key()
+            .label(format!("write `{field}: {{ {ours}: {value} }}`"))
+            .add();
+        return None;
+    }
+    if let Node::Map(inner) = item.node
+        && ROOTS.contains(&key)
+        && let Some((name, _)) = inner.iter().find(|(name, _)| !TESTS.contains(&name.as_str()) && name != "ignore_case")
+        && nearest(name, TESTS).is_none()
+    {
+        item.problem("fields are not written inside each other").at_key().label(format!("write it in one: `{key}.{name}: …`")).add();
         return None;
     }
     let field = known.field(key, &at_key(item), None);

@@ -122,6 +122,10 @@ pub(super) fn pieces(text: &str, item: &Item, known: &Known) -> Option<Vec<Piece
                     .label("two braces do for almost everything")
                     .add();
             }
+            if tag.inner.starts_with('#') {
+                // What stands inside a block would only be told as unknown.
+                return None;
+            }
             match read {
                 Some(what) => pieces.push(Piece::Value { what, raw: tag.raw, source: source.into() }),
                 None => good = false,
@@ -334,8 +338,14 @@ impl Expression<'_, '_> {
         if name.starts_with('$') && !name.starts_with("$.") && !name.starts_with("$[") || name.contains("$json") {
             self.wrong(format!("`{name}` is another tool's name for what came in"), "ours is `body`");
         } else if field(name) {
-            let first = next.map(|t| t.shown()).unwrap_or_default();
-            self.wrong(format!("`{name}` is a field and cannot be followed by {first}"), "a helper comes first: {{ default body.x 'y' }}");
+            let first = next.map(Token::shown).unwrap_or_default();
+            let label = match (next, name.rsplit_once('.')) {
+                (Some(Token::Word(word)), Some((before, last))) => {
+                    format!("a name with a space is written {before}['{last} {word}']; a helper comes first: {{{{ default {name} 'y' }}}}")
+                }
+                _ => "a helper comes first: {{ default body.x 'y' }}".to_owned(),
+            };
+            self.wrong(format!("`{name}` is a field and cannot be followed by {first}"), label);
         } else if LATER.contains(&name) {
             self.wrong(format!("the helper `{name}` is not available yet"), "leave it out for now");
         } else {

@@ -217,7 +217,14 @@ impl<'a> Item<'a> {
             Node::Text(t) if t.starts_with("{{") && what.starts_with("true") => {
                 self.problem(format!("{what} is expected here; a template cannot decide this")).label("write true or false").add();
             }
-            _ => self.problem(format!("{what} is expected here, not {}", self.node.kind())).add(),
+            Node::List(_) if what.contains("names and values") => {
+                let told = self.problem(format!("{what} is expected here, not a list"));
+                told.label("write each as `name: value`, without a dash").add();
+            }
+            _ => {
+                let told = self.problem(format!("{what} is expected here, not {}", self.node.kind()));
+                if what.contains("number") { told.label("write for example 5").add() } else { told.add() }
+            }
         }
     }
 
@@ -227,6 +234,12 @@ impl<'a> Item<'a> {
         if behind == "," || behind == "}" {
             let told = self.problem("a comma inside { } begins a new name, and this one has no value").at_key();
             told.label("put the whole text in quotes: { text: \"one, two\" }").add();
+            return;
+        }
+        let value: String = line.chars().skip(column - 1).skip_while(|c| *c != ':').skip(1).collect();
+        if value.trim().starts_with('&') {
+            let told = self.problem("a value that begins with `&` means something else in YAML").at_key();
+            told.label(format!("put it in quotes: \"{}\"", value.trim())).add();
             return;
         }
         let told = self.problem("nothing stands behind this key").at_key();

@@ -256,6 +256,9 @@ fn indentation(source: &Source, line: usize) -> Problem {
         .or_else(|| above.map(indent).filter(|a| *a < spaces));
     let label = match siblings {
         Some(other) if other != spaces => format!("it has {spaces} spaces in front; its neighbours have {other}"),
+        _ if above.is_some_and(|a| a.trim_start().starts_with("- ")) => {
+            "if it begins a new step, put a dash in front; if it belongs to the step above, put it in line with that".to_owned()
+        }
         _ => "begin it below the words that it belongs to".to_owned(),
     };
     let message = match above {
