@@ -11,6 +11,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use super::Ended;
 use super::settings::{Around, Data, Rules, Secrets, counted};
@@ -23,7 +24,7 @@ use crate::known::Lookup;
 use crate::problem::{self, Severity};
 use crate::rule::load::one_rule;
 use crate::watch::{Standing, Watch, in_force, print};
-use crate::web::hook::Hook;
+use crate::web::hook::{BODIES, Hook};
 use crate::worker::{Intents, OldRule, Worker, recover};
 use crate::yaml::Source;
 use crate::{disk, store, web};
@@ -102,7 +103,8 @@ impl Serve {
         });
         let stopping = Arc::new(AtomicBool::new(false));
         let intake = Arc::new(Intake { rules, store, worker: worker.clone(), callers });
-        let hook = Hook { intake, standing, stopping: stopping.clone() };
+        let bodies = Arc::new(Semaphore::new(BODIES));
+        let hook = Hook { intake, standing, bodies, stopping: stopping.clone() };
         let address = listener.local_addr()?;
         // Whoever started it may have stopped reading; that is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "listening on http://{address}\n{said}, writing to {}", self.output.display());

@@ -9,6 +9,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 use warp::Filter;
 use warp::http::{HeaderName, HeaderValue, Request as HttpRequest, Response, StatusCode};
@@ -34,6 +35,8 @@ impl<B> BodyOf for Response<B> {
 /// How long a body may stall, and how long it may take in all.
 const CHUNK: Duration = Duration::from_secs(10);
 const WHOLE: Duration = Duration::from_secs(30);
+/// How much of bodies is read at a time, in KB, over all connections; who would need more is told to come back.
+pub const BODIES: usize = 256 << 10;
 /// What an overloaded or full service asks senders to wait, in seconds.
 const RETRY_AFTER: &str = "10";
 
@@ -83,6 +86,8 @@ pub struct Hook {
     pub intake: Arc<Intake>,
     /// What the last edit of the rules had wrong.
     pub standing: Standing,
+    /// Room for bodies, one permit for each KB.
+    pub bodies: Arc<Semaphore>,
     /// Set when Doorbell begins to stop.
     pub stopping: Arc<AtomicBool>,
 }
@@ -126,6 +131,9 @@ impl Hook {
         if knock.length.is_some_and(|n| n > limit as u64) {
             return Err(Refusal::TooLarge(limit));
         }
+        // Held until the event is kept: however many callers there are, their bodies take no more memory than this.
+        let needed = knock.length.unwrap_or(limit as u64).div_ceil(1 << 10) as u32;
+        let _room = self.bodies.try_acquire_many(needed).map_err(|_| Refusal::CannotKeep("too many large bodies come at once".into()))?;
         let body = match knock.length {
             Some(0) => Bytes::new(),
             _ => tokio::time::timeout(WHOLE, read(body, limit, knock.length)).await.map_err(|_| Refusal::TooSlow)??,

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::world::{World, read_answer};
+use crate::world::{World, read_answer, until};
 
 const RULES: &str =
     "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    if: { body.x: 1 }\n    then: [ log: hi ]\n";
@@ -100,4 +100,23 @@ fn it_stops_in_time_with_a_stalled_sender() {
     let mut stalled = TcpStream::connect(&doorbell.address).unwrap();
     stalled.write_all(b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc").unwrap();
     doorbell.stop();
+}
+
+#[test]
+fn many_large_bodies_at_once_are_told_to_come_back() {
+    let world = World::with(RULES);
+    let doorbell = world.serve();
+    let stalled: Vec<TcpStream> = (0..256)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&doorbell.address).unwrap();
+            stream.write_all(b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 1048576\r\n\r\nx").unwrap();
+            stream
+        })
+        .collect();
+    until("the room for bodies is full", || {
+        let got = doorbell.post("/a", "{}");
+        got.status == 503 && got.header("retry-after") == "10"
+    });
+    drop(stalled);
+    until("there is room again", || doorbell.post("/a", "{}").status == 200);
 }
