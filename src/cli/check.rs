@@ -44,6 +44,7 @@ impl Check {
             Format::Text => {
                 write!(out, "{}", problem::draw_all(&loaded.problems))?;
                 match &loaded.ruleset {
+                    Some(ruleset) if ruleset.rules.is_empty() && loaded.problems.is_empty() => writeln!(out, "{}", counted(ruleset))?,
                     Some(ruleset) if loaded.problems.is_empty() => writeln!(out, "{}: all good", counted(ruleset))?,
                     Some(ruleset) => writeln!(out, "{}: good, with {}", counted(ruleset), counted_problems(&loaded.problems))?,
                     None => writeln!(out, "{}", counted_problems(&loaded.problems))?,

@@ -107,7 +107,7 @@ impl Serve {
         let hook = Hook { intake, standing, bodies, stopping: stopping.clone() };
         let address = listener.local_addr()?;
         // Whoever started it may have stopped reading; that is no reason not to serve.
-        let _ = writeln!(std::io::stdout(), "listening on http://{address}\n{said}, writing to {}", self.output.display());
+        let _ = writeln!(std::io::stdout(), "listening on http://{address}\n{said}; files go to {}", self.output.display());
         let grace = Duration::from_secs(self.grace);
         web::serve::serve(listener, hook, stop(stopping), grace).await;
         worker.stop(grace).await;

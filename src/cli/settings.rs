@@ -91,6 +91,9 @@ pub enum Secrets {
 
 /// `3 rules in 2 files`, and so on, for the end of a check and the beginning of serve.
 pub fn counted(ruleset: &Ruleset) -> String {
+    if ruleset.rules.is_empty() {
+        return "no rules yet: put a file that ends in .yaml into the rules folder".to_owned();
+    }
     let off = ruleset.rules.iter().filter(|r| !r.enabled).count();
     let rules = number(ruleset.rules.len(), "rule");
     let off = if off > 0 { format!(" ({off} switched off)") } else { String::new() };
