@@ -77,15 +77,17 @@ pub fn read(route: Route, item: &Item, known: &Known) -> Option<Address> {
     let mut fields = item.fields("an address")?;
     let errors = item.errors();
     let mut preset = None;
-    if let Some(verify) = fields.may("verify")
-        && let Some(read) = signature::read(&verify, known)
-    {
-        address.guard = read.guard;
-        address.max_body = read.max_body.unwrap_or(MAX_BODY);
-        preset = read.delivery_id.and_then(|f| Field::read(&f).ok());
-    } else if !fields.has("verify") {
+    let mut guarded = true;
+    match fields.may("verify").map(|verify| signature::read(&verify, known)) {
+        Some(Some(read)) => {
+            address.guard = read.guard;
+            address.max_body = read.max_body.unwrap_or(MAX_BODY);
+            preset = read.delivery_id.and_then(|f| Field::read(&f).ok());
+        }
+        // What was to guard it could not be read, so there is no such address; it is never an open one.
+        Some(None) => guarded = false,
         // Nothing said: open, and a warning where the addresses are joined.
-        address.described = false;
+        None => address.described = false,
     }
     if let Some(method) = fields.may("method") {
         address.methods = read_methods(&method);
@@ -109,7 +111,7 @@ pub fn read(route: Route, item: &Item, known: &Known) -> Option<Address> {
         ],
         &["allow_from", "limit", "replay_guard", "public_url"],
     );
-    (item.errors() == errors).then_some(address)
+    (guarded && item.errors() == errors).then_some(address)
 }
 
 /// Reads `method:`.
