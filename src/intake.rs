@@ -4,21 +4,23 @@
 //! the full reason is for the operator's log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde_json::Map;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::action::outside::Callers;
 use crate::event::{Event, EventId};
 use crate::request::Request;
 use crate::rule::address::{Address, REMEMBERED};
-use crate::rule::{ANSWER_WITHIN, InForce, Rule};
-use crate::run::Answer;
+use crate::rule::{ANSWER_WITHIN, InForce, Started};
+use crate::run::{Answer, Run};
 use crate::scope::Scope;
 use crate::signature::contract::NotAdmitted;
-use crate::store::contract::{Accept, Accepted, Delivery, NewRun, Store};
+use crate::store::contract::{Accept, Accepted, Delivery, Fate, NewRun, Store};
 use crate::worker::Worker;
 
 /// Takes requests in.
@@ -104,15 +106,17 @@ impl Intake {
             NotAdmitted::Denied(why) => Refusal::Denied(why),
             NotAdmitted::Malformed(why) => Refusal::Malformed(why),
         })?;
-        let answering: Vec<Arc<Rule>> = ruleset.answering(&event).into_iter().cloned().collect();
-        let responders = answering.iter().filter(|r| r.responds()).count();
+        let answering = ruleset.answering(&event);
+        let responding = |s: &Started| s.rule.responds_from(s.step);
+        let responders = answering.iter().filter(|s| responding(s)).count();
+        let patience = answering.iter().filter(|s| responding(s)).map(|s| s.rule.answer_within).max().unwrap_or_default();
         let answer = if answering.is_empty() { &address.ignored } else { &address.accepted };
         let id = event.id;
         let waiting = (responders > 0).then(|| self.callers.wait_for(id, responders));
         let room = self.worker.room_for(answering.len());
         let accept = Accept {
             delivery: delivery(address, &event),
-            runs: answering.iter().map(|r| NewRun { rule: r.name.clone(), text: r.text.clone() }).collect(),
+            runs: answering.iter().map(new_run).collect(),
             ruleset: door.rules.number,
             status: answer.status,
             taken: room.is_some(),
@@ -122,9 +126,16 @@ impl Intake {
         match kept {
             Ok(Accepted::New(event, runs)) => {
                 let received = event.received;
-                self.worker.hand_over(runs, answering, event, room);
+                let repeated = |(s, (_, fate)): (&Started, &(Run, Fate))| *fate == Fate::Repeated && responding(s);
+                let silent = answering.iter().zip(&runs).filter(|both| repeated(*both)).count();
+                // Runs that are not begun again answer nobody.
+                let waiting = waiting.filter(|_| !(0..silent).any(|_| self.callers.gone(id)));
+                if waiting.is_none() {
+                    self.callers.forget(id);
+                }
+                self.worker.hand_over(runs, answering.into_iter().map(|s| s.rule).collect(), event, room);
                 match waiting {
-                    Some(waiting) => Ok(self.respond(id, received, waiting).await),
+                    Some(waiting) => Ok(self.respond(id, received, patience, waiting).await),
                     None => Ok(Answered { event: id, answer: answer.clone() }),
                 }
             }
@@ -136,7 +147,7 @@ impl Intake {
                 tracing::info!(event = %first, restarted, "a delivery that came before");
                 match (given, self.callers.join(first)) {
                     (Some(answer), _) => Ok(Answered { event: first, answer }),
-                    (None, Some(waiting)) => Ok(self.respond(first, Timestamp::now(), waiting).await),
+                    (None, Some(waiting)) => Ok(self.respond(first, Timestamp::now(), ANSWER_WITHIN, waiting).await),
                     (None, None) => Ok(Answered { event: first, answer: address.accepted.clone() }),
                 }
             }
@@ -148,9 +159,9 @@ impl Intake {
     }
 
     /// Waits for a rule's `respond`.
-    async fn respond(&self, id: EventId, received: Timestamp, waiting: tokio::sync::oneshot::Receiver<Answer>) -> Answered {
+    async fn respond(&self, id: EventId, received: Timestamp, patience: Duration, waiting: oneshot::Receiver<Answer>) -> Answered {
         let since = Timestamp::now().duration_since(received).unsigned_abs();
-        let left = ANSWER_WITHIN.saturating_sub(since);
+        let left = patience.saturating_sub(since);
         let answer = match tokio::time::timeout(left, waiting).await {
             Ok(Ok(answer)) => answer,
             _ => {
@@ -160,6 +171,12 @@ impl Intake {
         };
         Answered { event: id, answer }
     }
+}
+
+/// A run, as a rule that was started begins it.
+pub fn new_run(started: &Started) -> NewRun {
+    let Started { rule, step, once, lane } = started;
+    NewRun { rule: rule.name.clone(), text: rule.text.clone(), step: *step, lane: lane.clone(), once: once.clone() }
 }
 
 /// The sender's own id of this delivery, if there is one.

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 
 use crate::field::{Field, ROOTS, Root};
 use crate::problem::nearest;
+use crate::run::ERROR;
 use crate::secret::Vault;
 use crate::yaml::fields::Item;
 
@@ -83,6 +84,10 @@ impl<'a> Known<'a> {
             Root::Named(name) if self.named.contains(name) => {}
             Root::Named(name) if self.later.contains(name) => {
                 point(format!("`{name}` is saved by a later step")).label("move that step above this one").add();
+                return None;
+            }
+            Root::Named(name) if name == ERROR => {
+                point("`error` exists only in steps under `on_error:`".into()).label("put this step there").add();
                 return None;
             }
             Root::Named(name) => {

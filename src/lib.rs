@@ -14,6 +14,7 @@ pub mod request;
 pub mod retry;
 pub mod secret;
 
+pub mod course;
 pub mod field;
 pub mod known;
 pub mod projection;
@@ -33,6 +34,7 @@ pub mod rule;
 pub mod surroundings;
 
 pub mod intake;
+pub mod rehearsal;
 pub mod watch;
 pub mod worker;
 

@@ -10,8 +10,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::course::{Course, Mend};
 use crate::event::EventId;
 use crate::retry::Plan;
+
+/// Under this name `on_error:` steps see what went wrong; nobody may save anything else there.
+pub const ERROR: &str = "error";
 
 /// Names a run inside one store.
 pub type RunId = i64;
@@ -41,6 +45,10 @@ pub enum State {
     Handled,
     /// A step failed for good; people see it and can replay it.
     Failed,
+    /// A person ended it before it was done.
+    Cancelled,
+    /// It was never begun: its `once_per` value had been used already.
+    Repeated,
 }
 
 impl State {
@@ -50,11 +58,16 @@ impl State {
             State::Done => "done",
             State::Handled => "handled",
             State::Failed => "failed",
+            State::Cancelled => "cancelled",
+            State::Repeated => "not run again",
         }
     }
 
+    /// Every state, in the order that lists name them.
+    pub const ALL: [State; 6] = [State::Done, State::Handled, State::Waiting, State::Failed, State::Cancelled, State::Repeated];
+
     pub fn read(word: &str) -> Option<Self> {
-        [State::Waiting, State::Done, State::Handled, State::Failed].into_iter().find(|s| s.word() == word)
+        Self::ALL.into_iter().find(|s| s.word() == word)
     }
 }
 
@@ -79,6 +92,17 @@ pub struct Run {
     pub forgiven: bool,
     /// How often this run was replayed from the failed list.
     pub replays: u32,
+    /// The queue that it stands in: runs of one lane are done one at a time, in order.
+    pub lane: Option<Arc<str>>,
+    /// Where it failed, while the rule's own `on_error:` is being done.
+    pub failed_at: Option<Place>,
+}
+
+/// A `once_per` value, claimed for a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Once {
+    pub value: String,
+    pub within: Duration,
 }
 
 /// What is left behind by an attempt that is done.
@@ -119,14 +143,33 @@ pub enum Outcome {
     Done(Note),
     /// The step's `if` did not hold, or there was no element.
     Skipped(String),
+    /// `do:`: the steps inside follow.
+    Entered,
     /// `stop`: the run ends, well.
     Stopped(String),
     Retry {
         why: String,
         /// The target's own wish.
         not_before: Option<Duration>,
+        /// What the target answered, if it did.
+        status: Option<u16>,
     },
-    Failed(String),
+    Failed {
+        why: String,
+        /// What the target answered, if it did.
+        status: Option<u16>,
+    },
+}
+
+impl Outcome {
+    /// A failure for good that no target answered.
+    pub fn failed(why: impl Into<String>) -> Self {
+        Outcome::Failed { why: why.into(), status: None }
+    }
+    /// Something that may work a little later.
+    pub fn retry(why: impl Into<String>) -> Self {
+        Outcome::Retry { why: why.into(), not_before: None, status: None }
+    }
 }
 
 /// One try, for the history.
@@ -147,13 +190,12 @@ pub struct Attempt {
 #[derive(Debug, Clone)]
 pub struct StepFacts<'a> {
     pub plan: &'a Plan,
-    /// `on_error: continue`.
-    pub forgiving: bool,
+    /// What people call it.
+    pub title: &'a str,
     pub save_as: Option<&'a str>,
-    /// The elements of its `for_each`; nothing for a step without one.
+    /// The elements of the `for_each` that it belongs to; nothing where there is none.
     pub elements: Option<u32>,
-    /// How many steps the rule has.
-    pub steps: u32,
+    pub course: &'a Course,
 }
 
 impl Run {
@@ -169,11 +211,15 @@ impl Run {
                 self.forward(step, now)
             }
             Outcome::Skipped(_) => self.forward(step, now),
-            Outcome::Stopped(_) => {
-                self.state = self.ended();
-                self
-            }
-            Outcome::Retry { not_before, why } => {
+            Outcome::Entered => match step.course.flow(self.place.step).and_then(|f| f.inside) {
+                Some(inside) => {
+                    let to = step.course.to(self.place, inside);
+                    self.go(Some(to), now)
+                }
+                None => self.forward(step, now),
+            },
+            Outcome::Stopped(_) => self.go(None, now),
+            Outcome::Retry { not_before, why, status } => {
                 self.tried += 1;
                 match step.plan.wait(self.tried, *not_before, dice) {
                     Some(wait) => {
@@ -182,42 +228,82 @@ impl Run {
                     }
                     None => {
                         let tries = if self.tried == 1 { "1 try".to_owned() } else { format!("{} tries", self.tried) };
-                        *outcome = Outcome::Failed(format!("{why} (given up after {tries})"));
-                        self.given_up(step, now)
+                        let (why, status) = (format!("{why} (given up after {tries})"), *status);
+                        *outcome = Outcome::Failed { why: why.clone(), status };
+                        self.given_up(&why, status, step, now)
                     }
                 }
             }
-            Outcome::Failed(_) => {
+            Outcome::Failed { why, status } => {
                 self.tried += 1;
-                self.given_up(step, now)
+                self.given_up(why, *status, step, now)
             }
         }
     }
 
-    fn given_up(mut self, step: &StepFacts, now: Timestamp) -> Run {
-        if step.forgiving {
-            self.forgiven = true;
-            return self.forward(step, now);
+    /// A step has failed for good: somebody mends it, or the run fails.
+    fn given_up(mut self, why: &str, status: Option<u16>, step: &StepFacts, now: Timestamp) -> Run {
+        let course = step.course;
+        let mut error = serde_json::json!({ "message": why, "tries": self.tried, "step": step.title });
+        if let Some(status) = status {
+            error["status"] = status.into();
         }
-        self.state = State::Failed;
-        self
+        if self.failed_at.is_some() {
+            // The rule's own `on_error:` failed as well; the run is in the failed list all the same.
+            return self.go(None, now);
+        }
+        match course.mender(self.place.step) {
+            Some((mender, mend)) => {
+                self.forgiven = true;
+                self.place = course.to(self.place, mender);
+                match mend {
+                    Mend::Steps(first) => {
+                        self.saved.insert(ERROR.to_owned(), error);
+                        let to = course.to(self.place, first);
+                        self.go(Some(to), now)
+                    }
+                    _ => self.forward(step, now),
+                }
+            }
+            None => {
+                let at = course.blame(self.place);
+                match course.on_error {
+                    Some(first) => {
+                        self.saved.insert(ERROR.to_owned(), error);
+                        self.failed_at = Some(at);
+                        self.go(Some(Place { step: first, element: 0 }), now)
+                    }
+                    None => {
+                        self.place = at;
+                        self.state = State::Failed;
+                        self
+                    }
+                }
+            }
+        }
     }
 
-    fn forward(mut self, step: &StepFacts, now: Timestamp) -> Run {
+    fn forward(self, step: &StepFacts, now: Timestamp) -> Run {
+        let to = step.course.after(self.place, step.elements);
+        self.go(to, now)
+    }
+
+    /// Goes to a place, or to the end.
+    fn go(mut self, to: Option<Place>, now: Timestamp) -> Run {
         self.tried = 0;
         self.due = now;
-        match step.elements {
-            Some(elements) if self.place.element + 1 < elements => self.place.element += 1,
-            _ => self.place = Place { step: self.place.step + 1, element: 0 },
-        }
-        if self.place.step >= step.steps {
-            self.state = self.ended();
+        match (to, self.failed_at) {
+            (Some(place), _) => self.place = place,
+            (None, Some(at)) => {
+                self.place = at;
+                self.failed_at = None;
+                self.state = State::Failed;
+            }
+            (None, None) => {
+                self.state = if self.forgiven { State::Handled } else { State::Done };
+            }
         }
         self
-    }
-
-    fn ended(&self) -> State {
-        if self.forgiven { State::Handled } else { State::Done }
     }
 
     fn save(&mut self, name: &str, output: Value, many: bool) {
@@ -268,6 +354,7 @@ pub struct Intent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::course::{Flow, Next};
 
     fn run() -> Run {
         Run {
@@ -283,50 +370,109 @@ mod tests {
             settled: false,
             forgiven: false,
             replays: 0,
+            lane: None,
+            failed_at: None,
         }
     }
 
-    fn facts(plan: &Plan, elements: Option<u32>, forgiving: bool) -> StepFacts<'_> {
-        StepFacts { plan, forgiving, save_as: None, elements, steps: 2 }
+    fn flow(next: Next) -> Flow {
+        Flow { next, each: None, inside: None, within: None, mend: Mend::Not, mends: None }
+    }
+
+    /// Two steps, the first with `for_each` if `each`.
+    fn two(each: bool, mend: Mend) -> Course {
+        let first = Flow { each: each.then_some(0), mend, ..flow(Next::Step(1)) };
+        Course { flows: vec![first, flow(Next::End)], ..Course::default() }
+    }
+
+    fn facts<'a>(plan: &'a Plan, course: &'a Course, elements: Option<u32>) -> StepFacts<'a> {
+        StepFacts { plan, title: "post", save_as: None, elements, course }
     }
 
     fn retry() -> Outcome {
-        Outcome::Retry { why: "it answered 500".into(), not_before: None }
+        Outcome::Retry { why: "it answered 500".into(), not_before: None, status: Some(500) }
+    }
+
+    fn done() -> Outcome {
+        Outcome::Done(Note::default())
     }
 
     #[test]
     fn steps_and_elements_are_walked_in_order() {
-        let plan = Plan::default();
-        let now = Timestamp::UNIX_EPOCH;
+        let (plan, now, course) = (Plan::default(), Timestamp::UNIX_EPOCH, two(true, Mend::Not));
         let mut r = run();
-        for (elements, step, element) in [(Some(2), 0, 1), (Some(2), 1, 0)] {
-            r = r.after(&mut Outcome::Done(Note::default()), &facts(&plan, elements, false), now, 0.0);
+        for (step, element) in [(0, 1), (1, 0)] {
+            r = r.after(&mut done(), &facts(&plan, &course, Some(2)), now, 0.0);
             assert_eq!(r.place, Place { step, element });
         }
-        r = r.after(&mut Outcome::Done(Note::default()), &facts(&plan, None, false), now, 0.0);
+        r = r.after(&mut done(), &facts(&plan, &course, None), now, 0.0);
         assert_eq!(r.state, State::Done);
     }
 
     #[test]
     fn a_step_is_tried_as_often_as_its_plan_says_and_then_failed() {
         let plan = Plan { tries: 2, first_wait: Duration::from_secs(5) };
-        let now = Timestamp::UNIX_EPOCH;
-        let r = run().after(&mut retry(), &facts(&plan, None, false), now, 0.0);
+        let (now, course) = (Timestamp::UNIX_EPOCH, two(false, Mend::Not));
+        let r = run().after(&mut retry(), &facts(&plan, &course, None), now, 0.0);
         assert_eq!((r.state, r.tried, r.due.as_second()), (State::Waiting, 1, 5));
         let mut last = retry();
-        let r = r.after(&mut last, &facts(&plan, None, false), now, 0.0);
+        let r = r.after(&mut last, &facts(&plan, &course, None), now, 0.0);
         assert_eq!((r.state, r.tried), (State::Failed, 2));
-        assert!(matches!(last, Outcome::Failed(why) if why == "it answered 500 (given up after 2 tries)"));
+        assert!(matches!(last, Outcome::Failed { why, status: Some(500) } if why == "it answered 500 (given up after 2 tries)"));
         assert!(r.clone().replayed(now).idempotency_key().ends_with("-0-0-r1"));
     }
 
     #[test]
     fn what_is_forgiven_ends_as_handled() {
-        let plan = Plan { tries: 1, first_wait: Duration::from_secs(5) };
-        let now = Timestamp::UNIX_EPOCH;
-        let r = run().after(&mut retry(), &facts(&plan, None, true), now, 0.0);
+        let (plan, now, course) =
+            (Plan { tries: 1, first_wait: Duration::from_secs(5) }, Timestamp::UNIX_EPOCH, two(false, Mend::Continue));
+        let r = run().after(&mut retry(), &facts(&plan, &course, None), now, 0.0);
         assert_eq!(r.place.step, 1);
-        let r = r.after(&mut Outcome::Done(Note::default()), &facts(&plan, None, true), now, 0.0);
+        let r = r.after(&mut done(), &facts(&plan, &course, None), now, 0.0);
         assert_eq!(r.state, State::Handled);
+    }
+
+    #[test]
+    fn inside_do_every_element_goes_through_all_steps_and_on_error_belongs_to_it() {
+        // 0: do with for_each and on_error [3]; 1 and 2 inside; 4: what follows.
+        let inside = |next| Flow { each: Some(0), within: Some(0), ..flow(next) };
+        let course = Course {
+            flows: vec![
+                Flow { each: Some(0), inside: Some(1), mend: Mend::Steps(3), ..flow(Next::Step(4)) },
+                inside(Next::Step(2)),
+                inside(Next::Element(0)),
+                Flow { each: Some(0), mends: Some(0), ..flow(Next::Element(0)) },
+                flow(Next::End),
+            ],
+            ..Course::default()
+        };
+        let (plan, now) = (Plan { tries: 1, first_wait: Duration::from_secs(5) }, Timestamp::UNIX_EPOCH);
+        let two = facts(&plan, &course, Some(2));
+        let mut walked = Vec::new();
+        let mut r = run();
+        let outcomes = [Outcome::Entered, done(), done(), Outcome::Entered, retry(), done(), done()];
+        for (n, mut outcome) in outcomes.into_iter().enumerate() {
+            walked.push((r.place.step, r.place.element));
+            let step = if n == 6 { facts(&plan, &course, None) } else { two.clone() };
+            r = r.after(&mut outcome, &step, now, 0.0);
+        }
+        assert_eq!(walked, [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (3, 1), (4, 0)]);
+        assert_eq!(r.state, State::Handled);
+        assert_eq!(r.saved[ERROR]["message"], "it answered 500 (given up after 1 try)");
+        assert_eq!(r.saved[ERROR]["status"], 500);
+    }
+
+    #[test]
+    fn the_rules_own_on_error_tells_and_the_run_stays_failed_where_it_failed() {
+        let mut course = two(false, Mend::Not);
+        course.flows.push(flow(Next::End));
+        course.on_error = Some(2);
+        let (plan, now) = (Plan { tries: 1, first_wait: Duration::from_secs(5) }, Timestamp::UNIX_EPOCH);
+        let r = run().after(&mut retry(), &facts(&plan, &course, None), now, 0.0);
+        assert_eq!((r.state, r.place.step, r.failed_at), (State::Waiting, 2, Some(Place { step: 0, element: 0 })));
+        for mut end in [done(), retry()] {
+            let r = r.clone().after(&mut end, &facts(&plan, &course, None), now, 0.0);
+            assert_eq!((r.state, r.place.step, r.failed_at), (State::Failed, 0, None));
+        }
     }
 }

@@ -22,12 +22,11 @@ use crate::action::contract::{Effect, Ticket};
 use crate::action::file::{Files, Ledger, Verdict};
 use crate::action::outside::Outside;
 use crate::event::Event;
-use crate::field::Found;
-use crate::rule::step::{MOST_ELEMENTS, Step};
-use crate::rule::{ANSWER_WITHIN, InForce, Rule};
+use crate::rule::step::Step;
+use crate::rule::{InForce, Rule};
 use crate::run::{Answer, Attempt, Intent, Note, Outcome, Receipt, Run, State, TextHash};
 use crate::secret::Vault;
-use crate::store::contract::Store;
+use crate::store::contract::{Fate, Store};
 
 /// The most runs in hand at a time.
 const MAX_IN_HAND: usize = 1_024;
@@ -115,14 +114,14 @@ impl Worker {
     }
 
     /// Takes fresh runs in hand, with the rules that were found for them.
-    pub fn hand_over(&self, runs: Vec<Run>, rules: Vec<Arc<Rule>>, event: Event, room: Option<OwnedSemaphorePermit>) {
+    pub fn hand_over(&self, runs: Vec<(Run, Fate)>, rules: Vec<Arc<Rule>>, event: Event, room: Option<OwnedSemaphorePermit>) {
         let Some(mut room) = room else {
             self.wake();
             return;
         };
         let event = Arc::new(event);
         let in_force = self.0.rules.load();
-        for (run, rule) in runs.into_iter().zip(rules) {
+        for ((run, _), rule) in runs.into_iter().zip(rules).filter(|((_, fate), _)| *fate == Fate::Begun) {
             let Some(permit) = room.split(1) else { return };
             let ready = Ready { rule, vault: in_force.ruleset.vault.clone() };
             self.start(run, event.clone(), Some(ready), permit);
@@ -200,32 +199,42 @@ impl Worker {
             return;
         };
         let mut attempts = Vec::new();
-        // The elements of the step at hand, worked out once.
-        let mut elements: Option<(u32, Elements)> = None;
+        let began = run.place.step;
+        // The elements of the `for_each` at hand, worked out once.
+        let mut elements: Option<(u32, Result<Vec<Value>, String>)> = None;
         while run.state == State::Waiting && !inner.stopping.load(Ordering::Relaxed) {
             let Some(step) = rule.step(&run) else {
                 run.state = State::Done;
                 break;
             };
             let (at, clock) = (Timestamp::now(), Instant::now());
-            if elements.as_ref().is_none_or(|(n, _)| *n != run.place.step) {
-                elements = Some((run.place.step, list(&rule, step, &run, &event, &vault)));
+            let each = rule.course.flow(run.place.step).and_then(|f| f.each);
+            if let Some(each) = each
+                && elements.as_ref().is_none_or(|(n, _)| *n != each)
+            {
+                elements = Some((each, rule.elements(each, &rule.scope(&event, &vault, &run.saved))));
             }
-            let (count, mut outcome) = match elements.as_ref().map(|(_, e)| e) {
-                Some(Elements::Wrong(why)) => (None, Outcome::Failed(why.clone())),
-                Some(Elements::List(items)) if items.is_empty() => (Some(0), Outcome::Skipped("the list is empty".into())),
-                Some(Elements::List(items)) => {
+            let (count, mut outcome) = match elements.as_ref().filter(|_| each.is_some()).map(|(_, e)| e) {
+                Some(Err(why)) => (None, Outcome::failed(why.clone())),
+                Some(Ok(items)) if items.is_empty() => (Some(0), Outcome::Skipped("the list is empty".into())),
+                Some(Ok(items)) => {
                     let item = items.get(run.place.element as usize);
                     (Some(items.len() as u32), self.try_once(&rule, step, &run, &event, &vault, item).await)
                 }
-                _ => (None, self.try_once(&rule, step, &run, &event, &vault, None).await),
+                None => (None, self.try_once(&rule, step, &run, &event, &vault, None).await),
             };
+            if matches!(outcome, Outcome::Entered) {
+                run = run.after(&mut outcome, &rule.facts(step, count), Timestamp::now(), 0.0);
+                continue;
+            }
             let number = run.tried + 1;
             let mut next = run.clone().after(&mut outcome, &rule.facts(step, count), Timestamp::now(), dice(&run));
             // A caller who waits is not kept waiting for a retry that comes too late for it.
             if next.state == State::Waiting && next.tried > 0 && self.too_late(&rule, &next, &event) {
                 let why = if let Outcome::Retry { why, .. } = &outcome { why.clone() } else { String::new() };
-                outcome = Outcome::Failed(format!("{why} (the caller waits for an answer, and another try would come too late)"));
+                let status = if let Outcome::Retry { status, .. } = &outcome { *status } else { None };
+                let why = format!("{why} (the caller waits for an answer, and another try would come too late)");
+                outcome = Outcome::Failed { why, status };
                 next = run.clone().after(&mut outcome, &rule.facts(step, count), Timestamp::now(), 0.0);
             }
             let (word, said, answer, receipt) = told(outcome);
@@ -248,8 +257,15 @@ impl Worker {
                 }
             }
         }
-        if run.state != State::Waiting && rule.responds() && inner.outside.callers.gone(event.id) {
+        if run.state == State::Waiting {
+            return;
+        }
+        if rule.responds_from(began) && inner.outside.callers.gone(event.id) {
             inner.outside.callers.answer(event.id, Answer::json(500, "failed", "The rule ended without an answer."));
+        }
+        if run.lane.is_some() {
+            // The next run of its lane may begin.
+            self.wake();
         }
     }
 
@@ -258,8 +274,8 @@ impl Worker {
     }
 
     fn too_late(&self, rule: &Rule, next: &Run, event: &Event) -> bool {
-        let before_answer = rule.steps.iter().skip(next.place.step as usize).any(|s| s.action.answers());
-        let deadline = event.received.checked_add(ANSWER_WITHIN).unwrap_or(event.received);
+        let before_answer = rule.responds_from(next.place.step);
+        let deadline = event.received.checked_add(rule.answer_within).unwrap_or(event.received);
         before_answer && next.due > deadline && self.0.outside.callers.waits(event.id)
     }
 
@@ -277,11 +293,12 @@ impl Worker {
             if !step.condition.holds(&scope) {
                 return Outcome::Skipped("its `if` did not hold".into());
             }
-            match std::panic::catch_unwind(AssertUnwindSafe(|| step.action.render(&scope))) {
+            let Some(action) = &step.action else { return Outcome::Entered };
+            match std::panic::catch_unwind(AssertUnwindSafe(|| action.render(&scope))) {
                 Ok(Ok(effect)) => Some(effect),
                 Ok(Err(_)) if event.is_partial => None,
-                Ok(Err(unrendered)) => return Outcome::Failed(rule.place_of(&unrendered)),
-                Err(_) => return Outcome::Failed("this step made Doorbell stumble; please report it".into()),
+                Ok(Err(unrendered)) => return Outcome::failed(rule.place_of(&unrendered)),
+                Err(_) => return Outcome::failed("this step made Doorbell stumble; please report it"),
             }
         };
         let Some(effect) = effect else {
@@ -343,31 +360,6 @@ impl Worker {
     }
 }
 
-/// The elements of a step's `for_each`.
-enum Elements {
-    /// The step has none.
-    None,
-    List(Vec<Value>),
-    Wrong(String),
-}
-
-fn list(rule: &Rule, step: &Step, run: &Run, event: &Event, vault: &Vault) -> Elements {
-    let Some(field) = &step.for_each else { return Elements::None };
-    let scope = rule.scope(event, vault, &run.saved);
-    match field.find(&scope) {
-        Err(why) => Elements::Wrong(why),
-        Ok(Found::Missing) => Elements::Wrong(format!("{}, needed for `for_each`", field.why_missing(&scope))),
-        Ok(found) => match found.into_value() {
-            None | Some(Value::Null) => Elements::List(Vec::new()),
-            Some(Value::Array(items)) if items.len() > MOST_ELEMENTS => {
-                Elements::Wrong(format!("{} has {} elements; {MOST_ELEMENTS} are the most", field.text(), items.len()))
-            }
-            Some(Value::Array(items)) => Elements::List(items),
-            Some(one) => Elements::List(vec![one]),
-        },
-    }
-}
-
 /// An outcome for the history: its word, its sentence, and what has to be handed on.
 fn told(outcome: Outcome) -> (&'static str, String, Option<Answer>, Option<Receipt>) {
     match outcome {
@@ -375,7 +367,8 @@ fn told(outcome: Outcome) -> (&'static str, String, Option<Answer>, Option<Recei
         Outcome::Skipped(said) => ("skipped", said, None, None),
         Outcome::Stopped(said) => ("stopped", said, None, None),
         Outcome::Retry { why, .. } => ("retry", why, None, None),
-        Outcome::Failed(said) => ("failed", said, None, None),
+        Outcome::Failed { why, .. } => ("failed", why, None, None),
+        Outcome::Entered => ("entered", String::new(), None, None),
     }
 }
 
@@ -397,6 +390,6 @@ impl Future for Unpanicked<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
         let inner = &mut self.0;
         std::panic::catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(context)))
-            .unwrap_or_else(|_| Poll::Ready(Outcome::Failed("this step made Doorbell stumble; please report it".into())))
+            .unwrap_or_else(|_| Poll::Ready(Outcome::failed("this step made Doorbell stumble; please report it")))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::contract::{Action, Effect, Kind, Performing, Ticket};
+use super::contract::{Action, Effect, Kind, Performing, Seen, Ticket};
 use super::file::Content;
 use super::folder;
 use super::outside::Outside;
@@ -116,12 +116,16 @@ impl Effect for Appended {
     fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a> {
         Box::pin(async move {
             if let Err(why) = folder::check(&self.file) {
-                return Outcome::Failed(why);
+                return Outcome::failed(why);
             }
             outside.files.write(&self.file, Content::Line(self.line), ticket).await
         })
     }
-    fn kind(&self) -> &'static str {
-        "append"
+    fn seen(&self) -> Seen {
+        let seen = Seen::new("append", &self.file).with("text", self.line.as_str().into());
+        match serde_json::from_str(&self.line) {
+            Ok(json) => seen.with("json", json),
+            Err(_) => seen,
+        }
     }
 }

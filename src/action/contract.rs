@@ -8,6 +8,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use crate::field::Field;
 use crate::known::Known;
 use crate::run::{Outcome, Place, RunId};
@@ -45,8 +47,58 @@ pub trait Action: Send + Sync {
 /// Something concrete that is not yet done; prints as people see it in `try`.
 pub trait Effect: Display + Send {
     fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a>;
-    /// The answer, if this is one: `try` shows it, and nothing has to be done for it.
-    fn kind(&self) -> &'static str;
+    /// What it would do, as the tests of a rule compare it.
+    fn seen(&self) -> Seen;
+    /// How it would have ended, had a target answered so; nothing for what calls no target.
+    fn answered(&self, _: Pretended) -> Option<Outcome> {
+        None
+    }
+}
+
+/// An effect as the tests of a rule compare it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    pub verb: String,
+    /// What stands behind the verb: an address, a file, a status, a text.
+    pub what: String,
+    /// `json`, `form`, `text`, `headers`, `columns`, …
+    pub fields: Map<String, Value>,
+}
+
+impl Seen {
+    pub fn new(verb: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { verb: verb.into(), what: what.into(), fields: Map::new() }
+    }
+    pub fn with(mut self, name: &str, value: Value) -> Self {
+        self.fields.insert(name.to_owned(), value);
+        self
+    }
+}
+
+/// What a target is said to have answered.
+#[derive(Debug, Clone)]
+pub struct Pretended {
+    pub status: u16,
+    /// Names in small letters.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// A body and its headers, as the tests of a rule compare them.
+pub fn seen_body(seen: Seen, headers: &[(String, String)], body: &[u8]) -> Seen {
+    let kind = headers.iter().find(|(n, _)| n.eq_ignore_ascii_case("content-type")).map(|(_, v)| v.as_str());
+    let all: Map<String, Value> = headers.iter().map(|(n, v)| (n.to_ascii_lowercase(), Value::from(v.as_str()))).collect();
+    let seen = seen.with("headers", Value::Object(all));
+    if body.is_empty() {
+        return seen;
+    }
+    let text = String::from_utf8_lossy(body).into_owned();
+    match kind {
+        kind if crate::body::is_json(kind) => seen.with("json", serde_json::from_slice(body).unwrap_or(Value::Null)),
+        Some("application/x-www-form-urlencoded") => seen.with("form", crate::event::pairs(body)),
+        Some(kind) if kind.contains("xml") => seen.with("xml", text.into()),
+        _ => seen.with("text", text.into()),
+    }
 }
 
 /// An effect on its way.

@@ -112,7 +112,7 @@ impl Files {
         loop {
             let writer = match self.writer(name) {
                 Ok(writer) => writer,
-                Err(why) => return Outcome::Failed(why),
+                Err(why) => return Outcome::failed(why),
             };
             match writer.send(job).await {
                 Ok(()) => break,
@@ -120,7 +120,7 @@ impl Files {
                 Err(mpsc::error::SendError(back)) => job = back,
             }
         }
-        outcome.await.unwrap_or_else(|_| Outcome::Retry { why: format!("{name} was not written"), not_before: None })
+        outcome.await.unwrap_or_else(|_| Outcome::retry(format!("{name} was not written")))
     }
 
     /// The writer of a file. Where the name leads is looked at when a writer begins, so that it is not asked of the
@@ -244,7 +244,7 @@ impl Writer {
         let tickets: Vec<Ticket> = rest.iter().map(|(t, _)| t.clone()).collect();
         let (path, name, known) = (self.path.clone(), self.name.clone(), self.header.take());
         let prepared = tokio::task::spawn_blocking(move || prepare(&path, &name, &contents, &tickets, known)).await;
-        let retry = |why: String| Outcome::Retry { why: format!("{}: {why}", self.name), not_before: None };
+        let retry = |why: String| Outcome::retry(format!("{}: {why}", self.name));
         let all = |rest: Vec<(Ticket, oneshot::Sender<Outcome>)>, outcome: &dyn Fn() -> Outcome| {
             for (_, done) in rest {
                 let _ = done.send(outcome());
@@ -253,8 +253,8 @@ impl Writer {
         let prepared = match prepared {
             Ok(Ok(prepared)) => prepared,
             Ok(Err(Unwritten::Again(why))) => return all(rest, &|| retry(why.clone())),
-            Ok(Err(Unwritten::Never(why))) => return all(rest, &|| Outcome::Failed(format!("{}: {why}", self.name))),
-            Err(panic) => return all(rest, &|| Outcome::Failed(format!("{}: {panic}", self.name))),
+            Ok(Err(Unwritten::Never(why))) => return all(rest, &|| Outcome::failed(format!("{}: {why}", self.name))),
+            Err(panic) => return all(rest, &|| Outcome::failed(format!("{}: {panic}", self.name))),
         };
         let Prepared { intent, what, refused, header } = prepared;
         let (identity, length) = (intent.identity, intent.offset + intent.length);
@@ -281,7 +281,7 @@ impl Writer {
                         let said = format!("wrote to {}", self.name);
                         Outcome::Done(Note { said, receipt: Some(receipt.clone()), ..Note::default() })
                     }
-                    Some(why) => Outcome::Failed(why),
+                    Some(why) => Outcome::failed(why),
                 });
             }
             drop(receipt);
@@ -290,7 +290,7 @@ impl Writer {
             inner.ledger.forget(&file);
         } else {
             for ((_, done), why) in rest.into_iter().zip(refused) {
-                let _ = done.send(Outcome::Failed(why.unwrap_or_default()));
+                let _ = done.send(Outcome::failed(why.unwrap_or_default()));
             }
         }
     }

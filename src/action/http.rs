@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::contract::{Action, Effect, Kind, Performing, Ticket};
+use super::contract::{Action, Effect, Kind, Performing, Pretended, Seen, Ticket, seen_body};
 use super::net::{self, Call, Got};
 use super::outside::Outside;
 use crate::field::Field;
@@ -387,13 +387,17 @@ impl Effect for Request {
             let method = self.call.method.clone();
             match outside.net.send(self.call, &ticket).await {
                 Ok(got) => judge(got, &self.ok, &method, &self.shown_url),
-                Err(net::Unsent::Again(why)) => Outcome::Retry { why: format!("{method} {}: {why}", self.shown_url), not_before: None },
-                Err(net::Unsent::Never(why)) => Outcome::Failed(format!("{method} {}: {why}", self.shown_url)),
+                Err(net::Unsent::Again(why)) => Outcome::retry(format!("{method} {}: {why}", self.shown_url)),
+                Err(net::Unsent::Never(why)) => Outcome::failed(format!("{method} {}: {why}", self.shown_url)),
             }
         })
     }
-    fn kind(&self) -> &'static str {
-        "call"
+    fn seen(&self) -> Seen {
+        seen_body(Seen::new(self.call.method.to_lowercase(), &self.call.url), &self.call.headers, &self.call.body)
+    }
+    fn answered(&self, said: Pretended) -> Option<Outcome> {
+        let got = Got { status: said.status, headers: said.headers, body: said.body, received: jiff::Timestamp::UNIX_EPOCH };
+        Some(judge(got, &self.ok, &self.call.method, &self.shown_url))
     }
 }
 
@@ -409,15 +413,17 @@ fn judge(got: Got, ok: &[RangeInclusive<u16>], method: &str, url: &str) -> Outco
     }
     if AGAIN.contains(&status) {
         let asked = got.headers.iter().find(|(n, _)| n == "retry-after").and_then(|(_, v)| retry_after(v, got.received));
-        return Outcome::Retry { why: said, not_before: asked };
+        return Outcome::Retry { why: said, not_before: asked, status: Some(status) };
     }
     if (300..400).contains(&status) {
         let to = got.headers.iter().find(|(n, _)| n == "location").map_or("another address", |(_, v)| v.as_str());
-        return Outcome::Failed(format!("{said}: it has moved to {to}; write that address, or `follow_redirects: true`"));
+        let why = format!("{said}: it has moved to {to}; write that address, or `follow_redirects: true`");
+        return Outcome::Failed { why, status: Some(status) };
     }
     let text = String::from_utf8_lossy(&got.body);
     let text = crate::condition::trace::short(text.trim(), 200);
-    Outcome::Failed(if text.is_empty() { said } else { format!("{said}: {text}") })
+    let why = if text.is_empty() { said } else { format!("{said}: {text}") };
+    Outcome::Failed { why, status: Some(status) }
 }
 
 /// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3).

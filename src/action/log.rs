@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::contract::{Action, Effect, Kind, Performing, Ticket};
+use super::contract::{Action, Effect, Kind, Performing, Seen, Ticket};
 use super::outside::Outside;
 use crate::field::Field;
 use crate::known::Known;
@@ -83,7 +83,7 @@ impl Effect for Said {
             }
         })
     }
-    fn kind(&self) -> &'static str {
-        if self.stops { "stop" } else { "log" }
+    fn seen(&self) -> Seen {
+        Seen::new(if self.stops { "stop" } else { "log" }, &self.text)
     }
 }

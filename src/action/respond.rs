@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::contract::{Action, Effect, Kind, Performing, Ticket};
+use super::contract::{Action, Effect, Kind, Performing, Seen, Ticket, seen_body};
 use super::http::{Headers, read_headers};
 use super::outside::Outside;
 use crate::field::Field;
@@ -136,7 +136,7 @@ impl Effect for Replied {
             Outcome::Done(Note { said, answer: Some(self.0), ..Note::default() })
         })
     }
-    fn kind(&self) -> &'static str {
-        "respond"
+    fn seen(&self) -> Seen {
+        seen_body(Seen::new("respond", self.0.status.to_string()), &self.0.headers, &self.0.body)
     }
 }

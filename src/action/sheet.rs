@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::append::read_file;
-use super::contract::{Action, Effect, Kind, Performing, Ticket};
+use super::contract::{Action, Effect, Kind, Performing, Seen, Ticket};
 use super::file::{Cell, Content, Row};
 use super::outside::Outside;
 use crate::field::Field;
@@ -134,6 +134,15 @@ struct Added {
     row: Row,
 }
 
+fn value_of(cell: &Cell) -> Value {
+    match cell {
+        Cell::Empty => Value::Null,
+        Cell::Bool(b) => Value::Bool(*b),
+        Cell::Number(n) => serde_json::from_str(n).unwrap_or_default(),
+        Cell::Text(t) => Value::String(t.clone()),
+    }
+}
+
 impl fmt::Display for Added {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "add_row  {}", self.file)?;
@@ -141,12 +150,7 @@ impl fmt::Display for Added {
             write!(f, "  (sheet {sheet})")?;
         }
         for (name, cell) in &self.row.cells {
-            let value = match cell {
-                Cell::Empty => Value::Null,
-                Cell::Bool(b) => Value::Bool(*b),
-                Cell::Number(n) => serde_json::from_str(n).unwrap_or_default(),
-                Cell::Text(t) => Value::String(t.clone()),
-            };
+            let value = value_of(cell);
             let shown = match &value {
                 Value::Null => "(empty)".into(),
                 other => spell(other).unwrap_or_default(),
@@ -161,12 +165,17 @@ impl Effect for Added {
     fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a> {
         Box::pin(async move {
             if !KINDS.iter().any(|k| self.file.to_ascii_lowercase().ends_with(k)) {
-                return Outcome::Failed(format!("{}: a spreadsheet's name ends in .csv, .tsv or .xlsx", self.file));
+                return Outcome::failed(format!("{}: a spreadsheet's name ends in .csv, .tsv or .xlsx", self.file));
             }
             outside.files.write(&self.file, Content::Row(self.row), ticket).await
         })
     }
-    fn kind(&self) -> &'static str {
-        "add_row"
+    fn seen(&self) -> Seen {
+        let columns: Map<String, Value> = self.row.cells.iter().map(|(name, cell)| (name.clone(), value_of(cell))).collect();
+        let seen = Seen::new("add_row", &self.file).with("columns", Value::Object(columns));
+        match &self.row.sheet {
+            Some(sheet) => seen.with("sheet", sheet.as_str().into()),
+            None => seen,
+        }
     }
 }

@@ -7,18 +7,17 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::Ended;
 use super::settings::{Rules, Secrets};
-use crate::condition::trace::{self, Told};
+use crate::action::contract::Pretended;
+use crate::condition::trace::Told;
 use crate::event::{Event, EventId};
-use crate::field::{Found, Names};
 use crate::problem;
+use crate::rehearsal::{Replies, Scene, What, json_reply, rehearse};
 use crate::request::Request;
-use crate::rule::step::Step;
-use crate::rule::{Rule, Ruleset};
-use crate::scope::Scope;
+use crate::run::State;
 use crate::signature::contract::{Guard, NotAdmitted};
 
 #[derive(Args)]
@@ -63,13 +62,13 @@ impl DryRun {
             writeln!(out, "{} takes {}, not {}: the sender would get 405.", event.address, address.methods.join(" and "), event.method)?;
             return Ok(Ended::Problems);
         }
-        let mut replies = Vec::new();
+        let mut replies = FromFiles(Vec::new());
         for file in &self.replies {
             let bytes = std::fs::read(file).with_context(|| format!("the reply {} cannot be read", file.display()))?;
             let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
-            replies.push(json!({ "status": 200, "header": {}, "body": body }));
+            replies.0.push(json_reply(200, Vec::new(), &body));
         }
-        replies.reverse();
+        replies.0.reverse();
         let verdicts = ruleset.verdicts(&event, true);
         let wanted = |name: &str| self.rule.as_deref().is_none_or(|r| r == name);
         if let Some(name) = &self.rule
@@ -80,18 +79,23 @@ impl DryRun {
         }
         let mut good = true;
         for verdict in verdicts.iter().filter(|v| wanted(&v.rule.name)) {
-            let mark = if verdict.runs { "✓" } else { "✗" };
-            let word = if verdict.runs { "would run" } else { "would not run" };
+            let mark = if verdict.runs() { "✓" } else { "✗" };
+            let word = match verdict.starts {
+                None => "would not run",
+                Some(_) if verdict.is_else() => "would do its `else:`",
+                Some(_) => "would run",
+            };
             writeln!(out, "{mark} {}  {word}", verdict.rule.name)?;
             write!(out, "{}", drawn(&verdict.told, 4))?;
-            if verdict.runs {
-                let told = Walk { rule: verdict.rule, ruleset: &ruleset, event: &event }.steps(&mut replies);
-                good &= told.1;
-                write!(out, "{}", told.0)?;
+            if let Some(start) = verdict.starts {
+                let (scenes, state) = rehearse(verdict.rule, start, &event, &ruleset.vault, &mut replies);
+                good &= state != State::Failed;
+                let told: String = scenes.iter().map(scene).collect();
+                write!(out, "{}", ruleset.vault.strike(&told))?;
             }
             writeln!(out)?;
         }
-        if verdicts.iter().all(|v| !v.runs) {
+        if verdicts.iter().all(|v| !v.runs()) {
             writeln!(out, "No rule would run: the sender would get {} and the event would be kept.", address.ignored.status)?;
         }
         writeln!(out, "Nothing was sent or written.")?;
@@ -148,93 +152,34 @@ pub fn drawn(told: &[Told], indent: usize) -> String {
     told.iter().map(line).collect()
 }
 
-/// Walks through the steps of one rule.
-struct Walk<'a> {
-    rule: &'a Rule,
-    ruleset: &'a Ruleset,
-    event: &'a Event,
+/// The answers that were handed in, for the calls whose answers are saved.
+struct FromFiles(Vec<Pretended>);
+
+impl Replies for FromFiles {
+    fn next(&mut self, saves: bool) -> Option<Pretended> {
+        if saves { self.0.pop() } else { None }
+    }
 }
 
-impl Walk<'_> {
-    /// What each step would do, and whether all could be rendered.
-    fn steps(&self, replies: &mut Vec<Value>) -> (String, bool) {
-        let mut out = String::new();
-        let mut saved = Map::new();
-        let mut not_done: Vec<String> = Vec::new();
-        let mut good = true;
-        for (n, step) in self.rule.steps.iter().enumerate() {
-            let names = not_done.clone();
-            let scope = self.rule.scope(self.event, &self.ruleset.vault, &saved).not_done(&names);
-            let (text, ended) = self.step(n + 1, step, &scope, &mut good);
-            out.push_str(&text);
-            if ended {
-                break;
+/// What a step would do, in lines.
+fn scene(scene: &Scene) -> String {
+    let step = scene.step;
+    let number = match scene.element {
+        Some(element) => format!("{}, element {element}", step.number),
+        None => step.number.clone(),
+    };
+    match &scene.what {
+        What::Skipped(told) => format!("  {number}. {}  would be skipped\n{}", step.title(), drawn(told, 8)),
+        What::Empty(why) => format!("  {number}. {}  nothing to do: {why}\n", step.title()),
+        What::Failed(why) => format!("  {number}. {}  would fail\n       {why}\n", step.title()),
+        What::Effect { shown, failed, .. } => {
+            let mut lines = shown.lines();
+            let name = step.name.as_ref().map_or(String::new(), |n| format!("{n}: "));
+            let mut out = format!("  {number}. {name}{}\n", lines.next().unwrap_or(""));
+            for line in lines.chain(failed.as_deref().map(|_| "would fail:")).chain(failed.as_deref()) {
+                out.push_str(&format!("       {line}\n"));
             }
-            if let Some(name) = &step.save_as {
-                match replies.pop() {
-                    Some(reply) => {
-                        saved.insert(name.clone(), reply);
-                    }
-                    None => not_done.push(name.clone()),
-                }
-            }
-        }
-        (self.ruleset.vault.strike(&out), good)
-    }
-
-    fn step(&self, number: usize, step: &Step, scope: &Scope, good: &mut bool) -> (String, bool) {
-        let Some(field) = &step.for_each else {
-            return self.one(&number.to_string(), step, scope, good);
-        };
-        let items = match field.find(scope as &dyn Names) {
-            Ok(Found::Missing) => {
-                *good = false;
-                return (format!("  {number}. {}  would fail: {}\n", step.title(), field.why_missing(scope)), true);
-            }
-            Ok(found) => match found.into_value() {
-                Some(Value::Array(items)) => items,
-                Some(Value::Null) | None => Vec::new(),
-                Some(one) => vec![one],
-            },
-            Err(why) => {
-                *good = false;
-                return (format!("  {number}. {}  would fail: {why}\n", step.title()), true);
-            }
-        };
-        if items.is_empty() {
-            return (format!("  {number}. {}  nothing to do: {} is empty\n", step.title(), field.text()), false);
-        }
-        let mut out = String::new();
-        for (n, item) in items.iter().enumerate() {
-            let (text, ended) = self.one(&format!("{number}, element {}", n + 1), step, &scope.with_item(item, n + 1), good);
-            out.push_str(&text);
-            if ended {
-                return (out, true);
-            }
-        }
-        (out, false)
-    }
-
-    fn one(&self, number: &str, step: &Step, scope: &Scope, good: &mut bool) -> (String, bool) {
-        if !step.condition.holds(scope) {
-            let told = drawn(&trace::tell(&step.condition, scope, true), 8);
-            return (format!("  {number}. {}  would be skipped\n{told}", step.title()), false);
-        }
-        match step.action.render(scope) {
-            Ok(effect) => {
-                let text = effect.to_string();
-                let mut lines = text.lines();
-                let name = step.name.as_ref().map_or(String::new(), |n| format!("{n}: "));
-                let mut out = format!("  {number}. {name}{}\n", lines.next().unwrap_or(""));
-                for line in lines {
-                    out.push_str(&format!("       {line}\n"));
-                }
-                (out, effect.kind() == "stop")
-            }
-            Err(unrendered) => {
-                *good = false;
-                (format!("  {number}. {}  would fail\n       {}\n", step.title(), self.rule.place_of(&unrendered)), true)
-            }
+            out
         }
     }
 }

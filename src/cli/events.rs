@@ -60,11 +60,8 @@ impl Events {
 /// `2 runs done, 1 run failed`.
 fn states(event: &EventPage) -> String {
     let count = |state: State| event.runs.iter().filter(|(s, _)| *s == state).map(|(_, n)| n).sum::<usize>();
-    let words: Vec<String> = [State::Done, State::Handled, State::Waiting, State::Failed]
-        .into_iter()
-        .filter(|s| count(*s) > 0)
-        .map(|s| format!("{} {}", number(count(s), "run"), s.word()))
-        .collect();
+    let words: Vec<String> =
+        State::ALL.into_iter().filter(|s| count(*s) > 0).map(|s| format!("{} {}", number(count(s), "run"), s.word())).collect();
     if words.is_empty() { "no rule ran".to_owned() } else { words.join(", ") }
 }
 

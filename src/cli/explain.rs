@@ -38,7 +38,7 @@ impl Explain {
         let event = &dossier.event;
         let verdicts = ruleset.as_ref().map(|r| r.verdicts(event, false)).unwrap_or_default();
         let total = verdicts.len().max(dossier.runs.len());
-        let ran = verdicts.iter().filter(|v| v.runs).count().max(dossier.runs.len());
+        let ran = dossier.runs.iter().filter(|(p, _)| p.run.state != State::Repeated).count();
         let rules = if total == 1 { "1 rule".to_owned() } else { format!("{total} rules") };
         let time = event.received.strftime("%Y-%m-%d %H:%M:%S UTC");
         writeln!(out, "event {}  {} {}  {time}  → {}, {ran} of {rules} ran", event.id, event.method, event.address, dossier.status)?;
@@ -48,6 +48,10 @@ impl Explain {
             for n in &mine {
                 shown[*n] = true;
                 self.run_told(&mut out, &dossier.runs[*n], Some(verdict.rule))?;
+            }
+            if !mine.is_empty() && verdict.is_else() {
+                writeln!(out, "        its `else:` was done, because its `if:` did not hold:")?;
+                write!(out, "{}", ruleset.as_ref().map_or_else(String::new, |r| r.vault.strike(&drawn(&verdict.told, 10))))?;
             }
             if mine.is_empty() {
                 writeln!(out, "  ✗ {}  did not run", verdict.rule.name)?;
@@ -80,6 +84,7 @@ impl Explain {
         rule: Option<&crate::rule::Rule>,
     ) -> anyhow::Result<()> {
         let run = &page.run;
+        let number_of = |step: u32| rule.map_or_else(|| (step + 1).to_string(), |r| r.number_of(step));
         let took: Duration = attempts.iter().map(|a| a.took).sum();
         let steps = attempts.iter().filter(|a| a.outcome != "retry").map(|a| a.place.step).collect::<std::collections::BTreeSet<_>>().len();
         let replays = if run.replays > 0 { format!(", replayed {}", number(run.replays as usize, "time")) } else { String::new() };
@@ -91,27 +96,31 @@ impl Explain {
                 out,
                 "  ✗ {}  failed at step {}{replays}; doorbell replay {} goes on there",
                 run.rule,
-                run.place.step + 1,
+                number_of(run.place.step),
                 run.event
             )?,
+            State::Cancelled => writeln!(out, "  ✗ {}  was cancelled at step {}", run.rule, number_of(run.place.step))?,
+            State::Repeated => writeln!(out, "  ✗ {}  was not run again", run.rule)?,
             State::Waiting => {
                 let due = run.due.strftime("%H:%M:%S UTC");
                 let word = if run.tried > 0 {
                     format!("waits until {due} for try {}", run.tried + 1)
+                } else if run.lane.is_some() {
+                    "waits for its turn (one_at_a_time)".to_owned()
                 } else {
                     "waits until serve runs".to_owned()
                 };
-                writeln!(out, "  … {}  {word}, at step {}{replays}", run.rule, run.place.step + 1)?;
+                writeln!(out, "  … {}  {word}, at step {}{replays}", run.rule, number_of(run.place.step))?;
             }
         }
         for attempt in attempts {
             let step = rule.and_then(|r| r.steps.get(attempt.place.step as usize));
             let title = step.map_or("", |s| s.title());
-            let element =
-                if step.is_some_and(|s| s.for_each.is_some()) { format!(", element {}", attempt.place.element + 1) } else { String::new() };
+            let each = rule.and_then(|r| r.course.flow(attempt.place.step)).and_then(|f| f.each);
+            let element = if each.is_some() { format!(", element {}", attempt.place.element + 1) } else { String::new() };
             let again = if attempt.number > 1 { format!(", try {}", attempt.number) } else { String::new() };
             let said = if attempt.said.is_empty() { attempt.outcome.to_string() } else { format!("{}: {}", attempt.outcome, attempt.said) };
-            writeln!(out, "        {}. {title}{element}{again}  {said}", attempt.place.step + 1)?;
+            writeln!(out, "        {}. {title}{element}{again}  {said}", number_of(attempt.place.step))?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //!
 //! Errors are printed once, here. Exit codes: 0 good, 1 problems in rules, 2 could not run.
 
+mod cancel;
 mod check;
 mod dry_run;
 mod events;
@@ -46,6 +47,8 @@ enum Command {
     Explain(explain::Explain),
     /// Do an event, or its failed runs, again
     Replay(replay::Replay),
+    /// End runs that wait, so that they are never done
+    Cancel(cancel::Cancel),
     /// Ask a running Doorbell whether it is well
     Health(health::Health),
 }
@@ -69,6 +72,7 @@ pub fn run() -> ExitCode {
         Some(Command::Failed(c)) => c.run(),
         Some(Command::Explain(c)) => c.run(),
         Some(Command::Replay(c)) => c.run(),
+        Some(Command::Cancel(c)) => c.run(),
         Some(Command::Health(c)) => c.run(),
     };
     match ended {

@@ -8,8 +8,10 @@ use jiff::Timestamp;
 
 use super::Ended;
 use super::settings::{Data, Rules, Secrets, number};
+use crate::intake::new_run;
 use crate::problem;
 use crate::store::archive::Archive;
+use crate::store::contract::NewRun;
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell replay 0192f3c1 --rule 'New orders'")]
@@ -66,14 +68,15 @@ impl Replay {
         let dossier = archive.dossier(id)?;
         let wanted = |name: &str| self.rule.as_deref().is_none_or(|r| r == name);
         let answering = ruleset.answering(&dossier.event);
-        let runs: Vec<_> = answering.iter().filter(|r| wanted(&r.name)).map(|r| (r.name.clone(), r.text.clone())).collect();
+        // A replay does not ask `once_per`.
+        let runs: Vec<_> = answering.iter().filter(|s| wanted(&s.rule.name)).map(|s| NewRun { once: None, ..new_run(s) }).collect();
         let texts: Vec<_> = ruleset.texts.iter().map(|(h, s)| (h.clone(), s.name.clone(), s.text.clone())).collect();
         Ok(Some(archive.replay_anew(id, &runs, &texts, Timestamp::now())?))
     }
 }
 
 /// Whether a `serve` holds this data folder.
-fn is_served(data: &std::path::Path) -> bool {
+pub(super) fn is_served(data: &std::path::Path) -> bool {
     let file = std::fs::File::open(data.join(".doorbell.lock"));
     file.is_ok_and(|f| matches!(f.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::address::read_methods;
 use super::step::{self, check_name};
-use super::{Rule, When};
+use super::steps::{self, Lists};
+use super::{ANSWER_WITHIN, Rule, When, manner, test};
 use crate::condition::read as condition;
 use crate::field::ROOTS;
 use crate::known::{Known, Lookup};
 use crate::problem::nearest;
+use crate::retry::Plan;
 use crate::route::Route;
 use crate::run::TextHash;
 use crate::scope::{SetName, SetValue};
@@ -17,10 +19,6 @@ use crate::template::data::Data;
 use crate::yaml::fields::{Fields, Item};
 use crate::yaml::{Node, Source};
 
-/// The most steps of one rule.
-const MAX_STEPS: usize = 200;
-/// What rules.md describes and is not built yet.
-const LATER: [&str; 6] = ["once_per", "one_at_a_time", "else", "on_error", "answer_within", "tests"];
 const OTHER_WORDS: [(&str, &str); 16] = [
     ("on", "did you mean `when`?"),
     ("trigger", "did you mean `when`?"),
@@ -61,30 +59,58 @@ pub fn read(name: &str, item: &Item, lookup: &Lookup, origin: &Origin) -> Option
     known.disabled = enabled == Some(false);
     let when = read_when(&mut fields);
     known.placeholders = when.iter().flat_map(|w| w.route.placeholders().map(str::to_owned)).collect();
-    let steps = fields.must_unless("then", &OTHER_WORDS).and_then(|i| read_steps(&i));
-    known.later = step::saved_names(steps.as_deref().unwrap_or_default());
+    let then = fields.must_unless("then", &OTHER_WORDS).and_then(|i| steps::items(&i)).unwrap_or_default();
+    let otherwise = fields.may("else").and_then(|i| steps::items(&i)).unwrap_or_default();
+    known.later = step::saved_names(&then);
+    known.later.extend(step::saved_names(&otherwise));
     let set = fields.may("set").map(|i| read_set(&i, &mut known)).unwrap_or_default();
     let condition = fields.may("if").map(|i| condition::read(&i, &known)).unwrap_or_default();
-    let steps: Vec<_> = steps.unwrap_or_default().iter().filter_map(|i| step::read(i, &mut known)).collect();
-    let mut answered = false;
-    for (step, at) in steps.iter().zip(fields.key("then").one_or_many()) {
-        if answered && step.action.answers() && step.condition.0.is_empty() {
-            at.warning("an earlier step may have answered already; the first answer wins").label("put an `if:` at each of them").add();
-        }
-        answered |= step.action.answers() && step.condition.0.is_empty();
+    if let (true, Some(otherwise)) = (condition.0.is_empty(), otherwise.first()) {
+        otherwise.problem("without an `if:` these steps are never done").label("add an `if:` to the rule, or take `else:` out").add();
     }
-    fields.done(&OTHER_WORDS, &LATER);
-    (item.errors() == errors).then(|| Rule {
+    let once_per = fields.may("once_per").and_then(|i| manner::read_once_per(&i, &known));
+    let one_at_a_time = fields.may("one_at_a_time").and_then(|i| manner::read_one_at_a_time(&i, &known));
+    let answer_within = fields.may("answer_within");
+    let within = answer_within.as_ref().and_then(manner::read_answer_within);
+    let plan = if one_at_a_time.is_some() { Plan { tries: 6, ..Plan::default() } } else { Plan::default() };
+    let before = known.named.clone();
+    let lists = Lists {
+        then: steps::read(&then, &mut known, &plan),
+        otherwise: {
+            let saved = std::mem::replace(&mut known.named, before);
+            let read = steps::read(&otherwise, &mut known, &plan);
+            known.named = saved;
+            read
+        },
+        on_error: fields.may("on_error").map(|i| steps::read_on_error(&i, &mut known)).unwrap_or_default(),
+    };
+    let (steps, course) = steps::lay(lists);
+    if steps.len() > steps::MAX_STEPS {
+        item.problem(format!("a rule has at most {} steps", steps::MAX_STEPS)).at_key().label("make two rules of it").add();
+    }
+    let tests = fields.may("tests").map(|i| test::read(&i)).unwrap_or_default();
+    fields.done(&OTHER_WORDS, &[]);
+    let rule = Rule {
         name: name.into(),
         enabled: enabled.unwrap_or(true),
         when,
         set,
         condition,
+        once_per,
+        one_at_a_time,
+        answer_within: within.unwrap_or(ANSWER_WITHIN),
         steps,
+        course,
+        tests,
         source: origin.source.clone(),
         text: origin.text.clone(),
         path: item.path.clone(),
-    })
+    };
+    if let Some(item) = answer_within.filter(|_| !rule.responds()) {
+        item.problem("nobody waits for this rule").at_key().label("add a `respond:` step, or take this line out").add();
+    }
+    manner::look(&rule, item);
+    (item.errors() == errors).then_some(rule)
 }
 
 fn read_when(fields: &mut Fields) -> Vec<When> {
@@ -121,24 +147,6 @@ fn read_when(fields: &mut Fields) -> Vec<When> {
 
 fn quoted(path: &str) -> String {
     if path.contains(['{', '}', ',']) { format!("\"{path}\"") } else { path.to_owned() }
-}
-
-fn read_steps<'a>(item: &Item<'a>) -> Option<Vec<Item<'a>>> {
-    match item.node {
-        Node::List(items) if items.is_empty() => {
-            item.problem("there is no step here").label("write at least one, such as `- log: hello`").add();
-            None
-        }
-        Node::List(items) if items.len() > MAX_STEPS => {
-            item.problem(format!("a rule has at most {MAX_STEPS} steps")).label("make two rules of it").add();
-            None
-        }
-        Node::Map(_) => {
-            item.problem("steps are a list").label("put a dash before each: `- `").add();
-            None
-        }
-        _ => item.items("a list of steps, each with its dash,"),
-    }
 }
 
 fn read_set(item: &Item, known: &mut Known) -> Vec<SetName> {

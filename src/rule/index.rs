@@ -135,6 +135,10 @@ impl Group {
 
 /// The first line that asks a field of the event for written-out values, with the keys that these are found by.
 fn asked(rule: &Rule) -> Option<(&Field, Vec<String>)> {
+    // Its `else:` is done for every other value.
+    if rule.course.otherwise.is_some() {
+        return None;
+    }
     rule.condition.0.iter().find_map(|part| {
         let Part::Line(line) = part else { return None };
         if line.ignore_case || !matches!(line.field.root, Root::Body | Root::Header(Some(_)) | Root::Query | Root::Method) {

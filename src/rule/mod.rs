@@ -7,7 +7,10 @@ pub mod address;
 pub mod compile;
 pub mod index;
 pub mod load;
+pub mod manner;
 pub mod step;
+pub mod steps;
+pub mod test;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +19,12 @@ use serde_json::{Map, Value};
 
 use crate::condition::All;
 use crate::condition::trace::{self, Told};
+use crate::course::Course;
 use crate::event::Event;
-use crate::field::Field;
+use crate::field::{Field, Found};
 use crate::projection::Projection;
 use crate::route::{self, Route};
-use crate::run::{Run, StepFacts, TextHash};
+use crate::run::{Once, Run, StepFacts, TextHash};
 use crate::scope::{Scope, SetName, SetValue};
 use crate::secret::Vault;
 use crate::template::Unrendered;
@@ -29,7 +33,9 @@ use crate::yaml::locate::Path;
 
 use address::Address;
 use index::Index;
-use step::Step;
+use manner::{OncePer, OneAtATime};
+use step::{MOST_ELEMENTS, Step};
+use test::Test;
 
 /// How long a caller waits for a rule's `respond`.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -42,7 +48,14 @@ pub struct Rule {
     pub when: Vec<When>,
     pub set: Vec<SetName>,
     pub condition: All,
+    pub once_per: Option<OncePer>,
+    pub one_at_a_time: Option<OneAtATime>,
+    /// How long a caller waits for its `respond`.
+    pub answer_within: Duration,
+    /// All steps in one row; `course` leads through it.
     pub steps: Vec<Step>,
+    pub course: Course,
+    pub tests: Vec<Test>,
     /// The file it stands in, and where.
     pub source: Arc<Source>,
     pub text: TextHash,
@@ -57,12 +70,33 @@ pub struct When {
     pub methods: Option<Vec<String>>,
 }
 
+/// A rule that an event starts, and how.
+#[derive(Clone)]
+pub struct Started {
+    pub rule: Arc<Rule>,
+    /// The first step: of `then:`, or of `else:`.
+    pub step: u32,
+    pub once: Option<Once>,
+    pub lane: Option<Arc<str>>,
+}
+
 /// Whether a rule was started by an event.
 pub struct Verdict<'r> {
     pub rule: &'r Arc<Rule>,
-    pub runs: bool,
+    /// The first step that it does; nothing where it does none.
+    pub starts: Option<u32>,
     /// How its `if:` went.
     pub told: Vec<Told>,
+}
+
+impl Verdict<'_> {
+    pub fn runs(&self) -> bool {
+        self.starts.is_some()
+    }
+    /// Whether its `if:` did not hold and its `else:` is done instead.
+    pub fn is_else(&self) -> bool {
+        self.starts.is_some() && self.starts == self.rule.course.otherwise
+    }
 }
 
 impl Rule {
@@ -103,8 +137,9 @@ impl Rule {
             SetValue::Field(field) => vec![field],
             SetValue::Data(data) => data.fields(),
         });
-        let steps = self.steps.iter().flat_map(|s| s.action.fields().into_iter().chain(s.condition.fields()).chain(&s.for_each));
-        set.chain(self.condition.fields()).chain(steps)
+        let steps = self.steps.iter().flat_map(|s| s.action.iter().flat_map(|a| a.fields()).chain(s.condition.fields()).chain(&s.for_each));
+        let lane = self.one_at_a_time.iter().filter_map(|o| if let OneAtATime::Each(field) = o { Some(field) } else { None });
+        set.chain(self.condition.fields()).chain(self.once_per.iter().map(|o| &o.field)).chain(lane).chain(steps)
     }
 
     /// Whether its address and method fit the event.
@@ -116,7 +151,30 @@ impl Rule {
 
     /// Whether a step answers the caller.
     pub fn responds(&self) -> bool {
-        self.steps.iter().any(|s| s.action.answers())
+        self.steps.iter().any(Step::answers)
+    }
+
+    /// Whether a run that began at this step may answer the caller.
+    pub fn responds_from(&self, step: u32) -> bool {
+        let end = match self.course.otherwise {
+            Some(otherwise) if step < otherwise => otherwise,
+            _ => self.course.on_error.unwrap_or(self.steps.len() as u32),
+        };
+        let mut mine = self.steps[step as usize..end as usize].iter();
+        mine.any(Step::answers) || self.course.on_error.is_some_and(|n| self.steps[n as usize..].iter().any(Step::answers))
+    }
+
+    /// How an event starts it, if it does.
+    fn start(self: &Arc<Self>, scope: &Scope) -> Option<Started> {
+        let lane = self.one_at_a_time.as_ref().map(|o| o.lane(&self.name, scope));
+        if !self.condition.holds(scope) {
+            return self.course.otherwise.map(|step| Started { rule: self.clone(), step, once: None, lane });
+        }
+        let once = match &self.once_per {
+            Some(once_per) => Some(once_per.claim(scope).ok()?),
+            None => None,
+        };
+        Some(Started { rule: self.clone(), step: 0, once, lane })
     }
 
     /// The step that a run is at.
@@ -125,14 +183,29 @@ impl Rule {
     }
 
     /// What the run has to know of its step.
-    pub fn facts<'a>(&self, step: &'a Step, elements: Option<u32>) -> StepFacts<'a> {
-        StepFacts {
-            plan: &step.plan,
-            forgiving: step.forgiving,
-            save_as: step.save_as.as_deref(),
-            elements,
-            steps: self.steps.len() as u32,
+    pub fn facts<'a>(&'a self, step: &'a Step, elements: Option<u32>) -> StepFacts<'a> {
+        StepFacts { plan: &step.plan, title: step.title(), save_as: step.save_as.as_deref(), elements, course: &self.course }
+    }
+
+    /// The elements of a step's `for_each`, in order; an error is a sentence.
+    pub fn elements(&self, each: u32, scope: &Scope) -> Result<Vec<Value>, String> {
+        let Some(field) = self.steps.get(each as usize).and_then(|s| s.for_each.as_ref()) else { return Ok(Vec::new()) };
+        match field.find(scope)? {
+            Found::Missing => Err(format!("{}, needed for `for_each`", field.why_missing(scope))),
+            found => match found.into_value() {
+                None | Some(Value::Null) => Ok(Vec::new()),
+                Some(Value::Array(items)) if items.len() > MOST_ELEMENTS => {
+                    Err(format!("{} has {} elements; {MOST_ELEMENTS} are the most", field.text(), items.len()))
+                }
+                Some(Value::Array(items)) => Ok(items),
+                Some(one) => Ok(vec![one]),
+            },
         }
+    }
+
+    /// What a person calls a step: `2`, `2.1`, `else 1`.
+    pub fn number_of(&self, step: u32) -> String {
+        self.steps.get(step as usize).map_or_else(|| (step + 1).to_string(), |s| s.number.clone())
     }
 
     /// A failed rendering with its place: `rules/orders.yaml:12:15: there is no body.id in this request`.
@@ -188,24 +261,27 @@ impl Ruleset {
     }
 
     /// The rules that an event starts, in the order of the files.
-    pub fn answering(&self, event: &Event) -> Vec<&Arc<Rule>> {
+    pub fn answering(&self, event: &Event) -> Vec<Started> {
         let nothing = Map::new();
-        let holds = |rule: &&Arc<Rule>| rule.is_rung_by(event) && rule.condition.holds(&rule.scope(event, &self.vault, &nothing));
-        self.index.candidates(event).into_iter().map(|n| &self.rules[n]).filter(holds).collect()
+        let start = |rule: &Arc<Rule>| {
+            let rung = rule.is_rung_by(event);
+            rung.then(|| rule.start(&rule.scope(event, &self.vault, &nothing))).flatten()
+        };
+        self.index.candidates(event).into_iter().filter_map(|n| start(&self.rules[n])).collect()
     }
 
     /// Every rule that listens at the event's address, and how its conditions went.
     pub fn verdicts(&self, event: &Event, every_line: bool) -> Vec<Verdict<'_>> {
         let nothing = Map::new();
-        let verdict = |rule: &Arc<Rule>| {
+        let verdict = |rule| -> Verdict<'_> {
+            let rule: &Arc<Rule> = rule;
             let scope = rule.scope(event, &self.vault, &nothing);
-            (rule.condition.holds(&scope), trace::tell(&rule.condition, &scope, every_line))
+            let mut told = trace::tell(&rule.condition, &scope, every_line);
+            if rule.condition.holds(&scope) {
+                told.extend(rule.once_per.as_ref().and_then(|o| o.told(&scope)));
+            }
+            Verdict { rule, starts: rule.start(&scope).map(|s| s.step), told }
         };
-        let rung = self.rules.iter().filter(|r| r.is_rung_by(event));
-        rung.map(|rule| {
-            let (runs, told) = verdict(rule);
-            Verdict { rule, runs, told }
-        })
-        .collect()
+        self.rules.iter().filter(|r| r.is_rung_by(event)).map(verdict).collect()
     }
 }

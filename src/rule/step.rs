@@ -1,4 +1,5 @@
-//! One step of `then:`: a verb with its fields, and the modifiers that are the same on every step.
+//! One step: a verb with its fields, and the modifiers that are the same on every step. How steps follow each other is
+//! left to [`super::steps`].
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use crate::field::{Field, ROOTS};
 use crate::known::Known;
 use crate::problem::nearest;
 use crate::retry::{LONGEST_WAIT, MOST_TRIES, Plan};
+use crate::run::ERROR;
 use crate::template::HELPERS;
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
@@ -21,7 +23,10 @@ pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 /// The most elements that a `for_each` goes through.
 pub const MOST_ELEMENTS: usize = 10_000;
 
-const LATER: [&str; 5] = ["update_row", "add_or_update_row", "do", "run_rule", "wait"];
+/// What rules.md describes and is not built yet.
+const LATER: [&str; 2] = ["run_rule", "wait"];
+/// Several steps under one `if` or `for_each`.
+pub const DO: &str = "do";
 /// Words of other tools that stand where a verb does, and what to write.
 const OTHER_WORDS: [(&str, &str); 24] = [
     ("uses", "a step begins with what it does: `post: https://…`"),
@@ -70,118 +75,135 @@ const OTHER_FIELDS: [(&str, &str); 14] = [
 pub struct Step {
     pub name: Option<String>,
     pub verb: &'static str,
-    pub action: Box<dyn Action>,
+    /// Its number as people count: `2`, `2.1` inside a `do:`, `else 1`.
+    pub number: String,
+    /// Nothing for a `do:`, whose steps follow.
+    pub action: Option<Box<dyn Action>>,
     pub condition: All,
     pub for_each: Option<Field>,
     pub plan: Plan,
     pub timeout: Duration,
     pub save_as: Option<String>,
-    /// `on_error: continue`.
-    pub forgiving: bool,
     pub path: Path,
 }
 
+/// A step that was read, with the steps that stand in it.
+pub struct Read {
+    pub step: Step,
+    /// Of a `do:`.
+    pub inside: Vec<Read>,
+    pub mending: Mending,
+}
+
+/// What `on_error:` of a step says.
+pub enum Mending {
+    Not,
+    Continue,
+    Steps(Vec<Read>),
+}
+
+/// Where a step stands, and what follows from that.
+#[derive(Clone)]
+pub struct Around {
+    /// How often it is tried where it does not say.
+    pub plan: Plan,
+    pub inside: Inside,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum Inside {
+    /// In a list of the rule itself.
+    Rule,
+    /// In the rule's own `on_error:`.
+    RuleError,
+    /// In a `do:`, with or without `for_each`.
+    Do { each: bool },
+    /// In the `on_error:` of a step that is repeated for each element, or not.
+    Error { each: bool },
+}
+
+impl Inside {
+    /// Whether what stands around it gives it an `item`.
+    fn each(self) -> bool {
+        matches!(self, Inside::Do { each: true } | Inside::Error { each: true })
+    }
+    fn mends(self) -> bool {
+        matches!(self, Inside::RuleError | Inside::Error { .. })
+    }
+}
+
 impl Step {
+    /// Whether it answers the caller.
+    pub fn answers(&self) -> bool {
+        self.action.as_ref().is_some_and(|a| a.answers())
+    }
     /// What people call it: its name, or its verb.
     pub fn title(&self) -> &str {
         self.name.as_deref().unwrap_or(self.verb)
     }
 }
 
-/// The names that the steps of a list save, for those that are used too early.
+/// The names that the steps of a list save, those inside others included, for those that are used too early.
 pub fn saved_names(steps: &[Item]) -> Vec<String> {
-    let name = |item: &Item| match item.node {
-        Node::Map(entries) => entries.iter().find(|(k, _)| k == "save_as").and_then(|(_, v)| match v {
-            Node::Text(t) => Some(t.clone()),
-            _ => None,
-        }),
-        _ => None,
-    };
-    steps.iter().filter_map(name).collect()
+    fn gather(node: &Node, out: &mut Vec<String>) {
+        let Node::Map(entries) = node else { return };
+        for (key, value) in entries {
+            match (key.as_str(), value) {
+                ("save_as", Node::Text(name)) => out.push(name.clone()),
+                (DO | "on_error", Node::List(inner)) => inner.iter().for_each(|n| gather(n, out)),
+                _ => {}
+            }
+        }
+    }
+    let mut out = Vec::new();
+    steps.iter().for_each(|item| gather(item.node, &mut out));
+    out
 }
 
 /// Reads one step. What it saves is known to the steps that follow.
-pub fn read(item: &Item, known: &mut Known) -> Option<Step> {
+pub fn read(item: &Item, known: &mut Known, around: &Around) -> Option<Read> {
     let mut fields = match item.node {
         Node::Text(text) => {
-            let word = text.split(|c: char| c.is_whitespace() || c == ':').next().unwrap_or("");
-            let rest = text[word.len()..].trim_start_matches(':').trim();
-            let told = item.problem("a step is a verb with a colon and a space behind it");
-            match verbs().find(|(v, _)| *v == word) {
-                Some((verb, _)) => told.label(format!("write `{verb}: {rest}`")).add(),
-                None => told.label("write for example `log: text`").add(),
-            }
+            not_a_step(item, text);
             return None;
         }
         _ => item.fields("a step")?,
     };
     let name = fields.may("name").and_then(|i| i.text());
-    known.in_each.set(fields.has("for_each"));
-    let for_each = fields.may("for_each").map(|i| read_for_each(&i, known));
-    known.in_each.set(for_each.is_some());
+    known.in_each.set(around.inside.each() || fields.has("for_each"));
+    let for_each = fields.may("for_each").and_then(|i| match around.inside.each() {
+        true => {
+            i.problem("this step stands in a `for_each` already").at_key().label("one at a time: make a list of them with `set:`").add();
+            None
+        }
+        false => Some(read_for_each(&i, known)),
+    });
+    let each = for_each.is_some() || around.inside.each();
+    known.in_each.set(each);
     let condition = fields.may("if").map(|i| condition::read(&i, known)).unwrap_or_default();
-    let plan = read_plan(&mut fields);
-    let timeout = match fields.may("timeout") {
-        Some(timeout) => match timeout.duration() {
-            Some(d) if d > LONGEST_TIMEOUT || d.is_zero() => {
-                timeout.problem("a try may take up to 10 minutes").add();
+    let plan = read_plan(&mut fields, around.plan.clone());
+    let timeout = read_timeout(&mut fields);
+    let save_as = fields.may("save_as").map(|i| read_save_as(&i, known));
+    let found = find_verb(&mut fields, item);
+    let mut inside = Some(Vec::new());
+    let work = match found {
+        None => None,
+        Some(Verb::Do) => {
+            inside = read_do(&mut fields, known, around, each);
+            known.in_each.set(each);
+            inside.as_ref().map(|_| (DO, None))
+        }
+        Some(Verb::Kind(verb, kind)) => match fields.key(verb).node {
+            Node::Map(entries) => {
+                below_the_verb(verb, entries, &fields);
+                // What stands at the wrong place has been told; its fields would only repeat it.
+                fields.rest();
                 None
             }
-            other => other,
-        },
-        None => Some(TIMEOUT),
-    };
-    let save_as = fields.may("save_as").map(|i| read_save_as(&i, known));
-    let forgiving = match fields.may("on_error") {
-        None => false,
-        Some(on_error) => match on_error.node {
-            Node::Text(word) if word == "continue" => true,
-            Node::List(_) => {
-                on_error
-                    .problem("steps under `on_error:` are not available yet")
-                    .at_key()
-                    .label("write `on_error: continue` to go on all the same")
-                    .add();
-                false
-            }
-            _ => {
-                on_error.problem("`on_error:` takes the word `continue`").label("write `on_error: continue`").add();
-                false
-            }
+            _ => kind.read(verb, &mut fields, known).map(|action| (verb, Some(action))),
         },
     };
-    let found = find_verb(&mut fields, item);
-    let action = match found {
-        None => None,
-        Some((verb, kind)) => {
-            let value = fields.key(verb);
-            match value.node {
-                Node::Map(entries) => {
-                    let inner = entries
-                        .iter()
-                        .find(|(k, _)| matches!(k.as_str(), "url" | "to" | "file" | "path" | "status" | "text"))
-                        .map(|(_, v)| v);
-                    let shown = match inner {
-                        Some(Node::Text(t)) => format!("write `{verb}: {t}`, and the other lines below it in line with `{verb}`"),
-                        _ => format!("write the value directly behind `{verb}:`, and the other lines below it in line with `{verb}`"),
-                    };
-                    let what = match verb {
-                        "append" | "add_row" => "the file's name",
-                        "respond" => "the status",
-                        "log" | "stop" => "the text",
-                        _ => "the address",
-                    };
-                    value.problem(format!("{what} stands directly behind `{verb}:`")).label(shown).add();
-                    None
-                }
-                _ => kind.read(verb, &mut fields, known).map(|action| (verb, action)),
-            }
-        }
-    };
-    if found.is_some() && action.is_none() && matches!(fields.key(found.map_or("", |f| f.0)).node, Node::Map(_)) {
-        // What stands at the wrong place has been told; its fields would only repeat it.
-        fields.rest();
-    }
+    let mending = fields.may("on_error").map_or(Some(Mending::Not), |i| read_on_error(&i, known, around, each));
     if fields.has("else") {
         fields
             .key("else")
@@ -191,7 +213,7 @@ pub fn read(item: &Item, known: &mut Known) -> Option<Step> {
         fields.may("else");
     }
     if found.is_some() {
-        fields.done(&OTHER_FIELDS, &["new_columns", "match", "ignore_case", "skip_missing", "xml"]);
+        fields.done(&OTHER_FIELDS, &[]);
     } else {
         fields.rest();
     }
@@ -199,27 +221,143 @@ pub fn read(item: &Item, known: &mut Known) -> Option<Step> {
     if let Some(Some(name)) = &save_as {
         known.named.push(name.clone());
     }
-    let (verb, action) = action?;
-    Some(Step {
+    let (verb, action) = work?;
+    let step = Step {
         name,
         verb,
+        number: String::new(),
         action,
         condition,
         for_each: for_each.map_or(Some(None), |f| f.map(Some))?,
         plan: plan?,
         timeout: timeout?,
         save_as: save_as.map_or(Some(None), |s| s.map(Some))?,
-        forgiving,
         path: item.path.clone(),
-    })
+    };
+    Some(Read { step, inside: inside?, mending: mending? })
 }
 
-fn find_verb(fields: &mut Fields, item: &Item) -> Option<(&'static str, &'static dyn crate::action::contract::Kind)> {
+fn not_a_step(item: &Item, text: &str) {
+    let word = text.split(|c: char| c.is_whitespace() || c == ':').next().unwrap_or("");
+    let rest = text[word.len()..].trim_start_matches(':').trim();
+    let told = item.problem("a step is a verb with a colon and a space behind it");
+    match verbs().find(|(v, _)| *v == word) {
+        Some((verb, _)) => told.label(format!("write `{verb}: {rest}`")).add(),
+        None => told.label("write for example `log: text`").add(),
+    }
+}
+
+/// The verb's value was written as a map, with the step's other fields in it.
+fn below_the_verb(verb: &'static str, entries: &[(String, Node)], fields: &Fields) {
+    let inner = entries.iter().find(|(k, _)| matches!(k.as_str(), "url" | "to" | "file" | "path" | "status" | "text")).map(|(_, v)| v);
+    let shown = match inner {
+        Some(Node::Text(t)) => format!("write `{verb}: {t}`, and the other lines below it in line with `{verb}`"),
+        _ => format!("write the value directly behind `{verb}:`, and the other lines below it in line with `{verb}`"),
+    };
+    let what = match verb {
+        "append" | "add_row" | "update_row" | "add_or_update_row" => "the file's name",
+        "respond" => "the status",
+        "log" | "stop" => "the text",
+        _ => "the address",
+    };
+    fields.key(verb).problem(format!("{what} stands directly behind `{verb}:`")).label(shown).add();
+}
+
+fn read_timeout(fields: &mut Fields) -> Option<Duration> {
+    let Some(timeout) = fields.may("timeout") else { return Some(TIMEOUT) };
+    let given = timeout.duration()?;
+    if given > LONGEST_TIMEOUT || given.is_zero() {
+        timeout.problem("a try may take up to 10 minutes").add();
+        return None;
+    }
+    Some(given)
+}
+
+/// The steps of a `do:`.
+fn read_do(fields: &mut Fields, known: &mut Known, around: &Around, each: bool) -> Option<Vec<Read>> {
+    let item = fields.must(DO)?;
+    match around.inside {
+        Inside::Do { .. } => {
+            item.problem("a `do:` cannot stand in another one")
+                .at_key()
+                .label("put its steps into the outer one, each with its `if:`")
+                .add();
+            return None;
+        }
+        Inside::Error { .. } => {
+            item.problem("a `do:` cannot stand under `on_error:`").at_key().label("write its steps directly").add();
+            return None;
+        }
+        Inside::Rule | Inside::RuleError => {}
+    }
+    for word in ["tries", "first_wait", "timeout", "save_as"] {
+        if fields.has(word) {
+            fields
+                .key(word)
+                .problem(format!("`{word}:` belongs to a step that does something"))
+                .label("put it into a step of the `do:`")
+                .add();
+        }
+    }
+    let items = super::steps::items(&item)?;
+    let around = Around { inside: Inside::Do { each }, ..around.clone() };
+    let read: Vec<_> = items.iter().map(|i| read(i, known, &around)).collect();
+    read.into_iter().collect()
+}
+
+fn read_on_error(item: &Item, known: &mut Known, around: &Around, each: bool) -> Option<Mending> {
+    if around.inside.mends() {
+        item.problem("a step under `on_error:` has none of its own")
+            .at_key()
+            .label("take it out; if this step fails too, the run fails")
+            .add();
+        return None;
+    }
+    match item.node {
+        Node::Text(word) if word == "continue" => Some(Mending::Continue),
+        Node::List(_) => {
+            let items = super::steps::items(item)?;
+            let around = Around { inside: Inside::Error { each }, ..around.clone() };
+            known.named.push(ERROR.to_owned());
+            let read: Vec<_> = items.iter().map(|i| read(i, known, &around)).collect();
+            known.named.retain(|n| n != ERROR);
+            read.into_iter().collect::<Option<_>>().map(Mending::Steps)
+        }
+        Node::Map(_) => {
+            item.problem("steps are a list").label("put a dash before each: `- `").add();
+            None
+        }
+        _ => {
+            item.problem("`on_error:` takes the word `continue`, or steps").label("write `on_error: continue`").add();
+            None
+        }
+    }
+}
+
+/// What a step does.
+#[derive(Clone, Copy)]
+enum Verb {
+    Do,
+    Kind(&'static str, &'static dyn crate::action::contract::Kind),
+}
+
+impl Verb {
+    fn word(self) -> &'static str {
+        match self {
+            Verb::Do => DO,
+            Verb::Kind(verb, _) => verb,
+        }
+    }
+}
+
+fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
     let mut present = Vec::new();
     let left: Vec<&str> = fields.left().collect();
     for key in &left {
-        if let Some(found) = verbs().find(|(v, _)| v == key) {
-            present.push(found);
+        if let Some((verb, kind)) = verbs().find(|(v, _)| v == key) {
+            present.push(Verb::Kind(verb, kind));
+        } else if *key == DO {
+            present.push(Verb::Do);
         } else if LATER.contains(key) {
             fields.key(key).problem(format!("`{key}:` is not available yet")).label("take this step out for now").add();
             return None;
@@ -230,17 +368,20 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<(&'static str, &'static
         [] => {}
         [first, second, ..] => {
             fields
-                .key(second.0)
-                .problem(format!("`{}` and `{}` stand in one step", first.0, second.0))
+                .key(second.word())
+                .problem(format!("`{}` and `{}` stand in one step", first.word(), second.word()))
                 .label("begin each step with a dash: `- `")
                 .add();
             return None;
         }
     }
-    let all: Vec<&str> = verbs().map(|(v, _)| v).collect();
+    let all: Vec<&str> = verbs().map(|(v, _)| v).chain([DO]).collect();
     let list = format!("verbs: {}", all.join(", "));
     if fields.has("then") {
-        item.problem("steps have no steps of their own").label("put `if:` into the step itself, in line with its verb").note(list).add();
+        item.problem("steps have no `then:` of their own")
+            .label("put `if:` into the step itself, in line with its verb; several steps under one `if:` stand under `do:`")
+            .note(list)
+            .add();
         return None;
     }
     for key in &left {
@@ -277,8 +418,7 @@ fn read_for_each(item: &Item, known: &Known) -> Option<Field> {
     known.field(&text, item, None)
 }
 
-fn read_plan(fields: &mut Fields) -> Option<Plan> {
-    let mut plan = Plan::default();
+fn read_plan(fields: &mut Fields, mut plan: Plan) -> Option<Plan> {
     let tries = fields.may("tries").map(|i| i.whole(1, MOST_TRIES));
     let wait = fields.may("first_wait").map(|i| {
         let wait = i.duration()?;
@@ -311,7 +451,10 @@ fn read_save_as(item: &Item, known: &Known) -> Option<String> {
 pub fn check_name(name: &str, item: &Item) -> Option<()> {
     let ours = ROOTS.contains(&name)
         || HELPERS.iter().any(|h| h.name == name)
-        || matches!(name, "any" | "all" | "none" | "input" | "error" | "true" | "false" | "null" | "this");
+        || matches!(
+            name,
+            "any" | "all" | "none" | "input" | ERROR | "true" | "false" | "null" | "this" | "if" | "unless" | "each" | "with" | "else"
+        );
     if ours {
         item.problem(format!("`{name}` is a word of ours")).label(format!("choose another one, such as my_{name}")).add();
         return None;

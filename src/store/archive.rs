@@ -2,20 +2,26 @@
 //! `serve` and without it, over a connection of its own.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
-use super::contract::{Counts, Dossier, Error, EventPage, Result, RunPage};
-use super::jobs::{EVENT, MOST_RUNS, PENDING, Sql, insert_runs, moment, read_event, read_run, restart};
+use super::claims::{QUEUED, give_back, insert_runs, open_lane};
+use super::contract::{Counts, Dossier, Error, EventPage, NewRun, Result, RunPage};
+use super::jobs::{EVENT, MOST_RUNS, PENDING, RUN_COLUMNS, Sql, moment, read_event, read_run, restart};
 use super::sqlite::{connect, error, file};
 use super::tables;
 use crate::event::EventId;
-use crate::run::{Attempt, RunId, State, TextHash};
+use crate::run::{Attempt, Run, RunId, State, TextHash};
 
 /// The columns of an ended run, in the order that `read_run` takes.
-const ENDED: &str = "p.id, p.rule, p.text, p.step, p.element, p.tried, p.at, p.saved, 0, p.forgiven, p.replays";
+const ENDED: &str = "p.id, p.rule, p.text, p.step, p.element, p.tried, p.at, p.saved, 0, p.forgiven, p.replays, p.lane, NULL, NULL";
+
+/// Why a run stands as it does: for a failed one what failed it, not what its `on_error:` did then.
+fn why(run: &Run, attempts: &[Attempt]) -> String {
+    let failed = attempts.iter().rfind(|a| a.outcome == "failed" && a.place == run.place);
+    failed.filter(|_| run.state == State::Failed).or(attempts.last()).map(|a| a.said.clone()).unwrap_or_default()
+}
 
 /// A connection for reading and replaying.
 pub struct Archive(Connection);
@@ -79,9 +85,9 @@ impl Archive {
             "SELECT {ENDED}, e.id, e.received FROM ended p JOIN event e ON e.seq = p.event WHERE p.state = 'failed' ORDER BY p.id DESC LIMIT ?1"
         );
         let read = |r: &Row| -> Sql<RunPage> {
-            let run = read_run(r, EventId(uuid::Uuid::from_bytes(r.get(11)?)), State::Failed)?;
-            let said = self.attempts(run.id)?.pop().map(|a| a.said).unwrap_or_default();
-            Ok(RunPage { said, received: moment(r.get(12)?), ended: Some(run.due), run })
+            let run = read_run(r, EventId(uuid::Uuid::from_bytes(r.get(RUN_COLUMNS)?)), State::Failed)?;
+            let said = why(&run, &self.attempts(run.id)?);
+            Ok(RunPage { said, received: moment(r.get(RUN_COLUMNS + 1)?), ended: Some(run.due), run })
         };
         let all = || self.0.prepare(&text)?.query_map([most as i64], read)?.collect::<Sql<Vec<_>>>();
         all().map_err(error)
@@ -141,7 +147,7 @@ impl Archive {
             let ended = format!("SELECT {ENDED}, p.state FROM ended p WHERE p.id >= ?1 AND p.id < ?2");
             for text in [pending, ended] {
                 let mut statement = self.0.prepare(&text)?;
-                let state = |r: &Row| Sql::Ok(State::read(&r.get::<_, String>(11)?).unwrap_or(State::Failed));
+                let state = |r: &Row| Sql::Ok(State::read(&r.get::<_, String>(RUN_COLUMNS)?).unwrap_or(State::Failed));
                 let some: Vec<_> = statement.query_map(range, |r| read_run(r, id, state(r)?))?.collect::<Sql<Vec<_>>>()?;
                 runs.extend(some);
             }
@@ -150,7 +156,7 @@ impl Archive {
                 .into_iter()
                 .map(|run| {
                     let attempts = self.attempts(run.id)?;
-                    let said = attempts.last().map(|a| a.said.clone()).unwrap_or_default();
+                    let said = why(&run, &attempts);
                     let ended = (run.state != State::Waiting).then_some(run.due);
                     Ok((RunPage { run, said, received: event.received, ended }, attempts))
                 })
@@ -194,13 +200,7 @@ impl Archive {
     }
 
     /// Starts rules on an event anew, with the rule texts given.
-    pub fn replay_anew(
-        &mut self,
-        id: EventId,
-        runs: &[(Arc<str>, TextHash)],
-        texts: &[(TextHash, String, String)],
-        now: Timestamp,
-    ) -> Result<usize> {
+    pub fn replay_anew(&mut self, id: EventId, runs: &[NewRun], texts: &[(TextHash, String, String)], now: Timestamp) -> Result<usize> {
         let number = self.number(id)?;
         let mut replay = || -> Sql<usize> {
             let sql = self.0.transaction()?;
@@ -214,10 +214,47 @@ impl Archive {
                 |r| r.get(0),
             )?;
             let first = last.map_or(range[0], |l| l + 1);
-            let count = insert_runs(&sql, number, first, now.as_millisecond(), false, runs.iter().map(|(r, t)| (&**r, &**t)))?;
+            let begun = insert_runs(&sql, number, first, now.as_millisecond(), false, runs)?;
             sql.commit()?;
-            Ok(count)
+            Ok(begun.len())
         };
         replay().map_err(error)
+    }
+
+    /// Ends runs that wait: those of one event, of one rule, or both. Says how many were ended, and how many are being
+    /// done this very moment and were left alone. `is_served` says whether anybody can be at work on them.
+    pub fn cancel(&mut self, id: Option<EventId>, rule: Option<&str>, is_served: bool, now: Timestamp) -> Result<(usize, usize)> {
+        let range = match id {
+            Some(id) => self.number(id).map(|n| [n * MOST_RUNS, (n + 1) * MOST_RUNS])?,
+            None => [0, i64::MAX],
+        };
+        let mut cancel = || -> Sql<(usize, usize)> {
+            let sql = self.0.transaction()?;
+            type Waiting = (RunId, String, Option<String>, Option<String>, i64);
+            let waiting: Vec<Waiting> = {
+                let text = "SELECT id, rule, lane, once, taken FROM pending WHERE id >= ?1 AND id < ?2 AND (?3 IS NULL OR rule = ?3)";
+                let read = |r: &Row| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?));
+                sql.prepare(text)?.query_map(params![range[0], range[1], rule], read)?.collect::<Sql<_>>()?
+            };
+            let (mut ended, mut busy) = (0, 0);
+            for (run, rule, lane, once, taken) in waiting {
+                if taken != 0 && taken != QUEUED && is_served {
+                    busy += 1;
+                    continue;
+                }
+                sql.execute(
+                    "INSERT OR REPLACE INTO ended (id, event, rule, text, state, step, element, tried, at, saved, forgiven, replays, attempts, lane, once)
+                     SELECT id, event, rule, text, ?2, step, element, tried, ?3, saved, forgiven, replays, '[]', lane, once FROM pending WHERE id = ?1",
+                    params![run, State::Cancelled.word(), now.as_millisecond()],
+                )?;
+                sql.execute("DELETE FROM pending WHERE id = ?1", [run])?;
+                give_back(&sql, &rule, run, once.as_deref())?;
+                open_lane(&sql, lane.as_deref())?;
+                ended += 1;
+            }
+            sql.commit()?;
+            Ok((ended, busy))
+        };
+        cancel().map_err(error)
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::event::{Event, EventId};
-use crate::run::{Answer, Attempt, Intent, Run, RunId, State, TextHash};
+use crate::run::{Answer, Attempt, Intent, Once, Run, RunId, State, TextHash};
 
 /// Why the store could not do it.
 #[derive(Debug)]
@@ -44,6 +44,22 @@ pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 pub struct NewRun {
     pub rule: Arc<str>,
     pub text: TextHash,
+    /// The step it begins with.
+    pub step: u32,
+    /// The queue it stands in: behind every run of the same lane that is not yet done.
+    pub lane: Option<Arc<str>>,
+    /// Claimed in the same transaction; if it was claimed before, the run is not begun.
+    pub once: Option<Once>,
+}
+
+/// What became of a run that an event starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Begun,
+    /// It waits for another run of its lane.
+    Queued,
+    /// Its `once_per` value had been used.
+    Repeated,
 }
 
 /// A sender's own id of a delivery, and how long it is remembered.
@@ -70,8 +86,8 @@ pub struct Accept {
 /// What became of an event that was handed in.
 #[derive(Debug)]
 pub enum Accepted {
-    /// It is kept; these are its runs.
-    New(Event, Vec<Run>),
+    /// It is kept; these are its runs, in the order they were handed in.
+    New(Event, Vec<(Run, Fate)>),
     /// It came before under this id. Runs of then that had failed were started again; they are to be leased.
     Again { first: EventId, restarted: usize, answer: Option<Answer> },
 }

@@ -10,8 +10,10 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde_json::Map;
 
-use super::contract::{Accept, Delivery, NewRun};
+use super::claims::{QUEUED, claim, give_back, insert_runs, is_queued, open_lane};
+use super::contract::{Accept, Delivery, Fate, NewRun};
 use crate::event::{Event, EventId};
+
 use crate::run::{Answer, Attempt, Intent, Place, Run, RunId, State, TextHash};
 
 /// The most runs that one event can start.
@@ -37,8 +39,8 @@ pub(super) enum Job {
 /// What a verb gave.
 pub(super) enum Kept {
     Done,
-    /// The number of the event's first run.
-    New(RunId),
+    /// The number of the event's first run, and what became of each.
+    New(RunId, Vec<Fate>),
     Again {
         first: EventId,
         restarted: usize,
@@ -77,13 +79,15 @@ pub(super) fn fresh(id: RunId, event: &Event, new: &NewRun) -> Run {
         rule: new.rule.clone(),
         text: new.text.clone(),
         state: State::Waiting,
-        place: Place::default(),
+        place: Place { step: new.step, element: 0 },
         tried: 0,
         due: event.received,
         saved: Map::new(),
         settled: false,
         forgiven: false,
         replays: 0,
+        lane: new.lane.clone(),
+        failed_at: None,
     }
 }
 
@@ -171,7 +175,7 @@ fn accept(sql: &Transaction, row: &EventRow) -> Sql<Kept> {
         ])?;
     let event = sql.last_insert_rowid();
     let first = event * MOST_RUNS;
-    insert_runs(sql, event, first, row.received, row.taken, row.runs.iter().map(|r| (&*r.rule, &*r.text)))?;
+    let fates = insert_runs(sql, event, first, row.received, row.taken, &row.runs)?;
     if let Some(delivery) = &row.delivery {
         let until = row.received + delivery.remembered.as_millis() as i64;
         sql.prepare_cached("INSERT OR REPLACE INTO delivery (key, event, until) VALUES (?1, ?2, ?3)")?.execute(params![
@@ -180,28 +184,7 @@ fn accept(sql: &Transaction, row: &EventRow) -> Sql<Kept> {
             until
         ])?;
     }
-    Ok(Kept::New(first))
-}
-
-/// Puts fresh runs of an event among those that are to be done, numbered from `first`.
-pub(super) fn insert_runs<'r>(
-    sql: &Transaction,
-    event: i64,
-    first: RunId,
-    due: i64,
-    taken: bool,
-    runs: impl Iterator<Item = (&'r str, &'r str)>,
-) -> Sql<usize> {
-    let mut count = 0;
-    for (id, (rule, text)) in (first..).zip(runs.take(MOST_RUNS as usize)) {
-        sql.prepare_cached(
-            "INSERT INTO pending (id, event, rule, text, step, element, tried, due, saved, settled, forgiven, replays, taken)
-             VALUES (?1, ?2, ?3, ?4, 0, 0, 0, ?5, '{}', 0, 0, 0, ?6)",
-        )?
-        .execute(params![id, event, rule, text, due, taken])?;
-        count += 1;
-    }
-    Ok(count)
+    Ok(Kept::New(first, fates))
 }
 
 /// What a delivery that came before gets; nothing if it is to be taken as new.
@@ -230,24 +213,24 @@ fn redelivered(sql: &Transaction, row: &EventRow, delivery: &Delivery) -> Sql<Op
 
 /// Failed runs in a range of numbers go on at the step that failed.
 pub(super) fn restart(sql: &Transaction, from: RunId, to: RunId, now: i64) -> Sql<usize> {
-    let failed: Vec<(RunId, String)> = {
-        let mut statement = sql.prepare_cached("SELECT id, attempts FROM ended WHERE id >= ?1 AND id < ?2 AND state = 'failed'")?;
-        statement.query_map(params![from, to], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Sql<_>>()?
+    type Row = (RunId, String, String, Option<String>, Option<String>);
+    let failed: Vec<Row> = {
+        let text = "SELECT id, attempts, rule, lane, once FROM ended WHERE id >= ?1 AND id < ?2 AND state = 'failed'";
+        let mut statement = sql.prepare_cached(text)?;
+        statement.query_map([from, to], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?)))?.collect::<Sql<_>>()?
     };
-    for (run, told) in &failed {
+    for (run, told, rule, lane, once) in &failed {
         keep_attempts(sql, *run, told)?;
-    }
-    let moved = sql
-        .prepare_cached(
-            "INSERT INTO pending (id, event, rule, text, step, element, tried, due, saved, settled, forgiven, replays, taken)
-             SELECT id, event, rule, text, step, element, 0, ?3, saved, 0, forgiven, replays + 1, 0 FROM ended
-             WHERE id >= ?1 AND id < ?2 AND state = 'failed'",
+        let taken = if is_queued(sql, lane.as_deref())? { QUEUED } else { 0 };
+        sql.prepare_cached(
+            "INSERT INTO pending (id, event, rule, text, lane, step, element, tried, due, saved, settled, forgiven, replays, taken, once)
+             SELECT id, event, rule, text, lane, step, element, 0, ?2, saved, 0, forgiven, replays + 1, ?3, once FROM ended WHERE id = ?1",
         )?
-        .execute(params![from, to, now])?;
-    if moved > 0 {
-        sql.prepare_cached("DELETE FROM ended WHERE id >= ?1 AND id < ?2 AND state = 'failed'")?.execute(params![from, to])?;
+        .execute(params![run, now, taken])?;
+        sql.prepare_cached("DELETE FROM ended WHERE id = ?1")?.execute([run])?;
+        claim(sql, rule, *run, once.as_deref(), now)?;
     }
-    Ok(moved)
+    Ok(failed.len())
 }
 
 fn answer_of(sql: &Transaction, event: i64) -> Sql<Option<Answer>> {
@@ -275,34 +258,96 @@ fn record(sql: &Transaction, run: &Run, attempts: &[Attempt], answer: Option<&An
         // What is due at once stays with whoever has it; a pause gives it back.
         let last = attempts.last().is_some_and(|a| a.outcome == "retry");
         keep_attempts(sql, run.id, &told)?;
-        sql.prepare_cached("UPDATE pending SET step = ?2, element = ?3, tried = ?4, due = ?5, saved = ?6, settled = 0, forgiven = ?7, taken = ?8 WHERE id = ?1")?
-            .execute(params![run.id, run.place.step, run.place.element, run.tried, run.due.as_millisecond(), saved(), run.forgiven, !last])?;
+        sql.prepare_cached(
+            "UPDATE pending SET step = ?2, element = ?3, tried = ?4, due = ?5, saved = ?6, settled = 0, forgiven = ?7, taken = ?8,
+             failed_step = ?9, failed_element = ?10 WHERE id = ?1",
+        )?
+        .execute(params![
+            run.id,
+            run.place.step,
+            run.place.element,
+            run.tried,
+            run.due.as_millisecond(),
+            saved(),
+            run.forgiven,
+            !last,
+            run.failed_at.map(|p| p.step),
+            run.failed_at.map(|p| p.element)
+        ])?;
         return Ok(Kept::Done);
     }
-    sql.prepare_cached("DELETE FROM pending WHERE id = ?1")?.execute([run.id])?;
-    let at = attempts.last().map_or(run.due, |a| a.at).as_millisecond();
+    let once: Option<String> =
+        sql.prepare_cached("DELETE FROM pending WHERE id = ?1 RETURNING once")?.query_row([run.id], |r| r.get(0)).optional()?.flatten();
+    let failed = run.state == State::Failed;
+    if failed {
+        give_back(sql, &run.rule, run.id, once.as_deref())?;
+    }
     // What earlier steps saved is needed only to go on.
-    let saved = if run.state == State::Failed { saved() } else { "{}".to_owned() };
-    sql.prepare_cached(
-        "INSERT OR REPLACE INTO ended (id, event, rule, text, state, step, element, tried, at, saved, forgiven, replays, attempts)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    )?
-    .execute(params![
-        run.id,
+    let saved = if failed { saved() } else { "{}".to_owned() };
+    let ended = Ended {
+        id: run.id,
         event,
-        &*run.rule,
-        &*run.text,
-        run.state.word(),
-        run.place.step,
-        run.place.element,
-        run.tried,
-        at,
-        saved,
-        run.forgiven,
-        run.replays,
-        told
-    ])?;
+        rule: &run.rule,
+        text: &run.text,
+        state: run.state,
+        place: run.place,
+        tried: run.tried,
+        at: attempts.last().map_or(run.due, |a| a.at).as_millisecond(),
+        saved: &saved,
+        forgiven: run.forgiven,
+        replays: run.replays,
+        told: &told,
+        lane: run.lane.as_deref(),
+        once: once.as_deref(),
+    };
+    ended.insert(sql)?;
+    open_lane(sql, run.lane.as_deref())?;
     Ok(Kept::Done)
+}
+
+/// A row of `ended`.
+pub(super) struct Ended<'a> {
+    pub id: RunId,
+    pub event: i64,
+    pub rule: &'a str,
+    pub text: &'a str,
+    pub state: State,
+    pub place: Place,
+    pub tried: u32,
+    pub at: i64,
+    pub saved: &'a str,
+    pub forgiven: bool,
+    pub replays: u32,
+    pub told: &'a str,
+    pub lane: Option<&'a str>,
+    pub once: Option<&'a str>,
+}
+
+impl Ended<'_> {
+    pub(super) fn insert(&self, sql: &Transaction) -> Sql<()> {
+        sql.prepare_cached(
+            "INSERT OR REPLACE INTO ended (id, event, rule, text, state, step, element, tried, at, saved, forgiven, replays, attempts, lane, once)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        )?
+        .execute(params![
+            self.id,
+            self.event,
+            self.rule,
+            self.text,
+            self.state.word(),
+            self.place.step,
+            self.place.element,
+            self.tried,
+            self.at,
+            self.saved,
+            self.forgiven,
+            self.replays,
+            self.told,
+            self.lane,
+            self.once
+        ])?;
+        Ok(())
+    }
 }
 
 fn keep_attempts(sql: &Transaction, run: RunId, told: &str) -> Sql<()> {
@@ -314,7 +359,9 @@ fn keep_attempts(sql: &Transaction, run: RunId, told: &str) -> Sql<()> {
 }
 
 /// The columns that `read_run` takes, with the event's id last.
-pub(super) const PENDING: &str = "p.id, p.rule, p.text, p.step, p.element, p.tried, p.due, p.saved, p.settled, p.forgiven, p.replays";
+pub(super) const PENDING: &str = "p.id, p.rule, p.text, p.step, p.element, p.tried, p.due, p.saved, p.settled, p.forgiven, p.replays, p.lane, p.failed_step, p.failed_element";
+/// How many these are.
+pub(super) const RUN_COLUMNS: usize = 14;
 
 pub(super) fn read_run(r: &Row, event: EventId, state: State) -> Sql<Run> {
     let saved: String = r.get(7)?;
@@ -331,6 +378,11 @@ pub(super) fn read_run(r: &Row, event: EventId, state: State) -> Sql<Run> {
         settled: r.get(8)?,
         forgiven: r.get(9)?,
         replays: r.get(10)?,
+        lane: r.get::<_, Option<String>>(11)?.map(Into::into),
+        failed_at: match (r.get(12)?, r.get(13)?) {
+            (Some(step), Some(element)) => Some(Place { step, element }),
+            _ => None,
+        },
     })
 }
 
@@ -364,7 +416,7 @@ fn lease(sql: &Transaction, now: Timestamp, most: usize) -> Sql<Kept> {
     );
     let mut statement = sql.prepare_cached(&text)?;
     let read = |r: &Row| {
-        let event = read_event(r, 11)?;
+        let event = read_event(r, RUN_COLUMNS)?;
         Ok((read_run(r, event.id, State::Waiting)?, event))
     };
     let leased: Vec<(Run, Event)> = statement.query_map(params![now.as_millisecond(), most as i64], read)?.collect::<Sql<_>>()?;

@@ -1,6 +1,7 @@
 //! Where events and runs are kept. A backend is one file behind the [`contract`].
 
 pub mod archive;
+mod claims;
 pub mod contract;
 mod jobs;
 mod sqlite;

@@ -162,8 +162,9 @@ impl Store for Sqlite {
             // A full queue is an overload, and the sender hears so at once.
             self.jobs.try_send(Waiting { job, done: Some(done) }).map_err(|_| Error::new("too much is waiting to be kept", true))?;
             match kept.await.map_err(|_| Error::new("the store has stopped", true))?? {
-                Kept::New(first) => {
-                    let runs = (first..).zip(&accept.runs).map(|(id, new)| super::jobs::fresh(id, &accept.event, new)).collect();
+                Kept::New(first, fates) => {
+                    let fresh = |(id, (new, fate))| (super::jobs::fresh(id, &accept.event, new), fate);
+                    let runs = (first..).zip(accept.runs.iter().zip(fates)).map(fresh).collect();
                     Ok(Accepted::New(accept.event, runs))
                 }
                 Kept::Again { first, restarted, answer } => Ok(Accepted::Again { first, restarted, answer }),

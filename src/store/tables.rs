@@ -2,15 +2,15 @@
 //!
 //! What is still to do stands in `pending`, so that "done" is a delete there and not an update of a wide row. Attempts are
 //! kept as they were recorded together; the last ones stand with the ended run, so that one done at once costs one row.
-//! Columns for
-//! `lane` (one at a time) and the table of once-keys are here from the first day; the language will use them.
+//! Runs of one `lane` are done one at a time; `once` holds the `once_per` values that were used.
 
 use rusqlite::Connection;
 
 use super::contract::{Error, Result};
 
 /// Every version's change, in order. Never edit one that was released; add another.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE text (hash TEXT PRIMARY KEY, name TEXT NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE ruleset (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, texts TEXT NOT NULL) STRICT;
 CREATE TABLE event (
@@ -64,7 +64,17 @@ CREATE TABLE delivery (key TEXT PRIMARY KEY, event INTEGER NOT NULL, until INTEG
 CREATE TABLE answer (event INTEGER PRIMARY KEY, status INTEGER NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL) STRICT;
 CREATE TABLE once (rule TEXT NOT NULL, value TEXT NOT NULL, run INTEGER NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (rule, value)) STRICT, WITHOUT ROWID;
 CREATE TABLE intent (file TEXT PRIMARY KEY, intent TEXT NOT NULL) STRICT, WITHOUT ROWID;
-"];
+",
+    // `taken` is 2 for a run that waits for another one of its lane. `once` is a claim that a failed run gives back.
+    "
+ALTER TABLE pending ADD COLUMN once TEXT;
+ALTER TABLE pending ADD COLUMN failed_step INTEGER;
+ALTER TABLE pending ADD COLUMN failed_element INTEGER;
+ALTER TABLE ended ADD COLUMN lane TEXT;
+ALTER TABLE ended ADD COLUMN once TEXT;
+CREATE INDEX pending_lane ON pending (lane, id) WHERE lane IS NOT NULL;
+",
+];
 
 /// Brings a database up to this program's version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {

@@ -33,6 +33,15 @@ pub(super) fn read(text: &str) -> Result<Duration, String> {
     Err(example.to_owned())
 }
 
+/// A length of time as people write it, in whole seconds where it has some.
+pub fn spell(time: Duration) -> String {
+    let (number, unit) = match time.as_secs() {
+        0 => (time.as_millis() as u64, "millisecond"),
+        seconds => (seconds, "second"),
+    };
+    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -193,6 +193,11 @@ impl<'a> Item<'a> {
         self.reader.source
     }
 
+    /// Another place of the same file, to tell something there.
+    pub fn at(&self, path: &Path) -> Item<'a> {
+        Item { path: path.clone(), ..self.clone() }
+    }
+
     /// The n-th item of this list.
     fn child(&self, n: usize, node: &'a Node) -> Item<'a> {
         Item { node, path: below(&self.path, Step::Item(n)), reader: self.reader }

@@ -4,7 +4,7 @@
 //! number was written. Positions are not kept at all: they are looked up, by walking to the place again, only when a
 //! problem has to be shown. What the values mean is left to whoever reads them through [`fields`].
 
-mod duration;
+pub mod duration;
 pub mod fields;
 pub mod locate;
 mod slips;

@@ -15,5 +15,6 @@ mod problems;
 mod redelivery;
 mod reload;
 mod respond;
+mod running;
 mod tidy;
 mod world;

@@ -72,7 +72,7 @@ fn problems_come_as_json_too() {
     let said: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     let expected = serde_json::json!({
         "severity": "error", "file": "rules/rules.yaml", "line": 3, "column": 5, "length": 4,
-        "message": "a rule has no `whne`", "help": "did you mean `when`?", "notes": ["known here: description, enabled, when, then, set, if"],
+        "message": "a rule has no `whne`", "help": "did you mean `when`?", "notes": ["known here: description, enabled, when, then, else, set, if, once_per, one_at_a_time, answer_within, on_error, tests"],
     });
     assert!(said["problems"].as_array().unwrap().contains(&expected), "{said:#}");
 }

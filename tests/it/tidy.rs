@@ -9,11 +9,11 @@ use crate::world::home;
 /// The floors, from the ground up; a module may use those below it and its own neighbours.
 const FLOORS: [&[&str]; 8] = [
     &["disk", "event", "body", "number", "percent", "problem", "request", "retry", "secret"],
-    &["yaml", "field", "known", "projection", "template", "route", "run"],
+    &["yaml", "field", "known", "projection", "template", "route", "run", "course"],
     &["scope", "condition"],
     &["action", "signature", "store"],
     &["rule", "surroundings"],
-    &["intake", "worker", "watch"],
+    &["intake", "worker", "watch", "rehearsal"],
     &["web"],
     &["cli"],
 ];

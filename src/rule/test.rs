@@ -1,0 +1,183 @@
+//! `tests:` of a rule: what is sent, what targets answer, what is expected. Only read here; `doorbell test` does them.
+
+use serde_json::Value;
+
+use crate::yaml::Node;
+use crate::yaml::fields::{Fields, Item};
+use crate::yaml::locate::Path;
+
+/// One test of a rule.
+#[derive(Debug, Clone)]
+pub struct Test {
+    pub name: String,
+    pub send: Sending,
+    /// What the targets answer, in order; the last one again and again.
+    pub replies: Vec<Reply>,
+    /// The effects, in order; none for `nothing`.
+    pub expect: Vec<Expected>,
+    pub path: Path,
+}
+
+/// The request that a test sends.
+#[derive(Debug, Clone, Default)]
+pub struct Sending {
+    pub method: Option<String>,
+    /// The address called, for a rule whose address has placeholders or that has several.
+    pub path: Option<String>,
+    pub query: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
+    pub body: Body,
+}
+
+#[derive(Debug, Clone, Default)]
+pub enum Body {
+    #[default]
+    Nothing,
+    Json(Value),
+    Form(Vec<(String, String)>),
+    Text(String),
+    /// A file beside the rule file.
+    File(String),
+}
+
+/// What a target answers.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Value,
+}
+
+/// An effect that a test expects.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    pub verb: String,
+    /// What stands behind the verb: an address, a file, a status.
+    pub what: String,
+    /// `json`, `json_has`, `form`, `text`, `headers`, `columns`.
+    pub fields: Vec<(String, Value)>,
+    pub path: Path,
+}
+
+const VERBS: [&str; 12] =
+    ["get", "post", "put", "patch", "delete", "append", "add_row", "update_row", "add_or_update_row", "respond", "log", "stop"];
+const FIELDS: [&str; 9] = ["json", "json_has", "form", "text", "xml", "headers", "columns", "match", "sheet"];
+
+/// Reads `tests:`; what is wrong has been told.
+pub fn read(item: &Item) -> Vec<Test> {
+    let items = item.items("a list of tests, each with its dash,").unwrap_or_default();
+    items.iter().filter_map(one).collect()
+}
+
+fn one(item: &Item) -> Option<Test> {
+    let mut fields = item.fields("a test")?;
+    let name = fields.must("name").and_then(|i| i.text());
+    let send = fields.must("send").and_then(|i| read_send(&i));
+    let replies = match fields.may("replies") {
+        Some(replies) => replies.items("a list of answers")?.iter().map(read_reply).collect::<Option<Vec<_>>>(),
+        None => Some(Vec::new()),
+    };
+    let expect = fields.must("expect").and_then(|i| read_expect(&i));
+    fields.done(&[("given", "did you mean `send`?"), ("then", "did you mean `expect`?"), ("reply", "did you mean `replies`?")], &[]);
+    Some(Test { name: name?, send: send?, replies: replies?, expect: expect?, path: item.path.clone() })
+}
+
+fn texts(item: &Item, what: &'static str) -> Option<Vec<(String, String)>> {
+    let mut out = Vec::new();
+    for (name, value) in item.entries(what)? {
+        for one in value.one_or_many() {
+            out.push((name.clone(), one.text()?));
+        }
+    }
+    Some(out)
+}
+
+/// A value as it is written, whatever its kind.
+fn plain(item: &Item) -> Option<Value> {
+    match item.node {
+        Node::Empty | Node::Braces | Node::Tagged => {
+            item.expected("a value");
+            None
+        }
+        node => Some(node.json()),
+    }
+}
+
+fn read_send(item: &Item) -> Option<Sending> {
+    let mut fields = item.fields("`send:`")?;
+    let mut send = Sending {
+        method: fields.may("method").and_then(|i| i.text()).map(|m| m.to_uppercase()),
+        path: fields.may("path").and_then(|i| i.text()),
+        query: fields.may("query").and_then(|i| texts(&i, "`query:`")).unwrap_or_default(),
+        headers: fields.may("headers").and_then(|i| texts(&i, "`headers:`")).unwrap_or_default(),
+        body: Body::Nothing,
+    };
+    for kind in ["json", "form", "text", "file"] {
+        let Some(value) = fields.may(kind) else { continue };
+        if !matches!(send.body, Body::Nothing) {
+            value.problem("one thing is sent: `json:`, `form:`, `text:` or `file:`").at_key().label("keep one of them").add();
+            return None;
+        }
+        send.body = match kind {
+            "json" => Body::Json(plain(&value)?),
+            "form" => Body::Form(texts(&value, "`form:`")?),
+            "text" => Body::Text(value.text()?),
+            _ => Body::File(value.text()?),
+        };
+    }
+    fields.done(&[("body", "write `json:`, `form:`, `text:` or `file:`"), ("header", "did you mean `headers`?")], &[]);
+    Some(send)
+}
+
+fn read_reply(item: &Item) -> Option<Reply> {
+    let mut fields = item.fields("an answer")?;
+    let status = match fields.may("status") {
+        Some(status) => status.whole(100, 599)? as u16,
+        None => 200,
+    };
+    let (json, text) = (fields.may("json"), fields.may("text"));
+    let headers = fields.may("headers").and_then(|i| texts(&i, "`headers:`")).unwrap_or_default();
+    fields.done(&[("body", "write `json:` or `text:`")], &[]);
+    let body = match (json, text) {
+        (Some(json), _) => plain(&json)?,
+        (_, Some(text)) => Value::String(text.text()?),
+        _ => Value::Object(serde_json::Map::new()),
+    };
+    Some(Reply { status, headers, body })
+}
+
+fn read_expect(item: &Item) -> Option<Vec<Expected>> {
+    match item.node {
+        Node::Text(word) if word == "nothing" => Some(Vec::new()),
+        Node::List(items) if !items.is_empty() => item.items("")?.iter().map(read_expected).collect(),
+        _ => {
+            item.problem("`expect:` takes the word `nothing`, or what is done, each with its dash")
+                .label("write for example `- post: https://…`")
+                .add();
+            None
+        }
+    }
+}
+
+fn read_expected(item: &Item) -> Option<Expected> {
+    let mut fields: Fields = item.fields("something that is done")?;
+    let mut found = None;
+    for verb in VERBS {
+        if let Some(value) = fields.may(verb) {
+            found = Some((verb, value.text()?));
+            break;
+        }
+    }
+    let mut wanted = Vec::new();
+    for name in FIELDS {
+        if let Some(value) = fields.may(name) {
+            wanted.push((name.to_owned(), plain(&value)?));
+        }
+    }
+    if found.is_none() && !fields.left().any(|_| true) {
+        item.problem("what is done is missing").label("begin with its verb, such as `- post: https://…`").add();
+    }
+    fields.done(&[("body", "write `json:`, `form:` or `text:`"), ("url", "write `post: https://…`")], &[]);
+    let (verb, what) = found?;
+    Some(Expected { verb: verb.to_owned(), what, fields: wanted, path: item.path.clone() })
+}

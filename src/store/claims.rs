@@ -1,0 +1,114 @@
+//! How runs begin: which may begin at once, which wait in their lane, which are not run again because of `once_per`.
+//! All of it in the transaction that keeps the event.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+use serde_json::json;
+
+use super::contract::{Fate, NewRun};
+use super::jobs::{Ended, MOST_RUNS, Sql, moment};
+use crate::condition::trace::short;
+use crate::event::EventId;
+use crate::run::{Attempt, Place, RunId, State};
+
+/// `taken` of a run that waits for another one of its lane.
+pub(super) const QUEUED: i64 = 2;
+
+/// Puts fresh runs of an event among those that are to be done, numbered from `first`.
+pub(super) fn insert_runs(sql: &Transaction, event: i64, first: RunId, due: i64, taken: bool, runs: &[NewRun]) -> Sql<Vec<Fate>> {
+    let mut fates = Vec::with_capacity(runs.len());
+    for (id, run) in (first..).zip(runs.iter().take(MOST_RUNS as usize)) {
+        if let Some(once) = &run.once
+            && let Some(before) = claimed(sql, &run.rule, &once.value, due)?
+        {
+            repeated(sql, id, event, due, run, before)?;
+            fates.push(Fate::Repeated);
+            continue;
+        }
+        let fate = if is_queued(sql, run.lane.as_deref())? { Fate::Queued } else { Fate::Begun };
+        let taken = if fate == Fate::Queued { QUEUED } else { i64::from(taken) };
+        let once = run.once.as_ref().map(|o| json!([o.value, o.within.as_millis() as u64]).to_string());
+        sql.prepare_cached(
+            "INSERT INTO pending (id, event, rule, text, lane, step, element, tried, due, saved, settled, forgiven, replays, taken, once)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, '{}', 0, 0, 0, ?8, ?9)",
+        )?
+        .execute(params![id, event, &*run.rule, &*run.text, run.lane.as_deref(), run.step, due, taken, once])?;
+        claim(sql, &run.rule, id, once.as_deref(), due)?;
+        fates.push(fate);
+    }
+    Ok(fates)
+}
+
+/// The run that has claimed a `once_per` value, if it is still remembered.
+fn claimed(sql: &Transaction, rule: &str, value: &str, now: i64) -> Sql<Option<RunId>> {
+    let mut statement = sql.prepare_cached("SELECT run FROM once WHERE rule = ?1 AND value = ?2 AND until > ?3")?;
+    statement.query_row(params![rule, value, now], |r| r.get(0)).optional()
+}
+
+/// Claims what a run's `once` column says.
+pub(super) fn claim(sql: &Transaction, rule: &str, run: RunId, once: Option<&str>, now: i64) -> Sql<()> {
+    let Some((value, within)) = once.and_then(|o| serde_json::from_str::<(String, i64)>(o).ok()) else { return Ok(()) };
+    sql.prepare_cached("INSERT OR REPLACE INTO once (rule, value, run, until) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+        rule,
+        value,
+        run,
+        now.saturating_add(within)
+    ])?;
+    Ok(())
+}
+
+/// A run that ended without success gives its value back.
+pub(super) fn give_back(sql: &Transaction, rule: &str, run: RunId, once: Option<&str>) -> Sql<()> {
+    let Some((value, _)) = once.and_then(|o| serde_json::from_str::<(String, i64)>(o).ok()) else { return Ok(()) };
+    sql.prepare_cached("DELETE FROM once WHERE rule = ?1 AND value = ?2 AND run = ?3")?.execute(params![rule, value, run])?;
+    Ok(())
+}
+
+/// A run that is never begun, for those who ask why.
+fn repeated(sql: &Transaction, id: RunId, event: i64, now: i64, run: &NewRun, before: RunId) -> Sql<()> {
+    let first: Option<[u8; 16]> =
+        sql.prepare_cached("SELECT id FROM event WHERE seq = ?1")?.query_row([before / MOST_RUNS], |r| r.get(0)).optional()?;
+    let value = run.once.as_ref().map_or("", |o| o.value.as_str());
+    let by = first.map_or_else(String::new, |id| format!(", by event {}", EventId(uuid::Uuid::from_bytes(id))));
+    let told = Attempt {
+        place: Place::default(),
+        number: 1,
+        at: moment(now),
+        took: std::time::Duration::ZERO,
+        outcome: "skipped".into(),
+        said: format!("its `once_per` value {} was used already{by}", short(value, 60)),
+    };
+    let ended = Ended {
+        id,
+        event,
+        rule: &run.rule,
+        text: &run.text,
+        state: State::Repeated,
+        place: Place { step: run.step, element: 0 },
+        tried: 0,
+        at: now,
+        saved: "{}",
+        forgiven: false,
+        replays: 0,
+        told: &serde_json::to_string(&[told]).unwrap_or_default(),
+        lane: None,
+        once: None,
+    };
+    ended.insert(sql)
+}
+
+/// Whether a run of this lane has to wait for another one.
+pub(super) fn is_queued(sql: &Transaction, lane: Option<&str>) -> Sql<bool> {
+    match lane {
+        Some(lane) => sql.prepare_cached("SELECT 1 FROM pending WHERE lane = ?1 LIMIT 1")?.exists([lane]),
+        None => Ok(false),
+    }
+}
+
+/// The first run that waits in a lane may begin.
+pub(super) fn open_lane(sql: &Transaction, lane: Option<&str>) -> Sql<()> {
+    if let Some(lane) = lane {
+        let text = "UPDATE pending SET taken = 0 WHERE id = (SELECT min(id) FROM pending WHERE lane = ?1) AND taken = ?2";
+        sql.prepare_cached(text)?.execute(params![lane, QUEUED])?;
+    }
+    Ok(())
+}
