@@ -11,6 +11,7 @@ mod health;
 mod replay;
 mod serve;
 mod settings;
+mod test;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,8 @@ enum Command {
     Serve(serve::Serve),
     /// Look for problems in the rule files
     Check(check::Check),
+    /// Do the tests that stand in the rule files
+    Test(test::RunTests),
     /// Show what the rules would do with a webhook, without doing it
     Try(dry_run::DryRun),
     /// List the latest events
@@ -67,6 +70,7 @@ pub fn run() -> ExitCode {
         None => cli.serve.run(),
         Some(Command::Serve(c)) => c.run(),
         Some(Command::Check(c)) => c.run(),
+        Some(Command::Test(c)) => c.run(),
         Some(Command::Try(c)) => c.run(),
         Some(Command::Events(c)) => c.run(),
         Some(Command::Failed(c)) => c.run(),

@@ -165,7 +165,7 @@ impl Rule {
     }
 
     /// How an event starts it, if it does.
-    fn start(self: &Arc<Self>, scope: &Scope) -> Option<Started> {
+    pub fn start(self: &Arc<Self>, scope: &Scope) -> Option<Started> {
         let lane = self.one_at_a_time.as_ref().map(|o| o.lane(&self.name, scope));
         if !self.condition.holds(scope) {
             return self.course.otherwise.map(|step| Started { rule: self.clone(), step, once: None, lane });
