@@ -46,6 +46,15 @@ impl<'a> Lookup<'a> {
     }
 }
 
+/// What a block of a template names.
+#[derive(Debug, Clone, Default)]
+pub struct BlockNames {
+    /// Whether it is `{{#each}}`, which has `@index` and its like.
+    pub each: bool,
+    /// `as |line n|`.
+    pub names: Vec<String>,
+}
+
 /// The names that are known at one place of a rule.
 pub struct Known<'a> {
     pub lookup: &'a Lookup<'a>,
@@ -57,13 +66,23 @@ pub struct Known<'a> {
     pub placeholders: Vec<String>,
     /// Whether this stands in a step with `for_each`.
     pub in_each: Cell<bool>,
+    /// The blocks of a template around the place, with the names that they give.
+    pub blocks: RefCell<Vec<BlockNames>>,
     /// Whether the rule is switched off, so that a missing secret is only mentioned.
     pub disabled: bool,
 }
 
 impl<'a> Known<'a> {
     pub fn new(lookup: &'a Lookup<'a>) -> Self {
-        Self { lookup, named: Vec::new(), later: Vec::new(), placeholders: Vec::new(), in_each: Cell::new(false), disabled: false }
+        Self {
+            lookup,
+            named: Vec::new(),
+            later: Vec::new(),
+            placeholders: Vec::new(),
+            in_each: Cell::new(false),
+            blocks: RefCell::default(),
+            disabled: false,
+        }
     }
 
     /// Reads a field where it stands and checks that what it begins with can exist here. `within` are the letters to
@@ -81,6 +100,17 @@ impl<'a> Known<'a> {
             }
         };
         match &field.root {
+            Root::This if self.blocks.borrow().is_empty() => {
+                point("`this` exists only inside {{#each}} and {{#with}}".into())
+                    .label("in a step with `for_each` the element is `item`")
+                    .add();
+                return None;
+            }
+            Root::Loop(word) if !self.blocks.borrow().iter().any(|b| b.each) => {
+                point(format!("`{word}` exists only inside {{{{#each}}}}")).label("in a step with `for_each` write `item_number`").add();
+                return None;
+            }
+            Root::Named(name) if self.blocks.borrow().iter().any(|b| b.names.contains(name)) => {}
             Root::Named(name) if self.named.contains(name) => {}
             Root::Named(name) if self.later.contains(name) => {
                 point(format!("`{name}` is saved by a later step")).label("move that step above this one").add();
@@ -167,6 +197,12 @@ impl<'a> Known<'a> {
             _ => None,
         };
         let mine = self.named.iter().map(String::as_str);
+        if !self.blocks.borrow().is_empty() && foreign.is_none() {
+            told.label(format!("inside a block write `this.{text}`"))
+                .note(format!("a field begins with: this, {}", ROOTS.join(", ")))
+                .add();
+            return;
+        }
         let label = match (foreign, nearest(name, mine), nearest(name, ROOTS)) {
             (Some(ours), ..) => format!("did you mean `{ours}`?"),
             (_, Some(near), _) | (_, None, Some(near)) => format!("did you mean `{near}{rest}`?"),

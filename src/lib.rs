@@ -14,6 +14,7 @@ pub mod request;
 pub mod retry;
 pub mod secret;
 
+pub mod comparison;
 pub mod course;
 pub mod field;
 pub mod known;

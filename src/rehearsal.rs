@@ -86,7 +86,7 @@ struct Walk<'r, 'a> {
 
 impl<'r> Walk<'r, '_> {
     fn step(&mut self, step: &'r Step, run: &Run) -> (Outcome, Option<u32>) {
-        let scope = self.rule.scope(self.event, self.vault, &run.saved).not_done(&self.not_done);
+        let scope = self.rule.scope(self.event, self.vault, &run.saved).at(run.place).not_done(&self.not_done);
         let each = self.rule.course.flow(run.place.step).and_then(|f| f.each);
         let elements = match each.map(|each| self.rule.elements(each, &scope)) {
             None => None,

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::event::Event;
 use crate::field::{Field, Names, Root};
+use crate::run::Place;
 use crate::secret::Vault;
 use crate::template::data::Data;
 
@@ -37,6 +38,8 @@ pub struct Scope<'a> {
     worked_out: Vec<OnceCell<Result<Option<Value>, String>>>,
     saved: &'a Map<String, Value>,
     item: Option<(&'a Value, usize)>,
+    /// The step and its element, for what has to differ between them.
+    place: Place,
     /// In a dry run: the names of steps that were not done, whose replies are not known.
     not_done: &'a [String],
 }
@@ -44,16 +47,23 @@ pub struct Scope<'a> {
 impl<'a> Scope<'a> {
     pub fn new(event: &'a Event, vault: &'a Vault, path: Value, set: &'a [SetName], saved: &'a Map<String, Value>) -> Self {
         let worked_out = set.iter().map(|_| OnceCell::new()).collect();
-        Self { event, vault, path, set, worked_out, saved, item: None, not_done: &[] }
+        Self { event, vault, path, set, worked_out, saved, item: None, place: Place::default(), not_done: &[] }
     }
 
     /// The same names with the element of a `for_each` among them; `number` counts from 1.
     pub fn with_item(&self, item: &'a Value, number: usize) -> Self {
         Self {
             item: Some((item, number)),
+            place: self.place,
             not_done: self.not_done,
             ..Self::new(self.event, self.vault, self.path.clone(), self.set, self.saved)
         }
+    }
+
+    /// The same names at a step and element.
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = place;
+        self
     }
 
     /// For a dry run: what these names would hold is shown as `‹name.body.id›`.
@@ -110,6 +120,9 @@ impl Names for Scope<'_> {
             Root::Now => text(&jiff::fmt::strtime::format("%Y-%m-%dT%H:%M:%SZ", self.event.received).unwrap_or_default()),
             Root::Item => self.item.map(|(item, _)| Cow::Borrowed(item)),
             Root::ItemNumber => self.item.map(|(_, n)| Cow::Owned(Value::from(n))),
+            // Blocks of templates have these; outside of them they do not exist.
+            Root::This | Root::Loop(_) => None,
+            Root::Seed => text(&format!("{}-{}-{}", self.event.id, self.place.step, self.place.element)),
             Root::Secret(name) => self.vault.secret(name).and_then(|s| text(s.reveal())),
             Root::Env(name) => self.vault.env(name).and_then(text),
             Root::Named(name) => return self.named(name),

@@ -285,7 +285,7 @@ impl Worker {
             return Outcome::Done(Note { said: "was done before the restart".into(), ..Note::default() });
         }
         let effect: Option<Box<dyn Effect>> = {
-            let scope = rule.scope(event, vault, &run.saved);
+            let scope = rule.scope(event, vault, &run.saved).at(run.place);
             let scope = match item {
                 Some(item) => scope.with_item(item, run.place.element as usize + 1),
                 None => scope,

@@ -164,7 +164,9 @@ impl Stage<'_> {
         let path = match (&test.send.path, when.route.literal()) {
             (Some(path), _) => path.clone(),
             (None, Some(path)) => path,
-            (None, None) => anyhow::bail!("say which address is called: send: {{ path: {} }} with something for each {{ }}", when.route.text()),
+            (None, None) => {
+                anyhow::bail!("say which address is called: send: {{ path: {} }} with something for each {{ }}", when.route.text())
+            }
         };
         let (path, query) = path.split_once('?').unwrap_or((&path, ""));
         if !self.rule.when.iter().any(|w| w.route.fit(route::normal(&route::decode(path))).is_some()) {

@@ -14,8 +14,8 @@ use ipnet::IpNet;
 use regex::Regex;
 use serde_json::Value;
 
+use crate::comparison::{compare, same, spelled};
 use crate::field::{Field, Found, Names};
-use crate::number;
 use crate::template::{moment, spell};
 
 /// The tests, as they are listed to people.
@@ -237,36 +237,6 @@ impl Operand {
             },
         }
     }
-}
-
-/// A value's letters for comparison; lists and objects have none, null has its own word.
-pub(crate) fn spelled(value: &Value) -> Option<Cow<'_, str>> {
-    if value.is_null() { Some(Cow::Borrowed("null")) } else { spell(value) }
-}
-
-/// The one rule of comparison: two numbers by value, everything else by its letters.
-pub(crate) fn same(wanted: &Value, found: &Value, ignore_case: bool) -> bool {
-    if let (Value::Number(a), Value::Number(b)) = (wanted, found) {
-        return number::compare(&a.to_string(), &b.to_string()) == Some(Ordering::Equal);
-    }
-    if let Value::Array(any) = wanted {
-        return any.iter().any(|w| same(w, found, ignore_case));
-    }
-    match (spelled(wanted), spelled(found)) {
-        (Some(a), Some(b)) if ignore_case => a.to_lowercase() == b.to_lowercase(),
-        (Some(a), Some(b)) => a == b,
-        _ => false,
-    }
-}
-
-/// Compares as numbers, where text that is a plain number counts as one.
-fn compare(found: &Value, wanted: &Value) -> Option<Ordering> {
-    let digits = |v: &Value| match v {
-        Value::Number(n) => Some(n.to_string()),
-        Value::String(s) if number::is_plain(s) => Some(s.clone()),
-        _ => None,
-    };
-    number::compare(&digits(found)?, &digits(wanted)?)
 }
 
 fn exists(found: &Found) -> bool {

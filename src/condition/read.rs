@@ -5,6 +5,7 @@ use regex::RegexBuilder;
 use serde_json::Value;
 
 use super::{All, Line, Operand, Part, TESTS, Test};
+use crate::comparison::spelled;
 use crate::field::ROOTS;
 use crate::known::Known;
 use crate::problem::nearest;
@@ -240,7 +241,7 @@ fn never(item: &Item, tests: &[Test]) -> Option<()> {
         _ => None,
     });
     if let (Some(a), Some(b)) = (least, most)
-        && super::compare(&a, &b) == Some(std::cmp::Ordering::Greater)
+        && crate::comparison::compare(&a, &b) == Some(std::cmp::Ordering::Greater)
     {
         item.problem(format!("no number is over {a} and under {b}, so this can never hold")).label("exchange the two numbers").add();
         return None;
@@ -263,7 +264,7 @@ fn test(key: &str, item: &Item, known: &Known, ignore_case: &mut bool) -> Option
             };
             let (from, to) = (number(a, known)?, number(b, known)?);
             if let (Operand::Fixed(x), Operand::Fixed(y)) = (&from, &to)
-                && super::compare(x, y) == Some(std::cmp::Ordering::Greater)
+                && crate::comparison::compare(x, y) == Some(std::cmp::Ordering::Greater)
             {
                 item.problem(format!("nothing lies between {x} and {y}, so this can never hold")).label(format!("write [{y}, {x}]")).add();
                 return None;
@@ -415,7 +416,7 @@ fn text(item: &Item, known: &Known) -> Option<Operand> {
 fn date(item: &Item, known: &Known) -> Option<Operand> {
     let operand = operand(item, known)?;
     if let Operand::Fixed(value) = &operand {
-        let text = super::spelled(value)?;
+        let text = spelled(value)?;
         if moment(&text).is_none() {
             item.problem(format!("`{text}` is not a date")).label("write for example 2026-03-14 or 2026-03-14T09:30:00Z").add();
             return None;

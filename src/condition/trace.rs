@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{All, Line, Operand, Part, Test, Why, spelled};
+use super::{All, Line, Operand, Part, Test, Why};
+use crate::comparison::spelled;
 use crate::field::{Found, Names};
 
 /// One line of a trace.
@@ -127,7 +128,7 @@ fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Names) -> Why {
         _ => return None,
     };
     let is_kind = match kind {
-        "a number" => super::compare(one, &Value::from(0)).is_some(),
+        "a number" => crate::comparison::compare(one, &Value::from(0)).is_some(),
         "a date" => spelled(one).is_some_and(|t| crate::template::moment(&t).is_some()),
         _ => true,
     };

@@ -17,6 +17,8 @@ use crate::problem::nearest;
 /// The words that begin a field, as they are listed to people.
 pub const ROOTS: [&str; 13] =
     ["body", "header", "query", "path", "method", "address", "ip", "event", "now", "item", "item_number", "secret", "env"];
+/// What `{{#each}}` says of the element at hand.
+pub const LOOP_WORDS: [&str; 4] = ["@index", "@key", "@first", "@last"];
 /// The most values one field may find.
 pub const MOST_FOUND: usize = 10_000;
 const LONGEST: usize = 4_096;
@@ -36,6 +38,12 @@ pub enum Root {
     Now,
     Item,
     ItemNumber,
+    /// The element or value of the innermost block of a template.
+    This,
+    /// `@index`, `@key`, `@first`, `@last` of the innermost `{{#each}}`.
+    Loop(String),
+    /// What tells one step of one event from all others: what `uuid` is made of.
+    Seed,
     Secret(String),
     Env(String),
     /// A name from `set:` or `save_as:`.
@@ -139,6 +147,9 @@ impl Field {
         }
         let end = text.find(['.', '[']).unwrap_or(text.len());
         let (word, rest) = text.split_at(end);
+        if LOOP_WORDS.contains(&text) {
+            return Ok(Self { text: text.to_owned(), root: Root::Loop(text.to_owned()), parts: Vec::new(), tail: None });
+        }
         if word.is_empty() || !word.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-') {
             return Err(no(format!("`{text}` is not the name of a field"), "a field begins with `body.`, `header.`, `query.`, …"));
         }
@@ -163,6 +174,7 @@ impl Field {
             "now" => Root::Now,
             "item" => Root::Item,
             "item_number" => Root::ItemNumber,
+            "this" => Root::This,
             "event" => match first_name("id")?.as_str() {
                 "id" => Root::EventId,
                 other => {
@@ -184,6 +196,11 @@ impl Field {
             name.make_ascii_lowercase();
         }
         Ok(Self { text: text.to_owned(), root, parts, tail })
+    }
+
+    /// What `uuid` is made of.
+    pub fn seed() -> Self {
+        Self { text: "uuid".to_owned(), root: Root::Seed, parts: Vec::new(), tail: None }
     }
 
     /// Looks for the value.

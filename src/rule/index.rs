@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 
 use super::Rule;
 use super::address::Address;
-use crate::condition::{Operand, Part, Test, spelled};
+use crate::comparison::spelled;
+use crate::condition::{Operand, Part, Test};
 use crate::event::Event;
 use crate::field::{Field, Found, Root};
 use crate::number;

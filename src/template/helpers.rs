@@ -1,9 +1,8 @@
-//! The helpers that templates may call: one list, with what each does and an example that a test renders.
-//!
-//! A helper is a function from values to a value; it knows no event. Numbers are exact decimals of up to 28 digits
-//! (`rust_decimal`); dates are read as RFC 3339, as a plain date, or as Unix seconds or milliseconds.
+//! What the helpers do: functions from values to a value, which know no event; and how Handlebars calls them. Numbers are
+//! exact decimals of up to 28 digits (`rust_decimal`); dates are read as RFC 3339, as a plain date, or as Unix seconds or
+//! milliseconds. Their list is in [`super::list`].
 
-use std::ops::RangeInclusive;
+use std::cmp::Ordering;
 use std::sync::LazyLock;
 
 use handlebars::{Context, Handlebars, Helper as Called, HelperDef, Output, RenderContext, RenderError, RenderErrorReason, ScopedJson};
@@ -11,185 +10,15 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::Value;
 
+use super::list::Helper;
 use super::spell;
-
-/// One helper, as it is listed in the docs.
-pub struct Helper {
-    pub name: &'static str,
-    /// How it is written.
-    pub usage: &'static str,
-    /// What it gives, in one line.
-    pub does: &'static str,
-    /// A template and what it gives for [`EXAMPLE_BODY`].
-    pub example: (&'static str, &'static str),
-    /// How many arguments it takes.
-    pub(super) takes: RangeInclusive<usize>,
-    run: fn(&[Option<&Value>]) -> Given,
-}
-
-/// What the examples are rendered with.
-pub const EXAMPLE_BODY: &str = r#"{"name": " Ada ", "nick": null, "zip": 7, "tags": ["a", "b"], "amount": 1250, "price": 19.9,
-    "paid": "2026-03-14T09:26:53Z", "lines": [{"sku": "A1"}, {"sku": "B2"}]}"#;
+use crate::comparison::compare;
 
 /// Why a helper gives nothing.
-enum Wrong {
+pub(super) enum Wrong {
     /// The argument with this index is missing.
     Missing(usize),
     Said(String),
-}
-
-const MANY: RangeInclusive<usize> = 2..=16;
-
-/// All helpers, in the order of the docs.
-pub const HELPERS: &[Helper] = &[
-    Helper {
-        name: "default",
-        usage: "{{ default body.x 'y' }}",
-        does: "the value, or the other one where it is missing, null or empty",
-        example: ("{{ default body.nick 'friend' }}", "friend"),
-        takes: 2..=2,
-        run: default,
-    },
-    Helper {
-        name: "text",
-        usage: "{{ text body.x }}",
-        does: "the value as text, even where it is a number",
-        example: ("{{ text body.zip }}", "7"),
-        takes: 1..=1,
-        run: |a| map_text(a, str::to_owned),
-    },
-    Helper {
-        name: "upper",
-        usage: "{{ upper body.x }}",
-        does: "in capital letters",
-        example: ("{{ upper body.tags[0] }}", "A"),
-        takes: 1..=1,
-        run: |a| map_text(a, str::to_uppercase),
-    },
-    Helper {
-        name: "lower",
-        usage: "{{ lower body.x }}",
-        does: "in small letters",
-        example: ("{{ lower 'ABC' }}", "abc"),
-        takes: 1..=1,
-        run: |a| map_text(a, str::to_lowercase),
-    },
-    Helper {
-        name: "trim",
-        usage: "{{ trim body.x }}",
-        does: "without the spaces at both ends",
-        example: ("{{ trim body.name }}", "Ada"),
-        takes: 1..=1,
-        run: |a| map_text(a, |t| t.trim().to_owned()),
-    },
-    Helper {
-        name: "join",
-        usage: "{{ join body.list ', ' }}",
-        does: "the items of a list as one text",
-        example: ("{{ join body.tags ' and ' }}", "a and b"),
-        takes: 1..=2,
-        run: join,
-    },
-    Helper {
-        name: "first",
-        usage: "{{ first body.list }}",
-        does: "the first item of a list",
-        example: ("{{ first body.tags }}", "a"),
-        takes: 1..=1,
-        run: |a| end(a, |l| l.first()),
-    },
-    Helper {
-        name: "last",
-        usage: "{{ last body.list }}",
-        does: "the last item of a list",
-        example: ("{{ last body.lines[*].sku }}", "B2"),
-        takes: 1..=1,
-        run: |a| end(a, |l| l.last()),
-    },
-    Helper {
-        name: "count",
-        usage: "{{ count body.list }}",
-        does: "how many items a list has",
-        example: ("{{ count body.lines }}", "2"),
-        takes: 1..=1,
-        run: count,
-    },
-    Helper {
-        name: "date",
-        usage: "{{ date body.x '%d.%m.%Y' 'Europe/Berlin' }}",
-        does: "a date in another form; the time zone is UTC unless you say which",
-        example: ("{{ date body.paid '%d.%m.%Y %H:%M' 'Europe/Berlin' }}", "14.03.2026 10:26"),
-        takes: 1..=3,
-        run: date,
-    },
-    Helper {
-        name: "json",
-        usage: "{{ json body.x }}",
-        does: "the value as JSON text",
-        example: ("{{ json body.tags }}", r#"["a","b"]"#),
-        takes: 1..=1,
-        run: json,
-    },
-    Helper {
-        name: "add",
-        usage: "{{ add body.x 1 }}",
-        does: "the sum",
-        example: ("{{ add body.price 0.1 }}", "20.0"),
-        takes: MANY,
-        run: |a| fold(a, "added", Decimal::checked_add),
-    },
-    Helper {
-        name: "subtract",
-        usage: "{{ subtract body.x 1 }}",
-        does: "the first less the others",
-        example: ("{{ subtract body.amount 50 }}", "1200"),
-        takes: MANY,
-        run: |a| fold(a, "subtracted", Decimal::checked_sub),
-    },
-    Helper {
-        name: "multiply",
-        usage: "{{ multiply body.x 2 }}",
-        does: "the product",
-        example: ("{{ multiply body.price 3 }}", "59.7"),
-        takes: MANY,
-        run: |a| fold(a, "multiplied", Decimal::checked_mul),
-    },
-    Helper {
-        name: "divide",
-        usage: "{{ divide body.x 100 }}",
-        does: "the quotient",
-        example: ("{{ divide body.amount 100 }}", "12.5"),
-        takes: 2..=2,
-        run: divide,
-    },
-    Helper {
-        name: "round",
-        usage: "{{ round body.x 2 }}",
-        does: "rounded to so many decimals, none if you do not say; a half goes up",
-        example: ("{{ round 2.345 2 }}", "2.35"),
-        takes: 1..=2,
-        run: |a| rounded(a, false),
-    },
-    Helper {
-        name: "decimals",
-        usage: "{{ decimals body.x 2 }}",
-        does: "with exactly so many decimals",
-        example: ("{{ decimals (divide body.amount 100) 2 }}", "12.50"),
-        takes: 2..=2,
-        run: |a| rounded(a, true),
-    },
-];
-
-impl Helper {
-    /// How many arguments it takes, in words.
-    pub(super) fn wants(&self) -> String {
-        match (self.takes.start(), self.takes.end()) {
-            (1, 1) => "one argument".to_owned(),
-            (a, b) if a == b => format!("{a} arguments"),
-            (a, b) if b - a == 1 => format!("{a} or {b} arguments"),
-            (a, b) => format!("{a} to {b} arguments"),
-        }
-    }
 }
 
 /// The registry that all calls are rendered with.
@@ -236,7 +65,7 @@ fn keep(called: &Called, _: &Handlebars, _: &Context, _: &mut RenderContext, out
     Ok(())
 }
 
-type Given = Result<Option<Value>, Wrong>;
+pub(super) type Given = Result<Option<Value>, Wrong>;
 
 fn said(text: impl Into<String>) -> Wrong {
     Wrong::Said(text.into())
@@ -246,15 +75,15 @@ fn there<'v>(arguments: &[Option<&'v Value>], n: usize) -> Result<&'v Value, Wro
     arguments[n].ok_or(Wrong::Missing(n))
 }
 
-fn text_of(arguments: &[Option<&Value>], n: usize) -> Result<String, Wrong> {
+pub(super) fn text_of(arguments: &[Option<&Value>], n: usize) -> Result<String, Wrong> {
     spell(there(arguments, n)?).map(|t| t.into_owned()).ok_or_else(|| said("this takes a text or a number, not a list or an object"))
 }
 
-fn map_text(arguments: &[Option<&Value>], change: fn(&str) -> String) -> Given {
+pub(super) fn map_text(arguments: &[Option<&Value>], change: fn(&str) -> String) -> Given {
     text_of(arguments, 0).map(|t| Some(Value::String(change(&t))))
 }
 
-fn default(arguments: &[Option<&Value>]) -> Given {
+pub(super) fn default(arguments: &[Option<&Value>]) -> Given {
     let empty = |v: &Value| v.is_null() || v.as_str() == Some("");
     match arguments[0] {
         Some(value) if !empty(value) => Ok(Some(value.clone())),
@@ -271,23 +100,90 @@ fn items(value: &Value) -> &[Value] {
     }
 }
 
-fn join(arguments: &[Option<&Value>]) -> Given {
+pub(super) fn join(arguments: &[Option<&Value>]) -> Given {
     let between = if arguments.len() > 1 { text_of(arguments, 1)? } else { ", ".to_owned() };
     let texts: Option<Vec<_>> = items(there(arguments, 0)?).iter().map(spell).collect();
     let texts = texts.ok_or_else(|| said("the list holds objects; name what you want of them: {{ join body.items[*].sku }}"))?;
     Ok(Some(Value::String(texts.join(&between))))
 }
 
-fn end(arguments: &[Option<&Value>], pick: fn(&[Value]) -> Option<&Value>) -> Given {
+pub(super) fn end(arguments: &[Option<&Value>], pick: fn(&[Value]) -> Option<&Value>) -> Given {
     Ok(pick(items(there(arguments, 0)?)).cloned())
 }
 
-fn count(arguments: &[Option<&Value>]) -> Given {
+pub(super) fn count(arguments: &[Option<&Value>]) -> Given {
     Ok(Some(items(there(arguments, 0)?).len().into()))
 }
 
-fn json(arguments: &[Option<&Value>]) -> Given {
+pub(super) fn json(arguments: &[Option<&Value>]) -> Given {
     Ok(Some(Value::String(there(arguments, 0)?.to_string())))
+}
+
+pub(super) fn truncate(arguments: &[Option<&Value>]) -> Given {
+    let text = text_of(arguments, 0)?;
+    let most: usize =
+        text_of(arguments, 1)?.parse().ok().filter(|n| *n > 0).ok_or_else(|| said("how many letters is a whole number from 1"))?;
+    if text.chars().count() <= most {
+        return Ok(Some(text.into()));
+    }
+    let cut: String = text.chars().take(most - 1).collect();
+    Ok(Some(format!("{}…", cut.trim_end()).into()))
+}
+
+pub(super) fn split(arguments: &[Option<&Value>]) -> Given {
+    let (text, at) = (text_of(arguments, 0)?, text_of(arguments, 1)?);
+    if at.is_empty() {
+        return Err(said("say where the text is cut, such as ','"));
+    }
+    if text.is_empty() {
+        return Ok(Some(Value::Array(Vec::new())));
+    }
+    Ok(Some(text.split(&at).map(|part| Value::from(part.trim())).collect()))
+}
+
+pub(super) fn hash(arguments: &[Option<&Value>]) -> Given {
+    let text = text_of(arguments, 0)?;
+    let algorithm = match arguments.len() {
+        1 => "sha256".to_owned(),
+        _ => text_of(arguments, 1)?,
+    };
+    let algorithm = match algorithm.as_str() {
+        "sha256" => &ring::digest::SHA256,
+        "sha512" => &ring::digest::SHA512,
+        "sha1" => &ring::digest::SHA1_FOR_LEGACY_USE_ONLY,
+        other => return Err(said(format!("`{other}` is not known here; there are sha256, sha512 and sha1"))),
+    };
+    let digest = ring::digest::digest(algorithm, text.as_bytes());
+    Ok(Some(digest.as_ref().iter().map(|b| format!("{b:02x}")).collect::<String>().into()))
+}
+
+/// A UUID made of the seed, so that every try of a step has the same.
+pub(super) fn uuid(arguments: &[Option<&Value>]) -> Given {
+    let seed = text_of(arguments, 0)?;
+    let digest = ring::digest::digest(&ring::digest::SHA256, seed.as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.as_ref()[..16]);
+    Ok(Some(uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string().into()))
+}
+
+/// Whether one of a list's values, or the value itself, passes.
+pub(super) fn any(found: &Value, passes: impl Fn(&Value) -> bool) -> bool {
+    match found {
+        Value::Array(list) => list.iter().any(passes),
+        one => passes(one),
+    }
+}
+
+/// A comparison of two values; one that is missing meets none.
+pub(super) fn both(arguments: &[Option<&Value>], test: impl Fn(&Value, &Value) -> bool) -> Option<Value> {
+    match (arguments[0], arguments[1]) {
+        (Some(found), Some(wanted)) => Some(test(found, wanted).into()),
+        _ => Some(false.into()),
+    }
+}
+
+pub(super) fn ordered(arguments: &[Option<&Value>], orders: &[Ordering]) -> Given {
+    Ok(both(arguments, |found, wanted| any(found, |f| compare(f, wanted).is_some_and(|o| orders.contains(&o)))))
 }
 
 fn decimal(arguments: &[Option<&Value>], n: usize) -> Result<Decimal, Wrong> {
@@ -305,7 +201,7 @@ fn number(value: Decimal) -> Given {
     serde_json::from_str(&value.to_string()).map(Some).map_err(|e| said(e.to_string()))
 }
 
-fn fold(arguments: &[Option<&Value>], done: &str, with: fn(Decimal, Decimal) -> Option<Decimal>) -> Given {
+pub(super) fn fold(arguments: &[Option<&Value>], done: &str, with: fn(Decimal, Decimal) -> Option<Decimal>) -> Given {
     let mut total = decimal(arguments, 0)?;
     for n in 1..arguments.len() {
         total = with(total, decimal(arguments, n)?).ok_or_else(|| said(format!("the numbers are too large to be {done}")))?;
@@ -313,7 +209,7 @@ fn fold(arguments: &[Option<&Value>], done: &str, with: fn(Decimal, Decimal) -> 
     number(total)
 }
 
-fn divide(arguments: &[Option<&Value>]) -> Given {
+pub(super) fn divide(arguments: &[Option<&Value>]) -> Given {
     let (a, b) = (decimal(arguments, 0)?, decimal(arguments, 1)?);
     if b.is_zero() {
         return Err(said("nothing can be divided by 0"));
@@ -321,7 +217,7 @@ fn divide(arguments: &[Option<&Value>]) -> Given {
     number(a.checked_div(b).ok_or_else(|| said("the numbers are too large to be divided"))?.normalize())
 }
 
-fn rounded(arguments: &[Option<&Value>], exactly: bool) -> Given {
+pub(super) fn rounded(arguments: &[Option<&Value>], exactly: bool) -> Given {
     let value = decimal(arguments, 0)?;
     let places = match arguments.len() {
         1 => 0,
@@ -336,7 +232,7 @@ fn rounded(arguments: &[Option<&Value>], exactly: bool) -> Given {
     number(value)
 }
 
-fn date(arguments: &[Option<&Value>]) -> Given {
+pub(super) fn date(arguments: &[Option<&Value>]) -> Given {
     let given = text_of(arguments, 0)?;
     let moment = moment(&given).ok_or_else(|| said(format!("`{given}` is not a date")))?;
     let format = if arguments.len() > 1 { text_of(arguments, 1)? } else { "%Y-%m-%d".to_owned() };

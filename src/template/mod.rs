@@ -5,8 +5,10 @@
 //! What a place needs (a line, a URL, a file name) is decided by its [`Place`] when the template is read, never by the
 //! author. Which names exist is checked at load, by [`crate::known`].
 
+mod blocks;
 pub mod data;
 mod helpers;
+mod list;
 mod tags;
 pub mod url;
 
@@ -17,9 +19,11 @@ use crate::known::Known;
 use crate::percent;
 use crate::yaml::fields::Item;
 use crate::yaml::locate::Path;
+use blocks::{Block, Turns};
 use tags::Call;
 
-pub use helpers::{EXAMPLE_BODY, HELPERS, Helper, moment};
+pub use helpers::moment;
+pub use list::{EXAMPLE_BODY, HELPERS, Helper};
 
 /// The longest text of one template, in bytes.
 pub const MAX_TEMPLATE: usize = 64 << 10;
@@ -37,6 +41,8 @@ pub enum Place {
     Header,
     /// A name below the output folder: what separates folders becomes `_`.
     File,
+    /// Between the tags of XML.
+    Xml,
     /// Behind the `?` of a URL, or one segment of its path: percent-encoded.
     UrlQuery,
     UrlSegment,
@@ -55,6 +61,7 @@ pub struct Template {
 enum Piece {
     Text(Box<str>),
     Value { what: What, raw: bool, source: Box<str> },
+    Block(Box<Block>),
 }
 
 #[derive(Debug, Clone)]
@@ -70,6 +77,25 @@ pub struct Unrendered {
     pub message: String,
     /// Where the template stands in its rule file.
     pub path: Path,
+}
+
+impl Piece {
+    fn fields<'p>(&'p self, out: &mut Vec<&'p Field>) {
+        match self {
+            Piece::Text(_) => {}
+            Piece::Value { what, .. } => what.fields(out),
+            Piece::Block(block) => block.fields(out),
+        }
+    }
+}
+
+impl What {
+    fn fields<'p>(&'p self, out: &mut Vec<&'p Field>) {
+        match self {
+            What::Name(field) => out.push(field),
+            What::Call(call) => out.extend(call.fields()),
+        }
+    }
 }
 
 impl Template {
@@ -124,28 +150,37 @@ impl Template {
         }
     }
 
+    /// Whether a block (`{{#if}}`) stands in it.
+    pub fn has_block(&self) -> bool {
+        self.pieces.iter().any(|p| matches!(p, Piece::Block(_)))
+    }
+
     /// Every field that it names.
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
-        self.pieces.iter().flat_map(|p| match p {
-            Piece::Value { what: What::Name(field), .. } => vec![field],
-            Piece::Value { what: What::Call(call), .. } => call.fields().collect(),
-            Piece::Text(_) => Vec::new(),
-        })
+        let mut out = Vec::new();
+        self.pieces.iter().for_each(|p| p.fields(&mut out));
+        out.into_iter()
     }
 
     /// The text for one event.
     pub fn text(&self, names: &dyn Names) -> Result<String, Unrendered> {
         let mut out = String::new();
-        for piece in &self.pieces {
+        self.render(&self.pieces, names, &Turns::default(), &mut out)?;
+        Ok(out)
+    }
+
+    fn render(&self, pieces: &[Piece], names: &dyn Names, turns: &Turns, out: &mut String) -> Result<(), Unrendered> {
+        for piece in pieces {
             match piece {
                 Piece::Text(text) => out.push_str(text),
-                Piece::Value { what, raw, source } => self.put(what, *raw, source, names, &mut out)?,
+                Piece::Value { what, raw, source } => self.put(what, *raw, source, names, out)?,
+                Piece::Block(block) => self.block(block, names, turns, out)?,
             }
             if out.len() > MAX_RENDERED {
                 return Err(self.wrong(format!("the text became longer than {} MB", MAX_RENDERED >> 20)));
             }
         }
-        Ok(out)
+        Ok(())
     }
 
     /// The value for one event: with its type if the template is exactly one `{{ }}`, else text.
@@ -196,6 +231,7 @@ impl Template {
             Place::File => out.extend(text.chars().map(|c| if c == '/' || c == '\\' || c.is_control() { '_' } else { c })),
             _ if raw => out.push_str(text),
             Place::Line => out.extend(text.chars().map(|c| if is_line_break(c) { ' ' } else { c })),
+            Place::Xml => out.push_str(&quick_xml::escape::escape(text)),
             Place::UrlQuery => out.extend(percent_encoding::utf8_percent_encode(text, percent::QUERY)),
             Place::UrlSegment => out.extend(percent_encoding::utf8_percent_encode(text, percent::SEGMENT)),
             Place::Plain | Place::Header => out.push_str(text),

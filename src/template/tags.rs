@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use handlebars::{Context, RenderContext, Renderable, StringOutput, Template as Handlebars};
 use serde_json::{Map, Value};
 
-use super::helpers::{self, HELPERS};
+use super::blocks::Nest;
+use super::helpers;
+use super::list::HELPERS;
 use super::{Piece, What};
 use crate::field::{Field, Names, ROOTS};
 use crate::known::Known;
@@ -15,12 +17,6 @@ use crate::yaml::fields::Item;
 
 /// How deep calls may stand in each other.
 const MAX_NESTING: usize = 16;
-/// Helpers of rules.md that come later.
-const LATER: [&str; 21] = [
-    "url", "base64", "replace", "truncate", "split", "hash", "uuid", "if", "each", "unless", "with", "and", "or", "not", "eq", "ne", "gt",
-    "gte", "lt", "lte", "lookup",
-];
-
 /// A helper call, compiled.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
@@ -83,10 +79,12 @@ impl Call {
 
 /// Splits text at its `{{ … }}`.
 pub(super) fn pieces(text: &str, item: &Item, known: &Known) -> Option<Vec<Piece>> {
-    let mut pieces = Vec::new();
+    let mut nest = Nest::new(item, known);
     let mut rest = text;
     let mut good = true;
     let mut trim_next = false;
+    // Whether nothing but spaces stands between the last line break and `rest`.
+    let mut line_begins = true;
     while let Some(start) = rest.find("{{") {
         let mut before = &rest[..start];
         if trim_next {
@@ -110,28 +108,24 @@ pub(super) fn pieces(text: &str, item: &Item, known: &Known) -> Option<Vec<Piece
         if tag.trim_left {
             before = before.trim_end();
         }
+        let indent = before.rfind('\n').map_or(before, |n| &before[n + 1..]);
+        let begins = (before.contains('\n') || line_begins) && indent.trim().is_empty();
+        let mut after = &rest[start + length..];
+        if tag.is_silent() && begins && !tag.raw {
+            // A block's tag that has a line for itself leaves no line behind.
+            let end = after.find('\n').map_or(after.len(), |n| n + 1);
+            if after[..end].trim().is_empty() {
+                before = &before[..before.len() - indent.len()];
+                after = &after[end..];
+            }
+        }
+        line_begins = begins && tag.is_silent() || rest.len() > after.len() && rest[..rest.len() - after.len()].ends_with('\n');
         if !before.is_empty() {
-            pieces.push(Piece::Text(before.into()));
+            nest.push(Piece::Text(before.into()));
         }
         trim_next = tag.trim_right;
-        if !tag.inner.starts_with('!') {
-            let read = Expression { inner: tag.inner, source, item, known }.read();
-            if tag.raw {
-                item.warning("three braces put the value in as it is, without making it safe")
-                    .within(source)
-                    .label("two braces do for almost everything")
-                    .add();
-            }
-            if tag.inner.starts_with('#') {
-                // What stands inside a block would only be told as unknown.
-                return None;
-            }
-            match read {
-                Some(what) => pieces.push(Piece::Value { what, raw: tag.raw, source: source.into() }),
-                None => good = false,
-            }
-        }
-        rest = &rest[start + length..];
+        good &= one(&tag, source, item, known, &mut nest)?;
+        rest = after;
     }
     let last = if trim_next { rest.trim_start() } else { rest };
     if let Some(at) = rest.find("}}") {
@@ -140,9 +134,51 @@ pub(super) fn pieces(text: &str, item: &Item, known: &Known) -> Option<Vec<Piece
         good = false;
     }
     if !last.is_empty() {
-        pieces.push(Piece::Text(last.into()));
+        nest.push(Piece::Text(last.into()));
     }
+    let pieces = nest.done()?;
     good.then_some(pieces)
+}
+
+/// Reads one tag into the nest. `false` if it is wrong; nothing if all that follows would only repeat it.
+fn one(tag: &Tag, source: &str, item: &Item, known: &Known, nest: &mut Nest) -> Option<bool> {
+    let expression = |inner| Expression { inner, source, item, known };
+    if tag.inner.starts_with('!') {
+        return Some(true);
+    }
+    if let Some(block) = tag.inner.strip_prefix('#') {
+        let (kind, about, names) = nest.head(block.trim(), source)?;
+        let of = expression(about).read()?;
+        nest.begin(kind, of, names, source, false);
+        return Some(true);
+    }
+    if let Some(word) = tag.inner.strip_prefix('/') {
+        nest.end(word.trim(), source)?;
+        return Some(true);
+    }
+    if tag.inner == "else" || tag.inner == "^" {
+        nest.otherwise(source)?;
+        return Some(true);
+    }
+    if let Some(chained) = tag.inner.strip_prefix("else ") {
+        nest.otherwise(source)?;
+        let (kind, about, names) = nest.head(chained.trim(), source)?;
+        let of = expression(about).read()?;
+        nest.begin(kind, of, names, source, true);
+        return Some(true);
+    }
+    let read = expression(tag.inner).read();
+    if tag.raw {
+        item.warning("three braces put the value in as it is, without making it safe")
+            .within(source)
+            .label("two braces do for almost everything")
+            .add();
+    }
+    let good = read.is_some();
+    if let Some(what) = read {
+        nest.push(Piece::Value { what, raw: tag.raw, source: source.into() });
+    }
+    Some(good)
 }
 
 struct Tag<'t> {
@@ -150,6 +186,13 @@ struct Tag<'t> {
     raw: bool,
     trim_left: bool,
     trim_right: bool,
+}
+
+impl Tag<'_> {
+    /// Whether it leaves nothing of its own in the text.
+    fn is_silent(&self) -> bool {
+        self.inner.starts_with(['#', '/', '!', '^']) || self.inner == "else" || self.inner.starts_with("else ")
+    }
 }
 
 /// Takes one tag off the front, minding quotes; also says how long it is.
@@ -201,13 +244,6 @@ impl Expression<'_, '_> {
         if inner.is_empty() {
             return self.wrong("these braces are empty", "write a field, such as {{ body.name }}");
         }
-        if let Some(block) = inner.strip_prefix(['#', '^', '/']) {
-            let word = block.split_whitespace().next().unwrap_or("");
-            return self.wrong(format!("the block `{word}` is not available yet"), "`for_each` and `if` on the step do the same");
-        }
-        if inner == "else" || inner.starts_with("else ") {
-            return self.wrong("`else` in a template is not available yet", "use an `if` on the step");
-        }
         if inner.starts_with(['>', '*', '&']) {
             return self.wrong("templates cannot include other templates", "write the text out");
         }
@@ -227,8 +263,12 @@ impl Expression<'_, '_> {
             return self.wrong("only a text stands in these braces", format!("write it without braces: {text}"));
         }
         let mut arguments = Vec::new();
-        let mut at = 0;
+        let bracketed = matches!(tokens.first(), Some(Token::Open));
+        let mut at = usize::from(bracketed);
         let text = self.call(&tokens, &mut at, &mut arguments, 0)?;
+        if bracketed && matches!(tokens.get(at), Some(Token::Close)) {
+            at += 1;
+        }
         if at < tokens.len() {
             return self.wrong("a bracket is closed that was never opened", "count the ( and )");
         }
@@ -260,6 +300,10 @@ impl Expression<'_, '_> {
         *at += 1;
         let mut out = format!("({name}");
         let mut count = 0;
+        if helper.seeded {
+            out.push_str(&format!(" v{}", arguments.len()));
+            arguments.push(Argument::Field(Field::seed()));
+        }
         loop {
             match tokens.get(*at) {
                 None | Some(Token::Close) => break,
@@ -346,8 +390,10 @@ impl Expression<'_, '_> {
                 _ => "a helper comes first: {{ default body.x 'y' }}".to_owned(),
             };
             self.wrong(format!("`{name}` is a field and cannot be followed by {first}"), label);
-        } else if LATER.contains(&name) {
-            self.wrong(format!("the helper `{name}` is not available yet"), "leave it out for now");
+        } else if matches!(name, "if" | "unless" | "each" | "with") {
+            let body =
+                format!("write {{{{#{name} {}}}}}…{{{{/{name}}}}}", next.map_or("body.x".to_owned(), |n| n.shown().replace('`', "")));
+            self.wrong(format!("`{name}` is a block"), body);
         } else {
             let label = match nearest(name, HELPERS.iter().map(|h| h.name)) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -369,7 +415,7 @@ fn helper(name: &str) -> Option<&'static super::Helper> {
 }
 
 fn helper_only(word: &str) -> bool {
-    helper(word).is_some() || LATER.contains(&word)
+    helper(word).is_some()
 }
 
 fn constant(word: &str) -> Option<Value> {

@@ -28,6 +28,12 @@ pub struct Url {
 impl Url {
     pub fn read(item: &Item, known: &Known) -> Option<Self> {
         let template = Template::read(item, Place::Plain, known)?;
+        if template.has_block() {
+            item.problem("a block cannot stand in an address")
+                .label("give the part a name under `set:`, or write two steps with `if:`")
+                .add();
+            return None;
+        }
         let mut part = Part::Base;
         let mut seen = String::new();
         let mut parts = Vec::new();
@@ -46,6 +52,8 @@ impl Url {
                     // A value may bring the scheme with it.
                     seen.push_str(if seen.is_empty() { "x://x" } else { "x" });
                 }
+                // Refused above.
+                Piece::Block(_) => {}
             }
         }
         Some(Self { template, parts, host_from_data })
@@ -57,7 +65,7 @@ impl Url {
         (!begins_with_value).then(|| {
             let piece = |p: &Piece| match p {
                 Piece::Text(text) => text.to_string(),
-                Piece::Value { .. } => "x".to_owned(),
+                Piece::Value { .. } | Piece::Block(_) => "x".to_owned(),
             };
             self.template.pieces.iter().map(piece).collect()
         })
@@ -99,6 +107,7 @@ impl Url {
                     encoded.put(what, *raw, source, names, &mut out)?;
                     filled = (*part == Part::Path).then_some(source.as_ref());
                 }
+                Piece::Block(_) => {}
             }
         }
         if filled.is_some() {

@@ -16,5 +16,6 @@ mod redelivery;
 mod reload;
 mod respond;
 mod running;
+mod templates;
 mod tidy;
 mod world;
