@@ -114,7 +114,8 @@ pub fn pairs(text: &[u8]) -> Value {
     Value::Object(all)
 }
 
-fn gather(all: &mut Map<String, Value>, name: &str, value: Value) {
+/// Puts a value under a name; one that comes twice becomes a list.
+pub fn gather(all: &mut Map<String, Value>, name: &str, value: Value) {
     match all.get_mut(name) {
         None => {
             all.insert(name.to_owned(), value);

@@ -54,9 +54,6 @@ impl Kind for Http {
         let auth = fields.may("auth").map(|i| read_auth(&i, known));
         let ok = fields.may("ok").map(|i| read_ok(&i));
         let follow = fields.may("follow_redirects").map(|i| i.flag());
-        if fields.has("xml") {
-            fields.key("xml").problem("`xml:` is not available yet").label("send json, form or text").add();
-        }
         Some(Box::new(Calling {
             method: verb.to_uppercase(),
             url: url?,
@@ -160,11 +157,11 @@ fn read_pairs(item: &Item, what: &'static str, known: &Known) -> Option<Vec<(Str
 }
 
 fn read_body(verb: &str, fields: &mut Fields, known: &Known) -> Option<Body> {
-    let (json, form, text) = (fields.may("json"), fields.may("form"), fields.may("text"));
+    let (json, form, text, xml) = (fields.may("json"), fields.may("form"), fields.may("text"), fields.may("xml"));
     let kind = fields.may("type");
-    let several: Vec<&Item> = [&json, &form, &text].into_iter().flatten().collect();
+    let several: Vec<&Item> = [&json, &form, &text, &xml].into_iter().flatten().collect();
     if several.len() > 1 {
-        several[1].problem("a call sends one of `json:`, `form:` and `text:`").at_key().label("keep one of them").add();
+        several[1].problem("a call sends one of `json:`, `form:`, `text:` and `xml:`").at_key().label("keep one of them").add();
         return None;
     }
     if let (Some(body), "get") = (several.first(), verb) {
@@ -180,6 +177,9 @@ fn read_body(verb: &str, fields: &mut Fields, known: &Known) -> Option<Body> {
     }
     if let Some(item) = form {
         return read_pairs(&item, "form", known).map(Body::Form);
+    }
+    if let Some(item) = xml {
+        return Template::read(&item, Place::Xml, known).map(|t| Body::Text(t, "application/xml".to_owned()));
     }
     let Some(item) = text else { return Some(Body::None) };
     let template = Template::read(&item, Place::Plain, known)?;

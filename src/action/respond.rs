@@ -39,9 +39,6 @@ impl Kind for Respond {
         });
         let body = read_body(fields, known);
         let headers = fields.may("headers").map(|i| read_headers(&i, known));
-        if let Some(later) = ["xml"].into_iter().find(|k| fields.has(k)) {
-            fields.key(later).problem("`xml:` is not available yet").label("answer with json or text").add();
-        }
         Some(Box::new(Reply { status: status?, body: body?, headers: headers.unwrap_or_default() }))
     }
 }
@@ -52,19 +49,24 @@ pub enum Body {
     Nothing,
     Json(Data),
     Text(Template),
+    Xml(Template),
 }
 
-/// Reads `json:` or `text:`.
+/// Reads `json:`, `text:` or `xml:`.
 pub fn read_body(fields: &mut Fields, known: &Known) -> Option<Body> {
     let json = fields.may("json");
     let text = fields.may("text");
-    if let (Some(_), Some(text)) = (&json, &text) {
-        text.problem("there is `json:` and `text:`").at_key().label("keep one of them").add();
+    let xml = fields.may("xml");
+    let several: Vec<_> =
+        [("json", &json), ("text", &text), ("xml", &xml)].into_iter().filter_map(|(n, i)| i.as_ref().map(|i| (n, i))).collect();
+    if let [(first, _), (second, item), ..] = several.as_slice() {
+        item.problem(format!("there is `{first}:` and `{second}:`")).at_key().label("keep one of them").add();
         return None;
     }
-    match (json, text) {
-        (Some(json), _) => Data::read(&json, Place::Plain, known).map(Body::Json),
-        (_, Some(text)) => Template::read(&text, Place::Plain, known).map(Body::Text),
+    match (json, text, xml) {
+        (Some(json), ..) => Data::read(&json, Place::Plain, known).map(Body::Json),
+        (_, Some(text), _) => Template::read(&text, Place::Plain, known).map(Body::Text),
+        (.., Some(xml)) => Template::read(&xml, Place::Xml, known).map(Body::Xml),
         _ => Some(Body::Nothing),
     }
 }
@@ -80,7 +82,7 @@ impl Action for Reply {
         let body = match &self.body {
             Body::Nothing => Vec::new(),
             Body::Json(data) => data.fields(),
-            Body::Text(text) => text.fields().collect(),
+            Body::Text(text) | Body::Xml(text) => text.fields().collect(),
         };
         self.headers.fields().chain(body).collect()
     }
@@ -101,6 +103,10 @@ impl Action for Reply {
             Body::Text(text) => {
                 kind("text/plain; charset=utf-8");
                 Bytes::from(text.text(scope)?)
+            }
+            Body::Xml(xml) => {
+                kind("application/xml");
+                Bytes::from(xml.text(scope)?)
             }
         };
         Ok(Box::new(Replied(Answer { status: self.status, headers, body })))

@@ -175,14 +175,14 @@ fn read_answer(item: &Item, address: &mut Address, known: &Known) -> Option<()> 
     };
     let body = fixed_body(&mut fields, item, known)?;
     let headers = fields.may("headers").map(|i| read_headers(&i, known)).unwrap_or_default();
-    fields.done(&[("body", "write `json:` or `text:`")], &["xml"]);
+    fields.done(&[("body", "write `json:` or `text:`")], &[]);
     let (vault, saved) = (known.lookup.vault(), Map::new());
     let nobody = Event::nobody();
     let scope = Scope::new(&nobody, &vault, Value::Null, &[], &saved);
     let mut headers = headers.render(&scope).ok()?;
     let typed = headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-type"));
     let (kind, accepted, ignored) = match body {
-        Body::Nothing if !item.node.has("json") && !item.node.has("text") && status != 204 => {
+        Body::Nothing if !item.node.has("json") && !item.node.has("text") && !item.node.has("xml") && status != 204 => {
             ("application/json", json!({"status": "success"}).to_string(), json!({"status": "ignored"}).to_string())
         }
         Body::Nothing => ("", String::new(), String::new()),
@@ -197,6 +197,10 @@ fn read_answer(item: &Item, address: &mut Address, known: &Known) -> Option<()> 
         Body::Text(text) => {
             let text = text.text(&scope).ok()?;
             ("text/plain; charset=utf-8", text.clone(), text)
+        }
+        Body::Xml(xml) => {
+            let xml = xml.text(&scope).ok()?;
+            ("application/xml", xml.clone(), xml)
         }
     };
     if !typed && !kind.is_empty() {
@@ -213,7 +217,7 @@ fn fixed_body(fields: &mut Fields, item: &Item, known: &Known) -> Option<Body> {
     let named = match &body {
         Body::Nothing => false,
         Body::Json(data) => !data.fields().is_empty(),
-        Body::Text(text) => text.fields().next().is_some(),
+        Body::Text(text) | Body::Xml(text) => text.fields().next().is_some(),
     };
     if named {
         item.problem("this answer is given before any rule runs, so it is the same for every event")

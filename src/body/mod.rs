@@ -1,10 +1,16 @@
 //! A body's bytes and its content type -> the value that rules see.
 //!
-//! JSON, forms and text are read; anything else is text. Nothing is lost by reading: the raw bytes stay in the event.
+//! JSON, forms, XML and text are read; anything else is text. Nothing is lost by reading: the raw bytes stay in the event.
 
-use serde_json::Value;
+mod multipart;
+mod xml;
 
-use crate::event::pairs;
+use std::borrow::Cow;
+
+use encoding_rs::{Encoding, UTF_8};
+use serde_json::{Map, Value};
+
+use crate::event::{gather, pairs};
 
 /// How deep a body may be nested; `serde_json` stops there.
 pub const MAX_DEPTH: usize = 128;
@@ -28,6 +34,20 @@ fn kind(content_type: Option<&str>) -> String {
     content_type.unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase()
 }
 
+/// The encoding that a content type names, if it is another than UTF-8.
+pub fn charset(content_type: Option<&str>) -> Option<&'static Encoding> {
+    let named = content_type?.split(';').skip(1).find_map(|p| {
+        let (name, value) = p.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+    })?;
+    Encoding::for_label(named.as_bytes()).filter(|e| *e != UTF_8)
+}
+
+/// Bytes as text: by a byte order mark, else as the content type says, else as UTF-8.
+fn text<'r>(content_type: Option<&str>, raw: &'r [u8]) -> Cow<'r, str> {
+    charset(content_type).unwrap_or(UTF_8).decode(raw).0
+}
+
 /// Reads a body by its content type. An empty body is null.
 pub fn read(content_type: Option<&str>, raw: &[u8]) -> Result<Value, Malformed> {
     if raw.is_empty() {
@@ -35,6 +55,8 @@ pub fn read(content_type: Option<&str>, raw: &[u8]) -> Result<Value, Malformed> 
     }
     let kind = kind(content_type);
     if is_json(content_type) {
+        let decoded = charset(content_type).map(|e| e.decode(raw).0.into_owned().into_bytes());
+        let raw = decoded.as_deref().unwrap_or(raw);
         return json(raw).map_err(|e| Malformed { why: sentence(&e, raw) });
     }
     let form = kind == "application/x-www-form-urlencoded";
@@ -45,24 +67,64 @@ pub fn read(content_type: Option<&str>, raw: &[u8]) -> Result<Value, Malformed> 
         }
     }
     if form {
-        return self::form(raw);
+        return self::form(content_type, raw);
     }
-    Ok(Value::String(String::from_utf8_lossy(raw).into_owned()))
+    if kind == "multipart/form-data" {
+        let why = |e: String| Malformed { why: format!("The body says that it is a form, but it cannot be read: {e}.") };
+        return multipart::read(content_type.unwrap_or(""), raw).map_err(why);
+    }
+    if kind == "application/xml" || kind == "text/xml" || kind.ends_with("+xml") {
+        let why = |e: String| Malformed { why: format!("The body says that it is XML, but it cannot be read: {e}.") };
+        return xml::read(&xml_text(content_type, raw)).map_err(why);
+    }
+    Ok(Value::String(text(content_type, raw).into_owned()))
 }
 
-fn form(raw: &[u8]) -> Result<Value, Malformed> {
+/// XML says its encoding in its first line, where the content type does not.
+fn xml_text<'r>(content_type: Option<&str>, raw: &'r [u8]) -> Cow<'r, str> {
+    let said = || {
+        let head = String::from_utf8_lossy(&raw[..raw.len().min(200)]).into_owned();
+        let rest = head.split("encoding=").nth(1)?;
+        let quote = rest.chars().next()?;
+        Encoding::for_label(rest[1..].split(quote).next()?.as_bytes())
+    };
+    charset(content_type).or_else(said).unwrap_or(UTF_8).decode(raw).0
+}
+
+fn form(content_type: Option<&str>, raw: &[u8]) -> Result<Value, Malformed> {
     if raw.iter().filter(|b| **b == b'&').count() >= MAX_FORM_NAMES {
         return Err(Malformed { why: format!("The form has more than {MAX_FORM_NAMES} fields.") });
     }
-    let mut fields = pairs(raw);
-    // GitHub, Slack and Plex put JSON into one form field of this name.
+    let mut fields = match charset(content_type) {
+        None => pairs(raw),
+        Some(encoding) => {
+            let decoded = |part: &[u8]| {
+                let spaces: Vec<u8> = part.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
+                let bytes: Vec<u8> = percent_encoding::percent_decode(&spaces).collect();
+                encoding.decode(&bytes).0.into_owned()
+            };
+            let mut all = Map::new();
+            for pair in raw.split(|b| *b == b'&').filter(|p| !p.is_empty()) {
+                let at = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
+                gather(&mut all, &decoded(&pair[..at]), decoded(pair.get(at + 1..).unwrap_or_default()).into());
+            }
+            Value::Object(all)
+        }
+    };
+    if let Some(fields) = fields.as_object_mut() {
+        read_payload(fields);
+    }
+    Ok(fields)
+}
+
+/// GitHub, Slack and Plex put JSON into one form field of this name.
+fn read_payload(fields: &mut Map<String, Value>) {
     if let Some(Value::String(text)) = fields.get("payload")
         && looks_like_json(text.as_bytes())
         && let Ok(value) = json(text.as_bytes())
     {
         fields["payload"] = value;
     }
-    Ok(fields)
 }
 
 fn json(raw: &[u8]) -> serde_json::Result<Value> {
@@ -101,11 +163,25 @@ mod tests {
             (form, r#"{"a": 1}"#, json!({"a": 1})),
             (form, "payload=%7B%22a%22%3A1%7D&x=1", json!({"payload": {"a": 1}, "x": "1"})),
             (Some("text/plain"), "{not json}", json!("{not json}")),
+            (Some("application/xml"), "<a><b>1</b></a>", json!({"a": {"b": "1"}})),
             (Some("text/plain"), "hello", json!("hello")),
             (None, "", json!(null)),
             (Some("application/json"), "", json!(null)),
         ] {
             assert_eq!(read(kind, raw.as_bytes()), Ok(expected), "{kind:?} {raw}");
+        }
+    }
+
+    #[test]
+    fn other_encodings_than_utf_8_are_read_where_they_are_named() {
+        for (kind, raw, expected) in [
+            ("text/plain; charset=iso-8859-1", &b"Gr\xfc\xdfe"[..], json!("Grüße")),
+            ("application/json; charset=\"windows-1252\"", b"{\"a\": \"\x80\"}", json!({"a": "€"})),
+            ("application/x-www-form-urlencoded; charset=ISO-8859-1", b"a=%FC+b&c=\xdf", json!({"a": "ü b", "c": "ß"})),
+            ("text/xml", b"<?xml version='1.0' encoding='ISO-8859-1'?><a>\xfc</a>", json!({"a": "ü"})),
+            ("text/plain", b"\xff\xfeh\0i\0", json!("hi")),
+        ] {
+            assert_eq!(read(Some(kind), raw), Ok(expected), "{kind}");
         }
     }
 
