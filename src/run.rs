@@ -347,6 +347,9 @@ pub struct Intent {
     pub length: u64,
     /// SHA-256 of the bytes, in hex; for a workbook the batch id that it will carry.
     pub digest: String,
+    /// Whether the whole file is replaced by another one, whose number (inode) is `identity`.
+    #[serde(default)]
+    pub replaced: bool,
     /// Whose lines or rows these are.
     pub runs: Vec<(RunId, u32, u32)>,
 }

@@ -1,15 +1,23 @@
 //! Rows of `.csv` and `.tsv` files: columns by the header's names, quoted so that no value can break a row.
 //!
 //! A leading `= + - @`, tab or line end in text gets an apostrophe in front, so that no spreadsheet takes it for a
-//! formula, unless it is a plain number or a phone number.
+//! formula, unless it is a plain number or a phone number. A file keeps its delimiter, its line ends, its byte order mark
+//! and its encoding (UTF-8 or Windows-1252); where cells change, every other byte stays as it is.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+
+use super::changes::{self, Search};
 use super::file::{Cell, Row, Unwritten};
 
 /// The longest header that is read, in bytes.
-const MAX_HEADER: u64 = 1 << 20;
+const MAX_HEADER: usize = 1 << 20;
+/// The largest file in which rows are changed, in bytes; it is written anew.
+const MAX_CHANGED: u64 = 200 << 20;
 
 /// The first row of a file, and how the file is written.
 #[derive(Debug, Clone)]
@@ -17,40 +25,72 @@ pub(super) struct Header {
     names: Vec<String>,
     delimiter: u8,
     crlf: bool,
+    encoding: &'static Encoding,
 }
 
 impl Header {
     /// The header of a new file: the rule's columns in their order.
     pub(super) fn new(row: &Row, name: &str) -> Self {
         let names = row.cells.iter().map(|(n, _)| n.clone()).collect();
-        Self { names, delimiter: if is_tsv(name) { b'\t' } else { b',' }, crlf: false }
+        Self { names, delimiter: if is_tsv(name) { b'\t' } else { b',' }, crlf: false, encoding: UTF_8 }
     }
 
-    /// The header of a file that is there.
+    /// The header of a file that is there. Looks at every byte once, because one of them may tell the encoding.
     pub(super) fn read(mut file: &File, name: &str) -> Result<Self, Unwritten> {
-        let mut bytes = Vec::new();
+        let (mut first, mut buffer) = (Vec::new(), vec![0; 256 << 10]);
+        let mut encoding = UTF_8;
+        // What the last piece ended with, if that may be the beginning of a letter.
+        let mut rest: Vec<u8> = Vec::new();
         file.seek(SeekFrom::Start(0))?;
-        file.take(MAX_HEADER).read_to_end(&mut bytes)?;
-        let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        let first: &[u8] = text.split(|b| *b == b'\n').next().unwrap_or(text);
-        let count = |d: u8| first.iter().filter(|b| **b == d).count();
+        loop {
+            let read = file.read(&mut buffer)?;
+            if read == 0 {
+                break;
+            }
+            if first.len() < MAX_HEADER {
+                first.extend_from_slice(&buffer[..read.min(MAX_HEADER - first.len())]);
+            }
+            rest.extend_from_slice(&buffer[..read]);
+            match std::str::from_utf8(&rest) {
+                Ok(_) => rest.clear(),
+                Err(e) if e.error_len().is_none() => rest.drain(..e.valid_up_to()).for_each(drop),
+                Err(_) => {
+                    encoding = WINDOWS_1252;
+                    break;
+                }
+            }
+        }
+        if first.starts_with(b"\xff\xfe") || first.starts_with(b"\xfe\xff") {
+            return Err(Unwritten::Never("it is written in UTF-16; save it as CSV in UTF-8 in your spreadsheet program".into()));
+        }
+        Self::of(&first, name, encoding)
+    }
+
+    fn of(bytes: &[u8], name: &str, encoding: &'static Encoding) -> Result<Self, Unwritten> {
+        let start = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let line: &[u8] = bytes[start..].split(|b| *b == b'\n').next().unwrap_or_default();
+        let count = |d: u8| line.iter().filter(|b| **b == d).count();
         let delimiter = match is_tsv(name) {
             true => b'\t',
             false => [b',', b';', b'\t'].into_iter().rev().max_by_key(|d| count(*d)).filter(|d| count(*d) > 0).unwrap_or(b','),
         };
-        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(text);
-        let mut record = csv::StringRecord::new();
-        match reader.read_record(&mut record) {
-            Ok(true) => {}
-            Ok(false) => return Err(Unwritten::Never("its first row is empty, so no column can be found by its name".into())),
-            Err(e) => return Err(Unwritten::Never(format!("its first row cannot be read: {e}"))),
+        let fields = Records { bytes, at: start, delimiter }.next().unwrap_or_default();
+        let names: Vec<String> = fields.iter().map(|f| plain(&bytes[f.clone()], encoding).trim().to_owned()).collect();
+        if names.iter().all(String::is_empty) {
+            return Err(Unwritten::Never("its first row is empty, so no column can be found by its name".into()));
         }
-        Ok(Self { names: record.iter().map(|n| n.trim().to_owned()).collect(), delimiter, crlf: first.ends_with(b"\r") })
+        Ok(Self { names, delimiter, crlf: line.ends_with(b"\r"), encoding })
+    }
+
+    /// Whether a row of this file can only be written by writing the file anew.
+    pub(super) fn grows(&self, row: &Row) -> bool {
+        row.new_columns && row.cells.iter().any(|(title, _)| !self.names.iter().any(|n| n == title.trim()))
     }
 
     /// Writes the header itself.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        self.record(self.names.iter().map(|n| guarded(n)), out);
+        // A name was checked when its row was rendered; a new file is UTF-8, which holds all.
+        let _ = self.record(self.names.iter().map(|n| guarded(n)), out);
     }
 
     /// Writes a row under its columns; says which column does not exist.
@@ -60,24 +100,184 @@ impl Header {
             let Some(n) = self.names.iter().position(|h| h == name.trim()) else {
                 return Err(format!("{file} has no column `{name}`; it has: {}", self.names.join(", ")));
             };
-            cells[n] = match cell {
-                Cell::Empty => String::new(),
-                Cell::Number(n) => n.clone(),
-                Cell::Bool(b) => b.to_string(),
-                Cell::Text(text) if row.guard => guarded(text),
-                Cell::Text(text) => text.clone(),
-            };
+            cells[n] = spelled(cell, row.guard);
         }
-        self.record(cells.into_iter(), out);
+        self.record(cells.into_iter(), out).map_err(|why| format!("{file}: {why}"))
+    }
+
+    fn record(&self, cells: impl Iterator<Item = String>, out: &mut Vec<u8>) -> Result<(), String> {
+        let end = if self.crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') };
+        let mut text = Vec::new();
+        {
+            let mut writer = csv::WriterBuilder::new().delimiter(self.delimiter).terminator(end).flexible(true).from_writer(&mut text);
+            // Writing into memory does not fail.
+            let _ = writer.write_record(cells);
+            let _ = writer.flush();
+        }
+        out.extend(self.encoded(String::from_utf8_lossy(&text).into_owned())?);
         Ok(())
     }
 
-    fn record(&self, cells: impl Iterator<Item = String>, out: &mut Vec<u8>) {
-        let end = if self.crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') };
-        let mut writer = csv::WriterBuilder::new().delimiter(self.delimiter).terminator(end).flexible(true).from_writer(out);
-        // Writing into memory does not fail.
-        let _ = writer.write_record(cells);
-        let _ = writer.flush();
+    /// One cell, quoted where it has to be.
+    fn field(&self, cell: &str) -> Result<Vec<u8>, String> {
+        let delimiter = char::from(self.delimiter);
+        let quoted = cell.contains([delimiter, '"', '\n', '\r']) || cell.starts_with(' ') || cell.ends_with(' ');
+        self.encoded(if quoted { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() })
+    }
+
+    fn encoded(&self, text: String) -> Result<Vec<u8>, String> {
+        if self.encoding == UTF_8 {
+            return Ok(text.into_bytes());
+        }
+        let unknown = text.chars().find(|c| self.encoding.encode(c.encode_utf8(&mut [0; 4])).2);
+        match unknown {
+            None => Ok(self.encoding.encode(&text).0.into_owned()),
+            Some(c) => Err(format!("this file is written in Windows-1252, which has no `{c}`; save it as CSV in UTF-8")),
+        }
+    }
+}
+
+/// A file with rows changed and added: its bytes, and for each row why it could not be done.
+pub(super) fn change(file: &File, name: &str, rows: &[&Row]) -> Result<(Vec<u8>, Vec<Option<String>>), Unwritten> {
+    if file.metadata()?.len() > MAX_CHANGED {
+        return Err(Unwritten::Never(format!("it is larger than {} MB, too large to change rows in; begin a new one", MAX_CHANGED >> 20)));
+    }
+    let mut bytes = Vec::new();
+    let mut whole = file;
+    whole.seek(SeekFrom::Start(0))?;
+    whole.read_to_end(&mut bytes)?;
+    let header = match bytes.is_empty() {
+        true => {
+            let header = rows.first().map(|r| Header::new(r, name)).ok_or_else(|| Unwritten::Never("no row is to be written".into()))?;
+            header.write(&mut bytes);
+            header
+        }
+        false => Header::read(file, name)?,
+    };
+    let start = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let records: Vec<Vec<Range<usize>>> = Records { bytes: &bytes, at: start, delimiter: header.delimiter }.collect();
+    let titles: Vec<(u32, String)> = (1..).zip(header.names.iter().cloned()).collect();
+    let mut search = Search::new(&titles, rows.iter().copied());
+    for (n, record) in records.iter().enumerate().skip(1) {
+        search.look(n as u32 + 1, &|c| record.get(c as usize - 1).map(|f| plain(&bytes[f.clone()], header.encoding)));
+    }
+    let guards: HashMap<&str, bool> = rows.iter().flat_map(|r| r.cells.iter().map(|(t, _)| (t.trim(), r.guard))).collect();
+    let fit = |title: &str, cell: &Cell| {
+        let text = spelled(cell, guards.get(title.trim()).copied().unwrap_or(true));
+        header.field(&text).map(|_| Cell::Text(text)).map_err(|why| format!("{name}: {why}"))
+    };
+    let mut sheet = changes::Sheet { name, header: titles, last_column: header.names.len() as u32, formulas: HashMap::new(), fit: &fit };
+    let (changes, refused) = changes::plan(&mut sheet, search, rows);
+    let written = |cell: Option<&Cell>| match cell {
+        Some(Cell::Text(text)) => header.field(text).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let mut out = Vec::with_capacity(bytes.len() + 256);
+    let mut copied = 0;
+    let (old_width, width) = (header.names.len(), sheet.last_column as usize);
+    for (n, record) in records.iter().enumerate() {
+        let changed = changes.old.get(&(n as u32 + 1));
+        let is_blank = record.len() == 1 && record[0].is_empty();
+        if changed.is_none() && (changes.titles.is_empty() || is_blank && n > 0) {
+            continue;
+        }
+        for column in 1..=width {
+            let title = changes.titles.iter().find(|(c, _)| n == 0 && *c as usize == column).map(|(_, t)| Cell::Text(guarded(t)));
+            let cell = title.as_ref().or_else(|| changed.and_then(|c| c.get(&(column as u32))));
+            match (record.get(column - 1), cell) {
+                (Some(field), Some(cell)) if plain(&bytes[field.clone()], header.encoding) != spelled(cell, false) => {
+                    out.extend_from_slice(&bytes[copied..field.start]);
+                    out.extend(written(Some(cell)));
+                    copied = field.end;
+                }
+                (Some(_), _) => {}
+                (None, cell) if column > old_width || changed.is_some_and(|c| c.keys().any(|k| *k as usize >= column)) => {
+                    let end = record.last().map_or(copied, |f| f.end);
+                    out.extend_from_slice(&bytes[copied..end]);
+                    copied = end;
+                    out.push(header.delimiter);
+                    out.extend(written(cell));
+                }
+                (None, _) if !changes.titles.is_empty() => {
+                    let end = record.last().map_or(copied, |f| f.end);
+                    out.extend_from_slice(&bytes[copied..end]);
+                    copied = end;
+                    out.push(header.delimiter);
+                }
+                (None, _) => {}
+            }
+        }
+    }
+    out.extend_from_slice(&bytes[copied..]);
+    if !changes.new.is_empty() && !out.ends_with(b"\n") {
+        out.extend_from_slice(if header.crlf { b"\r\n" } else { b"\n" });
+    }
+    for row in &changes.new {
+        let cells = (1..=width as u32).map(|c| row.get(&c).map(|c| spelled(c, false)).unwrap_or_default());
+        header.record(cells, &mut out).map_err(Unwritten::Never)?;
+    }
+    Ok((out, refused))
+}
+
+fn spelled(cell: &Cell, guard: bool) -> String {
+    match cell {
+        Cell::Empty => String::new(),
+        Cell::Number(n) => n.clone(),
+        Cell::Bool(b) => b.to_string(),
+        Cell::Text(text) if guard => guarded(text),
+        Cell::Text(text) => text.clone(),
+    }
+}
+
+/// The records of a file, as the places of their fields, quotes included (RFC 4180).
+struct Records<'b> {
+    bytes: &'b [u8],
+    at: usize,
+    delimiter: u8,
+}
+
+impl Iterator for Records<'_> {
+    type Item = Vec<Range<usize>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.at >= self.bytes.len() {
+            return None;
+        }
+        let mut fields = Vec::new();
+        let (mut start, mut n, mut quoted) = (self.at, self.at, false);
+        loop {
+            match self.bytes.get(n) {
+                Some(b'"') if quoted && self.bytes.get(n + 1) == Some(&b'"') => n += 1,
+                Some(b'"') if quoted => quoted = false,
+                Some(b'"') if n == start => quoted = true,
+                Some(b) if *b == self.delimiter && !quoted => {
+                    fields.push(start..n);
+                    start = n + 1;
+                }
+                Some(b'\n') if !quoted => {
+                    let end = if n > start && self.bytes[n - 1] == b'\r' { n - 1 } else { n };
+                    fields.push(start..end);
+                    self.at = n + 1;
+                    return Some(fields);
+                }
+                Some(_) => {}
+                None => {
+                    fields.push(start..n);
+                    self.at = n;
+                    return Some(fields);
+                }
+            }
+            n += 1;
+        }
+    }
+}
+
+/// A field without its quotes, as text.
+fn plain(field: &[u8], encoding: &'static Encoding) -> String {
+    let text = encoding.decode_without_bom_handling(field).0;
+    match text.strip_prefix('"') {
+        Some(inner) => inner.strip_suffix('"').unwrap_or(inner).replace("\"\"", "\""),
+        None => text.into_owned(),
     }
 }
 
@@ -109,6 +309,7 @@ fn is_harmless(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::action::file::Mode;
 
     #[test]
     fn what_looks_like_a_formula_gets_an_apostrophe_and_a_phone_number_does_not() {
@@ -122,11 +323,15 @@ mod tests {
 
     #[test]
     fn a_row_goes_under_its_columns_whatever_is_in_it() {
-        let header = Header { names: vec!["Name".into(), "Note".into(), "Old".into()], delimiter: b';', crlf: true };
+        let header = Header { names: vec!["Name".into(), "Note".into(), "Old".into()], delimiter: b';', crlf: true, encoding: UTF_8 };
         let row = |cells: &[(&str, &str)]| Row {
             cells: cells.iter().map(|(n, t)| ((*n).to_owned(), Cell::Text((*t).to_owned()))).collect(),
             sheet: None,
             guard: true,
+            mode: Mode::Add,
+            matching: Vec::new(),
+            ignore_case: false,
+            new_columns: false,
         };
         let mut out = Vec::new();
         header.lay(&row(&[("Note", "a;\"b\"\nc"), ("Name", "Ada")]), "x.csv", &mut out).unwrap();

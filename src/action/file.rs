@@ -22,7 +22,7 @@ use super::contract::Ticket;
 use super::folder::Output;
 use super::{csv, xlsx};
 use crate::disk::{flush_folder, words};
-use crate::run::{Intent, Note, Outcome, Receipt, hash};
+use crate::run::{Intent, Note, Outcome, Receipt, RunId, hash};
 
 /// The most lines or rows that are written together.
 const MAX_BATCH: usize = 1_024;
@@ -55,6 +55,22 @@ pub struct Row {
     pub sheet: Option<String>,
     /// Whether text that a spreadsheet would take for a formula is kept from being one, in `.csv`.
     pub guard: bool,
+    pub mode: Mode,
+    /// The titles of the columns that a row is found by.
+    pub matching: Vec<String>,
+    /// Whether capital and small letters are the same when a row is looked for.
+    pub ignore_case: bool,
+    /// Whether columns that are not there are added.
+    pub new_columns: bool,
+}
+
+/// What is done with a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Add,
+    /// Fails where the row is not there.
+    Update,
+    AddOrUpdate,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -158,6 +174,9 @@ impl Files {
         }
         let mut file = File::open(&path)?;
         let meta = file.metadata()?;
+        if intent.replaced {
+            return Ok(if meta.ino() == intent.identity { Verdict::Whole } else { Verdict::Absent });
+        }
         let end = intent.offset + intent.length;
         if meta.ino() != intent.identity || meta.len() <= intent.offset {
             return Ok(Verdict::Absent);
@@ -316,7 +335,8 @@ fn prepare(path: &Path, name: &str, contents: &[Content], tickets: &[Ticket], kn
     if is_workbook(name) {
         let rows: Vec<Option<&Row>> = contents.iter().map(|c| if let Content::Row(row) = c { Some(row) } else { None }).collect();
         let xlsx::Laid { temporary, batch, refused } = xlsx::append(path, name, &rows, &batch_id(&tickets[0]))?;
-        let intent = Intent { file: name.to_owned(), identity: 0, offset: 0, length: 0, digest: batch, runs: runs(&refused) };
+        let intent =
+            Intent { file: name.to_owned(), identity: 0, offset: 0, length: 0, digest: batch, replaced: true, runs: runs(&refused) };
         return Ok(Prepared { intent, what: What::Replace { temporary }, refused, header: None });
     }
     let is_new = !path.exists();
@@ -345,6 +365,15 @@ fn prepare(path: &Path, name: &str, contents: &[Content], tickets: &[Ticket], kn
             None => None,
         };
     }
+    let anew = |row: &Row| row.mode != Mode::Add || header.as_ref().is_some_and(|h| h.grows(row));
+    if contents.iter().any(|c| matches!(c, Content::Row(row) if anew(row))) {
+        let prepared = rewrite(path, name, &file, contents, runs)?;
+        if is_new && prepared.intent.runs.is_empty() {
+            // Nothing was found in a file that was not there.
+            fs::remove_file(path)?;
+        }
+        return Ok(prepared);
+    }
     for (content, refused) in contents.iter().zip(&mut refused) {
         match content {
             Content::Line(line) => {
@@ -361,8 +390,55 @@ fn prepare(path: &Path, name: &str, contents: &[Content], tickets: &[Ticket], kn
             }
         }
     }
-    let intent = Intent { file: name.to_owned(), identity, offset, length: bytes.len() as u64, digest: hash(&bytes), runs: runs(&refused) };
+    let intent = Intent {
+        file: name.to_owned(),
+        identity,
+        offset,
+        length: bytes.len() as u64,
+        digest: hash(&bytes),
+        replaced: false,
+        runs: runs(&refused),
+    };
     Ok(Prepared { intent, what: What::Append { file, bytes }, refused, header })
+}
+
+/// A `.csv` in which rows change is written anew beside the old one, which it then replaces. Its number (inode) tells
+/// after a crash whether that was done.
+fn rewrite(
+    path: &Path,
+    name: &str,
+    file: &File,
+    contents: &[Content],
+    runs: impl Fn(&[Option<String>]) -> Vec<(RunId, u32, u32)>,
+) -> Result<Prepared, Unwritten> {
+    let rows: Vec<&Row> = contents.iter().filter_map(|c| if let Content::Row(row) = c { Some(row) } else { None }).collect();
+    let (mut bytes, of_rows) = csv::change(file, name, &rows)?;
+    let mut of_rows = of_rows.into_iter();
+    let mut refused = Vec::with_capacity(contents.len());
+    for content in contents {
+        refused.push(match content {
+            Content::Row(_) => of_rows.next().flatten(),
+            Content::Line(line) => {
+                bytes.extend_from_slice(line.as_bytes());
+                bytes.push(b'\n');
+                None
+            }
+        });
+    }
+    let temporary = path.with_file_name(format!(".{}.doorbell", path.file_name().unwrap_or_default().to_string_lossy()));
+    let mut out = File::create(&temporary)?;
+    fs::set_permissions(&temporary, file.metadata()?.permissions())?;
+    let written = out.write_all(&bytes).and_then(|()| out.sync_all());
+    if let Err(e) = written {
+        let _ = fs::remove_file(&temporary);
+        return Err(e.into());
+    }
+    let (identity, length) = (out.metadata()?.ino(), bytes.len() as u64);
+    let intent = Intent { file: name.to_owned(), identity, offset: 0, length, digest: hash(&bytes), replaced: true, runs: runs(&refused) };
+    if intent.runs.is_empty() {
+        let _ = fs::remove_file(&temporary);
+    }
+    Ok(Prepared { intent, what: What::Replace { temporary }, refused, header: None })
 }
 
 /// A name that no other batch has, also not one of the same runs that was tried before.

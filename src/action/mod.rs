@@ -1,6 +1,7 @@
 //! What a rule can do. The list of kinds, in the order of the docs; each kind is a file of its own.
 
 pub mod append;
+mod changes;
 pub mod contract;
 pub mod csv;
 pub mod file;
@@ -9,6 +10,7 @@ pub mod http;
 pub mod log;
 pub mod net;
 pub mod outside;
+mod package;
 pub mod respond;
 pub mod sheet;
 mod worksheet;
@@ -20,7 +22,7 @@ use contract::Kind;
 pub const KINDS: &[&dyn Kind] = &[
     &http::Http, //
     &append::Append,
-    &sheet::AddRow,
+    &sheet::SheetRow,
     &respond::Respond,
     &log::Log,
     &log::Stop,

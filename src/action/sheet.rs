@@ -1,4 +1,5 @@
-//! `add_row: SHEET` adds a row to a `.csv`, `.tsv` or `.xlsx` file, its values by the header of their column.
+//! `add_row`, `update_row`, `add_or_update_row: SHEET`: rows of a `.csv`, `.tsv` or `.xlsx` file, their values by the
+//! header of their column.
 
 use std::fmt;
 
@@ -6,10 +7,11 @@ use serde_json::{Map, Value};
 
 use super::append::read_file;
 use super::contract::{Action, Effect, Kind, Performing, Seen, Ticket};
-use super::file::{Cell, Content, Row};
+use super::file::{Cell, Content, Mode, Row};
 use super::outside::Outside;
-use crate::field::Field;
+use crate::field::{Field, Found};
 use crate::known::Known;
+use crate::problem::nearest;
 use crate::run::Outcome;
 use crate::scope::Scope;
 use crate::template::data::Data;
@@ -17,16 +19,17 @@ use crate::template::{Place, Template, Unrendered, spell};
 use crate::yaml::Node;
 use crate::yaml::fields::Fields;
 
-pub struct AddRow;
+pub struct SheetRow;
 
+/// The names that a spreadsheet may have.
 const KINDS: [&str; 3] = [".csv", ".tsv", ".xlsx"];
 
-impl Kind for AddRow {
+impl Kind for SheetRow {
     fn verbs(&self) -> &'static [&'static str] {
-        &["add_row"]
+        &["add_row", "update_row", "add_or_update_row"]
     }
     fn does(&self) -> &'static str {
-        "adds a row to a spreadsheet (.csv, .tsv, .xlsx)"
+        "adds a row to a spreadsheet (.csv, .tsv, .xlsx), or changes one that is there"
     }
     fn example(&self) -> &'static str {
         "add_row: orders.xlsx\ncolumns: { Number: \"{{ body.id }}\", Total: \"{{ body.total }}\" }\n"
@@ -67,6 +70,16 @@ impl Kind for AddRow {
                 }
             },
         };
+        let new_columns = match fields.may("new_columns") {
+            None => false,
+            Some(new) => match new.text()?.as_str() {
+                "add" => true,
+                other => {
+                    new.problem(format!("`{other}` is not known here")).label("write `new_columns: add`, or take the line out").add();
+                    return None;
+                }
+            },
+        };
         let columns = fields.must("columns")?;
         let mut cells = Vec::new();
         for (name, value) in columns.entries("`columns:`")? {
@@ -84,19 +97,78 @@ impl Kind for AddRow {
             columns.problem("a row needs at least one column").label("write columns: { Name: \"{{ body.name }}\" }").add();
             return None;
         }
+        let mode = match verb {
+            "update_row" => Mode::Update,
+            "add_or_update_row" => Mode::AddOrUpdate,
+            _ => Mode::Add,
+        };
+        let matching = read_match(fields, verb, mode, &cells)?;
+        let ignore_case = matching_flag(fields, "ignore_case", mode)?;
+        let skip_missing = matching_flag(fields, "skip_missing", mode)?;
         let cells = cells.into_iter().map(|(n, d)| Some((n, d?))).collect::<Option<Vec<_>>>()?;
-        Some(Box::new(Adding { file: file?, sheet, cells, guard }))
+        Some(Box::new(Writing { verb, file: file?, sheet, cells, guard, mode, matching, ignore_case, skip_missing, new_columns }))
     }
 }
 
-struct Adding {
+/// `match:` - the columns that the row is found by.
+fn read_match(fields: &mut Fields, verb: &str, mode: Mode, cells: &[(String, Option<Data>)]) -> Option<Vec<String>> {
+    if mode == Mode::Add {
+        if fields.has("match") {
+            fields.key("match").problem("`add_row` looks for no row").label("did you mean `add_or_update_row`?").add();
+            fields.may("match");
+        }
+        return Some(Vec::new());
+    }
+    if !fields.has("match") {
+        let first = cells.first().map_or("Email", |(title, _)| title.as_str());
+        fields
+            .key(if mode == Mode::Update { "update_row" } else { "add_or_update_row" })
+            .problem(format!("`{verb}` must know which row is meant"))
+            .label(format!("write `match: {first}` below it: the column that tells one row from another"))
+            .add();
+        return None;
+    }
+    let mut titles = Vec::new();
+    for one in fields.may("match")?.one_or_many() {
+        let title = one.text()?;
+        if !cells.iter().any(|(t, _)| t.trim() == title.trim()) {
+            let near = nearest(&title, cells.iter().map(|(t, _)| t.as_str()));
+            let label = near.map_or_else(
+                || format!("write {title} under `columns:` as well, with the value to look for"),
+                |n| format!("did you mean `{n}`?"),
+            );
+            one.problem(format!("the column `{title}` has no value here, so no row can be found by it")).label(label).add();
+            return None;
+        }
+        titles.push(title);
+    }
+    Some(titles)
+}
+
+fn matching_flag(fields: &mut Fields, key: &'static str, mode: Mode) -> Option<bool> {
+    let Some(item) = fields.may(key) else { return Some(false) };
+    if mode == Mode::Add {
+        item.problem(format!("`{key}` belongs to `update_row` and `add_or_update_row`")).at_key().label("take it out").add();
+        return None;
+    }
+    item.flag()
+}
+
+struct Writing {
+    verb: &'static str,
     file: Template,
     sheet: Option<Template>,
     cells: Vec<(String, Data)>,
     guard: bool,
+    mode: Mode,
+    matching: Vec<String>,
+    ignore_case: bool,
+    /// A cell whose field is missing is left as it is.
+    skip_missing: bool,
+    new_columns: bool,
 }
 
-impl Action for Adding {
+impl Action for Writing {
     fn fields(&self) -> Vec<&Field> {
         let cells = self.cells.iter().flat_map(|(_, data)| data.fields());
         self.file.fields().chain(self.sheet.iter().flat_map(Template::fields)).chain(cells).collect()
@@ -105,7 +177,11 @@ impl Action for Adding {
         let file = self.file.text(scope)?;
         let sheet = self.sheet.as_ref().map(|s| s.text(scope)).transpose()?;
         let mut cells = Vec::with_capacity(self.cells.len());
+        let missing = |field: &Field| matches!(field.find(scope), Ok(Found::Missing));
         for (name, data) in &self.cells {
+            if self.skip_missing && !self.matching.contains(name) && data.fields().into_iter().any(missing) {
+                continue;
+            }
             let cell = match data.value(scope)? {
                 Value::Null => Cell::Empty,
                 Value::Bool(b) => Cell::Bool(b),
@@ -125,11 +201,21 @@ impl Action for Adding {
             };
             cells.push((name.clone(), cell));
         }
-        Ok(Box::new(Added { file, row: Row { cells, sheet, guard: self.guard } }))
+        let row = Row {
+            cells,
+            sheet,
+            guard: self.guard,
+            mode: self.mode,
+            matching: self.matching.clone(),
+            ignore_case: self.ignore_case,
+            new_columns: self.new_columns,
+        };
+        Ok(Box::new(Written { verb: self.verb, file, row }))
     }
 }
 
-struct Added {
+struct Written {
+    verb: &'static str,
     file: String,
     row: Row,
 }
@@ -143,11 +229,14 @@ fn value_of(cell: &Cell) -> Value {
     }
 }
 
-impl fmt::Display for Added {
+impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "add_row  {}", self.file)?;
+        write!(f, "{}  {}", self.verb, self.file)?;
         if let Some(sheet) = &self.row.sheet {
             write!(f, "  (sheet {sheet})")?;
+        }
+        if !self.row.matching.is_empty() {
+            write!(f, "  (the row is found by {})", self.row.matching.join(" and "))?;
         }
         for (name, cell) in &self.row.cells {
             let value = value_of(cell);
@@ -161,7 +250,7 @@ impl fmt::Display for Added {
     }
 }
 
-impl Effect for Added {
+impl Effect for Written {
     fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a> {
         Box::pin(async move {
             if !KINDS.iter().any(|k| self.file.to_ascii_lowercase().ends_with(k)) {
@@ -172,7 +261,7 @@ impl Effect for Added {
     }
     fn seen(&self) -> Seen {
         let columns: Map<String, Value> = self.row.cells.iter().map(|(name, cell)| (name.clone(), value_of(cell))).collect();
-        let seen = Seen::new("add_row", &self.file).with("columns", Value::Object(columns));
+        let seen = Seen::new(self.verb, &self.file).with("columns", Value::Object(columns));
         match &self.row.sheet {
             Some(sheet) => seen.with("sheet", sheet.as_str().into()),
             None => seen,

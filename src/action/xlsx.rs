@@ -5,29 +5,31 @@
 //! crash whether a batch is in the file, however people have sorted or deleted rows since. The sheet's own XML is
 //! `worksheet`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use quick_xml::escape::escape;
-use quick_xml::events::Event;
-use quick_xml::reader::Reader;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
+use super::changes::{self, Search};
 use super::file::{Cell, Row, Unwritten};
-use super::worksheet::{self, Line, Shape, at_range, attribute};
+use super::package::{
+    CUSTOM, MAX_PART, PROPERTY, before_end, damaged, each_tag, new_workbook, recalculated, relations, stamp, text_of, without_chain,
+};
+use super::worksheet::{self, Changed, Line, Shape, at_range, attribute};
+use regex::Regex;
 
-/// The largest workbook that is opened, in bytes; and the most one part may unpack to.
+/// The largest workbook that is opened, in bytes.
 const MAX_WORKBOOK: u64 = 200 << 20;
-const MAX_PART: u64 = 2 << 30;
 /// The most rows that a sheet can hold.
 const MAX_ROWS: u32 = 1_048_576;
 /// The most letters that a cell can hold.
 const MAX_CELL: usize = 32_767;
-const CUSTOM: &str = "docProps/custom.xml";
-const PROPERTY: &str = "DoorbellBatch";
+const STRINGS: &str = "xl/sharedStrings.xml";
+const CHAIN: &str = "xl/calcChain.xml";
 
 /// A workbook with the batch in it, beside the one that it will replace.
 pub(super) struct Laid {
@@ -36,10 +38,6 @@ pub(super) struct Laid {
     pub batch: String,
     /// For each row, why it cannot be part of the batch.
     pub refused: Vec<Option<String>>,
-}
-
-fn damaged(what: impl std::fmt::Display) -> Unwritten {
-    Unwritten::Never(format!("this workbook cannot be read: {what}; open it in your spreadsheet program and save it again"))
 }
 
 /// Writes the workbook with these rows under a temporary name and flushes it. Rows that are none are refused.
@@ -115,13 +113,6 @@ fn checked(mut file: File) -> Result<File, Unwritten> {
     }
 }
 
-fn text_of<R: Read + io::Seek>(archive: &mut ZipArchive<R>, part: &str) -> Result<String, Unwritten> {
-    let file = archive.by_name(part).map_err(|_| damaged(format!("{part} is missing")))?;
-    let mut text = String::new();
-    file.take(MAX_PART).read_to_string(&mut text).map_err(damaged)?;
-    Ok(text)
-}
-
 /// Copies the workbook, with the rows in it.
 fn add<R: Read + io::Seek>(
     mut archive: ZipArchive<R>,
@@ -155,30 +146,49 @@ fn add<R: Read + io::Seek>(
         }
     }
     let mut replaced: BTreeMap<String, Part> = BTreeMap::new();
+    let (mut drop_chain, mut texts) = (false, BTreeMap::new());
     for (sheet, wanted) in by_sheet {
         let part = &sheets[sheet].1;
         let mut shape = scan(&mut archive, part)?;
-        let mut lines = Vec::new();
-        if shape.header.is_empty() {
-            let first = rows[wanted[0]].map(|r| r.cells.as_slice()).unwrap_or_default();
-            shape.header = first.iter().enumerate().map(|(n, (title, _))| (n as u32 + 1, title.clone())).collect();
-            lines.push(Line(shape.header.iter().map(|(c, title)| (*c, Cell::Text(title.clone()))).collect()));
+        let mine: Vec<&Row> = wanted.iter().filter_map(|n| rows[*n]).collect();
+        let is_new = shape.header.is_empty();
+        if is_new {
+            let first = mine.first().map(|r| r.cells.as_slice()).unwrap_or_default();
+            shape.header = first.iter().enumerate().map(|(n, (title, _))| (n as u32 + 1, title.trim().to_owned())).collect();
+            shape.last_column = shape.header.len() as u32;
         }
-        for n in wanted {
-            let Some(row) = rows[n] else { continue };
-            match lay(row, &shape, name) {
-                Ok(line) if u64::from(shape.last_row) + lines.len() as u64 + 1 > u64::from(MAX_ROWS) => {
-                    drop(line);
-                    refused[n] = Some(format!("{name} is full: a sheet holds {MAX_ROWS} rows"));
-                }
-                Ok(line) => lines.push(line),
-                Err(why) => refused[n] = Some(why),
-            }
+        let mut search = Search::new(&shape.header, mine.iter().copied());
+        let formulas = find(&mut archive, part, &shape, &mut search)?;
+        let fit = |title: &str, cell: &Cell| fit(name, title, cell);
+        let mut planned = changes::Sheet { name, header: shape.header.clone(), last_column: shape.last_column, formulas, fit: &fit };
+        let (plan, why) = changes::plan(&mut planned, search, &mine);
+        for (n, why) in wanted.iter().zip(why) {
+            refused[*n] = why;
         }
-        tables(&mut archive, &names, part, &shape, lines.len() as u32, &mut replaced)?;
-        replaced.insert(part.clone(), Part::Sheet(Box::new(shape), lines));
+        let mut lines: Vec<Line> = plan.new.into_iter().map(|cells| Line(cells.into_iter().collect())).collect();
+        let mut changed = plan.old;
+        if is_new {
+            lines.insert(0, Line(planned.header.iter().map(|(c, title)| (*c, Cell::Text(title.clone()))).collect()));
+        } else if !plan.titles.is_empty() {
+            let titles = plan.titles.iter().map(|(c, title)| (*c, Cell::Text(title.clone())));
+            changed.entry(shape.header_row).or_default().extend(titles);
+        }
+        if u64::from(shape.last_row) + lines.len() as u64 > u64::from(MAX_ROWS) {
+            return Err(Unwritten::Never(format!("it is full: a sheet holds {MAX_ROWS} rows")));
+        }
+        tables(&mut archive, &names, part, &mut shape, lines.len() as u32, &plan.titles, &mut replaced)?;
+        if shape.totals.is_some() && !lines.is_empty() {
+            nobody_refers_to(&mut archive, &sheets, sheet, shape.last_row)?;
+            drop_chain = true;
+        }
+        replaced.insert(part.clone(), Part::Sheet(Box::new(shape), lines, changed));
     }
-    stamp(&mut archive, &names, batch, &mut replaced)?;
+    if drop_chain && names.iter().any(|n| n == CHAIN) {
+        without_chain(&mut archive, &mut texts)?;
+    }
+    stamp(&mut archive, &names, batch, &mut texts)?;
+    recalculated(&mut archive, &mut texts)?;
+    replaced.extend(texts.into_iter().map(|(part, text)| (part, Part::Text(text))));
     let mut writer = ZipWriter::new(out);
     let packed = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
     let failed = |e: zip::result::ZipError| match e {
@@ -188,6 +198,9 @@ fn add<R: Read + io::Seek>(
     for index in 0..archive.len() {
         let file = archive.by_index_raw(index).map_err(damaged)?;
         let title = file.name().map_err(damaged)?.into_owned();
+        if drop_chain && title == CHAIN {
+            continue;
+        }
         let Some(part) = replaced.remove(&title) else {
             writer.raw_copy_file(file).map_err(failed)?;
             continue;
@@ -197,9 +210,9 @@ fn add<R: Read + io::Seek>(
         writer.start_file(&title, packed.large_file(large)).map_err(failed)?;
         match part {
             Part::Text(text) => writer.write_all(text.as_bytes())?,
-            Part::Sheet(shape, lines) => {
+            Part::Sheet(shape, lines, changed) => {
                 let sheet = archive.by_name(&title).map_err(damaged)?.take(MAX_PART);
-                worksheet::write(BufReader::new(sheet), &mut writer, &shape, &lines).map_err(damaged)?;
+                worksheet::write(BufReader::new(sheet), &mut writer, &shape, &lines, &changed).map_err(damaged)?;
             }
         }
     }
@@ -216,29 +229,73 @@ fn add<R: Read + io::Seek>(
 /// A part that is written anew.
 enum Part {
     Text(String),
-    Sheet(Box<Shape>, Vec<Line>),
+    Sheet(Box<Shape>, Vec<Line>, Changed),
 }
 
-/// The cells of a row under their columns.
-fn lay(row: &Row, shape: &Shape, name: &str) -> Result<Line, String> {
-    let mut cells = Vec::with_capacity(row.cells.len());
-    for (title, cell) in &row.cells {
-        let Some((column, _)) = shape.header.iter().find(|(_, h)| h == title.trim()) else {
-            let known: Vec<&str> = shape.header.iter().map(|(_, h)| h.as_str()).collect();
-            return Err(format!("{name} has no column `{title}`; it has: {}", known.join(", ")));
-        };
-        let cell = match cell {
-            // Excel keeps fifteen digits; what has more would be rounded, so it stays text.
-            Cell::Number(n) if n.bytes().filter(u8::is_ascii_digit).count() > 15 => Cell::Text(n.clone()),
-            Cell::Text(t) if t.encode_utf16().count() > MAX_CELL => {
-                return Err(format!("{name}: the value for {title} is longer than {MAX_CELL} letters, which no cell holds"));
-            }
-            other => other.clone(),
-        };
-        cells.push((*column, cell));
+/// A value as a cell of a workbook can hold it.
+fn fit(name: &str, title: &str, cell: &Cell) -> Result<Cell, String> {
+    match cell {
+        // Excel keeps fifteen digits; what has more would be rounded, so it stays text.
+        Cell::Number(n) if n.bytes().filter(u8::is_ascii_digit).count() > 15 => Ok(Cell::Text(n.clone())),
+        Cell::Text(t) if t.encode_utf16().count() > MAX_CELL => {
+            Err(format!("{name}: the value for {title} is longer than {MAX_CELL} letters, which no cell holds"))
+        }
+        other => Ok(other.clone()),
     }
-    cells.sort_by_key(|(column, _)| *column);
-    Ok(Line(cells))
+}
+
+/// Finds the rows that a batch looks for, and the formulas in them.
+fn find<R: Read + io::Seek>(
+    archive: &mut ZipArchive<R>,
+    part: &str,
+    shape: &Shape,
+    search: &mut Search,
+) -> Result<HashMap<u32, Vec<u32>>, Unwritten> {
+    if search.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let texts = match archive.by_name(STRINGS) {
+        Ok(strings) => {
+            worksheet::shared(BufReader::new(strings.take(MAX_PART)), usize::MAX, |_, text| search.wants(text)).map_err(damaged)?
+        }
+        Err(_) => HashMap::new(),
+    };
+    let columns = search.columns();
+    let sheet = archive.by_name(part).map_err(damaged)?.take(MAX_PART);
+    worksheet::find(BufReader::new(sheet), shape.header_row, &columns, &texts, &mut |row, cell| search.look(row, cell)).map_err(damaged)
+}
+
+/// A formula that names the row of a table's totals would point at another row when that one moves down.
+fn nobody_refers_to<R: Read + io::Seek>(
+    archive: &mut ZipArchive<R>,
+    sheets: &[(String, String)],
+    sheet: usize,
+    row: u32,
+) -> Result<(), Unwritten> {
+    let (title, part) = &sheets[sheet];
+    let here = Regex::new(&format!(r"(^|[^!A-Za-z0-9_$])\$?[A-Z]{{1,3}}\$?{row}($|[^0-9(])")).map_err(damaged)?;
+    let quoted = regex::escape(&title.replace('\'', "''"));
+    let there = Regex::new(&format!(r"'?{quoted}'?!\$?[A-Z]{{1,3}}\$?{row}($|[^0-9(])")).map_err(damaged)?;
+    let refuse = |at: &str| {
+        let said =
+            format!("a formula in {at} names the row of the table's totals, which has to move down; name the column of the table instead");
+        Err(Unwritten::Never(said))
+    };
+    for (other, xml) in sheets {
+        let formulas = {
+            let file = archive.by_name(xml).map_err(damaged)?.take(MAX_PART);
+            worksheet::formulas(BufReader::new(file), if xml == part { row } else { 0 }).map_err(damaged)?
+        };
+        if formulas.iter().any(|f| there.is_match(f) || xml == part && here.is_match(f)) {
+            return refuse(&format!("the sheet {other}"));
+        }
+    }
+    let mut named = false;
+    let workbook = text_of(archive, "xl/workbook.xml")?;
+    for name in workbook.split("<definedName").skip(1) {
+        named |= name.split('>').nth(1).and_then(|rest| rest.split('<').next()).is_some_and(|f| there.is_match(f));
+    }
+    if named { refuse("a name of the workbook") } else { Ok(()) }
 }
 
 /// The sheets' titles and parts, in their order.
@@ -264,57 +321,14 @@ fn sheets<R: Read + io::Seek>(archive: &mut ZipArchive<R>) -> Result<Vec<(String
     Ok(found)
 }
 
-struct Relation {
-    id: String,
-    kind: String,
-    target: String,
-}
-
-fn relations(xml: &str, base: &str) -> Result<Vec<Relation>, Unwritten> {
-    let mut out = Vec::new();
-    each_tag(xml, "Relationship", |tag| {
-        let get = |name| attribute(tag, name).unwrap_or_default();
-        out.push(Relation { id: get("Id"), kind: get("Type"), target: resolve(base, &get("Target")) });
-    })?;
-    Ok(out)
-}
-
-/// A target as a part's name: absolute, or against the folder of the part that names it.
-fn resolve(base: &str, target: &str) -> String {
-    if let Some(absolute) = target.strip_prefix('/') {
-        return absolute.to_owned();
-    }
-    let mut parts: Vec<&str> = base.trim_end_matches('/').split('/').collect();
-    for part in target.split('/') {
-        match part {
-            ".." => {
-                parts.pop();
-            }
-            "." => {}
-            other => parts.push(other),
-        }
-    }
-    parts.join("/")
-}
-
-fn each_tag(xml: &str, local: &str, mut look: impl FnMut(&quick_xml::events::BytesStart)) -> Result<(), Unwritten> {
-    let mut reader = Reader::from_str(xml);
-    loop {
-        match reader.read_event().map_err(damaged)? {
-            Event::Start(tag) | Event::Empty(tag) if tag.local_name().as_ref() == local => look(&tag),
-            Event::Eof => return Ok(()),
-            _ => {}
-        }
-    }
-}
-
 fn scan<R: Read + io::Seek>(archive: &mut ZipArchive<R>, part: &str) -> Result<Shape, Unwritten> {
     let file = archive.by_name(part).map_err(|_| damaged(format!("{part} is missing")))?;
     let mut shape = worksheet::scan(BufReader::new(file.take(MAX_PART))).map_err(damaged)?;
     let shared: Vec<usize> = shape.shared.iter().map(|(_, index)| *index).collect();
     if !shared.is_empty() {
-        let strings = archive.by_name("xl/sharedStrings.xml").map_err(|_| damaged("xl/sharedStrings.xml is missing"))?;
-        let texts = worksheet::shared(BufReader::new(strings.take(MAX_PART)), &shared).map_err(damaged)?;
+        let strings = archive.by_name(STRINGS).map_err(|_| damaged(format!("{STRINGS} is missing")))?;
+        let most = shared.iter().collect::<BTreeSet<_>>().len();
+        let texts = worksheet::shared(BufReader::new(strings.take(MAX_PART)), most, |n, _| shared.contains(&n)).map_err(damaged)?;
         for (column, index) in std::mem::take(&mut shape.shared) {
             if let Some(text) = texts.get(&index) {
                 shape.header.push((column, text.trim().to_owned()));
@@ -331,8 +345,9 @@ fn tables<R: Read + io::Seek>(
     archive: &mut ZipArchive<R>,
     names: &[String],
     sheet: &str,
-    shape: &Shape,
+    shape: &mut Shape,
     added: u32,
+    titles: &[(u32, String)],
     replaced: &mut BTreeMap<String, Part>,
 ) -> Result<(), Unwritten> {
     let (folder, file) = sheet.rsplit_once('/').unwrap_or(("", sheet));
@@ -351,124 +366,44 @@ fn tables<R: Read + io::Seek>(
             totals = attribute(tag, "totalsRowCount").is_some_and(|n| n != "0");
         })?;
         let Some((from, to)) = at_range(&range) else { continue };
-        if to.1 != shape.last_row {
+        let ends_below = to.1 == shape.last_row && added > 0;
+        // A table grows by new columns where its own title row is the one that they are added to.
+        let wider = from.1 == shape.header_row && titles.first().is_some_and(|(c, _)| *c == to.0 + 1);
+        if !ends_below && !wider {
             continue;
         }
-        if totals {
-            return Err(Unwritten::Never(
-                "its table has a totals row, and adding rows above one is not available yet; switch the totals row off".into(),
-            ));
+        if totals && ends_below {
+            shape.totals = Some(to.1);
         }
-        let longer = worksheet::range(from, (to.0, to.1 + added));
-        replaced.insert(relation.target, Part::Text(xml.replace(&format!("ref=\"{range}\""), &format!("ref=\"{longer}\""))));
-    }
-    Ok(())
-}
-
-/// Puts the batch's id among the document's properties, and makes the part for them where there is none.
-fn stamp<R: Read + io::Seek>(
-    archive: &mut ZipArchive<R>,
-    names: &[String],
-    batch: &str,
-    replaced: &mut BTreeMap<String, Part>,
-) -> Result<(), Unwritten> {
-    let value = |pid: u32| {
-        let batch = escape(batch);
-        format!(
-            "<property fmtid=\"{{D5CDD505-2E9C-101B-9397-08002B2CF9AE}}\" pid=\"{pid}\" name=\"{PROPERTY}\"><vt:lpwstr>{batch}</vt:lpwstr></property>"
-        )
-    };
-    if names.iter().any(|n| n == CUSTOM) {
-        let xml = text_of(archive, CUSTOM)?;
-        let stamped = match xml.find(&format!("name=\"{PROPERTY}\"")) {
-            Some(at) => {
-                let from = xml[..at].rfind("<property").ok_or_else(|| damaged(CUSTOM))?;
-                let to = at + xml[at..].find("</property>").ok_or_else(|| damaged(CUSTOM))? + "</property>".len();
-                let pid = xml[from..at].split("pid=\"").nth(1).and_then(|r| r.split('"').next()).and_then(|p| p.parse().ok()).unwrap_or(2);
-                format!("{}{}{}", &xml[..from], value(pid), &xml[to..])
-            }
-            None => {
-                let mut highest = 1;
-                each_tag(&xml, "property", |tag| highest = attribute(tag, "pid").and_then(|p| p.parse().ok()).unwrap_or(1).max(highest))?;
-                let added = value(highest + 1).replace("<vt:lpwstr>", &format!("<vt:lpwstr xmlns:vt=\"{VT}\">"));
-                match xml.rfind("</Properties>") {
-                    Some(end) => format!("{}{added}{}", &xml[..end], &xml[end..]),
-                    None => new_properties(&value(2)),
-                }
-            }
+        let longer = |to: (u32, u32)| {
+            let right = if wider { to.0 + titles.len() as u32 } else { to.0 };
+            worksheet::range(from, (right, if ends_below { to.1 + added } else { to.1 }))
         };
-        replaced.insert(CUSTOM.into(), Part::Text(stamped));
-        return Ok(());
+        // The filter ends above the totals.
+        let mut new = xml.replace(&format!("ref=\"{range}\""), &format!("ref=\"{}\"", longer(to)));
+        if totals {
+            let above = (to.0, to.1 - 1);
+            new = new.replace(&format!("ref=\"{}\"", worksheet::range(from, above)), &format!("ref=\"{}\"", longer(above)));
+        }
+        if wider {
+            new = with_columns(&new, titles)?;
+        }
+        replaced.insert(relation.target, Part::Text(new));
     }
-    replaced.insert(CUSTOM.into(), Part::Text(new_properties(&value(2))));
-    let types = text_of(archive, "[Content_Types].xml")?;
-    let kind =
-        "<Override PartName=\"/docProps/custom.xml\" ContentType=\"application/vnd.openxmlformats-officedocument.custom-properties+xml\"/>";
-    replaced.insert("[Content_Types].xml".into(), Part::Text(before_end(&types, "</Types>", kind)?));
-    let rels = text_of(archive, "_rels/.rels")?;
-    let link = "<Relationship Id=\"rIdDoorbell\" Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/custom-properties\" Target=\"docProps/custom.xml\"/>";
-    replaced.insert("_rels/.rels".into(), Part::Text(before_end(&rels, "</Relationships>", link)?));
     Ok(())
 }
 
-const VT: &str = "http://schemas.openxmlformats.org/officeDocument/2006/docPropsVTypes";
-
-fn new_properties(property: &str) -> String {
-    let ns = "http://schemas.openxmlformats.org/officeDocument/2006/custom-properties";
-    format!("{XML}<Properties xmlns=\"{ns}\" xmlns:vt=\"{VT}\">{property}</Properties>")
-}
-
-fn before_end(xml: &str, end: &str, added: &str) -> Result<String, Unwritten> {
-    let at = xml.rfind(end).ok_or_else(|| damaged(format!("{end} is missing")))?;
-    Ok(format!("{}{added}{}", &xml[..at], &xml[at..]))
-}
-
-const XML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n";
-
-/// The smallest workbook with one empty sheet (ECMA-376, part 1).
-fn new_workbook(sheet: &str) -> zip::result::ZipResult<Vec<u8>> {
-    let title = escape(sheet.chars().filter(|c| !"[]:*?/\\".contains(*c)).take(31).collect::<String>()).into_owned();
-    let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
-    let rel = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
-    let package = "http://schemas.openxmlformats.org/package/2006";
-    let kind = "application/vnd.openxmlformats-officedocument.spreadsheetml";
-    let parts = [
-        (
-            "[Content_Types].xml",
-            format!(
-                "<Types xmlns=\"{package}/content-types\"><Default Extension=\"rels\" ContentType=\"application/vnd.openxmlformats-package.relationships+xml\"/><Default Extension=\"xml\" ContentType=\"application/xml\"/><Override PartName=\"/xl/workbook.xml\" ContentType=\"{kind}.sheet.main+xml\"/><Override PartName=\"/xl/worksheets/sheet1.xml\" ContentType=\"{kind}.worksheet+xml\"/><Override PartName=\"/xl/styles.xml\" ContentType=\"{kind}.styles+xml\"/></Types>"
-            ),
-        ),
-        (
-            "_rels/.rels",
-            format!(
-                "<Relationships xmlns=\"{package}/relationships\"><Relationship Id=\"rId1\" Type=\"{rel}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
-            ),
-        ),
-        (
-            "xl/workbook.xml",
-            format!(
-                "<workbook xmlns=\"{main}\" xmlns:r=\"{rel}\"><sheets><sheet name=\"{title}\" sheetId=\"1\" r:id=\"rId1\"/></sheets></workbook>"
-            ),
-        ),
-        (
-            "xl/_rels/workbook.xml.rels",
-            format!(
-                "<Relationships xmlns=\"{package}/relationships\"><Relationship Id=\"rId1\" Type=\"{rel}/worksheet\" Target=\"worksheets/sheet1.xml\"/><Relationship Id=\"rId2\" Type=\"{rel}/styles\" Target=\"styles.xml\"/></Relationships>"
-            ),
-        ),
-        (
-            "xl/styles.xml",
-            format!(
-                "<styleSheet xmlns=\"{main}\"><fonts count=\"1\"><font><sz val=\"11\"/><name val=\"Calibri\"/></font></fonts><fills count=\"2\"><fill><patternFill patternType=\"none\"/></fill><fill><patternFill patternType=\"gray125\"/></fill></fills><borders count=\"1\"><border><left/><right/><top/><bottom/><diagonal/></border></borders><cellStyleXfs count=\"1\"><xf numFmtId=\"0\" fontId=\"0\" fillId=\"0\" borderId=\"0\"/></cellStyleXfs><cellXfs count=\"1\"><xf numFmtId=\"0\" fontId=\"0\" fillId=\"0\" borderId=\"0\" xfId=\"0\"/></cellXfs></styleSheet>"
-            ),
-        ),
-        ("xl/worksheets/sheet1.xml", format!("<worksheet xmlns=\"{main}\"><dimension ref=\"A1\"/><sheetData/></worksheet>")),
-    ];
-    let mut writer = ZipWriter::new(io::Cursor::new(Vec::new()));
-    for (name, xml) in parts {
-        writer.start_file(name, SimpleFileOptions::default())?;
-        writer.write_all(format!("{XML}{xml}").as_bytes())?;
-    }
-    Ok(writer.finish()?.into_inner())
+/// A table's list of columns with some more at its end.
+fn with_columns(table: &str, titles: &[(u32, String)]) -> Result<String, Unwritten> {
+    let (mut highest, mut count) = (0, 0u32);
+    each_tag(table, "tableColumn", |tag| {
+        count += 1;
+        highest = attribute(tag, "id").and_then(|id| id.parse().ok()).unwrap_or(0u32).max(highest);
+    })?;
+    let added: String = (highest + 1..)
+        .zip(titles)
+        .map(|(id, (_, title))| format!("<tableColumn id=\"{id}\" name=\"{}\"/>", escape(title.as_str())))
+        .collect();
+    let longer = before_end(table, "</tableColumns>", &added)?;
+    Ok(longer.replace(&format!("<tableColumns count=\"{count}\""), &format!("<tableColumns count=\"{}\"", count as usize + titles.len())))
 }

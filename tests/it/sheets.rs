@@ -1,0 +1,243 @@
+//! Sheets that people really have: rows found, changed and added in workbooks with tables and totals, and in CSV of every
+//! kind; everything else stays as it was, and another program reads what comes out.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::Command;
+
+use calamine::{Reader, open_workbook_auto};
+
+use crate::world::{World, home, until};
+
+/// A world with a sheet of `tests/sheets` in its output folder, and one rule with these steps.
+fn world(sheets: &[&str], steps: &str) -> World {
+    let steps: String = steps.lines().map(|l| format!("      {l}\n")).collect();
+    let world = World::with(&format!("webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n{steps}"));
+    std::fs::create_dir_all(world.path("output")).unwrap();
+    for sheet in sheets {
+        std::fs::copy(home().join("tests/sheets").join(sheet), world.path("output").join(sheet)).unwrap();
+    }
+    world
+}
+
+/// Rings for every body, and waits until each is done or failed; gives what `explain` says of the last.
+fn ring(world: &World, bodies: &[&str]) -> String {
+    let doorbell = world.serve();
+    let mut said = String::new();
+    for body in bodies {
+        let event = doorbell.ring("/a", body);
+        until("the run has ended", || {
+            said = world.said(&["explain", &event]);
+            said.contains("✓ A") || said.contains("✗ A")
+        });
+    }
+    doorbell.stop();
+    said
+}
+
+fn cells(file: &Path, sheet: &str) -> Vec<Vec<String>> {
+    let mut book = open_workbook_auto(file).unwrap();
+    let range = book.worksheet_range(sheet).unwrap();
+    range.rows().map(|row| row.iter().map(ToString::to_string).collect()).collect()
+}
+
+fn part(file: &Path, name: &str) -> Option<Vec<u8>> {
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(file).unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    archive.by_name(name).ok()?.read_to_end(&mut bytes).unwrap();
+    Some(bytes)
+}
+
+/// The parts of a workbook that are not the same in another one.
+fn changed(before: &Path, after: &Path) -> Vec<String> {
+    let archive = zip::ZipArchive::new(std::fs::File::open(after).unwrap()).unwrap();
+    let mut names: Vec<String> = archive.file_names().map(|n| n.unwrap().into_owned()).collect();
+    names.retain(|n| part(before, n) != part(after, n));
+    names.sort();
+    names
+}
+
+/// What a real spreadsheet program reads out of a workbook: each sheet as CSV, formulas worked out.
+fn read_by_libreoffice(world: &World, file: &str) -> Option<Vec<(String, String)>> {
+    if Command::new("soffice").arg("--version").output().is_err() {
+        println!("left out: LibreOffice is not on this machine");
+        return None;
+    }
+    let filter = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,-1";
+    let profile = format!("-env:UserInstallation=file://{}", world.path("office").display());
+    let out = Command::new("soffice")
+        .args([&profile, "--headless", "--convert-to", filter, "--outdir"])
+        .arg(world.path("csv"))
+        .arg(world.path("output").join(file))
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let mut sheets: Vec<(String, String)> = std::fs::read_dir(world.path("csv"))
+        .unwrap()
+        .flatten()
+        .map(|f| (f.file_name().to_string_lossy().into_owned(), std::fs::read_to_string(f.path()).unwrap()))
+        .collect();
+    sheets.sort();
+    Some(sheets)
+}
+
+#[test]
+fn rows_go_above_the_totals_of_a_table_and_the_table_grows() {
+    let world = world(
+        &["orders-table.xlsx"],
+        "- add_row: orders-table.xlsx\n  columns: { Number: \"{{ body.id }}\", Name: \"{{ body.name }}\", Total: \"{{ body.total }}\", Zip: \"{{ body.zip }}\" }\n  new_columns: add",
+    );
+    ring(
+        &world,
+        &[r#"{"id": "A-4", "name": "Zoë", "total": 99.5, "zip": "0042"}"#, r#"{"id": "A-5", "name": "=1+1", "total": 1, "zip": "1"}"#],
+    );
+    let file = world.path("output/orders-table.xlsx");
+    let rows = cells(&file, "Orders");
+    assert_eq!(rows.iter().map(|r| r[0].as_str()).collect::<Vec<_>>(), ["Number", "A-1", "A-2", "A-3", "A-4", "A-5", "Sum"]);
+    assert_eq!(rows[0][4], "Zip");
+    assert_eq!(rows[4][4], "0042");
+    let table = String::from_utf8(part(&file, "xl/tables/table1.xml").unwrap()).unwrap();
+    assert!(table.contains("ref=\"A1:E7\"") && table.contains("<autoFilter ref=\"A1:E6\""), "{table}");
+    assert!(table.contains("<tableColumns count=\"5\">") && table.contains("name=\"Zip\"/></tableColumns>"), "{table}");
+    let before = home().join("tests/sheets/orders-table.xlsx");
+    let expected = ["[Content_Types].xml", "_rels/.rels", "docProps/custom.xml", "xl/tables/table1.xml", "xl/worksheets/sheet1.xml"];
+    assert_eq!(changed(&before, &file), expected);
+    if let Some(sheets) = read_by_libreoffice(&world, "orders-table.xlsx") {
+        let orders = "Number,Name,Date,Total,Zip\nA-1,Ada,2026-03-01,10.5,\nA-2,Bob & Co,2026-03-02,20,\nA-3,Ümit,2026-03-03,30,\nA-4,Zoë,,99.5,0042\nA-5,=1+1,,1,1\n";
+        assert!(sheets[0].1.starts_with(orders), "{}", sheets[0].1);
+    }
+}
+
+#[test]
+fn a_totals_row_that_a_formula_names_is_not_moved() {
+    let world = world(&["totals-named.xlsx"], "- add_row: totals-named.xlsx\n  columns: { Number: \"{{ body.id }}\" }");
+    let said = ring(&world, &[r#"{"id": "A-4"}"#]);
+    assert!(said.contains("a formula in the sheet Summary names the row of the table's totals"), "{said}");
+    assert_eq!(changed(&home().join("tests/sheets/totals-named.xlsx"), &world.path("output/totals-named.xlsx")), Vec::<String>::new());
+}
+
+#[test]
+fn customers_are_found_by_their_address_changed_or_added_and_formulas_are_kept() {
+    let world = world(
+        &["customers.xlsx"],
+        "- add_or_update_row: customers.xlsx\n  sheet: Customers\n  match: Email\n  ignore_case: true\n  skip_missing: true\n  columns: { Email: \"{{ body.email }}\", Name: \"{{ body.name }}\", Sum: \"{{ body.sum }}\" }",
+    );
+    ring(
+        &world,
+        &[
+            r#"{"email": "EVE@example.com", "sum": 99.5}"#,
+            r#"{"email": "new@example.com", "name": "New", "sum": 1}"#,
+            r#"{"email": "NEW@example.com", "name": "Newer"}"#,
+        ],
+    );
+    let rows = cells(&world.path("output/customers.xlsx"), "Customers");
+    assert_eq!(rows[3][..4], ["Eve@example.com", "Eve", "0", "99.5"]);
+    assert_eq!(rows[4][..4], ["new@example.com", "Newer", "", "1"]);
+    assert_eq!(rows.len(), 5);
+    let sheet = String::from_utf8(part(&world.path("output/customers.xlsx"), "xl/worksheets/sheet2.xml").unwrap()).unwrap();
+    assert!(sheet.contains("<f>D4*2</f>") && sheet.contains("<autoFilter ref=\"A1:E5\""), "{sheet}");
+    if let Some(sheets) = read_by_libreoffice(&world, "customers.xlsx") {
+        assert_eq!(sheets[1].1, "Do not touch,2\n");
+        assert!(sheets[0].1.contains("Eve@example.com,Eve,0,99.5,"), "{}", sheets[0].1);
+    }
+}
+
+#[test]
+fn what_cannot_be_updated_is_told_in_words() {
+    let step = |columns: &str, verb: &str| format!("- {verb}: customers.xlsx\n  sheet: Customers\n  match: Email\n  columns: {columns}");
+    for (columns, verb, body, said) in [
+        ("{ Email: \"{{ body.email }}\", Name: x }", "update_row", r#"{"email": "no@x"}"#, "customers.xlsx has no row where Email is no@x"),
+        (
+            "{ Email: \"{{ body.email }}\", Name: x }",
+            "update_row",
+            r#"{"email": ""}"#,
+            "customers.xlsx: the value for Email is empty, so no row can be found by it",
+        ),
+        (
+            "{ Email: \"{{ body.email }}\", Double: 5 }",
+            "update_row",
+            r#"{"email": "bob@example.com"}"#,
+            "customers.xlsx: the cell under Double in row 3 holds a formula, which is kept; take the column out",
+        ),
+        (
+            "{ Email: \"{{ body.email }}\", Phone: 5 }",
+            "add_or_update_row",
+            r#"{"email": "bob@example.com"}"#,
+            "customers.xlsx has no column `Phone`; it has: Email, Name, Orders, Sum, Double",
+        ),
+    ] {
+        let world = world(&["customers.xlsx"], &step(columns, verb));
+        let told = ring(&world, &[body]);
+        assert!(told.contains(said), "{said}\n{told}");
+        assert_eq!(changed(&home().join("tests/sheets/customers.xlsx"), &world.path("output/customers.xlsx")), Vec::<String>::new());
+    }
+    let world =
+        world(&["tickets.xlsx"], "- update_row: tickets.xlsx\n  match: Ticket\n  columns: { Ticket: \"{{ body.n }}\", State: closed }");
+    assert!(ring(&world, &[r#"{"n": 2}"#]).contains("tickets.xlsx has two rows where Ticket is 2: rows 3 and 4"));
+    assert_eq!(ring(&world, &[r#"{"n": "1"}"#]).matches("done").count(), 1);
+    assert_eq!(cells(&world.path("output/tickets.xlsx"), "Tickets")[1][1], "closed");
+}
+
+#[test]
+fn in_csv_only_the_cells_that_change_are_written_and_the_rest_stays_byte_for_byte() {
+    let step = |file: &str| {
+        format!(
+            "- add_or_update_row: {file}\n  match: Email\n  columns: {{ Email: \"{{{{ body.email }}}}\", Sum: \"{{{{ body.sum }}}}\" }}"
+        )
+    };
+    for (file, before, body, after) in [
+        (
+            "a.csv",
+            &b"Email;Name;Sum\r\nada@x;\"Ada; L.\";1\r\n\"bob@x\" ;Bob;2\r\n"[..],
+            r#"{"email": "ada@x", "sum": 3}"#,
+            &b"Email;Name;Sum\r\nada@x;\"Ada; L.\";3\r\n\"bob@x\" ;Bob;2\r\n"[..],
+        ),
+        (
+            "b.csv",
+            b"\xef\xbb\xbfEmail,Sum,Name\nada@x,1,\"a\nb\"\nbob@x",
+            r#"{"email": "bob@x", "sum": "x,y"}"#,
+            b"\xef\xbb\xbfEmail,Sum,Name\nada@x,1,\"a\nb\"\nbob@x,\"x,y\"",
+        ),
+        (
+            "c.csv",
+            b"Gr\xf6\xdfe,Email,Sum\n5,ada@x,1\n",
+            r#"{"email": "ada@x", "sum": "\u00fc"}"#,
+            b"Gr\xf6\xdfe,Email,Sum\n5,ada@x,\xfc\n",
+        ),
+        ("d.tsv", b"Email\tSum\nada@x\t1", r#"{"email": "new@x", "sum": "=1"}"#, b"Email\tSum\nada@x\t1\nnew@x\t'=1\n"),
+        ("e.csv", b"", r#"{"email": "new@x", "sum": 1}"#, b"Email,Sum\nnew@x,1\n"),
+        ("f.csv", b"Email,Sum\n'+49@x,1\n", r#"{"email": "+49@x", "sum": 2}"#, b"Email,Sum\n'+49@x,2\n"),
+    ] {
+        let world = world(&[], &step(file));
+        std::fs::write(world.path("output").join(file), before).unwrap();
+        ring(&world, &[body]);
+        let found = std::fs::read(world.path("output").join(file)).unwrap();
+        assert_eq!(String::from_utf8_lossy(&found), String::from_utf8_lossy(after), "{file}");
+        assert_eq!(found, after);
+    }
+}
+
+#[test]
+fn csv_gets_new_columns_at_its_end_and_keeps_its_encoding() {
+    let world = world(
+        &[],
+        "- add_row: a.csv\n  new_columns: add\n  columns: { Name: \"{{ body.name }}\", Phone: \"{{ body.phone }}\" }\n  on_error:\n    - append: errors.log\n      text: \"{{ error.message }}\"",
+    );
+    std::fs::write(world.path("output/a.csv"), b"Name,Ort\nAda,K\xf6ln\nBob\n").unwrap();
+    ring(&world, &[r#"{"name": "Zo\u00eb", "phone": "+49 30 1234567"}"#, r#"{"name": "\u0141uk", "phone": "1"}"#]);
+    assert_eq!(std::fs::read(world.path("output/a.csv")).unwrap(), b"Name,Ort,Phone\nAda,K\xf6ln,\nBob,,\nZo\xeb,,+49 30 1234567\n");
+    assert_eq!(world.output("errors.log"), "a.csv: this file is written in Windows-1252, which has no `Ł`; save it as CSV in UTF-8\n");
+    std::fs::write(world.path("output/a.csv"), b"\xff\xfeN\0\n\0").unwrap();
+    let said = ring(&world, &[r#"{"name": "x", "phone": "1"}"#]);
+    assert!(said.contains("it is written in UTF-16; save it as CSV in UTF-8 in your spreadsheet program"), "{said}");
+}
+
+#[test]
+fn a_hundred_thousand_rows_are_found_through_and_come_out_whole() {
+    let world = world(&[], "- update_row: big.csv\n  match: Id\n  columns: { Id: \"{{ body.id }}\", State: done }");
+    let mut text = "Id,State\n".to_owned();
+    (0..100_000).for_each(|n| text += &format!("{n},open\n"));
+    std::fs::write(world.path("output/big.csv"), &text).unwrap();
+    ring(&world, &[r#"{"id": 99999}"#]);
+    assert_eq!(world.output("big.csv"), text.replace("99999,open", "99999,done"));
+}
