@@ -60,26 +60,8 @@ impl Kind for SheetRow {
             }
             None => None,
         };
-        let guard = match fields.may("formulas") {
-            None => true,
-            Some(formulas) => match formulas.text()?.as_str() {
-                "allow" => false,
-                other => {
-                    formulas.problem(format!("`{other}` is not known here")).label("write `formulas: allow`, or take the line out").add();
-                    return None;
-                }
-            },
-        };
-        let new_columns = match fields.may("new_columns") {
-            None => false,
-            Some(new) => match new.text()?.as_str() {
-                "add" => true,
-                other => {
-                    new.problem(format!("`{other}` is not known here")).label("write `new_columns: add`, or take the line out").add();
-                    return None;
-                }
-            },
-        };
+        let formulas = read_word(fields, "formulas", "allow");
+        let new_columns = read_word(fields, "new_columns", "add");
         let columns = fields.must("columns")?;
         let mut cells = Vec::new();
         for (name, value) in columns.entries("`columns:`")? {
@@ -106,8 +88,20 @@ impl Kind for SheetRow {
         let ignore_case = matching_flag(fields, "ignore_case", mode)?;
         let skip_missing = matching_flag(fields, "skip_missing", mode)?;
         let cells = cells.into_iter().map(|(n, d)| Some((n, d?))).collect::<Option<Vec<_>>>()?;
+        let (guard, new_columns) = (!formulas?, new_columns?);
         Some(Box::new(Writing { verb, file: file?, sheet, cells, guard, mode, matching, ignore_case, skip_missing, new_columns }))
     }
+}
+
+/// A switch that is written as one word.
+fn read_word(fields: &mut Fields, key: &'static str, word: &str) -> Option<bool> {
+    let Some(item) = fields.may(key) else { return Some(false) };
+    let found = item.text()?;
+    if found != word {
+        item.problem(format!("`{found}` is not known here")).label(format!("write `{key}: {word}`, or take the line out")).add();
+        return None;
+    }
+    Some(true)
 }
 
 /// `match:` - the columns that the row is found by.

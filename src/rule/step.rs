@@ -28,7 +28,11 @@ const LATER: [&str; 2] = ["run_rule", "wait"];
 /// Several steps under one `if` or `for_each`.
 pub const DO: &str = "do";
 /// Words of other tools that stand where a verb does, and what to write.
-const OTHER_WORDS: [(&str, &str); 24] = [
+const OTHER_WORDS: [(&str, &str); 28] = [
+    ("upsert", "did you mean `add_or_update_row`?"),
+    ("upsert_row", "did you mean `add_or_update_row`?"),
+    ("change_row", "did you mean `update_row`?"),
+    ("foreach", "write `for_each:` beside the verb, in the same step"),
     ("uses", "a step begins with what it does: `post: https://…`"),
     ("action", "a step begins with what it does: `post: https://…`"),
     ("type", "a step begins with what it does: `post: https://…`"),
@@ -53,6 +57,27 @@ const OTHER_WORDS: [(&str, &str); 24] = [
     ("response", "write `respond: 200`"),
     ("print", "write `log: text`"),
     ("echo", "write `log: text`"),
+];
+/// Fields of verbs.
+const FIELDS: [&str; 18] = [
+    "text",
+    "json",
+    "form",
+    "xml",
+    "type",
+    "headers",
+    "query",
+    "auth",
+    "ok",
+    "hosts",
+    "follow_redirects",
+    "columns",
+    "sheet",
+    "formulas",
+    "new_columns",
+    "match",
+    "ignore_case",
+    "skip_missing",
 ];
 const OTHER_FIELDS: [(&str, &str); 14] = [
     ("body", "write `json:`, `form:` or `text:`"),
@@ -384,6 +409,8 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
             .add();
         return None;
     }
+    // What belongs to a verb is not taken for a misspelled one.
+    let left: Vec<&str> = left.into_iter().filter(|k| !FIELDS.contains(k)).collect();
     for key in &left {
         if let Some((_, ours)) = OTHER_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)) {
             fields.key(key).problem(format!("no verb is called `{key}`")).label(*ours).note(list).add();
@@ -395,7 +422,7 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
         }
     }
     match left.first() {
-        Some(key) if !matches!(*key, "text" | "json" | "columns" | "headers") => {
+        Some(key) => {
             fields.key(key).problem(format!("no verb is called `{key}`")).label("a step begins with what it does").note(list).add();
         }
         _ => item

@@ -103,7 +103,10 @@ fn change<R: BufRead, W: Write>(
         writer.get_mut().write_all(cell_xml(prefix, column, row, cell, style).as_bytes())
     };
     let (mut buffer, mut column, mut dropping) = (Vec::new(), 0, false);
-    while !empty {
+    loop {
+        if empty {
+            break;
+        }
         buffer.clear();
         let event = reader.read_event_into(&mut buffer).map_err(broken)?;
         match &event {
@@ -244,7 +247,7 @@ fn cell_xml(p: &str, column: u32, row: u32, cell: &Cell, style: &str) -> String 
 }
 
 /// Text as a cell holds it: XML's letters escaped, and those that XML cannot hold as `_x0001_` (ECMA-376, 22.9.2.19).
-fn cell_text(text: &str) -> String {
+pub(super) fn cell_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
         let code = c as u32;
