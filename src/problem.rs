@@ -67,6 +67,10 @@ impl Problem {
 
     /// The problem as people see it, with the line and a caret below the place.
     pub fn draw(&self) -> String {
+        if self.severity == Severity::Note {
+            let more = self.notes.iter().map(|n| format!("; {n}")).collect::<String>();
+            return format!("note: {}:{}:{}: {}{more}\n", self.file, self.line, self.column, self.message);
+        }
         let mut out = format!("{}: {}\n", self.severity.word(), self.message);
         let number = self.line.to_string();
         let gutter = " ".repeat(number.len() + 1);
@@ -113,9 +117,16 @@ pub fn any_error(problems: &[Problem]) -> bool {
     problems.iter().any(|p| p.severity == Severity::Error)
 }
 
-/// All problems drawn one below the other.
+/// All problems drawn one below the other; what is only mentioned comes last, a line each.
 pub fn draw_all(problems: &[Problem]) -> String {
-    problems.iter().map(|p| p.draw() + "\n").collect()
+    let is_note = |p: &&Problem| p.severity == Severity::Note;
+    let mut out: String = problems.iter().filter(|p| !is_note(p)).map(|p| p.draw() + "\n").collect();
+    let notes: String = problems.iter().filter(is_note).map(Problem::draw).collect();
+    if !notes.is_empty() {
+        out.push_str(&notes);
+        out.push('\n');
+    }
+    out
 }
 
 /// The known word nearest to what was written, if it is near enough to be a slip of the finger or of the ear.

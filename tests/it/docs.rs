@@ -53,7 +53,15 @@ fn every_kind_of_action_has_an_example_that_works() {
 #[test]
 fn the_rules_that_ship_are_good() {
     let said = World::new().said(&["check", home().join("rules").to_str().unwrap(), "--no-secrets"]);
-    assert_eq!(said, "4 rules (2 switched off) in 4 files: all good\n");
+    assert_eq!(said, "18 rules (13 switched off) in 16 files: all good\n");
+}
+
+#[test]
+fn every_rule_that_ships_has_tests_and_passes_them() {
+    let out = World::new().run(&["test", home().join("rules").to_str().unwrap()]);
+    let said = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success(), "{said}");
+    assert!(said.ends_with("39 tests passed\n"), "{said}");
 }
 
 #[test]
