@@ -13,6 +13,7 @@ pub mod problem;
 pub mod request;
 pub mod retry;
 pub mod secret;
+pub mod word;
 
 pub mod comparison;
 pub mod course;

@@ -12,6 +12,7 @@ use crate::run::Outcome;
 use crate::scope::Scope;
 use crate::template::data::Data;
 use crate::template::{Place, Template, Unrendered};
+use crate::word::{Shape, Word};
 use crate::yaml::fields::{Fields, Item};
 
 pub struct Append;
@@ -22,6 +23,9 @@ impl Kind for Append {
     }
     fn does(&self) -> &'static str {
         "adds one line to a file"
+    }
+    fn words(&self) -> &'static [Word] {
+        &[Word { name: "text", shape: Shape::Text, does: "the line" }, Word { name: "json", shape: Shape::Any, does: "the line, as JSON" }]
     }
     fn example(&self) -> &'static str {
         "append: orders.log\ntext: \"{{ now }} {{ body.id }}\"\n"

@@ -15,6 +15,7 @@ use crate::known::Known;
 use crate::run::{Outcome, Place, RunId};
 use crate::scope::Scope;
 use crate::template::Unrendered;
+use crate::word::Word;
 use crate::yaml::fields::Fields;
 
 use super::outside::Outside;
@@ -26,6 +27,8 @@ pub trait Kind: Sync {
     fn verbs(&self) -> &'static [&'static str];
     /// One line for the docs.
     fn does(&self) -> &'static str;
+    /// The fields that go with its verbs, for editors and docs; `read` knows the same ones.
+    fn words(&self) -> &'static [Word];
     /// A step, as people would write it; a test compiles and renders it.
     fn example(&self) -> &'static str;
     /// Reads one step; problems go into `fields`.

@@ -20,6 +20,7 @@ use crate::scope::Scope;
 use crate::template::data::Data;
 use crate::template::url::Url;
 use crate::template::{Place, Template, Unrendered, spell};
+use crate::word::{Shape, Word};
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 
@@ -37,6 +38,21 @@ impl Kind for Http {
     }
     fn does(&self) -> &'static str {
         "calls another app over HTTP"
+    }
+    fn words(&self) -> &'static [Word] {
+        &[
+            Word { name: "json", shape: Shape::Any, does: "the body, as JSON" },
+            Word { name: "form", shape: Shape::Map, does: "the body, as a form: names and values" },
+            Word { name: "text", shape: Shape::Text, does: "the body, as text" },
+            Word { name: "xml", shape: Shape::Text, does: "the body, as XML; values are escaped" },
+            Word { name: "type", shape: Shape::Text, does: "the content type of `text:`" },
+            Word { name: "headers", shape: Shape::Map, does: "headers to send" },
+            Word { name: "query", shape: Shape::Map, does: "what stands behind the ? of the address" },
+            Word { name: "auth", shape: Shape::Of("auth"), does: "who you are at the other app" },
+            Word { name: "ok", shape: Shape::List, does: "statuses that are good: [200-299] if you do not say" },
+            Word { name: "hosts", shape: Shape::List, does: "the servers that may be called, where the address comes from the webhook" },
+            Word { name: "follow_redirects", shape: Shape::Flag, does: "whether a moved address is followed" },
+        ]
     }
     fn example(&self) -> &'static str {
         "post: https://chat.example.com/hooks/orders\njson: { text: \"New order {{ body.id }} over {{ body.total }}\" }\n"

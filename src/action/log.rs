@@ -9,6 +9,7 @@ use crate::known::Known;
 use crate::run::{Note, Outcome};
 use crate::scope::Scope;
 use crate::template::{Place, Template, Unrendered};
+use crate::word::Word;
 use crate::yaml::fields::Fields;
 
 pub struct Log;
@@ -20,6 +21,9 @@ impl Kind for Log {
     }
     fn does(&self) -> &'static str {
         "writes a line into Doorbell's log and the run's history"
+    }
+    fn words(&self) -> &'static [Word] {
+        &[]
     }
     fn example(&self) -> &'static str {
         "log: \"order {{ body.id }} is being looked at\"\n"
@@ -36,6 +40,9 @@ impl Kind for Stop {
     }
     fn does(&self) -> &'static str {
         "ends the run, well; later steps are not done"
+    }
+    fn words(&self) -> &'static [Word] {
+        &[]
     }
     fn example(&self) -> &'static str {
         "stop: nothing more to do for {{ body.id }}\n"

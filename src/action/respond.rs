@@ -13,6 +13,7 @@ use crate::run::{Answer, Note, Outcome};
 use crate::scope::Scope;
 use crate::template::data::Data;
 use crate::template::{Place, Template, Unrendered};
+use crate::word::{Shape, Word};
 use crate::yaml::fields::Fields;
 
 pub struct Respond;
@@ -23,6 +24,14 @@ impl Kind for Respond {
     }
     fn does(&self) -> &'static str {
         "answers the caller, who waits for it"
+    }
+    fn words(&self) -> &'static [Word] {
+        &[
+            Word { name: "json", shape: Shape::Any, does: "the body, as JSON" },
+            Word { name: "text", shape: Shape::Text, does: "the body, as text" },
+            Word { name: "xml", shape: Shape::Text, does: "the body, as XML; values are escaped" },
+            Word { name: "headers", shape: Shape::Map, does: "headers of the answer" },
+        ]
     }
     fn example(&self) -> &'static str {
         "respond: 201\njson: { status: success, id: \"{{ body.id }}\" }\n"

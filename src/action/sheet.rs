@@ -16,6 +16,7 @@ use crate::run::Outcome;
 use crate::scope::Scope;
 use crate::template::data::Data;
 use crate::template::{Place, Template, Unrendered, spell};
+use crate::word::{Shape, Word};
 use crate::yaml::Node;
 use crate::yaml::fields::Fields;
 
@@ -30,6 +31,21 @@ impl Kind for SheetRow {
     }
     fn does(&self) -> &'static str {
         "adds a row to a spreadsheet (.csv, .tsv, .xlsx), or changes one that is there"
+    }
+    fn words(&self) -> &'static [Word] {
+        &[
+            Word { name: "columns", shape: Shape::Map, does: "values by the title of their column" },
+            Word { name: "sheet", shape: Shape::Text, does: "the sheet of a workbook; its first one if you do not say" },
+            Word {
+                name: "formulas",
+                shape: Shape::One(&["allow"]),
+                does: "`allow` leaves text that a spreadsheet takes for a formula as it is",
+            },
+            Word { name: "new_columns", shape: Shape::One(&["add"]), does: "`add` makes columns that are not there, at the end" },
+            Word { name: "match", shape: Shape::List, does: "the column, or columns, that tell which row is meant" },
+            Word { name: "ignore_case", shape: Shape::Flag, does: "whether capital and small letters are the same in `match:`" },
+            Word { name: "skip_missing", shape: Shape::Flag, does: "whether a cell stays as it is where its field is missing" },
+        ]
     }
     fn example(&self) -> &'static str {
         "add_row: orders.xlsx\ncolumns: { Number: \"{{ body.id }}\", Total: \"{{ body.total }}\" }\n"

@@ -9,6 +9,7 @@ mod events;
 mod explain;
 mod health;
 mod replay;
+mod schema;
 mod serve;
 mod settings;
 mod test;
@@ -52,6 +53,8 @@ enum Command {
     Replay(replay::Replay),
     /// End runs that wait, so that they are never done
     Cancel(cancel::Cancel),
+    /// Print the JSON Schema of rule files, for editors
+    Schema(schema::Schema),
     /// Ask a running Doorbell whether it is well
     Health(health::Health),
 }
@@ -77,6 +80,7 @@ pub fn run() -> ExitCode {
         Some(Command::Explain(c)) => c.run(),
         Some(Command::Replay(c)) => c.run(),
         Some(Command::Cancel(c)) => c.run(),
+        Some(Command::Schema(c)) => c.run(),
         Some(Command::Health(c)) => c.run(),
     };
     match ended {

@@ -11,6 +11,7 @@ pub mod manner;
 pub mod step;
 pub mod steps;
 pub mod test;
+pub mod words;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -106,6 +106,11 @@ fn add(read: &mut Read, name: &str, value: &Item, known: &Known) -> bool {
     false
 }
 
+/// Every scheme and sender that is known by name.
+pub fn names() -> Vec<String> {
+    all_names().map(str::to_owned).collect()
+}
+
 fn all_names() -> impl Iterator<Item = &'static str> {
     custom::senders().iter().map(|s| s.name.as_str()).chain(SCHEMES.iter().map(|s| s.name()))
 }

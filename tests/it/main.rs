@@ -17,6 +17,7 @@ mod redelivery;
 mod reload;
 mod respond;
 mod running;
+mod schema;
 mod sheets;
 mod templates;
 mod tidy;

@@ -1,0 +1,21 @@
+//! `doorbell schema`: the words of a rule file as a JSON Schema, for editors that complete and explain them.
+
+use std::io::Write;
+
+use clap::Args;
+
+use super::Ended;
+use crate::rule::words;
+
+#[derive(Args)]
+#[command(
+    after_help = "Example: doorbell schema > rules/doorbell.schema.json\nand as the first line of a rule file: # yaml-language-server: $schema=doorbell.schema.json"
+)]
+pub struct Schema {}
+
+impl Schema {
+    pub fn run(self) -> anyhow::Result<Ended> {
+        writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&words::schema())?)?;
+        Ok(Ended::Good)
+    }
+}

@@ -1,0 +1,202 @@
+//! `doorbell schema`: editors and the reader know the same words, and a real language server completes and explains them.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::world::{World, home};
+
+fn schema() -> Value {
+    serde_json::from_str(&World::new().said(&["schema"])).unwrap()
+}
+
+#[test]
+fn the_schema_that_ships_is_the_one_that_is_printed() {
+    let file = home().join("rules/doorbell.schema.json");
+    let now = World::new().said(&["schema"]);
+    if std::env::var_os("DOORBELL_BLESS").is_some() {
+        std::fs::write(&file, &now).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(file).unwrap(), now, "make it anew: run again with DOORBELL_BLESS=1");
+}
+
+/// What the reader says it knows, where a word stands that nobody knows.
+fn known(file: &str) -> BTreeSet<String> {
+    let world = World::with(file);
+    let said: Value = serde_json::from_str(&world.said(&["check", "--format", "json"])).unwrap();
+    let notes: Vec<&str> =
+        said["problems"].as_array().unwrap().iter().flat_map(|p| p["notes"].as_array().unwrap()).filter_map(Value::as_str).collect();
+    let list = notes.iter().find_map(|n| n.strip_prefix("known here: ")).unwrap_or_else(|| panic!("{said}\n{file}"));
+    list.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn the_schema_and_the_reader_know_the_same_words() {
+    let schema = schema();
+    let words = |name: &str| -> BTreeSet<String> {
+        let map = if name == "file" { &schema["properties"] } else { &schema["definitions"][name]["properties"] };
+        map.as_object().unwrap().keys().cloned().collect()
+    };
+    let rule = |text: &str| format!("rules:\n  A:\n    when: {{ webhook: /a }}\n    then: [{{ log: x }}]\n{text}");
+    let test = |text: &str| rule(&format!("    tests:\n      - name: x\n{text}"));
+    for (name, file) in [
+        ("file", "zzz: 1\nrules: {}\n".to_owned()),
+        ("rule", rule("    zzz: 1\n")),
+        ("address", "webhooks:\n  /a: { verify: none, zzz: 1 }\nrules: {}\n".to_owned()),
+        ("answer", "webhooks:\n  /a: { verify: none, answer: { zzz: 1 } }\nrules: {}\n".to_owned()),
+        ("when", "rules:\n  A:\n    when: { webhook: /a, zzz: 1 }\n    then: [{ log: x }]\n".to_owned()),
+        ("once_per", rule("    once_per: { value: body.x, zzz: 1 }\n")),
+        (
+            "auth",
+            "rules:\n  A:\n    when: { webhook: /a }\n    then: [{ get: https://a.example.com, auth: { bearer: x, zzz: 1 } }]\n".to_owned(),
+        ),
+        ("test", test("        send: {}\n        expect: nothing\n        zzz: 1\n")),
+        ("send", test("        send: { zzz: 1 }\n        expect: nothing\n")),
+        ("reply", test("        send: {}\n        replies: [{ zzz: 1 }]\n        expect: nothing\n")),
+    ] {
+        assert_eq!(words(name), known(&file), "{name}");
+    }
+    // A step: the words of every verb together.
+    let mut steps = BTreeSet::new();
+    for verb in schema["definitions"]["step"]["anyOf"].as_array().unwrap() {
+        let verb = verb["required"][0].as_str().unwrap();
+        let value = match verb {
+            "do" => "[{ log: x }]",
+            "respond" => "200",
+            _ => "a.csv",
+        };
+        steps.extend(known(&format!(
+            "rules:\n  A:\n    when: {{ webhook: /a }}\n    then: [{{ {verb}: {value}, columns: {{ A: x }}, match: A, text: x, zzz: 1 }}]\n"
+        )));
+    }
+    assert_eq!(words("step"), steps);
+}
+
+/// A conversation with yaml-language-server over its protocol (LSP).
+struct LanguageServer {
+    child: Child,
+    write: ChildStdin,
+    read: BufReader<ChildStdout>,
+    next: u64,
+}
+
+impl LanguageServer {
+    fn start() -> Option<Self> {
+        let script = std::env::var("YAML_LANGUAGE_SERVER").ok().filter(|s| std::path::Path::new(s).exists())?;
+        let mut child = Command::new("node").args([&script, "--stdio"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
+        let (write, read) = (child.stdin.take()?, BufReader::new(child.stdout.take()?));
+        let mut server = Self { child, write, read, next: 0 };
+        server.ask("initialize", json!({ "processId": null, "rootUri": null, "capabilities": { "textDocument": { "hover": { "contentFormat": ["markdown"] } } } }));
+        server.send(&json!({ "jsonrpc": "2.0", "method": "initialized", "params": {} }));
+        Some(server)
+    }
+
+    fn send(&mut self, message: &Value) {
+        let text = message.to_string();
+        write!(self.write, "Content-Length: {}\r\n\r\n{text}", text.len()).unwrap();
+        self.write.flush().unwrap();
+    }
+
+    fn receive(&mut self) -> Value {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            assert!(self.read.read_line(&mut line).unwrap() > 0, "the language server has ended");
+            match line.trim_end() {
+                "" => break,
+                header => length = header.strip_prefix("Content-Length: ").map_or(length, |l| l.parse().unwrap()),
+            }
+        }
+        let mut body = vec![0; length];
+        self.read.read_exact(&mut body).unwrap();
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    /// The next message that is wanted; what the server asks meanwhile is answered with nothing.
+    fn wait(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let message = self.receive();
+            if wanted(&message) {
+                return message;
+            }
+            if let (Some(id), Some(method)) = (message.get("id"), message.get("method")) {
+                let result = if method == "workspace/configuration" { json!([null, null, null, null, null]) } else { Value::Null };
+                self.send(&json!({ "jsonrpc": "2.0", "id": id, "result": result }));
+            }
+        }
+    }
+
+    fn ask(&mut self, method: &str, params: Value) -> Value {
+        self.next += 1;
+        let id = self.next;
+        self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
+        self.wait(|m| m.get("id") == Some(&json!(id)) && m.get("method").is_none())["result"].clone()
+    }
+
+    /// Opens a rule file and gives what the server has to say about it.
+    fn open(&mut self, uri: &str, text: &str) -> Vec<String> {
+        let document = json!({ "uri": uri, "languageId": "yaml", "version": 1, "text": text });
+        self.send(&json!({ "jsonrpc": "2.0", "method": "textDocument/didOpen", "params": { "textDocument": document } }));
+        let told = self.wait(|m| m["method"] == "textDocument/publishDiagnostics" && m["params"]["uri"] == uri);
+        told["params"]["diagnostics"].as_array().unwrap().iter().map(|d| d["message"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn at(uri: &str, text: &str, place: &str) -> Value {
+        let line = text.lines().position(|l| l.contains(place)).unwrap();
+        let column = text.lines().nth(line).unwrap().find(place).unwrap() + place.len();
+        json!({ "textDocument": { "uri": uri }, "position": { "line": line, "character": column } })
+    }
+
+    /// The words that are offered at a line and column, from 0.
+    fn offered(&mut self, uri: &str, line: u32, column: u32) -> Vec<String> {
+        let place = json!({ "textDocument": { "uri": uri }, "position": { "line": line, "character": column } });
+        let offered = self.ask("textDocument/completion", place);
+        let items = if offered.is_array() { &offered } else { &offered["items"] };
+        items.as_array().unwrap().iter().map(|i| i["label"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn hover(&mut self, uri: &str, text: &str, place: &str) -> String {
+        self.ask("textDocument/hover", Self::at(uri, text, place))["contents"]["value"].as_str().unwrap_or("").to_owned()
+    }
+}
+
+impl Drop for LanguageServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_language_server_completes_explains_and_finds_slips() {
+    let Some(mut server) = LanguageServer::start() else {
+        println!("left out: yaml-language-server is not on this machine (YAML_LANGUAGE_SERVER names its script)");
+        return;
+    };
+    let rules = home().join("rules");
+    let head = "# yaml-language-server: $schema=doorbell.schema.json\n";
+    for file in std::fs::read_dir(&rules).unwrap().flatten().filter(|f| f.path().extension().is_some_and(|e| e == "yaml")) {
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        assert!(text.starts_with(head), "{:?} does not name the schema", file.path());
+        let uri = format!("file://{}", file.path().display());
+        assert_eq!(server.open(&uri, &text), Vec::<String>::new(), "{uri}");
+    }
+    let uri = format!("file://{}/not-there.yaml", rules.display());
+    let text = format!(
+        "{head}rules:\n  Orders:\n    when: {{ webhook: /orders }}\n    if:\n      body.total: {{ contians: x }}\n    \n    then:\n      - post: https://a.example.com/x\n        \n"
+    );
+    let told = server.open(&uri, &text);
+    assert!(told.iter().any(|m| m.contains("contians")), "{told:?}");
+    for (line, column, words) in
+        [(9, 8, ["json", "for_each", "save_as", "on_error"]), (6, 4, ["else", "once_per", "one_at_a_time", "tests"])]
+    {
+        let offered = server.offered(&uri, line, column);
+        assert!(words.iter().all(|w| offered.contains(&(*w).to_owned())), "{words:?} are not all offered: {offered:?}");
+    }
+    let said = server.hover(&uri, &text, "      - pos");
+    assert!(said.contains("calls another app over HTTP"), "{said}");
+    let said = server.hover(&uri, &text, "    whe");
+    assert!(said.contains("what rings the rule"), "{said}");
+}
