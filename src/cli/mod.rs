@@ -8,6 +8,7 @@ mod dry_run;
 mod events;
 mod explain;
 mod health;
+mod new;
 mod replay;
 mod schema;
 mod serve;
@@ -53,6 +54,8 @@ enum Command {
     Replay(replay::Replay),
     /// End runs that wait, so that they are never done
     Cancel(cancel::Cancel),
+    /// Begin a rule: from a recipe, or from a webhook that came in
+    New(new::New),
     /// Print the JSON Schema of rule files, for editors
     Schema(schema::Schema),
     /// Ask a running Doorbell whether it is well
@@ -80,6 +83,7 @@ pub fn run() -> ExitCode {
         Some(Command::Explain(c)) => c.run(),
         Some(Command::Replay(c)) => c.run(),
         Some(Command::Cancel(c)) => c.run(),
+        Some(Command::New(c)) => c.run(),
         Some(Command::Schema(c)) => c.run(),
         Some(Command::Health(c)) => c.run(),
     };
