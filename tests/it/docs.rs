@@ -67,9 +67,10 @@ fn every_rule_that_ships_has_tests_and_passes_them() {
 #[test]
 fn every_yaml_block_in_the_docs_compiles() {
     let mut files = vec![home().join("README.md")];
-    files.extend(
-        std::fs::read_dir(home().join("docs")).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "md")),
-    );
+    for folder in ["docs", "docs/tasks"] {
+        let pages = std::fs::read_dir(home().join(folder)).unwrap().map(|e| e.unwrap().path());
+        files.extend(pages.filter(|p| p.extension().is_some_and(|e| e == "md")));
+    }
     let mut count = 0;
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
@@ -83,6 +84,68 @@ fn every_yaml_block_in_the_docs_compiles() {
         }
     }
     assert!(count >= 15, "only {count} blocks");
+}
+
+#[test]
+fn every_test_of_if_goes_as_the_docs_say() {
+    let text = std::fs::read_to_string(home().join("docs/rules.md")).unwrap();
+    let order = text.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let table = text.split("| test | a line with it | holds |\n|---|---|---|\n").nth(1).unwrap();
+    let mut rules = "webhooks:\n  /orders: { verify: none }\nrules:\n".to_owned();
+    let mut expected = Vec::new();
+    for row in table.lines().take_while(|l| l.starts_with('|')) {
+        let cells: Vec<&str> = row.split(" | ").map(|c| c.trim_matches(['|', ' '])).collect();
+        let name = format!("row {}", expected.len());
+        rules += &format!(
+            "  {name}:\n    when: {{ webhook: /orders }}\n    if:\n      {}\n    then: [{{ log: x }}]\n",
+            cells[1].trim_matches('`')
+        );
+        expected.push(format!("{} {name}  would", if cells[2] == "yes" { "✓" } else { "✗" }));
+    }
+    assert!(expected.len() >= 20);
+    let world = World::with(&rules);
+    world.write("order.json", order);
+    let said = world.said(&["try", "order.json", "--path", "/orders"]);
+    for line in expected {
+        assert!(said.contains(&line), "{line} is not so:\n{said}");
+    }
+}
+
+#[test]
+fn every_page_of_a_task_shows_what_people_see() {
+    let mut count = 0;
+    for page in std::fs::read_dir(home().join("docs/tasks")).unwrap().map(|e| e.unwrap().path()) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let world = World::new();
+        let block = |kind: &str, n: usize| text.split(&format!("```{kind}\n")).nth(n).map(|b| b.split("```").next().unwrap());
+        let commands: Vec<&str> = (1..).map_while(|n| block("sh", n)).flat_map(str::lines).collect();
+        let mut bodies = (1..).map_while(|n| block("json", n));
+        let mut shown = (1..).map_while(|n| block("text", n));
+        for command in commands {
+            let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+            if words[0] == "try" {
+                world.write(words[1], bodies.next().unwrap());
+                // The page says to switch the rule on.
+                for file in std::fs::read_dir(world.path("rules")).unwrap().map(|e| e.unwrap().path()) {
+                    let rule = std::fs::read_to_string(&file).unwrap().replace("enabled: false", "enabled: true");
+                    std::fs::write(file, rule).unwrap();
+                }
+            }
+            let said = world.said(&words);
+            if words[0] == "try" {
+                let said: String = said.lines().map(|l| l.trim_end().to_owned() + "\n").collect();
+                if std::env::var_os("DOORBELL_BLESS").is_some() {
+                    let old = shown.next().unwrap();
+                    let new = std::fs::read_to_string(&page).unwrap().replace(&format!("```text\n{old}"), &format!("```text\n{said}"));
+                    std::fs::write(&page, new).unwrap();
+                } else {
+                    assert_eq!(shown.next().unwrap(), said, "{}: {command}", page.display());
+                }
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 10, "only {count} commands");
 }
 
 /// A block as a whole file: a rule's parts, a step or a condition get what is missing around them.
