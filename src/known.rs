@@ -62,6 +62,8 @@ pub struct Known<'a> {
     pub named: Vec<String>,
     /// Names that `save_as:` gives to later steps.
     pub later: Vec<String>,
+    /// Names that the steps of `then:` save, where `else:` is read.
+    pub elsewhere: Vec<String>,
     /// The placeholders of the rule's address.
     pub placeholders: Vec<String>,
     /// Whether this stands in a step with `for_each`.
@@ -78,6 +80,7 @@ impl<'a> Known<'a> {
             lookup,
             named: Vec::new(),
             later: Vec::new(),
+            elsewhere: Vec::new(),
             placeholders: Vec::new(),
             in_each: Cell::new(false),
             blocks: RefCell::default(),
@@ -112,6 +115,12 @@ impl<'a> Known<'a> {
             }
             Root::Named(name) if self.blocks.borrow().iter().any(|b| b.names.contains(name)) => {}
             Root::Named(name) if self.named.contains(name) => {}
+            Root::Named(name) if self.elsewhere.contains(name) => {
+                point(format!("`{name}` is saved by a step under `then:`, and those are not done here"))
+                    .label("get it in a step under `else:` as well")
+                    .add();
+                return None;
+            }
             Root::Named(name) if self.later.contains(name) => {
                 point(format!("`{name}` is saved by a later step")).label("move that step above this one").add();
                 return None;
@@ -196,6 +205,11 @@ impl<'a> Known<'a> {
             "id" => Some("event.id` or `body.id".to_owned()),
             _ => None,
         };
+        if name.chars().all(|c| c.is_ascii_digit()) && !rest.is_empty() {
+            let bare = rest.trim_start_matches('.').trim_start_matches("body.");
+            told.label(format!("a number before a name is another tool's spelling: write `body.{bare}`")).add();
+            return;
+        }
         let mine = self.named.iter().map(String::as_str);
         if !self.blocks.borrow().is_empty() && foreign.is_none() {
             told.label(format!("inside a block write `this.{text}`"))

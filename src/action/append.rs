@@ -36,6 +36,11 @@ impl Kind for Append {
         if file.as_ref().is_some_and(|f| f.fixed().is_some_and(|n| n.to_ascii_lowercase().ends_with(".xlsx"))) {
             item.problem("a workbook has rows, not lines").label("use `add_row:` with `columns:`").add();
         }
+        if fields.has("columns") {
+            fields.key("columns").problem("a line has no columns").label("did you mean `add_row`?").add();
+            fields.rest();
+            return None;
+        }
         let (text, json) = (fields.may("text"), fields.may("json"));
         let line = match (text, json) {
             (Some(text), None) => Template::read(&text, Place::Line, known).map(Line::Text),

@@ -195,6 +195,10 @@ fn read_body(verb: &str, fields: &mut Fields, known: &Known) -> Option<Body> {
         return read_pairs(&item, "form", known).map(Body::Form);
     }
     if let Some(item) = xml {
+        if let Node::Map(_) = item.node {
+            item.problem("XML is written as text").label("write xml: \"<order>{{ body.id }}</order>\"").add();
+            return None;
+        }
         return Template::read(&item, Place::Xml, known).map(|t| Body::Text(t, "application/xml".to_owned()));
     }
     let Some(item) = text else { return Some(Body::None) };

@@ -139,7 +139,15 @@ fn read_match(fields: &mut Fields, verb: &str, mode: Mode, cells: &[(String, Opt
         return None;
     }
     let mut titles = Vec::new();
-    for one in fields.may("match")?.one_or_many() {
+    let item = fields.may("match")?;
+    if let Node::Map(entries) = item.node {
+        let title = entries.first().map_or("Email", |(title, _)| title.as_str());
+        item.problem("`match:` takes the title of a column; its value stands under `columns:`")
+            .label(format!("write `match: {title}`"))
+            .add();
+        return None;
+    }
+    for one in item.one_or_many() {
         let title = one.text()?;
         if !cells.iter().any(|(t, _)| t.trim() == title.trim()) {
             let near = nearest(&title, cells.iter().map(|(t, _)| t.as_str()));

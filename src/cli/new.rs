@@ -164,8 +164,8 @@ fn made_of(event: &Event, from: &str) -> String {
     let fields = fields(&event.body);
     let telling = TELLING.iter().find_map(|t| fields.iter().find(|(f, v)| f == &format!("body.{t}") && v.is_string()));
     let says = |v: &Value| spell(v).is_some_and(|t| !t.trim().is_empty());
-    let named = |word: &&str| fields.iter().find(|(f, v)| f.ends_with(&format!(".{word}")) && says(v));
-    let mut worth: Vec<&(String, Value)> = WORTH.iter().filter_map(|w| named(&w)).take(3).collect();
+    let named = |word: &str| fields.iter().find(|(f, v)| f.ends_with(&format!(".{word}")) && says(v));
+    let mut worth: Vec<&(String, Value)> = WORTH.iter().filter_map(|w| named(w)).take(3).collect();
     if worth.is_empty() {
         worth.extend(fields.iter().filter(|(_, v)| says(v)).take(3));
     }

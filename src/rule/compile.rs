@@ -19,7 +19,22 @@ use crate::template::data::Data;
 use crate::yaml::fields::{Fields, Item};
 use crate::yaml::{Node, Source};
 
-const OTHER_WORDS: [(&str, &str); 16] = [
+const OTHER_WORDS: [(&str, &str); 31] = [
+    ("unless", "put it into `if:`, under `none:`"),
+    ("else_if", "write another rule, or an `if:` at each step of `else:`"),
+    ("elif", "write another rule, or an `if:` at each step of `else:`"),
+    ("elseif", "write another rule, or an `if:` at each step of `else:`"),
+    ("otherwise", "did you mean `else`?"),
+    ("catch", "did you mean `on_error`?"),
+    ("on_failure", "did you mean `on_error`?"),
+    ("dedupe", "did you mean `once_per`?"),
+    ("unique", "did you mean `once_per`?"),
+    ("idempotency_key", "did you mean `once_per`?"),
+    ("concurrency", "did you mean `one_at_a_time`?"),
+    ("queue", "did you mean `one_at_a_time`?"),
+    ("answer", "an answer stands in a step, `- respond: 200`, or at the address under `webhooks:`"),
+    ("for_each", "put it into a step"),
+    ("tries", "put it into the step that is to be tried"),
     ("on", "did you mean `when`?"),
     ("trigger", "did you mean `when`?"),
     ("triggers", "did you mean `when`?"),
@@ -77,8 +92,10 @@ pub fn read(name: &str, item: &Item, lookup: &Lookup, origin: &Origin) -> Option
     let lists = Lists {
         then: steps::read(&then, &mut known, &plan),
         otherwise: {
+            known.elsewhere = known.named.iter().filter(|n| !before.contains(n)).cloned().collect();
             let saved = std::mem::replace(&mut known.named, before);
             let read = steps::read(&otherwise, &mut known, &plan);
+            known.elsewhere.clear();
             known.named = saved;
             read
         },

@@ -13,6 +13,8 @@ use crate::run::hash;
 use crate::yaml::fields::{Item, Reader};
 use crate::yaml::{Node, Source};
 
+/// Keys that begin the files of other tools.
+const OTHER_TOOLS: [&str; 6] = ["jobs", "automation", "nodes", "pipeline", "services", "apiVersion"];
 const TOP_WORDS: [(&str, &str); 4] = [
     ("rule", "did you mean `rules`?"),
     ("webhook", "did you mean `webhooks`?"),
@@ -115,6 +117,14 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Lookup, origin: &Origin, all: &mut Gat
         }
     }
     if !has_webhooks && !has_rules {
+        if let Some(theirs) = OTHER_TOOLS.iter().find(|k| fields.has(k)) {
+            fields
+                .key(theirs)
+                .problem("this is a file of another tool")
+                .label("a rule file begins with `rules:`; docs/rules.md shows one, and `doorbell new` makes one")
+                .add();
+            return None;
+        }
         let looks_like_a_rule = ["when", "then", "if", "on", "trigger"].iter().any(|k| fields.has(k));
         let has_rules_inside = fields.left().any(|k| fields.key(k).node.has("then") || fields.key(k).node.has("when"));
         let label = match (looks_like_a_rule, has_rules_inside) {

@@ -47,6 +47,12 @@ fn bare(item: &Item, what: &'static str, known: &Known) -> Option<Field> {
 }
 
 pub fn read_once_per(item: &Item, known: &Known) -> Option<OncePer> {
+    if let Node::Text(text) = item.node
+        && crate::yaml::duration::read(text).is_ok()
+    {
+        item.problem("`once_per:` names a field").label(format!("write {{ value: body.id, within: {text} }}")).add();
+        return None;
+    }
     if !matches!(item.node, Node::Map(_)) {
         return Some(OncePer { field: bare(item, "once_per", known)?, within: ONCE_WITHIN });
     }
@@ -68,6 +74,10 @@ pub fn read_one_at_a_time(item: &Item, known: &Known) -> Option<OneAtATime> {
     match item.node {
         Node::Bool(true) => Some(OneAtATime::Rule),
         Node::Bool(false) => None,
+        Node::Number(_) => {
+            item.problem("`one_at_a_time:` takes true, or a field").label("write `one_at_a_time: true`").add();
+            None
+        }
         _ => bare(item, "one_at_a_time", known).map(OneAtATime::Each),
     }
 }

@@ -28,7 +28,13 @@ const LATER: [&str; 2] = ["run_rule", "wait"];
 /// Several steps under one `if` or `for_each`.
 pub const DO: &str = "do";
 /// Words of other tools that stand where a verb does, and what to write.
-const OTHER_WORDS: [(&str, &str); 28] = [
+const OTHER_WORDS: [(&str, &str); 34] = [
+    ("steps", "did you mean `do`?"),
+    ("actions", "did you mean `do`?"),
+    ("block", "did you mean `do`?"),
+    ("parallel", "steps are done in order; two rules run side by side"),
+    ("delay", "waiting is not available yet"),
+    ("sleep", "waiting is not available yet"),
     ("upsert", "did you mean `add_or_update_row`?"),
     ("upsert_row", "did you mean `add_or_update_row`?"),
     ("change_row", "did you mean `update_row`?"),
@@ -79,7 +85,15 @@ const FIELDS: [&str; 18] = [
     "ignore_case",
     "skip_missing",
 ];
-const OTHER_FIELDS: [(&str, &str); 14] = [
+const OTHER_FIELDS: [(&str, &str); 22] = [
+    ("catch", "did you mean `on_error`?"),
+    ("rescue", "did you mean `on_error`?"),
+    ("on_failure", "did you mean `on_error`?"),
+    ("ignore_errors", "write `on_error: continue`"),
+    ("continue_on_error", "write `on_error: continue`"),
+    ("continue-on-error", "write `on_error: continue`"),
+    ("unless", "put it into `if:`, under `none:`"),
+    ("register", "did you mean `save_as`?"),
     ("body", "write `json:`, `form:` or `text:`"),
     ("data", "write `json:`, `form:` or `text:`"),
     ("payload", "write `json:`"),
@@ -352,8 +366,10 @@ fn read_on_error(item: &Item, known: &mut Known, around: &Around, each: bool) ->
             item.problem("steps are a list").label("put a dash before each: `- `").add();
             None
         }
-        _ => {
-            item.problem("`on_error:` takes the word `continue`, or steps").label("write `on_error: continue`").add();
+        node => {
+            let again = matches!(node, Node::Text(word) if word == "retry");
+            let label = if again { "a step is tried again by itself; `tries: 5` says how often" } else { "write `on_error: continue`" };
+            item.problem("`on_error:` takes the word `continue`, or steps").label(label).add();
             None
         }
     }
@@ -437,6 +453,12 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
 fn read_for_each(item: &Item, known: &Known) -> Option<Field> {
     known.in_each.set(false);
     let text = item.text()?;
+    if let [name, "in", list] = text.split_whitespace().collect::<Vec<_>>().as_slice() {
+        item.problem("a list is named here, and its element is always called `item`")
+            .label(format!("write for_each: {list}, and item instead of {name}"))
+            .add();
+        return None;
+    }
     if text.contains("{{") {
         let bare = text.replace("{{", "").replace("}}", "");
         item.problem("a list is named here without braces").label(format!("write for_each: {}", bare.trim())).add();

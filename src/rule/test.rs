@@ -65,6 +65,10 @@ const FIELDS: [&str; 9] = ["json", "json_has", "form", "text", "xml", "headers",
 
 /// Reads `tests:`; what is wrong has been told.
 pub fn read(item: &Item) -> Vec<Test> {
+    if let Node::Map(_) = item.node {
+        item.problem("tests are a list").label("begin each with a dash and its name: `- name: a big order`").add();
+        return Vec::new();
+    }
     let items = item.items("a list of tests, each with its dash,").unwrap_or_default();
     items.iter().filter_map(one).collect()
 }
@@ -150,10 +154,13 @@ fn read_expect(item: &Item) -> Option<Vec<Expected>> {
     match item.node {
         Node::Text(word) if word == "nothing" => Some(Vec::new()),
         Node::List(items) if !items.is_empty() => item.items("")?.iter().map(read_expected).collect(),
-        _ => {
-            item.problem("`expect:` takes the word `nothing`, or what is done, each with its dash")
-                .label("write for example `- post: https://…`")
-                .add();
+        node => {
+            let label = match node {
+                Node::Map(entries) => entries.first().map_or(String::new(), |(verb, _)| format!("put a dash before `{verb}:`")),
+                Node::List(_) => "write `expect: nothing`".to_owned(),
+                _ => "write for example `- post: https://…`".to_owned(),
+            };
+            item.problem("`expect:` takes the word `nothing`, or what is done, each with its dash").label(label).add();
             None
         }
     }

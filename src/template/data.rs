@@ -24,7 +24,7 @@ impl Data {
     /// Reads the values that stand at an item.
     pub fn read(item: &Item, place: Place, known: &Known) -> Option<Self> {
         match item.node {
-            Node::Text(text) => match text.contains("{{") || text.contains("}}") {
+            Node::Text(text) => match text.contains("{{") || text.contains("}}") || text.contains("{%") {
                 true => Template::parse(text, item, place, known).map(Data::Template),
                 false => item.text().map(|t| Data::Fixed(Value::String(t))),
             },

@@ -9,6 +9,7 @@ mod blocks;
 pub mod data;
 mod helpers;
 mod list;
+mod slips;
 mod tags;
 pub mod url;
 

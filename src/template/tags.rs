@@ -9,10 +9,9 @@ use serde_json::{Map, Value};
 use super::blocks::Nest;
 use super::helpers;
 use super::list::HELPERS;
-use super::{Piece, What};
-use crate::field::{Field, Names, ROOTS};
+use super::{Piece, What, slips};
+use crate::field::{Field, Names};
 use crate::known::Known;
-use crate::problem::nearest;
 use crate::yaml::fields::Item;
 
 /// How deep calls may stand in each other.
@@ -79,6 +78,9 @@ impl Call {
 
 /// Splits text at its `{{ … }}`.
 pub(super) fn pieces(text: &str, item: &Item, known: &Known) -> Option<Vec<Piece>> {
+    if slips::percent_blocks(text, item) {
+        return None;
+    }
     let mut nest = Nest::new(item, known);
     let mut rest = text;
     let mut good = true;
@@ -226,15 +228,15 @@ fn cut(text: &str) -> Option<(Tag<'_>, usize)> {
 }
 
 /// What stands between the braces.
-struct Expression<'x, 'k> {
-    inner: &'x str,
-    source: &'x str,
-    item: &'x Item<'x>,
+pub(super) struct Expression<'x, 'k> {
+    pub inner: &'x str,
+    pub source: &'x str,
+    pub item: &'x Item<'x>,
     known: &'x Known<'k>,
 }
 
 impl Expression<'_, '_> {
-    fn wrong(&self, message: impl Into<String>, label: impl Into<String>) -> Option<What> {
+    pub(super) fn wrong(&self, message: impl Into<String>, label: impl Into<String>) -> Option<What> {
         self.item.problem(message).within(self.source).label(label).add();
         None
     }
@@ -263,6 +265,9 @@ impl Expression<'_, '_> {
             return self.wrong("only a text stands in these braces", format!("write it without braces: {text}"));
         }
         let mut arguments = Vec::new();
+        if self.is_call(&tokens) {
+            return None;
+        }
         let bracketed = matches!(tokens.first(), Some(Token::Open));
         let mut at = usize::from(bracketed);
         let text = self.call(&tokens, &mut at, &mut arguments, 0)?;
@@ -348,66 +353,6 @@ impl Expression<'_, '_> {
         out.push(')');
         Some(out)
     }
-
-    fn no_helper(&self, name: &str, next: Option<&Token>, depth: usize) {
-        let field = |n: &str| ROOTS.iter().any(|r| n == *r || n.starts_with(&format!("{r}."))) || n.contains(['.', '[']);
-        if let Some(Token::Word(sign)) = next
-            && depth == 0
-        {
-            let helper = match sign.as_str() {
-                "|" | "|>" => {
-                    let filter = self.inner.split('|').nth(1).unwrap_or("").split_whitespace().next().unwrap_or("upper");
-                    let filter = filter.split(':').next().unwrap_or(filter);
-                    let mend = nearest(filter, HELPERS.iter().map(|h| h.name)).unwrap_or("upper");
-                    self.wrong("a `|` is another tool's spelling", format!("write {{{{ {mend} {name} }}}}"));
-                    return;
-                }
-                "+" => "add",
-                "-" => "subtract",
-                "*" => "multiply",
-                "/" => "divide",
-                "||" | "??" | "or" => "default",
-                "==" | "!=" | ">" | "<" | ">=" | "<=" | "?" => {
-                    self.wrong("templates do not compare; conditions do", "put the comparison under `if:`");
-                    return;
-                }
-                _ => "",
-            };
-            if !helper.is_empty() {
-                let other = self.inner.rsplit(' ').next().unwrap_or("1");
-                self.wrong(format!("`{sign}` is not known in templates"), format!("write {{{{ {helper} {name} {other} }}}}"));
-                return;
-            }
-        }
-        if name.starts_with('$') && !name.starts_with("$.") && !name.starts_with("$[") || name.contains("$json") {
-            self.wrong(format!("`{name}` is another tool's name for what came in"), "ours is `body`");
-        } else if field(name) {
-            let first = next.map(Token::shown).unwrap_or_default();
-            let label = match (next, name.rsplit_once('.')) {
-                (Some(Token::Word(word)), Some((before, last))) => {
-                    format!("a name with a space is written {before}['{last} {word}']; a helper comes first: {{{{ default {name} 'y' }}}}")
-                }
-                _ => "a helper comes first: {{ default body.x 'y' }}".to_owned(),
-            };
-            self.wrong(format!("`{name}` is a field and cannot be followed by {first}"), label);
-        } else if matches!(name, "if" | "unless" | "each" | "with") {
-            let body =
-                format!("write {{{{#{name} {}}}}}…{{{{/{name}}}}}", next.map_or("body.x".to_owned(), |n| n.shown().replace('`', "")));
-            self.wrong(format!("`{name}` is a block"), body);
-        } else {
-            let label = match nearest(name, HELPERS.iter().map(|h| h.name)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "names with spaces are written body['First name']".to_owned(),
-            };
-            let names: Vec<&str> = HELPERS.iter().map(|h| h.name).collect();
-            self.item
-                .problem(format!("no helper is called `{name}`"))
-                .within(self.source)
-                .label(label)
-                .note(format!("helpers: {}", names.join(", ")))
-                .add();
-        }
-    }
 }
 
 fn helper(name: &str) -> Option<&'static super::Helper> {
@@ -429,7 +374,7 @@ fn constant(word: &str) -> Option<Value> {
 }
 
 #[derive(Debug, PartialEq)]
-enum Token {
+pub(super) enum Token {
     Word(String),
     Text(String),
     Open,
@@ -437,7 +382,7 @@ enum Token {
 }
 
 impl Token {
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         match self {
             Token::Word(w) => format!("`{w}`"),
             Token::Text(t) => format!("'{t}'"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Reads `30 seconds`, `1 minute`; the error says how to spell it.
-pub(super) fn read(text: &str) -> Result<Duration, String> {
+pub fn read(text: &str) -> Result<Duration, String> {
     const UNITS: [(&str, u64); 5] = [("millisecond", 1), ("second", 1_000), ("minute", 60_000), ("hour", 3_600_000), ("day", 86_400_000)];
     let digits = text.chars().take_while(char::is_ascii_digit).count();
     let (number, unit) = (text[..digits].parse::<u64>(), text[digits..].trim());
