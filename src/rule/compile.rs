@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::address::read_methods;
+use super::foreign::RULE_WORDS;
 use super::step::{self, check_name};
 use super::steps::{self, Lists};
 use super::{ANSWER_WITHIN, Rule, When, manner, test};
@@ -18,40 +19,6 @@ use crate::template::Place;
 use crate::template::data::Data;
 use crate::yaml::fields::{Fields, Item};
 use crate::yaml::{Node, Source};
-
-const OTHER_WORDS: [(&str, &str); 31] = [
-    ("unless", "put it into `if:`, under `none:`"),
-    ("else_if", "write another rule, or an `if:` at each step of `else:`"),
-    ("elif", "write another rule, or an `if:` at each step of `else:`"),
-    ("elseif", "write another rule, or an `if:` at each step of `else:`"),
-    ("otherwise", "did you mean `else`?"),
-    ("catch", "did you mean `on_error`?"),
-    ("on_failure", "did you mean `on_error`?"),
-    ("dedupe", "did you mean `once_per`?"),
-    ("unique", "did you mean `once_per`?"),
-    ("idempotency_key", "did you mean `once_per`?"),
-    ("concurrency", "did you mean `one_at_a_time`?"),
-    ("queue", "did you mean `one_at_a_time`?"),
-    ("answer", "an answer stands in a step, `- respond: 200`, or at the address under `webhooks:`"),
-    ("for_each", "put it into a step"),
-    ("tries", "put it into the step that is to be tried"),
-    ("on", "did you mean `when`?"),
-    ("trigger", "did you mean `when`?"),
-    ("triggers", "did you mean `when`?"),
-    ("event", "did you mean `when`?"),
-    ("webhook", "write `when: { webhook: /path }`"),
-    ("path", "write `when: { webhook: /path }`"),
-    ("match", "did you mean `if`?"),
-    ("condition", "did you mean `if`?"),
-    ("conditions", "did you mean `if`?"),
-    ("where", "did you mean `if`?"),
-    ("action", "did you mean `then`?"),
-    ("actions", "did you mean `then`?"),
-    ("steps", "did you mean `then`?"),
-    ("do", "did you mean `then`?"),
-    ("name", "the rule's name stands before the colon, one line up"),
-    ("vars", "did you mean `set`?"),
-];
 
 /// Where a rule stands.
 pub struct Origin {
@@ -74,7 +41,7 @@ pub fn read(name: &str, item: &Item, lookup: &Lookup, origin: &Origin) -> Option
     known.disabled = enabled == Some(false);
     let when = read_when(&mut fields);
     known.placeholders = when.iter().flat_map(|w| w.route.placeholders().map(str::to_owned)).collect();
-    let then = fields.must_unless("then", &OTHER_WORDS).and_then(|i| steps::items(&i)).unwrap_or_default();
+    let then = fields.must_unless("then", &RULE_WORDS).and_then(|i| steps::items(&i)).unwrap_or_default();
     let otherwise = fields.may("else").and_then(|i| steps::items(&i)).unwrap_or_default();
     known.later = step::saved_names(&then);
     known.later.extend(step::saved_names(&otherwise));
@@ -106,7 +73,7 @@ pub fn read(name: &str, item: &Item, lookup: &Lookup, origin: &Origin) -> Option
         item.problem(format!("a rule has at most {} steps", steps::MAX_STEPS)).at_key().label("make two rules of it").add();
     }
     let tests = fields.may("tests").map(|i| test::read(&i)).unwrap_or_default();
-    fields.done(&OTHER_WORDS, &[]);
+    fields.done(&RULE_WORDS, &[]);
     let rule = Rule {
         name: name.into(),
         enabled: enabled.unwrap_or(true),
@@ -131,7 +98,7 @@ pub fn read(name: &str, item: &Item, lookup: &Lookup, origin: &Origin) -> Option
 }
 
 fn read_when(fields: &mut Fields) -> Vec<When> {
-    let Some(item) = fields.must_unless("when", &OTHER_WORDS) else { return Vec::new() };
+    let Some(item) = fields.must_unless("when", &RULE_WORDS) else { return Vec::new() };
     if let Node::Text(text) = item.node {
         let told = item.problem("`when:` says what rings the rule");
         match text.starts_with('/') {

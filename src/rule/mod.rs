@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod compile;
+pub mod foreign;
 pub mod index;
 pub mod load;
 pub mod manner;

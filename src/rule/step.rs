@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::foreign::{FIELDS, STEP_FIELDS, STEP_WORDS};
 use crate::action::contract::Action;
 use crate::action::verbs;
 use crate::condition::All;
@@ -27,89 +28,6 @@ pub const MOST_ELEMENTS: usize = 10_000;
 const LATER: [&str; 2] = ["run_rule", "wait"];
 /// Several steps under one `if` or `for_each`.
 pub const DO: &str = "do";
-/// Words of other tools that stand where a verb does, and what to write.
-const OTHER_WORDS: [(&str, &str); 34] = [
-    ("steps", "did you mean `do`?"),
-    ("actions", "did you mean `do`?"),
-    ("block", "did you mean `do`?"),
-    ("parallel", "steps are done in order; two rules run side by side"),
-    ("delay", "waiting is not available yet"),
-    ("sleep", "waiting is not available yet"),
-    ("upsert", "did you mean `add_or_update_row`?"),
-    ("upsert_row", "did you mean `add_or_update_row`?"),
-    ("change_row", "did you mean `update_row`?"),
-    ("foreach", "write `for_each:` beside the verb, in the same step"),
-    ("uses", "a step begins with what it does: `post: https://…`"),
-    ("action", "a step begins with what it does: `post: https://…`"),
-    ("type", "a step begins with what it does: `post: https://…`"),
-    ("run", "a step begins with what it does; programs are not run"),
-    ("http", "write `post: https://…`"),
-    ("http_request", "write `post: https://…`"),
-    ("request", "write `post: https://…`"),
-    ("call", "write `post: https://…`"),
-    ("webhook", "write `post: https://…` to call an address"),
-    ("url", "write `post: https://…`"),
-    ("send", "write `post: https://…`"),
-    ("slack", "write `post: \"{{ secret.SLACK_URL }}\"` with `json: { text: … }`"),
-    ("write", "write `append: file.log` with `text:`"),
-    ("file", "write `append: file.log` with `text:`"),
-    ("append_to_file", "write `append: file.log` with `text:`"),
-    ("write_file", "write `append: file.log` with `text:`"),
-    ("sheet", "write `add_row: file.xlsx` with `columns:`"),
-    ("append_row", "write `add_row: file.xlsx` with `columns:`"),
-    ("excel", "write `add_row: file.xlsx` with `columns:`"),
-    ("csv", "write `add_row: file.csv` with `columns:`"),
-    ("reply", "write `respond: 200`"),
-    ("response", "write `respond: 200`"),
-    ("print", "write `log: text`"),
-    ("echo", "write `log: text`"),
-];
-/// Fields of verbs.
-const FIELDS: [&str; 18] = [
-    "text",
-    "json",
-    "form",
-    "xml",
-    "type",
-    "headers",
-    "query",
-    "auth",
-    "ok",
-    "hosts",
-    "follow_redirects",
-    "columns",
-    "sheet",
-    "formulas",
-    "new_columns",
-    "match",
-    "ignore_case",
-    "skip_missing",
-];
-const OTHER_FIELDS: [(&str, &str); 22] = [
-    ("catch", "did you mean `on_error`?"),
-    ("rescue", "did you mean `on_error`?"),
-    ("on_failure", "did you mean `on_error`?"),
-    ("ignore_errors", "write `on_error: continue`"),
-    ("continue_on_error", "write `on_error: continue`"),
-    ("continue-on-error", "write `on_error: continue`"),
-    ("unless", "put it into `if:`, under `none:`"),
-    ("register", "did you mean `save_as`?"),
-    ("body", "write `json:`, `form:` or `text:`"),
-    ("data", "write `json:`, `form:` or `text:`"),
-    ("payload", "write `json:`"),
-    ("params", "did you mean `query`?"),
-    ("header", "did you mean `headers`?"),
-    ("values", "did you mean `columns`?"),
-    ("row", "did you mean `columns`?"),
-    ("retry", "write `tries: 5`"),
-    ("retries", "write `tries: 5`"),
-    ("when", "did you mean `if`?"),
-    ("foreach", "did you mean `for_each`?"),
-    ("loop", "did you mean `for_each`?"),
-    ("with", "the fields stand directly in the step"),
-    ("id", "did you mean `save_as`?"),
-];
-
 /// A compiled step.
 pub struct Step {
     pub name: Option<String>,
@@ -252,7 +170,7 @@ pub fn read(item: &Item, known: &mut Known, around: &Around) -> Option<Read> {
         fields.may("else");
     }
     if found.is_some() {
-        fields.done(&OTHER_FIELDS, &[]);
+        fields.done(&STEP_FIELDS, &[]);
     } else {
         fields.rest();
     }
@@ -428,7 +346,7 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
     // What belongs to a verb is not taken for a misspelled one.
     let left: Vec<&str> = left.into_iter().filter(|k| !FIELDS.contains(k)).collect();
     for key in &left {
-        if let Some((_, ours)) = OTHER_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)) {
+        if let Some((_, ours)) = STEP_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)) {
             fields.key(key).problem(format!("no verb is called `{key}`")).label(*ours).note(list).add();
             return None;
         }
