@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::world::{Target, World, json, until};
 
-const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Lines:\n    when: { webhook: /a }\n    then:\n      - append: lines.log\n        text: \"{{ body.n }}\"\n      - add_row: rows.csv\n        columns: { N: \"{{ body.n }}\" }\n  Elements:\n    when: { webhook: /a }\n    then:\n      - append: elements.log\n        for_each: body.list\n        text: \"{{ body.n }}-{{ item }}\"\n  Book:\n    when: { webhook: /a }\n    if: { body.book: true }\n    then:\n      - add_row: book.xlsx\n        columns: { N: \"{{ body.n }}\" }\n  Calls:\n    when: { webhook: /a }\n    if: { body.book: true }\n    then:\n      - post: TARGET\n        json: { n: \"{{ body.n }}\" }\n        first_wait: 10 milliseconds\n";
+const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Lines:\n    when: { webhook: /a }\n    then:\n      - append: lines.log\n        text: \"{{ body.n }}\"\n      - add_row: rows.csv\n        columns: { N: \"{{ body.n }}\" }\n  Elements:\n    when: { webhook: /a }\n    then:\n      - append: elements.log\n        for_each: body.list\n        text: \"{{ body.n }}-{{ item }}\"\n  Book:\n    when: { webhook: /a }\n    if: { body.book: true }\n    then:\n      - add_row: book.xlsx\n        columns: { N: \"{{ body.n }}\" }\n  Calls:\n    when: { webhook: /a }\n    if: { body.book: true }\n    then:\n      - post: TARGET\n        json: { n: \"{{ body.n }}\" }\n        first_wait: 10 milliseconds\n  Changed:\n    when: { webhook: /a }\n    then:\n      - add_row: changed.csv\n        columns: { N: \"{{ body.n }}\", State: new }\n      - update_row: changed.csv\n        match: N\n        columns: { N: \"{{ body.n }}\", State: done }\n  Queue:\n    when: { webhook: /a }\n    one_at_a_time: body.book\n    once_per: body.n\n    then:\n      - append: queue.log\n        text: \"{{ body.n }}\"\n";
 
 /// Rings until the other side is gone; remembers what was answered.
 fn ring(address: &str, next: &AtomicUsize, answered: &Mutex<Vec<usize>>, stop: &AtomicBool) {
@@ -69,6 +69,8 @@ fn what_was_answered_is_done_exactly_once() {
     assert!(answered.len() > 400);
     let (lines, rows, elements) = (world.output("lines.log"), world.output("rows.csv"), world.output("elements.log"));
     let (lines, rows, elements) = (counts(&lines), counts(&rows), counts(&elements));
+    let (changed, queue) = (world.output("changed.csv"), world.output("queue.log"));
+    let (changed, queue) = (counts(&changed), counts(&queue));
     let mut book = calamine::open_workbook_auto(world.path("output/book.xlsx")).unwrap();
     let range = calamine::Reader::worksheet_range_at(&mut book, 0).unwrap().unwrap();
     let booked: Vec<String> = range.rows().skip(1).map(|r| r[0].to_string()).collect();
@@ -79,6 +81,8 @@ fn what_was_answered_is_done_exactly_once() {
         let n = n.to_string();
         assert_eq!(lines.get(n.as_str()), Some(&1), "line {n}");
         assert_eq!(rows.get(n.as_str()), Some(&1), "row {n}");
+        assert_eq!(changed.get(format!("{n},done").as_str()), Some(&1), "changed {n}");
+        assert_eq!(queue.get(n.as_str()), Some(&1), "queued {n}");
         assert_eq!(elements.get(format!("{n}-1").as_str()), Some(&1), "element {n}-1");
         assert_eq!(elements.get(format!("{n}-2").as_str()), Some(&1), "element {n}-2");
         if n.parse::<usize>().unwrap().is_multiple_of(20) {
@@ -87,7 +91,9 @@ fn what_was_answered_is_done_exactly_once() {
         }
     }
     // What was kept but not answered in time is done once as well, never twice.
-    for (what, all) in [("line", &lines), ("row", &rows), ("element", &elements), ("booked", &booked)] {
+    for (what, all) in
+        [("line", &lines), ("row", &rows), ("element", &elements), ("booked", &booked), ("changed row", &changed), ("queued line", &queue)]
+    {
         assert!(all.values().all(|n| *n == 1), "a {what} stands twice");
     }
     assert!(world.said(&["failed"]).contains("No run has failed."));
