@@ -9,6 +9,8 @@ pub struct Request {
     pub method: String,
     /// The path, percent-decoded.
     pub path: String,
+    /// The path as it came, not decoded: what senders sign.
+    pub target: String,
     /// What stood behind the `?`, not decoded.
     pub query: String,
     /// Names in small letters, in the order they came.

@@ -127,6 +127,7 @@ impl DryRun {
         let request = Request {
             method: self.method.to_uppercase(),
             path: crate::route::decode(path),
+            target: path.to_owned(),
             query: query.to_owned(),
             headers,
             ip: "127.0.0.1".to_owned(),

@@ -11,9 +11,11 @@ mod health;
 mod new;
 mod replay;
 mod schema;
+mod senders;
 mod serve;
 mod settings;
 mod test;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -58,6 +60,10 @@ enum Command {
     New(new::New),
     /// Print the JSON Schema of rule files, for editors
     Schema(schema::Schema),
+    /// List the senders that can be verified by name, and how they sign
+    Senders(senders::Senders),
+    /// Tell why a captured webhook is denied, or that it is not
+    Verify(verify::VerifyRequest),
     /// Ask a running Doorbell whether it is well
     Health(health::Health),
 }
@@ -85,6 +91,8 @@ pub fn run() -> ExitCode {
         Some(Command::Cancel(c)) => c.run(),
         Some(Command::New(c)) => c.run(),
         Some(Command::Schema(c)) => c.run(),
+        Some(Command::Senders(c)) => c.run(),
+        Some(Command::Verify(c)) => c.run(),
         Some(Command::Health(c)) => c.run(),
     };
     match ended {

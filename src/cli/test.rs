@@ -195,7 +195,16 @@ impl Stage<'_> {
         };
         let received = Timestamp::from_second(NOW)?;
         let ip = "127.0.0.1".to_owned();
-        let request = Request { method, path: route::decode(path), query: pairs.finish(), headers, ip, body: body.into(), received };
+        let request = Request {
+            method,
+            path: route::decode(path),
+            target: path.to_owned(),
+            query: pairs.finish(),
+            headers,
+            ip,
+            body: body.into(),
+            received,
+        };
         Guard::open().admit(request, EventId::new(received, [0; 10]), None).map_err(|e| match e {
             NotAdmitted::Denied(why) | NotAdmitted::Malformed(why) => anyhow::anyhow!(why),
         })

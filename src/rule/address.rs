@@ -78,7 +78,8 @@ pub fn read(route: Route, item: &Item, known: &Known) -> Option<Address> {
     let errors = item.errors();
     let mut preset = None;
     let mut guarded = true;
-    match fields.may("verify").map(|verify| signature::read(&verify, known)) {
+    let public_url = fields.may("public_url").and_then(|i| read_public_url(&i));
+    match fields.may("verify").map(|verify| signature::read(&verify, known, public_url.as_deref())) {
         Some(Some(read)) => {
             address.guard = read.guard;
             address.max_body = read.max_body.unwrap_or(MAX_BODY);
@@ -109,9 +110,24 @@ pub fn read(route: Route, item: &Item, known: &Known) -> Option<Address> {
             ("methods", "did you mean `method`?"),
             ("response", "did you mean `answer`?"),
         ],
-        &["allow_from", "limit", "replay_guard", "public_url"],
+        &["allow_from", "limit", "replay_guard"],
     );
     (guarded && item.errors() == errors).then_some(address)
+}
+
+/// The address under which the senders know this Doorbell, without the path.
+fn read_public_url(item: &Item) -> Option<String> {
+    let text = item.text()?;
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).map(|rest| rest.trim_end_matches('/'));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains([' ', '{', '?', '#']) => Some(text),
+        _ => {
+            item.problem(format!("`{text}` is not the address of a server"))
+                .label("write for example https://hooks.example.com, without the path")
+                .add();
+            None
+        }
+    }
 }
 
 /// Reads `method:`.

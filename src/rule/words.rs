@@ -48,6 +48,7 @@ pub const ADDRESS: &[Word] = &[
     word("method", Shape::List, "the methods that are taken, POST if you do not say"),
     word("delivery_id", Shape::Field, "where the sender's own id of a delivery stands, so that one that comes twice is done once"),
     word("max_body", Shape::Text, "the largest body that is taken, such as 5 MB"),
+    word("public_url", Shape::Text, "the address under which senders know this Doorbell, for those who sign it"),
     word("answer", Shape::Of("answer"), "what the sender is answered when the event is kept"),
 ];
 pub const MODIFIERS: &[Word] = &[
@@ -160,8 +161,11 @@ pub fn schema() -> Value {
     let verify: Map<String, Value> = signature::names()
         .into_iter()
         .map(|name| {
-            let shape =
-                if matches!(&*name, "basic" | "token") { json!({ "type": "object" }) } else { json!({ "type": ["string", "array"] }) };
+            let shape = if matches!(&*name, "basic" | "token" | "custom") {
+                json!({ "type": "object" })
+            } else {
+                json!({ "type": ["string", "array"] })
+            };
             (name, shape)
         })
         .collect();

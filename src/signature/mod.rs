@@ -1,8 +1,10 @@
 //! How a sender proves itself. The list of schemes that are code; senders that are data are in `providers.yaml`.
 
+mod check;
 pub mod contract;
 mod custom;
 mod password;
+mod signed;
 
 use contract::{Guard, Scheme};
 
@@ -14,33 +16,11 @@ use crate::yaml::fields::Item;
 /// Every scheme that is code, in the order of the docs.
 pub const SCHEMES: &[&dyn Scheme] = &[&password::Bearer, &password::Basic, &password::Token];
 
-/// Senders of rules.md whose scheme comes later.
-const LATER: [&str; 24] = [
-    "custom",
-    "stripe",
-    "slack",
-    "shopify",
-    "gitlab",
-    "gitea",
-    "bitbucket",
-    "discord",
-    "twilio",
-    "sendgrid",
-    "mailgun",
-    "paypal",
-    "square",
-    "typeform",
-    "hubspot",
-    "zoom",
-    "zendesk",
-    "linear",
-    "notion",
-    "meta",
-    "telegram",
-    "standard_webhooks",
-    "woocommerce",
-    "aws_sns",
-];
+/// A scheme that a rule file describes itself.
+const CUSTOM: &str = "custom";
+
+/// Senders whose scheme data cannot say; they come later.
+const LATER: [&str; 9] = ["twilio", "aws_sns", "paypal", "google_pubsub", "microsoft_graph", "netlify", "monday", "adyen", "hubspot_v1"];
 
 /// What `verify:` says, and what a sender brings with it.
 pub struct Read {
@@ -51,7 +31,7 @@ pub struct Read {
 }
 
 /// Reads `verify:`: a scheme, a list of them (any one suffices), or `none`.
-pub fn read(item: &Item, known: &Known) -> Option<Read> {
+pub fn read(item: &Item, known: &Known, public_url: Option<&str>) -> Option<Read> {
     let mut read = Read { guard: Guard::open(), delivery_id: None, max_body: None };
     if let Node::Text(word) = item.node {
         if word == "none" {
@@ -72,13 +52,19 @@ pub fn read(item: &Item, known: &Known) -> Option<Read> {
             good = false;
         }
         for (name, value) in entries {
-            good &= add(&mut read, &name, &value, known);
+            good &= add(&mut read, &name, &value, known, public_url);
         }
     }
     good.then_some(read)
 }
 
-fn add(read: &mut Read, name: &str, value: &Item, known: &Known) -> bool {
+fn add(read: &mut Read, name: &str, value: &Item, known: &Known, public_url: Option<&str>) -> bool {
+    if name == CUSTOM {
+        let verify = custom::read(value, known, public_url);
+        let good = verify.is_some();
+        read.guard.0.extend(verify);
+        return good;
+    }
     if let Some(scheme) = SCHEMES.iter().find(|s| s.name() == name) {
         let verify = scheme.read(value, known);
         let good = verify.is_some();
@@ -86,7 +72,7 @@ fn add(read: &mut Read, name: &str, value: &Item, known: &Known) -> bool {
         return good;
     }
     if let Some(sender) = custom::senders().iter().find(|s| s.name == name) {
-        let verify = sender.read(value, known);
+        let verify = sender.read(value, known, public_url);
         let good = verify.is_some();
         read.guard.0.extend(verify);
         read.delivery_id = read.delivery_id.take().or_else(|| sender.delivery_id.clone());
@@ -111,8 +97,44 @@ pub fn names() -> Vec<String> {
     all_names().map(str::to_owned).collect()
 }
 
+/// A sender that is data, as people are told of it.
+pub struct Told {
+    pub name: &'static str,
+    pub title: &'static str,
+    /// The field that holds its own id of a delivery.
+    pub delivery_id: Option<&'static str>,
+    /// What is not vouched for, and other things to know.
+    pub note: &'static str,
+    /// Its scheme, as it could stand under `custom:`.
+    pub words: String,
+}
+
+/// Every sender that is data, in the order of their names.
+pub fn senders() -> Vec<Told> {
+    custom::senders()
+        .iter()
+        .map(|s| Told {
+            name: s.name.as_str(),
+            title: s.title.as_str(),
+            delivery_id: s.delivery_id.as_deref(),
+            note: s.note.as_str(),
+            words: custom::words(&s.name),
+        })
+        .collect()
+}
+
+/// What checks a sender's requests with this secret. The error is a sentence.
+pub fn verifier(name: &str, secret: &str, public_url: Option<&str>) -> Result<Box<dyn contract::Verify>, String> {
+    let Some(sender) = custom::senders().iter().find(|s| s.name == name) else {
+        let near =
+            nearest(name, custom::senders().iter().map(|s| s.name.as_str())).map_or_else(String::new, |n| format!("; did you mean {n}?"));
+        return Err(format!("no sender is called `{name}`{near} `doorbell senders` lists them"));
+    };
+    sender.with(secret, public_url)
+}
+
 fn all_names() -> impl Iterator<Item = &'static str> {
-    custom::senders().iter().map(|s| s.name.as_str()).chain(SCHEMES.iter().map(|s| s.name()))
+    custom::senders().iter().map(|s| s.name.as_str()).chain(SCHEMES.iter().map(|s| s.name())).chain([CUSTOM])
 }
 
 fn known_schemes() -> String {

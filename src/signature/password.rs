@@ -47,7 +47,7 @@ pub(super) fn read_secret(item: &Item, known: &Known) -> Option<Secret> {
     }
 }
 
-fn equal(a: &[u8], b: &[u8]) -> bool {
+pub(super) fn equal(a: &[u8], b: &[u8]) -> bool {
     // Digests of one length, so that not even the length of the secret can be timed.
     let digest = |t: &[u8]| ring::digest::digest(&ring::digest::SHA256, t);
     digest(a).as_ref().ct_eq(digest(b).as_ref()).into()

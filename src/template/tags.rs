@@ -131,7 +131,7 @@ pub(super) fn pieces(text: &str, item: &Item, known: &Known) -> Option<Vec<Piece
     }
     let last = if trim_next { rest.trim_start() } else { rest };
     if let Some(at) = rest.find("}}") {
-        let from = rest[..at].rfind(char::is_whitespace).map_or(0, |n| n + 1);
+        let from = rest[..at].char_indices().rev().find(|(_, c)| c.is_whitespace()).map_or(0, |(n, c)| n + c.len_utf8());
         item.problem("this `}}` was never opened").within(&rest[from..at + 2]).label("write `{{` before the name").add();
         good = false;
     }

@@ -45,6 +45,8 @@ const RETRY_AFTER: &str = "10";
 pub struct Knock {
     method: String,
     path: String,
+    /// The path as it came, not decoded.
+    target: String,
     query: String,
     headers: Vec<(String, String)>,
     ip: String,
@@ -72,6 +74,7 @@ impl Knock {
         Ok(Self {
             method: request.method().as_str().to_owned(),
             path,
+            target: target.path().to_owned(),
             query: target.query().unwrap_or("").to_owned(),
             headers,
             ip: peer.ip().to_canonical().to_string(),
@@ -141,6 +144,7 @@ impl Hook {
         let request = Request {
             method: knock.method.clone(),
             path: knock.path.clone(),
+            target: std::mem::take(&mut knock.target),
             query: std::mem::take(&mut knock.query),
             headers: std::mem::take(&mut knock.headers),
             ip: knock.ip.clone(),

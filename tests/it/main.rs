@@ -19,6 +19,7 @@ mod reload;
 mod respond;
 mod running;
 mod schema;
+mod senders;
 mod sheets;
 mod templates;
 mod tidy;

@@ -1,0 +1,227 @@
+//! Who may knock: senders by name and by `custom:`, judged by known signatures and by everything that is near to them.
+
+use serde_json::Value;
+
+use crate::world::{World, home, read_answer};
+
+/// A signature that is known to be good or bad.
+struct Known {
+    sender: String,
+    secret: String,
+    method: String,
+    url: Option<String>,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    at: Option<i64>,
+    good: bool,
+    id: String,
+}
+
+/// The known signatures, where they are at hand, of senders that are data.
+fn known() -> Option<Vec<Known>> {
+    let Ok(text) = std::fs::read_to_string(home().join("../shared/data/signatures/vectors.json")) else {
+        println!("left out: the known signatures are not on this machine");
+        return None;
+    };
+    let listed = World::new().said(&["senders"]);
+    let all: Value = serde_json::from_str(&text).unwrap();
+    let text = |v: &Value| v.as_str().map(str::to_owned);
+    let read = |v: &Value| {
+        let scheme = v["scheme"].as_str().unwrap();
+        let sender = match v["provider"].as_str().unwrap() {
+            "svix" | "standard_webhooks" if scheme.contains("ed25519") => "standard_webhooks_public",
+            "svix" => "standard_webhooks",
+            "adyen" if !v["headers"].as_object().unwrap().is_empty() => "adyen_platforms",
+            "meta" => "github",
+            other => other,
+        };
+        let is_data = listed.lines().any(|l| l.split_whitespace().next() == Some(sender));
+        // Without its secret, only what was signed is known.
+        (is_data && !v["secret"].is_null()).then(|| Known {
+            sender: sender.to_owned(),
+            // Of several secrets the newer one.
+            secret: text(&v["secret"]).or_else(|| text(v["secret"].as_array()?.last()?)).unwrap(),
+            method: text(&v["method"]).unwrap_or("POST".into()),
+            url: text(&v["url"]),
+            headers: v["headers"].as_object().unwrap().iter().map(|(n, v)| (n.clone(), v.as_str().unwrap().to_owned())).collect(),
+            body: decode(v["body_b64"].as_str().unwrap()),
+            at: v["now"].as_i64(),
+            good: v["expect"] == "accept",
+            id: text(&v["id"]).unwrap(),
+        })
+    };
+    Some(all["signatures"].as_array().unwrap().iter().filter_map(read).collect())
+}
+
+impl Known {
+    /// What `doorbell verify` says.
+    fn judged(&self, world: &World) -> String {
+        std::fs::write(world.path("body"), &self.body).unwrap();
+        let mut arguments: Vec<String> =
+            ["verify", &self.sender, "--body", "body", "--secret-env", "KNOWN", "--method", &self.method].map(String::from).to_vec();
+        for (name, value) in &self.headers {
+            arguments.extend(["--header".into(), format!("{name}: {value}")]);
+        }
+        if let Some(url) = &self.url {
+            arguments.extend(["--url".into(), url.clone()]);
+        }
+        if let Some(at) = self.at {
+            arguments.push(format!("--at={at}"));
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let out = world.command(&arguments).env("KNOWN", &self.secret).output().unwrap();
+        String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap()
+    }
+}
+
+#[test]
+fn every_known_signature_is_judged_as_it_should_be() {
+    let Some(all) = known() else { return };
+    let world = World::new();
+    for one in &all {
+        assert_eq!(one.judged(&world) == "accepted\n", one.good, "{} ({}): {}", one.id, one.sender, one.judged(&world));
+    }
+    assert!(all.len() >= 50, "only {} known signatures", all.len());
+}
+
+#[test]
+fn nothing_near_a_known_signature_is_accepted() {
+    let Some(all) = known() else { return };
+    let world = World::new();
+    for good in all.iter().filter(|k| k.good) {
+        let bad = |what: &str, change: &dyn Fn(&mut Known)| {
+            let mut near = Known {
+                headers: good.headers.clone(),
+                body: good.body.clone(),
+                sender: good.sender.clone(),
+                secret: good.secret.clone(),
+                method: good.method.clone(),
+                url: good.url.clone(),
+                id: good.id.clone(),
+                ..*good
+            };
+            change(&mut near);
+            let said = near.judged(&world);
+            assert!(said != "accepted\n", "{} ({}) with {what}", good.id, good.sender);
+            assert!(!good.headers.iter().any(|(_, v)| v.len() > 30 && said.contains(v)), "{said}");
+        };
+        let sends_secret = matches!(good.sender.as_str(), "gitlab" | "telegram");
+        // Mailgun signs nothing of the body but a time and a token.
+        if !sends_secret && good.sender != "mailgun" {
+            bad("another body", &|k| k.body.push(b'x'));
+        }
+        if !good.headers.iter().all(|(n, _)| n == "Content-Type") {
+            bad("no headers", &|k| k.headers.clear());
+            bad("every header cut", &|k| k.headers.iter_mut().for_each(|(_, v)| v.truncate(10.min(v.len() - 1))));
+        }
+        bad("another secret", &|k| {
+            let middle = k.secret.len() / 2;
+            let at = (middle..k.secret.len())
+                .find(|n| k.secret.is_char_boundary(*n) && k.secret.as_bytes()[*n].is_ascii_alphanumeric())
+                .unwrap_or(0);
+            let other = if k.secret.as_bytes()[at] == b'a' { "b" } else { "a" };
+            k.secret.replace_range(at..at + 1, other);
+        });
+        if good.at.is_some() && good.sender != "notion" {
+            bad("a time that is long ago", &|k| k.at = k.at.map(|a| a + 100_000));
+            bad("a time that is to come", &|k| k.at = k.at.map(|a| a - 100_000));
+        }
+        if good.url.is_some() {
+            bad("another address", &|k| k.url = k.url.as_ref().map(|u| format!("{u}x")));
+        }
+    }
+}
+
+#[test]
+fn an_unknown_sender_is_described_in_the_rule_file() {
+    let signature = "t=1700000000;sig=YtGRdz0Oi05SA8BQ2Gn6xUG2s8i1Mft1jRgX8BISFQI=";
+    let world = World::with(
+        "webhooks:\n  /acme:\n    verify:\n      custom:\n        secret: [\"{{ secret.NEW }}\", \"{{ secret.OLD }}\"]\n        algorithm: hmac-sha512\n        signature: { from: \"header:X-Acme\", format: \"t={ts};sig={sig}\", encoding: base64 }\n        signed: \"{method}\\\\n{path_and_query}\\\\n{ts}\\\\n{sha256_hex(body)}\"\n        timestamp: { from: signature, tolerance: 0 }\n        require: { \"header:X-Acme-Version\": \"2\" }\nrules:\n  Acme:\n    when: { webhook: /acme }\n    then: [{ log: x }]\n",
+    )
+    .env("NEW", "new-secret")
+    .env("OLD", "old-secret");
+    let doorbell = world.serve();
+    let body = b"{}";
+    let text = format!("POST\n/acme?a=%20b\n1700000000\n{}", doorbell_hash(body));
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA512, b"old-secret");
+    let tag = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, ring::hmac::sign(&key, text.as_bytes()));
+    let good = format!("t=1700000000;sig={tag}");
+    let status = |path: &str, headers: &[(&str, &str)]| doorbell.send("POST", path, headers, body).status;
+    assert_eq!(status("/acme?a=%20b", &[("x-acme", &good), ("x-acme-version", "2")]), 200);
+    assert_eq!(status("/acme?a=%20b", &[("x-acme", &format!("sig=AAAA;{good};v=1")), ("x-acme-version", "2")]), 200);
+    for (path, headers) in [
+        ("/acme", vec![("x-acme", good.as_str()), ("x-acme-version", "2")]),
+        ("/acme?a=%20b", vec![("x-acme", good.as_str()), ("x-acme-version", "1")]),
+        ("/acme?a=%20b", vec![("x-acme", good.as_str())]),
+        ("/acme?a=%20b", vec![("x-acme", signature), ("x-acme-version", "2")]),
+        ("/acme?a=%20b", vec![("x-acme-version", "2")]),
+        ("/acme?a=%20b", vec![("x-acme", good.as_str()), ("x-acme", signature), ("x-acme-version", "2")]),
+    ] {
+        let got = status(path, &headers);
+        assert!(got == 401 || got == 400, "{path} {headers:?}: {got}");
+    }
+    let got = doorbell.send("POST", "/acme", &[], body);
+    assert!(got.body.contains("denied") && !got.body.contains("X-Acme"), "{got:?}");
+    assert!(doorbell.logged("the header X-Acme-Version is not 2"));
+}
+
+fn doorbell_hash(body: &[u8]) -> String {
+    doorbell::run::hash(body)
+}
+
+#[test]
+fn senders_are_listed_and_each_can_be_copied_as_custom() {
+    let world = World::new();
+    let listed = world.said(&["senders"]);
+    for sender in listed.lines().take_while(|l| l.starts_with("  ")).filter_map(|l| l.split_whitespace().next()) {
+        let said = world.said(&["senders", sender]);
+        let (_, custom) = said.split_once("in its own words:\n\n").unwrap();
+        let custom = custom.split("\n\n").next().unwrap();
+        let world = World::with(&format!(
+            "webhooks:\n  /a:\n    public_url: https://hooks.example.com\n{custom}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then: [{{ log: x }}]\n"
+        ));
+        let secret = if said.contains("key: hex") { "00".repeat(33) } else { "A".repeat(124) };
+        let out = world.command(&["check"]).env(format!("{}_SECRET", sender.to_uppercase()), secret).output().unwrap();
+        assert!(out.status.success(), "{sender}: {}\n{custom}", String::from_utf8_lossy(&out.stdout));
+    }
+    assert_eq!(
+        world.said(&["senders", "stripes"]),
+        "doorbell: no sender is called `stripes`; did you mean stripe? `doorbell senders` lists them\n"
+    );
+}
+
+#[test]
+fn a_sender_that_signs_the_address_wants_to_know_it() {
+    let world = World::with("webhooks:\n  /a: { verify: { square: \"{{ secret.SQUARE }}\" } }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [{ log: x }]\n").env("SQUARE", "x");
+    let said = world.said(&["check"]);
+    assert!(said.contains("error: Square signs the address, so Doorbell must know its own"), "{said}");
+    assert!(said.contains("write `public_url: https://hooks.example.com` beside `verify:`"), "{said}");
+}
+
+#[test]
+fn the_server_judges_as_the_command_does() {
+    let Some(all) = known() else { return };
+    for one in all.iter().filter(|k| k.sender == "github" || k.sender == "shopify") {
+        let world = World::with(&format!("webhooks:\n  /hook: {{ verify: {{ {}: \"{{{{ secret.HOOK }}}}\" }} }}\nrules:\n  All:\n    when: {{ webhook: /hook }}\n    then: [{{ log: hi }}]\n", one.sender)).env("HOOK", &one.secret);
+        let doorbell = world.serve();
+        let mut head = format!("POST /hook HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n", one.body.len());
+        one.headers.iter().for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
+        let got = read_answer(&doorbell.raw(&[head.as_bytes(), b"\r\n", &one.body].concat()));
+        assert_eq!(got.status != 401, one.good, "{}", one.id);
+    }
+}
+
+/// Base64, without a library.
+fn decode(text: &str) -> Vec<u8> {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut out, mut bits, mut count) = (Vec::new(), 0u32, 0);
+    for byte in text.bytes().filter(|b| *b != b'=') {
+        bits = bits << 6 | alphabet.iter().position(|a| *a == byte).unwrap() as u32;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            out.push((bits >> count) as u8);
+        }
+    }
+    out
+}
