@@ -34,7 +34,8 @@ pub struct Intake {
 /// What the sender gets.
 #[derive(Debug)]
 pub struct Answered {
-    pub event: EventId,
+    /// Nothing for a sender's greeting, which is no event.
+    pub event: Option<EventId>,
     pub answer: Answer,
 }
 
@@ -102,10 +103,12 @@ impl Intake {
     pub async fn receive(&self, door: Door, request: Request) -> Result<Answered, Refusal> {
         let address = door.address();
         let ruleset = &door.rules.ruleset;
-        let event = address.guard.admit(request, EventId(Uuid::now_v7()), Some(&address.wanted)).map_err(|e| match e {
-            NotAdmitted::Denied(why) => Refusal::Denied(why),
-            NotAdmitted::Malformed(why) => Refusal::Malformed(why),
-        })?;
+        let event = match address.guard.admit(request, EventId(Uuid::now_v7()), Some(&address.wanted)) {
+            Ok(event) => event,
+            Err(NotAdmitted::Greeted(answer)) => return Ok(Answered { event: None, answer }),
+            Err(NotAdmitted::Denied(why)) => return Err(Refusal::Denied(why)),
+            Err(NotAdmitted::Malformed(why)) => return Err(Refusal::Malformed(why)),
+        };
         let answering = ruleset.answering(&event);
         let responding = |s: &Started| s.rule.responds_from(s.step);
         let responders = answering.iter().filter(|s| responding(s)).count();
@@ -136,7 +139,7 @@ impl Intake {
                 self.worker.hand_over(runs, answering.into_iter().map(|s| s.rule).collect(), event, room);
                 match waiting {
                     Some(waiting) => Ok(self.respond(id, received, patience, waiting).await),
-                    None => Ok(Answered { event: id, answer: answer.clone() }),
+                    None => Ok(Answered { event: Some(id), answer: answer.clone() }),
                 }
             }
             Ok(Accepted::Again { first, restarted, answer: given }) => {
@@ -146,9 +149,9 @@ impl Intake {
                 }
                 tracing::info!(event = %first, restarted, "a delivery that came before");
                 match (given, self.callers.join(first)) {
-                    (Some(answer), _) => Ok(Answered { event: first, answer }),
+                    (Some(answer), _) => Ok(Answered { event: Some(first), answer }),
                     (None, Some(waiting)) => Ok(self.respond(first, Timestamp::now(), ANSWER_WITHIN, waiting).await),
-                    (None, None) => Ok(Answered { event: first, answer: address.accepted.clone() }),
+                    (None, None) => Ok(Answered { event: Some(first), answer: address.accepted.clone() }),
                 }
             }
             Err(e) => {
@@ -169,7 +172,7 @@ impl Intake {
                 Answer::json(504, "late", "The rule has not answered in time; it goes on.")
             }
         };
-        Answered { event: id, answer }
+        Answered { event: Some(id), answer }
     }
 }
 

@@ -137,6 +137,7 @@ impl DryRun {
         let id = EventId::new(request.received, [0; 10]);
         Guard::open().admit(request, id, None).map_err(|e| match e {
             NotAdmitted::Denied(why) => anyhow::anyhow!(why),
+            NotAdmitted::Greeted(_) => anyhow::anyhow!("this is a greeting, not an event"),
             NotAdmitted::Malformed(why) => anyhow::anyhow!("{why} The sender would get 400."),
         })
     }

@@ -207,6 +207,7 @@ impl Stage<'_> {
         };
         Guard::open().admit(request, EventId::new(received, [0; 10]), None).map_err(|e| match e {
             NotAdmitted::Denied(why) | NotAdmitted::Malformed(why) => anyhow::anyhow!(why),
+            NotAdmitted::Greeted(_) => anyhow::anyhow!("this is a greeting, not an event"),
         })
     }
 

@@ -12,8 +12,10 @@ use ring::{digest, hmac, signature};
 use subtle::ConstantTimeEq;
 
 use super::contract::Verify;
+use super::hello::Hello;
 use super::signed::{Place, Signed};
 use crate::request::Request;
+use crate::run::Answer;
 use crate::secret::Secret;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -184,6 +186,7 @@ pub(super) struct Scheme {
     pub signed: Signed,
     pub time: Option<Time>,
     pub require: Vec<(Place, String)>,
+    pub hello: Option<Hello>,
 }
 
 /// A secret, ready to be used.
@@ -256,6 +259,10 @@ impl Verify for Signing {
             }
         }
         Err("the signature belongs to another secret or another body".into())
+    }
+
+    fn hello(&self, request: &Request) -> Option<Answer> {
+        self.scheme.hello.as_ref()?.answer(request, &self.keys.first()?.bytes)
     }
 }
 

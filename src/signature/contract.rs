@@ -7,6 +7,7 @@ use crate::event::{Event, EventId};
 use crate::known::Known;
 use crate::projection::Projection;
 use crate::request::Request;
+use crate::run::Answer;
 use crate::yaml::fields::Item;
 
 /// A way for senders to prove themselves.
@@ -21,11 +22,17 @@ pub trait Scheme: Sync {
 pub trait Verify: Send + Sync {
     /// Whether the request proves itself; the error is for the operator's log, never for the sender.
     fn check(&self, request: &Request) -> Result<(), String>;
+    /// The answer to a greeting of a sender who has proven itself, which is no event.
+    fn hello(&self, _: &Request) -> Option<Answer> {
+        None
+    }
 }
 
 /// Why a request did not become an event.
 #[derive(Debug, PartialEq)]
 pub enum NotAdmitted {
+    /// It was a greeting; this is the answer.
+    Greeted(Answer),
     /// With the reason for the operator.
     Denied(String),
     /// With the reason for the sender.
@@ -52,6 +59,9 @@ impl Guard {
         for verify in &self.0 {
             match verify.check(&request) {
                 Ok(()) => {
+                    if let Some(answer) = verify.hello(&request) {
+                        return Err(NotAdmitted::Greeted(answer));
+                    }
                     reasons.clear();
                     break;
                 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::check::{Algorithm, Encoding, Format, KeyForm, Scheme, Signing, Time, Unit};
 use super::contract::Verify;
+use super::hello::Hello;
 use super::password::read_secret;
 use super::signed::{Place, Signed};
 use crate::known::{Known, Lookup};
@@ -190,6 +191,7 @@ fn read_scheme(fields: &mut Fields, item: &Item, _: &Known) -> Option<Scheme> {
             }
         }
     }
+    let hello = fields.may("hello").map(|i| Hello::read(&i));
     let mut inner = signature?.fields("`signature:`")?;
     let from = inner.must("from").and_then(|i| i.one_or_many().iter().map(place).collect::<Option<Vec<_>>>());
     let format = match inner.may("format") {
@@ -223,6 +225,7 @@ fn read_scheme(fields: &mut Fields, item: &Item, _: &Known) -> Option<Scheme> {
         signed,
         time,
         require: require?,
+        hello: hello.map_or(Some(None), |h| h.map(Some))?,
     })
 }
 

@@ -3,6 +3,7 @@
 mod check;
 pub mod contract;
 mod custom;
+mod hello;
 mod password;
 mod signed;
 

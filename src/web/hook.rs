@@ -119,7 +119,8 @@ impl Hook {
             return self.own(&knock);
         }
         match self.take(&mut knock, body).await {
-            Ok(Answered { event, answer }) => accepted(answer, event),
+            Ok(Answered { event: Some(event), answer }) => accepted(answer, event),
+            Ok(Answered { event: None, answer }) => plain(&answer),
             Err(refusal) => refused(&refusal, &knock),
         }
     }

@@ -211,6 +211,70 @@ fn the_server_judges_as_the_command_does() {
     }
 }
 
+#[test]
+fn a_greeting_is_answered_where_it_is_signed_and_is_no_event() {
+    for (sender, secret, signed, headers, body, kind, answer) in [
+        (
+            "slack",
+            "s3",
+            "v0:TS:BODY",
+            [("x-slack-signature", "v0=SIG"), ("x-slack-request-timestamp", "TS"), ("x", "y")],
+            r#"{"type":"url_verification","challenge":"3eZ<b>"}"#,
+            "text/plain; charset=utf-8",
+            "3eZ<b>".to_owned(),
+        ),
+        (
+            "zoom",
+            "z3",
+            "v0:TS:BODY",
+            [("x-zm-signature", "v0=SIG"), ("x-zm-request-timestamp", "TS"), ("x", "y")],
+            r#"{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8"}}"#,
+            "application/json",
+            format!(r#"{{"plainToken":"qgg8","encryptedToken":"{}"}}"#, sign(b"z3", "qgg8")),
+        ),
+        (
+            "twitch",
+            "t3",
+            "m1TSBODY",
+            [
+                ("twitch-eventsub-message-signature", "sha256=SIG"),
+                ("twitch-eventsub-message-timestamp", "TS"),
+                ("twitch-eventsub-message-type", "webhook_callback_verification"),
+            ],
+            r#"{"challenge":"pogchamp"}"#,
+            "text/plain; charset=utf-8",
+            "pogchamp".to_owned(),
+        ),
+    ] {
+        let world = World::with(&format!("webhooks:\n  /hook: {{ verify: {{ {sender}: \"{{{{ secret.HOOK }}}}\" }} }}\nrules:\n  All:\n    when: {{ webhook: /hook }}\n    then: [{{ log: hi }}]\n")).env("HOOK", secret);
+        let doorbell = world.serve();
+        let now = jiff::Timestamp::now();
+        let time = if sender == "twitch" { now.to_string() } else { now.as_second().to_string() };
+        let tag = sign(secret.as_bytes(), &signed.replace("TS", &time).replace("BODY", body));
+        let filled: Vec<(&str, String)> = headers.iter().map(|(n, v)| (*n, v.replace("SIG", &tag).replace("TS", &time))).collect();
+        let mut sent: Vec<(&str, &str)> = filled.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        sent.extend([("content-type", "application/json"), ("twitch-eventsub-message-id", "m1")]);
+        let got = doorbell.send("POST", "/hook", &sent, body.as_bytes());
+        assert_eq!(
+            (got.status, got.header("content-type"), &got.body),
+            (200, kind, &answer),
+            "{sender}: {got:?} {}",
+            doorbell.log.lock().unwrap()
+        );
+        assert_eq!((got.header("x-content-type-options"), got.header("doorbell-event")), ("nosniff", ""));
+        // The same greeting, not signed, is denied and tells nothing.
+        let got = doorbell.send("POST", "/hook", &[("content-type", "application/json")], body.as_bytes());
+        assert_eq!(got.status, 401);
+        assert!(!got.body.contains("3eZ") && !got.body.contains("qgg8") && !got.body.contains("pogchamp"));
+        assert!(world.said(&["events"]).contains("No event has come in yet."));
+    }
+}
+
+fn sign(secret: &[u8], text: &str) -> String {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret);
+    ring::hmac::sign(&key, text.as_bytes()).as_ref().iter().map(|b| format!("{b:02x}")).collect()
+}
+
 /// Base64, without a library.
 fn decode(text: &str) -> Vec<u8> {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
