@@ -93,7 +93,7 @@ impl Intake {
         let rules = self.rules.load_full();
         let address = rules.ruleset.address_number(path).ok_or(Refusal::NoAddress)?;
         let methods = &rules.ruleset.addresses[address].methods;
-        if !methods.iter().any(|m| m == method) {
+        if !methods.iter().any(|m| m == method) && !rules.ruleset.addresses[address].guard.greets_by(method) {
             return Err(Refusal::WrongMethod(methods.clone()));
         }
         Ok(Door { rules, address })
@@ -104,7 +104,8 @@ impl Intake {
         let address = door.address();
         let ruleset = &door.rules.ruleset;
         let event = match address.guard.admit(request, EventId(Uuid::now_v7()), Some(&address.wanted)) {
-            Ok(event) => event,
+            Ok(event) if address.methods.contains(&event.method) => event,
+            Ok(_) => return Err(Refusal::WrongMethod(address.methods.clone())),
             Err(NotAdmitted::Greeted(answer)) => return Ok(Answered { event: None, answer }),
             Err(NotAdmitted::Denied(why)) => return Err(Refusal::Denied(why)),
             Err(NotAdmitted::Malformed(why)) => return Err(Refusal::Malformed(why)),

@@ -261,6 +261,10 @@ impl Verify for Signing {
         Err("the signature belongs to another secret or another body".into())
     }
 
+    fn greets_by(&self) -> Option<&str> {
+        self.scheme.hello.as_ref()?.unsigned()
+    }
+
     fn hello(&self, request: &Request) -> Option<Answer> {
         self.scheme.hello.as_ref()?.answer(request, &self.keys.first()?.bytes)
     }

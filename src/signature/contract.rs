@@ -22,6 +22,10 @@ pub trait Scheme: Sync {
 pub trait Verify: Send + Sync {
     /// Whether the request proves itself; the error is for the operator's log, never for the sender.
     fn check(&self, request: &Request) -> Result<(), String>;
+    /// The method of greetings that are not signed; no event comes by it.
+    fn greets_by(&self) -> Option<&str> {
+        None
+    }
     /// The answer to a greeting of a sender who has proven itself, which is no event.
     fn hello(&self, _: &Request) -> Option<Answer> {
         None
@@ -48,6 +52,11 @@ impl Guard {
         Self::default()
     }
 
+    /// Whether a sender's greetings come by this method, unsigned.
+    pub fn greets_by(&self, method: &str) -> bool {
+        self.0.iter().any(|v| v.greets_by() == Some(method))
+    }
+
     pub fn is_open(&self) -> bool {
         self.0.is_empty()
     }
@@ -55,6 +64,10 @@ impl Guard {
     /// Makes an event of a request that proves itself. Who sent it is asked before what it says is looked at.
     /// Of a JSON body only what is `wanted` is built, if that is said.
     pub fn admit(&self, request: Request, id: EventId, wanted: Option<&Projection>) -> Result<Event, NotAdmitted> {
+        let greeting = |v: &&Box<dyn Verify>| v.greets_by() == Some(request.method.as_str());
+        if let Some(answer) = self.0.iter().filter(greeting).find_map(|v| v.hello(&request)) {
+            return Err(NotAdmitted::Greeted(answer));
+        }
         let mut reasons = Vec::new();
         for verify in &self.0 {
             match verify.check(&request) {

@@ -1,5 +1,5 @@
 //! What some senders want to hear before they begin: a text of theirs sent back, or a token signed with the secret. It is
-//! answered only where the greeting itself was signed, and is no event.
+//! no event, and is answered only where the greeting itself was signed, or comes by a method that no event comes by.
 
 use bytes::Bytes;
 use ring::hmac;
@@ -16,12 +16,16 @@ const LONGEST: usize = 1_024;
 /// When a request is a greeting, and how it is answered.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Hello {
+    /// The method of a greeting that nobody signs; nothing for one that is signed.
+    unsigned: Option<String>,
     when: Vec<(Place, String)>,
     reply: Reply,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 enum Reply {
+    /// 200, and nothing more.
+    Nothing,
     /// The text that stands there.
     Text(Place),
     Json(Vec<(String, Part)>),
@@ -48,9 +52,15 @@ impl Hello {
             place
         };
         let mut fields = item.fields("`hello:`")?;
+        let unsigned = match fields.may("unsigned") {
+            Some(method) => Some(method.text().filter(|m| matches!(m.as_str(), "GET" | "HEAD"))?),
+            None => None,
+        };
         let mut when = Vec::new();
-        for (at, value) in fields.must("when")?.entries("`when:`")? {
-            when.push((place(&value, &at)?, value.text()?));
+        if let Some(conditions) = if unsigned.is_some() { fields.may("when") } else { fields.must("when") } {
+            for (at, value) in conditions.entries("`when:`")? {
+                when.push((place(&value, &at)?, value.text()?));
+            }
         }
         let (text, json) = (fields.may("text"), fields.may("json"));
         fields.done(&[("reply", "write `text:` or `json:`")], &[]);
@@ -70,21 +80,30 @@ impl Hello {
                 }
                 Reply::Json(parts)
             }
+            (None, None) if unsigned.is_some() => Reply::Nothing,
             _ => {
                 item.problem("a greeting is answered with `text:` or with `json:`").label("write one of them").add();
                 return None;
             }
         };
-        Some(Self { when, reply })
+        Some(Self { unsigned, when, reply })
+    }
+
+    /// The method of greetings that nobody signs.
+    pub(super) fn unsigned(&self) -> Option<&str> {
+        self.unsigned.as_deref()
     }
 
     /// The answer, if this is a greeting. What it sends back is plain text that no browser takes for more.
     pub(super) fn answer(&self, request: &Request, key: &[u8]) -> Option<Answer> {
         let at = |place: &Place| place.find(request).ok().flatten().filter(|t| t.len() <= LONGEST);
-        if !self.when.iter().all(|(place, wanted)| at(place).as_deref() == Some(wanted)) {
+        if self.unsigned.as_ref().is_some_and(|m| *m != request.method)
+            || !self.when.iter().all(|(place, wanted)| at(place).as_deref() == Some(wanted))
+        {
             return None;
         }
         let (kind, body) = match &self.reply {
+            Reply::Nothing => return Some(Answer { status: 200, headers: Vec::new(), body: Bytes::new() }),
             Reply::Text(place) => ("text/plain; charset=utf-8", at(place)?),
             Reply::Json(parts) => {
                 let mut map = Map::new();

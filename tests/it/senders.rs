@@ -270,6 +270,32 @@ fn a_greeting_is_answered_where_it_is_signed_and_is_no_event() {
     }
 }
 
+#[test]
+fn a_greeting_that_nobody_signs_comes_by_a_method_of_its_own() {
+    let rules = |verify: &str| {
+        format!(
+            "webhooks:\n  /hook: {{ public_url: https://hooks.example.com, verify: {{ {verify}: \"{{{{ secret.HOOK }}}}\" }} }}\nrules:\n  All:\n    when: {{ webhook: /hook }}\n    then: [{{ log: hi }}]\n"
+        )
+    };
+    let world = World::with(&rules("dropbox")).env("HOOK", "x");
+    let doorbell = world.serve();
+    let got = doorbell.send("GET", "/hook?challenge=abc%3Cb%3E", &[], b"");
+    assert_eq!(
+        (got.status, got.header("content-type"), got.header("x-content-type-options"), got.body.as_str()),
+        (200, "text/plain; charset=utf-8", "nosniff", "abc<b>")
+    );
+    assert_eq!(doorbell.send("GET", &format!("/hook?challenge={}", "a".repeat(1_025)), &[], b"").status, 401);
+    assert_eq!(doorbell.send("GET", "/hook", &[], b"").status, 401);
+    assert_eq!(doorbell.send("GET", "/hook", &[("x-dropbox-signature", &sign(b"x", ""))], b"").status, 405);
+    assert_eq!(doorbell.send("PUT", "/hook?challenge=abc", &[], b"").status, 405);
+    assert_eq!(doorbell.send("POST", "/hook?challenge=abc", &[], b"").status, 401);
+    assert_eq!(doorbell.send("POST", "/hook", &[("x-dropbox-signature", &sign(b"x", "{}"))], b"{}").status, 200);
+    let world = World::with(&rules("trello")).env("HOOK", "x");
+    let doorbell = world.serve();
+    assert_eq!(doorbell.send("HEAD", "/hook", &[], b"").status, 200);
+    assert_eq!(doorbell.send("GET", "/hook", &[], b"").status, 405);
+}
+
 fn sign(secret: &[u8], text: &str) -> String {
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret);
     ring::hmac::sign(&key, text.as_bytes()).as_ref().iter().map(|b| format!("{b:02x}")).collect()
