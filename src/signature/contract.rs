@@ -64,9 +64,10 @@ impl Guard {
     /// Makes an event of a request that proves itself. Who sent it is asked before what it says is looked at.
     /// Of a JSON body only what is `wanted` is built, if that is said.
     pub fn admit(&self, request: Request, id: EventId, wanted: Option<&Projection>) -> Result<Event, NotAdmitted> {
-        let greeting = |v: &&Box<dyn Verify>| v.greets_by() == Some(request.method.as_str());
-        if let Some(answer) = self.0.iter().filter(greeting).find_map(|v| v.hello(&request)) {
-            return Err(NotAdmitted::Greeted(answer));
+        for verify in self.0.iter().filter(|v| v.greets_by() == Some(&request.method)) {
+            if let Some(answer) = verify.hello(&request) {
+                return Err(NotAdmitted::Greeted(answer));
+            }
         }
         let mut reasons = Vec::new();
         for verify in &self.0 {
