@@ -14,13 +14,17 @@ use uuid::Uuid;
 
 use crate::action::outside::Callers;
 use crate::event::{Event, EventId};
+use crate::keyring::Keyring;
+use crate::pace::Pace;
 use crate::request::Request;
-use crate::rule::address::{Address, REMEMBERED};
+use crate::rule::address::Address;
 use crate::rule::{ANSWER_WITHIN, InForce, Started};
 use crate::run::{Answer, Run};
 use crate::scope::Scope;
-use crate::signature::contract::NotAdmitted;
+use crate::signature::contract::{Keys, NotAdmitted};
+use crate::signature::handshake::Greeted;
 use crate::store::contract::{Accept, Accepted, Delivery, Fate, NewRun, Store};
+use crate::surroundings::Handed;
 use crate::worker::Worker;
 
 /// Takes requests in.
@@ -29,6 +33,10 @@ pub struct Intake {
     pub store: Arc<dyn Store>,
     pub worker: Worker,
     pub callers: Arc<Callers>,
+    pub keyring: Keyring,
+    pub pace: Pace,
+    /// Keeps secrets that senders hand over.
+    pub handed: Handed,
 }
 
 /// What the sender gets.
@@ -52,6 +60,8 @@ pub enum Refusal {
     TooLarge(usize),
     Malformed(String),
     TooSlow,
+    /// With how long to wait.
+    TooOften(Duration),
     /// With the reason, for the operator only.
     CannotKeep(String),
 }
@@ -66,6 +76,7 @@ impl Refusal {
             Refusal::TooLarge(limit) => (413, format!("The body is larger than {limit} bytes.")),
             Refusal::Malformed(why) => (400, why.clone()),
             Refusal::TooSlow => (408, "The body did not arrive in time.".into()),
+            Refusal::TooOften(_) => (429, "This address is called too often; send it again a little later.".into()),
             Refusal::CannotKeep(_) => (503, "The event cannot be kept just now; send it again a little later.".into()),
         }
     }
@@ -89,27 +100,75 @@ impl Door {
 
 impl Intake {
     /// Finds the address that a request calls, before its body is read.
-    pub fn door(&self, method: &str, path: &str) -> Result<Door, Refusal> {
+    pub fn door(&self, method: &str, path: &str, ip: &str) -> Result<Door, Refusal> {
         let rules = self.rules.load_full();
-        let address = rules.ruleset.address_number(path).ok_or(Refusal::NoAddress)?;
-        let methods = &rules.ruleset.addresses[address].methods;
-        if !methods.iter().any(|m| m == method) && !rules.ruleset.addresses[address].guard.greets_by(method) {
-            return Err(Refusal::WrongMethod(methods.clone()));
+        let number = rules.ruleset.address_number(path).ok_or(Refusal::NoAddress)?;
+        let address = &rules.ruleset.addresses[number];
+        if !address.methods.iter().any(|m| m == method) && !address.guard.greets_by(method) {
+            return Err(Refusal::WrongMethod(address.methods.clone()));
         }
-        Ok(Door { rules, address })
+        if !address.callers.may_come_from(ip) {
+            return Err(Refusal::Denied("this caller is not among the address's `allow_from`".into()));
+        }
+        self.count(address, ip, true)?;
+        Ok(Door { rules, address: number })
+    }
+
+    /// Counts a call against the limits of an address: those of each caller at the door, those of all once somebody was
+    /// vouched for, so that nobody can use up what belongs to others.
+    fn count(&self, address: &Address, ip: &str, each_caller: bool) -> Result<(), Refusal> {
+        for (number, limit) in address.callers.limits.iter().enumerate().filter(|(_, l)| l.each_caller == each_caller) {
+            self.pace.count(address.route.text(), number, limit, ip, Timestamp::now()).map_err(Refusal::TooOften)?;
+        }
+        Ok(())
+    }
+
+    /// The keys that a request's senders publish.
+    async fn keys(&self, address: &Address, request: &Request) -> Result<Keys, Refusal> {
+        let at = address.guard.keys_at(request);
+        if at.is_empty() {
+            return Ok(Keys::new());
+        }
+        let keys = self.keyring.keys(&at).await.map_err(Refusal::CannotKeep)?;
+        match address.guard.check(request, &keys) {
+            Ok(()) => Ok(keys),
+            Err(_) => self.keyring.newer(&at).await.map_err(Refusal::CannotKeep),
+        }
+    }
+
+    /// Does what a greeting wants done before it is answered.
+    async fn greet(&self, greeted: Greeted) -> Result<Answered, Refusal> {
+        if let Some(visit) = &greeted.visit {
+            self.keyring.visit(visit).await.map_err(|why| Refusal::CannotKeep(format!("the subscription is not confirmed: {why}")))?;
+            tracing::info!("a subscription was confirmed");
+        }
+        if let Some(handed) = greeted.keep {
+            let path = self.handed.keep(&handed.name, handed.secret.reveal()).map_err(Refusal::Denied)?;
+            tracing::warn!(
+                "{} handed over the secret {}; it is kept in {}, which only you can read. Set it as {1} where your other secrets are",
+                handed.sender,
+                handed.name,
+                path.display()
+            );
+        }
+        Ok(Answered { event: None, answer: greeted.answer })
     }
 
     /// Takes a request in, and answers when it is kept; or, where a rule responds, when it has.
     pub async fn receive(&self, door: Door, request: Request) -> Result<Answered, Refusal> {
         let address = door.address();
         let ruleset = &door.rules.ruleset;
-        let event = match address.guard.admit(request, EventId(Uuid::now_v7()), Some(&address.wanted)) {
+        let keys = self.keys(address, &request).await?;
+        let proof = if address.replay_guard { address.guard.proof(&request) } else { None };
+        let event = match address.guard.admit(request, &keys, EventId(Uuid::now_v7()), address.max_body, Some(&address.wanted)) {
             Ok(event) if address.methods.contains(&event.method) => event,
             Ok(_) => return Err(Refusal::WrongMethod(address.methods.clone())),
-            Err(NotAdmitted::Greeted(answer)) => return Ok(Answered { event: None, answer }),
+            Err(NotAdmitted::Greeted(greeted)) => return self.greet(*greeted).await,
+            Err(NotAdmitted::TooLarge) => return Err(Refusal::TooLarge(address.max_body)),
             Err(NotAdmitted::Denied(why)) => return Err(Refusal::Denied(why)),
             Err(NotAdmitted::Malformed(why)) => return Err(Refusal::Malformed(why)),
         };
+        self.count(address, &event.ip, false)?;
         let answering = ruleset.answering(&event);
         let responding = |s: &Started| s.rule.responds_from(s.step);
         let responders = answering.iter().filter(|s| responding(s)).count();
@@ -119,7 +178,7 @@ impl Intake {
         let waiting = (responders > 0).then(|| self.callers.wait_for(id, responders));
         let room = self.worker.room_for(answering.len());
         let accept = Accept {
-            delivery: delivery(address, &event),
+            deliveries: deliveries(address, &event, proof),
             runs: answering.iter().map(new_run).collect(),
             ruleset: door.rules.number,
             status: answer.status,
@@ -183,11 +242,15 @@ pub fn new_run(started: &Started) -> NewRun {
     NewRun { rule: rule.name.clone(), text: rule.text.clone(), step: *step, lane: lane.clone(), once: once.clone() }
 }
 
-/// The sender's own id of this delivery, if there is one.
-fn delivery(address: &Address, event: &Event) -> Option<Delivery> {
-    let field = address.delivery_id.as_ref()?;
+/// What this delivery is known by if it comes again: the sender's own id of it, and what was signed where that is wanted.
+fn deliveries(address: &Address, event: &Event, proof: Option<String>) -> Vec<Delivery> {
     let (vault, saved) = (crate::secret::Vault::default(), Map::new());
     let scope = Scope::new(event, &vault, serde_json::Value::Null, &[], &saved);
-    let value = field.find(&scope).ok()?.into_value().filter(|v| !v.is_null() && v.as_str() != Some(""))?;
-    Some(Delivery { key: format!("{} {value}", address.route.text()), remembered: REMEMBERED })
+    let part = |field: &crate::field::Field| {
+        let value = field.find(&scope).ok()?.into_value().filter(|v| !v.is_null() && v.as_str() != Some(""))?;
+        Some(value.to_string())
+    };
+    let id = address.delivery_id.iter().map(part).collect::<Option<Vec<_>>>().filter(|parts| !parts.is_empty());
+    let known_by = |key: String| Delivery { key: format!("{} {key}", address.route.text()), remembered: address.remembered };
+    id.map(|parts| known_by(parts.join(" "))).into_iter().chain(proof.map(|p| known_by(format!("signed {p}")))).collect()
 }

@@ -12,6 +12,16 @@ use crate::run::ERROR;
 use crate::secret::Vault;
 use crate::yaml::fields::Item;
 
+/// What stands for a secret where rules are looked at without their secrets.
+pub fn stand_in(name: &str) -> String {
+    format!("secret.{name}")
+}
+
+/// Whether a text only stands for a secret.
+pub fn is_stand_in(text: &str) -> bool {
+    text.starts_with("secret.")
+}
+
 /// Looks up what lies outside the rule files, and remembers it for one set of rules.
 pub struct Lookup<'a> {
     secret: &'a dyn Fn(&str) -> Option<String>,
@@ -33,6 +43,11 @@ impl<'a> Lookup<'a> {
     /// Why calls to this address would be refused, if so.
     pub fn refuses(&self, url: &str) -> Option<String> {
         (self.refuses)(url)
+    }
+
+    /// Whether a secret is there and not empty.
+    pub fn is_set(&self, name: &str) -> bool {
+        (self.secret)(name).is_some_and(|value| !value.is_empty())
     }
 
     /// Everything that was found.

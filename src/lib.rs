@@ -36,6 +36,8 @@ pub mod rule;
 pub mod surroundings;
 
 pub mod intake;
+pub mod keyring;
+pub mod pace;
 pub mod rehearsal;
 pub mod watch;
 pub mod worker;

@@ -21,6 +21,20 @@ pub struct Request {
 }
 
 impl Request {
+    /// A request that nobody made, to begin others with.
+    pub fn nobody() -> Self {
+        Self {
+            method: "POST".into(),
+            path: "/".into(),
+            target: "/".into(),
+            query: String::new(),
+            headers: Vec::new(),
+            ip: String::new(),
+            body: Bytes::new(),
+            received: Timestamp::UNIX_EPOCH,
+        }
+    }
+
     /// The only value of a header. The error is a reason for the operator: it is missing, or came with different values.
     pub fn only_header(&self, name: &str) -> Result<&str, String> {
         let mut all = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str());

@@ -63,6 +63,11 @@ impl Vault {
         self.secrets.get(name)
     }
 
+    /// The names of all secrets.
+    pub fn names(&self) -> Vec<String> {
+        self.secrets.keys().cloned().collect()
+    }
+
     pub fn env(&self, name: &str) -> Option<&str> {
         self.env.get(name).map(String::as_str)
     }

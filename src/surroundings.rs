@@ -1,11 +1,15 @@
 //! What lies around the program and is read at load: environment variables, files with secrets, the rules folder.
 //!
 //! A secret `NAME` comes from the file that the variable `NAME_FILE` names, else from `/run/secrets/NAME`, else from the
-//! variable `NAME`. An env file adds variables without putting them into the process.
+//! variable `NAME`, else from a file that its sender handed over. An env file adds variables without putting them into the process.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 use crate::problem::Problem;
 use crate::yaml::{MAX_FILE, Source};
@@ -19,6 +23,8 @@ const MAX_FILES: usize = 10_000;
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
     file: HashMap<String, String>,
+    /// Where secrets lie that senders handed over.
+    handed: Option<PathBuf>,
 }
 
 impl Surroundings {
@@ -38,7 +44,13 @@ impl Surroundings {
             let quoted = ['"', '\''].iter().find_map(|q| value.strip_prefix(*q).and_then(|v| v.strip_suffix(*q)));
             file.insert(name.trim().to_owned(), quoted.unwrap_or(value).to_owned());
         }
-        Ok(Self { file })
+        Ok(Self { file, handed: None })
+    }
+
+    /// Looks last for secrets that senders handed over.
+    pub fn and_handed(mut self, data: &Path) -> Self {
+        self.handed = Some(Handed::of(data).folder);
+        self
     }
 
     /// An environment variable.
@@ -56,6 +68,46 @@ impl Surroundings {
             .and_then(|path| from(path.into()))
             .or_else(|| from(Path::new("/run/secrets").join(name)).filter(|_| safe))
             .or_else(|| self.variable(name))
+            .or_else(|| from(self.handed.as_ref()?.join(name)).filter(|_| safe))
+    }
+}
+
+/// The folder for secrets that senders handed over: one file each, named as rules ask for it, readable by its owner alone.
+pub struct Handed {
+    folder: PathBuf,
+    /// Told when there is one more.
+    changed: Arc<Notify>,
+}
+
+impl Handed {
+    pub fn of(data: &Path) -> Self {
+        Self { folder: data.join("secrets"), changed: Arc::default() }
+    }
+
+    /// Woken when a secret was kept.
+    pub fn changed(&self) -> Arc<Notify> {
+        self.changed.clone()
+    }
+
+    /// Keeps a secret that is not there yet, safely on disk; the path of its file. The error is a sentence: the first
+    /// secret that comes stays, or anybody could put another one in its place.
+    pub fn keep(&self, name: &str, secret: &str) -> Result<PathBuf, String> {
+        use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+        if name.contains(['/', '\\']) || name.starts_with('.') {
+            return Err(format!("`{name}` cannot be the name of a file, so no secret is taken for it"));
+        }
+        let cannot = |e: std::io::Error| format!("the secret that was handed over cannot be kept in {}: {e}", self.folder.display());
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(cannot)?;
+        let path = self.folder.join(name);
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let mut file = file.map_err(|e| match e.kind() {
+            std::io::ErrorKind::AlreadyExists => format!("a secret was handed over before; it stays ({})", path.display()),
+            _ => cannot(e),
+        })?;
+        file.write_all(secret.as_bytes()).and_then(|()| file.sync_all()).map_err(cannot)?;
+        crate::disk::flush_folder(&self.folder).map_err(cannot)?;
+        self.changed.notify_one();
+        Ok(path)
     }
 }
 

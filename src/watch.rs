@@ -1,4 +1,4 @@
-//! The rules folder -> a new ruleset, or the old one stays.
+//! The rules folder and the secrets -> a new ruleset, or the old one stays.
 //!
 //! Folders are watched, never single files: an atomic save or a Kubernetes swap replaces the file and would leave a
 //! watch on it dead. A hint only says "look"; whether anything changed is decided by content. A slow poll serves disks
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use notify::{EventKind, RecursiveMode, Watcher};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::problem::{Problem, draw_all};
 use crate::rule::load::Loaded;
@@ -27,6 +27,9 @@ const POLL: Duration = Duration::from_secs(10);
 /// Reads the rules folder.
 pub type Load = Box<dyn Fn() -> anyhow::Result<Loaded> + Send + Sync>;
 
+/// What these secrets are just now, as hashes: to see that one was changed.
+pub type Secrets = Arc<dyn Fn(Vec<String>) -> Vec<Option<String>> + Send + Sync>;
+
 /// What the last edit had wrong; empty when the folder and what is in force agree.
 pub type Standing = Arc<Mutex<Vec<Problem>>>;
 
@@ -37,6 +40,9 @@ pub struct Watch {
     pub rules: Arc<ArcSwap<InForce>>,
     pub store: Arc<dyn Store>,
     pub standing: Standing,
+    pub secrets: Secrets,
+    /// Woken when everything is to be read again, whether or not a file was changed.
+    pub again: Arc<Notify>,
 }
 
 impl Watch {
@@ -56,18 +62,32 @@ impl Watch {
         {
             tracing::warn!("changes of the rules folder are only seen every {} seconds: {e}", POLL.as_secs());
         }
+        let mut secrets = self.secrets().await;
         loop {
-            if tokio::time::timeout(POLL, hints.recv()).await.is_ok() {
-                tokio::time::sleep(SETTLE).await;
-                while hints.try_recv().is_ok() {}
-            }
+            let asked = tokio::select! {
+                hinted = tokio::time::timeout(POLL, hints.recv()) => {
+                    if hinted.is_ok() {
+                        tokio::time::sleep(SETTLE).await;
+                        while hints.try_recv().is_ok() {}
+                    }
+                    false
+                }
+                () = self.again.notified() => true,
+            };
             let folder = self.folder.clone();
             let Ok(now) = tokio::task::spawn_blocking(move || print(&folder)).await else { continue };
-            if now != seen {
+            if asked || now != seen || self.secrets().await != secrets {
                 seen = now;
                 self.reload().await;
+                secrets = self.secrets().await;
             }
         }
+    }
+
+    /// What the secrets of the rules in force are just now.
+    async fn secrets(&self) -> Vec<Option<String>> {
+        let (look, names) = (self.secrets.clone(), self.rules.load().ruleset.vault.names());
+        tokio::task::spawn_blocking(move || look(names)).await.unwrap_or_default()
     }
 
     async fn reload(&self) {

@@ -21,6 +21,8 @@ use super::contract::Ticket;
 pub const MAX_ANSWER: usize = 1 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_REDIRECTS: usize = 3;
+/// The headers that go along when another server is called instead.
+const PLAIN_HEADERS: [&str; 4] = ["accept", "accept-language", "content-type", "user-agent"];
 const MAX_IDLE_PER_HOST: usize = 32;
 
 /// Which inner targets may be called.
@@ -167,6 +169,10 @@ impl Net {
 
     /// Sends a call and reads the answer, up to the limits.
     pub async fn send(&self, call: Call, ticket: &Ticket) -> Result<Got, Unsent> {
+        self.call(call, &ticket.idempotency_key, ticket.timeout).await
+    }
+
+    async fn call(&self, call: Call, idempotency_key: &str, timeout: Duration) -> Result<Got, Unsent> {
         let mut url = Url::parse(&call.url).map_err(|e| Unsent::Never(format!("this address cannot be read: {e}")))?;
         self.check(&url, &call)?;
         let host = url.host_str().unwrap_or("").to_owned();
@@ -175,24 +181,27 @@ impl Net {
         let _host_turn = turn.acquire().await.map_err(closed)?;
         let _turn = self.all.acquire().await.map_err(closed)?;
         let client = self.client()?;
-        let deadline = tokio::time::Instant::now() + ticket.timeout;
+        let deadline = tokio::time::Instant::now() + timeout;
         let mut method = reqwest::Method::from_bytes(call.method.as_bytes()).map_err(|e| Unsent::Never(e.to_string()))?;
         let mut body = Some(call.body.clone());
         let origin = url.origin();
         for hop in 0.. {
             let mut request = client.request(method.clone(), url.clone());
             for (name, value) in &call.headers {
-                let credential = name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("cookie");
-                if !(credential && url.origin() != origin) {
+                // Any header may hold a credential; another server gets only those that never do.
+                let is_plain = PLAIN_HEADERS.iter().any(|h| name.eq_ignore_ascii_case(h));
+                if is_plain || url.origin() == origin {
                     request = request.header(name, value);
                 }
             }
-            request = request.header("idempotency-key", &ticket.idempotency_key);
+            if !idempotency_key.is_empty() {
+                request = request.header("idempotency-key", idempotency_key);
+            }
             if let Some(body) = body.as_ref().filter(|b| !b.is_empty()) {
                 request = request.body(body.clone());
             }
             let answer = tokio::time::timeout_at(deadline, read(request)).await;
-            let got = answer.map_err(|_| Unsent::Again(format!("no answer within {} seconds", ticket.timeout.as_secs_f32())))??;
+            let got = answer.map_err(|_| Unsent::Again(format!("no answer within {} seconds", timeout.as_secs_f32())))??;
             let location = got.headers.iter().find(|(n, _)| n == "location").map(|(_, v)| v.clone());
             match location {
                 Some(to) if call.follow && matches!(got.status, 301 | 302 | 303 | 307 | 308) => {
@@ -215,6 +224,16 @@ impl Net {
             }
         }
         unreachable!("the loop ends at MAX_REDIRECTS")
+    }
+
+    /// Gets what stands at an address, for Doorbell itself and not for a rule. Nothing but a 200 is good.
+    pub async fn fetch(&self, url: &str, timeout: Duration) -> Result<Vec<u8>, String> {
+        let call = Call { method: "GET".into(), url: url.to_owned(), headers: Vec::new(), body: Vec::new(), hosts: None, follow: false };
+        match self.call(call, "", timeout).await {
+            Ok(got) if got.status == 200 => Ok(got.body),
+            Ok(got) => Err(format!("it answered {}", got.status)),
+            Err(Unsent::Again(why) | Unsent::Never(why)) => Err(why),
+        }
     }
 
     fn check(&self, url: &Url, call: &Call) -> Result<(), Unsent> {

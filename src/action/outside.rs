@@ -12,7 +12,7 @@ use crate::run::Answer;
 
 /// Everything that lives outside of rules.
 pub struct Outside {
-    pub net: Net,
+    pub net: Arc<Net>,
     pub files: Files,
     pub callers: Arc<Callers>,
 }

@@ -3,6 +3,7 @@
 //! JSON, forms, XML and text are read; anything else is text. Nothing is lost by reading: the raw bytes stay in the event.
 
 mod multipart;
+pub mod packed;
 mod xml;
 
 use std::borrow::Cow;

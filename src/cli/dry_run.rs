@@ -18,7 +18,7 @@ use crate::problem;
 use crate::rehearsal::{Replies, Scene, What, json_reply, rehearse};
 use crate::request::Request;
 use crate::run::State;
-use crate::signature::contract::{Guard, NotAdmitted};
+use crate::signature::contract::Guard;
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell try order.json --path /orders --header 'X-Shop: berlin'")]
@@ -135,11 +135,7 @@ impl DryRun {
             received: Timestamp::now(),
         };
         let id = EventId::new(request.received, [0; 10]);
-        Guard::open().admit(request, id, None).map_err(|e| match e {
-            NotAdmitted::Denied(why) => anyhow::anyhow!(why),
-            NotAdmitted::Greeted(_) => anyhow::anyhow!("this is a greeting, not an event"),
-            NotAdmitted::Malformed(why) => anyhow::anyhow!("{why} The sender would get 400."),
-        })
+        Guard::rehearse(request, id).map_err(anyhow::Error::msg)
     }
 }
 

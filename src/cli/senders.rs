@@ -18,35 +18,51 @@ pub struct Senders {
 impl Senders {
     pub fn run(self) -> anyhow::Result<Ended> {
         let mut out = std::io::stdout().lock();
-        let Some(name) = &self.name else {
-            for sender in signature::senders() {
-                writeln!(out, "  {:28} {}", sender.name, sender.title)?;
+        let senders = signature::senders();
+        let Some(wanted) = &self.name else {
+            for (name, told) in &senders {
+                writeln!(out, "  {name:28} {}", told.title)?;
             }
             writeln!(out, "\nWrite for example verify: {{ stripe: \"{{{{ secret.STRIPE }}}}\" }}; doorbell senders NAME tells more.")?;
             writeln!(out, "Others: bearer, basic, token, and custom for whatever signs in its own way (docs/senders.md).")?;
             return Ok(Ended::Good);
         };
-        let Some(sender) = signature::senders().into_iter().find(|s| s.name == *name) else {
-            let near = nearest(name, signature::senders().into_iter().map(|s| s.name));
+        let Some((name, told)) = senders.iter().find(|(name, _)| name == wanted) else {
+            let near = nearest(wanted, senders.iter().map(|(name, _)| *name));
             let near = near.map_or_else(String::new, |n| format!("; did you mean {n}?"));
-            anyhow::bail!("no sender is called `{name}`{near} `doorbell senders` lists them");
+            anyhow::bail!("no sender is called `{wanted}`{near} `doorbell senders` lists them");
         };
-        writeln!(out, "{}\n", sender.title)?;
-        writeln!(out, "webhooks:\n  /{}:\n    verify: {{ {}: \"{{{{ secret.{}_SECRET }}}}\" }}\n", name, name, name.to_uppercase())?;
-        writeln!(
-            out,
-            "the same, in its own words:\n\n    verify:\n      custom:\n        secret: \"{{{{ secret.{}_SECRET }}}}\"",
-            name.to_uppercase()
-        )?;
-        for line in sender.words.lines() {
-            writeln!(out, "      {line}")?;
+        writeln!(out, "{}\n", told.title)?;
+        writeln!(out, "webhooks:\n  /{name}:\n    verify: {}", told.write)?;
+        if let Some((words, handshake)) = signature::words(name) {
+            let secret = name.to_uppercase();
+            writeln!(
+                out,
+                "\nthe same, in its own words:\n\n    verify:\n      custom:\n        secret: \"{{{{ secret.{secret}_SECRET }}}}\""
+            )?;
+            for line in words.lines() {
+                writeln!(out, "      {line}")?;
+            }
+            if let Some(handshake) = handshake {
+                writeln!(out, "        {handshake}")?;
+            }
         }
-        match sender.delivery_id {
-            Some(field) => writeln!(out, "\nA delivery that comes twice is known by {field}.")?,
-            None => writeln!(out, "\nIt sends no id of a delivery.")?,
+        writeln!(out, "\nAt {}: {}.", told.title, told.paste)?;
+        match told.within.as_str() {
+            "" => writeln!(out, "How long it waits for an answer is not known; Doorbell answers as soon as the event is on disk.")?,
+            within => writeln!(out, "It waits {within} for an answer.")?,
         }
-        if !sender.note.is_empty() {
-            writeln!(out, "To know: {}.", sender.note)?;
+        match told.delivery_id.as_slice() {
+            [] => writeln!(out, "It sends no id of a delivery.")?,
+            fields => writeln!(
+                out,
+                "A delivery that comes twice is known by {}, for {} hours.",
+                fields.join(" and "),
+                told.remembered.unwrap_or(72).max(72)
+            )?,
+        }
+        if !told.note.is_empty() {
+            writeln!(out, "To know: {}.", told.note)?;
         }
         Ok(Ended::Good)
     }

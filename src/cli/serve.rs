@@ -10,8 +10,9 @@ use std::time::Duration;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use clap::Args;
+use ipnet::IpNet;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::Ended;
 use super::settings::{Around, Data, Rules, Secrets, counted};
@@ -20,11 +21,16 @@ use crate::action::folder::Output;
 use crate::action::net::Net;
 use crate::action::outside::{Callers, Outside};
 use crate::intake::Intake;
+use crate::keyring::Keyring;
 use crate::known::Lookup;
+use crate::pace::Pace;
 use crate::problem::{self, Severity};
 use crate::rule::load::one_rule;
+use crate::surroundings::Handed;
 use crate::watch::{Standing, Watch, in_force, print};
 use crate::web::hook::{BODIES, Hook};
+use crate::web::serve::Front;
+use crate::web::tls::Tls;
 use crate::worker::{Intents, OldRule, Worker, recover};
 use crate::yaml::Source;
 use crate::{disk, store, web};
@@ -48,13 +54,23 @@ pub struct Serve {
     /// The most calls to one host at a time
     #[arg(long, env = "DOORBELL_CALLS_PER_HOST", default_value = "16", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     calls_per_host: u16,
+    /// Proxies in front of Doorbell, such as 10.0.0.0/8, that say who is calling
+    #[arg(long, env = "DOORBELL_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',')]
+    trusted_proxies: Vec<IpNet>,
+    /// The certificate to answer https with, as PEM, with those that vouch for it; read again when it is renewed
+    #[arg(long, env = "DOORBELL_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, as PEM
+    #[arg(long, env = "DOORBELL_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// How long what is in hand may take when Doorbell stops, in seconds
     #[arg(long, env = "DOORBELL_GRACE", default_value = "25", value_name = "SECONDS")]
     grace: u64,
 }
 
 impl Serve {
-    pub fn run(self) -> anyhow::Result<Ended> {
+    pub fn run(mut self) -> anyhow::Result<Ended> {
+        self.rules.around.handed = Some(self.data.data.clone());
         let colours = std::io::stderr().is_terminal();
         tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours).with_target(false).init();
         let loaded = self.rules.around.load(&self.rules.rules, Secrets::Real)?;
@@ -77,6 +93,10 @@ impl Serve {
         let output =
             output.map_err(|e| anyhow::anyhow!("the output folder {} cannot be used: {}", self.output.display(), disk::words(&e)))?;
         let _output_lock = disk::lock(output.root(), "output").map_err(anyhow::Error::msg)?;
+        let tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(cert), Some(key)) => Some(Tls::read(cert, key).map_err(anyhow::Error::msg)?),
+            _ => None,
+        };
         // The socket first: whoever rings while the rest gets ready waits a moment instead of being refused.
         let listener = TcpListener::bind(self.listen)
             .await
@@ -87,29 +107,42 @@ impl Serve {
         let said = counted(&ruleset);
         let rules = Arc::new(ArcSwap::from_pointee(in_force(ruleset, store.as_ref()).await?));
         let callers = Arc::new(Callers::default());
-        let net = Net::new(self.rules.around.allowed(), self.calls.into(), self.calls_per_host.into());
+        let net = Arc::new(Net::new(self.rules.around.allowed(), self.calls.into(), self.calls_per_host.into()));
+        let keyring = Keyring::new(net.clone());
         let outside = Outside { net, files, callers: callers.clone() };
-        let worker = Worker::new(store.clone(), outside, rules.clone(), old_rules(&self.rules.around)?);
+        let worker = Worker::new(store.clone(), outside, rules.clone(), old_rules(&self.rules.around));
         let standing = Standing::default();
+        let handed = Handed::of(&self.data.data);
         let watch = {
             let (around, folder) = (self.rules.around.clone(), self.rules.rules.clone());
             let load = Box::new(move || around.load(&folder, Secrets::Real));
-            Watch { folder: self.rules.rules.clone(), load, rules: rules.clone(), store: store.clone(), standing: standing.clone() }
+            Watch {
+                folder: self.rules.rules.clone(),
+                load,
+                rules: rules.clone(),
+                store: store.clone(),
+                standing: standing.clone(),
+                secrets: secrets_now(self.rules.around.clone()),
+                again: handed.changed(),
+            }
         };
+        tokio::spawn(load_again_when_asked(handed.changed()));
         tokio::spawn(watch.run(seen));
         let working = tokio::spawn({
             let worker = worker.clone();
             async move { worker.work().await }
         });
         let stopping = Arc::new(AtomicBool::new(false));
-        let intake = Arc::new(Intake { rules, store, worker: worker.clone(), callers });
+        let intake = Arc::new(Intake { rules, store, worker: worker.clone(), callers, keyring, pace: Pace::default(), handed });
         let bodies = Arc::new(Semaphore::new(BODIES));
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let hook = Hook { intake, standing, bodies, stopping: stopping.clone() };
         let address = listener.local_addr()?;
         // Whoever started it may have stopped reading; that is no reason not to serve.
-        let _ = writeln!(std::io::stdout(), "listening on http://{address}\n{said}; files go to {}", self.output.display());
+        let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}\n{said}; files go to {}", self.output.display());
         let grace = Duration::from_secs(self.grace);
-        web::serve::serve(listener, hook, stop(stopping), grace).await;
+        let front = Front { listener, tls, trusted_proxies: self.trusted_proxies };
+        web::serve::serve(front, hook, stop(stopping), grace).await;
         worker.stop(grace).await;
         working.abort();
         tracing::info!("stopped");
@@ -133,14 +166,33 @@ async fn stop(stopping: Arc<AtomicBool>) {
     tracing::info!("stopping: finishing what is in hand");
 }
 
+/// Reads rules and secrets again on SIGHUP.
+async fn load_again_when_asked(again: Arc<Notify>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut asked) = signal(SignalKind::hangup()) else { return };
+    while asked.recv().await.is_some() {
+        tracing::info!("asked to read the rules and secrets again");
+        again.notify_one();
+    }
+}
+
+/// What secrets are just now, as hashes.
+fn secrets_now(around: Around) -> crate::watch::Secrets {
+    Arc::new(move |names| {
+        let Ok(surroundings) = around.surroundings() else { return Vec::new() };
+        names.iter().map(|name| surroundings.secret(name).map(|value| crate::run::hash(value.as_bytes()))).collect()
+    })
+}
+
 /// Compiles rules of texts that are no longer in force, for runs that began with them.
-fn old_rules(around: &Around) -> anyhow::Result<OldRule> {
-    let surroundings = around.surroundings()?;
-    Ok(Box::new(move |name, text, rule| {
+fn old_rules(around: &Around) -> OldRule {
+    let around = around.clone();
+    Box::new(move |name, text, rule| {
+        let surroundings = around.surroundings().ok()?;
         let secret = |name: &str| surroundings.secret(name);
         let variable = |name: &str| surroundings.variable(name);
         let lookup = Lookup::new(&secret, &variable, &|_| None);
         let rule = one_rule(Source { name, text }, rule, &lookup)?;
         Some((rule, lookup.into_vault()))
-    }))
+    })
 }

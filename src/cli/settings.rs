@@ -6,7 +6,7 @@ use clap::Args;
 use ipnet::IpNet;
 
 use crate::action::net::Allowed;
-use crate::known::Lookup;
+use crate::known::{Lookup, stand_in};
 use crate::problem::{self, Problem, Severity};
 use crate::rule::Ruleset;
 use crate::rule::load::{Loaded, load};
@@ -36,6 +36,9 @@ pub struct Around {
     /// Take it for an error if an address does not say who may ring it
     #[arg(long, env = "DOORBELL_REQUIRE_VERIFY", value_parser = clap::builder::FalseyValueParser::new(), num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
     pub require_verify: bool,
+    /// The data folder, where secrets lie that senders handed over
+    #[arg(skip)]
+    pub handed: Option<PathBuf>,
 }
 
 /// Where events and runs are kept.
@@ -52,7 +55,11 @@ impl Around {
     }
 
     pub fn surroundings(&self) -> anyhow::Result<Surroundings> {
-        self.env_file.as_deref().map_or(Ok(Surroundings::default()), Surroundings::with_env_file)
+        let surroundings = self.env_file.as_deref().map_or(Ok(Surroundings::default()), Surroundings::with_env_file)?;
+        Ok(match &self.handed {
+            Some(data) => surroundings.and_handed(data),
+            None => surroundings,
+        })
     }
 
     /// Makes rules of files: the one loader of all commands.
@@ -61,8 +68,8 @@ impl Around {
         let allowed = self.allowed();
         let secret = |name: &str| match secrets {
             Secrets::Real => surroundings.secret(name),
-            Secrets::Stood => Some(surroundings.secret(name).unwrap_or_else(|| format!("secret.{name}"))),
-            Secrets::Words => Some(format!("secret.{name}")),
+            Secrets::Stood => Some(surroundings.secret(name).unwrap_or_else(|| stand_in(name))),
+            Secrets::Words => Some(stand_in(name)),
         };
         let variable = |name: &str| match secrets {
             Secrets::Real => surroundings.variable(name),

@@ -23,7 +23,7 @@ use crate::request::Request;
 use crate::route;
 use crate::rule::test::{Body, Expected, Reply, Test};
 use crate::rule::{Rule, Ruleset};
-use crate::signature::contract::{Guard, NotAdmitted};
+use crate::signature::contract::Guard;
 
 /// What `now` is in tests: 2030-01-01T00:00:00Z.
 const NOW: i64 = 1_893_456_000;
@@ -205,10 +205,7 @@ impl Stage<'_> {
             body: body.into(),
             received,
         };
-        Guard::open().admit(request, EventId::new(received, [0; 10]), None).map_err(|e| match e {
-            NotAdmitted::Denied(why) | NotAdmitted::Malformed(why) => anyhow::anyhow!(why),
-            NotAdmitted::Greeted(_) => anyhow::anyhow!("this is a greeting, not an event"),
-        })
+        Guard::rehearse(request, EventId::new(received, [0; 10])).map_err(anyhow::Error::msg)
     }
 
     /// A file that a test sends: beside its rule file.

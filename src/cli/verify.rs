@@ -1,23 +1,33 @@
 //! `doorbell verify SENDER`: why is my webhook denied? Checks a captured request by the code that the server uses.
 //!
-//! It says which part fails, never the signature that was expected.
+//! It says which part fails and what has to be signed, never the signature that was expected.
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 
 use super::Ended;
+use super::settings::{Rules, Secrets};
+use crate::action::net::Net;
+use crate::keyring::Keyring;
+use crate::problem;
 use crate::request::Request;
 use crate::route;
 use crate::signature;
+use crate::signature::contract::{Guard, Keys, Published};
+
+/// How much of what has to be signed is shown, in letters.
+const SHOWN: usize = 300;
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell verify stripe --body payload.json --header 'Stripe-Signature: t=…,v1=…' --secret-env STRIPE")]
 pub struct VerifyRequest {
-    /// The sender, as `doorbell senders` lists it
+    /// The sender, as `doorbell senders` lists it; or an address of your rules, such as /orders, with what its `verify:` says
+    #[arg(value_name = "SENDER|/ADDRESS")]
     sender: String,
     /// The body, exactly as it came
     #[arg(long, value_name = "FILE")]
@@ -25,23 +35,26 @@ pub struct VerifyRequest {
     /// A header, `Name: value`; can be given several times
     #[arg(long = "header", value_name = "HEADER")]
     headers: Vec<String>,
-    /// The variable that holds the secret
-    #[arg(long, value_name = "NAME")]
-    secret_env: String,
+    /// The variable that holds the secret; an address of your rules has its own
+    #[arg(long, value_name = "NAME", required_unless_present = "rules")]
+    secret_env: Option<String>,
     /// The whole address that was called, for senders that sign it
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     #[arg(long, default_value = "POST")]
     method: String,
     /// When it came, in Unix seconds; now, if you do not say
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     at: Option<i64>,
+    /// The key or certificate that the sender publishes, instead of fetching it
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    #[command(flatten)]
+    rules: Rules,
 }
 
 impl VerifyRequest {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let secret = std::env::var(&self.secret_env).ok().filter(|s| !s.is_empty());
-        let secret = secret.with_context(|| format!("the variable {} is not set, or empty", self.secret_env))?;
         let body = std::fs::read(&self.body).with_context(|| format!("{} cannot be read", self.body.display()))?;
         let mut headers = Vec::new();
         for header in &self.headers {
@@ -54,30 +67,79 @@ impl VerifyRequest {
                 let end = url[start..].find(['/', '?']).map_or(url.len(), |n| start + n);
                 (Some(&url[..end]), &url[end..])
             }
-            None => (None, "/"),
+            None => (None, if self.sender.starts_with('/') { self.sender.as_str() } else { "/" }),
         };
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let verify = signature::verifier(&self.sender, &secret, base).map_err(|why| anyhow::anyhow!(why))?;
         let request = Request {
             method: self.method.to_uppercase(),
             path: route::decode(path),
             target: path.to_owned(),
             query: query.to_owned(),
             headers,
-            ip: String::new(),
             body: body.into(),
             received: self.at.map_or_else(|| Ok(Timestamp::now()), Timestamp::from_second)?,
+            ..Request::nobody()
         };
-        let mut out = std::io::stdout().lock();
-        match verify.check(&request) {
-            Ok(()) => {
-                writeln!(out, "accepted")?;
-                Ok(Ended::Good)
+        match self.sender.starts_with('/') {
+            true => {
+                let loaded = self.rules.around.load(&self.rules.rules, Secrets::Real)?;
+                let Some(ruleset) = loaded.ruleset else {
+                    eprint!("{}", problem::draw_all(&loaded.problems));
+                    return Ok(Ended::Problems);
+                };
+                let path = route::decode(self.sender.split('?').next().unwrap_or_default());
+                let number = ruleset.address_number(&path).with_context(|| format!("no rule listens at {path}"))?;
+                self.judge(&ruleset.addresses[number].guard, &request)
             }
-            Err(why) => {
-                writeln!(out, "denied: {why}")?;
-                Ok(Ended::Problems)
+            false => {
+                let name = self.secret_env.as_deref().context("say with --secret-env which variable holds the secret")?;
+                let secret = std::env::var(name).ok().filter(|s| !s.is_empty());
+                let secret = secret.with_context(|| format!("the variable {name} is not set, or empty"))?;
+                let guard = signature::guard(&self.sender, &secret, base).map_err(anyhow::Error::msg)?;
+                self.judge(&guard, &request)
             }
         }
+    }
+
+    fn judge(&self, guard: &Guard, request: &Request) -> anyhow::Result<Ended> {
+        let mut out = std::io::stdout().lock();
+        if guard.is_open() {
+            writeln!(out, "accepted: nobody has to prove anything at this address")?;
+            return Ok(Ended::Good);
+        }
+        let why = match self.keys(guard.keys_at(request))? {
+            Err(why) => why,
+            Ok(keys) => match guard.check(request, &keys) {
+                Ok(()) => {
+                    writeln!(out, "accepted")?;
+                    return Ok(Ended::Good);
+                }
+                Err(why) => why,
+            },
+        };
+        writeln!(out, "denied: {why}")?;
+        if let Some(signed) = guard.expected(request) {
+            let text = String::from_utf8_lossy(&signed);
+            let shown: String =
+                text.chars().take(SHOWN).flat_map(|c| if c == '\n' { vec![c] } else { c.escape_debug().collect() }).collect();
+            let more = if text.chars().count() > SHOWN { "…" } else { "" };
+            writeln!(out, "what has to be signed, {} bytes:\n{}{more}", signed.len(), shown.replace("\\\"", "\""))?;
+        }
+        Ok(Ended::Problems)
+    }
+
+    /// The keys that the sender publishes.
+    fn keys(&self, at: Vec<String>) -> anyhow::Result<Result<Keys, String>> {
+        if at.is_empty() {
+            return Ok(Ok(Keys::new()));
+        }
+        if let Some(file) = &self.key {
+            let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+            let key = Published::read(&bytes).map_err(anyhow::Error::msg)?;
+            return Ok(Ok(at.into_iter().map(|at| (at, key.clone())).collect()));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let keyring = Keyring::new(Arc::new(Net::new(self.rules.around.allowed(), 1, 1)));
+        Ok(runtime.block_on(keyring.keys(&at)))
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::callers::{self, Callers};
 use crate::action::http::read_headers;
 use crate::action::respond::{Body, read_body};
 use crate::event::Event;
@@ -30,8 +31,14 @@ pub struct Address {
     pub route: Route,
     pub guard: Guard,
     pub methods: Vec<String>,
-    /// The field that holds the sender's own id of a delivery.
-    pub delivery_id: Option<Field>,
+    /// The fields that hold the sender's own id of a delivery; several are joined.
+    pub delivery_id: Vec<Field>,
+    /// How long it is remembered.
+    pub remembered: Duration,
+    /// Whether what was signed is remembered too, so that nobody can send it twice.
+    pub replay_guard: bool,
+    /// Who may call, and how often.
+    pub callers: Callers,
     pub max_body: usize,
     /// The answer when an event is kept, and when no rule wanted it.
     pub accepted: Answer,
@@ -54,7 +61,10 @@ impl Address {
             route,
             guard: Guard::open(),
             methods,
-            delivery_id: None,
+            delivery_id: Vec::new(),
+            remembered: REMEMBERED,
+            replay_guard: false,
+            callers: Callers::default(),
             max_body: MAX_BODY,
             accepted: json_answer(200, "success"),
             ignored: json_answer(200, "ignored"),
@@ -76,14 +86,15 @@ pub fn read(route: Route, item: &Item, known: &Known) -> Option<Address> {
     }
     let mut fields = item.fields("an address")?;
     let errors = item.errors();
-    let mut preset = None;
+    let mut preset = Vec::new();
     let mut guarded = true;
     let public_url = fields.may("public_url").and_then(|i| read_public_url(&i));
     match fields.may("verify").map(|verify| signature::read(&verify, known, public_url.as_deref())) {
         Some(Some(read)) => {
             address.guard = read.guard;
             address.max_body = read.max_body.unwrap_or(MAX_BODY);
-            preset = read.delivery_id.and_then(|f| Field::read(&f).ok());
+            preset = read.delivery_id.iter().filter_map(|f| Field::read(f).ok()).collect();
+            address.remembered = REMEMBERED.max(Duration::from_secs(read.remembered.unwrap_or(0) * 3600));
         }
         // What was to guard it could not be read, so there is no such address; it is never an open one.
         Some(None) => guarded = false,
@@ -94,9 +105,19 @@ pub fn read(route: Route, item: &Item, known: &Known) -> Option<Address> {
         address.methods = read_methods(&method);
     }
     address.delivery_id = match fields.may("delivery_id") {
-        Some(item) => read_delivery_id(&item, known),
+        Some(item) => item.one_or_many().iter().filter_map(|i| read_delivery_id(i, known)).collect(),
         None => preset,
     };
+    if let Some(item) = fields.may("replay_guard") {
+        address.replay_guard = item.flag()?;
+        if address.replay_guard && guarded && !address.guard.vouchers.iter().any(|v| v.signs()) {
+            item.problem("nobody signs what is sent to this address, so nothing tells a repeated call from a new one")
+                .at_key()
+                .label("take it out, or verify by a signature")
+                .add();
+        }
+    }
+    address.callers = callers::read(fields.may("allow_from"), fields.may("limit"));
     if let Some(size) = fields.may("max_body").and_then(|i| read_size(&i)) {
         address.max_body = size;
     }
@@ -109,8 +130,11 @@ pub fn read(route: Route, item: &Item, known: &Known) -> Option<Address> {
             ("auth", "did you mean `verify`?"),
             ("methods", "did you mean `method`?"),
             ("response", "did you mean `answer`?"),
+            ("rate_limit", "did you mean `limit`?"),
+            ("allow", "did you mean `allow_from`?"),
+            ("ips", "did you mean `allow_from`?"),
         ],
-        &["allow_from", "limit", "replay_guard"],
+        &[],
     );
     (guarded && item.errors() == errors).then_some(address)
 }

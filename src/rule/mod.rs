@@ -4,6 +4,7 @@
 //! file answers which rules an event starts and why the others do not; it knows no kind of action.
 
 pub mod address;
+pub mod callers;
 pub mod compile;
 pub mod foreign;
 pub mod index;

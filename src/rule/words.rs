@@ -46,7 +46,10 @@ pub const ADDRESS: &[Word] = &[
         "how the sender proves itself; `none` says that it is open on purpose",
     ),
     word("method", Shape::List, "the methods that are taken, POST if you do not say"),
-    word("delivery_id", Shape::Field, "where the sender's own id of a delivery stands, so that one that comes twice is done once"),
+    word("replay_guard", Shape::Flag, "whether what was signed is remembered, so that nobody can send it a second time"),
+    word("allow_from", Shape::List, "the addresses and networks that may call, such as 203.0.113.0/24; anyone if you do not say"),
+    word("limit", Shape::List, "how often it may be called, such as 100 per minute, or 10 per second per caller"),
+    word("delivery_id", Shape::List, "where the sender's own id of a delivery stands, so that one that comes twice is done once"),
     word("max_body", Shape::Text, "the largest body that is taken, such as 5 MB"),
     word("public_url", Shape::Text, "the address under which senders know this Doorbell, for those who sign it"),
     word("answer", Shape::Of("answer"), "what the sender is answered when the event is kept"),
@@ -161,10 +164,9 @@ pub fn schema() -> Value {
     let verify: Map<String, Value> = signature::names()
         .into_iter()
         .map(|name| {
-            let shape = if matches!(&*name, "basic" | "token" | "custom") {
-                json!({ "type": "object" })
-            } else {
-                json!({ "type": ["string", "array"] })
+            let shape = match matches!(&*name, "basic" | "token" | "custom" | "handshake") {
+                true => json!({ "type": "object" }),
+                false => json!({ "type": ["string", "array", "object"] }),
             };
             (name, shape)
         })

@@ -1,95 +1,43 @@
 //! Checks a request by a scheme: finds the signatures and the time, works out what was signed, compares.
 //!
-//! Everything is done on the raw bytes, by `ring`, in constant time. The reasons are for the operator; they never hold the
-//! signature that was expected.
+//! Everything is done on the raw bytes. The reasons are for the operator; they never hold the signature that was expected.
 
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use jiff::Timestamp;
-use ring::{digest, hmac, signature};
-use subtle::ConstantTimeEq;
 
-use super::contract::Verify;
-use super::hello::Hello;
-use super::signed::{Place, Signed};
+use super::contract::{Published, Verify};
+use super::formula::{Formula, Given};
+use super::key::{Algorithm, Key, KeyForm, unbase64, unhex};
+use super::place::Place;
+use super::token::Token;
 use crate::request::Request;
-use crate::run::Answer;
-use crate::secret::Secret;
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Algorithm {
-    HmacSha1,
-    HmacSha256,
-    HmacSha384,
-    HmacSha512,
-    /// The digest itself, of a text with the secret in it.
-    Sha1,
-    Sha256,
-    Ed25519,
-    EcdsaP256,
-    /// The secret itself is sent.
-    Equals,
-}
-
-impl Algorithm {
-    pub(super) const WORDS: [(&str, Self); 9] = [
-        ("hmac-sha1", Self::HmacSha1),
-        ("hmac-sha256", Self::HmacSha256),
-        ("hmac-sha384", Self::HmacSha384),
-        ("hmac-sha512", Self::HmacSha512),
-        ("sha1", Self::Sha1),
-        ("sha256", Self::Sha256),
-        ("ed25519", Self::Ed25519),
-        ("ecdsa-p256-sha256", Self::EcdsaP256),
-        ("equals", Self::Equals),
-    ];
-}
-
-/// How a secret is written.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum KeyForm {
-    Text,
-    Hex,
-    Base64,
-    /// Base64 behind `whsec_` or `whpk_`, as Standard Webhooks write it.
-    Whsec,
-    /// The key is the Base64 of the secret.
-    ToBase64,
-}
-
-impl KeyForm {
-    pub(super) const WORDS: [(&str, Self); 5] =
-        [("utf8", Self::Text), ("hex", Self::Hex), ("base64", Self::Base64), ("whsec", Self::Whsec), ("to-base64", Self::ToBase64)];
-
-    fn bytes(self, secret: &str) -> Option<Vec<u8>> {
-        match self {
-            KeyForm::Text => Some(secret.as_bytes().to_vec()),
-            KeyForm::Hex => unhex(secret),
-            KeyForm::Base64 => unbase64(secret),
-            KeyForm::Whsec => unbase64(secret.strip_prefix("whsec_").or_else(|| secret.strip_prefix("whpk_")).unwrap_or(secret)),
-            KeyForm::ToBase64 => Some(STANDARD.encode(secret).into_bytes()),
-        }
-    }
-}
+use crate::secret::{STRUCK, Secret};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Encoding {
     Hex,
     Base64,
+    Base64OfHex,
     /// As it is.
     Text,
 }
 
 impl Encoding {
-    pub(super) const WORDS: [(&str, Self); 4] =
-        [("hex", Self::Hex), ("base64", Self::Base64), ("base64url", Self::Base64), ("text", Self::Text)];
+    pub(super) const WORDS: [(&str, Self); 5] = [
+        ("hex", Self::Hex),
+        ("base64", Self::Base64),
+        ("base64url", Self::Base64),
+        ("base64-of-hex", Self::Base64OfHex),
+        ("text", Self::Text),
+    ];
 
     fn decode(self, text: &str) -> Option<Vec<u8>> {
         match self {
             Encoding::Hex => unhex(text),
             Encoding::Base64 => unbase64(text),
+            Encoding::Base64OfHex => unhex(std::str::from_utf8(&base64::engine::general_purpose::STANDARD.decode(text).ok()?).ok()?),
             Encoding::Text => Some(text.as_bytes().to_vec()),
         }
     }
@@ -160,6 +108,17 @@ impl Unit {
     }
 }
 
+/// Whether a time that was sent is near enough to when it came; else why not.
+pub(super) fn is_near(sent: &str, unit: Unit, tolerance: Duration, received: Timestamp) -> Result<(), String> {
+    let at = unit.read(sent).ok_or("the time of the signature cannot be read")?;
+    let away = received.duration_since(at).unsigned_abs();
+    if away > tolerance {
+        let (away, most) = (away.as_secs(), tolerance.as_secs());
+        return Err(format!("the signature's time is {away} seconds away, {most} are allowed; is this machine's clock right?"));
+    }
+    Ok(())
+}
+
 /// Where the time of a signature stands, and how far it may be away.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Time {
@@ -183,94 +142,135 @@ pub(super) struct Scheme {
     /// What stands between several signatures.
     pub list: Option<String>,
     pub encoding: Encoding,
-    pub signed: Signed,
+    pub signed: Formula,
     pub time: Option<Time>,
+    /// Where the sender's own id of a delivery stands; several are joined.
+    pub id: Vec<Place>,
     pub require: Vec<(Place, String)>,
-    pub hello: Option<Hello>,
+    /// What a token must claim: any of the texts.
+    pub claims: Vec<(String, Vec<Formula>)>,
 }
 
-/// A secret, ready to be used.
-pub(super) struct Key {
-    secret: Secret,
-    bytes: Vec<u8>,
-}
-
-impl Key {
-    /// The error is a sentence for whoever wrote the rule; it does not hold the secret.
-    pub(super) fn new(scheme: &Scheme, secret: &str) -> Result<Self, String> {
-        let form = KeyForm::WORDS.iter().find(|(_, k)| *k == scheme.key).map_or("", |(w, _)| *w);
-        let bytes = scheme.key.bytes(secret).ok_or_else(|| format!("this secret is not written as {form}"))?;
-        let bytes = match scheme.algorithm {
-            // The 65 bytes of the point stand at the end of the key's wrapping (RFC 5480).
-            Algorithm::EcdsaP256 => {
-                bytes.len().checked_sub(65).map(|n| bytes[n..].to_vec()).ok_or("this is no public key of ECDSA P-256")?
-            }
-            Algorithm::Ed25519 if bytes.len() < 32 => return Err("this is no public key of Ed25519".into()),
-            Algorithm::Ed25519 => bytes[bytes.len() - 32..].to_vec(),
-            _ => bytes,
-        };
-        if bytes.is_empty() {
-            return Err("an empty secret would let everybody in".into());
-        }
-        Ok(Self { secret: Secret::new(secret.to_owned()), bytes })
+impl Scheme {
+    /// Whether Doorbell must know its own address for it.
+    pub(super) fn needs_url(&self) -> bool {
+        self.signed.needs_url() || self.claims.iter().flat_map(|(_, any_of)| any_of).any(Formula::needs_url)
     }
 }
 
 /// A scheme with its secrets; any of them suffices.
 pub(super) struct Signing {
     pub scheme: Scheme,
-    pub keys: Vec<Key>,
+    pub keys: Vec<(Secret, Key)>,
+    /// Where the sender publishes its key.
+    pub key_at: Option<String>,
     pub public_url: Option<String>,
+    /// What stands for the secret where there is only a public key.
+    no_secret: Secret,
 }
 
 impl Verify for Signing {
-    fn check(&self, request: &Request) -> Result<(), String> {
+    fn key_at(&self, _: &Request) -> Result<Option<String>, String> {
+        Ok(self.key_at.clone())
+    }
+
+    fn check(&self, request: &Request, published: Option<&Published>) -> Result<(), String> {
         let scheme = &self.scheme;
         for (place, wanted) in &scheme.require {
             if place.find(request)?.as_deref() != Some(wanted) {
                 return Err(format!("{} is not {wanted}", place.words()));
             }
         }
-        let (mut signatures, mut beside, mut there) = (Vec::new(), None, false);
-        for place in &scheme.from {
-            let Some(text) = place.find(request)? else { continue };
-            there = true;
-            let (found, time) = scheme.format.find(&text, scheme.list.as_deref());
-            signatures.extend(found);
-            beside = beside.or(time);
-        }
-        let where_ = scheme.from.first().map(Place::words).unwrap_or_default();
-        if !there {
-            return Err(format!("{where_} is missing"));
-        }
-        if signatures.is_empty() {
-            return Err(format!("{where_} holds no signature of the right form"));
-        }
+        let (signatures, beside) = self.sent(request)?;
         let time = self.time(request, beside)?;
-        // One that cannot be read may stand beside a good one.
-        let signatures: Vec<Vec<u8>> = signatures.iter().filter_map(|s| scheme.encoding.decode(s)).collect();
-        if signatures.is_empty() {
-            return Err(format!("the signature in {where_} cannot be decoded"));
+        let id = self.id(request)?;
+        let published = match (&self.key_at, published) {
+            (Some(_), None) => return Err("the key of the sender could not be fetched".into()),
+            (_, published) => published.map(|p| (&self.no_secret, &p.0)),
+        };
+        let keys = || self.keys.iter().map(|(secret, key)| (secret, key)).chain(published);
+        if scheme.algorithm.token_word().is_some() {
+            let keys: Vec<&Key> = keys().map(|(_, key)| key).collect();
+            return self.token(request, &signatures, &keys);
         }
-        for key in &self.keys {
-            let signed = scheme.signed.bytes(request, time.as_deref(), key.secret.reveal(), self.public_url.as_deref())?;
-            if signatures.iter().any(|s| is_good(scheme.algorithm, key, &signed, s)) {
+        // One that cannot be read may stand beside a good one.
+        let decoded: Vec<Vec<u8>> = signatures.iter().filter_map(|s| scheme.encoding.decode(s)).collect();
+        if decoded.is_empty() {
+            return Err(format!("the signature in {} cannot be decoded", self.where_()));
+        }
+        for (secret, key) in keys() {
+            let given = self.given(time.as_deref(), id.as_deref(), secret.reveal());
+            let signed = scheme.signed.bytes(request, given)?;
+            if decoded.iter().any(|s| key.is_good(scheme.algorithm, &signed, s, None)) {
                 return Ok(());
             }
         }
         Err("the signature belongs to another secret or another body".into())
     }
 
-    fn greets_by(&self) -> Option<&str> {
-        self.scheme.hello.as_ref()?.unsigned()
+    fn signs(&self) -> bool {
+        self.scheme.algorithm != Algorithm::Equals
     }
 
-    fn hello(&self, request: &Request) -> Option<Answer> {
-        self.scheme.hello.as_ref()?.answer(request, &self.keys.first()?.bytes)
+    fn expected(&self, request: &Request) -> Option<Vec<u8>> {
+        // A token lets in whoever has it.
+        self.signed(request).filter(|_| self.scheme.algorithm.token_word().is_none())
+    }
+
+    fn signed(&self, request: &Request) -> Option<Vec<u8>> {
+        let (signatures, beside) = self.sent(request).ok()?;
+        if self.scheme.algorithm.token_word().is_some() {
+            return signatures.into_iter().next().map(String::into_bytes);
+        }
+        let time = self.time(request, beside).ok()?;
+        let id = self.id(request).ok()?;
+        let given = self.given(time.as_deref(), id.as_deref(), STRUCK);
+        self.scheme.signed.bytes(request, given).ok().filter(|_| self.signs())
     }
 }
 
 impl Signing {
+    pub(super) fn new(scheme: Scheme, public_url: Option<&str>) -> Self {
+        Self { scheme, keys: Vec::new(), key_at: None, public_url: public_url.map(str::to_owned), no_secret: Secret::new("") }
+    }
+
+    fn given<'a>(&'a self, time: Option<&'a str>, id: Option<&'a str>, secret: &'a str) -> Given<'a> {
+        Given { time, id, secret, public_url: self.public_url.as_deref(), ..Given::default() }
+    }
+
+    fn where_(&self) -> String {
+        self.scheme.from.first().map(Place::words).unwrap_or_default()
+    }
+
+    /// The signatures that were sent, not decoded, and the time beside them.
+    fn sent(&self, request: &Request) -> Result<(Vec<String>, Option<String>), String> {
+        let (mut signatures, mut beside, mut there) = (Vec::new(), None, false);
+        for place in &self.scheme.from {
+            let Some(text) = place.find(request)? else { continue };
+            there = true;
+            let (found, time) = self.scheme.format.find(&text, self.scheme.list.as_deref());
+            signatures.extend(found);
+            beside = beside.or(time);
+        }
+        match (there, signatures.is_empty()) {
+            (false, _) => Err(format!("{} is missing", self.where_())),
+            (_, true) => Err(format!("{} holds no signature of the right form", self.where_())),
+            _ => Ok((signatures, beside)),
+        }
+    }
+
+    /// The delivery's id, where it is a part of what is signed.
+    fn id(&self, request: &Request) -> Result<Option<String>, String> {
+        if !self.scheme.signed.has_id() {
+            return Ok(None);
+        }
+        let mut joined = String::new();
+        for place in &self.scheme.id {
+            joined += &place.find(request)?.ok_or_else(|| format!("{} is missing", place.words()))?;
+        }
+        Ok(Some(joined))
+    }
+
     /// The time as it was sent, once it is near enough.
     fn time(&self, request: &Request, beside: Option<String>) -> Result<Option<String>, String> {
         let Some(time) = &self.scheme.time else { return Ok(None) };
@@ -282,45 +282,21 @@ impl Signing {
                 None => return Err(format!("{} is missing", place.words())),
             },
         };
-        if time.tolerance.is_zero() {
-            return Ok(Some(sent));
-        }
-        let at = time.unit.read(&sent).ok_or("the time of the signature cannot be read")?;
-        let away = request.received.duration_since(at).unsigned_abs();
-        if away > time.tolerance {
-            let (away, most) = (away.as_secs(), time.tolerance.as_secs());
-            return Err(format!("the signature's time is {away} seconds away, {most} are allowed; is this machine's clock right?"));
+        if !time.tolerance.is_zero() {
+            is_near(&sent, time.unit, time.tolerance, request.received)?;
         }
         Ok(Some(sent))
     }
-}
 
-fn is_good(algorithm: Algorithm, key: &Key, signed: &[u8], sent: &[u8]) -> bool {
-    let with = |algorithm| hmac::verify(&hmac::Key::new(algorithm, &key.bytes), signed, sent).is_ok();
-    let public = |algorithm: &'static dyn signature::VerificationAlgorithm| {
-        signature::UnparsedPublicKey::new(algorithm, &key.bytes).verify(signed, sent).is_ok()
-    };
-    match algorithm {
-        Algorithm::HmacSha1 => with(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
-        Algorithm::HmacSha256 => with(hmac::HMAC_SHA256),
-        Algorithm::HmacSha384 => with(hmac::HMAC_SHA384),
-        Algorithm::HmacSha512 => with(hmac::HMAC_SHA512),
-        Algorithm::Sha1 => digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, signed).as_ref().ct_eq(sent).into(),
-        Algorithm::Sha256 => digest::digest(&digest::SHA256, signed).as_ref().ct_eq(sent).into(),
-        Algorithm::Ed25519 => public(&signature::ED25519),
-        Algorithm::EcdsaP256 => public(&signature::ECDSA_P256_SHA256_ASN1),
-        Algorithm::Equals => super::password::equal(&key.bytes, sent),
+    fn token(&self, request: &Request, tokens: &[String], keys: &[&Key]) -> Result<(), String> {
+        let [token] = tokens else { return Err("several tokens were sent".into()) };
+        let token = Token::check(token, self.scheme.algorithm, keys, request.received)?;
+        for (name, any_of) in &self.scheme.claims {
+            let wanted: Vec<String> = any_of.iter().map(|f| f.text(request, self.given(None, None, ""))).collect::<Result<_, _>>()?;
+            if !token.claims(name, &wanted) {
+                return Err(format!("the token's `{name}` is not {}", wanted.join(" or ")));
+            }
+        }
+        Ok(())
     }
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |b: u8| (b as char).to_digit(16).map(|d| d as u8);
-    let bytes = text.as_bytes();
-    bytes.len().is_multiple_of(2).then(|| bytes.chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect())?
-}
-
-/// Base64 of either alphabet, with or without its padding.
-fn unbase64(text: &str) -> Option<Vec<u8>> {
-    let bare = text.trim_end_matches('=');
-    STANDARD_NO_PAD.decode(bare).or_else(|_| URL_SAFE_NO_PAD.decode(bare)).ok()
 }

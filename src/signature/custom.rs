@@ -4,15 +4,19 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use super::check::{Algorithm, Encoding, Format, KeyForm, Scheme, Signing, Time, Unit};
-use super::contract::Verify;
-use super::hello::Hello;
+use super::check::{Encoding, Format, Scheme, Signing, Time, Unit};
+use super::contract::{Guard, PASTE, Published, Told, Verify};
+use super::formula::Formula;
+use super::handshake::{Handshake, Means};
+use super::key::{Algorithm, Key, KeyForm};
 use super::password::read_secret;
-use super::signed::{Place, Signed};
-use crate::known::{Known, Lookup};
+use super::place::{FORMS, Place};
+use crate::field::{Field, Root};
+use crate::known::{Known, Lookup, is_stand_in};
+use crate::request::Request;
 use crate::secret::Secret;
-use crate::yaml::Source;
 use crate::yaml::fields::{Fields, Item, Reader};
+use crate::yaml::{Node, Source};
 
 const PROVIDERS: &str = include_str!("providers.yaml");
 /// How far a signature's time may be away, in seconds, where nothing else is said; in both directions.
@@ -24,12 +28,18 @@ pub(super) struct Sender {
     /// As people know it.
     pub title: String,
     scheme: Scheme,
-    /// The field that holds the sender's own id of a delivery.
-    pub delivery_id: Option<String>,
+    handshake: Option<Handshake>,
+    /// The fields that hold the sender's own id of a delivery.
+    pub delivery_id: Vec<String>,
+    /// How long it is remembered, in hours, if longer than others'.
+    pub remembered: Option<u64>,
     /// In bytes.
     pub max_body: Option<usize>,
+    /// What to paste where at the sender, and how long it waits for an answer.
+    paste: String,
+    within: String,
     /// What is not vouched for, and other things to know.
-    pub note: String,
+    note: String,
 }
 
 /// All senders that are data.
@@ -53,43 +63,129 @@ fn sender(item: &Item, known: &Known) -> Option<Sender> {
     let text = |i: Option<Item>| i.and_then(|i| i.text());
     let name = text(fields.must("name"))?;
     let title = text(fields.must("title"))?;
-    let delivery_id = text(fields.may("delivery_id"));
+    let delivery_id = fields.may("delivery_id").map_or(Vec::new(), |i| i.one_or_many().iter().filter_map(|i| i.text()).collect());
+    let remembered = fields.may("remembered").and_then(|i| i.whole(1, 720));
     let max_body = fields.may("max_body").and_then(|i| i.whole(1, 100 << 20)).map(|n| n as usize);
+    let paste = text(fields.may("paste")).unwrap_or_else(|| PASTE.replace("NAME", &name));
+    let within = text(fields.may("within")).unwrap_or_default();
     let note = text(fields.may("note")).unwrap_or_default();
-    let scheme = read_scheme(&mut fields, item, known);
+    let scheme = read_scheme(&mut fields, item);
+    let handshake = fields.may("handshake").map(|i| Handshake::read(&i, known));
     fields.done(&[], &[]);
-    Some(Sender { name, title, scheme: scheme?, delivery_id, max_body, note })
+    Some(Sender {
+        name,
+        title,
+        scheme: scheme?,
+        handshake: handshake.map_or(Some(None), |h| h.map(Some))?,
+        delivery_id,
+        remembered,
+        max_body,
+        paste,
+        within,
+        note,
+    })
 }
 
 impl Sender {
-    pub(super) fn read(&self, item: &Item, known: &Known, public_url: Option<&str>) -> Option<Box<dyn Verify>> {
-        let secrets = read_secrets(item, known)?;
-        needs_url(&self.scheme, &self.title, item, public_url)?;
-        signing(&self.scheme, secrets, item, public_url)
+    /// Reads what a rule file says of it: a secret, a list of them, or a map with more.
+    pub(super) fn read(&self, item: &Item, known: &Known, public_url: Option<&str>) -> Option<Guard> {
+        let wants_token = self.handshake.as_ref().is_some_and(Handshake::wants_token);
+        let Node::Map(_) = item.node else {
+            if let Some(name) = self.waits_for(item, known) {
+                return Some(self.waiting(&name, item));
+            }
+            return Guarding { scheme: &self.scheme, handshake: self.handshake.as_ref(), who: &self.title, public_url }
+                .read(item, None, known);
+        };
+        let mut fields = item.fields("a sender")?;
+        let secret = fields.must("secret");
+        let token = if wants_token { fields.may("verify_token").map(|i| read_secret(&i, known)) } else { None };
+        fields.done(&[("token", "did you mean `secret`?"), ("key", "did you mean `secret`?")], &[]);
+        let guarding = Guarding { scheme: &self.scheme, handshake: self.handshake.as_ref(), who: &self.title, public_url };
+        guarding.read(&secret?, token.map_or(Some(None), |t| t.map(Some))?, known)
     }
 
-    /// The scheme with a secret that stands in no rule file. The error is a sentence.
-    pub(super) fn with(&self, secret: &str, public_url: Option<&str>) -> Result<Box<dyn Verify>, String> {
-        if self.scheme.signed.needs_url() && public_url.is_none() {
-            return Err(format!("{} signs the address; say which was called with --url", self.title));
+    /// The name of the secret that this sender will hand over, if it is not there yet.
+    fn waits_for(&self, item: &Item, known: &Known) -> Option<String> {
+        self.handshake.as_ref()?.hands_over.as_ref()?;
+        let Node::Text(text) = item.node else { return None };
+        let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
+        match Field::read(inner).ok()?.root {
+            Root::Secret(name) if !known.lookup.is_set(&name) => Some(name),
+            _ => None,
         }
-        let keys = vec![super::check::Key::new(&self.scheme, secret)?];
-        Ok(Box::new(Signing { scheme: self.scheme.clone(), keys, public_url: public_url.map(str::to_owned) }))
+    }
+
+    /// Until the sender has handed over its secret, it can do nothing but that.
+    fn waiting(&self, name: &str, item: &Item) -> Guard {
+        item.warning(format!("the secret {name} is not set, so this address waits until {} hands it over", self.title))
+            .label(format!("make the webhook at {}; Doorbell keeps the first secret that comes", self.title))
+            .add();
+        let mut greetings: Vec<Handshake> = self.handshake.iter().cloned().collect();
+        for greeting in &mut greetings {
+            greeting.means = Means { waits_for: Some((name.to_owned(), self.title.clone())), ..Means::default() };
+        }
+        Guard { vouchers: vec![Box::new(Waiting)], greetings }
+    }
+
+    pub(super) fn told(&self) -> Told {
+        Told {
+            title: self.title.clone(),
+            delivery_id: self.delivery_id.clone(),
+            remembered: self.remembered,
+            write: write(&self.name, self.handshake.as_ref()),
+            paste: self.paste.clone(),
+            within: self.within.clone(),
+            note: self.note.clone(),
+        }
+    }
+}
+
+/// What stands behind `verify:` for a sender.
+fn write(name: &str, handshake: Option<&Handshake>) -> String {
+    let secret = name.to_uppercase();
+    match handshake.is_some_and(Handshake::wants_token) {
+        true => {
+            format!("{{ {name}: {{ secret: \"{{{{ secret.{secret}_SECRET }}}}\", verify_token: \"{{{{ secret.{secret}_TOKEN }}}}\" }} }}")
+        }
+        false => format!("{{ {name}: \"{{{{ secret.{secret}_SECRET }}}}\" }}"),
+    }
+}
+
+/// Nobody is let in before the secret is there.
+struct Waiting;
+
+impl Verify for Waiting {
+    fn check(&self, _: &Request, _: Option<&Published>) -> Result<(), String> {
+        Err("the sender has not handed over its secret yet".into())
     }
 }
 
 /// A sender's scheme as `providers.yaml` words it.
 pub(super) fn words(name: &str) -> String {
     let entry = PROVIDERS.split("- name: ").find(|e| e.lines().next() == Some(name)).unwrap_or_default();
-    let own = |l: &&str| ["title:", "delivery_id:", "max_body:", "note:"].iter().all(|k| !l.trim_start().starts_with(k));
+    let own = |l: &&str| {
+        ["title:", "delivery_id:", "remembered:", "max_body:", "paste:", "within:", "note:", "handshake:"]
+            .iter()
+            .all(|k| !l.trim_start().starts_with(k))
+    };
     entry.lines().skip(1).filter(own).map(|l| format!("{l}\n")).collect()
 }
 
-/// Reads `custom:`.
-pub(super) fn read(item: &Item, known: &Known, public_url: Option<&str>) -> Option<Box<dyn Verify>> {
+/// A sender's handshake as `providers.yaml` words it, if it can be written in a rule file.
+pub(super) fn handshake_words(name: &str) -> Option<String> {
+    let entry = PROVIDERS.split("- name: ").find(|e| e.lines().next() == Some(name))?;
+    let line = entry.lines().find(|l| l.trim_start().starts_with("handshake:"))?.trim();
+    let token = format!("{{{{ secret.{}_TOKEN }}}}", name.to_uppercase());
+    (!line.contains("hands_over")).then(|| line.replace("{verify_token}", &token))
+}
+
+/// Reads `custom:`, and the `handshake:` beside it.
+pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Known, public_url: Option<&str>) -> Option<(Guard, Vec<String>)> {
     let mut fields = item.fields("`custom:`")?;
     let secret = fields.must("secret");
-    let scheme = read_scheme(&mut fields, item, known);
+    let scheme = read_scheme(&mut fields, item);
+    let handshake = fields.may("handshake").map(|i| Handshake::read(&i, known));
     fields.done(
         &[
             ("header", "write `signature: { from: header:Name }`"),
@@ -99,39 +195,79 @@ pub(super) fn read(item: &Item, known: &Known, public_url: Option<&str>) -> Opti
         &[],
     );
     let (scheme, secret) = (scheme?, secret?);
-    needs_url(&scheme, "this scheme", item, public_url)?;
-    signing(&scheme, read_secrets(&secret, known)?, &secret, public_url)
+    let handshake = handshake.map_or(Some(beside), |h| h.map(Some))?;
+    let id = scheme.id.iter().filter_map(Place::field).collect();
+    let guarding = Guarding { scheme: &scheme, handshake: handshake.as_ref(), who: "this scheme", public_url };
+    Some((guarding.read(&secret, None, known)?, id))
 }
 
-/// One secret, or several while one is being changed for another.
-fn read_secrets(item: &Item, known: &Known) -> Option<Vec<Secret>> {
-    let all: Vec<_> = item.one_or_many().iter().map(|i| read_secret(i, known)).collect();
-    all.into_iter().collect::<Option<Vec<_>>>().filter(|all| !all.is_empty())
+/// A scheme on its way to a guard.
+struct Guarding<'a> {
+    scheme: &'a Scheme,
+    handshake: Option<&'a Handshake>,
+    /// Who signs so, as people know it.
+    who: &'a str,
+    public_url: Option<&'a str>,
 }
 
-fn signing(scheme: &Scheme, secrets: Vec<Secret>, item: &Item, public_url: Option<&str>) -> Option<Box<dyn Verify>> {
-    let mut keys = Vec::new();
-    for secret in &secrets {
-        match super::check::Key::new(scheme, secret.reveal()) {
-            Ok(key) => keys.push(key),
-            Err(why) => {
-                item.problem(why).label("copy it again from where the sender shows it").add();
-                return None;
+impl Guarding<'_> {
+    /// One secret, or several while one is being changed for another.
+    fn read(&self, item: &Item, verify_token: Option<Secret>, known: &Known) -> Option<Guard> {
+        let needs_url = self.scheme.needs_url() || self.handshake.is_some_and(Handshake::needs_url);
+        if needs_url && self.public_url.is_none() {
+            item.problem(format!("{} signs the address, so Doorbell must know its own", self.who))
+                .at_key()
+                .label("write `public_url: https://hooks.example.com` beside `verify:`")
+                .add();
+            return None;
+        }
+        let mut signing = Signing::new(self.scheme.clone(), self.public_url);
+        if self.scheme.key == KeyForm::Url {
+            signing.key_at = Some(read_key_address(item)?);
+        } else {
+            for item in item.one_or_many() {
+                let secret = match self.scheme.algorithm.is_public() || self.scheme.key == KeyForm::Jwks {
+                    true => super::password::read_text(&item, known)?,
+                    false => read_secret(&item, known)?,
+                };
+                match Key::read(self.scheme.algorithm, self.scheme.key, secret.reveal()) {
+                    Ok(key) => signing.keys.push((secret, key)),
+                    // What only stands for a secret has not its form.
+                    Err(_) if is_stand_in(secret.reveal()) => return Some(Guard::of(Waiting)),
+                    Err(why) => {
+                        item.problem(why).label("copy it again from where the sender shows it").add();
+                        return None;
+                    }
+                }
             }
         }
+        let greetings = self.handshake.map(|h| {
+            let mut handshake = h.clone();
+            let first = signing.keys.first();
+            handshake.means = Means {
+                key: first.map(|(_, key)| key.bytes().to_vec()).unwrap_or_default(),
+                secret: first.map(|(secret, _)| secret.clone()),
+                verify_token,
+                public_url: self.public_url.map(str::to_owned),
+                waits_for: None,
+            };
+            handshake
+        });
+        // A secret that is there is never replaced by one that somebody hands over.
+        let greetings = greetings.filter(|h| h.hands_over.is_none()).into_iter().collect();
+        Some(Guard { vouchers: vec![Box::new(signing)], greetings })
     }
-    Some(Box::new(Signing { scheme: scheme.clone(), keys, public_url: public_url.map(str::to_owned) }))
 }
 
-fn needs_url(scheme: &Scheme, who: &str, item: &Item, public_url: Option<&str>) -> Option<()> {
-    if scheme.signed.needs_url() && public_url.is_none() {
-        item.problem(format!("{who} signs the address, so Doorbell must know its own"))
-            .at_key()
-            .label("write `public_url: https://hooks.example.com` beside `verify:`")
-            .add();
+/// The address where a key is published: https, unless it is this machine.
+fn read_key_address(item: &Item) -> Option<String> {
+    let text = item.text()?;
+    let here = ["http://127.0.0.1:", "http://localhost:"].iter().any(|p| text.starts_with(p));
+    if !(text.starts_with("https://") || here) || text.contains([' ', '{']) {
+        item.problem("the address of a key begins with https://").label("write for example https://acme.example.com/keys.json").add();
         return None;
     }
-    Some(())
+    Some(text)
 }
 
 /// One of a list of words.
@@ -151,28 +287,23 @@ fn place(item: &Item) -> Option<Place> {
     let text = item.text()?;
     let place = Place::read(&text);
     if place.is_none() {
-        item.problem(format!("`{text}` is no place in a request")).label("write header:Name, query:name, form:name or json:/pointer").add();
+        item.problem(format!("`{text}` is no place in a request")).label(FORMS).add();
     }
     place
 }
 
-fn read_scheme(fields: &mut Fields, item: &Item, _: &Known) -> Option<Scheme> {
+fn read_scheme(fields: &mut Fields, item: &Item) -> Option<Scheme> {
     let algorithm = fields.must("algorithm").and_then(|i| word(&i, &Algorithm::WORDS));
     let key = fields.may("key").map_or(Some(KeyForm::Text), |i| word(&i, &KeyForm::WORDS));
     let signature = fields.must("signature");
     let signed = match fields.may("signed") {
-        None => Signed::read("{body}").ok(),
-        Some(item) => {
-            let text = item.text()?;
-            Signed::read(&text)
-                .map_err(|unknown| {
-                    item.problem(format!("`{unknown}` is not known here"))
-                        .label("write for example \"{ts}.{body}\"")
-                        .note("known: {body} {ts} {method} {url} {path_and_query} {form_sorted} {sha256_hex(body)} {secret} {header:Name} {query:name} {form:name} {json:/pointer}")
-                        .add();
-                })
-                .ok()
-        }
+        None => Formula::read("{body}").ok(),
+        Some(item) => formula(&item, "write for example \"{ts}.{body}\""),
+    };
+    let id = fields.may("id").map_or(Some(Vec::new()), |i| i.one_or_many().iter().map(place).collect::<Option<Vec<_>>>());
+    let claims = match fields.may("claims") {
+        None => Some(Vec::new()),
+        Some(item) => read_claims(&item),
     };
     let time = match fields.may("timestamp") {
         None => Some(None),
@@ -191,7 +322,6 @@ fn read_scheme(fields: &mut Fields, item: &Item, _: &Known) -> Option<Scheme> {
             }
         }
     }
-    let hello = fields.may("hello").map(|i| Hello::read(&i));
     let mut inner = signature?.fields("`signature:`")?;
     let from = inner.must("from").and_then(|i| i.one_or_many().iter().map(place).collect::<Option<Vec<_>>>());
     let format = match inner.may("format") {
@@ -210,9 +340,24 @@ fn read_scheme(fields: &mut Fields, item: &Item, _: &Known) -> Option<Scheme> {
     let list = inner.may("list").map(|i| i.text());
     let encoding = inner.may("encoding").map_or(Some(Encoding::Hex), |i| word(&i, &Encoding::WORDS));
     inner.done(&[("header", "write `from: header:Name`"), ("prefix", "write `format: \"prefix={sig}\"`")], &[]);
-    let (signed, time) = (signed?, time?);
+    let (signed, time, id, claims) = (signed?, time?, id?, claims?);
     if signed.has_time() && time.is_none() {
         item.problem("`{ts}` is signed, but nothing says where it stands").label("write `timestamp: { from: header:Name }`").add();
+        return None;
+    }
+    if signed.has_id() && id.is_empty() {
+        item.problem("`{id}` is signed, but nothing says where it stands").label("write `id: header:Name`").add();
+        return None;
+    }
+    let is_token = algorithm?.token_word().is_some();
+    if !claims.is_empty() && !is_token {
+        item.problem("`claims:` are those of a token").label("write `algorithm: jwt-hs256`, `jwt-rs256` or `jwt-es256`").add();
+        return None;
+    }
+    if matches!(key?, KeyForm::Url) && !algorithm?.is_public() {
+        item.problem("a key that everybody can fetch is no secret")
+            .label("write `algorithm: jwt-rs256` or another one with public keys")
+            .add();
         return None;
     }
     Some(Scheme {
@@ -225,8 +370,25 @@ fn read_scheme(fields: &mut Fields, item: &Item, _: &Known) -> Option<Scheme> {
         signed,
         time,
         require: require?,
-        hello: hello.map_or(Some(None), |h| h.map(Some))?,
+        id,
+        claims,
     })
+}
+
+fn formula(item: &Item, example: &str) -> Option<Formula> {
+    let text = item.text()?;
+    let unknown = |unknown: String| item.problem(format!("`{unknown}` is not known here")).label(example).note(Formula::known()).add();
+    Formula::read(&text).map_err(unknown).ok()
+}
+
+/// `aud: https://hooks.example.com`, or a list of which any one suffices.
+fn read_claims(item: &Item) -> Option<Vec<(String, Vec<Formula>)>> {
+    let mut all = Vec::new();
+    for (name, value) in item.entries("`claims:`")? {
+        let any_of = value.one_or_many().iter().map(|i| formula(i, "write for example \"{url}\"")).collect::<Option<Vec<_>>>()?;
+        all.push((name, any_of));
+    }
+    Some(all)
 }
 
 fn read_time(item: &Item) -> Option<Time> {

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
-use super::contract::{Scheme, Verify};
+use super::contract::{Guard, Published, Scheme, Verify};
 use crate::event::Event;
 use crate::known::Known;
 use crate::request::Request;
@@ -17,9 +17,25 @@ pub struct Bearer;
 pub struct Basic;
 pub struct Token;
 
-/// Reads a text that is made only of letters and secrets, and works it out at once. An empty one never verifies
+/// Reads a secret: a text that is made only of letters and secrets, worked out at once. An empty one never verifies
 /// anything, so it is a problem.
 pub(super) fn read_secret(item: &Item, known: &Known) -> Option<Secret> {
+    let (secret, is_written) = read(item, known)?;
+    if is_written {
+        item.warning("a secret stands in the rule file, where everybody who can read it sees it")
+            .label("write \"{{ secret.NAME }}\" and set NAME")
+            .add();
+    }
+    Some(secret)
+}
+
+/// Reads what may stand in the rule file for everybody to see, such as a public key or an address.
+pub(super) fn read_text(item: &Item, known: &Known) -> Option<Secret> {
+    read(item, known).map(|(text, _)| text)
+}
+
+/// The text, and whether it stands in the rule file as it is.
+fn read(item: &Item, known: &Known) -> Option<(Secret, bool)> {
     let errors = item.errors();
     let template = Template::read(item, Place::Plain, known)?;
     if item.errors() > errors {
@@ -29,15 +45,10 @@ pub(super) fn read_secret(item: &Item, known: &Known) -> Option<Secret> {
         item.problem("what is compared with cannot come from the request").label("write \"{{ secret.NAME }}\"").add();
         return None;
     }
-    if template.fixed().is_some() {
-        item.warning("a secret stands in the rule file, where everybody who can read it sees it")
-            .label("write \"{{ secret.NAME }}\" and set NAME")
-            .add();
-    }
     let (vault, saved) = (known.lookup.vault(), Map::new());
     let nobody = Event::nobody();
     match template.text(&Scope::new(&nobody, &vault, Value::Null, &[], &saved)) {
-        Ok(text) if !text.is_empty() => Some(Secret::new(text)),
+        Ok(text) if !text.is_empty() => Some((Secret::new(text), template.fixed().is_some())),
         // A missing secret of a rule that is switched off was mentioned already.
         Err(_) => None,
         Ok(_) => {
@@ -61,7 +72,7 @@ struct Expected {
 }
 
 impl Verify for Expected {
-    fn check(&self, request: &Request) -> Result<(), String> {
+    fn check(&self, request: &Request, _: Option<&Published>) -> Result<(), String> {
         let header = request.only_header(&self.header)?;
         let sent = match self.scheme {
             None => header,
@@ -84,9 +95,9 @@ impl Scheme for Bearer {
     fn name(&self) -> &'static str {
         "bearer"
     }
-    fn read(&self, item: &Item, known: &Known) -> Option<Box<dyn Verify>> {
+    fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
         let value = read_secret(item, known)?;
-        Some(Box::new(Expected { header: "authorization".into(), scheme: Some("Bearer"), value }))
+        Some(Guard::of(Expected { header: "authorization".into(), scheme: Some("Bearer"), value }))
     }
 }
 
@@ -94,14 +105,14 @@ impl Scheme for Basic {
     fn name(&self) -> &'static str {
         "basic"
     }
-    fn read(&self, item: &Item, known: &Known) -> Option<Box<dyn Verify>> {
+    fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
         let mut fields = item.fields("`basic:`")?;
         let user = fields.must("user").and_then(|i| i.text());
         let password = fields.must("password").and_then(|i| read_secret(&i, known));
         fields.done(&[("username", "did you mean `user`?"), ("pass", "did you mean `password`?")], &[]);
         let both = format!("{}:{}", user?, password?.reveal());
         let value = Secret::new(base64::engine::general_purpose::STANDARD.encode(both));
-        Some(Box::new(Expected { header: "authorization".into(), scheme: Some("Basic"), value }))
+        Some(Guard::of(Expected { header: "authorization".into(), scheme: Some("Basic"), value }))
     }
 }
 
@@ -109,11 +120,11 @@ impl Scheme for Token {
     fn name(&self) -> &'static str {
         "token"
     }
-    fn read(&self, item: &Item, known: &Known) -> Option<Box<dyn Verify>> {
+    fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
         let mut fields = item.fields("`token:`")?;
         let header = fields.must("header").and_then(|i| i.text());
         let value = fields.must("value").and_then(|i| read_secret(&i, known));
         fields.done(&[("name", "did you mean `header`?"), ("secret", "did you mean `value`?"), ("token", "did you mean `value`?")], &[]);
-        Some(Box::new(Expected { header: header?.to_ascii_lowercase(), scheme: None, value: value? }))
+        Some(Guard::of(Expected { header: header?.to_ascii_lowercase(), scheme: None, value: value? }))
     }
 }

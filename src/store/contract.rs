@@ -62,7 +62,7 @@ pub enum Fate {
     Repeated,
 }
 
-/// A sender's own id of a delivery, and how long it is remembered.
+/// What a delivery is known by, such as the sender's own id of it, and how long that is remembered.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     pub key: String,
@@ -74,7 +74,8 @@ pub struct Delivery {
 pub struct Accept {
     pub event: Event,
     pub runs: Vec<NewRun>,
-    pub delivery: Option<Delivery>,
+    /// What it is known by if it comes again; any of these suffices.
+    pub deliveries: Vec<Delivery>,
     /// Which rules were in force: a number from `remember`.
     pub ruleset: i64,
     /// The status the sender is answered.

@@ -67,7 +67,7 @@ pub(super) struct EventRow {
     ruleset: i64,
     status: u16,
     runs: Vec<NewRun>,
-    delivery: Option<Delivery>,
+    deliveries: Vec<Delivery>,
     taken: bool,
 }
 
@@ -106,7 +106,7 @@ impl Job {
             ruleset: accept.ruleset,
             status: accept.status,
             runs: accept.runs.clone(),
-            delivery: accept.delivery.clone(),
+            deliveries: accept.deliveries.clone(),
             taken: accept.taken,
         }))
     }
@@ -164,10 +164,10 @@ pub(super) fn moment(millis: i64) -> Timestamp {
 }
 
 fn accept(sql: &Transaction, row: &EventRow) -> Sql<Kept> {
-    if let Some(delivery) = &row.delivery
-        && let Some(again) = redelivered(sql, row, delivery)?
-    {
-        return Ok(again);
+    for delivery in &row.deliveries {
+        if let Some(again) = redelivered(sql, row, delivery)? {
+            return Ok(again);
+        }
     }
     sql.prepare_cached("INSERT INTO event (id, received, method, address, query, headers, ip, body, ruleset, status) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
         .execute(params![
@@ -176,7 +176,7 @@ fn accept(sql: &Transaction, row: &EventRow) -> Sql<Kept> {
     let event = sql.last_insert_rowid();
     let first = event * MOST_RUNS;
     let fates = insert_runs(sql, event, first, row.received, row.taken, &row.runs)?;
-    if let Some(delivery) = &row.delivery {
+    for delivery in &row.deliveries {
         let until = row.received + delivery.remembered.as_millis() as i64;
         sql.prepare_cached("INSERT OR REPLACE INTO delivery (key, event, until) VALUES (?1, ?2, ?3)")?.execute(params![
             delivery.key,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use hyper::body::Incoming;
+use ipnet::IpNet;
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use warp::Filter;
 use warp::http::{HeaderName, HeaderValue, Request as HttpRequest, Response, StatusCode};
 
+use super::caller::caller;
 use crate::event::EventId;
 use crate::intake::{Answered, Intake, Refusal};
 use crate::request::Request;
@@ -56,7 +58,7 @@ pub struct Knock {
 
 impl Knock {
     /// Takes the head apart; the error is a sentence for the sender.
-    pub fn new(request: &HttpRequest<Incoming>, peer: SocketAddr) -> Result<Self, &'static str> {
+    pub fn new(request: &HttpRequest<Incoming>, peer: SocketAddr, trusted_proxies: &[IpNet]) -> Result<Self, &'static str> {
         let target = request.uri().path_and_query().ok_or("This is no request that can be answered.")?;
         if request.method() == warp::http::Method::CONNECT || !target.path().starts_with('/') {
             return Err("This is no request that can be answered.");
@@ -70,6 +72,7 @@ impl Knock {
         }
         let value = |v: &HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
         let headers: Vec<(String, String)> = request.headers().iter().map(|(n, v)| (n.as_str().to_owned(), value(v))).collect();
+        let ip = caller(peer.ip(), trusted_proxies, &headers).to_string();
         let length = headers.iter().find(|(n, _)| n == "content-length").and_then(|(_, v)| v.parse().ok());
         Ok(Self {
             method: request.method().as_str().to_owned(),
@@ -77,7 +80,7 @@ impl Knock {
             target: target.path().to_owned(),
             query: target.query().unwrap_or("").to_owned(),
             headers,
-            ip: peer.ip().to_canonical().to_string(),
+            ip,
             length,
         })
     }
@@ -130,13 +133,15 @@ impl Hook {
         S: warp::Stream<Item = Result<B, warp::Error>> + Send,
         B: Buf,
     {
-        let door = self.intake.door(&knock.method, &knock.path)?;
+        let door = self.intake.door(&knock.method, &knock.path, &knock.ip)?;
         let limit = door.max_body();
         if knock.length.is_some_and(|n| n > limit as u64) {
             return Err(Refusal::TooLarge(limit));
         }
         // Held until the event is kept: however many callers there are, their bodies take no more memory than this.
-        let needed = knock.length.unwrap_or(limit as u64).div_ceil(1 << 10) as u32;
+        // What is packed may become as large as the limit.
+        let packed = knock.headers.iter().any(|(n, _)| n == "content-encoding");
+        let needed = knock.length.filter(|_| !packed).unwrap_or(limit as u64).div_ceil(1 << 10) as u32;
         let _room = self.bodies.try_acquire_many(needed).map_err(|_| Refusal::CannotKeep("too many large bodies come at once".into()))?;
         let body = match knock.length {
             Some(0) => Bytes::new(),
@@ -247,6 +252,9 @@ fn refused(refusal: &Refusal, knock: &Knock) -> Response<Body> {
             if let Ok(methods) = HeaderValue::from_str(&methods.join(", ")) {
                 headers.insert("allow", methods);
             }
+        }
+        Refusal::TooOften(wait) => {
+            headers.insert("retry-after", HeaderValue::from(wait.as_secs() + 1));
         }
         Refusal::CannotKeep(_) => {
             headers.insert("retry-after", HeaderValue::from_static(RETRY_AFTER));

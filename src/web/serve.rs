@@ -1,4 +1,4 @@
-//! Our accept loop around `warp::service`: limits, timeouts, drain.
+//! Our accept loop around `warp::service`: limits, timeouts, TLS, drain.
 //!
 //! warp's own server panics on `CONNECT host:443`, has no timeouts and no limit of connections, and waits for ever when it
 //! stops. So warp is the layer of filters here, and the sockets are ours.
@@ -18,13 +18,15 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::Sleep;
 use warp::http::{Request, Response, StatusCode};
 
 use super::hook::{self, Knock};
+use super::tls::Tls;
 
 /// The most connections at a time; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 10_000;
@@ -37,8 +39,19 @@ const MAX_HEAD: usize = 64 << 10;
 const MAX_HEADERS: usize = 100;
 const MAX_STREAMS: u32 = 128;
 
+/// Where callers come in.
+pub struct Front {
+    pub listener: TcpListener,
+    /// Nothing: plain HTTP.
+    pub tls: Option<Tls>,
+    /// Who may say for whom they call.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
 /// Serves until `stop` is done, then finishes what is in hand, at most for `grace`.
-pub async fn serve(listener: TcpListener, door: hook::Hook, stop: impl Future<Output = ()>, grace: Duration) {
+pub async fn serve(front: Front, door: hook::Hook, stop: impl Future<Output = ()>, grace: Duration) {
+    let Front { listener, tls, trusted_proxies } = front;
+    let trusted: Arc<[IpNet]> = trusted_proxies.into();
     let routes = TowerToHyperService::new(warp::service(hook::routes(door)));
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -72,12 +85,21 @@ pub async fn serve(listener: TcpListener, door: hook::Hook, stop: impl Future<Ou
             }
         };
         let _ = stream.set_nodelay(true);
-        let routes = routes.clone();
-        let service = service_fn(move |request| answer(routes.clone(), request, peer));
-        let io = TokioIo::new(Hurried::new(stream));
-        let connection = graceful.watch(builder.serve_connection(io, service).into_owned());
+        let (routes, trusted) = (routes.clone(), trusted.clone());
+        let service = service_fn(move |request| answer(routes.clone(), request, peer, trusted.clone()));
+        let (builder, watcher, tls) = (builder.clone(), graceful.watcher(), tls.clone());
         tokio::spawn(async move {
-            if let Err(e) = connection.await {
+            let ended = match tls {
+                None => watcher.watch(builder.serve_connection(TokioIo::new(Hurried::new(stream)), service).into_owned()).await,
+                Some(tls) => match tokio::time::timeout(FIRST_BYTES, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => {
+                        watcher.watch(builder.serve_connection(TokioIo::new(Hurried::new(stream)), service).into_owned()).await
+                    }
+                    Ok(Err(e)) => Err(e.into()),
+                    Err(_) => Err("it was silent".into()),
+                },
+            };
+            if let Err(e) = ended {
                 tracing::debug!(%peer, "a connection ended early: {e}");
             }
             drop(place);
@@ -90,11 +112,16 @@ pub async fn serve(listener: TcpListener, door: hook::Hook, stop: impl Future<Ou
 }
 
 /// One request: what warp cannot take is refused here, the rest goes through its filters.
-async fn answer<S>(routes: S, mut request: Request<Incoming>, peer: SocketAddr) -> Result<Response<hook::Body>, Infallible>
+async fn answer<S>(
+    routes: S,
+    mut request: Request<Incoming>,
+    peer: SocketAddr,
+    trusted: Arc<[IpNet]>,
+) -> Result<Response<hook::Body>, Infallible>
 where
     S: Service<Request<Incoming>, Response = Response<hook::Body>, Error = Infallible>,
 {
-    match Knock::new(&request, peer) {
+    match Knock::new(&request, peer, &trusted) {
         Ok(knock) => {
             request.extensions_mut().insert(Arc::new(Mutex::new(Some(knock))));
             routes.call(request).await
@@ -112,21 +139,21 @@ where
 ///
 /// hyper looks at up to 24 bytes to tell HTTP/2 from HTTP/1 and has no timer for that, so a caller who sends nothing,
 /// or half a preface, would stay for ever.
-struct Hurried {
-    stream: TcpStream,
+struct Hurried<S> {
+    stream: S,
     /// Until hyper's own timers take over: the deadline, and what has come so far.
     first: Option<(Pin<Box<Sleep>>, Vec<u8>)>,
 }
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-impl Hurried {
-    fn new(stream: TcpStream) -> Self {
+impl<S> Hurried<S> {
+    fn new(stream: S) -> Self {
         Self { stream, first: Some((Box::pin(tokio::time::sleep(FIRST_BYTES)), Vec::new())) }
     }
 }
 
-impl AsyncRead for Hurried {
+impl<S: AsyncRead + Unpin> AsyncRead for Hurried<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
@@ -143,7 +170,7 @@ impl AsyncRead for Hurried {
     }
 }
 
-impl AsyncWrite for Hurried {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Hurried<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }

@@ -1,0 +1,92 @@
+//! Bodies that were packed on the way: `Content-Encoding` gzip and deflate (RFC 9110, 8.4), unpacked up to a limit, so that
+//! a few bytes cannot become gigabytes.
+
+use std::io::Read;
+
+use bytes::Bytes;
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+
+/// The most encodings upon each other.
+const MOST_LAYERS: usize = 2;
+
+/// Why a body could not be unpacked.
+#[derive(Debug, PartialEq)]
+pub enum Unpacked {
+    /// With a sentence for the sender.
+    Not(String),
+    /// It would be larger than the limit.
+    TooLarge,
+}
+
+/// The body as it was before it was packed, up to `limit` bytes; `encoding` is the header's value.
+pub fn unpack(encoding: &str, body: &Bytes, limit: usize) -> Result<Bytes, Unpacked> {
+    let layers: Vec<String> =
+        encoding.split(',').map(|l| l.trim().to_ascii_lowercase()).filter(|l| !l.is_empty() && l != "identity").collect();
+    if layers.len() > MOST_LAYERS {
+        return Err(Unpacked::Not("The body is packed too many times.".into()));
+    }
+    let mut now = body.clone();
+    for layer in layers.iter().rev() {
+        now = match layer.as_str() {
+            "gzip" | "x-gzip" => read(MultiGzDecoder::new(&now[..]), limit, layer)?,
+            // Some senders leave the wrapping of zlib off.
+            "deflate" => match now.first().is_some_and(|b| b & 0x0f == 8) {
+                true => read(ZlibDecoder::new(&now[..]), limit, layer)?,
+                false => read(DeflateDecoder::new(&now[..]), limit, layer)?,
+            },
+            other => {
+                return Err(Unpacked::Not(format!("The body is packed as {other}, which is not known here; send it plain or as gzip.")));
+            }
+        };
+    }
+    Ok(now)
+}
+
+fn read(packed: impl Read, limit: usize, layer: &str) -> Result<Bytes, Unpacked> {
+    let mut out = Vec::new();
+    match packed.take(limit as u64 + 1).read_to_end(&mut out) {
+        Ok(_) if out.len() > limit => Err(Unpacked::TooLarge),
+        Ok(_) => Ok(out.into()),
+        Err(_) => Err(Unpacked::Not(format!("The body says that it is packed as {layer}, but it cannot be unpacked."))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::read::{DeflateEncoder, GzEncoder, ZlibEncoder};
+
+    fn all(mut from: impl Read) -> Bytes {
+        let mut out = Vec::new();
+        from.read_to_end(&mut out).unwrap();
+        out.into()
+    }
+
+    #[test]
+    fn bodies_are_unpacked_up_to_the_limit() {
+        let plain = "hello ".repeat(100);
+        let gzip = all(GzEncoder::new(plain.as_bytes(), Compression::best()));
+        let zlib = all(ZlibEncoder::new(plain.as_bytes(), Compression::best()));
+        let bare = all(DeflateEncoder::new(plain.as_bytes(), Compression::best()));
+        let twice = all(GzEncoder::new(&gzip[..], Compression::best()));
+        for (encoding, packed) in [("gzip", &gzip), ("X-GZip", &gzip), ("deflate", &zlib), ("deflate", &bare), ("gzip, gzip", &twice)] {
+            assert_eq!(unpack(encoding, packed, 600), Ok(plain.clone().into()), "{encoding}");
+            assert_eq!(unpack(encoding, packed, 599), Err(Unpacked::TooLarge), "{encoding}");
+        }
+        assert_eq!(unpack("identity", &Bytes::from_static(b"x"), 0), Ok(Bytes::from_static(b"x")));
+        assert_eq!(
+            unpack("gzip", &gzip.slice(..20), 600),
+            Err(Unpacked::Not("The body says that it is packed as gzip, but it cannot be unpacked.".into()))
+        );
+        assert!(matches!(unpack("br", &gzip, 600), Err(Unpacked::Not(_))));
+        assert!(matches!(unpack("gzip,gzip,gzip", &gzip, 600), Err(Unpacked::Not(_))));
+    }
+
+    #[test]
+    fn a_bomb_is_not_unpacked() {
+        let zeros = std::io::repeat(0).take(1 << 30);
+        let bomb = all(GzEncoder::new(zeros, Compression::fast()));
+        assert_eq!(unpack("gzip", &bomb, 1 << 20), Err(Unpacked::TooLarge));
+    }
+}

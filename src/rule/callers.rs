@@ -1,0 +1,99 @@
+//! `allow_from:` and `limit:`: who may call an address, and how often. The counting is done at the door.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::yaml::fields::Item;
+
+/// The most calls that a limit may allow in its time.
+const MOST: u64 = 1_000_000;
+
+/// Who may call an address, and how often.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Callers {
+    /// Nothing: anyone.
+    allowed: Option<Vec<IpNet>>,
+    pub limits: Vec<Limit>,
+}
+
+/// So many calls in a time; evenly, after as many at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limit {
+    pub most: u32,
+    pub per: Duration,
+    /// Whether every caller has a count of its own.
+    pub each_caller: bool,
+}
+
+impl Callers {
+    /// Whether somebody may call from here. A caller without an address may not, where anything is said.
+    pub fn may_come_from(&self, ip: &str) -> bool {
+        let Some(allowed) = &self.allowed else { return true };
+        ip.parse::<IpAddr>().is_ok_and(|ip| allowed.iter().any(|net| net.contains(&ip.to_canonical())))
+    }
+}
+
+/// Reads both.
+pub fn read(allow_from: Option<Item>, limit: Option<Item>) -> Callers {
+    let limits = limit.map(|i| i.one_or_many().iter().filter_map(read_limit).collect()).unwrap_or_default();
+    Callers { allowed: allow_from.map(|i| i.one_or_many().iter().filter_map(read_network).collect()), limits }
+}
+
+/// `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`; one address means that one alone.
+fn read_network(item: &Item) -> Option<IpNet> {
+    let text = item.text()?;
+    let text = text.trim();
+    let one = text.parse::<IpAddr>().map(|ip| IpNet::from(ip.to_canonical()));
+    match one.ok().or_else(|| text.parse::<IpNet>().ok().map(|net| canonical(net).trunc())) {
+        Some(net) => Some(net),
+        None => {
+            item.problem(format!("`{text}` is neither an address nor a network"))
+                .label("write for example 203.0.113.7 or 203.0.113.0/24")
+                .add();
+            None
+        }
+    }
+}
+
+/// A network of IPv4 that is written as one of IPv6, as what it is.
+fn canonical(net: IpNet) -> IpNet {
+    match net {
+        IpNet::V6(six) if six.prefix_len() >= 96 && six.addr().to_ipv4_mapped().is_some() => {
+            IpNet::new(six.addr().to_canonical(), six.prefix_len() - 96).unwrap_or(net)
+        }
+        _ => net,
+    }
+}
+
+/// `100 per minute`, `10 per second per caller`.
+fn read_limit(item: &Item) -> Option<Limit> {
+    let text = item.text()?;
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let per = |word: &str| match word {
+        "second" => Some(Duration::from_secs(1)),
+        "minute" => Some(Duration::from_secs(60)),
+        "hour" => Some(Duration::from_secs(3_600)),
+        _ => None,
+    };
+    let read = match words.as_slice() {
+        [number, "per", unit] => number.parse::<u64>().ok().zip(per(unit)).map(|(n, per)| (n, per, false)),
+        [number, "per", unit, "per", "caller"] => number.parse::<u64>().ok().zip(per(unit)).map(|(n, per)| (n, per, true)),
+        _ => None,
+    };
+    match read {
+        Some((most, per, each_caller)) if (1..=MOST).contains(&most) => Some(Limit { most: most as u32, per, each_caller }),
+        Some(_) => {
+            item.problem(format!("a limit allows between 1 and {MOST} calls")).label("write for example 100 per minute").add();
+            None
+        }
+        None => {
+            item.problem(format!("`{text}` is not a limit"))
+                .label("write for example 100 per minute, or 10 per second per caller")
+                .note("known: per second, per minute, per hour")
+                .add();
+            None
+        }
+    }
+}

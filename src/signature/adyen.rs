@@ -1,0 +1,108 @@
+//! Adyen's standard notifications: every item in the body has a signature of its own over eight of its fields.
+//! Source: adyen-python-api-library, `util.py`.
+
+use ring::hmac;
+use serde_json::Value;
+
+use super::contract::{Guard, Published, Scheme, Told, Verify};
+use super::key::{Algorithm, Key, KeyForm, unbase64};
+use super::password::read_secret;
+use super::place::spelled;
+use crate::known::{Known, is_stand_in};
+use crate::request::Request;
+use crate::yaml::fields::Item;
+
+pub struct Adyen;
+
+/// What is signed, in this order.
+const FIELDS: [&str; 8] = [
+    "/pspReference",
+    "/originalReference",
+    "/merchantAccountCode",
+    "/merchantReference",
+    "/amount/value",
+    "/amount/currency",
+    "/eventCode",
+    "/success",
+];
+
+impl Scheme for Adyen {
+    fn name(&self) -> &'static str {
+        "adyen"
+    }
+    fn told(&self) -> Option<Told> {
+        Some(Told {
+            title: "Adyen".into(),
+            delivery_id: vec![
+                "body.notificationItems[0].NotificationRequestItem.pspReference".into(),
+                "body.notificationItems[0].NotificationRequestItem.eventCode".into(),
+                "body.notificationItems[0].NotificationRequestItem.success".into(),
+            ],
+            remembered: Some(192),
+            write: "{ adyen: \"{{ secret.ADYEN_HMAC_KEY }}\" }".into(),
+            paste: "Developers, Webhooks, Standard webhook: paste the address, generate an HMAC key and copy it".into(),
+            within: "10 seconds".into(),
+            note: "only eight fields of every item are signed, not what else the body says; older accounts want the answer [accepted]: write answer: { text: \"[accepted]\" }".into(),
+        })
+    }
+    fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
+        let mut guard = Guard::open();
+        for item in item.one_or_many() {
+            let secret = read_secret(&item, known)?;
+            match Key::read(Algorithm::HmacSha256, KeyForm::Hex, secret.reveal()) {
+                Ok(key) => guard.vouchers.push(Box::new(Items(key))),
+                Err(_) if is_stand_in(secret.reveal()) => guard.vouchers.push(Box::new(Items(Key::Bytes(Vec::new())))),
+                Err(why) => {
+                    item.problem(why).label("copy it again from where Adyen shows it").add();
+                    return None;
+                }
+            }
+        }
+        Some(guard)
+    }
+}
+
+struct Items(Key);
+
+/// The items of a body: in their wrapping, or one alone.
+fn items(body: &Value) -> Vec<&Value> {
+    match body["notificationItems"].as_array() {
+        Some(all) => all.iter().map(|i| i.get("NotificationRequestItem").unwrap_or(i)).collect(),
+        None if body.is_object() => vec![body],
+        None => Vec::new(),
+    }
+}
+
+fn signed(item: &Value) -> String {
+    let field = |pointer: &&str| item.pointer(pointer).and_then(spelled).unwrap_or_default();
+    FIELDS.iter().map(field).collect::<Vec<_>>().join(":")
+}
+
+impl Verify for Items {
+    fn check(&self, request: &Request, _: Option<&Published>) -> Result<(), String> {
+        let body: Value = serde_json::from_slice(&request.body).map_err(|_| "the body is no JSON")?;
+        let items = items(&body);
+        if items.is_empty() {
+            return Err("the body holds no notification items".into());
+        }
+        if self.0.bytes().is_empty() {
+            return Err("the secret is not there".into());
+        }
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.bytes());
+        for (n, item) in items.iter().enumerate() {
+            let sent = item.pointer("/additionalData/hmacSignature").and_then(Value::as_str);
+            let sent = sent.and_then(unbase64).ok_or(format!("item {} of the body has no signature", n + 1))?;
+            if hmac::verify(&key, signed(item).as_bytes(), &sent).is_err() {
+                return Err(format!("the signature of item {} belongs to another secret or another item", n + 1));
+            }
+        }
+        Ok(())
+    }
+    fn signs(&self) -> bool {
+        true
+    }
+    fn signed(&self, request: &Request) -> Option<Vec<u8>> {
+        let body: Value = serde_json::from_slice(&request.body).ok()?;
+        Some(items(&body).iter().map(|i| signed(i)).collect::<Vec<_>>().join("\n").into_bytes())
+    }
+}

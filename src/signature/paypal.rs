@@ -1,0 +1,113 @@
+//! PayPal: a checksum of the body, the webhook's id and a time, signed with a certificate that PayPal publishes.
+//! Source: PayPal-Python-SDK, `notifications.py`.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::check::{Unit, is_near};
+use super::contract::{Guard, Published, Scheme, Told, Verify};
+use super::key::{Algorithm, unbase64};
+use super::password::read_text;
+use crate::known::Known;
+use crate::request::Request;
+use crate::yaml::fields::Item;
+
+pub struct PayPal;
+
+/// How long ago a message may have been sent: as long as PayPal tries again. What came twice is known by its id.
+const TOLERANCE: Duration = Duration::from_secs(3 * 86_400);
+
+impl Scheme for PayPal {
+    fn name(&self) -> &'static str {
+        "paypal"
+    }
+    fn told(&self) -> Option<Told> {
+        Some(Told {
+            title: "PayPal".into(),
+            delivery_id: vec!["body.id".into()],
+            remembered: Some(96),
+            write: "{ paypal: \"{{ secret.PAYPAL_WEBHOOK_ID }}\" }".into(),
+            paste: "Apps & Credentials, your app, Webhooks: paste the address and copy the webhook's id".into(),
+            within: "".into(),
+            note: "the webhook's id, as PayPal's dashboard shows it, takes the place of a secret; a checksum of the body is signed, not the body".into(),
+        })
+    }
+    fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
+        let mut guard = Guard::open();
+        for item in item.one_or_many() {
+            let id = read_text(&item, known)?.reveal().to_owned();
+            guard.vouchers.push(Box::new(Webhook(id)));
+        }
+        Some(guard)
+    }
+}
+
+struct Webhook(String);
+
+impl Webhook {
+    fn text(&self, request: &Request) -> Result<String, String> {
+        let id = request.only_header("PayPal-Transmission-Id")?;
+        let time = request.only_header("PayPal-Transmission-Time")?;
+        Ok(format!("{id}|{time}|{}|{}", self.0, crc32fast::hash(&request.body)))
+    }
+}
+
+impl Verify for Webhook {
+    fn key_at(&self, request: &Request) -> Result<Option<String>, String> {
+        let address = request.only_header("PayPal-Cert-Url")?;
+        let url = Url::parse(address).ok();
+        let is_paypal = url.is_some_and(|u| {
+            let host = u.host_str().unwrap_or_default();
+            (host == "paypal.com" || host.ends_with(".paypal.com"))
+                && u.scheme() == "https"
+                && u.port().is_none()
+                && u.username().is_empty()
+                && u.password().is_none()
+                && u.path().starts_with("/v1/notifications/certs/")
+        });
+        is_paypal.then(|| Some(address.to_owned())).ok_or_else(|| "the certificate does not stand at an address of PayPal".into())
+    }
+
+    fn check(&self, request: &Request, published: Option<&Published>) -> Result<(), String> {
+        if !request.only_header("PayPal-Auth-Algo")?.eq_ignore_ascii_case("SHA256withRSA") {
+            return Err("the header PayPal-Auth-Algo is not SHA256withRSA".into());
+        }
+        let sent = unbase64(request.only_header("PayPal-Transmission-Sig")?)
+            .ok_or("the signature in the header PayPal-Transmission-Sig cannot be decoded")?;
+        is_near(request.only_header("PayPal-Transmission-Time")?, Unit::Rfc3339, TOLERANCE, request.received)?;
+        let published = published.ok_or("the certificate of PayPal could not be fetched")?;
+        match published.0.is_good(Algorithm::RsaSha256, self.text(request)?.as_bytes(), &sent, None) {
+            true => Ok(()),
+            false => Err("the signature belongs to another webhook or another body".into()),
+        }
+    }
+    fn signs(&self) -> bool {
+        true
+    }
+    fn signed(&self, request: &Request) -> Option<Vec<u8>> {
+        self.text(request).ok().map(String::into_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_signed_is_what_paypals_own_library_signs() {
+        let request = Request {
+            headers: [
+                ("paypal-transmission-id", "dfb3be50-fd74-11e4-8bf3-77339302725b"),
+                ("paypal-transmission-time", "2015-05-18T15:45:13Z"),
+            ]
+            .map(|(n, v)| (n.to_owned(), v.to_owned()))
+            .to_vec(),
+            body: bytes::Bytes::from_static(b"123456789"),
+            ..Request::nobody()
+        };
+        let text = Webhook("4JH86294D6297924G".into()).text(&request);
+        // The checksum of these digits is the check value of CRC-32.
+        assert_eq!(text.as_deref(), Ok("dfb3be50-fd74-11e4-8bf3-77339302725b|2015-05-18T15:45:13Z|4JH86294D6297924G|3421780262"));
+    }
+}

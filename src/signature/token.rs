@@ -1,0 +1,70 @@
+//! JSON Web Tokens (RFC 7519), signed: `head.claims.signature`. The algorithm is the one that the scheme says, never one
+//! that the token chooses. The moment is handed in.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::key::{Algorithm, Key, unbase64};
+
+/// How far clocks may be apart, in seconds.
+const LEEWAY: i64 = 60;
+/// The longest token that is looked at, in bytes.
+const LONGEST: usize = 16 << 10;
+
+/// A token whose signature is good.
+#[derive(Debug)]
+pub(super) struct Token {
+    claims: Value,
+}
+
+impl Token {
+    /// Checks a token's signature and times by any of the keys. The error is for the operator.
+    pub(super) fn check(text: &str, algorithm: Algorithm, keys: &[&Key], now: Timestamp) -> Result<Self, String> {
+        let wanted = algorithm.token_word().unwrap_or_default();
+        let unread = "the token cannot be read";
+        let (signed, signature) = text.rsplit_once('.').filter(|_| text.len() <= LONGEST).ok_or(unread)?;
+        let (head, claims) = signed.split_once('.').ok_or(unread)?;
+        let part = |text: &str| unbase64(text).and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+        let (head, signature) = (part(head).ok_or(unread)?, unbase64(signature).ok_or(unread)?);
+        if head["alg"] != wanted {
+            return Err(format!("the token is not signed with {wanted}"));
+        }
+        // What must be understood and is not (RFC 7515, 4.1.11).
+        if !head["crit"].is_null() {
+            return Err("the token asks for more than is known here".into());
+        }
+        let named = head["kid"].as_str();
+        if !keys.iter().any(|key| key.is_good(algorithm, signed.as_bytes(), &signature, named)) {
+            return Err("the token's signature belongs to another key".into());
+        }
+        let claims = part(claims).filter(Value::is_object).ok_or(unread)?;
+        let now = now.as_second();
+        let moment = |name: &str| match &claims[name] {
+            Value::Null => Ok(None),
+            value => value.as_f64().map(|n| Some(n as i64)).ok_or(format!("the token's `{name}` is no time")),
+        };
+        if moment("exp")?.is_some_and(|exp| exp.saturating_add(LEEWAY) <= now) {
+            return Err("the token has expired; is this machine's clock right?".into());
+        }
+        if moment("nbf")?.is_some_and(|nbf| nbf.saturating_sub(LEEWAY) > now) {
+            return Err("the token is not valid yet; is this machine's clock right?".into());
+        }
+        if moment("iat")?.is_some_and(|iat| iat.saturating_sub(LEEWAY) > now) {
+            return Err("the token was made in time to come; is this machine's clock right?".into());
+        }
+        Ok(Self { claims })
+    }
+
+    /// Whether a claim is, or has among several, one of these texts.
+    pub(super) fn claims(&self, name: &str, any_of: &[String]) -> bool {
+        let is = |value: &Value| super::place::spelled(value).is_some_and(|text| any_of.contains(&text));
+        match &self.claims[name] {
+            Value::Array(all) => all.iter().any(is),
+            one => is(one),
+        }
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        !self.claims[name].is_null()
+    }
+}

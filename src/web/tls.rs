@@ -1,0 +1,92 @@
+//! TLS at our own door, for those without a proxy. The certificate is read again when its file was changed, as those who
+//! renew it do; a new one that cannot be used never replaces one that can.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use rustls::crypto::ring::{default_provider, sign::any_supported_type};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// How often the files are looked at.
+const POLL: Duration = Duration::from_secs(30);
+
+/// Takes connections in with the certificate that is good just now.
+#[derive(Clone)]
+pub struct Tls(TlsAcceptor);
+
+impl Tls {
+    /// Reads a certificate and its key, and goes on watching both. The error is a sentence.
+    pub fn read(cert: &Path, key: &Path) -> Result<Self, String> {
+        let now = Arc::new(ArcSwap::from_pointee(certified(cert, key)?));
+        let builder = rustls::ServerConfig::builder_with_provider(Arc::new(default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().map_err(|e| format!("TLS cannot be set up: {e}"))?;
+        let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(Current(now.clone())));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        tokio::spawn(renew(now, cert.to_owned(), key.to_owned()));
+        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+    }
+
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        self.0.accept(stream).await
+    }
+}
+
+#[derive(Debug)]
+struct Current(Arc<ArcSwap<CertifiedKey>>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+fn certified(cert: &Path, key: &Path) -> Result<CertifiedKey, String> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect);
+    let chain = chain.map_err(|e| format!("the certificate {} cannot be read: {e}", cert.display()))?;
+    if chain.is_empty() {
+        return Err(format!("the file {} holds no certificate", cert.display()));
+    }
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| format!("the private key {} cannot be read: {e}", key.display()))?;
+    let signer = any_supported_type(&private).map_err(|e| format!("the private key {} cannot be used: {e}", key.display()))?;
+    let certified = CertifiedKey::new(chain, signer);
+    match certified.keys_match() {
+        Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
+            Err(format!("the private key {} is not that of the certificate {}", key.display(), cert.display()))
+        }
+        Err(e) => Err(format!("the certificate {} cannot be used: {e}", cert.display())),
+        Ok(()) => Ok(certified),
+    }
+}
+
+async fn renew(now: Arc<ArcSwap<CertifiedKey>>, cert: PathBuf, key: PathBuf) {
+    let mut seen = changed(&cert, &key);
+    loop {
+        tokio::time::sleep(POLL).await;
+        let changed = changed(&cert, &key);
+        if changed == seen {
+            continue;
+        }
+        match certified(&cert, &key) {
+            Ok(new) => {
+                now.store(Arc::new(new));
+                seen = changed;
+                tracing::info!("the renewed certificate is in use");
+            }
+            // Perhaps only one of the two files was written so far.
+            Err(why) => tracing::warn!("{why}; the old one stays in use"),
+        }
+    }
+}
+
+fn changed(cert: &Path, key: &Path) -> [Option<SystemTime>; 2] {
+    [cert, key].map(|path| std::fs::metadata(path).and_then(|m| m.modified()).ok())
+}
