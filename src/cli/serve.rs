@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 
 use super::Ended;
-use super::settings::{Around, Data, Rules, Secrets, counted};
+use super::settings::{Around, Data, Rules, Secrets, counted, network};
 use crate::action::file::Files;
 use crate::action::folder::Output;
 use crate::action::net::Net;
@@ -55,7 +55,7 @@ pub struct Serve {
     #[arg(long, env = "DOORBELL_CALLS_PER_HOST", default_value = "16", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     calls_per_host: u16,
     /// Proxies in front of Doorbell, such as 10.0.0.0/8, that say who is calling
-    #[arg(long, env = "DOORBELL_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',')]
+    #[arg(long, env = "DOORBELL_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
     trusted_proxies: Vec<IpNet>,
     /// The certificate to answer https with, as PEM, with those that vouch for it; read again when it is renewed
     #[arg(long, env = "DOORBELL_TLS_CERT", value_name = "FILE", requires = "tls_key")]

@@ -9,6 +9,7 @@ use crate::action::net::Allowed;
 use crate::known::{Lookup, stand_in};
 use crate::problem::{self, Problem, Severity};
 use crate::rule::Ruleset;
+use crate::rule::callers;
 use crate::rule::load::{Loaded, load};
 use crate::surroundings::{Surroundings, read_rules};
 
@@ -28,7 +29,7 @@ pub struct Around {
     #[arg(long, env = "DOORBELL_ENV_FILE", value_name = "FILE")]
     pub env_file: Option<PathBuf>,
     /// Allow calls to this inner network, such as 10.0.0.0/8
-    #[arg(long, env = "DOORBELL_ALLOW_NETWORK", value_name = "CIDR", value_delimiter = ',')]
+    #[arg(long, env = "DOORBELL_ALLOW_NETWORK", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
     pub allow_network: Vec<IpNet>,
     /// Allow calls to this inner host, such as crm.internal
     #[arg(long, env = "DOORBELL_ALLOW_HOST", value_name = "NAME", value_delimiter = ',')]
@@ -124,4 +125,9 @@ pub fn counted_problems(problems: &[Problem]) -> String {
     };
     let counts = [count(Severity::Error, "error"), count(Severity::Warning, "warning"), count(Severity::Note, "note")];
     counts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
+}
+
+/// Reads a network, or one address, of the command line.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    callers::network(text).ok_or("write for example 10.0.0.0/8 or 10.0.0.7".to_owned())
 }

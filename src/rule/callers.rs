@@ -42,19 +42,20 @@ pub fn read(allow_from: Option<Item>, limit: Option<Item>) -> Callers {
 }
 
 /// `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`; one address means that one alone.
+pub fn network(text: &str) -> Option<IpNet> {
+    let one = text.trim().parse::<IpAddr>().ok().map(|ip| IpNet::from(ip.to_canonical()));
+    one.or_else(|| text.trim().parse::<IpNet>().ok().map(|net| canonical(net).trunc()))
+}
+
 fn read_network(item: &Item) -> Option<IpNet> {
     let text = item.text()?;
-    let text = text.trim();
-    let one = text.parse::<IpAddr>().map(|ip| IpNet::from(ip.to_canonical()));
-    match one.ok().or_else(|| text.parse::<IpNet>().ok().map(|net| canonical(net).trunc())) {
-        Some(net) => Some(net),
-        None => {
-            item.problem(format!("`{text}` is neither an address nor a network"))
-                .label("write for example 203.0.113.7 or 203.0.113.0/24")
-                .add();
-            None
-        }
+    let net = network(&text);
+    if net.is_none() {
+        item.problem(format!("`{text}` is neither an address nor a network"))
+            .label("write for example 203.0.113.7 or 203.0.113.0/24")
+            .add();
     }
+    net
 }
 
 /// A network of IPv4 that is written as one of IPv6, as what it is.

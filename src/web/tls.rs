@@ -1,5 +1,5 @@
 //! TLS at our own door, for those without a proxy. The certificate is read again when its file was changed, as those who
-//! renew it do; a new one that cannot be used never replaces one that can.
+//! renew it do, or on SIGHUP; a new one that cannot be used never replaces one that can.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::net::TcpStream;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -69,8 +70,12 @@ fn certified(cert: &Path, key: &Path) -> Result<CertifiedKey, String> {
 
 async fn renew(now: Arc<ArcSwap<CertifiedKey>>, cert: PathBuf, key: PathBuf) {
     let mut seen = changed(&cert, &key);
+    let mut asked = signal(SignalKind::hangup()).ok();
     loop {
-        tokio::time::sleep(POLL).await;
+        match &mut asked {
+            Some(asked) => drop(tokio::time::timeout(POLL, asked.recv()).await),
+            None => tokio::time::sleep(POLL).await,
+        }
         let changed = changed(&cert, &key);
         if changed == seen {
             continue;

@@ -106,7 +106,8 @@ impl World {
         });
         let mut first = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
-        let address = first.trim().strip_prefix("listening on http://");
+        let first = first.trim();
+        let address = first.strip_prefix("listening on http://").or_else(|| first.strip_prefix("listening on https://"));
         let address = address.unwrap_or_else(|| panic!("it did not start: {first}{}", log.lock().unwrap())).to_owned();
         Serving { child, address, log }
     }
@@ -157,6 +158,11 @@ impl Serving {
 
     pub fn logged(&self, what: &str) -> bool {
         self.log.lock().unwrap().contains(what)
+    }
+
+    /// Asks it to read everything again.
+    pub fn hang_up(&self) {
+        Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().unwrap();
     }
 
     /// Asks it to stop, and waits until it has.

@@ -1,0 +1,195 @@
+//! The door itself: who may come in, how often, how packed, and by https.
+
+use std::io::{Read, Write};
+use std::process::Command;
+
+use flate2::Compression;
+use flate2::read::GzEncoder;
+
+use crate::senders::sign;
+use crate::world::{Serving, World, home, until};
+
+fn rules(address: &str) -> String {
+    format!(
+        "webhooks:\n  /hook: {{ {address} }}\nrules:\n  All:\n    when: {{ webhook: /hook }}\n    then: [{{ append: out.txt, text: \"hi {{{{ body.n }}}}\" }}]\n"
+    )
+}
+
+#[test]
+fn only_those_may_call_who_are_named() {
+    for (from, status) in
+        [("127.0.0.1", 200), ("[10.0.0.0/8, 127.0.0.0/24]", 200), ("\"::ffff:127.0.0.1\"", 200), ("127.0.0.2", 401), ("\"::1\"", 401)]
+    {
+        let world = World::with(&rules(&format!("verify: none, allow_from: {from}")));
+        let doorbell = world.serve();
+        let got = doorbell.post("/hook", "{}");
+        assert_eq!(got.status, status, "{from}");
+        if status == 401 {
+            assert_eq!(got.body, r#"{"status":"refused","message":"denied"}"#);
+            until("the reason is told", || doorbell.logged("this caller is not among the address's `allow_from`"));
+        }
+    }
+    let said = World::with(&rules("verify: none, allow_from: 10.0.0.0/33")).said(&["check"]);
+    assert!(said.contains("`10.0.0.0/33` is neither an address nor a network"), "{said}");
+}
+
+#[test]
+fn behind_a_proxy_the_caller_is_the_one_that_the_proxy_saw() {
+    let world = World::with(&rules("verify: none, allow_from: 203.0.113.7"));
+    let call = |doorbell: &Serving, forwarded: &str| doorbell.send("POST", "/hook", &[("x-forwarded-for", forwarded)], b"").status;
+    let doorbell = world.serve();
+    assert_eq!(call(&doorbell, "203.0.113.7"), 401, "nobody said that this caller is a proxy");
+    let world = World::with(&rules("verify: none, allow_from: 203.0.113.7"));
+    let doorbell = world.serve_with(&["--trusted-proxies", "127.0.0.0/8,10.0.0.0/8"]);
+    assert_eq!(call(&doorbell, "203.0.113.7"), 200);
+    assert_eq!(call(&doorbell, "6.6.6.6, 203.0.113.7, 10.1.1.1"), 200);
+    assert_eq!(call(&doorbell, "203.0.113.7, 6.6.6.6"), 401, "what the caller writes in front counts for nothing");
+}
+
+#[test]
+fn who_calls_too_often_is_told_when_to_come_back() {
+    let world = World::with(&rules("verify: none, limit: [ 1000 per second, 3 per hour per caller ]"));
+    let doorbell = world.serve_with(&["--trusted-proxies", "127.0.0.1"]);
+    let call = |ip: &str| doorbell.send("POST", "/hook", &[("x-forwarded-for", ip)], b"");
+    for _ in 0..3 {
+        assert_eq!(call("203.0.113.7").status, 200);
+    }
+    let got = call("203.0.113.7");
+    assert_eq!(
+        (got.status, got.body.as_str()),
+        (429, r#"{"status":"refused","message":"This address is called too often; send it again a little later."}"#)
+    );
+    assert!((1_100..=1_201).contains(&got.header("retry-after").parse::<u32>().unwrap()), "{got:?}");
+    assert_eq!(call("203.0.113.8").status, 200, "others are not meant");
+    let said = World::with(&rules("verify: none, limit: 3 a day")).said(&["check"]);
+    assert!(said.contains("`3 a day` is not a limit"), "{said}");
+}
+
+#[test]
+fn who_is_denied_does_not_use_up_what_belongs_to_others() {
+    let world = World::with(&rules("verify: { bearer: \"{{ secret.KEY }}\" }, limit: 2 per hour")).env("KEY", "k3y");
+    let doorbell = world.serve();
+    for _ in 0..5 {
+        assert_eq!(doorbell.post("/hook", "{}").status, 401);
+    }
+    let call = || doorbell.send("POST", "/hook", &[("authorization", "Bearer k3y")], b"").status;
+    assert_eq!([call(), call(), call()], [200, 200, 429]);
+}
+
+fn gzip(bytes: impl Read) -> Vec<u8> {
+    let mut out = Vec::new();
+    GzEncoder::new(bytes, Compression::best()).read_to_end(&mut out).unwrap();
+    out
+}
+
+#[test]
+fn packed_bodies_are_vouched_for_as_they_came_and_unpacked_up_to_the_limit() {
+    let world = World::with(&rules("verify: { github: \"{{ secret.KEY }}\" }, max_body: 100 KB")).env("KEY", "k3y");
+    let doorbell = world.serve();
+    let call = |body: &[u8]| {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"k3y");
+        let tag: String = ring::hmac::sign(&key, body).as_ref().iter().map(|b| format!("{b:02x}")).collect();
+        let headers =
+            [("content-type", "application/json"), ("content-encoding", "gzip"), ("x-hub-signature-256", &*format!("sha256={tag}"))];
+        doorbell.send("POST", "/hook", &headers, body)
+    };
+    assert_eq!(call(&gzip(&br#"{"n": 7}"#[..])).status, 200);
+    until("the line is written", || world.output("out.txt") == "hi 7\n");
+    let bomb = gzip(std::io::repeat(b' ').take(50 << 20));
+    assert!(bomb.len() < 100 << 10);
+    let got = call(&bomb);
+    assert_eq!((got.status, got.body.as_str()), (413, r#"{"status":"refused","message":"The body is larger than 102400 bytes."}"#));
+    let got = call(b"not packed");
+    assert_eq!((got.status, got.body.contains("The body says that it is packed as gzip, but it cannot be unpacked.")), (400, true));
+    let event = world.said(&["events"]);
+    assert_eq!(event.matches("/hook").count(), 1, "{event}");
+}
+
+#[test]
+fn what_was_signed_can_be_guarded_against_being_sent_twice() {
+    let world = World::with(&rules("verify: { github: \"{{ secret.KEY }}\" }, replay_guard: true")).env("KEY", "k3y");
+    let doorbell = world.serve();
+    let call = |id: &str, body: &str| {
+        let tag = format!("sha256={}", sign(b"k3y", body));
+        let headers = [("content-type", "application/json"), ("x-github-delivery", id), ("x-hub-signature-256", &*tag)];
+        doorbell.send("POST", "/hook", &headers, body.as_bytes())
+    };
+    let first = call("1", "{\"n\": 1}");
+    assert_eq!(first.status, 200);
+    let again = call("2", "{\"n\": 1}");
+    assert_eq!((again.status, again.header("doorbell-event")), (200, first.header("doorbell-event")), "another id does not help");
+    assert_ne!(call("3", "{\"n\": 2}").header("doorbell-event"), first.header("doorbell-event"));
+    until("both lines are written", || world.output("out.txt").lines().count() == 2);
+    let said = World::with(&rules("verify: { bearer: \"{{ secret.KEY }}\" }, replay_guard: true")).env("KEY", "k").said(&["check"]);
+    assert!(said.contains("nobody signs what is sent to this address"), "{said}");
+}
+
+#[test]
+fn a_secret_that_was_changed_is_used_when_doorbell_is_asked_to_look() {
+    let world = World::with(&rules("verify: { bearer: \"{{ secret.KEY }}\" }")).env("KEY_FILE", "key.txt");
+    world.write("key.txt", "old-key\n");
+    let doorbell = world.serve();
+    let call = |key: &str| doorbell.send("POST", "/hook", &[("authorization", &format!("Bearer {key}"))], b"").status;
+    assert_eq!([call("old-key"), call("new-key")], [200, 401]);
+    world.write("key.txt", "new-key\n");
+    doorbell.hang_up();
+    until("the new key is good", || call("new-key") == 200);
+    assert_eq!(call("old-key"), 401);
+    // An empty one lets nobody in: what was good stays.
+    world.write("key.txt", "");
+    doorbell.hang_up();
+    until("the problem is told", || doorbell.logged("the secret KEY is empty"));
+    assert_eq!([call("new-key"), call("")], [200, 401]);
+}
+
+/// What stands at an address by https, and the certificate's owner: whoever the client trusts.
+fn get(address: &str, trusted: &str) -> Result<(u16, bool), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cert = reqwest::Certificate::from_pem(&std::fs::read(home().join(trusted)).unwrap()).unwrap();
+    let client = reqwest::Client::builder().tls_certs_only([cert]).no_proxy().build().unwrap();
+    runtime.block_on(async {
+        let got = client.get(format!("https://{address}/health/live")).send().await.map_err(|e| e.to_string())?;
+        Ok((got.status().as_u16(), got.version() == reqwest::Version::HTTP_2))
+    })
+}
+
+#[test]
+fn https_is_answered_and_a_renewed_certificate_is_taken_over() {
+    let world = World::with(&rules("verify: none"));
+    let put = |kind: &str| {
+        for part in ["cert", "key"] {
+            std::fs::copy(home().join(format!("tests/keys/{kind}.{part}.pem")), world.path(&format!("{part}.pem"))).unwrap();
+        }
+    };
+    put("rsa");
+    let doorbell = world.serve_with(&["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
+    assert_eq!(get(&doorbell.address, "tests/keys/rsa.cert.pem"), Ok((200, true)));
+    assert!(get(&doorbell.address, "tests/keys/ec.cert.pem").is_err());
+    // Plain HTTP is no language of this door, and silence keeps nobody out.
+    let mut plain = std::net::TcpStream::connect(&doorbell.address).unwrap();
+    plain.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    let _ = plain.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP"));
+    put("ec");
+    doorbell.hang_up();
+    until("the new certificate is in use", || get(&doorbell.address, "tests/keys/ec.cert.pem") == Ok((200, true)));
+    // One that cannot be used never takes the place of one that can.
+    std::fs::copy(home().join("tests/keys/rsa.cert.pem"), world.path("cert.pem")).unwrap();
+    doorbell.hang_up();
+    until("it is told", || doorbell.logged("the private key key.pem is not that of the certificate cert.pem; the old one stays in use"));
+    assert_eq!(get(&doorbell.address, "tests/keys/ec.cert.pem"), Ok((200, true)));
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
+    let world = World::with(&rules("verify: none"));
+    world.write("cert.pem", "nothing\n");
+    let out = Command::new(env!("CARGO_BIN_EXE_doorbell"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--tls-cert", "cert.pem", "--tls-key", "cert.pem"])
+        .current_dir(world.path("."))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stderr).lines().last(), Some("doorbell: the file cert.pem holds no certificate"));
+}

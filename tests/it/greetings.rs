@@ -1,0 +1,211 @@
+//! What senders want to hear before they begin: answered, and never taken for an event.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::senders::sign;
+use crate::world::{World, until};
+
+/// Rules for one address whose `verify:` says this.
+fn rules(verify: &str) -> String {
+    format!(
+        "webhooks:\n  /hook: {{ public_url: https://hooks.example.com, verify: {verify} }}\nrules:\n  All:\n    when: {{ webhook: /hook }}\n    then: [{{ log: hi }}]\n"
+    )
+}
+
+#[test]
+fn a_greeting_is_answered_where_it_is_signed_and_is_no_event() {
+    for (sender, secret, signed, headers, body, kind, answer) in [
+        (
+            "slack",
+            "s3",
+            "v0:TS:BODY",
+            [("x-slack-signature", "v0=SIG"), ("x-slack-request-timestamp", "TS"), ("x", "y")],
+            r#"{"type":"url_verification","challenge":"3eZ<b>"}"#,
+            "text/plain; charset=utf-8",
+            "3eZ<b>".to_owned(),
+        ),
+        (
+            "zoom",
+            "z3",
+            "v0:TS:BODY",
+            [("x-zm-signature", "v0=SIG"), ("x-zm-request-timestamp", "TS"), ("x", "y")],
+            r#"{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8"}}"#,
+            "application/json",
+            format!(r#"{{"plainToken":"qgg8","encryptedToken":"{}"}}"#, sign(b"z3", "qgg8")),
+        ),
+        (
+            "twitch",
+            "t3",
+            "m1TSBODY",
+            [
+                ("twitch-eventsub-message-signature", "sha256=SIG"),
+                ("twitch-eventsub-message-timestamp", "TS"),
+                ("twitch-eventsub-message-type", "webhook_callback_verification"),
+            ],
+            r#"{"challenge":"pogchamp"}"#,
+            "text/plain; charset=utf-8",
+            "pogchamp".to_owned(),
+        ),
+    ] {
+        let world = World::with(&rules(&format!("{{ {sender}: \"{{{{ secret.HOOK }}}}\" }}"))).env("HOOK", secret);
+        let doorbell = world.serve();
+        let now = jiff::Timestamp::now();
+        let time = if sender == "twitch" { now.to_string() } else { now.as_second().to_string() };
+        let tag = sign(secret.as_bytes(), &signed.replace("TS", &time).replace("BODY", body));
+        let filled: Vec<(&str, String)> = headers.iter().map(|(n, v)| (*n, v.replace("SIG", &tag).replace("TS", &time))).collect();
+        let mut sent: Vec<(&str, &str)> = filled.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        sent.extend([("content-type", "application/json"), ("twitch-eventsub-message-id", "m1")]);
+        let got = doorbell.send("POST", "/hook", &sent, body.as_bytes());
+        assert_eq!(
+            (got.status, got.header("content-type"), &got.body),
+            (200, kind, &answer),
+            "{sender}: {got:?} {}",
+            doorbell.log.lock().unwrap()
+        );
+        assert_eq!((got.header("x-content-type-options"), got.header("doorbell-event")), ("nosniff", ""));
+        // The same greeting, not signed, is denied and tells nothing.
+        let got = doorbell.send("POST", "/hook", &[("content-type", "application/json")], body.as_bytes());
+        assert_eq!(got.status, 401);
+        assert!(!got.body.contains("3eZ") && !got.body.contains("qgg8") && !got.body.contains("pogchamp"));
+        assert!(world.said(&["events"]).contains("No event has come in yet."));
+    }
+}
+
+#[test]
+fn a_greeting_that_nobody_signs_comes_by_a_method_of_its_own() {
+    let rules = |sender: &str| rules(&format!("{{ {sender}: \"{{{{ secret.HOOK }}}}\" }}"));
+    let world = World::with(&rules("dropbox")).env("HOOK", "x");
+    let doorbell = world.serve();
+    let got = doorbell.send("GET", "/hook?challenge=abc%3Cb%3E", &[], b"");
+    assert_eq!(
+        (got.status, got.header("content-type"), got.header("x-content-type-options"), got.body.as_str()),
+        (200, "text/plain; charset=utf-8", "nosniff", "abc<b>")
+    );
+    assert_eq!(doorbell.send("GET", &format!("/hook?challenge={}", "a".repeat(1_025)), &[], b"").status, 401);
+    assert_eq!(doorbell.send("GET", "/hook", &[], b"").status, 401);
+    assert_eq!(doorbell.send("GET", "/hook", &[("x-dropbox-signature", &sign(b"x", ""))], b"").status, 405);
+    assert_eq!(doorbell.send("PUT", "/hook?challenge=abc", &[], b"").status, 405);
+    assert_eq!(doorbell.send("POST", "/hook?challenge=abc", &[], b"").status, 401);
+    assert_eq!(doorbell.send("POST", "/hook", &[("x-dropbox-signature", &sign(b"x", "{}"))], b"{}").status, 200);
+    let world = World::with(&rules("trello")).env("HOOK", "x");
+    let doorbell = world.serve();
+    assert_eq!(doorbell.send("HEAD", "/hook", &[], b"").status, 200);
+    assert_eq!(doorbell.send("GET", "/hook", &[], b"").status, 405);
+}
+
+#[test]
+fn a_greeting_with_a_word_of_your_own_is_answered_only_with_that_word() {
+    let verify = "{ meta: { secret: \"{{ secret.HOOK }}\", verify_token: \"{{ secret.TOKEN }}\" } }";
+    let world = World::with(&rules(verify)).env("HOOK", "x").env("TOKEN", "meatyhamhock");
+    let doorbell = world.serve();
+    let got = doorbell.send("GET", "/hook?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=meatyhamhock", &[], b"");
+    assert_eq!((got.status, got.header("content-type"), got.body.as_str()), (200, "text/plain; charset=utf-8", "1158201444"));
+    let got = doorbell.send("GET", "/hook?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=meatyham", &[], b"");
+    assert_eq!((got.status, got.body.contains("1158201444")), (401, false));
+    until("the reason is told", || doorbell.logged("`hub.verify_token` behind the ? is another one than the rule file says"));
+    assert_eq!(doorbell.send("GET", "/hook?hub.mode=subscribe&hub.challenge=1", &[], b"").status, 401);
+    let signature = format!("sha256={}", sign(b"x", "{}"));
+    assert_eq!(doorbell.send("POST", "/hook", &[("x-hub-signature-256", &signature)], b"{}").status, 200);
+    // Without the word there is nothing to compare with, so nobody is greeted.
+    let world = World::with(&rules("{ meta: \"{{ secret.HOOK }}\" }")).env("HOOK", "x");
+    let got = world.serve().send("GET", "/hook?hub.mode=subscribe&hub.challenge=1&hub.verify_token=", &[], b"");
+    assert_eq!(got.status, 401);
+}
+
+#[test]
+fn a_text_that_is_posted_behind_the_question_mark_comes_back_decoded() {
+    let world = World::with(&rules("{ microsoft_graph: \"{{ secret.HOOK }}\" }")).env("HOOK", "state");
+    let doorbell = world.serve();
+    let got = doorbell.send("POST", "/hook?validationToken=Validation%3A+Testing+client%20%3Cb%3E", &[("content-type", "text/plain")], b"");
+    assert_eq!(
+        (got.status, got.header("content-type"), got.header("x-content-type-options"), got.body.as_str()),
+        (200, "text/plain; charset=utf-8", "nosniff", "Validation: Testing client <b>")
+    );
+    let changes = |state: &str| format!("{{\"value\":[{{\"clientState\":\"state\"}},{{\"clientState\":\"{state}\"}}]}}");
+    assert_eq!(doorbell.post("/hook", &changes("state")).status, 200);
+    assert_eq!(doorbell.post("/hook", &changes("other")).status, 401);
+    assert_eq!(doorbell.post("/hook", "{\"value\":[]}").status, 401);
+}
+
+#[test]
+fn a_token_is_signed_with_the_secret() {
+    let world = World::with(&rules("{ x: \"{{ secret.HOOK }}\" }")).env("HOOK", "consumer");
+    let got = world.serve().send("GET", "/hook?crc_token=challenge", &[], b"");
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"consumer");
+    let tag = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, ring::hmac::sign(&key, b"challenge"));
+    assert_eq!((got.status, got.body), (200, format!("{{\"response_token\":\"sha256={tag}\"}}")));
+}
+
+#[test]
+fn a_greeting_can_be_described_in_the_rule_file() {
+    let verify = r#"
+      custom:
+        secret: "{{ secret.HOOK }}"
+        algorithm: hmac-sha256
+        signature: { from: "header:X-Signature" }
+      handshake:
+        when: { method: GET, query: challenge_code }
+        reply: { status: 202, headers: { X-Mine: "{query:challenge_code}" }, json: { challengeResponse: "{sha256_hex(query:challenge_code+secret+url)}", n: 1 } }"#;
+    let world = World::with(
+        &rules(verify)
+            .replace(
+                "/hook: { public_url: https://hooks.example.com, verify: ",
+                "/hook:\n    public_url: https://hooks.example.com\n    verify: ",
+            )
+            .replace(" }\nrules:", "\nrules:"),
+    )
+    .env("HOOK", "se");
+    let doorbell = world.serve();
+    let got = doorbell.send("GET", "/hook?challenge_code=a8", &[], b"");
+    let expected = doorbell::run::hash(b"a8sehttps://hooks.example.com/hook?challenge_code=a8");
+    let expected = format!("{{\"challengeResponse\":\"{expected}\",\"n\":1}}");
+    assert_eq!((got.status, got.header("x-mine"), got.body.as_str()), (202, "a8", expected.as_str()));
+    // What would break out of a header is no greeting.
+    assert_eq!(doorbell.send("GET", "/hook?challenge_code=a%0d%0ax-evil:1", &[], b"").status, 401);
+}
+
+#[test]
+fn a_secret_that_is_handed_over_is_kept_once_and_used_from_then_on() {
+    for (sender, header, body, signature) in [
+        ("asana", Some("b537207f20cbfa02"), "{}", "x-hook-signature"),
+        ("notion", None, r#"{"verification_token":"b537207f20cbfa02"}"#, "x-notion-signature"),
+    ] {
+        let world = World::with(&rules(&format!("{{ {sender}: \"{{{{ secret.HOOK_SECRET }}}}\" }}")));
+        let said = world.said(&["check"]);
+        assert!(said.contains("warning: the secret HOOK_SECRET is not set, so this address waits until"), "{said}");
+        let doorbell = world.serve();
+        assert_eq!(doorbell.post("/hook", r#"{"events":[]}"#).status, 401);
+        let hand_over = |secret: &str| {
+            let headers = [("content-type", "application/json"), ("x-hook-secret", secret)];
+            doorbell.send("POST", "/hook", &headers[..if header.is_some() { 2 } else { 1 }], body.as_bytes())
+        };
+        let got = hand_over(header.unwrap_or_default());
+        assert_eq!((got.status, got.header("x-hook-secret")), (200, header.unwrap_or_default()), "{got:?}");
+        let kept = world.path("data/secrets/HOOK_SECRET");
+        assert_eq!(std::fs::read_to_string(&kept).unwrap(), "b537207f20cbfa02");
+        assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        // Nobody can put another one in its place, at once and later.
+        assert_eq!(hand_over("another").status, 401);
+        until("it is told", || doorbell.logged("handed over the secret HOOK_SECRET; it is kept in data/secrets/HOOK_SECRET"));
+        assert!(!doorbell.logged("b537207f20cbfa02"));
+        let tag = sign(b"b537207f20cbfa02", "{\"a\":1}");
+        let tag = if sender == "notion" { format!("sha256={tag}") } else { tag };
+        until("the secret is used", || doorbell.send("POST", "/hook", &[(signature, &tag)], b"{\"a\":1}").status == 200);
+        assert_eq!(hand_over("another").status, 401);
+        drop(doorbell);
+        let doorbell = world.serve();
+        assert_eq!(doorbell.send("POST", "/hook", &[(signature, &tag)], b"{\"a\":1}").status, 200);
+        assert_eq!(hand_over_to(&doorbell, body).status, 401);
+    }
+}
+
+fn hand_over_to(doorbell: &crate::world::Serving, body: &str) -> crate::world::Got {
+    doorbell.send("POST", "/hook", &[("content-type", "application/json"), ("x-hook-secret", "another")], body.as_bytes())
+}
+
+#[test]
+fn a_handshake_alone_guards_nothing() {
+    let world = World::with(&rules("{ handshake: { when: { method: GET, query: challenge }, reply: { text: \"{query:challenge}\" } } }"));
+    let said = world.said(&["check"]);
+    assert!(said.contains("error: a handshake proves nothing"), "{said}");
+}
