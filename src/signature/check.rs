@@ -208,6 +208,12 @@ impl Verify for Signing {
         Err("the signature belongs to another secret or another body".into())
     }
 
+    fn strike(&self, request: &mut Request) {
+        if self.scheme.algorithm == Algorithm::Equals || self.scheme.algorithm.token_word().is_some() {
+            self.scheme.from.iter().for_each(|place| place.strike(request));
+        }
+    }
+
     fn signs(&self) -> bool {
         self.scheme.algorithm != Algorithm::Equals
     }

@@ -69,6 +69,8 @@ pub trait Verify: Send + Sync {
     }
     /// Whether the request proves itself; the error is for the operator's log, never for the sender.
     fn check(&self, request: &Request, published: Option<&Published>) -> Result<(), String>;
+    /// Strikes out a secret that is sent as it is: it is good for the door, and nobody needs it afterwards.
+    fn strike(&self, _: &mut Request) {}
     /// Whether it vouches for what is sent, so that the same cannot be sent twice unseen.
     fn signs(&self) -> bool {
         false
@@ -194,6 +196,7 @@ impl Guard {
         self.greeted(&request, false)?;
         self.check(&request, keys).map_err(NotAdmitted::Denied)?;
         self.greeted(&request, true)?;
+        self.vouchers.iter().for_each(|v| v.strike(&mut request));
         let packed: Vec<String> = request.headers.iter().filter(|(n, _)| n == ENCODING).map(|(_, v)| v.clone()).collect();
         if !packed.is_empty() {
             request.body = unpack(&packed.join(","), &request.body, limit).map_err(|e| match e {

@@ -5,12 +5,13 @@ use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
 use super::contract::{Guard, Published, Scheme, Verify};
+use super::place::Place;
 use crate::event::Event;
 use crate::known::Known;
 use crate::request::Request;
 use crate::scope::Scope;
 use crate::secret::Secret;
-use crate::template::{Place, Template};
+use crate::template::{self, Template};
 use crate::yaml::fields::Item;
 
 pub struct Bearer;
@@ -37,7 +38,7 @@ pub(super) fn read_text(item: &Item, known: &Known) -> Option<Secret> {
 /// The text, and whether it stands in the rule file as it is.
 fn read(item: &Item, known: &Known) -> Option<(Secret, bool)> {
     let errors = item.errors();
-    let template = Template::read(item, Place::Plain, known)?;
+    let template = Template::read(item, template::Place::Plain, known)?;
     if item.errors() > errors {
         return None;
     }
@@ -87,6 +88,12 @@ impl Verify for Expected {
         match !sent.is_empty() && equal(sent.as_bytes(), self.value.reveal().as_bytes()) {
             true => Ok(()),
             false => Err(format!("the header {} holds another secret", self.header)),
+        }
+    }
+
+    fn strike(&self, request: &mut Request) {
+        if let Some(place) = Place::read(&format!("header:{}", self.header)) {
+            place.strike(request);
         }
     }
 }

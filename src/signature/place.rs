@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::event::pairs;
 use crate::request::Request;
+use crate::secret::STRUCK;
 
 /// One or several places, the first that is there.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +56,23 @@ impl Place {
             }
         }
         Ok(None)
+    }
+
+    /// Strikes out what stands there, in headers and behind the ?; a body stays as it came.
+    pub(super) fn strike(&self, request: &mut Request) {
+        for (kind, name) in &self.0 {
+            match kind {
+                Kind::Header => {
+                    request.headers.iter_mut().filter(|(n, _)| n.eq_ignore_ascii_case(name)).for_each(|(_, v)| *v = STRUCK.to_owned());
+                }
+                Kind::Query => {
+                    let is_it = |pair: &&str| form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(n, _)| n == *name);
+                    let struck = |pair: &str| if is_it(&pair) { format!("{name}={STRUCK}") } else { pair.to_owned() };
+                    request.query = request.query.split('&').map(struck).collect::<Vec<_>>().join("&");
+                }
+                Kind::Form | Kind::Json => {}
+            }
+        }
     }
 
     /// `the header X-Signature`.

@@ -4,6 +4,7 @@
 use super::contract::{Guard, Published, Scheme, Told, Verify};
 use super::key::Algorithm;
 use super::password::read_text;
+use super::place::Place;
 use super::token::Token;
 use crate::known::Known;
 use crate::request::Request;
@@ -89,6 +90,12 @@ impl Verify for Pushed {
         match token.has("exp") {
             true => Ok(()),
             false => Err("the token does not say when it expires".into()),
+        }
+    }
+
+    fn strike(&self, request: &mut Request) {
+        if let Some(place) = Place::read("header:Authorization") {
+            place.strike(request);
         }
     }
 }

@@ -191,6 +191,39 @@ fn redirects_are_told_or_followed() {
 }
 
 #[test]
+fn a_redirect_takes_no_credentials_along_and_leads_nowhere_inside() {
+    let moved = |to: &str| format!("HTTP/1.1 307 X\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
+    let other = Target::new(&[&json(200, "{}")]);
+    let target = Target::new(&[
+        &moved(&other.url("/there")),
+        &moved("http://169.254.169.254/latest"),
+        &moved("http://[::ffff:10.0.0.1]/"),
+        &moved("file:///etc/passwd"),
+        &moved("/circle"),
+    ]);
+    let world = World::with(&rules(&format!(
+        "      - post: {}\n        text: hi\n        headers: {{ X-Api-Key: k3y, Accept: text/csv }}\n        auth: {{ bearer: t0ken }}\n        follow_redirects: true\n",
+        target.url("/here")
+    )));
+    let doorbell = world.serve();
+    doorbell.ring("/a", "{}");
+    until("it came", || other.calls().len() == 1);
+    let names: Vec<String> = other.calls()[0].headers.iter().map(|(n, _)| n.to_ascii_lowercase()).collect();
+    assert!(names.contains(&"accept".into()) && names.contains(&"content-type".into()), "{names:?}");
+    assert!(!names.contains(&"x-api-key".into()) && !names.contains(&"authorization".into()), "{names:?}");
+    for why in [
+        "169.254.169.254 lies inside the network",
+        "10.0.0.1 lies inside the network",
+        "`file:` addresses are not called, only https and http",
+        "it was sent on more than 3 times",
+    ] {
+        let event = doorbell.ring("/a", "{}");
+        until(why, || world.said(&["explain", &event]).contains(why));
+    }
+    assert_eq!(other.calls().len(), 1);
+}
+
+#[test]
 fn bad_neighbours_are_given_up_in_time() {
     let endless = format!("HTTP/1.1 200 X\r\ncontent-type: text/plain\r\n\r\n{}", "x".repeat(3 << 20));
     let target = Target::new(&[&endless]);
@@ -204,6 +237,35 @@ fn bad_neighbours_are_given_up_in_time() {
     doorbell.ring("/a", "{}");
     until("it is given up", || world.said(&["failed"]).contains("no answer within 0.05 seconds (given up after 2 tries)"));
     assert_eq!(world.output("size.log"), "200\n");
+}
+
+#[test]
+fn a_secret_that_opens_the_door_is_not_kept_behind_it() {
+    for (verify, path, header) in [
+        ("bearer: \"{{ secret.KEY }}\"", "/a?x=1", ("authorization", "Bearer s3cret-t0ken")),
+        ("token: { header: X-Key, value: \"{{ secret.KEY }}\" }", "/a?x=1", ("x-key", "s3cret-t0ken")),
+        ("gitlab: \"{{ secret.KEY }}\"", "/a?x=1", ("x-gitlab-token", "s3cret-t0ken")),
+        (
+            "custom: { secret: \"{{ secret.KEY }}\", algorithm: equals, signature: { from: \"query:key\", encoding: text } }",
+            "/a?key=s3cret-t0ken&x=1",
+            ("x-other", "1"),
+        ),
+    ] {
+        let world = World::with(&format!(
+            "webhooks:\n  /a: {{ verify: {{ {verify} }} }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then: [ {{ append: seen.txt, text: \"{{{{ query.x }}}} {{{{ json header }}}} {{{{ json query }}}}\" }} ]\n"
+        ))
+        .env("KEY", "s3cret-t0ken");
+        let doorbell = world.serve();
+        let got = doorbell.send("POST", path, &[header], b"{}");
+        assert_eq!(got.status, 200, "{verify}");
+        until("it is written", || !world.output("seen.txt").is_empty());
+        let mut all = world.output("seen.txt") + &world.said(&["explain", got.header("doorbell-event")]) + &doorbell.log.lock().unwrap();
+        doorbell.stop();
+        for file in ["data/doorbell.db", "data/doorbell.db-wal"] {
+            all += &String::from_utf8_lossy(&std::fs::read(world.path(file)).unwrap_or_default());
+        }
+        assert!(all.contains("***") && !all.contains("s3cret-t0ken"), "{verify}: {all}");
+    }
 }
 
 #[test]
