@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,6 +11,7 @@ use serde_json::Value;
 
 use super::Ended;
 use super::settings::number;
+use crate::web::tls::asking_ourselves;
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell health --listen 127.0.0.1:8080")]
@@ -17,6 +19,9 @@ pub struct Health {
     /// The address that it listens at
     #[arg(long, env = "DOORBELL_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     listen: SocketAddr,
+    /// The certificate that it answers with, if it answers by https
+    #[arg(long, env = "DOORBELL_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
 }
 
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -27,11 +32,13 @@ impl Health {
         if address.ip().is_unspecified() {
             address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("no Doorbell answers at {address}"))?;
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("no Doorbell answers at {address}"))?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        write!(stream, "GET /health/ready HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.take(1 << 20).read_to_string(&mut answer).with_context(|| format!("no Doorbell answers at {address}"))?;
+        let answer = match self.tls_cert {
+            Some(_) => ask(asking_ourselves(stream).map_err(anyhow::Error::msg)?, address),
+            None => ask(stream, address),
+        };
+        let answer = answer.with_context(|| format!("no Doorbell answers at {address}"))?;
         let body = answer.split("\r\n\r\n").nth(1).unwrap_or("");
         let body: Value = serde_json::from_str(body).with_context(|| format!("another program answers at {address}"))?;
         let status = body["status"].as_str().unwrap_or("unknown");
@@ -42,5 +49,16 @@ impl Health {
             n => println!("{status}, {rules}; the last edit has {} and is not in force (doorbell check shows them)", number(n, "problem")),
         }
         if status == "ready" { Ok(Ended::Good) } else { anyhow::bail!("Doorbell at {address} is {status}") }
+    }
+}
+
+fn ask(mut stream: impl Read + Write, address: SocketAddr) -> std::io::Result<String> {
+    write!(stream, "GET /health/ready HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    stream.flush()?;
+    let mut answer = Vec::new();
+    match stream.take(1 << 20).read_to_end(&mut answer) {
+        // Some end a connection without a word of farewell.
+        Err(e) if answer.is_empty() => Err(e),
+        _ => Ok(String::from_utf8_lossy(&answer).into_owned()),
     }
 }

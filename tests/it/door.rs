@@ -166,6 +166,7 @@ fn https_is_answered_and_a_renewed_certificate_is_taken_over() {
     let doorbell = world.serve_with(&["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
     assert_eq!(get(&doorbell.address, "tests/keys/rsa.cert.pem"), Ok((200, true)));
     assert!(get(&doorbell.address, "tests/keys/ec.cert.pem").is_err());
+    assert_eq!(world.said(&["health", "--listen", &doorbell.address, "--tls-cert", "cert.pem"]), "ready, 1 rule\n");
     // Plain HTTP is no language of this door, and silence keeps nobody out.
     let mut plain = std::net::TcpStream::connect(&doorbell.address).unwrap();
     plain.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
