@@ -294,17 +294,16 @@ fn place(item: &Item) -> Option<Place> {
 
 fn read_scheme(fields: &mut Fields, item: &Item) -> Option<Scheme> {
     let algorithm = fields.must("algorithm").and_then(|i| word(&i, &Algorithm::WORDS));
-    let key = fields.may("key").map_or(Some(KeyForm::Text), |i| word(&i, &KeyForm::WORDS));
+    let key_item = fields.may("key");
+    let key = key_item.as_ref().map_or(Some(KeyForm::Text), |i| word(i, &KeyForm::WORDS));
     let signature = fields.must("signature");
     let signed = match fields.may("signed") {
         None => Formula::read("{body}").ok(),
         Some(item) => formula(&item, "write for example \"{ts}.{body}\""),
     };
     let id = fields.may("id").map_or(Some(Vec::new()), |i| i.one_or_many().iter().map(place).collect::<Option<Vec<_>>>());
-    let claims = match fields.may("claims") {
-        None => Some(Vec::new()),
-        Some(item) => read_claims(&item),
-    };
+    let claims_item = fields.may("claims");
+    let claims = claims_item.as_ref().map_or(Some(Vec::new()), read_claims);
     let time = match fields.may("timestamp") {
         None => Some(None),
         Some(item) => read_time(&item).map(Some),
@@ -350,11 +349,11 @@ fn read_scheme(fields: &mut Fields, item: &Item) -> Option<Scheme> {
         return None;
     }
     let is_token = algorithm?.token_word().is_some();
-    if !claims.is_empty() && !is_token {
-        item.problem("`claims:` are those of a token").label("write `algorithm: jwt-hs256`, `jwt-rs256` or `jwt-es256`").add();
+    if let Some(item) = claims_item.filter(|_| !is_token) {
+        item.problem("`claims:` are those of a token").at_key().label("write `algorithm: jwt-hs256`, `jwt-rs256` or `jwt-es256`").add();
         return None;
     }
-    if matches!(key?, KeyForm::Url) && !algorithm?.is_public() {
+    if let Some(item) = key_item.filter(|_| key == Some(KeyForm::Url) && !algorithm.is_some_and(Algorithm::is_public)) {
         item.problem("a key that everybody can fetch is no secret")
             .label("write `algorithm: jwt-rs256` or another one with public keys")
             .add();

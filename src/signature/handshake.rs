@@ -14,7 +14,7 @@ use crate::request::Request;
 use crate::run::Answer;
 use crate::secret::Secret;
 use crate::yaml::Node;
-use crate::yaml::fields::Item;
+use crate::yaml::fields::{Item, Told};
 
 /// The longest text that is sent back, in bytes.
 const LONGEST: usize = 1_024;
@@ -210,7 +210,7 @@ impl Handshake {
         }
         let (kind, body) = match &self.reply.body {
             ReplyBody::Nothing => ("", String::new()),
-            ReplyBody::Text(formula) => ("text/plain; charset=utf-8", text(formula)?),
+            ReplyBody::Text(formula) => ("text/plain", text(formula)?),
             ReplyBody::Json(parts) => {
                 let mut map = Map::new();
                 for (name, part) in parts {
@@ -263,13 +263,18 @@ impl Reply {
 
 fn read_place(item: &Item) -> Option<Place> {
     let text = item.text()?;
-    named_place(&text, item)
+    place(&text, item.problem(format!("`{text}` is no place in a request")))
 }
 
-fn named_place(text: &str, item: &Item) -> Option<Place> {
+/// A place that is a key.
+fn key_place(text: &str, item: &Item) -> Option<Place> {
+    place(text, item.problem(format!("`{text}` is no place in a request")).at_key())
+}
+
+fn place(text: &str, told: Told) -> Option<Place> {
     let place = Place::read(text);
     if place.is_none() {
-        item.problem(format!("`{text}` is no place in a request")).label(FORMS).add();
+        told.label(FORMS).add();
     }
     place
 }
@@ -281,8 +286,8 @@ fn read_when(item: &Item) -> Option<Vec<When>> {
         let text = value.text()?;
         all.push(match key.as_str() {
             "method" => When::Method(text.to_uppercase()),
-            "header" | "query" | "form" | "json" => When::There(named_place(&format!("{key}:{text}"), &value)?),
-            place => When::Is(named_place(place, &value)?, text),
+            "header" | "query" | "form" | "json" => When::There(key_place(&format!("{key}:{text}"), &value)?),
+            place => When::Is(key_place(place, &value)?, text),
         });
     }
     Some(all)
@@ -291,7 +296,7 @@ fn read_when(item: &Item) -> Option<Vec<When>> {
 fn read_check(item: &Item, known: &Known) -> Option<Vec<(Place, Formula)>> {
     let mut all = Vec::new();
     for (key, value) in item.entries("`check:`")? {
-        let place = named_place(&key, &value)?;
+        let place = key_place(&key, &value)?;
         let formula = match value.text()?.contains("{{") {
             true => Formula::fixed(super::password::read_secret(&value, known)?.reveal()),
             false => read_formula(&value)?,
