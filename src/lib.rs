@@ -10,6 +10,7 @@ pub mod event;
 pub mod number;
 pub mod percent;
 pub mod problem;
+pub mod refusals;
 pub mod request;
 pub mod retry;
 pub mod secret;

@@ -11,6 +11,7 @@ use super::Ended;
 use super::dry_run::drawn;
 use super::settings::{Around, Data, number};
 use crate::known::Lookup;
+use crate::refusals::{Refusals, Refused};
 use crate::rule::Ruleset;
 use crate::rule::load::load;
 use crate::run::{Attempt, State};
@@ -21,7 +22,7 @@ use crate::yaml::Source;
 #[derive(Args)]
 #[command(after_help = "Example: doorbell explain 0192f3c1")]
 pub struct Explain {
-    /// The event's id, or its beginning
+    /// The event's id, or its beginning; or the `Doorbell-Request` id that a refused sender was given
     event: String,
     #[command(flatten)]
     data: Data,
@@ -32,7 +33,13 @@ pub struct Explain {
 impl Explain {
     pub fn run(self) -> anyhow::Result<Ended> {
         let archive = Archive::open(&self.data.data)?;
-        let dossier = archive.dossier(archive.find(&self.event)?)?;
+        let dossier = match archive.find(&self.event) {
+            Ok(found) => archive.dossier(found)?,
+            Err(e) => match Refusals::find(&self.data.data, &self.event) {
+                Some(refused) => return refused_told(&refused),
+                None => return Err(e.into()),
+            },
+        };
         let ruleset = self.rules_of_then(&dossier)?;
         let mut out = std::io::stdout().lock();
         let event = &dossier.event;
@@ -124,4 +131,17 @@ impl Explain {
         }
         Ok(())
     }
+}
+
+/// A request that did not become an event.
+fn refused_told(refused: &Refused) -> anyhow::Result<Ended> {
+    let time = refused.at.strftime("%Y-%m-%d %H:%M:%S UTC");
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "request {}  {} {}  {time}  from {}  → {}, not taken",
+        refused.id, refused.method, refused.address, refused.ip, refused.status
+    )?;
+    writeln!(out, "  {}", refused.why)?;
+    Ok(Ended::Good)
 }

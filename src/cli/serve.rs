@@ -25,6 +25,7 @@ use crate::keyring::Keyring;
 use crate::known::Lookup;
 use crate::pace::Pace;
 use crate::problem::{self, Severity};
+use crate::refusals::Refusals;
 use crate::rule::load::one_rule;
 use crate::surroundings::Handed;
 use crate::watch::{Standing, Watch, in_force, print};
@@ -136,7 +137,8 @@ impl Serve {
         let intake = Arc::new(Intake { rules, store, worker: worker.clone(), callers, keyring, pace: Pace::default(), handed });
         let bodies = Arc::new(Semaphore::new(BODIES));
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let hook = Hook { intake, standing, bodies, stopping: stopping.clone() };
+        let refusals = Arc::new(Refusals::of(&self.data.data));
+        let hook = Hook { intake, standing, bodies, refusals, stopping: stopping.clone() };
         let address = listener.local_addr()?;
         // Whoever started it may have stopped reading; that is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}\n{said}; files go to {}", self.output.display());

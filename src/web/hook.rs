@@ -18,6 +18,7 @@ use warp::http::{HeaderName, HeaderValue, Request as HttpRequest, Response, Stat
 use super::caller::caller;
 use crate::event::EventId;
 use crate::intake::{Answered, Intake, Refusal};
+use crate::refusals::{Refusals, Refused};
 use crate::request::Request;
 use crate::route::{MAX_PATH, RESERVED, decode};
 use crate::run::Answer;
@@ -94,6 +95,7 @@ pub struct Hook {
     pub standing: Standing,
     /// Room for bodies, one permit for each KB.
     pub bodies: Arc<Semaphore>,
+    pub refusals: Arc<Refusals>,
     /// Set when Doorbell begins to stop.
     pub stopping: Arc<AtomicBool>,
 }
@@ -124,7 +126,7 @@ impl Hook {
         match self.take(&mut knock, body).await {
             Ok(Answered { event: Some(event), answer }) => accepted(answer, event),
             Ok(Answered { event: None, answer }) => plain(&answer),
-            Err(refusal) => refused(&refusal, &knock),
+            Err(refusal) => self.refused(&refusal, &knock),
         }
     }
 
@@ -163,7 +165,7 @@ impl Hook {
     /// Doorbell's own addresses.
     fn own(&self, knock: &Knock) -> Response<Body> {
         if knock.method != "GET" && knock.method != "HEAD" {
-            return refused(&Refusal::WrongMethod(vec!["GET".into()]), knock);
+            return self.refused(&Refusal::WrongMethod(vec!["GET".into()]), knock);
         }
         match knock.path.trim_end_matches('/') {
             "/health/live" => plain(&Answer::json(200, "alive", "Doorbell is running.")),
@@ -181,8 +183,56 @@ impl Hook {
                 let body = json!({ "status": word, "rules": rules, "problems": problems }).to_string();
                 plain(&Answer { status, headers: vec![("content-type".into(), "application/json".into())], body: body.into() })
             }
-            _ => refused(&Refusal::NoAddress, knock),
+            _ => self.refused(&Refusal::NoAddress, knock),
         }
+    }
+
+    /// What the sender hears, and what the operator reads.
+    fn refused(&self, refusal: &Refusal, knock: &Knock) -> Response<Body> {
+        let id = Uuid::now_v7();
+        let (status, said) = refusal.answer();
+        match refusal {
+            Refusal::Denied(why) => tracing::warn!(request = %id, ip = knock.ip, address = knock.path, "denied: {why}"),
+            Refusal::CannotKeep(why) => tracing::error!(request = %id, address = knock.path, "not kept: {why}"),
+            _ => tracing::info!(request = %id, ip = knock.ip, address = knock.path, "refused with {status}: {said}"),
+        }
+        let why = match refusal {
+            Refusal::Denied(why) | Refusal::CannotKeep(why) => why.clone(),
+            _ => said.clone(),
+        };
+        self.refusals.remember(Refused {
+            id: id.to_string(),
+            at: Timestamp::now(),
+            ip: knock.ip.clone(),
+            method: knock.method.clone(),
+            address: knock.path.clone(),
+            status,
+            why,
+        });
+        let mut response = plain(&Answer::json(status, "refused", &said));
+        let headers = response.headers_mut();
+        if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+            headers.insert("doorbell-request", id);
+        }
+        match refusal {
+            Refusal::WrongMethod(methods) => {
+                if let Ok(methods) = HeaderValue::from_str(&methods.join(", ")) {
+                    headers.insert("allow", methods);
+                }
+            }
+            Refusal::TooOften(wait) => {
+                headers.insert("retry-after", HeaderValue::from(wait.as_secs() + 1));
+            }
+            Refusal::CannotKeep(_) => {
+                headers.insert("retry-after", HeaderValue::from_static(RETRY_AFTER));
+            }
+            // What is left of the body is not waited for.
+            Refusal::TooLarge(_) | Refusal::TooSlow => {
+                headers.insert("connection", HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response
     }
 }
 
@@ -229,41 +279,6 @@ fn accepted(answer: Answer, event: EventId) -> Response<Body> {
     let mut response = plain(&answer);
     if let Ok(id) = HeaderValue::from_str(&event.to_string()) {
         response.headers_mut().insert("doorbell-event", id);
-    }
-    response
-}
-
-/// What the sender hears, and what the operator reads.
-fn refused(refusal: &Refusal, knock: &Knock) -> Response<Body> {
-    let id = Uuid::now_v7();
-    let (status, said) = refusal.answer();
-    match refusal {
-        Refusal::Denied(why) => tracing::warn!(request = %id, ip = knock.ip, address = knock.path, "denied: {why}"),
-        Refusal::CannotKeep(why) => tracing::error!(request = %id, address = knock.path, "not kept: {why}"),
-        _ => tracing::info!(request = %id, ip = knock.ip, address = knock.path, "refused with {status}: {said}"),
-    }
-    let mut response = plain(&Answer::json(status, "refused", &said));
-    let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
-        headers.insert("doorbell-request", id);
-    }
-    match refusal {
-        Refusal::WrongMethod(methods) => {
-            if let Ok(methods) = HeaderValue::from_str(&methods.join(", ")) {
-                headers.insert("allow", methods);
-            }
-        }
-        Refusal::TooOften(wait) => {
-            headers.insert("retry-after", HeaderValue::from(wait.as_secs() + 1));
-        }
-        Refusal::CannotKeep(_) => {
-            headers.insert("retry-after", HeaderValue::from_static(RETRY_AFTER));
-        }
-        // What is left of the body is not waited for.
-        Refusal::TooLarge(_) | Refusal::TooSlow => {
-            headers.insert("connection", HeaderValue::from_static("close"));
-        }
-        _ => {}
     }
     response
 }

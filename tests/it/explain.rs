@@ -63,3 +63,19 @@ fn a_run_finishes_with_the_rule_that_it_began_with() {
     until("it was finished", || !world.output("a.log").is_empty());
     assert_eq!(world.output("a.log"), "old\n");
 }
+
+#[test]
+fn a_request_that_was_refused_is_explained_by_the_id_that_its_sender_got() {
+    let world = World::with(
+        "webhooks:\n  /a: { verify: { github: \"{{ secret.KEY }}\" } }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [ log: hi ]\n",
+    )
+    .env("KEY", "x");
+    let doorbell = world.serve();
+    let explained = |got: crate::world::Got| world.said(&["explain", got.header("doorbell-request")]);
+    let said = explained(doorbell.post("/a", "{}"));
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].starts_with("request ") && lines[0].ends_with(" from 127.0.0.1  → 401, not taken"), "{said}");
+    assert_eq!(lines[1..], ["  the header X-Hub-Signature-256 is missing"]);
+    let said = explained(doorbell.post("/b", "{}"));
+    assert!(said.ends_with("→ 404, not taken\n  No rule listens at this address.\n"), "{said}");
+}

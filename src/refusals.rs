@@ -1,0 +1,122 @@
+//! Requests that were not taken, and why: remembered beside the data for those who ask later what became of one.
+//!
+//! It is a courtesy and no promise: not flushed, so many a second and no more, and the oldest go when the file is full. So
+//! a flood of refused requests costs little. Bodies and headers are not kept.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How large a file may grow; the one before it stays too.
+const MOST_BYTES: u64 = 1 << 20;
+/// The most that are remembered in one second.
+const MOST_A_SECOND: u32 = 50;
+/// The longest path and reason that are remembered, in letters.
+const LONGEST: usize = 300;
+
+/// A request that was not taken.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Refused {
+    /// The id that the sender was given with the answer.
+    pub id: String,
+    pub at: Timestamp,
+    pub ip: String,
+    pub method: String,
+    pub address: String,
+    pub status: u16,
+    pub why: String,
+}
+
+/// The file of refused requests.
+pub struct Refusals {
+    path: PathBuf,
+    now: Mutex<Second>,
+}
+
+/// What was written in one second.
+#[derive(Default)]
+struct Second {
+    file: Option<File>,
+    second: i64,
+    count: u32,
+}
+
+fn paths(data: &Path) -> [PathBuf; 2] {
+    ["refused.jsonl", "refused.old.jsonl"].map(|name| data.join(name))
+}
+
+impl Refusals {
+    pub fn of(data: &Path) -> Self {
+        let [path, _] = paths(data);
+        Self { path, now: Mutex::default() }
+    }
+
+    /// Remembers one, if that can be done at once.
+    pub fn remember(&self, mut refused: Refused) {
+        let mut now = self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if now.second != refused.at.as_second() {
+            (now.second, now.count) = (refused.at.as_second(), 0);
+        }
+        now.count += 1;
+        if now.count > MOST_A_SECOND {
+            return;
+        }
+        for text in [&mut refused.address, &mut refused.why] {
+            if let Some((at, _)) = text.char_indices().nth(LONGEST) {
+                text.truncate(at);
+            }
+        }
+        let Ok(mut line) = serde_json::to_vec(&refused) else { return };
+        line.push(b'\n');
+        if now.file.as_ref().and_then(|f| f.metadata().ok()).is_some_and(|m| m.len() > MOST_BYTES) {
+            now.file = None;
+            let _ = fs::rename(&self.path, self.path.with_file_name("refused.old.jsonl"));
+        }
+        if now.file.is_none() {
+            now.file = File::options().create(true).append(true).open(&self.path).ok();
+        }
+        if let Some(file) = &mut now.file {
+            let _ = file.write_all(&line);
+        }
+    }
+
+    /// The one whose id begins so, if it is still remembered.
+    pub fn find(data: &Path, id: &str) -> Option<Refused> {
+        let read = |path: PathBuf| File::open(path).map(BufReader::new).into_iter().flat_map(|f| f.lines().map_while(Result::ok));
+        let mut all = paths(data).into_iter().flat_map(read).filter_map(|line| serde_json::from_str::<Refused>(&line).ok());
+        all.find(|refused| refused.id.starts_with(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_remembered_in_part_and_never_fills_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let refusals = Refusals::of(folder.path());
+        for second in 0..200 {
+            for n in 0..100 {
+                refusals.remember(Refused {
+                    id: format!("{second}-{n}"),
+                    at: Timestamp::from_second(second).unwrap(),
+                    ip: "203.0.113.7".into(),
+                    method: "POST".into(),
+                    address: "/x".repeat(4_000),
+                    status: 404,
+                    why: "No rule listens at this address.".into(),
+                });
+            }
+        }
+        let size = |path: &PathBuf| fs::metadata(path).unwrap().len();
+        assert!(paths(folder.path()).iter().all(|p| size(p) < MOST_BYTES + 2_000));
+        assert!(Refusals::find(folder.path(), "199-49").is_some());
+        assert!(Refusals::find(folder.path(), "199-50").is_none(), "the fifty-first of its second");
+        assert!(Refusals::find(folder.path(), "0-0").is_none(), "long ago");
+    }
+}
