@@ -4,14 +4,14 @@
 //! step are the product's own code; only the attempts are left out.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::action::contract::{Effect, Pretended, Seen};
 use crate::condition::trace::{self, Told};
-use crate::event::{Event, EventId};
+use crate::event::Event;
 use crate::rule::Rule;
 use crate::rule::step::Step;
-use crate::run::{Note, Outcome, Place, Run, State};
+use crate::run::{Note, Outcome, Run, State};
 use crate::secret::Vault;
 
 /// The most steps that are walked; a run in the world has no such limit.
@@ -45,7 +45,7 @@ pub trait Replies {
 /// Walks a rule from a step on. Gives what would happen, and how the run would end.
 pub fn rehearse<'r>(rule: &'r Rule, start: u32, event: &Event, vault: &Vault, replies: &mut dyn Replies) -> (Vec<Scene<'r>>, State) {
     let mut walk = Walk { rule, event, vault, replies, not_done: Vec::new(), scenes: Vec::new() };
-    let mut run = begin(rule, event.id, start);
+    let mut run = Run::begin(0, event.id, rule.name.clone(), rule.text.clone(), start, Timestamp::UNIX_EPOCH);
     while run.state == State::Waiting && walk.scenes.len() < MOST_SCENES {
         let Some(step) = rule.step(&run) else { break };
         let (mut outcome, elements) = walk.step(step, &run);
@@ -53,25 +53,6 @@ pub fn rehearse<'r>(rule: &'r Rule, start: u32, event: &Event, vault: &Vault, re
     }
     let scenes = walk.scenes;
     (scenes, run.state)
-}
-
-fn begin(rule: &Rule, event: EventId, step: u32) -> Run {
-    Run {
-        id: 0,
-        event,
-        rule: rule.name.clone(),
-        text: rule.text.clone(),
-        state: State::Waiting,
-        place: Place { step, element: 0 },
-        tried: 0,
-        due: Timestamp::UNIX_EPOCH,
-        saved: Map::new(),
-        settled: false,
-        forgiven: false,
-        replays: 0,
-        lane: None,
-        failed_at: None,
-    }
 }
 
 struct Walk<'r, 'a> {

@@ -199,6 +199,26 @@ pub struct StepFacts<'a> {
 }
 
 impl Run {
+    /// A run as it begins, at a step of its rule.
+    pub fn begin(id: RunId, event: EventId, rule: Arc<str>, text: TextHash, step: u32, due: Timestamp) -> Run {
+        Run {
+            id,
+            event,
+            rule,
+            text,
+            state: State::Waiting,
+            place: Place { step, element: 0 },
+            tried: 0,
+            due,
+            saved: Map::new(),
+            settled: false,
+            forgiven: false,
+            replays: 0,
+            lane: None,
+            failed_at: None,
+        }
+    }
+
     /// The run after an attempt at its place ended.
     pub fn after(mut self, outcome: &mut Outcome, step: &StepFacts, now: Timestamp, dice: f64) -> Run {
         self.settled = false;
@@ -360,22 +380,7 @@ mod tests {
     use crate::course::{Flow, Next};
 
     fn run() -> Run {
-        Run {
-            id: 1,
-            event: EventId::new(Timestamp::UNIX_EPOCH, [0; 10]),
-            rule: "r".into(),
-            text: "".into(),
-            state: State::Waiting,
-            place: Place::default(),
-            tried: 0,
-            due: Timestamp::UNIX_EPOCH,
-            saved: Map::new(),
-            settled: false,
-            forgiven: false,
-            replays: 0,
-            lane: None,
-            failed_at: None,
-        }
+        Run::begin(1, EventId::new(Timestamp::UNIX_EPOCH, [0; 10]), "r".into(), "".into(), 0, Timestamp::UNIX_EPOCH)
     }
 
     fn flow(next: Next) -> Flow {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
-use serde_json::Map;
 
 use super::claims::{QUEUED, claim, give_back, insert_runs, is_queued, open_lane};
 use super::contract::{Accept, Delivery, Fate, NewRun};
@@ -73,22 +72,8 @@ pub(super) struct EventRow {
 
 /// A run as it begins.
 pub(super) fn fresh(id: RunId, event: &Event, new: &NewRun) -> Run {
-    Run {
-        id,
-        event: event.id,
-        rule: new.rule.clone(),
-        text: new.text.clone(),
-        state: State::Waiting,
-        place: Place { step: new.step, element: 0 },
-        tried: 0,
-        due: event.received,
-        saved: Map::new(),
-        settled: false,
-        forgiven: false,
-        replays: 0,
-        lane: new.lane.clone(),
-        failed_at: None,
-    }
+    let run = Run::begin(id, event.id, new.rule.clone(), new.text.clone(), new.step, event.received);
+    Run { lane: new.lane.clone(), ..run }
 }
 
 impl Job {
