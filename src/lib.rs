@@ -40,6 +40,7 @@ pub mod intake;
 pub mod keyring;
 pub mod pace;
 pub mod rehearsal;
+pub mod retention;
 pub mod watch;
 pub mod worker;
 

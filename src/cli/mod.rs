@@ -2,6 +2,7 @@
 //!
 //! Errors are printed once, here. Exit codes: 0 good, 1 problems in rules, 2 could not run.
 
+mod backup;
 mod cancel;
 mod check;
 mod dry_run;
@@ -9,6 +10,8 @@ mod events;
 mod explain;
 mod health;
 mod new;
+mod progress;
+mod prune;
 mod replay;
 mod schema;
 mod senders;
@@ -56,6 +59,10 @@ enum Command {
     Replay(replay::Replay),
     /// End runs that wait, so that they are never done
     Cancel(cancel::Cancel),
+    /// Forget events that are old and done with
+    Prune(prune::Prune),
+    /// Copy events and runs into one file, while serve goes on
+    Backup(backup::Backup),
     /// Begin a rule: from a recipe, or from a webhook that came in
     New(new::New),
     /// Print the JSON Schema of rule files, for editors
@@ -89,6 +96,8 @@ pub fn run() -> ExitCode {
         Some(Command::Explain(c)) => c.run(),
         Some(Command::Replay(c)) => c.run(),
         Some(Command::Cancel(c)) => c.run(),
+        Some(Command::Prune(c)) => c.run(),
+        Some(Command::Backup(c)) => c.run(),
         Some(Command::New(c)) => c.run(),
         Some(Command::Schema(c)) => c.run(),
         Some(Command::Senders(c)) => c.run(),

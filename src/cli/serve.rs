@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 
 use super::Ended;
-use super::settings::{Around, Data, Rules, Secrets, counted, network};
+use super::settings::{Around, Data, Rules, Secrets, counted, length, network};
 use crate::action::file::Files;
 use crate::action::folder::Output;
 use crate::action::net::Net;
@@ -26,6 +26,7 @@ use crate::known::Lookup;
 use crate::pace::Pace;
 use crate::problem::{self, Severity};
 use crate::refusals::Refusals;
+use crate::retention::Retention;
 use crate::rule::load::one_rule;
 use crate::surroundings::Handed;
 use crate::watch::{Standing, Watch, in_force, print};
@@ -64,6 +65,12 @@ pub struct Serve {
     /// The certificate's private key, as PEM
     #[arg(long, env = "DOORBELL_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// How long events are kept that are done with, such as '30 days'; 'forever' keeps all
+    #[arg(long, env = "DOORBELL_KEEP", default_value = "30 days", value_name = "TIME", value_parser = keep)]
+    keep: Keep,
+    /// How large the data folder may grow before the oldest events that are done with are forgotten, in MB
+    #[arg(long, env = "DOORBELL_KEEP_MB", value_name = "MB")]
+    keep_mb: Option<u64>,
     /// How long what is in hand may take when Doorbell stops, in seconds
     #[arg(long, env = "DOORBELL_GRACE", default_value = "25", value_name = "SECONDS")]
     grace: u64,
@@ -133,6 +140,8 @@ impl Serve {
             let worker = worker.clone();
             async move { worker.work().await }
         });
+        let retention = Retention { time: self.keep.0, bytes: self.keep_mb.map(|mb| mb << 20) };
+        tokio::spawn(retention.keep(store.clone()));
         let stopping = Arc::new(AtomicBool::new(false));
         let intake = Arc::new(Intake { rules, store, worker: worker.clone(), callers, keyring, pace: Pace::default(), handed });
         let bodies = Arc::new(Semaphore::new(BODIES));
@@ -150,6 +159,14 @@ impl Serve {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// How long something is kept; nothing: for ever.
+#[derive(Clone, Copy)]
+struct Keep(Option<Duration>);
+
+fn keep(text: &str) -> Result<Keep, String> {
+    if text == "forever" { Ok(Keep(None)) } else { length(text).map(|time| Keep(Some(time))) }
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -1,6 +1,7 @@
 //! Options that several commands share, and what is made of them.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use ipnet::IpNet;
@@ -12,6 +13,7 @@ use crate::rule::Ruleset;
 use crate::rule::callers;
 use crate::rule::load::{Loaded, load};
 use crate::surroundings::{Surroundings, read_rules};
+use crate::yaml::duration;
 
 /// Where the rules are, and what they may use.
 #[derive(Args, Clone, Debug)]
@@ -130,4 +132,9 @@ pub fn counted_problems(problems: &[Problem]) -> String {
 /// Reads a network, or one address, of the command line.
 pub fn network(text: &str) -> Result<IpNet, String> {
     callers::network(text).ok_or("write for example 10.0.0.0/8 or 10.0.0.7".to_owned())
+}
+
+/// Reads a length of time of the command line.
+pub fn length(text: &str) -> Result<Duration, String> {
+    duration::read(text)
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use super::claims::{QUEUED, give_back, insert_runs, open_lane};
-use super::contract::{Counts, Dossier, Error, EventPage, NewRun, Result, RunPage};
+use super::contract::{Counts, Dossier, Error, EventPage, NewRun, Pruned, Pruning, Result, RunPage};
 use super::jobs::{EVENT, MOST_RUNS, PENDING, RUN_COLUMNS, Sql, moment, read_event, read_run, restart};
 use super::sqlite::{connect, error, file};
 use super::tables;
@@ -21,6 +21,18 @@ const ENDED: &str = "p.id, p.rule, p.text, p.step, p.element, p.tried, p.at, p.s
 fn why(run: &Run, attempts: &[Attempt]) -> String {
     let failed = attempts.iter().rfind(|a| a.outcome == "failed" && a.place == run.place);
     failed.filter(|_| run.state == State::Failed).or(attempts.last()).map(|a| a.said.clone()).unwrap_or_default()
+}
+
+/// Which events somebody means.
+#[derive(Debug)]
+pub struct Choice {
+    /// Runs that stand so.
+    pub state: State,
+    /// Runs of this rule.
+    pub rule: Option<String>,
+    /// Events that came at this moment or later, and before that one.
+    pub since: Timestamp,
+    pub until: Timestamp,
 }
 
 /// A connection for reading and replaying.
@@ -101,6 +113,49 @@ impl Archive {
             waiting: count("SELECT count(*) FROM pending")?,
             failed: count("SELECT count(*) FROM ended WHERE state = 'failed'")?,
         })
+    }
+
+    /// The events that fit, oldest first, each with how many of its runs do.
+    pub fn chosen(&self, choice: &Choice) -> Result<Vec<(EventId, usize)>> {
+        let text = "SELECT e.id, count(*) FROM event e JOIN ended r ON r.id >= e.seq * ?1 AND r.id < (e.seq + 1) * ?1
+                    WHERE e.received >= ?2 AND e.received < ?3 AND r.state = ?4 AND (?5 IS NULL OR r.rule = ?5)
+                    GROUP BY e.seq ORDER BY e.seq";
+        // Those that have failed are few, and have an index of their own.
+        let failed = "SELECT e.id, count(*) FROM ended r JOIN event e ON e.seq = r.event
+                      WHERE r.state = 'failed' AND ?1 > 0 AND e.received >= ?2 AND e.received < ?3 AND r.state = ?4 AND (?5 IS NULL OR r.rule = ?5)
+                      GROUP BY e.seq ORDER BY e.seq";
+        let text = if choice.state == State::Failed { failed } else { text };
+        let read = |r: &Row| Ok((EventId(uuid::Uuid::from_bytes(r.get(0)?)), r.get::<_, i64>(1)? as usize));
+        let (since, until) = (choice.since.as_millisecond(), choice.until.as_millisecond());
+        let all = || {
+            self.0
+                .prepare(text)?
+                .query_map(params![MOST_RUNS, since, until, choice.state.word(), choice.rule], read)?
+                .collect::<Sql<Vec<_>>>()
+        };
+        all().map_err(error)
+    }
+
+    /// Forgets events that are done with, at most so many, behind the number `after`.
+    pub fn prune(&mut self, what: &Pruning, after: i64, most: usize) -> Result<Pruned> {
+        let mut prune = || -> Sql<Pruned> {
+            let sql = self.0.transaction()?;
+            let pruned = super::prune::prune(&sql, what, after, most)?;
+            sql.commit()?;
+            Ok(pruned)
+        };
+        prune().map_err(error)
+    }
+
+    /// How many bytes are in use.
+    pub fn size(&self) -> Result<u64> {
+        super::prune::size(&self.0).map_err(error)
+    }
+
+    /// Copies everything, as it is at one moment, into a file that is not there yet; a running `serve` goes on meanwhile.
+    pub fn copy_to(&self, file: &Path) -> Result<()> {
+        let name = file.to_str().ok_or_else(|| Error::new("the file's name is not UTF-8", false))?;
+        self.0.execute("VACUUM INTO ?1", [name]).map(drop).map_err(error)
     }
 
     /// The one event whose id begins like this.

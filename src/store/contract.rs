@@ -125,6 +125,27 @@ pub struct Dossier {
     pub texts: Vec<(String, String)>,
 }
 
+/// Which events are to be forgotten.
+#[derive(Debug, Clone, Copy)]
+pub struct Pruning {
+    /// Those that came before.
+    pub before: Timestamp,
+    /// Also those with failed runs.
+    pub failed: bool,
+    /// Only count them.
+    pub rehearse: bool,
+}
+
+/// What was forgotten, of those that were looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pruned {
+    pub events: usize,
+    /// Where to go on.
+    pub after: i64,
+    /// Whether there are no more.
+    pub is_all: bool,
+}
+
 /// How much is kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -155,6 +176,12 @@ pub trait Store: Send + Sync {
     fn still_at(&self, places: Vec<(RunId, u32, u32)>) -> Doing<'_, bool>;
     /// Keeps rule files by their hash, and gives the number of this set of them.
     fn remember(&self, texts: Vec<(TextHash, String, String)>) -> Doing<'_, i64>;
+    /// Forgets events that are done with, at most so many, behind the number `after`.
+    fn prune(&self, what: Pruning, after: i64, most: usize) -> Doing<'_, Pruned>;
+    /// Forgets ids and values whose time is over; says whether there may be more.
+    fn expire(&self, now: Timestamp) -> Doing<'_, bool>;
+    /// How many bytes are in use.
+    fn size(&self) -> Doing<'_, u64>;
     /// A kept rule file: its name and text.
     fn text(&self, hash: TextHash) -> Doing<'_, Option<(String, String)>>;
 }

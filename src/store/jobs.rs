@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::claims::{QUEUED, claim, give_back, insert_runs, is_queued, open_lane};
-use super::contract::{Accept, Delivery, Fate, NewRun};
+use super::contract::{Accept, Delivery, Fate, NewRun, Pruned, Pruning};
+use super::prune;
 use crate::event::{Event, EventId};
 
 use crate::run::{Answer, Attempt, Intent, Place, Run, RunId, State, TextHash};
@@ -33,6 +34,9 @@ pub(super) enum Job {
     StillAt(Vec<(RunId, u32, u32)>),
     Remember(Vec<(TextHash, String, String)>),
     Text(TextHash),
+    Prune { what: Pruning, after: i64, most: usize },
+    Expire(Timestamp),
+    Size,
 }
 
 /// What a verb gave.
@@ -51,6 +55,8 @@ pub(super) enum Kept {
     Yes(bool),
     Ruleset(i64),
     Text(Option<(String, String)>),
+    Pruned(Pruned),
+    Size(u64),
 }
 
 /// An event as it is written; made where it came in, so that the writer only writes.
@@ -135,6 +141,9 @@ impl Job {
                 }
                 Ok(Kept::Yes(false))
             }
+            Job::Prune { what, after, most } => prune::prune(sql, what, *after, *most).map(Kept::Pruned),
+            Job::Expire(now) => prune::expire(sql, *now).map(Kept::Yes),
+            Job::Size => prune::size(sql).map(Kept::Size),
             Job::Remember(texts) => remember(sql, texts),
             Job::Text(hash) => {
                 let mut statement = sql.prepare_cached("SELECT name, body FROM text WHERE hash = ?1")?;

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{mpsc, oneshot};
 
-use super::contract::{Accept, Accepted, Doing, Error, Result, Store};
+use super::contract::{Accept, Accepted, Doing, Error, Pruned, Pruning, Result, Store};
 use super::jobs::{Job, Kept};
 use super::tables;
 use crate::event::Event;
@@ -239,6 +239,33 @@ impl Store for Sqlite {
         Box::pin(async move {
             match self.ask(Job::Text(hash)).await? {
                 Kept::Text(text) => Ok(text),
+                _ => Err(other()),
+            }
+        })
+    }
+
+    fn prune(&self, what: Pruning, after: i64, most: usize) -> Doing<'_, Pruned> {
+        Box::pin(async move {
+            match self.ask(Job::Prune { what, after, most }).await? {
+                Kept::Pruned(pruned) => Ok(pruned),
+                _ => Err(other()),
+            }
+        })
+    }
+
+    fn expire(&self, now: Timestamp) -> Doing<'_, bool> {
+        Box::pin(async move {
+            match self.ask(Job::Expire(now)).await? {
+                Kept::Yes(more) => Ok(more),
+                _ => Err(other()),
+            }
+        })
+    }
+
+    fn size(&self) -> Doing<'_, u64> {
+        Box::pin(async move {
+            match self.ask(Job::Size).await? {
+                Kept::Size(bytes) => Ok(bytes),
                 _ => Err(other()),
             }
         })

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::contract::{Error, Result};
 
 /// Every version's change, in order. Never edit one that was released; add another.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
 CREATE TABLE text (hash TEXT PRIMARY KEY, name TEXT NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE ruleset (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, texts TEXT NOT NULL) STRICT;
@@ -73,6 +73,11 @@ ALTER TABLE pending ADD COLUMN failed_element INTEGER;
 ALTER TABLE ended ADD COLUMN lane TEXT;
 ALTER TABLE ended ADD COLUMN once TEXT;
 CREATE INDEX pending_lane ON pending (lane, id) WHERE lane IS NOT NULL;
+",
+    // What is remembered for a time is found by when that is over.
+    "
+CREATE INDEX delivery_until ON delivery (until);
+CREATE INDEX once_until ON once (until);
 ",
 ];
 

@@ -14,6 +14,7 @@ mod explain;
 mod files;
 mod greetings;
 mod hostile;
+mod keeping;
 mod payloads;
 mod problems;
 mod redelivery;

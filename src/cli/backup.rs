@@ -1,0 +1,74 @@
+//! `doorbell backup FILE`: copies events and runs into one file, as they are at one moment, while `serve` goes on.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::Ended;
+use super::progress::Progress;
+use super::settings::Data;
+use crate::disk;
+use crate::store::archive::Archive;
+
+#[derive(Args)]
+#[command(after_help = "Example: doorbell backup /backups/doorbell-monday.db")]
+pub struct Backup {
+    /// The file to make; it must not be there yet
+    file: PathBuf,
+    #[command(flatten)]
+    data: Data,
+}
+
+impl Backup {
+    pub fn run(self) -> anyhow::Result<Ended> {
+        let archive = Archive::open(&self.data.data)?;
+        if self.file.exists() {
+            anyhow::bail!("{} is there already; name another file, or put that one aside", self.file.display());
+        }
+        let folder = self.file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // Under another name until it is whole, so that a half copy is never taken for a backup.
+        let name = self.file.file_name().and_then(|n| n.to_str()).context("this is no name of a file")?;
+        let half = folder.join(format!(".{name}.half"));
+        let cannot = |e: std::io::Error| anyhow::anyhow!("the backup {} cannot be made: {}", self.file.display(), disk::words(&e));
+        if half.exists() {
+            std::fs::remove_file(&half).map_err(cannot)?;
+        }
+        let size = archive.size()?;
+        let done = AtomicBool::new(false);
+        let copied = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut progress = Progress::new("copying", size);
+                while !done.load(Ordering::Relaxed) {
+                    progress.at(half.metadata().map_or(0, |m| m.len()));
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            });
+            let copied = archive.copy_to(&half);
+            done.store(true, Ordering::Relaxed);
+            copied
+        });
+        if let Err(e) = copied {
+            let _ = std::fs::remove_file(&half);
+            anyhow::bail!(
+                "the backup {} cannot be made: {}",
+                self.file.display(),
+                e.to_string().replace("the data folder", folder.to_str().unwrap_or("."))
+            );
+        }
+        std::fs::File::open(&half).and_then(|f| f.sync_all()).map_err(cannot)?;
+        std::fs::rename(&half, &self.file).map_err(cannot)?;
+        disk::flush_folder(folder).map_err(cannot)?;
+        let bytes = self.file.metadata().map_or(0, |m| m.len());
+        writeln!(
+            std::io::stdout(),
+            "{} holds every event and run, {:.1} MB; to go back to it, put it as doorbell.db into an empty data folder",
+            self.file.display(),
+            bytes as f64 / 1e6
+        )?;
+        Ok(Ended::Good)
+    }
+}

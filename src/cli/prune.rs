@@ -1,0 +1,65 @@
+//! `doorbell prune`: forgets events that are old and done with, beside a running `serve` or without it.
+
+use std::io::Write;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::Ended;
+use super::progress::Progress;
+use super::settings::{Data, length, number};
+use crate::store::archive::Archive;
+use crate::store::contract::Pruning;
+
+/// How many events are looked at together, and the breath between them.
+const AT_A_TIME: usize = 200;
+const BREATH: Duration = Duration::from_millis(10);
+
+#[derive(Args)]
+#[command(after_help = "Example: doorbell prune --older-than '7 days' --dry-run")]
+pub struct Prune {
+    /// How old, such as '7 days'
+    #[arg(long, value_name = "TIME", value_parser = length)]
+    older_than: Duration,
+    /// Also events with failed runs, which can then not be replayed any more
+    #[arg(long)]
+    failed: bool,
+    /// Only say how many it would be
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    data: Data,
+}
+
+impl Prune {
+    pub fn run(self) -> anyhow::Result<Ended> {
+        let mut archive = Archive::open(&self.data.data)?;
+        let what = Pruning { before: Timestamp::now().checked_sub(self.older_than)?, failed: self.failed, rehearse: self.dry_run };
+        let (mut events, mut after) = (0, 0);
+        let mut progress = Progress::new("looking through events", archive.counts()?.events);
+        let mut seen = 0;
+        loop {
+            let pruned = archive.prune(&what, after, AT_A_TIME)?;
+            events += pruned.events;
+            after = pruned.after;
+            seen += AT_A_TIME as u64;
+            progress.at(seen);
+            if pruned.is_all {
+                break;
+            }
+            if !self.dry_run {
+                std::thread::sleep(BREATH);
+            }
+        }
+        drop(progress);
+        let word = if self.dry_run { "would be forgotten" } else { "forgotten" };
+        writeln!(
+            std::io::stdout(),
+            "{} {word}; what waits{} is kept",
+            number(events, "event"),
+            if self.failed { "" } else { " or has failed" }
+        )?;
+        Ok(Ended::Good)
+    }
+}

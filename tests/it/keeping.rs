@@ -1,0 +1,108 @@
+//! What is kept, for how long, copied, and done again.
+
+use crate::world::{Target, World, json, until};
+
+const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Write:\n    when: { webhook: /a }\n    if: { body.n: { under: 100 } }\n    then: [ { append: out.txt, text: \"{{ body.n }}\" } ]\n  Fail:\n    when: { webhook: /a }\n    if: { body.n: { over: 99 } }\n    then: [ { get: \"http://10.0.0.1/\" } ]\n";
+
+/// Rings so many times, the last time with a number that makes a run fail, and waits until all is done.
+fn with_events(world: &World, numbers: &[u32]) {
+    let doorbell = world.serve();
+    for n in numbers {
+        doorbell.ring("/a", &format!("{{\"n\": {n}}}"));
+    }
+    until("all are done", || !world.said(&["events"]).contains("waiting"));
+    doorbell.stop();
+}
+
+#[test]
+fn what_is_done_with_is_forgotten_and_what_has_failed_is_kept() {
+    let world = World::with(RULES);
+    with_events(&world, &[1, 100, 2, 3]);
+    let prune = |more: &[&str]| world.said(&[&["prune", "--older-than", "0 seconds"], more].concat());
+    assert_eq!(prune(&["--dry-run"]), "2 events would be forgotten; what waits or has failed is kept\n");
+    assert!(world.said(&["events"]).contains("4 events in all"));
+    assert_eq!(world.said(&["prune", "--older-than", "1 hour"]), "0 events forgotten; what waits or has failed is kept\n");
+    assert_eq!(prune(&[]), "2 events forgotten; what waits or has failed is kept\n");
+    let left = world.said(&["events"]);
+    assert!(left.contains("2 events in all, 1 run failed"), "the newest stays, so that no number is given twice: {left}");
+    assert_eq!(prune(&["--failed"]), "1 event forgotten; what waits is kept\n");
+    // It goes on as before.
+    let doorbell = world.serve();
+    doorbell.ring("/a", "{\"n\": 7}");
+    until("it is written", || world.output("out.txt").ends_with("7\n"));
+}
+
+#[test]
+fn serve_forgets_by_itself_what_is_old_or_too_much() {
+    for keep in [["--keep", "1 millisecond"], ["--keep-mb", "0"]] {
+        let world = World::with(RULES);
+        with_events(&world, &[1, 100, 2, 3]);
+        let _doorbell = world.serve_with(&keep);
+        until("the old ones are forgotten", || world.said(&["events"]).contains("2 events in all, 1 run failed"));
+    }
+    let world = World::with(RULES);
+    with_events(&world, &[1, 2]);
+    let doorbell = world.serve_with(&["--keep", "forever"]);
+    doorbell.ring("/a", "{\"n\": 3}");
+    assert!(world.said(&["events"]).contains("3 events in all"));
+}
+
+#[test]
+fn a_backup_is_made_while_it_serves_and_holds_everything() {
+    let world = World::with(RULES);
+    let doorbell = world.serve();
+    let event = doorbell.ring("/a", "{\"n\": 100}");
+    until("it has failed", || world.said(&["failed"]).contains("1 failed run"));
+    let said = world.said(&["backup", "monday.db"]);
+    assert!(said.starts_with("monday.db holds every event and run, 0.1 MB; to go back to it"), "{said}");
+    doorbell.ring("/a", "{\"n\": 2}");
+    assert_eq!(world.said(&["backup", "monday.db"]), "doorbell: monday.db is there already; name another file, or put that one aside\n");
+    assert_eq!(
+        world.said(&["backup", "nowhere/monday.db"]),
+        "doorbell: the backup nowhere/monday.db cannot be made: nowhere cannot be opened; look at its owner and rights\n"
+    );
+    doorbell.stop();
+    let other = World::with(RULES);
+    std::fs::create_dir(other.path("data")).unwrap();
+    std::fs::copy(world.path("monday.db"), other.path("data/doorbell.db")).unwrap();
+    let _doorbell = other.serve();
+    assert!(other.said(&["failed"]).contains(&event));
+    assert!(other.said(&["events"]).contains("1 event in all"));
+}
+
+#[test]
+fn what_failed_is_chosen_shown_and_done_again() {
+    let target = Target::new(&[&json(400, "{}"), &json(400, "{}"), &json(400, "{}"), &json(200, "{}")]);
+    let world = World::with(&format!(
+        "webhooks:\n  /a: {{ verify: none }}\nrules:\n  Call:\n    when: {{ webhook: /a }}\n    then: [ {{ get: \"{}\" }}, {{ append: out.txt, text: \"{{{{ body.n }}}}\" }} ]\n  Other:\n    when: {{ webhook: /a }}\n    then: [ log: hi ]\n",
+        target.url("/x")
+    ));
+    let doorbell = world.serve();
+    let events: Vec<String> = (0..3)
+        .map(|n| {
+            let event = doorbell.ring("/a", &format!("{{\"n\": {n}}}"));
+            until("it has failed", || target.calls().len() == n + 1 && world.said(&["failed"]).contains(&format!("{} failed run", n + 1)));
+            event
+        })
+        .collect();
+    let list: String = events.iter().map(|e| format!("  {e}  1 run\n")).collect();
+    assert_eq!(
+        world.said(&["replay", "--rule", "Call", "--since", "1 hour"]),
+        format!("{list}3 failed runs of 3 events would go on; add --yes to do it\n")
+    );
+    assert_eq!(world.said(&["replay", "--rule", "Other"]), "no failed run fits\n");
+    assert_eq!(world.said(&["replay", "--until", "2026-01-01"]), "no failed run fits\n");
+    assert_eq!(
+        world.said(&["replay", "--state", "done"]),
+        "doorbell: runs that are done have nothing left to do; with --again they start anew\n"
+    );
+    assert_eq!(target.calls().len(), 3);
+    assert_eq!(
+        world.said(&["replay", "--state", "failed", "--since", "2026-01-01", "--rate", "100", "--yes"]),
+        "3 runs of 3 events will go on\n"
+    );
+    until("all are written", || world.output("out.txt").lines().count() == 3);
+    until("all are done", || world.said(&["failed"]) == "No run has failed.\n");
+    assert_eq!(world.said(&["replay", "--state", "done", "--rule", "Call", "--again", "--yes"]), "3 runs of 3 events will start anew\n");
+    until("all are written again", || world.output("out.txt").lines().count() == 6);
+}
