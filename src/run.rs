@@ -147,6 +147,8 @@ pub enum Outcome {
     Entered,
     /// `stop`: the run ends, well.
     Stopped(String),
+    /// It was not tried, because its turn has not come; it will about after this time.
+    Deferred(Duration),
     Retry {
         why: String,
         /// The target's own wish.
@@ -239,6 +241,10 @@ impl Run {
                 None => self.forward(step, now),
             },
             Outcome::Stopped(_) => self.go(None, now),
+            Outcome::Deferred(wait) => {
+                self.due = now.checked_add(*wait).unwrap_or(now);
+                self
+            }
             Outcome::Retry { not_before, why, status } => {
                 self.tried += 1;
                 match step.plan.wait(self.tried, *not_before, dice) {

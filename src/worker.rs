@@ -227,6 +227,11 @@ impl Worker {
                 run = run.after(&mut outcome, &rule.facts(step, count), Timestamp::now(), 0.0);
                 continue;
             }
+            if matches!(outcome, Outcome::Deferred(_)) {
+                run = run.after(&mut outcome, &rule.facts(step, count), Timestamp::now(), 0.0);
+                self.record(run, attempts, None, None).await;
+                return;
+            }
             let number = run.tried + 1;
             let mut next = run.clone().after(&mut outcome, &rule.facts(step, count), Timestamp::now(), dice(&run));
             // A caller who waits is not kept waiting for a retry that comes too late for it.
@@ -369,6 +374,7 @@ fn told(outcome: Outcome) -> (&'static str, String, Option<Answer>, Option<Recei
         Outcome::Retry { why, .. } => ("retry", why, None, None),
         Outcome::Failed { why, .. } => ("failed", why, None, None),
         Outcome::Entered => ("entered", String::new(), None, None),
+        Outcome::Deferred(_) => ("deferred", String::new(), None, None),
     }
 }
 

@@ -408,6 +408,10 @@ impl Effect for Request {
             match outside.net.send(self.call, &ticket).await {
                 Ok(got) => judge(got, &self.ok, &method, &self.shown_url),
                 Err(net::Unsent::Again(why)) => Outcome::retry(format!("{method} {}: {why}", self.shown_url)),
+                Err(net::Unsent::Resting(why, wait)) => {
+                    Outcome::Retry { why: format!("{method} {}: {why}", self.shown_url), not_before: Some(wait), status: None }
+                }
+                Err(net::Unsent::Crowded(wait)) => Outcome::Deferred(wait),
                 Err(net::Unsent::Never(why)) => Outcome::failed(format!("{method} {}: {why}", self.shown_url)),
             }
         })

@@ -6,6 +6,7 @@ pub mod contract;
 pub mod csv;
 pub mod file;
 pub mod folder;
+mod host;
 pub mod http;
 pub mod log;
 pub mod net;

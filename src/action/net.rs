@@ -4,9 +4,8 @@
 //! the name was looked up (the very addresses that are dialled), and again on every redirect. Only the `action` folder
 //! knows `reqwest`.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -16,10 +15,13 @@ use reqwest::{Client, Url, header, redirect};
 use tokio::sync::Semaphore;
 
 use super::contract::Ticket;
+use super::host::{Hosts, NotNow};
 
 /// The most of an answer that is read, in bytes.
 pub const MAX_ANSWER: usize = 1 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Whoever does not answer within this time is silent, even if a step had less patience.
+const PATIENT: Duration = Duration::from_secs(5);
 const MAX_REDIRECTS: usize = 3;
 /// The headers that go along when another server is called instead.
 const PLAIN_HEADERS: [&str; 4] = ["accept", "accept-language", "content-type", "user-agent"];
@@ -134,8 +136,13 @@ pub struct Got {
 
 /// Why nothing was answered.
 pub enum Unsent {
+    /// It was tried.
     Again(String),
     Never(String),
+    /// The server does not answer just now and was not asked; why, and how long it is left alone.
+    Resting(String, Duration),
+    /// Too many wait for their turn at the server; how long to stay away. It was not tried.
+    Crowded(Duration),
 }
 
 /// The client and its limits.
@@ -143,15 +150,14 @@ pub struct Net {
     client: OnceLock<Result<Client, String>>,
     allowed: Arc<Allowed>,
     all: Arc<Semaphore>,
-    each_host: usize,
-    hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
+    hosts: Hosts,
 }
 
 impl Net {
     /// `at_a_time` calls in all, `each_host` of them to one host.
     pub fn new(allowed: Allowed, at_a_time: usize, each_host: usize) -> Self {
         let all = Arc::new(Semaphore::new(at_a_time));
-        Self { client: OnceLock::new(), allowed: Arc::new(allowed), all, each_host, hosts: Mutex::default() }
+        Self { client: OnceLock::new(), allowed: Arc::new(allowed), all, hosts: Hosts::new(each_host) }
     }
 
     fn client(&self) -> Result<&Client, Unsent> {
@@ -159,12 +165,9 @@ impl Net {
         self.client.get_or_init(|| build(&self.allowed)).as_ref().map_err(|e| Unsent::Again(e.clone()))
     }
 
-    fn turn(&self, host: &str) -> Arc<Semaphore> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if hosts.len() > 1_000 {
-            hosts.retain(|_, s| Arc::strong_count(s) > 1);
-        }
-        hosts.entry(host.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.each_host))).clone()
+    /// The servers that are left alone because they do not answer.
+    pub fn resting(&self) -> Vec<String> {
+        self.hosts.resting()
     }
 
     /// Sends a call and reads the answer, up to the limits.
@@ -173,13 +176,38 @@ impl Net {
     }
 
     async fn call(&self, call: Call, idempotency_key: &str, timeout: Duration) -> Result<Got, Unsent> {
-        let mut url = Url::parse(&call.url).map_err(|e| Unsent::Never(format!("this address cannot be read: {e}")))?;
+        let url = Url::parse(&call.url).map_err(|e| Unsent::Never(format!("this address cannot be read: {e}")))?;
         self.check(&url, &call)?;
-        let host = url.host_str().unwrap_or("").to_owned();
-        let turn = self.turn(&host);
-        let closed = |_| Unsent::Again("Doorbell is stopping".to_owned());
-        let _host_turn = turn.acquire().await.map_err(closed)?;
-        let _turn = self.all.acquire().await.map_err(closed)?;
+        let name = url.host_str().unwrap_or("").to_owned();
+        let name = url.port().map_or(name.clone(), |port| format!("{name}:{port}"));
+        let host = self.hosts.host(&name);
+        let turn = host.turn(std::time::Instant::now()).await.map_err(|e| match e {
+            NotNow::Rests(wait) => Unsent::Resting(format!("{name} did not answer several times, so it is left alone for a while"), wait),
+            NotNow::Crowded(wait) => Unsent::Crowded(wait),
+        })?;
+        let _turn = self.all.acquire().await.map_err(|_| Unsent::Again("Doorbell is stopping".to_owned()))?;
+        let began = std::time::Instant::now();
+        match self.talk(url, call, idempotency_key, timeout).await {
+            Err(Unsent::Again(why)) => {
+                // A rule that has little patience says nothing of the server.
+                let hurried = timeout < PATIENT && began.elapsed() >= timeout;
+                if !hurried && turn.was_silent() {
+                    tracing::warn!(server = name, "it did not answer several times and is left alone for a while: {why}");
+                }
+                Err(Unsent::Again(why))
+            }
+            Err(other) => Err(other),
+            Ok(got) => {
+                if turn.answered() {
+                    tracing::info!(server = name, "it answers again");
+                }
+                Ok(got)
+            }
+        }
+    }
+
+    /// Sends a call and follows it where it leads.
+    async fn talk(&self, mut url: Url, call: Call, idempotency_key: &str, timeout: Duration) -> Result<Got, Unsent> {
         let client = self.client()?;
         let deadline = tokio::time::Instant::now() + timeout;
         let mut method = reqwest::Method::from_bytes(call.method.as_bytes()).map_err(|e| Unsent::Never(e.to_string()))?;
@@ -232,7 +260,8 @@ impl Net {
         match self.call(call, "", timeout).await {
             Ok(got) if got.status == 200 => Ok(got.body),
             Ok(got) => Err(format!("it answered {}", got.status)),
-            Err(Unsent::Again(why) | Unsent::Never(why)) => Err(why),
+            Err(Unsent::Again(why) | Unsent::Never(why) | Unsent::Resting(why, _)) => Err(why),
+            Err(Unsent::Crowded(_)) => Err("too much is asked of its server".into()),
         }
     }
 

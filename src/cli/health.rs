@@ -44,10 +44,15 @@ impl Health {
         let status = body["status"].as_str().unwrap_or("unknown");
         let problems = body["problems"].as_array().map_or(0, Vec::len);
         let rules = number(body["rules"].as_u64().unwrap_or(0) as usize, "rule");
-        match problems {
-            0 => println!("{status}, {rules}"),
-            n => println!("{status}, {rules}; the last edit has {} and is not in force (doorbell check shows them)", number(n, "problem")),
+        let silent: Vec<&str> = body["silent"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let mut said = format!("{status}, {rules}");
+        if problems > 0 {
+            said += &format!("; the last edit has {} and is not in force (doorbell check shows them)", number(problems, "problem"));
         }
+        if !silent.is_empty() {
+            said += &format!("; no answer from {}, so calls there wait", silent.join(", "));
+        }
+        println!("{said}");
         if status == "ready" { Ok(Ended::Good) } else { anyhow::bail!("Doorbell at {address} is {status}") }
     }
 }

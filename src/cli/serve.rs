@@ -117,7 +117,7 @@ impl Serve {
         let callers = Arc::new(Callers::default());
         let net = Arc::new(Net::new(self.rules.around.allowed(), self.calls.into(), self.calls_per_host.into()));
         let keyring = Keyring::new(net.clone());
-        let outside = Outside { net, files, callers: callers.clone() };
+        let outside = Outside { net: net.clone(), files, callers: callers.clone() };
         let worker = Worker::new(store.clone(), outside, rules.clone(), old_rules(&self.rules.around));
         let standing = Standing::default();
         let handed = Handed::of(&self.data.data);
@@ -147,7 +147,7 @@ impl Serve {
         let bodies = Arc::new(Semaphore::new(BODIES));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let refusals = Arc::new(Refusals::of(&self.data.data));
-        let hook = Hook { intake, standing, bodies, refusals, stopping: stopping.clone() };
+        let hook = Hook { intake, standing, bodies, refusals, net, stopping: stopping.clone() };
         let address = listener.local_addr()?;
         // Whoever started it may have stopped reading; that is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}\n{said}; files go to {}", self.output.display());

@@ -250,8 +250,10 @@ fn record(sql: &Transaction, run: &Run, attempts: &[Attempt], answer: Option<&An
     let saved = || serde_json::to_string(&run.saved).unwrap_or_else(|_| "{}".to_owned());
     if run.state == State::Waiting {
         // What is due at once stays with whoever has it; a pause gives it back.
-        let last = attempts.last().is_some_and(|a| a.outcome == "retry");
-        keep_attempts(sql, run.id, &told)?;
+        let last = attempts.last().is_none_or(|a| a.outcome == "retry" || a.outcome == "skipped");
+        if !attempts.is_empty() {
+            keep_attempts(sql, run.id, &told)?;
+        }
         sql.prepare_cached(
             "UPDATE pending SET step = ?2, element = ?3, tried = ?4, due = ?5, saved = ?6, settled = 0, forgiven = ?7, taken = ?8,
              failed_step = ?9, failed_element = ?10 WHERE id = ?1",

@@ -16,6 +16,7 @@ use warp::Filter;
 use warp::http::{HeaderName, HeaderValue, Request as HttpRequest, Response, StatusCode};
 
 use super::caller::caller;
+use crate::action::net::Net;
 use crate::event::EventId;
 use crate::intake::{Answered, Intake, Refusal};
 use crate::refusals::{Refusals, Refused};
@@ -96,6 +97,8 @@ pub struct Hook {
     /// Room for bodies, one permit for each KB.
     pub bodies: Arc<Semaphore>,
     pub refusals: Arc<Refusals>,
+    /// Knows which servers do not answer.
+    pub net: Arc<Net>,
     /// Set when Doorbell begins to stop.
     pub stopping: Arc<AtomicBool>,
 }
@@ -180,7 +183,7 @@ impl Hook {
                     .collect();
                 let stopping = self.stopping.load(Ordering::Relaxed);
                 let (status, word) = if stopping { (503, "stopping") } else { (200, "ready") };
-                let body = json!({ "status": word, "rules": rules, "problems": problems }).to_string();
+                let body = json!({ "status": word, "rules": rules, "problems": problems, "silent": self.net.resting() }).to_string();
                 plain(&Answer { status, headers: vec![("content-type".into(), "application/json".into())], body: body.into() })
             }
             _ => self.refused(&Refusal::NoAddress, knock),

@@ -15,6 +15,7 @@ mod files;
 mod greetings;
 mod hostile;
 mod keeping;
+mod neighbours;
 mod payloads;
 mod problems;
 mod redelivery;

@@ -1,0 +1,276 @@
+//! One server that is called: how many calls it gets at a time, whether it answers at all, and how long those must wait
+//! for whom there is no room.
+//!
+//! A server that did not answer several times in a row is left alone for a while and then asked by one call alone
+//! (a circuit breaker). What waits for its turn is bounded too: who finds no room goes back to the store and comes again
+//! about when the server will have got through those before. So one bad server holds up nobody who does not need it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// How often in a row it must not answer before it is left alone.
+const PATIENCE: u32 = 5;
+/// How long it is left alone: at first, and at most; twice as long each time.
+const FIRST_REST: Duration = Duration::from_secs(10);
+const LONGEST_REST: Duration = Duration::from_secs(300);
+/// The most that wait in hand for their turn at one server.
+const MOST_WAITING: usize = 48;
+/// When to come again: at least and at most so far away.
+const SOONEST: Duration = Duration::from_secs(1);
+const LATEST: Duration = Duration::from_secs(60);
+/// The most servers that are remembered; beyond it those are forgotten that nobody calls.
+const MOST: usize = 1_000;
+
+/// All servers, by name.
+pub struct Hosts {
+    at_a_time: usize,
+    all: Mutex<HashMap<String, Arc<Host>>>,
+}
+
+/// What is known of one server.
+pub struct Host {
+    turn: Semaphore,
+    waiting: AtomicUsize,
+    health: Mutex<Health>,
+}
+
+#[derive(Default)]
+struct Health {
+    /// How often in a row it did not answer.
+    silent: u32,
+    /// Left alone until then.
+    rests_until: Option<Instant>,
+    rest: Duration,
+    /// Whether one call asks whether it is back.
+    is_probed: bool,
+    /// When the last call ended, and about how long it is from one end to the next.
+    last_end: Option<Instant>,
+    pace: Duration,
+    /// The moment that was given to the last one who was sent away.
+    last_turn: Option<Instant>,
+}
+
+/// Why a call is not made now.
+#[derive(Debug, PartialEq)]
+pub enum NotNow {
+    /// The server does not answer; it is asked again after this time.
+    Rests(Duration),
+    /// Too many wait already; come again after this time.
+    Crowded(Duration),
+}
+
+/// A call's turn. How it ended must be told.
+pub struct Turn<'h> {
+    host: &'h Host,
+    probes: bool,
+    ended: bool,
+    _permit: SemaphorePermit<'h>,
+}
+
+impl Hosts {
+    pub fn new(at_a_time: usize) -> Self {
+        Self { at_a_time, all: Mutex::default() }
+    }
+
+    pub fn host(&self, name: &str) -> Arc<Host> {
+        let mut all = self.all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if all.len() > MOST {
+            all.retain(|_, h| Arc::strong_count(h) > 1 || h.health().rests_until.is_some());
+        }
+        let fresh = || Arc::new(Host { turn: Semaphore::new(self.at_a_time), waiting: AtomicUsize::new(0), health: Mutex::default() });
+        all.entry(name.to_owned()).or_insert_with(fresh).clone()
+    }
+
+    /// The servers that are left alone because they do not answer, sorted by name.
+    pub fn resting(&self) -> Vec<String> {
+        let all = self.all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut names: Vec<String> = all.iter().filter(|(_, h)| h.health().rests_until.is_some()).map(|(n, _)| n.clone()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Host {
+    fn health(&self) -> std::sync::MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Waits for a turn, if that makes sense now.
+    pub async fn turn(&self, now: Instant) -> Result<Turn<'_>, NotNow> {
+        let probes = self.health().may_call(now)?;
+        let waiting = Waiting::new(&self.waiting);
+        if waiting.before >= MOST_WAITING && self.turn.available_permits() == 0 {
+            let mut health = self.health();
+            health.is_probed &= !probes;
+            return Err(NotNow::Crowded(health.next_turn(now)));
+        }
+        let Ok(permit) = self.turn.acquire().await else { return Err(NotNow::Crowded(SOONEST)) };
+        drop(waiting);
+        // It may have fallen silent while this one waited.
+        let probes = if probes { true } else { self.health().may_call(Instant::now())? };
+        Ok(Turn { host: self, probes, ended: false, _permit: permit })
+    }
+}
+
+/// Counts itself among those who wait.
+struct Waiting<'a> {
+    all: &'a AtomicUsize,
+    before: usize,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(all: &'a AtomicUsize) -> Self {
+        Self { all, before: all.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.all.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Health {
+    /// Whether a call may be made; says whether it is the one that asks whether the server is back.
+    fn may_call(&mut self, now: Instant) -> Result<bool, NotNow> {
+        match self.rests_until {
+            None => Ok(false),
+            Some(until) if now < until => Err(NotNow::Rests(until - now)),
+            Some(_) if self.is_probed => Err(NotNow::Rests(SOONEST)),
+            Some(_) => {
+                self.is_probed = true;
+                Ok(true)
+            }
+        }
+    }
+
+    /// The next moment at which somebody who is sent away may come again: one after the other, at the server's own pace.
+    fn next_turn(&mut self, now: Instant) -> Duration {
+        let after = self.last_turn.map_or(now, |t| t + self.pace);
+        let turn = after.clamp(now + SOONEST, now + LATEST);
+        self.last_turn = Some(turn);
+        turn - now
+    }
+
+    fn answered(&mut self, now: Instant) -> bool {
+        if let Some(last) = self.last_end {
+            self.pace = (self.pace * 9 + now.duration_since(last).min(SOONEST)) / 10;
+        }
+        self.last_end = Some(now);
+        self.silent = 0;
+        self.rest = Duration::ZERO;
+        self.is_probed = false;
+        self.rests_until.take().is_some()
+    }
+
+    /// Says whether the server is left alone from now on.
+    fn was_silent(&mut self, now: Instant, probed: bool) -> bool {
+        self.silent += 1;
+        let began = self.rests_until.is_none();
+        if probed || (began && self.silent >= PATIENCE) {
+            self.rest = (self.rest * 2).clamp(FIRST_REST, LONGEST_REST);
+            self.rests_until = Some(now + self.rest);
+        }
+        if probed {
+            self.is_probed = false;
+        }
+        began && self.rests_until.is_some()
+    }
+}
+
+impl Turn<'_> {
+    /// The server answered, whatever it said; says whether it is back after a rest.
+    pub fn answered(mut self) -> bool {
+        self.ended = true;
+        self.host.health().answered(Instant::now())
+    }
+
+    /// It did not; says whether it is left alone from now on.
+    pub fn was_silent(mut self) -> bool {
+        self.ended = true;
+        self.host.health().was_silent(Instant::now(), self.probes)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // A call that was never made says nothing of the server.
+        if !self.ended && self.probes {
+            self.host.health().is_probed = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    fn silent(host: &Host, now: Instant) -> bool {
+        let probes = host.health().may_call(now).unwrap();
+        host.health().was_silent(now, probes)
+    }
+
+    #[test]
+    fn a_silent_server_is_left_alone_and_asked_by_one_call_alone() {
+        let hosts = Hosts::new(2);
+        let (host, start) = (hosts.host("a"), Instant::now());
+        assert_eq!((0..PATIENCE).map(|_| silent(&host, start)).collect::<Vec<_>>(), [false, false, false, false, true]);
+        assert_eq!(hosts.resting(), ["a"]);
+        assert_eq!(host.health().may_call(start), Err(NotNow::Rests(FIRST_REST)));
+        let later = start + FIRST_REST;
+        assert_eq!(host.health().may_call(later), Ok(true), "one asks");
+        assert_eq!(host.health().may_call(later), Err(NotNow::Rests(SOONEST)), "the others wait for what it hears");
+        assert!(!host.health().was_silent(later, true), "it was told before");
+        assert_eq!(host.health().may_call(later), Err(NotNow::Rests(2 * FIRST_REST)));
+        let much_later = later + 2 * FIRST_REST;
+        assert_eq!(host.health().may_call(much_later), Ok(true));
+        assert!(host.health().answered(much_later), "it is back");
+        assert_eq!(host.health().may_call(much_later), Ok(false));
+        assert!(hosts.resting().is_empty());
+    }
+
+    #[test]
+    fn the_rest_has_an_end() {
+        let host = Hosts::new(1).host("a");
+        let mut now = Instant::now();
+        for _ in 0..PATIENCE {
+            silent(&host, now);
+        }
+        for _ in 0..20 {
+            now += LONGEST_REST;
+            silent(&host, now);
+        }
+        assert_eq!(host.health().may_call(now), Err(NotNow::Rests(LONGEST_REST)));
+    }
+
+    #[test]
+    fn those_who_are_sent_away_come_again_at_the_servers_pace() {
+        let mut health = Health { pace: Duration::from_millis(500), ..Health::default() };
+        let now = Instant::now();
+        let turns: Vec<u128> = (0..5).map(|_| health.next_turn(now).as_millis()).collect();
+        assert_eq!(turns, [1_000, 1_500, 2_000, 2_500, 3_000]);
+        for _ in 0..1_000 {
+            assert!(health.next_turn(now) <= LATEST);
+        }
+    }
+
+    #[tokio::test]
+    async fn only_so_many_wait_in_hand() {
+        let host = Hosts::new(1).host("a");
+        let mut context = Context::from_waker(Waker::noop());
+        let _turn = host.turn(Instant::now()).await.unwrap();
+        let mut waiting: Vec<_> = (0..MOST_WAITING).map(|_| Box::pin(host.turn(Instant::now()))).collect();
+        for one in &mut waiting {
+            assert!(one.as_mut().poll(&mut context).is_pending());
+        }
+        assert!(matches!(host.turn(Instant::now()).await, Err(NotNow::Crowded(_))));
+        waiting.pop();
+        assert!(Box::pin(host.turn(Instant::now())).as_mut().poll(&mut context).is_pending());
+    }
+}
