@@ -36,6 +36,7 @@ pub mod store;
 pub mod rule;
 pub mod surroundings;
 
+pub mod at_work;
 pub mod intake;
 pub mod keyring;
 pub mod pace;

@@ -21,6 +21,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use crate::action::contract::{Effect, Ticket};
 use crate::action::file::{Files, Ledger, Verdict};
 use crate::action::outside::Outside;
+use crate::at_work::AtWork;
 use crate::event::Event;
 use crate::rule::step::Step;
 use crate::rule::{InForce, Rule};
@@ -50,6 +51,7 @@ struct Inner {
     store: Arc<dyn Store>,
     outside: Outside,
     rules: Arc<ArcSwap<InForce>>,
+    at_work: Arc<AtWork>,
     compile: OldRule,
     old: Mutex<OldRules>,
     room: Arc<Semaphore>,
@@ -102,10 +104,10 @@ pub async fn recover(store: &Arc<dyn Store>, files: &Files) -> anyhow::Result<()
 }
 
 impl Worker {
-    pub fn new(store: Arc<dyn Store>, outside: Outside, rules: Arc<ArcSwap<InForce>>, compile: OldRule) -> Self {
+    pub fn new(store: Arc<dyn Store>, outside: Outside, rules: Arc<ArcSwap<InForce>>, at_work: Arc<AtWork>, compile: OldRule) -> Self {
         let room = Arc::new(Semaphore::new(MAX_IN_HAND));
         let (old, wake, stopping) = (Mutex::default(), Notify::new(), AtomicBool::new(false));
-        Self(Arc::new(Inner { store, outside, rules, compile, old, room, wake, stopping }))
+        Self(Arc::new(Inner { store, outside, rules, at_work, compile, old, room, wake, stopping }))
     }
 
     /// Keeps room for so many runs, if there is any; otherwise they wait in the store.
@@ -290,6 +292,7 @@ impl Worker {
             return Outcome::Done(Note { said: "was done before the restart".into(), ..Note::default() });
         }
         let effect: Option<Box<dyn Effect>> = {
+            let _mark = self.0.at_work.mark(run.id);
             let scope = rule.scope(event, vault, &run.saved).at(run.place);
             let scope = match item {
                 Some(item) => scope.with_item(item, run.place.element as usize + 1),
@@ -299,7 +302,8 @@ impl Worker {
                 return Outcome::Skipped("its `if` did not hold".into());
             }
             let Some(action) = &step.action else { return Outcome::Entered };
-            match std::panic::catch_unwind(AssertUnwindSafe(|| action.render(&scope))) {
+            let rendered = std::panic::catch_unwind(AssertUnwindSafe(|| action.render(&scope)));
+            match rendered {
                 Ok(Ok(effect)) => Some(effect),
                 Ok(Err(_)) if event.is_partial => None,
                 Ok(Err(unrendered)) => return Outcome::failed(rule.place_of(&unrendered)),

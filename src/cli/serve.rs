@@ -11,6 +11,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use clap::Args;
 use ipnet::IpNet;
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 
@@ -20,6 +21,7 @@ use crate::action::file::Files;
 use crate::action::folder::Output;
 use crate::action::net::Net;
 use crate::action::outside::{Callers, Outside};
+use crate::at_work::AtWork;
 use crate::intake::Intake;
 use crate::keyring::Keyring;
 use crate::known::Lookup;
@@ -112,13 +114,19 @@ impl Serve {
         let store = store::open(&self.data.data)?;
         let files = Files::new(output, Arc::new(Intents(store.clone())));
         recover(&store, &files).await?;
+        let (at_work, marked) = AtWork::open(&self.data.data).context("the data folder cannot be written")?;
+        for (event, rule) in store.stumbled(marked, Timestamp::now()).await? {
+            tracing::error!(%event, rule, "this run made Doorbell die or hang three times and is set aside; `doorbell failed` lists it");
+        }
+        let at_work = Arc::new(at_work);
+        at_work.guard().context("the program cannot start its threads")?;
         let said = counted(&ruleset);
         let rules = Arc::new(ArcSwap::from_pointee(in_force(ruleset, store.as_ref()).await?));
         let callers = Arc::new(Callers::default());
         let net = Arc::new(Net::new(self.rules.around.allowed(), self.calls.into(), self.calls_per_host.into()));
         let keyring = Keyring::new(net.clone());
         let outside = Outside { net: net.clone(), files, callers: callers.clone() };
-        let worker = Worker::new(store.clone(), outside, rules.clone(), old_rules(&self.rules.around));
+        let worker = Worker::new(store.clone(), outside, rules.clone(), at_work, old_rules(&self.rules.around));
         let standing = Standing::default();
         let handed = Handed::of(&self.data.data);
         let watch = {

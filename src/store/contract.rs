@@ -176,6 +176,9 @@ pub trait Store: Send + Sync {
     fn still_at(&self, places: Vec<(RunId, u32, u32)>) -> Doing<'_, bool>;
     /// Keeps rule files by their hash, and gives the number of this set of them.
     fn remember(&self, texts: Vec<(TextHash, String, String)>) -> Doing<'_, i64>;
+    /// The program died while it worked out these runs: counts it, and sets aside those for which it was the third time.
+    /// Gives the events and rules of these.
+    fn stumbled(&self, runs: Vec<RunId>, now: Timestamp) -> Doing<'_, Vec<(EventId, String)>>;
     /// Forgets events that are done with, at most so many, behind the number `after`.
     fn prune(&self, what: Pruning, after: i64, most: usize) -> Doing<'_, Pruned>;
     /// Forgets ids and values whose time is over; says whether there may be more.

@@ -11,7 +11,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::claims::{QUEUED, claim, give_back, insert_runs, is_queued, open_lane};
 use super::contract::{Accept, Delivery, Fate, NewRun, Pruned, Pruning};
-use super::prune;
+use super::{poison, prune};
 use crate::event::{Event, EventId};
 
 use crate::run::{Answer, Attempt, Intent, Place, Run, RunId, State, TextHash};
@@ -36,6 +36,7 @@ pub(super) enum Job {
     Text(TextHash),
     Prune { what: Pruning, after: i64, most: usize },
     Expire(Timestamp),
+    Stumbled(Vec<RunId>, Timestamp),
     Size,
 }
 
@@ -56,6 +57,7 @@ pub(super) enum Kept {
     Ruleset(i64),
     Text(Option<(String, String)>),
     Pruned(Pruned),
+    SetAside(Vec<(EventId, String)>),
     Size(u64),
 }
 
@@ -143,6 +145,7 @@ impl Job {
             }
             Job::Prune { what, after, most } => prune::prune(sql, what, *after, *most).map(Kept::Pruned),
             Job::Expire(now) => prune::expire(sql, *now).map(Kept::Yes),
+            Job::Stumbled(runs, now) => poison::stumbled(sql, runs, *now).map(Kept::SetAside),
             Job::Size => prune::size(sql).map(Kept::Size),
             Job::Remember(texts) => remember(sql, texts),
             Job::Text(hash) => {

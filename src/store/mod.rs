@@ -4,6 +4,7 @@ pub mod archive;
 mod claims;
 pub mod contract;
 mod jobs;
+mod poison;
 mod prune;
 mod sqlite;
 mod tables;

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::contract::{Accept, Accepted, Doing, Error, Pruned, Pruning, Result, Store};
 use super::jobs::{Job, Kept};
 use super::tables;
-use crate::event::Event;
+use crate::event::{Event, EventId};
 use crate::run::{Answer, Attempt, Intent, Run, RunId, TextHash};
 
 /// The most that is committed together.
@@ -239,6 +239,15 @@ impl Store for Sqlite {
         Box::pin(async move {
             match self.ask(Job::Text(hash)).await? {
                 Kept::Text(text) => Ok(text),
+                _ => Err(other()),
+            }
+        })
+    }
+
+    fn stumbled(&self, runs: Vec<RunId>, now: Timestamp) -> Doing<'_, Vec<(EventId, String)>> {
+        Box::pin(async move {
+            match self.ask(Job::Stumbled(runs, now)).await? {
+                Kept::SetAside(runs) => Ok(runs),
                 _ => Err(other()),
             }
         })

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::contract::{Error, Result};
 
 /// Every version's change, in order. Never edit one that was released; add another.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
 CREATE TABLE text (hash TEXT PRIMARY KEY, name TEXT NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE ruleset (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, texts TEXT NOT NULL) STRICT;
@@ -78,6 +78,10 @@ CREATE INDEX pending_lane ON pending (lane, id) WHERE lane IS NOT NULL;
     "
 CREATE INDEX delivery_until ON delivery (until);
 CREATE INDEX once_until ON once (until);
+",
+    // How often the program died while it worked out a step of this run.
+    "
+ALTER TABLE pending ADD COLUMN stumbled INTEGER NOT NULL DEFAULT 0;
 ",
 ];
 

@@ -98,3 +98,33 @@ fn what_was_answered_is_done_exactly_once() {
     }
     assert!(world.said(&["failed"]).contains("No run has failed."));
 }
+
+#[test]
+fn a_run_that_brings_doorbell_down_is_set_aside_after_three_times() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let world = World::with(&format!(
+        "webhooks:\n  /a: {{ verify: none }}\nrules:\n  Bad:\n    when: {{ webhook: /a }}\n    one_at_a_time: true\n    then: [ {{ get: \"http://{gone}/\" }} ]\n"
+    ));
+    let doorbell = world.serve();
+    let (bad, good) = (doorbell.ring("/a", "{}"), doorbell.ring("/a", "{}"));
+    until("it waits for its next try", || world.said(&["explain", &bad]).contains("no connection"));
+    doorbell.kill();
+    // Nothing is known that brings Doorbell down; so this is the mark that such a run would leave.
+    let run: i64 = 1 << 16;
+    for times in 1..=3 {
+        std::fs::write(world.path("data/at-work"), run.to_le_bytes()).unwrap();
+        let doorbell = world.serve();
+        let set_aside = world.said(&["failed"]).contains("Doorbell died or hung 3 times while it worked this step out, so it is set aside");
+        assert_eq!(set_aside, times == 3, "after {times} times");
+        if times == 3 {
+            until("it is named", || doorbell.logged("this run made Doorbell die or hang three times and is set aside"));
+            until("the next of its lane goes on", || world.said(&["explain", &good]).contains("no connection"));
+        }
+        doorbell.kill();
+    }
+    // A replay begins to count anew.
+    world.said(&["replay", &bad]);
+    std::fs::write(world.path("data/at-work"), run.to_le_bytes()).unwrap();
+    let _doorbell = world.serve();
+    assert_eq!(world.said(&["failed"]), "No run has failed.\n");
+}

@@ -13,7 +13,7 @@ const FLOORS: [&[&str]; 8] = [
     &["scope", "condition"],
     &["action", "signature", "store"],
     &["rule", "surroundings"],
-    &["intake", "keyring", "pace", "worker", "watch", "rehearsal", "retention"],
+    &["at_work", "intake", "keyring", "pace", "worker", "watch", "rehearsal", "retention"],
     &["web"],
     &["cli"],
 ];
