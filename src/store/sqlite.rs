@@ -4,6 +4,7 @@
 //! a flush is shared by as many events as came during the one before. The statements are in [`super::jobs`], reading for
 //! people in [`super::archive`].
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -25,6 +26,10 @@ const MAX_GROUP: usize = 1_024;
 const MAX_WAITING: usize = 8_192;
 const FILE: &str = "doorbell.db";
 
+fn damaged() -> Error {
+    Error::new("the file doorbell.db in the data folder is damaged; put it aside and start from a backup, or with an empty folder", false)
+}
+
 /// An error of SQLite in words.
 pub(super) fn error(e: rusqlite::Error) -> Error {
     let words = |m: &str, transient| Error::new(m, transient);
@@ -34,10 +39,7 @@ pub(super) fn error(e: rusqlite::Error) -> Error {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => words("the data folder is busy", true),
         Some(ErrorCode::SystemIoFailure) => words("the disk of the data folder does not work as it should", true),
         Some(ErrorCode::CannotOpen) => words("the data folder cannot be opened; look at its owner and rights", true),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => words(
-            "the file doorbell.db in the data folder is damaged; put it aside and start from a backup, or with an empty folder",
-            false,
-        ),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(),
         _ => Error::new(e.to_string(), false),
     }
 }
@@ -45,6 +47,17 @@ pub(super) fn error(e: rusqlite::Error) -> Error {
 /// The file of a data folder.
 pub(super) fn file(data: &Path) -> PathBuf {
     data.join(FILE)
+}
+
+/// Whether the file is shorter than it says itself. While a log lies beside it, what is missing may stand there.
+fn is_cut_off(data: &Path) -> bool {
+    let log = std::fs::metadata(data.join(format!("{FILE}-wal"))).map_or(0, |m| m.len());
+    let (mut head, length) = ([0; 32], std::fs::metadata(file(data)).map_or(0, |m| m.len()));
+    let read = std::fs::File::open(file(data)).and_then(|mut f| std::io::Read::read_exact(&mut f, &mut head));
+    // The size of a page and how many there are (the SQLite file format, 1.3).
+    let page = u64::from(u16::from_be_bytes([head[16], head[17]]));
+    let page = if page == 1 { 1 << 16 } else { page };
+    log == 0 && read.is_ok() && length < page * u64::from(u32::from_be_bytes([head[28], head[29], head[30], head[31]]))
 }
 
 /// Opens a connection of its own.
@@ -82,11 +95,15 @@ impl Sqlite {
     /// again. Has to be called inside a runtime.
     pub fn open(data: &Path) -> Result<Self> {
         std::fs::create_dir_all(data).map_err(|e| Error::new(format!("the data folder cannot be made: {e}"), false))?;
+        if is_cut_off(data) {
+            return Err(damaged());
+        }
         let mut connection = connect(data, true)?;
         tables::migrate(&mut connection)?;
         connection.execute("UPDATE pending SET taken = 0 WHERE taken = 1", []).map_err(error)?;
         // A new database file is there after a power cut only if its folder was flushed.
         crate::disk::flush_folder(data).map_err(|e| Error::new(e.to_string(), true))?;
+        let files = Files::of(data).map_err(|e| Error::new(format!("the data folder cannot be read: {e}"), true))?;
         let (jobs, receive) = mpsc::channel(MAX_WAITING);
         let (answers, mut to_tell) = mpsc::unbounded_channel::<Answers>();
         // Waking many tasks costs more than a flush; so the writer wakes one, and that one the others.
@@ -99,7 +116,7 @@ impl Sqlite {
         });
         thread::Builder::new()
             .name("store".into())
-            .spawn(move || write(connection, receive, &answers))
+            .spawn(move || write(connection, &files, receive, &answers))
             .map_err(|e| Error::new(e.to_string(), true))?;
         Ok(Self { jobs })
     }
@@ -112,8 +129,33 @@ impl Sqlite {
     }
 }
 
+/// The database's files as they were when they were opened. What is written into files that somebody has moved away or
+/// replaced is lost with the process, so nothing is kept any more then.
+struct Files([(PathBuf, u64); 2]);
+
+impl Files {
+    fn of(data: &Path) -> std::io::Result<Self> {
+        let number = |name: String| std::fs::metadata(data.join(&name)).map(|m| (data.join(name), m.ino()));
+        Ok(Self([number(FILE.to_owned())?, number(format!("{FILE}-wal"))?]))
+    }
+
+    fn are_there(&self) -> Result<()> {
+        let is_same = |(path, number): &(PathBuf, u64)| std::fs::metadata(path).is_ok_and(|m| m.ino() == *number);
+        match self.0.iter().find(|file| !is_same(file)) {
+            None => Ok(()),
+            Some((path, _)) => {
+                let said = format!(
+                    "the file {} was moved, deleted or replaced while Doorbell uses it; put it back, or restart Doorbell",
+                    path.display()
+                );
+                Err(Error::new(said, true))
+            }
+        }
+    }
+}
+
 /// The writer thread: gathers, commits, answers.
-fn write(mut connection: Connection, mut jobs: mpsc::Receiver<Waiting>, answers: &mpsc::UnboundedSender<Answers>) {
+fn write(mut connection: Connection, files: &Files, mut jobs: mpsc::Receiver<Waiting>, answers: &mpsc::UnboundedSender<Answers>) {
     let mut group = Vec::with_capacity(MAX_GROUP);
     while let Some(first) = jobs.blocking_recv() {
         group.push(first);
@@ -122,12 +164,13 @@ fn write(mut connection: Connection, mut jobs: mpsc::Receiver<Waiting>, answers:
         {
             group.push(next);
         }
-        let results = match commit(&mut connection, &group) {
+        let committed = files.are_there().and_then(|()| commit(&mut connection, &group));
+        let results = match committed {
             Ok(results) => results,
             // One of them spoils it for all: each for itself, so that only that one fails.
             Err(_) if group.len() > 1 => group
                 .iter()
-                .map(|one| commit(&mut connection, std::slice::from_ref(one)).map(|mut r| r.remove(0)))
+                .map(|one| files.are_there().and_then(|()| commit(&mut connection, std::slice::from_ref(one))).map(|mut r| r.remove(0)))
                 .map(|r| r.unwrap_or_else(Err))
                 .collect(),
             Err(e) => vec![Err(e)],

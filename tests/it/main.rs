@@ -7,6 +7,7 @@ mod bodies;
 mod calls;
 mod conditions;
 mod crash;
+mod disks;
 mod docs;
 mod door;
 mod dry_run;

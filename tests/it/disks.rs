@@ -1,0 +1,161 @@
+//! Full, damaged and vanished disks: new events are told to come back, nothing that was accepted is lost, and it goes on
+//! by itself when it can.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::world::{World, until};
+
+/// A small disk at a folder, where this test may make one.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn new(folder: PathBuf, size: &str) -> Option<Self> {
+        fs::create_dir_all(&folder).unwrap();
+        let options = format!("size={size}");
+        let out = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&folder).output();
+        if out.is_ok_and(|o| o.status.success()) {
+            return Some(Self(folder));
+        }
+        println!("left out: no disk can be mounted here");
+        None
+    }
+
+    fn resize(&self, size: &str) {
+        let options = format!("remount,size={size}");
+        assert!(Command::new("mount").args(["-o", &options]).arg(&self.0).status().unwrap().success());
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Write:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"{{ body.n }} {{ body.text }}\" } ]\n";
+
+#[test]
+fn a_full_data_disk_asks_senders_to_come_back_and_loses_nothing() {
+    let world = World::with(RULES);
+    let Some(disk) = Disk::new(world.path("data"), "4m") else { return };
+    let doorbell = world.serve();
+    let text = "x".repeat(100_000);
+    let ring = |n: usize| doorbell.post("/a", &format!("{{\"n\": {n}, \"text\": \"{text}\"}}"));
+    let mut accepted = Vec::new();
+    let mut refused = None;
+    for n in 0..200 {
+        let got = ring(n);
+        match got.status {
+            200 => accepted.push(n),
+            _ => {
+                refused = Some(got);
+                break;
+            }
+        }
+    }
+    let refused = refused.expect("4 MB hold no 200 events of 100 KB");
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "10"));
+    assert_eq!(refused.body, r#"{"status":"refused","message":"The event cannot be kept just now; send it again a little later."}"#);
+    until("the operator reads what to do", || doorbell.logged("the disk of the data folder is full; make room on it"));
+    disk.resize("64m");
+    until("it goes on by itself", || ring(1_000).status == 200);
+    let written = || -> Vec<usize> {
+        world.output("out.txt").lines().map(|l| l.split(' ').next().unwrap().parse().unwrap()).filter(|n| *n < 1_000).collect()
+    };
+    until("everything accepted is done", || written().len() >= accepted.len());
+    let mut done = written();
+    done.sort_unstable();
+    assert_eq!(done, accepted, "once each");
+}
+
+#[test]
+fn a_full_output_disk_is_waited_for_and_every_line_is_written_once_and_whole() {
+    let world = World::with(RULES);
+    let Some(disk) = Disk::new(world.path("output"), "1m") else { return };
+    let doorbell = world.serve();
+    let text = "y".repeat(50_000);
+    for n in 0..40 {
+        doorbell.ring("/a", &format!("{{\"n\": {n}, \"text\": \"{text}\"}}"));
+    }
+    until("it is told", || {
+        let event = world.said(&["events", "--last", "1"]);
+        let event = event.split_whitespace().next().unwrap().to_owned();
+        world.said(&["explain", &event]).contains("the disk is full")
+    });
+    disk.resize("64m");
+    // The pauses between tries are long by then; a replay is not needed, a restart takes up nothing twice.
+    until("all lines are there", || world.output("out.txt").lines().count() == 40);
+    let mut numbers: Vec<usize> = world
+        .output("out.txt")
+        .lines()
+        .map(|line| {
+            let (n, rest) = line.split_once(' ').unwrap();
+            assert_eq!(rest, text);
+            n.parse().unwrap()
+        })
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..40).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_database_that_was_moved_away_is_not_written_into_the_void() {
+    let world = World::with(RULES);
+    let doorbell = world.serve();
+    doorbell.ring("/a", "{\"n\": 1}");
+    fs::rename(world.path("data/doorbell.db"), world.path("data/elsewhere.db")).unwrap();
+    assert_eq!(doorbell.post("/a", "{\"n\": 2}").status, 503);
+    until("it is told", || doorbell.logged("the file data/doorbell.db was moved, deleted or replaced while Doorbell uses it; put it back"));
+    fs::rename(world.path("data/elsewhere.db"), world.path("data/doorbell.db")).unwrap();
+    until("it goes on", || doorbell.post("/a", "{\"n\": 3}").status == 200);
+}
+
+#[test]
+fn a_database_that_cannot_be_used_is_told_in_words() {
+    let serve = |world: &World| {
+        let mut child = world.command(&["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        until("it does not start", || {
+            let ended = child.try_wait().unwrap().is_some();
+            if !ended && world.path("data/at-work").exists() {
+                let _ = child.kill();
+            }
+            ended
+        });
+        let out = child.wait_with_output().unwrap();
+        String::from_utf8(out.stderr).unwrap().lines().last().unwrap_or_default().to_owned()
+    };
+    let world = World::with(RULES);
+    let doorbell = world.serve();
+    (0..50).for_each(|n| drop(doorbell.ring("/a", &format!("{{\"n\": {n}, \"text\": \"{}\"}}", "z".repeat(2_000)))));
+    doorbell.stop();
+    // All in one file, without a log beside it that would mend what is done to it here.
+    world.said(&["backup", "whole.db"]);
+    let file = world.path("data/doorbell.db");
+    fs::rename(world.path("whole.db"), &file).unwrap();
+    for beside in ["data/doorbell.db-wal", "data/doorbell.db-shm"] {
+        let _ = fs::remove_file(world.path(beside));
+    }
+    fs::remove_file(world.path("data/at-work")).unwrap();
+    let good = fs::read(&file).unwrap();
+    // A head that is none.
+    let mut bad = good.clone();
+    bad[..16].copy_from_slice(b"not a database..");
+    fs::write(&file, &bad).unwrap();
+    let damaged =
+        "doorbell: the file doorbell.db in the data folder is damaged; put it aside and start from a backup, or with an empty folder";
+    assert_eq!(serve(&world), damaged);
+    // Of a Doorbell to come.
+    let mut newer = good.clone();
+    newer[60..64].copy_from_slice(&99u32.to_be_bytes());
+    fs::write(&file, &newer).unwrap();
+    let said = "doorbell: the data folder was written by a newer Doorbell; start that version, or name another folder with --data";
+    assert_eq!(serve(&world), said);
+    // Cut off in the middle.
+    fs::write(&file, &good[..good.len() / 2]).unwrap();
+    assert_eq!(serve(&world), damaged);
+    fs::write(&file, &good).unwrap();
+    let doorbell = world.serve();
+    doorbell.ring("/a", "{\"n\": 99}");
+}
