@@ -17,6 +17,7 @@ mod greetings;
 mod hostile;
 mod keeping;
 mod neighbours;
+mod order;
 mod payloads;
 mod problems;
 mod redelivery;
