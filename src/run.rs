@@ -28,7 +28,7 @@ pub fn hash(content: &[u8]) -> String {
 }
 
 /// Which step of the rule, and which element of its `for_each`; both from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize)]
 pub struct Place {
     pub step: u32,
     pub element: u32,

@@ -6,6 +6,8 @@ pub mod contract;
 mod jobs;
 mod poison;
 mod prune;
+#[cfg(test)]
+mod simulation;
 mod sqlite;
 mod tables;
 
