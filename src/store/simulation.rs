@@ -305,7 +305,7 @@ impl World {
     }
 
     fn judge(&self) {
-        for (run, _) in &self.seen.begun {
+        for run in self.seen.begun.keys() {
             let state: String = self.sql.query_row("SELECT state FROM ended WHERE id = ?1", [run], |r| r.get(0)).expect("a run was lost");
             assert!(["done", "failed", "handled"].contains(&state.as_str()) || State::read(&state).is_some(), "{state}");
         }
