@@ -7,6 +7,7 @@
 pub mod body;
 pub mod disk;
 pub mod event;
+pub mod json;
 pub mod number;
 pub mod percent;
 pub mod problem;

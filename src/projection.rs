@@ -5,13 +5,12 @@
 //! body, or for what only a search can tell (`..`, filters), everything below that place is built. What is left out is
 //! still known to be good JSON: an event that was taken can always be read again as a whole.
 
-use std::collections::HashMap;
-use std::fmt;
+use std::collections::BTreeMap;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::field::{Field, Part, Root};
+use crate::json::{self, Walk};
 
 /// What is wanted of a value.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,13 +18,10 @@ pub struct Projection {
     /// Everything.
     all: bool,
     /// These members of an object.
-    names: HashMap<String, Projection>,
+    names: BTreeMap<String, Projection>,
     /// This of every item of a list.
     items: Option<Box<Projection>>,
 }
-
-/// How deep `serde_json` follows a whole body; deeper ones are refused, also where nobody looks.
-const MAX_DEPTH: usize = crate::body::MAX_DEPTH - 1;
 
 impl Projection {
     /// What these fields need of the body.
@@ -56,100 +52,63 @@ impl Projection {
     /// Reads what is wanted, if this body can be read in parts; otherwise the whole has to be read, which also words the
     /// error of one that cannot be read at all.
     pub fn read(&self, raw: &[u8]) -> Option<Value> {
-        let text = std::str::from_utf8(raw).ok()?;
-        // What is passed over is looked at less closely than what is read: half a surrogate pair and too deep a nesting
-        // would be found only when the whole is read.
-        if self.all || text.contains("\\u") || is_deep(raw) {
+        if self.all {
             return None;
         }
-        let mut json = serde_json::Deserializer::from_str(text);
-        let value = self.deserialize(&mut json).ok()?;
-        json.end().ok()?;
-        Some(value)
+        let mut walk = Walk::new(std::str::from_utf8(raw).ok()?);
+        let value = self.build(&mut walk)?;
+        walk.is_at_end().then_some(value)
+    }
+
+    /// Builds what is wanted of the value at hand. Single values where more was expected count as null: whoever asks for
+    /// something below them finds nothing either way.
+    fn build(&self, walk: &mut Walk) -> Option<Value> {
+        match walk.first()? {
+            _ if self.all => whole(walk.skip()?),
+            b'{' => {
+                // One object in the place of a list is its only item.
+                let wanted = if self.names.is_empty() { self.items.as_deref().unwrap_or(self) } else { self };
+                if wanted.all {
+                    return whole(walk.skip()?);
+                }
+                let mut out = Map::with_capacity(wanted.names.len());
+                walk.members(|walk, spelled| {
+                    let name = json::name(spelled);
+                    match wanted.names.get(name.as_ref()) {
+                        Some(part) => {
+                            let value = part.build(walk)?;
+                            out.insert(name.into_owned(), value);
+                        }
+                        None => {
+                            walk.skip()?;
+                        }
+                    }
+                    Some(())
+                })?;
+                Some(Value::Object(out))
+            }
+            b'[' => {
+                let mut out = Vec::new();
+                walk.items(|walk| {
+                    match &self.items {
+                        Some(items) => out.push(items.build(walk)?),
+                        None => {
+                            walk.skip()?;
+                        }
+                    }
+                    Some(())
+                })?;
+                Some(Value::Array(out))
+            }
+            _ => walk.skip().map(|_| Value::Null),
+        }
     }
 }
 
-fn is_deep(raw: &[u8]) -> bool {
-    if raw.iter().filter(|b| matches!(b, b'[' | b'{')).count() < MAX_DEPTH {
-        return false;
-    }
-    let (mut depth, mut deepest, mut quoted, mut escaped) = (0usize, 0, false, false);
-    for byte in raw {
-        match (quoted, byte) {
-            (true, _) if escaped => escaped = false,
-            (true, b'\\') => escaped = true,
-            (_, b'"') => quoted = !quoted,
-            (false, b'[' | b'{') => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            (false, b']' | b'}') => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest >= MAX_DEPTH
-}
-
-impl<'de> DeserializeSeed<'de> for &Projection {
-    type Value = Value;
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Value, D::Error> {
-        if self.all {
-            return serde::Deserialize::deserialize(json);
-        }
-        json.deserialize_any(self)
-    }
-}
-
-/// Single values where more was expected count as null: whoever asks for something below them finds nothing either way.
-impl<'de> Visitor<'de> for &Projection {
-    type Value = Value;
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("JSON")
-    }
-    fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-    fn visit_str<E>(self, _: &str) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        let mut out = Vec::new();
-        match &self.items {
-            Some(items) => {
-                while let Some(item) = list.next_element_seed(items.as_ref())? {
-                    out.push(item);
-                }
-            }
-            None => while list.next_element::<IgnoredAny>()?.is_some() {},
-        }
-        Ok(Value::Array(out))
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        // One object in the place of a list is its only item.
-        let wanted = if self.names.is_empty() { self.items.as_deref().unwrap_or(self) } else { self };
-        if wanted.all {
-            let mut out = Map::new();
-            while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                out.insert(name, value);
-            }
-            return Ok(Value::Object(out));
-        }
-        let mut out = Map::with_capacity(wanted.names.len());
-        while let Some(name) = map.next_key::<std::borrow::Cow<str>>()? {
-            match wanted.names.get(name.as_ref()) {
-                Some(part) => {
-                    let value = map.next_value_seed(part)?;
-                    out.insert(name.into_owned(), value);
-                }
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(Value::Object(out))
+fn whole(text: &str) -> Option<Value> {
+    match text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
+        Some(letters) if !letters.contains('\\') => Some(Value::from(letters)),
+        _ => serde_json::from_str(text).ok(),
     }
 }
 

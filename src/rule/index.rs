@@ -35,9 +35,42 @@ pub struct Index {
 #[derive(Default)]
 struct Group {
     /// Rules that ask a field for written-out values: by field, then by value.
-    asking: Vec<(Field, HashMap<String, Vec<usize>>)>,
+    asking: Vec<(Field, ByValue)>,
     /// All others.
     rest: Vec<usize>,
+}
+
+/// How a value is found: by its letters, and a number also by its value. Equal values share at least one of the two.
+#[derive(Default)]
+struct ByValue {
+    letters: HashMap<String, Vec<usize>>,
+    numbers: HashMap<String, Vec<usize>>,
+}
+
+impl ByValue {
+    fn add(&mut self, value: &Value, rule: usize) {
+        if let Some(letters) = spelled(value) {
+            self.letters.entry(letters.into_owned()).or_default().push(rule);
+        }
+        if let Some(number) = canonical(value) {
+            self.numbers.entry(number).or_default().push(rule);
+        }
+    }
+
+    fn look(&self, value: &Value, out: &mut Vec<usize>) {
+        if let Some(letters) = spelled(value) {
+            out.extend(self.letters.get(letters.as_ref()).into_iter().flatten());
+        }
+        if !self.numbers.is_empty()
+            && let Some(number) = canonical(value)
+        {
+            out.extend(self.numbers.get(&number).into_iter().flatten());
+        }
+    }
+}
+
+fn canonical(value: &Value) -> Option<String> {
+    if let Value::Number(n) = value { number::canonical(&n.to_string()) } else { None }
 }
 
 impl Index {
@@ -95,17 +128,15 @@ impl Index {
 
 impl Group {
     fn add(&mut self, n: usize, rule: &Rule) {
-        let Some((field, keys)) = asked(rule) else {
+        let Some((field, values)) = asked(rule) else {
             self.rest.push(n);
             return;
         };
         let at = self.asking.iter().position(|(f, _)| f == field).unwrap_or_else(|| {
-            self.asking.push((field.clone(), HashMap::new()));
+            self.asking.push((field.clone(), ByValue::default()));
             self.asking.len() - 1
         });
-        for key in keys {
-            self.asking[at].1.entry(key).or_default().push(n);
-        }
+        values.into_iter().for_each(|value| self.asking[at].1.add(value, n));
     }
 
     fn candidates(&self, event: &Event, out: &mut Vec<usize>) {
@@ -117,25 +148,20 @@ impl Group {
         let (vault, saved) = (Vault::default(), Map::new());
         let scope = Scope::new(event, &vault, Value::Null, &[], &saved);
         for (field, by_value) in &self.asking {
-            let mut look = |value: &Value| {
-                for key in keys_of(value) {
-                    out.extend(by_value.get(&key).into_iter().flatten());
-                }
-            };
             match field.find(&scope) {
                 Ok(Found::One(value)) => match value.as_ref() {
-                    Value::Array(list) => list.iter().for_each(look),
-                    one => look(one),
+                    Value::Array(list) => list.iter().for_each(|v| by_value.look(v, out)),
+                    one => by_value.look(one, out),
                 },
-                Ok(Found::Many(all)) => all.iter().for_each(|v| look(v)),
+                Ok(Found::Many(all)) => all.iter().for_each(|v| by_value.look(v, out)),
                 _ => {}
             }
         }
     }
 }
 
-/// The first line that asks a field of the event for written-out values, with the keys that these are found by.
-fn asked(rule: &Rule) -> Option<(&Field, Vec<String>)> {
+/// The first line that asks a field of the event for written-out values, with these values.
+fn asked(rule: &Rule) -> Option<(&Field, Vec<&Value>)> {
     // Its `else:` is done for every other value.
     if rule.course.otherwise.is_some() {
         return None;
@@ -146,20 +172,7 @@ fn asked(rule: &Rule) -> Option<(&Field, Vec<String>)> {
             return None;
         }
         let wanted = line.tests.iter().find_map(|t| if let Test::Is(wanted) = t { Some(wanted) } else { None })?;
-        let keys = wanted.iter().map(|o| match o {
-            Operand::Fixed(value) => Some(keys_of(value)),
-            Operand::Field(_) => None,
-        });
-        Some((&line.field, keys.collect::<Option<Vec<_>>>()?.concat()))
+        let values = wanted.iter().map(|o| if let Operand::Fixed(value) = o { Some(value) } else { None });
+        Some((&line.field, values.collect::<Option<_>>()?))
     })
-}
-
-/// How a value is found: by its letters, and a number also by its value. Equal values share at least one key.
-fn keys_of(value: &Value) -> Vec<String> {
-    let letters = spelled(value).map(|t| format!("t{t}"));
-    let number = match value {
-        Value::Number(n) => number::canonical(&n.to_string()).map(|c| format!("n{c}")),
-        _ => None,
-    };
-    letters.into_iter().chain(number).collect()
 }

@@ -275,9 +275,13 @@ fn record(sql: &Transaction, run: &Run, attempts: &[Attempt], answer: Option<&An
         ])?;
         return Ok(Kept::Done);
     }
-    let once: Option<String> =
-        sql.prepare_cached("DELETE FROM pending WHERE id = ?1 RETURNING once")?.query_row([run.id], |r| r.get(0)).optional()?.flatten();
     let failed = run.state == State::Failed;
+    // What a run had claimed matters only to one that can be replayed.
+    let once: Option<String> = match failed {
+        true => sql.prepare_cached("SELECT once FROM pending WHERE id = ?1")?.query_row([run.id], |r| r.get(0)).optional()?.flatten(),
+        false => None,
+    };
+    sql.prepare_cached("DELETE FROM pending WHERE id = ?1")?.execute([run.id])?;
     if failed {
         give_back(sql, &run.rule, run.id, once.as_deref())?;
     }

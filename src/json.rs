@@ -1,0 +1,315 @@
+//! JSON text that is passed over: every letter is checked, and nothing is built but what somebody asks for.
+//!
+//! A body is a hundred fields of which rules name three; building all of them, or asking a general deserializer to ignore
+//! them, costs more than matching and rendering together. A [`Walk`] takes exactly what `serde_json` takes (RFC 8259, at
+//! most [`MAX_DEPTH`] deep); a property test compares the two. It has no errors: whoever gets nothing reads the whole with
+//! `serde_json`, which words them.
+
+use std::borrow::Cow;
+
+/// How deep lists and objects may stand in each other; `serde_json` refuses one more.
+pub const MAX_DEPTH: usize = 127;
+
+/// A way through a text, from value to value.
+pub struct Walk<'t> {
+    text: &'t str,
+    at: usize,
+    depth: usize,
+}
+
+impl<'t> Walk<'t> {
+    pub fn new(text: &'t str) -> Self {
+        Self { text, at: 0, depth: 0 }
+    }
+
+    /// The first letter of the value at hand.
+    pub fn first(&mut self) -> Option<u8> {
+        self.space();
+        self.byte()
+    }
+
+    /// Passes over the value at hand, and gives its text.
+    pub fn skip(&mut self) -> Option<&'t str> {
+        let from = {
+            self.space();
+            self.at
+        };
+        match self.byte()? {
+            b'{' => self.members(|walk, _| walk.skip().map(drop))?,
+            b'[' => self.items(|walk| walk.skip().map(drop))?,
+            b'"' => {
+                self.string()?;
+            }
+            b't' => self.word("true")?,
+            b'f' => self.word("false")?,
+            b'n' => self.word("null")?,
+            _ => self.number()?,
+        }
+        self.text.get(from..self.at)
+    }
+
+    /// Goes through the object at hand; `each` gets every name as it is spelled there, and has to pass over its value.
+    pub fn members(&mut self, mut each: impl FnMut(&mut Self, &'t str) -> Option<()>) -> Option<()> {
+        self.list(b'{', b'}', |walk| {
+            let name = walk.string()?;
+            walk.space();
+            walk.take(b':')?;
+            each(walk, name)
+        })
+    }
+
+    /// Goes through the list at hand; `each` has to pass over every item.
+    pub fn items(&mut self, each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.list(b'[', b']', each)
+    }
+
+    /// Whether nothing is left but spaces.
+    pub fn is_at_end(&mut self) -> bool {
+        self.space();
+        self.at == self.text.len()
+    }
+
+    fn list(&mut self, open: u8, close: u8, mut each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.take(open)?;
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return None;
+        }
+        self.space();
+        if self.byte()? == close {
+            self.at += 1;
+        } else {
+            loop {
+                self.space();
+                each(self)?;
+                self.space();
+                let byte = self.byte()?;
+                self.at += 1;
+                if byte == close {
+                    break;
+                }
+                if byte != b',' {
+                    return None;
+                }
+            }
+        }
+        self.depth -= 1;
+        Some(())
+    }
+
+    /// Passes over a string, and gives what stands between its quotes.
+    fn string(&mut self) -> Option<&'t str> {
+        self.take(b'"')?;
+        let (bytes, from) = (self.text.as_bytes(), self.at);
+        loop {
+            self.at += plain(&bytes[self.at..]);
+            match bytes.get(self.at)? {
+                b'"' => {
+                    let text = self.text.get(from..self.at);
+                    self.at += 1;
+                    return text;
+                }
+                b'\\' => self.escape()?,
+                // A control character.
+                _ => return None,
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Option<()> {
+        self.at += 1;
+        let byte = self.byte()?;
+        self.at += 1;
+        match byte {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
+            b'u' => match self.hex()? {
+                // Half of a pair wants its other half.
+                0xD800..=0xDBFF => {
+                    self.take(b'\\')?;
+                    self.take(b'u')?;
+                    matches!(self.hex()?, 0xDC00..=0xDFFF).then_some(())
+                }
+                0xDC00..=0xDFFF => None,
+                _ => Some(()),
+            },
+            _ => None,
+        }
+    }
+
+    fn hex(&mut self) -> Option<u32> {
+        let digits = self.text.as_bytes().get(self.at..self.at + 4)?;
+        self.at += 4;
+        digits.iter().try_fold(0, |n, digit| Some(n << 4 | char::from(*digit).to_digit(16)?))
+    }
+
+    fn number(&mut self) -> Option<()> {
+        if self.byte() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.byte()? {
+            b'0' => self.at += 1,
+            _ => self.digits()?,
+        }
+        if self.byte() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.byte(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.byte(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Some(())
+    }
+
+    /// At least one digit.
+    fn digits(&mut self) -> Option<()> {
+        let from = self.at;
+        while self.byte().is_some_and(|b| b.is_ascii_digit()) {
+            self.at += 1;
+        }
+        (self.at > from).then_some(())
+    }
+
+    fn word(&mut self, word: &str) -> Option<()> {
+        self.text.as_bytes()[self.at..].starts_with(word.as_bytes()).then(|| self.at += word.len())
+    }
+
+    fn take(&mut self, wanted: u8) -> Option<()> {
+        (self.byte()? == wanted).then(|| self.at += 1)
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn space(&mut self) {
+        while matches!(self.byte(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
+    }
+}
+
+/// How many bytes of a string stand for themselves: up to the first quote, backslash or control character. Looks at eight
+/// at a time, each in its own lane of a number.
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    let is_zero = |lanes: u64| lanes.wrapping_sub(ONES) & !lanes & HIGH;
+    let (eights, rest) = bytes.as_chunks::<8>();
+    for (n, eight) in eights.iter().enumerate() {
+        let lanes = u64::from_le_bytes(*eight);
+        let control = lanes.wrapping_sub(ONES * 0x20) & !lanes & HIGH;
+        // What is borrowed from the next lane spoils only lanes behind the first find.
+        let found = control | is_zero(lanes ^ (ONES * u64::from(b'"'))) | is_zero(lanes ^ (ONES * u64::from(b'\\')));
+        if found != 0 {
+            return n * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
+    eights.len() * 8 + rest.iter().take_while(is_plain).count()
+}
+
+/// A name as it is meant, of one as it is spelled.
+pub fn name(spelled: &str) -> Cow<'_, str> {
+    match spelled.contains('\\') {
+        false => Cow::Borrowed(spelled),
+        true => serde_json::from_str::<String>(&format!("\"{spelled}\"")).map_or(Cow::Borrowed(spelled), Cow::Owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    /// What is good is passed over to its end, and what is not is not.
+    fn agrees(text: &str) -> bool {
+        let mut walk = Walk::new(text);
+        let good = walk.skip() == Some(text.trim_matches([' ', '\n', '\r', '\t'])) && walk.is_at_end();
+        good == serde_json::from_str::<Value>(text).is_ok()
+    }
+
+    #[test]
+    fn it_takes_what_serde_json_takes() {
+        let deep = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        let mixed = |n: usize| format!("{}1{}", "{\"a\":[".repeat(n), "]}".repeat(n));
+        for text in [
+            "",
+            " ",
+            "{}",
+            "[]",
+            " [ ] ",
+            "{\"a\":1}",
+            "{\"a\" : 1 , \"b\" : [1,2]}",
+            "[1,]",
+            "{,}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "[1 2]",
+            "tru",
+            "true",
+            "truee",
+            "nul",
+            "null",
+            "false",
+            "01",
+            "0",
+            "-0",
+            "-",
+            "1.",
+            ".5",
+            "1.5",
+            "1e5",
+            "1e",
+            "1e+",
+            "1E-400",
+            "+1",
+            "\"\"",
+            "\"\\n\"",
+            "\"\\x\"",
+            "\"\\u00e9\"",
+            "\"\\u00eg\"",
+            "\"\\ud83d\\ude00\"",
+            "\"\\ud83d\"",
+            "\"\\ud83dx\"",
+            "\"\\ude00\"",
+            "\"\\ud83d\\u0041\"",
+            "\"\\u\"",
+            "\"a\u{1}\"",
+            "\"é😀 und weiter\"",
+            "\"a",
+            "\"12345678\\\"9\"",
+            "[\"12345678\t\"]",
+            "{a:1}",
+            "'a'",
+            "1 1",
+            "{\"a\":1}x",
+            "[[[]]]",
+            "{1:2}",
+            "\u{feff}{}",
+            "\"\\",
+            "[\"\\u12",
+        ] {
+            assert!(agrees(text), "{text}");
+        }
+        for n in [1, 63, 64, 126, 127, 128, 200] {
+            assert!(agrees(&deep(n)) && agrees(&mixed(n)), "{n} deep");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_agrees_with_serde_json_on_whatever_looks_like_json(text in "[\\[\\]{},:\"\\\\/ a-fntrue0-9.eE+\\-é\u{1}]{0,24}") {
+            prop_assert!(agrees(&text), "{}", text);
+        }
+
+        #[test]
+        fn it_agrees_with_serde_json_on_strings(text in "(\"|\\\\u[dD][89c-fC-F][0-9a-f]{2}|\\\\u0[0-9a-f]{3}|\\\\[nt\"\\\\/x]|[a-z é\u{7f}\u{1f}]){0,24}") {
+            prop_assert!(agrees(&format!("\"{text}\"")), "{}", text);
+        }
+    }
+}
