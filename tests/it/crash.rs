@@ -1,102 +1,209 @@
-//! `kill -9` at any moment: every event that was answered is acted on, lines and rows exactly once.
+//! `kill -9` and power cuts at any moment: every event that was answered is acted on, lines and rows exactly once.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::world::{Target, World, json, until};
+use crate::world::{Serving, Target, World, json, until};
 
-const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Lines:\n    when: { webhook: /a }\n    then:\n      - append: lines.log\n        text: \"{{ body.n }}\"\n      - add_row: rows.csv\n        columns: { N: \"{{ body.n }}\" }\n  Elements:\n    when: { webhook: /a }\n    then:\n      - append: elements.log\n        for_each: body.list\n        text: \"{{ body.n }}-{{ item }}\"\n  Book:\n    when: { webhook: /a }\n    if: { body.book: true }\n    then:\n      - add_row: book.xlsx\n        columns: { N: \"{{ body.n }}\" }\n  Calls:\n    when: { webhook: /a }\n    if: { body.book: true }\n    then:\n      - post: TARGET\n        json: { n: \"{{ body.n }}\" }\n        first_wait: 10 milliseconds\n  Changed:\n    when: { webhook: /a }\n    then:\n      - add_row: changed.csv\n        columns: { N: \"{{ body.n }}\", State: new }\n      - update_row: changed.csv\n        match: N\n        columns: { N: \"{{ body.n }}\", State: done }\n  Queue:\n    when: { webhook: /a }\n    one_at_a_time: body.book\n    once_per: body.n\n    then:\n      - append: queue.log\n        text: \"{{ body.n }}\"\n";
+/// Everything that a rule can do, each leaving a trace that can be counted.
+const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Lines:\n    when: { webhook: /a }\n    then:\n      - append: lines.log\n        text: \"{{ body.n }}\"\n        first_wait: 50 milliseconds\n      - add_row: rows.csv\n        columns: { N: \"{{ body.n }}\" }\n        first_wait: 50 milliseconds\n  Elements:\n    when: { webhook: /a }\n    then:\n      - append: elements.log\n        for_each: body.list\n        text: \"{{ body.n }}-{{ item }}\"\n        first_wait: 50 milliseconds\n  Book:\n    when: { webhook: /a }\n    if: { body.book: true }\n    then:\n      - add_row: book.xlsx\n        columns: { N: \"{{ body.n }}\" }\n        first_wait: 50 milliseconds\n  Calls:\n    when: { webhook: /a }\n    if: { body.book: true }\n    then:\n      - post: TARGET\n        json: { n: \"{{ body.n }}\" }\n        first_wait: 10 milliseconds\n  Changed:\n    when: { webhook: /a }\n    then:\n      - add_row: changed.csv\n        columns: { N: \"{{ body.n }}\", State: new }\n        first_wait: 50 milliseconds\n      - update_row: changed.csv\n        match: N\n        columns: { N: \"{{ body.n }}\", State: done }\n        first_wait: 50 milliseconds\n  Queue:\n    when: { webhook: /a }\n    one_at_a_time: body.book\n    once_per: body.n\n    then:\n      - append: queue.log\n        text: \"{{ body.n }}\"\n        first_wait: 50 milliseconds\n  Answer:\n    when: { webhook: /a }\n    if: { body.book: true }\n    then:\n      - append: answers.log\n        text: \"{{ body.n }}\"\n        first_wait: 50 milliseconds\n      - respond: 200\n        text: \"{{ body.n }}\"\n";
 
-/// Rings until the other side is gone; remembers what was answered.
-fn ring(address: &str, next: &AtomicUsize, answered: &Mutex<Vec<usize>>, stop: &AtomicBool) {
-    let Ok(mut stream) = TcpStream::connect(address) else { return };
-    let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
-    while !stop.load(Ordering::Relaxed) {
-        let n = next.fetch_add(1, Ordering::Relaxed);
-        let body = format!(r#"{{"n": {n}, "list": [1, 2], "book": {}}}"#, n.is_multiple_of(20));
-        let request =
-            format!("POST /a HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        let mut answer = [0; 1024];
-        if stream.write_all(request.as_bytes()).is_err() {
-            return;
-        }
-        match stream.read(&mut answer) {
-            Ok(length) if String::from_utf8_lossy(&answer[..length]).starts_with("HTTP/1.1 200") => answered.lock().unwrap().push(n),
-            _ => return,
+/// Who rings, and remembers what was answered.
+#[derive(Default)]
+struct Caller {
+    next: AtomicUsize,
+    answered: Mutex<Vec<usize>>,
+}
+
+impl Caller {
+    fn count(&self) -> usize {
+        self.answered.lock().unwrap().len()
+    }
+
+    /// Rings on eight connections until so many more were answered and `then` is done, or the other side is gone.
+    fn ring_until(&self, doorbell: &Serving, more: usize, then: impl FnOnce()) {
+        let stop = AtomicBool::new(false);
+        let wanted = self.count() + more;
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| self.ring(&doorbell.address, &stop));
+            }
+            // The moment comes with the load, not with the clock.
+            until("enough was answered", || self.count() >= wanted);
+            then();
+            stop.store(true, Ordering::Relaxed);
+            Command::new("kill").args(["-9", &doorbell.child.id().to_string()]).status().unwrap();
+        });
+    }
+
+    fn ring(&self, address: &str, stop: &AtomicBool) {
+        let Ok(mut stream) = TcpStream::connect(address) else { return };
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
+        while !stop.load(Ordering::Relaxed) {
+            let n = self.next.fetch_add(1, Ordering::Relaxed);
+            let body = format!(r#"{{"n": {n}, "list": [1, 2], "book": {}}}"#, n.is_multiple_of(20));
+            let request =
+                format!("POST /a HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            let mut answer = [0; 1024];
+            if stream.write_all(request.as_bytes()).is_err() {
+                return;
+            }
+            match stream.read(&mut answer) {
+                Ok(length) if answer[..length].starts_with(b"HTTP/1.1 200") => self.answered.lock().unwrap().push(n),
+                Ok(length) if answer[..length].starts_with(b"HTTP/1.1 50") => {}
+                _ => return,
+            }
         }
     }
 }
 
-fn counts(text: &str) -> HashMap<&str, usize> {
+fn counts(text: &str) -> HashMap<String, usize> {
     let mut counts = HashMap::new();
     for line in text.lines() {
-        *counts.entry(line).or_default() += 1;
+        *counts.entry(line.to_owned()).or_default() += 1;
     }
     counts
+}
+
+/// Looks at what stands in the output folder and at what the other app was told: all that was answered, once.
+fn judge(folder: &Path, answered: &[usize], target: &Target) {
+    let read = |name: &str| counts(&std::fs::read_to_string(folder.join(name)).unwrap_or_default());
+    let (lines, rows, elements, changed) = (read("lines.log"), read("rows.csv"), read("elements.log"), read("changed.csv"));
+    let (queue, answers) = (read("queue.log"), read("answers.log"));
+    let mut book = calamine::open_workbook_auto(folder.join("book.xlsx")).unwrap();
+    let range = calamine::Reader::worksheet_range_at(&mut book, 0).unwrap().unwrap();
+    let booked = counts(&range.rows().skip(1).map(|r| r[0].to_string()).collect::<Vec<_>>().join("\n"));
+    let called: Vec<String> = target.calls().iter().map(|c| c.body.clone()).collect();
+    for n in answered {
+        let line = n.to_string();
+        assert_eq!(lines.get(&line), Some(&1), "line {n}");
+        assert_eq!(rows.get(&line), Some(&1), "row {n}");
+        assert_eq!(changed.get(&format!("{n},done")), Some(&1), "changed {n}");
+        assert_eq!(queue.get(&line), Some(&1), "queued {n}");
+        assert_eq!(elements.get(&format!("{n}-1")), Some(&1), "element {n}-1");
+        assert_eq!(elements.get(&format!("{n}-2")), Some(&1), "element {n}-2");
+        if n.is_multiple_of(20) {
+            assert_eq!(booked.get(&line), Some(&1), "booked {n}");
+            assert_eq!(answers.get(&line), Some(&1), "answered {n}");
+            assert!(called.contains(&format!(r#"{{"n":{n}}}"#)), "called {n}");
+        }
+    }
+    // What was kept but not answered in time is done once as well, never twice.
+    for (what, all) in [
+        ("line", &lines),
+        ("row", &rows),
+        ("element", &elements),
+        ("booked row", &booked),
+        ("changed row", &changed),
+        ("queued line", &queue),
+        ("answered line", &answers),
+    ] {
+        assert!(all.values().all(|n| *n == 1), "a {what} stands twice");
+    }
+    // The same call is made again only under the same key.
+    let mut keys: HashMap<&str, &str> = HashMap::new();
+    let calls = target.calls();
+    for call in &calls {
+        let key = keys.entry(&call.body).or_insert(call.header("idempotency-key"));
+        assert_eq!(*key, call.header("idempotency-key"), "{}", call.body);
+    }
+}
+
+fn nothing_waits(world: &World, data: &str) {
+    until("nothing waits any more", || {
+        let all = world.said(&["events", "--data", data, "--last", "1000000"]);
+        !all.contains("waiting")
+    });
+    assert_eq!(world.said(&["failed", "--data", data]), "No run has failed.\n");
 }
 
 #[test]
 fn what_was_answered_is_done_exactly_once() {
     let target = Target::new(&[&json(200, "{}")]);
-    let world = World::with(&RULES.replace("TARGET", &target.url("/x")));
-    let (next, answered) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    for round in 0..8u64 {
+    let rules = RULES.replace("TARGET", &target.url("/x"));
+    let world = World::with(&rules);
+    let caller = Caller::default();
+    for round in 0..8 {
         let doorbell = world.serve();
-        let stop = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| ring(&doorbell.address, &next, &answered, &stop));
-            }
-            let before = answered.lock().unwrap().len();
-            // The moment comes with the load, not with the clock: after so many answers, another number each time.
-            let wanted = before + 60 + (round * 37 % 150) as usize;
-            until("enough was answered", || answered.lock().unwrap().len() >= wanted);
-            stop.store(true, Ordering::Relaxed);
-            std::process::Command::new("kill").args(["-9", &doorbell.child.id().to_string()]).status().unwrap();
+        caller.ring_until(&doorbell, 60 + round * 37 % 150, || {
+            // Runs that wait go on with the text of before, whenever the edit is taken over.
+            world.write("rules/rules.yaml", &format!("{rules}# edited {round} times\n"));
         });
-        doorbell.kill();
     }
     let _doorbell = world.serve();
-    until("nothing waits any more", || {
-        let said = world.said(&["events", "--last", "1"]);
-        !said.contains("waiting")
-    });
-    let answered = answered.into_inner().unwrap();
+    nothing_waits(&world, "data");
+    let answered = caller.answered.into_inner().unwrap();
     assert!(answered.len() > 400);
-    let (lines, rows, elements) = (world.output("lines.log"), world.output("rows.csv"), world.output("elements.log"));
-    let (lines, rows, elements) = (counts(&lines), counts(&rows), counts(&elements));
-    let (changed, queue) = (world.output("changed.csv"), world.output("queue.log"));
-    let (changed, queue) = (counts(&changed), counts(&queue));
-    let mut book = calamine::open_workbook_auto(world.path("output/book.xlsx")).unwrap();
-    let range = calamine::Reader::worksheet_range_at(&mut book, 0).unwrap().unwrap();
-    let booked: Vec<String> = range.rows().skip(1).map(|r| r[0].to_string()).collect();
-    let booked = booked.join("\n");
-    let booked = counts(&booked);
-    let called: Vec<String> = target.calls().iter().map(|c| c.body.clone()).collect();
-    for n in &answered {
-        let n = n.to_string();
-        assert_eq!(lines.get(n.as_str()), Some(&1), "line {n}");
-        assert_eq!(rows.get(n.as_str()), Some(&1), "row {n}");
-        assert_eq!(changed.get(format!("{n},done").as_str()), Some(&1), "changed {n}");
-        assert_eq!(queue.get(n.as_str()), Some(&1), "queued {n}");
-        assert_eq!(elements.get(format!("{n}-1").as_str()), Some(&1), "element {n}-1");
-        assert_eq!(elements.get(format!("{n}-2").as_str()), Some(&1), "element {n}-2");
-        if n.parse::<usize>().unwrap().is_multiple_of(20) {
-            assert_eq!(booked.get(n.as_str()), Some(&1), "booked {n}");
-            assert!(called.contains(&format!(r#"{{"n":{n}}}"#)), "called {n}");
+    judge(&world.path("output"), &answered, &target);
+}
+
+/// A disk of its own, whose power can be cut, where this test may make one.
+struct Disk {
+    image: PathBuf,
+    folder: PathBuf,
+}
+
+impl Disk {
+    fn new(world: &World) -> Option<Self> {
+        let disk = Self { image: world.path("disk.img"), folder: world.path("disk") };
+        std::fs::create_dir(&disk.folder).unwrap();
+        std::fs::File::create(&disk.image).and_then(|f| f.set_len(256 << 20)).unwrap();
+        let made = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&disk.image).status();
+        if made.is_ok_and(|s| s.success()) && disk.mount() && Command::new("python3").arg("-V").output().is_ok() {
+            return Some(disk);
         }
+        println!("left out: no disk can be mounted here");
+        None
     }
-    // What was kept but not answered in time is done once as well, never twice.
-    for (what, all) in
-        [("line", &lines), ("row", &rows), ("element", &elements), ("booked", &booked), ("changed row", &changed), ("queued line", &queue)]
-    {
-        assert!(all.values().all(|n| *n == 1), "a {what} stands twice");
+
+    fn mount(&self) -> bool {
+        Command::new("mount").args(["-o", "loop"]).arg(&self.image).arg(&self.folder).output().is_ok_and(|o| o.status.success())
     }
-    assert!(world.said(&["failed"]).contains("No run has failed."));
+
+    /// From now on nothing reaches it; what was not flushed is lost (EXT4_IOC_SHUTDOWN, without flushing its journal).
+    fn cut(&self) {
+        let cut = "import fcntl, os, struct, sys; fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack('I', 2))";
+        assert!(Command::new("python3").args(["-c", cut]).arg(&self.folder).status().unwrap().success());
+    }
+
+    fn unmount(&self) -> bool {
+        Command::new("umount").arg(&self.folder).output().is_ok_and(|o| o.status.success())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.folder).output();
+    }
+}
+
+#[test]
+fn a_power_cut_loses_nothing_that_was_answered_and_doubles_nothing() {
+    for (data, output) in [("disk/data", "disk/output"), ("disk/data", "output"), ("data", "disk/output")] {
+        let target = Target::new(&[&json(200, "{}")]);
+        let world = World::with(&RULES.replace("TARGET", &target.url("/x")));
+        let Some(disk) = Disk::new(&world) else { return };
+        let folders = ["--data", data, "--output", output];
+        let caller = Caller::default();
+        for round in 0..3 {
+            let doorbell = world.serve_with(&folders);
+            caller.ring_until(&doorbell, 80 + round * 31, || disk.cut());
+            doorbell.kill();
+            until("it can be mounted again", || disk.unmount() && disk.mount());
+        }
+        let doorbell = world.serve_with(&folders);
+        nothing_waits(&world, data);
+        let answered = caller.answered.lock().unwrap().clone();
+        assert!(answered.len() > 200);
+        judge(&world.path(output), &answered, &target);
+        doorbell.kill();
+    }
 }
 
 #[test]

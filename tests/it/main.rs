@@ -18,6 +18,7 @@ mod hostile;
 mod keeping;
 mod neighbours;
 mod order;
+mod overload;
 mod payloads;
 mod problems;
 mod redelivery;

@@ -1,0 +1,48 @@
+//! Any bytes as a body of any content type, packed or not: read or refused in words, and in parts as in whole. The first
+//! line is the content type, the second the encoding.
+#![no_main]
+
+use doorbell::body;
+use doorbell::body::packed::unpack;
+use doorbell::field::{Field, Names, Root};
+use doorbell::projection::Projection;
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+use std::borrow::Cow;
+
+const LIMIT: usize = 1 << 20;
+const FIELDS: [&str; 5] = ["body.a", "body.b.c", "body.a[0].b", "body.c[*].a", "body.b[*]"];
+
+struct Body(Value);
+
+impl Names for Body {
+    fn root(&self, _: &Root) -> Result<Option<Cow<'_, Value>>, String> {
+        Ok(Some(Cow::Borrowed(&self.0)))
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut lines = bytes.splitn(3, |b| *b == b'\n');
+    let (kind, encoding, raw) = (lines.next().unwrap_or(b""), lines.next().unwrap_or(b""), lines.next().unwrap_or(b""));
+    let (kind, encoding) = (String::from_utf8_lossy(kind), String::from_utf8_lossy(encoding));
+    let unpacked = match encoding.as_ref() {
+        "" => raw.to_vec().into(),
+        packed => match unpack(packed, &raw.to_vec().into(), LIMIT) {
+            Ok(unpacked) => unpacked,
+            Err(_) => return,
+        },
+    };
+    assert!(encoding.is_empty() || unpacked.len() <= LIMIT);
+    let read = body::read(Some(&kind), &unpacked);
+    if let Err(malformed) = &read {
+        assert!(malformed.why.ends_with('.'), "{}", malformed.why);
+    }
+    // In parts, a body of JSON is what it is as a whole.
+    let fields: Vec<Field> = FIELDS.iter().filter_map(|f| Field::read(f).ok()).collect();
+    let Some(parts) = Projection::of(&fields).read(&unpacked) else { return };
+    let whole: Value = serde_json::from_slice(&unpacked).expect("what was read in parts can be read as a whole");
+    let (parts, whole) = (Body(parts), Body(whole));
+    for field in &fields {
+        assert_eq!(field.find(&parts), field.find(&whole), "{}", field.text());
+    }
+});

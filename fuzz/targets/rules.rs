@@ -1,0 +1,41 @@
+//! Any bytes as a rule file: every problem can be drawn, and what is good can be asked about an event, rehearsed and tested.
+#![no_main]
+
+use doorbell::action::contract::Pretended;
+use doorbell::event::Event;
+use doorbell::known::Lookup;
+use doorbell::problem::any_error;
+use doorbell::rehearsal::{Replies, rehearse};
+use doorbell::rule::load::load;
+use doorbell::yaml::Source;
+use libfuzzer_sys::fuzz_target;
+
+struct Nothing;
+
+impl Replies for Nothing {
+    fn next(&mut self, _: bool) -> Option<Pretended> {
+        None
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let source = match Source::new("fuzz.yaml", bytes.to_vec()) {
+        Ok(source) => source,
+        Err(problem) => return assert!(!problem.draw().is_empty()),
+    };
+    let loaded = load(vec![source], Lookup::new(&|_| Some("s3cret".into()), &|_| Some("e".into()), &|_| None), false);
+    assert_eq!(loaded.ruleset.is_none(), any_error(&loaded.problems));
+    for problem in &loaded.problems {
+        assert!(!problem.draw().is_empty() && problem.json().is_object());
+    }
+    let Some(ruleset) = loaded.ruleset else { return };
+    let body = serde_json::json!({"id": 7, "email": "a@example.com", "items": [{"sku": "A", "qty": 2}], "total": 150.5, "action": "opened"});
+    for address in &ruleset.addresses {
+        let address = address.route.text().replace(['{', '}', '*'], "");
+        let event = Event { method: "POST".into(), address, body: body.clone(), ..Event::nobody() };
+        ruleset.verdicts(&event, true);
+        for started in ruleset.answering(&event) {
+            rehearse(&started.rule, started.step, &event, &ruleset.vault, &mut Nothing);
+        }
+    }
+});

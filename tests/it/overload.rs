@@ -1,0 +1,127 @@
+//! More than Doorbell can do at a time: it says so at once, stays small, and does all that it took.
+
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::world::{Serving, World, until};
+
+const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Write:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"{{ body.n }}\" } ]\n";
+
+/// How much memory is its own, in MB.
+fn memory(doorbell: &Serving) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", doorbell.child.id())).unwrap();
+    let line = text.lines().find(|l| l.starts_with("Rss:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10
+}
+
+/// How many files a process may have open.
+fn open_files() -> usize {
+    let text = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = text.lines().find(|l| l.starts_with("Max open files")).unwrap();
+    line.split_whitespace().nth(3).and_then(|n| n.parse().ok()).unwrap_or(usize::MAX)
+}
+
+fn connect(doorbell: &Serving) -> TcpStream {
+    let stream = TcpStream::connect(&doorbell.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream
+}
+
+/// Sends on a connection that stays, and gives the status of the answer.
+fn ask(stream: &mut TcpStream, request: &[u8]) -> Option<u16> {
+    stream.write_all(request).ok()?;
+    let mut answer = [0; 2048];
+    let length = stream.read(&mut answer).ok()?;
+    std::str::from_utf8(answer.get(9..12).filter(|_| length > 12)?).ok()?.parse().ok()
+}
+
+fn order(n: usize) -> Vec<u8> {
+    let body = format!("{{\"n\": {n}, \"text\": \"{}\"}}", "x".repeat(1_000));
+    format!("POST /a HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+#[test]
+fn ten_thousand_idle_connections_take_no_place_from_those_who_ring() {
+    let world = World::with(RULES);
+    let doorbell = world.serve();
+    // One place is left for who rings. Where fewer files may be open, there are fewer of them.
+    let many = 9_999.min(open_files().saturating_sub(2_000));
+    let live = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut idle: Vec<TcpStream> = Vec::with_capacity(many);
+    for _ in 0..many {
+        // A connection that never says anything is closed soon.
+        let mut stream = connect(&doorbell);
+        assert_eq!(ask(&mut stream, live), Some(200));
+        idle.push(stream);
+    }
+    doorbell.ring("/a", "{\"n\": 1}");
+    until("it is written", || world.output("out.txt") == "1\n");
+    let (all, each) = (memory(&doorbell), 40);
+    assert!(all < 60 + many as u64 * each / 1_024, "{many} idle connections take {all} MB, more than {each} KB each");
+    drop(idle.pop());
+    assert_eq!(ask(&mut idle[0], live), Some(200), "they are still there");
+}
+
+#[test]
+fn a_burst_is_answered_at_once_or_sent_away_and_what_was_taken_is_done() {
+    const BURST: usize = 10_000;
+    let world = World::with(RULES);
+    let doorbell = world.serve();
+    let (next, taken) = (AtomicUsize::new(0), Mutex::new(HashSet::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..200 {
+            scope.spawn(|| {
+                let mut stream = connect(&doorbell);
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if n >= BURST {
+                        return;
+                    }
+                    match ask(&mut stream, &order(n)) {
+                        Some(200) => assert!(taken.lock().unwrap().insert(n)),
+                        Some(429 | 503) => {}
+                        other => panic!("{other:?}"),
+                    }
+                }
+            });
+        }
+    });
+    let taken = taken.into_inner().unwrap();
+    until("all that was taken is done", || world.output("out.txt").lines().count() >= taken.len());
+    let out = world.output("out.txt");
+    let written: HashSet<usize> = out.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!((written.len(), out.lines().count()), (taken.len(), taken.len()), "once each");
+    assert_eq!(written, taken);
+    let all = memory(&doorbell);
+    assert!(all < 150, "{all} MB");
+}
+
+#[test]
+fn what_waits_for_a_dead_server_waits_on_disk() {
+    const WAITING: usize = 5_000;
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let world = World::with(&format!(
+        "webhooks:\n  /a: {{ verify: none }}\n  /b: {{ verify: none }}\nrules:\n  Call:\n    when: {{ webhook: /a }}\n    then: [ {{ post: \"http://{gone}/\", json: \"{{{{ body }}}}\" }} ]\n  Write:\n    when: {{ webhook: /b }}\n    then: [ {{ append: out.txt, text: \"{{{{ body.n }}}}\" }} ]\n"
+    ));
+    let doorbell = world.serve();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| {
+                let mut stream = connect(&doorbell);
+                while next.fetch_add(1, Ordering::Relaxed) < WAITING {
+                    assert_eq!(ask(&mut stream, &order(0)), Some(200));
+                }
+            });
+        }
+    });
+    doorbell.ring("/b", "{\"n\": 1}");
+    until("who does not need it goes on", || world.output("out.txt") == "1\n");
+    let all = memory(&doorbell);
+    assert!(all < 120, "{WAITING} runs that wait take {all} MB");
+    assert!(world.said(&["events", "--last", "1"]).contains("5001 events in all"), "{}", world.said(&["events", "--last", "1"]));
+}
