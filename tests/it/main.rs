@@ -28,6 +28,7 @@ mod running;
 mod schema;
 mod senders;
 mod sheets;
+mod states;
 mod templates;
 mod tidy;
 mod world;

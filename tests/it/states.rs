@@ -1,0 +1,139 @@
+//! Whatever a rule looks like and however its attempts end, a run keeps its promises: it comes to an end, never goes back
+//! over what is done, waits as its plan says, and names each effect by a key of its own. (Lanes and `once_per` are in the
+//! simulation beside the store.)
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use doorbell::course::{Course, Flow, Mend, Next};
+use doorbell::event::EventId;
+use doorbell::retry::{LONGEST_RETRY_AFTER, LONGEST_WAIT, Plan};
+use doorbell::run::{Note, Outcome, Run, State, StepFacts};
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+/// A step at the top of a rule: how many elements its `for_each` has, if it has one, and what mends it.
+type Top = (Option<u32>, u8);
+
+/// The course of these steps, those that mend behind them, and the rule's own `on_error:` at the end.
+fn course(steps: &[Top], on_error: bool) -> Course {
+    let count = steps.len() as u32;
+    let mut mending = Vec::new();
+    let mut flows: Vec<Flow> = Vec::new();
+    for (n, (each, mend)) in (0..count).zip(steps) {
+        let each = each.map(|_| n);
+        let mend = match mend {
+            0 => Mend::Not,
+            1 => Mend::Continue,
+            _ => {
+                let next = if each.is_some() { Next::Element(n) } else { next(n, count) };
+                mending.push(Flow { next, each, inside: None, within: None, mend: Mend::Not, mends: Some(n) });
+                Mend::Steps(count + mending.len() as u32 - 1)
+            }
+        };
+        flows.push(Flow { next: next(n, count), each, inside: None, within: None, mend, mends: None });
+    }
+    flows.extend(mending);
+    let on_error = on_error.then_some(flows.len() as u32);
+    if on_error.is_some() {
+        flows.push(Flow { next: Next::End, each: None, inside: None, within: None, mend: Mend::Not, mends: None });
+    }
+    Course { flows, otherwise: None, on_error }
+}
+
+fn next(n: u32, count: u32) -> Next {
+    if n + 1 < count { Next::Step(n + 1) } else { Next::End }
+}
+
+fn outcome(drawn: u8) -> Outcome {
+    match drawn {
+        0..=3 => Outcome::Done(Note::default()),
+        4 => Outcome::Skipped("so".into()),
+        5 => Outcome::failed("no"),
+        6 => Outcome::Deferred(Duration::from_secs(3)),
+        7 => Outcome::Retry { why: "later".into(), not_before: Some(Duration::from_secs(90)), status: Some(503) },
+        _ => Outcome::retry("later"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_run_ends_and_never_goes_back_over_what_is_done(
+        steps in prop::collection::vec((prop::option::of(1u32..4), 0u8..3), 1..5),
+        on_error in any::<bool>(),
+        tries in 1u32..5,
+        drawn in prop::collection::vec(0u8..10, 400),
+    ) {
+        let course = course(&steps, on_error);
+        let plan = Plan { tries, first_wait: Duration::from_secs(5) };
+        let elements = |step: u32| {
+            let each = course.flow(step).and_then(|f| f.each);
+            each.and_then(|n| steps[n as usize].0)
+        };
+        let mut now = Timestamp::UNIX_EPOCH;
+        let mut run = Run::begin(1, EventId::new(now, [0; 10]), "r".into(), "".into(), 0, now);
+        let (mut done, mut keys, mut failures) = (HashSet::new(), HashMap::new(), 0);
+        for drawn in drawn {
+            if run.state != State::Waiting {
+                break;
+            }
+            now = now.max(run.due);
+            let (place, tried) = (run.place, run.tried);
+            prop_assert!(!done.contains(&place), "{place:?} was done already");
+            prop_assert_eq!(keys.entry(place).or_insert_with(|| run.idempotency_key()), &run.idempotency_key(), "one key for all tries");
+            let facts = StepFacts { plan: &plan, title: "x", save_as: None, elements: elements(place.step), course: &course };
+            let mut outcome = outcome(drawn);
+            run = run.after(&mut outcome, &facts, now, 0.5);
+            match &outcome {
+                Outcome::Done(_) => prop_assert!(done.insert(place)),
+                Outcome::Retry { not_before, .. } => {
+                    let wait = plan.wait(run.tried, *not_before, 0.5).expect("there is another try");
+                    prop_assert_eq!((run.place, run.tried, run.due), (place, tried + 1, now.checked_add(wait).unwrap()));
+                    prop_assert!(run.tried < tries);
+                }
+                Outcome::Deferred(_) => prop_assert_eq!((run.place, run.tried), (place, tried), "it was not tried"),
+                Outcome::Failed { .. } => failures += 1,
+                _ => {}
+            }
+            prop_assert!(run.due >= now || run.state != State::Waiting);
+        }
+        prop_assert_ne!(run.state, State::Waiting, "400 attempts are more than four steps can take");
+        prop_assert!(run.failed_at.is_none());
+        match run.state {
+            State::Done => prop_assert_eq!(failures, 0),
+            State::Handled => prop_assert!(failures > 0 && run.forgiven),
+            State::Failed => {
+                // It stands where it failed, so that a replay goes on there, under a new key.
+                prop_assert!(failures > 0 && run.place.step < steps.len() as u32, "{:?}", run.place);
+                prop_assert!(!done.contains(&run.place));
+                let again = run.clone().replayed(now);
+                prop_assert_eq!((again.state, again.place, again.tried), (State::Waiting, run.place, 0));
+                prop_assert_ne!(again.idempotency_key(), run.idempotency_key());
+            }
+            other => prop_assert!(false, "{:?}", other),
+        }
+        let distinct: HashSet<&String> = keys.values().collect();
+        prop_assert_eq!(distinct.len(), keys.len(), "no two places share a key");
+    }
+
+    #[test]
+    fn pauses_grow_stay_within_their_limits_and_end_with_the_last_try(
+        tries in 1u32..=100,
+        first in 1u64..100_000_000,
+        not_before in prop::option::of(0u64..1_000_000_000_000),
+        dice in -1.0f64..2.0,
+    ) {
+        let plan = Plan { tries, first_wait: Duration::from_millis(first) };
+        let not_before = not_before.map(Duration::from_millis);
+        let waits: Vec<Duration> = (1..=tries + 1).map_while(|n| plan.wait(n, not_before, dice)).collect();
+        prop_assert_eq!(waits.len() as u32, tries - 1);
+        let most = (LONGEST_WAIT.max(plan.first_wait)).mul_f64(1.11).max(LONGEST_RETRY_AFTER);
+        let least = not_before.unwrap_or_default().min(LONGEST_RETRY_AFTER).max(plan.first_wait.min(LONGEST_WAIT));
+        for pair in waits.windows(2) {
+            prop_assert!(pair[0] <= pair[1]);
+        }
+        prop_assert!(waits.iter().all(|w| *w >= least && *w <= most), "{waits:?}");
+    }
+}
