@@ -1,5 +1,7 @@
 //! Deliveries that come twice.
 
+use std::collections::HashSet;
+
 use crate::world::{Target, World, json, until};
 
 #[test]
@@ -62,4 +64,32 @@ fn a_redelivery_that_comes_meanwhile_gets_the_same_answer() {
     assert_eq!((first.status, first.body.as_str()), (201, r#"{"n":1}"#));
     assert_eq!((second.status, second.body.as_str()), (201, r#"{"n":1}"#));
     assert_eq!(first.header("doorbell-event"), second.header("doorbell-event"));
+}
+
+#[test]
+fn deliveries_that_come_at_the_same_moment_make_one_run() {
+    let world = World::with(
+        "webhooks:\n  /a: { verify: none, delivery_id: header.X-Id }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"{{ header.X-Id }}\" } ]\n",
+    );
+    let doorbell = world.serve();
+    for round in 0..5 {
+        let id = round.to_string();
+        let together = std::sync::Barrier::new(16);
+        let events: HashSet<String> = std::thread::scope(|scope| {
+            let ring = || {
+                together.wait();
+                let got = doorbell.send("POST", "/a", &[("x-id", &id)], b"{}");
+                assert_eq!(got.status, 200);
+                got.header("doorbell-event").to_owned()
+            };
+            let all: Vec<_> = (0..16).map(|_| scope.spawn(ring)).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert_eq!(events.len(), 1, "all are told of one event");
+    }
+    until("all are written", || world.output("out.txt").lines().count() == 5);
+    assert!(world.said(&["events"]).contains("5 events in all"));
+    let mut lines: Vec<String> = world.output("out.txt").lines().map(str::to_owned).collect();
+    lines.sort();
+    assert_eq!(lines, ["0", "1", "2", "3", "4"]);
 }

@@ -71,8 +71,7 @@ fn at_cell(name: &str) -> Option<(u32, u32)> {
     let digits = name.find(|c: char| c.is_ascii_digit())?;
     let column = name[..digits]
         .bytes()
-        .try_fold(0u32, |n, b| b.is_ascii_uppercase().then(|| n * 26 + u32::from(b - b'A') + 1))
-        .filter(|c| *c <= 16_384)?;
+        .try_fold(0u32, |n, b| b.is_ascii_uppercase().then(|| n * 26 + u32::from(b - b'A') + 1).filter(|c| *c <= 16_384))?;
     Some((column, name[digits..].parse().ok()?))
 }
 
@@ -97,6 +96,7 @@ mod tests {
             assert_eq!(letters(number), text);
             assert_eq!(at_cell(&format!("${text}$9")), Some((number, 9)));
         }
+        assert_eq!((at_cell("XFE1"), at_cell(&format!("{}1", "Z".repeat(50)))), (None, None));
     }
 
     #[test]
