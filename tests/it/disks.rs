@@ -152,6 +152,11 @@ fn a_database_that_cannot_be_used_is_told_in_words() {
     fs::write(&file, &newer).unwrap();
     let said = "doorbell: the data folder was written by a newer Doorbell; start that version, or name another folder with --data";
     assert_eq!(serve(&world), said);
+    // Pages that a bad disk gives back.
+    let mut torn = good.clone();
+    torn[4096..].iter_mut().for_each(|byte| *byte = byte.wrapping_mul(31) ^ 0x5a);
+    fs::write(&file, &torn).unwrap();
+    assert_eq!(serve(&world), damaged);
     // Cut off in the middle.
     fs::write(&file, &good[..good.len() / 2]).unwrap();
     assert_eq!(serve(&world), damaged);
