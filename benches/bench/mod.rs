@@ -1,5 +1,7 @@
 //! What the benches ring, and with what: servers in folders of their own, and an order of 1.5 KB.
 
+#![allow(dead_code, reason = "each bench needs its part of it")]
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
@@ -143,7 +145,6 @@ fn sink() -> String {
 }
 
 /// How much memory a process has in hand, in MB.
-#[allow(dead_code, reason = "not every bench asks")]
 pub fn memory(child: &Child) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", child.id())).expect("it is there");
     let line = text.lines().find(|l| l.starts_with("Rss:")).expect("a line");

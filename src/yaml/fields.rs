@@ -46,11 +46,13 @@ impl<'a> Reader<'a> {
     pub fn problems(self) -> Vec<Problem> {
         let mut drafts = self.drafts.into_inner();
         drafts.sort_by_key(|d| d.severity);
-        let more = drafts.len().saturating_sub(MOST_SHOWN);
-        let mut out: Vec<Problem> = drafts.into_iter().take(MOST_SHOWN).map(|d| d.settle(self.source)).collect();
-        if more > 0 {
-            let said = format!("{more} more problems in this file are not shown");
-            out.push(Problem::of_file(&self.source.name, said, "mend those above first, then check again"));
+        let hidden = drafts.split_off(drafts.len().min(MOST_SHOWN));
+        let mut out: Vec<Problem> = drafts.into_iter().map(|d| d.settle(self.source)).collect();
+        // They are as serious as the first of them, for they are sorted.
+        if let Some(first) = hidden.first() {
+            let said = format!("{} more problems in this file are not shown", hidden.len());
+            let of_file = Problem::of_file(&self.source.name, said, "mend those above first, then check again");
+            out.push(Problem { severity: first.severity, ..of_file });
         }
         out
     }

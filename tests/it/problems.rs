@@ -127,3 +127,13 @@ fn an_address_that_anybody_can_ring_is_an_error_where_that_is_asked_for() {
     let said = world.said(&["check", "--require-verify"]);
     assert!(said.starts_with("error: anyone who knows the address /a can ring it\n"), "{said}");
 }
+
+#[test]
+fn many_warnings_are_cut_short_and_keep_nobody_from_starting() {
+    let rule = |n: usize| format!("  Rule {n}:\n    when: {{ webhook: /w{n} }}\n    then: [ log: hi ]\n");
+    let world = World::with(&format!("rules:\n{}", (0..150).map(rule).collect::<String>()));
+    let said = world.said(&["check"]);
+    assert!(said.contains("warning: 50 more problems in this file are not shown\n"), "{said}");
+    assert!(said.ends_with("150 rules in 1 file: good, with 101 warnings\n"), "{said}");
+    world.serve().ring("/w149", "{}");
+}
