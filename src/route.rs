@@ -3,6 +3,8 @@
 //! Paths are compared segment by segment after percent-decoding; a slash at the end does not matter. Which rules listen
 //! at an address is left to the ruleset.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde_json::{Map, Value};
 
 /// One segment of a pattern.
@@ -20,6 +22,9 @@ enum Segment {
 pub struct Route {
     text: String,
     segments: Vec<Segment>,
+    /// The same for all that are the same address: thousands of them are compared, each with each.
+    key: u64,
+    has_placeholders: bool,
 }
 
 /// Addresses that are Doorbell's own.
@@ -76,7 +81,17 @@ impl Route {
                 segments.push(Segment::Literal(decode(part)));
             }
         }
-        Ok(Self { text: text.to_owned(), segments })
+        let has_placeholders = segments.iter().any(|s| !matches!(s, Segment::Literal(_)));
+        let mut key = DefaultHasher::new();
+        for segment in &segments {
+            match segment {
+                Segment::Literal(text) => (0, text.as_str()),
+                Segment::One(_) => (1, ""),
+                Segment::Rest(_) => (2, ""),
+            }
+            .hash(&mut key);
+        }
+        Ok(Self { text: text.to_owned(), segments, key: key.finish(), has_placeholders })
     }
 
     /// The address as it was written.
@@ -135,6 +150,9 @@ impl Route {
 
     /// Whether some path fits both.
     pub fn meets(&self, other: &Route) -> bool {
+        if !self.has_placeholders && !other.has_placeholders {
+            return self.same(other);
+        }
         let (mut a, mut b) = (self.segments.iter(), other.segments.iter());
         loop {
             return match (a.next(), b.next()) {
@@ -149,7 +167,8 @@ impl Route {
 
     /// Whether the other is the same address: alike but for the names of placeholders and a last slash.
     pub fn same(&self, other: &Route) -> bool {
-        self.segments.len() == other.segments.len()
+        self.key == other.key
+            && self.segments.len() == other.segments.len()
             && self.segments.iter().zip(&other.segments).all(|(a, b)| match (a, b) {
                 (Segment::Literal(x), Segment::Literal(y)) => x == y,
                 (Segment::One(_), Segment::One(_)) | (Segment::Rest(_), Segment::Rest(_)) => true,
