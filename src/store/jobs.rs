@@ -276,15 +276,13 @@ fn record(sql: &Transaction, run: &Run, attempts: &[Attempt], answer: Option<&An
         return Ok(Kept::Done);
     }
     let failed = run.state == State::Failed;
-    // What a run had claimed matters only to one that can be replayed.
-    let once: Option<String> = match failed {
-        true => sql.prepare_cached("SELECT once FROM pending WHERE id = ?1")?.query_row([run.id], |r| r.get(0)).optional()?.flatten(),
-        false => None,
-    };
-    sql.prepare_cached("DELETE FROM pending WHERE id = ?1")?.execute([run.id])?;
+    let mut once: Option<String> = None;
     if failed {
+        // It gives back what it had claimed, and claims it again when it is replayed; others keep it.
+        once = sql.prepare_cached("SELECT once FROM pending WHERE id = ?1")?.query_row([run.id], |r| r.get(0)).optional()?.flatten();
         give_back(sql, &run.rule, run.id, once.as_deref())?;
     }
+    sql.prepare_cached("DELETE FROM pending WHERE id = ?1")?.execute([run.id])?;
     // What earlier steps saved is needed only to go on.
     let saved = if failed { saved() } else { "{}".to_owned() };
     let ended = Ended {

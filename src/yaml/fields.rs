@@ -42,17 +42,16 @@ impl<'a> Reader<'a> {
         Item { node, path: Vec::new(), reader: self }
     }
 
-    /// Finds the line of every problem that was noted.
+    /// Finds the line of every problem that was noted. Those not shown are as serious as the first of them.
     pub fn problems(self) -> Vec<Problem> {
         let mut drafts = self.drafts.into_inner();
         drafts.sort_by_key(|d| d.severity);
         let hidden = drafts.split_off(drafts.len().min(MOST_SHOWN));
         let mut out: Vec<Problem> = drafts.into_iter().map(|d| d.settle(self.source)).collect();
-        // They are as serious as the first of them, for they are sorted.
         if let Some(first) = hidden.first() {
             let said = format!("{} more problems in this file are not shown", hidden.len());
-            let of_file = Problem::of_file(&self.source.name, said, "mend those above first, then check again");
-            out.push(Problem { severity: first.severity, ..of_file });
+            let rest = Problem::of_file(&self.source.name, said, "mend those above first, then check again");
+            out.push(Problem { severity: first.severity, ..rest });
         }
         out
     }
