@@ -1,8 +1,23 @@
-//! Disks and folders: flushing what was made in them, locking them, and their errors in words.
+//! Disks and folders: flushing what was made in them, locking them, and their errors in words and remembered.
 
+use std::cell::Cell;
 use std::fs::{self, File, TryLockError};
-use std::io;
-use std::path::Path;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Flushes what was written to a file, and looks whether its disk still [takes](takes_writes) anything.
+pub fn flush(file: &File) -> io::Result<()> {
+    file.sync_all()?;
+    takes_writes(file)
+}
+
+/// Whether the disk of a file that is open for writing is still there: asks to write nothing, which changes nothing. A
+/// flush that is under way while the disk goes away may say yes although nothing was kept (seen with ext4, whose journal
+/// had been given up meanwhile); who asks after the flush is told.
+pub fn takes_writes(mut file: &File) -> io::Result<()> {
+    file.write(&[]).map(drop)
+}
 
 /// Flushes a folder, so that a file made or renamed in it is still there after a power cut.
 pub fn flush_folder(folder: &Path) -> io::Result<()> {
@@ -10,8 +25,28 @@ pub fn flush_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Held while a folder is ours; given back when it is dropped, also by a crash.
+#[derive(Debug)]
 pub struct Lock {
     _file: File,
+    path: PathBuf,
+    /// Which file it is (its inode).
+    number: u64,
+    /// What people call the folder.
+    what: String,
+}
+
+impl Lock {
+    /// Whether the folder is still the one that was taken. The error is a sentence.
+    pub fn is_there(&self) -> Result<(), String> {
+        if fs::metadata(&self.path).is_ok_and(|m| m.ino() == self.number) {
+            return Ok(());
+        }
+        let folder = self.path.parent().unwrap_or(&self.path).display();
+        Err(format!(
+            "the {} folder {folder} was moved, emptied or replaced while Doorbell uses it; put it back, or restart Doorbell",
+            self.what
+        ))
+    }
 }
 
 /// Takes a folder for this process. The error is a sentence that says who has it.
@@ -32,8 +67,9 @@ pub fn lock(folder: &Path, what: &str) -> Result<Lock, String> {
         }
         Err(TryLockError::Error(e)) => return Err(cannot(e)),
     }
-    fs::write(&path, format!("process {}\n", std::process::id())).map_err(cannot)?;
-    Ok(Lock { _file: file })
+    fs::write(&path, format!("process {}\n", std::process::id())).and_then(|()| flush_folder(folder)).map_err(cannot)?;
+    let number = file.metadata().map_err(cannot)?.ino();
+    Ok(Lock { _file: file, path, number, what: what.to_owned() })
 }
 
 /// An error of the file system in words.
@@ -46,5 +82,50 @@ pub fn words(error: &io::Error) -> String {
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "a file stands where a folder is needed".to_owned(),
         io::ErrorKind::NotFound => "it is not there".to_owned(),
         _ => error.to_string(),
+    }
+}
+
+/// What went wrong on the disk, in words.
+pub type Trouble = Cell<Option<String>>;
+
+/// A file whose disk's errors are remembered, because those who read it through several layers cannot tell them from a
+/// damaged file.
+#[derive(Clone, Copy)]
+pub struct Watched<'f> {
+    file: &'f File,
+    trouble: &'f Trouble,
+}
+
+impl<'f> Watched<'f> {
+    pub fn new(file: &'f File, trouble: &'f Trouble) -> Self {
+        Self { file, trouble }
+    }
+
+    fn seen<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|e| self.trouble.set(Some(words(e))))
+    }
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer);
+        self.seen(read)
+    }
+}
+
+impl Write for Watched<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes);
+        self.seen(written)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for Watched<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        // A damaged workbook may name places that no file has.
+        self.file.seek(to)
     }
 }

@@ -155,6 +155,8 @@ pub enum Outcome {
         not_before: Option<Duration>,
         /// What the target answered, if it did.
         status: Option<u16>,
+        /// As in [`Note`].
+        receipt: Option<Receipt>,
     },
     Failed {
         why: String,
@@ -170,7 +172,7 @@ impl Outcome {
     }
     /// Something that may work a little later.
     pub fn retry(why: impl Into<String>) -> Self {
-        Outcome::Retry { why: why.into(), not_before: None, status: None }
+        Outcome::Retry { why: why.into(), not_before: None, status: None, receipt: None }
     }
 }
 
@@ -245,7 +247,7 @@ impl Run {
                 self.due = now.checked_add(*wait).unwrap_or(now);
                 self
             }
-            Outcome::Retry { not_before, why, status } => {
+            Outcome::Retry { not_before, why, status, .. } => {
                 self.tried += 1;
                 match step.plan.wait(self.tried, *not_before, dice) {
                     Some(wait) => {
@@ -404,7 +406,7 @@ mod tests {
     }
 
     fn retry() -> Outcome {
-        Outcome::Retry { why: "it answered 500".into(), not_before: None, status: Some(500) }
+        Outcome::Retry { why: "it answered 500".into(), not_before: None, status: Some(500), receipt: None }
     }
 
     fn done() -> Outcome {

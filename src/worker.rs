@@ -18,14 +18,15 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use crate::action::batch::Verdict;
 use crate::action::contract::{Effect, Ticket};
-use crate::action::file::{Files, Ledger, Verdict};
+use crate::action::file::{Files, Ledger};
 use crate::action::outside::Outside;
 use crate::at_work::AtWork;
 use crate::event::Event;
 use crate::rule::step::Step;
 use crate::rule::{InForce, Rule};
-use crate::run::{Answer, Attempt, Intent, Note, Outcome, Receipt, Run, State, TextHash};
+use crate::run::{Answer, Attempt, Intent, Note, Outcome, Receipt, Run, RunId, State, TextHash};
 use crate::secret::Vault;
 use crate::store::contract::{Fate, Store};
 
@@ -76,6 +77,9 @@ impl Ledger for Intents {
     fn intend(&self, intent: Intent) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
         Box::pin(async move { self.0.intend(intent).await.map_err(|e| e.to_string()) })
     }
+    fn settle(&self, done: Vec<(RunId, u32, u32)>) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+        Box::pin(async move { self.0.settle(done).await.map_err(|e| e.to_string()) })
+    }
     fn forget(&self, file: &str) {
         self.0.forget(file);
     }
@@ -86,14 +90,11 @@ impl Ledger for Intents {
 pub async fn recover(store: &Arc<dyn Store>, files: &Files) -> anyhow::Result<()> {
     for intent in store.intents().await? {
         if store.still_at(intent.runs.clone()).await? {
-            match files.verdict(&intent)? {
-                Verdict::Whole => {
-                    tracing::info!(file = intent.file, "what was being written when Doorbell stopped is all there");
-                    store.settle(intent.runs.clone()).await?;
-                }
+            let verdict = files.resolve(&intent).await;
+            match verdict.map_err(|why| anyhow::anyhow!("what Doorbell last wrote to {} cannot be looked at: {why}", intent.file))? {
+                Verdict::Whole => tracing::info!(file = intent.file, "what was being written when Doorbell stopped is all there"),
                 Verdict::Torn => {
-                    tracing::warn!(file = intent.file, from = intent.offset, "a half-written end is cut away and written again");
-                    files.cut(&intent)?;
+                    tracing::warn!(file = intent.file, from = intent.offset, "a half-written end was cut away and is written again");
                 }
                 Verdict::Absent => tracing::info!(file = intent.file, "what was to be written when Doorbell stopped is written now"),
             }
@@ -375,7 +376,7 @@ fn told(outcome: Outcome) -> (&'static str, String, Option<Answer>, Option<Recei
         Outcome::Done(note) => ("done", note.said, note.answer, note.receipt),
         Outcome::Skipped(said) => ("skipped", said, None, None),
         Outcome::Stopped(said) => ("stopped", said, None, None),
-        Outcome::Retry { why, .. } => ("retry", why, None, None),
+        Outcome::Retry { why, receipt, .. } => ("retry", why, None, receipt),
         Outcome::Failed { why, .. } => ("failed", why, None, None),
         Outcome::Entered => ("entered", String::new(), None, None),
         Outcome::Deferred(_) => ("deferred", String::new(), None, None),

@@ -12,7 +12,8 @@ use std::ops::Range;
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
 use super::changes::{self, Search};
-use super::file::{Cell, Row, Unwritten};
+use super::file::{Cell, Row};
+use super::folder::Unwritten;
 
 /// The longest header that is read, in bytes.
 const MAX_HEADER: usize = 1 << 20;

@@ -6,8 +6,9 @@
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
-use crate::disk::{flush_folder, words};
+use crate::disk::{Lock, flush_folder, lock, words};
 
 /// The longest name of one file or folder, in bytes, as file systems have it.
 const MAX_NAME: usize = 255;
@@ -20,37 +21,58 @@ pub struct Output {
     root: PathBuf,
     /// Folders that rules never write to, even where these lie inside.
     forbidden: Vec<PathBuf>,
+    lock: Arc<Lock>,
+}
+
+/// Why something cannot be written, in words.
+#[derive(Debug)]
+pub enum Unwritten {
+    /// It may work a little later.
+    Again(String),
+    Never(String),
+}
+
+impl From<io::Error> for Unwritten {
+    fn from(e: io::Error) -> Self {
+        Unwritten::Again(words(&e))
+    }
 }
 
 impl Output {
-    /// Makes the folder if it is not there.
-    pub fn open(root: &Path, forbidden: &[&Path]) -> io::Result<Self> {
-        fs::create_dir_all(root)?;
+    /// Takes the folder for this process; makes it if it is not there. The error is a sentence.
+    pub fn open(root: &Path, forbidden: &[&Path]) -> Result<Self, String> {
+        let made = fs::create_dir_all(root).and_then(|()| root.canonicalize());
+        let real = made.map_err(|e| format!("the output folder {} cannot be used: {}", root.display(), words(&e)))?;
         let forbidden = forbidden.iter().filter_map(|p| p.canonicalize().ok()).collect();
-        Ok(Self { root: root.canonicalize()?, forbidden })
+        let lock = Arc::new(lock(&real, "output")?);
+        Ok(Self { root: real, forbidden, lock })
     }
 
-    pub fn root(&self) -> &Path {
-        &self.root
+    /// Whether the folder is still the one that was taken, and not for example the empty place of a disk that has gone.
+    pub fn is_there(&self) -> Result<(), Unwritten> {
+        self.lock.is_there().map_err(Unwritten::Again)
     }
 
     /// The path of a file below the folder; makes the folders on the way and flushes them.
-    pub fn place(&self, name: &str) -> Result<PathBuf, String> {
-        check(name)?;
+    pub fn place(&self, name: &str) -> Result<PathBuf, Unwritten> {
+        check(name).map_err(Unwritten::Never)?;
+        self.is_there()?;
         let path = self.root.join(name);
         let parent = path.parent().unwrap_or(&self.root);
         if !parent.is_dir() {
-            self.make(parent).map_err(|e| format!("the folder for {name} cannot be made: {}", words(&e)))?;
+            self.make(parent).map_err(|e| Unwritten::Again(format!("the folder for {name} cannot be made: {}", words(&e))))?;
         }
-        let folder = parent.canonicalize().map_err(|e| format!("the folder for {name} cannot be used: {}", words(&e)))?;
+        let folder = parent.canonicalize().map_err(|e| Unwritten::Again(format!("the folder for {name} cannot be used: {}", words(&e))))?;
         let file = folder.join(path.file_name().unwrap_or_default());
-        let real =
-            if file.is_symlink() { file.canonicalize().map_err(|_| format!("{name} is a link that leads nowhere"))? } else { file.clone() };
+        let real = match file.is_symlink() {
+            true => file.canonicalize().map_err(|_| Unwritten::Never(format!("{name} is a link that leads nowhere")))?,
+            false => file,
+        };
         if !real.starts_with(&self.root) {
-            return Err(format!("{name} would lie outside of the output folder"));
+            return Err(Unwritten::Never(format!("{name} would lie outside of the output folder")));
         }
         if self.forbidden.iter().any(|f| real.starts_with(f) && f != &self.root) {
-            return Err(format!("{name} would lie in the rules or data folder, where rules do not write"));
+            return Err(Unwritten::Never(format!("{name} would lie in the rules or data folder, where rules do not write")));
         }
         Ok(real)
     }

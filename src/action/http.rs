@@ -408,9 +408,12 @@ impl Effect for Request {
             match outside.net.send(self.call, &ticket).await {
                 Ok(got) => judge(got, &self.ok, &method, &self.shown_url),
                 Err(net::Unsent::Again(why)) => Outcome::retry(format!("{method} {}: {why}", self.shown_url)),
-                Err(net::Unsent::Resting(why, wait)) => {
-                    Outcome::Retry { why: format!("{method} {}: {why}", self.shown_url), not_before: Some(wait), status: None }
-                }
+                Err(net::Unsent::Resting(why, wait)) => Outcome::Retry {
+                    why: format!("{method} {}: {why}", self.shown_url),
+                    not_before: Some(wait),
+                    status: None,
+                    receipt: None,
+                },
                 Err(net::Unsent::Crowded(wait)) => Outcome::Deferred(wait),
                 Err(net::Unsent::Never(why)) => Outcome::failed(format!("{method} {}: {why}", self.shown_url)),
             }
@@ -437,7 +440,7 @@ fn judge(got: Got, ok: &[RangeInclusive<u16>], method: &str, url: &str) -> Outco
     }
     if AGAIN.contains(&status) {
         let asked = got.headers.iter().find(|(n, _)| n == "retry-after").and_then(|(_, v)| retry_after(v, got.received));
-        return Outcome::Retry { why: said, not_before: asked, status: Some(status) };
+        return Outcome::Retry { why: said, not_before: asked, status: Some(status), receipt: None };
     }
     if (300..400).contains(&status) {
         let to = got.headers.iter().find(|(n, _)| n == "location").map_or("another address", |(_, v)| v.as_str());

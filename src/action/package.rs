@@ -10,7 +10,7 @@ use regex::Regex;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
-use super::file::Unwritten;
+use super::folder::Unwritten;
 use super::worksheet::attribute;
 
 /// The most that one part may unpack to, in bytes.

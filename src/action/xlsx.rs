@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use quick_xml::escape::escape;
@@ -15,11 +15,13 @@ use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
 use super::changes::{self, Search};
-use super::file::{Cell, Row, Unwritten};
+use super::file::{Cell, Row};
+use super::folder::Unwritten;
 use super::package::{
     CUSTOM, MAX_PART, PROPERTY, before_end, damaged, each_tag, new_workbook, recalculated, relations, stamp, text_of, without_chain,
 };
 use super::worksheet::{self, Changed, Line, Shape, at_range, attribute};
+use crate::disk::{Trouble, Watched, flush};
 use regex::Regex;
 
 /// The largest workbook that is opened, in bytes.
@@ -34,6 +36,7 @@ const CHAIN: &str = "xl/calcChain.xml";
 /// A workbook with the batch in it, beside the one that it will replace.
 pub(super) struct Laid {
     pub temporary: PathBuf,
+    pub file: File,
     /// The id that the new file carries.
     pub batch: String,
     /// For each row, why it cannot be part of the batch.
@@ -56,34 +59,44 @@ pub(super) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str
         Err(e) => return Err(e.into()),
     };
     let temporary = path.with_file_name(format!(".{}.doorbell", path.file_name().unwrap_or_default().to_string_lossy()));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    let out = options.open(&temporary)?;
-    let result = match bytes {
+    let out = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
+    let trouble = Trouble::default();
+    let to = Watched::new(&out, &trouble);
+    let added = match &bytes {
         Some(file) => {
-            let mode = file.metadata()?.permissions();
-            fs::set_permissions(&temporary, mode)?;
-            add(ZipArchive::new(BufReader::new(checked(file)?)).map_err(damaged)?, &out, name, rows, batch)
+            fs::set_permissions(&temporary, file.metadata()?.permissions())?;
+            checked(file).and_then(|()| {
+                let from = BufReader::new(Watched::new(file, &trouble));
+                add(ZipArchive::new(from).map_err(damaged)?, to, name, rows, batch)
+            })
         }
         None => {
             let sheet = rows.iter().flatten().find_map(|r| r.sheet.clone()).unwrap_or_else(|| "Sheet1".to_owned());
             let empty = new_workbook(&sheet).map_err(|e| Unwritten::Again(e.to_string()))?;
-            add(ZipArchive::new(io::Cursor::new(empty)).map_err(damaged)?, &out, name, rows, batch)
+            add(ZipArchive::new(io::Cursor::new(empty)).map_err(damaged)?, to, name, rows, batch)
         }
     };
-    let refused = result.and_then(|refused| out.sync_all().map(|()| refused).map_err(Unwritten::from)).inspect_err(|_| {
+    // What the disk did not give or take is not the workbook's fault, whatever it looked like on the way here.
+    let added = added.map_err(|why| trouble.take().map_or(why, Unwritten::Again));
+    let refused = added.and_then(|refused| flush(&out).map(|()| refused).map_err(Unwritten::from)).inspect_err(|_| {
         let _ = fs::remove_file(&temporary);
     })?;
     if refused.iter().all(Option::is_some) {
         let _ = fs::remove_file(&temporary);
     }
-    Ok(Laid { temporary, batch: batch.to_owned(), refused })
+    Ok(Laid { temporary, file: out, batch: batch.to_owned(), refused })
 }
 
 /// The id of the last batch that was written into a workbook.
-pub(super) fn batch_of(path: &Path) -> io::Result<Option<String>> {
-    let Ok(mut archive) = ZipArchive::new(BufReader::new(File::open(path)?)) else { return Ok(None) };
-    let Ok(custom) = text_of(&mut archive, CUSTOM) else { return Ok(None) };
+pub(super) fn batch_of(file: &File) -> io::Result<Option<String>> {
+    let trouble = Trouble::default();
+    let custom = ZipArchive::new(BufReader::new(Watched::new(file, &trouble)))
+        .map_err(damaged)
+        .and_then(|mut archive| text_of(&mut archive, CUSTOM));
+    if let Some(trouble) = trouble.take() {
+        return Err(io::Error::other(trouble));
+    }
+    let Ok(custom) = custom else { return Ok(None) };
     Ok(custom.split(&format!("name=\"{PROPERTY}\"")).nth(1).and_then(|rest| {
         let value = rest.split('>').nth(2)?;
         value.split('<').next().map(str::to_owned)
@@ -99,8 +112,7 @@ fn open_elsewhere(path: &Path) -> Option<String> {
 }
 
 /// Refuses what is no open workbook.
-fn checked(mut file: File) -> Result<File, Unwritten> {
-    use std::io::Seek;
+fn checked(mut file: &File) -> Result<(), Unwritten> {
     let mut magic = [0; 4];
     let read = file.read(&mut magic)?;
     file.rewind()?;
@@ -108,15 +120,15 @@ fn checked(mut file: File) -> Result<File, Unwritten> {
         [0xd0, 0xcf, 0x11, 0xe0] => {
             Err(Unwritten::Never("it is protected with a password, or an old .xls file; save it as .xlsx without a password".into()))
         }
-        [b'P', b'K', ..] => Ok(file),
+        [b'P', b'K', ..] => Ok(()),
         _ => Err(damaged("it is no .xlsx file")),
     }
 }
 
 /// Copies the workbook, with the rows in it.
-fn add<R: Read + io::Seek>(
+fn add<R: Read + Seek>(
     mut archive: ZipArchive<R>,
-    out: &File,
+    out: Watched,
     name: &str,
     rows: &[Option<&Row>],
     batch: &str,
@@ -245,7 +257,7 @@ fn fit(name: &str, title: &str, cell: &Cell) -> Result<Cell, String> {
 }
 
 /// Finds the rows that a batch looks for, and the formulas in them.
-fn find<R: Read + io::Seek>(
+fn find<R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     part: &str,
     shape: &Shape,
@@ -266,7 +278,7 @@ fn find<R: Read + io::Seek>(
 }
 
 /// A formula that names the row of a table's totals would point at another row when that one moves down.
-fn nobody_refers_to<R: Read + io::Seek>(
+fn nobody_refers_to<R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     sheets: &[(String, String)],
     sheet: usize,
@@ -299,7 +311,7 @@ fn nobody_refers_to<R: Read + io::Seek>(
 }
 
 /// The sheets' titles and parts, in their order.
-fn sheets<R: Read + io::Seek>(archive: &mut ZipArchive<R>) -> Result<Vec<(String, String)>, Unwritten> {
+fn sheets<R: Read + Seek>(archive: &mut ZipArchive<R>) -> Result<Vec<(String, String)>, Unwritten> {
     let workbook = text_of(archive, "xl/workbook.xml")?;
     let targets = relations(&text_of(archive, "xl/_rels/workbook.xml.rels")?, "xl/")?;
     let mut found = Vec::new();
@@ -321,7 +333,7 @@ fn sheets<R: Read + io::Seek>(archive: &mut ZipArchive<R>) -> Result<Vec<(String
     Ok(found)
 }
 
-fn scan<R: Read + io::Seek>(archive: &mut ZipArchive<R>, part: &str) -> Result<Shape, Unwritten> {
+fn scan<R: Read + Seek>(archive: &mut ZipArchive<R>, part: &str) -> Result<Shape, Unwritten> {
     let file = archive.by_name(part).map_err(|_| damaged(format!("{part} is missing")))?;
     let mut shape = worksheet::scan(BufReader::new(file.take(MAX_PART))).map_err(damaged)?;
     let shared: Vec<usize> = shape.shared.iter().map(|(_, index)| *index).collect();
@@ -341,7 +353,7 @@ fn scan<R: Read + io::Seek>(archive: &mut ZipArchive<R>, part: &str) -> Result<S
 }
 
 /// Tables that end with the sheet's last row grow with it.
-fn tables<R: Read + io::Seek>(
+fn tables<R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     names: &[String],
     sheet: &str,

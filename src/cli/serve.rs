@@ -99,10 +99,7 @@ impl Serve {
         let seen = print(&self.rules.rules);
         std::fs::create_dir_all(&self.data.data).with_context(|| format!("the data folder {} cannot be made", self.data.data.display()))?;
         let _data_lock = disk::lock(&self.data.data, "data").map_err(anyhow::Error::msg)?;
-        let output = Output::open(&self.output, &[&self.rules.rules, &self.data.data]);
-        let output =
-            output.map_err(|e| anyhow::anyhow!("the output folder {} cannot be used: {}", self.output.display(), disk::words(&e)))?;
-        let _output_lock = disk::lock(output.root(), "output").map_err(anyhow::Error::msg)?;
+        let output = Output::open(&self.output, &[&self.rules.rules, &self.data.data]).map_err(anyhow::Error::msg)?;
         let tls = match (&self.tls_cert, &self.tls_key) {
             (Some(cert), Some(key)) => Some(Tls::read(cert, key).map_err(anyhow::Error::msg)?),
             _ => None,

@@ -4,6 +4,7 @@
 //! a flush is shared by as many events as came during the one before. The statements are in [`super::jobs`], reading for
 //! people in [`super::archive`].
 
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::contract::{Accept, Accepted, Doing, Error, Pruned, Pruning, Result, Store};
 use super::jobs::{Job, Kept};
 use super::tables;
+use crate::disk::{flush_folder, takes_writes};
 use crate::event::{Event, EventId};
 use crate::run::{Answer, Attempt, Intent, Run, RunId, TextHash};
 
@@ -30,6 +32,10 @@ fn damaged() -> Error {
     Error::new("the file doorbell.db in the data folder is damaged; put it aside and start from a backup, or with an empty folder", false)
 }
 
+fn no_disk() -> Error {
+    Error::new("the disk of the data folder does not work as it should", true)
+}
+
 /// An error of SQLite in words.
 pub(super) fn error(e: rusqlite::Error) -> Error {
     let words = |m: &str, transient| Error::new(m, transient);
@@ -37,7 +43,7 @@ pub(super) fn error(e: rusqlite::Error) -> Error {
         Some(ErrorCode::DiskFull) => words("the disk of the data folder is full; make room on it", true),
         Some(ErrorCode::ReadOnly) => words("the data folder can only be read; look at its owner and rights", true),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => words("the data folder is busy", true),
-        Some(ErrorCode::SystemIoFailure) => words("the disk of the data folder does not work as it should", true),
+        Some(ErrorCode::SystemIoFailure) => no_disk(),
         Some(ErrorCode::CannotOpen) => words("the data folder cannot be opened; look at its owner and rights", true),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(),
         _ => Error::new(e.to_string(), false),
@@ -53,7 +59,7 @@ pub(super) fn file(data: &Path) -> PathBuf {
 fn is_cut_off(data: &Path) -> bool {
     let log = std::fs::metadata(data.join(format!("{FILE}-wal"))).map_or(0, |m| m.len());
     let (mut head, length) = ([0; 32], std::fs::metadata(file(data)).map_or(0, |m| m.len()));
-    let read = std::fs::File::open(file(data)).and_then(|mut f| std::io::Read::read_exact(&mut f, &mut head));
+    let read = File::open(file(data)).and_then(|mut f| std::io::Read::read_exact(&mut f, &mut head));
     // The size of a page and how many there are (the SQLite file format, 1.3).
     let page = u64::from(u16::from_be_bytes([head[16], head[17]]));
     let page = if page == 1 { 1 << 16 } else { page };
@@ -102,7 +108,7 @@ impl Sqlite {
         tables::migrate(&mut connection)?;
         connection.execute("UPDATE pending SET taken = 0 WHERE taken = 1", []).map_err(error)?;
         // A new database file is there after a power cut only if its folder was flushed.
-        crate::disk::flush_folder(data).map_err(|e| Error::new(e.to_string(), true))?;
+        flush_folder(data).map_err(|e| Error::new(e.to_string(), true))?;
         let files = Files::of(data).map_err(|e| Error::new(format!("the data folder cannot be read: {e}"), true))?;
         let (jobs, receive) = mpsc::channel(MAX_WAITING);
         let (answers, mut to_tell) = mpsc::unbounded_channel::<Answers>();
@@ -131,17 +137,22 @@ impl Sqlite {
 
 /// The database's files as they were when they were opened. What is written into files that somebody has moved away or
 /// replaced is lost with the process, so nothing is kept any more then.
-struct Files([(PathBuf, u64); 2]);
+struct Files {
+    numbers: [(PathBuf, u64); 2],
+    /// The log once more, never written to. (SQLite's locks, which closing a file would give up, are not on this one.)
+    log: File,
+}
 
 impl Files {
     fn of(data: &Path) -> std::io::Result<Self> {
-        let number = |name: String| std::fs::metadata(data.join(&name)).map(|m| (data.join(name), m.ino()));
-        Ok(Self([number(FILE.to_owned())?, number(format!("{FILE}-wal"))?]))
+        let number = |name: &str| std::fs::metadata(data.join(name)).map(|m| (data.join(name), m.ino()));
+        let log = format!("{FILE}-wal");
+        Ok(Self { numbers: [number(FILE)?, number(&log)?], log: File::options().append(true).open(data.join(log))? })
     }
 
     fn are_there(&self) -> Result<()> {
         let is_same = |(path, number): &(PathBuf, u64)| std::fs::metadata(path).is_ok_and(|m| m.ino() == *number);
-        match self.0.iter().find(|file| !is_same(file)) {
+        match self.numbers.iter().find(|file| !is_same(file)) {
             None => Ok(()),
             Some((path, _)) => {
                 let said = format!(
@@ -164,21 +175,29 @@ fn write(mut connection: Connection, files: &Files, mut jobs: mpsc::Receiver<Wai
         {
             group.push(next);
         }
-        let committed = files.are_there().and_then(|()| commit(&mut connection, &group));
-        let results = match committed {
+        let results = match keep(&mut connection, files, &group) {
             Ok(results) => results,
             // One of them spoils it for all: each for itself, so that only that one fails.
-            Err(_) if group.len() > 1 => group
-                .iter()
-                .map(|one| files.are_there().and_then(|()| commit(&mut connection, std::slice::from_ref(one))).map(|mut r| r.remove(0)))
-                .map(|r| r.unwrap_or_else(Err))
-                .collect(),
+            Err(_) if group.len() > 1 => {
+                group.iter().map(|one| keep(&mut connection, files, std::slice::from_ref(one)).and_then(|mut r| r.remove(0))).collect()
+            }
             Err(e) => vec![Err(e)],
         };
         let done = group.drain(..).zip(results).filter_map(|(waiting, result)| waiting.done.map(|done| (done, result)));
         let _ = answers.send(done.collect());
     }
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+/// Commits a group of jobs, where the disk still is what it was when the store was opened.
+fn keep(connection: &mut Connection, files: &Files, group: &[Waiting]) -> Result<Vec<Result<Kept>>> {
+    files.are_there()?;
+    let results = commit(connection, group)?;
+    Ok(match takes_writes(&files.log) {
+        Ok(()) => results,
+        // They are committed as far as SQLite knows, and must not be done again.
+        Err(_) => group.iter().map(|_| Err(no_disk())).collect(),
+    })
 }
 
 /// Does a group of jobs in one transaction.

@@ -26,23 +26,22 @@ impl Caller {
         self.answered.lock().unwrap().len()
     }
 
-    /// Rings on eight connections until so many more were answered and `then` is done, or the other side is gone.
-    fn ring_until(&self, doorbell: &Serving, more: usize, then: impl FnOnce()) {
+    /// Rings on eight connections until so many more were answered, and goes on while `then` is done.
+    fn ring(&self, doorbell: &Serving, more: usize, then: impl FnOnce()) {
         let stop = AtomicBool::new(false);
         let wanted = self.count() + more;
         std::thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| self.ring(&doorbell.address, &stop));
+                scope.spawn(|| self.ring_on(&doorbell.address, &stop));
             }
             // The moment comes with the load, not with the clock.
             until("enough was answered", || self.count() >= wanted);
             then();
             stop.store(true, Ordering::Relaxed);
-            Command::new("kill").args(["-9", &doorbell.child.id().to_string()]).status().unwrap();
         });
     }
 
-    fn ring(&self, address: &str, stop: &AtomicBool) {
+    fn ring_on(&self, address: &str, stop: &AtomicBool) {
         let Ok(mut stream) = TcpStream::connect(address) else { return };
         let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
         while !stop.load(Ordering::Relaxed) {
@@ -61,6 +60,11 @@ impl Caller {
             }
         }
     }
+}
+
+/// At once, in the middle of everything.
+fn kill(doorbell: &Serving) {
+    Command::new("kill").args(["-9", &doorbell.child.id().to_string()]).status().unwrap();
 }
 
 fn counts(text: &str) -> HashMap<String, usize> {
@@ -131,9 +135,10 @@ fn what_was_answered_is_done_exactly_once() {
     let caller = Caller::default();
     for round in 0..8 {
         let doorbell = world.serve();
-        caller.ring_until(&doorbell, 60 + round * 37 % 150, || {
+        caller.ring(&doorbell, 60 + round * 37 % 150, || {
             // Runs that wait go on with the text of before, whenever the edit is taken over.
             world.write("rules/rules.yaml", &format!("{rules}# edited {round} times\n"));
+            kill(&doorbell);
         });
     }
     let _doorbell = world.serve();
@@ -172,6 +177,15 @@ impl Disk {
         assert!(Command::new("python3").args(["-c", cut]).arg(&self.folder).status().unwrap().success());
     }
 
+    /// What reached it comes back at the same place while somebody still holds the dead one.
+    fn replace(&mut self) {
+        assert!(Command::new("umount").arg("-l").arg(&self.folder).status().unwrap().success());
+        let image = self.image.with_extension("again");
+        std::fs::copy(&self.image, &image).unwrap();
+        self.image = image;
+        assert!(self.mount());
+    }
+
     fn unmount(&self) -> bool {
         Command::new("umount").arg(&self.folder).output().is_ok_and(|o| o.status.success())
     }
@@ -193,7 +207,10 @@ fn a_power_cut_loses_nothing_that_was_answered_and_doubles_nothing() {
         let caller = Caller::default();
         for round in 0..3 {
             let doorbell = world.serve_with(&folders);
-            caller.ring_until(&doorbell, 80 + round * 31, || disk.cut());
+            caller.ring(&doorbell, 80 + round * 31, || {
+                disk.cut();
+                kill(&doorbell);
+            });
             doorbell.kill();
             until("it can be mounted again", || disk.unmount() && disk.mount());
         }
@@ -202,6 +219,31 @@ fn a_power_cut_loses_nothing_that_was_answered_and_doubles_nothing() {
         let answered = caller.answered.lock().unwrap().clone();
         assert!(answered.len() > 200);
         judge(&world.path(output), &answered, &target);
+        doorbell.kill();
+    }
+}
+
+#[test]
+fn an_output_disk_that_goes_away_is_waited_for_and_nothing_is_written_twice() {
+    for more in [40, 70, 100] {
+        let target = Target::new(&[&json(200, "{}")]);
+        let world = World::with(&RULES.replace("TARGET", &target.url("/x")));
+        let Some(mut disk) = Disk::new(&world) else { return };
+        let doorbell = world.serve_with(&["--output", "disk/output"]);
+        let caller = Caller::default();
+        // The data folder's disk is another one: events are taken all the time.
+        let more_come = || {
+            let wanted = caller.count() + 30;
+            until("more is answered", || caller.count() >= wanted);
+        };
+        caller.ring(&doorbell, more, || {
+            disk.cut();
+            more_come();
+            disk.replace();
+            more_come();
+        });
+        nothing_waits(&world, "data");
+        judge(&world.path("disk/output"), &caller.answered.lock().unwrap(), &target);
         doorbell.kill();
     }
 }

@@ -34,7 +34,7 @@ impl Drop for Disk {
     }
 }
 
-const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Write:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"{{ body.n }} {{ body.text }}\" } ]\n";
+const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Write:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"{{ body.n }} {{ default body.text '' }}\" } ]\n";
 
 #[test]
 fn a_full_data_disk_asks_senders_to_come_back_and_loses_nothing() {
@@ -98,6 +98,49 @@ fn a_full_output_disk_is_waited_for_and_every_line_is_written_once_and_whole() {
         .collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..40).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_full_output_disk_is_not_the_fault_of_a_workbook() {
+    let world = World::with(
+        "webhooks:\n  /a: { verify: none }\nrules:\n  Book:\n    when: { webhook: /a }\n    then: [ { add_row: book.xlsx, columns: { N: \"{{ body.n }}\" }, first_wait: 100 milliseconds } ]\n",
+    );
+    let Some(_disk) = Disk::new(world.path("output"), "256k") else { return };
+    let doorbell = world.serve();
+    let numbers = || -> Vec<String> {
+        let Ok(mut book) = calamine::open_workbook_auto(world.path("output/book.xlsx")) else { return Vec::new() };
+        let range = calamine::Reader::worksheet_range_at(&mut book, 0).unwrap().unwrap();
+        range.rows().skip(1).map(|r| r[0].to_string()).collect()
+    };
+    doorbell.ring("/a", "{\"n\": 1}");
+    until("there is a workbook", || numbers().len() == 1);
+    // All that is left is taken.
+    assert!(fs::write(world.path("output/other"), vec![0; 1 << 20]).is_err());
+    let event = doorbell.ring("/a", "{\"n\": 2}");
+    until("it is told", || world.said(&["explain", &event]).contains("book.xlsx: the disk is full"));
+    assert_eq!(numbers(), ["1"], "the workbook is as it was");
+    fs::remove_file(world.path("output/other")).unwrap();
+    until("it is written", || numbers().len() == 2);
+    assert_eq!((numbers().join(","), world.said(&["failed"])), ("1,2".into(), "No run has failed.\n".into()));
+}
+
+#[test]
+fn an_output_folder_that_was_replaced_is_not_written_into() {
+    let world = World::with(RULES);
+    let doorbell = world.serve();
+    doorbell.ring("/a", "{\"n\": 1}");
+    until("it is written", || !world.output("out.txt").is_empty());
+    fs::rename(world.path("output"), world.path("elsewhere")).unwrap();
+    fs::create_dir(world.path("output")).unwrap();
+    let event = doorbell.ring("/a", "{\"n\": 2}");
+    until("it is told", || {
+        let told = world.said(&["explain", &event]);
+        told.contains("output was moved, emptied or replaced while Doorbell uses it; put it back, or restart Doorbell")
+    });
+    assert_eq!(fs::read_dir(world.path("output")).unwrap().count(), 0);
+    fs::remove_dir(world.path("output")).unwrap();
+    fs::rename(world.path("elsewhere"), world.path("output")).unwrap();
+    until("it goes on", || world.output("out.txt") == "1 \n2 \n");
 }
 
 #[test]

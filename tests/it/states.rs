@@ -51,7 +51,7 @@ fn outcome(drawn: u8) -> Outcome {
         4 => Outcome::Skipped("so".into()),
         5 => Outcome::failed("no"),
         6 => Outcome::Deferred(Duration::from_secs(3)),
-        7 => Outcome::Retry { why: "later".into(), not_before: Some(Duration::from_secs(90)), status: Some(503) },
+        7 => Outcome::Retry { why: "later".into(), not_before: Some(Duration::from_secs(90)), status: Some(503), receipt: None },
         _ => Outcome::retry("later"),
     }
 }

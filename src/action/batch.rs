@@ -1,0 +1,246 @@
+//! A batch of lines or rows on the disk: worked out, written, flushed, and after a failure looked at and mended.
+//!
+//! How rows become bytes is left to [`super::csv`] and [`super::xlsx`]; who waits for a batch and in which order batches
+//! are written, to [`super::file`]. Everything here waits for the disk.
+
+use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::contract::Ticket;
+use super::file::{Content, Mode, Row, effect};
+use super::folder::Unwritten;
+use super::{csv, xlsx};
+use crate::disk::{flush, flush_folder};
+use crate::run::{Intent, RunId, hash};
+
+/// A `.csv` as its writer left it; any difference means that somebody else was there.
+pub(super) struct Known {
+    identity: u64,
+    length: u64,
+    header: csv::Header,
+}
+
+/// A batch that is ready to be written.
+pub(super) struct Prepared {
+    pub intent: Intent,
+    pub what: What,
+    /// For each job, why it cannot be part of the batch.
+    pub refused: Vec<Option<String>>,
+    /// The file as it will be.
+    pub known: Option<Known>,
+}
+
+/// What is left to do once the intent is kept.
+pub(super) enum What {
+    Append {
+        file: File,
+        bytes: Vec<u8>,
+    },
+    /// The new file lies beside the old one, flushed.
+    Replace {
+        temporary: PathBuf,
+        file: File,
+    },
+}
+
+/// What became of an intent, as the file shows it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All of it stands.
+    Whole,
+    /// A part of it stood at the end of the file, and is cut away.
+    Torn,
+    Absent,
+}
+
+/// Works a batch out, and changes nothing but what lies beside the file.
+pub(super) fn prepare(
+    path: &Path,
+    name: &str,
+    contents: &[Content],
+    tickets: &[Ticket],
+    known: Option<Known>,
+) -> Result<Prepared, Unwritten> {
+    let runs = |refused: &[Option<String>]| {
+        let good = tickets.iter().zip(refused).filter(|(_, r)| r.is_none());
+        good.map(|(t, _)| effect(t)).collect::<Vec<_>>()
+    };
+    if is_workbook(name) {
+        let rows: Vec<Option<&Row>> = contents.iter().map(|c| if let Content::Row(row) = c { Some(row) } else { None }).collect();
+        let xlsx::Laid { temporary, file, batch, refused } = xlsx::append(path, name, &rows, &batch_id(&tickets[0]))?;
+        let intent =
+            Intent { file: name.to_owned(), identity: 0, offset: 0, length: 0, digest: batch, replaced: true, runs: runs(&refused) };
+        return Ok(Prepared { intent, what: What::Replace { temporary, file }, refused, known: None });
+    }
+    let is_new = !path.exists();
+    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+    if is_new && let Some(folder) = path.parent() {
+        flush_folder(folder)?;
+    }
+    let meta = file.metadata()?;
+    let (identity, offset) = (meta.ino(), meta.len());
+    let mut bytes = Vec::new();
+    if offset > 0 {
+        let mut last = [0];
+        file.seek(SeekFrom::Start(offset - 1))?;
+        file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            bytes.push(b'\n');
+        }
+    }
+    let mut refused = vec![None; contents.len()];
+    let mut header = None;
+    if contents.iter().any(|c| matches!(c, Content::Row(_))) {
+        let kept = known.filter(|k| k.identity == identity && k.length == offset).map(|k| k.header);
+        header = match kept {
+            Some(header) => Some(header),
+            None if offset > 0 => Some(csv::Header::read(&file, name)?),
+            None => None,
+        };
+    }
+    let anew = |row: &Row| row.mode != Mode::Add || header.as_ref().is_some_and(|h| h.grows(row));
+    if contents.iter().any(|c| matches!(c, Content::Row(row) if anew(row))) {
+        let prepared = rewrite(path, name, &file, contents, runs)?;
+        if is_new && prepared.intent.runs.is_empty() {
+            // Nothing was found in a file that was not there.
+            fs::remove_file(path)?;
+        }
+        return Ok(prepared);
+    }
+    for (content, refused) in contents.iter().zip(&mut refused) {
+        match content {
+            Content::Line(line) => {
+                bytes.extend_from_slice(line.as_bytes());
+                bytes.push(b'\n');
+            }
+            Content::Row(row) => {
+                let header = header.get_or_insert_with(|| {
+                    let header = csv::Header::new(row, name);
+                    header.write(&mut bytes);
+                    header
+                });
+                *refused = header.lay(row, name, &mut bytes).err();
+            }
+        }
+    }
+    let intent = Intent {
+        file: name.to_owned(),
+        identity,
+        offset,
+        length: bytes.len() as u64,
+        digest: hash(&bytes),
+        replaced: false,
+        runs: runs(&refused),
+    };
+    let known = header.map(|header| Known { identity, length: offset + intent.length, header });
+    Ok(Prepared { intent, what: What::Append { file, bytes }, refused, known })
+}
+
+/// A `.csv` in which rows change is written anew beside the old one, which it then replaces. Its number (inode) tells
+/// after a crash whether that was done.
+fn rewrite(
+    path: &Path,
+    name: &str,
+    file: &File,
+    contents: &[Content],
+    runs: impl Fn(&[Option<String>]) -> Vec<(RunId, u32, u32)>,
+) -> Result<Prepared, Unwritten> {
+    let rows: Vec<&Row> = contents.iter().filter_map(|c| if let Content::Row(row) = c { Some(row) } else { None }).collect();
+    let (mut bytes, of_rows) = csv::change(file, name, &rows)?;
+    let mut of_rows = of_rows.into_iter();
+    let mut refused = Vec::with_capacity(contents.len());
+    for content in contents {
+        refused.push(match content {
+            Content::Row(_) => of_rows.next().flatten(),
+            Content::Line(line) => {
+                bytes.extend_from_slice(line.as_bytes());
+                bytes.push(b'\n');
+                None
+            }
+        });
+    }
+    let temporary = path.with_file_name(format!(".{}.doorbell", path.file_name().unwrap_or_default().to_string_lossy()));
+    let mut out = File::create(&temporary)?;
+    fs::set_permissions(&temporary, file.metadata()?.permissions())?;
+    let written = out.write_all(&bytes).and_then(|()| flush(&out));
+    if let Err(e) = written {
+        let _ = fs::remove_file(&temporary);
+        return Err(e.into());
+    }
+    let (identity, length) = (out.metadata()?.ino(), bytes.len() as u64);
+    let intent = Intent { file: name.to_owned(), identity, offset: 0, length, digest: hash(&bytes), replaced: true, runs: runs(&refused) };
+    if intent.runs.is_empty() {
+        let _ = fs::remove_file(&temporary);
+    }
+    Ok(Prepared { intent, what: What::Replace { temporary, file: out }, refused, known: None })
+}
+
+/// A name that no other batch has, also not one of the same runs that was tried before.
+fn batch_id(first: &Ticket) -> String {
+    let salt = RandomState::new().hash_one(&first.idempotency_key);
+    format!("{}.{salt:016x}", first.idempotency_key)
+}
+
+/// Writes what was prepared, and returns once it is safely on disk.
+pub(super) fn write(path: &Path, what: What) -> io::Result<()> {
+    match what {
+        What::Append { mut file, bytes } => {
+            file.write_all(&bytes)?;
+            flush(&file)
+        }
+        What::Replace { temporary, file } => {
+            fs::rename(&temporary, path)?;
+            path.parent().map_or(Ok(()), flush_folder)?;
+            flush(&file)
+        }
+    }
+}
+
+/// Looks at what became of an intent, and leaves the file in order: what stands is on disk, and what was torn is gone.
+pub(super) fn mend(path: &Path, intent: &Intent) -> io::Result<Verdict> {
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Verdict::Absent),
+        Err(e) => return Err(e),
+    };
+    let verdict = match () {
+        () if is_workbook(&intent.file) => stands(xlsx::batch_of(&file)?.as_deref() == Some(&intent.digest)),
+        () if intent.replaced => stands(file.metadata()?.ino() == intent.identity),
+        () => return mend_end(&file, intent),
+    };
+    path.parent().map_or(Ok(()), flush_folder)?;
+    flush(&file)?;
+    Ok(verdict)
+}
+
+fn stands(it: bool) -> Verdict {
+    if it { Verdict::Whole } else { Verdict::Absent }
+}
+
+/// Mends the end of a file that was written to.
+fn mend_end(file: &File, intent: &Intent) -> io::Result<Verdict> {
+    let (meta, end) = (file.metadata()?, intent.offset + intent.length);
+    let mut verdict = Verdict::Absent;
+    if meta.ino() == intent.identity && meta.len() > intent.offset {
+        let mut bytes = vec![0; intent.length.min(meta.len() - intent.offset) as usize];
+        file.read_exact_at(&mut bytes, intent.offset)?;
+        if hash(&bytes) == intent.digest {
+            // If its flush failed, it may stand in memory only and count as flushed: so it is written once more.
+            file.write_all_at(&bytes, intent.offset)?;
+            verdict = Verdict::Whole;
+        } else if meta.len() <= end {
+            file.set_len(intent.offset)?;
+            verdict = Verdict::Torn;
+        }
+        // Otherwise somebody wrote behind it: nothing of that is touched.
+    }
+    flush(file)?;
+    Ok(verdict)
+}
+
+fn is_workbook(name: &str) -> bool {
+    name.to_ascii_lowercase().ends_with(".xlsx")
+}
