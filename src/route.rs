@@ -3,6 +3,7 @@
 //! Paths are compared segment by segment after percent-decoding; a slash at the end does not matter. Which rules listen
 //! at an address is left to the ruleset.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Map, Value};
@@ -22,7 +23,7 @@ enum Segment {
 pub struct Route {
     text: String,
     segments: Vec<Segment>,
-    /// The same for all that are the same address: thousands of them are compared, each with each.
+    /// The same for all that are the same address; see [`Routes`].
     key: u64,
     has_placeholders: bool,
 }
@@ -177,6 +178,61 @@ impl Route {
     }
 }
 
+/// Many addresses, each with what belongs to it: finds those that are alike without looking at all of them.
+#[derive(Debug)]
+pub struct Routes<T> {
+    all: Vec<(Route, T)>,
+    by_key: HashMap<u64, Vec<usize>>,
+    /// Those with placeholders: a path of any other one may fit them.
+    patterns: Vec<usize>,
+}
+
+impl<T> Routes<T> {
+    pub fn add(&mut self, route: Route, it: T) {
+        let n = self.all.len();
+        self.by_key.entry(route.key).or_default().push(n);
+        if route.has_placeholders {
+            self.patterns.push(n);
+        }
+        self.all.push((route, it));
+    }
+
+    /// All of them, in the order in which they were added.
+    pub fn iter(&self) -> impl Iterator<Item = &(Route, T)> {
+        self.all.iter()
+    }
+
+    /// What belongs to this address.
+    pub fn same(&self, route: &Route) -> impl Iterator<Item = &T> {
+        let alike = self.by_key.get(&route.key).into_iter().flatten().map(|n| &self.all[*n]);
+        alike.filter(|(r, _)| r.same(route)).map(|(_, it)| it)
+    }
+
+    /// Those that share a path with this address, in the order in which they were added.
+    pub fn meeting(&self, route: &Route) -> Vec<&(Route, T)> {
+        let mut near: Vec<usize> = match route.has_placeholders {
+            true => (0..self.all.len()).collect(),
+            false => self.patterns.iter().chain(self.by_key.get(&route.key).into_iter().flatten()).copied().collect(),
+        };
+        near.sort_unstable();
+        near.into_iter().map(|n| &self.all[n]).filter(|(r, _)| r.meets(route)).collect()
+    }
+}
+
+impl<T> Default for Routes<T> {
+    fn default() -> Self {
+        Self { all: Vec::new(), by_key: HashMap::new(), patterns: Vec::new() }
+    }
+}
+
+impl<T> FromIterator<(Route, T)> for Routes<T> {
+    fn from_iter<I: IntoIterator<Item = (Route, T)>>(all: I) -> Self {
+        let mut routes = Self::default();
+        all.into_iter().for_each(|(route, it)| routes.add(route, it));
+        routes
+    }
+}
+
 /// A path, percent-decoded. An encoded slash stays encoded, so that it never divides segments.
 pub fn decode(path: &str) -> String {
     if !path.contains('%') {
@@ -228,6 +284,19 @@ mod tests {
         let meets = |a: &str, b: &str| Route::read(a).unwrap().meets(&Route::read(b).unwrap());
         assert!(meets("/shop/{a}", "/shop/x") && meets("/{*rest}", "/a/b") && meets("/a/", "/a"));
         assert!(!meets("/shop/{a}", "/shop/x/y") && !meets("/a", "/b"));
+    }
+
+    #[test]
+    fn among_many_the_same_and_the_meeting_ones_are_found_as_if_all_were_looked_at() {
+        let texts = ["/a", "/b/", "/a/", "/{x}", "/a/b", "/a/{y}", "/{x}/b", "/{*all}", "/a/{z}", "/c/d/e", "/a/b"];
+        let all: Vec<Route> = texts.iter().map(|t| Route::read(t).unwrap()).collect();
+        let routes: Routes<usize> = all.iter().cloned().zip(0..).collect();
+        for route in &all {
+            let looked = |fits: &dyn Fn(&Route) -> bool| -> Vec<usize> { (0..all.len()).filter(|n| fits(&all[*n])).collect() };
+            assert_eq!(routes.same(route).copied().collect::<Vec<_>>(), looked(&|r| r.same(route)), "{}", route.text());
+            let met: Vec<usize> = routes.meeting(route).iter().map(|(_, n)| *n).collect();
+            assert_eq!(met, looked(&|r| r.meets(route)), "{}", route.text());
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use doorbell::action::contract::Ticket;
 use doorbell::action::file::{Cell, Content, Files, Ledger, Mode, Row};
 use doorbell::action::folder::Output;
 use doorbell::event::EventId;
-use doorbell::run::{Intent, Outcome, Place};
+use doorbell::run::{Intent, Outcome, Place, RunId};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
 
@@ -21,6 +21,9 @@ struct Nowhere;
 
 impl Ledger for Nowhere {
     fn intend(&self, _: Intent) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+        Box::pin(async { Ok(()) })
+    }
+    fn settle(&self, _: Vec<(RunId, u32, u32)>) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
         Box::pin(async { Ok(()) })
     }
     fn forget(&self, _: &str) {}

@@ -8,7 +8,7 @@ use super::compile::{self, Origin};
 use super::{Rule, Ruleset};
 use crate::known::{Known, Lookup};
 use crate::problem::{self, Problem};
-use crate::route::Route;
+use crate::route::{Route, Routes};
 use crate::run::hash;
 use crate::yaml::fields::{Item, Reader};
 use crate::yaml::{Node, Source};
@@ -56,13 +56,16 @@ pub fn load(sources: Vec<Source>, lookup: Lookup, require_verify: bool) -> Loade
         texts.push((origin.text.clone(), origin.source.clone()));
         webhooks.extend(read_file(&reader.top(node), &lookup, &origin, &mut all));
     }
+    // Every address that rules ring, and whether they are switched on.
+    let read = all.rules.iter().filter_map(|(r, ..)| r.as_ref());
+    let rung: Routes<bool> = read.flat_map(|r| r.when.iter().map(|w| (w.route.clone(), r.enabled))).collect();
     // After the rules: an address that only switched-off rules ring is as switched off as they are.
     for item in &webhooks {
-        read_webhooks(item, &lookup, &mut all);
+        read_webhooks(item, &lookup, &rung, &mut all);
     }
     // A file that cannot be read at all may hold what another one misses.
     if problems.is_empty() {
-        together(&mut all, require_verify);
+        together(&mut all, &rung, require_verify);
     } else {
         unique_names(&all);
     }
@@ -70,8 +73,7 @@ pub fn load(sources: Vec<Source>, lookup: Lookup, require_verify: bool) -> Loade
     drop(entries);
     let rules: Vec<Arc<Rule>> = rules.into_iter().filter_map(|(rule, ..)| rule.map(Arc::new)).collect();
     // Where only switched-off rules listen, nobody does.
-    let rung = |a: &Address| rules.iter().any(|r| r.enabled && r.when.iter().any(|w| w.route.same(&a.route)));
-    let addresses: Vec<Address> = addresses.into_iter().map(|(a, _)| a).filter(rung).collect();
+    let addresses: Vec<Address> = addresses.into_iter().map(|(a, _)| a).filter(|a| listens(&rung, &a.route)).collect();
     problems.extend(readers.into_iter().flat_map(Reader::problems));
     problem::sort(&mut problems);
     let good = !problem::any_error(&problems);
@@ -145,16 +147,19 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Lookup, origin: &Origin, all: &mut Gat
     webhooks
 }
 
-fn read_webhooks<'a>(item: &Item<'a>, lookup: &Lookup, all: &mut Gathered<'a>) {
+/// Whether a rule that is switched on listens there.
+fn listens(rung: &Routes<bool>, route: &Route) -> bool {
+    rung.same(route).any(|enabled| *enabled)
+}
+
+fn read_webhooks<'a>(item: &Item<'a>, lookup: &Lookup, rung: &Routes<bool>, all: &mut Gathered<'a>) {
     for (path, entry) in item.entries("`webhooks:`").unwrap_or_default() {
         match Route::read(&path) {
             Err((message, label)) => entry.problem(message).at_key().label(label).add(),
             Ok(route) => {
                 let mut known = Known::new(lookup);
                 known.placeholders = route.placeholders().map(str::to_owned).collect();
-                let mut ringing =
-                    all.rules.iter().filter_map(|(r, ..)| r.as_ref()).filter(|r| r.when.iter().any(|w| w.route.same(&route))).peekable();
-                known.disabled = ringing.peek().is_some() && ringing.all(|r| !r.enabled);
+                known.disabled = rung.same(&route).next().is_some() && !listens(rung, &route);
                 all.entries.push((route.clone(), entry.clone()));
                 if let Some(address) = address::read(route, &entry, &known) {
                     all.addresses.push((address, entry));
@@ -180,24 +185,26 @@ fn unique_names(all: &Gathered) {
 }
 
 /// What can only be seen when all files are read.
-fn together<'a>(all: &mut Gathered<'a>, require_verify: bool) {
+fn together(all: &mut Gathered, rung: &Routes<bool>, require_verify: bool) {
     unique_names(all);
-    for (n, (route, entry)) in all.entries.iter().enumerate() {
-        if let Some((other, _)) = all.entries[..n].iter().find(|(r, _)| r.meets(route)) {
+    let mut before = Routes::default();
+    for (route, entry) in &all.entries {
+        if let Some((other, ())) = before.meeting(route).first() {
             let message = match other.same(route) {
                 true => format!("the address {} is described twice", route.text()),
                 false => format!("one path can fit both {} and {}", other.text(), route.text()),
             };
             entry.problem(message).at_key().label("say in one place who may ring it").add();
         }
+        before.add(route.clone(), ());
     }
-    let rung: Vec<Route> = all.rules.iter().filter_map(|(r, ..)| r.as_ref()).flat_map(|r| r.when.iter().map(|w| w.route.clone())).collect();
     let all_rules_read = all.rules.iter().all(|(r, ..)| r.is_some());
     for (route, entry) in &all.entries {
-        if rung.iter().any(|r| r.same(route)) {
+        if rung.same(route).next().is_some() {
             continue;
         }
-        let near = rung.iter().find(|r| r.text().trim_end_matches('/').eq_ignore_ascii_case(route.text().trim_end_matches('/')));
+        let texts = || rung.iter().map(|(r, _)| r);
+        let near = texts().find(|r| r.text().trim_end_matches('/').eq_ignore_ascii_case(route.text().trim_end_matches('/')));
         if let Some(near) = near {
             entry
                 .problem(format!("no rule rings {}, but one rings {}", route.text(), near.text()))
@@ -205,28 +212,30 @@ fn together<'a>(all: &mut Gathered<'a>, require_verify: bool) {
                 .label(format!("write {}", near.text()))
                 .add();
         } else if all_rules_read {
-            let near = problem::nearest(route.text(), rung.iter().map(Route::text));
+            let near = problem::nearest(route.text(), texts().map(Route::text));
             let label =
                 near.map_or("take it out, or write a rule with `when: { webhook: … }`".to_owned(), |n| format!("did you mean {n}?"));
             entry.problem(format!("no rule rings {}", route.text())).at_key().label(label).add();
         }
     }
-    addresses(all, require_verify);
+    addresses(all, rung, require_verify);
 }
 
 /// Every address that rules ring has one entry: its own, or the open one.
-fn addresses(all: &mut Gathered, require_verify: bool) {
+fn addresses(all: &mut Gathered, rung: &Routes<bool>, require_verify: bool) {
+    let described: Routes<bool> = all.entries.iter().map(|(route, entry)| (route.clone(), entry.node.has("method"))).collect();
+    let mut numbers: Routes<usize> = all.addresses.iter().map(|(a, _)| a.route.clone()).zip(0..).collect();
     let mut responding: HashMap<String, &str> = HashMap::new();
     for (rule, name, item) in &all.rules {
         let Some(rule) = rule else { continue };
         for when in &rule.when {
             let wanted = when.methods.clone().unwrap_or_default();
             let place = item.clone();
-            let found = all.addresses.iter().position(|(a, _)| a.route.same(&when.route));
+            let found = numbers.same(&when.route).next();
             match found {
                 Some(n) => {
-                    let address = &mut all.addresses[n].0;
-                    let said = all.entries.iter().any(|(r, i)| r.same(&when.route) && i.node.has("method"));
+                    let address = &mut all.addresses[*n].0;
+                    let said = described.same(&when.route).any(|method| *method);
                     let missing: Vec<&String> = wanted.iter().filter(|m| !address.methods.contains(m)).collect();
                     if said && !missing.is_empty() {
                         let list = address.methods.join(", ");
@@ -240,25 +249,24 @@ fn addresses(all: &mut Gathered, require_verify: bool) {
                     }
                 }
                 None => {
-                    if all.entries.iter().any(|(r, _)| r.same(&when.route)) {
+                    if described.same(&when.route).next().is_some() {
                         continue;
                     }
-                    if let Some((other, _)) = all.addresses.iter().map(|(a, i)| (&a.route, i)).find(|(r, _)| r.meets(&when.route)) {
-                        let described = all.entries.iter().any(|(r, _)| r.same(other));
-                        if described {
-                            let message = format!(
-                                "one path can fit both {} and {}, which has an entry under `webhooks:`",
-                                when.route.text(),
-                                other.text()
-                            );
-                            place
-                                .problem(message)
-                                .at_key()
-                                .label(format!("describe {} there as well, or choose another address", when.route.text()))
-                                .add();
-                            continue;
-                        }
+                    let other = numbers.meeting(&when.route).into_iter().next();
+                    if let Some((other, _)) = other.filter(|(r, _)| described.same(r).next().is_some()) {
+                        let message = format!(
+                            "one path can fit both {} and {}, which has an entry under `webhooks:`",
+                            when.route.text(),
+                            other.text()
+                        );
+                        place
+                            .problem(message)
+                            .at_key()
+                            .label(format!("describe {} there as well, or choose another address", when.route.text()))
+                            .add();
+                        continue;
                     }
+                    numbers.add(when.route.clone(), all.addresses.len());
                     all.addresses.push((Address::open(when.route.clone(), wanted), place.clone()));
                 }
             }
@@ -277,9 +285,7 @@ fn addresses(all: &mut Gathered, require_verify: bool) {
         if address.methods.is_empty() {
             address.methods.push("POST".into());
         }
-        let listened =
-            all.rules.iter().filter_map(|(r, ..)| r.as_ref()).any(|r| r.enabled && r.when.iter().any(|w| w.route.same(&address.route)));
-        if !address.described && listened {
+        if !address.described && listens(rung, &address.route) {
             let message = format!("anyone who knows the address {} can ring it", address.route.text());
             let told = if require_verify { place.problem(message) } else { place.warning(message) };
             told.at_key()

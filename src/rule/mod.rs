@@ -26,7 +26,7 @@ use crate::course::Course;
 use crate::event::Event;
 use crate::field::{Field, Found};
 use crate::projection::Projection;
-use crate::route::{self, Route};
+use crate::route::{self, Route, Routes};
 use crate::run::{Once, Run, StepFacts, TextHash};
 use crate::scope::{Scope, SetName, SetValue};
 use crate::secret::Vault;
@@ -244,10 +244,12 @@ pub struct InForce {
 
 impl Ruleset {
     pub fn new(rules: Vec<Arc<Rule>>, mut addresses: Vec<Address>, vault: Arc<Vault>, texts: Vec<(TextHash, Arc<Source>)>) -> Self {
+        let enabled = rules.iter().filter(|r| r.enabled);
+        let rung: Routes<&Rule> = enabled.flat_map(|r| r.when.iter().map(|w| (w.route.clone(), &**r))).collect();
         for address in &mut addresses {
             // Every rule that one path of this address can ring, whatever pattern it names it by.
-            let ringing = rules.iter().filter(|r| r.enabled && r.when.iter().any(|w| w.route.meets(&address.route)));
-            address.wanted = Projection::of(ringing.flat_map(|r| r.fields()).chain(&address.delivery_id));
+            let ringing = rung.meeting(&address.route).into_iter().flat_map(|(_, rule)| rule.fields());
+            address.wanted = Projection::of(ringing.chain(&address.delivery_id));
         }
         let index = Index::new(&rules, &addresses);
         Self { rules, addresses, vault, texts, index }
