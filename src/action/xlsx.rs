@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use quick_xml::escape::escape;
@@ -30,6 +30,8 @@ const MAX_WORKBOOK: u64 = 200 << 20;
 const MAX_ROWS: u32 = 1_048_576;
 /// The most letters that a cell can hold.
 const MAX_CELL: usize = 32_767;
+/// How much of a sheet is packed and unpacked at a time, in bytes.
+const PIECE: usize = 64 << 10;
 const STRINGS: &str = "xl/sharedStrings.xml";
 const CHAIN: &str = "xl/calcChain.xml";
 
@@ -224,7 +226,8 @@ fn add<R: Read + Seek>(
             Part::Text(text) => writer.write_all(text.as_bytes())?,
             Part::Sheet(shape, lines, changed) => {
                 let sheet = archive.by_name(&title).map_err(damaged)?.take(MAX_PART);
-                worksheet::write(BufReader::new(sheet), &mut writer, &shape, &lines, &changed).map_err(damaged)?;
+                let mut out = BufWriter::with_capacity(PIECE, &mut writer);
+                worksheet::write(pieces(sheet), &mut out, &shape, &lines, &changed).and_then(|()| out.flush()).map_err(damaged)?;
             }
         }
     }
@@ -236,6 +239,11 @@ fn add<R: Read + Seek>(
     }
     writer.finish().map_err(failed)?;
     Ok(refused)
+}
+
+/// A part that is read through, in large pieces.
+fn pieces<R: Read>(part: R) -> BufReader<R> {
+    BufReader::with_capacity(PIECE, part)
 }
 
 /// A part that is written anew.
@@ -335,7 +343,7 @@ fn sheets<R: Read + Seek>(archive: &mut ZipArchive<R>) -> Result<Vec<(String, St
 
 fn scan<R: Read + Seek>(archive: &mut ZipArchive<R>, part: &str) -> Result<Shape, Unwritten> {
     let file = archive.by_name(part).map_err(|_| damaged(format!("{part} is missing")))?;
-    let mut shape = worksheet::scan(BufReader::new(file.take(MAX_PART))).map_err(damaged)?;
+    let mut shape = worksheet::scan(pieces(file.take(MAX_PART))).map_err(damaged)?;
     let shared: Vec<usize> = shape.shared.iter().map(|(_, index)| *index).collect();
     if !shared.is_empty() {
         let strings = archive.by_name(STRINGS).map_err(|_| damaged(format!("{STRINGS} is missing")))?;

@@ -7,6 +7,7 @@
 mod read;
 mod write;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 
@@ -36,6 +37,9 @@ pub(super) struct Shape {
     styles: HashMap<u32, String>,
     styles_before: HashMap<u32, String>,
     pub last_column: u32,
+    /// Where the last row with a value ends, and the one before it, in bytes: all up to there can be copied unread.
+    end: u64,
+    end_before: u64,
     /// The prefix of the sheet's tags, with its colon.
     prefix: String,
 }
@@ -67,7 +71,7 @@ fn letters(mut column: u32) -> String {
 
 /// Column and row of `C7`, with or without dollar signs.
 fn at_cell(name: &str) -> Option<(u32, u32)> {
-    let name = name.replace('$', "");
+    let name = if name.contains('$') { name.replace('$', "").into() } else { Cow::Borrowed(name) };
     let digits = name.find(|c: char| c.is_ascii_digit())?;
     let column = name[..digits]
         .bytes()
@@ -113,6 +117,16 @@ mod tests {
             .replace("A1:B2", "A1:B3")
             .replace("<x:row r=\"3\" ht=\"9\"/>", "<x:row r=\"3\"><x:c r=\"A3\" s=\"4\"><x:v>7</x:v></x:c><x:c r=\"B3\" t=\"inlineStr\"><x:is><x:t xml:space=\"preserve\">&lt;a&gt;</x:t></x:is></x:c></x:row>");
         assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_sheet_that_ends_too_early_is_no_sheet() {
+        let whole = "<worksheet><sheetData><row r=\"1\"><c r=\"A1\"><v>1</v></c></row></sheetData></worksheet>";
+        let shape = scan(whole.as_bytes()).unwrap();
+        for cut in [&whole[..30], &whole[..whole.len() - 30], "<worksheet></worksheet>"] {
+            let written = write(cut.as_bytes(), &mut Vec::new(), &shape, &[Line(vec![(1, Cell::Empty)])], &Changed::new());
+            assert_eq!(written.unwrap_err().to_string(), "its rows never end", "{cut}");
+        }
     }
 
     #[test]

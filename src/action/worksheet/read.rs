@@ -37,10 +37,10 @@ pub(crate) fn scan(xml: impl BufRead) -> io::Result<Shape> {
                     titles.clear();
                 }
                 "c" => {
-                    column = place(&tag, column);
-                    kind = attribute(&tag, "t").unwrap_or_default();
+                    let style;
+                    (column, kind, style) = cell(&tag, column);
                     text.clear();
-                    styles.extend(attribute(&tag, "s").map(|s| (column, s)));
+                    styles.extend(style.map(|s| (column, s)));
                 }
                 "v" | "t" | "f" => {
                     has_value = true;
@@ -51,8 +51,9 @@ pub(crate) fn scan(xml: impl BufRead) -> io::Result<Shape> {
             Event::Empty(tag) if in_data => match tag.local_name().as_ref() {
                 "row" => row = attribute(&tag, "r").and_then(|r| r.parse().ok()).unwrap_or(row + 1),
                 "c" => {
-                    column = place(&tag, column);
-                    styles.extend(attribute(&tag, "s").map(|s| (column, s)));
+                    let style;
+                    (column, _, style) = cell(&tag, column);
+                    styles.extend(style.map(|s| (column, s)));
                 }
                 _ => {}
             },
@@ -71,6 +72,7 @@ pub(crate) fn scan(xml: impl BufRead) -> io::Result<Shape> {
                 }
                 "row" if has_value => {
                     shape.last_row = row;
+                    shape.end_before = std::mem::replace(&mut shape.end, reader.buffer_position());
                     if shape.header_row == 0 {
                         shape.header_row = row;
                         for (column, text, shared) in titles.drain(..) {
@@ -89,6 +91,20 @@ pub(crate) fn scan(xml: impl BufRead) -> io::Result<Shape> {
             _ => {}
         }
     }
+}
+
+/// A cell's column, type and style.
+fn cell(tag: &BytesStart, before: u32) -> (u32, String, Option<String>) {
+    let (mut column, mut kind, mut style) = (None, String::new(), None);
+    for attribute in tag.attributes().with_checks(false).flatten() {
+        match attribute.key.as_ref() {
+            "r" => column = at_cell(&attribute.value).map(|(column, _)| column),
+            "t" => kind = attribute.value.into_owned(),
+            "s" => style = Some(attribute.value.into_owned()),
+            _ => {}
+        }
+    }
+    (column.unwrap_or(before + 1), kind, style)
 }
 
 /// The column of a cell, by its name or behind the one before it.

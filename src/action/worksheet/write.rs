@@ -1,7 +1,7 @@
 //! Writes a sheet with cells changed and rows added.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use quick_xml::escape::escape;
 use quick_xml::events::{BytesStart, Event};
@@ -27,7 +27,16 @@ pub(crate) fn write(xml: impl BufRead, out: impl Write, shape: &Shape, lines: &[
         buffer.clear();
         let event = reader.read_event_into(&mut buffer).map_err(broken)?;
         match &event {
-            Event::Eof => return Ok(()),
+            Event::Eof if added => return Ok(()),
+            Event::Eof => return Err(io::Error::other("its rows never end")),
+            Event::Start(tag) if tag.local_name().as_ref() == "sheetData" && changed.is_empty() => {
+                writer.write_event(event)?;
+                let (last, end) = shape.totals.map_or((shape.last_row, shape.end), |totals| (totals - 1, shape.end_before));
+                let untouched = end.saturating_sub(reader.buffer_position());
+                io::copy(&mut reader.stream().take(untouched), writer.get_mut())?;
+                row = last;
+                continue;
+            }
             Event::Start(tag) | Event::Empty(tag) if tag.local_name().as_ref() == "row" => {
                 row = attribute(tag, "r").and_then(|r| r.parse().ok()).unwrap_or(row + 1);
                 let is_totals = shape.totals == Some(row);
