@@ -32,6 +32,8 @@ const MAX_ROWS: u32 = 1_048_576;
 const MAX_CELL: usize = 32_767;
 /// How much of a sheet is packed and unpacked at a time, in bytes.
 const PIECE: usize = 64 << 10;
+/// How hard a sheet is packed: two thirds of the time of the usual 6, for a fifth more bytes.
+const LEVEL: i64 = 3;
 const STRINGS: &str = "xl/sharedStrings.xml";
 const CHAIN: &str = "xl/calcChain.xml";
 
@@ -221,7 +223,7 @@ fn add<R: Read + Seek>(
         };
         let large = file.size() > u64::from(u32::MAX) / 2;
         drop(file);
-        writer.start_file(&title, packed.large_file(large)).map_err(failed)?;
+        writer.start_file(&title, packed.large_file(large).compression_level(Some(LEVEL))).map_err(failed)?;
         match part {
             Part::Text(text) => writer.write_all(text.as_bytes())?,
             Part::Sheet(shape, lines, changed) => {
