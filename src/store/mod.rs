@@ -3,6 +3,7 @@
 pub mod archive;
 mod claims;
 pub mod contract;
+mod fold;
 mod jobs;
 mod poison;
 mod prune;

@@ -2,7 +2,7 @@
 //!
 //! Whatever waits when the thread is free is committed as one transaction, and only then are all who wait answered; so
 //! a flush is shared by as many events as came during the one before. The statements are in [`super::jobs`], reading for
-//! people in [`super::archive`].
+//! people in [`super::archive`], what becomes of the log in [`super::fold`].
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -16,6 +16,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{mpsc, oneshot};
 
 use super::contract::{Accept, Accepted, Doing, Error, Pruned, Pruning, Result, Store};
+use super::fold::Fold;
 use super::jobs::{Job, Kept};
 use super::tables;
 use crate::disk::{flush_folder, takes_writes};
@@ -74,7 +75,6 @@ pub(super) fn connect(data: &Path, create: bool) -> Result<Connection> {
     }
     let connection = Connection::open_with_flags(file(data), flags).map_err(error)?;
     connection.busy_timeout(Duration::from_secs(10)).map_err(error)?;
-    // The log is folded back after every 4 MB (the default): small and often keeps the slowest answers quick.
     let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -4000;";
     connection.execute_batch(settings).map_err(error)?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -110,6 +110,7 @@ impl Sqlite {
         // A new database file is there after a power cut only if its folder was flushed.
         flush_folder(data).map_err(|e| Error::new(e.to_string(), true))?;
         let files = Files::of(data).map_err(|e| Error::new(format!("the data folder cannot be read: {e}"), true))?;
+        let fold = Fold::new(&mut connection, connect(data, false)?)?;
         let (jobs, receive) = mpsc::channel(MAX_WAITING);
         let (answers, mut to_tell) = mpsc::unbounded_channel::<Answers>();
         // Waking many tasks costs more than a flush; so the writer wakes one, and that one the others.
@@ -122,7 +123,7 @@ impl Sqlite {
         });
         thread::Builder::new()
             .name("store".into())
-            .spawn(move || write(connection, &files, receive, &answers))
+            .spawn(move || write(connection, &files, receive, &answers, fold))
             .map_err(|e| Error::new(e.to_string(), true))?;
         Ok(Self { jobs })
     }
@@ -166,7 +167,13 @@ impl Files {
 }
 
 /// The writer thread: gathers, commits, answers.
-fn write(mut connection: Connection, files: &Files, mut jobs: mpsc::Receiver<Waiting>, answers: &mpsc::UnboundedSender<Answers>) {
+fn write(
+    mut connection: Connection,
+    files: &Files,
+    mut jobs: mpsc::Receiver<Waiting>,
+    answers: &mpsc::UnboundedSender<Answers>,
+    mut fold: Fold,
+) {
     let mut group = Vec::with_capacity(MAX_GROUP);
     while let Some(first) = jobs.blocking_recv() {
         group.push(first);
@@ -185,8 +192,9 @@ fn write(mut connection: Connection, files: &Files, mut jobs: mpsc::Receiver<Wai
         };
         let done = group.drain(..).zip(results).filter_map(|(waiting, result)| waiting.done.map(|done| (done, result)));
         let _ = answers.send(done.collect());
+        fold.after_commit(&connection);
     }
-    let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    fold.finish(&connection);
 }
 
 /// Commits a group of jobs, where the disk still is what it was when the store was opened.

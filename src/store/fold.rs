@@ -1,0 +1,77 @@
+//! Folds the log (SQLite's write-ahead log) back into the database, often and mostly in a thread of its own.
+//!
+//! Folding flushes the database file, and while the writer does that itself nobody is answered. So the thread folds what
+//! the log holds while the writer goes on; the writer then folds the little that came meanwhile, because a log can only
+//! begin anew when it has been folded whole. Neither ever waits for readers: what they still need is folded next time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use rusqlite::Connection;
+use rusqlite::hooks::Wal;
+
+use super::contract::{Error, Result};
+use super::sqlite::error;
+
+/// How long the log grows before it is folded, in pages of 4 KB. Longer logs are a little faster and make the slowest
+/// answers slower (docs/performance.md).
+const LONG: i32 = 400;
+
+pub(super) struct Fold {
+    /// How long the log was after the last commit.
+    pages: Arc<AtomicI32>,
+    begin: SyncSender<()>,
+    ended: Receiver<()>,
+    is_folding: bool,
+    thread: JoinHandle<()>,
+}
+
+impl Fold {
+    /// Takes over the folding for the writer's connection; `second` is one of the thread's own to the same database.
+    pub(super) fn new(writer: &mut Connection, second: Connection) -> Result<Self> {
+        let pages = Arc::new(AtomicI32::new(0));
+        let counted = pages.clone();
+        let count = move |_: &mut Wal, pages| {
+            counted.store(pages, Ordering::Relaxed);
+            Ok(())
+        };
+        // This also ends SQLite's own folding, which is such a hook itself.
+        writer.wal_hook(Some(count)).map_err(error)?;
+        let ((begin, wanted), (done, ended)) = (sync_channel(1), sync_channel(1));
+        let work = move || {
+            for () in wanted {
+                fold(&second);
+                if done.send(()).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("fold".into()).spawn(work).map_err(|e| Error::new(e.to_string(), true))?;
+        Ok(Self { pages, begin, ended, is_folding: false, thread })
+    }
+
+    /// Called by the writer after each commit.
+    pub(super) fn after_commit(&mut self, writer: &Connection) {
+        if !self.is_folding {
+            self.is_folding = self.pages.load(Ordering::Relaxed) >= LONG && self.begin.try_send(()).is_ok();
+        } else if !matches!(self.ended.try_recv(), Err(TryRecvError::Empty)) {
+            self.is_folding = false;
+            self.pages.store(0, Ordering::Relaxed);
+            fold(writer);
+        }
+    }
+
+    /// Waits for the thread and folds what is left.
+    pub(super) fn finish(self, writer: &Connection) {
+        drop((self.begin, self.ended));
+        let _ = self.thread.join();
+        let _ = writer.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+}
+
+/// What hinders it now is tried again next time; what is wrong with the disk shows at the next commit.
+fn fold(connection: &Connection) {
+    let _ = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+}
