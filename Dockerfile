@@ -6,7 +6,7 @@ WORKDIR /src
 # The libraries first, so that a change of our own code does not build them again.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src docs && echo 'fn main() {}' > src/main.rs && touch src/lib.rs README.md \
-    && mkdir -p tests/it benches && touch tests/it/main.rs benches/load.rs benches/matching.rs \
+    && mkdir -p tests/it benches && touch tests/it/main.rs benches/limits.rs benches/load.rs benches/matching.rs \
     && cargo build --release --locked --bin doorbell && rm -r src
 COPY src src
 COPY docs docs
