@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fs::{self, File, TryLockError};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -29,8 +30,9 @@ pub fn flush_folder(folder: &Path) -> io::Result<()> {
 pub struct Lock {
     _file: File,
     path: PathBuf,
-    /// Which file it is (its inode).
+    /// Which file it is (its inode), and what stands in it and in no other one.
     number: u64,
+    text: String,
     /// What people call the folder.
     what: String,
 }
@@ -38,7 +40,9 @@ pub struct Lock {
 impl Lock {
     /// Whether the folder is still the one that was taken. The error is a sentence.
     pub fn is_there(&self) -> Result<(), String> {
-        if fs::metadata(&self.path).is_ok_and(|m| m.ino() == self.number) {
+        // Some network mounts number their files anew now and then.
+        let is_same = fs::metadata(&self.path).is_ok_and(|m| m.ino() == self.number);
+        if is_same || fs::read_to_string(&self.path).is_ok_and(|text| text == self.text) {
             return Ok(());
         }
         let folder = self.path.parent().unwrap_or(&self.path).display();
@@ -61,15 +65,16 @@ pub fn lock(folder: &Path, what: &str) -> Result<Lock, String> {
             let holder = fs::read_to_string(&path).unwrap_or_default();
             return Err(format!(
                 "another doorbell ({}) uses the {what} folder {}; stop it, or name another folder with --{what}",
-                holder.trim(),
+                holder.lines().next().unwrap_or_default(),
                 folder.display()
             ));
         }
         Err(TryLockError::Error(e)) => return Err(cannot(e)),
     }
-    fs::write(&path, format!("process {}\n", std::process::id())).and_then(|()| flush_folder(folder)).map_err(cannot)?;
+    let text = format!("process {}\n{:016x}\n", std::process::id(), RandomState::new().hash_one(&path));
+    fs::write(&path, &text).and_then(|()| flush(&file)).and_then(|()| flush_folder(folder)).map_err(cannot)?;
     let number = file.metadata().map_err(cannot)?.ino();
-    Ok(Lock { _file: file, path, number, what: what.to_owned() })
+    Ok(Lock { _file: file, path, number, text, what: what.to_owned() })
 }
 
 /// An error of the file system in words.
