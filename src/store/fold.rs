@@ -17,7 +17,7 @@ use super::sqlite::error;
 
 /// How long the log grows before it is folded, in pages of 4 KB. Longer logs are a little faster and make the slowest
 /// answers slower (docs/performance.md).
-const LONG: i32 = 400;
+const LONG: i32 = 300;
 
 pub(super) struct Fold {
     /// How long the log was after the last commit.
