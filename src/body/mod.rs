@@ -85,9 +85,9 @@ pub fn read(content_type: Option<&str>, raw: &[u8]) -> Result<Value, Malformed> 
 fn xml_text<'r>(content_type: Option<&str>, raw: &'r [u8]) -> Cow<'r, str> {
     let said = || {
         let head = String::from_utf8_lossy(&raw[..raw.len().min(200)]).into_owned();
-        let rest = head.split("encoding=").nth(1)?;
-        let quote = rest.chars().next()?;
-        Encoding::for_label(rest[1..].split(quote).next()?.as_bytes())
+        let mut rest = head.split("encoding=").nth(1)?.chars();
+        let quote = rest.next()?;
+        Encoding::for_label(rest.as_str().split(quote).next()?.as_bytes())
     };
     charset(content_type).or_else(said).unwrap_or(UTF_8).decode(raw).0
 }
@@ -180,6 +180,9 @@ mod tests {
             ("application/json; charset=\"windows-1252\"", b"{\"a\": \"\x80\"}", json!({"a": "€"})),
             ("application/x-www-form-urlencoded; charset=ISO-8859-1", b"a=%FC+b&c=\xdf", json!({"a": "ü b", "c": "ß"})),
             ("text/xml", b"<?xml version='1.0' encoding='ISO-8859-1'?><a>\xfc</a>", json!({"a": "ü"})),
+            // Where there is no quote, there is no encoding.
+            ("text/xml", "<a>encoding=€€</a>".as_bytes(), json!({"a": "encoding=€€"})),
+            ("text/xml", b"<a>encoding=</a>", json!({"a": "encoding="})),
             ("text/plain", b"\xff\xfeh\0i\0", json!("hi")),
         ] {
             assert_eq!(read(Some(kind), raw), Ok(expected), "{kind}");
