@@ -29,8 +29,12 @@ impl Ledger for Nowhere {
     fn forget(&self, _: &str) {}
 }
 
-static WORLD: LazyLock<(tempfile::TempDir, Runtime)> =
-    LazyLock::new(|| (tempfile::tempdir().unwrap(), Builder::new_current_thread().enable_all().build().unwrap()));
+/// The folder is taken once, as by a program that serves.
+static WORLD: LazyLock<(tempfile::TempDir, Output, Runtime)> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap();
+    let output = Output::open(dir.path(), &[]).unwrap();
+    (dir, output, Builder::new_current_thread().enable_all().build().unwrap())
+});
 
 const PARTS: [(&str, &str); 6] = [
     ("[Content_Types].xml", r#"<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="xml" ContentType="application/xml"/></Types>"#),
@@ -53,7 +57,7 @@ fn with_part(chosen: usize, text: &[u8]) -> Vec<u8> {
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((chosen, rest)) = bytes.split_first() else { return };
-    let (dir, runtime) = &*WORLD;
+    let (dir, output, runtime) = &*WORLD;
     let chosen = usize::from(*chosen);
     let (name, content) = match chosen % (PARTS.len() + 2) {
         n if n < PARTS.len() => ("a.xlsx", with_part(n, rest)),
@@ -69,7 +73,7 @@ fuzz_target!(|bytes: &[u8]| {
     let ticket =
         Ticket { event: EventId(uuid::Uuid::nil()), run: 1, place: Place::default(), idempotency_key: "k".into(), timeout: Duration::from_secs(30) };
     let outcome = runtime.block_on(async {
-        let files = Files::new(Output::open(dir.path(), &[]).unwrap(), Arc::new(Nowhere));
+        let files = Files::new(output.clone(), Arc::new(Nowhere));
         files.write(name, Content::Row(row), ticket).await
     });
     match outcome {
