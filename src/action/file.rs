@@ -154,7 +154,7 @@ impl Files {
         Ok(writer)
     }
 
-    /// Finds out what became of an intent that a crash left behind, and acts on it; see [`Inner::resolve`].
+    /// Finds out what became of an intent that a crash left behind, and acts on it: what stands is settled, what was torn is cut away.
     pub async fn resolve(&self, intent: &Intent) -> Result<Verdict, String> {
         match self.0.output.place(&intent.file) {
             Ok(path) => self.0.resolve(path, intent).await,
