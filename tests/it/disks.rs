@@ -103,25 +103,40 @@ fn a_full_output_disk_is_waited_for_and_every_line_is_written_once_and_whole() {
 #[test]
 fn a_full_output_disk_is_not_the_fault_of_a_workbook() {
     let world = World::with(
-        "webhooks:\n  /a: { verify: none }\nrules:\n  Book:\n    when: { webhook: /a }\n    then: [ { add_row: book.xlsx, columns: { N: \"{{ body.n }}\" }, first_wait: 100 milliseconds } ]\n",
+        "webhooks:\n  /a: { verify: none }\nrules:\n  Book:\n    when: { webhook: /a }\n    then: [ { add_row: book.xlsx, columns: { N: \"{{ body.n }}\", Text: \"{{ body.text }}\" }, first_wait: 100 milliseconds } ]\n",
     );
-    let Some(_disk) = Disk::new(world.path("output"), "256k") else { return };
+    let Some(_disk) = Disk::new(world.path("output"), "512k") else { return };
     let doorbell = world.serve();
     let numbers = || -> Vec<String> {
         let Ok(mut book) = calamine::open_workbook_auto(world.path("output/book.xlsx")) else { return Vec::new() };
         let range = calamine::Reader::worksheet_range_at(&mut book, 0).unwrap().unwrap();
         range.rows().skip(1).map(|r| r[0].to_string()).collect()
     };
-    doorbell.ring("/a", "{\"n\": 1}");
-    until("there is a workbook", || numbers().len() == 1);
-    // All that is left is taken.
-    assert!(fs::write(world.path("output/other"), vec![0; 1 << 20]).is_err());
-    let event = doorbell.ring("/a", "{\"n\": 2}");
+    // Text that cannot be packed, so that the disk is full in the middle of the sheet.
+    let mut seed = 1u32;
+    let mut ring = |n: usize| {
+        let mut letter = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"[(seed >> 26) as usize])
+        };
+        let text: String = (0..30_000).map(|_| letter()).collect();
+        doorbell.ring("/a", &format!("{{\"n\": {n}, \"text\": \"{text}\"}}"))
+    };
+    for n in 1..=4 {
+        ring(n);
+        until("it is in the workbook", || numbers().len() == n);
+    }
+    // All is taken but for less than the workbook needs again.
+    let other = world.path("output/other");
+    assert!(fs::write(&other, vec![0; 1 << 20]).is_err());
+    let taken = fs::metadata(&other).unwrap().len();
+    fs::OpenOptions::new().write(true).open(&other).unwrap().set_len(taken - (48 << 10)).unwrap();
+    let event = ring(5);
     until("it is told", || world.said(&["explain", &event]).contains("book.xlsx: the disk is full"));
-    assert_eq!(numbers(), ["1"], "the workbook is as it was");
-    fs::remove_file(world.path("output/other")).unwrap();
-    until("it is written", || numbers().len() == 2);
-    assert_eq!((numbers().join(","), world.said(&["failed"])), ("1,2".into(), "No run has failed.\n".into()));
+    assert_eq!(numbers(), ["1", "2", "3", "4"], "the workbook is as it was");
+    fs::remove_file(&other).unwrap();
+    until("it is written", || numbers().len() == 5);
+    assert_eq!((numbers().join(","), world.said(&["failed"])), ("1,2,3,4,5".into(), "No run has failed.\n".into()));
 }
 
 #[test]
