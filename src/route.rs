@@ -1,7 +1,7 @@
 //! An address that webhooks ring: `/orders`, `/shop/{shop}/orders`, `/files/{*rest}`, compiled.
 //!
-//! Paths are compared segment by segment after percent-decoding; a slash at the end does not matter. Which rules listen
-//! at an address is left to the ruleset.
+//! Paths are compared segment by segment after percent-decoding; a slash at the end does not matter. [`Routes`]
+//! finds the alike among many. Which rules listen at an address is left to the ruleset.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -56,7 +56,7 @@ pub enum Verdict {
     Absent,
 }
 
-/// Works a batch out, and changes nothing but what lies beside the file.
+/// Works a batch out. Makes the file if it is not there, and writes nothing into one that is.
 pub(super) fn prepare(
     path: &Path,
     name: &str,
@@ -243,4 +243,49 @@ fn mend_end(file: &File, intent: &Intent) -> io::Result<Verdict> {
 
 fn is_workbook(name: &str) -> bool {
     name.to_ascii_lowercase().ends_with(".xlsx")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is in the file after a failure, what is found, and what is in it then.
+    #[test]
+    fn a_batch_is_found_whole_torn_or_absent_and_nothing_else_is_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.log");
+        for (there, verdict, then) in [
+            ("old\nnew\n", Verdict::Whole, "old\nnew\n"),
+            ("old\nnew\nof another\n", Verdict::Whole, "old\nnew\nof another\n"),
+            ("old\nne", Verdict::Torn, "old\n"),
+            ("old\nnow\n", Verdict::Torn, "old\n"),
+            ("old\n", Verdict::Absent, "old\n"),
+            ("ol", Verdict::Absent, "ol"),
+            ("old\nneof another\n", Verdict::Absent, "old\nneof another\n"),
+        ] {
+            fs::write(&path, there).unwrap();
+            let identity = fs::metadata(&path).unwrap().ino();
+            let intent = Intent {
+                file: "a.log".into(),
+                identity,
+                offset: 4,
+                length: 4,
+                digest: hash(b"new\n"),
+                replaced: false,
+                runs: vec![(1, 0, 0)],
+            };
+            // A file of the same name that is another one is never touched.
+            let other = Intent { identity: identity + 1, ..intent.clone() };
+            assert_eq!((mend(&path, &other).unwrap(), fs::read_to_string(&path).unwrap().as_str()), (Verdict::Absent, there));
+            assert_eq!((mend(&path, &intent).unwrap(), fs::read_to_string(&path).unwrap().as_str()), (verdict, then), "{there}");
+        }
+        fs::remove_file(&path).unwrap();
+        let gone =
+            Intent { file: "a.log".into(), identity: 1, offset: 0, length: 1, digest: String::new(), replaced: false, runs: Vec::new() };
+        assert_eq!(mend(&path, &gone).unwrap(), Verdict::Absent);
+        assert!(!path.exists());
+        // What is there and cannot be looked at is neither.
+        fs::create_dir(&path).unwrap();
+        assert!(mend(&path, &gone).is_err());
+    }
 }
