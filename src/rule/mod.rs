@@ -159,12 +159,15 @@ impl Rule {
 
     /// Whether a run that began at this step may answer the caller.
     pub fn responds_from(&self, step: u32) -> bool {
+        let all = self.steps.len() as u32;
+        let on_error = self.course.on_error.unwrap_or(all);
         let end = match self.course.otherwise {
+            _ if step >= on_error => all,
             Some(otherwise) if step < otherwise => otherwise,
-            _ => self.course.on_error.unwrap_or(self.steps.len() as u32),
+            _ => on_error,
         };
-        let mut mine = self.steps[step as usize..end as usize].iter();
-        mine.any(Step::answers) || self.course.on_error.is_some_and(|n| self.steps[n as usize..].iter().any(Step::answers))
+        let answers = |from: u32, to: u32| self.steps.iter().take(to as usize).skip(from as usize).any(Step::answers);
+        answers(step, end) || answers(on_error, all)
     }
 
     /// How an event starts it, if it does.

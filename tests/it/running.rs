@@ -66,6 +66,26 @@ fn on_error_of_a_rule_tells_someone_and_the_run_stays_in_the_failed_list() {
 }
 
 #[test]
+fn each_step_of_a_rules_on_error_is_retried_like_any_other() {
+    let answers = [json(400, "bad"), json(200, "{}"), json(503, "{}"), json(503, "{}"), json(200, "{}"), json(200, "{}")];
+    let target = Target::new(&answers.each_ref().map(String::as_str));
+    let world = rules(
+        "rules:\n  Orders:\n    when: { webhook: /orders }\n    then:\n      - post: TARGET/crm\n    on_error:\n      - post: TARGET/chat\n      - post: TARGET/mail\n        first_wait: 10 milliseconds\n      - post: TARGET/pager\n",
+        &target,
+    );
+    let doorbell = world.serve();
+    let event = doorbell.ring("/orders", "{}");
+    until("it is in the failed list", || world.said(&["failed"]).contains("Orders, step 1"));
+    assert_eq!(paths(&target), ["/crm", "/chat", "/mail", "/mail", "/mail", "/pager"]);
+    assert!(world.said(&["explain", &event]).contains("failed at step 1"));
+    // Where somebody waits for an answer that a later step of `on_error:` gives, a pause is weighed against it.
+    let rule = "rules:\n  Orders:\n    when: { webhook: /orders }\n    answer_within: 2 seconds\n    then:\n      - post: TARGET/crm\n    on_error:\n      - log: so\n      - post: TARGET/mail\n        first_wait: 1 hour\n      - respond: 502\n";
+    let target = Target::new(&[&json(400, "bad"), &json(503, "{}")]);
+    let world = rules(rule, &target);
+    assert_eq!(world.serve().post("/orders", "{}").status, 500, "not 504, an hour later");
+}
+
+#[test]
 fn a_step_that_mends_and_fails_leaves_the_run_at_what_it_was_to_mend() {
     let target = Target::new(&[&json(400, "a"), &json(400, "b"), &json(200, "{}")]);
     let world = rules(
