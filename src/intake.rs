@@ -9,23 +9,27 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde_json::Map;
-use tokio::sync::oneshot;
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
-use crate::action::outside::Callers;
+use crate::action::outside::{Callers, Waiting};
 use crate::event::{Event, EventId};
 use crate::keyring::Keyring;
 use crate::pace::Pace;
 use crate::request::Request;
 use crate::rule::address::Address;
-use crate::rule::{ANSWER_WITHIN, InForce, Started};
-use crate::run::{Answer, Run};
+use crate::rule::{InForce, Rule, Started};
+use crate::run::Answer;
 use crate::scope::Scope;
+use crate::secret::Vault;
 use crate::signature::contract::{Keys, NotAdmitted};
 use crate::signature::handshake::Greeted;
-use crate::store::contract::{Accept, Accepted, Delivery, Fate, NewRun, Store};
+use crate::store::contract::{Accept, Accepted, Delivery, Fate, NewRun, Standing, Store};
 use crate::surroundings::Handed;
 use crate::worker::Worker;
+
+/// How often a caller who waits looks into the store.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Takes requests in.
 pub struct Intake {
@@ -154,8 +158,10 @@ impl Intake {
         Ok(Answered { event: None, answer: greeted.answer })
     }
 
-    /// Takes a request in, and answers when it is kept; or, where a rule responds, when it has.
-    pub async fn receive(&self, door: Door, request: Request) -> Result<Answered, Refusal> {
+    /// Takes a request in. Returns when it is kept; where a rule responds, that answer is still to come.
+    ///
+    /// Keeping an event and handing its runs over is a task of its own, which goes on when the caller has hung up.
+    pub async fn receive(self: &Arc<Self>, door: Door, request: Request) -> Result<Reply, Refusal> {
         let address = door.address();
         let ruleset = &door.rules.ruleset;
         let keys = self.keys(address, &request).await?;
@@ -163,7 +169,7 @@ impl Intake {
         let event = match address.guard.admit(request, &keys, EventId(Uuid::now_v7()), address.max_body, Some(&address.wanted)) {
             Ok(event) if address.methods.contains(&event.method) => event,
             Ok(_) => return Err(Refusal::WrongMethod(address.methods.clone())),
-            Err(NotAdmitted::Greeted(greeted)) => return self.greet(*greeted).await,
+            Err(NotAdmitted::Greeted(greeted)) => return self.greet(*greeted).await.map(Reply::Now),
             Err(NotAdmitted::TooLarge) => return Err(Refusal::TooLarge(address.max_body)),
             Err(NotAdmitted::Denied(why)) => return Err(Refusal::Denied(why)),
             Err(NotAdmitted::Malformed(why)) => return Err(Refusal::Malformed(why)),
@@ -174,7 +180,7 @@ impl Intake {
         let responders = answering.iter().filter(|s| responding(s)).count();
         let patience = answering.iter().filter(|s| responding(s)).map(|s| s.rule.answer_within).max().unwrap_or_default();
         let answer = if answering.is_empty() { &address.ignored } else { &address.accepted };
-        let id = event.id;
+        let (id, received) = (event.id, event.received);
         let waiting = (responders > 0).then(|| self.callers.wait_for(id, responders));
         let room = self.worker.room_for(answering.len());
         let accept = Accept {
@@ -185,54 +191,100 @@ impl Intake {
             taken: room.is_some(),
             event,
         };
-        let kept = self.store.accept(accept).await;
-        match kept {
-            Ok(Accepted::New(event, runs)) => {
-                let received = event.received;
-                let repeated = |(s, (_, fate)): (&Started, &(Run, Fate))| *fate == Fate::Repeated && responding(s);
-                let silent = answering.iter().zip(&runs).filter(|both| repeated(*both)).count();
+        let rules = answering.iter().map(|s| s.rule.clone()).collect();
+        let keeping = tokio::spawn(self.clone().keep(accept, rules, ruleset.vault.clone(), room));
+        match keeping.await.map_err(|e| Refusal::CannotKeep(e.to_string()))?? {
+            Begun::New(fates) => {
+                let repeated = |(s, fate): (&Started, &Fate)| *fate == Fate::Repeated && responding(s);
+                let silent = answering.iter().zip(&fates).filter(|both| repeated(*both)).count();
                 // Runs that are not begun again answer nobody.
                 let waiting = waiting.filter(|_| !(0..silent).any(|_| self.callers.gone(id)));
-                if waiting.is_none() {
-                    self.callers.forget(id);
-                }
-                self.worker.hand_over(runs, answering.into_iter().map(|s| s.rule).collect(), event, room);
-                match waiting {
-                    Some(waiting) => Ok(self.respond(id, received, patience, waiting).await),
-                    None => Ok(Answered { event: Some(id), answer: answer.clone() }),
-                }
+                Ok(match waiting {
+                    Some(waiting) => Reply::Later(Responding { event: id, received, patience, waiting, store: None }),
+                    None => Reply::Now(Answered { event: Some(id), answer: answer.clone() }),
+                })
             }
-            Ok(Accepted::Again { first, restarted, answer: given }) => {
-                self.callers.forget(id);
+            Begun::Again { first, standing: Standing { answer: Some(answer), .. } } => Ok(Reply::Now(Answered { event: Some(first), answer })),
+            Begun::Again { first, standing } if standing.is_open && responders > 0 => {
+                // Whichever of its runs answers, and wherever: there is no counting of those that may.
+                let waiting = self.callers.wait_for(first, usize::MAX);
+                let store = Some(self.store.clone());
+                Ok(Reply::Later(Responding { event: first, received: Timestamp::now(), patience, waiting, store }))
+            }
+            Begun::Again { first, .. } => Ok(Reply::Now(Answered { event: Some(first), answer: address.accepted.clone() })),
+        }
+    }
+
+    /// Keeps an event and hands its runs over.
+    async fn keep(
+        self: Arc<Self>,
+        accept: Accept,
+        rules: Vec<Arc<Rule>>,
+        vault: Arc<Vault>,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Result<Begun, Refusal> {
+        match self.store.accept(accept).await {
+            Ok(Accepted::New(event, runs)) => {
+                let fates = runs.iter().map(|(_, fate)| *fate).collect();
+                self.worker.hand_over(runs, rules, vault, event, room);
+                Ok(Begun::New(fates))
+            }
+            Ok(Accepted::Again { first, restarted, standing }) => {
                 if restarted > 0 {
                     self.worker.wake();
                 }
                 tracing::info!(event = %first, restarted, "a delivery that came before");
-                match (given, self.callers.join(first)) {
-                    (Some(answer), _) => Ok(Answered { event: Some(first), answer }),
-                    (None, Some(waiting)) => Ok(self.respond(first, Timestamp::now(), ANSWER_WITHIN, waiting).await),
-                    (None, None) => Ok(Answered { event: Some(first), answer: address.accepted.clone() }),
-                }
+                Ok(Begun::Again { first, standing })
             }
-            Err(e) => {
-                self.callers.forget(id);
-                Err(Refusal::CannotKeep(e.to_string()))
-            }
+            Err(e) => Err(Refusal::CannotKeep(e.to_string())),
         }
     }
+}
 
-    /// Waits for a rule's `respond`.
-    async fn respond(&self, id: EventId, received: Timestamp, patience: Duration, waiting: oneshot::Receiver<Answer>) -> Answered {
-        let since = Timestamp::now().duration_since(received).unsigned_abs();
-        let left = patience.saturating_sub(since);
-        let answer = match tokio::time::timeout(left, waiting).await {
-            Ok(Ok(answer)) => answer,
-            _ => {
-                self.callers.forget(id);
-                Answer::json(504, "late", "The rule has not answered in time; it goes on.")
+/// What an event that was handed to the store has begun.
+enum Begun {
+    New(Vec<Fate>),
+    Again { first: EventId, standing: Standing },
+}
+
+/// What a request that was taken in gets.
+pub enum Reply {
+    Now(Answered),
+    Later(Responding),
+}
+
+/// A rule's `respond` that is still to come.
+pub struct Responding {
+    event: EventId,
+    received: Timestamp,
+    patience: Duration,
+    waiting: Waiting,
+    /// Looked into as well where the run may be in other hands than this process's, or where its first caller is gone.
+    store: Option<Arc<dyn Store>>,
+}
+
+impl Responding {
+    /// Waits for it, as long as the rule may take.
+    pub async fn answer(mut self) -> Answered {
+        let since = Timestamp::now().duration_since(self.received).unsigned_abs();
+        let late = tokio::time::sleep(self.patience.saturating_sub(since));
+        tokio::pin!(late);
+        let answer = loop {
+            tokio::select! {
+                answer = self.waiting.answer() => break answer,
+                () = &mut late => break None,
+                () = tokio::time::sleep(LOOK), if self.store.is_some() => {}
+            }
+            let Some(store) = &self.store else { continue };
+            match store.answer(self.event).await {
+                Ok(Standing { answer: Some(answer), .. }) => break Some(answer),
+                Ok(Standing { is_open: false, .. }) => break Some(Answer::unanswered()),
+                // It is asked again; what is wrong with the store is told by those who write to it.
+                Ok(_) | Err(_) => {}
             }
         };
-        Answered { event: Some(id), answer }
+        let answer = answer.unwrap_or_else(|| Answer::json(504, "late", "The rule has not answered in time; it goes on."));
+        Answered { event: Some(self.event), answer }
     }
 }
 
@@ -244,7 +296,7 @@ pub fn new_run(started: &Started) -> NewRun {
 
 /// What this delivery is known by if it comes again: the sender's own id of it, and what was signed where that is wanted.
 fn deliveries(address: &Address, event: &Event, proof: Option<String>) -> Vec<Delivery> {
-    let (vault, saved) = (crate::secret::Vault::default(), Map::new());
+    let (vault, saved) = (Vault::default(), Map::new());
     let scope = Scope::new(event, &vault, serde_json::Value::Null, &[], &saved);
     let part = |field: &crate::field::Field| {
         let value = field.find(&scope).ok()?.into_value().filter(|v| !v.is_null() && v.as_str() != Some(""))?;

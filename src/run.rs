@@ -135,6 +135,10 @@ impl Answer {
         let body = serde_json::json!({ "status": word, "message": said }).to_string();
         Self { status, headers: vec![("content-type".into(), "application/json".into())], body: body.into() }
     }
+    /// What a caller gets whose rule ended without a `respond`.
+    pub fn unanswered() -> Self {
+        Self::json(500, "failed", "The rule ended without an answer.")
+    }
 }
 
 /// How an attempt ended. The worker looks at every case.

@@ -116,17 +116,23 @@ impl Worker {
         self.0.room.clone().try_acquire_many_owned(u32::try_from(runs).ok()?).ok()
     }
 
-    /// Takes fresh runs in hand, with the rules that were found for them.
-    pub fn hand_over(&self, runs: Vec<(Run, Fate)>, rules: Vec<Arc<Rule>>, event: Event, room: Option<OwnedSemaphorePermit>) {
+    /// Takes fresh runs in hand, with the rules that were found for them and the secrets that these were loaded with.
+    pub fn hand_over(
+        &self,
+        runs: Vec<(Run, Fate)>,
+        rules: Vec<Arc<Rule>>,
+        vault: Arc<Vault>,
+        event: Event,
+        room: Option<OwnedSemaphorePermit>,
+    ) {
         let Some(mut room) = room else {
             self.wake();
             return;
         };
         let event = Arc::new(event);
-        let in_force = self.0.rules.load();
         for ((run, _), rule) in runs.into_iter().zip(rules).filter(|((_, fate), _)| *fate == Fate::Begun) {
             let Some(permit) = room.split(1) else { return };
-            let ready = Ready { rule, vault: in_force.ruleset.vault.clone() };
+            let ready = Ready { rule, vault: vault.clone() };
             self.start(run, event.clone(), Some(ready), permit);
         }
     }
@@ -269,7 +275,7 @@ impl Worker {
             return;
         }
         if rule.responds_from(began) && inner.outside.callers.gone(event.id) {
-            inner.outside.callers.answer(event.id, Answer::json(500, "failed", "The rule ended without an answer."));
+            inner.outside.callers.answer(event.id, Answer::unanswered());
         }
         if run.lane.is_some() {
             // The next run of its lane may begin.

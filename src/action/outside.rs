@@ -30,23 +30,43 @@ struct Caller {
     responders: usize,
 }
 
+/// Somebody who waits for the answer to an event; leaves when it is dropped, as when the caller hangs up.
+pub struct Waiting {
+    callers: Arc<Callers>,
+    event: EventId,
+    answer: oneshot::Receiver<Answer>,
+}
+
+impl Waiting {
+    /// The answer; nothing if nobody will give one.
+    pub async fn answer(&mut self) -> Option<Answer> {
+        (&mut self.answer).await.ok()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.answer.close();
+        let mut all = self.callers.lock();
+        if let Some(caller) = all.get_mut(&self.event) {
+            caller.sends.retain(|send| !send.is_closed());
+            if caller.sends.is_empty() {
+                all.remove(&self.event);
+            }
+        }
+    }
+}
+
 impl Callers {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<EventId, Caller>> {
         self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Waits for the answer to an event that so many runs may give.
-    pub fn wait_for(&self, event: EventId, responders: usize) -> oneshot::Receiver<Answer> {
-        let (send, receive) = oneshot::channel();
-        self.lock().insert(event, Caller { sends: vec![send], responders });
-        receive
-    }
-
-    /// Waits for the answer that somebody else waits for already; nothing if nobody does.
-    pub fn join(&self, event: EventId) -> Option<oneshot::Receiver<Answer>> {
-        let (send, receive) = oneshot::channel();
-        self.lock().get_mut(&event)?.sends.push(send);
-        Some(receive)
+    /// Waits for the answer to an event that so many runs may give; beside those who wait for it already, if anybody does.
+    pub fn wait_for(self: &Arc<Self>, event: EventId, responders: usize) -> Waiting {
+        let (send, answer) = oneshot::channel();
+        self.lock().entry(event).or_insert(Caller { sends: Vec::new(), responders }).sends.push(send);
+        Waiting { callers: self.clone(), event, answer }
     }
 
     /// Answers the caller of an event; says whether somebody waited.
@@ -66,10 +86,5 @@ impl Callers {
             caller.responders = caller.responders.saturating_sub(1);
             caller.responders == 0
         })
-    }
-
-    /// Nobody waits for it any more.
-    pub fn forget(&self, event: EventId) {
-        self.lock().remove(&event);
     }
 }

@@ -90,7 +90,16 @@ pub enum Accepted {
     /// It is kept; these are its runs, in the order they were handed in.
     New(Event, Vec<(Run, Fate)>),
     /// It came before under this id. Runs of then that had failed were started again; they are to be leased.
-    Again { first: EventId, restarted: usize, answer: Option<Answer> },
+    Again { first: EventId, restarted: usize, standing: Standing },
+}
+
+/// How it stands with the answer that an event's caller gets from a rule.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Standing {
+    /// What a run has answered.
+    pub answer: Option<Answer>,
+    /// Whether runs of the event are still to be done, so that one may answer yet.
+    pub is_open: bool,
 }
 
 /// What is known of a run that ended or waits, for lists and explanations.
@@ -158,6 +167,8 @@ pub struct Counts {
 pub trait Store: Send + Sync {
     /// Keeps an event and its runs. Returns once both are safely on disk.
     fn accept(&self, accept: Accept) -> Doing<'_, Accepted>;
+    /// The answer to an event, whoever gave it.
+    fn answer(&self, event: EventId) -> Doing<'_, Standing>;
     /// Keeps an attempt and the run after it. Returns once both are safely on disk.
     fn record(&self, run: Arc<Run>, attempts: Arc<Vec<Attempt>>, answer: Option<Answer>) -> Doing<'_, ()>;
     /// Hands out up to `most` runs that are due and that nobody has.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::claims::{QUEUED, claim, give_back, insert_runs, is_queued, open_lane};
-use super::contract::{Accept, Delivery, Fate, NewRun, Pruned, Pruning};
+use super::contract::{Accept, Delivery, Fate, NewRun, Pruned, Pruning, Standing};
 use super::{poison, prune};
 use crate::event::{Event, EventId};
 
@@ -24,6 +24,7 @@ pub(super) type Sql<T> = rusqlite::Result<T>;
 /// One verb with what it needs.
 pub(super) enum Job {
     Accept(Box<EventRow>),
+    Answer(EventId),
     Record { run: Arc<Run>, attempts: Arc<Vec<Attempt>>, answer: Option<Answer> },
     Lease { now: Timestamp, most: usize },
     NextDue,
@@ -48,8 +49,9 @@ pub(super) enum Kept {
     Again {
         first: EventId,
         restarted: usize,
-        answer: Option<Answer>,
+        standing: Standing,
     },
+    Standing(Standing),
     Leased(Vec<(Run, Event)>),
     Due(Option<Timestamp>),
     Intents(Vec<Intent>),
@@ -107,6 +109,11 @@ impl Job {
     pub(super) fn run(&self, sql: &Transaction) -> Sql<Kept> {
         match self {
             Job::Accept(row) => accept(sql, row),
+            Job::Answer(event) => {
+                let mut statement = sql.prepare_cached("SELECT seq FROM event WHERE id = ?1")?;
+                let event: Option<i64> = statement.query_row([event.0.as_bytes()], |r| r.get(0)).optional()?;
+                Ok(Kept::Standing(event.map(|event| standing(sql, event)).transpose()?.unwrap_or_default()))
+            }
             Job::Record { run, attempts, answer } => record(sql, run, attempts, answer.as_ref()),
             Job::Lease { now, most } => lease(sql, *now, *most),
             Job::NextDue => {
@@ -204,8 +211,8 @@ fn redelivered(sql: &Transaction, row: &EventRow, delivery: &Delivery) -> Sql<Op
         return Ok(None);
     }
     let restarted = restart(sql, event * MOST_RUNS, (event + 1) * MOST_RUNS, row.received)?;
-    let answer = answer_of(sql, event)?;
-    Ok(Some(Kept::Again { first: EventId(uuid::Uuid::from_bytes(id)), restarted, answer }))
+    let standing = standing(sql, event)?;
+    Ok(Some(Kept::Again { first: EventId(uuid::Uuid::from_bytes(id)), restarted, standing }))
 }
 
 /// Failed runs in a range of numbers go on at the step that failed.
@@ -228,6 +235,12 @@ pub(super) fn restart(sql: &Transaction, from: RunId, to: RunId, now: i64) -> Sq
         claim(sql, rule, *run, once.as_deref(), now)?;
     }
     Ok(failed.len())
+}
+
+fn standing(sql: &Transaction, event: i64) -> Sql<Standing> {
+    let range = [event * MOST_RUNS, (event + 1) * MOST_RUNS];
+    let is_open = sql.prepare_cached("SELECT 1 FROM pending WHERE id >= ?1 AND id < ?2 LIMIT 1")?.exists(range)?;
+    Ok(Standing { answer: answer_of(sql, event)?, is_open })
 }
 
 fn answer_of(sql: &Transaction, event: i64) -> Sql<Option<Answer>> {

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{mpsc, oneshot};
 
-use super::contract::{Accept, Accepted, Doing, Error, Pruned, Pruning, Result, Store};
+use super::contract::{Accept, Accepted, Doing, Error, Pruned, Pruning, Result, Standing, Store};
 use super::fold::Fold;
 use super::jobs::{Job, Kept};
 use super::tables;
@@ -237,7 +237,16 @@ impl Store for Sqlite {
                     let runs = (first..).zip(accept.runs.iter().zip(fates)).map(fresh).collect();
                     Ok(Accepted::New(accept.event, runs))
                 }
-                Kept::Again { first, restarted, answer } => Ok(Accepted::Again { first, restarted, answer }),
+                Kept::Again { first, restarted, standing } => Ok(Accepted::Again { first, restarted, standing }),
+                _ => Err(other()),
+            }
+        })
+    }
+
+    fn answer(&self, event: EventId) -> Doing<'_, Standing> {
+        Box::pin(async move {
+            match self.ask(Job::Answer(event)).await? {
+                Kept::Standing(standing) => Ok(standing),
                 _ => Err(other()),
             }
         })

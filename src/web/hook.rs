@@ -18,7 +18,7 @@ use warp::http::{HeaderName, HeaderValue, Request as HttpRequest, Response, Stat
 use super::caller::caller;
 use crate::action::net::Net;
 use crate::event::EventId;
-use crate::intake::{Answered, Intake, Refusal};
+use crate::intake::{Answered, Intake, Refusal, Reply};
 use crate::refusals::{Refusals, Refused};
 use crate::request::Request;
 use crate::route::{MAX_PATH, RESERVED, decode};
@@ -143,11 +143,11 @@ impl Hook {
         if knock.length.is_some_and(|n| n > limit as u64) {
             return Err(Refusal::TooLarge(limit));
         }
-        // Held until the event is kept: however many callers there are, their bodies take no more memory than this.
+        // Held until the event is kept, and no longer: however many callers there are, their bodies take no more memory than this.
         // What is packed may become as large as the limit.
         let packed = knock.headers.iter().any(|(n, _)| n == "content-encoding");
         let needed = knock.length.filter(|_| !packed).unwrap_or(limit as u64).div_ceil(1 << 10) as u32;
-        let _room = self.bodies.try_acquire_many(needed).map_err(|_| Refusal::CannotKeep("too many large bodies come at once".into()))?;
+        let room = self.bodies.try_acquire_many(needed).map_err(|_| Refusal::CannotKeep("too many large bodies come at once".into()))?;
         let body = match knock.length {
             Some(0) => Bytes::new(),
             _ => tokio::time::timeout(WHOLE, read(body, limit, knock.length)).await.map_err(|_| Refusal::TooSlow)??,
@@ -162,7 +162,12 @@ impl Hook {
             body,
             received: Timestamp::now(),
         };
-        self.intake.receive(door, request).await
+        let reply = self.intake.receive(door, request).await?;
+        drop(room);
+        Ok(match reply {
+            Reply::Now(answered) => answered,
+            Reply::Later(responding) => responding.answer().await,
+        })
     }
 
     /// Doorbell's own addresses.

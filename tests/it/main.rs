@@ -14,6 +14,7 @@ mod dry_run;
 mod explain;
 mod files;
 mod greetings;
+mod hang_ups;
 mod hostile;
 mod keeping;
 mod neighbours;
