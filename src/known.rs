@@ -29,6 +29,8 @@ pub struct Lookup<'a> {
     /// Why an address may not be called, if so.
     refuses: &'a dyn Fn(&str) -> Option<String>,
     vault: RefCell<Vault>,
+    /// What was asked for and was not there: a sentence for each secret or variable.
+    missing: RefCell<Vec<String>>,
 }
 
 impl<'a> Lookup<'a> {
@@ -37,7 +39,7 @@ impl<'a> Lookup<'a> {
         env: &'a dyn Fn(&str) -> Option<String>,
         refuses: &'a dyn Fn(&str) -> Option<String>,
     ) -> Self {
-        Self { secret, env, refuses, vault: RefCell::new(Vault::default()) }
+        Self { secret, env, refuses, vault: RefCell::default(), missing: RefCell::default() }
     }
 
     /// Why calls to this address would be refused, if so.
@@ -48,6 +50,11 @@ impl<'a> Lookup<'a> {
     /// Whether a secret is there and not empty.
     pub fn is_set(&self, name: &str) -> bool {
         (self.secret)(name).is_some_and(|value| !value.is_empty())
+    }
+
+    /// What was asked for and was not there, in the order of asking.
+    pub fn missing(&self) -> Vec<String> {
+        self.missing.borrow().clone()
     }
 
     /// Everything that was found.
@@ -195,6 +202,7 @@ impl<'a> Known<'a> {
     }
 
     fn missing(&self, message: String, label: String, item: &Item, within: Option<&str>) {
+        self.lookup.missing.borrow_mut().push(message.clone());
         let told = if self.disabled { item.note(message) } else { item.problem(message) };
         let told = match within {
             Some(letters) => told.within(letters),

@@ -23,10 +23,12 @@ use crate::action::contract::{Effect, Ticket};
 use crate::action::file::{Files, Ledger};
 use crate::action::outside::Outside;
 use crate::at_work::AtWork;
+use crate::course::Course;
 use crate::event::Event;
 use crate::rule::step::Step;
 use crate::rule::{InForce, Rule};
-use crate::run::{Answer, Attempt, Intent, Note, Outcome, Receipt, Run, RunId, State, TextHash};
+use crate::retry::Plan;
+use crate::run::{Answer, Attempt, Intent, Note, Outcome, Receipt, Run, RunId, State, StepFacts, TextHash};
 use crate::secret::Vault;
 use crate::store::contract::{Fate, Store};
 
@@ -41,8 +43,21 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// The most texts of older rules that are kept compiled.
 const MOST_OLD: usize = 1_000;
 
-/// Compiles one rule of a text that was kept: name and text of the file, name of the rule.
-pub type OldRule = Box<dyn Fn(String, String, &str) -> Option<(Rule, Vault)> + Send + Sync>;
+/// Reads rules of texts that were kept, for runs that began with them.
+pub trait OldRules: Send + Sync {
+    /// One rule, with the secrets that it names: `file` and `text` are what was kept, `rule` is its name.
+    fn read(&self, file: String, text: String, rule: &str) -> Result<(Rule, Vault), Unready>;
+    /// Whether secrets are still what they were when these were read.
+    fn are_current(&self, secrets: &Vault) -> bool;
+}
+
+/// Why a run's rule cannot be had.
+pub enum Unready {
+    /// Something outside is missing, such as a secret's file; it may come back.
+    Missing(String),
+    /// Its text cannot be read by this program.
+    Unreadable(String),
+}
 
 /// Does what runs are there to do.
 #[derive(Clone)]
@@ -53,15 +68,13 @@ struct Inner {
     outside: Outside,
     rules: Arc<ArcSwap<InForce>>,
     at_work: Arc<AtWork>,
-    compile: OldRule,
-    old: Mutex<OldRules>,
+    reader: Box<dyn OldRules>,
+    /// Rules of texts that are no longer in force. What cannot be read is not kept here: it is looked at again.
+    old: Mutex<HashMap<(TextHash, Arc<str>), Ready>>,
     room: Arc<Semaphore>,
     wake: Notify,
     stopping: AtomicBool,
 }
-
-/// Rules of texts that are no longer in force, by text and name; nothing where one can no longer be read.
-type OldRules = HashMap<(TextHash, Arc<str>), Option<Ready>>;
 
 /// A rule with the secrets that it was loaded with.
 #[derive(Clone)]
@@ -105,10 +118,16 @@ pub async fn recover(store: &Arc<dyn Store>, files: &Files) -> anyhow::Result<()
 }
 
 impl Worker {
-    pub fn new(store: Arc<dyn Store>, outside: Outside, rules: Arc<ArcSwap<InForce>>, at_work: Arc<AtWork>, compile: OldRule) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        outside: Outside,
+        rules: Arc<ArcSwap<InForce>>,
+        at_work: Arc<AtWork>,
+        reader: Box<dyn OldRules>,
+    ) -> Self {
         let room = Arc::new(Semaphore::new(MAX_IN_HAND));
         let (old, wake, stopping) = (Mutex::default(), Notify::new(), AtomicBool::new(false));
-        Self(Arc::new(Inner { store, outside, rules, at_work, compile, old, room, wake, stopping }))
+        Self(Arc::new(Inner { store, outside, rules, at_work, reader, old, room, wake, stopping }))
     }
 
     /// Keeps room for so many runs, if there is any; otherwise they wait in the store.
@@ -197,15 +216,12 @@ impl Worker {
     async fn drive(&self, mut run: Run, event: Arc<Event>, ready: Option<Ready>) {
         let inner = &self.0;
         let ready = match ready {
-            Some(ready) => Some(ready),
+            Some(ready) => Ok(ready),
             None => self.find(&run).await,
         };
-        let Some(Ready { rule, vault }) = ready else {
-            let said = format!("the rule `{}` of that time can no longer be read; replay the event with --again to use today's", run.rule);
-            let attempt = self.attempt(&run, Timestamp::now(), Instant::now(), "failed", said);
-            run.state = State::Failed;
-            self.record(run, vec![attempt], None, None).await;
-            return;
+        let Ready { rule, vault } = match ready {
+            Ok(ready) => ready,
+            Err(unready) => return self.wait_for_rule(run, unready).await,
         };
         let mut attempts = Vec::new();
         let began = run.place.step;
@@ -283,6 +299,25 @@ impl Worker {
         }
     }
 
+    /// Notes why a run's rule cannot be had: what may come back is waited for as a step is that failed, the rest is not.
+    async fn wait_for_rule(&self, run: Run, unready: Unready) {
+        let (at, clock) = (Timestamp::now(), Instant::now());
+        let mut outcome = match unready {
+            Unready::Missing(what) => Outcome::retry(format!("{what}, which the rule of that time needs")),
+            Unready::Unreadable(why) => Outcome::failed(format!(
+                "the rule `{}` of that time can no longer be read ({why}); replay the event with --again to use today's",
+                run.rule
+            )),
+        };
+        let (plan, course) = (Plan::default(), Course::default());
+        let facts = StepFacts { plan: &plan, title: "", save_as: None, elements: None, course: &course };
+        let next = run.clone().after(&mut outcome, &facts, at, dice(&run));
+        let (word, said, ..) = told(outcome);
+        let attempt = self.attempt(&run, at, clock, word, said);
+        self.record(next, vec![attempt], None, None).await;
+        self.wake();
+    }
+
     fn attempt(&self, run: &Run, at: Timestamp, clock: Instant, outcome: &'static str, said: String) -> Attempt {
         Attempt { place: run.place, number: run.tried + 1, at, took: clock.elapsed(), outcome: outcome.into(), said }
     }
@@ -352,27 +387,36 @@ impl Worker {
     }
 
     /// The rule as it was when the event came.
-    async fn find(&self, run: &Run) -> Option<Ready> {
+    async fn find(&self, run: &Run) -> Result<Ready, Unready> {
         let inner = &self.0;
         {
             let in_force = inner.rules.load();
             if let Some(rule) = in_force.ruleset.rules.iter().find(|r| r.name == run.rule && r.text == run.text) {
-                return Some(Ready { rule: rule.clone(), vault: in_force.ruleset.vault.clone() });
+                return Ok(Ready { rule: rule.clone(), vault: in_force.ruleset.vault.clone() });
             }
         }
         let key = (run.text.clone(), run.rule.clone());
         let lock = || inner.old.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(known) = lock().get(&key) {
-            return known.clone();
+        let known = lock().get(&key).cloned();
+        if let Some(ready) = known.filter(|ready| inner.reader.are_current(&ready.vault)) {
+            return Ok(ready);
         }
-        let (name, text) = inner.store.text(run.text.clone()).await.ok()??;
-        let ready = (inner.compile)(name, text, &run.rule).map(|(rule, vault)| Ready { rule: Arc::new(rule), vault: Arc::new(vault) });
+        let (file, text) = loop {
+            match inner.store.text(run.text.clone()).await {
+                Ok(Some(kept)) => break kept,
+                Ok(None) => return Err(Unready::Unreadable("its text is missing in the store".to_owned())),
+                Err(e) => tracing::error!(event = %run.event, "the rule of a run cannot be read from the store yet: {e}"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
+        let (rule, vault) = inner.reader.read(file, text, &run.rule)?;
+        let ready = Ready { rule: Arc::new(rule), vault: Arc::new(vault) };
         let mut old = lock();
         if old.len() >= MOST_OLD {
             old.clear();
         }
         old.insert(key, ready.clone());
-        ready
+        Ok(ready)
     }
 }
 

@@ -29,13 +29,15 @@ use crate::pace::Pace;
 use crate::problem::{self, Severity};
 use crate::refusals::Refusals;
 use crate::retention::Retention;
+use crate::rule::Rule;
 use crate::rule::load::one_rule;
+use crate::secret::{Secret, Vault};
 use crate::surroundings::Handed;
 use crate::watch::{Standing, Watch, in_force, print};
 use crate::web::hook::{BODIES, Hook};
 use crate::web::serve::Front;
 use crate::web::tls::Tls;
-use crate::worker::{Intents, OldRule, Worker, recover};
+use crate::worker::{Intents, OldRules, Unready, Worker, recover};
 use crate::yaml::Source;
 use crate::{disk, store, web};
 
@@ -123,7 +125,7 @@ impl Serve {
         let net = Arc::new(Net::new(self.rules.around.allowed(), self.calls.into(), self.calls_per_host.into()));
         let keyring = Keyring::new(net.clone());
         let outside = Outside { net: net.clone(), files, callers: callers.clone() };
-        let worker = Worker::new(store.clone(), outside, rules.clone(), at_work, old_rules(&self.rules.around));
+        let worker = Worker::new(store.clone(), outside, rules.clone(), at_work, Box::new(Kept(self.rules.around.clone())));
         let standing = Standing::default();
         let handed = Handed::of(&self.data.data);
         let watch = {
@@ -208,15 +210,24 @@ fn secrets_now(around: Around) -> crate::watch::Secrets {
     })
 }
 
-/// Compiles rules of texts that are no longer in force, for runs that began with them.
-fn old_rules(around: &Around) -> OldRule {
-    let around = around.clone();
-    Box::new(move |name, text, rule| {
-        let surroundings = around.surroundings().ok()?;
+/// Rules of texts that are no longer in force, read with the secrets of today.
+struct Kept(Around);
+
+impl OldRules for Kept {
+    fn read(&self, file: String, text: String, rule: &str) -> Result<(Rule, Vault), Unready> {
+        let surroundings = self.0.surroundings().map_err(|e| Unready::Missing(format!("{e:#}")))?;
         let secret = |name: &str| surroundings.secret(name);
         let variable = |name: &str| surroundings.variable(name);
         let lookup = Lookup::new(&secret, &variable, &|_| None);
-        let rule = one_rule(Source { name, text }, rule, &lookup)?;
-        Some((rule, lookup.into_vault()))
-    })
+        let read = one_rule(Source { name: file, text }, rule, &lookup);
+        match lookup.missing().into_iter().next() {
+            Some(what) => Err(Unready::Missing(what)),
+            None => Ok((read.map_err(Unready::Unreadable)?, lookup.into_vault())),
+        }
+    }
+
+    fn are_current(&self, secrets: &Vault) -> bool {
+        let Ok(surroundings) = self.0.surroundings() else { return false };
+        secrets.names().iter().all(|name| surroundings.secret(name).as_deref() == secrets.secret(name).map(Secret::reveal))
+    }
 }

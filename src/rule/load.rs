@@ -81,15 +81,19 @@ pub fn load(sources: Vec<Source>, lookup: Lookup, require_verify: bool) -> Loade
     Loaded { ruleset, problems }
 }
 
-/// Reads one rule out of a text that was kept, for a run that began with it.
-pub fn one_rule(source: Source, name: &str, lookup: &Lookup) -> Option<Rule> {
+/// Reads one rule out of a text that was kept, for a run that began with it. The error is a sentence.
+pub fn one_rule(source: Source, name: &str, lookup: &Lookup) -> Result<Rule, String> {
     let source = Arc::new(source);
-    let node = source.read().ok()?;
+    let node = source.read().map_err(|problem| problem.message)?;
     let reader = Reader::new(&source);
     let origin = Origin { source: Arc::clone(&source), text: hash(source.text.as_bytes()).into() };
-    let mut top = reader.top(&node).fields("a rule file")?;
-    let rules = top.may("rules")?.entries("`rules:`")?;
-    rules.iter().find(|(n, _)| n == name).and_then(|(n, item)| compile::read(n, item, lookup, &origin))
+    let read = || {
+        let rules = reader.top(&node).fields("a rule file")?.may("rules")?.entries("`rules:`")?;
+        rules.iter().find(|(n, _)| n == name).and_then(|(n, item)| compile::read(n, item, lookup, &origin))
+    };
+    let rule = read();
+    let problems = reader.problems();
+    rule.ok_or_else(|| problems.into_iter().next().map_or_else(|| format!("there is no rule `{name}` in it"), |p| p.message))
 }
 
 /// Reads a file's rules, and gives its `webhooks:` back for later.

@@ -1,6 +1,6 @@
 //! Rules that change while Doorbell runs: whole, or not at all.
 
-use crate::world::{World, until};
+use crate::world::{Target, World, json, until};
 
 fn rule(name: &str, path: &str, word: &str) -> String {
     format!(
@@ -75,4 +75,39 @@ fn every_way_of_saving_is_seen() {
             std::fs::rename(world.path("rules/..next"), world.path("rules/..data")).unwrap();
         });
     }
+}
+
+#[test]
+fn a_run_of_an_old_rule_waits_for_a_secret_that_is_missing_and_takes_one_that_was_changed() {
+    let target = Target::new(&[&json(400, "{}")]);
+    let rules = |step: &str| {
+        format!(
+            "webhooks:\n  /a: {{ verify: none }}\nrules:\n  Call:\n    when: {{ webhook: /a }}\n    then: [ {step} ]\n",
+        )
+    };
+    let old = format!("{{ post: \"{}\", headers: {{ X-Key: \"{{{{ secret.KEY }}}}\" }} }}", target.url("/x"));
+    let world = World::with(&rules(&old));
+    world.write("key", "first-key-of-all");
+    let world = world.env("KEY_FILE", "key");
+    let doorbell = world.serve();
+    let event = doorbell.ring("/a", "{}");
+    until("it has failed", || world.said(&["failed"]).contains("1 failed run"));
+    world.write("rules/rules.yaml", &rules("{ log: new }"));
+    until("the new rule is in force", || doorbell.logged("changed `Call`"));
+    let keys = || target.calls().iter().map(|c| c.header("x-key").to_owned()).collect::<Vec<_>>();
+    // The file is gone for a moment: no fault of the run.
+    std::fs::rename(world.path("key"), world.path("elsewhere")).unwrap();
+    world.said(&["replay", &event]);
+    let explained = || world.said(&["explain", &event]);
+    until("it waits", || explained().contains("retry: the secret KEY is not set, which the rule of that time needs"));
+    assert!(explained().contains("waits until"), "{}", explained());
+    assert_eq!(keys(), ["first-key-of-all"]);
+    std::fs::rename(world.path("elsewhere"), world.path("key")).unwrap();
+    until("it is called again", || keys().len() == 2);
+    until("it has failed again", || world.said(&["failed"]).contains("1 failed run"));
+    // A secret that was changed is used, although no rule in force names it.
+    world.write("key", "second-key-of-all");
+    world.said(&["replay", &event]);
+    until("it is called once more", || keys().len() == 3);
+    assert_eq!(keys(), ["first-key-of-all", "first-key-of-all", "second-key-of-all"]);
 }
