@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fs::{self, File, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Flushes what was written to a file, and looks whether its disk still [takes](takes_writes) anything.
@@ -35,9 +35,15 @@ pub struct Lock {
     text: String,
     /// What people call the folder.
     what: String,
+    id: String,
 }
 
 impl Lock {
+    /// The folder's own name: drawn when it was first taken, and the same ever since.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Whether the folder is still the one that was taken. The error is a sentence.
     pub fn is_there(&self) -> Result<(), String> {
         // Some network mounts number their files anew now and then.
@@ -65,16 +71,21 @@ pub fn lock(folder: &Path, what: &str) -> Result<Lock, String> {
             let holder = fs::read_to_string(&path).unwrap_or_default();
             return Err(format!(
                 "another doorbell ({}) uses the {what} folder {}; stop it, or name another folder with --{what}",
-                holder.lines().next().unwrap_or_default(),
+                holder.lines().find(|l| l.starts_with("process ")).unwrap_or("of an earlier version"),
                 folder.display()
             ));
         }
         Err(TryLockError::Error(e)) => return Err(cannot(e)),
     }
-    let text = format!("process {}\n{:016x}\n", std::process::id(), RandomState::new().hash_one(&path));
-    fs::write(&path, &text).and_then(|()| flush(&file)).and_then(|()| flush_folder(folder)).map_err(cannot)?;
+    let drawn = || format!("{:016x}", RandomState::new().hash_one(&path));
+    let known = fs::read_to_string(&path).unwrap_or_default();
+    let id = known.lines().find_map(|l| l.strip_prefix("folder ")).filter(|id| id.len() == 16).map_or_else(drawn, str::to_owned);
+    // The name comes first and is written over with itself, so that no power cut takes it away.
+    let text = format!("folder {id}\nprocess {}\n{}\n", std::process::id(), drawn());
+    file.write_all_at(text.as_bytes(), 0).and_then(|()| file.set_len(text.len() as u64)).map_err(cannot)?;
+    flush(&file).and_then(|()| flush_folder(folder)).map_err(cannot)?;
     let number = file.metadata().map_err(cannot)?.ino();
-    Ok(Lock { _file: file, path, number, text, what: what.to_owned() })
+    Ok(Lock { _file: file, path, number, text, what: what.to_owned(), id })
 }
 
 /// An error of the file system in words.

@@ -13,13 +13,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use crate::action::outside::{Callers, Waiting};
+use crate::answer::Answer;
 use crate::event::{Event, EventId};
 use crate::keyring::Keyring;
 use crate::pace::Pace;
 use crate::request::Request;
 use crate::rule::address::Address;
 use crate::rule::{InForce, Rule, Started};
-use crate::run::Answer;
 use crate::scope::Scope;
 use crate::secret::Vault;
 use crate::signature::contract::{Keys, NotAdmitted};
@@ -204,11 +204,15 @@ impl Intake {
                     None => Reply::Now(Answered { event: Some(id), answer: answer.clone() }),
                 })
             }
-            Begun::Again { first, standing: Standing { answer: Some(answer), .. } } => Ok(Reply::Now(Answered { event: Some(first), answer })),
+            Begun::Again { first, standing: Standing { answer: Some(sealed), .. } } => {
+                // Where it cannot be opened any more, it gets what it would have got without an answer of its own.
+                let answer = sealed.open(&ruleset.vault).unwrap_or_else(|| address.accepted.clone());
+                Ok(Reply::Now(Answered { event: Some(first), answer }))
+            }
             Begun::Again { first, standing } if standing.is_open && responders > 0 => {
                 // Whichever of its runs answers, and wherever: there is no counting of those that may.
                 let waiting = self.callers.wait_for(first, usize::MAX);
-                let store = Some(self.store.clone());
+                let store = Some((self.store.clone(), ruleset.vault.clone()));
                 Ok(Reply::Later(Responding { event: first, received: Timestamp::now(), patience, waiting, store }))
             }
             Begun::Again { first, .. } => Ok(Reply::Now(Answered { event: Some(first), answer: address.accepted.clone() })),
@@ -223,6 +227,7 @@ impl Intake {
         vault: Arc<Vault>,
         room: Option<OwnedSemaphorePermit>,
     ) -> Result<Begun, Refusal> {
+        let id = accept.event.id;
         match self.store.accept(accept).await {
             Ok(Accepted::New(event, runs)) => {
                 let fates = runs.iter().map(|(_, fate)| *fate).collect();
@@ -236,7 +241,13 @@ impl Intake {
                 tracing::info!(event = %first, restarted, "a delivery that came before");
                 Ok(Begun::Again { first, standing })
             }
-            Err(e) => Err(Refusal::CannotKeep(e.to_string())),
+            Err(e) => {
+                if e.is_unknown() {
+                    // If it was kept after all, its runs are done; the sender sends it again in any case.
+                    self.worker.doubt(id);
+                }
+                Err(Refusal::CannotKeep(e.to_string()))
+            }
         }
     }
 }
@@ -260,7 +271,7 @@ pub struct Responding {
     patience: Duration,
     waiting: Waiting,
     /// Looked into as well where the run may be in other hands than this process's, or where its first caller is gone.
-    store: Option<Arc<dyn Store>>,
+    store: Option<(Arc<dyn Store>, Arc<Vault>)>,
 }
 
 impl Responding {
@@ -275,9 +286,9 @@ impl Responding {
                 () = &mut late => break None,
                 () = tokio::time::sleep(LOOK), if self.store.is_some() => {}
             }
-            let Some(store) = &self.store else { continue };
+            let Some((store, vault)) = &self.store else { continue };
             match store.answer(self.event).await {
-                Ok(Standing { answer: Some(answer), .. }) => break Some(answer),
+                Ok(Standing { answer: Some(sealed), .. }) => break sealed.open(vault),
                 Ok(Standing { is_open: false, .. }) => break Some(Answer::unanswered()),
                 // It is asked again; what is wrong with the store is told by those who write to it.
                 Ok(_) | Err(_) => {}

@@ -4,6 +4,7 @@
 #![doc = include_str!("../docs/architecture.md")]
 
 // The modules in reading order: from the words to the doors.
+pub mod answer;
 pub mod body;
 pub mod disk;
 pub mod event;
@@ -40,11 +41,15 @@ pub mod surroundings;
 pub mod at_work;
 pub mod intake;
 pub mod keyring;
+pub mod old_rules;
 pub mod pace;
+pub mod recovery;
 pub mod rehearsal;
 pub mod retention;
 pub mod watch;
 pub mod worker;
+
+pub mod operations;
 
 pub mod web;
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::answer::Answer;
 use crate::course::{Course, Mend};
 use crate::event::EventId;
 use crate::retry::Plan;
@@ -86,6 +87,8 @@ pub struct Run {
     pub due: Timestamp,
     /// What `save_as` kept.
     pub saved: Map<String, Value>,
+    /// What of it is not recorded yet, so that a record need not hold what earlier ones hold.
+    pub unsaved: Vec<SavedAt>,
     /// The effect at `place` was found to be done already, after a crash.
     pub settled: bool,
     /// Something was forgiven on the way.
@@ -96,10 +99,27 @@ pub struct Run {
     pub lane: Option<Arc<str>>,
     /// Where it failed, while the rule's own `on_error:` is being done.
     pub failed_at: Option<Place>,
+    /// How often it was leased or recorded, so that whoever holds it by an earlier count is known to be late.
+    pub turn: i64,
+}
+
+/// A value that `save_as` kept: under which name, and as which element of a list if it is one of many.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SavedAt {
+    pub name: String,
+    pub element: Option<usize>,
+}
+
+impl SavedAt {
+    /// The value itself.
+    pub fn of<'s>(&self, saved: &'s Map<String, Value>) -> Option<&'s Value> {
+        let value = saved.get(&self.name)?;
+        self.element.map_or(Some(value), |n| value.get(n))
+    }
 }
 
 /// A `once_per` value, claimed for a run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Once {
     pub value: String,
     pub within: Duration,
@@ -120,26 +140,6 @@ pub struct Note {
 
 /// Dropped when what it stands for has been recorded.
 pub type Receipt = tokio::sync::mpsc::Sender<()>;
-
-/// What a caller gets.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: bytes::Bytes,
-}
-
-impl Answer {
-    /// An answer of Doorbell's own.
-    pub fn json(status: u16, word: &str, said: &str) -> Self {
-        let body = serde_json::json!({ "status": word, "message": said }).to_string();
-        Self { status, headers: vec![("content-type".into(), "application/json".into())], body: body.into() }
-    }
-    /// What a caller gets whose rule ended without a `respond`.
-    pub fn unanswered() -> Self {
-        Self::json(500, "failed", "The rule ended without an answer.")
-    }
-}
 
 /// How an attempt ended. The worker looks at every case.
 #[derive(Debug)]
@@ -219,17 +219,20 @@ impl Run {
             tried: 0,
             due,
             saved: Map::new(),
+            unsaved: Vec::new(),
             settled: false,
             forgiven: false,
             replays: 0,
             lane: None,
             failed_at: None,
+            turn: 0,
         }
     }
 
     /// The run after an attempt at its place ended.
     pub fn after(mut self, outcome: &mut Outcome, step: &StepFacts, now: Timestamp, dice: f64) -> Run {
         self.settled = false;
+        let due = self.retry_at(outcome, step.plan, now, dice);
         match outcome {
             Outcome::Done(note) => {
                 if let Some(name) = step.save_as {
@@ -251,11 +254,11 @@ impl Run {
                 self.due = now.checked_add(*wait).unwrap_or(now);
                 self
             }
-            Outcome::Retry { not_before, why, status, .. } => {
+            Outcome::Retry { why, status, .. } => {
                 self.tried += 1;
-                match step.plan.wait(self.tried, *not_before, dice) {
-                    Some(wait) => {
-                        self.due = now.checked_add(wait).unwrap_or(now);
+                match due {
+                    Some(due) => {
+                        self.due = due;
                         self
                     }
                     None => {
@@ -290,7 +293,7 @@ impl Run {
                 self.place = course.to(self.place, mender);
                 match mend {
                     Mend::Steps(first) => {
-                        self.saved.insert(ERROR.to_owned(), error);
+                        self.save(ERROR, error, false);
                         let to = course.to(self.place, first);
                         self.go(Some(to), now)
                     }
@@ -301,7 +304,7 @@ impl Run {
                 let at = course.blame(self.place);
                 match course.on_error {
                     Some(first) => {
-                        self.saved.insert(ERROR.to_owned(), error);
+                        self.save(ERROR, error, false);
                         self.failed_at = Some(at);
                         self.go(Some(Place { step: first, element: 0 }), now)
                     }
@@ -339,15 +342,24 @@ impl Run {
     }
 
     fn save(&mut self, name: &str, output: Value, many: bool) {
-        match self.saved.get_mut(name) {
-            Some(Value::Array(list)) if many => list.push(output),
-            _ if many => {
-                self.saved.insert(name.to_owned(), Value::Array(vec![output]));
+        let element = match self.saved.get_mut(name) {
+            Some(Value::Array(list)) if many => {
+                list.push(output);
+                Some(list.len() - 1)
             }
             _ => {
-                self.saved.insert(name.to_owned(), output);
+                self.saved.insert(name.to_owned(), if many { Value::Array(vec![output]) } else { output });
+                many.then_some(0)
             }
-        }
+        };
+        self.unsaved.push(SavedAt { name: name.to_owned(), element });
+    }
+
+    /// When the step is tried again after this outcome; nothing if it is not.
+    pub fn retry_at(&self, outcome: &Outcome, plan: &Plan, now: Timestamp, dice: f64) -> Option<Timestamp> {
+        let Outcome::Retry { not_before, .. } = outcome else { return None };
+        let wait = plan.wait(self.tried + 1, *not_before, dice)?;
+        Some(now.checked_add(wait).unwrap_or(now))
     }
 
     /// A failed run, ready to go on at the step that failed.

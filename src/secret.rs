@@ -31,6 +31,9 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The shortest spelling of a secret that is looked for, in bytes.
+const SHORTEST: usize = 4;
+
 /// What stands in a secret's place wherever it would be seen.
 pub const STRUCK: &str = "***";
 
@@ -83,6 +86,28 @@ impl Vault {
         out
     }
 
+    /// The text with every secret named instead of written; nothing where one is in it in another spelling than these.
+    pub fn seal(&self, text: &str) -> Option<SealedText> {
+        let mut parts = vec![Part::Text(text.to_owned())];
+        for (name, secret) in &self.secrets {
+            for spelling in Spelling::ALL {
+                let Some(word) = spelling.of(secret.reveal()).filter(|word| word.len() >= SHORTEST) else { continue };
+                parts = parts.into_iter().flat_map(|part| part.split(&word, name, spelling)).collect();
+            }
+        }
+        let is_clear = |part: &Part| matches!(part, Part::Text(text) if self.spellings.iter().any(|s| text.contains(s.as_str())));
+        (!parts.iter().any(is_clear)).then_some(SealedText(parts))
+    }
+
+    /// A sealed text with the secrets as they are now; nothing where one is not there.
+    pub fn unseal(&self, text: &SealedText) -> Option<String> {
+        let part = |part: &Part| match part {
+            Part::Text(text) => Some(text.clone()),
+            Part::Secret(name, spelling) => spelling.of(self.secrets.get(name)?.reveal()),
+        };
+        text.0.iter().map(part).collect()
+    }
+
     /// Takes over another vault's secrets, so that both are struck out.
     pub fn join(&mut self, other: &Vault) {
         for (name, secret) in &other.secrets {
@@ -93,8 +118,64 @@ impl Vault {
     }
 }
 
+/// A text in which secrets are named, so that it can be stored.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct SealedText(Vec<Part>);
+
+impl SealedText {
+    /// A text without secrets.
+    pub fn clear(text: impl Into<String>) -> Self {
+        Self(vec![Part::Text(text.into())])
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+enum Part {
+    Text(String),
+    Secret(String, Spelling),
+}
+
+impl Part {
+    /// The pieces between a secret's occurrences, and these by its name.
+    fn split(self, word: &str, name: &str, spelling: Spelling) -> Vec<Part> {
+        let Part::Text(text) = self else { return vec![self] };
+        let mut parts = Vec::new();
+        for (n, piece) in text.split(word).enumerate() {
+            if n > 0 {
+                parts.push(Part::Secret(name.to_owned(), spelling));
+            }
+            if !piece.is_empty() {
+                parts.push(Part::Text(piece.to_owned()));
+            }
+        }
+        parts
+    }
+}
+
+/// How a secret is spelled where a rule writes it into text, JSON, XML or base64.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+enum Spelling {
+    Plain,
+    Json,
+    Xml,
+    Base64,
+}
+
+impl Spelling {
+    const ALL: [Spelling; 4] = [Spelling::Plain, Spelling::Json, Spelling::Xml, Spelling::Base64];
+
+    fn of(self, secret: &str) -> Option<String> {
+        match self {
+            Spelling::Plain => Some(secret.to_owned()),
+            Spelling::Json => serde_json::to_string(secret).ok().map(|text| text[1..text.len() - 1].to_owned()),
+            Spelling::Xml => Some(quick_xml::escape::escape(secret).into_owned()),
+            Spelling::Base64 => Some(base64::engine::general_purpose::STANDARD.encode(secret)),
+        }
+    }
+}
+
 /// How a secret may appear: as it is, percent-encoded, inside JSON, in base64 (also behind `user:`), in HTML.
-/// What is shorter than four characters is left alone: striking it out would tear up every text.
+/// What is too short is left alone: striking it out would tear up every text.
 fn spellings(value: &str) -> Vec<String> {
     use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
     let mut all = vec![value.to_owned(), value.trim().to_owned()];
@@ -126,7 +207,7 @@ fn spellings(value: &str) -> Vec<String> {
             all.push(text[from..whole].replace('+', "-").replace('/', "_"));
         }
     }
-    all.retain(|s| s.len() >= 4);
+    all.retain(|s| s.len() >= SHORTEST);
     all.sort();
     all.dedup();
     all
@@ -157,5 +238,35 @@ mod tests {
             assert!(struck.contains(STRUCK) && !struck.contains("ord"), "{struck}");
         }
         assert_eq!(format!("{:?}", vault.secret("KEY").unwrap()), "***");
+    }
+
+    #[test]
+    fn a_text_is_stored_with_secrets_named_and_opened_with_those_of_then() {
+        let mut vault = Vault::default();
+        vault.keep("KEY", "p@ss/w\"ord & 12".into());
+        vault.keep("LONG", "p@ss/w\"ord & 12 and more".into());
+        for text in [
+            "no secret",
+            "",
+            "<p@ss/w\"ord & 12>",
+            "p@ss/w\\\"ord & 12 twice p@ss/w\"ord & 12",
+            "p@ss/w&quot;ord &amp; 12",
+            "x p@ss/w\"ord & 12 and more",
+        ] {
+            let sealed = vault.seal(text).unwrap();
+            let stored = serde_json::to_string(&sealed).unwrap();
+            assert!(!stored.contains("p@ss"), "{stored}");
+            assert_eq!(vault.unseal(&serde_json::from_str(&stored).unwrap()).as_deref(), Some(text));
+        }
+        let sealed = vault.seal("<p@ss/w\"ord & 12>").unwrap();
+        let mut changed = Vault::default();
+        assert_eq!(changed.unseal(&sealed), None, "there is no such secret any more");
+        changed.keep("KEY", "another".into());
+        assert_eq!(changed.unseal(&sealed).as_deref(), Some("<another>"));
+        // In a spelling that cannot be named: nothing is stored.
+        assert_eq!(vault.seal("p%40ss%2Fw%22ord%20%26%2012"), None);
+        // What somebody sends can name no secret.
+        let sent = r#"[{"Secret":["KEY","Plain"]}]"#;
+        assert_eq!(vault.unseal(&vault.seal(sent).unwrap()).as_deref(), Some(sent));
     }
 }

@@ -3,8 +3,10 @@
 //! Runs come from the intake's hand-over, in memory, and from the store, which has those that waited or were left behind.
 //! How many are in hand at a time is bounded; what is more waits in the store. What a run does next is decided by
 //! [`Run::after`]; this only brings clock, dice and store together.
+//!
+//! A run in hand is held by an [`InHand`]. Whoever drops it before the run has ended or was given back (a panic, a task that
+//! ends) has lost hold of the run, and the loop that leases takes it up again as it stands in the store.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -13,24 +15,23 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::action::batch::Verdict;
 use crate::action::contract::{Effect, Ticket};
-use crate::action::file::{Files, Ledger};
 use crate::action::outside::Outside;
+use crate::answer::{Answer, SealedAnswer};
 use crate::at_work::AtWork;
 use crate::course::Course;
-use crate::event::Event;
-use crate::rule::step::Step;
-use crate::rule::{InForce, Rule};
+use crate::event::{Event, EventId};
+use crate::old_rules::{Ready, RulesOfRuns, Unready};
 use crate::retry::Plan;
-use crate::run::{Answer, Attempt, Intent, Note, Outcome, Receipt, Run, RunId, State, StepFacts, TextHash};
+use crate::rule::Rule;
+use crate::rule::step::Step;
+use crate::run::{Attempt, Note, Outcome, Receipt, Run, RunId, State, StepFacts};
 use crate::secret::Vault;
-use crate::store::contract::{Fate, Store};
+use crate::store::contract::{Fate, Held, Record, Recorded, Store};
 
 /// The most runs in hand at a time.
 const MAX_IN_HAND: usize = 1_024;
@@ -40,24 +41,8 @@ const MAX_LEASE: usize = 128;
 const LOOK: Duration = Duration::from_secs(1);
 /// The pause before the store is asked again after an error.
 const PAUSE: Duration = Duration::from_millis(500);
-/// The most texts of older rules that are kept compiled.
-const MOST_OLD: usize = 1_000;
-
-/// Reads rules of texts that were kept, for runs that began with them.
-pub trait OldRules: Send + Sync {
-    /// One rule, with the secrets that it names: `file` and `text` are what was kept, `rule` is its name.
-    fn read(&self, file: String, text: String, rule: &str) -> Result<(Rule, Vault), Unready>;
-    /// Whether secrets are still what they were when these were read.
-    fn are_current(&self, secrets: &Vault) -> bool;
-}
-
-/// Why a run's rule cannot be had.
-pub enum Unready {
-    /// Something outside is missing, such as a secret's file; it may come back.
-    Missing(String),
-    /// Its text cannot be read by this program.
-    Unreadable(String),
-}
+/// What is said of a step that panicked.
+const CRASHED: &str = "this step made Doorbell crash; please report it";
 
 /// Does what runs are there to do.
 #[derive(Clone)]
@@ -66,68 +51,53 @@ pub struct Worker(Arc<Inner>);
 struct Inner {
     store: Arc<dyn Store>,
     outside: Outside,
-    rules: Arc<ArcSwap<InForce>>,
+    rules: RulesOfRuns,
     at_work: Arc<AtWork>,
-    reader: Box<dyn OldRules>,
-    /// Rules of texts that are no longer in force. What cannot be read is not kept here: it is looked at again.
-    old: Mutex<HashMap<(TextHash, Arc<str>), Ready>>,
     room: Arc<Semaphore>,
     wake: Notify,
     stopping: AtomicBool,
+    lost: Mutex<Vec<Lost>>,
+    was_lost: Notify,
 }
 
-/// A rule with the secrets that it was loaded with.
-#[derive(Clone)]
-struct Ready {
-    rule: Arc<Rule>,
-    vault: Arc<Vault>,
+/// Runs that this process owns and that nobody in it holds.
+struct Lost {
+    which: Held,
+    /// Whether a panic has lost it; that is the failure of the step it was at.
+    crashed: bool,
+    room: Option<OwnedSemaphorePermit>,
 }
 
-/// The store as the writers of files see it.
-pub struct Intents(pub Arc<dyn Store>);
+/// A run in hand, with its part of the room.
+struct InHand {
+    worker: Worker,
+    run: RunId,
+    /// Its count when it was leased or recorded last.
+    turn: i64,
+    room: Option<OwnedSemaphorePermit>,
+    /// It has ended, was given back, or is somebody else's.
+    is_settled: bool,
+}
 
-impl Ledger for Intents {
-    fn intend(&self, intent: Intent) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
-        Box::pin(async move { self.0.intend(intent).await.map_err(|e| e.to_string()) })
-    }
-    fn settle(&self, done: Vec<(RunId, u32, u32)>) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
-        Box::pin(async move { self.0.settle(done).await.map_err(|e| e.to_string()) })
-    }
-    fn forget(&self, file: &str) {
-        self.0.forget(file);
+impl InHand {
+    fn settled(mut self) {
+        self.is_settled = true;
     }
 }
 
-/// Looks at what a crash left half done, before anything else is done: effects that stand in their files are settled,
-/// torn ones are cut away so that they are written again.
-pub async fn recover(store: &Arc<dyn Store>, files: &Files) -> anyhow::Result<()> {
-    for intent in store.intents().await? {
-        if store.still_at(intent.runs.clone()).await? {
-            let verdict = files.resolve(&intent).await;
-            match verdict.map_err(|why| anyhow::anyhow!("what Doorbell last wrote to {} cannot be looked at: {why}", intent.file))? {
-                Verdict::Whole => tracing::info!(file = intent.file, "what was being written when Doorbell stopped is all there"),
-                Verdict::Torn => {
-                    tracing::warn!(file = intent.file, from = intent.offset, "a half-written end was cut away and is written again");
-                }
-                Verdict::Absent => tracing::info!(file = intent.file, "what was to be written when Doorbell stopped is written now"),
-            }
+impl Drop for InHand {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.worker.lose(Lost { which: Held::Run(self.run, self.turn), crashed: std::thread::panicking(), room: self.room.take() });
         }
-        store.forget(&intent.file);
     }
-    Ok(())
 }
 
 impl Worker {
-    pub fn new(
-        store: Arc<dyn Store>,
-        outside: Outside,
-        rules: Arc<ArcSwap<InForce>>,
-        at_work: Arc<AtWork>,
-        reader: Box<dyn OldRules>,
-    ) -> Self {
+    pub fn new(store: Arc<dyn Store>, outside: Outside, rules: RulesOfRuns, at_work: Arc<AtWork>) -> Self {
         let room = Arc::new(Semaphore::new(MAX_IN_HAND));
-        let (old, wake, stopping) = (Mutex::default(), Notify::new(), AtomicBool::new(false));
-        Self(Arc::new(Inner { store, outside, rules, at_work, reader, old, room, wake, stopping }))
+        let (wake, was_lost, stopping, lost) = (Notify::new(), Notify::new(), AtomicBool::new(false), Mutex::default());
+        Self(Arc::new(Inner { store, outside, rules, at_work, room, wake, stopping, lost, was_lost }))
     }
 
     /// Keeps room for so many runs, if there is any; otherwise they wait in the store.
@@ -150,10 +120,14 @@ impl Worker {
         };
         let event = Arc::new(event);
         for ((run, _), rule) in runs.into_iter().zip(rules).filter(|((_, fate), _)| *fate == Fate::Begun) {
-            let Some(permit) = room.split(1) else { return };
             let ready = Ready { rule, vault: vault.clone() };
-            self.start(run, event.clone(), Some(ready), permit);
+            self.start(run, event.clone(), Some(ready), room.split(1));
         }
+    }
+
+    /// Runs of this event may be this process's without anybody having heard of it.
+    pub fn doubt(&self, event: EventId) {
+        self.lose(Lost { which: Held::Event(event), crashed: false, room: None });
     }
 
     /// There may be something to do in the store.
@@ -161,20 +135,24 @@ impl Worker {
         self.0.wake.notify_one();
     }
 
-    fn start(&self, run: Run, event: Arc<Event>, ready: Option<Ready>, permit: OwnedSemaphorePermit) {
-        let worker = self.clone();
-        tokio::spawn(async move {
-            worker.drive(run, event, ready).await;
-            drop(permit);
-        });
+    fn start(&self, run: Run, event: Arc<Event>, ready: Option<Ready>, room: Option<OwnedSemaphorePermit>) {
+        let hand = InHand { worker: self.clone(), run: run.id, turn: run.turn, room, is_settled: false };
+        tokio::spawn(async move { hand.worker.clone().drive(hand, run, event, ready).await });
     }
 
     /// Does what is due in the store, for ever.
     pub async fn work(&self) {
         let inner = &self.0;
         while !inner.stopping.load(Ordering::Relaxed) {
+            self.take_up_lost().await;
             // Only a part of the room: what comes in meanwhile is handed over in memory and needs the rest.
-            let Ok(mut room) = inner.room.clone().acquire_owned().await else { return };
+            let mut room = tokio::select! {
+                room = inner.room.clone().acquire_owned() => match room {
+                    Ok(room) => room,
+                    Err(_) => return,
+                },
+                () = inner.was_lost.notified() => continue,
+            };
             let more = inner.room.available_permits().min(MAX_LEASE - 1);
             if let Ok(more) = inner.room.clone().try_acquire_many_owned(more as u32) {
                 room.merge(more);
@@ -190,14 +168,17 @@ impl Worker {
             };
             let idle = leased.is_empty();
             for (run, event) in leased {
-                let Some(permit) = room.split(1) else { break };
-                self.start(run, Arc::new(event), None, permit);
+                self.start(run, Arc::new(event), None, room.split(1));
             }
             drop(room);
             if idle {
                 let due = inner.store.next_due().await.ok().flatten();
                 let wait = due.map_or(LOOK, |d| until(d).min(LOOK));
-                let _ = tokio::time::timeout(wait.max(Duration::from_millis(1)), inner.wake.notified()).await;
+                tokio::select! {
+                    () = tokio::time::sleep(wait.max(Duration::from_millis(1))) => {}
+                    () = inner.wake.notified() => {}
+                    () = inner.was_lost.notified() => {}
+                }
             }
         }
     }
@@ -212,16 +193,75 @@ impl Worker {
         }
     }
 
+    fn lose(&self, lost: Lost) {
+        if !self.0.stopping.load(Ordering::Relaxed) {
+            self.0.lost.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(lost);
+            self.0.was_lost.notify_one();
+        }
+    }
+
+    /// Takes up again what somebody has lost hold of, as it stands in the store.
+    async fn take_up_lost(&self) {
+        let all = std::mem::take(&mut *self.0.lost.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        for mut lost in all {
+            match self.0.store.held(lost.which).await {
+                Ok(held) => {
+                    for (run, event) in held {
+                        let (room, event) = (lost.room.take(), Arc::new(event));
+                        if lost.crashed {
+                            let hand = InHand { worker: self.clone(), run: run.id, turn: run.turn, room, is_settled: false };
+                            tokio::spawn(async move { hand.worker.clone().fail(hand, run, event).await });
+                        } else {
+                            self.start(run, event, None, room);
+                        }
+                    }
+                }
+                Err(e) => {
+                    tracing::error!("the store cannot be read: {e}");
+                    tokio::time::sleep(PAUSE).await;
+                    self.lose(lost);
+                }
+            }
+        }
+    }
+
+    /// A panic is the failure of the step that the run was at; what the rule has for a failure is done.
+    async fn fail(&self, mut hand: InHand, run: Run, event: Arc<Event>) {
+        let (at, clock) = (Timestamp::now(), Instant::now());
+        let attempt = self.attempt(&run, at, clock, "failed", CRASHED.to_owned());
+        tracing::error!(event = %run.event, rule = %run.rule, "a step crashed; that is its failure");
+        let ready = self.0.rules.of(&run, self.0.store.as_ref()).await.ok();
+        let after = |Ready { rule, vault }: &Ready| {
+            let each = rule.course.flow(run.place.step)?.each;
+            let elements = each.map(|each| rule.elements(each, &rule.scope(&event, vault, &run.saved)).map_or(0, |all| all.len() as u32));
+            Some(run.clone().after(&mut Outcome::failed(CRASHED), &rule.facts(rule.step(&run)?, elements), at, 0.0))
+        };
+        let next = ready.as_ref().and_then(|ready| std::panic::catch_unwind(AssertUnwindSafe(|| after(ready))).ok().flatten());
+        let next =
+            next.unwrap_or_else(|| Run { state: State::Failed, place: run.failed_at.unwrap_or(run.place), failed_at: None, ..run.clone() });
+        match self.record(next, vec![attempt], None, true, None).await {
+            Some(run) if run.state == State::Waiting => {
+                hand.turn = run.turn;
+                self.drive(hand, run, event, ready).await;
+            }
+            Some(run) => {
+                self.ended(&run, ready.as_ref().is_none_or(|ready| ready.rule.responds()), &event);
+                hand.settled();
+            }
+            None => hand.settled(),
+        }
+    }
+
     /// Takes a run from where it is to its end, or to its next pause.
-    async fn drive(&self, mut run: Run, event: Arc<Event>, ready: Option<Ready>) {
+    async fn drive(&self, mut hand: InHand, mut run: Run, event: Arc<Event>, ready: Option<Ready>) {
         let inner = &self.0;
         let ready = match ready {
             Some(ready) => Ok(ready),
-            None => self.find(&run).await,
+            None => inner.rules.of(&run, inner.store.as_ref()).await,
         };
         let Ready { rule, vault } = match ready {
             Ok(ready) => ready,
-            Err(unready) => return self.wait_for_rule(run, unready).await,
+            Err(unready) => return self.wait_for_rule(hand, run, unready).await,
         };
         let mut attempts = Vec::new();
         let began = run.place.step;
@@ -248,38 +288,43 @@ impl Worker {
                 }
                 None => (None, self.try_once(&rule, step, &run, &event, &vault, None).await),
             };
+            let facts = rule.facts(step, count);
             if matches!(outcome, Outcome::Entered) {
-                run = run.after(&mut outcome, &rule.facts(step, count), Timestamp::now(), 0.0);
+                run = run.after(&mut outcome, &facts, Timestamp::now(), 0.0);
                 continue;
             }
             if matches!(outcome, Outcome::Deferred(_)) {
-                run = run.after(&mut outcome, &rule.facts(step, count), Timestamp::now(), 0.0);
-                self.record(run, attempts, None, None).await;
-                return;
+                run = run.after(&mut outcome, &facts, Timestamp::now(), 0.0);
+                self.record(run, attempts, None, false, None).await;
+                return hand.settled();
             }
-            let number = run.tried + 1;
-            let mut next = run.clone().after(&mut outcome, &rule.facts(step, count), Timestamp::now(), dice(&run));
+            let (now, dice) = (Timestamp::now(), dice(&run));
             // A caller who waits is not kept waiting for a retry that comes too late for it.
-            if next.state == State::Waiting && next.tried > 0 && self.too_late(&rule, &next, &event) {
-                let why = if let Outcome::Retry { why, .. } = &outcome { why.clone() } else { String::new() };
-                let status = if let Outcome::Retry { status, .. } = &outcome { *status } else { None };
+            if let Some(due) = run.retry_at(&outcome, facts.plan, now, dice)
+                && self.too_late(&rule, run.place.step, due, &event)
+                && let Outcome::Retry { why, status, .. } = outcome
+            {
                 let why = format!("{why} (the caller waits for an answer, and another try would come too late)");
                 outcome = Outcome::Failed { why, status };
-                next = run.clone().after(&mut outcome, &rule.facts(step, count), Timestamp::now(), 0.0);
             }
+            let attempt = self.attempt(&run, at, clock, "", String::new());
+            run = run.after(&mut outcome, &facts, now, dice);
             let (word, said, answer, receipt) = told(outcome);
-            let mut attempt = self.attempt(&run, at, clock, word, vault.strike(&said));
-            attempt.number = number;
+            let attempt = Attempt { outcome: word.into(), said: vault.strike(&said), ..attempt };
             if word == "failed" {
                 tracing::warn!(event = %event.id, rule = %rule.name, step = step.title(), "{}", attempt.said);
             }
             attempts.push(attempt);
-            run = next;
             // What had no effect is recorded together with what follows.
             if word != "skipped" || run.state != State::Waiting {
                 let paused = word == "retry";
-                if !self.record(run.clone(), std::mem::take(&mut attempts), answer, receipt).await {
-                    return;
+                let answer = answer.and_then(|answer| SealedAnswer::of(&answer, &vault));
+                match self.record(run, std::mem::take(&mut attempts), answer, !paused, receipt).await {
+                    Some(recorded) => {
+                        hand.turn = recorded.turn;
+                        run = recorded;
+                    }
+                    None => return hand.settled(),
                 }
                 if paused {
                     self.wake();
@@ -287,20 +332,26 @@ impl Worker {
                 }
             }
         }
-        if run.state == State::Waiting {
-            return;
+        if run.state != State::Waiting {
+            self.ended(&run, rule.responds_from(began), &event);
         }
-        if rule.responds_from(began) && inner.outside.callers.gone(event.id) {
-            inner.outside.callers.answer(event.id, Answer::unanswered());
+        // What waits was given back; or Doorbell stops, and the next one takes it up.
+        hand.settled();
+    }
+
+    /// What follows from the end of a run: for a caller who may still wait for its answer, and for the next one of its lane.
+    fn ended(&self, run: &Run, may_answer: bool, event: &Event) {
+        let callers = &self.0.outside.callers;
+        if may_answer && callers.gone(event.id) {
+            callers.answer(event.id, Answer::unanswered());
         }
         if run.lane.is_some() {
-            // The next run of its lane may begin.
             self.wake();
         }
     }
 
     /// Notes why a run's rule cannot be had: what may come back is waited for as a step is that failed, the rest is not.
-    async fn wait_for_rule(&self, run: Run, unready: Unready) {
+    async fn wait_for_rule(&self, hand: InHand, run: Run, unready: Unready) {
         let (at, clock) = (Timestamp::now(), Instant::now());
         let mut outcome = match unready {
             Unready::Missing(what) => Outcome::retry(format!("{what}, which the rule of that time needs")),
@@ -308,13 +359,20 @@ impl Worker {
                 "the rule `{}` of that time can no longer be read ({why}); replay the event with --again to use today's",
                 run.rule
             )),
+            Unready::Store(e) => {
+                // The run is taken up again, as one that somebody has lost hold of.
+                tracing::error!(event = %run.event, "the rule of a run cannot be read from the store yet: {e}");
+                return tokio::time::sleep(PAUSE).await;
+            }
         };
         let (plan, course) = (Plan::default(), Course::default());
         let facts = StepFacts { plan: &plan, title: "", save_as: None, elements: None, course: &course };
-        let next = run.clone().after(&mut outcome, &facts, at, dice(&run));
+        let dice = dice(&run);
+        let attempt = self.attempt(&run, at, clock, "", String::new());
+        let next = run.after(&mut outcome, &facts, at, dice);
         let (word, said, ..) = told(outcome);
-        let attempt = self.attempt(&run, at, clock, word, said);
-        self.record(next, vec![attempt], None, None).await;
+        self.record(next, vec![Attempt { outcome: word.into(), said, ..attempt }], None, false, None).await;
+        hand.settled();
         self.wake();
     }
 
@@ -322,10 +380,9 @@ impl Worker {
         Attempt { place: run.place, number: run.tried + 1, at, took: clock.elapsed(), outcome: outcome.into(), said }
     }
 
-    fn too_late(&self, rule: &Rule, next: &Run, event: &Event) -> bool {
-        let before_answer = rule.responds_from(next.place.step);
+    fn too_late(&self, rule: &Rule, step: u32, due: Timestamp, event: &Event) -> bool {
         let deadline = event.received.checked_add(rule.answer_within).unwrap_or(event.received);
-        before_answer && next.due > deadline && self.0.outside.callers.waits(event.id)
+        rule.responds_from(step) && due > deadline && self.0.outside.callers.waits(event.id)
     }
 
     /// Renders and performs the step that a run is at.
@@ -349,7 +406,7 @@ impl Worker {
                 Ok(Ok(effect)) => Some(effect),
                 Ok(Err(_)) if event.is_partial => None,
                 Ok(Err(unrendered)) => return Outcome::failed(rule.place_of(&unrendered)),
-                Err(_) => return Outcome::failed("this step made Doorbell stumble; please report it"),
+                Err(_) => return Outcome::failed(CRASHED),
             }
         };
         let Some(effect) = effect else {
@@ -363,60 +420,40 @@ impl Worker {
         Unpanicked(effect.perform(&self.0.outside, ticket)).await
     }
 
-    /// Records until the store takes it: an effect that is done is never done again because of a full disk.
-    async fn record(&self, run: Run, attempts: Vec<Attempt>, answer: Option<Answer>, receipt: Option<Receipt>) -> bool {
+    /// Records until the store takes it: an effect that is done is never done again because of a full disk. Gives the run
+    /// back; nothing where it is somebody else's by now, or Doorbell stops first.
+    async fn record(
+        &self,
+        run: Run,
+        attempts: Vec<Attempt>,
+        answer: Option<SealedAnswer>,
+        goes_on: bool,
+        receipt: Option<Receipt>,
+    ) -> Option<Run> {
         let mut told = false;
-        let (run, attempts) = (Arc::new(run), Arc::new(attempts));
+        let record = Record { run: Arc::new(run), attempts: Arc::new(attempts), answer, goes_on };
         loop {
-            match self.0.store.record(run.clone(), attempts.clone(), answer.clone()).await {
-                Ok(()) => {
+            match self.0.store.record(record.clone()).await {
+                Ok(Recorded::Recorded) => {
                     drop(receipt);
-                    return true;
+                    let run = Arc::unwrap_or_clone(record.run);
+                    return Some(Run { unsaved: Vec::new(), turn: run.turn + 1, ..run });
+                }
+                Ok(Recorded::LeaseLost) => {
+                    tracing::warn!(event = %record.run.event, rule = %record.run.rule, "somebody else has this run by now; it is left to them");
+                    return None;
                 }
                 Err(e) => {
                     if !std::mem::replace(&mut told, true) {
-                        tracing::error!(event = %run.event, "what was done cannot be recorded yet: {e}");
+                        tracing::error!(event = %record.run.event, "what was done cannot be recorded yet: {e}");
                     }
                     if self.0.stopping.load(Ordering::Relaxed) {
-                        return false;
+                        return None;
                     }
                     tokio::time::sleep(PAUSE).await;
                 }
             }
         }
-    }
-
-    /// The rule as it was when the event came.
-    async fn find(&self, run: &Run) -> Result<Ready, Unready> {
-        let inner = &self.0;
-        {
-            let in_force = inner.rules.load();
-            if let Some(rule) = in_force.ruleset.rules.iter().find(|r| r.name == run.rule && r.text == run.text) {
-                return Ok(Ready { rule: rule.clone(), vault: in_force.ruleset.vault.clone() });
-            }
-        }
-        let key = (run.text.clone(), run.rule.clone());
-        let lock = || inner.old.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let known = lock().get(&key).cloned();
-        if let Some(ready) = known.filter(|ready| inner.reader.are_current(&ready.vault)) {
-            return Ok(ready);
-        }
-        let (file, text) = loop {
-            match inner.store.text(run.text.clone()).await {
-                Ok(Some(kept)) => break kept,
-                Ok(None) => return Err(Unready::Unreadable("its text is missing in the store".to_owned())),
-                Err(e) => tracing::error!(event = %run.event, "the rule of a run cannot be read from the store yet: {e}"),
-            }
-            tokio::time::sleep(PAUSE).await;
-        };
-        let (rule, vault) = inner.reader.read(file, text, &run.rule)?;
-        let ready = Ready { rule: Arc::new(rule), vault: Arc::new(vault) };
-        let mut old = lock();
-        if old.len() >= MOST_OLD {
-            old.clear();
-        }
-        old.insert(key, ready.clone());
-        Ok(ready)
     }
 }
 
@@ -451,6 +488,6 @@ impl Future for Unpanicked<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
         let inner = &mut self.0;
         std::panic::catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(context)))
-            .unwrap_or_else(|_| Poll::Ready(Outcome::failed("this step made Doorbell stumble; please report it")))
+            .unwrap_or_else(|_| Poll::Ready(Outcome::failed(CRASHED)))
     }
 }

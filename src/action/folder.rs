@@ -48,6 +48,11 @@ impl Output {
         Ok(Self { root: real, forbidden, lock })
     }
 
+    /// The folder's own name, which stays with it wherever it is mounted.
+    pub fn id(&self) -> &str {
+        self.lock.id()
+    }
+
     /// Whether the folder is still the one that was taken, and not for example the empty place of a disk that has gone.
     pub fn is_there(&self) -> Result<(), Unwritten> {
         self.lock.is_there().map_err(Unwritten::Again)

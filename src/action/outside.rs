@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 
 use super::file::Files;
 use super::net::Net;
+use crate::answer::Answer;
 use crate::event::EventId;
-use crate::run::Answer;
 
 /// Everything that lives outside of rules.
 pub struct Outside {

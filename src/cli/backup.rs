@@ -12,7 +12,6 @@ use super::Ended;
 use super::progress::Progress;
 use super::settings::Data;
 use crate::disk;
-use crate::store::archive::Archive;
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell backup /backups/doorbell-monday.db")]
@@ -25,7 +24,7 @@ pub struct Backup {
 
 impl Backup {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let archive = Archive::open(&self.data.data)?;
+        let records = self.data.records()?;
         if self.file.exists() {
             anyhow::bail!("{} is there already; name another file, or put that one aside", self.file.display());
         }
@@ -37,7 +36,7 @@ impl Backup {
         if half.exists() {
             std::fs::remove_file(&half).map_err(cannot)?;
         }
-        let size = archive.size()?;
+        let size = records.ask(|r| r.size())?;
         let done = AtomicBool::new(false);
         let copied = std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -47,7 +46,7 @@ impl Backup {
                     std::thread::sleep(Duration::from_millis(50));
                 }
             });
-            let copied = archive.copy_to(&half);
+            let copied = records.ask(|r| r.copy_to(&half));
             done.store(true, Ordering::Relaxed);
             copied
         });

@@ -3,12 +3,11 @@
 use std::io::Write;
 
 use clap::Args;
-use jiff::Timestamp;
 
 use super::Ended;
-use super::replay::is_served;
 use super::settings::{Data, number};
-use crate::store::archive::Archive;
+use crate::operations::command::{Command, Done};
+use crate::store::contract::{Cancelled, Waiting};
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell cancel --rule 'New orders'")]
@@ -25,24 +24,26 @@ pub struct Cancel {
 
 impl Cancel {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let mut archive = Archive::open(&self.data.data)?;
-        let served = is_served(&self.data.data);
+        let records = self.data.records()?;
+        let mut commands = self.data.commands()?;
         let mut wanted = Vec::new();
         for event in &self.events {
-            wanted.push(Some(archive.find(event)?));
+            wanted.push(Some(records.ask(|r| r.find(event))?));
         }
         if wanted.is_empty() {
             wanted.push(None);
         }
         let mut out = std::io::stdout().lock();
         for id in wanted {
-            let (ended, busy) = archive.cancel(id, self.rule.as_deref(), served, Timestamp::now())?;
+            let command = Command::Cancel(Waiting { event: id, rule: self.rule.clone() });
+            let done = commands.perform(command).map_err(anyhow::Error::msg)?;
+            let Done::Cancelled(Cancelled { runs, busy }) = done else { anyhow::bail!("the Doorbell that serves answered something else") };
             let which = match (&id, &self.rule) {
                 (Some(id), _) => id.to_string(),
                 (None, Some(rule)) => rule.clone(),
                 (None, None) => String::new(),
             };
-            match (ended, busy) {
+            match (runs, busy) {
                 (0, 0) => writeln!(out, "{which}: nothing waits there")?,
                 (n, 0) => writeln!(out, "{which}: {} cancelled", number(n, "run"))?,
                 (n, busy) => writeln!(

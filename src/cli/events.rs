@@ -8,7 +8,6 @@ use super::Ended;
 use super::settings::{Data, number};
 use crate::condition::trace::short;
 use crate::run::State;
-use crate::store::archive::Archive;
 use crate::store::contract::EventPage;
 
 #[derive(Args)]
@@ -33,9 +32,9 @@ pub struct Failed {
 
 impl Events {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let archive = Archive::open(&self.data.data)?;
-        let events = archive.events(self.last)?;
-        let counts = archive.counts()?;
+        let records = self.data.records()?;
+        let events = records.ask(|r| r.events(self.last))?;
+        let counts = records.ask(|r| r.counts())?;
         let mut out = std::io::stdout().lock();
         if events.is_empty() {
             writeln!(out, "No event has come in yet.")?;
@@ -67,8 +66,7 @@ fn states(event: &EventPage) -> String {
 
 impl Failed {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let archive = Archive::open(&self.data.data)?;
-        let runs = archive.failed(self.last)?;
+        let runs = self.data.records()?.ask(|r| r.failed(self.last))?;
         let mut out = std::io::stdout().lock();
         if runs.is_empty() {
             writeln!(out, "No run has failed.")?;

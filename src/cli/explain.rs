@@ -15,7 +15,6 @@ use crate::refusals::{Refusals, Refused};
 use crate::rule::Ruleset;
 use crate::rule::load::load;
 use crate::run::{Attempt, State};
-use crate::store::archive::Archive;
 use crate::store::contract::{Dossier, RunPage};
 use crate::yaml::Source;
 
@@ -32,12 +31,12 @@ pub struct Explain {
 
 impl Explain {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let archive = Archive::open(&self.data.data)?;
-        let dossier = match archive.find(&self.event) {
-            Ok(found) => archive.dossier(found)?,
+        let records = self.data.records()?;
+        let dossier = match records.ask(|r| r.find(&self.event)) {
+            Ok(found) => records.ask(|r| r.dossier(found))?,
             Err(e) => match Refusals::find(&self.data.data, &self.event) {
                 Some(refused) => return refused_told(&refused),
-                None => return Err(e.into()),
+                None => return Err(e),
             },
         };
         let ruleset = self.rules_of_then(&dossier)?;

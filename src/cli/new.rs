@@ -14,7 +14,6 @@ use super::settings::Data;
 use crate::event::{Event, EventId};
 use crate::field::Field;
 use crate::problem::nearest;
-use crate::store::archive::Archive;
 use crate::template::spell;
 
 /// The recipes that ship, by the name of their file.
@@ -90,8 +89,9 @@ impl New {
         let text = match (&self.recipe, &self.event, &self.from) {
             (Some(name), ..) => recipe(name)?.to_owned(),
             (_, Some(event), _) => {
-                let archive = Archive::open(&self.data.data)?;
-                let event = archive.dossier(archive.find(event)?)?.event;
+                let records = self.data.records()?;
+                let id = records.ask(|r| r.find(event))?;
+                let event = records.ask(|r| r.dossier(id))?.event;
                 made_of(&event, &format!("the event {}", event.id))
             }
             (.., Some(file)) => {

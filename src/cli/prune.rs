@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::Ended;
 use super::progress::Progress;
 use super::settings::{Data, length, number};
-use crate::store::archive::Archive;
+use crate::operations::command::{Command, Done};
 use crate::store::contract::Pruning;
 
 /// How many events are looked at together, and the breath between them.
@@ -34,13 +34,15 @@ pub struct Prune {
 
 impl Prune {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let mut archive = Archive::open(&self.data.data)?;
+        let counts = self.data.records()?.ask(|r| r.counts())?;
+        let mut commands = self.data.commands()?;
         let what = Pruning { before: Timestamp::now().checked_sub(self.older_than)?, failed: self.failed, rehearse: self.dry_run };
         let (mut events, mut after) = (0, 0);
-        let mut progress = Progress::new("looking through events", archive.counts()?.events);
+        let mut progress = Progress::new("looking through events", counts.events);
         let mut seen = 0;
         loop {
-            let pruned = archive.prune(&what, after, AT_A_TIME)?;
+            let done = commands.perform(Command::Prune { what, after, most: AT_A_TIME }).map_err(anyhow::Error::msg)?;
+            let Done::Pruned(pruned) = done else { anyhow::bail!("the Doorbell that serves answered something else") };
             events += pruned.events;
             after = pruned.after;
             seen += AT_A_TIME as u64;

@@ -1,5 +1,5 @@
 //! `doorbell replay`: does it again. Failed runs go on at the step that failed; `--again` starts events anew with the rules
-//! of today. The runs are put into the store, where a running `serve` finds them within a second.
+//! of today. A running `serve` does it at once; without one, the runs wait in the store.
 //!
 //! Events are named, or chosen by rule, time and state; what was chosen is shown first and done only with `--yes`.
 
@@ -14,14 +14,15 @@ use jiff::tz::TimeZone;
 
 use super::Ended;
 use super::progress::Progress;
-use super::settings::{Data, Rules, Secrets, length, number};
+use super::settings::{Asked, Data, Rules, Secrets, length, number};
 use crate::event::EventId;
 use crate::intake::new_run;
+use crate::operations::command::{Command, Done};
+use crate::operations::control::Commands;
 use crate::problem;
 use crate::rule::Ruleset;
 use crate::run::State;
-use crate::store::archive::{Archive, Choice};
-use crate::store::contract::NewRun;
+use crate::store::contract::{Choice, NewRun};
 
 /// How many of the chosen events are shown.
 const SHOWN: usize = 5;
@@ -63,7 +64,7 @@ pub struct Replay {
 
 impl Replay {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let mut archive = Archive::open(&self.data.data)?;
+        let mut hands = Hands { records: self.data.records()?, commands: self.data.commands()? };
         let today = match self.again {
             true => {
                 let loaded = self.rules.around.load(&self.rules.rules, Secrets::Stood)?;
@@ -76,21 +77,21 @@ impl Replay {
             false => None,
         };
         let total = match self.events.is_empty() {
-            false => self.named(&mut archive, today.as_ref())?,
-            true => self.chosen(&mut archive, today.as_ref())?,
+            false => self.named(&mut hands, today.as_ref())?,
+            true => self.chosen(&mut hands, today.as_ref())?,
         };
-        if total > 0 && !is_served(&self.data.data) {
+        if total > 0 && !hands.commands.is_served() {
             writeln!(std::io::stdout(), "waits until serve runs")?;
         }
         Ok(Ended::Good)
     }
 
-    fn named(&self, archive: &mut Archive, today: Option<&Ruleset>) -> anyhow::Result<usize> {
+    fn named(&self, hands: &mut Hands, today: Option<&Ruleset>) -> anyhow::Result<usize> {
         let mut out = std::io::stdout().lock();
         let mut total = 0;
         for event in &self.events {
-            let id = archive.find(event)?;
-            let count = self.once(archive, id, today)?;
+            let id = hands.records.ask(|r| r.find(event))?;
+            let count = self.once(hands, id, today)?;
             total += count;
             match (count, self.again) {
                 (0, false) => writeln!(out, "{id}: nothing has failed there; --again starts it anew")?,
@@ -102,7 +103,7 @@ impl Replay {
         Ok(total)
     }
 
-    fn chosen(&self, archive: &mut Archive, today: Option<&Ruleset>) -> anyhow::Result<usize> {
+    fn chosen(&self, hands: &mut Hands, today: Option<&Ruleset>) -> anyhow::Result<usize> {
         let state = self.state.as_deref().and_then(State::read).unwrap_or(State::Failed);
         if state != State::Failed && !self.again {
             anyhow::bail!("runs that are {} have nothing left to do; with --again they start anew", state.word());
@@ -113,7 +114,7 @@ impl Replay {
             since: self.since.unwrap_or(Timestamp::UNIX_EPOCH),
             until: self.until.unwrap_or(Timestamp::MAX),
         };
-        let events = archive.chosen(&choice)?;
+        let events = hands.records.ask(|r| r.chosen(choice))?;
         let runs: usize = events.iter().map(|(_, n)| n).sum();
         let of = |runs| format!("{} of {}", number(runs, &format!("{} run", state.word())), number(events.len(), "event"));
         if events.is_empty() {
@@ -134,7 +135,7 @@ impl Replay {
         let mut progress = Progress::new("replaying", events.len() as u64);
         let (began, mut total) = (Instant::now(), 0);
         for (n, (id, _)) in events.iter().enumerate() {
-            total += self.once(archive, *id, today)?;
+            total += self.once(hands, *id, today)?;
             progress.at(n as u64 + 1);
             if let Some(rate) = self.rate {
                 let due = Duration::from_secs_f64((n + 1) as f64 / f64::from(rate));
@@ -153,15 +154,31 @@ impl Replay {
     }
 
     /// Does one event again; says how many runs that are.
-    fn once(&self, archive: &mut Archive, id: EventId, today: Option<&Ruleset>) -> anyhow::Result<usize> {
-        let Some(ruleset) = today else { return Ok(archive.replay_failed(id, self.rule.as_deref(), Timestamp::now())?) };
-        let dossier = archive.dossier(id)?;
+    fn once(&self, hands: &mut Hands, id: EventId, today: Option<&Ruleset>) -> anyhow::Result<usize> {
+        let Some(ruleset) = today else { return hands.perform(Command::Replay { event: id, rule: self.rule.clone() }) };
+        let dossier = hands.records.ask(|r| r.dossier(id))?;
         let wanted = |name: &str| self.rule.as_deref().is_none_or(|r| r == name);
         let answering = ruleset.answering(&dossier.event);
         // A replay does not ask `once_per`.
         let runs: Vec<_> = answering.iter().filter(|s| wanted(&s.rule.name)).map(|s| NewRun { once: None, ..new_run(s) }).collect();
         let texts: Vec<_> = ruleset.texts.iter().map(|(h, s)| (h.clone(), s.name.clone(), s.text.clone())).collect();
-        Ok(archive.replay_anew(id, &runs, &texts, Timestamp::now())?)
+        hands.perform(Command::StartAnew { event: id, runs, texts })
+    }
+}
+
+/// What a replay looks at and has done.
+struct Hands {
+    records: Asked,
+    commands: Commands,
+}
+
+impl Hands {
+    /// Has it done; says how many runs that are.
+    fn perform(&mut self, command: Command) -> anyhow::Result<usize> {
+        match self.commands.perform(command).map_err(anyhow::Error::msg)? {
+            Done::Runs(runs) => Ok(runs),
+            _ => anyhow::bail!("the Doorbell that serves answered something else"),
+        }
     }
 }
 
@@ -177,10 +194,4 @@ fn moment(text: &str) -> Result<Timestamp, String> {
     let ago =
         length(text).map_err(|_| "write for example 2026-11-01, '2026-11-01 10:00' (UTC) or '2 days' (for two days ago)".to_owned())?;
     Timestamp::now().checked_sub(ago).context("this is too long ago").map_err(|e| e.to_string())
-}
-
-/// Whether a `serve` holds this data folder.
-pub(super) fn is_served(data: &std::path::Path) -> bool {
-    let file = std::fs::File::open(data.join(".doorbell.lock"));
-    file.is_ok_and(|f| matches!(f.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
 }

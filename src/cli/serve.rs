@@ -25,8 +25,11 @@ use crate::at_work::AtWork;
 use crate::intake::Intake;
 use crate::keyring::Keyring;
 use crate::known::Lookup;
+use crate::old_rules::{OldRules, RulesOfRuns, Unready};
+use crate::operations::control;
 use crate::pace::Pace;
 use crate::problem::{self, Severity};
+use crate::recovery::{Intents, recover};
 use crate::refusals::Refusals;
 use crate::retention::Retention;
 use crate::rule::Rule;
@@ -37,7 +40,7 @@ use crate::watch::{Standing, Watch, in_force, print};
 use crate::web::hook::{BODIES, Hook};
 use crate::web::serve::Front;
 use crate::web::tls::Tls;
-use crate::worker::{Intents, OldRules, Unready, Worker, recover};
+use crate::worker::Worker;
 use crate::yaml::Source;
 use crate::{disk, store, web};
 
@@ -111,8 +114,9 @@ impl Serve {
             .await
             .with_context(|| format!("cannot listen at {}; is another program there? Name another address with --listen", self.listen))?;
         let store = store::open(&self.data.data)?;
-        let files = Files::new(output, Arc::new(Intents(store.clone())));
-        recover(&store, &files).await?;
+        let folder = output.id().to_owned();
+        let files = Files::new(output, Arc::new(Intents { store: store.clone(), folder: folder.clone() }));
+        recover(&store, &files, &folder).await?;
         let (at_work, marked) = AtWork::open(&self.data.data).context("the data folder cannot be written")?;
         for (event, rule) in store.stumbled(marked, Timestamp::now()).await? {
             tracing::error!(%event, rule, "this run made Doorbell die or hang three times and is set aside; `doorbell failed` lists it");
@@ -125,7 +129,8 @@ impl Serve {
         let net = Arc::new(Net::new(self.rules.around.allowed(), self.calls.into(), self.calls_per_host.into()));
         let keyring = Keyring::new(net.clone());
         let outside = Outside { net: net.clone(), files, callers: callers.clone() };
-        let worker = Worker::new(store.clone(), outside, rules.clone(), at_work, Box::new(Kept(self.rules.around.clone())));
+        let worker =
+            Worker::new(store.clone(), outside, RulesOfRuns::new(rules.clone(), Box::new(Kept(self.rules.around.clone()))), at_work);
         let standing = Standing::default();
         let handed = Handed::of(&self.data.data);
         let watch = {
@@ -149,6 +154,9 @@ impl Serve {
         });
         let retention = Retention { time: self.keep.0, bytes: self.keep_mb.map(|mb| mb << 20) };
         tokio::spawn(retention.keep(store.clone()));
+        let control = Arc::new(control::listen(&self.data.data).context("the socket for commands cannot be made in the data folder")?);
+        let woken = worker.clone();
+        tokio::spawn(control::serve(control, store.clone(), move || woken.wake()));
         let stopping = Arc::new(AtomicBool::new(false));
         let intake = Arc::new(Intake { rules, store, worker: worker.clone(), callers, keyring, pace: Pace::default(), handed });
         let bodies = Arc::new(Semaphore::new(BODIES));

@@ -1,17 +1,22 @@
 //! Options that several commands share, and what is made of them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 use ipnet::IpNet;
 
 use crate::action::net::Allowed;
 use crate::known::{Lookup, stand_in};
+use crate::operations::control::Commands;
 use crate::problem::{self, Problem, Severity};
 use crate::rule::Ruleset;
 use crate::rule::callers;
 use crate::rule::load::{Loaded, load};
+use crate::store;
+use crate::store::contract::{Doing, Records};
 use crate::surroundings::{Surroundings, read_rules};
 use crate::yaml::duration;
 
@@ -50,6 +55,32 @@ pub struct Data {
     /// The folder where events and runs are kept
     #[arg(long, env = "DOORBELL_DATA", default_value = "data", value_name = "FOLDER")]
     pub data: PathBuf,
+}
+
+impl Data {
+    /// The store, for looking at it.
+    pub fn records(&self) -> anyhow::Result<Asked> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().context("the program cannot start")?;
+        Ok(Asked { records: store::records(&self.data)?, runtime })
+    }
+
+    /// Whoever owns the store, for changing it.
+    pub fn commands(&self) -> anyhow::Result<Commands> {
+        Commands::open(&self.data).map_err(anyhow::Error::msg)
+    }
+}
+
+/// A store that is asked one thing after the other.
+pub struct Asked {
+    records: Arc<dyn Records>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Asked {
+    /// Asks, and waits for the answer.
+    pub fn ask<'a, T>(&'a self, question: impl FnOnce(&'a dyn Records) -> Doing<'a, T>) -> anyhow::Result<T> {
+        Ok(self.runtime.block_on(question(self.records.as_ref()))?)
+    }
 }
 
 impl Around {

@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 
 use super::formula::{Formula, Given};
 use super::place::{FORMS, Place};
+use crate::answer::Answer;
 use crate::known::Known;
 use crate::request::Request;
-use crate::run::Answer;
 use crate::secret::Secret;
 use crate::yaml::Node;
 use crate::yaml::fields::{Item, Told};

@@ -2,19 +2,15 @@
 //! All of it in the transaction that keeps the event.
 
 use rusqlite::{OptionalExtension, Transaction, params};
-use serde_json::json;
 
 use super::contract::{Fate, NewRun};
-use super::jobs::{Ended, MOST_RUNS, Sql, moment};
+use super::rows::{Ended, MOST_RUNS, Sql, event_id, from_json, json, moment};
 use crate::condition::trace::short;
-use crate::event::EventId;
 use crate::run::{Attempt, Place, RunId, State};
 
-/// `taken` of a run that waits for another one of its lane.
-pub(super) const QUEUED: i64 = 2;
-
-/// Puts fresh runs of an event among those that are to be done, numbered from `first`.
-pub(super) fn insert_runs(sql: &Transaction, event: i64, first: RunId, due: i64, taken: bool, runs: &[NewRun]) -> Sql<Vec<Fate>> {
+/// Puts fresh runs of an event among those that are to be done, numbered from `first`; those that begin at once are owned
+/// `by` who is named.
+pub(super) fn insert_runs(sql: &Transaction, event: i64, first: RunId, due: i64, by: i64, runs: &[NewRun]) -> Sql<Vec<Fate>> {
     let mut fates = Vec::with_capacity(runs.len());
     for (id, run) in (first..).zip(runs.iter().take(MOST_RUNS as usize)) {
         if let Some(once) = &run.once
@@ -24,16 +20,16 @@ pub(super) fn insert_runs(sql: &Transaction, event: i64, first: RunId, due: i64,
             fates.push(Fate::Repeated);
             continue;
         }
-        let fate = if is_queued(sql, run.lane.as_deref())? { Fate::Queued } else { Fate::Begun };
-        let taken = if fate == Fate::Queued { QUEUED } else { i64::from(taken) };
-        let once = run.once.as_ref().map(|o| json!([o.value, o.within.as_millis() as u64]).to_string());
+        let queued = is_queued(sql, run.lane.as_deref())?;
+        let by = if queued { 0 } else { by };
+        let once = run.once.as_ref().map(|o| json(&(&o.value, o.within.as_millis() as u64))).transpose()?;
         sql.prepare_cached(
-            "INSERT INTO pending (id, event, rule, text, lane, step, element, tried, due, saved, settled, forgiven, replays, taken, once)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, '{}', 0, 0, 0, ?8, ?9)",
+            "INSERT INTO pending (id, event, rule, text, lane, step, element, tried, due, saved, settled, forgiven, replays, owner, queued, once)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, '{}', 0, 0, 0, ?8, ?9, ?10)",
         )?
-        .execute(params![id, event, &*run.rule, &*run.text, run.lane.as_deref(), run.step, due, taken, once])?;
+        .execute(params![id, event, &*run.rule, &*run.text, run.lane.as_deref(), run.step, due, by, queued, once])?;
         claim(sql, &run.rule, id, once.as_deref(), due)?;
-        fates.push(fate);
+        fates.push(if by == 0 { Fate::Queued } else { Fate::Begun });
     }
     Ok(fates)
 }
@@ -46,7 +42,8 @@ fn claimed(sql: &Transaction, rule: &str, value: &str, now: i64) -> Sql<Option<R
 
 /// Claims what a run's `once` column says.
 pub(super) fn claim(sql: &Transaction, rule: &str, run: RunId, once: Option<&str>, now: i64) -> Sql<()> {
-    let Some((value, within)) = once.and_then(|o| serde_json::from_str::<(String, i64)>(o).ok()) else { return Ok(()) };
+    let Some(once) = once else { return Ok(()) };
+    let (value, within): (String, i64) = from_json(once, 0)?;
     sql.prepare_cached("INSERT OR REPLACE INTO once (rule, value, run, until) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
         rule,
         value,
@@ -58,17 +55,18 @@ pub(super) fn claim(sql: &Transaction, rule: &str, run: RunId, once: Option<&str
 
 /// A run that ended without success gives its value back.
 pub(super) fn give_back(sql: &Transaction, rule: &str, run: RunId, once: Option<&str>) -> Sql<()> {
-    let Some((value, _)) = once.and_then(|o| serde_json::from_str::<(String, i64)>(o).ok()) else { return Ok(()) };
+    let Some(once) = once else { return Ok(()) };
+    let (value, _): (String, i64) = from_json(once, 0)?;
     sql.prepare_cached("DELETE FROM once WHERE rule = ?1 AND value = ?2 AND run = ?3")?.execute(params![rule, value, run])?;
     Ok(())
 }
 
 /// A run that is never begun, for those who ask why.
 fn repeated(sql: &Transaction, id: RunId, event: i64, now: i64, run: &NewRun, before: RunId) -> Sql<()> {
-    let first: Option<[u8; 16]> =
-        sql.prepare_cached("SELECT id FROM event WHERE seq = ?1")?.query_row([before / MOST_RUNS], |r| r.get(0)).optional()?;
+    let first =
+        sql.prepare_cached("SELECT id FROM event WHERE seq = ?1")?.query_row([before / MOST_RUNS], |r| event_id(r, 0)).optional()?;
     let value = run.once.as_ref().map_or("", |o| o.value.as_str());
-    let by = first.map_or_else(String::new, |id| format!(", by event {}", EventId(uuid::Uuid::from_bytes(id))));
+    let by = first.map_or_else(String::new, |id| format!(", by event {id}"));
     let told = Attempt {
         place: Place::default(),
         number: 1,
@@ -89,7 +87,7 @@ fn repeated(sql: &Transaction, id: RunId, event: i64, now: i64, run: &NewRun, be
         saved: "{}",
         forgiven: false,
         replays: 0,
-        told: &serde_json::to_string(&[told]).unwrap_or_default(),
+        attempts: &[told],
         lane: None,
         once: None,
     };
@@ -104,11 +102,12 @@ pub(super) fn is_queued(sql: &Transaction, lane: Option<&str>) -> Sql<bool> {
     }
 }
 
-/// The first run that waits in a lane may begin.
+/// The first run that waits in a lane may begin, if no other one of the lane has begun.
 pub(super) fn open_lane(sql: &Transaction, lane: Option<&str>) -> Sql<()> {
     if let Some(lane) = lane {
-        let text = "UPDATE pending SET taken = 0 WHERE id = (SELECT min(id) FROM pending WHERE lane = ?1) AND taken = ?2";
-        sql.prepare_cached(text)?.execute(params![lane, QUEUED])?;
+        let text = "UPDATE pending SET queued = 0 WHERE id = (SELECT min(id) FROM pending WHERE lane = ?1 AND queued = 1)
+                    AND NOT EXISTS (SELECT 1 FROM pending WHERE lane = ?1 AND queued = 0)";
+        sql.prepare_cached(text)?.execute([lane])?;
     }
     Ok(())
 }

@@ -1,30 +1,47 @@
 //! The store's verbs, and what each promises. Each is one transaction; the moment is always handed in.
+//!
+//! A handle on a store is an *owner*: whoever opened it. Every run that is being done is owned by exactly one of them, and
+//! an owner can die: its runs are then free for others, and what it may still want to record of them is refused
+//! ([`Recorded::LeaseLost`]). Runs of one lane are done one at a time, in the order in which the store accepted them, which
+//! is neither that of clocks nor that of ids. [`Store`] is what the program does; [`Records`] is what people ask.
 
 use std::fmt;
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
+use crate::answer::SealedAnswer;
 use crate::event::{Event, EventId};
-use crate::run::{Answer, Attempt, Intent, Once, Run, RunId, State, TextHash};
+use crate::run::{Attempt, Intent, Once, Run, RunId, State, TextHash};
 
 /// Why the store could not do it.
 #[derive(Debug)]
 pub struct Error {
     message: String,
     transient: bool,
+    unknown: bool,
 }
 
 impl Error {
     pub fn new(message: impl Into<String>, transient: bool) -> Self {
-        Self { message: message.into(), transient }
+        Self { message: message.into(), transient, unknown: false }
+    }
+    /// The same, where it may have been done all the same.
+    pub fn but_maybe_done(self) -> Self {
+        Self { unknown: true, ..self }
     }
     /// Whether it may work a little later (a full disk, a locked file).
     pub fn is_transient(&self) -> bool {
         self.transient
+    }
+    /// Whether it may have been done all the same, as when a disk goes away behind a commit. Who repeats it does no harm.
+    pub fn is_unknown(&self) -> bool {
+        self.unknown
     }
 }
 
@@ -40,7 +57,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 /// A run that an event starts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NewRun {
     pub rule: Arc<str>,
     pub text: TextHash,
@@ -55,8 +72,9 @@ pub struct NewRun {
 /// What became of a run that an event starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
+    /// It is in the hands of who accepted it.
     Begun,
-    /// It waits for another run of its lane.
+    /// It waits: for another run of its lane, or for whoever leases it.
     Queued,
     /// Its `once_per` value had been used.
     Repeated,
@@ -80,24 +98,43 @@ pub struct Accept {
     pub ruleset: i64,
     /// The status the sender is answered.
     pub status: u16,
-    /// Whether the caller of `accept` takes the runs at once, so that `lease` leaves them alone.
+    /// Whether the owner takes the runs at once, so that `lease` leaves them alone.
     pub taken: bool,
 }
 
 /// What became of an event that was handed in.
 #[derive(Debug)]
 pub enum Accepted {
-    /// It is kept; these are its runs, in the order they were handed in.
+    /// It is kept; these are its runs, in the order they were handed in. The same where an event of this id was kept
+    /// before: so an `accept` whose outcome is unknown can be repeated.
     New(Event, Vec<(Run, Fate)>),
-    /// It came before under this id. Runs of then that had failed were started again; they are to be leased.
+    /// It came before under this delivery. Runs of then that had failed were started again; they are to be leased.
     Again { first: EventId, restarted: usize, standing: Standing },
+}
+
+/// A step that was tried, and the run after it.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub run: Arc<Run>,
+    pub attempts: Arc<Vec<Attempt>>,
+    pub answer: Option<SealedAnswer>,
+    /// Whether the owner goes on with the run at once. A run that waits is free otherwise, and due at `run.due`.
+    pub goes_on: bool,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    Recorded,
+    /// The run is somebody else's by now, or has ended. Nothing was recorded, and whoever has it does what is left.
+    LeaseLost,
 }
 
 /// How it stands with the answer that an event's caller gets from a rule.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Standing {
     /// What a run has answered.
-    pub answer: Option<Answer>,
+    pub answer: Option<SealedAnswer>,
     /// Whether runs of the event are still to be done, so that one may answer yet.
     pub is_open: bool,
 }
@@ -135,7 +172,7 @@ pub struct Dossier {
 }
 
 /// Which events are to be forgotten.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Pruning {
     /// Those that came before.
     pub before: Timestamp,
@@ -146,7 +183,7 @@ pub struct Pruning {
 }
 
 /// What was forgotten, of those that were looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pruned {
     pub events: usize,
     /// Where to go on.
@@ -154,6 +191,36 @@ pub struct Pruned {
     /// Whether there are no more.
     pub is_all: bool,
 }
+
+/// Which waiting runs a person means: those of an event, of a rule, or both; all if neither is named.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Waiting {
+    pub event: Option<EventId>,
+    pub rule: Option<String>,
+}
+
+/// What came of cancelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancelled {
+    pub runs: usize,
+    /// How many are being done this very moment, and were left alone.
+    pub busy: usize,
+}
+
+/// Which ended runs a person means.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// Runs that stand so.
+    pub state: State,
+    /// Runs of this rule.
+    pub rule: Option<String>,
+    /// Events that came at this moment or later, and before that one.
+    pub since: Timestamp,
+    pub until: Timestamp,
+}
+
+/// Names one effect: a run, and the step and element it is at.
+pub type EffectKey = (RunId, u32, u32);
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -164,38 +231,81 @@ pub struct Counts {
 }
 
 /// What `serve` does with a store. It may be called from many tasks at a time; what is committed together is its matter.
+///
+/// Where a verb takes several keys (lanes, deliveries, `once_per` values), a store that locks them does so in one order for
+/// all, so that no two transactions wait for each other.
 pub trait Store: Send + Sync {
-    /// Keeps an event and its runs. Returns once both are safely on disk.
+    /// Keeps an event and its runs. Returns once both are safely on disk. May be repeated.
     fn accept(&self, accept: Accept) -> Doing<'_, Accepted>;
     /// The answer to an event, whoever gave it.
     fn answer(&self, event: EventId) -> Doing<'_, Standing>;
-    /// Keeps an attempt and the run after it. Returns once both are safely on disk.
-    fn record(&self, run: Arc<Run>, attempts: Arc<Vec<Attempt>>, answer: Option<Answer>) -> Doing<'_, ()>;
-    /// Hands out up to `most` runs that are due and that nobody has.
+    /// Keeps attempts and the run after them, if the run is this owner's and `run.turn` is still its count; it is one more
+    /// afterwards. Returns once both are safely on disk. May be repeated: the second time changes nothing.
+    fn record(&self, record: Record) -> Doing<'_, Recorded>;
+    /// Hands out up to `most` runs that are due and that nobody has, or whose owner is dead. They are this owner's then, and
+    /// their count is one more.
     fn lease(&self, now: Timestamp, most: usize) -> Doing<'_, Vec<(Run, Event)>>;
+    /// Runs that this owner has, as they stand in the store, for one who has lost hold of them. Their count is one more then.
+    fn held(&self, which: Held) -> Doing<'_, Vec<(Run, Event)>>;
     /// When the next run that nobody has is due.
     fn next_due(&self) -> Doing<'_, Option<Timestamp>>;
-    /// Keeps what a file's writer is about to do. Returns once it is safely on disk.
-    fn intend(&self, intent: Intent) -> Doing<'_, ()>;
+    /// Keeps what a file's writer is about to do in the output folder of this name. Returns once it is safely on disk.
+    fn intend(&self, folder: &str, intent: Intent) -> Doing<'_, ()>;
     /// The runs of a file's intent are recorded.
-    fn forget(&self, file: &str);
-    /// The intents that a crash left behind.
-    fn intents(&self) -> Doing<'_, Vec<Intent>>;
+    fn forget(&self, folder: &str, file: &str);
+    /// The intents that a crash left behind in an output folder.
+    fn intents(&self, folder: &str) -> Doing<'_, Vec<Intent>>;
     /// These effects were found to be done already.
-    fn settle(&self, done: Vec<(RunId, u32, u32)>) -> Doing<'_, ()>;
+    fn settle(&self, done: Vec<EffectKey>) -> Doing<'_, ()>;
     /// Which of these still stand at the same place, so that it matters whether they were done.
-    fn still_at(&self, places: Vec<(RunId, u32, u32)>) -> Doing<'_, bool>;
+    fn still_at(&self, places: Vec<EffectKey>) -> Doing<'_, bool>;
     /// Keeps rule files by their hash, and gives the number of this set of them.
     fn remember(&self, texts: Vec<(TextHash, String, String)>) -> Doing<'_, i64>;
+    /// A kept rule file: its name and text.
+    fn text(&self, hash: TextHash) -> Doing<'_, Option<(String, String)>>;
     /// The program died while it worked out these runs: counts it, and sets aside those for which it was the third time.
     /// Gives the events and rules of these.
     fn stumbled(&self, runs: Vec<RunId>, now: Timestamp) -> Doing<'_, Vec<(EventId, String)>>;
+    /// Lets the failed runs of an event go on at the step that failed; only those of one rule, if one is named. They are to
+    /// be leased. Says how many.
+    fn replay(&self, event: EventId, rule: Option<String>, now: Timestamp) -> Doing<'_, usize>;
+    /// Starts rules on an event that is kept, with the rule files given: hash, name and text. The runs are to be leased.
+    fn start_anew(&self, event: EventId, runs: Vec<NewRun>, texts: Vec<(TextHash, String, String)>, now: Timestamp) -> Doing<'_, usize>;
+    /// Ends runs that wait, so that they are never done.
+    fn cancel(&self, which: Waiting, now: Timestamp) -> Doing<'_, Cancelled>;
     /// Forgets events that are done with, at most so many, behind the number `after`.
     fn prune(&self, what: Pruning, after: i64, most: usize) -> Doing<'_, Pruned>;
     /// Forgets ids and values whose time is over; says whether there may be more.
     fn expire(&self, now: Timestamp) -> Doing<'_, bool>;
     /// How many bytes are in use.
     fn size(&self) -> Doing<'_, u64>;
-    /// A kept rule file: its name and text.
-    fn text(&self, hash: TextHash) -> Doing<'_, Option<(String, String)>>;
+}
+
+/// Runs that somebody has lost hold of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// One that was held by this count ([`Run::turn`]); it may have been recorded once more without anybody hearing of it.
+    Run(RunId, i64),
+    /// Those of an event whose `accept` nobody heard of.
+    Event(EventId),
+}
+
+/// What people ask of a store. It changes nothing, and works beside a `serve` and without one.
+pub trait Records: Send + Sync {
+    /// The latest events, newest first.
+    fn events(&self, most: usize) -> Doing<'_, Vec<EventPage>>;
+    /// The runs that failed, newest first.
+    fn failed(&self, most: usize) -> Doing<'_, Vec<RunPage>>;
+    /// How much is kept.
+    fn counts(&self) -> Doing<'_, Counts>;
+    /// The events with runs that fit, oldest first, each with how many of its runs do.
+    fn chosen(&self, choice: Choice) -> Doing<'_, Vec<(EventId, usize)>>;
+    /// The one event whose id begins like this. The error is a sentence for the person who asked.
+    fn find(&self, beginning: &str) -> Doing<'_, EventId>;
+    /// Everything about one event.
+    fn dossier(&self, id: EventId) -> Doing<'_, Dossier>;
+    /// Copies everything, as it is at one moment, into a file that is not there yet.
+    fn copy_to(&self, file: &Path) -> Doing<'_, ()>;
+    /// How many bytes are in use.
+    fn size(&self) -> Doing<'_, u64>;
 }

@@ -1,12 +1,17 @@
 //! Where events and runs are kept. A backend is one file behind the [`contract`].
 
-pub mod archive;
+mod accept;
+mod archive;
+mod changes;
 mod claims;
 pub mod contract;
 mod fold;
 mod jobs;
-mod poison;
+mod owner;
 mod prune;
+mod quarantine;
+mod record;
+mod rows;
 #[cfg(test)]
 mod simulation;
 mod sqlite;
@@ -15,9 +20,15 @@ mod tables;
 use std::path::Path;
 use std::sync::Arc;
 
-use contract::{Result, Store};
+use contract::{Records, Result, Store};
 
-/// Opens the store of a data folder for `serve`; makes it if it is not there.
+/// Opens the store of a data folder as its owner from now on; makes it if it is not there. Who opens it has to hold the
+/// folder's lock, and to be inside a runtime.
 pub fn open(data: &Path) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(sqlite::Sqlite::open(data)?))
+}
+
+/// Opens the store of a data folder that is there for looking at it.
+pub fn records(data: &Path) -> Result<Arc<dyn Records>> {
+    Ok(Arc::new(archive::Archive::open(data)?))
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
 
 use super::contract::{Pruned, Pruning};
-use super::jobs::{MOST_RUNS, Sql};
+use super::rows::{Sql, range};
 
 /// The most ids and values that are forgotten together.
 const MOST_EXPIRED: i64 = 1_000;
@@ -40,7 +40,7 @@ pub(super) fn prune(sql: &Transaction, what: &Pruning, after: i64, most: usize) 
 
 /// Whether runs of an event wait, or have failed and are to be kept.
 fn is_needed(sql: &Transaction, event: i64, failed_too: bool) -> Sql<bool> {
-    let range = [event * MOST_RUNS, (event + 1) * MOST_RUNS];
+    let range = range(event);
     if sql.prepare_cached("SELECT 1 FROM pending WHERE id >= ?1 AND id < ?2 LIMIT 1")?.exists(range)? {
         return Ok(true);
     }
@@ -49,9 +49,10 @@ fn is_needed(sql: &Transaction, event: i64, failed_too: bool) -> Sql<bool> {
 }
 
 fn forget(sql: &Transaction, event: i64) -> Sql<()> {
-    let range = [event * MOST_RUNS, (event + 1) * MOST_RUNS];
+    let range = range(event);
     sql.prepare_cached("DELETE FROM attempts WHERE run >= ?1 AND run < ?2")?.execute(range)?;
     sql.prepare_cached("DELETE FROM ended WHERE id >= ?1 AND id < ?2")?.execute(range)?;
+    sql.prepare_cached("DELETE FROM saved WHERE run >= ?1 AND run < ?2")?.execute(range)?;
     sql.prepare_cached("DELETE FROM answer WHERE event = ?1")?.execute([event])?;
     sql.prepare_cached("DELETE FROM event WHERE seq = ?1")?.execute([event])?;
     Ok(())

@@ -1,27 +1,32 @@
 //! The embedded store: SQLite in WAL mode with `synchronous=FULL`, one writer thread, group commit.
 //!
 //! Whatever waits when the thread is free is committed as one transaction, and only then are all who wait answered; so
-//! a flush is shared by as many events as came during the one before. The statements are in [`super::jobs`], reading for
-//! people in [`super::archive`], what becomes of the log in [`super::fold`].
+//! a flush is shared by as many events as came during the one before. The statements are in [`super::jobs`], whose runs
+//! are whose in [`super::owner`], reading for people in [`super::archive`], what becomes of the log in [`super::fold`].
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::contract::{Accept, Accepted, Doing, Error, Pruned, Pruning, Result, Standing, Store};
+use super::accept::fresh;
+use super::contract::{
+    Accept, Accepted, Cancelled, Doing, EffectKey, Error, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Standing, Store,
+    Waiting as WaitingRuns,
+};
 use super::fold::Fold;
 use super::jobs::{Job, Kept};
+use super::owner::Owner;
 use super::tables;
 use crate::disk::{flush_folder, takes_writes};
 use crate::event::{Event, EventId};
-use crate::run::{Answer, Attempt, Intent, Run, RunId, TextHash};
+use crate::run::{Intent, Run, RunId, TextHash};
 
 /// The most that is committed together.
 const MAX_GROUP: usize = 1_024;
@@ -47,6 +52,9 @@ pub(super) fn error(e: rusqlite::Error) -> Error {
         Some(ErrorCode::SystemIoFailure) => no_disk(),
         Some(ErrorCode::CannotOpen) => words("the data folder cannot be opened; look at its owner and rights", true),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(),
+        None if matches!(e, rusqlite::Error::FromSqlConversionFailure(..)) => {
+            words(&format!("what is in the store is damaged: {e}; restore a backup of the data folder"), false)
+        }
         _ => Error::new(e.to_string(), false),
     }
 }
@@ -97,8 +105,7 @@ struct Waiting {
 type Answers = Vec<(oneshot::Sender<Result<Kept>>, Result<Kept>)>;
 
 impl Sqlite {
-    /// Opens the store and starts its writer. Runs that an earlier process had taken are free
-    /// again. Has to be called inside a runtime.
+    /// Opens the store as its owner from now on, and starts its writer. Has to be called inside a runtime.
     pub fn open(data: &Path) -> Result<Self> {
         std::fs::create_dir_all(data).map_err(|e| Error::new(format!("the data folder cannot be made: {e}"), false))?;
         if is_cut_off(data) {
@@ -106,7 +113,7 @@ impl Sqlite {
         }
         let mut connection = connect(data, true)?;
         tables::migrate(&mut connection)?;
-        connection.execute("UPDATE pending SET taken = 0 WHERE taken = 1", []).map_err(error)?;
+        let owner = Owner::take_over(&connection).map_err(error)?;
         // A new database file is there after a power cut only if its folder was flushed.
         flush_folder(data).map_err(|e| Error::new(e.to_string(), true))?;
         let files = Files::of(data).map_err(|e| Error::new(format!("the data folder cannot be read: {e}"), true))?;
@@ -123,17 +130,23 @@ impl Sqlite {
         });
         thread::Builder::new()
             .name("store".into())
-            .spawn(move || write(connection, &files, receive, &answers, fold))
+            .spawn(move || Writer { connection, files, owner, answers, fold }.work(receive))
             .map_err(|e| Error::new(e.to_string(), true))?;
         Ok(Self { jobs })
     }
 
-    async fn ask(&self, job: Job) -> Result<Kept> {
-        let (done, kept) = oneshot::channel();
-        let gone = || Error::new("the store has stopped", true);
-        self.jobs.send(Waiting { job, done: Some(done) }).await.map_err(|_| gone())?;
-        kept.await.map_err(|_| gone())?
+    /// Has a job done, and takes what it gave.
+    fn ask<T: Send + 'static>(&self, job: Job, take: fn(Kept) -> Option<T>) -> Doing<'_, T> {
+        Box::pin(async move {
+            let (done, kept) = oneshot::channel();
+            self.jobs.send(Waiting { job, done: Some(done) }).await.map_err(|_| stopped())?;
+            take(kept.await.map_err(|_| stopped())??).ok_or_else(other)
+        })
     }
+}
+
+fn stopped() -> Error {
+    Error::new("the store has stopped", true)
 }
 
 /// The database's files as they were when they were opened. What is written into files that somebody has moved away or
@@ -166,56 +179,68 @@ impl Files {
     }
 }
 
-/// The writer thread: gathers, commits, answers.
-fn write(
-    mut connection: Connection,
-    files: &Files,
-    mut jobs: mpsc::Receiver<Waiting>,
-    answers: &mpsc::UnboundedSender<Answers>,
-    mut fold: Fold,
-) {
-    let mut group = Vec::with_capacity(MAX_GROUP);
-    while let Some(first) = jobs.blocking_recv() {
-        group.push(first);
-        while group.len() < MAX_GROUP
-            && let Ok(next) = jobs.try_recv()
-        {
-            group.push(next);
-        }
-        let results = match keep(&mut connection, files, &group) {
-            Ok(results) => results,
-            // One of them spoils it for all: each for itself, so that only that one fails.
-            Err(_) if group.len() > 1 => {
-                group.iter().map(|one| keep(&mut connection, files, std::slice::from_ref(one)).and_then(|mut r| r.remove(0))).collect()
-            }
-            Err(e) => vec![Err(e)],
-        };
-        let done = group.drain(..).zip(results).filter_map(|(waiting, result)| waiting.done.map(|done| (done, result)));
-        let _ = answers.send(done.collect());
-        fold.after_commit(&connection);
-    }
-    fold.finish(&connection);
+/// The writer thread.
+struct Writer {
+    connection: Connection,
+    files: Files,
+    owner: Owner,
+    answers: mpsc::UnboundedSender<Answers>,
+    fold: Fold,
 }
 
-/// Commits a group of jobs, where the disk still is what it was when the store was opened.
-fn keep(connection: &mut Connection, files: &Files, group: &[Waiting]) -> Result<Vec<Result<Kept>>> {
-    files.are_there()?;
-    let results = commit(connection, group)?;
-    Ok(match takes_writes(&files.log) {
-        Ok(()) => results,
-        // They are committed as far as SQLite knows, and must not be done again.
-        Err(_) => group.iter().map(|_| Err(no_disk())).collect(),
-    })
+impl Writer {
+    /// Gathers, commits, answers.
+    fn work(mut self, mut jobs: mpsc::Receiver<Waiting>) {
+        let mut group = Vec::with_capacity(MAX_GROUP);
+        while let Some(first) = jobs.blocking_recv() {
+            group.push(first);
+            while group.len() < MAX_GROUP
+                && let Ok(next) = jobs.try_recv()
+            {
+                group.push(next);
+            }
+            let results = match self.keep(&group) {
+                Ok(results) => results,
+                // One of them spoils it for all: each for itself, so that only that one fails.
+                Err(_) if group.len() > 1 => {
+                    group.iter().map(|one| self.keep(std::slice::from_ref(one)).and_then(|mut r| r.remove(0))).collect()
+                }
+                Err(e) => vec![Err(e)],
+            };
+            let done = group.drain(..).zip(results).filter_map(|(waiting, result)| waiting.done.map(|done| (done, result)));
+            let _ = self.answers.send(done.collect());
+            self.fold.after_commit(&self.connection);
+        }
+        self.fold.finish(&self.connection);
+    }
+
+    /// Commits a group of jobs, where the disk still is what it was when the store was opened.
+    fn keep(&mut self, group: &[Waiting]) -> Result<Vec<Result<Kept>>> {
+        self.files.are_there()?;
+        // A panic is that job's failure, and not the end of the thread that everybody waits for. The transaction that it
+        // ends is rolled back.
+        let committed = std::panic::catch_unwind(AssertUnwindSafe(|| commit(&mut self.connection, &mut self.owner, group)));
+        let results = committed.unwrap_or_else(|_| Err(Error::new("the store crashed while it did this; please report it", false)))?;
+        Ok(match takes_writes(&self.files.log) {
+            Ok(()) => results,
+            // They are committed as far as SQLite knows.
+            Err(_) => group.iter().map(|_| Err(no_disk().but_maybe_done())).collect(),
+        })
+    }
 }
 
 /// Does a group of jobs in one transaction.
-fn commit(connection: &mut Connection, group: &[Waiting]) -> Result<Vec<Result<Kept>>> {
-    let transaction = connection.transaction().map_err(error)?;
+fn commit(connection: &mut Connection, owner: &mut Owner, group: &[Waiting]) -> Result<Vec<Result<Kept>>> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(error)?;
+    if !owner.is_current(&transaction).map_err(error)? {
+        return Ok(group.iter().map(|waiting| waiting.job.refused()).collect());
+    }
     let mut results = Vec::with_capacity(group.len());
     for waiting in group {
-        results.push(Ok(waiting.job.run(&transaction).map_err(error)?));
+        results.push(Ok(waiting.job.run(&transaction, owner).map_err(error)?));
     }
     transaction.commit().map_err(error)?;
+    owner.committed();
     Ok(results)
 }
 
@@ -231,10 +256,10 @@ impl Store for Sqlite {
             let job = Job::accept(&accept);
             // A full queue is an overload, and the sender hears so at once.
             self.jobs.try_send(Waiting { job, done: Some(done) }).map_err(|_| Error::new("too much is waiting to be kept", true))?;
-            match kept.await.map_err(|_| Error::new("the store has stopped", true))?? {
+            match kept.await.map_err(|_| stopped())?? {
                 Kept::New(first, fates) => {
-                    let fresh = |(id, (new, fate))| (super::jobs::fresh(id, &accept.event, new), fate);
-                    let runs = (first..).zip(accept.runs.iter().zip(fates)).map(fresh).collect();
+                    let run = |(id, (new, fate))| (fresh(id, &accept.event, new), fate);
+                    let runs = (first..).zip(accept.runs.iter().zip(fates)).map(run).collect();
                     Ok(Accepted::New(accept.event, runs))
                 }
                 Kept::Again { first, restarted, standing } => Ok(Accepted::Again { first, restarted, standing }),
@@ -244,118 +269,159 @@ impl Store for Sqlite {
     }
 
     fn answer(&self, event: EventId) -> Doing<'_, Standing> {
-        Box::pin(async move {
-            match self.ask(Job::Answer(event)).await? {
-                Kept::Standing(standing) => Ok(standing),
-                _ => Err(other()),
-            }
-        })
+        self.ask(Job::Answer(event), |kept| if let Kept::Standing(standing) = kept { Some(standing) } else { None })
     }
 
-    fn record(&self, run: Arc<Run>, attempts: Arc<Vec<Attempt>>, answer: Option<Answer>) -> Doing<'_, ()> {
-        Box::pin(async move { self.ask(Job::Record { run, attempts, answer }).await.map(drop) })
+    fn record(&self, record: Record) -> Doing<'_, Recorded> {
+        self.ask(Job::Record(record), |kept| if let Kept::Recorded(recorded) = kept { Some(recorded) } else { None })
     }
 
     fn lease(&self, now: Timestamp, most: usize) -> Doing<'_, Vec<(Run, Event)>> {
-        Box::pin(async move {
-            match self.ask(Job::Lease { now, most }).await? {
-                Kept::Leased(runs) => Ok(runs),
-                _ => Err(other()),
-            }
-        })
+        self.ask(Job::Lease { now, most }, runs)
+    }
+
+    fn held(&self, which: Held) -> Doing<'_, Vec<(Run, Event)>> {
+        self.ask(Job::Held(which), runs)
     }
 
     fn next_due(&self) -> Doing<'_, Option<Timestamp>> {
-        Box::pin(async move {
-            match self.ask(Job::NextDue).await? {
-                Kept::Due(due) => Ok(due),
-                _ => Err(other()),
-            }
-        })
+        self.ask(Job::NextDue, |kept| if let Kept::Due(due) = kept { Some(due) } else { None })
     }
 
-    fn intend(&self, intent: Intent) -> Doing<'_, ()> {
-        Box::pin(async move { self.ask(Job::Intend(intent)).await.map(drop) })
+    fn intend(&self, folder: &str, intent: Intent) -> Doing<'_, ()> {
+        self.ask(Job::Intend { folder: folder.to_owned(), intent }, |_| Some(()))
     }
 
-    fn forget(&self, file: &str) {
+    fn forget(&self, folder: &str, file: &str) {
         // If it cannot be told, the intent stays, and is found to be done with after a restart.
-        let _ = self.jobs.try_send(Waiting { job: Job::Forget(file.to_owned()), done: None });
+        let job = Job::Forget { folder: folder.to_owned(), file: file.to_owned() };
+        let _ = self.jobs.try_send(Waiting { job, done: None });
     }
 
-    fn intents(&self) -> Doing<'_, Vec<Intent>> {
-        Box::pin(async move {
-            match self.ask(Job::Intents).await? {
-                Kept::Intents(intents) => Ok(intents),
-                _ => Err(other()),
-            }
-        })
+    fn intents(&self, folder: &str) -> Doing<'_, Vec<Intent>> {
+        let job = Job::Intents { folder: folder.to_owned() };
+        self.ask(job, |kept| if let Kept::Intents(intents) = kept { Some(intents) } else { None })
     }
 
-    fn settle(&self, done: Vec<(RunId, u32, u32)>) -> Doing<'_, ()> {
-        Box::pin(async move { self.ask(Job::Settle(done)).await.map(drop) })
+    fn settle(&self, done: Vec<EffectKey>) -> Doing<'_, ()> {
+        self.ask(Job::Settle(done), |_| Some(()))
     }
 
-    fn still_at(&self, places: Vec<(RunId, u32, u32)>) -> Doing<'_, bool> {
-        Box::pin(async move {
-            match self.ask(Job::StillAt(places)).await? {
-                Kept::Yes(yes) => Ok(yes),
-                _ => Err(other()),
-            }
-        })
+    fn still_at(&self, places: Vec<EffectKey>) -> Doing<'_, bool> {
+        self.ask(Job::StillAt(places), yes)
     }
 
     fn remember(&self, texts: Vec<(TextHash, String, String)>) -> Doing<'_, i64> {
-        Box::pin(async move {
-            match self.ask(Job::Remember(texts)).await? {
-                Kept::Ruleset(id) => Ok(id),
-                _ => Err(other()),
-            }
-        })
+        self.ask(Job::Remember(texts), |kept| if let Kept::Ruleset(number) = kept { Some(number) } else { None })
     }
 
     fn text(&self, hash: TextHash) -> Doing<'_, Option<(String, String)>> {
-        Box::pin(async move {
-            match self.ask(Job::Text(hash)).await? {
-                Kept::Text(text) => Ok(text),
-                _ => Err(other()),
-            }
-        })
+        self.ask(Job::Text(hash), |kept| if let Kept::Text(text) = kept { Some(text) } else { None })
     }
 
     fn stumbled(&self, runs: Vec<RunId>, now: Timestamp) -> Doing<'_, Vec<(EventId, String)>> {
-        Box::pin(async move {
-            match self.ask(Job::Stumbled(runs, now)).await? {
-                Kept::SetAside(runs) => Ok(runs),
-                _ => Err(other()),
-            }
-        })
+        self.ask(Job::Stumbled(runs, now), |kept| if let Kept::SetAside(runs) = kept { Some(runs) } else { None })
+    }
+
+    fn replay(&self, event: EventId, rule: Option<String>, now: Timestamp) -> Doing<'_, usize> {
+        self.ask(Job::Replay { event, rule, now }, number)
+    }
+
+    fn start_anew(&self, event: EventId, runs: Vec<NewRun>, texts: Vec<(TextHash, String, String)>, now: Timestamp) -> Doing<'_, usize> {
+        self.ask(Job::StartAnew { event, runs, texts, now }, number)
+    }
+
+    fn cancel(&self, which: WaitingRuns, now: Timestamp) -> Doing<'_, Cancelled> {
+        self.ask(Job::Cancel(which, now), |kept| if let Kept::Cancelled(cancelled) = kept { Some(cancelled) } else { None })
     }
 
     fn prune(&self, what: Pruning, after: i64, most: usize) -> Doing<'_, Pruned> {
-        Box::pin(async move {
-            match self.ask(Job::Prune { what, after, most }).await? {
-                Kept::Pruned(pruned) => Ok(pruned),
-                _ => Err(other()),
-            }
-        })
+        self.ask(Job::Prune { what, after, most }, |kept| if let Kept::Pruned(pruned) = kept { Some(pruned) } else { None })
     }
 
     fn expire(&self, now: Timestamp) -> Doing<'_, bool> {
-        Box::pin(async move {
-            match self.ask(Job::Expire(now)).await? {
-                Kept::Yes(more) => Ok(more),
-                _ => Err(other()),
-            }
-        })
+        self.ask(Job::Expire(now), yes)
     }
 
     fn size(&self) -> Doing<'_, u64> {
-        Box::pin(async move {
-            match self.ask(Job::Size).await? {
-                Kept::Size(bytes) => Ok(bytes),
-                _ => Err(other()),
+        self.ask(Job::Size, |kept| if let Kept::Size(bytes) = kept { Some(bytes) } else { None })
+    }
+}
+
+fn runs(kept: Kept) -> Option<Vec<(Run, Event)>> {
+    if let Kept::Runs(runs) = kept { Some(runs) } else { None }
+}
+
+fn yes(kept: Kept) -> Option<bool> {
+    if let Kept::Yes(yes) = kept { Some(yes) } else { None }
+}
+
+fn number(kept: Kept) -> Option<usize> {
+    if let Kept::Number(number) = kept { Some(number) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::contract::NewRun;
+
+    fn accept() -> Job {
+        let id = EventId(uuid::Uuid::now_v7());
+        let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: None, once: None };
+        let event = Event { id, ..Event::nobody() };
+        Job::accept(&Accept { event, runs: vec![run], deliveries: Vec::new(), ruleset: 1, status: 200, taken: true })
+    }
+
+    /// A job that fails, or panics, is the only one of its group that does, and the thread goes on.
+    #[tokio::test]
+    async fn one_job_that_spoils_a_group_spoils_no_other_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(folder.path()).unwrap();
+        for panics in [false, true] {
+            // Held up by another connection, they all gather into one group.
+            let other = connect(folder.path(), false).unwrap();
+            other.execute_batch("BEGIN IMMEDIATE").unwrap();
+            let mut told = Vec::new();
+            for job in [accept(), accept(), Job::Spoilt { panics }, accept()] {
+                let (done, kept) = oneshot::channel();
+                store.jobs.send(Waiting { job, done: Some(done) }).await.unwrap();
+                told.push(kept);
             }
-        })
+            drop(other);
+            let mut results = Vec::new();
+            for kept in told {
+                results.push(matches!(kept.await.unwrap(), Ok(Kept::New(..))));
+            }
+            assert_eq!(results, [true, true, false, true]);
+        }
+        assert_eq!(connect(folder.path(), false).unwrap().query_row("SELECT count(*) FROM event", [], |r| r.get(0)), Ok(6));
+    }
+
+    /// Who opens the store is its owner; who had it before can change nothing any more.
+    #[tokio::test]
+    async fn an_owner_who_was_taken_over_from_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let before = Sqlite::open(folder.path()).unwrap();
+        let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: None, once: None };
+        let event = || Event { id: EventId(uuid::Uuid::now_v7()), ..Event::nobody() };
+        let accept =
+            |taken| Accept { event: event(), runs: vec![run.clone(), run.clone()], deliveries: Vec::new(), ruleset: 1, status: 200, taken };
+        let Ok(Accepted::New(_, runs)) = before.accept(accept(true)).await else { panic!() };
+        let after = Sqlite::open(folder.path()).unwrap();
+        let done = |run: &Run| {
+            let run = Run { state: crate::run::State::Done, ..run.clone() };
+            Record { run: run.into(), attempts: Vec::new().into(), answer: None, goes_on: false }
+        };
+        assert_eq!(before.record(done(&runs[0].0)).await.unwrap(), Recorded::LeaseLost);
+        let said = "another Doorbell has taken over this data folder; stop one of the two";
+        assert_eq!(before.accept(accept(false)).await.unwrap_err().to_string(), said);
+        assert_eq!(before.lease(Timestamp::now(), 9).await.unwrap_err().to_string(), said);
+        // Its runs are free for the one who has it now, once.
+        assert!(after.next_due().await.unwrap().is_some());
+        let leased = after.lease(Timestamp::UNIX_EPOCH, 9).await.unwrap();
+        assert_eq!(leased.len(), 2);
+        assert!(after.lease(Timestamp::now(), 9).await.unwrap().is_empty() && after.next_due().await.unwrap().is_none());
+        assert_eq!(after.record(done(&leased[0].0)).await.unwrap(), Recorded::Recorded);
+        assert_eq!(after.record(done(&leased[0].0)).await.unwrap(), Recorded::LeaseLost, "it has ended");
     }
 }

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::contract::{Error, Result};
 
 /// Every version's change, in order. Never edit one that was released; add another.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "
 CREATE TABLE text (hash TEXT PRIMARY KEY, name TEXT NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE ruleset (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, texts TEXT NOT NULL) STRICT;
@@ -82,6 +82,28 @@ CREATE INDEX once_until ON once (until);
     // How often the program died while it worked out a step of this run.
     "
 ALTER TABLE pending ADD COLUMN stumbled INTEGER NOT NULL DEFAULT 0;
+",
+    // Runs have owners: `owner` is the epoch of the one who has it, 0 is nobody (it was `taken`: 1 for somebody of a process
+    // that is gone by now, so epochs begin above it). Queueing in a lane stands for itself. `turn` counts
+    // leases and records. Saved values have rows of their
+    // own, intents belong to an output folder, and answers are stored with secrets named.
+    "
+CREATE TABLE owner (epoch INTEGER NOT NULL) STRICT;
+INSERT INTO owner VALUES (1);
+DROP INDEX pending_due;
+DROP INDEX pending_lane;
+ALTER TABLE pending RENAME COLUMN taken TO owner;
+ALTER TABLE pending ADD COLUMN queued INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pending ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+UPDATE pending SET owner = 0, queued = 1 WHERE owner = 2;
+CREATE INDEX pending_due ON pending (due) WHERE owner = 0 AND queued = 0;
+CREATE INDEX pending_lane ON pending (lane, queued, id) WHERE lane IS NOT NULL;
+CREATE TABLE saved (run INTEGER NOT NULL, name TEXT NOT NULL, element INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (run, name, element)) STRICT, WITHOUT ROWID;
+CREATE TABLE intent_of (folder TEXT NOT NULL, file TEXT NOT NULL, intent TEXT NOT NULL, PRIMARY KEY (folder, file)) STRICT, WITHOUT ROWID;
+INSERT INTO intent_of SELECT '', file, intent FROM intent;
+DROP TABLE intent;
+ALTER TABLE intent_of RENAME TO intent;
+ALTER TABLE answer ADD COLUMN sealed TEXT;
 ",
 ];
 

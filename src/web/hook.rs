@@ -17,12 +17,12 @@ use warp::http::{HeaderName, HeaderValue, Request as HttpRequest, Response, Stat
 
 use super::caller::caller;
 use crate::action::net::Net;
+use crate::answer::Answer;
 use crate::event::EventId;
 use crate::intake::{Answered, Intake, Refusal, Reply};
 use crate::refusals::{Refusals, Refused};
 use crate::request::Request;
 use crate::route::{MAX_PATH, RESERVED, decode};
-use crate::run::Answer;
 use crate::watch::Standing;
 
 /// The body of an answer, as warp sends it.

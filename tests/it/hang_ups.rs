@@ -58,7 +58,8 @@ fn callers_who_wait_for_an_answer_take_no_room_for_bodies_from_others() {
     ));
     let doorbell = world.serve();
     // A body in chunks may become as large as the address allows: 1 MB each of the 256 MB that there are.
-    let chunked = "POST /slow HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
+    let chunked =
+        "POST /slow HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
     let mut waiting = Vec::new();
     for taken in [100, 200, 300] {
         for _ in 0..100 {

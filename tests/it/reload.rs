@@ -80,11 +80,8 @@ fn every_way_of_saving_is_seen() {
 #[test]
 fn a_run_of_an_old_rule_waits_for_a_secret_that_is_missing_and_takes_one_that_was_changed() {
     let target = Target::new(&[&json(400, "{}")]);
-    let rules = |step: &str| {
-        format!(
-            "webhooks:\n  /a: {{ verify: none }}\nrules:\n  Call:\n    when: {{ webhook: /a }}\n    then: [ {step} ]\n",
-        )
-    };
+    let rules =
+        |step: &str| format!("webhooks:\n  /a: {{ verify: none }}\nrules:\n  Call:\n    when: {{ webhook: /a }}\n    then: [ {step} ]\n",);
     let old = format!("{{ post: \"{}\", headers: {{ X-Key: \"{{{{ secret.KEY }}}}\" }} }}", target.url("/x"));
     let world = World::with(&rules(&old));
     world.write("key", "first-key-of-all");

@@ -7,13 +7,14 @@ use std::path::Path;
 use crate::world::home;
 
 /// The floors, from the ground up; a module may use those below it and its own neighbours.
-const FLOORS: [&[&str]; 8] = [
-    &["disk", "event", "body", "json", "number", "percent", "problem", "refusals", "request", "retry", "secret", "word"],
+const FLOORS: [&[&str]; 9] = [
+    &["answer", "disk", "event", "body", "json", "number", "percent", "problem", "refusals", "request", "retry", "secret", "word"],
     &["yaml", "field", "known", "projection", "template", "route", "run", "course", "comparison"],
     &["scope", "condition"],
     &["action", "signature", "store"],
     &["rule", "surroundings"],
-    &["at_work", "intake", "keyring", "pace", "worker", "watch", "rehearsal", "retention"],
+    &["at_work", "intake", "keyring", "old_rules", "pace", "recovery", "worker", "watch", "rehearsal", "retention"],
+    &["operations"],
     &["web"],
     &["cli"],
 ];

@@ -1,0 +1,189 @@
+//! How a command reaches the process that owns the store: over the socket `control.sock` in the data folder, where a `serve`
+//! has it; else by taking the store for as long as the command lasts. Nothing writes to a store beside its owner.
+//!
+//! Both sides speak lines of JSON: a greeting with the version, then a [`Command`] and what came of it, again and again. Only
+//! the user that serves, and root, can open the socket.
+
+use std::fs::{self, Permissions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+
+use super::command::{Command, Done};
+use crate::disk::{self, Lock};
+use crate::store::contract::Store;
+
+const SOCKET: &str = "control.sock";
+/// The longest command: a replay carries its rule files along.
+const LONGEST: u64 = 256 << 20;
+/// The most connections at a time; more wait.
+const AT_A_TIME: usize = 8;
+/// How long a command waits for the data folder while another one is at work, or a `serve` starts or stops.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it waits for an answer of a `serve`.
+const ANSWER: Duration = Duration::from_secs(120);
+
+#[derive(Serialize, Deserialize)]
+struct Greeting {
+    doorbell: String,
+}
+
+type Answer = Result<Done, String>;
+
+fn version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}
+
+/// Opens the socket of a data folder, whose lock the caller has to hold.
+pub fn listen(data: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(data.join(SOCKET)) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let (path, _folder) = reachable(data)?;
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(data.join(SOCKET), Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// The socket's path, by way of the open folder: a socket's own path can hold no more than 107 bytes.
+fn reachable(data: &Path) -> io::Result<(PathBuf, fs::File)> {
+    let folder = fs::File::open(data)?;
+    Ok((PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(SOCKET), folder))
+}
+
+/// Takes commands for ever; `changed` is called after each, because there may be something to do now.
+pub async fn serve(listener: Arc<UnixListener>, store: Arc<dyn Store>, changed: impl Fn() + Clone + Send + Sync + 'static) {
+    let places = Arc::new(Semaphore::new(AT_A_TIME));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(e) => {
+                tracing::debug!("a command could not be taken: {e}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let (store, changed) = (store.clone(), changed.clone());
+        tokio::spawn(async move {
+            if let Err(e) = converse(stream, store.as_ref(), &changed).await {
+                tracing::debug!("a command broke off: {e}");
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn converse(mut stream: tokio::net::UnixStream, store: &dyn Store, changed: &(impl Fn() + Sync)) -> io::Result<()> {
+    let (read, mut write) = stream.split();
+    let mut lines = tokio::io::BufReader::new(read);
+    write.write_all(line(&Greeting { doorbell: version() })?.as_bytes()).await?;
+    loop {
+        let mut text = String::new();
+        if (&mut lines).take(LONGEST).read_line(&mut text).await? == 0 {
+            return Ok(());
+        }
+        let answer: Answer = match serde_json::from_str::<Command>(&text) {
+            Ok(command) => {
+                let done = command.perform(store, Timestamp::now()).await.map_err(|e| e.to_string());
+                changed();
+                done
+            }
+            Err(e) => Err(format!("the command cannot be read: {e}")),
+        };
+        write.write_all(line(&answer)?.as_bytes()).await?;
+    }
+}
+
+fn line<T: Serialize>(what: &T) -> io::Result<String> {
+    Ok(serde_json::to_string(what)? + "\n")
+}
+
+/// Where commands go.
+pub enum Commands {
+    /// To the process that serves.
+    Serving { stream: BufReader<UnixStream> },
+    /// Into the store, which is ours until this is dropped.
+    Alone { store: Arc<dyn Store>, runtime: Runtime, _lock: Lock },
+}
+
+impl Commands {
+    /// Finds out who owns the store of a data folder. The error is a sentence.
+    pub fn open(data: &Path) -> Result<Self, String> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            // Whoever has the lock owns the store; one that holds it without a socket will be done in a moment.
+            let taken = match disk::lock(data, "data") {
+                Ok(lock) => return Self::alone(data, lock),
+                Err(why) => why,
+            };
+            match Self::serving(data) {
+                Ok(found) => return found,
+                Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(50)),
+                Err(e) => return Err(format!("{taken} ({SOCKET} in it does not answer: {e})")),
+            }
+        }
+    }
+
+    fn alone(data: &Path, lock: Lock) -> Result<Self, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| format!("the program cannot start: {e}"))?;
+        let store = runtime.block_on(async { crate::store::open(data) }).map_err(|e| e.to_string())?;
+        Ok(Commands::Alone { store, runtime, _lock: lock })
+    }
+
+    fn serving(data: &Path) -> io::Result<Result<Self, String>> {
+        let (path, _folder) = reachable(data)?;
+        let stream = UnixStream::connect(path)?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        let mut stream = BufReader::new(stream);
+        let greeting: Greeting = read(&mut stream)?;
+        Ok(match greeting.doorbell == version() {
+            true => Ok(Commands::Serving { stream }),
+            false => Err(format!(
+                "the Doorbell that serves is version {}, and this command is version {}; use the same program for both",
+                greeting.doorbell,
+                version()
+            )),
+        })
+    }
+
+    /// Whether a `serve` will do now what was asked for.
+    pub fn is_served(&self) -> bool {
+        matches!(self, Commands::Serving { .. })
+    }
+
+    /// Has something changed. The error is a sentence.
+    pub fn perform(&mut self, command: Command) -> Result<Done, String> {
+        match self {
+            Commands::Alone { store, runtime, .. } => {
+                runtime.block_on(command.perform(store.as_ref(), Timestamp::now())).map_err(|e| e.to_string())
+            }
+            Commands::Serving { stream } => {
+                let asked = line(&command).and_then(|line| stream.get_mut().write_all(line.as_bytes()));
+                let answer = asked.and_then(|()| read::<Answer>(stream));
+                answer.map_err(|e| format!("the Doorbell that serves has not answered ({e}); look whether it runs, and ask again"))?
+            }
+        }
+    }
+}
+
+fn read<T: for<'de> Deserialize<'de>>(stream: &mut BufReader<UnixStream>) -> io::Result<T> {
+    let mut text = String::new();
+    if stream.take(LONGEST).read_line(&mut text)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(serde_json::from_str(&text)?)
+}

@@ -1,0 +1,179 @@
+//! Keeping an event with the runs that it starts, or finding that it came before.
+
+use bytes::Bytes;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::claims::{claim, insert_runs, is_queued};
+use super::contract::{Accept, Delivery, Fate, NewRun, Standing};
+use super::jobs::Kept;
+use super::owner::Owner;
+use super::rows::{Sql, event_id, from_json, json, keep_attempts, range};
+use crate::answer::SealedAnswer;
+use crate::event::{Event, EventId};
+use crate::run::{Run, RunId, State};
+use crate::secret::SealedText;
+
+/// An event as it is written; made where it came in, so that the writer only writes.
+pub(super) struct EventRow {
+    id: EventId,
+    received: i64,
+    method: String,
+    address: String,
+    query: String,
+    headers: String,
+    ip: String,
+    body: Bytes,
+    ruleset: i64,
+    status: u16,
+    runs: Vec<NewRun>,
+    deliveries: Vec<Delivery>,
+    taken: bool,
+}
+
+impl EventRow {
+    pub(super) fn of(accept: &Accept) -> Self {
+        let event = &accept.event;
+        Self {
+            id: event.id,
+            received: event.received.as_millisecond(),
+            method: event.method.clone(),
+            address: event.address.clone(),
+            query: event.query.clone(),
+            // A list of texts is always JSON.
+            headers: json(&event.headers).unwrap_or_else(|_| "[]".to_owned()),
+            ip: event.ip.clone(),
+            body: event.raw.clone(),
+            ruleset: accept.ruleset,
+            status: accept.status,
+            runs: accept.runs.clone(),
+            deliveries: accept.deliveries.clone(),
+            taken: accept.taken,
+        }
+    }
+}
+
+/// A run as it begins.
+pub(super) fn fresh(id: RunId, event: &Event, new: &NewRun) -> Run {
+    let run = Run::begin(id, event.id, new.rule.clone(), new.text.clone(), new.step, event.received);
+    Run { lane: new.lane.clone(), ..run }
+}
+
+pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Kept> {
+    for delivery in &row.deliveries {
+        if let Some(again) = redelivered(sql, owner, row, delivery)? {
+            return Ok(again);
+        }
+    }
+    let inserted = sql
+        .prepare_cached(
+            "INSERT INTO event (id, received, method, address, query, headers, ip, body, ruleset, status)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO NOTHING",
+        )?
+        .execute(params![
+            row.id.0.as_bytes(),
+            row.received,
+            row.method,
+            row.address,
+            row.query,
+            row.headers,
+            row.ip,
+            &row.body[..],
+            row.ruleset,
+            row.status
+        ])?;
+    if inserted == 0 {
+        let event = sql.query_row("SELECT seq FROM event WHERE id = ?1", [row.id.0.as_bytes()], |r| r.get(0))?;
+        return kept_before(sql, owner, event, row.runs.len());
+    }
+    let event = sql.last_insert_rowid();
+    let [first, _] = range(event);
+    let by = if row.taken { owner.epoch } else { 0 };
+    let fates = insert_runs(sql, event, first, row.received, by, &row.runs)?;
+    for delivery in &row.deliveries {
+        let until = row.received + delivery.remembered.as_millis() as i64;
+        sql.prepare_cached("INSERT OR REPLACE INTO delivery (key, event, until) VALUES (?1, ?2, ?3)")?.execute(params![
+            delivery.key,
+            event,
+            until
+        ])?;
+    }
+    Ok(Kept::New(first, fates))
+}
+
+/// What became of the runs of an event that was kept by an `accept` before, whose outcome nobody heard.
+fn kept_before(sql: &Transaction, owner: &Owner, event: i64, runs: usize) -> Sql<Kept> {
+    let [first, _] = range(event);
+    let fate = |run: RunId| -> Sql<Fate> {
+        let mine = sql.prepare_cached("SELECT 1 FROM pending WHERE id = ?1 AND owner = ?2")?.exists(params![run, owner.epoch])?;
+        let text = "SELECT 1 FROM ended WHERE id = ?1 AND state = ?2";
+        let repeated = !mine && sql.prepare_cached(text)?.exists(params![run, State::Repeated.word()])?;
+        Ok(if mine { Fate::Begun } else { if repeated { Fate::Repeated } else { Fate::Queued } })
+    };
+    Ok(Kept::New(first, (first..).take(runs).map(fate).collect::<Sql<_>>()?))
+}
+
+/// What a delivery that came before gets; nothing if it is to be taken as new.
+fn redelivered(sql: &Transaction, owner: &Owner, row: &EventRow, delivery: &Delivery) -> Sql<Option<Kept>> {
+    let known: Option<i64> = sql
+        .prepare_cached("SELECT event FROM delivery WHERE key = ?1 AND until > ?2")?
+        .query_row(params![delivery.key, row.received], |r| r.get(0))
+        .optional()?;
+    let Some(event) = known else { return Ok(None) };
+    let Some(first) = sql.prepare_cached("SELECT id FROM event WHERE seq = ?1")?.query_row([event], |r| event_id(r, 0)).optional()? else {
+        return Ok(None);
+    };
+    if first == row.id {
+        return kept_before(sql, owner, event, row.runs.len()).map(Some);
+    }
+    let has_run = |table: &str| -> Sql<bool> {
+        sql.prepare_cached(&format!("SELECT 1 FROM {table} WHERE id >= ?1 AND id < ?2 LIMIT 1"))?.exists(range(event))
+    };
+    if !row.runs.is_empty() && !has_run("pending")? && !has_run("ended")? {
+        // No rule wanted it then, and one does now.
+        return Ok(None);
+    }
+    let [from, to] = range(event);
+    let restarted = restart(sql, from, to, None, row.received)?;
+    Ok(Some(Kept::Again { first, restarted, standing: standing(sql, event)? }))
+}
+
+/// Failed runs in a range of numbers go on at the step that failed; only those of one rule, if one is named.
+pub(super) fn restart(sql: &Transaction, from: RunId, to: RunId, rule: Option<&str>, now: i64) -> Sql<usize> {
+    type Row = (RunId, String, String, Option<String>, Option<String>);
+    let failed: Vec<Row> = {
+        let text = "SELECT id, attempts, rule, lane, once FROM ended
+                    WHERE id >= ?1 AND id < ?2 AND state = 'failed' AND (?3 IS NULL OR rule = ?3)";
+        let mut statement = sql.prepare_cached(text)?;
+        let rows = statement.query_map(params![from, to, rule], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?)))?;
+        rows.collect::<Sql<_>>()?
+    };
+    for (run, attempts, rule, lane, once) in &failed {
+        keep_attempts(sql, *run, attempts)?;
+        let queued = is_queued(sql, lane.as_deref())?;
+        sql.prepare_cached(
+            "INSERT INTO pending (id, event, rule, text, lane, step, element, tried, due, saved, settled, forgiven, replays, owner, queued, once)
+             SELECT id, event, rule, text, lane, step, element, 0, ?2, saved, 0, forgiven, replays + 1, 0, ?3, once FROM ended WHERE id = ?1",
+        )?
+        .execute(params![run, now, queued])?;
+        sql.prepare_cached("DELETE FROM ended WHERE id = ?1")?.execute([run])?;
+        claim(sql, rule, *run, once.as_deref(), now)?;
+    }
+    Ok(failed.len())
+}
+
+/// How it stands with the answer to an event.
+pub(super) fn standing(sql: &Transaction, event: i64) -> Sql<Standing> {
+    let is_open = sql.prepare_cached("SELECT 1 FROM pending WHERE id >= ?1 AND id < ?2 LIMIT 1")?.exists(range(event))?;
+    let read = |r: &Row| -> Sql<SealedAnswer> {
+        if let Some(sealed) = r.get::<_, Option<String>>(3)? {
+            return from_json(&sealed, 3);
+        }
+        // As they were stored until secrets were named in them.
+        let (headers, body): (String, Vec<u8>) = (r.get(1)?, r.get(2)?);
+        let headers: Vec<(String, String)> = from_json(&headers, 1)?;
+        let headers = headers.into_iter().map(|(name, value)| (name, SealedText::clear(value))).collect();
+        Ok(SealedAnswer { status: r.get(0)?, headers, body: SealedText::clear(String::from_utf8_lossy(&body)) })
+    };
+    let mut statement = sql.prepare_cached("SELECT status, headers, body, sealed FROM answer WHERE event = ?1")?;
+    Ok(Standing { answer: statement.query_row([event], read).optional()?, is_open })
+}

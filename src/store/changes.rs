@@ -1,0 +1,82 @@
+//! What people change: failed runs go on, rules are started anew on an event, waiting runs are cancelled. The owner who is
+//! asked does it, so that nothing writes beside it.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::accept::restart;
+use super::claims::{give_back, insert_runs, open_lane};
+use super::contract::{Cancelled, NewRun, Waiting};
+use super::owner::Owner;
+use super::rows::{Sql, end, range};
+use crate::event::EventId;
+use crate::run::{RunId, State, TextHash};
+
+/// The number of an event; nothing if there is no such event.
+fn number(sql: &Transaction, event: EventId) -> Sql<Option<i64>> {
+    sql.prepare_cached("SELECT seq FROM event WHERE id = ?1")?.query_row([event.0.as_bytes()], |r| r.get(0)).optional()
+}
+
+/// Lets failed runs of an event go on; says how many.
+pub(super) fn replay(sql: &Transaction, event: EventId, rule: Option<&str>, now: Timestamp) -> Sql<usize> {
+    let Some(event) = number(sql, event)? else { return Ok(0) };
+    let [from, to] = range(event);
+    restart(sql, from, to, rule, now.as_millisecond())
+}
+
+/// Starts rules on an event; says how many runs were begun.
+pub(super) fn start_anew(
+    sql: &Transaction,
+    event: EventId,
+    runs: &[NewRun],
+    texts: &[(TextHash, String, String)],
+    now: Timestamp,
+) -> Sql<usize> {
+    let Some(event) = number(sql, event)? else { return Ok(0) };
+    keep_texts(sql, texts)?;
+    let last: Option<RunId> = sql.query_row(
+        "SELECT max(id) FROM (SELECT id FROM pending UNION ALL SELECT id FROM ended) WHERE id >= ?1 AND id < ?2",
+        range(event),
+        |r| r.get(0),
+    )?;
+    let [first, _] = range(event);
+    let first = last.map_or(first, |last| last + 1);
+    insert_runs(sql, event, first, now.as_millisecond(), 0, runs).map(|begun| begun.len())
+}
+
+/// Keeps rule files by their hash.
+pub(super) fn keep_texts(sql: &Transaction, texts: &[(TextHash, String, String)]) -> Sql<()> {
+    for (hash, name, body) in texts {
+        sql.prepare_cached("INSERT OR IGNORE INTO text (hash, name, body) VALUES (?1, ?2, ?3)")?.execute(params![&**hash, name, body])?;
+    }
+    Ok(())
+}
+
+/// Ends runs that wait. What this owner has in hand is left alone; what an owner had who is dead is not.
+pub(super) fn cancel(sql: &Transaction, owner: &Owner, which: &Waiting, now: Timestamp) -> Sql<Cancelled> {
+    let mut cancelled = Cancelled { runs: 0, busy: 0 };
+    let wanted = match which.event {
+        Some(event) => match number(sql, event)? {
+            Some(event) => range(event),
+            None => return Ok(cancelled),
+        },
+        None => [0, i64::MAX],
+    };
+    type Found = (RunId, String, Option<String>, Option<String>, i64);
+    let found: Vec<Found> = {
+        let text = "SELECT id, rule, lane, once, owner FROM pending WHERE id >= ?1 AND id < ?2 AND (?3 IS NULL OR rule = ?3)";
+        let read = |r: &Row| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?));
+        sql.prepare_cached(text)?.query_map(params![wanted[0], wanted[1], which.rule], read)?.collect::<Sql<_>>()?
+    };
+    for (run, rule, lane, once, by) in found {
+        if by == owner.epoch {
+            cancelled.busy += 1;
+            continue;
+        }
+        end(sql, run, State::Cancelled, now.as_millisecond(), &[])?;
+        give_back(sql, &rule, run, once.as_deref())?;
+        open_lane(sql, lane.as_deref())?;
+        cancelled.runs += 1;
+    }
+    Ok(cancelled)
+}

@@ -1,0 +1,116 @@
+//! Who owns runs: an epoch that grows by one each time the store is opened. A run whose owner is of another epoch has nobody,
+//! and so has one whose owner is 0; nothing is written to free them.
+//!
+//! Opening is what ends the epoch before: whoever still holds on to it finds at its next commit that it has lost everything.
+
+use std::cell::Cell;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+
+use super::contract::Held;
+use super::quarantine;
+use super::rows::{EVENT, PENDING, RUN_COLUMNS, Sql, range, read_event, read_run, saved_of};
+use crate::event::Event;
+use crate::run::{Run, RunId, State};
+
+/// One opening of the store.
+pub(super) struct Owner {
+    pub epoch: i64,
+    /// Runs that owners of before had when they died, and that nobody has looked at yet. They are few: no more than were
+    /// in hand. Later there are none, because an owner that has lost its epoch can take nothing any more.
+    left_behind: Vec<RunId>,
+    /// How many of these the transaction at hand has looked at, from the end.
+    looked_at: Cell<usize>,
+}
+
+impl Owner {
+    /// Begins an epoch.
+    pub(super) fn take_over(sql: &Connection) -> Sql<Self> {
+        let epoch = sql.query_row("UPDATE owner SET epoch = epoch + 1 RETURNING epoch", [], |r| r.get(0))?;
+        let mut statement = sql.prepare("SELECT id FROM pending WHERE owner <> 0 ORDER BY id DESC")?;
+        let left_behind = statement.query_map([], |r| r.get(0))?.collect::<Sql<_>>()?;
+        Ok(Self { epoch, left_behind, looked_at: Cell::default() })
+    }
+
+    /// Whether this is still the epoch. Asked at the beginning of each transaction.
+    pub(super) fn is_current(&self, sql: &Connection) -> Sql<bool> {
+        self.looked_at.set(0);
+        let epoch: i64 = sql.prepare_cached("SELECT epoch FROM owner")?.query_row([], |r| r.get(0))?;
+        Ok(epoch == self.epoch)
+    }
+
+    /// What the transaction did is done.
+    pub(super) fn committed(&mut self) {
+        self.left_behind.truncate(self.left_behind.len() - self.looked_at.take());
+    }
+
+    /// Whether there are runs that somebody died of.
+    pub(super) fn has_left_behind(&self) -> bool {
+        self.left_behind.len() > self.looked_at.get()
+    }
+
+    /// Takes runs that nobody has: first those that were left behind, then those that are due.
+    pub(super) fn lease(&self, sql: &Transaction, now: Timestamp, most: usize) -> Sql<Vec<(Run, Event)>> {
+        let mut wanted: Vec<RunId> = Vec::new();
+        while wanted.len() < most && self.has_left_behind() {
+            let run = self.left_behind[self.left_behind.len() - 1 - self.looked_at.get()];
+            self.looked_at.set(self.looked_at.get() + 1);
+            let mut statement = sql.prepare_cached("SELECT 1 FROM pending WHERE id = ?1 AND owner NOT IN (0, ?2) AND queued = 0")?;
+            if statement.exists(params![run, self.epoch])? {
+                wanted.push(run);
+            }
+        }
+        if wanted.len() < most {
+            let text = "SELECT id FROM pending WHERE owner = 0 AND queued = 0 AND due <= ?1 ORDER BY due, id LIMIT ?2";
+            let mut statement = sql.prepare_cached(text)?;
+            let due = statement.query_map(params![now.as_millisecond(), (most - wanted.len()) as i64], |r| r.get(0))?;
+            wanted.extend(due.collect::<Sql<Vec<RunId>>>()?);
+        }
+        let mut leased = Vec::with_capacity(wanted.len());
+        for run in wanted {
+            match self.take(sql, run) {
+                Ok(both) => leased.extend(both),
+                // One damaged row must not hold up all others.
+                Err(rusqlite::Error::FromSqlConversionFailure(_, _, why)) => quarantine::unreadable(sql, run, &why.to_string(), now)?,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(leased)
+    }
+
+    /// Runs of this owner, as they stand.
+    pub(super) fn held(&self, sql: &Transaction, which: Held) -> Sql<Vec<(Run, Event)>> {
+        // Once it was given back, somebody else may have leased it: that is a lease and a record more than was known.
+        let (from, to, most) = match which {
+            Held::Run(run, turn) => (run, run + 1, turn + 1),
+            Held::Event(event) => {
+                let mut statement = sql.prepare_cached("SELECT seq FROM event WHERE id = ?1")?;
+                let Some(event) = statement.query_row([event.0.as_bytes()], |r| r.get(0)).optional()? else { return Ok(Vec::new()) };
+                let [from, to] = range(event);
+                (from, to, 0)
+            }
+        };
+        let runs: Vec<RunId> = {
+            let text = "SELECT id FROM pending WHERE id >= ?1 AND id < ?2 AND owner = ?3 AND turn <= ?4";
+            let mut statement = sql.prepare_cached(text)?;
+            statement.query_map(params![from, to, self.epoch, most], |r| r.get(0))?.collect::<Sql<_>>()?
+        };
+        runs.into_iter().filter_map(|run| self.take(sql, run).transpose()).collect()
+    }
+
+    /// Makes a run this owner's, and reads it with its event.
+    fn take(&self, sql: &Transaction, run: RunId) -> Sql<Option<(Run, Event)>> {
+        sql.prepare_cached("UPDATE pending SET owner = ?2, turn = turn + 1 WHERE id = ?1")?.execute(params![run, self.epoch])?;
+        let text = format!("SELECT {PENDING}, {EVENT} FROM pending p JOIN event e ON e.seq = p.event WHERE p.id = ?1");
+        let both = |r: &Row| {
+            let event = read_event(r, RUN_COLUMNS)?;
+            Ok((read_run(r, event.id, State::Waiting)?, event))
+        };
+        let mut found = sql.prepare_cached(&text)?.query_row([run], both).optional()?;
+        if let Some((run, _)) = &mut found {
+            saved_of(sql, run)?;
+        }
+        Ok(found)
+    }
+}

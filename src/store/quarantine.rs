@@ -1,0 +1,52 @@
+//! Runs that cannot be done and must not hold up others: those that bring the program down, counted and set aside after
+//! three times, and those whose row is damaged.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Transaction};
+
+use super::claims::{give_back, open_lane};
+use super::rows::{MOST_RUNS, Sql, end, event_id};
+use crate::event::EventId;
+use crate::run::{Attempt, Place, RunId, State};
+
+/// How often the program may die of a run.
+const MOST: u32 = 3;
+
+/// Counts a death of the program for these runs, and sets aside those for which it was one too many.
+pub(super) fn stumbled(sql: &Transaction, runs: &[RunId], now: Timestamp) -> Sql<Vec<(EventId, String)>> {
+    let mut aside = Vec::new();
+    for run in runs {
+        let text = "UPDATE pending SET stumbled = stumbled + 1 WHERE id = ?1 RETURNING stumbled";
+        let times: Option<u32> = sql.prepare_cached(text)?.query_row([run], |r| r.get(0)).optional()?;
+        if times.is_some_and(|times| times >= MOST) {
+            let said = format!(
+                "Doorbell died or hung {MOST} times while it worked this step out, so it is set aside; please report it. `doorbell replay` tries it again"
+            );
+            let rule = set_aside(sql, *run, said, now)?;
+            let event = sql.query_row("SELECT id FROM event WHERE seq = ?1", [run / MOST_RUNS], |r| event_id(r, 0))?;
+            aside.push((event, rule));
+        }
+    }
+    Ok(aside)
+}
+
+/// Ends a run whose row cannot be read, as failed.
+pub(super) fn unreadable(sql: &Transaction, run: RunId, why: &str, now: Timestamp) -> Sql<()> {
+    let said = format!("what the store holds of this run is damaged and cannot be read ({why}); restore a backup, or send the event again");
+    set_aside(sql, run, said, now).map(drop)
+}
+
+/// Ends a run as failed, with a sentence; gives the name of its rule.
+fn set_aside(sql: &Transaction, run: RunId, said: String, now: Timestamp) -> Sql<String> {
+    let text = "SELECT rule, step, element, tried, lane, once FROM pending WHERE id = ?1";
+    type Row = (String, Place, u32, Option<String>, Option<String>);
+    let (rule, place, tried, lane, once): Row = sql.prepare_cached(text)?.query_row([run], |r| {
+        let place = Place { step: r.get(1)?, element: r.get(2)? };
+        Ok((r.get(0)?, place, r.get(3)?, r.get(4)?, r.get(5)?))
+    })?;
+    let last = Attempt { place, number: tried + 1, at: now, took: std::time::Duration::ZERO, outcome: "failed".into(), said };
+    end(sql, run, State::Failed, now.as_millisecond(), &[last])?;
+    give_back(sql, &rule, run, once.as_deref())?;
+    open_lane(sql, lane.as_deref())?;
+    Ok(rule)
+}

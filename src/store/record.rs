@@ -1,0 +1,107 @@
+//! Recording what was tried, and the run after it, if the run is still its owner's.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::claims::{give_back, open_lane};
+use super::contract::{Record, Recorded};
+use super::owner::Owner;
+use super::rows::{Ended, MOST_RUNS, Sql, json, keep_attempts, write_saved};
+use crate::answer::SealedAnswer;
+use crate::run::{Attempt, Run, State};
+
+pub(super) fn record(sql: &Transaction, owner: &Owner, record: &Record) -> Sql<Recorded> {
+    let Record { run, attempts, answer, goes_on } = record;
+    let is_mine = match run.state {
+        State::Waiting => wait(sql, owner, run, attempts, *goes_on)?,
+        _ => end(sql, owner, run, attempts)?,
+    };
+    if !is_mine {
+        return Ok(Recorded::LeaseLost);
+    }
+    if let Some(answer) = answer {
+        keep_answer(sql, run.id / MOST_RUNS, answer)?;
+    }
+    Ok(Recorded::Recorded)
+}
+
+/// Something is left to do: at once, by its owner, or later, by anybody. Says whether the run was this owner's.
+fn wait(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt], goes_on: bool) -> Sql<bool> {
+    let by = if goes_on { owner.epoch } else { 0 };
+    let changed = sql
+        .prepare_cached(
+            "UPDATE pending SET step = ?2, element = ?3, tried = ?4, due = ?5, settled = 0, forgiven = ?6, owner = ?7,
+             failed_step = ?8, failed_element = ?9, turn = turn + 1 WHERE id = ?1 AND owner = ?10 AND turn = ?11",
+        )?
+        .execute(params![
+            run.id,
+            run.place.step,
+            run.place.element,
+            run.tried,
+            run.due.as_millisecond(),
+            run.forgiven,
+            by,
+            run.failed_at.map(|p| p.step),
+            run.failed_at.map(|p| p.element),
+            owner.epoch,
+            run.turn
+        ])?;
+    if changed == 0 {
+        // The same once more, because nobody had heard that it was recorded: there is nothing to do, and it is still theirs.
+        let mut statement = sql.prepare_cached("SELECT 1 FROM pending WHERE id = ?1 AND owner = ?2 AND turn = ?3")?;
+        return Ok(goes_on && statement.exists(params![run.id, owner.epoch, run.turn + 1])?);
+    }
+    write_saved(sql, run)?;
+    if !attempts.is_empty() {
+        keep_attempts(sql, run.id, &json(attempts)?)?;
+    }
+    Ok(true)
+}
+
+/// The run has ended. Says whether it was this owner's.
+fn end(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt]) -> Sql<bool> {
+    let failed = run.state == State::Failed;
+    let mine = params![run.id, owner.epoch, run.turn];
+    let (mut once, mut saved): (Option<String>, String) = (None, "{}".to_owned());
+    if failed {
+        let mut statement = sql.prepare_cached("SELECT once, saved FROM pending WHERE id = ?1 AND owner = ?2 AND turn = ?3")?;
+        let kept = statement.query_row(mine, |r| Ok((r.get(0)?, r.get(1)?))).optional()?;
+        (once, saved) = kept.unwrap_or((once, saved));
+    }
+    if sql.prepare_cached("DELETE FROM pending WHERE id = ?1 AND owner = ?2 AND turn = ?3")?.execute(mine)? == 0 {
+        return Ok(false);
+    }
+    if failed {
+        // It gives back what it had claimed, and claims it again when it is replayed; others keep it.
+        give_back(sql, &run.rule, run.id, once.as_deref())?;
+        write_saved(sql, run)?;
+    } else if !run.saved.is_empty() {
+        // What earlier steps saved is needed only to go on.
+        sql.prepare_cached("DELETE FROM saved WHERE run = ?1")?.execute([run.id])?;
+    }
+    let ended = Ended {
+        id: run.id,
+        event: run.id / MOST_RUNS,
+        rule: &run.rule,
+        text: &run.text,
+        state: run.state,
+        place: run.place,
+        tried: run.tried,
+        at: attempts.last().map_or(run.due, |a| a.at).as_millisecond(),
+        saved: &saved,
+        forgiven: run.forgiven,
+        replays: run.replays,
+        attempts,
+        lane: run.lane.as_deref(),
+        once: once.as_deref(),
+    };
+    ended.insert(sql)?;
+    open_lane(sql, run.lane.as_deref())?;
+    Ok(true)
+}
+
+/// The first answer stays.
+fn keep_answer(sql: &Transaction, event: i64, answer: &SealedAnswer) -> Sql<()> {
+    sql.prepare_cached("INSERT OR IGNORE INTO answer (event, status, headers, body, sealed) VALUES (?1, ?2, '[]', x'', ?3)")?
+        .execute(params![event, answer.status, json(answer)?])?;
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! Rows of the tables, read and written: runs, what their steps saved, events, attempts. What cannot be read back is an
+//! error with the column's name, never a default: a damaged store must not pass for an empty one.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use rusqlite::{Connection, Row, Transaction, params, types::Type};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::event::{Event, EventId};
+use crate::run::{Attempt, Place, Run, RunId, SavedAt, State};
+
+/// The most runs that one event can start. A run's number is its event's number times this, plus its place among the
+/// event's runs, so that all runs of an event are found by a range of keys, without an index that every event would pay for.
+pub(super) const MOST_RUNS: i64 = 1 << 16;
+
+pub(super) type Sql<T> = rusqlite::Result<T>;
+
+pub(super) fn moment(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// The numbers that an event's runs can have.
+pub(super) fn range(event: i64) -> [RunId; 2] {
+    [event * MOST_RUNS, (event + 1) * MOST_RUNS]
+}
+
+/// An id as its column holds it.
+pub(super) fn event_id(r: &Row, column: usize) -> Sql<EventId> {
+    Ok(EventId(uuid::Uuid::from_bytes(r.get(column)?)))
+}
+
+/// Text for a column that holds JSON.
+pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> Sql<String> {
+    serde_json::to_string(value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
+}
+
+/// Reads a column that holds JSON.
+pub(super) fn from_json<T: DeserializeOwned>(text: &str, column: usize) -> Sql<T> {
+    serde_json::from_str(text).map_err(|e| unreadable(column, Type::Text, e))
+}
+
+fn unreadable(column: usize, kind: Type, why: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(why))
+}
+
+/// The columns of a waiting run that `read_run` takes.
+pub(super) const PENDING: &str = "p.id, p.rule, p.text, p.step, p.element, p.tried, p.due, p.saved, p.settled, p.forgiven, p.replays, p.lane, p.failed_step, p.failed_element, p.turn";
+/// The same of an ended one.
+pub(super) const ENDED: &str =
+    "p.id, p.rule, p.text, p.step, p.element, p.tried, p.at, p.saved, 0, p.forgiven, p.replays, p.lane, NULL, NULL, 0";
+/// How many these are.
+pub(super) const RUN_COLUMNS: usize = 15;
+
+/// A run, but for what its steps saved since: `saved_of` adds that.
+pub(super) fn read_run(r: &Row, event: EventId, state: State) -> Sql<Run> {
+    let saved: String = r.get(7)?;
+    Ok(Run {
+        id: r.get(0)?,
+        event,
+        rule: r.get::<_, String>(1)?.into(),
+        text: r.get::<_, String>(2)?.into(),
+        state,
+        place: Place { step: r.get(3)?, element: r.get(4)? },
+        tried: r.get(5)?,
+        due: moment(r.get(6)?),
+        saved: from_json(&saved, 7)?,
+        unsaved: Vec::new(),
+        settled: r.get(8)?,
+        forgiven: r.get(9)?,
+        replays: r.get(10)?,
+        lane: r.get::<_, Option<String>>(11)?.map(Into::into),
+        failed_at: match (r.get(12)?, r.get(13)?) {
+            (Some(step), Some(element)) => Some(Place { step, element }),
+            _ => None,
+        },
+        turn: r.get(14)?,
+    })
+}
+
+/// What `save_as` kept, a row for each value, so that a list grows by a row for each element.
+pub(super) fn write_saved(sql: &Transaction, run: &Run) -> Sql<()> {
+    for SavedAt { name, element } in &run.unsaved {
+        let Some(value) = (SavedAt { name: name.clone(), element: *element }).of(&run.saved) else { continue };
+        if element.is_none_or(|n| n == 0) {
+            // It takes the place of what was saved under this name before.
+            sql.prepare_cached("DELETE FROM saved WHERE run = ?1 AND name = ?2")?.execute(params![run.id, name])?;
+        }
+        let element = element.map_or(-1, |n| n as i64);
+        sql.prepare_cached("INSERT OR REPLACE INTO saved (run, name, element, value) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+            run.id,
+            name,
+            element,
+            json(value)?
+        ])?;
+    }
+    Ok(())
+}
+
+/// Adds to a run what its steps saved.
+pub(super) fn saved_of(sql: &Connection, run: &mut Run) -> Sql<()> {
+    let mut statement = sql.prepare_cached("SELECT name, element, value FROM saved WHERE run = ?1 ORDER BY name, element")?;
+    let mut rows = statement.query([run.id])?;
+    while let Some(r) = rows.next()? {
+        let (name, element, value): (String, i64, String) = (r.get(0)?, r.get(1)?, r.get(2)?);
+        let value: serde_json::Value = from_json(&value, 2)?;
+        match run.saved.get_mut(&name) {
+            Some(serde_json::Value::Array(list)) if element > 0 => list.push(value),
+            _ if element >= 0 => {
+                run.saved.insert(name, serde_json::Value::Array(vec![value]));
+            }
+            _ => {
+                run.saved.insert(name, value);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The columns that `read_event` takes.
+pub(super) const EVENT: &str = "e.id, e.received, e.method, e.address, e.query, e.headers, e.ip, e.body";
+
+pub(super) fn read_event(r: &Row, from: usize) -> Sql<Event> {
+    let headers: String = r.get(from + 5)?;
+    let headers: Vec<(String, String)> = from_json(&headers, from + 5)?;
+    let raw = Bytes::from(r.get::<_, Vec<u8>>(from + 7)?);
+    let content_type = headers.iter().find(|(n, _)| n == "content-type").map(|(_, v)| v.as_str());
+    // It was read once before it was kept, so it can be read again.
+    let body = crate::body::read(content_type, &raw).map_err(|why| unreadable(from + 7, Type::Blob, std::io::Error::other(why.why)))?;
+    Ok(Event {
+        id: event_id(r, from)?,
+        received: moment(r.get(from + 1)?),
+        method: r.get(from + 2)?,
+        address: r.get(from + 3)?,
+        query: r.get(from + 4)?,
+        headers,
+        ip: r.get(from + 6)?,
+        raw,
+        body,
+        is_partial: false,
+    })
+}
+
+/// A row of `ended`.
+pub(super) struct Ended<'a> {
+    pub id: RunId,
+    pub event: i64,
+    pub rule: &'a str,
+    pub text: &'a str,
+    pub state: State,
+    pub place: Place,
+    pub tried: u32,
+    pub at: i64,
+    /// As an earlier version stored what steps saved; `saved` holds the rest.
+    pub saved: &'a str,
+    pub forgiven: bool,
+    pub replays: u32,
+    pub attempts: &'a [Attempt],
+    pub lane: Option<&'a str>,
+    pub once: Option<&'a str>,
+}
+
+impl Ended<'_> {
+    pub(super) fn insert(&self, sql: &Transaction) -> Sql<()> {
+        sql.prepare_cached(
+            "INSERT OR REPLACE INTO ended (id, event, rule, text, state, step, element, tried, at, saved, forgiven, replays, attempts, lane, once)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        )?
+        .execute(params![
+            self.id,
+            self.event,
+            self.rule,
+            self.text,
+            self.state.word(),
+            self.place.step,
+            self.place.element,
+            self.tried,
+            self.at,
+            self.saved,
+            self.forgiven,
+            self.replays,
+            json(self.attempts)?,
+            self.lane,
+            self.once
+        ])?;
+        Ok(())
+    }
+}
+
+/// Moves a waiting run to the ended ones as it is, with a last word about it. What its steps saved stays for a replay, or
+/// is gone.
+pub(super) fn end(sql: &Transaction, run: RunId, state: State, at: i64, last: &[Attempt]) -> Sql<()> {
+    sql.prepare_cached(
+        "INSERT OR REPLACE INTO ended (id, event, rule, text, state, step, element, tried, at, saved, forgiven, replays, attempts, lane, once)
+         SELECT id, event, rule, text, ?2, step, element, tried, ?3, saved, forgiven, replays, ?4, lane, once FROM pending WHERE id = ?1",
+    )?
+    .execute(params![run, state.word(), at, json(last)?])?;
+    sql.prepare_cached("DELETE FROM pending WHERE id = ?1")?.execute([run])?;
+    if state != State::Failed {
+        sql.prepare_cached("DELETE FROM saved WHERE run = ?1")?.execute([run])?;
+    }
+    Ok(())
+}
+
+/// Adds to a run's history.
+pub(super) fn keep_attempts(sql: &Transaction, run: RunId, attempts: &str) -> Sql<()> {
+    sql.prepare_cached(
+        "INSERT INTO attempts (run, nth, attempts) VALUES (?1, (SELECT coalesce(max(nth), 0) + 1 FROM attempts WHERE run = ?1), ?2)",
+    )?
+    .execute(params![run, attempts])?;
+    Ok(())
+}

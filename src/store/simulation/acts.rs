@@ -1,0 +1,341 @@
+//! What happens to runs in the simulated world, one act a function.
+
+use super::*;
+
+impl World {
+    pub(super) fn ring(&mut self) {
+        let mut random = [0; 10];
+        random.iter_mut().for_each(|b| *b = self.dice.roll(256) as u8);
+        let id = EventId::new(self.now, random);
+        let event = Event { id, received: self.now, ..Event::nobody() };
+        let lane = self.dice.one_in(2).then(|| format!("lane {}", self.dice.roll(3)));
+        let once = self.dice.one_in(3).then(|| Once { value: format!("{}", self.dice.roll(5)), within: DAY });
+        let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: lane.clone().map(Into::into), once };
+        let key = self.dice.one_in(3).then(|| format!("{}", self.dice.roll(20)));
+        let deliveries = key.iter().map(|key| Delivery { key: key.clone(), remembered: DAY }).collect();
+        let taken = self.dice.one_in(2);
+        let runs = vec![run; 1 + self.dice.roll(2) as usize];
+        let job = Job::accept(&Accept { event, runs, deliveries, ruleset: 1, status: 200, taken });
+        let mut told = self.commit(&job);
+        if matches!(told, Told::Unheard) && self.dice.one_in(2) {
+            told = self.commit(&job);
+        }
+        let kept = match told {
+            Told::Did(kept) => kept,
+            Told::Failed => {
+                // A repetition may fail where the first one was kept.
+                self.lost.push(Held::Event(id));
+                self.note_begun(id);
+                return;
+            }
+            Told::Unheard => {
+                self.lost.push(Held::Event(id));
+                self.note_begun(id);
+                self.note_delivery(key, id);
+                return;
+            }
+        };
+        match kept {
+            Kept::New(first, fates) => {
+                self.note_delivery(key, id);
+                for (number, fate) in (first..).zip(fates).filter(|(_, fate)| *fate != Fate::Repeated) {
+                    self.seen.begun.insert(number);
+                    if fate == Fate::Begun {
+                        let run = Run::begin(number, id, "r".into(), "t".into(), 0, self.now);
+                        self.take(Run { lane: lane.clone().map(Into::into), ..run });
+                    }
+                }
+            }
+            Kept::Again { first, restarted, .. } => {
+                let (known, at) = self.seen.deliveries[&key.unwrap()];
+                assert!(known == first && at + DAY > self.now, "a delivery was taken for another one");
+                if restarted > 0 {
+                    self.seen.replayed.extend(self.runs_of(first));
+                }
+            }
+            _ => unreachable!(),
+        }
+    }
+
+    fn note_delivery(&mut self, key: Option<String>, id: EventId) {
+        let Some(key) = key else { return };
+        // A delivery that nobody heard of may have been another one's repetition.
+        let event: i64 = self.sql.query_row("SELECT event FROM delivery WHERE key = ?1", [&key], |r| r.get(0)).unwrap();
+        let owner: [u8; 16] = self.sql.query_row("SELECT id FROM event WHERE seq = ?1", [event], |r| r.get(0)).unwrap();
+        if owner != *id.0.as_bytes() {
+            self.seen.replayed.extend(range(event)[0]..range(event)[0] + 4);
+            return;
+        }
+        let before = self.seen.deliveries.insert(key, (id, self.now));
+        assert!(before.is_none_or(|(_, at)| at + DAY <= self.latest), "a delivery that came before was taken as new");
+    }
+
+    /// The runs that an event of which nobody heard has begun.
+    fn note_begun(&mut self, id: EventId) {
+        let begun: Vec<RunId> = {
+            let text = "SELECT p.id FROM pending p JOIN event e ON e.seq = p.event WHERE e.id = ?1";
+            let mut statement = self.sql.prepare(text).unwrap();
+            let rows = statement.query_map([id.0.as_bytes()], |r| r.get(0)).unwrap();
+            rows.map(Result::unwrap).collect()
+        };
+        self.seen.begun.extend(begun);
+    }
+
+    fn runs_of(&self, event: EventId) -> std::ops::Range<RunId> {
+        let event: i64 = self.sql.query_row("SELECT seq FROM event WHERE id = ?1", [event.0.as_bytes()], |r| r.get(0)).unwrap();
+        range(event)[0]..range(event)[0] + 4
+    }
+
+    fn take(&mut self, run: Run) {
+        if let Some(lane) = &run.lane {
+            let together = self.hands.iter().filter(|hand| hand.run.lane.as_ref() == Some(lane) && !hand.is_over()).count();
+            assert_eq!(together, 0, "two runs of one lane at a time");
+            let front = self.seen.front.entry(lane.to_string()).or_insert(run.id);
+            assert!(*front <= run.id || self.seen.replayed.contains(&run.id), "run {} came behind {front}", run.id);
+            *front = (*front).max(run.id);
+        }
+        assert!(!self.hands.iter().any(|hand| hand.run.id == run.id && !hand.is_over()), "one run in two hands");
+        assert_eq!(&run.saved, self.seen.saved.entry(run.id).or_default(), "what was saved is read back");
+        self.hands.push(Hand { run, unrecorded: None, unheard: false });
+    }
+
+    pub(super) fn lease(&mut self) {
+        let job = Job::Lease { now: self.now, most: 1 + self.dice.roll(4) as usize };
+        match self.commit(&job) {
+            Told::Did(Kept::Runs(runs)) => runs.into_iter().for_each(|(run, _)| self.take(run)),
+            // They are this owner's, and nobody in it has heard of them: only its death frees them.
+            Told::Unheard => self.die(),
+            _ => {}
+        }
+    }
+
+    /// Takes up what a task that panicked had in hand, or an event that nobody heard of.
+    pub(super) fn take_up_lost(&mut self) {
+        let Some(which) = self.lost.pop() else { return };
+        match self.commit(&Job::Held(which)) {
+            Told::Did(Kept::Runs(runs)) => runs.into_iter().for_each(|(run, _)| self.take(run)),
+            Told::Unheard => self.die(),
+            _ => self.lost.push(which),
+        }
+    }
+
+    fn outcome(&mut self, run: &Run) -> Outcome {
+        let note = || Note { output: Some(Value::from(run.id * 1_000 + i64::from(run.place.element))), ..Note::default() };
+        match self.dice.roll(if self.calm { 3 } else { 10 }) {
+            0..=4 => Outcome::Done(note()),
+            5 => Outcome::Skipped("so".into()),
+            6 => Outcome::failed("no"),
+            7 => Outcome::Deferred(Duration::from_secs(3)),
+            _ => Outcome::retry("later"),
+        }
+    }
+
+    /// Tries the step that a run is at; gives the run after it, and what is to be recorded.
+    fn try_once(&mut self, run: Run) -> (Run, Option<Record>) {
+        let is_each = self.course.flow(run.place.step).is_some_and(|f| f.each.is_some());
+        let mut outcome = match () {
+            () if run.settled => Outcome::Done(Note::default()),
+            () if is_each && self.elements == 0 => Outcome::Skipped("the list is empty".into()),
+            () => self.outcome(&run),
+        };
+        if matches!(outcome, Outcome::Done(_)) && !run.settled {
+            *self.seen.performed.entry((run.id, run.place)).or_default() += 1;
+        }
+        let name = format!("step {}", run.place.step);
+        let facts = StepFacts {
+            plan: &self.plan,
+            title: "x",
+            save_as: (run.id % 2 == 0).then_some(name.as_str()),
+            elements: is_each.then_some(self.elements),
+            course: &self.course,
+        };
+        let (place, mut next) = (run.place, run.after(&mut outcome, &facts, self.now, 0.5));
+        let word = match outcome {
+            Outcome::Done(_) => "done",
+            Outcome::Skipped(_) => "skipped",
+            Outcome::Retry { .. } => "retry",
+            Outcome::Deferred(_) => "deferred",
+            _ => "failed",
+        };
+        // What had no effect is recorded with what follows.
+        if word == "skipped" && next.state == State::Waiting {
+            return (next, None);
+        }
+        let attempt = Attempt { place, number: 1, at: self.now, took: Duration::ZERO, outcome: word.into(), said: String::new() };
+        let attempts = if word == "deferred" { Vec::new() } else { vec![attempt] };
+        let goes_on = !matches!(word, "retry" | "deferred");
+        let record = Record { run: next.clone().into(), attempts: attempts.into(), answer: None, goes_on };
+        next.unsaved.clear();
+        next.turn += 1;
+        (next, Some(record))
+    }
+
+    /// A worker goes one step further with one of its runs.
+    pub(super) fn work(&mut self) {
+        if self.hands.is_empty() {
+            return;
+        }
+        let chosen = self.dice.roll(self.hands.len() as u64) as usize;
+        let Hand { run, unrecorded, unheard } = self.hands.swap_remove(chosen);
+        let (next, record) = match unrecorded {
+            Some(record) => (Run { unsaved: Vec::new(), turn: record.run.turn + 1, ..(*record.run).clone() }, Some(record)),
+            None => self.try_once(run.clone()),
+        };
+        let Some(record) = record else {
+            self.hands.push(Hand { run: next, unrecorded: None, unheard: false });
+            return;
+        };
+        match self.commit(&Job::Record(record.clone())) {
+            Told::Did(Kept::Recorded(Recorded::Recorded)) => self.recorded(&record, next, unheard),
+            // What was recorded before, and nobody heard, is recorded again as nothing, or as the same.
+            Told::Did(Kept::Recorded(Recorded::LeaseLost)) => {
+                assert!(Hand { run, unrecorded: Some(record), unheard }.is_over(), "the lease of a run was lost that nobody took");
+            }
+            Told::Unheard => {
+                self.recorded(&record, next, unheard);
+                self.hands.retain(|hand| hand.run.id != run.id || hand.is_over());
+                self.hands.push(Hand { run, unrecorded: Some(record), unheard: true });
+            }
+            _ => self.hands.push(Hand { run, unrecorded: Some(record), unheard }),
+        }
+    }
+
+    /// A record is in the store; `again` says that it was before.
+    fn recorded(&mut self, record: &Record, next: Run, again: bool) {
+        self.seen.saved.insert(next.id, next.saved.clone());
+        if let Some(done) = record.attempts.last().filter(|a| a.outcome == "done" && !again) {
+            let effect = (next.id, done.place);
+            let times = self.seen.recorded.entry(effect).or_default();
+            *times += 1;
+            assert!(*times == 1 || self.may_repeat(&effect), "a step that is done was done again");
+        }
+        if next.state != State::Waiting {
+            self.seen.ended.insert(next.id);
+            if next.state != State::Failed {
+                self.seen.saved.remove(&next.id);
+            }
+        } else if record.goes_on {
+            self.hands.push(Hand { run: next, unrecorded: None, unheard: false });
+        }
+    }
+
+    /// A run that is replayed and fails again does what the rule has for that again, too.
+    pub(super) fn may_repeat(&self, effect: &Effect) -> bool {
+        let is_mend = self.course.on_error.is_some_and(|first| effect.1.step >= first) && self.seen.replayed.contains(&effect.0);
+        is_mend || self.seen.lost.contains(effect)
+    }
+
+    /// A task panics with a run in hand: what it has done is not repeated unless that was not recorded.
+    pub(super) fn panic(&mut self) {
+        if self.hands.is_empty() {
+            return;
+        }
+        let chosen = self.dice.roll(self.hands.len() as u64) as usize;
+        let hand = self.hands.swap_remove(chosen);
+        self.mark_lost(&hand);
+        self.lost.push(Held::Run(hand.run.id, hand.run.turn));
+    }
+
+    fn mark_lost(&mut self, hand: &Hand) {
+        if let Some(record) = hand.unrecorded.as_ref().filter(|_| !hand.unheard) {
+            self.seen.lost.extend(record.attempts.iter().map(|a| (hand.run.id, a.place)));
+        }
+    }
+
+    /// The owner dies, or only pauses, and the next one takes over.
+    pub(super) fn die(&mut self) {
+        let hands = std::mem::take(&mut self.hands);
+        self.lost.clear();
+        let before = std::mem::replace(&mut self.owner, Owner::take_over(&self.sql).unwrap());
+        let mut settled = Vec::new();
+        for hand in &hands {
+            self.mark_lost(hand);
+            // A file shows what was written to it; what calls did nobody can tell.
+            let done = hand.unrecorded.as_ref().and_then(|r| r.attempts.last());
+            if let Some(done) = done.filter(|a| a.outcome == "done" && !hand.unheard)
+                && self.dice.one_in(2)
+            {
+                settled.push((hand.run.id, done.place.step, done.place.element));
+            }
+        }
+        let was_calm = std::mem::replace(&mut self.calm, true);
+        self.commit(&Job::Settle(settled));
+        self.calm = was_calm;
+        self.paused = self.dice.one_in(2).then_some((before, hands));
+    }
+
+    /// An owner that was paused wakes up and goes on as if nothing had happened: it changes nothing any more.
+    pub(super) fn wake_up(&mut self) {
+        let Some((owner, hands)) = self.paused.take() else { return };
+        for hand in hands {
+            let record = hand.unrecorded.unwrap_or_else(|| Record {
+                run: Run { state: State::Done, ..hand.run.clone() }.into(),
+                attempts: Vec::new().into(),
+                answer: None,
+                goes_on: false,
+            });
+            let transaction = self.sql.transaction().unwrap();
+            assert!(!owner.is_current(&transaction).unwrap());
+            let (job, changes) = (Job::Record(record), transaction.total_changes());
+            assert!(matches!(job.refused(), Ok(Kept::Recorded(Recorded::LeaseLost))));
+            // Once somebody has the run, not even the record itself would find it, as in a store with many owners at a time.
+            let theirs = "SELECT 1 FROM pending WHERE id = ?1 AND owner = ?2";
+            if transaction.prepare(theirs).unwrap().exists([hand.run.id, owner.epoch]).unwrap() {
+                continue;
+            }
+            let kept = job.run(&transaction, &owner).unwrap();
+            assert!(matches!(kept, Kept::Recorded(Recorded::LeaseLost)), "a lost lease was recorded");
+            assert_eq!(transaction.total_changes(), changes, "a lost lease changed something");
+        }
+    }
+
+    /// A person presses "replay", or starts an event anew, or cancels, or prunes.
+    pub(super) fn person(&mut self) {
+        let event = |sql: &Connection, n: u64| -> Option<EventId> {
+            let text = "SELECT id FROM event ORDER BY seq LIMIT 1 OFFSET ?1";
+            sql.query_row(text, [n as i64], |r| r.get(0)).ok().map(|id| EventId(uuid::Uuid::from_bytes(id)))
+        };
+        let n = self.dice.roll(8);
+        let Some(chosen) = event(&self.sql, n) else { return };
+        let which = match self.dice.roll(5) {
+            0 | 1 => Job::Replay { event: chosen, rule: None, now: self.now },
+            2 => {
+                let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: Some("lane 1".into()), once: None };
+                Job::StartAnew { event: chosen, runs: vec![run], texts: Vec::new(), now: self.now }
+            }
+            3 => Job::Cancel(Waiting { event: Some(chosen), rule: None }, self.now),
+            _ => Job::Prune { what: Pruning { before: self.now, failed: self.dice.one_in(2), rehearse: false }, after: 0, most: 5 },
+        };
+        let before = self.pending();
+        if matches!(self.commit(&which), Told::Failed) {
+            return;
+        }
+        let after = self.pending();
+        match which {
+            Job::Replay { .. } => self.seen.replayed.extend(self.runs_of(chosen)),
+            Job::StartAnew { .. } => {
+                self.seen.begun.extend(after.difference(&before));
+                self.seen.replayed.extend(after.difference(&before));
+            }
+            Job::Cancel(..) => {
+                let ended: Vec<RunId> = before.difference(&after).copied().collect();
+                assert!(!self.hands.iter().any(|hand| ended.contains(&hand.run.id) && !hand.is_over()), "what is being done is left alone");
+                ended.iter().for_each(|run| drop(self.seen.saved.remove(run)));
+                self.seen.ended.extend(ended);
+            }
+            _ => {
+                assert_eq!(before, after, "what waits is not forgotten");
+                // A delivery is forgotten with its event.
+                let kept = |id: &EventId| self.sql.prepare("SELECT 1 FROM event WHERE id = ?1").unwrap().exists([id.0.as_bytes()]).unwrap();
+                let deliveries = std::mem::take(&mut self.seen.deliveries);
+                self.seen.deliveries = deliveries.into_iter().filter(|(_, (id, _))| kept(id)).collect();
+            }
+        }
+        self.seen.ended.retain(|run| !after.contains(run));
+    }
+
+    pub(super) fn pending(&self) -> HashSet<RunId> {
+        let mut statement = self.sql.prepare("SELECT id FROM pending").unwrap();
+        statement.query_map([], |r| r.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+}
