@@ -175,7 +175,7 @@ fn add<R: Read + Seek>(
         }
         let mut search = Search::new(&shape.header, mine.iter().copied());
         let formulas = find(&mut archive, part, &shape, &mut search)?;
-        let fit = |title: &str, cell: &Cell| fit(name, title, cell);
+        let fit = |_: &Row, title: &str, cell: &Cell| fit(name, title, cell);
         let mut planned = changes::Sheet { name, header: shape.header.clone(), last_column: shape.last_column, formulas, fit: &fit };
         let (plan, why) = changes::plan(&mut planned, search, &mine);
         for (n, why) in wanted.iter().zip(why) {

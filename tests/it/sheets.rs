@@ -233,6 +233,38 @@ fn csv_gets_new_columns_at_its_end_and_keeps_its_encoding() {
 }
 
 #[test]
+fn a_rule_that_allows_formulas_does_not_allow_them_for_another_rule_of_the_same_file() {
+    let rule = |name: &str, formulas: &str| {
+        format!(
+            "  {name}:\n    when: {{ webhook: /a }}\n    then:\n      - add_or_update_row: a.csv\n        match: Id\n        columns: {{ Id: \"{name} {{{{ body.id }}}}\", Note: \"{{{{ body.note }}}}\" }}\n{formulas}"
+        )
+    };
+    let world = World::with(&format!(
+        "webhooks:\n  /a: {{ verify: none }}\nrules:\n{}{}",
+        rule("Guarded", ""),
+        rule("Trusted", "        formulas: allow\n")
+    ));
+    std::fs::create_dir_all(world.path("output")).unwrap();
+    let doorbell = world.serve();
+    // Events that come at the same time, so that rows of both rules are written in one batch.
+    std::thread::scope(|threads| {
+        for thread in 0..8 {
+            let doorbell = &doorbell;
+            threads.spawn(move || {
+                for n in 0..10 {
+                    doorbell.ring("/a", &format!(r#"{{"id": "{thread}.{n}", "note": "=1+1"}}"#));
+                }
+            });
+        }
+    });
+    until("all rows are there", || world.output("a.csv").lines().count() == 161);
+    let text = world.output("a.csv");
+    let wrong: Vec<&str> =
+        text.lines().skip(1).filter(|l| l.ends_with(if l.starts_with("Guarded") { ",=1+1" } else { ",'=1+1" })).collect();
+    assert_eq!(wrong, Vec::<&str>::new());
+}
+
+#[test]
 fn a_hundred_thousand_rows_are_found_through_and_come_out_whole() {
     let world = world(&[], "- update_row: big.csv\n  match: Id\n  columns: { Id: \"{{ body.id }}\", State: done }");
     let mut text = "Id,State\n".to_owned();
