@@ -17,6 +17,8 @@ pub mod respond;
 pub mod sheet;
 mod worksheet;
 pub mod xlsx;
+mod xml_reader;
+mod xml_rewriter;
 
 use contract::Kind;
 

@@ -10,7 +10,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use quick_xml::escape::escape;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
@@ -18,9 +17,11 @@ use super::changes::{self, Search};
 use super::file::{Cell, Row};
 use super::folder::Unwritten;
 use super::package::{
-    CUSTOM, MAX_PART, PROPERTY, before_end, damaged, each_tag, new_workbook, recalculated, relations, stamp, text_of, without_chain,
+    CHAIN, CUSTOM, MAX_PART, WORKBOOK, damaged, each_tag, each_text, new_workbook, recalculated, relations, stamp, stamped, text_of,
+    without_chain,
 };
 use super::worksheet::{self, Changed, Line, Shape, at_range, attribute};
+use super::xml_rewriter::{attribute_value, rewrite};
 use crate::disk::{Trouble, Watched, flush};
 use regex::Regex;
 
@@ -35,7 +36,6 @@ const PIECE: usize = 64 << 10;
 /// How hard a sheet is packed: a batch is done a fifth to a third sooner than with the usual 6, for a fifth more bytes.
 const LEVEL: i64 = 3;
 const STRINGS: &str = "xl/sharedStrings.xml";
-const CHAIN: &str = "xl/calcChain.xml";
 
 /// A workbook with the batch in it, beside the one that it will replace.
 pub(super) struct Laid {
@@ -100,11 +100,7 @@ pub(super) fn batch_of(file: &File) -> io::Result<Option<String>> {
     if let Some(trouble) = trouble.take() {
         return Err(io::Error::other(trouble));
     }
-    let Ok(custom) = custom else { return Ok(None) };
-    Ok(custom.split(&format!("name=\"{PROPERTY}\"")).nth(1).and_then(|rest| {
-        let value = rest.split('>').nth(2)?;
-        value.split('<').next().map(str::to_owned)
-    }))
+    Ok(custom.ok().and_then(|xml| stamped(&xml)))
 }
 
 /// The lock file that Excel or LibreOffice leaves beside a workbook that is open.
@@ -313,16 +309,13 @@ fn nobody_refers_to<R: Read + Seek>(
         }
     }
     let mut named = false;
-    let workbook = text_of(archive, "xl/workbook.xml")?;
-    for name in workbook.split("<definedName").skip(1) {
-        named |= name.split('>').nth(1).and_then(|rest| rest.split('<').next()).is_some_and(|f| there.is_match(f));
-    }
+    each_text(&text_of(archive, WORKBOOK)?, "definedName", |_, formula| named |= there.is_match(formula))?;
     if named { refuse("a name of the workbook") } else { Ok(()) }
 }
 
 /// The sheets' titles and parts, in their order.
 fn sheets<R: Read + Seek>(archive: &mut ZipArchive<R>) -> Result<Vec<(String, String)>, Unwritten> {
-    let workbook = text_of(archive, "xl/workbook.xml")?;
+    let workbook = text_of(archive, WORKBOOK)?;
     let targets = relations(&text_of(archive, "xl/_rels/workbook.xml.rels")?, "xl/")?;
     let mut found = Vec::new();
     each_tag(&workbook, "sheet", |tag| {
@@ -402,30 +395,49 @@ fn tables<R: Read + Seek>(
             worksheet::range(from, (right, if ends_below { to.1 + added } else { to.1 }))
         };
         // The filter ends above the totals.
-        let mut new = xml.replace(&format!("ref=\"{range}\""), &format!("ref=\"{}\"", longer(to)));
-        if totals {
-            let above = (to.0, to.1 - 1);
-            new = new.replace(&format!("ref=\"{}\"", worksheet::range(from, above)), &format!("ref=\"{}\"", longer(above)));
-        }
-        if wider {
-            new = with_columns(&new, titles)?;
+        let above = (to.0, to.1 - 1);
+        let ends = |range: String| at_range(&range).filter(|r| r.0 == from && (r.1 == to || totals && r.1 == above)).map(|r| r.1);
+        let (count, columns) = if wider { more_columns(&xml, titles)? } else { (0, Vec::new()) };
+        let mut is_listed = !wider;
+        let new = rewrite(&xml, |xml, at| {
+            match xml.local() {
+                "table" | "autoFilter" | "sortState" | "sortCondition" if at.begins() => {
+                    if let Some(to) = attribute(&xml.tag(), "ref").and_then(ends) {
+                        xml.set("ref", &longer(to))?;
+                    }
+                }
+                "tableColumns" if wider => {
+                    if at.begins() {
+                        xml.set("count", &count.to_string())?;
+                    }
+                    if at.ends() {
+                        is_listed = true;
+                        let p = xml.prefix();
+                        let column =
+                            |(id, title): &(u32, String)| format!("<{p}tableColumn id=\"{id}\" name=\"{}\"/>", attribute_value(title));
+                        let columns = columns.iter().map(column).collect::<String>();
+                        xml.append(&columns)?;
+                    }
+                }
+                _ => {}
+            }
+            Ok(())
+        });
+        let new = new.map_err(damaged)?;
+        if !is_listed {
+            return Err(damaged(format!("{} lists no columns", relation.target)));
         }
         replaced.insert(relation.target, Part::Text(new));
     }
     Ok(())
 }
 
-/// A table's list of columns with some more at its end.
-fn with_columns(table: &str, titles: &[(u32, String)]) -> Result<String, Unwritten> {
-    let (mut highest, mut count) = (0, 0u32);
+/// How many columns a table has with some more at its end, and the ids and titles of those.
+fn more_columns(table: &str, titles: &[(u32, String)]) -> Result<(usize, Vec<(u32, String)>), Unwritten> {
+    let (mut highest, mut count) = (0u32, titles.len());
     each_tag(table, "tableColumn", |tag| {
         count += 1;
-        highest = attribute(tag, "id").and_then(|id| id.parse().ok()).unwrap_or(0u32).max(highest);
+        highest = attribute(tag, "id").and_then(|id| id.parse().ok()).unwrap_or(0).max(highest);
     })?;
-    let added: String = (highest + 1..)
-        .zip(titles)
-        .map(|(id, (_, title))| format!("<tableColumn id=\"{id}\" name=\"{}\"/>", escape(title.as_str())))
-        .collect();
-    let longer = before_end(table, "</tableColumns>", &added)?;
-    Ok(longer.replace(&format!("<tableColumns count=\"{count}\""), &format!("<tableColumns count=\"{}\"", count as usize + titles.len())))
+    Ok((count, (highest.saturating_add(1)..).zip(titles).map(|(id, (_, title))| (id, worksheet::spelled_out(title))).collect()))
 }
