@@ -13,6 +13,7 @@ pub mod log;
 pub mod net;
 pub mod outside;
 mod package;
+mod replacement;
 pub mod respond;
 pub mod sheet;
 mod worksheet;

@@ -6,9 +6,9 @@
 //! `worksheet`'s.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
@@ -20,9 +20,10 @@ use super::package::{
     CHAIN, CUSTOM, MAX_PART, WORKBOOK, damaged, each_tag, each_text, new_workbook, recalculated, relations, stamp, stamped, text_of,
     without_chain,
 };
+use super::replacement::Replacement;
 use super::worksheet::{self, Changed, Line, Shape, at_range, attribute};
 use super::xml_rewriter::{attribute_value, rewrite};
-use crate::disk::{Trouble, Watched, flush};
+use crate::disk::{Trouble, Watched};
 use regex::Regex;
 
 /// The largest workbook that is opened, in bytes.
@@ -39,8 +40,8 @@ const STRINGS: &str = "xl/sharedStrings.xml";
 
 /// A workbook with the batch in it, beside the one that it will replace.
 pub(super) struct Laid {
-    pub temporary: PathBuf,
-    pub file: File,
+    /// Nothing if every row is refused.
+    pub replacement: Option<Replacement>,
     /// The id that the new file carries.
     pub batch: String,
     /// For each row, why it cannot be part of the batch.
@@ -52,7 +53,7 @@ pub(super) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str
     if let Some(lock) = open_elsewhere(path) {
         return Err(Unwritten::Again(format!("it is open in another program ({lock} stands beside it); close it there")));
     }
-    let bytes = match File::open(path) {
+    let old = match File::open(path) {
         Ok(file) => {
             if file.metadata()?.len() > MAX_WORKBOOK {
                 return Err(Unwritten::Never(format!("it is larger than {} MB; begin a new one", MAX_WORKBOOK >> 20)));
@@ -62,18 +63,14 @@ pub(super) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(e.into()),
     };
-    let temporary = path.with_file_name(format!(".{}.doorbell", path.file_name().unwrap_or_default().to_string_lossy()));
-    let out = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
+    let new = Replacement::new(path, old.as_ref())?;
     let trouble = Trouble::default();
-    let to = Watched::new(&out, &trouble);
-    let added = match &bytes {
-        Some(file) => {
-            fs::set_permissions(&temporary, file.metadata()?.permissions())?;
-            checked(file).and_then(|()| {
-                let from = BufReader::new(Watched::new(file, &trouble));
-                add(ZipArchive::new(from).map_err(damaged)?, to, name, rows, batch)
-            })
-        }
+    let to = Watched::new(new.file(), &trouble);
+    let added = match &old {
+        Some(file) => checked(file).and_then(|()| {
+            let from = BufReader::new(Watched::new(file, &trouble));
+            add(ZipArchive::new(from).map_err(damaged)?, to, name, rows, batch)
+        }),
         None => {
             let sheet = rows.iter().flatten().find_map(|r| r.sheet.clone()).unwrap_or_else(|| "Sheet1".to_owned());
             let empty = new_workbook(&sheet).map_err(|e| Unwritten::Again(e.to_string()))?;
@@ -81,14 +78,9 @@ pub(super) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str
         }
     };
     // What the disk did not give or take is not the workbook's fault, whatever it looked like on the way here.
-    let added = added.map_err(|why| trouble.take().map_or(why, Unwritten::Again));
-    let refused = added.and_then(|refused| flush(&out).map(|()| refused).map_err(Unwritten::from)).inspect_err(|_| {
-        let _ = fs::remove_file(&temporary);
-    })?;
-    if refused.iter().all(Option::is_some) {
-        let _ = fs::remove_file(&temporary);
-    }
-    Ok(Laid { temporary, file: out, batch: batch.to_owned(), refused })
+    let refused = added.map_err(|why| trouble.take().map_or(why, Unwritten::Again))?;
+    let replacement = if refused.iter().all(Option::is_some) { None } else { Some(new.ready()?) };
+    Ok(Laid { replacement, batch: batch.to_owned(), refused })
 }
 
 /// The id of the last batch that was written into a workbook.
