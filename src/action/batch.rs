@@ -7,11 +7,12 @@ use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::contract::Ticket;
 use super::file::{Content, Mode, Row, effect};
 use super::folder::Unwritten;
+use super::replacement::Replacement;
 use super::{csv, xlsx};
 use crate::disk::{flush, flush_folder};
 use crate::run::{Intent, RunId, hash};
@@ -26,7 +27,8 @@ pub(super) struct Known {
 /// A batch that is ready to be written.
 pub(super) struct Prepared {
     pub intent: Intent,
-    pub what: What,
+    /// Nothing if every job is refused.
+    pub what: Option<What>,
     /// For each job, why it cannot be part of the batch.
     pub refused: Vec<Option<String>>,
     /// The file as it will be.
@@ -39,11 +41,8 @@ pub(super) enum What {
         file: File,
         bytes: Vec<u8>,
     },
-    /// The new file lies beside the old one, flushed.
-    Replace {
-        temporary: PathBuf,
-        file: File,
-    },
+    /// The new file is beside the old one, flushed.
+    Replace(Replacement),
 }
 
 /// What became of an intent, as the file shows it.
@@ -70,10 +69,10 @@ pub(super) fn prepare(
     };
     if is_workbook(name) {
         let rows: Vec<Option<&Row>> = contents.iter().map(|c| if let Content::Row(row) = c { Some(row) } else { None }).collect();
-        let xlsx::Laid { temporary, file, batch, refused } = xlsx::append(path, name, &rows, &batch_id(&tickets[0]))?;
+        let xlsx::Laid { replacement, batch, refused } = xlsx::append(path, name, &rows, &batch_id(&tickets[0]))?;
         let intent =
             Intent { file: name.to_owned(), identity: 0, offset: 0, length: 0, digest: batch, replaced: true, runs: runs(&refused) };
-        return Ok(Prepared { intent, what: What::Replace { temporary, file }, refused, known: None });
+        return Ok(Prepared { intent, what: replacement.map(What::Replace), refused, known: None });
     }
     let is_new = !path.exists();
     let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
@@ -136,7 +135,8 @@ pub(super) fn prepare(
         runs: runs(&refused),
     };
     let known = header.map(|header| Known { identity, length: offset + intent.length, header });
-    Ok(Prepared { intent, what: What::Append { file, bytes }, refused, known })
+    let what = (!intent.runs.is_empty()).then_some(What::Append { file, bytes });
+    Ok(Prepared { intent, what, refused, known })
 }
 
 /// A `.csv` in which rows change is written anew beside the old one, which it then replaces. Its number (inode) tells
@@ -162,20 +162,24 @@ fn rewrite(
             }
         });
     }
-    let temporary = path.with_file_name(format!(".{}.doorbell", path.file_name().unwrap_or_default().to_string_lossy()));
-    let mut out = File::create(&temporary)?;
-    fs::set_permissions(&temporary, file.metadata()?.permissions())?;
-    let written = out.write_all(&bytes).and_then(|()| flush(&out));
-    if let Err(e) = written {
-        let _ = fs::remove_file(&temporary);
-        return Err(e.into());
+    let mut intent = Intent {
+        file: name.to_owned(),
+        identity: 0,
+        offset: 0,
+        length: bytes.len() as u64,
+        digest: hash(&bytes),
+        replaced: true,
+        runs: runs(&refused),
+    };
+    let mut what = None;
+    if !intent.runs.is_empty() {
+        let new = Replacement::new(path, Some(file))?;
+        let mut out = new.file();
+        out.write_all(&bytes)?;
+        intent.identity = out.metadata()?.ino();
+        what = Some(What::Replace(new.ready()?));
     }
-    let (identity, length) = (out.metadata()?.ino(), bytes.len() as u64);
-    let intent = Intent { file: name.to_owned(), identity, offset: 0, length, digest: hash(&bytes), replaced: true, runs: runs(&refused) };
-    if intent.runs.is_empty() {
-        let _ = fs::remove_file(&temporary);
-    }
-    Ok(Prepared { intent, what: What::Replace { temporary, file: out }, refused, known: None })
+    Ok(Prepared { intent, what, refused, known: None })
 }
 
 /// A name that no other batch has, also not one of the same runs that was tried before.
@@ -191,11 +195,7 @@ pub(super) fn write(path: &Path, what: What) -> io::Result<()> {
             file.write_all(&bytes)?;
             flush(&file)
         }
-        What::Replace { temporary, file } => {
-            fs::rename(&temporary, path)?;
-            path.parent().map_or(Ok(()), flush_folder)?;
-            flush(&file)
-        }
+        What::Replace(new) => new.take_place(path),
     }
 }
 

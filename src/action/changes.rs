@@ -159,8 +159,9 @@ pub(super) struct Sheet<'s> {
     pub last_column: u32,
     /// Cells of found rows that hold a formula.
     pub formulas: HashMap<u32, Vec<u32>>,
-    /// Makes a value fit into a cell of this kind of file.
-    pub fit: &'s dyn Fn(&str, &Cell) -> Result<Cell, String>,
+    /// Makes a value of a row fit into a cell of this kind of file. It gets the row because rows of several rules are
+    /// written together, and each has its own settings. What is planned is what it returns, so nothing is added later.
+    pub fit: &'s dyn Fn(&Row, &str, &Cell) -> Result<Cell, String>,
 }
 
 /// Works out what rows do, in their order; for each that cannot be done, why.
@@ -179,7 +180,7 @@ fn one(sheet: &mut Sheet, search: &mut Search, row: &Row, changes: &mut Changes)
     let mut added = Vec::new();
     let mut cells = BTreeMap::new();
     for (title, cell) in &row.cells {
-        let fitting = (sheet.fit)(title, cell)?;
+        let fitting = (sheet.fit)(row, title, cell)?;
         let at = match column(&sheet.header, title).or_else(|| column(&added, title)) {
             Some(at) => at,
             None if row.new_columns => {
@@ -262,7 +263,7 @@ mod tests {
         for (n, email) in [(2, "ada@x"), (3, "two@x"), (4, "two@x"), (5, "other@x")] {
             search.look(n, &|_| Some(email.to_owned()));
         }
-        let fit = |_: &str, cell: &Cell| Ok(cell.clone());
+        let fit = |_: &Row, _: &str, cell: &Cell| Ok(cell.clone());
         let mut sheet = Sheet { name: "c.csv", header, last_column: 2, formulas: HashMap::new(), fit: &fit };
         let (changes, refused) = plan(&mut sheet, search, &rows.iter().collect::<Vec<_>>());
         assert_eq!(changes.old, BTreeMap::from([(2, BTreeMap::from([(2, Cell::Text("Ada".into()))]))]));

@@ -162,9 +162,8 @@ pub(super) fn change(file: &File, name: &str, rows: &[&Row]) -> Result<(Vec<u8>,
     for (n, record) in records.iter().enumerate().skip(1) {
         search.look(n as u32 + 1, &|c| record.get(c as usize - 1).map(|f| plain(&bytes[f.clone()], header.encoding)));
     }
-    let guards: HashMap<&str, bool> = rows.iter().flat_map(|r| r.cells.iter().map(|(t, _)| (t.trim(), r.guard))).collect();
-    let fit = |title: &str, cell: &Cell| {
-        let text = spelled(cell, guards.get(title.trim()).copied().unwrap_or(true));
+    let fit = |row: &Row, _: &str, cell: &Cell| {
+        let text = spelled(cell, row.guard);
         header.field(&text).map(|_| Cell::Text(text)).map_err(|why| format!("{name}: {why}"))
     };
     let mut sheet = changes::Sheet { name, header: titles, last_column: header.names.len() as u32, formulas: HashMap::new(), fit: &fit };
@@ -339,5 +338,30 @@ mod tests {
         assert_eq!(String::from_utf8(out).unwrap(), "Ada;\"a;\"\"b\"\"\nc\";\r\n");
         let said = header.lay(&row(&[("Phone", "1")]), "x.csv", &mut Vec::new()).unwrap_err();
         assert_eq!(said, "x.csv has no column `Phone`; it has: Name, Note, Old");
+    }
+
+    /// Rows of two rules are written in one batch; one of the rules has `formulas: allow`.
+    #[test]
+    fn each_row_of_a_batch_keeps_its_own_formula_guard() {
+        let row = |id: usize, mode: Mode| Row {
+            cells: vec![("Id".into(), Cell::Number(id.to_string())), ("Note".into(), Cell::Text("=1+1".into()))],
+            sheet: None,
+            guard: id.is_multiple_of(2),
+            mode,
+            matching: vec!["Id".into()],
+            ignore_case: false,
+            new_columns: false,
+        };
+        let rows: Vec<Row> = (0..8).map(|id| row(id, if id < 4 { Mode::Update } else { Mode::AddOrUpdate })).collect();
+        for order in [rows.iter().collect::<Vec<_>>(), rows.iter().rev().collect()] {
+            let mut file = tempfile::tempfile().unwrap();
+            std::io::Write::write_all(&mut file, b"Id,Note\n0,\n1,\n2,\n3,\n").unwrap();
+            let (bytes, refused) = change(&file, "x.csv", &order).unwrap();
+            assert_eq!(refused, vec![None; 8]);
+            let text = String::from_utf8(bytes).unwrap();
+            let mut lines: Vec<&str> = text.lines().skip(1).collect();
+            lines.sort_unstable();
+            assert_eq!(lines, ["0,'=1+1", "1,=1+1", "2,'=1+1", "3,=1+1", "4,'=1+1", "5,=1+1", "6,'=1+1", "7,=1+1"]);
+        }
     }
 }

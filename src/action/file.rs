@@ -273,9 +273,7 @@ impl Writer {
             batch::prepare(&path, &name, &contents, &tickets, known)
         });
         let Prepared { intent, what, refused, known } = prepared.await.map_err(|panic| Unwritten::Never(panic.to_string()))??;
-        if refused.iter().all(Option::is_some) {
-            return Ok(refused);
-        }
+        let Some(what) = what else { return Ok(refused) };
         self.inner.ledger.intend(intent.clone()).await.map_err(Unwritten::Again)?;
         let path = self.path.clone();
         let why = match tokio::task::spawn_blocking(move || batch::write(&path, what)).await {

@@ -13,10 +13,13 @@ pub mod log;
 pub mod net;
 pub mod outside;
 mod package;
+mod replacement;
 pub mod respond;
 pub mod sheet;
 mod worksheet;
 pub mod xlsx;
+mod xml_reader;
+mod xml_rewriter;
 
 use contract::Kind;
 

@@ -3,31 +3,42 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
-use quick_xml::escape::escape;
-use quick_xml::events::Event;
-use quick_xml::reader::Reader;
-use regex::Regex;
+use quick_xml::escape::{partial_escape, unescape};
+use quick_xml::events::{BytesStart, Event};
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
 use super::folder::Unwritten;
 use super::worksheet::attribute;
+use super::xml_reader::XmlReader;
+use super::xml_rewriter::{attribute_value, rewrite};
 
 /// The most that one part may unpack to, in bytes.
 pub(super) const MAX_PART: u64 = 2 << 30;
+pub(super) const WORKBOOK: &str = "xl/workbook.xml";
+pub(super) const CHAIN: &str = "xl/calcChain.xml";
 pub(super) const CUSTOM: &str = "docProps/custom.xml";
+const TYPES: &str = "[Content_Types].xml";
+const RELS: &str = "_rels/.rels";
 /// The document property that carries the last batch's id.
-pub(super) const PROPERTY: &str = "DoorbellBatch";
+const PROPERTY: &str = "DoorbellBatch";
 
 /// The order in which formulas are worked out names cells that have moved. Spreadsheets make it anew where it is not there.
 pub(super) fn without_chain<R: Read + io::Seek>(
     archive: &mut ZipArchive<R>,
     replaced: &mut BTreeMap<String, String>,
 ) -> Result<(), Unwritten> {
-    for (part, tag) in [("[Content_Types].xml", "Override"), ("xl/_rels/workbook.xml.rels", "Relationship")] {
+    for (part, tag, folder) in [(TYPES, "Override", ""), ("xl/_rels/workbook.xml.rels", "Relationship", "xl")] {
         let xml = text_of(archive, part)?;
-        let entry = Regex::new(&format!(r#"<{tag}\b[^>]*calcChain[^>]*/>"#)).map_err(damaged)?;
-        replaced.insert(part.to_owned(), entry.replace_all(&xml, "").into_owned());
+        let names_it = |tag: &BytesStart| {
+            let name = attribute(tag, if folder.is_empty() { "PartName" } else { "Target" });
+            name.is_some_and(|n| resolve(folder, &n).eq_ignore_ascii_case(CHAIN))
+        };
+        let without = rewrite(&xml, |xml, at| match at.begins() && xml.local() == tag && names_it(&xml.tag()) {
+            true => xml.discard(),
+            false => Ok(()),
+        });
+        replaced.insert(part.to_owned(), without.map_err(damaged)?);
     }
     Ok(())
 }
@@ -38,9 +49,9 @@ pub(super) fn damaged(what: impl std::fmt::Display) -> Unwritten {
 
 pub(super) fn text_of<R: Read + io::Seek>(archive: &mut ZipArchive<R>, part: &str) -> Result<String, Unwritten> {
     let file = archive.by_name(part).map_err(|_| damaged(format!("{part} is missing")))?;
-    let mut text = String::new();
-    file.take(MAX_PART).read_to_string(&mut text).map_err(damaged)?;
-    Ok(text)
+    let mut bytes = Vec::new();
+    file.take(MAX_PART).read_to_end(&mut bytes).map_err(damaged)?;
+    String::from_utf8(bytes).map_err(|_| damaged(format!("{part} is not written in UTF-8")))
 }
 
 /// A link from one part to another.
@@ -64,7 +75,7 @@ fn resolve(base: &str, target: &str) -> String {
     if let Some(absolute) = target.strip_prefix('/') {
         return absolute.to_owned();
     }
-    let mut parts: Vec<&str> = base.trim_end_matches('/').split('/').collect();
+    let mut parts: Vec<&str> = base.split('/').filter(|p| !p.is_empty()).collect();
     for part in target.split('/') {
         match part {
             ".." => {
@@ -77,12 +88,37 @@ fn resolve(base: &str, target: &str) -> String {
     parts.join("/")
 }
 
-pub(super) fn each_tag(xml: &str, local: &str, mut look: impl FnMut(&quick_xml::events::BytesStart)) -> Result<(), Unwritten> {
-    let mut reader = Reader::from_str(xml);
+/// Shows every element of this name.
+pub(super) fn each_tag(xml: &str, local: &str, mut look: impl FnMut(&BytesStart)) -> Result<(), Unwritten> {
+    let mut reader = XmlReader::new(xml.as_bytes()).map_err(damaged)?;
+    let mut buffer = Vec::new();
     loop {
-        match reader.read_event().map_err(damaged)? {
+        match reader.read(&mut buffer).map_err(damaged)? {
             Event::Start(tag) | Event::Empty(tag) if tag.local_name().as_ref() == local => look(&tag),
             Event::Eof => return Ok(()),
+            _ => {}
+        }
+    }
+}
+
+/// Shows every element of this name with all the text in it. Those within others of the same name are not shown.
+pub(super) fn each_text(xml: &str, local: &str, mut look: impl FnMut(&BytesStart, &str)) -> Result<(), Unwritten> {
+    let mut reader = XmlReader::new(xml.as_bytes()).map_err(damaged)?;
+    let (mut buffer, mut open, mut text) = (Vec::new(), None, String::new());
+    loop {
+        match (reader.read(&mut buffer).map_err(damaged)?, &open) {
+            (Event::Start(tag), None) if tag.local_name().as_ref() == local => {
+                open = Some(tag.into_owned());
+                text.clear();
+            }
+            (Event::End(end), Some(tag)) if end.name() == tag.name() => {
+                look(tag, &text);
+                open = None;
+            }
+            (Event::Text(t), Some(_)) => text.push_str(&t.xml10_content()),
+            (Event::CData(t), Some(_)) => text.push_str(&t.xml10_content()),
+            (Event::GeneralRef(r), Some(_)) => text.push_str(&unescape(&format!("&{};", &*r)).map_err(damaged)?),
+            (Event::Eof, _) => return Ok(()),
             _ => {}
         }
     }
@@ -93,17 +129,21 @@ fn current<R: Read + io::Seek>(archive: &mut ZipArchive<R>, replaced: &BTreeMap<
     replaced.get(part).map_or_else(|| text_of(archive, part), |text| Ok(text.clone()))
 }
 
-/// Has the formulas worked out again when the workbook is opened: their results of before stand in the file.
+/// Has the formulas worked out again when the workbook is opened: their results of before are in the file. Where there is no
+/// `calcPr` (part 1, 18.2.2), that is left to the program that opens it.
 pub(super) fn recalculated<R: Read + io::Seek>(
     archive: &mut ZipArchive<R>,
     replaced: &mut BTreeMap<String, String>,
 ) -> Result<(), Unwritten> {
-    let xml = text_of(archive, "xl/workbook.xml")?;
-    let Some(at) = xml.find("calcPr") else { return Ok(()) };
-    let end = at + xml[at..].find('>').unwrap_or(0);
-    if !xml[at..end].contains("fullCalcOnLoad") {
-        let at = at + "calcPr".len();
-        replaced.insert("xl/workbook.xml".into(), format!("{} fullCalcOnLoad=\"1\"{}", &xml[..at], &xml[at..]));
+    let xml = text_of(archive, WORKBOOK)?;
+    let is_asked = |tag: &BytesStart| matches!(attribute(tag, "fullCalcOnLoad").as_deref(), Some("1" | "true"));
+    let new = rewrite(&xml, |xml, at| match at.begins() && xml.depth() == 1 && xml.local() == "calcPr" && !is_asked(&xml.tag()) {
+        true => xml.set("fullCalcOnLoad", "1"),
+        false => Ok(()),
+    });
+    let new = new.map_err(damaged)?;
+    if new != xml {
+        replaced.insert(WORKBOOK.into(), new);
     }
     Ok(())
 }
@@ -115,62 +155,88 @@ pub(super) fn stamp<R: Read + io::Seek>(
     batch: &str,
     replaced: &mut BTreeMap<String, String>,
 ) -> Result<(), Unwritten> {
-    let value = |pid: u32| {
-        let batch = escape(batch);
-        format!(
-            "<property fmtid=\"{{D5CDD505-2E9C-101B-9397-08002B2CF9AE}}\" pid=\"{pid}\" name=\"{PROPERTY}\"><vt:lpwstr>{batch}</vt:lpwstr></property>"
-        )
-    };
     if names.iter().any(|n| n == CUSTOM) {
         let xml = text_of(archive, CUSTOM)?;
-        let stamped = match xml.find(&format!("name=\"{PROPERTY}\"")) {
-            Some(at) => {
-                let from = xml[..at].rfind("<property").ok_or_else(|| damaged(CUSTOM))?;
-                let to = at + xml[at..].find("</property>").ok_or_else(|| damaged(CUSTOM))? + "</property>".len();
-                let pid = xml[from..at].split("pid=\"").nth(1).and_then(|r| r.split('"').next()).and_then(|p| p.parse().ok()).unwrap_or(2);
-                format!("{}{}{}", &xml[..from], value(pid), &xml[to..])
-            }
-            None => {
-                let mut highest = 1;
-                each_tag(&xml, "property", |tag| highest = attribute(tag, "pid").and_then(|p| p.parse().ok()).unwrap_or(1).max(highest))?;
-                let added = value(highest + 1).replace("<vt:lpwstr>", &format!("<vt:lpwstr xmlns:vt=\"{VT}\">"));
-                match xml.rfind("</Properties>") {
-                    Some(end) => format!("{}{added}{}", &xml[..end], &xml[end..]),
-                    None => new_properties(&value(2)),
-                }
-            }
-        };
+        let is_ours = |tag: &BytesStart| attribute(tag, "name").as_deref() == Some(PROPERTY);
+        let (mut highest, mut ours) = (1u32, None);
+        each_tag(&xml, "property", |tag| {
+            let pid = attribute(tag, "pid").and_then(|p| p.parse().ok());
+            highest = highest.max(pid.unwrap_or(1));
+            ours = if is_ours(tag) { pid } else { ours };
+        })?;
+        let pid = ours.unwrap_or(highest.saturating_add(1));
+        let without = rewrite(&xml, |xml, at| match at.begins() && xml.local() == "property" && is_ours(&xml.tag()) {
+            true => xml.discard(),
+            false => Ok(()),
+        });
+        let stamped = with_last(&without.map_err(damaged)?, "Properties", |prefix| property(prefix, pid, batch))?;
         replaced.insert(CUSTOM.into(), stamped);
         return Ok(());
     }
-    replaced.insert(CUSTOM.into(), new_properties(&value(2)));
-    let types = current(archive, replaced, "[Content_Types].xml")?;
-    let kind =
-        "<Override PartName=\"/docProps/custom.xml\" ContentType=\"application/vnd.openxmlformats-officedocument.custom-properties+xml\"/>";
-    replaced.insert("[Content_Types].xml".into(), before_end(&types, "</Types>", kind)?);
-    let rels = current(archive, replaced, "_rels/.rels")?;
-    let link = "<Relationship Id=\"rIdDoorbell\" Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/custom-properties\" Target=\"docProps/custom.xml\"/>";
-    replaced.insert("_rels/.rels".into(), before_end(&rels, "</Relationships>", link)?);
+    let ns = "http://schemas.openxmlformats.org/officeDocument/2006/custom-properties";
+    replaced.insert(CUSTOM.into(), format!("{XML}<Properties xmlns=\"{ns}\">{}</Properties>", property("", 2, batch)));
+    // Another program may have taken the part away and not what names it; nothing may be named twice.
+    let types = current(archive, replaced, TYPES)?;
+    let mut is_named = false;
+    each_tag(&types, "Override", |tag| {
+        is_named |= attribute(tag, "PartName").is_some_and(|name| resolve("", &name).eq_ignore_ascii_case(CUSTOM));
+    })?;
+    if !is_named {
+        let kind = "application/vnd.openxmlformats-officedocument.custom-properties+xml";
+        let types = with_last(&types, "Types", |p| format!("<{p}Override PartName=\"/{CUSTOM}\" ContentType=\"{kind}\"/>"))?;
+        replaced.insert(TYPES.into(), types);
+    }
+    let rels = current(archive, replaced, RELS)?;
+    let links = relations(&rels, "")?;
+    if !links.iter().any(|l| l.target.eq_ignore_ascii_case(CUSTOM)) {
+        let ids = std::iter::once("rIdDoorbell".to_owned()).chain((2..).map(|n| format!("rIdDoorbell{n}")));
+        let id = ids.into_iter().find(|id| !links.iter().any(|l| l.id == *id)).unwrap_or_default();
+        let kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/custom-properties";
+        let link = |p: &str| format!("<{p}Relationship Id=\"{id}\" Type=\"{kind}\" Target=\"{CUSTOM}\"/>");
+        replaced.insert(RELS.into(), with_last(&rels, "Relationships", link)?);
+    }
     Ok(())
+}
+
+/// The batch's id among the document's properties.
+pub(super) fn stamped(xml: &str) -> Option<String> {
+    let mut batch = None;
+    let read = each_text(xml, "property", |tag, text| {
+        if attribute(tag, "name").as_deref() == Some(PROPERTY) {
+            batch = Some(text.trim().to_owned());
+        }
+    });
+    read.ok().and(batch)
 }
 
 const VT: &str = "http://schemas.openxmlformats.org/officeDocument/2006/docPropsVTypes";
 
-fn new_properties(property: &str) -> String {
-    let ns = "http://schemas.openxmlformats.org/officeDocument/2006/custom-properties";
-    format!("{XML}<Properties xmlns=\"{ns}\" xmlns:vt=\"{VT}\">{property}</Properties>")
+fn property(p: &str, pid: u32, batch: &str) -> String {
+    let batch = partial_escape(batch);
+    format!(
+        "<{p}property fmtid=\"{{D5CDD505-2E9C-101B-9397-08002B2CF9AE}}\" pid=\"{pid}\" name=\"{PROPERTY}\"><vt:lpwstr xmlns:vt=\"{VT}\">{batch}</vt:lpwstr></{p}property>"
+    )
 }
 
-pub(super) fn before_end(xml: &str, end: &str, added: &str) -> Result<String, Unwritten> {
-    let at = xml.rfind(end).ok_or_else(|| damaged(format!("{end} is missing")))?;
-    Ok(format!("{}{added}{}", &xml[..at], &xml[at..]))
+/// A part with elements added as the last ones of its root, whose name has the prefix that theirs get.
+fn with_last(xml: &str, root: &str, added: impl Fn(&str) -> String) -> Result<String, Unwritten> {
+    let mut is_there = false;
+    let new = rewrite(xml, |xml, at| {
+        if at.ends() && xml.depth() == 0 && xml.local() == root {
+            is_there = true;
+            xml.append(&added(xml.prefix()))?;
+        }
+        Ok(())
+    });
+    let new = new.map_err(damaged)?;
+    if is_there { Ok(new) } else { Err(damaged(format!("<{root}> is missing"))) }
 }
 
 const XML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n";
 
 /// The smallest workbook with one empty sheet (ECMA-376, part 1).
 pub(super) fn new_workbook(sheet: &str) -> zip::result::ZipResult<Vec<u8>> {
-    let title = escape(sheet.chars().filter(|c| !"[]:*?/\\".contains(*c)).take(31).collect::<String>()).into_owned();
+    let title = attribute_value(&sheet.chars().filter(|c| !"[]:*?/\\".contains(*c) && !c.is_control()).take(31).collect::<String>());
     let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
     let rel = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
     let package = "http://schemas.openxmlformats.org/package/2006";
@@ -214,4 +280,72 @@ pub(super) fn new_workbook(sheet: &str) -> zip::result::ZipResult<Vec<u8>> {
         writer.write_all(format!("{XML}{xml}").as_bytes())?;
     }
     Ok(writer.finish()?.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(parts: &[(&str, &str)]) -> ZipArchive<io::Cursor<Vec<u8>>> {
+        let mut writer = ZipWriter::new(io::Cursor::new(Vec::new()));
+        for (name, xml) in parts {
+            writer.start_file(*name, SimpleFileOptions::default()).unwrap();
+            writer.write_all(xml.as_bytes()).unwrap();
+        }
+        ZipArchive::new(writer.finish().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_batch_is_stamped_on_any_package_and_read_again() {
+        let kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/custom-properties";
+        let none = [
+            (TYPES, "<t:Types xmlns:t='x' />"),
+            (RELS, "<!-- </Relationships> --><Relationships><Relationship Id='rIdDoorbell' Type='x' Target='y'/></Relationships >"),
+        ];
+        let mut replaced = BTreeMap::new();
+        stamp(&mut package(&none), &[], "a<b&", &mut replaced).unwrap();
+        assert_eq!(stamped(&replaced[CUSTOM]).as_deref(), Some("a<b&"));
+        assert!(replaced[TYPES].ends_with("custom-properties+xml\"/></t:Types>") && replaced[TYPES].contains("<t:Override "));
+        let link = format!("<Relationship Id=\"rIdDoorbell2\" Type=\"{kind}\" Target=\"docProps/custom.xml\"/></Relationships >");
+        assert!(replaced[RELS].ends_with(&link), "{}", replaced[RELS]);
+        // Another program took the part away, and left what names it.
+        let left = [(TYPES, replaced[TYPES].as_str()), (RELS, replaced[RELS].as_str())];
+        let mut again = BTreeMap::new();
+        stamp(&mut package(&left), &[], "c", &mut again).unwrap();
+        assert_eq!(again.keys().collect::<Vec<_>>(), [CUSTOM]);
+    }
+
+    #[test]
+    fn other_properties_stay_as_they_are() {
+        let other = "<c:property pid='7' name='name=\"DoorbellBatch\"'><v:lpwstr>&lt;/property></v:lpwstr></c:property>";
+        let ours = "<c:property\nname='DoorbellBatch' pid='3'><v:lpwstr>old</v:lpwstr></c:property>";
+        for (before, pid) in
+            [(format!("<c:Properties>{ours}{other}</c:Properties>"), 3), (format!("<c:Properties>{other}</c:Properties>"), 8)]
+        {
+            let mut replaced = BTreeMap::new();
+            stamp(&mut package(&[(CUSTOM, &before)]), &[CUSTOM.to_owned()], "new", &mut replaced).unwrap();
+            assert_eq!(replaced[CUSTOM], format!("<c:Properties>{other}{}</c:Properties>", property("c:", pid, "new")));
+            assert_eq!(stamped(&replaced[CUSTOM]).as_deref(), Some("new"));
+        }
+        assert!(stamp(&mut package(&[(CUSTOM, "<other/>")]), &[CUSTOM.to_owned()], "new", &mut BTreeMap::new()).is_err());
+    }
+
+    #[test]
+    fn only_the_chain_is_no_longer_named() {
+        let rels = "xl/_rels/workbook.xml.rels";
+        let parts = [
+            (
+                TYPES,
+                "<Types><Override PartName='/xl/calcChain.xml' ContentType='/>'/><Override PartName='/xl/a.xml' ContentType='calcChain'/></Types>",
+            ),
+            (
+                rels,
+                "<p:Relationships><p:Relationship Id='1' Target='calcChain.xml'></p:Relationship><p:Relationship Id='calcChain' Target='b.xml'/></p:Relationships>",
+            ),
+        ];
+        let mut replaced = BTreeMap::new();
+        without_chain(&mut package(&parts), &mut replaced).unwrap();
+        assert_eq!(replaced[TYPES], "<Types><Override PartName='/xl/a.xml' ContentType='calcChain'/></Types>");
+        assert_eq!(replaced[rels], "<p:Relationships><p:Relationship Id='calcChain' Target='b.xml'/></p:Relationships>");
+    }
 }

@@ -6,11 +6,10 @@
 //! `worksheet`'s.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use quick_xml::escape::escape;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
@@ -18,10 +17,13 @@ use super::changes::{self, Search};
 use super::file::{Cell, Row};
 use super::folder::Unwritten;
 use super::package::{
-    CUSTOM, MAX_PART, PROPERTY, before_end, damaged, each_tag, new_workbook, recalculated, relations, stamp, text_of, without_chain,
+    CHAIN, CUSTOM, MAX_PART, WORKBOOK, damaged, each_tag, each_text, new_workbook, recalculated, relations, stamp, stamped, text_of,
+    without_chain,
 };
+use super::replacement::Replacement;
 use super::worksheet::{self, Changed, Line, Shape, at_range, attribute};
-use crate::disk::{Trouble, Watched, flush};
+use super::xml_rewriter::{attribute_value, rewrite};
+use crate::disk::{Trouble, Watched};
 use regex::Regex;
 
 /// The largest workbook that is opened, in bytes.
@@ -35,12 +37,11 @@ const PIECE: usize = 64 << 10;
 /// How hard a sheet is packed: a batch is done a fifth to a third sooner than with the usual 6, for a fifth more bytes.
 const LEVEL: i64 = 3;
 const STRINGS: &str = "xl/sharedStrings.xml";
-const CHAIN: &str = "xl/calcChain.xml";
 
 /// A workbook with the batch in it, beside the one that it will replace.
 pub(super) struct Laid {
-    pub temporary: PathBuf,
-    pub file: File,
+    /// Nothing if every row is refused.
+    pub replacement: Option<Replacement>,
     /// The id that the new file carries.
     pub batch: String,
     /// For each row, why it cannot be part of the batch.
@@ -52,7 +53,7 @@ pub(super) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str
     if let Some(lock) = open_elsewhere(path) {
         return Err(Unwritten::Again(format!("it is open in another program ({lock} stands beside it); close it there")));
     }
-    let bytes = match File::open(path) {
+    let old = match File::open(path) {
         Ok(file) => {
             if file.metadata()?.len() > MAX_WORKBOOK {
                 return Err(Unwritten::Never(format!("it is larger than {} MB; begin a new one", MAX_WORKBOOK >> 20)));
@@ -62,18 +63,14 @@ pub(super) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(e.into()),
     };
-    let temporary = path.with_file_name(format!(".{}.doorbell", path.file_name().unwrap_or_default().to_string_lossy()));
-    let out = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
+    let new = Replacement::new(path, old.as_ref())?;
     let trouble = Trouble::default();
-    let to = Watched::new(&out, &trouble);
-    let added = match &bytes {
-        Some(file) => {
-            fs::set_permissions(&temporary, file.metadata()?.permissions())?;
-            checked(file).and_then(|()| {
-                let from = BufReader::new(Watched::new(file, &trouble));
-                add(ZipArchive::new(from).map_err(damaged)?, to, name, rows, batch)
-            })
-        }
+    let to = Watched::new(new.file(), &trouble);
+    let added = match &old {
+        Some(file) => checked(file).and_then(|()| {
+            let from = BufReader::new(Watched::new(file, &trouble));
+            add(ZipArchive::new(from).map_err(damaged)?, to, name, rows, batch)
+        }),
         None => {
             let sheet = rows.iter().flatten().find_map(|r| r.sheet.clone()).unwrap_or_else(|| "Sheet1".to_owned());
             let empty = new_workbook(&sheet).map_err(|e| Unwritten::Again(e.to_string()))?;
@@ -81,14 +78,9 @@ pub(super) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str
         }
     };
     // What the disk did not give or take is not the workbook's fault, whatever it looked like on the way here.
-    let added = added.map_err(|why| trouble.take().map_or(why, Unwritten::Again));
-    let refused = added.and_then(|refused| flush(&out).map(|()| refused).map_err(Unwritten::from)).inspect_err(|_| {
-        let _ = fs::remove_file(&temporary);
-    })?;
-    if refused.iter().all(Option::is_some) {
-        let _ = fs::remove_file(&temporary);
-    }
-    Ok(Laid { temporary, file: out, batch: batch.to_owned(), refused })
+    let refused = added.map_err(|why| trouble.take().map_or(why, Unwritten::Again))?;
+    let replacement = if refused.iter().all(Option::is_some) { None } else { Some(new.ready()?) };
+    Ok(Laid { replacement, batch: batch.to_owned(), refused })
 }
 
 /// The id of the last batch that was written into a workbook.
@@ -100,11 +92,7 @@ pub(super) fn batch_of(file: &File) -> io::Result<Option<String>> {
     if let Some(trouble) = trouble.take() {
         return Err(io::Error::other(trouble));
     }
-    let Ok(custom) = custom else { return Ok(None) };
-    Ok(custom.split(&format!("name=\"{PROPERTY}\"")).nth(1).and_then(|rest| {
-        let value = rest.split('>').nth(2)?;
-        value.split('<').next().map(str::to_owned)
-    }))
+    Ok(custom.ok().and_then(|xml| stamped(&xml)))
 }
 
 /// The lock file that Excel or LibreOffice leaves beside a workbook that is open.
@@ -175,7 +163,7 @@ fn add<R: Read + Seek>(
         }
         let mut search = Search::new(&shape.header, mine.iter().copied());
         let formulas = find(&mut archive, part, &shape, &mut search)?;
-        let fit = |title: &str, cell: &Cell| fit(name, title, cell);
+        let fit = |_: &Row, title: &str, cell: &Cell| fit(name, title, cell);
         let mut planned = changes::Sheet { name, header: shape.header.clone(), last_column: shape.last_column, formulas, fit: &fit };
         let (plan, why) = changes::plan(&mut planned, search, &mine);
         for (n, why) in wanted.iter().zip(why) {
@@ -313,16 +301,13 @@ fn nobody_refers_to<R: Read + Seek>(
         }
     }
     let mut named = false;
-    let workbook = text_of(archive, "xl/workbook.xml")?;
-    for name in workbook.split("<definedName").skip(1) {
-        named |= name.split('>').nth(1).and_then(|rest| rest.split('<').next()).is_some_and(|f| there.is_match(f));
-    }
+    each_text(&text_of(archive, WORKBOOK)?, "definedName", |_, formula| named |= there.is_match(formula))?;
     if named { refuse("a name of the workbook") } else { Ok(()) }
 }
 
 /// The sheets' titles and parts, in their order.
 fn sheets<R: Read + Seek>(archive: &mut ZipArchive<R>) -> Result<Vec<(String, String)>, Unwritten> {
-    let workbook = text_of(archive, "xl/workbook.xml")?;
+    let workbook = text_of(archive, WORKBOOK)?;
     let targets = relations(&text_of(archive, "xl/_rels/workbook.xml.rels")?, "xl/")?;
     let mut found = Vec::new();
     each_tag(&workbook, "sheet", |tag| {
@@ -402,30 +387,49 @@ fn tables<R: Read + Seek>(
             worksheet::range(from, (right, if ends_below { to.1 + added } else { to.1 }))
         };
         // The filter ends above the totals.
-        let mut new = xml.replace(&format!("ref=\"{range}\""), &format!("ref=\"{}\"", longer(to)));
-        if totals {
-            let above = (to.0, to.1 - 1);
-            new = new.replace(&format!("ref=\"{}\"", worksheet::range(from, above)), &format!("ref=\"{}\"", longer(above)));
-        }
-        if wider {
-            new = with_columns(&new, titles)?;
+        let above = (to.0, to.1 - 1);
+        let ends = |range: String| at_range(&range).filter(|r| r.0 == from && (r.1 == to || totals && r.1 == above)).map(|r| r.1);
+        let (count, columns) = if wider { more_columns(&xml, titles)? } else { (0, Vec::new()) };
+        let mut is_listed = !wider;
+        let new = rewrite(&xml, |xml, at| {
+            match xml.local() {
+                "table" | "autoFilter" | "sortState" | "sortCondition" if at.begins() => {
+                    if let Some(to) = attribute(&xml.tag(), "ref").and_then(ends) {
+                        xml.set("ref", &longer(to))?;
+                    }
+                }
+                "tableColumns" if wider => {
+                    if at.begins() {
+                        xml.set("count", &count.to_string())?;
+                    }
+                    if at.ends() {
+                        is_listed = true;
+                        let p = xml.prefix();
+                        let column =
+                            |(id, title): &(u32, String)| format!("<{p}tableColumn id=\"{id}\" name=\"{}\"/>", attribute_value(title));
+                        let columns = columns.iter().map(column).collect::<String>();
+                        xml.append(&columns)?;
+                    }
+                }
+                _ => {}
+            }
+            Ok(())
+        });
+        let new = new.map_err(damaged)?;
+        if !is_listed {
+            return Err(damaged(format!("{} lists no columns", relation.target)));
         }
         replaced.insert(relation.target, Part::Text(new));
     }
     Ok(())
 }
 
-/// A table's list of columns with some more at its end.
-fn with_columns(table: &str, titles: &[(u32, String)]) -> Result<String, Unwritten> {
-    let (mut highest, mut count) = (0, 0u32);
+/// How many columns a table has with some more at its end, and the ids and titles of those.
+fn more_columns(table: &str, titles: &[(u32, String)]) -> Result<(usize, Vec<(u32, String)>), Unwritten> {
+    let (mut highest, mut count) = (0u32, titles.len());
     each_tag(table, "tableColumn", |tag| {
         count += 1;
-        highest = attribute(tag, "id").and_then(|id| id.parse().ok()).unwrap_or(0u32).max(highest);
+        highest = attribute(tag, "id").and_then(|id| id.parse().ok()).unwrap_or(0).max(highest);
     })?;
-    let added: String = (highest + 1..)
-        .zip(titles)
-        .map(|(id, (_, title))| format!("<tableColumn id=\"{id}\" name=\"{}\"/>", escape(title.as_str())))
-        .collect();
-    let longer = before_end(table, "</tableColumns>", &added)?;
-    Ok(longer.replace(&format!("<tableColumns count=\"{count}\""), &format!("<tableColumns count=\"{}\"", count as usize + titles.len())))
+    Ok((count, (highest.saturating_add(1)..).zip(titles).map(|(id, (_, title))| (id, worksheet::spelled_out(title))).collect()))
 }

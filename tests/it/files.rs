@@ -1,10 +1,14 @@
 //! Lines and rows in files.
 
+use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
+use std::process::Command;
 
 use calamine::{Data, Reader, open_workbook_auto};
 
-use crate::world::{World, until};
+use crate::world::{World, home, until};
 
 fn rules(steps: &str) -> String {
     format!("webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n{steps}")
@@ -147,4 +151,124 @@ fn more_files_than_may_be_open_are_all_written() {
         doorbell.ring("/a", &format!(r#"{{"n": {n}}}"#));
     }
     until("all are there", || (0..400).all(|n| world.output(&format!("many/{n}.log")) == format!("{n}\n")));
+}
+
+/// Owner, group and permissions of a file.
+fn access(path: &Path) -> (u32, u32, u32) {
+    let meta = fs::metadata(path).unwrap();
+    (meta.uid(), meta.gid(), meta.mode() & 0o7777)
+}
+
+fn set_access(path: &Path, (owner, group, mode): (u32, u32, u32)) {
+    chown(path, Some(owner), Some(group)).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// A `.csv` and a workbook in the output folder, and rules that change a row of the one and add one to the other.
+fn to_be_replaced() -> World {
+    let world = World::with(&rules(
+        "      - update_row: a.csv\n        match: Ticket\n        columns: { Ticket: 1, State: \"{{ body.n }}\" }\n      - add_row: a.xlsx\n        columns: { Ticket: \"{{ body.n }}\" }\n",
+    ));
+    fs::create_dir(world.path("output")).unwrap();
+    fs::write(world.path("output/a.csv"), "Ticket,State\n1,open\n").unwrap();
+    fs::copy(home().join("tests/sheets/tickets.xlsx"), world.path("output/a.xlsx")).unwrap();
+    world
+}
+
+#[test]
+fn a_file_that_is_replaced_keeps_its_group_and_permissions() {
+    let world = to_be_replaced();
+    let groups = String::from_utf8(Command::new("id").arg("-G").output().unwrap().stdout).unwrap();
+    let group = groups.split_whitespace().next_back().unwrap().parse().unwrap();
+    let owner = fs::metadata(world.path("output")).unwrap().uid();
+    let doorbell = world.serve();
+    for (n, mode) in [(1, 0o600), (2, 0o640), (3, 0o664), (4, 0o666)] {
+        for file in ["output/a.csv", "output/a.xlsx"] {
+            set_access(&world.path(file), (owner, group, mode));
+        }
+        doorbell.ring("/a", &format!("{{\"n\": {n}}}"));
+        until("both are written", || world.said(&["events"]).matches("1 run done").count() == n);
+        assert_eq!(world.output("a.csv"), format!("Ticket,State\n1,{n}\n"));
+        for file in ["output/a.csv", "output/a.xlsx"] {
+            assert_eq!(access(&world.path(file)), (owner, group, mode), "{file}");
+        }
+    }
+    assert_eq!(fs::read_dir(world.path("output")).unwrap().count(), 3, "the two files and the lock");
+}
+
+/// Whether this test may give files to other users and start programs as them.
+fn is_root(world: &World) -> bool {
+    let probe = world.path("probe");
+    fs::write(&probe, "").unwrap();
+    let may = chown(&probe, Some(4_711), Some(4_711)).is_ok();
+    if !may {
+        println!("left out: only root can give a file to another user");
+    }
+    may
+}
+
+#[test]
+fn a_file_that_is_replaced_keeps_its_owner() {
+    let world = to_be_replaced();
+    if !is_root(&world) {
+        return;
+    }
+    let access_before = (4_711, 4_712, 0o640);
+    for file in ["output/a.csv", "output/a.xlsx"] {
+        set_access(&world.path(file), access_before);
+    }
+    let doorbell = world.serve();
+    doorbell.ring("/a", r#"{"n": 1}"#);
+    until("both are written", || world.said(&["events"]).contains("1 run done"));
+    assert_eq!(world.output("a.csv"), "Ticket,State\n1,1\n");
+    assert_eq!(["output/a.csv", "output/a.xlsx"].map(|file| access(&world.path(file))), [access_before; 2]);
+}
+
+/// Doorbell as user 4711, who cannot give files away and is in the group 4711 alone.
+#[test]
+fn a_file_of_another_user_is_replaced_only_where_nobody_loses_access() {
+    let world = World::with(
+        "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - { add_row: \"{{ body.file }}\", tries: 1, columns: { Ticket: 7 } }\n  B:\n    when: { webhook: /a }\n    then:\n      - { add_row: \"shared/{{ body.file }}\", tries: 1, columns: { Ticket: 7 } }\n",
+    );
+    if !is_root(&world) {
+        return;
+    }
+    let world = world.run_by(4_711);
+    fs::create_dir(world.path("output/shared")).unwrap();
+    // Files that are made in this folder belong to its group.
+    set_access(&world.path("output/shared"), (4_711, 4_800, 0o2775));
+    let (ours, other, group) = (4_711, 4_999, 4_800);
+    let owner_loses = Some("its owner (user 4999) would not have the same access");
+    let group_loses = Some("its group (4800) would not have the same access");
+    let mut said = String::new();
+    let doorbell = world.serve();
+    for (n, file, before, after, refused) in [
+        (1, "plain.xlsx", (ours, ours, 0o640), (ours, ours, 0o640), None),
+        (2, "shared/group.xlsx", (other, group, 0o664), (ours, group, 0o664), None),
+        (3, "shared/owner.xlsx", (other, group, 0o644), (other, group, 0o644), owner_loses),
+        (4, "all.xlsx", (other, group, 0o666), (ours, ours, 0o666), None),
+        (5, "members.xlsx", (ours, group, 0o664), (ours, group, 0o664), group_loses),
+        (6, "read.xlsx", (ours, group, 0o644), (ours, ours, 0o644), None),
+        (7, "hidden.xlsx", (ours, group, 0o604), (ours, group, 0o604), group_loses),
+    ] {
+        let path = world.path("output").join(file);
+        fs::copy(home().join("tests/sheets/tickets.xlsx"), &path).unwrap();
+        set_access(&path, before);
+        let (rule, name) = file.strip_prefix("shared/").map_or(("A", file), |name| ("B", name));
+        let event = doorbell.ring("/a", &format!("{{\"file\": \"{name}\"}}"));
+        until("both runs have ended", || {
+            said = world.said(&["explain", &event]);
+            said.matches("✓").count() + said.matches("✗").count() == 2
+        });
+        assert!(said.contains(&format!("{} {rule}", if refused.is_some() { "✗" } else { "✓" })), "{n} {file}\n{said}");
+        assert!(said.contains(refused.unwrap_or("")), "{file}\n{said}");
+        assert_eq!(access(&path), after, "{file}");
+        let rows = if refused.is_some() { 4 } else { 5 };
+        assert_eq!(cells(&world, file).len(), rows, "{file}");
+    }
+    let logged = |file: &str| doorbell.log.lock().unwrap().lines().filter(|l| l.contains("owner") && l.contains(file)).count();
+    assert_eq!((logged("shared/group.xlsx"), logged("plain.xlsx")), (1, 0));
+    doorbell.ring("/a", r#"{"file": "group.xlsx"}"#);
+    until("it is written again", || cells(&world, "shared/group.xlsx").len() == 6);
+    assert_eq!(logged("shared/group.xlsx"), 1, "told once");
 }

@@ -1,7 +1,7 @@
 //! Sheets that people really have: rows found, changed and added in workbooks with tables and totals, and in CSV of every
 //! kind; everything else stays as it was, and another program reads what comes out.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
 
@@ -55,6 +55,25 @@ fn changed(before: &Path, after: &Path) -> Vec<String> {
     names.retain(|n| part(before, n) != part(after, n));
     names.sort();
     names
+}
+
+/// Puts a workbook of `tests/sheets` into the output folder with one of its parts changed; gives the changed text.
+fn with_part(world: &World, sheet: &str, name: &str, change: impl Fn(&str) -> String) -> String {
+    let before = home().join("tests/sheets").join(sheet);
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(&before).unwrap()).unwrap();
+    let mut writer = zip::ZipWriter::new(std::fs::File::create(world.path("output").join(sheet)).unwrap());
+    let text = change(&String::from_utf8(part(&before, name).unwrap()).unwrap());
+    for index in 0..archive.len() {
+        let file = archive.by_index_raw(index).unwrap();
+        if file.name().unwrap() == name {
+            writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            writer.write_all(text.as_bytes()).unwrap();
+        } else {
+            writer.raw_copy_file(file).unwrap();
+        }
+    }
+    writer.finish().unwrap();
+    text
 }
 
 /// What a real spreadsheet program reads out of a workbook: each sheet as CSV, formulas worked out.
@@ -139,6 +158,93 @@ fn customers_are_found_by_their_address_changed_or_added_and_formulas_are_kept()
     if let Some(sheets) = read_by_libreoffice(&world, "customers.xlsx") {
         assert_eq!(sheets[1].1, "Do not touch,2\n");
         assert!(sheets[0].1.contains("Eve@example.com,Eve,0,99.5,"), "{}", sheets[0].1);
+    }
+}
+
+/// Names, comments and quotes that hold what Doorbell looks for in a workbook's XML.
+#[test]
+fn nothing_that_people_name_a_sheet_is_taken_for_a_part_of_the_workbook() {
+    let sheet = "<sheet name=\"Tickets\" sheetId=\"1\" state=\"visible\" r:id=\"rId1\" />";
+    let calculation = "<calcPr calcId=\"124519\" fullCalcOnLoad=\"1\" />";
+    for (named, calculated, then) in [
+        (
+            "<sheet name=\"calcPrices\" sheetId=\"1\" r:id=\"rId1\"/>",
+            "<calcPr calcId=\"1\"/>",
+            "<calcPr calcId=\"1\" fullCalcOnLoad=\"1\"/>",
+        ),
+        (
+            "<sheet name='a \"ref=\" &lt;b> &amp; &apos;c&apos;' sheetId='1' r:id='rId1'/>",
+            "<calcPr  calcId='1' />",
+            "<calcPr  calcId='1' fullCalcOnLoad=\"1\" />",
+        ),
+        (
+            "<!-- <calcPr> --><sheet name=\"1>0 &lt;calcPr/>\" sheetId=\"1\" r:id=\"rId1\"/>",
+            "<calcPr fullCalcOnLoad='0'\n/>",
+            "<calcPr fullCalcOnLoad='1'\n/>",
+        ),
+        ("<sheet name=\"</workbook>\" sheetId=\"1\" r:id=\"rId1\"/>".replace("</", "&lt;/").as_str(), calculation, calculation),
+        ("<sheet name=\"calcPr\" sheetId=\"1\" r:id=\"rId1\"/>", "", ""),
+    ] {
+        let world = world(&[], "- update_row: tickets.xlsx\n  match: Ticket\n  columns: { Ticket: \"{{ body.n }}\", State: closed }");
+        let before =
+            with_part(&world, "tickets.xlsx", "xl/workbook.xml", |text| text.replace(sheet, named).replace(calculation, calculated));
+        let said = ring(&world, &[r#"{"n": 1}"#]);
+        assert!(said.contains("✓ A"), "{named}\n{said}");
+        let file = world.path("output/tickets.xlsx");
+        let after = String::from_utf8(part(&file, "xl/workbook.xml").unwrap()).unwrap();
+        assert_eq!(after, before.replace(&format!("{calculated}</workbook>"), &format!("{then}</workbook>")));
+        let mut book = open_workbook_auto(&file).unwrap();
+        assert_eq!(book.worksheet_range_at(0).unwrap().unwrap().get_value((1, 1)).unwrap().to_string(), "closed", "{named}");
+    }
+}
+
+#[test]
+fn a_table_that_is_named_like_an_attribute_keeps_its_name_and_grows() {
+    let world = world(
+        &[],
+        "- add_row: orders-table.xlsx\n  new_columns: add\n  columns: { Number: \"{{ body.id }}\", \"a \\\"ref=\\\" <b> & 'c'\": \"{{ body.id }}\" }",
+    );
+    let before = with_part(&world, "orders-table.xlsx", "xl/tables/table1.xml", |text| {
+        let text = text
+            .replace("<table ", "<!-- ref=\"A1:D5\" </table> --><x:table ")
+            .replace("xmlns=", "xmlns:x=")
+            .replace("</table", "</x:table");
+        let text = ["autoFilter", "tableColumns", "tableColumn ", "tableStyleInfo"]
+            .iter()
+            .fold(text, |text, tag| text.replace(&format!("<{tag}"), &format!("<x:{tag}")))
+            .replace("</tableColumns>", "</x:tableColumns\n>");
+        text.replace("name=\"Orders\"", "name='ref=\"A1:D5\"'").replace("ref=\"A1:D4\"", "ref='$A$1:$D$4'")
+    });
+    let said = ring(&world, &[r#"{"id": "A-4"}"#]);
+    assert!(said.contains("✓ A"), "{said}");
+    let expected = before
+        .replace(" ref=\"A1:D5\" totals", " ref=\"A1:E6\" totals")
+        .replace("ref='$A$1:$D$4'", "ref='A1:E5'")
+        .replace("count=\"4\"", "count=\"5\"")
+        .replace("</x:tableColumns", "<x:tableColumn id=\"5\" name=\"a &quot;ref=&quot; &lt;b&gt; &amp; &apos;c&apos;\"/></x:tableColumns");
+    assert_eq!(String::from_utf8(part(&world.path("output/orders-table.xlsx"), "xl/tables/table1.xml").unwrap()).unwrap(), expected);
+}
+
+/// What cannot be read for certain is not written anew.
+#[test]
+fn a_workbook_with_malformed_xml_is_left_as_it_is() {
+    for (part, change) in [
+        ("xl/workbook.xml", &(|t: &str| t.replace("</workbook>", "")) as &dyn Fn(&str) -> String),
+        ("xl/workbook.xml", &|t| t.replace("<calcPr ", "<calcPr calcId=\"1\" ")),
+        ("xl/workbook.xml", &|t| t.replace("name=\"Tickets\"", "name=\"a & b\"")),
+        ("xl/workbook.xml", &|t| format!("<?xml version=\"1.0\" encoding=\"windows-1252\"?>{}", t.replace("Tickets", "Öl"))),
+        ("xl/workbook.xml", &|t| format!("<?xml version=\"1.0\" encoding=\"UTF-16\"?>{t}")),
+        ("[Content_Types].xml", &|t| t.replace("</Types>", "</Types><Types/>")),
+        ("_rels/.rels", &|t| format!("<!DOCTYPE x [<!ENTITY a \"b\">]>{t}")),
+        ("xl/worksheets/sheet1.xml", &|t| t.replace("</worksheet>", "")),
+        ("xl/worksheets/sheet1.xml", &|t| t.replace("</worksheet>", "</worksheet></row>")),
+    ] {
+        let world = world(&[], "- add_row: tickets.xlsx\n  columns: { Ticket: \"{{ body.n }}\" }");
+        with_part(&world, "tickets.xlsx", part, change);
+        let before = std::fs::read(world.path("output/tickets.xlsx")).unwrap();
+        let said = ring(&world, &[r#"{"n": 1}"#]);
+        assert!(said.contains("✗ A") && said.contains("this workbook cannot be read"), "{part}\n{said}");
+        assert_eq!(std::fs::read(world.path("output/tickets.xlsx")).unwrap(), before);
     }
 }
 
@@ -230,6 +336,38 @@ fn csv_gets_new_columns_at_its_end_and_keeps_its_encoding() {
     std::fs::write(world.path("output/a.csv"), b"\xff\xfeN\0\n\0").unwrap();
     let said = ring(&world, &[r#"{"name": "x", "phone": "1"}"#]);
     assert!(said.contains("it is written in UTF-16; save it as CSV in UTF-8 in your spreadsheet program"), "{said}");
+}
+
+#[test]
+fn a_rule_that_allows_formulas_does_not_allow_them_for_another_rule_of_the_same_file() {
+    let rule = |name: &str, formulas: &str| {
+        format!(
+            "  {name}:\n    when: {{ webhook: /a }}\n    then:\n      - add_or_update_row: a.csv\n        match: Id\n        columns: {{ Id: \"{name} {{{{ body.id }}}}\", Note: \"{{{{ body.note }}}}\" }}\n{formulas}"
+        )
+    };
+    let world = World::with(&format!(
+        "webhooks:\n  /a: {{ verify: none }}\nrules:\n{}{}",
+        rule("Guarded", ""),
+        rule("Trusted", "        formulas: allow\n")
+    ));
+    std::fs::create_dir_all(world.path("output")).unwrap();
+    let doorbell = world.serve();
+    // Events that come at the same time, so that rows of both rules are written in one batch.
+    std::thread::scope(|threads| {
+        for thread in 0..8 {
+            let doorbell = &doorbell;
+            threads.spawn(move || {
+                for n in 0..10 {
+                    doorbell.ring("/a", &format!(r#"{{"id": "{thread}.{n}", "note": "=1+1"}}"#));
+                }
+            });
+        }
+    });
+    until("all rows are there", || world.output("a.csv").lines().count() == 161);
+    let text = world.output("a.csv");
+    let wrong: Vec<&str> =
+        text.lines().skip(1).filter(|l| l.ends_with(if l.starts_with("Guarded") { ",=1+1" } else { ",'=1+1" })).collect();
+    assert_eq!(wrong, Vec::<&str>::new());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -15,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct World {
     pub dir: tempfile::TempDir,
     env: Vec<(String, String)>,
+    /// The user and group that Doorbell runs as, if not those of the tests.
+    user: Option<u32>,
 }
 
 /// A Doorbell at work; stopped hard when it is dropped.
@@ -41,7 +44,7 @@ impl Got {
 
 impl World {
     pub fn new() -> Self {
-        let world = Self { dir: tempfile::tempdir().unwrap(), env: Vec::new() };
+        let world = Self { dir: tempfile::tempdir().unwrap(), env: Vec::new(), user: None };
         std::fs::create_dir(world.path("rules")).unwrap();
         world
     }
@@ -55,6 +58,18 @@ impl World {
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Makes Doorbell run as another user, who owns everything here and is in the group of the same number alone. Only root
+    /// can do that.
+    pub fn run_by(mut self, user: u32) -> Self {
+        // The program may be in a folder that the other user cannot enter.
+        std::fs::copy(env!("CARGO_BIN_EXE_doorbell"), self.path("doorbell")).unwrap();
+        std::fs::create_dir_all(self.path("output")).unwrap();
+        let whose = format!("{user}:{user}");
+        assert!(Command::new("chown").args(["-R", &whose]).arg(self.dir.path()).status().unwrap().success());
+        self.user = Some(user);
         self
     }
 
@@ -74,7 +89,14 @@ impl World {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_doorbell"));
+        let mut command = match self.user {
+            Some(user) => {
+                let mut command = Command::new(self.path("doorbell"));
+                command.uid(user).gid(user);
+                command
+            }
+            None => Command::new(env!("CARGO_BIN_EXE_doorbell")),
+        };
         command.current_dir(self.dir.path()).args(arguments).envs(self.env.iter().cloned());
         command
     }

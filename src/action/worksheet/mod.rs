@@ -16,7 +16,7 @@ use quick_xml::events::BytesStart;
 
 use super::file::Cell;
 pub(super) use read::{find, formulas, scan, shared};
-pub(super) use write::write;
+pub(super) use write::{spelled_out, write};
 
 /// A row to be added: cells by column, counted from 1, in order.
 pub(super) struct Line(pub Vec<(u32, Cell)>);
@@ -76,7 +76,7 @@ fn at_cell(name: &str) -> Option<(u32, u32)> {
     let column = name[..digits]
         .bytes()
         .try_fold(0u32, |n, b| b.is_ascii_uppercase().then(|| n * 26 + u32::from(b - b'A') + 1).filter(|c| *c <= 16_384))?;
-    Some((column, name[digits..].parse().ok()?))
+    Some((column, name[digits..].parse().ok().filter(|row| *row > 0)?))
 }
 
 /// The corners of `A1:C7`, or of the single cell `A1`.
@@ -91,7 +91,6 @@ pub(super) fn range(from: (u32, u32), to: (u32, u32)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::write::cell_text;
     use super::*;
 
     #[test]
@@ -120,17 +119,42 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_changed_keeps_its_quotes_spaces_and_comments() {
+        let before = "\u{feff}<?xml version='1.0'?>\n<!-- <row r='2'><sheetData/> --><x:sheet ><x:dimension\nref = 'A1:B2'/><x:sheetData ><x:row r='1' ><x:c r='A1' t='inlineStr'><x:is><x:t>N</x:t></x:is></x:c ></x:row >\
+            <!-- <c r='A2'/> --><x:row spans='1:2' r='2' ><x:c r='A2' s='4'\n/><x:c r='B2'><x:f>SUM(A1:A1)&amp;\">\"</x:f></x:c></x:row></x:sheetData\n></x:sheet>";
+        let cell = "<x:c r=\"A2\" s=\"4\"><x:v>7</x:v></x:c>";
+        let mut shape = scan(before.as_bytes()).unwrap();
+        let mut out = Vec::new();
+        let changed = Changed::from([(2, BTreeMap::from([(1, Cell::Number("7".into()))]))]);
+        write(before.as_bytes(), &mut out, &shape, &[], &changed).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), before.replace(" spans='1:2'", "").replace("<x:c r='A2' s='4'\n/>", cell));
+        // A row goes in above the totals, which move down.
+        shape.totals = Some(2);
+        let mut out = Vec::new();
+        write(before.as_bytes(), &mut out, &shape, &[Line(vec![(1, Cell::Number("7".into()))])], &Changed::new()).unwrap();
+        let row = "<x:row r=\"2\"><x:c r=\"A2\"><x:v>7</x:v></x:c></x:row><x:row spans='1:2' r='3' >";
+        let expected = before
+            .replace("'A1:B2'", "'A1:B3'")
+            .replace("<x:row spans='1:2' r='2' >", row)
+            .replace("<x:c r='A2' s='4'", "<x:c r='A3' s='4'")
+            .replace("<x:c r='B2'>", "<x:c r='B3'>")
+            .replace(":A1)", ":A2)");
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
     fn a_sheet_that_ends_too_early_is_no_sheet() {
         let whole = "<worksheet><sheetData><row r=\"1\"><c r=\"A1\"><v>1</v></c></row></sheetData></worksheet>";
         let shape = scan(whole.as_bytes()).unwrap();
         for cut in [&whole[..30], &whole[..whole.len() - 30], "<worksheet></worksheet>"] {
             let written = write(cut.as_bytes(), &mut Vec::new(), &shape, &[Line(vec![(1, Cell::Empty)])], &Changed::new());
-            assert_eq!(written.unwrap_err().to_string(), "its rows never end", "{cut}");
+            let why = if cut.ends_with("</worksheet>") { "it has no rows" } else { "its XML is malformed: it ends too early" };
+            assert_eq!(written.unwrap_err().to_string(), why, "{cut}");
         }
     }
 
     #[test]
     fn what_xml_cannot_hold_is_spelled_out() {
-        assert_eq!(cell_text("a\u{1}b_x0001_<"), "a_x0001_b_x005F_x0001_&lt;");
+        assert_eq!(spelled_out("a\u{1}b_x0001_<"), "a_x0001_b_x005F_x0001_<");
     }
 }

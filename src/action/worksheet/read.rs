@@ -7,11 +7,12 @@ use quick_xml::escape::unescape;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
+use super::super::xml_reader::XmlReader;
 use super::{Shape, at_cell, attribute, broken};
 
-/// Looks at a sheet.
+/// Looks at a sheet. What it finds well-formed can be copied unread afterwards.
 pub(crate) fn scan(xml: impl BufRead) -> io::Result<Shape> {
-    let mut reader = Reader::from_reader(xml);
+    let mut reader = XmlReader::new(xml)?;
     let mut buffer = Vec::new();
     let mut shape = Shape::default();
     let (mut row, mut column) = (0u32, 0u32);
@@ -21,8 +22,7 @@ pub(crate) fn scan(xml: impl BufRead) -> io::Result<Shape> {
     let (mut kind, mut text, mut reading) = (String::new(), String::new(), false);
     let mut titles: Vec<(u32, String, bool)> = Vec::new();
     loop {
-        buffer.clear();
-        match reader.read_event_into(&mut buffer).map_err(broken)? {
+        match reader.read(&mut buffer)? {
             Event::Start(tag) | Event::Empty(tag) if tag.local_name().as_ref() == "sheetData" => {
                 in_data = true;
                 shape.prefix = tag.name().prefix().map_or(String::new(), |p| format!("{}:", p.as_ref()));
@@ -72,7 +72,7 @@ pub(crate) fn scan(xml: impl BufRead) -> io::Result<Shape> {
                 }
                 "row" if has_value => {
                     shape.last_row = row;
-                    shape.end_before = std::mem::replace(&mut shape.end, reader.buffer_position());
+                    shape.end_before = std::mem::replace(&mut shape.end, reader.position());
                     if shape.header_row == 0 {
                         shape.header_row = row;
                         for (column, text, shared) in titles.drain(..) {
