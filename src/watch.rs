@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use notify::{EventKind, RecursiveMode, Watcher};
-use tokio::sync::{Notify, mpsc};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::Notify;
 use tokio::task::{JoinError, spawn_blocking};
 
 use crate::problem::{Problem, draw_all};
@@ -76,33 +76,18 @@ impl Tried {
 impl Watch {
     /// Watches for ever.
     pub async fn run(&self) {
-        let (hint, mut hints) = mpsc::channel::<()>(1);
-        let told = move |event: notify::Result<notify::Event>| {
-            // Reading the files is reported too, and is no change.
-            if event.is_ok_and(|e| !matches!(e.kind, EventKind::Access(_))) {
-                let _ = hint.try_send(());
-            }
-        };
-        let mut watcher = notify::recommended_watcher(told).ok();
-        let real = self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone());
-        if let Some(watcher) = &mut watcher
-            && let Err(e) = watcher.watch(&real, RecursiveMode::Recursive)
-        {
-            tracing::warn!("changes of the rules folder are only seen every {} seconds: {e}", POLL.as_secs());
-        }
+        let hints = Hints::of(&self.folder, notify::recommended_watcher);
         let mut tried = Tried::of(&self.rules.load().ruleset);
         let mut asked = false;
         loop {
             self.look(&mut tried, asked).await;
             asked = tokio::select! {
-                hinted = tokio::time::timeout(POLL, hints.recv()) => {
-                    if hinted.is_ok() {
-                        tokio::time::sleep(SETTLE).await;
-                        while hints.try_recv().is_ok() {}
-                    }
+                () = hints.next() => {
+                    tokio::time::sleep(SETTLE).await;
                     false
                 }
                 () = self.again.notified() => true,
+                () = tokio::time::sleep(POLL) => false,
             };
         }
     }
@@ -178,6 +163,50 @@ impl Watch {
     }
 }
 
+/// Says that something below a folder may have changed; never, where the system does not tell.
+struct Hints {
+    /// Not a channel: that would count as a hint when its sender is gone.
+    changed: Arc<Notify>,
+    _watcher: Option<RecommendedWatcher>,
+}
+
+/// What a watcher calls.
+type Handler = Box<dyn FnMut(notify::Result<notify::Event>) + Send>;
+
+impl Hints {
+    fn of(folder: &Path, watcher: impl FnOnce(Handler) -> notify::Result<RecommendedWatcher>) -> Self {
+        let changed = Arc::new(Notify::new());
+        let hint = changed.clone();
+        let told = move |event: notify::Result<notify::Event>| {
+            // Reading the files is reported too, and is no change.
+            if event.is_ok_and(|e| !matches!(e.kind, EventKind::Access(_))) {
+                hint.notify_one();
+            }
+        };
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let (watcher, error) = match watcher(Box::new(told)) {
+            Ok(mut watcher) => {
+                let error = watcher.watch(&real, RecursiveMode::Recursive).err();
+                (Some(watcher), error)
+            }
+            Err(e) => (None, Some(e)),
+        };
+        if let Some(e) = error {
+            tracing::warn!(
+                "the rules folder {} cannot be watched ({e}), so it is read every {} seconds instead; to have edits taken over at once, raise \
+                 the limits fs.inotify.max_user_instances and fs.inotify.max_user_watches and restart Doorbell, or send SIGHUP after an edit",
+                folder.display(),
+                POLL.as_secs(),
+            );
+        }
+        Self { changed, _watcher: watcher }
+    }
+
+    async fn next(&self) {
+        self.changed.notified().await;
+    }
+}
+
 /// Puts rules in force: their texts are kept first, so that a run can always finish with the rule that it began with.
 pub async fn in_force(ruleset: Ruleset, store: &dyn Store) -> Result<InForce, crate::store::contract::Error> {
     let texts = ruleset.texts.iter().map(|(hash, source)| (hash.clone(), source.name.clone(), source.text.clone())).collect();
@@ -204,7 +233,9 @@ fn named<'r>(rules: impl Iterator<Item = &'r Arc<Rule>>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Waker};
 
     use super::*;
     use crate::known::Lookup;
@@ -321,5 +352,14 @@ mod tests {
         watch.look(&mut tried, false).await;
         assert_eq!(name(&watch), "C");
         assert!(watch.standing.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn where_the_system_gives_no_hints_nobody_is_woken_by_one() {
+        let hints = Hints::of(Path::new("."), |_| Err(notify::Error::generic("no instance is left")));
+        let mut next = Box::pin(hints.next());
+        let mut context = Context::from_waker(Waker::noop());
+        let woken = (0..1_000).filter(|_| next.as_mut().poll(&mut context).is_ready()).count();
+        assert_eq!(woken, 0);
     }
 }
