@@ -14,6 +14,7 @@ pub mod net;
 pub mod outside;
 mod package;
 pub mod respond;
+mod room;
 pub mod sheet;
 mod worksheet;
 pub mod xlsx;
