@@ -12,7 +12,6 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Url, header, redirect};
-use tokio::sync::Semaphore;
 
 use super::contract::Ticket;
 use super::host::{Hosts, NotNow};
@@ -149,15 +148,13 @@ pub enum Unsent {
 pub struct Net {
     client: OnceLock<Result<Client, String>>,
     allowed: Arc<Allowed>,
-    all: Arc<Semaphore>,
     hosts: Hosts,
 }
 
 impl Net {
     /// `at_a_time` calls in all, `each_host` of them to one host.
     pub fn new(allowed: Allowed, at_a_time: usize, each_host: usize) -> Self {
-        let all = Arc::new(Semaphore::new(at_a_time));
-        Self { client: OnceLock::new(), allowed: Arc::new(allowed), all, hosts: Hosts::new(each_host) }
+        Self { client: OnceLock::new(), allowed: Arc::new(allowed), hosts: Hosts::new(at_a_time, each_host) }
     }
 
     fn client(&self) -> Result<&Client, Unsent> {
@@ -185,7 +182,6 @@ impl Net {
             NotNow::Rests(wait) => Unsent::Resting(format!("{name} did not answer several times, so it is left alone for a while"), wait),
             NotNow::Crowded(wait) => Unsent::Crowded(wait),
         })?;
-        let _turn = self.all.acquire().await.map_err(|_| Unsent::Again("Doorbell is stopping".to_owned()))?;
         let began = std::time::Instant::now();
         match self.talk(url, call, idempotency_key, timeout).await {
             Err(Unsent::Again(why)) => {

@@ -36,7 +36,7 @@ use crate::rule::Rule;
 use crate::rule::load::one_rule;
 use crate::secret::{Secret, Vault};
 use crate::surroundings::Handed;
-use crate::watch::{Standing, Watch, in_force, print};
+use crate::watch::{Standing, Watch, in_force};
 use crate::web::hook::{BODIES, Hook};
 use crate::web::serve::Front;
 use crate::web::tls::Tls;
@@ -101,7 +101,6 @@ impl Serve {
     }
 
     async fn serve(self, ruleset: crate::rule::Ruleset) -> anyhow::Result<()> {
-        let seen = print(&self.rules.rules);
         std::fs::create_dir_all(&self.data.data).with_context(|| format!("the data folder {} cannot be made", self.data.data.display()))?;
         let _data_lock = disk::lock(&self.data.data, "data").map_err(anyhow::Error::msg)?;
         let output = Output::open(&self.output, &[&self.rules.rules, &self.data.data]).map_err(anyhow::Error::msg)?;
@@ -134,8 +133,8 @@ impl Serve {
         let standing = Standing::default();
         let handed = Handed::of(&self.data.data);
         let watch = {
-            let (around, folder) = (self.rules.around.clone(), self.rules.rules.clone());
-            let load = Box::new(move || around.load(&folder, Secrets::Real));
+            let around = self.rules.around.clone();
+            let load = Arc::new(move |files| around.load_files(files, Secrets::Real));
             Watch {
                 folder: self.rules.rules.clone(),
                 load,
@@ -147,7 +146,7 @@ impl Serve {
             }
         };
         tokio::spawn(load_again_when_asked(handed.changed()));
-        tokio::spawn(watch.run(seen));
+        tokio::spawn(async move { watch.run().await });
         let working = tokio::spawn({
             let worker = worker.clone();
             async move { worker.work().await }
@@ -210,11 +209,11 @@ async fn load_again_when_asked(again: Arc<Notify>) {
     }
 }
 
-/// What secrets are just now, as hashes.
+/// What secrets are just now.
 fn secrets_now(around: Around) -> crate::watch::Secrets {
     Arc::new(move |names| {
         let Ok(surroundings) = around.surroundings() else { return Vec::new() };
-        names.iter().map(|name| surroundings.secret(name).map(|value| crate::run::hash(value.as_bytes()))).collect()
+        names.iter().map(|name| surroundings.secret(name).map(Secret::new)).collect()
     })
 }
 

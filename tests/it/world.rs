@@ -118,7 +118,13 @@ impl World {
     /// Starts to serve at a free port, and returns when it listens.
     pub fn serve_with(&self, arguments: &[&str]) -> Serving {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--allow-network", "127.0.0.0/8"]);
-        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        command.args(arguments);
+        self.start(command)
+    }
+
+    /// Starts a command that serves, and returns when it listens.
+    pub fn start(&self, mut command: Command) -> Serving {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (stderr, kept) = (child.stderr.take().unwrap(), log.clone());
         thread::spawn(move || {
