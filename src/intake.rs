@@ -17,6 +17,7 @@ use crate::answer::Answer;
 use crate::event::{Event, EventId};
 use crate::keyring::Keyring;
 use crate::pace::Pace;
+use crate::planted::{Point, crash};
 use crate::request::Request;
 use crate::rule::address::Address;
 use crate::rule::{InForce, Rule, Started};
@@ -227,14 +228,17 @@ impl Intake {
         vault: Arc<Vault>,
         room: Option<OwnedSemaphorePermit>,
     ) -> Result<Begun, Refusal> {
-        let id = accept.event.id;
+        let doubt = self.worker.doubt(accept.event.id);
         match self.store.accept(accept).await {
             Ok(Accepted::New(event, runs)) => {
+                crash(Point::HandOver);
                 let fates = runs.iter().map(|(_, fate)| *fate).collect();
+                doubt.resolved();
                 self.worker.hand_over(runs, rules, vault, event, room);
                 Ok(Begun::New(fates))
             }
             Ok(Accepted::Again { first, restarted, standing }) => {
+                doubt.resolved();
                 if restarted > 0 {
                     self.worker.wake();
                 }
@@ -242,9 +246,8 @@ impl Intake {
                 Ok(Begun::Again { first, standing })
             }
             Err(e) => {
-                if e.is_unknown() {
-                    // If it was kept after all, its runs are done; the sender sends it again in any case.
-                    self.worker.doubt(id);
+                if !e.is_unknown() {
+                    doubt.resolved();
                 }
                 Err(Refusal::CannotKeep(e.to_string()))
             }

@@ -12,6 +12,7 @@ pub mod event;
 pub mod json;
 pub mod number;
 pub mod percent;
+pub mod planted;
 #[deny(clippy::string_slice)]
 pub mod problem;
 pub mod refusals;
@@ -59,6 +60,7 @@ pub mod pace;
 pub mod recovery;
 pub mod rehearsal;
 pub mod retention;
+pub mod supervisor;
 pub mod watch;
 pub mod worker;
 

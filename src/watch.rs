@@ -14,6 +14,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio::task::{JoinError, spawn_blocking};
 
+use crate::planted::{Point, crash};
 use crate::problem::{Problem, draw_all};
 use crate::rule::load::Loaded;
 use crate::rule::{InForce, Rule, Ruleset};
@@ -80,6 +81,7 @@ impl Watch {
         let mut tried = Tried::of(&self.rules.load().ruleset);
         let mut asked = false;
         loop {
+            crash(Point::Watch);
             self.look(&mut tried, asked).await;
             asked = tokio::select! {
                 () = hints.next() => {

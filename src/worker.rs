@@ -7,11 +7,12 @@
 //! A run in hand is held by an [`InHand`]. Whoever drops it before the run has ended or was given back (a panic, a task that
 //! ends) has lost hold of the run, and the loop that leases takes it up again as it stands in the store.
 
+use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -26,12 +27,13 @@ use crate::at_work::AtWork;
 use crate::course::Course;
 use crate::event::{Event, EventId};
 use crate::old_rules::{Ready, RulesOfRuns, Unready};
+use crate::planted::{Point, crash};
 use crate::retry::Plan;
 use crate::rule::Rule;
 use crate::rule::step::Step;
 use crate::run::{Attempt, Note, Outcome, Receipt, Run, RunId, State, StepFacts};
 use crate::secret::Vault;
-use crate::store::contract::{Fate, Held, Record, Recorded, Store};
+use crate::store::contract::{Error, Fate, Held, Record, Recorded, Store};
 
 /// The most runs in hand at a time.
 const MAX_IN_HAND: usize = 1_024;
@@ -56,8 +58,12 @@ struct Inner {
     room: Arc<Semaphore>,
     wake: Notify,
     stopping: AtomicBool,
-    lost: Mutex<Vec<Lost>>,
+    /// The runs in hand.
+    hands: Mutex<HashSet<RunId>>,
+    lost: Mutex<VecDeque<Lost>>,
     was_lost: Notify,
+    /// Set where the store may have leased runs without anybody hearing of it.
+    is_in_doubt: AtomicBool,
 }
 
 /// Runs that this process owns and that nobody in it holds.
@@ -80,6 +86,11 @@ struct InHand {
 }
 
 impl InHand {
+    fn new(worker: &Worker, run: &Run, room: Option<OwnedSemaphorePermit>) -> Self {
+        worker.hands().insert(run.id);
+        Self { worker: worker.clone(), run: run.id, turn: run.turn, room, is_settled: false }
+    }
+
     fn settled(mut self) {
         self.is_settled = true;
     }
@@ -87,8 +98,31 @@ impl InHand {
 
 impl Drop for InHand {
     fn drop(&mut self) {
+        self.worker.hands().remove(&self.run);
         if !self.is_settled {
             self.worker.lose(Lost { which: Held::Run(self.run, self.turn), crashed: std::thread::panicking(), room: self.room.take() });
+        }
+    }
+}
+
+/// Whether runs of an event were begun is not known. Whoever drops it unresolved has them looked for.
+pub struct Doubt {
+    worker: Worker,
+    event: EventId,
+    is_resolved: bool,
+}
+
+impl Doubt {
+    /// Its runs are held, or it has begun none.
+    pub fn resolved(mut self) {
+        self.is_resolved = true;
+    }
+}
+
+impl Drop for Doubt {
+    fn drop(&mut self) {
+        if !self.is_resolved {
+            self.worker.lose(Lost { which: Held::Event(self.event), crashed: false, room: None });
         }
     }
 }
@@ -96,8 +130,19 @@ impl Drop for InHand {
 impl Worker {
     pub fn new(store: Arc<dyn Store>, outside: Outside, rules: RulesOfRuns, at_work: Arc<AtWork>) -> Self {
         let room = Arc::new(Semaphore::new(MAX_IN_HAND));
-        let (wake, was_lost, stopping, lost) = (Notify::new(), Notify::new(), AtomicBool::new(false), Mutex::default());
-        Self(Arc::new(Inner { store, outside, rules, at_work, room, wake, stopping, lost, was_lost }))
+        Self(Arc::new(Inner {
+            store,
+            outside,
+            rules,
+            at_work,
+            room,
+            wake: Notify::new(),
+            stopping: AtomicBool::new(false),
+            hands: Mutex::default(),
+            lost: Mutex::default(),
+            was_lost: Notify::new(),
+            is_in_doubt: AtomicBool::new(false),
+        }))
     }
 
     /// Keeps room for so many runs, if there is any; otherwise they wait in the store.
@@ -119,15 +164,18 @@ impl Worker {
             return;
         };
         let event = Arc::new(event);
-        for ((run, _), rule) in runs.into_iter().zip(rules).filter(|((_, fate), _)| *fate == Fate::Begun) {
-            let ready = Ready { rule, vault: vault.clone() };
-            self.start(run, event.clone(), Some(ready), room.split(1));
+        let begun = runs.into_iter().zip(rules).filter(|((_, fate), _)| *fate == Fate::Begun);
+        // All are held before the first one is at work.
+        let begun: Vec<_> = begun.map(|((run, _), rule)| (InHand::new(self, &run, room.split(1)), run, rule)).collect();
+        for (hand, run, rule) in begun {
+            self.begin(hand, run, event.clone(), Some(Ready { rule, vault: vault.clone() }));
         }
     }
 
-    /// Runs of this event may be this process's without anybody having heard of it.
-    pub fn doubt(&self, event: EventId) {
-        self.lose(Lost { which: Held::Event(event), crashed: false, room: None });
+    /// For one who is about to accept an event: until that is resolved, its runs may be this process's without anybody
+    /// having heard of it.
+    pub fn doubt(&self, event: EventId) -> Doubt {
+        Doubt { worker: self.clone(), event, is_resolved: false }
     }
 
     /// There may be something to do in the store.
@@ -135,8 +183,11 @@ impl Worker {
         self.0.wake.notify_one();
     }
 
-    fn start(&self, run: Run, event: Arc<Event>, ready: Option<Ready>, room: Option<OwnedSemaphorePermit>) {
-        let hand = InHand { worker: self.clone(), run: run.id, turn: run.turn, room, is_settled: false };
+    fn start(&self, run: Run, event: Arc<Event>, room: Option<OwnedSemaphorePermit>) {
+        self.begin(InHand::new(self, &run, room), run, event, None);
+    }
+
+    fn begin(&self, hand: InHand, run: Run, event: Arc<Event>, ready: Option<Ready>) {
         tokio::spawn(async move { hand.worker.clone().drive(hand, run, event, ready).await });
     }
 
@@ -144,7 +195,11 @@ impl Worker {
     pub async fn work(&self) {
         let inner = &self.0;
         while !inner.stopping.load(Ordering::Relaxed) {
-            self.take_up_lost().await;
+            if let Err(e) = self.take_up_lost().await {
+                self.pause(&e).await;
+                continue;
+            }
+            crash(Point::Lease);
             // Only a part of the room: what comes in meanwhile is handed over in memory and needs the rest.
             let mut room = tokio::select! {
                 room = inner.room.clone().acquire_owned() => match room {
@@ -160,15 +215,14 @@ impl Worker {
             let leased = match inner.store.lease(Timestamp::now(), room.num_permits()).await {
                 Ok(leased) => leased,
                 Err(e) => {
-                    tracing::error!("the store cannot be read: {e}");
                     drop(room);
-                    tokio::time::sleep(PAUSE).await;
+                    self.pause(&e).await;
                     continue;
                 }
             };
             let idle = leased.is_empty();
             for (run, event) in leased {
-                self.start(run, Arc::new(event), None, room.split(1));
+                self.start(run, Arc::new(event), room.split(1));
             }
             drop(room);
             if idle {
@@ -193,36 +247,60 @@ impl Worker {
         }
     }
 
+    fn hands(&self) -> MutexGuard<'_, HashSet<RunId>> {
+        self.0.hands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lost(&self) -> MutexGuard<'_, VecDeque<Lost>> {
+        self.0.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lose(&self, lost: Lost) {
         if !self.0.stopping.load(Ordering::Relaxed) {
-            self.0.lost.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(lost);
+            self.lost().push_back(lost);
             self.0.was_lost.notify_one();
         }
     }
 
     /// Takes up again what somebody has lost hold of, as it stands in the store.
-    async fn take_up_lost(&self) {
-        let all = std::mem::take(&mut *self.0.lost.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        for mut lost in all {
-            match self.0.store.held(lost.which).await {
-                Ok(held) => {
-                    for (run, event) in held {
-                        let (room, event) = (lost.room.take(), Arc::new(event));
-                        if lost.crashed {
-                            let hand = InHand { worker: self.clone(), run: run.id, turn: run.turn, room, is_settled: false };
-                            tokio::spawn(async move { hand.worker.clone().fail(hand, run, event).await });
-                        } else {
-                            self.start(run, event, None, room);
-                        }
-                    }
-                }
-                Err(e) => {
-                    tracing::error!("the store cannot be read: {e}");
-                    tokio::time::sleep(PAUSE).await;
-                    self.lose(lost);
+    async fn take_up_lost(&self) -> Result<(), Error> {
+        let inner = &self.0;
+        if inner.is_in_doubt.load(Ordering::Relaxed) {
+            let owned = inner.store.owned().await?;
+            inner.is_in_doubt.store(false, Ordering::Relaxed);
+            let hands = self.hands();
+            let mut all = self.lost();
+            for (run, turn) in owned.into_iter().filter(|(run, _)| !hands.contains(run)) {
+                match all.iter_mut().find(|lost| matches!(lost.which, Held::Run(known, _) if known == run)) {
+                    Some(lost) => lost.which = Held::Run(run, turn),
+                    None => all.push_back(Lost { which: Held::Run(run, turn), crashed: false, room: None }),
                 }
             }
         }
+        loop {
+            // It stays in the list until it is in hand, in case that this is where the next panic is.
+            let Some(which) = self.lost().front().map(|lost| lost.which) else { return Ok(()) };
+            let held = inner.store.held(which).await?;
+            let Some(Lost { crashed, mut room, .. }) = self.lost().pop_front() else { return Ok(()) };
+            for (run, event) in held {
+                let (room, event) = (room.take(), Arc::new(event));
+                if crashed {
+                    let hand = InHand::new(self, &run, room);
+                    tokio::spawn(async move { hand.worker.clone().fail(hand, run, event).await });
+                } else {
+                    self.start(run, event, room);
+                }
+            }
+        }
+    }
+
+    /// The store cannot be asked just now; what it did without anybody hearing of it is looked for later.
+    async fn pause(&self, e: &Error) {
+        tracing::error!("the store cannot be read: {e}");
+        if e.is_unknown() {
+            self.0.is_in_doubt.store(true, Ordering::Relaxed);
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 
     /// A panic is the failure of the step that the run was at; what the rule has for a failure is done.
@@ -272,6 +350,7 @@ impl Worker {
                 run.state = State::Done;
                 break;
             };
+            crash(Point::Step);
             let (at, clock) = (Timestamp::now(), Instant::now());
             let each = rule.course.flow(run.place.step).and_then(|f| f.each);
             if let Some(each) = each

@@ -35,6 +35,7 @@ use crate::retention::Retention;
 use crate::rule::Rule;
 use crate::rule::load::one_rule;
 use crate::secret::{Secret, Vault};
+use crate::supervisor::Supervisor;
 use crate::surroundings::Handed;
 use crate::watch::{Standing, Watch, in_force};
 use crate::web::hook::{BODIES, Hook};
@@ -130,7 +131,7 @@ impl Serve {
         let outside = Outside { net: net.clone(), files, callers: callers.clone() };
         let worker =
             Worker::new(store.clone(), outside, RulesOfRuns::new(rules.clone(), Box::new(Kept(self.rules.around.clone()))), at_work);
-        let standing = Standing::default();
+        let (standing, supervisor) = (Standing::default(), Supervisor::default());
         let handed = Handed::of(&self.data.data);
         let watch = {
             let around = self.rules.around.clone();
@@ -145,23 +146,42 @@ impl Serve {
                 again: handed.changed(),
             }
         };
-        tokio::spawn(load_again_when_asked(handed.changed()));
-        tokio::spawn(async move { watch.run().await });
-        let working = tokio::spawn({
+        let again = handed.changed();
+        supervisor.keep("listening for SIGHUP", move || load_again_when_asked(again.clone()));
+        let watch = Arc::new(watch);
+        supervisor.keep("watching the rules folder", move || {
+            let watch = watch.clone();
+            async move { watch.run().await }
+        });
+        supervisor.keep("doing what is due", {
             let worker = worker.clone();
-            async move { worker.work().await }
+            move || {
+                let worker = worker.clone();
+                async move { worker.work().await }
+            }
         });
         let retention = Retention { time: self.keep.0, bytes: self.keep_mb.map(|mb| mb << 20) };
-        tokio::spawn(retention.keep(store.clone()));
-        let control = Arc::new(control::listen(&self.data.data).context("the socket for commands cannot be made in the data folder")?);
-        let woken = worker.clone();
-        tokio::spawn(control::serve(control, store.clone(), move || woken.wake()));
+        supervisor.keep("deleting what is old", {
+            let store = store.clone();
+            move || retention.keep(store.clone())
+        });
+        if let Some(tls) = tls.clone() {
+            supervisor.keep("renewing the certificate", move || tls.clone().renew());
+        }
+        let socket = Arc::new(control::listen(&self.data.data).context("the socket for commands cannot be made in the data folder")?);
+        supervisor.keep("taking commands", {
+            let (worker, store) = (worker.clone(), store.clone());
+            move || {
+                let worker = worker.clone();
+                control::serve(socket.clone(), store.clone(), move || worker.wake())
+            }
+        });
         let stopping = Arc::new(AtomicBool::new(false));
         let intake = Arc::new(Intake { rules, store, worker: worker.clone(), callers, keyring, pace: Pace::default(), handed });
         let bodies = Arc::new(Semaphore::new(BODIES));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let refusals = Arc::new(Refusals::of(&self.data.data));
-        let hook = Hook { intake, standing, bodies, refusals, net, stopping: stopping.clone() };
+        let hook = Hook { intake, standing, bodies, refusals, net, supervisor, stopping: stopping.clone() };
         let address = listener.local_addr()?;
         // Whoever started it may have stopped reading; that is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}\n{said}; files go to {}", self.output.display());
@@ -169,7 +189,6 @@ impl Serve {
         let front = Front { listener, tls, trusted_proxies: self.trusted_proxies };
         web::serve::serve(front, hook, stop(stopping), grace).await;
         worker.stop(grace).await;
-        working.abort();
         tracing::info!("stopped");
         Ok(())
     }

@@ -23,6 +23,7 @@ use crate::intake::{Answered, Intake, Refusal, Reply};
 use crate::refusals::{Refusals, Refused};
 use crate::request::Request;
 use crate::route::{MAX_PATH, RESERVED, decode};
+use crate::supervisor::Supervisor;
 use crate::watch::Standing;
 
 /// The body of an answer, as warp sends it.
@@ -99,6 +100,8 @@ pub struct Hook {
     pub refusals: Arc<Refusals>,
     /// Knows which servers do not answer.
     pub net: Arc<Net>,
+    /// Knows which background tasks are down.
+    pub supervisor: Supervisor,
     /// Set when Doorbell begins to stop.
     pub stopping: Arc<AtomicBool>,
 }
@@ -187,8 +190,14 @@ impl Hook {
                     .map(crate::problem::Problem::json)
                     .collect();
                 let stopping = self.stopping.load(Ordering::Relaxed);
-                let (status, word) = if stopping { (503, "stopping") } else { (200, "ready") };
-                let body = json!({ "status": word, "rules": rules, "problems": problems, "silent": self.net.resting() }).to_string();
+                let down = self.supervisor.down();
+                let (status, word) = match (stopping, down.is_empty()) {
+                    (true, _) => (503, "stopping"),
+                    (false, false) => (503, "not ready"),
+                    (false, true) => (200, "ready"),
+                };
+                let silent = self.net.resting();
+                let body = json!({ "status": word, "rules": rules, "problems": problems, "silent": silent, "down": down }).to_string();
                 plain(&Answer { status, headers: vec![("content-type".into(), "application/json".into())], body: body.into() })
             }
             _ => self.refused(&Refusal::NoAddress, knock),

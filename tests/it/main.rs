@@ -20,6 +20,7 @@ mod keeping;
 mod neighbours;
 mod order;
 mod overload;
+mod owners;
 mod payloads;
 mod problems;
 mod redelivery;

@@ -8,12 +8,15 @@ use crate::world::home;
 
 /// The floors, from the ground up; a module may use those below it and its own neighbours.
 const FLOORS: [&[&str]; 9] = [
-    &["answer", "disk", "event", "body", "json", "number", "percent", "problem", "refusals", "request", "retry", "secret", "span", "word"],
+    &[
+        "answer", "disk", "event", "body", "json", "number", "percent", "planted", "problem", "refusals", "request", "retry", "secret",
+        "span", "word",
+    ],
     &["yaml", "field", "known", "projection", "template", "route", "run", "course", "comparison"],
     &["scope", "condition"],
     &["action", "signature", "store"],
     &["rule", "surroundings"],
-    &["at_work", "intake", "keyring", "old_rules", "pace", "recovery", "worker", "watch", "rehearsal", "retention"],
+    &["at_work", "intake", "keyring", "old_rules", "pace", "recovery", "worker", "watch", "rehearsal", "retention", "supervisor"],
     &["operations"],
     &["web"],
     &["cli"],
