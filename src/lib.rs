@@ -53,6 +53,7 @@ pub mod rule;
 pub mod surroundings;
 
 pub mod at_work;
+pub mod attempt;
 pub mod intake;
 pub mod keyring;
 pub mod old_rules;

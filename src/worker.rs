@@ -8,30 +8,26 @@
 //! ends) has lost hold of the run, and the loop that leases takes it up again as it stands in the store.
 
 use std::collections::{HashSet, VecDeque};
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::action::contract::{Effect, Ticket};
 use crate::action::outside::Outside;
 use crate::answer::{Answer, SealedAnswer};
 use crate::at_work::AtWork;
+use crate::attempt::{CRASHED, Try, told};
 use crate::course::Course;
 use crate::event::{Event, EventId};
 use crate::old_rules::{Ready, RulesOfRuns, Unready};
 use crate::planted::{Point, crash};
 use crate::retry::Plan;
 use crate::rule::Rule;
-use crate::rule::step::Step;
-use crate::run::{Attempt, Note, Outcome, Receipt, Run, RunId, State, StepFacts};
+use crate::run::{Attempt, Outcome, Receipt, Run, RunId, State, StepFacts};
 use crate::secret::Vault;
 use crate::store::contract::{Error, Fate, Held, Record, Recorded, Store};
 
@@ -43,9 +39,6 @@ const MAX_LEASE: usize = 128;
 const LOOK: Duration = Duration::from_secs(1);
 /// The pause before the store is asked again after an error.
 const PAUSE: Duration = Duration::from_millis(500);
-/// What is said of a step that panicked.
-const CRASHED: &str = "this step made Doorbell crash; please report it";
-
 /// Does what runs are there to do.
 #[derive(Clone)]
 pub struct Worker(Arc<Inner>);
@@ -363,9 +356,17 @@ impl Worker {
                 Some(Ok(items)) if items.is_empty() => (Some(0), Outcome::Skipped("the list is empty".into())),
                 Some(Ok(items)) => {
                     let item = items.get(run.place.element as usize);
-                    (Some(items.len() as u32), self.try_once(&rule, step, &run, &event, &vault, item).await)
+                    (
+                        Some(items.len() as u32),
+                        Try { rule: &rule, step, run: &run, event: &event, vault: &vault, item }.once(&inner.outside, &inner.at_work).await,
+                    )
                 }
-                None => (None, self.try_once(&rule, step, &run, &event, &vault, None).await),
+                None => (
+                    None,
+                    Try { rule: &rule, step, run: &run, event: &event, vault: &vault, item: None }
+                        .once(&inner.outside, &inner.at_work)
+                        .await,
+                ),
             };
             let facts = rule.facts(step, count);
             if matches!(outcome, Outcome::Entered) {
@@ -464,41 +465,6 @@ impl Worker {
         rule.responds_from(step) && due > deadline && self.0.outside.callers.waits(event.id)
     }
 
-    /// Renders and performs the step that a run is at.
-    async fn try_once(&self, rule: &Rule, step: &Step, run: &Run, event: &Event, vault: &Vault, item: Option<&Value>) -> Outcome {
-        if run.settled {
-            return Outcome::Done(Note { said: "was done before the restart".into(), ..Note::default() });
-        }
-        let effect: Option<Box<dyn Effect>> = {
-            let _mark = self.0.at_work.mark(run.id);
-            let scope = rule.scope(event, vault, &run.saved).at(run.place);
-            let scope = match item {
-                Some(item) => scope.with_item(item, run.place.element as usize + 1),
-                None => scope,
-            };
-            if !step.condition.holds(&scope) {
-                return Outcome::Skipped("its `if` did not hold".into());
-            }
-            let Some(action) = &step.action else { return Outcome::Entered };
-            let rendered = std::panic::catch_unwind(AssertUnwindSafe(|| action.render(&scope)));
-            match rendered {
-                Ok(Ok(effect)) => Some(effect),
-                Ok(Err(_)) if event.is_partial => None,
-                Ok(Err(unrendered)) => return Outcome::failed(rule.place_of(&unrendered)),
-                Err(_) => return Outcome::failed(CRASHED),
-            }
-        };
-        let Some(effect) = effect else {
-            // The message names what is near to what is missing, and for that the whole body is needed.
-            let body = crate::body::read(event.content_type(), &event.raw).unwrap_or_default();
-            let whole = Event { body, is_partial: false, ..event.clone() };
-            return Box::pin(self.try_once(rule, step, run, &whole, vault, item)).await;
-        };
-        let ticket =
-            Ticket { event: event.id, run: run.id, place: run.place, idempotency_key: run.idempotency_key(), timeout: step.timeout };
-        Unpanicked(effect.perform(&self.0.outside, ticket)).await
-    }
-
     /// Records until the store takes it: an effect that is done is never done again because of a full disk. Gives the run
     /// back; nothing where it is somebody else's by now, or Doorbell stops first.
     async fn record(
@@ -536,19 +502,6 @@ impl Worker {
     }
 }
 
-/// An outcome for the history: its word, its sentence, and what has to be handed on.
-fn told(outcome: Outcome) -> (&'static str, String, Option<Answer>, Option<Receipt>) {
-    match outcome {
-        Outcome::Done(note) => ("done", note.said, note.answer, note.receipt),
-        Outcome::Skipped(said) => ("skipped", said, None, None),
-        Outcome::Stopped(said) => ("stopped", said, None, None),
-        Outcome::Retry { why, receipt, .. } => ("retry", why, None, receipt),
-        Outcome::Failed { why, .. } => ("failed", why, None, None),
-        Outcome::Entered => ("entered", String::new(), None, None),
-        Outcome::Deferred(_) => ("deferred", String::new(), None, None),
-    }
-}
-
 fn until(due: Timestamp) -> Duration {
     Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default()
 }
@@ -557,16 +510,4 @@ fn until(due: Timestamp) -> Duration {
 fn dice(run: &Run) -> f64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one((run.id, run.tried)) as f64 / u64::MAX as f64
-}
-
-/// An attempt whose panic is its own failure, not the end of its run.
-struct Unpanicked<'a>(crate::action::contract::Performing<'a>);
-
-impl Future for Unpanicked<'_> {
-    type Output = Outcome;
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        let inner = &mut self.0;
-        std::panic::catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(context)))
-            .unwrap_or_else(|_| Poll::Ready(Outcome::failed(CRASHED)))
-    }
 }
