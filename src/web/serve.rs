@@ -56,7 +56,9 @@ pub async fn serve(front: Front, door: hook::Hook, stop: impl Future<Output = ()
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS).pipeline_flush(true);
+    // A caller who has said all it has to say and closes its half is answered. Answers of requests that come one behind the
+    // other are not gathered: hyper would hold one back for as long as anything stands behind its request.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS).half_close(true);
     builder
         .http2()
         .timer(TokioTimer::new())
