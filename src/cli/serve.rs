@@ -38,6 +38,7 @@ use crate::secret::{Secret, Vault};
 use crate::supervisor::Supervisor;
 use crate::surroundings::Handed;
 use crate::watch::{Standing, Watch, in_force};
+use crate::web::caller::Proxies;
 use crate::web::hook::{BODIES, Hook};
 use crate::web::serve::Front;
 use crate::web::tls::Tls;
@@ -67,6 +68,9 @@ pub struct Serve {
     /// Proxies in front of Doorbell, such as 10.0.0.0/8, that say who is calling
     #[arg(long, env = "DOORBELL_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
     trusted_proxies: Vec<IpNet>,
+    /// The header in which these proxies say who is calling, such as X-Forwarded-For, Forwarded or X-Real-IP
+    #[arg(long, env = "DOORBELL_CLIENT_IP_HEADER", default_value = "X-Forwarded-For", value_name = "NAME")]
+    client_ip_header: String,
     /// The certificate to answer https with, as PEM, with those that vouch for it; read again when it is renewed
     #[arg(long, env = "DOORBELL_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -186,7 +190,8 @@ impl Serve {
         // Whoever started it may have stopped reading; that is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}\n{said}; files go to {}", self.output.display());
         let grace = Duration::from_secs(self.grace);
-        let front = Front { listener, tls, trusted_proxies: self.trusted_proxies };
+        let proxies = Proxies { trusted: self.trusted_proxies, header: self.client_ip_header.to_ascii_lowercase() };
+        let front = Front { listener, tls, proxies };
         web::serve::serve(front, hook, stop(stopping), grace).await;
         worker.stop(grace).await;
         tracing::info!("stopped");

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use hyper::body::Incoming;
-use ipnet::IpNet;
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 use warp::Filter;
-use warp::http::{HeaderName, HeaderValue, Request as HttpRequest, Response, StatusCode};
+use warp::http::uri::Authority;
+use warp::http::{HeaderName, HeaderValue, Request as HttpRequest, Response, StatusCode, Version};
 
-use super::caller::caller;
+use super::caller::Proxies;
+use super::serve::MAX_HEADERS;
 use crate::action::net::Net;
 use crate::answer::Answer;
 use crate::event::EventId;
@@ -60,22 +61,30 @@ pub struct Knock {
 }
 
 impl Knock {
-    /// Takes the head apart; the error is a sentence for the sender.
-    pub fn new(request: &HttpRequest<Incoming>, peer: SocketAddr, trusted_proxies: &[IpNet]) -> Result<Self, &'static str> {
-        let target = request.uri().path_and_query().ok_or("This is no request that can be answered.")?;
+    /// Takes the head apart; the error is a status and a sentence for the sender. What one version of HTTP does not allow,
+    /// the others do not either.
+    pub fn new(request: &HttpRequest<Incoming>, peer: SocketAddr, proxies: &Proxies) -> Result<Self, (StatusCode, &'static str)> {
+        let bad = |said| (StatusCode::BAD_REQUEST, said);
+        let target = request.uri().path_and_query().ok_or(bad("This is no request that can be answered."))?;
         if request.method() == warp::http::Method::CONNECT || !target.path().starts_with('/') {
-            return Err("This is no request that can be answered.");
+            return Err(bad("This is no request that can be answered."));
+        }
+        if request.headers().len() > MAX_HEADERS {
+            return Err((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many headers."));
+        }
+        if !names_one_host(request) {
+            return Err(bad("The request must name one host, in one Host header."));
         }
         if target.path().len() > MAX_PATH {
-            return Err("The path is too long.");
+            return Err(bad("The path is too long."));
         }
         let path = decode(target.path());
         if path.contains('\0') {
-            return Err("The path holds a NUL.");
+            return Err(bad("The path holds a NUL."));
         }
         let value = |v: &HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
         let headers: Vec<(String, String)> = request.headers().iter().map(|(n, v)| (n.as_str().to_owned(), value(v))).collect();
-        let ip = caller(peer.ip(), trusted_proxies, &headers).to_string();
+        let ip = proxies.caller(peer.ip(), &headers);
         let length = headers.iter().find(|(n, _)| n == "content-length").and_then(|(_, v)| v.parse().ok());
         Ok(Self {
             method: request.method().as_str().to_owned(),
@@ -86,6 +95,23 @@ impl Knock {
             ip,
             length,
         })
+    }
+}
+
+/// Whether a request names its host as it must (RFC 9112, 3.2; RFC 9113, 8.3.1): once, and the same where HTTP/2 has two
+/// places for it. HTTP/1.0 did not have to.
+fn names_one_host(request: &HttpRequest<Incoming>) -> bool {
+    let mut hosts = request.headers().get_all("host").iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    let is_host = |v: &HeaderValue| v.is_empty() || Authority::try_from(v.as_bytes()).is_ok();
+    if second.is_some() || !first.is_none_or(is_host) {
+        return false;
+    }
+    let authority = request.uri().authority().map(Authority::as_str);
+    match (request.version(), first, authority) {
+        (Version::HTTP_2, Some(host), Some(authority)) => host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()),
+        (Version::HTTP_2, None, None) | (Version::HTTP_11, None, _) => false,
+        _ => true,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The doors for HTTP: the only place that knows warp. What a request means is decided in `intake`.
 
-mod caller;
+pub mod caller;
 pub mod hook;
 pub mod serve;
 pub mod tls;

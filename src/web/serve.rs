@@ -18,13 +18,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::Sleep;
-use warp::http::{Request, Response, StatusCode};
+use warp::http::{Request, Response};
 
+use super::caller::Proxies;
 use super::hook::{self, Knock};
 use super::tls::Tls;
 
@@ -36,7 +36,7 @@ const FIRST_BYTES: Duration = Duration::from_secs(10);
 const HEAD: Duration = Duration::from_secs(75);
 /// The largest head, in bytes, and the most headers of a request.
 const MAX_HEAD: usize = 64 << 10;
-const MAX_HEADERS: usize = 100;
+pub const MAX_HEADERS: usize = 100;
 const MAX_STREAMS: u32 = 128;
 
 /// Where callers come in.
@@ -44,14 +44,14 @@ pub struct Front {
     pub listener: TcpListener,
     /// Nothing: plain HTTP.
     pub tls: Option<Tls>,
-    /// Who may say for whom they call.
-    pub trusted_proxies: Vec<IpNet>,
+    /// Who may say for whom they call, and where.
+    pub proxies: Proxies,
 }
 
 /// Serves until `stop` is done, then finishes what is in hand, at most for `grace`.
 pub async fn serve(front: Front, door: hook::Hook, stop: impl Future<Output = ()>, grace: Duration) {
-    let Front { listener, tls, trusted_proxies } = front;
-    let trusted: Arc<[IpNet]> = trusted_proxies.into();
+    let Front { listener, tls, proxies } = front;
+    let proxies = Arc::new(proxies);
     let routes = TowerToHyperService::new(warp::service(hook::routes(door)));
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -87,8 +87,8 @@ pub async fn serve(front: Front, door: hook::Hook, stop: impl Future<Output = ()
             }
         };
         let _ = stream.set_nodelay(true);
-        let (routes, trusted) = (routes.clone(), trusted.clone());
-        let service = service_fn(move |request| answer(routes.clone(), request, peer, trusted.clone()));
+        let (routes, proxies) = (routes.clone(), proxies.clone());
+        let service = service_fn(move |request| answer(routes.clone(), request, peer, proxies.clone()));
         let (builder, watcher, tls) = (builder.clone(), graceful.watcher(), tls.clone());
         tokio::spawn(async move {
             let ended = match tls {
@@ -118,19 +118,19 @@ async fn answer<S>(
     routes: S,
     mut request: Request<Incoming>,
     peer: SocketAddr,
-    trusted: Arc<[IpNet]>,
+    proxies: Arc<Proxies>,
 ) -> Result<Response<hook::Body>, Infallible>
 where
     S: Service<Request<Incoming>, Response = Response<hook::Body>, Error = Infallible>,
 {
-    match Knock::new(&request, peer, &trusted) {
+    match Knock::new(&request, peer, &proxies) {
         Ok(knock) => {
             request.extensions_mut().insert(Arc::new(Mutex::new(Some(knock))));
             routes.call(request).await
         }
-        Err(said) => {
+        Err((status, said)) => {
             let mut refused = Response::new(hook::Body::from(format!("{{\"status\":\"refused\",\"message\":\"{said}\"}}")));
-            *refused.status_mut() = StatusCode::BAD_REQUEST;
+            *refused.status_mut() = status;
             refused.headers_mut().insert("content-type", warp::http::HeaderValue::from_static("application/json"));
             Ok(refused)
         }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use crate::world::{World, until};
+use crate::world::{Serving, World, until};
 
 const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"{{ body.n }}\" } ]\n";
 
@@ -82,4 +82,103 @@ fn a_caller_who_closes_its_half_is_answered() {
         assert_eq!(answers(&mut stream, 1), [200]);
     }
     until("each is done", || world.output("out.txt").lines().count() == 20);
+}
+
+#[test]
+fn a_request_names_one_host() {
+    let world = World::with(RULES);
+    let doorbell = world.serve();
+    let post = |version: &str, hosts: &[&str]| {
+        let hosts: String = hosts.iter().map(|host| format!("Host: {host}\r\n")).collect();
+        let head = format!("POST /a HTTP/{version}\r\n{hosts}Connection: close\r\nContent-Length: 2\r\n\r\n{{}}");
+        crate::world::read_answer(&doorbell.raw(head.as_bytes())).status
+    };
+    for (version, hosts, status) in [
+        ("1.1", vec!["x"], 200),
+        ("1.1", vec!["x:8080"], 200),
+        ("1.1", vec!["[::1]:8080"], 200),
+        ("1.1", vec![""], 200),
+        ("1.0", vec![], 200),
+        ("1.0", vec!["x"], 200),
+        ("1.1", vec![], 400),
+        ("1.1", vec!["x", "x"], 400),
+        ("1.1", vec!["x", "y"], 400),
+        ("1.1", vec!["x y"], 400),
+        ("1.1", vec!["x, y"], 400),
+        ("1.0", vec!["x", "y"], 400),
+    ] {
+        assert_eq!(post(version, &hosts), status, "HTTP/{version} {hosts:?}");
+    }
+    let said = "{\"status\":\"refused\",\"message\":\"The request must name one host, in one Host header.\"}";
+    assert!(doorbell.raw(b"POST /a HTTP/1.1\r\nConnection: close\r\n\r\n").ends_with(said));
+}
+
+/// A request over HTTP/2, written by hand: every header as a literal without indexing (RFC 7541, 6.2.2).
+fn over_http2(doorbell: &Serving, headers: &[(&str, &str)]) -> String {
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        frame
+    };
+    let mut block = Vec::new();
+    for (name, value) in headers {
+        block.push(0);
+        for text in [name, value] {
+            // A length of up to 126 takes one byte, as all of these do.
+            block.push(text.len() as u8);
+            block.extend(text.as_bytes());
+        }
+    }
+    let mut stream = TcpStream::connect(&doorbell.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    request.extend(frame(4, 0, 0, &[]));
+    request.extend(frame(1, 4, 1, &block));
+    request.extend(frame(0, 1, 1, b"{}"));
+    stream.write_all(&request).unwrap();
+    // Its status, as HPACK has it: indexed where it is common, else the digits.
+    loop {
+        let mut head = [0; 9];
+        if stream.read_exact(&mut head).is_err() {
+            return "closed".to_owned();
+        }
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let mut payload = vec![0; length];
+        stream.read_exact(&mut payload).unwrap();
+        match (head[3], payload.first()) {
+            (1, Some(0x88)) => return "200".to_owned(),
+            (1, Some(0x8c)) => return "400".to_owned(),
+            (1, _) => return "another".to_owned(),
+            (3, _) => return "reset".to_owned(),
+            (7, _) => return "closed".to_owned(),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn what_http_1_does_not_allow_http_2_does_not_either() {
+    let world = World::with(RULES);
+    let doorbell = world.serve();
+    let ask = |more: &[(&str, &str)]| {
+        let mut headers = vec![(":method", "POST"), (":scheme", "http"), (":path", "/a")];
+        headers.extend(more);
+        over_http2(&doorbell, &headers)
+    };
+    assert_eq!(ask(&[(":authority", "x")]), "200");
+    assert_eq!(ask(&[("host", "x")]), "200");
+    assert_eq!(ask(&[(":authority", "x"), ("host", "X")]), "200");
+    for more in [vec![], vec![("host", "x"), ("host", "x")], vec![(":authority", "x"), ("host", "y")]] {
+        assert_eq!(ask(&more), "400", "{more:?}");
+    }
+    let names: Vec<String> = (0..101).map(|n| format!("x-{n}")).collect();
+    let many = |count: usize| {
+        let mut headers = vec![(":authority", "x")];
+        headers.extend(names.iter().take(count).map(|name| (name.as_str(), "v")));
+        ask(&headers)
+    };
+    assert_eq!(many(100), "200", "the limit itself is taken");
+    assert_ne!(many(101), "200");
 }
