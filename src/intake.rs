@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde_json::Map;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use uuid::Uuid;
 
 use crate::action::outside::{Callers, Waiting};
@@ -193,8 +193,9 @@ impl Intake {
             event,
         };
         let rules = answering.iter().map(|s| s.rule.clone()).collect();
-        let keeping = tokio::spawn(self.clone().keep(accept, rules, ruleset.vault.clone(), room));
-        match keeping.await.map_err(|e| Refusal::CannotKeep(e.to_string()))?? {
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(self.clone().keep(accept, rules, ruleset.vault.clone(), room, tell));
+        match told.await.map_err(|_| Refusal::CannotKeep("the task that keeps the event crashed".to_owned()))?? {
             Begun::New(fates) => {
                 let repeated = |(s, fate): (&Started, &Fate)| *fate == Fate::Repeated && responding(s);
                 let silent = answering.iter().zip(&fates).filter(|both| repeated(*both)).count();
@@ -220,21 +221,23 @@ impl Intake {
         }
     }
 
-    /// Keeps an event and hands its runs over.
+    /// Keeps an event, hands its runs over, tells what was begun, and does one of the runs.
     async fn keep(
         self: Arc<Self>,
         accept: Accept,
         rules: Vec<Arc<Rule>>,
         vault: Arc<Vault>,
         room: Option<OwnedSemaphorePermit>,
-    ) -> Result<Begun, Refusal> {
+        tell: oneshot::Sender<Result<Begun, Refusal>>,
+    ) {
         let doubt = self.worker.doubt(accept.event.id);
-        match self.store.accept(accept).await {
+        let mut own = None;
+        let begun = match self.store.accept(accept).await {
             Ok(Accepted::New(event, runs)) => {
                 crash(Point::HandOver);
                 let fates = runs.iter().map(|(_, fate)| *fate).collect();
                 doubt.resolved();
-                self.worker.hand_over(runs, rules, vault, event, room);
+                own = self.worker.hand_over(runs, rules, vault, event, room);
                 Ok(Begun::New(fates))
             }
             Ok(Accepted::Again { first, restarted, standing }) => {
@@ -251,6 +254,11 @@ impl Intake {
                 }
                 Err(Refusal::CannotKeep(e.to_string()))
             }
+        };
+        // Nobody listens any more where the caller has hung up.
+        let _ = tell.send(begun);
+        if let Some(own) = own {
+            own.drive().await;
         }
     }
 }

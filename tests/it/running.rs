@@ -22,7 +22,7 @@ fn else_is_done_when_if_does_not_hold_and_the_sender_is_not_told_ignored() {
     assert_eq!(got.body, r#"{"status":"success"}"#);
     until("both lines are written", || world.output("big.log") == "1\n" && world.output("small.log") == "2\n");
     let event = got.header("doorbell-event").to_owned();
-    until("it is told", || world.said(&["explain", &event]).contains("its `else:` was done"));
+    until("it is told", || world.said(&["explain", &event]).contains("done: wrote to small.log"));
     let said = world.said(&["explain", &event]);
     assert!(said.contains("body.total over 100  NO, it was 5"), "{said}");
     assert!(said.contains("else 1. append  done: wrote to small.log"), "{said}");

@@ -19,6 +19,7 @@ const FLOORS: [&[&str]; 9] = [
     &[
         "at_work",
         "attempt",
+        "hands",
         "intake",
         "keyring",
         "old_rules",
