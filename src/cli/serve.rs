@@ -13,7 +13,7 @@ use clap::Args;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use super::Ended;
 use super::settings::{Around, Data, Rules, Secrets, counted, length, network};
@@ -38,8 +38,9 @@ use crate::secret::{Secret, Vault};
 use crate::supervisor::Supervisor;
 use crate::surroundings::Handed;
 use crate::watch::{Standing, Watch, in_force};
+use crate::web::body_room::BodyRoom;
 use crate::web::caller::Proxies;
-use crate::web::hook::{BODIES, Hook};
+use crate::web::hook::Hook;
 use crate::web::serve::Front;
 use crate::web::tls::Tls;
 use crate::worker::Worker;
@@ -182,7 +183,7 @@ impl Serve {
         });
         let stopping = Arc::new(AtomicBool::new(false));
         let intake = Arc::new(Intake { rules, store, worker: worker.clone(), callers, keyring, pace: Pace::default(), handed });
-        let bodies = Arc::new(Semaphore::new(BODIES));
+        let bodies = Arc::new(BodyRoom::default());
         let scheme = if tls.is_some() { "https" } else { "http" };
         let refusals = Arc::new(Refusals::of(&self.data.data));
         let hook = Hook { intake, standing, bodies, refusals, net, supervisor, stopping: stopping.clone() };

@@ -9,12 +9,12 @@ use bytes::{Buf, Bytes, BytesMut};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use serde_json::json;
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 use warp::Filter;
 use warp::http::uri::Authority;
 use warp::http::{HeaderName, HeaderValue, Request as HttpRequest, Response, StatusCode, Version};
 
+use super::body_room::{BodyRoom, Full, Taken};
 use super::caller::Proxies;
 use super::serve::MAX_HEADERS;
 use crate::action::net::Net;
@@ -41,8 +41,6 @@ impl<B> BodyOf for Response<B> {
 /// How long a body may stall, and how long it may take in all.
 const CHUNK: Duration = Duration::from_secs(10);
 const WHOLE: Duration = Duration::from_secs(30);
-/// How much of bodies is read at a time, in KB, over all connections; who would need more is told to come back.
-pub const BODIES: usize = 256 << 10;
 /// What an overloaded or full service asks senders to wait, in seconds.
 const RETRY_AFTER: &str = "10";
 
@@ -121,8 +119,7 @@ pub struct Hook {
     pub intake: Arc<Intake>,
     /// What the last edit of the rules had wrong.
     pub standing: Standing,
-    /// Room for bodies, one permit for each KB.
-    pub bodies: Arc<Semaphore>,
+    pub bodies: Arc<BodyRoom>,
     pub refusals: Arc<Refusals>,
     /// Knows which servers do not answer.
     pub net: Arc<Net>,
@@ -172,15 +169,17 @@ impl Hook {
         if knock.length.is_some_and(|n| n > limit as u64) {
             return Err(Refusal::TooLarge(limit));
         }
-        // Held until the event is kept, and no longer: however many callers there are, their bodies take no more memory than this.
-        // What is packed may become as large as the limit.
-        let packed = knock.headers.iter().any(|(n, _)| n == "content-encoding");
-        let needed = knock.length.filter(|_| !packed).unwrap_or(limit as u64).div_ceil(1 << 10) as u32;
-        let room = self.bodies.try_acquire_many(needed).map_err(|_| Refusal::CannotKeep("too many large bodies come at once".into()))?;
+        // Held until the event is kept, and no longer: however many callers there are, their bodies take no more memory.
+        let ip = knock.ip.clone();
+        let mut room = self.bodies.body(&ip);
         let body = match knock.length {
             Some(0) => Bytes::new(),
-            _ => tokio::time::timeout(WHOLE, read(body, limit, knock.length)).await.map_err(|_| Refusal::TooSlow)??,
+            _ => tokio::time::timeout(WHOLE, read(body, limit, knock.length, &mut room)).await.map_err(|_| Refusal::TooSlow)??,
         };
+        if knock.headers.iter().any(|(n, _)| n == "content-encoding") {
+            // What is packed may become as large as the limit.
+            room.grow(limit, true)?;
+        }
         let request = Request {
             method: knock.method.clone(),
             path: knock.path.clone(),
@@ -279,8 +278,14 @@ impl Hook {
     }
 }
 
-/// Reads a body up to the limit.
-async fn read<S, B>(body: S, limit: usize, length: Option<u64>) -> Result<Bytes, Refusal>
+impl From<Full> for Refusal {
+    fn from(_: Full) -> Self {
+        Refusal::CannotKeep("too many large bodies come at once".into())
+    }
+}
+
+/// Reads a body up to the limit, and takes room for it as it comes.
+async fn read<S, B>(body: S, limit: usize, length: Option<u64>, room: &mut Taken<'_>) -> Result<Bytes, Refusal>
 where
     S: warp::Stream<Item = Result<B, warp::Error>> + Send,
     B: Buf,
@@ -297,7 +302,10 @@ where
                 if all.len() + chunk.remaining() > limit {
                     return Err(Refusal::TooLarge(limit));
                 }
-                if all.is_empty() && length == Some(chunk.remaining() as u64) {
+                let so_far = all.len() + chunk.remaining();
+                let is_whole = length == Some(so_far as u64);
+                room.grow(so_far, is_whole)?;
+                if all.is_empty() && is_whole {
                     // It came in one piece, as most do: no copy.
                     return Ok(chunk.copy_to_bytes(chunk.remaining()));
                 }

@@ -1,5 +1,6 @@
 //! The doors for HTTP: the only place that knows warp. What a request means is decided in `intake`.
 
+pub mod body_room;
 pub mod caller;
 pub mod hook;
 pub mod serve;

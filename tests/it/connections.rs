@@ -182,3 +182,56 @@ fn what_http_1_does_not_allow_http_2_does_not_either() {
     assert_eq!(many(100), "200", "the limit itself is taken");
     assert_ne!(many(101), "200");
 }
+
+#[test]
+fn a_claim_of_a_large_body_takes_no_room_from_anybody() {
+    let world = World::with(
+        &RULES
+            .replace("rules:\n", "  /big: { verify: none, max_body: 100 MB }\nrules:\n")
+            .replace("when: { webhook: /a }", "when: [ { webhook: /a }, { webhook: /big } ]"),
+    );
+    let doorbell = world.serve();
+    let claim = |path: &str, size: &str| {
+        let mut stream = TcpStream::connect(&doorbell.address).unwrap();
+        write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\n{size}\r\n\r\n").unwrap();
+        stream
+    };
+    let mut claims: Vec<TcpStream> = (0..260).map(|_| claim("/a", "Content-Length: 1048576")).collect();
+    claims.extend((0..260).map(|_| claim("/a", "Transfer-Encoding: chunked")));
+    claims.extend((0..5).map(|_| claim("/big", "Content-Length: 104857600")));
+    claims.extend((0..5).map(|_| claim("/big", "Transfer-Encoding: chunked")));
+    // Whoever is answered came after all of them.
+    assert_eq!(doorbell.post("/a", "{\"n\": 1}").status, 200);
+    assert_eq!(doorbell.post("/big", &format!("{{\"n\": \"{}\"}}", "x".repeat(3 << 20))).status, 200);
+    drop(claims);
+}
+
+#[test]
+fn one_caller_who_dawdles_with_large_bodies_leaves_room_for_others() {
+    let world = World::with(RULES);
+    let doorbell = world.serve_with(&["--trusted-proxies", "127.0.0.1"]);
+    let send = |ip: &str, body: &[u8], length: usize| {
+        let mut stream = TcpStream::connect(&doorbell.address).unwrap();
+        let head = format!("POST /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: {ip}\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let _ = stream.write_all(body);
+        stream
+    };
+    let most = vec![b'x'; (1 << 20) - 1];
+    // 64 MB is one caller's share; each of these holds a MB but for its last byte.
+    let dawdling: Vec<TcpStream> = (0..80).map(|_| send("203.0.113.1", &most, 1 << 20)).collect();
+    let refused = || {
+        let is_refused = |stream: &TcpStream| {
+            stream.set_nonblocking(true).unwrap();
+            let mut head = [0; 12];
+            stream.peek(&mut head).is_ok_and(|n| head[..n].ends_with(b"503"))
+        };
+        dawdling.iter().filter(|stream| is_refused(stream)).count()
+    };
+    until("those above its share are sent away", {
+        let mut refused = refused;
+        move || refused() >= 16
+    });
+    let mut other = send("203.0.113.2", &[most.as_slice(), b"x"].concat(), 1 << 20);
+    assert_eq!(answers(&mut other, 1), [200]);
+}
