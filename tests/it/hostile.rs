@@ -2,9 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
-use crate::world::{World, read_answer, until};
+use crate::world::{PATIENCE, World, read_answer, until};
 
 const RULES: &str =
     "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    if: { body.x: 1 }\n    then: [ log: hi ]\n";
@@ -60,7 +59,7 @@ fn a_body_without_end_is_cut_off() {
     let world = World::with(RULES);
     let doorbell = world.serve();
     let mut stream = TcpStream::connect(&doorbell.address).unwrap();
-    stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
     let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
     let mut sent = 0;
@@ -69,7 +68,7 @@ fn a_body_without_end_is_cut_off() {
     }
     assert!(sent < 64 << 20, "it took everything");
     let mut answer = String::new();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let _ = stream.read_to_string(&mut answer);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
 }
@@ -82,7 +81,7 @@ fn a_silent_connection_is_closed_and_keeps_nobody_out() {
     let mut half = TcpStream::connect(&doorbell.address).unwrap();
     half.write_all(b"PRI * HT").unwrap();
     for stream in [&mut silent, &mut half] {
-        stream.set_read_timeout(Some(Duration::from_secs(25))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut answer = Vec::new();
         // Closed by the other side: the end, or a reset, but no time-out of ours.
         match stream.read_to_end(&mut answer) {

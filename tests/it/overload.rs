@@ -5,9 +5,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use crate::world::{Serving, World, until};
+use crate::world::{Gone, PATIENCE, Serving, World, until};
 
 const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Write:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"{{ body.n }}\" } ]\n";
 
@@ -27,7 +26,7 @@ fn open_files() -> usize {
 
 fn connect(doorbell: &Serving) -> TcpStream {
     let stream = TcpStream::connect(&doorbell.address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 
@@ -103,9 +102,10 @@ fn a_burst_is_answered_at_once_or_sent_away_and_what_was_taken_is_done() {
 #[test]
 fn what_waits_for_a_dead_server_waits_on_disk() {
     const WAITING: usize = 5_000;
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = Gone::new();
     let world = World::with(&format!(
-        "webhooks:\n  /a: {{ verify: none }}\n  /b: {{ verify: none }}\nrules:\n  Call:\n    when: {{ webhook: /a }}\n    then: [ {{ post: \"http://{gone}/\", json: \"{{{{ body }}}}\" }} ]\n  Write:\n    when: {{ webhook: /b }}\n    then: [ {{ append: out.txt, text: \"{{{{ body.n }}}}\" }} ]\n"
+        "webhooks:\n  /a: {{ verify: none }}\n  /b: {{ verify: none }}\nrules:\n  Call:\n    when: {{ webhook: /a }}\n    then: [ {{ post: \"http://{}/\", json: \"{{{{ body }}}}\" }} ]\n  Write:\n    when: {{ webhook: /b }}\n    then: [ {{ append: out.txt, text: \"{{{{ body.n }}}}\" }} ]\n",
+        gone.address()
     ));
     let doorbell = world.serve();
     let next = AtomicUsize::new(0);

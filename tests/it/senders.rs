@@ -379,7 +379,7 @@ fn a_token_is_only_good_with_its_algorithm_its_claims_and_in_its_time() {
         (head(), with("body", "x".into()), "the token's `body` is not"),
         (head(), with("exp", (now - 61).into()), "the token has expired"),
         (head(), with("exp", "tomorrow".into()), "the token's `exp` is no time"),
-        (head(), with("nbf", (now + 120).into()), "the token is not valid yet"),
+        (head(), with("nbf", (now + 3_600).into()), "the token is not valid yet"),
     ] {
         assert_eq!(call(head, claims), 401, "{reason}");
         until(reason, || doorbell.logged(reason));
