@@ -132,11 +132,11 @@ pub fn until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
-/// Ends a test that was built to run because the machine could do what it needs, and now finds that it cannot.
-pub fn unable(what: &str) -> ! {
+/// Ends a test that was built to run because the machine had an ability (tests/abilities.rs), and now finds that it lacks it.
+pub fn unable(ability: &str, why: &str) -> ! {
     panic!(
-        "{what}, although this machine looked able to when the tests were built. If that has changed, build them again: \
-         touch tests/abilities.rs. If it only looks so, say what to leave out: DOORBELL_TESTS_WITHOUT='can_mount can_cut_power' cargo test"
+        "{why}, although this looked possible when the tests were built. If it no longer is, build them again: touch tests/abilities.rs. \
+         If it only looks so, leave these tests out: DOORBELL_TESTS_WITHOUT={ability} cargo test"
     )
 }
 
