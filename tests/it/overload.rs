@@ -1,13 +1,13 @@
 //! More than Doorbell can do at a time: it says so at once, stays small, and does all that it took.
 
 use std::collections::HashSet;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::world::{Gone, PATIENCE, Serving, World, unable, until};
+use crate::world::{Gone, Got, PATIENCE, Serving, World, read_answer, unable, until};
 
 const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Write:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"{{ body.n }}\" } ]\n";
 
@@ -131,4 +131,44 @@ fn what_waits_for_a_dead_server_waits_on_disk() {
     let all = memory(&doorbell);
     assert!(all < 120, "{WAITING} runs that wait take {all} MB");
     assert!(world.said(&["events", "--last", "1"]).contains("5001 events in all"), "{}", world.said(&["events", "--last", "1"]));
+}
+
+/// Sends a body but for its last byte. Gives the connection, or the answer if the body was refused before its end.
+fn send_most_of(length: usize, doorbell: &Serving) -> Result<TcpStream, Got> {
+    let mut stream = connect(doorbell);
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    let part = vec![b'x'; 1 << 20];
+    let mut left = length - 1;
+    let mut sent = stream.write_all(format!("POST /large HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n").as_bytes());
+    while sent.is_ok() && left > 0 {
+        let part = &part[..left.min(part.len())];
+        sent = stream.write_all(part);
+        left -= part.len();
+    }
+    stream.set_nonblocking(sent.is_ok()).unwrap();
+    match stream.peek(&mut [0]) {
+        Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(stream),
+        _ => {
+            stream.set_nonblocking(false).unwrap();
+            let mut answer = Vec::new();
+            let _ = stream.read_to_end(&mut answer);
+            Err(read_answer(&String::from_utf8_lossy(&answer)))
+        }
+    }
+}
+
+#[test]
+fn large_bodies_that_come_at_once_are_told_to_come_back_before_they_take_all_memory() {
+    const LARGE: usize = 100 << 20;
+    let world = World::with(
+        "webhooks:\n  /large: { verify: none, max_body: 100 MB }\nrules:\n  Never:\n    when: { webhook: /large }\n    if: { method: GET }\n    then: [ log: hi ]\n",
+    );
+    let doorbell = world.serve();
+    // There is room for 256 MB. A body that stalls for 10 seconds is given up, so on a slow machine it takes more than one go.
+    until("two large bodies leave no room for a third", || {
+        let two = [send_most_of(LARGE, &doorbell), send_most_of(LARGE, &doorbell)];
+        let third = send_most_of(LARGE, &doorbell);
+        two.iter().all(Result::is_ok) && third.is_err_and(|got| (got.status, got.header("retry-after")) == (503, "10"))
+    });
+    until("there is room again", || send_most_of(LARGE, &doorbell).is_ok());
 }
