@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::world::{Gone, Serving, Target, World, json, unable, until};
+use crate::world::{Gone, Serving, SetAtEnd, Target, World, json, unable, until};
 
 /// Everything that a rule can do, each leaving a trace that can be counted.
 const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Lines:\n    when: { webhook: /a }\n    then:\n      - append: lines.log\n        text: \"{{ body.n }}\"\n        first_wait: 50 milliseconds\n      - add_row: rows.csv\n        columns: { N: \"{{ body.n }}\" }\n        first_wait: 50 milliseconds\n  Elements:\n    when: { webhook: /a }\n    then:\n      - append: elements.log\n        for_each: body.list\n        text: \"{{ body.n }}-{{ item }}\"\n        first_wait: 50 milliseconds\n  Book:\n    when: { webhook: /a }\n    if: { body.book: true }\n    then:\n      - add_row: book.xlsx\n        columns: { N: \"{{ body.n }}\" }\n        first_wait: 50 milliseconds\n  Calls:\n    when: { webhook: /a }\n    if: { body.book: true }\n    then:\n      - post: TARGET\n        json: { n: \"{{ body.n }}\" }\n        first_wait: 10 milliseconds\n  Changed:\n    when: { webhook: /a }\n    then:\n      - add_row: changed.csv\n        columns: { N: \"{{ body.n }}\", State: new }\n        first_wait: 50 milliseconds\n      - update_row: changed.csv\n        match: N\n        columns: { N: \"{{ body.n }}\", State: done }\n        first_wait: 50 milliseconds\n  Queue:\n    when: { webhook: /a }\n    one_at_a_time: body.book\n    once_per: body.n\n    then:\n      - append: queue.log\n        text: \"{{ body.n }}\"\n        first_wait: 50 milliseconds\n        tries: 20\n  Answer:\n    when: { webhook: /a }\n    if: { body.book: true }\n    answer_within: 10 minutes\n    then:\n      - append: answers.log\n        text: \"{{ body.n }}\"\n        first_wait: 50 milliseconds\n      - respond: 200\n        text: \"{{ body.n }}\"\n";
@@ -28,15 +28,6 @@ struct Caller {
     most: AtomicUsize,
 }
 
-/// Tells the callers to stop, also where the test fails meanwhile.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 impl Caller {
     fn count(&self) -> usize {
         self.answered.lock().unwrap().len()
@@ -53,7 +44,7 @@ impl Caller {
     fn ring(&self, doorbell: &Serving, more: usize, then: impl FnOnce()) {
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let _stop = Stop(&stop);
+            let _set = SetAtEnd(&stop);
             for n in 0..8 {
                 let is_odd = n > 0;
                 let stop = &stop;

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -138,6 +139,15 @@ pub fn unable(ability: &str, why: &str) -> ! {
         "{why}, although this looked possible when the tests were built. If it no longer is, build them again: touch tests/abilities.rs. \
          If it only looks so, leave these tests out: DOORBELL_TESTS_WITHOUT={ability} cargo test"
     )
+}
+
+/// Sets a flag when it is dropped, so that those who work beside a test stop also where the test fails.
+pub struct SetAtEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Serving {
