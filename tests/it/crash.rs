@@ -268,6 +268,34 @@ fn an_output_disk_that_goes_away_is_waited_for_and_nothing_is_written_twice() {
 }
 
 #[test]
+fn lines_that_were_half_written_when_it_died_are_cut_away_and_written_once() {
+    const LIMIT: usize = 4 << 20;
+    let world = World::with(
+        "webhooks:\n  /a: { verify: none }\nrules:\n  One:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"one {{ body.n }} {{ body.text }}\" } ]\n  Two:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"two {{ body.n }} {{ body.text }}\" } ]\n",
+    );
+    // The system ends a process that writes beyond a file's limit, once it has written what is below it. (The limit counts
+    // in 512 bytes, and is for every file; the database stays far below.)
+    let mut limited = Command::new("sh");
+    limited.args(["-c", &format!("ulimit -c 0; ulimit -f {}; exec \"$0\" \"$@\"", LIMIT / 512), env!("CARGO_BIN_EXE_doorbell")]);
+    // There is room for the lines of one event and half of one more line.
+    let (old, text) = ("old\n".repeat((LIMIT - 50_000) / 4), "x".repeat(20_000));
+    world.write("output/out.txt", &old);
+    let mut doorbell = world.serve_by(limited, &[]);
+    doorbell.ring("/a", &format!("{{\"n\": 1, \"text\": \"{text}\"}}"));
+    until("the first lines are written", || world.output("out.txt").len() == old.len() + 2 * (text.len() + 7));
+    doorbell.post("/a", &format!("{{\"n\": 2, \"text\": \"{text}\"}}"));
+    until("it dies", || doorbell.child.try_wait().unwrap().is_some());
+    let torn = world.output("out.txt");
+    assert!(torn.len() == LIMIT && torn.ends_with('x'), "a line stands there in part");
+    let _doorbell = world.serve();
+    nothing_waits(&world, "data");
+    let all = world.output("out.txt");
+    let mut lines: Vec<&str> = all.strip_prefix(&old).unwrap().lines().collect();
+    lines.sort_unstable();
+    assert!(lines == ["one 1", "one 2", "two 1", "two 2"].map(|line| format!("{line} {text}")), "each line whole and once");
+}
+
+#[test]
 fn a_run_that_brings_doorbell_down_is_set_aside_after_three_times() {
     let gone = Gone::new();
     let world = World::with(&format!(
