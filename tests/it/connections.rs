@@ -228,10 +228,7 @@ fn one_caller_who_dawdles_with_large_bodies_leaves_room_for_others() {
         };
         dawdling.iter().filter(|stream| is_refused(stream)).count()
     };
-    until("those above its share are sent away", {
-        let mut refused = refused;
-        move || refused() >= 16
-    });
+    until("those above its share are sent away", || refused() >= 16);
     let mut other = send("203.0.113.2", &[most.as_slice(), b"x"].concat(), 1 << 20);
     assert_eq!(answers(&mut other, 1), [200]);
 }

@@ -155,7 +155,7 @@ fn one_at_a_time_keeps_the_order_of_a_customer_through_retries_and_a_crash_while
 fn a_caller_waits_no_longer_than_answer_within_and_on_error_can_still_answer() {
     let target = Target::new(&[&json(503, "busy")]);
     let world = rules(
-        "rules:\n  Ask:\n    when: { webhook: /ask }\n    answer_within: 2 seconds\n    then:\n      - post: TARGET/desk\n        tries: 5\n        first_wait: 3 seconds\n        timeout: 1 second\n        on_error:\n          - respond: 503\n            json: { error: \"{{ error.status }}\" }\n          - stop: told them\n      - respond: 201\n",
+        "rules:\n  Ask:\n    when: { webhook: /ask }\n    answer_within: 1 minute\n    then:\n      - post: TARGET/desk\n        tries: 5\n        first_wait: 2 minutes\n        timeout: 50 seconds\n        on_error:\n          - respond: 503\n            json: { error: \"{{ error.status }}\" }\n          - stop: told them\n      - respond: 201\n",
         &target,
     );
     let doorbell = world.serve();
