@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::action::outside::{Callers, Waiting};
 use crate::answer::Answer;
-use crate::event::{Event, EventId};
+use crate::event::{Event, EventId, MOST_HOPS};
 use crate::keyring::Keyring;
 use crate::pace::Pace;
 use crate::planted::{Point, crash};
@@ -67,6 +67,8 @@ pub enum Refusal {
     TooSlow,
     /// With how long to wait.
     TooOften(Duration),
+    /// It was led to by too many events that led to each other.
+    Loop,
     /// With the reason, for the operator only.
     CannotKeep(String),
 }
@@ -81,6 +83,7 @@ impl Refusal {
             Refusal::TooLarge(limit) => (413, format!("The body is larger than {limit} bytes.")),
             Refusal::Malformed(why) => (400, why.clone()),
             Refusal::TooSlow => (408, "The body did not arrive in time.".into()),
+            Refusal::Loop => (508, format!("Doorbell's own calls have led here {MOST_HOPS} times; a rule calls itself.")),
             Refusal::TooOften(_) => (429, "This address is called too often; send it again a little later.".into()),
             Refusal::CannotKeep(_) => (503, "The event cannot be kept just now; send it again a little later.".into()),
         }

@@ -19,7 +19,7 @@ use super::caller::Proxies;
 use super::serve::MAX_HEADERS;
 use crate::action::net::Net;
 use crate::answer::Answer;
-use crate::event::EventId;
+use crate::event::{EventId, MOST_HOPS, hops};
 use crate::intake::{Answered, Intake, Refusal, Reply};
 use crate::refusals::{Refusals, Refused};
 use crate::request::Request;
@@ -164,6 +164,9 @@ impl Hook {
         S: warp::Stream<Item = Result<B, warp::Error>> + Send,
         B: Buf,
     {
+        if hops(&knock.headers) > MOST_HOPS {
+            return Err(Refusal::Loop);
+        }
         let door = self.intake.door(&knock.method, &knock.path, &knock.ip)?;
         let limit = door.max_body();
         if knock.length.is_some_and(|n| n > limit as u64) {
