@@ -69,6 +69,12 @@ pub struct Serve {
     /// Proxies in front of Doorbell, such as 10.0.0.0/8, that say who is calling
     #[arg(long, env = "DOORBELL_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
     trusted_proxies: Vec<IpNet>,
+    /// The most connections at a time
+    #[arg(long, env = "DOORBELL_MAX_CONNECTIONS", default_value = "10000", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_connections: u32,
+    /// The most connections of one caller at a time; trusted proxies are not counted
+    #[arg(long, env = "DOORBELL_MAX_CONNECTIONS_PER_CALLER", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections_per_caller: Option<u32>,
     /// The header in which these proxies say who is calling, such as X-Forwarded-For, Forwarded or X-Real-IP
     #[arg(long, env = "DOORBELL_CLIENT_IP_HEADER", default_value = "X-Forwarded-For", value_name = "NAME")]
     client_ip_header: String,
@@ -192,7 +198,13 @@ impl Serve {
         let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}\n{said}; files go to {}", self.output.display());
         let grace = Duration::from_secs(self.grace);
         let proxies = Proxies { trusted: self.trusted_proxies, header: self.client_ip_header.to_ascii_lowercase() };
-        let front = Front { listener, tls, proxies };
+        let front = Front {
+            listener,
+            tls,
+            proxies,
+            most_connections: self.max_connections as usize,
+            most_connections_each: self.max_connections_per_caller.map(|n| n as usize),
+        };
         web::serve::serve(front, hook, stop(stopping), grace).await;
         worker.stop(grace).await;
         tracing::info!("stopped");

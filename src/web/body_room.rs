@@ -7,12 +7,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// How much of bodies is in memory at a time, in KB, over all connections: the beginnings of all, and the rest of large ones.
-const BEGINNINGS: usize = 64 << 10;
-const LARGE: usize = 192 << 10;
+const BEGINNINGS: usize = 48 << 10;
+const LARGE: usize = 208 << 10;
 /// How much of a body is its beginning, in KB. Most bodies have nothing more.
 const BEGINNING: usize = 64;
-/// The most that one caller's bodies may take while they arrive, in KB.
-const SHARE: usize = 64 << 10;
+/// The most that one caller's bodies may take while they arrive, in KB: more than the largest one that any address allows.
+const SHARE: usize = 128 << 10;
 
 /// The room of all bodies.
 pub struct BodyRoom {
@@ -120,11 +120,11 @@ mod tests {
             assert_eq!(taken.grow(10, false), Ok(()));
         }
         assert_eq!((room.large.available_permits(), room.beginnings.available_permits()), (LARGE, BEGINNINGS - 4));
-        // Three callers take all that there is for large bodies, and small ones still come.
-        for taken in &mut all[..3] {
-            assert_eq!(taken.grow(64 * MB, false), Ok(()));
+        // Two callers take all that there is for large bodies, and small ones still come.
+        for taken in &mut all[..2] {
+            assert_eq!(taken.grow(104 * MB, false), Ok(()));
         }
-        assert_eq!(room.large.available_permits(), 3 * BEGINNING);
+        assert_eq!(room.large.available_permits(), 2 * BEGINNING);
         assert_eq!(all[3].grow(2 * MB, true), Err(Full));
         let mut small = room.body("10.0.0.9");
         assert_eq!(small.grow(BEGINNING << 10, true), Ok(()));
@@ -137,7 +137,7 @@ mod tests {
     fn no_caller_takes_more_than_its_share() {
         let room = BodyRoom::default();
         let (mut one, mut two, mut other) = (room.body("10.0.0.1"), room.body("10.0.0.1"), room.body("10.0.0.2"));
-        assert_eq!(one.grow(63 * MB, false), Ok(()));
+        assert_eq!(one.grow(127 * MB, false), Ok(()));
         assert_eq!((two.grow(MB, false), two.grow(MB + 1, false)), (Ok(()), Err(Full)), "the limit itself is taken");
         assert_eq!(other.grow(64 * MB, false), Ok(()));
         drop(one);

@@ -38,8 +38,9 @@ impl Proxies {
         last.map_or_else(|| UNKNOWN.to_owned(), |ip| ip.to_string())
     }
 
-    fn is_trusted(&self, ip: &IpAddr) -> bool {
-        self.trusted.iter().any(|net| net.contains(ip))
+    /// Whether a peer is one of these proxies.
+    pub fn is_trusted(&self, ip: &IpAddr) -> bool {
+        self.trusted.iter().any(|net| net.contains(&ip.to_canonical()))
     }
 }
 

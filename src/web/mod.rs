@@ -2,6 +2,7 @@
 
 pub mod body_room;
 pub mod caller;
+mod connections;
 pub mod hook;
 pub mod serve;
 pub mod tls;

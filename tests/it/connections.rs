@@ -218,8 +218,8 @@ fn one_caller_who_dawdles_with_large_bodies_leaves_room_for_others() {
         stream
     };
     let most = vec![b'x'; (1 << 20) - 1];
-    // 64 MB is one caller's share; each of these holds a MB but for its last byte.
-    let dawdling: Vec<TcpStream> = (0..80).map(|_| send("203.0.113.1", &most, 1 << 20)).collect();
+    // 128 MB is one caller's share; each of these holds a MB but for its last byte.
+    let dawdling: Vec<TcpStream> = (0..144).map(|_| send("203.0.113.1", &most, 1 << 20)).collect();
     let refused = || {
         let is_refused = |stream: &TcpStream| {
             stream.set_nonblocking(true).unwrap();
@@ -231,4 +231,50 @@ fn one_caller_who_dawdles_with_large_bodies_leaves_room_for_others() {
     until("those above its share are sent away", || refused() >= 16);
     let mut other = send("203.0.113.2", &[most.as_slice(), b"x"].concat(), 1 << 20);
     assert_eq!(answers(&mut other, 1), [200]);
+}
+
+#[test]
+fn connections_that_say_nothing_shut_nobody_out() {
+    let world = World::with(RULES);
+    let doorbell = world.serve_with(&["--max-connections", "40"]);
+    let connect = |first: &str| {
+        let mut stream = TcpStream::connect(&doorbell.address).unwrap();
+        stream.write_all(first.as_bytes()).unwrap();
+        stream
+    };
+    // Silent, in the middle of a head, in the middle of the beginning of HTTP/2.
+    let idle: Vec<TcpStream> = (0..120).map(|n| connect(["", "POST /a HTTP/1.1\r\nA: ", "PRI * HT"][n % 3])).collect();
+    for n in 0..10 {
+        assert_eq!(doorbell.post("/a", &format!("{{\"n\": {n}}}")).status, 200);
+    }
+    drop(idle);
+    until("each is done", || world.output("out.txt").lines().count() == 10);
+}
+
+#[test]
+fn one_caller_has_no_more_connections_than_it_may() {
+    let world = World::with(RULES);
+    let doorbell = world.serve_with(&["--max-connections-per-caller", "5"]);
+    let mut all: Vec<TcpStream> = (0..5).map(|_| TcpStream::connect(&doorbell.address).unwrap()).collect();
+    all[0].write_all(post("1.1", "", 1).as_bytes()).unwrap();
+    assert_eq!(answers(&mut all[0], 1), [200]);
+    let mut sixth = TcpStream::connect(&doorbell.address).unwrap();
+    let _ = sixth.write_all(post("1.1", "", 2).as_bytes());
+    assert_eq!(answers_or_none(&mut sixth), Vec::<u16>::new(), "it is closed");
+    drop(all.pop());
+    until("there is room for another one", || {
+        let mut another = TcpStream::connect(&doorbell.address).unwrap();
+        let _ = another.write_all(post("1.1", "", 3).as_bytes());
+        answers_or_none(&mut another) == [200]
+    });
+}
+
+/// As `answers` for one, where the connection may be closed instead.
+fn answers_or_none(stream: &mut TcpStream) -> Vec<u16> {
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut buffer = [0; 4096];
+    match stream.read(&mut buffer) {
+        Ok(length) => String::from_utf8_lossy(&buffer[..length]).split(' ').nth(1).and_then(|s| s.parse().ok()).into_iter().collect(),
+        Err(_) => Vec::new(),
+    }
 }

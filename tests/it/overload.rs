@@ -134,12 +134,14 @@ fn what_waits_for_a_dead_server_waits_on_disk() {
 }
 
 /// Sends a body but for its last byte. Gives the connection, or the answer if the body was refused before its end.
-fn send_most_of(length: usize, doorbell: &Serving) -> Result<TcpStream, Got> {
+fn send_most_of(length: usize, caller: u8, doorbell: &Serving) -> Result<TcpStream, Got> {
     let mut stream = connect(doorbell);
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     let part = vec![b'x'; 1 << 20];
     let mut left = length - 1;
-    let mut sent = stream.write_all(format!("POST /large HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n").as_bytes());
+    let mut sent = stream.write_all(
+        format!("POST /large HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 203.0.113.{caller}\r\ncontent-length: {length}\r\n\r\n").as_bytes(),
+    );
     while sent.is_ok() && left > 0 {
         let part = &part[..left.min(part.len())];
         sent = stream.write_all(part);
@@ -163,12 +165,13 @@ fn large_bodies_that_come_at_once_are_told_to_come_back_before_they_take_all_mem
     let world = World::with(
         "webhooks:\n  /large: { verify: none, max_body: 100 MB }\nrules:\n  Never:\n    when: { webhook: /large }\n    if: { method: GET }\n    then: [ log: hi ]\n",
     );
-    let doorbell = world.serve();
-    // There is room for 256 MB. A body that stalls for 10 seconds is given up, so on a slow machine it takes more than one go.
+    let doorbell = world.serve_with(&["--trusted-proxies", "127.0.0.1"]);
+    // There is room for 256 MB, and half of it for one caller. A body that stalls for 10 seconds is given up, so on a slow machine it takes more than one go.
     until("two large bodies leave no room for a third", || {
-        let two = [send_most_of(LARGE, &doorbell), send_most_of(LARGE, &doorbell)];
-        let third = send_most_of(LARGE, &doorbell);
-        two.iter().all(Result::is_ok) && third.is_err_and(|got| (got.status, got.header("retry-after")) == (503, "10"))
+        let two = [send_most_of(LARGE, 1, &doorbell), send_most_of(LARGE, 2, &doorbell)];
+        let more = [send_most_of(LARGE, 1, &doorbell), send_most_of(LARGE, 3, &doorbell)];
+        let is_refused = |sent: Result<TcpStream, Got>| sent.is_err_and(|got| (got.status, got.header("retry-after")) == (503, "10"));
+        two.iter().all(Result::is_ok) && more.into_iter().all(is_refused)
     });
-    until("there is room again", || send_most_of(LARGE, &doorbell).is_ok());
+    until("there is room again", || send_most_of(LARGE, 3, &doorbell).is_ok());
 }
