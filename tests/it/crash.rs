@@ -169,6 +169,58 @@ fn what_was_answered_is_done_exactly_once() {
     judge(&world.path("output"), &answered, &target);
 }
 
+/// Sends events and breaks each connection off while the last one is on its way.
+fn hang_up_on(address: &str, first: usize, stop: &AtomicBool) {
+    for n in (first..).step_by(4) {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let Ok(mut stream) = TcpStream::connect(address) else { return };
+        let request = |n: usize| {
+            let body = format!(r#"{{"n": {n}, "list": [1, 2], "book": false}}"#);
+            format!("POST /a HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        };
+        let _ = stream.write_all(request(n).as_bytes());
+        let _ = stream.peek(&mut [0]);
+        // Who closes with an answer unread breaks the connection off.
+        let _ = stream.write_all(request(n + 2).as_bytes());
+        std::thread::sleep(Duration::from_micros(n as u64 % 40 * 100));
+    }
+}
+
+#[test]
+fn crashes_of_every_task_hang_ups_edits_and_people_leave_no_run_with_nobody() {
+    let target = Target::new(&[&json(200, "{}")]);
+    let rules = RULES.replace("TARGET", &target.url("/x"));
+    let world = World::with(&rules).env("DOORBELL_PLANTED", "lease:4,file:6,watch:2,retention:1,handover:6");
+    let caller = Caller::default();
+    for round in 0..3 {
+        let doorbell = world.serve();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let _set = SetAtEnd(&stop);
+            scope.spawn(|| hang_up_on(&doorbell.address, (round + 1) * 1_000_000 + 1, &stop));
+            caller.ring(&doorbell, 80 + round * 60, || {
+                for n in 0..3 {
+                    world.write("rules/rules.yaml", &format!("{rules}# edited {round}.{n}\n"));
+                    world.said(&["prune", "--older-than", "1 day"]);
+                    world.said(&["replay", "--rule", "Lines", "--since", "1 day", "--yes"]);
+                    world.said(&["cancel", "--rule", "Nobody"]);
+                    caller.wait_for(40);
+                }
+                if round == 1 {
+                    kill(&doorbell);
+                }
+            });
+        });
+        if round != 1 {
+            // Without a restart.
+            nothing_waits(&world, "data");
+        }
+    }
+    judge(&world.path("output"), &caller.answered.lock().unwrap(), &target);
+}
+
 /// A disk of its own, whose power can be cut.
 struct Disk {
     image: PathBuf,
