@@ -16,7 +16,7 @@ use crate::rule::Ruleset;
 use crate::rule::callers;
 use crate::rule::load::{Loaded, load};
 use crate::store;
-use crate::store::contract::{Doing, Records};
+use crate::store::contract::{self, Records};
 use crate::surroundings::{Surroundings, read_rules};
 use crate::yaml::duration;
 
@@ -78,7 +78,7 @@ pub struct Asked {
 
 impl Asked {
     /// Asks, and waits for the answer.
-    pub fn ask<'a, T>(&'a self, question: impl FnOnce(&'a dyn Records) -> Doing<'a, T>) -> anyhow::Result<T> {
+    pub fn ask<'a, T, F: Future<Output = contract::Result<T>>>(&'a self, question: impl FnOnce(&'a dyn Records) -> F) -> anyhow::Result<T> {
         Ok(self.runtime.block_on(question(self.records.as_ref()))?)
     }
 }
