@@ -160,6 +160,15 @@ pub fn counted_problems(problems: &[Problem]) -> String {
     counts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }
 
+/// Reads headers of the command line, `Name: value`; the names become lower case.
+pub fn headers(lines: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    let read = |line: &String| {
+        let (name, value) = line.split_once(':').with_context(|| format!("a header is written `Name: value`, not `{line}`"))?;
+        Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+    };
+    lines.iter().map(read).collect()
+}
+
 /// Reads a network, or one address, of the command line.
 pub fn network(text: &str) -> Result<IpNet, String> {
     callers::network(text).ok_or("write for example 10.0.0.0/8 or 10.0.0.7".to_owned())

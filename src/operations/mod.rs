@@ -3,4 +3,5 @@
 
 pub mod command;
 pub mod control;
+pub mod dry_run;
 pub mod history;
