@@ -3,5 +3,6 @@
 
 pub mod command;
 pub mod control;
+pub mod drafts;
 pub mod dry_run;
 pub mod history;
