@@ -6,3 +6,4 @@ pub mod control;
 pub mod drafts;
 pub mod dry_run;
 pub mod history;
+pub mod replay;
