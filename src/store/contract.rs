@@ -223,7 +223,7 @@ pub struct Choice {
 pub type EffectKey = (RunId, u32, u32);
 
 /// How much is kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     pub events: u64,
     pub waiting: u64,
