@@ -209,6 +209,7 @@ impl Worker {
             let held = inner.store.held(which).await?;
             let Some(Lost { crashed, mut room, .. }) = inner.hands.take_lost() else { break };
             for (run, event) in held {
+                tracing::warn!(event = %event.id, rule = %run.rule, "a task ended with this run in hand; it is taken up again");
                 let (room, event, worker) = (room.take(), Arc::new(event), self.clone());
                 if crashed {
                     let hand = inner.hands.take(&run, room);

@@ -248,6 +248,33 @@ pub fn read_answer(text: &str) -> Got {
     Got { status, headers, body: body.to_owned() }
 }
 
+/// One frame of HTTP/2 (RFC 9113, 4.1).
+pub fn http2_frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// A connection of HTTP/2 with one request, on stream 1: every header as a literal without indexing (RFC 7541, 6.2.2).
+pub fn http2(headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in headers {
+        block.push(0);
+        for text in [name, value] {
+            // A length of up to 126 takes one byte, as all of these do.
+            block.push(text.len() as u8);
+            block.extend(text.as_bytes());
+        }
+    }
+    let mut all = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    all.extend(http2_frame(4, 0, 0, &[]));
+    all.extend(http2_frame(1, 4, 1, &block));
+    all.extend(http2_frame(0, 1, 1, body));
+    all
+}
+
 /// A request that a target got.
 #[derive(Debug, Clone)]
 pub struct Called {
