@@ -7,6 +7,7 @@ use clap::Args;
 use super::Ended;
 use super::dry_run::drawn;
 use super::settings::{Around, Data, number};
+use crate::disk;
 use crate::event::EventId;
 use crate::known::{Lookup, stand_in};
 use crate::operations::history::{self, ExplainedAttempt, ExplainedRule, ExplainedRun, Explanation, Found, Wait};
@@ -31,7 +32,7 @@ impl Explain {
         let found = records.ask(|r| history::find(r, &self.data.data, &self.event))?;
         let mut out = io::stdout().lock();
         match found {
-            Found::Event(dossier) => write_event(&mut out, &self.explanation(&dossier)?)?,
+            Found::Event(dossier) => write_event(&mut out, &self.explanation(&dossier)?, disk::is_taken(&self.data.data))?,
             Found::Refused(refused) => write_refused(&mut out, &refused)?,
         }
         Ok(Ended::Good)
@@ -46,15 +47,15 @@ impl Explain {
     }
 }
 
-fn write_event(out: &mut impl Write, told: &Explanation) -> io::Result<()> {
+fn write_event(out: &mut impl Write, told: &Explanation, is_served: bool) -> io::Result<()> {
     let time = told.received.strftime("%Y-%m-%d %H:%M:%S UTC");
     let rules = number(told.total, "rule");
     writeln!(out, "event {}  {} {}  {time}  → {}, {} of {rules} ran", told.event, told.method, told.address, told.status, told.ran)?;
     for rule in &told.rules {
-        write_rule(out, told.event, rule)?;
+        write_rule(out, told.event, rule, is_served)?;
     }
     for run in &told.others {
-        write_run(out, told.event, run)?;
+        write_run(out, told.event, run, is_served)?;
     }
     if !told.is_readable {
         writeln!(out, "  The rule files of that time can no longer be read, so it cannot be told why others did not run.")?;
@@ -62,9 +63,9 @@ fn write_event(out: &mut impl Write, told: &Explanation) -> io::Result<()> {
     Ok(())
 }
 
-fn write_rule(out: &mut impl Write, event: EventId, rule: &ExplainedRule) -> io::Result<()> {
+fn write_rule(out: &mut impl Write, event: EventId, rule: &ExplainedRule, is_served: bool) -> io::Result<()> {
     for run in &rule.runs {
-        write_run(out, event, run)?;
+        write_run(out, event, run, is_served)?;
     }
     if rule.runs.is_empty() {
         writeln!(out, "  ✗ {}  did not run", rule.rule)?;
@@ -76,7 +77,7 @@ fn write_rule(out: &mut impl Write, event: EventId, rule: &ExplainedRule) -> io:
     Ok(())
 }
 
-fn write_run(out: &mut impl Write, event: EventId, run: &ExplainedRun) -> io::Result<()> {
+fn write_run(out: &mut impl Write, event: EventId, run: &ExplainedRun, is_served: bool) -> io::Result<()> {
     let ExplainedRun { rule, step, took_ms, .. } = run;
     let replays = if run.replays > 0 { format!(", replayed {}", number(run.replays as usize, "time")) } else { String::new() };
     let steps = number(run.steps, "step");
@@ -86,16 +87,18 @@ fn write_run(out: &mut impl Write, event: EventId, run: &ExplainedRun) -> io::Re
         State::Failed => writeln!(out, "  ✗ {rule}  failed at step {step}{replays}; doorbell replay {event} goes on there")?,
         State::Cancelled => writeln!(out, "  ✗ {rule}  was cancelled at step {step}")?,
         State::Repeated => writeln!(out, "  ✗ {rule}  was not run again")?,
-        State::Waiting => writeln!(out, "  … {rule}  {}, at step {step}{replays}", waits(run.waits.as_ref()))?,
+        State::Waiting => writeln!(out, "  … {rule}  {}, at step {step}{replays}", waits(run.waits.as_ref(), is_served))?,
     }
     run.attempts.iter().try_for_each(|attempt| write_attempt(out, attempt))
 }
 
-fn waits(wait: Option<&Wait>) -> String {
+fn waits(wait: Option<&Wait>, is_served: bool) -> String {
     match wait {
         Some(Wait::Retry { due, number }) => format!("waits until {} for try {number}", due.strftime("%H:%M:%S UTC")),
         Some(Wait::Turn) => "waits for its turn (one_at_a_time)".to_owned(),
-        Some(Wait::Worker) | None => "waits until serve runs".to_owned(),
+        Some(Wait::InHand) if is_served => "is being done".to_owned(),
+        Some(Wait::Worker) if is_served => "waits for its turn".to_owned(),
+        Some(Wait::InHand | Wait::Worker) | None => "waits until serve runs".to_owned(),
     }
 }
 

@@ -163,6 +163,8 @@ pub enum Wait {
     Retry { due: Timestamp, number: u32 },
     /// An earlier run of its queue (`one_at_a_time`).
     Turn,
+    /// Nothing: the owner of the store has it in hand, if that one is alive.
+    InHand,
     /// A worker.
     Worker,
 }
@@ -227,8 +229,9 @@ fn explained_run(page: &RunPage, attempts: &[Attempt], rule: Option<&Rule>) -> E
     let took: Duration = attempts.iter().map(|a| a.took).sum();
     let ended: BTreeSet<u32> = attempts.iter().filter(|a| a.outcome != "retry").map(|a| a.place.step).collect();
     let waits = match run.state {
+        State::Waiting if page.is_in_hand => Some(Wait::InHand),
+        State::Waiting if page.is_queued => Some(Wait::Turn),
         State::Waiting if run.tried > 0 => Some(Wait::Retry { due: run.due, number: run.tried + 1 }),
-        State::Waiting if run.lane.is_some() => Some(Wait::Turn),
         State::Waiting => Some(Wait::Worker),
         _ => None,
     };
@@ -305,7 +308,7 @@ rules:
             outcome: outcome.into(),
             said: "answered 503".into(),
         };
-        let page = RunPage { run, said: String::new(), received: due, ended: None };
+        let page = RunPage { run, said: String::new(), received: due, ended: None, is_queued: false, is_in_hand: false };
         let attempts = vec![attempt(1, "retry"), attempt(2, "retry")];
         Dossier { event, status: 200, runs: vec![(page, attempts)], texts: vec![("rules/a.yaml".into(), texts.into())] }
     }

@@ -124,7 +124,8 @@ impl Reader {
         let read = |r: &Row| -> Sql<RunPage> {
             let run = read_run(r, event_id(r, RUN_COLUMNS)?, State::Failed)?;
             let said = why(&run, &self.attempts(run.id)?);
-            Ok(RunPage { said, received: moment(r.get(RUN_COLUMNS + 1)?), ended: Some(run.due), run })
+            let received = moment(r.get(RUN_COLUMNS + 1)?);
+            Ok(RunPage { said, received, ended: Some(run.due), is_queued: false, is_in_hand: false, run })
         };
         let all = || self.0.prepare(&text)?.query_map([most as i64], read)?.collect::<Sql<Vec<_>>>();
         all().map_err(error)
@@ -202,25 +203,27 @@ impl Reader {
                 self.0.query_row(&text, [number], |r| Ok((read_event(r, 0)?, r.get(8)?, r.get::<_, Option<String>>(9)?)))?;
             let range = range(number);
             let mut runs = Vec::new();
-            let pending = format!("SELECT {PENDING}, 'waiting' FROM pending p WHERE p.id >= ?1 AND p.id < ?2");
-            let ended = format!("SELECT {ENDED}, p.state FROM ended p WHERE p.id >= ?1 AND p.id < ?2");
+            let in_hand = "p.owner = (SELECT epoch FROM owner)";
+            let pending = format!("SELECT {PENDING}, 'waiting', p.queued, {in_hand} FROM pending p WHERE p.id >= ?1 AND p.id < ?2");
+            let ended = format!("SELECT {ENDED}, p.state, 0, 0 FROM ended p WHERE p.id >= ?1 AND p.id < ?2");
             for text in [pending, ended] {
                 let mut statement = self.0.prepare(&text)?;
                 let state = |r: &Row| Sql::Ok(State::read(&r.get::<_, String>(RUN_COLUMNS)?).unwrap_or(State::Failed));
-                let some: Vec<Run> = statement.query_map(range, |r| read_run(r, id, state(r)?))?.collect::<Sql<Vec<_>>>()?;
-                for mut run in some {
+                let read = |r: &Row| Ok((read_run(r, id, state(r)?)?, r.get(RUN_COLUMNS + 1)?, r.get(RUN_COLUMNS + 2)?));
+                let some: Vec<(Run, bool, bool)> = statement.query_map(range, read)?.collect::<Sql<Vec<_>>>()?;
+                for (mut run, is_queued, is_in_hand) in some {
                     saved_of(&self.0, &mut run)?;
-                    runs.push(run);
+                    runs.push((run, is_queued, is_in_hand));
                 }
             }
-            runs.sort_by_key(|r| r.id);
+            runs.sort_by_key(|(run, ..)| run.id);
             let runs = runs
                 .into_iter()
-                .map(|run| {
+                .map(|(run, is_queued, is_in_hand)| {
                     let attempts = self.attempts(run.id)?;
                     let said = why(&run, &attempts);
                     let ended = (run.state != State::Waiting).then_some(run.due);
-                    Ok((RunPage { run, said, received: event.received, ended }, attempts))
+                    Ok((RunPage { run, said, received: event.received, ended, is_queued, is_in_hand }, attempts))
                 })
                 .collect::<Sql<_>>()?;
             let list: Vec<(String, String)> = texts.map(|t| from_json(&t, 9)).transpose()?.unwrap_or_default();

@@ -147,6 +147,10 @@ pub struct RunPage {
     pub said: String,
     pub received: Timestamp,
     pub ended: Option<Timestamp>,
+    /// Whether it waits for another run of its lane.
+    pub is_queued: bool,
+    /// Whether the owner of the store has it in hand; or had, where the owner is dead and nobody has taken over yet.
+    pub is_in_hand: bool,
 }
 
 /// An event in a list.

@@ -32,7 +32,7 @@ fn what_a_caller_sent_who_hung_up_at_once_is_done_without_a_restart() {
                     let body = format!("{{\"n\": {n}}}");
                     // Some hang up before their event is kept, some just after.
                     let a_little = Duration::from_micros(n as u64 % 50 * 100);
-                    if n % 2 == 0 {
+                    if n.is_multiple_of(2) {
                         stream.write_all(post("/a", &body).as_bytes()).unwrap();
                         std::thread::sleep(a_little);
                     } else {
