@@ -131,16 +131,12 @@ impl Intake {
         Ok(())
     }
 
-    /// The keys that a request's senders publish.
-    async fn keys(&self, address: &Address, request: &Request) -> Result<Keys, Refusal> {
-        let at = address.guard.keys_at(request);
-        if at.is_empty() {
-            return Ok(Keys::new());
-        }
-        let keys = self.keyring.keys(&at).await.map_err(Refusal::CannotKeep)?;
+    /// The keys that a request's senders publish, at these addresses.
+    async fn keys(&self, address: &Address, request: &Request, at: &[String]) -> Result<Keys, Refusal> {
+        let keys = self.keyring.keys(at).await.map_err(Refusal::CannotKeep)?;
         match address.guard.check(request, &keys) {
             Ok(()) => Ok(keys),
-            Err(_) => self.keyring.newer(&at).await.map_err(Refusal::CannotKeep),
+            Err(_) => self.keyring.newer(at).await.map_err(Refusal::CannotKeep),
         }
     }
 
@@ -168,12 +164,15 @@ impl Intake {
     pub async fn receive(self: &Arc<Self>, door: Door, request: Request) -> Result<Reply, Refusal> {
         let address = door.address();
         let ruleset = &door.rules.ruleset;
-        let keys = self.keys(address, &request).await?;
+        let keys = match address.guard.keys_at(&request).as_slice() {
+            [] => Keys::new(),
+            at => Box::pin(self.keys(address, &request, at)).await?,
+        };
         let proof = if address.replay_guard { address.guard.proof(&request) } else { None };
         let event = match address.guard.admit(request, &keys, EventId(Uuid::now_v7()), address.max_body, Some(&address.wanted)) {
             Ok(event) if address.methods.contains(&event.method) => event,
             Ok(_) => return Err(Refusal::WrongMethod(address.methods.clone())),
-            Err(NotAdmitted::Greeted(greeted)) => return self.greet(*greeted).await.map(Reply::Now),
+            Err(NotAdmitted::Greeted(greeted)) => return Box::pin(self.greet(*greeted)).await.map(Reply::Now),
             Err(NotAdmitted::TooLarge) => return Err(Refusal::TooLarge(address.max_body)),
             Err(NotAdmitted::Denied(why)) => return Err(Refusal::Denied(why)),
             Err(NotAdmitted::Malformed(why)) => return Err(Refusal::Malformed(why)),
@@ -261,7 +260,8 @@ impl Intake {
         // Nobody listens any more where the caller has hung up.
         let _ = tell.send(begun);
         if let Some(own) = own {
-            own.drive().await;
+            // Boxed, as all that is large and not needed by every request: what a task holds in itself is copied when it begins.
+            Box::pin(own.drive()).await;
         }
     }
 }

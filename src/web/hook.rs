@@ -197,7 +197,7 @@ impl Hook {
         drop(room);
         Ok(match reply {
             Reply::Now(answered) => answered,
-            Reply::Later(responding) => responding.answer().await,
+            Reply::Later(responding) => Box::pin(responding.answer()).await,
         })
     }
 
