@@ -22,6 +22,7 @@ use crate::action::folder::Output;
 use crate::action::net::Net;
 use crate::action::outside::{Callers, Outside};
 use crate::at_work::AtWork;
+use crate::health::Health;
 use crate::intake::Intake;
 use crate::keyring::Keyring;
 use crate::known::Lookup;
@@ -179,20 +180,21 @@ impl Serve {
         if let Some(tls) = tls.clone() {
             supervisor.keep("renewing the certificate", move || tls.clone().renew());
         }
+        let stopping = Arc::new(AtomicBool::new(false));
+        let health = Arc::new(Health { rules: rules.clone(), standing, net, supervisor: supervisor.clone(), stopping: stopping.clone() });
         let socket = Arc::new(control::listen(&self.data.data).context("the socket for commands cannot be made in the data folder")?);
         supervisor.keep("taking commands", {
-            let (worker, store) = (worker.clone(), store.clone());
+            let (worker, store, health) = (worker.clone(), store.clone(), health.clone());
             move || {
                 let worker = worker.clone();
-                control::serve(socket.clone(), store.clone(), move || worker.wake())
+                control::serve(socket.clone(), store.clone(), health.clone(), move || worker.wake())
             }
         });
-        let stopping = Arc::new(AtomicBool::new(false));
         let intake = Arc::new(Intake { rules, store, worker: worker.clone(), callers, keyring, pace: Pace::default(), handed });
         let bodies = Arc::new(BodyRoom::default());
         let scheme = if tls.is_some() { "https" } else { "http" };
         let refusals = Arc::new(Refusals::of(&self.data.data));
-        let hook = Hook { intake, standing, bodies, refusals, net, supervisor, stopping: stopping.clone() };
+        let hook = Hook { intake, bodies, refusals, health };
         let address = listener.local_addr()?;
         // Whoever started it may have stopped reading; that is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}\n{said}; files go to {}", self.output.display());

@@ -1,7 +1,6 @@
 //! Any path -> intake -> answer; and the two addresses that say whether Doorbell is well.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,15 +16,13 @@ use warp::http::{HeaderName, HeaderValue, Request as HttpRequest, Response, Stat
 use super::body_room::{BodyRoom, Full, Taken};
 use super::caller::Proxies;
 use super::serve::MAX_HEADERS;
-use crate::action::net::Net;
 use crate::answer::Answer;
 use crate::event::{EventId, MOST_HOPS, hops};
+use crate::health::{Health, Status};
 use crate::intake::{Answered, Intake, Refusal, Reply};
 use crate::refusals::{Refusals, Refused};
 use crate::request::Request;
 use crate::route::{MAX_PATH, RESERVED, decode};
-use crate::supervisor::Supervisor;
-use crate::watch::Standing;
 
 /// The body of an answer, as warp sends it.
 pub type Body = <warp::reply::Response as BodyOf>::Body;
@@ -117,16 +114,9 @@ fn names_one_host(request: &HttpRequest<Incoming>) -> bool {
 #[derive(Clone)]
 pub struct Hook {
     pub intake: Arc<Intake>,
-    /// What the last edit of the rules had wrong.
-    pub standing: Standing,
     pub bodies: Arc<BodyRoom>,
     pub refusals: Arc<Refusals>,
-    /// Knows which servers do not answer.
-    pub net: Arc<Net>,
-    /// Knows which background tasks are down.
-    pub supervisor: Supervisor,
-    /// Set when Doorbell begins to stop.
-    pub stopping: Arc<AtomicBool>,
+    pub health: Arc<Health>,
 }
 
 /// The one filter that takes every request.
@@ -209,24 +199,11 @@ impl Hook {
         match knock.path.trim_end_matches('/') {
             "/health/live" => plain(&Answer::json(200, "alive", "Doorbell is running.")),
             "/health" | "/health/ready" => {
-                let rules = self.intake.rules.load().ruleset.rules.len();
-                let problems: Vec<_> = self
-                    .standing
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner)
-                    .iter()
-                    .map(crate::problem::Problem::json)
-                    .collect();
-                let stopping = self.stopping.load(Ordering::Relaxed);
-                let down = self.supervisor.down();
-                let (status, word) = match (stopping, down.is_empty()) {
-                    (true, _) => (503, "stopping"),
-                    (false, false) => (503, "not ready"),
-                    (false, true) => (200, "ready"),
-                };
-                let silent = self.net.resting();
-                let body = json!({ "status": word, "rules": rules, "problems": problems, "silent": silent, "down": down }).to_string();
-                plain(&Answer { status, headers: vec![("content-type".into(), "application/json".into())], body: body.into() })
+                // Anybody may ask, so nothing more is said: why it is so is for those who operate it.
+                let status = self.health.status();
+                let body = json!({ "status": status.word() }).to_string();
+                let code = if status == Status::Ready { 200 } else { 503 };
+                plain(&Answer { status: code, headers: vec![("content-type".into(), "application/json".into())], body: body.into() })
             }
             _ => self.refused(&Refusal::NoAddress, knock),
         }

@@ -36,10 +36,13 @@ fn a_bad_edit_changes_nothing_and_is_shown_until_it_is_mended() {
     world.write("rules/rules.yaml", "rules:\n  A:\n    whne: 1\n");
     until("it is told", || doorbell.logged("the rules were changed and have problems; the old ones stay in force"));
     assert_eq!(doorbell.post("/a", "{}").status, 200);
-    let health = doorbell.send("GET", "/health", &[], b"");
-    assert!(health.status == 200 && health.body.contains("did you mean `when`?"), "{health:?}");
+    let health = || world.said(&["health", "--json", "--listen", &doorbell.address]);
+    assert!(health().contains("did you mean `when`?"), "{}", health());
+    // Strangers hear nothing of it: an edit may hold paths, addresses and secrets.
+    let told = doorbell.send("GET", "/health", &[], b"");
+    assert_eq!((told.status, told.body.as_str()), (200, r#"{"status":"ready"}"#));
     world.write("rules/rules.yaml", &rule("A", "/a", "mended"));
-    until("it is mended", || doorbell.send("GET", "/health", &[], b"").body.contains(r#""problems":[]"#));
+    until("it is mended", || health().contains(r#""problems":[]"#));
     doorbell.ring("/a", "{}");
     until("the new one runs", || world.output("out.log").ends_with("mended\n"));
 }
@@ -118,7 +121,7 @@ fn an_invisible_character_in_an_edit_is_a_problem_and_the_next_edit_is_seen() {
     let world = World::with(&rule("A", "/a", "one"));
     let doorbell = world.serve();
     world.write("rules/b.yaml", "rules:\n  B:\n    when: { webhook: /b }\n    if: { \u{a0}x: 1 }\n    then: [ log: hi ]\n");
-    until("it is shown", || doorbell.send("GET", "/health", &[], b"").body.contains("nothing is called `x` here"));
+    until("it is shown", || world.said(&["health", "--json", "--listen", &doorbell.address]).contains("nothing is called `x` here"));
     world.write("rules/b.yaml", &rule("B", "/b", "two"));
     until("the next edit is in force", || doorbell.post("/b", "{}").status == 200);
 }

@@ -20,6 +20,7 @@ const FLOORS: [&[&str]; 9] = [
         "at_work",
         "attempt",
         "hands",
+        "health",
         "intake",
         "keyring",
         "old_rules",
