@@ -79,7 +79,7 @@ fn each_step_of_a_rules_on_error_is_retried_like_any_other() {
     assert_eq!(paths(&target), ["/crm", "/chat", "/mail", "/mail", "/mail", "/pager"]);
     assert!(world.said(&["explain", &event]).contains("failed at step 1"));
     // Where somebody waits for an answer that a later step of `on_error:` gives, a pause is weighed against it.
-    let rule = "rules:\n  Orders:\n    when: { webhook: /orders }\n    answer_within: 2 seconds\n    then:\n      - post: TARGET/crm\n    on_error:\n      - log: so\n      - post: TARGET/mail\n        first_wait: 1 hour\n      - respond: 502\n";
+    let rule = "rules:\n  Orders:\n    when: { webhook: /orders }\n    answer_within: 1 minute\n    then:\n      - post: TARGET/crm\n    on_error:\n      - log: so\n      - post: TARGET/mail\n        first_wait: 1 hour\n      - respond: 502\n";
     let target = Target::new(&[&json(400, "bad"), &json(503, "{}")]);
     let world = rules(rule, &target);
     assert_eq!(world.serve().post("/orders", "{}").status, 500, "not 504, an hour later");
