@@ -46,19 +46,19 @@ impl Scheme for Adyen {
         })
     }
     fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
-        let mut guard = Guard::open();
-        for item in item.one_or_many() {
+        let mut vouchers = Vec::new();
+        for item in item.one_or_more("write \"{{ secret.ADYEN_HMAC_KEY }}\"")? {
             let secret = read_secret(&item, known)?;
             match Key::read(Algorithm::HmacSha256, KeyForm::Hex, secret.reveal()) {
-                Ok(key) => guard.vouchers.push(Box::new(Items(key))),
-                Err(_) if is_stand_in(secret.reveal()) => guard.vouchers.push(Box::new(Items(Key::Bytes(Vec::new())))),
+                Ok(key) => vouchers.push(Items(key)),
+                Err(_) if is_stand_in(secret.reveal()) => vouchers.push(Items(Key::Bytes(Vec::new()))),
                 Err(why) => {
                     item.problem(why).label("copy it again from where Adyen shows it").add();
                     return None;
                 }
             }
         }
-        Some(guard)
+        Some(Guard::any_of(vouchers))
     }
 }
 

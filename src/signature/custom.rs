@@ -125,7 +125,7 @@ impl Sender {
         for greeting in &mut greetings {
             greeting.means = Means { waits_for: Some((name.to_owned(), self.title.clone())), ..Means::default() };
         }
-        Guard { vouchers: vec![Box::new(Waiting)], greetings }
+        Guard::of(Waiting).greeting(greetings)
     }
 
     pub(super) fn told(&self) -> Told {
@@ -225,7 +225,7 @@ impl Guarding<'_> {
         if self.scheme.key == KeyForm::Url {
             signing.key_at = Some(read_key_address(item)?);
         } else {
-            for item in item.one_or_many() {
+            for item in item.one_or_more("write \"{{ secret.NAME }}\"")? {
                 let secret = match self.scheme.algorithm.is_public() || self.scheme.key == KeyForm::Jwks {
                     true => super::password::read_text(&item, known)?,
                     false => read_secret(&item, known)?,
@@ -254,8 +254,7 @@ impl Guarding<'_> {
             handshake
         });
         // A secret that is there is never replaced by one that somebody hands over.
-        let greetings = greetings.filter(|h| h.hands_over.is_none()).into_iter().collect();
-        Some(Guard { vouchers: vec![Box::new(signing)], greetings })
+        Some(Guard::of(signing).greeting(greetings.filter(|h| h.hands_over.is_none())))
     }
 }
 
@@ -292,16 +291,23 @@ fn place(item: &Item) -> Option<Place> {
     place
 }
 
+/// One place, or several.
+fn places(item: &Item) -> Option<Vec<Place>> {
+    item.one_or_more("write for example header:X-Signature")?.iter().map(place).collect()
+}
+
 fn read_scheme(fields: &mut Fields, item: &Item) -> Option<Scheme> {
-    let algorithm = fields.must("algorithm").and_then(|i| word(&i, &Algorithm::WORDS));
+    let algorithm_item = fields.must("algorithm");
+    let algorithm = algorithm_item.as_ref().and_then(|i| word(i, &Algorithm::WORDS));
     let key_item = fields.may("key");
     let key = key_item.as_ref().map_or(Some(KeyForm::Text), |i| word(i, &KeyForm::WORDS));
     let signature = fields.must("signature");
-    let signed = match fields.may("signed") {
+    let signed_item = fields.may("signed");
+    let signed = match &signed_item {
         None => Formula::read("{body}").ok(),
-        Some(item) => formula(&item, "write for example \"{ts}.{body}\""),
+        Some(item) => formula(item, "write for example \"{ts}.{body}\""),
     };
-    let id = fields.may("id").map_or(Some(Vec::new()), |i| i.one_or_many().iter().map(place).collect::<Option<Vec<_>>>());
+    let id = fields.may("id").map_or(Some(Vec::new()), |i| places(&i));
     let claims_item = fields.may("claims");
     let claims = claims_item.as_ref().map_or(Some(Vec::new()), read_claims);
     let time = match fields.may("timestamp") {
@@ -322,7 +328,7 @@ fn read_scheme(fields: &mut Fields, item: &Item) -> Option<Scheme> {
         }
     }
     let mut inner = signature?.fields("`signature:`")?;
-    let from = inner.must("from").and_then(|i| i.one_or_many().iter().map(place).collect::<Option<Vec<_>>>());
+    let from = inner.must("from").and_then(|i| places(&i));
     let format = match inner.may("format") {
         None => Some(Format::Whole { before: String::new(), after: String::new() }),
         Some(item) => {
@@ -346,6 +352,14 @@ fn read_scheme(fields: &mut Fields, item: &Item) -> Option<Scheme> {
     }
     if signed.has_id() && id.is_empty() {
         item.problem("`{id}` is signed, but nothing says where it stands").label("write `id: header:Name`").add();
+        return None;
+    }
+    if algorithm?.is_digest() && !signed.has_secret() {
+        signed_item
+            .or(algorithm_item)?
+            .problem("anyone can work out this digest, so it proves nothing")
+            .label("write for example signed: \"{secret}{body}\", or algorithm: hmac-sha256")
+            .add();
         return None;
     }
     let is_token = algorithm?.token_word().is_some();
@@ -384,7 +398,8 @@ fn formula(item: &Item, example: &str) -> Option<Formula> {
 fn read_claims(item: &Item) -> Option<Vec<(String, Vec<Formula>)>> {
     let mut all = Vec::new();
     for (name, value) in item.entries("`claims:`")? {
-        let any_of = value.one_or_many().iter().map(|i| formula(i, "write for example \"{url}\"")).collect::<Option<Vec<_>>>()?;
+        let example = "write for example \"{url}\"";
+        let any_of = value.one_or_more(example)?.iter().map(|i| formula(i, example)).collect::<Option<Vec<_>>>()?;
         all.push((name, any_of));
     }
     Some(all)

@@ -149,6 +149,15 @@ impl Formula {
         self.variables().any(|v| *v == Variable::Time)
     }
 
+    /// Whether the secret is part of it, so that only who knows it can make the text. A checksum of it can be guessed.
+    pub(super) fn has_secret(&self) -> bool {
+        self.0.iter().any(|part| match part {
+            Part::Text(_) | Part::Of(Function::Crc32, _) => false,
+            Part::One(one) => *one == Variable::Secret,
+            Part::Of(_, all) => all.contains(&Variable::Secret),
+        })
+    }
+
     pub(super) fn has_id(&self) -> bool {
         self.variables().any(|v| *v == Variable::Id)
     }

@@ -30,12 +30,12 @@ impl Scheme for Graph {
     }
     fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
         let mut states = Vec::new();
-        for item in item.one_or_many() {
+        for item in item.one_or_more("write \"{{ secret.GRAPH_CLIENT_STATE }}\"")? {
             states.push(read_secret(&item, known)?);
         }
         // SharePoint spells it in small letters.
         let greetings = ["validationToken", "validationtoken"].into_iter().filter_map(Handshake::echoing_query);
-        Some(Guard { vouchers: vec![Box::new(States(states))], greetings: greetings.collect() })
+        Some(Guard::of(States(states)).greeting(greetings))
     }
 }
 

@@ -56,7 +56,7 @@ pub fn read(item: &Item, known: &Known, public_url: Option<&str>) -> Option<Read
     let mut read = Read::default();
     if let Node::Text(word) = item.node {
         if word == "none" {
-            return Some(read);
+            return Some(Read { guard: Guard::open(), ..read });
         }
         let told = item.problem(format!("`{word}` needs what to compare with"));
         match all_names().any(|n| n == word) {
@@ -66,7 +66,7 @@ pub fn read(item: &Item, known: &Known, public_url: Option<&str>) -> Option<Read
         return None;
     }
     let mut good = true;
-    for one in item.one_or_many() {
+    for one in item.one_or_more("write a scheme with its secret, or `none` to leave the address open on purpose")? {
         let entries = one.entries("`verify:`")?;
         if entries.is_empty() {
             one.problem("nothing is said here").label("write `none` to leave the address open on purpose").add();
@@ -107,7 +107,7 @@ fn add(
         read.delivery_id.extend(id);
         return true;
     }
-    read.guard.greetings.extend(handshake);
+    read.guard = std::mem::take(&mut read.guard).greeting(handshake);
     if let Some(scheme) = SCHEMES.iter().find(|s| s.name() == name) {
         let Some(guard) = scheme.read(value, known, public_url) else { return false };
         read.guard.join(guard);

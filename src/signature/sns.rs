@@ -40,7 +40,7 @@ impl Scheme for Sns {
     }
     fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
         let mut topics = Vec::new();
-        for item in item.one_or_many() {
+        for item in item.one_or_more("write the ARN of the topic")? {
             topics.push(read_text(&item, known)?.reveal().to_owned());
         }
         let place = |text: &str| Place::read(text);
@@ -49,7 +49,7 @@ impl Scheme for Sns {
             place("json:/SubscribeURL | json:/SubscribeUrl")?,
             is_of_amazon,
         );
-        Some(Guard { vouchers: vec![Box::new(Topics(topics))], greetings: vec![confirmation] })
+        Some(Guard::of(Topics(topics)).greeting([confirmation]))
     }
 }
 

@@ -42,12 +42,12 @@ impl Scheme for Twilio {
                 .add();
             return None;
         };
-        let mut guard = Guard::open();
-        for item in item.one_or_many() {
+        let mut vouchers = Vec::new();
+        for item in item.one_or_more("write \"{{ secret.TWILIO_AUTH_TOKEN }}\"")? {
             let secret = read_secret(&item, known)?;
-            guard.vouchers.push(Box::new(Signed { secret, bases: with_and_without_port(public_url) }));
+            vouchers.push(Signed { secret, bases: with_and_without_port(public_url) });
         }
-        Some(guard)
+        Some(Guard::any_of(vouchers))
     }
 }
 

@@ -1,5 +1,8 @@
 //! Who may knock: senders by name and by `custom:`, judged by known signatures and by everything that is near to them.
 
+use doorbell::known::Lookup;
+use doorbell::rule::load::load;
+use doorbell::yaml::Source;
 use serde_json::Value;
 
 use crate::world::{Target, World, home, json, read_answer, until};
@@ -443,5 +446,46 @@ fn messages_of_sns_are_checked_with_the_certificate_at_an_address_of_amazon() {
         "https://sns.eu-west-1.amazonaws.com/x.crt",
     ] {
         assert_eq!(said(&|m| m["SigningCertURL"] = address.into(), topic), "denied: the certificate does not stand at an address of SNS");
+    }
+}
+
+/// What is said of an address with this `verify:`, where every secret is set. Nothing: it is taken.
+fn problems_of(verify: &str, public_url: &str) -> Vec<String> {
+    let text =
+        format!("webhooks:\n  /a: {{ {public_url}verify: {verify} }}\nrules:\n  A: {{ when: {{ webhook: /a }}, then: [ log: x ] }}\n");
+    let source = Source::new("x.yaml", text.into_bytes()).unwrap();
+    let loaded = load(vec![source], Lookup::new(&|_| Some("s3cret-s3cret".into()), &|_| None, &|_| None), true);
+    assert_eq!(loaded.ruleset.is_none(), doorbell::problem::any_error(&loaded.problems), "{verify}");
+    loaded.problems.iter().filter(|_| loaded.ruleset.is_none()).map(|p| p.message.clone()).collect()
+}
+
+#[test]
+fn an_empty_list_lets_nobody_in_whatever_the_scheme() {
+    let custom = "algorithm: hmac-sha256, signature: { from: \"header:X\" }";
+    let mut all = vec!["[]".to_owned(), "[{}]".to_owned(), "[[]]".to_owned()];
+    for name in doorbell::signature::names() {
+        all.push(format!("{{ {name}: [] }}"));
+        all.push(format!("[{{ {name}: [] }}]"));
+        all.push(format!("{{ {name}: {{}} }}"));
+        all.push(format!("{{ {name}: {{ secret: [] }} }}"));
+        all.push(format!("{{ {name}: [], handshake: {{ when: {{ method: GET, query: c }} }} }}"));
+        // One that is left empty is a mistake also where another one vouches.
+        all.push(format!("[{{ bearer: \"{{{{ secret.S }}}}\" }}, {{ {name}: [] }}]"));
+    }
+    all.push(format!("{{ custom: {{ secret: [], {custom} }} }}"));
+    all.push("{ custom: { secret: s, algorithm: hmac-sha256, signature: { from: [] } } }".into());
+    all.push("{ custom: { secret: \"https://a.example/k\", key: url, algorithm: jwt-rs256, signature: { from: [] } } }".into());
+    all.push(
+        "{ custom: { secret: \"{{ secret.S }}\", algorithm: jwt-hs256, signature: { from: \"header:X\" }, claims: { iss: [] } } }".into(),
+    );
+    all.push(format!("{{ custom: {{ secret: \"{{{{ secret.S }}}}\", {custom}, id: [], signed: \"{{id}}\" }} }}"));
+    for verify in &all {
+        for public_url in ["", "public_url: https://hooks.example.com, "] {
+            let said = problems_of(verify, public_url);
+            assert!(!said.is_empty(), "{verify} is taken");
+            if verify.starts_with("{ ") && verify.ends_with(": [] }") && !public_url.is_empty() {
+                assert!(said.iter().any(|m| m.contains("list")), "{verify}: {said:?}");
+            }
+        }
     }
 }
