@@ -38,7 +38,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     guard.keys_at(&request);
     guard.expected(&request);
-    guard.proof(&request);
+    guard.proofs(&request, &Keys::new());
     let checked = guard.check(&request, &Keys::new());
     match guard.admit(request, &Keys::new(), EventId(uuid::Uuid::nil()), 1 << 20, None) {
         Ok(_) => assert!(checked.is_ok(), "{name} let in what does not prove itself"),

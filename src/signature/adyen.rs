@@ -4,7 +4,7 @@
 use ring::hmac;
 use serde_json::Value;
 
-use super::contract::{Guard, Published, Scheme, Told, Verify};
+use super::contract::{Guard, Published, Scheme, Signed, Told, Verify};
 use super::key::{Algorithm, Key, KeyForm, unbase64};
 use super::password::read_secret;
 use super::place::spelled;
@@ -79,7 +79,7 @@ fn signed(item: &Value) -> String {
 }
 
 impl Verify for Items {
-    fn check(&self, request: &Request, _: Option<&Published>) -> Result<(), String> {
+    fn check(&self, request: &Request, _: Option<&Published>) -> Result<Signed, String> {
         let body: Value = serde_json::from_slice(&request.body).map_err(|_| "the body is no JSON")?;
         let items = items(&body);
         if items.is_empty() {
@@ -96,12 +96,13 @@ impl Verify for Items {
                 return Err(format!("the signature of item {} belongs to another secret or another item", n + 1));
             }
         }
-        Ok(())
+        // Each item is signed alone, so each alone can be sent again.
+        Ok(items.iter().map(|i| signed(i).into_bytes()).collect())
     }
     fn signs(&self) -> bool {
         true
     }
-    fn signed(&self, request: &Request) -> Option<Vec<u8>> {
+    fn expected(&self, request: &Request) -> Option<Vec<u8>> {
         let body: Value = serde_json::from_slice(&request.body).ok()?;
         Some(items(&body).iter().map(|i| signed(i)).collect::<Vec<_>>().join("\n").into_bytes())
     }

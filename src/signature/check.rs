@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use jiff::Timestamp;
 
-use super::contract::{Published, Verify};
+use super::contract::{Published, Signed, Verify};
 use super::formula::{Formula, Given};
 use super::key::{Algorithm, Key, KeyForm, unbase64, unhex};
 use super::place::Place;
@@ -174,7 +174,7 @@ impl Verify for Signing {
         Ok(self.key_at.clone())
     }
 
-    fn check(&self, request: &Request, published: Option<&Published>) -> Result<(), String> {
+    fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String> {
         let scheme = &self.scheme;
         for (place, wanted) in &scheme.require {
             if place.find(request)?.as_deref() != Some(wanted) {
@@ -199,10 +199,14 @@ impl Verify for Signing {
             return Err(format!("the signature in {} cannot be decoded", self.where_()));
         }
         for (secret, key) in keys() {
-            let given = self.given(time.as_deref(), id.as_deref(), secret.reveal());
-            let signed = scheme.signed.bytes(request, given)?;
+            let text = |secret| scheme.signed.bytes(request, self.given(time.as_deref(), id.as_deref(), secret));
+            let signed = text(secret.reveal())?;
             if decoded.iter().any(|s| key.is_good(scheme.algorithm, &signed, s, None)) {
-                return Ok(());
+                return match (self.signs(), scheme.signed.has_secret()) {
+                    (false, _) => Ok(Signed::new()),
+                    (true, false) => Ok(vec![signed]),
+                    (true, true) => Ok(vec![text(STRUCK)?]),
+                };
             }
         }
         Err("the signature belongs to another secret or another body".into())
@@ -220,14 +224,10 @@ impl Verify for Signing {
 
     fn expected(&self, request: &Request) -> Option<Vec<u8>> {
         // A token lets in whoever has it.
-        self.signed(request).filter(|_| self.scheme.algorithm.token_word().is_none())
-    }
-
-    fn signed(&self, request: &Request) -> Option<Vec<u8>> {
-        let (signatures, beside) = self.sent(request).ok()?;
         if self.scheme.algorithm.token_word().is_some() {
-            return signatures.into_iter().next().map(String::into_bytes);
+            return None;
         }
+        let (_, beside) = self.sent(request).ok()?;
         let time = self.time(request, beside).ok()?;
         let id = self.id(request).ok()?;
         let given = self.given(time.as_deref(), id.as_deref(), STRUCK);
@@ -294,7 +294,7 @@ impl Signing {
         Ok(Some(sent))
     }
 
-    fn token(&self, request: &Request, tokens: &[String], keys: &[&Key]) -> Result<(), String> {
+    fn token(&self, request: &Request, tokens: &[String], keys: &[&Key]) -> Result<Signed, String> {
         let [token] = tokens else { return Err("several tokens were sent".into()) };
         let token = Token::check(token, self.scheme.algorithm, keys, request.received)?;
         for (name, any_of) in &self.scheme.claims {
@@ -303,6 +303,6 @@ impl Signing {
                 return Err(format!("the token's `{name}` is not {}", wanted.join(" or ")));
             }
         }
-        Ok(())
+        Ok(vec![token.signed.into_bytes()])
     }
 }

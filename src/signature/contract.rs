@@ -60,6 +60,12 @@ impl Published {
     }
 }
 
+/// What a sender has signed, one text for each signature; nothing where a secret is only shown.
+///
+/// It is the text that was signed, without any secret, and never how a signature is spelled: whoever sends the same again with
+/// its signature in another spelling gives the same.
+pub type Signed = Vec<Vec<u8>>;
+
 /// A scheme with its secret.
 pub trait Verify: Send + Sync {
     /// Where the key stands that this request is checked with, if the sender publishes it; whoever calls fetches it.
@@ -67,21 +73,19 @@ pub trait Verify: Send + Sync {
     fn key_at(&self, _: &Request) -> Result<Option<String>, String> {
         Ok(None)
     }
-    /// Whether the request proves itself; the error is for the operator's log, never for the sender.
-    fn check(&self, request: &Request, published: Option<&Published>) -> Result<(), String>;
+    /// Whether the request proves itself, and what its sender has signed. The error is for the operator's log, never for the
+    /// sender.
+    fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String>;
     /// Strikes out a secret that is sent as it is: it is good for the door, and nobody needs it afterwards.
     fn strike(&self, _: &mut Request) {}
     /// Whether it vouches for what is sent, so that the same cannot be sent twice unseen.
     fn signs(&self) -> bool {
         false
     }
-    /// What should have been signed, without any secret.
-    fn signed(&self, _: &Request) -> Option<Vec<u8>> {
+    /// What should have been signed, for people who ask why a request is denied; without any secret, and without what lets
+    /// somebody in.
+    fn expected(&self, _: &Request) -> Option<Vec<u8>> {
         None
-    }
-    /// The same, as far as it may be shown to people.
-    fn expected(&self, request: &Request) -> Option<Vec<u8>> {
-        self.signed(request)
     }
 }
 
@@ -159,9 +163,10 @@ impl Guard {
         self.vouchers.iter().filter_map(|v| v.key_at(request).ok().flatten()).collect()
     }
 
-    /// What tells a request that was vouched for from every other one; nothing if nobody signs.
-    pub fn proof(&self, request: &Request) -> Option<String> {
-        self.vouchers.iter().find_map(|v| v.signed(request)).map(|bytes| crate::run::hash(&bytes))
+    /// What tells a request that was vouched for from every other one: a hash of what was signed, as whoever vouches found it,
+    /// one for each signature. Nothing if nobody vouches, or by a secret alone.
+    pub fn proofs(&self, request: &Request, keys: &Keys) -> Vec<String> {
+        self.vouched(request, keys).unwrap_or_default().iter().map(|signed| crate::run::hash(signed)).collect()
     }
 
     /// What somebody who is asked expects to be signed, for people who ask why not.
@@ -171,14 +176,18 @@ impl Guard {
 
     /// Whether the request proves itself to anybody; the error holds every reason, for the operator.
     pub fn check(&self, request: &Request, keys: &Keys) -> Result<(), String> {
+        self.vouched(request, keys).map(drop)
+    }
+
+    fn vouched(&self, request: &Request, keys: &Keys) -> Result<Signed, String> {
         if self.is_open {
-            return Ok(());
+            return Ok(Signed::new());
         }
         let mut reasons: Vec<String> = Vec::new();
         for verify in &self.vouchers {
             let published = verify.key_at(request).map(|at| at.and_then(|at| keys.get(&at)));
             match published.and_then(|published| verify.check(request, published)) {
-                Ok(()) => return Ok(()),
+                Ok(signed) => return Ok(signed),
                 Err(why) if reasons.contains(&why) => {}
                 Err(why) => reasons.push(why),
             }

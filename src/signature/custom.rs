@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::check::{Encoding, Format, Scheme, Signing, Time, Unit};
-use super::contract::{Guard, PASTE, Published, Told, Verify};
+use super::contract::{Guard, PASTE, Published, Signed, Told, Verify};
 use super::formula::Formula;
 use super::handshake::{Handshake, Means};
 use super::key::{Algorithm, Key, KeyForm};
@@ -27,8 +27,8 @@ pub(super) struct Sender {
     pub name: String,
     /// As people know it.
     pub title: String,
-    scheme: Scheme,
-    handshake: Option<Handshake>,
+    pub(super) scheme: Scheme,
+    pub(super) handshake: Option<Handshake>,
     /// The fields that hold the sender's own id of a delivery.
     pub delivery_id: Vec<String>,
     /// How long it is remembered, in hours, if longer than others'.
@@ -44,12 +44,13 @@ pub(super) struct Sender {
 
 /// All senders that are data.
 pub(super) fn senders() -> &'static [Sender] {
-    static SENDERS: LazyLock<Vec<Sender>> = LazyLock::new(shipped);
+    static SENDERS: LazyLock<Vec<Sender>> = LazyLock::new(|| described(PROVIDERS));
     &SENDERS
 }
 
-fn shipped() -> Vec<Sender> {
-    let source = Source { name: "providers.yaml".into(), text: PROVIDERS.into() };
+/// The senders that a text in the words of `providers.yaml` describes.
+pub(super) fn described(text: &str) -> Vec<Sender> {
+    let source = Source { name: "providers.yaml".into(), text: text.into() };
     let Ok(node) = source.read() else { return Vec::new() };
     let reader = Reader::new(&source);
     let lookup = Lookup::new(&|_| None, &|_| None, &|_| None);
@@ -156,7 +157,7 @@ fn write(name: &str, handshake: Option<&Handshake>) -> String {
 struct Waiting;
 
 impl Verify for Waiting {
-    fn check(&self, _: &Request, _: Option<&Published>) -> Result<(), String> {
+    fn check(&self, _: &Request, _: Option<&Published>) -> Result<Signed, String> {
         Err("the sender has not handed over its secret yet".into())
     }
 }
@@ -354,7 +355,7 @@ fn read_scheme(fields: &mut Fields, item: &Item) -> Option<Scheme> {
         item.problem("`{id}` is signed, but nothing says where it stands").label("write `id: header:Name`").add();
         return None;
     }
-    if algorithm?.is_digest() && !signed.has_secret() {
+    if algorithm?.is_digest() && !signed.is_secret() {
         signed_item
             .or(algorithm_item)?
             .problem("anyone can work out this digest, so it proves nothing")

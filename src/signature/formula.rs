@@ -139,6 +139,12 @@ impl Formula {
         })
     }
 
+    /// The places that it is made of.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
+        self.variables().filter_map(|v| if let Variable::At(place) = v { Some(place) } else { None })
+    }
+
     /// Whether Doorbell must know its own address for it.
     pub(super) fn needs_url(&self) -> bool {
         self.variables().any(|v| matches!(v, Variable::Url | Variable::UrlDecoded))
@@ -149,8 +155,12 @@ impl Formula {
         self.variables().any(|v| *v == Variable::Time)
     }
 
-    /// Whether the secret is part of it, so that only who knows it can make the text. A checksum of it can be guessed.
     pub(super) fn has_secret(&self) -> bool {
+        self.variables().any(|v| *v == Variable::Secret)
+    }
+
+    /// Whether only who knows the secret can make it. A checksum of a secret can be guessed.
+    pub(super) fn is_secret(&self) -> bool {
         self.0.iter().any(|part| match part {
             Part::Text(_) | Part::Of(Function::Crc32, _) => false,
             Part::One(one) => *one == Variable::Secret,

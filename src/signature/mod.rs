@@ -14,6 +14,8 @@ mod place;
 mod pubsub;
 mod sns;
 mod token;
+#[cfg(test)]
+mod trial;
 mod twilio;
 
 use contract::{Guard, Scheme, Told};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::check::{Unit, is_near};
-use super::contract::{Guard, Published, Scheme, Told, Verify};
+use super::contract::{Guard, Published, Scheme, Signed, Told, Verify};
 use super::key::{Algorithm, unbase64};
 use super::password::read_text;
 use crate::known::Known;
@@ -68,7 +68,7 @@ impl Verify for Webhook {
         is_paypal.then(|| Some(address.to_owned())).ok_or_else(|| "the certificate does not stand at an address of PayPal".into())
     }
 
-    fn check(&self, request: &Request, published: Option<&Published>) -> Result<(), String> {
+    fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String> {
         if !request.only_header("PayPal-Auth-Algo")?.eq_ignore_ascii_case("SHA256withRSA") {
             return Err("the header PayPal-Auth-Algo is not SHA256withRSA".into());
         }
@@ -76,15 +76,16 @@ impl Verify for Webhook {
             .ok_or("the signature in the header PayPal-Transmission-Sig cannot be decoded")?;
         is_near(request.only_header("PayPal-Transmission-Time")?, Unit::Rfc3339, TOLERANCE, request.received)?;
         let published = published.ok_or("the certificate of PayPal could not be fetched")?;
-        match published.0.is_good(Algorithm::RsaSha256, self.text(request)?.as_bytes(), &sent, None) {
-            true => Ok(()),
+        let signed = self.text(request)?.into_bytes();
+        match published.0.is_good(Algorithm::RsaSha256, &signed, &sent, None) {
+            true => Ok(vec![signed]),
             false => Err("the signature belongs to another webhook or another body".into()),
         }
     }
     fn signs(&self) -> bool {
         true
     }
-    fn signed(&self, request: &Request) -> Option<Vec<u8>> {
+    fn expected(&self, request: &Request) -> Option<Vec<u8>> {
         self.text(request).ok().map(String::into_bytes)
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::check::{Unit, is_near};
-use super::contract::{Guard, Published, Scheme, Told, Verify};
+use super::contract::{Guard, Published, Scheme, Signed, Told, Verify};
 use super::handshake::Handshake;
 use super::key::{Algorithm, unbase64};
 use super::password::read_text;
@@ -89,7 +89,7 @@ impl Verify for Topics {
         is_certificate.then(|| Some(address.to_owned())).ok_or_else(|| "the certificate does not stand at an address of SNS".into())
     }
 
-    fn check(&self, request: &Request, published: Option<&Published>) -> Result<(), String> {
+    fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String> {
         let message = message(request)?;
         let must = |name: &str| field(&message, name).ok_or(format!("`{name}` is missing in the body"));
         let topic = must("TopicArn")?;
@@ -104,15 +104,16 @@ impl Verify for Topics {
         is_near(must("Timestamp")?, Unit::Rfc3339, TOLERANCE, request.received)?;
         let sent = unbase64(must("Signature")?).ok_or("the signature in the body cannot be decoded")?;
         let published = published.ok_or("the certificate of SNS could not be fetched")?;
-        match published.0.is_good(algorithm, signed(&message).as_bytes(), &sent, None) {
-            true => Ok(()),
+        let signed = signed(&message).into_bytes();
+        match published.0.is_good(algorithm, &signed, &sent, None) {
+            true => Ok(vec![signed]),
             false => Err("the signature belongs to another message".into()),
         }
     }
     fn signs(&self) -> bool {
         true
     }
-    fn signed(&self, request: &Request) -> Option<Vec<u8>> {
+    fn expected(&self, request: &Request) -> Option<Vec<u8>> {
         Some(signed(&message(request).ok()?).into_bytes())
     }
 }

@@ -14,6 +14,8 @@ const LONGEST: usize = 16 << 10;
 /// A token whose signature is good.
 #[derive(Debug)]
 pub(super) struct Token {
+    /// The head and the claims as they were signed, letter by letter. How the signature after them is spelled is nobody's matter.
+    pub signed: String,
     claims: Value,
 }
 
@@ -52,7 +54,7 @@ impl Token {
         if moment("iat")?.is_some_and(|iat| iat.saturating_sub(LEEWAY) > now) {
             return Err("the token was made in time to come; is this machine's clock right?".into());
         }
-        Ok(Self { claims })
+        Ok(Self { signed: signed.to_owned(), claims })
     }
 
     /// Whether a claim is, or has among several, one of these texts.
