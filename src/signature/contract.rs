@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
+use super::formula::is_token;
 use super::handshake::{Greeted, Handshake};
 use super::key::Key;
 use crate::body;
@@ -137,6 +138,11 @@ impl Guard {
         self
     }
 
+    #[cfg(test)]
+    pub(super) fn greetings(&self) -> &[Handshake] {
+        &self.greetings
+    }
+
     /// Takes over what another one knows. It stays open only if both are.
     pub(super) fn join(&mut self, other: Guard) {
         self.is_open &= other.is_open;
@@ -184,9 +190,16 @@ impl Guard {
             return Ok(Signed::new());
         }
         let mut reasons: Vec<String> = Vec::new();
+        let signs_tokens = self.greetings.iter().any(Handshake::signs);
         for verify in &self.vouchers {
             let published = verify.key_at(request).map(|at| at.and_then(|at| keys.get(&at)));
-            match published.and_then(|published| verify.check(request, published)) {
+            let checked = published.and_then(|published| verify.check(request, published));
+            // Anyone can have had it signed by a greeting.
+            let checked = checked.and_then(|signed| match signs_tokens && signed.iter().any(|text| is_token(text)) {
+                true => Err("what is signed is a mere token, such as greetings at this address are answered with".to_owned()),
+                false => Ok(signed),
+            });
+            match checked {
                 Ok(signed) => return Ok(signed),
                 Err(why) if reasons.contains(&why) => {}
                 Err(why) => reasons.push(why),

@@ -175,10 +175,15 @@ pub(super) fn words(name: &str) -> String {
 
 /// A sender's handshake as `providers.yaml` words it, if it can be written in a rule file.
 pub(super) fn handshake_words(name: &str) -> Option<String> {
+    let handshake = senders().iter().find(|s| s.name == name)?.handshake.as_ref()?;
+    // What only a sender that is known by name may be answered.
+    if handshake.hands_over.is_some() || handshake.signs() && !handshake.is_signed() {
+        return None;
+    }
     let entry = PROVIDERS.split("- name: ").find(|e| e.lines().next() == Some(name))?;
     let line = entry.lines().find(|l| l.trim_start().starts_with("handshake:"))?.trim();
     let token = format!("{{{{ secret.{}_TOKEN }}}}", name.to_uppercase());
-    (!line.contains("hands_over")).then(|| line.replace("{verify_token}", &token))
+    Some(line.replace("{verify_token}", &token))
 }
 
 /// Reads `custom:`, and the `handshake:` beside it.
@@ -186,7 +191,7 @@ pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Known, public
     let mut fields = item.fields("`custom:`")?;
     let secret = fields.must("secret");
     let scheme = read_scheme(&mut fields, item);
-    let handshake = fields.may("handshake").map(|i| Handshake::read(&i, known));
+    let handshake = fields.may("handshake").map(|i| Handshake::read(&i, known).filter(|h| h.is_safe(&i)));
     fields.done(
         &[
             ("header", "write `signature: { from: header:Name }`"),

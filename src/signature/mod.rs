@@ -76,7 +76,7 @@ pub fn read(item: &Item, known: &Known, public_url: Option<&str>) -> Option<Read
         }
         let mut handshake = None;
         if let Some((_, value)) = entries.iter().find(|(name, _)| name == HANDSHAKE) {
-            handshake = handshake::Handshake::read(value, known);
+            handshake = handshake::Handshake::read(value, known).filter(|h| h.is_safe(value));
             good &= handshake.is_some();
             if entries.len() == 1 {
                 value

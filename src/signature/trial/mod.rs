@@ -1,5 +1,6 @@
 //! What every sender would send: requests with signatures that are good, for tests over all schemes.
 
+mod greetings;
 mod replay;
 
 use base64::Engine as _;
@@ -183,8 +184,12 @@ impl<'a> Signer<'a> {
 
     /// A request as this sender makes it, with all that its scheme wants.
     pub(super) fn draft(&self, body: &[u8]) -> Draft {
+        self.draft_of(blank(body))
+    }
+
+    /// The same of a request that says something already.
+    pub(super) fn draft_of(&self, mut request: Request) -> Draft {
         let scheme = &self.sender.scheme;
-        let mut request = blank(body);
         request.headers.push(("content-type".into(), "application/json".into()));
         for (place, text) in &scheme.require {
             place.put(&mut request, text);
@@ -208,7 +213,7 @@ impl<'a> Signer<'a> {
         let message = match scheme.algorithm.token_word() {
             None => scheme.signed.bytes(&request, self.given(time.as_deref(), Some(&id))).unwrap(),
             Some(word) => {
-                let mut claims = json!({ "iat": NOW, "exp": NOW + 60, "jti": hex(body) });
+                let mut claims = json!({ "iat": NOW, "exp": NOW + 60, "jti": hex(&request.body) });
                 for (name, any_of) in &scheme.claims {
                     claims[name] = any_of[0].text(&request, self.given(None, None)).unwrap().into();
                 }
