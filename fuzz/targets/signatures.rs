@@ -13,7 +13,9 @@ use libfuzzer_sys::fuzz_target;
 /// A guard for every sender that takes one secret.
 static GUARDS: LazyLock<Vec<(&str, Guard)>> = LazyLock::new(|| {
     let secret = "whsec_c2VjcmV0IG9mIHRoaXMgZnV6eiB0YXJnZXQ=";
-    let read = |name: &'static str| guard(name, secret, Some("https://hooks.example.com")).ok().map(|g| (name, g));
+    let topic = "arn:aws:sns:eu-west-1:123456789012:orders";
+    let secret = |name: &str| if name == "aws_sns" { topic } else { secret };
+    let read = |name: &'static str| guard(name, secret(name), Some("https://hooks.example.com")).ok().map(|g| (name, g));
     senders().into_iter().filter_map(|(name, _)| read(name)).collect()
 });
 

@@ -70,7 +70,8 @@ pub type Signed = Vec<Vec<u8>>;
 /// A scheme with its secret.
 pub trait Verify: Send + Sync {
     /// Where the key stands that this request is checked with, if the sender publishes it; whoever calls fetches it.
-    /// The error is why the request is denied before.
+    /// The error is why the request is denied before: everything is looked at first that needs no key, since anybody can send a
+    /// request and have something fetched for it.
     fn key_at(&self, _: &Request) -> Result<Option<String>, String> {
         Ok(None)
     }

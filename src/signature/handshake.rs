@@ -40,7 +40,7 @@ pub struct Handshake {
 }
 
 /// Where an address stands, and whether one may be visited.
-pub(super) type Visit = (Place, fn(&str) -> bool);
+pub(super) type Visit = (Place, fn(&Request, &str) -> bool);
 
 /// What a rule file gives to a handshake.
 #[derive(Debug, Clone, Default)]
@@ -147,7 +147,7 @@ impl Handshake {
     }
 
     /// The greeting of a sender that wants an address visited, which stands in a signed request.
-    pub(super) fn visiting(is: (Place, String), address: Place, may_be: fn(&str) -> bool) -> Self {
+    pub(super) fn visiting(is: (Place, String), address: Place, may_be: fn(&Request, &str) -> bool) -> Self {
         Self {
             when: vec![When::Is(is.0, is.1)],
             check: Vec::new(),
@@ -280,7 +280,7 @@ impl Handshake {
         let visit = match &self.visit {
             Some((place, may_be)) => {
                 let address = place.find(request)?.ok_or_else(|| format!("{} is missing", place.words()))?;
-                Some(address).filter(|a| may_be(a)).ok_or("the address that is to be visited is not the sender's").map(Some)?
+                Some(address).filter(|a| may_be(request, a)).ok_or("the address that is to be visited is not the sender's").map(Some)?
             }
             None => None,
         };

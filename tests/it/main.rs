@@ -17,6 +17,7 @@ mod greetings;
 mod hang_ups;
 mod hostile;
 mod keeping;
+mod keys;
 mod neighbours;
 mod order;
 mod overload;
