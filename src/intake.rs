@@ -168,7 +168,7 @@ impl Intake {
             [] => Keys::new(),
             at => Box::pin(self.keys(address, &request, at)).await?,
         };
-        let proof = if address.replay_guard { address.guard.proof(&request) } else { None };
+        let proofs = if address.replay_guard { address.guard.proofs(&request, &keys) } else { Vec::new() };
         let event = match address.guard.admit(request, &keys, EventId(Uuid::now_v7()), address.max_body, Some(&address.wanted)) {
             Ok(event) if address.methods.contains(&event.method) => event,
             Ok(_) => return Err(Refusal::WrongMethod(address.methods.clone())),
@@ -187,7 +187,7 @@ impl Intake {
         let waiting = (responders > 0).then(|| self.callers.wait_for(id, responders));
         let room = self.worker.room_for(answering.len());
         let accept = Accept {
-            deliveries: deliveries(address, &event, proof),
+            deliveries: deliveries(address, &event, proofs),
             runs: answering.iter().map(new_run).collect(),
             ruleset: door.rules.number,
             status: answer.status,
@@ -320,7 +320,7 @@ pub fn new_run(started: &Started) -> NewRun {
 }
 
 /// What this delivery is known by if it comes again: the sender's own id of it, and what was signed where that is wanted.
-fn deliveries(address: &Address, event: &Event, proof: Option<String>) -> Vec<Delivery> {
+fn deliveries(address: &Address, event: &Event, proofs: Vec<String>) -> Vec<Delivery> {
     let (vault, saved) = (Vault::default(), Map::new());
     let scope = Scope::new(event, &vault, serde_json::Value::Null, &[], &saved);
     let part = |field: &crate::field::Field| {
@@ -329,5 +329,5 @@ fn deliveries(address: &Address, event: &Event, proof: Option<String>) -> Vec<De
     };
     let id = address.delivery_id.iter().map(part).collect::<Option<Vec<_>>>().filter(|parts| !parts.is_empty());
     let known_by = |key: String| Delivery { key: format!("{} {key}", address.route.text()), remembered: address.remembered };
-    id.map(|parts| known_by(parts.join(" "))).into_iter().chain(proof.map(|p| known_by(format!("signed {p}")))).collect()
+    id.map(|parts| known_by(parts.join(" "))).into_iter().chain(proofs.into_iter().map(|p| known_by(format!("signed {p}")))).collect()
 }

@@ -13,7 +13,9 @@ use libfuzzer_sys::fuzz_target;
 /// A guard for every sender that takes one secret.
 static GUARDS: LazyLock<Vec<(&str, Guard)>> = LazyLock::new(|| {
     let secret = "whsec_c2VjcmV0IG9mIHRoaXMgZnV6eiB0YXJnZXQ=";
-    let read = |name: &'static str| guard(name, secret, Some("https://hooks.example.com")).ok().map(|g| (name, g));
+    let topic = "arn:aws:sns:eu-west-1:123456789012:orders";
+    let secret = |name: &str| if name == "aws_sns" { topic } else { secret };
+    let read = |name: &'static str| guard(name, secret(name), Some("https://hooks.example.com")).ok().map(|g| (name, g));
     senders().into_iter().filter_map(|(name, _)| read(name)).collect()
 });
 
@@ -38,7 +40,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     guard.keys_at(&request);
     guard.expected(&request);
-    guard.proof(&request);
+    guard.proofs(&request, &Keys::new());
     let checked = guard.check(&request, &Keys::new());
     match guard.admit(request, &Keys::new(), EventId(uuid::Uuid::nil()), 1 << 20, None) {
         Ok(_) => assert!(checked.is_ok(), "{name} let in what does not prove itself"),

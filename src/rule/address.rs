@@ -105,12 +105,15 @@ pub fn read(route: Route, item: &Item, known: &Known) -> Option<Address> {
         address.methods = read_methods(&method);
     }
     address.delivery_id = match fields.may("delivery_id") {
-        Some(item) => item.one_or_many().iter().filter_map(|i| read_delivery_id(i, known)).collect(),
+        Some(item) => {
+            let fields = item.one_or_more("write for example body.id").unwrap_or_default();
+            fields.iter().filter_map(|i| read_delivery_id(i, known)).collect()
+        }
         None => preset,
     };
     if let Some(item) = fields.may("replay_guard") {
         address.replay_guard = item.flag()?;
-        if address.replay_guard && guarded && !address.guard.vouchers.iter().any(|v| v.signs()) {
+        if address.replay_guard && guarded && !address.guard.signs() {
             item.problem("nobody signs what is sent to this address, so nothing tells a repeated call from a new one")
                 .at_key()
                 .label("take it out, or verify by a signature")

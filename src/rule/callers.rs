@@ -37,8 +37,12 @@ impl Callers {
 
 /// Reads both.
 pub fn read(allow_from: Option<Item>, limit: Option<Item>) -> Callers {
-    let limits = limit.map(|i| i.one_or_many().iter().filter_map(read_limit).collect()).unwrap_or_default();
-    Callers { allowed: allow_from.map(|i| i.one_or_many().iter().filter_map(read_network).collect()), limits }
+    let limits = limit.and_then(|i| i.one_or_more("write for example 100 per minute"));
+    let networks = allow_from.map(|i| i.one_or_more("write for example 203.0.113.0/24").unwrap_or_default());
+    Callers {
+        allowed: networks.map(|all| all.iter().filter_map(read_network).collect()),
+        limits: limits.unwrap_or_default().iter().filter_map(read_limit).collect(),
+    }
 }
 
 /// `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`; one address means that one alone.

@@ -4,7 +4,7 @@
 use ring::hmac;
 use serde_json::Value;
 
-use super::contract::{Guard, Published, Scheme, Told, Verify};
+use super::contract::{Guard, Published, Scheme, Signed, Told, Verify};
 use super::key::{Algorithm, Key, KeyForm, unbase64};
 use super::password::read_secret;
 use super::place::spelled;
@@ -46,19 +46,19 @@ impl Scheme for Adyen {
         })
     }
     fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
-        let mut guard = Guard::open();
-        for item in item.one_or_many() {
+        let mut vouchers = Vec::new();
+        for item in item.one_or_more("write \"{{ secret.ADYEN_HMAC_KEY }}\"")? {
             let secret = read_secret(&item, known)?;
             match Key::read(Algorithm::HmacSha256, KeyForm::Hex, secret.reveal()) {
-                Ok(key) => guard.vouchers.push(Box::new(Items(key))),
-                Err(_) if is_stand_in(secret.reveal()) => guard.vouchers.push(Box::new(Items(Key::Bytes(Vec::new())))),
+                Ok(key) => vouchers.push(Items(key)),
+                Err(_) if is_stand_in(secret.reveal()) => vouchers.push(Items(Key::Bytes(Vec::new()))),
                 Err(why) => {
                     item.problem(why).label("copy it again from where Adyen shows it").add();
                     return None;
                 }
             }
         }
-        Some(guard)
+        Some(Guard::any_of(vouchers))
     }
 }
 
@@ -79,7 +79,7 @@ fn signed(item: &Value) -> String {
 }
 
 impl Verify for Items {
-    fn check(&self, request: &Request, _: Option<&Published>) -> Result<(), String> {
+    fn check(&self, request: &Request, _: Option<&Published>) -> Result<Signed, String> {
         let body: Value = serde_json::from_slice(&request.body).map_err(|_| "the body is no JSON")?;
         let items = items(&body);
         if items.is_empty() {
@@ -96,12 +96,13 @@ impl Verify for Items {
                 return Err(format!("the signature of item {} belongs to another secret or another item", n + 1));
             }
         }
-        Ok(())
+        // Each item is signed alone, so each alone can be sent again.
+        Ok(items.iter().map(|i| signed(i).into_bytes()).collect())
     }
     fn signs(&self) -> bool {
         true
     }
-    fn signed(&self, request: &Request) -> Option<Vec<u8>> {
+    fn expected(&self, request: &Request) -> Option<Vec<u8>> {
         let body: Value = serde_json::from_slice(&request.body).ok()?;
         Some(items(&body).iter().map(|i| signed(i)).collect::<Vec<_>>().join("\n").into_bytes())
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use jiff::Timestamp;
 
-use super::contract::{Published, Verify};
+use super::contract::{Published, Signed, Verify};
 use super::formula::{Formula, Given};
 use super::key::{Algorithm, Key, KeyForm, unbase64, unhex};
 use super::place::Place;
@@ -169,40 +169,41 @@ pub(super) struct Signing {
     no_secret: Secret,
 }
 
+/// What a request brings, where everything is right that can be seen without a key.
+enum Brought {
+    Token(Token),
+    Signatures { decoded: Vec<Vec<u8>>, time: Option<String>, id: Option<String> },
+}
+
 impl Verify for Signing {
-    fn key_at(&self, _: &Request) -> Result<Option<String>, String> {
-        Ok(self.key_at.clone())
+    fn key_at(&self, request: &Request) -> Result<Option<String>, String> {
+        match &self.key_at {
+            None => Ok(None),
+            Some(address) => self.brought(request).map(|_| Some(address.clone())),
+        }
     }
 
-    fn check(&self, request: &Request, published: Option<&Published>) -> Result<(), String> {
+    fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String> {
         let scheme = &self.scheme;
-        for (place, wanted) in &scheme.require {
-            if place.find(request)?.as_deref() != Some(wanted) {
-                return Err(format!("{} is not {wanted}", place.words()));
-            }
-        }
-        let (signatures, beside) = self.sent(request)?;
-        let time = self.time(request, beside)?;
-        let id = self.id(request)?;
+        let brought = self.brought(request)?;
         let published = match (&self.key_at, published) {
             (Some(_), None) => return Err("the key of the sender could not be fetched".into()),
             (_, published) => published.map(|p| (&self.no_secret, &p.0)),
         };
         let keys = || self.keys.iter().map(|(secret, key)| (secret, key)).chain(published);
-        if scheme.algorithm.token_word().is_some() {
-            let keys: Vec<&Key> = keys().map(|(_, key)| key).collect();
-            return self.token(request, &signatures, &keys);
-        }
-        // One that cannot be read may stand beside a good one.
-        let decoded: Vec<Vec<u8>> = signatures.iter().filter_map(|s| scheme.encoding.decode(s)).collect();
-        if decoded.is_empty() {
-            return Err(format!("the signature in {} cannot be decoded", self.where_()));
-        }
+        let (decoded, time, id) = match brought {
+            Brought::Token(token) => return Ok(vec![token.prove(&keys().map(|(_, key)| key).collect::<Vec<_>>())?]),
+            Brought::Signatures { decoded, time, id } => (decoded, time, id),
+        };
         for (secret, key) in keys() {
-            let given = self.given(time.as_deref(), id.as_deref(), secret.reveal());
-            let signed = scheme.signed.bytes(request, given)?;
+            let text = |secret| scheme.signed.bytes(request, self.given(time.as_deref(), id.as_deref(), secret));
+            let signed = text(secret.reveal())?;
             if decoded.iter().any(|s| key.is_good(scheme.algorithm, &signed, s, None)) {
-                return Ok(());
+                return match (self.signs(), scheme.signed.has_secret()) {
+                    (false, _) => Ok(Signed::new()),
+                    (true, false) => Ok(vec![signed]),
+                    (true, true) => Ok(vec![text(STRUCK)?]),
+                };
             }
         }
         Err("the signature belongs to another secret or another body".into())
@@ -220,14 +221,10 @@ impl Verify for Signing {
 
     fn expected(&self, request: &Request) -> Option<Vec<u8>> {
         // A token lets in whoever has it.
-        self.signed(request).filter(|_| self.scheme.algorithm.token_word().is_none())
-    }
-
-    fn signed(&self, request: &Request) -> Option<Vec<u8>> {
-        let (signatures, beside) = self.sent(request).ok()?;
         if self.scheme.algorithm.token_word().is_some() {
-            return signatures.into_iter().next().map(String::into_bytes);
+            return None;
         }
+        let (_, beside) = self.sent(request).ok()?;
         let time = self.time(request, beside).ok()?;
         let id = self.id(request).ok()?;
         let given = self.given(time.as_deref(), id.as_deref(), STRUCK);
@@ -294,15 +291,36 @@ impl Signing {
         Ok(Some(sent))
     }
 
-    fn token(&self, request: &Request, tokens: &[String], keys: &[&Key]) -> Result<(), String> {
+    fn brought(&self, request: &Request) -> Result<Brought, String> {
+        let scheme = &self.scheme;
+        for (place, wanted) in &scheme.require {
+            if place.find(request)?.as_deref() != Some(wanted) {
+                return Err(format!("{} is not {wanted}", place.words()));
+            }
+        }
+        let (signatures, beside) = self.sent(request)?;
+        let time = self.time(request, beside)?;
+        let id = self.id(request)?;
+        if scheme.algorithm.token_word().is_some() {
+            return self.token(request, &signatures).map(Brought::Token);
+        }
+        // One that cannot be read may stand beside a good one.
+        let decoded: Vec<Vec<u8>> = signatures.iter().filter_map(|s| scheme.encoding.decode(s)).collect();
+        match decoded.is_empty() {
+            true => Err(format!("the signature in {} cannot be decoded", self.where_())),
+            false => Ok(Brought::Signatures { decoded, time, id }),
+        }
+    }
+
+    fn token(&self, request: &Request, tokens: &[String]) -> Result<Token, String> {
         let [token] = tokens else { return Err("several tokens were sent".into()) };
-        let token = Token::check(token, self.scheme.algorithm, keys, request.received)?;
+        let token = Token::read(token, self.scheme.algorithm, request.received)?;
         for (name, any_of) in &self.scheme.claims {
             let wanted: Vec<String> = any_of.iter().map(|f| f.text(request, self.given(None, None, ""))).collect::<Result<_, _>>()?;
             if !token.claims(name, &wanted) {
                 return Err(format!("the token's `{name}` is not {}", wanted.join(" or ")));
             }
         }
-        Ok(())
+        Ok(token)
     }
 }

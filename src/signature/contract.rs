@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
+use super::formula::is_token;
 use super::handshake::{Greeted, Handshake};
 use super::key::Key;
 use crate::body;
@@ -60,28 +61,33 @@ impl Published {
     }
 }
 
+/// What a sender has signed, one text for each signature; nothing where a secret is only shown.
+///
+/// It is the text that was signed, without any secret, and never how a signature is spelled: whoever sends the same again with
+/// its signature in another spelling gives the same.
+pub type Signed = Vec<Vec<u8>>;
+
 /// A scheme with its secret.
 pub trait Verify: Send + Sync {
     /// Where the key stands that this request is checked with, if the sender publishes it; whoever calls fetches it.
-    /// The error is why the request is denied before.
+    /// The error is why the request is denied before: everything is looked at first that needs no key, since anybody can send a
+    /// request and have something fetched for it.
     fn key_at(&self, _: &Request) -> Result<Option<String>, String> {
         Ok(None)
     }
-    /// Whether the request proves itself; the error is for the operator's log, never for the sender.
-    fn check(&self, request: &Request, published: Option<&Published>) -> Result<(), String>;
+    /// Whether the request proves itself, and what its sender has signed. The error is for the operator's log, never for the
+    /// sender.
+    fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String>;
     /// Strikes out a secret that is sent as it is: it is good for the door, and nobody needs it afterwards.
     fn strike(&self, _: &mut Request) {}
     /// Whether it vouches for what is sent, so that the same cannot be sent twice unseen.
     fn signs(&self) -> bool {
         false
     }
-    /// What should have been signed, without any secret.
-    fn signed(&self, _: &Request) -> Option<Vec<u8>> {
+    /// What should have been signed, for people who ask why a request is denied; without any secret, and without what lets
+    /// somebody in.
+    fn expected(&self, _: &Request) -> Option<Vec<u8>> {
         None
-    }
-    /// The same, as far as it may be shown to people.
-    fn expected(&self, request: &Request) -> Option<Vec<u8>> {
-        self.signed(request)
     }
 }
 
@@ -98,27 +104,49 @@ pub enum NotAdmitted {
     TooLarge,
 }
 
-/// Everybody who may vouch at an address; any one suffices. An empty guard is an open address.
+/// Everybody who may vouch at an address; any one suffices.
+///
+/// Only [`Guard::open`] lets in whoever comes. Any other guard denies everyone for whom nobody vouches, so one that is empty
+/// denies everybody, however it came to be empty.
 #[derive(Default)]
 pub struct Guard {
-    pub vouchers: Vec<Box<dyn Verify>>,
-    pub greetings: Vec<Handshake>,
+    is_open: bool,
+    vouchers: Vec<Box<dyn Verify>>,
+    greetings: Vec<Handshake>,
 }
 
 /// The keys that were fetched for a request, by their address.
 pub type Keys = HashMap<String, Published>;
 
 impl Guard {
+    /// The guard of an address that is open: where `verify: none` says so, or nothing is said at all.
     pub fn open() -> Self {
-        Self::default()
+        Self { is_open: true, ..Self::default() }
     }
 
     pub fn of(verify: impl Verify + 'static) -> Self {
-        Self { vouchers: vec![Box::new(verify)], greetings: Vec::new() }
+        Self::any_of([verify])
     }
 
-    /// Takes over what another one knows.
-    pub fn join(&mut self, other: Guard) {
+    pub fn any_of(vouchers: impl IntoIterator<Item = impl Verify + 'static>) -> Self {
+        let boxed = |verify| Box::new(verify) as Box<dyn Verify>;
+        Self { vouchers: vouchers.into_iter().map(boxed).collect(), ..Self::default() }
+    }
+
+    /// The same, with greetings that are answered.
+    pub(super) fn greeting(mut self, greetings: impl IntoIterator<Item = Handshake>) -> Self {
+        self.greetings.extend(greetings);
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn greetings(&self) -> &[Handshake] {
+        &self.greetings
+    }
+
+    /// Takes over what another one knows. It stays open only if both are.
+    pub(super) fn join(&mut self, other: Guard) {
+        self.is_open &= other.is_open;
         self.vouchers.extend(other.vouchers);
         self.greetings.extend(other.greetings);
     }
@@ -129,7 +157,12 @@ impl Guard {
     }
 
     pub fn is_open(&self) -> bool {
-        self.vouchers.is_empty() && self.greetings.is_empty()
+        self.is_open
+    }
+
+    /// Whether anybody signs what is sent, so that the same cannot be sent twice unseen.
+    pub fn signs(&self) -> bool {
+        self.vouchers.iter().any(|v| v.signs())
     }
 
     /// Where the keys stand that are needed for a request.
@@ -137,9 +170,10 @@ impl Guard {
         self.vouchers.iter().filter_map(|v| v.key_at(request).ok().flatten()).collect()
     }
 
-    /// What tells a request that was vouched for from every other one; nothing if nobody signs.
-    pub fn proof(&self, request: &Request) -> Option<String> {
-        self.vouchers.iter().find_map(|v| v.signed(request)).map(|bytes| crate::run::hash(&bytes))
+    /// What tells a request that was vouched for from every other one: a hash of what was signed, as whoever vouches found it,
+    /// one for each signature. Nothing if nobody vouches, or by a secret alone.
+    pub fn proofs(&self, request: &Request, keys: &Keys) -> Vec<String> {
+        self.vouched(request, keys).unwrap_or_default().iter().map(|signed| crate::run::hash(signed)).collect()
     }
 
     /// What somebody who is asked expects to be signed, for people who ask why not.
@@ -149,16 +183,30 @@ impl Guard {
 
     /// Whether the request proves itself to anybody; the error holds every reason, for the operator.
     pub fn check(&self, request: &Request, keys: &Keys) -> Result<(), String> {
+        self.vouched(request, keys).map(drop)
+    }
+
+    fn vouched(&self, request: &Request, keys: &Keys) -> Result<Signed, String> {
+        if self.is_open {
+            return Ok(Signed::new());
+        }
         let mut reasons: Vec<String> = Vec::new();
+        let signs_tokens = self.greetings.iter().any(Handshake::signs);
         for verify in &self.vouchers {
             let published = verify.key_at(request).map(|at| at.and_then(|at| keys.get(&at)));
-            match published.and_then(|published| verify.check(request, published)) {
-                Ok(()) => return Ok(()),
+            let checked = published.and_then(|published| verify.check(request, published));
+            // Anyone can have had it signed by a greeting.
+            let checked = checked.and_then(|signed| match signs_tokens && signed.iter().any(|text| is_token(text)) {
+                true => Err("what is signed is a mere token, such as greetings at this address are answered with".to_owned()),
+                false => Ok(signed),
+            });
+            match checked {
+                Ok(signed) => return Ok(signed),
                 Err(why) if reasons.contains(&why) => {}
                 Err(why) => reasons.push(why),
             }
         }
-        if reasons.is_empty() { Ok(()) } else { Err(reasons.join("; ")) }
+        if reasons.is_empty() { Err("nobody can vouch for what comes to this address".into()) } else { Err(reasons.join("; ")) }
     }
 
     fn greeted(&self, request: &Request, signed: bool) -> Result<(), NotAdmitted> {
@@ -224,5 +272,26 @@ impl Guard {
             body: read,
             is_partial,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_guard_denies_everybody_and_only_an_open_one_is_open() {
+        let admits = |guard: &Guard| guard.admit(Request::nobody(), &Keys::new(), EventId(uuid::Uuid::nil()), 1, None).is_ok();
+        let nobody: [Box<dyn Verify>; 0] = [];
+        for guard in [Guard::default(), Guard { vouchers: nobody.into(), ..Guard::default() }] {
+            assert!(!guard.is_open() && !admits(&guard) && guard.check(&Request::nobody(), &Keys::new()).is_err());
+        }
+        assert!(Guard::open().is_open() && admits(&Guard::open()));
+        let mut joined = Guard::open();
+        joined.join(Guard::default());
+        assert!(!joined.is_open() && !admits(&joined), "what is joined to an open guard closes it");
+        let mut joined = Guard::default();
+        joined.join(Guard::open());
+        assert!(!joined.is_open() && !admits(&joined), "an open guard opens no other one");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::check::{Encoding, Format, Scheme, Signing, Time, Unit};
-use super::contract::{Guard, PASTE, Published, Told, Verify};
+use super::contract::{Guard, PASTE, Published, Signed, Told, Verify};
 use super::formula::Formula;
 use super::handshake::{Handshake, Means};
 use super::key::{Algorithm, Key, KeyForm};
@@ -27,8 +27,8 @@ pub(super) struct Sender {
     pub name: String,
     /// As people know it.
     pub title: String,
-    scheme: Scheme,
-    handshake: Option<Handshake>,
+    pub(super) scheme: Scheme,
+    pub(super) handshake: Option<Handshake>,
     /// The fields that hold the sender's own id of a delivery.
     pub delivery_id: Vec<String>,
     /// How long it is remembered, in hours, if longer than others'.
@@ -44,12 +44,13 @@ pub(super) struct Sender {
 
 /// All senders that are data.
 pub(super) fn senders() -> &'static [Sender] {
-    static SENDERS: LazyLock<Vec<Sender>> = LazyLock::new(shipped);
+    static SENDERS: LazyLock<Vec<Sender>> = LazyLock::new(|| described(PROVIDERS));
     &SENDERS
 }
 
-fn shipped() -> Vec<Sender> {
-    let source = Source { name: "providers.yaml".into(), text: PROVIDERS.into() };
+/// The senders that a text in the words of `providers.yaml` describes.
+pub(super) fn described(text: &str) -> Vec<Sender> {
+    let source = Source { name: "providers.yaml".into(), text: text.into() };
     let Ok(node) = source.read() else { return Vec::new() };
     let reader = Reader::new(&source);
     let lookup = Lookup::new(&|_| None, &|_| None, &|_| None);
@@ -125,7 +126,7 @@ impl Sender {
         for greeting in &mut greetings {
             greeting.means = Means { waits_for: Some((name.to_owned(), self.title.clone())), ..Means::default() };
         }
-        Guard { vouchers: vec![Box::new(Waiting)], greetings }
+        Guard::of(Waiting).greeting(greetings)
     }
 
     pub(super) fn told(&self) -> Told {
@@ -156,7 +157,7 @@ fn write(name: &str, handshake: Option<&Handshake>) -> String {
 struct Waiting;
 
 impl Verify for Waiting {
-    fn check(&self, _: &Request, _: Option<&Published>) -> Result<(), String> {
+    fn check(&self, _: &Request, _: Option<&Published>) -> Result<Signed, String> {
         Err("the sender has not handed over its secret yet".into())
     }
 }
@@ -174,10 +175,15 @@ pub(super) fn words(name: &str) -> String {
 
 /// A sender's handshake as `providers.yaml` words it, if it can be written in a rule file.
 pub(super) fn handshake_words(name: &str) -> Option<String> {
+    let handshake = senders().iter().find(|s| s.name == name)?.handshake.as_ref()?;
+    // What only a sender that is known by name may be answered.
+    if handshake.hands_over.is_some() || handshake.signs() && !handshake.is_signed() {
+        return None;
+    }
     let entry = PROVIDERS.split("- name: ").find(|e| e.lines().next() == Some(name))?;
     let line = entry.lines().find(|l| l.trim_start().starts_with("handshake:"))?.trim();
     let token = format!("{{{{ secret.{}_TOKEN }}}}", name.to_uppercase());
-    (!line.contains("hands_over")).then(|| line.replace("{verify_token}", &token))
+    Some(line.replace("{verify_token}", &token))
 }
 
 /// Reads `custom:`, and the `handshake:` beside it.
@@ -185,7 +191,7 @@ pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Known, public
     let mut fields = item.fields("`custom:`")?;
     let secret = fields.must("secret");
     let scheme = read_scheme(&mut fields, item);
-    let handshake = fields.may("handshake").map(|i| Handshake::read(&i, known));
+    let handshake = fields.may("handshake").map(|i| Handshake::read(&i, known).filter(|h| h.is_safe(&i)));
     fields.done(
         &[
             ("header", "write `signature: { from: header:Name }`"),
@@ -225,7 +231,7 @@ impl Guarding<'_> {
         if self.scheme.key == KeyForm::Url {
             signing.key_at = Some(read_key_address(item)?);
         } else {
-            for item in item.one_or_many() {
+            for item in item.one_or_more("write \"{{ secret.NAME }}\"")? {
                 let secret = match self.scheme.algorithm.is_public() || self.scheme.key == KeyForm::Jwks {
                     true => super::password::read_text(&item, known)?,
                     false => read_secret(&item, known)?,
@@ -254,8 +260,7 @@ impl Guarding<'_> {
             handshake
         });
         // A secret that is there is never replaced by one that somebody hands over.
-        let greetings = greetings.filter(|h| h.hands_over.is_none()).into_iter().collect();
-        Some(Guard { vouchers: vec![Box::new(signing)], greetings })
+        Some(Guard::of(signing).greeting(greetings.filter(|h| h.hands_over.is_none())))
     }
 }
 
@@ -292,16 +297,23 @@ fn place(item: &Item) -> Option<Place> {
     place
 }
 
+/// One place, or several.
+fn places(item: &Item) -> Option<Vec<Place>> {
+    item.one_or_more("write for example header:X-Signature")?.iter().map(place).collect()
+}
+
 fn read_scheme(fields: &mut Fields, item: &Item) -> Option<Scheme> {
-    let algorithm = fields.must("algorithm").and_then(|i| word(&i, &Algorithm::WORDS));
+    let algorithm_item = fields.must("algorithm");
+    let algorithm = algorithm_item.as_ref().and_then(|i| word(i, &Algorithm::WORDS));
     let key_item = fields.may("key");
     let key = key_item.as_ref().map_or(Some(KeyForm::Text), |i| word(i, &KeyForm::WORDS));
     let signature = fields.must("signature");
-    let signed = match fields.may("signed") {
+    let signed_item = fields.may("signed");
+    let signed = match &signed_item {
         None => Formula::read("{body}").ok(),
-        Some(item) => formula(&item, "write for example \"{ts}.{body}\""),
+        Some(item) => formula(item, "write for example \"{ts}.{body}\""),
     };
-    let id = fields.may("id").map_or(Some(Vec::new()), |i| i.one_or_many().iter().map(place).collect::<Option<Vec<_>>>());
+    let id = fields.may("id").map_or(Some(Vec::new()), |i| places(&i));
     let claims_item = fields.may("claims");
     let claims = claims_item.as_ref().map_or(Some(Vec::new()), read_claims);
     let time = match fields.may("timestamp") {
@@ -322,7 +334,7 @@ fn read_scheme(fields: &mut Fields, item: &Item) -> Option<Scheme> {
         }
     }
     let mut inner = signature?.fields("`signature:`")?;
-    let from = inner.must("from").and_then(|i| i.one_or_many().iter().map(place).collect::<Option<Vec<_>>>());
+    let from = inner.must("from").and_then(|i| places(&i));
     let format = match inner.may("format") {
         None => Some(Format::Whole { before: String::new(), after: String::new() }),
         Some(item) => {
@@ -346,6 +358,14 @@ fn read_scheme(fields: &mut Fields, item: &Item) -> Option<Scheme> {
     }
     if signed.has_id() && id.is_empty() {
         item.problem("`{id}` is signed, but nothing says where it stands").label("write `id: header:Name`").add();
+        return None;
+    }
+    if algorithm?.is_digest() && !signed.is_secret() {
+        signed_item
+            .or(algorithm_item)?
+            .problem("anyone can work out this digest, so it proves nothing")
+            .label("write for example signed: \"{secret}{body}\", or algorithm: hmac-sha256")
+            .add();
         return None;
     }
     let is_token = algorithm?.token_word().is_some();
@@ -384,7 +404,8 @@ fn formula(item: &Item, example: &str) -> Option<Formula> {
 fn read_claims(item: &Item) -> Option<Vec<(String, Vec<Formula>)>> {
     let mut all = Vec::new();
     for (name, value) in item.entries("`claims:`")? {
-        let any_of = value.one_or_many().iter().map(|i| formula(i, "write for example \"{url}\"")).collect::<Option<Vec<_>>>()?;
+        let example = "write for example \"{url}\"";
+        let any_of = value.one_or_more(example)?.iter().map(|i| formula(i, example)).collect::<Option<Vec<_>>>()?;
         all.push((name, any_of));
     }
     Some(all)

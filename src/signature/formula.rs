@@ -10,6 +10,17 @@ use ring::{digest, hmac};
 use super::place::Place;
 use crate::request::Request;
 
+/// The longest token that is signed for a greeting, in bytes. X sends 48, Zoom 22.
+const LONGEST_TOKEN: usize = 128;
+
+/// Whether a greeting may be answered with a signature of this text: a short token of letters, digits, `-` and `_`.
+///
+/// Such a text is never taken for what a sender signs with an event ([`super::contract::Guard`]), whatever the scheme signs: so
+/// a signature made for a greeting lets nobody in.
+pub(super) fn is_token(text: &[u8]) -> bool {
+    (1..=LONGEST_TOKEN).contains(&text.len()) && text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
 /// A text with variables, compiled.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Formula(Vec<Part>);
@@ -98,6 +109,8 @@ pub(super) struct Given<'a> {
     pub key: &'a [u8],
     pub verify_token: Option<&'a str>,
     pub public_url: Option<&'a str>,
+    /// Whether the text is sent back to whoever asks, so that only a token may be signed in it.
+    pub is_reply: bool,
 }
 
 impl Formula {
@@ -139,6 +152,12 @@ impl Formula {
         })
     }
 
+    /// The places that it is made of.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
+        self.variables().filter_map(|v| if let Variable::At(place) = v { Some(place) } else { None })
+    }
+
     /// Whether Doorbell must know its own address for it.
     pub(super) fn needs_url(&self) -> bool {
         self.variables().any(|v| matches!(v, Variable::Url | Variable::UrlDecoded))
@@ -147,6 +166,24 @@ impl Formula {
     /// Whether the time is part of it.
     pub(super) fn has_time(&self) -> bool {
         self.variables().any(|v| *v == Variable::Time)
+    }
+
+    /// Whether something in it is signed with the key.
+    pub(super) fn signs(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Of(Function::HmacHex | Function::HmacBase64, _)))
+    }
+
+    pub(super) fn has_secret(&self) -> bool {
+        self.variables().any(|v| *v == Variable::Secret)
+    }
+
+    /// Whether only who knows the secret can make it. A checksum of a secret can be guessed.
+    pub(super) fn is_secret(&self) -> bool {
+        self.0.iter().any(|part| match part {
+            Part::Text(_) | Part::Of(Function::Crc32, _) => false,
+            Part::One(one) => *one == Variable::Secret,
+            Part::Of(_, all) => all.contains(&Variable::Secret),
+        })
     }
 
     pub(super) fn has_id(&self) -> bool {
@@ -168,6 +205,11 @@ impl Formula {
                     let mut bytes = Vec::new();
                     for one in all {
                         one.add_to(&mut bytes, request, given)?;
+                    }
+                    if given.is_reply && matches!(function, Function::HmacHex | Function::HmacBase64) && !is_token(&bytes) {
+                        return Err(format!(
+                            "what the greeting wants to have signed is not a token: 1 to {LONGEST_TOKEN} letters, digits, - and _"
+                        ));
                     }
                     out.extend(function.of(&bytes, given.key).into_bytes());
                 }

@@ -3,6 +3,10 @@
 //!
 //! A greeting that the sender signs is answered only after the signature was found good. What is sent back is plain text
 //! that no browser takes for more, and never long.
+//!
+//! No greeting ever makes what another request would be let in with. A reply never holds the secret. With the key it signs nothing but a
+//! short token (`formula::is_token`), and no [`super::contract::Guard`] that greets so takes a token for what an event's sender has
+//! signed. Where nobody signs the greeting itself, only a sender that is known by name is answered with a signature.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -36,7 +40,7 @@ pub struct Handshake {
 }
 
 /// Where an address stands, and whether one may be visited.
-pub(super) type Visit = (Place, fn(&str) -> bool);
+pub(super) type Visit = (Place, fn(&Request, &str) -> bool);
 
 /// What a rule file gives to a handshake.
 #[derive(Debug, Clone, Default)]
@@ -122,8 +126,28 @@ impl Handshake {
         })
     }
 
+    /// Whether a handshake in a rule file keeps the secret, also from those who only ask; what does not is told.
+    pub(super) fn is_safe(&self, item: &Item) -> bool {
+        if self.reply.formulas().any(Formula::has_secret) {
+            item.problem("the reply to a greeting would give the secret away, or what the secret can be guessed from")
+                .within("secret")
+                .label("take `secret` out of the reply")
+                .add();
+            return false;
+        }
+        if self.signs() && !self.signed {
+            item.problem("the reply to a greeting would sign text from anyone with the secret")
+                .within("hmac_")
+                .label("write `signed: true` beside `reply:` if the sender signs its greetings, or take this out")
+                .note("whoever has such a signature could use it to call this address")
+                .add();
+            return false;
+        }
+        true
+    }
+
     /// The greeting of a sender that wants an address visited, which stands in a signed request.
-    pub(super) fn visiting(is: (Place, String), address: Place, may_be: fn(&str) -> bool) -> Self {
+    pub(super) fn visiting(is: (Place, String), address: Place, may_be: fn(&Request, &str) -> bool) -> Self {
         Self {
             when: vec![When::Is(is.0, is.1)],
             check: Vec::new(),
@@ -154,6 +178,11 @@ impl Handshake {
         self.signed
     }
 
+    /// Whether it is answered with something that is signed with the sender's key.
+    pub(super) fn signs(&self) -> bool {
+        self.reply.formulas().any(Formula::signs)
+    }
+
     /// Whether `verify_token:` is wanted beside the secret.
     pub(super) fn wants_token(&self) -> bool {
         self.check.iter().any(|(_, f)| f.has_verify_token()) || self.reply.formulas().any(Formula::has_verify_token)
@@ -169,6 +198,25 @@ impl Handshake {
             When::Method(method) => Some(method.as_str()),
             _ => None,
         })
+    }
+
+    /// Makes a request a greeting with this token at every place where the sender may write one.
+    #[cfg(test)]
+    pub(super) fn make(&self, request: &mut Request, token: &str) {
+        for when in &self.when {
+            match when {
+                When::Method(method) => request.method.clone_from(method),
+                When::Is(place, text) => place.put(request, text),
+                When::There(place) => place.put(request, token),
+            }
+        }
+        let told = self.means.verify_token.as_ref().map_or("", Secret::reveal);
+        self.check.iter().for_each(|(place, _)| place.put(request, told));
+        for place in self.reply.formulas().flat_map(Formula::places) {
+            if place.find(request).ok().flatten().is_none() {
+                place.put(request, token);
+            }
+        }
     }
 
     /// The answer, if this is a greeting; the error is why one is denied.
@@ -197,7 +245,7 @@ impl Handshake {
             }
         }
         let text = |formula: &Formula| {
-            let text = formula.text(request, given)?;
+            let text = formula.text(request, Given { is_reply: true, ..given })?;
             (text.len() <= LONGEST).then_some(text).ok_or_else(|| format!("the greeting is longer than {LONGEST} bytes"))
         };
         let mut headers = Vec::new();
@@ -232,7 +280,7 @@ impl Handshake {
         let visit = match &self.visit {
             Some((place, may_be)) => {
                 let address = place.find(request)?.ok_or_else(|| format!("{} is missing", place.words()))?;
-                Some(address).filter(|a| may_be(a)).ok_or("the address that is to be visited is not the sender's").map(Some)?
+                Some(address).filter(|a| may_be(request, a)).ok_or("the address that is to be visited is not the sender's").map(Some)?
             }
             None => None,
         };

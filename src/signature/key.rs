@@ -67,6 +67,11 @@ impl Algorithm {
         }
     }
 
+    /// Whether anyone can work it out, so that the secret has to be part of what is signed.
+    pub(super) fn is_digest(self) -> bool {
+        matches!(self, Algorithm::Sha1 | Algorithm::Sha256 | Algorithm::Sha512)
+    }
+
     /// Whether everybody may know the key.
     pub(super) fn is_public(self) -> bool {
         self.wrapped().is_some()

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::contract::{Guard, Published, Scheme, Told, Verify};
+use super::contract::{Guard, Published, Scheme, Signed, Told, Verify};
 use super::handshake::Handshake;
 use super::password::{equal, read_secret};
 use crate::known::Known;
@@ -30,19 +30,19 @@ impl Scheme for Graph {
     }
     fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
         let mut states = Vec::new();
-        for item in item.one_or_many() {
+        for item in item.one_or_more("write \"{{ secret.GRAPH_CLIENT_STATE }}\"")? {
             states.push(read_secret(&item, known)?);
         }
         // SharePoint spells it in small letters.
         let greetings = ["validationToken", "validationtoken"].into_iter().filter_map(Handshake::echoing_query);
-        Some(Guard { vouchers: vec![Box::new(States(states))], greetings: greetings.collect() })
+        Some(Guard::of(States(states)).greeting(greetings))
     }
 }
 
 struct States(Vec<Secret>);
 
 impl Verify for States {
-    fn check(&self, request: &Request, _: Option<&Published>) -> Result<(), String> {
+    fn check(&self, request: &Request, _: Option<&Published>) -> Result<Signed, String> {
         let body: Value = serde_json::from_slice(&request.body).map_err(|_| "the body is no JSON")?;
         let changes = body["value"].as_array().filter(|all| !all.is_empty()).ok_or("the body holds no changes")?;
         let is_known = |change: &Value| {
@@ -50,7 +50,7 @@ impl Verify for States {
             self.0.iter().any(|s| equal(s.reveal().as_bytes(), sent.as_bytes()))
         };
         match changes.iter().position(|c| !is_known(c)) {
-            None => Ok(()),
+            None => Ok(Signed::new()),
             Some(n) => Err(format!("`clientState` of change {} is missing or another one", n + 1)),
         }
     }

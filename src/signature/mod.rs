@@ -14,6 +14,8 @@ mod place;
 mod pubsub;
 mod sns;
 mod token;
+#[cfg(test)]
+mod trial;
 mod twilio;
 
 use contract::{Guard, Scheme, Told};
@@ -56,7 +58,7 @@ pub fn read(item: &Item, known: &Known, public_url: Option<&str>) -> Option<Read
     let mut read = Read::default();
     if let Node::Text(word) = item.node {
         if word == "none" {
-            return Some(read);
+            return Some(Read { guard: Guard::open(), ..read });
         }
         let told = item.problem(format!("`{word}` needs what to compare with"));
         match all_names().any(|n| n == word) {
@@ -66,7 +68,7 @@ pub fn read(item: &Item, known: &Known, public_url: Option<&str>) -> Option<Read
         return None;
     }
     let mut good = true;
-    for one in item.one_or_many() {
+    for one in item.one_or_more("write a scheme with its secret, or `none` to leave the address open on purpose")? {
         let entries = one.entries("`verify:`")?;
         if entries.is_empty() {
             one.problem("nothing is said here").label("write `none` to leave the address open on purpose").add();
@@ -74,7 +76,7 @@ pub fn read(item: &Item, known: &Known, public_url: Option<&str>) -> Option<Read
         }
         let mut handshake = None;
         if let Some((_, value)) = entries.iter().find(|(name, _)| name == HANDSHAKE) {
-            handshake = handshake::Handshake::read(value, known);
+            handshake = handshake::Handshake::read(value, known).filter(|h| h.is_safe(value));
             good &= handshake.is_some();
             if entries.len() == 1 {
                 value
@@ -107,7 +109,7 @@ fn add(
         read.delivery_id.extend(id);
         return true;
     }
-    read.guard.greetings.extend(handshake);
+    read.guard = std::mem::take(&mut read.guard).greeting(handshake);
     if let Some(scheme) = SCHEMES.iter().find(|s| s.name() == name) {
         let Some(guard) = scheme.read(value, known, public_url) else { return false };
         read.guard.join(guard);

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
-use super::contract::{Guard, Published, Scheme, Verify};
+use super::contract::{Guard, Published, Scheme, Signed, Verify};
 use super::place::Place;
 use crate::event::Event;
 use crate::known::Known;
@@ -73,7 +73,7 @@ struct Expected {
 }
 
 impl Verify for Expected {
-    fn check(&self, request: &Request, _: Option<&Published>) -> Result<(), String> {
+    fn check(&self, request: &Request, _: Option<&Published>) -> Result<Signed, String> {
         let header = request.only_header(&self.header)?;
         let sent = match self.scheme {
             None => header,
@@ -86,7 +86,7 @@ impl Verify for Expected {
             }
         };
         match !sent.is_empty() && equal(sent.as_bytes(), self.value.reveal().as_bytes()) {
-            true => Ok(()),
+            true => Ok(Signed::new()),
             false => Err(format!("the header {} holds another secret", self.header)),
         }
     }

@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use url::Url;
-
 use super::check::{Unit, is_near};
-use super::contract::{Guard, Published, Scheme, Told, Verify};
+use super::contract::{Guard, Published, Scheme, Signed, Told, Verify};
 use super::key::{Algorithm, unbase64};
 use super::password::read_text;
 use crate::known::Known;
@@ -34,12 +32,11 @@ impl Scheme for PayPal {
         })
     }
     fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
-        let mut guard = Guard::open();
-        for item in item.one_or_many() {
-            let id = read_text(&item, known)?.reveal().to_owned();
-            guard.vouchers.push(Box::new(Webhook(id)));
+        let mut vouchers = Vec::new();
+        for item in item.one_or_more("write \"{{ secret.PAYPAL_WEBHOOK_ID }}\"")? {
+            vouchers.push(Webhook(read_text(&item, known)?.reveal().to_owned()));
         }
-        Some(guard)
+        Some(Guard::any_of(vouchers))
     }
 }
 
@@ -53,39 +50,51 @@ impl Webhook {
     }
 }
 
-impl Verify for Webhook {
-    fn key_at(&self, request: &Request) -> Result<Option<String>, String> {
-        let address = request.only_header("PayPal-Cert-Url")?;
-        let url = Url::parse(address).ok();
-        let is_paypal = url.is_some_and(|u| {
-            let host = u.host_str().unwrap_or_default();
-            (host == "paypal.com" || host.ends_with(".paypal.com"))
-                && u.scheme() == "https"
-                && u.port().is_none()
-                && u.username().is_empty()
-                && u.password().is_none()
-                && u.path().starts_with("/v1/notifications/certs/")
-        });
-        is_paypal.then(|| Some(address.to_owned())).ok_or_else(|| "the certificate does not stand at an address of PayPal".into())
-    }
+/// Where PayPal publishes its certificates.
+const HOSTS: [&str; 4] = ["api.paypal.com", "api.sandbox.paypal.com", "api-m.paypal.com", "api-m.sandbox.paypal.com"];
 
-    fn check(&self, request: &Request, published: Option<&Published>) -> Result<(), String> {
+/// Whether a certificate of PayPal is at this address, letter by letter.
+fn is_certificate(address: &str) -> bool {
+    let name = HOSTS.iter().find_map(|host| address.strip_prefix("https://")?.strip_prefix(host)?.strip_prefix("/v1/notifications/certs/"));
+    name.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+}
+
+impl Webhook {
+    /// The address of the certificate and the signature, where everything is right that can be seen without the certificate.
+    fn read(&self, request: &Request) -> Result<(String, Vec<u8>), String> {
         if !request.only_header("PayPal-Auth-Algo")?.eq_ignore_ascii_case("SHA256withRSA") {
             return Err("the header PayPal-Auth-Algo is not SHA256withRSA".into());
         }
         let sent = unbase64(request.only_header("PayPal-Transmission-Sig")?)
             .ok_or("the signature in the header PayPal-Transmission-Sig cannot be decoded")?;
+        request.only_header("PayPal-Transmission-Id")?;
         is_near(request.only_header("PayPal-Transmission-Time")?, Unit::Rfc3339, TOLERANCE, request.received)?;
+        let address = request.only_header("PayPal-Cert-Url")?;
+        match is_certificate(address) {
+            true => Ok((address.to_owned(), sent)),
+            false => Err("the certificate is not at an address of PayPal".into()),
+        }
+    }
+}
+
+impl Verify for Webhook {
+    fn key_at(&self, request: &Request) -> Result<Option<String>, String> {
+        self.read(request).map(|(address, _)| Some(address))
+    }
+
+    fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String> {
+        let (_, sent) = self.read(request)?;
         let published = published.ok_or("the certificate of PayPal could not be fetched")?;
-        match published.0.is_good(Algorithm::RsaSha256, self.text(request)?.as_bytes(), &sent, None) {
-            true => Ok(()),
+        let signed = self.text(request)?.into_bytes();
+        match published.0.is_good(Algorithm::RsaSha256, &signed, &sent, None) {
+            true => Ok(vec![signed]),
             false => Err("the signature belongs to another webhook or another body".into()),
         }
     }
     fn signs(&self) -> bool {
         true
     }
-    fn signed(&self, request: &Request) -> Option<Vec<u8>> {
+    fn expected(&self, request: &Request) -> Option<Vec<u8>> {
         self.text(request).ok().map(String::into_bytes)
     }
 }
@@ -109,5 +118,28 @@ mod tests {
         let text = Webhook("4JH86294D6297924G".into()).text(&request);
         // The checksum of these digits is the check value of CRC-32.
         assert_eq!(text.as_deref(), Ok("dfb3be50-fd74-11e4-8bf3-77339302725b|2015-05-18T15:45:13Z|4JH86294D6297924G|3421780262"));
+    }
+
+    #[test]
+    fn certificates_are_those_at_addresses_of_paypal() {
+        let good = "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-a5cafa77";
+        assert!(is_certificate(good) && HOSTS.iter().all(|host| is_certificate(&good.replace("api.paypal.com", host))));
+        for (from, to) in [
+            ("api.paypal.com", "www.paypal.com"),
+            ("api.paypal.com", "paypal.com"),
+            ("api.paypal.com", "evilpaypal.com"),
+            ("api.paypal.com", "api.paypal.com.evil.example"),
+            ("api.paypal.com", "api.paypal.com@evil.example"),
+            ("api.paypal.com", "api.paypal.com:8443"),
+            ("https", "http"),
+            ("certs/", "certs/../"),
+            ("certs/", "certs/%2e%2e/"),
+            ("/v1", "/v2"),
+            ("a5cafa77", "a5cafa77?x"),
+            ("a5cafa77", "a5cafa77#x"),
+            ("CERT-360caa42-fca2a594-a5cafa77", ""),
+        ] {
+            assert!(!is_certificate(&good.replace(from, to)), "{to}");
+        }
     }
 }

@@ -75,6 +75,29 @@ impl Place {
         }
     }
 
+    /// Writes a text where the first of the places is.
+    #[cfg(test)]
+    pub(super) fn put(&self, request: &mut Request, text: &str) {
+        let (kind, name) = &self.0[0];
+        let pair = || form_urlencoded::Serializer::new(String::new()).append_pair(name, text).finish();
+        let joined = |before: &str| if before.is_empty() { pair() } else { format!("{before}&{}", pair()) };
+        match kind {
+            Kind::Header => request.headers.push((name.to_ascii_lowercase(), text.to_owned())),
+            Kind::Query => request.query = joined(&request.query),
+            Kind::Form => request.body = joined(&String::from_utf8_lossy(&request.body)).into(),
+            Kind::Json => {
+                // A body that holds no names is another one then.
+                let mut body: Value = serde_json::from_slice(&request.body).ok().filter(Value::is_object).unwrap_or_default();
+                let mut at = &mut body;
+                for part in name.split('/').skip(1) {
+                    at = &mut at[part];
+                }
+                *at = text.into();
+                request.body = body.to_string().into();
+            }
+        }
+    }
+
     /// `the header X-Signature`.
     pub(super) fn words(&self) -> String {
         let one = |(kind, name): &(Kind, String)| match kind {

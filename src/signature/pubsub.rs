@@ -1,7 +1,7 @@
 //! Google Pub/Sub, pushed: a token that Google signed for a service account. The body is not signed.
 //! Source: Google Cloud's documentation, "Authentication for push subscriptions".
 
-use super::contract::{Guard, Published, Scheme, Told, Verify};
+use super::contract::{Guard, Published, Scheme, Signed, Told, Verify};
 use super::key::Algorithm;
 use super::password::read_text;
 use super::place::Place;
@@ -64,17 +64,13 @@ struct Pushed {
     public_url: Option<String>,
 }
 
-impl Verify for Pushed {
-    fn key_at(&self, _: &Request) -> Result<Option<String>, String> {
-        Ok(Some(KEYS.to_owned()))
-    }
-
-    fn check(&self, request: &Request, published: Option<&Published>) -> Result<(), String> {
+impl Pushed {
+    /// The token, where everything is right that can be seen without the keys of Google.
+    fn read(&self, request: &Request) -> Result<Token, String> {
         let header = request.only_header("Authorization")?;
         let token = header.split_once(' ').filter(|(word, _)| word.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
         let token = token.ok_or("the header Authorization does not begin with Bearer")?;
-        let published = published.ok_or("the keys of Google could not be fetched")?;
-        let token = Token::check(token, Algorithm::JwtRs256, &[&published.0], request.received)?;
+        let token = Token::read(token, Algorithm::JwtRs256, request.received)?;
         let own = || format!("{}{}", self.public_url.as_deref().unwrap_or_default(), request.target);
         let audience = self.audience.clone().unwrap_or_else(own);
         for (name, any_of) in [
@@ -88,9 +84,23 @@ impl Verify for Pushed {
             }
         }
         match token.has("exp") {
-            true => Ok(()),
+            true => Ok(token),
             false => Err("the token does not say when it expires".into()),
         }
+    }
+}
+
+impl Verify for Pushed {
+    fn key_at(&self, request: &Request) -> Result<Option<String>, String> {
+        self.read(request).map(|_| Some(KEYS.to_owned()))
+    }
+
+    fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String> {
+        let token = self.read(request)?;
+        let published = published.ok_or("the keys of Google could not be fetched")?;
+        token.prove(&[&published.0])?;
+        // Google sends one token with many messages, so it tells none from another.
+        Ok(Signed::new())
     }
 
     fn strike(&self, request: &mut Request) {

@@ -4,15 +4,14 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use url::Url;
 
 use super::check::{Unit, is_near};
-use super::contract::{Guard, Published, Scheme, Told, Verify};
+use super::contract::{Guard, Published, Scheme, Signed, Told, Verify};
 use super::handshake::Handshake;
 use super::key::{Algorithm, unbase64};
 use super::password::read_text;
 use super::place::Place;
-use crate::known::Known;
+use crate::known::{Known, is_stand_in};
 use crate::request::Request;
 use crate::yaml::fields::Item;
 
@@ -20,6 +19,7 @@ pub struct Sns;
 
 /// How long ago a message may have been sent: as long as SNS tries again by default.
 const TOLERANCE: Duration = Duration::from_secs(3_600);
+const TYPES: [&str; 3] = ["Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"];
 const NOTIFICATION: [&str; 6] = ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"];
 const CONFIRMATION: [&str; 7] = ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
 
@@ -40,16 +40,23 @@ impl Scheme for Sns {
     }
     fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
         let mut topics = Vec::new();
-        for item in item.one_or_many() {
-            topics.push(read_text(&item, known)?.reveal().to_owned());
+        for item in item.one_or_more("write the ARN of the topic")? {
+            let topic = read_text(&item, known)?.reveal().to_owned();
+            if host(&topic).is_none() && !is_stand_in(&topic) {
+                item.problem("this is not the ARN of a topic of SNS")
+                    .label("write for example arn:aws:sns:eu-west-1:123456789012:orders")
+                    .add();
+                return None;
+            }
+            topics.push(topic);
         }
         let place = |text: &str| Place::read(text);
         let confirmation = Handshake::visiting(
             (place("json:/Type")?, "SubscriptionConfirmation".into()),
             place("json:/SubscribeURL | json:/SubscribeUrl")?,
-            is_of_amazon,
+            confirms,
         );
-        Some(Guard { vouchers: vec![Box::new(Topics(topics))], greetings: vec![confirmation] })
+        Some(Guard::of(Topics(topics)).greeting([confirmation]))
     }
 }
 
@@ -64,14 +71,41 @@ fn field<'m>(message: &'m Map<String, Value>, name: &str) -> Option<&'m str> {
     message.get(name).or_else(|| message.get(&name.replace("URL", "Url"))).and_then(Value::as_str)
 }
 
-/// Whether an address is one of SNS itself.
-fn is_of_amazon(address: &str) -> bool {
-    let Ok(url) = Url::parse(address) else { return false };
-    let host = url.host_str().unwrap_or_default();
-    let region =
-        host.strip_prefix("sns.").and_then(|rest| rest.strip_suffix(".amazonaws.com").or_else(|| rest.strip_suffix(".amazonaws.com.cn")));
-    let is_region = region.is_some_and(|r| !r.is_empty() && r.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
-    is_region && url.scheme() == "https" && url.port().is_none() && url.username().is_empty() && url.password().is_none()
+/// The host of SNS for a topic: `sns.REGION.amazonaws.com`, with `.cn` in China. Nothing for what is no topic's ARN.
+///
+/// A region is two letters, words and a number, such as `us-gov-west-1`. Beside such hosts there are those of other
+/// services, such as `sns.s3.amazonaws.com`, where anyone can put what they like.
+fn host(topic: &str) -> Option<String> {
+    let parts: Vec<&str> = topic.split(':').collect();
+    let ["arn", partition, "sns", region, _, name] = parts.as_slice() else { return None };
+    let words: Vec<&str> = region.split('-').collect();
+    let (number, words) = words.split_last()?;
+    let is_region = words.len() >= 2
+        && words[0].len() == 2
+        && words.iter().all(|w| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase()))
+        && !number.is_empty()
+        && number.bytes().all(|b| b.is_ascii_digit());
+    let end = if *partition == "aws-cn" { ".cn" } else { "" };
+    (is_region && !name.is_empty()).then(|| format!("sns.{region}.amazonaws.com{end}"))
+}
+
+/// Whether a certificate of SNS is at this address, letter by letter; `host` is that of the topic.
+fn is_certificate(host: &str, address: &str) -> bool {
+    let name = address.strip_prefix("https://").and_then(|rest| rest.strip_prefix(host));
+    let name = name.and_then(|n| n.strip_prefix("/SimpleNotificationService-")?.strip_suffix(".pem"));
+    name.is_some_and(|n| n.len() == 32 && n.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+}
+
+/// Whether this address confirms the subscription that a message asks about, and does nothing else.
+fn confirms(request: &Request, address: &str) -> bool {
+    let Ok(message) = message(request) else { return false };
+    let (topic, token) = (field(&message, "TopicArn").unwrap_or_default(), field(&message, "Token").unwrap_or_default());
+    let query = host(topic).and_then(|host| address.strip_prefix("https://")?.strip_prefix(host.as_str())?.strip_prefix("/?"));
+    let Some(query) = query.filter(|q| !q.contains('#')) else { return false };
+    let mut pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    pairs.sort();
+    let wanted = [("Action", "ConfirmSubscription"), ("Token", token), ("TopicArn", topic)];
+    !token.is_empty() && pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).eq(wanted)
 }
 
 fn signed(message: &Map<String, Value>) -> String {
@@ -81,20 +115,24 @@ fn signed(message: &Map<String, Value>) -> String {
     names.iter().filter_map(line).collect()
 }
 
-impl Verify for Topics {
-    fn key_at(&self, request: &Request) -> Result<Option<String>, String> {
-        let message = message(request)?;
-        let address = field(&message, "SigningCertURL").ok_or("`SigningCertURL` is missing in the body")?;
-        let is_certificate = is_of_amazon(address) && Url::parse(address).is_ok_and(|u| u.path().ends_with(".pem"));
-        is_certificate.then(|| Some(address.to_owned())).ok_or_else(|| "the certificate does not stand at an address of SNS".into())
-    }
+/// A message of which everything is right that can be seen without its certificate.
+struct Message {
+    fields: Map<String, Value>,
+    algorithm: Algorithm,
+    signature: Vec<u8>,
+    certificate: String,
+}
 
-    fn check(&self, request: &Request, published: Option<&Published>) -> Result<(), String> {
-        let message = message(request)?;
-        let must = |name: &str| field(&message, name).ok_or(format!("`{name}` is missing in the body"));
+impl Topics {
+    fn read(&self, request: &Request) -> Result<Message, String> {
+        let fields = message(request)?;
+        let must = |name: &str| field(&fields, name).ok_or(format!("`{name}` is missing in the body"));
         let topic = must("TopicArn")?;
         if !self.0.iter().any(|t| t == topic) {
             return Err("the message is of another topic than the rule file says".into());
+        }
+        if !TYPES.contains(&must("Type")?) {
+            return Err("this kind of message is not known".into());
         }
         let algorithm = match must("SignatureVersion")? {
             "1" => Algorithm::RsaSha1,
@@ -102,17 +140,92 @@ impl Verify for Topics {
             _ => return Err("this version of SNS's signatures is not known".into()),
         };
         is_near(must("Timestamp")?, Unit::Rfc3339, TOLERANCE, request.received)?;
-        let sent = unbase64(must("Signature")?).ok_or("the signature in the body cannot be decoded")?;
+        let signature = unbase64(must("Signature")?).ok_or("the signature in the body cannot be decoded")?;
+        let certificate = must("SigningCertURL")?.to_owned();
+        if !host(topic).is_some_and(|host| is_certificate(&host, &certificate)) {
+            return Err("the certificate is not at the address of SNS in the topic's region".into());
+        }
+        Ok(Message { algorithm, signature, certificate, fields })
+    }
+}
+
+impl Verify for Topics {
+    fn key_at(&self, request: &Request) -> Result<Option<String>, String> {
+        self.read(request).map(|message| Some(message.certificate))
+    }
+
+    fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String> {
+        let message = self.read(request)?;
         let published = published.ok_or("the certificate of SNS could not be fetched")?;
-        match published.0.is_good(algorithm, signed(&message).as_bytes(), &sent, None) {
-            true => Ok(()),
+        let signed = signed(&message.fields).into_bytes();
+        match published.0.is_good(message.algorithm, &signed, &message.signature, None) {
+            true => Ok(vec![signed]),
             false => Err("the signature belongs to another message".into()),
         }
     }
     fn signs(&self) -> bool {
         true
     }
-    fn signed(&self, request: &Request) -> Option<Vec<u8>> {
+    fn expected(&self, request: &Request) -> Option<Vec<u8>> {
         Some(signed(&message(request).ok()?).into_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_is_that_of_the_topics_region() {
+        for (region, is_one) in [
+            ("eu-west-1", true),
+            ("us-gov-west-1", true),
+            ("ap-southeast-12", true),
+            ("s3", false),
+            ("s3-us-west-2", false),
+            ("execute-api", false),
+            ("eu-1", false),
+            ("eu-west-", false),
+            ("eu--1", false),
+            ("EU-west-1", false),
+            ("eu-west-1.evil.example", false),
+            ("", false),
+        ] {
+            let found = host(&format!("arn:aws:sns:{region}:123456789012:orders"));
+            assert_eq!(found, is_one.then(|| format!("sns.{region}.amazonaws.com")), "{region}");
+        }
+        assert_eq!(host("arn:aws-cn:sns:cn-north-1:123456789012:orders").as_deref(), Some("sns.cn-north-1.amazonaws.com.cn"));
+        for topic in
+            ["orders", "arn:aws:sqs:eu-west-1:123456789012:orders", "arn:aws:sns:eu-west-1:123456789012:", "arn:aws:sns:eu-west-1:1:a:b"]
+        {
+            assert_eq!(host(topic), None, "{topic}");
+        }
+    }
+
+    #[test]
+    fn only_the_address_that_confirms_this_subscription_is_visited() {
+        let topic = "arn:aws:sns:us-west-2:123456789012:MyTopic";
+        let body = serde_json::json!({ "Type": "SubscriptionConfirmation", "TopicArn": topic, "Token": "2336412f37" }).to_string();
+        let request = Request { body: body.into(), ..Request::nobody() };
+        let good = format!("https://sns.us-west-2.amazonaws.com/?Action=ConfirmSubscription&TopicArn={topic}&Token=2336412f37");
+        assert!(confirms(&request, &good) && confirms(&request, &good.replace(':', "%3A").replace("https%3A", "https:")));
+        for (from, to) in [
+            ("sns.us-west-2", "sns.us-east-1"),
+            ("sns.us-west-2", "sns.s3"),
+            ("sns.us-west-2.amazonaws.com", "evil.example"),
+            ("amazonaws.com", "amazonaws.com.evil.example"),
+            ("amazonaws.com", "amazonaws.com:8443"),
+            ("https", "http"),
+            ("com/?", "com/other?"),
+            ("ConfirmSubscription", "DeleteTopic"),
+            ("MyTopic", "Other"),
+            ("2336412f37", "2336412f38"),
+            ("&Token=2336412f37", ""),
+            ("&Token", "&Token=2336412f37&Token"),
+            ("&Token", "&AuthenticateOnUnsubscribe=true&Token"),
+            ("2336412f37", "2336412f37#x"),
+        ] {
+            assert!(!confirms(&request, &good.replacen(from, to, 1)), "{from} {to}");
+        }
     }
 }

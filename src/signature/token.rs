@@ -11,15 +11,21 @@ const LEEWAY: i64 = 60;
 /// The longest token that is looked at, in bytes.
 const LONGEST: usize = 16 << 10;
 
-/// A token whose signature is good.
+/// A token in its time. What it claims is not believed before [`Token::prove`] has found its signature good.
 #[derive(Debug)]
 pub(super) struct Token {
+    /// The head and the claims as they were signed, letter by letter.
+    signed: String,
+    signature: Vec<u8>,
+    algorithm: Algorithm,
+    /// What the token calls its key.
+    key: Option<String>,
     claims: Value,
 }
 
 impl Token {
-    /// Checks a token's signature and times by any of the keys. The error is for the operator.
-    pub(super) fn check(text: &str, algorithm: Algorithm, keys: &[&Key], now: Timestamp) -> Result<Self, String> {
+    /// Reads a token and looks at its times, for which no key is needed. The error is for the operator.
+    pub(super) fn read(text: &str, algorithm: Algorithm, now: Timestamp) -> Result<Self, String> {
         let wanted = algorithm.token_word().unwrap_or_default();
         let unread = "the token cannot be read";
         let (signed, signature) = text.rsplit_once('.').filter(|_| text.len() <= LONGEST).ok_or(unread)?;
@@ -32,10 +38,6 @@ impl Token {
         // What must be understood and is not (RFC 7515, 4.1.11).
         if !head["crit"].is_null() {
             return Err("the token asks for more than is known here".into());
-        }
-        let named = head["kid"].as_str();
-        if !keys.iter().any(|key| key.is_good(algorithm, signed.as_bytes(), &signature, named)) {
-            return Err("the token's signature belongs to another key".into());
         }
         let claims = part(claims).filter(Value::is_object).ok_or(unread)?;
         let now = now.as_second();
@@ -52,7 +54,17 @@ impl Token {
         if moment("iat")?.is_some_and(|iat| iat.saturating_sub(LEEWAY) > now) {
             return Err("the token was made in time to come; is this machine's clock right?".into());
         }
-        Ok(Self { claims })
+        let key = head["kid"].as_str().map(str::to_owned);
+        Ok(Self { signed: signed.to_owned(), signature, algorithm, key, claims })
+    }
+
+    /// Whether any of the keys has signed it, and what was signed: the head and the claims, however the signature is spelled.
+    pub(super) fn prove(self, keys: &[&Key]) -> Result<Vec<u8>, String> {
+        let is_good = |key: &&Key| key.is_good(self.algorithm, self.signed.as_bytes(), &self.signature, self.key.as_deref());
+        match keys.iter().any(is_good) {
+            true => Ok(self.signed.into_bytes()),
+            false => Err("the token's signature belongs to another key".into()),
+        }
     }
 
     /// Whether a claim is, or has among several, one of these texts.

@@ -4,7 +4,7 @@
 
 use ring::hmac;
 
-use super::contract::{Guard, Published, Scheme, Told, Verify};
+use super::contract::{Guard, Published, Scheme, Signed as SignedTexts, Told, Verify};
 use super::formula::{Formula, Given};
 use super::key::unbase64;
 use super::password::read_secret;
@@ -42,12 +42,12 @@ impl Scheme for Twilio {
                 .add();
             return None;
         };
-        let mut guard = Guard::open();
-        for item in item.one_or_many() {
+        let mut vouchers = Vec::new();
+        for item in item.one_or_more("write \"{{ secret.TWILIO_AUTH_TOKEN }}\"")? {
             let secret = read_secret(&item, known)?;
-            guard.vouchers.push(Box::new(Signed { secret, bases: with_and_without_port(public_url) }));
+            vouchers.push(Signed { secret, bases: with_and_without_port(public_url) });
         }
-        Some(guard)
+        Some(Guard::any_of(vouchers))
     }
 }
 
@@ -66,7 +66,7 @@ impl Signed {
 }
 
 impl Verify for Signed {
-    fn check(&self, request: &Request, _: Option<&Published>) -> Result<(), String> {
+    fn check(&self, request: &Request, _: Option<&Published>) -> Result<SignedTexts, String> {
         let sent = unbase64(request.only_header(SIGNATURE)?).ok_or(format!("the signature in the header {SIGNATURE} cannot be decoded"))?;
         if let Some(hash) = Place::read("query:bodySHA256").map_or(Ok(None), |p| p.find(request))?
             && hash.to_ascii_lowercase() != crate::run::hash(&request.body)
@@ -76,14 +76,15 @@ impl Verify for Signed {
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, self.secret.reveal().as_bytes());
         let is_good = |base: &String| self.bytes(request, base).is_some_and(|bytes| hmac::verify(&key, &bytes, &sent).is_ok());
         match self.bases.iter().any(is_good) {
-            true => Ok(()),
+            // With the port or without it, it is the same request.
+            true => Ok(self.expected(request).into_iter().collect()),
             false => Err("the signature belongs to another secret, another address or another form".into()),
         }
     }
     fn signs(&self) -> bool {
         true
     }
-    fn signed(&self, request: &Request) -> Option<Vec<u8>> {
+    fn expected(&self, request: &Request) -> Option<Vec<u8>> {
         self.bytes(request, self.bases.first()?)
     }
 }

@@ -339,13 +339,11 @@ impl<'a> Item<'a> {
 
     /// The items of a list; anything else is told.
     pub fn items(&self, what: &str) -> Option<Vec<Item<'a>>> {
-        match self.node {
-            Node::List(items) => Some(items.iter().enumerate().map(|(n, node)| self.child(n, node)).collect()),
-            _ => {
-                self.expected(what);
-                None
-            }
-        }
+        let Node::List(_) = self.node else {
+            self.expected(what);
+            return None;
+        };
+        Some(self.one_or_many())
     }
 
     /// The items of a list, or the one value that stands in its place.
@@ -354,6 +352,16 @@ impl<'a> Item<'a> {
             Node::List(items) => items.iter().enumerate().map(|(n, node)| self.child(n, node)).collect(),
             _ => vec![self.clone()],
         }
+    }
+
+    /// The same, where an empty list would say nothing; what to write instead is told.
+    pub fn one_or_more(&self, write: &str) -> Option<Vec<Item<'a>>> {
+        let all = self.one_or_many();
+        if all.is_empty() {
+            self.problem("this list is empty").label(write).add();
+            return None;
+        }
+        Some(all)
     }
 
     /// The keys of a map; `what` names the map in messages.

@@ -1,5 +1,6 @@
 //! The door itself: who may come in, how often, how packed, and by https.
 
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::process::Command;
 
@@ -155,6 +156,36 @@ fn what_was_signed_can_be_guarded_against_being_sent_twice() {
     until("both lines are written", || world.output("out.txt").lines().count() == 2);
     let said = World::with(&rules("verify: { bearer: \"{{ secret.KEY }}\" }, replay_guard: true")).env("KEY", "k").said(&["check"]);
     assert!(said.contains("nobody signs what is sent to this address"), "{said}");
+}
+
+#[test]
+fn another_spelling_of_what_was_signed_is_the_same_again() {
+    let token = "{ custom: { secret: \"{{ secret.KEY }}\", algorithm: jwt-hs256, signature: { from: \"header:X-Token\" } } }";
+    let github = "{ github: \"{{ secret.KEY }}\" }";
+    let world = World::with(&rules(&format!("verify: [{token}, {github}], replay_guard: true"))).env("KEY", "k3y");
+    let doorbell = world.serve();
+    let base64 = |bytes: &[u8]| base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, bytes);
+    let signed = format!("{}.{}", base64(br#"{"alg":"HS256"}"#), base64(br#"{"jti":"one"}"#));
+    let tag = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"k3y"), signed.as_bytes());
+    let events = |all: &[Vec<(&str, String)>]| -> HashSet<String> {
+        let call = |headers: &Vec<(&str, String)>| {
+            let mut headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+            headers.push(("content-type", "application/json"));
+            let got = doorbell.send("POST", "/hook", &headers, b"{\"n\": 1}");
+            assert_eq!(got.status, 200, "{headers:?}");
+            got.header("doorbell-event").to_owned()
+        };
+        all.iter().map(call).collect()
+    };
+    let token = format!("{signed}.{}", base64(tag.as_ref()));
+    let other_alphabet = format!("{signed}.{}", base64(tag.as_ref()).replace('-', "+").replace('_', "/"));
+    let spelled = [token.clone(), format!("{token}="), format!("{token}=="), other_alphabet];
+    assert_eq!(events(&spelled.map(|t| vec![("x-token", t)])).len(), 1);
+    // What somebody adds for another way to verify, which does not vouch, makes it no other request either.
+    let github = ("x-hub-signature-256", format!("sha256={}", sign(b"k3y", "{\"n\": 1}")));
+    let beside = |junk: &str| vec![github.clone(), ("x-token", format!("{junk}.{junk}.{junk}"))];
+    assert_eq!(events(&[vec![github.clone()], beside("a"), beside("b")]).len(), 1);
+    until("both lines are written", || world.output("out.txt").lines().count() == 2);
 }
 
 #[test]

@@ -130,10 +130,24 @@ fn a_text_that_is_posted_behind_the_question_mark_comes_back_decoded() {
 #[test]
 fn a_token_is_signed_with_the_secret() {
     let world = World::with(&rules("{ x: \"{{ secret.HOOK }}\" }")).env("HOOK", "consumer");
-    let got = world.serve().send("GET", "/hook?crc_token=challenge", &[], b"");
+    let doorbell = world.serve();
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"consumer");
-    let tag = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, ring::hmac::sign(&key, b"challenge"));
-    assert_eq!((got.status, got.body), (200, format!("{{\"response_token\":\"sha256={tag}\"}}")));
+    let tag = |text: &str| {
+        let tag = ring::hmac::sign(&key, text.as_bytes());
+        format!("sha256={}", base64::Engine::encode(&base64::engine::general_purpose::STANDARD, tag))
+    };
+    let greet = |token: &str| doorbell.send("GET", &format!("/hook?crc_token={token}"), &[], b"");
+    let got = greet("challenge");
+    assert_eq!((got.status, got.body), (200, format!("{{\"response_token\":\"{}\"}}", tag("challenge"))));
+    let post = |body: &str| doorbell.send("POST", "/hook", &[("x-twitter-webhooks-signature", &tag(body))], body.as_bytes()).status;
+    assert_eq!(post(r#"{"tweet":"x"}"#), 200);
+    // Nobody gets an event signed by asking: what is signed for anyone is no event, and an event is not signed for anyone.
+    for (token, body) in [("%7B%22tweet%22%3A%22x%22%7D", r#"{"tweet":"x"}"#), ("a%3D1", "a=1"), ("%5B%5D", "[]")] {
+        let got = greet(token);
+        assert_eq!((got.status, got.body.contains(&tag(body))), (401, false));
+    }
+    assert_eq!((greet("123").status, post("123")), (200, 401));
+    until("the reason is told", || doorbell.logged("what is signed is a mere token, such as greetings at this address are answered with"));
 }
 
 #[test]
@@ -145,7 +159,7 @@ fn a_greeting_can_be_described_in_the_rule_file() {
         signature: { from: "header:X-Signature" }
       handshake:
         when: { method: GET, query: challenge_code }
-        reply: { status: 202, headers: { X-Mine: "{query:challenge_code}" }, json: { challengeResponse: "{sha256_hex(query:challenge_code+secret+url)}", n: 1 } }"#;
+        reply: { status: 202, headers: { X-Mine: "{query:challenge_code}" }, json: { challengeResponse: "{sha256_hex(query:challenge_code+url)}", n: 1 } }"#;
     let world = World::with(
         &rules(verify)
             .replace(
@@ -157,7 +171,7 @@ fn a_greeting_can_be_described_in_the_rule_file() {
     .env("HOOK", "se");
     let doorbell = world.serve();
     let got = doorbell.send("GET", "/hook?challenge_code=a8", &[], b"");
-    let expected = doorbell::run::hash(b"a8sehttps://hooks.example.com/hook?challenge_code=a8");
+    let expected = doorbell::run::hash(b"a8https://hooks.example.com/hook?challenge_code=a8");
     let expected = format!("{{\"challengeResponse\":\"{expected}\",\"n\":1}}");
     assert_eq!((got.status, got.header("x-mine"), got.body.as_str()), (202, "a8", expected.as_str()));
     // What would break out of a header is no greeting.

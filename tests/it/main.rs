@@ -18,6 +18,7 @@ mod greetings;
 mod hang_ups;
 mod hostile;
 mod keeping;
+mod keys;
 mod neighbours;
 mod order;
 mod overload;

@@ -1,8 +1,11 @@
 //! Who may knock: senders by name and by `custom:`, judged by known signatures and by everything that is near to them.
 
+use doorbell::known::Lookup;
+use doorbell::rule::load::load;
+use doorbell::yaml::Source;
 use serde_json::Value;
 
-use crate::world::{Target, World, home, json, read_answer, until};
+use crate::world::{World, read_answer, until};
 
 /// A signature that is known to be good or bad.
 #[derive(Clone)]
@@ -198,7 +201,7 @@ fn an_unknown_sender_is_described_in_the_rule_file() {
     until("the reason is told", || doorbell.logged("the header X-Acme-Version is not 2"));
 }
 
-fn doorbell_hash(body: &[u8]) -> String {
+pub fn doorbell_hash(body: &[u8]) -> String {
     doorbell::run::hash(body)
 }
 
@@ -276,169 +279,43 @@ fn decode(text: &str) -> Vec<u8> {
     out
 }
 
-/// A key of RSA for tests, and its public half as a JSON Web Key.
-fn rsa() -> (ring::signature::RsaKeyPair, Value) {
-    let pem = std::fs::read(home().join("tests/keys/rsa.key.pem")).unwrap();
-    let der = <rustls::pki_types::PrivatePkcs8KeyDer as rustls::pki_types::pem::PemObject>::from_pem_slice(&pem).unwrap();
-    let pair = ring::signature::RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).unwrap();
-    let parts: ring::rsa::PublicKeyComponents<Vec<u8>> = pair.public().into();
-    let key = serde_json::json!({ "kty": "RSA", "kid": "k1", "use": "sig", "n": url64(&parts.n), "e": url64(&parts.e) });
-    (pair, key)
-}
-
-fn url64(bytes: &[u8]) -> String {
-    base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, bytes)
-}
-
-fn rsa_sign(pair: &ring::signature::RsaKeyPair, how: &'static dyn ring::signature::RsaEncoding, text: &[u8]) -> Vec<u8> {
-    let mut out = vec![0; pair.public().modulus_len()];
-    pair.sign(how, &ring::rand::SystemRandom::new(), text, &mut out).unwrap();
-    out
+/// What is said of an address with this `verify:`, where every secret is set. Nothing: it is taken.
+fn problems_of(verify: &str, public_url: &str) -> Vec<String> {
+    let text =
+        format!("webhooks:\n  /a: {{ {public_url}verify: {verify} }}\nrules:\n  A: {{ when: {{ webhook: /a }}, then: [ log: x ] }}\n");
+    let source = Source::new("x.yaml", text.into_bytes()).unwrap();
+    let loaded = load(vec![source], Lookup::new(&|_| Some("s3cret-s3cret".into()), &|_| None, &|_| None), true);
+    assert_eq!(loaded.ruleset.is_none(), doorbell::problem::any_error(&loaded.problems), "{verify}");
+    loaded.problems.iter().filter(|_| loaded.ruleset.is_none()).map(|p| p.message.clone()).collect()
 }
 
 #[test]
-fn public_keys_come_as_pem_as_certificates_and_as_json() {
-    let (pair, jwk) = rsa();
-    let file = |name: &str| std::fs::read_to_string(home().join("tests/keys").join(name)).unwrap();
-    let (public, cert) = (file("rsa.pub.pem"), file("rsa.cert.pem"));
-    let pkcs1: &'static dyn ring::signature::RsaEncoding = &ring::signature::RSA_PKCS1_SHA256;
-    for (algorithm, how, key, secret) in [
-        ("rsa-sha256", pkcs1, "pem", public.clone()),
-        ("rsa-sha256", pkcs1, "pem", public.replace('\n', "\\n")),
-        ("rsa-sha256", pkcs1, "pem", cert),
-        ("rsa-sha256", pkcs1, "jwks", jwk.to_string()),
-        ("rsa-sha512", &ring::signature::RSA_PKCS1_SHA512, "pem", public.clone()),
-        ("rsa-pss-sha256", &ring::signature::RSA_PSS_SHA256, "pem", public.clone()),
-        ("rsa-pss-sha512", &ring::signature::RSA_PSS_SHA512, "pem", public),
-        (
-            "rsa-pss-sha512",
-            &ring::signature::RSA_PSS_SHA512,
-            "jwks",
-            serde_json::json!({ "keys": [{"kty": "oct", "k": "AA"}, jwk] }).to_string(),
-        ),
-    ] {
-        let world = World::with(&format!(
-            "webhooks:\n  /acme:\n    verify:\n      custom:\n        secret: \"{{{{ secret.KEY }}}}\"\n        key: {key}\n        algorithm: {algorithm}\n        signature: {{ from: \"header:X-Sig\", encoding: base64 }}\nrules:\n  A: {{ when: {{ webhook: /acme }}, then: [ log: x ] }}\n"
-        ))
-        .env("KEY", &secret);
-        world.write("body", "{}");
-        let sig = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, rsa_sign(&pair, how, b"{}"));
-        let header = format!("X-Sig: {sig}");
-        let verify = |body: &str| world.said(&["verify", "/acme", "--rules", "rules", "--body", body, "--header", &header]);
-        assert_eq!(verify("body"), "accepted\n", "{algorithm} {key}");
-        world.write("other", "{ }");
-        let said = verify("other");
-        assert_eq!(said, "denied: the signature belongs to another secret or another body\nwhat has to be signed, 3 bytes:\n{ }\n");
+fn an_empty_list_lets_nobody_in_whatever_the_scheme() {
+    let custom = "algorithm: hmac-sha256, signature: { from: \"header:X\" }";
+    let mut all = vec!["[]".to_owned(), "[{}]".to_owned(), "[[]]".to_owned()];
+    for name in doorbell::signature::names() {
+        all.push(format!("{{ {name}: [] }}"));
+        all.push(format!("[{{ {name}: [] }}]"));
+        all.push(format!("{{ {name}: {{}} }}"));
+        all.push(format!("{{ {name}: {{ secret: [] }} }}"));
+        all.push(format!("{{ {name}: [], handshake: {{ when: {{ method: GET, query: c }} }} }}"));
+        // One that is left empty is a mistake also where another one vouches.
+        all.push(format!("[{{ bearer: \"{{{{ secret.S }}}}\" }}, {{ {name}: [] }}]"));
     }
-}
-
-#[test]
-fn a_token_is_only_good_with_its_algorithm_its_claims_and_in_its_time() {
-    let (pair, jwk) = rsa();
-    let other = serde_json::json!({ "kty": "RSA", "kid": "k2", "n": jwk["n"], "e": jwk["e"] });
-    let keys = Target::new(&[&json(200, &serde_json::json!({ "keys": [other, jwk] }).to_string())]);
-    let world = World::with(&format!(
-        "webhooks:\n  /acme:\n    public_url: https://hooks.example.com\n    verify:\n      custom:\n        secret: {}\n        key: jwks-url\n        algorithm: jwt-rs256\n        signature: {{ from: \"header:Authorization\", format: \"Bearer {{sig}}\" }}\n        claims: {{ iss: [acme, other], aud: \"{{url}}\", body: \"{{sha256_hex(body)}}\" }}\nrules:\n  A: {{ when: {{ webhook: /acme }}, then: [ log: x ] }}\n",
-        keys.url("/keys.json")
-    ));
-    let doorbell = world.serve();
-    let now = jiff::Timestamp::now().as_second();
-    let claims = || serde_json::json!({ "iss": "acme", "aud": ["x", "https://hooks.example.com/acme"], "exp": now + 600, "body": doorbell_hash(b"{}") });
-    let call = |head: Value, claims: Value| {
-        let signed = format!("{}.{}", url64(head.to_string().as_bytes()), url64(claims.to_string().as_bytes()));
-        let sig = match head["alg"].as_str() {
-            Some("HS256") => {
-                // Whoever takes a public key for a shared secret can be fooled with it.
-                let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, jwk["n"].as_str().unwrap().as_bytes());
-                ring::hmac::sign(&key, signed.as_bytes()).as_ref().to_vec()
-            }
-            Some("none") => Vec::new(),
-            _ => rsa_sign(&pair, &ring::signature::RSA_PKCS1_SHA256, signed.as_bytes()),
-        };
-        let header = format!("Bearer {signed}.{}", url64(&sig));
-        doorbell.send("POST", "/acme", &[("authorization", &header)], b"{}").status
-    };
-    let head = || serde_json::json!({ "alg": "RS256", "kid": "k1" });
-    let with = |name: &str, value: Value| {
-        let mut claims = claims();
-        claims[name] = value;
-        claims
-    };
-    assert_eq!(call(head(), claims()), 200, "{}", doorbell.log.lock().unwrap());
-    assert_eq!(call(serde_json::json!({ "alg": "RS256" }), with("iss", "other".into())), 200);
-    for (head, claims, reason) in [
-        (serde_json::json!({ "alg": "HS256", "kid": "k1" }), claims(), "the token is not signed with RS256"),
-        (serde_json::json!({ "alg": "none" }), claims(), "the token is not signed with RS256"),
-        (serde_json::json!({ "alg": "RS256", "kid": "k9" }), claims(), "the token's signature belongs to another key"),
-        (serde_json::json!({ "alg": "RS256", "crit": ["b64"] }), claims(), "the token asks for more than is known here"),
-        (head(), with("iss", "evil".into()), "the token's `iss` is not acme or other"),
-        (head(), with("aud", "https://elsewhere.example.com/acme".into()), "the token's `aud` is not https://hooks.example.com/acme"),
-        (head(), with("body", "x".into()), "the token's `body` is not"),
-        (head(), with("exp", (now - 61).into()), "the token has expired"),
-        (head(), with("exp", "tomorrow".into()), "the token's `exp` is no time"),
-        (head(), with("nbf", (now + 3_600).into()), "the token is not valid yet"),
-    ] {
-        assert_eq!(call(head, claims), 401, "{reason}");
-        until(reason, || doorbell.logged(reason));
-    }
-    assert_eq!(keys.calls().len(), 1, "the keys are fetched once, and not for every bad token");
-}
-
-#[test]
-fn a_key_that_cannot_be_had_asks_the_sender_to_come_back() {
-    let keys = Target::new(&[&json(500, "{}")]);
-    let world = World::with(&format!(
-        "webhooks:\n  /acme:\n    verify:\n      custom: {{ secret: \"{}\", key: url, algorithm: rsa-sha256, signature: {{ from: \"header:X-Sig\" }} }}\nrules:\n  A: {{ when: {{ webhook: /acme }}, then: [ log: x ] }}\n",
-        keys.url("/key.pem")
-    ));
-    let doorbell = world.serve();
-    let got = doorbell.send("POST", "/acme", &[("x-sig", "00")], b"{}");
-    assert_eq!((got.status, got.header("retry-after")), (503, "10"));
-    until("the reason is told", || doorbell.logged("cannot be had: it answered 500"));
-    let _ = doorbell.send("POST", "/acme", &[("x-sig", "00")], b"{}");
-    assert_eq!(keys.calls().len(), 1, "who failed a moment ago is not asked again at once");
-}
-
-#[test]
-fn messages_of_sns_are_checked_with_the_certificate_at_an_address_of_amazon() {
-    let (pair, _) = rsa();
-    let topic = "arn:aws:sns:eu-west-1:123456789012:orders";
-    let world = World::new();
-    let said = |change: &dyn Fn(&mut Value), topics: &str| {
-        let mut message = serde_json::json!({
-            "Type": "Notification", "MessageId": "m-1", "TopicArn": topic, "Message": "Hello", "Subject": null, "SignatureVersion": "2",
-            "Timestamp": "2026-11-24T10:00:00.000Z", "SigningCertURL": "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1.pem",
-        });
-        let signed =
-            format!("Message\nHello\nMessageId\nm-1\nTimestamp\n2026-11-24T10:00:00.000Z\nTopicArn\n{topic}\nType\nNotification\n");
-        let sig = rsa_sign(&pair, &ring::signature::RSA_PKCS1_SHA256, signed.as_bytes());
-        message["Signature"] = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, sig).into();
-        change(&mut message);
-        world.write("body", &message.to_string());
-        let key = home().join("tests/keys/rsa.cert.pem");
-        let arguments =
-            ["verify", "aws_sns", "--body", "body", "--secret-env", "TOPIC", "--at", "1795514400", "--key", key.to_str().unwrap()];
-        let out = world.command(&arguments).env("TOPIC", topics).output().unwrap();
-        String::from_utf8(out.stdout).unwrap().lines().next().unwrap().to_owned()
-    };
-    assert_eq!(said(&|_| {}, topic), "accepted");
-    assert_eq!(said(&|m| m["Message"] = "Hullo".into(), topic), "denied: the signature belongs to another message");
-    assert_eq!(said(&|m| m["SignatureVersion"] = "1".into(), topic), "denied: the signature belongs to another message");
-    assert_eq!(
-        said(&|_| {}, "arn:aws:sns:eu-west-1:123456789012:other"),
-        "denied: the message is of another topic than the rule file says"
+    all.push(format!("{{ custom: {{ secret: [], {custom} }} }}"));
+    all.push("{ custom: { secret: s, algorithm: hmac-sha256, signature: { from: [] } } }".into());
+    all.push("{ custom: { secret: \"https://a.example/k\", key: url, algorithm: jwt-rs256, signature: { from: [] } } }".into());
+    all.push(
+        "{ custom: { secret: \"{{ secret.S }}\", algorithm: jwt-hs256, signature: { from: \"header:X\" }, claims: { iss: [] } } }".into(),
     );
-    assert_eq!(said(&|m| drop(m.as_object_mut().unwrap().remove("Signature")), topic), "denied: `Signature` is missing in the body");
-    for address in [
-        "https://sns.eu-west-1.amazonaws.com.evil.example/x.pem",
-        "https://evil.example/sns.eu-west-1.amazonaws.com/x.pem",
-        "http://sns.eu-west-1.amazonaws.com/x.pem",
-        "https://sns.eu-west-1.amazonaws.com@evil.example/x.pem",
-        "https://sns.eu-west-1.amazonaws.com:8443/x.pem",
-        "https://sns.a.b.amazonaws.com/x.pem",
-        "https://s3.eu-west-1.amazonaws.com/x.pem",
-        "https://sns.eu-west-1.amazonaws.com/x.crt",
-    ] {
-        assert_eq!(said(&|m| m["SigningCertURL"] = address.into(), topic), "denied: the certificate does not stand at an address of SNS");
+    all.push(format!("{{ custom: {{ secret: \"{{{{ secret.S }}}}\", {custom}, id: [], signed: \"{{id}}\" }} }}"));
+    for verify in &all {
+        for public_url in ["", "public_url: https://hooks.example.com, "] {
+            let said = problems_of(verify, public_url);
+            assert!(!said.is_empty(), "{verify} is taken");
+            if verify.starts_with("{ ") && verify.ends_with(": [] }") && !public_url.is_empty() {
+                assert!(said.iter().any(|m| m.contains("list")), "{verify}: {said:?}");
+            }
+        }
     }
 }
