@@ -9,14 +9,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde_json::Map;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use uuid::Uuid;
 
 use crate::action::outside::{Callers, Waiting};
 use crate::answer::Answer;
-use crate::event::{Event, EventId};
+use crate::event::{Event, EventId, MOST_HOPS};
 use crate::keyring::Keyring;
 use crate::pace::Pace;
+use crate::planted::{Point, crash};
 use crate::request::Request;
 use crate::rule::address::Address;
 use crate::rule::{InForce, Rule, Started};
@@ -66,6 +67,8 @@ pub enum Refusal {
     TooSlow,
     /// With how long to wait.
     TooOften(Duration),
+    /// It was led to by too many events that led to each other.
+    Loop,
     /// With the reason, for the operator only.
     CannotKeep(String),
 }
@@ -80,6 +83,7 @@ impl Refusal {
             Refusal::TooLarge(limit) => (413, format!("The body is larger than {limit} bytes.")),
             Refusal::Malformed(why) => (400, why.clone()),
             Refusal::TooSlow => (408, "The body did not arrive in time.".into()),
+            Refusal::Loop => (508, format!("Doorbell's own calls have led here {MOST_HOPS} times; a rule calls itself.")),
             Refusal::TooOften(_) => (429, "This address is called too often; send it again a little later.".into()),
             Refusal::CannotKeep(_) => (503, "The event cannot be kept just now; send it again a little later.".into()),
         }
@@ -192,8 +196,9 @@ impl Intake {
             event,
         };
         let rules = answering.iter().map(|s| s.rule.clone()).collect();
-        let keeping = tokio::spawn(self.clone().keep(accept, rules, ruleset.vault.clone(), room));
-        match keeping.await.map_err(|e| Refusal::CannotKeep(e.to_string()))?? {
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(self.clone().keep(accept, rules, ruleset.vault.clone(), room, tell));
+        match told.await.map_err(|_| Refusal::CannotKeep("the task that keeps the event crashed".to_owned()))?? {
             Begun::New(fates) => {
                 let repeated = |(s, fate): (&Started, &Fate)| *fate == Fate::Repeated && responding(s);
                 let silent = answering.iter().zip(&fates).filter(|both| repeated(*both)).count();
@@ -219,22 +224,27 @@ impl Intake {
         }
     }
 
-    /// Keeps an event and hands its runs over.
+    /// Keeps an event, hands its runs over, tells what was begun, and does one of the runs.
     async fn keep(
         self: Arc<Self>,
         accept: Accept,
         rules: Vec<Arc<Rule>>,
         vault: Arc<Vault>,
         room: Option<OwnedSemaphorePermit>,
-    ) -> Result<Begun, Refusal> {
-        let id = accept.event.id;
-        match self.store.accept(accept).await {
+        tell: oneshot::Sender<Result<Begun, Refusal>>,
+    ) {
+        let doubt = self.worker.doubt(accept.event.id);
+        let mut own = None;
+        let begun = match self.store.accept(accept).await {
             Ok(Accepted::New(event, runs)) => {
+                crash(Point::HandOver);
                 let fates = runs.iter().map(|(_, fate)| *fate).collect();
-                self.worker.hand_over(runs, rules, vault, event, room);
+                doubt.resolved();
+                own = self.worker.hand_over(runs, rules, vault, event, room);
                 Ok(Begun::New(fates))
             }
             Ok(Accepted::Again { first, restarted, standing }) => {
+                doubt.resolved();
                 if restarted > 0 {
                     self.worker.wake();
                 }
@@ -242,12 +252,16 @@ impl Intake {
                 Ok(Begun::Again { first, standing })
             }
             Err(e) => {
-                if e.is_unknown() {
-                    // If it was kept after all, its runs are done; the sender sends it again in any case.
-                    self.worker.doubt(id);
+                if !e.is_unknown() {
+                    doubt.resolved();
                 }
                 Err(Refusal::CannotKeep(e.to_string()))
             }
+        };
+        // Nobody listens any more where the caller has hung up.
+        let _ = tell.send(begun);
+        if let Some(own) = own {
+            own.drive().await;
         }
     }
 }

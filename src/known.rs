@@ -152,7 +152,7 @@ impl<'a> Known<'a> {
                 return None;
             }
             Root::Named(name) => {
-                self.unknown(name, text, point(format!("nothing is called `{name}` here")));
+                self.unknown(name, &field, point(format!("nothing is called `{name}` here")));
                 return None;
             }
             Root::Item | Root::ItemNumber if !self.in_each.get() => {
@@ -163,13 +163,13 @@ impl<'a> Known<'a> {
                 if !self
                     .placeholders
                     .iter()
-                    .any(|p| text == "path" || text[4..].starts_with(&format!(".{p}")) || text[4..].starts_with('[')) =>
+                    .any(|p| matches!(field.rest().chars().next(), None | Some('[')) || field.rest().starts_with(&format!(".{p}"))) =>
             {
                 let label = match self.placeholders.as_slice() {
                     [] => "the address of this rule has no placeholder, such as /orders/{id}; the path called is `address`".to_owned(),
                     all => format!("its placeholders are: {}", all.join(", ")),
                 };
-                point(format!("there is no placeholder for `{text}`")).label(label).add();
+                point(format!("there is no placeholder for `{}`", field.text())).label(label).add();
                 return None;
             }
             Root::Secret(name) => self.secret(name, item, within),
@@ -212,8 +212,8 @@ impl<'a> Known<'a> {
         if self.disabled { told.note("this rule is switched off, so it is only mentioned").add() } else { told.add() }
     }
 
-    fn unknown(&self, name: &str, text: &str, told: crate::yaml::fields::Told) {
-        let rest = &text[name.len().min(text.len())..];
+    fn unknown(&self, name: &str, field: &Field, told: crate::yaml::fields::Told) {
+        let (text, rest) = (field.text(), field.rest());
         let foreign = match name {
             "headers" => Some(format!("header{rest}")),
             "payload" | "data" | "json" | "request" | "trigger" | "inputs" | "event_data" if rest.starts_with('.') => {

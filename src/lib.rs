@@ -3,7 +3,8 @@
 //!
 #![doc = include_str!("../docs/architecture.md")]
 
-// The modules in reading order: from the words to the doors.
+// The modules in reading order: from the words to the doors. Those that read what people write never cut it with `[n..]`, which
+// panics inside of a character: see `span`.
 pub mod answer;
 pub mod body;
 pub mod disk;
@@ -11,34 +12,49 @@ pub mod event;
 pub mod json;
 pub mod number;
 pub mod percent;
+pub mod planted;
+#[deny(clippy::string_slice)]
 pub mod problem;
 pub mod refusals;
 pub mod request;
 pub mod retry;
 pub mod secret;
+pub mod span;
+#[deny(clippy::string_slice)]
 pub mod word;
 
 pub mod comparison;
 pub mod course;
+#[deny(clippy::string_slice)]
 pub mod field;
+#[deny(clippy::string_slice)]
 pub mod known;
 pub mod projection;
+#[deny(clippy::string_slice)]
 pub mod route;
 pub mod run;
+#[deny(clippy::string_slice)]
 pub mod template;
+#[deny(clippy::string_slice)]
 pub mod yaml;
 
+#[deny(clippy::string_slice)]
 pub mod condition;
 pub mod scope;
 
 pub mod action;
+#[deny(clippy::string_slice)]
 pub mod signature;
 pub mod store;
 
+#[deny(clippy::string_slice)]
 pub mod rule;
+#[deny(clippy::string_slice)]
 pub mod surroundings;
 
 pub mod at_work;
+pub mod attempt;
+pub mod hands;
 pub mod intake;
 pub mod keyring;
 pub mod old_rules;
@@ -46,6 +62,7 @@ pub mod pace;
 pub mod recovery;
 pub mod rehearsal;
 pub mod retention;
+pub mod supervisor;
 pub mod watch;
 pub mod worker;
 

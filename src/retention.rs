@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::planted::{Point, crash};
 use crate::store::contract::{Pruning, Result, Store};
 
 /// How often there is a look at what can be forgotten.
@@ -26,6 +27,7 @@ impl Retention {
     /// Keeps to it for ever.
     pub async fn keep(self, store: Arc<dyn Store>) {
         loop {
+            crash(Point::Retention);
             match self.once(store.as_ref(), Timestamp::now()).await {
                 Ok(0) => {}
                 Ok(events) => tracing::info!(events, "what was done with and is old was forgotten"),

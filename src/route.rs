@@ -8,6 +8,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Map, Value};
 
+use crate::span;
+
 /// One segment of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Segment {
@@ -38,12 +40,12 @@ impl Route {
     pub fn read(text: &str) -> Result<Self, (String, String)> {
         let no = |m: &str, l: String| Err((m.to_owned(), l));
         if let Some((_, rest)) = text.split_once("://") {
-            let path = rest.find('/').map_or("/", |n| &rest[n..]);
+            let path = rest.find('/').map_or("/", |n| span::from(rest, n));
             return no("an address is only the path, without https:// and the server's name", format!("write {path}"));
         }
-        if !text.starts_with('/') {
+        let Some(below) = text.strip_prefix('/') else {
             return no("an address begins with a slash", format!("write /{text}"));
-        }
+        };
         if text.contains(['?', '#']) {
             let path = text.split(['?', '#']).next().unwrap_or("/");
             return no("what stands behind a `?` is not part of the address", format!("write {path} and ask for `query.…` under `if:`"));
@@ -59,7 +61,7 @@ impl Route {
         }
         let mut segments = Vec::new();
         let mut names: Vec<&str> = Vec::new();
-        let parts: Vec<&str> = text[1..].strip_suffix('/').unwrap_or(&text[1..]).split('/').collect();
+        let parts: Vec<&str> = below.strip_suffix('/').unwrap_or(below).split('/').collect();
         for (n, part) in parts.iter().enumerate() {
             if let Some(inner) = part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
                 let (rest, name) = inner.strip_prefix('*').map_or((false, inner), |r| (true, r));

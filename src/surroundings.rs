@@ -111,18 +111,26 @@ impl Handed {
     }
 }
 
+/// What one look at the rules folder found.
+#[derive(Default)]
+pub struct RuleFiles {
+    pub sources: Vec<Source>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+}
+
 /// Reads every rule file of a folder (or one file), in the order of their names. Hidden names are passed over, which
 /// leaves out what Kubernetes and editors put beside the files.
-pub fn read_rules(path: &Path) -> (Vec<Source>, Vec<Problem>) {
-    let (mut sources, mut problems) = (Vec::new(), Vec::new());
+pub fn read_rules(path: &Path) -> RuleFiles {
+    let RuleFiles { mut sources, mut problems } = RuleFiles::default();
     if path.is_file() {
         read_file(path, &mut sources, &mut problems);
-        return (sources, problems);
+        return RuleFiles { sources, problems };
     }
     if !path.is_dir() {
         let said = "this folder is not there";
         problems.push(Problem::of_file(&shown(path), said, "make it and put a rule file into it, or name another one with --rules"));
-        return (sources, problems);
+        return RuleFiles { sources, problems };
     }
     let mut files = Vec::new();
     gather(path, 0, &mut HashSet::new(), &mut files, &mut problems);
@@ -138,7 +146,7 @@ pub fn read_rules(path: &Path) -> (Vec<Source>, Vec<Problem>) {
     for file in files {
         read_file(&file, &mut sources, &mut problems);
     }
-    (sources, problems)
+    RuleFiles { sources, problems }
 }
 
 fn shown(path: &Path) -> String {

@@ -4,34 +4,32 @@
 //! How many are in hand at a time is bounded; what is more waits in the store. What a run does next is decided by
 //! [`Run::after`]; this only brings clock, dice and store together.
 //!
-//! A run in hand is held by an [`InHand`]. Whoever drops it before the run has ended or was given back (a panic, a task that
-//! ends) has lost hold of the run, and the loop that leases takes it up again as it stands in the store.
+//! Whoever drops a run before it has ended or was given back has lost hold of it ([`Hands`]), and the loop that leases takes
+//! it up again as it stands in the store.
 
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::action::contract::{Effect, Ticket};
 use crate::action::outside::Outside;
 use crate::answer::{Answer, SealedAnswer};
 use crate::at_work::AtWork;
+use crate::attempt::{CRASHED, Try, told};
 use crate::course::Course;
 use crate::event::{Event, EventId};
+use crate::hands::{Doubt, Hands, InHand, Lost};
 use crate::old_rules::{Ready, RulesOfRuns, Unready};
+use crate::planted::{Point, crash};
 use crate::retry::Plan;
 use crate::rule::Rule;
-use crate::rule::step::Step;
-use crate::run::{Attempt, Note, Outcome, Receipt, Run, RunId, State, StepFacts};
+use crate::run::{Attempt, Outcome, Receipt, Run, State, StepFacts};
 use crate::secret::Vault;
-use crate::store::contract::{Fate, Held, Record, Recorded, Store};
+use crate::store::contract::{Error, Fate, Record, Recorded, Store};
 
 /// The most runs in hand at a time.
 const MAX_IN_HAND: usize = 1_024;
@@ -41,9 +39,6 @@ const MAX_LEASE: usize = 128;
 const LOOK: Duration = Duration::from_secs(1);
 /// The pause before the store is asked again after an error.
 const PAUSE: Duration = Duration::from_millis(500);
-/// What is said of a step that panicked.
-const CRASHED: &str = "this step made Doorbell crash; please report it";
-
 /// Does what runs are there to do.
 #[derive(Clone)]
 pub struct Worker(Arc<Inner>);
@@ -56,48 +51,46 @@ struct Inner {
     room: Arc<Semaphore>,
     wake: Notify,
     stopping: AtomicBool,
-    lost: Mutex<Vec<Lost>>,
-    was_lost: Notify,
+    hands: Arc<Hands>,
+    /// Set where the store may have leased runs without anybody hearing of it.
+    is_in_doubt: AtomicBool,
 }
 
-/// Runs that this process owns and that nobody in it holds.
-struct Lost {
-    which: Held,
-    /// Whether a panic has lost it; that is the failure of the step it was at.
-    crashed: bool,
-    room: Option<OwnedSemaphorePermit>,
-}
-
-/// A run in hand, with its part of the room.
-struct InHand {
+/// A run that is in hand and about to be driven.
+pub struct Started {
     worker: Worker,
-    run: RunId,
-    /// Its count when it was leased or recorded last.
-    turn: i64,
-    room: Option<OwnedSemaphorePermit>,
-    /// It has ended, was given back, or is somebody else's.
-    is_settled: bool,
+    hand: InHand,
+    run: Run,
+    event: Arc<Event>,
+    ready: Option<Ready>,
 }
 
-impl InHand {
-    fn settled(mut self) {
-        self.is_settled = true;
+impl Started {
+    /// Takes it to its end, or to its next pause.
+    pub async fn drive(self) {
+        let Self { worker, hand, run, event, ready } = self;
+        worker.drive(hand, run, event, ready).await;
     }
-}
 
-impl Drop for InHand {
-    fn drop(&mut self) {
-        if !self.is_settled {
-            self.worker.lose(Lost { which: Held::Run(self.run, self.turn), crashed: std::thread::panicking(), room: self.room.take() });
-        }
+    fn spawn(self) {
+        tokio::spawn(self.drive());
     }
 }
 
 impl Worker {
     pub fn new(store: Arc<dyn Store>, outside: Outside, rules: RulesOfRuns, at_work: Arc<AtWork>) -> Self {
         let room = Arc::new(Semaphore::new(MAX_IN_HAND));
-        let (wake, was_lost, stopping, lost) = (Notify::new(), Notify::new(), AtomicBool::new(false), Mutex::default());
-        Self(Arc::new(Inner { store, outside, rules, at_work, room, wake, stopping, lost, was_lost }))
+        Self(Arc::new(Inner {
+            store,
+            outside,
+            rules,
+            at_work,
+            room,
+            wake: Notify::new(),
+            stopping: AtomicBool::new(false),
+            hands: Arc::default(),
+            is_in_doubt: AtomicBool::new(false),
+        }))
     }
 
     /// Keeps room for so many runs, if there is any; otherwise they wait in the store.
@@ -105,7 +98,8 @@ impl Worker {
         self.0.room.clone().try_acquire_many_owned(u32::try_from(runs).ok()?).ok()
     }
 
-    /// Takes fresh runs in hand, with the rules that were found for them and the secrets that these were loaded with.
+    /// Takes fresh runs in hand, with the rules that were found for them and the secrets that these were loaded with. One of
+    /// them is left to the caller, whose task has nothing else to do.
     pub fn hand_over(
         &self,
         runs: Vec<(Run, Fate)>,
@@ -113,21 +107,28 @@ impl Worker {
         vault: Arc<Vault>,
         event: Event,
         room: Option<OwnedSemaphorePermit>,
-    ) {
+    ) -> Option<Started> {
         let Some(mut room) = room else {
             self.wake();
-            return;
+            return None;
         };
         let event = Arc::new(event);
-        for ((run, _), rule) in runs.into_iter().zip(rules).filter(|((_, fate), _)| *fate == Fate::Begun) {
-            let ready = Ready { rule, vault: vault.clone() };
-            self.start(run, event.clone(), Some(ready), room.split(1));
-        }
+        let begun = runs.into_iter().zip(rules).filter(|((_, fate), _)| *fate == Fate::Begun);
+        // All are held before the first one is at work.
+        let started = |((run, _), rule): ((Run, Fate), Arc<Rule>)| {
+            let ready = Some(Ready { rule, vault: vault.clone() });
+            Started { worker: self.clone(), hand: self.0.hands.take(&run, room.split(1)), run, event: event.clone(), ready }
+        };
+        let mut begun: Vec<Started> = begun.map(started).collect();
+        let last = begun.pop();
+        begun.into_iter().for_each(Started::spawn);
+        last
     }
 
-    /// Runs of this event may be this process's without anybody having heard of it.
-    pub fn doubt(&self, event: EventId) {
-        self.lose(Lost { which: Held::Event(event), crashed: false, room: None });
+    /// For one who is about to accept an event: until that is resolved, its runs may be this process's without anybody
+    /// having heard of it.
+    pub fn doubt(&self, event: EventId) -> Doubt {
+        self.0.hands.doubt(event)
     }
 
     /// There may be something to do in the store.
@@ -135,23 +136,26 @@ impl Worker {
         self.0.wake.notify_one();
     }
 
-    fn start(&self, run: Run, event: Arc<Event>, ready: Option<Ready>, room: Option<OwnedSemaphorePermit>) {
-        let hand = InHand { worker: self.clone(), run: run.id, turn: run.turn, room, is_settled: false };
-        tokio::spawn(async move { hand.worker.clone().drive(hand, run, event, ready).await });
+    fn start(&self, run: Run, event: Arc<Event>, room: Option<OwnedSemaphorePermit>) {
+        Started { worker: self.clone(), hand: self.0.hands.take(&run, room), run, event, ready: None }.spawn();
     }
 
     /// Does what is due in the store, for ever.
     pub async fn work(&self) {
         let inner = &self.0;
         while !inner.stopping.load(Ordering::Relaxed) {
-            self.take_up_lost().await;
+            if let Err(e) = self.take_up_lost().await {
+                self.pause(&e).await;
+                continue;
+            }
+            crash(Point::Lease);
             // Only a part of the room: what comes in meanwhile is handed over in memory and needs the rest.
             let mut room = tokio::select! {
                 room = inner.room.clone().acquire_owned() => match room {
                     Ok(room) => room,
                     Err(_) => return,
                 },
-                () = inner.was_lost.notified() => continue,
+                () = inner.hands.was_lost() => continue,
             };
             let more = inner.room.available_permits().min(MAX_LEASE - 1);
             if let Ok(more) = inner.room.clone().try_acquire_many_owned(more as u32) {
@@ -160,15 +164,14 @@ impl Worker {
             let leased = match inner.store.lease(Timestamp::now(), room.num_permits()).await {
                 Ok(leased) => leased,
                 Err(e) => {
-                    tracing::error!("the store cannot be read: {e}");
                     drop(room);
-                    tokio::time::sleep(PAUSE).await;
+                    self.pause(&e).await;
                     continue;
                 }
             };
             let idle = leased.is_empty();
             for (run, event) in leased {
-                self.start(run, Arc::new(event), None, room.split(1));
+                self.start(run, Arc::new(event), room.split(1));
             }
             drop(room);
             if idle {
@@ -177,7 +180,7 @@ impl Worker {
                 tokio::select! {
                     () = tokio::time::sleep(wait.max(Duration::from_millis(1))) => {}
                     () = inner.wake.notified() => {}
-                    () = inner.was_lost.notified() => {}
+                    () = inner.hands.was_lost() => {}
                 }
             }
         }
@@ -186,6 +189,7 @@ impl Worker {
     /// Begins nothing new and waits until what is in hand is done, at most so long. The rest stays in the store.
     pub async fn stop(&self, grace: Duration) {
         self.0.stopping.store(true, Ordering::Relaxed);
+        self.0.hands.close();
         self.wake();
         let all = self.0.room.acquire_many(MAX_IN_HAND as u32);
         if tokio::time::timeout(grace, all).await.is_err() {
@@ -193,36 +197,37 @@ impl Worker {
         }
     }
 
-    fn lose(&self, lost: Lost) {
-        if !self.0.stopping.load(Ordering::Relaxed) {
-            self.0.lost.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(lost);
-            self.0.was_lost.notify_one();
-        }
-    }
-
     /// Takes up again what somebody has lost hold of, as it stands in the store.
-    async fn take_up_lost(&self) {
-        let all = std::mem::take(&mut *self.0.lost.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        for mut lost in all {
-            match self.0.store.held(lost.which).await {
-                Ok(held) => {
-                    for (run, event) in held {
-                        let (room, event) = (lost.room.take(), Arc::new(event));
-                        if lost.crashed {
-                            let hand = InHand { worker: self.clone(), run: run.id, turn: run.turn, room, is_settled: false };
-                            tokio::spawn(async move { hand.worker.clone().fail(hand, run, event).await });
-                        } else {
-                            self.start(run, event, None, room);
-                        }
-                    }
-                }
-                Err(e) => {
-                    tracing::error!("the store cannot be read: {e}");
-                    tokio::time::sleep(PAUSE).await;
-                    self.lose(lost);
+    async fn take_up_lost(&self) -> Result<(), Error> {
+        let inner = &self.0;
+        if inner.is_in_doubt.load(Ordering::Relaxed) {
+            let owned = inner.store.owned().await?;
+            inner.is_in_doubt.store(false, Ordering::Relaxed);
+            inner.hands.compare(owned);
+        }
+        while let Some(which) = inner.hands.first_lost() {
+            let held = inner.store.held(which).await?;
+            let Some(Lost { crashed, mut room, .. }) = inner.hands.take_lost() else { break };
+            for (run, event) in held {
+                let (room, event, worker) = (room.take(), Arc::new(event), self.clone());
+                if crashed {
+                    let hand = inner.hands.take(&run, room);
+                    tokio::spawn(async move { worker.fail(hand, run, event).await });
+                } else {
+                    self.start(run, event, room);
                 }
             }
         }
+        Ok(())
+    }
+
+    /// The store cannot be asked just now; what it did without anybody hearing of it is looked for later.
+    async fn pause(&self, e: &Error) {
+        tracing::error!("the store cannot be read: {e}");
+        if e.is_unknown() {
+            self.0.is_in_doubt.store(true, Ordering::Relaxed);
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 
     /// A panic is the failure of the step that the run was at; what the rule has for a failure is done.
@@ -272,6 +277,7 @@ impl Worker {
                 run.state = State::Done;
                 break;
             };
+            crash(Point::Step);
             let (at, clock) = (Timestamp::now(), Instant::now());
             let each = rule.course.flow(run.place.step).and_then(|f| f.each);
             if let Some(each) = each
@@ -284,9 +290,17 @@ impl Worker {
                 Some(Ok(items)) if items.is_empty() => (Some(0), Outcome::Skipped("the list is empty".into())),
                 Some(Ok(items)) => {
                     let item = items.get(run.place.element as usize);
-                    (Some(items.len() as u32), self.try_once(&rule, step, &run, &event, &vault, item).await)
+                    (
+                        Some(items.len() as u32),
+                        Try { rule: &rule, step, run: &run, event: &event, vault: &vault, item }.once(&inner.outside, &inner.at_work).await,
+                    )
                 }
-                None => (None, self.try_once(&rule, step, &run, &event, &vault, None).await),
+                None => (
+                    None,
+                    Try { rule: &rule, step, run: &run, event: &event, vault: &vault, item: None }
+                        .once(&inner.outside, &inner.at_work)
+                        .await,
+                ),
             };
             let facts = rule.facts(step, count);
             if matches!(outcome, Outcome::Entered) {
@@ -385,41 +399,6 @@ impl Worker {
         rule.responds_from(step) && due > deadline && self.0.outside.callers.waits(event.id)
     }
 
-    /// Renders and performs the step that a run is at.
-    async fn try_once(&self, rule: &Rule, step: &Step, run: &Run, event: &Event, vault: &Vault, item: Option<&Value>) -> Outcome {
-        if run.settled {
-            return Outcome::Done(Note { said: "was done before the restart".into(), ..Note::default() });
-        }
-        let effect: Option<Box<dyn Effect>> = {
-            let _mark = self.0.at_work.mark(run.id);
-            let scope = rule.scope(event, vault, &run.saved).at(run.place);
-            let scope = match item {
-                Some(item) => scope.with_item(item, run.place.element as usize + 1),
-                None => scope,
-            };
-            if !step.condition.holds(&scope) {
-                return Outcome::Skipped("its `if` did not hold".into());
-            }
-            let Some(action) = &step.action else { return Outcome::Entered };
-            let rendered = std::panic::catch_unwind(AssertUnwindSafe(|| action.render(&scope)));
-            match rendered {
-                Ok(Ok(effect)) => Some(effect),
-                Ok(Err(_)) if event.is_partial => None,
-                Ok(Err(unrendered)) => return Outcome::failed(rule.place_of(&unrendered)),
-                Err(_) => return Outcome::failed(CRASHED),
-            }
-        };
-        let Some(effect) = effect else {
-            // The message names what is near to what is missing, and for that the whole body is needed.
-            let body = crate::body::read(event.content_type(), &event.raw).unwrap_or_default();
-            let whole = Event { body, is_partial: false, ..event.clone() };
-            return Box::pin(self.try_once(rule, step, run, &whole, vault, item)).await;
-        };
-        let ticket =
-            Ticket { event: event.id, run: run.id, place: run.place, idempotency_key: run.idempotency_key(), timeout: step.timeout };
-        Unpanicked(effect.perform(&self.0.outside, ticket)).await
-    }
-
     /// Records until the store takes it: an effect that is done is never done again because of a full disk. Gives the run
     /// back; nothing where it is somebody else's by now, or Doorbell stops first.
     async fn record(
@@ -457,19 +436,6 @@ impl Worker {
     }
 }
 
-/// An outcome for the history: its word, its sentence, and what has to be handed on.
-fn told(outcome: Outcome) -> (&'static str, String, Option<Answer>, Option<Receipt>) {
-    match outcome {
-        Outcome::Done(note) => ("done", note.said, note.answer, note.receipt),
-        Outcome::Skipped(said) => ("skipped", said, None, None),
-        Outcome::Stopped(said) => ("stopped", said, None, None),
-        Outcome::Retry { why, receipt, .. } => ("retry", why, None, receipt),
-        Outcome::Failed { why, .. } => ("failed", why, None, None),
-        Outcome::Entered => ("entered", String::new(), None, None),
-        Outcome::Deferred(_) => ("deferred", String::new(), None, None),
-    }
-}
-
 fn until(due: Timestamp) -> Duration {
     Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default()
 }
@@ -478,16 +444,4 @@ fn until(due: Timestamp) -> Duration {
 fn dice(run: &Run) -> f64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one((run.id, run.tried)) as f64 / u64::MAX as f64
-}
-
-/// An attempt whose panic is its own failure, not the end of its run.
-struct Unpanicked<'a>(crate::action::contract::Performing<'a>);
-
-impl Future for Unpanicked<'_> {
-    type Output = Outcome;
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        let inner = &mut self.0;
-        std::panic::catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(context)))
-            .unwrap_or_else(|_| Poll::Ready(Outcome::failed(CRASHED)))
-    }
 }

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -19,6 +19,7 @@ use super::batch::{self, Known, Prepared, Verdict};
 use super::contract::Ticket;
 use super::folder::{Output, Unwritten};
 use crate::disk::words;
+use crate::planted::{Point, crash};
 use crate::run::{Intent, Note, Outcome, Receipt, RunId};
 
 /// The most lines or rows that are written together.
@@ -92,6 +93,9 @@ struct Job {
 pub struct Files(Arc<Inner>);
 
 struct Inner {
+    /// What was last intended for each file and not forgotten yet. A writer that takes over from one that crashed begins
+    /// with finding out what became of it.
+    intended: Mutex<HashMap<PathBuf, Intent>>,
     output: Output,
     ledger: Arc<dyn Ledger>,
     writers: Mutex<Writers>,
@@ -107,7 +111,7 @@ struct Writers {
 
 impl Files {
     pub fn new(output: Output, ledger: Arc<dyn Ledger>) -> Self {
-        Self(Arc::new(Inner { output, ledger, writers: Mutex::default(), open: Semaphore::new(MAX_OPEN) }))
+        Self(Arc::new(Inner { intended: Mutex::default(), output, ledger, writers: Mutex::default(), open: Semaphore::new(MAX_OPEN) }))
     }
 
     /// Writes one line or row, and returns once it is safely on disk.
@@ -144,8 +148,8 @@ impl Files {
             None => {
                 let (send, receive) = mpsc::channel(MAX_BATCH);
                 writers.by_path.insert(path.clone(), send.clone());
-                let writer =
-                    Writer { inner: self.0.clone(), path, name: name.to_owned(), known: None, doubt: None, standing: HashSet::new() };
+                let doubt = self.0.intended().get(&path).cloned();
+                let writer = Writer { inner: self.0.clone(), path, name: name.to_owned(), known: None, doubt, standing: HashSet::new() };
                 tokio::spawn(writer.run(receive));
                 send
             }
@@ -166,6 +170,10 @@ impl Files {
 }
 
 impl Inner {
+    fn intended(&self) -> MutexGuard<'_, HashMap<PathBuf, Intent>> {
+        self.intended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Finds out what became of an intent: what stands is flushed and its runs are settled, what was torn is cut away.
     async fn resolve(&self, path: PathBuf, intent: &Intent) -> Result<Verdict, String> {
         let verdict = self.mend(path, intent).await?;
@@ -260,7 +268,14 @@ impl Writer {
         // Nobody sends on it: it ends when every run of the batch has been recorded.
         let _: Option<()> = recorded.recv().await;
         if self.doubt.is_none() {
-            inner.ledger.forget(&self.name);
+            self.forget();
+        }
+    }
+
+    /// Whoever's lines or rows these were has heard of it.
+    fn forget(&self) {
+        if let Some(intent) = self.inner.intended().remove(&self.path) {
+            self.inner.ledger.forget(&intent.file);
         }
     }
 
@@ -275,9 +290,11 @@ impl Writer {
         let Prepared { intent, what, refused, known } = prepared.await.map_err(|panic| Unwritten::Never(panic.to_string()))??;
         let Some(what) = what else { return Ok(refused) };
         self.inner.ledger.intend(intent.clone()).await.map_err(Unwritten::Again)?;
+        self.inner.intended().insert(self.path.clone(), intent.clone());
         let path = self.path.clone();
         let why = match tokio::task::spawn_blocking(move || batch::write(&path, what)).await {
             Ok(Ok(())) => {
+                crash(Point::File);
                 self.known = known;
                 return Ok(refused);
             }
@@ -300,7 +317,7 @@ impl Writer {
         if self.inner.resolve(self.path.clone(), intent).await? == Verdict::Whole {
             self.standing.extend(&intent.runs);
         }
-        self.inner.ledger.forget(&self.name);
+        self.forget();
         self.doubt = None;
         Ok(())
     }

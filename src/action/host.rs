@@ -1,24 +1,21 @@
-//! One server that is called: how many calls it gets at a time, whether it answers at all, and how long those must wait
-//! for whom there is no room.
+//! One server that is called: whether it answers at all, and how long those must wait for whom there is no room.
 //!
 //! A server that did not answer several times in a row is left alone for a while and then asked by one call alone
-//! (a circuit breaker). What waits for its turn is bounded too: who finds no room goes back to the store and comes again
-//! about when the server will have got through those before. So one bad server holds up nobody who does not need it.
+//! (a circuit breaker). How many calls it gets at a time is left to [`Room`]: who finds no place there goes back to the store
+//! and comes again about when the server will have got through those before. So bad servers hold up nobody who does not need
+//! them.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use super::room::{Place, Room};
 
 /// How often in a row it must not answer before it is left alone.
 const PATIENCE: u32 = 5;
 /// How long it is left alone: at first, and at most; twice as long each time.
 const FIRST_REST: Duration = Duration::from_secs(10);
 const LONGEST_REST: Duration = Duration::from_secs(300);
-/// The most that wait in hand for their turn at one server.
-const MOST_WAITING: usize = 48;
 /// When to come again: at least and at most so far away.
 const SOONEST: Duration = Duration::from_secs(1);
 const LATEST: Duration = Duration::from_secs(60);
@@ -27,14 +24,14 @@ const MOST: usize = 1_000;
 
 /// All servers, by name.
 pub struct Hosts {
-    at_a_time: usize,
+    room: Arc<Room>,
     all: Mutex<HashMap<String, Arc<Host>>>,
 }
 
 /// What is known of one server.
 pub struct Host {
-    turn: Semaphore,
-    waiting: AtomicUsize,
+    name: Arc<str>,
+    room: Arc<Room>,
     health: Mutex<Health>,
 }
 
@@ -68,12 +65,14 @@ pub struct Turn<'h> {
     host: &'h Host,
     probes: bool,
     ended: bool,
-    _permit: SemaphorePermit<'h>,
+    /// Nothing while it waits for one.
+    place: Option<Place>,
 }
 
 impl Hosts {
-    pub fn new(at_a_time: usize) -> Self {
-        Self { at_a_time, all: Mutex::default() }
+    /// `at_a_time` calls in all, `each` of them to one server.
+    pub fn new(at_a_time: usize, each: usize) -> Self {
+        Self { room: Room::new(at_a_time, each), all: Mutex::default() }
     }
 
     pub fn host(&self, name: &str) -> Arc<Host> {
@@ -81,7 +80,7 @@ impl Hosts {
         if all.len() > MOST {
             all.retain(|_, h| Arc::strong_count(h) > 1 || h.health().rests_until.is_some());
         }
-        let fresh = || Arc::new(Host { turn: Semaphore::new(self.at_a_time), waiting: AtomicUsize::new(0), health: Mutex::default() });
+        let fresh = || Arc::new(Host { name: name.into(), room: self.room.clone(), health: Mutex::default() });
         all.entry(name.to_owned()).or_insert_with(fresh).clone()
     }
 
@@ -101,36 +100,17 @@ impl Host {
 
     /// Waits for a turn, if that makes sense now.
     pub async fn turn(&self, now: Instant) -> Result<Turn<'_>, NotNow> {
-        let probes = self.health().may_call(now)?;
-        let waiting = Waiting::new(&self.waiting);
-        if waiting.before >= MOST_WAITING && self.turn.available_permits() == 0 {
-            let mut health = self.health();
-            health.is_probed &= !probes;
-            return Err(NotNow::Crowded(health.next_turn(now)));
+        let mut turn = Turn { host: self, probes: self.health().may_call(now)?, ended: false, place: None };
+        turn.place = self.room.place(&self.name).await;
+        if turn.place.is_none() {
+            let wait = self.health().next_turn(now);
+            return Err(NotNow::Crowded(wait));
         }
-        let Ok(permit) = self.turn.acquire().await else { return Err(NotNow::Crowded(SOONEST)) };
-        drop(waiting);
-        // It may have fallen silent while this one waited.
-        let probes = if probes { true } else { self.health().may_call(Instant::now())? };
-        Ok(Turn { host: self, probes, ended: false, _permit: permit })
-    }
-}
-
-/// Counts itself among those who wait.
-struct Waiting<'a> {
-    all: &'a AtomicUsize,
-    before: usize,
-}
-
-impl<'a> Waiting<'a> {
-    fn new(all: &'a AtomicUsize) -> Self {
-        Self { all, before: all.fetch_add(1, Ordering::Relaxed) }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.all.fetch_sub(1, Ordering::Relaxed);
+        if !turn.probes {
+            // It may have fallen silent while this one waited.
+            turn.probes = self.health().may_call(Instant::now())?;
+        }
+        Ok(turn)
     }
 }
 
@@ -210,6 +190,7 @@ mod tests {
     use std::task::{Context, Waker};
 
     use super::*;
+    use crate::action::room::MOST_WAITING;
 
     fn silent(host: &Host, now: Instant) -> bool {
         let probes = host.health().may_call(now).unwrap();
@@ -218,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_silent_server_is_left_alone_and_asked_by_one_call_alone() {
-        let hosts = Hosts::new(2);
+        let hosts = Hosts::new(64, 2);
         let (host, start) = (hosts.host("a"), Instant::now());
         assert_eq!((0..PATIENCE).map(|_| silent(&host, start)).collect::<Vec<_>>(), [false, false, false, false, true]);
         assert_eq!(hosts.resting(), ["a"]);
@@ -237,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_rest_has_an_end() {
-        let host = Hosts::new(1).host("a");
+        let host = Hosts::new(64, 1).host("a");
         let mut now = Instant::now();
         for _ in 0..PATIENCE {
             silent(&host, now);
@@ -262,7 +243,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_so_many_wait_in_hand() {
-        let host = Hosts::new(1).host("a");
+        let host = Hosts::new(64, 1).host("a");
         let mut context = Context::from_waker(Waker::noop());
         let _turn = host.turn(Instant::now()).await.unwrap();
         let mut waiting: Vec<_> = (0..MOST_WAITING).map(|_| Box::pin(host.turn(Instant::now()))).collect();
@@ -272,5 +253,18 @@ mod tests {
         assert!(matches!(host.turn(Instant::now()).await, Err(NotNow::Crowded(_))));
         waiting.pop();
         assert!(Box::pin(host.turn(Instant::now())).as_mut().poll(&mut context).is_pending());
+    }
+
+    #[tokio::test]
+    async fn a_call_that_asks_whether_the_server_is_back_and_is_given_up_lets_another_one_ask() {
+        let host = Hosts::new(64, 1).host("a");
+        let start = Instant::now();
+        let turn = host.turn(start).await.unwrap();
+        assert!((0..PATIENCE).any(|_| silent(&host, start)), "it rests");
+        let later = start + FIRST_REST;
+        let mut asks = Box::pin(host.turn(later));
+        assert!(asks.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "it waits for the call before");
+        drop((asks, turn));
+        assert!(host.turn(later).await.is_ok());
     }
 }

@@ -52,6 +52,10 @@ impl Health {
         if !silent.is_empty() {
             said += &format!("; no answer from {}, so calls there wait", silent.join(", "));
         }
+        let down: Vec<&str> = body["down"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if !down.is_empty() {
+            said += &format!("; crashed, and being started again: {}", down.join(", "));
+        }
         println!("{said}");
         if status == "ready" { Ok(Ended::Good) } else { anyhow::bail!("Doorbell at {address} is {status}") }
     }

@@ -13,7 +13,7 @@ use clap::Args;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use super::Ended;
 use super::settings::{Around, Data, Rules, Secrets, counted, length, network};
@@ -35,9 +35,12 @@ use crate::retention::Retention;
 use crate::rule::Rule;
 use crate::rule::load::one_rule;
 use crate::secret::{Secret, Vault};
+use crate::supervisor::Supervisor;
 use crate::surroundings::Handed;
-use crate::watch::{Standing, Watch, in_force, print};
-use crate::web::hook::{BODIES, Hook};
+use crate::watch::{Standing, Watch, in_force};
+use crate::web::body_room::BodyRoom;
+use crate::web::caller::Proxies;
+use crate::web::hook::Hook;
 use crate::web::serve::Front;
 use crate::web::tls::Tls;
 use crate::worker::Worker;
@@ -66,6 +69,15 @@ pub struct Serve {
     /// Proxies in front of Doorbell, such as 10.0.0.0/8, that say who is calling
     #[arg(long, env = "DOORBELL_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
     trusted_proxies: Vec<IpNet>,
+    /// The most connections at a time
+    #[arg(long, env = "DOORBELL_MAX_CONNECTIONS", default_value = "10000", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_connections: u32,
+    /// The most connections of one caller at a time; trusted proxies are not counted
+    #[arg(long, env = "DOORBELL_MAX_CONNECTIONS_PER_CALLER", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections_per_caller: Option<u32>,
+    /// The header in which these proxies say who is calling, such as X-Forwarded-For, Forwarded or X-Real-IP
+    #[arg(long, env = "DOORBELL_CLIENT_IP_HEADER", default_value = "X-Forwarded-For", value_name = "NAME")]
+    client_ip_header: String,
     /// The certificate to answer https with, as PEM, with those that vouch for it; read again when it is renewed
     #[arg(long, env = "DOORBELL_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -101,7 +113,6 @@ impl Serve {
     }
 
     async fn serve(self, ruleset: crate::rule::Ruleset) -> anyhow::Result<()> {
-        let seen = print(&self.rules.rules);
         std::fs::create_dir_all(&self.data.data).with_context(|| format!("the data folder {} cannot be made", self.data.data.display()))?;
         let _data_lock = disk::lock(&self.data.data, "data").map_err(anyhow::Error::msg)?;
         let output = Output::open(&self.output, &[&self.rules.rules, &self.data.data]).map_err(anyhow::Error::msg)?;
@@ -131,11 +142,11 @@ impl Serve {
         let outside = Outside { net: net.clone(), files, callers: callers.clone() };
         let worker =
             Worker::new(store.clone(), outside, RulesOfRuns::new(rules.clone(), Box::new(Kept(self.rules.around.clone()))), at_work);
-        let standing = Standing::default();
+        let (standing, supervisor) = (Standing::default(), Supervisor::default());
         let handed = Handed::of(&self.data.data);
         let watch = {
-            let (around, folder) = (self.rules.around.clone(), self.rules.rules.clone());
-            let load = Box::new(move || around.load(&folder, Secrets::Real));
+            let around = self.rules.around.clone();
+            let load = Arc::new(move |files| around.load_files(files, Secrets::Real));
             Watch {
                 folder: self.rules.rules.clone(),
                 load,
@@ -146,31 +157,56 @@ impl Serve {
                 again: handed.changed(),
             }
         };
-        tokio::spawn(load_again_when_asked(handed.changed()));
-        tokio::spawn(watch.run(seen));
-        let working = tokio::spawn({
+        let again = handed.changed();
+        supervisor.keep("listening for SIGHUP", move || load_again_when_asked(again.clone()));
+        let watch = Arc::new(watch);
+        supervisor.keep("watching the rules folder", move || {
+            let watch = watch.clone();
+            async move { watch.run().await }
+        });
+        supervisor.keep("doing what is due", {
             let worker = worker.clone();
-            async move { worker.work().await }
+            move || {
+                let worker = worker.clone();
+                async move { worker.work().await }
+            }
         });
         let retention = Retention { time: self.keep.0, bytes: self.keep_mb.map(|mb| mb << 20) };
-        tokio::spawn(retention.keep(store.clone()));
-        let control = Arc::new(control::listen(&self.data.data).context("the socket for commands cannot be made in the data folder")?);
-        let woken = worker.clone();
-        tokio::spawn(control::serve(control, store.clone(), move || woken.wake()));
+        supervisor.keep("deleting what is old", {
+            let store = store.clone();
+            move || retention.keep(store.clone())
+        });
+        if let Some(tls) = tls.clone() {
+            supervisor.keep("renewing the certificate", move || tls.clone().renew());
+        }
+        let socket = Arc::new(control::listen(&self.data.data).context("the socket for commands cannot be made in the data folder")?);
+        supervisor.keep("taking commands", {
+            let (worker, store) = (worker.clone(), store.clone());
+            move || {
+                let worker = worker.clone();
+                control::serve(socket.clone(), store.clone(), move || worker.wake())
+            }
+        });
         let stopping = Arc::new(AtomicBool::new(false));
         let intake = Arc::new(Intake { rules, store, worker: worker.clone(), callers, keyring, pace: Pace::default(), handed });
-        let bodies = Arc::new(Semaphore::new(BODIES));
+        let bodies = Arc::new(BodyRoom::default());
         let scheme = if tls.is_some() { "https" } else { "http" };
         let refusals = Arc::new(Refusals::of(&self.data.data));
-        let hook = Hook { intake, standing, bodies, refusals, net, stopping: stopping.clone() };
+        let hook = Hook { intake, standing, bodies, refusals, net, supervisor, stopping: stopping.clone() };
         let address = listener.local_addr()?;
         // Whoever started it may have stopped reading; that is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}\n{said}; files go to {}", self.output.display());
         let grace = Duration::from_secs(self.grace);
-        let front = Front { listener, tls, trusted_proxies: self.trusted_proxies };
+        let proxies = Proxies { trusted: self.trusted_proxies, header: self.client_ip_header.to_ascii_lowercase() };
+        let front = Front {
+            listener,
+            tls,
+            proxies,
+            most_connections: self.max_connections as usize,
+            most_connections_each: self.max_connections_per_caller.map(|n| n as usize),
+        };
         web::serve::serve(front, hook, stop(stopping), grace).await;
         worker.stop(grace).await;
-        working.abort();
         tracing::info!("stopped");
         Ok(())
     }
@@ -210,11 +246,11 @@ async fn load_again_when_asked(again: Arc<Notify>) {
     }
 }
 
-/// What secrets are just now, as hashes.
+/// What secrets are just now.
 fn secrets_now(around: Around) -> crate::watch::Secrets {
     Arc::new(move |names| {
         let Ok(surroundings) = around.surroundings() else { return Vec::new() };
-        names.iter().map(|name| surroundings.secret(name).map(|value| crate::run::hash(value.as_bytes()))).collect()
+        names.iter().map(|name| surroundings.secret(name).map(Secret::new)).collect()
     })
 }
 

@@ -17,7 +17,7 @@ use crate::rule::callers;
 use crate::rule::load::{Loaded, load};
 use crate::store;
 use crate::store::contract::{Doing, Records};
-use crate::surroundings::{Surroundings, read_rules};
+use crate::surroundings::{RuleFiles, Surroundings, read_rules};
 use crate::yaml::duration;
 
 /// Where the rules are, and what they may use.
@@ -98,6 +98,11 @@ impl Around {
 
     /// Makes rules of files: the one loader of all commands.
     pub fn load(&self, path: &std::path::Path, secrets: Secrets) -> anyhow::Result<Loaded> {
+        self.load_files(read_rules(path), secrets)
+    }
+
+    /// Makes rules of files that were read.
+    pub fn load_files(&self, files: RuleFiles, secrets: Secrets) -> anyhow::Result<Loaded> {
         let surroundings = self.surroundings()?;
         let allowed = self.allowed();
         let secret = |name: &str| match secrets {
@@ -111,7 +116,7 @@ impl Around {
             Secrets::Words => Some(format!("env.{name}")),
         };
         let refuses = |url: &str| allowed.refuses(url);
-        let (sources, mut problems) = read_rules(path);
+        let RuleFiles { sources, mut problems } = files;
         let mut loaded = load(sources, Lookup::new(&secret, &variable, &refuses), self.require_verify);
         if problem::any_error(&problems) {
             loaded.ruleset = None;

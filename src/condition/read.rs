@@ -282,10 +282,9 @@ fn test(key: &str, item: &Item, known: &Known, ignore_case: &mut bool) -> Option
         }
         "matches" => {
             let pattern = item.text()?;
-            if pattern.len() > 2 && pattern.starts_with('/') && pattern.ends_with('/') {
-                item.problem("slashes around a pattern are another tool's spelling")
-                    .label(format!("write '{}'", &pattern[1..pattern.len() - 1]))
-                    .add();
+            let between = pattern.strip_prefix('/').and_then(|p| p.strip_suffix('/'));
+            if let Some(bare) = between.filter(|p| !p.is_empty()) {
+                item.problem("slashes around a pattern are another tool's spelling").label(format!("write '{bare}'")).add();
                 return None;
             }
             let regex = compile(item, &pattern, *ignore_case)?;

@@ -122,6 +122,11 @@ impl Field {
         &self.text
     }
 
+    /// What was written behind the first word: `.a[0]` of `body.a[0]`.
+    pub fn rest(&self) -> &str {
+        after_first_word(&self.text)
+    }
+
     /// The steps down to the value, or to where a search begins.
     pub fn parts(&self) -> &[Part] {
         &self.parts
@@ -145,8 +150,8 @@ impl Field {
             let (parts, tail) = path::rfc(text)?;
             return Ok(Self { text: text.to_owned(), root: Root::Body, parts, tail });
         }
-        let end = text.find(['.', '[']).unwrap_or(text.len());
-        let (word, rest) = text.split_at(end);
+        let rest = after_first_word(text);
+        let word = text.strip_suffix(rest).unwrap_or(text);
         if LOOP_WORDS.contains(&text) {
             return Ok(Self { text: text.to_owned(), root: Root::Loop(text.to_owned()), parts: Vec::new(), tail: None });
         }
@@ -290,6 +295,10 @@ impl Field {
         }
         format!("there is no {} in this request", self.text)
     }
+}
+
+fn after_first_word(text: &str) -> &str {
+    text.find(['.', '[']).and_then(|n| text.get(n..)).unwrap_or("")
 }
 
 fn index(at: &Value, i: i64) -> Option<&Value> {

@@ -7,13 +7,14 @@ use jsonpath_rust::parser::model::{Comparable, Comparison, Filter, FilterAtom, F
 use jsonpath_rust::parser::parse_json_path;
 
 use super::{NoField, Part, no};
+use crate::span;
 
 /// What a path leads to: simple steps, and a search that begins behind them.
 type Steps = (Vec<Part>, Option<JpQuery>);
 
 /// Reads a path that begins with `$`.
 pub(super) fn rfc(text: &str) -> Result<Steps, NoField> {
-    spaces_in_names(&text[1..])?;
+    spaces_in_names(text.strip_prefix('$').unwrap_or(text))?;
     split(text, false)
 }
 
@@ -59,8 +60,8 @@ fn canonical(text: &str, rest: &str) -> Result<String, NoField> {
                 }
             }
             '[' => {
-                let end = closing(&rest[at..]).ok_or_else(|| no(format!("a `[` is not closed in `{text}`"), "write a `]`"))?;
-                out.push_str(&rest[at..at + end]);
+                let end = closing(span::from(rest, at)).ok_or_else(|| no(format!("a `[` is not closed in `{text}`"), "write a `]`"))?;
+                out.push_str(span::between(rest, at, at + end));
                 while chars.next_if(|(n, _)| *n < at + end).is_some() {}
             }
             c => return Err(no(format!("`{c}` cannot stand here in `{text}`"), "a name is followed by a point, a `[` or nothing")),
@@ -100,13 +101,13 @@ fn spaces_in_names(rest: &str) -> Result<(), NoField> {
     let mut chars = rest.char_indices();
     while let Some((at, c)) = chars.next() {
         if c == '[' {
-            let Some(end) = closing(&rest[at..]) else { return Ok(()) };
+            let Some(end) = closing(span::from(rest, at)) else { return Ok(()) };
             while chars.as_str().len() > rest.len() - at - end {
                 chars.next();
             }
         } else if c.is_whitespace() {
-            let next = rest[at..].trim_start().chars().next();
-            if !matches!(next, Some('.' | '[')) || rest[..at].ends_with('.') {
+            let next = span::from(rest, at).trim_start().chars().next();
+            if !matches!(next, Some('.' | '[')) || span::before(rest, at).ends_with('.') {
                 return Err(no(format!("`${rest}` has a space in a name"), "names with spaces are written $['First name']"));
             }
         }

@@ -186,14 +186,14 @@ fn read_delivery_id(item: &Item, known: &Known) -> Option<Field> {
 /// `10 MB`, `512 KB`, `100 bytes`.
 fn read_size(item: &Item) -> Option<usize> {
     let text = item.text()?;
-    let digits = text.chars().take_while(char::is_ascii_digit).count();
-    let factor = match text[digits..].trim() {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let factor = match unit.trim() {
         "bytes" => Some(1),
         "KB" => Some(1 << 10),
         "MB" => Some(1 << 20),
         _ => None,
     };
-    let size = text[..digits].parse::<usize>().ok().zip(factor).and_then(|(n, f)| n.checked_mul(f));
+    let size = text.strip_suffix(unit).unwrap_or(&text).parse::<usize>().ok().zip(factor).and_then(|(n, f)| n.checked_mul(f));
     match size {
         Some(size) if (1..=MOST_BODY).contains(&size) => Some(size),
         Some(_) => {

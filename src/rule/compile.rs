@@ -165,8 +165,8 @@ fn names_a_field(text: &str, known: &Known) -> bool {
     if text.contains("{{") {
         return false;
     }
-    let word = &text[..text.find(['.', '[']).unwrap_or(text.len())];
-    text.starts_with('$') && !text[1..].starts_with(|c: char| c.is_ascii_digit())
+    let word = text.split(['.', '[']).next().unwrap_or(text);
+    text.strip_prefix('$').is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
         || (ROOTS.contains(&word) || known.named.iter().any(|n| n == word)) && !text.ends_with('.')
         || text.contains('.') && !text.contains(' ') && nearest(word, ["headers", "payload"]).is_some_and(|w| w == word)
 }

@@ -30,6 +30,7 @@ use crate::route::{self, Route, Routes};
 use crate::run::{Once, Run, StepFacts, TextHash};
 use crate::scope::{Scope, SetName, SetValue};
 use crate::secret::Vault;
+use crate::span;
 use crate::template::Unrendered;
 use crate::yaml::Source;
 use crate::yaml::locate::Path;
@@ -121,17 +122,18 @@ impl Rule {
     pub fn own_text(&self) -> &str {
         let text = &self.source.text;
         let start = self.source.locate(&self.path).map_or(0, |(line, _)| line_start(text, line));
+        let text = span::from(text, start);
         let indent = |l: &str| l.len() - l.trim_start().len();
-        let depth = indent(text[start..].lines().next().unwrap_or(""));
-        let mut end = start;
-        for line in text[start..].split_inclusive('\n') {
+        let depth = indent(text.lines().next().unwrap_or(""));
+        let mut end = 0;
+        for line in text.split_inclusive('\n') {
             let blank = line.trim().is_empty() || line.trim_start().starts_with('#');
             if !blank && indent(line) < depth {
                 break;
             }
             end += line.len();
         }
-        text[start..end].trim_end()
+        span::before(text, end).trim_end()
     }
 
     /// Every field that it may need.

@@ -196,7 +196,7 @@ pub fn read(item: &Item, known: &mut Known, around: &Around) -> Option<Read> {
 
 fn not_a_step(item: &Item, text: &str) {
     let word = text.split(|c: char| c.is_whitespace() || c == ':').next().unwrap_or("");
-    let rest = text[word.len()..].trim_start_matches(':').trim();
+    let rest = text.strip_prefix(word).unwrap_or("").trim_start_matches(':').trim();
     let told = item.problem("a step is a verb with a colon and a space behind it");
     match verbs().find(|(v, _)| *v == word) {
         Some((verb, _)) => told.label(format!("write `{verb}: {rest}`")).add(),

@@ -105,14 +105,13 @@ impl Formula {
     pub(super) fn read(text: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = text;
-        while let Some(start) = rest.find('{') {
-            if start > 0 {
-                parts.push(Part::Text(rest[..start].replace("\\n", "\n")));
+        while let Some((text, opened)) = rest.split_once('{') {
+            if !text.is_empty() {
+                parts.push(Part::Text(text.replace("\\n", "\n")));
             }
-            let Some(end) = rest[start..].find('}') else { return Err(rest[start..].to_owned()) };
-            let inner = &rest[start + 1..start + end];
+            let Some((inner, behind)) = opened.split_once('}') else { return Err(format!("{{{opened}")) };
             parts.push(part(inner).ok_or_else(|| format!("{{{inner}}}"))?);
-            rest = &rest[start + end + 1..];
+            rest = behind;
         }
         if !rest.is_empty() {
             parts.push(Part::Text(rest.replace("\\n", "\n")));

@@ -247,6 +247,8 @@ pub trait Store: Send + Sync {
     fn lease(&self, now: Timestamp, most: usize) -> Doing<'_, Vec<(Run, Event)>>;
     /// Runs that this owner has, as they stand in the store, for one who has lost hold of them. Their count is one more then.
     fn held(&self, which: Held) -> Doing<'_, Vec<(Run, Event)>>;
+    /// The runs that this owner has leased or recorded, with their counts, for one who may not have heard of all.
+    fn owned(&self) -> Doing<'_, Vec<(RunId, i64)>>;
     /// When the next run that nobody has is due.
     fn next_due(&self) -> Doing<'_, Option<Timestamp>>;
     /// Keeps what a file's writer is about to do in the output folder of this name. Returns once it is safely on disk.

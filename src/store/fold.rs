@@ -4,6 +4,7 @@
 //! the log holds while the writer goes on; the writer then folds the little that came meanwhile, because a log can only
 //! begin anew when it has been folded whole. Neither ever waits for readers: what they still need is folded next time.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -42,7 +43,8 @@ impl Fold {
         let ((begin, wanted), (done, ended)) = (sync_channel(1), sync_channel(1));
         let work = move || {
             for () in wanted {
-                fold(&second);
+                // Whatever goes wrong here, the writer has to hear that it is over.
+                let _ = std::panic::catch_unwind(AssertUnwindSafe(|| fold(&second)));
                 if done.send(()).is_err() {
                     return;
                 }

@@ -24,6 +24,7 @@ pub(super) enum Job {
         most: usize,
     },
     Held(Held),
+    Owned,
     NextDue,
     Intend {
         folder: String,
@@ -80,6 +81,7 @@ pub(super) enum Kept {
     Standing(Standing),
     Recorded(Recorded),
     Runs(Vec<(Run, Event)>),
+    Owned(Vec<(RunId, i64)>),
     Due(Option<Timestamp>),
     Intents(Vec<Intent>),
     Yes(bool),
@@ -117,6 +119,7 @@ impl Job {
             Job::Record(one) => record(sql, owner, one).map(Kept::Recorded),
             Job::Lease { now, most } => owner.lease(sql, *now, *most).map(Kept::Runs),
             Job::Held(which) => owner.held(sql, *which).map(Kept::Runs),
+            Job::Owned => owner.owned(sql).map(Kept::Owned),
             Job::NextDue => next_due(sql, owner).map(Kept::Due),
             Job::Intend { folder, intent } => {
                 let text = "INSERT OR REPLACE INTO intent (folder, file, intent) VALUES (?1, ?2, ?3)";

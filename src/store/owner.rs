@@ -99,6 +99,12 @@ impl Owner {
         runs.into_iter().filter_map(|run| self.take(sql, run).transpose()).collect()
     }
 
+    /// All that it has leased or recorded. It looks through all that waits, so it is asked only in doubt.
+    pub(super) fn owned(&self, sql: &Transaction) -> Sql<Vec<(RunId, i64)>> {
+        let mut statement = sql.prepare_cached("SELECT id, turn FROM pending WHERE owner = ?1 AND turn > 0")?;
+        statement.query_map([self.epoch], |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
+    }
+
     /// Makes a run this owner's, and reads it with its event.
     fn take(&self, sql: &Transaction, run: RunId) -> Sql<Option<(Run, Event)>> {
         sql.prepare_cached("UPDATE pending SET owner = ?2, turn = turn + 1 WHERE id = ?1")?.execute(params![run, self.epoch])?;

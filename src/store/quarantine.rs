@@ -34,8 +34,10 @@ pub(super) fn too_often() -> String {
     )
 }
 
-/// Ends a run whose row cannot be read, as failed.
+/// Ends a run whose row cannot be read, as failed. What cannot be read of it goes, so that lists can show it.
 pub(super) fn unreadable(sql: &Transaction, run: RunId, why: &str, now: Timestamp) -> Sql<()> {
+    sql.execute("UPDATE pending SET saved = '{}' WHERE id = ?1 AND NOT json_valid(saved)", [run])?;
+    sql.execute("DELETE FROM saved WHERE run = ?1 AND NOT json_valid(value)", [run])?;
     let said = format!("what the store holds of this run is damaged and cannot be read ({why}); restore a backup, or send the event again");
     set_aside(sql, run, said, now).map(drop)
 }

@@ -29,7 +29,7 @@ fn wait(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt], goes_
     let by = if goes_on { owner.epoch } else { 0 };
     let changed = sql
         .prepare_cached(
-            "UPDATE pending SET step = ?2, element = ?3, tried = ?4, due = ?5, settled = 0, forgiven = ?6, owner = ?7,
+            "UPDATE pending SET settled = settled AND step = ?2 AND element = ?3, step = ?2, element = ?3, tried = ?4, due = ?5, forgiven = ?6, owner = ?7,
              failed_step = ?8, failed_element = ?9, turn = turn + 1 WHERE id = ?1 AND owner = ?10 AND turn = ?11",
         )?
         .execute(params![

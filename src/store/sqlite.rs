@@ -130,7 +130,7 @@ impl Sqlite {
         });
         thread::Builder::new()
             .name("store".into())
-            .spawn(move || Writer { connection, files, owner, answers, fold }.work(receive))
+            .spawn(move || Writer { connection, files, owner, answers, fold }.run(receive))
             .map_err(|e| Error::new(e.to_string(), true))?;
         Ok(Self { jobs })
     }
@@ -146,7 +146,7 @@ impl Sqlite {
 }
 
 fn stopped() -> Error {
-    Error::new("the store has stopped", true)
+    Error::new("the store has stopped", true).but_maybe_done()
 }
 
 /// The database's files as they were when they were opened. What is written into files that somebody has moved away or
@@ -189,8 +189,16 @@ struct Writer {
 }
 
 impl Writer {
+    /// Works until nobody asks any more. A panic ends the group at hand, whose askers hear that it may have been done.
+    fn run(mut self, mut jobs: mpsc::Receiver<Waiting>) {
+        while std::panic::catch_unwind(AssertUnwindSafe(|| self.work(&mut jobs))).is_err() {
+            tracing::error!("the thread of the store crashed and goes on; please report it");
+        }
+        self.fold.finish(&self.connection);
+    }
+
     /// Gathers, commits, answers.
-    fn work(mut self, mut jobs: mpsc::Receiver<Waiting>) {
+    fn work(&mut self, jobs: &mut mpsc::Receiver<Waiting>) {
         let mut group = Vec::with_capacity(MAX_GROUP);
         while let Some(first) = jobs.blocking_recv() {
             group.push(first);
@@ -211,7 +219,6 @@ impl Writer {
             let _ = self.answers.send(done.collect());
             self.fold.after_commit(&self.connection);
         }
-        self.fold.finish(&self.connection);
     }
 
     /// Commits a group of jobs, where the disk still is what it was when the store was opened.
@@ -282,6 +289,10 @@ impl Store for Sqlite {
 
     fn held(&self, which: Held) -> Doing<'_, Vec<(Run, Event)>> {
         self.ask(Job::Held(which), runs)
+    }
+
+    fn owned(&self) -> Doing<'_, Vec<(RunId, i64)>> {
+        self.ask(Job::Owned, |kept| if let Kept::Owned(runs) = kept { Some(runs) } else { None })
     }
 
     fn next_due(&self) -> Doing<'_, Option<Timestamp>> {

@@ -195,7 +195,7 @@ impl<'n, 'k> Nest<'n, 'k> {
             self.wrong(source, said, near)?;
             return None;
         };
-        let rest = inner[word.len()..].trim();
+        let rest = inner.trim_start().strip_prefix(word).unwrap_or("").trim();
         let (about, names) = match rest.split_once(" as |") {
             Some((about, names)) => (about.trim(), names.trim_end().trim_end_matches('|').split_whitespace().map(str::to_owned).collect()),
             None => (rest, Vec::new()),

@@ -4,6 +4,7 @@ use super::list::HELPERS;
 use super::tags::{Expression, Token};
 use crate::field::ROOTS;
 use crate::problem::nearest;
+use crate::span;
 use crate::yaml::fields::Item;
 
 /// Helpers of other tools, and ours.
@@ -47,8 +48,8 @@ fn ours(theirs: &str) -> Option<&'static str> {
 /// `{% … %}`, which other tools have for blocks. Says whether there was one.
 pub(super) fn percent_blocks(text: &str, item: &Item) -> bool {
     let Some(at) = text.find("{%") else { return false };
-    let end = text[at..].find("%}").map_or(text.len(), |n| at + n + 2);
-    let tag = &text[at..end];
+    let rest = span::from(text, at);
+    let tag = rest.find("%}").map_or(rest, |n| span::before(rest, n + 2));
     let words: Vec<&str> = tag.trim_matches(['{', '%', '}', '-', ' ']).split_whitespace().collect();
     let label = match words.as_slice() {
         ["for", name, "in", list] => format!("write {{{{#each {list} as |{name}|}}}}…{{{{/each}}}}"),
@@ -68,7 +69,7 @@ impl Expression<'_, '_> {
         }
         let helper = HELPERS.iter().map(|h| h.name).find(|h| h == name).or_else(|| ours(name));
         let Some(helper) = helper else { return false };
-        let arguments = self.inner[name.len()..].trim_matches(['(', ')', ' ']).replace([',', ';'], " ");
+        let arguments = self.inner.strip_prefix(name.as_str()).unwrap_or("").trim_matches(['(', ')', ' ']).replace([',', ';'], " ");
         let arguments = arguments.split_whitespace().collect::<Vec<_>>().join(" ");
         self.wrong("brackets do not stand behind a helper's name", format!("write {{{{ {helper} {arguments} }}}}"));
         true

@@ -12,6 +12,7 @@ use super::list::HELPERS;
 use super::{Piece, What, slips};
 use crate::field::{Field, Names};
 use crate::known::Known;
+use crate::span;
 use crate::yaml::fields::Item;
 
 /// How deep calls may stand in each other.
@@ -88,40 +89,40 @@ pub(super) fn pieces(text: &str, item: &Item, known: &Known) -> Option<Vec<Piece
     // Whether nothing but spaces stands between the last line break and `rest`.
     let mut line_begins = true;
     while let Some(start) = rest.find("{{") {
-        let mut before = &rest[..start];
+        let mut before = span::before(rest, start);
         if trim_next {
             before = before.trim_start();
         }
-        let Some((tag, length)) = cut(&rest[start..]) else {
-            let shown: String = rest[start..].chars().take(30).collect();
+        let Some((tag, length)) = cut(span::from(rest, start)) else {
+            let shown: String = span::from(rest, start).chars().take(30).collect();
             item.problem("this `{{` is never closed").within(&shown).label("write `}}` behind the name").add();
             return None;
         };
-        let source = &rest[start..start + length];
+        let source = span::between(rest, start, start + length);
         if before.ends_with('$') {
             item.problem("`${{ … }}` is another tool's spelling")
                 .within(&format!("${source}"))
                 .label("ours begins with two braces: {{ body.name }}")
                 .add();
             good = false;
-            rest = &rest[start + length..];
+            rest = span::from(rest, start + length);
             continue;
         }
         if tag.trim_left {
             before = before.trim_end();
         }
-        let indent = before.rfind('\n').map_or(before, |n| &before[n + 1..]);
+        let indent = before.rsplit_once('\n').map_or(before, |(_, last)| last);
         let begins = (before.contains('\n') || line_begins) && indent.trim().is_empty();
-        let mut after = &rest[start + length..];
+        let mut after = span::from(rest, start + length);
         if tag.is_silent() && begins && !tag.raw {
             // A block's tag that has a line for itself leaves no line behind.
-            let end = after.find('\n').map_or(after.len(), |n| n + 1);
-            if after[..end].trim().is_empty() {
-                before = &before[..before.len() - indent.len()];
-                after = &after[end..];
+            let (line, others) = after.split_once('\n').unwrap_or((after, ""));
+            if line.trim().is_empty() {
+                before = before.strip_suffix(indent).unwrap_or(before);
+                after = others;
             }
         }
-        line_begins = begins && tag.is_silent() || rest.len() > after.len() && rest[..rest.len() - after.len()].ends_with('\n');
+        line_begins = begins && tag.is_silent() || rest.strip_suffix(after).is_some_and(|read| read.ends_with('\n'));
         if !before.is_empty() {
             nest.push(Piece::Text(before.into()));
         }
@@ -131,8 +132,8 @@ pub(super) fn pieces(text: &str, item: &Item, known: &Known) -> Option<Vec<Piece
     }
     let last = if trim_next { rest.trim_start() } else { rest };
     if let Some(at) = rest.find("}}") {
-        let from = rest[..at].char_indices().rev().find(|(_, c)| c.is_whitespace()).map_or(0, |(n, c)| n + c.len_utf8());
-        item.problem("this `}}` was never opened").within(&rest[from..at + 2]).label("write `{{` before the name").add();
+        let from = span::before(rest, at).char_indices().rev().find(|(_, c)| c.is_whitespace()).map_or(0, |(n, c)| n + c.len_utf8());
+        item.problem("this `}}` was never opened").within(span::between(rest, from, at + 2)).label("write `{{` before the name").add();
         good = false;
     }
     if !last.is_empty() {
@@ -211,17 +212,17 @@ fn cut(text: &str) -> Option<(Tag<'_>, usize)> {
         match quote {
             Some(q) if c == q => quote = None,
             Some(_) => {}
-            None if text[n..].starts_with(close) => {
+            None if span::from(text, n).starts_with(close) => {
                 end = Some(n);
                 break;
             }
-            None if text[n..].starts_with("{{") => return None,
-            None if (c == '\'' || c == '"') && text[..n].ends_with([' ', '(', '[', '=']) => quote = Some(c),
+            None if span::from(text, n).starts_with("{{") => return None,
+            None if (c == '\'' || c == '"') && span::before(text, n).ends_with([' ', '(', '[', '=']) => quote = Some(c),
             None => {}
         }
     }
     let end = end?;
-    let inner = text[open..end].trim();
+    let inner = span::between(text, open, end).trim();
     let (inner, trim_left) = inner.strip_prefix('~').map_or((inner, false), |i| (i, true));
     let (inner, trim_right) = inner.strip_suffix('~').map_or((inner, false), |i| (i, true));
     Some((Tag { inner: inner.trim(), raw, trim_left, trim_right }, end + close.len()))
@@ -401,14 +402,14 @@ fn tokens(inner: &str) -> Result<Vec<Token>, String> {
             '(' => out.push(Token::Open),
             ')' => out.push(Token::Close),
             '\'' | '"' => {
-                let end = inner[at + 1..].find(c).ok_or("a quote is never closed in these braces")?;
-                out.push(Token::Text(inner[at + 1..at + 1 + end].to_owned()));
-                while chars.next_if(|(n, _)| *n < at + end + 2).is_some() {}
+                let (text, _) = span::from(inner, at + 1).split_once(c).ok_or("a quote is never closed in these braces")?;
+                out.push(Token::Text(text.to_owned()));
+                while chars.next_if(|(n, _)| *n < at + text.len() + 2).is_some() {}
             }
             '‘' | '’' | '“' | '”' => return Err(format!("`{c}` is a curly quote")),
             _ => {
                 let (mut brackets, mut quote, mut end) = (0usize, None, inner.len());
-                for (n, c) in inner[at..].char_indices() {
+                for (n, c) in span::from(inner, at).char_indices() {
                     match (quote, c) {
                         (Some(q), c) if c == q => quote = None,
                         (Some(_), _) => {}
@@ -422,7 +423,7 @@ fn tokens(inner: &str) -> Result<Vec<Token>, String> {
                         _ => {}
                     }
                 }
-                out.push(Token::Word(inner[at..end].to_owned()));
+                out.push(Token::Word(span::between(inner, at, end).to_owned()));
                 while chars.next_if(|(n, _)| *n < end).is_some() {}
             }
         }

@@ -6,6 +6,7 @@
 use super::{Piece, Place, Template, Unrendered, What};
 use crate::field::{Field, Names, Root};
 use crate::known::Known;
+use crate::span;
 use crate::yaml::fields::Item;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -87,7 +88,7 @@ impl Url {
                     let mut part = *part;
                     for c in text.chars() {
                         if part == Part::Path && matches!(c, '/' | '?' | '#') {
-                            self.segment(&out[segment_at..], filled.take())?;
+                            self.segment(span::from(&out, segment_at), filled.take())?;
                         }
                         out.push(c);
                         part = next(part, &out, c);
@@ -111,7 +112,7 @@ impl Url {
             }
         }
         if filled.is_some() {
-            self.segment(&out[segment_at..], filled)?;
+            self.segment(span::from(&out, segment_at), filled)?;
         }
         Ok(out)
     }

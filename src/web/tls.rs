@@ -25,22 +25,52 @@ const POLL: Duration = Duration::from_secs(30);
 
 /// Takes connections in with the certificate that is good just now.
 #[derive(Clone)]
-pub struct Tls(TlsAcceptor);
+pub struct Tls {
+    acceptor: TlsAcceptor,
+    current: Arc<ArcSwap<CertifiedKey>>,
+    cert: PathBuf,
+    key: PathBuf,
+}
 
 impl Tls {
-    /// Reads a certificate and its key, and goes on watching both. The error is a sentence.
+    /// Reads a certificate and its key. The error is a sentence.
     pub fn read(cert: &Path, key: &Path) -> Result<Self, String> {
-        let now = Arc::new(ArcSwap::from_pointee(certified(cert, key)?));
+        let current = Arc::new(ArcSwap::from_pointee(certified(cert, key)?));
         let builder = rustls::ServerConfig::builder_with_provider(Arc::new(default_provider()));
         let builder = builder.with_safe_default_protocol_versions().map_err(|e| format!("TLS cannot be set up: {e}"))?;
-        let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(Current(now.clone())));
+        let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::new(Current(current.clone())));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        tokio::spawn(renew(now, cert.to_owned(), key.to_owned()));
-        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), current, cert: cert.to_owned(), key: key.to_owned() })
     }
 
     pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        self.0.accept(stream).await
+        self.acceptor.accept(stream).await
+    }
+
+    /// Watches both files for ever, and takes a renewed certificate over.
+    pub async fn renew(self) {
+        let (cert, key) = (&self.cert, &self.key);
+        let mut seen = changed(cert, key);
+        let mut asked = signal(SignalKind::hangup()).ok();
+        loop {
+            match &mut asked {
+                Some(asked) => drop(tokio::time::timeout(POLL, asked.recv()).await),
+                None => tokio::time::sleep(POLL).await,
+            }
+            let changed = changed(cert, key);
+            if changed == seen {
+                continue;
+            }
+            match certified(cert, key) {
+                Ok(new) => {
+                    self.current.store(Arc::new(new));
+                    seen = changed;
+                    tracing::info!("the renewed certificate is in use");
+                }
+                // Perhaps only one of the two files was written so far.
+                Err(why) => tracing::warn!("{why}; the old one stays in use"),
+            }
+        }
     }
 }
 
@@ -68,30 +98,6 @@ fn certified(cert: &Path, key: &Path) -> Result<CertifiedKey, String> {
         }
         Err(e) => Err(format!("the certificate {} cannot be used: {e}", cert.display())),
         Ok(()) => Ok(certified),
-    }
-}
-
-async fn renew(now: Arc<ArcSwap<CertifiedKey>>, cert: PathBuf, key: PathBuf) {
-    let mut seen = changed(&cert, &key);
-    let mut asked = signal(SignalKind::hangup()).ok();
-    loop {
-        match &mut asked {
-            Some(asked) => drop(tokio::time::timeout(POLL, asked.recv()).await),
-            None => tokio::time::sleep(POLL).await,
-        }
-        let changed = changed(&cert, &key);
-        if changed == seen {
-            continue;
-        }
-        match certified(&cert, &key) {
-            Ok(new) => {
-                now.store(Arc::new(new));
-                seen = changed;
-                tracing::info!("the renewed certificate is in use");
-            }
-            // Perhaps only one of the two files was written so far.
-            Err(why) => tracing::warn!("{why}; the old one stays in use"),
-        }
     }
 }
 

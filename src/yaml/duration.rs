@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Reads `30 seconds`, `1 minute`; the error says how to spell it.
 pub fn read(text: &str) -> Result<Duration, String> {
     const UNITS: [(&str, u64); 5] = [("millisecond", 1), ("second", 1_000), ("minute", 60_000), ("hour", 3_600_000), ("day", 86_400_000)];
-    let digits = text.chars().take_while(char::is_ascii_digit).count();
-    let (number, unit) = (text[..digits].parse::<u64>(), text[digits..].trim());
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let (number, unit) = (text.strip_suffix(unit).unwrap_or(text).parse::<u64>(), unit.trim());
     let example = "write a whole number and milliseconds, seconds, minutes, hours or days, such as `30 seconds`";
     let Ok(number) = number else { return Err(example.to_owned()) };
     for (name, factor) in UNITS {

@@ -11,6 +11,7 @@ use super::duration;
 use super::locate::{Path, Step};
 use super::{Node, Source, below};
 use crate::problem::{Problem, Severity, nearest};
+use crate::span;
 
 /// How many problems of one file are shown; each costs one more walk through the file.
 const MOST_SHOWN: usize = 100;
@@ -88,8 +89,8 @@ fn find_from(text: &str, line: usize, column: usize, needle: &str) -> Option<(us
     let first = needle.lines().next().unwrap_or("");
     for (n, l) in text.lines().enumerate().skip(line - 1).take(200) {
         let skip = if n + 1 == line { l.char_indices().nth(column - 1).map_or(l.len(), |(i, _)| i) } else { 0 };
-        if let Some(at) = l[skip..].find(first) {
-            return Some((n + 1, l[..skip + at].chars().count() + 1));
+        if let Some(at) = span::from(l, skip).find(first) {
+            return Some((n + 1, span::before(l, skip + at).chars().count() + 1));
         }
     }
     None
@@ -102,19 +103,18 @@ fn width_at(line: &str, column: usize, is_key: bool) -> usize {
     let chars = |s: &str| s.chars().count().max(1);
     for quote in ['"', '\''] {
         if let Some(inner) = rest.strip_prefix(quote) {
-            return inner.find(quote).map_or(chars(rest), |end| chars(&rest[..end + 2]));
+            return inner.split_once(quote).map_or(chars(rest), |(text, _)| text.chars().count() + 2);
         }
     }
     if is_key {
-        return rest.find(": ").or_else(|| rest.strip_suffix(':').map(str::len)).map_or(1, |end| chars(&rest[..end]));
+        return rest.find(": ").or_else(|| rest.strip_suffix(':').map(str::len)).map_or(1, |end| chars(span::before(rest, end)));
     }
     let value = rest.split(" #").next().unwrap_or(rest);
     if value.starts_with(['{', '[']) && !value.starts_with("{{") || value.starts_with(['|', '>']) {
         return 1;
     }
     if line.chars().take(column - 1).any(|c| c == '{' || c == '[') && !value.starts_with("{{") {
-        let end = value.find([',', '}', ']']).unwrap_or(value.len());
-        return chars(value[..end].trim_end());
+        return chars(value.split([',', '}', ']']).next().unwrap_or(value).trim_end());
     }
     chars(value.trim_end())
 }

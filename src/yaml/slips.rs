@@ -5,6 +5,7 @@
 
 use super::Source;
 use crate::problem::{Problem, Severity};
+use crate::span;
 
 /// Slips that are best seen before the parser is asked: invisible characters at the beginning of a line, NUL.
 pub(super) fn before(source: &Source) -> Option<Problem> {
@@ -13,14 +14,14 @@ pub(super) fn before(source: &Source) -> Option<Problem> {
     }
     let mut block: Option<usize> = None;
     for (n, line) in source.text.lines().enumerate() {
-        let indent = line.len() - line.trim_start_matches(' ').len();
+        let rest = line.trim_start_matches(' ');
+        let indent = line.len() - rest.len();
         if let Some(parent) = block {
             if indent > parent || line.trim().is_empty() {
                 continue;
             }
             block = None;
         }
-        let rest = &line[indent..];
         let at = |message: &str, label: &str| Some(problem(source, n + 1, indent + 1, 1, message, label));
         if let Some(c) = rest.chars().next() {
             match c {
@@ -126,8 +127,8 @@ pub(super) fn explain(source: &Source, said: &str, line: usize, column: usize) -
 
 /// Where the parser says that the thing which went wrong began: `while …ing … at line 3 column 5`.
 fn context(said: &str) -> Option<(usize, usize)> {
-    let rest = &said[said.rfind("while ")?..];
-    let rest = &rest[rest.find("at line ")? + 8..];
+    let (_, rest) = said.rsplit_once("while ")?;
+    let (_, rest) = rest.split_once("at line ")?;
     let mut words = rest.split([' ', ',']);
     let line = words.next()?.parse().ok()?;
     words.next();
@@ -138,7 +139,7 @@ fn context(said: &str) -> Option<(usize, usize)> {
 fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<Problem> {
     let line = source.line(number);
     let at = |byte: usize, length: usize, message: &str, label: String| {
-        Some(problem(source, number, line[..byte].chars().count() + 1, length, message, &label))
+        Some(problem(source, number, span::before(line, byte).chars().count() + 1, length, message, &label))
     };
     if let Some(byte) = line.find(['“', '”', '„']) {
         return at(byte, 1, "these are curly quotes; YAML takes them for letters", "use straight quotes: \"".into());
@@ -148,7 +149,7 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
     }
     if said.contains("unknown escape character") {
         let byte = line.char_indices().nth(column.saturating_sub(1)).map_or(0, |(i, _)| i);
-        let byte = line[byte..].find('\\').map_or(byte, |n| byte + n);
+        let byte = span::from(line, byte).find('\\').map_or(byte, |n| byte + n);
         return at(
             byte,
             2,
@@ -159,13 +160,12 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
     // Where the value begins on this line: behind the first colon, or behind the dash.
     let trimmed = line.trim_start();
     let mut start = line.len() - trimmed.len();
-    while line[start..].starts_with("- ") {
-        start += 2;
-        start += line[start..].len() - line[start..].trim_start().len();
+    while let Some(rest) = span::from(line, start).strip_prefix("- ") {
+        start = line.len() - rest.trim_start().len();
     }
-    let colon = line[start..].find(": ").map(|n| start + n + 2);
-    let value_at = colon.map_or(start, |n| n + (line[n..].len() - line[n..].trim_start().len()));
-    let value = line[value_at..].trim_end();
+    let colon = span::from(line, start).find(": ").map(|n| start + n + 2);
+    let value_at = colon.map_or(start, |n| line.len() - span::from(line, n).trim_start().len());
+    let value = span::from(line, value_at).trim_end();
     if value.starts_with("{{") {
         return at(
             value_at,
@@ -176,16 +176,16 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
     }
     for quote in ['"', '\''] {
         if let Some(inner) = value.strip_prefix(quote)
-            && let Some(end) = inner.find(quote)
+            && let Some((text, rest)) = inner.split_once(quote)
         {
-            let behind = inner[end + 1..].trim_start();
-            let inside_braces = inner[..end].rfind("{{").is_some_and(|n| !inner[n..end].contains("}}"));
+            let behind = rest.trim_start();
+            let inside_braces = text.rsplit_once("{{").is_some_and(|(_, tag)| !tag.contains("}}"));
             if quote == '"' && inside_braces {
                 let mend = format!("inside the braces use single quotes: \"{}\"", inner.trim_end_matches('"').replace('"', "'"));
                 return at(value_at, value.chars().count(), "the quotes inside the braces end the text too early", mend);
             }
             if !behind.is_empty() && !behind.starts_with(['#', ',', '}', ']', ':']) {
-                let whole = format!("{}{}", &inner[..end], &inner[end + 1..]).replace(quote, "");
+                let whole = format!("{text}{rest}").replace(quote, "");
                 let byte = value_at + (value.len() - behind.len());
                 let byte_message = "text goes on behind the closing quote";
                 return at(byte, behind.chars().count(), byte_message, format!("put the quotes around all of it: {quote}{whole}{quote}"));
@@ -202,17 +202,17 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
     let flow = value.starts_with('{') || trimmed.starts_with('{') || trimmed.starts_with("- {");
     if flow {
         if let Some(n) = value.find("{{")
-            && !value[..n].ends_with(['"', '\''])
-            && value[..n].matches('"').count().is_multiple_of(2)
+            && !span::before(value, n).ends_with(['"', '\''])
+            && span::before(value, n).matches('"').count().is_multiple_of(2)
         {
             return at(value_at + n, 2, "a value that begins with `{{` must stand in quotes", "put it in quotes: \"{{ … }}\"".into());
         }
         if let Some(n) = value.char_indices().skip(1).find(|(_, c)| matches!(c, '{' | '[')).map(|(n, _)| n)
-            && value[..n].ends_with(|c: char| !c.is_whitespace() && !"{[:,\"'".contains(c))
-            && value[..n].matches('"').count().is_multiple_of(2)
+            && span::before(value, n).ends_with(|c: char| !c.is_whitespace() && !"{[:,\"'".contains(c))
+            && span::before(value, n).matches('"').count().is_multiple_of(2)
         {
-            let from = value[..n].rfind([' ', '{', ',']).map_or(0, |m| m + 1);
-            let word: String = value[from..].chars().take_while(|c| !c.is_whitespace() && *c != ',').collect();
+            let from = span::before(value, n).rfind([' ', '{', ',']).map_or(0, |m| m + 1);
+            let word: String = span::from(value, from).chars().take_while(|c| !c.is_whitespace() && *c != ',').collect();
             let word = word.trim_end_matches(':').to_owned();
             let message = "a `{` or `[` inside { } begins something new";
             return at(value_at + from, word.chars().count(), message, format!("put it in quotes: \"{word}\""));
@@ -226,12 +226,12 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
         }
     }
     if said.contains("could not find expected ':'") || said.contains("mapping values are not allowed") {
-        let bare = &line[start..];
-        if let Some(n) = bare.find(':')
+        let bare = span::from(line, start);
+        if let Some((key, value)) = bare.split_once(':')
             && !bare.contains(": ")
-            && bare[n + 1..].chars().next().is_some_and(|c| !c.is_whitespace() && c != '/')
+            && value.chars().next().is_some_and(|c| !c.is_whitespace() && c != '/')
         {
-            return at(start + n, 1, "there is no space behind this colon", format!("write `{}: {}`", &bare[..n], bare[n + 1..].trim()));
+            return at(start + key.len(), 1, "there is no space behind this colon", format!("write `{key}: {}`", value.trim()));
         }
         if said.contains("could not find expected ':'") && !bare.contains(':') && number == context(said).map_or(number, |c| c.0) {
             let word = bare.trim();

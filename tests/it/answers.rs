@@ -89,7 +89,7 @@ fn health_says_how_it_is() {
     let doorbell = world.serve();
     assert_eq!(doorbell.send("GET", "/health/live", &[], b"").status, 200);
     let got = doorbell.send("GET", "/health/ready", &[], b"");
-    assert_eq!((got.status, got.body.as_str()), (200, r#"{"status":"ready","rules":1,"problems":[],"silent":[]}"#));
+    assert_eq!((got.status, got.body.as_str()), (200, r#"{"status":"ready","rules":1,"problems":[],"silent":[],"down":[]}"#));
     assert_eq!(world.said(&["health", "--listen", &doorbell.address]), "ready, 1 rule\n");
     let address = doorbell.address.clone();
     doorbell.stop();

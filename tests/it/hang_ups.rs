@@ -27,9 +27,12 @@ fn what_a_caller_sent_who_hung_up_at_once_is_done_without_a_restart() {
         for _ in 0..8 {
             scope.spawn(|| {
                 while !enough.load(Ordering::Relaxed) {
-                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    let n = next.fetch_add(2, Ordering::Relaxed);
                     let mut stream = TcpStream::connect(&doorbell.address).unwrap();
                     stream.write_all(post("/a", &format!("{{\"n\": {n}}}")).as_bytes()).unwrap();
+                    let _ = stream.peek(&mut [0]);
+                    // Who closes with an answer unread breaks the connection off.
+                    stream.write_all(post("/a", &format!("{{\"n\": {}}}", n + 1)).as_bytes()).unwrap();
                     // Some hang up before their event is kept, some just after.
                     std::thread::sleep(Duration::from_micros(n as u64 % 50 * 100));
                 }

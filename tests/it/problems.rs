@@ -29,12 +29,85 @@ proptest! {
             let end = (at + cut).min(letters.len());
             text = letters[..at].iter().chain(put.chars().collect::<Vec<_>>().iter()).chain(&letters[end..]).collect();
         }
-        if let Ok(source) = Source::new("x.yaml", text.into_bytes()) {
-            let loaded = load(vec![source], Lookup::new(&|_| Some("x".into()), &|_| None, &|_| None), false);
-            for problem in &loaded.problems {
-                prop_assert!(!problem.draw().is_empty());
-            }
-            prop_assert!(loaded.ruleset.is_some() || !loaded.problems.is_empty());
+        read_and_draw(text)?;
+    }
+}
+
+/// Characters that people paste without seeing them, and those that mean something in a rule file.
+const ODD: [&str; 66] = [
+    "\u{a0}", "\u{2003}", "\u{3000}", "\u{200b}", "\u{200d}", "\u{feff}", "\u{301}", "\u{202e}", "\u{2028}", "\u{85}", "\u{0}", "\t", "\n",
+    "😀", "𝒳", "é", "ﬁ", "İ", "ß", "ء", "٣", "“", "’", "{{", "}}", "{{{", "}}}", "{{#", "{{/", "{{!--", "--}}", "{%", "%}", "{", "}", "[",
+    "]", "(", ")", "'", "\"", "|", ".", "$", "?@", "#", "/", "~", "%", ": ", ":", " ", "\\", "*", "-", "=", "body", "path", "header",
+    "item", "this", "secret", "if ", "each ", "upper ", "12",
+];
+
+/// The places of a rule file where people write text of their own, as `§`.
+const PLACES: [&str; 40] = [
+    "rules: { A: { when: { webhook: § }, then: [ log: x ] } }",
+    "rules: { §: { when: { webhook: /a }, then: [ log: x ] } }",
+    "rules: { A: { when: { webhook: \"/a/{p}\" }, if: { §: 1 }, then: [ log: x ] } }",
+    "rules: { A: { when: { webhook: /a }, if: { body.x: § }, then: [ log: x ] } }",
+    "rules: { A: { when: { webhook: /a }, if: { body.x: { §: 1 } }, then: [ log: x ] } }",
+    "rules: { A: { when: { webhook: /a }, if: { body.x: { matches: § } }, then: [ log: x ] } }",
+    "rules: { A: { when: { webhook: /a }, if: { body.x: { like: §, ignore_case: true } }, then: [ log: x ] } }",
+    "rules: { A: { when: { webhook: /a }, if: { body.x: { over: § } }, then: [ log: x ] } }",
+    "rules: { A: { when: { webhook: /a }, if: { body.x: { after: § } }, then: [ log: x ] } }",
+    "rules: { A: { when: { webhook: /a }, if: { ip: { in_network: § } }, then: [ log: x ] } }",
+    "rules: { A: { when: { webhook: /a }, if: §, then: [ log: x ] } }",
+    "rules: { A: { when: { webhook: /a }, set: { v: § }, then: [ log: x ] } }",
+    "rules: { A: { when: { webhook: /a }, set: { §: body.x }, then: [ log: x ] } }",
+    "rules: { A: { when: { webhook: /a }, once_per: §, then: [ log: x ] } }",
+    "rules: { A: { when: { webhook: /a }, once_per: { value: body.x, within: § }, then: [ log: x ] } }",
+    "rules: { A: { when: { webhook: /a }, one_at_a_time: §, then: [ log: x ] } }",
+    "rules: { A: { when: { webhook: /a }, then: [ § ] } }",
+    "rules: { A: { when: { webhook: /a }, then: [ { §: x } ] } }",
+    "rules: { A: { when: { webhook: /a }, then: [ { log: § } ] } }",
+    "rules: { A: { when: { webhook: /a }, then: [ { log: \"{{ upper § }}\" } ] } }",
+    "rules: { A: { when: { webhook: /a }, then: [ { log: x, for_each: § } ] } }",
+    "rules: { A: { when: { webhook: /a }, then: [ { log: \"{{ item.x }}\", for_each: body.x, if: { §: 1 } } ] } }",
+    "rules: { A: { when: { webhook: /a }, then: [ { log: x, §: 1 } ] } }",
+    "rules: { A: { when: { webhook: /a }, then: [ { append: §, text: x } ] } }",
+    "rules: { A: { when: { webhook: /a }, then: [ { append: x, text: § } ] } }",
+    "rules: { A: { when: { webhook: /a }, then: [ { add_row: x.csv, columns: { §: § } } ] } }",
+    "rules: { A: { when: { webhook: /a }, then: [ { add_or_update_row: x.xlsx, sheet: §, match: §, columns: { a: b } } ] } }",
+    "rules: { A: { when: { webhook: /a }, then: [ { post: § } ] } }",
+    "rules: { A: { when: { webhook: /a }, then: [ { post: \"https://example.com/§\" } ] } }",
+    "rules: { A: { when: { webhook: /a }, then: [ { post: https://example.com, json: { §: § }, headers: { §: § }, query: { §: § } } ] } }",
+    "rules: { A: { when: { webhook: /a }, then: [ { post: https://example.com, ok: §, timeout: §, first_wait: §, tries: §, save_as: § } ] } }",
+    "rules: { A: { when: { webhook: /a }, then: [ { respond: 200, text: § } ] } }",
+    "rules: { A: { when: { webhook: /a }, then: [ log: x ], tests: [ { name: §, send: { json: § }, expect: [ { log: § } ] } ] } }",
+    "webhooks: { §: { verify: none } }",
+    "webhooks: { /a: { verify: none, limit: §, allow_from: §, max_body: §, delivery_id: § } }",
+    "webhooks: { /a: { verify: § } }",
+    "webhooks: { /a: { verify: { bearer: § } } }",
+    "webhooks: { /a: { verify: { custom: { secret: x, algorithm: hmac-sha256, signature: { from: §, format: § }, signed: §, id: § } } } }",
+    "webhooks: { /a: { verify: { custom: { secret: x, algorithm: jwt-hs256, signature: { from: \"header:X\" }, claims: { §: § }, require: { §: § } } } } }",
+    "webhooks: { /a: { answer: { text: § }, verify: { custom: { secret: x, algorithm: equals, signature: { from: \"header:X\" }, handshake: { when: { method: §, query: § }, reply: { text: § } } } } } }",
+];
+
+/// Reads a file with the loader of all commands, and draws its problems.
+fn read_and_draw(text: String) -> Result<(), TestCaseError> {
+    let Ok(source) = Source::new("x.yaml", text.into_bytes()) else { return Ok(()) };
+    let loaded = load(vec![source], Lookup::new(&|_| Some("x".into()), &|_| None, &|_| None), false);
+    for problem in &loaded.problems {
+        prop_assert!(!problem.draw().is_empty());
+    }
+    prop_assert!(loaded.ruleset.is_some() || !loaded.problems.is_empty());
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn no_character_in_any_place_crashes_the_loader(
+        odd in prop::collection::vec(prop::sample::select(&ODD[..]), 1..7),
+        quoted in any::<bool>(),
+    ) {
+        let odd = odd.concat();
+        // In quotes and with escapes YAML takes every character; without, it is what people type.
+        let text = if quoted { serde_json::Value::from(odd).to_string() } else { odd };
+        for place in PLACES {
+            read_and_draw(place.replace('§', &text))?;
         }
     }
 }

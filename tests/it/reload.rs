@@ -1,5 +1,7 @@
 //! Rules that change while Doorbell runs: whole, or not at all.
 
+use std::process::Command;
+
 use crate::world::{Target, World, json, until};
 
 fn rule(name: &str, path: &str, word: &str) -> String {
@@ -21,8 +23,10 @@ fn edits_are_taken_over_and_told() {
     std::fs::remove_file(world.path("rules/rules.yaml")).unwrap();
     until("A is gone", || doorbell.post("/a", "{}").status == 404);
     until("it is told", || doorbell.logged("removed `A`"));
-    let written = world.output("out.log");
-    assert!(written.contains("one\n") && written.contains("two\n") && written.contains("three\n"), "{written}");
+    until("each rule has written its line", || {
+        let written = world.output("out.log");
+        ["one\n", "two\n", "three\n"].iter().all(|line| written.contains(line))
+    });
 }
 
 #[test]
@@ -107,4 +111,40 @@ fn a_run_of_an_old_rule_waits_for_a_secret_that_is_missing_and_takes_one_that_wa
     world.said(&["replay", &event]);
     until("it is called once more", || keys().len() == 3);
     assert_eq!(keys(), ["first-key-of-all", "first-key-of-all", "second-key-of-all"]);
+}
+
+#[test]
+fn an_invisible_character_in_an_edit_is_a_problem_and_the_next_edit_is_seen() {
+    let world = World::with(&rule("A", "/a", "one"));
+    let doorbell = world.serve();
+    world.write("rules/b.yaml", "rules:\n  B:\n    when: { webhook: /b }\n    if: { \u{a0}x: 1 }\n    then: [ log: hi ]\n");
+    until("it is shown", || doorbell.send("GET", "/health", &[], b"").body.contains("nothing is called `x` here"));
+    world.write("rules/b.yaml", &rule("B", "/b", "two"));
+    until("the next edit is in force", || doorbell.post("/b", "{}").status == 200);
+}
+
+#[test]
+#[cfg_attr(not(has_user_namespaces), ignore = "needs `unshare` and a system that allows user namespaces")]
+fn where_the_folder_cannot_be_watched_the_log_says_so_once_and_edits_are_still_taken_over() {
+    // A user namespace has limits of its own, so that nobody else is without inotify meanwhile.
+    let without = |command: &str| format!("echo 0 > /proc/sys/user/max_inotify_instances && {command}");
+    let world = World::with(&rule("A", "/a", "one"));
+    let mut command = Command::new("unshare");
+    command.args([
+        "--user",
+        "--map-root-user",
+        "sh",
+        "-c",
+        &without("exec \"$0\" serve --listen 127.0.0.1:0"),
+        env!("CARGO_BIN_EXE_doorbell"),
+    ]);
+    command.current_dir(world.dir.path());
+    let doorbell = world.start(command);
+    let warned = || doorbell.log.lock().unwrap().matches("cannot be watched").count();
+    until("it is told", || warned() == 1);
+    for path in ["/b", "/c"] {
+        world.write("rules/b.yaml", &rule("B", path, "two"));
+        until("the edit is in force", || doorbell.post(path, "{}").status == 200);
+    }
+    assert_eq!(warned(), 1);
 }

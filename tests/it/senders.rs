@@ -31,13 +31,10 @@ const SCHEMES: [(&str, &str); 5] = [
     ("hmac-sha256-primitive-utf8", "{ algorithm: hmac-sha256, signature: { from: \"header:X-Signature\" }"),
 ];
 
-/// The known signatures, where they are at hand.
-fn known() -> Option<Vec<Known>> {
-    let Ok(text) = std::fs::read_to_string(home().join("../shared/data/signatures/vectors.json")) else {
-        println!("left out: the known signatures are not on this machine");
-        return None;
-    };
-    let all: Value = serde_json::from_str(&text).unwrap();
+/// The known signatures: most are published by the senders themselves, each with its source; the body is the exact one,
+/// `now` the clock to be judged by.
+fn known() -> Vec<Known> {
+    let all: Vec<Value> = serde_json::from_str(include_str!("../signatures.json")).unwrap();
     let text = |v: &Value| v.as_str().map(str::to_owned);
     let read = |v: &Value| {
         let (id, scheme) = (v["id"].as_str().unwrap(), v["scheme"].as_str().unwrap());
@@ -73,7 +70,7 @@ fn known() -> Option<Vec<Known>> {
             signed: text(&v["extra"]["expected_signed_string"]),
         }
     };
-    Some(all["signatures"].as_array().unwrap().iter().map(read).collect())
+    all.iter().map(read).collect()
 }
 
 impl Known {
@@ -112,7 +109,7 @@ impl Known {
 
 #[test]
 fn every_known_signature_is_judged_as_it_should_be() {
-    let Some(all) = known() else { return };
+    let all = known();
     let world = World::new();
     for one in &all {
         let said = one.judged(&world);
@@ -127,7 +124,7 @@ fn every_known_signature_is_judged_as_it_should_be() {
 
 #[test]
 fn nothing_near_a_known_signature_is_accepted() {
-    let Some(all) = known() else { return };
+    let all = known();
     let world = World::new();
     for good in all.iter().filter(|k| k.good && k.signed.is_none()) {
         let bad = |what: &str, change: &dyn Fn(&mut Known)| {
@@ -198,7 +195,7 @@ fn an_unknown_sender_is_described_in_the_rule_file() {
     }
     let got = doorbell.send("POST", "/acme", &[], body);
     assert!(got.body.contains("denied") && !got.body.contains("X-Acme"), "{got:?}");
-    assert!(doorbell.logged("the header X-Acme-Version is not 2"));
+    until("the reason is told", || doorbell.logged("the header X-Acme-Version is not 2"));
 }
 
 fn doorbell_hash(body: &[u8]) -> String {
@@ -247,7 +244,7 @@ fn a_sender_that_signs_the_address_wants_to_know_it() {
 
 #[test]
 fn the_server_judges_as_the_command_does() {
-    let Some(all) = known() else { return };
+    let all = known();
     for one in all.iter().filter(|k| k.sender == "github" || k.sender == "shopify") {
         let world = World::with(&format!("webhooks:\n  /hook: {{ verify: {{ {}: \"{{{{ secret.HOOK }}}}\" }} }}\nrules:\n  All:\n    when: {{ webhook: /hook }}\n    then: [{{ log: hi }}]\n", one.sender)).env("HOOK", &one.secret);
         let doorbell = world.serve();
@@ -379,7 +376,7 @@ fn a_token_is_only_good_with_its_algorithm_its_claims_and_in_its_time() {
         (head(), with("body", "x".into()), "the token's `body` is not"),
         (head(), with("exp", (now - 61).into()), "the token has expired"),
         (head(), with("exp", "tomorrow".into()), "the token's `exp` is no time"),
-        (head(), with("nbf", (now + 120).into()), "the token is not valid yet"),
+        (head(), with("nbf", (now + 3_600).into()), "the token is not valid yet"),
     ] {
         assert_eq!(call(head, claims), 401, "{reason}");
         until(reason, || doorbell.logged(reason));

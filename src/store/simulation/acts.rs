@@ -103,8 +103,7 @@ impl World {
         let job = Job::Lease { now: self.now, most: 1 + self.dice.roll(4) as usize };
         match self.commit(&job) {
             Told::Did(Kept::Runs(runs)) => runs.into_iter().for_each(|(run, _)| self.take(run)),
-            // They are this owner's, and nobody in it has heard of them: only its death frees them.
-            Told::Unheard => self.die(),
+            Told::Unheard => self.look_for_owned(),
             _ => {}
         }
     }
@@ -114,9 +113,25 @@ impl World {
         let Some(which) = self.lost.pop() else { return };
         match self.commit(&Job::Held(which)) {
             Told::Did(Kept::Runs(runs)) => runs.into_iter().for_each(|(run, _)| self.take(run)),
-            Told::Unheard => self.die(),
+            Told::Unheard => {
+                self.lost.push(which);
+                self.look_for_owned();
+            }
             _ => self.lost.push(which),
         }
+    }
+
+    /// Runs may be this owner's without anybody in it having heard of them.
+    fn look_for_owned(&mut self) {
+        let was_calm = std::mem::replace(&mut self.calm, true);
+        if let Told::Did(Kept::Owned(owned)) = self.commit(&Job::Owned) {
+            let hands = &self.hands;
+            let is_held = |run: RunId| hands.iter().any(|hand| hand.run.id == run && !hand.is_over());
+            let owned: Vec<_> = owned.into_iter().filter(|(run, _)| !is_held(*run)).collect();
+            self.lost.retain(|lost| !matches!(lost, Held::Run(run, _) if owned.iter().any(|(owned, _)| owned == run)));
+            self.lost.extend(owned.into_iter().map(|(run, turn)| Held::Run(run, turn)));
+        }
+        self.calm = was_calm;
     }
 
     fn outcome(&mut self, run: &Run) -> Outcome {

@@ -26,7 +26,7 @@ use crate::retry::Plan;
 use crate::run::{Attempt, Note, Once, Outcome, Place, Run, RunId, State, StepFacts};
 
 /// How many seeds are tried if nobody says.
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 600;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// SplitMix64: all that happens is drawn from it.

@@ -1,0 +1,303 @@
+//! Room for calls: how many are on their way at a time, to one server and in all, and who is next when one has ended.
+//!
+//! A call that is on its way cannot be taken back, so a share has to be left for others before they come. One rule does that: a
+//! server gets one more only while more is free than it has already (as switches share their memory, by "dynamic thresholds"),
+//! and the last part is for servers that have none. With room for 64 calls, a dozen servers can hang, each with all the calls
+//! that it can get, and the next one still finds a place. The places where calls wait in hand are divided by the same rule; a
+//! call that finds none has to come again.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::oneshot;
+
+/// The most calls that wait in hand for one server.
+pub(super) const MOST_WAITING: usize = 48;
+/// The most that wait in hand for all servers together: a quarter of the runs that are in hand at a time.
+pub(super) const MOST_WAITING_IN_ALL: usize = 256;
+
+/// The part of all places that is left for servers that have none: one of so many.
+const LEFT: usize = 8;
+
+/// Room for calls to all servers.
+pub struct Room {
+    /// The most calls on their way, and of these to one server.
+    most: usize,
+    each: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    busy: usize,
+    waiting: usize,
+    /// Those that have a call on its way or waiting.
+    servers: HashMap<Arc<str>, Server>,
+    /// How many ever waited: the number of the next one.
+    waited: u64,
+}
+
+#[derive(Default)]
+struct Server {
+    busy: usize,
+    queue: VecDeque<Waiter>,
+}
+
+struct Waiter {
+    number: u64,
+    goes: oneshot::Sender<Place>,
+}
+
+/// A call's place; given back when it is dropped.
+pub struct Place {
+    room: Arc<Room>,
+    server: Arc<str>,
+}
+
+impl Room {
+    pub fn new(most: usize, each: usize) -> Arc<Self> {
+        Arc::new(Self { most, each, state: Mutex::default() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn may_go(&self, state: &State, server: Option<&Server>) -> bool {
+        let busy = server.map_or(0, |s| s.busy);
+        busy < self.each && may_have_more(busy, state.busy, self.most)
+    }
+
+    /// Waits for a place. Nothing: too many wait already.
+    pub async fn place(self: &Arc<Self>, server: &Arc<str>) -> Option<Place> {
+        let (number, comes) = {
+            let mut state = self.state();
+            let mine = state.servers.get(server);
+            let queued = mine.map_or(0, |s| s.queue.len());
+            if queued == 0 && self.may_go(&state, mine) {
+                state.go(server);
+                return Some(Place { room: self.clone(), server: server.clone() });
+            }
+            if queued >= MOST_WAITING || !may_have_more(queued, state.waiting, MOST_WAITING_IN_ALL) {
+                return None;
+            }
+            state.wait(server)
+        };
+        let _waiting = Waiting { room: self, server, number };
+        comes.await.ok()
+    }
+
+    /// Lets those go for whom there is room, one after the other: of the server that has fewest calls on their way, the first.
+    fn next(&self) -> Vec<(Arc<str>, Waiter)> {
+        let mut state = self.state();
+        let mut all = Vec::new();
+        while state.waiting > 0 {
+            let may_go = state.servers.iter().filter(|(_, s)| self.may_go(&state, Some(s)));
+            let first = may_go.filter_map(|(name, s)| Some((s.busy, s.queue.front()?.number, name.clone()))).min();
+            let Some((_, number, name)) = first else { break };
+            let Some(waiter) = state.leave(&name, number) else { break };
+            state.go(&name);
+            all.push((name, waiter));
+        }
+        all
+    }
+}
+
+/// Whether a server that has `mine` of the `taken` places gets one more of all `places`.
+fn may_have_more(mine: usize, taken: usize, places: usize) -> bool {
+    let free = places.saturating_sub(taken);
+    if mine == 0 { free > 0 } else { mine + places / LEFT < free }
+}
+
+impl State {
+    fn go(&mut self, server: &Arc<str>) {
+        self.busy += 1;
+        self.servers.entry(server.clone()).or_default().busy += 1;
+    }
+
+    fn wait(&mut self, server: &Arc<str>) -> (u64, oneshot::Receiver<Place>) {
+        let (goes, comes) = oneshot::channel();
+        let number = self.waited;
+        (self.waited, self.waiting) = (self.waited + 1, self.waiting + 1);
+        self.servers.entry(server.clone()).or_default().queue.push_back(Waiter { number, goes });
+        (number, comes)
+    }
+
+    /// Takes one out of those who wait, if it still does.
+    fn leave(&mut self, server: &Arc<str>, number: u64) -> Option<Waiter> {
+        let queue = &mut self.servers.get_mut(server)?.queue;
+        let waiter = queue.iter().position(|w| w.number == number).and_then(|at| queue.remove(at))?;
+        self.waiting -= 1;
+        self.forget_if_idle(server);
+        Some(waiter)
+    }
+
+    fn end(&mut self, server: &Arc<str>) {
+        if let Some(mine) = self.servers.get_mut(server) {
+            mine.busy -= 1;
+            self.busy -= 1;
+        }
+        self.forget_if_idle(server);
+    }
+
+    fn forget_if_idle(&mut self, server: &Arc<str>) {
+        if self.servers.get(server).is_some_and(|s| s.busy == 0 && s.queue.is_empty()) {
+            self.servers.remove(server);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.room.state().end(&self.server);
+        // Without the lock: a place whose waiter is gone by now comes back here.
+        for (server, waiter) in self.room.next() {
+            let _ = waiter.goes.send(Place { room: self.room.clone(), server });
+        }
+    }
+}
+
+/// Somebody who waits, and may stop to.
+struct Waiting<'a> {
+    room: &'a Room,
+    server: &'a Arc<str>,
+    number: u64,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        drop(self.room.state().leave(self.server, self.number));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    type Asking<'a> = Pin<Box<dyn Future<Output = Option<Place>> + 'a>>;
+
+    /// Asks once: nothing while it waits.
+    fn ask(asking: &mut Asking) -> Option<Option<Place>> {
+        match asking.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => Some(answer),
+            Poll::Pending => None,
+        }
+    }
+
+    fn name(n: usize) -> Arc<str> {
+        n.to_string().into()
+    }
+
+    /// As many calls as there is room for, of servers that never end one.
+    fn hang(room: &Arc<Room>, servers: &[Arc<str>]) -> Vec<Place> {
+        let mut places = Vec::new();
+        for server in servers {
+            while let Some(Some(place)) = ask(&mut (Box::pin(room.place(server)) as Asking)) {
+                places.push(place);
+            }
+        }
+        places
+    }
+
+    #[test]
+    fn there_is_room_for_another_server_while_a_dozen_hang() {
+        for hanging in [1, 2, 4, 8, 12] {
+            let room = Room::new(64, 16);
+            let names: Vec<Arc<str>> = (0..hanging).map(name).collect();
+            let places = hang(&room, &names);
+            assert!(places.len() >= hanging, "{hanging} servers have {}", places.len());
+            assert!(matches!(ask(&mut (Box::pin(room.place(&name(99))) as Asking)), Some(Some(_))), "beside {hanging}");
+        }
+    }
+
+    #[test]
+    fn one_server_gets_all_that_it_may_have_where_there_is_room_for_it() {
+        assert_eq!(hang(&Room::new(64, 16), &[name(0)]).len(), 16);
+        assert_eq!(hang(&Room::new(16, 16), &[name(0)]).len(), 7);
+        assert_eq!(hang(&Room::new(1, 1), &[name(0)]).len(), 1);
+    }
+
+    #[test]
+    fn only_so_many_wait_and_a_server_that_nobody_waits_for_finds_a_place_to_wait() {
+        let (room, names) = (Room::new(1, 1), (0..30).map(name).collect::<Vec<_>>());
+        let _places = hang(&room, &names);
+        let mut waiting: Vec<Asking> = Vec::new();
+        for (n, server) in names.iter().enumerate() {
+            let before = waiting.len();
+            loop {
+                let mut asking: Asking = Box::pin(room.place(server));
+                match ask(&mut asking) {
+                    None => waiting.push(asking),
+                    Some(answer) => break assert!(answer.is_none()),
+                }
+            }
+            assert!((1..=MOST_WAITING).contains(&(waiting.len() - before)), "server {n}");
+        }
+        assert!(waiting.len() <= MOST_WAITING_IN_ALL);
+    }
+
+    #[test]
+    fn whoever_has_least_is_next_and_then_who_came_first() {
+        let (room, busy, idle) = (Room::new(2, 1), name(0), name(1));
+        let mut places = hang(&room, &[busy.clone(), idle.clone()]);
+        let mut waiting: Vec<Asking> = vec![Box::pin(room.place(&busy)), Box::pin(room.place(&busy)), Box::pin(room.place(&idle))];
+        assert!(waiting.iter_mut().all(|asking| ask(asking).is_none()));
+        // The second server's call ends: its own next one goes, though it came last.
+        places.pop();
+        let went: Vec<bool> = waiting.iter_mut().map(|asking| matches!(ask(asking), Some(Some(_)))).collect();
+        assert_eq!(went, [false, false, true]);
+    }
+
+    #[test]
+    fn whoever_stops_waiting_takes_nothing_along() {
+        let (room, server) = (Room::new(1, 1), name(0));
+        let places = hang(&room, std::slice::from_ref(&server));
+        let mut waiting: Vec<Asking> = (0..3).map(|_| Box::pin(room.place(&server)) as Asking).collect();
+        assert!(waiting.iter_mut().all(|asking| ask(asking).is_none()));
+        drop(waiting.remove(0));
+        assert_eq!(room.state().waiting, 2);
+        // The next one has its place, and is gone before it looks.
+        drop(places);
+        drop(waiting.remove(0));
+        assert!(matches!(ask(&mut waiting[0]), Some(Some(_))), "so the last one has it");
+        drop(waiting);
+        let state = room.state();
+        assert_eq!((state.busy, state.waiting, state.servers.len()), (0, 0, 0));
+    }
+
+    proptest::proptest! {
+        /// Calls of six servers come, end, and are given up in any order.
+        #[test]
+        fn whatever_happens_the_limits_hold_and_everybody_is_served(steps in proptest::collection::vec((0..3u8, 0..6usize, 0..64usize), 1..300)) {
+            let (room, names) = (Room::new(8, 4), (0..6).map(name).collect::<Vec<_>>());
+            let (mut places, mut waiting): (Vec<Place>, Vec<Asking>) = (Vec::new(), Vec::new());
+            for (what, server, n) in steps {
+                match what {
+                    0 => waiting.push(Box::pin(room.place(&names[server]))),
+                    1 if !places.is_empty() => drop(places.swap_remove(n % places.len())),
+                    2 if !waiting.is_empty() => drop(waiting.swap_remove(n % waiting.len())),
+                    _ => {}
+                }
+                waiting.retain_mut(|asking| match ask(asking) {
+                    Some(place) => { places.extend(place); false }
+                    None => true,
+                });
+                let state = room.state();
+                proptest::prop_assert!(state.busy == places.len() && state.busy <= 8 && state.waiting == waiting.len());
+                proptest::prop_assert!(state.servers.values().all(|s| s.busy <= 4 && s.queue.len() <= MOST_WAITING));
+            }
+            while !places.is_empty() {
+                places.clear();
+                waiting.retain_mut(|asking| match ask(asking) {
+                    Some(place) => { places.extend(place); false }
+                    None => true,
+                });
+            }
+            proptest::prop_assert!(waiting.is_empty());
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Crashes that a test asks for: in debug builds, `DOORBELL_PLANTED=step:2,watch` makes the first two steps and the first look
+//! at the rules folder panic. In a release build there is nothing here.
+
+/// Where the program can be made to panic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// In a worker, before a step is tried.
+    Step,
+    /// Between keeping an event and handing its runs over.
+    HandOver,
+    /// In the loop that leases runs.
+    Lease,
+    /// In the writer of a file, after the batch was written.
+    File,
+    /// In the watcher of the rules folder.
+    Watch,
+    /// In the task that deletes what is old.
+    Retention,
+}
+
+/// Panics if that was asked for here.
+#[cfg(debug_assertions)]
+pub fn crash(point: Point) {
+    use std::collections::HashMap;
+    use std::sync::{LazyLock, Mutex};
+    static LEFT: LazyLock<Mutex<HashMap<String, u32>>> = LazyLock::new(|| {
+        let asked = std::env::var("DOORBELL_PLANTED").unwrap_or_default();
+        let read = |one: &str| {
+            let (name, times) = one.split_once(':').unwrap_or((one, "1"));
+            (name.to_owned(), times.parse().unwrap_or(1))
+        };
+        Mutex::new(asked.split(',').filter(|one| !one.is_empty()).map(read).collect())
+    });
+    let is_asked = {
+        let mut left = LEFT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        left.get_mut(&format!("{point:?}").to_lowercase()).is_some_and(|times| std::mem::replace(times, times.saturating_sub(1)) > 0)
+    };
+    assert!(!is_asked, "planted: {point:?}");
+}
+
+/// Does nothing.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn crash(_: Point) {}
