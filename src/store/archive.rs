@@ -15,9 +15,31 @@ use crate::event::EventId;
 use crate::run::{Attempt, Run, RunId, State};
 
 /// Why a run stands as it does: for a failed one what failed it, not what its `on_error:` did then.
-fn why(run: &Run, attempts: &[Attempt]) -> String {
+pub(super) fn why(run: &Run, attempts: &[Attempt]) -> String {
     let failed = attempts.iter().rfind(|a| a.outcome == "failed" && a.place == run.place);
     failed.filter(|_| run.state == State::Failed).or(attempts.last()).map(|a| a.said.clone()).unwrap_or_default()
+}
+
+/// The lowest and the highest id that begin with what a person wrote.
+pub(super) fn ids_that_begin(beginning: &str) -> Result<[uuid::Uuid; 2]> {
+    let hex: String = beginning.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_lowercase();
+    if hex.len() < 8 || hex.len() > 32 || beginning.chars().any(|c| !c.is_ascii_hexdigit() && c != '-' && c != '…') {
+        return Err(Error::new(format!("`{beginning}` is no event; `doorbell events` lists them, and the first 8 letters do"), false));
+    }
+    let bound = |fill: &str| {
+        let text = format!("{hex}{}", fill.repeat(32 - hex.len()));
+        uuid::Uuid::parse_str(&text).map_err(|e| Error::new(e.to_string(), false))
+    };
+    Ok([bound("0")?, bound("f")?])
+}
+
+/// The event that was meant, of those that were found.
+pub(super) fn the_one(beginning: &str, found: &[EventId]) -> Result<EventId> {
+    match found {
+        [one] => Ok(*one),
+        [] => Err(Error::new(format!("there is no event {beginning}; `doorbell events` lists them"), false)),
+        _ => Err(Error::new(format!("several events begin with {beginning}; write more of it"), false)),
+    }
 }
 
 /// A connection for reading.
@@ -166,29 +188,14 @@ impl Reader {
     }
 
     fn find(&self, beginning: &str) -> Result<EventId> {
-        let hex: String = beginning.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_lowercase();
-        if hex.len() < 8 || hex.len() > 32 || beginning.chars().any(|c| !c.is_ascii_hexdigit() && c != '-' && c != '…') {
-            return Err(Error::new(format!("`{beginning}` is no event; `doorbell events` lists them, and the first 8 letters do"), false));
-        }
-        let bound = |fill: &str| {
-            let text = format!("{hex}{}", fill.repeat(32 - hex.len()));
-            uuid::Uuid::parse_str(&text).map(|u| u.into_bytes()).map_err(|e| Error::new(e.to_string(), false))
+        let [from, to] = ids_that_begin(beginning)?;
+        let all = || {
+            self.0
+                .prepare("SELECT id FROM event WHERE id >= ?1 AND id <= ?2 LIMIT 2")?
+                .query_map(params![from.as_bytes(), to.as_bytes()], |r| event_id(r, 0))?
+                .collect::<Sql<Vec<_>>>()
         };
-        let found: Vec<[u8; 16]> = {
-            let (from, to) = (bound("0")?, bound("f")?);
-            let all = || {
-                self.0
-                    .prepare("SELECT id FROM event WHERE id >= ?1 AND id <= ?2 LIMIT 2")?
-                    .query_map(params![from, to], |r| r.get(0))?
-                    .collect::<Sql<Vec<_>>>()
-            };
-            all().map_err(error)?
-        };
-        match found.as_slice() {
-            [one] => Ok(EventId(uuid::Uuid::from_bytes(*one))),
-            [] => Err(Error::new(format!("there is no event {beginning}; `doorbell events` lists them"), false)),
-            _ => Err(Error::new(format!("several events begin with {beginning}; write more of it"), false)),
-        }
+        the_one(beginning, &all().map_err(error)?)
     }
 
     fn number(&self, id: EventId) -> Result<i64> {
