@@ -164,8 +164,8 @@ pub(super) async fn whatever_many_do_at_a_time_every_run_ends_once_and_alone_in_
     for hand in hands {
         hand.await.unwrap();
     }
-    let seen = seen.lock().unwrap();
     let counts = place.records().await.counts().await.unwrap();
+    let seen = seen.lock().unwrap();
     assert_eq!((counts.waiting, counts.events as usize), (0, seen.events.len()));
     assert!(seen.in_hand.is_empty() && seen.begun.len() > 50);
 }
