@@ -7,6 +7,7 @@
 // panics inside of a character: see `span`.
 pub mod answer;
 pub mod body;
+pub mod budget;
 pub mod disk;
 pub mod event;
 pub mod json;
@@ -57,6 +58,7 @@ pub mod attempt;
 pub mod hands;
 pub mod intake;
 pub mod keyring;
+pub mod off_thread;
 pub mod old_rules;
 pub mod pace;
 pub mod recovery;

@@ -82,6 +82,7 @@ impl DryRun {
             let mark = if verdict.runs() { "✓" } else { "✗" };
             let word = match verdict.starts {
                 None => "would not run",
+                Some(_) if verdict.is_undecided() => "would fail at once",
                 Some(_) if verdict.is_else() => "would do its `else:`",
                 Some(_) => "would run",
             };

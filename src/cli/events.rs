@@ -7,6 +7,7 @@ use clap::Args;
 use super::Ended;
 use super::settings::{Data, number};
 use crate::condition::trace::short;
+use crate::rule::UNDECIDED;
 use crate::run::State;
 use crate::store::contract::EventPage;
 
@@ -74,7 +75,11 @@ impl Failed {
         }
         for page in &runs {
             let time = page.ended.unwrap_or(page.received).strftime("%Y-%m-%d %H:%M:%S");
-            writeln!(out, "{}  {time}  {}, step {}", page.run.event, page.run.rule, page.run.place.step + 1)?;
+            let step = match page.run.place.step {
+                UNDECIDED => "before its first step".to_owned(),
+                step => format!("step {}", step + 1),
+            };
+            writeln!(out, "{}  {time}  {}, {step}", page.run.event, page.run.rule)?;
             writeln!(out, "    {}", short(&page.said, 300))?;
         }
         writeln!(out)?;

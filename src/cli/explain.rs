@@ -12,8 +12,8 @@ use super::dry_run::drawn;
 use super::settings::{Around, Data, number};
 use crate::known::Lookup;
 use crate::refusals::{Refusals, Refused};
-use crate::rule::Ruleset;
 use crate::rule::load::load;
+use crate::rule::{Ruleset, UNDECIDED};
 use crate::run::{Attempt, State};
 use crate::store::contract::{Dossier, RunPage};
 use crate::yaml::Source;
@@ -98,6 +98,7 @@ impl Explain {
         match run.state {
             State::Done => writeln!(out, "  ✓ {}  ran, {steps}, {} ms{replays}", run.rule, took.as_millis())?,
             State::Handled => writeln!(out, "  ✓ {}  ran with errors that `on_error` forgave, {steps}{replays}", run.rule)?,
+            State::Failed if run.place.step == UNDECIDED => writeln!(out, "  ✗ {}  failed before its first step{replays}", run.rule)?,
             State::Failed => writeln!(
                 out,
                 "  ✗ {}  failed at step {}{replays}; doorbell replay {} goes on there",
@@ -120,6 +121,10 @@ impl Explain {
             }
         }
         for attempt in attempts {
+            if attempt.place.step == UNDECIDED {
+                writeln!(out, "        {}: {}", attempt.outcome, attempt.said)?;
+                continue;
+            }
             let step = rule.and_then(|r| r.steps.get(attempt.place.step as usize));
             let title = step.map_or("", |s| s.title());
             let each = rule.and_then(|r| r.course.flow(attempt.place.step)).and_then(|f| f.each);

@@ -39,6 +39,9 @@ impl Outcome {
 pub fn tell(condition: &All, names: &dyn Names, every_line: bool) -> Vec<Told> {
     let mut out = Vec::new();
     all(condition, names, every_line, true, 0, &mut out);
+    if let Some(spent) = names.budget().spent() {
+        out.push(Told { depth: 0, words: "this condition".to_owned(), outcome: Outcome::No(spent.to_string()) });
+    }
     out
 }
 
