@@ -12,7 +12,7 @@ use crate::action::contract::{Performing, Ticket};
 use crate::action::outside::Outside;
 use crate::answer::Answer;
 use crate::at_work::AtWork;
-use crate::event::Event;
+use crate::event::{Event, hops};
 use crate::rule::Rule;
 use crate::rule::step::Step;
 use crate::run::{Note, Outcome, Receipt, Run};
@@ -64,8 +64,14 @@ impl Try<'_> {
             let whole = Event { body, is_partial: false, ..event.clone() };
             return Box::pin(Try { event: &whole, ..*self }.once(outside, at_work)).await;
         };
-        let ticket =
-            Ticket { event: event.id, run: run.id, place: run.place, idempotency_key: run.idempotency_key(), timeout: step.timeout };
+        let ticket = Ticket {
+            event: event.id,
+            run: run.id,
+            place: run.place,
+            idempotency_key: run.idempotency_key(),
+            hops: hops(&event.headers) + 1,
+            timeout: step.timeout,
+        };
         Unpanicked(effect.perform(outside, ticket)).await
     }
 }

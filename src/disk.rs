@@ -88,6 +88,11 @@ pub fn lock(folder: &Path, what: &str) -> Result<Lock, String> {
     Ok(Lock { _file: file, path, number, text, what: what.to_owned(), id })
 }
 
+/// Whether a process has taken a folder.
+pub fn is_taken(folder: &Path) -> bool {
+    File::open(folder.join(".doorbell.lock")).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
 /// An error of the file system in words.
 pub fn words(error: &io::Error) -> String {
     match error.kind() {

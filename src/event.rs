@@ -36,6 +36,17 @@ impl FromStr for EventId {
     }
 }
 
+/// The header in which a call of Doorbell's own says how many events one behind the other have led to it, so that a rule that
+/// calls its own address, or two that call each other's, do not go on for ever.
+pub const HOPS: &str = "doorbell-hops";
+/// The most events that may lead to one another.
+pub const MOST_HOPS: u32 = 10;
+
+/// How many events have led to a request with these headers.
+pub fn hops(headers: &[(String, String)]) -> u32 {
+    headers.iter().find(|(n, _)| n == HOPS).and_then(|(_, v)| v.trim().parse().ok()).unwrap_or(0)
+}
+
 /// A kept request.
 #[derive(Debug, Clone)]
 pub struct Event {

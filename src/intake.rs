@@ -9,12 +9,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde_json::Map;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use uuid::Uuid;
 
 use crate::action::outside::{Callers, Waiting};
 use crate::answer::Answer;
-use crate::event::{Event, EventId};
+use crate::event::{Event, EventId, MOST_HOPS};
 use crate::keyring::Keyring;
 use crate::pace::Pace;
 use crate::planted::{Point, crash};
@@ -67,6 +67,8 @@ pub enum Refusal {
     TooSlow,
     /// With how long to wait.
     TooOften(Duration),
+    /// It was led to by too many events that led to each other.
+    Loop,
     /// With the reason, for the operator only.
     CannotKeep(String),
 }
@@ -81,6 +83,7 @@ impl Refusal {
             Refusal::TooLarge(limit) => (413, format!("The body is larger than {limit} bytes.")),
             Refusal::Malformed(why) => (400, why.clone()),
             Refusal::TooSlow => (408, "The body did not arrive in time.".into()),
+            Refusal::Loop => (508, format!("Doorbell's own calls have led here {MOST_HOPS} times; a rule calls itself.")),
             Refusal::TooOften(_) => (429, "This address is called too often; send it again a little later.".into()),
             Refusal::CannotKeep(_) => (503, "The event cannot be kept just now; send it again a little later.".into()),
         }
@@ -128,12 +131,8 @@ impl Intake {
         Ok(())
     }
 
-    /// The keys that a request's senders publish.
-    async fn keys(&self, address: &Address, request: &Request) -> Result<Keys, Refusal> {
-        let at = address.guard.keys_at(request);
-        if at.is_empty() {
-            return Ok(Keys::new());
-        }
+    /// The keys that a request's senders publish, at these addresses.
+    async fn keys(&self, address: &Address, request: &Request, at: &[KeyAt]) -> Result<Keys, Refusal> {
         let proven = |keys: &Keys| {
             let by = address.guard.check_by(request, keys);
             if let Ok(Some(KeyAt::Named(by))) = &by {
@@ -141,11 +140,11 @@ impl Intake {
             }
             by.is_ok()
         };
-        let keys = self.keyring.keys(&at, &request.ip).await.map_err(Refusal::CannotKeep)?;
+        let keys = self.keyring.keys(at, &request.ip).await.map_err(Refusal::CannotKeep)?;
         if proven(&keys) {
             return Ok(keys);
         }
-        let keys = self.keyring.newer(&at, &request.ip).await.map_err(Refusal::CannotKeep)?;
+        let keys = self.keyring.newer(at, &request.ip).await.map_err(Refusal::CannotKeep)?;
         proven(&keys);
         Ok(keys)
     }
@@ -174,12 +173,15 @@ impl Intake {
     pub async fn receive(self: &Arc<Self>, door: Door, request: Request) -> Result<Reply, Refusal> {
         let address = door.address();
         let ruleset = &door.rules.ruleset;
-        let keys = self.keys(address, &request).await?;
+        let keys = match address.guard.keys_at(&request).as_slice() {
+            [] => Keys::new(),
+            at => Box::pin(self.keys(address, &request, at)).await?,
+        };
         let proofs = if address.replay_guard { address.guard.proofs(&request, &keys) } else { Vec::new() };
         let event = match address.guard.admit(request, &keys, EventId(Uuid::now_v7()), address.max_body, Some(&address.wanted)) {
             Ok(event) if address.methods.contains(&event.method) => event,
             Ok(_) => return Err(Refusal::WrongMethod(address.methods.clone())),
-            Err(NotAdmitted::Greeted(greeted)) => return self.greet(*greeted).await.map(Reply::Now),
+            Err(NotAdmitted::Greeted(greeted)) => return Box::pin(self.greet(*greeted)).await.map(Reply::Now),
             Err(NotAdmitted::TooLarge) => return Err(Refusal::TooLarge(address.max_body)),
             Err(NotAdmitted::Denied(why)) => return Err(Refusal::Denied(why)),
             Err(NotAdmitted::Malformed(why)) => return Err(Refusal::Malformed(why)),
@@ -202,8 +204,9 @@ impl Intake {
             event,
         };
         let rules = answering.iter().map(|s| s.rule.clone()).collect();
-        let keeping = tokio::spawn(self.clone().keep(accept, rules, ruleset.vault.clone(), room));
-        match keeping.await.map_err(|e| Refusal::CannotKeep(e.to_string()))?? {
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(self.clone().keep(accept, rules, ruleset.vault.clone(), room, tell));
+        match told.await.map_err(|_| Refusal::CannotKeep("the task that keeps the event crashed".to_owned()))?? {
             Begun::New(fates) => {
                 let repeated = |(s, fate): (&Started, &Fate)| *fate == Fate::Repeated && responding(s);
                 let silent = answering.iter().zip(&fates).filter(|both| repeated(*both)).count();
@@ -229,21 +232,23 @@ impl Intake {
         }
     }
 
-    /// Keeps an event and hands its runs over.
+    /// Keeps an event, hands its runs over, tells what was begun, and does one of the runs.
     async fn keep(
         self: Arc<Self>,
         accept: Accept,
         rules: Vec<Arc<Rule>>,
         vault: Arc<Vault>,
         room: Option<OwnedSemaphorePermit>,
-    ) -> Result<Begun, Refusal> {
+        tell: oneshot::Sender<Result<Begun, Refusal>>,
+    ) {
         let doubt = self.worker.doubt(accept.event.id);
-        match self.store.accept(accept).await {
+        let mut own = None;
+        let begun = match self.store.accept(accept).await {
             Ok(Accepted::New(event, runs)) => {
                 crash(Point::HandOver);
                 let fates = runs.iter().map(|(_, fate)| *fate).collect();
                 doubt.resolved();
-                self.worker.hand_over(runs, rules, vault, event, room);
+                own = self.worker.hand_over(runs, rules, vault, event, room);
                 Ok(Begun::New(fates))
             }
             Ok(Accepted::Again { first, restarted, standing }) => {
@@ -260,6 +265,12 @@ impl Intake {
                 }
                 Err(Refusal::CannotKeep(e.to_string()))
             }
+        };
+        // Nobody listens any more where the caller has hung up.
+        let _ = tell.send(begun);
+        if let Some(own) = own {
+            // Boxed, as all that is large and not needed by every request: what a task holds in itself is copied when it begins.
+            Box::pin(own.drive()).await;
         }
     }
 }

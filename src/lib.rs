@@ -54,6 +54,8 @@ pub mod surroundings;
 
 pub mod at_work;
 pub mod attempt;
+pub mod hands;
+pub mod health;
 pub mod intake;
 pub mod keyring;
 pub mod old_rules;

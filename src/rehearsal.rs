@@ -90,7 +90,7 @@ impl<'r> Walk<'r, '_> {
             None => scope,
         };
         if !step.condition.holds(&scope) {
-            let told = trace::tell(&step.condition, &scope, true);
+            let told = trace::tell(&step.condition, &scope, self.vault, true);
             self.tell(step, number, What::Skipped(told));
             return (Outcome::Skipped(String::new()), count);
         }

@@ -4,13 +4,12 @@
 //! How many are in hand at a time is bounded; what is more waits in the store. What a run does next is decided by
 //! [`Run::after`]; this only brings clock, dice and store together.
 //!
-//! A run in hand is held by an [`InHand`]. Whoever drops it before the run has ended or was given back (a panic, a task that
-//! ends) has lost hold of the run, and the loop that leases takes it up again as it stands in the store.
+//! Whoever drops a run before it has ended or was given back has lost hold of it ([`Hands`]), and the loop that leases takes
+//! it up again as it stands in the store.
 
-use std::collections::{HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -23,13 +22,14 @@ use crate::at_work::AtWork;
 use crate::attempt::{CRASHED, Try, told};
 use crate::course::Course;
 use crate::event::{Event, EventId};
+use crate::hands::{Doubt, Hands, InHand, Lost};
 use crate::old_rules::{Ready, RulesOfRuns, Unready};
 use crate::planted::{Point, crash};
 use crate::retry::Plan;
 use crate::rule::Rule;
-use crate::run::{Attempt, Outcome, Receipt, Run, RunId, State, StepFacts};
+use crate::run::{Attempt, Outcome, Receipt, Run, State, StepFacts};
 use crate::secret::Vault;
-use crate::store::contract::{Error, Fate, Held, Record, Recorded, Store};
+use crate::store::contract::{Error, Fate, Record, Recorded, Store};
 
 /// The most runs in hand at a time.
 const MAX_IN_HAND: usize = 1_024;
@@ -51,72 +51,29 @@ struct Inner {
     room: Arc<Semaphore>,
     wake: Notify,
     stopping: AtomicBool,
-    /// The runs in hand.
-    hands: Mutex<HashSet<RunId>>,
-    lost: Mutex<VecDeque<Lost>>,
-    was_lost: Notify,
+    hands: Arc<Hands>,
     /// Set where the store may have leased runs without anybody hearing of it.
     is_in_doubt: AtomicBool,
 }
 
-/// Runs that this process owns and that nobody in it holds.
-struct Lost {
-    which: Held,
-    /// Whether a panic has lost it; that is the failure of the step it was at.
-    crashed: bool,
-    room: Option<OwnedSemaphorePermit>,
-}
-
-/// A run in hand, with its part of the room.
-struct InHand {
+/// A run that is in hand and about to be driven.
+pub struct Started {
     worker: Worker,
-    run: RunId,
-    /// Its count when it was leased or recorded last.
-    turn: i64,
-    room: Option<OwnedSemaphorePermit>,
-    /// It has ended, was given back, or is somebody else's.
-    is_settled: bool,
+    hand: InHand,
+    run: Run,
+    event: Arc<Event>,
+    ready: Option<Ready>,
 }
 
-impl InHand {
-    fn new(worker: &Worker, run: &Run, room: Option<OwnedSemaphorePermit>) -> Self {
-        worker.hands().insert(run.id);
-        Self { worker: worker.clone(), run: run.id, turn: run.turn, room, is_settled: false }
+impl Started {
+    /// Takes it to its end, or to its next pause.
+    pub async fn drive(self) {
+        let Self { worker, hand, run, event, ready } = self;
+        worker.drive(hand, run, event, ready).await;
     }
 
-    fn settled(mut self) {
-        self.is_settled = true;
-    }
-}
-
-impl Drop for InHand {
-    fn drop(&mut self) {
-        self.worker.hands().remove(&self.run);
-        if !self.is_settled {
-            self.worker.lose(Lost { which: Held::Run(self.run, self.turn), crashed: std::thread::panicking(), room: self.room.take() });
-        }
-    }
-}
-
-/// Whether runs of an event were begun is not known. Whoever drops it unresolved has them looked for.
-pub struct Doubt {
-    worker: Worker,
-    event: EventId,
-    is_resolved: bool,
-}
-
-impl Doubt {
-    /// Its runs are held, or it has begun none.
-    pub fn resolved(mut self) {
-        self.is_resolved = true;
-    }
-}
-
-impl Drop for Doubt {
-    fn drop(&mut self) {
-        if !self.is_resolved {
-            self.worker.lose(Lost { which: Held::Event(self.event), crashed: false, room: None });
-        }
+    fn spawn(self) {
+        tokio::spawn(self.drive());
     }
 }
 
@@ -131,9 +88,7 @@ impl Worker {
             room,
             wake: Notify::new(),
             stopping: AtomicBool::new(false),
-            hands: Mutex::default(),
-            lost: Mutex::default(),
-            was_lost: Notify::new(),
+            hands: Arc::default(),
             is_in_doubt: AtomicBool::new(false),
         }))
     }
@@ -143,7 +98,8 @@ impl Worker {
         self.0.room.clone().try_acquire_many_owned(u32::try_from(runs).ok()?).ok()
     }
 
-    /// Takes fresh runs in hand, with the rules that were found for them and the secrets that these were loaded with.
+    /// Takes fresh runs in hand, with the rules that were found for them and the secrets that these were loaded with. One of
+    /// them is left to the caller, whose task has nothing else to do.
     pub fn hand_over(
         &self,
         runs: Vec<(Run, Fate)>,
@@ -151,24 +107,28 @@ impl Worker {
         vault: Arc<Vault>,
         event: Event,
         room: Option<OwnedSemaphorePermit>,
-    ) {
+    ) -> Option<Started> {
         let Some(mut room) = room else {
             self.wake();
-            return;
+            return None;
         };
         let event = Arc::new(event);
         let begun = runs.into_iter().zip(rules).filter(|((_, fate), _)| *fate == Fate::Begun);
         // All are held before the first one is at work.
-        let begun: Vec<_> = begun.map(|((run, _), rule)| (InHand::new(self, &run, room.split(1)), run, rule)).collect();
-        for (hand, run, rule) in begun {
-            self.begin(hand, run, event.clone(), Some(Ready { rule, vault: vault.clone() }));
-        }
+        let started = |((run, _), rule): ((Run, Fate), Arc<Rule>)| {
+            let ready = Some(Ready { rule, vault: vault.clone() });
+            Started { worker: self.clone(), hand: self.0.hands.take(&run, room.split(1)), run, event: event.clone(), ready }
+        };
+        let mut begun: Vec<Started> = begun.map(started).collect();
+        let last = begun.pop();
+        begun.into_iter().for_each(Started::spawn);
+        last
     }
 
     /// For one who is about to accept an event: until that is resolved, its runs may be this process's without anybody
     /// having heard of it.
     pub fn doubt(&self, event: EventId) -> Doubt {
-        Doubt { worker: self.clone(), event, is_resolved: false }
+        self.0.hands.doubt(event)
     }
 
     /// There may be something to do in the store.
@@ -177,11 +137,7 @@ impl Worker {
     }
 
     fn start(&self, run: Run, event: Arc<Event>, room: Option<OwnedSemaphorePermit>) {
-        self.begin(InHand::new(self, &run, room), run, event, None);
-    }
-
-    fn begin(&self, hand: InHand, run: Run, event: Arc<Event>, ready: Option<Ready>) {
-        tokio::spawn(async move { hand.worker.clone().drive(hand, run, event, ready).await });
+        Started { worker: self.clone(), hand: self.0.hands.take(&run, room), run, event, ready: None }.spawn();
     }
 
     /// Does what is due in the store, for ever.
@@ -199,7 +155,7 @@ impl Worker {
                     Ok(room) => room,
                     Err(_) => return,
                 },
-                () = inner.was_lost.notified() => continue,
+                () = inner.hands.was_lost() => continue,
             };
             let more = inner.room.available_permits().min(MAX_LEASE - 1);
             if let Ok(more) = inner.room.clone().try_acquire_many_owned(more as u32) {
@@ -224,7 +180,7 @@ impl Worker {
                 tokio::select! {
                     () = tokio::time::sleep(wait.max(Duration::from_millis(1))) => {}
                     () = inner.wake.notified() => {}
-                    () = inner.was_lost.notified() => {}
+                    () = inner.hands.was_lost() => {}
                 }
             }
         }
@@ -233,25 +189,11 @@ impl Worker {
     /// Begins nothing new and waits until what is in hand is done, at most so long. The rest stays in the store.
     pub async fn stop(&self, grace: Duration) {
         self.0.stopping.store(true, Ordering::Relaxed);
+        self.0.hands.close();
         self.wake();
         let all = self.0.room.acquire_many(MAX_IN_HAND as u32);
         if tokio::time::timeout(grace, all).await.is_err() {
             tracing::warn!("not everything in hand was done in time; it goes on at the next start");
-        }
-    }
-
-    fn hands(&self) -> MutexGuard<'_, HashSet<RunId>> {
-        self.0.hands.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lost(&self) -> MutexGuard<'_, VecDeque<Lost>> {
-        self.0.lost.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lose(&self, lost: Lost) {
-        if !self.0.stopping.load(Ordering::Relaxed) {
-            self.lost().push_back(lost);
-            self.0.was_lost.notify_one();
         }
     }
 
@@ -261,30 +203,23 @@ impl Worker {
         if inner.is_in_doubt.load(Ordering::Relaxed) {
             let owned = inner.store.owned().await?;
             inner.is_in_doubt.store(false, Ordering::Relaxed);
-            let hands = self.hands();
-            let mut all = self.lost();
-            for (run, turn) in owned.into_iter().filter(|(run, _)| !hands.contains(run)) {
-                match all.iter_mut().find(|lost| matches!(lost.which, Held::Run(known, _) if known == run)) {
-                    Some(lost) => lost.which = Held::Run(run, turn),
-                    None => all.push_back(Lost { which: Held::Run(run, turn), crashed: false, room: None }),
-                }
-            }
+            inner.hands.compare(owned);
         }
-        loop {
-            // It stays in the list until it is in hand, in case that this is where the next panic is.
-            let Some(which) = self.lost().front().map(|lost| lost.which) else { return Ok(()) };
+        while let Some(which) = inner.hands.first_lost() {
             let held = inner.store.held(which).await?;
-            let Some(Lost { crashed, mut room, .. }) = self.lost().pop_front() else { return Ok(()) };
+            let Some(Lost { crashed, mut room, .. }) = inner.hands.take_lost() else { break };
             for (run, event) in held {
-                let (room, event) = (room.take(), Arc::new(event));
+                tracing::warn!(event = %event.id, rule = %run.rule, "a task ended with this run in hand; it is taken up again");
+                let (room, event, worker) = (room.take(), Arc::new(event), self.clone());
                 if crashed {
-                    let hand = InHand::new(self, &run, room);
-                    tokio::spawn(async move { hand.worker.clone().fail(hand, run, event).await });
+                    let hand = inner.hands.take(&run, room);
+                    tokio::spawn(async move { worker.fail(hand, run, event).await });
                 } else {
                     self.start(run, event, room);
                 }
             }
         }
+        Ok(())
     }
 
     /// The store cannot be asked just now; what it did without anybody hearing of it is looked for later.

@@ -71,7 +71,7 @@ fuzz_target!(|bytes: &[u8]| {
     let matching = if mode == Mode::Add { Vec::new() } else { vec!["Id".to_owned()] };
     let row = Row { cells, sheet: None, guard: true, mode, matching, ignore_case: false, new_columns: chosen & 64 != 0 };
     let ticket =
-        Ticket { event: EventId(uuid::Uuid::nil()), run: 1, place: Place::default(), idempotency_key: "k".into(), timeout: Duration::from_secs(30) };
+        Ticket { event: EventId(uuid::Uuid::nil()), run: 1, place: Place::default(), idempotency_key: "k".into(), hops: 1, timeout: Duration::from_secs(30) };
     let outcome = runtime.block_on(async {
         let files = Files::new(output.clone(), Arc::new(Nowhere));
         files.write(name, Content::Row(row), ticket).await

@@ -115,6 +115,8 @@ pub struct Ticket {
     pub place: Place,
     /// The same for every try of one step and element.
     pub idempotency_key: String,
+    /// How many events have led to this one, itself included.
+    pub hops: u32,
     /// How long one try may take.
     pub timeout: Duration,
 }

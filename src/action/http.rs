@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::contract::{Action, Effect, Kind, Performing, Pretended, Seen, Ticket, seen_body};
 use super::net::{self, Call, Got};
 use super::outside::Outside;
+use crate::event::HOPS;
 use crate::field::Field;
 use crate::known::Known;
 use crate::run::{Note, Outcome};
@@ -30,7 +31,7 @@ const VERBS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 /// Statuses that are tried again.
 const AGAIN: [u16; 7] = [408, 425, 429, 500, 502, 503, 504];
 /// Headers that Doorbell sets itself.
-const OWN_HEADERS: [&str; 5] = ["host", "content-length", "transfer-encoding", "connection", "idempotency-key"];
+const OWN_HEADERS: [&str; 6] = ["host", "content-length", "transfer-encoding", "connection", "idempotency-key", HOPS];
 
 impl Kind for Http {
     fn verbs(&self) -> &'static [&'static str] {

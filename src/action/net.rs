@@ -15,6 +15,7 @@ use reqwest::{Client, Url, header, redirect};
 
 use super::contract::Ticket;
 use super::host::{Hosts, NotNow};
+use crate::event::HOPS;
 
 /// The most of an answer that is read, in bytes.
 pub const MAX_ANSWER: usize = 1 << 20;
@@ -169,10 +170,12 @@ impl Net {
 
     /// Sends a call and reads the answer, up to the limits.
     pub async fn send(&self, call: Call, ticket: &Ticket) -> Result<Got, Unsent> {
-        self.call(call, &ticket.idempotency_key, ticket.timeout).await
+        let marks = [("idempotency-key", ticket.idempotency_key.clone()), (HOPS, ticket.hops.to_string())];
+        self.call(call, &marks, ticket.timeout).await
     }
 
-    async fn call(&self, call: Call, idempotency_key: &str, timeout: Duration) -> Result<Got, Unsent> {
+    /// Makes a call with headers of Doorbell's own.
+    async fn call(&self, call: Call, marks: &[(&str, String)], timeout: Duration) -> Result<Got, Unsent> {
         let url = Url::parse(&call.url).map_err(|e| Unsent::Never(format!("this address cannot be read: {e}")))?;
         self.check(&url, &call)?;
         let name = url.host_str().unwrap_or("").to_owned();
@@ -183,7 +186,7 @@ impl Net {
             NotNow::Crowded(wait) => Unsent::Crowded(wait),
         })?;
         let began = std::time::Instant::now();
-        match self.talk(url, call, idempotency_key, timeout).await {
+        match self.talk(url, call, marks, timeout).await {
             Err(Unsent::Again(why)) => {
                 // A rule that has little patience says nothing of the server.
                 let hurried = timeout < PATIENT && began.elapsed() >= timeout;
@@ -203,7 +206,7 @@ impl Net {
     }
 
     /// Sends a call and follows it where it leads.
-    async fn talk(&self, mut url: Url, call: Call, idempotency_key: &str, timeout: Duration) -> Result<Got, Unsent> {
+    async fn talk(&self, mut url: Url, call: Call, marks: &[(&str, String)], timeout: Duration) -> Result<Got, Unsent> {
         let client = self.client()?;
         let deadline = tokio::time::Instant::now() + timeout;
         let mut method = reqwest::Method::from_bytes(call.method.as_bytes()).map_err(|e| Unsent::Never(e.to_string()))?;
@@ -218,8 +221,8 @@ impl Net {
                     request = request.header(name, value);
                 }
             }
-            if !idempotency_key.is_empty() {
-                request = request.header("idempotency-key", idempotency_key);
+            for (name, value) in marks {
+                request = request.header(*name, value);
             }
             if let Some(body) = body.as_ref().filter(|b| !b.is_empty()) {
                 request = request.body(body.clone());
@@ -253,7 +256,7 @@ impl Net {
     /// Gets what stands at an address, for Doorbell itself and not for a rule. Nothing but a 200 is good.
     pub async fn fetch(&self, url: &str, timeout: Duration) -> Result<Vec<u8>, String> {
         let call = Call { method: "GET".into(), url: url.to_owned(), headers: Vec::new(), body: Vec::new(), hosts: None, follow: false };
-        match self.call(call, "", timeout).await {
+        match self.call(call, &[], timeout).await {
             Ok(got) if got.status == 200 => Ok(got.body),
             Ok(got) => Err(format!("it answered {}", got.status)),
             Err(Unsent::Again(why) | Unsent::Never(why) | Unsent::Resting(why, _)) => Err(why),

@@ -7,8 +7,7 @@ use clap::Args;
 use super::Ended;
 use super::settings::{Data, number};
 use crate::condition::trace::short;
-use crate::run::State;
-use crate::store::contract::EventPage;
+use crate::operations::history::{self, EventLine};
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell events --last 50")]
@@ -32,19 +31,18 @@ pub struct Failed {
 
 impl Events {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let records = self.data.records()?;
-        let events = records.ask(|r| r.events(self.last))?;
-        let counts = records.ask(|r| r.counts())?;
+        let list = self.data.records()?.ask(|r| history::events(r, self.last))?;
         let mut out = std::io::stdout().lock();
-        if events.is_empty() {
+        if list.events.is_empty() {
             writeln!(out, "No event has come in yet.")?;
             return Ok(Ended::Good);
         }
-        for event in &events {
+        for event in &list.events {
             let time = event.received.strftime("%Y-%m-%d %H:%M:%S");
             writeln!(out, "{}  {time}  {} {}  → {}, {}", event.id, event.method, short(&event.address, 60), event.status, states(event))?;
         }
         writeln!(out)?;
+        let counts = list.counts;
         let waiting = if counts.waiting > 0 { format!(", {} waiting", number(counts.waiting as usize, "run")) } else { String::new() };
         let failed = if counts.failed > 0 {
             format!(", {} failed (doorbell failed lists them)", number(counts.failed as usize, "run"))
@@ -57,25 +55,23 @@ impl Events {
 }
 
 /// `2 runs done, 1 run failed`.
-fn states(event: &EventPage) -> String {
-    let count = |state: State| event.runs.iter().filter(|(s, _)| *s == state).map(|(_, n)| n).sum::<usize>();
-    let words: Vec<String> =
-        State::ALL.into_iter().filter(|s| count(*s) > 0).map(|s| format!("{} {}", number(count(s), "run"), s.word())).collect();
+fn states(event: &EventLine) -> String {
+    let words: Vec<String> = event.runs.iter().map(|c| format!("{} {}", number(c.runs, "run"), c.state.word())).collect();
     if words.is_empty() { "no rule ran".to_owned() } else { words.join(", ") }
 }
 
 impl Failed {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let runs = self.data.records()?.ask(|r| r.failed(self.last))?;
+        let runs = self.data.records()?.ask(|r| history::failed(r, self.last))?;
         let mut out = std::io::stdout().lock();
         if runs.is_empty() {
             writeln!(out, "No run has failed.")?;
             return Ok(Ended::Good);
         }
-        for page in &runs {
-            let time = page.ended.unwrap_or(page.received).strftime("%Y-%m-%d %H:%M:%S");
-            writeln!(out, "{}  {time}  {}, step {}", page.run.event, page.run.rule, page.run.place.step + 1)?;
-            writeln!(out, "    {}", short(&page.said, 300))?;
+        for run in &runs {
+            let time = run.at.strftime("%Y-%m-%d %H:%M:%S");
+            writeln!(out, "{}  {time}  {}, step {}", run.event, run.rule, run.step)?;
+            writeln!(out, "    {}", short(&run.why, 300))?;
         }
         writeln!(out)?;
         writeln!(out, "{}; doorbell replay EVENT goes on at the step that failed", number(runs.len(), "failed run"))?;

@@ -1,22 +1,19 @@
 //! `doorbell explain EVENT`: what became of an event, and why rules did or did not run, in words.
-//!
-//! The verdicts are worked out again from the event and the rule files that were in force when it came.
 
-use std::io::Write;
-use std::time::Duration;
+use std::io::{self, Write};
 
 use clap::Args;
 
 use super::Ended;
 use super::dry_run::drawn;
 use super::settings::{Around, Data, number};
-use crate::known::Lookup;
-use crate::refusals::{Refusals, Refused};
-use crate::rule::Ruleset;
-use crate::rule::load::load;
-use crate::run::{Attempt, State};
-use crate::store::contract::{Dossier, RunPage};
-use crate::yaml::Source;
+use crate::disk;
+use crate::event::EventId;
+use crate::known::{Lookup, stand_in};
+use crate::operations::history::{self, ExplainedAttempt, ExplainedRule, ExplainedRun, Explanation, Found, Wait};
+use crate::refusals::Refused;
+use crate::run::State;
+use crate::store::contract::Dossier;
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell explain 0192f3c1")]
@@ -32,115 +29,91 @@ pub struct Explain {
 impl Explain {
     pub fn run(self) -> anyhow::Result<Ended> {
         let records = self.data.records()?;
-        let dossier = match records.ask(|r| r.find(&self.event)) {
-            Ok(found) => records.ask(|r| r.dossier(found))?,
-            Err(e) => match Refusals::find(&self.data.data, &self.event) {
-                Some(refused) => return refused_told(&refused),
-                None => return Err(e),
-            },
-        };
-        let ruleset = self.rules_of_then(&dossier)?;
-        let mut out = std::io::stdout().lock();
-        let event = &dossier.event;
-        let verdicts = ruleset.as_ref().map(|r| r.verdicts(event, false)).unwrap_or_default();
-        let total = verdicts.len().max(dossier.runs.len());
-        let ran = dossier.runs.iter().filter(|(p, _)| p.run.state != State::Repeated).count();
-        let rules = if total == 1 { "1 rule".to_owned() } else { format!("{total} rules") };
-        let time = event.received.strftime("%Y-%m-%d %H:%M:%S UTC");
-        writeln!(out, "event {}  {} {}  {time}  → {}, {ran} of {rules} ran", event.id, event.method, event.address, dossier.status)?;
-        let mut shown = vec![false; dossier.runs.len()];
-        for verdict in &verdicts {
-            let mine: Vec<usize> = (0..dossier.runs.len()).filter(|n| dossier.runs[*n].0.run.rule == verdict.rule.name).collect();
-            for n in &mine {
-                shown[*n] = true;
-                self.run_told(&mut out, &dossier.runs[*n], Some(verdict.rule))?;
-            }
-            if !mine.is_empty() && verdict.is_else() {
-                writeln!(out, "        its `else:` was done, because its `if:` did not hold:")?;
-                write!(out, "{}", ruleset.as_ref().map_or_else(String::new, |r| r.vault.strike(&drawn(&verdict.told, 10))))?;
-            }
-            if mine.is_empty() {
-                writeln!(out, "  ✗ {}  did not run", verdict.rule.name)?;
-                write!(out, "{}", ruleset.as_ref().map_or_else(String::new, |r| r.vault.strike(&drawn(&verdict.told, 8))))?;
-            }
-        }
-        for (n, run) in dossier.runs.iter().enumerate().filter(|(n, _)| !shown[*n]) {
-            let _ = n;
-            self.run_told(&mut out, run, None)?;
-        }
-        if ruleset.is_none() {
-            writeln!(out, "  The rule files of that time can no longer be read, so it cannot be told why others did not run.")?;
+        let found = records.ask(|r| history::find(r, &self.data.data, &self.event))?;
+        let mut out = io::stdout().lock();
+        match found {
+            Found::Event(dossier) => write_event(&mut out, &self.explanation(&dossier)?, disk::is_taken(&self.data.data))?,
+            Found::Refused(refused) => write_refused(&mut out, &refused)?,
         }
         Ok(Ended::Good)
     }
 
-    /// The rules that were in force when the event came.
-    fn rules_of_then(&self, dossier: &Dossier) -> anyhow::Result<Option<Ruleset>> {
+    /// A secret or variable that is missing here does no harm: its name takes its place.
+    fn explanation(&self, dossier: &Dossier) -> anyhow::Result<Explanation> {
         let surroundings = self.around.surroundings()?;
-        let secret = |name: &str| Some(surroundings.secret(name).unwrap_or_else(|| format!("secret.{name}")));
+        let secret = |name: &str| Some(surroundings.secret(name).unwrap_or_else(|| stand_in(name)));
         let variable = |name: &str| Some(surroundings.variable(name).unwrap_or_else(|| format!("env.{name}")));
-        let sources = dossier.texts.iter().map(|(name, text)| Source { name: name.clone(), text: text.clone() }).collect();
-        Ok(load(sources, Lookup::new(&secret, &variable, &|_| None), false).ruleset)
-    }
-
-    fn run_told(
-        &self,
-        out: &mut impl Write,
-        (page, attempts): &(RunPage, Vec<Attempt>),
-        rule: Option<&crate::rule::Rule>,
-    ) -> anyhow::Result<()> {
-        let run = &page.run;
-        let number_of = |step: u32| rule.map_or_else(|| (step + 1).to_string(), |r| r.number_of(step));
-        let took: Duration = attempts.iter().map(|a| a.took).sum();
-        let steps = attempts.iter().filter(|a| a.outcome != "retry").map(|a| a.place.step).collect::<std::collections::BTreeSet<_>>().len();
-        let replays = if run.replays > 0 { format!(", replayed {}", number(run.replays as usize, "time")) } else { String::new() };
-        let steps = number(steps, "step");
-        match run.state {
-            State::Done => writeln!(out, "  ✓ {}  ran, {steps}, {} ms{replays}", run.rule, took.as_millis())?,
-            State::Handled => writeln!(out, "  ✓ {}  ran with errors that `on_error` forgave, {steps}{replays}", run.rule)?,
-            State::Failed => writeln!(
-                out,
-                "  ✗ {}  failed at step {}{replays}; doorbell replay {} goes on there",
-                run.rule,
-                number_of(run.place.step),
-                run.event
-            )?,
-            State::Cancelled => writeln!(out, "  ✗ {}  was cancelled at step {}", run.rule, number_of(run.place.step))?,
-            State::Repeated => writeln!(out, "  ✗ {}  was not run again", run.rule)?,
-            State::Waiting => {
-                let due = run.due.strftime("%H:%M:%S UTC");
-                let word = if run.tried > 0 {
-                    format!("waits until {due} for try {}", run.tried + 1)
-                } else if run.lane.is_some() {
-                    "waits for its turn (one_at_a_time)".to_owned()
-                } else {
-                    "waits until serve runs".to_owned()
-                };
-                writeln!(out, "  … {}  {word}, at step {}{replays}", run.rule, number_of(run.place.step))?;
-            }
-        }
-        for attempt in attempts {
-            let step = rule.and_then(|r| r.steps.get(attempt.place.step as usize));
-            let title = step.map_or("", |s| s.title());
-            let each = rule.and_then(|r| r.course.flow(attempt.place.step)).and_then(|f| f.each);
-            let element = if each.is_some() { format!(", element {}", attempt.place.element + 1) } else { String::new() };
-            let again = if attempt.number > 1 { format!(", try {}", attempt.number) } else { String::new() };
-            let said = if attempt.said.is_empty() { attempt.outcome.to_string() } else { format!("{}: {}", attempt.outcome, attempt.said) };
-            writeln!(out, "        {}. {title}{element}{again}  {said}", number_of(attempt.place.step))?;
-        }
-        Ok(())
+        Ok(history::explain(dossier, Lookup::new(&secret, &variable, &|_| None)))
     }
 }
 
+fn write_event(out: &mut impl Write, told: &Explanation, is_served: bool) -> io::Result<()> {
+    let time = told.received.strftime("%Y-%m-%d %H:%M:%S UTC");
+    let rules = number(told.total, "rule");
+    writeln!(out, "event {}  {} {}  {time}  → {}, {} of {rules} ran", told.event, told.method, told.address, told.status, told.ran)?;
+    for rule in &told.rules {
+        write_rule(out, told.event, rule, is_served)?;
+    }
+    for run in &told.others {
+        write_run(out, told.event, run, is_served)?;
+    }
+    if !told.is_readable {
+        writeln!(out, "  The rule files of that time can no longer be read, so it cannot be told why others did not run.")?;
+    }
+    Ok(())
+}
+
+fn write_rule(out: &mut impl Write, event: EventId, rule: &ExplainedRule, is_served: bool) -> io::Result<()> {
+    for run in &rule.runs {
+        write_run(out, event, run, is_served)?;
+    }
+    if rule.runs.is_empty() {
+        writeln!(out, "  ✗ {}  did not run", rule.rule)?;
+        write!(out, "{}", drawn(&rule.trace, 8))?;
+    } else if rule.is_else {
+        writeln!(out, "        its `else:` was done, because its `if:` did not hold:")?;
+        write!(out, "{}", drawn(&rule.trace, 10))?;
+    }
+    Ok(())
+}
+
+fn write_run(out: &mut impl Write, event: EventId, run: &ExplainedRun, is_served: bool) -> io::Result<()> {
+    let ExplainedRun { rule, step, took_ms, .. } = run;
+    let replays = if run.replays > 0 { format!(", replayed {}", number(run.replays as usize, "time")) } else { String::new() };
+    let steps = number(run.steps, "step");
+    match run.state {
+        State::Done => writeln!(out, "  ✓ {rule}  ran, {steps}, {took_ms} ms{replays}")?,
+        State::Handled => writeln!(out, "  ✓ {rule}  ran with errors that `on_error` forgave, {steps}{replays}")?,
+        State::Failed => writeln!(out, "  ✗ {rule}  failed at step {step}{replays}; doorbell replay {event} goes on there")?,
+        State::Cancelled => writeln!(out, "  ✗ {rule}  was cancelled at step {step}")?,
+        State::Repeated => writeln!(out, "  ✗ {rule}  was not run again")?,
+        State::Waiting => writeln!(out, "  … {rule}  {}, at step {step}{replays}", waits(run.waits.as_ref(), is_served))?,
+    }
+    run.attempts.iter().try_for_each(|attempt| write_attempt(out, attempt))
+}
+
+fn waits(wait: Option<&Wait>, is_served: bool) -> String {
+    match wait {
+        Some(Wait::Retry { due, number }) => format!("waits until {} for try {number}", due.strftime("%H:%M:%S UTC")),
+        Some(Wait::Turn) => "waits for its turn (one_at_a_time)".to_owned(),
+        Some(Wait::InHand) if is_served => "is being done".to_owned(),
+        Some(Wait::Worker) if is_served => "waits for its turn".to_owned(),
+        Some(Wait::InHand | Wait::Worker) | None => "waits until serve runs".to_owned(),
+    }
+}
+
+fn write_attempt(out: &mut impl Write, attempt: &ExplainedAttempt) -> io::Result<()> {
+    let ExplainedAttempt { step, title, outcome, said, .. } = attempt;
+    let element = attempt.element.map_or_else(String::new, |n| format!(", element {n}"));
+    let again = if attempt.number > 1 { format!(", try {}", attempt.number) } else { String::new() };
+    let said = if said.is_empty() { outcome.clone() } else { format!("{outcome}: {said}") };
+    writeln!(out, "        {step}. {title}{element}{again}  {said}")
+}
+
 /// A request that did not become an event.
-fn refused_told(refused: &Refused) -> anyhow::Result<Ended> {
-    let time = refused.at.strftime("%Y-%m-%d %H:%M:%S UTC");
-    let mut out = std::io::stdout().lock();
-    writeln!(
-        out,
-        "request {}  {} {}  {time}  from {}  → {}, not taken",
-        refused.id, refused.method, refused.address, refused.ip, refused.status
-    )?;
-    writeln!(out, "  {}", refused.why)?;
-    Ok(Ended::Good)
+fn write_refused(out: &mut impl Write, refused: &Refused) -> io::Result<()> {
+    let Refused { id, at, ip, method, address, status, why } = refused;
+    let time = at.strftime("%Y-%m-%d %H:%M:%S UTC");
+    writeln!(out, "request {id}  {method} {address}  {time}  from {ip}  → {status}, not taken")?;
+    writeln!(out, "  {why}")
 }

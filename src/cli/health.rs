@@ -10,7 +10,9 @@ use clap::Args;
 use serde_json::Value;
 
 use super::Ended;
-use super::settings::number;
+use super::settings::{Data, number};
+use crate::health::Report;
+use crate::operations::control;
 use crate::web::tls::asking_ourselves;
 
 #[derive(Args)]
@@ -22,6 +24,11 @@ pub struct Health {
     /// The certificate that it answers with, if it answers by https
     #[arg(long, env = "DOORBELL_TLS_CERT", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
+    /// Show everything as JSON, for programs
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    data: Data,
 }
 
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -42,23 +49,32 @@ impl Health {
         let body = answer.split("\r\n\r\n").nth(1).unwrap_or("");
         let body: Value = serde_json::from_str(body).with_context(|| format!("another program answers at {address}"))?;
         let status = body["status"].as_str().unwrap_or("unknown");
-        let problems = body["problems"].as_array().map_or(0, Vec::len);
-        let rules = number(body["rules"].as_u64().unwrap_or(0) as usize, "rule");
-        let silent: Vec<&str> = body["silent"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let mut said = format!("{status}, {rules}");
-        if problems > 0 {
-            said += &format!("; the last edit has {} and is not in force (doorbell check shows them)", number(problems, "problem"));
+        // Anybody may ask whether it is ready; why, is told over the socket in the data folder.
+        let report = control::health(&self.data.data);
+        match &report {
+            Some(report) if self.json => println!("{}", serde_json::to_string(report)?),
+            None if self.json => println!("{}", serde_json::json!({ "status": status })),
+            Some(report) => println!("{status}, {}", told(report)),
+            None => println!("{status}"),
         }
-        if !silent.is_empty() {
-            said += &format!("; no answer from {}, so calls there wait", silent.join(", "));
-        }
-        let down: Vec<&str> = body["down"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        if !down.is_empty() {
-            said += &format!("; crashed, and being started again: {}", down.join(", "));
-        }
-        println!("{said}");
         if status == "ready" { Ok(Ended::Good) } else { anyhow::bail!("Doorbell at {address} is {status}") }
     }
+}
+
+/// What operators want to know, in a line.
+fn told(report: &Report) -> String {
+    let mut said = number(report.rules, "rule");
+    if !report.problems.is_empty() {
+        let problems = number(report.problems.len(), "problem");
+        said += &format!("; the last edit has {problems} and is not in force (doorbell check shows them)");
+    }
+    if !report.silent.is_empty() {
+        said += &format!("; no answer from {}, so calls there wait", report.silent.join(", "));
+    }
+    if !report.down.is_empty() {
+        said += &format!("; crashed, and being started again: {}", report.down.join(", "));
+    }
+    said
 }
 
 fn ask(mut stream: impl Read + Write, address: SocketAddr) -> std::io::Result<String> {

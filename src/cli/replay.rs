@@ -16,13 +16,12 @@ use super::Ended;
 use super::progress::Progress;
 use super::settings::{Asked, Data, Rules, Secrets, length, number};
 use crate::event::EventId;
-use crate::intake::new_run;
-use crate::operations::command::{Command, Done};
+use crate::operations::command::Done;
 use crate::operations::control::Commands;
+use crate::operations::replay::{self, Chosen, Mode};
 use crate::problem;
-use crate::rule::Ruleset;
 use crate::run::State;
-use crate::store::contract::{Choice, NewRun};
+use crate::store::contract::Choice;
 
 /// How many of the chosen events are shown.
 const SHOWN: usize = 5;
@@ -76,9 +75,10 @@ impl Replay {
             }
             false => None,
         };
+        let mode = today.as_ref().map_or(Mode::GoOn, Mode::StartAnew);
         let total = match self.events.is_empty() {
-            false => self.named(&mut hands, today.as_ref())?,
-            true => self.chosen(&mut hands, today.as_ref())?,
+            false => self.named(&mut hands, &mode)?,
+            true => self.chosen(&mut hands, &mode)?,
         };
         if total > 0 && !hands.commands.is_served() {
             writeln!(std::io::stdout(), "waits until serve runs")?;
@@ -86,26 +86,26 @@ impl Replay {
         Ok(Ended::Good)
     }
 
-    fn named(&self, hands: &mut Hands, today: Option<&Ruleset>) -> anyhow::Result<usize> {
+    fn named(&self, hands: &mut Hands, mode: &Mode) -> anyhow::Result<usize> {
         let mut out = std::io::stdout().lock();
         let mut total = 0;
         for event in &self.events {
             let id = hands.records.ask(|r| r.find(event))?;
-            let count = self.once(hands, id, today)?;
+            let count = self.once(hands, id, mode)?;
             total += count;
-            match (count, self.again) {
-                (0, false) => writeln!(out, "{id}: nothing has failed there; --again starts it anew")?,
-                (0, true) => writeln!(out, "{id}: no rule of today wants it")?,
-                (n, false) => writeln!(out, "{id}: {} will go on", number(n, "failed run"))?,
-                (n, true) => writeln!(out, "{id}: {} will start anew", number(n, "run"))?,
+            match (count, mode) {
+                (0, Mode::GoOn) => writeln!(out, "{id}: nothing has failed there; --again starts it anew")?,
+                (0, Mode::StartAnew(_)) => writeln!(out, "{id}: no rule of today wants it")?,
+                (n, Mode::GoOn) => writeln!(out, "{id}: {} will go on", number(n, "failed run"))?,
+                (n, Mode::StartAnew(_)) => writeln!(out, "{id}: {} will start anew", number(n, "run"))?,
             }
         }
         Ok(total)
     }
 
-    fn chosen(&self, hands: &mut Hands, today: Option<&Ruleset>) -> anyhow::Result<usize> {
+    fn chosen(&self, hands: &mut Hands, mode: &Mode) -> anyhow::Result<usize> {
         let state = self.state.as_deref().and_then(State::read).unwrap_or(State::Failed);
-        if state != State::Failed && !self.again {
+        if !mode.fits(state) {
             anyhow::bail!("runs that are {} have nothing left to do; with --again they start anew", state.word());
         }
         let choice = Choice {
@@ -114,55 +114,42 @@ impl Replay {
             since: self.since.unwrap_or(Timestamp::UNIX_EPOCH),
             until: self.until.unwrap_or(Timestamp::MAX),
         };
-        let events = hands.records.ask(|r| r.chosen(choice))?;
-        let runs: usize = events.iter().map(|(_, n)| n).sum();
-        let of = |runs| format!("{} of {}", number(runs, &format!("{} run", state.word())), number(events.len(), "event"));
-        if events.is_empty() {
+        let chosen = hands.records.ask(|r| replay::choose(r, choice))?;
+        if chosen.events.is_empty() {
             writeln!(std::io::stdout(), "no {} run fits", state.word())?;
             return Ok(0);
         }
         if !self.yes {
-            let mut out = std::io::stdout().lock();
-            for (id, n) in events.iter().take(SHOWN) {
-                writeln!(out, "  {id}  {}", number(*n, "run"))?;
-            }
-            if events.len() > SHOWN {
-                writeln!(out, "  and {} more", events.len() - SHOWN)?;
-            }
-            writeln!(out, "{} would {}; add --yes to do it", of(runs), if self.again { "start anew" } else { "go on" })?;
+            show(&chosen, mode)?;
             return Ok(0);
         }
-        let mut progress = Progress::new("replaying", events.len() as u64);
+        let total = self.all(hands, &chosen, mode)?;
+        writeln!(std::io::stdout(), "{} of {} will {}", number(total, "run"), number(chosen.events.len(), "event"), verb(mode))?;
+        Ok(total)
+    }
+
+    /// Does all chosen events again, no faster than was asked for, and shows how far it has come; says how many runs that are.
+    fn all(&self, hands: &mut Hands, chosen: &Chosen, mode: &Mode) -> anyhow::Result<usize> {
+        let mut progress = Progress::new("replaying", chosen.events.len() as u64);
         let (began, mut total) = (Instant::now(), 0);
-        for (n, (id, _)) in events.iter().enumerate() {
-            total += self.once(hands, *id, today)?;
-            progress.at(n as u64 + 1);
+        for (n, one) in (1..).zip(&chosen.events) {
+            total += self.once(hands, one.event, mode)?;
+            progress.at(n);
             if let Some(rate) = self.rate {
-                let due = Duration::from_secs_f64((n + 1) as f64 / f64::from(rate));
+                let due = Duration::from_secs_f64(n as f64 / f64::from(rate));
                 std::thread::sleep(due.saturating_sub(began.elapsed()));
             }
         }
-        drop(progress);
-        writeln!(
-            std::io::stdout(),
-            "{} of {} will {}",
-            number(total, "run"),
-            number(events.len(), "event"),
-            if self.again { "start anew" } else { "go on" }
-        )?;
         Ok(total)
     }
 
     /// Does one event again; says how many runs that are.
-    fn once(&self, hands: &mut Hands, id: EventId, today: Option<&Ruleset>) -> anyhow::Result<usize> {
-        let Some(ruleset) = today else { return hands.perform(Command::Replay { event: id, rule: self.rule.clone() }) };
-        let dossier = hands.records.ask(|r| r.dossier(id))?;
-        let wanted = |name: &str| self.rule.as_deref().is_none_or(|r| r == name);
-        let answering = ruleset.answering(&dossier.event);
-        // A replay does not ask `once_per`.
-        let runs: Vec<_> = answering.iter().filter(|s| wanted(&s.rule.name)).map(|s| NewRun { once: None, ..new_run(s) }).collect();
-        let texts: Vec<_> = ruleset.texts.iter().map(|(h, s)| (h.clone(), s.name.clone(), s.text.clone())).collect();
-        hands.perform(Command::StartAnew { event: id, runs, texts })
+    fn once(&self, hands: &mut Hands, event: EventId, mode: &Mode) -> anyhow::Result<usize> {
+        let command = hands.records.ask(|r| replay::command(r, event, self.rule.as_deref(), mode))?;
+        match hands.commands.perform(command).map_err(anyhow::Error::msg)? {
+            Done::Runs(runs) => Ok(runs),
+            _ => anyhow::bail!("the Doorbell that serves answered something else"),
+        }
     }
 }
 
@@ -172,13 +159,24 @@ struct Hands {
     commands: Commands,
 }
 
-impl Hands {
-    /// Has it done; says how many runs that are.
-    fn perform(&mut self, command: Command) -> anyhow::Result<usize> {
-        match self.commands.perform(command).map_err(anyhow::Error::msg)? {
-            Done::Runs(runs) => Ok(runs),
-            _ => anyhow::bail!("the Doorbell that serves answered something else"),
-        }
+/// Shows what was chosen, where it is not to be done yet.
+fn show(chosen: &Chosen, mode: &Mode) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for one in chosen.events.iter().take(SHOWN) {
+        writeln!(out, "  {}  {}", one.event, number(one.runs, "run"))?;
+    }
+    if chosen.events.len() > SHOWN {
+        writeln!(out, "  and {} more", chosen.events.len() - SHOWN)?;
+    }
+    let runs = number(chosen.runs, &format!("{} run", chosen.state.word()));
+    writeln!(out, "{runs} of {} would {}; add --yes to do it", number(chosen.events.len(), "event"), verb(mode))?;
+    Ok(())
+}
+
+fn verb(mode: &Mode) -> &'static str {
+    match mode {
+        Mode::GoOn => "go on",
+        Mode::StartAnew(_) => "start anew",
     }
 }
 

@@ -13,7 +13,7 @@ use clap::Args;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use super::Ended;
 use super::settings::{Around, Data, Rules, Secrets, counted, length, network};
@@ -22,6 +22,7 @@ use crate::action::folder::Output;
 use crate::action::net::Net;
 use crate::action::outside::{Callers, Outside};
 use crate::at_work::AtWork;
+use crate::health::Health;
 use crate::intake::Intake;
 use crate::keyring::Keyring;
 use crate::known::Lookup;
@@ -38,7 +39,9 @@ use crate::secret::{Secret, Vault};
 use crate::supervisor::Supervisor;
 use crate::surroundings::Handed;
 use crate::watch::{Standing, Watch, in_force};
-use crate::web::hook::{BODIES, Hook};
+use crate::web::body_room::BodyRoom;
+use crate::web::caller::Proxies;
+use crate::web::hook::Hook;
 use crate::web::serve::Front;
 use crate::web::tls::Tls;
 use crate::worker::Worker;
@@ -67,6 +70,15 @@ pub struct Serve {
     /// Proxies in front of Doorbell, such as 10.0.0.0/8, that say who is calling
     #[arg(long, env = "DOORBELL_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
     trusted_proxies: Vec<IpNet>,
+    /// The most connections at a time
+    #[arg(long, env = "DOORBELL_MAX_CONNECTIONS", default_value = "10000", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_connections: u32,
+    /// The most connections of one caller at a time; trusted proxies are not counted
+    #[arg(long, env = "DOORBELL_MAX_CONNECTIONS_PER_CALLER", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections_per_caller: Option<u32>,
+    /// The header in which these proxies say who is calling, such as X-Forwarded-For, Forwarded or X-Real-IP
+    #[arg(long, env = "DOORBELL_CLIENT_IP_HEADER", default_value = "X-Forwarded-For", value_name = "NAME")]
+    client_ip_header: String,
     /// The certificate to answer https with, as PEM, with those that vouch for it; read again when it is renewed
     #[arg(long, env = "DOORBELL_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -168,25 +180,33 @@ impl Serve {
         if let Some(tls) = tls.clone() {
             supervisor.keep("renewing the certificate", move || tls.clone().renew());
         }
+        let stopping = Arc::new(AtomicBool::new(false));
+        let health = Arc::new(Health { rules: rules.clone(), standing, net, supervisor: supervisor.clone(), stopping: stopping.clone() });
         let socket = Arc::new(control::listen(&self.data.data).context("the socket for commands cannot be made in the data folder")?);
         supervisor.keep("taking commands", {
-            let (worker, store) = (worker.clone(), store.clone());
+            let (worker, store, health) = (worker.clone(), store.clone(), health.clone());
             move || {
                 let worker = worker.clone();
-                control::serve(socket.clone(), store.clone(), move || worker.wake())
+                control::serve(socket.clone(), store.clone(), health.clone(), move || worker.wake())
             }
         });
-        let stopping = Arc::new(AtomicBool::new(false));
         let intake = Arc::new(Intake { rules, store, worker: worker.clone(), callers, keyring, pace: Pace::default(), handed });
-        let bodies = Arc::new(Semaphore::new(BODIES));
+        let bodies = Arc::new(BodyRoom::default());
         let scheme = if tls.is_some() { "https" } else { "http" };
         let refusals = Arc::new(Refusals::of(&self.data.data));
-        let hook = Hook { intake, standing, bodies, refusals, net, supervisor, stopping: stopping.clone() };
+        let hook = Hook { intake, bodies, refusals, health };
         let address = listener.local_addr()?;
         // Whoever started it may have stopped reading; that is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}\n{said}; files go to {}", self.output.display());
         let grace = Duration::from_secs(self.grace);
-        let front = Front { listener, tls, trusted_proxies: self.trusted_proxies };
+        let proxies = Proxies { trusted: self.trusted_proxies, header: self.client_ip_header.to_ascii_lowercase() };
+        let front = Front {
+            listener,
+            tls,
+            proxies,
+            most_connections: self.max_connections as usize,
+            most_connections_each: self.max_connections_per_caller.map(|n| n as usize),
+        };
         web::serve::serve(front, hook, stop(stopping), grace).await;
         worker.stop(grace).await;
         tracing::info!("stopped");

@@ -16,7 +16,7 @@ use crate::rule::Ruleset;
 use crate::rule::callers;
 use crate::rule::load::{Loaded, load};
 use crate::store;
-use crate::store::contract::{Doing, Records};
+use crate::store::contract::{self, Records};
 use crate::surroundings::{RuleFiles, Surroundings, read_rules};
 use crate::yaml::duration;
 
@@ -78,7 +78,7 @@ pub struct Asked {
 
 impl Asked {
     /// Asks, and waits for the answer.
-    pub fn ask<'a, T>(&'a self, question: impl FnOnce(&'a dyn Records) -> Doing<'a, T>) -> anyhow::Result<T> {
+    pub fn ask<'a, T, F: Future<Output = contract::Result<T>>>(&'a self, question: impl FnOnce(&'a dyn Records) -> F) -> anyhow::Result<T> {
         Ok(self.runtime.block_on(question(self.records.as_ref()))?)
     }
 }
@@ -163,6 +163,15 @@ pub fn counted_problems(problems: &[Problem]) -> String {
     };
     let counts = [count(Severity::Error, "error"), count(Severity::Warning, "warning"), count(Severity::Note, "note")];
     counts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
+}
+
+/// Reads headers of the command line, `Name: value`; the names become lower case.
+pub fn headers(lines: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    let read = |line: &String| {
+        let (name, value) = line.split_once(':').with_context(|| format!("a header is written `Name: value`, not `{line}`"))?;
+        Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+    };
+    lines.iter().map(read).collect()
 }
 
 /// Reads a network, or one address, of the command line.

@@ -23,6 +23,7 @@ use crate::request::Request;
 use crate::route;
 use crate::rule::test::{Body, Expected, Reply, Test};
 use crate::rule::{Rule, Ruleset};
+use crate::secret::Vault;
 use crate::signature::contract::Guard;
 
 /// What `now` is in tests: 2030-01-01T00:00:00Z.
@@ -126,7 +127,8 @@ impl Stage<'_> {
             if test.expect.is_empty() {
                 return Ok(None);
             }
-            let told = trace::tell(&self.rule.condition, &scope, true);
+            // There are no secrets in a test, only their names.
+            let told = trace::tell(&self.rule.condition, &scope, &Vault::default(), true);
             return Ok(Some(format!("    the rule did not run:\n{}", drawn(&told, 8))));
         };
         let (scenes, _) = rehearse(self.rule, started.step, &event, &self.ruleset.vault, &mut Given(&test.replies, 0));

@@ -11,7 +11,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::Ended;
-use super::settings::{Rules, Secrets};
+use super::settings::{Rules, Secrets, headers};
 use crate::action::net::Net;
 use crate::keyring::Keyring;
 use crate::problem;
@@ -56,11 +56,7 @@ pub struct VerifyRequest {
 impl VerifyRequest {
     pub fn run(self) -> anyhow::Result<Ended> {
         let body = std::fs::read(&self.body).with_context(|| format!("{} cannot be read", self.body.display()))?;
-        let mut headers = Vec::new();
-        for header in &self.headers {
-            let (name, value) = header.split_once(':').with_context(|| format!("a header is written `Name: value`, not `{header}`"))?;
-            headers.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
-        }
+        let headers = headers(&self.headers)?;
         let (base, target) = match &self.url {
             Some(url) => {
                 let start = url.find("://").map(|n| n + 3).context("an address begins with https://")?;

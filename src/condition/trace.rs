@@ -1,13 +1,15 @@
 //! How a condition went, in words: the same lines in the command line, the log and the console.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{All, Line, Operand, Part, Test, Why};
 use crate::comparison::spelled;
 use crate::field::{Found, Names};
+use crate::secret::Vault;
 
 /// One line of a trace.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Told {
     /// How deep the line stands in groups.
     pub depth: usize,
@@ -16,7 +18,8 @@ pub struct Told {
     pub outcome: Outcome,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Yes,
     /// With what was found instead.
@@ -35,79 +38,81 @@ impl Outcome {
     }
 }
 
-/// Tells how every line went. With `every_line`, lines behind a NO are looked at too.
-pub fn tell(condition: &All, names: &dyn Names, every_line: bool) -> Vec<Told> {
-    let mut out = Vec::new();
-    all(condition, names, every_line, true, 0, &mut out);
-    out
+/// Tells how every line went, with secrets struck out. With `every_line`, lines behind a NO are looked at too.
+pub fn tell(condition: &All, names: &dyn Names, vault: &Vault, every_line: bool) -> Vec<Told> {
+    let mut trace = Trace { names, vault, every_line, lines: Vec::new() };
+    trace.all(condition, true, 0);
+    trace.lines
 }
 
-/// Tells one condition map; `look` is false where an earlier line has decided.
-fn all(condition: &All, names: &dyn Names, every_line: bool, mut look: bool, depth: usize, out: &mut Vec<Told>) -> bool {
-    let mut holds = true;
-    for part in &condition.0 {
-        let looked = look || every_line;
-        let this = match part {
-            Part::Line(line) => {
-                let outcome = if looked { line_outcome(line, names) } else { Outcome::NotLookedAt };
-                let yes = outcome == Outcome::Yes;
-                out.push(Told { depth, words: line.words(), outcome });
-                yes
-            }
-            Part::Any(groups) => group(part, groups, "any of these", names, every_line, looked, depth, out),
-            Part::Every(groups) => group(part, groups, "all of these", names, every_line, looked, depth, out),
-            Part::None(groups) => group(part, groups, "none of these", names, every_line, looked, depth, out),
-        };
-        if looked && !this {
-            holds = false;
-            look = false;
-        }
-    }
-    holds
-}
-
-#[allow(clippy::too_many_arguments, reason = "private, and each is a different thing")]
-fn group(
-    part: &Part,
-    groups: &[All],
-    words: &str,
-    names: &dyn Names,
+struct Trace<'a> {
+    names: &'a dyn Names,
+    vault: &'a Vault,
     every_line: bool,
-    look: bool,
-    depth: usize,
-    out: &mut Vec<Told>,
-) -> bool {
-    let at = out.len();
-    let holds = look && part.holds(names);
-    let outcome = match (look, holds) {
-        (false, _) => Outcome::NotLookedAt,
-        (true, true) => Outcome::Yes,
-        (true, false) => Outcome::No(match part {
-            Part::Any(_) => "not one held".to_owned(),
-            Part::None(_) => "one held".to_owned(),
-            _ => "one did not hold".to_owned(),
-        }),
-    };
-    out.push(Told { depth, words: words.to_owned(), outcome });
-    for condition in groups {
-        all(condition, names, every_line, look, depth + 1, out);
-    }
-    debug_assert!(out.len() > at);
-    holds
+    lines: Vec<Told>,
 }
 
-fn line_outcome(line: &Line, names: &dyn Names) -> Outcome {
+impl Trace<'_> {
+    /// Tells one condition map; `look` is false where an earlier line has decided.
+    fn all(&mut self, condition: &All, mut look: bool, depth: usize) -> bool {
+        let mut holds = true;
+        for part in &condition.0 {
+            let looked = look || self.every_line;
+            let this = match part {
+                Part::Line(line) => self.line(line, looked, depth),
+                Part::Any(groups) => self.group(part, groups, "any of these", looked, depth),
+                Part::Every(groups) => self.group(part, groups, "all of these", looked, depth),
+                Part::None(groups) => self.group(part, groups, "none of these", looked, depth),
+            };
+            if looked && !this {
+                holds = false;
+                look = false;
+            }
+        }
+        holds
+    }
+
+    fn line(&mut self, line: &Line, look: bool, depth: usize) -> bool {
+        let outcome = if look { line_outcome(line, self.names, self.vault) } else { Outcome::NotLookedAt };
+        let holds = outcome == Outcome::Yes;
+        self.lines.push(Told { depth, words: line.words(self.vault), outcome });
+        holds
+    }
+
+    fn group(&mut self, part: &Part, groups: &[All], words: &str, look: bool, depth: usize) -> bool {
+        let holds = look && part.holds(self.names);
+        let outcome = match (look, holds) {
+            (false, _) => Outcome::NotLookedAt,
+            (true, true) => Outcome::Yes,
+            (true, false) => Outcome::No(match part {
+                Part::Any(_) => "not one held".to_owned(),
+                Part::None(_) => "one held".to_owned(),
+                _ => "one did not hold".to_owned(),
+            }),
+        };
+        self.lines.push(Told { depth, words: words.to_owned(), outcome });
+        for condition in groups {
+            self.all(condition, look, depth + 1);
+        }
+        holds
+    }
+}
+
+fn line_outcome(line: &Line, names: &dyn Names, vault: &Vault) -> Outcome {
     let found = match line.field.find(names) {
         Ok(found) => found,
-        Err(why) => return Outcome::No(why),
+        Err(why) => return Outcome::No(vault.strike(&why)),
     };
     match line.tests.iter().find(|t| !t.passes(&found, names, line.ignore_case)) {
         None => Outcome::Yes,
-        Some(test) => Outcome::No(why_not(line, test, &found, names).unwrap_or_else(|| format!("it was {}", shown(&found)))),
+        Some(test) => {
+            let why = why_not(line, test, &found, names, vault);
+            Outcome::No(why.unwrap_or_else(|| format!("it was {}", shown(&found, vault))))
+        }
     }
 }
 
-fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Names) -> Why {
+fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Names, vault: &Vault) -> Why {
     if matches!(found, Found::Missing) {
         return Some(line.field.why_missing(names));
     }
@@ -132,18 +137,18 @@ fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Names) -> Why {
         "a date" => spelled(one).is_some_and(|t| crate::template::moment(&t).is_some()),
         _ => true,
     };
-    (!is_kind).then(|| format!("it was {}, which is not {kind}", shown(found)))
+    (!is_kind).then(|| format!("it was {}, which is not {kind}", shown(found, vault)))
 }
 
-/// A value for people: short, on one line.
-fn shown(found: &Found) -> String {
+/// A value for people: short, on one line. Secrets are struck out first, because what was cut out of one is not found.
+fn shown(found: &Found, vault: &Vault) -> String {
     let text = match found {
         Found::Missing => "missing".to_owned(),
         Found::One(value) => quoted(value),
         Found::Many(all) if all.is_empty() => "an empty list".to_owned(),
         Found::Many(all) => all.iter().map(|v| quoted(v)).collect::<Vec<_>>().join(", "),
     };
-    short(&text, 120)
+    short(&vault.strike(&text), 120)
 }
 
 fn quoted(value: &Value) -> String {
@@ -164,34 +169,34 @@ pub fn short(text: &str, most: usize) -> String {
 
 impl Line {
     /// The line as a sentence: `body.total over 1000`.
-    pub fn words(&self) -> String {
-        let tests: Vec<String> = self.tests.iter().map(Test::words).collect();
+    fn words(&self, vault: &Vault) -> String {
+        let tests: Vec<String> = self.tests.iter().map(|t| t.words(vault)).collect();
         let case = if self.ignore_case { " (capital or small)" } else { "" };
         short(&format!("{} {}{case}", self.field.text(), tests.join(" and ")), 160)
     }
 }
 
 impl Test {
-    fn words(&self) -> String {
-        let many = |tests: &[Test]| tests.iter().map(Test::words).collect::<Vec<_>>().join(" and ");
+    fn words(&self, vault: &Vault) -> String {
+        let many = |tests: &[Test]| tests.iter().map(|t| t.words(vault)).collect::<Vec<_>>().join(" and ");
         match self {
             Test::Is(wanted) => match wanted.as_slice() {
-                [one] => format!("is {}", one.words()),
-                all => format!("is one of {}", all.iter().map(Operand::words).collect::<Vec<_>>().join(", ")),
+                [one] => format!("is {}", one.words(vault)),
+                all => format!("is one of {}", all.iter().map(|o| o.words(vault)).collect::<Vec<_>>().join(", ")),
             },
-            Test::Over(o) => format!("over {}", o.words()),
-            Test::AtLeast(o) => format!("at least {}", o.words()),
-            Test::Under(o) => format!("under {}", o.words()),
-            Test::AtMost(o) => format!("at most {}", o.words()),
-            Test::Between(a, b) => format!("between {} and {}", a.words(), b.words()),
-            Test::Contains(o) => format!("contains {}", o.words()),
-            Test::StartsWith(o) => format!("starts with {}", o.words()),
-            Test::EndsWith(o) => format!("ends with {}", o.words()),
-            Test::Like(pattern, _) => format!("is like {pattern}"),
-            Test::Matches(pattern, _) => format!("matches {pattern}"),
+            Test::Over(o) => format!("over {}", o.words(vault)),
+            Test::AtLeast(o) => format!("at least {}", o.words(vault)),
+            Test::Under(o) => format!("under {}", o.words(vault)),
+            Test::AtMost(o) => format!("at most {}", o.words(vault)),
+            Test::Between(a, b) => format!("between {} and {}", a.words(vault), b.words(vault)),
+            Test::Contains(o) => format!("contains {}", o.words(vault)),
+            Test::StartsWith(o) => format!("starts with {}", o.words(vault)),
+            Test::EndsWith(o) => format!("ends with {}", o.words(vault)),
+            Test::Like(pattern, _) => format!("is like {}", vault.strike(pattern)),
+            Test::Matches(pattern, _) => format!("matches {}", vault.strike(pattern)),
             Test::InNetwork(networks) => format!("in network {}", networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
-            Test::Before(o) => format!("before {}", o.words()),
-            Test::After(o) => format!("after {}", o.words()),
+            Test::Before(o) => format!("before {}", o.words(vault)),
+            Test::After(o) => format!("after {}", o.words(vault)),
             Test::Count(tests) => format!("count {}", many(tests)),
             Test::Exists(true) => "is there".to_owned(),
             Test::Exists(false) => "is not there".to_owned(),
@@ -203,9 +208,10 @@ impl Test {
 }
 
 impl Operand {
-    fn words(&self) -> String {
+    /// A name of a secret is not a secret.
+    fn words(&self, vault: &Vault) -> String {
         match self {
-            Operand::Fixed(value) => quoted(value),
+            Operand::Fixed(value) => vault.strike(&quoted(value)),
             Operand::Field(field) => format!("{{{{ {} }}}}", field.text()),
         }
     }

@@ -1,7 +1,7 @@
 //! How a command reaches the process that owns the store: over the socket `control.sock` in the data folder, where a `serve`
 //! has it; else by taking the store for as long as the command lasts. Nothing writes to a store beside its owner.
 //!
-//! Both sides speak lines of JSON: a greeting with the version, then a [`Command`] and what came of it, again and again. Only
+//! Both sides speak lines of JSON: a greeting with the version, then what is asked and what came of it, again and again. Only
 //! the user that serves, and root, can open the socket.
 
 use std::fs::{self, Permissions};
@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 
 use super::command::{Command, Done};
 use crate::disk::{self, Lock};
+use crate::health::{Health, Report};
 use crate::store::contract::Store;
 
 const SOCKET: &str = "control.sock";
@@ -39,7 +40,20 @@ struct Greeting {
     doorbell: String,
 }
 
-type Answer = Result<Done, String>;
+/// What is asked.
+#[derive(Serialize, Deserialize)]
+enum Asked {
+    Health,
+    Do(Command),
+}
+
+#[derive(Serialize, Deserialize)]
+enum Told {
+    Health(Report),
+    Done(Done),
+}
+
+type Answer = Result<Told, String>;
 
 fn version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()
@@ -64,7 +78,12 @@ fn reachable(data: &Path) -> io::Result<(PathBuf, fs::File)> {
 }
 
 /// Takes commands for ever; `changed` is called after each, because there may be something to do now.
-pub async fn serve(listener: Arc<UnixListener>, store: Arc<dyn Store>, changed: impl Fn() + Clone + Send + Sync + 'static) {
+pub async fn serve(
+    listener: Arc<UnixListener>,
+    store: Arc<dyn Store>,
+    health: Arc<Health>,
+    changed: impl Fn() + Clone + Send + Sync + 'static,
+) {
     let places = Arc::new(Semaphore::new(AT_A_TIME));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
@@ -76,9 +95,9 @@ pub async fn serve(listener: Arc<UnixListener>, store: Arc<dyn Store>, changed: 
                 continue;
             }
         };
-        let (store, changed) = (store.clone(), changed.clone());
+        let (store, health, changed) = (store.clone(), health.clone(), changed.clone());
         tokio::spawn(async move {
-            if let Err(e) = converse(stream, store.as_ref(), &changed).await {
+            if let Err(e) = converse(stream, store.as_ref(), &health, &changed).await {
                 tracing::debug!("a command broke off: {e}");
             }
             drop(place);
@@ -86,7 +105,7 @@ pub async fn serve(listener: Arc<UnixListener>, store: Arc<dyn Store>, changed: 
     }
 }
 
-async fn converse(mut stream: tokio::net::UnixStream, store: &dyn Store, changed: &(impl Fn() + Sync)) -> io::Result<()> {
+async fn converse(mut stream: tokio::net::UnixStream, store: &dyn Store, health: &Health, changed: &(impl Fn() + Sync)) -> io::Result<()> {
     let (read, mut write) = stream.split();
     let mut lines = tokio::io::BufReader::new(read);
     write.write_all(line(&Greeting { doorbell: version() })?.as_bytes()).await?;
@@ -95,9 +114,10 @@ async fn converse(mut stream: tokio::net::UnixStream, store: &dyn Store, changed
         if (&mut lines).take(LONGEST).read_line(&mut text).await? == 0 {
             return Ok(());
         }
-        let answer: Answer = match serde_json::from_str::<Command>(&text) {
-            Ok(command) => {
-                let done = command.perform(store, Timestamp::now()).await.map_err(|e| e.to_string());
+        let answer: Answer = match serde_json::from_str(&text) {
+            Ok(Asked::Health) => Ok(Told::Health(health.report())),
+            Ok(Asked::Do(command)) => {
+                let done = command.perform(store, Timestamp::now()).await.map(Told::Done).map_err(|e| e.to_string());
                 changed();
                 done
             }
@@ -171,13 +191,27 @@ impl Commands {
             Commands::Alone { store, runtime, .. } => {
                 runtime.block_on(command.perform(store.as_ref(), Timestamp::now())).map_err(|e| e.to_string())
             }
-            Commands::Serving { stream } => {
-                let asked = line(&command).and_then(|line| stream.get_mut().write_all(line.as_bytes()));
-                let answer = asked.and_then(|()| read::<Answer>(stream));
-                answer.map_err(|e| format!("the Doorbell that serves has not answered ({e}); look whether it runs, and ask again"))?
-            }
+            Commands::Serving { stream } => match ask(stream, &Asked::Do(command))? {
+                Told::Done(done) => Ok(done),
+                Told::Health(_) => Err("the Doorbell that serves answered something else".to_owned()),
+            },
         }
     }
+}
+
+/// How the Doorbell is that serves a data folder; nothing where none does, or one of another version.
+pub fn health(data: &Path) -> Option<Report> {
+    let Ok(Ok(Commands::Serving { mut stream })) = Commands::serving(data) else { return None };
+    match ask(&mut stream, &Asked::Health) {
+        Ok(Told::Health(report)) => Some(report),
+        _ => None,
+    }
+}
+
+fn ask(stream: &mut BufReader<UnixStream>, asked: &Asked) -> Answer {
+    let sent = line(asked).and_then(|line| stream.get_mut().write_all(line.as_bytes()));
+    let answer = sent.and_then(|()| read::<Answer>(stream));
+    answer.map_err(|e| format!("the Doorbell that serves has not answered ({e}); look whether it runs, and ask again"))?
 }
 
 fn read<T: for<'de> Deserialize<'de>>(stream: &mut BufReader<UnixStream>) -> io::Result<T> {

@@ -286,7 +286,7 @@ impl Ruleset {
         let verdict = |rule| -> Verdict<'_> {
             let rule: &Arc<Rule> = rule;
             let scope = rule.scope(event, &self.vault, &nothing);
-            let mut told = trace::tell(&rule.condition, &scope, every_line);
+            let mut told = trace::tell(&rule.condition, &scope, &self.vault, every_line);
             if rule.condition.holds(&scope) {
                 told.extend(rule.once_per.as_ref().and_then(|o| o.told(&scope)));
             }

@@ -137,7 +137,8 @@ fn redelivered(sql: &Transaction, owner: &Owner, row: &EventRow, delivery: &Deli
     Ok(Some(Kept::Again { first, restarted, standing: standing(sql, event)? }))
 }
 
-/// Failed runs in a range of numbers go on at the step that failed; only those of one rule, if one is named.
+/// Failed runs in a range of numbers go on at the step that failed; only those of one rule, if one is named. Their count
+/// begins far above all that they had, so that whoever held one before it failed is known to be late.
 pub(super) fn restart(sql: &Transaction, from: RunId, to: RunId, rule: Option<&str>, now: i64) -> Sql<usize> {
     type Row = (RunId, String, String, Option<String>, Option<String>);
     let failed: Vec<Row> = {
@@ -151,8 +152,9 @@ pub(super) fn restart(sql: &Transaction, from: RunId, to: RunId, rule: Option<&s
         keep_attempts(sql, *run, attempts)?;
         let queued = is_queued(sql, lane.as_deref())?;
         sql.prepare_cached(
-            "INSERT INTO pending (id, event, rule, text, lane, step, element, tried, due, saved, settled, forgiven, replays, owner, queued, once)
-             SELECT id, event, rule, text, lane, step, element, 0, ?2, saved, 0, forgiven, replays + 1, 0, ?3, once FROM ended WHERE id = ?1",
+            "INSERT INTO pending (id, event, rule, text, lane, step, element, tried, due, saved, settled, forgiven, replays, owner, queued, once, turn)
+             SELECT id, event, rule, text, lane, step, element, 0, ?2, saved, 0, forgiven, replays + 1, 0, ?3, once, (replays + 1) << 32
+             FROM ended WHERE id = ?1",
         )?
         .execute(params![run, now, queued])?;
         sql.prepare_cached("DELETE FROM ended WHERE id = ?1")?.execute([run])?;

@@ -15,9 +15,31 @@ use crate::event::EventId;
 use crate::run::{Attempt, Run, RunId, State};
 
 /// Why a run stands as it does: for a failed one what failed it, not what its `on_error:` did then.
-fn why(run: &Run, attempts: &[Attempt]) -> String {
+pub(super) fn why(run: &Run, attempts: &[Attempt]) -> String {
     let failed = attempts.iter().rfind(|a| a.outcome == "failed" && a.place == run.place);
     failed.filter(|_| run.state == State::Failed).or(attempts.last()).map(|a| a.said.clone()).unwrap_or_default()
+}
+
+/// The lowest and the highest id that begin with what a person wrote.
+pub(super) fn ids_that_begin(beginning: &str) -> Result<[uuid::Uuid; 2]> {
+    let hex: String = beginning.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_lowercase();
+    if hex.len() < 8 || hex.len() > 32 || beginning.chars().any(|c| !c.is_ascii_hexdigit() && c != '-' && c != '…') {
+        return Err(Error::new(format!("`{beginning}` is no event; `doorbell events` lists them, and the first 8 letters do"), false));
+    }
+    let bound = |fill: &str| {
+        let text = format!("{hex}{}", fill.repeat(32 - hex.len()));
+        uuid::Uuid::parse_str(&text).map_err(|e| Error::new(e.to_string(), false))
+    };
+    Ok([bound("0")?, bound("f")?])
+}
+
+/// The event that was meant, of those that were found.
+pub(super) fn the_one(beginning: &str, found: &[EventId]) -> Result<EventId> {
+    match found {
+        [one] => Ok(*one),
+        [] => Err(Error::new(format!("there is no event {beginning}; `doorbell events` lists them"), false)),
+        _ => Err(Error::new(format!("several events begin with {beginning}; write more of it"), false)),
+    }
 }
 
 /// A connection for reading.
@@ -124,7 +146,8 @@ impl Reader {
         let read = |r: &Row| -> Sql<RunPage> {
             let run = read_run(r, event_id(r, RUN_COLUMNS)?, State::Failed)?;
             let said = why(&run, &self.attempts(run.id)?);
-            Ok(RunPage { said, received: moment(r.get(RUN_COLUMNS + 1)?), ended: Some(run.due), run })
+            let received = moment(r.get(RUN_COLUMNS + 1)?);
+            Ok(RunPage { said, received, ended: Some(run.due), is_queued: false, is_in_hand: false, run })
         };
         let all = || self.0.prepare(&text)?.query_map([most as i64], read)?.collect::<Sql<Vec<_>>>();
         all().map_err(error)
@@ -165,29 +188,14 @@ impl Reader {
     }
 
     fn find(&self, beginning: &str) -> Result<EventId> {
-        let hex: String = beginning.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_lowercase();
-        if hex.len() < 8 || hex.len() > 32 || beginning.chars().any(|c| !c.is_ascii_hexdigit() && c != '-' && c != '…') {
-            return Err(Error::new(format!("`{beginning}` is no event; `doorbell events` lists them, and the first 8 letters do"), false));
-        }
-        let bound = |fill: &str| {
-            let text = format!("{hex}{}", fill.repeat(32 - hex.len()));
-            uuid::Uuid::parse_str(&text).map(|u| u.into_bytes()).map_err(|e| Error::new(e.to_string(), false))
+        let [from, to] = ids_that_begin(beginning)?;
+        let all = || {
+            self.0
+                .prepare("SELECT id FROM event WHERE id >= ?1 AND id <= ?2 LIMIT 2")?
+                .query_map(params![from.as_bytes(), to.as_bytes()], |r| event_id(r, 0))?
+                .collect::<Sql<Vec<_>>>()
         };
-        let found: Vec<[u8; 16]> = {
-            let (from, to) = (bound("0")?, bound("f")?);
-            let all = || {
-                self.0
-                    .prepare("SELECT id FROM event WHERE id >= ?1 AND id <= ?2 LIMIT 2")?
-                    .query_map(params![from, to], |r| r.get(0))?
-                    .collect::<Sql<Vec<_>>>()
-            };
-            all().map_err(error)?
-        };
-        match found.as_slice() {
-            [one] => Ok(EventId(uuid::Uuid::from_bytes(*one))),
-            [] => Err(Error::new(format!("there is no event {beginning}; `doorbell events` lists them"), false)),
-            _ => Err(Error::new(format!("several events begin with {beginning}; write more of it"), false)),
-        }
+        the_one(beginning, &all().map_err(error)?)
     }
 
     fn number(&self, id: EventId) -> Result<i64> {
@@ -202,25 +210,27 @@ impl Reader {
                 self.0.query_row(&text, [number], |r| Ok((read_event(r, 0)?, r.get(8)?, r.get::<_, Option<String>>(9)?)))?;
             let range = range(number);
             let mut runs = Vec::new();
-            let pending = format!("SELECT {PENDING}, 'waiting' FROM pending p WHERE p.id >= ?1 AND p.id < ?2");
-            let ended = format!("SELECT {ENDED}, p.state FROM ended p WHERE p.id >= ?1 AND p.id < ?2");
+            let in_hand = "p.owner = (SELECT epoch FROM owner)";
+            let pending = format!("SELECT {PENDING}, 'waiting', p.queued, {in_hand} FROM pending p WHERE p.id >= ?1 AND p.id < ?2");
+            let ended = format!("SELECT {ENDED}, p.state, 0, 0 FROM ended p WHERE p.id >= ?1 AND p.id < ?2");
             for text in [pending, ended] {
                 let mut statement = self.0.prepare(&text)?;
                 let state = |r: &Row| Sql::Ok(State::read(&r.get::<_, String>(RUN_COLUMNS)?).unwrap_or(State::Failed));
-                let some: Vec<Run> = statement.query_map(range, |r| read_run(r, id, state(r)?))?.collect::<Sql<Vec<_>>>()?;
-                for mut run in some {
+                let read = |r: &Row| Ok((read_run(r, id, state(r)?)?, r.get(RUN_COLUMNS + 1)?, r.get(RUN_COLUMNS + 2)?));
+                let some: Vec<(Run, bool, bool)> = statement.query_map(range, read)?.collect::<Sql<Vec<_>>>()?;
+                for (mut run, is_queued, is_in_hand) in some {
                     saved_of(&self.0, &mut run)?;
-                    runs.push(run);
+                    runs.push((run, is_queued, is_in_hand));
                 }
             }
-            runs.sort_by_key(|r| r.id);
+            runs.sort_by_key(|(run, ..)| run.id);
             let runs = runs
                 .into_iter()
-                .map(|run| {
+                .map(|(run, is_queued, is_in_hand)| {
                     let attempts = self.attempts(run.id)?;
                     let said = why(&run, &attempts);
                     let ended = (run.state != State::Waiting).then_some(run.due);
-                    Ok((RunPage { run, said, received: event.received, ended }, attempts))
+                    Ok((RunPage { run, said, received: event.received, ended, is_queued, is_in_hand }, attempts))
                 })
                 .collect::<Sql<_>>()?;
             let list: Vec<(String, String)> = texts.map(|t| from_json(&t, 9)).transpose()?.unwrap_or_default();

@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::contract::{Fate, NewRun};
 use super::rows::{Ended, MOST_RUNS, Sql, event_id, from_json, json, moment};
 use crate::condition::trace::short;
+use crate::event::EventId;
 use crate::run::{Attempt, Place, RunId, State};
 
 /// Puts fresh runs of an event among those that are to be done, numbered from `first`; those that begin at once are owned
@@ -66,15 +67,6 @@ fn repeated(sql: &Transaction, id: RunId, event: i64, now: i64, run: &NewRun, be
     let first =
         sql.prepare_cached("SELECT id FROM event WHERE seq = ?1")?.query_row([before / MOST_RUNS], |r| event_id(r, 0)).optional()?;
     let value = run.once.as_ref().map_or("", |o| o.value.as_str());
-    let by = first.map_or_else(String::new, |id| format!(", by event {id}"));
-    let told = Attempt {
-        place: Place::default(),
-        number: 1,
-        at: moment(now),
-        took: std::time::Duration::ZERO,
-        outcome: "skipped".into(),
-        said: format!("its `once_per` value {} was used already{by}", short(value, 60)),
-    };
     let ended = Ended {
         id,
         event,
@@ -87,11 +79,24 @@ fn repeated(sql: &Transaction, id: RunId, event: i64, now: i64, run: &NewRun, be
         saved: "{}",
         forgiven: false,
         replays: 0,
-        attempts: &[told],
+        attempts: &[used_already(value, first, now)],
         lane: None,
         once: None,
     };
     ended.insert(sql)
+}
+
+/// What the history says of a run that is not begun, because its `once_per` value was used by an event that may be deleted.
+pub(super) fn used_already(value: &str, first: Option<EventId>, now: i64) -> Attempt {
+    let by = first.map_or_else(String::new, |id| format!(", by event {id}"));
+    Attempt {
+        place: Place::default(),
+        number: 1,
+        at: moment(now),
+        took: std::time::Duration::ZERO,
+        outcome: "skipped".into(),
+        said: format!("its `once_per` value {} was used already{by}", short(value, 60)),
+    }
 }
 
 /// Whether a run of this lane has to wait for another one.

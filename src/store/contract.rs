@@ -147,6 +147,10 @@ pub struct RunPage {
     pub said: String,
     pub received: Timestamp,
     pub ended: Option<Timestamp>,
+    /// Whether it waits for another run of its lane.
+    pub is_queued: bool,
+    /// Whether the owner of the store has it in hand; or had, where the owner is dead and nobody has taken over yet.
+    pub is_in_hand: bool,
 }
 
 /// An event in a list.
@@ -223,7 +227,7 @@ pub struct Choice {
 pub type EffectKey = (RunId, u32, u32);
 
 /// How much is kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     pub events: u64,
     pub waiting: u64,

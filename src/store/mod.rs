@@ -4,6 +4,8 @@ mod accept;
 mod archive;
 mod changes;
 mod claims;
+#[cfg(test)]
+mod conformance;
 pub mod contract;
 mod fold;
 mod jobs;

@@ -10,7 +10,7 @@ use crate::event::EventId;
 use crate::run::{Attempt, Place, RunId, State};
 
 /// How often the program may die of a run.
-const MOST: u32 = 3;
+pub(super) const MOST: u32 = 3;
 
 /// Counts a death of the program for these runs, and sets aside those for which it was one too many.
 pub(super) fn stumbled(sql: &Transaction, runs: &[RunId], now: Timestamp) -> Sql<Vec<(EventId, String)>> {
@@ -19,15 +19,19 @@ pub(super) fn stumbled(sql: &Transaction, runs: &[RunId], now: Timestamp) -> Sql
         let text = "UPDATE pending SET stumbled = stumbled + 1 WHERE id = ?1 RETURNING stumbled";
         let times: Option<u32> = sql.prepare_cached(text)?.query_row([run], |r| r.get(0)).optional()?;
         if times.is_some_and(|times| times >= MOST) {
-            let said = format!(
-                "Doorbell died or hung {MOST} times while it worked this step out, so it is set aside; please report it. `doorbell replay` tries it again"
-            );
-            let rule = set_aside(sql, *run, said, now)?;
+            let rule = set_aside(sql, *run, too_often(), now)?;
             let event = sql.query_row("SELECT id FROM event WHERE seq = ?1", [run / MOST_RUNS], |r| event_id(r, 0))?;
             aside.push((event, rule));
         }
     }
     Ok(aside)
+}
+
+/// Why such a run is set aside.
+pub(super) fn too_often() -> String {
+    format!(
+        "Doorbell died or hung {MOST} times while it worked this step out, so it is set aside; please report it. `doorbell replay` tries it again"
+    )
 }
 
 /// Ends a run whose row cannot be read, as failed. What cannot be read of it goes, so that lists can show it.
@@ -46,9 +50,14 @@ fn set_aside(sql: &Transaction, run: RunId, said: String, now: Timestamp) -> Sql
         let place = Place { step: r.get(1)?, element: r.get(2)? };
         Ok((r.get(0)?, place, r.get(3)?, r.get(4)?, r.get(5)?))
     })?;
-    let last = Attempt { place, number: tried + 1, at: now, took: std::time::Duration::ZERO, outcome: "failed".into(), said };
+    let last = last_word(place, tried, now, said);
     end(sql, run, State::Failed, now.as_millisecond(), &[last])?;
     give_back(sql, &rule, run, once.as_deref())?;
     open_lane(sql, lane.as_deref())?;
     Ok(rule)
+}
+
+/// What the history says of a run that is set aside.
+pub(super) fn last_word(place: Place, tried: u32, now: Timestamp, said: String) -> Attempt {
+    Attempt { place, number: tried + 1, at: now, took: std::time::Duration::ZERO, outcome: "failed".into(), said }
 }

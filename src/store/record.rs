@@ -47,8 +47,9 @@ fn wait(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt], goes_
         ])?;
     if changed == 0 {
         // The same once more, because nobody had heard that it was recorded: there is nothing to do, and it is still theirs.
-        let mut statement = sql.prepare_cached("SELECT 1 FROM pending WHERE id = ?1 AND owner = ?2 AND turn = ?3")?;
-        return Ok(goes_on && statement.exists(params![run.id, owner.epoch, run.turn + 1])?);
+        let text = "SELECT 1 FROM pending WHERE id = ?1 AND owner = ?2 AND turn = ?3 AND step = ?4 AND element = ?5 AND tried = ?6";
+        let same = params![run.id, owner.epoch, run.turn + 1, run.place.step, run.place.element, run.tried];
+        return Ok(goes_on && sql.prepare_cached(text)?.exists(same)?);
     }
     write_saved(sql, run)?;
     if !attempts.is_empty() {

@@ -1,39 +1,46 @@
-//! Who is calling: the address at the other end, or, behind proxies that are trusted, the one that they vouch for.
+//! Who is calling: the address at the other end, or, behind proxies that are trusted, the one that they vouch for in the header
+//! that the operator names.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The caller's address: the right-most one that is not a trusted proxy's, of `X-Forwarded-For` or `Forwarded` (RFC 7239).
-///
-/// A header says nothing unless a trusted proxy sends it; what cannot be read ends the trust; and where both headers are
-/// there and disagree, one of them was made up by the caller, so neither counts.
-pub fn caller(peer: IpAddr, trusted: &[IpNet], headers: &[(String, String)]) -> IpAddr {
-    let peer = peer.to_canonical();
-    let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
-    if !is_trusted(&peer) {
-        return peer;
-    }
-    let hops = |name: &str, read: fn(&str) -> Option<IpAddr>| {
-        let lines: Vec<&str> = headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect();
-        (!lines.is_empty()).then(|| {
-            let mut last = peer;
-            for hop in lines.join(",").rsplit(',') {
-                match read(hop.trim()) {
-                    Some(ip) => last = ip,
-                    None => break,
-                }
-                if !is_trusted(&last) {
-                    break;
-                }
+/// What stands for the address of a caller that nobody vouches for. It is no address, so no `allow_from` lets it in, and
+/// all such callers count as one.
+pub const UNKNOWN: &str = "unknown";
+
+/// The proxies in front of Doorbell, and the one header in which they say who calls.
+#[derive(Debug, Clone)]
+pub struct Proxies {
+    pub trusted: Vec<IpNet>,
+    /// In lower case. Other headers are the caller's own words.
+    pub header: String,
+}
+
+impl Proxies {
+    /// The caller's address: the right-most one in the header that is not a trusted proxy's, or else the left-most one.
+    /// A header says nothing unless a trusted proxy sends it. Where such a proxy sends none, or one that cannot be read up to
+    /// that address, the caller is [`UNKNOWN`], and never the proxy.
+    pub fn caller(&self, peer: IpAddr, headers: &[(String, String)]) -> String {
+        let peer = peer.to_canonical();
+        if !self.is_trusted(&peer) {
+            return peer.to_string();
+        }
+        let read = if self.header == "forwarded" { forwarded } else { address };
+        let lines: Vec<&str> = headers.iter().filter(|(n, _)| *n == self.header).map(|(_, v)| v.as_str()).collect();
+        let mut last = None;
+        for hop in lines.join(",").rsplit(',') {
+            last = read(hop.trim());
+            if !last.is_some_and(|ip| self.is_trusted(&ip)) {
+                break;
             }
-            last
-        })
-    };
-    match (hops("x-forwarded-for", address), hops("forwarded", forwarded)) {
-        (Some(one), Some(other)) if one != other => peer,
-        (Some(one), _) | (None, Some(one)) => one,
-        (None, None) => peer,
+        }
+        last.map_or_else(|| UNKNOWN.to_owned(), |ip| ip.to_string())
+    }
+
+    /// Whether a peer is one of these proxies.
+    pub fn is_trusted(&self, ip: &IpAddr) -> bool {
+        self.trusted.iter().any(|net| net.contains(&ip.to_canonical()))
     }
 }
 
@@ -60,29 +67,38 @@ mod tests {
     #[test]
     fn a_caller_is_the_last_one_that_no_trusted_proxy_is() {
         let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap(), "2001:db8:aa::/48".parse().unwrap()];
-        let of = |peer: &str, headers: &[(&str, &str)]| {
+        let of = |named: &str, peer: &str, headers: &[(&str, &str)]| {
             let headers: Vec<_> = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-            caller(peer.parse().unwrap(), &trusted, &headers).to_string()
+            Proxies { trusted: trusted.clone(), header: named.into() }.caller(peer.parse().unwrap(), &headers)
         };
-        let xff = "x-forwarded-for";
-        for (peer, headers, expected) in [
-            ("203.0.113.9", vec![(xff, "10.0.0.1, 1.1.1.1")], "203.0.113.9"),
-            ("10.0.0.1", vec![], "10.0.0.1"),
-            ("10.0.0.1", vec![(xff, "1.1.1.1")], "1.1.1.1"),
-            ("::ffff:10.0.0.1", vec![(xff, "::ffff:1.1.1.1")], "1.1.1.1"),
-            ("10.0.0.1", vec![(xff, "6.6.6.6, 1.1.1.1, 10.0.0.2")], "1.1.1.1"),
-            ("10.0.0.1", vec![(xff, "6.6.6.6"), (xff, "1.1.1.1,10.0.0.2")], "1.1.1.1"),
-            ("10.0.0.1", vec![(xff, "10.0.0.3, 10.0.0.2")], "10.0.0.3"),
-            ("10.0.0.1", vec![(xff, "6.6.6.6, unknown, 10.0.0.2")], "10.0.0.2"),
-            ("10.0.0.1", vec![(xff, "1.1.1.1:4711")], "1.1.1.1"),
-            ("2001:db8:aa::1", vec![(xff, "[2001:db8::5]:80")], "2001:db8::5"),
-            ("10.0.0.1", vec![("forwarded", "for=6.6.6.6, For=\"[2001:db8::7]:99\";proto=https")], "2001:db8::7"),
-            ("10.0.0.1", vec![("forwarded", "for=1.1.1.1;for=2.2.2.2")], "10.0.0.1"),
-            // One of the two was made up.
-            ("10.0.0.1", vec![(xff, "6.6.6.6"), ("forwarded", "for=1.1.1.1")], "10.0.0.1"),
-            ("10.0.0.1", vec![(xff, "1.1.1.1"), ("forwarded", "for=1.1.1.1")], "1.1.1.1"),
+        let (xff, fwd) = ("x-forwarded-for", "forwarded");
+        for (named, peer, headers, expected) in [
+            (xff, "203.0.113.9", vec![(xff, "10.0.0.1, 1.1.1.1")], "203.0.113.9"),
+            (xff, "10.0.0.1", vec![(xff, "1.1.1.1")], "1.1.1.1"),
+            (xff, "::ffff:10.0.0.1", vec![(xff, "::ffff:1.1.1.1")], "1.1.1.1"),
+            (xff, "10.0.0.1", vec![(xff, "6.6.6.6, 1.1.1.1, 10.0.0.2")], "1.1.1.1"),
+            (xff, "10.0.0.1", vec![(xff, "6.6.6.6"), (xff, "1.1.1.1,10.0.0.2")], "1.1.1.1"),
+            (xff, "10.0.0.1", vec![(xff, "10.0.0.3, 10.0.0.2")], "10.0.0.3"),
+            (xff, "10.0.0.1", vec![(xff, "1.1.1.1:4711")], "1.1.1.1"),
+            (xff, "2001:db8:aa::1", vec![(xff, "[2001:db8::5]:80")], "2001:db8::5"),
+            (fwd, "10.0.0.1", vec![(fwd, "for=6.6.6.6, For=\"[2001:db8::7]:99\";proto=https")], "2001:db8::7"),
+            ("x-real-ip", "10.0.0.1", vec![("x-real-ip", "1.1.1.1"), (xff, "6.6.6.6")], "1.1.1.1"),
+            // Other headers than the one that is named are the caller's own.
+            (xff, "10.0.0.1", vec![(xff, "1.1.1.1"), (fwd, "for=10.1.1.1")], "1.1.1.1"),
+            (xff, "10.0.0.1", vec![(xff, "1.1.1.1"), (fwd, "x")], "1.1.1.1"),
+            (fwd, "10.0.0.1", vec![(xff, "10.1.1.1"), (fwd, "for=1.1.1.1")], "1.1.1.1"),
+            // Whom nobody vouches for is never the proxy.
+            (xff, "10.0.0.1", vec![], UNKNOWN),
+            (xff, "10.0.0.1", vec![(xff, "")], UNKNOWN),
+            (xff, "10.0.0.1", vec![(xff, "unknown")], UNKNOWN),
+            (xff, "10.0.0.1", vec![(xff, "1.1.1.1, ")], UNKNOWN),
+            (xff, "10.0.0.1", vec![(xff, "6.6.6.6 10.0.0.1")], UNKNOWN),
+            (xff, "10.0.0.1", vec![(xff, "6.6.6.6, unknown, 10.0.0.2")], UNKNOWN),
+            (fwd, "10.0.0.1", vec![(xff, "1.1.1.1")], UNKNOWN),
+            (fwd, "10.0.0.1", vec![(fwd, "for=1.1.1.1;for=2.2.2.2")], UNKNOWN),
+            (fwd, "10.0.0.1", vec![(fwd, "for=10.1.1.1, for=\"_hidden\"")], UNKNOWN),
         ] {
-            assert_eq!(of(peer, &headers), expected, "{peer} {headers:?}");
+            assert_eq!(of(named, peer, &headers), expected, "{named}: {peer} {headers:?}");
         }
     }
 }

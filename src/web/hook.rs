@@ -1,30 +1,28 @@
 //! Any path -> intake -> answer; and the two addresses that say whether Doorbell is well.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use hyper::body::Incoming;
-use ipnet::IpNet;
 use jiff::Timestamp;
 use serde_json::json;
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 use warp::Filter;
-use warp::http::{HeaderName, HeaderValue, Request as HttpRequest, Response, StatusCode};
+use warp::http::uri::Authority;
+use warp::http::{HeaderName, HeaderValue, Request as HttpRequest, Response, StatusCode, Version};
 
-use super::caller::caller;
-use crate::action::net::Net;
+use super::body_room::{BodyRoom, Full, Taken};
+use super::caller::Proxies;
+use super::serve::MAX_HEADERS;
 use crate::answer::Answer;
-use crate::event::EventId;
+use crate::event::{EventId, MOST_HOPS, hops};
+use crate::health::{Health, Status};
 use crate::intake::{Answered, Intake, Refusal, Reply};
 use crate::refusals::{Refusals, Refused};
 use crate::request::Request;
 use crate::route::{MAX_PATH, RESERVED, decode};
-use crate::supervisor::Supervisor;
-use crate::watch::Standing;
 
 /// The body of an answer, as warp sends it.
 pub type Body = <warp::reply::Response as BodyOf>::Body;
@@ -40,8 +38,6 @@ impl<B> BodyOf for Response<B> {
 /// How long a body may stall, and how long it may take in all.
 const CHUNK: Duration = Duration::from_secs(10);
 const WHOLE: Duration = Duration::from_secs(30);
-/// How much of bodies is read at a time, in KB, over all connections; who would need more is told to come back.
-pub const BODIES: usize = 256 << 10;
 /// What an overloaded or full service asks senders to wait, in seconds.
 const RETRY_AFTER: &str = "10";
 
@@ -60,22 +56,30 @@ pub struct Knock {
 }
 
 impl Knock {
-    /// Takes the head apart; the error is a sentence for the sender.
-    pub fn new(request: &HttpRequest<Incoming>, peer: SocketAddr, trusted_proxies: &[IpNet]) -> Result<Self, &'static str> {
-        let target = request.uri().path_and_query().ok_or("This is no request that can be answered.")?;
+    /// Takes the head apart; the error is a status and a sentence for the sender. What one version of HTTP does not allow,
+    /// the others do not either.
+    pub fn new(request: &HttpRequest<Incoming>, peer: SocketAddr, proxies: &Proxies) -> Result<Self, (StatusCode, &'static str)> {
+        let bad = |said| (StatusCode::BAD_REQUEST, said);
+        let target = request.uri().path_and_query().ok_or(bad("This is no request that can be answered."))?;
         if request.method() == warp::http::Method::CONNECT || !target.path().starts_with('/') {
-            return Err("This is no request that can be answered.");
+            return Err(bad("This is no request that can be answered."));
+        }
+        if request.headers().len() > MAX_HEADERS {
+            return Err((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many headers."));
+        }
+        if !names_one_host(request) {
+            return Err(bad("The request must name one host, in one Host header."));
         }
         if target.path().len() > MAX_PATH {
-            return Err("The path is too long.");
+            return Err(bad("The path is too long."));
         }
         let path = decode(target.path());
         if path.contains('\0') {
-            return Err("The path holds a NUL.");
+            return Err(bad("The path holds a NUL."));
         }
         let value = |v: &HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
         let headers: Vec<(String, String)> = request.headers().iter().map(|(n, v)| (n.as_str().to_owned(), value(v))).collect();
-        let ip = caller(peer.ip(), trusted_proxies, &headers).to_string();
+        let ip = proxies.caller(peer.ip(), &headers);
         let length = headers.iter().find(|(n, _)| n == "content-length").and_then(|(_, v)| v.parse().ok());
         Ok(Self {
             method: request.method().as_str().to_owned(),
@@ -89,21 +93,30 @@ impl Knock {
     }
 }
 
+/// Whether a request names its host as it must (RFC 9112, 3.2; RFC 9113, 8.3.1): once, and the same where HTTP/2 has two
+/// places for it. HTTP/1.0 did not have to.
+fn names_one_host(request: &HttpRequest<Incoming>) -> bool {
+    let mut hosts = request.headers().get_all("host").iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    let is_host = |v: &HeaderValue| v.is_empty() || Authority::try_from(v.as_bytes()).is_ok();
+    if second.is_some() || !first.is_none_or(is_host) {
+        return false;
+    }
+    let authority = request.uri().authority().map(Authority::as_str);
+    match (request.version(), first, authority) {
+        (Version::HTTP_2, Some(host), Some(authority)) => host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()),
+        (Version::HTTP_2, None, None) | (Version::HTTP_11, None, _) => false,
+        _ => true,
+    }
+}
+
 /// Everything the doors need.
 #[derive(Clone)]
 pub struct Hook {
     pub intake: Arc<Intake>,
-    /// What the last edit of the rules had wrong.
-    pub standing: Standing,
-    /// Room for bodies, one permit for each KB.
-    pub bodies: Arc<Semaphore>,
+    pub bodies: Arc<BodyRoom>,
     pub refusals: Arc<Refusals>,
-    /// Knows which servers do not answer.
-    pub net: Arc<Net>,
-    /// Knows which background tasks are down.
-    pub supervisor: Supervisor,
-    /// Set when Doorbell begins to stop.
-    pub stopping: Arc<AtomicBool>,
+    pub health: Arc<Health>,
 }
 
 /// The one filter that takes every request.
@@ -141,20 +154,25 @@ impl Hook {
         S: warp::Stream<Item = Result<B, warp::Error>> + Send,
         B: Buf,
     {
+        if hops(&knock.headers) > MOST_HOPS {
+            return Err(Refusal::Loop);
+        }
         let door = self.intake.door(&knock.method, &knock.path, &knock.ip)?;
         let limit = door.max_body();
         if knock.length.is_some_and(|n| n > limit as u64) {
             return Err(Refusal::TooLarge(limit));
         }
-        // Held until the event is kept, and no longer: however many callers there are, their bodies take no more memory than this.
-        // What is packed may become as large as the limit.
-        let packed = knock.headers.iter().any(|(n, _)| n == "content-encoding");
-        let needed = knock.length.filter(|_| !packed).unwrap_or(limit as u64).div_ceil(1 << 10) as u32;
-        let room = self.bodies.try_acquire_many(needed).map_err(|_| Refusal::CannotKeep("too many large bodies come at once".into()))?;
+        // Held until the event is kept, and no longer: however many callers there are, their bodies take no more memory.
+        let ip = knock.ip.clone();
+        let mut room = self.bodies.body(&ip);
         let body = match knock.length {
             Some(0) => Bytes::new(),
-            _ => tokio::time::timeout(WHOLE, read(body, limit, knock.length)).await.map_err(|_| Refusal::TooSlow)??,
+            _ => tokio::time::timeout(WHOLE, read(body, limit, knock.length, &mut room)).await.map_err(|_| Refusal::TooSlow)??,
         };
+        if knock.headers.iter().any(|(n, _)| n == "content-encoding") {
+            // What is packed may become as large as the limit.
+            room.grow(limit, true)?;
+        }
         let request = Request {
             method: knock.method.clone(),
             path: knock.path.clone(),
@@ -169,7 +187,7 @@ impl Hook {
         drop(room);
         Ok(match reply {
             Reply::Now(answered) => answered,
-            Reply::Later(responding) => responding.answer().await,
+            Reply::Later(responding) => Box::pin(responding.answer()).await,
         })
     }
 
@@ -181,24 +199,11 @@ impl Hook {
         match knock.path.trim_end_matches('/') {
             "/health/live" => plain(&Answer::json(200, "alive", "Doorbell is running.")),
             "/health" | "/health/ready" => {
-                let rules = self.intake.rules.load().ruleset.rules.len();
-                let problems: Vec<_> = self
-                    .standing
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner)
-                    .iter()
-                    .map(crate::problem::Problem::json)
-                    .collect();
-                let stopping = self.stopping.load(Ordering::Relaxed);
-                let down = self.supervisor.down();
-                let (status, word) = match (stopping, down.is_empty()) {
-                    (true, _) => (503, "stopping"),
-                    (false, false) => (503, "not ready"),
-                    (false, true) => (200, "ready"),
-                };
-                let silent = self.net.resting();
-                let body = json!({ "status": word, "rules": rules, "problems": problems, "silent": silent, "down": down }).to_string();
-                plain(&Answer { status, headers: vec![("content-type".into(), "application/json".into())], body: body.into() })
+                // Anybody may ask, so nothing more is said: why it is so is for those who operate it.
+                let status = self.health.status();
+                let body = json!({ "status": status.word() }).to_string();
+                let code = if status == Status::Ready { 200 } else { 503 };
+                plain(&Answer { status: code, headers: vec![("content-type".into(), "application/json".into())], body: body.into() })
             }
             _ => self.refused(&Refusal::NoAddress, knock),
         }
@@ -253,8 +258,14 @@ impl Hook {
     }
 }
 
-/// Reads a body up to the limit.
-async fn read<S, B>(body: S, limit: usize, length: Option<u64>) -> Result<Bytes, Refusal>
+impl From<Full> for Refusal {
+    fn from(_: Full) -> Self {
+        Refusal::CannotKeep("too many large bodies come at once".into())
+    }
+}
+
+/// Reads a body up to the limit, and takes room for it as it comes.
+async fn read<S, B>(body: S, limit: usize, length: Option<u64>, room: &mut Taken<'_>) -> Result<Bytes, Refusal>
 where
     S: warp::Stream<Item = Result<B, warp::Error>> + Send,
     B: Buf,
@@ -271,7 +282,10 @@ where
                 if all.len() + chunk.remaining() > limit {
                     return Err(Refusal::TooLarge(limit));
                 }
-                if all.is_empty() && length == Some(chunk.remaining() as u64) {
+                let so_far = all.len() + chunk.remaining();
+                let is_whole = length == Some(so_far as u64);
+                room.grow(so_far, is_whole)?;
+                if all.is_empty() && is_whole {
                     // It came in one piece, as most do: no copy.
                     return Ok(chunk.copy_to_bytes(chunk.remaining()));
                 }

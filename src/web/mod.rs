@@ -1,6 +1,8 @@
 //! The doors for HTTP: the only place that knows warp. What a request means is decided in `intake`.
 
-mod caller;
+pub mod body_room;
+pub mod caller;
+mod connections;
 pub mod hook;
 pub mod serve;
 pub mod tls;

@@ -18,25 +18,23 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::time::Sleep;
-use warp::http::{Request, Response, StatusCode};
+use warp::http::{Request, Response};
 
+use super::caller::Proxies;
+use super::connections::Connections;
 use super::hook::{self, Knock};
 use super::tls::Tls;
 
-/// The most connections at a time; more wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 10_000;
 /// How long a new connection may be silent.
 const FIRST_BYTES: Duration = Duration::from_secs(10);
 /// How long a request's head may take, and how long a connection may idle: longer than load balancers do.
 const HEAD: Duration = Duration::from_secs(75);
 /// The largest head, in bytes, and the most headers of a request.
 const MAX_HEAD: usize = 64 << 10;
-const MAX_HEADERS: usize = 100;
+pub const MAX_HEADERS: usize = 100;
 const MAX_STREAMS: u32 = 128;
 
 /// Where callers come in.
@@ -44,19 +42,24 @@ pub struct Front {
     pub listener: TcpListener,
     /// Nothing: plain HTTP.
     pub tls: Option<Tls>,
-    /// Who may say for whom they call.
-    pub trusted_proxies: Vec<IpNet>,
+    /// Who may say for whom they call, and where.
+    pub proxies: Proxies,
+    /// The most connections at a time, and the most of one caller; more wait in the kernel's queue, or are closed.
+    pub most_connections: usize,
+    pub most_connections_each: Option<usize>,
 }
 
 /// Serves until `stop` is done, then finishes what is in hand, at most for `grace`.
 pub async fn serve(front: Front, door: hook::Hook, stop: impl Future<Output = ()>, grace: Duration) {
-    let Front { listener, tls, trusted_proxies } = front;
-    let trusted: Arc<[IpNet]> = trusted_proxies.into();
+    let Front { listener, tls, proxies, most_connections, most_connections_each } = front;
+    let proxies = Arc::new(proxies);
     let routes = TowerToHyperService::new(warp::service(hook::routes(door)));
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let connections = Connections::new(most_connections, most_connections_each);
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS).pipeline_flush(true);
+    // A caller who has said all it has to say and closes its half is answered. Answers of requests that come one behind the
+    // other are not gathered: hyper would hold one back for as long as anything stands behind its request.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS).half_close(true);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -67,10 +70,11 @@ pub async fn serve(front: Front, door: hook::Hook, stop: impl Future<Output = ()
         .max_local_error_reset_streams(64);
     let mut stop = std::pin::pin!(stop);
     loop {
-        let place = tokio::select! {
-            place = places.clone().acquire_owned() => place,
+        let room = tokio::select! {
+            room = connections.room() => room,
             () = &mut stop => break,
         };
+        let Some(room) = room else { break };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
@@ -84,25 +88,42 @@ pub async fn serve(front: Front, door: hook::Hook, stop: impl Future<Output = ()
                 continue;
             }
         };
+        let Some(place) = connections.enter(peer.ip(), proxies.is_trusted(&peer.ip()), room) else {
+            tracing::debug!(%peer, "this caller has as many connections as it may");
+            continue;
+        };
+        let place = Arc::new(place);
         let _ = stream.set_nodelay(true);
-        let (routes, trusted) = (routes.clone(), trusted.clone());
-        let service = service_fn(move |request| answer(routes.clone(), request, peer, trusted.clone()));
+        let (routes, proxies) = (routes.clone(), proxies.clone());
+        let of_service = place.clone();
+        let service = service_fn(move |request| {
+            let (routes, proxies, place) = (routes.clone(), proxies.clone(), of_service.clone());
+            async move {
+                let _busy = place.busy();
+                answer(routes, request, peer, proxies).await
+            }
+        });
         let (builder, watcher, tls) = (builder.clone(), graceful.watcher(), tls.clone());
         tokio::spawn(async move {
-            let ended = match tls {
-                None => watcher.watch(builder.serve_connection(TokioIo::new(Hurried::new(stream)), service).into_owned()).await,
-                Some(tls) => match tokio::time::timeout(FIRST_BYTES, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => {
-                        watcher.watch(builder.serve_connection(TokioIo::new(Hurried::new(stream)), service).into_owned()).await
-                    }
-                    Ok(Err(e)) => Err(e.into()),
-                    Err(_) => Err("it was silent".into()),
-                },
+            let talk = async {
+                match tls {
+                    None => watcher.watch(builder.serve_connection(TokioIo::new(Hurried::new(stream)), service).into_owned()).await,
+                    Some(tls) => match tokio::time::timeout(FIRST_BYTES, tls.accept(stream)).await {
+                        Ok(Ok(stream)) => {
+                            watcher.watch(builder.serve_connection(TokioIo::new(Hurried::new(stream)), service).into_owned()).await
+                        }
+                        Ok(Err(e)) => Err(e.into()),
+                        Err(_) => Err("it was silent".into()),
+                    },
+                }
+            };
+            let ended = tokio::select! {
+                ended = talk => ended,
+                () = place.is_needed() => Err("somebody else needs its place".into()),
             };
             if let Err(e) = ended {
                 tracing::debug!(%peer, "a connection ended early: {e}");
             }
-            drop(place);
         });
     }
     drop(listener);
@@ -116,19 +137,19 @@ async fn answer<S>(
     routes: S,
     mut request: Request<Incoming>,
     peer: SocketAddr,
-    trusted: Arc<[IpNet]>,
+    proxies: Arc<Proxies>,
 ) -> Result<Response<hook::Body>, Infallible>
 where
     S: Service<Request<Incoming>, Response = Response<hook::Body>, Error = Infallible>,
 {
-    match Knock::new(&request, peer, &trusted) {
+    match Knock::new(&request, peer, &proxies) {
         Ok(knock) => {
             request.extensions_mut().insert(Arc::new(Mutex::new(Some(knock))));
             routes.call(request).await
         }
-        Err(said) => {
+        Err((status, said)) => {
             let mut refused = Response::new(hook::Body::from(format!("{{\"status\":\"refused\",\"message\":\"{said}\"}}")));
-            *refused.status_mut() = StatusCode::BAD_REQUEST;
+            *refused.status_mut() = status;
             refused.headers_mut().insert("content-type", warp::http::HeaderValue::from_static("application/json"));
             Ok(refused)
         }

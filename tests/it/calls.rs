@@ -286,3 +286,23 @@ fn secrets_are_nowhere_to_be_read() {
     }
     assert!(all.contains("***") && !all.contains(secret) && !all.contains("s3cret%2Fwith"), "{all}");
 }
+
+#[test]
+fn a_rule_that_calls_its_own_address_ends_after_ten_times() {
+    let world = World::new();
+    let doorbell = world.serve();
+    let rule = |name: &str, from: &str, to: &str| {
+        let step = format!("{{ post: \"http://{}/{to}\", json: {{ n: 1 }}, tries: 1 }}", doorbell.address);
+        format!("  {name}: {{ when: {{ webhook: /{from} }}, then: [ {step} ] }}\n")
+    };
+    let rules = rule("A", "a", "b") + &rule("B", "b", "a");
+    world.write("rules/rules.yaml", &format!("webhooks:\n  /a: {{ verify: none }}\n  /b: {{ verify: none }}\nrules:\n{rules}"));
+    until("the rules are in force", || doorbell.logged("added `A`, `B`"));
+    doorbell.ring("/a", "{}");
+    until("it has ended", || world.said(&["failed"]).contains("1 failed run"));
+    let said = world.said(&["failed"]);
+    assert!(said.contains("answered 508") && said.contains("Doorbell's own calls have led here 10 times; a rule calls itself."), "{said}");
+    assert!(world.said(&["events"]).contains("11 events in all"), "the one that came, and ten that followed");
+    let hops = |n: &str| doorbell.send("POST", "/a", &[("doorbell-hops", n)], b"").status;
+    assert_eq!([hops("11"), hops("4294967295")], [508, 508]);
+}

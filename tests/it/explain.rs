@@ -54,7 +54,7 @@ fn a_run_finishes_with_the_rule_that_it_began_with() {
     let world = World::with(&rules("old"));
     let doorbell = world.serve();
     doorbell.ring("/a", "{}");
-    until("the first try was made", || target.calls().len() == 1);
+    until("the first try was made", || !target.calls().is_empty());
     world.write("rules/rules.yaml", &rules("new"));
     until("the new rule is in force", || doorbell.logged("changed `A`"));
     // Also through a restart.
@@ -78,4 +78,22 @@ fn a_request_that_was_refused_is_explained_by_the_id_that_its_sender_got() {
     assert_eq!(lines[1..], ["  the header X-Hub-Signature-256 is missing"]);
     let said = explained(doorbell.post("/b", "{}"));
     assert!(said.ends_with("→ 404, not taken\n  No rule listens at this address.\n"), "{said}");
+}
+
+#[test]
+fn a_run_that_is_being_done_is_told_from_one_that_waits() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let world = World::with(&format!(
+        "webhooks:\n  /a: {{ verify: none }}\nrules:\n  Slow:\n    when: {{ webhook: /a }}\n    one_at_a_time: true\n    then: [ {{ get: \"http://{}/\", timeout: 5 minutes }} ]\n",
+        silent.local_addr().unwrap()
+    ));
+    let doorbell = world.serve();
+    let (first, second) = (doorbell.ring("/a", "{}"), doorbell.ring("/a", "{}"));
+    // The call is taken, and never answered.
+    let _called = silent.accept().unwrap();
+    let told = |event: &str| world.said(&["explain", event]);
+    until("the first one is being done", || told(&first).contains("… Slow  is being done, at step 1\n"));
+    assert!(told(&second).contains("… Slow  waits for its turn (one_at_a_time), at step 1\n"), "{}", told(&second));
+    doorbell.kill();
+    assert!(told(&first).contains("… Slow  waits until serve runs, at step 1\n"), "{}", told(&first));
 }

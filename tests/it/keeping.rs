@@ -1,6 +1,8 @@
 //! What is kept, for how long, copied, and done again.
 
-use crate::world::{Target, World, json, until};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::world::{SetAtEnd, Target, World, json, until};
 
 const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Write:\n    when: { webhook: /a }\n    if: { body.n: { under: 100 } }\n    then: [ { append: out.txt, text: \"{{ body.n }}\" } ]\n  Fail:\n    when: { webhook: /a }\n    if: { body.n: { over: 99 } }\n    then: [ { get: \"http://10.0.0.1/\" } ]\n";
 
@@ -45,6 +47,56 @@ fn serve_forgets_by_itself_what_is_old_or_too_much() {
     let doorbell = world.serve_with(&["--keep", "forever"]);
     doorbell.ring("/a", "{\"n\": 3}");
     assert!(world.said(&["events"]).contains("3 events in all"));
+}
+
+/// How many events are stored.
+fn stored(world: &World) -> usize {
+    let said = world.said(&["events", "--last", "1"]);
+    let count = said.split(" event").next().and_then(|before| before.split_whitespace().last());
+    count.and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("no number of events: {said}"))
+}
+
+#[test]
+fn with_a_limit_of_size_the_oldest_go_until_the_rest_is_small_enough() {
+    const ALL: usize = 1_000;
+    let world = World::with(RULES);
+    let doorbell = world.serve();
+    let text = "x".repeat(10_000);
+    let events: Vec<String> = (0..ALL).map(|n| doorbell.ring("/a", &format!("{{\"n\": {}, \"text\": \"{text}\"}}", n % 100))).collect();
+    until("all are done", || !world.said(&["events", "--last", "1"]).contains("waiting"));
+    doorbell.stop();
+    // They take at least 10 MB. What is over 6 MB goes, in steps of a few hundred events.
+    let doorbell = world.serve_with(&["--keep-mb", "6"]);
+    until("it is told how many went", || doorbell.logged(" events="));
+    let left = stored(&world);
+    assert!((200..=600).contains(&left), "{left} events are left");
+    let is_known = |event: &str| world.run(&["explain", event]).status.success();
+    assert!(!is_known(&events[0]) && !is_known(&events[ALL - left - 1]), "the oldest ones are gone");
+    assert!(is_known(&events[ALL - left]) && is_known(&events[ALL - 1]), "the newer ones stay");
+}
+
+#[test]
+fn the_log_of_the_database_stays_short_however_much_comes() {
+    let world = World::with(RULES);
+    let doorbell = world.serve();
+    let body = format!("{{\"n\": \"none\", \"text\": \"{}\"}}", "x".repeat(100_000));
+    let (sent, is_enough) = (AtomicU64::new(0), AtomicBool::new(false));
+    // Without a pause, so that there is always something to write while the log is folded back.
+    let ring = || {
+        while !is_enough.load(Ordering::Relaxed) && doorbell.post("/a", &body).status == 200 {
+            sent.fetch_add(body.len() as u64, Ordering::Relaxed);
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..8).for_each(|_| drop(scope.spawn(ring)));
+        let _set = SetAtEnd(&is_enough);
+        // Nobody else reads the database meanwhile: a reader would keep the log from beginning anew.
+        until("many times what the log holds has come", || {
+            let log = std::fs::metadata(world.path("data/doorbell.db-wal")).unwrap().len();
+            assert!(log < 64 << 20, "the log has {} MB", log >> 20);
+            sent.load(Ordering::Relaxed) > (20 << 20).max(6 * log)
+        });
+    });
 }
 
 #[test]

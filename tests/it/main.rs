@@ -6,6 +6,7 @@ mod beginning;
 mod bodies;
 mod calls;
 mod conditions;
+mod connections;
 mod crash;
 mod disks;
 mod docs;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::world::{Target, World, until};
+use crate::world::{Gone, Target, World, until};
 
 fn rules(url: &str, more: &str) -> String {
     format!(
@@ -28,7 +28,8 @@ fn a_server_that_hangs_holds_up_nobody_who_does_not_need_it() {
         doorbell.ring("/write", &format!("{{\"n\": {n}}}"));
     }
     until("all others are done", || world.output("out.txt").lines().count() == 20);
-    assert!(world.said(&["events"]).contains("1500 runs waiting"));
+    // A line may be in its file a moment before its run is recorded as done.
+    until("only those who need it wait", || world.said(&["events"]).contains("1500 runs waiting"));
     drop(doorbell);
     // Nor after a restart, when all of them are due.
     let doorbell = world.serve_with(&["--calls-per-host", "2"]);
@@ -117,7 +118,8 @@ fn servers_that_hang_take_no_room_from_those_that_answer_and_nothing_is_lost() {
 
 #[test]
 fn a_server_that_is_gone_is_left_alone_and_everybody_can_see_it() {
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = Gone::new();
+    let gone = server.address();
     let world = World::with(&rules(&format!("http://{gone}/"), ", tries: 3"));
     let doorbell = world.serve();
     for n in 0..10 {
@@ -125,7 +127,7 @@ fn a_server_that_is_gone_is_left_alone_and_everybody_can_see_it() {
     }
     let seen = format!("ready, 2 rules; no answer from {gone}, so calls there wait\n");
     until("it is seen", || world.said(&["health", "--listen", &doorbell.address]) == seen);
-    assert!(doorbell.logged("it did not answer several times and is left alone for a while: no connection"));
+    until("it is told", || doorbell.logged("it did not answer several times and is left alone for a while: no connection"));
     let event = doorbell.ring("/call", "{}");
     until("who comes now is told", || {
         world.said(&["explain", &event]).contains("did not answer several times, so it is left alone for a while")
@@ -152,15 +154,16 @@ fn who_dawdles_or_breaks_off_is_given_up_in_time() {
         let _ = stream.read(&mut [0; 1_000]);
         let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.6\r\n");
     };
-    for (talk, said) in [
-        (byte_by_byte, "no answer within 0.3 seconds (given up after 1 try)"),
-        (half, "the connection broke: "),
-        (garbage, "the connection broke: "),
+    // Only who dawdles is waited for so long; who breaks off is given up at once, however busy the machine is.
+    for (talk, timeout, said) in [
+        (byte_by_byte, "300 milliseconds", "no answer within 0.3 seconds (given up after 1 try)"),
+        (half, "2 minutes", "the connection broke: "),
+        (garbage, "2 minutes", "the connection broke: "),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(talk));
-        let world = World::with(&rules(&format!("http://{address}/"), ", timeout: 300 milliseconds, tries: 1"));
+        let world = World::with(&rules(&format!("http://{address}/"), &format!(", timeout: {timeout}, tries: 1")));
         let doorbell = world.serve();
         doorbell.ring("/call", "{}");
         until(said, || world.said(&["failed"]).contains(said));

@@ -1,16 +1,18 @@
 //! A folder with rules, a Doorbell that serves them, a client that rings, and a target that is called.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a test waits for something that must happen; nothing is ever waited for by sleeping alone.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a test waits for something that must happen before it fails; nothing is ever waited for by sleeping alone.
+/// Only a test that fails takes this long, so it is generous: the machine may be busy with other things.
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A folder of its own for one test.
 pub struct World {
@@ -117,36 +119,61 @@ impl World {
 
     /// Starts to serve at a free port, and returns when it listens.
     pub fn serve_with(&self, arguments: &[&str]) -> Serving {
-        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--allow-network", "127.0.0.0/8"]);
-        command.args(arguments);
+        self.serve_by(self.command(&[]), arguments)
+    }
+
+    /// Starts to serve by a command that takes the arguments of Doorbell and ends in it, such as one that sets a limit first.
+    pub fn serve_by(&self, mut command: Command, arguments: &[&str]) -> Serving {
+        command.current_dir(self.dir.path()).envs(self.env.iter().cloned());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--allow-network", "127.0.0.0/8"]).args(arguments);
         self.start(command)
     }
 
     /// Starts a command that serves, and returns when it listens.
     pub fn start(&self, mut command: Command) -> Serving {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let (stderr, kept) = (child.stderr.take().unwrap(), log.clone());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // From here on it is stopped whatever happens.
+        let mut serving = Serving { child, address: String::new(), log: Arc::default() };
+        let (stderr, kept) = (serving.child.stderr.take().unwrap(), serving.log.clone());
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 kept.lock().unwrap().push_str(&(line + "\n"));
             }
         });
         let mut first = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        BufReader::new(serving.child.stdout.take().unwrap()).read_line(&mut first).unwrap();
         let first = first.trim();
         let address = first.strip_prefix("listening on http://").or_else(|| first.strip_prefix("listening on https://"));
-        let address = address.unwrap_or_else(|| panic!("it did not start: {first}{}", log.lock().unwrap())).to_owned();
-        Serving { child, address, log }
+        serving.address = address.unwrap_or_else(|| panic!("it did not start: {first}{}", serving.log.lock().unwrap())).to_owned();
+        serving
     }
 }
 
 /// Looks again and again until something is so; panics with `what` if it never is.
 pub fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
+    let began = Instant::now();
     while !so() {
-        assert!(Instant::now() < end, "this never came to pass: {what}");
-        thread::sleep(Duration::from_millis(10));
+        let waited = began.elapsed();
+        assert!(waited < PATIENCE, "this never came to pass: {what}");
+        // What takes long is looked at less often, so that looking does not keep a busy machine from getting there.
+        thread::sleep((waited / 20).clamp(Duration::from_millis(10), Duration::from_millis(500)));
+    }
+}
+
+/// Ends a test that was built to run because the machine had an ability (tests/abilities.rs), and now finds that it lacks it.
+pub fn unable(ability: &str, why: &str) -> ! {
+    panic!(
+        "{why}, although this looked possible when the tests were built. If it no longer is, build them again: touch tests/abilities.rs. \
+         If it only looks so, leave these tests out: DOORBELL_TESTS_WITHOUT={ability} cargo test"
+    )
+}
+
+/// Sets a flag when it is dropped, so that those who work beside a test stop also where the test fails.
+pub struct SetAtEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -196,7 +223,7 @@ impl Serving {
     /// Asks it to stop, and waits until it has.
     pub fn stop(mut self) {
         Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        self.child.wait().unwrap();
+        until("it stops", || self.child.try_wait().unwrap().is_some());
     }
 
     /// Stops it as a power button would.
@@ -219,6 +246,33 @@ pub fn read_answer(text: &str) -> Got {
     let status = lines.next().and_then(|l| l.split(' ').nth(1)).and_then(|s| s.parse().ok()).unwrap_or(0);
     let headers = lines.filter_map(|l| l.split_once(": ")).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
     Got { status, headers, body: body.to_owned() }
+}
+
+/// One frame of HTTP/2 (RFC 9113, 4.1).
+pub fn http2_frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// A connection of HTTP/2 with one request, on stream 1: every header as a literal without indexing (RFC 7541, 6.2.2).
+pub fn http2(headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in headers {
+        block.push(0);
+        for text in [name, value] {
+            // A length of up to 126 takes one byte, as all of these do.
+            block.push(text.len() as u8);
+            block.extend(text.as_bytes());
+        }
+    }
+    let mut all = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    all.extend(http2_frame(4, 0, 0, &[]));
+    all.extend(http2_frame(1, 4, 1, &block));
+    all.extend(http2_frame(0, 1, 1, body));
+    all
 }
 
 /// A request that a target got.
@@ -293,6 +347,21 @@ impl Target {
 
     pub fn calls(&self) -> Vec<Called> {
         self.calls.lock().unwrap().clone()
+    }
+}
+
+/// A server that is gone: nobody listens at its address, and nobody else can take it while this is kept.
+pub struct Gone(tokio::net::TcpSocket);
+
+impl Gone {
+    pub fn new() -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self(socket)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
     }
 }
 

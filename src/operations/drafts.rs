@@ -1,0 +1,333 @@
+//! Rules to begin with, as values: the recipes that ship, and a rule made of a webhook that came in, with a test that holds
+//! it. Writing the text into a file is left to the caller.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::body;
+use crate::condition::trace::short;
+use crate::event::Event;
+use crate::field::Field;
+use crate::problem::nearest;
+use crate::template::spell;
+
+/// The recipes that ship, by the name of their file.
+const RECIPES: [(&str, &str); 16] = [
+    ("alerts-in-one-message", include_str!("../../rules/alerts-in-one-message.yaml")),
+    ("bad-rating-to-the-boss", include_str!("../../rules/bad-rating-to-the-boss.yaml")),
+    ("bookings-in-a-sheet", include_str!("../../rules/bookings-in-a-sheet.yaml")),
+    ("chat-slash-command", include_str!("../../rules/chat-slash-command.yaml")),
+    ("contact-form", include_str!("../../rules/contact-form.yaml")),
+    ("customers-up-to-date", include_str!("../../rules/customers-up-to-date.yaml")),
+    ("failed-payment-to-chat", include_str!("../../rules/failed-payment-to-chat.yaml")),
+    ("github-push-to-chat", include_str!("../../rules/github-push-to-chat.yaml")),
+    ("low-stock-reminder", include_str!("../../rules/low-stock-reminder.yaml")),
+    ("new-customer", include_str!("../../rules/new-customer.yaml")),
+    ("newsletter-signup", include_str!("../../rules/newsletter-signup.yaml")),
+    ("order-items-to-rows", include_str!("../../rules/order-items-to-rows.yaml")),
+    ("order-to-another-app", include_str!("../../rules/order-to-another-app.yaml")),
+    ("release-to-two-places", include_str!("../../rules/release-to-two-places.yaml")),
+    ("survey-answers-to-sheet", include_str!("../../rules/survey-answers-to-sheet.yaml")),
+    ("website-down", include_str!("../../rules/website-down.yaml")),
+];
+
+/// Headers that tell who sent a webhook, and how that sender is verified.
+const SENDERS: [(&str, &str, &str); 6] = [
+    ("x-github-event", "GitHub", "{ github: \"{{ secret.GITHUB_WEBHOOK }}\" }"),
+    ("x-gitlab-token", "GitLab", "{ token: { header: X-Gitlab-Token, value: \"{{ secret.GITLAB_TOKEN }}\" } }"),
+    (
+        "x-telegram-bot-api-secret-token",
+        "Telegram",
+        "{ token: { header: X-Telegram-Bot-Api-Secret-Token, value: \"{{ secret.TELEGRAM_TOKEN }}\" } }",
+    ),
+    ("x-token", "this sender", "{ token: { header: X-Token, value: \"{{ secret.SENDER_TOKEN }}\" } }"),
+    ("x-api-key", "this sender", "{ token: { header: X-Api-Key, value: \"{{ secret.SENDER_KEY }}\" } }"),
+    ("authorization", "this sender", "{ bearer: \"{{ secret.SENDER_TOKEN }}\" }"),
+];
+/// Headers that say what kind of event it is.
+const KINDS: [&str; 5] = ["x-github-event", "x-gitlab-event", "x-event-key", "x-shopify-topic", "x-event"];
+/// Fields that say what kind of event it is, and those that are worth writing down, the best first.
+const TELLING: [&str; 6] = ["type", "event", "event_type", "action", "status", "state"];
+const WORTH: [&str; 12] =
+    ["id", "number", "order_id", "reference", "email", "name", "title", "subject", "total", "amount", "message", "url"];
+/// The longest value that is written into a line.
+const LONGEST: usize = 60;
+
+/// The most fields that are listed above a rule.
+const MOST_LISTED: usize = 25;
+/// The most fields that are written into a line.
+const MOST_WORTH: usize = 3;
+/// What stands for `now` in the test of a rule.
+const TEST_NOW: &str = "2030-01-01T00:00:00Z";
+/// Names the log and the file of a rule whose address has no name.
+const UNNAMED: &str = "events";
+
+/// A rule to begin with.
+#[derive(Debug, Serialize)]
+pub struct Draft {
+    /// The whole rule file.
+    pub text: String,
+    /// A name for it in the rules folder.
+    pub file: String,
+}
+
+/// A recipe in a list.
+#[derive(Debug, Serialize)]
+pub struct Recipe {
+    pub name: &'static str,
+    /// The first sentence of its comment.
+    pub does: String,
+}
+
+/// Lists the recipes.
+pub fn recipes() -> Vec<Recipe> {
+    RECIPES.into_iter().map(|(name, text)| Recipe { name, does: first_sentence(text) }).collect()
+}
+
+/// The first sentence of the comment that a recipe begins with, after its line for editors.
+fn first_sentence(text: &str) -> String {
+    let comment: Vec<&str> = text.lines().skip(1).map_while(|l| l.strip_prefix("# ")).collect();
+    comment.join(" ").split_inclusive(". ").next().unwrap_or("").trim_end().to_owned()
+}
+
+/// A recipe by its name. The error is a sentence.
+pub fn recipe(name: &str) -> Result<Draft, String> {
+    let plain = name.trim_end_matches(".yaml");
+    match RECIPES.iter().find(|(n, _)| *n == plain) {
+        Some((_, text)) => Ok(Draft { text: (*text).to_owned(), file: format!("{plain}.yaml") }),
+        None => {
+            let near = nearest(plain, RECIPES.iter().map(|(n, _)| *n)).map_or_else(String::new, |n| format!("; did you mean {n}?"));
+            Err(format!("no recipe is called `{name}`{near} `doorbell new` lists them"))
+        }
+    }
+}
+
+/// A webhook, as far as a rule is made of it.
+pub struct Sample {
+    address: String,
+    /// Names in lower case.
+    headers: Vec<(String, String)>,
+    body: Value,
+}
+
+impl Sample {
+    /// What came to an address. Of several headers of one name the last counts, and a body without a `content-type` is read
+    /// as JSON. The error is a sentence.
+    pub fn read(address: &str, headers: Vec<(String, String)>, body: &[u8]) -> Result<Self, String> {
+        let mut kept: Vec<(String, String)> = vec![("content-type".to_owned(), "application/json".to_owned())];
+        for (name, value) in headers {
+            kept.retain(|(n, _)| *n != name);
+            kept.push((name, value));
+        }
+        let kind = kept.iter().find(|(n, _)| n == "content-type").map(|(_, v)| v.as_str());
+        let body = body::read(kind, body).map_err(|e| e.why)?;
+        if !address.starts_with('/') {
+            return Err("an address begins with a slash, such as /orders".to_owned());
+        }
+        Ok(Self { address: address.to_owned(), headers: kept, body })
+    }
+
+    /// Who sent it, as far as a header tells, and how that sender is verified.
+    fn sender(&self) -> Option<(&'static str, &'static str)> {
+        let (header, name, verify) = SENDERS.into_iter().find(|(header, ..)| self.headers.iter().any(|(n, _)| n == header))?;
+        (header != "authorization" || self.has_bearer()).then_some((name, verify))
+    }
+
+    fn has_bearer(&self) -> bool {
+        let mut all = self.headers.iter().filter(|(n, _)| n == "authorization");
+        all.next().is_some_and(|(_, value)| value.starts_with("Bearer ")) && all.next().is_none()
+    }
+}
+
+impl From<Event> for Sample {
+    fn from(event: Event) -> Self {
+        Self { address: event.address, headers: event.headers, body: event.body }
+    }
+}
+
+/// Makes a rule for webhooks like this one. `from` names it in the rule's comment.
+pub fn draft(sample: &Sample, from: &str) -> Draft {
+    let fields = fields(&sample.body);
+    let found = Findings::of(sample, &fields);
+    let text = [found.head(from), found.webhook(), found.rule(), found.test()].concat();
+    Draft { text, file: format!("{}.yaml", file_name(&found.log)) }
+}
+
+/// Only letters and digits of a name: an address can hold anything.
+fn file_name(name: &str) -> String {
+    let plain: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
+    if plain.is_empty() { UNNAMED.to_owned() } else { plain }
+}
+
+/// What a rule can be made of.
+struct Findings<'s> {
+    sample: &'s Sample,
+    /// Every single value of the body, by its field.
+    fields: &'s [(String, Value)],
+    /// The header and the field that tell which kind of event it is.
+    kind: Option<&'s (String, String)>,
+    telling: Option<&'s (String, Value)>,
+    /// Fields that are worth writing down.
+    worth: Vec<&'s (String, Value)>,
+    /// The log that the rule writes to, without `.log`.
+    log: String,
+}
+
+impl<'s> Findings<'s> {
+    fn of(sample: &'s Sample, fields: &'s [(String, Value)]) -> Self {
+        let name = words_of(&sample.address);
+        Self {
+            sample,
+            fields,
+            kind: sample.headers.iter().find(|(n, _)| KINDS.contains(&n.as_str())),
+            telling: TELLING.iter().find_map(|t| fields.iter().find(|(f, v)| f == &format!("body.{t}") && v.is_string())),
+            worth: worth(fields),
+            log: name.split(' ').next_back().filter(|n| !n.is_empty()).unwrap_or(UNNAMED).to_owned(),
+        }
+    }
+
+    /// The comment above the rule: where it is from, and what can be named.
+    fn head(&self, from: &str) -> String {
+        let mut out = String::from("# yaml-language-server: $schema=doorbell.schema.json\n");
+        out += &format!("# Made of {from}. What came in can be named in conditions and in {{{{ }}}}:\n");
+        for (field, value) in self.fields.iter().take(MOST_LISTED) {
+            out += &format!("#   {field} = {}\n", short(&value.to_string(), LONGEST));
+        }
+        if self.fields.len() > MOST_LISTED {
+            out += &format!("#   … and {} more\n", self.fields.len() - MOST_LISTED);
+        }
+        out
+    }
+
+    /// The address, and how its sender is verified.
+    fn webhook(&self) -> String {
+        let verify = match self.sample.sender() {
+            Some((name, verify)) => format!("{verify}   # it looks like {name}"),
+            None => {
+                "none   # anyone can ring; better: { bearer: \"{{ secret.NAME }}\" } or { token: { header: X-Token, value: … } }".to_owned()
+            }
+        };
+        format!("\nwebhooks:\n  {}:\n    verify: {verify}\n", quoted(&self.sample.address))
+    }
+
+    fn rule(&self) -> String {
+        let address = &self.sample.address;
+        let title = quoted(&format!("What comes to {address}"));
+        let mut out = format!("\nrules:\n  {title}:\n    when: {{ webhook: {} }}\n", quoted(address));
+        if self.kind.is_some() || self.telling.is_some() {
+            out += "    if:                        # all lines must hold; take out what does not matter\n";
+        }
+        if let Some((header, value)) = self.kind {
+            out += &format!("      header.{header}: {}\n", quoted(value));
+        }
+        if let Some((field, value)) = self.telling {
+            out += &format!("      {field}: {value}\n");
+        }
+        let shown: Vec<String> = self.worth.iter().map(|(f, _)| format!("{{{{ {f} }}}}")).collect();
+        let line = format!("{{{{ now }}}} {}", shown.join(" "));
+        out + &format!("    then:\n      - append: {}.log\n        text: {}\n", self.log, quoted(&line.trim_end().replace('"', "'")))
+    }
+
+    /// The sample as a test of the rule, and the line that it writes.
+    fn test(&self) -> String {
+        let body = &self.sample.body;
+        let mut out = "    tests:\n      - name: what it was made of\n        send:\n".to_owned();
+        if let Some((header, value)) = self.kind {
+            out += &format!("          headers: {{ {header}: {} }}\n", quoted(value));
+        }
+        out += &match body {
+            Value::Null if self.kind.is_none() => "          headers: {}\n".to_owned(),
+            Value::Null => String::new(),
+            Value::String(text) => format!("          text: {}\n", quoted(text)),
+            other => {
+                let pretty = serde_json::to_string_pretty(other).unwrap_or_default();
+                format!("          json: {}\n", pretty.replace('\n', "\n          "))
+            }
+        };
+        let written: Vec<String> =
+            self.worth.iter().map(|(_, v)| spell(v).map_or_else(String::new, |t| t.replace(['\n', '\r'], " "))).collect();
+        let line = format!("{TEST_NOW} {}", written.join(" "));
+        out + &format!("        expect:\n          - append: {}.log\n            text: {}\n", self.log, quoted(line.trim_end()))
+    }
+}
+
+/// An address as words: `/shop/new-orders` is `shop new orders`.
+fn words_of(address: &str) -> String {
+    address.trim_matches('/').replace(['/', '-', '_'], " ")
+}
+
+/// Text in quotes, for YAML.
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+/// The fields that are worth writing down: the best known ones, else the first.
+fn worth(fields: &[(String, Value)]) -> Vec<&(String, Value)> {
+    let has_text = |value: &Value| spell(value).is_some_and(|t| !t.trim().is_empty());
+    let named = |word: &str| fields.iter().find(|(f, v)| f.ends_with(&format!(".{word}")) && has_text(v));
+    let best: Vec<_> = WORTH.iter().filter_map(|w| named(w)).take(MOST_WORTH).collect();
+    if best.is_empty() { fields.iter().filter(|(_, v)| has_text(v)).take(MOST_WORTH).collect() } else { best }
+}
+
+/// Every single value of a body, by its field.
+fn fields(body: &Value) -> Vec<(String, Value)> {
+    fn walk(at: &str, value: &Value, out: &mut Vec<(String, Value)>) {
+        match value {
+            Value::Object(map) => {
+                for (name, value) in map {
+                    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') && !name.is_empty();
+                    let field = if plain { format!("{at}.{name}") } else { format!("{at}['{name}']") };
+                    if Field::read(&field).is_ok() {
+                        walk(&field, value, out);
+                    }
+                }
+            }
+            Value::Array(list) => {
+                if let Some(first) = list.first() {
+                    walk(&format!("{at}[0]"), first, out);
+                }
+            }
+            one => out.push((at.to_owned(), one.clone())),
+        }
+    }
+    let mut out = Vec::new();
+    if body.is_object() || body.is_array() {
+        walk("body", body, &mut out);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(address: &str, headers: &[(&str, &str)], body: &str) -> Result<Sample, String> {
+        Sample::read(address, headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(), body.as_bytes())
+    }
+
+    #[test]
+    fn a_draft_has_a_name_that_a_rules_folder_can_hold() {
+        let file = |address| draft(&sample(address, &[], "{}").unwrap(), "a test").file;
+        for (address, expected) in
+            [("/shop/new-orders/", "orders.yaml"), ("/", "events.yaml"), ("/a/..", "events.yaml"), ("/é:*", "é.yaml")]
+        {
+            assert_eq!(file(address), expected, "{address}");
+        }
+        for listed in recipes() {
+            let draft = recipe(listed.name).unwrap();
+            assert_eq!(draft.file, format!("{}.yaml", listed.name));
+            assert!(!listed.does.is_empty() && draft.text.contains("tests:"), "{}", listed.name);
+        }
+    }
+
+    #[test]
+    fn the_last_header_of_a_name_counts_and_a_body_is_json_where_none_says() {
+        let headers = [("x-event", "a"), ("authorization", "Basic eA=="), ("x-event", "b")];
+        let read = sample("/a", &headers, r#"{"id": 1}"#).unwrap();
+        let text = draft(&read, "a test").text;
+        assert!(text.contains("header.x-event: \"b\"") && text.contains("body.id = 1"), "{text}");
+        assert!(text.contains("verify: none"), "Basic is not a bearer token: {text}");
+        assert!(sample("/a", &[("content-type", "text/plain")], "{").is_ok_and(|s| s.body == "{"));
+        assert!(sample("/a", &[], "{").is_err() && sample("a", &[], "{}").is_err());
+    }
+}

@@ -1,0 +1,262 @@
+//! What the rules would do with a webhook that a person made up, as a value. Nothing is sent or written.
+//!
+//! Matching, rendering and the way from step to step are the product's own code ([`crate::rehearsal`]); here they become
+//! values that can be shown everywhere and hold no secret. Loading rules and reading files are left to the caller.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::action::contract::Pretended;
+use crate::condition::trace::Told;
+use crate::event::{Event, EventId};
+use crate::rehearsal::{Replies, Scene, What, json_reply, rehearse};
+use crate::request::Request;
+use crate::route;
+use crate::rule::{Ruleset, Verdict};
+use crate::run::State;
+use crate::secret::Vault;
+use crate::signature::contract::Guard;
+
+/// A webhook that a person made up.
+pub struct Webhook {
+    pub method: String,
+    /// The path, with what is after a `?`.
+    pub target: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Webhook {
+    /// The event that it would be. The error is a sentence.
+    pub fn into_event(self, now: Timestamp) -> Result<Event, String> {
+        let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
+        let request = Request {
+            method: self.method.to_uppercase(),
+            path: route::decode(path),
+            target: path.to_owned(),
+            query: query.to_owned(),
+            headers: self.headers,
+            ip: "127.0.0.1".to_owned(),
+            body: self.body.into(),
+            received: now,
+        };
+        Guard::rehearse(request, EventId::new(now, [0; 10]))
+    }
+}
+
+/// Why there is nothing to preview.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoPreview {
+    /// No rule listens there; the sender would get 404. `known` are the addresses where rules do.
+    UnknownAddress { address: String, known: Vec<String> },
+    /// The address receives other methods; the sender would get 405.
+    WrongMethod { address: String, method: String, methods: Vec<String> },
+    /// No rule of this name listens at the address.
+    UnknownRule { address: String, rule: String },
+}
+
+/// What the rules would do.
+#[derive(Debug, Serialize)]
+pub struct Preview {
+    /// The rules that listen at the address, in the order of the files; only the one that was asked for, if one was.
+    pub rules: Vec<RulePreview>,
+    /// What the sender would get, where no rule at the address would run; the event would be stored all the same.
+    pub ignored_status: Option<u16>,
+}
+
+impl Preview {
+    /// Whether a rule would fail.
+    pub fn fails(&self) -> bool {
+        self.rules.iter().any(|rule| rule.fails)
+    }
+}
+
+/// What one rule would do.
+#[derive(Debug, Serialize)]
+pub struct RulePreview {
+    pub rule: Arc<str>,
+    /// Which of its steps would run; none where it would not run.
+    pub branch: Option<Branch>,
+    /// How its `if:` went, line by line.
+    pub trace: Vec<Told>,
+    pub steps: Vec<StepPreview>,
+    /// Whether its run would fail.
+    pub fails: bool,
+}
+
+/// The steps of `then:`, or those of `else:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Branch {
+    Then,
+    Else,
+}
+
+/// What one step would do.
+#[derive(Debug, Serialize)]
+pub struct StepPreview {
+    /// As people count: `2`, `2.1` inside a `do:`, `else 1`.
+    pub number: String,
+    /// Which element of its `for_each`, from 1.
+    pub element: Option<usize>,
+    pub name: Option<String>,
+    pub verb: String,
+    pub what: StepEffect,
+}
+
+impl StepPreview {
+    /// What people call it: its name, or its verb.
+    pub fn title(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.verb)
+    }
+}
+
+/// What would come of a step.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepEffect {
+    /// The effect in lines, and why it would fail with the reply that was given for it.
+    Done { shown: String, failed: Option<String> },
+    /// Its `if:` does not hold.
+    Skipped { trace: Vec<Told> },
+    /// There is no element.
+    Empty { why: String },
+    /// It cannot be rendered.
+    Failed { why: String },
+}
+
+/// Shows what the rules would do with an event; only one rule, if one is named. `replies` are the bodies that targets would
+/// answer with, one for each call with `save_as`, in the order of the calls.
+pub fn preview(ruleset: &Ruleset, event: &Event, rule: Option<&str>, replies: &[Vec<u8>]) -> Result<Preview, NoPreview> {
+    let address = event.address.clone();
+    let Some(found) = ruleset.address(&address) else {
+        let known = ruleset.addresses.iter().map(|a| a.route.text().to_owned()).collect();
+        return Err(NoPreview::UnknownAddress { address, known });
+    };
+    if !found.methods.contains(&event.method) {
+        return Err(NoPreview::WrongMethod { address, method: event.method.clone(), methods: found.methods.clone() });
+    }
+    let verdicts = ruleset.verdicts(event, true);
+    let is_wanted = |verdict: &Verdict| rule.is_none_or(|name| name == &*verdict.rule.name);
+    if let Some(rule) = rule
+        && !verdicts.iter().any(is_wanted)
+    {
+        return Err(NoPreview::UnknownRule { address, rule: rule.to_owned() });
+    }
+    let ignored_status = verdicts.iter().all(|v| !v.runs()).then_some(found.ignored.status);
+    let mut previewer = Previewer { event, vault: &ruleset.vault, replies: Given(replies.iter()) };
+    Ok(Preview { rules: verdicts.into_iter().filter(is_wanted).map(|verdict| previewer.rule(verdict)).collect(), ignored_status })
+}
+
+/// What all rules of a preview share.
+struct Previewer<'a> {
+    event: &'a Event,
+    vault: &'a Vault,
+    replies: Given<'a>,
+}
+
+impl Previewer<'_> {
+    fn rule(&mut self, verdict: Verdict) -> RulePreview {
+        let run = verdict.starts.map(|start| rehearse(verdict.rule, start, self.event, self.vault, &mut self.replies));
+        let (scenes, end) = run.map_or((Vec::new(), None), |(scenes, end)| (scenes, Some(end)));
+        RulePreview {
+            rule: verdict.rule.name.clone(),
+            branch: verdict.starts.map(|_| if verdict.is_else() { Branch::Else } else { Branch::Then }),
+            trace: verdict.told,
+            steps: scenes.into_iter().map(|scene| self.step(scene)).collect(),
+            fails: end == Some(State::Failed),
+        }
+    }
+
+    fn step(&self, scene: Scene) -> StepPreview {
+        let strike = |text: &str| self.vault.strike(text);
+        let what = match scene.what {
+            What::Skipped(trace) => StepEffect::Skipped { trace },
+            What::Empty(why) => StepEffect::Empty { why: strike(&why) },
+            What::Failed(why) => StepEffect::Failed { why: strike(&why) },
+            What::Effect { shown, failed, .. } => StepEffect::Done { shown: strike(&shown), failed: failed.as_deref().map(strike) },
+        };
+        StepPreview {
+            number: scene.step.number.clone(),
+            element: scene.element,
+            name: scene.step.name.as_deref().map(strike),
+            verb: scene.step.verb.to_owned(),
+            what,
+        }
+    }
+}
+
+/// The replies that were given, for the calls whose replies are saved.
+struct Given<'a>(std::slice::Iter<'a, Vec<u8>>);
+
+impl Replies for Given<'_> {
+    fn next(&mut self, saves: bool) -> Option<Pretended> {
+        let body = if saves { self.0.next()? } else { return None };
+        let value = serde_json::from_slice(body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()));
+        Some(json_reply(200, Vec::new(), &value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::known::{Lookup, stand_in};
+    use crate::rule::load::load;
+    use crate::yaml::Source;
+
+    const RULES: &str = r#"
+webhooks:
+  /orders: { verify: none, method: POST }
+rules:
+  Orders:
+    when: { webhook: /orders }
+    if: { secret.KEY: { exists: false }, body.a: "{{ secret.UNSET }}" }
+    then:
+      - log: ran
+    else:
+      - post: https://crm.example.com/orders
+        text: "{{ body.all }} {{ secret.KEY }}"
+"#;
+    const KEY: &str = "first-l1ne\nsecond-l1ne";
+
+    fn rules() -> Ruleset {
+        let secret = |name: &str| Some(if name == "KEY" { KEY.to_owned() } else { stand_in(name) });
+        let source = Source { name: "rules/a.yaml".into(), text: RULES.into() };
+        let loaded = load(vec![source], Lookup::new(&secret, &|_| None, &|_| None), false);
+        loaded.ruleset.unwrap_or_else(|| panic!("{:?}", loaded.problems))
+    }
+
+    fn event(method: &str, target: &str, body: &str) -> Event {
+        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        let webhook = Webhook { method: method.into(), target: target.into(), headers, body: body.into() };
+        webhook.into_event(Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    #[test]
+    fn what_cannot_be_previewed_is_told_apart() {
+        let rules = rules();
+        let (address, known) = ("/b".to_owned(), vec!["/orders".to_owned()]);
+        assert_eq!(preview(&rules, &event("POST", "/b?x=1", "1"), None, &[]).unwrap_err(), NoPreview::UnknownAddress { address, known });
+        let wrong = NoPreview::WrongMethod { address: "/orders".into(), method: "PUT".into(), methods: vec!["POST".into()] };
+        assert_eq!(preview(&rules, &event("put", "/orders", "1"), None, &[]).unwrap_err(), wrong);
+        let unknown = NoPreview::UnknownRule { address: "/orders".into(), rule: "Other".into() };
+        assert_eq!(preview(&rules, &event("POST", "/orders", "1"), Some("Other"), &[]).unwrap_err(), unknown);
+    }
+
+    #[test]
+    fn no_secret_is_in_it_but_the_name_of_one_that_is_not_set_is() {
+        let body = serde_json::json!({ "a": 1, "all": KEY }).to_string();
+        let preview = preview(&rules(), &event("POST", "/orders", &body), None, &[]).unwrap();
+        let rule = &preview.rules[0];
+        assert_eq!((rule.branch, rule.fails, preview.ignored_status), (Some(Branch::Else), false, None));
+        let lines: Vec<String> = rule.trace.iter().map(|l| format!("{}: {}", l.words, l.outcome.words())).collect();
+        assert_eq!(lines[1], "body.a is {{ secret.UNSET }}: NO, it was 1");
+        let told = serde_json::to_string(&preview).unwrap();
+        assert!(!told.contains("l1ne") && told.contains("***"), "{told}");
+    }
+}

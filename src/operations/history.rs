@@ -1,0 +1,354 @@
+//! What happened, as values: the latest events, the runs that failed, and the explanation of one event.
+//!
+//! An explanation is worked out again from the event and the rule files that were in force when it came; the caller looks
+//! up the secrets and variables that they name. It holds no secret. Writing it is left to whoever shows it, and changing
+//! something to [`super::command`].
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::condition::trace::Told;
+use crate::event::EventId;
+use crate::known::Lookup;
+use crate::refusals::{Refusals, Refused};
+use crate::rule::load::load;
+use crate::rule::{Rule, Ruleset, Verdict};
+use crate::run::{Attempt, State};
+use crate::store::contract::{Counts, Dossier, EventPage, Records, Result, RunPage};
+use crate::yaml::Source;
+
+/// The latest events, newest first, and how much there is in all.
+#[derive(Debug, Serialize)]
+pub struct EventList {
+    pub events: Vec<EventLine>,
+    pub counts: Counts,
+}
+
+/// An event in a list.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct EventLine {
+    pub id: EventId,
+    pub received: Timestamp,
+    pub method: String,
+    pub address: String,
+    /// What the sender was answered.
+    pub status: u16,
+    /// How many runs are in each state, in the order of [`State::ALL`]; a state without runs is left out.
+    pub runs: Vec<RunCount>,
+}
+
+/// How many runs of an event are in one state.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct RunCount {
+    pub state: State,
+    pub runs: usize,
+}
+
+impl EventLine {
+    fn of(page: EventPage) -> Self {
+        let count = |state| RunCount { state, runs: page.runs.iter().filter(|(s, _)| *s == state).map(|(_, n)| n).sum() };
+        let runs = State::ALL.into_iter().map(count).filter(|count| count.runs > 0).collect();
+        let EventPage { id, received, method, address, status, .. } = page;
+        Self { id, received, method, address, status, runs }
+    }
+}
+
+/// Lists the latest events.
+pub async fn events(records: &dyn Records, most: usize) -> Result<EventList> {
+    let events = records.events(most).await?.into_iter().map(EventLine::of).collect();
+    Ok(EventList { events, counts: records.counts().await? })
+}
+
+/// A run that failed and waits for a person.
+#[derive(Debug, Serialize)]
+pub struct FailedRun {
+    pub event: EventId,
+    pub rule: Arc<str>,
+    /// The step that failed, counted from 1 through all steps of the rule.
+    pub step: u32,
+    pub at: Timestamp,
+    pub why: String,
+}
+
+/// Lists the runs that failed, newest first.
+pub async fn failed(records: &dyn Records, most: usize) -> Result<Vec<FailedRun>> {
+    let line = |page: RunPage| FailedRun {
+        event: page.run.event,
+        rule: page.run.rule,
+        step: page.run.place.step + 1,
+        at: page.ended.unwrap_or(page.received),
+        why: page.said,
+    };
+    Ok(records.failed(most).await?.into_iter().map(line).collect())
+}
+
+/// What an id names.
+pub enum Found {
+    Event(Box<Dossier>),
+    /// A request that did not become an event.
+    Refused(Refused),
+}
+
+/// Finds an event by its id or the beginning of it, or a refused request by the id that its sender was given. Refused
+/// requests are remembered in the data folder.
+pub async fn find(records: &dyn Records, data: &Path, id: &str) -> Result<Found> {
+    match records.find(id).await {
+        Ok(event) => Ok(Found::Event(Box::new(records.dossier(event).await?))),
+        Err(e) => Refusals::find(data, id).map(Found::Refused).ok_or(e),
+    }
+}
+
+/// What happened to one event, and why.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    pub event: EventId,
+    pub received: Timestamp,
+    pub method: String,
+    pub address: String,
+    /// What the sender was answered.
+    pub status: u16,
+    /// How many runs were started.
+    pub ran: usize,
+    /// How many rules listened or how many runs there are, whichever is more.
+    pub total: usize,
+    /// Every rule that listened at the address, in the order of the files.
+    pub rules: Vec<ExplainedRule>,
+    /// Runs of other rules: they were started anew with later rule files, or the files of that time cannot be read any more.
+    pub others: Vec<ExplainedRun>,
+    /// Whether the rule files of that time can still be read. If not, `rules` is empty, and nothing is known of a rule that
+    /// did not run.
+    pub is_readable: bool,
+}
+
+/// What a rule did with the event.
+#[derive(Debug, Serialize)]
+pub struct ExplainedRule {
+    pub rule: Arc<str>,
+    /// None where it did not run; several where it was started anew.
+    pub runs: Vec<ExplainedRun>,
+    /// Whether its `else:` was run, because its `if:` did not hold.
+    pub is_else: bool,
+    /// How its `if:` went, line by line.
+    pub trace: Vec<Told>,
+}
+
+/// One run, with every try.
+#[derive(Debug, Serialize)]
+pub struct ExplainedRun {
+    pub rule: Arc<str>,
+    pub state: State,
+    /// The step where it is or where it ended, as people count: `2`, `2.1`.
+    pub step: String,
+    /// What a waiting run waits for.
+    pub waits: Option<Wait>,
+    /// How many steps came to an end.
+    pub steps: usize,
+    /// How long all tries took together.
+    pub took_ms: u64,
+    /// How often it was replayed after it had failed.
+    pub replays: u32,
+    pub attempts: Vec<ExplainedAttempt>,
+}
+
+/// What a run waits for.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wait {
+    /// Its next try: when, and which one.
+    Retry { due: Timestamp, number: u32 },
+    /// An earlier run of its queue (`one_at_a_time`).
+    Turn,
+    /// Nothing: the owner of the store has it in hand, if that one is alive.
+    InHand,
+    /// A worker.
+    Worker,
+}
+
+/// One try of one step.
+#[derive(Debug, Serialize)]
+pub struct ExplainedAttempt {
+    /// As people count: `2`, `2.1`.
+    pub step: String,
+    /// The step's name or verb; empty where the rule of that time cannot be read.
+    pub title: String,
+    /// Which element of its `for_each`, from 1.
+    pub element: Option<u32>,
+    /// Which try, from 1.
+    pub number: u32,
+    pub at: Timestamp,
+    pub took_ms: u64,
+    /// `done`, `skipped`, `stopped`, `retry`, `failed`.
+    pub outcome: String,
+    pub said: String,
+}
+
+/// Explains an event: every rule's verdict, and every run. `lookup` finds the secrets and variables that the rule files of
+/// that time name.
+pub fn explain(dossier: &Dossier, lookup: Lookup) -> Explanation {
+    let then = rules_of_then(dossier, lookup);
+    let is_readable = then.is_some();
+    let then = then.unwrap_or_default();
+    let event = &dossier.event;
+    let verdicts = then.verdicts(event, false);
+    let is_other = |page: &RunPage| verdicts.iter().all(|v| v.rule.name != page.run.rule);
+    let others =
+        dossier.runs.iter().filter(|(page, _)| is_other(page)).map(|(page, attempts)| explained_run(page, attempts, None)).collect();
+    Explanation {
+        event: event.id,
+        received: event.received,
+        method: event.method.clone(),
+        address: event.address.clone(),
+        status: dossier.status,
+        ran: dossier.runs.iter().filter(|(page, _)| page.run.state != State::Repeated).count(),
+        total: verdicts.len().max(dossier.runs.len()),
+        rules: verdicts.into_iter().map(|verdict| explained_rule(verdict, dossier)).collect(),
+        others,
+        is_readable,
+    }
+}
+
+/// The rules that were in force when the event came.
+fn rules_of_then(dossier: &Dossier, lookup: Lookup) -> Option<Ruleset> {
+    let sources = dossier.texts.iter().map(|(name, text)| Source { name: name.clone(), text: text.clone() }).collect();
+    load(sources, lookup, false).ruleset
+}
+
+fn explained_rule(verdict: Verdict, dossier: &Dossier) -> ExplainedRule {
+    let mine = dossier.runs.iter().filter(|(page, _)| page.run.rule == verdict.rule.name);
+    let runs: Vec<ExplainedRun> = mine.map(|(page, attempts)| explained_run(page, attempts, Some(verdict.rule))).collect();
+    ExplainedRule { rule: verdict.rule.name.clone(), is_else: verdict.is_else() && !runs.is_empty(), runs, trace: verdict.told }
+}
+
+fn explained_run(page: &RunPage, attempts: &[Attempt], rule: Option<&Rule>) -> ExplainedRun {
+    let run = &page.run;
+    let took: Duration = attempts.iter().map(|a| a.took).sum();
+    let ended: BTreeSet<u32> = attempts.iter().filter(|a| a.outcome != "retry").map(|a| a.place.step).collect();
+    let waits = match run.state {
+        State::Waiting if page.is_in_hand => Some(Wait::InHand),
+        State::Waiting if page.is_queued => Some(Wait::Turn),
+        State::Waiting if run.tried > 0 => Some(Wait::Retry { due: run.due, number: run.tried + 1 }),
+        State::Waiting => Some(Wait::Worker),
+        _ => None,
+    };
+    ExplainedRun {
+        rule: run.rule.clone(),
+        state: run.state,
+        step: number_of(rule, run.place.step),
+        waits,
+        steps: ended.len(),
+        took_ms: took.as_millis() as u64,
+        replays: run.replays,
+        attempts: attempts.iter().map(|attempt| explained_attempt(attempt, rule)).collect(),
+    }
+}
+
+fn explained_attempt(attempt: &Attempt, rule: Option<&Rule>) -> ExplainedAttempt {
+    let place = attempt.place;
+    let step = rule.and_then(|r| r.steps.get(place.step as usize));
+    let is_one_of_many = rule.and_then(|r| r.course.flow(place.step)).is_some_and(|flow| flow.each.is_some());
+    ExplainedAttempt {
+        step: number_of(rule, place.step),
+        title: step.map_or_else(String::new, |s| s.title().to_owned()),
+        element: is_one_of_many.then_some(place.element + 1),
+        number: attempt.number,
+        at: attempt.at,
+        took_ms: attempt.took.as_millis() as u64,
+        outcome: attempt.outcome.to_string(),
+        said: attempt.said.clone(),
+    }
+}
+
+fn number_of(rule: Option<&Rule>, step: u32) -> String {
+    rule.map_or_else(|| (step + 1).to_string(), |r| r.number_of(step))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::event::Event;
+    use crate::run::{Place, Run};
+
+    const RULES: &str = r#"
+webhooks:
+  /orders: { verify: none }
+rules:
+  Every order:
+    when: { webhook: /orders }
+    then:
+      - post: https://crm.example.com/orders
+        for_each: body.items
+      - do:
+          - log: ok
+  Big orders:
+    when: { webhook: /orders }
+    if: { body.total: { over: 1000 }, body.token: "{{ secret.TOKEN }}" }
+    then:
+      - log: big
+"#;
+
+    /// An event with one run, `rule`, that has been tried twice at its first step.
+    fn dossier(rule: &str, state: State, texts: &str) -> Dossier {
+        let mut event = Event::nobody();
+        (event.method, event.address) = ("POST".into(), "/orders".into());
+        event.body = json!({ "total": 2000, "token": "not s3cr3t-t0ken", "items": [1, 2] });
+        let due = Timestamp::from_second(60).unwrap();
+        let run = Run { state, tried: 2, due, ..Run::begin(1, event.id, rule.into(), "".into(), 0, due) };
+        let attempt = |number, outcome: &'static str| Attempt {
+            place: Place { step: 0, element: 1 },
+            number,
+            at: due,
+            took: Duration::from_millis(700),
+            outcome: outcome.into(),
+            said: "answered 503".into(),
+        };
+        let page = RunPage { run, said: String::new(), received: due, ended: None, is_queued: false, is_in_hand: false };
+        let attempts = vec![attempt(1, "retry"), attempt(2, "retry")];
+        Dossier { event, status: 200, runs: vec![(page, attempts)], texts: vec![("rules/a.yaml".into(), texts.into())] }
+    }
+
+    fn explained(dossier: &Dossier) -> Explanation {
+        let secret = |_: &str| Some("s3cr3t-t0ken".to_owned());
+        explain(dossier, Lookup::new(&secret, &|_| None, &|_| None))
+    }
+
+    #[test]
+    fn every_rule_of_then_has_its_runs_or_the_lines_that_kept_it_from_running() {
+        let explanation = explained(&dossier("Every order", State::Waiting, RULES));
+        assert_eq!((explanation.ran, explanation.total, explanation.others.len(), explanation.is_readable), (1, 2, 0, true));
+        let [every, big] = explanation.rules.as_slice() else { panic!("{explanation:?}") };
+        let run = &every.runs[0];
+        assert_eq!(run.waits, Some(Wait::Retry { due: Timestamp::from_second(60).unwrap(), number: 3 }));
+        assert_eq!((run.steps, run.took_ms), (0, 1400), "no step has come to an end");
+        assert_eq!((run.attempts[1].title.as_str(), run.attempts[1].element, run.attempts[1].number), ("post", Some(2), 2));
+        assert!(big.runs.is_empty() && !big.is_else);
+        let outcomes: Vec<String> = big.trace.iter().map(|line| line.outcome.words()).collect();
+        assert_eq!(outcomes, ["yes", "NO, it was not ***"]);
+        assert!(!serde_json::to_string(&explanation).unwrap().contains("s3cr3t"), "{explanation:?}");
+    }
+
+    #[test]
+    fn runs_are_told_without_their_rules_where_these_are_unknown() {
+        let explanation = explained(&dossier("Later", State::Done, RULES));
+        assert_eq!((explanation.rules.len(), explanation.others.len(), explanation.is_readable), (2, 1, true));
+        let explanation = explained(&dossier("Every order", State::Failed, "rules: ["));
+        assert_eq!((explanation.ran, explanation.total, explanation.rules.len(), explanation.is_readable), (1, 1, 0, false));
+        let run = &explanation.others[0];
+        assert_eq!((run.step.as_str(), run.attempts[0].title.as_str(), run.attempts[0].element), ("1", "", None));
+    }
+
+    #[test]
+    fn a_list_names_states_in_one_order() {
+        let runs = vec![(State::Failed, 1), (State::Waiting, 0), (State::Done, 2)];
+        let id = Event::nobody().id;
+        let page = EventPage { id, received: Timestamp::UNIX_EPOCH, method: String::new(), address: String::new(), status: 200, runs };
+        let expected = [RunCount { state: State::Done, runs: 2 }, RunCount { state: State::Failed, runs: 1 }];
+        assert_eq!(EventLine::of(page).runs, expected);
+    }
+}

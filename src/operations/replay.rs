@@ -1,0 +1,65 @@
+//! What is done again: which events a choice means, and the command that does one of them. The caller performs the commands
+//! one after the other, at its own pace, and can show how far it has come.
+
+use serde::Serialize;
+
+use super::command::Command;
+use crate::event::EventId;
+use crate::intake::new_run;
+use crate::rule::Ruleset;
+use crate::run::State;
+use crate::store::contract::{Choice, NewRun, Records, Result};
+
+/// How an event is done again.
+pub enum Mode<'r> {
+    /// Its failed runs go on at the step that failed.
+    GoOn,
+    /// These rules start anew on it, also where everything was done.
+    StartAnew(&'r Ruleset),
+}
+
+impl Mode<'_> {
+    /// Whether runs in this state can be done again so.
+    pub fn fits(&self, state: State) -> bool {
+        matches!(self, Mode::StartAnew(_)) || state == State::Failed
+    }
+}
+
+/// The events that a choice means.
+#[derive(Debug, Serialize)]
+pub struct Chosen {
+    /// The state that was asked for.
+    pub state: State,
+    /// Oldest first.
+    pub events: Vec<ChosenEvent>,
+    /// How many runs fit, in all of them.
+    pub runs: usize,
+}
+
+/// An event with runs that fit a choice.
+#[derive(Debug, Serialize)]
+pub struct ChosenEvent {
+    pub event: EventId,
+    /// How many of its runs fit.
+    pub runs: usize,
+}
+
+/// Finds the events that a choice means; changes nothing.
+pub async fn choose(records: &dyn Records, choice: Choice) -> Result<Chosen> {
+    let state = choice.state;
+    let found = records.chosen(choice).await?;
+    let runs = found.iter().map(|(_, runs)| runs).sum();
+    Ok(Chosen { state, events: found.into_iter().map(|(event, runs)| ChosenEvent { event, runs }).collect(), runs })
+}
+
+/// The command that does one event again; only for one rule, if one is named.
+pub async fn command(records: &dyn Records, event: EventId, rule: Option<&str>, mode: &Mode<'_>) -> Result<Command> {
+    let Mode::StartAnew(ruleset) = mode else { return Ok(Command::Replay { event, rule: rule.map(str::to_owned) }) };
+    let dossier = records.dossier(event).await?;
+    let answering = ruleset.answering(&dossier.event);
+    let wanted = answering.iter().filter(|started| rule.is_none_or(|name| name == &*started.rule.name));
+    // A replay does not ask `once_per`.
+    let runs = wanted.map(|started| NewRun { once: None, ..new_run(started) }).collect();
+    let texts = ruleset.texts.iter().map(|(hash, source)| (hash.clone(), source.name.clone(), source.text.clone())).collect();
+    Ok(Command::StartAnew { event, runs, texts })
+}

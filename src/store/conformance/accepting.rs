@@ -1,0 +1,161 @@
+//! Keeping an event with the runs that it starts.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Place;
+use super::sample::{
+    accept, again, are_different, at, begin, delivered, done, dossier, event, ids, in_lane, lease, left, once, queue, record, run, state,
+    taken,
+};
+use crate::event::Event;
+use crate::run::{Place as At, Run, State};
+use crate::store::contract::{Accept, Accepted, Fate, NewRun, Store};
+
+pub(super) async fn an_event_is_kept_as_it_came(place: &dyn Place) {
+    let store = place.open().await;
+    let sent = Event {
+        method: "PUT".into(),
+        // A path can hold anything when it is decoded.
+        address: "orders/ä \u{0}\"'".into(),
+        query: "a=1&a=%00".into(),
+        headers: vec![
+            ("content-type".into(), "application/octet-stream".into()),
+            ("x".into(), "1".into()),
+            ("x".into(), "2\u{fffd}".into()),
+        ],
+        ip: "2001:db8::1".into(),
+        raw: Bytes::from_static(b"\x00\xff\r\n"),
+        ..event(5)
+    };
+    accept(&store, left(sent.clone(), vec![run("r")])).await;
+    let (_, leased) = store.lease(at(5), 1).await.unwrap().remove(0);
+    for read in [leased, dossier(place, sent.id).await.event] {
+        assert_eq!((read.id, read.received, &read.method), (sent.id, sent.received, &sent.method));
+        assert_eq!((&read.address, &read.query, &read.ip), (&sent.address, &sent.query, &sent.ip));
+        assert_eq!((&read.headers, &read.raw), (&sent.headers, &sent.raw));
+    }
+}
+
+pub(super) async fn runs_are_given_in_the_order_in_which_they_were_handed_in(place: &dyn Place) {
+    let store = place.open().await;
+    let mut all = Vec::new();
+    for n in 0..3 {
+        let (sent, names) = (event(n), ["c", "a", "b"]);
+        let id = sent.id;
+        let new = names.map(|name| NewRun { step: 7, ..run(name) });
+        let Accepted::New(given, runs) = store.accept(taken(sent, new.to_vec())).await.unwrap() else { panic!() };
+        assert_eq!((given.id, runs.len()), (id, 3));
+        for ((begun, fate), name) in runs.iter().zip(names) {
+            let expected = Run::begin(begun.id, id, name.into(), "text".into(), 7, at(n));
+            assert_eq!((begun, *fate), (&expected, Fate::Begun));
+        }
+        all.extend(runs);
+    }
+    assert!(are_different(ids(all.iter().map(|(run, _)| run))));
+    assert!(accept(&store, taken(event(9), Vec::new())).await.is_empty());
+    assert_eq!(place.records().await.counts().await.unwrap().events, 4, "also an event that no rule wants is kept");
+}
+
+pub(super) async fn runs_that_the_owner_does_not_take_are_left_to_whoever_leases_them(place: &dyn Place) {
+    let store = place.open().await;
+    let runs = accept(&store, left(event(0), vec![run("a"), NewRun { step: 2, ..run("b") }])).await;
+    assert!(runs.iter().all(|(_, fate)| *fate == Fate::Queued));
+    let leased = lease(&store).await;
+    assert_eq!(ids(&leased), ids(runs.iter().map(|(run, _)| run)));
+    assert_eq!((leased[1].place, leased[1].turn, leased[1].due), (At { step: 2, element: 0 }, 1, at(0)));
+}
+
+/// Everything that an accept gives and changes, but for the moment of a claim.
+type Given = (Vec<(Run, Fate)>, u64);
+
+async fn given(place: &dyn Place, store: &Arc<dyn Store>, one: &Accept) -> Given {
+    let runs = accept(store, again(one)).await;
+    (runs, place.records().await.counts().await.unwrap().events)
+}
+
+pub(super) async fn an_accept_that_is_repeated_gives_the_same_and_changes_nothing(place: &dyn Place) {
+    let store = place.open().await;
+    begin(&store, 0, once("used")).await;
+    begin(&store, 0, in_lane("lane")).await;
+    let new = vec![run("plain"), once("used"), in_lane("lane"), once("fresh"), run("plain")];
+    for (one, fates) in [
+        (taken(event(1), new.clone()), [Fate::Begun, Fate::Repeated, Fate::Queued, Fate::Begun, Fate::Begun]),
+        // Its own delivery does not make it another one's repetition.
+        (
+            delivered(taken(event(1), new.clone()), &["by sender", "by content"]),
+            [Fate::Begun, Fate::Repeated, Fate::Queued, Fate::Repeated, Fate::Begun],
+        ),
+        (left(event(1), new.clone()), [Fate::Queued, Fate::Repeated, Fate::Queued, Fate::Repeated, Fate::Queued]),
+    ] {
+        let first = given(place, &store, &one).await;
+        assert_eq!(first.0.iter().map(|(_, fate)| *fate).collect::<Vec<_>>(), fates);
+        assert_eq!(given(place, &store, &one).await, first);
+        assert_eq!(given(place, &store, &one).await, first);
+        assert_eq!(dossier(place, one.event.id).await.runs.len(), 5);
+    }
+    assert_eq!(lease(&store).await.len(), 2, "only what was left is to be leased");
+}
+
+pub(super) async fn it_can_be_repeated_when_its_runs_have_ended_meanwhile(place: &dyn Place) {
+    let store = place.open().await;
+    let one = delivered(taken(event(0), vec![run("a"), run("b")]), &["key"]);
+    let runs = accept(&store, again(&one)).await;
+    record(&store, done(&runs[0].0)).await;
+    let repeated = accept(&store, again(&one)).await;
+    assert_eq!(ids(repeated.iter().map(|(run, _)| run)), ids(runs.iter().map(|(run, _)| run)));
+    assert_ne!(repeated[0].1, Fate::Begun, "it has ended, and is not begun once more");
+    assert_eq!(repeated[1].1, Fate::Begun);
+    assert_eq!((state(place, &runs[0].0).await, state(place, &runs[1].0).await), (State::Done, State::Waiting));
+    assert!(lease(&store).await.is_empty());
+}
+
+pub(super) async fn it_can_be_repeated_by_many_at_a_time(place: &dyn Place) {
+    let (owners, one) = (place.owners().await, delivered(taken(event(0), vec![run("a"), in_lane("lane")]), &["key"]));
+    let asked: Vec<_> = (0..24)
+        .map(|n| {
+            let (store, one) = (owners[n % owners.len()].clone(), again(&one));
+            tokio::spawn(async move { accept(&store, one).await })
+        })
+        .collect();
+    let mut given = Vec::new();
+    for one in asked {
+        given.push(ids(one.await.unwrap().iter().map(|(run, _)| run)));
+    }
+    given.dedup();
+    assert_eq!(given.len(), 1, "all were given the same runs");
+    assert_eq!(dossier(place, one.event.id).await.runs.len(), 2);
+}
+
+pub(super) async fn runs_of_another_owner_are_not_begun_by_who_repeats_its_accept(place: &dyn Place) {
+    let first = place.open().await;
+    let one = taken(event(0), vec![run("a")]);
+    accept(&first, again(&one)).await;
+    if place.allows_several_owners() {
+        let other = place.open().await;
+        assert_eq!(accept(&other, again(&one)).await[0].1, Fate::Queued);
+    }
+    let heir = place.heir(&first).await;
+    assert_eq!(accept(&heir, again(&one)).await[0].1, Fate::Queued);
+    assert_eq!(lease(&heir).await.len(), 1, "it has to be leased, as everything that a dead owner had");
+}
+
+/// Senders choose what stands in keys: every character, and as many as they like.
+pub(super) async fn any_text_can_be_a_key(place: &dyn Place) {
+    let store = place.open().await;
+    let long = "ä".repeat(100_000);
+    let texts = ["", "\u{0}", "a\u{0}b", "a", "it's \"this\" %_\\", "😀\r\n", &long, &format!("{long}!")];
+    for text in texts {
+        let new = NewRun { rule: text.into(), lane: Some(text.into()), ..once(text) };
+        let one = delivered(taken(event(0), vec![new.clone()]), &[text]);
+        let first = accept(&store, again(&one)).await.remove(0);
+        assert_eq!((first.1, first.0.lane.as_deref(), &*first.0.rule), (Fate::Begun, Some(text), text));
+        assert!(matches!(store.accept(delivered(taken(event(0), vec![new.clone()]), &[text])).await.unwrap(), Accepted::Again { .. }));
+        assert_eq!(accept(&store, taken(event(0), vec![new.clone()])).await[0].1, Fate::Repeated);
+        let next = queue(&store, 0, NewRun { once: None, ..new }).await;
+        record(&store, done(&first.0)).await;
+        assert_eq!(ids(&lease(&store).await), [next.id]);
+        record(&store, done(&Run { turn: 1, ..next })).await;
+    }
+}

@@ -1,0 +1,57 @@
+//! What callers get from rules.
+
+use super::Place;
+use super::sample::{accept, begin, done, event, failed, in_lane, much_later, postponed, record, run, stepped, taken};
+use crate::answer::SealedAnswer;
+use crate::secret::SealedText;
+use crate::store::contract::{Record, Standing, Waiting};
+
+fn answer(status: u16) -> SealedAnswer {
+    let header = ("x-made".to_owned(), SealedText::clear("ä \u{0}\r"));
+    SealedAnswer { status, headers: vec![header.clone(), header], body: SealedText::clear(format!("{{\"status\": {status}}}")) }
+}
+
+pub(super) async fn the_first_answer_stays(place: &dyn Place) {
+    let store = place.open().await;
+    let runs = accept(&store, taken(event(0), vec![run("a"), run("b")])).await;
+    let id = runs[0].0.event;
+    assert_eq!(store.answer(id).await.unwrap(), Standing { answer: None, is_open: true });
+    let next = record(&store, Record { answer: Some(answer(201)), ..stepped(&runs[0].0) }).await;
+    assert_eq!(store.answer(id).await.unwrap(), Standing { answer: Some(answer(201)), is_open: true });
+    record(&store, Record { answer: Some(answer(202)), ..done(&next) }).await;
+    record(&store, Record { answer: Some(answer(203)), ..failed(&runs[1].0) }).await;
+    assert_eq!(store.answer(id).await.unwrap(), Standing { answer: Some(answer(201)), is_open: false });
+}
+
+pub(super) async fn an_event_is_open_while_a_run_of_it_is_to_be_done(place: &dyn Place) {
+    let store = place.open().await;
+    begin(&store, 0, in_lane("l")).await;
+    let runs = accept(&store, taken(event(0), vec![run("a"), run("b"), in_lane("l")])).await;
+    let id = runs[0].0.event;
+    let is_open = async || store.answer(id).await.unwrap().is_open;
+    record(&store, done(&runs[0].0)).await;
+    assert!(is_open().await);
+    record(&store, postponed(&runs[1].0, much_later())).await;
+    assert!(is_open().await, "one waits for another try, one for its lane");
+    let cancelled = store.cancel(Waiting { event: Some(id), rule: None }, much_later()).await.unwrap();
+    assert_eq!(cancelled.runs, 2);
+    assert!(!is_open().await);
+    let failing = begin(&store, 0, run("a")).await;
+    record(&store, failed(&failing)).await;
+    assert!(!store.answer(failing.event).await.unwrap().is_open);
+    store.replay(failing.event, None, much_later()).await.unwrap();
+    assert!(store.answer(failing.event).await.unwrap().is_open);
+}
+
+pub(super) async fn an_answer_is_that_of_its_event_and_known_to_everybody(place: &dyn Place) {
+    let owners = place.owners().await;
+    let (one, other) = (begin(&owners[0], 0, run("a")).await, begin(&owners[0], 0, run("a")).await);
+    record(&owners[0], Record { answer: Some(answer(200)), ..done(&one) }).await;
+    for owner in &owners {
+        assert_eq!(owner.answer(one.event).await.unwrap(), Standing { answer: Some(answer(200)), is_open: false });
+        assert_eq!(owner.answer(other.event).await.unwrap(), Standing { answer: None, is_open: true });
+        assert_eq!(owner.answer(event(0).id).await.unwrap(), Standing::default(), "no such event is kept");
+    }
+    let heir = place.heir(&owners[0]).await;
+    assert_eq!(heir.answer(one.event).await.unwrap().answer, Some(answer(200)));
+}

@@ -1,0 +1,111 @@
+//! Events that come again, known by what their sender calls them.
+
+use super::Place;
+use super::sample::{DAY, accept, again, at, delivered, done, event, failed, lease, left, much_later, record, run, taken};
+use crate::answer::SealedAnswer;
+use crate::run::{Place as At, Run};
+use crate::secret::SealedText;
+use crate::store::contract::{Accept, Accepted, Delivery, Pruning, Record, Standing};
+
+pub(super) async fn an_event_that_comes_again_is_known_by_any_of_its_deliveries(place: &dyn Place) {
+    let store = place.open().await;
+    let one = delivered(taken(event(0), vec![run("a")]), &["id", "content"]);
+    let first = accept(&store, again(&one)).await.remove(0).0;
+    for keys in [&["id"][..], &["content"], &["unknown", "id"], &["content", "also unknown"]] {
+        let Accepted::Again { first, restarted, standing } = store.accept(delivered(taken(event(1), vec![run("a")]), keys)).await.unwrap()
+        else {
+            panic!("{keys:?} is not known");
+        };
+        assert_eq!((first, restarted), (one.event.id, 0));
+        assert_eq!(standing, Standing { answer: None, is_open: true });
+    }
+    // What else stood beside a known one was not kept for it.
+    accept(&store, delivered(taken(event(1), vec![run("a")]), &["unknown"])).await;
+    let answer = SealedAnswer { status: 201, headers: Vec::new(), body: SealedText::clear("made") };
+    record(&store, Record { answer: Some(answer.clone()), ..done(&first) }).await;
+    let Accepted::Again { standing, .. } = store.accept(delivered(taken(event(1), vec![run("a")]), &["id"])).await.unwrap() else {
+        panic!();
+    };
+    assert_eq!(standing, Standing { answer: Some(answer), is_open: false });
+    assert_eq!(place.records().await.counts().await.unwrap().events, 2);
+}
+
+pub(super) async fn a_delivery_is_remembered_for_its_time_and_no_longer(place: &dyn Place) {
+    let store = place.open().await;
+    let day = DAY.as_secs() as i64;
+    accept(&store, delivered(taken(event(0), vec![run("a")]), &["key"])).await;
+    let last = delivered(taken(event(day - 1), vec![run("a")]), &["key"]);
+    assert!(matches!(store.accept(last).await.unwrap(), Accepted::Again { .. }));
+    let after = delivered(taken(event(day), vec![run("a")]), &["key"]);
+    let id = after.event.id;
+    accept(&store, after).await;
+    let Accepted::Again { first, .. } = store.accept(delivered(taken(event(day + 1), Vec::new()), &["key"])).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(first, id, "it is remembered anew");
+    // Each has its own time.
+    let brief = Delivery { key: "brief".into(), remembered: std::time::Duration::from_secs(5) };
+    accept(&store, Accept { deliveries: vec![brief], ..taken(event(0), vec![run("a")]) }).await;
+    accept(&store, delivered(taken(event(5), vec![run("a")]), &["brief"])).await;
+}
+
+pub(super) async fn one_that_comes_again_starts_again_what_had_failed(place: &dyn Place) {
+    let store = place.open().await;
+    let runs = accept(&store, delivered(taken(event(0), vec![run("a"), run("b"), run("c")]), &["key"])).await;
+    let ran = Run { place: At { step: 3, element: 1 }, ..runs[0].0.clone() };
+    record(&store, failed(&ran)).await;
+    record(&store, done(&runs[1].0)).await;
+    let again = || delivered(taken(event(60), vec![run("a"), run("b"), run("c")]), &["key"]);
+    let Accepted::Again { restarted, standing, .. } = store.accept(again()).await.unwrap() else { panic!() };
+    assert_eq!((restarted, standing.is_open), (1, true));
+    let leased = lease(&store).await;
+    let expected = Run { turn: leased[0].turn, due: at(60), replays: 1, ..ran };
+    assert_eq!(leased, [expected], "it goes on where it failed; the others are done or in hand");
+    let Accepted::Again { restarted, .. } = store.accept(again()).await.unwrap() else { panic!() };
+    assert_eq!(restarted, 0);
+}
+
+pub(super) async fn one_that_no_rule_wanted_then_is_taken_when_one_does(place: &dyn Place) {
+    let store = place.open().await;
+    let unwanted = delivered(taken(event(0), Vec::new()), &["key"]);
+    accept(&store, again(&unwanted)).await;
+    let Accepted::Again { first, .. } = store.accept(delivered(taken(event(1), Vec::new()), &["key"])).await.unwrap() else { panic!() };
+    assert_eq!(first, unwanted.event.id, "while no rule wants it, it came before");
+    let wanted = delivered(left(event(2), vec![run("a")]), &["key"]);
+    assert_eq!(accept(&store, again(&wanted)).await.len(), 1);
+    let Accepted::Again { first, .. } = store.accept(delivered(taken(event(3), vec![run("a")]), &["key"])).await.unwrap() else { panic!() };
+    assert_eq!(first, wanted.event.id);
+}
+
+pub(super) async fn one_whose_event_was_deleted_is_taken_as_new(place: &dyn Place) {
+    let store = place.open().await;
+    let runs = accept(&store, delivered(taken(event(0), vec![run("a")]), &["key"])).await;
+    record(&store, done(&runs[0].0)).await;
+    accept(&store, taken(event(1), Vec::new())).await;
+    let pruned = store.prune(Pruning { before: at(1), failed: false, rehearse: false }, 0, 10).await.unwrap();
+    assert_eq!(pruned.events, 1);
+    assert_eq!(accept(&store, delivered(taken(event(2), vec![run("a")]), &["key"])).await.len(), 1);
+}
+
+pub(super) async fn the_same_delivery_from_many_sides_at_a_time_is_kept_once(place: &dyn Place) {
+    let owners = place.owners().await;
+    for round in 0..6 {
+        let asked: Vec<_> = (0..24)
+            .map(|n| {
+                let store = owners[n % owners.len()].clone();
+                // Each knows it by one key that all have and one of its neighbours', in any order.
+                let (all, some) = (format!("{round}"), format!("{round} {}", n / 2));
+                let keys = if n % 3 == 0 { [all.as_str(), &some] } else { [some.as_str(), &all] };
+                let one = delivered(left(event(round), vec![run("a")]), &keys);
+                tokio::spawn(async move { matches!(store.accept(one).await.unwrap(), Accepted::New(..)) })
+            })
+            .collect();
+        let mut new = 0;
+        for one in asked {
+            new += usize::from(one.await.unwrap());
+        }
+        assert_eq!(new, 1);
+        let leased = owners[0].lease(much_later(), 10).await.unwrap();
+        assert_eq!(leased.len(), 1);
+    }
+}

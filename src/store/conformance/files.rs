@@ -1,0 +1,114 @@
+//! What the writers of files keep, and the rule files that runs remember.
+
+use std::sync::Arc;
+
+use super::Place;
+use super::sample::{accept, begin, done, dossier, event, lease, record, run, stepped, taken};
+use crate::run::{Intent, Place as At, RunId};
+use crate::store::contract::{Accept, Store};
+
+fn intent(file: &str, offset: u64) -> Intent {
+    let runs = vec![(1, 2, 3), (i64::MAX, u32::MAX, 0)];
+    Intent { file: file.into(), identity: u64::MAX, offset, length: 5, digest: "d".into(), replaced: offset % 2 == 1, runs }
+}
+
+async fn intents(store: &Arc<dyn Store>, folder: &str) -> Vec<Intent> {
+    let mut all = store.intents(folder).await.unwrap();
+    all.sort_by(|a, b| a.file.cmp(&b.file));
+    all
+}
+
+pub(super) async fn intents_belong_to_their_folder(place: &dyn Place) {
+    let first = place.open().await;
+    let long = "x/".repeat(3_000);
+    for (folder, file, offset) in [("one", "a", 1), ("two", "a", 2), ("one", "b", 3), ("one", "a", 4), (&long, &long, 5)] {
+        first.intend(folder, intent(file, offset)).await.unwrap();
+    }
+    let heir = place.heir(&first).await;
+    assert_eq!(intents(&heir, "one").await, [intent("a", 4), intent("b", 3)], "a file has one intent");
+    assert_eq!(intents(&heir, "two").await, [intent("a", 2)]);
+    assert_eq!(intents(&heir, &long).await, [intent(&long, 5)]);
+    assert!(intents(&heir, "three").await.is_empty());
+    heir.forget("one", "a");
+    heir.forget("three", "a");
+    assert_eq!(intents(&heir, "one").await, [intent("b", 3)]);
+    assert_eq!(intents(&heir, "two").await, [intent("a", 2)]);
+}
+
+/// Forgetting gives no answer, and must not come after what was asked for later.
+pub(super) async fn the_intent_that_follows_a_forgotten_one_stays(place: &dyn Place) {
+    let store = place.open().await;
+    for n in 0..50 {
+        store.intend("folder", intent("file", n)).await.unwrap();
+        store.forget("folder", "file");
+        if n % 3 == 0 {
+            assert!(intents(&store, "folder").await.is_empty());
+        }
+        store.intend("folder", intent("file", n + 1)).await.unwrap();
+        assert_eq!(intents(&store, "folder").await, [intent("file", n + 1)]);
+        store.forget("folder", "file");
+    }
+}
+
+pub(super) async fn an_effect_that_was_settled_says_so_until_the_run_goes_on(place: &dyn Place) {
+    let first = place.open().await;
+    let (one, other) = (begin(&first, 0, run("a")).await, begin(&first, 0, run("a")).await);
+    let heir = place.heir(&first).await;
+    heir.settle(vec![(one.id, 0, 0), (other.id, 1, 0), (other.id, 0, 1), (i64::MAX, 0, 0)]).await.unwrap();
+    let leased = lease(&heir).await;
+    let settled = leased.iter().find(|run| run.id == one.id).unwrap();
+    assert!(settled.settled);
+    assert!(leased.iter().any(|run| run.id == other.id && !run.settled), "it is at another step, or another element");
+    let next = record(&heir, stepped(settled)).await;
+    let heir = place.heir(&heir).await;
+    let leased = lease(&heir).await;
+    assert!(leased.iter().any(|run| run.id == next.id && !run.settled));
+}
+
+pub(super) async fn an_effect_matters_while_a_run_is_still_at_it(place: &dyn Place) {
+    let store = place.open().await;
+    let one = begin(&store, 0, run("a")).await;
+    let still = async |places: &[(RunId, u32, u32)]| store.still_at(places.to_vec()).await.unwrap();
+    assert!(still(&[(one.id, 0, 0)]).await);
+    assert!(!still(&[(one.id, 0, 1), (one.id, 1, 0), (one.id + 1, 0, 0)]).await && !still(&[]).await);
+    assert!(still(&[(one.id, 1, 0), (one.id, 0, 0)]).await, "one of them is enough");
+    let next = record(&store, stepped(&one)).await;
+    assert_eq!(next.place, At { step: 1, element: 0 });
+    assert!(!still(&[(one.id, 0, 0)]).await && still(&[(one.id, 1, 0)]).await);
+    record(&store, done(&next)).await;
+    assert!(!still(&[(one.id, 1, 0)]).await);
+}
+
+pub(super) async fn rule_files_are_kept_by_their_content(place: &dyn Place) {
+    let owners = place.owners().await;
+    let file = |hash: &str, name: &str, text: &str| (hash.into(), name.to_owned(), text.to_owned());
+    let (a, b) = (file("a", "a.yaml", "rules: 1"), file("b", "b.yaml", "ä"));
+    let first = owners[0].remember(vec![a.clone(), b.clone()]).await.unwrap();
+    let second = owners[0].remember(vec![b.clone()]).await.unwrap();
+    let renamed = owners[0].remember(vec![file("b", "c.yaml", "ä")]).await.unwrap();
+    assert!(first != second && second != renamed && first != renamed);
+    for owner in &owners {
+        assert_eq!(owner.remember(vec![a.clone(), b.clone()]).await.unwrap(), first, "the same set has the same number");
+        assert_eq!(owner.text("b".into()).await.unwrap(), Some(("b.yaml".into(), "ä".into())));
+        assert_eq!(owner.text("unknown".into()).await.unwrap(), None);
+    }
+    // Many at a time, in any order: as when all machines get new rules.
+    let asked: Vec<_> = (0..20)
+        .map(|n| {
+            let (store, mut all) =
+                (owners[n % owners.len()].clone(), (0..20).map(|n| file(&format!("h{n}"), "n", "t")).collect::<Vec<_>>());
+            all.rotate_left(n);
+            tokio::spawn(async move { store.remember(all).await.unwrap() })
+        })
+        .collect();
+    for one in asked {
+        one.await.unwrap();
+    }
+    // An event shows the files that were in force when it came.
+    let sent = event(0);
+    let id = sent.id;
+    accept(&owners[0], Accept { ruleset: first, ..taken(sent, Vec::new()) }).await;
+    let mut texts = dossier(place, id).await.texts;
+    texts.sort();
+    assert_eq!(texts, [("a.yaml".to_owned(), "rules: 1".to_owned()), ("b.yaml".to_owned(), "ä".to_owned())]);
+}

@@ -1,0 +1,88 @@
+//! What people ask of a store.
+
+use super::Place;
+use super::sample::{accept, at, attempt, begin, done, dossier, event, failed, ids, once, postponed, record, run, taken};
+use crate::event::{Event, EventId};
+use crate::run::{Run, State};
+use crate::store::contract::{Choice, Counts, Record};
+
+pub(super) async fn events_and_failed_runs_are_listed_newest_first(place: &dyn Place) {
+    let store = place.open().await;
+    let records = place.records().await;
+    assert_eq!(records.counts().await.unwrap(), Counts::default());
+    let mut all = Vec::new();
+    for n in 0..4 {
+        let sent = Event { address: format!("address {n}"), ..event(n) };
+        let runs = accept(&store, taken(sent, vec![run("a"), run("b"), once("v"), run("d")])).await;
+        record(&store, done(&runs[0].0)).await;
+        record(&store, failed(&runs[1].0)).await;
+        all.push(runs);
+    }
+    let events = records.events(3).await.unwrap();
+    assert_eq!(events.iter().map(|e| e.address.as_str()).collect::<Vec<_>>(), ["address 3", "address 2", "address 1"]);
+    assert_eq!((events[0].id, events[0].received, events[0].status, events[0].method.as_str()), (all[3][0].0.event, at(3), 200, "POST"));
+    let states = |state: State| events[0].runs.iter().find(|(s, _)| *s == state).map(|(_, n)| *n);
+    assert_eq!(
+        (states(State::Done), states(State::Failed), states(State::Repeated), states(State::Waiting)),
+        (Some(1), Some(1), Some(1), Some(1))
+    );
+    let list = records.failed(2).await.unwrap();
+    assert_eq!(ids(list.iter().map(|page| &page.run)), [all[3][1].0.id, all[2][1].0.id]);
+    assert_eq!((list[0].said.as_str(), list[0].received, list[0].run.event), ("no", at(3), all[3][0].0.event));
+    assert_eq!(records.counts().await.unwrap(), Counts { events: 4, waiting: 5, failed: 4 });
+}
+
+pub(super) async fn events_are_chosen_by_rule_state_and_time(place: &dyn Place) {
+    let store = place.open().await;
+    let mut events: Vec<EventId> = Vec::new();
+    for n in 0..5 {
+        let runs = accept(&store, taken(event(n), vec![run("a"), run("a"), run("b")])).await;
+        events.push(runs[0].0.event);
+        for (one, _) in &runs {
+            record(&store, if n % 2 == 0 { failed(one) } else { done(one) }).await;
+        }
+    }
+    let records = place.records().await;
+    let chosen = async |state, rule: Option<&str>, since, until| {
+        let choice = Choice { state, rule: rule.map(str::to_owned), since: at(since), until: at(until) };
+        records.chosen(choice).await.unwrap()
+    };
+    assert_eq!(chosen(State::Failed, None, 0, 9).await, [(events[0], 3), (events[2], 3), (events[4], 3)]);
+    assert_eq!(chosen(State::Failed, Some("a"), 1, 4).await, [(events[2], 2)]);
+    assert_eq!(chosen(State::Done, Some("b"), 1, 3).await, [(events[1], 1)]);
+    assert!(chosen(State::Cancelled, None, 0, 9).await.is_empty());
+}
+
+pub(super) async fn an_event_is_found_by_the_beginning_of_its_id(place: &dyn Place) {
+    let store = place.open().await;
+    let (one, _, other) = (begin(&store, 0, run("a")).await, begin(&store, 0, run("a")).await, begin(&store, 900_000_000, run("a")).await);
+    let records = place.records().await;
+    let text = one.event.to_string();
+    for beginning in [&text[..], &text.replace('-', ""), &text.to_uppercase()] {
+        assert_eq!(records.find(beginning).await.unwrap(), one.event);
+    }
+    assert_eq!(records.find(&other.event.to_string()[..8]).await.unwrap(), other.event);
+    assert!(records.find(&text[..13]).await.unwrap_err().to_string().contains("several"));
+    for nothing in ["", "1234567", "01234567", "not an id", &format!("{text}0"), "%%%%%%%%"] {
+        assert!(!records.find(nothing).await.unwrap_err().to_string().is_empty(), "{nothing:?}");
+    }
+}
+
+pub(super) async fn everything_about_an_event_is_told(place: &dyn Place) {
+    let store = place.open().await;
+    let runs = accept(&store, taken(event(0), vec![run("a"), run("b"), run("c")])).await;
+    // What failed a run is told of it, not what was done because of that.
+    let after = Run { place: crate::run::Place { step: 5, element: 0 }, ..runs[0].0.clone() };
+    let both = vec![attempt(&runs[0].0, "failed", "why"), attempt(&after, "done", "told somebody")];
+    record(&store, Record { attempts: both.clone().into(), ..failed(&runs[0].0) }).await;
+    record(&store, postponed(&runs[1].0, at(60))).await;
+    let told = dossier(place, runs[0].0.event).await;
+    assert_eq!((told.status, told.runs.len()), (200, 3));
+    assert_eq!(ids(told.runs.iter().map(|(page, _)| &page.run)), ids(runs.iter().map(|(run, _)| run)));
+    let (page, attempts) = &told.runs[0];
+    assert_eq!((page.said.as_str(), page.received, attempts), ("why", at(0), &both));
+    assert!(page.ended.is_some());
+    let (page, _) = &told.runs[1];
+    assert_eq!((page.run.state, page.run.due, page.said.as_str(), page.ended), (State::Waiting, at(60), "later", None));
+    assert!(place.records().await.dossier(event(1).id).await.is_err(), "no such event is kept");
+}

@@ -1,0 +1,191 @@
+//! Lanes: runs that are done one at a time, in the order in which the store accepted them.
+
+use std::sync::Arc;
+
+use super::Place;
+use super::sample::{
+    accept, at, begin, done, event, failed, ids, in_lane, lease, left, much_later, postponed, queue, record, refuse, run, state, taken,
+};
+use crate::event::EventId;
+use crate::run::{Run, RunId, State};
+use crate::store::contract::{Cancelled, Fate, NewRun, Record, Store, Waiting};
+
+/// Ends a run, and says which runs can be leased then.
+async fn end(store: &Arc<dyn Store>, ended: Record) -> Vec<Run> {
+    record(store, ended).await;
+    lease(store).await
+}
+
+async fn cancel(store: &Arc<dyn Store>, run: &Run) {
+    let cancelled = store.cancel(Waiting { event: Some(run.event), rule: None }, much_later()).await.unwrap();
+    assert_eq!(cancelled, Cancelled { runs: 1, busy: 0 });
+}
+
+pub(super) async fn runs_of_one_lane_are_begun_one_at_a_time(place: &dyn Place) {
+    let store = place.open().await;
+    // Those of one event are in the order in which it starts them.
+    let runs = accept(&store, taken(event(0), vec![in_lane("l"), in_lane("l")])).await;
+    assert_eq!((runs[0].1, runs[1].1), (Fate::Begun, Fate::Queued));
+    let later = accept(&store, left(event(1), vec![in_lane("l"), in_lane("l")])).await;
+    assert!(lease(&store).await.is_empty(), "while one is being done, all others wait");
+    let [second] = &end(&store, done(&runs[0].0)).await[..] else { panic!() };
+    assert_eq!(second.id, runs[1].0.id);
+    assert!(lease(&store).await.is_empty());
+    let [third] = &end(&store, failed(second)).await[..] else { panic!("one that has failed holds up nobody") };
+    assert_eq!(third.id, later[0].0.id);
+    let [fourth] = &end(&store, done(third)).await[..] else { panic!() };
+    assert_eq!(fourth.id, later[1].0.id);
+    assert!(end(&store, done(fourth)).await.is_empty());
+    begin(&store, 2, in_lane("l")).await;
+}
+
+pub(super) async fn a_lane_is_in_the_order_of_acceptance_whatever_ids_and_clocks_say(place: &dyn Place) {
+    let owners = place.owners().await;
+    let mut head = begin(&owners[0], 500, in_lane("l")).await;
+    let mut accepted = Vec::new();
+    // Each came earlier than the one before, by its own clock and by its id, and through another owner.
+    for n in 0..10 {
+        accepted.push(queue(&owners[n % owners.len()], 400 - 10 * n as i64, in_lane("l")).await);
+    }
+    assert!(accepted.windows(2).all(|two| two[0].event > two[1].event && two[0].due > two[1].due));
+    for expected in accepted {
+        record(&owners[0], done(&head)).await;
+        let mut leased = lease(&owners[0]).await;
+        assert_eq!(ids(&leased), [expected.id]);
+        head = leased.remove(0);
+    }
+}
+
+pub(super) async fn a_run_that_waits_for_another_try_still_has_its_lane(place: &dyn Place) {
+    let store = place.open().await;
+    let first = begin(&store, 0, in_lane("l")).await;
+    let second = queue(&store, 1, in_lane("l")).await;
+    record(&store, postponed(&first, at(100))).await;
+    assert!(store.lease(at(99), 10).await.unwrap().is_empty());
+    assert_eq!(store.next_due().await.unwrap(), Some(at(100)));
+    let [again] = &lease(&store).await[..] else { panic!() };
+    assert_eq!(again.id, first.id);
+    assert_eq!(ids(&end(&store, done(again)).await), [second.id]);
+}
+
+pub(super) async fn lanes_do_not_wait_for_each_other(place: &dyn Place) {
+    let store = place.open().await;
+    begin(&store, 0, in_lane("a")).await;
+    begin(&store, 0, in_lane("b")).await;
+    begin(&store, 0, run("in no lane")).await;
+    queue(&store, 0, in_lane("a")).await;
+    begin(&store, 0, run("in no lane")).await;
+}
+
+pub(super) async fn cancelling_the_head_of_a_lane_lets_the_next_one_begin(place: &dyn Place) {
+    let store = place.open().await;
+    let head = accept(&store, left(event(0), vec![in_lane("l")])).await.remove(0).0;
+    let (second, third) = (queue(&store, 1, in_lane("l")).await, queue(&store, 2, in_lane("l")).await);
+    cancel(&store, &head).await;
+    let [leased] = &lease(&store).await[..] else { panic!() };
+    assert_eq!(leased.id, second.id);
+    assert_eq!(ids(&end(&store, done(leased)).await), [third.id]);
+}
+
+pub(super) async fn cancelling_the_middle_of_a_lane_lets_nobody_begin(place: &dyn Place) {
+    let store = place.open().await;
+    let head = begin(&store, 0, in_lane("l")).await;
+    let (second, third) = (queue(&store, 1, in_lane("l")).await, queue(&store, 2, in_lane("l")).await);
+    cancel(&store, &second).await;
+    assert!(lease(&store).await.is_empty());
+    assert_eq!(ids(&end(&store, done(&head)).await), [third.id]);
+}
+
+/// The earlier number of a replayed run must not let it begin while another one works.
+pub(super) async fn a_replayed_run_never_joins_another_one_of_its_lane(place: &dyn Place) {
+    let store = place.open().await;
+    let replayed = begin(&store, 0, in_lane("l")).await;
+    let (working, third, fourth) =
+        (queue(&store, 1, in_lane("l")).await, queue(&store, 2, in_lane("l")).await, queue(&store, 3, in_lane("l")).await);
+    let [leased] = &end(&store, failed(&replayed)).await[..] else { panic!() };
+    assert_eq!(leased.id, working.id);
+    assert_eq!(store.replay(replayed.event, None, at(4)).await.unwrap(), 1);
+    assert!(lease(&store).await.is_empty(), "another one works");
+    cancel(&store, &third).await;
+    assert!(lease(&store).await.is_empty(), "that a third one is cancelled changes nothing about that");
+    // What of the two is next is the store's matter, but it is one at a time.
+    let mut seen = Vec::new();
+    let mut next = end(&store, done(leased)).await;
+    while let [one] = &next[..] {
+        seen.push(one.id);
+        next = end(&store, done(one)).await;
+    }
+    assert!(next.is_empty());
+    seen.sort_unstable();
+    assert_eq!(seen, [replayed.id, fourth.id]);
+    // In an empty lane it begins at once.
+    let failing = begin(&store, 5, in_lane("l")).await;
+    record(&store, failed(&failing)).await;
+    assert_eq!(store.replay(failing.event, None, at(6)).await.unwrap(), 1);
+    assert_eq!(ids(&lease(&store).await), [failing.id]);
+}
+
+pub(super) async fn a_rule_that_is_started_anew_waits_in_its_lane(place: &dyn Place) {
+    let store = place.open().await;
+    let working = begin(&store, 0, in_lane("l")).await;
+    let kept = accept(&store, taken(event(1), Vec::new())).await;
+    assert!(kept.is_empty());
+    assert_eq!(store.start_anew(working.event, vec![in_lane("l"), in_lane("l")], Vec::new(), at(2)).await.unwrap(), 2);
+    assert!(lease(&store).await.is_empty());
+    let [second] = &end(&store, done(&working)).await[..] else { panic!() };
+    assert!(second.id != working.id);
+    assert_eq!(end(&store, done(second)).await.len(), 1);
+}
+
+pub(super) async fn who_takes_over_from_a_dead_owner_gets_the_head_of_its_lane_only(place: &dyn Place) {
+    let first = place.open().await;
+    let head = begin(&first, 0, in_lane("l")).await;
+    let second = queue(&first, 1, in_lane("l")).await;
+    let heir = place.heir(&first).await;
+    let [leased] = &lease(&heir).await[..] else { panic!() };
+    assert_eq!(leased.id, head.id);
+    refuse(&first, done(&head)).await;
+    assert!(lease(&heir).await.is_empty(), "what a dead owner says opens no lane");
+    assert_eq!(ids(&end(&heir, done(leased)).await), [second.id]);
+    assert_eq!((state(place, &head).await, state(place, &second).await), (State::Done, State::Waiting));
+}
+
+pub(super) async fn lanes_that_cross_in_opposite_order_never_wait_for_each_other(place: &dyn Place) {
+    let owners = place.owners().await;
+    let lanes = ["a", "b", "c", "d"];
+    let asked: Vec<_> = (0..80)
+        .map(|n: usize| {
+            let store = owners[n % owners.len()].clone();
+            let mut new: Vec<NewRun> = lanes.iter().map(|lane| in_lane(lane)).collect();
+            new.rotate_left(n / 2 % 4);
+            if n % 4 < 2 {
+                new.reverse();
+            }
+            tokio::spawn(async move { accept(&store, left(event(0), new)).await })
+        })
+        .collect();
+    let mut all: Vec<Run> = Vec::new();
+    for one in asked {
+        all.extend(one.await.unwrap().into_iter().map(|(run, _)| run));
+    }
+    // Then all of it is done, by whoever comes, and each lane has one run at a time, in its order.
+    let mut order = vec![Vec::new(); lanes.len()];
+    for round in 0.. {
+        let leased = lease(&owners[round % owners.len()]).await;
+        let mut busy: Vec<_> = leased.iter().map(|run| run.lane.clone()).collect();
+        busy.sort();
+        busy.dedup();
+        assert_eq!(busy.len(), leased.len(), "two runs of one lane at a time");
+        if leased.is_empty() {
+            break;
+        }
+        for run in leased {
+            order[lanes.iter().position(|l| run.lane.as_deref() == Some(l)).unwrap()].push((run.id, run.event));
+            record(&owners[round % owners.len()], done(&run)).await;
+        }
+    }
+    assert_eq!(order.iter().map(Vec::len).sum::<usize>(), all.len());
+    // Events are one transaction each, so no lane sees two of them in another order than another lane.
+    let events = |lane: &Vec<(RunId, EventId)>| lane.iter().map(|(_, event)| *event).collect::<Vec<_>>();
+    assert!(order.iter().all(|lane| events(lane) == events(&order[0])));
+}

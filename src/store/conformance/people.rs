@@ -1,0 +1,144 @@
+//! What people change: failed runs go on, rules are started anew, waiting runs are cancelled.
+
+use super::Place;
+use super::sample::{
+    accept, are_different, at, begin, done, event, failed, ids, in_lane, lease, left, much_later, once, postponed, queue, record, refuse,
+    run, state, stepped, story, taken,
+};
+use crate::run::{Run, State};
+use crate::store::contract::{Cancelled, Fate, NewRun, Waiting};
+
+fn of_rule(rule: &str) -> Waiting {
+    Waiting { event: None, rule: Some(rule.to_owned()) }
+}
+
+pub(super) async fn failed_runs_go_on_at_the_step_that_failed(place: &dyn Place) {
+    let store = place.open().await;
+    let one = record(&store, stepped(&begin(&store, 0, run("a")).await)).await;
+    let one = Run { forgiven: true, tried: 4, ..one };
+    record(&store, failed(&one)).await;
+    for replays in 1..=2 {
+        assert_eq!(store.replay(one.event, None, at(60)).await.unwrap(), 1);
+        assert!(store.lease(at(59), 9).await.unwrap().is_empty());
+        let leased = lease(&store).await;
+        assert_eq!(leased, [Run { replays, tried: 0, due: at(60), turn: leased[0].turn, ..one.clone() }]);
+        record(&store, failed(&leased[0])).await;
+    }
+    let told = ["0 done", "1 failed", "1 failed", "1 failed"].map(str::to_owned).to_vec();
+    assert_eq!(story(place, one.event).await, [(State::Failed, told)], "its history goes on, too");
+}
+
+pub(super) async fn only_the_failed_runs_of_the_rule_that_was_named_are_replayed(place: &dyn Place) {
+    let store = place.open().await;
+    let runs = accept(&store, taken(event(0), ["a", "a", "b", "b", "c"].map(run).to_vec())).await;
+    let stranger = begin(&store, 0, run("a")).await;
+    record(&store, failed(&stranger)).await;
+    record(&store, failed(&runs[0].0)).await;
+    record(&store, done(&runs[1].0)).await;
+    record(&store, failed(&runs[2].0)).await;
+    record(&store, failed(&runs[3].0)).await;
+    let id = runs[0].0.event;
+    assert_eq!(store.replay(id, Some("c".into()), at(1)).await.unwrap(), 0, "it has not failed");
+    assert_eq!(store.replay(id, Some("a".into()), at(1)).await.unwrap(), 1);
+    assert_eq!(ids(&lease(&store).await), [runs[0].0.id]);
+    assert_eq!(store.replay(id, None, at(1)).await.unwrap(), 2);
+    assert_eq!(ids(&lease(&store).await), [runs[2].0.id, runs[3].0.id]);
+    assert_eq!(state(place, &stranger).await, State::Failed);
+}
+
+pub(super) async fn many_who_replay_at_a_time_replay_once(place: &dyn Place) {
+    let owners = place.owners().await;
+    let runs = accept(&owners[0], taken(event(0), vec![in_lane("l"), run("a"), once("v")])).await;
+    for (one, _) in &runs {
+        record(&owners[0], failed(one)).await;
+    }
+    let asked: Vec<_> = (0..16)
+        .map(|n| {
+            let (store, event) = (owners[n % owners.len()].clone(), runs[0].0.event);
+            tokio::spawn(async move { store.replay(event, None, at(1)).await.unwrap() })
+        })
+        .collect();
+    let mut replayed = 0;
+    for one in asked {
+        replayed += one.await.unwrap();
+    }
+    assert_eq!(replayed, 3);
+    assert!(lease(&owners[0]).await.iter().all(|run| run.replays == 1));
+}
+
+pub(super) async fn a_rule_that_is_started_anew_gets_a_run_of_its_own(place: &dyn Place) {
+    let store = place.open().await;
+    let first = begin(&store, 0, run("a")).await;
+    record(&store, done(&first)).await;
+    let texts = vec![("new text".into(), "new.yaml".to_owned(), "rules:".to_owned())];
+    let new = NewRun { text: "new text".into(), step: 2, ..run("b") };
+    assert_eq!(store.start_anew(first.event, vec![new.clone(), new], texts, at(60)).await.unwrap(), 2);
+    assert!(store.lease(at(59), 9).await.unwrap().is_empty());
+    let leased = lease(&store).await;
+    assert_eq!(leased.len(), 2);
+    for one in &leased {
+        assert_eq!((one.event, &*one.rule, &*one.text, one.place.step, one.due), (first.event, "b", "new text", 2, at(60)));
+    }
+    assert!(are_different(ids(&leased).into_iter().chain([first.id])));
+    assert_eq!(store.text("new text".into()).await.unwrap(), Some(("new.yaml".into(), "rules:".into())));
+    assert_eq!(state(place, &first).await, State::Done, "what was is left as it was");
+    // It may be started anew again and again, also when all runs of before have ended.
+    record(&store, done(&leased[0])).await;
+    record(&store, failed(&leased[1])).await;
+    assert_eq!(store.start_anew(first.event, vec![run("c")], Vec::new(), at(61)).await.unwrap(), 1);
+    assert_eq!(story(place, first.event).await.len(), 4);
+}
+
+pub(super) async fn cancelling_ends_what_waits_and_leaves_what_is_in_hand(place: &dyn Place) {
+    let owners = place.owners().await;
+    let store = &owners[0];
+    let busy = begin(owners.last().unwrap(), 0, NewRun { rule: "a".into(), ..in_lane("l") }).await;
+    let queued = queue(store, 0, NewRun { rule: "a".into(), ..in_lane("l") }).await;
+    let waits = begin(store, 0, run("a")).await;
+    record(store, postponed(&waits, at(500))).await;
+    let fresh = accept(store, left(event(0), vec![run("a"), run("b")])).await;
+    let failing = begin(store, 0, run("a")).await;
+    record(store, failed(&failing)).await;
+    assert_eq!(store.cancel(of_rule("a"), at(1)).await.unwrap(), Cancelled { runs: 3, busy: 1 });
+    for ended in [&queued, &waits, &fresh[0].0] {
+        assert_eq!(state(place, ended).await, State::Cancelled);
+    }
+    assert_eq!((state(place, &busy).await, state(place, &failing).await), (State::Waiting, State::Failed));
+    assert_eq!(ids(&lease(store).await), [fresh[1].0.id], "the other rule's is left alone");
+    record(owners.last().unwrap(), done(&busy)).await;
+    // An event's, and one rule of it; all.
+    let both = accept(store, left(event(0), vec![run("a"), run("b")])).await;
+    let of = |rule: Option<&str>| Waiting { event: Some(both[0].0.event), rule: rule.map(str::to_owned) };
+    accept(store, left(event(0), vec![run("a"), run("b")])).await;
+    assert_eq!(store.cancel(of(Some("c")), at(1)).await.unwrap(), Cancelled { runs: 0, busy: 0 });
+    assert_eq!(store.cancel(of(Some("b")), at(1)).await.unwrap(), Cancelled { runs: 1, busy: 0 });
+    assert_eq!(store.cancel(of(None), at(1)).await.unwrap(), Cancelled { runs: 1, busy: 0 });
+    assert_eq!(store.cancel(Waiting { event: None, rule: None }, at(1)).await.unwrap(), Cancelled { runs: 2, busy: 1 });
+    assert!(lease(store).await.is_empty());
+    // It cannot be replayed, and nobody records it.
+    assert_eq!(store.replay(queued.event, None, at(2)).await.unwrap(), 0);
+    refuse(store, done(&queued)).await;
+}
+
+pub(super) async fn cancelling_ends_what_a_dead_owner_had(place: &dyn Place) {
+    let first = place.open().await;
+    let one = begin(&first, 0, NewRun { lane: Some("l".into()), ..once("v") }).await;
+    let next = queue(&first, 0, in_lane("l")).await;
+    let heir = place.heir(&first).await;
+    assert_eq!(heir.cancel(of_rule("once"), much_later()).await.unwrap(), Cancelled { runs: 1, busy: 0 });
+    refuse(&first, done(&one)).await;
+    assert_eq!(state(place, &one).await, State::Cancelled);
+    assert_eq!(ids(&lease(&heir).await), [next.id], "its lane is open");
+    assert_eq!(accept(&heir, taken(event(1), vec![once("v")])).await[0].1, Fate::Begun, "its value was given back");
+}
+
+pub(super) async fn nothing_happens_to_events_that_are_not_kept(place: &dyn Place) {
+    let store = place.open().await;
+    begin(&store, 0, run("a")).await;
+    let unknown = event(1).id;
+    assert_eq!(store.replay(unknown, None, at(1)).await.unwrap(), 0);
+    assert_eq!(store.start_anew(unknown, vec![run("a")], Vec::new(), at(1)).await.unwrap(), 0);
+    let none = Waiting { event: Some(unknown), rule: None };
+    assert_eq!(store.cancel(none, at(1)).await.unwrap(), Cancelled { runs: 0, busy: 0 });
+    assert!(lease(&store).await.is_empty());
+}

@@ -1,0 +1,42 @@
+//! Runs that bring the program down.
+
+use super::Place;
+use super::sample::{at, begin, done, ids, in_lane, lease, once, queue, record, state, story};
+use crate::run::State;
+
+pub(super) async fn a_run_of_which_the_program_died_three_times_is_set_aside(place: &dyn Place) {
+    let first = place.open().await;
+    let innocent = begin(&first, 0, once("other")).await;
+    let one = begin(&first, 0, in_lane("l")).await;
+    let next = queue(&first, 0, in_lane("l")).await;
+    let mut heir = first;
+    for times in 1..=3 {
+        heir = place.heir(&heir).await;
+        let aside = heir.stumbled(vec![one.id, i64::MAX], at(times)).await.unwrap();
+        if times < 3 {
+            assert!(aside.is_empty());
+            assert_eq!(ids(&lease(&heir).await).len(), 2, "it is tried again");
+        } else {
+            assert_eq!(aside, [(one.event, one.rule.to_string())]);
+        }
+    }
+    assert_eq!(state(place, &one).await, State::Failed);
+    let (_, told) = &story(place, one.event).await[0];
+    assert_eq!(told, &["0 failed"], "and why");
+    let mut leased = ids(&lease(&heir).await);
+    leased.sort_unstable();
+    assert_eq!(leased, [innocent.id, next.id], "it holds up nobody");
+}
+
+pub(super) async fn one_that_is_replayed_after_that_begins_to_count_anew(place: &dyn Place) {
+    let store = place.open().await;
+    let one = begin(&store, 0, once("v")).await;
+    for _ in 0..3 {
+        store.stumbled(vec![one.id], at(1)).await.unwrap();
+    }
+    let second = begin(&store, 2, once("v")).await;
+    record(&store, done(&second)).await;
+    assert_eq!(store.replay(one.event, None, at(3)).await.unwrap(), 1);
+    assert!(store.stumbled(vec![one.id, one.id], at(4)).await.unwrap().is_empty());
+    assert_eq!(ids(&lease(&store).await), [one.id]);
+}

@@ -1,0 +1,184 @@
+//! Recording what was tried, if the run is still its owner's.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::Place;
+use super::sample::{accept, at, attempt, begin, done, event, failed, ids, lease, left, postponed, record, refuse, run, stepped, story};
+use crate::answer::SealedAnswer;
+use crate::run::{Place as At, Run, SavedAt, State};
+use crate::secret::SealedText;
+use crate::store::contract::{Record, Standing, Store};
+
+pub(super) async fn what_was_tried_is_in_the_history_in_its_order(place: &dyn Place) {
+    let store = place.open().await;
+    let mut one = begin(&store, 0, run("a")).await;
+    for _ in 0..12 {
+        one = record(&store, stepped(&one)).await;
+    }
+    record(&store, postponed(&one, at(60))).await;
+    let one = lease(&store).await.remove(0);
+    // Several may be recorded together.
+    let both = vec![attempt(&one, "skipped", "so"), attempt(&one, "done", "so")];
+    record(&store, Record { attempts: both.into(), ..done(&one) }).await;
+    let mut told: Vec<String> = (0..12).map(|step| format!("{step} done")).collect();
+    told.extend(["12 retry".into(), "12 skipped".into(), "12 done".into()]);
+    assert_eq!(story(place, one.event).await, [(State::Done, told)]);
+}
+
+pub(super) async fn a_run_goes_on_where_it_was_recorded(place: &dyn Place) {
+    let first = place.open().await;
+    let one = begin(&first, 0, run("a")).await;
+    let at_work = Run {
+        place: At { step: u32::MAX - 1, element: 4_000_000_000 },
+        tried: 3,
+        due: at(7),
+        forgiven: true,
+        failed_at: Some(At { step: 1, element: 2 }),
+        ..one
+    };
+    let at_work = record(&first, stepped(&at_work)).await;
+    let heir = place.heir(&first).await;
+    let leased = lease(&heir).await.remove(0);
+    assert_eq!(leased, Run { turn: at_work.turn + 1, ..at_work });
+    // And goes back to where nothing has failed.
+    let mended = record(&heir, Record { run: Run { failed_at: None, ..leased.clone() }.into(), ..postponed(&leased, at(8)) }).await;
+    assert_eq!(lease(&heir).await, [Run { turn: mended.turn + 1, ..mended }]);
+}
+
+pub(super) async fn a_run_that_does_not_go_on_is_free_when_it_is_due(place: &dyn Place) {
+    let owners = place.owners().await;
+    let one = begin(&owners[0], 0, run("a")).await;
+    record(&owners[0], postponed(&one, at(60))).await;
+    let last = owners.last().unwrap();
+    assert!(last.lease(at(59), 10).await.unwrap().is_empty());
+    let (leased, _) = last.lease(at(60), 10).await.unwrap().remove(0);
+    assert_eq!((leased.id, leased.tried, leased.turn), (one.id, 1, 2));
+    assert!(owners[0].lease(at(60), 10).await.unwrap().is_empty());
+}
+
+/// What a record must not change where it is refused or came before.
+async fn everything(place: &dyn Place, store: &Arc<dyn Store>, run: &Run) -> (Vec<(State, Vec<String>)>, Standing) {
+    (story(place, run.event).await, store.answer(run.event).await.unwrap())
+}
+
+/// With all that a record can bring.
+fn with_all(record: Record) -> Record {
+    let mut run = (*record.run).clone();
+    run.saved.insert("list".into(), json!(["a", "b"]));
+    run.unsaved = (0..2).map(|n| SavedAt { name: "list".into(), element: Some(n) }).collect();
+    let answer = SealedAnswer { status: 200, headers: Vec::new(), body: SealedText::clear("late") };
+    Record { run: run.into(), answer: Some(answer), ..record }
+}
+
+pub(super) async fn a_record_that_is_repeated_changes_nothing(place: &dyn Place) {
+    let store = place.open().await;
+    let one = begin(&store, 0, run("a")).await;
+    let step = with_all(stepped(&one));
+    let next = record(&store, step.clone()).await;
+    let before = everything(place, &store, &one).await;
+    for _ in 0..2 {
+        record(&store, step.clone()).await;
+        assert_eq!(everything(place, &store, &one).await, before);
+    }
+    assert_eq!(before.0, [(State::Waiting, vec!["0 done".to_owned()])]);
+    // It is still its owner's, by the count that the first one gave.
+    let second = record(&store, stepped(&next)).await;
+    // By now the first one is late.
+    refuse(&store, step).await;
+    // Who repeats that the run has ended, or waits, hears that it has nothing in hand any more.
+    let end = with_all(failed(&second));
+    record(&store, end.clone()).await;
+    let before = everything(place, &store, &one).await;
+    refuse(&store, end).await;
+    assert_eq!(everything(place, &store, &one).await, before);
+    assert_eq!(before.0, [(State::Failed, vec!["0 done".to_owned(), "1 done".to_owned(), "2 failed".to_owned()])]);
+    assert_eq!(store.replay(one.event, None, at(1)).await.unwrap(), 1);
+    assert_eq!(lease(&store).await[0].saved["list"], json!(["a", "b"]));
+}
+
+/// Every kind of record of a run that is somebody else's is refused, and nothing of it is kept.
+async fn refuses_all(place: &dyn Place, store: &Arc<dyn Store>, asks: &Arc<dyn Store>, run: &Run) {
+    let before = everything(place, asks, run).await;
+    for late in [done(run), failed(run), stepped(run), postponed(run, at(9_999))] {
+        refuse(store, with_all(late)).await;
+        assert_eq!(everything(place, asks, run).await, before);
+    }
+}
+
+pub(super) async fn a_record_by_who_has_not_the_run_is_refused_and_changes_nothing(place: &dyn Place) {
+    let owners = place.owners().await;
+    let waiting = accept(&owners[0], left(event(0), vec![run("a")])).await.remove(0).0;
+    refuses_all(place, &owners[0], &owners[0], &waiting).await;
+    if let [first, other] = &owners[..] {
+        let one = begin(first, 0, run("b")).await;
+        refuses_all(place, other, first, &one).await;
+        record(first, done(&one)).await;
+    }
+    // What was given back is not theirs either who gave it.
+    let leased = lease(&owners[0]).await.remove(0);
+    let given_back = record(&owners[0], postponed(&leased, at(60))).await;
+    refuses_all(place, &owners[0], &owners[0], &given_back).await;
+    assert_eq!(lease(&owners[0]).await, [Run { turn: given_back.turn + 1, ..given_back }]);
+}
+
+pub(super) async fn a_record_by_an_earlier_count_is_refused_and_changes_nothing(place: &dyn Place) {
+    let store = place.open().await;
+    let one = begin(&store, 0, run("a")).await;
+    let next = record(&store, stepped(&one)).await;
+    for late in [done(&one), failed(&one), postponed(&one, at(9_999))] {
+        refuse(&store, with_all(late)).await;
+    }
+    let given_back = record(&store, postponed(&next, at(60))).await;
+    let leased = lease(&store).await.remove(0);
+    assert_eq!(leased.turn, given_back.turn + 1);
+    // It is the same owner's again, and yet not for whoever held it before.
+    for turn in 0..leased.turn {
+        refuses_all(place, &store, &store, &Run { turn, ..leased.clone() }).await;
+    }
+    record(&store, done(&leased)).await;
+}
+
+/// A replay must not bring a run back to a count that somebody held it by before it failed.
+pub(super) async fn a_record_from_before_a_replay_is_refused_and_changes_nothing(place: &dyn Place) {
+    let store = place.open().await;
+    let mut late = Vec::new();
+    let mut one = begin(&store, 0, run("a")).await;
+    for _ in 0..3 {
+        late.push(one.clone());
+        one = record(&store, stepped(&one)).await;
+        late.push(one.clone());
+        record(&store, failed(&one)).await;
+        assert_eq!(store.replay(one.event, None, at(1)).await.unwrap(), 1);
+        one = lease(&store).await.remove(0);
+        for late in &late {
+            refuses_all(place, &store, &store, late).await;
+        }
+    }
+    record(&store, done(&one)).await;
+}
+
+pub(super) async fn a_record_of_a_run_that_has_ended_is_refused_and_changes_nothing(place: &dyn Place) {
+    let store = place.open().await;
+    for end in [done, failed] {
+        let one = begin(&store, 0, run("a")).await;
+        let ended = record(&store, end(&one)).await;
+        refuses_all(place, &store, &store, &one).await;
+        refuses_all(place, &store, &store, &ended).await;
+    }
+    assert!(lease(&store).await.is_empty());
+}
+
+pub(super) async fn a_record_by_a_dead_owner_is_refused_and_changes_nothing(place: &dyn Place) {
+    let first = place.open().await;
+    let one = begin(&first, 0, run("a")).await;
+    let heir = place.heir(&first).await;
+    let leased = lease(&heir).await;
+    assert_eq!(ids(&leased), [one.id]);
+    refuses_all(place, &first, &heir, &one).await;
+    // Not even the count that the run has now makes it the dead owner's.
+    refuses_all(place, &first, &heir, &leased[0]).await;
+    record(&heir, done(&leased[0])).await;
+    refuses_all(place, &first, &heir, &one).await;
+}

@@ -1,0 +1,107 @@
+//! Deleting what is done with.
+
+use super::Place;
+use super::sample::{DAY, accept, at, begin, delivered, done, dossier, event, failed, once, postponed, record, run, taken};
+use crate::answer::SealedAnswer;
+use crate::run::Run;
+use crate::secret::SealedText;
+use crate::store::contract::{Accepted, Pruned, Pruning, Record, Standing};
+
+fn before(seconds: i64) -> Pruning {
+    Pruning { before: at(seconds), failed: false, rehearse: false }
+}
+
+pub(super) async fn an_event_is_deleted_with_all_that_belongs_to_it(place: &dyn Place) {
+    let store = place.open().await;
+    let (one, kept) = (begin(&store, 0, run("a")).await, begin(&store, 1, run("a")).await);
+    let answer = SealedAnswer { status: 200, headers: Vec::new(), body: SealedText::clear("ok") };
+    for run in [&one, &kept] {
+        record(&store, Record { answer: Some(answer.clone()), ..done(run) }).await;
+    }
+    let rehearsed = store.prune(Pruning { rehearse: true, ..before(1) }, 0, 10).await.unwrap();
+    assert_eq!((rehearsed.events, rehearsed.is_all), (1, true));
+    assert!(place.records().await.dossier(one.event).await.is_ok(), "it was only counted");
+    let pruned = store.prune(before(1), 0, 10).await.unwrap();
+    assert_eq!((pruned.events, pruned.is_all), (1, true));
+    assert!(place.records().await.dossier(one.event).await.is_err());
+    assert_eq!(store.answer(one.event).await.unwrap(), Standing::default());
+    assert_eq!(store.replay(one.event, None, at(2)).await.unwrap(), 0);
+    // The one that came at the moment is kept, with all that is known of it.
+    assert_eq!(dossier(place, kept.event).await.runs[0].1.len(), 1);
+    assert_eq!(store.answer(kept.event).await.unwrap(), Standing { answer: Some(answer), is_open: false });
+    assert_eq!(place.records().await.counts().await.unwrap().events, 1);
+    assert!(store.size().await.unwrap() > 0 && place.records().await.size().await.unwrap() > 0);
+}
+
+pub(super) async fn what_waits_or_failed_is_not_deleted(place: &dyn Place) {
+    let store = place.open().await;
+    let in_hand = begin(&store, 0, run("a")).await;
+    let waits = begin(&store, 0, run("a")).await;
+    record(&store, postponed(&waits, at(500))).await;
+    let failing = accept(&store, taken(event(0), vec![run("a"), run("b")])).await;
+    record(&store, done(&failing[0].0)).await;
+    record(&store, failed(&failing[1].0)).await;
+    let cancelled = begin(&store, 0, once("v")).await;
+    record(&store, done(&cancelled)).await;
+    let repeated = accept(&store, taken(event(0), vec![once("v")])).await;
+    accept(&store, taken(event(9), Vec::new())).await;
+    assert_eq!(store.prune(before(5), 0, 10).await.unwrap().events, 2);
+    for kept in [&in_hand, &waits, &failing[0].0] {
+        dossier(place, kept.event).await;
+    }
+    assert!(place.records().await.dossier(repeated[0].0.event).await.is_err());
+    assert_eq!(store.prune(Pruning { failed: true, ..before(5) }, 0, 10).await.unwrap().events, 1);
+    assert!(place.records().await.dossier(failing[0].0.event).await.is_err());
+    record(&store, done(&in_hand)).await;
+    assert_eq!(store.prune(Pruning { failed: true, ..before(5) }, 0, 10).await.unwrap().events, 1);
+}
+
+pub(super) async fn deleting_goes_on_where_it_stopped(place: &dyn Place) {
+    let store = place.open().await;
+    let mut runs: Vec<Run> = Vec::new();
+    for n in 0..10 {
+        runs.push(begin(&store, n, run("a")).await);
+    }
+    accept(&store, taken(event(99), Vec::new())).await;
+    for (n, run) in runs.iter().enumerate() {
+        if n % 3 != 0 {
+            record(&store, done(run)).await;
+        }
+    }
+    let (mut after, mut events) = (0, 0);
+    for asked in 0.. {
+        let Pruned { events: some, after: next, is_all } = store.prune(before(50), after, 3).await.unwrap();
+        assert!(some <= 3 && asked < 6);
+        events += some;
+        after = next;
+        if is_all {
+            break;
+        }
+    }
+    assert_eq!(events, 6);
+    assert_eq!(place.records().await.counts().await.unwrap().events, 5);
+}
+
+pub(super) async fn what_was_remembered_for_a_time_is_deleted_after_it(place: &dyn Place) {
+    let store = place.open().await;
+    let day = DAY.as_secs() as i64;
+    accept(&store, delivered(taken(event(0), vec![run("a")]), &["old"])).await;
+    accept(&store, delivered(taken(event(10), vec![run("a")]), &["young"])).await;
+    assert!(!store.expire(at(day)).await.unwrap());
+    // A clock that was put back shows what is still known.
+    accept(&store, delivered(taken(event(20), vec![run("a")]), &["old"])).await;
+    let young = delivered(taken(event(20), vec![run("a")]), &["young"]);
+    assert!(matches!(store.accept(young).await.unwrap(), Accepted::Again { .. }));
+    // It is done a little at a time, and says when there may be more.
+    for n in 0..30 {
+        let keys: Vec<String> = (0..100).map(|key| format!("{n} {key}")).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        accept(&store, delivered(taken(event(30), Vec::new()), &keys)).await;
+    }
+    let mut times = 1;
+    while store.expire(at(2 * day)).await.unwrap() {
+        times += 1;
+        assert!(times < 1_000);
+    }
+    accept(&store, delivered(taken(event(30), Vec::new()), &["29 99"])).await;
+}

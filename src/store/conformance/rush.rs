@@ -1,0 +1,171 @@
+//! Many do everything at a time, by chance: what must hold of runs, whatever happens to them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use super::Place;
+use super::sample::{accept, done, event, failed, in_lane, left, much_later, once, postponed, record, run, stepped, taken};
+use crate::event::EventId;
+use crate::run::{Run, RunId};
+use crate::store::contract::{Fate, NewRun, Recorded, Store, Waiting};
+
+/// SplitMix64: all that is done is drawn from it.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+}
+
+/// What all together see.
+#[derive(Default)]
+struct Witness {
+    in_hand: HashSet<RunId>,
+    /// Which run of a lane is in hand.
+    busy: HashMap<String, RunId>,
+    begun: HashSet<RunId>,
+    ended: HashMap<RunId, u32>,
+    events: Vec<EventId>,
+}
+
+impl Witness {
+    fn take(&mut self, run: &Run) {
+        assert!(self.in_hand.insert(run.id), "run {} is in two hands", run.id);
+        self.begun.insert(run.id);
+        if let Some(lane) = &run.lane {
+            let before = self.busy.insert(lane.to_string(), run.id);
+            assert_eq!(before, None, "two runs of one lane are in hand");
+        }
+    }
+    /// Called before it is told to the store: from then on somebody else may have it.
+    fn give(&mut self, run: &Run) {
+        assert!(self.in_hand.remove(&run.id));
+        if let Some(lane) = &run.lane {
+            self.busy.remove(&**lane);
+        }
+    }
+}
+
+struct Hand {
+    store: Arc<dyn Store>,
+    seen: Arc<Mutex<Witness>>,
+    dice: Dice,
+    runs: Vec<Run>,
+}
+
+impl Hand {
+    async fn live(mut self) {
+        for _ in 0..60 {
+            match self.dice.roll(8) {
+                0 | 1 => self.ring().await,
+                2 | 3 => self.lease().await,
+                4 => self.interfere().await,
+                _ => self.work().await,
+            }
+        }
+        // In the end there is nothing left to do, for anybody.
+        loop {
+            while !self.runs.is_empty() {
+                self.work().await;
+            }
+            self.lease().await;
+            if self.runs.is_empty() && self.store.next_due().await.unwrap().is_none() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn ring(&mut self) {
+        let new: Vec<NewRun> = (0..1 + self.dice.roll(3))
+            .map(|_| match self.dice.roll(4) {
+                0 => run("plain"),
+                1 => once(&self.dice.roll(30).to_string()),
+                _ => in_lane(&self.dice.roll(3).to_string()),
+            })
+            .collect();
+        let one = event(0);
+        let id = one.id;
+        let all = if self.dice.roll(2) == 0 { taken(one, new) } else { left(one, new) };
+        for (run, fate) in accept(&self.store, all).await {
+            let mut seen = self.seen.lock().unwrap();
+            match fate {
+                Fate::Begun => {
+                    seen.take(&run);
+                    self.runs.push(run);
+                }
+                Fate::Queued => drop(seen.begun.insert(run.id)),
+                Fate::Repeated => {}
+            }
+        }
+        self.seen.lock().unwrap().events.push(id);
+    }
+
+    async fn lease(&mut self) {
+        let most = 1 + self.dice.roll(3) as usize;
+        for (run, _) in self.store.lease(much_later(), most).await.unwrap() {
+            self.seen.lock().unwrap().take(&run);
+            self.runs.push(run);
+        }
+    }
+
+    async fn work(&mut self) {
+        if self.runs.is_empty() {
+            return;
+        }
+        let run = self.runs.swap_remove(self.dice.roll(self.runs.len() as u64) as usize);
+        match self.dice.roll(6) {
+            0 => self.runs.push(record(&self.store, stepped(&run)).await),
+            1 => {
+                self.seen.lock().unwrap().give(&run);
+                record(&self.store, postponed(&run, much_later())).await;
+            }
+            end => {
+                let ended = if end == 2 { failed(&run) } else { done(&run) };
+                self.seen.lock().unwrap().give(&run);
+                record(&self.store, ended.clone()).await;
+                assert_eq!(self.store.record(ended).await.unwrap(), Recorded::LeaseLost);
+                *self.seen.lock().unwrap().ended.entry(run.id).or_default() += 1;
+            }
+        }
+    }
+
+    /// Somebody cancels or replays.
+    async fn interfere(&mut self) {
+        let event = {
+            let seen = self.seen.lock().unwrap();
+            let n = self.dice.roll(seen.events.len().max(1) as u64) as usize;
+            seen.events.get(n).copied()
+        };
+        let Some(event) = event else { return };
+        if self.dice.roll(2) == 0 {
+            self.store.replay(event, None, much_later()).await.unwrap();
+        } else {
+            self.store.cancel(Waiting { event: Some(event), rule: None }, much_later()).await.unwrap();
+        }
+    }
+}
+
+pub(super) async fn whatever_many_do_at_a_time_every_run_ends_once_and_alone_in_its_lane(place: &dyn Place) {
+    let owners = place.owners().await;
+    let seed = std::env::var("DOORBELL_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let seen = Arc::new(Mutex::new(Witness::default()));
+    let hands: Vec<_> = (0..6)
+        .map(|n| {
+            let (store, seen) = (owners[n % owners.len()].clone(), seen.clone());
+            tokio::spawn(Hand { store, seen, dice: Dice(seed + n as u64), runs: Vec::new() }.live())
+        })
+        .collect();
+    for hand in hands {
+        hand.await.unwrap();
+    }
+    let counts = place.records().await.counts().await.unwrap();
+    let seen = seen.lock().unwrap();
+    assert_eq!((counts.waiting, counts.events as usize), (0, seen.events.len()));
+    assert!(seen.in_hand.is_empty() && seen.begun.len() > 50);
+}

@@ -1,0 +1,173 @@
+//! Events, runs and records to test with, and what a worker does with them in a line.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::Place;
+use crate::event::{Event, EventId};
+use crate::run::{Attempt, Once, Place as At, Run, RunId, State};
+use crate::store::contract::{Accept, Accepted, Delivery, Dossier, Fate, NewRun, Record, Recorded, Store};
+
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
+
+/// So many seconds after a moment long ago.
+pub(super) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+}
+
+/// Later than all that any test names.
+pub(super) fn much_later() -> Timestamp {
+    at(1_000_000)
+}
+
+/// An event that came so many seconds after the moment, with an id of that time that no other one has.
+pub(super) fn event(seconds: i64) -> Event {
+    static COUNT: AtomicU64 = AtomicU64::new(1);
+    let mut random = [0; 10];
+    random[2..].copy_from_slice(&COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    Event {
+        id: EventId::new(at(seconds), random),
+        received: at(seconds),
+        method: "POST".into(),
+        address: "orders".into(),
+        headers: vec![("content-type".into(), "application/json".into())],
+        raw: Bytes::from_static(b"{\"n\": 1}"),
+        ..Event::nobody()
+    }
+}
+
+pub(super) fn run(rule: &str) -> NewRun {
+    NewRun { rule: rule.into(), text: "text".into(), step: 0, lane: None, once: None }
+}
+
+pub(super) fn in_lane(lane: &str) -> NewRun {
+    NewRun { lane: Some(lane.into()), ..run("in a lane") }
+}
+
+pub(super) fn once(value: &str) -> NewRun {
+    NewRun { once: Some(Once { value: value.into(), within: DAY }), ..run("once") }
+}
+
+/// An event whose runs the owner takes at once.
+pub(super) fn taken(event: Event, runs: Vec<NewRun>) -> Accept {
+    Accept { event, runs, deliveries: Vec::new(), ruleset: 1, status: 200, taken: true }
+}
+
+/// An event whose runs are left to whoever leases them.
+pub(super) fn left(event: Event, runs: Vec<NewRun>) -> Accept {
+    Accept { taken: false, ..taken(event, runs) }
+}
+
+pub(super) fn delivered(accept: Accept, keys: &[&str]) -> Accept {
+    let deliveries = keys.iter().map(|key| Delivery { key: (*key).to_owned(), remembered: DAY }).collect();
+    Accept { deliveries, ..accept }
+}
+
+/// The same once more, as one does who has not heard what became of it.
+pub(super) fn again(accept: &Accept) -> Accept {
+    Accept { event: accept.event.clone(), runs: accept.runs.clone(), deliveries: accept.deliveries.clone(), ..*accept }
+}
+
+/// Has an event accepted that is new; gives its runs.
+pub(super) async fn accept(store: &Arc<dyn Store>, accept: Accept) -> Vec<(Run, Fate)> {
+    match store.accept(accept).await.unwrap() {
+        Accepted::New(_, runs) => runs,
+        Accepted::Again { first, .. } => panic!("it was taken for the event {first}"),
+    }
+}
+
+/// Has an event with one run accepted, which begins at once.
+pub(super) async fn begin(store: &Arc<dyn Store>, seconds: i64, new: NewRun) -> Run {
+    let (run, fate) = accept(store, taken(event(seconds), vec![new])).await.remove(0);
+    assert_eq!(fate, Fate::Begun);
+    run
+}
+
+/// Has an event with one run accepted, which waits.
+pub(super) async fn queue(store: &Arc<dyn Store>, seconds: i64, new: NewRun) -> Run {
+    let (run, fate) = accept(store, taken(event(seconds), vec![new])).await.remove(0);
+    assert_eq!(fate, Fate::Queued);
+    run
+}
+
+/// What is due sometime, as far as nobody has it.
+pub(super) async fn lease(store: &Arc<dyn Store>) -> Vec<Run> {
+    store.lease(much_later(), 100).await.unwrap().into_iter().map(|(run, _)| run).collect()
+}
+
+pub(super) fn ids<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<RunId> {
+    runs.into_iter().map(|run| run.id).collect()
+}
+
+pub(super) fn attempt(run: &Run, outcome: &'static str, said: &str) -> Attempt {
+    Attempt {
+        place: run.place,
+        number: run.tried + 1,
+        at: run.due,
+        took: Duration::from_millis(3),
+        outcome: outcome.into(),
+        said: said.into(),
+    }
+}
+
+fn record_of(run: Run, attempt: Attempt, goes_on: bool) -> Record {
+    Record { run: run.into(), attempts: vec![attempt].into(), answer: None, goes_on }
+}
+
+/// The step was done, and it was the last one.
+pub(super) fn done(run: &Run) -> Record {
+    record_of(Run { state: State::Done, ..run.clone() }, attempt(run, "done", "so"), false)
+}
+
+/// The step has failed for good.
+pub(super) fn failed(run: &Run) -> Record {
+    record_of(Run { state: State::Failed, tried: run.tried + 1, ..run.clone() }, attempt(run, "failed", "no"), false)
+}
+
+/// The step was done, and the next one follows at once.
+pub(super) fn stepped(run: &Run) -> Record {
+    let place = At { step: run.place.step + 1, element: 0 };
+    record_of(Run { place, ..run.clone() }, attempt(run, "done", "so"), true)
+}
+
+/// The step is tried again at a moment, by whoever is there then.
+pub(super) fn postponed(run: &Run, due: Timestamp) -> Record {
+    record_of(Run { due, tried: run.tried + 1, ..run.clone() }, attempt(run, "retry", "later"), false)
+}
+
+/// Records, and gives the run as its owner has it then.
+pub(super) async fn record(store: &Arc<dyn Store>, record: Record) -> Run {
+    let run = (*record.run).clone();
+    assert_eq!(store.record(record).await.unwrap(), Recorded::Recorded);
+    Run { unsaved: Vec::new(), turn: run.turn + 1, ..run }
+}
+
+pub(super) async fn refuse(store: &Arc<dyn Store>, record: Record) {
+    assert_eq!(store.record(record).await.unwrap(), Recorded::LeaseLost);
+}
+
+pub(super) async fn dossier(place: &dyn Place, event: EventId) -> Dossier {
+    place.records().await.dossier(event).await.unwrap()
+}
+
+/// How the runs of an event are, and what was tried of each.
+pub(super) async fn story(place: &dyn Place, event: EventId) -> Vec<(State, Vec<String>)> {
+    let told = |attempts: Vec<Attempt>| attempts.into_iter().map(|a| format!("{} {}", a.place.step, a.outcome)).collect();
+    dossier(place, event).await.runs.into_iter().map(|(page, attempts)| (page.run.state, told(attempts))).collect()
+}
+
+pub(super) async fn state(place: &dyn Place, run: &Run) -> State {
+    let runs = dossier(place, run.event).await.runs;
+    runs.iter().find(|(page, _)| page.run.id == run.id).map(|(page, _)| page.run.state).unwrap()
+}
+
+/// Whether all of these are different.
+pub(super) fn are_different<T: Ord>(all: impl IntoIterator<Item = T>) -> bool {
+    let mut seen = BTreeSet::new();
+    all.into_iter().all(|one| seen.insert(one))
+}

@@ -1,0 +1,109 @@
+//! What `save_as` keeps: recorded value by value, read back whole.
+
+use serde_json::{Value, json};
+
+use super::Place;
+use super::sample::{begin, done, dossier, failed, lease, much_later, postponed, record, run, stepped};
+use crate::run::{Run, SavedAt};
+use crate::store::contract::Record;
+
+/// The run after it saved a value under a name, or as the next element of a list.
+fn save(mut run: Run, name: &str, value: Value, in_list: bool) -> Run {
+    let element = match run.saved.get_mut(name) {
+        Some(Value::Array(list)) if in_list => {
+            list.push(value);
+            Some(list.len() - 1)
+        }
+        _ => {
+            run.saved.insert(name.into(), if in_list { Value::Array(vec![value]) } else { value });
+            in_list.then_some(0)
+        }
+    };
+    run.unsaved.push(SavedAt { name: name.into(), element });
+    run
+}
+
+pub(super) async fn a_saved_value_is_read_back(place: &dyn Place) {
+    let first = place.open().await;
+    // As it was written, to the last digit and in its order.
+    let text = r#"{"z":1.10,"a":[1,[],{},null,true],"big":123456789012345678901234567890,"e":1e+400,"":"\u0000 ä \ud83d\ude00"}"#;
+    let value: Value = serde_json::from_str(text).unwrap();
+    let one = save(begin(&first, 0, run("a")).await, "x", value, false);
+    let one = save(one, "nothing", Value::Null, false);
+    let one = save(one, "list of its own", json!([]), false);
+    let one = record(&first, stepped(&one)).await;
+    let heir = place.heir(&first).await;
+    let leased = lease(&heir).await.remove(0);
+    assert_eq!(leased.saved["x"].to_string(), text.replace("\\ud83d\\ude00", "😀"));
+    assert_eq!((leased.saved.clone(), leased.unsaved.len()), (one.saved, 0));
+    // One that is done has nothing to go on with.
+    record(&heir, done(&leased)).await;
+    assert!(dossier(place, one.event).await.runs[0].0.run.saved.is_empty());
+}
+
+pub(super) async fn a_later_value_takes_the_place_of_an_earlier_one(place: &dyn Place) {
+    let store = place.open().await;
+    let mut one = begin(&store, 0, run("a")).await;
+    for n in 0..3 {
+        one = record(&store, stepped(&save(one, "list", json!(n), true))).await;
+    }
+    one = record(&store, stepped(&save(one, "list", json!("a word"), false))).await;
+    one = save(one, "word", json!(1), false);
+    one = record(&store, stepped(&save(one, "word", json!(2), false))).await;
+    // A list that is begun again is a new one.
+    one.saved.remove("word");
+    one = record(&store, postponed(&save(one, "word", json!("first"), true), much_later())).await;
+    let leased = lease(&store).await.remove(0);
+    assert_eq!(leased.saved, one.saved);
+    assert_eq!(json!(leased.saved), json!({ "list": "a word", "word": ["first"] }));
+}
+
+pub(super) async fn a_list_of_fifty_grows_element_by_element(place: &dyn Place) {
+    let store = place.open().await;
+    let mut one = begin(&store, 0, run("a")).await;
+    for n in 0..50 {
+        let saved = save(one, "list", json!({ "n": n }), true);
+        let saved = save(saved, "other", json!(n), true);
+        if n % 10 == 7 {
+            let given_back = record(&store, postponed(&saved, much_later())).await;
+            one = lease(&store).await.remove(0);
+            assert_eq!(one.saved, given_back.saved);
+        } else {
+            one = record(&store, stepped(&saved)).await;
+        }
+    }
+    record(&store, postponed(&one, much_later())).await;
+    let list: Vec<Value> = (0..50).map(|n| json!({ "n": n })).collect();
+    let leased = lease(&store).await.remove(0);
+    assert_eq!((&leased.saved["list"], leased.saved["other"].as_array().map(Vec::len)), (&Value::from(list), Some(50)));
+}
+
+pub(super) async fn saved_values_are_read_back_after_a_failure_and_a_replay(place: &dyn Place) {
+    let store = place.open().await;
+    let one = begin(&store, 0, run("a")).await;
+    let one = record(&store, stepped(&save(one, "before", json!([1, 2]), false))).await;
+    // A value of the very record by which it fails.
+    let one = save(save(one, "last", json!(1), true), "last", json!(2), true);
+    let ended = record(&store, failed(&one)).await;
+    assert_eq!(dossier(place, one.event).await.runs[0].0.run.saved, ended.saved, "people see them");
+    assert_eq!(store.replay(one.event, None, much_later()).await.unwrap(), 1);
+    let leased = lease(&store).await.remove(0);
+    assert_eq!(leased.saved, ended.saved);
+    let more = record(&store, postponed(&save(leased, "last", json!(3), true), much_later())).await;
+    assert_eq!(more.saved["last"], json!([1, 2, 3]));
+    assert_eq!(lease(&store).await[0].saved, more.saved);
+}
+
+pub(super) async fn saving_again_what_was_saved_doubles_nothing(place: &dyn Place) {
+    let store = place.open().await;
+    let one = begin(&store, 0, run("a")).await;
+    let mut saved = one;
+    for n in 0..3 {
+        saved = save(saved, "list", json!(n), true);
+    }
+    let step: Record = stepped(&save(saved, "value", json!("v"), false));
+    let next = record(&store, step.clone()).await;
+    record(&store, step).await;
+    record(&store, postponed(&next, much_later())).await;
+    assert_eq!(json!(lease(&store).await[0].saved), json!({ "list": [0, 1, 2], "value": "v" }));
+}

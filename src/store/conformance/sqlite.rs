@@ -1,0 +1,37 @@
+//! The SQLite store as the promises are tested with it: a folder for each. Opening is what ends the owner before.
+
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+
+use super::{Backend, Later, Place};
+use crate::store::contract::{Records, Store};
+
+pub(super) struct Sqlites;
+
+impl Backend for Sqlites {
+    fn new_place(&self) -> Later<'_, Box<dyn Place>> {
+        Box::pin(async { Box::new(Folder { data: tempfile::tempdir().unwrap(), next: Mutex::default() }) as Box<dyn Place> })
+    }
+}
+
+struct Folder {
+    data: TempDir,
+    /// The owner that has ended the one before, and that nobody has asked for yet.
+    next: Mutex<Option<Arc<dyn Store>>>,
+}
+
+impl Place for Folder {
+    fn open(&self) -> Later<'_, Arc<dyn Store>> {
+        Box::pin(async { self.next.lock().unwrap().take().unwrap_or_else(|| crate::store::open(self.data.path()).unwrap()) })
+    }
+    fn kill<'a>(&'a self, _: &'a Arc<dyn Store>) -> Later<'a, ()> {
+        Box::pin(async { *self.next.lock().unwrap() = Some(crate::store::open(self.data.path()).unwrap()) })
+    }
+    fn allows_several_owners(&self) -> bool {
+        false
+    }
+    fn records(&self) -> Later<'_, Arc<dyn Records>> {
+        Box::pin(async { crate::store::records(self.data.path()).unwrap() })
+    }
+}

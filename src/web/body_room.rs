@@ -1,0 +1,151 @@
+//! Room in memory for bodies while they arrive: taken byte by byte as they come, so that a claim costs nobody anything; with a
+//! part for small bodies alone, and a share that no caller may exceed. Given back when the event is kept.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// How much of bodies is in memory at a time, in KB, over all connections: the beginnings of all, and the rest of large ones.
+const BEGINNINGS: usize = 48 << 10;
+const LARGE: usize = 208 << 10;
+/// How much of a body is its beginning, in KB. Most bodies have nothing more.
+const BEGINNING: usize = 64;
+/// The most that one caller's bodies may take while they arrive, in KB: more than the largest one that any address allows.
+const SHARE: usize = 128 << 10;
+
+/// The room of all bodies.
+pub struct BodyRoom {
+    beginnings: Semaphore,
+    large: Semaphore,
+    /// What callers have taken whose bodies do not come in one piece, in KB.
+    shares: Mutex<HashMap<String, usize>>,
+}
+
+/// What one body has taken; given back when it is dropped.
+pub struct Taken<'r> {
+    room: &'r BodyRoom,
+    caller: &'r str,
+    beginning: Option<SemaphorePermit<'r>>,
+    large: Option<SemaphorePermit<'r>>,
+    /// How much it has, and how much of that counts for its caller's share, in KB.
+    size: usize,
+    shared: usize,
+}
+
+/// There is no room; whoever sends the body is told to come back.
+#[derive(Debug, PartialEq)]
+pub struct Full;
+
+impl Default for BodyRoom {
+    fn default() -> Self {
+        Self { beginnings: Semaphore::new(BEGINNINGS), large: Semaphore::new(LARGE), shares: Mutex::default() }
+    }
+}
+
+impl BodyRoom {
+    /// For a body that a caller begins to send.
+    pub fn body<'r>(&'r self, caller: &'r str) -> Taken<'r> {
+        Taken { room: self, caller, beginning: None, large: None, size: 0, shared: 0 }
+    }
+
+    fn shares(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken<'_> {
+    /// Takes room for a body of so many bytes, of which it may have some. A body that has not come whole counts for its
+    /// caller's share.
+    pub fn grow(&mut self, bytes: usize, is_whole: bool) -> Result<(), Full> {
+        let wanted = bytes.div_ceil(1 << 10);
+        if !is_whole && wanted > self.shared {
+            let mut shares = self.room.shares();
+            let share = shares.entry(self.caller.to_owned()).or_default();
+            if *share + wanted - self.shared > SHARE {
+                return Err(Full);
+            }
+            *share += wanted - self.shared;
+            self.shared = wanted;
+        }
+        while self.size < wanted {
+            let is_beginning = self.size < BEGINNING;
+            let until = if is_beginning { wanted.min(BEGINNING) } else { wanted };
+            let more = (until - self.size) as u32;
+            let of_its_own = if is_beginning { self.room.beginnings.try_acquire_many(more).ok() } else { None };
+            match of_its_own {
+                Some(permit) => merge(&mut self.beginning, permit),
+                None => merge(&mut self.large, self.room.large.try_acquire_many(more).map_err(|_| Full)?),
+            }
+            self.size = until;
+        }
+        Ok(())
+    }
+}
+
+fn merge<'r>(all: &mut Option<SemaphorePermit<'r>>, more: SemaphorePermit<'r>) {
+    match all {
+        Some(all) => all.merge(more),
+        None => *all = Some(more),
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if self.shared > 0 {
+            let mut shares = self.room.shares();
+            if let Some(share) = shares.get_mut(self.caller) {
+                *share = share.saturating_sub(self.shared);
+                if *share == 0 {
+                    shares.remove(self.caller);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: usize = 1 << 20;
+
+    #[test]
+    fn room_is_taken_as_bytes_come_and_given_back() {
+        let room = BodyRoom::default();
+        let callers: Vec<String> = (0..4).map(|n| format!("10.0.0.{n}")).collect();
+        let mut all: Vec<Taken> = callers.iter().map(|caller| room.body(caller)).collect();
+        for taken in &mut all {
+            assert_eq!(taken.grow(0, false), Ok(()), "a claim alone takes nothing");
+            assert_eq!(taken.grow(10, false), Ok(()));
+        }
+        assert_eq!((room.large.available_permits(), room.beginnings.available_permits()), (LARGE, BEGINNINGS - 4));
+        // Two callers take all that there is for large bodies, and small ones still come.
+        for taken in &mut all[..2] {
+            assert_eq!(taken.grow(104 * MB, false), Ok(()));
+        }
+        assert_eq!(room.large.available_permits(), 2 * BEGINNING);
+        assert_eq!(all[3].grow(2 * MB, true), Err(Full));
+        let mut small = room.body("10.0.0.9");
+        assert_eq!(small.grow(BEGINNING << 10, true), Ok(()));
+        drop((all, small));
+        assert_eq!((room.large.available_permits(), room.beginnings.available_permits()), (LARGE, BEGINNINGS));
+        assert!(room.shares().is_empty());
+    }
+
+    #[test]
+    fn no_caller_takes_more_than_its_share() {
+        let room = BodyRoom::default();
+        let (mut one, mut two, mut other) = (room.body("10.0.0.1"), room.body("10.0.0.1"), room.body("10.0.0.2"));
+        assert_eq!(one.grow(127 * MB, false), Ok(()));
+        assert_eq!((two.grow(MB, false), two.grow(MB + 1, false)), (Ok(()), Err(Full)), "the limit itself is taken");
+        assert_eq!(other.grow(64 * MB, false), Ok(()));
+        drop(one);
+        assert_eq!(two.grow(MB + 1, false), Ok(()));
+        // Bodies that come in one piece are done with at once, and count for nobody.
+        let whole: Vec<Taken> = (0..100).map(|_| room.body("10.0.0.3")).collect();
+        for mut taken in whole {
+            assert_eq!(taken.grow(MB, true), Ok(()));
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The connections that are open: no more than so many, no more than so many of one caller, and who waits for a place gets it
+//! from one that idles. So connections that say nothing shut nobody out.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+/// How many connections are looked at to find one that idles.
+const SAMPLE: usize = 64;
+
+/// All connections.
+pub struct Connections {
+    places: Arc<Semaphore>,
+    open: Mutex<Open>,
+    /// The most of one caller; nothing: any number.
+    most_each: Option<usize>,
+    began: Instant,
+    random: RandomState,
+    count: AtomicU64,
+}
+
+#[derive(Default)]
+struct Open {
+    all: Vec<Arc<Connection>>,
+    by_caller: HashMap<IpAddr, usize>,
+}
+
+/// One connection.
+pub struct Connection {
+    /// Its place in the list.
+    index: AtomicUsize,
+    /// How many requests are on their way, and how many have been answered.
+    busy: AtomicU32,
+    answered: AtomicU32,
+    /// Since when it idles, in milliseconds after the start.
+    since: AtomicU64,
+    /// Told when somebody else needs the place.
+    close: Notify,
+}
+
+/// A connection's place, given back when it is dropped.
+pub struct Place {
+    connections: Arc<Connections>,
+    connection: Arc<Connection>,
+    caller: Option<IpAddr>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Held while a request is on its way.
+pub struct Busy<'c> {
+    connections: &'c Connections,
+    connection: &'c Connection,
+}
+
+impl Connections {
+    pub fn new(most: usize, most_each: Option<usize>) -> Arc<Self> {
+        Arc::new(Self {
+            places: Arc::new(Semaphore::new(most)),
+            open: Mutex::default(),
+            most_each,
+            began: Instant::now(),
+            random: RandomState::new(),
+            count: AtomicU64::new(0),
+        })
+    }
+
+    /// Waits for room for one more, and makes it where an idle connection has it.
+    pub async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = self.places.clone().try_acquire_owned() {
+            return Some(permit);
+        }
+        if let Some(idle) = self.an_idle_one() {
+            idle.close.notify_one();
+        }
+        self.places.clone().acquire_owned().await.ok()
+    }
+
+    /// Gives a place to a connection; nothing where its caller has as many as it may. A proxy is nobody's caller.
+    pub fn enter(self: &Arc<Self>, peer: IpAddr, is_proxy: bool, permit: OwnedSemaphorePermit) -> Option<Place> {
+        let caller = self.most_each.filter(|_| !is_proxy).map(|most| (neighbourhood(peer), most));
+        let mut open = self.open();
+        if let Some((caller, most)) = caller {
+            let count = open.by_caller.entry(caller).or_default();
+            if *count >= most {
+                return None;
+            }
+            *count += 1;
+        }
+        let connection = Arc::new(Connection {
+            index: AtomicUsize::new(open.all.len()),
+            busy: AtomicU32::new(0),
+            answered: AtomicU32::new(0),
+            since: AtomicU64::new(self.now()),
+            close: Notify::new(),
+        });
+        open.all.push(connection.clone());
+        Some(Place { connections: self.clone(), connection, caller: caller.map(|(caller, _)| caller), _permit: permit })
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+
+    /// Of some that idle one that has asked for nothing yet, if there is one, and the one that has idled longest.
+    fn an_idle_one(&self) -> Option<Arc<Connection>> {
+        let open = self.open();
+        let start = self.random.hash_one(self.count.fetch_add(1, Ordering::Relaxed)) as usize % open.all.len().max(1);
+        let from_there = open.all[start..].iter().chain(&open.all[..start]);
+        let idle = from_there.filter(|c| c.busy.load(Ordering::Relaxed) == 0).take(SAMPLE);
+        idle.min_by_key(|c| (c.answered.load(Ordering::Relaxed) > 0, c.since.load(Ordering::Relaxed))).cloned()
+    }
+}
+
+impl Place {
+    /// For a request on this connection.
+    pub fn busy(&self) -> Busy<'_> {
+        self.connection.busy.fetch_add(1, Ordering::Relaxed);
+        Busy { connections: &self.connections, connection: &self.connection }
+    }
+
+    /// Returns when somebody else needs the place.
+    pub async fn is_needed(&self) {
+        self.connection.close.notified().await;
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.connection.answered.fetch_add(1, Ordering::Relaxed);
+        self.connection.since.store(self.connections.now(), Ordering::Relaxed);
+        self.connection.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.connections.open();
+        let index = self.connection.index.load(Ordering::Relaxed);
+        open.all.swap_remove(index);
+        if let Some(moved) = open.all.get(index) {
+            moved.index.store(index, Ordering::Relaxed);
+        }
+        if let Some(caller) = self.caller
+            && let Some(count) = open.by_caller.get_mut(&caller)
+        {
+            *count -= 1;
+            if *count == 0 {
+                open.by_caller.remove(&caller);
+            }
+        }
+    }
+}
+
+/// Who counts as one caller: an address of IPv4, the network of 64 bits that one household has of IPv6.
+fn neighbourhood(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(six) => IpAddr::V6((u128::from(six) >> 64 << 64).into()),
+        four => four,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_place_of_one_that_idles_goes_to_one_that_waits() {
+        let all = Connections::new(3, None);
+        let mut places = Vec::new();
+        for _ in 0..3 {
+            let permit = all.room().await.unwrap();
+            places.push(all.enter(ip("10.0.0.1"), false, permit).unwrap());
+        }
+        // The first one has asked before, the second one asks just now; the third one has said nothing.
+        drop(places[0].busy());
+        let silent = places.pop().unwrap();
+        let _busy = places[1].busy();
+        let room = tokio::spawn({
+            let all = all.clone();
+            async move { all.room().await }
+        });
+        silent.is_needed().await;
+        drop(silent);
+        assert!(room.await.unwrap().is_some());
+        assert_eq!(all.open().all.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn no_caller_has_more_than_its_share() {
+        let all = Connections::new(100, Some(2));
+        let permit = || all.places.clone().try_acquire_owned().unwrap();
+        let enter = |from: &str, is_proxy| all.enter(ip(from), is_proxy, permit());
+        let (one, two) = (enter("203.0.113.7", false), enter("203.0.113.7", false));
+        assert!(one.is_some() && two.is_some() && enter("203.0.113.7", false).is_none());
+        assert!(enter("203.0.113.8", false).is_some());
+        assert!((0..5).map(|_| enter("10.0.0.1", true)).collect::<Vec<_>>().iter().all(Option::is_some), "a proxy is nobody's caller");
+        let household: Vec<_> = (1..=3).map(|n| enter(&format!("2001:db8::{n}"), false)).collect();
+        assert_eq!(household.iter().filter(|place| place.is_some()).count(), 2);
+        drop(one);
+        assert!(enter("203.0.113.7", false).is_some());
+        drop((two, household));
+        assert!(all.open().all.is_empty() && all.open().by_caller.is_empty() && all.places.available_permits() == 100);
+    }
+}

@@ -1,0 +1,83 @@
+//! The build script: what this machine can do that some tests need, such as mounting a disk. It only looks; nothing is
+//! changed, and the program itself is built the same everywhere.
+//!
+//! A test that needs one of these says so with `cfg_attr(not(…), ignore = "…")`, so that `cargo test` shows it as ignored
+//! where it cannot run, instead of passing without having tested anything. What is found is looked for again when a thing
+//! that was found goes away; what was missing and is there now, after `touch tests/abilities.rs`. `PATH` is not watched:
+//! editors and terminals have different ones, and each would build everything again after the other.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// How many open files the test of ten thousand connections needs.
+const MANY_FILES: u64 = 12_000;
+
+fn main() {
+    println!("cargo::rerun-if-changed=tests/abilities.rs");
+    for variable in ["DOORBELL_TESTS_WITHOUT", "YAML_LANGUAGE_SERVER", "GITHUB_PAYLOADS", "USER"] {
+        println!("cargo::rerun-if-env-changed={variable}");
+    }
+    let mount = has_capability(21) && all(&[program("mount"), program("umount")]);
+    let loops = all(&[file("/dev/loop-control"), program("mkfs.ext4"), program("python3")]);
+    // For a machine that looks as if it could and cannot.
+    let without = env::var("DOORBELL_TESTS_WITHOUT").unwrap_or_default();
+    for (ability, is_there) in [
+        ("can_mount", mount),
+        ("can_cut_power", mount && loops),
+        // To give files to other users, and to start programs as them: CAP_CHOWN and CAP_SETUID.
+        ("can_be_others", has_capability(0) && has_capability(7)),
+        ("has_user_namespaces", number("/proc/sys/user/max_user_namespaces") > 0 && all(&[program("unshare")])),
+        ("can_open_many_files", most_files() >= MANY_FILES && all(&[program("prlimit")])),
+        ("has_libreoffice", all(&[program("soffice")])),
+        ("has_language_server", all(&[program("node"), named_by("YAML_LANGUAGE_SERVER")])),
+        ("has_payloads", all(&[named_by("GITHUB_PAYLOADS")])),
+    ] {
+        println!("cargo::rustc-check-cfg=cfg({ability})");
+        if is_there && !without.split([' ', ',']).any(|w| w == ability) {
+            println!("cargo::rustc-cfg={ability}");
+        }
+    }
+}
+
+/// Whether all of these were found; asks cargo to look again when one of them is gone.
+fn all(found: &[Option<PathBuf>]) -> bool {
+    for path in found.iter().flatten() {
+        println!("cargo::rerun-if-changed={}", path.display());
+    }
+    found.iter().all(Option::is_some)
+}
+
+fn file(path: impl AsRef<Path>) -> Option<PathBuf> {
+    let path = path.as_ref();
+    path.exists().then(|| path.to_owned())
+}
+
+fn program(name: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?).find_map(|folder| file(folder.join(name)))
+}
+
+/// The file that a variable names.
+fn named_by(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable).and_then(file)
+}
+
+/// Whether this process has the capability of this number (capabilities(7)); 21 is CAP_SYS_ADMIN, which may mount disks.
+fn has_capability(number: u32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    effective.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|bits| bits >> number & 1 == 1)
+}
+
+/// The number in a file of the kernel's; 0 where there is none.
+fn number(path: &str) -> u64 {
+    fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or_default()
+}
+
+/// How many files a process may have open if it asks for it.
+fn most_files() -> u64 {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let most = line.and_then(|line| line.split_whitespace().nth(1)).unwrap_or_default();
+    if most == "unlimited" { u64::MAX } else { most.parse().unwrap_or_default() }
+}

@@ -1,0 +1,260 @@
+//! Connections as all kinds of callers use them: what stands behind a request, several at once, closed by half.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+
+use crate::world::{PATIENCE, Serving, World, http2, until};
+
+const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"{{ body.n }}\" } ]\n";
+
+fn post(version: &str, extra: &str, n: usize) -> String {
+    let body = format!("{{\"n\":{n}}}");
+    format!("POST /a HTTP/{version}\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{extra}\r\n{body}", body.len())
+}
+
+/// Reads until so many answers have come whole; gives their statuses.
+fn answers(stream: &mut TcpStream, wanted: usize) -> Vec<u16> {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (mut text, mut buffer) = (String::new(), [0; 4096]);
+    let statuses =
+        |text: &str| text.split("HTTP/1").skip(1).map(|a| a.split(' ').nth(1).unwrap_or("0").parse().unwrap_or(0)).collect::<Vec<u16>>();
+    while statuses(&text).len() < wanted || !text.ends_with('}') {
+        match stream.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => text.push_str(&String::from_utf8_lossy(&buffer[..length])),
+            Err(e) => panic!("no answer came: {e}; so far: {text}"),
+        }
+    }
+    statuses(&text)
+}
+
+#[test]
+fn a_request_is_answered_whatever_stands_behind_it() {
+    let world = World::with(RULES);
+    let doorbell = world.serve();
+    let close = "Connection: close\r\n";
+    for (n, (request, behind)) in [
+        (post("1.1", close, 0), "\r\n"),
+        (post("1.1", close, 1), "\n"),
+        (post("1.1", "", 2), "\r\n"),
+        (post("1.1", "", 3), "\r\n\r\n"),
+        (post("1.0", "", 4), "\r\n"),
+        (post("1.1", close, 5), "POST /a HTTP/1.1\r\n"),
+        (post("1.1", "", 6), "POST /a HT"),
+        (post("1.1", "", 7), "\0\u{1}garbage"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // In one piece, and in two.
+        for pieces in [vec![format!("{request}{behind}")], vec![request.clone(), behind.to_owned()]] {
+            let mut stream = TcpStream::connect(&doorbell.address).unwrap();
+            pieces.iter().for_each(|piece| drop(stream.write_all(piece.as_bytes())));
+            assert_eq!(answers(&mut stream, 1).first(), Some(&200), "request {n} with {behind:?} behind it");
+        }
+    }
+    until("each is done", || world.output("out.txt").lines().count() == 16);
+}
+
+#[test]
+fn requests_in_one_go_are_answered_in_order_and_a_bad_one_does_not_take_the_answers_of_those_before() {
+    let world = World::with(RULES);
+    let doorbell = world.serve();
+    let mut stream = TcpStream::connect(&doorbell.address).unwrap();
+    let many: String = (0..20).map(|n| post("1.1", "", n)).collect();
+    stream.write_all(many.as_bytes()).unwrap();
+    assert_eq!(answers(&mut stream, 20), [200; 20]);
+    let mut stream = TcpStream::connect(&doorbell.address).unwrap();
+    stream.write_all(format!("{}POST /a HTTP/1.1\r\nBad Header\r\n\r\n", post("1.1", "", 20)).as_bytes()).unwrap();
+    assert_eq!(answers(&mut stream, 1)[0], 200);
+    until("all are done", || world.output("out.txt").lines().count() == 21);
+}
+
+#[test]
+fn a_caller_who_closes_its_half_is_answered() {
+    let world = World::with(RULES);
+    let doorbell = world.serve();
+    for n in 0..20 {
+        let mut stream = TcpStream::connect(&doorbell.address).unwrap();
+        stream.write_all(post("1.1", "", n).as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(answers(&mut stream, 1), [200]);
+    }
+    until("each is done", || world.output("out.txt").lines().count() == 20);
+}
+
+#[test]
+fn a_request_names_one_host() {
+    let world = World::with(RULES);
+    let doorbell = world.serve();
+    let post = |version: &str, hosts: &[&str]| {
+        let hosts: String = hosts.iter().map(|host| format!("Host: {host}\r\n")).collect();
+        let head = format!("POST /a HTTP/{version}\r\n{hosts}Connection: close\r\nContent-Length: 2\r\n\r\n{{}}");
+        crate::world::read_answer(&doorbell.raw(head.as_bytes())).status
+    };
+    for (version, hosts, status) in [
+        ("1.1", vec!["x"], 200),
+        ("1.1", vec!["x:8080"], 200),
+        ("1.1", vec!["[::1]:8080"], 200),
+        ("1.1", vec![""], 200),
+        ("1.0", vec![], 200),
+        ("1.0", vec!["x"], 200),
+        ("1.1", vec![], 400),
+        ("1.1", vec!["x", "x"], 400),
+        ("1.1", vec!["x", "y"], 400),
+        ("1.1", vec!["x y"], 400),
+        ("1.1", vec!["x, y"], 400),
+        ("1.0", vec!["x", "y"], 400),
+    ] {
+        assert_eq!(post(version, &hosts), status, "HTTP/{version} {hosts:?}");
+    }
+    let said = "{\"status\":\"refused\",\"message\":\"The request must name one host, in one Host header.\"}";
+    assert!(doorbell.raw(b"POST /a HTTP/1.1\r\nConnection: close\r\n\r\n").ends_with(said));
+}
+
+/// The status of a request over HTTP/2.
+fn over_http2(doorbell: &Serving, headers: &[(&str, &str)]) -> String {
+    let mut stream = TcpStream::connect(&doorbell.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(&http2(headers, b"{}")).unwrap();
+    // Its status, as HPACK has it: indexed where it is common, else the digits.
+    loop {
+        let mut head = [0; 9];
+        if stream.read_exact(&mut head).is_err() {
+            return "closed".to_owned();
+        }
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let mut payload = vec![0; length];
+        stream.read_exact(&mut payload).unwrap();
+        match (head[3], payload.first()) {
+            (1, Some(0x88)) => return "200".to_owned(),
+            (1, Some(0x8c)) => return "400".to_owned(),
+            (1, _) => return "another".to_owned(),
+            (3, _) => return "reset".to_owned(),
+            (7, _) => return "closed".to_owned(),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn what_http_1_does_not_allow_http_2_does_not_either() {
+    let world = World::with(RULES);
+    let doorbell = world.serve();
+    let ask = |more: &[(&str, &str)]| {
+        let mut headers = vec![(":method", "POST"), (":scheme", "http"), (":path", "/a")];
+        headers.extend(more);
+        over_http2(&doorbell, &headers)
+    };
+    assert_eq!(ask(&[(":authority", "x")]), "200");
+    assert_eq!(ask(&[("host", "x")]), "200");
+    assert_eq!(ask(&[(":authority", "x"), ("host", "X")]), "200");
+    for more in [vec![], vec![("host", "x"), ("host", "x")], vec![(":authority", "x"), ("host", "y")]] {
+        assert_eq!(ask(&more), "400", "{more:?}");
+    }
+    let names: Vec<String> = (0..101).map(|n| format!("x-{n}")).collect();
+    let many = |count: usize| {
+        let mut headers = vec![(":authority", "x")];
+        headers.extend(names.iter().take(count).map(|name| (name.as_str(), "v")));
+        ask(&headers)
+    };
+    assert_eq!(many(100), "200", "the limit itself is taken");
+    assert_ne!(many(101), "200");
+}
+
+#[test]
+fn a_claim_of_a_large_body_takes_no_room_from_anybody() {
+    let world = World::with(
+        &RULES
+            .replace("rules:\n", "  /big: { verify: none, max_body: 100 MB }\nrules:\n")
+            .replace("when: { webhook: /a }", "when: [ { webhook: /a }, { webhook: /big } ]"),
+    );
+    let doorbell = world.serve();
+    let claim = |path: &str, size: &str| {
+        let mut stream = TcpStream::connect(&doorbell.address).unwrap();
+        write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\n{size}\r\n\r\n").unwrap();
+        stream
+    };
+    let mut claims: Vec<TcpStream> = (0..260).map(|_| claim("/a", "Content-Length: 1048576")).collect();
+    claims.extend((0..260).map(|_| claim("/a", "Transfer-Encoding: chunked")));
+    claims.extend((0..5).map(|_| claim("/big", "Content-Length: 104857600")));
+    claims.extend((0..5).map(|_| claim("/big", "Transfer-Encoding: chunked")));
+    // Whoever is answered came after all of them.
+    assert_eq!(doorbell.post("/a", "{\"n\": 1}").status, 200);
+    assert_eq!(doorbell.post("/big", &format!("{{\"n\": \"{}\"}}", "x".repeat(3 << 20))).status, 200);
+    drop(claims);
+}
+
+#[test]
+fn one_caller_who_dawdles_with_large_bodies_leaves_room_for_others() {
+    let world = World::with(RULES);
+    let doorbell = world.serve_with(&["--trusted-proxies", "127.0.0.1"]);
+    let send = |ip: &str, body: &[u8], length: usize| {
+        let mut stream = TcpStream::connect(&doorbell.address).unwrap();
+        let head = format!("POST /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: {ip}\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let _ = stream.write_all(body);
+        stream
+    };
+    let most = vec![b'x'; (1 << 20) - 1];
+    let is_refused = |stream: &TcpStream| {
+        stream.set_nonblocking(true).unwrap();
+        let mut head = [0; 12];
+        stream.peek(&mut head).is_ok_and(|n| head[..n].ends_with(b"503"))
+    };
+    // 128 MB is one caller's share; each of these holds a MB but for its last byte. One that stalls for 10 seconds is given
+    // up, so that a slow machine needs more of them.
+    let mut dawdling: Vec<TcpStream> = Vec::new();
+    until("those above its share are sent away", || {
+        dawdling.extend((0..16).map(|_| send("203.0.113.1", &most, 1 << 20)));
+        dawdling.iter().filter(|stream| is_refused(stream)).count() >= 16
+    });
+    let mut other = send("203.0.113.2", &[most.as_slice(), b"x"].concat(), 1 << 20);
+    assert_eq!(answers(&mut other, 1), [200]);
+}
+
+#[test]
+fn connections_that_say_nothing_shut_nobody_out() {
+    let world = World::with(RULES);
+    let doorbell = world.serve_with(&["--max-connections", "40"]);
+    let connect = |first: &str| {
+        let mut stream = TcpStream::connect(&doorbell.address).unwrap();
+        stream.write_all(first.as_bytes()).unwrap();
+        stream
+    };
+    // Silent, in the middle of a head, in the middle of the beginning of HTTP/2.
+    let idle: Vec<TcpStream> = (0..120).map(|n| connect(["", "POST /a HTTP/1.1\r\nA: ", "PRI * HT"][n % 3])).collect();
+    for n in 0..10 {
+        assert_eq!(doorbell.post("/a", &format!("{{\"n\": {n}}}")).status, 200);
+    }
+    drop(idle);
+    until("each is done", || world.output("out.txt").lines().count() == 10);
+}
+
+#[test]
+fn one_caller_has_no_more_connections_than_it_may() {
+    let world = World::with(RULES);
+    let doorbell = world.serve_with(&["--max-connections-per-caller", "5"]);
+    let mut all: Vec<TcpStream> = (0..5).map(|_| TcpStream::connect(&doorbell.address).unwrap()).collect();
+    all[0].write_all(post("1.1", "", 1).as_bytes()).unwrap();
+    assert_eq!(answers(&mut all[0], 1), [200]);
+    let mut sixth = TcpStream::connect(&doorbell.address).unwrap();
+    let _ = sixth.write_all(post("1.1", "", 2).as_bytes());
+    assert_eq!(answers_or_none(&mut sixth), Vec::<u16>::new(), "it is closed");
+    drop(all.pop());
+    until("there is room for another one", || {
+        let mut another = TcpStream::connect(&doorbell.address).unwrap();
+        let _ = another.write_all(post("1.1", "", 3).as_bytes());
+        answers_or_none(&mut another) == [200]
+    });
+}
+
+/// As `answers` for one, where the connection may be closed instead.
+fn answers_or_none(stream: &mut TcpStream) -> Vec<u16> {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut buffer = [0; 4096];
+    match stream.read(&mut buffer) {
+        Ok(length) => String::from_utf8_lossy(&buffer[..length]).split(' ').nth(1).and_then(|s| s.parse().ok()).into_iter().collect(),
+        Err(_) => Vec::new(),
+    }
+}
