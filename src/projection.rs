@@ -115,19 +115,23 @@ fn whole(text: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Budget;
     use crate::field::Names;
     use proptest::prelude::*;
     use std::borrow::Cow;
 
-    struct Body(Value);
+    struct Body(Value, Budget);
     impl Names for Body {
+        fn budget(&self) -> &Budget {
+            &self.1
+        }
         fn root(&self, _: &Root) -> Result<Option<Cow<'_, Value>>, String> {
             Ok(Some(Cow::Borrowed(&self.0)))
         }
     }
 
     fn find(field: &Field, body: &Value) -> Option<Value> {
-        field.find(&Body(body.clone())).unwrap().into_value()
+        field.value(&Body(body.clone(), Budget::default())).unwrap()
     }
 
     const FIELDS: [&str; 9] =
