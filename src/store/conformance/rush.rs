@@ -198,7 +198,7 @@ pub(super) async fn whatever_many_do_at_a_time_every_run_ends_once_and_alone_in_
     for run in late {
         refuse(dead, done(&run)).await;
     }
-    let seen = seen.lock().unwrap();
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
     let counts = place.records().await.counts().await.unwrap();
     assert_eq!((counts.waiting, counts.events as usize), (0, seen.events.len()));
     assert!(seen.in_hand.is_empty() && seen.begun.len() > 50);

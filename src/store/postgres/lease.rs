@@ -77,7 +77,7 @@ fn number_of(row: &Row) -> Option<RunId> {
 
 /// Reads runs with their events and what they saved.
 async fn with_events(sql: &Transaction<'_>, rows: &[Row]) -> Result<Vec<(Run, Event)>> {
-    let numbers: Vec<i64> = column(&rows, 1)?;
+    let numbers: Vec<i64> = column(rows, 1)?;
     let text = format!("SELECT {EVENT}, e.seq FROM event e WHERE e.seq = ANY($1)");
     let mut events = HashMap::new();
     for row in sql.query(&text, &[&numbers]).await? {
