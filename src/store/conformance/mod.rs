@@ -163,6 +163,7 @@ const PROMISES: &[(&str, Promise)] = promises![
     people::only_the_failed_runs_of_the_rule_that_was_named_are_replayed,
     people::many_who_replay_at_a_time_replay_once,
     people::a_rule_that_is_started_anew_gets_a_run_of_its_own,
+    people::a_story_tells_what_is_in_hand_and_what_waits_for_its_turn,
     people::cancelling_ends_what_waits_and_leaves_what_is_in_hand,
     people::cancelling_ends_what_a_dead_owner_had,
     people::nothing_happens_to_events_that_are_not_kept,

@@ -89,7 +89,8 @@ async fn failed(sql: &Transaction<'_>, most: usize) -> Result<Vec<RunPage>> {
     for row in sql.query(&text, &[&(most as i64)]).await? {
         let run = read_run(&row, read_id(&row, RUN_COLUMNS)?, State::Failed)?;
         let said = why(&run, &attempts(sql, run.id).await?);
-        pages.push(RunPage { said, received: moment(row.try_get(RUN_COLUMNS + 1)?), ended: Some(run.due), run });
+        let received = moment(row.try_get(RUN_COLUMNS + 1)?);
+        pages.push(RunPage { said, received, ended: Some(run.due), is_queued: false, is_in_hand: false, run });
     }
     Ok(pages)
 }
@@ -122,21 +123,24 @@ async fn dossier(sql: &Transaction<'_>, id: EventId) -> Result<Dossier> {
     let text = format!("SELECT {EVENT}, e.status, s.texts FROM event e LEFT JOIN ruleset s ON s.id = e.ruleset WHERE e.seq = $1");
     let row = sql.query_one(&text, &[&seq]).await?;
     let (event, status) = (read_event(&row, 0)?, row.try_get::<_, i32>(4)? as u16);
-    let mut runs: Vec<Run> = Vec::new();
+    let mut runs: Vec<(Run, bool, bool)> = Vec::new();
     for text in [
-        format!("SELECT {PENDING}, 'waiting' FROM pending p WHERE p.event = $1"),
-        format!("SELECT {ENDED}, p.state FROM ended p WHERE p.event = $1"),
+        format!("SELECT {PENDING}, 'waiting', p.queued, p.owner <> 0 FROM pending p WHERE p.event = $1"),
+        format!("SELECT {ENDED}, p.state, FALSE, FALSE FROM ended p WHERE p.event = $1"),
     ] {
-        let read = |row: &Row| read_run(row, id, State::read(row.try_get(RUN_COLUMNS)?).unwrap_or(State::Failed));
+        let read = |row: &Row| {
+            let state = State::read(row.try_get(RUN_COLUMNS)?).unwrap_or(State::Failed);
+            Ok((read_run(row, id, state)?, row.try_get(RUN_COLUMNS + 1)?, row.try_get(RUN_COLUMNS + 2)?))
+        };
         runs.extend(sql.query(&text, &[&seq]).await?.iter().map(read).collect::<Result<Vec<_>>>()?);
     }
-    runs.sort_by_key(|run| run.id);
-    add_saved(sql, &mut runs.iter_mut().collect::<Vec<_>>()).await?;
+    runs.sort_by_key(|(run, ..)| run.id);
+    add_saved(sql, &mut runs.iter_mut().map(|(run, ..)| run).collect::<Vec<_>>()).await?;
     let mut pages = Vec::with_capacity(runs.len());
-    for run in runs {
+    for (run, is_queued, is_in_hand) in runs {
         let attempts = attempts(sql, run.id).await?;
         let ended = (run.state != State::Waiting).then_some(run.due);
-        pages.push((RunPage { said: why(&run, &attempts), received: event.received, ended, run }, attempts));
+        pages.push((RunPage { said: why(&run, &attempts), received: event.received, ended, is_queued, is_in_hand, run }, attempts));
     }
     let list: Vec<(String, String)> = row.try_get::<_, Option<&str>>(5)?.map(from_json).transpose()?.unwrap_or_default();
     let hashes: Vec<&String> = list.iter().map(|(_, hash)| hash).collect();
