@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -14,9 +15,10 @@ use crate::action::contract::{Effect, Performing, Ticket};
 use crate::action::outside::Outside;
 use crate::answer::Answer;
 use crate::at_work::AtWork;
-use crate::budget::Allowance;
+use crate::budget::{Allowance, weight};
 use crate::event::{Event, hops};
 use crate::field::Names;
+use crate::memory::{LIGHT, MOST_MADE, Memory, Taken};
 use crate::off_thread::off_thread;
 use crate::rule::Rule;
 use crate::rule::step::TIMEOUT;
@@ -26,6 +28,9 @@ use crate::template::Unrendered;
 
 /// What is said of a step that panicked.
 pub const CRASHED: &str = "this step made Doorbell crash; please report it";
+
+/// How long a run waits for its turn again that finds no room for what was worked out for it.
+const CROWDED: Duration = Duration::from_secs(2);
 
 /// What a `for_each` goes through.
 pub type Elements = Arc<Vec<Value>>;
@@ -50,8 +55,8 @@ enum Rendered {
 }
 
 impl Try {
-    /// Renders and performs it.
-    pub async fn once(&self, outside: &Outside, at_work: &Arc<AtWork>) -> Outcome {
+    /// Renders and performs it. What it makes has room in `made` until it is done; where there is none, its turn comes later.
+    pub async fn once(&self, outside: &Outside, at_work: &Arc<AtWork>, made: &Memory) -> Outcome {
         if self.run.settled {
             return Outcome::Done(Note { said: "was done before the restart".into(), ..Note::default() });
         }
@@ -72,6 +77,7 @@ impl Try {
             Rendered::Ended(outcome) => return outcome,
             Rendered::NotYet => return Outcome::failed(CRASHED),
         };
+        let Ok(_room) = room_for(made, effect.bytes()) else { return Outcome::Deferred(CROWDED) };
         let run = &self.run;
         let ticket = Ticket {
             event: self.event.id,
@@ -134,9 +140,12 @@ impl Try {
     /// The elements of the `for_each` at a step, in order; an error is a sentence.
     pub async fn elements_of(&self, each: u32) -> Result<Elements, String> {
         let find = move |one: &Self, allowance| {
-            let scope = one.rule.scope(&one.event, &one.vault, &one.run.saved).within(allowance);
-            let found = one.rule.elements(each, &scope);
-            (found, scope.budget().spent().is_some())
+            let find = || {
+                let scope = one.rule.scope(&one.event, &one.vault, &one.run.saved).within(allowance);
+                let found = one.rule.elements(each, &scope);
+                (found, scope.budget().spent().is_some())
+            };
+            std::panic::catch_unwind(AssertUnwindSafe(find)).unwrap_or_else(|_| (Err(CRASHED.to_owned()), false))
         };
         let (mut found, is_more) = find(self, Allowance::Small);
         if is_more {
@@ -144,6 +153,38 @@ impl Try {
             found = off_thread(move || find(&one, Allowance::Full).0).await.map_err(|_| CRASHED.to_owned())?;
         }
         found.map(Arc::new)
+    }
+}
+
+/// Nothing is free just now; it is asked for again later.
+pub struct Crowded;
+
+/// Room for something that was made, if it is large. Two of these always fit, so that a run that has one gets the other one
+/// sooner or later.
+fn room_for(made: &Memory, bytes: usize) -> Result<Option<Taken>, Crowded> {
+    match bytes > LIGHT {
+        false => Ok(None),
+        true => made.try_take(bytes.min(MOST_MADE / 2)).map(Some).ok_or(Crowded),
+    }
+}
+
+/// The elements of a `for_each` while they are gone through.
+pub struct Loop {
+    pub each: u32,
+    /// An error is a sentence.
+    pub elements: Result<Elements, String>,
+    _room: Option<Taken>,
+}
+
+impl Loop {
+    /// Works them out. Where there is no room for them, the step's turn comes later.
+    pub async fn of(one: &Try, each: u32, made: &Memory) -> Result<Self, Outcome> {
+        let elements = one.elements_of(each).await;
+        let bytes = elements.as_ref().map_or(0, |all| all.iter().map(weight).sum());
+        match room_for(made, bytes) {
+            Ok(_room) => Ok(Self { each, elements, _room }),
+            Err(Crowded) => Err(Outcome::Deferred(CROWDED)),
+        }
     }
 }
 

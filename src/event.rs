@@ -116,6 +116,26 @@ impl Event {
     }
 }
 
+/// An event as a store hands it out: its body is still to be read ([`crate::body::read_event`]), which takes time where it is
+/// large, and memory.
+#[derive(Debug, Clone)]
+pub struct Unread(Event);
+
+impl Unread {
+    /// Of an event that has no `body` yet.
+    pub fn new(event: Event) -> Self {
+        Self(event)
+    }
+    /// All of it but its body.
+    pub fn event(&self) -> &Event {
+        &self.0
+    }
+    /// The event, with what was read from its body.
+    pub fn with_body(self, body: Value) -> Event {
+        Event { body, is_partial: false, ..self.0 }
+    }
+}
+
 /// Names and values of a form or a query string; a name that comes twice is a list.
 pub fn pairs(text: &[u8]) -> Value {
     let mut all = Map::new();

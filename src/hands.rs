@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use crate::event::EventId;
+use crate::memory::Taken;
 use crate::run::{Run, RunId};
 use crate::store::contract::Held;
 
@@ -39,6 +40,10 @@ pub struct InHand {
     /// Its count when it was leased or recorded last.
     pub turn: i64,
     room: Option<OwnedSemaphorePermit>,
+    /// Room for what is heavy in it; runs of one event share that of the event.
+    pub memory: Vec<Arc<Taken>>,
+    /// How many bytes its steps have saved that have no room of their own yet.
+    pub uncounted: usize,
     is_settled: bool,
 }
 
@@ -61,7 +66,7 @@ impl Hands {
     /// Takes a run in hand.
     pub fn take(self: &Arc<Self>, run: &Run, room: Option<OwnedSemaphorePermit>) -> InHand {
         self.held().insert(run.id);
-        InHand { hands: self.clone(), run: run.id, turn: run.turn, room, is_settled: false }
+        InHand { hands: self.clone(), run: run.id, turn: run.turn, room, memory: Vec::new(), uncounted: 0, is_settled: false }
     }
 
     /// For one who is about to accept an event.

@@ -9,13 +9,18 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde_json::Map;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::action::outside::{Callers, Waiting};
 use crate::answer::Answer;
+use crate::body::packed::most_unpacked;
+use crate::body::{heaviest, weight_at_most};
+use crate::budget::{Allowance, Spent, weight};
 use crate::event::{Event, EventId, MOST_HOPS};
+use crate::field::Names;
 use crate::keyring::Keyring;
+use crate::memory::{Memory, Taken};
 use crate::off_thread::off_thread;
 use crate::pace::Pace;
 use crate::planted::{Point, crash};
@@ -28,10 +33,12 @@ use crate::signature::contract::{Keys, NotAdmitted};
 use crate::signature::handshake::Greeted;
 use crate::store::contract::{Accept, Accepted, Delivery, Fate, NewRun, Standing, Store};
 use crate::surroundings::Handed;
-use crate::worker::Worker;
+use crate::worker::{Room, Worker};
 
 /// How often a caller who waits looks into the store.
 const LOOK: Duration = Duration::from_millis(500);
+/// A body that is larger, or packed, is checked and read where it holds up nobody else.
+const LARGE: usize = 64 << 10;
 
 /// Takes requests in.
 pub struct Intake {
@@ -43,6 +50,8 @@ pub struct Intake {
     pub pace: Pace,
     /// Keeps secrets that senders hand over.
     pub handed: Handed,
+    /// Room for large bodies that are read, until the store has them.
+    pub reading: Memory,
 }
 
 /// What the sender gets.
@@ -92,6 +101,7 @@ impl Refusal {
 }
 
 /// A request's way to its address, held while its body is read, so that one set of rules serves it to the end.
+#[derive(Clone)]
 pub struct Door {
     rules: Arc<InForce>,
     address: usize,
@@ -104,6 +114,31 @@ impl Door {
     /// How much body is read.
     pub fn max_body(&self) -> usize {
         self.address().max_body
+    }
+
+    /// Works something out of a request: at once, or in a thread of its own where its body is large.
+    async fn work_out<T: Send + 'static>(
+        &self,
+        request: Request,
+        work: impl FnOnce(&Address, Request) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        if !is_large(&request) {
+            return Ok(work(self.address(), request));
+        }
+        let door = self.clone();
+        let done = Box::pin(off_thread(move || work(door.address(), request))).await;
+        done.map_err(|_| Refusal::CannotKeep("reading the request crashed; please report it".to_owned()))
+    }
+
+    /// What a large body may weigh once it is read; nothing for a small one.
+    fn may_weigh(&self, request: &Request) -> Option<usize> {
+        let unpacked = most_unpacked(request.body.len()).min(self.max_body());
+        match is_large(request) {
+            false => None,
+            // What is in it is not known yet.
+            true if is_packed(request) => Some(heaviest(unpacked)),
+            true => Some(weight_at_most(&request.body)),
+        }
     }
 }
 
@@ -132,12 +167,16 @@ impl Intake {
         Ok(())
     }
 
-    /// The keys that a request's senders publish, at these addresses.
-    async fn keys(&self, address: &Address, request: &Request, at: &[String]) -> Result<Keys, Refusal> {
+    /// The keys that a request's senders publish, at these addresses; with the request.
+    async fn keys(&self, door: &Door, request: Request, at: &[String]) -> Result<(Request, Keys), Refusal> {
         let keys = self.keyring.keys(at).await.map_err(Refusal::CannotKeep)?;
-        match address.guard.check(request, &keys) {
-            Ok(()) => Ok(keys),
-            Err(_) => self.keyring.newer(at).await.map_err(Refusal::CannotKeep),
+        let check = |address: &Address, request: Request| {
+            let is_proven = address.guard.check(&request, &keys).is_ok();
+            (request, keys, is_proven)
+        };
+        match door.work_out(request, check).await? {
+            (request, keys, true) => Ok((request, keys)),
+            (request, _, false) => Ok((request, self.keyring.newer(at).await.map_err(Refusal::CannotKeep)?)),
         }
     }
 
@@ -165,12 +204,26 @@ impl Intake {
     pub async fn receive(self: &Arc<Self>, door: Door, request: Request) -> Result<Reply, Refusal> {
         let address = door.address();
         let ruleset = &door.rules.ruleset;
-        let keys = match address.guard.keys_at(&request).as_slice() {
-            [] => Keys::new(),
-            at => Box::pin(self.keys(address, &request, at)).await?,
+        let keys_at = |address: &Address, request: Request| {
+            let at = address.guard.keys_at(&request);
+            (request, at)
         };
-        let proofs = if address.replay_guard { address.guard.proofs(&request, &keys) } else { Vec::new() };
-        let event = match address.guard.admit(request, &keys, EventId(Uuid::now_v7()), address.max_body, Some(&address.wanted)) {
+        let (request, at) = door.work_out(request, keys_at).await?;
+        let (request, keys) = match at.as_slice() {
+            [] => (request, Keys::new()),
+            at => Box::pin(self.keys(&door, request, at)).await?,
+        };
+        let mut reading = match door.may_weigh(&request) {
+            Some(bytes) => Box::pin(self.reading.take(bytes)).await,
+            None => None,
+        };
+        let admit = move |address: &Address, request: Request| {
+            let proofs = if address.replay_guard { address.guard.proofs(&request, &keys) } else { Vec::new() };
+            let id = EventId(Uuid::now_v7());
+            (address.guard.admit(request, &keys, id, address.max_body, Some(&address.wanted)), proofs)
+        };
+        let (admitted, proofs) = door.work_out(request, admit).await?;
+        let event = match admitted {
             Ok(event) if address.methods.contains(&event.method) => event,
             Ok(_) => return Err(Refusal::WrongMethod(address.methods.clone())),
             Err(NotAdmitted::Greeted(greeted)) => return Box::pin(self.greet(*greeted)).await.map(Reply::Now),
@@ -178,27 +231,37 @@ impl Intake {
             Err(NotAdmitted::Denied(why)) => return Err(Refusal::Denied(why)),
             Err(NotAdmitted::Malformed(why)) => return Err(Refusal::Malformed(why)),
         };
+        if let Some(reading) = &mut reading {
+            reading.shrink_to(event.raw.len() + weight(&event.body));
+        }
         self.count(address, &event.ip, false)?;
-        let (event, answering) = match ruleset.answering_soon(&event) {
-            Some(answering) => (event, answering),
-            None => {
-                let rules = door.rules.clone();
+        let (event, answering, id) = match (ruleset.answering_soon(&event), delivery_id(address, &event, Allowance::Small)) {
+            (Some(answering), Ok(id)) => (event, answering, Ok(id)),
+            _ => {
+                let door = door.clone();
                 let work = move || {
-                    let answering = rules.ruleset.answering(&event);
-                    (event, answering)
+                    let answering = door.rules.ruleset.answering(&event);
+                    let id = delivery_id(door.address(), &event, Allowance::Full);
+                    (event, answering, id)
                 };
-                off_thread(work).await.map_err(|_| Refusal::CannotKeep("working out which rules run crashed".to_owned()))?
+                Box::pin(off_thread(work)).await.map_err(|_| Refusal::CannotKeep("working out which rules run crashed".to_owned()))?
             }
         };
+        // Taken as one without an id, it would be done again each time it comes.
+        let delivery = id.map_err(|_| {
+            Refusal::Malformed(
+                "The id of this delivery (`delivery_id` of this address) takes too much work to find; send less at a time.".into(),
+            )
+        })?;
         let responding = |s: &Started| s.rule.responds_from(s.step);
         let responders = answering.iter().filter(|s| responding(s)).count();
         let patience = answering.iter().filter(|s| responding(s)).map(|s| s.rule.answer_within).max().unwrap_or_default();
         let answer = if answering.is_empty() { &address.ignored } else { &address.accepted };
         let (id, received) = (event.id, event.received);
         let waiting = (responders > 0).then(|| self.callers.wait_for(id, responders));
-        let room = self.worker.room_for(answering.len());
+        let room = self.worker.room_for(answering.len(), &event);
         let accept = Accept {
-            deliveries: deliveries(address, &event, proofs),
+            deliveries: deliveries(address, delivery, proofs),
             runs: answering.iter().map(new_run).collect(),
             ruleset: door.rules.number,
             status: answer.status,
@@ -207,7 +270,7 @@ impl Intake {
         };
         let rules = answering.iter().map(|s| s.rule.clone()).collect();
         let (tell, told) = oneshot::channel();
-        tokio::spawn(self.clone().keep(accept, rules, ruleset.vault.clone(), room, tell));
+        tokio::spawn(self.clone().keep(accept, rules, ruleset.vault.clone(), room, reading, tell));
         match told.await.map_err(|_| Refusal::CannotKeep("the task that keeps the event crashed".to_owned()))?? {
             Begun::New(fates) => {
                 let repeated = |(s, fate): (&Started, &Fate)| *fate == Fate::Repeated && responding(s);
@@ -240,7 +303,8 @@ impl Intake {
         accept: Accept,
         rules: Vec<Arc<Rule>>,
         vault: Arc<Vault>,
-        room: Option<OwnedSemaphorePermit>,
+        room: Option<Room>,
+        reading: Option<Taken>,
         tell: oneshot::Sender<Result<Begun, Refusal>>,
     ) {
         let doubt = self.worker.doubt(accept.event.id);
@@ -268,6 +332,8 @@ impl Intake {
                 Err(Refusal::CannotKeep(e.to_string()))
             }
         };
+        // It is in the store; what is still in hand of it has room of its own.
+        drop(reading);
         // Nobody listens any more where the caller has hung up.
         let _ = tell.send(begun);
         if let Some(own) = own {
@@ -281,6 +347,14 @@ impl Intake {
 enum Begun {
     New(Vec<Fate>),
     Again { first: EventId, standing: Standing },
+}
+
+fn is_packed(request: &Request) -> bool {
+    request.headers.iter().any(|(name, _)| name == "content-encoding")
+}
+
+fn is_large(request: &Request) -> bool {
+    request.body.len() > LARGE || is_packed(request)
 }
 
 /// What a request that was taken in gets.
@@ -330,15 +404,20 @@ pub fn new_run(started: &Started) -> NewRun {
     NewRun { rule: rule.name.clone(), text: rule.text.clone(), step: *step, lane: lane.clone(), once: once.clone() }
 }
 
-/// What this delivery is known by if it comes again: the sender's own id of it, and what was signed where that is wanted.
-fn deliveries(address: &Address, event: &Event, proofs: Vec<String>) -> Vec<Delivery> {
+/// The sender's own id of a delivery, where it has one.
+fn delivery_id(address: &Address, event: &Event, allowance: Allowance) -> Result<Option<String>, Spent> {
     let (vault, saved) = (Vault::default(), Map::new());
-    let scope = Scope::new(event, &vault, serde_json::Value::Null, &[], &saved);
+    let scope = Scope::new(event, &vault, serde_json::Value::Null, &[], &saved).within(allowance);
     let part = |field: &crate::field::Field| {
         let value = field.value(&scope).ok()?.filter(|v| !v.is_null() && v.as_str() != Some(""))?;
         Some(value.to_string())
     };
-    let id = address.delivery_id.iter().map(part).collect::<Option<Vec<_>>>().filter(|parts| !parts.is_empty());
+    let parts = address.delivery_id.iter().map(part).collect::<Option<Vec<_>>>().filter(|parts| !parts.is_empty());
+    scope.budget().spent().map_or_else(|| Ok(parts.map(|parts| parts.join(" "))), Err)
+}
+
+/// What a delivery is known by if it comes again: the sender's own id of it, and what was signed where that is wanted.
+fn deliveries(address: &Address, id: Option<String>, proofs: Vec<String>) -> Vec<Delivery> {
     let known_by = |key: String| Delivery { key: format!("{} {key}", address.route.text()), remembered: address.remembered };
-    id.map(|parts| known_by(parts.join(" "))).into_iter().chain(proofs.into_iter().map(|p| known_by(format!("signed {p}")))).collect()
+    id.map(known_by).into_iter().chain(proofs.into_iter().map(|p| known_by(format!("signed {p}")))).collect()
 }

@@ -26,6 +26,7 @@ pub mod word;
 
 pub mod comparison;
 pub mod course;
+mod crowd;
 #[deny(clippy::string_slice)]
 pub mod field;
 #[deny(clippy::string_slice)]
@@ -59,6 +60,7 @@ pub mod hands;
 pub mod health;
 pub mod intake;
 pub mod keyring;
+mod memory;
 pub mod off_thread;
 pub mod old_rules;
 pub mod pace;

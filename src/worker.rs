@@ -4,6 +4,8 @@
 //! How many are in hand at a time is bounded; what is more waits in the store. What a run does next is decided by
 //! [`Run::after`]; this only brings clock, dice and store together.
 //!
+//! What is heavy in hand has room in memory of its own ([`crate::crowd`]); a run that finds none waits in the store.
+//!
 //! Whoever drops a run before it has ended or was given back has lost hold of it ([`Hands`]), and the loop that leases takes
 //! it up again as it stands in the store.
 
@@ -18,10 +20,12 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use crate::action::outside::Outside;
 use crate::answer::{Answer, SealedAnswer};
 use crate::at_work::AtWork;
-use crate::attempt::{CRASHED, Elements, Try, told};
+use crate::attempt::{CRASHED, Loop, Try, told};
 use crate::course::Course;
-use crate::event::{Event, EventId};
+use crate::crowd::Crowd;
+use crate::event::{Event, EventId, Unread};
 use crate::hands::{Doubt, Hands, InHand, Lost};
+use crate::memory::Taken;
 use crate::old_rules::{Ready, RulesOfRuns, Unready};
 use crate::planted::{Point, crash};
 use crate::retry::Plan;
@@ -38,6 +42,7 @@ const MAX_LEASE: usize = 128;
 const LOOK: Duration = Duration::from_secs(1);
 /// The pause before the store is asked again after an error.
 const PAUSE: Duration = Duration::from_millis(500);
+
 /// Does what runs are there to do.
 #[derive(Clone)]
 pub struct Worker(Arc<Inner>);
@@ -48,11 +53,18 @@ struct Inner {
     rules: RulesOfRuns,
     at_work: Arc<AtWork>,
     room: Arc<Semaphore>,
-    wake: Notify,
+    wake: Arc<Notify>,
     stopping: AtomicBool,
     hands: Arc<Hands>,
+    crowd: Arc<Crowd>,
     /// Set where the store may have leased runs without anybody hearing of it.
     is_in_doubt: AtomicBool,
+}
+
+/// Room for runs that are about to be begun: a place for each, and memory for their event.
+pub struct Room {
+    places: OwnedSemaphorePermit,
+    memory: Option<Arc<Taken>>,
 }
 
 /// A run that is in hand and about to be driven.
@@ -78,23 +90,26 @@ impl Started {
 
 impl Worker {
     pub fn new(store: Arc<dyn Store>, outside: Outside, rules: RulesOfRuns, at_work: Arc<AtWork>) -> Self {
-        let room = Arc::new(Semaphore::new(MAX_IN_HAND));
+        let (room, wake) = (Arc::new(Semaphore::new(MAX_IN_HAND)), Arc::new(Notify::new()));
+        let crowd = Crowd::new(wake.clone());
         Self(Arc::new(Inner {
             store,
             outside,
             rules,
             at_work,
             room,
-            wake: Notify::new(),
+            wake,
             stopping: AtomicBool::new(false),
             hands: Arc::default(),
+            crowd,
             is_in_doubt: AtomicBool::new(false),
         }))
     }
 
-    /// Keeps room for so many runs, if there is any; otherwise they wait in the store.
-    pub fn room_for(&self, runs: usize) -> Option<OwnedSemaphorePermit> {
-        self.0.room.clone().try_acquire_many_owned(u32::try_from(runs).ok()?).ok()
+    /// Keeps room for so many runs of an event, if there is any; otherwise they wait in the store.
+    pub fn room_for(&self, runs: usize, event: &Event) -> Option<Room> {
+        let places = self.0.room.clone().try_acquire_many_owned(u32::try_from(runs).ok()?).ok()?;
+        Some(Room { places, memory: self.0.crowd.room_for(event).ok()? })
     }
 
     /// Takes fresh runs in hand, with the rules that were found for them and the secrets that these were loaded with. One of
@@ -105,9 +120,9 @@ impl Worker {
         rules: Vec<Arc<Rule>>,
         vault: Arc<Vault>,
         event: Event,
-        room: Option<OwnedSemaphorePermit>,
+        room: Option<Room>,
     ) -> Option<Started> {
-        let Some(mut room) = room else {
+        let Some(Room { mut places, memory }) = room else {
             self.wake();
             return None;
         };
@@ -116,7 +131,9 @@ impl Worker {
         // All are held before the first one is at work.
         let started = |((run, _), rule): ((Run, Fate), Arc<Rule>)| {
             let ready = Some(Ready { rule, vault: vault.clone() });
-            Started { worker: self.clone(), hand: self.0.hands.take(&run, room.split(1)), run, event: event.clone(), ready }
+            let mut hand = self.0.hands.take(&run, places.split(1));
+            hand.memory.extend(memory.clone());
+            Started { worker: self.clone(), hand, run, event: event.clone(), ready }
         };
         let mut begun: Vec<Started> = begun.map(started).collect();
         let last = begun.pop();
@@ -135,8 +152,21 @@ impl Worker {
         self.0.wake.notify_one();
     }
 
-    fn start(&self, run: Run, event: Arc<Event>, room: Option<OwnedSemaphorePermit>) {
-        Started { worker: self.clone(), hand: self.0.hands.take(&run, room), run, event, ready: None }.spawn();
+    /// Takes a run out of the store in hand, and goes on with it once there is room for it and its event is read; or with its
+    /// failure, where somebody has crashed with it.
+    fn start(&self, run: Run, event: Unread, room: Option<OwnedSemaphorePermit>, crashed: bool) {
+        let mut hand = self.0.hands.take(&run, room);
+        let (worker, entry) = (self.clone(), self.0.crowd.enter(&run, &event));
+        tokio::spawn(async move {
+            let event = match worker.0.crowd.read(entry, &mut hand, &run, event).await {
+                Ok(event) => Arc::new(event),
+                Err(why) => return worker.end_unread(hand, run, &why).await,
+            };
+            match crashed {
+                true => worker.fail(hand, run, event).await,
+                false => worker.drive(hand, run, event, None).await,
+            }
+        });
     }
 
     /// Does what is due in the store, for ever.
@@ -160,7 +190,8 @@ impl Worker {
             if let Ok(more) = inner.room.clone().try_acquire_many_owned(more as u32) {
                 room.merge(more);
             }
-            let leased = match inner.store.lease(Timestamp::now(), room.num_permits()).await {
+            let is_full = inner.crowd.is_full();
+            let leased = match inner.store.lease(Timestamp::now(), room.num_permits(), inner.crowd.heavy()).await {
                 Ok(leased) => leased,
                 Err(e) => {
                     drop(room);
@@ -170,11 +201,12 @@ impl Worker {
             };
             let idle = leased.is_empty();
             for (run, event) in leased {
-                self.start(run, Arc::new(event), room.split(1));
+                self.start(run, event, room.split(1), false);
             }
             drop(room);
             if idle {
-                let due = inner.store.next_due().await.ok().flatten();
+                // What is due and was left may be what there is no memory for; who waits for that wakes this.
+                let due = if is_full { None } else { inner.store.next_due().await.ok().flatten() };
                 let wait = due.map_or(LOOK, |d| until(d).min(LOOK));
                 tokio::select! {
                     () = tokio::time::sleep(wait.max(Duration::from_millis(1))) => {}
@@ -208,14 +240,8 @@ impl Worker {
             let held = inner.store.held(which).await?;
             let Some(Lost { crashed, mut room, .. }) = inner.hands.take_lost() else { break };
             for (run, event) in held {
-                tracing::warn!(event = %event.id, rule = %run.rule, "a task ended with this run in hand; it is taken up again");
-                let (room, event, worker) = (room.take(), Arc::new(event), self.clone());
-                if crashed {
-                    let hand = inner.hands.take(&run, room);
-                    tokio::spawn(async move { worker.fail(hand, run, event).await });
-                } else {
-                    self.start(run, event, room);
-                }
+                tracing::warn!(event = %run.event, rule = %run.rule, "a task ended with this run in hand; it is taken up again");
+                self.start(run, event, room.take(), crashed);
             }
         }
         Ok(())
@@ -236,9 +262,15 @@ impl Worker {
         let attempt = self.attempt(&run, at, clock, "failed", CRASHED.to_owned());
         tracing::error!(event = %run.event, rule = %run.rule, "a step crashed; that is its failure");
         let ready = self.0.rules.of(&run, self.0.store.as_ref()).await.ok();
-        let after = |Ready { rule, vault }: &Ready| {
-            let each = rule.course.flow(run.place.step)?.each;
-            let elements = each.map(|each| rule.elements(each, &rule.scope(&event, vault, &run.saved)).map_or(0, |all| all.len() as u32));
+        let mut elements = None;
+        if let Some(Ready { rule, vault }) = &ready
+            && let Some(each) = rule.course.flow(run.place.step).and_then(|flow| flow.each)
+        {
+            let (run, event) = (Arc::new(run.clone()), event.clone());
+            let one = Try { rule: rule.clone(), run, event, vault: vault.clone(), elements: None };
+            elements = Some(one.elements_of(each).await.map_or(0, |all| all.len() as u32));
+        }
+        let after = |Ready { rule, .. }: &Ready| {
             Some(run.clone().after(&mut Outcome::failed(CRASHED), &rule.facts(rule.step(&run)?, elements), at, 0.0))
         };
         let next = ready.as_ref().and_then(|ready| std::panic::catch_unwind(AssertUnwindSafe(|| after(ready))).ok().flatten());
@@ -271,7 +303,7 @@ impl Worker {
         let mut attempts = Vec::new();
         let began = run.place.step;
         // The elements of the `for_each` at hand, worked out once.
-        let mut elements: Option<(u32, Result<Elements, String>)> = None;
+        let mut gone_through: Option<Loop> = None;
         let plan = Plan::default();
         while run.state == State::Waiting && !inner.stopping.load(Ordering::Relaxed) {
             let step = rule.step(&run);
@@ -284,18 +316,25 @@ impl Worker {
             let (facts, mut outcome) = if let Some(step) = step {
                 let each = rule.course.flow(run.place.step).and_then(|f| f.each);
                 let mut one = Try { rule: rule.clone(), run: Arc::new(run), event: event.clone(), vault: vault.clone(), elements: None };
+                let mut crowded = None;
                 if let Some(each) = each
-                    && elements.as_ref().is_none_or(|(n, _)| *n != each)
+                    && gone_through.as_ref().is_none_or(|l| l.each != each)
                 {
-                    elements = Some((each, one.elements_of(each).await));
+                    gone_through = None;
+                    match Loop::of(&one, each, &inner.crowd.made).await {
+                        Ok(found) => gone_through = Some(found),
+                        Err(deferred) => crowded = Some(deferred),
+                    }
                 }
-                let (count, outcome) = match elements.as_ref().filter(|_| each.is_some()).map(|(_, e)| e) {
-                    Some(Err(why)) => (None, Outcome::failed(why.clone())),
-                    Some(Ok(items)) if items.is_empty() => (Some(0), Outcome::Skipped("the list is empty".into())),
-                    items => {
+                let elements = gone_through.as_ref().filter(|_| each.is_some()).map(|l| &l.elements);
+                let (count, outcome) = match (crowded, elements) {
+                    (Some(deferred), _) => (None, deferred),
+                    (None, Some(Err(why))) => (None, Outcome::failed(why.clone())),
+                    (None, Some(Ok(items))) if items.is_empty() => (Some(0), Outcome::Skipped("the list is empty".into())),
+                    (None, items) => {
                         one.elements = items.and_then(|items| items.as_ref().ok()).cloned();
                         let count = one.elements.as_ref().map(|items| items.len() as u32);
-                        (count, one.once(&inner.outside, &inner.at_work).await)
+                        (count, one.once(&inner.outside, &inner.at_work, &inner.crowd.made).await)
                     }
                 };
                 run = Arc::unwrap_or_clone(one.run);
@@ -332,7 +371,8 @@ impl Worker {
             attempts.push(attempt);
             // What had no effect is recorded together with what follows.
             if word != "skipped" || run.state != State::Waiting {
-                let paused = word == "retry";
+                // What steps saved needs room as well; where there is none, the run waits in the store.
+                let paused = word == "retry" || !inner.crowd.holds_saved(&mut hand, &run);
                 let answer = answer.and_then(|answer| SealedAnswer::of(&answer, &vault));
                 match self.record(run, std::mem::take(&mut attempts), answer, !paused, receipt).await {
                     Some(recorded) => {
@@ -352,6 +392,17 @@ impl Worker {
         }
         // What waits was given back; or Doorbell stops, and the next one takes it up.
         hand.settled();
+    }
+
+    /// Ends a run whose event cannot be read any more.
+    async fn end_unread(&self, hand: InHand, run: Run, why: &str) {
+        let (at, clock) = (Timestamp::now(), Instant::now());
+        let said = format!("the body of the event cannot be read any more ({why}); restore a backup, or have the event sent again");
+        tracing::error!(event = %run.event, rule = %run.rule, "{said}");
+        let attempt = self.attempt(&run, at, clock, "failed", said);
+        self.record(Run { state: State::Failed, ..run }, vec![attempt], None, false, None).await;
+        hand.settled();
+        self.wake();
     }
 
     /// What follows from the end of a run: for a caller who may still wait for its answer, and for the next one of its lane.

@@ -122,6 +122,9 @@ impl fmt::Display for Appended {
 }
 
 impl Effect for Appended {
+    fn bytes(&self) -> usize {
+        self.line.len()
+    }
     fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a> {
         Box::pin(async move {
             if let Err(why) = folder::check(&self.file) {

@@ -50,6 +50,8 @@ pub trait Action: Send + Sync {
 /// Something concrete that is not yet done; prints as people see it in `try`.
 pub trait Effect: Display + Send {
     fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a>;
+    /// About how many bytes it holds while it waits for its turn.
+    fn bytes(&self) -> usize;
     /// What it would do, as the tests of a rule compare it.
     fn seen(&self) -> Seen;
     /// How it would have ended, had a target answered so; nothing for what calls no target.

@@ -403,6 +403,9 @@ impl fmt::Display for Request {
 }
 
 impl Effect for Request {
+    fn bytes(&self) -> usize {
+        self.call.url.len() + self.call.body.len()
+    }
     fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a> {
         Box::pin(async move {
             let method = self.call.method.clone();

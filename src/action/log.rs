@@ -81,6 +81,9 @@ impl fmt::Display for Said {
 }
 
 impl Effect for Said {
+    fn bytes(&self) -> usize {
+        self.text.len()
+    }
     fn perform<'a>(self: Box<Self>, _: &'a Outside, ticket: Ticket) -> Performing<'a> {
         Box::pin(async move {
             tracing::info!(event = %ticket.event, "{}", self.text);

@@ -142,6 +142,9 @@ impl fmt::Display for Replied {
 }
 
 impl Effect for Replied {
+    fn bytes(&self) -> usize {
+        self.0.body.len()
+    }
     fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a> {
         Box::pin(async move {
             let status = self.0.status;

@@ -9,6 +9,7 @@ use super::append::read_file;
 use super::contract::{Action, Effect, Kind, Performing, Seen, Ticket};
 use super::file::{Cell, Content, Mode, Row};
 use super::outside::Outside;
+use crate::budget::weight;
 use crate::field::{Field, Found};
 use crate::known::Known;
 use crate::problem::nearest;
@@ -269,6 +270,9 @@ impl fmt::Display for Written {
 }
 
 impl Effect for Written {
+    fn bytes(&self) -> usize {
+        self.row.cells.iter().map(|(_, cell)| weight(&value_of(cell))).sum()
+    }
     fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a> {
         Box::pin(async move {
             if !KINDS.iter().any(|k| self.file.to_ascii_lowercase().ends_with(k)) {

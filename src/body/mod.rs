@@ -11,7 +11,8 @@ use std::borrow::Cow;
 use encoding_rs::{Encoding, UTF_8};
 use serde_json::{Map, Value};
 
-use crate::event::{gather, pairs};
+use crate::budget::VALUE;
+use crate::event::{Event, Unread, gather, pairs};
 use crate::json::{MAX_VALUES, Walk};
 
 /// How deep a body may be nested; `serde_json` stops there.
@@ -84,6 +85,30 @@ pub fn read(content_type: Option<&str>, raw: &[u8]) -> Result<Value, Malformed> 
         return xml::read(&xml_text(content_type, raw)).map_err(why);
     }
     Ok(Value::String(text(content_type, raw).into_owned()))
+}
+
+/// How much memory a body of so many bytes takes at most once it is read, whatever is in it.
+pub fn heaviest(bytes: usize) -> usize {
+    bytes.saturating_mul(4) + VALUE * bytes.saturating_mul(2).min(MAX_VALUES)
+}
+
+/// How much memory a body takes at most once it is read, its bytes included: known without reading it.
+pub fn weight_at_most(raw: &[u8]) -> usize {
+    // What stands before a value or a name; in forms and XML, one of these may stand for both.
+    let values = |b: &u8| match b {
+        b',' | b':' | b'[' | b'{' => 1,
+        b'<' | b'=' | b'&' => 2,
+        _ => 0,
+    };
+    let values: usize = 3 + raw.iter().map(values).sum::<usize>();
+    // A byte that is no text becomes a character of three.
+    raw.len().saturating_mul(4) + VALUE * values.min(MAX_VALUES)
+}
+
+/// Reads the body of an event that comes from a store.
+pub fn read_event(unread: Unread) -> Result<Event, Malformed> {
+    let body = read(unread.event().content_type(), &unread.event().raw)?;
+    Ok(unread.with_body(body))
 }
 
 /// XML says its encoding in its first line, where the content type does not.
@@ -182,6 +207,7 @@ impl NotJson {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     #[test]
@@ -235,6 +261,31 @@ mod tests {
         let attributes = |n: usize| format!("<a {}/>", (0..n).map(|n| format!("a{n}='' ")).collect::<String>());
         assert!(read(Some("text/xml"), attributes(MAX_ATTRIBUTES).as_bytes()).is_ok());
         assert!(read(Some("text/xml"), attributes(MAX_ATTRIBUTES + 1).as_bytes()).unwrap_err().why.contains("more than 1000 attributes"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_body_weighs_is_known_before_it_is_read(
+            json in "[\\[\\]{},:\"0-9a-cé ]{0,40}",
+            items in proptest::collection::vec(("[a-c]{1,3}", "[a-cé]{0,3}"), 0..12),
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
+        ) {
+            let object: Map<String, Value> = items.iter().map(|(n, v)| (n.clone(), serde_json::json!([[], {}, v, 1, {"a": v}]))).collect();
+            let pairs: Vec<String> = items.iter().map(|(n, v)| if v.is_empty() { n.clone() } else { format!("{n}={v}") }).collect();
+            let tags: String = items.iter().map(|(n, v)| format!("<{n} x='{v}'>{v}<y/>{v}</{n}>")).collect();
+            for (kind, raw) in [
+                ("application/json", json.into_bytes()),
+                ("application/json", Value::from(object).to_string().into_bytes()),
+                ("application/x-www-form-urlencoded", pairs.join("&").into_bytes()),
+                ("text/xml", format!("<r>{tags}</r>").into_bytes()),
+                ("text/plain", bytes),
+            ] {
+                if let Ok(value) = read(Some(kind), &raw) {
+                    let weight = raw.len() + crate::budget::weight(&value);
+                    prop_assert!(weight <= weight_at_most(&raw), "{weight} of {kind}: {}", String::from_utf8_lossy(&raw));
+                }
+            }
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::health::Health;
 use crate::intake::Intake;
 use crate::keyring::Keyring;
 use crate::known::Lookup;
+use crate::memory::{MOST_READ, Memory};
 use crate::old_rules::{OldRules, RulesOfRuns, Unready};
 use crate::operations::control;
 use crate::pace::Pace;
@@ -190,7 +191,16 @@ impl Serve {
                 control::serve(socket.clone(), store.clone(), health.clone(), move || worker.wake())
             }
         });
-        let intake = Arc::new(Intake { rules, store, worker: worker.clone(), callers, keyring, pace: Pace::default(), handed });
+        let intake = Arc::new(Intake {
+            rules,
+            store,
+            worker: worker.clone(),
+            callers,
+            keyring,
+            pace: Pace::default(),
+            handed,
+            reading: Memory::new(MOST_READ),
+        });
         let bodies = Arc::new(BodyRoom::default());
         let scheme = if tls.is_some() { "https" } else { "http" };
         let refusals = Arc::new(Refusals::of(&self.data.data));

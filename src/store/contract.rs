@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::SealedAnswer;
-use crate::event::{Event, EventId};
+use crate::event::{Event, EventId, Unread};
 use crate::run::{Attempt, Intent, Once, Run, RunId, State, TextHash};
 
 /// Why the store could not do it.
@@ -249,10 +249,11 @@ pub trait Store: Send + Sync {
     /// [`Recorded::Recorded`] where the run goes on, [`Recorded::LeaseLost`] where it was given back or has ended.
     fn record(&self, record: Record) -> Doing<'_, Recorded>;
     /// Hands out up to `most` runs that are due and that nobody has, or whose owner is dead. They are this owner's then, and
-    /// their count is one more.
-    fn lease(&self, now: Timestamp, most: usize) -> Doing<'_, Vec<(Run, Event)>>;
+    /// their count is one more. Heavy ones that it may not hand out stay as they are, and hold up none of those that are due
+    /// after them.
+    fn lease(&self, now: Timestamp, most: usize, heavy: Heavy) -> Doing<'_, Vec<(Run, Unread)>>;
     /// Runs that this owner has, as they stand in the store, for one who has lost hold of them. Their count is one more then.
-    fn held(&self, which: Held) -> Doing<'_, Vec<(Run, Event)>>;
+    fn held(&self, which: Held) -> Doing<'_, Vec<(Run, Unread)>>;
     /// The runs that this owner has leased or recorded, with their counts, for one who may not have heard of all.
     fn owned(&self) -> Doing<'_, Vec<(RunId, i64)>>;
     /// When the next run that nobody has is due.
@@ -288,6 +289,28 @@ pub trait Store: Send + Sync {
     fn expire(&self, now: Timestamp) -> Doing<'_, bool>;
     /// How many bytes are in use: fewer when events are forgotten.
     fn size(&self) -> Doing<'_, u64>;
+}
+
+/// How many runs a lease may hand out that are heavy: whose event's body and saved values have more bytes than `above`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heavy {
+    pub above: u64,
+    pub most: usize,
+}
+
+impl Heavy {
+    /// However heavy they are.
+    pub const ANY: Self = Self { above: u64::MAX, most: usize::MAX };
+
+    /// Whether a run of so many bytes may be handed out; then one heavy one less may be.
+    pub fn takes(&mut self, bytes: u64) -> bool {
+        if bytes <= self.above {
+            return true;
+        }
+        let left = self.most.checked_sub(1);
+        self.most = left.unwrap_or(0);
+        left.is_some()
+    }
 }
 
 /// Runs that somebody has lost hold of.

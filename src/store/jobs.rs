@@ -5,13 +5,13 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::accept::{EventRow, accept, standing};
 use super::contract::{
-    Accept, Cancelled, EffectKey, Error, Fate, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Standing, Waiting,
+    Accept, Cancelled, EffectKey, Error, Fate, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Standing, Waiting,
 };
 use super::owner::Owner;
 use super::record::record;
 use super::rows::{Sql, from_json, json, moment};
 use super::{changes, prune, quarantine};
-use crate::event::{Event, EventId};
+use crate::event::{EventId, Unread};
 use crate::run::{Intent, Run, RunId, TextHash, hash};
 
 /// One verb with what it needs.
@@ -22,6 +22,7 @@ pub(super) enum Job {
     Lease {
         now: Timestamp,
         most: usize,
+        heavy: Heavy,
     },
     Held(Held),
     Owned,
@@ -80,7 +81,7 @@ pub(super) enum Kept {
     },
     Standing(Standing),
     Recorded(Recorded),
-    Runs(Vec<(Run, Event)>),
+    Runs(Vec<(Run, Unread)>),
     Owned(Vec<(RunId, i64)>),
     Due(Option<Timestamp>),
     Intents(Vec<Intent>),
@@ -117,7 +118,7 @@ impl Job {
                 Ok(Kept::Standing(event.map(|event| standing(sql, event)).transpose()?.unwrap_or_default()))
             }
             Job::Record(one) => record(sql, owner, one).map(Kept::Recorded),
-            Job::Lease { now, most } => owner.lease(sql, *now, *most).map(Kept::Runs),
+            Job::Lease { now, most, heavy } => owner.lease(sql, *now, *most, *heavy).map(Kept::Runs),
             Job::Held(which) => owner.held(sql, *which).map(Kept::Runs),
             Job::Owned => owner.owned(sql).map(Kept::Owned),
             Job::NextDue => next_due(sql, owner).map(Kept::Due),

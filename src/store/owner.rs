@@ -8,10 +8,10 @@ use std::cell::Cell;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::contract::Held;
+use super::contract::{Heavy, Held};
 use super::quarantine;
-use super::rows::{EVENT, PENDING, RUN_COLUMNS, Sql, range, read_event, read_run, saved_of};
-use crate::event::Event;
+use super::rows::{EVENT, PENDING, RUN_COLUMNS, SIZE, Sql, range, read_run, read_unread, saved_of};
+use crate::event::Unread;
 use crate::run::{Run, RunId, State};
 
 /// One opening of the store.
@@ -51,21 +51,31 @@ impl Owner {
     }
 
     /// Takes runs that nobody has: first those that were left behind, then those that are due.
-    pub(super) fn lease(&self, sql: &Transaction, now: Timestamp, most: usize) -> Sql<Vec<(Run, Event)>> {
+    pub(super) fn lease(&self, sql: &Transaction, now: Timestamp, most: usize, mut heavy: Heavy) -> Sql<Vec<(Run, Unread)>> {
         let mut wanted: Vec<RunId> = Vec::new();
+        let sized = format!("SELECT p.id, {SIZE} FROM pending p LEFT JOIN event e ON e.seq = p.event WHERE");
         while wanted.len() < most && self.has_left_behind() {
             let run = self.left_behind[self.left_behind.len() - 1 - self.looked_at.get()];
-            self.looked_at.set(self.looked_at.get() + 1);
-            let mut statement = sql.prepare_cached("SELECT 1 FROM pending WHERE id = ?1 AND owner NOT IN (0, ?2) AND queued = 0")?;
-            if statement.exists(params![run, self.epoch])? {
-                wanted.push(run);
+            let mut statement = sql.prepare_cached(&format!("{sized} p.id = ?1 AND p.owner NOT IN (0, ?2) AND p.queued = 0"))?;
+            let size: Option<i64> = statement.query_row(params![run, self.epoch], |r| r.get(1)).optional()?;
+            // One that is too heavy just now holds up the others that were left behind, which are few, and nobody else.
+            if size.is_some_and(|size| !heavy.takes(size as u64)) {
+                break;
             }
+            self.looked_at.set(self.looked_at.get() + 1);
+            wanted.extend(size.map(|_| run));
         }
         if wanted.len() < most {
-            let text = "SELECT id FROM pending WHERE owner = 0 AND queued = 0 AND due <= ?1 ORDER BY due, id LIMIT ?2";
-            let mut statement = sql.prepare_cached(text)?;
-            let due = statement.query_map(params![now.as_millisecond(), (most - wanted.len()) as i64], |r| r.get(0))?;
-            wanted.extend(due.collect::<Sql<Vec<RunId>>>()?);
+            let text = format!("{sized} p.owner = 0 AND p.queued = 0 AND p.due <= ?1 ORDER BY p.due, p.id");
+            let mut statement = sql.prepare_cached(&text)?;
+            let mut due = statement.query([now.as_millisecond()])?;
+            while wanted.len() < most
+                && let Some(r) = due.next()?
+            {
+                if heavy.takes(r.get::<_, i64>(1)? as u64) {
+                    wanted.push(r.get(0)?);
+                }
+            }
         }
         let mut leased = Vec::with_capacity(wanted.len());
         for run in wanted {
@@ -80,7 +90,7 @@ impl Owner {
     }
 
     /// Runs of this owner, as they stand.
-    pub(super) fn held(&self, sql: &Transaction, which: Held) -> Sql<Vec<(Run, Event)>> {
+    pub(super) fn held(&self, sql: &Transaction, which: Held) -> Sql<Vec<(Run, Unread)>> {
         // Once it was given back, somebody else may have leased it: that is a lease and a record more than was known.
         let (from, to, most) = match which {
             Held::Run(run, turn) => (run, run + 1, turn + 1),
@@ -106,12 +116,12 @@ impl Owner {
     }
 
     /// Makes a run this owner's, and reads it with its event.
-    fn take(&self, sql: &Transaction, run: RunId) -> Sql<Option<(Run, Event)>> {
+    fn take(&self, sql: &Transaction, run: RunId) -> Sql<Option<(Run, Unread)>> {
         sql.prepare_cached("UPDATE pending SET owner = ?2, turn = turn + 1 WHERE id = ?1")?.execute(params![run, self.epoch])?;
         let text = format!("SELECT {PENDING}, {EVENT} FROM pending p JOIN event e ON e.seq = p.event WHERE p.id = ?1");
         let both = |r: &Row| {
-            let event = read_event(r, RUN_COLUMNS)?;
-            Ok((read_run(r, event.id, State::Waiting)?, event))
+            let event = read_unread(r, RUN_COLUMNS)?;
+            Ok((read_run(r, event.event().id, State::Waiting)?, event))
         };
         let mut found = sql.prepare_cached(&text)?.query_row([run], both).optional()?;
         if let Some((run, _)) = &mut found {

@@ -7,7 +7,8 @@ use rusqlite::{Connection, Row, Transaction, params, types::Type};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::event::{Event, EventId};
+use crate::body::Malformed;
+use crate::event::{Event, EventId, Unread};
 use crate::run::{Attempt, Place, Run, RunId, SavedAt, State};
 
 /// The most runs that one event can start. A run's number is its event's number times this, plus its place among the
@@ -117,17 +118,24 @@ pub(super) fn saved_of(sql: &Connection, run: &mut Run) -> Sql<()> {
     Ok(())
 }
 
-/// The columns that `read_event` takes.
+/// How many bytes a waiting run and its event have to be read from.
+pub(super) const SIZE: &str =
+    "coalesce(octet_length(e.body), 0) + (SELECT coalesce(sum(octet_length(s.value)), 0) FROM saved s WHERE s.run = p.id)";
+
+/// The columns that `read_unread` takes.
 pub(super) const EVENT: &str = "e.id, e.received, e.method, e.address, e.query, e.headers, e.ip, e.body";
 
 pub(super) fn read_event(r: &Row, from: usize) -> Sql<Event> {
+    // It was read once before it was kept, so it can be read again.
+    let unreadable = |why: Malformed| unreadable(from + 7, Type::Blob, std::io::Error::other(why.why));
+    crate::body::read_event(read_unread(r, from)?).map_err(unreadable)
+}
+
+pub(super) fn read_unread(r: &Row, from: usize) -> Sql<Unread> {
     let headers: String = r.get(from + 5)?;
     let headers: Vec<(String, String)> = from_json(&headers, from + 5)?;
     let raw = Bytes::from(r.get::<_, Vec<u8>>(from + 7)?);
-    let content_type = headers.iter().find(|(n, _)| n == "content-type").map(|(_, v)| v.as_str());
-    // It was read once before it was kept, so it can be read again.
-    let body = crate::body::read(content_type, &raw).map_err(|why| unreadable(from + 7, Type::Blob, std::io::Error::other(why.why)))?;
-    Ok(Event {
+    Ok(Unread::new(Event {
         id: event_id(r, from)?,
         received: moment(r.get(from + 1)?),
         method: r.get(from + 2)?,
@@ -136,9 +144,9 @@ pub(super) fn read_event(r: &Row, from: usize) -> Sql<Event> {
         headers,
         ip: r.get(from + 6)?,
         raw,
-        body,
+        body: serde_json::Value::Null,
         is_partial: false,
-    })
+    }))
 }
 
 /// A row of `ended`.

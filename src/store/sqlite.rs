@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::accept::fresh;
 use super::contract::{
-    Accept, Accepted, Cancelled, Doing, EffectKey, Error, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Standing, Store,
+    Accept, Accepted, Cancelled, Doing, EffectKey, Error, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Standing, Store,
     Waiting as WaitingRuns,
 };
 use super::fold::Fold;
@@ -25,7 +25,7 @@ use super::jobs::{Job, Kept};
 use super::owner::Owner;
 use super::tables;
 use crate::disk::{flush_folder, takes_writes};
-use crate::event::{Event, EventId};
+use crate::event::{EventId, Unread};
 use crate::run::{Intent, Run, RunId, TextHash};
 
 /// The most that is committed together.
@@ -283,11 +283,11 @@ impl Store for Sqlite {
         self.ask(Job::Record(record), |kept| if let Kept::Recorded(recorded) = kept { Some(recorded) } else { None })
     }
 
-    fn lease(&self, now: Timestamp, most: usize) -> Doing<'_, Vec<(Run, Event)>> {
-        self.ask(Job::Lease { now, most }, runs)
+    fn lease(&self, now: Timestamp, most: usize, heavy: Heavy) -> Doing<'_, Vec<(Run, Unread)>> {
+        self.ask(Job::Lease { now, most, heavy }, runs)
     }
 
-    fn held(&self, which: Held) -> Doing<'_, Vec<(Run, Event)>> {
+    fn held(&self, which: Held) -> Doing<'_, Vec<(Run, Unread)>> {
         self.ask(Job::Held(which), runs)
     }
 
@@ -359,7 +359,7 @@ impl Store for Sqlite {
     }
 }
 
-fn runs(kept: Kept) -> Option<Vec<(Run, Event)>> {
+fn runs(kept: Kept) -> Option<Vec<(Run, Unread)>> {
     if let Kept::Runs(runs) = kept { Some(runs) } else { None }
 }
 
@@ -374,6 +374,7 @@ fn number(kept: Kept) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Event;
     use crate::store::contract::NewRun;
 
     fn accept() -> Job {
@@ -426,12 +427,12 @@ mod tests {
         assert_eq!(before.record(done(&runs[0].0)).await.unwrap(), Recorded::LeaseLost);
         let said = "another Doorbell has taken over this data folder; stop one of the two";
         assert_eq!(before.accept(accept(false)).await.unwrap_err().to_string(), said);
-        assert_eq!(before.lease(Timestamp::now(), 9).await.unwrap_err().to_string(), said);
+        assert_eq!(before.lease(Timestamp::now(), 9, Heavy::ANY).await.unwrap_err().to_string(), said);
         // Its runs are free for the one who has it now, once.
         assert!(after.next_due().await.unwrap().is_some());
-        let leased = after.lease(Timestamp::UNIX_EPOCH, 9).await.unwrap();
+        let leased = after.lease(Timestamp::UNIX_EPOCH, 9, Heavy::ANY).await.unwrap();
         assert_eq!(leased.len(), 2);
-        assert!(after.lease(Timestamp::now(), 9).await.unwrap().is_empty() && after.next_due().await.unwrap().is_none());
+        assert!(after.lease(Timestamp::now(), 9, Heavy::ANY).await.unwrap().is_empty() && after.next_due().await.unwrap().is_none());
         assert_eq!(after.record(done(&leased[0].0)).await.unwrap(), Recorded::Recorded);
         assert_eq!(after.record(done(&leased[0].0)).await.unwrap(), Recorded::LeaseLost, "it has ended");
     }

@@ -17,6 +17,7 @@ use super::body_room::{BodyRoom, Full, Taken};
 use super::caller::Proxies;
 use super::serve::MAX_HEADERS;
 use crate::answer::Answer;
+use crate::body::packed::most_unpacked;
 use crate::event::{EventId, MOST_HOPS, hops};
 use crate::health::{Health, Status};
 use crate::intake::{Answered, Intake, Refusal, Reply};
@@ -170,8 +171,8 @@ impl Hook {
             _ => tokio::time::timeout(WHOLE, read(body, limit, knock.length, &mut room)).await.map_err(|_| Refusal::TooSlow)??,
         };
         if knock.headers.iter().any(|(n, _)| n == "content-encoding") {
-            // What is packed may become as large as the limit.
-            room.grow(limit, true)?;
+            // What it is unpacked to takes room beside it.
+            room.grow(body.len() + limit.min(most_unpacked(body.len())), true)?;
         }
         let request = Request {
             method: knock.method.clone(),

@@ -11,7 +11,7 @@ use super::sample::{
 };
 use crate::event::Event;
 use crate::run::{Place as At, Run, State};
-use crate::store::contract::{Accept, Accepted, Fate, NewRun, Store};
+use crate::store::contract::{Accept, Accepted, Fate, Heavy, NewRun, Store};
 
 pub(super) async fn an_event_is_kept_as_it_came(place: &dyn Place) {
     let store = place.open().await;
@@ -30,7 +30,8 @@ pub(super) async fn an_event_is_kept_as_it_came(place: &dyn Place) {
         ..event(5)
     };
     accept(&store, left(sent.clone(), vec![run("r")])).await;
-    let (_, leased) = store.lease(at(5), 1).await.unwrap().remove(0);
+    let (_, leased) = store.lease(at(5), 1, Heavy::ANY).await.unwrap().remove(0);
+    let leased = crate::body::read_event(leased).unwrap();
     for read in [leased, dossier(place, sent.id).await.event] {
         assert_eq!((read.id, read.received, &read.method), (sent.id, sent.received, &sent.method));
         assert_eq!((&read.address, &read.query, &read.ip), (&sent.address, &sent.query, &sent.ip));

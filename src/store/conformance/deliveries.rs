@@ -5,7 +5,7 @@ use super::sample::{DAY, accept, again, at, delivered, done, event, failed, leas
 use crate::answer::SealedAnswer;
 use crate::run::{Place as At, Run};
 use crate::secret::SealedText;
-use crate::store::contract::{Accept, Accepted, Delivery, Pruning, Record, Standing};
+use crate::store::contract::{Accept, Accepted, Delivery, Heavy, Pruning, Record, Standing};
 
 pub(super) async fn an_event_that_comes_again_is_known_by_any_of_its_deliveries(place: &dyn Place) {
     let store = place.open().await;
@@ -105,7 +105,7 @@ pub(super) async fn the_same_delivery_from_many_sides_at_a_time_is_kept_once(pla
             new += usize::from(one.await.unwrap());
         }
         assert_eq!(new, 1);
-        let leased = owners[0].lease(much_later(), 10).await.unwrap();
+        let leased = owners[0].lease(much_later(), 10, Heavy::ANY).await.unwrap();
         assert_eq!(leased.len(), 1);
     }
 }

@@ -8,7 +8,7 @@ use super::sample::{
 };
 use crate::event::EventId;
 use crate::run::{Run, RunId, State};
-use crate::store::contract::{Cancelled, Fate, NewRun, Record, Store, Waiting};
+use crate::store::contract::{Cancelled, Fate, Heavy, NewRun, Record, Store, Waiting};
 
 /// Ends a run, and says which runs can be leased then.
 async fn end(store: &Arc<dyn Store>, ended: Record) -> Vec<Run> {
@@ -61,7 +61,7 @@ pub(super) async fn a_run_that_waits_for_another_try_still_has_its_lane(place: &
     let first = begin(&store, 0, in_lane("l")).await;
     let second = queue(&store, 1, in_lane("l")).await;
     record(&store, postponed(&first, at(100))).await;
-    assert!(store.lease(at(99), 10).await.unwrap().is_empty());
+    assert!(store.lease(at(99), 10, Heavy::ANY).await.unwrap().is_empty());
     assert_eq!(store.next_due().await.unwrap(), Some(at(100)));
     let [again] = &lease(&store).await[..] else { panic!() };
     assert_eq!(again.id, first.id);

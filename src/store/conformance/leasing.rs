@@ -6,8 +6,10 @@ use super::Place;
 use super::sample::{
     accept, are_different, at, begin, event, ids, in_lane, lease, left, much_later, postponed, queue, record, run, stepped,
 };
+use super::saved::save;
+use crate::event::Event;
 use crate::run::Run;
-use crate::store::contract::Store;
+use crate::store::contract::{Heavy, Store};
 
 pub(super) async fn runs_are_leased_in_the_order_in_which_they_are_due(place: &dyn Place) {
     let store = place.open().await;
@@ -15,7 +17,7 @@ pub(super) async fn runs_are_leased_in_the_order_in_which_they_are_due(place: &d
     for seconds in [30, 10, 20, 40] {
         runs.push(accept(&store, left(event(seconds), vec![run("a")])).await.remove(0).0);
     }
-    let lease = async |seconds: i64| ids(store.lease(at(seconds), 10).await.unwrap().iter().map(|(run, _)| run));
+    let lease = async |seconds: i64| ids(store.lease(at(seconds), 10, Heavy::ANY).await.unwrap().iter().map(|(run, _)| run));
     assert!(lease(9).await.is_empty(), "not before they are due");
     assert_eq!(lease(30).await, [runs[1].id, runs[2].id, runs[0].id]);
     assert!(lease(39).await.is_empty());
@@ -28,12 +30,35 @@ pub(super) async fn no_more_are_leased_than_were_asked_for(place: &dyn Place) {
     let runs = ids(runs.iter().map(|(run, _)| run));
     let mut leased = Vec::new();
     for most in [0, 2, 1, 10, 10] {
-        let some = store.lease(much_later(), most).await.unwrap();
+        let some = store.lease(much_later(), most, Heavy::ANY).await.unwrap();
         assert!(some.len() <= most);
-        assert!(some.iter().all(|(run, event)| run.turn == 1 && run.event == event.id));
+        assert!(some.iter().all(|(run, event)| run.turn == 1 && run.event == event.event().id));
         leased.extend(some.into_iter().map(|(run, _)| run.id));
     }
     assert_eq!(leased, runs);
+}
+
+pub(super) async fn heavy_runs_are_leased_as_many_as_are_wanted_and_hold_up_no_others(place: &dyn Place) {
+    let store = place.open().await;
+    let of = |seconds, bytes: usize| Event { raw: vec![b' '; bytes].into(), ..event(seconds) };
+    let heavy_first = [of(1, 101), of(2, 100), of(3, 5_000), of(4, 1)];
+    let mut runs = Vec::new();
+    for one in heavy_first {
+        runs.push(accept(&store, left(one, vec![run("a")])).await.remove(0).0.id);
+    }
+    // What steps saved has to be read as well.
+    let saves = begin(&store, 5, run("a")).await;
+    record(&store, postponed(&save(saves.clone(), "x", "y".repeat(200).into(), false), at(6))).await;
+    let lease = async |most, above, heavy| {
+        let leased = store.lease(much_later(), most, Heavy { above, most: heavy }).await.unwrap();
+        ids(leased.iter().map(|(run, _)| run))
+    };
+    assert_eq!(lease(1, 100, 0).await, [runs[1]], "what is as large as the limit is not heavy");
+    assert_eq!(lease(9, 100, 0).await, [runs[3]]);
+    assert_eq!(lease(9, 100, 1).await, [runs[0]]);
+    assert!(lease(9, 100, 0).await.is_empty() && store.next_due().await.unwrap().is_some(), "they stay due");
+    assert_eq!(lease(9, 4_999, 0).await, [saves.id]);
+    assert_eq!(lease(9, 100, 9).await, [runs[2]]);
 }
 
 pub(super) async fn what_an_owner_has_is_not_leased(place: &dyn Place) {
@@ -58,7 +83,7 @@ pub(super) async fn many_who_lease_at_a_time_never_get_the_same_run(place: &dyn 
             tokio::spawn(async move {
                 let mut mine = Vec::new();
                 loop {
-                    let some = store.lease(much_later(), 7).await.unwrap();
+                    let some = store.lease(much_later(), 7, Heavy::ANY).await.unwrap();
                     if some.is_empty() {
                         return mine;
                     }
@@ -79,7 +104,7 @@ pub(super) async fn many_who_lease_at_a_time_never_get_the_same_run(place: &dyn 
 }
 
 async fn lease_at(store: &Arc<dyn Store>, seconds: i64) -> Vec<Run> {
-    let mut runs: Vec<Run> = store.lease(at(seconds), 100).await.unwrap().into_iter().map(|(run, _)| run).collect();
+    let mut runs: Vec<Run> = store.lease(at(seconds), 100, Heavy::ANY).await.unwrap().into_iter().map(|(run, _)| run).collect();
     runs.sort_by_key(|run| run.id);
     runs
 }

@@ -124,6 +124,7 @@ const PROMISES: &[(&str, Promise)] = promises![
     lanes::a_run_that_comes_while_the_last_one_ends_is_not_left_behind,
     leasing::runs_are_leased_in_the_order_in_which_they_are_due,
     leasing::no_more_are_leased_than_were_asked_for,
+    leasing::heavy_runs_are_leased_as_many_as_are_wanted_and_hold_up_no_others,
     leasing::what_an_owner_has_is_not_leased,
     leasing::many_who_lease_at_a_time_never_get_the_same_run,
     leasing::what_a_dead_owner_had_is_free_whatever_the_clock_says,

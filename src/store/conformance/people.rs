@@ -6,7 +6,7 @@ use super::sample::{
     refuse, run, state, stepped, story, taken,
 };
 use crate::run::{Run, State};
-use crate::store::contract::{Cancelled, Fate, NewRun, Waiting};
+use crate::store::contract::{Cancelled, Fate, Heavy, NewRun, Waiting};
 
 fn of_rule(rule: &str) -> Waiting {
     Waiting { event: None, rule: Some(rule.to_owned()) }
@@ -19,7 +19,7 @@ pub(super) async fn failed_runs_go_on_at_the_step_that_failed(place: &dyn Place)
     record(&store, failed(&one)).await;
     for replays in 1..=2 {
         assert_eq!(store.replay(one.event, None, at(60)).await.unwrap(), 1);
-        assert!(store.lease(at(59), 9).await.unwrap().is_empty());
+        assert!(store.lease(at(59), 9, Heavy::ANY).await.unwrap().is_empty());
         let leased = lease(&store).await;
         assert_eq!(leased, [Run { replays, tried: 0, due: at(60), turn: leased[0].turn, ..one.clone() }]);
         record(&store, failed(&leased[0])).await;
@@ -73,7 +73,7 @@ pub(super) async fn a_rule_that_is_started_anew_gets_a_run_of_its_own(place: &dy
     let texts = vec![("new text".into(), "new.yaml".to_owned(), "rules:".to_owned())];
     let new = NewRun { text: "new text".into(), step: 2, ..run("b") };
     assert_eq!(store.start_anew(first.event, vec![new.clone(), new], texts, at(60)).await.unwrap(), 2);
-    assert!(store.lease(at(59), 9).await.unwrap().is_empty());
+    assert!(store.lease(at(59), 9, Heavy::ANY).await.unwrap().is_empty());
     let leased = lease(&store).await;
     assert_eq!(leased.len(), 2);
     for one in &leased {

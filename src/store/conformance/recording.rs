@@ -9,7 +9,7 @@ use super::sample::{accept, at, attempt, begin, done, event, failed, ids, lease,
 use crate::answer::SealedAnswer;
 use crate::run::{Place as At, Run, SavedAt, State};
 use crate::secret::SealedText;
-use crate::store::contract::{Record, Standing, Store};
+use crate::store::contract::{Heavy, Record, Standing, Store};
 
 pub(super) async fn what_was_tried_is_in_the_history_in_its_order(place: &dyn Place) {
     let store = place.open().await;
@@ -52,10 +52,10 @@ pub(super) async fn a_run_that_does_not_go_on_is_free_when_it_is_due(place: &dyn
     let one = begin(&owners[0], 0, run("a")).await;
     record(&owners[0], postponed(&one, at(60))).await;
     let last = owners.last().unwrap();
-    assert!(last.lease(at(59), 10).await.unwrap().is_empty());
-    let (leased, _) = last.lease(at(60), 10).await.unwrap().remove(0);
+    assert!(last.lease(at(59), 10, Heavy::ANY).await.unwrap().is_empty());
+    let (leased, _) = last.lease(at(60), 10, Heavy::ANY).await.unwrap().remove(0);
     assert_eq!((leased.id, leased.tried, leased.turn), (one.id, 1, 2));
-    assert!(owners[0].lease(at(60), 10).await.unwrap().is_empty());
+    assert!(owners[0].lease(at(60), 10, Heavy::ANY).await.unwrap().is_empty());
 }
 
 /// What a record must not change where it is refused or came before.

@@ -7,7 +7,7 @@ use super::Place;
 use super::sample::{accept, done, event, failed, in_lane, left, much_later, once, postponed, record, refuse, run, stepped, taken};
 use crate::event::EventId;
 use crate::run::{Run, RunId, State};
-use crate::store::contract::{Fate, NewRun, Recorded, Store, Waiting};
+use crate::store::contract::{Fate, Heavy, NewRun, Recorded, Store, Waiting};
 
 /// SplitMix64: all that is done is drawn from it.
 struct Dice(u64);
@@ -113,7 +113,7 @@ impl Hand {
 
     async fn lease(&mut self) {
         let most = 1 + self.dice.roll(3) as usize;
-        for (run, _) in self.store.lease(much_later(), most).await.unwrap() {
+        for (run, _) in self.store.lease(much_later(), most, Heavy::ANY).await.unwrap() {
             self.seen.lock().unwrap().take(&run);
             self.runs.push(run);
         }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::Place;
 use crate::event::{Event, EventId};
 use crate::run::{Attempt, Once, Place as At, Run, RunId, State};
-use crate::store::contract::{Accept, Accepted, Delivery, Dossier, Fate, NewRun, Record, Recorded, Store};
+use crate::store::contract::{Accept, Accepted, Delivery, Dossier, Fate, Heavy, NewRun, Record, Recorded, Store};
 
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
@@ -97,7 +97,7 @@ pub(super) async fn queue(store: &Arc<dyn Store>, seconds: i64, new: NewRun) -> 
 
 /// What is due sometime, as far as nobody has it.
 pub(super) async fn lease(store: &Arc<dyn Store>) -> Vec<Run> {
-    store.lease(much_later(), 100).await.unwrap().into_iter().map(|(run, _)| run).collect()
+    store.lease(much_later(), 100, Heavy::ANY).await.unwrap().into_iter().map(|(run, _)| run).collect()
 }
 
 pub(super) fn ids<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<RunId> {

@@ -8,7 +8,7 @@ use crate::run::{Run, SavedAt};
 use crate::store::contract::Record;
 
 /// The run after it saved a value under a name, or as the next element of a list.
-fn save(mut run: Run, name: &str, value: Value, in_list: bool) -> Run {
+pub(super) fn save(mut run: Run, name: &str, value: Value, in_list: bool) -> Run {
     let element = match run.saved.get_mut(name) {
         Some(Value::Array(list)) if in_list => {
             list.push(value);

@@ -11,7 +11,7 @@ use super::Postgres;
 use super::server::Server;
 use crate::event::{Event, EventId};
 use crate::run::{Run, State};
-use crate::store::contract::{Accept, Accepted, Fate, NewRun, Record, Recorded, Store};
+use crate::store::contract::{Accept, Accepted, Fate, Heavy, NewRun, Record, Recorded, Store};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -41,7 +41,7 @@ async fn record(store: &Arc<dyn Store>, run: &Run, state: State) -> Recorded {
 }
 
 async fn leases(store: &Arc<dyn Store>) -> usize {
-    store.lease(Timestamp::UNIX_EPOCH, 10).await.unwrap().len()
+    store.lease(Timestamp::UNIX_EPOCH, 10, Heavy::ANY).await.unwrap().len()
 }
 
 async fn an_owner_lives_while_it_says_so_and_dies_when_it_does_not(config: &Config) {
@@ -69,7 +69,7 @@ async fn an_owner_that_was_paused_goes_on_with_what_nobody_took_meanwhile(config
     let its_time_is_over = "UPDATE owner SET until = clock_timestamp() WHERE id = (SELECT min(id) FROM owner)";
     sql.batch_execute(its_time_is_over).await.unwrap();
     assert!(other.next_due().await.unwrap().is_some());
-    assert_eq!(other.lease(Timestamp::UNIX_EPOCH, 1).await.unwrap()[0].0.id, first.id);
+    assert_eq!(other.lease(Timestamp::UNIX_EPOCH, 1, Heavy::ANY).await.unwrap()[0].0.id, first.id);
     assert_eq!(record(&paused, &first, State::Waiting).await, Recorded::LeaseLost);
     assert_eq!(record(&paused, &second, State::Waiting).await, Recorded::Recorded);
     // Whatever it takes makes it live again, and all it has with it.

@@ -7,32 +7,41 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Transaction};
 
 use super::owner::{Owner, dead};
-use super::rows::{EVENT, PENDING, add_saved, column, moment, number, read_event, read_run};
-use crate::event::Event;
+use super::rows::{EVENT, PENDING, SIZE, add_saved, column, moment, number, read_run, read_unread};
+use crate::event::Unread;
 use crate::run::{Run, RunId, State};
-use crate::store::contract::{Held, Result};
+use crate::store::contract::{Heavy, Held, Result};
 
 /// Takes runs that nobody has: first those that somebody died of, then those that are due. What somebody else is just
 /// looking at is left to them.
-pub(super) async fn lease(sql: &Transaction<'_>, owner: &Owner, now: Timestamp, most: usize) -> Result<Vec<(Run, Event)>> {
+pub(super) async fn lease(
+    sql: &Transaction<'_>,
+    owner: &Owner,
+    now: Timestamp,
+    most: usize,
+    mut heavy: Heavy,
+) -> Result<Vec<(Run, Unread)>> {
     owner.live(sql).await?;
     let dead = dead(sql).await?;
     let mut rows = Vec::new();
     if !dead.is_empty() {
         // Whoever was dead when they were looked for: no other owner can have the number of one of these.
-        rows = take(sql, owner, "owner = ANY($2) AND NOT queued ORDER BY id LIMIT $3", "SKIP LOCKED", &[&dead, &(most as i64)]).await?;
+        let which = "owner = ANY($1) AND NOT queued";
+        let chosen = choose(sql, which, "id", &mut heavy, most, &dead).await?;
+        rows = take(sql, owner, "id = ANY($2) AND owner = ANY($3) AND NOT queued", "SKIP LOCKED", &[&chosen, &dead]).await?;
         rows.sort_by_key(number_of);
     }
-    let (now, more) = (now.as_millisecond(), (most - rows.len()) as i64);
-    let due = "owner = 0 AND NOT queued AND due <= $2 ORDER BY due, id LIMIT $3";
-    let mut due = take(sql, owner, due, "SKIP LOCKED", &[&now, &more]).await?;
+    let now = now.as_millisecond();
+    let chosen = choose(sql, "owner = 0 AND NOT queued AND due <= $1", "due, id", &mut heavy, most - rows.len(), &now).await?;
+    let due = "id = ANY($2) AND owner = 0 AND NOT queued AND due <= $3";
+    let mut due = take(sql, owner, due, "SKIP LOCKED", &[&chosen, &now]).await?;
     due.sort_by_key(|row| (row.try_get::<_, i64>(7).ok(), number_of(row)));
     rows.extend(due);
     with_events(sql, &rows).await
 }
 
 /// Runs of this owner, as they stand.
-pub(super) async fn held(sql: &Transaction<'_>, owner: &Owner, which: Held) -> Result<Vec<(Run, Event)>> {
+pub(super) async fn held(sql: &Transaction<'_>, owner: &Owner, which: Held) -> Result<Vec<(Run, Unread)>> {
     owner.live(sql).await?;
     // Once it was given back, somebody else may have leased it: that is a lease and a record more than was known.
     let rows = match which {
@@ -61,6 +70,27 @@ pub(super) async fn next_due(sql: &Transaction<'_>) -> Result<Option<Timestamp>>
     Ok(row.try_get::<_, Option<i64>>(0)?.map(moment))
 }
 
+/// The first runs that are as is said (of `$1`), but for those that are too heavy. Somebody else may still take them.
+async fn choose(
+    sql: &Transaction<'_>,
+    which: &str,
+    order: &str,
+    heavy: &mut Heavy,
+    most: usize,
+    of: &(dyn ToSql + Sync),
+) -> Result<Vec<RunId>> {
+    let sized = format!("SELECT p.id, p.due, {SIZE} AS size FROM pending p JOIN event e ON e.seq = p.event WHERE {which}");
+    let text = format!("SELECT id, size FROM ({sized}) sized ORDER BY {order}");
+    let mut chosen = Vec::new();
+    for row in sql.query(&text, &[of]).await? {
+        let size: i64 = row.try_get(1)?;
+        if chosen.len() < most && heavy.takes(size as u64) {
+            chosen.push(row.try_get(0)?);
+        }
+    }
+    Ok(chosen)
+}
+
 /// Makes runs this owner's (`$1`) that are as is said, and that nobody takes meanwhile.
 async fn take(sql: &Transaction<'_>, owner: &Owner, which: &str, locked: &str, and: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
     let text = format!(
@@ -76,17 +106,17 @@ fn number_of(row: &Row) -> Option<RunId> {
 }
 
 /// Reads runs with their events and what they saved.
-async fn with_events(sql: &Transaction<'_>, rows: &[Row]) -> Result<Vec<(Run, Event)>> {
+async fn with_events(sql: &Transaction<'_>, rows: &[Row]) -> Result<Vec<(Run, Unread)>> {
     let numbers: Vec<i64> = column(rows, 1)?;
     let text = format!("SELECT {EVENT}, e.seq FROM event e WHERE e.seq = ANY($1)");
     let mut events = HashMap::new();
     for row in sql.query(&text, &[&numbers]).await? {
-        events.insert(row.try_get::<_, i64>(4)?, read_event(&row, 0)?);
+        events.insert(row.try_get::<_, i64>(4)?, read_unread(&row, 0)?);
     }
     let mut runs = Vec::with_capacity(rows.len());
     for (row, event) in rows.iter().zip(&numbers) {
         if let Some(event) = events.get(event) {
-            runs.push((read_run(row, event.id, State::Waiting)?, event.clone()));
+            runs.push((read_run(row, event.event().id, State::Waiting)?, event.clone()));
         }
     }
     add_saved(sql, &mut runs.iter_mut().map(|(run, _)| run).collect::<Vec<_>>()).await?;

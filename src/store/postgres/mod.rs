@@ -43,9 +43,9 @@ use jiff::Timestamp;
 use tokio_postgres::Config;
 
 use super::contract::{
-    Accept, Accepted, Cancelled, Doing, EffectKey, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Standing, Store, Waiting,
+    Accept, Accepted, Cancelled, Doing, EffectKey, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Standing, Store, Waiting,
 };
-use crate::event::{Event, EventId};
+use crate::event::{EventId, Unread};
 use crate::run::{Intent, Run, RunId, TextHash};
 use connections::Connections;
 use intents::Intents;
@@ -121,11 +121,11 @@ impl Store for Postgres {
         verb!(self, |sql| record::record(sql, &self.owner, &record).await?)
     }
 
-    fn lease(&self, now: Timestamp, most: usize) -> Doing<'_, Vec<(Run, Event)>> {
-        verb!(self, |sql| lease::lease(sql, &self.owner, now, most).await?)
+    fn lease(&self, now: Timestamp, most: usize, heavy: Heavy) -> Doing<'_, Vec<(Run, Unread)>> {
+        verb!(self, |sql| lease::lease(sql, &self.owner, now, most, heavy).await?)
     }
 
-    fn held(&self, which: Held) -> Doing<'_, Vec<(Run, Event)>> {
+    fn held(&self, which: Held) -> Doing<'_, Vec<(Run, Unread)>> {
         verb!(self, |sql| lease::held(sql, &self.owner, which).await?)
     }
 

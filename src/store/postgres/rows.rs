@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio_postgres::types::FromSql;
 use tokio_postgres::{Row, Transaction};
 
-use crate::event::{Event, EventId};
+use crate::event::{Event, EventId, Unread};
 use crate::run::{Attempt, Place, Run, RunId, SavedAt, State};
 use crate::store::contract::{Error, Result};
 
@@ -85,16 +85,22 @@ impl Head {
     }
 }
 
-/// The columns that `read_event` takes.
+/// How many bytes a waiting run and its event have to be read from.
+pub(super) const SIZE: &str =
+    "octet_length(e.body) + (SELECT coalesce(sum(octet_length(s.value::text)), 0)::bigint FROM saved s WHERE s.run = p.id)";
+
+/// The columns that `read_unread` takes.
 pub(super) const EVENT: &str = "e.id, e.received, e.head, e.body";
 
 pub(super) fn read_event(row: &Row, from: usize) -> Result<Event> {
+    // It was read once before it was kept, so it can be read again.
+    crate::body::read_event(read_unread(row, from)?).map_err(|why| damaged(&why.why))
+}
+
+pub(super) fn read_unread(row: &Row, from: usize) -> Result<Unread> {
     let Head { method, address, query, headers, ip } = read_json(row, from + 2)?;
     let raw = Bytes::copy_from_slice(row.try_get(from + 3)?);
-    let content_type = headers.iter().find(|(n, _)| n == "content-type").map(|(_, v)| v.as_str());
-    // It was read once before it was kept, so it can be read again.
-    let body = crate::body::read(content_type, &raw).map_err(|why| damaged(&why.why))?;
-    Ok(Event {
+    Ok(Unread::new(Event {
         id: read_id(row, from)?,
         received: moment(row.try_get(from + 1)?),
         method,
@@ -103,9 +109,9 @@ pub(super) fn read_event(row: &Row, from: usize) -> Result<Event> {
         headers,
         ip,
         raw,
-        body,
+        body: Value::Null,
         is_partial: false,
-    })
+    }))
 }
 
 /// The columns of a waiting run that `read_run` takes.

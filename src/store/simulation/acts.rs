@@ -1,6 +1,7 @@
 //! What happens to runs in the simulated world, one act a function.
 
 use super::*;
+use crate::store::contract::Heavy;
 
 impl World {
     pub(super) fn ring(&mut self) {
@@ -100,7 +101,7 @@ impl World {
     }
 
     pub(super) fn lease(&mut self) {
-        let job = Job::Lease { now: self.now, most: 1 + self.dice.roll(4) as usize };
+        let job = Job::Lease { now: self.now, most: 1 + self.dice.roll(4) as usize, heavy: Heavy::ANY };
         match self.commit(&job) {
             Told::Did(Kept::Runs(runs)) => runs.into_iter().for_each(|(run, _)| self.take(run)),
             Told::Unheard => self.look_for_owned(),
