@@ -20,6 +20,7 @@ mod hang_ups;
 mod hostile;
 mod keeping;
 mod keys;
+mod memory;
 mod neighbours;
 mod order;
 mod overload;

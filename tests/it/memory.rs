@@ -1,0 +1,131 @@
+//! How much memory is taken is Doorbell's to say, not a sender's: what a body says of itself, packed or not, vouched for or
+//! not, waiting or not, it stays within the limits.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::read::GzEncoder;
+
+use crate::world::{Serving, World, until};
+
+/// The most memory that it has had, in MB.
+fn peak(doorbell: &Serving) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{}/status", doorbell.child.id())).unwrap();
+    let line = text.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10
+}
+
+/// A list of so many numbers, in two bytes each.
+fn numbers(many: usize) -> String {
+    format!("[{}0]", "0,".repeat(many - 1))
+}
+
+/// An app that takes every call and answers none before it is told to.
+struct Slow {
+    address: String,
+    answers: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
+}
+
+impl Slow {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (answers, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (go, count) = (answers.clone(), answered.clone());
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (go, count) = (go.clone(), count.clone());
+                thread::spawn(move || {
+                    let mut reader = BufReader::new(stream.try_clone().unwrap());
+                    let (mut line, mut length) = (String::new(), 0);
+                    while reader.read_line(&mut line).is_ok_and(|n| n > 2) {
+                        if let Some(n) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                            length = n.trim().parse().unwrap();
+                        }
+                        line.clear();
+                    }
+                    std::io::copy(&mut reader.take(length), &mut std::io::sink()).unwrap();
+                    while !go.load(Ordering::Relaxed) {
+                        thread::sleep(Duration::from_millis(20));
+                    }
+                    count.fetch_add(1, Ordering::Relaxed);
+                    let _ = (&stream).write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                });
+            }
+        });
+        Self { address, answers, answered }
+    }
+}
+
+#[test]
+fn events_for_a_slow_app_take_no_more_memory_than_there_is_room_for_and_hold_up_nobody() {
+    /// As values, all of them take a gigabyte.
+    const EVENTS: usize = 80;
+    let slow = Slow::new();
+    let world = World::with(&format!(
+        "rules:\n  Call:\n    when: {{ webhook: /call }}\n    then: [ {{ post: \"http://{}/\", json: \"{{{{ body }}}}\", timeout: 10 minutes }} ]\n  Write:\n    when: {{ webhook: /write }}\n    then: [ {{ append: out.txt, text: \"{{{{ body.n }}}}\" }} ]\n",
+        slow.address
+    ));
+    let doorbell = world.serve();
+    let body = numbers(150_000);
+    for _ in 0..EVENTS {
+        doorbell.ring("/call", &body);
+    }
+    doorbell.ring("/write", "{\"n\": 1}");
+    until("what is light goes on meanwhile", || world.output("out.txt") == "1\n");
+    let most = peak(&doorbell);
+    assert!(most < 600, "{EVENTS} events that wait take {most} MB");
+    slow.answers.store(true, Ordering::Relaxed);
+    until("all are done", || slow.answered.load(Ordering::Relaxed) == EVENTS);
+    until("and nothing is left", || !world.said(&["events", "--last", "100"]).contains("waiting"));
+    let most = peak(&doorbell);
+    assert!(most < 600, "{most} MB");
+}
+
+#[test]
+fn a_body_of_millions_of_values_is_refused_before_they_are_made() {
+    let key = "aa".repeat(32);
+    let world = World::with(
+        "webhooks:\n  /open: { verify: none, max_body: 100 MB }\n  /adyen: { verify: { adyen: \"{{ secret.ADYEN }}\" }, max_body: 100 MB }\nrules:\n  Open:\n    when: { webhook: /open }\n    then: [ { log: \"{{ count body }}\" } ]\n  Adyen:\n    when: { webhook: /adyen }\n    then: [ log: ok ]\n",
+    )
+    .env("ADYEN", &key);
+    let doorbell = world.serve();
+    let got = doorbell.post("/open", &numbers(14_000_000));
+    assert_eq!((got.status, got.body.contains("more than 1000000 values and names")), (400, true), "{got:?}");
+    // Nobody has vouched for this one, so nothing of it is made.
+    let got = doorbell.post("/adyen", &format!("{{\"notificationItems\": {}}}", numbers(14_000_000)));
+    assert_eq!(got.status, 401, "{got:?}");
+    // Packed, it comes as a few bytes; as many as ask for room at a time.
+    let mut packed = Vec::new();
+    GzEncoder::new(numbers(14_000_000).as_bytes(), Compression::best()).read_to_end(&mut packed).unwrap();
+    let headers = [("content-type", "application/json"), ("content-encoding", "gzip")];
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let got = doorbell.send("POST", "/open", &headers, &packed);
+                assert!([400, 503].contains(&got.status), "{got:?}");
+            });
+        }
+    });
+    let most = peak(&doorbell);
+    assert!(most < 300, "{most} MB");
+}
+
+#[test]
+fn a_delivery_whose_id_takes_too_much_work_to_find_is_refused_in_plain_english() {
+    let world = World::with(
+        "webhooks:\n  /a: { verify: none, delivery_id: \"$..*..*..*..*\" }\n  /b: { verify: none }\nrules:\n  A: { when: { webhook: /a }, then: [ log: a ] }\n  B: { when: { webhook: /b }, then: [ log: b ] }\n",
+    );
+    let doorbell = world.serve();
+    let deep = format!("{}1{}", "{\"a\":".repeat(100), "}".repeat(100));
+    let got = doorbell.post("/a", &format!("[{}]", vec![deep; 100].join(",")));
+    assert_eq!((got.status, got.body.contains("The id of this delivery")), (400, true), "{got:?}");
+    assert_eq!(doorbell.post("/b", "{}").status, 200);
+    assert_eq!(doorbell.post("/a", "{\"a\": 1}").status, 200);
+}
