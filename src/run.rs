@@ -100,7 +100,7 @@ pub struct Run {
     pub lane: Option<Arc<str>>,
     /// Where it failed, while the rule's own `on_error:` is being done.
     pub failed_at: Option<Place>,
-    /// How often it was leased or recorded, so that whoever holds it by an earlier count is known to be late.
+    /// Grows with each lease, record and replay, so that whoever holds it by an earlier count is known to be late.
     pub turn: i64,
 }
 

@@ -32,6 +32,7 @@ fn main() {
         ("has_libreoffice", all(&[program("soffice")])),
         ("has_language_server", all(&[program("node"), named_by("YAML_LANGUAGE_SERVER")])),
         ("has_payloads", all(&[named_by("GITHUB_PAYLOADS")])),
+        ("has_postgres", all(&[postgres("initdb"), postgres("postgres")])),
     ] {
         println!("cargo::rustc-check-cfg=cfg({ability})");
         if is_there && !without.split([' ', ',']).any(|w| w == ability) {
@@ -55,6 +56,12 @@ fn file(path: impl AsRef<Path>) -> Option<PathBuf> {
 
 fn program(name: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).find_map(|folder| file(folder.join(name)))
+}
+
+/// A program of the PostgreSQL server, which Debian keeps beside those of other versions.
+fn postgres(name: &str) -> Option<PathBuf> {
+    let versions = || fs::read_dir("/usr/lib/postgresql").ok()?.flatten().find_map(|version| file(version.path().join("bin").join(name)));
+    program(name).or_else(versions)
 }
 
 /// The file that a variable names.

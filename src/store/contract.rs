@@ -1,9 +1,10 @@
 //! The store's verbs, and what each promises. Each is one transaction; the moment is always handed in.
 //!
 //! A handle on a store is an *owner*: whoever opened it. Every run that is being done is owned by exactly one of them, and
-//! an owner can die: its runs are then free for others, and what it may still want to record of them is refused
-//! ([`Recorded::LeaseLost`]). Runs of one lane are done one at a time, in the order in which the store accepted them, which
-//! is neither that of clocks nor that of ids. [`Store`] is what the program does; [`Records`] is what people ask.
+//! an owner can die: its runs are then free for others, and as soon as another one has a run, what the dead one may still
+//! want to record of it is refused ([`Recorded::LeaseLost`]). Runs of one lane are done one at a time, in the order in which
+//! the store accepted them, which is neither that of clocks nor that of ids; only a run that is replayed or started anew may
+//! come before others that wait. Whatever senders choose (values, lanes, ids of deliveries) may be any text. [`Store`] is what the program does; [`Records`] is what people ask.
 
 use std::fmt;
 use std::future::Future;
@@ -244,7 +245,8 @@ pub trait Store: Send + Sync {
     /// The answer to an event, whoever gave it.
     fn answer(&self, event: EventId) -> Doing<'_, Standing>;
     /// Keeps attempts and the run after them, if the run is this owner's and `run.turn` is still its count; it is one more
-    /// afterwards. Returns once both are safely on disk. May be repeated: the second time changes nothing.
+    /// afterwards. Returns once both are safely on disk. May be repeated: the second time changes nothing, and says
+    /// [`Recorded::Recorded`] where the run goes on, [`Recorded::LeaseLost`] where it was given back or has ended.
     fn record(&self, record: Record) -> Doing<'_, Recorded>;
     /// Hands out up to `most` runs that are due and that nobody has, or whose owner is dead. They are this owner's then, and
     /// their count is one more.
@@ -257,7 +259,7 @@ pub trait Store: Send + Sync {
     fn next_due(&self) -> Doing<'_, Option<Timestamp>>;
     /// Keeps what a file's writer is about to do in the output folder of this name. Returns once it is safely on disk.
     fn intend(&self, folder: &str, intent: Intent) -> Doing<'_, ()>;
-    /// The runs of a file's intent are recorded.
+    /// The runs of a file's intent are recorded. Not waited for, but done before whatever is asked about intents later.
     fn forget(&self, folder: &str, file: &str);
     /// The intents that a crash left behind in an output folder.
     fn intents(&self, folder: &str) -> Doing<'_, Vec<Intent>>;
@@ -277,13 +279,14 @@ pub trait Store: Send + Sync {
     fn replay(&self, event: EventId, rule: Option<String>, now: Timestamp) -> Doing<'_, usize>;
     /// Starts rules on an event that is kept, with the rule files given: hash, name and text. The runs are to be leased.
     fn start_anew(&self, event: EventId, runs: Vec<NewRun>, texts: Vec<(TextHash, String, String)>, now: Timestamp) -> Doing<'_, usize>;
-    /// Ends runs that wait, so that they are never done.
+    /// Ends runs that wait, so that they are never done. What a living owner has in hand is left alone.
     fn cancel(&self, which: Waiting, now: Timestamp) -> Doing<'_, Cancelled>;
-    /// Forgets events that are done with, at most so many, behind the number `after`.
+    /// Forgets events that are done with, at most so many, behind the number `after`. What numbers they have is the store's
+    /// matter; it goes on at [`Pruned::after`].
     fn prune(&self, what: Pruning, after: i64, most: usize) -> Doing<'_, Pruned>;
     /// Forgets ids and values whose time is over; says whether there may be more.
     fn expire(&self, now: Timestamp) -> Doing<'_, bool>;
-    /// How many bytes are in use.
+    /// How many bytes are in use: fewer when events are forgotten.
     fn size(&self) -> Doing<'_, u64>;
 }
 
@@ -310,7 +313,8 @@ pub trait Records: Send + Sync {
     fn find(&self, beginning: &str) -> Doing<'_, EventId>;
     /// Everything about one event.
     fn dossier(&self, id: EventId) -> Doing<'_, Dossier>;
-    /// Copies everything, as it is at one moment, into a file that is not there yet.
+    /// Copies everything, as it is at one moment, into a file that is not there yet. A store that is backed up by other
+    /// means says so instead.
     fn copy_to(&self, file: &Path) -> Doing<'_, ()>;
     /// How many bytes are in use.
     fn size(&self) -> Doing<'_, u64>;

@@ -10,6 +10,8 @@ pub mod contract;
 mod fold;
 mod jobs;
 mod owner;
+#[cfg(test)]
+mod postgres;
 mod prune;
 mod quarantine;
 mod record;

@@ -38,13 +38,14 @@ const FLOORS: [&[&str]; 9] = [
 ];
 
 /// Packages, and the only places that may name them.
-const DOORS: [(&str, &[&str]); 8] = [
+const DOORS: [(&str, &[&str]); 9] = [
     ("warp", &["web/"]),
     ("serde_yaml", &["yaml/"]),
     ("handlebars", &["template/"]),
     ("jsonpath_rust", &["field/"]),
     ("reqwest", &["action/http.rs", "action/net.rs"]),
     ("rusqlite", &["store/"]),
+    ("tokio_postgres", &["store/"]),
     ("clap", &["cli/"]),
     ("notify::", &["watch.rs"]),
 ];

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::Place;
-use super::sample::{accept, begin, done, dossier, event, lease, record, run, stepped, taken};
-use crate::run::{Intent, Place as At, RunId};
+use super::sample::{accept, begin, done, dossier, event, lease, much_later, postponed, record, run, stepped, taken};
+use crate::run::{Intent, Place as At, Run, RunId};
 use crate::store::contract::{Accept, Store};
 
 fn intent(file: &str, offset: u64) -> Intent {
@@ -59,7 +59,11 @@ pub(super) async fn an_effect_that_was_settled_says_so_until_the_run_goes_on(pla
     let settled = leased.iter().find(|run| run.id == one.id).unwrap();
     assert!(settled.settled);
     assert!(leased.iter().any(|run| run.id == other.id && !run.settled), "it is at another step, or another element");
-    let next = record(&heir, stepped(settled)).await;
+    // That it is still to be recorded does not undo it.
+    let still = Run { settled: true, ..record(&heir, postponed(settled, much_later())).await };
+    let settled = lease(&heir).await.into_iter().find(|run| run.id == one.id).unwrap();
+    assert_eq!(settled, Run { turn: still.turn + 1, ..still });
+    let next = record(&heir, stepped(&settled)).await;
     let heir = place.heir(&heir).await;
     let leased = lease(&heir).await;
     assert!(leased.iter().any(|run| run.id == next.id && !run.settled));

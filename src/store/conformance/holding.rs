@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Place;
-use super::sample::{accept, at, begin, done, event, in_lane, lease, left, postponed, record, refuse, run, stepped, taken};
+use super::sample::{accept, at, begin, done, event, ids, in_lane, lease, left, postponed, record, refuse, run, stepped, taken};
 use crate::event::EventId;
 use crate::run::{Run, RunId};
 use crate::store::contract::{Held, Store};
@@ -79,4 +79,27 @@ pub(super) async fn what_another_owner_has_is_not_given(place: &dyn Place) {
     assert!(held(&heir, one.id, one.turn).await.is_empty(), "what a dead owner had is leased, not held");
     assert!(held_of(&heir, one.event).await.is_empty());
     assert_eq!(lease(&heir).await.len(), 1);
+}
+
+/// For one who has leased, and has not heard what.
+pub(super) async fn an_owner_is_told_all_that_it_has(place: &dyn Place) {
+    let first = place.open().await;
+    assert!(first.owned().await.unwrap().is_empty());
+    let begun = begin(&first, 0, run("a")).await;
+    assert!(first.owned().await.unwrap().is_empty(), "what it has accepted it is told by its event");
+    let stepped_run = record(&first, stepped(&begun)).await;
+    accept(&first, left(event(0), vec![run("b"), run("c")])).await;
+    let leased = lease(&first).await;
+    record(&first, postponed(&leased[1], at(60))).await;
+    let mut owned = first.owned().await.unwrap();
+    owned.sort_unstable();
+    assert_eq!(owned, [(stepped_run.id, stepped_run.turn), (leased[0].id, leased[0].turn)]);
+    let heir = place.heir(&first).await;
+    assert!(heir.owned().await.unwrap().is_empty());
+    let mut taken = lease(&heir).await;
+    taken.sort_by_key(|run| run.id);
+    assert_eq!(ids(&taken).len(), 3);
+    let mut owned = heir.owned().await.unwrap();
+    owned.sort_unstable();
+    assert_eq!(owned, taken.iter().map(|run| (run.id, run.turn)).collect::<Vec<_>>());
 }

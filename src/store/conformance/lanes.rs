@@ -189,3 +189,21 @@ pub(super) async fn lanes_that_cross_in_opposite_order_never_wait_for_each_other
     let events = |lane: &Vec<(RunId, EventId)>| lane.iter().map(|(_, event)| *event).collect::<Vec<_>>();
     assert!(order.iter().all(|lane| events(lane) == events(&order[0])));
 }
+
+/// It must not wait for a run that is just ending and does not see it.
+pub(super) async fn a_run_that_comes_while_the_last_one_ends_is_not_left_behind(place: &dyn Place) {
+    let owners = place.owners().await;
+    let (one, other) = (owners[0].clone(), owners.last().unwrap().clone());
+    let mut last = begin(&one, 0, in_lane("l")).await;
+    for round in 0..100 {
+        let (ending, coming) = (one.clone(), other.clone());
+        let ended = last.clone();
+        let ending = tokio::spawn(async move { record(&ending, if round % 2 == 0 { done(&ended) } else { failed(&ended) }).await });
+        let coming = tokio::spawn(async move { accept(&coming, left(event(0), vec![in_lane("l")])).await.remove(0).0 });
+        ending.await.unwrap();
+        let came = coming.await.unwrap();
+        let mut leased = lease(&one).await;
+        assert_eq!(ids(&leased), [came.id], "it waits for nobody, in round {round}");
+        last = leased.remove(0);
+    }
+}

@@ -15,6 +15,7 @@ mod lanes;
 mod leasing;
 mod once;
 mod people;
+mod postgres;
 mod quarantine;
 mod recording;
 mod retention;
@@ -38,6 +39,8 @@ pub(super) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(super) trait Backend {
     /// A new store with nothing in it.
     fn new_place(&self) -> Later<'_, Box<dyn Place>>;
+    /// Called when all was tested: whether the store has complained of anything.
+    fn is_well(&self) {}
 }
 
 /// Where one store is.
@@ -76,6 +79,8 @@ macro_rules! stores {
 
 stores! {
     sqlite: sqlite::Sqlites;
+    #[cfg_attr(not(has_postgres), ignore = "needs a PostgreSQL server: apt-get install postgresql")]
+    postgres: postgres::Servers::start();
 }
 
 type Promise = for<'a> fn(&'a dyn Place) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
@@ -116,6 +121,7 @@ const PROMISES: &[(&str, Promise)] = promises![
     lanes::a_rule_that_is_started_anew_waits_in_its_lane,
     lanes::who_takes_over_from_a_dead_owner_gets_the_head_of_its_lane_only,
     lanes::lanes_that_cross_in_opposite_order_never_wait_for_each_other,
+    lanes::a_run_that_comes_while_the_last_one_ends_is_not_left_behind,
     leasing::runs_are_leased_in_the_order_in_which_they_are_due,
     leasing::no_more_are_leased_than_were_asked_for,
     leasing::what_an_owner_has_is_not_leased,
@@ -137,6 +143,7 @@ const PROMISES: &[(&str, Promise)] = promises![
     holding::it_is_not_found_when_it_was_given_back_and_leased_again,
     holding::an_event_whose_accept_was_not_heard_of_gives_what_it_began,
     holding::what_another_owner_has_is_not_given,
+    holding::an_owner_is_told_all_that_it_has,
     saved::a_saved_value_is_read_back,
     saved::a_later_value_takes_the_place_of_an_earlier_one,
     saved::a_list_of_fifty_grows_element_by_element,
@@ -156,6 +163,7 @@ const PROMISES: &[(&str, Promise)] = promises![
     people::only_the_failed_runs_of_the_rule_that_was_named_are_replayed,
     people::many_who_replay_at_a_time_replay_once,
     people::a_rule_that_is_started_anew_gets_a_run_of_its_own,
+    people::a_story_tells_what_is_in_hand_and_what_waits_for_its_turn,
     people::cancelling_ends_what_waits_and_leaves_what_is_in_hand,
     people::cancelling_ends_what_a_dead_owner_had,
     people::nothing_happens_to_events_that_are_not_kept,
@@ -189,5 +197,6 @@ fn keeps_every_promise(backend: &dyn Backend) {
             broken.push(name);
         }
     }
+    backend.is_well();
     assert!(broken.is_empty(), "these promises are broken (see above): {broken:#?}");
 }

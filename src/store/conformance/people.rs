@@ -2,8 +2,8 @@
 
 use super::Place;
 use super::sample::{
-    accept, are_different, at, begin, done, event, failed, ids, in_lane, lease, left, much_later, once, postponed, queue, record, refuse,
-    run, state, stepped, story, taken,
+    accept, are_different, at, begin, done, dossier, event, failed, ids, in_lane, lease, left, much_later, once, postponed, queue, record,
+    refuse, run, state, stepped, story, taken,
 };
 use crate::run::{Run, State};
 use crate::store::contract::{Cancelled, Fate, NewRun, Waiting};
@@ -87,6 +87,22 @@ pub(super) async fn a_rule_that_is_started_anew_gets_a_run_of_its_own(place: &dy
     record(&store, failed(&leased[1])).await;
     assert_eq!(store.start_anew(first.event, vec![run("c")], Vec::new(), at(61)).await.unwrap(), 1);
     assert_eq!(story(place, first.event).await.len(), 4);
+}
+
+pub(super) async fn a_story_tells_what_is_in_hand_and_what_waits_for_its_turn(place: &dyn Place) {
+    let store = place.open().await;
+    let begun = begin(&store, 0, in_lane("l")).await;
+    let queued = queue(&store, 0, in_lane("l")).await;
+    let postponed_run = begin(&store, 0, run("a")).await;
+    record(&store, postponed(&postponed_run, at(500))).await;
+    let ended = begin(&store, 0, run("a")).await;
+    record(&store, done(&ended)).await;
+    for (one, is_in_hand, is_queued) in
+        [(&begun, true, false), (&queued, false, true), (&postponed_run, false, false), (&ended, false, false)]
+    {
+        let (page, _) = &dossier(place, one.event).await.runs[0];
+        assert_eq!((page.is_in_hand, page.is_queued), (is_in_hand, is_queued), "{}", page.run.rule);
+    }
 }
 
 pub(super) async fn cancelling_ends_what_waits_and_leaves_what_is_in_hand(place: &dyn Place) {

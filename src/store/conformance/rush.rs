@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use super::Place;
-use super::sample::{accept, done, event, failed, in_lane, left, much_later, once, postponed, record, run, stepped, taken};
+use super::sample::{accept, done, event, failed, in_lane, left, much_later, once, postponed, record, refuse, run, stepped, taken};
 use crate::event::EventId;
-use crate::run::{Run, RunId};
+use crate::run::{Run, RunId, State};
 use crate::store::contract::{Fate, NewRun, Recorded, Store, Waiting};
 
 /// SplitMix64: all that is done is drawn from it.
@@ -29,7 +29,8 @@ struct Witness {
     /// Which run of a lane is in hand.
     busy: HashMap<String, RunId>,
     begun: HashSet<RunId>,
-    ended: HashMap<RunId, u32>,
+    /// How often something was recorded of a run.
+    recorded: HashMap<RunId, usize>,
     events: Vec<EventId>,
 }
 
@@ -59,7 +60,7 @@ struct Hand {
 }
 
 impl Hand {
-    async fn live(mut self) {
+    async fn live(mut self) -> Self {
         for _ in 0..60 {
             match self.dice.roll(8) {
                 0 | 1 => self.ring().await,
@@ -68,7 +69,11 @@ impl Hand {
                 _ => self.work().await,
             }
         }
-        // In the end there is nothing left to do, for anybody.
+        self
+    }
+
+    /// Does what is left, until there is nothing, for anybody.
+    async fn finish(mut self) {
         loop {
             while !self.runs.is_empty() {
                 self.work().await;
@@ -120,19 +125,27 @@ impl Hand {
         }
         let run = self.runs.swap_remove(self.dice.roll(self.runs.len() as u64) as usize);
         match self.dice.roll(6) {
-            0 => self.runs.push(record(&self.store, stepped(&run)).await),
+            0 => {
+                self.runs.push(record(&self.store, stepped(&run)).await);
+                self.recorded(&run);
+            }
             1 => {
                 self.seen.lock().unwrap().give(&run);
                 record(&self.store, postponed(&run, much_later())).await;
+                self.recorded(&run);
             }
             end => {
                 let ended = if end == 2 { failed(&run) } else { done(&run) };
                 self.seen.lock().unwrap().give(&run);
                 record(&self.store, ended.clone()).await;
                 assert_eq!(self.store.record(ended).await.unwrap(), Recorded::LeaseLost);
-                *self.seen.lock().unwrap().ended.entry(run.id).or_default() += 1;
+                self.recorded(&run);
             }
         }
+    }
+
+    fn recorded(&self, run: &Run) {
+        *self.seen.lock().unwrap().recorded.entry(run.id).or_default() += 1;
     }
 
     /// Somebody cancels or replays.
@@ -161,11 +174,42 @@ pub(super) async fn whatever_many_do_at_a_time_every_run_ends_once_and_alone_in_
             tokio::spawn(Hand { store, seen, dice: Dice(seed + n as u64), runs: Vec::new() }.live())
         })
         .collect();
+    let mut lived = Vec::new();
     for hand in hands {
+        lived.push(hand.await.unwrap());
+    }
+    // One owner dies with what it has in hand, and another one comes; they do what is left.
+    let (mut late, dead) = (Vec::new(), &owners[0]);
+    for hand in lived.iter_mut().filter(|hand| Arc::ptr_eq(&hand.store, dead)) {
+        hand.runs.iter().for_each(|run| seen.lock().unwrap().give(run));
+        late.append(&mut hand.runs);
+    }
+    let heir = place.heir(dead).await;
+    let left: Vec<_> = lived
+        .into_iter()
+        .map(|hand| {
+            let store = if Arc::ptr_eq(&hand.store, dead) { heir.clone() } else { hand.store.clone() };
+            tokio::spawn(Hand { store, ..hand }.finish())
+        })
+        .collect();
+    for hand in left {
         hand.await.unwrap();
     }
+    for run in late {
+        refuse(dead, done(&run)).await;
+    }
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
     let counts = place.records().await.counts().await.unwrap();
-    let seen = seen.lock().unwrap();
     assert_eq!((counts.waiting, counts.events as usize), (0, seen.events.len()));
     assert!(seen.in_hand.is_empty() && seen.begun.len() > 50);
+    // What was recorded is told, and nothing else.
+    let mut told = 0;
+    for event in &seen.events {
+        for (page, attempts) in place.records().await.dossier(*event).await.unwrap().runs {
+            let recorded = seen.recorded.get(&page.run.id).copied().unwrap_or_default();
+            assert!(page.run.state == State::Repeated || attempts.len() == recorded, "{page:?} {recorded}");
+            told += recorded;
+        }
+    }
+    assert_eq!(told, seen.recorded.values().sum::<usize>());
 }

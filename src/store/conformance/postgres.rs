@@ -1,0 +1,83 @@
+//! The PostgreSQL store as the promises are tested with it: one server, and in it a schema for each.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio_postgres::{Config, NoTls};
+
+use super::{Backend, Later, Place};
+use crate::store::contract::{Records, Store};
+use crate::store::postgres::server::Server;
+use crate::store::postgres::{Postgres, PostgresRecords};
+
+/// How long owners live without saying so: longer than any test, so that they die only when a test says so.
+const LIFE: Duration = Duration::from_secs(3_600);
+
+pub(super) struct Servers {
+    server: Server,
+    count: AtomicU64,
+}
+
+impl Servers {
+    pub(super) fn start() -> Self {
+        Self { server: Server::start(), count: AtomicU64::new(0) }
+    }
+}
+
+impl Backend for Servers {
+    fn new_place(&self) -> Later<'_, Box<dyn Place>> {
+        Box::pin(async {
+            let name = format!("place_{}", self.count.fetch_add(1, Ordering::Relaxed));
+            run(&self.server.config(), &format!("CREATE SCHEMA {name}")).await;
+            let mut config = self.server.config();
+            config.options(format!("-c search_path={name}"));
+            Box::new(Schema { config, owners: Mutex::default() }) as Box<dyn Place>
+        })
+    }
+
+    /// No transactions have waited for each other: that is promised, not only mended by the database.
+    fn is_well(&self) {
+        let log = self.server.log();
+        assert!(!log.contains("deadlock detected"), "{log}");
+    }
+}
+
+struct Schema {
+    config: Config,
+    owners: Mutex<Vec<(Arc<dyn Store>, i64)>>,
+}
+
+impl Place for Schema {
+    fn open(&self) -> Later<'_, Arc<dyn Store>> {
+        Box::pin(async {
+            let store = Postgres::open(self.config.clone(), LIFE).await.unwrap();
+            let owner = store.owner();
+            let store: Arc<dyn Store> = Arc::new(store);
+            self.owners.lock().unwrap().push((store.clone(), owner));
+            store
+        })
+    }
+
+    /// Its time runs out.
+    fn kill<'a>(&'a self, owner: &'a Arc<dyn Store>) -> Later<'a, ()> {
+        let number = self.owners.lock().unwrap().iter().find(|(store, _)| Arc::ptr_eq(store, owner)).map(|(_, number)| *number);
+        Box::pin(
+            async move { run(&self.config, &format!("UPDATE owner SET until = clock_timestamp() WHERE id = {}", number.unwrap())).await },
+        )
+    }
+
+    fn allows_several_owners(&self) -> bool {
+        true
+    }
+
+    fn records(&self) -> Later<'_, Arc<dyn Records>> {
+        Box::pin(async { Arc::new(PostgresRecords::new(self.config.clone())) as Arc<dyn Records> })
+    }
+}
+
+async fn run(config: &Config, statement: &str) {
+    let (client, connection) = config.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(statement).await.unwrap();
+}

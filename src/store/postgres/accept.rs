@@ -1,0 +1,118 @@
+//! Keeping an event with the runs that it starts, or finding that it came before.
+
+use tokio_postgres::Transaction;
+
+use super::claims::{Known, claim_again, claim_deliveries, insert_runs, keep_deliveries, lock_lanes};
+use super::owner::Owner;
+use super::rows::{Head, column, json, read_id, read_json, read_text};
+use crate::event::EventId;
+use crate::run::{Run, RunId, State};
+use crate::store::accept::fresh;
+use crate::store::contract::{Accept, Fate, Result, Standing};
+
+/// What became of an event that was handed in.
+pub(super) enum Kept {
+    New(Vec<(Run, Fate)>),
+    Again { first: EventId, restarted: usize, standing: Standing },
+}
+
+pub(super) async fn accept(sql: &Transaction<'_>, owner: &Owner, accept: &Accept) -> Result<Kept> {
+    owner.live(sql).await?;
+    let now = accept.event.received.as_millisecond();
+    let keys = claim_deliveries(sql, &accept.deliveries).await?;
+    if let Some(kept) = redelivered(sql, owner, accept, &keys, now).await? {
+        return Ok(kept);
+    }
+    let (event, head) = (&accept.event, json(&Head::of(&accept.event))?);
+    let text = "INSERT INTO event (id, received, head, body, ruleset, status) VALUES ($1, $2, $3, $4, $5, $6)
+                ON CONFLICT (id) DO NOTHING RETURNING seq";
+    let id = &event.id.0.as_bytes()[..];
+    let inserted = sql.query_opt(text, &[&id, &now, &head, &&event.raw[..], &accept.ruleset, &i32::from(accept.status)]).await?;
+    let Some(inserted) = inserted else {
+        let seq = sql.query_one("SELECT seq FROM event WHERE id = $1", &[&id]).await?.try_get(0)?;
+        return kept_before(sql, owner, accept, seq).await;
+    };
+    let seq: i64 = inserted.try_get(0)?;
+    let by = if accept.taken { owner.id } else { 0 };
+    let fates = insert_runs(sql, seq, now, by, &accept.runs).await?;
+    keep_deliveries(sql, &keys, &accept.deliveries, seq, now).await?;
+    let runs = fates.into_iter().zip(&accept.runs).map(|((id, fate), new)| (fresh(id, event, new), fate));
+    Ok(Kept::New(runs.collect()))
+}
+
+/// What became of the runs of an event that was kept by an `accept` before, whose outcome nobody heard.
+async fn kept_before(sql: &Transaction<'_>, owner: &Owner, accept: &Accept, seq: i64) -> Result<Kept> {
+    // Runs that were started anew came later, and have higher numbers.
+    let text = "SELECT id, owner, 'waiting' FROM pending WHERE event = $1
+                UNION ALL SELECT id, 0, state FROM ended WHERE event = $1 ORDER BY id LIMIT $2";
+    let mut runs = Vec::with_capacity(accept.runs.len());
+    for (row, new) in sql.query(text, &[&seq, &(accept.runs.len() as i64)]).await?.iter().zip(&accept.runs) {
+        let (id, by, state): (RunId, i64, &str) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let fate = match State::read(state) {
+            Some(State::Repeated) => Fate::Repeated,
+            _ if by == owner.id => Fate::Begun,
+            _ => Fate::Queued,
+        };
+        runs.push((fresh(id, &accept.event, new), fate));
+    }
+    Ok(Kept::New(runs))
+}
+
+/// What a delivery that came before gets; nothing if it is to be taken as new.
+async fn redelivered(sql: &Transaction<'_>, owner: &Owner, accept: &Accept, keys: &[(String, Known)], now: i64) -> Result<Option<Kept>> {
+    let known: Vec<i64> = keys.iter().filter_map(|(_, known)| *known).filter(|(_, until)| *until > now).map(|(event, _)| event).collect();
+    if known.is_empty() {
+        return Ok(None);
+    }
+    // Nobody deletes them or starts runs of them meanwhile.
+    let text = "SELECT seq, id FROM event WHERE seq = ANY($1) ORDER BY seq FOR UPDATE";
+    let mut events: Vec<(i64, EventId)> = Vec::new();
+    for row in sql.query(text, &[&known]).await? {
+        events.push((row.try_get(0)?, read_id(&row, 1)?));
+    }
+    for seq in known {
+        let Some((_, first)) = events.iter().find(|(event, _)| *event == seq) else { continue };
+        if *first == accept.event.id {
+            return kept_before(sql, owner, accept, seq).await.map(Some);
+        }
+        let text = "SELECT 1 FROM pending WHERE event = $1 UNION ALL SELECT 1 FROM ended WHERE event = $1 LIMIT 1";
+        if !accept.runs.is_empty() && sql.query_opt(text, &[&seq]).await?.is_none() {
+            // No rule wanted it then, and one does now.
+            continue;
+        }
+        let restarted = restart(sql, seq, None, now).await?;
+        return Ok(Some(Kept::Again { first: *first, restarted, standing: standing(sql, seq).await? }));
+    }
+    Ok(None)
+}
+
+/// Failed runs of an event go on at the step that failed; only those of one rule, if one is named. The event is locked. Their
+/// count begins far above all that they had, so that whoever held one before it failed is known to be late.
+pub(super) async fn restart(sql: &Transaction<'_>, seq: i64, rule: Option<&str>, now: i64) -> Result<usize> {
+    let text =
+        "SELECT id, lane, rule, once FROM ended WHERE event = $1 AND state = 'failed' AND ($2::bytea IS NULL OR rule = $2) ORDER BY id";
+    let failed = sql.query(text, &[&seq, &rule.map(str::as_bytes)]).await?;
+    let lanes: Vec<Option<&[u8]>> = column(&failed, 1)?;
+    lock_lanes(sql, lanes.into_iter().flatten()).await?;
+    let mut claims = Vec::with_capacity(failed.len());
+    for row in &failed {
+        let run: RunId = row.try_get(0)?;
+        claims.push((run, read_text(row, 2)?, row.try_get(3)?));
+    }
+    claim_again(sql, &claims, now).await?;
+    for (run, ..) in &claims {
+        let text = "WITH failed AS (DELETE FROM ended WHERE id = $1 RETURNING *)
+                    INSERT INTO pending (id, event, rule, text, lane, step, element, due, forgiven, replays, turn, once, owner, queued)
+                    SELECT id, event, rule, text, lane, step, element, $2, forgiven, replays + 1, (replays + 1) << 32, once, 0,
+                           EXISTS (SELECT 1 FROM pending p WHERE sha256(p.lane) = sha256(failed.lane)) FROM failed";
+        sql.execute(text, &[run, &now]).await?;
+    }
+    Ok(failed.len())
+}
+
+/// How it stands with the answer to an event.
+pub(super) async fn standing(sql: &Transaction<'_>, seq: i64) -> Result<Standing> {
+    let answer = sql.query_opt("SELECT sealed FROM answer WHERE event = $1", &[&seq]).await?;
+    let is_open = sql.query_opt("SELECT 1 FROM pending WHERE event = $1 LIMIT 1", &[&seq]).await?.is_some();
+    Ok(Standing { answer: answer.map(|row| read_json(&row, 0)).transpose()?, is_open })
+}

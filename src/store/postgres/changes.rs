@@ -1,0 +1,157 @@
+//! What people change, and what a start changes: failed runs go on, rules are started anew on an event, waiting runs are
+//! cancelled or set aside, effects are found to be done.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use tokio_postgres::Transaction;
+
+use super::accept::restart;
+use super::claims::{give_back, insert_runs, lock_lanes, open_lane};
+use super::owner::dead;
+use super::rows::{column, keep_attempts, number, read_id, read_text};
+use super::texts::keep_texts;
+use crate::event::EventId;
+use crate::run::{Attempt, Place, RunId, State, TextHash};
+use crate::store::contract::{Cancelled, EffectKey, NewRun, Result, Waiting};
+use crate::store::quarantine::{MOST, last_word, too_often};
+
+/// The number of an event that nobody else changes or deletes until the transaction ends.
+async fn lock_event(sql: &Transaction<'_>, event: EventId) -> Result<Option<i64>> {
+    let row = sql.query_opt("SELECT seq FROM event WHERE id = $1 FOR UPDATE", &[&&event.0.as_bytes()[..]]).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
+}
+
+/// Lets failed runs of an event go on; says how many.
+pub(super) async fn replay(sql: &Transaction<'_>, event: EventId, rule: Option<&str>, now: Timestamp) -> Result<usize> {
+    match lock_event(sql, event).await? {
+        Some(event) => restart(sql, event, rule, now.as_millisecond()).await,
+        None => Ok(0),
+    }
+}
+
+/// Starts rules on an event; says how many runs were begun.
+pub(super) async fn start_anew(
+    sql: &Transaction<'_>,
+    event: EventId,
+    runs: &[NewRun],
+    texts: &[(TextHash, String, String)],
+    now: Timestamp,
+) -> Result<usize> {
+    let Some(event) = lock_event(sql, event).await? else { return Ok(0) };
+    keep_texts(sql, texts).await?;
+    insert_runs(sql, event, now.as_millisecond(), 0, runs).await.map(|begun| begun.len())
+}
+
+/// A run that waits, locked with its lane, so that nobody else changes it until the transaction ends.
+struct Locked {
+    id: RunId,
+    rule: String,
+    lane: Option<Vec<u8>>,
+    once: Option<String>,
+    owner: i64,
+    place: Place,
+    tried: u32,
+    event: EventId,
+}
+
+/// Locks these runs, as far as they still wait.
+async fn lock(sql: &Transaction<'_>, runs: &[RunId]) -> Result<Vec<Locked>> {
+    let lanes = sql.query("SELECT lane FROM pending WHERE id = ANY($1) AND lane IS NOT NULL", &[&runs]).await?;
+    let lanes: Vec<&[u8]> = column(&lanes, 0)?;
+    lock_lanes(sql, lanes).await?;
+    let text =
+        "SELECT p.id, p.rule, p.lane, p.once, p.owner, p.step, p.element, p.tried, e.id FROM pending p JOIN event e ON e.seq = p.event
+                WHERE p.id = ANY($1) ORDER BY p.id FOR UPDATE OF p";
+    let mut locked = Vec::new();
+    for row in sql.query(text, &[&runs]).await? {
+        let count = |column| Ok::<_, tokio_postgres::Error>(row.try_get::<_, i64>(column)? as u32);
+        locked.push(Locked {
+            id: row.try_get(0)?,
+            rule: read_text(&row, 1)?,
+            lane: row.try_get(2)?,
+            once: row.try_get(3)?,
+            owner: row.try_get(4)?,
+            place: Place { step: count(5)?, element: count(6)? },
+            tried: count(7)?,
+            event: read_id(&row, 8)?,
+        });
+    }
+    Ok(locked)
+}
+
+/// Ends runs as they are, each with a last word about it.
+async fn end(sql: &Transaction<'_>, runs: &[Locked], state: State, now: Timestamp, last: impl Fn(&Locked) -> Vec<Attempt>) -> Result<()> {
+    for run in runs {
+        let text = "WITH gone AS (DELETE FROM pending WHERE id = $1 RETURNING *)
+                    INSERT INTO ended (id, event, rule, text, state, lane, step, element, tried, at, forgiven, replays, once)
+                    SELECT id, event, rule, text, $2, lane, step, element, tried, $3, forgiven, replays, once FROM gone";
+        sql.execute(text, &[&run.id, &state.word(), &now.as_millisecond()]).await?;
+        if state != State::Failed {
+            sql.execute("DELETE FROM saved WHERE run = $1", &[&run.id]).await?;
+        }
+        keep_attempts(sql, run.id, &last(run)).await?;
+    }
+    let claims: Vec<_> = runs.iter().map(|run| (run.id, run.rule.clone(), run.once.clone())).collect();
+    give_back(sql, &claims).await?;
+    for run in runs {
+        open_lane(sql, run.lane.as_deref()).await?;
+    }
+    Ok(())
+}
+
+/// Ends runs that wait. What a living owner has in hand is left alone; what a dead one had is not.
+pub(super) async fn cancel(sql: &Transaction<'_>, which: &Waiting, now: Timestamp) -> Result<Cancelled> {
+    let event = match which.event {
+        Some(event) => match number(sql, event).await? {
+            Some(event) => Some(event),
+            None => return Ok(Cancelled { runs: 0, busy: 0 }),
+        },
+        None => None,
+    };
+    let text = "SELECT id FROM pending WHERE ($1::bigint IS NULL OR event = $1) AND ($2::bytea IS NULL OR rule = $2)";
+    let found = sql.query(text, &[&event, &which.rule.as_deref().map(str::as_bytes)]).await?;
+    let found: Vec<RunId> = column(&found, 0)?;
+    let locked = lock(sql, &found).await?;
+    let dead: HashSet<i64> = dead(sql).await?.into_iter().collect();
+    let (free, busy): (Vec<Locked>, Vec<Locked>) = locked.into_iter().partition(|run| run.owner == 0 || dead.contains(&run.owner));
+    end(sql, &free, State::Cancelled, now, |_| Vec::new()).await?;
+    Ok(Cancelled { runs: free.len(), busy: busy.len() })
+}
+
+/// Counts a death of the program for these runs, and sets aside those for which it was one too many.
+pub(super) async fn stumbled(sql: &Transaction<'_>, runs: &[RunId], now: Timestamp) -> Result<Vec<(EventId, String)>> {
+    let mut locked = lock(sql, runs).await?;
+    let mut aside = HashSet::new();
+    for run in runs {
+        let text = "UPDATE pending SET stumbled = stumbled + 1 WHERE id = $1 RETURNING stumbled";
+        let times = sql.query_opt(text, &[run]).await?.map(|row| row.try_get::<_, i32>(0)).transpose()?;
+        if times.is_some_and(|times| i64::from(times) >= i64::from(MOST)) {
+            aside.insert(*run);
+        }
+    }
+    locked.retain(|run| aside.contains(&run.id));
+    end(sql, &locked, State::Failed, now, |run| vec![last_word(run.place, run.tried, now, too_often())]).await?;
+    Ok(locked.into_iter().map(|run| (run.event, run.rule)).collect())
+}
+
+/// Notes of effects that they were found to be done.
+pub(super) async fn settle(sql: &Transaction<'_>, done: &[EffectKey]) -> Result<()> {
+    lock(sql, &done.iter().map(|(run, ..)| *run).collect::<Vec<_>>()).await?;
+    for (run, step, element) in done {
+        let text = "UPDATE pending SET settled = TRUE WHERE id = $1 AND step = $2 AND element = $3";
+        sql.execute(text, &[run, &i64::from(*step), &i64::from(*element)]).await?;
+    }
+    Ok(())
+}
+
+/// Whether a run is still at one of these places.
+pub(super) async fn still_at(sql: &Transaction<'_>, places: &[EffectKey]) -> Result<bool> {
+    for (run, step, element) in places {
+        let text = "SELECT 1 FROM pending WHERE id = $1 AND step = $2 AND element = $3";
+        if sql.query_opt(text, &[run, &i64::from(*step), &i64::from(*element)]).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,173 @@
+//! How runs begin: which may begin at once, which wait in their lane, which are not run again because of `once_per`; and
+//! which deliveries are known. All of it in the transaction that keeps the event, and all of it in one order (see
+//! [`super`]), so that no two wait for each other.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use tokio_postgres::Transaction;
+
+use super::rows::{column, from_json, json, keep_attempts, read_id};
+use crate::run::{RunId, State, hash};
+use crate::store::claims::used_already;
+use crate::store::contract::{Delivery, Fate, NewRun, Result};
+
+/// How many locks all lanes share: as many as a transaction may hold at most, however many lanes it is about.
+const LOCKS: u32 = 1_024;
+/// Names these locks among all that a database has.
+const LANES: i32 = 0x6c61_6e65;
+
+/// Waits until nobody else decides about these lanes; until the transaction ends, nobody else does.
+pub(super) async fn lock_lanes(sql: &Transaction<'_>, lanes: impl IntoIterator<Item = &[u8]>) -> Result<()> {
+    let locks: BTreeSet<i32> = lanes.into_iter().map(|lane| (crc32fast::hash(lane) % LOCKS) as i32).collect();
+    if !locks.is_empty() {
+        // One after the other, in their order.
+        let locks: Vec<i32> = locks.into_iter().collect();
+        sql.execute("SELECT pg_advisory_xact_lock($1, lock) FROM unnest($2::int[]) AS lock", &[&LANES, &locks]).await?;
+    }
+    Ok(())
+}
+
+/// The first run that waits in a lane may begin, if no other one of the lane has begun. The lane is locked.
+pub(super) async fn open_lane(sql: &Transaction<'_>, lane: Option<&[u8]>) -> Result<()> {
+    if let Some(lane) = lane {
+        let text = "UPDATE pending SET queued = FALSE
+                    WHERE id = (SELECT min(id) FROM pending WHERE sha256(lane) = sha256($1) AND queued)
+                    AND NOT EXISTS (SELECT 1 FROM pending WHERE sha256(lane) = sha256($1) AND NOT queued)";
+        sql.execute(text, &[&lane]).await?;
+    }
+    Ok(())
+}
+
+/// A key of any text. Parts are told from each other.
+pub(super) fn key(parts: &[&str]) -> Result<String> {
+    Ok(hash(json(parts)?.as_bytes()))
+}
+
+/// What is known of a delivery: the event that came by it, and until when.
+pub(super) type Known = Option<(i64, i64)>;
+
+/// Claims deliveries, so that nobody else decides about them until the transaction ends. Gives their keys, and for each what
+/// was known of it before.
+pub(super) async fn claim_deliveries(sql: &Transaction<'_>, deliveries: &[Delivery]) -> Result<Vec<(String, Known)>> {
+    let keys: Vec<String> = deliveries.iter().map(|delivery| key(&[&delivery.key])).collect::<Result<_>>()?;
+    let mut known: BTreeMap<&String, Known> = keys.iter().map(|key| (key, None)).collect();
+    for (key, known) in &mut known {
+        // A row that is there is locked by this and left as it is; one that is not has no event, and is deleted with those whose
+        // time is over if it gets none.
+        let text = "INSERT INTO delivery (key) VALUES ($1) ON CONFLICT (key) DO UPDATE SET until = delivery.until RETURNING event, until";
+        let row = sql.query_one(text, &[key]).await?;
+        let event: Option<i64> = row.try_get(0)?;
+        *known = event.map(|event| Ok::<_, tokio_postgres::Error>((event, row.try_get(1)?))).transpose()?;
+    }
+    Ok(keys.iter().map(|key| (key.clone(), known[key])).collect())
+}
+
+/// Remembers by which deliveries an event came.
+pub(super) async fn keep_deliveries(
+    sql: &Transaction<'_>,
+    keys: &[(String, Known)],
+    deliveries: &[Delivery],
+    event: i64,
+    now: i64,
+) -> Result<()> {
+    for ((key, _), delivery) in keys.iter().zip(deliveries) {
+        let until = now.saturating_add(delivery.remembered.as_millis() as i64);
+        sql.execute("UPDATE delivery SET event = $2, until = $3 WHERE key = $1", &[key, &event, &until]).await?;
+    }
+    Ok(())
+}
+
+/// A `once_per` value as a run's `once` column has it.
+type Claim = (String, i64);
+
+/// Claims what replayed runs had claimed before, also where others have it by now.
+pub(super) async fn claim_again(sql: &Transaction<'_>, runs: &[(RunId, String, Option<String>)], now: i64) -> Result<()> {
+    let mut claims = BTreeMap::new();
+    for (run, rule, once) in runs {
+        let Some(once) = once else { continue };
+        let (value, within): Claim = from_json(once)?;
+        claims.insert(key(&[rule, &value])?, (run, now.saturating_add(within)));
+    }
+    for (key, (run, until)) in claims {
+        let text = "INSERT INTO once (key, run, until) VALUES ($1, $2, $3)
+                    ON CONFLICT (key) DO UPDATE SET run = EXCLUDED.run, until = EXCLUDED.until";
+        sql.execute(text, &[&key, run, &until]).await?;
+    }
+    Ok(())
+}
+
+/// Runs that ended without success give their values back.
+pub(super) async fn give_back(sql: &Transaction<'_>, runs: &[(RunId, String, Option<String>)]) -> Result<()> {
+    let mut claims = BTreeSet::new();
+    for (run, rule, once) in runs {
+        let Some(once) = once else { continue };
+        let (value, _): Claim = from_json(once)?;
+        claims.insert((key(&[rule, &value])?, run));
+    }
+    for (key, run) in claims {
+        sql.execute("DELETE FROM once WHERE key = $1 AND run = $2", &[&key, run]).await?;
+    }
+    Ok(())
+}
+
+/// Puts fresh runs of an event among those that are to be done; those that begin at once are owned `by` who is named.
+pub(super) async fn insert_runs(sql: &Transaction<'_>, event: i64, due: i64, by: i64, runs: &[NewRun]) -> Result<Vec<(RunId, Fate)>> {
+    lock_lanes(sql, runs.iter().filter_map(|run| run.lane.as_deref()).map(str::as_bytes)).await?;
+    // They are numbered now that the lanes are locked, and so in a lane's order.
+    let text = "SELECT nextval('run_number') AS id FROM generate_series(1, $1::bigint) ORDER BY id";
+    let rows = sql.query(text, &[&(runs.len() as i64)]).await?;
+    let numbers: Vec<RunId> = column(&rows, 0)?;
+    let claimed = claim(sql, due, runs, &numbers).await?;
+    let mut fates = Vec::with_capacity(runs.len());
+    for (&id, run) in numbers.iter().zip(runs) {
+        let rule = run.rule.as_bytes();
+        if run.once.is_some() && !claimed.contains(&id) {
+            repeated(sql, id, event, due, run).await?;
+            fates.push((id, Fate::Repeated));
+            continue;
+        }
+        let once = run.once.as_ref().map(|o| json(&(&o.value, o.within.as_millis() as u64))).transpose()?;
+        let lane = run.lane.as_deref().map(str::as_bytes);
+        let text = "INSERT INTO pending (id, event, rule, text, lane, step, due, once, owner, queued)
+                    SELECT $1, $2, $3, $4, $5, $6, $7, $8, CASE WHEN queued THEN 0 ELSE $9::bigint END, queued
+                    FROM (SELECT EXISTS (SELECT 1 FROM pending WHERE sha256(lane) = sha256($5)) AS queued) lane RETURNING queued";
+        let row = sql.query_one(text, &[&id, &event, &rule, &&*run.text, &lane, &i64::from(run.step), &due, &once, &by]).await?;
+        let queued: bool = row.try_get(0)?;
+        fates.push((id, if queued || by == 0 { Fate::Queued } else { Fate::Begun }));
+    }
+    Ok(fates)
+}
+
+/// Claims the `once_per` values of runs; gives those that have theirs. Of several with the same one, the first has it.
+async fn claim(sql: &Transaction<'_>, now: i64, runs: &[NewRun], numbers: &[RunId]) -> Result<HashSet<RunId>> {
+    let mut wanted = BTreeMap::new();
+    for (&id, run) in numbers.iter().zip(runs) {
+        if let Some(once) = &run.once {
+            let until = now.saturating_add(once.within.as_millis() as i64);
+            wanted.entry(key(&[&run.rule, &once.value])?).or_insert((id, until));
+        }
+    }
+    let mut claimed = HashSet::new();
+    for (key, (id, until)) in wanted {
+        let text = "INSERT INTO once (key, run, until) VALUES ($1, $2, $3)
+                    ON CONFLICT (key) DO UPDATE SET run = EXCLUDED.run, until = EXCLUDED.until WHERE once.until <= $4";
+        if sql.execute(text, &[&key, &id, &until, &now]).await? > 0 {
+            claimed.insert(id);
+        }
+    }
+    Ok(claimed)
+}
+
+/// A run that is never begun, for those who ask why.
+async fn repeated(sql: &Transaction<'_>, id: RunId, event: i64, now: i64, run: &NewRun) -> Result<()> {
+    let value = run.once.as_ref().map_or("", |o| o.value.as_str());
+    // The run that has the value may have ended.
+    let text = "SELECT e.id FROM once o JOIN (SELECT id, event FROM pending UNION ALL SELECT id, event FROM ended) r ON r.id = o.run
+                JOIN event e ON e.seq = r.event WHERE o.key = $1";
+    let first = sql.query_opt(text, &[&key(&[&run.rule, value])?]).await?.map(|row| read_id(&row, 0)).transpose()?;
+    let text = "INSERT INTO ended (id, event, rule, text, state, step, element, tried, at, forgiven, replays)
+                VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7, FALSE, 0)";
+    let state = State::Repeated.word();
+    sql.execute(text, &[&id, &event, &run.rule.as_bytes(), &&*run.text, &state, &i64::from(run.step), &now]).await?;
+    keep_attempts(sql, id, &[used_already(value, first, now)]).await
+}

@@ -1,0 +1,94 @@
+//! Handing out runs: to whoever leases what nobody has, and to an owner that has lost hold of its own.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Transaction};
+
+use super::owner::{Owner, dead};
+use super::rows::{EVENT, PENDING, add_saved, column, moment, number, read_event, read_run};
+use crate::event::Event;
+use crate::run::{Run, RunId, State};
+use crate::store::contract::{Held, Result};
+
+/// Takes runs that nobody has: first those that somebody died of, then those that are due. What somebody else is just
+/// looking at is left to them.
+pub(super) async fn lease(sql: &Transaction<'_>, owner: &Owner, now: Timestamp, most: usize) -> Result<Vec<(Run, Event)>> {
+    owner.live(sql).await?;
+    let dead = dead(sql).await?;
+    let mut rows = Vec::new();
+    if !dead.is_empty() {
+        // Whoever was dead when they were looked for: no other owner can have the number of one of these.
+        rows = take(sql, owner, "owner = ANY($2) AND NOT queued ORDER BY id LIMIT $3", "SKIP LOCKED", &[&dead, &(most as i64)]).await?;
+        rows.sort_by_key(number_of);
+    }
+    let (now, more) = (now.as_millisecond(), (most - rows.len()) as i64);
+    let due = "owner = 0 AND NOT queued AND due <= $2 ORDER BY due, id LIMIT $3";
+    let mut due = take(sql, owner, due, "SKIP LOCKED", &[&now, &more]).await?;
+    due.sort_by_key(|row| (row.try_get::<_, i64>(7).ok(), number_of(row)));
+    rows.extend(due);
+    with_events(sql, &rows).await
+}
+
+/// Runs of this owner, as they stand.
+pub(super) async fn held(sql: &Transaction<'_>, owner: &Owner, which: Held) -> Result<Vec<(Run, Event)>> {
+    owner.live(sql).await?;
+    // Once it was given back, somebody else may have leased it: that is a lease and a record more than was known.
+    let rows = match which {
+        Held::Run(run, turn) => take(sql, owner, "owner = $1 AND id = $2 AND turn <= $3", "", &[&run, &(turn + 1)]).await?,
+        Held::Event(event) => match number(sql, event).await? {
+            Some(event) => take(sql, owner, "owner = $1 AND event = $2 AND turn <= 0 ORDER BY id", "", &[&event]).await?,
+            None => Vec::new(),
+        },
+    };
+    with_events(sql, &rows).await
+}
+
+/// The runs that this owner has leased or recorded, with their counts.
+pub(super) async fn owned(sql: &Transaction<'_>, owner: &Owner) -> Result<Vec<(RunId, i64)>> {
+    let rows = sql.query("SELECT id, turn FROM pending WHERE owner = $1 AND turn > 0", &[&owner.id]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// When there is something to lease: at once while there are runs that somebody died of.
+pub(super) async fn next_due(sql: &Transaction<'_>) -> Result<Option<Timestamp>> {
+    let dead = dead(sql).await?;
+    if !dead.is_empty() && sql.query_opt("SELECT 1 FROM pending WHERE owner = ANY($1) AND NOT queued LIMIT 1", &[&dead]).await?.is_some() {
+        return Ok(Some(Timestamp::UNIX_EPOCH));
+    }
+    let row = sql.query_one("SELECT min(due) FROM pending WHERE owner = 0 AND NOT queued", &[]).await?;
+    Ok(row.try_get::<_, Option<i64>>(0)?.map(moment))
+}
+
+/// Makes runs this owner's (`$1`) that are as is said, and that nobody takes meanwhile.
+async fn take(sql: &Transaction<'_>, owner: &Owner, which: &str, locked: &str, and: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
+    let text = format!(
+        "WITH chosen AS (SELECT id FROM pending WHERE {which} FOR UPDATE {locked})
+         UPDATE pending p SET owner = $1, turn = turn + 1 FROM chosen WHERE p.id = chosen.id RETURNING {PENDING}"
+    );
+    let all: Vec<&(dyn ToSql + Sync)> = std::iter::once(&owner.id as &(dyn ToSql + Sync)).chain(and.iter().copied()).collect();
+    Ok(sql.query(&text, &all).await?)
+}
+
+fn number_of(row: &Row) -> Option<RunId> {
+    row.try_get(0).ok()
+}
+
+/// Reads runs with their events and what they saved.
+async fn with_events(sql: &Transaction<'_>, rows: &[Row]) -> Result<Vec<(Run, Event)>> {
+    let numbers: Vec<i64> = column(rows, 1)?;
+    let text = format!("SELECT {EVENT}, e.seq FROM event e WHERE e.seq = ANY($1)");
+    let mut events = HashMap::new();
+    for row in sql.query(&text, &[&numbers]).await? {
+        events.insert(row.try_get::<_, i64>(4)?, read_event(&row, 0)?);
+    }
+    let mut runs = Vec::with_capacity(rows.len());
+    for (row, event) in rows.iter().zip(&numbers) {
+        if let Some(event) = events.get(event) {
+            runs.push((read_run(row, event.id, State::Waiting)?, event.clone()));
+        }
+    }
+    add_saved(sql, &mut runs.iter_mut().map(|(run, _)| run).collect::<Vec<_>>()).await?;
+    Ok(runs)
+}

@@ -1,0 +1,195 @@
+//! The beginning of "Many machines": the store in a PostgreSQL (14 or newer) that several machines share. It keeps every
+//! promise of the [contract](super::contract), and is there to show that the contract is right for more than one machine.
+//! It is not offered to users yet: only the tests are built with it.
+//!
+//! How it differs from the store on a disk:
+//!
+//! - Many owners live at a time. Each has a row with an end by the database's clock, which it moves on while it lives
+//!   ([`owner`]). Who is over that end has lost its runs as soon as somebody leases them, and not earlier.
+//! - `record` changes a run only where owner and count are still those it was taken with, in one statement ([`record`]).
+//! - A lane is decided under a lock of its own ([`claims`]), and runs are numbered under it: so the order of numbers in a
+//!   lane is the order of acceptance, whatever clocks and ids say.
+//! - What many may claim at a time (`once_per`, deliveries, ids) is a unique key.
+//! - Text that senders choose can be of any length and hold any character, which keys and text of PostgreSQL cannot; so
+//!   keys are hashes, and such text is stored as bytes.
+//!
+//! **No two transactions wait for each other**, because each takes what it needs in this order, and sorted within:
+//! the owner's own row, deliveries, events, lanes, runs, `once_per` values, answers. Who waits for runs that others may open
+//! has their lanes first; `record` of a run that goes on waits for that run only, and `lease` for nothing.
+//!
+//! Every transaction is READ COMMITTED: each statement sees what was committed before it began. So a lock is taken by a
+//! statement of its own, and what it guards is read by the next one.
+
+mod accept;
+mod changes;
+mod claims;
+mod connections;
+mod failures;
+mod intents;
+mod lease;
+mod owner;
+mod record;
+mod records;
+mod retention;
+mod rows;
+pub(super) mod server;
+mod tables;
+mod texts;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_postgres::Config;
+
+use super::contract::{
+    Accept, Accepted, Cancelled, Doing, EffectKey, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Standing, Store, Waiting,
+};
+use crate::event::{Event, EventId};
+use crate::run::{Intent, Run, RunId, TextHash};
+use connections::Connections;
+use intents::Intents;
+use owner::Owner;
+pub(super) use records::PostgresRecords;
+
+/// How many transactions of one owner run at a time.
+const SIDE_BY_SIDE: usize = 4;
+
+/// One owner of the store.
+pub(super) struct Postgres {
+    connections: Arc<Connections>,
+    owner: Owner,
+    intents: Intents,
+}
+
+impl Postgres {
+    /// Opens the store as an owner that lives as long as it says so, every third part of `life`. Has to be called inside a
+    /// runtime.
+    pub(super) async fn open(config: Config, life: Duration) -> Result<Self> {
+        let connections = Arc::new(Connections::new(config, SIDE_BY_SIDE));
+        let mut connection = connections.get().await?;
+        let sql = connection.begin().await?;
+        tables::migrate(&sql).await?;
+        let owner = Owner::begin(&sql, life).await?;
+        sql.commit().await?;
+        drop(connection);
+        owner.keep_alive(&connections);
+        let intents = Intents::new(connections.clone());
+        Ok(Self { connections, owner, intents })
+    }
+
+    /// The number of this owner.
+    pub(super) fn owner(&self) -> i64 {
+        self.owner.id
+    }
+}
+
+/// A verb: what is done in one transaction.
+macro_rules! verb {
+    ($store:expr, |$sql:ident| $done:expr) => {
+        Box::pin(async move {
+            let mut connection = $store.connections.get().await?;
+            let transaction = connection.begin().await?;
+            let done = {
+                let $sql = &transaction;
+                $done
+            };
+            transaction.commit().await?;
+            Ok(done)
+        })
+    };
+}
+
+use verb;
+
+impl Store for Postgres {
+    fn accept(&self, accept: Accept) -> Doing<'_, Accepted> {
+        verb!(self, |sql| match accept::accept(sql, &self.owner, &accept).await? {
+            accept::Kept::New(runs) => Accepted::New(accept.event, runs),
+            accept::Kept::Again { first, restarted, standing } => Accepted::Again { first, restarted, standing },
+        })
+    }
+
+    fn answer(&self, event: EventId) -> Doing<'_, Standing> {
+        verb!(self, |sql| match rows::number(sql, event).await? {
+            Some(event) => accept::standing(sql, event).await?,
+            None => Standing::default(),
+        })
+    }
+
+    fn record(&self, record: Record) -> Doing<'_, Recorded> {
+        verb!(self, |sql| record::record(sql, &self.owner, &record).await?)
+    }
+
+    fn lease(&self, now: Timestamp, most: usize) -> Doing<'_, Vec<(Run, Event)>> {
+        verb!(self, |sql| lease::lease(sql, &self.owner, now, most).await?)
+    }
+
+    fn held(&self, which: Held) -> Doing<'_, Vec<(Run, Event)>> {
+        verb!(self, |sql| lease::held(sql, &self.owner, which).await?)
+    }
+
+    fn owned(&self) -> Doing<'_, Vec<(RunId, i64)>> {
+        verb!(self, |sql| lease::owned(sql, &self.owner).await?)
+    }
+
+    fn next_due(&self) -> Doing<'_, Option<Timestamp>> {
+        verb!(self, |sql| lease::next_due(sql).await?)
+    }
+
+    fn intend(&self, folder: &str, intent: Intent) -> Doing<'_, ()> {
+        self.intents.intend(folder, intent)
+    }
+
+    fn forget(&self, folder: &str, file: &str) {
+        self.intents.forget(folder, file);
+    }
+
+    fn intents(&self, folder: &str) -> Doing<'_, Vec<Intent>> {
+        self.intents.of(folder)
+    }
+
+    fn settle(&self, done: Vec<EffectKey>) -> Doing<'_, ()> {
+        verb!(self, |sql| changes::settle(sql, &done).await?)
+    }
+
+    fn still_at(&self, places: Vec<EffectKey>) -> Doing<'_, bool> {
+        verb!(self, |sql| changes::still_at(sql, &places).await?)
+    }
+
+    fn remember(&self, texts: Vec<(TextHash, String, String)>) -> Doing<'_, i64> {
+        verb!(self, |sql| texts::remember(sql, &texts).await?)
+    }
+
+    fn text(&self, hash: TextHash) -> Doing<'_, Option<(String, String)>> {
+        verb!(self, |sql| texts::text(sql, &hash).await?)
+    }
+
+    fn stumbled(&self, runs: Vec<RunId>, now: Timestamp) -> Doing<'_, Vec<(EventId, String)>> {
+        verb!(self, |sql| changes::stumbled(sql, &runs, now).await?)
+    }
+
+    fn replay(&self, event: EventId, rule: Option<String>, now: Timestamp) -> Doing<'_, usize> {
+        verb!(self, |sql| changes::replay(sql, event, rule.as_deref(), now).await?)
+    }
+
+    fn start_anew(&self, event: EventId, runs: Vec<NewRun>, texts: Vec<(TextHash, String, String)>, now: Timestamp) -> Doing<'_, usize> {
+        verb!(self, |sql| changes::start_anew(sql, event, &runs, &texts, now).await?)
+    }
+
+    fn cancel(&self, which: Waiting, now: Timestamp) -> Doing<'_, Cancelled> {
+        verb!(self, |sql| changes::cancel(sql, &which, now).await?)
+    }
+
+    fn prune(&self, what: Pruning, after: i64, most: usize) -> Doing<'_, Pruned> {
+        verb!(self, |sql| retention::prune(sql, &what, after, most).await?)
+    }
+
+    fn expire(&self, now: Timestamp) -> Doing<'_, bool> {
+        verb!(self, |sql| retention::expire(sql, now).await?)
+    }
+
+    fn size(&self) -> Doing<'_, u64> {
+        verb!(self, |sql| retention::size(sql).await?)
+    }
+}

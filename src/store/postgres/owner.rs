@@ -1,0 +1,70 @@
+//! Who owns runs: a row with an end, by the database's clock. Whose end has come is dead for all others, until it moves its
+//! end on again: a process that was only paused goes on with those of its runs that nobody has leased meanwhile.
+//!
+//! What decides is each run's own row. So nothing depends on whether an owner knows in time that it was taken for dead.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio_postgres::Transaction;
+
+use super::connections::Connections;
+use super::rows::column;
+use crate::store::contract::Result;
+
+#[derive(Clone)]
+pub(super) struct Owner {
+    pub id: i64,
+    /// How long it lives without saying so, in milliseconds.
+    life: i64,
+}
+
+impl Owner {
+    pub(super) async fn begin(sql: &Transaction<'_>, life: Duration) -> Result<Self> {
+        let life = life.as_millis() as i64;
+        let text = "INSERT INTO owner (until) VALUES (clock_timestamp() + $1::bigint * interval '1 millisecond') RETURNING id";
+        Ok(Self { id: sql.query_one(text, &[&life]).await?.try_get(0)?, life })
+    }
+
+    /// Moves the end on as long as the connections are there.
+    pub(super) fn keep_alive(&self, connections: &Arc<Connections>) {
+        let (owner, connections) = (self.clone(), Arc::downgrade(connections));
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(owner.life as u64 / 3)).await;
+                let Some(connections) = Weak::upgrade(&connections) else { return };
+                // If it cannot be said now, it is said next time, or by whichever verb needs it first.
+                let _ = owner.say_alive(&connections).await;
+            }
+        });
+    }
+
+    async fn say_alive(&self, connections: &Connections) -> Result<()> {
+        let mut connection = connections.get().await?;
+        let sql = connection.begin().await?;
+        self.live(&sql).await?;
+        Ok(sql.commit().await?)
+    }
+
+    /// Makes sure that this owner lives when the transaction ends, as one has to that takes runs. Looks first, so that the
+    /// owner's transactions do not wait for each other.
+    pub(super) async fn live(&self, sql: &Transaction<'_>) -> Result<()> {
+        let text = "SELECT 1 FROM owner WHERE id = $1 AND until > clock_timestamp() + $2::bigint * interval '0.7 milliseconds'";
+        if sql.query_opt(text, &[&self.id, &self.life]).await?.is_none() {
+            let text = "INSERT INTO owner (id, until) VALUES ($1, clock_timestamp() + $2::bigint * interval '1 millisecond')
+                        ON CONFLICT (id) DO UPDATE SET until = EXCLUDED.until";
+            sql.execute(text, &[&self.id, &self.life]).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Owners that have runs and are dead.
+///
+/// An end is compared with the moment at which this statement began, which is before everything it sees. So who has moved
+/// its end on in time is never taken for dead, however long this takes.
+pub(super) async fn dead(sql: &Transaction<'_>) -> Result<Vec<i64>> {
+    let text = "SELECT DISTINCT owner FROM pending p WHERE owner <> 0
+                AND NOT EXISTS (SELECT 1 FROM owner o WHERE o.id = p.owner AND o.until > statement_timestamp())";
+    column(&sql.query(text, &[]).await?, 0)
+}

@@ -1,0 +1,76 @@
+//! Recording what was tried, and the run after it, if the run is still its owner's.
+
+use tokio_postgres::Transaction;
+use tokio_postgres::types::ToSql;
+
+use super::claims::{give_back, lock_lanes, open_lane};
+use super::owner::Owner;
+use super::rows::{json, keep_attempts, write_saved};
+use crate::run::{Run, State};
+use crate::store::contract::{Record, Recorded, Result};
+
+pub(super) async fn record(sql: &Transaction<'_>, owner: &Owner, record: &Record) -> Result<Recorded> {
+    let Record { run, attempts, answer, goes_on } = record;
+    let changed = match run.state {
+        State::Waiting => wait(sql, owner, run, *goes_on).await?,
+        _ => end(sql, owner, run, attempts.last().map_or(run.due, |a| a.at).as_millisecond()).await?,
+    };
+    if !changed {
+        let same = run.state == State::Waiting && *goes_on && is_recorded(sql, owner, run).await?;
+        return Ok(if same { Recorded::Recorded } else { Recorded::LeaseLost });
+    }
+    if matches!(run.state, State::Waiting | State::Failed) {
+        write_saved(sql, run).await?;
+    } else {
+        // What earlier steps saved is needed only to go on.
+        sql.execute("DELETE FROM saved WHERE run = $1", &[&run.id]).await?;
+    }
+    keep_attempts(sql, run.id, attempts).await?;
+    if run.state != State::Waiting {
+        open_lane(sql, run.lane.as_deref().map(str::as_bytes)).await?;
+    }
+    if let Some(answer) = answer {
+        // The first answer stays.
+        let text = "INSERT INTO answer (event, sealed) SELECT seq, $2 FROM event WHERE id = $1 ON CONFLICT (event) DO NOTHING";
+        sql.execute(text, &[&&run.event.0.as_bytes()[..], &json(answer)?]).await?;
+    }
+    Ok(Recorded::Recorded)
+}
+
+/// Something is left to do: at once, by its owner, or later, by anybody. Says whether the run was this owner's.
+async fn wait(sql: &Transaction<'_>, owner: &Owner, run: &Run, goes_on: bool) -> Result<bool> {
+    let by = if goes_on { owner.id } else { 0 };
+    let text = "UPDATE pending SET settled = settled AND step = $4 AND element = $5, step = $4, element = $5, tried = $6, due = $7,
+                forgiven = $8, failed_step = $9, failed_element = $10, owner = $11, turn = turn + 1
+                WHERE id = $1 AND owner = $2 AND turn = $3";
+    let (step, element, tried) = (i64::from(run.place.step), i64::from(run.place.element), i64::from(run.tried));
+    let (failed_step, failed_element) = (run.failed_at.map(|p| i64::from(p.step)), run.failed_at.map(|p| i64::from(p.element)));
+    let due = run.due.as_millisecond();
+    let whose: [&(dyn ToSql + Sync); 3] = [&run.id, &owner.id, &run.turn];
+    let what: [&(dyn ToSql + Sync); 8] = [&step, &element, &tried, &due, &run.forgiven, &failed_step, &failed_element, &by];
+    Ok(sql.execute(text, &[&whose[..], &what].concat()).await? > 0)
+}
+
+/// Whether this very record was made before, and nobody had heard of it: then it is still its owner's.
+async fn is_recorded(sql: &Transaction<'_>, owner: &Owner, run: &Run) -> Result<bool> {
+    let text = "SELECT 1 FROM pending WHERE id = $1 AND owner = $2 AND turn = $3 AND step = $4 AND element = $5 AND tried = $6";
+    let (turn, step, element, tried) = (run.turn + 1, i64::from(run.place.step), i64::from(run.place.element), i64::from(run.tried));
+    Ok(sql.query_opt(text, &[&run.id, &owner.id, &turn, &step, &element, &tried]).await?.is_some())
+}
+
+/// The run has ended. Says whether it was this owner's.
+async fn end(sql: &Transaction<'_>, owner: &Owner, run: &Run, at: i64) -> Result<bool> {
+    lock_lanes(sql, run.lane.as_deref().map(str::as_bytes)).await?;
+    let text = "WITH gone AS (DELETE FROM pending WHERE id = $1 AND owner = $2 AND turn = $3 RETURNING *)
+                INSERT INTO ended (id, event, rule, text, state, lane, step, element, tried, at, forgiven, replays, once)
+                SELECT id, event, rule, text, $4, lane, $5, $6, $7, $8, $9, replays, once FROM gone RETURNING once";
+    let (step, element, tried) = (i64::from(run.place.step), i64::from(run.place.element), i64::from(run.tried));
+    let ended =
+        sql.query_opt(text, &[&run.id, &owner.id, &run.turn, &run.state.word(), &step, &element, &tried, &at, &run.forgiven]).await?;
+    let Some(ended) = ended else { return Ok(false) };
+    if run.state == State::Failed {
+        // It gives back what it had claimed, and claims it again when it is replayed; others keep it.
+        give_back(sql, &[(run.id, run.rule.to_string(), ended.try_get(0)?)]).await?;
+    }
+    Ok(true)
+}

@@ -1,0 +1,64 @@
+//! Deleting events whose runs are all done with, and what was remembered for a time.
+
+use jiff::Timestamp;
+use tokio_postgres::Transaction;
+
+use super::rows::column;
+use crate::store::contract::{Pruned, Pruning, Result};
+
+/// The most ids and values that are deleted together.
+const MOST_EXPIRED: i64 = 1_000;
+
+/// Deletes up to `most` events, beginning after the number `after`. Clocks of machines differ, so that events that came
+/// earlier may have higher numbers: all are looked at. What somebody is just changing is left for the next time.
+pub(super) async fn prune(sql: &Transaction<'_>, what: &Pruning, after: i64, most: usize) -> Result<Pruned> {
+    let text = "SELECT seq FROM event WHERE seq > $1 AND received < $2 ORDER BY seq LIMIT $3 FOR UPDATE SKIP LOCKED";
+    let rows = sql.query(text, &[&after, &what.before.as_millisecond(), &(most as i64)]).await?;
+    let events: Vec<i64> = column(&rows, 0)?;
+    let after = events.last().copied().unwrap_or(after);
+    // They are locked: nobody starts runs of them from here on. Runs that end meanwhile still wait for this statement.
+    let text = "SELECT seq FROM unnest($1::bigint[]) AS seq WHERE NOT EXISTS (SELECT 1 FROM pending WHERE event = seq)
+                AND ($2 OR NOT EXISTS (SELECT 1 FROM ended WHERE event = seq AND state = 'failed'))";
+    let rows = sql.query(text, &[&events, &what.failed]).await?;
+    let done: Vec<i64> = column(&rows, 0)?;
+    if !what.rehearse && !done.is_empty() {
+        for text in [
+            "DELETE FROM attempt WHERE run IN (SELECT id FROM ended WHERE event = ANY($1))",
+            "DELETE FROM saved WHERE run IN (SELECT id FROM ended WHERE event = ANY($1))",
+            "DELETE FROM ended WHERE event = ANY($1)",
+            "DELETE FROM answer WHERE event = ANY($1)",
+            "DELETE FROM event WHERE seq = ANY($1)",
+        ] {
+            sql.execute(text, &[&done]).await?;
+        }
+    }
+    Ok(Pruned { events: done.len(), after, is_all: events.len() < most })
+}
+
+/// Deletes ids of deliveries and `once_per` values whose time is over; says whether there may be more.
+pub(super) async fn expire(sql: &Transaction<'_>, now: Timestamp) -> Result<bool> {
+    let now = now.as_millisecond();
+    let mut most = 0;
+    for text in [
+        "DELETE FROM delivery WHERE key IN (SELECT key FROM delivery WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        "DELETE FROM once WHERE key IN (SELECT key FROM once WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    ] {
+        most = most.max(sql.execute(text, &[&now, &MOST_EXPIRED]).await?);
+    }
+    // Owners that are long dead and have nothing any more.
+    let text =
+        "DELETE FROM owner o WHERE until < clock_timestamp() - interval '1 day' AND NOT EXISTS (SELECT 1 FROM pending WHERE owner = o.id)";
+    sql.execute(text, &[]).await?;
+    Ok(most as i64 >= MOST_EXPIRED)
+}
+
+/// How many bytes are in use. It reads all, because the files of the tables do not become smaller when rows are deleted.
+pub(super) async fn size(sql: &Transaction<'_>) -> Result<u64> {
+    let text = "SELECT (SELECT coalesce(sum(pg_column_size(e.*)), 0) FROM event e)
+                + (SELECT coalesce(sum(pg_column_size(a.*)), 0) FROM attempt a)
+                + (SELECT coalesce(sum(pg_column_size(s.*)), 0) FROM saved s)
+                + (SELECT coalesce(sum(pg_column_size(p.*)), 0) FROM pending p)
+                + (SELECT coalesce(sum(pg_column_size(r.*)), 0) FROM ended r)
+                + (SELECT coalesce(sum(pg_column_size(w.*)), 0) FROM answer w)";
+    Ok(sql.query_one(text, &[]).await?.try_get::<_, i64>(0)?.max(0) as u64)
+}

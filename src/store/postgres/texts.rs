@@ -1,0 +1,34 @@
+//! Rule files that runs remember, by their content.
+
+use tokio_postgres::Transaction;
+
+use super::rows::json;
+use crate::run::{TextHash, hash};
+use crate::store::contract::Result;
+
+/// Keeps rule files by their hash. In the order of hashes, as several machines get new rules at the same time.
+pub(super) async fn keep_texts(sql: &Transaction<'_>, texts: &[(TextHash, String, String)]) -> Result<()> {
+    let mut sorted: Vec<_> = texts.iter().collect();
+    sorted.sort();
+    for (hash, name, body) in sorted {
+        let text = "INSERT INTO text (hash, name, body) VALUES ($1, $2, $3) ON CONFLICT (hash) DO NOTHING";
+        sql.execute(text, &[&&**hash, name, body]).await?;
+    }
+    Ok(())
+}
+
+/// Keeps rule files, and gives the number of this set of them.
+pub(super) async fn remember(sql: &Transaction<'_>, texts: &[(TextHash, String, String)]) -> Result<i64> {
+    keep_texts(sql, texts).await?;
+    let list: Vec<(&str, &str)> = texts.iter().map(|(h, n, _)| (n.as_str(), &**h)).collect();
+    let list = json(&list)?;
+    let hash = hash(list.as_bytes());
+    sql.execute("INSERT INTO ruleset (hash, texts) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING", &[&hash, &list]).await?;
+    Ok(sql.query_one("SELECT id FROM ruleset WHERE hash = $1", &[&hash]).await?.try_get(0)?)
+}
+
+/// A kept rule file: its name and text.
+pub(super) async fn text(sql: &Transaction<'_>, hash: &str) -> Result<Option<(String, String)>> {
+    let row = sql.query_opt("SELECT name, body FROM text WHERE hash = $1", &[&hash]).await?;
+    Ok(row.map(|row| Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?))).transpose()?)
+}
