@@ -198,6 +198,7 @@ impl Intake {
         let accept = Accept {
             deliveries: deliveries(address, &event, proofs),
             runs: answering.iter().map(new_run).collect(),
+            is_vouched: !address.guard.is_open(),
             ruleset: door.rules.number,
             status: answer.status,
             taken: room.is_some(),
@@ -251,12 +252,15 @@ impl Intake {
                 own = self.worker.hand_over(runs, rules, vault, event, room);
                 Ok(Begun::New(fates))
             }
-            Ok(Accepted::Again { first, restarted, standing }) => {
+            Ok(Accepted::Again { first, is_same, restarted, standing }) => {
                 doubt.resolved();
                 if restarted > 0 {
                     self.worker.wake();
                 }
-                tracing::info!(event = %first, restarted, "a delivery that came before");
+                match is_same {
+                    true => tracing::info!(event = %first, restarted, "a delivery that came before"),
+                    false => tracing::info!(event = %first, restarted, "another request with the id of a delivery that came before"),
+                }
                 Ok(Begun::Again { first, standing })
             }
             Err(e) => {

@@ -27,6 +27,9 @@ pub(super) struct EventRow {
     status: u16,
     runs: Vec<NewRun>,
     deliveries: Vec<Delivery>,
+    /// What tells its request from others, where somebody will ask.
+    request: Option<String>,
+    is_vouched: bool,
     taken: bool,
 }
 
@@ -47,6 +50,8 @@ impl EventRow {
             status: accept.status,
             runs: accept.runs.clone(),
             deliveries: accept.deliveries.clone(),
+            request: (!accept.deliveries.is_empty()).then(|| event.request_hash()),
+            is_vouched: accept.is_vouched,
             taken: accept.taken,
         }
     }
@@ -91,10 +96,11 @@ pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Ke
     let fates = insert_runs(sql, event, first, row.received, by, &row.runs)?;
     for delivery in &row.deliveries {
         let until = row.received + delivery.remembered.as_millis() as i64;
-        sql.prepare_cached("INSERT OR REPLACE INTO delivery (key, event, until) VALUES (?1, ?2, ?3)")?.execute(params![
+        sql.prepare_cached("INSERT OR REPLACE INTO delivery (key, event, until, request) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
             delivery.key,
             event,
-            until
+            until,
+            row.request
         ])?;
     }
     Ok(Kept::New(first, fates))
@@ -114,11 +120,11 @@ fn kept_before(sql: &Transaction, owner: &Owner, event: i64, runs: usize) -> Sql
 
 /// What a delivery that came before gets; nothing if it is to be taken as new.
 fn redelivered(sql: &Transaction, owner: &Owner, row: &EventRow, delivery: &Delivery) -> Sql<Option<Kept>> {
-    let known: Option<i64> = sql
-        .prepare_cached("SELECT event FROM delivery WHERE key = ?1 AND until > ?2")?
-        .query_row(params![delivery.key, row.received], |r| r.get(0))
+    let known: Option<(i64, Option<String>)> = sql
+        .prepare_cached("SELECT event, request FROM delivery WHERE key = ?1 AND until > ?2")?
+        .query_row(params![delivery.key, row.received], |r| Ok((r.get(0)?, r.get(1)?)))
         .optional()?;
-    let Some(event) = known else { return Ok(None) };
+    let Some((event, request)) = known else { return Ok(None) };
     let Some(first) = sql.prepare_cached("SELECT id FROM event WHERE seq = ?1")?.query_row([event], |r| event_id(r, 0)).optional()? else {
         return Ok(None);
     };
@@ -132,9 +138,11 @@ fn redelivered(sql: &Transaction, owner: &Owner, row: &EventRow, delivery: &Deli
         // No rule wanted it then, and one does now.
         return Ok(None);
     }
+    let is_same = request.is_some() && request == row.request;
     let [from, to] = range(event);
-    let restarted = restart(sql, from, to, None, row.received)?;
-    Ok(Some(Kept::Again { first, restarted, standing: standing(sql, event)? }))
+    let restarted = if is_same || row.is_vouched { restart(sql, from, to, None, row.received)? } else { 0 };
+    let standing = if is_same { standing(sql, event)? } else { Standing::default() };
+    Ok(Some(Kept::Again { first, is_same, restarted, standing }))
 }
 
 /// Failed runs in a range of numbers go on at the step that failed; only those of one rule, if one is named. Their count

@@ -75,6 +75,7 @@ pub(super) enum Kept {
     New(RunId, Vec<Fate>),
     Again {
         first: EventId,
+        is_same: bool,
         restarted: usize,
         standing: Standing,
     },

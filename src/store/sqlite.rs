@@ -269,7 +269,7 @@ impl Store for Sqlite {
                     let runs = (first..).zip(accept.runs.iter().zip(fates)).map(run).collect();
                     Ok(Accepted::New(accept.event, runs))
                 }
-                Kept::Again { first, restarted, standing } => Ok(Accepted::Again { first, restarted, standing }),
+                Kept::Again { first, is_same, restarted, standing } => Ok(Accepted::Again { first, is_same, restarted, standing }),
                 _ => Err(other()),
             }
         })
@@ -380,7 +380,7 @@ mod tests {
         let id = EventId(uuid::Uuid::now_v7());
         let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: None, once: None };
         let event = Event { id, ..Event::nobody() };
-        Job::accept(&Accept { event, runs: vec![run], deliveries: Vec::new(), ruleset: 1, status: 200, taken: true })
+        Job::accept(&Accept { event, runs: vec![run], deliveries: Vec::new(), is_vouched: false, ruleset: 1, status: 200, taken: true })
     }
 
     /// A job that fails, or panics, is the only one of its group that does, and the thread goes on.
@@ -415,8 +415,15 @@ mod tests {
         let before = Sqlite::open(folder.path()).unwrap();
         let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: None, once: None };
         let event = || Event { id: EventId(uuid::Uuid::now_v7()), ..Event::nobody() };
-        let accept =
-            |taken| Accept { event: event(), runs: vec![run.clone(), run.clone()], deliveries: Vec::new(), ruleset: 1, status: 200, taken };
+        let accept = |taken| Accept {
+            event: event(),
+            runs: vec![run.clone(), run.clone()],
+            deliveries: Vec::new(),
+            is_vouched: false,
+            ruleset: 1,
+            status: 200,
+            taken,
+        };
         let Ok(Accepted::New(_, runs)) = before.accept(accept(true)).await else { panic!() };
         let after = Sqlite::open(folder.path()).unwrap();
         let done = |run: &Run| {
