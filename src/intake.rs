@@ -23,7 +23,7 @@ use crate::rule::address::Address;
 use crate::rule::{InForce, Rule, Started};
 use crate::scope::Scope;
 use crate::secret::Vault;
-use crate::signature::contract::{Keys, NotAdmitted};
+use crate::signature::contract::{KeyAt, Keys, NotAdmitted};
 use crate::signature::handshake::Greeted;
 use crate::store::contract::{Accept, Accepted, Delivery, Fate, NewRun, Standing, Store};
 use crate::surroundings::Handed;
@@ -132,12 +132,21 @@ impl Intake {
     }
 
     /// The keys that a request's senders publish, at these addresses.
-    async fn keys(&self, address: &Address, request: &Request, at: &[String]) -> Result<Keys, Refusal> {
-        let keys = self.keyring.keys(at).await.map_err(Refusal::CannotKeep)?;
-        match address.guard.check(request, &keys) {
-            Ok(()) => Ok(keys),
-            Err(_) => self.keyring.newer(at).await.map_err(Refusal::CannotKeep),
+    async fn keys(&self, address: &Address, request: &Request, at: &[KeyAt]) -> Result<Keys, Refusal> {
+        let proven = |keys: &Keys| {
+            let by = address.guard.check_by(request, keys);
+            if let Ok(Some(KeyAt::Named(by))) = &by {
+                self.keyring.prove(by, keys);
+            }
+            by.is_ok()
+        };
+        let keys = self.keyring.keys(at, &request.ip).await.map_err(Refusal::CannotKeep)?;
+        if proven(&keys) {
+            return Ok(keys);
         }
+        let keys = self.keyring.newer(at, &request.ip).await.map_err(Refusal::CannotKeep)?;
+        proven(&keys);
+        Ok(keys)
     }
 
     /// Does what a greeting wants done before it is answered.

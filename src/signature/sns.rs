@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::check::{Unit, is_near};
-use super::contract::{Guard, Published, Scheme, Signed, Told, Verify};
+use super::contract::{Guard, KeyAt, Published, Scheme, Signed, Told, Verify};
 use super::handshake::Handshake;
 use super::key::{Algorithm, unbase64};
 use super::password::read_text;
@@ -150,8 +150,8 @@ impl Topics {
 }
 
 impl Verify for Topics {
-    fn key_at(&self, request: &Request) -> Result<Option<String>, String> {
-        self.read(request).map(|message| Some(message.certificate))
+    fn key_at(&self, request: &Request) -> Result<Option<KeyAt>, String> {
+        self.read(request).map(|message| Some(KeyAt::Named(message.certificate)))
     }
 
     fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String> {
