@@ -9,11 +9,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde_json::Map;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use crate::action::outside::{Callers, Waiting};
 use crate::answer::Answer;
+use crate::carry_on::{CarryOn, Crashed};
 use crate::event::{Event, EventId, MOST_HOPS};
 use crate::keyring::Keyring;
 use crate::pace::Pace;
@@ -169,7 +170,7 @@ impl Intake {
 
     /// Takes a request in. Returns when it is kept; where a rule responds, that answer is still to come.
     ///
-    /// Keeping an event and handing its runs over is a task of its own, which goes on when the caller has hung up.
+    /// Keeping an event and handing its runs over goes on when the caller has hung up.
     pub async fn receive(self: &Arc<Self>, door: Door, request: Request) -> Result<Reply, Refusal> {
         let address = door.address();
         let ruleset = &door.rules.ruleset;
@@ -201,12 +202,11 @@ impl Intake {
             ruleset: door.rules.number,
             status: answer.status,
             taken: room.is_some(),
-            event,
+            event: Arc::new(event),
         };
         let rules = answering.iter().map(|s| s.rule.clone()).collect();
-        let (tell, told) = oneshot::channel();
-        tokio::spawn(self.clone().keep(accept, rules, ruleset.vault.clone(), room, tell));
-        match told.await.map_err(|_| Refusal::CannotKeep("the task that keeps the event crashed".to_owned()))?? {
+        let kept = CarryOn::new(self.clone().keep(accept, rules, ruleset.vault.clone(), room)).await;
+        match kept.unwrap_or_else(|Crashed| Err(Refusal::CannotKeep("what keeps the event crashed".to_owned())))? {
             Begun::New(fates) => {
                 let repeated = |(s, fate): (&Started, &Fate)| *fate == Fate::Repeated && responding(s);
                 let silent = answering.iter().zip(&fates).filter(|both| repeated(*both)).count();
@@ -232,23 +232,21 @@ impl Intake {
         }
     }
 
-    /// Keeps an event, hands its runs over, tells what was begun, and does one of the runs.
+    /// Keeps an event, and hands its runs over.
     async fn keep(
         self: Arc<Self>,
         accept: Accept,
         rules: Vec<Arc<Rule>>,
         vault: Arc<Vault>,
         room: Option<OwnedSemaphorePermit>,
-        tell: oneshot::Sender<Result<Begun, Refusal>>,
-    ) {
+    ) -> Result<Begun, Refusal> {
         let doubt = self.worker.doubt(accept.event.id);
-        let mut own = None;
-        let begun = match self.store.accept(accept).await {
+        match self.store.accept(accept).await {
             Ok(Accepted::New(event, runs)) => {
                 crash(Point::HandOver);
                 let fates = runs.iter().map(|(_, fate)| *fate).collect();
                 doubt.resolved();
-                own = self.worker.hand_over(runs, rules, vault, event, room);
+                self.worker.hand_over(runs, rules, &vault, &event, room);
                 Ok(Begun::New(fates))
             }
             Ok(Accepted::Again { first, restarted, standing }) => {
@@ -265,12 +263,6 @@ impl Intake {
                 }
                 Err(Refusal::CannotKeep(e.to_string()))
             }
-        };
-        // Nobody listens any more where the caller has hung up.
-        let _ = tell.send(begun);
-        if let Some(own) = own {
-            // Boxed, as all that is large and not needed by every request: what a task holds in itself is copied when it begins.
-            Box::pin(own.drive()).await;
         }
     }
 }

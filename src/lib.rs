@@ -7,6 +7,7 @@
 // panics inside of a character: see `span`.
 pub mod answer;
 pub mod body;
+pub mod carry_on;
 pub mod disk;
 pub mod event;
 pub mod json;

@@ -39,6 +39,7 @@ const MAX_LEASE: usize = 128;
 const LOOK: Duration = Duration::from_secs(1);
 /// The pause before the store is asked again after an error.
 const PAUSE: Duration = Duration::from_millis(500);
+
 /// Does what runs are there to do.
 #[derive(Clone)]
 pub struct Worker(Arc<Inner>);
@@ -54,27 +55,6 @@ struct Inner {
     hands: Arc<Hands>,
     /// Set where the store may have leased runs without anybody hearing of it.
     is_in_doubt: AtomicBool,
-}
-
-/// A run that is in hand and about to be driven.
-pub struct Started {
-    worker: Worker,
-    hand: InHand,
-    run: Run,
-    event: Arc<Event>,
-    ready: Option<Ready>,
-}
-
-impl Started {
-    /// Takes it to its end, or to its next pause.
-    pub async fn drive(self) {
-        let Self { worker, hand, run, event, ready } = self;
-        worker.drive(hand, run, event, ready).await;
-    }
-
-    fn spawn(self) {
-        tokio::spawn(self.drive());
-    }
 }
 
 impl Worker {
@@ -98,31 +78,23 @@ impl Worker {
         self.0.room.clone().try_acquire_many_owned(u32::try_from(runs).ok()?).ok()
     }
 
-    /// Takes fresh runs in hand, with the rules that were found for them and the secrets that these were loaded with. One of
-    /// them is left to the caller, whose task has nothing else to do.
+    /// Takes fresh runs in hand, with the rules that were found for them and the secrets that these were loaded with.
     pub fn hand_over(
         &self,
         runs: Vec<(Run, Fate)>,
         rules: Vec<Arc<Rule>>,
-        vault: Arc<Vault>,
-        event: Event,
+        vault: &Arc<Vault>,
+        event: &Arc<Event>,
         room: Option<OwnedSemaphorePermit>,
-    ) -> Option<Started> {
-        let Some(mut room) = room else {
-            self.wake();
-            return None;
-        };
-        let event = Arc::new(event);
+    ) {
+        let Some(mut room) = room else { return self.wake() };
         let begun = runs.into_iter().zip(rules).filter(|((_, fate), _)| *fate == Fate::Begun);
         // All are held before the first one is at work.
-        let started = |((run, _), rule): ((Run, Fate), Arc<Rule>)| {
-            let ready = Some(Ready { rule, vault: vault.clone() });
-            Started { worker: self.clone(), hand: self.0.hands.take(&run, room.split(1)), run, event: event.clone(), ready }
-        };
-        let mut begun: Vec<Started> = begun.map(started).collect();
-        let last = begun.pop();
-        begun.into_iter().for_each(Started::spawn);
-        last
+        let held = |((run, _), rule): ((Run, Fate), Arc<Rule>)| (self.0.hands.take(&run, room.split(1)), run, rule);
+        let begun: Vec<(InHand, Run, Arc<Rule>)> = begun.map(held).collect();
+        for (hand, run, rule) in begun {
+            self.spawn(hand, run, event.clone(), Some(Ready { rule, vault: vault.clone() }));
+        }
     }
 
     /// For one who is about to accept an event: until that is resolved, its runs may be this process's without anybody
@@ -137,7 +109,13 @@ impl Worker {
     }
 
     fn start(&self, run: Run, event: Arc<Event>, room: Option<OwnedSemaphorePermit>) {
-        Started { worker: self.clone(), hand: self.0.hands.take(&run, room), run, event, ready: None }.spawn();
+        self.spawn(self.0.hands.take(&run, room), run, event, None);
+    }
+
+    /// Drives a run in a task of its own.
+    fn spawn(&self, hand: InHand, run: Run, event: Arc<Event>, ready: Option<Ready>) {
+        let worker = self.clone();
+        tokio::spawn(async move { worker.drive(hand, run, event, ready).await });
     }
 
     /// Does what is due in the store, for ever.

@@ -55,7 +55,7 @@ pub(super) fn once(value: &str) -> NewRun {
 
 /// An event whose runs the owner takes at once.
 pub(super) fn taken(event: Event, runs: Vec<NewRun>) -> Accept {
-    Accept { event, runs, deliveries: Vec::new(), ruleset: 1, status: 200, taken: true }
+    Accept { event: Arc::new(event), runs, deliveries: Vec::new(), ruleset: 1, status: 200, taken: true }
 }
 
 /// An event whose runs are left to whoever leases them.
