@@ -17,6 +17,7 @@ use crate::answer::Answer;
 use crate::carry_on::{CarryOn, Crashed};
 use crate::event::{Event, EventId, MOST_HOPS};
 use crate::keyring::Keyring;
+use crate::off_thread::off_thread;
 use crate::pace::Pace;
 use crate::planted::{Point, crash};
 use crate::request::Request;
@@ -188,7 +189,17 @@ impl Intake {
             Err(NotAdmitted::Malformed(why)) => return Err(Refusal::Malformed(why)),
         };
         self.count(address, &event.ip, false)?;
-        let answering = ruleset.answering(&event);
+        let (event, answering) = match ruleset.answering_soon(&event) {
+            Some(answering) => (event, answering),
+            None => {
+                let rules = door.rules.clone();
+                let work = move || {
+                    let answering = rules.ruleset.answering(&event);
+                    (event, answering)
+                };
+                off_thread(work).await.map_err(|_| Refusal::CannotKeep("working out which rules run crashed".to_owned()))?
+            }
+        };
         let responding = |s: &Started| s.rule.responds_from(s.step);
         let responders = answering.iter().filter(|s| responding(s)).count();
         let patience = answering.iter().filter(|s| responding(s)).map(|s| s.rule.answer_within).max().unwrap_or_default();
@@ -325,7 +336,7 @@ fn deliveries(address: &Address, event: &Event, proofs: Vec<String>) -> Vec<Deli
     let (vault, saved) = (Vault::default(), Map::new());
     let scope = Scope::new(event, &vault, serde_json::Value::Null, &[], &saved);
     let part = |field: &crate::field::Field| {
-        let value = field.find(&scope).ok()?.into_value().filter(|v| !v.is_null() && v.as_str() != Some(""))?;
+        let value = field.value(&scope).ok()?.filter(|v| !v.is_null() && v.as_str() != Some(""))?;
         Some(value.to_string())
     };
     let id = address.delivery_id.iter().map(part).collect::<Option<Vec<_>>>().filter(|parts| !parts.is_empty());

@@ -13,20 +13,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::action::outside::Outside;
 use crate::answer::{Answer, SealedAnswer};
 use crate::at_work::AtWork;
-use crate::attempt::{CRASHED, Try, told};
+use crate::attempt::{CRASHED, Elements, Try, told};
 use crate::course::Course;
 use crate::event::{Event, EventId};
 use crate::hands::{Doubt, Hands, InHand, Lost};
 use crate::old_rules::{Ready, RulesOfRuns, Unready};
 use crate::planted::{Point, crash};
 use crate::retry::Plan;
-use crate::rule::Rule;
+use crate::rule::{Rule, UNDECIDED};
 use crate::run::{Attempt, Outcome, Receipt, Run, State, StepFacts};
 use crate::secret::Vault;
 use crate::store::contract::{Error, Fate, Record, Recorded, Store};
@@ -250,38 +249,39 @@ impl Worker {
         let mut attempts = Vec::new();
         let began = run.place.step;
         // The elements of the `for_each` at hand, worked out once.
-        let mut elements: Option<(u32, Result<Vec<Value>, String>)> = None;
+        let mut elements: Option<(u32, Result<Elements, String>)> = None;
+        let plan = Plan::default();
         while run.state == State::Waiting && !inner.stopping.load(Ordering::Relaxed) {
-            let Some(step) = rule.step(&run) else {
+            let step = rule.step(&run);
+            if step.is_none() && run.place.step != UNDECIDED {
                 run.state = State::Done;
                 break;
-            };
+            }
             crash(Point::Step);
             let (at, clock) = (Timestamp::now(), Instant::now());
-            let each = rule.course.flow(run.place.step).and_then(|f| f.each);
-            if let Some(each) = each
-                && elements.as_ref().is_none_or(|(n, _)| *n != each)
-            {
-                elements = Some((each, rule.elements(each, &rule.scope(&event, &vault, &run.saved))));
-            }
-            let (count, mut outcome) = match elements.as_ref().filter(|_| each.is_some()).map(|(_, e)| e) {
-                Some(Err(why)) => (None, Outcome::failed(why.clone())),
-                Some(Ok(items)) if items.is_empty() => (Some(0), Outcome::Skipped("the list is empty".into())),
-                Some(Ok(items)) => {
-                    let item = items.get(run.place.element as usize);
-                    (
-                        Some(items.len() as u32),
-                        Try { rule: &rule, step, run: &run, event: &event, vault: &vault, item }.once(&inner.outside, &inner.at_work).await,
-                    )
+            let (facts, mut outcome) = if let Some(step) = step {
+                let each = rule.course.flow(run.place.step).and_then(|f| f.each);
+                let mut one = Try { rule: rule.clone(), run: Arc::new(run), event: event.clone(), vault: vault.clone(), elements: None };
+                if let Some(each) = each
+                    && elements.as_ref().is_none_or(|(n, _)| *n != each)
+                {
+                    elements = Some((each, one.elements_of(each).await));
                 }
-                None => (
-                    None,
-                    Try { rule: &rule, step, run: &run, event: &event, vault: &vault, item: None }
-                        .once(&inner.outside, &inner.at_work)
-                        .await,
-                ),
+                let (count, outcome) = match elements.as_ref().filter(|_| each.is_some()).map(|(_, e)| e) {
+                    Some(Err(why)) => (None, Outcome::failed(why.clone())),
+                    Some(Ok(items)) if items.is_empty() => (Some(0), Outcome::Skipped("the list is empty".into())),
+                    items => {
+                        one.elements = items.and_then(|items| items.as_ref().ok()).cloned();
+                        let count = one.elements.as_ref().map(|items| items.len() as u32);
+                        (count, one.once(&inner.outside, &inner.at_work).await)
+                    }
+                };
+                run = Arc::unwrap_or_clone(one.run);
+                (rule.facts(step, count), outcome)
+            } else {
+                let facts = StepFacts { plan: &plan, title: "if", save_as: None, elements: None, course: &rule.course };
+                (facts, Outcome::failed(rule.why_undecided()))
             };
-            let facts = rule.facts(step, count);
             if matches!(outcome, Outcome::Entered) {
                 run = run.after(&mut outcome, &facts, Timestamp::now(), 0.0);
                 continue;
@@ -305,7 +305,7 @@ impl Worker {
             let (word, said, answer, receipt) = told(outcome);
             let attempt = Attempt { outcome: word.into(), said: vault.strike(&said), ..attempt };
             if word == "failed" {
-                tracing::warn!(event = %event.id, rule = %rule.name, step = step.title(), "{}", attempt.said);
+                tracing::warn!(event = %event.id, rule = %rule.name, step = facts.title, "{}", attempt.said);
             }
             attempts.push(attempt);
             // What had no effect is recorded together with what follows.
