@@ -1,78 +1,149 @@
 //! One attempt at one step: rendered for its event, performed in the world. A panic in it is its failure, and not the end of
-//! its run. What follows from its outcome is for [`crate::worker`].
+//! its run. It is rendered at once with a small budget; what takes more is rendered anew in a thread of its own. What
+//! follows from its outcome is for [`crate::worker`].
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use serde_json::Value;
 
-use crate::action::contract::{Performing, Ticket};
+use crate::action::contract::{Effect, Performing, Ticket};
 use crate::action::outside::Outside;
 use crate::answer::Answer;
 use crate::at_work::AtWork;
+use crate::budget::Allowance;
 use crate::event::{Event, hops};
+use crate::field::Names;
+use crate::off_thread::off_thread;
 use crate::rule::Rule;
-use crate::rule::step::Step;
+use crate::rule::step::TIMEOUT;
 use crate::run::{Note, Outcome, Receipt, Run};
 use crate::secret::Vault;
+use crate::template::Unrendered;
 
 /// What is said of a step that panicked.
 pub const CRASHED: &str = "this step made Doorbell crash; please report it";
 
+/// What a `for_each` goes through.
+pub type Elements = Arc<Vec<Value>>;
+
 /// A step that is to be tried.
-pub struct Try<'a> {
-    pub rule: &'a Rule,
-    pub step: &'a Step,
-    pub run: &'a Run,
-    pub event: &'a Event,
-    pub vault: &'a Vault,
-    /// The element, where the step belongs to a `for_each`.
-    pub item: Option<&'a Value>,
+#[derive(Clone)]
+pub struct Try {
+    pub rule: Arc<Rule>,
+    pub run: Arc<Run>,
+    pub event: Arc<Event>,
+    pub vault: Arc<Vault>,
+    /// The elements, where the step belongs to a `for_each`.
+    pub elements: Option<Elements>,
 }
 
-impl Try<'_> {
+/// What rendering came to.
+enum Rendered {
+    Effect(Box<dyn Effect>),
+    Ended(Outcome),
+    /// More has to be known, or spent, than was at hand.
+    NotYet,
+}
+
+impl Try {
     /// Renders and performs it.
-    pub async fn once(&self, outside: &Outside, at_work: &AtWork) -> Outcome {
-        let Self { rule, step, run, event, vault, item } = *self;
-        if run.settled {
+    pub async fn once(&self, outside: &Outside, at_work: &Arc<AtWork>) -> Outcome {
+        if self.run.settled {
             return Outcome::Done(Note { said: "was done before the restart".into(), ..Note::default() });
         }
-        let effect = {
-            let _mark = at_work.mark(run.id);
-            let scope = rule.scope(event, vault, &run.saved).at(run.place);
-            let scope = match item {
-                Some(item) => scope.with_item(item, run.place.element as usize + 1),
-                None => scope,
+        let mut rendered = {
+            let _mark = at_work.mark(self.run.id);
+            self.render(Allowance::Small)
+        };
+        if let Rendered::NotYet = rendered {
+            let (whole, at_work) = (self.clone(), at_work.clone());
+            let work = move || {
+                let _mark = at_work.mark(whole.run.id);
+                whole.render_whole()
             };
-            if !step.condition.holds(&scope) {
-                return Outcome::Skipped("its `if` did not hold".into());
-            }
-            let Some(action) = &step.action else { return Outcome::Entered };
-            let rendered = std::panic::catch_unwind(AssertUnwindSafe(|| action.render(&scope)));
-            match rendered {
-                Ok(Ok(effect)) => Some(effect),
-                Ok(Err(_)) if event.is_partial => None,
-                Ok(Err(unrendered)) => return Outcome::failed(rule.place_of(&unrendered)),
-                Err(_) => return Outcome::failed(CRASHED),
-            }
+            rendered = off_thread(work).await.unwrap_or(Rendered::Ended(Outcome::failed(CRASHED)));
+        }
+        let effect = match rendered {
+            Rendered::Effect(effect) => effect,
+            Rendered::Ended(outcome) => return outcome,
+            Rendered::NotYet => return Outcome::failed(CRASHED),
         };
-        let Some(effect) = effect else {
-            // The message names what is near to what is missing, and for that the whole body is needed.
-            let body = crate::body::read(event.content_type(), &event.raw).unwrap_or_default();
-            let whole = Event { body, is_partial: false, ..event.clone() };
-            return Box::pin(Try { event: &whole, ..*self }.once(outside, at_work)).await;
-        };
+        let run = &self.run;
         let ticket = Ticket {
-            event: event.id,
+            event: self.event.id,
             run: run.id,
             place: run.place,
             idempotency_key: run.idempotency_key(),
-            hops: hops(&event.headers) + 1,
-            timeout: step.timeout,
+            hops: hops(&self.event.headers) + 1,
+            timeout: self.rule.step(run).map_or(TIMEOUT, |s| s.timeout),
         };
         Unpanicked(effect.perform(outside, ticket)).await
+    }
+
+    fn render(&self, allowance: Allowance) -> Rendered {
+        let render = || self.render_within(allowance);
+        std::panic::catch_unwind(AssertUnwindSafe(render)).unwrap_or_else(|_| Rendered::Ended(Outcome::failed(CRASHED)))
+    }
+
+    fn render_within(&self, allowance: Allowance) -> Rendered {
+        let Self { rule, run, event, vault, elements } = self;
+        let Some(step) = rule.step(run) else { return Rendered::Ended(Outcome::failed(CRASHED)) };
+        let scope = rule.scope(event, vault, &run.saved).within(allowance).at(run.place);
+        let item = elements.as_ref().and_then(|items| items.get(run.place.element as usize));
+        let scope = match item {
+            Some(item) => scope.with_item(item, run.place.element as usize + 1),
+            None => scope,
+        };
+        let unrendered = match step.condition.holds(&scope) {
+            Ok(false) => return Rendered::Ended(Outcome::Skipped("its `if` did not hold".into())),
+            Ok(true) => {
+                let Some(action) = &step.action else { return Rendered::Ended(Outcome::Entered) };
+                match action.render(&scope) {
+                    Ok(effect) if scope.budget().spent().is_none() => return Rendered::Effect(effect),
+                    Ok(_) => Unrendered { message: String::new(), path: step.path.clone() },
+                    Err(unrendered) => unrendered,
+                }
+            }
+            Err(_) => Unrendered { message: String::new(), path: step.path.clone() },
+        };
+        match scope.budget().spent() {
+            Some(_) if allowance == Allowance::Small => Rendered::NotYet,
+            Some(spent) => Rendered::Ended(Outcome::failed(rule.place_of(&Unrendered { message: spent.to_string(), ..unrendered }))),
+            // The message names what is near to what is missing, and for that the whole body is needed.
+            None if event.is_partial => Rendered::NotYet,
+            None => Rendered::Ended(Outcome::failed(rule.place_of(&unrendered))),
+        }
+    }
+
+    /// Renders it with all that may be spent, and the whole body if need be.
+    fn render_whole(mut self) -> Rendered {
+        match self.render(Allowance::Full) {
+            Rendered::NotYet => {
+                let body = crate::body::read(self.event.content_type(), &self.event.raw).unwrap_or_default();
+                self.event = Arc::new(Event { body, is_partial: false, ..Event::clone(&self.event) });
+                self.render(Allowance::Full)
+            }
+            rendered => rendered,
+        }
+    }
+
+    /// The elements of the `for_each` at a step, in order; an error is a sentence.
+    pub async fn elements_of(&self, each: u32) -> Result<Elements, String> {
+        let find = move |one: &Self, allowance| {
+            let scope = one.rule.scope(&one.event, &one.vault, &one.run.saved).within(allowance);
+            let found = one.rule.elements(each, &scope);
+            (found, scope.budget().spent().is_some())
+        };
+        let (mut found, is_more) = find(self, Allowance::Small);
+        if is_more {
+            let one = self.clone();
+            found = off_thread(move || find(&one, Allowance::Full).0).await.map_err(|_| CRASHED.to_owned())?;
+        }
+        found.map(Arc::new)
     }
 }
 

@@ -9,13 +9,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde_json::Map;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use crate::action::outside::{Callers, Waiting};
 use crate::answer::Answer;
+use crate::carry_on::{CarryOn, Crashed};
 use crate::event::{Event, EventId, MOST_HOPS};
 use crate::keyring::Keyring;
+use crate::off_thread::off_thread;
 use crate::pace::Pace;
 use crate::planted::{Point, crash};
 use crate::request::Request;
@@ -169,7 +171,7 @@ impl Intake {
 
     /// Takes a request in. Returns when it is kept; where a rule responds, that answer is still to come.
     ///
-    /// Keeping an event and handing its runs over is a task of its own, which goes on when the caller has hung up.
+    /// Keeping an event and handing its runs over goes on when the caller has hung up.
     pub async fn receive(self: &Arc<Self>, door: Door, request: Request) -> Result<Reply, Refusal> {
         let address = door.address();
         let ruleset = &door.rules.ruleset;
@@ -187,7 +189,17 @@ impl Intake {
             Err(NotAdmitted::Malformed(why)) => return Err(Refusal::Malformed(why)),
         };
         self.count(address, &event.ip, false)?;
-        let answering = ruleset.answering(&event);
+        let (event, answering) = match ruleset.answering_soon(&event) {
+            Some(answering) => (event, answering),
+            None => {
+                let rules = door.rules.clone();
+                let work = move || {
+                    let answering = rules.ruleset.answering(&event);
+                    (event, answering)
+                };
+                off_thread(work).await.map_err(|_| Refusal::CannotKeep("working out which rules run crashed".to_owned()))?
+            }
+        };
         let responding = |s: &Started| s.rule.responds_from(s.step);
         let responders = answering.iter().filter(|s| responding(s)).count();
         let patience = answering.iter().filter(|s| responding(s)).map(|s| s.rule.answer_within).max().unwrap_or_default();
@@ -202,12 +214,11 @@ impl Intake {
             ruleset: door.rules.number,
             status: answer.status,
             taken: room.is_some(),
-            event,
+            event: Arc::new(event),
         };
         let rules = answering.iter().map(|s| s.rule.clone()).collect();
-        let (tell, told) = oneshot::channel();
-        tokio::spawn(self.clone().keep(accept, rules, ruleset.vault.clone(), room, tell));
-        match told.await.map_err(|_| Refusal::CannotKeep("the task that keeps the event crashed".to_owned()))?? {
+        let kept = CarryOn::new(self.clone().keep(accept, rules, ruleset.vault.clone(), room)).await;
+        match kept.unwrap_or_else(|Crashed| Err(Refusal::CannotKeep("what keeps the event crashed".to_owned())))? {
             Begun::New(fates) => {
                 let repeated = |(s, fate): (&Started, &Fate)| *fate == Fate::Repeated && responding(s);
                 let silent = answering.iter().zip(&fates).filter(|both| repeated(*both)).count();
@@ -233,23 +244,21 @@ impl Intake {
         }
     }
 
-    /// Keeps an event, hands its runs over, tells what was begun, and does one of the runs.
+    /// Keeps an event, and hands its runs over.
     async fn keep(
         self: Arc<Self>,
         accept: Accept,
         rules: Vec<Arc<Rule>>,
         vault: Arc<Vault>,
         room: Option<OwnedSemaphorePermit>,
-        tell: oneshot::Sender<Result<Begun, Refusal>>,
-    ) {
+    ) -> Result<Begun, Refusal> {
         let doubt = self.worker.doubt(accept.event.id);
-        let mut own = None;
-        let begun = match self.store.accept(accept).await {
+        match self.store.accept(accept).await {
             Ok(Accepted::New(event, runs)) => {
                 crash(Point::HandOver);
                 let fates = runs.iter().map(|(_, fate)| *fate).collect();
                 doubt.resolved();
-                own = self.worker.hand_over(runs, rules, vault, event, room);
+                self.worker.hand_over(runs, rules, &vault, &event, room);
                 Ok(Begun::New(fates))
             }
             Ok(Accepted::Again { first, is_same, restarted, standing }) => {
@@ -269,12 +278,6 @@ impl Intake {
                 }
                 Err(Refusal::CannotKeep(e.to_string()))
             }
-        };
-        // Nobody listens any more where the caller has hung up.
-        let _ = tell.send(begun);
-        if let Some(own) = own {
-            // Boxed, as all that is large and not needed by every request: what a task holds in itself is copied when it begins.
-            Box::pin(own.drive()).await;
         }
     }
 }
@@ -337,7 +340,7 @@ fn deliveries(address: &Address, event: &Event, proofs: Vec<String>) -> Vec<Deli
     let (vault, saved) = (Vault::default(), Map::new());
     let scope = Scope::new(event, &vault, serde_json::Value::Null, &[], &saved);
     let part = |field: &crate::field::Field| {
-        let value = field.find(&scope).ok()?.into_value().filter(|v| !v.is_null() && v.as_str() != Some(""))?;
+        let value = field.value(&scope).ok()?.filter(|v| !v.is_null() && v.as_str() != Some(""))?;
         Some(value.to_string())
     };
     let id = address.delivery_id.iter().map(part).collect::<Option<Vec<_>>>().filter(|parts| !parts.is_empty());

@@ -7,19 +7,41 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
 /// How deep lists and objects may stand in each other; `serde_json` refuses one more.
 pub const MAX_DEPTH: usize = 127;
+
+/// The most values and names of one JSON text: as values they take about a hundred bytes each.
+pub const MAX_VALUES: usize = 1_000_000;
 
 /// A way through a text, from value to value.
 pub struct Walk<'t> {
     text: &'t str,
     at: usize,
     depth: usize,
+    /// How many values and names may still come.
+    left: usize,
 }
 
 impl<'t> Walk<'t> {
     pub fn new(text: &'t str) -> Self {
-        Self { text, at: 0, depth: 0 }
+        Self { text, at: 0, depth: 0, left: MAX_VALUES }
+    }
+
+    /// How many values and names it has come by.
+    pub fn count(&self) -> usize {
+        MAX_VALUES - self.left
+    }
+
+    /// Whether the text has one more than it may have.
+    pub fn has_too_many(mut self) -> bool {
+        self.skip().is_none() && self.left == 0
+    }
+
+    fn one_more(&mut self) -> Option<()> {
+        self.left = self.left.checked_sub(1)?;
+        Some(())
     }
 
     /// The first letter of the value at hand.
@@ -34,7 +56,11 @@ impl<'t> Walk<'t> {
             self.space();
             self.at
         };
-        match self.byte()? {
+        let byte = self.byte()?;
+        if !matches!(byte, b'{' | b'[') {
+            self.one_more()?;
+        }
+        match byte {
             b'{' => self.members(|walk, _| walk.skip().map(drop))?,
             b'[' => self.items(|walk| walk.skip().map(drop))?,
             b'"' => {
@@ -51,6 +77,7 @@ impl<'t> Walk<'t> {
     /// Goes through the object at hand; `each` gets every name as it is spelled there, and has to pass over its value.
     pub fn members(&mut self, mut each: impl FnMut(&mut Self, &'t str) -> Option<()>) -> Option<()> {
         self.list(b'{', b'}', |walk| {
+            walk.one_more()?;
             let name = walk.string()?;
             walk.space();
             walk.take(b':')?;
@@ -71,6 +98,7 @@ impl<'t> Walk<'t> {
 
     fn list(&mut self, open: u8, close: u8, mut each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
         self.take(open)?;
+        self.one_more()?;
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return None;
@@ -212,6 +240,46 @@ fn plain(bytes: &[u8]) -> usize {
     eights.len() * 8 + rest.iter().take_while(is_plain).count()
 }
 
+/// The single value that a pointer (RFC 6901) leads to, read without building anything else; nothing where a list or an
+/// object stands there, or the text is not JSON.
+pub fn single_at(raw: &[u8], pointer: &str) -> Option<Value> {
+    let tokens: Vec<String> = pointer.split('/').skip(1).map(|t| t.replace("~1", "/").replace("~0", "~")).collect();
+    let mut walk = Walk::new(std::str::from_utf8(raw).ok()?);
+    let text = seek(&mut walk, &tokens)?.filter(|t| !t.starts_with(['{', '[']))?;
+    if walk.is_at_end() { serde_json::from_str(text).ok() } else { None }
+}
+
+/// The text of what the tokens lead to, if it is there, once the value at hand has been passed over.
+fn seek<'t>(walk: &mut Walk<'t>, tokens: &[String]) -> Option<Option<&'t str>> {
+    let Some((first, rest)) = tokens.split_first() else { return walk.skip().map(Some) };
+    let mut found = None;
+    match walk.first()? {
+        b'{' => walk.members(|walk, spelled| {
+            match name(spelled) == first.as_str() {
+                // Of several of one name the last one counts.
+                true => found = seek(walk, rest)?,
+                false => drop(walk.skip()?),
+            }
+            Some(())
+        })?,
+        b'[' => {
+            let is_index = first == "0" || !first.starts_with(['0', '+']);
+            let wanted = if is_index { first.parse::<usize>().ok() } else { None };
+            let mut at = 0;
+            walk.items(|walk| {
+                match wanted == Some(at) {
+                    true => found = seek(walk, rest)?,
+                    false => drop(walk.skip()?),
+                }
+                at += 1;
+                Some(())
+            })?;
+        }
+        _ => drop(walk.skip()?),
+    }
+    Some(found)
+}
+
 /// A name as it is meant, of one as it is spelled.
 pub fn name(spelled: &str) -> Cow<'_, str> {
     match spelled.contains('\\') {
@@ -224,7 +292,6 @@ pub fn name(spelled: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::Value;
 
     /// What is good is passed over to its end, and what is not is not.
     fn agrees(text: &str) -> bool {
@@ -298,6 +365,37 @@ mod tests {
         }
         for n in [1, 63, 64, 126, 127, 128, 200] {
             assert!(agrees(&deep(n)) && agrees(&mixed(n)), "{n} deep");
+        }
+    }
+
+    #[test]
+    fn a_million_values_and_names_pass_and_one_more_does_not() {
+        let list = |n: usize| format!("[{}0]", "0,".repeat(n - 1));
+        let map = |n: usize| format!("{{{}\"\":0}}", "\"\":0,".repeat(n - 1));
+        for (most, more) in [(list(MAX_VALUES - 1), list(MAX_VALUES)), (map((MAX_VALUES - 1) / 2), map(MAX_VALUES / 2))] {
+            let mut walk = Walk::new(&most);
+            assert!(walk.skip().is_some() && walk.is_at_end() && !Walk::new(&most).has_too_many());
+            assert!(Walk::new(&more).skip().is_none() && Walk::new(&more).has_too_many());
+        }
+        assert!(!Walk::new("[1,").has_too_many());
+    }
+
+    #[test]
+    fn a_single_value_is_found_as_serde_json_finds_it() {
+        for text in [
+            r#"{"a": {"b": [1, "x", {"c": 1.10}]}, "a/b": true, "": null, "o": {}, "e\u00e9": "\n"}"#,
+            r#"{"a": 1, "a": {"b": ["last"]}}"#,
+            r#"[[0, 1], {"0": "zero"}]"#,
+            r#"{"a": 1"#,
+            "7",
+        ] {
+            let all: Value = serde_json::from_str(text).unwrap_or_default();
+            for pointer in
+                ["/a", "/a/b/0", "/a/b/1", "/a/b/2/c", "/a/b/01", "/a/b/+1", "/a~1b", "/", "/o", "/eé", "/0/1", "/1/0", "/9", "/a/x"]
+            {
+                let single = all.pointer(pointer).filter(|v| !v.is_array() && !v.is_object());
+                assert_eq!(single_at(text.as_bytes(), pointer).as_ref(), single, "{pointer} of {text}");
+            }
         }
     }
 

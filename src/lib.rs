@@ -7,6 +7,8 @@
 // panics inside of a character: see `span`.
 pub mod answer;
 pub mod body;
+pub mod budget;
+pub mod carry_on;
 pub mod disk;
 pub mod event;
 pub mod json;
@@ -58,6 +60,7 @@ pub mod hands;
 pub mod health;
 pub mod intake;
 pub mod keyring;
+pub mod off_thread;
 pub mod old_rules;
 pub mod pace;
 pub mod recovery;

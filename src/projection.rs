@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::field::{Field, Part, Root};
-use crate::json::{self, Walk};
+use crate::json::{self, MAX_VALUES, Walk};
 
 /// What is wanted of a value.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,6 +34,16 @@ impl Projection {
         all
     }
 
+    /// What these pointers (RFC 6901) lead to; `*` is every item of a list.
+    pub fn at<'p>(pointers: impl IntoIterator<Item = &'p str>) -> Self {
+        let part = |part: &str| if part == "*" { Part::Each } else { Part::Name(part.to_owned()) };
+        let mut all = Self::default();
+        for pointer in pointers {
+            all.want(&pointer.split('/').skip(1).map(part).collect::<Vec<_>>());
+        }
+        all
+    }
+
     fn want(&mut self, parts: &[Part]) {
         if self.all {
             return;
@@ -52,31 +62,35 @@ impl Projection {
     /// Reads what is wanted, if this body can be read in parts; otherwise the whole has to be read, which also words the
     /// error of one that cannot be read at all.
     pub fn read(&self, raw: &[u8]) -> Option<Value> {
-        if self.all {
-            return None;
-        }
+        if self.all { None } else { self.read_at_most(raw, MAX_VALUES) }
+    }
+
+    /// The same for somebody who has not proved itself yet: nothing either where more values would be built than that.
+    pub fn read_at_most(&self, raw: &[u8], most: usize) -> Option<Value> {
         let mut walk = Walk::new(std::str::from_utf8(raw).ok()?);
-        let value = self.build(&mut walk)?;
+        let mut left = most;
+        let value = self.build(&mut walk, &mut left)?;
         walk.is_at_end().then_some(value)
     }
 
     /// Builds what is wanted of the value at hand. Single values where more was expected count as null: whoever asks for
     /// something below them finds nothing either way.
-    fn build(&self, walk: &mut Walk) -> Option<Value> {
+    fn build(&self, walk: &mut Walk, left: &mut usize) -> Option<Value> {
+        *left = left.checked_sub(1)?;
         match walk.first()? {
-            _ if self.all => whole(walk.skip()?),
+            _ if self.all => whole(walk, left),
             b'{' => {
                 // One object in the place of a list is its only item.
                 let wanted = if self.names.is_empty() { self.items.as_deref().unwrap_or(self) } else { self };
                 if wanted.all {
-                    return whole(walk.skip()?);
+                    return whole(walk, left);
                 }
                 let mut out = Map::with_capacity(wanted.names.len());
                 walk.members(|walk, spelled| {
                     let name = json::name(spelled);
                     match wanted.names.get(name.as_ref()) {
                         Some(part) => {
-                            let value = part.build(walk)?;
+                            let value = part.build(walk, left)?;
                             out.insert(name.into_owned(), value);
                         }
                         None => {
@@ -91,7 +105,7 @@ impl Projection {
                 let mut out = Vec::new();
                 walk.items(|walk| {
                     match &self.items {
-                        Some(items) => out.push(items.build(walk)?),
+                        Some(items) => out.push(items.build(walk, left)?),
                         None => {
                             walk.skip()?;
                         }
@@ -105,7 +119,10 @@ impl Projection {
     }
 }
 
-fn whole(text: &str) -> Option<Value> {
+fn whole(walk: &mut Walk, left: &mut usize) -> Option<Value> {
+    let before = walk.count();
+    let text = walk.skip()?;
+    *left = left.checked_sub(walk.count() - before)?;
     match text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
         Some(letters) if !letters.contains('\\') => Some(Value::from(letters)),
         _ => serde_json::from_str(text).ok(),
@@ -115,19 +132,23 @@ fn whole(text: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Budget;
     use crate::field::Names;
     use proptest::prelude::*;
     use std::borrow::Cow;
 
-    struct Body(Value);
+    struct Body(Value, Budget);
     impl Names for Body {
+        fn budget(&self) -> &Budget {
+            &self.1
+        }
         fn root(&self, _: &Root) -> Result<Option<Cow<'_, Value>>, String> {
             Ok(Some(Cow::Borrowed(&self.0)))
         }
     }
 
     fn find(field: &Field, body: &Value) -> Option<Value> {
-        field.find(&Body(body.clone())).unwrap().into_value()
+        field.value(&Body(body.clone(), Budget::default())).unwrap()
     }
 
     const FIELDS: [&str; 9] =
@@ -159,6 +180,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn only_so_much_is_built_for_somebody_who_has_not_proved_itself() {
+        let wanted = Projection::at(["/items/*/id", "/name"]);
+        let read = |text: &str, most| wanted.read_at_most(text.as_bytes(), most).map(|v| v.to_string());
+        let text = r#"{"name": "x", "other": [1, 2, 3], "items": [{"id": 1, "y": {}}, {"id": [2, 3]}]}"#;
+        let built = r#"{"name":"x","items":[{"id":1},{"id":[2,3]}]}"#;
+        let cost = (1..).find(|most| read(text, *most).is_some());
+        assert_eq!((read(text, cost.unwrap()).as_deref(), cost < Some(20)), (Some(built), true), "{cost:?}");
+        assert_eq!(read(&format!("{{\"items\": [{}0]}}", "0,".repeat(100)), 100), None);
+        assert_eq!(read(&format!("{{\"name\": [{}0]}}", "0,".repeat(100)), 100), None);
     }
 
     #[test]

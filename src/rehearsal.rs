@@ -9,10 +9,11 @@ use serde_json::Value;
 use crate::action::contract::{Effect, Pretended, Seen};
 use crate::condition::trace::{self, Told};
 use crate::event::Event;
-use crate::rule::Rule;
 use crate::rule::step::Step;
+use crate::rule::{Rule, UNDECIDED};
 use crate::run::{Note, Outcome, Run, State};
 use crate::secret::Vault;
+use crate::template::Unrendered;
 
 /// The most steps that are walked; a run in the world has no such limit.
 const MOST_SCENES: usize = 20_000;
@@ -44,6 +45,9 @@ pub trait Replies {
 
 /// Walks a rule from a step on. Gives what would happen, and how the run would end.
 pub fn rehearse<'r>(rule: &'r Rule, start: u32, event: &Event, vault: &Vault, replies: &mut dyn Replies) -> (Vec<Scene<'r>>, State) {
+    if start == UNDECIDED {
+        return (Vec::new(), State::Failed);
+    }
     let mut walk = Walk { rule, event, vault, replies, not_done: Vec::new(), scenes: Vec::new() };
     let mut run = Run::begin(0, event.id, rule.name.clone(), rule.text.clone(), start, Timestamp::UNIX_EPOCH);
     while run.state == State::Waiting && walk.scenes.len() < MOST_SCENES {
@@ -89,7 +93,15 @@ impl<'r> Walk<'r, '_> {
             Some(Some(item)) => scope.with_item(item, run.place.element as usize + 1),
             None => scope,
         };
-        if !step.condition.holds(&scope) {
+        let holds = match step.condition.holds(&scope) {
+            Ok(holds) => holds,
+            Err(spent) => {
+                let why = self.rule.place_of(&Unrendered { message: spent.to_string(), path: step.path.clone() });
+                self.tell(step, number, What::Failed(why.clone()));
+                return (Outcome::failed(why), count);
+            }
+        };
+        if !holds {
             let told = trace::tell(&step.condition, &scope, self.vault, true);
             self.tell(step, number, What::Skipped(told));
             return (Outcome::Skipped(String::new()), count);

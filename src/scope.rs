@@ -9,6 +9,7 @@ use std::cell::OnceCell;
 
 use serde_json::{Map, Value};
 
+use crate::budget::{Allowance, Budget};
 use crate::event::Event;
 use crate::field::{Field, Names, Root};
 use crate::run::Place;
@@ -42,12 +43,13 @@ pub struct Scope<'a> {
     place: Place,
     /// In a dry run: the names of steps that were not done, whose replies are not known.
     not_done: &'a [String],
+    budget: Budget,
 }
 
 impl<'a> Scope<'a> {
     pub fn new(event: &'a Event, vault: &'a Vault, path: Value, set: &'a [SetName], saved: &'a Map<String, Value>) -> Self {
         let worked_out = set.iter().map(|_| OnceCell::new()).collect();
-        Self { event, vault, path, set, worked_out, saved, item: None, place: Place::default(), not_done: &[] }
+        Self { event, vault, path, set, worked_out, saved, item: None, place: Place::default(), not_done: &[], budget: Budget::default() }
     }
 
     /// The same names with the element of a `for_each` among them; `number` counts from 1.
@@ -56,6 +58,7 @@ impl<'a> Scope<'a> {
             item: Some((item, number)),
             place: self.place,
             not_done: self.not_done,
+            budget: Budget::new(self.budget.allowance()),
             ..Self::new(self.event, self.vault, self.path.clone(), self.set, self.saved)
         }
     }
@@ -63,6 +66,12 @@ impl<'a> Scope<'a> {
     /// The same names at a step and element.
     pub fn at(mut self, place: Place) -> Self {
         self.place = place;
+        self
+    }
+
+    /// The same names for what may cost only so much.
+    pub fn within(mut self, allowance: Allowance) -> Self {
+        self.budget = Budget::new(allowance);
         self
     }
 
@@ -86,7 +95,7 @@ impl<'a> Scope<'a> {
         }
         let Some(n) = self.set.iter().position(|s| s.name == name) else { return Ok(None) };
         let value = self.worked_out[n].get_or_init(|| match &self.set[n].value {
-            SetValue::Field(field) => field.find(self).map(|found| found.into_value()),
+            SetValue::Field(field) => field.value(self),
             SetValue::Data(data) => data.value(self).map(Some).map_err(|e| format!("`{name}` cannot be worked out: {}", e.message)),
         });
         match value {
@@ -97,6 +106,10 @@ impl<'a> Scope<'a> {
 }
 
 impl Names for Scope<'_> {
+    fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     fn stand_in(&self, field: &Field) -> Option<Value> {
         match &field.root {
             Root::Named(name) if self.not_done.contains(name) => Some(Value::String(format!("‹{}›", field.text()))),

@@ -13,20 +13,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::action::outside::Outside;
 use crate::answer::{Answer, SealedAnswer};
 use crate::at_work::AtWork;
-use crate::attempt::{CRASHED, Try, told};
+use crate::attempt::{CRASHED, Elements, Try, told};
 use crate::course::Course;
 use crate::event::{Event, EventId};
 use crate::hands::{Doubt, Hands, InHand, Lost};
 use crate::old_rules::{Ready, RulesOfRuns, Unready};
 use crate::planted::{Point, crash};
 use crate::retry::Plan;
-use crate::rule::Rule;
+use crate::rule::{Rule, UNDECIDED};
 use crate::run::{Attempt, Outcome, Receipt, Run, State, StepFacts};
 use crate::secret::Vault;
 use crate::store::contract::{Error, Fate, Record, Recorded, Store};
@@ -39,6 +38,7 @@ const MAX_LEASE: usize = 128;
 const LOOK: Duration = Duration::from_secs(1);
 /// The pause before the store is asked again after an error.
 const PAUSE: Duration = Duration::from_millis(500);
+
 /// Does what runs are there to do.
 #[derive(Clone)]
 pub struct Worker(Arc<Inner>);
@@ -54,27 +54,6 @@ struct Inner {
     hands: Arc<Hands>,
     /// Set where the store may have leased runs without anybody hearing of it.
     is_in_doubt: AtomicBool,
-}
-
-/// A run that is in hand and about to be driven.
-pub struct Started {
-    worker: Worker,
-    hand: InHand,
-    run: Run,
-    event: Arc<Event>,
-    ready: Option<Ready>,
-}
-
-impl Started {
-    /// Takes it to its end, or to its next pause.
-    pub async fn drive(self) {
-        let Self { worker, hand, run, event, ready } = self;
-        worker.drive(hand, run, event, ready).await;
-    }
-
-    fn spawn(self) {
-        tokio::spawn(self.drive());
-    }
 }
 
 impl Worker {
@@ -98,31 +77,23 @@ impl Worker {
         self.0.room.clone().try_acquire_many_owned(u32::try_from(runs).ok()?).ok()
     }
 
-    /// Takes fresh runs in hand, with the rules that were found for them and the secrets that these were loaded with. One of
-    /// them is left to the caller, whose task has nothing else to do.
+    /// Takes fresh runs in hand, with the rules that were found for them and the secrets that these were loaded with.
     pub fn hand_over(
         &self,
         runs: Vec<(Run, Fate)>,
         rules: Vec<Arc<Rule>>,
-        vault: Arc<Vault>,
-        event: Event,
+        vault: &Arc<Vault>,
+        event: &Arc<Event>,
         room: Option<OwnedSemaphorePermit>,
-    ) -> Option<Started> {
-        let Some(mut room) = room else {
-            self.wake();
-            return None;
-        };
-        let event = Arc::new(event);
+    ) {
+        let Some(mut room) = room else { return self.wake() };
         let begun = runs.into_iter().zip(rules).filter(|((_, fate), _)| *fate == Fate::Begun);
         // All are held before the first one is at work.
-        let started = |((run, _), rule): ((Run, Fate), Arc<Rule>)| {
-            let ready = Some(Ready { rule, vault: vault.clone() });
-            Started { worker: self.clone(), hand: self.0.hands.take(&run, room.split(1)), run, event: event.clone(), ready }
-        };
-        let mut begun: Vec<Started> = begun.map(started).collect();
-        let last = begun.pop();
-        begun.into_iter().for_each(Started::spawn);
-        last
+        let held = |((run, _), rule): ((Run, Fate), Arc<Rule>)| (self.0.hands.take(&run, room.split(1)), run, rule);
+        let begun: Vec<(InHand, Run, Arc<Rule>)> = begun.map(held).collect();
+        for (hand, run, rule) in begun {
+            self.spawn(hand, run, event.clone(), Some(Ready { rule, vault: vault.clone() }));
+        }
     }
 
     /// For one who is about to accept an event: until that is resolved, its runs may be this process's without anybody
@@ -137,7 +108,13 @@ impl Worker {
     }
 
     fn start(&self, run: Run, event: Arc<Event>, room: Option<OwnedSemaphorePermit>) {
-        Started { worker: self.clone(), hand: self.0.hands.take(&run, room), run, event, ready: None }.spawn();
+        self.spawn(self.0.hands.take(&run, room), run, event, None);
+    }
+
+    /// Drives a run in a task of its own.
+    fn spawn(&self, hand: InHand, run: Run, event: Arc<Event>, ready: Option<Ready>) {
+        let worker = self.clone();
+        tokio::spawn(async move { worker.drive(hand, run, event, ready).await });
     }
 
     /// Does what is due in the store, for ever.
@@ -272,38 +249,39 @@ impl Worker {
         let mut attempts = Vec::new();
         let began = run.place.step;
         // The elements of the `for_each` at hand, worked out once.
-        let mut elements: Option<(u32, Result<Vec<Value>, String>)> = None;
+        let mut elements: Option<(u32, Result<Elements, String>)> = None;
+        let plan = Plan::default();
         while run.state == State::Waiting && !inner.stopping.load(Ordering::Relaxed) {
-            let Some(step) = rule.step(&run) else {
+            let step = rule.step(&run);
+            if step.is_none() && run.place.step != UNDECIDED {
                 run.state = State::Done;
                 break;
-            };
+            }
             crash(Point::Step);
             let (at, clock) = (Timestamp::now(), Instant::now());
-            let each = rule.course.flow(run.place.step).and_then(|f| f.each);
-            if let Some(each) = each
-                && elements.as_ref().is_none_or(|(n, _)| *n != each)
-            {
-                elements = Some((each, rule.elements(each, &rule.scope(&event, &vault, &run.saved))));
-            }
-            let (count, mut outcome) = match elements.as_ref().filter(|_| each.is_some()).map(|(_, e)| e) {
-                Some(Err(why)) => (None, Outcome::failed(why.clone())),
-                Some(Ok(items)) if items.is_empty() => (Some(0), Outcome::Skipped("the list is empty".into())),
-                Some(Ok(items)) => {
-                    let item = items.get(run.place.element as usize);
-                    (
-                        Some(items.len() as u32),
-                        Try { rule: &rule, step, run: &run, event: &event, vault: &vault, item }.once(&inner.outside, &inner.at_work).await,
-                    )
+            let (facts, mut outcome) = if let Some(step) = step {
+                let each = rule.course.flow(run.place.step).and_then(|f| f.each);
+                let mut one = Try { rule: rule.clone(), run: Arc::new(run), event: event.clone(), vault: vault.clone(), elements: None };
+                if let Some(each) = each
+                    && elements.as_ref().is_none_or(|(n, _)| *n != each)
+                {
+                    elements = Some((each, one.elements_of(each).await));
                 }
-                None => (
-                    None,
-                    Try { rule: &rule, step, run: &run, event: &event, vault: &vault, item: None }
-                        .once(&inner.outside, &inner.at_work)
-                        .await,
-                ),
+                let (count, outcome) = match elements.as_ref().filter(|_| each.is_some()).map(|(_, e)| e) {
+                    Some(Err(why)) => (None, Outcome::failed(why.clone())),
+                    Some(Ok(items)) if items.is_empty() => (Some(0), Outcome::Skipped("the list is empty".into())),
+                    items => {
+                        one.elements = items.and_then(|items| items.as_ref().ok()).cloned();
+                        let count = one.elements.as_ref().map(|items| items.len() as u32);
+                        (count, one.once(&inner.outside, &inner.at_work).await)
+                    }
+                };
+                run = Arc::unwrap_or_clone(one.run);
+                (rule.facts(step, count), outcome)
+            } else {
+                let facts = StepFacts { plan: &plan, title: "if", save_as: None, elements: None, course: &rule.course };
+                (facts, Outcome::failed(rule.why_undecided()))
             };
-            let facts = rule.facts(step, count);
             if matches!(outcome, Outcome::Entered) {
                 run = run.after(&mut outcome, &facts, Timestamp::now(), 0.0);
                 continue;
@@ -327,7 +305,7 @@ impl Worker {
             let (word, said, answer, receipt) = told(outcome);
             let attempt = Attempt { outcome: word.into(), said: vault.strike(&said), ..attempt };
             if word == "failed" {
-                tracing::warn!(event = %event.id, rule = %rule.name, step = step.title(), "{}", attempt.said);
+                tracing::warn!(event = %event.id, rule = %rule.name, step = facts.title, "{}", attempt.said);
             }
             attempts.push(attempt);
             // What had no effect is recorded together with what follows.

@@ -104,7 +104,7 @@ impl Action for Appending {
                 line.truncate(line.trim_end_matches(['\n', '\r']).len());
                 line
             }
-            Line::Json(data) => data.value(scope)?.to_string(),
+            Line::Json(data) => data.json(scope)?,
         };
         Ok(Box::new(Appended { file, line }))
     }

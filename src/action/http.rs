@@ -363,7 +363,7 @@ impl Action for Calling {
             Body::None => Vec::new(),
             Body::Json(data) => {
                 set(&mut headers, "content-type", "application/json".into());
-                data.value(scope)?.to_string().into_bytes()
+                data.json(scope)?.into_bytes()
             }
             Body::Form(pairs) => {
                 set(&mut headers, "content-type", "application/x-www-form-urlencoded".into());

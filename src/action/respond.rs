@@ -108,7 +108,7 @@ impl Action for Reply {
             Body::Nothing => Bytes::new(),
             Body::Json(data) => {
                 kind("application/json");
-                Bytes::from(data.value(scope)?.to_string())
+                Bytes::from(data.json(scope)?)
             }
             Body::Text(text) => {
                 kind("text/plain; charset=utf-8");

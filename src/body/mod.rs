@@ -12,9 +12,12 @@ use encoding_rs::{Encoding, UTF_8};
 use serde_json::{Map, Value};
 
 use crate::event::{gather, pairs};
+use crate::json::{MAX_VALUES, Walk};
 
 /// How deep a body may be nested; `serde_json` stops there.
 pub const MAX_DEPTH: usize = 128;
+/// How many attributes an element of XML may have.
+pub const MAX_ATTRIBUTES: usize = 1_000;
 /// How many names a form may have.
 pub const MAX_FORM_NAMES: usize = 10_000;
 
@@ -58,13 +61,15 @@ pub fn read(content_type: Option<&str>, raw: &[u8]) -> Result<Value, Malformed> 
     if is_json(content_type) {
         let decoded = charset(content_type).map(|e| e.decode(raw).0.into_owned().into_bytes());
         let raw = decoded.as_deref().unwrap_or(raw);
-        return json(raw).map_err(|e| Malformed { why: sentence(&e, raw) });
+        return json(raw).map_err(|e| Malformed { why: e.sentence(raw) });
     }
     let form = kind == "application/x-www-form-urlencoded";
     if (form || kind.is_empty() || kind == "text/plain") && looks_like_json(raw) {
         // What `curl -d` and SNS send: JSON under another name. If it is none after all, it is what the name says.
-        if let Ok(value) = json(raw) {
-            return Ok(value);
+        match json(raw) {
+            Ok(value) => return Ok(value),
+            Err(TooMany) => return Err(Malformed { why: TooMany.sentence(raw) }),
+            Err(Broken(_)) => {}
         }
     }
     if form {
@@ -92,8 +97,13 @@ fn xml_text<'r>(content_type: Option<&str>, raw: &'r [u8]) -> Cow<'r, str> {
     charset(content_type).or_else(said).unwrap_or(UTF_8).decode(raw).0
 }
 
+/// Whether a form has more fields than are read.
+pub fn has_too_many_fields(raw: &[u8]) -> bool {
+    raw.iter().filter(|b| **b == b'&').count() >= MAX_FORM_NAMES
+}
+
 fn form(content_type: Option<&str>, raw: &[u8]) -> Result<Value, Malformed> {
-    if raw.iter().filter(|b| **b == b'&').count() >= MAX_FORM_NAMES {
+    if has_too_many_fields(raw) {
         return Err(Malformed { why: format!("The form has more than {MAX_FORM_NAMES} fields.") });
     }
     let mut fields = match charset(content_type) {
@@ -113,24 +123,39 @@ fn form(content_type: Option<&str>, raw: &[u8]) -> Result<Value, Malformed> {
         }
     };
     if let Some(fields) = fields.as_object_mut() {
-        read_payload(fields);
+        read_payload(fields).map_err(|why| Malformed { why })?;
     }
     Ok(fields)
 }
 
 /// GitHub, Slack and Plex put JSON into one form field of this name.
-fn read_payload(fields: &mut Map<String, Value>) {
+fn read_payload(fields: &mut Map<String, Value>) -> Result<(), String> {
     if let Some(Value::String(text)) = fields.get("payload")
         && looks_like_json(text.as_bytes())
-        && let Ok(value) = json(text.as_bytes())
     {
-        fields["payload"] = value;
+        match json(text.as_bytes()) {
+            Ok(value) => fields["payload"] = value,
+            Err(TooMany) => return Err(TooMany.sentence(text.as_bytes())),
+            Err(Broken(_)) => {}
+        }
     }
+    Ok(())
 }
 
-fn json(raw: &[u8]) -> serde_json::Result<Value> {
+/// Why a JSON text was not read.
+enum NotJson {
+    TooMany,
+    Broken(serde_json::Error),
+}
+use NotJson::{Broken, TooMany};
+
+fn json(raw: &[u8]) -> Result<Value, NotJson> {
     let raw = raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw);
-    serde_json::from_slice(raw)
+    // A value or name takes two bytes at least, so that most texts need not be counted.
+    if raw.len() > MAX_VALUES * 2 && std::str::from_utf8(raw).is_ok_and(|text| Walk::new(text).has_too_many()) {
+        return Err(TooMany);
+    }
+    serde_json::from_slice(raw).map_err(Broken)
 }
 
 fn looks_like_json(raw: &[u8]) -> bool {
@@ -139,14 +164,19 @@ fn looks_like_json(raw: &[u8]) -> bool {
     matches!((first, last), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')))
 }
 
-/// The parser's complaint, as a sentence for the person who wrote the sender.
-fn sentence(error: &serde_json::Error, raw: &[u8]) -> String {
-    let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or(&text);
-    if std::str::from_utf8(raw).is_err() {
-        return "The body says that it is JSON, but it is not UTF-8 text.".to_owned();
+impl NotJson {
+    /// The parser's complaint, as a sentence for the person who wrote the sender.
+    fn sentence(&self, raw: &[u8]) -> String {
+        let Broken(error) = self else {
+            return format!("The body has more than {MAX_VALUES} values and names; send less at a time.");
+        };
+        let text = error.to_string();
+        let what = text.split(" at line ").next().unwrap_or(&text);
+        if std::str::from_utf8(raw).is_err() {
+            return "The body says that it is JSON, but it is not UTF-8 text.".to_owned();
+        }
+        format!("The body says that it is JSON, but it cannot be read: {what}, at line {} column {}.", error.line(), error.column())
     }
-    format!("The body says that it is JSON, but it cannot be read: {what}, at line {} column {}.", error.line(), error.column())
 }
 
 #[cfg(test)]
@@ -187,6 +217,24 @@ mod tests {
         ] {
             assert_eq!(read(Some(kind), raw), Ok(expected), "{kind}");
         }
+    }
+
+    #[test]
+    fn a_body_of_a_million_values_is_read_and_one_of_more_is_not() {
+        let list = |n: usize| format!("[{}0]", "0,".repeat(n - 1));
+        let why = "The body has more than 1000000 values and names; send less at a time.";
+        for kind in ["application/json", "text/plain", "application/x-www-form-urlencoded"] {
+            assert!(read(Some(kind), list(MAX_VALUES - 1).as_bytes()).is_ok_and(|v| v.is_array()), "{kind}");
+            assert_eq!(read(Some(kind), list(MAX_VALUES).as_bytes()).unwrap_err().why, why, "{kind}");
+        }
+        let form = format!("payload={}", list(MAX_VALUES));
+        assert_eq!(read(Some("application/x-www-form-urlencoded"), form.as_bytes()).unwrap_err().why, why);
+        let xml = |elements: usize| format!("<a>{}</a>", "<b/>".repeat(elements));
+        assert!(read(Some("text/xml"), xml(MAX_VALUES / 2 - 1).as_bytes()).is_ok());
+        assert!(read(Some("text/xml"), xml(MAX_VALUES / 2).as_bytes()).unwrap_err().why.contains("more than 1000000 values and names"));
+        let attributes = |n: usize| format!("<a {}/>", (0..n).map(|n| format!("a{n}='' ")).collect::<String>());
+        assert!(read(Some("text/xml"), attributes(MAX_ATTRIBUTES).as_bytes()).is_ok());
+        assert!(read(Some("text/xml"), attributes(MAX_ATTRIBUTES + 1).as_bytes()).unwrap_err().why.contains("more than 1000 attributes"));
     }
 
     #[test]

@@ -41,7 +41,7 @@ async fn gathered(mut form: multer::Multipart<'_>) -> Result<Value, String> {
         };
         gather(&mut fields, &name, value);
     }
-    read_payload(&mut fields);
+    read_payload(&mut fields)?;
     Ok(Value::Object(fields))
 }
 

@@ -6,6 +6,10 @@ use std::io::Read;
 use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
+/// How many times larger than it came a body may become, above the first [`ALWAYS`] bytes. Text shrinks to a tenth or a
+/// twentieth; what shrinks much more repeats itself to make work.
+const MOST_TIMES: usize = 100;
+const ALWAYS: usize = 1 << 20;
 /// The most encodings upon each other.
 const MOST_LAYERS: usize = 2;
 
@@ -18,6 +22,11 @@ pub enum Unpacked {
     TooLarge,
 }
 
+/// The most bytes that so many can be unpacked to.
+pub fn most_unpacked(packed: usize) -> usize {
+    packed.saturating_mul(MOST_TIMES).max(ALWAYS)
+}
+
 /// The body as it was before it was packed, up to `limit` bytes; `encoding` is the header's value.
 pub fn unpack(encoding: &str, body: &Bytes, limit: usize) -> Result<Bytes, Unpacked> {
     let layers: Vec<String> =
@@ -25,14 +34,15 @@ pub fn unpack(encoding: &str, body: &Bytes, limit: usize) -> Result<Bytes, Unpac
     if layers.len() > MOST_LAYERS {
         return Err(Unpacked::Not("The body is packed too many times.".into()));
     }
+    let ratio = most_unpacked(body.len());
     let mut now = body.clone();
     for layer in layers.iter().rev() {
         now = match layer.as_str() {
-            "gzip" | "x-gzip" => read(MultiGzDecoder::new(&now[..]), limit, layer)?,
+            "gzip" | "x-gzip" => read(MultiGzDecoder::new(&now[..]), limit, ratio, layer)?,
             // Some senders leave the wrapping of zlib off.
             "deflate" => match now.first().is_some_and(|b| b & 0x0f == 8) {
-                true => read(ZlibDecoder::new(&now[..]), limit, layer)?,
-                false => read(DeflateDecoder::new(&now[..]), limit, layer)?,
+                true => read(ZlibDecoder::new(&now[..]), limit, ratio, layer)?,
+                false => read(DeflateDecoder::new(&now[..]), limit, ratio, layer)?,
             },
             other => {
                 return Err(Unpacked::Not(format!("The body is packed as {other}, which is not known here; send it plain or as gzip.")));
@@ -42,10 +52,13 @@ pub fn unpack(encoding: &str, body: &Bytes, limit: usize) -> Result<Bytes, Unpac
     Ok(now)
 }
 
-fn read(packed: impl Read, limit: usize, layer: &str) -> Result<Bytes, Unpacked> {
+fn read(packed: impl Read, limit: usize, ratio: usize, layer: &str) -> Result<Bytes, Unpacked> {
     let mut out = Vec::new();
-    match packed.take(limit as u64 + 1).read_to_end(&mut out) {
+    match packed.take(limit.min(ratio) as u64 + 1).read_to_end(&mut out) {
         Ok(_) if out.len() > limit => Err(Unpacked::TooLarge),
+        Ok(_) if out.len() > ratio => {
+            Err(Unpacked::Not(format!("The body is packed to less than a part in {MOST_TIMES} of its size; send it plain.")))
+        }
         Ok(_) => Ok(out.into()),
         Err(_) => Err(Unpacked::Not(format!("The body says that it is packed as {layer}, but it cannot be unpacked."))),
     }
@@ -81,6 +94,18 @@ mod tests {
         );
         assert!(matches!(unpack("br", &gzip, 600), Err(Unpacked::Not(_))));
         assert!(matches!(unpack("gzip,gzip,gzip", &gzip, 600), Err(Unpacked::Not(_))));
+    }
+
+    #[test]
+    fn a_body_may_become_a_hundred_times_larger_and_not_more() {
+        let packed = |size: u64| all(GzEncoder::new(std::io::repeat(0).take(size), Compression::best()));
+        // A megabyte is always taken, whatever it came as.
+        assert!(unpack("gzip", &packed(ALWAYS as u64), 100 << 20).is_ok());
+        let why = "The body is packed to less than a part in 100 of its size; send it plain.";
+        assert_eq!(unpack("gzip", &packed(ALWAYS as u64 + 1), 100 << 20), Err(Unpacked::Not(why.into())));
+        assert_eq!(read(std::io::repeat(0).take(500), 1 << 20, 500, "gzip").map(|b| b.len()), Ok(500));
+        assert!(read(std::io::repeat(0).take(501), 1 << 20, 500, "gzip").is_err());
+        assert_eq!(most_unpacked(30_000), 3_000_000);
     }
 
     #[test]

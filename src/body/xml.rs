@@ -7,8 +7,9 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 use serde_json::{Map, Value};
 
-use super::MAX_DEPTH;
+use super::{MAX_ATTRIBUTES, MAX_DEPTH};
 use crate::event::gather;
+use crate::json::MAX_VALUES;
 
 /// An element while it is read.
 struct Open {
@@ -21,16 +22,18 @@ struct Open {
 pub(super) fn read(text: &str) -> Result<Value, String> {
     let mut reader = Reader::from_str(text);
     let mut open = vec![Open { name: String::new(), fields: Map::new(), text: String::new() }];
+    // Each element and attribute is a name and a value.
+    let mut left = MAX_VALUES;
     loop {
         match reader.read_event().map_err(|e| e.to_string())? {
             Event::Start(tag) => {
                 if open.len() > MAX_DEPTH {
                     return Err(format!("elements stand more than {MAX_DEPTH} deep in each other"));
                 }
-                open.push(begin(&tag)?);
+                open.push(begin(&tag, &mut left)?);
             }
             Event::Empty(tag) => {
-                let element = begin(&tag)?;
+                let element = begin(&tag, &mut left)?;
                 close(&mut open, element);
             }
             Event::End(_) => match open.pop() {
@@ -61,9 +64,19 @@ fn top(open: &mut [Open]) -> &mut Open {
     &mut open[last]
 }
 
-fn begin(tag: &BytesStart) -> Result<Open, String> {
+fn begin(tag: &BytesStart, left: &mut usize) -> Result<Open, String> {
+    let mut one_more = || {
+        *left = left.checked_sub(2).ok_or_else(|| format!("it has more than {MAX_VALUES} values and names; send less at a time"))?;
+        Ok::<(), String>(())
+    };
+    one_more()?;
     let mut fields = Map::new();
-    for attribute in tag.attributes() {
+    for (n, attribute) in tag.attributes().enumerate() {
+        one_more()?;
+        // To find one that comes twice, each is compared with all before it.
+        if n == MAX_ATTRIBUTES {
+            return Err(format!("an element has more than {MAX_ATTRIBUTES} attributes"));
+        }
         let attribute = attribute.map_err(|e| e.to_string())?;
         let key = attribute.key;
         if key.as_ref() == "xmlns" || key.prefix().is_some_and(|p| p.as_ref() == "xmlns") {

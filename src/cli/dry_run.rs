@@ -112,6 +112,7 @@ fn write_rule(out: &mut impl Write, rule: &RulePreview) -> io::Result<()> {
         None => ("✗", "would not run"),
         Some(Branch::Then) => ("✓", "would run"),
         Some(Branch::Else) => ("✓", "would do its `else:`"),
+        Some(Branch::Undecided) => ("✗", "would fail at once"),
     };
     writeln!(out, "{mark} {}  {word}", rule.rule)?;
     write!(out, "{}", drawn(&rule.trace, 4))?;

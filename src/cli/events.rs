@@ -70,7 +70,8 @@ impl Failed {
         }
         for run in &runs {
             let time = run.at.strftime("%Y-%m-%d %H:%M:%S");
-            writeln!(out, "{}  {time}  {}, step {}", run.event, run.rule, run.step)?;
+            let step = if run.step == 0 { "before its first step".to_owned() } else { format!("step {}", run.step) };
+            writeln!(out, "{}  {time}  {}, {step}", run.event, run.rule)?;
             writeln!(out, "    {}", short(&run.why, 300))?;
         }
         writeln!(out)?;

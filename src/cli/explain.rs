@@ -84,6 +84,7 @@ fn write_run(out: &mut impl Write, event: EventId, run: &ExplainedRun, is_served
     match run.state {
         State::Done => writeln!(out, "  ✓ {rule}  ran, {steps}, {took_ms} ms{replays}")?,
         State::Handled => writeln!(out, "  ✓ {rule}  ran with errors that `on_error` forgave, {steps}{replays}")?,
+        State::Failed if step.is_empty() => writeln!(out, "  ✗ {rule}  failed before its first step{replays}")?,
         State::Failed => writeln!(out, "  ✗ {rule}  failed at step {step}{replays}; doorbell replay {event} goes on there")?,
         State::Cancelled => writeln!(out, "  ✗ {rule}  was cancelled at step {step}")?,
         State::Repeated => writeln!(out, "  ✗ {rule}  was not run again")?,
@@ -107,6 +108,9 @@ fn write_attempt(out: &mut impl Write, attempt: &ExplainedAttempt) -> io::Result
     let element = attempt.element.map_or_else(String::new, |n| format!(", element {n}"));
     let again = if attempt.number > 1 { format!(", try {}", attempt.number) } else { String::new() };
     let said = if said.is_empty() { outcome.clone() } else { format!("{outcome}: {said}") };
+    if step.is_empty() {
+        return writeln!(out, "        {said}");
+    }
     writeln!(out, "        {step}. {title}{element}{again}  {said}")
 }
 

@@ -22,7 +22,7 @@ use crate::rehearsal::{Replies, What, json_reply, rehearse};
 use crate::request::Request;
 use crate::route;
 use crate::rule::test::{Body, Expected, Reply, Test};
-use crate::rule::{Rule, Ruleset};
+use crate::rule::{Rule, Ruleset, UNDECIDED};
 use crate::secret::Vault;
 use crate::signature::contract::Guard;
 
@@ -131,6 +131,9 @@ impl Stage<'_> {
             let told = trace::tell(&self.rule.condition, &scope, &Vault::default(), true);
             return Ok(Some(format!("    the rule did not run:\n{}", drawn(&told, 8))));
         };
+        if started.step == UNDECIDED {
+            return Ok(Some(format!("    the rule would fail: {}\n", self.rule.why_undecided())));
+        }
         let (scenes, _) = rehearse(self.rule, started.step, &event, &self.ruleset.vault, &mut Given(&test.replies, 0));
         let told = |verb: &str| test.expect.iter().any(|e| e.verb == verb);
         let mut got: Vec<Seen> = Vec::new();

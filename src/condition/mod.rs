@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use regex::Regex;
 use serde_json::Value;
 
+use crate::budget::Spent;
 use crate::comparison::{compare, same, spelled};
 use crate::field::{Field, Found, Names};
 use crate::template::{moment, spell};
@@ -98,8 +99,14 @@ pub enum Test {
 pub(crate) type Why = Option<String>;
 
 impl All {
-    /// Whether all of it holds.
-    pub fn holds(&self, names: &dyn Names) -> bool {
+    /// Whether all of it holds; nobody knows where that takes more than the budget.
+    pub fn holds(&self, names: &dyn Names) -> Result<bool, Spent> {
+        let holds = self.every(names);
+        names.budget().spent().map_or(Ok(holds), Err)
+    }
+
+    /// The same, without asking whether the budget was spent.
+    fn every(&self, names: &dyn Names) -> bool {
         self.0.iter().all(|part| part.holds(names))
     }
 
@@ -140,9 +147,9 @@ impl Part {
     fn holds(&self, names: &dyn Names) -> bool {
         match self {
             Part::Line(line) => line.holds(names),
-            Part::Any(groups) => groups.iter().any(|g| g.holds(names)),
-            Part::Every(groups) => groups.iter().all(|g| g.holds(names)),
-            Part::None(groups) => !groups.iter().any(|g| g.holds(names)),
+            Part::Any(groups) => groups.iter().any(|g| g.every(names)),
+            Part::Every(groups) => groups.iter().all(|g| g.every(names)),
+            Part::None(groups) => !groups.iter().any(|g| g.every(names)),
         }
     }
 }
@@ -185,6 +192,12 @@ impl Test {
 
     /// Whether one value passes.
     fn one(&self, value: &Value, names: &dyn Names, ignore_case: bool) -> bool {
+        let length = value.as_str().map_or(0, str::len);
+        // A pattern may look at every character for longer than a comparison does.
+        let steps = if matches!(self, Test::Like(..) | Test::Matches(..)) { length } else { length / 32 };
+        if names.budget().steps(1 + steps).is_err() {
+            return false;
+        }
         let text = |operand: &Operand, test: fn(&str, &str) -> bool| {
             let (Some(found), Some(wanted)) = (spelled(value), operand.get(names)) else { return false };
             let Some(wanted) = spelled(&wanted) else { return false };
@@ -230,11 +243,18 @@ impl Operand {
     fn get<'a>(&'a self, names: &'a dyn Names) -> Option<Cow<'a, Value>> {
         match self {
             Operand::Fixed(value) => Some(Cow::Borrowed(value)),
-            Operand::Field(field) => match field.find(names) {
-                Ok(Found::One(value)) => Some(value),
-                Ok(Found::Many(all)) => Some(Cow::Owned(Value::Array(all.into_iter().map(Cow::into_owned).collect()))),
-                _ => None,
-            },
+            Operand::Field(field) => {
+                let value = match field.find(names).ok()? {
+                    Found::One(value) => value,
+                    found => Cow::Owned(found.into_value(names.budget()).ok()??),
+                };
+                let steps = match value.as_ref() {
+                    Value::Array(list) => list.len(),
+                    one => one.as_str().map_or(0, str::len) / 32,
+                };
+                names.budget().steps(steps).ok()?;
+                Some(value)
+            }
         }
     }
 }

@@ -42,7 +42,11 @@ impl Outcome {
 pub fn tell(condition: &All, names: &dyn Names, vault: &Vault, every_line: bool) -> Vec<Told> {
     let mut trace = Trace { names, vault, every_line, lines: Vec::new() };
     trace.all(condition, true, 0);
-    trace.lines
+    let mut lines = trace.lines;
+    if let Some(spent) = names.budget().spent() {
+        lines.push(Told { depth: 0, words: "this condition".to_owned(), outcome: Outcome::No(spent.to_string()) });
+    }
+    lines
 }
 
 struct Trace<'a> {

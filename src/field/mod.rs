@@ -1,17 +1,18 @@
 //! A named place in what a rule sees (`body.items[0].sku`, `header.X-Id`, `$.items[?@.qty > 5]`), compiled once.
 //!
 //! One spelling serves the left side of `if:`, `set:`, `for_each:` and `{{ }}`. Names, indexes and `[*]` are walked here,
-//! without allocation; whatever else RFC 9535 can say is left to `jsonpath-rust`, which is known only to this folder. What
-//! a name outside the body holds is asked of the [`Names`] at hand.
+//! without allocation; whatever else RFC 9535 can say is in [`search`]. What a name outside the body holds is asked of the
+//! [`Names`] at hand, and every step is charged to their budget. `jsonpath-rust` is known only to this folder.
 
 mod path;
+mod search;
 
 use std::borrow::Cow;
 
 use jsonpath_rust::parser::model::JpQuery;
-use jsonpath_rust::query::js_path_process;
 use serde_json::Value;
 
+use crate::budget::{Budget, Spent};
 use crate::problem::nearest;
 
 /// The words that begin a field, as they are listed to people.
@@ -22,6 +23,9 @@ pub const LOOP_WORDS: [&str; 4] = ["@index", "@key", "@first", "@last"];
 /// The most values one field may find.
 pub const MOST_FOUND: usize = 10_000;
 const LONGEST: usize = 4_096;
+/// How many names of an object are compared with one that is missing, and how long they may be.
+const MOST_COMPARED: usize = 200;
+const LONGEST_COMPARED: usize = 64;
 
 /// What a field begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -52,6 +56,8 @@ pub enum Root {
 
 /// What stands behind the names that a field can begin with.
 pub trait Names {
+    /// What everything that is looked for and made here is charged to.
+    fn budget(&self) -> &Budget;
     /// The value of a root; nothing where it is missing. The error is a sentence (a `set:` that cannot be worked out).
     fn root(&self, root: &Root) -> Result<Option<Cow<'_, Value>>, String>;
     /// What stands for a field that is missing because its step was not done: only a dry run has such values.
@@ -70,14 +76,21 @@ pub enum Found<'a> {
 }
 
 impl Found<'_> {
-    /// The one value, or a list of all; nothing if it is missing.
-    pub fn into_value(self) -> Option<Value> {
-        match self {
+    /// The one value, or a list of all; nothing if it is missing. What has to be copied is charged.
+    pub fn into_value(self, budget: &Budget) -> Result<Option<Value>, Spent> {
+        Ok(match self {
             Found::Missing => None,
-            Found::One(v) => Some(v.into_owned()),
-            Found::Many(all) => Some(Value::Array(all.into_iter().map(Cow::into_owned).collect())),
-        }
+            Found::One(v) => Some(own(v, budget)?),
+            Found::Many(all) => Some(Value::Array(all.into_iter().map(|v| own(v, budget)).collect::<Result<_, _>>()?)),
+        })
     }
+}
+
+fn own(value: Cow<Value>, budget: &Budget) -> Result<Value, Spent> {
+    if let Cow::Borrowed(value) = &value {
+        budget.copy(value)?;
+    }
+    Ok(value.into_owned())
 }
 
 /// A step down that needs no search.
@@ -219,17 +232,27 @@ impl Field {
 
     fn find_there<'a>(&self, names: &'a dyn Names) -> Result<Found<'a>, String> {
         let Some(start) = names.root(&self.root)? else { return Ok(Found::Missing) };
+        let budget = names.budget();
         Ok(match start {
-            Cow::Borrowed(value) => self.walk(value, 0),
-            Cow::Owned(value) => match self.walk(&value, 0) {
-                Found::Missing => Found::Missing,
-                Found::One(v) => Found::One(Cow::Owned(v.into_owned())),
-                Found::Many(all) => Found::Many(all.into_iter().map(|v| Cow::Owned(v.into_owned())).collect()),
-            },
+            Cow::Borrowed(value) => self.walk(value, 0, budget)?,
+            Cow::Owned(value) => {
+                budget.copy(&value)?;
+                match self.walk(&value, 0, budget)? {
+                    Found::Missing => Found::Missing,
+                    Found::One(v) => Found::One(Cow::Owned(own(v, budget)?)),
+                    Found::Many(all) => Found::Many(all.into_iter().map(|v| own(v, budget).map(Cow::Owned)).collect::<Result<_, _>>()?),
+                }
+            }
         })
     }
 
-    fn walk<'a>(&self, start: &'a Value, from: usize) -> Found<'a> {
+    /// The value, charged as a copy.
+    pub fn value(&self, names: &dyn Names) -> Result<Option<Value>, String> {
+        Ok(self.find(names)?.into_value(names.budget())?)
+    }
+
+    fn walk<'a>(&self, start: &'a Value, from: usize, budget: &Budget) -> Result<Found<'a>, Spent> {
+        budget.steps(1 + self.parts.len() - from)?;
         let mut at = start;
         for (n, part) in self.parts.iter().enumerate().skip(from) {
             let next = match part {
@@ -242,7 +265,7 @@ impl Field {
                     };
                     let mut all = Vec::new();
                     for value in each {
-                        match self.walk(value, n + 1) {
+                        match self.walk(value, n + 1, budget)? {
                             Found::Missing => {}
                             Found::One(v) => all.push(v),
                             Found::Many(v) => all.extend(v),
@@ -252,21 +275,22 @@ impl Field {
                         }
                     }
                     all.truncate(MOST_FOUND);
-                    return Found::Many(all);
+                    budget.made(all.len() * size_of::<Cow<Value>>())?;
+                    return Ok(Found::Many(all));
                 }
             };
             match next {
                 Some(value) => at = value,
-                None => return Found::Missing,
+                None => return Ok(Found::Missing),
             }
         }
-        match &self.tail {
+        Ok(match &self.tail {
             None => Found::One(Cow::Borrowed(at)),
             Some(query) => {
-                let found = js_path_process(query, at).unwrap_or_default();
-                Found::Many(found.into_iter().take(MOST_FOUND).map(|r| Cow::Borrowed(r.val())).collect())
+                let found = search::search(query, at, budget)?;
+                Found::Many(found.into_iter().map(Cow::Borrowed).collect())
             }
-        }
+        })
     }
 
     /// In words, what is missing: the first name on the way that is not there, and the nearest one that is.
@@ -284,7 +308,10 @@ impl Field {
             match (next, part) {
                 (Some(value), _) => at = value,
                 (None, Part::Name(name)) => {
-                    let near = at.as_object().and_then(|o| nearest(name, o.keys().map(String::as_str)));
+                    let near = at.as_object().and_then(|o| {
+                        let short = o.keys().take(MOST_COMPARED).map(String::as_str).filter(|k| k.len() <= LONGEST_COMPARED);
+                        nearest(name, short)
+                    });
                     return match near {
                         Some(near) => format!("there is no {} in this request; there is `{near}`", self.text),
                         None => format!("there is no {} in this request", self.text),
@@ -312,8 +339,11 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    struct Body(Value);
+    struct Body(Value, Budget);
     impl Names for Body {
+        fn budget(&self) -> &Budget {
+            &self.1
+        }
         fn root(&self, root: &Root) -> Result<Option<Cow<'_, Value>>, String> {
             Ok(match root {
                 Root::Body => Some(Cow::Borrowed(&self.0)),
@@ -324,7 +354,7 @@ mod tests {
     }
 
     fn find(field: &str, body: Value) -> Option<Value> {
-        Field::read(field).unwrap_or_else(|e| panic!("{field}: {e:?}")).find(&Body(body)).unwrap().into_value()
+        Field::read(field).unwrap_or_else(|e| panic!("{field}: {e:?}")).value(&Body(body, Budget::default())).unwrap()
     }
 
     #[test]
@@ -345,6 +375,7 @@ mod tests {
             ("body..sku", Some(json!(["A", "B", "C"]))),
             ("$.items[?@.sku == 'Z']", Some(json!([]))),
             ("$.items[0:2].sku", Some(json!(["A"]))),
+            ("$.items[?@.sku == $.one.sku || @.sku == $.items[0].sku].sku", Some(json!(["A"]))),
             ("header.X-Id", Some(json!("7"))),
             ("$", Some(body.clone())),
         ] {
@@ -371,7 +402,7 @@ mod tests {
     #[test]
     fn the_first_missing_name_is_told_with_its_nearest() {
         let field = Field::read("body.custmer.email").unwrap();
-        let said = field.why_missing(&Body(json!({"customer": {"email": "x"}})));
+        let said = field.why_missing(&Body(json!({"customer": {"email": "x"}}), Budget::default()));
         assert_eq!(said, "there is no body.custmer.email in this request; there is `customer`");
     }
 }

@@ -126,7 +126,9 @@ fn split(path: &str, forgiving: bool) -> Result<Steps, NoField> {
     check(&query.segments)?;
     let mut parts = Vec::new();
     let mut segments = query.segments.into_iter().peekable();
-    while let Some(segment) = segments.peek() {
+    // Where a filter looks at the whole (`$`), the search begins there.
+    let looks_back = path.chars().skip(1).any(|c| c == '$');
+    while let Some(segment) = segments.peek().filter(|_| !looks_back) {
         let part = match segment {
             Segment::Selector(Selector::Name(name)) => Part::Name(name.clone()),
             Segment::Selector(Selector::Index(i)) => Part::Index(*i),

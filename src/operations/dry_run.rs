@@ -95,6 +95,8 @@ pub struct RulePreview {
 pub enum Branch {
     Then,
     Else,
+    /// Neither: whether it runs takes more work or memory than it may, so its run fails at once.
+    Undecided,
 }
 
 /// What one step would do.
@@ -166,7 +168,7 @@ impl Previewer<'_> {
         let (scenes, end) = run.map_or((Vec::new(), None), |(scenes, end)| (scenes, Some(end)));
         RulePreview {
             rule: verdict.rule.name.clone(),
-            branch: verdict.starts.map(|_| if verdict.is_else() { Branch::Else } else { Branch::Then }),
+            branch: branch(&verdict),
             trace: verdict.told,
             steps: scenes.into_iter().map(|scene| self.step(scene)).collect(),
             fails: end == Some(State::Failed),
@@ -188,6 +190,15 @@ impl Previewer<'_> {
             verb: scene.step.verb.to_owned(),
             what,
         }
+    }
+}
+
+fn branch(verdict: &Verdict) -> Option<Branch> {
+    match verdict {
+        _ if !verdict.runs() => None,
+        _ if verdict.is_undecided() => Some(Branch::Undecided),
+        _ if verdict.is_else() => Some(Branch::Else),
+        _ => Some(Branch::Then),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::event::EventId;
 use crate::known::Lookup;
 use crate::refusals::{Refusals, Refused};
 use crate::rule::load::load;
-use crate::rule::{Rule, Ruleset, Verdict};
+use crate::rule::{Rule, Ruleset, UNDECIDED, Verdict};
 use crate::run::{Attempt, State};
 use crate::store::contract::{Counts, Dossier, EventPage, Records, Result, RunPage};
 use crate::yaml::Source;
@@ -69,7 +69,7 @@ pub async fn events(records: &dyn Records, most: usize) -> Result<EventList> {
 pub struct FailedRun {
     pub event: EventId,
     pub rule: Arc<str>,
-    /// The step that failed, counted from 1 through all steps of the rule.
+    /// The step that failed, counted from 1 through all steps of the rule; 0 where the run failed before its first step.
     pub step: u32,
     pub at: Timestamp,
     pub why: String,
@@ -80,7 +80,7 @@ pub async fn failed(records: &dyn Records, most: usize) -> Result<Vec<FailedRun>
     let line = |page: RunPage| FailedRun {
         event: page.run.event,
         rule: page.run.rule,
-        step: page.run.place.step + 1,
+        step: if page.run.place.step == UNDECIDED { 0 } else { page.run.place.step + 1 },
         at: page.ended.unwrap_or(page.received),
         why: page.said,
     };
@@ -142,7 +142,7 @@ pub struct ExplainedRule {
 pub struct ExplainedRun {
     pub rule: Arc<str>,
     pub state: State,
-    /// The step where it is or where it ended, as people count: `2`, `2.1`.
+    /// The step where it is or where it ended, as people count: `2`, `2.1`; empty where it failed before its first step.
     pub step: String,
     /// What a waiting run waits for.
     pub waits: Option<Wait>,
@@ -172,7 +172,7 @@ pub enum Wait {
 /// One try of one step.
 #[derive(Debug, Serialize)]
 pub struct ExplainedAttempt {
-    /// As people count: `2`, `2.1`.
+    /// As people count: `2`, `2.1`; empty for what failed before the first step.
     pub step: String,
     /// The step's name or verb; empty where the rule of that time cannot be read.
     pub title: String,
@@ -264,7 +264,11 @@ fn explained_attempt(attempt: &Attempt, rule: Option<&Rule>) -> ExplainedAttempt
 }
 
 fn number_of(rule: Option<&Rule>, step: u32) -> String {
-    rule.map_or_else(|| (step + 1).to_string(), |r| r.number_of(step))
+    match rule {
+        _ if step == UNDECIDED => String::new(),
+        Some(rule) => rule.number_of(step),
+        None => (step + 1).to_string(),
+    }
 }
 
 #[cfg(test)]

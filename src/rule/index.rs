@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::Rule;
 use super::address::Address;
+use crate::budget::Allowance;
 use crate::comparison::spelled;
 use crate::condition::{Operand, Part, Test};
 use crate::event::Event;
@@ -55,6 +56,10 @@ impl ByValue {
         if let Some(number) = canonical(value) {
             self.numbers.entry(number).or_default().push(rule);
         }
+    }
+
+    fn all(&self, out: &mut Vec<usize>) {
+        out.extend(self.letters.values().chain(self.numbers.values()).flatten());
     }
 
     fn look(&self, value: &Value, out: &mut Vec<usize>) {
@@ -146,15 +151,17 @@ impl Group {
         }
         // The fields asked for here need neither `set:` nor secrets.
         let (vault, saved) = (Vault::default(), Map::new());
-        let scope = Scope::new(event, &vault, Value::Null, &[], &saved);
         for (field, by_value) in &self.asking {
+            let scope = Scope::new(event, &vault, Value::Null, &[], &saved).within(Allowance::Small);
             match field.find(&scope) {
                 Ok(Found::One(value)) => match value.as_ref() {
                     Value::Array(list) => list.iter().for_each(|v| by_value.look(v, out)),
                     one => by_value.look(one, out),
                 },
                 Ok(Found::Many(all)) => all.iter().for_each(|v| by_value.look(v, out)),
-                _ => {}
+                Ok(Found::Missing) => {}
+                // It takes longer to find out than to ask the rules themselves.
+                Err(_) => by_value.all(out),
             }
         }
     }

@@ -97,7 +97,7 @@ impl OncePer {
         match self.field.find(names)? {
             Found::Missing => Err(self.field.why_missing(names)),
             found => {
-                let value = found.into_value().unwrap_or(Value::Null);
+                let value = found.into_value(names.budget())?.unwrap_or(Value::Null);
                 Ok(Once { value: value.to_string(), within: self.within })
             }
         }
@@ -116,7 +116,7 @@ impl OneAtATime {
         match self {
             OneAtATime::Rule => rule.into(),
             OneAtATime::Each(field) => {
-                let value = field.find(names).ok().and_then(Found::into_value);
+                let value = field.value(names).ok().flatten();
                 format!("{rule}\n{}", value.map_or_else(String::new, |v| v.to_string())).into()
             }
         }

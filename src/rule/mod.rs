@@ -20,11 +20,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::budget::{Allowance, MOST_MADE, MOST_STEPS};
 use crate::condition::All;
 use crate::condition::trace::{self, Told};
 use crate::course::Course;
 use crate::event::Event;
-use crate::field::{Field, Found};
+use crate::field::{Field, Found, Names};
 use crate::projection::Projection;
 use crate::route::{self, Route, Routes};
 use crate::run::{Once, Run, StepFacts, TextHash};
@@ -41,6 +42,8 @@ use manner::{OncePer, OneAtATime};
 use step::{MOST_ELEMENTS, Step};
 use test::Test;
 
+/// Where a run begins whose rule's `if:` takes more than it may: it fails at once, so that somebody sees it.
+pub const UNDECIDED: u32 = u32::MAX;
 /// How long a caller waits for a rule's `respond`.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -78,7 +81,7 @@ pub struct When {
 #[derive(Clone)]
 pub struct Started {
     pub rule: Arc<Rule>,
-    /// The first step: of `then:`, or of `else:`.
+    /// The first step: of `then:`, or of `else:`; or [`UNDECIDED`].
     pub step: u32,
     pub once: Option<Once>,
     pub lane: Option<Arc<str>>,
@@ -96,6 +99,10 @@ pub struct Verdict<'r> {
 impl Verdict<'_> {
     pub fn runs(&self) -> bool {
         self.starts.is_some()
+    }
+    /// Whether its run fails at once, because its `if:` takes more than it may.
+    pub fn is_undecided(&self) -> bool {
+        self.starts == Some(UNDECIDED)
     }
     /// Whether its `if:` did not hold and its `else:` is done instead.
     pub fn is_else(&self) -> bool {
@@ -161,6 +168,10 @@ impl Rule {
 
     /// Whether a run that began at this step may answer the caller.
     pub fn responds_from(&self, step: u32) -> bool {
+        // A caller of a rule that is not decided is told so.
+        if step == UNDECIDED {
+            return self.responds();
+        }
         let all = self.steps.len() as u32;
         let on_error = self.course.on_error.unwrap_or(all);
         let end = match self.course.otherwise {
@@ -174,8 +185,16 @@ impl Rule {
 
     /// How an event starts it, if it does.
     pub fn start(self: &Arc<Self>, scope: &Scope) -> Option<Started> {
+        let started = self.started(scope);
+        match scope.budget().spent() {
+            None => started,
+            Some(_) => Some(Started { rule: self.clone(), step: UNDECIDED, once: None, lane: None }),
+        }
+    }
+
+    fn started(self: &Arc<Self>, scope: &Scope) -> Option<Started> {
         let lane = self.one_at_a_time.as_ref().map(|o| o.lane(&self.name, scope));
-        if !self.condition.holds(scope) {
+        if !self.condition.holds(scope).ok()? {
             return self.course.otherwise.map(|step| Started { rule: self.clone(), step, once: None, lane });
         }
         let once = match &self.once_per {
@@ -183,6 +202,16 @@ impl Rule {
             None => None,
         };
         Some(Started { rule: self.clone(), step: 0, once, lane })
+    }
+
+    /// Why a run that is [`UNDECIDED`] fails, with the rule's place.
+    pub fn why_undecided(&self) -> String {
+        let message = format!(
+            "whether the rule runs could not be worked out for this request: its `if:`, `once_per:` and `one_at_a_time:` take more than {} million steps or make more than {} MB of values; name the fields they need instead of searching with `..`, filters or `[*]`",
+            MOST_STEPS / 1_000_000,
+            MOST_MADE >> 20
+        );
+        self.place_of(&Unrendered { message, path: self.path.clone() })
     }
 
     /// The step that a run is at.
@@ -200,7 +229,7 @@ impl Rule {
         let Some(field) = self.steps.get(each as usize).and_then(|s| s.for_each.as_ref()) else { return Ok(Vec::new()) };
         match field.find(scope)? {
             Found::Missing => Err(format!("{}, needed for `for_each`", field.why_missing(scope))),
-            found => match found.into_value() {
+            found => match found.into_value(scope.budget())? {
                 None | Some(Value::Null) => Ok(Vec::new()),
                 Some(Value::Array(items)) if items.len() > MOST_ELEMENTS => {
                     Err(format!("{} has {} elements; {MOST_ELEMENTS} are the most", field.text(), items.len()))
@@ -213,7 +242,7 @@ impl Rule {
 
     /// What a person calls a step: `2`, `2.1`, `else 1`.
     pub fn number_of(&self, step: u32) -> String {
-        self.steps.get(step as usize).map_or_else(|| (step + 1).to_string(), |s| s.number.clone())
+        self.steps.get(step as usize).map_or_else(|| step.saturating_add(1).to_string(), |s| s.number.clone())
     }
 
     /// A failed rendering with its place: `rules/orders.yaml:12:15: there is no body.id in this request`.
@@ -272,12 +301,27 @@ impl Ruleset {
 
     /// The rules that an event starts, in the order of the files.
     pub fn answering(&self, event: &Event) -> Vec<Started> {
+        self.answering_within(event, Allowance::Full)
+    }
+
+    /// The same, as far as it holds nobody up; nothing where it takes longer.
+    pub fn answering_soon(&self, event: &Event) -> Option<Vec<Started>> {
+        let all = self.answering_within(event, Allowance::Small);
+        all.iter().all(|s| s.step != UNDECIDED).then_some(all)
+    }
+
+    fn answering_within(&self, event: &Event, allowance: Allowance) -> Vec<Started> {
         let nothing = Map::new();
-        let start = |rule: &Arc<Rule>| {
-            let rung = rule.is_rung_by(event);
-            rung.then(|| rule.start(&rule.scope(event, &self.vault, &nothing))).flatten()
-        };
-        self.index.candidates(event).into_iter().filter_map(|n| start(&self.rules[n])).collect()
+        let mut all = Vec::new();
+        for rule in self.index.candidates(event).into_iter().map(|n| &self.rules[n]).filter(|r| r.is_rung_by(event)) {
+            let started = rule.start(&rule.scope(event, &self.vault, &nothing).within(allowance));
+            let is_enough = allowance == Allowance::Small && started.as_ref().is_some_and(|s| s.step == UNDECIDED);
+            all.extend(started);
+            if is_enough {
+                break;
+            }
+        }
+        all
     }
 
     /// Every rule that listens at the event's address, and how its conditions went.
@@ -285,12 +329,13 @@ impl Ruleset {
         let nothing = Map::new();
         let verdict = |rule| -> Verdict<'_> {
             let rule: &Arc<Rule> = rule;
-            let scope = rule.scope(event, &self.vault, &nothing);
-            let mut told = trace::tell(&rule.condition, &scope, &self.vault, every_line);
-            if rule.condition.holds(&scope) {
-                told.extend(rule.once_per.as_ref().and_then(|o| o.told(&scope)));
+            let scope = || rule.scope(event, &self.vault, &nothing);
+            // Each has a budget of its own: telling looks at more than deciding does.
+            let mut told = trace::tell(&rule.condition, &scope(), &self.vault, every_line);
+            if rule.condition.holds(&scope()) == Ok(true) {
+                told.extend(rule.once_per.as_ref().and_then(|o| o.told(&scope())));
             }
-            Verdict { rule, starts: rule.start(&scope).map(|s| s.step), told }
+            Verdict { rule, starts: rule.start(&scope()).map(|s| s.step), told }
         };
         self.rules.iter().filter(|r| r.is_rung_by(event)).map(verdict).collect()
     }

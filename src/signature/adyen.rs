@@ -1,14 +1,17 @@
 //! Adyen's standard notifications: every item in the body has a signature of its own over eight of its fields.
 //! Source: adyen-python-api-library, `util.py`.
 
+use std::sync::LazyLock;
+
 use ring::hmac;
 use serde_json::Value;
 
-use super::contract::{Guard, Published, Scheme, Signed, Told, Verify};
+use super::contract::{Guard, MOST_UNPROVEN, Published, Scheme, Signed, Told, Verify};
 use super::key::{Algorithm, Key, KeyForm, unbase64};
 use super::password::read_secret;
 use super::place::spelled;
 use crate::known::{Known, is_stand_in};
+use crate::projection::Projection;
 use crate::request::Request;
 use crate::yaml::fields::Item;
 
@@ -64,6 +67,19 @@ impl Scheme for Adyen {
 
 struct Items(Key);
 
+/// Where an item may stand, and its signature in it.
+const ITEMS: [&str; 3] = ["", "/notificationItems/*", "/notificationItems/*/NotificationRequestItem"];
+const SIGNATURE: &str = "/additionalData/hmacSignature";
+
+/// What is signed of a body, and the signatures: nothing else is built before they are checked.
+fn read(request: &Request) -> Option<Value> {
+    static WANTED: LazyLock<Projection> = LazyLock::new(|| {
+        let all = ITEMS.iter().flat_map(|item| FIELDS.iter().chain([&SIGNATURE]).map(move |field| format!("{item}{field}")));
+        Projection::at(all.collect::<Vec<_>>().iter().map(String::as_str))
+    });
+    WANTED.read_at_most(&request.body, MOST_UNPROVEN)
+}
+
 /// The items of a body: in their wrapping, or one alone.
 fn items(body: &Value) -> Vec<&Value> {
     match body["notificationItems"].as_array() {
@@ -80,7 +96,7 @@ fn signed(item: &Value) -> String {
 
 impl Verify for Items {
     fn check(&self, request: &Request, _: Option<&Published>) -> Result<Signed, String> {
-        let body: Value = serde_json::from_slice(&request.body).map_err(|_| "the body is no JSON")?;
+        let body = read(request).ok_or("the body is not JSON, or it holds far more than a notification")?;
         let items = items(&body);
         if items.is_empty() {
             return Err("the body holds no notification items".into());
@@ -90,7 +106,7 @@ impl Verify for Items {
         }
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.bytes());
         for (n, item) in items.iter().enumerate() {
-            let sent = item.pointer("/additionalData/hmacSignature").and_then(Value::as_str);
+            let sent = item.pointer(SIGNATURE).and_then(Value::as_str);
             let sent = sent.and_then(unbase64).ok_or(format!("item {} of the body has no signature", n + 1))?;
             if hmac::verify(&key, signed(item).as_bytes(), &sent).is_err() {
                 return Err(format!("the signature of item {} belongs to another secret or another item", n + 1));
@@ -103,7 +119,27 @@ impl Verify for Items {
         true
     }
     fn expected(&self, request: &Request) -> Option<Vec<u8>> {
-        let body: Value = serde_json::from_slice(&request.body).ok()?;
+        let body = read(request)?;
         Some(items(&body).iter().map(|i| signed(i)).collect::<Vec<_>>().join("\n").into_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_what_is_signed_is_built_and_not_much_of_that() {
+        let read = |body: String| read(&Request { body: body.into(), ..Request::nobody() }).map(|v| v.to_string());
+        let item =
+            r#"{"NotificationRequestItem": {"pspReference": "7", "reason": [1, 2], "additionalData": {"hmacSignature": "x", "y": 1}}}"#;
+        let read_of_it =
+            r#"{"notificationItems":[{"NotificationRequestItem":{"pspReference":"7","additionalData":{"hmacSignature":"x"}}}]}"#;
+        assert_eq!(read(format!(r#"{{"live": "true", "notificationItems": [{item}]}}"#)).as_deref(), Some(read_of_it));
+        let many = |n: usize| format!(r#"{{"notificationItems": [{}0]}}"#, "0,".repeat(n - 1));
+        // The body and the list are two of the values.
+        assert!(read(many(MOST_UNPROVEN - 2)).is_some());
+        assert_eq!(read(many(MOST_UNPROVEN - 1)), None);
+        assert_eq!(read(format!(r#"{{"success": [{}0]}}"#, "0,".repeat(MOST_UNPROVEN))), None);
     }
 }

@@ -18,6 +18,9 @@ use crate::yaml::fields::Item;
 /// The header that says how a body is packed; it does not stay with the event, whose body is unpacked.
 const ENCODING: &str = "content-encoding";
 
+/// The most values that are built of a body whose sender has not proved itself yet.
+pub(super) const MOST_UNPROVEN: usize = 10_000;
+
 /// A way for senders to prove themselves.
 pub trait Scheme: Sync {
     /// The key in the rule file.

@@ -264,6 +264,9 @@ impl Variable {
             Variable::Path => out.extend(request.target.as_bytes()),
             Variable::PathAndQuery => out.extend(target().into_bytes()),
             Variable::SortedForm => {
+                if crate::body::has_too_many_fields(&request.body) {
+                    return Err("the form has too many fields".into());
+                }
                 let mut fields: Vec<(String, String)> = form_urlencoded::parse(&request.body).into_owned().collect();
                 fields.sort();
                 fields.dedup();

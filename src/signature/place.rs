@@ -3,7 +3,9 @@
 
 use serde_json::Value;
 
+use crate::body::has_too_many_fields;
 use crate::event::pairs;
+use crate::json;
 use crate::request::Request;
 use crate::secret::STRUCK;
 
@@ -45,11 +47,10 @@ impl Place {
                 Kind::Header if !request.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name)) => None,
                 Kind::Header => Some(request.only_header(name)?.trim().to_owned()),
                 Kind::Query => only(&pairs(request.query.as_bytes()), name)?,
+                Kind::Form if has_too_many_fields(&request.body) => return Err("the form has too many fields".into()),
                 Kind::Form => only(&pairs(&request.body), name)?,
-                Kind::Json => {
-                    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-                    body.pointer(name).and_then(spelled)
-                }
+                // Whoever sent it has not proved itself yet, so nothing else is built of it.
+                Kind::Json => json::single_at(&request.body, name).as_ref().and_then(spelled),
             };
             if found.is_some() {
                 return Ok(found);

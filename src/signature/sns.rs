@@ -1,17 +1,19 @@
 //! AWS SNS: a message that names the address of the certificate it was signed with, and a first one that asks for a visit.
 //! Source: the AWS documentation of message signatures, and aws-sdk-ruby's message verifier.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::check::{Unit, is_near};
-use super::contract::{Guard, KeyAt, Published, Scheme, Signed, Told, Verify};
+use super::contract::{Guard, KeyAt, MOST_UNPROVEN, Published, Scheme, Signed, Told, Verify};
 use super::handshake::Handshake;
 use super::key::{Algorithm, unbase64};
 use super::password::read_text;
 use super::place::Place;
 use crate::known::{Known, is_stand_in};
+use crate::projection::Projection;
 use crate::request::Request;
 use crate::yaml::fields::Item;
 
@@ -62,8 +64,18 @@ impl Scheme for Sns {
 
 struct Topics(Vec<String>);
 
+/// What is signed, and what that is checked with: nothing else is built before.
+static WANTED: LazyLock<Projection> = LazyLock::new(|| {
+    let beside = ["Signature", "SignatureVersion", "SigningCertURL", "SigningCertUrl", "SubscribeUrl"];
+    let all = NOTIFICATION.iter().chain(&CONFIRMATION).chain(&beside).map(|name| format!("/{name}"));
+    Projection::at(all.collect::<Vec<_>>().iter().map(String::as_str))
+});
+
 fn message(request: &Request) -> Result<Map<String, Value>, String> {
-    serde_json::from_slice(&request.body).map_err(|_| "the body is no message of SNS; is raw message delivery on?".to_owned())
+    match WANTED.read_at_most(&request.body, MOST_UNPROVEN) {
+        Some(Value::Object(message)) => Ok(message),
+        _ => Err("the body is no message of SNS; is raw message delivery on?".to_owned()),
+    }
 }
 
 /// A field, also as Lambda spells it.

@@ -91,7 +91,7 @@ pub struct Delivery {
 /// An event to be kept, with the runs that it starts.
 #[derive(Debug)]
 pub struct Accept {
-    pub event: Event,
+    pub event: Arc<Event>,
     pub runs: Vec<NewRun>,
     /// What it is known by if it comes again; any of these suffices.
     pub deliveries: Vec<Delivery>,
@@ -110,7 +110,7 @@ pub struct Accept {
 pub enum Accepted {
     /// It is kept; these are its runs, in the order they were handed in. The same where an event of this id was kept
     /// before: so an `accept` whose outcome is unknown can be repeated.
-    New(Event, Vec<(Run, Fate)>),
+    New(Arc<Event>, Vec<(Run, Fate)>),
     /// An event came before under this delivery. Runs of then that had failed were started again; they are to be leased.
     ///
     /// Who only guesses what a delivery is known by learns nothing of it and starts nothing: where this is not the same request

@@ -9,6 +9,7 @@ use std::cell::Cell;
 use serde_json::Value;
 
 use super::{Piece, Template, Unrendered, What};
+use crate::budget::Budget;
 use crate::comparison::is_truthy;
 use crate::field::{Field, Names, Root};
 use crate::known::{BlockNames, Known};
@@ -79,6 +80,9 @@ impl Turn<'_> {
 }
 
 impl Names for Inside<'_> {
+    fn budget(&self) -> &Budget {
+        self.around.budget()
+    }
     fn root(&self, root: &Root) -> Result<Option<Cow<'_, Value>>, String> {
         match (root, &self.turn) {
             (Root::This, _) => Ok(Some(Cow::Borrowed(self.this))),
@@ -100,7 +104,7 @@ impl Template {
     /// What a block is about; nothing where it is missing.
     fn about(&self, what: &What, source: &str, names: &dyn Names) -> Result<Option<Value>, Unrendered> {
         match what {
-            What::Name(field) => field.find(names).map(|found| found.into_value()).map_err(|why| self.wrong(why)),
+            What::Name(field) => field.value(names).map_err(|why| self.wrong(why)),
             What::Call(_) => self.look(what, source, names).map(Some),
         }
     }
@@ -141,6 +145,7 @@ impl Template {
             return self.render(&block.otherwise, names, turns, out);
         }
         for (index, (key, this)) in list.iter().enumerate() {
+            names.budget().steps(1).map_err(|spent| self.wrong(spent))?;
             turns.0.set(turns.0.get() + 1);
             if turns.0.get() > MOST_TURNS {
                 return Err(self.wrong(format!("the blocks of this text took more than {MOST_TURNS} turns")));

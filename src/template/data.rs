@@ -68,6 +68,23 @@ impl Data {
         })
     }
 
+    /// The values for one event, as JSON text.
+    pub fn json(&self, names: &dyn Names) -> Result<String, Unrendered> {
+        let value = self.value(names)?;
+        let path = || self.template().map(|t| t.path().clone()).unwrap_or_default();
+        names.budget().json(&value).map_err(|spent| Unrendered { message: spent.to_string(), path: path() })
+    }
+
+    /// The first template in it.
+    fn template(&self) -> Option<&Template> {
+        match self {
+            Data::Fixed(_) => None,
+            Data::Template(template) => Some(template),
+            Data::List(items) => items.iter().find_map(Data::template),
+            Data::Map(entries) => entries.iter().find_map(|(_, d)| d.template()),
+        }
+    }
+
     /// Every field that it names.
     pub fn fields(&self) -> Vec<&Field> {
         match self {

@@ -1,7 +1,11 @@
 //! What the helpers do: functions from values to a value, which know no event; and how Handlebars calls them. Numbers are
 //! exact decimals of up to 28 digits (`rust_decimal`); dates are read as RFC 3339, as a plain date, or as Unix seconds or
 //! milliseconds. Their list is in [`super::list`].
+//!
+//! Whatever a helper gives is charged where it is called, and no text that it takes or gives is longer than
+//! [`MAX_RENDERED`]; one that can multiply what it takes works out the length before it makes the text.
 
+use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::sync::LazyLock;
 
@@ -11,7 +15,8 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::Value;
 
 use super::list::Helper;
-use super::spell;
+use super::{MAX_RENDERED, spell};
+use crate::budget::{Budget, Spent, weight};
 use crate::comparison::compare;
 
 /// Why a helper gives nothing.
@@ -19,6 +24,34 @@ pub(super) enum Wrong {
     /// The argument with this index is missing.
     Missing(usize),
     Said(String),
+    Spent(Spent),
+}
+
+impl From<Spent> for Wrong {
+    fn from(spent: Spent) -> Self {
+        Wrong::Spent(spent)
+    }
+}
+
+/// The most parts that a text can be split into.
+pub const MOST_PARTS: usize = 100_000;
+
+thread_local! {
+    /// The budget of the call at hand: Handlebars has no way to hand one over. A call is rendered by one thread, from its
+    /// beginning to its end.
+    static BUDGET: RefCell<Budget> = RefCell::default();
+}
+
+/// Does something whose helpers are charged to a budget.
+pub(super) fn within<T>(budget: &Budget, call: impl FnOnce() -> T) -> T {
+    BUDGET.set(budget.clone());
+    let given = call();
+    BUDGET.with_borrow(|copy| budget.take_over(copy));
+    given
+}
+
+fn charge<T>(what: impl FnOnce(&Budget) -> Result<T, Spent>) -> Result<T, Spent> {
+    BUDGET.with_borrow(what)
 }
 
 /// The registry that all calls are rendered with.
@@ -46,14 +79,31 @@ impl HelperDef for Registered {
         _: &mut RenderContext<'reg, 'rc>,
     ) -> Result<ScopedJson<'rc>, RenderError> {
         let arguments: Vec<Option<&Value>> = called.params().iter().map(|p| (!p.is_value_missing()).then(|| p.value())).collect();
-        match (self.0.run)(&arguments) {
+        match (self.0.run)(&arguments).and_then(charged) {
             Ok(Some(value)) => Ok(ScopedJson::Derived(value)),
             Ok(None) => Ok(ScopedJson::Missing),
             Err(Wrong::Missing(n)) => {
                 Err(RenderErrorReason::MissingVariable(called.param(n).and_then(|p| p.relative_path().cloned())).into())
             }
+            Err(Wrong::Spent(spent)) => Err(RenderErrorReason::Other(spent.to_string()).into()),
             Err(Wrong::Said(said)) => Err(RenderErrorReason::Other(format!("{}: {said}", self.0.name)).into()),
         }
+    }
+}
+
+/// What a helper gave, once it is charged.
+fn charged(given: Option<Value>) -> Given {
+    if let Some(value) = &given {
+        short_enough(value.as_str().map_or(0, str::len))?;
+        charge(|budget| budget.made(weight(value)))?;
+    }
+    Ok(given)
+}
+
+fn short_enough(length: usize) -> Result<(), Wrong> {
+    match length > MAX_RENDERED {
+        true => Err(said(format!("a text longer than {} MB cannot be worked with; take less of it", MAX_RENDERED >> 20))),
+        false => Ok(()),
     }
 }
 
@@ -61,7 +111,8 @@ impl HelperDef for Registered {
 fn keep(called: &Called, _: &Handlebars, _: &Context, _: &mut RenderContext, out: &mut dyn Output) -> Result<(), RenderError> {
     let given = called.param(0).filter(|p| !p.is_value_missing());
     let given = given.ok_or(RenderErrorReason::MissingVariable(None))?;
-    out.write(&given.value().to_string())?;
+    let json = charge(|budget| budget.json(given.value())).map_err(|spent| RenderErrorReason::Other(spent.to_string()))?;
+    out.write(&json)?;
     Ok(())
 }
 
@@ -76,7 +127,9 @@ fn there<'v>(arguments: &[Option<&'v Value>], n: usize) -> Result<&'v Value, Wro
 }
 
 pub(super) fn text_of(arguments: &[Option<&Value>], n: usize) -> Result<String, Wrong> {
-    spell(there(arguments, n)?).map(|t| t.into_owned()).ok_or_else(|| said("this takes a text or a number, not a list or an object"))
+    let text = spell(there(arguments, n)?).ok_or_else(|| said("this takes a text or a number, not a list or an object"))?;
+    short_enough(text.len())?;
+    Ok(text.into_owned())
 }
 
 pub(super) fn map_text(arguments: &[Option<&Value>], change: fn(&str) -> String) -> Given {
@@ -104,6 +157,8 @@ pub(super) fn join(arguments: &[Option<&Value>]) -> Given {
     let between = if arguments.len() > 1 { text_of(arguments, 1)? } else { ", ".to_owned() };
     let texts: Option<Vec<_>> = items(there(arguments, 0)?).iter().map(spell).collect();
     let texts = texts.ok_or_else(|| said("the list holds objects; name what you want of them: {{ join body.items[*].sku }}"))?;
+    let all: usize = texts.iter().map(|t| t.len()).sum();
+    short_enough(all.saturating_add(between.len().saturating_mul(texts.len().saturating_sub(1))))?;
     Ok(Some(Value::String(texts.join(&between))))
 }
 
@@ -116,7 +171,16 @@ pub(super) fn count(arguments: &[Option<&Value>]) -> Given {
 }
 
 pub(super) fn json(arguments: &[Option<&Value>]) -> Given {
-    Ok(Some(Value::String(there(arguments, 0)?.to_string())))
+    let text = crate::budget::json_up_to(there(arguments, 0)?, MAX_RENDERED);
+    let long = || said(format!("the value is longer than {} MB as JSON; take less of it", MAX_RENDERED >> 20));
+    text.map(|t| Some(Value::String(t))).ok_or_else(long)
+}
+
+pub(super) fn replace(arguments: &[Option<&Value>]) -> Given {
+    let (text, what, with) = (text_of(arguments, 0)?, text_of(arguments, 1)?, text_of(arguments, 2)?);
+    let times = text.matches(&what).count();
+    short_enough((text.len() - times * what.len()).saturating_add(times.saturating_mul(with.len())))?;
+    Ok(Some(text.replace(&what, &with).into()))
 }
 
 pub(super) fn truncate(arguments: &[Option<&Value>]) -> Given {
@@ -137,6 +201,9 @@ pub(super) fn split(arguments: &[Option<&Value>]) -> Given {
     }
     if text.is_empty() {
         return Ok(Some(Value::Array(Vec::new())));
+    }
+    if text.matches(&at).count() >= MOST_PARTS {
+        return Err(said(format!("the text has more than {MOST_PARTS} parts; split a shorter one")));
     }
     Ok(Some(text.split(&at).map(|part| Value::from(part.trim())).collect()))
 }
@@ -175,15 +242,16 @@ pub(super) fn any(found: &Value, passes: impl Fn(&Value) -> bool) -> bool {
 }
 
 /// A comparison of two values; one that is missing meets none.
-pub(super) fn both(arguments: &[Option<&Value>], test: impl Fn(&Value, &Value) -> bool) -> Option<Value> {
-    match (arguments[0], arguments[1]) {
-        (Some(found), Some(wanted)) => Some(test(found, wanted).into()),
-        _ => Some(false.into()),
-    }
+pub(super) fn both(arguments: &[Option<&Value>], test: impl Fn(&Value, &Value) -> bool) -> Given {
+    let (Some(found), Some(wanted)) = (arguments[0], arguments[1]) else { return Ok(Some(false.into())) };
+    // Each of the one is compared with each of the other.
+    let each = |value: &Value| value.as_array().map_or(1, Vec::len);
+    charge(|budget| budget.steps(each(found).saturating_mul(each(wanted))))?;
+    Ok(Some(test(found, wanted).into()))
 }
 
 pub(super) fn ordered(arguments: &[Option<&Value>], orders: &[Ordering]) -> Given {
-    Ok(both(arguments, |found, wanted| any(found, |f| compare(f, wanted).is_some_and(|o| orders.contains(&o)))))
+    both(arguments, |found, wanted| any(found, |f| compare(f, wanted).is_some_and(|o| orders.contains(&o))))
 }
 
 fn decimal(arguments: &[Option<&Value>], n: usize) -> Result<Decimal, Wrong> {

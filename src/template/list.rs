@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::helpers::{
-    Given, any, both, count, date, default, divide, end, fold, hash, join, json, map_text, ordered, rounded, split, text_of, truncate, uuid,
+    Given, any, both, count, date, default, divide, end, fold, hash, join, json, map_text, ordered, replace, rounded, split, truncate, uuid,
 };
 use crate::comparison::{is_truthy, same};
 
@@ -89,7 +89,7 @@ pub const HELPERS: &[Helper] = &[
         example: ("{{ replace 'a-b-c' '-' ' ' }}", "a b c"),
         takes: 3..=3,
         seeded: false,
-        run: |a| Ok(Some(text_of(a, 0)?.replace(&text_of(a, 1)?, &text_of(a, 2)?).into())),
+        run: replace,
     },
     Helper {
         name: "truncate",
@@ -260,7 +260,7 @@ pub const HELPERS: &[Helper] = &[
         example: ("{{#if (eq body.zip 7)}}yes{{else}}no{{/if}}", "yes"),
         takes: 2..=2,
         seeded: false,
-        run: |a| Ok(both(a, |found, wanted| any(found, |f| same(wanted, f, false)))),
+        run: |a| both(a, |found, wanted| any(found, |f| same(wanted, f, false))),
     },
     Helper {
         name: "ne",
@@ -269,7 +269,7 @@ pub const HELPERS: &[Helper] = &[
         example: ("{{#if (ne body.tags 'a')}}yes{{else}}no{{/if}}", "no"),
         takes: 2..=2,
         seeded: false,
-        run: |a| Ok(both(a, |found, wanted| !any(found, |f| same(wanted, f, false)))),
+        run: |a| both(a, |found, wanted| !any(found, |f| same(wanted, f, false))),
     },
     Helper {
         name: "gt",

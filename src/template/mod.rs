@@ -172,13 +172,19 @@ impl Template {
 
     fn render(&self, pieces: &[Piece], names: &dyn Names, turns: &Turns, out: &mut String) -> Result<(), Unrendered> {
         for piece in pieces {
+            let before = out.len();
+            names.budget().steps(1).map_err(|spent| self.wrong(spent))?;
             match piece {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Value { what, raw, source } => self.put(what, *raw, source, names, out)?,
                 Piece::Block(block) => self.block(block, names, turns, out)?,
             }
+            // What a block made was charged inside it.
+            if !matches!(piece, Piece::Block(_)) {
+                names.budget().made(out.len() - before).map_err(|spent| self.wrong(spent))?;
+            }
             if out.len() > MAX_RENDERED {
-                return Err(self.wrong(format!("the text became longer than {} MB", MAX_RENDERED >> 20)));
+                return Err(self.too_long("the text became"));
             }
         }
         Ok(())
@@ -192,6 +198,10 @@ impl Template {
         }
     }
 
+    fn too_long(&self, what: &str) -> Unrendered {
+        self.wrong(format!("{what} longer than {} MB; shorten the values with `truncate`", MAX_RENDERED >> 20))
+    }
+
     fn wrong(&self, message: impl Into<String>) -> Unrendered {
         Unrendered { message: message.into(), path: self.path.clone() }
     }
@@ -200,7 +210,10 @@ impl Template {
         match what {
             What::Name(field) => match field.find(names) {
                 Err(why) => Err(self.wrong(why)),
-                Ok(found) => found.into_value().ok_or_else(|| self.wrong(format!("{}, needed for {source}", field.why_missing(names)))),
+                Ok(found) => {
+                    let value = found.into_value(names.budget()).map_err(|spent| self.wrong(spent))?;
+                    value.ok_or_else(|| self.wrong(format!("{}, needed for {source}", field.why_missing(names))))
+                }
             },
             What::Call(call) => call.value(names).map_err(|why| self.wrong(format!("{why}, in {source}"))),
         }
@@ -225,6 +238,9 @@ impl Template {
     }
 
     fn escape(&self, text: &str, raw: bool, source: &str, out: &mut String) -> Result<(), Unrendered> {
+        if text.len() > MAX_RENDERED {
+            return Err(self.too_long(&format!("{source} is")));
+        }
         match self.place {
             Place::Header if text.contains(['\r', '\n', '\0']) => {
                 return Err(self.wrong(format!("{source} holds a line break, which a header cannot")));

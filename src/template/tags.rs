@@ -44,8 +44,11 @@ impl Call {
         let mut values = Map::new();
         for (n, argument) in self.arguments.iter().enumerate() {
             let value = match argument {
-                Argument::Constant(value) => Some(value.clone()),
-                Argument::Field(field) => field.find(names)?.into_value(),
+                Argument::Constant(value) => {
+                    names.budget().copy(value)?;
+                    Some(value.clone())
+                }
+                Argument::Field(field) => field.value(names)?,
             };
             if let Some(value) = value {
                 values.insert(format!("v{n}"), value);
@@ -53,7 +56,8 @@ impl Call {
         }
         let context = Context::from(Value::Object(values));
         let mut out = StringOutput::new();
-        let rendered = self.template.render(helpers::registry(), &context, &mut RenderContext::new(None), &mut out);
+        let render = || self.template.render(helpers::registry(), &context, &mut RenderContext::new(None), &mut out);
+        let rendered = helpers::within(names.budget(), render);
         rendered.map_err(|e| self.why(e.reason(), names))?;
         let json = out.into_string().map_err(|e| e.to_string())?;
         serde_json::from_str(&json).map_err(|e| e.to_string())

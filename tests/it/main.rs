@@ -4,6 +4,7 @@
 mod answers;
 mod beginning;
 mod bodies;
+mod budgets;
 mod calls;
 mod conditions;
 mod connections;

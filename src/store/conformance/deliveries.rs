@@ -82,11 +82,11 @@ pub(super) async fn another_request_with_a_known_delivery_learns_nothing_of_it(p
     let one = delivered(taken(event(0), vec![run("a")]), &["key"]);
     let run_of_then = accept(&store, again(&one)).await.remove(0).0;
     let guess = |event: Event, is_vouched| {
-        let store = store.clone();
+        let (store, known) = (store.clone(), one.event.id);
         async move {
             let guess = Accept { is_vouched, ..delivered(taken(event, vec![run("a")]), &["key"]) };
             let Accepted::Again { first, is_same, restarted, standing } = store.accept(guess).await.unwrap() else { panic!() };
-            assert_eq!((first, is_same, restarted), (one.event.id, false, 0));
+            assert_eq!((first, is_same, restarted), (known, false, 0));
             assert_eq!(standing, Standing::default());
         }
     };

@@ -17,7 +17,8 @@ impl World {
         let deliveries = key.iter().map(|key| Delivery { key: key.clone(), remembered: DAY }).collect();
         let (taken, is_vouched) = (self.dice.one_in(2), self.dice.one_in(2));
         let runs = vec![run; 1 + self.dice.roll(2) as usize];
-        let job = Job::accept(&Accept { event, runs, deliveries, is_vouched, ruleset: 1, status: 200, taken });
+        let job =
+            Job::accept(std::sync::Arc::new(Accept { event: event.into(), runs, deliveries, is_vouched, ruleset: 1, status: 200, taken }));
         let mut told = self.commit(&job);
         if matches!(told, Told::Unheard) && self.dice.one_in(2) {
             told = self.commit(&job);

@@ -1,0 +1,96 @@
+//! One webhook never takes the program down or holds up the others: what a rule may take for it is limited, and a run that
+//! would take more fails in plain English.
+
+use std::time::{Duration, Instant};
+
+use crate::world::{Serving, World, until};
+
+/// Lists inside lists, `deep` times.
+fn deep(deep: usize) -> String {
+    format!("{}1{}", "{\"a\":".repeat(deep), "}".repeat(deep))
+}
+
+fn list(item: &str, times: usize) -> String {
+    format!("[{}]", vec![item; times].join(","))
+}
+
+/// Others are answered, at once.
+fn others_are_served(doorbell: &Serving) {
+    let since = Instant::now();
+    assert_eq!(doorbell.post("/other", "{}").status, 200);
+    assert!(since.elapsed() < Duration::from_secs(5), "another caller waited for {:?}", since.elapsed());
+}
+
+#[test]
+fn a_template_that_multiplies_what_was_sent_fails_its_run_and_nothing_else() {
+    let long = |c: char| c.to_string().repeat(300_000);
+    let body = format!(
+        r#"{{"x": "{}", "y": "{}", "commas": "{}", "quotes": "{}", "list": {}, "deep": {}}}"#,
+        long('x'),
+        long('y'),
+        ",".repeat(150_000),
+        "\\\"".repeat(15_000),
+        list("1", 20_000),
+        list(&deep(100), 100)
+    );
+    let made = "a text longer than 10 MB cannot be worked with";
+    let steps = "takes more than 10 million steps";
+    let bytes = "makes more than 256 MB of text and values";
+    let cases = [
+        ("replace", "{{ replace body.x 'x' body.y }}", made),
+        ("join", "{{ join body.list body.y }}", made),
+        ("split", "{{ count (split body.commas ',') }}", "has more than 100000 parts"),
+        ("json", "{{ json (json (json (json (json (json (json (json (json (json body.quotes))))))))) }}", "longer than 10 MB as JSON"),
+        (
+            "base64",
+            "{{ base64 (base64 (base64 (base64 (base64 (base64 (base64 (base64 (base64 (base64 (base64 (base64 (base64 (base64 (base64 body.x)))))))))))))) }}",
+            made,
+        ),
+        ("eq", "{{#if (eq body.list body.list)}}yes{{/if}}", steps),
+        ("each", "{{#each body.list}}{{ count (split (replace body.x 'x' 'xx') 'q') }}{{/each}}", bytes),
+        ("output", "{{#each body.list}}{{ body.x }}{{/each}}", "the text became longer than 10 MB"),
+        ("descendants", "{{ count $.deep..*..*..*..* }}", steps),
+        ("filter", "{{ count $.list[?count($.list[*]) > 5] }}", steps),
+    ];
+    let rules: String = cases
+        .iter()
+        .map(|(name, text, _)| {
+            format!("  {name}:\n    when: {{ webhook: /{name} }}\n    then:\n      - append: a.log\n        text: \"{text}\"\n")
+        })
+        .collect();
+    let world = World::with(&format!("rules:\n{rules}  Other: {{ when: {{ webhook: /other }}, then: [ {{ log: x }} ] }}\n"));
+    let doorbell = world.serve();
+    for (name, _, said) in cases {
+        assert_eq!(doorbell.post(&format!("/{name}"), &body).status, 200, "{name}");
+        others_are_served(&doorbell);
+        until(&format!("{name} has failed, with its place and its reason"), || {
+            let all = world.said(&["failed"]);
+            all.split(&format!("  {name}, step 1")).nth(1).is_some_and(|rest| rest.contains("rules/rules.yaml:") && rest.contains(said))
+        });
+    }
+    assert_eq!(world.output("a.log"), "");
+}
+
+#[test]
+fn a_condition_that_takes_too_long_starts_a_run_that_fails_and_says_why() {
+    let rules = "rules:\n  Search:\n    when: { webhook: /a }\n    if: { \"$..*..*..*..*\": { exists: true } }\n    then:\n      - append: a.log\n        text: no\n  Respond:\n    when: { webhook: /b }\n    if: { \"body.none[*]\": { is: \"{{ body.list }}\" } }\n    then:\n      - respond: 201\n    on_error:\n      - append: error.log\n        text: \"{{ error.message }}\"\n  Other: { when: { webhook: /other }, then: [ { log: x } ] }\n";
+    let world = World::with(rules);
+    let doorbell = world.serve();
+    let event = doorbell.ring("/a", &list(&deep(100), 100));
+    others_are_served(&doorbell);
+    let said = "whether the rule runs could not be worked out for this request";
+    until("it has failed", || world.said(&["failed"]).contains(said));
+    let told = world.said(&["explain", &event]);
+    assert!(told.contains("✗ Search  failed before its first step") && told.contains(said), "{told}");
+    // It fails again when it goes on, and whoever reads `try` sees it as well.
+    world.said(&["replay", &event]);
+    until("it has failed again", || world.said(&["explain", &event]).contains("replayed 1 time"));
+    assert_eq!(world.output("a.log"), "");
+    world.write("body.json", &list(&deep(100), 100));
+    let told = world.said(&["try", "body.json", "--path", "/a"]);
+    assert!(told.contains("Search  would fail at once") && told.contains("more than 10 million steps"), "{told}");
+    // A caller who waits is not left waiting, and `on_error:` hears of it.
+    let got = doorbell.post("/b", &format!(r#"{{"list": {}, "none": {}}}"#, list("\"a\"", 9_000), list("\"b\"", 9_000)));
+    assert_eq!((got.status, got.body.contains("ended without an answer")), (500, true), "{got:?}");
+    until("its `on_error:` was done", || world.output("error.log").contains(said));
+}
