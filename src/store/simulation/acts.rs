@@ -20,7 +20,8 @@ impl World {
         let job =
             Job::accept(std::sync::Arc::new(Accept { event: event.into(), runs, deliveries, is_vouched, ruleset: 1, status: 200, taken }));
         let mut told = self.commit(&job);
-        if matches!(told, Told::Unheard) && self.dice.one_in(2) {
+        let was_done = matches!(told, Told::Unheard);
+        if was_done && self.dice.one_in(2) {
             told = self.commit(&job);
         }
         let kept = match told {
@@ -29,6 +30,9 @@ impl World {
                 // A repetition may fail where the first one was kept.
                 self.lost.push(Held::Event(id));
                 self.note_begun(id);
+                if was_done {
+                    self.note_delivery(key, id, raw);
+                }
                 return;
             }
             Told::Unheard => {
