@@ -21,6 +21,7 @@ use crate::off_thread::off_thread;
 use crate::pace::Pace;
 use crate::planted::{Point, crash};
 use crate::request::Request;
+use crate::route::normal;
 use crate::rule::address::Address;
 use crate::rule::{InForce, Rule, Started};
 use crate::scope::Scope;
@@ -344,6 +345,10 @@ fn deliveries(address: &Address, event: &Event, proofs: Vec<String>) -> Vec<Deli
         Some(value.to_string())
     };
     let id = address.delivery_id.iter().map(part).collect::<Option<Vec<_>>>().filter(|parts| !parts.is_empty());
-    let known_by = |key: String| Delivery { key: format!("{} {key}", address.route.text()), remembered: address.remembered };
-    id.map(|parts| known_by(parts.join(" "))).into_iter().chain(proofs.into_iter().map(|p| known_by(format!("signed {p}")))).collect()
+    let known_by = |at: &str, key: String| Delivery { key: format!("{at} {key}"), remembered: address.remembered };
+    // An id is one of those of whoever sends to this path (`/orders/{shop}`: of one shop); what was signed is good once.
+    let route = &address.route;
+    let path = if route.placeholders().next().is_some() { normal(&event.address) } else { route.text() };
+    let by_id = id.map(|parts| known_by(path, parts.join(" ")));
+    by_id.into_iter().chain(proofs.into_iter().map(|p| known_by(route.text(), format!("signed {p}")))).collect()
 }
