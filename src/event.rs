@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -86,6 +88,17 @@ impl Event {
         }
     }
 
+    /// What tells this request from every other one: a hash of method, address, query and body, each with its length before it.
+    /// Headers are not part of it: who sends the same again may sign it anew, or count how often it was sent.
+    pub fn request_hash(&self) -> String {
+        let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
+        for part in [self.method.as_bytes(), self.address.as_bytes(), self.query.as_bytes(), &self.raw] {
+            hash.update(&(part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        URL_SAFE_NO_PAD.encode(hash.finish())
+    }
+
     /// The content type that the sender gave.
     pub fn content_type(&self) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == "content-type").map(|(_, v)| v.as_str())
@@ -153,5 +166,29 @@ pub fn gather(all: &mut Map<String, Value>, name: &str, value: Value) {
         }
         Some(Value::Array(list)) => list.push(value),
         Some(first) => *first = Value::Array(vec![first.take(), value]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_told_from_every_other_one_whatever_its_headers_are() {
+        let one = Event { method: "POST".into(), address: "/a".into(), query: "b".into(), raw: "c".into(), ..Event::nobody() };
+        let again = Event { headers: vec![("x-try".into(), "2".into())], ip: "192.0.2.1".into(), ..one.clone() };
+        assert_eq!(again.request_hash(), one.request_hash());
+        let others = [
+            Event { method: "PUT".into(), ..one.clone() },
+            Event { address: "/A".into(), ..one.clone() },
+            Event { query: String::new(), ..one.clone() },
+            Event { raw: Bytes::new(), ..one.clone() },
+            // The same bytes one after the other, parted elsewhere.
+            Event { address: "/ab".into(), query: String::new(), ..one.clone() },
+            Event { query: "bc".into(), raw: Bytes::new(), ..one.clone() },
+        ];
+        for other in others {
+            assert_ne!(other.request_hash(), one.request_hash(), "{other:?}");
+        }
     }
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use serde_json::Map;
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::action::outside::{Callers, Waiting};
@@ -17,6 +16,7 @@ use crate::answer::Answer;
 use crate::body::packed::most_unpacked;
 use crate::body::{heaviest, weight_at_most};
 use crate::budget::{Allowance, Spent, weight};
+use crate::carry_on::{CarryOn, Crashed};
 use crate::event::{Event, EventId, MOST_HOPS};
 use crate::field::Names;
 use crate::keyring::Keyring;
@@ -25,11 +25,12 @@ use crate::off_thread::off_thread;
 use crate::pace::Pace;
 use crate::planted::{Point, crash};
 use crate::request::Request;
+use crate::route::normal;
 use crate::rule::address::Address;
 use crate::rule::{InForce, Rule, Started};
 use crate::scope::Scope;
 use crate::secret::Vault;
-use crate::signature::contract::{Keys, NotAdmitted};
+use crate::signature::contract::{KeyAt, Keys, NotAdmitted};
 use crate::signature::handshake::Greeted;
 use crate::store::contract::{Accept, Accepted, Delivery, Fate, NewRun, Standing, Store};
 use crate::surroundings::Handed;
@@ -167,17 +168,28 @@ impl Intake {
         Ok(())
     }
 
-    /// The keys that a request's senders publish, at these addresses; with the request.
-    async fn keys(&self, door: &Door, request: Request, at: &[String]) -> Result<(Request, Keys), Refusal> {
-        let keys = self.keyring.keys(at).await.map_err(Refusal::CannotKeep)?;
-        let check = |address: &Address, request: Request| {
-            let is_proven = address.guard.check(&request, &keys).is_ok();
-            (request, keys, is_proven)
+    /// Whether a request proves itself with these keys; with both. A key that was named by the request is proven then.
+    async fn check(&self, door: &Door, request: Request, keys: Keys) -> Result<(Request, Keys, bool), Refusal> {
+        let check = move |address: &Address, request: Request| {
+            let by = address.guard.check_by(&request, &keys);
+            (request, keys, by)
         };
-        match door.work_out(request, check).await? {
-            (request, keys, true) => Ok((request, keys)),
-            (request, _, false) => Ok((request, self.keyring.newer(at).await.map_err(Refusal::CannotKeep)?)),
+        let (request, keys, by) = door.work_out(request, check).await?;
+        if let Ok(Some(KeyAt::Named(by))) = &by {
+            self.keyring.prove(by, &keys);
         }
+        Ok((request, keys, by.is_ok()))
+    }
+
+    /// The keys that a request's senders publish, at these addresses; with the request.
+    async fn keys(&self, door: &Door, request: Request, at: &[KeyAt]) -> Result<(Request, Keys), Refusal> {
+        let keys = self.keyring.keys(at, &request.ip).await.map_err(Refusal::CannotKeep)?;
+        let (request, keys, is_proven) = self.check(door, request, keys).await?;
+        if is_proven {
+            return Ok((request, keys));
+        }
+        let keys = self.keyring.newer(at, &request.ip).await.map_err(Refusal::CannotKeep)?;
+        self.check(door, request, keys).await.map(|(request, keys, _)| (request, keys))
     }
 
     /// Does what a greeting wants done before it is answered.
@@ -200,7 +212,7 @@ impl Intake {
 
     /// Takes a request in. Returns when it is kept; where a rule responds, that answer is still to come.
     ///
-    /// Keeping an event and handing its runs over is a task of its own, which goes on when the caller has hung up.
+    /// Keeping an event and handing its runs over goes on when the caller has hung up.
     pub async fn receive(self: &Arc<Self>, door: Door, request: Request) -> Result<Reply, Refusal> {
         let address = door.address();
         let ruleset = &door.rules.ruleset;
@@ -261,17 +273,17 @@ impl Intake {
         let waiting = (responders > 0).then(|| self.callers.wait_for(id, responders));
         let room = self.worker.room_for(answering.len(), &event);
         let accept = Accept {
-            deliveries: deliveries(address, delivery, proofs),
+            deliveries: deliveries(address, &event.address, delivery, proofs),
             runs: answering.iter().map(new_run).collect(),
+            is_vouched: !address.guard.is_open(),
             ruleset: door.rules.number,
             status: answer.status,
             taken: room.is_some(),
-            event,
+            event: Arc::new(event),
         };
         let rules = answering.iter().map(|s| s.rule.clone()).collect();
-        let (tell, told) = oneshot::channel();
-        tokio::spawn(self.clone().keep(accept, rules, ruleset.vault.clone(), room, reading, tell));
-        match told.await.map_err(|_| Refusal::CannotKeep("the task that keeps the event crashed".to_owned()))?? {
+        let kept = CarryOn::new(self.clone().keep(accept, rules, ruleset.vault.clone(), room, reading)).await;
+        match kept.unwrap_or_else(|Crashed| Err(Refusal::CannotKeep("what keeps the event crashed".to_owned())))? {
             Begun::New(fates) => {
                 let repeated = |(s, fate): (&Started, &Fate)| *fate == Fate::Repeated && responding(s);
                 let silent = answering.iter().zip(&fates).filter(|both| repeated(*both)).count();
@@ -297,32 +309,34 @@ impl Intake {
         }
     }
 
-    /// Keeps an event, hands its runs over, tells what was begun, and does one of the runs.
+    /// Keeps an event, and hands its runs over.
     async fn keep(
         self: Arc<Self>,
         accept: Accept,
         rules: Vec<Arc<Rule>>,
         vault: Arc<Vault>,
         room: Option<Room>,
-        reading: Option<Taken>,
-        tell: oneshot::Sender<Result<Begun, Refusal>>,
-    ) {
+        // Room for reading the event, until it is in the store; what is in hand of it afterwards has room of its own.
+        _reading: Option<Taken>,
+    ) -> Result<Begun, Refusal> {
         let doubt = self.worker.doubt(accept.event.id);
-        let mut own = None;
-        let begun = match self.store.accept(accept).await {
+        match self.store.accept(accept).await {
             Ok(Accepted::New(event, runs)) => {
                 crash(Point::HandOver);
                 let fates = runs.iter().map(|(_, fate)| *fate).collect();
                 doubt.resolved();
-                own = self.worker.hand_over(runs, rules, vault, event, room);
+                self.worker.hand_over(runs, rules, &vault, &event, room);
                 Ok(Begun::New(fates))
             }
-            Ok(Accepted::Again { first, restarted, standing }) => {
+            Ok(Accepted::Again { first, is_same, restarted, standing }) => {
                 doubt.resolved();
                 if restarted > 0 {
                     self.worker.wake();
                 }
-                tracing::info!(event = %first, restarted, "a delivery that came before");
+                match is_same {
+                    true => tracing::info!(event = %first, restarted, "a delivery that came before"),
+                    false => tracing::info!(event = %first, restarted, "another request with the id of a delivery that came before"),
+                }
                 Ok(Begun::Again { first, standing })
             }
             Err(e) => {
@@ -331,14 +345,6 @@ impl Intake {
                 }
                 Err(Refusal::CannotKeep(e.to_string()))
             }
-        };
-        // It is in the store; what is still in hand of it has room of its own.
-        drop(reading);
-        // Nobody listens any more where the caller has hung up.
-        let _ = tell.send(begun);
-        if let Some(own) = own {
-            // Boxed, as all that is large and not needed by every request: what a task holds in itself is copied when it begins.
-            Box::pin(own.drive()).await;
         }
     }
 }
@@ -417,7 +423,11 @@ fn delivery_id(address: &Address, event: &Event, allowance: Allowance) -> Result
 }
 
 /// What a delivery is known by if it comes again: the sender's own id of it, and what was signed where that is wanted.
-fn deliveries(address: &Address, id: Option<String>, proofs: Vec<String>) -> Vec<Delivery> {
-    let known_by = |key: String| Delivery { key: format!("{} {key}", address.route.text()), remembered: address.remembered };
-    id.map(known_by).into_iter().chain(proofs.into_iter().map(|p| known_by(format!("signed {p}")))).collect()
+fn deliveries(address: &Address, called: &str, id: Option<String>, proofs: Vec<String>) -> Vec<Delivery> {
+    let known_by = |at: &str, key: String| Delivery { key: format!("{at} {key}"), remembered: address.remembered };
+    // An id is one of those of whoever sends to this path (`/orders/{shop}`: of one shop); what was signed is good once.
+    let route = &address.route;
+    let path = if route.placeholders().next().is_some() { normal(called) } else { route.text() };
+    let by_id = id.map(|id| known_by(path, id));
+    by_id.into_iter().chain(proofs.into_iter().map(|p| known_by(route.text(), format!("signed {p}")))).collect()
 }

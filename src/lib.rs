@@ -8,6 +8,7 @@
 pub mod answer;
 pub mod body;
 pub mod budget;
+pub mod carry_on;
 pub mod disk;
 pub mod event;
 pub mod json;

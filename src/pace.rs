@@ -152,7 +152,7 @@ impl Counts {
 }
 
 /// Who counts as one caller: an address of IPv4, the network of 64 bits that one household has of IPv6.
-fn neighbourhood(ip: &str) -> Option<IpAddr> {
+pub fn neighbourhood(ip: &str) -> Option<IpAddr> {
     match ip.parse().ok()? {
         IpAddr::V6(six) => Some(IpAddr::V6((six.to_bits() >> 64 << 64).into())),
         four => Some(four),

@@ -67,27 +67,6 @@ pub struct Room {
     memory: Option<Arc<Taken>>,
 }
 
-/// A run that is in hand and about to be driven.
-pub struct Started {
-    worker: Worker,
-    hand: InHand,
-    run: Run,
-    event: Arc<Event>,
-    ready: Option<Ready>,
-}
-
-impl Started {
-    /// Takes it to its end, or to its next pause.
-    pub async fn drive(self) {
-        let Self { worker, hand, run, event, ready } = self;
-        worker.drive(hand, run, event, ready).await;
-    }
-
-    fn spawn(self) {
-        tokio::spawn(self.drive());
-    }
-}
-
 impl Worker {
     pub fn new(store: Arc<dyn Store>, outside: Outside, rules: RulesOfRuns, at_work: Arc<AtWork>) -> Self {
         let (room, wake) = (Arc::new(Semaphore::new(MAX_IN_HAND)), Arc::new(Notify::new()));
@@ -112,33 +91,20 @@ impl Worker {
         Some(Room { places, memory: self.0.crowd.room_for(event).ok()? })
     }
 
-    /// Takes fresh runs in hand, with the rules that were found for them and the secrets that these were loaded with. One of
-    /// them is left to the caller, whose task has nothing else to do.
-    pub fn hand_over(
-        &self,
-        runs: Vec<(Run, Fate)>,
-        rules: Vec<Arc<Rule>>,
-        vault: Arc<Vault>,
-        event: Event,
-        room: Option<Room>,
-    ) -> Option<Started> {
-        let Some(Room { mut places, memory }) = room else {
-            self.wake();
-            return None;
-        };
-        let event = Arc::new(event);
+    /// Takes fresh runs in hand, with the rules that were found for them and the secrets that these were loaded with.
+    pub fn hand_over(&self, runs: Vec<(Run, Fate)>, rules: Vec<Arc<Rule>>, vault: &Arc<Vault>, event: &Arc<Event>, room: Option<Room>) {
+        let Some(Room { mut places, memory }) = room else { return self.wake() };
         let begun = runs.into_iter().zip(rules).filter(|((_, fate), _)| *fate == Fate::Begun);
         // All are held before the first one is at work.
-        let started = |((run, _), rule): ((Run, Fate), Arc<Rule>)| {
-            let ready = Some(Ready { rule, vault: vault.clone() });
+        let held = |((run, _), rule): ((Run, Fate), Arc<Rule>)| {
             let mut hand = self.0.hands.take(&run, places.split(1));
             hand.memory.extend(memory.clone());
-            Started { worker: self.clone(), hand, run, event: event.clone(), ready }
+            (hand, run, rule)
         };
-        let mut begun: Vec<Started> = begun.map(started).collect();
-        let last = begun.pop();
-        begun.into_iter().for_each(Started::spawn);
-        last
+        let begun: Vec<(InHand, Run, Arc<Rule>)> = begun.map(held).collect();
+        for (hand, run, rule) in begun {
+            self.spawn(hand, run, event.clone(), Some(Ready { rule, vault: vault.clone() }));
+        }
     }
 
     /// For one who is about to accept an event: until that is resolved, its runs may be this process's without anybody
@@ -167,6 +133,12 @@ impl Worker {
                 false => worker.drive(hand, run, event, None).await,
             }
         });
+    }
+
+    /// Drives a run in a task of its own.
+    fn spawn(&self, hand: InHand, run: Run, event: Arc<Event>, ready: Option<Ready>) {
+        let worker = self.clone();
+        tokio::spawn(async move { worker.drive(hand, run, event, ready).await });
     }
 
     /// Does what is due in the store, for ever.

@@ -15,7 +15,7 @@ pub mod outside;
 mod package;
 mod replacement;
 pub mod respond;
-mod room;
+pub mod room;
 pub mod sheet;
 mod worksheet;
 pub mod xlsx;

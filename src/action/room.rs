@@ -5,6 +5,8 @@
 //! and the last part is for servers that have none. With room for 64 calls, a dozen servers can hang, each with all the calls
 //! that it can get, and the next one still finds a place. The places where calls wait in hand are divided by the same rule; a
 //! call that finds none has to come again.
+//!
+//! The keyring shares its turns among callers in the same way: what is a server here is a caller there.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};

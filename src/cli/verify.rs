@@ -18,7 +18,7 @@ use crate::problem;
 use crate::request::Request;
 use crate::route;
 use crate::signature;
-use crate::signature::contract::{Guard, Keys, Published};
+use crate::signature::contract::{Guard, KeyAt, Keys, Published};
 
 /// How much of what has to be signed is shown, in letters.
 const SHOWN: usize = 300;
@@ -125,17 +125,17 @@ impl VerifyRequest {
     }
 
     /// The keys that the sender publishes.
-    fn keys(&self, at: Vec<String>) -> anyhow::Result<Result<Keys, String>> {
+    fn keys(&self, at: Vec<KeyAt>) -> anyhow::Result<Result<Keys, String>> {
         if at.is_empty() {
             return Ok(Ok(Keys::new()));
         }
         if let Some(file) = &self.key {
             let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
             let key = Published::read(&bytes).map_err(anyhow::Error::msg)?;
-            return Ok(Ok(at.into_iter().map(|at| (at, key.clone())).collect()));
+            return Ok(Ok(at.into_iter().map(|at| (at.address().to_owned(), key.clone())).collect()));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let keyring = Keyring::new(Arc::new(Net::new(self.rules.around.allowed(), 1, 1)));
-        Ok(runtime.block_on(keyring.keys(&at)))
+        Ok(runtime.block_on(keyring.keys(&at, "")))
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use jiff::Timestamp;
 
-use super::contract::{Published, Signed, Verify};
+use super::contract::{KeyAt, Published, Signed, Verify};
 use super::formula::{Formula, Given};
 use super::key::{Algorithm, Key, KeyForm, unbase64, unhex};
 use super::place::Place;
@@ -176,10 +176,10 @@ enum Brought {
 }
 
 impl Verify for Signing {
-    fn key_at(&self, request: &Request) -> Result<Option<String>, String> {
+    fn key_at(&self, request: &Request) -> Result<Option<KeyAt>, String> {
         match &self.key_at {
             None => Ok(None),
-            Some(address) => self.brought(request).map(|_| Some(address.clone())),
+            Some(address) => self.brought(request).map(|_| Some(KeyAt::Fixed(address.clone()))),
         }
     }
 

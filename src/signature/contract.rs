@@ -64,6 +64,23 @@ impl Published {
     }
 }
 
+/// The address where a key is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyAt {
+    /// The scheme or the rule file says it.
+    Fixed(String),
+    /// The request says it, so whoever calls can have any address of this form fetched.
+    Named(String),
+}
+
+impl KeyAt {
+    pub fn address(&self) -> &str {
+        match self {
+            KeyAt::Fixed(address) | KeyAt::Named(address) => address,
+        }
+    }
+}
+
 /// What a sender has signed, one text for each signature; nothing where a secret is only shown.
 ///
 /// It is the text that was signed, without any secret, and never how a signature is spelled: whoever sends the same again with
@@ -75,7 +92,7 @@ pub trait Verify: Send + Sync {
     /// Where the key stands that this request is checked with, if the sender publishes it; whoever calls fetches it.
     /// The error is why the request is denied before: everything is looked at first that needs no key, since anybody can send a
     /// request and have something fetched for it.
-    fn key_at(&self, _: &Request) -> Result<Option<String>, String> {
+    fn key_at(&self, _: &Request) -> Result<Option<KeyAt>, String> {
         Ok(None)
     }
     /// Whether the request proves itself, and what its sender has signed. The error is for the operator's log, never for the
@@ -169,14 +186,14 @@ impl Guard {
     }
 
     /// Where the keys stand that are needed for a request.
-    pub fn keys_at(&self, request: &Request) -> Vec<String> {
+    pub fn keys_at(&self, request: &Request) -> Vec<KeyAt> {
         self.vouchers.iter().filter_map(|v| v.key_at(request).ok().flatten()).collect()
     }
 
     /// What tells a request that was vouched for from every other one: a hash of what was signed, as whoever vouches found it,
     /// one for each signature. Nothing if nobody vouches, or by a secret alone.
     pub fn proofs(&self, request: &Request, keys: &Keys) -> Vec<String> {
-        self.vouched(request, keys).unwrap_or_default().iter().map(|signed| crate::run::hash(signed)).collect()
+        self.vouched(request, keys).map_or(Vec::new(), |(signed, _)| signed.iter().map(|one| crate::run::hash(one)).collect())
     }
 
     /// What somebody who is asked expects to be signed, for people who ask why not.
@@ -189,22 +206,29 @@ impl Guard {
         self.vouched(request, keys).map(drop)
     }
 
-    fn vouched(&self, request: &Request, keys: &Keys) -> Result<Signed, String> {
+    /// The same; where the key was published, it says where.
+    pub fn check_by(&self, request: &Request, keys: &Keys) -> Result<Option<KeyAt>, String> {
+        self.vouched(request, keys).map(|(_, at)| at)
+    }
+
+    /// What was signed, and where the key is published that it was checked with.
+    fn vouched(&self, request: &Request, keys: &Keys) -> Result<(Signed, Option<KeyAt>), String> {
         if self.is_open {
-            return Ok(Signed::new());
+            return Ok((Signed::new(), None));
         }
         let mut reasons: Vec<String> = Vec::new();
         let signs_tokens = self.greetings.iter().any(Handshake::signs);
         for verify in &self.vouchers {
-            let published = verify.key_at(request).map(|at| at.and_then(|at| keys.get(&at)));
-            let checked = published.and_then(|published| verify.check(request, published));
-            // Anyone can have had it signed by a greeting.
-            let checked = checked.and_then(|signed| match signs_tokens && signed.iter().any(|text| is_token(text)) {
-                true => Err("what is signed is a mere token, such as greetings at this address are answered with".to_owned()),
-                false => Ok(signed),
+            let checked = verify.key_at(request).and_then(|at| {
+                let signed = verify.check(request, at.as_ref().and_then(|at| keys.get(at.address())))?;
+                // Anyone can have had it signed by a greeting.
+                match signs_tokens && signed.iter().any(|text| is_token(text)) {
+                    true => Err("what is signed is a mere token, such as greetings at this address are answered with".to_owned()),
+                    false => Ok((signed, at)),
+                }
             });
             match checked {
-                Ok(signed) => return Ok(signed),
+                Ok(vouched) => return Ok(vouched),
                 Err(why) if reasons.contains(&why) => {}
                 Err(why) => reasons.push(why),
             }

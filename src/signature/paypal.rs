@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::check::{Unit, is_near};
-use super::contract::{Guard, Published, Scheme, Signed, Told, Verify};
+use super::contract::{Guard, KeyAt, Published, Scheme, Signed, Told, Verify};
 use super::key::{Algorithm, unbase64};
 use super::password::read_text;
 use crate::known::Known;
@@ -78,8 +78,8 @@ impl Webhook {
 }
 
 impl Verify for Webhook {
-    fn key_at(&self, request: &Request) -> Result<Option<String>, String> {
-        self.read(request).map(|(address, _)| Some(address))
+    fn key_at(&self, request: &Request) -> Result<Option<KeyAt>, String> {
+        self.read(request).map(|(address, _)| Some(KeyAt::Named(address)))
     }
 
     fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String> {

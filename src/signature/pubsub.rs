@@ -1,7 +1,7 @@
 //! Google Pub/Sub, pushed: a token that Google signed for a service account. The body is not signed.
 //! Source: Google Cloud's documentation, "Authentication for push subscriptions".
 
-use super::contract::{Guard, Published, Scheme, Signed, Told, Verify};
+use super::contract::{Guard, KeyAt, Published, Scheme, Signed, Told, Verify};
 use super::key::Algorithm;
 use super::password::read_text;
 use super::place::Place;
@@ -91,8 +91,8 @@ impl Pushed {
 }
 
 impl Verify for Pushed {
-    fn key_at(&self, request: &Request) -> Result<Option<String>, String> {
-        self.read(request).map(|_| Some(KEYS.to_owned()))
+    fn key_at(&self, request: &Request) -> Result<Option<KeyAt>, String> {
+        self.read(request).map(|_| Some(KeyAt::Fixed(KEYS.to_owned())))
     }
 
     fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String> {

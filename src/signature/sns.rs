@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::check::{Unit, is_near};
-use super::contract::{Guard, MOST_UNPROVEN, Published, Scheme, Signed, Told, Verify};
+use super::contract::{Guard, KeyAt, MOST_UNPROVEN, Published, Scheme, Signed, Told, Verify};
 use super::handshake::Handshake;
 use super::key::{Algorithm, unbase64};
 use super::password::read_text;
@@ -83,29 +83,43 @@ fn field<'m>(message: &'m Map<String, Value>, name: &str) -> Option<&'m str> {
     message.get(name).or_else(|| message.get(&name.replace("URL", "Url"))).and_then(Value::as_str)
 }
 
-/// The host of SNS for a topic: `sns.REGION.amazonaws.com`, with `.cn` in China. Nothing for what is no topic's ARN.
-///
-/// A region is two letters, words and a number, such as `us-gov-west-1`. Beside such hosts there are those of other
-/// services, such as `sns.s3.amazonaws.com`, where anyone can put what they like.
-fn host(topic: &str) -> Option<String> {
+/// The most characters of a certificate's own name; those of today have 32.
+const MAX_NAME: usize = 64;
+
+/// The region and the end of the hosts of a topic: `.cn` in China. Nothing for what is not a topic's ARN.
+fn place(topic: &str) -> Option<(&str, &'static str)> {
     let parts: Vec<&str> = topic.split(':').collect();
     let ["arn", partition, "sns", region, _, name] = parts.as_slice() else { return None };
-    let words: Vec<&str> = region.split('-').collect();
-    let (number, words) = words.split_last()?;
-    let is_region = words.len() >= 2
+    let end = if *partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
+    (is_region(region) && !name.is_empty()).then_some((*region, end))
+}
+
+/// Whether it is two letters, words and a number, such as `us-gov-west-1`. Beside the hosts of regions there are those of other
+/// services, such as `sns.s3.amazonaws.com`, where anyone can put what they like.
+fn is_region(text: &str) -> bool {
+    let words: Vec<&str> = text.split('-').collect();
+    let Some((number, words)) = words.split_last() else { return false };
+    words.len() >= 2
         && words[0].len() == 2
         && words.iter().all(|w| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase()))
         && !number.is_empty()
-        && number.bytes().all(|b| b.is_ascii_digit());
-    let end = if *partition == "aws-cn" { ".cn" } else { "" };
-    (is_region && !name.is_empty()).then(|| format!("sns.{region}.amazonaws.com{end}"))
+        && number.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Whether a certificate of SNS is at this address, letter by letter; `host` is that of the topic.
-fn is_certificate(host: &str, address: &str) -> bool {
-    let name = address.strip_prefix("https://").and_then(|rest| rest.strip_prefix(host));
-    let name = name.and_then(|n| n.strip_prefix("/SimpleNotificationService-")?.strip_suffix(".pem"));
-    name.is_some_and(|n| n.len() == 32 && n.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+/// The host of SNS for a topic.
+fn host(topic: &str) -> Option<String> {
+    place(topic).map(|(region, end)| format!("sns.{region}.{end}"))
+}
+
+/// Whether a certificate of SNS is at this address, letter by letter: on a host of SNS in any region of the topic's part of
+/// AWS, with a name that leads nowhere else.
+fn is_certificate(topic: &str, address: &str) -> bool {
+    let Some((_, end)) = place(topic) else { return false };
+    let Some((host, name)) = address.strip_prefix("https://sns.").and_then(|rest| rest.split_once('/')) else { return false };
+    let name = name.strip_prefix("SimpleNotificationService-").and_then(|n| n.strip_suffix(".pem")).unwrap_or_default();
+    host.strip_suffix(end).and_then(|h| h.strip_suffix('.')).is_some_and(is_region)
+        && (1..=MAX_NAME).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 /// Whether this address confirms the subscription that a message asks about, and does nothing else.
@@ -154,16 +168,16 @@ impl Topics {
         is_near(must("Timestamp")?, Unit::Rfc3339, TOLERANCE, request.received)?;
         let signature = unbase64(must("Signature")?).ok_or("the signature in the body cannot be decoded")?;
         let certificate = must("SigningCertURL")?.to_owned();
-        if !host(topic).is_some_and(|host| is_certificate(&host, &certificate)) {
-            return Err("the certificate is not at the address of SNS in the topic's region".into());
+        if !is_certificate(topic, &certificate) {
+            return Err("the certificate is not at an address of SNS".into());
         }
         Ok(Message { algorithm, signature, certificate, fields })
     }
 }
 
 impl Verify for Topics {
-    fn key_at(&self, request: &Request) -> Result<Option<String>, String> {
-        self.read(request).map(|message| Some(message.certificate))
+    fn key_at(&self, request: &Request) -> Result<Option<KeyAt>, String> {
+        self.read(request).map(|message| Some(KeyAt::Named(message.certificate)))
     }
 
     fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String> {
@@ -212,6 +226,27 @@ mod tests {
         {
             assert_eq!(host(topic), None, "{topic}");
         }
+    }
+
+    #[test]
+    fn a_certificate_is_on_a_host_of_sns_in_a_region() {
+        let (topic, name) = ("arn:aws:sns:eu-west-1:123456789012:orders", "SimpleNotificationService-0123456789abcdef0123456789abcdef.pem");
+        let china = "arn:aws-cn:sns:cn-north-1:123456789012:orders";
+        for (topic, host, is_one) in [
+            (topic, "sns.eu-west-1.amazonaws.com", true),
+            (topic, "sns.us-gov-west-1.amazonaws.com", true),
+            (topic, "sns.cn-north-1.amazonaws.com.cn", false),
+            (china, "sns.cn-north-1.amazonaws.com.cn", true),
+            (china, "sns.cn-north-1.amazonaws.com", false),
+            (topic, "sns.s3-us-west-2.amazonaws.com", false),
+            (topic, "sns.eu-west-1.s3.amazonaws.com", false),
+            (topic, "sns.eu-west-1xamazonaws.com", false),
+        ] {
+            assert_eq!(is_certificate(topic, &format!("https://{host}/{name}")), is_one, "{topic} {host}");
+        }
+        let named =
+            |name: &str| is_certificate(topic, &format!("https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-{name}.pem"));
+        assert!(named("1") && named(&"a".repeat(MAX_NAME)) && !named(&"a".repeat(MAX_NAME + 1)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Keeping an event with the runs that it starts, or finding that it came before.
 
-use bytes::Bytes;
+use std::sync::Arc;
+
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::claims::{claim, insert_runs, is_queued};
@@ -9,46 +10,24 @@ use super::jobs::Kept;
 use super::owner::Owner;
 use super::rows::{Sql, event_id, from_json, json, keep_attempts, range};
 use crate::answer::SealedAnswer;
-use crate::event::{Event, EventId};
+use crate::event::Event;
 use crate::run::{Run, RunId, State};
 use crate::secret::SealedText;
 
 /// An event as it is written; made where it came in, so that the writer only writes.
 pub(super) struct EventRow {
-    id: EventId,
-    received: i64,
-    method: String,
-    address: String,
-    query: String,
+    accept: Arc<Accept>,
     headers: String,
-    ip: String,
-    body: Bytes,
-    ruleset: i64,
-    status: u16,
-    runs: Vec<NewRun>,
-    deliveries: Vec<Delivery>,
-    taken: bool,
+    /// What tells its request from others, where somebody will ask.
+    request: Option<String>,
 }
 
 impl EventRow {
-    pub(super) fn of(accept: &Accept) -> Self {
-        let event = &accept.event;
-        Self {
-            id: event.id,
-            received: event.received.as_millisecond(),
-            method: event.method.clone(),
-            address: event.address.clone(),
-            query: event.query.clone(),
-            // A list of texts is always JSON.
-            headers: json(&event.headers).unwrap_or_else(|_| "[]".to_owned()),
-            ip: event.ip.clone(),
-            body: event.raw.clone(),
-            ruleset: accept.ruleset,
-            status: accept.status,
-            runs: accept.runs.clone(),
-            deliveries: accept.deliveries.clone(),
-            taken: accept.taken,
-        }
+    pub(super) fn of(accept: Arc<Accept>) -> Self {
+        // A list of texts is always JSON.
+        let headers = json(&accept.event.headers).unwrap_or_else(|_| "[]".to_owned());
+        let request = (!accept.deliveries.is_empty()).then(|| accept.event.request_hash());
+        Self { accept, headers, request }
     }
 }
 
@@ -59,7 +38,9 @@ pub(super) fn fresh(id: RunId, event: &Event, new: &NewRun) -> Run {
 }
 
 pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Kept> {
-    for delivery in &row.deliveries {
+    let Accept { event: sent, runs, deliveries, ruleset, status, taken, .. } = &*row.accept;
+    let received = sent.received.as_millisecond();
+    for delivery in deliveries {
         if let Some(again) = redelivered(sql, owner, row, delivery)? {
             return Ok(again);
         }
@@ -70,31 +51,32 @@ pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Ke
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO NOTHING",
         )?
         .execute(params![
-            row.id.0.as_bytes(),
-            row.received,
-            row.method,
-            row.address,
-            row.query,
+            sent.id.0.as_bytes(),
+            received,
+            sent.method,
+            sent.address,
+            sent.query,
             row.headers,
-            row.ip,
-            &row.body[..],
-            row.ruleset,
-            row.status
+            sent.ip,
+            &sent.raw[..],
+            ruleset,
+            status
         ])?;
     if inserted == 0 {
-        let event = sql.query_row("SELECT seq FROM event WHERE id = ?1", [row.id.0.as_bytes()], |r| r.get(0))?;
-        return kept_before(sql, owner, event, row.runs.len());
+        let event = sql.query_row("SELECT seq FROM event WHERE id = ?1", [sent.id.0.as_bytes()], |r| r.get(0))?;
+        return kept_before(sql, owner, event, runs.len());
     }
     let event = sql.last_insert_rowid();
     let [first, _] = range(event);
-    let by = if row.taken { owner.epoch } else { 0 };
-    let fates = insert_runs(sql, event, first, row.received, by, &row.runs)?;
-    for delivery in &row.deliveries {
-        let until = row.received + delivery.remembered.as_millis() as i64;
-        sql.prepare_cached("INSERT OR REPLACE INTO delivery (key, event, until) VALUES (?1, ?2, ?3)")?.execute(params![
+    let by = if *taken { owner.epoch } else { 0 };
+    let fates = insert_runs(sql, event, first, received, by, runs)?;
+    for delivery in deliveries {
+        let until = received + delivery.remembered.as_millis() as i64;
+        sql.prepare_cached("INSERT OR REPLACE INTO delivery (key, event, until, request) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
             delivery.key,
             event,
-            until
+            until,
+            row.request
         ])?;
     }
     Ok(Kept::New(first, fates))
@@ -114,27 +96,31 @@ fn kept_before(sql: &Transaction, owner: &Owner, event: i64, runs: usize) -> Sql
 
 /// What a delivery that came before gets; nothing if it is to be taken as new.
 fn redelivered(sql: &Transaction, owner: &Owner, row: &EventRow, delivery: &Delivery) -> Sql<Option<Kept>> {
-    let known: Option<i64> = sql
-        .prepare_cached("SELECT event FROM delivery WHERE key = ?1 AND until > ?2")?
-        .query_row(params![delivery.key, row.received], |r| r.get(0))
+    let accept = &row.accept;
+    let received = accept.event.received.as_millisecond();
+    let known: Option<(i64, Option<String>)> = sql
+        .prepare_cached("SELECT event, request FROM delivery WHERE key = ?1 AND until > ?2")?
+        .query_row(params![delivery.key, received], |r| Ok((r.get(0)?, r.get(1)?)))
         .optional()?;
-    let Some(event) = known else { return Ok(None) };
+    let Some((event, request)) = known else { return Ok(None) };
     let Some(first) = sql.prepare_cached("SELECT id FROM event WHERE seq = ?1")?.query_row([event], |r| event_id(r, 0)).optional()? else {
         return Ok(None);
     };
-    if first == row.id {
-        return kept_before(sql, owner, event, row.runs.len()).map(Some);
+    if first == accept.event.id {
+        return kept_before(sql, owner, event, accept.runs.len()).map(Some);
     }
     let has_run = |table: &str| -> Sql<bool> {
         sql.prepare_cached(&format!("SELECT 1 FROM {table} WHERE id >= ?1 AND id < ?2 LIMIT 1"))?.exists(range(event))
     };
-    if !row.runs.is_empty() && !has_run("pending")? && !has_run("ended")? {
+    if !accept.runs.is_empty() && !has_run("pending")? && !has_run("ended")? {
         // No rule wanted it then, and one does now.
         return Ok(None);
     }
+    let is_same = request.is_some() && request == row.request;
     let [from, to] = range(event);
-    let restarted = restart(sql, from, to, None, row.received)?;
-    Ok(Some(Kept::Again { first, restarted, standing: standing(sql, event)? }))
+    let restarted = if is_same || accept.is_vouched { restart(sql, from, to, None, received)? } else { 0 };
+    let standing = if is_same { standing(sql, event)? } else { Standing::default() };
+    Ok(Some(Kept::Again { first, is_same, restarted, standing }))
 }
 
 /// Failed runs in a range of numbers go on at the step that failed; only those of one rule, if one is named. Their count

@@ -91,10 +91,12 @@ pub struct Delivery {
 /// An event to be kept, with the runs that it starts.
 #[derive(Debug)]
 pub struct Accept {
-    pub event: Event,
+    pub event: Arc<Event>,
     pub runs: Vec<NewRun>,
     /// What it is known by if it comes again; any of these suffices.
     pub deliveries: Vec<Delivery>,
+    /// Whether its sender has proven who it is. Anybody else may only have guessed what a delivery is known by.
+    pub is_vouched: bool,
     /// Which rules were in force: a number from `remember`.
     pub ruleset: i64,
     /// The status the sender is answered.
@@ -108,9 +110,13 @@ pub struct Accept {
 pub enum Accepted {
     /// It is kept; these are its runs, in the order they were handed in. The same where an event of this id was kept
     /// before: so an `accept` whose outcome is unknown can be repeated.
-    New(Event, Vec<(Run, Fate)>),
-    /// It came before under this delivery. Runs of then that had failed were started again; they are to be leased.
-    Again { first: EventId, restarted: usize, standing: Standing },
+    New(Arc<Event>, Vec<(Run, Fate)>),
+    /// An event came before under this delivery. Runs of then that had failed were started again; they are to be leased.
+    ///
+    /// Who only guesses what a delivery is known by learns nothing of it and starts nothing: where this is not the same request
+    /// ([`Event::request_hash`]), the standing is empty, and failed runs are started again only for one who is vouched for. The
+    /// same is true of events that were kept before their requests were told apart.
+    Again { first: EventId, is_same: bool, restarted: usize, standing: Standing },
 }
 
 /// A step that was tried, and the run after it.

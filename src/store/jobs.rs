@@ -1,5 +1,7 @@
 //! What the writer thread is asked to do: each verb of the contract with what it needs, and what it gave.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
@@ -16,7 +18,7 @@ use crate::run::{Intent, Run, RunId, TextHash, hash};
 
 /// One verb with what it needs.
 pub(super) enum Job {
-    Accept(Box<EventRow>),
+    Accept(EventRow),
     Answer(EventId),
     Record(Record),
     Lease {
@@ -76,6 +78,7 @@ pub(super) enum Kept {
     New(RunId, Vec<Fate>),
     Again {
         first: EventId,
+        is_same: bool,
         restarted: usize,
         standing: Standing,
     },
@@ -96,8 +99,8 @@ pub(super) enum Kept {
 }
 
 impl Job {
-    pub(super) fn accept(event: &Accept) -> Self {
-        Job::Accept(Box::new(EventRow::of(event)))
+    pub(super) fn accept(accept: Arc<Accept>) -> Self {
+        Job::Accept(EventRow::of(accept))
     }
 
     /// What one gets who has lost its epoch: nothing was done.

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -260,16 +261,17 @@ impl Store for Sqlite {
     fn accept(&self, accept: Accept) -> Doing<'_, Accepted> {
         Box::pin(async move {
             let (done, kept) = oneshot::channel();
-            let job = Job::accept(&accept);
+            let accept = Arc::new(accept);
+            let job = Job::accept(accept.clone());
             // A full queue is an overload, and the sender hears so at once.
             self.jobs.try_send(Waiting { job, done: Some(done) }).map_err(|_| Error::new("too much is waiting to be kept", true))?;
             match kept.await.map_err(|_| stopped())?? {
                 Kept::New(first, fates) => {
                     let run = |(id, (new, fate))| (fresh(id, &accept.event, new), fate);
                     let runs = (first..).zip(accept.runs.iter().zip(fates)).map(run).collect();
-                    Ok(Accepted::New(accept.event, runs))
+                    Ok(Accepted::New(accept.event.clone(), runs))
                 }
-                Kept::Again { first, restarted, standing } => Ok(Accepted::Again { first, restarted, standing }),
+                Kept::Again { first, is_same, restarted, standing } => Ok(Accepted::Again { first, is_same, restarted, standing }),
                 _ => Err(other()),
             }
         })
@@ -380,8 +382,9 @@ mod tests {
     fn accept() -> Job {
         let id = EventId(uuid::Uuid::now_v7());
         let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: None, once: None };
-        let event = Event { id, ..Event::nobody() };
-        Job::accept(&Accept { event, runs: vec![run], deliveries: Vec::new(), ruleset: 1, status: 200, taken: true })
+        let event = Arc::new(Event { id, ..Event::nobody() });
+        let accept = Accept { event, runs: vec![run], deliveries: Vec::new(), is_vouched: false, ruleset: 1, status: 200, taken: true };
+        Job::accept(Arc::new(accept))
     }
 
     /// A job that fails, or panics, is the only one of its group that does, and the thread goes on.
@@ -415,9 +418,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let before = Sqlite::open(folder.path()).unwrap();
         let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: None, once: None };
-        let event = || Event { id: EventId(uuid::Uuid::now_v7()), ..Event::nobody() };
-        let accept =
-            |taken| Accept { event: event(), runs: vec![run.clone(), run.clone()], deliveries: Vec::new(), ruleset: 1, status: 200, taken };
+        let event = || Arc::new(Event { id: EventId(uuid::Uuid::now_v7()), ..Event::nobody() });
+        let accept = |taken| Accept {
+            event: event(),
+            runs: vec![run.clone(), run.clone()],
+            deliveries: Vec::new(),
+            is_vouched: false,
+            ruleset: 1,
+            status: 200,
+            taken,
+        };
         let Ok(Accepted::New(_, runs)) = before.accept(accept(true)).await else { panic!() };
         let after = Sqlite::open(folder.path()).unwrap();
         let done = |run: &Run| {

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::contract::{Error, Result};
 
 /// Every version's change, in order. Never edit one that was released; add another.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     "
 CREATE TABLE text (hash TEXT PRIMARY KEY, name TEXT NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE ruleset (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, texts TEXT NOT NULL) STRICT;
@@ -104,6 +104,10 @@ INSERT INTO intent_of SELECT '', file, intent FROM intent;
 DROP TABLE intent;
 ALTER TABLE intent_of RENAME TO intent;
 ALTER TABLE answer ADD COLUMN sealed TEXT;
+",
+    // A hash of the request that came by this delivery, so that another request does not get its answer.
+    "
+ALTER TABLE delivery ADD COLUMN request TEXT;
 ",
 ];
 

@@ -2,7 +2,19 @@
 
 use std::collections::HashSet;
 
-use crate::world::{Target, World, json, until};
+use crate::senders::sign;
+use crate::world::{Serving, Target, World, json, until};
+
+/// What a rule answers at an open address, and what only says that a delivery is known.
+const MADE: (u16, &str) = (201, r#"{"made":"for Ada"}"#);
+const PLAIN: (u16, &str) = (200, r#"{"status":"success"}"#);
+const OPEN: &str = "webhooks:\n  /orders/{shop}: { verify: none, method: [POST, PUT], delivery_id: body.id }\nrules:\n  Make:\n    when: { webhook: \"/orders/{shop}\" }\n    then: [ { respond: 201, json: { made: \"for {{ body.name }}\" } } ]\n";
+
+/// Calls with what only the sender of the first delivery knows, and its id.
+fn order(doorbell: &Serving) -> (u16, String) {
+    let got = doorbell.post("/orders/1?from=shop", r#"{"id": 7, "name": "Ada"}"#);
+    (got.status, got.body)
+}
 
 #[test]
 fn a_redelivery_gets_the_first_answer_and_runs_nothing() {
@@ -13,13 +25,13 @@ fn a_redelivery_gets_the_first_answer_and_runs_nothing() {
         doorbell.send("POST", "/a", &[("content-type", "application/json"), ("X-Id", id)], format!(r#"{{"n": {n}}}"#).as_bytes())
     };
     let first = send("one", 1);
-    let again = send("one", 2);
+    let again = send("one", 1);
     assert_eq!((again.status, again.header("doorbell-event")), (200, first.header("doorbell-event")));
     send("two", 3);
     until("two lines are there", || world.output("a.log").lines().count() == 2);
     assert_eq!(world.output("a.log"), "1\n3\n");
     let first = doorbell.post("/r", r#"{"id": 7, "n": 1}"#);
-    let again = doorbell.post("/r", r#"{"id": 7, "n": 2}"#);
+    let again = doorbell.post("/r", r#"{"id": 7, "n": 1}"#);
     assert_eq!((first.status, first.body.as_str()), (201, r#"{"n":1}"#));
     assert_eq!((again.status, again.body.as_str()), (201, r#"{"n":1}"#));
 }
@@ -58,7 +70,7 @@ fn a_redelivery_that_comes_meanwhile_gets_the_same_answer() {
     let (first, second) = std::thread::scope(|scope| {
         let first = scope.spawn(|| doorbell.post("/a", r#"{"id": 7, "n": 1}"#));
         until("the first one is at work", || !target.calls().is_empty());
-        let second = scope.spawn(|| doorbell.post("/a", r#"{"id": 7, "n": 2}"#));
+        let second = scope.spawn(|| doorbell.post("/a", r#"{"id": 7, "n": 1}"#));
         (first.join().unwrap(), second.join().unwrap())
     });
     assert_eq!((first.status, first.body.as_str()), (201, r#"{"n":1}"#));
@@ -92,4 +104,128 @@ fn deliveries_that_come_at_the_same_moment_make_one_run() {
     let mut lines: Vec<String> = world.output("out.txt").lines().map(str::to_owned).collect();
     lines.sort();
     assert_eq!(lines, ["0", "1", "2", "3", "4"]);
+}
+
+#[test]
+fn who_guesses_an_id_at_an_open_address_does_not_get_the_answer_of_another_one() {
+    let world = World::with(OPEN);
+    let doorbell = world.serve();
+    let made = (MADE.0, MADE.1.to_owned());
+    assert_eq!(order(&doorbell), made);
+    let first = doorbell.post("/orders/1?from=shop", r#"{"id": 7, "name": "Ada"}"#);
+    for (method, path, body) in [
+        ("POST", "/orders/1?from=shop", r#"{"id": 7}"#),
+        ("POST", "/orders/1?from=shop", r#"{"id": 7, "name": "Eve"}"#),
+        ("POST", "/orders/1?from=shop", r#"{"id": 7, "name": "Ada"} "#),
+        ("POST", "/orders/1", r#"{"id": 7, "name": "Ada"}"#),
+        ("POST", "/orders/1?from=shop&", r#"{"id": 7, "name": "Ada"}"#),
+        ("PUT", "/orders/1?from=shop", r#"{"id": 7, "name": "Ada"}"#),
+    ] {
+        let got = doorbell.send(method, path, &[("content-type", "application/json")], body.as_bytes());
+        assert_eq!((got.status, got.body.as_str()), PLAIN, "{method} {path} {body}");
+        assert_eq!(got.header("doorbell-event"), first.header("doorbell-event"), "it is no event of its own");
+    }
+    assert_eq!(order(&doorbell), made, "who sends the same still gets it");
+    // A sender may count in a header how often it has sent.
+    let again = [("content-type", "application/json"), ("x-attempt", "3"), ("user-agent", "another")];
+    let got = doorbell.send("POST", "/orders/1?from=shop", &again, br#"{"id": 7, "name": "Ada"}"#);
+    assert_eq!((got.status, got.body.as_str()), MADE);
+    assert!(world.said(&["events"]).contains("1 event in all"));
+    assert!(doorbell.logged("another request with the id of a delivery that came before"));
+}
+
+#[test]
+fn an_id_is_one_of_those_of_the_path_it_comes_to() {
+    let world = World::with(OPEN);
+    let doorbell = world.serve();
+    let order = |path: &str| doorbell.post(path, r#"{"id": 7, "name": "Ada"}"#);
+    let (first, other, slash) = (order("/orders/1"), order("/orders/2"), order("/orders/1/"));
+    assert_eq!([first.status, other.status], [MADE.0; 2], "another shop's order may have the same number");
+    assert_ne!(first.header("doorbell-event"), other.header("doorbell-event"));
+    assert_eq!(first.header("doorbell-event"), slash.header("doorbell-event"), "a last slash makes no difference");
+}
+
+#[test]
+fn who_guesses_an_id_does_not_wait_for_the_answer_of_another_one() {
+    let target = Target::new(&[&json(500, "{}"), &json(200, "{}")]);
+    let world = World::with(&format!(
+        "webhooks:\n  /a: {{ verify: none, delivery_id: body.id }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then: [ {{ post: \"{}\", first_wait: 2 seconds }}, {{ respond: 201, text: \"{{{{ body.n }}}}\" }} ]\n",
+        target.url("/x")
+    ));
+    let doorbell = world.serve();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| doorbell.post("/a", r#"{"id": 7, "n": 1}"#));
+        until("the first one is at work", || !target.calls().is_empty());
+        let guess = doorbell.post("/a", r#"{"id": 7, "n": 2}"#);
+        assert_eq!((guess.status, guess.body.as_str()), PLAIN);
+        let first = first.join().unwrap();
+        assert_eq!((first.status, first.body.as_str()), (201, "1"));
+    });
+    assert_eq!(target.calls().len(), 2);
+}
+
+#[test]
+fn who_guesses_an_id_at_an_open_address_starts_nothing_again() {
+    let target = Target::new(&[&json(400, "{}"), &json(200, "{}")]);
+    let world = World::with(&format!(
+        "webhooks:\n  /a: {{ verify: none, delivery_id: body.id }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then: [ {{ post: \"{}\" }} ]\n",
+        target.url("/x")
+    ));
+    let doorbell = world.serve();
+    doorbell.ring("/a", r#"{"id": 7, "n": 1}"#);
+    until("it has failed", || world.said(&["failed"]).contains("1 failed run"));
+    let guess = doorbell.post("/a", r#"{"id": 7, "n": 2}"#);
+    assert_eq!((guess.status, guess.body.as_str()), PLAIN);
+    assert!(world.said(&["failed"]).contains("1 failed run"), "what was restarted would not be failed any more");
+    doorbell.ring("/a", r#"{"id": 7, "n": 1}"#);
+    until("it was done", || target.calls().len() == 2);
+}
+
+#[test]
+fn a_sender_that_signs_anew_what_it_sends_again_gets_the_answer() {
+    let target = Target::new(&[&json(400, "{}"), &json(200, "{}")]);
+    let world = World::with(&format!(
+        "webhooks:\n  /slack: {{ verify: {{ slack: \"{{{{ secret.KEY }}}}\" }}, delivery_id: body.event_id }}\nrules:\n  Answer:\n    when: {{ webhook: /slack }}\n    if: {{ body.do: answer }}\n    then: [ {{ respond: 201, text: \"made {{{{ body.event_id }}}}\" }} ]\n  Call:\n    when: {{ webhook: /slack }}\n    if: {{ body.do: call }}\n    then: [ {{ post: \"{}\" }} ]\n",
+        target.url("/x")
+    ))
+    .env("KEY", "k3y");
+    let doorbell = world.serve();
+    let send = |retry: i64, body: &str| {
+        let at = (jiff::Timestamp::now().as_second() - 60 + retry).to_string();
+        let signature = format!("v0={}", sign(b"k3y", &format!("v0:{at}:{body}")));
+        let retry = retry.to_string();
+        let headers = [
+            ("content-type", "application/json"),
+            ("x-slack-request-timestamp", at.as_str()),
+            ("x-slack-signature", &signature),
+            ("x-slack-retry-num", &retry),
+        ];
+        let got = doorbell.send("POST", "/slack", &headers, body.as_bytes());
+        (got.status, got.body)
+    };
+    let made = (201, "made E1".to_owned());
+    assert_eq!(send(0, r#"{"event_id": "E1", "do": "answer"}"#), made);
+    assert_eq!(send(1, r#"{"event_id": "E1", "do": "answer"}"#), made);
+    // An answer belongs to the very request that it was made for. What had failed goes on for whoever is let in here.
+    let plain = (PLAIN.0, PLAIN.1.to_owned());
+    assert_eq!(send(2, r#"{"event_id": "E1", "do": "answer", "attempt": 2}"#), plain);
+    assert_eq!(send(0, r#"{"event_id": "E2", "do": "call"}"#), plain);
+    until("it has failed", || world.said(&["failed"]).contains("1 failed run"));
+    assert_eq!(send(1, r#"{"event_id": "E2", "do": "call", "attempt": 2}"#), plain);
+    until("what had failed was done", || target.calls().len() == 2 && !world.said(&["failed"]).contains("failed run"));
+    assert!(world.said(&["events"]).contains("2 events in all"));
+}
+
+#[test]
+fn deliveries_from_before_requests_were_told_apart_get_the_plain_answer() {
+    let world = World::with(OPEN);
+    let doorbell = world.serve();
+    assert_eq!(order(&doorbell), (MADE.0, MADE.1.to_owned()));
+    doorbell.stop();
+    let store = rusqlite::Connection::open(world.path("data/doorbell.db")).unwrap();
+    store.execute_batch("ALTER TABLE delivery DROP COLUMN request; PRAGMA user_version = 5;").unwrap();
+    drop(store);
+    let doorbell = world.serve();
+    assert_eq!(order(&doorbell), (PLAIN.0, PLAIN.1.to_owned()), "nobody knows whether it is the same request");
+    assert!(world.said(&["events"]).contains("1 event in all"), "it is known that it came before");
 }

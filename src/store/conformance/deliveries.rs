@@ -1,8 +1,9 @@
 //! Events that come again, known by what their sender calls them.
 
 use super::Place;
-use super::sample::{DAY, accept, again, at, delivered, done, event, failed, lease, left, much_later, record, run, taken};
+use super::sample::{DAY, accept, again, at, delivered, done, event, failed, guessed, ids, lease, left, much_later, record, run, taken};
 use crate::answer::SealedAnswer;
+use crate::event::Event;
 use crate::run::{Place as At, Run};
 use crate::secret::SealedText;
 use crate::store::contract::{Accept, Accepted, Delivery, Heavy, Pruning, Record, Standing};
@@ -12,11 +13,11 @@ pub(super) async fn an_event_that_comes_again_is_known_by_any_of_its_deliveries(
     let one = delivered(taken(event(0), vec![run("a")]), &["id", "content"]);
     let first = accept(&store, again(&one)).await.remove(0).0;
     for keys in [&["id"][..], &["content"], &["unknown", "id"], &["content", "also unknown"]] {
-        let Accepted::Again { first, restarted, standing } = store.accept(delivered(taken(event(1), vec![run("a")]), keys)).await.unwrap()
-        else {
+        let known = store.accept(delivered(taken(event(1), vec![run("a")]), keys)).await.unwrap();
+        let Accepted::Again { first, is_same, restarted, standing } = known else {
             panic!("{keys:?} is not known");
         };
-        assert_eq!((first, restarted), (one.event.id, 0));
+        assert_eq!((first, is_same, restarted), (one.event.id, true, 0));
         assert_eq!(standing, Standing { answer: None, is_open: true });
     }
     // What else stood beside a known one was not kept for it.
@@ -63,6 +64,67 @@ pub(super) async fn one_that_comes_again_starts_again_what_had_failed(place: &dy
     assert_eq!(leased, [expected], "it goes on where it failed; the others are done or in hand");
     let Accepted::Again { restarted, .. } = store.accept(again()).await.unwrap() else { panic!() };
     assert_eq!(restarted, 0);
+}
+
+/// Headers are new each time that a sender signs what it sends.
+pub(super) async fn one_that_comes_again_is_the_same_whatever_its_headers_are(place: &dyn Place) {
+    let store = place.open().await;
+    accept(&store, delivered(taken(event(0), vec![run("a")]), &["key"])).await;
+    let signed_anew = Event { headers: vec![("x-signature".into(), "t=2".into())], ip: "192.0.2.2".into(), ..event(1) };
+    let Accepted::Again { is_same, .. } = store.accept(delivered(taken(signed_anew, Vec::new()), &["key"])).await.unwrap() else {
+        panic!()
+    };
+    assert!(is_same);
+}
+
+pub(super) async fn another_request_with_a_known_delivery_learns_nothing_of_it(place: &dyn Place) {
+    let store = place.open().await;
+    let one = delivered(taken(event(0), vec![run("a")]), &["key"]);
+    let run_of_then = accept(&store, again(&one)).await.remove(0).0;
+    let guess = |event: Event, is_vouched| {
+        let (store, known) = (store.clone(), one.event.id);
+        async move {
+            let guess = Accept { is_vouched, ..delivered(taken(event, vec![run("a")]), &["key"]) };
+            let Accepted::Again { first, is_same, restarted, standing } = store.accept(guess).await.unwrap() else { panic!() };
+            assert_eq!((first, is_same, restarted), (known, false, 0));
+            assert_eq!(standing, Standing::default());
+        }
+    };
+    let others = || {
+        let base = event(1);
+        [
+            Event { method: "PUT".into(), ..base.clone() },
+            Event { address: "orders/2".into(), ..base.clone() },
+            Event { query: "n=1".into(), ..base.clone() },
+            Event { raw: "{}".into(), ..base },
+        ]
+    };
+    for other in others() {
+        guess(other, false).await;
+    }
+    let answer = SealedAnswer { status: 201, headers: Vec::new(), body: SealedText::clear("made") };
+    record(&store, Record { answer: Some(answer.clone()), ..done(&run_of_then) }).await;
+    // Neither while it is at work nor afterwards, nor as another one who may call here.
+    for other in others() {
+        guess(other.clone(), true).await;
+        guess(other, false).await;
+    }
+    let Accepted::Again { standing, .. } = store.accept(delivered(taken(event(2), vec![run("a")]), &["key"])).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(standing, Standing { answer: Some(answer), is_open: false }, "whoever asked meanwhile, the same request gets it");
+}
+
+pub(super) async fn another_request_starts_again_what_had_failed_only_if_it_is_vouched_for(place: &dyn Place) {
+    let store = place.open().await;
+    let runs = accept(&store, delivered(taken(event(0), vec![run("a")]), &["key"])).await;
+    record(&store, failed(&runs[0].0)).await;
+    let other = |is_vouched| Accept { is_vouched, ..guessed(delivered(taken(event(60), vec![run("a")]), &["key"])) };
+    let Accepted::Again { restarted, .. } = store.accept(other(false)).await.unwrap() else { panic!() };
+    assert_eq!((restarted, lease(&store).await.len()), (0, 0), "anybody may have guessed it");
+    let Accepted::Again { is_same, restarted, standing, .. } = store.accept(other(true)).await.unwrap() else { panic!() };
+    assert_eq!((is_same, restarted, standing), (false, 1, Standing::default()), "its sender asks for it, and may count how often");
+    assert_eq!(ids(&lease(&store).await), [runs[0].0.id]);
 }
 
 pub(super) async fn one_that_no_rule_wanted_then_is_taken_when_one_does(place: &dyn Place) {

@@ -55,7 +55,7 @@ pub(super) fn once(value: &str) -> NewRun {
 
 /// An event whose runs the owner takes at once.
 pub(super) fn taken(event: Event, runs: Vec<NewRun>) -> Accept {
-    Accept { event, runs, deliveries: Vec::new(), ruleset: 1, status: 200, taken: true }
+    Accept { event: Arc::new(event), runs, deliveries: Vec::new(), is_vouched: false, ruleset: 1, status: 200, taken: true }
 }
 
 /// An event whose runs are left to whoever leases them.
@@ -66,6 +66,12 @@ pub(super) fn left(event: Event, runs: Vec<NewRun>) -> Accept {
 pub(super) fn delivered(accept: Accept, keys: &[&str]) -> Accept {
     let deliveries = keys.iter().map(|key| Delivery { key: (*key).to_owned(), remembered: DAY }).collect();
     Accept { deliveries, ..accept }
+}
+
+/// Another request, as one sends who guesses what a delivery is known by.
+pub(super) fn guessed(accept: Accept) -> Accept {
+    let event = Event { raw: Bytes::from_static(b"{\"n\": 2}"), ..(*accept.event).clone() };
+    Accept { event: Arc::new(event), ..accept }
 }
 
 /// The same once more, as one does who has not heard what became of it.

@@ -13,7 +13,7 @@ use crate::store::contract::{Accept, Fate, Result, Standing};
 /// What became of an event that was handed in.
 pub(super) enum Kept {
     New(Vec<(Run, Fate)>),
-    Again { first: EventId, restarted: usize, standing: Standing },
+    Again { first: EventId, is_same: bool, restarted: usize, standing: Standing },
 }
 
 pub(super) async fn accept(sql: &Transaction<'_>, owner: &Owner, accept: &Accept) -> Result<Kept> {
@@ -35,7 +35,7 @@ pub(super) async fn accept(sql: &Transaction<'_>, owner: &Owner, accept: &Accept
     let seq: i64 = inserted.try_get(0)?;
     let by = if accept.taken { owner.id } else { 0 };
     let fates = insert_runs(sql, seq, now, by, &accept.runs).await?;
-    keep_deliveries(sql, &keys, &accept.deliveries, seq, now).await?;
+    keep_deliveries(sql, &keys, accept, seq).await?;
     let runs = fates.into_iter().zip(&accept.runs).map(|((id, fate), new)| (fresh(id, event, new), fate));
     Ok(Kept::New(runs.collect()))
 }
@@ -60,28 +60,32 @@ async fn kept_before(sql: &Transaction<'_>, owner: &Owner, accept: &Accept, seq:
 
 /// What a delivery that came before gets; nothing if it is to be taken as new.
 async fn redelivered(sql: &Transaction<'_>, owner: &Owner, accept: &Accept, keys: &[(String, Known)], now: i64) -> Result<Option<Kept>> {
-    let known: Vec<i64> = keys.iter().filter_map(|(_, known)| *known).filter(|(_, until)| *until > now).map(|(event, _)| event).collect();
+    let known: Vec<_> = keys.iter().filter_map(|(_, known)| known.as_ref()).filter(|(_, until, _)| *until > now).collect();
     if known.is_empty() {
         return Ok(None);
     }
+    let request = accept.event.request_hash();
+    let seqs: Vec<i64> = known.iter().map(|(seq, ..)| *seq).collect();
     // Nobody deletes them or starts runs of them meanwhile.
     let text = "SELECT seq, id FROM event WHERE seq = ANY($1) ORDER BY seq FOR UPDATE";
     let mut events: Vec<(i64, EventId)> = Vec::new();
-    for row in sql.query(text, &[&known]).await? {
+    for row in sql.query(text, &[&seqs]).await? {
         events.push((row.try_get(0)?, read_id(&row, 1)?));
     }
-    for seq in known {
-        let Some((_, first)) = events.iter().find(|(event, _)| *event == seq) else { continue };
+    for (seq, _, before) in known {
+        let Some((_, first)) = events.iter().find(|(event, _)| event == seq) else { continue };
         if *first == accept.event.id {
-            return kept_before(sql, owner, accept, seq).await.map(Some);
+            return kept_before(sql, owner, accept, *seq).await.map(Some);
         }
         let text = "SELECT 1 FROM pending WHERE event = $1 UNION ALL SELECT 1 FROM ended WHERE event = $1 LIMIT 1";
-        if !accept.runs.is_empty() && sql.query_opt(text, &[&seq]).await?.is_none() {
+        if !accept.runs.is_empty() && sql.query_opt(text, &[seq]).await?.is_none() {
             // No rule wanted it then, and one does now.
             continue;
         }
-        let restarted = restart(sql, seq, None, now).await?;
-        return Ok(Some(Kept::Again { first: *first, restarted, standing: standing(sql, seq).await? }));
+        let is_same = *before == request;
+        let restarted = if is_same || accept.is_vouched { restart(sql, *seq, None, now).await? } else { 0 };
+        let standing = if is_same { standing(sql, *seq).await? } else { Standing::default() };
+        return Ok(Some(Kept::Again { first: *first, is_same, restarted, standing }));
     }
     Ok(None)
 }

@@ -9,7 +9,7 @@ use tokio_postgres::Transaction;
 use super::rows::{column, from_json, json, keep_attempts, read_id};
 use crate::run::{RunId, State, hash};
 use crate::store::claims::used_already;
-use crate::store::contract::{Delivery, Fate, NewRun, Result};
+use crate::store::contract::{Accept, Delivery, Fate, NewRun, Result};
 
 /// How many locks all lanes share: as many as a transaction may hold at most, however many lanes it is about.
 const LOCKS: u32 = 1_024;
@@ -43,8 +43,8 @@ pub(super) fn key(parts: &[&str]) -> Result<String> {
     Ok(hash(json(parts)?.as_bytes()))
 }
 
-/// What is known of a delivery: the event that came by it, and until when.
-pub(super) type Known = Option<(i64, i64)>;
+/// What is known of a delivery: the event that came by it, until when, and what tells its request from others.
+pub(super) type Known = Option<(i64, i64, String)>;
 
 /// Claims deliveries, so that nobody else decides about them until the transaction ends. Gives their keys, and for each what
 /// was known of it before.
@@ -54,25 +54,24 @@ pub(super) async fn claim_deliveries(sql: &Transaction<'_>, deliveries: &[Delive
     for (key, known) in &mut known {
         // A row that is there is locked by this and left as it is; one that is not has no event, and is deleted with those whose
         // time is over if it gets none.
-        let text = "INSERT INTO delivery (key) VALUES ($1) ON CONFLICT (key) DO UPDATE SET until = delivery.until RETURNING event, until";
+        let text = "INSERT INTO delivery (key) VALUES ($1) ON CONFLICT (key) DO UPDATE SET until = delivery.until
+                    RETURNING event, until, request";
         let row = sql.query_one(text, &[key]).await?;
         let event: Option<i64> = row.try_get(0)?;
-        *known = event.map(|event| Ok::<_, tokio_postgres::Error>((event, row.try_get(1)?))).transpose()?;
+        *known = event.map(|event| Ok::<_, tokio_postgres::Error>((event, row.try_get(1)?, row.try_get(2)?))).transpose()?;
     }
-    Ok(keys.iter().map(|key| (key.clone(), known[key])).collect())
+    Ok(keys.iter().map(|key| (key.clone(), known[key].clone())).collect())
 }
 
 /// Remembers by which deliveries an event came.
-pub(super) async fn keep_deliveries(
-    sql: &Transaction<'_>,
-    keys: &[(String, Known)],
-    deliveries: &[Delivery],
-    event: i64,
-    now: i64,
-) -> Result<()> {
-    for ((key, _), delivery) in keys.iter().zip(deliveries) {
+pub(super) async fn keep_deliveries(sql: &Transaction<'_>, keys: &[(String, Known)], accept: &Accept, event: i64) -> Result<()> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let (now, request) = (accept.event.received.as_millisecond(), accept.event.request_hash());
+    for ((key, _), delivery) in keys.iter().zip(&accept.deliveries) {
         let until = now.saturating_add(delivery.remembered.as_millis() as i64);
-        sql.execute("UPDATE delivery SET event = $2, until = $3 WHERE key = $1", &[key, &event, &until]).await?;
+        sql.execute("UPDATE delivery SET event = $2, until = $3, request = $4 WHERE key = $1", &[key, &event, &until, &request]).await?;
     }
     Ok(())
 }

@@ -106,7 +106,7 @@ impl Store for Postgres {
     fn accept(&self, accept: Accept) -> Doing<'_, Accepted> {
         verb!(self, |sql| match accept::accept(sql, &self.owner, &accept).await? {
             accept::Kept::New(runs) => Accepted::New(accept.event, runs),
-            accept::Kept::Again { first, restarted, standing } => Accepted::Again { first, restarted, standing },
+            accept::Kept::Again { first, is_same, restarted, standing } => Accepted::Again { first, is_same, restarted, standing },
         })
     }
 

@@ -68,7 +68,7 @@ CREATE INDEX ended_event ON ended (event);
 CREATE INDEX ended_failed ON ended (id) WHERE state = 'failed';
 CREATE TABLE attempt (run BIGINT NOT NULL, nth BIGINT GENERATED ALWAYS AS IDENTITY, attempts TEXT NOT NULL, PRIMARY KEY (run, nth));
 CREATE TABLE saved (run BIGINT NOT NULL, name TEXT NOT NULL, element BIGINT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (run, name, element));
-CREATE TABLE delivery (key TEXT PRIMARY KEY, event BIGINT, until BIGINT NOT NULL DEFAULT 0);
+CREATE TABLE delivery (key TEXT PRIMARY KEY, event BIGINT, until BIGINT NOT NULL DEFAULT 0, request TEXT);
 CREATE INDEX delivery_until ON delivery (until);
 CREATE TABLE once (key TEXT PRIMARY KEY, run BIGINT NOT NULL, until BIGINT NOT NULL);
 CREATE INDEX once_until ON once (until);

@@ -8,17 +8,21 @@ impl World {
         let mut random = [0; 10];
         random.iter_mut().for_each(|b| *b = self.dice.roll(256) as u8);
         let id = EventId::new(self.now, random);
-        let event = Event { id, received: self.now, ..Event::nobody() };
+        // Another body is another request, under whatever key it comes.
+        let raw = Bytes::from_static(if self.dice.one_in(3) { b"another" } else { b"the same" });
+        let event = Event { id, received: self.now, raw: raw.clone(), ..Event::nobody() };
         let lane = self.dice.one_in(2).then(|| format!("lane {}", self.dice.roll(3)));
         let once = self.dice.one_in(3).then(|| Once { value: format!("{}", self.dice.roll(5)), within: DAY });
         let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: lane.clone().map(Into::into), once };
         let key = self.dice.one_in(3).then(|| format!("{}", self.dice.roll(20)));
         let deliveries = key.iter().map(|key| Delivery { key: key.clone(), remembered: DAY }).collect();
-        let taken = self.dice.one_in(2);
+        let (taken, is_vouched) = (self.dice.one_in(2), self.dice.one_in(2));
         let runs = vec![run; 1 + self.dice.roll(2) as usize];
-        let job = Job::accept(&Accept { event, runs, deliveries, ruleset: 1, status: 200, taken });
+        let job =
+            Job::accept(std::sync::Arc::new(Accept { event: event.into(), runs, deliveries, is_vouched, ruleset: 1, status: 200, taken }));
         let mut told = self.commit(&job);
-        if matches!(told, Told::Unheard) && self.dice.one_in(2) {
+        let was_done = matches!(told, Told::Unheard);
+        if was_done && self.dice.one_in(2) {
             told = self.commit(&job);
         }
         let kept = match told {
@@ -27,18 +31,21 @@ impl World {
                 // A repetition may fail where the first one was kept.
                 self.lost.push(Held::Event(id));
                 self.note_begun(id);
+                if was_done {
+                    self.note_delivery(key, id, raw);
+                }
                 return;
             }
             Told::Unheard => {
                 self.lost.push(Held::Event(id));
                 self.note_begun(id);
-                self.note_delivery(key, id);
+                self.note_delivery(key, id, raw);
                 return;
             }
         };
         match kept {
             Kept::New(first, fates) => {
-                self.note_delivery(key, id);
+                self.note_delivery(key, id, raw);
                 for (number, fate) in (first..).zip(fates).filter(|(_, fate)| *fate != Fate::Repeated) {
                     self.seen.begun.insert(number);
                     if fate == Fate::Begun {
@@ -47,9 +54,12 @@ impl World {
                     }
                 }
             }
-            Kept::Again { first, restarted, .. } => {
-                let (known, at) = self.seen.deliveries[&key.unwrap()];
-                assert!(known == first && at + DAY > self.now, "a delivery was taken for another one");
+            Kept::Again { first, is_same, restarted, standing } => {
+                let (known, at, before) = &self.seen.deliveries[&key.unwrap()];
+                assert!(*known == first && *at + DAY > self.now, "a delivery was taken for another one");
+                assert_eq!(is_same, *before == raw, "a request was taken for another one");
+                assert!(is_same || standing == Standing::default(), "another request was told of an answer");
+                assert!(is_same || is_vouched || restarted == 0, "anybody starts again what failed");
                 if restarted > 0 {
                     self.seen.replayed.extend(self.runs_of(first));
                 }
@@ -58,7 +68,7 @@ impl World {
         }
     }
 
-    fn note_delivery(&mut self, key: Option<String>, id: EventId) {
+    fn note_delivery(&mut self, key: Option<String>, id: EventId, raw: Bytes) {
         let Some(key) = key else { return };
         // A delivery that nobody heard of may have been another one's repetition.
         let event: i64 = self.sql.query_row("SELECT event FROM delivery WHERE key = ?1", [&key], |r| r.get(0)).unwrap();
@@ -67,8 +77,8 @@ impl World {
             self.seen.replayed.extend(range(event)[0]..range(event)[0] + 4);
             return;
         }
-        let before = self.seen.deliveries.insert(key, (id, self.now));
-        assert!(before.is_none_or(|(_, at)| at + DAY <= self.latest), "a delivery that came before was taken as new");
+        let before = self.seen.deliveries.insert(key, (id, self.now, raw));
+        assert!(before.is_none_or(|(_, at, _)| at + DAY <= self.latest), "a delivery that came before was taken as new");
     }
 
     /// The runs that an event of which nobody heard has begun.
@@ -344,7 +354,7 @@ impl World {
                 // A delivery is forgotten with its event.
                 let kept = |id: &EventId| self.sql.prepare("SELECT 1 FROM event WHERE id = ?1").unwrap().exists([id.0.as_bytes()]).unwrap();
                 let deliveries = std::mem::take(&mut self.seen.deliveries);
-                self.seen.deliveries = deliveries.into_iter().filter(|(_, (id, _))| kept(id)).collect();
+                self.seen.deliveries = deliveries.into_iter().filter(|(_, (id, ..))| kept(id)).collect();
             }
         }
         self.seen.ended.retain(|run| !after.contains(run));

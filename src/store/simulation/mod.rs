@@ -11,11 +11,12 @@ mod acts;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::Connection;
 use serde_json::{Map, Value};
 
-use super::contract::{Accept, Delivery, Fate, Held, NewRun, Pruning, Record, Recorded, Waiting};
+use super::contract::{Accept, Delivery, Fate, Held, NewRun, Pruning, Record, Recorded, Standing, Waiting};
 use super::jobs::{Job, Kept};
 use super::owner::Owner;
 use super::rows::{MOST_RUNS, range};
@@ -64,7 +65,8 @@ struct Witness {
     replayed: HashSet<RunId>,
     /// The last run of each lane that was begun to be worked on.
     front: HashMap<String, RunId>,
-    deliveries: HashMap<String, (EventId, Timestamp)>,
+    /// What came first by each delivery, when, and its body.
+    deliveries: HashMap<String, (EventId, Timestamp, Bytes)>,
 }
 
 /// A run that a worker has, with what it has done and could not record yet.

@@ -1,0 +1,103 @@
+//! Work that goes on when nobody waits for it any more: as long as somebody does it is part of their task, which costs nothing;
+//! when they are gone (a caller has hung up) it becomes a task of its own.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// See the module. It begins when it is first polled, and from then on it ends.
+pub struct CarryOn<F: Future + Send + 'static>
+where
+    F::Output: Send,
+{
+    /// Nothing once it has ended.
+    work: Option<Pin<Box<F>>>,
+    has_begun: bool,
+}
+
+/// The work has panicked; whoever waited for it has not.
+#[derive(Debug, PartialEq)]
+pub struct Crashed;
+
+impl<F: Future + Send + 'static> CarryOn<F>
+where
+    F::Output: Send,
+{
+    pub fn new(work: F) -> Self {
+        Self { work: Some(Box::pin(work)), has_begun: false }
+    }
+}
+
+impl<F: Future + Send + 'static> Future for CarryOn<F>
+where
+    F::Output: Send,
+{
+    type Output = Result<F::Output, Crashed>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.has_begun = true;
+        let Some(work) = &mut self.work else { return Poll::Ready(Err(Crashed)) };
+        let ended = match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(_) => Err(Crashed),
+        };
+        self.work = None;
+        Poll::Ready(ended)
+    }
+}
+
+impl<F: Future + Send + 'static> Drop for CarryOn<F>
+where
+    F::Output: Send,
+{
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take()
+            && self.has_begun
+            // There is none when the whole program ends.
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(work);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_goes_on_when_nobody_waits_for_it_any_more() {
+        let (go, may_go) = oneshot::channel::<()>();
+        let (done, is_done) = oneshot::channel();
+        let work = async move {
+            may_go.await.unwrap();
+            done.send(()).unwrap();
+        };
+        let mut carried = Box::pin(CarryOn::new(work));
+        tokio::select! {
+            biased;
+            _ = &mut carried => panic!("it is not done yet"),
+            () = tokio::task::yield_now() => {}
+        }
+        drop(carried);
+        go.send(()).unwrap();
+        assert_eq!(is_done.await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn it_gives_what_the_work_gave_and_tells_of_a_crash() {
+        assert_eq!(CarryOn::new(async { 7 }).await, Ok(7));
+        assert_eq!(CarryOn::new(async { panic!("planted") }).await, Err::<(), _>(Crashed));
+    }
+
+    #[tokio::test]
+    async fn what_has_not_begun_never_does() {
+        let (began, has_begun) = oneshot::channel::<()>();
+        drop(CarryOn::new(async move { began.send(()) }));
+        assert!(has_begun.await.is_err());
+    }
+}
