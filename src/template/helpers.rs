@@ -35,6 +35,8 @@ impl From<Spent> for Wrong {
 
 /// The most parts that a text can be split into.
 pub const MOST_PARTS: usize = 100_000;
+/// The most bytes of a date's form.
+const MOST_FORMAT: usize = 1_000;
 
 thread_local! {
     /// The budget of the call at hand: Handlebars has no way to hand one over. A call is rendered by one thread, from its
@@ -304,6 +306,10 @@ pub(super) fn date(arguments: &[Option<&Value>]) -> Given {
     let given = text_of(arguments, 0)?;
     let moment = moment(&given).ok_or_else(|| said(format!("`{given}` is not a date")))?;
     let format = if arguments.len() > 1 { text_of(arguments, 1)? } else { "%Y-%m-%d".to_owned() };
+    // Each letter of it may become hundreds.
+    if format.len() > MOST_FORMAT {
+        return Err(said(format!("the form of a date has at most {MOST_FORMAT} characters")));
+    }
     let zone = match arguments.len() {
         3 => {
             let name = text_of(arguments, 2)?;
@@ -328,4 +334,54 @@ pub fn moment(text: &str) -> Option<Timestamp> {
         let plain = text.parse::<civil::DateTime>().or_else(|_| text.parse::<civil::Date>().map(|d| d.at(0, 0, 0, 0))).ok()?;
         plain.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What a helper gives for these, or what it says.
+    fn given(helper: fn(&[Option<&Value>]) -> Given, arguments: &[Value]) -> Result<Value, String> {
+        let arguments: Vec<Option<&Value>> = arguments.iter().map(Some).collect();
+        match helper(&arguments).and_then(charged) {
+            Ok(value) => Ok(value.unwrap_or_default()),
+            Err(Wrong::Said(said)) => Err(said),
+            Err(Wrong::Spent(spent)) => Err(spent.to_string()),
+            Err(Wrong::Missing(n)) => Err(format!("{n} is missing")),
+        }
+    }
+
+    fn long(letters: usize) -> Value {
+        "x".repeat(letters).into()
+    }
+
+    #[test]
+    fn each_helper_gives_what_is_as_long_as_its_limit_and_no_more() {
+        let too_long = "a text longer than 10 MB cannot be worked with; take less of it";
+        let length = |given: Result<Value, String>| given.map(|v| v.as_str().map_or(0, str::len));
+        let half = MAX_RENDERED / 2;
+        let replaced = |letters: usize| given(replace, &[long(letters), "x".into(), "yy".into()]);
+        assert_eq!(length(replaced(half)), Ok(MAX_RENDERED));
+        assert_eq!(replaced(half + 1).unwrap_err(), too_long);
+        let joined = |between: usize| given(join, &[json!(["a", "b"]), long(between)]);
+        assert_eq!(length(joined(MAX_RENDERED - 2)), Ok(MAX_RENDERED));
+        assert_eq!(joined(MAX_RENDERED - 1).unwrap_err(), too_long);
+        let as_json = |letters: usize| given(json, &[long(letters)]);
+        assert_eq!(length(as_json(MAX_RENDERED - 2)), Ok(MAX_RENDERED));
+        assert_eq!(as_json(MAX_RENDERED - 1).unwrap_err(), "the value is longer than 10 MB as JSON; take less of it");
+        let upper = |letters: usize| given(|a| map_text(a, |t| t.to_uppercase()), &[long(letters)]);
+        assert_eq!(length(upper(MAX_RENDERED)), Ok(MAX_RENDERED));
+        assert_eq!(upper(MAX_RENDERED + 1).unwrap_err(), too_long);
+        let parts = |commas: usize| given(split, &[",".repeat(commas).into(), ",".into()]);
+        assert_eq!(parts(MOST_PARTS - 1).map(|v| v.as_array().map_or(0, Vec::len)), Ok(MOST_PARTS));
+        assert_eq!(parts(MOST_PARTS).unwrap_err(), "the text has more than 100000 parts; split a shorter one");
+        let dated = |letters: usize| given(date, &["2026-01-02".into(), long(letters)]);
+        assert_eq!(length(dated(MOST_FORMAT)), Ok(MOST_FORMAT));
+        assert_eq!(dated(MOST_FORMAT + 1).unwrap_err(), "the form of a date has at most 1000 characters");
+        let decimals = |places: i64| given(|a| rounded(a, true), &[1.into(), places.into()]);
+        assert!(decimals(20).is_ok());
+        assert_eq!(decimals(21).unwrap_err(), "the number of decimals goes from 0 to 20");
+    }
 }
