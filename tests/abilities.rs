@@ -20,6 +20,8 @@ fn main() {
     }
     let mount = has_capability(21) && all(&[program("mount"), program("umount")]);
     let loops = all(&[file("/dev/loop-control"), program("mkfs.ext4"), program("python3")]);
+    let faketime = library("faketime/libfaketimeMT.so.1");
+    println!("cargo::rustc-env=CLOCK_LIBRARY={}", faketime.iter().map(|path| path.display().to_string()).collect::<String>());
     // For a machine that looks as if it could and cannot.
     let without = env::var("DOORBELL_TESTS_WITHOUT").unwrap_or_default();
     for (ability, is_there) in [
@@ -32,6 +34,7 @@ fn main() {
         ("has_libreoffice", all(&[program("soffice")])),
         ("has_language_server", all(&[program("node"), named_by("YAML_LANGUAGE_SERVER")])),
         ("has_payloads", all(&[named_by("GITHUB_PAYLOADS")])),
+        ("has_faketime", all(std::slice::from_ref(&faketime))),
         ("has_postgres", all(&[postgres("initdb"), postgres("postgres")])),
     ] {
         println!("cargo::rustc-check-cfg=cfg({ability})");
@@ -62,6 +65,11 @@ fn program(name: &str) -> Option<PathBuf> {
 fn postgres(name: &str) -> Option<PathBuf> {
     let versions = || fs::read_dir("/usr/lib/postgresql").ok()?.flatten().find_map(|version| file(version.path().join("bin").join(name)));
     program(name).or_else(versions)
+}
+
+/// A library where Debian keeps those of its architecture.
+fn library(path: &str) -> Option<PathBuf> {
+    fs::read_dir("/usr/lib").ok()?.flatten().find_map(|folder| file(folder.path().join(path)))
 }
 
 /// The file that a variable names.

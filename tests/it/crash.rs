@@ -1,6 +1,6 @@
 //! `kill -9` and power cuts at any moment: every event that was answered is acted on, lines and rows exactly once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -219,6 +219,45 @@ fn crashes_of_every_task_hang_ups_edits_and_people_leave_no_run_with_nobody() {
         }
     }
     judge(&world.path("output"), &caller.answered.lock().unwrap(), &target);
+}
+
+#[test]
+#[cfg_attr(not(has_faketime), ignore = "needs libfaketime: apt-get install faketime")]
+fn a_clock_that_jumps_back_and_forth_loses_nothing_and_doubles_nothing() {
+    let target = Target::new(&[&json(200, "{}")]);
+    let world = World::with(&RULES.replace("TARGET", &target.url("/x"))).env("LD_PRELOAD", env!("CLOCK_LIBRARY"));
+    let offset = world.path("offset");
+    let world = world.env("FAKETIME_TIMESTAMP_FILE", offset.to_str().unwrap());
+    // Each look at the clock is a look at the file; how time passes between two looks is left alone.
+    let world = world.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let jump = |seconds: i64| {
+        // Put in place whole, since it is read at any moment.
+        world.write("offset.new", &format!("{seconds:+}\n"));
+        std::fs::rename(world.path("offset.new"), &offset).unwrap();
+    };
+    jump(0);
+    let caller = Caller::default();
+    for jumps in [[3_600, -3_600, 40], [-86_400, 0, 7_200], [5, -30, 0]] {
+        let doorbell = world.serve();
+        caller.ring(&doorbell, 60, || {
+            for seconds in jumps {
+                jump(seconds);
+                caller.wait_for(40);
+            }
+            kill(&doorbell);
+        });
+    }
+    let _doorbell = world.serve();
+    // What waits for another try since the clock was ahead is due when that moment has come.
+    jump(7_200);
+    nothing_waits(&world, "data");
+    let answered = caller.answered.into_inner().unwrap();
+    assert!(answered.len() > 500);
+    judge(&world.path("output"), &answered, &target);
+    let events = world.said(&["events", "--last", "1000000"]);
+    let days: HashSet<&str> =
+        events.lines().filter_map(|line| line.split_whitespace().nth(1)).filter(|day| day.starts_with("20")).collect();
+    assert!(days.len() > 1, "its clock has jumped from day to day: {days:?}");
 }
 
 /// A disk of its own, whose power can be cut.
