@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use super::Ended;
+use super::ended::Ended;
 use super::settings::{Around, Data, Rules, Secrets, counted, length, network};
 use crate::action::file::Files;
 use crate::action::folder::Output;

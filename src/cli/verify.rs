@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::Ended;
+use super::ended::Ended;
 use super::settings::{Rules, Secrets, headers};
 use crate::action::net::Net;
 use crate::keyring::Keyring;
