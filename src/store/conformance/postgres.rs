@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_postgres::{Config, NoTls};
 
-use super::{Backend, Later, Place};
+use super::place::{Backend, Later, Place};
 use crate::store::contract::{Records, Store};
 use crate::store::postgres::server::Server;
 use crate::store::postgres::{Postgres, PostgresRecords};
