@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::contract::{Action, Effect, Kind, Performing, Seen, Ticket};
+use super::attempt_context::AttemptContext;
+use super::contract::{Action, Effect, Kind, Performing, Seen};
 use super::file::Content;
 use super::folder;
 use super::outside::Outside;
@@ -122,12 +123,12 @@ impl fmt::Display for Appended {
 }
 
 impl Effect for Appended {
-    fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a> {
+    fn perform<'a>(self: Box<Self>, outside: &'a Outside, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
             if let Err(why) = folder::check(&self.file) {
                 return Outcome::failed(why);
             }
-            outside.files.write(&self.file, Content::Line(self.line), ticket).await
+            outside.files.write(&self.file, Content::Line(self.line), context).await
         })
     }
     fn seen(&self) -> Seen {

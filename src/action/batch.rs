@@ -9,8 +9,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use super::contract::Ticket;
-use super::file::{Content, Mode, Row, effect};
+use super::attempt_context::AttemptContext;
+use super::file::{Content, Mode, Row};
 use super::folder::Unwritten;
 use super::replacement::Replacement;
 use super::{csv, xlsx};
@@ -60,16 +60,16 @@ pub(super) fn prepare(
     path: &Path,
     name: &str,
     contents: &[Content],
-    tickets: &[Ticket],
+    contexts: &[AttemptContext],
     known: Option<Known>,
 ) -> Result<Prepared, Unwritten> {
     let runs = |refused: &[Option<String>]| {
-        let good = tickets.iter().zip(refused).filter(|(_, r)| r.is_none());
-        good.map(|(t, _)| effect(t)).collect::<Vec<_>>()
+        let good = contexts.iter().zip(refused).filter(|(_, r)| r.is_none());
+        good.map(|(context, _)| context.effect()).collect::<Vec<_>>()
     };
     if is_workbook(name) {
         let rows: Vec<Option<&Row>> = contents.iter().map(|c| if let Content::Row(row) = c { Some(row) } else { None }).collect();
-        let xlsx::Laid { replacement, batch, refused } = xlsx::append(path, name, &rows, &batch_id(&tickets[0]))?;
+        let xlsx::Laid { replacement, batch, refused } = xlsx::append(path, name, &rows, &batch_id(&contexts[0]))?;
         let intent =
             Intent { file: name.to_owned(), identity: 0, offset: 0, length: 0, digest: batch, replaced: true, runs: runs(&refused) };
         return Ok(Prepared { intent, what: replacement.map(What::Replace), refused, known: None });
@@ -183,7 +183,7 @@ fn rewrite(
 }
 
 /// A name that no other batch has, also not one of the same runs that was tried before.
-fn batch_id(first: &Ticket) -> String {
+fn batch_id(first: &AttemptContext) -> String {
     let salt = RandomState::new().hash_one(&first.idempotency_key);
     format!("{}.{salt:016x}", first.idempotency_key)
 }

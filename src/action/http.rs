@@ -10,7 +10,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::contract::{Action, Effect, Kind, Performing, Pretended, Seen, Ticket, seen_body};
+use super::attempt_context::AttemptContext;
+use super::contract::{Action, Effect, Kind, Performing, Pretended, Seen, seen_body};
 use super::net::{self, Call, Got};
 use super::outside::Outside;
 use crate::event::HOPS;
@@ -403,10 +404,10 @@ impl fmt::Display for Request {
 }
 
 impl Effect for Request {
-    fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a> {
+    fn perform<'a>(self: Box<Self>, outside: &'a Outside, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
             let method = self.call.method.clone();
-            match outside.net.send(self.call, &ticket).await {
+            match outside.net.send(self.call, &context).await {
                 Ok(got) => judge(got, &self.ok, &method, &self.shown_url),
                 Err(net::Unsent::Again(why)) => Outcome::retry(format!("{method} {}: {why}", self.shown_url)),
                 Err(net::Unsent::Resting(why, wait)) => Outcome::Retry {

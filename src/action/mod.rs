@@ -1,6 +1,7 @@
 //! What a rule can do. The list of kinds, in the order of the docs; each kind is a file of its own.
 
 pub mod append;
+pub mod attempt_context;
 pub mod batch;
 mod changes;
 pub mod contract;

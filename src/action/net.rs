@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Url, header, redirect};
 
-use super::contract::Ticket;
+use super::attempt_context::AttemptContext;
 use super::host::{Hosts, NotNow};
 use crate::event::HOPS;
 
@@ -169,9 +169,9 @@ impl Net {
     }
 
     /// Sends a call and reads the answer, up to the limits.
-    pub async fn send(&self, call: Call, ticket: &Ticket) -> Result<Got, Unsent> {
-        let marks = [("idempotency-key", ticket.idempotency_key.clone()), (HOPS, ticket.hops.to_string())];
-        self.call(call, &marks, ticket.timeout).await
+    pub async fn send(&self, call: Call, context: &AttemptContext) -> Result<Got, Unsent> {
+        let marks = [("idempotency-key", context.idempotency_key.clone()), (HOPS, context.hops.to_string())];
+        self.call(call, &marks, context.timeout).await
     }
 
     /// Makes a call with headers of Doorbell's own.

@@ -6,7 +6,8 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::append::read_file;
-use super::contract::{Action, Effect, Kind, Performing, Seen, Ticket};
+use super::attempt_context::AttemptContext;
+use super::contract::{Action, Effect, Kind, Performing, Seen};
 use super::file::{Cell, Content, Mode, Row};
 use super::outside::Outside;
 use crate::field::{Field, Found};
@@ -269,12 +270,12 @@ impl fmt::Display for Written {
 }
 
 impl Effect for Written {
-    fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a> {
+    fn perform<'a>(self: Box<Self>, outside: &'a Outside, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
             if !KINDS.iter().any(|k| self.file.to_ascii_lowercase().ends_with(k)) {
                 return Outcome::failed(format!("{}: a spreadsheet's name ends in .csv, .tsv or .xlsx", self.file));
             }
-            outside.files.write(&self.file, Content::Row(self.row), ticket).await
+            outside.files.write(&self.file, Content::Row(self.row), context).await
         })
     }
     fn seen(&self) -> Seen {
