@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::attempt_context::AttemptContext;
+use super::content::Content;
 use super::contract::{Action, Effect, Kind, Performing, Seen};
-use super::file::Content;
 use super::folder;
 use super::outside::Outside;
 use crate::field::Field;

@@ -10,9 +10,10 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use super::attempt_context::AttemptContext;
-use super::file::{Content, Mode, Row};
+use super::content::Content;
 use super::folder::Unwritten;
 use super::replacement::Replacement;
+use super::row::{Mode, Row};
 use super::{csv, xlsx};
 use crate::disk::{flush, flush_folder};
 use crate::run::{Intent, RunId, hash};

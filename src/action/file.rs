@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::attempt_context::AttemptContext;
 use super::batch::{self, Known, Prepared, Verdict};
+use super::content::Content;
 use super::folder::{Output, Unwritten};
 use crate::disk::words;
 use crate::planted::{Point, crash};
@@ -37,49 +38,6 @@ pub trait Ledger: Send + Sync {
     fn settle(&self, done: Vec<(RunId, u32, u32)>) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
     /// The runs of the file's intent are recorded.
     fn forget(&self, file: &str);
-}
-
-/// What one run wants written.
-#[derive(Debug, Clone)]
-pub enum Content {
-    /// A line, without its end.
-    Line(String),
-    Row(Row),
-}
-
-/// A row: values by the header of their column.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    pub cells: Vec<(String, Cell)>,
-    /// The sheet of a workbook; its first one if nothing is said.
-    pub sheet: Option<String>,
-    /// Whether text that a spreadsheet would take for a formula is kept from being one, in `.csv`.
-    pub guard: bool,
-    pub mode: Mode,
-    /// The titles of the columns that a row is found by.
-    pub matching: Vec<String>,
-    /// Whether capital and small letters are the same when a row is looked for.
-    pub ignore_case: bool,
-    /// Whether columns that are not there are added.
-    pub new_columns: bool,
-}
-
-/// What is done with a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    Add,
-    /// Fails where the row is not there.
-    Update,
-    AddOrUpdate,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Cell {
-    Empty,
-    Text(String),
-    /// Letter for letter.
-    Number(String),
-    Bool(bool),
 }
 
 struct Job {

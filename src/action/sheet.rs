@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 
 use super::append::read_file;
 use super::attempt_context::AttemptContext;
+use super::content::Content;
 use super::contract::{Action, Effect, Kind, Performing, Seen};
-use super::file::{Cell, Content, Mode, Row};
 use super::outside::Outside;
+use super::row::{Cell, Mode, Row};
 use crate::field::{Field, Found};
 use crate::known::Known;
 use crate::problem::nearest;

@@ -14,13 +14,13 @@ use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
 use super::changes::{self, Search};
-use super::file::{Cell, Row};
 use super::folder::Unwritten;
 use super::package::{
     CHAIN, CUSTOM, MAX_PART, WORKBOOK, damaged, each_tag, each_text, new_workbook, recalculated, relations, stamp, stamped, text_of,
     without_chain,
 };
 use super::replacement::Replacement;
+use super::row::{Cell, Row};
 use super::worksheet::{self, Changed, Line, Shape, at_range, attribute};
 use super::xml_rewriter::{attribute_value, rewrite};
 use crate::disk::{Trouble, Watched};

@@ -14,7 +14,7 @@ use std::io;
 use quick_xml::escape::unescape;
 use quick_xml::events::BytesStart;
 
-use super::file::Cell;
+use super::row::Cell;
 pub(super) use read::{find, formulas, scan, shared};
 pub(super) use write::{spelled_out, write};
 

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Write};
 use quick_xml::escape::{escape, partial_escape};
 use regex::Regex;
 
-use super::super::file::Cell;
+use super::super::row::Cell;
 use super::super::xml_rewriter::{At, Rewriter};
 use super::read::place;
 use super::{Changed, Line, Shape, at_cell, at_range, attribute, broken, letters};
