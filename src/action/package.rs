@@ -9,8 +9,7 @@ use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
 use super::folder::Unwritten;
-use super::worksheet::attribute;
-use super::xml_reader::XmlReader;
+use super::xml_reader::{XmlReader, attribute};
 use super::xml_rewriter::{attribute_value, rewrite};
 
 /// The most that one part may unpack to, in bytes.
