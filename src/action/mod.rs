@@ -1,4 +1,5 @@
-//! What a rule can do. The list of kinds, in the order of the docs; each kind is a file of its own.
+//! What a rule can do. The list of kinds, in the order of the docs; each kind has a file of its own, or a folder where it needs
+//! more.
 
 pub mod append;
 pub mod attempt_context;
@@ -9,10 +10,8 @@ pub mod contract;
 pub mod csv;
 pub mod file;
 pub mod folder;
-mod host;
 pub mod http;
 pub mod log;
-pub mod net;
 pub mod outside;
 mod package;
 mod replacement;
@@ -29,7 +28,7 @@ use contract::Kind;
 
 /// Every kind of action.
 pub const KINDS: &[&dyn Kind] = &[
-    &http::Http, //
+    &http::step::Http, //
     &append::Append,
     &sheet::SheetRow,
     &respond::Respond,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
 use super::file::Files;
-use super::net::Net;
+use super::http::client::Net;
 use crate::answer::Answer;
 use crate::event::EventId;
 

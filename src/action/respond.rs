@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::attempt_context::AttemptContext;
 use super::contract::{Action, Effect, Kind, Performing, Seen, seen_body};
-use super::http::{Headers, read_headers};
+use super::http::step::{Headers, read_headers};
 use super::outside::Outside;
 use crate::answer::Answer;
 use crate::field::Field;

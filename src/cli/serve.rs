@@ -19,7 +19,7 @@ use super::ended::Ended;
 use super::settings::{Around, Data, Rules, Secrets, counted, length, network};
 use crate::action::file::Files;
 use crate::action::folder::Output;
-use crate::action::net::Net;
+use crate::action::http::client::Net;
 use crate::action::outside::{Callers, Outside};
 use crate::at_work::AtWork;
 use crate::health::Health;

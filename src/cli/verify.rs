@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::ended::Ended;
 use super::settings::{Rules, Secrets, headers};
-use crate::action::net::Net;
+use crate::action::http::client::Net;
 use crate::keyring::Keyring;
 use crate::problem;
 use crate::request::Request;
