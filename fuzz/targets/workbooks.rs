@@ -9,10 +9,10 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use doorbell::action::attempt_context::AttemptContext;
-use doorbell::action::content::Content;
-use doorbell::action::file::{Files, Ledger};
-use doorbell::action::folder::Output;
-use doorbell::action::row::{Cell, Mode, Row};
+use doorbell::action::files::content::Content;
+use doorbell::action::files::folder::Output;
+use doorbell::action::files::row::{Cell, Mode, Row};
+use doorbell::action::files::writer::{Files, Ledger};
 use doorbell::event::EventId;
 use doorbell::run::{Intent, Outcome, Place, RunId};
 use libfuzzer_sys::fuzz_target;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
 
-use super::file::Files;
+use super::files::writer::Files;
 use super::http::client::Net;
 use crate::answer::Answer;
 use crate::event::EventId;

@@ -17,8 +17,8 @@ use tokio::sync::Notify;
 
 use super::ended::Ended;
 use super::settings::{Around, Data, Rules, Secrets, counted, length, network};
-use crate::action::file::Files;
-use crate::action::folder::Output;
+use crate::action::files::folder::Output;
+use crate::action::files::writer::Files;
 use crate::action::http::client::Net;
 use crate::action::outside::{Callers, Outside};
 use crate::at_work::AtWork;

@@ -1,4 +1,4 @@
-//! What goes into a file: a line or a row. How it gets there is left to [`super::file`].
+//! What goes into a file: a line or a row. How it gets there is left to [`super::writer`].
 
 use super::row::Row;
 

@@ -6,11 +6,11 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::append::read_file;
-use super::attempt_context::AttemptContext;
 use super::content::Content;
-use super::contract::{Action, Effect, Kind, Performing, Seen};
-use super::outside::Outside;
 use super::row::{Cell, Mode, Row};
+use crate::action::attempt_context::AttemptContext;
+use crate::action::contract::{Action, Effect, Kind, Performing, Seen};
+use crate::action::outside::Outside;
 use crate::field::{Field, Found};
 use crate::known::Known;
 use crate::problem::nearest;

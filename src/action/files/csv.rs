@@ -309,7 +309,7 @@ fn is_harmless(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::action::row::Mode;
+    use crate::action::files::row::Mode;
 
     #[test]
     fn what_looks_like_a_formula_gets_an_apostrophe_and_a_phone_number_does_not() {

@@ -13,19 +13,19 @@ use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
-use super::changes::{self, Search};
-use super::folder::Unwritten;
 use super::package::{
     CHAIN, CUSTOM, MAX_PART, WORKBOOK, damaged, each_tag, each_text, new_workbook, recalculated, relations, stamp, stamped, text_of,
     without_chain,
 };
-use super::replacement::Replacement;
-use super::row::{Cell, Row};
 use super::worksheet::reference::{self, at_range};
 use super::worksheet::shape::{Changed, Line, Shape};
 use super::worksheet::{read, write};
 use super::xml_reader::attribute;
 use super::xml_rewriter::{attribute_value, rewrite};
+use crate::action::files::changes::{self, Search};
+use crate::action::files::folder::Unwritten;
+use crate::action::files::replacement::Replacement;
+use crate::action::files::row::{Cell, Row};
 use crate::disk::{Trouble, Watched};
 use regex::Regex;
 
@@ -42,7 +42,7 @@ const LEVEL: i64 = 3;
 const STRINGS: &str = "xl/sharedStrings.xml";
 
 /// A workbook with the batch in it, beside the one that it will replace.
-pub(super) struct Laid {
+pub(crate) struct Laid {
     /// Nothing if every row is refused.
     pub replacement: Option<Replacement>,
     /// The id that the new file carries.
@@ -52,7 +52,7 @@ pub(super) struct Laid {
 }
 
 /// Writes the workbook with these rows under a temporary name and flushes it. Rows that are none are refused.
-pub(super) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str) -> Result<Laid, Unwritten> {
+pub(crate) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str) -> Result<Laid, Unwritten> {
     if let Some(lock) = open_elsewhere(path) {
         return Err(Unwritten::Again(format!("it is open in another program ({lock} stands beside it); close it there")));
     }
@@ -87,7 +87,7 @@ pub(super) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str
 }
 
 /// The id of the last batch that was written into a workbook.
-pub(super) fn batch_of(file: &File) -> io::Result<Option<String>> {
+pub(crate) fn batch_of(file: &File) -> io::Result<Option<String>> {
     let trouble = Trouble::default();
     let custom = ZipArchive::new(BufReader::new(Watched::new(file, &trouble)))
         .map_err(damaged)

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::attempt_context::AttemptContext;
 use super::content::Content;
-use super::contract::{Action, Effect, Kind, Performing, Seen};
 use super::folder;
-use super::outside::Outside;
+use crate::action::attempt_context::AttemptContext;
+use crate::action::contract::{Action, Effect, Kind, Performing, Seen};
+use crate::action::outside::Outside;
 use crate::field::Field;
 use crate::known::Known;
 use crate::run::Outcome;

@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::attempt_context::AttemptContext;
 use super::batch::{self, Known, Prepared, Verdict};
 use super::content::Content;
 use super::folder::{Output, Unwritten};
+use crate::action::attempt_context::AttemptContext;
 use crate::disk::words;
 use crate::planted::{Point, crash};
 use crate::run::{Intent, Note, Outcome, Receipt, RunId};

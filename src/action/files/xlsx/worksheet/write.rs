@@ -6,12 +6,12 @@ use std::io::{self, BufRead, Write};
 use quick_xml::escape::{escape, partial_escape};
 use regex::Regex;
 
-use super::super::row::Cell;
 use super::super::xml_reader::attribute;
 use super::super::xml_rewriter::{At, Rewriter};
 use super::read::{broken, place};
 use super::reference::{at_cell, at_range, letters, range};
 use super::shape::{Changed, Line, Shape};
+use crate::action::files::row::Cell;
 
 /// How much of the new rows is put together before it is written, in bytes.
 const PIECE: usize = 64 << 10;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::super::row::Cell;
+use crate::action::files::row::Cell;
 
 /// A row to be added: cells by column, counted from 1, in order.
 pub(crate) struct Line(pub Vec<(u32, Cell)>);
