@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::action::contract::{Effect, Performing, Ticket};
+use crate::action::attempt_context::AttemptContext;
+use crate::action::contract::{Effect, Performing};
 use crate::action::outside::Outside;
 use crate::answer::Answer;
 use crate::at_work::AtWork;
@@ -79,7 +80,7 @@ impl Try {
         };
         let Ok(_room) = room_for(made, effect.bytes()) else { return Outcome::Deferred(CROWDED) };
         let run = &self.run;
-        let ticket = Ticket {
+        let context = AttemptContext {
             event: self.event.id,
             run: run.id,
             place: run.place,
@@ -87,7 +88,7 @@ impl Try {
             hops: hops(&self.event.headers) + 1,
             timeout: self.rule.step(run).map_or(TIMEOUT, |s| s.timeout),
         };
-        Unpanicked(effect.perform(outside, ticket)).await
+        Unpanicked(effect.perform(outside, context)).await
     }
 
     fn render(&self, allowance: Allowance) -> Rendered {

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::action::net::Net;
+use crate::action::http::client::Net;
 use crate::problem::Problem;
 use crate::rule::InForce;
 use crate::supervisor::Supervisor;

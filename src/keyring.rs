@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::action::net::Net;
+use crate::action::http::client::Net;
 use crate::action::room::Room;
 use crate::pace::neighbourhood;
 use crate::signature::contract::{KeyAt, Keys, Published};
@@ -199,7 +199,7 @@ mod tests {
     use tokio::task::JoinSet;
 
     use super::*;
-    use crate::action::net::Allowed;
+    use crate::action::http::client::Allowed;
 
     /// A place where keys are published; what is slow there is never answered.
     struct Place {

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::action::batch::Verdict;
-use crate::action::file::{Files, Ledger};
+use crate::action::files::batch::Verdict;
+use crate::action::files::writer::{Files, Ledger};
 use crate::run::Intent;
 use crate::store::contract::{EffectKey, Store};
 

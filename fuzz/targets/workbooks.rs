@@ -8,9 +8,11 @@ use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use doorbell::action::contract::Ticket;
-use doorbell::action::file::{Cell, Content, Files, Ledger, Mode, Row};
-use doorbell::action::folder::Output;
+use doorbell::action::attempt_context::AttemptContext;
+use doorbell::action::files::content::Content;
+use doorbell::action::files::folder::Output;
+use doorbell::action::files::row::{Cell, Mode, Row};
+use doorbell::action::files::writer::{Files, Ledger};
 use doorbell::event::EventId;
 use doorbell::run::{Intent, Outcome, Place, RunId};
 use libfuzzer_sys::fuzz_target;
@@ -70,11 +72,11 @@ fuzz_target!(|bytes: &[u8]| {
     let cells = vec![("Id".to_owned(), Cell::Number("7".into())), ("Name".to_owned(), Cell::Text("=x\u{1}".into()))];
     let matching = if mode == Mode::Add { Vec::new() } else { vec!["Id".to_owned()] };
     let row = Row { cells, sheet: None, guard: true, mode, matching, ignore_case: false, new_columns: chosen & 64 != 0 };
-    let ticket =
-        Ticket { event: EventId(uuid::Uuid::nil()), run: 1, place: Place::default(), idempotency_key: "k".into(), hops: 1, timeout: Duration::from_secs(30) };
+    let context =
+        AttemptContext { event: EventId(uuid::Uuid::nil()), run: 1, place: Place::default(), idempotency_key: "k".into(), hops: 1, timeout: Duration::from_secs(30) };
     let outcome = runtime.block_on(async {
         let files = Files::new(output.clone(), Arc::new(Nowhere));
-        files.write(name, Content::Row(row), ticket).await
+        files.write(name, Content::Row(row), context).await
     });
     match outcome {
         Outcome::Done(_) => {}

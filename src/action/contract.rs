@@ -6,20 +6,18 @@
 use std::fmt::Display;
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::attempt_context::AttemptContext;
+use super::outside::Outside;
 use crate::field::Field;
 use crate::known::Known;
-use crate::run::{Outcome, Place, RunId};
+use crate::run::Outcome;
 use crate::scope::Scope;
 use crate::template::Unrendered;
 use crate::word::Word;
 use crate::yaml::fields::Fields;
-
-use super::outside::Outside;
-use crate::event::EventId;
 
 /// A kind of action: the verbs that people write, and how a step of them is read.
 pub trait Kind: Sync {
@@ -49,7 +47,7 @@ pub trait Action: Send + Sync {
 
 /// Something concrete that is not yet done; prints as people see it in `try`.
 pub trait Effect: Display + Send {
-    fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a>;
+    fn perform<'a>(self: Box<Self>, outside: &'a Outside, context: AttemptContext) -> Performing<'a>;
     /// About how many bytes it holds while it waits for its turn.
     fn bytes(&self) -> usize;
     /// What it would do, as the tests of a rule compare it.
@@ -108,17 +106,3 @@ pub fn seen_body(seen: Seen, headers: &[(String, String)], body: &[u8]) -> Seen 
 
 /// An effect on its way.
 pub type Performing<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
-
-/// On whose behalf an effect is performed.
-#[derive(Debug, Clone)]
-pub struct Ticket {
-    pub event: EventId,
-    pub run: RunId,
-    pub place: Place,
-    /// The same for every try of one step and element.
-    pub idempotency_key: String,
-    /// How many events have led to this one, itself included.
-    pub hops: u32,
-    /// How long one try may take.
-    pub timeout: Duration,
-}

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::contract::{Action, Effect, Kind, Performing, Seen, Ticket};
+use super::attempt_context::AttemptContext;
+use super::contract::{Action, Effect, Kind, Performing, Seen};
 use super::outside::Outside;
 use crate::field::Field;
 use crate::known::Known;
@@ -84,9 +85,9 @@ impl Effect for Said {
     fn bytes(&self) -> usize {
         self.text.len()
     }
-    fn perform<'a>(self: Box<Self>, _: &'a Outside, ticket: Ticket) -> Performing<'a> {
+    fn perform<'a>(self: Box<Self>, _: &'a Outside, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
-            tracing::info!(event = %ticket.event, "{}", self.text);
+            tracing::info!(event = %context.event, "{}", self.text);
             match self.stops {
                 true => Outcome::Stopped(self.text),
                 false => Outcome::Done(Note { said: self.text, ..Note::default() }),

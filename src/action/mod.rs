@@ -1,34 +1,22 @@
-//! What a rule can do. The list of kinds, in the order of the docs; each kind is a file of its own.
+//! What a rule can do. The list of kinds, in the order of the docs; each kind has a file of its own, or a folder where it needs
+//! more.
 
-pub mod append;
-pub mod batch;
-mod changes;
+pub mod attempt_context;
 pub mod contract;
-pub mod csv;
-pub mod file;
-pub mod folder;
-mod host;
+pub mod files;
 pub mod http;
 pub mod log;
-pub mod net;
 pub mod outside;
-mod package;
-mod replacement;
 pub mod respond;
 pub mod room;
-pub mod sheet;
-mod worksheet;
-pub mod xlsx;
-mod xml_reader;
-mod xml_rewriter;
 
 use contract::Kind;
 
 /// Every kind of action.
 pub const KINDS: &[&dyn Kind] = &[
-    &http::Http, //
-    &append::Append,
-    &sheet::SheetRow,
+    &http::step::Http, //
+    &files::append::Append,
+    &files::sheet::SheetRow,
     &respond::Respond,
     &log::Log,
     &log::Stop,

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
 
-use super::file::Files;
-use super::net::Net;
+use super::files::writer::Files;
+use super::http::client::Net;
 use crate::answer::Answer;
 use crate::event::EventId;
 

@@ -4,8 +4,9 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::contract::{Action, Effect, Kind, Performing, Seen, Ticket, seen_body};
-use super::http::{Headers, read_headers};
+use super::attempt_context::AttemptContext;
+use super::contract::{Action, Effect, Kind, Performing, Seen, seen_body};
+use super::http::step::{Headers, read_headers};
 use super::outside::Outside;
 use crate::answer::Answer;
 use crate::field::Field;
@@ -145,10 +146,10 @@ impl Effect for Replied {
     fn bytes(&self) -> usize {
         self.0.body.len()
     }
-    fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a> {
+    fn perform<'a>(self: Box<Self>, outside: &'a Outside, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
             let status = self.0.status;
-            let said = match outside.callers.answer(ticket.event, self.0.clone()) {
+            let said = match outside.callers.answer(context.event, self.0.clone()) {
                 true => format!("answered {status}"),
                 false => format!("would have answered {status}, but nobody waited any more"),
             };

@@ -2,6 +2,8 @@
 //!
 //! JSON, forms, XML and text are read; anything else is text. Nothing is lost by reading: the raw bytes stay in the event.
 
+mod json;
+mod limits;
 mod multipart;
 pub mod packed;
 mod xml;
@@ -13,14 +15,10 @@ use serde_json::{Map, Value};
 
 use crate::budget::VALUE;
 use crate::event::{Event, Unread, gather, pairs};
-use crate::json::{MAX_VALUES, Walk};
-
-/// How deep a body may be nested; `serde_json` stops there.
-pub const MAX_DEPTH: usize = 128;
-/// How many attributes an element of XML may have.
-pub const MAX_ATTRIBUTES: usize = 1_000;
-/// How many names a form may have.
-pub const MAX_FORM_NAMES: usize = 10_000;
+use crate::json::MAX_VALUES;
+use json::NotJson::{Broken, TooMany};
+use json::{json, looks_like_json, read_payload};
+use limits::MAX_FORM_NAMES;
 
 /// A body that claims to be something it is not.
 #[derive(Debug, PartialEq)]
@@ -153,59 +151,9 @@ fn form(content_type: Option<&str>, raw: &[u8]) -> Result<Value, Malformed> {
     Ok(fields)
 }
 
-/// GitHub, Slack and Plex put JSON into one form field of this name.
-fn read_payload(fields: &mut Map<String, Value>) -> Result<(), String> {
-    if let Some(Value::String(text)) = fields.get("payload")
-        && looks_like_json(text.as_bytes())
-    {
-        match json(text.as_bytes()) {
-            Ok(value) => fields["payload"] = value,
-            Err(TooMany) => return Err(TooMany.sentence(text.as_bytes())),
-            Err(Broken(_)) => {}
-        }
-    }
-    Ok(())
-}
-
-/// Why a JSON text was not read.
-enum NotJson {
-    TooMany,
-    Broken(serde_json::Error),
-}
-use NotJson::{Broken, TooMany};
-
-fn json(raw: &[u8]) -> Result<Value, NotJson> {
-    let raw = raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw);
-    // A value or name takes two bytes at least, so that most texts need not be counted.
-    if raw.len() > MAX_VALUES * 2 && std::str::from_utf8(raw).is_ok_and(|text| Walk::new(text).has_too_many()) {
-        return Err(TooMany);
-    }
-    serde_json::from_slice(raw).map_err(Broken)
-}
-
-fn looks_like_json(raw: &[u8]) -> bool {
-    let first = raw.iter().find(|b| !b.is_ascii_whitespace());
-    let last = raw.iter().rfind(|b| !b.is_ascii_whitespace());
-    matches!((first, last), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')))
-}
-
-impl NotJson {
-    /// The parser's complaint, as a sentence for the person who wrote the sender.
-    fn sentence(&self, raw: &[u8]) -> String {
-        let Broken(error) = self else {
-            return format!("The body has more than {MAX_VALUES} values and names; send less at a time.");
-        };
-        let text = error.to_string();
-        let what = text.split(" at line ").next().unwrap_or(&text);
-        if std::str::from_utf8(raw).is_err() {
-            return "The body says that it is JSON, but it is not UTF-8 text.".to_owned();
-        }
-        format!("The body says that it is JSON, but it cannot be read: {what}, at line {} column {}.", error.line(), error.column())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::limits::MAX_ATTRIBUTES;
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;

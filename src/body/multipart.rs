@@ -5,7 +5,8 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use serde_json::{Map, Value, json};
 
-use super::{MAX_FORM_NAMES, read_payload};
+use super::json::read_payload;
+use super::limits::MAX_FORM_NAMES;
 use crate::event::gather;
 
 /// Reads a form; the error is what is wrong with it.

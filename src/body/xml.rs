@@ -7,7 +7,7 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 use serde_json::{Map, Value};
 
-use super::{MAX_ATTRIBUTES, MAX_DEPTH};
+use super::limits::{MAX_ATTRIBUTES, MAX_DEPTH};
 use crate::event::gather;
 use crate::json::MAX_VALUES;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use super::Ended;
+use super::ended::Ended;
 use super::progress::Progress;
 use super::settings::Data;
 use crate::disk;

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::Ended;
+use super::ended::Ended;
 use super::settings::{Data, number};
 use crate::operations::command::{Command, Done};
 use crate::store::contract::{Cancelled, Waiting};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::Ended;
+use super::ended::Ended;
 use super::settings::{Around, Secrets, counted, counted_problems};
 use crate::problem;
 

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::Ended;
+use super::ended::Ended;
 use super::settings::{Rules, Secrets, headers};
 use crate::condition::trace::Told;
 use crate::operations::dry_run::{Branch, NoPreview, Preview, RulePreview, StepEffect, StepPreview, Webhook, preview};

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::Ended;
+use super::ended::Ended;
 use super::settings::{Data, number};
 use crate::condition::trace::short;
 use crate::operations::history::{self, EventLine};

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use clap::Args;
 
-use super::Ended;
 use super::dry_run::drawn;
+use super::ended::Ended;
 use super::settings::{Around, Data, number};
 use crate::disk;
 use crate::event::EventId;

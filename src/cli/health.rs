@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 
-use super::Ended;
+use super::ended::Ended;
 use super::settings::{Data, number};
 use crate::health::Report;
 use crate::operations::control;

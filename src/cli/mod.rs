@@ -6,6 +6,7 @@ mod backup;
 mod cancel;
 mod check;
 mod dry_run;
+mod ended;
 mod events;
 mod explain;
 mod health;
@@ -23,6 +24,8 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use ended::Ended;
 
 /// Doorbell turns incoming webhooks into actions, by rules in YAML files, and loses nothing.
 #[derive(Parser)]
@@ -73,13 +76,6 @@ enum Command {
     Verify(verify::VerifyRequest),
     /// Ask a running Doorbell whether it is well
     Health(health::Health),
-}
-
-/// How a command ended, when it could run at all.
-pub enum Ended {
-    Good,
-    /// Problems were found and shown.
-    Problems,
 }
 
 /// Runs the command that the arguments ask for.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
-use super::Ended;
+use super::ended::Ended;
 use super::settings::{Data, headers};
 use crate::condition::trace::short;
 use crate::operations::drafts::{self, Draft, Sample};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::Ended;
+use super::ended::Ended;
 use super::progress::Progress;
 use super::settings::{Data, length, number};
 use crate::operations::command::{Command, Done};

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
-use super::Ended;
+use super::ended::Ended;
 use super::progress::Progress;
 use super::settings::{Asked, Data, Rules, Secrets, length, number};
 use crate::event::EventId;

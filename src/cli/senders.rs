@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::Ended;
+use super::ended::Ended;
 use crate::problem::nearest;
 use crate::signature;
 

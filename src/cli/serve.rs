@@ -15,11 +15,11 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use super::Ended;
+use super::ended::Ended;
 use super::settings::{Around, Data, Rules, Secrets, counted, length, network};
-use crate::action::file::Files;
-use crate::action::folder::Output;
-use crate::action::net::Net;
+use crate::action::files::folder::Output;
+use crate::action::files::writer::Files;
+use crate::action::http::client::Net;
 use crate::action::outside::{Callers, Outside};
 use crate::at_work::AtWork;
 use crate::health::Health;

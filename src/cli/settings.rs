@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use ipnet::IpNet;
 
-use crate::action::net::Allowed;
+use crate::action::http::client::Allowed;
 use crate::known::{Lookup, stand_in};
 use crate::operations::control::Commands;
 use crate::problem::{self, Problem, Severity};

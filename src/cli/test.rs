@@ -10,8 +10,8 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::Ended;
 use super::dry_run::drawn;
+use super::ended::Ended;
 use super::settings::{Around, Secrets, number};
 use crate::action::contract::{Pretended, Seen};
 use crate::condition::trace;

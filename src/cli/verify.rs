@@ -10,9 +10,9 @@ use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::Ended;
+use super::ended::Ended;
 use super::settings::{Rules, Secrets, headers};
-use crate::action::net::Net;
+use crate::action::http::client::Net;
 use crate::keyring::Keyring;
 use crate::problem;
 use crate::request::Request;

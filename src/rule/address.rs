@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::callers::{self, Callers};
-use crate::action::http::read_headers;
+use crate::action::http::step::read_headers;
 use crate::action::respond::{Body, read_body};
 use crate::answer::Answer;
 use crate::event::Event;

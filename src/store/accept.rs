@@ -6,8 +6,8 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::claims::{claim, insert_runs, is_queued};
 use super::contract::{Accept, Delivery, Fate, NewRun, Standing};
-use super::jobs::Kept;
 use super::owner::Owner;
+use super::reply::Kept;
 use super::rows::{Sql, event_id, from_json, json, keep_attempts, range};
 use crate::answer::SealedAnswer;
 use crate::event::Event;

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use rusqlite::{Connection, Row, params};
 
 use super::contract::{Choice, Counts, Doing, Dossier, Error, EventPage, Records, Result, RunPage};
+use super::failures::error;
 use super::prune;
 use super::rows::{ENDED, EVENT, MOST_RUNS, PENDING, RUN_COLUMNS, Sql, event_id, from_json, moment, range, read_event, read_run, saved_of};
-use super::sqlite::{connect, error, file};
+use super::sqlite::{connect, file};
 use super::tables;
 use crate::event::EventId;
 use crate::run::{Attempt, Run, RunId, State};

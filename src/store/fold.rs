@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
 use super::contract::{Error, Result};
-use super::sqlite::error;
+use super::failures::error;
 
 /// How long the log grows before it is folded, in pages of 4 KB. Longer logs are a little faster and make the slowest
 /// answers slower (docs/performance.md).

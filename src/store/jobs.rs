@@ -1,4 +1,4 @@
-//! What the writer thread is asked to do: each verb of the contract with what it needs, and what it gave.
+//! What the writer thread is asked to do: each verb of the contract with what it needs.
 
 use std::sync::Arc;
 
@@ -6,15 +6,14 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::accept::{EventRow, accept, standing};
-use super::contract::{
-    Accept, Cancelled, EffectKey, Error, Fate, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Standing, Waiting,
-};
+use super::contract::{Accept, EffectKey, Error, Heavy, Held, NewRun, Pruning, Record, Recorded, Result, Waiting};
 use super::owner::Owner;
 use super::record::record;
+use super::reply::Kept;
 use super::rows::{Sql, from_json, json, moment};
 use super::{changes, prune, quarantine};
-use crate::event::{EventId, Unread};
-use crate::run::{Intent, Run, RunId, TextHash, hash};
+use crate::event::EventId;
+use crate::run::{Intent, RunId, TextHash, hash};
 
 /// One verb with what it needs.
 pub(super) enum Job {
@@ -69,33 +68,6 @@ pub(super) enum Job {
     Spoilt {
         panics: bool,
     },
-}
-
-/// What a verb gave.
-pub(super) enum Kept {
-    Done,
-    /// The number of the event's first run, and what became of each.
-    New(RunId, Vec<Fate>),
-    Again {
-        first: EventId,
-        is_same: bool,
-        restarted: usize,
-        standing: Standing,
-    },
-    Standing(Standing),
-    Recorded(Recorded),
-    Runs(Vec<(Run, Unread)>),
-    Owned(Vec<(RunId, i64)>),
-    Due(Option<Timestamp>),
-    Intents(Vec<Intent>),
-    Yes(bool),
-    Ruleset(i64),
-    Text(Option<(String, String)>),
-    SetAside(Vec<(EventId, String)>),
-    Number(usize),
-    Cancelled(Cancelled),
-    Pruned(Pruned),
-    Size(u64),
 }
 
 impl Job {

@@ -7,6 +7,7 @@ mod claims;
 #[cfg(test)]
 mod conformance;
 pub mod contract;
+mod failures;
 mod fold;
 mod jobs;
 mod owner;
@@ -15,6 +16,7 @@ mod postgres;
 mod prune;
 mod quarantine;
 mod record;
+mod reply;
 mod rows;
 #[cfg(test)]
 mod simulation;

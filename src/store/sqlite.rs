@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::accept::fresh;
@@ -21,9 +21,11 @@ use super::contract::{
     Accept, Accepted, Cancelled, Doing, EffectKey, Error, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Standing, Store,
     Waiting as WaitingRuns,
 };
+use super::failures::{damaged, error, no_disk};
 use super::fold::Fold;
-use super::jobs::{Job, Kept};
+use super::jobs::Job;
 use super::owner::Owner;
+use super::reply::Kept;
 use super::tables;
 use crate::disk::{flush_folder, takes_writes};
 use crate::event::{EventId, Unread};
@@ -34,31 +36,6 @@ const MAX_GROUP: usize = 1_024;
 /// The most that waits for the writer; beyond it the sender is told to come back.
 const MAX_WAITING: usize = 8_192;
 const FILE: &str = "doorbell.db";
-
-fn damaged() -> Error {
-    Error::new("the file doorbell.db in the data folder is damaged; put it aside and start from a backup, or with an empty folder", false)
-}
-
-fn no_disk() -> Error {
-    Error::new("the disk of the data folder does not work as it should", true)
-}
-
-/// An error of SQLite in words.
-pub(super) fn error(e: rusqlite::Error) -> Error {
-    let words = |m: &str, transient| Error::new(m, transient);
-    match e.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => words("the disk of the data folder is full; make room on it", true),
-        Some(ErrorCode::ReadOnly) => words("the data folder can only be read; look at its owner and rights", true),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => words("the data folder is busy", true),
-        Some(ErrorCode::SystemIoFailure) => no_disk(),
-        Some(ErrorCode::CannotOpen) => words("the data folder cannot be opened; look at its owner and rights", true),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(),
-        None if matches!(e, rusqlite::Error::FromSqlConversionFailure(..)) => {
-            words(&format!("what is in the store is damaged: {e}; restore a backup of the data folder"), false)
-        }
-        _ => Error::new(e.to_string(), false),
-    }
-}
 
 /// The file of a data folder.
 pub(super) fn file(data: &Path) -> PathBuf {

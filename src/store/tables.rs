@@ -7,6 +7,7 @@
 use rusqlite::Connection;
 
 use super::contract::{Error, Result};
+use super::failures::error;
 
 /// Every version's change, in order. Never edit one that was released; add another.
 const MIGRATIONS: [&str; 6] = [
@@ -113,7 +114,7 @@ ALTER TABLE delivery ADD COLUMN request TEXT;
 
 /// Brings a database up to this program's version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
-    let version: i64 = connection.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(super::sqlite::error)?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(error)?;
     let version = version.max(0) as usize;
     if version > MIGRATIONS.len() {
         return Err(Error::new(
@@ -123,7 +124,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     }
     for (n, change) in MIGRATIONS.iter().enumerate().skip(version) {
         let change = format!("BEGIN; {change} PRAGMA user_version = {}; COMMIT;", n + 1);
-        connection.execute_batch(&change).map_err(super::sqlite::error)?;
+        connection.execute_batch(&change).map_err(error)?;
     }
     Ok(())
 }

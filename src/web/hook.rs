@@ -15,7 +15,7 @@ use warp::http::{HeaderName, HeaderValue, Request as HttpRequest, Response, Stat
 
 use super::body_room::{BodyRoom, Full, Taken};
 use super::caller::Proxies;
-use super::serve::MAX_HEADERS;
+use super::head::MAX_HEADERS;
 use crate::answer::Answer;
 use crate::body::packed::most_unpacked;
 use crate::event::{EventId, MOST_HOPS, hops};

@@ -3,6 +3,7 @@
 pub mod body_room;
 pub mod caller;
 mod connections;
+mod head;
 pub mod hook;
 pub mod serve;
 pub mod tls;

@@ -25,6 +25,7 @@ use warp::http::{Request, Response};
 
 use super::caller::Proxies;
 use super::connections::Connections;
+use super::head::{MAX_HEAD, MAX_HEADERS};
 use super::hook::{self, Knock};
 use super::tls::Tls;
 
@@ -32,9 +33,6 @@ use super::tls::Tls;
 const FIRST_BYTES: Duration = Duration::from_secs(10);
 /// How long a request's head may take, and how long a connection may idle: longer than load balancers do.
 const HEAD: Duration = Duration::from_secs(75);
-/// The largest head, in bytes, and the most headers of a request.
-const MAX_HEAD: usize = 64 << 10;
-pub const MAX_HEADERS: usize = 100;
 const MAX_STREAMS: u32 = 128;
 
 /// Where callers come in.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Place;
+use super::place::Place;
 use super::sample::{
     accept, again, are_different, at, begin, delivered, done, dossier, event, ids, in_lane, lease, left, once, queue, record, run, state,
     taken,

@@ -1,6 +1,6 @@
 //! What callers get from rules.
 
-use super::Place;
+use super::place::Place;
 use super::sample::{accept, begin, done, event, failed, in_lane, much_later, postponed, record, run, stepped, taken};
 use crate::answer::SealedAnswer;
 use crate::secret::SealedText;

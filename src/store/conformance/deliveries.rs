@@ -1,6 +1,6 @@
 //! Events that come again, known by what their sender calls them.
 
-use super::Place;
+use super::place::Place;
 use super::sample::{DAY, accept, again, at, delivered, done, event, failed, guessed, ids, lease, left, much_later, record, run, taken};
 use crate::answer::SealedAnswer;
 use crate::event::Event;

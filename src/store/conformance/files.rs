@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Place;
+use super::place::Place;
 use super::sample::{accept, begin, done, dossier, event, lease, much_later, postponed, record, run, stepped, taken};
 use crate::run::{Intent, Place as At, Run, RunId};
 use crate::store::contract::{Accept, Store};

@@ -1,6 +1,6 @@
 //! What people ask of a store.
 
-use super::Place;
+use super::place::Place;
 use super::sample::{accept, at, attempt, begin, done, dossier, event, failed, ids, once, postponed, record, run, taken};
 use crate::event::{Event, EventId};
 use crate::run::{Run, State};

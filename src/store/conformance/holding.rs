@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Place;
+use super::place::Place;
 use super::sample::{accept, at, begin, done, event, ids, in_lane, lease, left, postponed, record, refuse, run, stepped, taken};
 use crate::event::EventId;
 use crate::run::{Run, RunId};

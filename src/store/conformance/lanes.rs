@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Place;
+use super::place::Place;
 use super::sample::{
     accept, at, begin, done, event, failed, ids, in_lane, lease, left, much_later, postponed, queue, record, refuse, run, state, taken,
 };

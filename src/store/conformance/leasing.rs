@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Place;
+use super::place::Place;
 use super::sample::{
     accept, are_different, at, begin, event, ids, in_lane, lease, left, much_later, postponed, queue, record, run, stepped,
 };

@@ -15,6 +15,7 @@ mod lanes;
 mod leasing;
 mod once;
 mod people;
+mod place;
 mod postgres;
 mod quarantine;
 mod recording;
@@ -27,49 +28,9 @@ mod sqlite;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::contract::{Records, Store};
-
-/// Something that takes its time.
-pub(super) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// A kind of store that is tested.
-pub(super) trait Backend {
-    /// A new store with nothing in it.
-    fn new_place(&self) -> Later<'_, Box<dyn Place>>;
-    /// Called when all was tested: whether the store has complained of anything.
-    fn is_well(&self) {}
-}
-
-/// Where one store is.
-pub(super) trait Place: Send + Sync {
-    /// Opens the store, as an owner of its own.
-    fn open(&self) -> Later<'_, Arc<dyn Store>>;
-    /// Lets an owner die. Its handle stays, as that of a process that was only paused and now wakes up.
-    fn kill<'a>(&'a self, owner: &'a Arc<dyn Store>) -> Later<'a, ()>;
-    /// Whether several owners may live at a time.
-    fn allows_several_owners(&self) -> bool;
-    fn records(&self) -> Later<'_, Arc<dyn Records>>;
-}
-
-impl dyn Place + '_ {
-    /// As many owners as may live at a time, but not more than two.
-    async fn owners(&self) -> Vec<Arc<dyn Store>> {
-        let mut owners = vec![self.open().await];
-        if self.allows_several_owners() {
-            owners.push(self.open().await);
-        }
-        owners
-    }
-
-    /// Lets an owner die, and gives the one that comes after it.
-    async fn heir(&self, of: &Arc<dyn Store>) -> Arc<dyn Store> {
-        self.kill(of).await;
-        self.open().await
-    }
-}
+use place::{Backend, Place};
 
 macro_rules! stores {
     ($($(#[$note:meta])* $name:ident: $backend:expr;)*) => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Place;
+use super::place::Place;
 use super::sample::{DAY, accept, begin, done, dossier, event, failed, lease, left, much_later, once, record, state, taken};
 use crate::run::{Once, State};
 use crate::store::contract::{Fate, NewRun, Store, Waiting};

@@ -1,6 +1,6 @@
 //! What people change: failed runs go on, rules are started anew, waiting runs are cancelled.
 
-use super::Place;
+use super::place::Place;
 use super::sample::{
     accept, are_different, at, begin, done, dossier, event, failed, ids, in_lane, lease, left, much_later, once, postponed, queue, record,
     refuse, run, state, stepped, story, taken,

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio_postgres::{Config, NoTls};
 
-use super::{Backend, Later, Place};
+use super::place::{Backend, Later, Place};
 use crate::store::contract::{Records, Store};
+use crate::store::postgres::Postgres;
+use crate::store::postgres::records::PostgresRecords;
 use crate::store::postgres::server::Server;
-use crate::store::postgres::{Postgres, PostgresRecords};
 
 /// How long owners live without saying so: longer than any test, so that they die only when a test says so.
 const LIFE: Duration = Duration::from_secs(3_600);

@@ -1,6 +1,6 @@
 //! Runs that bring the program down.
 
-use super::Place;
+use super::place::Place;
 use super::sample::{at, begin, done, ids, in_lane, lease, once, queue, record, state, story};
 use crate::run::State;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::Place;
+use super::place::Place;
 use super::sample::{accept, at, attempt, begin, done, event, failed, ids, lease, left, postponed, record, refuse, run, stepped, story};
 use crate::answer::SealedAnswer;
 use crate::run::{Place as At, Run, SavedAt, State};

@@ -1,6 +1,6 @@
 //! Deleting what is done with.
 
-use super::Place;
+use super::place::Place;
 use super::sample::{DAY, accept, at, begin, delivered, done, dossier, event, failed, once, postponed, record, run, taken};
 use crate::answer::SealedAnswer;
 use crate::run::Run;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use super::Place;
+use super::place::Place;
 use super::sample::{accept, done, event, failed, in_lane, left, much_later, once, postponed, record, refuse, run, stepped, taken};
 use crate::event::EventId;
 use crate::run::{Run, RunId, State};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::Place;
+use super::place::Place;
 use crate::event::{Event, EventId};
 use crate::run::{Attempt, Once, Place as At, Run, RunId, State};
 use crate::store::contract::{Accept, Accepted, Delivery, Dossier, Fate, Heavy, NewRun, Record, Recorded, Store};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Place;
+use super::place::Place;
 use super::sample::{begin, done, dossier, failed, lease, much_later, postponed, record, run, stepped};
 use crate::run::{Run, SavedAt};
 use crate::store::contract::Record;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
-use super::{Backend, Later, Place};
+use super::place::{Backend, Later, Place};
 use crate::store::contract::{Records, Store};
 
 pub(super) struct Sqlites;

@@ -29,12 +29,13 @@ mod intents;
 mod lease;
 mod owner;
 mod record;
-mod records;
+pub(super) mod records;
 mod retention;
 mod rows;
 pub(super) mod server;
 mod tables;
 mod texts;
+mod verb;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +51,7 @@ use crate::run::{Intent, Run, RunId, TextHash};
 use connections::Connections;
 use intents::Intents;
 use owner::Owner;
-pub(super) use records::PostgresRecords;
+use verb::verb;
 
 /// How many transactions of one owner run at a time.
 const SIDE_BY_SIDE: usize = 4;
@@ -83,24 +84,6 @@ impl Postgres {
         self.owner.id
     }
 }
-
-/// A verb: what is done in one transaction.
-macro_rules! verb {
-    ($store:expr, |$sql:ident| $done:expr) => {
-        Box::pin(async move {
-            let mut connection = $store.connections.get().await?;
-            let transaction = connection.begin().await?;
-            let done = {
-                let $sql = &transaction;
-                $done
-            };
-            transaction.commit().await?;
-            Ok(done)
-        })
-    };
-}
-
-use verb;
 
 impl Store for Postgres {
     fn accept(&self, accept: Accept) -> Doing<'_, Accepted> {

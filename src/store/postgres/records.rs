@@ -6,10 +6,11 @@ use std::path::Path;
 use tokio_postgres::{Config, Row, Transaction};
 
 use super::connections::Connections;
+use super::retention;
 use super::rows::{
     ENDED, EVENT, Head, PENDING, RUN_COLUMNS, add_saved, from_json, moment, number, read_event, read_id, read_json, read_run,
 };
-use super::{retention, verb};
+use super::verb::verb;
 use crate::event::EventId;
 use crate::run::{Attempt, Run, RunId, State};
 use crate::store::archive::{ids_that_begin, the_one, why};

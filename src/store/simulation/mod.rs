@@ -17,8 +17,9 @@ use rusqlite::Connection;
 use serde_json::{Map, Value};
 
 use super::contract::{Accept, Delivery, Fate, Held, NewRun, Pruning, Record, Recorded, Standing, Waiting};
-use super::jobs::{Job, Kept};
+use super::jobs::Job;
 use super::owner::Owner;
+use super::reply::Kept;
 use super::rows::{MOST_RUNS, range};
 use super::tables;
 use crate::course::{Course, Flow, Mend, Next};

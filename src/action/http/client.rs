@@ -1,7 +1,7 @@
 //! Connections to other apps: one pooled client, limits, and a guard that keeps calls out of the network inside.
 //!
 //! A private, loopback or link-local address is refused unless it was allowed by hand: as it stands in the URL, after
-//! the name was looked up (the very addresses that are dialled), and again on every redirect. Only the `action` folder
+//! the name was looked up (the very addresses that are dialled), and again on every redirect. Only this folder
 //! knows `reqwest`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Url, header, redirect};
 
-use super::contract::Ticket;
 use super::host::{Hosts, NotNow};
+use crate::action::attempt_context::AttemptContext;
 use crate::event::HOPS;
 
 /// The most of an answer that is read, in bytes.
@@ -169,9 +169,9 @@ impl Net {
     }
 
     /// Sends a call and reads the answer, up to the limits.
-    pub async fn send(&self, call: Call, ticket: &Ticket) -> Result<Got, Unsent> {
-        let marks = [("idempotency-key", ticket.idempotency_key.clone()), (HOPS, ticket.hops.to_string())];
-        self.call(call, &marks, ticket.timeout).await
+    pub async fn send(&self, call: Call, context: &AttemptContext) -> Result<Got, Unsent> {
+        let marks = [("idempotency-key", context.idempotency_key.clone()), (HOPS, context.hops.to_string())];
+        self.call(call, &marks, context.timeout).await
     }
 
     /// Makes a call with headers of Doorbell's own.

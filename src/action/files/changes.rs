@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::file::{Cell, Mode, Row};
+use super::row::{Cell, Mode, Row};
 use crate::number;
 
 /// Where a row stands: its number in the file, or its place among those that are added.

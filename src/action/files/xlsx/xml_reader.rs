@@ -203,6 +203,12 @@ pub(super) fn attributes(tag: &str, mut at: usize) -> impl Iterator<Item = Optio
     })
 }
 
+/// An attribute's value, unescaped.
+pub(super) fn attribute(tag: &BytesStart, name: &str) -> Option<String> {
+    let raw = tag.attributes().flatten().find(|a| a.key.as_ref() == name)?.value;
+    Some(unescape(&raw).map_or_else(|_| raw.to_string(), |v| v.into_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,8 +7,13 @@ use quick_xml::escape::unescape;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
-use super::super::xml_reader::XmlReader;
-use super::{Shape, at_cell, attribute, broken};
+use super::super::xml_reader::{XmlReader, attribute};
+use super::reference::at_cell;
+use super::shape::Shape;
+
+pub(super) fn broken(e: impl std::fmt::Display) -> io::Error {
+    io::Error::other(e.to_string())
+}
 
 /// Looks at a sheet. What it finds well-formed can be copied unread afterwards.
 pub(crate) fn scan(xml: impl BufRead) -> io::Result<Shape> {

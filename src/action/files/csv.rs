@@ -12,8 +12,8 @@ use std::ops::Range;
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
 use super::changes::{self, Search};
-use super::file::{Cell, Row};
 use super::folder::Unwritten;
+use super::row::{Cell, Row};
 
 /// The longest header that is read, in bytes.
 const MAX_HEADER: usize = 1 << 20;
@@ -309,7 +309,7 @@ fn is_harmless(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::action::file::Mode;
+    use crate::action::files::row::Mode;
 
     #[test]
     fn what_looks_like_a_formula_gets_an_apostrophe_and_a_phone_number_does_not() {

@@ -13,16 +13,19 @@ use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
-use super::changes::{self, Search};
-use super::file::{Cell, Row};
-use super::folder::Unwritten;
 use super::package::{
     CHAIN, CUSTOM, MAX_PART, WORKBOOK, damaged, each_tag, each_text, new_workbook, recalculated, relations, stamp, stamped, text_of,
     without_chain,
 };
-use super::replacement::Replacement;
-use super::worksheet::{self, Changed, Line, Shape, at_range, attribute};
+use super::worksheet::reference::{self, at_range};
+use super::worksheet::shape::{Changed, Line, Shape};
+use super::worksheet::{read, write};
+use super::xml_reader::attribute;
 use super::xml_rewriter::{attribute_value, rewrite};
+use crate::action::files::changes::{self, Search};
+use crate::action::files::folder::Unwritten;
+use crate::action::files::replacement::Replacement;
+use crate::action::files::row::{Cell, Row};
 use crate::disk::{Trouble, Watched};
 use regex::Regex;
 
@@ -39,7 +42,7 @@ const LEVEL: i64 = 3;
 const STRINGS: &str = "xl/sharedStrings.xml";
 
 /// A workbook with the batch in it, beside the one that it will replace.
-pub(super) struct Laid {
+pub(crate) struct Laid {
     /// Nothing if every row is refused.
     pub replacement: Option<Replacement>,
     /// The id that the new file carries.
@@ -49,7 +52,7 @@ pub(super) struct Laid {
 }
 
 /// Writes the workbook with these rows under a temporary name and flushes it. Rows that are none are refused.
-pub(super) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str) -> Result<Laid, Unwritten> {
+pub(crate) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str) -> Result<Laid, Unwritten> {
     if let Some(lock) = open_elsewhere(path) {
         return Err(Unwritten::Again(format!("it is open in another program ({lock} stands beside it); close it there")));
     }
@@ -84,7 +87,7 @@ pub(super) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str
 }
 
 /// The id of the last batch that was written into a workbook.
-pub(super) fn batch_of(file: &File) -> io::Result<Option<String>> {
+pub(crate) fn batch_of(file: &File) -> io::Result<Option<String>> {
     let trouble = Trouble::default();
     let custom = ZipArchive::new(BufReader::new(Watched::new(file, &trouble)))
         .map_err(damaged)
@@ -217,7 +220,7 @@ fn add<R: Read + Seek>(
             Part::Sheet(shape, lines, changed) => {
                 let sheet = archive.by_name(&title).map_err(damaged)?.take(MAX_PART);
                 let mut out = BufWriter::with_capacity(PIECE, &mut writer);
-                worksheet::write(pieces(sheet), &mut out, &shape, &lines, &changed).and_then(|()| out.flush()).map_err(damaged)?;
+                write::write(pieces(sheet), &mut out, &shape, &lines, &changed).and_then(|()| out.flush()).map_err(damaged)?;
             }
         }
     }
@@ -265,14 +268,12 @@ fn find<R: Read + Seek>(
         return Ok(HashMap::new());
     }
     let texts = match archive.by_name(STRINGS) {
-        Ok(strings) => {
-            worksheet::shared(BufReader::new(strings.take(MAX_PART)), usize::MAX, |_, text| search.wants(text)).map_err(damaged)?
-        }
+        Ok(strings) => read::shared(BufReader::new(strings.take(MAX_PART)), usize::MAX, |_, text| search.wants(text)).map_err(damaged)?,
         Err(_) => HashMap::new(),
     };
     let columns = search.columns();
     let sheet = archive.by_name(part).map_err(damaged)?.take(MAX_PART);
-    worksheet::find(BufReader::new(sheet), shape.header_row, &columns, &texts, &mut |row, cell| search.look(row, cell)).map_err(damaged)
+    read::find(BufReader::new(sheet), shape.header_row, &columns, &texts, &mut |row, cell| search.look(row, cell)).map_err(damaged)
 }
 
 /// A formula that names the row of a table's totals would point at another row when that one moves down.
@@ -294,7 +295,7 @@ fn nobody_refers_to<R: Read + Seek>(
     for (other, xml) in sheets {
         let formulas = {
             let file = archive.by_name(xml).map_err(damaged)?.take(MAX_PART);
-            worksheet::formulas(BufReader::new(file), if xml == part { row } else { 0 }).map_err(damaged)?
+            read::formulas(BufReader::new(file), if xml == part { row } else { 0 }).map_err(damaged)?
         };
         if formulas.iter().any(|f| there.is_match(f) || xml == part && here.is_match(f)) {
             return refuse(&format!("the sheet {other}"));
@@ -330,12 +331,12 @@ fn sheets<R: Read + Seek>(archive: &mut ZipArchive<R>) -> Result<Vec<(String, St
 
 fn scan<R: Read + Seek>(archive: &mut ZipArchive<R>, part: &str) -> Result<Shape, Unwritten> {
     let file = archive.by_name(part).map_err(|_| damaged(format!("{part} is missing")))?;
-    let mut shape = worksheet::scan(pieces(file.take(MAX_PART))).map_err(damaged)?;
+    let mut shape = read::scan(pieces(file.take(MAX_PART))).map_err(damaged)?;
     let shared: Vec<usize> = shape.shared.iter().map(|(_, index)| *index).collect();
     if !shared.is_empty() {
         let strings = archive.by_name(STRINGS).map_err(|_| damaged(format!("{STRINGS} is missing")))?;
         let most = shared.iter().collect::<BTreeSet<_>>().len();
-        let texts = worksheet::shared(BufReader::new(strings.take(MAX_PART)), most, |n, _| shared.contains(&n)).map_err(damaged)?;
+        let texts = read::shared(BufReader::new(strings.take(MAX_PART)), most, |n, _| shared.contains(&n)).map_err(damaged)?;
         for (column, index) in std::mem::take(&mut shape.shared) {
             if let Some(text) = texts.get(&index) {
                 shape.header.push((column, text.trim().to_owned()));
@@ -384,7 +385,7 @@ fn tables<R: Read + Seek>(
         }
         let longer = |to: (u32, u32)| {
             let right = if wider { to.0 + titles.len() as u32 } else { to.0 };
-            worksheet::range(from, (right, if ends_below { to.1 + added } else { to.1 }))
+            reference::range(from, (right, if ends_below { to.1 + added } else { to.1 }))
         };
         // The filter ends above the totals.
         let above = (to.0, to.1 - 1);
@@ -431,5 +432,5 @@ fn more_columns(table: &str, titles: &[(u32, String)]) -> Result<(usize, Vec<(u3
         count += 1;
         highest = attribute(tag, "id").and_then(|id| id.parse().ok()).unwrap_or(0).max(highest);
     })?;
-    Ok((count, (highest.saturating_add(1)..).zip(titles).map(|(id, (_, title))| (id, worksheet::spelled_out(title))).collect()))
+    Ok((count, (highest.saturating_add(1)..).zip(titles).map(|(id, (_, title))| (id, write::spelled_out(title))).collect()))
 }

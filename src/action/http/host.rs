@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::room::{Place, Room};
+use crate::action::room::{Place, Room};
 
 /// How often in a row it must not answer before it is left alone.
 const PATIENCE: u32 = 5;

@@ -1,7 +1,7 @@
 //! `get`, `post`, `put`, `patch`, `delete`: a call to another app, rendered for one event.
 //!
 //! What the answer means (done, try again, failed) is decided here; connections, and which targets are allowed at all,
-//! are in [`super::net`].
+//! are in [`super::client`].
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -10,9 +10,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::contract::{Action, Effect, Kind, Performing, Pretended, Seen, Ticket, seen_body};
-use super::net::{self, Call, Got};
-use super::outside::Outside;
+use super::client::{Call, Got, Unsent};
+use crate::action::attempt_context::AttemptContext;
+use crate::action::contract::{Action, Effect, Kind, Performing, Pretended, Seen, seen_body};
+use crate::action::outside::Outside;
 use crate::event::HOPS;
 use crate::field::Field;
 use crate::known::Known;
@@ -406,20 +407,20 @@ impl Effect for Request {
     fn bytes(&self) -> usize {
         self.call.url.len() + self.call.body.len()
     }
-    fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a> {
+    fn perform<'a>(self: Box<Self>, outside: &'a Outside, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
             let method = self.call.method.clone();
-            match outside.net.send(self.call, &ticket).await {
+            match outside.net.send(self.call, &context).await {
                 Ok(got) => judge(got, &self.ok, &method, &self.shown_url),
-                Err(net::Unsent::Again(why)) => Outcome::retry(format!("{method} {}: {why}", self.shown_url)),
-                Err(net::Unsent::Resting(why, wait)) => Outcome::Retry {
+                Err(Unsent::Again(why)) => Outcome::retry(format!("{method} {}: {why}", self.shown_url)),
+                Err(Unsent::Resting(why, wait)) => Outcome::Retry {
                     why: format!("{method} {}: {why}", self.shown_url),
                     not_before: Some(wait),
                     status: None,
                     receipt: None,
                 },
-                Err(net::Unsent::Crowded(wait)) => Outcome::Deferred(wait),
-                Err(net::Unsent::Never(why)) => Outcome::failed(format!("{method} {}: {why}", self.shown_url)),
+                Err(Unsent::Crowded(wait)) => Outcome::Deferred(wait),
+                Err(Unsent::Never(why)) => Outcome::failed(format!("{method} {}: {why}", self.shown_url)),
             }
         })
     }

@@ -16,8 +16,9 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::batch::{self, Known, Prepared, Verdict};
-use super::contract::Ticket;
+use super::content::Content;
 use super::folder::{Output, Unwritten};
+use crate::action::attempt_context::AttemptContext;
 use crate::disk::words;
 use crate::planted::{Point, crash};
 use crate::run::{Intent, Note, Outcome, Receipt, RunId};
@@ -39,52 +40,9 @@ pub trait Ledger: Send + Sync {
     fn forget(&self, file: &str);
 }
 
-/// What one run wants written.
-#[derive(Debug, Clone)]
-pub enum Content {
-    /// A line, without its end.
-    Line(String),
-    Row(Row),
-}
-
-/// A row: values by the header of their column.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    pub cells: Vec<(String, Cell)>,
-    /// The sheet of a workbook; its first one if nothing is said.
-    pub sheet: Option<String>,
-    /// Whether text that a spreadsheet would take for a formula is kept from being one, in `.csv`.
-    pub guard: bool,
-    pub mode: Mode,
-    /// The titles of the columns that a row is found by.
-    pub matching: Vec<String>,
-    /// Whether capital and small letters are the same when a row is looked for.
-    pub ignore_case: bool,
-    /// Whether columns that are not there are added.
-    pub new_columns: bool,
-}
-
-/// What is done with a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    Add,
-    /// Fails where the row is not there.
-    Update,
-    AddOrUpdate,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Cell {
-    Empty,
-    Text(String),
-    /// Letter for letter.
-    Number(String),
-    Bool(bool),
-}
-
 struct Job {
     content: Content,
-    ticket: Ticket,
+    context: AttemptContext,
     done: oneshot::Sender<Outcome>,
 }
 
@@ -115,9 +73,9 @@ impl Files {
     }
 
     /// Writes one line or row, and returns once it is safely on disk.
-    pub async fn write(&self, name: &str, content: Content, ticket: Ticket) -> Outcome {
+    pub async fn write(&self, name: &str, content: Content, context: AttemptContext) -> Outcome {
         let (done, outcome) = oneshot::channel();
-        let mut job = Job { content, ticket, done };
+        let mut job = Job { content, context, done };
         loop {
             let writer = match self.writer(name) {
                 Ok(writer) => writer,
@@ -237,19 +195,19 @@ impl Writer {
         let (receipt, mut recorded): (Receipt, _) = mpsc::channel(1);
         let said = format!("wrote to {}", self.name);
         let done = |receipt: &Receipt| Outcome::Done(Note { said: said.clone(), receipt: Some(receipt.clone()), ..Note::default() });
-        let (mut contents, mut tickets, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
-        for Job { content, ticket, done: outcome } in jobs {
-            if self.standing.remove(&effect(&ticket)) {
+        let (mut contents, mut contexts, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        for Job { content, context, done: outcome } in jobs {
+            if self.standing.remove(&context.effect()) {
                 let _ = outcome.send(done(&receipt));
                 continue;
             }
             contents.push(content);
-            tickets.push(ticket);
+            contexts.push(context);
             waiting.push(outcome);
         }
         let written = match cleared {
             Ok(()) if contents.is_empty() => Ok(Vec::new()),
-            Ok(()) => self.write(contents, tickets).await,
+            Ok(()) => self.write(contents, contexts).await,
             Err(why) => Err(Unwritten::Again(why)),
         };
         for (n, outcome) in waiting.into_iter().enumerate() {
@@ -280,12 +238,12 @@ impl Writer {
     }
 
     /// Writes a batch. Gives for each of its jobs why it is not part of it.
-    async fn write(&mut self, contents: Vec<Content>, tickets: Vec<Ticket>) -> Result<Vec<Option<String>>, Unwritten> {
+    async fn write(&mut self, contents: Vec<Content>, contexts: Vec<AttemptContext>) -> Result<Vec<Option<String>>, Unwritten> {
         let (path, name, known) = (self.path.clone(), self.name.clone(), self.known.take());
         let output = self.inner.output.clone();
         let prepared = tokio::task::spawn_blocking(move || {
             output.is_there()?;
-            batch::prepare(&path, &name, &contents, &tickets, known)
+            batch::prepare(&path, &name, &contents, &contexts, known)
         });
         let Prepared { intent, what, refused, known } = prepared.await.map_err(|panic| Unwritten::Never(panic.to_string()))??;
         let Some(what) = what else { return Ok(refused) };
@@ -321,9 +279,4 @@ impl Writer {
         self.doubt = None;
         Ok(())
     }
-}
-
-/// What a ticket stands for, as intents name it.
-pub(super) fn effect(ticket: &Ticket) -> (RunId, u32, u32) {
-    (ticket.run, ticket.place.step, ticket.place.element)
 }

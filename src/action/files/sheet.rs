@@ -6,9 +6,11 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::append::read_file;
-use super::contract::{Action, Effect, Kind, Performing, Seen, Ticket};
-use super::file::{Cell, Content, Mode, Row};
-use super::outside::Outside;
+use super::content::Content;
+use super::row::{Cell, Mode, Row};
+use crate::action::attempt_context::AttemptContext;
+use crate::action::contract::{Action, Effect, Kind, Performing, Seen};
+use crate::action::outside::Outside;
 use crate::budget::weight;
 use crate::field::{Field, Found};
 use crate::known::Known;
@@ -273,12 +275,12 @@ impl Effect for Written {
     fn bytes(&self) -> usize {
         self.row.cells.iter().map(|(_, cell)| weight(&value_of(cell))).sum()
     }
-    fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a> {
+    fn perform<'a>(self: Box<Self>, outside: &'a Outside, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
             if !KINDS.iter().any(|k| self.file.to_ascii_lowercase().ends_with(k)) {
                 return Outcome::failed(format!("{}: a spreadsheet's name ends in .csv, .tsv or .xlsx", self.file));
             }
-            outside.files.write(&self.file, Content::Row(self.row), ticket).await
+            outside.files.write(&self.file, Content::Row(self.row), context).await
         })
     }
     fn seen(&self) -> Seen {

@@ -6,10 +6,12 @@ use std::io::{self, BufRead, Write};
 use quick_xml::escape::{escape, partial_escape};
 use regex::Regex;
 
-use super::super::file::Cell;
+use super::super::xml_reader::attribute;
 use super::super::xml_rewriter::{At, Rewriter};
-use super::read::place;
-use super::{Changed, Line, Shape, at_cell, at_range, attribute, broken, letters};
+use super::read::{broken, place};
+use super::reference::{at_cell, at_range, letters, range};
+use super::shape::{Changed, Line, Shape};
+use crate::action::files::row::Cell;
 
 /// How much of the new rows is put together before it is written, in bytes.
 const PIECE: usize = 64 << 10;
@@ -108,12 +110,12 @@ fn lowered<R: BufRead, W: Write>(xml: &mut Rewriter<R, W>, at: At, row: u32, by:
     Ok(())
 }
 
-fn grown(range: &str, is_dimension: bool, shape: &Shape, widest: u32, new_last: u32) -> Option<String> {
-    let (from, to) = at_range(range)?;
+fn grown(old: &str, is_dimension: bool, shape: &Shape, widest: u32, new_last: u32) -> Option<String> {
+    let (from, to) = at_range(old)?;
     if is_dimension {
-        return Some(super::range((from.0, from.1), (to.0.max(widest), to.1.max(new_last))));
+        return Some(range((from.0, from.1), (to.0.max(widest), to.1.max(new_last))));
     }
-    (to.1 == shape.last_row).then(|| super::range(from, (to.0, new_last)))
+    (to.1 == shape.last_row).then(|| range(from, (to.0, new_last)))
 }
 
 /// Puts the new rows together, and shows them piece by piece.
@@ -169,4 +171,66 @@ pub(crate) fn spelled_out(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read::scan;
+    use super::*;
+
+    #[test]
+    fn rows_are_added_behind_the_last_value_and_nothing_else_changes() {
+        let before = "<x:worksheet><x:dimension ref=\"A1:B2\"/><x:sheetData><x:row r=\"1\"><x:c r=\"A1\" t=\"inlineStr\"><x:is><x:t>N &amp; M</x:t></x:is></x:c><x:c r=\"B1\" t=\"s\"><x:v>3</x:v></x:c></x:row>\
+            <x:row r=\"2\"><x:c r=\"A2\" s=\"4\"><x:v>1</x:v></x:c></x:row><x:row r=\"3\" ht=\"9\"/><x:row r=\"4\" ht=\"9\"/></x:sheetData><x:autoFilter ref=\"A1:B2\"/><x:other a='1'/></x:worksheet>";
+        let mut shape = scan(before.as_bytes()).unwrap();
+        assert_eq!((shape.header.clone(), shape.shared.clone(), shape.last_row), (vec![(1, "N & M".to_owned())], vec![(2, 3)], 2));
+        shape.header.push((2, "Note".into()));
+        let mut out = Vec::new();
+        let lines = [Line(vec![(1, Cell::Number("7".into())), (2, Cell::Text("<a>".into()))])];
+        write(before.as_bytes(), &mut out, &shape, &lines, &Changed::new()).unwrap();
+        let expected = before
+            .replace("A1:B2", "A1:B3")
+            .replace("<x:row r=\"3\" ht=\"9\"/>", "<x:row r=\"3\"><x:c r=\"A3\" s=\"4\"><x:v>7</x:v></x:c><x:c r=\"B3\" t=\"inlineStr\"><x:is><x:t xml:space=\"preserve\">&lt;a&gt;</x:t></x:is></x:c></x:row>");
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_not_changed_keeps_its_quotes_spaces_and_comments() {
+        let before = "\u{feff}<?xml version='1.0'?>\n<!-- <row r='2'><sheetData/> --><x:sheet ><x:dimension\nref = 'A1:B2'/><x:sheetData ><x:row r='1' ><x:c r='A1' t='inlineStr'><x:is><x:t>N</x:t></x:is></x:c ></x:row >\
+            <!-- <c r='A2'/> --><x:row spans='1:2' r='2' ><x:c r='A2' s='4'\n/><x:c r='B2'><x:f>SUM(A1:A1)&amp;\">\"</x:f></x:c></x:row></x:sheetData\n></x:sheet>";
+        let cell = "<x:c r=\"A2\" s=\"4\"><x:v>7</x:v></x:c>";
+        let mut shape = scan(before.as_bytes()).unwrap();
+        let mut out = Vec::new();
+        let changed = Changed::from([(2, BTreeMap::from([(1, Cell::Number("7".into()))]))]);
+        write(before.as_bytes(), &mut out, &shape, &[], &changed).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), before.replace(" spans='1:2'", "").replace("<x:c r='A2' s='4'\n/>", cell));
+        // A row goes in above the totals, which move down.
+        shape.totals = Some(2);
+        let mut out = Vec::new();
+        write(before.as_bytes(), &mut out, &shape, &[Line(vec![(1, Cell::Number("7".into()))])], &Changed::new()).unwrap();
+        let row = "<x:row r=\"2\"><x:c r=\"A2\"><x:v>7</x:v></x:c></x:row><x:row spans='1:2' r='3' >";
+        let expected = before
+            .replace("'A1:B2'", "'A1:B3'")
+            .replace("<x:row spans='1:2' r='2' >", row)
+            .replace("<x:c r='A2' s='4'", "<x:c r='A3' s='4'")
+            .replace("<x:c r='B2'>", "<x:c r='B3'>")
+            .replace(":A1)", ":A2)");
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_sheet_that_ends_too_early_is_no_sheet() {
+        let whole = "<worksheet><sheetData><row r=\"1\"><c r=\"A1\"><v>1</v></c></row></sheetData></worksheet>";
+        let shape = scan(whole.as_bytes()).unwrap();
+        for cut in [&whole[..30], &whole[..whole.len() - 30], "<worksheet></worksheet>"] {
+            let written = write(cut.as_bytes(), &mut Vec::new(), &shape, &[Line(vec![(1, Cell::Empty)])], &Changed::new());
+            let why = if cut.ends_with("</worksheet>") { "it has no rows" } else { "its XML is malformed: it ends too early" };
+            assert_eq!(written.unwrap_err().to_string(), why, "{cut}");
+        }
+    }
+
+    #[test]
+    fn what_xml_cannot_hold_is_spelled_out() {
+        assert_eq!(spelled_out("a\u{1}b_x0001_<"), "a_x0001_b_x005F_x0001_<");
+    }
 }

@@ -8,10 +8,9 @@ use quick_xml::events::{BytesStart, Event};
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
-use super::folder::Unwritten;
-use super::worksheet::attribute;
-use super::xml_reader::XmlReader;
+use super::xml_reader::{XmlReader, attribute};
 use super::xml_rewriter::{attribute_value, rewrite};
+use crate::action::files::folder::Unwritten;
 
 /// The most that one part may unpack to, in bytes.
 pub(super) const MAX_PART: u64 = 2 << 30;

@@ -1,7 +1,7 @@
 //! A batch of lines or rows on the disk: worked out, written, flushed, and after a failure looked at and mended.
 //!
 //! How rows become bytes is left to [`super::csv`] and [`super::xlsx`]; who waits for a batch and in which order batches
-//! are written, to [`super::file`]. Everything here waits for the disk.
+//! are written, to [`super::writer`]. Everything here waits for the disk.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
@@ -9,11 +9,13 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use super::contract::Ticket;
-use super::file::{Content, Mode, Row, effect};
+use super::content::Content;
+use super::csv;
 use super::folder::Unwritten;
 use super::replacement::Replacement;
-use super::{csv, xlsx};
+use super::row::{Mode, Row};
+use super::xlsx::workbook;
+use crate::action::attempt_context::AttemptContext;
 use crate::disk::{flush, flush_folder};
 use crate::run::{Intent, RunId, hash};
 
@@ -60,16 +62,16 @@ pub(super) fn prepare(
     path: &Path,
     name: &str,
     contents: &[Content],
-    tickets: &[Ticket],
+    contexts: &[AttemptContext],
     known: Option<Known>,
 ) -> Result<Prepared, Unwritten> {
     let runs = |refused: &[Option<String>]| {
-        let good = tickets.iter().zip(refused).filter(|(_, r)| r.is_none());
-        good.map(|(t, _)| effect(t)).collect::<Vec<_>>()
+        let good = contexts.iter().zip(refused).filter(|(_, r)| r.is_none());
+        good.map(|(context, _)| context.effect()).collect::<Vec<_>>()
     };
     if is_workbook(name) {
         let rows: Vec<Option<&Row>> = contents.iter().map(|c| if let Content::Row(row) = c { Some(row) } else { None }).collect();
-        let xlsx::Laid { replacement, batch, refused } = xlsx::append(path, name, &rows, &batch_id(&tickets[0]))?;
+        let workbook::Laid { replacement, batch, refused } = workbook::append(path, name, &rows, &batch_id(&contexts[0]))?;
         let intent =
             Intent { file: name.to_owned(), identity: 0, offset: 0, length: 0, digest: batch, replaced: true, runs: runs(&refused) };
         return Ok(Prepared { intent, what: replacement.map(What::Replace), refused, known: None });
@@ -183,7 +185,7 @@ fn rewrite(
 }
 
 /// A name that no other batch has, also not one of the same runs that was tried before.
-fn batch_id(first: &Ticket) -> String {
+fn batch_id(first: &AttemptContext) -> String {
     let salt = RandomState::new().hash_one(&first.idempotency_key);
     format!("{}.{salt:016x}", first.idempotency_key)
 }
@@ -207,7 +209,7 @@ pub(super) fn mend(path: &Path, intent: &Intent) -> io::Result<Verdict> {
         Err(e) => return Err(e),
     };
     let verdict = match () {
-        () if is_workbook(&intent.file) => stands(xlsx::batch_of(&file)?.as_deref() == Some(&intent.digest)),
+        () if is_workbook(&intent.file) => stands(workbook::batch_of(&file)?.as_deref() == Some(&intent.digest)),
         () if intent.replaced => stands(file.metadata()?.ino() == intent.identity),
         () => return mend_end(&file, intent),
     };

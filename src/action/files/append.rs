@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use super::contract::{Action, Effect, Kind, Performing, Seen, Ticket};
-use super::file::Content;
+use super::content::Content;
 use super::folder;
-use super::outside::Outside;
+use crate::action::attempt_context::AttemptContext;
+use crate::action::contract::{Action, Effect, Kind, Performing, Seen};
+use crate::action::outside::Outside;
 use crate::field::Field;
 use crate::known::Known;
 use crate::run::Outcome;
@@ -125,12 +126,12 @@ impl Effect for Appended {
     fn bytes(&self) -> usize {
         self.line.len()
     }
-    fn perform<'a>(self: Box<Self>, outside: &'a Outside, ticket: Ticket) -> Performing<'a> {
+    fn perform<'a>(self: Box<Self>, outside: &'a Outside, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
             if let Err(why) = folder::check(&self.file) {
                 return Outcome::failed(why);
             }
-            outside.files.write(&self.file, Content::Line(self.line), ticket).await
+            outside.files.write(&self.file, Content::Line(self.line), context).await
         })
     }
     fn seen(&self) -> Seen {

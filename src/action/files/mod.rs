@@ -1,0 +1,13 @@
+//! Files in the output folder: the steps that write lines and rows, and how those get onto the disk exactly once.
+
+pub mod append;
+pub mod batch;
+mod changes;
+pub mod content;
+pub mod csv;
+pub mod folder;
+mod replacement;
+pub mod row;
+pub mod sheet;
+pub mod writer;
+pub mod xlsx;
