@@ -13,7 +13,9 @@ pub mod disk;
 pub mod event;
 pub mod json;
 pub mod number;
+pub mod outcome;
 pub mod percent;
+pub mod place;
 pub mod planted;
 #[deny(clippy::string_slice)]
 pub mod problem;

@@ -8,7 +8,7 @@ use super::folder;
 use super::outside::Outside;
 use crate::field::Field;
 use crate::known::Known;
-use crate::run::Outcome;
+use crate::outcome::Outcome;
 use crate::scope::Scope;
 use crate::template::data::Data;
 use crate::template::{Place, Template, Unrendered};

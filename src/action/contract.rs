@@ -12,7 +12,9 @@ use serde_json::{Map, Value};
 
 use crate::field::Field;
 use crate::known::Known;
-use crate::run::{Outcome, Place, RunId};
+use crate::outcome::Outcome;
+use crate::place::Place;
+use crate::run::RunId;
 use crate::scope::Scope;
 use crate::template::Unrendered;
 use crate::word::Word;

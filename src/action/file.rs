@@ -19,8 +19,9 @@ use super::batch::{self, Known, Prepared, Verdict};
 use super::contract::Ticket;
 use super::folder::{Output, Unwritten};
 use crate::disk::words;
+use crate::outcome::{Note, Outcome, Receipt};
 use crate::planted::{Point, crash};
-use crate::run::{Intent, Note, Outcome, Receipt, RunId};
+use crate::run::{Intent, RunId};
 
 /// The most lines or rows that are written together.
 const MAX_BATCH: usize = 1_024;

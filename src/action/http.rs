@@ -16,7 +16,7 @@ use super::outside::Outside;
 use crate::event::HOPS;
 use crate::field::Field;
 use crate::known::Known;
-use crate::run::{Note, Outcome};
+use crate::outcome::{Note, Outcome};
 use crate::scope::Scope;
 use crate::template::data::Data;
 use crate::template::url::Url;

@@ -277,7 +277,8 @@ mod tests {
 
     use super::*;
     use crate::event::Event;
-    use crate::run::{Place, Run};
+    use crate::place::Place;
+    use crate::run::Run;
 
     const RULES: &str = r#"
 webhooks:
