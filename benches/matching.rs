@@ -15,7 +15,7 @@ use doorbell::request::Request;
 use doorbell::rule::Ruleset;
 use doorbell::rule::load::load;
 use doorbell::signature::contract::{Guard, Keys};
-use doorbell::yaml::Source;
+use doorbell::yaml::source::Source;
 
 /// How many events there are, and how often they are gone through; the best time counts.
 const EVENTS: usize = 20_000;

@@ -12,9 +12,9 @@ use doorbell::action::contract::Ticket;
 use doorbell::action::file::{Cell, Content, Files, Ledger, Mode, Row};
 use doorbell::action::folder::Output;
 use doorbell::event::EventId;
-use doorbell::run::{Intent, RunId};
 use doorbell::outcome::Outcome;
 use doorbell::place::Place;
+use doorbell::run::{Intent, RunId};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
 

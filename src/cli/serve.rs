@@ -45,7 +45,7 @@ use crate::web::hook::Hook;
 use crate::web::serve::Front;
 use crate::web::tls::Tls;
 use crate::worker::Worker;
-use crate::yaml::Source;
+use crate::yaml::source::Source;
 use crate::{disk, store, web};
 
 #[derive(Args, Clone)]

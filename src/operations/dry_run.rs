@@ -218,7 +218,7 @@ mod tests {
     use super::*;
     use crate::known::{Lookup, stand_in};
     use crate::rule::load::load;
-    use crate::yaml::Source;
+    use crate::yaml::source::Source;
 
     const RULES: &str = r#"
 webhooks:

@@ -20,7 +20,7 @@ use crate::rule::load::load;
 use crate::rule::{Rule, Ruleset, UNDECIDED, Verdict};
 use crate::run::{Attempt, State};
 use crate::store::contract::{Counts, Dossier, EventPage, Records, Result, RunPage};
-use crate::yaml::Source;
+use crate::yaml::source::Source;
 
 /// The latest events, newest first, and how much there is in all.
 #[derive(Debug, Serialize)]

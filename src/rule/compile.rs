@@ -17,8 +17,9 @@ use crate::run::TextHash;
 use crate::scope::{SetName, SetValue};
 use crate::template::Place;
 use crate::template::data::Data;
+use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
-use crate::yaml::{Node, Source};
+use crate::yaml::source::Source;
 
 /// Where a rule stands.
 pub struct Origin {

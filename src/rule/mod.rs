@@ -33,8 +33,8 @@ use crate::scope::{Scope, SetName, SetValue};
 use crate::secret::Vault;
 use crate::span;
 use crate::template::Unrendered;
-use crate::yaml::Source;
 use crate::yaml::locate::Path;
+use crate::yaml::source::Source;
 
 use address::Address;
 use index::Index;

@@ -15,8 +15,10 @@ use crate::field::{Field, Root};
 use crate::known::{Known, Lookup, is_stand_in};
 use crate::request::Request;
 use crate::secret::Secret;
-use crate::yaml::fields::{Fields, Item, Reader};
-use crate::yaml::{Node, Source};
+use crate::yaml::Node;
+use crate::yaml::fields::{Fields, Item};
+use crate::yaml::reader::Reader;
+use crate::yaml::source::Source;
 
 const PROVIDERS: &str = include_str!("providers.yaml");
 /// How far a signature's time may be away, in seconds, where nothing else is said; in both directions.

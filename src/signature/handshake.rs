@@ -18,7 +18,8 @@ use crate::known::Known;
 use crate::request::Request;
 use crate::secret::Secret;
 use crate::yaml::Node;
-use crate::yaml::fields::{Item, Told};
+use crate::yaml::fields::Item;
+use crate::yaml::reader::Told;
 
 /// The longest text that is sent back, in bytes.
 const LONGEST: usize = 1_024;
