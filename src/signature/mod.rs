@@ -12,6 +12,7 @@ mod password;
 mod paypal;
 mod place;
 mod pubsub;
+mod secret;
 mod sns;
 mod token;
 #[cfg(test)]
