@@ -8,6 +8,7 @@ pub mod callers;
 pub mod compile;
 pub mod foreign;
 pub mod index;
+pub mod items;
 pub mod load;
 pub mod manner;
 pub mod step;
