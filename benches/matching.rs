@@ -12,8 +12,8 @@ use bytes::Bytes;
 use doorbell::event::{Event, EventId};
 use doorbell::known::Lookup;
 use doorbell::request::Request;
-use doorbell::rule::Ruleset;
 use doorbell::rule::load::load;
+use doorbell::rule::ruleset::Ruleset;
 use doorbell::signature::contract::{Guard, Keys};
 use doorbell::yaml::source::Source;
 

@@ -113,7 +113,7 @@ impl Serve {
         Ok(Ended::Good)
     }
 
-    async fn serve(self, ruleset: crate::rule::Ruleset) -> anyhow::Result<()> {
+    async fn serve(self, ruleset: crate::rule::ruleset::Ruleset) -> anyhow::Result<()> {
         std::fs::create_dir_all(&self.data.data).with_context(|| format!("the data folder {} cannot be made", self.data.data.display()))?;
         let _data_lock = disk::lock(&self.data.data, "data").map_err(anyhow::Error::msg)?;
         let output = Output::open(&self.output, &[&self.rules.rules, &self.data.data]).map_err(anyhow::Error::msg)?;

@@ -7,7 +7,7 @@ use super::foreign::RULE_WORDS;
 use super::items::{MAX_STEPS, items};
 use super::step::{self, check_name};
 use super::steps::{self, Lists};
-use super::{ANSWER_WITHIN, Rule, When, manner, test};
+use super::{ANSWER_WITHIN, Rule, When, manner, test, wait};
 use crate::condition::read as condition;
 use crate::field::ROOTS;
 use crate::known::{Known, Lookup};
@@ -95,7 +95,7 @@ pub fn read(name: &str, item: &Item, lookup: &Lookup, origin: &Origin) -> Option
     if let Some(item) = answer_within.filter(|_| !rule.responds()) {
         item.problem("nobody waits for this rule").at_key().label("add a `respond:` step, or take this line out").add();
     }
-    manner::look(&rule, item);
+    wait::look(&rule, item);
     (item.errors() == errors).then_some(rule)
 }
 

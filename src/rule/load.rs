@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::Rule;
 use super::address::{self, Address};
 use super::compile::{self, Origin};
-use super::{Rule, Ruleset};
+use super::ruleset::Ruleset;
 use crate::known::{Known, Lookup};
 use crate::problem::{self, Problem};
 use crate::route::{Route, Routes};
