@@ -12,6 +12,8 @@ pub mod carry_on;
 pub mod disk;
 pub mod event;
 pub mod json;
+#[deny(clippy::string_slice)]
+pub mod moment;
 pub mod number;
 pub mod outcome;
 pub mod percent;
@@ -24,6 +26,7 @@ pub mod request;
 pub mod retry;
 pub mod secret;
 pub mod span;
+pub mod spell;
 #[deny(clippy::string_slice)]
 pub mod word;
 

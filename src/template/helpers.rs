@@ -10,14 +10,16 @@ use std::cmp::Ordering;
 use std::sync::LazyLock;
 
 use handlebars::{Context, Handlebars, Helper as Called, HelperDef, Output, RenderContext, RenderError, RenderErrorReason, ScopedJson};
-use jiff::{Timestamp, civil, tz::TimeZone};
+use jiff::tz::TimeZone;
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::Value;
 
+use super::MAX_RENDERED;
 use super::list::Helper;
-use super::{MAX_RENDERED, spell};
 use crate::budget::{Budget, Spent, weight};
 use crate::comparison::compare;
+use crate::moment::moment;
+use crate::spell::spell;
 
 /// Why a helper gives nothing.
 pub(super) enum Wrong {
@@ -313,19 +315,4 @@ pub(super) fn date(arguments: &[Option<&Value>]) -> Given {
     };
     let text = jiff::fmt::strtime::format(&format, &moment.to_zoned(zone));
     text.map(|t| Some(Value::String(t))).map_err(|_| said(format!("`{format}` is no form of a date; write for example '%Y-%m-%d %H:%M'")))
-}
-
-/// A moment from RFC 3339, a date, a date and time (taken as UTC), or Unix seconds or milliseconds.
-pub fn moment(text: &str) -> Option<Timestamp> {
-    let text = text.trim();
-    if crate::number::is_plain(text) {
-        let seconds: f64 = text.parse().ok()?;
-        // What is too large for seconds of the next three thousand years is milliseconds.
-        let millis = if seconds.abs() >= 1e11 { seconds } else { seconds * 1000.0 };
-        return Timestamp::from_millisecond(millis as i64).ok();
-    }
-    text.parse::<Timestamp>().ok().or_else(|| {
-        let plain = text.parse::<civil::DateTime>().or_else(|_| text.parse::<civil::Date>().map(|d| d.at(0, 0, 0, 0))).ok()?;
-        plain.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp())
-    })
 }

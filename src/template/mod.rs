@@ -18,12 +18,12 @@ use serde_json::Value;
 use crate::field::{Field, Found, Names};
 use crate::known::Known;
 use crate::percent;
+use crate::spell::spell;
 use crate::yaml::fields::Item;
 use crate::yaml::locate::Path;
 use blocks::{Block, Turns};
 use tags::Call;
 
-pub use helpers::moment;
 pub use list::{EXAMPLE_BODY, HELPERS, Helper};
 
 /// The longest text of one template, in bytes.
@@ -259,16 +259,4 @@ impl Template {
 
 fn is_line_break(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
-}
-
-/// A single value as text: null is nothing, numbers are spelled as they came. Lists and objects have no spelling.
-pub fn spell(value: &Value) -> Option<std::borrow::Cow<'_, str>> {
-    use std::borrow::Cow;
-    match value {
-        Value::Null => Some(Cow::Borrowed("")),
-        Value::Bool(b) => Some(Cow::Borrowed(if *b { "true" } else { "false" })),
-        Value::Number(n) => Some(Cow::Owned(n.to_string())),
-        Value::String(s) => Some(Cow::Borrowed(s)),
-        Value::Array(_) | Value::Object(_) => None,
-    }
 }
