@@ -14,7 +14,7 @@ use crate::known::Known;
 use crate::problem::nearest;
 use crate::retry::{LONGEST_WAIT, MOST_TRIES, Plan};
 use crate::run::ERROR;
-use crate::template::HELPERS;
+use crate::template::list::HELPERS;
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 use crate::yaml::locate::Path;
