@@ -1,7 +1,7 @@
 //! A named place in what a rule sees (`body.items[0].sku`, `header.X-Id`, `$.items[?@.qty > 5]`), compiled once.
 //!
 //! One spelling serves the left side of `if:`, `set:`, `for_each:` and `{{ }}`. Names, indexes and `[*]` are walked here,
-//! without allocation; whatever else RFC 9535 can say is in [`search`]. What a name outside the body holds is asked of the
+//! without allocation; whatever else RFC 9535 can say is in `search`. What a name outside the body holds is asked of the
 //! [`Names`] at hand, and every step is charged to their budget. `jsonpath-rust` is known only to this folder.
 
 pub mod part;
