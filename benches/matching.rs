@@ -12,10 +12,10 @@ use bytes::Bytes;
 use doorbell::event::{Event, EventId};
 use doorbell::known::Lookup;
 use doorbell::request::Request;
-use doorbell::rule::Ruleset;
 use doorbell::rule::load::load;
+use doorbell::rule::ruleset::Ruleset;
 use doorbell::signature::contract::{Guard, Keys};
-use doorbell::yaml::Source;
+use doorbell::yaml::source::Source;
 
 /// How many events there are, and how often they are gone through; the best time counts.
 const EVENTS: usize = 20_000;

@@ -21,9 +21,10 @@ use crate::event::{Event, hops};
 use crate::field::Names;
 use crate::memory::{LIGHT, MOST_MADE, Memory, Taken};
 use crate::off_thread::off_thread;
+use crate::outcome::{Note, Outcome, Receipt};
 use crate::rule::Rule;
 use crate::rule::step::TIMEOUT;
-use crate::run::{Note, Outcome, Receipt, Run};
+use crate::run::Run;
 use crate::secret::Vault;
 use crate::template::Unrendered;
 

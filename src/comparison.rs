@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use crate::number;
-use crate::template::spell;
+use crate::spell::spell;
 
 /// A value's letters for comparison; lists and objects have none, null has its own word.
 pub fn spelled(value: &Value) -> Option<Cow<'_, str>> {

@@ -3,7 +3,7 @@
 //! A rule's steps stand in one row, those inside others behind them; a [`Course`] knows for each where to go from it. It
 //! is worked out once, when the rule is read. Which step is done, and how that went, is for [`crate::run`].
 
-use crate::run::Place;
+use crate::place::Place;
 
 /// What follows a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::action::http::client::Net;
 use crate::problem::Problem;
-use crate::rule::InForce;
+use crate::rule::ruleset::InForce;
 use crate::supervisor::Supervisor;
 use crate::watch::Standing;
 

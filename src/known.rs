@@ -212,7 +212,7 @@ impl<'a> Known<'a> {
         if self.disabled { told.note("this rule is switched off, so it is only mentioned").add() } else { told.add() }
     }
 
-    fn unknown(&self, name: &str, field: &Field, told: crate::yaml::fields::Told) {
+    fn unknown(&self, name: &str, field: &Field, told: crate::yaml::reader::Told) {
         let (text, rest) = (field.text(), field.rest());
         let foreign = match name {
             "headers" => Some(format!("header{rest}")),

@@ -12,8 +12,12 @@ pub mod carry_on;
 pub mod disk;
 pub mod event;
 pub mod json;
+#[deny(clippy::string_slice)]
+pub mod moment;
 pub mod number;
+pub mod outcome;
 pub mod percent;
+pub mod place;
 pub mod planted;
 #[deny(clippy::string_slice)]
 pub mod problem;
@@ -22,6 +26,7 @@ pub mod request;
 pub mod retry;
 pub mod secret;
 pub mod span;
+pub mod spell;
 #[deny(clippy::string_slice)]
 pub mod word;
 

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
-use crate::rule::{InForce, Rule};
+use crate::rule::Rule;
+use crate::rule::ruleset::InForce;
 use crate::run::{Run, TextHash};
 use crate::secret::Vault;
 use crate::store::contract::{Error, Store};

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::field::{Field, Part, Root};
+use crate::field::part::Part;
+use crate::field::{Field, Root};
 use crate::json::{self, MAX_VALUES, Walk};
 
 /// What is wanted of a value.

@@ -9,9 +9,10 @@ use serde_json::Value;
 use crate::action::contract::{Effect, Pretended, Seen};
 use crate::condition::trace::{self, Told};
 use crate::event::Event;
+use crate::outcome::{Note, Outcome};
 use crate::rule::step::Step;
 use crate::rule::{Rule, UNDECIDED};
-use crate::run::{Note, Outcome, Run, State};
+use crate::run::{Run, State};
 use crate::secret::Vault;
 use crate::template::Unrendered;
 

@@ -10,9 +10,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::answer::Answer;
 use crate::course::{Course, Mend};
 use crate::event::EventId;
+use crate::outcome::Outcome;
+use crate::place::Place;
 use crate::retry::Plan;
 
 /// Under this name `on_error:` steps see what went wrong; nobody may save anything else there.
@@ -26,13 +27,6 @@ pub type TextHash = Arc<str>;
 /// The name of a content: SHA-256, in hex.
 pub fn hash(content: &[u8]) -> String {
     ring::digest::digest(&ring::digest::SHA256, content).as_ref().iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// Which step of the rule, and which element of its `for_each`; both from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize)]
-pub struct Place {
-    pub step: u32,
-    pub element: u32,
 }
 
 /// How a run stands.
@@ -124,61 +118,6 @@ impl SavedAt {
 pub struct Once {
     pub value: String,
     pub within: Duration,
-}
-
-/// What is left behind by an attempt that is done.
-#[derive(Debug, Default)]
-pub struct Note {
-    /// One line for the run's history.
-    pub said: String,
-    /// What `save_as` keeps.
-    pub output: Option<Value>,
-    /// The answer for the caller, if this was a `respond`.
-    pub answer: Option<Answer>,
-    /// Held until the run is recorded; a file's writer waits for it.
-    pub receipt: Option<Receipt>,
-}
-
-/// Dropped when what it stands for has been recorded.
-pub type Receipt = tokio::sync::mpsc::Sender<()>;
-
-/// How an attempt ended. The worker looks at every case.
-#[derive(Debug)]
-pub enum Outcome {
-    Done(Note),
-    /// The step's `if` did not hold, or there was no element.
-    Skipped(String),
-    /// `do:`: the steps inside follow.
-    Entered,
-    /// `stop`: the run ends, well.
-    Stopped(String),
-    /// It was not tried, because its turn has not come; it will about after this time.
-    Deferred(Duration),
-    Retry {
-        why: String,
-        /// The target's own wish.
-        not_before: Option<Duration>,
-        /// What the target answered, if it did.
-        status: Option<u16>,
-        /// As in [`Note`].
-        receipt: Option<Receipt>,
-    },
-    Failed {
-        why: String,
-        /// What the target answered, if it did.
-        status: Option<u16>,
-    },
-}
-
-impl Outcome {
-    /// A failure for good that no target answered.
-    pub fn failed(why: impl Into<String>) -> Self {
-        Outcome::Failed { why: why.into(), status: None }
-    }
-    /// Something that may work a little later.
-    pub fn retry(why: impl Into<String>) -> Self {
-        Outcome::Retry { why: why.into(), not_before: None, status: None, receipt: None }
-    }
 }
 
 /// One try, for the history.
@@ -403,6 +342,7 @@ pub struct Intent {
 mod tests {
     use super::*;
     use crate::course::{Flow, Next};
+    use crate::outcome::Note;
 
     fn run() -> Run {
         Run::begin(1, EventId::new(Timestamp::UNIX_EPOCH, [0; 10]), "r".into(), "".into(), 0, Timestamp::UNIX_EPOCH)

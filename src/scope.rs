@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::budget::{Allowance, Budget};
 use crate::event::Event;
 use crate::field::{Field, Names, Root};
-use crate::run::Place;
+use crate::place::Place;
 use crate::secret::Vault;
 use crate::template::data::Data;
 

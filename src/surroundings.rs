@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::problem::Problem;
-use crate::yaml::{MAX_FILE, Source};
+use crate::yaml::source::{MAX_FILE, Source};
 
 /// How deep folders may stand in each other.
 const MAX_DEPTH: usize = 16;

@@ -16,8 +16,9 @@ use tokio::task::{JoinError, spawn_blocking};
 
 use crate::planted::{Point, crash};
 use crate::problem::{Problem, draw_all};
+use crate::rule::Rule;
 use crate::rule::load::Loaded;
-use crate::rule::{InForce, Rule, Ruleset};
+use crate::rule::ruleset::{InForce, Ruleset};
 use crate::secret::Secret;
 use crate::store::contract::Store;
 use crate::surroundings::{RuleFiles, read_rules};

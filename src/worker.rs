@@ -27,10 +27,11 @@ use crate::event::{Event, EventId, Unread};
 use crate::hands::{Doubt, Hands, InHand, Lost};
 use crate::memory::Taken;
 use crate::old_rules::{Ready, RulesOfRuns, Unready};
+use crate::outcome::{Outcome, Receipt};
 use crate::planted::{Point, crash};
 use crate::retry::Plan;
 use crate::rule::{Rule, UNDECIDED};
-use crate::run::{Attempt, Outcome, Receipt, Run, State, StepFacts};
+use crate::run::{Attempt, Run, State, StepFacts};
 use crate::secret::Vault;
 use crate::store::contract::{Error, Fate, Record, Recorded, Store};
 

@@ -5,7 +5,7 @@ use doorbell::event::Event;
 use doorbell::known::Lookup;
 use doorbell::route::{Route, decode, normal};
 use doorbell::rule::load::load;
-use doorbell::yaml::Source;
+use doorbell::yaml::source::Source;
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
 

@@ -7,7 +7,7 @@ use doorbell::known::Lookup;
 use doorbell::problem::any_error;
 use doorbell::rehearsal::{Replies, rehearse};
 use doorbell::rule::load::load;
-use doorbell::yaml::Source;
+use doorbell::yaml::source::Source;
 use libfuzzer_sys::fuzz_target;
 
 struct Nothing;

@@ -4,7 +4,7 @@
 use doorbell::event::Event;
 use doorbell::known::Lookup;
 use doorbell::rule::load::load;
-use doorbell::yaml::Source;
+use doorbell::yaml::source::Source;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, json};
 

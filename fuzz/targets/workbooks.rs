@@ -14,7 +14,9 @@ use doorbell::action::files::folder::Output;
 use doorbell::action::files::row::{Cell, Mode, Row};
 use doorbell::action::files::writer::{Files, Ledger};
 use doorbell::event::EventId;
-use doorbell::run::{Intent, Outcome, Place, RunId};
+use doorbell::outcome::Outcome;
+use doorbell::place::Place;
+use doorbell::run::{Intent, RunId};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::event::EventId;
-use crate::run::{Place, RunId};
+use crate::place::Place;
+use crate::run::RunId;
 
 /// On whose behalf an effect is performed.
 #[derive(Debug, Clone)]

@@ -13,7 +13,7 @@ use super::attempt_context::AttemptContext;
 use super::outside::Outside;
 use crate::field::Field;
 use crate::known::Known;
-use crate::run::Outcome;
+use crate::outcome::Outcome;
 use crate::scope::Scope;
 use crate::template::Unrendered;
 use crate::word::Word;

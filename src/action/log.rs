@@ -7,7 +7,7 @@ use super::contract::{Action, Effect, Kind, Performing, Seen};
 use super::outside::Outside;
 use crate::field::Field;
 use crate::known::Known;
-use crate::run::{Note, Outcome};
+use crate::outcome::{Note, Outcome};
 use crate::scope::Scope;
 use crate::template::{Place, Template, Unrendered};
 use crate::word::Word;

@@ -11,7 +11,7 @@ use super::outside::Outside;
 use crate::answer::Answer;
 use crate::field::Field;
 use crate::known::Known;
-use crate::run::{Note, Outcome};
+use crate::outcome::{Note, Outcome};
 use crate::scope::Scope;
 use crate::template::data::Data;
 use crate::template::{Place, Template, Unrendered};

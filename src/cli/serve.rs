@@ -46,7 +46,7 @@ use crate::web::hook::Hook;
 use crate::web::serve::Front;
 use crate::web::tls::Tls;
 use crate::worker::Worker;
-use crate::yaml::Source;
+use crate::yaml::source::Source;
 use crate::{disk, store, web};
 
 #[derive(Args, Clone)]
@@ -114,7 +114,7 @@ impl Serve {
         Ok(Ended::Good)
     }
 
-    async fn serve(self, ruleset: crate::rule::Ruleset) -> anyhow::Result<()> {
+    async fn serve(self, ruleset: crate::rule::ruleset::Ruleset) -> anyhow::Result<()> {
         std::fs::create_dir_all(&self.data.data).with_context(|| format!("the data folder {} cannot be made", self.data.data.display()))?;
         let _data_lock = disk::lock(&self.data.data, "data").map_err(anyhow::Error::msg)?;
         let output = Output::open(&self.output, &[&self.rules.rules, &self.data.data]).map_err(anyhow::Error::msg)?;

@@ -21,8 +21,9 @@ use crate::problem;
 use crate::rehearsal::{Replies, What, json_reply, rehearse};
 use crate::request::Request;
 use crate::route;
+use crate::rule::ruleset::Ruleset;
 use crate::rule::test::{Body, Expected, Reply, Test};
-use crate::rule::{Rule, Ruleset, UNDECIDED};
+use crate::rule::{Rule, UNDECIDED};
 use crate::secret::Vault;
 use crate::signature::contract::Guard;
 

@@ -17,7 +17,8 @@ use serde_json::Value;
 use crate::budget::Spent;
 use crate::comparison::{compare, same, spelled};
 use crate::field::{Field, Found, Names};
-use crate::template::{moment, spell};
+use crate::moment::moment;
+use crate::spell::spell;
 
 /// The tests, as they are listed to people.
 pub const TESTS: [&str; 18] = [

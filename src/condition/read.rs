@@ -8,8 +8,9 @@ use super::{All, Line, Operand, Part, TESTS, Test};
 use crate::comparison::spelled;
 use crate::field::ROOTS;
 use crate::known::Known;
+use crate::moment::moment;
 use crate::problem::nearest;
-use crate::template::{Place, Template, moment};
+use crate::template::{Place, Template};
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{All, Line, Operand, Part, Test, Why};
 use crate::comparison::spelled;
 use crate::field::{Found, Names};
+use crate::moment::moment;
 use crate::secret::Vault;
 
 /// One line of a trace.
@@ -138,7 +139,7 @@ fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Names, vault: &V
     };
     let is_kind = match kind {
         "a number" => crate::comparison::compare(one, &Value::from(0)).is_some(),
-        "a date" => spelled(one).is_some_and(|t| crate::template::moment(&t).is_some()),
+        "a date" => spelled(one).is_some_and(|t| moment(&t).is_some()),
         _ => true,
     };
     (!is_kind).then(|| format!("it was {}, which is not {kind}", shown(found, vault)))

@@ -1,10 +1,12 @@
 //! A named place in what a rule sees (`body.items[0].sku`, `header.X-Id`, `$.items[?@.qty > 5]`), compiled once.
 //!
 //! One spelling serves the left side of `if:`, `set:`, `for_each:` and `{{ }}`. Names, indexes and `[*]` are walked here,
-//! without allocation; whatever else RFC 9535 can say is in [`search`]. What a name outside the body holds is asked of the
+//! without allocation; whatever else RFC 9535 can say is in `search`. What a name outside the body holds is asked of the
 //! [`Names`] at hand, and every step is charged to their budget. `jsonpath-rust` is known only to this folder.
 
+pub mod part;
 mod path;
+pub mod refusal;
 mod search;
 
 use std::borrow::Cow;
@@ -14,14 +16,15 @@ use serde_json::Value;
 
 use crate::budget::{Budget, Spent};
 use crate::problem::nearest;
+use part::{Part, index};
+use refusal::{NoField, no};
+use search::MOST_FOUND;
 
 /// The words that begin a field, as they are listed to people.
 pub const ROOTS: [&str; 13] =
     ["body", "header", "query", "path", "method", "address", "ip", "event", "now", "item", "item_number", "secret", "env"];
 /// What `{{#each}}` says of the element at hand.
 pub const LOOP_WORDS: [&str; 4] = ["@index", "@key", "@first", "@last"];
-/// The most values one field may find.
-pub const MOST_FOUND: usize = 10_000;
 const LONGEST: usize = 4_096;
 /// How many names of an object are compared with one that is missing, and how long they may be.
 const MOST_COMPARED: usize = 200;
@@ -93,15 +96,6 @@ fn own(value: Cow<Value>, budget: &Budget) -> Result<Value, Spent> {
     Ok(value.into_owned())
 }
 
-/// A step down that needs no search.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Part {
-    Name(String),
-    Index(i64),
-    /// `[*]` as rule authors mean it: what is no list counts as a list of one.
-    Each,
-}
-
 /// A compiled field.
 #[derive(Debug, Clone)]
 pub struct Field {
@@ -116,17 +110,6 @@ impl PartialEq for Field {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }
-}
-
-/// Why a text names no field: a sentence, and what to write instead.
-#[derive(Debug, PartialEq)]
-pub struct NoField {
-    pub message: String,
-    pub label: String,
-}
-
-fn no(message: impl Into<String>, label: impl Into<String>) -> NoField {
-    NoField { message: message.into(), label: label.into() }
 }
 
 impl Field {
@@ -326,12 +309,6 @@ impl Field {
 
 fn after_first_word(text: &str) -> &str {
     text.find(['.', '[']).and_then(|n| text.get(n..)).unwrap_or("")
-}
-
-fn index(at: &Value, i: i64) -> Option<&Value> {
-    let list = at.as_array()?;
-    let i = if i < 0 { list.len().checked_sub(usize::try_from(i.unsigned_abs()).ok()?)? } else { usize::try_from(i).ok()? };
-    list.get(i)
 }
 
 #[cfg(test)]

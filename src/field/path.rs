@@ -6,7 +6,8 @@
 use jsonpath_rust::parser::model::{Comparable, Comparison, Filter, FilterAtom, FnArg, JpQuery, Segment, Selector, Test, TestFunction};
 use jsonpath_rust::parser::parse_json_path;
 
-use super::{NoField, Part, no};
+use super::part::Part;
+use super::refusal::{NoField, no};
 use crate::span;
 
 /// What a path leads to: simple steps, and a search that begins behind them.

@@ -14,8 +14,11 @@ use jsonpath_rust::parser::model::{
 use regex::Regex;
 use serde_json::Value;
 
-use super::{MOST_FOUND, index};
+use super::part::index;
 use crate::budget::{Budget, Spent};
+
+/// The most values one field may find.
+pub(super) const MOST_FOUND: usize = 10_000;
 
 type Nodes<'a> = Vec<&'a Value>;
 

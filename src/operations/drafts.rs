@@ -9,7 +9,7 @@ use crate::condition::trace::short;
 use crate::event::Event;
 use crate::field::Field;
 use crate::problem::nearest;
-use crate::template::spell;
+use crate::spell::spell;
 
 /// The recipes that ship, by the name of their file.
 const RECIPES: [(&str, &str); 16] = [

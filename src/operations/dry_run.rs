@@ -15,7 +15,7 @@ use crate::event::{Event, EventId};
 use crate::rehearsal::{Replies, Scene, What, json_reply, rehearse};
 use crate::request::Request;
 use crate::route;
-use crate::rule::{Ruleset, Verdict};
+use crate::rule::ruleset::{Ruleset, Verdict};
 use crate::run::State;
 use crate::secret::Vault;
 use crate::signature::contract::Guard;
@@ -218,7 +218,7 @@ mod tests {
     use super::*;
     use crate::known::{Lookup, stand_in};
     use crate::rule::load::load;
-    use crate::yaml::Source;
+    use crate::yaml::source::Source;
 
     const RULES: &str = r#"
 webhooks:

@@ -17,10 +17,11 @@ use crate::event::EventId;
 use crate::known::Lookup;
 use crate::refusals::{Refusals, Refused};
 use crate::rule::load::load;
-use crate::rule::{Rule, Ruleset, UNDECIDED, Verdict};
+use crate::rule::ruleset::{Ruleset, Verdict};
+use crate::rule::{Rule, UNDECIDED};
 use crate::run::{Attempt, State};
 use crate::store::contract::{Counts, Dossier, EventPage, Records, Result, RunPage};
-use crate::yaml::Source;
+use crate::yaml::source::Source;
 
 /// The latest events, newest first, and how much there is in all.
 #[derive(Debug, Serialize)]
@@ -277,7 +278,8 @@ mod tests {
 
     use super::*;
     use crate::event::Event;
-    use crate::run::{Place, Run};
+    use crate::place::Place;
+    use crate::run::Run;
 
     const RULES: &str = r#"
 webhooks:

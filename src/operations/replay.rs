@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::command::Command;
 use crate::event::EventId;
 use crate::intake::new_run;
-use crate::rule::Ruleset;
+use crate::rule::ruleset::Ruleset;
 use crate::run::State;
 use crate::store::contract::{Choice, NewRun, Records, Result};
 

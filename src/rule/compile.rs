@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::address::read_methods;
 use super::foreign::RULE_WORDS;
+use super::items::{MAX_STEPS, items};
 use super::step::{self, check_name};
 use super::steps::{self, Lists};
-use super::{ANSWER_WITHIN, Rule, When, manner, test};
+use super::{ANSWER_WITHIN, Rule, When, manner, test, wait};
 use crate::condition::read as condition;
 use crate::field::ROOTS;
 use crate::known::{Known, Lookup};
@@ -17,8 +18,9 @@ use crate::run::TextHash;
 use crate::scope::{SetName, SetValue};
 use crate::template::Place;
 use crate::template::data::Data;
+use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
-use crate::yaml::{Node, Source};
+use crate::yaml::source::Source;
 
 /// Where a rule stands.
 pub struct Origin {
@@ -41,8 +43,8 @@ pub fn read(name: &str, item: &Item, lookup: &Lookup, origin: &Origin) -> Option
     known.disabled = enabled == Some(false);
     let when = read_when(&mut fields);
     known.placeholders = when.iter().flat_map(|w| w.route.placeholders().map(str::to_owned)).collect();
-    let then = fields.must_unless("then", &RULE_WORDS).and_then(|i| steps::items(&i)).unwrap_or_default();
-    let otherwise = fields.may("else").and_then(|i| steps::items(&i)).unwrap_or_default();
+    let then = fields.must_unless("then", &RULE_WORDS).and_then(|i| items(&i)).unwrap_or_default();
+    let otherwise = fields.may("else").and_then(|i| items(&i)).unwrap_or_default();
     known.later = step::saved_names(&then);
     known.later.extend(step::saved_names(&otherwise));
     let set = fields.may("set").map(|i| read_set(&i, &mut known)).unwrap_or_default();
@@ -69,8 +71,8 @@ pub fn read(name: &str, item: &Item, lookup: &Lookup, origin: &Origin) -> Option
         on_error: fields.may("on_error").map(|i| steps::read_on_error(&i, &mut known)).unwrap_or_default(),
     };
     let (steps, course) = steps::lay(lists);
-    if steps.len() > steps::MAX_STEPS {
-        item.problem(format!("a rule has at most {} steps", steps::MAX_STEPS)).at_key().label("make two rules of it").add();
+    if steps.len() > MAX_STEPS {
+        item.problem(format!("a rule has at most {} steps", MAX_STEPS)).at_key().label("make two rules of it").add();
     }
     let tests = fields.may("tests").map(|i| test::read(&i)).unwrap_or_default();
     fields.done(&RULE_WORDS, &[]);
@@ -93,7 +95,7 @@ pub fn read(name: &str, item: &Item, lookup: &Lookup, origin: &Origin) -> Option
     if let Some(item) = answer_within.filter(|_| !rule.responds()) {
         item.problem("nobody waits for this rule").at_key().label("add a `respond:` step, or take this line out").add();
     }
-    manner::look(&rule, item);
+    wait::look(&rule, item);
     (item.errors() == errors).then_some(rule)
 }
 

@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::Rule;
 use super::address::{self, Address};
 use super::compile::{self, Origin};
-use super::{Rule, Ruleset};
+use super::ruleset::Ruleset;
 use crate::known::{Known, Lookup};
 use crate::problem::{self, Problem};
 use crate::route::{Route, Routes};
 use crate::run::hash;
-use crate::yaml::fields::{Item, Reader};
-use crate::yaml::{Node, Source};
+use crate::yaml::Node;
+use crate::yaml::fields::Item;
+use crate::yaml::reader::Reader;
+use crate::yaml::source::Source;
 
 /// Keys that begin the files of other tools.
 const OTHER_TOOLS: [&str; 6] = ["jobs", "automation", "nodes", "pipeline", "services", "apiVersion"];

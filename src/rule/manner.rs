@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Rule;
 use crate::condition::trace::{Outcome, Told};
 use crate::field::{Field, Found, Names};
 use crate::known::Known;
@@ -15,8 +14,6 @@ use crate::yaml::fields::Item;
 
 /// How long a `once_per` value is remembered where nothing else is said.
 const ONCE_WITHIN: Duration = Duration::from_secs(30 * 86_400);
-/// The verbs whose `timeout` a caller may feel.
-const CALLS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 /// The longest that a caller may be kept waiting.
 const LONGEST_ANSWER: Duration = Duration::from_secs(600);
 
@@ -121,46 +118,4 @@ impl OneAtATime {
             }
         }
     }
-}
-
-/// Warns where a caller who waits may wait in vain.
-pub fn look(rule: &Rule, item: &Item) {
-    let Some(answering) = rule.steps.iter().position(|s| s.answers()) else { return };
-    let waits = rule.answer_within.as_secs();
-    if rule.one_at_a_time.is_some() {
-        item.warning("the caller waits for an answer, and also for every run before this one")
-            .at_key()
-            .label("answer without `respond:`, or take `one_at_a_time:` out")
-            .add();
-    }
-    for step in rule.steps[..answering].iter().filter(|s| CALLS.contains(&s.verb)) {
-        if step.timeout > rule.answer_within {
-            let place = item.at(&step.path);
-            place
-                .warning(format!("one try may take {} seconds, but the caller is answered after {waits}", step.timeout.as_secs()))
-                .label(format!("add `timeout: {}` to this step", crate::yaml::duration::spell(rule.answer_within / 2)))
-                .add();
-        }
-    }
-    let unconditional = |n: usize| rule.steps[n].answers() && rule.steps[n].condition.0.is_empty() && is_plain(rule, n);
-    let mut answered: Option<usize> = None;
-    for (n, step) in rule.steps.iter().enumerate() {
-        let flow = rule.course.flow(n as u32);
-        let starts = rule.course.otherwise == Some(n as u32) || rule.course.on_error == Some(n as u32);
-        if starts {
-            answered = None;
-        }
-        if answered.is_some() && unconditional(n) && flow.is_some() {
-            let told = item.at(&step.path).warning("an earlier step may have answered already; the first answer wins");
-            told.label("put an `if:` at each of them").add();
-        }
-        if unconditional(n) {
-            answered = Some(n);
-        }
-    }
-}
-
-/// Whether a step is always come to: in no `do:` and under no `on_error:`.
-fn is_plain(rule: &Rule, n: usize) -> bool {
-    rule.course.flow(n as u32).is_some_and(|f| f.within.is_none() && f.mends.is_none() && f.each.is_none())
 }

@@ -1,18 +1,21 @@
 //! The language: rules and addresses, once they are known to be good.
 //!
-//! A [`Rule`] is made only by [`compile`]; a [`Ruleset`] is all of them at one moment, immutable, swapped whole. This
-//! file answers which rules an event starts and why the others do not; it knows no kind of action.
+//! A [`Rule`] is made only by [`compile`]. This file answers how an event starts one, and what a run has to know of it; it
+//! knows no kind of action. All rules at one moment are left to [`ruleset`].
 
 pub mod address;
 pub mod callers;
 pub mod compile;
 pub mod foreign;
 pub mod index;
+pub mod items;
 pub mod load;
 pub mod manner;
+pub mod ruleset;
 pub mod step;
 pub mod steps;
 pub mod test;
+pub mod wait;
 pub mod words;
 
 use std::sync::Arc;
@@ -20,24 +23,20 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::budget::{Allowance, MOST_MADE, MOST_STEPS};
+use crate::budget::{MOST_MADE, MOST_STEPS};
 use crate::condition::All;
-use crate::condition::trace::{self, Told};
 use crate::course::Course;
 use crate::event::Event;
 use crate::field::{Field, Found, Names};
-use crate::projection::Projection;
-use crate::route::{self, Route, Routes};
+use crate::route::{self, Route};
 use crate::run::{Once, Run, StepFacts, TextHash};
 use crate::scope::{Scope, SetName, SetValue};
 use crate::secret::Vault;
 use crate::span;
 use crate::template::Unrendered;
-use crate::yaml::Source;
 use crate::yaml::locate::Path;
+use crate::yaml::source::Source;
 
-use address::Address;
-use index::Index;
 use manner::{OncePer, OneAtATime};
 use step::{MOST_ELEMENTS, Step};
 use test::Test;
@@ -85,29 +84,6 @@ pub struct Started {
     pub step: u32,
     pub once: Option<Once>,
     pub lane: Option<Arc<str>>,
-}
-
-/// Whether a rule was started by an event.
-pub struct Verdict<'r> {
-    pub rule: &'r Arc<Rule>,
-    /// The first step that it does; nothing where it does none.
-    pub starts: Option<u32>,
-    /// How its `if:` went.
-    pub told: Vec<Told>,
-}
-
-impl Verdict<'_> {
-    pub fn runs(&self) -> bool {
-        self.starts.is_some()
-    }
-    /// Whether its run fails at once, because its `if:` takes more than it may.
-    pub fn is_undecided(&self) -> bool {
-        self.starts == Some(UNDECIDED)
-    }
-    /// Whether its `if:` did not hold and its `else:` is done instead.
-    pub fn is_else(&self) -> bool {
-        self.starts.is_some() && self.starts == self.rule.course.otherwise
-    }
 }
 
 impl Rule {
@@ -257,86 +233,4 @@ impl Rule {
 /// Where a line begins, in bytes.
 fn line_start(text: &str, line: usize) -> usize {
     text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum()
-}
-
-/// All rules and addresses at one moment.
-#[derive(Default)]
-pub struct Ruleset {
-    pub rules: Vec<Arc<Rule>>,
-    pub addresses: Vec<Address>,
-    pub vault: Arc<Vault>,
-    /// Every file, by the hash of its text.
-    pub texts: Vec<(TextHash, Arc<Source>)>,
-    index: Index,
-}
-
-/// The rules that are in force, and the number that the store knows them by.
-pub struct InForce {
-    pub ruleset: Ruleset,
-    pub number: i64,
-}
-
-impl Ruleset {
-    pub fn new(rules: Vec<Arc<Rule>>, mut addresses: Vec<Address>, vault: Arc<Vault>, texts: Vec<(TextHash, Arc<Source>)>) -> Self {
-        let enabled = rules.iter().filter(|r| r.enabled);
-        let rung: Routes<&Rule> = enabled.flat_map(|r| r.when.iter().map(|w| (w.route.clone(), &**r))).collect();
-        for address in &mut addresses {
-            // Every rule that one path of this address can ring, whatever pattern it names it by.
-            let ringing = rung.meeting(&address.route).into_iter().flat_map(|(_, rule)| rule.fields());
-            address.wanted = Projection::of(ringing.chain(&address.delivery_id));
-        }
-        let index = Index::new(&rules, &addresses);
-        Self { rules, addresses, vault, texts, index }
-    }
-
-    /// The address that a path calls, if anybody listens there.
-    pub fn address(&self, path: &str) -> Option<&Address> {
-        self.address_number(path).map(|n| &self.addresses[n])
-    }
-
-    /// Its place among the addresses.
-    pub fn address_number(&self, path: &str) -> Option<usize> {
-        self.index.address(route::normal(path))
-    }
-
-    /// The rules that an event starts, in the order of the files.
-    pub fn answering(&self, event: &Event) -> Vec<Started> {
-        self.answering_within(event, Allowance::Full)
-    }
-
-    /// The same, as far as it holds nobody up; nothing where it takes longer.
-    pub fn answering_soon(&self, event: &Event) -> Option<Vec<Started>> {
-        let all = self.answering_within(event, Allowance::Small);
-        all.iter().all(|s| s.step != UNDECIDED).then_some(all)
-    }
-
-    fn answering_within(&self, event: &Event, allowance: Allowance) -> Vec<Started> {
-        let nothing = Map::new();
-        let mut all = Vec::new();
-        for rule in self.index.candidates(event).into_iter().map(|n| &self.rules[n]).filter(|r| r.is_rung_by(event)) {
-            let started = rule.start(&rule.scope(event, &self.vault, &nothing).within(allowance));
-            let is_enough = allowance == Allowance::Small && started.as_ref().is_some_and(|s| s.step == UNDECIDED);
-            all.extend(started);
-            if is_enough {
-                break;
-            }
-        }
-        all
-    }
-
-    /// Every rule that listens at the event's address, and how its conditions went.
-    pub fn verdicts(&self, event: &Event, every_line: bool) -> Vec<Verdict<'_>> {
-        let nothing = Map::new();
-        let verdict = |rule| -> Verdict<'_> {
-            let rule: &Arc<Rule> = rule;
-            let scope = || rule.scope(event, &self.vault, &nothing);
-            // Each has a budget of its own: telling looks at more than deciding does.
-            let mut told = trace::tell(&rule.condition, &scope(), &self.vault, every_line);
-            if rule.condition.holds(&scope()) == Ok(true) {
-                told.extend(rule.once_per.as_ref().and_then(|o| o.told(&scope())));
-            }
-            Verdict { rule, starts: rule.start(&scope()).map(|s| s.step), told }
-        };
-        self.rules.iter().filter(|r| r.is_rung_by(event)).map(verdict).collect()
-    }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::foreign::{FIELDS, STEP_FIELDS, STEP_WORDS};
+use super::items::items;
 use crate::action::contract::Action;
 use crate::action::verbs;
 use crate::condition::All;
@@ -13,7 +14,7 @@ use crate::known::Known;
 use crate::problem::nearest;
 use crate::retry::{LONGEST_WAIT, MOST_TRIES, Plan};
 use crate::run::ERROR;
-use crate::template::HELPERS;
+use crate::template::list::HELPERS;
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 use crate::yaml::locate::Path;
@@ -256,7 +257,7 @@ fn read_do(fields: &mut Fields, known: &mut Known, around: &Around, each: bool) 
                 .add();
         }
     }
-    let items = super::steps::items(&item)?;
+    let items = items(&item)?;
     let around = Around { inside: Inside::Do { each }, ..around.clone() };
     let read: Vec<_> = items.iter().map(|i| read(i, known, &around)).collect();
     read.into_iter().collect()
@@ -273,7 +274,7 @@ fn read_on_error(item: &Item, known: &mut Known, around: &Around, each: bool) ->
     match item.node {
         Node::Text(word) if word == "continue" => Some(Mending::Continue),
         Node::List(_) => {
-            let items = super::steps::items(item)?;
+            let items = items(item)?;
             let around = Around { inside: Inside::Error { each }, ..around.clone() };
             known.named.push(ERROR.to_owned());
             let read: Vec<_> = items.iter().map(|i| read(i, known, &around)).collect();

@@ -1,5 +1,6 @@
 //! Lists of steps -> one row of them, with the course that leads through it.
 
+use super::items::items;
 use super::step::{self, Around, Inside, Mending, Read, Step};
 use crate::course::{Course, Flow, Mend, Next};
 use crate::known::Known;
@@ -8,33 +9,11 @@ use crate::run::ERROR;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
 
-/// The most steps of one rule, those inside others included.
-pub const MAX_STEPS: usize = 200;
-
 /// The lists of a rule, as they were read.
 pub struct Lists {
     pub then: Vec<Read>,
     pub otherwise: Vec<Read>,
     pub on_error: Vec<Read>,
-}
-
-/// The items of a list of steps.
-pub fn items<'a>(item: &Item<'a>) -> Option<Vec<Item<'a>>> {
-    match item.node {
-        Node::List(items) if items.is_empty() => {
-            item.problem("there is no step here").label("write at least one, such as `- log: hello`").add();
-            None
-        }
-        Node::List(items) if items.len() > MAX_STEPS => {
-            item.problem(format!("a rule has at most {MAX_STEPS} steps")).label("make two rules of it").add();
-            None
-        }
-        Node::Map(_) => {
-            item.problem("steps are a list").label("put a dash before each: `- `").add();
-            None
-        }
-        _ => item.items("a list of steps, each with its dash,"),
-    }
 }
 
 /// Reads `then:` or `else:`.

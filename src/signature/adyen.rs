@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::contract::{Guard, MOST_UNPROVEN, Published, Scheme, Signed, Told, Verify};
 use super::key::{Algorithm, Key, KeyForm, unbase64};
-use super::password::read_secret;
 use super::place::spelled;
+use super::secret::read_secret;
 use crate::known::{Known, is_stand_in};
 use crate::projection::Projection;
 use crate::request::Request;

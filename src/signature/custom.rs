@@ -9,14 +9,16 @@ use super::contract::{Guard, PASTE, Published, Signed, Told, Verify};
 use super::formula::Formula;
 use super::handshake::{Handshake, Means};
 use super::key::{Algorithm, Key, KeyForm};
-use super::password::read_secret;
 use super::place::{FORMS, Place};
+use super::secret::{read_secret, read_text};
 use crate::field::{Field, Root};
 use crate::known::{Known, Lookup, is_stand_in};
 use crate::request::Request;
 use crate::secret::Secret;
-use crate::yaml::fields::{Fields, Item, Reader};
-use crate::yaml::{Node, Source};
+use crate::yaml::Node;
+use crate::yaml::fields::{Fields, Item};
+use crate::yaml::reader::Reader;
+use crate::yaml::source::Source;
 
 const PROVIDERS: &str = include_str!("providers.yaml");
 /// How far a signature's time may be away, in seconds, where nothing else is said; in both directions.
@@ -233,7 +235,7 @@ impl Guarding<'_> {
         } else {
             for item in item.one_or_more("write \"{{ secret.NAME }}\"")? {
                 let secret = match self.scheme.algorithm.is_public() || self.scheme.key == KeyForm::Jwks {
-                    true => super::password::read_text(&item, known)?,
+                    true => read_text(&item, known)?,
                     false => read_secret(&item, known)?,
                 };
                 match Key::read(self.scheme.algorithm, self.scheme.key, secret.reveal()) {

@@ -13,12 +13,14 @@ use serde_json::{Map, Value};
 
 use super::formula::{Formula, Given};
 use super::place::{FORMS, Place};
+use super::secret::{equal, read_secret};
 use crate::answer::Answer;
 use crate::known::Known;
 use crate::request::Request;
 use crate::secret::Secret;
 use crate::yaml::Node;
-use crate::yaml::fields::{Item, Told};
+use crate::yaml::fields::Item;
+use crate::yaml::reader::Told;
 
 /// The longest text that is sent back, in bytes.
 const LONGEST: usize = 1_024;
@@ -240,7 +242,7 @@ impl Handshake {
         };
         for (place, wanted) in &self.check {
             let (sent, wanted) = (place.find(request)?.unwrap_or_default(), wanted.text(request, given)?);
-            if wanted.is_empty() || !super::password::equal(sent.as_bytes(), wanted.as_bytes()) {
+            if wanted.is_empty() || !equal(sent.as_bytes(), wanted.as_bytes()) {
                 return Err(format!("{} is another one than the rule file says", place.words()));
             }
         }
@@ -346,7 +348,7 @@ fn read_check(item: &Item, known: &Known) -> Option<Vec<(Place, Formula)>> {
     for (key, value) in item.entries("`check:`")? {
         let place = key_place(&key, &value)?;
         let formula = match value.text()?.contains("{{") {
-            true => Formula::fixed(super::password::read_secret(&value, known)?.reveal()),
+            true => Formula::fixed(read_secret(&value, known)?.reveal()),
             false => read_formula(&value)?,
         };
         all.push((place, formula));

@@ -11,6 +11,8 @@ use rustls::pki_types::{
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
+use super::secret::equal;
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Algorithm {
     HmacSha1,
@@ -275,7 +277,7 @@ fn bare(algorithm: Algorithm, key: &[u8], signed: &[u8], sent: &[u8]) -> bool {
         Algorithm::Ed25519 => public(&signature::ED25519),
         Algorithm::EcdsaP256 => public(&signature::ECDSA_P256_SHA256_ASN1),
         Algorithm::JwtEs256 => public(&signature::ECDSA_P256_SHA256_FIXED),
-        Algorithm::Equals => super::password::equal(key, sent),
+        Algorithm::Equals => equal(key, sent),
         // RSA keys are never without wrapping.
         _ => false,
     }

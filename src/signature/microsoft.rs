@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::contract::{Guard, MOST_UNPROVEN, Published, Scheme, Signed, Told, Verify};
 use super::handshake::Handshake;
-use super::password::{equal, read_secret};
+use super::secret::{equal, read_secret};
 use crate::known::Known;
 use crate::projection::Projection;
 use crate::request::Request;

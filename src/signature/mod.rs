@@ -12,6 +12,7 @@ mod password;
 mod paypal;
 mod place;
 mod pubsub;
+mod secret;
 mod sns;
 mod token;
 #[cfg(test)]
@@ -22,8 +23,10 @@ use contract::{Guard, Scheme, Told};
 
 use crate::known::{Known, Lookup};
 use crate::problem::nearest;
-use crate::yaml::fields::{Item, Reader};
-use crate::yaml::{Node, Source};
+use crate::yaml::Node;
+use crate::yaml::fields::Item;
+use crate::yaml::reader::Reader;
+use crate::yaml::source::Source;
 
 /// Every scheme that is code, in the order of the docs.
 pub const SCHEMES: &[&dyn Scheme] = &[

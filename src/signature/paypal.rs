@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::check::{Unit, is_near};
 use super::contract::{Guard, KeyAt, Published, Scheme, Signed, Told, Verify};
 use super::key::{Algorithm, unbase64};
-use super::password::read_text;
+use super::secret::read_text;
 use crate::known::Known;
 use crate::request::Request;
 use crate::yaml::fields::Item;

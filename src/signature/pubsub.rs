@@ -3,8 +3,8 @@
 
 use super::contract::{Guard, KeyAt, Published, Scheme, Signed, Told, Verify};
 use super::key::Algorithm;
-use super::password::read_text;
 use super::place::Place;
+use super::secret::read_text;
 use super::token::Token;
 use crate::known::Known;
 use crate::request::Request;

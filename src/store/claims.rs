@@ -7,7 +7,8 @@ use super::contract::{Fate, NewRun};
 use super::rows::{Ended, MOST_RUNS, Sql, event_id, from_json, json, moment};
 use crate::condition::trace::short;
 use crate::event::EventId;
-use crate::run::{Attempt, Place, RunId, State};
+use crate::place::Place;
+use crate::run::{Attempt, RunId, State};
 
 /// Puts fresh runs of an event among those that are to be done, numbered from `first`; those that begin at once are owned
 /// `by` who is named.

@@ -7,7 +7,8 @@ use rusqlite::{OptionalExtension, Transaction};
 use super::claims::{give_back, open_lane};
 use super::rows::{MOST_RUNS, Sql, end, event_id};
 use crate::event::EventId;
-use crate::run::{Attempt, Place, RunId, State};
+use crate::place::Place;
+use crate::run::{Attempt, RunId, State};
 
 /// How often the program may die of a run.
 pub(super) const MOST: u32 = 3;

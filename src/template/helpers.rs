@@ -1,127 +1,33 @@
-//! What the helpers do: functions from values to a value, which know no event; and how Handlebars calls them. Numbers are
-//! exact decimals of up to 28 digits (`rust_decimal`); dates are read as RFC 3339, as a plain date, or as Unix seconds or
-//! milliseconds. Their list is in [`super::list`].
+//! What the helpers do: functions from values to a value, which know no event. Numbers are exact decimals of up to 28 digits
+//! (`rust_decimal`); dates are read as RFC 3339, as a plain date, or as Unix seconds or milliseconds. Their list is in
+//! [`super::list`]; how Handlebars calls them is left to [`super::registry`].
 //!
 //! Whatever a helper gives is charged where it is called, and no text that it takes or gives is longer than
 //! [`MAX_RENDERED`]; one that can multiply what it takes works out the length before it makes the text.
 
-use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::sync::LazyLock;
 
-use handlebars::{Context, Handlebars, Helper as Called, HelperDef, Output, RenderContext, RenderError, RenderErrorReason, ScopedJson};
-use jiff::{Timestamp, civil, tz::TimeZone};
+use jiff::tz::TimeZone;
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::Value;
 
-use super::list::Helper;
-use super::{MAX_RENDERED, spell};
-use crate::budget::{Budget, Spent, weight};
+use super::charge::charge;
+use super::helper::{Given, Wrong, said};
+use super::length::MAX_RENDERED;
 use crate::comparison::compare;
-
-/// Why a helper gives nothing.
-pub(super) enum Wrong {
-    /// The argument with this index is missing.
-    Missing(usize),
-    Said(String),
-    Spent(Spent),
-}
-
-impl From<Spent> for Wrong {
-    fn from(spent: Spent) -> Self {
-        Wrong::Spent(spent)
-    }
-}
+use crate::moment::moment;
+use crate::spell::spell;
 
 /// The most parts that a text can be split into.
 pub const MOST_PARTS: usize = 100_000;
 /// The most bytes of a date's form.
 const MOST_FORMAT: usize = 1_000;
 
-thread_local! {
-    /// The budget of the call at hand: Handlebars has no way to hand one over. A call is rendered by one thread, from its
-    /// beginning to its end.
-    static BUDGET: RefCell<Budget> = RefCell::default();
-}
-
-/// Does something whose helpers are charged to a budget.
-pub(super) fn within<T>(budget: &Budget, call: impl FnOnce() -> T) -> T {
-    BUDGET.set(budget.clone());
-    let given = call();
-    BUDGET.with_borrow(|copy| budget.take_over(copy));
-    given
-}
-
-fn charge<T>(what: impl FnOnce(&Budget) -> Result<T, Spent>) -> Result<T, Spent> {
-    BUDGET.with_borrow(what)
-}
-
-/// The registry that all calls are rendered with.
-pub(super) fn registry() -> &'static Handlebars<'static> {
-    static REGISTRY: LazyLock<Handlebars<'static>> = LazyLock::new(|| {
-        let mut registry = Handlebars::new();
-        for (name, helper) in super::tags::by_name() {
-            registry.register_helper(name, Box::new(Registered(helper)));
-        }
-        registry.register_helper("keep", Box::new(keep));
-        registry
-    });
-    &REGISTRY
-}
-
-/// A helper as Handlebars calls it.
-struct Registered(&'static Helper);
-
-impl HelperDef for Registered {
-    fn call_inner<'reg: 'rc, 'rc>(
-        &self,
-        called: &Called<'rc>,
-        _: &'reg Handlebars<'reg>,
-        _: &'rc Context,
-        _: &mut RenderContext<'reg, 'rc>,
-    ) -> Result<ScopedJson<'rc>, RenderError> {
-        let arguments: Vec<Option<&Value>> = called.params().iter().map(|p| (!p.is_value_missing()).then(|| p.value())).collect();
-        match (self.0.run)(&arguments).and_then(charged) {
-            Ok(Some(value)) => Ok(ScopedJson::Derived(value)),
-            Ok(None) => Ok(ScopedJson::Missing),
-            Err(Wrong::Missing(n)) => {
-                Err(RenderErrorReason::MissingVariable(called.param(n).and_then(|p| p.relative_path().cloned())).into())
-            }
-            Err(Wrong::Spent(spent)) => Err(RenderErrorReason::Other(spent.to_string()).into()),
-            Err(Wrong::Said(said)) => Err(RenderErrorReason::Other(format!("{}: {said}", self.0.name)).into()),
-        }
-    }
-}
-
-/// What a helper gave, once it is charged.
-fn charged(given: Option<Value>) -> Given {
-    if let Some(value) = &given {
-        short_enough(value.as_str().map_or(0, str::len))?;
-        charge(|budget| budget.made(weight(value)))?;
-    }
-    Ok(given)
-}
-
-fn short_enough(length: usize) -> Result<(), Wrong> {
+pub(super) fn short_enough(length: usize) -> Result<(), Wrong> {
     match length > MAX_RENDERED {
         true => Err(said(format!("a text longer than {} MB cannot be worked with; take less of it", MAX_RENDERED >> 20))),
         false => Ok(()),
     }
-}
-
-/// Writes what a call gave as JSON, so that its type is kept.
-fn keep(called: &Called, _: &Handlebars, _: &Context, _: &mut RenderContext, out: &mut dyn Output) -> Result<(), RenderError> {
-    let given = called.param(0).filter(|p| !p.is_value_missing());
-    let given = given.ok_or(RenderErrorReason::MissingVariable(None))?;
-    let json = charge(|budget| budget.json(given.value())).map_err(|spent| RenderErrorReason::Other(spent.to_string()))?;
-    out.write(&json)?;
-    Ok(())
-}
-
-pub(super) type Given = Result<Option<Value>, Wrong>;
-
-fn said(text: impl Into<String>) -> Wrong {
-    Wrong::Said(text.into())
 }
 
 fn there<'v>(arguments: &[Option<&'v Value>], n: usize) -> Result<&'v Value, Wrong> {
@@ -321,26 +227,12 @@ pub(super) fn date(arguments: &[Option<&Value>]) -> Given {
     text.map(|t| Some(Value::String(t))).map_err(|_| said(format!("`{format}` is no form of a date; write for example '%Y-%m-%d %H:%M'")))
 }
 
-/// A moment from RFC 3339, a date, a date and time (taken as UTC), or Unix seconds or milliseconds.
-pub fn moment(text: &str) -> Option<Timestamp> {
-    let text = text.trim();
-    if crate::number::is_plain(text) {
-        let seconds: f64 = text.parse().ok()?;
-        // What is too large for seconds of the next three thousand years is milliseconds.
-        let millis = if seconds.abs() >= 1e11 { seconds } else { seconds * 1000.0 };
-        return Timestamp::from_millisecond(millis as i64).ok();
-    }
-    text.parse::<Timestamp>().ok().or_else(|| {
-        let plain = text.parse::<civil::DateTime>().or_else(|_| text.parse::<civil::Date>().map(|d| d.at(0, 0, 0, 0))).ok()?;
-        plain.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::template::registry::charged;
 
     /// What a helper gives for these, or what it says.
     fn given(helper: fn(&[Option<&Value>]) -> Given, arguments: &[Value]) -> Result<Value, String> {

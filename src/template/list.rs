@@ -1,33 +1,17 @@
 //! The list of helpers: what each is called, how it is written, what it gives, with an example that a test renders. What
-//! they do is in [`super::helpers`].
+//! they do is in `helpers`.
 
 use std::cmp::Ordering;
 use std::ops::RangeInclusive;
 
 use base64::Engine as _;
 use rust_decimal::Decimal;
-use serde_json::Value;
 
+use super::helper::Helper;
 use super::helpers::{
-    Given, any, both, count, date, default, divide, end, fold, hash, join, json, map_text, ordered, replace, rounded, split, truncate, uuid,
+    any, both, count, date, default, divide, end, fold, hash, join, json, map_text, ordered, replace, rounded, split, truncate, uuid,
 };
 use crate::comparison::{is_truthy, same};
-
-/// One helper, as it is listed in the docs.
-pub struct Helper {
-    pub name: &'static str,
-    /// How it is written.
-    pub usage: &'static str,
-    /// What it gives, in one line.
-    pub does: &'static str,
-    /// A template and what it gives for [`EXAMPLE_BODY`].
-    pub example: (&'static str, &'static str),
-    /// How many arguments it takes.
-    pub(super) takes: RangeInclusive<usize>,
-    /// Whether it is handed what tells this step of this event from all others, before its own arguments.
-    pub(super) seeded: bool,
-    pub(super) run: fn(&[Option<&Value>]) -> Given,
-}
 
 /// What the examples are rendered with.
 pub const EXAMPLE_BODY: &str = r#"{"name": " Ada ", "nick": null, "zip": 7, "tags": ["a", "b"], "amount": 1250, "price": 19.9,
@@ -335,16 +319,3 @@ pub const HELPERS: &[Helper] = &[
         run: |a| Ok(Some((!is_truthy(a[0])).into())),
     },
 ];
-
-impl Helper {
-    /// How many arguments it takes, in words.
-    pub(super) fn wants(&self) -> String {
-        match (self.takes.start(), self.takes.end()) {
-            (0, 0) => "no argument".to_owned(),
-            (1, 1) => "one argument".to_owned(),
-            (a, b) if a == b => format!("{a} arguments"),
-            (a, b) if b - a == 1 => format!("{a} or {b} arguments"),
-            (a, b) => format!("{a} to {b} arguments"),
-        }
-    }
-}

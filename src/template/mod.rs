@@ -5,31 +5,43 @@
 //! What a place needs (a line, a URL, a file name) is decided by its [`Place`] when the template is read, never by the
 //! author. Which names exist is checked at load, by [`crate::known`].
 
-mod blocks;
+mod call;
+mod charge;
 pub mod data;
+mod expression;
+pub mod helper;
 mod helpers;
-mod list;
+mod inside;
+mod length;
+pub mod list;
+mod nest;
+mod piece;
+mod registry;
 mod slips;
 mod tags;
 pub mod url;
 
+use std::cell::Cell;
+
 use serde_json::Value;
 
+use crate::comparison::is_truthy;
 use crate::field::{Field, Found, Names};
 use crate::known::Known;
 use crate::percent;
+use crate::spell::spell;
 use crate::yaml::fields::Item;
 use crate::yaml::locate::Path;
-use blocks::{Block, Turns};
-use tags::Call;
+use inside::{Inside, Turn};
+use length::{MAX_RENDERED, MAX_TEMPLATE};
+use piece::{Block, Kind, Piece, What};
 
-pub use helpers::moment;
-pub use list::{EXAMPLE_BODY, HELPERS, Helper};
+/// The most turns that all `{{#each}}` of one text may take together.
+const MOST_TURNS: u32 = 100_000;
 
-/// The longest text of one template, in bytes.
-pub const MAX_TEMPLATE: usize = 64 << 10;
-/// The most text that one template may make, in bytes.
-pub const MAX_RENDERED: usize = 10 << 20;
+/// The turns that were taken so far.
+#[derive(Default)]
+struct Turns(Cell<u32>);
 
 /// Where the text goes, which decides how a value is made safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,19 +70,6 @@ pub struct Template {
     path: Path,
 }
 
-#[derive(Debug, Clone)]
-enum Piece {
-    Text(Box<str>),
-    Value { what: What, raw: bool, source: Box<str> },
-    Block(Box<Block>),
-}
-
-#[derive(Debug, Clone)]
-enum What {
-    Name(Field),
-    Call(Box<Call>),
-}
-
 /// Why a template could not be rendered for an event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unrendered {
@@ -78,25 +77,6 @@ pub struct Unrendered {
     pub message: String,
     /// Where the template stands in its rule file.
     pub path: Path,
-}
-
-impl Piece {
-    fn fields<'p>(&'p self, out: &mut Vec<&'p Field>) {
-        match self {
-            Piece::Text(_) => {}
-            Piece::Value { what, .. } => what.fields(out),
-            Piece::Block(block) => block.fields(out),
-        }
-    }
-}
-
-impl What {
-    fn fields<'p>(&'p self, out: &mut Vec<&'p Field>) {
-        match self {
-            What::Name(field) => out.push(field),
-            What::Call(call) => out.extend(call.fields()),
-        }
-    }
 }
 
 impl Template {
@@ -190,6 +170,62 @@ impl Template {
         Ok(())
     }
 
+    /// What a block is about; nothing where it is missing.
+    fn about(&self, what: &What, source: &str, names: &dyn Names) -> Result<Option<Value>, Unrendered> {
+        match what {
+            What::Name(field) => field.value(names).map_err(|why| self.wrong(why)),
+            What::Call(_) => self.look(what, source, names).map(Some),
+        }
+    }
+
+    fn block(&self, block: &Block, names: &dyn Names, turns: &Turns, out: &mut String) -> Result<(), Unrendered> {
+        let about = self.about(&block.of, &block.source, names)?;
+        match block.kind {
+            Kind::If | Kind::Unless => {
+                let holds = is_truthy(about.as_ref()) == (block.kind == Kind::If);
+                self.render(if holds { &block.inner } else { &block.otherwise }, names, turns, out)
+            }
+            Kind::With => match about.as_ref().filter(|v| is_truthy(Some(v))) {
+                Some(this) => {
+                    let inside = Inside { around: names, names: &block.names, this, turn: None };
+                    self.render(&block.inner, &inside, turns, out)
+                }
+                None => self.render(&block.otherwise, names, turns, out),
+            },
+            Kind::Each => self.each(block, about, names, turns, out),
+        }
+    }
+
+    fn each(&self, block: &Block, about: Option<Value>, names: &dyn Names, turns: &Turns, out: &mut String) -> Result<(), Unrendered> {
+        let list: Vec<(Option<&str>, &Value)> = match &about {
+            None if block.otherwise.is_empty() => {
+                let why = match &block.of {
+                    What::Name(field) => field.why_missing(names),
+                    What::Call(_) => "there is no list".to_owned(),
+                };
+                return Err(self.wrong(format!("{why}, needed for {}", block.source)));
+            }
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(items)) => items.iter().map(|v| (None, v)).collect(),
+            Some(Value::Object(map)) => map.iter().map(|(k, v)| (Some(k.as_str()), v)).collect(),
+            Some(one) => vec![(None, one)],
+        };
+        if list.is_empty() {
+            return self.render(&block.otherwise, names, turns, out);
+        }
+        for (index, (key, this)) in list.iter().enumerate() {
+            names.budget().steps(1).map_err(|spent| self.wrong(spent))?;
+            turns.0.set(turns.0.get() + 1);
+            if turns.0.get() > MOST_TURNS {
+                return Err(self.wrong(format!("the blocks of this text took more than {MOST_TURNS} turns")));
+            }
+            let turn = Turn { index, last: index + 1 == list.len(), key: *key };
+            let inside = Inside { around: names, names: &block.names, this, turn: Some(turn) };
+            self.render(&block.inner, &inside, turns, out)?;
+        }
+        Ok(())
+    }
+
     /// The value for one event: with its type if the template is exactly one `{{ }}`, else text.
     pub fn value(&self, names: &dyn Names) -> Result<Value, Unrendered> {
         match self.pieces.as_slice() {
@@ -259,16 +295,4 @@ impl Template {
 
 fn is_line_break(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
-}
-
-/// A single value as text: null is nothing, numbers are spelled as they came. Lists and objects have no spelling.
-pub fn spell(value: &Value) -> Option<std::borrow::Cow<'_, str>> {
-    use std::borrow::Cow;
-    match value {
-        Value::Null => Some(Cow::Borrowed("")),
-        Value::Bool(b) => Some(Cow::Borrowed(if *b { "true" } else { "false" })),
-        Value::Number(n) => Some(Cow::Owned(n.to_string())),
-        Value::String(s) => Some(Cow::Borrowed(s)),
-        Value::Array(_) | Value::Object(_) => None,
-    }
 }

@@ -1,7 +1,7 @@
 //! What people write inside braces when they come from another tool, and what it is here.
 
+use super::expression::{Expression, Token};
 use super::list::HELPERS;
-use super::tags::{Expression, Token};
 use crate::field::ROOTS;
 use crate::problem::nearest;
 use crate::span;

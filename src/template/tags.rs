@@ -1,86 +1,23 @@
 //! The text of a template -> its pieces: finds the `{{ … }}`, reads what stands in them, and turns helper calls into
 //! Handlebars templates. The slips that people make inside braces get their words here.
 
-use std::collections::HashMap;
+use handlebars::Template as Handlebars;
+use serde_json::Value;
 
-use handlebars::{Context, RenderContext, Renderable, StringOutput, Template as Handlebars};
-use serde_json::{Map, Value};
-
-use super::blocks::Nest;
-use super::helpers;
+use super::call::{Argument, Call};
+use super::expression::{Expression, Token, tokens};
+use super::helper::Helper;
 use super::list::HELPERS;
-use super::{Piece, What, slips};
-use crate::field::{Field, Names};
+use super::nest::Nest;
+use super::piece::{Piece, What};
+use super::slips;
+use crate::field::Field;
 use crate::known::Known;
 use crate::span;
 use crate::yaml::fields::Item;
 
 /// How deep calls may stand in each other.
 const MAX_NESTING: usize = 16;
-/// A helper call, compiled.
-#[derive(Debug, Clone)]
-pub(super) struct Call {
-    template: Handlebars,
-    /// What `v0`, `v1`, … stand for.
-    arguments: Vec<Argument>,
-}
-
-#[derive(Debug, Clone)]
-enum Argument {
-    Field(Field),
-    Constant(Value),
-}
-
-impl Call {
-    pub(super) fn fields(&self) -> impl Iterator<Item = &Field> {
-        self.arguments.iter().filter_map(|a| match a {
-            Argument::Field(f) => Some(f),
-            Argument::Constant(_) => None,
-        })
-    }
-
-    /// What the call gives, with its type.
-    pub(super) fn value(&self, names: &dyn Names) -> Result<Value, String> {
-        let mut values = Map::new();
-        for (n, argument) in self.arguments.iter().enumerate() {
-            let value = match argument {
-                Argument::Constant(value) => {
-                    names.budget().copy(value)?;
-                    Some(value.clone())
-                }
-                Argument::Field(field) => field.value(names)?,
-            };
-            if let Some(value) = value {
-                values.insert(format!("v{n}"), value);
-            }
-        }
-        let context = Context::from(Value::Object(values));
-        let mut out = StringOutput::new();
-        let render = || self.template.render(helpers::registry(), &context, &mut RenderContext::new(None), &mut out);
-        let rendered = helpers::within(names.budget(), render);
-        rendered.map_err(|e| self.why(e.reason(), names))?;
-        let json = out.into_string().map_err(|e| e.to_string())?;
-        serde_json::from_str(&json).map_err(|e| e.to_string())
-    }
-
-    fn why(&self, reason: &handlebars::RenderErrorReason, names: &dyn Names) -> String {
-        use handlebars::RenderErrorReason as Reason;
-        let missing = |name: &str| {
-            let argument = name.strip_prefix('v').and_then(|n| n.parse::<usize>().ok()).and_then(|n| self.arguments.get(n));
-            match argument {
-                Some(Argument::Field(field)) => field.why_missing(names),
-                _ => "what the inner helper gives is missing; `default` can stand for it".to_owned(),
-            }
-        };
-        match reason {
-            Reason::MissingVariable(Some(name)) => missing(name),
-            Reason::MissingVariable(None) => missing(""),
-            Reason::Other(said) => said.clone(),
-            other => other.to_string(),
-        }
-    }
-}
-
 /// Splits text at its `{{ … }}`.
 pub(super) fn pieces(text: &str, item: &Item, known: &Known) -> Option<Vec<Piece>> {
     if slips::percent_blocks(text, item) {
@@ -232,20 +169,7 @@ fn cut(text: &str) -> Option<(Tag<'_>, usize)> {
     Some((Tag { inner: inner.trim(), raw, trim_left, trim_right }, end + close.len()))
 }
 
-/// What stands between the braces.
-pub(super) struct Expression<'x, 'k> {
-    pub inner: &'x str,
-    pub source: &'x str,
-    pub item: &'x Item<'x>,
-    known: &'x Known<'k>,
-}
-
 impl Expression<'_, '_> {
-    pub(super) fn wrong(&self, message: impl Into<String>, label: impl Into<String>) -> Option<What> {
-        self.item.problem(message).within(self.source).label(label).add();
-        None
-    }
-
     fn read(&self) -> Option<What> {
         let inner = self.inner;
         if inner.is_empty() {
@@ -360,7 +284,7 @@ impl Expression<'_, '_> {
     }
 }
 
-fn helper(name: &str) -> Option<&'static super::Helper> {
+fn helper(name: &str) -> Option<&'static Helper> {
     HELPERS.iter().find(|h| h.name == name)
 }
 
@@ -376,66 +300,4 @@ fn constant(word: &str) -> Option<Value> {
         _ if crate::yaml::is_json_number(word) => serde_json::from_str(word).ok(),
         _ => None,
     }
-}
-
-#[derive(Debug, PartialEq)]
-pub(super) enum Token {
-    Word(String),
-    Text(String),
-    Open,
-    Close,
-}
-
-impl Token {
-    pub(super) fn shown(&self) -> String {
-        match self {
-            Token::Word(w) => format!("`{w}`"),
-            Token::Text(t) => format!("'{t}'"),
-            Token::Open => "`(`".into(),
-            Token::Close => "`)`".into(),
-        }
-    }
-}
-
-fn tokens(inner: &str) -> Result<Vec<Token>, String> {
-    let mut out = Vec::new();
-    let mut chars = inner.char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            c if c.is_whitespace() => {}
-            '(' => out.push(Token::Open),
-            ')' => out.push(Token::Close),
-            '\'' | '"' => {
-                let (text, _) = span::from(inner, at + 1).split_once(c).ok_or("a quote is never closed in these braces")?;
-                out.push(Token::Text(text.to_owned()));
-                while chars.next_if(|(n, _)| *n < at + text.len() + 2).is_some() {}
-            }
-            '‘' | '’' | '“' | '”' => return Err(format!("`{c}` is a curly quote")),
-            _ => {
-                let (mut brackets, mut quote, mut end) = (0usize, None, inner.len());
-                for (n, c) in span::from(inner, at).char_indices() {
-                    match (quote, c) {
-                        (Some(q), c) if c == q => quote = None,
-                        (Some(_), _) => {}
-                        (None, '[') => brackets += 1,
-                        (None, ']') => brackets = brackets.saturating_sub(1),
-                        (None, '\'' | '"') if brackets > 0 => quote = Some(c),
-                        (None, c) if brackets == 0 && (c.is_whitespace() || c == ')' || c == '(' || (c == '|' && n > 0)) => {
-                            end = at + n;
-                            break;
-                        }
-                        _ => {}
-                    }
-                }
-                out.push(Token::Word(span::between(inner, at, end).to_owned()));
-                while chars.next_if(|(n, _)| *n < end).is_some() {}
-            }
-        }
-    }
-    Ok(out)
-}
-
-/// A map from helper names, for the registry.
-pub(super) fn by_name() -> HashMap<&'static str, &'static super::Helper> {
-    HELPERS.iter().map(|h| (h.name, h)).collect()
 }

@@ -3,7 +3,8 @@
 //! Which part a `{{ }}` stands in (host, path, query) is known at load. A path segment that turns out empty or made of
 //! points fails, so that `…/customers/{{ body.id }}` never becomes `…/customers/`.
 
-use super::{Piece, Place, Template, Unrendered, What};
+use super::piece::{Piece, What};
+use super::{Place, Template, Unrendered};
 use crate::field::{Field, Names, Root};
 use crate::known::Known;
 use crate::span;

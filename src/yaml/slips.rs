@@ -3,7 +3,7 @@
 //! `serde_yaml` says what its scanner expected; this looks at the line and says what to write. Slips that are good YAML
 //! (a key with nothing behind it, braces without quotes) are told where the values are read, in [`super::fields`].
 
-use super::Source;
+use super::source::Source;
 use crate::problem::{Problem, Severity};
 use crate::span;
 

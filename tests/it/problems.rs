@@ -2,7 +2,7 @@
 
 use doorbell::known::Lookup;
 use doorbell::rule::load::load;
-use doorbell::yaml::Source;
+use doorbell::yaml::source::Source;
 use proptest::prelude::*;
 
 use crate::world::{World, home};

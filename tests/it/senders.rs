@@ -2,7 +2,7 @@
 
 use doorbell::known::Lookup;
 use doorbell::rule::load::load;
-use doorbell::yaml::Source;
+use doorbell::yaml::source::Source;
 use serde_json::Value;
 
 use crate::world::{World, read_answer, until};

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use doorbell::course::{Course, Flow, Mend, Next};
 use doorbell::event::EventId;
+use doorbell::outcome::{Note, Outcome};
 use doorbell::retry::{LONGEST_RETRY_AFTER, LONGEST_WAIT, Plan};
-use doorbell::run::{Note, Outcome, Run, State, StepFacts};
+use doorbell::run::{Run, State, StepFacts};
 use jiff::Timestamp;
 use proptest::prelude::*;
 

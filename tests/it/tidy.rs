@@ -9,8 +9,8 @@ use crate::world::home;
 /// The floors, from the ground up; a module may use those below it and its own neighbours.
 const FLOORS: [&[&str]; 9] = [
     &[
-        "answer", "carry_on", "disk", "event", "body", "budget", "json", "memory", "number", "percent", "planted", "problem", "refusals",
-        "request", "retry", "secret", "span", "word",
+        "answer", "disk", "event", "body", "budget", "carry_on", "json", "memory", "moment", "number", "outcome", "percent", "place",
+        "planted", "problem", "refusals", "request", "retry", "secret", "span", "spell", "word",
     ],
     &["yaml", "field", "known", "projection", "template", "route", "run", "course", "comparison"],
     &["scope", "condition"],

@@ -9,7 +9,7 @@ use crate::action::contract::{Action, Effect, Kind, Performing, Seen};
 use crate::action::outside::Outside;
 use crate::field::Field;
 use crate::known::Known;
-use crate::run::Outcome;
+use crate::outcome::Outcome;
 use crate::scope::Scope;
 use crate::template::data::Data;
 use crate::template::{Place, Template, Unrendered};

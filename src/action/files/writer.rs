@@ -20,8 +20,9 @@ use super::content::Content;
 use super::folder::{Output, Unwritten};
 use crate::action::attempt_context::AttemptContext;
 use crate::disk::words;
+use crate::outcome::{Note, Outcome, Receipt};
 use crate::planted::{Point, crash};
-use crate::run::{Intent, Note, Outcome, Receipt, RunId};
+use crate::run::{Intent, RunId};
 
 /// The most lines or rows that are written together.
 const MAX_BATCH: usize = 1_024;

@@ -19,8 +19,8 @@ use super::formula::Given;
 use super::key::{Algorithm, Key, KeyForm};
 use crate::known::{Known, Lookup};
 use crate::request::Request;
-use crate::yaml::Source;
-use crate::yaml::fields::Reader;
+use crate::yaml::reader::Reader;
+use crate::yaml::source::Source;
 
 /// When every request comes in, and where.
 pub(super) const NOW: i64 = 1_795_514_400;

@@ -10,7 +10,8 @@ use super::sample::{
     taken,
 };
 use crate::event::Event;
-use crate::run::{Place as At, Run, State};
+use crate::place::Place as At;
+use crate::run::{Run, State};
 use crate::store::contract::{Accept, Accepted, Fate, Heavy, NewRun, Store};
 
 pub(super) async fn an_event_is_kept_as_it_came(place: &dyn Place) {

@@ -7,7 +7,8 @@ use serde_json::json;
 use super::place::Place;
 use super::sample::{accept, at, attempt, begin, done, event, failed, ids, lease, left, postponed, record, refuse, run, stepped, story};
 use crate::answer::SealedAnswer;
-use crate::run::{Place as At, Run, SavedAt, State};
+use crate::place::Place as At;
+use crate::run::{Run, SavedAt, State};
 use crate::secret::SealedText;
 use crate::store::contract::{Heavy, Record, Standing, Store};
 

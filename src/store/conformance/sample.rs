@@ -10,7 +10,8 @@ use jiff::Timestamp;
 
 use super::place::Place;
 use crate::event::{Event, EventId};
-use crate::run::{Attempt, Once, Place as At, Run, RunId, State};
+use crate::place::Place as At;
+use crate::run::{Attempt, Once, Run, RunId, State};
 use crate::store::contract::{Accept, Accepted, Delivery, Dossier, Fate, Heavy, NewRun, Record, Recorded, Store};
 
 pub(super) const DAY: Duration = Duration::from_secs(86_400);

@@ -12,7 +12,8 @@ use super::owner::dead;
 use super::rows::{column, keep_attempts, number, read_id, read_text};
 use super::texts::keep_texts;
 use crate::event::EventId;
-use crate::run::{Attempt, Place, RunId, State, TextHash};
+use crate::place::Place;
+use crate::run::{Attempt, RunId, State, TextHash};
 use crate::store::contract::{Cancelled, EffectKey, NewRun, Result, Waiting};
 use crate::store::quarantine::{MOST, last_word, too_often};
 

@@ -12,7 +12,8 @@ use tokio_postgres::types::FromSql;
 use tokio_postgres::{Row, Transaction};
 
 use crate::event::{Event, EventId, Unread};
-use crate::run::{Attempt, Place, Run, RunId, SavedAt, State};
+use crate::place::Place;
+use crate::run::{Attempt, Run, RunId, SavedAt, State};
 use crate::store::contract::{Error, Result};
 
 pub(super) fn moment(millis: i64) -> Timestamp {

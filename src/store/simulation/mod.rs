@@ -24,8 +24,10 @@ use super::rows::{MOST_RUNS, range};
 use super::tables;
 use crate::course::{Course, Flow, Mend, Next};
 use crate::event::{Event, EventId};
+use crate::outcome::{Note, Outcome};
+use crate::place::Place;
 use crate::retry::Plan;
-use crate::run::{Attempt, Note, Once, Outcome, Place, Run, RunId, State, StepFacts};
+use crate::run::{Attempt, Once, Run, RunId, State, StepFacts};
 
 /// How many seeds are tried if nobody says.
 const SEEDS: u64 = 600;

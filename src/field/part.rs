@@ -1,0 +1,20 @@
+//! One step from a value down to a part of it: by name, by index, or to each of a list. Reading them is left to
+//! `path`, walking them to [`super`].
+
+use serde_json::Value;
+
+/// A step down that needs no search.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    Name(String),
+    Index(i64),
+    /// `[*]` as rule authors mean it: what is no list counts as a list of one.
+    Each,
+}
+
+/// The value at an index of a list; a negative one counts from the end.
+pub(super) fn index(at: &Value, i: i64) -> Option<&Value> {
+    let list = at.as_array()?;
+    let i = if i < 0 { list.len().checked_sub(usize::try_from(i.unsigned_abs()).ok()?)? } else { usize::try_from(i).ok()? };
+    list.get(i)
+}

@@ -1,0 +1,12 @@
+//! The refusal of a text that names no field. What is refused is left to [`super`] and `path`.
+
+/// Why a text names no field: a sentence, and what to write instead.
+#[derive(Debug, PartialEq)]
+pub struct NoField {
+    pub message: String,
+    pub label: String,
+}
+
+pub(super) fn no(message: impl Into<String>, label: impl Into<String>) -> NoField {
+    NoField { message: message.into(), label: label.into() }
+}

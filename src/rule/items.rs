@@ -1,0 +1,27 @@
+//! The items of a list of steps, before they are read. What a step is, is left to [`super::step`], and how steps follow each
+//! other to [`super::steps`].
+
+use crate::yaml::Node;
+use crate::yaml::fields::Item;
+
+/// The most steps of one rule, those inside others included.
+pub const MAX_STEPS: usize = 200;
+
+/// The items of a list of steps.
+pub fn items<'a>(item: &Item<'a>) -> Option<Vec<Item<'a>>> {
+    match item.node {
+        Node::List(items) if items.is_empty() => {
+            item.problem("there is no step here").label("write at least one, such as `- log: hello`").add();
+            None
+        }
+        Node::List(items) if items.len() > MAX_STEPS => {
+            item.problem(format!("a rule has at most {MAX_STEPS} steps")).label("make two rules of it").add();
+            None
+        }
+        Node::Map(_) => {
+            item.problem("steps are a list").label("put a dash before each: `- `").add();
+            None
+        }
+        _ => item.items("a list of steps, each with its dash,"),
+    }
+}

@@ -1,0 +1,124 @@
+//! All rules and addresses at one moment, immutable, swapped whole: which rules an event starts, and why the others do not.
+//!
+//! How one rule is started is left to [`Rule`], and finding those that can be to [`super::index`].
+
+use std::sync::Arc;
+
+use serde_json::Map;
+
+use super::address::Address;
+use super::index::Index;
+use super::{Rule, Started, UNDECIDED};
+use crate::budget::Allowance;
+use crate::condition::trace::{self, Told};
+use crate::event::Event;
+use crate::projection::Projection;
+use crate::route::{self, Routes};
+use crate::run::TextHash;
+use crate::secret::Vault;
+use crate::yaml::source::Source;
+
+/// Whether a rule was started by an event.
+pub struct Verdict<'r> {
+    pub rule: &'r Arc<Rule>,
+    /// The first step that it does; nothing where it does none.
+    pub starts: Option<u32>,
+    /// How its `if:` went.
+    pub told: Vec<Told>,
+}
+
+impl Verdict<'_> {
+    pub fn runs(&self) -> bool {
+        self.starts.is_some()
+    }
+    /// Whether its run fails at once, because its `if:` takes more than it may.
+    pub fn is_undecided(&self) -> bool {
+        self.starts == Some(UNDECIDED)
+    }
+    /// Whether its `if:` did not hold and its `else:` is done instead.
+    pub fn is_else(&self) -> bool {
+        self.starts.is_some() && self.starts == self.rule.course.otherwise
+    }
+}
+
+/// All rules and addresses at one moment.
+#[derive(Default)]
+pub struct Ruleset {
+    pub rules: Vec<Arc<Rule>>,
+    pub addresses: Vec<Address>,
+    pub vault: Arc<Vault>,
+    /// Every file, by the hash of its text.
+    pub texts: Vec<(TextHash, Arc<Source>)>,
+    index: Index,
+}
+
+/// The rules that are in force, and the number that the store knows them by.
+pub struct InForce {
+    pub ruleset: Ruleset,
+    pub number: i64,
+}
+
+impl Ruleset {
+    pub fn new(rules: Vec<Arc<Rule>>, mut addresses: Vec<Address>, vault: Arc<Vault>, texts: Vec<(TextHash, Arc<Source>)>) -> Self {
+        let enabled = rules.iter().filter(|r| r.enabled);
+        let rung: Routes<&Rule> = enabled.flat_map(|r| r.when.iter().map(|w| (w.route.clone(), &**r))).collect();
+        for address in &mut addresses {
+            // Every rule that one path of this address can ring, whatever pattern it names it by.
+            let ringing = rung.meeting(&address.route).into_iter().flat_map(|(_, rule)| rule.fields());
+            address.wanted = Projection::of(ringing.chain(&address.delivery_id));
+        }
+        let index = Index::new(&rules, &addresses);
+        Self { rules, addresses, vault, texts, index }
+    }
+
+    /// The address that a path calls, if anybody listens there.
+    pub fn address(&self, path: &str) -> Option<&Address> {
+        self.address_number(path).map(|n| &self.addresses[n])
+    }
+
+    /// Its place among the addresses.
+    pub fn address_number(&self, path: &str) -> Option<usize> {
+        self.index.address(route::normal(path))
+    }
+
+    /// The rules that an event starts, in the order of the files.
+    pub fn answering(&self, event: &Event) -> Vec<Started> {
+        self.answering_within(event, Allowance::Full)
+    }
+
+    /// The same, as far as it holds nobody up; nothing where it takes longer.
+    pub fn answering_soon(&self, event: &Event) -> Option<Vec<Started>> {
+        let all = self.answering_within(event, Allowance::Small);
+        all.iter().all(|s| s.step != UNDECIDED).then_some(all)
+    }
+
+    fn answering_within(&self, event: &Event, allowance: Allowance) -> Vec<Started> {
+        let nothing = Map::new();
+        let mut all = Vec::new();
+        for rule in self.index.candidates(event).into_iter().map(|n| &self.rules[n]).filter(|r| r.is_rung_by(event)) {
+            let started = rule.start(&rule.scope(event, &self.vault, &nothing).within(allowance));
+            let is_enough = allowance == Allowance::Small && started.as_ref().is_some_and(|s| s.step == UNDECIDED);
+            all.extend(started);
+            if is_enough {
+                break;
+            }
+        }
+        all
+    }
+
+    /// Every rule that listens at the event's address, and how its conditions went.
+    pub fn verdicts(&self, event: &Event, every_line: bool) -> Vec<Verdict<'_>> {
+        let nothing = Map::new();
+        let verdict = |rule| -> Verdict<'_> {
+            let rule: &Arc<Rule> = rule;
+            let scope = || rule.scope(event, &self.vault, &nothing);
+            // Each has a budget of its own: telling looks at more than deciding does.
+            let mut told = trace::tell(&rule.condition, &scope(), &self.vault, every_line);
+            if rule.condition.holds(&scope()) == Ok(true) {
+                told.extend(rule.once_per.as_ref().and_then(|o| o.told(&scope())));
+            }
+            Verdict { rule, starts: rule.start(&scope()).map(|s| s.step), told }
+        };
+        self.rules.iter().filter(|r| r.is_rung_by(event)).map(verdict).collect()
+    }
+}

@@ -1,0 +1,157 @@
+//! The problems of one file while it is read: each is told at its place, and gets its line when all are shown.
+//!
+//! Walking through the values is left to [`super::fields`].
+
+use std::cell::RefCell;
+
+use super::locate::{Path, Step};
+use super::source::Source;
+use crate::problem::{Problem, Severity};
+use crate::span;
+
+/// How many problems of one file are shown; each costs one more walk through the file.
+const MOST_SHOWN: usize = 100;
+
+/// Gathers the problems of one file.
+pub struct Reader<'a> {
+    pub source: &'a Source,
+    drafts: RefCell<Vec<Draft>>,
+}
+
+/// A problem that does not know its line yet.
+#[derive(Clone)]
+struct Draft {
+    severity: Severity,
+    path: Path,
+    within: Option<String>,
+    message: String,
+    label: String,
+    notes: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(source: &'a Source) -> Self {
+        Self { source, drafts: RefCell::new(Vec::new()) }
+    }
+
+    /// How many errors have been noted so far.
+    pub(super) fn errors(&self) -> usize {
+        self.drafts.borrow().iter().filter(|d| d.severity == Severity::Error).count()
+    }
+
+    /// Begins to tell of something at a place.
+    pub(super) fn told(&'a self, severity: Severity, path: Path, message: String) -> Told<'a> {
+        Told { reader: self, draft: Draft { severity, path, within: None, message, label: String::new(), notes: Vec::new() } }
+    }
+
+    /// Finds the line of every problem that was noted. Those not shown are as serious as the first of them.
+    pub fn problems(self) -> Vec<Problem> {
+        let mut drafts = self.drafts.into_inner();
+        drafts.sort_by_key(|d| d.severity);
+        let hidden = drafts.split_off(drafts.len().min(MOST_SHOWN));
+        let mut out: Vec<Problem> = drafts.into_iter().map(|d| d.settle(self.source)).collect();
+        if let Some(first) = hidden.first() {
+            let said = format!("{} more problems in this file are not shown", hidden.len());
+            let rest = Problem::of_file(&self.source.name, said, "mend those above first, then check again");
+            out.push(Problem { severity: first.severity, ..rest });
+        }
+        out
+    }
+}
+
+impl Draft {
+    fn settle(self, source: &Source) -> Problem {
+        let (mut line, mut column) = source.locate(&self.path).unwrap_or((1, 1));
+        let is_key = matches!(self.path.last(), Some(Step::Key(_)));
+        let mut length = None;
+        if let Some(needle) = &self.within
+            && let Some((l, c)) = find_from(&source.text, line, column, needle)
+        {
+            (line, column, length) = (l, c, Some(needle.chars().count()));
+        }
+        let text = source.line(line).to_owned();
+        let length = length.unwrap_or_else(|| width_at(&text, column, is_key));
+        Problem {
+            severity: self.severity,
+            file: source.name.clone(),
+            line,
+            column,
+            length,
+            message: self.message,
+            label: self.label,
+            notes: self.notes,
+            text,
+        }
+    }
+}
+
+/// Where `needle` next stands at or after a place, at most 200 lines on.
+fn find_from(text: &str, line: usize, column: usize, needle: &str) -> Option<(usize, usize)> {
+    let first = needle.lines().next().unwrap_or("");
+    for (n, l) in text.lines().enumerate().skip(line - 1).take(200) {
+        let skip = if n + 1 == line { l.char_indices().nth(column - 1).map_or(l.len(), |(i, _)| i) } else { 0 };
+        if let Some(at) = span::from(l, skip).find(first) {
+            return Some((n + 1, span::before(l, skip + at).chars().count() + 1));
+        }
+    }
+    None
+}
+
+/// How many characters the key or value at this column takes on its line.
+fn width_at(line: &str, column: usize, is_key: bool) -> usize {
+    let rest: String = line.chars().skip(column - 1).collect();
+    let rest = rest.trim_end();
+    let chars = |s: &str| s.chars().count().max(1);
+    for quote in ['"', '\''] {
+        if let Some(inner) = rest.strip_prefix(quote) {
+            return inner.split_once(quote).map_or(chars(rest), |(text, _)| text.chars().count() + 2);
+        }
+    }
+    if is_key {
+        return rest.find(": ").or_else(|| rest.strip_suffix(':').map(str::len)).map_or(1, |end| chars(span::before(rest, end)));
+    }
+    let value = rest.split(" #").next().unwrap_or(rest);
+    if value.starts_with(['{', '[']) && !value.starts_with("{{") || value.starts_with(['|', '>']) {
+        return 1;
+    }
+    if line.chars().take(column - 1).any(|c| c == '{' || c == '[') && !value.starts_with("{{") {
+        return chars(value.split([',', '}', ']']).next().unwrap_or(value).trim_end());
+    }
+    chars(value.trim_end())
+}
+
+/// A problem while it is being told.
+#[must_use = "call `add`"]
+pub struct Told<'a> {
+    reader: &'a Reader<'a>,
+    draft: Draft,
+}
+
+impl Told<'_> {
+    /// What to write instead; stands beside the caret.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.draft.label = label.into();
+        self
+    }
+    /// A further line, such as the words that are known here.
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.draft.notes.push(note.into());
+        self
+    }
+    /// Points at these letters inside the value rather than at its beginning.
+    pub fn within(mut self, letters: &str) -> Self {
+        self.draft.within = Some(letters.to_owned());
+        self
+    }
+    /// Points at the key instead of the value.
+    pub fn at_key(mut self) -> Self {
+        if let Some(Step::Value(n)) = self.draft.path.last().copied() {
+            self.draft.path.pop();
+            self.draft.path.push(Step::Key(n));
+        }
+        self
+    }
+    pub fn add(self) {
+        self.reader.drafts.borrow_mut().push(self.draft);
+    }
+}

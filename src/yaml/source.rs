@@ -1,0 +1,47 @@
+//! A rule file's text, under the name that people know it by, and where in it something stands. Reading values from it is
+//! left to [`super`].
+
+use super::locate::{self, Path};
+use crate::problem::Problem;
+
+/// The most a rule file may hold, in bytes.
+pub const MAX_FILE: usize = 4 << 20;
+
+/// A rule file's name, as people see it, and its text.
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub name: String,
+    pub text: String,
+}
+
+impl Source {
+    /// Makes a source from a file's bytes: no BOM, and a newline at the end.
+    pub fn new(name: &str, bytes: Vec<u8>) -> Result<Self, Box<Problem>> {
+        if bytes.len() > MAX_FILE {
+            let said = format!("this file is larger than {} MB", MAX_FILE >> 20);
+            return Err(Box::new(Problem::of_file(name, said, "split it into several files; all files in the folder are read")));
+        }
+        let mut text = String::from_utf8(bytes).map_err(|e| {
+            let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+            let help = format!("line {line} holds something else; save the file as UTF-8 in your editor");
+            Box::new(Problem::of_file(name, "this file is not UTF-8 text", help))
+        })?;
+        if text.starts_with('\u{feff}') {
+            text.drain(..'\u{feff}'.len_utf8());
+        }
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        Ok(Self { name: name.to_owned(), text })
+    }
+
+    /// Line and column, from 1, of the value or key that `path` leads to.
+    pub fn locate(&self, path: &Path) -> Option<(usize, usize)> {
+        locate::locate(&self.text, path)
+    }
+
+    /// One line of the file, counted from 1.
+    pub fn line(&self, number: usize) -> &str {
+        self.text.lines().nth(number.saturating_sub(1)).unwrap_or("")
+    }
+}
