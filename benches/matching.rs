@@ -9,12 +9,12 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use bytes::Bytes;
-use doorbell::event::{Event, EventId};
-use doorbell::known::Lookup;
-use doorbell::request::Request;
+use doorbell::expr::names::Lookup;
+use doorbell::model::event::{Event, EventId};
+use doorbell::model::request::Request;
 use doorbell::rule::load::load;
 use doorbell::rule::ruleset::Ruleset;
-use doorbell::signature::contract::{Guard, Keys};
+use doorbell::verify::contract::{Guard, Keys};
 use doorbell::yaml::source::Source;
 
 /// How many events there are, and how often they are gone through; the best time counts.

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Map, Value};
 
-use crate::span;
+use crate::text::span;
 
 /// One segment of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]

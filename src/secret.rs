@@ -9,7 +9,7 @@ use std::fmt;
 
 use base64::Engine as _;
 
-use crate::percent;
+use crate::text::percent;
 
 /// A value that prints as `***`.
 #[derive(Clone, PartialEq, Eq)]

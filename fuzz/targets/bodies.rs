@@ -4,8 +4,9 @@
 
 use doorbell::body;
 use doorbell::body::packed::unpack;
-use doorbell::field::{Field, Names, Root};
-use doorbell::projection::Projection;
+use doorbell::expr::field::{Field, Names, Root};
+use doorbell::expr::projection::Projection;
+use doorbell::model::budget::Budget;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -13,11 +14,18 @@ use std::borrow::Cow;
 const LIMIT: usize = 1 << 20;
 const FIELDS: [&str; 5] = ["body.a", "body.b.c", "body.a[0].b", "body.c[*].a", "body.b[*]"];
 
-struct Body(Value);
+#[derive(Default)]
+struct Body {
+    value: Value,
+    budget: Budget,
+}
 
 impl Names for Body {
+    fn budget(&self) -> &Budget {
+        &self.budget
+    }
     fn root(&self, _: &Root) -> Result<Option<Cow<'_, Value>>, String> {
-        Ok(Some(Cow::Borrowed(&self.0)))
+        Ok(Some(Cow::Borrowed(&self.value)))
     }
 }
 
@@ -41,7 +49,7 @@ fuzz_target!(|bytes: &[u8]| {
     let fields: Vec<Field> = FIELDS.iter().filter_map(|f| Field::read(f).ok()).collect();
     let Some(parts) = Projection::of(&fields).read(&unpacked) else { return };
     let whole: Value = serde_json::from_slice(&unpacked).expect("what was read in parts can be read as a whole");
-    let (parts, whole) = (Body(parts), Body(whole));
+    let (parts, whole) = (Body { value: parts, ..Body::default() }, Body { value: whole, ..Body::default() });
     for field in &fields {
         assert_eq!(field.find(&parts), field.find(&whole), "{}", field.text());
     }

@@ -1,8 +1,8 @@
 //! Any text as an address, as a field and as a pattern of `like` and `matches`: a problem at load, or a verdict. One a line.
 #![no_main]
 
-use doorbell::event::Event;
-use doorbell::known::Lookup;
+use doorbell::expr::names::Lookup;
+use doorbell::model::event::Event;
 use doorbell::route::{Route, decode, normal};
 use doorbell::rule::load::load;
 use doorbell::yaml::source::Source;

@@ -2,10 +2,10 @@
 #![no_main]
 
 use doorbell::action::contract::Pretended;
-use doorbell::event::Event;
-use doorbell::known::Lookup;
+use doorbell::expr::names::Lookup;
+use doorbell::model::event::Event;
+use doorbell::operations::preview::{Replies, rehearse};
 use doorbell::problem::any_error;
-use doorbell::rehearsal::{Replies, rehearse};
 use doorbell::rule::load::load;
 use doorbell::yaml::source::Source;
 use libfuzzer_sys::fuzz_target;
@@ -29,7 +29,8 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(!problem.draw().is_empty() && problem.json().is_object());
     }
     let Some(ruleset) = loaded.ruleset else { return };
-    let body = serde_json::json!({"id": 7, "email": "a@example.com", "items": [{"sku": "A", "qty": 2}], "total": 150.5, "action": "opened"});
+    let body =
+        serde_json::json!({"id": 7, "email": "a@example.com", "items": [{"sku": "A", "qty": 2}], "total": 150.5, "action": "opened"});
     for address in &ruleset.addresses {
         let address = address.route.text().replace(['{', '}', '*'], "");
         let event = Event { method: "POST".into(), address, body: body.clone(), ..Event::nobody() };

@@ -4,10 +4,10 @@
 
 use std::sync::LazyLock;
 
-use doorbell::event::EventId;
-use doorbell::request::Request;
-use doorbell::signature::contract::{Guard, Keys, NotAdmitted, Published};
-use doorbell::signature::{guard, senders};
+use doorbell::model::event::EventId;
+use doorbell::model::request::Request;
+use doorbell::verify::contract::{Guard, Keys, NotAdmitted, Published};
+use doorbell::verify::{guard, senders};
 use libfuzzer_sys::fuzz_target;
 
 /// A guard for every sender that takes one secret.

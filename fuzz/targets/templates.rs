@@ -1,8 +1,8 @@
 //! Any text as a template, in every place that a template can stand: a problem at load, or a text or an error for an event.
 #![no_main]
 
-use doorbell::event::Event;
-use doorbell::known::Lookup;
+use doorbell::expr::names::Lookup;
+use doorbell::model::event::Event;
 use doorbell::rule::load::load;
 use doorbell::yaml::source::Source;
 use libfuzzer_sys::fuzz_target;

@@ -13,10 +13,10 @@ use doorbell::action::files::content::Content;
 use doorbell::action::files::folder::Output;
 use doorbell::action::files::row::{Cell, Mode, Row};
 use doorbell::action::files::writer::{Files, Ledger};
-use doorbell::event::EventId;
-use doorbell::outcome::Outcome;
-use doorbell::place::Place;
-use doorbell::run::{Intent, RunId};
+use doorbell::model::event::EventId;
+use doorbell::model::outcome::Outcome;
+use doorbell::model::place::Place;
+use doorbell::model::run::{Intent, RunId};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
 
@@ -41,11 +41,26 @@ static WORLD: LazyLock<(tempfile::TempDir, Output, Runtime)> = LazyLock::new(|| 
 });
 
 const PARTS: [(&str, &str); 6] = [
-    ("[Content_Types].xml", r#"<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="xml" ContentType="application/xml"/></Types>"#),
-    ("_rels/.rels", r#"<Relationships xmlns="x"><Relationship Id="r" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>"#),
-    ("xl/workbook.xml", r#"<workbook xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="One" sheetId="1" r:id="rId1"/></sheets></workbook>"#),
-    ("xl/_rels/workbook.xml.rels", r#"<Relationships xmlns="x"><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="rId2" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/sharedStrings" Target="sharedStrings.xml"/></Relationships>"#),
-    ("xl/worksheets/sheet1.xml", r#"<worksheet><dimension ref="A1:B2"/><sheetData><row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="inlineStr"><is><t>Name</t></is></c></row><row r="2"><c r="A2"><v>7</v></c></row></sheetData></worksheet>"#),
+    (
+        "[Content_Types].xml",
+        r#"<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="xml" ContentType="application/xml"/></Types>"#,
+    ),
+    (
+        "_rels/.rels",
+        r#"<Relationships xmlns="x"><Relationship Id="r" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>"#,
+    ),
+    (
+        "xl/workbook.xml",
+        r#"<workbook xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="One" sheetId="1" r:id="rId1"/></sheets></workbook>"#,
+    ),
+    (
+        "xl/_rels/workbook.xml.rels",
+        r#"<Relationships xmlns="x"><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="rId2" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/sharedStrings" Target="sharedStrings.xml"/></Relationships>"#,
+    ),
+    (
+        "xl/worksheets/sheet1.xml",
+        r#"<worksheet><dimension ref="A1:B2"/><sheetData><row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="inlineStr"><is><t>Name</t></is></c></row><row r="2"><c r="A2"><v>7</v></c></row></sheetData></worksheet>"#,
+    ),
     ("xl/sharedStrings.xml", r#"<sst><si><t>Id</t></si></sst>"#),
 ];
 
@@ -74,8 +89,14 @@ fuzz_target!(|bytes: &[u8]| {
     let cells = vec![("Id".to_owned(), Cell::Number("7".into())), ("Name".to_owned(), Cell::Text("=x\u{1}".into()))];
     let matching = if mode == Mode::Add { Vec::new() } else { vec!["Id".to_owned()] };
     let row = Row { cells, sheet: None, guard: true, mode, matching, ignore_case: false, new_columns: chosen & 64 != 0 };
-    let context =
-        AttemptContext { event: EventId(uuid::Uuid::nil()), run: 1, place: Place::default(), idempotency_key: "k".into(), hops: 1, timeout: Duration::from_secs(30) };
+    let context = AttemptContext {
+        event: EventId(uuid::Uuid::nil()),
+        run: 1,
+        place: Place::default(),
+        idempotency_key: "k".into(),
+        hops: 1,
+        timeout: Duration::from_secs(30),
+    };
     let outcome = runtime.block_on(async {
         let files = Files::new(output.clone(), Arc::new(Nowhere));
         files.write(name, Content::Row(row), context).await

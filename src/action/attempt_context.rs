@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::event::EventId;
-use crate::place::Place;
-use crate::run::RunId;
+use crate::model::event::EventId;
+use crate::model::place::Place;
+use crate::model::run::RunId;
 
 /// On whose behalf an effect is performed.
 #[derive(Debug, Clone)]

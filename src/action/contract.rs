@@ -10,13 +10,13 @@ use std::pin::Pin;
 use serde_json::{Map, Value};
 
 use super::attempt_context::AttemptContext;
-use super::outside::Outside;
-use crate::field::Field;
-use crate::known::Known;
-use crate::outcome::Outcome;
-use crate::scope::Scope;
-use crate::template::Unrendered;
-use crate::word::Word;
+use super::world::Outside;
+use crate::expr::field::Field;
+use crate::expr::names::Known;
+use crate::expr::scope::Scope;
+use crate::expr::template::Unrendered;
+use crate::model::outcome::Outcome;
+use crate::text::word::Word;
 use crate::yaml::fields::Fields;
 
 /// A kind of action: the verbs that people write, and how a step of them is read.
@@ -98,7 +98,7 @@ pub fn seen_body(seen: Seen, headers: &[(String, String)], body: &[u8]) -> Seen 
     let text = String::from_utf8_lossy(body).into_owned();
     match kind {
         kind if crate::body::is_json(kind) => seen.with("json", serde_json::from_slice(body).unwrap_or(Value::Null)),
-        Some("application/x-www-form-urlencoded") => seen.with("form", crate::event::pairs(body)),
+        Some("application/x-www-form-urlencoded") => seen.with("form", crate::model::event::pairs(body)),
         Some(kind) if kind.contains("xml") => seen.with("xml", text.into()),
         _ => seen.with("text", text.into()),
     }

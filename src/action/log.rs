@@ -4,13 +4,13 @@ use std::fmt;
 
 use super::attempt_context::AttemptContext;
 use super::contract::{Action, Effect, Kind, Performing, Seen};
-use super::outside::Outside;
-use crate::field::Field;
-use crate::known::Known;
-use crate::outcome::{Note, Outcome};
-use crate::scope::Scope;
-use crate::template::{Place, Template, Unrendered};
-use crate::word::Word;
+use super::world::Outside;
+use crate::expr::field::Field;
+use crate::expr::names::Known;
+use crate::expr::scope::Scope;
+use crate::expr::template::{Place, Template, Unrendered};
+use crate::model::outcome::{Note, Outcome};
+use crate::text::word::Word;
 use crate::yaml::fields::Fields;
 
 pub struct Log;

@@ -6,9 +6,9 @@ pub mod contract;
 pub mod files;
 pub mod http;
 pub mod log;
-pub mod outside;
 pub mod respond;
 pub mod room;
+pub mod world;
 
 use contract::Kind;
 

@@ -4,7 +4,7 @@
 use NotJson::{Broken, TooMany};
 use serde_json::{Map, Value};
 
-use crate::json::{MAX_VALUES, Walk};
+use crate::body::walk::{MAX_VALUES, Walk};
 
 /// GitHub, Slack and Plex put JSON into one form field of this name.
 pub(super) fn read_payload(fields: &mut Map<String, Value>) -> Result<(), String> {

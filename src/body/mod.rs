@@ -6,6 +6,7 @@ mod json;
 mod limits;
 mod multipart;
 pub mod packed;
+pub mod walk;
 mod xml;
 
 use std::borrow::Cow;
@@ -13,9 +14,9 @@ use std::borrow::Cow;
 use encoding_rs::{Encoding, UTF_8};
 use serde_json::{Map, Value};
 
-use crate::budget::VALUE;
-use crate::event::{Event, Unread, gather, pairs};
-use crate::json::MAX_VALUES;
+use crate::body::walk::MAX_VALUES;
+use crate::model::budget::VALUE;
+use crate::model::event::{Event, Unread, gather, pairs};
 use json::NotJson::{Broken, TooMany};
 use json::{json, looks_like_json, read_payload};
 use limits::MAX_FORM_NAMES;
@@ -229,7 +230,7 @@ mod tests {
                 ("text/plain", bytes),
             ] {
                 if let Ok(value) = read(Some(kind), &raw) {
-                    let weight = raw.len() + crate::budget::weight(&value);
+                    let weight = raw.len() + crate::model::budget::weight(&value);
                     prop_assert!(weight <= weight_at_most(&raw), "{weight} of {kind}: {}", String::from_utf8_lossy(&raw));
                 }
             }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::json::read_payload;
 use super::limits::MAX_FORM_NAMES;
-use crate::event::gather;
+use crate::model::event::gather;
 
 /// Reads a form; the error is what is wrong with it.
 pub(super) fn read(content_type: &str, raw: &[u8]) -> Result<Value, String> {

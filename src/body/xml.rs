@@ -8,8 +8,8 @@ use quick_xml::reader::Reader;
 use serde_json::{Map, Value};
 
 use super::limits::{MAX_ATTRIBUTES, MAX_DEPTH};
-use crate::event::gather;
-use crate::json::MAX_VALUES;
+use crate::body::walk::MAX_VALUES;
+use crate::model::event::gather;
 
 /// An element while it is read.
 struct Open {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::ended::Ended;
 use super::settings::{Rules, Secrets, headers};
-use crate::condition::trace::Told;
+use crate::expr::condition::trace::Told;
 use crate::operations::dry_run::{Branch, NoPreview, Preview, RulePreview, StepEffect, StepPreview, Webhook, preview};
 use crate::problem;
 

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::ended::Ended;
 use super::settings::{Data, number};
-use crate::condition::trace::short;
+use crate::expr::condition::trace::short;
 use crate::operations::history::{self, EventLine};
 
 #[derive(Args)]

@@ -8,11 +8,11 @@ use super::dry_run::drawn;
 use super::ended::Ended;
 use super::settings::{Around, Data, number};
 use crate::disk;
-use crate::event::EventId;
-use crate::known::{Lookup, stand_in};
+use crate::engine::intake::rejections::Refused;
+use crate::expr::names::{Lookup, stand_in};
+use crate::model::event::EventId;
+use crate::model::run::State;
 use crate::operations::history::{self, ExplainedAttempt, ExplainedRule, ExplainedRun, Explanation, Found, Wait};
-use crate::refusals::Refused;
-use crate::run::State;
 use crate::store::contract::Dossier;
 
 #[derive(Args)]

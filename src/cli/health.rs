@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::ended::Ended;
 use super::settings::{Data, number};
-use crate::health::Report;
+use crate::engine::care::health::Report;
 use crate::operations::control;
 use crate::web::tls::asking_ourselves;
 

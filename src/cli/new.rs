@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::ended::Ended;
 use super::settings::{Data, headers};
-use crate::condition::trace::short;
+use crate::expr::condition::trace::short;
 use crate::operations::drafts::{self, Draft, Sample};
 
 #[derive(Args)]

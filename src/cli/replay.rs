@@ -15,12 +15,12 @@ use jiff::tz::TimeZone;
 use super::ended::Ended;
 use super::progress::Progress;
 use super::settings::{Asked, Data, Rules, Secrets, length, number};
-use crate::event::EventId;
+use crate::model::event::EventId;
+use crate::model::run::State;
 use crate::operations::command::Done;
 use crate::operations::control::Commands;
 use crate::operations::replay::{self, Chosen, Mode};
 use crate::problem;
-use crate::run::State;
 use crate::store::contract::Choice;
 
 /// How many of the chosen events are shown.

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::ended::Ended;
 use crate::problem::nearest;
-use crate::signature;
+use crate::verify;
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell senders stripe")]
@@ -18,7 +18,7 @@ pub struct Senders {
 impl Senders {
     pub fn run(self) -> anyhow::Result<Ended> {
         let mut out = std::io::stdout().lock();
-        let senders = signature::senders();
+        let senders = verify::senders();
         let Some(wanted) = &self.name else {
             for (name, told) in &senders {
                 writeln!(out, "  {name:28} {}", told.title)?;
@@ -34,7 +34,7 @@ impl Senders {
         };
         writeln!(out, "{}\n", told.title)?;
         writeln!(out, "webhooks:\n  /{name}:\n    verify: {}", told.write)?;
-        if let Some((words, handshake)) = signature::words(name) {
+        if let Some((words, handshake)) = verify::words(name) {
             let secret = name.to_uppercase();
             writeln!(
                 out,

@@ -20,34 +20,36 @@ use super::settings::{Around, Data, Rules, Secrets, counted, length, network};
 use crate::action::files::folder::Output;
 use crate::action::files::writer::Files;
 use crate::action::http::client::Net;
-use crate::action::outside::{Callers, Outside};
-use crate::at_work::AtWork;
-use crate::health::Health;
-use crate::intake::Intake;
-use crate::keyring::Keyring;
-use crate::known::Lookup;
-use crate::memory::{MOST_READ, Memory};
-use crate::old_rules::{OldRules, RulesOfRuns, Unready};
+use crate::action::world::{Callers, Outside};
+use crate::disk;
+use crate::engine::care::health::Health;
+use crate::engine::care::retention::Retention;
+use crate::engine::intake::Intake;
+use crate::engine::intake::key_cache::Keyring;
+use crate::engine::intake::rate_limit::Pace;
+use crate::engine::intake::rejections::Refusals;
+use crate::engine::rules::environment::Handed;
+use crate::engine::rules::reload::{Standing, Watch, in_force};
+use crate::engine::run::old_rules::{OldRules, RulesOfRuns, Unready};
+use crate::engine::run::recovery::{Intents, recover};
+use crate::engine::run::watchdog::AtWork;
+use crate::engine::run::worker::Worker;
+use crate::engine::task::memory::{MOST_READ, Memory};
+use crate::engine::task::supervisor::Supervisor;
+use crate::expr::names::Lookup;
 use crate::operations::control;
-use crate::pace::Pace;
 use crate::problem::{self, Severity};
-use crate::recovery::{Intents, recover};
-use crate::refusals::Refusals;
-use crate::retention::Retention;
 use crate::rule::Rule;
 use crate::rule::load::one_rule;
 use crate::secret::{Secret, Vault};
-use crate::supervisor::Supervisor;
-use crate::surroundings::Handed;
-use crate::watch::{Standing, Watch, in_force};
+use crate::store;
+use crate::web;
 use crate::web::body_room::BodyRoom;
-use crate::web::caller::Proxies;
-use crate::web::hook::Hook;
-use crate::web::serve::Front;
+use crate::web::client_ip::Proxies;
+use crate::web::listener::Front;
 use crate::web::tls::Tls;
-use crate::worker::Worker;
+use crate::web::webhook::Hook;
 use crate::yaml::source::Source;
-use crate::{disk, store, web};
 
 #[derive(Args, Clone)]
 #[command(after_help = "Example: doorbell serve --rules rules --data data --output output --listen 127.0.0.1:8080")]
@@ -217,7 +219,7 @@ impl Serve {
             most_connections: self.max_connections as usize,
             most_connections_each: self.max_connections_per_caller.map(|n| n as usize),
         };
-        web::serve::serve(front, hook, stop(stopping), grace).await;
+        web::listener::serve(front, hook, stop(stopping), grace).await;
         worker.stop(grace).await;
         tracing::info!("stopped");
         Ok(())
@@ -259,7 +261,7 @@ async fn load_again_when_asked(again: Arc<Notify>) {
 }
 
 /// What secrets are just now.
-fn secrets_now(around: Around) -> crate::watch::Secrets {
+fn secrets_now(around: Around) -> crate::engine::rules::reload::Secrets {
     Arc::new(move |names| {
         let Ok(surroundings) = around.surroundings() else { return Vec::new() };
         names.iter().map(|name| surroundings.secret(name).map(Secret::new)).collect()

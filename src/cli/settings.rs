@@ -9,15 +9,15 @@ use clap::Args;
 use ipnet::IpNet;
 
 use crate::action::http::client::Allowed;
-use crate::known::{Lookup, stand_in};
+use crate::engine::rules::environment::{RuleFiles, Surroundings, read_rules};
+use crate::expr::names::{Lookup, stand_in};
 use crate::operations::control::Commands;
 use crate::problem::{self, Problem, Severity};
-use crate::rule::callers;
+use crate::rule::access;
 use crate::rule::load::{Loaded, load};
 use crate::rule::ruleset::Ruleset;
 use crate::store;
 use crate::store::contract::{self, Records};
-use crate::surroundings::{RuleFiles, Surroundings, read_rules};
 use crate::yaml::duration;
 
 /// Where the rules are, and what they may use.
@@ -176,7 +176,7 @@ pub fn headers(lines: &[String]) -> anyhow::Result<Vec<(String, String)>> {
 
 /// Reads a network, or one address, of the command line.
 pub fn network(text: &str) -> Result<IpNet, String> {
-    callers::network(text).ok_or("write for example 10.0.0.0/8 or 10.0.0.7".to_owned())
+    access::network(text).ok_or("write for example 10.0.0.0/8 or 10.0.0.7".to_owned())
 }
 
 /// Reads a length of time of the command line.

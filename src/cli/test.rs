@@ -14,18 +14,18 @@ use super::dry_run::drawn;
 use super::ended::Ended;
 use super::settings::{Around, Secrets, number};
 use crate::action::contract::{Pretended, Seen};
-use crate::condition::trace;
-use crate::event::{Event, EventId};
-use crate::number;
+use crate::expr::condition::trace;
+use crate::expr::number;
+use crate::model::event::{Event, EventId};
+use crate::model::request::Request;
+use crate::operations::preview::{Replies, What, json_reply, rehearse};
 use crate::problem;
-use crate::rehearsal::{Replies, What, json_reply, rehearse};
-use crate::request::Request;
 use crate::route;
 use crate::rule::ruleset::Ruleset;
 use crate::rule::test::{Body, Expected, Reply, Test};
 use crate::rule::{Rule, UNDECIDED};
 use crate::secret::Vault;
-use crate::signature::contract::Guard;
+use crate::verify::contract::Guard;
 
 /// What `now` is in tests: 2030-01-01T00:00:00Z.
 const NOW: i64 = 1_893_456_000;

@@ -13,12 +13,12 @@ use jiff::Timestamp;
 use super::ended::Ended;
 use super::settings::{Rules, Secrets, headers};
 use crate::action::http::client::Net;
-use crate::keyring::Keyring;
+use crate::engine::intake::key_cache::Keyring;
+use crate::model::request::Request;
 use crate::problem;
-use crate::request::Request;
 use crate::route;
-use crate::signature;
-use crate::signature::contract::{Guard, KeyAt, Keys, Published};
+use crate::verify;
+use crate::verify::contract::{Guard, KeyAt, Keys, Published};
 
 /// How much of what has to be signed is shown, in letters.
 const SHOWN: usize = 300;
@@ -91,7 +91,7 @@ impl VerifyRequest {
                 let name = self.secret_env.as_deref().context("say with --secret-env which variable holds the secret")?;
                 let secret = std::env::var(name).ok().filter(|s| !s.is_empty());
                 let secret = secret.with_context(|| format!("the variable {name} is not set, or empty"))?;
-                let guard = signature::guard(&self.sender, &secret, base).map_err(anyhow::Error::msg)?;
+                let guard = verify::guard(&self.sender, &secret, base).map_err(anyhow::Error::msg)?;
                 self.judge(&guard, &request)
             }
         }

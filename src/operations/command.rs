@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::event::EventId;
-use crate::run::TextHash;
+use crate::model::event::EventId;
+use crate::model::run::TextHash;
 use crate::store::contract::{Cancelled, NewRun, Pruned, Pruning, Result, Store, Waiting};
 
 /// Something to be changed.

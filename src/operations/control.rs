@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 
 use super::command::{Command, Done};
 use crate::disk::{self, Lock};
-use crate::health::{Health, Report};
+use crate::engine::care::health::{Health, Report};
 use crate::store::contract::Store;
 
 const SOCKET: &str = "control.sock";

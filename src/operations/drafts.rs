@@ -5,11 +5,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::body;
-use crate::condition::trace::short;
-use crate::event::Event;
-use crate::field::Field;
+use crate::expr::condition::trace::short;
+use crate::expr::field::Field;
+use crate::expr::spell::spell;
+use crate::model::event::Event;
 use crate::problem::nearest;
-use crate::spell::spell;
 
 /// The recipes that ship, by the name of their file.
 const RECIPES: [(&str, &str); 16] = [

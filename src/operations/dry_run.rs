@@ -1,6 +1,6 @@
 //! What the rules would do with a webhook that a person made up, as a value. Nothing is sent or written.
 //!
-//! Matching, rendering and the way from step to step are the product's own code ([`crate::rehearsal`]); here they become
+//! Matching, rendering and the way from step to step are the product's own code ([`crate::operations::preview`]); here they become
 //! values that can be shown everywhere and hold no secret. Loading rules and reading files are left to the caller.
 
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::action::contract::Pretended;
-use crate::condition::trace::Told;
-use crate::event::{Event, EventId};
-use crate::rehearsal::{Replies, Scene, What, json_reply, rehearse};
-use crate::request::Request;
+use crate::expr::condition::trace::Told;
+use crate::model::event::{Event, EventId};
+use crate::model::request::Request;
+use crate::model::run::State;
+use crate::operations::preview::{Replies, Scene, What, json_reply, rehearse};
 use crate::route;
 use crate::rule::ruleset::{Ruleset, Verdict};
-use crate::run::State;
 use crate::secret::Vault;
-use crate::signature::contract::Guard;
+use crate::verify::contract::Guard;
 
 /// A webhook that a person made up.
 pub struct Webhook {
@@ -216,7 +216,7 @@ impl Replies for Given<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::known::{Lookup, stand_in};
+    use crate::expr::names::{Lookup, stand_in};
     use crate::rule::load::load;
     use crate::yaml::source::Source;
 

@@ -12,14 +12,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::condition::trace::Told;
-use crate::event::EventId;
-use crate::known::Lookup;
-use crate::refusals::{Refusals, Refused};
+use crate::engine::intake::rejections::{Refusals, Refused};
+use crate::expr::condition::trace::Told;
+use crate::expr::names::Lookup;
+use crate::model::event::EventId;
+use crate::model::run::{Attempt, State};
 use crate::rule::load::load;
 use crate::rule::ruleset::{Ruleset, Verdict};
 use crate::rule::{Rule, UNDECIDED};
-use crate::run::{Attempt, State};
 use crate::store::contract::{Counts, Dossier, EventPage, Records, Result, RunPage};
 use crate::yaml::source::Source;
 
@@ -277,9 +277,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::event::Event;
-    use crate::place::Place;
-    use crate::run::Run;
+    use crate::model::event::Event;
+    use crate::model::place::Place;
+    use crate::model::run::Run;
 
     const RULES: &str = r#"
 webhooks:

@@ -6,4 +6,5 @@ pub mod control;
 pub mod drafts;
 pub mod dry_run;
 pub mod history;
+pub mod preview;
 pub mod replay;

@@ -4,10 +4,10 @@
 use serde::Serialize;
 
 use super::command::Command;
-use crate::event::EventId;
-use crate::intake::new_run;
+use crate::engine::intake::new_run;
+use crate::model::event::EventId;
+use crate::model::run::State;
 use crate::rule::ruleset::Ruleset;
-use crate::run::State;
 use crate::store::contract::{Choice, NewRun, Records, Result};
 
 /// How an event is done again.

@@ -5,17 +5,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::callers::{self, Callers};
+use super::access::{self, Callers};
 use crate::action::http::step::read_headers;
 use crate::action::respond::{Body, read_body};
-use crate::answer::Answer;
-use crate::event::Event;
-use crate::field::{Field, Root};
-use crate::known::Known;
-use crate::projection::Projection;
+use crate::expr::field::{Field, Root};
+use crate::expr::names::Known;
+use crate::expr::projection::Projection;
+use crate::expr::scope::Scope;
+use crate::model::answer::Answer;
+use crate::model::event::Event;
 use crate::route::Route;
-use crate::scope::Scope;
-use crate::signature::{self, contract::Guard};
+use crate::verify::{self, contract::Guard};
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 
@@ -89,7 +89,7 @@ pub fn read(route: Route, item: &Item, known: &Known) -> Option<Address> {
     let mut preset = Vec::new();
     let mut guarded = true;
     let public_url = fields.may("public_url").and_then(|i| read_public_url(&i));
-    match fields.may("verify").map(|verify| signature::read(&verify, known, public_url.as_deref())) {
+    match fields.may("verify").map(|verify| verify::read(&verify, known, public_url.as_deref())) {
         Some(Some(read)) => {
             address.guard = read.guard;
             address.max_body = read.max_body.unwrap_or(MAX_BODY);
@@ -120,7 +120,7 @@ pub fn read(route: Route, item: &Item, known: &Known) -> Option<Address> {
                 .add();
         }
     }
-    address.callers = callers::read(fields.may("allow_from"), fields.may("limit"));
+    address.callers = access::read(fields.may("allow_from"), fields.may("limit"));
     if let Some(size) = fields.may("max_body").and_then(|i| read_size(&i)) {
         address.max_body = size;
     }

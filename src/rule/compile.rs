@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use super::address::read_methods;
-use super::foreign::RULE_WORDS;
+use super::aliases::RULE_WORDS;
 use super::items::{MAX_STEPS, items};
 use super::step::{self, check_name};
 use super::steps::{self, Lists};
-use super::{ANSWER_WITHIN, Rule, When, manner, test, wait};
-use crate::condition::read as condition;
-use crate::field::ROOTS;
-use crate::known::{Known, Lookup};
+use super::{ANSWER_WITHIN, Rule, When, run_policy, test, wait};
+use crate::expr::condition::read as condition;
+use crate::expr::field::ROOTS;
+use crate::expr::names::{Known, Lookup};
+use crate::expr::scope::{SetName, SetValue};
+use crate::expr::template::Place;
+use crate::expr::template::data::Data;
+use crate::model::retry::Plan;
+use crate::model::run::TextHash;
 use crate::problem::nearest;
-use crate::retry::Plan;
 use crate::route::Route;
-use crate::run::TextHash;
-use crate::scope::{SetName, SetValue};
-use crate::template::Place;
-use crate::template::data::Data;
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 use crate::yaml::source::Source;
@@ -52,10 +52,10 @@ pub fn read(name: &str, item: &Item, lookup: &Lookup, origin: &Origin) -> Option
     if let (true, Some(otherwise)) = (condition.0.is_empty(), otherwise.first()) {
         otherwise.problem("without an `if:` these steps are never done").label("add an `if:` to the rule, or take `else:` out").add();
     }
-    let once_per = fields.may("once_per").and_then(|i| manner::read_once_per(&i, &known));
-    let one_at_a_time = fields.may("one_at_a_time").and_then(|i| manner::read_one_at_a_time(&i, &known));
+    let once_per = fields.may("once_per").and_then(|i| run_policy::read_once_per(&i, &known));
+    let one_at_a_time = fields.may("one_at_a_time").and_then(|i| run_policy::read_one_at_a_time(&i, &known));
     let answer_within = fields.may("answer_within");
-    let within = answer_within.as_ref().and_then(manner::read_answer_within);
+    let within = answer_within.as_ref().and_then(run_policy::read_answer_within);
     let plan = if one_at_a_time.is_some() { Plan { tries: 6, ..Plan::default() } } else { Plan::default() };
     let before = known.named.clone();
     let lists = Lists {

@@ -11,14 +11,14 @@ use serde_json::{Map, Value};
 
 use super::Rule;
 use super::address::Address;
-use crate::budget::Allowance;
-use crate::comparison::spelled;
-use crate::condition::{Operand, Part, Test};
-use crate::event::Event;
-use crate::field::{Field, Found, Root};
-use crate::number;
+use crate::expr::comparison::spelled;
+use crate::expr::condition::{Operand, Part, Test};
+use crate::expr::field::{Field, Found, Root};
+use crate::expr::number;
+use crate::expr::scope::Scope;
+use crate::model::budget::Allowance;
+use crate::model::event::Event;
 use crate::route;
-use crate::scope::Scope;
 use crate::secret::Vault;
 
 /// Rules and addresses by what they ask for.

@@ -3,15 +3,15 @@
 //! A [`Rule`] is made only by [`compile`]. This file answers how an event starts one, and what a run has to know of it; it
 //! knows no kind of action. All rules at one moment are left to [`ruleset`].
 
+pub mod access;
 pub mod address;
-pub mod callers;
+pub mod aliases;
 pub mod compile;
-pub mod foreign;
 pub mod index;
 pub mod items;
 pub mod load;
-pub mod manner;
 pub mod ruleset;
+pub mod run_policy;
 pub mod step;
 pub mod steps;
 pub mod test;
@@ -23,21 +23,21 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::budget::{MOST_MADE, MOST_STEPS};
-use crate::condition::All;
-use crate::course::Course;
-use crate::event::Event;
-use crate::field::{Field, Found, Names};
+use crate::expr::condition::All;
+use crate::expr::field::{Field, Found, Names};
+use crate::expr::scope::{Scope, SetName, SetValue};
+use crate::expr::template::Unrendered;
+use crate::model::budget::{MOST_MADE, MOST_STEPS};
+use crate::model::event::Event;
+use crate::model::run::{Once, Run, StepFacts, TextHash};
+use crate::model::step_graph::Course;
 use crate::route::{self, Route};
-use crate::run::{Once, Run, StepFacts, TextHash};
-use crate::scope::{Scope, SetName, SetValue};
 use crate::secret::Vault;
-use crate::span;
-use crate::template::Unrendered;
+use crate::text::span;
 use crate::yaml::locate::Path;
 use crate::yaml::source::Source;
 
-use manner::{OncePer, OneAtATime};
+use run_policy::{OncePer, OneAtATime};
 use step::{MOST_ELEMENTS, Step};
 use test::Test;
 

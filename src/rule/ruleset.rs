@@ -9,12 +9,12 @@ use serde_json::Map;
 use super::address::Address;
 use super::index::Index;
 use super::{Rule, Started, UNDECIDED};
-use crate::budget::Allowance;
-use crate::condition::trace::{self, Told};
-use crate::event::Event;
-use crate::projection::Projection;
+use crate::expr::condition::trace::{self, Told};
+use crate::expr::projection::Projection;
+use crate::model::budget::Allowance;
+use crate::model::event::Event;
+use crate::model::run::TextHash;
 use crate::route::{self, Routes};
-use crate::run::TextHash;
 use crate::secret::Vault;
 use crate::yaml::source::Source;
 

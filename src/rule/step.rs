@@ -3,18 +3,18 @@
 
 use std::time::Duration;
 
-use super::foreign::{FIELDS, STEP_FIELDS, STEP_WORDS};
+use super::aliases::{FIELDS, STEP_FIELDS, STEP_WORDS};
 use super::items::items;
 use crate::action::contract::Action;
 use crate::action::verbs;
-use crate::condition::All;
-use crate::condition::read as condition;
-use crate::field::{Field, ROOTS};
-use crate::known::Known;
+use crate::expr::condition::All;
+use crate::expr::condition::read as condition;
+use crate::expr::field::{Field, ROOTS};
+use crate::expr::names::Known;
+use crate::expr::template::list::HELPERS;
+use crate::model::retry::{LONGEST_WAIT, MOST_TRIES, Plan};
+use crate::model::run::ERROR;
 use crate::problem::nearest;
-use crate::retry::{LONGEST_WAIT, MOST_TRIES, Plan};
-use crate::run::ERROR;
-use crate::template::list::HELPERS;
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 use crate::yaml::locate::Path;

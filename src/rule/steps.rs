@@ -2,10 +2,10 @@
 
 use super::items::items;
 use super::step::{self, Around, Inside, Mending, Read, Step};
-use crate::course::{Course, Flow, Mend, Next};
-use crate::known::Known;
-use crate::retry::Plan;
-use crate::run::ERROR;
+use crate::expr::names::Known;
+use crate::model::retry::Plan;
+use crate::model::run::ERROR;
+use crate::model::step_graph::{Course, Flow, Mend, Next};
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
 

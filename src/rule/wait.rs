@@ -1,4 +1,4 @@
-//! Warnings where a caller who waits for an answer may wait in vain. How long one waits is read in [`super::manner`].
+//! Warnings where a caller who waits for an answer may wait in vain. How long one waits is read in [`super::run_policy`].
 
 use super::Rule;
 use crate::yaml::fields::Item;

@@ -4,9 +4,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::action::KINDS;
-use crate::condition::TESTS;
-use crate::signature;
-use crate::word::{Shape, Word, map};
+use crate::expr::condition::TESTS;
+use crate::text::word::{Shape, Word, map};
+use crate::verify;
 
 const fn word(name: &'static str, shape: Shape, does: &'static str) -> Word {
     Word { name, shape, does }
@@ -161,7 +161,7 @@ pub fn schema() -> Value {
         },
         "additionalProperties": line,
     });
-    let verify: Map<String, Value> = signature::names()
+    let verify: Map<String, Value> = verify::names()
         .into_iter()
         .map(|name| {
             let shape = match matches!(&*name, "basic" | "token" | "custom" | "handshake") {

@@ -9,9 +9,9 @@ use super::contract::{Accept, Delivery, Fate, NewRun, Standing};
 use super::owner::Owner;
 use super::reply::Kept;
 use super::rows::{Sql, event_id, from_json, json, keep_attempts, range};
-use crate::answer::SealedAnswer;
-use crate::event::Event;
-use crate::run::{Run, RunId, State};
+use crate::model::answer::SealedAnswer;
+use crate::model::event::Event;
+use crate::model::run::{Run, RunId, State};
 use crate::secret::SealedText;
 
 /// An event as it is written; made where it came in, so that the writer only writes.

@@ -12,8 +12,8 @@ use super::prune;
 use super::rows::{ENDED, EVENT, MOST_RUNS, PENDING, RUN_COLUMNS, Sql, event_id, from_json, moment, range, read_event, read_run, saved_of};
 use super::sqlite::{connect, file};
 use super::tables;
-use crate::event::EventId;
-use crate::run::{Attempt, Run, RunId, State};
+use crate::model::event::EventId;
+use crate::model::run::{Attempt, Run, RunId, State};
 
 /// Why a run stands as it does: for a failed one what failed it, not what its `on_error:` did then.
 pub(super) fn why(run: &Run, attempts: &[Attempt]) -> String {

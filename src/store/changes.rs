@@ -9,8 +9,8 @@ use super::claims::{give_back, insert_runs, open_lane};
 use super::contract::{Cancelled, NewRun, Waiting};
 use super::owner::Owner;
 use super::rows::{Sql, end, range};
-use crate::event::EventId;
-use crate::run::{RunId, State, TextHash};
+use crate::model::event::EventId;
+use crate::model::run::{RunId, State, TextHash};
 
 /// The number of an event; nothing if there is no such event.
 fn number(sql: &Transaction, event: EventId) -> Sql<Option<i64>> {

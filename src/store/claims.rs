@@ -5,10 +5,10 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::contract::{Fate, NewRun};
 use super::rows::{Ended, MOST_RUNS, Sql, event_id, from_json, json, moment};
-use crate::condition::trace::short;
-use crate::event::EventId;
-use crate::place::Place;
-use crate::run::{Attempt, RunId, State};
+use crate::expr::condition::trace::short;
+use crate::model::event::EventId;
+use crate::model::place::Place;
+use crate::model::run::{Attempt, RunId, State};
 
 /// Puts fresh runs of an event among those that are to be done, numbered from `first`; those that begin at once are owned
 /// `by` who is named.

@@ -16,9 +16,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::SealedAnswer;
-use crate::event::{Event, EventId, Unread};
-use crate::run::{Attempt, Intent, Once, Run, RunId, State, TextHash};
+use crate::model::answer::SealedAnswer;
+use crate::model::event::{Event, EventId, Unread};
+use crate::model::run::{Attempt, Intent, Once, Run, RunId, State, TextHash};
 
 /// Why the store could not do it.
 #[derive(Debug)]

@@ -12,8 +12,8 @@ use super::record::record;
 use super::reply::Kept;
 use super::rows::{Sql, from_json, json, moment};
 use super::{changes, prune, quarantine};
-use crate::event::EventId;
-use crate::run::{Intent, RunId, TextHash, hash};
+use crate::model::event::EventId;
+use crate::model::run::{Intent, RunId, TextHash, hash};
 
 /// One verb with what it needs.
 pub(super) enum Job {

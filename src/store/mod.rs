@@ -3,12 +3,12 @@
 mod accept;
 mod archive;
 mod changes;
+mod checkpoint;
 mod claims;
 #[cfg(test)]
 mod conformance;
 pub mod contract;
 mod failures;
-mod fold;
 mod jobs;
 mod owner;
 #[cfg(test)]

@@ -11,8 +11,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use super::contract::{Heavy, Held};
 use super::quarantine;
 use super::rows::{EVENT, PENDING, RUN_COLUMNS, SIZE, Sql, range, read_run, read_unread, saved_of};
-use crate::event::Unread;
-use crate::run::{Run, RunId, State};
+use crate::model::event::Unread;
+use crate::model::run::{Run, RunId, State};
 
 /// One opening of the store.
 pub(super) struct Owner {

@@ -6,9 +6,9 @@ use rusqlite::{OptionalExtension, Transaction};
 
 use super::claims::{give_back, open_lane};
 use super::rows::{MOST_RUNS, Sql, end, event_id};
-use crate::event::EventId;
-use crate::place::Place;
-use crate::run::{Attempt, RunId, State};
+use crate::model::event::EventId;
+use crate::model::place::Place;
+use crate::model::run::{Attempt, RunId, State};
 
 /// How often the program may die of a run.
 pub(super) const MOST: u32 = 3;

@@ -6,8 +6,8 @@ use super::claims::{give_back, open_lane};
 use super::contract::{Record, Recorded};
 use super::owner::Owner;
 use super::rows::{Ended, MOST_RUNS, Sql, json, keep_attempts, write_saved};
-use crate::answer::SealedAnswer;
-use crate::run::{Attempt, Run, State};
+use crate::model::answer::SealedAnswer;
+use crate::model::run::{Attempt, Run, State};
 
 pub(super) fn record(sql: &Transaction, owner: &Owner, record: &Record) -> Sql<Recorded> {
     let Record { run, attempts, answer, goes_on } = record;

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::contract::{Cancelled, Fate, Pruned, Recorded, Standing};
-use crate::event::{EventId, Unread};
-use crate::run::{Intent, Run, RunId};
+use crate::model::event::{EventId, Unread};
+use crate::model::run::{Intent, Run, RunId};
 
 /// What a verb gave.
 pub(super) enum Kept {

@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::body::Malformed;
-use crate::event::{Event, EventId, Unread};
-use crate::place::Place;
-use crate::run::{Attempt, Run, RunId, SavedAt, State};
+use crate::model::event::{Event, EventId, Unread};
+use crate::model::place::Place;
+use crate::model::run::{Attempt, Run, RunId, SavedAt, State};
 
 /// The most runs that one event can start. A run's number is its event's number times this, plus its place among the
 /// event's runs, so that all runs of an event are found by a range of keys, without an index that every event would pay for.

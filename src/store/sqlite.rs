@@ -2,7 +2,7 @@
 //!
 //! Whatever waits when the thread is free is committed as one transaction, and only then are all who wait answered; so
 //! a flush is shared by as many events as came during the one before. The statements are in [`super::jobs`], whose runs
-//! are whose in [`super::owner`], reading for people in [`super::archive`], what becomes of the log in [`super::fold`].
+//! are whose in [`super::owner`], reading for people in [`super::archive`], what becomes of the log in [`super::checkpoint`].
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -17,19 +17,19 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::accept::fresh;
+use super::checkpoint::Fold;
 use super::contract::{
     Accept, Accepted, Cancelled, Doing, EffectKey, Error, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Standing, Store,
     Waiting as WaitingRuns,
 };
 use super::failures::{damaged, error, no_disk};
-use super::fold::Fold;
 use super::jobs::Job;
 use super::owner::Owner;
 use super::reply::Kept;
 use super::tables;
 use crate::disk::{flush_folder, takes_writes};
-use crate::event::{EventId, Unread};
-use crate::run::{Intent, Run, RunId, TextHash};
+use crate::model::event::{EventId, Unread};
+use crate::model::run::{Intent, Run, RunId, TextHash};
 
 /// The most that is committed together.
 const MAX_GROUP: usize = 1_024;
@@ -353,7 +353,7 @@ fn number(kept: Kept) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Event;
+    use crate::model::event::Event;
     use crate::store::contract::NewRun;
 
     fn accept() -> Job {
@@ -408,7 +408,7 @@ mod tests {
         let Ok(Accepted::New(_, runs)) = before.accept(accept(true)).await else { panic!() };
         let after = Sqlite::open(folder.path()).unwrap();
         let done = |run: &Run| {
-            let run = Run { state: crate::run::State::Done, ..run.clone() };
+            let run = Run { state: crate::model::run::State::Done, ..run.clone() };
             Record { run: run.into(), attempts: Vec::new().into(), answer: None, goes_on: false }
         };
         assert_eq!(before.record(done(&runs[0].0)).await.unwrap(), Recorded::LeaseLost);

@@ -1,9 +1,9 @@
 //! The doors for HTTP: the only place that knows warp. What a request means is decided in `intake`.
 
 pub mod body_room;
-pub mod caller;
+pub mod client_ip;
 mod connections;
 mod head;
-pub mod hook;
-pub mod serve;
+pub mod listener;
 pub mod tls;
+pub mod webhook;

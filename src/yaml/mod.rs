@@ -6,9 +6,9 @@
 
 pub mod duration;
 pub mod fields;
+mod hints;
 pub mod locate;
 pub mod reader;
-mod slips;
 pub mod source;
 
 use std::fmt;
@@ -79,14 +79,14 @@ impl Node {
 impl Source {
     /// Reads the file's values, or says in a person's words why YAML cannot be made of it.
     pub fn read(&self) -> Result<Node, Box<Problem>> {
-        if let Some(problem) = slips::before(self) {
+        if let Some(problem) = hints::before(self) {
             return Err(Box::new(problem));
         }
         let mut budget = MAX_NODES;
         let kinds = Kinds { budget: &mut budget };
         let mut node = kinds.deserialize(serde_yaml::Deserializer::from_str(&self.text)).map_err(|e| {
             let (line, column) = e.location().map_or((0, 0), |l| (l.line(), l.column()));
-            Box::new(slips::explain(self, &e.to_string(), line, column))
+            Box::new(hints::explain(self, &e.to_string(), line, column))
         })?;
         // The second walk cannot fail where the first did not.
         let _ = Spelling(&mut node).deserialize(serde_yaml::Deserializer::from_str(&self.text));

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use super::locate::{Path, Step};
 use super::source::Source;
 use crate::problem::{Problem, Severity};
-use crate::span;
+use crate::text::span;
 
 /// How many problems of one file are shown; each costs one more walk through the file.
 const MOST_SHOWN: usize = 100;

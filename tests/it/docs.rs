@@ -1,7 +1,7 @@
 //! What the docs and the shipped rules say works: every YAML block compiles, every shipped rule is good.
 
 use doorbell::action::KINDS;
-use doorbell::template::list::{EXAMPLE_BODY, HELPERS};
+use doorbell::expr::template::list::{EXAMPLE_BODY, HELPERS};
 
 use crate::world::{World, home};
 

@@ -2,6 +2,7 @@
 //! name; the small world that they all live in is `world`.
 
 mod answers;
+mod arrows;
 mod beginning;
 mod bodies;
 mod budgets;

@@ -1,6 +1,6 @@
 //! Bad rule files and what is said of them: pairs of files in `tests/problems`, whole messages compared.
 
-use doorbell::known::Lookup;
+use doorbell::expr::names::Lookup;
 use doorbell::rule::load::load;
 use doorbell::yaml::source::Source;
 use proptest::prelude::*;

@@ -1,6 +1,6 @@
 //! Who may knock: senders by name and by `custom:`, judged by known signatures and by everything that is near to them.
 
-use doorbell::known::Lookup;
+use doorbell::expr::names::Lookup;
 use doorbell::rule::load::load;
 use doorbell::yaml::source::Source;
 use serde_json::Value;
@@ -202,7 +202,7 @@ fn an_unknown_sender_is_described_in_the_rule_file() {
 }
 
 pub fn doorbell_hash(body: &[u8]) -> String {
-    doorbell::run::hash(body)
+    doorbell::model::run::hash(body)
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn problems_of(verify: &str, public_url: &str) -> Vec<String> {
 fn an_empty_list_lets_nobody_in_whatever_the_scheme() {
     let custom = "algorithm: hmac-sha256, signature: { from: \"header:X\" }";
     let mut all = vec!["[]".to_owned(), "[{}]".to_owned(), "[[]]".to_owned()];
-    for name in doorbell::signature::names() {
+    for name in doorbell::verify::names() {
         all.push(format!("{{ {name}: [] }}"));
         all.push(format!("[{{ {name}: [] }}]"));
         all.push(format!("{{ {name}: {{}} }}"));

@@ -5,11 +5,11 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use doorbell::course::{Course, Flow, Mend, Next};
-use doorbell::event::EventId;
-use doorbell::outcome::{Note, Outcome};
-use doorbell::retry::{LONGEST_RETRY_AFTER, LONGEST_WAIT, Plan};
-use doorbell::run::{Run, State, StepFacts};
+use doorbell::model::event::EventId;
+use doorbell::model::outcome::{Note, Outcome};
+use doorbell::model::retry::{LONGEST_RETRY_AFTER, LONGEST_WAIT, Plan};
+use doorbell::model::run::{Run, State, StepFacts};
+use doorbell::model::step_graph::{Course, Flow, Mend, Next};
 use jiff::Timestamp;
 use proptest::prelude::*;
 

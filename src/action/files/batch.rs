@@ -17,7 +17,7 @@ use super::row::{Mode, Row};
 use super::xlsx::workbook;
 use crate::action::attempt_context::AttemptContext;
 use crate::disk::{flush, flush_folder};
-use crate::run::{Intent, RunId, hash};
+use crate::model::run::{Intent, RunId, hash};
 
 /// A `.csv` as its writer left it; any difference means that somebody else was there.
 pub(super) struct Known {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::row::{Cell, Mode, Row};
-use crate::number;
+use crate::expr::number;
 
 /// Where a row stands: its number in the file, or its place among those that are added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

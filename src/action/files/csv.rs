@@ -295,7 +295,7 @@ fn guarded(text: &str) -> String {
 
 /// A plain number, or a phone number: `+49 (30) 123-45`.
 fn is_harmless(text: &str) -> bool {
-    if crate::number::is_plain(text) {
+    if crate::expr::number::is_plain(text) {
         return true;
     }
     let Some(rest) = text.strip_prefix('+') else { return false };

@@ -20,9 +20,9 @@ use super::content::Content;
 use super::folder::{Output, Unwritten};
 use crate::action::attempt_context::AttemptContext;
 use crate::disk::words;
-use crate::outcome::{Note, Outcome, Receipt};
+use crate::model::outcome::{Note, Outcome, Receipt};
+use crate::model::run::{Intent, RunId};
 use crate::planted::{Point, crash};
-use crate::run::{Intent, RunId};
 
 /// The most lines or rows that are written together.
 const MAX_BATCH: usize = 1_024;

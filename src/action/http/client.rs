@@ -15,7 +15,7 @@ use reqwest::{Client, Url, header, redirect};
 
 use super::host::{Hosts, NotNow};
 use crate::action::attempt_context::AttemptContext;
-use crate::event::HOPS;
+use crate::model::event::HOPS;
 
 /// The most of an answer that is read, in bytes.
 pub const MAX_ANSWER: usize = 1 << 20;

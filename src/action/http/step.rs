@@ -13,17 +13,17 @@ use serde_json::{Value, json};
 use super::client::{Call, Got, Unsent};
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Action, Effect, Kind, Performing, Pretended, Seen, seen_body};
-use crate::action::outside::Outside;
-use crate::event::HOPS;
-use crate::field::Field;
-use crate::known::Known;
-use crate::outcome::{Note, Outcome};
-use crate::scope::Scope;
-use crate::spell::spell;
-use crate::template::data::Data;
-use crate::template::url::Url;
-use crate::template::{Place, Template, Unrendered};
-use crate::word::{Shape, Word};
+use crate::action::world::Outside;
+use crate::expr::field::Field;
+use crate::expr::names::Known;
+use crate::expr::scope::Scope;
+use crate::expr::spell::spell;
+use crate::expr::template::data::Data;
+use crate::expr::template::url::Url;
+use crate::expr::template::{Place, Template, Unrendered};
+use crate::model::event::HOPS;
+use crate::model::outcome::{Note, Outcome};
+use crate::text::word::{Shape, Word};
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 
@@ -454,7 +454,7 @@ fn judge(got: Got, ok: &[RangeInclusive<u16>], method: &str, url: &str) -> Outco
         return Outcome::Failed { why, status: Some(status) };
     }
     let text = String::from_utf8_lossy(&got.body);
-    let text = crate::condition::trace::short(text.trim(), 200);
+    let text = crate::expr::condition::trace::short(text.trim(), 200);
     let why = if text.is_empty() { said } else { format!("{said}: {text}") };
     Outcome::Failed { why, status: Some(status) }
 }

@@ -9,9 +9,9 @@ use super::sample::{
     accept, again, are_different, at, begin, delivered, done, dossier, event, ids, in_lane, lease, left, once, queue, record, run, state,
     taken,
 };
-use crate::event::Event;
-use crate::place::Place as At;
-use crate::run::{Run, State};
+use crate::model::event::Event;
+use crate::model::place::Place as At;
+use crate::model::run::{Run, State};
 use crate::store::contract::{Accept, Accepted, Fate, Heavy, NewRun, Store};
 
 pub(super) async fn an_event_is_kept_as_it_came(place: &dyn Place) {

@@ -2,7 +2,7 @@
 
 use super::place::Place;
 use super::sample::{accept, begin, done, event, failed, in_lane, much_later, postponed, record, run, stepped, taken};
-use crate::answer::SealedAnswer;
+use crate::model::answer::SealedAnswer;
 use crate::secret::SealedText;
 use crate::store::contract::{Record, Standing, Waiting};
 

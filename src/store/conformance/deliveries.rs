@@ -2,10 +2,10 @@
 
 use super::place::Place;
 use super::sample::{DAY, accept, again, at, delivered, done, event, failed, guessed, ids, lease, left, much_later, record, run, taken};
-use crate::answer::SealedAnswer;
-use crate::event::Event;
-use crate::place::Place as At;
-use crate::run::Run;
+use crate::model::answer::SealedAnswer;
+use crate::model::event::Event;
+use crate::model::place::Place as At;
+use crate::model::run::Run;
 use crate::secret::SealedText;
 use crate::store::contract::{Accept, Accepted, Delivery, Heavy, Pruning, Record, Standing};
 

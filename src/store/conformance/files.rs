@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::place::Place;
 use super::sample::{accept, begin, done, dossier, event, lease, much_later, postponed, record, run, stepped, taken};
-use crate::place::Place as At;
-use crate::run::{Intent, Run, RunId};
+use crate::model::place::Place as At;
+use crate::model::run::{Intent, Run, RunId};
 use crate::store::contract::{Accept, Store};
 
 fn intent(file: &str, offset: u64) -> Intent {

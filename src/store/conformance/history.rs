@@ -2,8 +2,8 @@
 
 use super::place::Place;
 use super::sample::{accept, at, attempt, begin, done, dossier, event, failed, ids, once, postponed, record, run, taken};
-use crate::event::{Event, EventId};
-use crate::run::{Run, State};
+use crate::model::event::{Event, EventId};
+use crate::model::run::{Run, State};
 use crate::store::contract::{Choice, Counts, Record};
 
 pub(super) async fn events_and_failed_runs_are_listed_newest_first(place: &dyn Place) {
@@ -72,7 +72,7 @@ pub(super) async fn everything_about_an_event_is_told(place: &dyn Place) {
     let store = place.open().await;
     let runs = accept(&store, taken(event(0), vec![run("a"), run("b"), run("c")])).await;
     // What failed a run is told of it, not what was done because of that.
-    let after = Run { place: crate::place::Place { step: 5, element: 0 }, ..runs[0].0.clone() };
+    let after = Run { place: crate::model::place::Place { step: 5, element: 0 }, ..runs[0].0.clone() };
     let both = vec![attempt(&runs[0].0, "failed", "why"), attempt(&after, "done", "told somebody")];
     record(&store, Record { attempts: both.clone().into(), ..failed(&runs[0].0) }).await;
     record(&store, postponed(&runs[1].0, at(60))).await;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::place::Place;
 use super::sample::{accept, at, begin, done, event, ids, in_lane, lease, left, postponed, record, refuse, run, stepped, taken};
-use crate::event::EventId;
-use crate::run::{Run, RunId};
+use crate::model::event::EventId;
+use crate::model::run::{Run, RunId};
 use crate::store::contract::{Held, Store};
 
 async fn held(store: &Arc<dyn Store>, run: RunId, turn: i64) -> Vec<Run> {

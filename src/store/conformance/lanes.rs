@@ -6,8 +6,8 @@ use super::place::Place;
 use super::sample::{
     accept, at, begin, done, event, failed, ids, in_lane, lease, left, much_later, postponed, queue, record, refuse, run, state, taken,
 };
-use crate::event::EventId;
-use crate::run::{Run, RunId, State};
+use crate::model::event::EventId;
+use crate::model::run::{Run, RunId, State};
 use crate::store::contract::{Cancelled, Fate, Heavy, NewRun, Record, Store, Waiting};
 
 /// Ends a run, and says which runs can be leased then.

@@ -7,8 +7,8 @@ use super::sample::{
     accept, are_different, at, begin, event, ids, in_lane, lease, left, much_later, postponed, queue, record, run, stepped,
 };
 use super::saved::save;
-use crate::event::Event;
-use crate::run::Run;
+use crate::model::event::Event;
+use crate::model::run::Run;
 use crate::store::contract::{Heavy, Store};
 
 pub(super) async fn runs_are_leased_in_the_order_in_which_they_are_due(place: &dyn Place) {

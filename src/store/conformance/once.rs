@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::place::Place;
 use super::sample::{DAY, accept, begin, done, dossier, event, failed, lease, left, much_later, once, record, state, taken};
-use crate::run::{Once, State};
+use crate::model::run::{Once, State};
 use crate::store::contract::{Fate, NewRun, Store, Waiting};
 
 async fn fate(store: &Arc<dyn Store>, seconds: i64, new: NewRun) -> Fate {

@@ -5,7 +5,7 @@ use super::sample::{
     accept, are_different, at, begin, done, dossier, event, failed, ids, in_lane, lease, left, much_later, once, postponed, queue, record,
     refuse, run, state, stepped, story, taken,
 };
-use crate::run::{Run, State};
+use crate::model::run::{Run, State};
 use crate::store::contract::{Cancelled, Fate, Heavy, NewRun, Waiting};
 
 fn of_rule(rule: &str) -> Waiting {

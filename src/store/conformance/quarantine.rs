@@ -2,7 +2,7 @@
 
 use super::place::Place;
 use super::sample::{at, begin, done, ids, in_lane, lease, once, queue, record, state, story};
-use crate::run::State;
+use crate::model::run::State;
 
 pub(super) async fn a_run_of_which_the_program_died_three_times_is_set_aside(place: &dyn Place) {
     let first = place.open().await;

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::place::Place;
 use super::sample::{accept, at, attempt, begin, done, event, failed, ids, lease, left, postponed, record, refuse, run, stepped, story};
-use crate::answer::SealedAnswer;
-use crate::place::Place as At;
-use crate::run::{Run, SavedAt, State};
+use crate::model::answer::SealedAnswer;
+use crate::model::place::Place as At;
+use crate::model::run::{Run, SavedAt, State};
 use crate::secret::SealedText;
 use crate::store::contract::{Heavy, Record, Standing, Store};
 

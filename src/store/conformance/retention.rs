@@ -2,8 +2,8 @@
 
 use super::place::Place;
 use super::sample::{DAY, accept, at, begin, delivered, done, dossier, event, failed, once, postponed, record, run, taken};
-use crate::answer::SealedAnswer;
-use crate::run::Run;
+use crate::model::answer::SealedAnswer;
+use crate::model::run::Run;
 use crate::secret::SealedText;
 use crate::store::contract::{Accepted, Pruned, Pruning, Record, Standing};
 

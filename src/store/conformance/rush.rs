@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use super::place::Place;
 use super::sample::{accept, done, event, failed, in_lane, left, much_later, once, postponed, record, refuse, run, stepped, taken};
-use crate::event::EventId;
-use crate::run::{Run, RunId, State};
+use crate::model::event::EventId;
+use crate::model::run::{Run, RunId, State};
 use crate::store::contract::{Fate, Heavy, NewRun, Recorded, Store, Waiting};
 
 /// SplitMix64: all that is done is drawn from it.

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::place::Place;
-use crate::event::{Event, EventId};
-use crate::place::Place as At;
-use crate::run::{Attempt, Once, Run, RunId, State};
+use crate::model::event::{Event, EventId};
+use crate::model::place::Place as At;
+use crate::model::run::{Attempt, Once, Run, RunId, State};
 use crate::store::contract::{Accept, Accepted, Delivery, Dossier, Fate, Heavy, NewRun, Record, Recorded, Store};
 
 pub(super) const DAY: Duration = Duration::from_secs(86_400);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::place::Place;
 use super::sample::{begin, done, dossier, failed, lease, much_later, postponed, record, run, stepped};
-use crate::run::{Run, SavedAt};
+use crate::model::run::{Run, SavedAt};
 use crate::store::contract::Record;
 
 /// The run after it saved a value under a name, or as the next element of a list.

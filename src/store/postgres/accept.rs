@@ -5,8 +5,8 @@ use tokio_postgres::Transaction;
 use super::claims::{Known, claim_again, claim_deliveries, insert_runs, keep_deliveries, lock_lanes};
 use super::owner::Owner;
 use super::rows::{Head, column, json, read_id, read_json, read_text};
-use crate::event::EventId;
-use crate::run::{Run, RunId, State};
+use crate::model::event::EventId;
+use crate::model::run::{Run, RunId, State};
 use crate::store::accept::fresh;
 use crate::store::contract::{Accept, Fate, Result, Standing};
 

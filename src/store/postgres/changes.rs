@@ -11,9 +11,9 @@ use super::claims::{give_back, insert_runs, lock_lanes, open_lane};
 use super::owner::dead;
 use super::rows::{column, keep_attempts, number, read_id, read_text};
 use super::texts::keep_texts;
-use crate::event::EventId;
-use crate::place::Place;
-use crate::run::{Attempt, RunId, State, TextHash};
+use crate::model::event::EventId;
+use crate::model::place::Place;
+use crate::model::run::{Attempt, RunId, State, TextHash};
 use crate::store::contract::{Cancelled, EffectKey, NewRun, Result, Waiting};
 use crate::store::quarantine::{MOST, last_word, too_often};
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use tokio_postgres::Transaction;
 
 use super::rows::{column, from_json, json, keep_attempts, read_id};
-use crate::run::{RunId, State, hash};
+use crate::model::run::{RunId, State, hash};
 use crate::store::claims::used_already;
 use crate::store::contract::{Accept, Delivery, Fate, NewRun, Result};
 

@@ -9,8 +9,8 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use super::Postgres;
 use super::server::Server;
-use crate::event::{Event, EventId};
-use crate::run::{Run, State};
+use crate::model::event::{Event, EventId};
+use crate::model::run::{Run, State};
 use crate::store::contract::{Accept, Accepted, Fate, Heavy, NewRun, Record, Recorded, Store};
 
 const HOUR: Duration = Duration::from_secs(3_600);

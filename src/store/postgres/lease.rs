@@ -8,8 +8,8 @@ use tokio_postgres::{Row, Transaction};
 
 use super::owner::{Owner, dead};
 use super::rows::{EVENT, PENDING, SIZE, add_saved, column, moment, number, read_run, read_unread};
-use crate::event::Unread;
-use crate::run::{Run, RunId, State};
+use crate::model::event::Unread;
+use crate::model::run::{Run, RunId, State};
 use crate::store::contract::{Heavy, Held, Result};
 
 /// Takes runs that nobody has: first those that somebody died of, then those that are due. What somebody else is just

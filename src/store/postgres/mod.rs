@@ -46,8 +46,8 @@ use tokio_postgres::Config;
 use super::contract::{
     Accept, Accepted, Cancelled, Doing, EffectKey, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Standing, Store, Waiting,
 };
-use crate::event::{EventId, Unread};
-use crate::run::{Intent, Run, RunId, TextHash};
+use crate::model::event::{EventId, Unread};
+use crate::model::run::{Intent, Run, RunId, TextHash};
 use connections::Connections;
 use intents::Intents;
 use owner::Owner;

@@ -6,7 +6,7 @@ use tokio_postgres::types::ToSql;
 use super::claims::{give_back, lock_lanes, open_lane};
 use super::owner::Owner;
 use super::rows::{json, keep_attempts, write_saved};
-use crate::run::{Run, State};
+use crate::model::run::{Run, State};
 use crate::store::contract::{Record, Recorded, Result};
 
 pub(super) async fn record(sql: &Transaction<'_>, owner: &Owner, record: &Record) -> Result<Recorded> {

@@ -11,8 +11,8 @@ use super::rows::{
     ENDED, EVENT, Head, PENDING, RUN_COLUMNS, add_saved, from_json, moment, number, read_event, read_id, read_json, read_run,
 };
 use super::verb::verb;
-use crate::event::EventId;
-use crate::run::{Attempt, Run, RunId, State};
+use crate::model::event::EventId;
+use crate::model::run::{Attempt, Run, RunId, State};
 use crate::store::archive::{ids_that_begin, the_one, why};
 use crate::store::contract::{Choice, Counts, Doing, Dossier, Error, EventPage, Records, Result, RunPage};
 

@@ -11,9 +11,9 @@ use serde_json::Value;
 use tokio_postgres::types::FromSql;
 use tokio_postgres::{Row, Transaction};
 
-use crate::event::{Event, EventId, Unread};
-use crate::place::Place;
-use crate::run::{Attempt, Run, RunId, SavedAt, State};
+use crate::model::event::{Event, EventId, Unread};
+use crate::model::place::Place;
+use crate::model::run::{Attempt, Run, RunId, SavedAt, State};
 use crate::store::contract::{Error, Result};
 
 pub(super) fn moment(millis: i64) -> Timestamp {

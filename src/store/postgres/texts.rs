@@ -3,7 +3,7 @@
 use tokio_postgres::Transaction;
 
 use super::rows::json;
-use crate::run::{TextHash, hash};
+use crate::model::run::{TextHash, hash};
 use crate::store::contract::Result;
 
 /// Keeps rule files by their hash. In the order of hashes, as several machines get new rules at the same time.

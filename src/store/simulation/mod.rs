@@ -22,12 +22,12 @@ use super::owner::Owner;
 use super::reply::Kept;
 use super::rows::{MOST_RUNS, range};
 use super::tables;
-use crate::course::{Course, Flow, Mend, Next};
-use crate::event::{Event, EventId};
-use crate::outcome::{Note, Outcome};
-use crate::place::Place;
-use crate::retry::Plan;
-use crate::run::{Attempt, Once, Run, RunId, State, StepFacts};
+use crate::model::event::{Event, EventId};
+use crate::model::outcome::{Note, Outcome};
+use crate::model::place::Place;
+use crate::model::retry::Plan;
+use crate::model::run::{Attempt, Once, Run, RunId, State, StepFacts};
+use crate::model::step_graph::{Course, Flow, Mend, Next};
 
 /// How many seeds are tried if nobody says.
 const SEEDS: u64 = 600;

@@ -1,0 +1,90 @@
+//! The world that effects are performed in: connections, files, callers who wait. Rules hold none of it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::oneshot;
+
+use super::files::writer::Files;
+use super::http::client::Net;
+use crate::model::answer::Answer;
+use crate::model::event::EventId;
+
+/// Everything that lives outside of rules.
+pub struct Outside {
+    pub net: Arc<Net>,
+    pub files: Files,
+    pub callers: Arc<Callers>,
+}
+
+/// The callers who wait for a rule's `respond`.
+#[derive(Default)]
+pub struct Callers {
+    waiting: Mutex<HashMap<EventId, Caller>>,
+}
+
+struct Caller {
+    /// The caller, and those who sent the same delivery again meanwhile.
+    sends: Vec<oneshot::Sender<Answer>>,
+    /// How many runs may still answer.
+    responders: usize,
+}
+
+/// Somebody who waits for the answer to an event; leaves when it is dropped, as when the caller hangs up.
+pub struct Waiting {
+    callers: Arc<Callers>,
+    event: EventId,
+    answer: oneshot::Receiver<Answer>,
+}
+
+impl Waiting {
+    /// The answer; nothing if nobody will give one.
+    pub async fn answer(&mut self) -> Option<Answer> {
+        (&mut self.answer).await.ok()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.answer.close();
+        let mut all = self.callers.lock();
+        if let Some(caller) = all.get_mut(&self.event) {
+            caller.sends.retain(|send| !send.is_closed());
+            if caller.sends.is_empty() {
+                all.remove(&self.event);
+            }
+        }
+    }
+}
+
+impl Callers {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<EventId, Caller>> {
+        self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Waits for the answer to an event that so many runs may give; beside those who wait for it already, if anybody does.
+    pub fn wait_for(self: &Arc<Self>, event: EventId, responders: usize) -> Waiting {
+        let (send, answer) = oneshot::channel();
+        self.lock().entry(event).or_insert(Caller { sends: Vec::new(), responders }).sends.push(send);
+        Waiting { callers: self.clone(), event, answer }
+    }
+
+    /// Answers the caller of an event; says whether somebody waited.
+    pub fn answer(&self, event: EventId, answer: Answer) -> bool {
+        let sends = self.lock().remove(&event).map(|caller| caller.sends).unwrap_or_default();
+        sends.into_iter().filter_map(|send| send.send(answer.clone()).ok()).count() > 0
+    }
+
+    /// Whether a caller still waits for this event.
+    pub fn waits(&self, event: EventId) -> bool {
+        self.lock().get(&event).is_some_and(|c| c.sends.iter().any(|s| !s.is_closed()))
+    }
+
+    /// One of the runs that may answer has ended; says whether it was the last one and somebody still waits.
+    pub fn gone(&self, event: EventId) -> bool {
+        self.lock().get_mut(&event).is_some_and(|caller| {
+            caller.responders = caller.responders.saturating_sub(1);
+            caller.responders == 0
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! How Doorbell is: ready or not, for anybody; and why, for those who operate it. Who may ask for what is decided by the doors.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::action::http::client::Net;
+use crate::engine::rules::reload::Standing;
+use crate::engine::task::supervisor::Supervisor;
+use crate::problem::Problem;
+use crate::rule::ruleset::InForce;
+
+/// Whether events are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    #[serde(rename = "ready")]
+    Ready,
+    /// A background task crashed and is being started again.
+    #[serde(rename = "not ready")]
+    NotReady,
+    #[serde(rename = "stopping")]
+    Stopping,
+}
+
+impl Status {
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Ready => "ready",
+            Status::NotReady => "not ready",
+            Status::Stopping => "stopping",
+        }
+    }
+}
+
+/// Everything that operators want to know. It may hold parts of rule files, paths and the names of inner servers.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Report {
+    pub status: Status,
+    /// How many rules are in force.
+    pub rules: usize,
+    /// What the last edit had wrong, so that it is not in force.
+    pub problems: Vec<Value>,
+    /// The servers that do not answer and are left alone.
+    pub silent: Vec<String>,
+    /// The background tasks that are down.
+    pub down: Vec<String>,
+}
+
+/// Those who know.
+pub struct Health {
+    pub rules: Arc<ArcSwap<InForce>>,
+    pub standing: Standing,
+    pub net: Arc<Net>,
+    pub supervisor: Supervisor,
+    /// Set when Doorbell begins to stop.
+    pub stopping: Arc<AtomicBool>,
+}
+
+impl Health {
+    pub fn status(&self) -> Status {
+        match (self.stopping.load(Ordering::Relaxed), self.supervisor.down().is_empty()) {
+            (true, _) => Status::Stopping,
+            (false, false) => Status::NotReady,
+            (false, true) => Status::Ready,
+        }
+    }
+
+    pub fn report(&self) -> Report {
+        let standing = self.standing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Report {
+            status: self.status(),
+            rules: self.rules.load().ruleset.rules.len(),
+            problems: standing.iter().map(Problem::json).collect(),
+            silent: self.net.resting(),
+            down: self.supervisor.down().into_iter().map(str::to_owned).collect(),
+        }
+    }
+}

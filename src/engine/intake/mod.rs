@@ -1,0 +1,438 @@
+//! Request -> vouched for -> matched -> kept -> answered. The only writer of events.
+//!
+//! Nothing is answered with a 2xx before the store has committed. What the sender hears of a refusal is one table here;
+//! the full reason is for the operator's log.
+
+pub mod key_cache;
+pub mod rate_limit;
+pub mod rejections;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use serde_json::Map;
+use uuid::Uuid;
+
+use crate::action::world::{Callers, Waiting};
+use crate::body::packed::most_unpacked;
+use crate::body::{heaviest, weight_at_most};
+use crate::engine::intake::key_cache::Keyring;
+use crate::engine::intake::rate_limit::Pace;
+use crate::engine::rules::environment::Handed;
+use crate::engine::run::worker::{Room, Worker};
+use crate::engine::task::carry_on::{CarryOn, Crashed};
+use crate::engine::task::memory::{Memory, Taken};
+use crate::engine::task::off_thread::off_thread;
+use crate::expr::field::Names;
+use crate::expr::scope::Scope;
+use crate::model::answer::Answer;
+use crate::model::budget::{Allowance, Spent, weight};
+use crate::model::event::{Event, EventId, MOST_HOPS};
+use crate::model::request::Request;
+use crate::planted::{Point, crash};
+use crate::route::normal;
+use crate::rule::address::Address;
+use crate::rule::ruleset::InForce;
+use crate::rule::{Rule, Started};
+use crate::secret::Vault;
+use crate::store::contract::{Accept, Accepted, Delivery, Fate, NewRun, Standing, Store};
+use crate::verify::contract::{KeyAt, Keys, NotAdmitted};
+use crate::verify::handshake::Greeted;
+
+/// How often a caller who waits looks into the store.
+const LOOK: Duration = Duration::from_millis(500);
+/// A body that is larger, or packed, is checked and read where it holds up nobody else.
+const LARGE: usize = 64 << 10;
+
+/// Takes requests in.
+pub struct Intake {
+    pub rules: Arc<ArcSwap<InForce>>,
+    pub store: Arc<dyn Store>,
+    pub worker: Worker,
+    pub callers: Arc<Callers>,
+    pub keyring: Keyring,
+    pub pace: Pace,
+    /// Keeps secrets that senders hand over.
+    pub handed: Handed,
+    /// Room for large bodies that are read, until the store has them.
+    pub reading: Memory,
+}
+
+/// What the sender gets.
+#[derive(Debug)]
+pub struct Answered {
+    /// Nothing for a sender's greeting, which is no event.
+    pub event: Option<EventId>,
+    pub answer: Answer,
+}
+
+/// Why a request was not taken.
+#[derive(Debug, PartialEq)]
+pub enum Refusal {
+    /// Nobody listens there.
+    NoAddress,
+    /// With the methods that the address takes.
+    WrongMethod(Vec<String>),
+    /// With the reason, for the operator only.
+    Denied(String),
+    /// With the limit, in bytes.
+    TooLarge(usize),
+    Malformed(String),
+    TooSlow,
+    /// With how long to wait.
+    TooOften(Duration),
+    /// It was led to by too many events that led to each other.
+    Loop,
+    /// With the reason, for the operator only.
+    CannotKeep(String),
+}
+
+impl Refusal {
+    /// The status, and the sentence that the sender reads.
+    pub fn answer(&self) -> (u16, String) {
+        match self {
+            Refusal::NoAddress => (404, "No rule listens at this address.".into()),
+            Refusal::WrongMethod(methods) => (405, format!("This address takes {}.", methods.join(" and "))),
+            Refusal::Denied(_) => (401, "denied".into()),
+            Refusal::TooLarge(limit) => (413, format!("The body is larger than {limit} bytes.")),
+            Refusal::Malformed(why) => (400, why.clone()),
+            Refusal::TooSlow => (408, "The body did not arrive in time.".into()),
+            Refusal::Loop => (508, format!("Doorbell's own calls have led here {MOST_HOPS} times; a rule calls itself.")),
+            Refusal::TooOften(_) => (429, "This address is called too often; send it again a little later.".into()),
+            Refusal::CannotKeep(_) => (503, "The event cannot be kept just now; send it again a little later.".into()),
+        }
+    }
+}
+
+/// A request's way to its address, held while its body is read, so that one set of rules serves it to the end.
+#[derive(Clone)]
+pub struct Door {
+    rules: Arc<InForce>,
+    address: usize,
+}
+
+impl Door {
+    fn address(&self) -> &Address {
+        &self.rules.ruleset.addresses[self.address]
+    }
+    /// How much body is read.
+    pub fn max_body(&self) -> usize {
+        self.address().max_body
+    }
+
+    /// Works something out of a request: at once, or in a thread of its own where its body is large.
+    async fn work_out<T: Send + 'static>(
+        &self,
+        request: Request,
+        work: impl FnOnce(&Address, Request) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        if !is_large(&request) {
+            return Ok(work(self.address(), request));
+        }
+        let door = self.clone();
+        let done = Box::pin(off_thread(move || work(door.address(), request))).await;
+        done.map_err(|_| Refusal::CannotKeep("reading the request crashed; please report it".to_owned()))
+    }
+
+    /// What a large body may weigh once it is read; nothing for a small one.
+    fn may_weigh(&self, request: &Request) -> Option<usize> {
+        let unpacked = most_unpacked(request.body.len()).min(self.max_body());
+        match is_large(request) {
+            false => None,
+            // What is in it is not known yet.
+            true if is_packed(request) => Some(heaviest(unpacked)),
+            true => Some(weight_at_most(&request.body)),
+        }
+    }
+}
+
+impl Intake {
+    /// Finds the address that a request calls, before its body is read.
+    pub fn door(&self, method: &str, path: &str, ip: &str) -> Result<Door, Refusal> {
+        let rules = self.rules.load_full();
+        let number = rules.ruleset.address_number(path).ok_or(Refusal::NoAddress)?;
+        let address = &rules.ruleset.addresses[number];
+        if !address.methods.iter().any(|m| m == method) && !address.guard.greets_by(method) {
+            return Err(Refusal::WrongMethod(address.methods.clone()));
+        }
+        if !address.callers.may_come_from(ip) {
+            return Err(Refusal::Denied("this caller is not among the address's `allow_from`".into()));
+        }
+        self.count(address, ip, true)?;
+        Ok(Door { rules, address: number })
+    }
+
+    /// Counts a call against the limits of an address: those of each caller at the door, those of all once somebody was
+    /// vouched for, so that nobody can use up what belongs to others.
+    fn count(&self, address: &Address, ip: &str, each_caller: bool) -> Result<(), Refusal> {
+        for (number, limit) in address.callers.limits.iter().enumerate().filter(|(_, l)| l.each_caller == each_caller) {
+            self.pace.count(address.route.text(), number, limit, ip, Timestamp::now()).map_err(Refusal::TooOften)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a request proves itself with these keys; with both. A key that was named by the request is proven then.
+    async fn check(&self, door: &Door, request: Request, keys: Keys) -> Result<(Request, Keys, bool), Refusal> {
+        let check = move |address: &Address, request: Request| {
+            let by = address.guard.check_by(&request, &keys);
+            (request, keys, by)
+        };
+        let (request, keys, by) = door.work_out(request, check).await?;
+        if let Ok(Some(KeyAt::Named(by))) = &by {
+            self.keyring.prove(by, &keys);
+        }
+        Ok((request, keys, by.is_ok()))
+    }
+
+    /// The keys that a request's senders publish, at these addresses; with the request.
+    async fn keys(&self, door: &Door, request: Request, at: &[KeyAt]) -> Result<(Request, Keys), Refusal> {
+        let keys = self.keyring.keys(at, &request.ip).await.map_err(Refusal::CannotKeep)?;
+        let (request, keys, is_proven) = self.check(door, request, keys).await?;
+        if is_proven {
+            return Ok((request, keys));
+        }
+        let keys = self.keyring.newer(at, &request.ip).await.map_err(Refusal::CannotKeep)?;
+        self.check(door, request, keys).await.map(|(request, keys, _)| (request, keys))
+    }
+
+    /// Does what a greeting wants done before it is answered.
+    async fn greet(&self, greeted: Greeted) -> Result<Answered, Refusal> {
+        if let Some(visit) = &greeted.visit {
+            self.keyring.visit(visit).await.map_err(|why| Refusal::CannotKeep(format!("the subscription is not confirmed: {why}")))?;
+            tracing::info!("a subscription was confirmed");
+        }
+        if let Some(handed) = greeted.keep {
+            let path = self.handed.keep(&handed.name, handed.secret.reveal()).map_err(Refusal::Denied)?;
+            tracing::warn!(
+                "{} handed over the secret {}; it is kept in {}, which only you can read. Set it as {1} where your other secrets are",
+                handed.sender,
+                handed.name,
+                path.display()
+            );
+        }
+        Ok(Answered { event: None, answer: greeted.answer })
+    }
+
+    /// Takes a request in. Returns when it is kept; where a rule responds, that answer is still to come.
+    ///
+    /// Keeping an event and handing its runs over goes on when the caller has hung up.
+    pub async fn receive(self: &Arc<Self>, door: Door, request: Request) -> Result<Reply, Refusal> {
+        let address = door.address();
+        let ruleset = &door.rules.ruleset;
+        let keys_at = |address: &Address, request: Request| {
+            let at = address.guard.keys_at(&request);
+            (request, at)
+        };
+        let (request, at) = door.work_out(request, keys_at).await?;
+        let (request, keys) = match at.as_slice() {
+            [] => (request, Keys::new()),
+            at => Box::pin(self.keys(&door, request, at)).await?,
+        };
+        let mut reading = match door.may_weigh(&request) {
+            Some(bytes) => Box::pin(self.reading.take(bytes)).await,
+            None => None,
+        };
+        let admit = move |address: &Address, request: Request| {
+            let proofs = if address.replay_guard { address.guard.proofs(&request, &keys) } else { Vec::new() };
+            let id = EventId(Uuid::now_v7());
+            (address.guard.admit(request, &keys, id, address.max_body, Some(&address.wanted)), proofs)
+        };
+        let (admitted, proofs) = door.work_out(request, admit).await?;
+        let event = match admitted {
+            Ok(event) if address.methods.contains(&event.method) => event,
+            Ok(_) => return Err(Refusal::WrongMethod(address.methods.clone())),
+            Err(NotAdmitted::Greeted(greeted)) => return Box::pin(self.greet(*greeted)).await.map(Reply::Now),
+            Err(NotAdmitted::TooLarge) => return Err(Refusal::TooLarge(address.max_body)),
+            Err(NotAdmitted::Denied(why)) => return Err(Refusal::Denied(why)),
+            Err(NotAdmitted::Malformed(why)) => return Err(Refusal::Malformed(why)),
+        };
+        if let Some(reading) = &mut reading {
+            reading.shrink_to(event.raw.len() + weight(&event.body));
+        }
+        self.count(address, &event.ip, false)?;
+        let (event, answering, id) = match (ruleset.answering_soon(&event), delivery_id(address, &event, Allowance::Small)) {
+            (Some(answering), Ok(id)) => (event, answering, Ok(id)),
+            _ => {
+                let door = door.clone();
+                let work = move || {
+                    let answering = door.rules.ruleset.answering(&event);
+                    let id = delivery_id(door.address(), &event, Allowance::Full);
+                    (event, answering, id)
+                };
+                Box::pin(off_thread(work)).await.map_err(|_| Refusal::CannotKeep("working out which rules run crashed".to_owned()))?
+            }
+        };
+        // Taken as one without an id, it would be done again each time it comes.
+        let delivery = id.map_err(|_| {
+            Refusal::Malformed(
+                "The id of this delivery (`delivery_id` of this address) takes too much work to find; send less at a time.".into(),
+            )
+        })?;
+        let responding = |s: &Started| s.rule.responds_from(s.step);
+        let responders = answering.iter().filter(|s| responding(s)).count();
+        let patience = answering.iter().filter(|s| responding(s)).map(|s| s.rule.answer_within).max().unwrap_or_default();
+        let answer = if answering.is_empty() { &address.ignored } else { &address.accepted };
+        let (id, received) = (event.id, event.received);
+        let waiting = (responders > 0).then(|| self.callers.wait_for(id, responders));
+        let room = self.worker.room_for(answering.len(), &event);
+        let accept = Accept {
+            deliveries: deliveries(address, &event.address, delivery, proofs),
+            runs: answering.iter().map(new_run).collect(),
+            is_vouched: !address.guard.is_open(),
+            ruleset: door.rules.number,
+            status: answer.status,
+            taken: room.is_some(),
+            event: Arc::new(event),
+        };
+        let rules = answering.iter().map(|s| s.rule.clone()).collect();
+        let kept = CarryOn::new(self.clone().keep(accept, rules, ruleset.vault.clone(), room, reading)).await;
+        match kept.unwrap_or_else(|Crashed| Err(Refusal::CannotKeep("what keeps the event crashed".to_owned())))? {
+            Begun::New(fates) => {
+                let repeated = |(s, fate): (&Started, &Fate)| *fate == Fate::Repeated && responding(s);
+                let silent = answering.iter().zip(&fates).filter(|both| repeated(*both)).count();
+                // Runs that are not begun again answer nobody.
+                let waiting = waiting.filter(|_| !(0..silent).any(|_| self.callers.gone(id)));
+                Ok(match waiting {
+                    Some(waiting) => Reply::Later(Responding { event: id, received, patience, waiting, store: None }),
+                    None => Reply::Now(Answered { event: Some(id), answer: answer.clone() }),
+                })
+            }
+            Begun::Again { first, standing: Standing { answer: Some(sealed), .. } } => {
+                // Where it cannot be opened any more, it gets what it would have got without an answer of its own.
+                let answer = sealed.open(&ruleset.vault).unwrap_or_else(|| address.accepted.clone());
+                Ok(Reply::Now(Answered { event: Some(first), answer }))
+            }
+            Begun::Again { first, standing } if standing.is_open && responders > 0 => {
+                // Whichever of its runs answers, and wherever: there is no counting of those that may.
+                let waiting = self.callers.wait_for(first, usize::MAX);
+                let store = Some((self.store.clone(), ruleset.vault.clone()));
+                Ok(Reply::Later(Responding { event: first, received: Timestamp::now(), patience, waiting, store }))
+            }
+            Begun::Again { first, .. } => Ok(Reply::Now(Answered { event: Some(first), answer: address.accepted.clone() })),
+        }
+    }
+
+    /// Keeps an event, and hands its runs over.
+    async fn keep(
+        self: Arc<Self>,
+        accept: Accept,
+        rules: Vec<Arc<Rule>>,
+        vault: Arc<Vault>,
+        room: Option<Room>,
+        // Room for reading the event, until it is in the store; what is in hand of it afterwards has room of its own.
+        _reading: Option<Taken>,
+    ) -> Result<Begun, Refusal> {
+        let doubt = self.worker.doubt(accept.event.id);
+        match self.store.accept(accept).await {
+            Ok(Accepted::New(event, runs)) => {
+                crash(Point::HandOver);
+                let fates = runs.iter().map(|(_, fate)| *fate).collect();
+                doubt.resolved();
+                self.worker.hand_over(runs, rules, &vault, &event, room);
+                Ok(Begun::New(fates))
+            }
+            Ok(Accepted::Again { first, is_same, restarted, standing }) => {
+                doubt.resolved();
+                if restarted > 0 {
+                    self.worker.wake();
+                }
+                match is_same {
+                    true => tracing::info!(event = %first, restarted, "a delivery that came before"),
+                    false => tracing::info!(event = %first, restarted, "another request with the id of a delivery that came before"),
+                }
+                Ok(Begun::Again { first, standing })
+            }
+            Err(e) => {
+                if !e.is_unknown() {
+                    doubt.resolved();
+                }
+                Err(Refusal::CannotKeep(e.to_string()))
+            }
+        }
+    }
+}
+
+/// What an event that was handed to the store has begun.
+enum Begun {
+    New(Vec<Fate>),
+    Again { first: EventId, standing: Standing },
+}
+
+fn is_packed(request: &Request) -> bool {
+    request.headers.iter().any(|(name, _)| name == "content-encoding")
+}
+
+fn is_large(request: &Request) -> bool {
+    request.body.len() > LARGE || is_packed(request)
+}
+
+/// What a request that was taken in gets.
+pub enum Reply {
+    Now(Answered),
+    Later(Responding),
+}
+
+/// A rule's `respond` that is still to come.
+pub struct Responding {
+    event: EventId,
+    received: Timestamp,
+    patience: Duration,
+    waiting: Waiting,
+    /// Looked into as well where the run may be in other hands than this process's, or where its first caller is gone.
+    store: Option<(Arc<dyn Store>, Arc<Vault>)>,
+}
+
+impl Responding {
+    /// Waits for it, as long as the rule may take.
+    pub async fn answer(mut self) -> Answered {
+        let since = Timestamp::now().duration_since(self.received).unsigned_abs();
+        let late = tokio::time::sleep(self.patience.saturating_sub(since));
+        tokio::pin!(late);
+        let answer = loop {
+            tokio::select! {
+                answer = self.waiting.answer() => break answer,
+                () = &mut late => break None,
+                () = tokio::time::sleep(LOOK), if self.store.is_some() => {}
+            }
+            let Some((store, vault)) = &self.store else { continue };
+            match store.answer(self.event).await {
+                Ok(Standing { answer: Some(sealed), .. }) => break sealed.open(vault),
+                Ok(Standing { is_open: false, .. }) => break Some(Answer::unanswered()),
+                // It is asked again; what is wrong with the store is told by those who write to it.
+                Ok(_) | Err(_) => {}
+            }
+        };
+        let answer = answer.unwrap_or_else(|| Answer::json(504, "late", "The rule has not answered in time; it goes on."));
+        Answered { event: Some(self.event), answer }
+    }
+}
+
+/// A run, as a rule that was started begins it.
+pub fn new_run(started: &Started) -> NewRun {
+    let Started { rule, step, once, lane } = started;
+    NewRun { rule: rule.name.clone(), text: rule.text.clone(), step: *step, lane: lane.clone(), once: once.clone() }
+}
+
+/// The sender's own id of a delivery, where it has one.
+fn delivery_id(address: &Address, event: &Event, allowance: Allowance) -> Result<Option<String>, Spent> {
+    let (vault, saved) = (Vault::default(), Map::new());
+    let scope = Scope::new(event, &vault, serde_json::Value::Null, &[], &saved).within(allowance);
+    let part = |field: &crate::expr::field::Field| {
+        let value = field.value(&scope).ok()?.filter(|v| !v.is_null() && v.as_str() != Some(""))?;
+        Some(value.to_string())
+    };
+    let parts = address.delivery_id.iter().map(part).collect::<Option<Vec<_>>>().filter(|parts| !parts.is_empty());
+    scope.budget().spent().map_or_else(|| Ok(parts.map(|parts| parts.join(" "))), Err)
+}
+
+/// What a delivery is known by if it comes again: the sender's own id of it, and what was signed where that is wanted.
+fn deliveries(address: &Address, called: &str, id: Option<String>, proofs: Vec<String>) -> Vec<Delivery> {
+    let known_by = |at: &str, key: String| Delivery { key: format!("{at} {key}"), remembered: address.remembered };
+    // An id is one of those of whoever sends to this path (`/orders/{shop}`: of one shop); what was signed is good once.
+    let route = &address.route;
+    let path = if route.placeholders().next().is_some() { normal(called) } else { route.text() };
+    let by_id = id.map(|id| known_by(path, id));
+    by_id.into_iter().chain(proofs.into_iter().map(|p| known_by(route.text(), format!("signed {p}")))).collect()
+}

@@ -1,0 +1,235 @@
+//! How often who has called: the counting behind `limit:`. It lives in memory and begins anew when Doorbell starts.
+//!
+//! A call looks at a few counts and never at all of them, however many callers there are, since all calls wait for it. Those that
+//! are paid off are dropped on the way. Where there is no room for a new caller, the one who owes least of a few is forgotten: that
+//! can only be to his advantage. Nobody shares a count with strangers, so strangers deny nobody anything.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::rule::access::Limit;
+
+/// The most callers that are counted at a time, by all limits together: about 15 MB.
+const MOST_CALLERS: usize = 100_000;
+/// How many counts each call looks at, to drop those that are paid off: more than one, so that they go faster than they come.
+const SWEPT: usize = 4;
+/// How many counts are looked at to forget one of them.
+const SAMPLE: usize = 16;
+
+/// The counts of every address.
+#[derive(Default)]
+pub struct Pace(Mutex<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    /// In no order that means anything, so that a few beside each other are as good as any.
+    all: Vec<Count>,
+    /// Where each count is in `all`.
+    places: HashMap<Key, usize>,
+    /// How many callers each limit counts.
+    sizes: HashMap<LimitId, usize>,
+    /// A number for each address that was ever counted: there are no more than rules name.
+    addresses: HashMap<String, usize>,
+    /// Where the next look at a few counts begins.
+    hand: usize,
+    #[cfg(test)]
+    looked: usize,
+}
+
+struct Count {
+    key: Key,
+    /// When the calls that came will be paid off, in microseconds.
+    paid_off: i64,
+}
+
+/// One limit of one address.
+type LimitId = (usize, usize);
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    limit: LimitId,
+    /// Nothing: all callers together.
+    caller: Option<IpAddr>,
+}
+
+impl Pace {
+    /// Counts a call against one limit of an address; the error is how long to wait.
+    ///
+    /// The generic cell rate algorithm (ITU-T I.371): every call costs `per / most`, and a debt of up to `per` is fine.
+    pub fn count(&self, address: &str, number: usize, limit: &Limit, ip: &str, now: Timestamp) -> Result<(), Duration> {
+        let caller = if limit.each_caller { neighbourhood(ip) } else { None };
+        let now = now.as_microsecond();
+        let (per, cost) = (limit.per.as_micros() as i64, limit.per.as_micros() as i64 / i64::from(limit.most));
+        let mut counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        counts.sweep(now);
+        let key = Key { limit: (counts.address(address), number), caller };
+        let at = counts.paid_off(key, now);
+        let then = (*at).max(now) + cost;
+        if then - now > per {
+            return Err(Duration::from_micros((then - now - per) as u64));
+        }
+        *at = then;
+        Ok(())
+    }
+}
+
+impl Counts {
+    fn address(&mut self, address: &str) -> usize {
+        let next = self.addresses.len();
+        match self.addresses.get(address) {
+            Some(known) => *known,
+            None => *self.addresses.entry(address.to_owned()).or_insert(next),
+        }
+    }
+
+    /// When a caller's debt is paid off; now, for one who is not counted yet.
+    fn paid_off(&mut self, key: Key, now: i64) -> &mut i64 {
+        let at = match self.places.get(&key) {
+            Some(at) => *at,
+            None => {
+                if self.all.len() >= MOST_CALLERS {
+                    self.forget_one();
+                }
+                self.all.push(Count { key, paid_off: now });
+                self.places.insert(key, self.all.len() - 1);
+                *self.sizes.entry(key.limit).or_default() += 1;
+                self.all.len() - 1
+            }
+        };
+        &mut self.all[at].paid_off
+    }
+
+    /// Drops what is paid off among the next few.
+    fn sweep(&mut self, now: i64) {
+        for _ in 0..SWEPT.min(self.all.len()) {
+            self.hand %= self.all.len().max(1);
+            match self.look(self.hand) {
+                Some(count) if count.paid_off <= now => self.remove(self.hand),
+                _ => self.hand += 1,
+            }
+        }
+    }
+
+    /// Makes room: of the next few, among those of the limit that counts most callers, the one who owes least goes. So neither a
+    /// caller who is denied now nor a limit with few callers is forgotten for a crowd.
+    fn forget_one(&mut self) {
+        let next = (self.hand..self.hand + SAMPLE).map(|n| n % self.all.len().max(1)).collect::<Vec<_>>();
+        let least = next.into_iter().max_by_key(|at| {
+            let count = self.look(*at).map(|count| (count.key.limit, Reverse(count.paid_off)));
+            count.map(|(limit, owes)| (self.sizes.get(&limit).copied(), owes))
+        });
+        if let Some(at) = least {
+            self.remove(at);
+        }
+    }
+
+    fn look(&mut self, at: usize) -> Option<&Count> {
+        #[cfg(test)]
+        {
+            self.looked += 1;
+        }
+        self.all.get(at)
+    }
+
+    fn remove(&mut self, at: usize) {
+        let Count { key, .. } = self.all.swap_remove(at);
+        self.places.remove(&key);
+        if let Some(moved) = self.all.get(at) {
+            self.places.insert(moved.key, at);
+        }
+        if let Some(size) = self.sizes.get_mut(&key.limit) {
+            *size -= 1;
+            if *size == 0 {
+                self.sizes.remove(&key.limit);
+            }
+        }
+    }
+}
+
+/// Who counts as one caller: an address of IPv4, the network of 64 bits that one household has of IPv6.
+pub fn neighbourhood(ip: &str) -> Option<IpAddr> {
+    match ip.parse().ok()? {
+        IpAddr::V6(six) => Some(IpAddr::V6((six.to_bits() >> 64 << 64).into())),
+        four => Some(four),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_may_come_at_once_and_then_evenly() {
+        let (pace, limit) = (Pace::default(), Limit { most: 3, per: Duration::from_secs(60), each_caller: true });
+        let call = |ip: &str, at: i64| pace.count("/a", 0, &limit, ip, Timestamp::from_second(at).unwrap());
+        assert_eq!([call("1.1.1.1", 0), call("1.1.1.1", 0), call("1.1.1.1", 0)], [Ok(()); 3]);
+        assert_eq!(call("1.1.1.1", 0), Err(Duration::from_secs(20)));
+        assert_eq!(call("1.1.1.1", 19), Err(Duration::from_secs(1)));
+        assert_eq!(call("1.1.1.1", 20), Ok(()));
+        assert_eq!(call("1.1.1.2", 20), Ok(()));
+        // One household of IPv6 is one caller.
+        assert_eq!([call("2001:db8::1", 0), call("2001:db8::2", 0), call("2001:db8::ffff:3", 0)], [Ok(()); 3]);
+        assert!(call("2001:db8::4", 0).is_err() && call("2001:db8:1::4", 0).is_ok());
+    }
+
+    /// One limit of one address, at a time in seconds.
+    fn call(pace: &Pace, limit: &Limit, ip: u32, at: i64) -> Result<(), Duration> {
+        pace.count("/a", 0, limit, &std::net::Ipv4Addr::from(ip).to_string(), Timestamp::from_second(at).unwrap())
+    }
+
+    #[test]
+    fn however_many_strangers_call_nobody_is_denied_for_them_and_no_more_are_told_apart_than_fit() {
+        let (pace, limit) = (Pace::default(), Limit { most: 3, per: Duration::from_secs(60), each_caller: true });
+        let (known, greedy) = (1, 2);
+        assert_eq!(call(&pace, &limit, known, 0), Ok(()));
+        assert_eq!([(); 3].map(|()| call(&pace, &limit, greedy, 0)), [Ok(()); 3]);
+        for stranger in 1_000..MOST_CALLERS as u32 + 1_500 {
+            assert_eq!(call(&pace, &limit, stranger, 1), Ok(()), "stranger {stranger}");
+        }
+        assert_eq!(call(&pace, &limit, known, 2), Ok(()));
+        assert_eq!(call(&pace, &limit, greedy, 2), Err(Duration::from_secs(18)), "who owes most is not forgotten for those who owe less");
+        assert_eq!(pace.0.lock().unwrap().all.len(), MOST_CALLERS);
+    }
+
+    #[test]
+    fn strangers_at_one_address_loosen_no_limit_of_another() {
+        let (pace, limit) = (Pace::default(), Limit { most: 3, per: Duration::from_secs(60), each_caller: true });
+        let (hourly, together) =
+            (Limit { most: 1, per: Duration::from_secs(3_600), ..limit }, Limit { most: 1, each_caller: false, ..limit });
+        assert_eq!([(); 3].map(|()| call(&pace, &limit, 1, 0)), [Ok(()); 3]);
+        assert_eq!(pace.count("/c", 0, &together, "1.1.1.1", Timestamp::UNIX_EPOCH), Ok(()));
+        for stranger in 0..MOST_CALLERS as u32 + 1_000 {
+            assert_eq!(pace.count("/b", 0, &hourly, &std::net::Ipv4Addr::from(stranger).to_string(), Timestamp::UNIX_EPOCH), Ok(()));
+        }
+        assert_eq!(call(&pace, &limit, 1, 0), Err(Duration::from_secs(20)));
+        assert_eq!(pace.count("/c", 0, &together, "2.2.2.2", Timestamp::UNIX_EPOCH), Err(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn no_call_looks_at_more_than_a_few_counts_however_many_there_are() {
+        let (pace, limit) = (Pace::default(), Limit { most: 1, per: Duration::from_secs(3_600), each_caller: true });
+        let calls = MOST_CALLERS + 10_000;
+        for stranger in 0..calls as u32 {
+            let _ = call(&pace, &limit, stranger, 0);
+        }
+        let looked = pace.0.lock().unwrap().looked;
+        assert!(looked <= calls * (SWEPT + SAMPLE), "{looked} for {calls} calls");
+    }
+
+    #[test]
+    fn those_who_have_paid_off_are_forgotten_while_others_call() {
+        let (pace, limit) = (Pace::default(), Limit { most: 100, per: Duration::from_secs(60), each_caller: true });
+        for n in 0..1_000 {
+            assert_eq!(call(&pace, &limit, n, 0), Ok(()));
+        }
+        for second in 60..1_060 {
+            assert_eq!(call(&pace, &limit, 7, second), Ok(()));
+        }
+        assert_eq!(pace.0.lock().unwrap().all.len(), 1);
+    }
+}

@@ -1,0 +1,368 @@
+//! The rules folder and the secrets -> a new ruleset, or the old one stays.
+//!
+//! Folders are watched, never single files: an atomic save or a Kubernetes swap replaces the file and would leave a
+//! watch on it dead. A hint only says "look"; whether anything changed is decided by content. A slow poll serves disks
+//! that give no hints. Files are read in a thread of their own, where a panic is a problem like any other.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::Notify;
+use tokio::task::{JoinError, spawn_blocking};
+
+use crate::engine::rules::environment::{RuleFiles, read_rules};
+use crate::planted::{Point, crash};
+use crate::problem::{Problem, draw_all};
+use crate::rule::Rule;
+use crate::rule::load::Loaded;
+use crate::rule::ruleset::{InForce, Ruleset};
+use crate::secret::Secret;
+use crate::store::contract::Store;
+
+/// How long after a hint the folder is looked at, so that a `git pull` is seen whole.
+const SETTLE: Duration = Duration::from_millis(300);
+/// How often the folder is looked at without a hint.
+const POLL: Duration = Duration::from_secs(10);
+
+/// Makes rules of files that were read.
+pub type Load = Arc<dyn Fn(RuleFiles) -> anyhow::Result<Loaded> + Send + Sync>;
+
+/// What these secrets are just now.
+pub type Secrets = Arc<dyn Fn(Vec<String>) -> Vec<Option<Secret>> + Send + Sync>;
+
+/// What the last edit had wrong; empty when the folder and what is in force agree.
+pub type Standing = Arc<Mutex<Vec<Problem>>>;
+
+/// Keeps the rules in force up to date with a folder.
+pub struct Watch {
+    pub folder: PathBuf,
+    pub load: Load,
+    pub rules: Arc<ArcSwap<InForce>>,
+    pub store: Arc<dyn Store>,
+    pub standing: Standing,
+    pub secrets: Secrets,
+    /// Woken when everything is to be read again, whether or not a file was changed.
+    pub again: Arc<Notify>,
+}
+
+/// The files and secrets that were tried last: a look that finds the same has nothing to do.
+///
+/// It is only ever made of what a load was given. A print of the folder that was taken at another moment would count an edit in
+/// between as loaded.
+#[derive(PartialEq)]
+struct Tried {
+    /// Names, and the hashes of the texts; for a file that cannot be read, why.
+    files: BTreeMap<String, String>,
+    /// In the order of the names in force.
+    secrets: Vec<Option<Secret>>,
+}
+
+impl Tried {
+    fn new(files: &RuleFiles, secrets: Vec<Option<Secret>>) -> Self {
+        let read = files.sources.iter().map(|s| (s.name.clone(), crate::model::run::hash(s.text.as_bytes())));
+        Self { files: read.chain(files.problems.iter().map(|p| (p.file.clone(), p.message.clone()))).collect(), secrets }
+    }
+
+    /// What the rules in force were made of.
+    fn of(ruleset: &Ruleset) -> Self {
+        let files = ruleset.texts.iter().map(|(hash, source)| (source.name.clone(), hash.to_string())).collect();
+        let secrets = ruleset.vault.names().iter().map(|name| ruleset.vault.secret(name).cloned()).collect();
+        Self { files, secrets }
+    }
+}
+
+impl Watch {
+    /// Watches for ever.
+    pub async fn run(&self) {
+        let hints = Hints::of(&self.folder, notify::recommended_watcher);
+        let mut tried = Tried::of(&self.rules.load().ruleset);
+        let mut asked = false;
+        loop {
+            crash(Point::Watch);
+            self.look(&mut tried, asked).await;
+            asked = tokio::select! {
+                () = hints.next() => {
+                    tokio::time::sleep(SETTLE).await;
+                    false
+                }
+                () = self.again.notified() => true,
+                () = tokio::time::sleep(POLL) => false,
+            };
+        }
+    }
+
+    /// Reads the folder, and takes it over if it is not what was tried last, or if that is asked for.
+    async fn look(&self, tried: &mut Tried, asked: bool) {
+        let (folder, secrets) = (self.folder.clone(), self.secrets.clone());
+        let names = self.rules.load().ruleset.vault.names();
+        let (secrets, files) = match spawn_blocking(move || (secrets(names), read_rules(&folder))).await {
+            Ok(read) => read,
+            Err(e) => return self.crashed(e),
+        };
+        let now = Tried::new(&files, secrets);
+        if asked || now != *tried {
+            let is_refused = self.reload(files).await;
+            // Whatever else is not in force by now is tried again at the next look.
+            *tried = if is_refused { now } else { Tried::of(&self.rules.load().ruleset) };
+        }
+    }
+
+    /// Puts files in force. Says whether they were refused: then the old ones stay until something changes.
+    async fn reload(&self, files: RuleFiles) -> bool {
+        let load = self.load.clone();
+        let loaded = match spawn_blocking(move || load(files)).await {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(e)) => {
+                self.refuse(format!("the rules could not be read: {e:#}"), "fix this, then save a rule file or send SIGHUP");
+                return true;
+            }
+            Err(e) => {
+                self.crashed(e);
+                return true;
+            }
+        };
+        let Some(ruleset) = loaded.ruleset else {
+            tracing::error!("the rules were changed and have problems; the old ones stay in force\n{}", draw_all(&loaded.problems));
+            self.show(loaded.problems);
+            return true;
+        };
+        match in_force(ruleset, self.store.as_ref()).await {
+            Ok(new) => {
+                let said = difference(&self.rules.load().ruleset, &new.ruleset);
+                self.rules.store(Arc::new(new));
+                self.show(Vec::new());
+                tracing::info!("rules loaded anew: {said}");
+            }
+            Err(e) => {
+                let help = format!("check the disk of the data folder; this is tried again every {} seconds", POLL.as_secs());
+                self.refuse(format!("the new rules could not be saved: {e}"), &help);
+            }
+        }
+        false
+    }
+
+    /// Reading the rules ended in a panic, or the program ends.
+    fn crashed(&self, e: JoinError) {
+        let Ok(panic) = e.try_into_panic() else { return };
+        let said =
+            panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+        self.refuse(
+            format!("the rules could not be read: Doorbell crashed on them ({said})"),
+            "undo the last edit, and please report this",
+        );
+    }
+
+    fn refuse(&self, message: String, help: &str) {
+        tracing::error!("{message}; the old ones stay in force; {help}");
+        self.show(vec![Problem::of_file(&self.folder.to_string_lossy(), message, help)]);
+    }
+
+    fn show(&self, problems: Vec<Problem>) {
+        *self.standing.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = problems;
+    }
+}
+
+/// Says that something below a folder may have changed; never, where the system does not tell.
+struct Hints {
+    /// Not a channel: that would count as a hint when its sender is gone.
+    changed: Arc<Notify>,
+    _watcher: Option<RecommendedWatcher>,
+}
+
+/// What a watcher calls.
+type Handler = Box<dyn FnMut(notify::Result<notify::Event>) + Send>;
+
+impl Hints {
+    fn of(folder: &Path, watcher: impl FnOnce(Handler) -> notify::Result<RecommendedWatcher>) -> Self {
+        let changed = Arc::new(Notify::new());
+        let hint = changed.clone();
+        let told = move |event: notify::Result<notify::Event>| {
+            // Reading the files is reported too, and is no change.
+            if event.is_ok_and(|e| !matches!(e.kind, EventKind::Access(_))) {
+                hint.notify_one();
+            }
+        };
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let (watcher, error) = match watcher(Box::new(told)) {
+            Ok(mut watcher) => {
+                let error = watcher.watch(&real, RecursiveMode::Recursive).err();
+                (Some(watcher), error)
+            }
+            Err(e) => (None, Some(e)),
+        };
+        if let Some(e) = error {
+            tracing::warn!(
+                "the rules folder {} cannot be watched ({e}), so it is read every {} seconds instead; to have edits taken over at once, raise \
+                 the limits fs.inotify.max_user_instances and fs.inotify.max_user_watches and restart Doorbell, or send SIGHUP after an edit",
+                folder.display(),
+                POLL.as_secs(),
+            );
+        }
+        Self { changed, _watcher: watcher }
+    }
+
+    async fn next(&self) {
+        self.changed.notified().await;
+    }
+}
+
+/// Puts rules in force: their texts are kept first, so that a run can always finish with the rule that it began with.
+pub async fn in_force(ruleset: Ruleset, store: &dyn Store) -> Result<InForce, crate::store::contract::Error> {
+    let texts = ruleset.texts.iter().map(|(hash, source)| (hash.clone(), source.name.clone(), source.text.clone())).collect();
+    let number = store.remember(texts).await?;
+    Ok(InForce { ruleset, number })
+}
+
+/// What a reload changed, for people.
+fn difference(old: &Ruleset, new: &Ruleset) -> String {
+    let twin = |all: &[Arc<Rule>], rule: &Rule| all.iter().find(|r| r.name == rule.name).cloned();
+    let added = new.rules.iter().filter(|r| twin(&old.rules, r).is_none());
+    let changed = new.rules.iter().filter(|r| twin(&old.rules, r).is_some_and(|o| o.own_text() != r.own_text()));
+    let removed = old.rules.iter().filter(|r| twin(&new.rules, r).is_none());
+    let parts = [("added", named(added)), ("changed", named(changed)), ("removed", named(removed))];
+    let parts: Vec<String> = parts.into_iter().filter(|(_, n)| !n.is_empty()).map(|(word, n)| format!("{word} {n}")).collect();
+    if parts.is_empty() { "no rule changed".to_owned() } else { parts.join("; ") }
+}
+
+/// A few names, or how many they are.
+fn named<'r>(rules: impl Iterator<Item = &'r Arc<Rule>>) -> String {
+    let names: Vec<String> = rules.map(|r| format!("`{}`", r.name)).collect();
+    if names.len() > 5 { format!("{} rules", names.len()) } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::expr::names::Lookup;
+    use crate::rule::load::load;
+
+    /// A folder with one rule, and that rule in force.
+    struct World {
+        dir: tempfile::TempDir,
+        /// What the secret is, for those that look it up.
+        secret: Arc<Mutex<String>>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let world = Self { dir: tempfile::tempdir().unwrap(), secret: Arc::new(Mutex::new("one".into())) };
+            std::fs::create_dir(world.folder()).unwrap();
+            world.edit("A");
+            world
+        }
+
+        fn folder(&self) -> PathBuf {
+            self.dir.path().join("rules")
+        }
+
+        /// Saves a rule of this name over the one before.
+        fn edit(&self, name: &str) {
+            save(&self.folder(), name);
+        }
+
+        fn reader(&self) -> impl Fn(RuleFiles) -> anyhow::Result<Loaded> + Send + Sync + use<> {
+            let secret = self.secret.clone();
+            move |files| {
+                let secret = |_: &str| Some(secret.lock().unwrap().clone());
+                Ok(load(files.sources, Lookup::new(&secret, &|_| None, &|_| None), false))
+            }
+        }
+
+        async fn watch(&self, load: impl Fn(RuleFiles) -> anyhow::Result<Loaded> + Send + Sync + 'static) -> Watch {
+            let store = crate::store::open(self.dir.path()).unwrap();
+            let loaded = self.reader()(read_rules(&self.folder())).unwrap();
+            let rules = in_force(loaded.ruleset.unwrap(), store.as_ref()).await.unwrap();
+            let secret = self.secret.clone();
+            Watch {
+                folder: self.folder(),
+                load: Arc::new(load),
+                rules: Arc::new(ArcSwap::from_pointee(rules)),
+                store,
+                standing: Standing::default(),
+                secrets: Arc::new(move |names| names.iter().map(|_| Some(Secret::new(secret.lock().unwrap().clone()))).collect()),
+                again: Arc::default(),
+            }
+        }
+    }
+
+    fn save(folder: &Path, name: &str) {
+        let text = format!("rules: {{ {name}: {{ when: {{ webhook: /a }}, then: [ log: \"{{{{ secret.S }}}}\" ] }} }}\n");
+        std::fs::write(folder.join("a.yaml"), text).unwrap();
+    }
+
+    fn name(watch: &Watch) -> String {
+        watch.rules.load().ruleset.rules[0].name.to_string()
+    }
+
+    #[tokio::test]
+    async fn an_edit_before_the_first_look_is_taken_over() {
+        let world = World::new();
+        let watch = world.watch(world.reader()).await;
+        let mut tried = Tried::of(&watch.rules.load().ruleset);
+        world.edit("B");
+        watch.look(&mut tried, false).await;
+        assert_eq!(name(&watch), "B");
+    }
+
+    #[tokio::test]
+    async fn an_edit_while_files_are_loaded_is_taken_over_by_the_next_look() {
+        let world = World::new();
+        let (reader, folder, loads) = (world.reader(), world.folder(), Arc::new(AtomicUsize::new(0)));
+        let (counted, secret) = (loads.clone(), world.secret.clone());
+        let watch = world
+            .watch(move |files| {
+                if counted.fetch_add(1, Ordering::Relaxed) == 0 {
+                    save(&folder, "C");
+                    *secret.lock().unwrap() = "two".into();
+                }
+                reader(files)
+            })
+            .await;
+        let mut tried = Tried::of(&watch.rules.load().ruleset);
+        world.edit("B");
+        watch.look(&mut tried, false).await;
+        assert_eq!(name(&watch), "B", "what was read is what is loaded");
+        watch.look(&mut tried, false).await;
+        assert_eq!(name(&watch), "C");
+        assert_eq!(watch.rules.load().ruleset.vault.secret("S").unwrap().reveal(), "two");
+        watch.look(&mut tried, false).await;
+        assert_eq!(loads.load(Ordering::Relaxed), 2, "and what is in force is not loaded again");
+    }
+
+    #[tokio::test]
+    async fn a_panic_on_a_file_is_shown_and_the_old_rules_stay_until_the_next_edit() {
+        let world = World::new();
+        let (reader, loads) = (world.reader(), Arc::new(AtomicUsize::new(0)));
+        let counted = loads.clone();
+        let watch =
+            world.watch(move |files| if counted.fetch_add(1, Ordering::Relaxed) == 0 { panic!("at {}", 7) } else { reader(files) }).await;
+        let mut tried = Tried::of(&watch.rules.load().ruleset);
+        world.edit("B");
+        for _ in 0..3 {
+            watch.look(&mut tried, false).await;
+        }
+        assert_eq!((name(&watch).as_str(), loads.load(Ordering::Relaxed)), ("A", 1));
+        assert_eq!(watch.standing.lock().unwrap()[0].message, "the rules could not be read: Doorbell crashed on them (at 7)");
+        world.edit("C");
+        watch.look(&mut tried, false).await;
+        assert_eq!(name(&watch), "C");
+        assert!(watch.standing.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn where_the_system_gives_no_hints_nobody_is_woken_by_one() {
+        let hints = Hints::of(Path::new("."), |_| Err(notify::Error::generic("no instance is left")));
+        let mut next = Box::pin(hints.next());
+        let mut context = Context::from_waker(Waker::noop());
+        let woken = (0..1_000).filter(|_| next.as_mut().poll(&mut context).is_ready()).count();
+        assert_eq!(woken, 0);
+    }
+}

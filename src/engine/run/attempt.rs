@@ -1,0 +1,216 @@
+//! One attempt at one step: rendered for its event, performed in the world. A panic in it is its failure, and not the end of
+//! its run. It is rendered at once with a small budget; what takes more is rendered anew in a thread of its own. What
+//! follows from its outcome is for [`crate::engine::run::worker`].
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::action::attempt_context::AttemptContext;
+use crate::action::contract::{Effect, Performing};
+use crate::action::world::Outside;
+use crate::engine::run::watchdog::AtWork;
+use crate::engine::task::memory::{LIGHT, MOST_MADE, Memory, Taken};
+use crate::engine::task::off_thread::off_thread;
+use crate::expr::field::Names;
+use crate::expr::template::Unrendered;
+use crate::model::answer::Answer;
+use crate::model::budget::{Allowance, weight};
+use crate::model::event::{Event, hops};
+use crate::model::outcome::{Note, Outcome, Receipt};
+use crate::model::run::Run;
+use crate::rule::Rule;
+use crate::rule::step::TIMEOUT;
+use crate::secret::Vault;
+
+/// What is said of a step that panicked.
+pub const CRASHED: &str = "this step made Doorbell crash; please report it";
+
+/// How long a run waits for its turn again that finds no room for what was worked out for it.
+const CROWDED: Duration = Duration::from_secs(2);
+
+/// What a `for_each` goes through.
+pub type Elements = Arc<Vec<Value>>;
+
+/// A step that is to be tried.
+#[derive(Clone)]
+pub struct Try {
+    pub rule: Arc<Rule>,
+    pub run: Arc<Run>,
+    pub event: Arc<Event>,
+    pub vault: Arc<Vault>,
+    /// The elements, where the step belongs to a `for_each`.
+    pub elements: Option<Elements>,
+}
+
+/// What rendering came to.
+enum Rendered {
+    Effect(Box<dyn Effect>),
+    Ended(Outcome),
+    /// More has to be known, or spent, than was at hand.
+    NotYet,
+}
+
+impl Try {
+    /// Renders and performs it. What it makes has room in `made` until it is done; where there is none, its turn comes later.
+    pub async fn once(&self, outside: &Outside, at_work: &Arc<AtWork>, made: &Memory) -> Outcome {
+        if self.run.settled {
+            return Outcome::Done(Note { said: "was done before the restart".into(), ..Note::default() });
+        }
+        let mut rendered = {
+            let _mark = at_work.mark(self.run.id);
+            self.render(Allowance::Small)
+        };
+        if let Rendered::NotYet = rendered {
+            let (whole, at_work) = (self.clone(), at_work.clone());
+            let work = move || {
+                let _mark = at_work.mark(whole.run.id);
+                whole.render_whole()
+            };
+            rendered = off_thread(work).await.unwrap_or(Rendered::Ended(Outcome::failed(CRASHED)));
+        }
+        let effect = match rendered {
+            Rendered::Effect(effect) => effect,
+            Rendered::Ended(outcome) => return outcome,
+            Rendered::NotYet => return Outcome::failed(CRASHED),
+        };
+        let Ok(_room) = room_for(made, effect.bytes()) else { return Outcome::Deferred(CROWDED) };
+        let run = &self.run;
+        let context = AttemptContext {
+            event: self.event.id,
+            run: run.id,
+            place: run.place,
+            idempotency_key: run.idempotency_key(),
+            hops: hops(&self.event.headers) + 1,
+            timeout: self.rule.step(run).map_or(TIMEOUT, |s| s.timeout),
+        };
+        Unpanicked(effect.perform(outside, context)).await
+    }
+
+    fn render(&self, allowance: Allowance) -> Rendered {
+        let render = || self.render_within(allowance);
+        std::panic::catch_unwind(AssertUnwindSafe(render)).unwrap_or_else(|_| Rendered::Ended(Outcome::failed(CRASHED)))
+    }
+
+    fn render_within(&self, allowance: Allowance) -> Rendered {
+        let Self { rule, run, event, vault, elements } = self;
+        let Some(step) = rule.step(run) else { return Rendered::Ended(Outcome::failed(CRASHED)) };
+        let scope = rule.scope(event, vault, &run.saved).within(allowance).at(run.place);
+        let item = elements.as_ref().and_then(|items| items.get(run.place.element as usize));
+        let scope = match item {
+            Some(item) => scope.with_item(item, run.place.element as usize + 1),
+            None => scope,
+        };
+        let unrendered = match step.condition.holds(&scope) {
+            Ok(false) => return Rendered::Ended(Outcome::Skipped("its `if` did not hold".into())),
+            Ok(true) => {
+                let Some(action) = &step.action else { return Rendered::Ended(Outcome::Entered) };
+                match action.render(&scope) {
+                    Ok(effect) if scope.budget().spent().is_none() => return Rendered::Effect(effect),
+                    Ok(_) => Unrendered { message: String::new(), path: step.path.clone() },
+                    Err(unrendered) => unrendered,
+                }
+            }
+            Err(_) => Unrendered { message: String::new(), path: step.path.clone() },
+        };
+        match scope.budget().spent() {
+            Some(_) if allowance == Allowance::Small => Rendered::NotYet,
+            Some(spent) => Rendered::Ended(Outcome::failed(rule.place_of(&Unrendered { message: spent.to_string(), ..unrendered }))),
+            // The message names what is near to what is missing, and for that the whole body is needed.
+            None if event.is_partial => Rendered::NotYet,
+            None => Rendered::Ended(Outcome::failed(rule.place_of(&unrendered))),
+        }
+    }
+
+    /// Renders it with all that may be spent, and the whole body if need be.
+    fn render_whole(mut self) -> Rendered {
+        match self.render(Allowance::Full) {
+            Rendered::NotYet => {
+                let body = crate::body::read(self.event.content_type(), &self.event.raw).unwrap_or_default();
+                self.event = Arc::new(Event { body, is_partial: false, ..Event::clone(&self.event) });
+                self.render(Allowance::Full)
+            }
+            rendered => rendered,
+        }
+    }
+
+    /// The elements of the `for_each` at a step, in order; an error is a sentence.
+    pub async fn elements_of(&self, each: u32) -> Result<Elements, String> {
+        let find = move |one: &Self, allowance| {
+            let find = || {
+                let scope = one.rule.scope(&one.event, &one.vault, &one.run.saved).within(allowance);
+                let found = one.rule.elements(each, &scope);
+                (found, scope.budget().spent().is_some())
+            };
+            std::panic::catch_unwind(AssertUnwindSafe(find)).unwrap_or_else(|_| (Err(CRASHED.to_owned()), false))
+        };
+        let (mut found, is_more) = find(self, Allowance::Small);
+        if is_more {
+            let one = self.clone();
+            found = off_thread(move || find(&one, Allowance::Full).0).await.map_err(|_| CRASHED.to_owned())?;
+        }
+        found.map(Arc::new)
+    }
+}
+
+/// Nothing is free just now; it is asked for again later.
+pub struct Crowded;
+
+/// Room for something that was made, if it is large. Two of these always fit, so that a run that has one gets the other one
+/// sooner or later.
+fn room_for(made: &Memory, bytes: usize) -> Result<Option<Taken>, Crowded> {
+    match bytes > LIGHT {
+        false => Ok(None),
+        true => made.try_take(bytes.min(MOST_MADE / 2)).map(Some).ok_or(Crowded),
+    }
+}
+
+/// The elements of a `for_each` while they are gone through.
+pub struct Loop {
+    pub each: u32,
+    /// An error is a sentence.
+    pub elements: Result<Elements, String>,
+    _room: Option<Taken>,
+}
+
+impl Loop {
+    /// Works them out. Where there is no room for them, the step's turn comes later.
+    pub async fn of(one: &Try, each: u32, made: &Memory) -> Result<Self, Outcome> {
+        let elements = one.elements_of(each).await;
+        let bytes = elements.as_ref().map_or(0, |all| all.iter().map(weight).sum());
+        match room_for(made, bytes) {
+            Ok(_room) => Ok(Self { each, elements, _room }),
+            Err(Crowded) => Err(Outcome::Deferred(CROWDED)),
+        }
+    }
+}
+
+/// An outcome for the history: its word, its sentence, and what has to be handed on.
+pub fn told(outcome: Outcome) -> (&'static str, String, Option<Answer>, Option<Receipt>) {
+    match outcome {
+        Outcome::Done(note) => ("done", note.said, note.answer, note.receipt),
+        Outcome::Skipped(said) => ("skipped", said, None, None),
+        Outcome::Stopped(said) => ("stopped", said, None, None),
+        Outcome::Retry { why, receipt, .. } => ("retry", why, None, receipt),
+        Outcome::Failed { why, .. } => ("failed", why, None, None),
+        Outcome::Entered => ("entered", String::new(), None, None),
+        Outcome::Deferred(_) => ("deferred", String::new(), None, None),
+    }
+}
+
+/// An attempt whose panic is its own failure, not the end of its run.
+struct Unpanicked<'a>(Performing<'a>);
+
+impl Future for Unpanicked<'_> {
+    type Output = Outcome;
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        let inner = &mut self.0;
+        std::panic::catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(context)))
+            .unwrap_or_else(|_| Poll::Ready(Outcome::failed(CRASHED)))
+    }
+}

@@ -1,0 +1,83 @@
+//! The rule that a run began with: in force still, or read again from the text that was kept.
+//!
+//! What was read is kept as long as the secrets in it are what they were. What could not be read is not remembered: a
+//! secret's file that is missing for a moment is no fault of the run.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+
+use crate::model::run::{Run, TextHash};
+use crate::rule::Rule;
+use crate::rule::ruleset::InForce;
+use crate::secret::Vault;
+use crate::store::contract::{Error, Store};
+
+/// The most rules that are kept compiled; above that all are read anew.
+const MOST: usize = 1_000;
+
+/// Reads rules of texts that were kept, for runs that began with them.
+pub trait OldRules: Send + Sync {
+    /// One rule, with the secrets that it names: `file` and `text` are what was kept, `rule` is its name.
+    fn read(&self, file: String, text: String, rule: &str) -> Result<(Rule, Vault), Unready>;
+    /// Whether secrets are still what they were when these were read.
+    fn are_current(&self, secrets: &Vault) -> bool;
+}
+
+/// Why a run's rule cannot be had.
+pub enum Unready {
+    /// Something outside is missing, such as a secret's file; it may come back.
+    Missing(String),
+    /// Its text cannot be read by this program.
+    Unreadable(String),
+    /// The store cannot be read just now.
+    Store(Error),
+}
+
+/// A rule with the secrets that it was loaded with.
+#[derive(Clone)]
+pub struct Ready {
+    pub rule: Arc<Rule>,
+    pub vault: Arc<Vault>,
+}
+
+/// The rules in force, and those of texts that no longer are.
+pub struct RulesOfRuns {
+    in_force: Arc<ArcSwap<InForce>>,
+    reader: Box<dyn OldRules>,
+    /// By text and name.
+    old: Mutex<HashMap<(TextHash, Arc<str>), Ready>>,
+}
+
+impl RulesOfRuns {
+    pub fn new(in_force: Arc<ArcSwap<InForce>>, reader: Box<dyn OldRules>) -> Self {
+        Self { in_force, reader, old: Mutex::default() }
+    }
+
+    /// The rule of a run, as it was when its event came.
+    pub async fn of(&self, run: &Run, store: &dyn Store) -> Result<Ready, Unready> {
+        {
+            let in_force = self.in_force.load();
+            if let Some(rule) = in_force.ruleset.rules.iter().find(|r| r.name == run.rule && r.text == run.text) {
+                return Ok(Ready { rule: rule.clone(), vault: in_force.ruleset.vault.clone() });
+            }
+        }
+        let key = (run.text.clone(), run.rule.clone());
+        let lock = || self.old.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let known = lock().get(&key).cloned();
+        if let Some(ready) = known.filter(|ready| self.reader.are_current(&ready.vault)) {
+            return Ok(ready);
+        }
+        let kept = store.text(run.text.clone()).await.map_err(Unready::Store)?;
+        let (file, text) = kept.ok_or_else(|| Unready::Unreadable("its text is missing in the store".to_owned()))?;
+        let (rule, vault) = self.reader.read(file, text, &run.rule)?;
+        let ready = Ready { rule: Arc::new(rule), vault: Arc::new(vault) };
+        let mut old = lock();
+        if old.len() >= MOST {
+            old.clear();
+        }
+        old.insert(key, ready.clone());
+        Ok(ready)
+    }
+}

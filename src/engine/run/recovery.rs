@@ -1,0 +1,48 @@
+//! What a crash left half done in files, looked at before anything else is done; and the store as the writers of files see it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::action::files::batch::Verdict;
+use crate::action::files::writer::{Files, Ledger};
+use crate::model::run::Intent;
+use crate::store::contract::{EffectKey, Store};
+
+/// The store as the writers of one output folder see it.
+pub struct Intents {
+    pub store: Arc<dyn Store>,
+    /// The folder's own name.
+    pub folder: String,
+}
+
+impl Ledger for Intents {
+    fn intend(&self, intent: Intent) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+        Box::pin(async move { self.store.intend(&self.folder, intent).await.map_err(|e| e.to_string()) })
+    }
+    fn settle(&self, done: Vec<EffectKey>) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+        Box::pin(async move { self.store.settle(done).await.map_err(|e| e.to_string()) })
+    }
+    fn forget(&self, file: &str) {
+        self.store.forget(&self.folder, file);
+    }
+}
+
+/// Looks at what a crash left half done, before anything else is done: effects that stand in their files are settled,
+/// torn ones are cut away so that they are written again.
+pub async fn recover(store: &Arc<dyn Store>, files: &Files, folder: &str) -> anyhow::Result<()> {
+    for intent in store.intents(folder).await? {
+        if store.still_at(intent.runs.clone()).await? {
+            let verdict = files.resolve(&intent).await;
+            match verdict.map_err(|why| anyhow::anyhow!("what Doorbell last wrote to {} cannot be looked at: {why}", intent.file))? {
+                Verdict::Whole => tracing::info!(file = intent.file, "what was being written when Doorbell stopped is all there"),
+                Verdict::Torn => {
+                    tracing::warn!(file = intent.file, from = intent.offset, "a half-written end was cut away and is written again");
+                }
+                Verdict::Absent => tracing::info!(file = intent.file, "what was to be written when Doorbell stopped is written now"),
+            }
+        }
+        store.forget(folder, &intent.file);
+    }
+    Ok(())
+}

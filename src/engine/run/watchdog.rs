@@ -1,0 +1,140 @@
+//! Which runs are being worked out this very moment, so that one that brings the program down can be found afterwards.
+//!
+//! A panic is caught where it happens; this is for what cannot be: memory used up, a stack that is too deep, an endless
+//! loop. Each run is marked in a small file while its step is rendered, by a write that outlives the process (but no power
+//! cut, and nothing waits for it). What is found marked at the next start was at work when the program died; after three
+//! times it is set aside. Whoever is at work for far too long ends the program, and is found in the same way.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::model::run::RunId;
+
+/// How many can be marked at a time; rendering takes a thread, and there are never so many.
+const SLOTS: usize = 256;
+/// How long a step may be rendered: a thousand times longer than any that is meant so.
+pub const LONGEST: Duration = Duration::from_secs(120);
+const FILE: &str = "at-work";
+
+/// The marks of this process.
+pub struct AtWork {
+    file: File,
+    free: Mutex<Vec<usize>>,
+    slots: Vec<Slot>,
+    began: Instant,
+}
+
+#[derive(Default)]
+struct Slot {
+    run: AtomicI64,
+    /// In milliseconds from when the program began; 0 is free.
+    since: AtomicU64,
+}
+
+/// A mark; gone when it is dropped.
+pub struct Mark<'a> {
+    all: &'a AtWork,
+    slot: usize,
+}
+
+impl AtWork {
+    /// Opens the file of a data folder, and tells which runs were marked when the program died.
+    pub fn open(data: &Path) -> io::Result<(Self, Vec<RunId>)> {
+        let path = data.join(FILE);
+        let before = fs::read(&path).unwrap_or_default();
+        let ids = before.as_chunks::<8>().0.iter().map(|bytes| RunId::from_le_bytes(*bytes)).filter(|id| *id != 0).collect();
+        let file = File::options().create(true).truncate(true).write(true).open(&path)?;
+        file.write_all_at(&[0; SLOTS * 8], 0)?;
+        let slots = (0..SLOTS).map(|_| Slot::default()).collect();
+        Ok((Self { file, free: Mutex::new((0..SLOTS).rev().collect()), slots, began: Instant::now() }, ids))
+    }
+
+    /// Marks a run while its step is rendered.
+    pub fn mark(&self, run: RunId) -> Option<Mark<'_>> {
+        let slot = self.free.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop()?;
+        self.slots[slot].run.store(run, Ordering::Relaxed);
+        self.slots[slot].since.store(self.began.elapsed().as_millis() as u64 + 1, Ordering::Relaxed);
+        self.write(slot, run);
+        Some(Mark { all: self, slot })
+    }
+
+    fn write(&self, slot: usize, run: RunId) {
+        // Without the mark a crash is not counted, and that is all.
+        let _ = self.file.write_at(&run.to_le_bytes(), slot as u64 * 8);
+    }
+
+    /// A run that has been at work for longer than that.
+    fn overdue(&self, longest: Duration) -> Option<RunId> {
+        let now = self.began.elapsed().as_millis() as u64 + 1;
+        let is_overdue = |slot: &&Slot| {
+            let since = slot.since.load(Ordering::Relaxed);
+            since != 0 && now.saturating_sub(since) > longest.as_millis() as u64
+        };
+        self.slots.iter().find(is_overdue).map(|slot| slot.run.load(Ordering::Relaxed))
+    }
+
+    /// Ends the program when a run hangs: whoever starts it again finds the run marked.
+    pub fn guard(self: &Arc<Self>) -> io::Result<()> {
+        let all = Arc::clone(self);
+        let watch = move || {
+            loop {
+                thread::sleep(LONGEST / 10);
+                if let Some(run) = all.overdue(LONGEST) {
+                    tracing::error!(
+                        run,
+                        "a run has been worked out for {} seconds without an end; Doorbell stops, to be started again",
+                        LONGEST.as_secs()
+                    );
+                    std::process::abort();
+                }
+            }
+        };
+        thread::Builder::new().name("guard".into()).spawn(watch).map(drop)
+    }
+}
+
+impl Drop for Mark<'_> {
+    fn drop(&mut self) {
+        self.all.slots[self.slot].since.store(0, Ordering::Relaxed);
+        self.all.write(self.slot, 0);
+        self.all.free.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(self.slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_at_work_is_found_after_the_program_died() {
+        let folder = tempfile::tempdir().unwrap();
+        let (work, before) = AtWork::open(folder.path()).unwrap();
+        assert!(before.is_empty());
+        let done = work.mark(7);
+        let dying = work.mark(8);
+        drop(done);
+        assert_eq!(work.overdue(LONGEST), None);
+        thread::sleep(Duration::from_millis(5));
+        assert_eq!(work.overdue(Duration::from_millis(1)), Some(8));
+        // As a crash leaves it.
+        std::mem::forget(dying);
+        assert_eq!(AtWork::open(folder.path()).unwrap().1, [8]);
+        assert!(AtWork::open(folder.path()).unwrap().1.is_empty(), "it is told once");
+    }
+
+    #[test]
+    fn more_than_there_are_marks_for_are_done_unmarked() {
+        let folder = tempfile::tempdir().unwrap();
+        let (work, _) = AtWork::open(folder.path()).unwrap();
+        let marks: Vec<_> = (1..=SLOTS as RunId).map(|run| work.mark(run)).collect();
+        assert!(marks.iter().all(Option::is_some) && work.mark(1_000).is_none());
+        drop(marks);
+        assert!(work.mark(1_000).is_some());
+    }
+}

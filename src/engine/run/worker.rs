@@ -1,0 +1,472 @@
+//! Due run -> effect -> attempt -> settled, or due later.
+//!
+//! Runs come from the intake's hand-over, in memory, and from the store, which has those that waited or were left behind.
+//! How many are in hand at a time is bounded; what is more waits in the store. What a run does next is decided by
+//! [`Run::after`]; this only brings clock, dice and store together.
+//!
+//! What is heavy in hand has room in memory of its own (`crowd`); a run that finds none waits in the store.
+//!
+//! Whoever drops a run before it has ended or was given back has lost hold of it ([`Hands`]), and the loop that leases takes
+//! it up again as it stands in the store.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use crate::action::world::Outside;
+use crate::engine::run::attempt::{CRASHED, Loop, Try, told};
+use crate::engine::run::crowd::Crowd;
+use crate::engine::run::hands::{Doubt, Hands, InHand, Lost};
+use crate::engine::run::old_rules::{Ready, RulesOfRuns, Unready};
+use crate::engine::run::watchdog::AtWork;
+use crate::engine::task::memory::Taken;
+use crate::model::answer::{Answer, SealedAnswer};
+use crate::model::event::{Event, EventId, Unread};
+use crate::model::outcome::{Outcome, Receipt};
+use crate::model::retry::Plan;
+use crate::model::run::{Attempt, Run, State, StepFacts};
+use crate::model::step_graph::Course;
+use crate::planted::{Point, crash};
+use crate::rule::{Rule, UNDECIDED};
+use crate::secret::Vault;
+use crate::store::contract::{Error, Fate, Record, Recorded, Store};
+
+/// The most runs in hand at a time.
+const MAX_IN_HAND: usize = 1_024;
+/// The most that are taken out of the store at a time.
+const MAX_LEASE: usize = 128;
+/// How often the store is asked for runs that another process put there.
+const LOOK: Duration = Duration::from_secs(1);
+/// The pause before the store is asked again after an error.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Does what runs are there to do.
+#[derive(Clone)]
+pub struct Worker(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    outside: Outside,
+    rules: RulesOfRuns,
+    at_work: Arc<AtWork>,
+    room: Arc<Semaphore>,
+    wake: Arc<Notify>,
+    stopping: AtomicBool,
+    hands: Arc<Hands>,
+    crowd: Arc<Crowd>,
+    /// Set where the store may have leased runs without anybody hearing of it.
+    is_in_doubt: AtomicBool,
+}
+
+/// Room for runs that are about to be begun: a place for each, and memory for their event.
+pub struct Room {
+    places: OwnedSemaphorePermit,
+    memory: Option<Arc<Taken>>,
+}
+
+impl Worker {
+    pub fn new(store: Arc<dyn Store>, outside: Outside, rules: RulesOfRuns, at_work: Arc<AtWork>) -> Self {
+        let (room, wake) = (Arc::new(Semaphore::new(MAX_IN_HAND)), Arc::new(Notify::new()));
+        let crowd = Crowd::new(wake.clone());
+        Self(Arc::new(Inner {
+            store,
+            outside,
+            rules,
+            at_work,
+            room,
+            wake,
+            stopping: AtomicBool::new(false),
+            hands: Arc::default(),
+            crowd,
+            is_in_doubt: AtomicBool::new(false),
+        }))
+    }
+
+    /// Keeps room for so many runs of an event, if there is any; otherwise they wait in the store.
+    pub fn room_for(&self, runs: usize, event: &Event) -> Option<Room> {
+        let places = self.0.room.clone().try_acquire_many_owned(u32::try_from(runs).ok()?).ok()?;
+        Some(Room { places, memory: self.0.crowd.room_for(event).ok()? })
+    }
+
+    /// Takes fresh runs in hand, with the rules that were found for them and the secrets that these were loaded with.
+    pub fn hand_over(&self, runs: Vec<(Run, Fate)>, rules: Vec<Arc<Rule>>, vault: &Arc<Vault>, event: &Arc<Event>, room: Option<Room>) {
+        let Some(Room { mut places, memory }) = room else { return self.wake() };
+        let begun = runs.into_iter().zip(rules).filter(|((_, fate), _)| *fate == Fate::Begun);
+        // All are held before the first one is at work.
+        let held = |((run, _), rule): ((Run, Fate), Arc<Rule>)| {
+            let mut hand = self.0.hands.take(&run, places.split(1));
+            hand.memory.extend(memory.clone());
+            (hand, run, rule)
+        };
+        let begun: Vec<(InHand, Run, Arc<Rule>)> = begun.map(held).collect();
+        for (hand, run, rule) in begun {
+            self.spawn(hand, run, event.clone(), Some(Ready { rule, vault: vault.clone() }));
+        }
+    }
+
+    /// For one who is about to accept an event: until that is resolved, its runs may be this process's without anybody
+    /// having heard of it.
+    pub fn doubt(&self, event: EventId) -> Doubt {
+        self.0.hands.doubt(event)
+    }
+
+    /// There may be something to do in the store.
+    pub fn wake(&self) {
+        self.0.wake.notify_one();
+    }
+
+    /// Takes a run out of the store in hand, and goes on with it once there is room for it and its event is read; or with its
+    /// failure, where somebody has crashed with it.
+    fn start(&self, run: Run, event: Unread, room: Option<OwnedSemaphorePermit>, crashed: bool) {
+        let mut hand = self.0.hands.take(&run, room);
+        let (worker, entry) = (self.clone(), self.0.crowd.enter(&run, &event));
+        tokio::spawn(async move {
+            let event = match worker.0.crowd.read(entry, &mut hand, &run, event).await {
+                Ok(event) => Arc::new(event),
+                Err(why) => return worker.end_unread(hand, run, &why).await,
+            };
+            match crashed {
+                true => worker.fail(hand, run, event).await,
+                false => worker.drive(hand, run, event, None).await,
+            }
+        });
+    }
+
+    /// Drives a run in a task of its own.
+    fn spawn(&self, hand: InHand, run: Run, event: Arc<Event>, ready: Option<Ready>) {
+        let worker = self.clone();
+        tokio::spawn(async move { worker.drive(hand, run, event, ready).await });
+    }
+
+    /// Does what is due in the store, for ever.
+    pub async fn work(&self) {
+        let inner = &self.0;
+        while !inner.stopping.load(Ordering::Relaxed) {
+            if let Err(e) = self.take_up_lost().await {
+                self.pause(&e).await;
+                continue;
+            }
+            crash(Point::Lease);
+            // Only a part of the room: what comes in meanwhile is handed over in memory and needs the rest.
+            let mut room = tokio::select! {
+                room = inner.room.clone().acquire_owned() => match room {
+                    Ok(room) => room,
+                    Err(_) => return,
+                },
+                () = inner.hands.was_lost() => continue,
+            };
+            let more = inner.room.available_permits().min(MAX_LEASE - 1);
+            if let Ok(more) = inner.room.clone().try_acquire_many_owned(more as u32) {
+                room.merge(more);
+            }
+            let is_full = inner.crowd.is_full();
+            let leased = match inner.store.lease(Timestamp::now(), room.num_permits(), inner.crowd.heavy()).await {
+                Ok(leased) => leased,
+                Err(e) => {
+                    drop(room);
+                    self.pause(&e).await;
+                    continue;
+                }
+            };
+            let idle = leased.is_empty();
+            for (run, event) in leased {
+                self.start(run, event, room.split(1), false);
+            }
+            drop(room);
+            if idle {
+                // What is due and was left may be what there is no memory for; who waits for that wakes this.
+                let due = if is_full { None } else { inner.store.next_due().await.ok().flatten() };
+                let wait = due.map_or(LOOK, |d| until(d).min(LOOK));
+                tokio::select! {
+                    () = tokio::time::sleep(wait.max(Duration::from_millis(1))) => {}
+                    () = inner.wake.notified() => {}
+                    () = inner.hands.was_lost() => {}
+                }
+            }
+        }
+    }
+
+    /// Begins nothing new and waits until what is in hand is done, at most so long. The rest stays in the store.
+    pub async fn stop(&self, grace: Duration) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+        self.0.hands.close();
+        self.wake();
+        let all = self.0.room.acquire_many(MAX_IN_HAND as u32);
+        if tokio::time::timeout(grace, all).await.is_err() {
+            tracing::warn!("not everything in hand was done in time; it goes on at the next start");
+        }
+    }
+
+    /// Takes up again what somebody has lost hold of, as it stands in the store.
+    async fn take_up_lost(&self) -> Result<(), Error> {
+        let inner = &self.0;
+        if inner.is_in_doubt.load(Ordering::Relaxed) {
+            let owned = inner.store.owned().await?;
+            inner.is_in_doubt.store(false, Ordering::Relaxed);
+            inner.hands.compare(owned);
+        }
+        while let Some(which) = inner.hands.first_lost() {
+            let held = inner.store.held(which).await?;
+            let Some(Lost { crashed, mut room, .. }) = inner.hands.take_lost() else { break };
+            for (run, event) in held {
+                tracing::warn!(event = %run.event, rule = %run.rule, "a task ended with this run in hand; it is taken up again");
+                self.start(run, event, room.take(), crashed);
+            }
+        }
+        Ok(())
+    }
+
+    /// The store cannot be asked just now; what it did without anybody hearing of it is looked for later.
+    async fn pause(&self, e: &Error) {
+        tracing::error!("the store cannot be read: {e}");
+        if e.is_unknown() {
+            self.0.is_in_doubt.store(true, Ordering::Relaxed);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+
+    /// A panic is the failure of the step that the run was at; what the rule has for a failure is done.
+    async fn fail(&self, mut hand: InHand, run: Run, event: Arc<Event>) {
+        let (at, clock) = (Timestamp::now(), Instant::now());
+        let attempt = self.attempt(&run, at, clock, "failed", CRASHED.to_owned());
+        tracing::error!(event = %run.event, rule = %run.rule, "a step crashed; that is its failure");
+        let ready = self.0.rules.of(&run, self.0.store.as_ref()).await.ok();
+        let mut elements = None;
+        if let Some(Ready { rule, vault }) = &ready
+            && let Some(each) = rule.course.flow(run.place.step).and_then(|flow| flow.each)
+        {
+            let (run, event) = (Arc::new(run.clone()), event.clone());
+            let one = Try { rule: rule.clone(), run, event, vault: vault.clone(), elements: None };
+            elements = Some(one.elements_of(each).await.map_or(0, |all| all.len() as u32));
+        }
+        let after = |Ready { rule, .. }: &Ready| {
+            Some(run.clone().after(&mut Outcome::failed(CRASHED), &rule.facts(rule.step(&run)?, elements), at, 0.0))
+        };
+        let next = ready.as_ref().and_then(|ready| std::panic::catch_unwind(AssertUnwindSafe(|| after(ready))).ok().flatten());
+        let next =
+            next.unwrap_or_else(|| Run { state: State::Failed, place: run.failed_at.unwrap_or(run.place), failed_at: None, ..run.clone() });
+        match self.record(next, vec![attempt], None, true, None).await {
+            Some(run) if run.state == State::Waiting => {
+                hand.turn = run.turn;
+                self.drive(hand, run, event, ready).await;
+            }
+            Some(run) => {
+                self.ended(&run, ready.as_ref().is_none_or(|ready| ready.rule.responds()), &event);
+                hand.settled();
+            }
+            None => hand.settled(),
+        }
+    }
+
+    /// Takes a run from where it is to its end, or to its next pause.
+    async fn drive(&self, mut hand: InHand, mut run: Run, event: Arc<Event>, ready: Option<Ready>) {
+        let inner = &self.0;
+        let ready = match ready {
+            Some(ready) => Ok(ready),
+            None => inner.rules.of(&run, inner.store.as_ref()).await,
+        };
+        let Ready { rule, vault } = match ready {
+            Ok(ready) => ready,
+            Err(unready) => return self.wait_for_rule(hand, run, unready).await,
+        };
+        let mut attempts = Vec::new();
+        let began = run.place.step;
+        // The elements of the `for_each` at hand, worked out once.
+        let mut gone_through: Option<Loop> = None;
+        let plan = Plan::default();
+        while run.state == State::Waiting && !inner.stopping.load(Ordering::Relaxed) {
+            let step = rule.step(&run);
+            if step.is_none() && run.place.step != UNDECIDED {
+                run.state = State::Done;
+                break;
+            }
+            crash(Point::Step);
+            let (at, clock) = (Timestamp::now(), Instant::now());
+            let (facts, mut outcome) = if let Some(step) = step {
+                let each = rule.course.flow(run.place.step).and_then(|f| f.each);
+                let mut one = Try { rule: rule.clone(), run: Arc::new(run), event: event.clone(), vault: vault.clone(), elements: None };
+                let mut crowded = None;
+                if let Some(each) = each
+                    && gone_through.as_ref().is_none_or(|l| l.each != each)
+                {
+                    gone_through = None;
+                    match Loop::of(&one, each, &inner.crowd.made).await {
+                        Ok(found) => gone_through = Some(found),
+                        Err(deferred) => crowded = Some(deferred),
+                    }
+                }
+                let elements = gone_through.as_ref().filter(|_| each.is_some()).map(|l| &l.elements);
+                let (count, outcome) = match (crowded, elements) {
+                    (Some(deferred), _) => (None, deferred),
+                    (None, Some(Err(why))) => (None, Outcome::failed(why.clone())),
+                    (None, Some(Ok(items))) if items.is_empty() => (Some(0), Outcome::Skipped("the list is empty".into())),
+                    (None, items) => {
+                        one.elements = items.and_then(|items| items.as_ref().ok()).cloned();
+                        let count = one.elements.as_ref().map(|items| items.len() as u32);
+                        (count, one.once(&inner.outside, &inner.at_work, &inner.crowd.made).await)
+                    }
+                };
+                run = Arc::unwrap_or_clone(one.run);
+                (rule.facts(step, count), outcome)
+            } else {
+                let facts = StepFacts { plan: &plan, title: "if", save_as: None, elements: None, course: &rule.course };
+                (facts, Outcome::failed(rule.why_undecided()))
+            };
+            if matches!(outcome, Outcome::Entered) {
+                run = run.after(&mut outcome, &facts, Timestamp::now(), 0.0);
+                continue;
+            }
+            if matches!(outcome, Outcome::Deferred(_)) {
+                run = run.after(&mut outcome, &facts, Timestamp::now(), 0.0);
+                self.record(run, attempts, None, false, None).await;
+                return hand.settled();
+            }
+            let (now, dice) = (Timestamp::now(), dice(&run));
+            // A caller who waits is not kept waiting for a retry that comes too late for it.
+            if let Some(due) = run.retry_at(&outcome, facts.plan, now, dice)
+                && self.too_late(&rule, run.place.step, due, &event)
+                && let Outcome::Retry { why, status, .. } = outcome
+            {
+                let why = format!("{why} (the caller waits for an answer, and another try would come too late)");
+                outcome = Outcome::Failed { why, status };
+            }
+            let attempt = self.attempt(&run, at, clock, "", String::new());
+            run = run.after(&mut outcome, &facts, now, dice);
+            let (word, said, answer, receipt) = told(outcome);
+            let attempt = Attempt { outcome: word.into(), said: vault.strike(&said), ..attempt };
+            if word == "failed" {
+                tracing::warn!(event = %event.id, rule = %rule.name, step = facts.title, "{}", attempt.said);
+            }
+            attempts.push(attempt);
+            // What had no effect is recorded together with what follows.
+            if word != "skipped" || run.state != State::Waiting {
+                // What steps saved needs room as well; where there is none, the run waits in the store.
+                let paused = word == "retry" || !inner.crowd.holds_saved(&mut hand, &run);
+                let answer = answer.and_then(|answer| SealedAnswer::of(&answer, &vault));
+                match self.record(run, std::mem::take(&mut attempts), answer, !paused, receipt).await {
+                    Some(recorded) => {
+                        hand.turn = recorded.turn;
+                        run = recorded;
+                    }
+                    None => return hand.settled(),
+                }
+                if paused {
+                    self.wake();
+                    break;
+                }
+            }
+        }
+        if run.state != State::Waiting {
+            self.ended(&run, rule.responds_from(began), &event);
+        }
+        // What waits was given back; or Doorbell stops, and the next one takes it up.
+        hand.settled();
+    }
+
+    /// Ends a run whose event cannot be read any more.
+    async fn end_unread(&self, hand: InHand, run: Run, why: &str) {
+        let (at, clock) = (Timestamp::now(), Instant::now());
+        let said = format!("the body of the event cannot be read any more ({why}); restore a backup, or have the event sent again");
+        tracing::error!(event = %run.event, rule = %run.rule, "{said}");
+        let attempt = self.attempt(&run, at, clock, "failed", said);
+        self.record(Run { state: State::Failed, ..run }, vec![attempt], None, false, None).await;
+        hand.settled();
+        self.wake();
+    }
+
+    /// What follows from the end of a run: for a caller who may still wait for its answer, and for the next one of its lane.
+    fn ended(&self, run: &Run, may_answer: bool, event: &Event) {
+        let callers = &self.0.outside.callers;
+        if may_answer && callers.gone(event.id) {
+            callers.answer(event.id, Answer::unanswered());
+        }
+        if run.lane.is_some() {
+            self.wake();
+        }
+    }
+
+    /// Notes why a run's rule cannot be had: what may come back is waited for as a step is that failed, the rest is not.
+    async fn wait_for_rule(&self, hand: InHand, run: Run, unready: Unready) {
+        let (at, clock) = (Timestamp::now(), Instant::now());
+        let mut outcome = match unready {
+            Unready::Missing(what) => Outcome::retry(format!("{what}, which the rule of that time needs")),
+            Unready::Unreadable(why) => Outcome::failed(format!(
+                "the rule `{}` of that time can no longer be read ({why}); replay the event with --again to use today's",
+                run.rule
+            )),
+            Unready::Store(e) => {
+                // The run is taken up again, as one that somebody has lost hold of.
+                tracing::error!(event = %run.event, "the rule of a run cannot be read from the store yet: {e}");
+                return tokio::time::sleep(PAUSE).await;
+            }
+        };
+        let (plan, course) = (Plan::default(), Course::default());
+        let facts = StepFacts { plan: &plan, title: "", save_as: None, elements: None, course: &course };
+        let dice = dice(&run);
+        let attempt = self.attempt(&run, at, clock, "", String::new());
+        let next = run.after(&mut outcome, &facts, at, dice);
+        let (word, said, ..) = told(outcome);
+        self.record(next, vec![Attempt { outcome: word.into(), said, ..attempt }], None, false, None).await;
+        hand.settled();
+        self.wake();
+    }
+
+    fn attempt(&self, run: &Run, at: Timestamp, clock: Instant, outcome: &'static str, said: String) -> Attempt {
+        Attempt { place: run.place, number: run.tried + 1, at, took: clock.elapsed(), outcome: outcome.into(), said }
+    }
+
+    fn too_late(&self, rule: &Rule, step: u32, due: Timestamp, event: &Event) -> bool {
+        let deadline = event.received.checked_add(rule.answer_within).unwrap_or(event.received);
+        rule.responds_from(step) && due > deadline && self.0.outside.callers.waits(event.id)
+    }
+
+    /// Records until the store takes it: an effect that is done is never done again because of a full disk. Gives the run
+    /// back; nothing where it is somebody else's by now, or Doorbell stops first.
+    async fn record(
+        &self,
+        run: Run,
+        attempts: Vec<Attempt>,
+        answer: Option<SealedAnswer>,
+        goes_on: bool,
+        receipt: Option<Receipt>,
+    ) -> Option<Run> {
+        let mut told = false;
+        let record = Record { run: Arc::new(run), attempts: Arc::new(attempts), answer, goes_on };
+        loop {
+            match self.0.store.record(record.clone()).await {
+                Ok(Recorded::Recorded) => {
+                    drop(receipt);
+                    let run = Arc::unwrap_or_clone(record.run);
+                    return Some(Run { unsaved: Vec::new(), turn: run.turn + 1, ..run });
+                }
+                Ok(Recorded::LeaseLost) => {
+                    tracing::warn!(event = %record.run.event, rule = %record.run.rule, "somebody else has this run by now; it is left to them");
+                    return None;
+                }
+                Err(e) => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::error!(event = %record.run.event, "what was done cannot be recorded yet: {e}");
+                    }
+                    if self.0.stopping.load(Ordering::Relaxed) {
+                        return None;
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn until(due: Timestamp) -> Duration {
+    Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default()
+}
+
+/// From 0 to 1, different for every run and try; nothing depends on it but that retries do not come all at once.
+fn dice(run: &Run) -> f64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one((run.id, run.tried)) as f64 / u64::MAX as f64
+}

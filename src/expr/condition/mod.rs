@@ -1,0 +1,295 @@
+//! `if:` compiled: fields, tests on what they find, and groups of them.
+//!
+//! One rule of comparison (exact numbers, else the same spelling), one rule for what is missing (it meets nothing), one
+//! for lists (one passing element is enough). Reading conditions from a file is in [`read`], telling in words how they
+//! went in [`trace`]; both go by the tests listed here.
+
+pub mod read;
+pub mod trace;
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use ipnet::IpNet;
+use regex::Regex;
+use serde_json::Value;
+
+use crate::expr::comparison::{compare, same, spelled};
+use crate::expr::field::{Field, Found, Names};
+use crate::expr::moment::moment;
+use crate::expr::spell::spell;
+use crate::model::budget::Spent;
+
+/// The tests, as they are listed to people.
+pub const TESTS: [&str; 18] = [
+    "is",
+    "over",
+    "at_least",
+    "under",
+    "at_most",
+    "between",
+    "contains",
+    "starts_with",
+    "ends_with",
+    "like",
+    "matches",
+    "in_network",
+    "before",
+    "after",
+    "count",
+    "exists",
+    "empty",
+    "not",
+];
+
+/// A condition: every one of these lines and groups must hold.
+#[derive(Debug, Clone, Default)]
+pub struct All(pub Vec<Part>);
+
+/// A line or a group.
+#[derive(Debug, Clone)]
+pub enum Part {
+    Line(Line),
+    /// At least one of them.
+    Any(Vec<All>),
+    /// All of them.
+    Every(Vec<All>),
+    /// Not a single one.
+    None(Vec<All>),
+}
+
+/// A field and what it must pass.
+#[derive(Debug, Clone)]
+pub struct Line {
+    pub field: Field,
+    pub tests: Vec<Test>,
+    pub ignore_case: bool,
+}
+
+/// What a test compares with: written out, or one `{{ field }}`.
+#[derive(Debug, Clone)]
+pub enum Operand {
+    Fixed(Value),
+    Field(Field),
+}
+
+/// One test.
+#[derive(Debug, Clone)]
+pub enum Test {
+    Is(Vec<Operand>),
+    Over(Operand),
+    AtLeast(Operand),
+    Under(Operand),
+    AtMost(Operand),
+    Between(Operand, Operand),
+    Contains(Operand),
+    StartsWith(Operand),
+    EndsWith(Operand),
+    Like(String, Box<Regex>),
+    Matches(String, Box<Regex>),
+    InNetwork(Vec<IpNet>),
+    Before(Operand),
+    After(Operand),
+    Count(Vec<Test>),
+    Exists(bool),
+    Empty(bool),
+    Not(Vec<Test>),
+}
+
+/// Why something did not pass, where "it was …" would not say it.
+pub(crate) type Why = Option<String>;
+
+impl All {
+    /// Whether all of it holds; nobody knows where that takes more than the budget.
+    pub fn holds(&self, names: &dyn Names) -> Result<bool, Spent> {
+        let holds = self.every(names);
+        names.budget().spent().map_or(Ok(holds), Err)
+    }
+
+    /// The same, without asking whether the budget was spent.
+    fn every(&self, names: &dyn Names) -> bool {
+        self.0.iter().all(|part| part.holds(names))
+    }
+
+    /// Every field that it may look at.
+    pub fn fields(&self) -> Vec<&Field> {
+        fn operands(test: &Test) -> Vec<&Operand> {
+            match test {
+                Test::Is(all) => all.iter().collect(),
+                Test::Between(a, b) => vec![a, b],
+                Test::Over(o) | Test::AtLeast(o) | Test::Under(o) | Test::AtMost(o) | Test::Contains(o) | Test::StartsWith(o) => vec![o],
+                Test::EndsWith(o) | Test::Before(o) | Test::After(o) => vec![o],
+                Test::Count(tests) | Test::Not(tests) => tests.iter().flat_map(operands).collect(),
+                Test::Like(..) | Test::Matches(..) | Test::InNetwork(_) | Test::Exists(_) | Test::Empty(_) => Vec::new(),
+            }
+        }
+        fn named(operand: &Operand) -> Option<&Field> {
+            match operand {
+                Operand::Field(field) => Some(field),
+                Operand::Fixed(_) => None,
+            }
+        }
+        self.lines().into_iter().flat_map(|l| l.tests.iter().flat_map(operands).filter_map(named).chain([&l.field])).collect()
+    }
+
+    /// Every line at any depth.
+    fn lines(&self) -> Vec<&Line> {
+        self.0
+            .iter()
+            .flat_map(|part| match part {
+                Part::Line(line) => vec![line],
+                Part::Any(groups) | Part::Every(groups) | Part::None(groups) => groups.iter().flat_map(All::lines).collect(),
+            })
+            .collect()
+    }
+}
+
+impl Part {
+    fn holds(&self, names: &dyn Names) -> bool {
+        match self {
+            Part::Line(line) => line.holds(names),
+            Part::Any(groups) => groups.iter().any(|g| g.every(names)),
+            Part::Every(groups) => groups.iter().all(|g| g.every(names)),
+            Part::None(groups) => !groups.iter().any(|g| g.every(names)),
+        }
+    }
+}
+
+impl Line {
+    fn holds(&self, names: &dyn Names) -> bool {
+        match self.field.find(names) {
+            Ok(found) => self.tests.iter().all(|t| t.passes(&found, names, self.ignore_case)),
+            Err(_) => false,
+        }
+    }
+}
+
+impl Test {
+    /// Whether what was found passes.
+    pub(crate) fn passes(&self, found: &Found, names: &dyn Names, ignore_case: bool) -> bool {
+        match self {
+            Test::Exists(wanted) => *wanted == exists(found),
+            Test::Empty(wanted) => match found {
+                Found::Missing => *wanted,
+                _ => *wanted == is_empty(found),
+            },
+            _ if matches!(found, Found::Missing) => false,
+            Test::Count(tests) => {
+                let n = Value::from(how_many(found));
+                let n = Found::One(Cow::Borrowed(&n));
+                tests.iter().all(|t| t.passes(&n, names, ignore_case))
+            }
+            Test::Not(tests) => !tests.iter().all(|t| t.passes(found, names, ignore_case)),
+            _ => match found {
+                Found::Missing => false,
+                Found::One(value) => match value.as_ref() {
+                    Value::Array(list) => list.iter().any(|v| self.one(v, names, ignore_case)),
+                    one => self.one(one, names, ignore_case),
+                },
+                Found::Many(all) => all.iter().any(|v| self.one(v, names, ignore_case)),
+            },
+        }
+    }
+
+    /// Whether one value passes.
+    fn one(&self, value: &Value, names: &dyn Names, ignore_case: bool) -> bool {
+        let length = value.as_str().map_or(0, str::len);
+        // A pattern may look at every character for longer than a comparison does.
+        let steps = if matches!(self, Test::Like(..) | Test::Matches(..)) { length } else { length / 32 };
+        if names.budget().steps(1 + steps).is_err() {
+            return false;
+        }
+        let text = |operand: &Operand, test: fn(&str, &str) -> bool| {
+            let (Some(found), Some(wanted)) = (spelled(value), operand.get(names)) else { return false };
+            let Some(wanted) = spelled(&wanted) else { return false };
+            match ignore_case {
+                true => test(&found.to_lowercase(), &wanted.to_lowercase()),
+                false => test(&found, &wanted),
+            }
+        };
+        let order = |operand: &Operand, orders: &[Ordering]| {
+            operand.get(names).and_then(|wanted| compare(value, &wanted)).is_some_and(|o| orders.contains(&o))
+        };
+        let date = |operand: &Operand, order: Ordering| {
+            let wanted = operand.get(names).and_then(|w| spell(&w).and_then(|w| moment(&w)));
+            let found = spell(value).and_then(|t| moment(&t));
+            matches!((found, wanted), (Some(f), Some(w)) if f.cmp(&w) == order)
+        };
+        match self {
+            Test::Is(wanted) => wanted.iter().any(|w| w.get(names).is_some_and(|w| same(&w, value, ignore_case))),
+            Test::Over(n) => order(n, &[Ordering::Greater]),
+            Test::AtLeast(n) => order(n, &[Ordering::Greater, Ordering::Equal]),
+            Test::Under(n) => order(n, &[Ordering::Less]),
+            Test::AtMost(n) => order(n, &[Ordering::Less, Ordering::Equal]),
+            Test::Between(a, b) => order(a, &[Ordering::Greater, Ordering::Equal]) && order(b, &[Ordering::Less, Ordering::Equal]),
+            Test::Contains(t) => text(t, |found, wanted| found.contains(wanted)),
+            Test::StartsWith(t) => text(t, |found, wanted| found.starts_with(wanted)),
+            Test::EndsWith(t) => text(t, |found, wanted| found.ends_with(wanted)),
+            Test::Like(_, regex) | Test::Matches(_, regex) => spelled(value).is_some_and(|t| regex.is_match(&t)),
+            Test::InNetwork(networks) => {
+                let address = value.as_str().and_then(|t| t.trim().parse::<std::net::IpAddr>().ok());
+                address.is_some_and(|a| networks.iter().any(|n| n.contains(&a.to_canonical())))
+            }
+            Test::Before(t) => date(t, Ordering::Less),
+            Test::After(t) => date(t, Ordering::Greater),
+            Test::Count(_) | Test::Exists(_) | Test::Empty(_) | Test::Not(_) => {
+                self.passes(&Found::One(Cow::Borrowed(value)), names, ignore_case)
+            }
+        }
+    }
+}
+
+impl Operand {
+    /// The value to compare with; nothing where its field is missing.
+    fn get<'a>(&'a self, names: &'a dyn Names) -> Option<Cow<'a, Value>> {
+        match self {
+            Operand::Fixed(value) => Some(Cow::Borrowed(value)),
+            Operand::Field(field) => {
+                let value = match field.find(names).ok()? {
+                    Found::One(value) => value,
+                    found => Cow::Owned(found.into_value(names.budget()).ok()??),
+                };
+                let steps = match value.as_ref() {
+                    Value::Array(list) => list.len(),
+                    one => one.as_str().map_or(0, str::len) / 32,
+                };
+                names.budget().steps(steps).ok()?;
+                Some(value)
+            }
+        }
+    }
+}
+
+fn exists(found: &Found) -> bool {
+    match found {
+        Found::Missing => false,
+        Found::One(_) => true,
+        Found::Many(all) => !all.is_empty(),
+    }
+}
+
+fn is_empty(found: &Found) -> bool {
+    match found {
+        Found::Missing => true,
+        Found::Many(all) => all.is_empty(),
+        Found::One(value) => match value.as_ref() {
+            Value::Null => true,
+            Value::String(s) => s.is_empty(),
+            Value::Array(list) => list.is_empty(),
+            Value::Object(map) => map.is_empty(),
+            _ => false,
+        },
+    }
+}
+
+fn how_many(found: &Found) -> usize {
+    match found {
+        Found::Missing => 0,
+        Found::Many(all) => all.len(),
+        Found::One(value) => match value.as_ref() {
+            Value::Null => 0,
+            Value::Array(list) => list.len(),
+            _ => 1,
+        },
+    }
+}

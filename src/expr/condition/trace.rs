@@ -1,0 +1,223 @@
+//! How a condition went, in words: the same lines in the command line, the log and the console.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{All, Line, Operand, Part, Test, Why};
+use crate::expr::comparison::spelled;
+use crate::expr::field::{Found, Names};
+use crate::expr::moment::moment;
+use crate::secret::Vault;
+
+/// One line of a trace.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Told {
+    /// How deep the line stands in groups.
+    pub depth: usize,
+    /// `body.total over 1000`
+    pub words: String,
+    pub outcome: Outcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Yes,
+    /// With what was found instead.
+    No(String),
+    NotLookedAt,
+}
+
+impl Outcome {
+    /// `yes`, `NO, it was 150`, `not looked at`.
+    pub fn words(&self) -> String {
+        match self {
+            Outcome::Yes => "yes".to_owned(),
+            Outcome::No(why) => format!("NO, {why}"),
+            Outcome::NotLookedAt => "not looked at".to_owned(),
+        }
+    }
+}
+
+/// Tells how every line went, with secrets struck out. With `every_line`, lines behind a NO are looked at too.
+pub fn tell(condition: &All, names: &dyn Names, vault: &Vault, every_line: bool) -> Vec<Told> {
+    let mut trace = Trace { names, vault, every_line, lines: Vec::new() };
+    trace.all(condition, true, 0);
+    let mut lines = trace.lines;
+    if let Some(spent) = names.budget().spent() {
+        lines.push(Told { depth: 0, words: "this condition".to_owned(), outcome: Outcome::No(spent.to_string()) });
+    }
+    lines
+}
+
+struct Trace<'a> {
+    names: &'a dyn Names,
+    vault: &'a Vault,
+    every_line: bool,
+    lines: Vec<Told>,
+}
+
+impl Trace<'_> {
+    /// Tells one condition map; `look` is false where an earlier line has decided.
+    fn all(&mut self, condition: &All, mut look: bool, depth: usize) -> bool {
+        let mut holds = true;
+        for part in &condition.0 {
+            let looked = look || self.every_line;
+            let this = match part {
+                Part::Line(line) => self.line(line, looked, depth),
+                Part::Any(groups) => self.group(part, groups, "any of these", looked, depth),
+                Part::Every(groups) => self.group(part, groups, "all of these", looked, depth),
+                Part::None(groups) => self.group(part, groups, "none of these", looked, depth),
+            };
+            if looked && !this {
+                holds = false;
+                look = false;
+            }
+        }
+        holds
+    }
+
+    fn line(&mut self, line: &Line, look: bool, depth: usize) -> bool {
+        let outcome = if look { line_outcome(line, self.names, self.vault) } else { Outcome::NotLookedAt };
+        let holds = outcome == Outcome::Yes;
+        self.lines.push(Told { depth, words: line.words(self.vault), outcome });
+        holds
+    }
+
+    fn group(&mut self, part: &Part, groups: &[All], words: &str, look: bool, depth: usize) -> bool {
+        let holds = look && part.holds(self.names);
+        let outcome = match (look, holds) {
+            (false, _) => Outcome::NotLookedAt,
+            (true, true) => Outcome::Yes,
+            (true, false) => Outcome::No(match part {
+                Part::Any(_) => "not one held".to_owned(),
+                Part::None(_) => "one held".to_owned(),
+                _ => "one did not hold".to_owned(),
+            }),
+        };
+        self.lines.push(Told { depth, words: words.to_owned(), outcome });
+        for condition in groups {
+            self.all(condition, look, depth + 1);
+        }
+        holds
+    }
+}
+
+fn line_outcome(line: &Line, names: &dyn Names, vault: &Vault) -> Outcome {
+    let found = match line.field.find(names) {
+        Ok(found) => found,
+        Err(why) => return Outcome::No(vault.strike(&why)),
+    };
+    match line.tests.iter().find(|t| !t.passes(&found, names, line.ignore_case)) {
+        None => Outcome::Yes,
+        Some(test) => {
+            let why = why_not(line, test, &found, names, vault);
+            Outcome::No(why.unwrap_or_else(|| format!("it was {}", shown(&found, vault))))
+        }
+    }
+}
+
+fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Names, vault: &Vault) -> Why {
+    if matches!(found, Found::Missing) {
+        return Some(line.field.why_missing(names));
+    }
+    let operand = match test {
+        Test::Over(o) | Test::AtLeast(o) | Test::Under(o) | Test::AtMost(o) => Some((o, "a number")),
+        Test::Before(o) | Test::After(o) => Some((o, "a date")),
+        Test::Contains(o) | Test::StartsWith(o) | Test::EndsWith(o) => Some((o, "")),
+        _ => None,
+    };
+    let (operand, kind) = operand?;
+    if let Operand::Field(field) = operand
+        && operand.get(names).is_none()
+    {
+        return Some(field.why_missing(names));
+    }
+    let one = match found {
+        Found::One(value) if !value.is_array() => value.as_ref(),
+        _ => return None,
+    };
+    let is_kind = match kind {
+        "a number" => crate::expr::comparison::compare(one, &Value::from(0)).is_some(),
+        "a date" => spelled(one).is_some_and(|t| moment(&t).is_some()),
+        _ => true,
+    };
+    (!is_kind).then(|| format!("it was {}, which is not {kind}", shown(found, vault)))
+}
+
+/// A value for people: short, on one line. Secrets are struck out first, because what was cut out of one is not found.
+fn shown(found: &Found, vault: &Vault) -> String {
+    let text = match found {
+        Found::Missing => "missing".to_owned(),
+        Found::One(value) => quoted(value),
+        Found::Many(all) if all.is_empty() => "an empty list".to_owned(),
+        Found::Many(all) => all.iter().map(|v| quoted(v)).collect::<Vec<_>>().join(", "),
+    };
+    short(&vault.strike(&text), 120)
+}
+
+fn quoted(value: &Value) -> String {
+    match value {
+        Value::String(s) if s.is_empty() => "an empty text".to_owned(),
+        Value::String(s) if s.trim() == s && !crate::yaml::is_json_number(s) && !matches!(s.as_str(), "true" | "false" | "null") => {
+            s.clone()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Text cut to so many letters.
+pub fn short(text: &str, most: usize) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most + 1).collect();
+    if line.chars().count() > most { format!("{}…", line.chars().take(most - 1).collect::<String>()) } else { line }
+}
+
+impl Line {
+    /// The line as a sentence: `body.total over 1000`.
+    fn words(&self, vault: &Vault) -> String {
+        let tests: Vec<String> = self.tests.iter().map(|t| t.words(vault)).collect();
+        let case = if self.ignore_case { " (capital or small)" } else { "" };
+        short(&format!("{} {}{case}", self.field.text(), tests.join(" and ")), 160)
+    }
+}
+
+impl Test {
+    fn words(&self, vault: &Vault) -> String {
+        let many = |tests: &[Test]| tests.iter().map(|t| t.words(vault)).collect::<Vec<_>>().join(" and ");
+        match self {
+            Test::Is(wanted) => match wanted.as_slice() {
+                [one] => format!("is {}", one.words(vault)),
+                all => format!("is one of {}", all.iter().map(|o| o.words(vault)).collect::<Vec<_>>().join(", ")),
+            },
+            Test::Over(o) => format!("over {}", o.words(vault)),
+            Test::AtLeast(o) => format!("at least {}", o.words(vault)),
+            Test::Under(o) => format!("under {}", o.words(vault)),
+            Test::AtMost(o) => format!("at most {}", o.words(vault)),
+            Test::Between(a, b) => format!("between {} and {}", a.words(vault), b.words(vault)),
+            Test::Contains(o) => format!("contains {}", o.words(vault)),
+            Test::StartsWith(o) => format!("starts with {}", o.words(vault)),
+            Test::EndsWith(o) => format!("ends with {}", o.words(vault)),
+            Test::Like(pattern, _) => format!("is like {}", vault.strike(pattern)),
+            Test::Matches(pattern, _) => format!("matches {}", vault.strike(pattern)),
+            Test::InNetwork(networks) => format!("in network {}", networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+            Test::Before(o) => format!("before {}", o.words(vault)),
+            Test::After(o) => format!("after {}", o.words(vault)),
+            Test::Count(tests) => format!("count {}", many(tests)),
+            Test::Exists(true) => "is there".to_owned(),
+            Test::Exists(false) => "is not there".to_owned(),
+            Test::Empty(true) => "is empty".to_owned(),
+            Test::Empty(false) => "is not empty".to_owned(),
+            Test::Not(tests) => format!("not: {}", many(tests)),
+        }
+    }
+}
+
+impl Operand {
+    /// A name of a secret is not a secret.
+    fn words(&self, vault: &Vault) -> String {
+        match self {
+            Operand::Fixed(value) => vault.strike(&quoted(value)),
+            Operand::Field(field) => format!("{{{{ {} }}}}", field.text()),
+        }
+    }
+}

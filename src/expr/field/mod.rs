@@ -1,0 +1,385 @@
+//! A named place in what a rule sees (`body.items[0].sku`, `header.X-Id`, `$.items[?@.qty > 5]`), compiled once.
+//!
+//! One spelling serves the left side of `if:`, `set:`, `for_each:` and `{{ }}`. Names, indexes and `[*]` are walked here,
+//! without allocation; whatever else RFC 9535 can say is in `search`. What a name outside the body holds is asked of the
+//! [`Names`] at hand, and every step is charged to their budget. `jsonpath-rust` is known only to this folder.
+
+pub mod part;
+mod path;
+pub mod refusal;
+mod search;
+
+use std::borrow::Cow;
+
+use jsonpath_rust::parser::model::JpQuery;
+use serde_json::Value;
+
+use crate::model::budget::{Budget, Spent};
+use crate::problem::nearest;
+use part::{Part, index};
+use refusal::{NoField, no};
+use search::MOST_FOUND;
+
+/// The words that begin a field, as they are listed to people.
+pub const ROOTS: [&str; 13] =
+    ["body", "header", "query", "path", "method", "address", "ip", "event", "now", "item", "item_number", "secret", "env"];
+/// What `{{#each}}` says of the element at hand.
+pub const LOOP_WORDS: [&str; 4] = ["@index", "@key", "@first", "@last"];
+const LONGEST: usize = 4_096;
+/// How many names of an object are compared with one that is missing, and how long they may be.
+const MOST_COMPARED: usize = 200;
+const LONGEST_COMPARED: usize = 64;
+
+/// What a field begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Root {
+    Body,
+    /// One header, or all of them.
+    Header(Option<String>),
+    Query,
+    Path,
+    Method,
+    Address,
+    Ip,
+    EventId,
+    Now,
+    Item,
+    ItemNumber,
+    /// The element or value of the innermost block of a template.
+    This,
+    /// `@index`, `@key`, `@first`, `@last` of the innermost `{{#each}}`.
+    Loop(String),
+    /// What tells one step of one event from all others: what `uuid` is made of.
+    Seed,
+    Secret(String),
+    Env(String),
+    /// A name from `set:` or `save_as:`.
+    Named(String),
+}
+
+/// What stands behind the names that a field can begin with.
+pub trait Names {
+    /// What everything that is looked for and made here is charged to.
+    fn budget(&self) -> &Budget;
+    /// The value of a root; nothing where it is missing. The error is a sentence (a `set:` that cannot be worked out).
+    fn root(&self, root: &Root) -> Result<Option<Cow<'_, Value>>, String>;
+    /// What stands for a field that is missing because its step was not done: only a dry run has such values.
+    fn stand_in(&self, _: &Field) -> Option<Value> {
+        None
+    }
+}
+
+/// What a field found.
+#[derive(Debug, PartialEq)]
+pub enum Found<'a> {
+    Missing,
+    One(Cow<'a, Value>),
+    /// From a path that can give several values; in order, possibly none.
+    Many(Vec<Cow<'a, Value>>),
+}
+
+impl Found<'_> {
+    /// The one value, or a list of all; nothing if it is missing. What has to be copied is charged.
+    pub fn into_value(self, budget: &Budget) -> Result<Option<Value>, Spent> {
+        Ok(match self {
+            Found::Missing => None,
+            Found::One(v) => Some(own(v, budget)?),
+            Found::Many(all) => Some(Value::Array(all.into_iter().map(|v| own(v, budget)).collect::<Result<_, _>>()?)),
+        })
+    }
+}
+
+fn own(value: Cow<Value>, budget: &Budget) -> Result<Value, Spent> {
+    if let Cow::Borrowed(value) = &value {
+        budget.copy(value)?;
+    }
+    Ok(value.into_owned())
+}
+
+/// A compiled field.
+#[derive(Debug, Clone)]
+pub struct Field {
+    text: String,
+    pub root: Root,
+    parts: Vec<Part>,
+    /// What names and indexes cannot say, beginning at the place that `parts` leads to.
+    tail: Option<JpQuery>,
+}
+
+impl PartialEq for Field {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Field {
+    /// The field as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What was written behind the first word: `.a[0]` of `body.a[0]`.
+    pub fn rest(&self) -> &str {
+        after_first_word(&self.text)
+    }
+
+    /// The steps down to the value, or to where a search begins.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Whether it can only give one value: names and numbers only.
+    pub fn is_single(&self) -> bool {
+        self.tail.is_none() && !self.parts.contains(&Part::Each)
+    }
+
+    /// Reads a field. Whether a [`Root::Named`] exists is for the caller to check.
+    pub fn read(text: &str) -> Result<Self, NoField> {
+        let text = text.trim();
+        if text.len() > LONGEST {
+            return Err(no("this field is too long", format!("{LONGEST} letters are the most")));
+        }
+        if let Some(rest) = text.strip_prefix('$') {
+            if rest.starts_with(|c: char| c.is_alphabetic() || c == '{') {
+                return Err(no(format!("`{text}` is not a field of ours"), "a field begins with `body.`, `header.`, `query.`, …"));
+            }
+            let (parts, tail) = path::rfc(text)?;
+            return Ok(Self { text: text.to_owned(), root: Root::Body, parts, tail });
+        }
+        let rest = after_first_word(text);
+        let word = text.strip_suffix(rest).unwrap_or(text);
+        if LOOP_WORDS.contains(&text) {
+            return Ok(Self { text: text.to_owned(), root: Root::Loop(text.to_owned()), parts: Vec::new(), tail: None });
+        }
+        if word.is_empty() || !word.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-') {
+            return Err(no(format!("`{text}` is not the name of a field"), "a field begins with `body.`, `header.`, `query.`, …"));
+        }
+        let (mut parts, tail) = path::ours(text, rest)?;
+        let mut first_name = |what: &str| match parts.first() {
+            Some(Part::Name(name)) => {
+                let name = name.clone();
+                parts.remove(0);
+                Ok(name)
+            }
+            _ => Err(no(format!("`{word}` needs a name behind it"), format!("write `{word}.{what}`"))),
+        };
+        let root = match word {
+            "body" => Root::Body,
+            "header" if rest.is_empty() => Root::Header(None),
+            "header" => Root::Header(Some(first_name("Name")?)),
+            "query" => Root::Query,
+            "path" => Root::Path,
+            "method" => Root::Method,
+            "address" => Root::Address,
+            "ip" => Root::Ip,
+            "now" => Root::Now,
+            "item" => Root::Item,
+            "item_number" => Root::ItemNumber,
+            "this" => Root::This,
+            "event" => match first_name("id")?.as_str() {
+                "id" => Root::EventId,
+                other => {
+                    return Err(no(format!("an event has no `{other}`"), "write `event.id`; the time is `now`, what was sent is `body`"));
+                }
+            },
+            "secret" => Root::Secret(first_name("NAME")?),
+            "env" => Root::Env(first_name("NAME")?),
+            "input" => return Err(no("`input` is not available yet", "it belongs to rules that are called by others")),
+            other => Root::Named(other.to_owned()),
+        };
+        if matches!(root, Root::Secret(_) | Root::Env(_)) && !(parts.is_empty() && tail.is_none()) {
+            return Err(no(format!("`{word}` takes one name"), format!("write `{word}.NAME`")));
+        }
+        // Header names are the same in any case; those of a saved answer are kept in small letters.
+        if let (Root::Named(_), [Part::Name(header), Part::Name(name), ..]) = (&root, parts.as_mut_slice())
+            && header == "header"
+        {
+            name.make_ascii_lowercase();
+        }
+        Ok(Self { text: text.to_owned(), root, parts, tail })
+    }
+
+    /// What `uuid` is made of.
+    pub fn seed() -> Self {
+        Self { text: "uuid".to_owned(), root: Root::Seed, parts: Vec::new(), tail: None }
+    }
+
+    /// Looks for the value.
+    pub fn find<'a>(&self, names: &'a dyn Names) -> Result<Found<'a>, String> {
+        let found = self.find_there(names)?;
+        Ok(match found {
+            Found::Missing => names.stand_in(self).map_or(Found::Missing, |v| Found::One(Cow::Owned(v))),
+            found => found,
+        })
+    }
+
+    fn find_there<'a>(&self, names: &'a dyn Names) -> Result<Found<'a>, String> {
+        let Some(start) = names.root(&self.root)? else { return Ok(Found::Missing) };
+        let budget = names.budget();
+        Ok(match start {
+            Cow::Borrowed(value) => self.walk(value, 0, budget)?,
+            Cow::Owned(value) => {
+                budget.copy(&value)?;
+                match self.walk(&value, 0, budget)? {
+                    Found::Missing => Found::Missing,
+                    Found::One(v) => Found::One(Cow::Owned(own(v, budget)?)),
+                    Found::Many(all) => Found::Many(all.into_iter().map(|v| own(v, budget).map(Cow::Owned)).collect::<Result<_, _>>()?),
+                }
+            }
+        })
+    }
+
+    /// The value, charged as a copy.
+    pub fn value(&self, names: &dyn Names) -> Result<Option<Value>, String> {
+        Ok(self.find(names)?.into_value(names.budget())?)
+    }
+
+    fn walk<'a>(&self, start: &'a Value, from: usize, budget: &Budget) -> Result<Found<'a>, Spent> {
+        budget.steps(1 + self.parts.len() - from)?;
+        let mut at = start;
+        for (n, part) in self.parts.iter().enumerate().skip(from) {
+            let next = match part {
+                Part::Name(name) => at.as_object().and_then(|o| o.get(name)),
+                Part::Index(i) => index(at, *i),
+                Part::Each => {
+                    let each: &[Value] = match at {
+                        Value::Array(list) => list,
+                        one => std::slice::from_ref(one),
+                    };
+                    let mut all = Vec::new();
+                    for value in each {
+                        match self.walk(value, n + 1, budget)? {
+                            Found::Missing => {}
+                            Found::One(v) => all.push(v),
+                            Found::Many(v) => all.extend(v),
+                        }
+                        if all.len() >= MOST_FOUND {
+                            break;
+                        }
+                    }
+                    all.truncate(MOST_FOUND);
+                    budget.made(all.len() * size_of::<Cow<Value>>())?;
+                    return Ok(Found::Many(all));
+                }
+            };
+            match next {
+                Some(value) => at = value,
+                None => return Ok(Found::Missing),
+            }
+        }
+        Ok(match &self.tail {
+            None => Found::One(Cow::Borrowed(at)),
+            Some(query) => {
+                let found = search::search(query, at, budget)?;
+                Found::Many(found.into_iter().map(Cow::Borrowed).collect())
+            }
+        })
+    }
+
+    /// In words, what is missing: the first name on the way that is not there, and the nearest one that is.
+    pub fn why_missing(&self, names: &dyn Names) -> String {
+        let Ok(Some(start)) = names.root(&self.root) else {
+            return format!("there is no {} in this request", self.text);
+        };
+        let mut at: &Value = &start;
+        for part in &self.parts {
+            let next = match part {
+                Part::Name(name) => at.as_object().and_then(|o| o.get(name)),
+                Part::Index(i) => index(at, *i),
+                Part::Each => break,
+            };
+            match (next, part) {
+                (Some(value), _) => at = value,
+                (None, Part::Name(name)) => {
+                    let near = at.as_object().and_then(|o| {
+                        let short = o.keys().take(MOST_COMPARED).map(String::as_str).filter(|k| k.len() <= LONGEST_COMPARED);
+                        nearest(name, short)
+                    });
+                    return match near {
+                        Some(near) => format!("there is no {} in this request; there is `{near}`", self.text),
+                        None => format!("there is no {} in this request", self.text),
+                    };
+                }
+                (None, _) => break,
+            }
+        }
+        format!("there is no {} in this request", self.text)
+    }
+}
+
+fn after_first_word(text: &str) -> &str {
+    text.find(['.', '[']).and_then(|n| text.get(n..)).unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    struct Body(Value, Budget);
+    impl Names for Body {
+        fn budget(&self) -> &Budget {
+            &self.1
+        }
+        fn root(&self, root: &Root) -> Result<Option<Cow<'_, Value>>, String> {
+            Ok(match root {
+                Root::Body => Some(Cow::Borrowed(&self.0)),
+                Root::Header(Some(name)) => (name == "X-Id").then(|| Cow::Owned(json!("7"))),
+                _ => None,
+            })
+        }
+    }
+
+    fn find(field: &str, body: Value) -> Option<Value> {
+        Field::read(field).unwrap_or_else(|e| panic!("{field}: {e:?}")).value(&Body(body, Budget::default())).unwrap()
+    }
+
+    #[test]
+    fn one_spelling_finds_names_indexes_and_lists() {
+        let body = json!({"a": {"b": [1, {"your-name": "x"}]}, "First name": "Ada", "items": [{"sku": "A"}, {"qty": 1}, {"sku": "B"}], "one": {"sku": "C"}, "a.b": 2});
+        for (field, expected) in [
+            ("body.a.b[0]", Some(json!(1))),
+            ("body.a.b[-1].your-name", Some(json!("x"))),
+            ("body['First name']", Some(json!("Ada"))),
+            ("body['a.b']", Some(json!(2))),
+            ("body.items[*].sku", Some(json!(["A", "B"]))),
+            ("body.one[*].sku", Some(json!(["C"]))),
+            ("body.nothing[*].sku", None),
+            ("body.nothing.sku", None),
+            ("$.items[?@.sku == 'A'].sku", Some(json!(["A"]))),
+            ("body.items[?@.sku == 'A'].sku", Some(json!(["A"]))),
+            ("$..sku", Some(json!(["A", "B", "C"]))),
+            ("body..sku", Some(json!(["A", "B", "C"]))),
+            ("$.items[?@.sku == 'Z']", Some(json!([]))),
+            ("$.items[0:2].sku", Some(json!(["A"]))),
+            ("$.items[?@.sku == $.one.sku || @.sku == $.items[0].sku].sku", Some(json!(["A"]))),
+            ("header.X-Id", Some(json!("7"))),
+            ("$", Some(body.clone())),
+        ] {
+            assert_eq!(find(field, body.clone()), expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_field_is_refused_with_its_mend() {
+        for (field, said) in [
+            ("$.a b", "`$.a b` has a space in a name"),
+            ("$json.x", "`$json.x` is not a field of ours"),
+            ("items.[0]", "a point before `[` is another tool's spelling"),
+            ("event.time", "an event has no `time`"),
+            ("secret", "`secret` needs a name behind it"),
+            ("$[?length(@.a)]", "`length(@.a)` must be compared with something"),
+            ("$[?@[?@>1]]", "a filter inside a filter is not available yet"),
+        ] {
+            let said_now = Field::read(field).map(|f| f.text).unwrap_err();
+            assert!(said_now.message.starts_with(said) || field.starts_with("$[?l"), "{field}: {said_now:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_missing_name_is_told_with_its_nearest() {
+        let field = Field::read("body.custmer.email").unwrap();
+        let said = field.why_missing(&Body(json!({"customer": {"email": "x"}}), Budget::default()));
+        assert_eq!(said, "there is no body.custmer.email in this request; there is `customer`");
+    }
+}

@@ -1,0 +1,251 @@
+//! What a rule may name at the place that is being read: its fields, secrets and environment values.
+//!
+//! Every field and template is checked against this at load, so that a name that cannot exist is a problem with a place
+//! and not a failed run at night. Secrets are looked up here, once, and gathered for [`Vault`]; where they come from is
+//! handed in.
+
+use std::cell::{Cell, RefCell};
+
+use crate::expr::field::{Field, ROOTS, Root};
+use crate::model::run::ERROR;
+use crate::problem::nearest;
+use crate::secret::Vault;
+use crate::yaml::fields::Item;
+
+/// What stands for a secret where rules are looked at without their secrets.
+pub fn stand_in(name: &str) -> String {
+    format!("secret.{name}")
+}
+
+/// Whether a text only stands for a secret.
+pub fn is_stand_in(text: &str) -> bool {
+    text.starts_with("secret.")
+}
+
+/// Looks up what lies outside the rule files, and remembers it for one set of rules.
+pub struct Lookup<'a> {
+    secret: &'a dyn Fn(&str) -> Option<String>,
+    env: &'a dyn Fn(&str) -> Option<String>,
+    /// Why an address may not be called, if so.
+    refuses: &'a dyn Fn(&str) -> Option<String>,
+    vault: RefCell<Vault>,
+    /// What was asked for and was not there: a sentence for each secret or variable.
+    missing: RefCell<Vec<String>>,
+}
+
+impl<'a> Lookup<'a> {
+    pub fn new(
+        secret: &'a dyn Fn(&str) -> Option<String>,
+        env: &'a dyn Fn(&str) -> Option<String>,
+        refuses: &'a dyn Fn(&str) -> Option<String>,
+    ) -> Self {
+        Self { secret, env, refuses, vault: RefCell::default(), missing: RefCell::default() }
+    }
+
+    /// Why calls to this address would be refused, if so.
+    pub fn refuses(&self, url: &str) -> Option<String> {
+        (self.refuses)(url)
+    }
+
+    /// Whether a secret is there and not empty.
+    pub fn is_set(&self, name: &str) -> bool {
+        (self.secret)(name).is_some_and(|value| !value.is_empty())
+    }
+
+    /// What was asked for and was not there, in the order of asking.
+    pub fn missing(&self) -> Vec<String> {
+        self.missing.borrow().clone()
+    }
+
+    /// Everything that was found.
+    pub fn into_vault(self) -> Vault {
+        self.vault.into_inner()
+    }
+
+    /// What was found so far.
+    pub fn vault(&self) -> Vault {
+        self.vault.borrow().clone()
+    }
+}
+
+/// What a block of a template names.
+#[derive(Debug, Clone, Default)]
+pub struct BlockNames {
+    /// Whether it is `{{#each}}`, which has `@index` and its like.
+    pub each: bool,
+    /// `as |line n|`.
+    pub names: Vec<String>,
+}
+
+/// The names that are known at one place of a rule.
+pub struct Known<'a> {
+    pub lookup: &'a Lookup<'a>,
+    /// Names from `set:` above, and from `save_as:` of earlier steps.
+    pub named: Vec<String>,
+    /// Names that `save_as:` gives to later steps.
+    pub later: Vec<String>,
+    /// Names that the steps of `then:` save, where `else:` is read.
+    pub elsewhere: Vec<String>,
+    /// The placeholders of the rule's address.
+    pub placeholders: Vec<String>,
+    /// Whether this stands in a step with `for_each`.
+    pub in_each: Cell<bool>,
+    /// The blocks of a template around the place, with the names that they give.
+    pub blocks: RefCell<Vec<BlockNames>>,
+    /// Whether the rule is switched off, so that a missing secret is only mentioned.
+    pub disabled: bool,
+}
+
+impl<'a> Known<'a> {
+    pub fn new(lookup: &'a Lookup<'a>) -> Self {
+        Self {
+            lookup,
+            named: Vec::new(),
+            later: Vec::new(),
+            elsewhere: Vec::new(),
+            placeholders: Vec::new(),
+            in_each: Cell::new(false),
+            blocks: RefCell::default(),
+            disabled: false,
+        }
+    }
+
+    /// Reads a field where it stands and checks that what it begins with can exist here. `within` are the letters to
+    /// point at inside a longer text.
+    pub fn field(&self, text: &str, item: &Item, within: Option<&str>) -> Option<Field> {
+        let point = |message: String| match within {
+            Some(letters) => item.problem(message).within(letters),
+            None => item.problem(message),
+        };
+        let field = match Field::read(text) {
+            Ok(field) => field,
+            Err(no) => {
+                point(no.message).label(no.label).add();
+                return None;
+            }
+        };
+        match &field.root {
+            Root::This if self.blocks.borrow().is_empty() => {
+                point("`this` exists only inside {{#each}} and {{#with}}".into())
+                    .label("in a step with `for_each` the element is `item`")
+                    .add();
+                return None;
+            }
+            Root::Loop(word) if !self.blocks.borrow().iter().any(|b| b.each) => {
+                point(format!("`{word}` exists only inside {{{{#each}}}}")).label("in a step with `for_each` write `item_number`").add();
+                return None;
+            }
+            Root::Named(name) if self.blocks.borrow().iter().any(|b| b.names.contains(name)) => {}
+            Root::Named(name) if self.named.contains(name) => {}
+            Root::Named(name) if self.elsewhere.contains(name) => {
+                point(format!("`{name}` is saved by a step under `then:`, and those are not done here"))
+                    .label("get it in a step under `else:` as well")
+                    .add();
+                return None;
+            }
+            Root::Named(name) if self.later.contains(name) => {
+                point(format!("`{name}` is saved by a later step")).label("move that step above this one").add();
+                return None;
+            }
+            Root::Named(name) if name == ERROR => {
+                point("`error` exists only in steps under `on_error:`".into()).label("put this step there").add();
+                return None;
+            }
+            Root::Named(name) => {
+                self.unknown(name, &field, point(format!("nothing is called `{name}` here")));
+                return None;
+            }
+            Root::Item | Root::ItemNumber if !self.in_each.get() => {
+                point("`item` exists only in a step with `for_each`".into()).label("add `for_each: body.…` to this step").add();
+                return None;
+            }
+            Root::Path
+                if !self
+                    .placeholders
+                    .iter()
+                    .any(|p| matches!(field.rest().chars().next(), None | Some('[')) || field.rest().starts_with(&format!(".{p}"))) =>
+            {
+                let label = match self.placeholders.as_slice() {
+                    [] => "the address of this rule has no placeholder, such as /orders/{id}; the path called is `address`".to_owned(),
+                    all => format!("its placeholders are: {}", all.join(", ")),
+                };
+                point(format!("there is no placeholder for `{}`", field.text())).label(label).add();
+                return None;
+            }
+            Root::Secret(name) => self.secret(name, item, within),
+            Root::Env(name) => match (self.lookup.env)(name) {
+                Some(value) => self.lookup.vault.borrow_mut().keep_env(name, value),
+                None => self.missing(
+                    format!("there is no environment variable {name}"),
+                    format!("set {name} before Doorbell starts"),
+                    item,
+                    within,
+                ),
+            },
+            _ => {}
+        }
+        Some(field)
+    }
+
+    fn secret(&self, name: &str, item: &Item, within: Option<&str>) {
+        if self.lookup.vault.borrow().secret(name).is_some() {
+            return;
+        }
+        match (self.lookup.secret)(name) {
+            Some(value) if !value.is_empty() => self.lookup.vault.borrow_mut().keep(name, value),
+            found => {
+                let state = if found.is_some() { "is empty" } else { "is not set" };
+                let mend = format!("set the variable {name}, or {name}_FILE to a file that holds it, or put it into /run/secrets/{name}");
+                self.missing(format!("the secret {name} {state}"), mend, item, within);
+            }
+        }
+    }
+
+    fn missing(&self, message: String, label: String, item: &Item, within: Option<&str>) {
+        self.lookup.missing.borrow_mut().push(message.clone());
+        let told = if self.disabled { item.note(message) } else { item.problem(message) };
+        let told = match within {
+            Some(letters) => told.within(letters),
+            None => told,
+        };
+        let told = told.label(label);
+        if self.disabled { told.note("this rule is switched off, so it is only mentioned").add() } else { told.add() }
+    }
+
+    fn unknown(&self, name: &str, field: &Field, told: crate::yaml::reader::Told) {
+        let (text, rest) = (field.text(), field.rest());
+        let foreign = match name {
+            "headers" => Some(format!("header{rest}")),
+            "payload" | "data" | "json" | "request" | "trigger" | "inputs" | "event_data" if rest.starts_with('.') => {
+                let rest = rest.trim_start_matches(".json").trim_start_matches(".body").trim_start_matches(".event");
+                Some(format!("body{rest}"))
+            }
+            "params" => Some(format!("query{rest}")),
+            "secrets" => Some(format!("secret{rest}")),
+            "vars" => Some(format!("env{rest}")),
+            "loop" | "this" | "each" => Some(format!("item{rest}")),
+            "timestamp" | "date" | "today" => Some("now".to_owned()),
+            "id" => Some("event.id` or `body.id".to_owned()),
+            _ => None,
+        };
+        if name.chars().all(|c| c.is_ascii_digit()) && !rest.is_empty() {
+            let bare = rest.trim_start_matches('.').trim_start_matches("body.");
+            told.label(format!("a number before a name is another tool's spelling: write `body.{bare}`")).add();
+            return;
+        }
+        let mine = self.named.iter().map(String::as_str);
+        if !self.blocks.borrow().is_empty() && foreign.is_none() {
+            told.label(format!("inside a block write `this.{text}`"))
+                .note(format!("a field begins with: this, {}", ROOTS.join(", ")))
+                .add();
+            return;
+        }
+        let label = match (foreign, nearest(name, mine), nearest(name, ROOTS)) {
+            (Some(ours), ..) => format!("did you mean `{ours}`?"),
+            (_, Some(near), _) | (_, None, Some(near)) => format!("did you mean `{near}{rest}`?"),
+            _ => format!("did you mean `body.{text}`?"),
+        };
+        let told = told.label(label).note(format!("a field begins with: {}", ROOTS.join(", ")));
+        if self.named.is_empty() { told.add() } else { told.note(format!("named in this rule: {}", self.named.join(", "))).add() }
+    }
+}

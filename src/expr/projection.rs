@@ -1,0 +1,215 @@
+//! The parts of a JSON body that rules ask for, so that the rest is checked but not built.
+//!
+//! Building a whole body costs more than matching and rendering together, and most rules look at a few fields. A
+//! projection is worked out at load from every field that the rules of an address name; where one asks for the whole
+//! body, or for what only a search can tell (`..`, filters), everything below that place is built. What is left out is
+//! still known to be good JSON: an event that was taken can always be read again as a whole.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::body::walk::{self, MAX_VALUES, Walk};
+use crate::expr::field::part::Part;
+use crate::expr::field::{Field, Root};
+
+/// What is wanted of a value.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Projection {
+    /// Everything.
+    all: bool,
+    /// These members of an object.
+    names: BTreeMap<String, Projection>,
+    /// This of every item of a list.
+    items: Option<Box<Projection>>,
+}
+
+impl Projection {
+    /// What these fields need of the body.
+    pub fn of<'f>(fields: impl IntoIterator<Item = &'f Field>) -> Self {
+        let mut all = Self::default();
+        for field in fields.into_iter().filter(|f| f.root == Root::Body) {
+            // A search goes on below its parts, in all that is there.
+            all.want(field.parts());
+        }
+        all
+    }
+
+    /// What these pointers (RFC 6901) lead to; `*` is every item of a list.
+    pub fn at<'p>(pointers: impl IntoIterator<Item = &'p str>) -> Self {
+        let part = |part: &str| if part == "*" { Part::Each } else { Part::Name(part.to_owned()) };
+        let mut all = Self::default();
+        for pointer in pointers {
+            all.want(&pointer.split('/').skip(1).map(part).collect::<Vec<_>>());
+        }
+        all
+    }
+
+    fn want(&mut self, parts: &[Part]) {
+        if self.all {
+            return;
+        }
+        match parts {
+            [] => *self = Self { all: true, ..Self::default() },
+            [Part::Name(name), rest @ ..] => self.names.entry(name.clone()).or_default().want(rest),
+            [Part::Index(_) | Part::Each, rest @ ..] => self.items.get_or_insert_default().want(rest),
+        }
+        // An object may stand where a list is meant, and counts as its only item: then both would have to be built.
+        if self.items.is_some() && !self.names.is_empty() {
+            *self = Self { all: true, ..Self::default() };
+        }
+    }
+
+    /// Reads what is wanted, if this body can be read in parts; otherwise the whole has to be read, which also words the
+    /// error of one that cannot be read at all.
+    pub fn read(&self, raw: &[u8]) -> Option<Value> {
+        if self.all { None } else { self.read_at_most(raw, MAX_VALUES) }
+    }
+
+    /// The same for somebody who has not proved itself yet: nothing either where more values would be built than that.
+    pub fn read_at_most(&self, raw: &[u8], most: usize) -> Option<Value> {
+        let mut walk = Walk::new(std::str::from_utf8(raw).ok()?);
+        let mut left = most;
+        let value = self.build(&mut walk, &mut left)?;
+        walk.is_at_end().then_some(value)
+    }
+
+    /// Builds what is wanted of the value at hand. Single values where more was expected count as null: whoever asks for
+    /// something below them finds nothing either way.
+    fn build(&self, walk: &mut Walk, left: &mut usize) -> Option<Value> {
+        *left = left.checked_sub(1)?;
+        match walk.first()? {
+            _ if self.all => whole(walk, left),
+            b'{' => {
+                // One object in the place of a list is its only item.
+                let wanted = if self.names.is_empty() { self.items.as_deref().unwrap_or(self) } else { self };
+                if wanted.all {
+                    return whole(walk, left);
+                }
+                let mut out = Map::with_capacity(wanted.names.len());
+                walk.members(|walk, spelled| {
+                    let name = walk::name(spelled);
+                    match wanted.names.get(name.as_ref()) {
+                        Some(part) => {
+                            let value = part.build(walk, left)?;
+                            out.insert(name.into_owned(), value);
+                        }
+                        None => {
+                            walk.skip()?;
+                        }
+                    }
+                    Some(())
+                })?;
+                Some(Value::Object(out))
+            }
+            b'[' => {
+                let mut out = Vec::new();
+                walk.items(|walk| {
+                    match &self.items {
+                        Some(items) => out.push(items.build(walk, left)?),
+                        None => {
+                            walk.skip()?;
+                        }
+                    }
+                    Some(())
+                })?;
+                Some(Value::Array(out))
+            }
+            _ => walk.skip().map(|_| Value::Null),
+        }
+    }
+}
+
+fn whole(walk: &mut Walk, left: &mut usize) -> Option<Value> {
+    let before = walk.count();
+    let text = walk.skip()?;
+    *left = left.checked_sub(walk.count() - before)?;
+    match text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
+        Some(letters) if !letters.contains('\\') => Some(Value::from(letters)),
+        _ => serde_json::from_str(text).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::field::Names;
+    use crate::model::budget::Budget;
+    use proptest::prelude::*;
+    use std::borrow::Cow;
+
+    struct Body(Value, Budget);
+    impl Names for Body {
+        fn budget(&self) -> &Budget {
+            &self.1
+        }
+        fn root(&self, _: &Root) -> Result<Option<Cow<'_, Value>>, String> {
+            Ok(Some(Cow::Borrowed(&self.0)))
+        }
+    }
+
+    fn find(field: &Field, body: &Value) -> Option<Value> {
+        field.value(&Body(body.clone(), Budget::default())).unwrap()
+    }
+
+    const FIELDS: [&str; 9] =
+        ["body.a", "body.b.c", "body.b.a[0]", "body.c[*].a", "body.c[*].b.c", "$.a[?@.b]", "$.b..c", "body[0].a", "$.c[*].a"];
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (0..100u32).prop_map(Value::from),
+            "[a-c\"\\\\é]{0,3}".prop_map(Value::from)
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            let list = prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from);
+            let map = prop::collection::vec(("[a-c]", inner), 0..4).prop_map(|m| Value::Object(m.into_iter().collect()));
+            prop_oneof![list, map]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_field_finds_the_same_in_the_parts_as_in_the_whole(body in json(), first in 0..FIELDS.len(), second in 0..FIELDS.len()) {
+            let fields: Vec<Field> = [first, second].iter().map(|n| Field::read(FIELDS[*n]).unwrap()).collect();
+            let projection = Projection::of(&fields);
+            let text = body.to_string();
+            if let Some(parts) = projection.read(text.as_bytes()) {
+                for field in &fields {
+                    prop_assert_eq!(find(field, &parts), find(field, &body), "{} in {} as {}", field.text(), text, parts);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_so_much_is_built_for_somebody_who_has_not_proved_itself() {
+        let wanted = Projection::at(["/items/*/id", "/name"]);
+        let read = |text: &str, most| wanted.read_at_most(text.as_bytes(), most).map(|v| v.to_string());
+        let text = r#"{"name": "x", "other": [1, 2, 3], "items": [{"id": 1, "y": {}}, {"id": [2, 3]}]}"#;
+        let built = r#"{"name":"x","items":[{"id":1},{"id":[2,3]}]}"#;
+        let cost = (1..).find(|most| read(text, *most).is_some());
+        assert_eq!((read(text, cost.unwrap()).as_deref(), cost < Some(20)), (Some(built), true), "{cost:?}");
+        assert_eq!(read(&format!("{{\"items\": [{}0]}}", "0,".repeat(100)), 100), None);
+        assert_eq!(read(&format!("{{\"name\": [{}0]}}", "0,".repeat(100)), 100), None);
+    }
+
+    #[test]
+    fn what_nobody_asks_for_is_left_out_and_still_checked() {
+        let fields = [Field::read("body.a.b").unwrap()];
+        let projection = Projection::of(&fields);
+        let read = |text: &str| projection.read(text.as_bytes()).map(|v| v.to_string());
+        assert_eq!(read(r#"{"x": [1, {"y": 2}], "a": {"b": 1.10, "c": 3}}"#), Some(r#"{"a":{"b":1.10}}"#.into()));
+        assert_eq!(read(r#"{"a": {"b": 1}, "a": {"b": 2}}"#), Some(r#"{"a":{"b":2}}"#.into()));
+        for bad in [
+            r#"{"x": [1, }"#,
+            r#"{"a": {"b": 1}} x"#,
+            r#"{"x": tru}"#,
+            r#"{"x": "\ud800"}"#,
+            &format!("{{\"x\": {}{}}}", "[".repeat(200), "]".repeat(200)),
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What a template or condition sees of one run: the event, the rule's `set:` names, what earlier steps saved, the
+//! element at hand, secrets.
+//!
+//! Values are borrowed from the event and worked out only when asked for; a `set:` name is worked out once, when it is
+//! first used, so that one that another kind of event cannot fill does no harm.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+use serde_json::{Map, Value};
+
+use crate::expr::field::{Field, Names, Root};
+use crate::expr::template::data::Data;
+use crate::model::budget::{Allowance, Budget};
+use crate::model::event::Event;
+use crate::model::place::Place;
+use crate::secret::Vault;
+
+/// One line of `set:`.
+#[derive(Debug, Clone)]
+pub struct SetName {
+    pub name: String,
+    pub value: SetValue,
+}
+
+#[derive(Debug, Clone)]
+pub enum SetValue {
+    Field(Field),
+    Data(Data),
+}
+
+/// The names of one run.
+pub struct Scope<'a> {
+    event: &'a Event,
+    vault: &'a Vault,
+    /// What the placeholders of the address stand for.
+    path: Value,
+    set: &'a [SetName],
+    worked_out: Vec<OnceCell<Result<Option<Value>, String>>>,
+    saved: &'a Map<String, Value>,
+    item: Option<(&'a Value, usize)>,
+    /// The step and its element, for what has to differ between them.
+    place: Place,
+    /// In a dry run: the names of steps that were not done, whose replies are not known.
+    not_done: &'a [String],
+    budget: Budget,
+}
+
+impl<'a> Scope<'a> {
+    pub fn new(event: &'a Event, vault: &'a Vault, path: Value, set: &'a [SetName], saved: &'a Map<String, Value>) -> Self {
+        let worked_out = set.iter().map(|_| OnceCell::new()).collect();
+        Self { event, vault, path, set, worked_out, saved, item: None, place: Place::default(), not_done: &[], budget: Budget::default() }
+    }
+
+    /// The same names with the element of a `for_each` among them; `number` counts from 1.
+    pub fn with_item(&self, item: &'a Value, number: usize) -> Self {
+        Self {
+            item: Some((item, number)),
+            place: self.place,
+            not_done: self.not_done,
+            budget: Budget::new(self.budget.allowance()),
+            ..Self::new(self.event, self.vault, self.path.clone(), self.set, self.saved)
+        }
+    }
+
+    /// The same names at a step and element.
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = place;
+        self
+    }
+
+    /// The same names for what may cost only so much.
+    pub fn within(mut self, allowance: Allowance) -> Self {
+        self.budget = Budget::new(allowance);
+        self
+    }
+
+    /// For a dry run: what these names would hold is shown as `‹name.body.id›`.
+    pub fn not_done(mut self, names: &'a [String]) -> Self {
+        self.not_done = names;
+        self
+    }
+
+    pub fn vault(&self) -> &'a Vault {
+        self.vault
+    }
+
+    pub fn event(&self) -> &'a Event {
+        self.event
+    }
+
+    fn named(&self, name: &str) -> Result<Option<Cow<'_, Value>>, String> {
+        if let Some(value) = self.saved.get(name) {
+            return Ok(Some(Cow::Borrowed(value)));
+        }
+        let Some(n) = self.set.iter().position(|s| s.name == name) else { return Ok(None) };
+        let value = self.worked_out[n].get_or_init(|| match &self.set[n].value {
+            SetValue::Field(field) => field.value(self),
+            SetValue::Data(data) => data.value(self).map(Some).map_err(|e| format!("`{name}` cannot be worked out: {}", e.message)),
+        });
+        match value {
+            Ok(value) => Ok(value.as_ref().map(Cow::Borrowed)),
+            Err(why) => Err(why.clone()),
+        }
+    }
+}
+
+impl Names for Scope<'_> {
+    fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    fn stand_in(&self, field: &Field) -> Option<Value> {
+        match &field.root {
+            Root::Named(name) if self.not_done.contains(name) => Some(Value::String(format!("‹{}›", field.text()))),
+            _ => None,
+        }
+    }
+
+    fn root(&self, root: &Root) -> Result<Option<Cow<'_, Value>>, String> {
+        let text = |t: &str| Some(Cow::Owned(Value::from(t)));
+        Ok(match root {
+            Root::Body => Some(Cow::Borrowed(&self.event.body)),
+            Root::Header(Some(name)) => self.event.header(name).map(Cow::Owned),
+            Root::Header(None) => Some(Cow::Owned(self.event.headers_object())),
+            Root::Query => Some(Cow::Owned(self.event.query_object())),
+            Root::Path => Some(Cow::Borrowed(&self.path)),
+            Root::Method => text(&self.event.method),
+            Root::Address => text(&self.event.address),
+            Root::Ip => text(&self.event.ip),
+            Root::EventId => text(&self.event.id.to_string()),
+            // RFC 3339 in UTC, with seconds.
+            Root::Now => text(&jiff::fmt::strtime::format("%Y-%m-%dT%H:%M:%SZ", self.event.received).unwrap_or_default()),
+            Root::Item => self.item.map(|(item, _)| Cow::Borrowed(item)),
+            Root::ItemNumber => self.item.map(|(_, n)| Cow::Owned(Value::from(n))),
+            // Blocks of templates have these; outside of them they do not exist.
+            Root::This | Root::Loop(_) => None,
+            Root::Seed => text(&format!("{}-{}-{}", self.event.id, self.place.step, self.place.element)),
+            Root::Secret(name) => self.vault.secret(name).and_then(|s| text(s.reveal())),
+            Root::Env(name) => self.vault.env(name).and_then(text),
+            Root::Named(name) => return self.named(name),
+        })
+    }
+}

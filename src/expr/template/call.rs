@@ -1,0 +1,74 @@
+//! A helper call of a template, as it is rendered: a Handlebars template over just the values that it needs. How it is read is
+//! left to [`super::tags`].
+
+use handlebars::{Context, RenderContext, Renderable, StringOutput, Template as Handlebars};
+use serde_json::{Map, Value};
+
+use super::charge::within;
+use super::registry::registry;
+use crate::expr::field::{Field, Names};
+
+/// A helper call, compiled.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) template: Handlebars,
+    /// What `v0`, `v1`, … stand for.
+    pub(super) arguments: Vec<Argument>,
+}
+
+/// What a helper is handed.
+#[derive(Debug, Clone)]
+pub(super) enum Argument {
+    Field(Field),
+    Constant(Value),
+}
+
+impl Call {
+    pub(super) fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.arguments.iter().filter_map(|a| match a {
+            Argument::Field(f) => Some(f),
+            Argument::Constant(_) => None,
+        })
+    }
+
+    /// What the call gives, with its type.
+    pub(super) fn value(&self, names: &dyn Names) -> Result<Value, String> {
+        let mut values = Map::new();
+        for (n, argument) in self.arguments.iter().enumerate() {
+            let value = match argument {
+                Argument::Constant(value) => {
+                    names.budget().copy(value)?;
+                    Some(value.clone())
+                }
+                Argument::Field(field) => field.value(names)?,
+            };
+            if let Some(value) = value {
+                values.insert(format!("v{n}"), value);
+            }
+        }
+        let context = Context::from(Value::Object(values));
+        let mut out = StringOutput::new();
+        let render = || self.template.render(registry(), &context, &mut RenderContext::new(None), &mut out);
+        let rendered = within(names.budget(), render);
+        rendered.map_err(|e| self.why(e.reason(), names))?;
+        let json = out.into_string().map_err(|e| e.to_string())?;
+        serde_json::from_str(&json).map_err(|e| e.to_string())
+    }
+
+    fn why(&self, reason: &handlebars::RenderErrorReason, names: &dyn Names) -> String {
+        use handlebars::RenderErrorReason as Reason;
+        let missing = |name: &str| {
+            let argument = name.strip_prefix('v').and_then(|n| n.parse::<usize>().ok()).and_then(|n| self.arguments.get(n));
+            match argument {
+                Some(Argument::Field(field)) => field.why_missing(names),
+                _ => "what the inner helper gives is missing; `default` can stand for it".to_owned(),
+            }
+        };
+        match reason {
+            Reason::MissingVariable(Some(name)) => missing(name),
+            Reason::MissingVariable(None) => missing(""),
+            Reason::Other(said) => said.clone(),
+            other => other.to_string(),
+        }
+    }
+}

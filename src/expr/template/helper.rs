@@ -1,0 +1,58 @@
+//! What a helper is: its name, its words for the docs, and a function from values to a value. What each does is left to
+//! `helpers`, and which there are to [`super::list`].
+
+use std::ops::RangeInclusive;
+
+use serde_json::Value;
+
+use crate::model::budget::Spent;
+
+/// One helper, as it is listed in the docs.
+pub struct Helper {
+    pub name: &'static str,
+    /// How it is written.
+    pub usage: &'static str,
+    /// What it gives, in one line.
+    pub does: &'static str,
+    /// A template and what it gives for [`super::list::EXAMPLE_BODY`].
+    pub example: (&'static str, &'static str),
+    /// How many arguments it takes.
+    pub(super) takes: RangeInclusive<usize>,
+    /// Whether it is handed what tells this step of this event from all others, before its own arguments.
+    pub(super) seeded: bool,
+    pub(super) run: fn(&[Option<&Value>]) -> Given,
+}
+
+/// Why a helper gives nothing.
+pub(super) enum Wrong {
+    /// The argument with this index is missing.
+    Missing(usize),
+    Said(String),
+    Spent(Spent),
+}
+
+impl From<Spent> for Wrong {
+    fn from(spent: Spent) -> Self {
+        Wrong::Spent(spent)
+    }
+}
+
+/// What a helper gives; nothing where the value is missing.
+pub(super) type Given = Result<Option<Value>, Wrong>;
+
+pub(super) fn said(text: impl Into<String>) -> Wrong {
+    Wrong::Said(text.into())
+}
+
+impl Helper {
+    /// How many arguments it takes, in words.
+    pub(super) fn wants(&self) -> String {
+        match (self.takes.start(), self.takes.end()) {
+            (0, 0) => "no argument".to_owned(),
+            (1, 1) => "one argument".to_owned(),
+            (a, b) if a == b => format!("{a} arguments"),
+            (a, b) if b - a == 1 => format!("{a} or {b} arguments"),
+            (a, b) => format!("{a} to {b} arguments"),
+        }
+    }
+}

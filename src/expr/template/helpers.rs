@@ -1,0 +1,279 @@
+//! What the helpers do: functions from values to a value, which know no event. Numbers are exact decimals of up to 28 digits
+//! (`rust_decimal`); dates are read as RFC 3339, as a plain date, or as Unix seconds or milliseconds. Their list is in
+//! [`super::list`]; how Handlebars calls them is left to [`super::registry`].
+//!
+//! Whatever a helper gives is charged where it is called, and no text that it takes or gives is longer than
+//! [`MAX_RENDERED`]; one that can multiply what it takes works out the length before it makes the text.
+
+use std::cmp::Ordering;
+
+use jiff::tz::TimeZone;
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde_json::Value;
+
+use super::charge::charge;
+use super::helper::{Given, Wrong, said};
+use super::length::MAX_RENDERED;
+use crate::expr::comparison::compare;
+use crate::expr::moment::moment;
+use crate::expr::spell::spell;
+
+/// The most parts that a text can be split into.
+pub const MOST_PARTS: usize = 100_000;
+/// The most bytes of a date's form.
+const MOST_FORMAT: usize = 1_000;
+
+pub(super) fn short_enough(length: usize) -> Result<(), Wrong> {
+    match length > MAX_RENDERED {
+        true => Err(said(format!("a text longer than {} MB cannot be worked with; take less of it", MAX_RENDERED >> 20))),
+        false => Ok(()),
+    }
+}
+
+fn there<'v>(arguments: &[Option<&'v Value>], n: usize) -> Result<&'v Value, Wrong> {
+    arguments[n].ok_or(Wrong::Missing(n))
+}
+
+pub(super) fn text_of(arguments: &[Option<&Value>], n: usize) -> Result<String, Wrong> {
+    let text = spell(there(arguments, n)?).ok_or_else(|| said("this takes a text or a number, not a list or an object"))?;
+    short_enough(text.len())?;
+    Ok(text.into_owned())
+}
+
+pub(super) fn map_text(arguments: &[Option<&Value>], change: fn(&str) -> String) -> Given {
+    text_of(arguments, 0).map(|t| Some(Value::String(change(&t))))
+}
+
+pub(super) fn default(arguments: &[Option<&Value>]) -> Given {
+    let empty = |v: &Value| v.is_null() || v.as_str() == Some("");
+    match arguments[0] {
+        Some(value) if !empty(value) => Ok(Some(value.clone())),
+        _ => there(arguments, 1).map(|v| Some(v.clone())),
+    }
+}
+
+/// A list's items; what is no list counts as one, null as none.
+fn items(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(list) => list,
+        Value::Null => &[],
+        one => std::slice::from_ref(one),
+    }
+}
+
+pub(super) fn join(arguments: &[Option<&Value>]) -> Given {
+    let between = if arguments.len() > 1 { text_of(arguments, 1)? } else { ", ".to_owned() };
+    let texts: Option<Vec<_>> = items(there(arguments, 0)?).iter().map(spell).collect();
+    let texts = texts.ok_or_else(|| said("the list holds objects; name what you want of them: {{ join body.items[*].sku }}"))?;
+    let all: usize = texts.iter().map(|t| t.len()).sum();
+    short_enough(all.saturating_add(between.len().saturating_mul(texts.len().saturating_sub(1))))?;
+    Ok(Some(Value::String(texts.join(&between))))
+}
+
+pub(super) fn end(arguments: &[Option<&Value>], pick: fn(&[Value]) -> Option<&Value>) -> Given {
+    Ok(pick(items(there(arguments, 0)?)).cloned())
+}
+
+pub(super) fn count(arguments: &[Option<&Value>]) -> Given {
+    Ok(Some(items(there(arguments, 0)?).len().into()))
+}
+
+pub(super) fn json(arguments: &[Option<&Value>]) -> Given {
+    let text = crate::model::budget::json_up_to(there(arguments, 0)?, MAX_RENDERED);
+    let long = || said(format!("the value is longer than {} MB as JSON; take less of it", MAX_RENDERED >> 20));
+    text.map(|t| Some(Value::String(t))).ok_or_else(long)
+}
+
+pub(super) fn replace(arguments: &[Option<&Value>]) -> Given {
+    let (text, what, with) = (text_of(arguments, 0)?, text_of(arguments, 1)?, text_of(arguments, 2)?);
+    let times = text.matches(&what).count();
+    short_enough((text.len() - times * what.len()).saturating_add(times.saturating_mul(with.len())))?;
+    Ok(Some(text.replace(&what, &with).into()))
+}
+
+pub(super) fn truncate(arguments: &[Option<&Value>]) -> Given {
+    let text = text_of(arguments, 0)?;
+    let most: usize =
+        text_of(arguments, 1)?.parse().ok().filter(|n| *n > 0).ok_or_else(|| said("how many letters is a whole number from 1"))?;
+    if text.chars().count() <= most {
+        return Ok(Some(text.into()));
+    }
+    let cut: String = text.chars().take(most - 1).collect();
+    Ok(Some(format!("{}…", cut.trim_end()).into()))
+}
+
+pub(super) fn split(arguments: &[Option<&Value>]) -> Given {
+    let (text, at) = (text_of(arguments, 0)?, text_of(arguments, 1)?);
+    if at.is_empty() {
+        return Err(said("say where the text is cut, such as ','"));
+    }
+    if text.is_empty() {
+        return Ok(Some(Value::Array(Vec::new())));
+    }
+    if text.matches(&at).count() >= MOST_PARTS {
+        return Err(said(format!("the text has more than {MOST_PARTS} parts; split a shorter one")));
+    }
+    Ok(Some(text.split(&at).map(|part| Value::from(part.trim())).collect()))
+}
+
+pub(super) fn hash(arguments: &[Option<&Value>]) -> Given {
+    let text = text_of(arguments, 0)?;
+    let algorithm = match arguments.len() {
+        1 => "sha256".to_owned(),
+        _ => text_of(arguments, 1)?,
+    };
+    let algorithm = match algorithm.as_str() {
+        "sha256" => &ring::digest::SHA256,
+        "sha512" => &ring::digest::SHA512,
+        "sha1" => &ring::digest::SHA1_FOR_LEGACY_USE_ONLY,
+        other => return Err(said(format!("`{other}` is not known here; there are sha256, sha512 and sha1"))),
+    };
+    let digest = ring::digest::digest(algorithm, text.as_bytes());
+    Ok(Some(digest.as_ref().iter().map(|b| format!("{b:02x}")).collect::<String>().into()))
+}
+
+/// A UUID made of the seed, so that every try of a step has the same.
+pub(super) fn uuid(arguments: &[Option<&Value>]) -> Given {
+    let seed = text_of(arguments, 0)?;
+    let digest = ring::digest::digest(&ring::digest::SHA256, seed.as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.as_ref()[..16]);
+    Ok(Some(uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string().into()))
+}
+
+/// Whether one of a list's values, or the value itself, passes.
+pub(super) fn any(found: &Value, passes: impl Fn(&Value) -> bool) -> bool {
+    match found {
+        Value::Array(list) => list.iter().any(passes),
+        one => passes(one),
+    }
+}
+
+/// A comparison of two values; one that is missing meets none.
+pub(super) fn both(arguments: &[Option<&Value>], test: impl Fn(&Value, &Value) -> bool) -> Given {
+    let (Some(found), Some(wanted)) = (arguments[0], arguments[1]) else { return Ok(Some(false.into())) };
+    // Each of the one is compared with each of the other.
+    let each = |value: &Value| value.as_array().map_or(1, Vec::len);
+    charge(|budget| budget.steps(each(found).saturating_mul(each(wanted))))?;
+    Ok(Some(test(found, wanted).into()))
+}
+
+pub(super) fn ordered(arguments: &[Option<&Value>], orders: &[Ordering]) -> Given {
+    both(arguments, |found, wanted| any(found, |f| compare(f, wanted).is_some_and(|o| orders.contains(&o))))
+}
+
+fn decimal(arguments: &[Option<&Value>], n: usize) -> Result<Decimal, Wrong> {
+    let text = text_of(arguments, n)?;
+    let text = text.trim();
+    let read = if text.contains(['e', 'E']) { Decimal::from_scientific(text) } else { Decimal::from_str_exact(text) };
+    match read {
+        Ok(number) => Ok(number),
+        Err(_) if crate::yaml::is_json_number(text) => Err(said(format!("`{text}` has more digits than can be counted with (28)"))),
+        Err(_) => Err(said(format!("`{text}` is not a number"))),
+    }
+}
+
+fn number(value: Decimal) -> Given {
+    serde_json::from_str(&value.to_string()).map(Some).map_err(|e| said(e.to_string()))
+}
+
+pub(super) fn fold(arguments: &[Option<&Value>], done: &str, with: fn(Decimal, Decimal) -> Option<Decimal>) -> Given {
+    let mut total = decimal(arguments, 0)?;
+    for n in 1..arguments.len() {
+        total = with(total, decimal(arguments, n)?).ok_or_else(|| said(format!("the numbers are too large to be {done}")))?;
+    }
+    number(total)
+}
+
+pub(super) fn divide(arguments: &[Option<&Value>]) -> Given {
+    let (a, b) = (decimal(arguments, 0)?, decimal(arguments, 1)?);
+    if b.is_zero() {
+        return Err(said("nothing can be divided by 0"));
+    }
+    number(a.checked_div(b).ok_or_else(|| said("the numbers are too large to be divided"))?.normalize())
+}
+
+pub(super) fn rounded(arguments: &[Option<&Value>], exactly: bool) -> Given {
+    let value = decimal(arguments, 0)?;
+    let places = match arguments.len() {
+        1 => 0,
+        _ => text_of(arguments, 1)?.parse().ok().filter(|p| *p <= 20).ok_or_else(|| said("the number of decimals goes from 0 to 20"))?,
+    };
+    let mut value = value.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero);
+    if exactly {
+        value.rescale(places);
+    } else {
+        value = value.normalize();
+    }
+    number(value)
+}
+
+pub(super) fn date(arguments: &[Option<&Value>]) -> Given {
+    let given = text_of(arguments, 0)?;
+    let moment = moment(&given).ok_or_else(|| said(format!("`{given}` is not a date")))?;
+    let format = if arguments.len() > 1 { text_of(arguments, 1)? } else { "%Y-%m-%d".to_owned() };
+    // Each letter of it may become hundreds.
+    if format.len() > MOST_FORMAT {
+        return Err(said(format!("the form of a date has at most {MOST_FORMAT} characters")));
+    }
+    let zone = match arguments.len() {
+        3 => {
+            let name = text_of(arguments, 2)?;
+            TimeZone::get(&name).map_err(|_| said(format!("no time zone is called `{name}`; write for example 'Europe/Berlin'")))?
+        }
+        _ => TimeZone::UTC,
+    };
+    let text = jiff::fmt::strtime::format(&format, &moment.to_zoned(zone));
+    text.map(|t| Some(Value::String(t))).map_err(|_| said(format!("`{format}` is no form of a date; write for example '%Y-%m-%d %H:%M'")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::expr::template::registry::charged;
+
+    /// What a helper gives for these, or what it says.
+    fn given(helper: fn(&[Option<&Value>]) -> Given, arguments: &[Value]) -> Result<Value, String> {
+        let arguments: Vec<Option<&Value>> = arguments.iter().map(Some).collect();
+        match helper(&arguments).and_then(charged) {
+            Ok(value) => Ok(value.unwrap_or_default()),
+            Err(Wrong::Said(said)) => Err(said),
+            Err(Wrong::Spent(spent)) => Err(spent.to_string()),
+            Err(Wrong::Missing(n)) => Err(format!("{n} is missing")),
+        }
+    }
+
+    fn long(letters: usize) -> Value {
+        "x".repeat(letters).into()
+    }
+
+    #[test]
+    fn each_helper_gives_what_is_as_long_as_its_limit_and_no_more() {
+        let too_long = "a text longer than 10 MB cannot be worked with; take less of it";
+        let length = |given: Result<Value, String>| given.map(|v| v.as_str().map_or(0, str::len));
+        let half = MAX_RENDERED / 2;
+        let replaced = |letters: usize| given(replace, &[long(letters), "x".into(), "yy".into()]);
+        assert_eq!(length(replaced(half)), Ok(MAX_RENDERED));
+        assert_eq!(replaced(half + 1).unwrap_err(), too_long);
+        let joined = |between: usize| given(join, &[json!(["a", "b"]), long(between)]);
+        assert_eq!(length(joined(MAX_RENDERED - 2)), Ok(MAX_RENDERED));
+        assert_eq!(joined(MAX_RENDERED - 1).unwrap_err(), too_long);
+        let as_json = |letters: usize| given(json, &[long(letters)]);
+        assert_eq!(length(as_json(MAX_RENDERED - 2)), Ok(MAX_RENDERED));
+        assert_eq!(as_json(MAX_RENDERED - 1).unwrap_err(), "the value is longer than 10 MB as JSON; take less of it");
+        let upper = |letters: usize| given(|a| map_text(a, |t| t.to_uppercase()), &[long(letters)]);
+        assert_eq!(length(upper(MAX_RENDERED)), Ok(MAX_RENDERED));
+        assert_eq!(upper(MAX_RENDERED + 1).unwrap_err(), too_long);
+        let parts = |commas: usize| given(split, &[",".repeat(commas).into(), ",".into()]);
+        assert_eq!(parts(MOST_PARTS - 1).map(|v| v.as_array().map_or(0, Vec::len)), Ok(MOST_PARTS));
+        assert_eq!(parts(MOST_PARTS).unwrap_err(), "the text has more than 100000 parts; split a shorter one");
+        let dated = |letters: usize| given(date, &["2026-01-02".into(), long(letters)]);
+        assert_eq!(length(dated(MOST_FORMAT)), Ok(MOST_FORMAT));
+        assert_eq!(dated(MOST_FORMAT + 1).unwrap_err(), "the form of a date has at most 1000 characters");
+        let decimals = |places: i64| given(|a| rounded(a, true), &[1.into(), places.into()]);
+        assert!(decimals(20).is_ok());
+        assert_eq!(decimals(21).unwrap_err(), "the number of decimals goes from 0 to 20");
+    }
+}

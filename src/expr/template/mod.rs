@@ -1,0 +1,298 @@
+//! Text with `{{ … }}`, compiled at load and safe for where it goes: the only place that knows Handlebars.
+//!
+//! A template is a row of pieces: letters, names and helper calls. Names are ours ([`crate::expr::field`]) and are looked up
+//! here; a helper call is a Handlebars template over the values of its names, so that nothing of the event is copied.
+//! What a place needs (a line, a URL, a file name) is decided by its [`Place`] when the template is read, never by the
+//! author. Which names exist is checked at load, by [`crate::expr::names`].
+
+mod call;
+mod charge;
+pub mod data;
+mod expression;
+pub mod helper;
+mod helpers;
+mod hints;
+mod inside;
+mod length;
+pub mod list;
+mod nest;
+mod piece;
+mod registry;
+mod tags;
+pub mod url;
+
+use std::cell::Cell;
+
+use serde_json::Value;
+
+use crate::expr::comparison::is_truthy;
+use crate::expr::field::{Field, Found, Names};
+use crate::expr::names::Known;
+use crate::expr::spell::spell;
+use crate::text::percent;
+use crate::yaml::fields::Item;
+use crate::yaml::locate::Path;
+use inside::{Inside, Turn};
+use length::{MAX_RENDERED, MAX_TEMPLATE};
+use piece::{Block, Kind, Piece, What};
+
+/// The most turns that all `{{#each}}` of one text may take together.
+const MOST_TURNS: u32 = 100_000;
+
+/// The turns that were taken so far.
+#[derive(Default)]
+struct Turns(Cell<u32>);
+
+/// Where the text goes, which decides how a value is made safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Text or data: the value as it is.
+    Plain,
+    /// One line of a file: a line break becomes a space.
+    Line,
+    /// A header's value: a line break is refused.
+    Header,
+    /// A name below the output folder: what separates folders becomes `_`.
+    File,
+    /// Between the tags of XML.
+    Xml,
+    /// Behind the `?` of a URL, or one segment of its path: percent-encoded.
+    UrlQuery,
+    UrlSegment,
+}
+
+/// Compiled text.
+#[derive(Debug, Clone)]
+pub struct Template {
+    pieces: Vec<Piece>,
+    place: Place,
+    /// Where it stands in its file, for a message when it cannot be rendered.
+    path: Path,
+}
+
+/// Why a template could not be rendered for an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unrendered {
+    /// A sentence without a full stop.
+    pub message: String,
+    /// Where the template stands in its rule file.
+    pub path: Path,
+}
+
+impl Template {
+    /// Reads the text that stands at an item.
+    pub fn read(item: &Item, place: Place, known: &Known) -> Option<Self> {
+        let text = item.text()?;
+        Self::parse(&text, item, place, known)
+    }
+
+    /// Reads text that belongs to an item.
+    pub fn parse(text: &str, item: &Item, place: Place, known: &Known) -> Option<Self> {
+        if text.len() > MAX_TEMPLATE {
+            item.problem("this text is too long").label(format!("{} KB are the most", MAX_TEMPLATE >> 10)).add();
+            return None;
+        }
+        let pieces = tags::pieces(text, item, known)?;
+        Some(Self { pieces, place, path: item.path.clone() })
+    }
+
+    /// Text without any `{{ }}`.
+    pub fn fixed(&self) -> Option<&str> {
+        match self.pieces.as_slice() {
+            [] => Some(""),
+            [Piece::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The letters before the first `{{ }}`.
+    pub fn beginning(&self) -> &str {
+        match self.pieces.first() {
+            Some(Piece::Text(text)) => text,
+            _ => "",
+        }
+    }
+
+    /// Where it stands in its rule file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is exactly one `{{ }}`.
+    pub fn is_lone(&self) -> bool {
+        matches!(self.pieces.as_slice(), [Piece::Value { .. }])
+    }
+
+    /// The field, if it is exactly one `{{ field }}`.
+    pub fn lone_field(&self) -> Option<&Field> {
+        match self.pieces.as_slice() {
+            [Piece::Value { what: What::Name(field), .. }] => Some(field),
+            _ => None,
+        }
+    }
+
+    /// Whether a block (`{{#if}}`) stands in it.
+    pub fn has_block(&self) -> bool {
+        self.pieces.iter().any(|p| matches!(p, Piece::Block(_)))
+    }
+
+    /// Every field that it names.
+    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+        let mut out = Vec::new();
+        self.pieces.iter().for_each(|p| p.fields(&mut out));
+        out.into_iter()
+    }
+
+    /// The text for one event.
+    pub fn text(&self, names: &dyn Names) -> Result<String, Unrendered> {
+        let mut out = String::new();
+        self.render(&self.pieces, names, &Turns::default(), &mut out)?;
+        Ok(out)
+    }
+
+    fn render(&self, pieces: &[Piece], names: &dyn Names, turns: &Turns, out: &mut String) -> Result<(), Unrendered> {
+        for piece in pieces {
+            let before = out.len();
+            names.budget().steps(1).map_err(|spent| self.wrong(spent))?;
+            match piece {
+                Piece::Text(text) => out.push_str(text),
+                Piece::Value { what, raw, source } => self.put(what, *raw, source, names, out)?,
+                Piece::Block(block) => self.block(block, names, turns, out)?,
+            }
+            // What a block made was charged inside it.
+            if !matches!(piece, Piece::Block(_)) {
+                names.budget().made(out.len() - before).map_err(|spent| self.wrong(spent))?;
+            }
+            if out.len() > MAX_RENDERED {
+                return Err(self.too_long("the text became"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a block is about; nothing where it is missing.
+    fn about(&self, what: &What, source: &str, names: &dyn Names) -> Result<Option<Value>, Unrendered> {
+        match what {
+            What::Name(field) => field.value(names).map_err(|why| self.wrong(why)),
+            What::Call(_) => self.look(what, source, names).map(Some),
+        }
+    }
+
+    fn block(&self, block: &Block, names: &dyn Names, turns: &Turns, out: &mut String) -> Result<(), Unrendered> {
+        let about = self.about(&block.of, &block.source, names)?;
+        match block.kind {
+            Kind::If | Kind::Unless => {
+                let holds = is_truthy(about.as_ref()) == (block.kind == Kind::If);
+                self.render(if holds { &block.inner } else { &block.otherwise }, names, turns, out)
+            }
+            Kind::With => match about.as_ref().filter(|v| is_truthy(Some(v))) {
+                Some(this) => {
+                    let inside = Inside { around: names, names: &block.names, this, turn: None };
+                    self.render(&block.inner, &inside, turns, out)
+                }
+                None => self.render(&block.otherwise, names, turns, out),
+            },
+            Kind::Each => self.each(block, about, names, turns, out),
+        }
+    }
+
+    fn each(&self, block: &Block, about: Option<Value>, names: &dyn Names, turns: &Turns, out: &mut String) -> Result<(), Unrendered> {
+        let list: Vec<(Option<&str>, &Value)> = match &about {
+            None if block.otherwise.is_empty() => {
+                let why = match &block.of {
+                    What::Name(field) => field.why_missing(names),
+                    What::Call(_) => "there is no list".to_owned(),
+                };
+                return Err(self.wrong(format!("{why}, needed for {}", block.source)));
+            }
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(items)) => items.iter().map(|v| (None, v)).collect(),
+            Some(Value::Object(map)) => map.iter().map(|(k, v)| (Some(k.as_str()), v)).collect(),
+            Some(one) => vec![(None, one)],
+        };
+        if list.is_empty() {
+            return self.render(&block.otherwise, names, turns, out);
+        }
+        for (index, (key, this)) in list.iter().enumerate() {
+            names.budget().steps(1).map_err(|spent| self.wrong(spent))?;
+            turns.0.set(turns.0.get() + 1);
+            if turns.0.get() > MOST_TURNS {
+                return Err(self.wrong(format!("the blocks of this text took more than {MOST_TURNS} turns")));
+            }
+            let turn = Turn { index, last: index + 1 == list.len(), key: *key };
+            let inside = Inside { around: names, names: &block.names, this, turn: Some(turn) };
+            self.render(&block.inner, &inside, turns, out)?;
+        }
+        Ok(())
+    }
+
+    /// The value for one event: with its type if the template is exactly one `{{ }}`, else text.
+    pub fn value(&self, names: &dyn Names) -> Result<Value, Unrendered> {
+        match self.pieces.as_slice() {
+            [Piece::Value { what, source, .. }] => self.look(what, source, names),
+            _ => self.text(names).map(Value::String),
+        }
+    }
+
+    fn too_long(&self, what: &str) -> Unrendered {
+        self.wrong(format!("{what} longer than {} MB; shorten the values with `truncate`", MAX_RENDERED >> 20))
+    }
+
+    fn wrong(&self, message: impl Into<String>) -> Unrendered {
+        Unrendered { message: message.into(), path: self.path.clone() }
+    }
+
+    fn look(&self, what: &What, source: &str, names: &dyn Names) -> Result<Value, Unrendered> {
+        match what {
+            What::Name(field) => match field.find(names) {
+                Err(why) => Err(self.wrong(why)),
+                Ok(found) => {
+                    let value = found.into_value(names.budget()).map_err(|spent| self.wrong(spent))?;
+                    value.ok_or_else(|| self.wrong(format!("{}, needed for {source}", field.why_missing(names))))
+                }
+            },
+            What::Call(call) => call.value(names).map_err(|why| self.wrong(format!("{why}, in {source}"))),
+        }
+    }
+
+    fn put(&self, what: &What, raw: bool, source: &str, names: &dyn Names, out: &mut String) -> Result<(), Unrendered> {
+        // The common case borrows: a name with a text behind it.
+        if let What::Name(field) = what
+            && let Ok(Found::One(value)) = field.find(names)
+            && let Value::String(text) = value.as_ref()
+        {
+            return self.escape(text, raw, source, out);
+        }
+        let value = self.look(what, source, names)?;
+        match spell(&value) {
+            Some(text) => self.escape(&text, raw, source, out),
+            None => {
+                let kind = if value.is_array() { "a list" } else { "an object" };
+                Err(self.wrong(format!("{source} is {kind}; write {{{{ join … }}}} or {{{{ json … }}}} to put it into a text")))
+            }
+        }
+    }
+
+    fn escape(&self, text: &str, raw: bool, source: &str, out: &mut String) -> Result<(), Unrendered> {
+        if text.len() > MAX_RENDERED {
+            return Err(self.too_long(&format!("{source} is")));
+        }
+        match self.place {
+            Place::Header if text.contains(['\r', '\n', '\0']) => {
+                return Err(self.wrong(format!("{source} holds a line break, which a header cannot")));
+            }
+            Place::File => out.extend(text.chars().map(|c| if c == '/' || c == '\\' || c.is_control() { '_' } else { c })),
+            _ if raw => out.push_str(text),
+            Place::Line => out.extend(text.chars().map(|c| if is_line_break(c) { ' ' } else { c })),
+            Place::Xml => out.push_str(&quick_xml::escape::escape(text)),
+            Place::UrlQuery => out.extend(percent_encoding::utf8_percent_encode(text, percent::QUERY)),
+            Place::UrlSegment => out.extend(percent_encoding::utf8_percent_encode(text, percent::SEGMENT)),
+            Place::Plain | Place::Header => out.push_str(text),
+        }
+        Ok(())
+    }
+}
+
+fn is_line_break(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}

@@ -1,0 +1,147 @@
+//! Blocks of a template while it is read: `{{#if}}`, `{{#unless}}`, `{{#each}}`, `{{#with}}`, with `{{else}}`.
+//!
+//! They mean what they mean in Handlebars, but for one thing: no block hides a name. `body.…` is the body everywhere, and
+//! what a block is about is `this`, or a name of the author's own (`{{#each body.lines as |line|}}`). What is seen inside of
+//! one is left to [`super::inside`].
+
+use super::list::HELPERS;
+use super::piece::{Block, Kind, Piece, What};
+use crate::expr::names::{BlockNames, Known};
+use crate::yaml::fields::Item;
+
+/// How deep blocks may stand in each other.
+const MAX_DEPTH: usize = 16;
+
+const KINDS: [(&str, Kind); 4] = [("if", Kind::If), ("unless", Kind::Unless), ("each", Kind::Each), ("with", Kind::With)];
+
+/// A template while it is read: the blocks that are open, and what stands in them.
+pub(super) struct Nest<'n, 'k> {
+    item: &'n Item<'n>,
+    known: &'n Known<'k>,
+    pieces: Vec<Piece>,
+    open: Vec<Open>,
+}
+
+struct Open {
+    block: Block,
+    /// What stood before it.
+    before: Vec<Piece>,
+    /// What stood before `{{else}}`, once that was read.
+    inner: Option<Vec<Piece>>,
+    /// Opened by `{{else if}}`: closed together with the one around it.
+    chained: bool,
+}
+
+impl<'n, 'k> Nest<'n, 'k> {
+    pub(super) fn new(item: &'n Item<'n>, known: &'n Known<'k>) -> Self {
+        Self { item, known, pieces: Vec::new(), open: Vec::new() }
+    }
+
+    pub(super) fn push(&mut self, piece: Piece) {
+        self.pieces.push(piece);
+    }
+
+    fn wrong(&self, source: &str, message: impl Into<String>, label: impl Into<String>) -> Option<()> {
+        self.item.problem(message).within(source).label(label).add();
+        None
+    }
+
+    /// `#each body.lines as |line|` -> the kind, what it is about, and its names.
+    pub(super) fn head<'t>(&self, inner: &'t str, source: &str) -> Option<(Kind, &'t str, Vec<String>)> {
+        let word = inner.split_whitespace().next().unwrap_or("");
+        let Some((_, kind)) = KINDS.iter().find(|(w, _)| *w == word) else {
+            let said = format!("no block is called `{word}`");
+            let near = crate::problem::nearest(word, KINDS.map(|(w, _)| w))
+                .map_or("there are: #if, #unless, #each, #with".to_owned(), |n| format!("did you mean `#{n}`?"));
+            self.wrong(source, said, near)?;
+            return None;
+        };
+        let rest = inner.trim_start().strip_prefix(word).unwrap_or("").trim();
+        let (about, names) = match rest.split_once(" as |") {
+            Some((about, names)) => (about.trim(), names.trim_end().trim_end_matches('|').split_whitespace().map(str::to_owned).collect()),
+            None => (rest, Vec::new()),
+        };
+        if about.is_empty() {
+            self.wrong(source, format!("`#{word}` needs a field"), format!("write {{{{#{word} body.…}}}}"))?;
+        }
+        for name in &names {
+            if crate::expr::field::ROOTS.contains(&name.as_str())
+                || HELPERS.iter().any(|h| h.name == name)
+                || self.known.named.contains(name)
+            {
+                self.wrong(source, format!("`{name}` is a name already"), "choose another one")?;
+            }
+        }
+        if self.open.len() >= MAX_DEPTH {
+            self.wrong(source, "blocks stand too deep in each other", format!("{MAX_DEPTH} are the most"))?;
+        }
+        Some((*kind, about, names))
+    }
+
+    pub(super) fn begin(&mut self, kind: Kind, of: What, names: Vec<String>, source: &str, chained: bool) {
+        if matches!(kind, Kind::Each | Kind::With) {
+            self.known.blocks.borrow_mut().push(BlockNames { each: kind == Kind::Each, names: names.clone() });
+        }
+        let block = Block { kind, of, names, inner: Vec::new(), otherwise: Vec::new(), source: source.into() };
+        self.open.push(Open { block, before: std::mem::take(&mut self.pieces), inner: None, chained });
+    }
+
+    /// `{{else}}`; the names of the block do not reach behind it.
+    pub(super) fn otherwise(&mut self, source: &str) -> Option<()> {
+        match self.open.last_mut() {
+            Some(open) if open.inner.is_none() => {
+                open.inner = Some(std::mem::take(&mut self.pieces));
+                if matches!(open.block.kind, Kind::Each | Kind::With) {
+                    self.known.blocks.borrow_mut().pop();
+                }
+                Some(())
+            }
+            Some(_) => self.wrong(source, "there is a second `else` in this block", "take it out"),
+            None => self.wrong(source, "this `else` stands in no block", "write {{#if body.…}} before it"),
+        }
+    }
+
+    /// `{{/each}}`.
+    pub(super) fn end(&mut self, word: &str, source: &str) -> Option<()> {
+        loop {
+            let Some(open) = self.open.pop() else {
+                return self.wrong(source, format!("`{{{{/{word}}}}}` closes nothing"), format!("write {{{{#{word} body.…}}}} before it"));
+            };
+            let mine = KINDS.iter().find(|(_, k)| *k == open.block.kind).map_or("", |(w, _)| *w);
+            if !open.chained && mine != word {
+                let label = format!("write {{{{/{mine}}}}} first");
+                return self.wrong(source, format!("`{{{{/{word}}}}}` closes a `{{{{#{mine}}}}}`"), label);
+            }
+            let Open { mut block, before, inner, chained } = open;
+            let last = std::mem::replace(&mut self.pieces, before);
+            match inner {
+                Some(inner) => (block.inner, block.otherwise) = (inner, last),
+                None => {
+                    if matches!(block.kind, Kind::Each | Kind::With) {
+                        self.known.blocks.borrow_mut().pop();
+                    }
+                    block.inner = last;
+                }
+            }
+            self.pieces.push(Piece::Block(Box::new(block)));
+            if !chained {
+                return Some(());
+            }
+        }
+    }
+
+    /// All pieces; a block that is still open has been told.
+    pub(super) fn done(mut self) -> Option<Vec<Piece>> {
+        let Some(open) = self.open.last() else { return Some(std::mem::take(&mut self.pieces)) };
+        let word = KINDS.iter().find(|(_, k)| *k == open.block.kind).map_or("", |(w, _)| *w);
+        self.wrong(&open.block.source, "this block is never closed", format!("write {{{{/{word}}}}} where it ends"))?;
+        None
+    }
+}
+
+impl Drop for Nest<'_, '_> {
+    /// Whatever went wrong, what comes after this text is in no block.
+    fn drop(&mut self) {
+        self.known.blocks.borrow_mut().clear();
+    }
+}

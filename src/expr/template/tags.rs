@@ -1,0 +1,303 @@
+//! The text of a template -> its pieces: finds the `{{ … }}`, reads what stands in them, and turns helper calls into
+//! Handlebars templates. The slips that people make inside braces get their words here.
+
+use handlebars::Template as Handlebars;
+use serde_json::Value;
+
+use super::call::{Argument, Call};
+use super::expression::{Expression, Token, tokens};
+use super::helper::Helper;
+use super::hints;
+use super::list::HELPERS;
+use super::nest::Nest;
+use super::piece::{Piece, What};
+use crate::expr::field::Field;
+use crate::expr::names::Known;
+use crate::text::span;
+use crate::yaml::fields::Item;
+
+/// How deep calls may stand in each other.
+const MAX_NESTING: usize = 16;
+/// Splits text at its `{{ … }}`.
+pub(super) fn pieces(text: &str, item: &Item, known: &Known) -> Option<Vec<Piece>> {
+    if hints::percent_blocks(text, item) {
+        return None;
+    }
+    let mut nest = Nest::new(item, known);
+    let mut rest = text;
+    let mut good = true;
+    let mut trim_next = false;
+    // Whether nothing but spaces stands between the last line break and `rest`.
+    let mut line_begins = true;
+    while let Some(start) = rest.find("{{") {
+        let mut before = span::before(rest, start);
+        if trim_next {
+            before = before.trim_start();
+        }
+        let Some((tag, length)) = cut(span::from(rest, start)) else {
+            let shown: String = span::from(rest, start).chars().take(30).collect();
+            item.problem("this `{{` is never closed").within(&shown).label("write `}}` behind the name").add();
+            return None;
+        };
+        let source = span::between(rest, start, start + length);
+        if before.ends_with('$') {
+            item.problem("`${{ … }}` is another tool's spelling")
+                .within(&format!("${source}"))
+                .label("ours begins with two braces: {{ body.name }}")
+                .add();
+            good = false;
+            rest = span::from(rest, start + length);
+            continue;
+        }
+        if tag.trim_left {
+            before = before.trim_end();
+        }
+        let indent = before.rsplit_once('\n').map_or(before, |(_, last)| last);
+        let begins = (before.contains('\n') || line_begins) && indent.trim().is_empty();
+        let mut after = span::from(rest, start + length);
+        if tag.is_silent() && begins && !tag.raw {
+            // A block's tag that has a line for itself leaves no line behind.
+            let (line, others) = after.split_once('\n').unwrap_or((after, ""));
+            if line.trim().is_empty() {
+                before = before.strip_suffix(indent).unwrap_or(before);
+                after = others;
+            }
+        }
+        line_begins = begins && tag.is_silent() || rest.strip_suffix(after).is_some_and(|read| read.ends_with('\n'));
+        if !before.is_empty() {
+            nest.push(Piece::Text(before.into()));
+        }
+        trim_next = tag.trim_right;
+        good &= one(&tag, source, item, known, &mut nest)?;
+        rest = after;
+    }
+    let last = if trim_next { rest.trim_start() } else { rest };
+    if let Some(at) = rest.find("}}") {
+        let from = span::before(rest, at).char_indices().rev().find(|(_, c)| c.is_whitespace()).map_or(0, |(n, c)| n + c.len_utf8());
+        item.problem("this `}}` was never opened").within(span::between(rest, from, at + 2)).label("write `{{` before the name").add();
+        good = false;
+    }
+    if !last.is_empty() {
+        nest.push(Piece::Text(last.into()));
+    }
+    let pieces = nest.done()?;
+    good.then_some(pieces)
+}
+
+/// Reads one tag into the nest. `false` if it is wrong; nothing if all that follows would only repeat it.
+fn one(tag: &Tag, source: &str, item: &Item, known: &Known, nest: &mut Nest) -> Option<bool> {
+    let expression = |inner| Expression { inner, source, item, known };
+    if tag.inner.starts_with('!') {
+        return Some(true);
+    }
+    if let Some(block) = tag.inner.strip_prefix('#') {
+        let (kind, about, names) = nest.head(block.trim(), source)?;
+        let of = expression(about).read()?;
+        nest.begin(kind, of, names, source, false);
+        return Some(true);
+    }
+    if let Some(word) = tag.inner.strip_prefix('/') {
+        nest.end(word.trim(), source)?;
+        return Some(true);
+    }
+    if tag.inner == "else" || tag.inner == "^" {
+        nest.otherwise(source)?;
+        return Some(true);
+    }
+    if let Some(chained) = tag.inner.strip_prefix("else ") {
+        nest.otherwise(source)?;
+        let (kind, about, names) = nest.head(chained.trim(), source)?;
+        let of = expression(about).read()?;
+        nest.begin(kind, of, names, source, true);
+        return Some(true);
+    }
+    let read = expression(tag.inner).read();
+    if tag.raw {
+        item.warning("three braces put the value in as it is, without making it safe")
+            .within(source)
+            .label("two braces do for almost everything")
+            .add();
+    }
+    let good = read.is_some();
+    if let Some(what) = read {
+        nest.push(Piece::Value { what, raw: tag.raw, source: source.into() });
+    }
+    Some(good)
+}
+
+struct Tag<'t> {
+    inner: &'t str,
+    raw: bool,
+    trim_left: bool,
+    trim_right: bool,
+}
+
+impl Tag<'_> {
+    /// Whether it leaves nothing of its own in the text.
+    fn is_silent(&self) -> bool {
+        self.inner.starts_with(['#', '/', '!', '^']) || self.inner == "else" || self.inner.starts_with("else ")
+    }
+}
+
+/// Takes one tag off the front, minding quotes; also says how long it is.
+fn cut(text: &str) -> Option<(Tag<'_>, usize)> {
+    if let Some(comment) = text.strip_prefix("{{!--") {
+        let end = comment.find("--}}")? + 5 + 4;
+        return Some((Tag { inner: "!", raw: false, trim_left: false, trim_right: false }, end));
+    }
+    let raw = text.starts_with("{{{");
+    let (open, close) = if raw { (3, "}}}") } else { (2, "}}") };
+    let mut quote = None;
+    let mut end = None;
+    for (n, c) in text.char_indices().skip(open) {
+        match quote {
+            Some(q) if c == q => quote = None,
+            Some(_) => {}
+            None if span::from(text, n).starts_with(close) => {
+                end = Some(n);
+                break;
+            }
+            None if span::from(text, n).starts_with("{{") => return None,
+            None if (c == '\'' || c == '"') && span::before(text, n).ends_with([' ', '(', '[', '=']) => quote = Some(c),
+            None => {}
+        }
+    }
+    let end = end?;
+    let inner = span::between(text, open, end).trim();
+    let (inner, trim_left) = inner.strip_prefix('~').map_or((inner, false), |i| (i, true));
+    let (inner, trim_right) = inner.strip_suffix('~').map_or((inner, false), |i| (i, true));
+    Some((Tag { inner: inner.trim(), raw, trim_left, trim_right }, end + close.len()))
+}
+
+impl Expression<'_, '_> {
+    fn read(&self) -> Option<What> {
+        let inner = self.inner;
+        if inner.is_empty() {
+            return self.wrong("these braces are empty", "write a field, such as {{ body.name }}");
+        }
+        if inner.starts_with(['>', '*', '&']) {
+            return self.wrong("templates cannot include other templates", "write the text out");
+        }
+        if inner.starts_with('=') {
+            return self.wrong("`=` does not belong here", "write only the field, such as {{ body.name }}");
+        }
+        let tokens = match tokens(inner) {
+            Ok(tokens) => tokens,
+            Err(message) => return self.wrong(message, "text stands in single quotes: 'like this'"),
+        };
+        if let [Token::Word(word)] = tokens.as_slice()
+            && helper(word).is_none()
+        {
+            return self.known.field(word, self.item, Some(self.at(word))).map(What::Name);
+        }
+        if let [Token::Text(text)] = tokens.as_slice() {
+            return self.wrong("only a text stands in these braces", format!("write it without braces: {text}"));
+        }
+        let mut arguments = Vec::new();
+        if self.is_call(&tokens) {
+            return None;
+        }
+        let bracketed = matches!(tokens.first(), Some(Token::Open));
+        let mut at = usize::from(bracketed);
+        let text = self.call(&tokens, &mut at, &mut arguments, 0)?;
+        if bracketed && matches!(tokens.get(at), Some(Token::Close)) {
+            at += 1;
+        }
+        if at < tokens.len() {
+            return self.wrong("a bracket is closed that was never opened", "count the ( and )");
+        }
+        match Handlebars::compile(&format!("{{{{{{keep {text}}}}}}}")) {
+            Ok(template) => Some(What::Call(Box::new(Call { template, arguments }))),
+            Err(e) => self.wrong(format!("this cannot be read: {}", e.reason()), "write {{ helper field 'text' }}"),
+        }
+    }
+
+    /// The letters of one word, to point at; the whole tag if they stand in it twice.
+    fn at<'w>(&'w self, word: &'w str) -> &'w str {
+        if word.len() > 2 && !word.starts_with(|c: char| c.is_ascii_digit()) { word } else { self.source }
+    }
+
+    /// Reads `helper argument …` up to the closing bracket, and gives its Handlebars spelling.
+    fn call(&self, tokens: &[Token], at: &mut usize, arguments: &mut Vec<Argument>, depth: usize) -> Option<String> {
+        if depth > MAX_NESTING {
+            self.wrong("brackets stand too deep in each other", format!("{MAX_NESTING} are the most"));
+            return None;
+        }
+        let Some(Token::Word(name)) = tokens.get(*at) else {
+            self.wrong("a helper's name is missing here", "write {{ helper field 'text' }}");
+            return None;
+        };
+        let Some(helper) = helper(name) else {
+            self.no_helper(name, tokens.get(*at + 1), depth);
+            return None;
+        };
+        *at += 1;
+        let mut out = format!("({name}");
+        let mut count = 0;
+        if helper.seeded {
+            out.push_str(&format!(" v{}", arguments.len()));
+            arguments.push(Argument::Field(Field::seed()));
+        }
+        loop {
+            match tokens.get(*at) {
+                None | Some(Token::Close) => break,
+                Some(Token::Open) => {
+                    *at += 1;
+                    out.push(' ');
+                    out.push_str(&self.call(tokens, at, arguments, depth + 1)?);
+                    if !matches!(tokens.get(*at), Some(Token::Close)) {
+                        self.wrong("a `(` is never closed", "write a `)`");
+                        return None;
+                    }
+                    *at += 1;
+                }
+                Some(token) => {
+                    let argument = match token {
+                        Token::Text(text) => Argument::Constant(Value::String(text.clone())),
+                        Token::Word(word) => match constant(word) {
+                            Some(value) => Argument::Constant(value),
+                            None if word.contains('=') => {
+                                self.wrong(format!("`{word}` names an argument; ours have no names"), format!("write {}", helper.usage));
+                                return None;
+                            }
+                            None if helper_only(word) => {
+                                self.wrong(format!("`{word}` is a helper and needs brackets here"), format!("write ({word} …)"));
+                                return None;
+                            }
+                            None => Argument::Field(self.known.field(word, self.item, Some(self.at(word)))?),
+                        },
+                        Token::Open | Token::Close => unreachable!("handled above"),
+                    };
+                    out.push_str(&format!(" v{}", arguments.len()));
+                    arguments.push(argument);
+                    *at += 1;
+                }
+            }
+            count += 1;
+        }
+        if !helper.takes.contains(&count) {
+            self.wrong(format!("`{name}` takes {}, here it has {count}", helper.wants()), format!("write {}", helper.usage));
+            return None;
+        }
+        out.push(')');
+        Some(out)
+    }
+}
+
+fn helper(name: &str) -> Option<&'static Helper> {
+    HELPERS.iter().find(|h| h.name == name)
+}
+
+fn helper_only(word: &str) -> bool {
+    helper(word).is_some()
+}
+
+fn constant(word: &str) -> Option<Value> {
+    match word {
+        "true" => Some(Value::Bool(true)),
+        "false" => Some(Value::Bool(false)),
+        "null" => Some(Value::Null),
+        _ if crate::yaml::is_json_number(word) => serde_json::from_str(word).ok(),
+        _ => None,
+    }
+}

@@ -1,0 +1,153 @@
+//! The address of a call, with every value encoded for where it stands in it.
+//!
+//! Which part a `{{ }}` stands in (host, path, query) is known at load. A path segment that turns out empty or made of
+//! points fails, so that `…/customers/{{ body.id }}` never becomes `…/customers/`.
+
+use super::piece::{Piece, What};
+use super::{Place, Template, Unrendered};
+use crate::expr::field::{Field, Names, Root};
+use crate::expr::names::Known;
+use crate::text::span;
+use crate::yaml::fields::Item;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Part {
+    /// Scheme and host, or a whole address from one `{{ }}`.
+    Base,
+    Path,
+    Query,
+}
+
+/// A compiled address.
+#[derive(Debug, Clone)]
+pub struct Url {
+    template: Template,
+    parts: Vec<Part>,
+    /// A value of the event helps to form the host.
+    pub host_from_data: bool,
+}
+
+impl Url {
+    pub fn read(item: &Item, known: &Known) -> Option<Self> {
+        let template = Template::read(item, Place::Plain, known)?;
+        if template.has_block() {
+            item.problem("a block cannot stand in an address")
+                .label("give the part a name under `set:`, or write two steps with `if:`")
+                .add();
+            return None;
+        }
+        let mut part = Part::Base;
+        let mut seen = String::new();
+        let mut parts = Vec::new();
+        let mut host_from_data = false;
+        for piece in &template.pieces {
+            parts.push(part);
+            match piece {
+                Piece::Text(text) => {
+                    for c in text.chars() {
+                        seen.push(c);
+                        part = next(part, &seen, c);
+                    }
+                }
+                Piece::Value { what, .. } => {
+                    host_from_data |= part == Part::Base && !trusted(what);
+                    // A value may bring the scheme with it.
+                    seen.push_str(if seen.is_empty() { "x://x" } else { "x" });
+                }
+                // Refused above.
+                Piece::Block(_) => {}
+            }
+        }
+        Some(Self { template, parts, host_from_data })
+    }
+
+    /// The address with every `{{ }}` replaced by a letter: for checks at load.
+    pub fn sample(&self) -> Option<String> {
+        let begins_with_value = matches!(self.template.pieces.first(), Some(Piece::Value { .. }));
+        (!begins_with_value).then(|| {
+            let piece = |p: &Piece| match p {
+                Piece::Text(text) => text.to_string(),
+                Piece::Value { .. } | Piece::Block(_) => "x".to_owned(),
+            };
+            self.template.pieces.iter().map(piece).collect()
+        })
+    }
+
+    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.template.fields()
+    }
+
+    /// The address for one event.
+    pub fn text(&self, names: &dyn Names) -> Result<String, Unrendered> {
+        let template = &self.template;
+        let mut out = String::new();
+        // The path segment that is being written, and whether a value stands in it.
+        let (mut segment_at, mut filled) = (0, None);
+        for (piece, part) in template.pieces.iter().zip(&self.parts) {
+            match piece {
+                Piece::Text(text) => {
+                    let mut part = *part;
+                    for c in text.chars() {
+                        if part == Part::Path && matches!(c, '/' | '?' | '#') {
+                            self.segment(span::from(&out, segment_at), filled.take())?;
+                        }
+                        out.push(c);
+                        part = next(part, &out, c);
+                        if c == '/' {
+                            segment_at = out.len();
+                            filled = None;
+                        }
+                    }
+                }
+                Piece::Value { what, raw, source } => {
+                    let place = match part {
+                        Part::Base => Place::Plain,
+                        Part::Path => Place::UrlSegment,
+                        Part::Query => Place::UrlQuery,
+                    };
+                    let encoded = Template { pieces: Vec::new(), place, path: template.path.clone() };
+                    encoded.put(what, *raw, source, names, &mut out)?;
+                    filled = (*part == Part::Path).then_some(source.as_ref());
+                }
+                Piece::Block(_) => {}
+            }
+        }
+        if filled.is_some() {
+            self.segment(span::from(&out, segment_at), filled)?;
+        }
+        Ok(out)
+    }
+
+    fn segment(&self, segment: &str, filled: Option<&str>) -> Result<(), Unrendered> {
+        match filled {
+            Some(source) if matches!(segment, "" | "." | "..") => {
+                let found = if segment.is_empty() { "nothing" } else { segment };
+                Err(self.template.wrong(format!("{source} put {found} between two slashes of the address; that would call another one")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn trusted(what: &What) -> bool {
+    let safe = |f: &Field| matches!(f.root, Root::Secret(_) | Root::Env(_));
+    match what {
+        What::Name(field) => safe(field),
+        What::Call(call) => call.fields().all(safe),
+    }
+}
+
+/// The part that follows when `c` was just written as the last letter of `seen`.
+fn next(part: Part, seen: &str, c: char) -> Part {
+    match (part, c) {
+        (Part::Base, '/' | '?' | '#') if !seen.ends_with(":/") && !seen.ends_with("://") => {
+            if c == '/' {
+                Part::Path
+            } else {
+                Part::Query
+            }
+        }
+        (Part::Path, '?' | '#') => Part::Query,
+        _ => part,
+    }
+}

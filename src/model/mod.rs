@@ -1,0 +1,11 @@
+//! The words that everything else speaks in: what came in, what a rule does with it, and what happened. They know nobody.
+
+pub mod answer;
+pub mod budget;
+pub mod event;
+pub mod outcome;
+pub mod place;
+pub mod request;
+pub mod retry;
+pub mod run;
+pub mod step_graph;

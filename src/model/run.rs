@@ -1,0 +1,451 @@
+//! A run: one rule at work on one event. Where it is, when it is due, how it ended.
+//!
+//! [`Run::after`] is the only way from state to state, and it is pure: the moment and the dice are handed in. What an
+//! attempt does is left to `action`, keeping runs to `store`, and doing all of it in order to `worker`.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::model::event::EventId;
+use crate::model::outcome::Outcome;
+use crate::model::place::Place;
+use crate::model::retry::Plan;
+use crate::model::step_graph::{Course, Mend};
+
+/// Under this name `on_error:` steps see what went wrong; nobody may save anything else there.
+pub const ERROR: &str = "error";
+
+/// Names a run inside one store.
+pub type RunId = i64;
+/// Names a rule file's text by its content: SHA-256, in hex.
+pub type TextHash = Arc<str>;
+
+/// The name of a content: SHA-256, in hex.
+pub fn hash(content: &[u8]) -> String {
+    ring::digest::digest(&ring::digest::SHA256, content).as_ref().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Something is left to do, at `due`.
+    Waiting,
+    /// All steps were done.
+    Done,
+    /// All steps were done or forgiven by `on_error`.
+    Handled,
+    /// A step failed for good; people see it and can replay it.
+    Failed,
+    /// A person ended it before it was done.
+    Cancelled,
+    /// It was never begun: its `once_per` value had been used already.
+    Repeated,
+}
+
+impl State {
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Waiting => "waiting",
+            State::Done => "done",
+            State::Handled => "handled",
+            State::Failed => "failed",
+            State::Cancelled => "cancelled",
+            State::Repeated => "not run again",
+        }
+    }
+
+    /// Every state, in the order that lists name them.
+    pub const ALL: [State; 6] = [State::Done, State::Handled, State::Waiting, State::Failed, State::Cancelled, State::Repeated];
+
+    pub fn read(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.word() == word)
+    }
+}
+
+/// One rule at work on one event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    pub id: RunId,
+    pub event: EventId,
+    /// The rule's name, and the text it stood in when the event came.
+    pub rule: Arc<str>,
+    pub text: TextHash,
+    pub state: State,
+    pub place: Place,
+    /// Tries so far at this place.
+    pub tried: u32,
+    pub due: Timestamp,
+    /// What `save_as` kept.
+    pub saved: Map<String, Value>,
+    /// What of it is not recorded yet, so that a record need not hold what earlier ones hold.
+    pub unsaved: Vec<SavedAt>,
+    /// The effect at `place` was found to be done already, after a crash.
+    pub settled: bool,
+    /// Something was forgiven on the way.
+    pub forgiven: bool,
+    /// How often this run was replayed from the failed list.
+    pub replays: u32,
+    /// The queue that it stands in: runs of one lane are done one at a time, in order.
+    pub lane: Option<Arc<str>>,
+    /// Where it failed, while the rule's own `on_error:` is being done.
+    pub failed_at: Option<Place>,
+    /// Grows with each lease, record and replay, so that whoever holds it by an earlier count is known to be late.
+    pub turn: i64,
+}
+
+/// A value that `save_as` kept: under which name, and as which element of a list if it is one of many.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SavedAt {
+    pub name: String,
+    pub element: Option<usize>,
+}
+
+impl SavedAt {
+    /// The value itself.
+    pub fn of<'s>(&self, saved: &'s Map<String, Value>) -> Option<&'s Value> {
+        let value = saved.get(&self.name)?;
+        self.element.map_or(Some(value), |n| value.get(n))
+    }
+}
+
+/// A `once_per` value, claimed for a run.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Once {
+    pub value: String,
+    pub within: Duration,
+}
+
+/// One try, for the history.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Attempt {
+    pub place: Place,
+    /// From 1.
+    pub number: u32,
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
+    pub at: Timestamp,
+    pub took: Duration,
+    /// `done`, `skipped`, `stopped`, `retry`, `failed`.
+    pub outcome: Cow<'static, str>,
+    pub said: String,
+}
+
+/// What a run has to know of the step that was tried.
+#[derive(Debug, Clone)]
+pub struct StepFacts<'a> {
+    pub plan: &'a Plan,
+    /// What people call it.
+    pub title: &'a str,
+    pub save_as: Option<&'a str>,
+    /// The elements of the `for_each` that it belongs to; nothing where there is none.
+    pub elements: Option<u32>,
+    pub course: &'a Course,
+}
+
+impl Run {
+    /// A run as it begins, at a step of its rule.
+    pub fn begin(id: RunId, event: EventId, rule: Arc<str>, text: TextHash, step: u32, due: Timestamp) -> Run {
+        Run {
+            id,
+            event,
+            rule,
+            text,
+            state: State::Waiting,
+            place: Place { step, element: 0 },
+            tried: 0,
+            due,
+            saved: Map::new(),
+            unsaved: Vec::new(),
+            settled: false,
+            forgiven: false,
+            replays: 0,
+            lane: None,
+            failed_at: None,
+            turn: 0,
+        }
+    }
+
+    /// The run after an attempt at its place ended.
+    pub fn after(mut self, outcome: &mut Outcome, step: &StepFacts, now: Timestamp, dice: f64) -> Run {
+        self.settled = false;
+        let due = self.retry_at(outcome, step.plan, now, dice);
+        match outcome {
+            Outcome::Done(note) => {
+                if let Some(name) = step.save_as {
+                    let output = note.output.take().unwrap_or(Value::Null);
+                    self.save(name, output, step.elements.is_some());
+                }
+                self.forward(step, now)
+            }
+            Outcome::Skipped(_) => self.forward(step, now),
+            Outcome::Entered => match step.course.flow(self.place.step).and_then(|f| f.inside) {
+                Some(inside) => {
+                    let to = step.course.to(self.place, inside);
+                    self.go(Some(to), now)
+                }
+                None => self.forward(step, now),
+            },
+            Outcome::Stopped(_) => self.go(None, now),
+            Outcome::Deferred(wait) => {
+                self.due = now.checked_add(*wait).unwrap_or(now);
+                self
+            }
+            Outcome::Retry { why, status, .. } => {
+                self.tried += 1;
+                match due {
+                    Some(due) => {
+                        self.due = due;
+                        self
+                    }
+                    None => {
+                        let tries = if self.tried == 1 { "1 try".to_owned() } else { format!("{} tries", self.tried) };
+                        let (why, status) = (format!("{why} (given up after {tries})"), *status);
+                        *outcome = Outcome::Failed { why: why.clone(), status };
+                        self.given_up(&why, status, step, now)
+                    }
+                }
+            }
+            Outcome::Failed { why, status } => {
+                self.tried += 1;
+                self.given_up(why, *status, step, now)
+            }
+        }
+    }
+
+    /// A step has failed for good: somebody mends it, or the run fails.
+    fn given_up(mut self, why: &str, status: Option<u16>, step: &StepFacts, now: Timestamp) -> Run {
+        let course = step.course;
+        let mut error = serde_json::json!({ "message": why, "tries": self.tried, "step": step.title });
+        if let Some(status) = status {
+            error["status"] = status.into();
+        }
+        if self.failed_at.is_some() {
+            // The rule's own `on_error:` failed as well; the run is in the failed list all the same.
+            return self.go(None, now);
+        }
+        match course.mender(self.place.step) {
+            Some((mender, mend)) => {
+                self.forgiven = true;
+                self.place = course.to(self.place, mender);
+                match mend {
+                    Mend::Steps(first) => {
+                        self.save(ERROR, error, false);
+                        let to = course.to(self.place, first);
+                        self.go(Some(to), now)
+                    }
+                    _ => self.forward(step, now),
+                }
+            }
+            None => {
+                let at = course.blame(self.place);
+                match course.on_error {
+                    Some(first) => {
+                        self.save(ERROR, error, false);
+                        self.failed_at = Some(at);
+                        self.go(Some(Place { step: first, element: 0 }), now)
+                    }
+                    None => {
+                        self.place = at;
+                        self.state = State::Failed;
+                        self
+                    }
+                }
+            }
+        }
+    }
+
+    fn forward(self, step: &StepFacts, now: Timestamp) -> Run {
+        let to = step.course.after(self.place, step.elements);
+        self.go(to, now)
+    }
+
+    /// Goes to a place, or to the end.
+    fn go(mut self, to: Option<Place>, now: Timestamp) -> Run {
+        self.tried = 0;
+        self.due = now;
+        match (to, self.failed_at) {
+            (Some(place), _) => self.place = place,
+            (None, Some(at)) => {
+                self.place = at;
+                self.failed_at = None;
+                self.state = State::Failed;
+            }
+            (None, None) => {
+                self.state = if self.forgiven { State::Handled } else { State::Done };
+            }
+        }
+        self
+    }
+
+    fn save(&mut self, name: &str, output: Value, many: bool) {
+        let element = match self.saved.get_mut(name) {
+            Some(Value::Array(list)) if many => {
+                list.push(output);
+                Some(list.len() - 1)
+            }
+            _ => {
+                self.saved.insert(name.to_owned(), if many { Value::Array(vec![output]) } else { output });
+                many.then_some(0)
+            }
+        };
+        self.unsaved.push(SavedAt { name: name.to_owned(), element });
+    }
+
+    /// When the step is tried again after this outcome; nothing if it is not.
+    pub fn retry_at(&self, outcome: &Outcome, plan: &Plan, now: Timestamp, dice: f64) -> Option<Timestamp> {
+        let Outcome::Retry { not_before, .. } = outcome else { return None };
+        let wait = plan.wait(self.tried + 1, *not_before, dice)?;
+        Some(now.checked_add(wait).unwrap_or(now))
+    }
+
+    /// A failed run, ready to go on at the step that failed.
+    pub fn replayed(mut self, now: Timestamp) -> Run {
+        self.state = State::Waiting;
+        self.tried = 0;
+        self.due = now;
+        self.replays += 1;
+        self
+    }
+
+    /// Sent with every try of one step and element, so that a receiver knows a repetition.
+    pub fn idempotency_key(&self) -> String {
+        let Place { step, element } = self.place;
+        let replay = if self.replays > 0 { format!("-r{}", self.replays) } else { String::new() };
+        format!("{}-{}-{step}-{element}{replay}", self.event, self.id)
+    }
+}
+
+/// What a file's writer is about to do, kept before it does it, so that a crash leaves no doubt.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Intent {
+    /// Below the output folder, with `/`.
+    pub file: String,
+    /// Which file it was (its inode), so that another one of the same name is not taken for it.
+    pub identity: u64,
+    /// Where the writing begins, and how many bytes.
+    pub offset: u64,
+    pub length: u64,
+    /// SHA-256 of the bytes, in hex; for a workbook the batch id that it will carry.
+    pub digest: String,
+    /// Whether the whole file is replaced by another one, whose number (inode) is `identity`.
+    #[serde(default)]
+    pub replaced: bool,
+    /// Whose lines or rows these are.
+    pub runs: Vec<(RunId, u32, u32)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::outcome::Note;
+    use crate::model::step_graph::{Flow, Next};
+
+    fn run() -> Run {
+        Run::begin(1, EventId::new(Timestamp::UNIX_EPOCH, [0; 10]), "r".into(), "".into(), 0, Timestamp::UNIX_EPOCH)
+    }
+
+    fn flow(next: Next) -> Flow {
+        Flow { next, each: None, inside: None, within: None, mend: Mend::Not, mends: None }
+    }
+
+    /// Two steps, the first with `for_each` if `each`.
+    fn two(each: bool, mend: Mend) -> Course {
+        let first = Flow { each: each.then_some(0), mend, ..flow(Next::Step(1)) };
+        Course { flows: vec![first, flow(Next::End)], ..Course::default() }
+    }
+
+    fn facts<'a>(plan: &'a Plan, course: &'a Course, elements: Option<u32>) -> StepFacts<'a> {
+        StepFacts { plan, title: "post", save_as: None, elements, course }
+    }
+
+    fn retry() -> Outcome {
+        Outcome::Retry { why: "it answered 500".into(), not_before: None, status: Some(500), receipt: None }
+    }
+
+    fn done() -> Outcome {
+        Outcome::Done(Note::default())
+    }
+
+    #[test]
+    fn steps_and_elements_are_walked_in_order() {
+        let (plan, now, course) = (Plan::default(), Timestamp::UNIX_EPOCH, two(true, Mend::Not));
+        let mut r = run();
+        for (step, element) in [(0, 1), (1, 0)] {
+            r = r.after(&mut done(), &facts(&plan, &course, Some(2)), now, 0.0);
+            assert_eq!(r.place, Place { step, element });
+        }
+        r = r.after(&mut done(), &facts(&plan, &course, None), now, 0.0);
+        assert_eq!(r.state, State::Done);
+    }
+
+    #[test]
+    fn a_step_is_tried_as_often_as_its_plan_says_and_then_failed() {
+        let plan = Plan { tries: 2, first_wait: Duration::from_secs(5) };
+        let (now, course) = (Timestamp::UNIX_EPOCH, two(false, Mend::Not));
+        let r = run().after(&mut retry(), &facts(&plan, &course, None), now, 0.0);
+        assert_eq!((r.state, r.tried, r.due.as_second()), (State::Waiting, 1, 5));
+        let mut last = retry();
+        let r = r.after(&mut last, &facts(&plan, &course, None), now, 0.0);
+        assert_eq!((r.state, r.tried), (State::Failed, 2));
+        assert!(matches!(last, Outcome::Failed { why, status: Some(500) } if why == "it answered 500 (given up after 2 tries)"));
+        assert!(r.clone().replayed(now).idempotency_key().ends_with("-0-0-r1"));
+    }
+
+    #[test]
+    fn what_is_forgiven_ends_as_handled() {
+        let (plan, now, course) =
+            (Plan { tries: 1, first_wait: Duration::from_secs(5) }, Timestamp::UNIX_EPOCH, two(false, Mend::Continue));
+        let r = run().after(&mut retry(), &facts(&plan, &course, None), now, 0.0);
+        assert_eq!(r.place.step, 1);
+        let r = r.after(&mut done(), &facts(&plan, &course, None), now, 0.0);
+        assert_eq!(r.state, State::Handled);
+    }
+
+    #[test]
+    fn inside_do_every_element_goes_through_all_steps_and_on_error_belongs_to_it() {
+        // 0: do with for_each and on_error [3]; 1 and 2 inside; 4: what follows.
+        let inside = |next| Flow { each: Some(0), within: Some(0), ..flow(next) };
+        let course = Course {
+            flows: vec![
+                Flow { each: Some(0), inside: Some(1), mend: Mend::Steps(3), ..flow(Next::Step(4)) },
+                inside(Next::Step(2)),
+                inside(Next::Element(0)),
+                Flow { each: Some(0), mends: Some(0), ..flow(Next::Element(0)) },
+                flow(Next::End),
+            ],
+            ..Course::default()
+        };
+        let (plan, now) = (Plan { tries: 1, first_wait: Duration::from_secs(5) }, Timestamp::UNIX_EPOCH);
+        let two = facts(&plan, &course, Some(2));
+        let mut walked = Vec::new();
+        let mut r = run();
+        let outcomes = [Outcome::Entered, done(), done(), Outcome::Entered, retry(), done(), done()];
+        for (n, mut outcome) in outcomes.into_iter().enumerate() {
+            walked.push((r.place.step, r.place.element));
+            let step = if n == 6 { facts(&plan, &course, None) } else { two.clone() };
+            r = r.after(&mut outcome, &step, now, 0.0);
+        }
+        assert_eq!(walked, [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (3, 1), (4, 0)]);
+        assert_eq!(r.state, State::Handled);
+        assert_eq!(r.saved[ERROR]["message"], "it answered 500 (given up after 1 try)");
+        assert_eq!(r.saved[ERROR]["status"], 500);
+    }
+
+    #[test]
+    fn the_rules_own_on_error_tells_and_the_run_stays_failed_where_it_failed() {
+        let mut course = two(false, Mend::Not);
+        course.flows.push(flow(Next::End));
+        course.on_error = Some(2);
+        let (plan, now) = (Plan { tries: 1, first_wait: Duration::from_secs(5) }, Timestamp::UNIX_EPOCH);
+        let r = run().after(&mut retry(), &facts(&plan, &course, None), now, 0.0);
+        assert_eq!((r.state, r.place.step, r.failed_at), (State::Waiting, 2, Some(Place { step: 0, element: 0 })));
+        for mut end in [done(), retry()] {
+            let r = r.clone().after(&mut end, &facts(&plan, &course, None), now, 0.0);
+            assert_eq!((r.state, r.place.step, r.failed_at), (State::Failed, 0, None));
+        }
+    }
+}

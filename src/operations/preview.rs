@@ -1,0 +1,164 @@
+//! A run without a world: what a rule would do with an event, step by step, nothing sent or written.
+//!
+//! `doorbell try` and `doorbell test` show and compare it. Matching, rendering, judging answers and the way from step to
+//! step are the product's own code; only the attempts are left out.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::action::contract::{Effect, Pretended, Seen};
+use crate::expr::condition::trace::{self, Told};
+use crate::expr::template::Unrendered;
+use crate::model::event::Event;
+use crate::model::outcome::{Note, Outcome};
+use crate::model::run::{Run, State};
+use crate::rule::step::Step;
+use crate::rule::{Rule, UNDECIDED};
+use crate::secret::Vault;
+
+/// The most steps that are walked; a run in the world has no such limit.
+const MOST_SCENES: usize = 20_000;
+
+/// One thing that would happen.
+pub struct Scene<'r> {
+    pub step: &'r Step,
+    /// Which element of its `for_each`, from 1.
+    pub element: Option<usize>,
+    pub what: What,
+}
+
+pub enum What {
+    /// The effect, and why it would have failed with the answer that was given for it.
+    Effect { shown: String, seen: Seen, failed: Option<String> },
+    /// Its `if:` did not hold.
+    Skipped(Vec<Told>),
+    /// There is no element.
+    Empty(String),
+    /// It cannot be rendered.
+    Failed(String),
+}
+
+/// What targets answer.
+pub trait Replies {
+    /// The answer to the next call; nothing where it is not known.
+    fn next(&mut self, saves: bool) -> Option<Pretended>;
+}
+
+/// Walks a rule from a step on. Gives what would happen, and how the run would end.
+pub fn rehearse<'r>(rule: &'r Rule, start: u32, event: &Event, vault: &Vault, replies: &mut dyn Replies) -> (Vec<Scene<'r>>, State) {
+    if start == UNDECIDED {
+        return (Vec::new(), State::Failed);
+    }
+    let mut walk = Walk { rule, event, vault, replies, not_done: Vec::new(), scenes: Vec::new() };
+    let mut run = Run::begin(0, event.id, rule.name.clone(), rule.text.clone(), start, Timestamp::UNIX_EPOCH);
+    while run.state == State::Waiting && walk.scenes.len() < MOST_SCENES {
+        let Some(step) = rule.step(&run) else { break };
+        let (mut outcome, elements) = walk.step(step, &run);
+        run = run.after(&mut outcome, &rule.facts(step, elements), Timestamp::UNIX_EPOCH, 0.0);
+    }
+    let scenes = walk.scenes;
+    (scenes, run.state)
+}
+
+struct Walk<'r, 'a> {
+    rule: &'r Rule,
+    event: &'a Event,
+    vault: &'a Vault,
+    replies: &'a mut dyn Replies,
+    /// Names of steps whose answers are not known.
+    not_done: Vec<String>,
+    scenes: Vec<Scene<'r>>,
+}
+
+impl<'r> Walk<'r, '_> {
+    fn step(&mut self, step: &'r Step, run: &Run) -> (Outcome, Option<u32>) {
+        let scope = self.rule.scope(self.event, self.vault, &run.saved).at(run.place).not_done(&self.not_done);
+        let each = self.rule.course.flow(run.place.step).and_then(|f| f.each);
+        let elements = match each.map(|each| self.rule.elements(each, &scope)) {
+            None => None,
+            Some(Ok(items)) => Some(items),
+            Some(Err(why)) => {
+                self.tell(step, None, What::Failed(why.clone()));
+                return (Outcome::failed(why), None);
+            }
+        };
+        let count = elements.as_ref().map(|e| e.len() as u32);
+        let item = elements.as_ref().map(|items| items.get(run.place.element as usize));
+        let number = elements.is_some().then_some(run.place.element as usize + 1);
+        let scope = match item {
+            Some(None) => {
+                let name = step.for_each.as_ref().map_or("the list", |f| f.text());
+                self.tell(step, None, What::Empty(format!("{name} is empty")));
+                return (Outcome::Skipped(String::new()), count);
+            }
+            Some(Some(item)) => scope.with_item(item, run.place.element as usize + 1),
+            None => scope,
+        };
+        let holds = match step.condition.holds(&scope) {
+            Ok(holds) => holds,
+            Err(spent) => {
+                let why = self.rule.place_of(&Unrendered { message: spent.to_string(), path: step.path.clone() });
+                self.tell(step, number, What::Failed(why.clone()));
+                return (Outcome::failed(why), count);
+            }
+        };
+        if !holds {
+            let told = trace::tell(&step.condition, &scope, self.vault, true);
+            self.tell(step, number, What::Skipped(told));
+            return (Outcome::Skipped(String::new()), count);
+        }
+        let Some(action) = &step.action else { return (Outcome::Entered, count) };
+        let effect = match action.render(&scope) {
+            Ok(effect) => effect,
+            Err(unrendered) => {
+                let why = self.rule.place_of(&unrendered);
+                self.tell(step, number, What::Failed(why.clone()));
+                return (Outcome::failed(why), count);
+            }
+        };
+        (self.done(step, run, number, effect.as_ref()), count)
+    }
+
+    fn done(&mut self, step: &'r Step, run: &Run, number: Option<usize>, effect: &dyn Effect) -> Outcome {
+        let seen = effect.seen();
+        let calls = effect.answered(Pretended { status: 200, headers: Vec::new(), body: Vec::new() }).is_some();
+        let reply = if calls { self.replies.next(step.save_as.is_some()) } else { None };
+        let known = reply.is_some();
+        let outcome = match reply.and_then(|reply| effect.answered(reply)) {
+            Some(outcome) => outcome,
+            None if seen.verb == "stop" => Outcome::Stopped(seen.what.clone()),
+            None => Outcome::Done(Note::default()),
+        };
+        if let (Some(name), false) = (&step.save_as, known) {
+            self.not_done.push(name.clone());
+        }
+        let failed = match &outcome {
+            Outcome::Failed { why, .. } => Some(why.clone()),
+            _ => None,
+        };
+        // A further try of the same call is not a further effect.
+        if run.tried == 0 {
+            self.tell(step, number, What::Effect { shown: effect.to_string(), seen, failed });
+        }
+        outcome
+    }
+
+    fn tell(&mut self, step: &'r Step, element: Option<usize>, what: What) {
+        self.scenes.push(Scene { step, element, what });
+    }
+}
+
+/// An answer with a JSON body.
+pub fn json_reply(status: u16, headers: Vec<(String, String)>, body: &Value) -> Pretended {
+    let mut headers = headers;
+    let text = match body {
+        Value::String(text) => text.clone(),
+        other => {
+            if !headers.iter().any(|(n, _)| n == "content-type") {
+                headers.push(("content-type".into(), "application/json".into()));
+            }
+            other.to_string()
+        }
+    };
+    Pretended { status, headers, body: text.into_bytes() }
+}

@@ -1,0 +1,121 @@
+//! How a rule runs: `once_per`, `one_at_a_time`, `answer_within`, and what they mean for an event.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::expr::condition::trace::{Outcome, Told};
+use crate::expr::field::{Field, Found, Names};
+use crate::expr::names::Known;
+use crate::model::run::Once;
+use crate::yaml::Node;
+use crate::yaml::fields::Item;
+
+/// How long a `once_per` value is remembered where nothing else is said.
+const ONCE_WITHIN: Duration = Duration::from_secs(30 * 86_400);
+/// The longest that a caller may be kept waiting.
+const LONGEST_ANSWER: Duration = Duration::from_secs(600);
+
+/// `once_per:`.
+#[derive(Debug, Clone)]
+pub struct OncePer {
+    pub field: Field,
+    pub within: Duration,
+}
+
+/// `one_at_a_time:`.
+#[derive(Debug, Clone)]
+pub enum OneAtATime {
+    /// One run of the rule.
+    Rule,
+    /// One for each value of this field.
+    Each(Field),
+}
+
+fn bare(item: &Item, what: &'static str, known: &Known) -> Option<Field> {
+    let text = item.text()?;
+    if text.contains("{{") {
+        let bare = text.replace("{{", "").replace("}}", "");
+        item.problem("a field stands here without braces").label(format!("write {what}: {}", bare.trim())).add();
+        return None;
+    }
+    known.field(&text, item, None)
+}
+
+pub fn read_once_per(item: &Item, known: &Known) -> Option<OncePer> {
+    if let Node::Text(text) = item.node
+        && crate::yaml::duration::read(text).is_ok()
+    {
+        item.problem("`once_per:` names a field").label(format!("write {{ value: body.id, within: {text} }}")).add();
+        return None;
+    }
+    if !matches!(item.node, Node::Map(_)) {
+        return Some(OncePer { field: bare(item, "once_per", known)?, within: ONCE_WITHIN });
+    }
+    let mut fields = item.fields("`once_per:`")?;
+    let field = fields.must("value").map(|i| bare(&i, "value", known));
+    let within = fields.may("within").map(|i| {
+        let within = i.duration()?;
+        if within.is_zero() {
+            i.problem("a value is remembered for some time").label("write for example `7 days`").add();
+            return None;
+        }
+        Some(within)
+    });
+    fields.done(&[("field", "did you mean `value`?"), ("key", "did you mean `value`?"), ("for", "did you mean `within`?")], &[]);
+    Some(OncePer { field: field??, within: within.unwrap_or(Some(ONCE_WITHIN))? })
+}
+
+pub fn read_one_at_a_time(item: &Item, known: &Known) -> Option<OneAtATime> {
+    match item.node {
+        Node::Bool(true) => Some(OneAtATime::Rule),
+        Node::Bool(false) => None,
+        Node::Number(_) => {
+            item.problem("`one_at_a_time:` takes true, or a field").label("write `one_at_a_time: true`").add();
+            None
+        }
+        _ => bare(item, "one_at_a_time", known).map(OneAtATime::Each),
+    }
+}
+
+pub fn read_answer_within(item: &Item) -> Option<Duration> {
+    let within = item.duration()?;
+    if within.is_zero() || within > LONGEST_ANSWER {
+        item.problem("a caller can be kept waiting for up to 10 minutes").label("write for example `3 seconds`").add();
+        return None;
+    }
+    Some(within)
+}
+
+impl OncePer {
+    /// The value of an event; an error is the sentence for the trace.
+    pub fn claim(&self, names: &dyn Names) -> Result<Once, String> {
+        match self.field.find(names)? {
+            Found::Missing => Err(self.field.why_missing(names)),
+            found => {
+                let value = found.into_value(names.budget())?.unwrap_or(Value::Null);
+                Ok(Once { value: value.to_string(), within: self.within })
+            }
+        }
+    }
+
+    /// The line of a trace for an event that has no such value.
+    pub fn told(&self, names: &dyn Names) -> Option<Told> {
+        let why = self.claim(names).err()?;
+        Some(Told { depth: 0, words: format!("once per {}", self.field.text()), outcome: Outcome::No(why) })
+    }
+}
+
+impl OneAtATime {
+    /// The queue that an event's run stands in. What is missing counts as a value of its own.
+    pub fn lane(&self, rule: &str, names: &dyn Names) -> Arc<str> {
+        match self {
+            OneAtATime::Rule => rule.into(),
+            OneAtATime::Each(field) => {
+                let value = field.value(names).ok().flatten();
+                format!("{rule}\n{}", value.map_or_else(String::new, |v| v.to_string())).into()
+            }
+        }
+    }
+}

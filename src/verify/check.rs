@@ -1,0 +1,326 @@
+//! Checks a request by a scheme: finds the signatures and the time, works out what was signed, compares.
+//!
+//! Everything is done on the raw bytes. The reasons are for the operator; they never hold the signature that was expected.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use jiff::Timestamp;
+
+use super::contract::{KeyAt, Published, Signed, Verify};
+use super::formula::{Formula, Given};
+use super::key::{Algorithm, Key, KeyForm, unbase64, unhex};
+use super::place::Place;
+use super::token::Token;
+use crate::model::request::Request;
+use crate::secret::{STRUCK, Secret};
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Encoding {
+    Hex,
+    Base64,
+    Base64OfHex,
+    /// As it is.
+    Text,
+}
+
+impl Encoding {
+    pub(super) const WORDS: [(&str, Self); 5] = [
+        ("hex", Self::Hex),
+        ("base64", Self::Base64),
+        ("base64url", Self::Base64),
+        ("base64-of-hex", Self::Base64OfHex),
+        ("text", Self::Text),
+    ];
+
+    fn decode(self, text: &str) -> Option<Vec<u8>> {
+        match self {
+            Encoding::Hex => unhex(text),
+            Encoding::Base64 => unbase64(text),
+            Encoding::Base64OfHex => unhex(std::str::from_utf8(&base64::engine::general_purpose::STANDARD.decode(text).ok()?).ok()?),
+            Encoding::Text => Some(text.as_bytes().to_vec()),
+        }
+    }
+}
+
+/// How signature and time stand in a text.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Format {
+    /// `sha256={sig}`.
+    Whole { before: String, after: String },
+    /// `t={ts},v1={sig}`: in any order, the signature's name perhaps several times.
+    Pairs { between: char, time: Option<String>, signature: String },
+}
+
+impl Format {
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let (before, after) = text.split_once("{sig}")?;
+        let between = if text.contains(';') { ';' } else { ',' };
+        let named =
+            |variable: &str| text.split(between).find_map(|p| p.trim().strip_suffix(variable)?.strip_suffix('=').map(str::to_owned));
+        match (text.contains(between) || text.contains("{ts}"), named("{sig}")) {
+            (true, Some(signature)) => Some(Format::Pairs { between, time: named("{ts}"), signature }),
+            _ if text.contains("{ts}") => None,
+            _ => Some(Format::Whole { before: before.to_owned(), after: after.to_owned() }),
+        }
+    }
+
+    /// The signatures in a text, and the time.
+    fn find(&self, text: &str, list: Option<&str>) -> (Vec<String>, Option<String>) {
+        match self {
+            Format::Whole { before, after } => {
+                let one = |part: &str| part.trim().strip_prefix(before.as_str())?.strip_suffix(after.as_str()).map(str::to_owned);
+                let parts: Vec<&str> = list.map_or_else(|| vec![text], |between| text.split(between).collect());
+                (parts.into_iter().filter_map(one).filter(|s| !s.is_empty()).collect(), None)
+            }
+            Format::Pairs { between, time, signature } => {
+                let pairs: Vec<(&str, &str)> = text.split(*between).filter_map(|p| p.trim().split_once('=')).collect();
+                let all = |name: &str| {
+                    pairs.iter().filter(|(n, v)| *n == name && !v.is_empty()).map(|(_, v)| (*v).to_owned()).collect::<Vec<_>>()
+                };
+                // A time that came twice would let somebody choose.
+                let times = time.as_ref().map(|t| all(t)).unwrap_or_default();
+                (all(signature), if times.len() == 1 { times.into_iter().next() } else { None })
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Unit {
+    Seconds,
+    Milliseconds,
+    Rfc3339,
+    HttpDate,
+}
+
+impl Unit {
+    pub(super) const WORDS: [(&str, Self); 4] =
+        [("s", Self::Seconds), ("ms", Self::Milliseconds), ("rfc3339", Self::Rfc3339), ("http-date", Self::HttpDate)];
+
+    fn read(self, text: &str) -> Option<Timestamp> {
+        match self {
+            Unit::Seconds => Timestamp::from_second(text.parse().ok()?).ok(),
+            Unit::Milliseconds => Timestamp::from_millisecond(text.parse().ok()?).ok(),
+            Unit::Rfc3339 => text.parse().ok(),
+            Unit::HttpDate => jiff::fmt::rfc2822::parse(text).ok().map(|z| z.timestamp()),
+        }
+    }
+}
+
+/// Whether a time that was sent is near enough to when it came; else why not.
+pub(super) fn is_near(sent: &str, unit: Unit, tolerance: Duration, received: Timestamp) -> Result<(), String> {
+    let at = unit.read(sent).ok_or("the time of the signature cannot be read")?;
+    let away = received.duration_since(at).unsigned_abs();
+    if away > tolerance {
+        let (away, most) = (away.as_secs(), tolerance.as_secs());
+        return Err(format!("the signature's time is {away} seconds away, {most} are allowed; is this machine's clock right?"));
+    }
+    Ok(())
+}
+
+/// Where the time of a signature stands, and how far it may be away.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Time {
+    /// Nothing: beside the signature.
+    pub from: Option<Place>,
+    pub unit: Unit,
+    /// 0: it is not looked at.
+    pub tolerance: Duration,
+    /// Whether it may be missing: only where it stands in what is signed, so that nobody can take it out.
+    pub optional: bool,
+}
+
+/// A scheme without its secret.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Scheme {
+    pub algorithm: Algorithm,
+    pub key: KeyForm,
+    /// Any of these may hold a signature.
+    pub from: Vec<Place>,
+    pub format: Format,
+    /// What stands between several signatures.
+    pub list: Option<String>,
+    pub encoding: Encoding,
+    pub signed: Formula,
+    pub time: Option<Time>,
+    /// Where the sender's own id of a delivery stands; several are joined.
+    pub id: Vec<Place>,
+    pub require: Vec<(Place, String)>,
+    /// What a token must claim: any of the texts.
+    pub claims: Vec<(String, Vec<Formula>)>,
+}
+
+impl Scheme {
+    /// Whether Doorbell must know its own address for it.
+    pub(super) fn needs_url(&self) -> bool {
+        self.signed.needs_url() || self.claims.iter().flat_map(|(_, any_of)| any_of).any(Formula::needs_url)
+    }
+}
+
+/// A scheme with its secrets; any of them suffices.
+pub(super) struct Signing {
+    pub scheme: Scheme,
+    pub keys: Vec<(Secret, Key)>,
+    /// Where the sender publishes its key.
+    pub key_at: Option<String>,
+    pub public_url: Option<String>,
+    /// What stands for the secret where there is only a public key.
+    no_secret: Secret,
+}
+
+/// What a request brings, where everything is right that can be seen without a key.
+enum Brought {
+    Token(Token),
+    Signatures { decoded: Vec<Vec<u8>>, time: Option<String>, id: Option<String> },
+}
+
+impl Verify for Signing {
+    fn key_at(&self, request: &Request) -> Result<Option<KeyAt>, String> {
+        match &self.key_at {
+            None => Ok(None),
+            Some(address) => self.brought(request).map(|_| Some(KeyAt::Fixed(address.clone()))),
+        }
+    }
+
+    fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String> {
+        let scheme = &self.scheme;
+        let brought = self.brought(request)?;
+        let published = match (&self.key_at, published) {
+            (Some(_), None) => return Err("the key of the sender could not be fetched".into()),
+            (_, published) => published.map(|p| (&self.no_secret, &p.0)),
+        };
+        let keys = || self.keys.iter().map(|(secret, key)| (secret, key)).chain(published);
+        let (decoded, time, id) = match brought {
+            Brought::Token(token) => return Ok(vec![token.prove(&keys().map(|(_, key)| key).collect::<Vec<_>>())?]),
+            Brought::Signatures { decoded, time, id } => (decoded, time, id),
+        };
+        for (secret, key) in keys() {
+            let text = |secret| scheme.signed.bytes(request, self.given(time.as_deref(), id.as_deref(), secret));
+            let signed = text(secret.reveal())?;
+            if decoded.iter().any(|s| key.is_good(scheme.algorithm, &signed, s, None)) {
+                return match (self.signs(), scheme.signed.has_secret()) {
+                    (false, _) => Ok(Signed::new()),
+                    (true, false) => Ok(vec![signed]),
+                    (true, true) => Ok(vec![text(STRUCK)?]),
+                };
+            }
+        }
+        Err("the signature belongs to another secret or another body".into())
+    }
+
+    fn strike(&self, request: &mut Request) {
+        if self.scheme.algorithm == Algorithm::Equals || self.scheme.algorithm.token_word().is_some() {
+            self.scheme.from.iter().for_each(|place| place.strike(request));
+        }
+    }
+
+    fn signs(&self) -> bool {
+        self.scheme.algorithm != Algorithm::Equals
+    }
+
+    fn expected(&self, request: &Request) -> Option<Vec<u8>> {
+        // A token lets in whoever has it.
+        if self.scheme.algorithm.token_word().is_some() {
+            return None;
+        }
+        let (_, beside) = self.sent(request).ok()?;
+        let time = self.time(request, beside).ok()?;
+        let id = self.id(request).ok()?;
+        let given = self.given(time.as_deref(), id.as_deref(), STRUCK);
+        self.scheme.signed.bytes(request, given).ok().filter(|_| self.signs())
+    }
+}
+
+impl Signing {
+    pub(super) fn new(scheme: Scheme, public_url: Option<&str>) -> Self {
+        Self { scheme, keys: Vec::new(), key_at: None, public_url: public_url.map(str::to_owned), no_secret: Secret::new("") }
+    }
+
+    fn given<'a>(&'a self, time: Option<&'a str>, id: Option<&'a str>, secret: &'a str) -> Given<'a> {
+        Given { time, id, secret, public_url: self.public_url.as_deref(), ..Given::default() }
+    }
+
+    fn where_(&self) -> String {
+        self.scheme.from.first().map(Place::words).unwrap_or_default()
+    }
+
+    /// The signatures that were sent, not decoded, and the time beside them.
+    fn sent(&self, request: &Request) -> Result<(Vec<String>, Option<String>), String> {
+        let (mut signatures, mut beside, mut there) = (Vec::new(), None, false);
+        for place in &self.scheme.from {
+            let Some(text) = place.find(request)? else { continue };
+            there = true;
+            let (found, time) = self.scheme.format.find(&text, self.scheme.list.as_deref());
+            signatures.extend(found);
+            beside = beside.or(time);
+        }
+        match (there, signatures.is_empty()) {
+            (false, _) => Err(format!("{} is missing", self.where_())),
+            (_, true) => Err(format!("{} holds no signature of the right form", self.where_())),
+            _ => Ok((signatures, beside)),
+        }
+    }
+
+    /// The delivery's id, where it is a part of what is signed.
+    fn id(&self, request: &Request) -> Result<Option<String>, String> {
+        if !self.scheme.signed.has_id() {
+            return Ok(None);
+        }
+        let mut joined = String::new();
+        for place in &self.scheme.id {
+            joined += &place.find(request)?.ok_or_else(|| format!("{} is missing", place.words()))?;
+        }
+        Ok(Some(joined))
+    }
+
+    /// The time as it was sent, once it is near enough.
+    fn time(&self, request: &Request, beside: Option<String>) -> Result<Option<String>, String> {
+        let Some(time) = &self.scheme.time else { return Ok(None) };
+        let sent = match &time.from {
+            None => beside.ok_or("the time of the signature is missing")?,
+            Some(place) => match place.find(request)? {
+                Some(sent) => sent,
+                None if time.optional => return Ok(None),
+                None => return Err(format!("{} is missing", place.words())),
+            },
+        };
+        if !time.tolerance.is_zero() {
+            is_near(&sent, time.unit, time.tolerance, request.received)?;
+        }
+        Ok(Some(sent))
+    }
+
+    fn brought(&self, request: &Request) -> Result<Brought, String> {
+        let scheme = &self.scheme;
+        for (place, wanted) in &scheme.require {
+            if place.find(request)?.as_deref() != Some(wanted) {
+                return Err(format!("{} is not {wanted}", place.words()));
+            }
+        }
+        let (signatures, beside) = self.sent(request)?;
+        let time = self.time(request, beside)?;
+        let id = self.id(request)?;
+        if scheme.algorithm.token_word().is_some() {
+            return self.token(request, &signatures).map(Brought::Token);
+        }
+        // One that cannot be read may stand beside a good one.
+        let decoded: Vec<Vec<u8>> = signatures.iter().filter_map(|s| scheme.encoding.decode(s)).collect();
+        match decoded.is_empty() {
+            true => Err(format!("the signature in {} cannot be decoded", self.where_())),
+            false => Ok(Brought::Signatures { decoded, time, id }),
+        }
+    }
+
+    fn token(&self, request: &Request, tokens: &[String]) -> Result<Token, String> {
+        let [token] = tokens else { return Err("several tokens were sent".into()) };
+        let token = Token::read(token, self.scheme.algorithm, request.received)?;
+        for (name, any_of) in &self.scheme.claims {
+            let wanted: Vec<String> = any_of.iter().map(|f| f.text(request, self.given(None, None, ""))).collect::<Result<_, _>>()?;
+            if !token.claims(name, &wanted) {
+                return Err(format!("the token's `{name}` is not {}", wanted.join(" or ")));
+            }
+        }
+        Ok(token)
+    }
+}

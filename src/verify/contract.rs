@@ -1,0 +1,324 @@
+//! What a scheme is, and the guard: the only way from a [`Request`] to an [`Event`].
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::formula::is_token;
+use super::handshake::{Greeted, Handshake};
+use super::key::Key;
+use crate::body;
+use crate::body::packed::{Unpacked, unpack};
+use crate::expr::names::Known;
+use crate::expr::projection::Projection;
+use crate::model::event::{Event, EventId};
+use crate::model::request::Request;
+use crate::yaml::fields::Item;
+
+/// The header that says how a body is packed; it does not stay with the event, whose body is unpacked.
+const ENCODING: &str = "content-encoding";
+
+/// The most values that are built of a body whose sender has not proved itself yet.
+pub(super) const MOST_UNPROVEN: usize = 10_000;
+
+/// A way for senders to prove themselves.
+pub trait Scheme: Sync {
+    /// The key in the rule file.
+    fn name(&self) -> &'static str;
+    /// The sender as people know it, and what to know of its scheme; nothing where it is no sender's own.
+    fn told(&self) -> Option<Told> {
+        None
+    }
+    /// Reads what stands behind the key into the guard; problems are told there.
+    fn read(&self, item: &Item, known: &Known, public_url: Option<&str>) -> Option<Guard>;
+}
+
+/// A sender, as people are told of it.
+pub struct Told {
+    pub title: String,
+    /// The fields that hold its own id of a delivery.
+    pub delivery_id: Vec<String>,
+    /// How long that is remembered, in hours, if longer than others'.
+    pub remembered: Option<u64>,
+    /// What to write behind `verify:`, on one line.
+    pub write: String,
+    /// What to paste where at the sender.
+    pub paste: String,
+    /// How long it waits for an answer; empty where that is not known.
+    pub within: String,
+    /// What is not vouched for, and other things to know.
+    pub note: String,
+}
+
+/// What to do at a sender of which nothing else is known.
+pub const PASTE: &str = "paste your address, such as https://hooks.example.com/NAME, as the webhook's URL, and copy its signing secret";
+
+/// A key that stood at the address where its sender publishes it.
+#[derive(Clone)]
+pub struct Published(pub(super) Key);
+
+impl Published {
+    /// Reads what stood there. The error is a sentence.
+    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        Key::published(bytes).map(Self)
+    }
+}
+
+/// The address where a key is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyAt {
+    /// The scheme or the rule file says it.
+    Fixed(String),
+    /// The request says it, so whoever calls can have any address of this form fetched.
+    Named(String),
+}
+
+impl KeyAt {
+    pub fn address(&self) -> &str {
+        match self {
+            KeyAt::Fixed(address) | KeyAt::Named(address) => address,
+        }
+    }
+}
+
+/// What a sender has signed, one text for each signature; nothing where a secret is only shown.
+///
+/// It is the text that was signed, without any secret, and never how a signature is spelled: whoever sends the same again with
+/// its signature in another spelling gives the same.
+pub type Signed = Vec<Vec<u8>>;
+
+/// A scheme with its secret.
+pub trait Verify: Send + Sync {
+    /// Where the key stands that this request is checked with, if the sender publishes it; whoever calls fetches it.
+    /// The error is why the request is denied before: everything is looked at first that needs no key, since anybody can send a
+    /// request and have something fetched for it.
+    fn key_at(&self, _: &Request) -> Result<Option<KeyAt>, String> {
+        Ok(None)
+    }
+    /// Whether the request proves itself, and what its sender has signed. The error is for the operator's log, never for the
+    /// sender.
+    fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String>;
+    /// Strikes out a secret that is sent as it is: it is good for the door, and nobody needs it afterwards.
+    fn strike(&self, _: &mut Request) {}
+    /// Whether it vouches for what is sent, so that the same cannot be sent twice unseen.
+    fn signs(&self) -> bool {
+        false
+    }
+    /// What should have been signed, for people who ask why a request is denied; without any secret, and without what lets
+    /// somebody in.
+    fn expected(&self, _: &Request) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// Why a request did not become an event.
+#[derive(Debug, PartialEq)]
+pub enum NotAdmitted {
+    /// It was a greeting; this is the answer.
+    Greeted(Box<Greeted>),
+    /// With the reason for the operator.
+    Denied(String),
+    /// With the reason for the sender.
+    Malformed(String),
+    /// Unpacked, it would be larger than the limit.
+    TooLarge,
+}
+
+/// Everybody who may vouch at an address; any one suffices.
+///
+/// Only [`Guard::open`] lets in whoever comes. Any other guard denies everyone for whom nobody vouches, so one that is empty
+/// denies everybody, however it came to be empty.
+#[derive(Default)]
+pub struct Guard {
+    is_open: bool,
+    vouchers: Vec<Box<dyn Verify>>,
+    greetings: Vec<Handshake>,
+}
+
+/// The keys that were fetched for a request, by their address.
+pub type Keys = HashMap<String, Published>;
+
+impl Guard {
+    /// The guard of an address that is open: where `verify: none` says so, or nothing is said at all.
+    pub fn open() -> Self {
+        Self { is_open: true, ..Self::default() }
+    }
+
+    pub fn of(verify: impl Verify + 'static) -> Self {
+        Self::any_of([verify])
+    }
+
+    pub fn any_of(vouchers: impl IntoIterator<Item = impl Verify + 'static>) -> Self {
+        let boxed = |verify| Box::new(verify) as Box<dyn Verify>;
+        Self { vouchers: vouchers.into_iter().map(boxed).collect(), ..Self::default() }
+    }
+
+    /// The same, with greetings that are answered.
+    pub(super) fn greeting(mut self, greetings: impl IntoIterator<Item = Handshake>) -> Self {
+        self.greetings.extend(greetings);
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn greetings(&self) -> &[Handshake] {
+        &self.greetings
+    }
+
+    /// Takes over what another one knows. It stays open only if both are.
+    pub(super) fn join(&mut self, other: Guard) {
+        self.is_open &= other.is_open;
+        self.vouchers.extend(other.vouchers);
+        self.greetings.extend(other.greetings);
+    }
+
+    /// Whether a sender's greetings come by this method, unsigned.
+    pub fn greets_by(&self, method: &str) -> bool {
+        self.greetings.iter().any(|g| !g.is_signed() && g.method() == Some(method))
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Whether anybody signs what is sent, so that the same cannot be sent twice unseen.
+    pub fn signs(&self) -> bool {
+        self.vouchers.iter().any(|v| v.signs())
+    }
+
+    /// Where the keys stand that are needed for a request.
+    pub fn keys_at(&self, request: &Request) -> Vec<KeyAt> {
+        self.vouchers.iter().filter_map(|v| v.key_at(request).ok().flatten()).collect()
+    }
+
+    /// What tells a request that was vouched for from every other one: a hash of what was signed, as whoever vouches found it,
+    /// one for each signature. Nothing if nobody vouches, or by a secret alone.
+    pub fn proofs(&self, request: &Request, keys: &Keys) -> Vec<String> {
+        self.vouched(request, keys).map_or(Vec::new(), |(signed, _)| signed.iter().map(|one| crate::model::run::hash(one)).collect())
+    }
+
+    /// What somebody who is asked expects to be signed, for people who ask why not.
+    pub fn expected(&self, request: &Request) -> Option<Vec<u8>> {
+        self.vouchers.iter().find_map(|v| v.expected(request))
+    }
+
+    /// Whether the request proves itself to anybody; the error holds every reason, for the operator.
+    pub fn check(&self, request: &Request, keys: &Keys) -> Result<(), String> {
+        self.vouched(request, keys).map(drop)
+    }
+
+    /// The same; where the key was published, it says where.
+    pub fn check_by(&self, request: &Request, keys: &Keys) -> Result<Option<KeyAt>, String> {
+        self.vouched(request, keys).map(|(_, at)| at)
+    }
+
+    /// What was signed, and where the key is published that it was checked with.
+    fn vouched(&self, request: &Request, keys: &Keys) -> Result<(Signed, Option<KeyAt>), String> {
+        if self.is_open {
+            return Ok((Signed::new(), None));
+        }
+        let mut reasons: Vec<String> = Vec::new();
+        let signs_tokens = self.greetings.iter().any(Handshake::signs);
+        for verify in &self.vouchers {
+            let checked = verify.key_at(request).and_then(|at| {
+                let signed = verify.check(request, at.as_ref().and_then(|at| keys.get(at.address())))?;
+                // Anyone can have had it signed by a greeting.
+                match signs_tokens && signed.iter().any(|text| is_token(text)) {
+                    true => Err("what is signed is a mere token, such as greetings at this address are answered with".to_owned()),
+                    false => Ok((signed, at)),
+                }
+            });
+            match checked {
+                Ok(vouched) => return Ok(vouched),
+                Err(why) if reasons.contains(&why) => {}
+                Err(why) => reasons.push(why),
+            }
+        }
+        if reasons.is_empty() { Err("nobody can vouch for what comes to this address".into()) } else { Err(reasons.join("; ")) }
+    }
+
+    fn greeted(&self, request: &Request, signed: bool) -> Result<(), NotAdmitted> {
+        for greeting in self.greetings.iter().filter(|g| g.is_signed() == signed) {
+            match greeting.answer(request) {
+                None => {}
+                Some(Ok(greeted)) => return Err(NotAdmitted::Greeted(Box::new(greeted))),
+                Some(Err(why)) => return Err(NotAdmitted::Denied(why)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes an event of a request that nobody has to vouch for, because a person at this machine made it up. The error is
+    /// a sentence.
+    pub fn rehearse(request: Request, id: EventId) -> Result<Event, String> {
+        Guard::open().admit(request, &Keys::new(), id, usize::MAX >> 1, None).map_err(|e| match e {
+            NotAdmitted::Denied(why) => why,
+            NotAdmitted::Malformed(why) => format!("{why} The sender would get 400."),
+            NotAdmitted::TooLarge => "The body is too large.".into(),
+            NotAdmitted::Greeted(_) => "This is a greeting, not an event.".into(),
+        })
+    }
+
+    /// Makes an event of a request that proves itself. Who sent it is asked before what it says is looked at: before it is
+    /// unpacked, up to `limit` bytes, and before it is read. Of a JSON body only what is `wanted` is built, if that is said.
+    pub fn admit(
+        &self,
+        mut request: Request,
+        keys: &Keys,
+        id: EventId,
+        limit: usize,
+        wanted: Option<&Projection>,
+    ) -> Result<Event, NotAdmitted> {
+        self.greeted(&request, false)?;
+        self.check(&request, keys).map_err(NotAdmitted::Denied)?;
+        self.greeted(&request, true)?;
+        self.vouchers.iter().for_each(|v| v.strike(&mut request));
+        let packed: Vec<String> = request.headers.iter().filter(|(n, _)| n == ENCODING).map(|(_, v)| v.clone()).collect();
+        if !packed.is_empty() {
+            request.body = unpack(&packed.join(","), &request.body, limit).map_err(|e| match e {
+                Unpacked::TooLarge => NotAdmitted::TooLarge,
+                Unpacked::Not(why) => NotAdmitted::Malformed(why),
+            })?;
+            request.headers.retain(|(n, _)| n != ENCODING && n != "content-length");
+        }
+        let content_type = request.headers.iter().find(|(n, _)| n == "content-type").map(|(_, v)| v.as_str());
+        let parts = wanted.filter(|_| body::is_json(content_type)).and_then(|w| w.read(&request.body));
+        let is_partial = parts.is_some();
+        let read = match parts {
+            Some(parts) => parts,
+            None => body::read(content_type, &request.body).map_err(|m| NotAdmitted::Malformed(m.why))?,
+        };
+        Ok(Event {
+            id,
+            received: request.received,
+            method: request.method,
+            address: request.path,
+            query: request.query,
+            headers: request.headers,
+            ip: request.ip,
+            raw: Bytes::clone(&request.body),
+            body: read,
+            is_partial,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_guard_denies_everybody_and_only_an_open_one_is_open() {
+        let admits = |guard: &Guard| guard.admit(Request::nobody(), &Keys::new(), EventId(uuid::Uuid::nil()), 1, None).is_ok();
+        let nobody: [Box<dyn Verify>; 0] = [];
+        for guard in [Guard::default(), Guard { vouchers: nobody.into(), ..Guard::default() }] {
+            assert!(!guard.is_open() && !admits(&guard) && guard.check(&Request::nobody(), &Keys::new()).is_err());
+        }
+        assert!(Guard::open().is_open() && admits(&Guard::open()));
+        let mut joined = Guard::open();
+        joined.join(Guard::default());
+        assert!(!joined.is_open() && !admits(&joined), "what is joined to an open guard closes it");
+        let mut joined = Guard::default();
+        joined.join(Guard::open());
+        assert!(!joined.is_open() && !admits(&joined), "an open guard opens no other one");
+    }
+}

@@ -1,0 +1,427 @@
+//! `custom:` and every sender that is data: what a scheme can say, read from a rule file and from `providers.yaml` by the
+//! same code. How a request is checked by it is in [`super::check`].
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use super::check::{Encoding, Format, Scheme, Signing, Time, Unit};
+use super::contract::{Guard, PASTE, Published, Signed, Told, Verify};
+use super::formula::Formula;
+use super::handshake::{Handshake, Means};
+use super::key::{Algorithm, Key, KeyForm};
+use super::place::{FORMS, Place};
+use super::secret::{read_secret, read_text};
+use crate::expr::field::{Field, Root};
+use crate::expr::names::{Known, Lookup, is_stand_in};
+use crate::model::request::Request;
+use crate::secret::Secret;
+use crate::yaml::Node;
+use crate::yaml::fields::{Fields, Item};
+use crate::yaml::reader::Reader;
+use crate::yaml::source::Source;
+
+const PROVIDERS: &str = include_str!("providers.yaml");
+/// How far a signature's time may be away, in seconds, where nothing else is said; in both directions.
+const TOLERANCE: u64 = 300;
+
+/// One sender, as `providers.yaml` describes it.
+pub(super) struct Sender {
+    pub name: String,
+    /// As people know it.
+    pub title: String,
+    pub(super) scheme: Scheme,
+    pub(super) handshake: Option<Handshake>,
+    /// The fields that hold the sender's own id of a delivery.
+    pub delivery_id: Vec<String>,
+    /// How long it is remembered, in hours, if longer than others'.
+    pub remembered: Option<u64>,
+    /// In bytes.
+    pub max_body: Option<usize>,
+    /// What to paste where at the sender, and how long it waits for an answer.
+    paste: String,
+    within: String,
+    /// What is not vouched for, and other things to know.
+    note: String,
+}
+
+/// All senders that are data.
+pub(super) fn senders() -> &'static [Sender] {
+    static SENDERS: LazyLock<Vec<Sender>> = LazyLock::new(|| described(PROVIDERS));
+    &SENDERS
+}
+
+/// The senders that a text in the words of `providers.yaml` describes.
+pub(super) fn described(text: &str) -> Vec<Sender> {
+    let source = Source { name: "providers.yaml".into(), text: text.into() };
+    let Ok(node) = source.read() else { return Vec::new() };
+    let reader = Reader::new(&source);
+    let lookup = Lookup::new(&|_| None, &|_| None, &|_| None);
+    let known = Known::new(&lookup);
+    let items = reader.top(&node).items("a list of senders").unwrap_or_default();
+    items.iter().filter_map(|i| sender(i, &known)).collect()
+}
+
+fn sender(item: &Item, known: &Known) -> Option<Sender> {
+    let mut fields = item.fields("a sender")?;
+    let text = |i: Option<Item>| i.and_then(|i| i.text());
+    let name = text(fields.must("name"))?;
+    let title = text(fields.must("title"))?;
+    let delivery_id = fields.may("delivery_id").map_or(Vec::new(), |i| i.one_or_many().iter().filter_map(|i| i.text()).collect());
+    let remembered = fields.may("remembered").and_then(|i| i.whole(1, 720));
+    let max_body = fields.may("max_body").and_then(|i| i.whole(1, 100 << 20)).map(|n| n as usize);
+    let paste = text(fields.may("paste")).unwrap_or_else(|| PASTE.replace("NAME", &name));
+    let within = text(fields.may("within")).unwrap_or_default();
+    let note = text(fields.may("note")).unwrap_or_default();
+    let scheme = read_scheme(&mut fields, item);
+    let handshake = fields.may("handshake").map(|i| Handshake::read(&i, known));
+    fields.done(&[], &[]);
+    Some(Sender {
+        name,
+        title,
+        scheme: scheme?,
+        handshake: handshake.map_or(Some(None), |h| h.map(Some))?,
+        delivery_id,
+        remembered,
+        max_body,
+        paste,
+        within,
+        note,
+    })
+}
+
+impl Sender {
+    /// Reads what a rule file says of it: a secret, a list of them, or a map with more.
+    pub(super) fn read(&self, item: &Item, known: &Known, public_url: Option<&str>) -> Option<Guard> {
+        let wants_token = self.handshake.as_ref().is_some_and(Handshake::wants_token);
+        let Node::Map(_) = item.node else {
+            if let Some(name) = self.waits_for(item, known) {
+                return Some(self.waiting(&name, item));
+            }
+            return Guarding { scheme: &self.scheme, handshake: self.handshake.as_ref(), who: &self.title, public_url }
+                .read(item, None, known);
+        };
+        let mut fields = item.fields("a sender")?;
+        let secret = fields.must("secret");
+        let token = if wants_token { fields.may("verify_token").map(|i| read_secret(&i, known)) } else { None };
+        fields.done(&[("token", "did you mean `secret`?"), ("key", "did you mean `secret`?")], &[]);
+        let guarding = Guarding { scheme: &self.scheme, handshake: self.handshake.as_ref(), who: &self.title, public_url };
+        guarding.read(&secret?, token.map_or(Some(None), |t| t.map(Some))?, known)
+    }
+
+    /// The name of the secret that this sender will hand over, if it is not there yet.
+    fn waits_for(&self, item: &Item, known: &Known) -> Option<String> {
+        self.handshake.as_ref()?.hands_over.as_ref()?;
+        let Node::Text(text) = item.node else { return None };
+        let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
+        match Field::read(inner).ok()?.root {
+            Root::Secret(name) if !known.lookup.is_set(&name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Until the sender has handed over its secret, it can do nothing but that.
+    fn waiting(&self, name: &str, item: &Item) -> Guard {
+        item.warning(format!("the secret {name} is not set, so this address waits until {} hands it over", self.title))
+            .label(format!("make the webhook at {}; Doorbell keeps the first secret that comes", self.title))
+            .add();
+        let mut greetings: Vec<Handshake> = self.handshake.iter().cloned().collect();
+        for greeting in &mut greetings {
+            greeting.means = Means { waits_for: Some((name.to_owned(), self.title.clone())), ..Means::default() };
+        }
+        Guard::of(Waiting).greeting(greetings)
+    }
+
+    pub(super) fn told(&self) -> Told {
+        Told {
+            title: self.title.clone(),
+            delivery_id: self.delivery_id.clone(),
+            remembered: self.remembered,
+            write: write(&self.name, self.handshake.as_ref()),
+            paste: self.paste.clone(),
+            within: self.within.clone(),
+            note: self.note.clone(),
+        }
+    }
+}
+
+/// What stands behind `verify:` for a sender.
+fn write(name: &str, handshake: Option<&Handshake>) -> String {
+    let secret = name.to_uppercase();
+    match handshake.is_some_and(Handshake::wants_token) {
+        true => {
+            format!("{{ {name}: {{ secret: \"{{{{ secret.{secret}_SECRET }}}}\", verify_token: \"{{{{ secret.{secret}_TOKEN }}}}\" }} }}")
+        }
+        false => format!("{{ {name}: \"{{{{ secret.{secret}_SECRET }}}}\" }}"),
+    }
+}
+
+/// Nobody is let in before the secret is there.
+struct Waiting;
+
+impl Verify for Waiting {
+    fn check(&self, _: &Request, _: Option<&Published>) -> Result<Signed, String> {
+        Err("the sender has not handed over its secret yet".into())
+    }
+}
+
+/// A sender's scheme as `providers.yaml` words it.
+pub(super) fn words(name: &str) -> String {
+    let entry = PROVIDERS.split("- name: ").find(|e| e.lines().next() == Some(name)).unwrap_or_default();
+    let own = |l: &&str| {
+        ["title:", "delivery_id:", "remembered:", "max_body:", "paste:", "within:", "note:", "handshake:"]
+            .iter()
+            .all(|k| !l.trim_start().starts_with(k))
+    };
+    entry.lines().skip(1).filter(own).map(|l| format!("{l}\n")).collect()
+}
+
+/// A sender's handshake as `providers.yaml` words it, if it can be written in a rule file.
+pub(super) fn handshake_words(name: &str) -> Option<String> {
+    let handshake = senders().iter().find(|s| s.name == name)?.handshake.as_ref()?;
+    // What only a sender that is known by name may be answered.
+    if handshake.hands_over.is_some() || handshake.signs() && !handshake.is_signed() {
+        return None;
+    }
+    let entry = PROVIDERS.split("- name: ").find(|e| e.lines().next() == Some(name))?;
+    let line = entry.lines().find(|l| l.trim_start().starts_with("handshake:"))?.trim();
+    let token = format!("{{{{ secret.{}_TOKEN }}}}", name.to_uppercase());
+    Some(line.replace("{verify_token}", &token))
+}
+
+/// Reads `custom:`, and the `handshake:` beside it.
+pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Known, public_url: Option<&str>) -> Option<(Guard, Vec<String>)> {
+    let mut fields = item.fields("`custom:`")?;
+    let secret = fields.must("secret");
+    let scheme = read_scheme(&mut fields, item);
+    let handshake = fields.may("handshake").map(|i| Handshake::read(&i, known).filter(|h| h.is_safe(&i)));
+    fields.done(
+        &[
+            ("header", "write `signature: { from: header:Name }`"),
+            ("hash", "did you mean `algorithm`?"),
+            ("tolerance", "it stands under `timestamp:`"),
+        ],
+        &[],
+    );
+    let (scheme, secret) = (scheme?, secret?);
+    let handshake = handshake.map_or(Some(beside), |h| h.map(Some))?;
+    let id = scheme.id.iter().filter_map(Place::field).collect();
+    let guarding = Guarding { scheme: &scheme, handshake: handshake.as_ref(), who: "this scheme", public_url };
+    Some((guarding.read(&secret, None, known)?, id))
+}
+
+/// A scheme on its way to a guard.
+struct Guarding<'a> {
+    scheme: &'a Scheme,
+    handshake: Option<&'a Handshake>,
+    /// Who signs so, as people know it.
+    who: &'a str,
+    public_url: Option<&'a str>,
+}
+
+impl Guarding<'_> {
+    /// One secret, or several while one is being changed for another.
+    fn read(&self, item: &Item, verify_token: Option<Secret>, known: &Known) -> Option<Guard> {
+        let needs_url = self.scheme.needs_url() || self.handshake.is_some_and(Handshake::needs_url);
+        if needs_url && self.public_url.is_none() {
+            item.problem(format!("{} signs the address, so Doorbell must know its own", self.who))
+                .at_key()
+                .label("write `public_url: https://hooks.example.com` beside `verify:`")
+                .add();
+            return None;
+        }
+        let mut signing = Signing::new(self.scheme.clone(), self.public_url);
+        if self.scheme.key == KeyForm::Url {
+            signing.key_at = Some(read_key_address(item)?);
+        } else {
+            for item in item.one_or_more("write \"{{ secret.NAME }}\"")? {
+                let secret = match self.scheme.algorithm.is_public() || self.scheme.key == KeyForm::Jwks {
+                    true => read_text(&item, known)?,
+                    false => read_secret(&item, known)?,
+                };
+                match Key::read(self.scheme.algorithm, self.scheme.key, secret.reveal()) {
+                    Ok(key) => signing.keys.push((secret, key)),
+                    // What only stands for a secret has not its form.
+                    Err(_) if is_stand_in(secret.reveal()) => return Some(Guard::of(Waiting)),
+                    Err(why) => {
+                        item.problem(why).label("copy it again from where the sender shows it").add();
+                        return None;
+                    }
+                }
+            }
+        }
+        let greetings = self.handshake.map(|h| {
+            let mut handshake = h.clone();
+            let first = signing.keys.first();
+            handshake.means = Means {
+                key: first.map(|(_, key)| key.bytes().to_vec()).unwrap_or_default(),
+                secret: first.map(|(secret, _)| secret.clone()),
+                verify_token,
+                public_url: self.public_url.map(str::to_owned),
+                waits_for: None,
+            };
+            handshake
+        });
+        // A secret that is there is never replaced by one that somebody hands over.
+        Some(Guard::of(signing).greeting(greetings.filter(|h| h.hands_over.is_none())))
+    }
+}
+
+/// The address where a key is published: https, unless it is this machine.
+fn read_key_address(item: &Item) -> Option<String> {
+    let text = item.text()?;
+    let here = ["http://127.0.0.1:", "http://localhost:"].iter().any(|p| text.starts_with(p));
+    if !(text.starts_with("https://") || here) || text.contains([' ', '{']) {
+        item.problem("the address of a key begins with https://").label("write for example https://acme.example.com/keys.json").add();
+        return None;
+    }
+    Some(text)
+}
+
+/// One of a list of words.
+fn word<T: Copy>(item: &Item, words: &[(&str, T)]) -> Option<T> {
+    let text = item.text()?;
+    let found = words.iter().find(|(w, _)| *w == text).map(|(_, t)| *t);
+    if found.is_none() {
+        let all: Vec<&str> = words.iter().map(|(w, _)| *w).collect();
+        let near =
+            crate::problem::nearest(&text, all.iter().copied()).map_or("this is not known".to_owned(), |n| format!("did you mean `{n}`?"));
+        item.problem(format!("`{text}` is not known here")).label(near).note(format!("known: {}", all.join(", "))).add();
+    }
+    found
+}
+
+fn place(item: &Item) -> Option<Place> {
+    let text = item.text()?;
+    let place = Place::read(&text);
+    if place.is_none() {
+        item.problem(format!("`{text}` is no place in a request")).label(FORMS).add();
+    }
+    place
+}
+
+/// One place, or several.
+fn places(item: &Item) -> Option<Vec<Place>> {
+    item.one_or_more("write for example header:X-Signature")?.iter().map(place).collect()
+}
+
+fn read_scheme(fields: &mut Fields, item: &Item) -> Option<Scheme> {
+    let algorithm_item = fields.must("algorithm");
+    let algorithm = algorithm_item.as_ref().and_then(|i| word(i, &Algorithm::WORDS));
+    let key_item = fields.may("key");
+    let key = key_item.as_ref().map_or(Some(KeyForm::Text), |i| word(i, &KeyForm::WORDS));
+    let signature = fields.must("signature");
+    let signed_item = fields.may("signed");
+    let signed = match &signed_item {
+        None => Formula::read("{body}").ok(),
+        Some(item) => formula(item, "write for example \"{ts}.{body}\""),
+    };
+    let id = fields.may("id").map_or(Some(Vec::new()), |i| places(&i));
+    let claims_item = fields.may("claims");
+    let claims = claims_item.as_ref().map_or(Some(Vec::new()), read_claims);
+    let time = match fields.may("timestamp") {
+        None => Some(None),
+        Some(item) => read_time(&item).map(Some),
+    };
+    let mut require = Some(Vec::new());
+    if let Some(item) = fields.may("require") {
+        for (at, value) in item.entries("`require:`")? {
+            match (Place::read(&at), value.text()) {
+                (Some(place), Some(text)) => require.as_mut()?.push((place, text)),
+                _ => {
+                    value.problem(format!("`{at}` is no place in a request")).at_key().label("write header:Name: \"value\"").add();
+                    require = None;
+                    break;
+                }
+            }
+        }
+    }
+    let mut inner = signature?.fields("`signature:`")?;
+    let from = inner.must("from").and_then(|i| places(&i));
+    let format = match inner.may("format") {
+        None => Some(Format::Whole { before: String::new(), after: String::new() }),
+        Some(item) => {
+            let text = item.text()?;
+            let format = Format::read(&text);
+            if format.is_none() {
+                item.problem(format!("`{text}` does not say where the signature is"))
+                    .label("write for example \"sha256={sig}\" or \"t={ts},v1={sig}\"")
+                    .add();
+            }
+            format
+        }
+    };
+    let list = inner.may("list").map(|i| i.text());
+    let encoding = inner.may("encoding").map_or(Some(Encoding::Hex), |i| word(&i, &Encoding::WORDS));
+    inner.done(&[("header", "write `from: header:Name`"), ("prefix", "write `format: \"prefix={sig}\"`")], &[]);
+    let (signed, time, id, claims) = (signed?, time?, id?, claims?);
+    if signed.has_time() && time.is_none() {
+        item.problem("`{ts}` is signed, but nothing says where it stands").label("write `timestamp: { from: header:Name }`").add();
+        return None;
+    }
+    if signed.has_id() && id.is_empty() {
+        item.problem("`{id}` is signed, but nothing says where it stands").label("write `id: header:Name`").add();
+        return None;
+    }
+    if algorithm?.is_digest() && !signed.is_secret() {
+        signed_item
+            .or(algorithm_item)?
+            .problem("anyone can work out this digest, so it proves nothing")
+            .label("write for example signed: \"{secret}{body}\", or algorithm: hmac-sha256")
+            .add();
+        return None;
+    }
+    let is_token = algorithm?.token_word().is_some();
+    if let Some(item) = claims_item.filter(|_| !is_token) {
+        item.problem("`claims:` are those of a token").at_key().label("write `algorithm: jwt-hs256`, `jwt-rs256` or `jwt-es256`").add();
+        return None;
+    }
+    if let Some(item) = key_item.filter(|_| key == Some(KeyForm::Url) && !algorithm.is_some_and(Algorithm::is_public)) {
+        item.problem("a key that everybody can fetch is no secret")
+            .label("write `algorithm: jwt-rs256` or another one with public keys")
+            .add();
+        return None;
+    }
+    Some(Scheme {
+        algorithm: algorithm?,
+        key: key?,
+        from: from?,
+        format: format?,
+        list: list.map_or(Some(None), |l| l.map(Some))?,
+        encoding: encoding?,
+        signed,
+        time,
+        require: require?,
+        id,
+        claims,
+    })
+}
+
+fn formula(item: &Item, example: &str) -> Option<Formula> {
+    let text = item.text()?;
+    let unknown = |unknown: String| item.problem(format!("`{unknown}` is not known here")).label(example).note(Formula::known()).add();
+    Formula::read(&text).map_err(unknown).ok()
+}
+
+/// `aud: https://hooks.example.com`, or a list of which any one suffices.
+fn read_claims(item: &Item) -> Option<Vec<(String, Vec<Formula>)>> {
+    let mut all = Vec::new();
+    for (name, value) in item.entries("`claims:`")? {
+        let example = "write for example \"{url}\"";
+        let any_of = value.one_or_more(example)?.iter().map(|i| formula(i, example)).collect::<Option<Vec<_>>>()?;
+        all.push((name, any_of));
+    }
+    Some(all)
+}
+
+fn read_time(item: &Item) -> Option<Time> {
+    let mut fields = item.fields("`timestamp:`")?;
+    let from = fields.must("from").and_then(|i| match i.text()?.as_str() {
+        "signature" => Some(None),
+        _ => place(&i).map(Some),
+    });
+    let unit = fields.may("unit").map_or(Some(Unit::Seconds), |i| word(&i, &Unit::WORDS));
+    let optional = fields.may("optional").map_or(Some(false), |i| i.flag());
+    let tolerance = fields.may("tolerance").map_or(Some(TOLERANCE), |i| i.whole(0, 86_400));
+    fields.done(&[("header", "write `from: header:Name`")], &[]);
+    Some(Time { from: from?, unit: unit?, tolerance: Duration::from_secs(tolerance?), optional: optional? })
+}

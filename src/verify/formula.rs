@@ -1,0 +1,305 @@
+//! A text that is made of a request: what a sender signed, what a greeting is answered with, what a token must claim.
+//!
+//! Variables and places stand in braces, `{ts}.{body}`; a function takes one or several of them with `+` between,
+//! `{sha256_hex(query:code+secret)}`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::{digest, hmac};
+
+use super::place::Place;
+use crate::model::request::Request;
+
+/// The longest token that is signed for a greeting, in bytes. X sends 48, Zoom 22.
+const LONGEST_TOKEN: usize = 128;
+
+/// Whether a greeting may be answered with a signature of this text: a short token of letters, digits, `-` and `_`.
+///
+/// Such a text is never taken for what a sender signs with an event ([`super::contract::Guard`]), whatever the scheme signs: so
+/// a signature made for a greeting lets nobody in.
+pub(super) fn is_token(text: &[u8]) -> bool {
+    (1..=LONGEST_TOKEN).contains(&text.len()) && text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+/// A text with variables, compiled.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Formula(Vec<Part>);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Part {
+    Text(String),
+    One(Variable),
+    Of(Function, Vec<Variable>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Variable {
+    Body,
+    Time,
+    Id,
+    Method,
+    /// The address as the sender knows it: the public address, the path and what stands behind the ?.
+    Url,
+    /// The same with the escapes of some marks taken off, as HubSpot signs it.
+    UrlDecoded,
+    Path,
+    PathAndQuery,
+    /// A form's names and values, sorted by name.
+    SortedForm,
+    Secret,
+    /// What the rule file says beside the secret.
+    VerifyToken,
+    At(Place),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Function {
+    Sha256Hex,
+    Sha256Base64,
+    HmacHex,
+    HmacBase64,
+    Crc32,
+}
+
+const VARIABLES: [(&str, Variable); 11] = [
+    ("body", Variable::Body),
+    ("ts", Variable::Time),
+    ("id", Variable::Id),
+    ("method", Variable::Method),
+    ("url", Variable::Url),
+    ("url_decoded", Variable::UrlDecoded),
+    ("path", Variable::Path),
+    ("path_and_query", Variable::PathAndQuery),
+    ("form_sorted", Variable::SortedForm),
+    ("secret", Variable::Secret),
+    ("verify_token", Variable::VerifyToken),
+];
+
+const FUNCTIONS: [(&str, Function); 5] = [
+    ("sha256_hex", Function::Sha256Hex),
+    ("sha256_base64", Function::Sha256Base64),
+    ("hmac_hex", Function::HmacHex),
+    ("hmac_base64", Function::HmacBase64),
+    ("crc32", Function::Crc32),
+];
+
+/// The escapes that HubSpot takes off before it signs an address.
+const DECODED: [(&str, &str); 12] = [
+    ("%3A", ":"),
+    ("%2F", "/"),
+    ("%3F", "?"),
+    ("%40", "@"),
+    ("%21", "!"),
+    ("%24", "$"),
+    ("%27", "'"),
+    ("%28", "("),
+    ("%29", ")"),
+    ("%2A", "*"),
+    ("%2C", ","),
+    ("%3B", ";"),
+];
+
+/// What variables stand for, besides the request.
+#[derive(Default, Clone, Copy)]
+pub(super) struct Given<'a> {
+    pub time: Option<&'a str>,
+    pub id: Option<&'a str>,
+    pub secret: &'a str,
+    /// The key of `hmac_…`.
+    pub key: &'a [u8],
+    pub verify_token: Option<&'a str>,
+    pub public_url: Option<&'a str>,
+    /// Whether the text is sent back to whoever asks, so that only a token may be signed in it.
+    pub is_reply: bool,
+}
+
+impl Formula {
+    /// Reads a text; the error is what is not known in it.
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((text, opened)) = rest.split_once('{') {
+            if !text.is_empty() {
+                parts.push(Part::Text(text.replace("\\n", "\n")));
+            }
+            let Some((inner, behind)) = opened.split_once('}') else { return Err(format!("{{{opened}")) };
+            parts.push(part(inner).ok_or_else(|| format!("{{{inner}}}"))?);
+            rest = behind;
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.replace("\\n", "\n")));
+        }
+        Ok(Self(parts))
+    }
+
+    /// A text as it is, whatever stands in it.
+    pub(super) fn fixed(text: &str) -> Self {
+        Self(vec![Part::Text(text.to_owned())])
+    }
+
+    /// What can stand in braces.
+    pub(super) fn known() -> String {
+        let variables: Vec<String> = VARIABLES.iter().map(|(name, _)| format!("{{{name}}}")).collect();
+        let functions: Vec<String> = FUNCTIONS.iter().map(|(name, _)| format!("{{{name}(body)}}")).collect();
+        format!("known: {} {} {{header:Name}} {{query:name}} {{form:name}} {{json:/pointer}}", variables.join(" "), functions.join(" "))
+    }
+
+    fn variables(&self) -> impl Iterator<Item = &Variable> {
+        self.0.iter().flat_map(|part| match part {
+            Part::Text(_) => &[],
+            Part::One(one) => std::slice::from_ref(one),
+            Part::Of(_, all) => all.as_slice(),
+        })
+    }
+
+    /// The places that it is made of.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
+        self.variables().filter_map(|v| if let Variable::At(place) = v { Some(place) } else { None })
+    }
+
+    /// Whether Doorbell must know its own address for it.
+    pub(super) fn needs_url(&self) -> bool {
+        self.variables().any(|v| matches!(v, Variable::Url | Variable::UrlDecoded))
+    }
+
+    /// Whether the time is part of it.
+    pub(super) fn has_time(&self) -> bool {
+        self.variables().any(|v| *v == Variable::Time)
+    }
+
+    /// Whether something in it is signed with the key.
+    pub(super) fn signs(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Of(Function::HmacHex | Function::HmacBase64, _)))
+    }
+
+    pub(super) fn has_secret(&self) -> bool {
+        self.variables().any(|v| *v == Variable::Secret)
+    }
+
+    /// Whether only who knows the secret can make it. A checksum of a secret can be guessed.
+    pub(super) fn is_secret(&self) -> bool {
+        self.0.iter().any(|part| match part {
+            Part::Text(_) | Part::Of(Function::Crc32, _) => false,
+            Part::One(one) => *one == Variable::Secret,
+            Part::Of(_, all) => all.contains(&Variable::Secret),
+        })
+    }
+
+    pub(super) fn has_id(&self) -> bool {
+        self.variables().any(|v| *v == Variable::Id)
+    }
+
+    pub(super) fn has_verify_token(&self) -> bool {
+        self.variables().any(|v| *v == Variable::VerifyToken)
+    }
+
+    /// The bytes that it makes of a request. The error is for the operator.
+    pub(super) fn bytes(&self, request: &Request, given: Given) -> Result<Vec<u8>, String> {
+        let mut out = Vec::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => out.extend(text.as_bytes()),
+                Part::One(one) => one.add_to(&mut out, request, given)?,
+                Part::Of(function, all) => {
+                    let mut bytes = Vec::new();
+                    for one in all {
+                        one.add_to(&mut bytes, request, given)?;
+                    }
+                    if given.is_reply && matches!(function, Function::HmacHex | Function::HmacBase64) && !is_token(&bytes) {
+                        return Err(format!(
+                            "what the greeting wants to have signed is not a token: 1 to {LONGEST_TOKEN} letters, digits, - and _"
+                        ));
+                    }
+                    out.extend(function.of(&bytes, given.key).into_bytes());
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// The same as text.
+    pub(super) fn text(&self, request: &Request, given: Given) -> Result<String, String> {
+        self.bytes(request, given).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+fn part(inner: &str) -> Option<Part> {
+    if let Some((name, rest)) = inner.split_once('(')
+        && let Some((_, function)) = FUNCTIONS.iter().find(|(n, _)| *n == name)
+    {
+        let all = rest.strip_suffix(')')?.split('+').map(variable).collect::<Option<Vec<_>>>()?;
+        return Some(Part::Of(*function, all));
+    }
+    variable(inner).map(Part::One)
+}
+
+fn variable(text: &str) -> Option<Variable> {
+    let named = VARIABLES.iter().find(|(name, _)| *name == text).map(|(_, v)| v.clone());
+    named.or_else(|| Place::read(text).map(Variable::At))
+}
+
+impl Variable {
+    fn add_to(&self, out: &mut Vec<u8>, request: &Request, given: Given) -> Result<(), String> {
+        let target = || match request.query.as_str() {
+            "" => request.target.clone(),
+            query => format!("{}?{query}", request.target),
+        };
+        let url = || {
+            let base = given.public_url.ok_or("the address's `public_url` is not known")?;
+            Ok::<_, String>(format!("{}{}", base.trim_end_matches('/'), target()))
+        };
+        match self {
+            Variable::Body => out.extend_from_slice(&request.body),
+            Variable::Time => out.extend(given.time.ok_or("the time of the signature is missing")?.as_bytes()),
+            Variable::Id => out.extend(given.id.ok_or("the delivery's id is missing")?.as_bytes()),
+            Variable::Method => out.extend(request.method.as_bytes()),
+            Variable::Url => out.extend(url()?.into_bytes()),
+            Variable::UrlDecoded => {
+                let decoded = DECODED
+                    .iter()
+                    .fold(url()?, |url, (escape, mark)| url.replace(escape, mark).replace(&escape.to_ascii_lowercase(), mark));
+                out.extend(decoded.into_bytes());
+            }
+            Variable::Path => out.extend(request.target.as_bytes()),
+            Variable::PathAndQuery => out.extend(target().into_bytes()),
+            Variable::SortedForm => {
+                if crate::body::has_too_many_fields(&request.body) {
+                    return Err("the form has too many fields".into());
+                }
+                let mut fields: Vec<(String, String)> = form_urlencoded::parse(&request.body).into_owned().collect();
+                fields.sort();
+                fields.dedup();
+                fields.iter().for_each(|(name, value)| out.extend(format!("{name}{value}").into_bytes()));
+            }
+            Variable::Secret => out.extend(given.secret.as_bytes()),
+            Variable::VerifyToken => {
+                let told = given.verify_token.ok_or("the rule file does not say `verify_token:` beside `secret:`")?;
+                out.extend(told.as_bytes());
+            }
+            Variable::At(place) => {
+                let found = place.find(request)?.ok_or_else(|| format!("{} is missing", place.words()))?;
+                out.extend(found.into_bytes());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Function {
+    fn of(self, bytes: &[u8], key: &[u8]) -> String {
+        let sha256 = || digest::digest(&digest::SHA256, bytes);
+        let tag = || hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), bytes);
+        match self {
+            Function::Sha256Hex => hex(sha256().as_ref()),
+            Function::Sha256Base64 => STANDARD.encode(sha256()),
+            Function::HmacHex => hex(tag().as_ref()),
+            Function::HmacBase64 => STANDARD.encode(tag()),
+            Function::Crc32 => crc32fast::hash(bytes).to_string(),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

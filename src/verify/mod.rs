@@ -1,0 +1,189 @@
+//! How a sender proves itself. The list of schemes that are code; senders that are data are in `providers.yaml`.
+
+mod adyen;
+mod check;
+pub mod contract;
+mod custom;
+mod formula;
+pub mod handshake;
+mod key;
+mod microsoft;
+mod password;
+mod paypal;
+mod place;
+mod pubsub;
+mod secret;
+mod sns;
+mod token;
+#[cfg(test)]
+mod trial;
+mod twilio;
+
+use contract::{Guard, Scheme, Told};
+
+use crate::expr::names::{Known, Lookup};
+use crate::problem::nearest;
+use crate::yaml::Node;
+use crate::yaml::fields::Item;
+use crate::yaml::reader::Reader;
+use crate::yaml::source::Source;
+
+/// Every scheme that is code, in the order of the docs.
+pub const SCHEMES: &[&dyn Scheme] = &[
+    &password::Bearer,
+    &password::Basic,
+    &password::Token,
+    &adyen::Adyen,
+    &sns::Sns,
+    &pubsub::PubSub,
+    &microsoft::Graph,
+    &paypal::PayPal,
+    &twilio::Twilio,
+];
+
+/// A scheme that a rule file describes itself, and what answers a sender's greeting beside any scheme.
+const CUSTOM: &str = "custom";
+const HANDSHAKE: &str = "handshake";
+
+/// What `verify:` says, and what a sender brings with it.
+#[derive(Default)]
+pub struct Read {
+    pub guard: Guard,
+    /// Where the sender's own id of a delivery stands.
+    pub delivery_id: Vec<String>,
+    /// How long that is remembered, in hours, if the sender needs longer than others.
+    pub remembered: Option<u64>,
+    pub max_body: Option<usize>,
+}
+
+/// Reads `verify:`: a scheme, a list of them (any one suffices), or `none`.
+pub fn read(item: &Item, known: &Known, public_url: Option<&str>) -> Option<Read> {
+    let mut read = Read::default();
+    if let Node::Text(word) = item.node {
+        if word == "none" {
+            return Some(Read { guard: Guard::open(), ..read });
+        }
+        let told = item.problem(format!("`{word}` needs what to compare with"));
+        match all_names().any(|n| n == word) {
+            true => told.label(format!("write verify: {{ {word}: \"{{{{ secret.NAME }}}}\" }}")).add(),
+            false => told.label("write `none`, or a scheme with its secret").note(known_schemes()).add(),
+        }
+        return None;
+    }
+    let mut good = true;
+    for one in item.one_or_more("write a scheme with its secret, or `none` to leave the address open on purpose")? {
+        let entries = one.entries("`verify:`")?;
+        if entries.is_empty() {
+            one.problem("nothing is said here").label("write `none` to leave the address open on purpose").add();
+            good = false;
+        }
+        let mut handshake = None;
+        if let Some((_, value)) = entries.iter().find(|(name, _)| name == HANDSHAKE) {
+            handshake = handshake::Handshake::read(value, known).filter(|h| h.is_safe(value));
+            good &= handshake.is_some();
+            if entries.len() == 1 {
+                value
+                    .problem("a handshake proves nothing")
+                    .at_key()
+                    .label("write `custom:` or another scheme beside it, or `verify: none`")
+                    .add();
+                good = false;
+            }
+        }
+        for (name, value) in entries.iter().filter(|(name, _)| name != HANDSHAKE) {
+            good &= add(&mut read, name, value, handshake.take(), known, public_url);
+        }
+    }
+    good.then_some(read)
+}
+
+/// Reads one scheme into what is read; says whether it is good. The handshake beside it uses its secret.
+fn add(
+    read: &mut Read,
+    name: &str,
+    value: &Item,
+    handshake: Option<handshake::Handshake>,
+    known: &Known,
+    public_url: Option<&str>,
+) -> bool {
+    if name == CUSTOM {
+        let Some((guard, id)) = custom::read(value, handshake, known, public_url) else { return false };
+        read.guard.join(guard);
+        read.delivery_id.extend(id);
+        return true;
+    }
+    read.guard = std::mem::take(&mut read.guard).greeting(handshake);
+    if let Some(scheme) = SCHEMES.iter().find(|s| s.name() == name) {
+        let Some(guard) = scheme.read(value, known, public_url) else { return false };
+        read.guard.join(guard);
+        if let Some(told) = scheme.told() {
+            read.brings(told.delivery_id, told.remembered, None);
+        }
+        return true;
+    }
+    if let Some(sender) = custom::senders().iter().find(|s| s.name == name) {
+        let Some(guard) = sender.read(value, known, public_url) else { return false };
+        read.guard.join(guard);
+        read.brings(sender.delivery_id.clone(), sender.remembered, sender.max_body);
+        return true;
+    }
+    let told = value.problem(format!("no way to verify is called `{name}`")).at_key();
+    let told = match nearest(name, all_names()) {
+        Some(near) => told.label(format!("did you mean `{near}`?")),
+        None => told.label("this is not known"),
+    };
+    told.note(known_schemes()).add();
+    false
+}
+
+impl Read {
+    fn brings(&mut self, delivery_id: Vec<String>, remembered: Option<u64>, max_body: Option<usize>) {
+        if self.delivery_id.is_empty() {
+            self.delivery_id = delivery_id;
+        }
+        self.remembered = self.remembered.max(remembered);
+        self.max_body = self.max_body.max(max_body);
+    }
+}
+
+/// Every word that can stand under `verify:`.
+pub fn names() -> Vec<String> {
+    all_names().chain([HANDSHAKE]).map(str::to_owned).collect()
+}
+
+/// Every sender that is known by name, with what people are told of it, in the order of their names.
+pub fn senders() -> Vec<(&'static str, Told)> {
+    let coded = SCHEMES.iter().filter_map(|s| Some((s.name(), s.told()?)));
+    let mut all: Vec<_> = custom::senders().iter().map(|s| (s.name.as_str(), s.told())).chain(coded).collect();
+    all.sort_by_key(|(name, _)| *name);
+    all
+}
+
+/// A sender's scheme as it could stand under `custom:`, if it is data.
+pub fn words(name: &str) -> Option<(String, Option<String>)> {
+    custom::senders().iter().any(|s| s.name == name).then(|| (custom::words(name), custom::handshake_words(name)))
+}
+
+/// What checks a sender's requests with this secret. The error is a sentence.
+pub fn guard(name: &str, secret: &str, public_url: Option<&str>) -> Result<Guard, String> {
+    let known = || all_names().filter(|n| *n != CUSTOM);
+    if !known().any(|n| n == name) {
+        let near = nearest(name, known()).map_or_else(String::new, |n| format!("; did you mean {n}?"));
+        return Err(format!("no sender is called `{name}`{near} `doorbell senders` lists them"));
+    }
+    let source = Source { name: "verify".into(), text: format!("{name}: \"{{{{ secret.GIVEN }}}}\"\n") };
+    let node = source.read().map_err(|p| p.message.clone())?;
+    let reader = Reader::new(&source);
+    let given = |_: &str| Some(secret.to_owned());
+    let lookup = Lookup::new(&given, &|_| None, &|_| None);
+    let read = read(&reader.top(&node), &Known::new(&lookup), public_url);
+    read.map(|r| r.guard).ok_or_else(|| reader.problems().into_iter().map(|p| p.message).collect::<Vec<_>>().join("; "))
+}
+
+fn all_names() -> impl Iterator<Item = &'static str> {
+    custom::senders().iter().map(|s| s.name.as_str()).chain(SCHEMES.iter().map(|s| s.name())).chain([CUSTOM])
+}
+
+fn known_schemes() -> String {
+    format!("known: {}, none", all_names().collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,86 @@
+//! The schemes that send a secret as it is: `bearer`, `basic` and `token`. Compared in constant time.
+
+use base64::Engine as _;
+
+use super::contract::{Guard, Published, Scheme, Signed, Verify};
+use super::place::Place;
+use super::secret::{equal, read_secret};
+use crate::expr::names::Known;
+use crate::model::request::Request;
+use crate::secret::Secret;
+use crate::yaml::fields::Item;
+
+pub struct Bearer;
+pub struct Basic;
+pub struct Token;
+
+struct Expected {
+    header: String,
+    /// What stands before the secret, such as `Bearer`; in any case.
+    scheme: Option<&'static str>,
+    value: Secret,
+}
+
+impl Verify for Expected {
+    fn check(&self, request: &Request, _: Option<&Published>) -> Result<Signed, String> {
+        let header = request.only_header(&self.header)?;
+        let sent = match self.scheme {
+            None => header,
+            Some(scheme) => {
+                let (word, rest) = header.split_once(' ').unwrap_or((header, ""));
+                if !word.eq_ignore_ascii_case(scheme) {
+                    return Err(format!("the header {} does not begin with {scheme}", self.header));
+                }
+                rest.trim_start()
+            }
+        };
+        match !sent.is_empty() && equal(sent.as_bytes(), self.value.reveal().as_bytes()) {
+            true => Ok(Signed::new()),
+            false => Err(format!("the header {} holds another secret", self.header)),
+        }
+    }
+
+    fn strike(&self, request: &mut Request) {
+        if let Some(place) = Place::read(&format!("header:{}", self.header)) {
+            place.strike(request);
+        }
+    }
+}
+
+impl Scheme for Bearer {
+    fn name(&self) -> &'static str {
+        "bearer"
+    }
+    fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
+        let value = read_secret(item, known)?;
+        Some(Guard::of(Expected { header: "authorization".into(), scheme: Some("Bearer"), value }))
+    }
+}
+
+impl Scheme for Basic {
+    fn name(&self) -> &'static str {
+        "basic"
+    }
+    fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
+        let mut fields = item.fields("`basic:`")?;
+        let user = fields.must("user").and_then(|i| i.text());
+        let password = fields.must("password").and_then(|i| read_secret(&i, known));
+        fields.done(&[("username", "did you mean `user`?"), ("pass", "did you mean `password`?")], &[]);
+        let both = format!("{}:{}", user?, password?.reveal());
+        let value = Secret::new(base64::engine::general_purpose::STANDARD.encode(both));
+        Some(Guard::of(Expected { header: "authorization".into(), scheme: Some("Basic"), value }))
+    }
+}
+
+impl Scheme for Token {
+    fn name(&self) -> &'static str {
+        "token"
+    }
+    fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
+        let mut fields = item.fields("`token:`")?;
+        let header = fields.must("header").and_then(|i| i.text());
+        let value = fields.must("value").and_then(|i| read_secret(&i, known));
+        fields.done(&[("name", "did you mean `header`?"), ("secret", "did you mean `value`?"), ("token", "did you mean `value`?")], &[]);
+        Some(Guard::of(Expected { header: header?.to_ascii_lowercase(), scheme: None, value: value? }))
+    }
+}

@@ -1,0 +1,111 @@
+//! Google Pub/Sub, pushed: a token that Google signed for a service account. The body is not signed.
+//! Source: Google Cloud's documentation, "Authentication for push subscriptions".
+
+use super::contract::{Guard, KeyAt, Published, Scheme, Signed, Told, Verify};
+use super::key::Algorithm;
+use super::place::Place;
+use super::secret::read_text;
+use super::token::Token;
+use crate::expr::names::Known;
+use crate::model::request::Request;
+use crate::yaml::Node;
+use crate::yaml::fields::Item;
+
+pub struct PubSub;
+
+/// Where Google publishes its keys.
+const KEYS: &str = "https://www.googleapis.com/oauth2/v3/certs";
+const ISSUERS: [&str; 2] = ["https://accounts.google.com", "accounts.google.com"];
+
+impl Scheme for PubSub {
+    fn name(&self) -> &'static str {
+        "google_pubsub"
+    }
+    fn told(&self) -> Option<Told> {
+        Some(Told {
+            title: "Google Pub/Sub (push)".into(),
+            delivery_id: vec!["body.message.messageId".into()],
+            remembered: Some(192),
+            write: "{ google_pubsub: { email: pusher@my-project.iam.gserviceaccount.com, audience: \"https://hooks.example.com/orders\" } }".into(),
+            paste: "create a push subscription with the address as its endpoint, authentication on, and a service account".into(),
+            within: "as long as the subscription acknowledges, 10 seconds unless it says more".into(),
+            note: "the body is not signed; the audience is the address pushed to, unless the subscription says another; without `audience:` it is public_url and the path".into(),
+        })
+    }
+    fn read(&self, item: &Item, known: &Known, public_url: Option<&str>) -> Option<Guard> {
+        let (email, audience) = match item.node {
+            Node::Map(_) => {
+                let mut fields = item.fields("`google_pubsub:`")?;
+                let email = fields.must("email").and_then(|i| read_text(&i, known));
+                let audience = fields.may("audience").map(|i| read_text(&i, known));
+                fields.done(&[("service_account", "did you mean `email`?"), ("aud", "did you mean `audience`?")], &[]);
+                (email?, audience.map_or(Some(None), |a| a.map(Some))?)
+            }
+            _ => (read_text(item, known)?, None),
+        };
+        if audience.is_none() && public_url.is_none() {
+            item.problem("the token says for which address it is, so Doorbell must know its own")
+                .at_key()
+                .label("write `audience:` beside `email:`, or `public_url: https://hooks.example.com` beside `verify:`")
+                .add();
+            return None;
+        }
+        Some(Guard::of(Pushed {
+            email: email.reveal().to_owned(),
+            audience: audience.map(|a| a.reveal().to_owned()),
+            public_url: public_url.map(|u| u.trim_end_matches('/').to_owned()),
+        }))
+    }
+}
+
+struct Pushed {
+    email: String,
+    audience: Option<String>,
+    public_url: Option<String>,
+}
+
+impl Pushed {
+    /// The token, where everything is right that can be seen without the keys of Google.
+    fn read(&self, request: &Request) -> Result<Token, String> {
+        let header = request.only_header("Authorization")?;
+        let token = header.split_once(' ').filter(|(word, _)| word.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+        let token = token.ok_or("the header Authorization does not begin with Bearer")?;
+        let token = Token::read(token, Algorithm::JwtRs256, request.received)?;
+        let own = || format!("{}{}", self.public_url.as_deref().unwrap_or_default(), request.target);
+        let audience = self.audience.clone().unwrap_or_else(own);
+        for (name, any_of) in [
+            ("iss", ISSUERS.map(str::to_owned).to_vec()),
+            ("aud", vec![audience]),
+            ("email", vec![self.email.clone()]),
+            ("email_verified", vec!["true".to_owned()]),
+        ] {
+            if !token.claims(name, &any_of) {
+                return Err(format!("the token's `{name}` is not {}", any_of.join(" or ")));
+            }
+        }
+        match token.has("exp") {
+            true => Ok(token),
+            false => Err("the token does not say when it expires".into()),
+        }
+    }
+}
+
+impl Verify for Pushed {
+    fn key_at(&self, request: &Request) -> Result<Option<KeyAt>, String> {
+        self.read(request).map(|_| Some(KeyAt::Fixed(KEYS.to_owned())))
+    }
+
+    fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String> {
+        let token = self.read(request)?;
+        let published = published.ok_or("the keys of Google could not be fetched")?;
+        token.prove(&[&published.0])?;
+        // Google sends one token with many messages, so it tells none from another.
+        Ok(Signed::new())
+    }
+
+    fn strike(&self, request: &mut Request) {
+        if let Some(place) = Place::read("header:Authorization") {
+            place.strike(request);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The secrets that a rule file gives to a scheme: read, and compared in constant time. What they are secrets of is left to
+//! the schemes.
+
+use serde_json::{Map, Value};
+use subtle::ConstantTimeEq;
+
+use crate::expr::field::Root;
+use crate::expr::names::Known;
+use crate::expr::scope::Scope;
+use crate::expr::template::{self, Template};
+use crate::model::event::Event;
+use crate::secret::Secret;
+use crate::yaml::fields::Item;
+
+/// Reads a secret: a text that is made only of letters and secrets, worked out at once. An empty one never verifies
+/// anything, so it is a problem.
+pub(super) fn read_secret(item: &Item, known: &Known) -> Option<Secret> {
+    let (secret, is_written) = read(item, known)?;
+    if is_written {
+        item.warning("a secret stands in the rule file, where everybody who can read it sees it")
+            .label("write \"{{ secret.NAME }}\" and set NAME")
+            .add();
+    }
+    Some(secret)
+}
+
+/// Reads what may stand in the rule file for everybody to see, such as a public key or an address.
+pub(super) fn read_text(item: &Item, known: &Known) -> Option<Secret> {
+    read(item, known).map(|(text, _)| text)
+}
+
+/// The text, and whether it stands in the rule file as it is.
+fn read(item: &Item, known: &Known) -> Option<(Secret, bool)> {
+    let errors = item.errors();
+    let template = Template::read(item, template::Place::Plain, known)?;
+    if item.errors() > errors {
+        return None;
+    }
+    if template.fields().any(|f| !matches!(f.root, Root::Secret(_) | Root::Env(_))) {
+        item.problem("what is compared with cannot come from the request").label("write \"{{ secret.NAME }}\"").add();
+        return None;
+    }
+    let (vault, saved) = (known.lookup.vault(), Map::new());
+    let nobody = Event::nobody();
+    match template.text(&Scope::new(&nobody, &vault, Value::Null, &[], &saved)) {
+        Ok(text) if !text.is_empty() => Some((Secret::new(text), template.fixed().is_some())),
+        // A missing secret of a rule that is switched off was mentioned already.
+        Err(_) => None,
+        Ok(_) => {
+            item.problem("an empty secret would let everybody in").label("write \"{{ secret.NAME }}\" and set NAME").add();
+            None
+        }
+    }
+}
+
+/// Whether both are the same; how long that takes says nothing about them.
+pub(super) fn equal(a: &[u8], b: &[u8]) -> bool {
+    // Digests of one length, so that not even the length of the secret can be timed.
+    let digest = |t: &[u8]| ring::digest::digest(&ring::digest::SHA256, t);
+    digest(a).as_ref().ct_eq(digest(b).as_ref()).into()
+}

@@ -1,0 +1,192 @@
+//! No greeting is answered with something that lets another request of the same sender in, whatever the token is.
+
+use super::*;
+use crate::model::event::EventId;
+use crate::verify::contract::{Keys, NotAdmitted};
+use crate::verify::handshake::Greeted;
+
+/// Bodies that somebody would like to have signed.
+fn bodies() -> Vec<Vec<u8>> {
+    let mut all: Vec<Vec<u8>> = [
+        "{\"tweet\":\"pay the attacker\"}",
+        "a=1&b=2",
+        "123",
+        "-1",
+        "true",
+        "null",
+        "\"x\"",
+        "[]",
+        "",
+        " ",
+        "abc",
+        "-_-",
+        "e30",
+        "{}",
+        "\u{e9}\u{1f600}",
+        "v0:1795514400:{}",
+        "1795514400.{}",
+        "1795514400",
+        "line\nbreak",
+        "a%20b",
+        "<b>",
+        "\0",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec();
+    all.extend([64, 128, 129, 1_024, 5_000].map(|length| vec![b'A'; length]));
+    all.push([b"{\"a\":\"", &vec![b'A'; 5_000][..], b"\"}"].concat());
+    all
+}
+
+/// What a request is answered that is a greeting.
+fn greeted(guard: &Guard, request: Request) -> Option<Greeted> {
+    match guard.admit(request, &Keys::new(), EventId(uuid::Uuid::nil()), 1 << 20, None) {
+        Err(NotAdmitted::Greeted(greeted)) => Some(*greeted),
+        _ => None,
+    }
+}
+
+/// The answers to every greeting of a sender with this token, signed by the sender where it signs them.
+fn answers(signer: &Signer, guard: &Guard, token: &str) -> Vec<Greeted> {
+    let one = |handshake: &crate::verify::handshake::Handshake| {
+        let mut request = blank(b"{}");
+        handshake.make(&mut request, token);
+        if handshake.is_signed() {
+            let draft = signer.draft_of(request);
+            request = signer.request(&draft, &signer.spelled(&draft.message, &signer.sign(&draft.message)));
+        }
+        greeted(guard, request)
+    };
+    guard.greetings().iter().filter_map(one).collect()
+}
+
+/// Everything in an answer that may be a signature, as bytes.
+fn signatures(greeted: &Greeted) -> Vec<Vec<u8>> {
+    let body = String::from_utf8_lossy(&greeted.answer.body).into_owned();
+    let texts: Vec<&str> = greeted.answer.headers.iter().map(|(_, value)| value.as_str()).chain([body.as_str()]).collect();
+    let mut all: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+    for word in texts.iter().flat_map(|t| t.split(|c: char| !(c.is_ascii_alphanumeric() || "+/=_-".contains(c)))) {
+        for word in [word, word.trim_start_matches("sha256="), word.trim_start_matches("v0=")] {
+            all.push(word.as_bytes().to_vec());
+            all.extend(crate::verify::key::unhex(word).into_iter().chain(crate::verify::key::unbase64(word)));
+        }
+    }
+    all.retain(|signature| !signature.is_empty());
+    all
+}
+
+#[test]
+fn no_greeting_makes_what_another_request_is_let_in_with() {
+    let all = all();
+    let mut tried = 0;
+    for greeter in all.iter().filter(|s| s.handshake.is_some()) {
+        for victim in &all {
+            let (greeter, victim) = (Signer::new(greeter), Signer::new(victim));
+            // Both at one address: the same sender, or another one that is given the same secret.
+            let is_same = greeter.sender.name == victim.sender.name;
+            let signs = greeter.guard.greetings().iter().any(|g| g.signs());
+            if !is_same && (!signs || greeter.secret != victim.secret || victim.sender.scheme.algorithm == Algorithm::Equals) {
+                continue;
+            }
+            let mut guard = Guard::default();
+            guard.join(Signer::new(greeter.sender).guard);
+            if !is_same {
+                guard.join(Signer::new(victim.sender).guard);
+            }
+            for body in bodies() {
+                let draft = victim.draft(&body);
+                let Ok(token) = String::from_utf8(draft.message.clone()) else { continue };
+                for answer in answers(&greeter, &guard, &token) {
+                    for signature in signatures(&answer) {
+                        let request = victim.request(&draft, &spelled_anyhow(&victim, &draft.message, &signature));
+                        tried += 1;
+                        assert!(
+                            guard.check(&request, &Keys::new()).is_err(),
+                            "{} greets with what lets {:?} in as {}",
+                            greeter.sender.name,
+                            String::from_utf8_lossy(&request.body),
+                            victim.sender.name
+                        );
+                    }
+                }
+            }
+        }
+    }
+    assert!(tried > 1_000, "only {tried} signatures were tried");
+}
+
+/// The same bytes as a signature in the victim's spelling, whatever they are.
+fn spelled_anyhow(victim: &Signer, message: &[u8], signature: &[u8]) -> String {
+    match victim.sender.scheme.algorithm {
+        Algorithm::EcdsaP256 if signature.len() != 64 => STANDARD.encode(signature),
+        _ => victim.spelled(message, signature),
+    }
+}
+
+#[test]
+fn the_greetings_of_every_sender_are_answered_and_hold_no_secret() {
+    for sender in all().iter().filter(|s| s.handshake.as_ref().is_some_and(|h| h.hands_over.is_none())) {
+        let signer = Signer::new(sender);
+        for token in ["qgg8vlvZRS6UYooatFL8Aw", "M2RkODJkZmMtYjlkYi00NmQ4LTk0MGUtM2JjYzkwM2Q4MjQ0", "a"] {
+            for handshake in signer.guard.greetings().iter().filter(|h| h.is_signed()) {
+                let mut request = blank(b"{}");
+                handshake.make(&mut request, token);
+                assert!(greeted(&signer.guard, request).is_none(), "{}: who does not sign is greeted", sender.name);
+            }
+            let answers = answers(&signer, &signer.guard, token);
+            assert!(!answers.is_empty(), "{} is not greeted", sender.name);
+            for answer in answers {
+                assert_eq!((answer.answer.status, &answer.visit, &answer.keep), (200, &None, &None), "{}", sender.name);
+                for secret in [signer.secret.as_bytes(), SHARED, VERIFY_TOKEN.as_bytes()] {
+                    let is_secret = |found: &Vec<u8>| found.windows(secret.len()).any(|w| w == secret);
+                    assert!(!signatures(&answer).iter().any(is_secret), "{} tells its secret", sender.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn only_short_tokens_are_signed_and_none_of_them_is_an_event() {
+    let all = all();
+    let x = Signer::new(all.iter().find(|s| s.name == "x").unwrap());
+    for (token, is_answered) in [
+        ("challenge", true),
+        ("M2RkODJkZmMtYjlkYi00NmQ4LTk0MGUtM2JjYzkwM2Q4MjQ0", true),
+        (&"A".repeat(128), true),
+        (&"A".repeat(129), false),
+        ("{}", false),
+        ("a.b", false),
+        ("a b", false),
+        ("a+b", false),
+        ("a=", false),
+        ("\u{e9}", false),
+        ("", false),
+    ] {
+        assert_eq!(!answers(&x, &x.guard, token).is_empty(), is_answered, "{token}");
+        // What is signed for a greeting is no event, even if X itself had signed it.
+        let (_, request) = x.signed(token.as_bytes());
+        assert_eq!(x.guard.check(&request, &Keys::new()).is_err(), is_answered, "{token}");
+    }
+}
+
+#[test]
+fn what_others_send_back_is_no_secret_of_the_address() {
+    let graph = guard("microsoft_graph: \"{{ secret.S }}\"", "s3cret");
+    for token in ["s3cre", "{\"value\":[{\"clientState\":\"x\"}]}", "\u{e9}"] {
+        for handshake in graph.greetings() {
+            let mut request = blank(b"");
+            handshake.make(&mut request, token);
+            let answer = greeted(&graph, request).unwrap().answer;
+            assert_eq!(answer.body, token.as_bytes());
+            let state = String::from_utf8_lossy(&answer.body).into_owned();
+            let body = json!({ "value": [{ "clientState": state }] }).to_string();
+            assert!(graph.check(&blank(body.as_bytes()), &Keys::new()).is_err());
+        }
+    }
+    // A message of SNS is greeted only when its signature is good.
+    let sns = guard("aws_sns: arn:aws:sns:eu-west-1:123456789012:orders", "");
+    let mut request = blank(b"{}");
+    sns.greetings()[0].make(&mut request, "token");
+    assert!(sns.greetings().iter().all(|g| g.is_signed()) && greeted(&sns, request).is_none());
+}

@@ -1,0 +1,208 @@
+//! Our accept loop around `warp::service`: limits, timeouts, TLS, drain.
+//!
+//! warp's own server panics on `CONNECT host:443`, has no timeouts and no limit of connections, and waits for ever when it
+//! stops. So warp is the layer of filters here, and the sockets are ours.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpListener;
+use tokio::time::Sleep;
+use warp::http::{Request, Response};
+
+use super::client_ip::Proxies;
+use super::connections::Connections;
+use super::head::{MAX_HEAD, MAX_HEADERS};
+use super::tls::Tls;
+use super::webhook::{self, Knock};
+
+/// How long a new connection may be silent.
+const FIRST_BYTES: Duration = Duration::from_secs(10);
+/// How long a request's head may take, and how long a connection may idle: longer than load balancers do.
+const HEAD: Duration = Duration::from_secs(75);
+const MAX_STREAMS: u32 = 128;
+
+/// Where callers come in.
+pub struct Front {
+    pub listener: TcpListener,
+    /// Nothing: plain HTTP.
+    pub tls: Option<Tls>,
+    /// Who may say for whom they call, and where.
+    pub proxies: Proxies,
+    /// The most connections at a time, and the most of one caller; more wait in the kernel's queue, or are closed.
+    pub most_connections: usize,
+    pub most_connections_each: Option<usize>,
+}
+
+/// Serves until `stop` is done, then finishes what is in hand, at most for `grace`.
+pub async fn serve(front: Front, door: webhook::Hook, stop: impl Future<Output = ()>, grace: Duration) {
+    let Front { listener, tls, proxies, most_connections, most_connections_each } = front;
+    let proxies = Arc::new(proxies);
+    let routes = TowerToHyperService::new(warp::service(webhook::routes(door)));
+    let graceful = GracefulShutdown::new();
+    let connections = Connections::new(most_connections, most_connections_each);
+    let mut builder = Builder::new(TokioExecutor::new());
+    // A caller who has said all it has to say and closes its half is answered. Answers of requests that come one behind the
+    // other are not gathered: hyper would hold one back for as long as anything stands behind its request.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS).half_close(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD as u32)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .max_local_error_reset_streams(64);
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let room = tokio::select! {
+            room = connections.room() => room,
+            () = &mut stop => break,
+        };
+        let Some(room) = room else { break };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                // Out of file handles, or the caller is gone already: the next one may do better.
+                tracing::debug!("a connection could not be accepted: {e}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            }
+        };
+        let Some(place) = connections.enter(peer.ip(), proxies.is_trusted(&peer.ip()), room) else {
+            tracing::debug!(%peer, "this caller has as many connections as it may");
+            continue;
+        };
+        let place = Arc::new(place);
+        let _ = stream.set_nodelay(true);
+        let (routes, proxies) = (routes.clone(), proxies.clone());
+        let of_service = place.clone();
+        let service = service_fn(move |request| {
+            let (routes, proxies, place) = (routes.clone(), proxies.clone(), of_service.clone());
+            async move {
+                let _busy = place.busy();
+                answer(routes, request, peer, proxies).await
+            }
+        });
+        let (builder, watcher, tls) = (builder.clone(), graceful.watcher(), tls.clone());
+        tokio::spawn(async move {
+            let talk = async {
+                match tls {
+                    None => watcher.watch(builder.serve_connection(TokioIo::new(Hurried::new(stream)), service).into_owned()).await,
+                    Some(tls) => match tokio::time::timeout(FIRST_BYTES, tls.accept(stream)).await {
+                        Ok(Ok(stream)) => {
+                            watcher.watch(builder.serve_connection(TokioIo::new(Hurried::new(stream)), service).into_owned()).await
+                        }
+                        Ok(Err(e)) => Err(e.into()),
+                        Err(_) => Err("it was silent".into()),
+                    },
+                }
+            };
+            let ended = tokio::select! {
+                ended = talk => ended,
+                () = place.is_needed() => Err("somebody else needs its place".into()),
+            };
+            if let Err(e) = ended {
+                tracing::debug!(%peer, "a connection ended early: {e}");
+            }
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some connections did not end in time");
+    }
+}
+
+/// One request: what warp cannot take is refused here, the rest goes through its filters.
+async fn answer<S>(
+    routes: S,
+    mut request: Request<Incoming>,
+    peer: SocketAddr,
+    proxies: Arc<Proxies>,
+) -> Result<Response<webhook::Body>, Infallible>
+where
+    S: Service<Request<Incoming>, Response = Response<webhook::Body>, Error = Infallible>,
+{
+    match Knock::new(&request, peer, &proxies) {
+        Ok(knock) => {
+            request.extensions_mut().insert(Arc::new(Mutex::new(Some(knock))));
+            routes.call(request).await
+        }
+        Err((status, said)) => {
+            let mut refused = Response::new(webhook::Body::from(format!("{{\"status\":\"refused\",\"message\":\"{said}\"}}")));
+            *refused.status_mut() = status;
+            refused.headers_mut().insert("content-type", warp::http::HeaderValue::from_static("application/json"));
+            Ok(refused)
+        }
+    }
+}
+
+/// A connection whose first bytes must come in time.
+///
+/// hyper looks at up to 24 bytes to tell HTTP/2 from HTTP/1 and has no timer for that, so a caller who sends nothing,
+/// or half a preface, would stay for ever.
+struct Hurried<S> {
+    stream: S,
+    /// Until hyper's own timers take over: the deadline, and what has come so far.
+    first: Option<(Pin<Box<Sleep>>, Vec<u8>)>,
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+impl<S> Hurried<S> {
+    fn new(stream: S) -> Self {
+        Self { stream, first: Some((Box::pin(tokio::time::sleep(FIRST_BYTES)), Vec::new())) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Hurried<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if let Some((deadline, seen)) = &mut self.first {
+            seen.extend_from_slice(&buffer.filled()[before..]);
+            let decided = !seen.is_empty() && (!PREFACE.starts_with(seen) || seen.len() >= PREFACE.len());
+            if decided {
+                self.first = None;
+            } else if read.is_pending() && deadline.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Hurried<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,316 @@
+//! Any path -> intake -> answer; and the two addresses that say whether Doorbell is well.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use hyper::body::Incoming;
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+use warp::Filter;
+use warp::http::uri::Authority;
+use warp::http::{HeaderName, HeaderValue, Request as HttpRequest, Response, StatusCode, Version};
+
+use super::body_room::{BodyRoom, Full, Taken};
+use super::client_ip::Proxies;
+use super::head::MAX_HEADERS;
+use crate::body::packed::most_unpacked;
+use crate::engine::care::health::{Health, Status};
+use crate::engine::intake::rejections::{Refusals, Refused};
+use crate::engine::intake::{Answered, Intake, Refusal, Reply};
+use crate::model::answer::Answer;
+use crate::model::event::{EventId, MOST_HOPS, hops};
+use crate::model::request::Request;
+use crate::route::{MAX_PATH, RESERVED, decode};
+
+/// The body of an answer, as warp sends it.
+pub type Body = <warp::reply::Response as BodyOf>::Body;
+
+/// Names the body type of a response.
+pub trait BodyOf {
+    type Body;
+}
+impl<B> BodyOf for Response<B> {
+    type Body = B;
+}
+
+/// How long a body may stall, and how long it may take in all.
+const CHUNK: Duration = Duration::from_secs(10);
+const WHOLE: Duration = Duration::from_secs(30);
+/// What an overloaded or full service asks senders to wait, in seconds.
+const RETRY_AFTER: &str = "10";
+
+/// A request's head, read before warp sees it.
+#[derive(Debug)]
+pub struct Knock {
+    method: String,
+    path: String,
+    /// The path as it came, not decoded.
+    target: String,
+    query: String,
+    headers: Vec<(String, String)>,
+    ip: String,
+    /// What the sender says of the body's length.
+    length: Option<u64>,
+}
+
+impl Knock {
+    /// Takes the head apart; the error is a status and a sentence for the sender. What one version of HTTP does not allow,
+    /// the others do not either.
+    pub fn new(request: &HttpRequest<Incoming>, peer: SocketAddr, proxies: &Proxies) -> Result<Self, (StatusCode, &'static str)> {
+        let bad = |said| (StatusCode::BAD_REQUEST, said);
+        let target = request.uri().path_and_query().ok_or(bad("This is no request that can be answered."))?;
+        if request.method() == warp::http::Method::CONNECT || !target.path().starts_with('/') {
+            return Err(bad("This is no request that can be answered."));
+        }
+        if request.headers().len() > MAX_HEADERS {
+            return Err((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many headers."));
+        }
+        if !names_one_host(request) {
+            return Err(bad("The request must name one host, in one Host header."));
+        }
+        if target.path().len() > MAX_PATH {
+            return Err(bad("The path is too long."));
+        }
+        let path = decode(target.path());
+        if path.contains('\0') {
+            return Err(bad("The path holds a NUL."));
+        }
+        let value = |v: &HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
+        let headers: Vec<(String, String)> = request.headers().iter().map(|(n, v)| (n.as_str().to_owned(), value(v))).collect();
+        let ip = proxies.caller(peer.ip(), &headers);
+        let length = headers.iter().find(|(n, _)| n == "content-length").and_then(|(_, v)| v.parse().ok());
+        Ok(Self {
+            method: request.method().as_str().to_owned(),
+            path,
+            target: target.path().to_owned(),
+            query: target.query().unwrap_or("").to_owned(),
+            headers,
+            ip,
+            length,
+        })
+    }
+}
+
+/// Whether a request names its host as it must (RFC 9112, 3.2; RFC 9113, 8.3.1): once, and the same where HTTP/2 has two
+/// places for it. HTTP/1.0 did not have to.
+fn names_one_host(request: &HttpRequest<Incoming>) -> bool {
+    let mut hosts = request.headers().get_all("host").iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    let is_host = |v: &HeaderValue| v.is_empty() || Authority::try_from(v.as_bytes()).is_ok();
+    if second.is_some() || !first.is_none_or(is_host) {
+        return false;
+    }
+    let authority = request.uri().authority().map(Authority::as_str);
+    match (request.version(), first, authority) {
+        (Version::HTTP_2, Some(host), Some(authority)) => host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()),
+        (Version::HTTP_2, None, None) | (Version::HTTP_11, None, _) => false,
+        _ => true,
+    }
+}
+
+/// Everything the doors need.
+#[derive(Clone)]
+pub struct Hook {
+    pub intake: Arc<Intake>,
+    pub bodies: Arc<BodyRoom>,
+    pub refusals: Arc<Refusals>,
+    pub health: Arc<Health>,
+}
+
+/// The one filter that takes every request.
+pub fn routes(hook: Hook) -> impl Filter<Extract = (Response<Body>,), Error = warp::Rejection> + Clone {
+    warp::any().map(move || hook.clone()).and(warp::ext::get::<Arc<Mutex<Option<Knock>>>>()).and(warp::body::stream()).then(
+        |hook: Hook, knock: Arc<Mutex<Option<Knock>>>, body| async move {
+            // warp hands out copies of what it carries; a head is taken once instead.
+            let knock = knock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+            match knock {
+                Some(knock) => hook.answer(knock, body).await,
+                None => plain(&Answer::json(400, "refused", "This is no request that can be answered.")),
+            }
+        },
+    )
+}
+
+impl Hook {
+    async fn answer<S, B>(&self, mut knock: Knock, body: S) -> Response<Body>
+    where
+        S: warp::Stream<Item = Result<B, warp::Error>> + Send,
+        B: Buf,
+    {
+        if RESERVED.iter().any(|r| knock.path == *r || knock.path.strip_prefix(r).is_some_and(|rest| rest.starts_with('/'))) {
+            return self.own(&knock);
+        }
+        match self.take(&mut knock, body).await {
+            Ok(Answered { event: Some(event), answer }) => accepted(answer, event),
+            Ok(Answered { event: None, answer }) => plain(&answer),
+            Err(refusal) => self.refused(&refusal, &knock),
+        }
+    }
+
+    async fn take<S, B>(&self, knock: &mut Knock, body: S) -> Result<Answered, Refusal>
+    where
+        S: warp::Stream<Item = Result<B, warp::Error>> + Send,
+        B: Buf,
+    {
+        if hops(&knock.headers) > MOST_HOPS {
+            return Err(Refusal::Loop);
+        }
+        let door = self.intake.door(&knock.method, &knock.path, &knock.ip)?;
+        let limit = door.max_body();
+        if knock.length.is_some_and(|n| n > limit as u64) {
+            return Err(Refusal::TooLarge(limit));
+        }
+        // Held until the event is kept, and no longer: however many callers there are, their bodies take no more memory.
+        let ip = knock.ip.clone();
+        let mut room = self.bodies.body(&ip);
+        let body = match knock.length {
+            Some(0) => Bytes::new(),
+            _ => tokio::time::timeout(WHOLE, read(body, limit, knock.length, &mut room)).await.map_err(|_| Refusal::TooSlow)??,
+        };
+        if knock.headers.iter().any(|(n, _)| n == "content-encoding") {
+            // What it is unpacked to takes room beside it.
+            room.grow(body.len() + limit.min(most_unpacked(body.len())), true)?;
+        }
+        let request = Request {
+            method: knock.method.clone(),
+            path: knock.path.clone(),
+            target: std::mem::take(&mut knock.target),
+            query: std::mem::take(&mut knock.query),
+            headers: std::mem::take(&mut knock.headers),
+            ip: knock.ip.clone(),
+            body,
+            received: Timestamp::now(),
+        };
+        let reply = self.intake.receive(door, request).await?;
+        drop(room);
+        Ok(match reply {
+            Reply::Now(answered) => answered,
+            Reply::Later(responding) => Box::pin(responding.answer()).await,
+        })
+    }
+
+    /// Doorbell's own addresses.
+    fn own(&self, knock: &Knock) -> Response<Body> {
+        if knock.method != "GET" && knock.method != "HEAD" {
+            return self.refused(&Refusal::WrongMethod(vec!["GET".into()]), knock);
+        }
+        match knock.path.trim_end_matches('/') {
+            "/health/live" => plain(&Answer::json(200, "alive", "Doorbell is running.")),
+            "/health" | "/health/ready" => {
+                // Anybody may ask, so nothing more is said: why it is so is for those who operate it.
+                let status = self.health.status();
+                let body = json!({ "status": status.word() }).to_string();
+                let code = if status == Status::Ready { 200 } else { 503 };
+                plain(&Answer { status: code, headers: vec![("content-type".into(), "application/json".into())], body: body.into() })
+            }
+            _ => self.refused(&Refusal::NoAddress, knock),
+        }
+    }
+
+    /// What the sender hears, and what the operator reads.
+    fn refused(&self, refusal: &Refusal, knock: &Knock) -> Response<Body> {
+        let id = Uuid::now_v7();
+        let (status, said) = refusal.answer();
+        match refusal {
+            Refusal::Denied(why) => tracing::warn!(request = %id, ip = knock.ip, address = knock.path, "denied: {why}"),
+            Refusal::CannotKeep(why) => tracing::error!(request = %id, address = knock.path, "not kept: {why}"),
+            _ => tracing::info!(request = %id, ip = knock.ip, address = knock.path, "refused with {status}: {said}"),
+        }
+        let why = match refusal {
+            Refusal::Denied(why) | Refusal::CannotKeep(why) => why.clone(),
+            _ => said.clone(),
+        };
+        self.refusals.remember(Refused {
+            id: id.to_string(),
+            at: Timestamp::now(),
+            ip: knock.ip.clone(),
+            method: knock.method.clone(),
+            address: knock.path.clone(),
+            status,
+            why,
+        });
+        let mut response = plain(&Answer::json(status, "refused", &said));
+        let headers = response.headers_mut();
+        if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+            headers.insert("doorbell-request", id);
+        }
+        match refusal {
+            Refusal::WrongMethod(methods) => {
+                if let Ok(methods) = HeaderValue::from_str(&methods.join(", ")) {
+                    headers.insert("allow", methods);
+                }
+            }
+            Refusal::TooOften(wait) => {
+                headers.insert("retry-after", HeaderValue::from(wait.as_secs() + 1));
+            }
+            Refusal::CannotKeep(_) => {
+                headers.insert("retry-after", HeaderValue::from_static(RETRY_AFTER));
+            }
+            // What is left of the body is not waited for.
+            Refusal::TooLarge(_) | Refusal::TooSlow => {
+                headers.insert("connection", HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<Full> for Refusal {
+    fn from(_: Full) -> Self {
+        Refusal::CannotKeep("too many large bodies come at once".into())
+    }
+}
+
+/// Reads a body up to the limit, and takes room for it as it comes.
+async fn read<S, B>(body: S, limit: usize, length: Option<u64>, room: &mut Taken<'_>) -> Result<Bytes, Refusal>
+where
+    S: warp::Stream<Item = Result<B, warp::Error>> + Send,
+    B: Buf,
+{
+    let mut body = std::pin::pin!(body);
+    let mut all = BytesMut::new();
+    loop {
+        let next = std::future::poll_fn(|context| body.as_mut().poll_next(context));
+        match tokio::time::timeout(CHUNK, next).await {
+            Err(_) => return Err(Refusal::TooSlow),
+            Ok(None) => return Ok(all.freeze()),
+            Ok(Some(Err(_))) => return Err(Refusal::Malformed("The body broke off.".into())),
+            Ok(Some(Ok(mut chunk))) => {
+                if all.len() + chunk.remaining() > limit {
+                    return Err(Refusal::TooLarge(limit));
+                }
+                let so_far = all.len() + chunk.remaining();
+                let is_whole = length == Some(so_far as u64);
+                room.grow(so_far, is_whole)?;
+                if all.is_empty() && is_whole {
+                    // It came in one piece, as most do: no copy.
+                    return Ok(chunk.copy_to_bytes(chunk.remaining()));
+                }
+                all.extend_from_slice(&chunk.copy_to_bytes(chunk.remaining()));
+            }
+        }
+    }
+}
+
+fn plain(answer: &Answer) -> Response<Body> {
+    let mut response = Response::new(Body::from(answer.body.clone()));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    for (name, value) in &answer.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}
+
+fn accepted(answer: Answer, event: EventId) -> Response<Body> {
+    let mut response = plain(&answer);
+    if let Ok(id) = HeaderValue::from_str(&event.to_string()) {
+        response.headers_mut().insert("doorbell-event", id);
+    }
+    response
+}
