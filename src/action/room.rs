@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 /// The most calls that wait in hand for one server.
-pub(super) const MOST_WAITING: usize = 48;
+pub(super) const MOST_WAITING: usize = 112;
 /// The most that wait in hand for all servers together: a quarter of the runs that are in hand at a time.
 pub(super) const MOST_WAITING_IN_ALL: usize = 256;
 
