@@ -1,9 +1,9 @@
-# One static program in an empty image: no shell, no libraries, not root.
+# A single static binary in an empty image: no shell, no libraries, not run as root.
 
 FROM rust:1.95-alpine AS build
 RUN apk add --no-cache musl-dev gcc make
 WORKDIR /src
-# The libraries first, so that a change of our own code does not build them again.
+# Build the dependencies first, so that a change to our own code does not rebuild them.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src docs tests/it benches && echo 'fn main() {}' | tee src/main.rs > tests/abilities.rs \
     && touch src/lib.rs README.md tests/it/main.rs benches/limits.rs benches/load.rs benches/matching.rs \
