@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use bytes::Bytes;
-use doorbell::expr::names::Lookup;
+use doorbell::expr::names::Resolver;
 use doorbell::model::event::{Event, EventId};
 use doorbell::model::request::Request;
 use doorbell::rule::load::load;
@@ -77,7 +77,7 @@ fn ruleset(count: usize) -> Ruleset {
         );
     }
     let source = Source::new("bench.yaml", text.into_bytes()).expect("a rule file");
-    load(vec![source], Lookup::new(&|_| None, &|_| None, &|_| None), false).ruleset.expect("good rules")
+    load(vec![source], Resolver::new(&|_| None, &|_| None, &|_| None), false).ruleset.expect("good rules")
 }
 
 /// A body as it comes in, read as far as the rules ask for.

@@ -88,22 +88,22 @@ impl Vault {
 
     /// The text with every secret named instead of written; nothing where one is in it in another spelling than these.
     pub fn seal(&self, text: &str) -> Option<SealedText> {
-        let mut parts = vec![Part::Text(text.to_owned())];
+        let mut parts = vec![Piece::Text(text.to_owned())];
         for (name, secret) in &self.secrets {
             for spelling in Spelling::ALL {
                 let Some(word) = spelling.of(secret.reveal()).filter(|word| word.len() >= SHORTEST) else { continue };
                 parts = parts.into_iter().flat_map(|part| part.split(&word, name, spelling)).collect();
             }
         }
-        let is_clear = |part: &Part| matches!(part, Part::Text(text) if self.spellings.iter().any(|s| text.contains(s.as_str())));
+        let is_clear = |part: &Piece| matches!(part, Piece::Text(text) if self.spellings.iter().any(|s| text.contains(s.as_str())));
         (!parts.iter().any(is_clear)).then_some(SealedText(parts))
     }
 
     /// A sealed text with the secrets as they are now; nothing where one is not there.
     pub fn unseal(&self, text: &SealedText) -> Option<String> {
-        let part = |part: &Part| match part {
-            Part::Text(text) => Some(text.clone()),
-            Part::Secret(name, spelling) => spelling.of(self.secrets.get(name)?.reveal()),
+        let part = |part: &Piece| match part {
+            Piece::Text(text) => Some(text.clone()),
+            Piece::Secret(name, spelling) => spelling.of(self.secrets.get(name)?.reveal()),
         };
         text.0.iter().map(part).collect()
     }
@@ -120,32 +120,32 @@ impl Vault {
 
 /// A text in which secrets are named, so that it can be stored.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct SealedText(Vec<Part>);
+pub struct SealedText(Vec<Piece>);
 
 impl SealedText {
     /// A text without secrets.
     pub fn clear(text: impl Into<String>) -> Self {
-        Self(vec![Part::Text(text.into())])
+        Self(vec![Piece::Text(text.into())])
     }
 }
 
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-enum Part {
+enum Piece {
     Text(String),
     Secret(String, Spelling),
 }
 
-impl Part {
+impl Piece {
     /// The pieces between a secret's occurrences, and these by its name.
-    fn split(self, word: &str, name: &str, spelling: Spelling) -> Vec<Part> {
-        let Part::Text(text) = self else { return vec![self] };
+    fn split(self, word: &str, name: &str, spelling: Spelling) -> Vec<Piece> {
+        let Piece::Text(text) = self else { return vec![self] };
         let mut parts = Vec::new();
         for (n, piece) in text.split(word).enumerate() {
             if n > 0 {
-                parts.push(Part::Secret(name.to_owned(), spelling));
+                parts.push(Piece::Secret(name.to_owned(), spelling));
             }
             if !piece.is_empty() {
-                parts.push(Part::Text(piece.to_owned()));
+                parts.push(Piece::Text(piece.to_owned()));
             }
         }
         parts

@@ -4,7 +4,7 @@
 
 use doorbell::body;
 use doorbell::body::packed::unpack;
-use doorbell::expr::field::{Field, Names, Root};
+use doorbell::expr::field::{Field, Values, Root};
 use doorbell::expr::projection::Projection;
 use doorbell::model::budget::Budget;
 use libfuzzer_sys::fuzz_target;
@@ -20,7 +20,7 @@ struct Body {
     budget: Budget,
 }
 
-impl Names for Body {
+impl Values for Body {
     fn budget(&self) -> &Budget {
         &self.budget
     }

@@ -1,7 +1,7 @@
 //! Any text as an address, as a field and as a pattern of `like` and `matches`: a problem at load, or a verdict. One a line.
 #![no_main]
 
-use doorbell::expr::names::Lookup;
+use doorbell::expr::names::Resolver;
 use doorbell::model::event::Event;
 use doorbell::route::{Route, decode, normal};
 use doorbell::rule::load::load;
@@ -28,7 +28,7 @@ fuzz_target!(|text: &str| {
     for only in ["One", "Two", ""] {
         let file = if only.is_empty() { file.clone() } else { file.replacen("in_network", "contains", 1) };
         let Ok(source) = Source::new("fuzz.yaml", file.into_bytes()) else { return };
-        let loaded = load(vec![source], Lookup::new(&|_| None, &|_| None, &|_| None), false);
+        let loaded = load(vec![source], Resolver::new(&|_| None, &|_| None, &|_| None), false);
         for problem in &loaded.problems {
             assert!(!problem.draw().is_empty());
         }

@@ -1,10 +1,10 @@
 //! Any bytes as a rule file: every problem can be drawn, and what is good can be asked about an event, rehearsed and tested.
 #![no_main]
 
-use doorbell::action::contract::Pretended;
-use doorbell::expr::names::Lookup;
+use doorbell::action::contract::MockResponse;
+use doorbell::expr::names::Resolver;
 use doorbell::model::event::Event;
-use doorbell::operations::preview::{Replies, rehearse};
+use doorbell::operations::preview::{Replies, dry_steps_of};
 use doorbell::problem::any_error;
 use doorbell::rule::load::load;
 use doorbell::yaml::source::Source;
@@ -13,7 +13,7 @@ use libfuzzer_sys::fuzz_target;
 struct Nothing;
 
 impl Replies for Nothing {
-    fn next(&mut self, _: bool) -> Option<Pretended> {
+    fn next(&mut self, _: bool) -> Option<MockResponse> {
         None
     }
 }
@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(source) => source,
         Err(problem) => return assert!(!problem.draw().is_empty()),
     };
-    let loaded = load(vec![source], Lookup::new(&|_| Some("s3cret".into()), &|_| Some("e".into()), &|_| None), false);
+    let loaded = load(vec![source], Resolver::new(&|_| Some("s3cret".into()), &|_| Some("e".into()), &|_| None), false);
     assert_eq!(loaded.ruleset.is_none(), any_error(&loaded.problems));
     for problem in &loaded.problems {
         assert!(!problem.draw().is_empty() && problem.json().is_object());
@@ -36,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
         let event = Event { method: "POST".into(), address, body: body.clone(), ..Event::nobody() };
         ruleset.verdicts(&event, true);
         for started in ruleset.answering(&event) {
-            rehearse(&started.rule, started.step, &event, &ruleset.vault, &mut Nothing);
+            dry_steps_of(&started.rule, started.step, &event, &ruleset.vault, &mut Nothing);
         }
     }
 });

@@ -1,7 +1,7 @@
 //! Any text as a template, in every place that a template can stand: a problem at load, or a text or an error for an event.
 #![no_main]
 
-use doorbell::expr::names::Lookup;
+use doorbell::expr::names::Resolver;
 use doorbell::model::event::Event;
 use doorbell::rule::load::load;
 use doorbell::yaml::source::Source;
@@ -15,7 +15,7 @@ fuzz_target!(|text: &str| {
         "webhooks: {{ /a: {{ verify: none }} }}\nrules:\n  Line:\n    when: {{ webhook: /a }}\n    set: {{ named: {text} }}\n    then: [ {{ append: a.txt, text: {text} }} ]\n  File:\n    when: {{ webhook: /a }}\n    then: [ {{ append: {text}, json: {{ a: {text}, b: \"{{{{ now }}}}\" }} }} ]\n  Call:\n    when: {{ webhook: /a }}\n    then: [ {{ post: \"https://example.com/x\", query: {{ q: {text} }}, headers: {{ X-A: {text} }}, form: {{ f: {text} }} }} ]\n  Url:\n    when: {{ webhook: /a }}\n    then: [ {{ get: {text}, hosts: [example.com] }} ]\n  Answer:\n    when: {{ webhook: /a }}\n    then: [ {{ respond: 200, xml: {text} }} ]\n"
     );
     let Ok(source) = Source::new("fuzz.yaml", file.into_bytes()) else { return };
-    let loaded = load(vec![source], Lookup::new(&|_| Some("s3cret".into()), &|_| Some("e".into()), &|_| None), false);
+    let loaded = load(vec![source], Resolver::new(&|_| Some("s3cret".into()), &|_| Some("e".into()), &|_| None), false);
     for problem in &loaded.problems {
         assert!(!problem.draw().is_empty());
     }

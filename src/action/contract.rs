@@ -1,6 +1,6 @@
 //! What every kind of action is: read at load, rendered for an event, performed in the world.
 //!
-//! *Read* and *render* are pure; only *perform* touches the [`Outside`]. `check` stops after the first, `try` after the
+//! *Read* and *render* are pure; only *perform* touches the [`World`]. `check` stops after the first, `try` after the
 //! second, so both are the product's own code.
 
 use std::fmt::Display;
@@ -10,9 +10,9 @@ use std::pin::Pin;
 use serde_json::{Map, Value};
 
 use super::attempt_context::AttemptContext;
-use super::world::Outside;
+use super::world::World;
 use crate::expr::field::Field;
-use crate::expr::names::Known;
+use crate::expr::names::Names;
 use crate::expr::scope::Scope;
 use crate::expr::template::Unrendered;
 use crate::model::outcome::Outcome;
@@ -30,7 +30,7 @@ pub trait Kind: Sync {
     /// A step, as people would write it; a test compiles and renders it.
     fn example(&self) -> &'static str;
     /// Reads one step; problems go into `fields`.
-    fn read(&self, verb: &'static str, fields: &mut Fields, known: &Known) -> Option<Box<dyn Action>>;
+    fn read(&self, verb: &'static str, fields: &mut Fields, known: &Names) -> Option<Box<dyn Action>>;
 }
 
 /// A compiled step, without its modifiers.
@@ -47,20 +47,20 @@ pub trait Action: Send + Sync {
 
 /// Something concrete that is not yet done; prints as people see it in `try`.
 pub trait Effect: Display + Send {
-    fn perform<'a>(self: Box<Self>, outside: &'a Outside, context: AttemptContext) -> Performing<'a>;
+    fn perform<'a>(self: Box<Self>, world: &'a World, context: AttemptContext) -> Performing<'a>;
     /// About how many bytes it holds while it waits for its turn.
     fn bytes(&self) -> usize;
     /// What it would do, as the tests of a rule compare it.
-    fn seen(&self) -> Seen;
+    fn view(&self) -> EffectView;
     /// How it would have ended, had a target answered so; nothing for what calls no target.
-    fn answered(&self, _: Pretended) -> Option<Outcome> {
+    fn answered(&self, _: MockResponse) -> Option<Outcome> {
         None
     }
 }
 
 /// An effect as the tests of a rule compare it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Seen {
+pub struct EffectView {
     pub verb: String,
     /// What stands behind the verb: an address, a file, a status, a text.
     pub what: String,
@@ -68,7 +68,7 @@ pub struct Seen {
     pub fields: Map<String, Value>,
 }
 
-impl Seen {
+impl EffectView {
     pub fn new(verb: impl Into<String>, what: impl Into<String>) -> Self {
         Self { verb: verb.into(), what: what.into(), fields: Map::new() }
     }
@@ -80,7 +80,7 @@ impl Seen {
 
 /// What a target is said to have answered.
 #[derive(Debug, Clone)]
-pub struct Pretended {
+pub struct MockResponse {
     pub status: u16,
     /// Names in small letters.
     pub headers: Vec<(String, String)>,
@@ -88,7 +88,7 @@ pub struct Pretended {
 }
 
 /// A body and its headers, as the tests of a rule compare them.
-pub fn seen_body(seen: Seen, headers: &[(String, String)], body: &[u8]) -> Seen {
+pub fn body_view(seen: EffectView, headers: &[(String, String)], body: &[u8]) -> EffectView {
     let kind = headers.iter().find(|(n, _)| n.eq_ignore_ascii_case("content-type")).map(|(_, v)| v.as_str());
     let all: Map<String, Value> = headers.iter().map(|(n, v)| (n.to_ascii_lowercase(), Value::from(v.as_str()))).collect();
     let seen = seen.with("headers", Value::Object(all));

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use super::attempt_context::AttemptContext;
-use super::contract::{Action, Effect, Kind, Performing, Seen};
-use super::world::Outside;
+use super::contract::{Action, Effect, EffectView, Kind, Performing};
+use super::world::World;
 use crate::expr::field::Field;
-use crate::expr::names::Known;
+use crate::expr::names::Names;
 use crate::expr::scope::Scope;
-use crate::expr::template::{Place, Template, Unrendered};
-use crate::model::outcome::{Note, Outcome};
+use crate::expr::template::{Destination, Template, Unrendered};
+use crate::model::outcome::{Outcome, Success};
 use crate::text::word::Word;
 use crate::yaml::fields::Fields;
 
@@ -29,8 +29,8 @@ impl Kind for Log {
     fn example(&self) -> &'static str {
         "log: \"order {{ body.id }} is being looked at\"\n"
     }
-    fn read(&self, verb: &'static str, fields: &mut Fields, known: &Known) -> Option<Box<dyn Action>> {
-        let text = Template::read(&fields.must(verb)?, Place::Line, known)?;
+    fn read(&self, verb: &'static str, fields: &mut Fields, known: &Names) -> Option<Box<dyn Action>> {
+        let text = Template::read(&fields.must(verb)?, Destination::Line, known)?;
         Some(Box::new(Words { text, stops: false }))
     }
 }
@@ -48,8 +48,8 @@ impl Kind for Stop {
     fn example(&self) -> &'static str {
         "stop: nothing more to do for {{ body.id }}\n"
     }
-    fn read(&self, verb: &'static str, fields: &mut Fields, known: &Known) -> Option<Box<dyn Action>> {
-        let text = Template::read(&fields.must(verb)?, Place::Line, known)?;
+    fn read(&self, verb: &'static str, fields: &mut Fields, known: &Names) -> Option<Box<dyn Action>> {
+        let text = Template::read(&fields.must(verb)?, Destination::Line, known)?;
         Some(Box::new(Words { text, stops: true }))
     }
 }
@@ -85,16 +85,16 @@ impl Effect for Said {
     fn bytes(&self) -> usize {
         self.text.len()
     }
-    fn perform<'a>(self: Box<Self>, _: &'a Outside, context: AttemptContext) -> Performing<'a> {
+    fn perform<'a>(self: Box<Self>, _: &'a World, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
             tracing::info!(event = %context.event, "{}", self.text);
             match self.stops {
                 true => Outcome::Stopped(self.text),
-                false => Outcome::Done(Note { said: self.text, ..Note::default() }),
+                false => Outcome::Done(Success { said: self.text, ..Success::default() }),
             }
         })
     }
-    fn seen(&self) -> Seen {
-        Seen::new(if self.stops { "stop" } else { "log" }, &self.text)
+    fn view(&self) -> EffectView {
+        EffectView::new(if self.stops { "stop" } else { "log" }, &self.text)
     }
 }

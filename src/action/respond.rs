@@ -5,16 +5,16 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::attempt_context::AttemptContext;
-use super::contract::{Action, Effect, Kind, Performing, Seen, seen_body};
+use super::contract::{Action, Effect, EffectView, Kind, Performing, body_view};
 use super::http::step::{Headers, read_headers};
-use super::world::Outside;
+use super::world::World;
 use crate::expr::field::Field;
-use crate::expr::names::Known;
+use crate::expr::names::Names;
 use crate::expr::scope::Scope;
 use crate::expr::template::data::Data;
-use crate::expr::template::{Place, Template, Unrendered};
+use crate::expr::template::{Destination, Template, Unrendered};
 use crate::model::answer::Answer;
-use crate::model::outcome::{Note, Outcome};
+use crate::model::outcome::{Outcome, Success};
 use crate::text::word::{Shape, Word};
 use crate::yaml::fields::Fields;
 
@@ -38,7 +38,7 @@ impl Kind for Respond {
     fn example(&self) -> &'static str {
         "respond: 201\njson: { status: success, id: \"{{ body.id }}\" }\n"
     }
-    fn read(&self, verb: &'static str, fields: &mut Fields, known: &Known) -> Option<Box<dyn Action>> {
+    fn read(&self, verb: &'static str, fields: &mut Fields, known: &Names) -> Option<Box<dyn Action>> {
         let status = fields.must(verb).and_then(|i| {
             if let crate::yaml::Node::Text(text) = i.node {
                 i.problem(format!("`{text}` is no status"))
@@ -64,7 +64,7 @@ pub enum Body {
 }
 
 /// Reads `json:`, `text:` or `xml:`.
-pub fn read_body(fields: &mut Fields, known: &Known) -> Option<Body> {
+pub fn read_body(fields: &mut Fields, known: &Names) -> Option<Body> {
     let json = fields.may("json");
     let text = fields.may("text");
     let xml = fields.may("xml");
@@ -75,9 +75,9 @@ pub fn read_body(fields: &mut Fields, known: &Known) -> Option<Body> {
         return None;
     }
     match (json, text, xml) {
-        (Some(json), ..) => Data::read(&json, Place::Plain, known).map(Body::Json),
-        (_, Some(text), _) => Template::read(&text, Place::Plain, known).map(Body::Text),
-        (.., Some(xml)) => Template::read(&xml, Place::Xml, known).map(Body::Xml),
+        (Some(json), ..) => Data::read(&json, Destination::Plain, known).map(Body::Json),
+        (_, Some(text), _) => Template::read(&text, Destination::Plain, known).map(Body::Text),
+        (.., Some(xml)) => Template::read(&xml, Destination::Xml, known).map(Body::Xml),
         _ => Some(Body::Nothing),
     }
 }
@@ -146,17 +146,17 @@ impl Effect for Replied {
     fn bytes(&self) -> usize {
         self.0.body.len()
     }
-    fn perform<'a>(self: Box<Self>, outside: &'a Outside, context: AttemptContext) -> Performing<'a> {
+    fn perform<'a>(self: Box<Self>, world: &'a World, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
             let status = self.0.status;
-            let said = match outside.callers.answer(context.event, self.0.clone()) {
+            let said = match world.pending.answer(context.event, self.0.clone()) {
                 true => format!("answered {status}"),
                 false => format!("would have answered {status}, but nobody waited any more"),
             };
-            Outcome::Done(Note { said, answer: Some(self.0), ..Note::default() })
+            Outcome::Done(Success { said, answer: Some(self.0), ..Success::default() })
         })
     }
-    fn seen(&self) -> Seen {
-        seen_body(Seen::new("respond", self.0.status.to_string()), &self.0.headers, &self.0.body)
+    fn view(&self) -> EffectView {
+        body_view(EffectView::new("respond", self.0.status.to_string()), &self.0.headers, &self.0.body)
     }
 }

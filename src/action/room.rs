@@ -47,11 +47,11 @@ struct Server {
 
 struct Waiter {
     number: u64,
-    goes: oneshot::Sender<Place>,
+    goes: oneshot::Sender<CallSlot>,
 }
 
 /// A call's place; given back when it is dropped.
-pub struct Place {
+pub struct CallSlot {
     room: Arc<Room>,
     server: Arc<str>,
 }
@@ -71,14 +71,14 @@ impl Room {
     }
 
     /// Waits for a place. Nothing: too many wait already.
-    pub async fn place(self: &Arc<Self>, server: &Arc<str>) -> Option<Place> {
+    pub async fn place(self: &Arc<Self>, server: &Arc<str>) -> Option<CallSlot> {
         let (number, comes) = {
             let mut state = self.state();
             let mine = state.servers.get(server);
             let queued = mine.map_or(0, |s| s.queue.len());
             if queued == 0 && self.may_go(&state, mine) {
                 state.go(server);
-                return Some(Place { room: self.clone(), server: server.clone() });
+                return Some(CallSlot { room: self.clone(), server: server.clone() });
             }
             if queued >= MOST_WAITING || !may_have_more(queued, state.waiting, MOST_WAITING_IN_ALL) {
                 return None;
@@ -117,7 +117,7 @@ impl State {
         self.servers.entry(server.clone()).or_default().busy += 1;
     }
 
-    fn wait(&mut self, server: &Arc<str>) -> (u64, oneshot::Receiver<Place>) {
+    fn wait(&mut self, server: &Arc<str>) -> (u64, oneshot::Receiver<CallSlot>) {
         let (goes, comes) = oneshot::channel();
         let number = self.waited;
         (self.waited, self.waiting) = (self.waited + 1, self.waiting + 1);
@@ -149,12 +149,12 @@ impl State {
     }
 }
 
-impl Drop for Place {
+impl Drop for CallSlot {
     fn drop(&mut self) {
         self.room.state().end(&self.server);
         // Without the lock: a place whose waiter is gone by now comes back here.
         for (server, waiter) in self.room.next() {
-            let _ = waiter.goes.send(Place { room: self.room.clone(), server });
+            let _ = waiter.goes.send(CallSlot { room: self.room.clone(), server });
         }
     }
 }
@@ -180,10 +180,10 @@ mod tests {
 
     use super::*;
 
-    type Asking<'a> = Pin<Box<dyn Future<Output = Option<Place>> + 'a>>;
+    type Asking<'a> = Pin<Box<dyn Future<Output = Option<CallSlot>> + 'a>>;
 
     /// Asks once: nothing while it waits.
-    fn ask(asking: &mut Asking) -> Option<Option<Place>> {
+    fn ask(asking: &mut Asking) -> Option<Option<CallSlot>> {
         match asking.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => Some(answer),
             Poll::Pending => None,
@@ -195,7 +195,7 @@ mod tests {
     }
 
     /// As many calls as there is room for, of servers that never end one.
-    fn hang(room: &Arc<Room>, servers: &[Arc<str>]) -> Vec<Place> {
+    fn hang(room: &Arc<Room>, servers: &[Arc<str>]) -> Vec<CallSlot> {
         let mut places = Vec::new();
         for server in servers {
             while let Some(Some(place)) = ask(&mut (Box::pin(room.place(server)) as Asking)) {
@@ -276,7 +276,7 @@ mod tests {
         #[test]
         fn whatever_happens_the_limits_hold_and_everybody_is_served(steps in proptest::collection::vec((0..3u8, 0..6usize, 0..64usize), 1..300)) {
             let (room, names) = (Room::new(8, 4), (0..6).map(name).collect::<Vec<_>>());
-            let (mut places, mut waiting): (Vec<Place>, Vec<Asking>) = (Vec::new(), Vec::new());
+            let (mut places, mut waiting): (Vec<CallSlot>, Vec<Asking>) = (Vec::new(), Vec::new());
             for (what, server, n) in steps {
                 match what {
                     0 => waiting.push(Box::pin(room.place(&names[server]))),

@@ -11,15 +11,15 @@ use crate::model::answer::Answer;
 use crate::model::event::EventId;
 
 /// Everything that lives outside of rules.
-pub struct Outside {
+pub struct World {
     pub net: Arc<Net>,
     pub files: Files,
-    pub callers: Arc<Callers>,
+    pub pending: Arc<PendingReplies>,
 }
 
 /// The callers who wait for a rule's `respond`.
 #[derive(Default)]
-pub struct Callers {
+pub struct PendingReplies {
     waiting: Mutex<HashMap<EventId, Caller>>,
 }
 
@@ -32,7 +32,7 @@ struct Caller {
 
 /// Somebody who waits for the answer to an event; leaves when it is dropped, as when the caller hangs up.
 pub struct Waiting {
-    callers: Arc<Callers>,
+    pending: Arc<PendingReplies>,
     event: EventId,
     answer: oneshot::Receiver<Answer>,
 }
@@ -47,7 +47,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.answer.close();
-        let mut all = self.callers.lock();
+        let mut all = self.pending.lock();
         if let Some(caller) = all.get_mut(&self.event) {
             caller.sends.retain(|send| !send.is_closed());
             if caller.sends.is_empty() {
@@ -57,7 +57,7 @@ impl Drop for Waiting {
     }
 }
 
-impl Callers {
+impl PendingReplies {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<EventId, Caller>> {
         self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -66,7 +66,7 @@ impl Callers {
     pub fn wait_for(self: &Arc<Self>, event: EventId, responders: usize) -> Waiting {
         let (send, answer) = oneshot::channel();
         self.lock().entry(event).or_insert(Caller { sends: Vec::new(), responders }).sends.push(send);
-        Waiting { callers: self.clone(), event, answer }
+        Waiting { pending: self.clone(), event, answer }
     }
 
     /// Answers the caller of an event; says whether somebody waited.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::ended::Ended;
 use super::settings::{Rules, Secrets, headers};
-use crate::expr::condition::trace::Told;
+use crate::expr::condition::trace::TraceLine;
 use crate::operations::dry_run::{Branch, NoPreview, Preview, RulePreview, StepEffect, StepPreview, Webhook, preview};
 use crate::problem;
 
@@ -140,9 +140,9 @@ fn write_step(out: &mut impl Write, step: &StepPreview) -> io::Result<()> {
 }
 
 /// Trace lines with their outcomes in one column.
-pub fn drawn(told: &[Told], indent: usize) -> String {
+pub fn drawn(told: &[TraceLine], indent: usize) -> String {
     let width = told.iter().map(|t| t.words.chars().count() + 2 * t.depth).max().unwrap_or(0).min(60);
-    let line = |t: &Told| {
+    let line = |t: &TraceLine| {
         let words = format!("{}{}", "  ".repeat(t.depth), t.words);
         let gap = " ".repeat(width.saturating_sub(words.chars().count()) + 2);
         format!("{}{words}{gap}{}\n", " ".repeat(indent), t.outcome.words())

@@ -8,8 +8,8 @@ use super::dry_run::drawn;
 use super::ended::Ended;
 use super::settings::{Around, Data, number};
 use crate::disk;
-use crate::engine::intake::rejections::Refused;
-use crate::expr::names::{Lookup, stand_in};
+use crate::engine::intake::rejections::Rejection;
+use crate::expr::names::{Resolver, stand_in};
 use crate::model::event::EventId;
 use crate::model::run::State;
 use crate::operations::history::{self, ExplainedAttempt, ExplainedRule, ExplainedRun, Explanation, Found, Wait};
@@ -33,7 +33,7 @@ impl Explain {
         let mut out = io::stdout().lock();
         match found {
             Found::Event(dossier) => write_event(&mut out, &self.explanation(&dossier)?, disk::is_taken(&self.data.data))?,
-            Found::Refused(refused) => write_refused(&mut out, &refused)?,
+            Found::Rejection(refused) => write_refused(&mut out, &refused)?,
         }
         Ok(Ended::Good)
     }
@@ -43,7 +43,7 @@ impl Explain {
         let surroundings = self.around.surroundings()?;
         let secret = |name: &str| Some(surroundings.secret(name).unwrap_or_else(|| stand_in(name)));
         let variable = |name: &str| Some(surroundings.variable(name).unwrap_or_else(|| format!("env.{name}")));
-        Ok(history::explain(dossier, Lookup::new(&secret, &variable, &|_| None)))
+        Ok(history::explain(dossier, Resolver::new(&secret, &variable, &|_| None)))
     }
 }
 
@@ -115,8 +115,8 @@ fn write_attempt(out: &mut impl Write, attempt: &ExplainedAttempt) -> io::Result
 }
 
 /// A request that did not become an event.
-fn write_refused(out: &mut impl Write, refused: &Refused) -> io::Result<()> {
-    let Refused { id, at, ip, method, address, status, why } = refused;
+fn write_refused(out: &mut impl Write, refused: &Rejection) -> io::Result<()> {
+    let Rejection { id, at, ip, method, address, status, why } = refused;
     let time = at.strftime("%Y-%m-%d %H:%M:%S UTC");
     writeln!(out, "request {id}  {method} {address}  {time}  from {ip}  → {status}, not taken")?;
     writeln!(out, "  {why}")

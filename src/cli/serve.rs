@@ -20,23 +20,23 @@ use super::settings::{Around, Data, Rules, Secrets, counted, length, network};
 use crate::action::files::folder::Output;
 use crate::action::files::writer::Files;
 use crate::action::http::client::Net;
-use crate::action::world::{Callers, Outside};
+use crate::action::world::{PendingReplies, World};
 use crate::disk;
 use crate::engine::care::health::Health;
 use crate::engine::care::retention::Retention;
 use crate::engine::intake::Intake;
-use crate::engine::intake::key_cache::Keyring;
-use crate::engine::intake::rate_limit::Pace;
-use crate::engine::intake::rejections::Refusals;
-use crate::engine::rules::environment::Handed;
+use crate::engine::intake::key_cache::KeyCache;
+use crate::engine::intake::rate_limit::RateLimiter;
+use crate::engine::intake::rejections::Rejections;
+use crate::engine::rules::environment::HandedOverSecrets;
 use crate::engine::rules::reload::{Standing, Watch, in_force};
 use crate::engine::run::old_rules::{OldRules, RulesOfRuns, Unready};
 use crate::engine::run::recovery::{Intents, recover};
-use crate::engine::run::watchdog::AtWork;
+use crate::engine::run::watchdog::Watchdog;
 use crate::engine::run::worker::Worker;
 use crate::engine::task::memory::{MOST_READ, Memory};
 use crate::engine::task::supervisor::Supervisor;
-use crate::expr::names::Lookup;
+use crate::expr::names::Resolver;
 use crate::operations::control;
 use crate::problem::{self, Severity};
 use crate::rule::Rule;
@@ -46,7 +46,7 @@ use crate::store;
 use crate::web;
 use crate::web::body_room::BodyRoom;
 use crate::web::client_ip::Proxies;
-use crate::web::listener::Front;
+use crate::web::listener::Listener;
 use crate::web::tls::Tls;
 use crate::web::webhook::Hook;
 use crate::yaml::source::Source;
@@ -132,22 +132,22 @@ impl Serve {
         let folder = output.id().to_owned();
         let files = Files::new(output, Arc::new(Intents { store: store.clone(), folder: folder.clone() }));
         recover(&store, &files, &folder).await?;
-        let (at_work, marked) = AtWork::open(&self.data.data).context("the data folder cannot be written")?;
-        for (event, rule) in store.stumbled(marked, Timestamp::now()).await? {
+        let (watchdog, marked) = Watchdog::open(&self.data.data).context("the data folder cannot be written")?;
+        for (event, rule) in store.crashed_with(marked, Timestamp::now()).await? {
             tracing::error!(%event, rule, "this run made Doorbell die or hang three times and is set aside; `doorbell failed` lists it");
         }
-        let at_work = Arc::new(at_work);
-        at_work.guard().context("the program cannot start its threads")?;
+        let watchdog = Arc::new(watchdog);
+        watchdog.guard().context("the program cannot start its threads")?;
         let said = counted(&ruleset);
         let rules = Arc::new(ArcSwap::from_pointee(in_force(ruleset, store.as_ref()).await?));
-        let callers = Arc::new(Callers::default());
+        let pending = Arc::new(PendingReplies::default());
         let net = Arc::new(Net::new(self.rules.around.allowed(), self.calls.into(), self.calls_per_host.into()));
-        let keyring = Keyring::new(net.clone());
-        let outside = Outside { net: net.clone(), files, callers: callers.clone() };
+        let key_cache = KeyCache::new(net.clone());
+        let world = World { net: net.clone(), files, pending: pending.clone() };
         let worker =
-            Worker::new(store.clone(), outside, RulesOfRuns::new(rules.clone(), Box::new(Kept(self.rules.around.clone()))), at_work);
+            Worker::new(store.clone(), world, RulesOfRuns::new(rules.clone(), Box::new(Kept(self.rules.around.clone()))), watchdog);
         let (standing, supervisor) = (Standing::default(), Supervisor::default());
-        let handed = Handed::of(&self.data.data);
+        let handed = HandedOverSecrets::of(&self.data.data);
         let watch = {
             let around = self.rules.around.clone();
             let load = Arc::new(move |files| around.load_files(files, Secrets::Real));
@@ -197,29 +197,29 @@ impl Serve {
             rules,
             store,
             worker: worker.clone(),
-            callers,
-            keyring,
-            pace: Pace::default(),
+            pending,
+            key_cache,
+            rate_limiter: RateLimiter::default(),
             handed,
             reading: Memory::new(MOST_READ),
         });
         let bodies = Arc::new(BodyRoom::default());
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let refusals = Arc::new(Refusals::of(&self.data.data));
-        let hook = Hook { intake, bodies, refusals, health };
+        let rejections = Arc::new(Rejections::of(&self.data.data));
+        let hook = Hook { intake, bodies, rejections, health };
         let address = listener.local_addr()?;
         // Whoever started it may have stopped reading; that is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}\n{said}; files go to {}", self.output.display());
         let grace = Duration::from_secs(self.grace);
         let proxies = Proxies { trusted: self.trusted_proxies, header: self.client_ip_header.to_ascii_lowercase() };
-        let front = Front {
+        let listener = Listener {
             listener,
             tls,
             proxies,
             most_connections: self.max_connections as usize,
             most_connections_each: self.max_connections_per_caller.map(|n| n as usize),
         };
-        web::listener::serve(front, hook, stop(stopping), grace).await;
+        web::listener::serve(listener, hook, stop(stopping), grace).await;
         worker.stop(grace).await;
         tracing::info!("stopped");
         Ok(())
@@ -276,7 +276,7 @@ impl OldRules for Kept {
         let surroundings = self.0.surroundings().map_err(|e| Unready::Missing(format!("{e:#}")))?;
         let secret = |name: &str| surroundings.secret(name);
         let variable = |name: &str| surroundings.variable(name);
-        let lookup = Lookup::new(&secret, &variable, &|_| None);
+        let lookup = Resolver::new(&secret, &variable, &|_| None);
         let read = one_rule(Source { name: file, text }, rule, &lookup);
         match lookup.missing().into_iter().next() {
             Some(what) => Err(Unready::Missing(what)),

@@ -9,8 +9,8 @@ use clap::Args;
 use ipnet::IpNet;
 
 use crate::action::http::client::Allowed;
-use crate::engine::rules::environment::{RuleFiles, Surroundings, read_rules};
-use crate::expr::names::{Lookup, stand_in};
+use crate::engine::rules::environment::{Environment, RuleFiles, read_rules};
+use crate::expr::names::{Resolver, stand_in};
 use crate::operations::control::Commands;
 use crate::problem::{self, Problem, Severity};
 use crate::rule::access;
@@ -88,8 +88,8 @@ impl Around {
         Allowed { networks: self.allow_network.clone(), hosts: self.allow_host.clone() }
     }
 
-    pub fn surroundings(&self) -> anyhow::Result<Surroundings> {
-        let surroundings = self.env_file.as_deref().map_or(Ok(Surroundings::default()), Surroundings::with_env_file)?;
+    pub fn surroundings(&self) -> anyhow::Result<Environment> {
+        let surroundings = self.env_file.as_deref().map_or(Ok(Environment::default()), Environment::with_env_file)?;
         Ok(match &self.handed {
             Some(data) => surroundings.and_handed(data),
             None => surroundings,
@@ -117,7 +117,7 @@ impl Around {
         };
         let refuses = |url: &str| allowed.refuses(url);
         let RuleFiles { sources, mut problems } = files;
-        let mut loaded = load(sources, Lookup::new(&secret, &variable, &refuses), self.require_verify);
+        let mut loaded = load(sources, Resolver::new(&secret, &variable, &refuses), self.require_verify);
         if problem::any_error(&problems) {
             loaded.ruleset = None;
         }

@@ -13,12 +13,12 @@ use serde_json::{Map, Value};
 use super::dry_run::drawn;
 use super::ended::Ended;
 use super::settings::{Around, Secrets, number};
-use crate::action::contract::{Pretended, Seen};
+use crate::action::contract::{EffectView, MockResponse};
 use crate::expr::condition::trace;
 use crate::expr::number;
 use crate::model::event::{Event, EventId};
 use crate::model::request::Request;
-use crate::operations::preview::{Replies, What, json_reply, rehearse};
+use crate::operations::preview::{Replies, What, dry_steps_of, json_reply};
 use crate::problem;
 use crate::route;
 use crate::rule::ruleset::Ruleset;
@@ -99,7 +99,7 @@ impl RunTests {
 struct Given<'t>(&'t [Reply], usize);
 
 impl Replies for Given<'_> {
-    fn next(&mut self, _: bool) -> Option<Pretended> {
+    fn next(&mut self, _: bool) -> Option<MockResponse> {
         let reply = self.0.get(self.1.min(self.0.len().saturating_sub(1)));
         self.1 += 1;
         Some(match reply {
@@ -135,15 +135,17 @@ impl Stage<'_> {
         if started.step == UNDECIDED {
             return Ok(Some(format!("    the rule would fail: {}\n", self.rule.why_undecided())));
         }
-        let (scenes, _) = rehearse(self.rule, started.step, &event, &self.ruleset.vault, &mut Given(&test.replies, 0));
+        let (dry_steps, _) = dry_steps_of(self.rule, started.step, &event, &self.ruleset.vault, &mut Given(&test.replies, 0));
         let told = |verb: &str| test.expect.iter().any(|e| e.verb == verb);
-        let mut got: Vec<Seen> = Vec::new();
+        let mut got: Vec<EffectView> = Vec::new();
         let mut failed: Vec<String> = Vec::new();
-        for scene in scenes {
-            match scene.what {
-                What::Effect { seen, .. } if matches!(&*seen.verb, "log" | "stop") && !told(&seen.verb) => {}
-                What::Effect { seen, .. } => got.push(seen),
-                What::Failed(why) => failed.push(format!("    step {} ({}) would fail: {why}\n", scene.step.number, scene.step.title())),
+        for dry_step in dry_steps {
+            match dry_step.what {
+                What::Effect { view, .. } if matches!(&*view.verb, "log" | "stop") && !told(&view.verb) => {}
+                What::Effect { view, .. } => got.push(view),
+                What::Failed(why) => {
+                    failed.push(format!("    step {} ({}) would fail: {why}\n", dry_step.step.number, dry_step.step.title()))
+                }
                 What::Skipped(_) | What::Empty(_) => {}
             }
         }
@@ -211,7 +213,7 @@ impl Stage<'_> {
             body: body.into(),
             received,
         };
-        Guard::rehearse(request, EventId::new(received, [0; 10])).map_err(anyhow::Error::msg)
+        Guard::admit_unproven(request, EventId::new(received, [0; 10])).map_err(anyhow::Error::msg)
     }
 
     /// A file that a test sends: beside its rule file.
@@ -235,7 +237,7 @@ fn content_type(name: &str) -> &'static str {
 }
 
 /// Two columns of lines.
-fn pair(expected: Option<&Expected>, got: Option<&Seen>) -> Vec<(String, String)> {
+fn pair(expected: Option<&Expected>, got: Option<&EffectView>) -> Vec<(String, String)> {
     match (expected, got) {
         (Some(expected), Some(got)) => compared(expected, got),
         (Some(expected), None) => {
@@ -251,7 +253,7 @@ fn pair(expected: Option<&Expected>, got: Option<&Seen>) -> Vec<(String, String)
 }
 
 /// What was expected beside what would be done, line by line; the same where it is the same.
-fn compared(expected: &Expected, got: &Seen) -> Vec<(String, String)> {
+fn compared(expected: &Expected, got: &EffectView) -> Vec<(String, String)> {
     let mut out = vec![(format!("{}: {}", expected.verb, expected.what), format!("{}: {}", got.verb, got.what))];
     for (name, wanted) in &expected.fields {
         let key = if name == "json_has" { "json" } else { name };

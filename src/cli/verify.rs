@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::ended::Ended;
 use super::settings::{Rules, Secrets, headers};
 use crate::action::http::client::Net;
-use crate::engine::intake::key_cache::Keyring;
+use crate::engine::intake::key_cache::KeyCache;
 use crate::model::request::Request;
 use crate::problem;
 use crate::route;
@@ -135,7 +135,7 @@ impl VerifyRequest {
             return Ok(Ok(at.into_iter().map(|at| (at.address().to_owned(), key.clone())).collect()));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let keyring = Keyring::new(Arc::new(Net::new(self.rules.around.allowed(), 1, 1)));
-        Ok(runtime.block_on(keyring.keys(&at, "")))
+        let key_cache = KeyCache::new(Arc::new(Net::new(self.rules.around.allowed(), 1, 1)));
+        Ok(runtime.block_on(key_cache.keys(&at, "")))
     }
 }

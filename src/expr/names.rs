@@ -23,7 +23,7 @@ pub fn is_stand_in(text: &str) -> bool {
 }
 
 /// Looks up what lies outside the rule files, and remembers it for one set of rules.
-pub struct Lookup<'a> {
+pub struct Resolver<'a> {
     secret: &'a dyn Fn(&str) -> Option<String>,
     env: &'a dyn Fn(&str) -> Option<String>,
     /// Why an address may not be called, if so.
@@ -33,7 +33,7 @@ pub struct Lookup<'a> {
     missing: RefCell<Vec<String>>,
 }
 
-impl<'a> Lookup<'a> {
+impl<'a> Resolver<'a> {
     pub fn new(
         secret: &'a dyn Fn(&str) -> Option<String>,
         env: &'a dyn Fn(&str) -> Option<String>,
@@ -78,8 +78,8 @@ pub struct BlockNames {
 }
 
 /// The names that are known at one place of a rule.
-pub struct Known<'a> {
-    pub lookup: &'a Lookup<'a>,
+pub struct Names<'a> {
+    pub lookup: &'a Resolver<'a>,
     /// Names from `set:` above, and from `save_as:` of earlier steps.
     pub named: Vec<String>,
     /// Names that `save_as:` gives to later steps.
@@ -96,8 +96,8 @@ pub struct Known<'a> {
     pub disabled: bool,
 }
 
-impl<'a> Known<'a> {
-    pub fn new(lookup: &'a Lookup<'a>) -> Self {
+impl<'a> Names<'a> {
+    pub fn new(lookup: &'a Resolver<'a>) -> Self {
         Self {
             lookup,
             named: Vec::new(),
@@ -212,7 +212,7 @@ impl<'a> Known<'a> {
         if self.disabled { told.note("this rule is switched off, so it is only mentioned").add() } else { told.add() }
     }
 
-    fn unknown(&self, name: &str, field: &Field, told: crate::yaml::reader::Told) {
+    fn unknown(&self, name: &str, field: &Field, told: crate::yaml::reader::ProblemDraft) {
         let (text, rest) = (field.text(), field.rest());
         let foreign = match name {
             "headers" => Some(format!("header{rest}")),

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::body::walk::{self, MAX_VALUES, Walk};
-use crate::expr::field::part::Part;
+use crate::expr::field::part::PathPart;
 use crate::expr::field::{Field, Root};
 
 /// What is wanted of a value.
@@ -37,7 +37,7 @@ impl Projection {
 
     /// What these pointers (RFC 6901) lead to; `*` is every item of a list.
     pub fn at<'p>(pointers: impl IntoIterator<Item = &'p str>) -> Self {
-        let part = |part: &str| if part == "*" { Part::Each } else { Part::Name(part.to_owned()) };
+        let part = |part: &str| if part == "*" { PathPart::Each } else { PathPart::Name(part.to_owned()) };
         let mut all = Self::default();
         for pointer in pointers {
             all.want(&pointer.split('/').skip(1).map(part).collect::<Vec<_>>());
@@ -45,14 +45,14 @@ impl Projection {
         all
     }
 
-    fn want(&mut self, parts: &[Part]) {
+    fn want(&mut self, parts: &[PathPart]) {
         if self.all {
             return;
         }
         match parts {
             [] => *self = Self { all: true, ..Self::default() },
-            [Part::Name(name), rest @ ..] => self.names.entry(name.clone()).or_default().want(rest),
-            [Part::Index(_) | Part::Each, rest @ ..] => self.items.get_or_insert_default().want(rest),
+            [PathPart::Name(name), rest @ ..] => self.names.entry(name.clone()).or_default().want(rest),
+            [PathPart::Index(_) | PathPart::Each, rest @ ..] => self.items.get_or_insert_default().want(rest),
         }
         // An object may stand where a list is meant, and counts as its only item: then both would have to be built.
         if self.items.is_some() && !self.names.is_empty() {
@@ -133,13 +133,13 @@ fn whole(walk: &mut Walk, left: &mut usize) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expr::field::Names;
+    use crate::expr::field::Values;
     use crate::model::budget::Budget;
     use proptest::prelude::*;
     use std::borrow::Cow;
 
     struct Body(Value, Budget);
-    impl Names for Body {
+    impl Values for Body {
         fn budget(&self) -> &Budget {
             &self.1
         }

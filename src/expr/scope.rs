@@ -9,7 +9,7 @@ use std::cell::OnceCell;
 
 use serde_json::{Map, Value};
 
-use crate::expr::field::{Field, Names, Root};
+use crate::expr::field::{Field, Root, Values};
 use crate::expr::template::data::Data;
 use crate::model::budget::{Allowance, Budget};
 use crate::model::event::Event;
@@ -105,7 +105,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-impl Names for Scope<'_> {
+impl Values for Scope<'_> {
     fn budget(&self) -> &Budget {
         &self.budget
     }

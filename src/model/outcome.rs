@@ -8,7 +8,7 @@ use crate::model::answer::Answer;
 
 /// What is left behind by an attempt that is done.
 #[derive(Debug, Default)]
-pub struct Note {
+pub struct Success {
     /// One line for the run's history.
     pub said: String,
     /// What `save_as` keeps.
@@ -25,7 +25,7 @@ pub type Receipt = tokio::sync::mpsc::Sender<()>;
 /// How an attempt ended. The worker looks at every case.
 #[derive(Debug)]
 pub enum Outcome {
-    Done(Note),
+    Done(Success),
     /// The step's `if` did not hold, or there was no element.
     Skipped(String),
     /// `do:`: the steps inside follow.
@@ -40,7 +40,7 @@ pub enum Outcome {
         not_before: Option<Duration>,
         /// What the target answered, if it did.
         status: Option<u16>,
-        /// As in [`Note`].
+        /// As in [`Success`].
         receipt: Option<Receipt>,
     },
     Failed {

@@ -14,7 +14,7 @@ use crate::model::event::EventId;
 use crate::model::outcome::Outcome;
 use crate::model::place::Place;
 use crate::model::retry::Plan;
-use crate::model::step_graph::{Course, Mend};
+use crate::model::step_graph::{OnError, StepGraph};
 
 /// Under this name `on_error:` steps see what went wrong; nobody may save anything else there.
 pub const ERROR: &str = "error";
@@ -143,7 +143,7 @@ pub struct StepFacts<'a> {
     pub save_as: Option<&'a str>,
     /// The elements of the `for_each` that it belongs to; nothing where there is none.
     pub elements: Option<u32>,
-    pub course: &'a Course,
+    pub graph: &'a StepGraph,
 }
 
 impl Run {
@@ -174,17 +174,17 @@ impl Run {
         self.settled = false;
         let due = self.retry_at(outcome, step.plan, now, dice);
         match outcome {
-            Outcome::Done(note) => {
+            Outcome::Done(success) => {
                 if let Some(name) = step.save_as {
-                    let output = note.output.take().unwrap_or(Value::Null);
+                    let output = success.output.take().unwrap_or(Value::Null);
                     self.save(name, output, step.elements.is_some());
                 }
                 self.forward(step, now)
             }
             Outcome::Skipped(_) => self.forward(step, now),
-            Outcome::Entered => match step.course.flow(self.place.step).and_then(|f| f.inside) {
+            Outcome::Entered => match step.graph.node(self.place.step).and_then(|f| f.inside) {
                 Some(inside) => {
-                    let to = step.course.to(self.place, inside);
+                    let to = step.graph.to(self.place, inside);
                     self.go(Some(to), now)
                 }
                 None => self.forward(step, now),
@@ -216,9 +216,9 @@ impl Run {
         }
     }
 
-    /// A step has failed for good: somebody mends it, or the run fails.
+    /// A step has failed for good: somebody handles it, or the run fails.
     fn given_up(mut self, why: &str, status: Option<u16>, step: &StepFacts, now: Timestamp) -> Run {
-        let course = step.course;
+        let graph = step.graph;
         let mut error = serde_json::json!({ "message": why, "tries": self.tried, "step": step.title });
         if let Some(status) = status {
             error["status"] = status.into();
@@ -227,22 +227,22 @@ impl Run {
             // The rule's own `on_error:` failed as well; the run is in the failed list all the same.
             return self.go(None, now);
         }
-        match course.mender(self.place.step) {
-            Some((mender, mend)) => {
+        match graph.handler(self.place.step) {
+            Some((handler, on_error)) => {
                 self.forgiven = true;
-                self.place = course.to(self.place, mender);
-                match mend {
-                    Mend::Steps(first) => {
+                self.place = graph.to(self.place, handler);
+                match on_error {
+                    OnError::Steps(first) => {
                         self.save(ERROR, error, false);
-                        let to = course.to(self.place, first);
+                        let to = graph.to(self.place, first);
                         self.go(Some(to), now)
                     }
                     _ => self.forward(step, now),
                 }
             }
             None => {
-                let at = course.blame(self.place);
-                match course.on_error {
+                let at = graph.blame(self.place);
+                match graph.on_error {
                     Some(first) => {
                         self.save(ERROR, error, false);
                         self.failed_at = Some(at);
@@ -259,7 +259,7 @@ impl Run {
     }
 
     fn forward(self, step: &StepFacts, now: Timestamp) -> Run {
-        let to = step.course.after(self.place, step.elements);
+        let to = step.graph.after(self.place, step.elements);
         self.go(to, now)
     }
 
@@ -341,25 +341,25 @@ pub struct Intent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::outcome::Note;
-    use crate::model::step_graph::{Flow, Next};
+    use crate::model::outcome::Success;
+    use crate::model::step_graph::{Next, StepNode};
 
     fn run() -> Run {
         Run::begin(1, EventId::new(Timestamp::UNIX_EPOCH, [0; 10]), "r".into(), "".into(), 0, Timestamp::UNIX_EPOCH)
     }
 
-    fn flow(next: Next) -> Flow {
-        Flow { next, each: None, inside: None, within: None, mend: Mend::Not, mends: None }
+    fn node(next: Next) -> StepNode {
+        StepNode { next, each: None, inside: None, within: None, on_error: OnError::Not, handles: None }
     }
 
     /// Two steps, the first with `for_each` if `each`.
-    fn two(each: bool, mend: Mend) -> Course {
-        let first = Flow { each: each.then_some(0), mend, ..flow(Next::Step(1)) };
-        Course { flows: vec![first, flow(Next::End)], ..Course::default() }
+    fn two(each: bool, on_error: OnError) -> StepGraph {
+        let first = StepNode { each: each.then_some(0), on_error, ..node(Next::Step(1)) };
+        StepGraph { nodes: vec![first, node(Next::End)], ..StepGraph::default() }
     }
 
-    fn facts<'a>(plan: &'a Plan, course: &'a Course, elements: Option<u32>) -> StepFacts<'a> {
-        StepFacts { plan, title: "post", save_as: None, elements, course }
+    fn facts<'a>(plan: &'a Plan, graph: &'a StepGraph, elements: Option<u32>) -> StepFacts<'a> {
+        StepFacts { plan, title: "post", save_as: None, elements, graph }
     }
 
     fn retry() -> Outcome {
@@ -367,29 +367,29 @@ mod tests {
     }
 
     fn done() -> Outcome {
-        Outcome::Done(Note::default())
+        Outcome::Done(Success::default())
     }
 
     #[test]
     fn steps_and_elements_are_walked_in_order() {
-        let (plan, now, course) = (Plan::default(), Timestamp::UNIX_EPOCH, two(true, Mend::Not));
+        let (plan, now, graph) = (Plan::default(), Timestamp::UNIX_EPOCH, two(true, OnError::Not));
         let mut r = run();
         for (step, element) in [(0, 1), (1, 0)] {
-            r = r.after(&mut done(), &facts(&plan, &course, Some(2)), now, 0.0);
+            r = r.after(&mut done(), &facts(&plan, &graph, Some(2)), now, 0.0);
             assert_eq!(r.place, Place { step, element });
         }
-        r = r.after(&mut done(), &facts(&plan, &course, None), now, 0.0);
+        r = r.after(&mut done(), &facts(&plan, &graph, None), now, 0.0);
         assert_eq!(r.state, State::Done);
     }
 
     #[test]
     fn a_step_is_tried_as_often_as_its_plan_says_and_then_failed() {
         let plan = Plan { tries: 2, first_wait: Duration::from_secs(5) };
-        let (now, course) = (Timestamp::UNIX_EPOCH, two(false, Mend::Not));
-        let r = run().after(&mut retry(), &facts(&plan, &course, None), now, 0.0);
+        let (now, graph) = (Timestamp::UNIX_EPOCH, two(false, OnError::Not));
+        let r = run().after(&mut retry(), &facts(&plan, &graph, None), now, 0.0);
         assert_eq!((r.state, r.tried, r.due.as_second()), (State::Waiting, 1, 5));
         let mut last = retry();
-        let r = r.after(&mut last, &facts(&plan, &course, None), now, 0.0);
+        let r = r.after(&mut last, &facts(&plan, &graph, None), now, 0.0);
         assert_eq!((r.state, r.tried), (State::Failed, 2));
         assert!(matches!(last, Outcome::Failed { why, status: Some(500) } if why == "it answered 500 (given up after 2 tries)"));
         assert!(r.clone().replayed(now).idempotency_key().ends_with("-0-0-r1"));
@@ -397,36 +397,36 @@ mod tests {
 
     #[test]
     fn what_is_forgiven_ends_as_handled() {
-        let (plan, now, course) =
-            (Plan { tries: 1, first_wait: Duration::from_secs(5) }, Timestamp::UNIX_EPOCH, two(false, Mend::Continue));
-        let r = run().after(&mut retry(), &facts(&plan, &course, None), now, 0.0);
+        let (plan, now, graph) =
+            (Plan { tries: 1, first_wait: Duration::from_secs(5) }, Timestamp::UNIX_EPOCH, two(false, OnError::Continue));
+        let r = run().after(&mut retry(), &facts(&plan, &graph, None), now, 0.0);
         assert_eq!(r.place.step, 1);
-        let r = r.after(&mut done(), &facts(&plan, &course, None), now, 0.0);
+        let r = r.after(&mut done(), &facts(&plan, &graph, None), now, 0.0);
         assert_eq!(r.state, State::Handled);
     }
 
     #[test]
     fn inside_do_every_element_goes_through_all_steps_and_on_error_belongs_to_it() {
         // 0: do with for_each and on_error [3]; 1 and 2 inside; 4: what follows.
-        let inside = |next| Flow { each: Some(0), within: Some(0), ..flow(next) };
-        let course = Course {
-            flows: vec![
-                Flow { each: Some(0), inside: Some(1), mend: Mend::Steps(3), ..flow(Next::Step(4)) },
+        let inside = |next| StepNode { each: Some(0), within: Some(0), ..node(next) };
+        let graph = StepGraph {
+            nodes: vec![
+                StepNode { each: Some(0), inside: Some(1), on_error: OnError::Steps(3), ..node(Next::Step(4)) },
                 inside(Next::Step(2)),
                 inside(Next::Element(0)),
-                Flow { each: Some(0), mends: Some(0), ..flow(Next::Element(0)) },
-                flow(Next::End),
+                StepNode { each: Some(0), handles: Some(0), ..node(Next::Element(0)) },
+                node(Next::End),
             ],
-            ..Course::default()
+            ..StepGraph::default()
         };
         let (plan, now) = (Plan { tries: 1, first_wait: Duration::from_secs(5) }, Timestamp::UNIX_EPOCH);
-        let two = facts(&plan, &course, Some(2));
+        let two = facts(&plan, &graph, Some(2));
         let mut walked = Vec::new();
         let mut r = run();
         let outcomes = [Outcome::Entered, done(), done(), Outcome::Entered, retry(), done(), done()];
         for (n, mut outcome) in outcomes.into_iter().enumerate() {
             walked.push((r.place.step, r.place.element));
-            let step = if n == 6 { facts(&plan, &course, None) } else { two.clone() };
+            let step = if n == 6 { facts(&plan, &graph, None) } else { two.clone() };
             r = r.after(&mut outcome, &step, now, 0.0);
         }
         assert_eq!(walked, [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (3, 1), (4, 0)]);
@@ -437,14 +437,14 @@ mod tests {
 
     #[test]
     fn the_rules_own_on_error_tells_and_the_run_stays_failed_where_it_failed() {
-        let mut course = two(false, Mend::Not);
-        course.flows.push(flow(Next::End));
-        course.on_error = Some(2);
+        let mut graph = two(false, OnError::Not);
+        graph.nodes.push(node(Next::End));
+        graph.on_error = Some(2);
         let (plan, now) = (Plan { tries: 1, first_wait: Duration::from_secs(5) }, Timestamp::UNIX_EPOCH);
-        let r = run().after(&mut retry(), &facts(&plan, &course, None), now, 0.0);
+        let r = run().after(&mut retry(), &facts(&plan, &graph, None), now, 0.0);
         assert_eq!((r.state, r.place.step, r.failed_at), (State::Waiting, 2, Some(Place { step: 0, element: 0 })));
         for mut end in [done(), retry()] {
-            let r = r.clone().after(&mut end, &facts(&plan, &course, None), now, 0.0);
+            let r = r.clone().after(&mut end, &facts(&plan, &graph, None), now, 0.0);
             assert_eq!((r.state, r.place.step, r.failed_at), (State::Failed, 0, None));
         }
     }

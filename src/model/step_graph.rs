@@ -1,6 +1,6 @@
 //! The order in which a rule's steps are walked: what follows each, inside `do:`, after an error, in `else:`.
 //!
-//! A rule's steps stand in one row, those inside others behind them; a [`Course`] knows for each where to go from it. It
+//! A rule's steps are in one list, those inside others after them; a [`StepGraph`] knows for each where to go from it. It
 //! is worked out once, when the rule is read. Which step is done, and how that went, is for [`crate::model::run`].
 
 use crate::model::place::Place;
@@ -16,8 +16,8 @@ pub enum Next {
 
 /// What happens when a step has failed for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mend {
-    /// The run fails, or what the step stands in mends it.
+pub enum OnError {
+    /// The run fails, or the `do:` around the step handles it.
     #[default]
     Not,
     /// `on_error: continue`.
@@ -26,9 +26,9 @@ pub enum Mend {
     Steps(u32),
 }
 
-/// One step's place in the course.
+/// One step's place in the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Flow {
+pub struct StepNode {
     pub next: Next,
     /// The step whose `for_each` gives this one its `item`: itself, or what it stands in.
     pub each: Option<u32>,
@@ -36,29 +36,29 @@ pub struct Flow {
     pub inside: Option<u32>,
     /// The `do:` that it stands in.
     pub within: Option<u32>,
-    pub mend: Mend,
-    /// The step that it mends, for one under `on_error:`.
-    pub mends: Option<u32>,
+    pub on_error: OnError,
+    /// The step whose error it handles, for one under `on_error:`.
+    pub handles: Option<u32>,
 }
 
 /// Where to go from every step of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Course {
-    pub flows: Vec<Flow>,
+pub struct StepGraph {
+    pub nodes: Vec<StepNode>,
     /// The first step of `else:`.
     pub otherwise: Option<u32>,
     /// The first step of the rule's own `on_error:`.
     pub on_error: Option<u32>,
 }
 
-impl Course {
+impl StepGraph {
     /// The step at a place; nothing if the rule has no such step.
-    pub fn flow(&self, step: u32) -> Option<&Flow> {
-        self.flows.get(step as usize)
+    pub fn node(&self, step: u32) -> Option<&StepNode> {
+        self.nodes.get(step as usize)
     }
 
     fn each(&self, step: u32) -> Option<u32> {
-        self.flow(step).and_then(|f| f.each)
+        self.node(step).and_then(|f| f.each)
     }
 
     /// From one step to another: the element goes along where both belong to the same `for_each`.
@@ -69,10 +69,10 @@ impl Course {
 
     /// The place that follows, with so many elements in the `for_each` at hand; nothing at the end.
     pub fn after(&self, from: Place, elements: Option<u32>) -> Option<Place> {
-        let flow = self.flow(from.step)?;
-        match flow.each {
+        let node = self.node(from.step)?;
+        match node.each {
             Some(each) if each == from.step => self.element_after(each, from, elements),
-            _ => self.follow(flow.next, from, elements),
+            _ => self.follow(node.next, from, elements),
         }
     }
 
@@ -88,30 +88,30 @@ impl Course {
         if from.element + 1 < elements.unwrap_or(0) {
             return Some(Place { step: each, element: from.element + 1 });
         }
-        match self.flow(each)?.next {
+        match self.node(each)?.next {
             Next::Step(step) => Some(Place { step, element: 0 }),
             _ => None,
         }
     }
 
-    /// Who mends an error at a step: itself or the `do:` around it, and how. Nobody mends a step that mends.
-    pub fn mender(&self, step: u32) -> Option<(u32, Mend)> {
-        let flow = self.flow(step)?;
-        if flow.mends.is_some() {
+    /// Which step handles an error of a step, and how: itself or the `do:` around it. Nothing handles the errors of an `on_error:`.
+    pub fn handler(&self, step: u32) -> Option<(u32, OnError)> {
+        let node = self.node(step)?;
+        if node.handles.is_some() {
             return None;
         }
-        match flow.mend {
-            Mend::Not => {
-                let around = flow.within?;
-                let mend = self.flow(around)?.mend;
-                (mend != Mend::Not).then_some((around, mend))
+        match node.on_error {
+            OnError::Not => {
+                let around = node.within?;
+                let on_error = self.node(around)?.on_error;
+                (on_error != OnError::Not).then_some((around, on_error))
             }
-            mend => Some((step, mend)),
+            on_error => Some((step, on_error)),
         }
     }
 
-    /// Where a step's failure stands: a step that mends fails what it was to mend.
+    /// Where a failure is noted: a step of an `on_error:` fails the step whose error it was to handle.
     pub fn blame(&self, at: Place) -> Place {
-        self.flow(at.step).and_then(|f| f.mends).map_or(at, |owner| self.to(at, owner))
+        self.node(at.step).and_then(|f| f.handles).map_or(at, |owner| self.to(at, owner))
     }
 }

@@ -48,12 +48,12 @@ enum Asked {
 }
 
 #[derive(Serialize, Deserialize)]
-enum Told {
+enum Answered {
     Health(Report),
     Done(Done),
 }
 
-type Answer = Result<Told, String>;
+type Answer = Result<Answered, String>;
 
 fn version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()
@@ -115,9 +115,9 @@ async fn converse(mut stream: tokio::net::UnixStream, store: &dyn Store, health:
             return Ok(());
         }
         let answer: Answer = match serde_json::from_str(&text) {
-            Ok(Asked::Health) => Ok(Told::Health(health.report())),
+            Ok(Asked::Health) => Ok(Answered::Health(health.report())),
             Ok(Asked::Do(command)) => {
-                let done = command.perform(store, Timestamp::now()).await.map(Told::Done).map_err(|e| e.to_string());
+                let done = command.perform(store, Timestamp::now()).await.map(Answered::Done).map_err(|e| e.to_string());
                 changed();
                 done
             }
@@ -192,8 +192,8 @@ impl Commands {
                 runtime.block_on(command.perform(store.as_ref(), Timestamp::now())).map_err(|e| e.to_string())
             }
             Commands::Serving { stream } => match ask(stream, &Asked::Do(command))? {
-                Told::Done(done) => Ok(done),
-                Told::Health(_) => Err("the Doorbell that serves answered something else".to_owned()),
+                Answered::Done(done) => Ok(done),
+                Answered::Health(_) => Err("the Doorbell that serves answered something else".to_owned()),
             },
         }
     }
@@ -203,7 +203,7 @@ impl Commands {
 pub fn health(data: &Path) -> Option<Report> {
     let Ok(Ok(Commands::Serving { mut stream })) = Commands::serving(data) else { return None };
     match ask(&mut stream, &Asked::Health) {
-        Ok(Told::Health(report)) => Some(report),
+        Ok(Answered::Health(report)) => Some(report),
         _ => None,
     }
 }

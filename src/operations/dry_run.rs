@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::action::contract::Pretended;
-use crate::expr::condition::trace::Told;
+use crate::action::contract::MockResponse;
+use crate::expr::condition::trace::TraceLine;
 use crate::model::event::{Event, EventId};
 use crate::model::request::Request;
 use crate::model::run::State;
-use crate::operations::preview::{Replies, Scene, What, json_reply, rehearse};
+use crate::operations::preview::{DryStep, Replies, What, dry_steps_of, json_reply};
 use crate::route;
 use crate::rule::ruleset::{Ruleset, Verdict};
 use crate::secret::Vault;
@@ -44,7 +44,7 @@ impl Webhook {
             body: self.body.into(),
             received: now,
         };
-        Guard::rehearse(request, EventId::new(now, [0; 10]))
+        Guard::admit_unproven(request, EventId::new(now, [0; 10]))
     }
 }
 
@@ -83,7 +83,7 @@ pub struct RulePreview {
     /// Which of its steps would run; none where it would not run.
     pub branch: Option<Branch>,
     /// How its `if:` went, line by line.
-    pub trace: Vec<Told>,
+    pub trace: Vec<TraceLine>,
     pub steps: Vec<StepPreview>,
     /// Whether its run would fail.
     pub fails: bool,
@@ -125,7 +125,7 @@ pub enum StepEffect {
     /// The effect in lines, and why it would fail with the reply that was given for it.
     Done { shown: String, failed: Option<String> },
     /// Its `if:` does not hold.
-    Skipped { trace: Vec<Told> },
+    Skipped { trace: Vec<TraceLine> },
     /// There is no element.
     Empty { why: String },
     /// It cannot be rendered.
@@ -164,30 +164,30 @@ struct Previewer<'a> {
 
 impl Previewer<'_> {
     fn rule(&mut self, verdict: Verdict) -> RulePreview {
-        let run = verdict.starts.map(|start| rehearse(verdict.rule, start, self.event, self.vault, &mut self.replies));
-        let (scenes, end) = run.map_or((Vec::new(), None), |(scenes, end)| (scenes, Some(end)));
+        let run = verdict.starts.map(|start| dry_steps_of(verdict.rule, start, self.event, self.vault, &mut self.replies));
+        let (dry_steps, end) = run.map_or((Vec::new(), None), |(dry_steps, end)| (dry_steps, Some(end)));
         RulePreview {
             rule: verdict.rule.name.clone(),
             branch: branch(&verdict),
             trace: verdict.told,
-            steps: scenes.into_iter().map(|scene| self.step(scene)).collect(),
+            steps: dry_steps.into_iter().map(|dry_step| self.step(dry_step)).collect(),
             fails: end == Some(State::Failed),
         }
     }
 
-    fn step(&self, scene: Scene) -> StepPreview {
+    fn step(&self, dry_step: DryStep) -> StepPreview {
         let strike = |text: &str| self.vault.strike(text);
-        let what = match scene.what {
+        let what = match dry_step.what {
             What::Skipped(trace) => StepEffect::Skipped { trace },
             What::Empty(why) => StepEffect::Empty { why: strike(&why) },
             What::Failed(why) => StepEffect::Failed { why: strike(&why) },
             What::Effect { shown, failed, .. } => StepEffect::Done { shown: strike(&shown), failed: failed.as_deref().map(strike) },
         };
         StepPreview {
-            number: scene.step.number.clone(),
-            element: scene.element,
-            name: scene.step.name.as_deref().map(strike),
-            verb: scene.step.verb.to_owned(),
+            number: dry_step.step.number.clone(),
+            element: dry_step.element,
+            name: dry_step.step.name.as_deref().map(strike),
+            verb: dry_step.step.verb.to_owned(),
             what,
         }
     }
@@ -206,7 +206,7 @@ fn branch(verdict: &Verdict) -> Option<Branch> {
 struct Given<'a>(std::slice::Iter<'a, Vec<u8>>);
 
 impl Replies for Given<'_> {
-    fn next(&mut self, saves: bool) -> Option<Pretended> {
+    fn next(&mut self, saves: bool) -> Option<MockResponse> {
         let body = if saves { self.0.next()? } else { return None };
         let value = serde_json::from_slice(body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()));
         Some(json_reply(200, Vec::new(), &value))
@@ -216,7 +216,7 @@ impl Replies for Given<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expr::names::{Lookup, stand_in};
+    use crate::expr::names::{Resolver, stand_in};
     use crate::rule::load::load;
     use crate::yaml::source::Source;
 
@@ -238,7 +238,7 @@ rules:
     fn rules() -> Ruleset {
         let secret = |name: &str| Some(if name == "KEY" { KEY.to_owned() } else { stand_in(name) });
         let source = Source { name: "rules/a.yaml".into(), text: RULES.into() };
-        let loaded = load(vec![source], Lookup::new(&secret, &|_| None, &|_| None), false);
+        let loaded = load(vec![source], Resolver::new(&secret, &|_| None, &|_| None), false);
         loaded.ruleset.unwrap_or_else(|| panic!("{:?}", loaded.problems))
     }
 

@@ -12,9 +12,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::engine::intake::rejections::{Refusals, Refused};
-use crate::expr::condition::trace::Told;
-use crate::expr::names::Lookup;
+use crate::engine::intake::rejections::{Rejection, Rejections};
+use crate::expr::condition::trace::TraceLine;
+use crate::expr::names::Resolver;
 use crate::model::event::EventId;
 use crate::model::run::{Attempt, State};
 use crate::rule::load::load;
@@ -92,7 +92,7 @@ pub async fn failed(records: &dyn Records, most: usize) -> Result<Vec<FailedRun>
 pub enum Found {
     Event(Box<Dossier>),
     /// A request that did not become an event.
-    Refused(Refused),
+    Rejection(Rejection),
 }
 
 /// Finds an event by its id or the beginning of it, or a refused request by the id that its sender was given. Refused
@@ -100,7 +100,7 @@ pub enum Found {
 pub async fn find(records: &dyn Records, data: &Path, id: &str) -> Result<Found> {
     match records.find(id).await {
         Ok(event) => Ok(Found::Event(Box::new(records.dossier(event).await?))),
-        Err(e) => Refusals::find(data, id).map(Found::Refused).ok_or(e),
+        Err(e) => Rejections::find(data, id).map(Found::Rejection).ok_or(e),
     }
 }
 
@@ -135,7 +135,7 @@ pub struct ExplainedRule {
     /// Whether its `else:` was run, because its `if:` did not hold.
     pub is_else: bool,
     /// How its `if:` went, line by line.
-    pub trace: Vec<Told>,
+    pub trace: Vec<TraceLine>,
 }
 
 /// One run, with every try.
@@ -190,7 +190,7 @@ pub struct ExplainedAttempt {
 
 /// Explains an event: every rule's verdict, and every run. `lookup` finds the secrets and variables that the rule files of
 /// that time name.
-pub fn explain(dossier: &Dossier, lookup: Lookup) -> Explanation {
+pub fn explain(dossier: &Dossier, lookup: Resolver) -> Explanation {
     let then = rules_of_then(dossier, lookup);
     let is_readable = then.is_some();
     let then = then.unwrap_or_default();
@@ -214,7 +214,7 @@ pub fn explain(dossier: &Dossier, lookup: Lookup) -> Explanation {
 }
 
 /// The rules that were in force when the event came.
-fn rules_of_then(dossier: &Dossier, lookup: Lookup) -> Option<Ruleset> {
+fn rules_of_then(dossier: &Dossier, lookup: Resolver) -> Option<Ruleset> {
     let sources = dossier.texts.iter().map(|(name, text)| Source { name: name.clone(), text: text.clone() }).collect();
     load(sources, lookup, false).ruleset
 }
@@ -251,7 +251,7 @@ fn explained_run(page: &RunPage, attempts: &[Attempt], rule: Option<&Rule>) -> E
 fn explained_attempt(attempt: &Attempt, rule: Option<&Rule>) -> ExplainedAttempt {
     let place = attempt.place;
     let step = rule.and_then(|r| r.steps.get(place.step as usize));
-    let is_one_of_many = rule.and_then(|r| r.course.flow(place.step)).is_some_and(|flow| flow.each.is_some());
+    let is_one_of_many = rule.and_then(|r| r.graph.node(place.step)).is_some_and(|node| node.each.is_some());
     ExplainedAttempt {
         step: number_of(rule, place.step),
         title: step.map_or_else(String::new, |s| s.title().to_owned()),
@@ -321,7 +321,7 @@ rules:
 
     fn explained(dossier: &Dossier) -> Explanation {
         let secret = |_: &str| Some("s3cr3t-t0ken".to_owned());
-        explain(dossier, Lookup::new(&secret, &|_| None, &|_| None))
+        explain(dossier, Resolver::new(&secret, &|_| None, &|_| None))
     }
 
     #[test]

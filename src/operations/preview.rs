@@ -6,11 +6,11 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::action::contract::{Effect, Pretended, Seen};
-use crate::expr::condition::trace::{self, Told};
+use crate::action::contract::{Effect, EffectView, MockResponse};
+use crate::expr::condition::trace::{self, TraceLine};
 use crate::expr::template::Unrendered;
 use crate::model::event::Event;
-use crate::model::outcome::{Note, Outcome};
+use crate::model::outcome::{Outcome, Success};
 use crate::model::run::{Run, State};
 use crate::rule::step::Step;
 use crate::rule::{Rule, UNDECIDED};
@@ -20,7 +20,7 @@ use crate::secret::Vault;
 const MOST_SCENES: usize = 20_000;
 
 /// One thing that would happen.
-pub struct Scene<'r> {
+pub struct DryStep<'r> {
     pub step: &'r Step,
     /// Which element of its `for_each`, from 1.
     pub element: Option<usize>,
@@ -29,9 +29,9 @@ pub struct Scene<'r> {
 
 pub enum What {
     /// The effect, and why it would have failed with the answer that was given for it.
-    Effect { shown: String, seen: Seen, failed: Option<String> },
+    Effect { shown: String, view: EffectView, failed: Option<String> },
     /// Its `if:` did not hold.
-    Skipped(Vec<Told>),
+    Skipped(Vec<TraceLine>),
     /// There is no element.
     Empty(String),
     /// It cannot be rendered.
@@ -41,23 +41,23 @@ pub enum What {
 /// What targets answer.
 pub trait Replies {
     /// The answer to the next call; nothing where it is not known.
-    fn next(&mut self, saves: bool) -> Option<Pretended>;
+    fn next(&mut self, saves: bool) -> Option<MockResponse>;
 }
 
 /// Walks a rule from a step on. Gives what would happen, and how the run would end.
-pub fn rehearse<'r>(rule: &'r Rule, start: u32, event: &Event, vault: &Vault, replies: &mut dyn Replies) -> (Vec<Scene<'r>>, State) {
+pub fn dry_steps_of<'r>(rule: &'r Rule, start: u32, event: &Event, vault: &Vault, replies: &mut dyn Replies) -> (Vec<DryStep<'r>>, State) {
     if start == UNDECIDED {
         return (Vec::new(), State::Failed);
     }
-    let mut walk = Walk { rule, event, vault, replies, not_done: Vec::new(), scenes: Vec::new() };
+    let mut walk = Walk { rule, event, vault, replies, not_done: Vec::new(), dry_steps: Vec::new() };
     let mut run = Run::begin(0, event.id, rule.name.clone(), rule.text.clone(), start, Timestamp::UNIX_EPOCH);
-    while run.state == State::Waiting && walk.scenes.len() < MOST_SCENES {
+    while run.state == State::Waiting && walk.dry_steps.len() < MOST_SCENES {
         let Some(step) = rule.step(&run) else { break };
         let (mut outcome, elements) = walk.step(step, &run);
         run = run.after(&mut outcome, &rule.facts(step, elements), Timestamp::UNIX_EPOCH, 0.0);
     }
-    let scenes = walk.scenes;
-    (scenes, run.state)
+    let dry_steps = walk.dry_steps;
+    (dry_steps, run.state)
 }
 
 struct Walk<'r, 'a> {
@@ -67,13 +67,13 @@ struct Walk<'r, 'a> {
     replies: &'a mut dyn Replies,
     /// Names of steps whose answers are not known.
     not_done: Vec<String>,
-    scenes: Vec<Scene<'r>>,
+    dry_steps: Vec<DryStep<'r>>,
 }
 
 impl<'r> Walk<'r, '_> {
     fn step(&mut self, step: &'r Step, run: &Run) -> (Outcome, Option<u32>) {
         let scope = self.rule.scope(self.event, self.vault, &run.saved).at(run.place).not_done(&self.not_done);
-        let each = self.rule.course.flow(run.place.step).and_then(|f| f.each);
+        let each = self.rule.graph.node(run.place.step).and_then(|f| f.each);
         let elements = match each.map(|each| self.rule.elements(each, &scope)) {
             None => None,
             Some(Ok(items)) => Some(items),
@@ -120,14 +120,14 @@ impl<'r> Walk<'r, '_> {
     }
 
     fn done(&mut self, step: &'r Step, run: &Run, number: Option<usize>, effect: &dyn Effect) -> Outcome {
-        let seen = effect.seen();
-        let calls = effect.answered(Pretended { status: 200, headers: Vec::new(), body: Vec::new() }).is_some();
+        let view = effect.view();
+        let calls = effect.answered(MockResponse { status: 200, headers: Vec::new(), body: Vec::new() }).is_some();
         let reply = if calls { self.replies.next(step.save_as.is_some()) } else { None };
         let known = reply.is_some();
         let outcome = match reply.and_then(|reply| effect.answered(reply)) {
             Some(outcome) => outcome,
-            None if seen.verb == "stop" => Outcome::Stopped(seen.what.clone()),
-            None => Outcome::Done(Note::default()),
+            None if view.verb == "stop" => Outcome::Stopped(view.what.clone()),
+            None => Outcome::Done(Success::default()),
         };
         if let (Some(name), false) = (&step.save_as, known) {
             self.not_done.push(name.clone());
@@ -138,18 +138,18 @@ impl<'r> Walk<'r, '_> {
         };
         // A further try of the same call is not a further effect.
         if run.tried == 0 {
-            self.tell(step, number, What::Effect { shown: effect.to_string(), seen, failed });
+            self.tell(step, number, What::Effect { shown: effect.to_string(), view, failed });
         }
         outcome
     }
 
     fn tell(&mut self, step: &'r Step, element: Option<usize>, what: What) {
-        self.scenes.push(Scene { step, element, what });
+        self.dry_steps.push(DryStep { step, element, what });
     }
 }
 
 /// An answer with a JSON body.
-pub fn json_reply(status: u16, headers: Vec<(String, String)>, body: &Value) -> Pretended {
+pub fn json_reply(status: u16, headers: Vec<(String, String)>, body: &Value) -> MockResponse {
     let mut headers = headers;
     let text = match body {
         Value::String(text) => text.clone(),
@@ -160,5 +160,5 @@ pub fn json_reply(status: u16, headers: Vec<(String, String)>, body: &Value) -> 
             other.to_string()
         }
     };
-    Pretended { status, headers, body: text.into_bytes() }
+    MockResponse { status, headers, body: text.into_bytes() }
 }

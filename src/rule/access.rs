@@ -12,7 +12,7 @@ const MOST: u64 = 1_000_000;
 
 /// Who may call an address, and how often.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Callers {
+pub struct Access {
     /// Nothing: anyone.
     allowed: Option<Vec<IpNet>>,
     pub limits: Vec<Limit>,
@@ -27,7 +27,7 @@ pub struct Limit {
     pub each_caller: bool,
 }
 
-impl Callers {
+impl Access {
     /// Whether somebody may call from here. A caller without an address may not, where anything is said.
     pub fn may_come_from(&self, ip: &str) -> bool {
         let Some(allowed) = &self.allowed else { return true };
@@ -36,10 +36,10 @@ impl Callers {
 }
 
 /// Reads both.
-pub fn read(allow_from: Option<Item>, limit: Option<Item>) -> Callers {
+pub fn read(allow_from: Option<Item>, limit: Option<Item>) -> Access {
     let limits = limit.and_then(|i| i.one_or_more("write for example 100 per minute"));
     let networks = allow_from.map(|i| i.one_or_more("write for example 203.0.113.0/24").unwrap_or_default());
-    Callers {
+    Access {
         allowed: networks.map(|all| all.iter().filter_map(read_network).collect()),
         limits: limits.unwrap_or_default().iter().filter_map(read_limit).collect(),
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::access::{self, Callers};
+use super::access::{self, Access};
 use crate::action::http::step::read_headers;
 use crate::action::respond::{Body, read_body};
 use crate::expr::field::{Field, Root};
-use crate::expr::names::Known;
+use crate::expr::names::Names;
 use crate::expr::projection::Projection;
 use crate::expr::scope::Scope;
 use crate::model::answer::Answer;
@@ -38,7 +38,7 @@ pub struct Address {
     /// Whether what was signed is remembered too, so that nobody can send it twice.
     pub replay_guard: bool,
     /// Who may call, and how often.
-    pub callers: Callers,
+    pub access: Access,
     pub max_body: usize,
     /// The answer when an event is kept, and when no rule wanted it.
     pub accepted: Answer,
@@ -64,7 +64,7 @@ impl Address {
             delivery_id: Vec::new(),
             remembered: REMEMBERED,
             replay_guard: false,
-            callers: Callers::default(),
+            access: Access::default(),
             max_body: MAX_BODY,
             accepted: json_answer(200, "success"),
             ignored: json_answer(200, "ignored"),
@@ -75,7 +75,7 @@ impl Address {
 }
 
 /// Reads one entry. `methods` is empty where the entry does not say any.
-pub fn read(route: Route, item: &Item, known: &Known) -> Option<Address> {
+pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
     let mut address = Address::open(route, Vec::new());
     address.described = true;
     if let Node::Text(word) = item.node
@@ -120,7 +120,7 @@ pub fn read(route: Route, item: &Item, known: &Known) -> Option<Address> {
                 .add();
         }
     }
-    address.callers = access::read(fields.may("allow_from"), fields.may("limit"));
+    address.access = access::read(fields.may("allow_from"), fields.may("limit"));
     if let Some(size) = fields.may("max_body").and_then(|i| read_size(&i)) {
         address.max_body = size;
     }
@@ -171,7 +171,7 @@ pub fn read_methods(item: &Item) -> Vec<String> {
     out
 }
 
-fn read_delivery_id(item: &Item, known: &Known) -> Option<Field> {
+fn read_delivery_id(item: &Item, known: &Names) -> Option<Field> {
     let text = item.text()?;
     if text.contains("{{") {
         let bare = text.replace("{{", "").replace("}}", "");
@@ -210,7 +210,7 @@ fn read_size(item: &Item) -> Option<usize> {
     }
 }
 
-fn read_answer(item: &Item, address: &mut Address, known: &Known) -> Option<()> {
+fn read_answer(item: &Item, address: &mut Address, known: &Names) -> Option<()> {
     let mut fields = item.fields("`answer:`")?;
     let status = match fields.may("status") {
         Some(status) => status.whole(200, 299)? as u16,
@@ -255,7 +255,7 @@ fn read_answer(item: &Item, address: &mut Address, known: &Known) -> Option<()> 
 }
 
 /// The answer is the same for every event, so nothing of the event can stand in it.
-fn fixed_body(fields: &mut Fields, item: &Item, known: &Known) -> Option<Body> {
+fn fixed_body(fields: &mut Fields, item: &Item, known: &Names) -> Option<Body> {
     let body = read_body(fields, known)?;
     let named = match &body {
         Body::Nothing => false,

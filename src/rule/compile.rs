@@ -10,9 +10,9 @@ use super::steps::{self, Lists};
 use super::{ANSWER_WITHIN, Rule, When, run_policy, test, wait};
 use crate::expr::condition::read as condition;
 use crate::expr::field::ROOTS;
-use crate::expr::names::{Known, Lookup};
+use crate::expr::names::{Names, Resolver};
 use crate::expr::scope::{SetName, SetValue};
-use crate::expr::template::Place;
+use crate::expr::template::Destination;
 use crate::expr::template::data::Data;
 use crate::model::retry::Plan;
 use crate::model::run::TextHash;
@@ -29,13 +29,13 @@ pub struct Origin {
 }
 
 /// Reads one rule; what could not be read has been told.
-pub fn read(name: &str, item: &Item, lookup: &Lookup, origin: &Origin) -> Option<Rule> {
+pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Option<Rule> {
     let errors = item.errors();
     if name.trim().is_empty() {
         item.problem("a rule needs a name").at_key().label("write it before the colon: `New orders:`").add();
     }
     let mut fields = item.fields("a rule")?;
-    let mut known = Known::new(lookup);
+    let mut known = Names::new(lookup);
     if let Some(description) = fields.may("description") {
         description.text();
     }
@@ -70,7 +70,7 @@ pub fn read(name: &str, item: &Item, lookup: &Lookup, origin: &Origin) -> Option
         },
         on_error: fields.may("on_error").map(|i| steps::read_on_error(&i, &mut known)).unwrap_or_default(),
     };
-    let (steps, course) = steps::lay(lists);
+    let (steps, graph) = steps::flatten(lists);
     if steps.len() > MAX_STEPS {
         item.problem(format!("a rule has at most {} steps", MAX_STEPS)).at_key().label("make two rules of it").add();
     }
@@ -86,7 +86,7 @@ pub fn read(name: &str, item: &Item, lookup: &Lookup, origin: &Origin) -> Option
         one_at_a_time,
         answer_within: within.unwrap_or(ANSWER_WITHIN),
         steps,
-        course,
+        graph,
         tests,
         source: origin.source.clone(),
         text: origin.text.clone(),
@@ -135,12 +135,12 @@ fn quoted(path: &str) -> String {
     if path.contains(['{', '}', ',']) { format!("\"{path}\"") } else { path.to_owned() }
 }
 
-fn read_set(item: &Item, known: &mut Known) -> Vec<SetName> {
+fn read_set(item: &Item, known: &mut Names) -> Vec<SetName> {
     let mut out = Vec::new();
     for (name, value) in item.entries("`set:`").unwrap_or_default() {
         let mut key = value.clone();
-        if let Some(crate::yaml::locate::Step::Value(n)) = key.path.pop() {
-            key.path.push(crate::yaml::locate::Step::Key(n));
+        if let Some(crate::yaml::locate::PathStep::Value(n)) = key.path.pop() {
+            key.path.push(crate::yaml::locate::PathStep::Key(n));
         }
         if check_name(&name, &key).is_none() {
             continue;
@@ -152,18 +152,18 @@ fn read_set(item: &Item, known: &mut Known) -> Vec<SetName> {
             Node::Text(text) if names_a_field(text, known) => Some(known.field(text, &value, None).map(SetValue::Field)),
             _ => None,
         };
-        let read = field.unwrap_or_else(|| Data::read(&value, Place::Plain, known).map(SetValue::Data));
+        let read = field.unwrap_or_else(|| Data::read(&value, Destination::Plain, known).map(SetValue::Data));
         if let Some(read) = read {
             out.push(SetName { name: name.clone(), value: read });
         }
-        // Known even if it is wrong, so that its uses are not told as well.
+        // Known even if it is wrong, so that its uses are not reported as well.
         known.named.push(name);
     }
     out
 }
 
 /// Whether a value in `set:` names a field: it begins with `$` or with a word that fields begin with.
-fn names_a_field(text: &str, known: &Known) -> bool {
+fn names_a_field(text: &str, known: &Names) -> bool {
     if text.contains("{{") {
         return false;
     }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::Rule;
 use super::address::Address;
 use crate::expr::comparison::spelled;
-use crate::expr::condition::{Operand, Part, Test};
+use crate::expr::condition::{ConditionPart, Operand, Test};
 use crate::expr::field::{Field, Found, Root};
 use crate::expr::number;
 use crate::expr::scope::Scope;
@@ -170,11 +170,11 @@ impl Group {
 /// The first line that asks a field of the event for written-out values, with these values.
 fn asked(rule: &Rule) -> Option<(&Field, Vec<&Value>)> {
     // Its `else:` is done for every other value.
-    if rule.course.otherwise.is_some() {
+    if rule.graph.otherwise.is_some() {
         return None;
     }
     rule.condition.0.iter().find_map(|part| {
-        let Part::Line(line) = part else { return None };
+        let ConditionPart::Line(line) = part else { return None };
         if line.ignore_case || !matches!(line.field.root, Root::Body | Root::Header(Some(_)) | Root::Query | Root::Method) {
             return None;
         }

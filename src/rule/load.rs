@@ -7,7 +7,7 @@ use super::Rule;
 use super::address::{self, Address};
 use super::compile::{self, Origin};
 use super::ruleset::Ruleset;
-use crate::expr::names::{Known, Lookup};
+use crate::expr::names::{Names, Resolver};
 use crate::model::run::hash;
 use crate::problem::{self, Problem};
 use crate::route::{Route, Routes};
@@ -40,7 +40,7 @@ struct Gathered<'a> {
 }
 
 /// Reads all files. With `require_verify`, an address that anybody can ring by oversight is an error.
-pub fn load(sources: Vec<Source>, lookup: Lookup, require_verify: bool) -> Loaded {
+pub fn load(sources: Vec<Source>, lookup: Resolver, require_verify: bool) -> Loaded {
     let sources: Vec<Arc<Source>> = sources.into_iter().map(Arc::new).collect();
     let mut problems = Vec::new();
     let mut nodes = Vec::new();
@@ -85,7 +85,7 @@ pub fn load(sources: Vec<Source>, lookup: Lookup, require_verify: bool) -> Loade
 }
 
 /// Reads one rule out of a text that was kept, for a run that began with it. The error is a sentence.
-pub fn one_rule(source: Source, name: &str, lookup: &Lookup) -> Result<Rule, String> {
+pub fn one_rule(source: Source, name: &str, lookup: &Resolver) -> Result<Rule, String> {
     let source = Arc::new(source);
     let node = source.read().map_err(|problem| problem.message)?;
     let reader = Reader::new(&source);
@@ -100,7 +100,7 @@ pub fn one_rule(source: Source, name: &str, lookup: &Lookup) -> Result<Rule, Str
 }
 
 /// Reads a file's rules, and gives its `webhooks:` back for later.
-fn read_file<'a>(top: &Item<'a>, lookup: &Lookup, origin: &Origin, all: &mut Gathered<'a>) -> Option<Item<'a>> {
+fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut Gathered<'a>) -> Option<Item<'a>> {
     if let Node::List(_) = top.node {
         top.problem("a rule file begins with `rules:`")
             .label("write `rules:` above, and each rule's name with a colon, without a dash")
@@ -159,12 +159,12 @@ fn listens(rung: &Routes<bool>, route: &Route) -> bool {
     rung.same(route).any(|enabled| *enabled)
 }
 
-fn read_webhooks<'a>(item: &Item<'a>, lookup: &Lookup, rung: &Routes<bool>, all: &mut Gathered<'a>) {
+fn read_webhooks<'a>(item: &Item<'a>, lookup: &Resolver, rung: &Routes<bool>, all: &mut Gathered<'a>) {
     for (path, entry) in item.entries("`webhooks:`").unwrap_or_default() {
         match Route::read(&path) {
             Err((message, label)) => entry.problem(message).at_key().label(label).add(),
             Ok(route) => {
-                let mut known = Known::new(lookup);
+                let mut known = Names::new(lookup);
                 known.placeholders = route.placeholders().map(str::to_owned).collect();
                 known.disabled = rung.same(&route).next().is_some() && !listens(rung, &route);
                 all.entries.push((route.clone(), entry.clone()));

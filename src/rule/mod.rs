@@ -24,13 +24,13 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::expr::condition::All;
-use crate::expr::field::{Field, Found, Names};
+use crate::expr::field::{Field, Found, Values};
 use crate::expr::scope::{Scope, SetName, SetValue};
 use crate::expr::template::Unrendered;
 use crate::model::budget::{MOST_MADE, MOST_STEPS};
 use crate::model::event::Event;
 use crate::model::run::{Once, Run, StepFacts, TextHash};
-use crate::model::step_graph::Course;
+use crate::model::step_graph::StepGraph;
 use crate::route::{self, Route};
 use crate::secret::Vault;
 use crate::text::span;
@@ -58,9 +58,9 @@ pub struct Rule {
     pub one_at_a_time: Option<OneAtATime>,
     /// How long a caller waits for its `respond`.
     pub answer_within: Duration,
-    /// All steps in one row; `course` leads through it.
+    /// All steps in one row; `graph` leads through it.
     pub steps: Vec<Step>,
-    pub course: Course,
+    pub graph: StepGraph,
     pub tests: Vec<Test>,
     /// The file it stands in, and where.
     pub source: Arc<Source>,
@@ -149,8 +149,8 @@ impl Rule {
             return self.responds();
         }
         let all = self.steps.len() as u32;
-        let on_error = self.course.on_error.unwrap_or(all);
-        let end = match self.course.otherwise {
+        let on_error = self.graph.on_error.unwrap_or(all);
+        let end = match self.graph.otherwise {
             _ if step >= on_error => all,
             Some(otherwise) if step < otherwise => otherwise,
             _ => on_error,
@@ -171,7 +171,7 @@ impl Rule {
     fn started(self: &Arc<Self>, scope: &Scope) -> Option<Started> {
         let lane = self.one_at_a_time.as_ref().map(|o| o.lane(&self.name, scope));
         if !self.condition.holds(scope).ok()? {
-            return self.course.otherwise.map(|step| Started { rule: self.clone(), step, once: None, lane });
+            return self.graph.otherwise.map(|step| Started { rule: self.clone(), step, once: None, lane });
         }
         let once = match &self.once_per {
             Some(once_per) => Some(once_per.claim(scope).ok()?),
@@ -197,7 +197,7 @@ impl Rule {
 
     /// What the run has to know of its step.
     pub fn facts<'a>(&'a self, step: &'a Step, elements: Option<u32>) -> StepFacts<'a> {
-        StepFacts { plan: &step.plan, title: step.title(), save_as: step.save_as.as_deref(), elements, course: &self.course }
+        StepFacts { plan: &step.plan, title: step.title(), save_as: step.save_as.as_deref(), elements, graph: &self.graph }
     }
 
     /// The elements of a step's `for_each`, in order; an error is a sentence.

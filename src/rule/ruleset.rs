@@ -9,7 +9,7 @@ use serde_json::Map;
 use super::address::Address;
 use super::index::Index;
 use super::{Rule, Started, UNDECIDED};
-use crate::expr::condition::trace::{self, Told};
+use crate::expr::condition::trace::{self, TraceLine};
 use crate::expr::projection::Projection;
 use crate::model::budget::Allowance;
 use crate::model::event::Event;
@@ -24,7 +24,7 @@ pub struct Verdict<'r> {
     /// The first step that it does; nothing where it does none.
     pub starts: Option<u32>,
     /// How its `if:` went.
-    pub told: Vec<Told>,
+    pub told: Vec<TraceLine>,
 }
 
 impl Verdict<'_> {
@@ -37,7 +37,7 @@ impl Verdict<'_> {
     }
     /// Whether its `if:` did not hold and its `else:` is done instead.
     pub fn is_else(&self) -> bool {
-        self.starts.is_some() && self.starts == self.rule.course.otherwise
+        self.starts.is_some() && self.starts == self.rule.graph.otherwise
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::expr::condition::trace::{Outcome, Told};
-use crate::expr::field::{Field, Found, Names};
-use crate::expr::names::Known;
+use crate::expr::condition::trace::{Outcome, TraceLine};
+use crate::expr::field::{Field, Found, Values};
+use crate::expr::names::Names;
 use crate::model::run::Once;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
@@ -33,7 +33,7 @@ pub enum OneAtATime {
     Each(Field),
 }
 
-fn bare(item: &Item, what: &'static str, known: &Known) -> Option<Field> {
+fn bare(item: &Item, what: &'static str, known: &Names) -> Option<Field> {
     let text = item.text()?;
     if text.contains("{{") {
         let bare = text.replace("{{", "").replace("}}", "");
@@ -43,7 +43,7 @@ fn bare(item: &Item, what: &'static str, known: &Known) -> Option<Field> {
     known.field(&text, item, None)
 }
 
-pub fn read_once_per(item: &Item, known: &Known) -> Option<OncePer> {
+pub fn read_once_per(item: &Item, known: &Names) -> Option<OncePer> {
     if let Node::Text(text) = item.node
         && crate::yaml::duration::read(text).is_ok()
     {
@@ -67,7 +67,7 @@ pub fn read_once_per(item: &Item, known: &Known) -> Option<OncePer> {
     Some(OncePer { field: field??, within: within.unwrap_or(Some(ONCE_WITHIN))? })
 }
 
-pub fn read_one_at_a_time(item: &Item, known: &Known) -> Option<OneAtATime> {
+pub fn read_one_at_a_time(item: &Item, known: &Names) -> Option<OneAtATime> {
     match item.node {
         Node::Bool(true) => Some(OneAtATime::Rule),
         Node::Bool(false) => None,
@@ -90,7 +90,7 @@ pub fn read_answer_within(item: &Item) -> Option<Duration> {
 
 impl OncePer {
     /// The value of an event; an error is the sentence for the trace.
-    pub fn claim(&self, names: &dyn Names) -> Result<Once, String> {
+    pub fn claim(&self, names: &dyn Values) -> Result<Once, String> {
         match self.field.find(names)? {
             Found::Missing => Err(self.field.why_missing(names)),
             found => {
@@ -101,15 +101,15 @@ impl OncePer {
     }
 
     /// The line of a trace for an event that has no such value.
-    pub fn told(&self, names: &dyn Names) -> Option<Told> {
+    pub fn told(&self, names: &dyn Values) -> Option<TraceLine> {
         let why = self.claim(names).err()?;
-        Some(Told { depth: 0, words: format!("once per {}", self.field.text()), outcome: Outcome::No(why) })
+        Some(TraceLine { depth: 0, words: format!("once per {}", self.field.text()), outcome: Outcome::No(why) })
     }
 }
 
 impl OneAtATime {
     /// The queue that an event's run stands in. What is missing counts as a value of its own.
-    pub fn lane(&self, rule: &str, names: &dyn Names) -> Arc<str> {
+    pub fn lane(&self, rule: &str, names: &dyn Values) -> Arc<str> {
         match self {
             OneAtATime::Rule => rule.into(),
             OneAtATime::Each(field) => {

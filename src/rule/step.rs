@@ -10,7 +10,7 @@ use crate::action::verbs;
 use crate::expr::condition::All;
 use crate::expr::condition::read as condition;
 use crate::expr::field::{Field, ROOTS};
-use crate::expr::names::Known;
+use crate::expr::names::Names;
 use crate::expr::template::list::HELPERS;
 use crate::model::retry::{LONGEST_WAIT, MOST_TRIES, Plan};
 use crate::model::run::ERROR;
@@ -50,11 +50,11 @@ pub struct Read {
     pub step: Step,
     /// Of a `do:`.
     pub inside: Vec<Read>,
-    pub mending: Mending,
+    pub on_error: OnErrorRead,
 }
 
 /// What `on_error:` of a step says.
-pub enum Mending {
+pub enum OnErrorRead {
     Not,
     Continue,
     Steps(Vec<Read>),
@@ -119,7 +119,7 @@ pub fn saved_names(steps: &[Item]) -> Vec<String> {
 }
 
 /// Reads one step. What it saves is known to the steps that follow.
-pub fn read(item: &Item, known: &mut Known, around: &Around) -> Option<Read> {
+pub fn read(item: &Item, known: &mut Names, around: &Around) -> Option<Read> {
     let mut fields = match item.node {
         Node::Text(text) => {
             not_a_step(item, text);
@@ -161,7 +161,7 @@ pub fn read(item: &Item, known: &mut Known, around: &Around) -> Option<Read> {
             _ => kind.read(verb, &mut fields, known).map(|action| (verb, Some(action))),
         },
     };
-    let mending = fields.may("on_error").map_or(Some(Mending::Not), |i| read_on_error(&i, known, around, each));
+    let on_error = fields.may("on_error").map_or(Some(OnErrorRead::Not), |i| read_on_error(&i, known, around, each));
     if fields.has("else") {
         fields
             .key("else")
@@ -192,7 +192,7 @@ pub fn read(item: &Item, known: &mut Known, around: &Around) -> Option<Read> {
         save_as: save_as.map_or(Some(None), |s| s.map(Some))?,
         path: item.path.clone(),
     };
-    Some(Read { step, inside: inside?, mending: mending? })
+    Some(Read { step, inside: inside?, on_error: on_error? })
 }
 
 fn not_a_step(item: &Item, text: &str) {
@@ -232,7 +232,7 @@ fn read_timeout(fields: &mut Fields) -> Option<Duration> {
 }
 
 /// The steps of a `do:`.
-fn read_do(fields: &mut Fields, known: &mut Known, around: &Around, each: bool) -> Option<Vec<Read>> {
+fn read_do(fields: &mut Fields, known: &mut Names, around: &Around, each: bool) -> Option<Vec<Read>> {
     let item = fields.must(DO)?;
     match around.inside {
         Inside::Do { .. } => {
@@ -263,7 +263,7 @@ fn read_do(fields: &mut Fields, known: &mut Known, around: &Around, each: bool) 
     read.into_iter().collect()
 }
 
-fn read_on_error(item: &Item, known: &mut Known, around: &Around, each: bool) -> Option<Mending> {
+fn read_on_error(item: &Item, known: &mut Names, around: &Around, each: bool) -> Option<OnErrorRead> {
     if around.inside.mends() {
         item.problem("a step under `on_error:` has none of its own")
             .at_key()
@@ -272,14 +272,14 @@ fn read_on_error(item: &Item, known: &mut Known, around: &Around, each: bool) ->
         return None;
     }
     match item.node {
-        Node::Text(word) if word == "continue" => Some(Mending::Continue),
+        Node::Text(word) if word == "continue" => Some(OnErrorRead::Continue),
         Node::List(_) => {
             let items = items(item)?;
             let around = Around { inside: Inside::Error { each }, ..around.clone() };
             known.named.push(ERROR.to_owned());
             let read: Vec<_> = items.iter().map(|i| read(i, known, &around)).collect();
             known.named.retain(|n| n != ERROR);
-            read.into_iter().collect::<Option<_>>().map(Mending::Steps)
+            read.into_iter().collect::<Option<_>>().map(OnErrorRead::Steps)
         }
         Node::Map(_) => {
             item.problem("steps are a list").label("put a dash before each: `- `").add();
@@ -369,7 +369,7 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
     None
 }
 
-fn read_for_each(item: &Item, known: &Known) -> Option<Field> {
+fn read_for_each(item: &Item, known: &Names) -> Option<Field> {
     known.in_each.set(false);
     let text = item.text()?;
     if let [name, "in", list] = text.split_whitespace().collect::<Vec<_>>().as_slice() {
@@ -405,7 +405,7 @@ fn read_plan(fields: &mut Fields, mut plan: Plan) -> Option<Plan> {
     Some(plan)
 }
 
-fn read_save_as(item: &Item, known: &Known) -> Option<String> {
+fn read_save_as(item: &Item, known: &Names) -> Option<String> {
     let name = item.text()?;
     check_name(&name, item)?;
     if known.named.contains(&name) {

@@ -1,11 +1,11 @@
-//! Lists of steps -> one row of them, with the course that leads through it.
+//! Lists of steps -> one row of them, with the graph that leads through it.
 
 use super::items::items;
-use super::step::{self, Around, Inside, Mending, Read, Step};
-use crate::expr::names::Known;
+use super::step::{self, Around, Inside, OnErrorRead, Read, Step};
+use crate::expr::names::Names;
 use crate::model::retry::Plan;
 use crate::model::run::ERROR;
-use crate::model::step_graph::{Course, Flow, Mend, Next};
+use crate::model::step_graph::{Next, OnError, StepGraph, StepNode};
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
 
@@ -17,13 +17,13 @@ pub struct Lists {
 }
 
 /// Reads `then:` or `else:`.
-pub fn read(items: &[Item], known: &mut Known, plan: &Plan) -> Vec<Read> {
+pub fn read(items: &[Item], known: &mut Names, plan: &Plan) -> Vec<Read> {
     let around = Around { plan: plan.clone(), inside: Inside::Rule };
     items.iter().filter_map(|i| step::read(i, known, &around)).collect()
 }
 
 /// Reads the rule's own `on_error:`.
-pub fn read_on_error(item: &Item, known: &mut Known) -> Vec<Read> {
+pub fn read_on_error(item: &Item, known: &mut Names) -> Vec<Read> {
     if matches!(item.node, Node::Text(word) if word == "continue") {
         item.problem("a rule cannot go on after its own error").label("write `on_error: continue` at the step that may fail").add();
         return Vec::new();
@@ -37,68 +37,68 @@ pub fn read_on_error(item: &Item, known: &mut Known) -> Vec<Read> {
 }
 
 /// Puts all steps into one row, those inside others right behind them.
-pub fn lay(lists: Lists) -> (Vec<Step>, Course) {
-    let mut row = Row::default();
-    row.list(lists.then, Next::End, Ground::default(), "");
+pub fn flatten(lists: Lists) -> (Vec<Step>, StepGraph) {
+    let mut row = Flattened::default();
+    row.list(lists.then, Next::End, Surrounding::default(), "");
     let mut begin = |list: Vec<Read>, words: &str| {
         let first = row.steps.len() as u32;
         let any = !list.is_empty();
-        row.list(list, Next::End, Ground::default(), words);
+        row.list(list, Next::End, Surrounding::default(), words);
         any.then_some(first)
     };
     let otherwise = begin(lists.otherwise, "else ");
     let on_error = begin(lists.on_error, "on_error ");
-    (row.steps, Course { flows: row.flows, otherwise, on_error })
+    (row.steps, StepGraph { nodes: row.nodes, otherwise, on_error })
 }
 
 #[derive(Default)]
-struct Row {
+struct Flattened {
     steps: Vec<Step>,
-    flows: Vec<Flow>,
+    nodes: Vec<StepNode>,
 }
 
 /// What a list of steps stands in.
 #[derive(Clone, Copy, Default)]
-struct Ground {
+struct Surrounding {
     each: Option<u32>,
     within: Option<u32>,
-    mends: Option<u32>,
+    handles: Option<u32>,
 }
 
 fn size(read: &Read) -> u32 {
-    let mending = if let Mending::Steps(steps) = &read.mending { steps.iter().map(size).sum() } else { 0 };
-    1 + read.inside.iter().map(size).sum::<u32>() + mending
+    let on_error = if let OnErrorRead::Steps(steps) = &read.on_error { steps.iter().map(size).sum() } else { 0 };
+    1 + read.inside.iter().map(size).sum::<u32>() + on_error
 }
 
-impl Row {
-    fn list(&mut self, list: Vec<Read>, end: Next, ground: Ground, words: &str) {
+impl Flattened {
+    fn list(&mut self, list: Vec<Read>, end: Next, around: Surrounding, words: &str) {
         let last = list.len();
         for (n, read) in (1..).zip(list) {
             let at = self.steps.len() as u32;
             let next = if n < last { Next::Step(at + size(&read)) } else { end };
-            self.one(read, at, next, ground, format!("{words}{n}"));
+            self.one(read, at, next, around, format!("{words}{n}"));
         }
     }
 
-    fn one(&mut self, read: Read, at: u32, next: Next, ground: Ground, number: String) {
-        let Read { mut step, inside, mending } = read;
+    fn one(&mut self, read: Read, at: u32, next: Next, around: Surrounding, number: String) {
+        let Read { mut step, inside, on_error: read } = read;
         let repeats = step.for_each.is_some();
-        let each = if repeats { Some(at) } else { ground.each };
+        let each = if repeats { Some(at) } else { around.each };
         // Behind the last step of what stands in it.
         let back = if repeats { Next::Element(at) } else { next };
         let after_inside = at + 1 + inside.iter().map(size).sum::<u32>();
-        let mend = match &mending {
-            Mending::Not => Mend::Not,
-            Mending::Continue => Mend::Continue,
-            Mending::Steps(_) => Mend::Steps(after_inside),
+        let on_error = match &read {
+            OnErrorRead::Not => OnError::Not,
+            OnErrorRead::Continue => OnError::Continue,
+            OnErrorRead::Steps(_) => OnError::Steps(after_inside),
         };
         step.number = number.clone();
         self.steps.push(step);
         let first_inside = (!inside.is_empty()).then_some(at + 1);
-        self.flows.push(Flow { next, each, inside: first_inside, within: ground.within, mend, mends: ground.mends });
-        self.list(inside, back, Ground { each, within: Some(at), mends: None }, &format!("{number}."));
-        if let Mending::Steps(steps) = mending {
-            self.list(steps, back, Ground { each, within: None, mends: Some(at) }, &format!("{number} on_error "));
+        self.nodes.push(StepNode { next, each, inside: first_inside, within: around.within, on_error, handles: around.handles });
+        self.list(inside, back, Surrounding { each, within: Some(at), handles: None }, &format!("{number}."));
+        if let OnErrorRead::Steps(steps) = read {
+            self.list(steps, back, Surrounding { each, within: None, handles: Some(at) }, &format!("{number} on_error "));
         }
     }
 }

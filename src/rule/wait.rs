@@ -28,12 +28,12 @@ pub fn look(rule: &Rule, item: &Item) {
     let unconditional = |n: usize| rule.steps[n].answers() && rule.steps[n].condition.0.is_empty() && is_plain(rule, n);
     let mut answered: Option<usize> = None;
     for (n, step) in rule.steps.iter().enumerate() {
-        let flow = rule.course.flow(n as u32);
-        let starts = rule.course.otherwise == Some(n as u32) || rule.course.on_error == Some(n as u32);
+        let node = rule.graph.node(n as u32);
+        let starts = rule.graph.otherwise == Some(n as u32) || rule.graph.on_error == Some(n as u32);
         if starts {
             answered = None;
         }
-        if answered.is_some() && unconditional(n) && flow.is_some() {
+        if answered.is_some() && unconditional(n) && node.is_some() {
             let told = item.at(&step.path).warning("an earlier step may have answered already; the first answer wins");
             told.label("put an `if:` at each of them").add();
         }
@@ -45,5 +45,5 @@ pub fn look(rule: &Rule, item: &Item) {
 
 /// Whether a step is always come to: in no `do:` and under no `on_error:`.
 fn is_plain(rule: &Rule, n: usize) -> bool {
-    rule.course.flow(n as u32).is_some_and(|f| f.within.is_none() && f.mends.is_none() && f.each.is_none())
+    rule.graph.node(n as u32).is_some_and(|f| f.within.is_none() && f.handles.is_none() && f.each.is_none())
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::claims::{claim, insert_runs, is_queued};
-use super::contract::{Accept, Delivery, Fate, NewRun, Standing};
+use super::contract::{Accept, Delivery, NewRun, Standing, StartResult};
 use super::owner::Owner;
-use super::reply::Kept;
+use super::reply::Reply;
 use super::rows::{Sql, event_id, from_json, json, keep_attempts, range};
 use crate::model::answer::SealedAnswer;
 use crate::model::event::Event;
@@ -37,7 +37,7 @@ pub(super) fn fresh(id: RunId, event: &Event, new: &NewRun) -> Run {
     Run { lane: new.lane.clone(), ..run }
 }
 
-pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Kept> {
+pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Reply> {
     let Accept { event: sent, runs, deliveries, ruleset, status, taken, .. } = &*row.accept;
     let received = sent.received.as_millisecond();
     for delivery in deliveries {
@@ -69,7 +69,7 @@ pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Ke
     let event = sql.last_insert_rowid();
     let [first, _] = range(event);
     let by = if *taken { owner.epoch } else { 0 };
-    let fates = insert_runs(sql, event, first, received, by, runs)?;
+    let results = insert_runs(sql, event, first, received, by, runs)?;
     for delivery in deliveries {
         let until = received + delivery.remembered.as_millis() as i64;
         sql.prepare_cached("INSERT OR REPLACE INTO delivery (key, event, until, request) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
@@ -79,23 +79,23 @@ pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Ke
             row.request
         ])?;
     }
-    Ok(Kept::New(first, fates))
+    Ok(Reply::New(first, results))
 }
 
 /// What became of the runs of an event that was kept by an `accept` before, whose outcome nobody heard.
-fn kept_before(sql: &Transaction, owner: &Owner, event: i64, runs: usize) -> Sql<Kept> {
+fn kept_before(sql: &Transaction, owner: &Owner, event: i64, runs: usize) -> Sql<Reply> {
     let [first, _] = range(event);
-    let fate = |run: RunId| -> Sql<Fate> {
+    let result = |run: RunId| -> Sql<StartResult> {
         let mine = sql.prepare_cached("SELECT 1 FROM pending WHERE id = ?1 AND owner = ?2")?.exists(params![run, owner.epoch])?;
         let text = "SELECT 1 FROM ended WHERE id = ?1 AND state = ?2";
         let repeated = !mine && sql.prepare_cached(text)?.exists(params![run, State::Repeated.word()])?;
-        Ok(if mine { Fate::Begun } else { if repeated { Fate::Repeated } else { Fate::Queued } })
+        Ok(if mine { StartResult::Begun } else { if repeated { StartResult::Repeated } else { StartResult::Queued } })
     };
-    Ok(Kept::New(first, (first..).take(runs).map(fate).collect::<Sql<_>>()?))
+    Ok(Reply::New(first, (first..).take(runs).map(result).collect::<Sql<_>>()?))
 }
 
 /// What a delivery that came before gets; nothing if it is to be taken as new.
-fn redelivered(sql: &Transaction, owner: &Owner, row: &EventRow, delivery: &Delivery) -> Sql<Option<Kept>> {
+fn redelivered(sql: &Transaction, owner: &Owner, row: &EventRow, delivery: &Delivery) -> Sql<Option<Reply>> {
     let accept = &row.accept;
     let received = accept.event.received.as_millisecond();
     let known: Option<(i64, Option<String>)> = sql
@@ -120,7 +120,7 @@ fn redelivered(sql: &Transaction, owner: &Owner, row: &EventRow, delivery: &Deli
     let [from, to] = range(event);
     let restarted = if is_same || accept.is_vouched { restart(sql, from, to, None, received)? } else { 0 };
     let standing = if is_same { standing(sql, event)? } else { Standing::default() };
-    Ok(Some(Kept::Again { first, is_same, restarted, standing }))
+    Ok(Some(Reply::Again { first, is_same, restarted, standing }))
 }
 
 /// Failed runs in a range of numbers go on at the step that failed; only those of one rule, if one is named. Their count

@@ -20,7 +20,7 @@ use super::failures::error;
 /// answers slower (docs/performance.md).
 const LONG: i32 = 300;
 
-pub(super) struct Fold {
+pub(super) struct Checkpoint {
     /// How long the log was after the last commit.
     pages: Arc<AtomicI32>,
     begin: SyncSender<()>,
@@ -29,7 +29,7 @@ pub(super) struct Fold {
     thread: JoinHandle<()>,
 }
 
-impl Fold {
+impl Checkpoint {
     /// Takes over the folding for the writer's connection; `second` is one of the thread's own to the same database.
     pub(super) fn new(writer: &mut Connection, second: Connection) -> Result<Self> {
         let pages = Arc::new(AtomicI32::new(0));
@@ -44,7 +44,7 @@ impl Fold {
         let work = move || {
             for () in wanted {
                 // Whatever goes wrong here, the writer has to hear that it is over.
-                let _ = std::panic::catch_unwind(AssertUnwindSafe(|| fold(&second)));
+                let _ = std::panic::catch_unwind(AssertUnwindSafe(|| checkpoint(&second)));
                 if done.send(()).is_err() {
                     return;
                 }
@@ -61,7 +61,7 @@ impl Fold {
         } else if !matches!(self.ended.try_recv(), Err(TryRecvError::Empty)) {
             self.is_folding = false;
             self.pages.store(0, Ordering::Relaxed);
-            fold(writer);
+            checkpoint(writer);
         }
     }
 
@@ -74,6 +74,6 @@ impl Fold {
 }
 
 /// What hinders it now is tried again next time; what is wrong with the disk shows at the next commit.
-fn fold(connection: &Connection) {
+fn checkpoint(connection: &Connection) {
     let _ = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
 }

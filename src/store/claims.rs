@@ -3,7 +3,7 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::contract::{Fate, NewRun};
+use super::contract::{NewRun, StartResult};
 use super::rows::{Ended, MOST_RUNS, Sql, event_id, from_json, json, moment};
 use crate::expr::condition::trace::short;
 use crate::model::event::EventId;
@@ -12,14 +12,14 @@ use crate::model::run::{Attempt, RunId, State};
 
 /// Puts fresh runs of an event among those that are to be done, numbered from `first`; those that begin at once are owned
 /// `by` who is named.
-pub(super) fn insert_runs(sql: &Transaction, event: i64, first: RunId, due: i64, by: i64, runs: &[NewRun]) -> Sql<Vec<Fate>> {
-    let mut fates = Vec::with_capacity(runs.len());
+pub(super) fn insert_runs(sql: &Transaction, event: i64, first: RunId, due: i64, by: i64, runs: &[NewRun]) -> Sql<Vec<StartResult>> {
+    let mut results = Vec::with_capacity(runs.len());
     for (id, run) in (first..).zip(runs.iter().take(MOST_RUNS as usize)) {
         if let Some(once) = &run.once
             && let Some(before) = claimed(sql, &run.rule, &once.value, due)?
         {
             repeated(sql, id, event, due, run, before)?;
-            fates.push(Fate::Repeated);
+            results.push(StartResult::Repeated);
             continue;
         }
         let queued = is_queued(sql, run.lane.as_deref())?;
@@ -31,9 +31,9 @@ pub(super) fn insert_runs(sql: &Transaction, event: i64, first: RunId, due: i64,
         )?
         .execute(params![id, event, &*run.rule, &*run.text, run.lane.as_deref(), run.step, due, by, queued, once])?;
         claim(sql, &run.rule, id, once.as_deref(), due)?;
-        fates.push(if by == 0 { Fate::Queued } else { Fate::Begun });
+        results.push(if by == 0 { StartResult::Queued } else { StartResult::Begun });
     }
-    Ok(fates)
+    Ok(results)
 }
 
 /// The run that has claimed a `once_per` value, if it is still remembered.

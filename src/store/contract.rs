@@ -72,7 +72,7 @@ pub struct NewRun {
 
 /// What became of a run that an event starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum StartResult {
     /// It is in the hands of who accepted it.
     Begun,
     /// It waits: for another run of its lane, or for whoever leases it.
@@ -110,7 +110,7 @@ pub struct Accept {
 pub enum Accepted {
     /// It is kept; these are its runs, in the order they were handed in. The same where an event of this id was kept
     /// before: so an `accept` whose outcome is unknown can be repeated.
-    New(Arc<Event>, Vec<(Run, Fate)>),
+    New(Arc<Event>, Vec<(Run, StartResult)>),
     /// An event came before under this delivery. Runs of then that had failed were started again; they are to be leased.
     ///
     /// Who only guesses what a delivery is known by learns nothing of it and starts nothing: where this is not the same request
@@ -190,7 +190,7 @@ pub struct Pruning {
     /// Also those with failed runs.
     pub failed: bool,
     /// Only count them.
-    pub rehearse: bool,
+    pub is_dry_run: bool,
 }
 
 /// What was forgotten, of those that were looked at.
@@ -280,7 +280,7 @@ pub trait Store: Send + Sync {
     fn text(&self, hash: TextHash) -> Doing<'_, Option<(String, String)>>;
     /// The program died while it worked out these runs: counts it, and sets aside those for which it was the third time.
     /// Gives the events and rules of these.
-    fn stumbled(&self, runs: Vec<RunId>, now: Timestamp) -> Doing<'_, Vec<(EventId, String)>>;
+    fn crashed_with(&self, runs: Vec<RunId>, now: Timestamp) -> Doing<'_, Vec<(EventId, String)>>;
     /// Lets the failed runs of an event go on at the step that failed; only those of one rule, if one is named. They are to
     /// be leased. Says how many.
     fn replay(&self, event: EventId, rule: Option<String>, now: Timestamp) -> Doing<'_, usize>;

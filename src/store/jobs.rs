@@ -9,7 +9,7 @@ use super::accept::{EventRow, accept, standing};
 use super::contract::{Accept, EffectKey, Error, Heavy, Held, NewRun, Pruning, Record, Recorded, Result, Waiting};
 use super::owner::Owner;
 use super::record::record;
-use super::reply::Kept;
+use super::reply::Reply;
 use super::rows::{Sql, from_json, json, moment};
 use super::{changes, prune, quarantine};
 use crate::model::event::EventId;
@@ -43,7 +43,7 @@ pub(super) enum Job {
     StillAt(Vec<EffectKey>),
     Remember(Vec<(TextHash, String, String)>),
     Text(TextHash),
-    Stumbled(Vec<RunId>, Timestamp),
+    CrashedWith(Vec<RunId>, Timestamp),
     Replay {
         event: EventId,
         rule: Option<String>,
@@ -76,74 +76,74 @@ impl Job {
     }
 
     /// What one gets who has lost its epoch: nothing was done.
-    pub(super) fn refused(&self) -> Result<Kept> {
+    pub(super) fn refused(&self) -> Result<Reply> {
         match self {
-            Job::Record(_) => Ok(Kept::Recorded(Recorded::LeaseLost)),
+            Job::Record(_) => Ok(Reply::Recorded(Recorded::LeaseLost)),
             _ => Err(Error::new("another Doorbell has taken over this data folder; stop one of the two", false)),
         }
     }
 
     /// Does it, for the owner of the epoch.
-    pub(super) fn run(&self, sql: &Transaction, owner: &Owner) -> Sql<Kept> {
+    pub(super) fn run(&self, sql: &Transaction, owner: &Owner) -> Sql<Reply> {
         match self {
             Job::Accept(row) => accept(sql, owner, row),
             Job::Answer(event) => {
                 let mut statement = sql.prepare_cached("SELECT seq FROM event WHERE id = ?1")?;
                 let event: Option<i64> = statement.query_row([event.0.as_bytes()], |r| r.get(0)).optional()?;
-                Ok(Kept::Standing(event.map(|event| standing(sql, event)).transpose()?.unwrap_or_default()))
+                Ok(Reply::Standing(event.map(|event| standing(sql, event)).transpose()?.unwrap_or_default()))
             }
-            Job::Record(one) => record(sql, owner, one).map(Kept::Recorded),
-            Job::Lease { now, most, heavy } => owner.lease(sql, *now, *most, *heavy).map(Kept::Runs),
-            Job::Held(which) => owner.held(sql, *which).map(Kept::Runs),
-            Job::Owned => owner.owned(sql).map(Kept::Owned),
-            Job::NextDue => next_due(sql, owner).map(Kept::Due),
+            Job::Record(one) => record(sql, owner, one).map(Reply::Recorded),
+            Job::Lease { now, most, heavy } => owner.lease(sql, *now, *most, *heavy).map(Reply::Runs),
+            Job::Held(which) => owner.held(sql, *which).map(Reply::Runs),
+            Job::Owned => owner.owned(sql).map(Reply::Owned),
+            Job::NextDue => next_due(sql, owner).map(Reply::Due),
             Job::Intend { folder, intent } => {
                 let text = "INSERT OR REPLACE INTO intent (folder, file, intent) VALUES (?1, ?2, ?3)";
                 sql.prepare_cached(text)?.execute(params![folder, intent.file, json(intent)?])?;
-                Ok(Kept::Done)
+                Ok(Reply::Done)
             }
             Job::Forget { folder, file } => {
                 // Those of an earlier version named no folder.
                 sql.prepare_cached("DELETE FROM intent WHERE folder IN (?1, '') AND file = ?2")?.execute([folder, file])?;
-                Ok(Kept::Done)
+                Ok(Reply::Done)
             }
             Job::Intents { folder } => {
                 let mut statement = sql.prepare("SELECT intent FROM intent WHERE folder IN (?1, '')")?;
                 let read = |r: &Row| from_json(&r.get::<_, String>(0)?, 0);
-                Ok(Kept::Intents(statement.query_map([folder], read)?.collect::<Sql<_>>()?))
+                Ok(Reply::Intents(statement.query_map([folder], read)?.collect::<Sql<_>>()?))
             }
             Job::Settle(done) => {
                 for (run, step, element) in done {
                     sql.prepare_cached("UPDATE pending SET settled = 1 WHERE id = ?1 AND step = ?2 AND element = ?3")?
                         .execute(params![run, step, element])?;
                 }
-                Ok(Kept::Done)
+                Ok(Reply::Done)
             }
             Job::StillAt(places) => {
                 for (run, step, element) in places {
                     let mut statement = sql.prepare_cached("SELECT 1 FROM pending WHERE id = ?1 AND step = ?2 AND element = ?3")?;
                     if statement.exists(params![run, step, element])? {
-                        return Ok(Kept::Yes(true));
+                        return Ok(Reply::Yes(true));
                     }
                 }
-                Ok(Kept::Yes(false))
+                Ok(Reply::Yes(false))
             }
             Job::Remember(texts) => remember(sql, texts),
             Job::Text(hash) => {
                 let mut statement = sql.prepare_cached("SELECT name, body FROM text WHERE hash = ?1")?;
-                Ok(Kept::Text(statement.query_row([&**hash], |r| Ok((r.get(0)?, r.get(1)?))).optional()?))
+                Ok(Reply::Text(statement.query_row([&**hash], |r| Ok((r.get(0)?, r.get(1)?))).optional()?))
             }
-            Job::Stumbled(runs, now) => quarantine::stumbled(sql, runs, *now).map(Kept::SetAside),
-            Job::Replay { event, rule, now } => changes::replay(sql, *event, rule.as_deref(), *now).map(Kept::Number),
-            Job::StartAnew { event, runs, texts, now } => changes::start_anew(sql, *event, runs, texts, *now).map(Kept::Number),
-            Job::Cancel(which, now) => changes::cancel(sql, owner, which, *now).map(Kept::Cancelled),
-            Job::Prune { what, after, most } => prune::prune(sql, what, *after, *most).map(Kept::Pruned),
-            Job::Expire(now) => prune::expire(sql, *now).map(Kept::Yes),
-            Job::Size => prune::size(sql).map(Kept::Size),
+            Job::CrashedWith(runs, now) => quarantine::crashed_with(sql, runs, *now).map(Reply::SetAside),
+            Job::Replay { event, rule, now } => changes::replay(sql, *event, rule.as_deref(), *now).map(Reply::Number),
+            Job::StartAnew { event, runs, texts, now } => changes::start_anew(sql, *event, runs, texts, *now).map(Reply::Number),
+            Job::Cancel(which, now) => changes::cancel(sql, owner, which, *now).map(Reply::Cancelled),
+            Job::Prune { what, after, most } => prune::prune(sql, what, *after, *most).map(Reply::Pruned),
+            Job::Expire(now) => prune::expire(sql, *now).map(Reply::Yes),
+            Job::Size => prune::size(sql).map(Reply::Size),
             #[cfg(test)]
             Job::Spoilt { panics: true } => panic!("as planted"),
             #[cfg(test)]
-            Job::Spoilt { panics: false } => sql.execute("INSERT INTO event (seq) VALUES (NULL)", []).map(|_| Kept::Done),
+            Job::Spoilt { panics: false } => sql.execute("INSERT INTO event (seq) VALUES (NULL)", []).map(|_| Reply::Done),
         }
     }
 }
@@ -158,11 +158,11 @@ fn next_due(sql: &Transaction, owner: &Owner) -> Sql<Option<Timestamp>> {
     Ok(due.map(moment))
 }
 
-fn remember(sql: &Transaction, texts: &[(TextHash, String, String)]) -> Sql<Kept> {
+fn remember(sql: &Transaction, texts: &[(TextHash, String, String)]) -> Sql<Reply> {
     changes::keep_texts(sql, texts)?;
     let list: Vec<(&str, &str)> = texts.iter().map(|(h, n, _)| (n.as_str(), &**h)).collect();
     let list = json(&list)?;
     let hash = hash(list.as_bytes());
     sql.prepare_cached("INSERT OR IGNORE INTO ruleset (hash, texts) VALUES (?1, ?2)")?.execute(params![hash, list])?;
-    Ok(Kept::Ruleset(sql.prepare_cached("SELECT id FROM ruleset WHERE hash = ?1")?.query_row([hash], |r| r.get(0))?))
+    Ok(Reply::Ruleset(sql.prepare_cached("SELECT id FROM ruleset WHERE hash = ?1")?.query_row([hash], |r| r.get(0))?))
 }

@@ -30,7 +30,7 @@ pub(super) fn prune(sql: &Transaction, what: &Pruning, after: i64, most: usize) 
         if is_needed(sql, event, what.failed)? {
             continue;
         }
-        if !what.rehearse {
+        if !what.is_dry_run {
             forget(sql, event)?;
         }
         pruned.events += 1;

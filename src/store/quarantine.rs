@@ -14,7 +14,7 @@ use crate::model::run::{Attempt, RunId, State};
 pub(super) const MOST: u32 = 3;
 
 /// Counts a death of the program for these runs, and sets aside those for which it was one too many.
-pub(super) fn stumbled(sql: &Transaction, runs: &[RunId], now: Timestamp) -> Sql<Vec<(EventId, String)>> {
+pub(super) fn crashed_with(sql: &Transaction, runs: &[RunId], now: Timestamp) -> Sql<Vec<(EventId, String)>> {
     let mut aside = Vec::new();
     for run in runs {
         let text = "UPDATE pending SET stumbled = stumbled + 1 WHERE id = ?1 RETURNING stumbled";

@@ -2,15 +2,15 @@
 
 use jiff::Timestamp;
 
-use super::contract::{Cancelled, Fate, Pruned, Recorded, Standing};
+use super::contract::{Cancelled, Pruned, Recorded, Standing, StartResult};
 use crate::model::event::{EventId, Unread};
 use crate::model::run::{Intent, Run, RunId};
 
 /// What a verb gave.
-pub(super) enum Kept {
+pub(super) enum Reply {
     Done,
     /// The number of the event's first run, and what became of each.
-    New(RunId, Vec<Fate>),
+    New(RunId, Vec<StartResult>),
     Again {
         first: EventId,
         is_same: bool,

@@ -17,7 +17,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::accept::fresh;
-use super::checkpoint::Fold;
+use super::checkpoint::Checkpoint;
 use super::contract::{
     Accept, Accepted, Cancelled, Doing, EffectKey, Error, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Standing, Store,
     Waiting as WaitingRuns,
@@ -25,7 +25,7 @@ use super::contract::{
 use super::failures::{damaged, error, no_disk};
 use super::jobs::Job;
 use super::owner::Owner;
-use super::reply::Kept;
+use super::reply::Reply;
 use super::tables;
 use crate::disk::{flush_folder, takes_writes};
 use crate::model::event::{EventId, Unread};
@@ -76,11 +76,11 @@ pub struct Sqlite {
 /// A job and who waits for it.
 struct Waiting {
     job: Job,
-    done: Option<oneshot::Sender<Result<Kept>>>,
+    done: Option<oneshot::Sender<Result<Reply>>>,
 }
 
 /// Who waits for what a commit did. Never more than the jobs that wait, so that the queue of these needs no limit.
-type Answers = Vec<(oneshot::Sender<Result<Kept>>, Result<Kept>)>;
+type Answers = Vec<(oneshot::Sender<Result<Reply>>, Result<Reply>)>;
 
 impl Sqlite {
     /// Opens the store as its owner from now on, and starts its writer. Has to be called inside a runtime.
@@ -95,7 +95,7 @@ impl Sqlite {
         // A new database file is there after a power cut only if its folder was flushed.
         flush_folder(data).map_err(|e| Error::new(e.to_string(), true))?;
         let files = Files::of(data).map_err(|e| Error::new(format!("the data folder cannot be read: {e}"), true))?;
-        let fold = Fold::new(&mut connection, connect(data, false)?)?;
+        let checkpoint = Checkpoint::new(&mut connection, connect(data, false)?)?;
         let (jobs, receive) = mpsc::channel(MAX_WAITING);
         let (answers, mut to_tell) = mpsc::unbounded_channel::<Answers>();
         // Waking many tasks costs more than a flush; so the writer wakes one, and that one the others.
@@ -108,13 +108,13 @@ impl Sqlite {
         });
         thread::Builder::new()
             .name("store".into())
-            .spawn(move || Writer { connection, files, owner, answers, fold }.run(receive))
+            .spawn(move || Writer { connection, files, owner, answers, checkpoint }.run(receive))
             .map_err(|e| Error::new(e.to_string(), true))?;
         Ok(Self { jobs })
     }
 
     /// Has a job done, and takes what it gave.
-    fn ask<T: Send + 'static>(&self, job: Job, take: fn(Kept) -> Option<T>) -> Doing<'_, T> {
+    fn ask<T: Send + 'static>(&self, job: Job, take: fn(Reply) -> Option<T>) -> Doing<'_, T> {
         Box::pin(async move {
             let (done, kept) = oneshot::channel();
             self.jobs.send(Waiting { job, done: Some(done) }).await.map_err(|_| stopped())?;
@@ -163,7 +163,7 @@ struct Writer {
     files: Files,
     owner: Owner,
     answers: mpsc::UnboundedSender<Answers>,
-    fold: Fold,
+    checkpoint: Checkpoint,
 }
 
 impl Writer {
@@ -172,7 +172,7 @@ impl Writer {
         while std::panic::catch_unwind(AssertUnwindSafe(|| self.work(&mut jobs))).is_err() {
             tracing::error!("the thread of the store crashed and goes on; please report it");
         }
-        self.fold.finish(&self.connection);
+        self.checkpoint.finish(&self.connection);
     }
 
     /// Gathers, commits, answers.
@@ -195,12 +195,12 @@ impl Writer {
             };
             let done = group.drain(..).zip(results).filter_map(|(waiting, result)| waiting.done.map(|done| (done, result)));
             let _ = self.answers.send(done.collect());
-            self.fold.after_commit(&self.connection);
+            self.checkpoint.after_commit(&self.connection);
         }
     }
 
     /// Commits a group of jobs, where the disk still is what it was when the store was opened.
-    fn keep(&mut self, group: &[Waiting]) -> Result<Vec<Result<Kept>>> {
+    fn keep(&mut self, group: &[Waiting]) -> Result<Vec<Result<Reply>>> {
         self.files.are_there()?;
         // A panic is that job's failure, and not the end of the thread that everybody waits for. The transaction that it
         // ends is rolled back.
@@ -215,7 +215,7 @@ impl Writer {
 }
 
 /// Does a group of jobs in one transaction.
-fn commit(connection: &mut Connection, owner: &mut Owner, group: &[Waiting]) -> Result<Vec<Result<Kept>>> {
+fn commit(connection: &mut Connection, owner: &mut Owner, group: &[Waiting]) -> Result<Vec<Result<Reply>>> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(error)?;
     if !owner.is_current(&transaction).map_err(error)? {
         return Ok(group.iter().map(|waiting| waiting.job.refused()).collect());
@@ -243,23 +243,23 @@ impl Store for Sqlite {
             // A full queue is an overload, and the sender hears so at once.
             self.jobs.try_send(Waiting { job, done: Some(done) }).map_err(|_| Error::new("too much is waiting to be kept", true))?;
             match kept.await.map_err(|_| stopped())?? {
-                Kept::New(first, fates) => {
-                    let run = |(id, (new, fate))| (fresh(id, &accept.event, new), fate);
-                    let runs = (first..).zip(accept.runs.iter().zip(fates)).map(run).collect();
+                Reply::New(first, results) => {
+                    let run = |(id, (new, result))| (fresh(id, &accept.event, new), result);
+                    let runs = (first..).zip(accept.runs.iter().zip(results)).map(run).collect();
                     Ok(Accepted::New(accept.event.clone(), runs))
                 }
-                Kept::Again { first, is_same, restarted, standing } => Ok(Accepted::Again { first, is_same, restarted, standing }),
+                Reply::Again { first, is_same, restarted, standing } => Ok(Accepted::Again { first, is_same, restarted, standing }),
                 _ => Err(other()),
             }
         })
     }
 
     fn answer(&self, event: EventId) -> Doing<'_, Standing> {
-        self.ask(Job::Answer(event), |kept| if let Kept::Standing(standing) = kept { Some(standing) } else { None })
+        self.ask(Job::Answer(event), |kept| if let Reply::Standing(standing) = kept { Some(standing) } else { None })
     }
 
     fn record(&self, record: Record) -> Doing<'_, Recorded> {
-        self.ask(Job::Record(record), |kept| if let Kept::Recorded(recorded) = kept { Some(recorded) } else { None })
+        self.ask(Job::Record(record), |kept| if let Reply::Recorded(recorded) = kept { Some(recorded) } else { None })
     }
 
     fn lease(&self, now: Timestamp, most: usize, heavy: Heavy) -> Doing<'_, Vec<(Run, Unread)>> {
@@ -271,11 +271,11 @@ impl Store for Sqlite {
     }
 
     fn owned(&self) -> Doing<'_, Vec<(RunId, i64)>> {
-        self.ask(Job::Owned, |kept| if let Kept::Owned(runs) = kept { Some(runs) } else { None })
+        self.ask(Job::Owned, |kept| if let Reply::Owned(runs) = kept { Some(runs) } else { None })
     }
 
     fn next_due(&self) -> Doing<'_, Option<Timestamp>> {
-        self.ask(Job::NextDue, |kept| if let Kept::Due(due) = kept { Some(due) } else { None })
+        self.ask(Job::NextDue, |kept| if let Reply::Due(due) = kept { Some(due) } else { None })
     }
 
     fn intend(&self, folder: &str, intent: Intent) -> Doing<'_, ()> {
@@ -290,7 +290,7 @@ impl Store for Sqlite {
 
     fn intents(&self, folder: &str) -> Doing<'_, Vec<Intent>> {
         let job = Job::Intents { folder: folder.to_owned() };
-        self.ask(job, |kept| if let Kept::Intents(intents) = kept { Some(intents) } else { None })
+        self.ask(job, |kept| if let Reply::Intents(intents) = kept { Some(intents) } else { None })
     }
 
     fn settle(&self, done: Vec<EffectKey>) -> Doing<'_, ()> {
@@ -302,15 +302,15 @@ impl Store for Sqlite {
     }
 
     fn remember(&self, texts: Vec<(TextHash, String, String)>) -> Doing<'_, i64> {
-        self.ask(Job::Remember(texts), |kept| if let Kept::Ruleset(number) = kept { Some(number) } else { None })
+        self.ask(Job::Remember(texts), |kept| if let Reply::Ruleset(number) = kept { Some(number) } else { None })
     }
 
     fn text(&self, hash: TextHash) -> Doing<'_, Option<(String, String)>> {
-        self.ask(Job::Text(hash), |kept| if let Kept::Text(text) = kept { Some(text) } else { None })
+        self.ask(Job::Text(hash), |kept| if let Reply::Text(text) = kept { Some(text) } else { None })
     }
 
-    fn stumbled(&self, runs: Vec<RunId>, now: Timestamp) -> Doing<'_, Vec<(EventId, String)>> {
-        self.ask(Job::Stumbled(runs, now), |kept| if let Kept::SetAside(runs) = kept { Some(runs) } else { None })
+    fn crashed_with(&self, runs: Vec<RunId>, now: Timestamp) -> Doing<'_, Vec<(EventId, String)>> {
+        self.ask(Job::CrashedWith(runs, now), |kept| if let Reply::SetAside(runs) = kept { Some(runs) } else { None })
     }
 
     fn replay(&self, event: EventId, rule: Option<String>, now: Timestamp) -> Doing<'_, usize> {
@@ -322,11 +322,11 @@ impl Store for Sqlite {
     }
 
     fn cancel(&self, which: WaitingRuns, now: Timestamp) -> Doing<'_, Cancelled> {
-        self.ask(Job::Cancel(which, now), |kept| if let Kept::Cancelled(cancelled) = kept { Some(cancelled) } else { None })
+        self.ask(Job::Cancel(which, now), |kept| if let Reply::Cancelled(cancelled) = kept { Some(cancelled) } else { None })
     }
 
     fn prune(&self, what: Pruning, after: i64, most: usize) -> Doing<'_, Pruned> {
-        self.ask(Job::Prune { what, after, most }, |kept| if let Kept::Pruned(pruned) = kept { Some(pruned) } else { None })
+        self.ask(Job::Prune { what, after, most }, |kept| if let Reply::Pruned(pruned) = kept { Some(pruned) } else { None })
     }
 
     fn expire(&self, now: Timestamp) -> Doing<'_, bool> {
@@ -334,20 +334,20 @@ impl Store for Sqlite {
     }
 
     fn size(&self) -> Doing<'_, u64> {
-        self.ask(Job::Size, |kept| if let Kept::Size(bytes) = kept { Some(bytes) } else { None })
+        self.ask(Job::Size, |kept| if let Reply::Size(bytes) = kept { Some(bytes) } else { None })
     }
 }
 
-fn runs(kept: Kept) -> Option<Vec<(Run, Unread)>> {
-    if let Kept::Runs(runs) = kept { Some(runs) } else { None }
+fn runs(kept: Reply) -> Option<Vec<(Run, Unread)>> {
+    if let Reply::Runs(runs) = kept { Some(runs) } else { None }
 }
 
-fn yes(kept: Kept) -> Option<bool> {
-    if let Kept::Yes(yes) = kept { Some(yes) } else { None }
+fn yes(kept: Reply) -> Option<bool> {
+    if let Reply::Yes(yes) = kept { Some(yes) } else { None }
 }
 
-fn number(kept: Kept) -> Option<usize> {
-    if let Kept::Number(number) = kept { Some(number) } else { None }
+fn number(kept: Reply) -> Option<usize> {
+    if let Reply::Number(number) = kept { Some(number) } else { None }
 }
 
 #[cfg(test)]
@@ -382,7 +382,7 @@ mod tests {
             drop(other);
             let mut results = Vec::new();
             for kept in told {
-                results.push(matches!(kept.await.unwrap(), Ok(Kept::New(..))));
+                results.push(matches!(kept.await.unwrap(), Ok(Reply::New(..))));
             }
             assert_eq!(results, [true, true, false, true]);
         }

@@ -6,11 +6,11 @@ use std::sync::LazyLock;
 use ring::hmac;
 use serde_json::Value;
 
-use super::contract::{Guard, MOST_UNPROVEN, Published, Scheme, Signed, Told, Verify};
+use super::contract::{Guard, MOST_UNPROVEN, Published, Scheme, SenderFacts, Signed, Verify};
 use super::key::{Algorithm, Key, KeyForm, unbase64};
 use super::place::spelled;
 use super::secret::read_secret;
-use crate::expr::names::{Known, is_stand_in};
+use crate::expr::names::{Names, is_stand_in};
 use crate::expr::projection::Projection;
 use crate::model::request::Request;
 use crate::yaml::fields::Item;
@@ -33,8 +33,8 @@ impl Scheme for Adyen {
     fn name(&self) -> &'static str {
         "adyen"
     }
-    fn told(&self) -> Option<Told> {
-        Some(Told {
+    fn told(&self) -> Option<SenderFacts> {
+        Some(SenderFacts {
             title: "Adyen".into(),
             delivery_id: vec![
                 "body.notificationItems[0].NotificationRequestItem.pspReference".into(),
@@ -48,7 +48,7 @@ impl Scheme for Adyen {
             note: "only eight fields of every item are signed, not what else the body says; older accounts want the answer [accepted]: write answer: { text: \"[accepted]\" }".into(),
         })
     }
-    fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
+    fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
         let mut vouchers = Vec::new();
         for item in item.one_or_more("write \"{{ secret.ADYEN_HMAC_KEY }}\"")? {
             let secret = read_secret(&item, known)?;

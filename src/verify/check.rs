@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::contract::{KeyAt, Published, Signed, Verify};
 use super::formula::{Formula, Given};
 use super::key::{Algorithm, Key, KeyForm, unbase64, unhex};
-use super::place::Place;
+use super::place::Location;
 use super::token::Token;
 use crate::model::request::Request;
 use crate::secret::{STRUCK, Secret};
@@ -123,7 +123,7 @@ pub(super) fn is_near(sent: &str, unit: Unit, tolerance: Duration, received: Tim
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Time {
     /// Nothing: beside the signature.
-    pub from: Option<Place>,
+    pub from: Option<Location>,
     pub unit: Unit,
     /// 0: it is not looked at.
     pub tolerance: Duration,
@@ -137,7 +137,7 @@ pub(super) struct Scheme {
     pub algorithm: Algorithm,
     pub key: KeyForm,
     /// Any of these may hold a signature.
-    pub from: Vec<Place>,
+    pub from: Vec<Location>,
     pub format: Format,
     /// What stands between several signatures.
     pub list: Option<String>,
@@ -145,8 +145,8 @@ pub(super) struct Scheme {
     pub signed: Formula,
     pub time: Option<Time>,
     /// Where the sender's own id of a delivery stands; several are joined.
-    pub id: Vec<Place>,
-    pub require: Vec<(Place, String)>,
+    pub id: Vec<Location>,
+    pub require: Vec<(Location, String)>,
     /// What a token must claim: any of the texts.
     pub claims: Vec<(String, Vec<Formula>)>,
 }
@@ -242,7 +242,7 @@ impl Signing {
     }
 
     fn where_(&self) -> String {
-        self.scheme.from.first().map(Place::words).unwrap_or_default()
+        self.scheme.from.first().map(Location::words).unwrap_or_default()
     }
 
     /// The signatures that were sent, not decoded, and the time beside them.

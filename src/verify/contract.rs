@@ -9,7 +9,7 @@ use super::handshake::{Greeted, Handshake};
 use super::key::Key;
 use crate::body;
 use crate::body::packed::{Unpacked, unpack};
-use crate::expr::names::Known;
+use crate::expr::names::Names;
 use crate::expr::projection::Projection;
 use crate::model::event::{Event, EventId};
 use crate::model::request::Request;
@@ -26,15 +26,15 @@ pub trait Scheme: Sync {
     /// The key in the rule file.
     fn name(&self) -> &'static str;
     /// The sender as people know it, and what to know of its scheme; nothing where it is no sender's own.
-    fn told(&self) -> Option<Told> {
+    fn told(&self) -> Option<SenderFacts> {
         None
     }
     /// Reads what stands behind the key into the guard; problems are told there.
-    fn read(&self, item: &Item, known: &Known, public_url: Option<&str>) -> Option<Guard>;
+    fn read(&self, item: &Item, known: &Names, public_url: Option<&str>) -> Option<Guard>;
 }
 
 /// A sender, as people are told of it.
-pub struct Told {
+pub struct SenderFacts {
     pub title: String,
     /// The fields that hold its own id of a delivery.
     pub delivery_id: Vec<String>,
@@ -249,7 +249,7 @@ impl Guard {
 
     /// Makes an event of a request that nobody has to vouch for, because a person at this machine made it up. The error is
     /// a sentence.
-    pub fn rehearse(request: Request, id: EventId) -> Result<Event, String> {
+    pub fn admit_unproven(request: Request, id: EventId) -> Result<Event, String> {
         Guard::open().admit(request, &Keys::new(), id, usize::MAX >> 1, None).map_err(|e| match e {
             NotAdmitted::Denied(why) => why,
             NotAdmitted::Malformed(why) => format!("{why} The sender would get 400."),

@@ -5,14 +5,14 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::check::{Encoding, Format, Scheme, Signing, Time, Unit};
-use super::contract::{Guard, PASTE, Published, Signed, Told, Verify};
+use super::contract::{Guard, PASTE, Published, SenderFacts, Signed, Verify};
 use super::formula::Formula;
 use super::handshake::{Handshake, Means};
 use super::key::{Algorithm, Key, KeyForm};
-use super::place::{FORMS, Place};
+use super::place::{FORMS, Location};
 use super::secret::{read_secret, read_text};
 use crate::expr::field::{Field, Root};
-use crate::expr::names::{Known, Lookup, is_stand_in};
+use crate::expr::names::{Names, Resolver, is_stand_in};
 use crate::model::request::Request;
 use crate::secret::Secret;
 use crate::yaml::Node;
@@ -55,13 +55,13 @@ pub(super) fn described(text: &str) -> Vec<Sender> {
     let source = Source { name: "providers.yaml".into(), text: text.into() };
     let Ok(node) = source.read() else { return Vec::new() };
     let reader = Reader::new(&source);
-    let lookup = Lookup::new(&|_| None, &|_| None, &|_| None);
-    let known = Known::new(&lookup);
+    let lookup = Resolver::new(&|_| None, &|_| None, &|_| None);
+    let known = Names::new(&lookup);
     let items = reader.top(&node).items("a list of senders").unwrap_or_default();
     items.iter().filter_map(|i| sender(i, &known)).collect()
 }
 
-fn sender(item: &Item, known: &Known) -> Option<Sender> {
+fn sender(item: &Item, known: &Names) -> Option<Sender> {
     let mut fields = item.fields("a sender")?;
     let text = |i: Option<Item>| i.and_then(|i| i.text());
     let name = text(fields.must("name"))?;
@@ -91,7 +91,7 @@ fn sender(item: &Item, known: &Known) -> Option<Sender> {
 
 impl Sender {
     /// Reads what a rule file says of it: a secret, a list of them, or a map with more.
-    pub(super) fn read(&self, item: &Item, known: &Known, public_url: Option<&str>) -> Option<Guard> {
+    pub(super) fn read(&self, item: &Item, known: &Names, public_url: Option<&str>) -> Option<Guard> {
         let wants_token = self.handshake.as_ref().is_some_and(Handshake::wants_token);
         let Node::Map(_) = item.node else {
             if let Some(name) = self.waits_for(item, known) {
@@ -109,7 +109,7 @@ impl Sender {
     }
 
     /// The name of the secret that this sender will hand over, if it is not there yet.
-    fn waits_for(&self, item: &Item, known: &Known) -> Option<String> {
+    fn waits_for(&self, item: &Item, known: &Names) -> Option<String> {
         self.handshake.as_ref()?.hands_over.as_ref()?;
         let Node::Text(text) = item.node else { return None };
         let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
@@ -131,8 +131,8 @@ impl Sender {
         Guard::of(Waiting).greeting(greetings)
     }
 
-    pub(super) fn told(&self) -> Told {
-        Told {
+    pub(super) fn told(&self) -> SenderFacts {
+        SenderFacts {
             title: self.title.clone(),
             delivery_id: self.delivery_id.clone(),
             remembered: self.remembered,
@@ -189,7 +189,7 @@ pub(super) fn handshake_words(name: &str) -> Option<String> {
 }
 
 /// Reads `custom:`, and the `handshake:` beside it.
-pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Known, public_url: Option<&str>) -> Option<(Guard, Vec<String>)> {
+pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Names, public_url: Option<&str>) -> Option<(Guard, Vec<String>)> {
     let mut fields = item.fields("`custom:`")?;
     let secret = fields.must("secret");
     let scheme = read_scheme(&mut fields, item);
@@ -204,7 +204,7 @@ pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Known, public
     );
     let (scheme, secret) = (scheme?, secret?);
     let handshake = handshake.map_or(Some(beside), |h| h.map(Some))?;
-    let id = scheme.id.iter().filter_map(Place::field).collect();
+    let id = scheme.id.iter().filter_map(Location::field).collect();
     let guarding = Guarding { scheme: &scheme, handshake: handshake.as_ref(), who: "this scheme", public_url };
     Some((guarding.read(&secret, None, known)?, id))
 }
@@ -220,7 +220,7 @@ struct Guarding<'a> {
 
 impl Guarding<'_> {
     /// One secret, or several while one is being changed for another.
-    fn read(&self, item: &Item, verify_token: Option<Secret>, known: &Known) -> Option<Guard> {
+    fn read(&self, item: &Item, verify_token: Option<Secret>, known: &Names) -> Option<Guard> {
         let needs_url = self.scheme.needs_url() || self.handshake.is_some_and(Handshake::needs_url);
         if needs_url && self.public_url.is_none() {
             item.problem(format!("{} signs the address, so Doorbell must know its own", self.who))
@@ -290,9 +290,9 @@ fn word<T: Copy>(item: &Item, words: &[(&str, T)]) -> Option<T> {
     found
 }
 
-fn place(item: &Item) -> Option<Place> {
+fn place(item: &Item) -> Option<Location> {
     let text = item.text()?;
-    let place = Place::read(&text);
+    let place = Location::read(&text);
     if place.is_none() {
         item.problem(format!("`{text}` is no place in a request")).label(FORMS).add();
     }
@@ -300,7 +300,7 @@ fn place(item: &Item) -> Option<Place> {
 }
 
 /// One place, or several.
-fn places(item: &Item) -> Option<Vec<Place>> {
+fn places(item: &Item) -> Option<Vec<Location>> {
     item.one_or_more("write for example header:X-Signature")?.iter().map(place).collect()
 }
 
@@ -325,7 +325,7 @@ fn read_scheme(fields: &mut Fields, item: &Item) -> Option<Scheme> {
     let mut require = Some(Vec::new());
     if let Some(item) = fields.may("require") {
         for (at, value) in item.entries("`require:`")? {
-            match (Place::read(&at), value.text()) {
+            match (Location::read(&at), value.text()) {
                 (Some(place), Some(text)) => require.as_mut()?.push((place, text)),
                 _ => {
                     value.problem(format!("`{at}` is no place in a request")).at_key().label("write header:Name: \"value\"").add();

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::{digest, hmac};
 
-use super::place::Place;
+use super::place::Location;
 use crate::model::request::Request;
 
 /// The longest token that is signed for a greeting, in bytes. X sends 48, Zoom 22.
@@ -23,10 +23,10 @@ pub(super) fn is_token(text: &[u8]) -> bool {
 
 /// A text with variables, compiled.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Formula(Vec<Part>);
+pub(super) struct Formula(Vec<FormulaPart>);
 
 #[derive(Debug, Clone, PartialEq)]
-enum Part {
+enum FormulaPart {
     Text(String),
     One(Variable),
     Of(Function, Vec<Variable>),
@@ -49,7 +49,7 @@ enum Variable {
     Secret,
     /// What the rule file says beside the secret.
     VerifyToken,
-    At(Place),
+    At(Location),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -120,21 +120,21 @@ impl Formula {
         let mut rest = text;
         while let Some((text, opened)) = rest.split_once('{') {
             if !text.is_empty() {
-                parts.push(Part::Text(text.replace("\\n", "\n")));
+                parts.push(FormulaPart::Text(text.replace("\\n", "\n")));
             }
             let Some((inner, behind)) = opened.split_once('}') else { return Err(format!("{{{opened}")) };
             parts.push(part(inner).ok_or_else(|| format!("{{{inner}}}"))?);
             rest = behind;
         }
         if !rest.is_empty() {
-            parts.push(Part::Text(rest.replace("\\n", "\n")));
+            parts.push(FormulaPart::Text(rest.replace("\\n", "\n")));
         }
         Ok(Self(parts))
     }
 
     /// A text as it is, whatever stands in it.
     pub(super) fn fixed(text: &str) -> Self {
-        Self(vec![Part::Text(text.to_owned())])
+        Self(vec![FormulaPart::Text(text.to_owned())])
     }
 
     /// What can stand in braces.
@@ -146,15 +146,15 @@ impl Formula {
 
     fn variables(&self) -> impl Iterator<Item = &Variable> {
         self.0.iter().flat_map(|part| match part {
-            Part::Text(_) => &[],
-            Part::One(one) => std::slice::from_ref(one),
-            Part::Of(_, all) => all.as_slice(),
+            FormulaPart::Text(_) => &[],
+            FormulaPart::One(one) => std::slice::from_ref(one),
+            FormulaPart::Of(_, all) => all.as_slice(),
         })
     }
 
     /// The places that it is made of.
     #[cfg(test)]
-    pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
+    pub(super) fn places(&self) -> impl Iterator<Item = &Location> {
         self.variables().filter_map(|v| if let Variable::At(place) = v { Some(place) } else { None })
     }
 
@@ -170,7 +170,7 @@ impl Formula {
 
     /// Whether something in it is signed with the key.
     pub(super) fn signs(&self) -> bool {
-        self.0.iter().any(|part| matches!(part, Part::Of(Function::HmacHex | Function::HmacBase64, _)))
+        self.0.iter().any(|part| matches!(part, FormulaPart::Of(Function::HmacHex | Function::HmacBase64, _)))
     }
 
     pub(super) fn has_secret(&self) -> bool {
@@ -180,9 +180,9 @@ impl Formula {
     /// Whether only who knows the secret can make it. A checksum of a secret can be guessed.
     pub(super) fn is_secret(&self) -> bool {
         self.0.iter().any(|part| match part {
-            Part::Text(_) | Part::Of(Function::Crc32, _) => false,
-            Part::One(one) => *one == Variable::Secret,
-            Part::Of(_, all) => all.contains(&Variable::Secret),
+            FormulaPart::Text(_) | FormulaPart::Of(Function::Crc32, _) => false,
+            FormulaPart::One(one) => *one == Variable::Secret,
+            FormulaPart::Of(_, all) => all.contains(&Variable::Secret),
         })
     }
 
@@ -199,9 +199,9 @@ impl Formula {
         let mut out = Vec::new();
         for part in &self.0 {
             match part {
-                Part::Text(text) => out.extend(text.as_bytes()),
-                Part::One(one) => one.add_to(&mut out, request, given)?,
-                Part::Of(function, all) => {
+                FormulaPart::Text(text) => out.extend(text.as_bytes()),
+                FormulaPart::One(one) => one.add_to(&mut out, request, given)?,
+                FormulaPart::Of(function, all) => {
                     let mut bytes = Vec::new();
                     for one in all {
                         one.add_to(&mut bytes, request, given)?;
@@ -224,19 +224,19 @@ impl Formula {
     }
 }
 
-fn part(inner: &str) -> Option<Part> {
+fn part(inner: &str) -> Option<FormulaPart> {
     if let Some((name, rest)) = inner.split_once('(')
         && let Some((_, function)) = FUNCTIONS.iter().find(|(n, _)| *n == name)
     {
         let all = rest.strip_suffix(')')?.split('+').map(variable).collect::<Option<Vec<_>>>()?;
-        return Some(Part::Of(*function, all));
+        return Some(FormulaPart::Of(*function, all));
     }
-    variable(inner).map(Part::One)
+    variable(inner).map(FormulaPart::One)
 }
 
 fn variable(text: &str) -> Option<Variable> {
     let named = VARIABLES.iter().find(|(name, _)| *name == text).map(|(_, v)| v.clone());
-    named.or_else(|| Place::read(text).map(Variable::At))
+    named.or_else(|| Location::read(text).map(Variable::At))
 }
 
 impl Variable {

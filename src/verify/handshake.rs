@@ -12,15 +12,15 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::formula::{Formula, Given};
-use super::place::{FORMS, Place};
+use super::place::{FORMS, Location};
 use super::secret::{equal, read_secret};
-use crate::expr::names::Known;
+use crate::expr::names::Names;
 use crate::model::answer::Answer;
 use crate::model::request::Request;
 use crate::secret::Secret;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
-use crate::yaml::reader::Told;
+use crate::yaml::reader::ProblemDraft;
 
 /// The longest text that is sent back, in bytes.
 const LONGEST: usize = 1_024;
@@ -30,19 +30,19 @@ const LONGEST: usize = 1_024;
 pub struct Handshake {
     when: Vec<When>,
     /// What must be right besides, or the greeting is denied.
-    check: Vec<(Place, Formula)>,
+    check: Vec<(Location, Formula)>,
     reply: Reply,
     /// Whether the sender signs it.
     signed: bool,
     /// Where the secret stands that the sender hands over.
-    pub(super) hands_over: Option<Place>,
+    pub(super) hands_over: Option<Location>,
     /// Where the address stands that is visited to say yes, and whether one may be.
     pub(super) visit: Option<Visit>,
     pub(super) means: Means,
 }
 
 /// Where an address stands, and whether one may be visited.
-pub(super) type Visit = (Place, fn(&Request, &str) -> bool);
+pub(super) type Visit = (Location, fn(&Request, &str) -> bool);
 
 /// What a rule file gives to a handshake.
 #[derive(Debug, Clone, Default)]
@@ -58,8 +58,8 @@ pub(super) struct Means {
 #[derive(Debug, Clone, PartialEq)]
 enum When {
     Method(String),
-    Is(Place, String),
-    There(Place),
+    Is(Location, String),
+    There(Location),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -83,12 +83,12 @@ pub struct Greeted {
     /// The address that is to be visited before.
     pub visit: Option<String>,
     /// The secret that is to be kept before.
-    pub keep: Option<Handed>,
+    pub keep: Option<HandedOver>,
 }
 
 /// A secret that a sender handed over.
 #[derive(Debug, PartialEq)]
-pub struct Handed {
+pub struct HandedOver {
     /// The name under which rules ask for it.
     pub name: String,
     /// Who handed it over, as people know the sender.
@@ -98,7 +98,7 @@ pub struct Handed {
 
 impl Handshake {
     /// Reads `handshake:` of a sender or a rule file.
-    pub(super) fn read(item: &Item, known: &Known) -> Option<Self> {
+    pub(super) fn read(item: &Item, known: &Names) -> Option<Self> {
         let mut fields = item.fields("`handshake:`")?;
         let when = fields.must("when").and_then(|i| read_when(&i));
         let check = fields.may("check").map(|i| read_check(&i, known));
@@ -149,7 +149,7 @@ impl Handshake {
     }
 
     /// The greeting of a sender that wants an address visited, which stands in a signed request.
-    pub(super) fn visiting(is: (Place, String), address: Place, may_be: fn(&Request, &str) -> bool) -> Self {
+    pub(super) fn visiting(is: (Location, String), address: Location, may_be: fn(&Request, &str) -> bool) -> Self {
         Self {
             when: vec![When::Is(is.0, is.1)],
             check: Vec::new(),
@@ -163,7 +163,7 @@ impl Handshake {
 
     /// The greeting of a sender that posts a text behind the ? and wants it back.
     pub(super) fn echoing_query(name: &str) -> Option<Self> {
-        let place = Place::read(&format!("query:{name}"))?;
+        let place = Location::read(&format!("query:{name}"))?;
         let body = ReplyBody::Text(Formula::read(&format!("{{query:{name}}}")).ok()?);
         Some(Self {
             when: vec![When::Method("POST".into()), When::There(place)],
@@ -223,7 +223,7 @@ impl Handshake {
 
     /// The answer, if this is a greeting; the error is why one is denied.
     pub(super) fn answer(&self, request: &Request) -> Option<Result<Greeted, String>> {
-        let at = |place: &Place| place.find(request).ok().flatten();
+        let at = |place: &Location| place.find(request).ok().flatten();
         let is = |when: &When| match when {
             When::Method(method) => *method == request.method,
             When::Is(place, wanted) => at(place).as_ref() == Some(wanted),
@@ -292,7 +292,7 @@ impl Handshake {
                     .find(request)?
                     .filter(|s| !s.is_empty() && s.len() <= LONGEST)
                     .ok_or("the secret that is handed over is missing")?;
-                Some(Handed { name: name.clone(), sender: sender.clone(), secret: Secret::new(secret) })
+                Some(HandedOver { name: name.clone(), sender: sender.clone(), secret: Secret::new(secret) })
             }
             _ => None,
         };
@@ -311,18 +311,18 @@ impl Reply {
     }
 }
 
-fn read_place(item: &Item) -> Option<Place> {
+fn read_place(item: &Item) -> Option<Location> {
     let text = item.text()?;
     place(&text, item.problem(format!("`{text}` is no place in a request")))
 }
 
 /// A place that is a key.
-fn key_place(text: &str, item: &Item) -> Option<Place> {
+fn key_place(text: &str, item: &Item) -> Option<Location> {
     place(text, item.problem(format!("`{text}` is no place in a request")).at_key())
 }
 
-fn place(text: &str, told: Told) -> Option<Place> {
-    let place = Place::read(text);
+fn place(text: &str, told: ProblemDraft) -> Option<Location> {
+    let place = Location::read(text);
     if place.is_none() {
         told.label(FORMS).add();
     }
@@ -343,7 +343,7 @@ fn read_when(item: &Item) -> Option<Vec<When>> {
     Some(all)
 }
 
-fn read_check(item: &Item, known: &Known) -> Option<Vec<(Place, Formula)>> {
+fn read_check(item: &Item, known: &Names) -> Option<Vec<(Location, Formula)>> {
     let mut all = Vec::new();
     for (key, value) in item.entries("`check:`")? {
         let place = key_place(&key, &value)?;

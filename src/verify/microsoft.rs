@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::contract::{Guard, MOST_UNPROVEN, Published, Scheme, Signed, Told, Verify};
+use super::contract::{Guard, MOST_UNPROVEN, Published, Scheme, SenderFacts, Signed, Verify};
 use super::handshake::Handshake;
 use super::secret::{equal, read_secret};
-use crate::expr::names::Known;
+use crate::expr::names::Names;
 use crate::expr::projection::Projection;
 use crate::model::request::Request;
 use crate::secret::Secret;
@@ -20,8 +20,8 @@ impl Scheme for Graph {
     fn name(&self) -> &'static str {
         "microsoft_graph"
     }
-    fn told(&self) -> Option<Told> {
-        Some(Told {
+    fn told(&self) -> Option<SenderFacts> {
+        Some(SenderFacts {
             title: "Microsoft Graph".into(),
             delivery_id: Vec::new(),
             remembered: None,
@@ -31,7 +31,7 @@ impl Scheme for Graph {
             note: "the secret is the subscription's clientState, which must stand in every change; nothing is signed, and the tokens of notifications with content are not looked at".into(),
         })
     }
-    fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
+    fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
         let mut states = Vec::new();
         for item in item.one_or_more("write \"{{ secret.GRAPH_CLIENT_STATE }}\"")? {
             states.push(read_secret(&item, known)?);

@@ -19,9 +19,9 @@ mod token;
 mod trial;
 mod twilio;
 
-use contract::{Guard, Scheme, Told};
+use contract::{Guard, Scheme, SenderFacts};
 
-use crate::expr::names::{Known, Lookup};
+use crate::expr::names::{Names, Resolver};
 use crate::problem::nearest;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
@@ -57,7 +57,7 @@ pub struct Read {
 }
 
 /// Reads `verify:`: a scheme, a list of them (any one suffices), or `none`.
-pub fn read(item: &Item, known: &Known, public_url: Option<&str>) -> Option<Read> {
+pub fn read(item: &Item, known: &Names, public_url: Option<&str>) -> Option<Read> {
     let mut read = Read::default();
     if let Node::Text(word) = item.node {
         if word == "none" {
@@ -103,7 +103,7 @@ fn add(
     name: &str,
     value: &Item,
     handshake: Option<handshake::Handshake>,
-    known: &Known,
+    known: &Names,
     public_url: Option<&str>,
 ) -> bool {
     if name == CUSTOM {
@@ -152,7 +152,7 @@ pub fn names() -> Vec<String> {
 }
 
 /// Every sender that is known by name, with what people are told of it, in the order of their names.
-pub fn senders() -> Vec<(&'static str, Told)> {
+pub fn senders() -> Vec<(&'static str, SenderFacts)> {
     let coded = SCHEMES.iter().filter_map(|s| Some((s.name(), s.told()?)));
     let mut all: Vec<_> = custom::senders().iter().map(|s| (s.name.as_str(), s.told())).chain(coded).collect();
     all.sort_by_key(|(name, _)| *name);
@@ -175,8 +175,8 @@ pub fn guard(name: &str, secret: &str, public_url: Option<&str>) -> Result<Guard
     let node = source.read().map_err(|p| p.message.clone())?;
     let reader = Reader::new(&source);
     let given = |_: &str| Some(secret.to_owned());
-    let lookup = Lookup::new(&given, &|_| None, &|_| None);
-    let read = read(&reader.top(&node), &Known::new(&lookup), public_url);
+    let lookup = Resolver::new(&given, &|_| None, &|_| None);
+    let read = read(&reader.top(&node), &Names::new(&lookup), public_url);
     read.map(|r| r.guard).ok_or_else(|| reader.problems().into_iter().map(|p| p.message).collect::<Vec<_>>().join("; "))
 }
 

@@ -3,9 +3,9 @@
 use base64::Engine as _;
 
 use super::contract::{Guard, Published, Scheme, Signed, Verify};
-use super::place::Place;
+use super::place::Location;
 use super::secret::{equal, read_secret};
-use crate::expr::names::Known;
+use crate::expr::names::Names;
 use crate::model::request::Request;
 use crate::secret::Secret;
 use crate::yaml::fields::Item;
@@ -41,7 +41,7 @@ impl Verify for Expected {
     }
 
     fn strike(&self, request: &mut Request) {
-        if let Some(place) = Place::read(&format!("header:{}", self.header)) {
+        if let Some(place) = Location::read(&format!("header:{}", self.header)) {
             place.strike(request);
         }
     }
@@ -51,7 +51,7 @@ impl Scheme for Bearer {
     fn name(&self) -> &'static str {
         "bearer"
     }
-    fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
+    fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
         let value = read_secret(item, known)?;
         Some(Guard::of(Expected { header: "authorization".into(), scheme: Some("Bearer"), value }))
     }
@@ -61,7 +61,7 @@ impl Scheme for Basic {
     fn name(&self) -> &'static str {
         "basic"
     }
-    fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
+    fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
         let mut fields = item.fields("`basic:`")?;
         let user = fields.must("user").and_then(|i| i.text());
         let password = fields.must("password").and_then(|i| read_secret(&i, known));
@@ -76,7 +76,7 @@ impl Scheme for Token {
     fn name(&self) -> &'static str {
         "token"
     }
-    fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
+    fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
         let mut fields = item.fields("`token:`")?;
         let header = fields.must("header").and_then(|i| i.text());
         let value = fields.must("value").and_then(|i| read_secret(&i, known));

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use super::check::{Unit, is_near};
-use super::contract::{Guard, KeyAt, Published, Scheme, Signed, Told, Verify};
+use super::contract::{Guard, KeyAt, Published, Scheme, SenderFacts, Signed, Verify};
 use super::key::{Algorithm, unbase64};
 use super::secret::read_text;
-use crate::expr::names::Known;
+use crate::expr::names::Names;
 use crate::model::request::Request;
 use crate::yaml::fields::Item;
 
@@ -20,8 +20,8 @@ impl Scheme for PayPal {
     fn name(&self) -> &'static str {
         "paypal"
     }
-    fn told(&self) -> Option<Told> {
-        Some(Told {
+    fn told(&self) -> Option<SenderFacts> {
+        Some(SenderFacts {
             title: "PayPal".into(),
             delivery_id: vec!["body.id".into()],
             remembered: Some(96),
@@ -31,7 +31,7 @@ impl Scheme for PayPal {
             note: "the webhook's id, as PayPal's dashboard shows it, takes the place of a secret; a checksum of the body is signed, not the body".into(),
         })
     }
-    fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
+    fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
         let mut vouchers = Vec::new();
         for item in item.one_or_more("write \"{{ secret.PAYPAL_WEBHOOK_ID }}\"")? {
             vouchers.push(Webhook(read_text(&item, known)?.reveal().to_owned()));

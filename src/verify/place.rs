@@ -11,10 +11,10 @@ use crate::secret::STRUCK;
 
 /// One or several places, the first that is there.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Place(Vec<(Kind, String)>);
+pub(super) struct Location(Vec<(Source, String)>);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
+enum Source {
     Header,
     Query,
     Form,
@@ -24,15 +24,15 @@ enum Kind {
 /// How people are told what can be written.
 pub(super) const FORMS: &str = "write header:Name, query:name, form:name or json:/pointer";
 
-impl Place {
+impl Location {
     pub(super) fn read(text: &str) -> Option<Self> {
         let one = |part: &str| {
             let (kind, name) = part.trim().split_once(':')?;
             let kind = match kind {
-                "header" => Kind::Header,
-                "query" => Kind::Query,
-                "form" => Kind::Form,
-                "json" if name.starts_with('/') => Kind::Json,
+                "header" => Source::Header,
+                "query" => Source::Query,
+                "form" => Source::Form,
+                "json" if name.starts_with('/') => Source::Json,
                 _ => return None,
             };
             (!name.is_empty()).then(|| (kind, name.to_owned()))
@@ -44,13 +44,13 @@ impl Place {
     pub(super) fn find(&self, request: &Request) -> Result<Option<String>, String> {
         for (kind, name) in &self.0 {
             let found = match kind {
-                Kind::Header if !request.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name)) => None,
-                Kind::Header => Some(request.only_header(name)?.trim().to_owned()),
-                Kind::Query => only(&pairs(request.query.as_bytes()), name)?,
-                Kind::Form if has_too_many_fields(&request.body) => return Err("the form has too many fields".into()),
-                Kind::Form => only(&pairs(&request.body), name)?,
+                Source::Header if !request.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name)) => None,
+                Source::Header => Some(request.only_header(name)?.trim().to_owned()),
+                Source::Query => only(&pairs(request.query.as_bytes()), name)?,
+                Source::Form if has_too_many_fields(&request.body) => return Err("the form has too many fields".into()),
+                Source::Form => only(&pairs(&request.body), name)?,
                 // Whoever sent it has not proved itself yet, so nothing else is built of it.
-                Kind::Json => walk::single_at(&request.body, name).as_ref().and_then(spelled),
+                Source::Json => walk::single_at(&request.body, name).as_ref().and_then(spelled),
             };
             if found.is_some() {
                 return Ok(found);
@@ -63,15 +63,15 @@ impl Place {
     pub(super) fn strike(&self, request: &mut Request) {
         for (kind, name) in &self.0 {
             match kind {
-                Kind::Header => {
+                Source::Header => {
                     request.headers.iter_mut().filter(|(n, _)| n.eq_ignore_ascii_case(name)).for_each(|(_, v)| *v = STRUCK.to_owned());
                 }
-                Kind::Query => {
+                Source::Query => {
                     let is_it = |pair: &&str| form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(n, _)| n == *name);
                     let struck = |pair: &str| if is_it(&pair) { format!("{name}={STRUCK}") } else { pair.to_owned() };
                     request.query = request.query.split('&').map(struck).collect::<Vec<_>>().join("&");
                 }
-                Kind::Form | Kind::Json => {}
+                Source::Form | Source::Json => {}
             }
         }
     }
@@ -83,10 +83,10 @@ impl Place {
         let pair = || form_urlencoded::Serializer::new(String::new()).append_pair(name, text).finish();
         let joined = |before: &str| if before.is_empty() { pair() } else { format!("{before}&{}", pair()) };
         match kind {
-            Kind::Header => request.headers.push((name.to_ascii_lowercase(), text.to_owned())),
-            Kind::Query => request.query = joined(&request.query),
-            Kind::Form => request.body = joined(&String::from_utf8_lossy(&request.body)).into(),
-            Kind::Json => {
+            Source::Header => request.headers.push((name.to_ascii_lowercase(), text.to_owned())),
+            Source::Query => request.query = joined(&request.query),
+            Source::Form => request.body = joined(&String::from_utf8_lossy(&request.body)).into(),
+            Source::Json => {
                 // A body that holds no names is another one then.
                 let mut body: Value = serde_json::from_slice(&request.body).ok().filter(Value::is_object).unwrap_or_default();
                 let mut at = &mut body;
@@ -101,11 +101,11 @@ impl Place {
 
     /// `the header X-Signature`.
     pub(super) fn words(&self) -> String {
-        let one = |(kind, name): &(Kind, String)| match kind {
-            Kind::Header => format!("the header {name}"),
-            Kind::Query => format!("`{name}` behind the ?"),
-            Kind::Form => format!("the form's field {name}"),
-            Kind::Json => format!("{name} in the body"),
+        let one = |(kind, name): &(Source, String)| match kind {
+            Source::Header => format!("the header {name}"),
+            Source::Query => format!("`{name}` behind the ?"),
+            Source::Form => format!("the form's field {name}"),
+            Source::Json => format!("{name} in the body"),
         };
         self.0.iter().map(one).collect::<Vec<_>>().join(" or ")
     }
@@ -114,10 +114,10 @@ impl Place {
     pub(super) fn field(&self) -> Option<String> {
         let [(kind, name)] = self.0.as_slice() else { return None };
         Some(match kind {
-            Kind::Header => format!("header.{name}"),
-            Kind::Query => format!("query.{name}"),
-            Kind::Form => format!("body.{name}"),
-            Kind::Json => name.split('/').skip(1).fold("body".to_owned(), |out, part| match part.parse::<usize>() {
+            Source::Header => format!("header.{name}"),
+            Source::Query => format!("query.{name}"),
+            Source::Form => format!("body.{name}"),
+            Source::Json => name.split('/').skip(1).fold("body".to_owned(), |out, part| match part.parse::<usize>() {
                 Ok(n) => format!("{out}[{n}]"),
                 Err(_) => format!("{out}.{}", part.replace("~1", "/").replace("~0", "~")),
             }),

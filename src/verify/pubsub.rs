@@ -1,12 +1,12 @@
 //! Google Pub/Sub, pushed: a token that Google signed for a service account. The body is not signed.
 //! Source: Google Cloud's documentation, "Authentication for push subscriptions".
 
-use super::contract::{Guard, KeyAt, Published, Scheme, Signed, Told, Verify};
+use super::contract::{Guard, KeyAt, Published, Scheme, SenderFacts, Signed, Verify};
 use super::key::Algorithm;
-use super::place::Place;
+use super::place::Location;
 use super::secret::read_text;
 use super::token::Token;
-use crate::expr::names::Known;
+use crate::expr::names::Names;
 use crate::model::request::Request;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
@@ -21,8 +21,8 @@ impl Scheme for PubSub {
     fn name(&self) -> &'static str {
         "google_pubsub"
     }
-    fn told(&self) -> Option<Told> {
-        Some(Told {
+    fn told(&self) -> Option<SenderFacts> {
+        Some(SenderFacts {
             title: "Google Pub/Sub (push)".into(),
             delivery_id: vec!["body.message.messageId".into()],
             remembered: Some(192),
@@ -32,7 +32,7 @@ impl Scheme for PubSub {
             note: "the body is not signed; the audience is the address pushed to, unless the subscription says another; without `audience:` it is public_url and the path".into(),
         })
     }
-    fn read(&self, item: &Item, known: &Known, public_url: Option<&str>) -> Option<Guard> {
+    fn read(&self, item: &Item, known: &Names, public_url: Option<&str>) -> Option<Guard> {
         let (email, audience) = match item.node {
             Node::Map(_) => {
                 let mut fields = item.fields("`google_pubsub:`")?;
@@ -104,7 +104,7 @@ impl Verify for Pushed {
     }
 
     fn strike(&self, request: &mut Request) {
-        if let Some(place) = Place::read("header:Authorization") {
+        if let Some(place) = Location::read("header:Authorization") {
             place.strike(request);
         }
     }

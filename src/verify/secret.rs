@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
 use crate::expr::field::Root;
-use crate::expr::names::Known;
+use crate::expr::names::Names;
 use crate::expr::scope::Scope;
 use crate::expr::template::{self, Template};
 use crate::model::event::Event;
@@ -14,7 +14,7 @@ use crate::yaml::fields::Item;
 
 /// Reads a secret: a text that is made only of letters and secrets, worked out at once. An empty one never verifies
 /// anything, so it is a problem.
-pub(super) fn read_secret(item: &Item, known: &Known) -> Option<Secret> {
+pub(super) fn read_secret(item: &Item, known: &Names) -> Option<Secret> {
     let (secret, is_written) = read(item, known)?;
     if is_written {
         item.warning("a secret stands in the rule file, where everybody who can read it sees it")
@@ -25,14 +25,14 @@ pub(super) fn read_secret(item: &Item, known: &Known) -> Option<Secret> {
 }
 
 /// Reads what may stand in the rule file for everybody to see, such as a public key or an address.
-pub(super) fn read_text(item: &Item, known: &Known) -> Option<Secret> {
+pub(super) fn read_text(item: &Item, known: &Names) -> Option<Secret> {
     read(item, known).map(|(text, _)| text)
 }
 
 /// The text, and whether it stands in the rule file as it is.
-fn read(item: &Item, known: &Known) -> Option<(Secret, bool)> {
+fn read(item: &Item, known: &Names) -> Option<(Secret, bool)> {
     let errors = item.errors();
-    let template = Template::read(item, template::Place::Plain, known)?;
+    let template = Template::read(item, template::Destination::Plain, known)?;
     if item.errors() > errors {
         return None;
     }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::check::{Unit, is_near};
-use super::contract::{Guard, KeyAt, MOST_UNPROVEN, Published, Scheme, Signed, Told, Verify};
+use super::contract::{Guard, KeyAt, MOST_UNPROVEN, Published, Scheme, SenderFacts, Signed, Verify};
 use super::handshake::Handshake;
 use super::key::{Algorithm, unbase64};
-use super::place::Place;
+use super::place::Location;
 use super::secret::read_text;
-use crate::expr::names::{Known, is_stand_in};
+use crate::expr::names::{Names, is_stand_in};
 use crate::expr::projection::Projection;
 use crate::model::request::Request;
 use crate::yaml::fields::Item;
@@ -29,8 +29,8 @@ impl Scheme for Sns {
     fn name(&self) -> &'static str {
         "aws_sns"
     }
-    fn told(&self) -> Option<Told> {
-        Some(Told {
+    fn told(&self) -> Option<SenderFacts> {
+        Some(SenderFacts {
             title: "AWS SNS".into(),
             delivery_id: vec!["body.MessageId".into()],
             remembered: None,
@@ -40,7 +40,7 @@ impl Scheme for Sns {
             note: "the topic's ARN is what is compared, there is no secret; Doorbell confirms the subscription itself; turn raw message delivery off, it is not signed; the body is JSON whatever its content type says".into(),
         })
     }
-    fn read(&self, item: &Item, known: &Known, _: Option<&str>) -> Option<Guard> {
+    fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
         let mut topics = Vec::new();
         for item in item.one_or_more("write the ARN of the topic")? {
             let topic = read_text(&item, known)?.reveal().to_owned();
@@ -52,7 +52,7 @@ impl Scheme for Sns {
             }
             topics.push(topic);
         }
-        let place = |text: &str| Place::read(text);
+        let place = |text: &str| Location::read(text);
         let confirmation = Handshake::visiting(
             (place("json:/Type")?, "SubscriptionConfirmation".into()),
             place("json:/SubscribeURL | json:/SubscribeUrl")?,

@@ -4,12 +4,12 @@
 
 use ring::hmac;
 
-use super::contract::{Guard, Published, Scheme, Signed as SignedTexts, Told, Verify};
+use super::contract::{Guard, Published, Scheme, SenderFacts, Signed as SignedTexts, Verify};
 use super::formula::{Formula, Given};
 use super::key::unbase64;
-use super::place::Place;
+use super::place::Location;
 use super::secret::read_secret;
-use crate::expr::names::Known;
+use crate::expr::names::Names;
 use crate::model::request::Request;
 use crate::secret::Secret;
 use crate::yaml::fields::Item;
@@ -22,8 +22,8 @@ impl Scheme for Twilio {
     fn name(&self) -> &'static str {
         "twilio"
     }
-    fn told(&self) -> Option<Told> {
-        Some(Told {
+    fn told(&self) -> Option<SenderFacts> {
+        Some(SenderFacts {
             title: "Twilio".into(),
             delivery_id: vec!["header.I-Twilio-Idempotency-Token".into()],
             remembered: None,
@@ -34,7 +34,7 @@ impl Scheme for Twilio {
                 .into(),
         })
     }
-    fn read(&self, item: &Item, known: &Known, public_url: Option<&str>) -> Option<Guard> {
+    fn read(&self, item: &Item, known: &Names, public_url: Option<&str>) -> Option<Guard> {
         let Some(public_url) = public_url else {
             item.problem("Twilio signs the address, so Doorbell must know its own")
                 .at_key()
@@ -68,7 +68,7 @@ impl Signed {
 impl Verify for Signed {
     fn check(&self, request: &Request, _: Option<&Published>) -> Result<SignedTexts, String> {
         let sent = unbase64(request.only_header(SIGNATURE)?).ok_or(format!("the signature in the header {SIGNATURE} cannot be decoded"))?;
-        if let Some(hash) = Place::read("query:bodySHA256").map_or(Ok(None), |p| p.find(request))?
+        if let Some(hash) = Location::read("query:bodySHA256").map_or(Ok(None), |p| p.find(request))?
             && hash.to_ascii_lowercase() != crate::model::run::hash(&request.body)
         {
             return Err("the body is another one than `bodySHA256` in the address says".into());

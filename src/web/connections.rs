@@ -44,7 +44,7 @@ pub struct Connection {
 }
 
 /// A connection's place, given back when it is dropped.
-pub struct Place {
+pub struct Slot {
     connections: Arc<Connections>,
     connection: Arc<Connection>,
     caller: Option<IpAddr>,
@@ -81,7 +81,7 @@ impl Connections {
     }
 
     /// Gives a place to a connection; nothing where its caller has as many as it may. A proxy is nobody's caller.
-    pub fn enter(self: &Arc<Self>, peer: IpAddr, is_proxy: bool, permit: OwnedSemaphorePermit) -> Option<Place> {
+    pub fn enter(self: &Arc<Self>, peer: IpAddr, is_proxy: bool, permit: OwnedSemaphorePermit) -> Option<Slot> {
         let caller = self.most_each.filter(|_| !is_proxy).map(|most| (neighbourhood(peer), most));
         let mut open = self.open();
         if let Some((caller, most)) = caller {
@@ -99,7 +99,7 @@ impl Connections {
             close: Notify::new(),
         });
         open.all.push(connection.clone());
-        Some(Place { connections: self.clone(), connection, caller: caller.map(|(caller, _)| caller), _permit: permit })
+        Some(Slot { connections: self.clone(), connection, caller: caller.map(|(caller, _)| caller), _permit: permit })
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -120,7 +120,7 @@ impl Connections {
     }
 }
 
-impl Place {
+impl Slot {
     /// For a request on this connection.
     pub fn busy(&self) -> Busy<'_> {
         self.connection.busy.fetch_add(1, Ordering::Relaxed);
@@ -141,7 +141,7 @@ impl Drop for Busy<'_> {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut open = self.connections.open();
         let index = self.connection.index.load(Ordering::Relaxed);

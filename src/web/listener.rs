@@ -27,7 +27,7 @@ use super::client_ip::Proxies;
 use super::connections::Connections;
 use super::head::{MAX_HEAD, MAX_HEADERS};
 use super::tls::Tls;
-use super::webhook::{self, Knock};
+use super::webhook::{self, RequestHead};
 
 /// How long a new connection may be silent.
 const FIRST_BYTES: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ const HEAD: Duration = Duration::from_secs(75);
 const MAX_STREAMS: u32 = 128;
 
 /// Where callers come in.
-pub struct Front {
+pub struct Listener {
     pub listener: TcpListener,
     /// Nothing: plain HTTP.
     pub tls: Option<Tls>,
@@ -48,8 +48,8 @@ pub struct Front {
 }
 
 /// Serves until `stop` is done, then finishes what is in hand, at most for `grace`.
-pub async fn serve(front: Front, door: webhook::Hook, stop: impl Future<Output = ()>, grace: Duration) {
-    let Front { listener, tls, proxies, most_connections, most_connections_each } = front;
+pub async fn serve(bound: Listener, door: webhook::Hook, stop: impl Future<Output = ()>, grace: Duration) {
+    let Listener { listener, tls, proxies, most_connections, most_connections_each } = bound;
     let proxies = Arc::new(proxies);
     let routes = TowerToHyperService::new(warp::service(webhook::routes(door)));
     let graceful = GracefulShutdown::new();
@@ -140,9 +140,9 @@ async fn answer<S>(
 where
     S: Service<Request<Incoming>, Response = Response<webhook::Body>, Error = Infallible>,
 {
-    match Knock::new(&request, peer, &proxies) {
-        Ok(knock) => {
-            request.extensions_mut().insert(Arc::new(Mutex::new(Some(knock))));
+    match RequestHead::new(&request, peer, &proxies) {
+        Ok(head) => {
+            request.extensions_mut().insert(Arc::new(Mutex::new(Some(head))));
             routes.call(request).await
         }
         Err((status, said)) => {

@@ -18,8 +18,8 @@ use super::client_ip::Proxies;
 use super::head::MAX_HEADERS;
 use crate::body::packed::most_unpacked;
 use crate::engine::care::health::{Health, Status};
-use crate::engine::intake::rejections::{Refusals, Refused};
-use crate::engine::intake::{Answered, Intake, Refusal, Reply};
+use crate::engine::intake::rejections::{Rejection, Rejections};
+use crate::engine::intake::{Answered, Intake, Received, Refusal};
 use crate::model::answer::Answer;
 use crate::model::event::{EventId, MOST_HOPS, hops};
 use crate::model::request::Request;
@@ -44,7 +44,7 @@ const RETRY_AFTER: &str = "10";
 
 /// A request's head, read before warp sees it.
 #[derive(Debug)]
-pub struct Knock {
+pub struct RequestHead {
     method: String,
     path: String,
     /// The path as it came, not decoded.
@@ -56,7 +56,7 @@ pub struct Knock {
     length: Option<u64>,
 }
 
-impl Knock {
+impl RequestHead {
     /// Takes the head apart; the error is a status and a sentence for the sender. What one version of HTTP does not allow,
     /// the others do not either.
     pub fn new(request: &HttpRequest<Incoming>, peer: SocketAddr, proxies: &Proxies) -> Result<Self, (StatusCode, &'static str)> {
@@ -116,18 +116,18 @@ fn names_one_host(request: &HttpRequest<Incoming>) -> bool {
 pub struct Hook {
     pub intake: Arc<Intake>,
     pub bodies: Arc<BodyRoom>,
-    pub refusals: Arc<Refusals>,
+    pub rejections: Arc<Rejections>,
     pub health: Arc<Health>,
 }
 
 /// The one filter that takes every request.
 pub fn routes(hook: Hook) -> impl Filter<Extract = (Response<Body>,), Error = warp::Rejection> + Clone {
-    warp::any().map(move || hook.clone()).and(warp::ext::get::<Arc<Mutex<Option<Knock>>>>()).and(warp::body::stream()).then(
-        |hook: Hook, knock: Arc<Mutex<Option<Knock>>>, body| async move {
+    warp::any().map(move || hook.clone()).and(warp::ext::get::<Arc<Mutex<Option<RequestHead>>>>()).and(warp::body::stream()).then(
+        |hook: Hook, head: Arc<Mutex<Option<RequestHead>>>, body| async move {
             // warp hands out copies of what it carries; a head is taken once instead.
-            let knock = knock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-            match knock {
-                Some(knock) => hook.answer(knock, body).await,
+            let head = head.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+            match head {
+                Some(head) => hook.answer(head, body).await,
                 None => plain(&Answer::json(400, "refused", "This is no request that can be answered.")),
             }
         },
@@ -135,69 +135,69 @@ pub fn routes(hook: Hook) -> impl Filter<Extract = (Response<Body>,), Error = wa
 }
 
 impl Hook {
-    async fn answer<S, B>(&self, mut knock: Knock, body: S) -> Response<Body>
+    async fn answer<S, B>(&self, mut head: RequestHead, body: S) -> Response<Body>
     where
         S: warp::Stream<Item = Result<B, warp::Error>> + Send,
         B: Buf,
     {
-        if RESERVED.iter().any(|r| knock.path == *r || knock.path.strip_prefix(r).is_some_and(|rest| rest.starts_with('/'))) {
-            return self.own(&knock);
+        if RESERVED.iter().any(|r| head.path == *r || head.path.strip_prefix(r).is_some_and(|rest| rest.starts_with('/'))) {
+            return self.own(&head);
         }
-        match self.take(&mut knock, body).await {
+        match self.take(&mut head, body).await {
             Ok(Answered { event: Some(event), answer }) => accepted(answer, event),
             Ok(Answered { event: None, answer }) => plain(&answer),
-            Err(refusal) => self.refused(&refusal, &knock),
+            Err(refusal) => self.refused(&refusal, &head),
         }
     }
 
-    async fn take<S, B>(&self, knock: &mut Knock, body: S) -> Result<Answered, Refusal>
+    async fn take<S, B>(&self, head: &mut RequestHead, body: S) -> Result<Answered, Refusal>
     where
         S: warp::Stream<Item = Result<B, warp::Error>> + Send,
         B: Buf,
     {
-        if hops(&knock.headers) > MOST_HOPS {
+        if hops(&head.headers) > MOST_HOPS {
             return Err(Refusal::Loop);
         }
-        let door = self.intake.door(&knock.method, &knock.path, &knock.ip)?;
-        let limit = door.max_body();
-        if knock.length.is_some_and(|n| n > limit as u64) {
+        let routed = self.intake.routed(&head.method, &head.path, &head.ip)?;
+        let limit = routed.max_body();
+        if head.length.is_some_and(|n| n > limit as u64) {
             return Err(Refusal::TooLarge(limit));
         }
         // Held until the event is kept, and no longer: however many callers there are, their bodies take no more memory.
-        let ip = knock.ip.clone();
+        let ip = head.ip.clone();
         let mut room = self.bodies.body(&ip);
-        let body = match knock.length {
+        let body = match head.length {
             Some(0) => Bytes::new(),
-            _ => tokio::time::timeout(WHOLE, read(body, limit, knock.length, &mut room)).await.map_err(|_| Refusal::TooSlow)??,
+            _ => tokio::time::timeout(WHOLE, read(body, limit, head.length, &mut room)).await.map_err(|_| Refusal::TooSlow)??,
         };
-        if knock.headers.iter().any(|(n, _)| n == "content-encoding") {
+        if head.headers.iter().any(|(n, _)| n == "content-encoding") {
             // What it is unpacked to takes room beside it.
             room.grow(body.len() + limit.min(most_unpacked(body.len())), true)?;
         }
         let request = Request {
-            method: knock.method.clone(),
-            path: knock.path.clone(),
-            target: std::mem::take(&mut knock.target),
-            query: std::mem::take(&mut knock.query),
-            headers: std::mem::take(&mut knock.headers),
-            ip: knock.ip.clone(),
+            method: head.method.clone(),
+            path: head.path.clone(),
+            target: std::mem::take(&mut head.target),
+            query: std::mem::take(&mut head.query),
+            headers: std::mem::take(&mut head.headers),
+            ip: head.ip.clone(),
             body,
             received: Timestamp::now(),
         };
-        let reply = self.intake.receive(door, request).await?;
+        let reply = self.intake.receive(routed, request).await?;
         drop(room);
         Ok(match reply {
-            Reply::Now(answered) => answered,
-            Reply::Later(responding) => Box::pin(responding.answer()).await,
+            Received::Now(answered) => answered,
+            Received::Later(responding) => Box::pin(responding.answer()).await,
         })
     }
 
     /// Doorbell's own addresses.
-    fn own(&self, knock: &Knock) -> Response<Body> {
-        if knock.method != "GET" && knock.method != "HEAD" {
-            return self.refused(&Refusal::WrongMethod(vec!["GET".into()]), knock);
+    fn own(&self, head: &RequestHead) -> Response<Body> {
+        if head.method != "GET" && head.method != "HEAD" {
+            return self.refused(&Refusal::WrongMethod(vec!["GET".into()]), head);
         }
-        match knock.path.trim_end_matches('/') {
+        match head.path.trim_end_matches('/') {
             "/health/live" => plain(&Answer::json(200, "alive", "Doorbell is running.")),
             "/health" | "/health/ready" => {
                 // Anybody may ask, so nothing more is said: why it is so is for those who operate it.
@@ -206,29 +206,29 @@ impl Hook {
                 let code = if status == Status::Ready { 200 } else { 503 };
                 plain(&Answer { status: code, headers: vec![("content-type".into(), "application/json".into())], body: body.into() })
             }
-            _ => self.refused(&Refusal::NoAddress, knock),
+            _ => self.refused(&Refusal::NoAddress, head),
         }
     }
 
     /// What the sender hears, and what the operator reads.
-    fn refused(&self, refusal: &Refusal, knock: &Knock) -> Response<Body> {
+    fn refused(&self, refusal: &Refusal, head: &RequestHead) -> Response<Body> {
         let id = Uuid::now_v7();
         let (status, said) = refusal.answer();
         match refusal {
-            Refusal::Denied(why) => tracing::warn!(request = %id, ip = knock.ip, address = knock.path, "denied: {why}"),
-            Refusal::CannotKeep(why) => tracing::error!(request = %id, address = knock.path, "not kept: {why}"),
-            _ => tracing::info!(request = %id, ip = knock.ip, address = knock.path, "refused with {status}: {said}"),
+            Refusal::Denied(why) => tracing::warn!(request = %id, ip = head.ip, address = head.path, "denied: {why}"),
+            Refusal::CannotKeep(why) => tracing::error!(request = %id, address = head.path, "not kept: {why}"),
+            _ => tracing::info!(request = %id, ip = head.ip, address = head.path, "refused with {status}: {said}"),
         }
         let why = match refusal {
             Refusal::Denied(why) | Refusal::CannotKeep(why) => why.clone(),
             _ => said.clone(),
         };
-        self.refusals.remember(Refused {
+        self.rejections.remember(Rejection {
             id: id.to_string(),
             at: Timestamp::now(),
-            ip: knock.ip.clone(),
-            method: knock.method.clone(),
-            address: knock.path.clone(),
+            ip: head.ip.clone(),
+            method: head.method.clone(),
+            address: head.path.clone(),
             status,
             why,
         });

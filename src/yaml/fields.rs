@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use super::duration;
-use super::locate::{Path, Step};
-use super::reader::{Reader, Told};
+use super::locate::{Path, PathStep};
+use super::reader::{ProblemDraft, Reader};
 use super::source::Source;
 use super::{Node, below};
 use crate::problem::{Severity, nearest};
@@ -30,21 +30,21 @@ impl<'a> Reader<'a> {
 
 impl<'a> Item<'a> {
     /// Begins to tell that something is wrong here.
-    pub fn problem(&self, message: impl Into<String>) -> Told<'a> {
+    pub fn problem(&self, message: impl Into<String>) -> ProblemDraft<'a> {
         self.told(Severity::Error, message.into())
     }
 
     /// Begins to tell something that a person should look at, though the rules can be used.
-    pub fn warning(&self, message: impl Into<String>) -> Told<'a> {
+    pub fn warning(&self, message: impl Into<String>) -> ProblemDraft<'a> {
         self.told(Severity::Warning, message.into())
     }
 
     /// Begins to tell something that is good to know.
-    pub fn note(&self, message: impl Into<String>) -> Told<'a> {
+    pub fn note(&self, message: impl Into<String>) -> ProblemDraft<'a> {
         self.told(Severity::Note, message.into())
     }
 
-    fn told(&self, severity: Severity, message: String) -> Told<'a> {
+    fn told(&self, severity: Severity, message: String) -> ProblemDraft<'a> {
         self.reader.told(severity, self.path.clone(), message)
     }
 
@@ -64,7 +64,7 @@ impl<'a> Item<'a> {
 
     /// The n-th item of this list.
     fn child(&self, n: usize, node: &'a Node) -> Item<'a> {
-        Item { node, path: below(&self.path, Step::Item(n)), reader: self.reader }
+        Item { node, path: below(&self.path, PathStep::Item(n)), reader: self.reader }
     }
 
     /// Says that another kind of value belongs here; the slips that are easily made get their own words.
@@ -121,9 +121,9 @@ impl<'a> Item<'a> {
 
     fn at_its_key(&self) -> Path {
         let mut path = self.path.clone();
-        if let Some(Step::Value(n)) = path.last().copied() {
+        if let Some(PathStep::Value(n)) = path.last().copied() {
             path.pop();
-            path.push(Step::Key(n));
+            path.push(PathStep::Key(n));
         }
         path
     }
@@ -267,8 +267,8 @@ impl<'a> Fields<'a> {
         for (n, (key, _)) in entries.iter().enumerate() {
             if let Some(first) = seen.insert(key.as_str(), n) {
                 taken[n] = true;
-                let here = Item { node: item.node, path: below(&item.path, Step::Key(n)), reader: item.reader };
-                let line = item.reader.source.locate(&below(&item.path, Step::Key(first))).map_or(0, |(l, _)| l);
+                let here = Item { node: item.node, path: below(&item.path, PathStep::Key(n)), reader: item.reader };
+                let line = item.reader.source.locate(&below(&item.path, PathStep::Key(first))).map_or(0, |(l, _)| l);
                 here.problem(format!("`{key}` is written twice")).label(format!("the first one is on line {line}; keep one of them")).add();
             }
         }
@@ -276,7 +276,7 @@ impl<'a> Fields<'a> {
     }
 
     fn value(&self, n: usize) -> Item<'a> {
-        Item { node: &self.entries[n].1, path: below(&self.item.path, Step::Value(n)), reader: self.item.reader }
+        Item { node: &self.entries[n].1, path: below(&self.item.path, PathStep::Value(n)), reader: self.item.reader }
     }
 
     /// The value of a key that may be missing. A key with nothing behind it is told.
@@ -322,7 +322,7 @@ impl<'a> Fields<'a> {
     /// A place to tell something about one key.
     pub fn key(&self, key: &str) -> Item<'a> {
         match self.entries.iter().position(|(k, _)| k == key) {
-            Some(n) => Item { node: &self.entries[n].1, path: below(&self.item.path, Step::Key(n)), reader: self.item.reader },
+            Some(n) => Item { node: &self.entries[n].1, path: below(&self.item.path, PathStep::Key(n)), reader: self.item.reader },
             None => self.item.clone(),
         }
     }
@@ -346,7 +346,7 @@ impl<'a> Fields<'a> {
     /// Refuses what nobody asked for. `instead` turns words of other tools into ours, `later` lists words that will come.
     pub fn done(self, instead: &[(&str, &str)], later: &[&str]) {
         for (n, (key, node)) in self.entries.iter().enumerate().filter(|(n, _)| !self.taken[*n]) {
-            let here = Item { node, path: below(&self.item.path, Step::Key(n)), reader: self.item.reader };
+            let here = Item { node, path: below(&self.item.path, PathStep::Key(n)), reader: self.item.reader };
             if later.contains(&key.as_str()) {
                 here.problem(format!("`{key}:` is not available yet")).label("take it out for now").add();
                 continue;

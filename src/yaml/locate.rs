@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 /// One step down into a YAML value. Entries are counted, not named, so that a key that stands twice can be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum PathStep {
     /// The key of the entry with this index.
     Key(usize),
     /// The value of the entry with this index.
@@ -20,24 +20,24 @@ pub enum Step {
 }
 
 /// The steps from the top of a file to a place in it.
-pub type Path = Vec<Step>;
+pub type Path = Vec<PathStep>;
 
 const HERE: &str = "doorbell: here";
 
-pub(super) fn locate(text: &str, path: &[Step]) -> Option<(usize, usize)> {
+pub(super) fn locate(text: &str, path: &[PathStep]) -> Option<(usize, usize)> {
     let error = Walk(path).deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
     let found = error.location()?;
     error.to_string().contains(HERE).then(|| (found.line(), found.column()))
 }
 
-struct Walk<'p>(&'p [Step]);
+struct Walk<'p>(&'p [PathStep]);
 
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
         match self.0.first() {
             None => d.deserialize_any(Stop),
-            Some(Step::Item(_)) => d.deserialize_seq(self),
+            Some(PathStep::Item(_)) => d.deserialize_seq(self),
             Some(_) => d.deserialize_map(self),
         }
     }
@@ -49,7 +49,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         f.write_str("the way to a place")
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        if let [Step::Item(n), rest @ ..] = self.0 {
+        if let [PathStep::Item(n), rest @ ..] = self.0 {
             for _ in 0..*n {
                 if seq.next_element::<IgnoredAny>()?.is_none() {
                     return Err(A::Error::custom("no such item"));
@@ -61,8 +61,8 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let (n, key, rest) = match self.0 {
-            [Step::Key(n), rest @ ..] => (*n, true, rest),
-            [Step::Value(n), rest @ ..] => (*n, false, rest),
+            [PathStep::Key(n), rest @ ..] => (*n, true, rest),
+            [PathStep::Value(n), rest @ ..] => (*n, false, rest),
             _ => return Err(A::Error::custom("no such entry")),
         };
         // `serde_yaml` panics when it is asked beyond the end of a map, so every step is checked.
@@ -97,11 +97,11 @@ mod tests {
     #[test]
     fn keys_and_values_are_found_in_block_and_flow() {
         let text = "a: 1\né: { x: [ä, bc] }\nb:\n  - c: true\n    d:\n      e: f\n";
-        assert_eq!(locate(text, &[Step::Value(1), Step::Value(0), Step::Item(1)]), Some((2, 13)));
-        assert_eq!(locate(text, &[Step::Key(2)]), Some((3, 1)));
-        assert_eq!(locate(text, &[Step::Value(2), Step::Item(0), Step::Key(1)]), Some((5, 5)));
-        assert_eq!(locate(text, &[Step::Value(2), Step::Item(0), Step::Value(1), Step::Value(0)]), Some((6, 10)));
-        assert_eq!(locate("a: 1\na: 2\n", &[Step::Key(1)]), Some((2, 1)));
-        assert_eq!(locate("a: 1\n", &[Step::Value(3)]), None);
+        assert_eq!(locate(text, &[PathStep::Value(1), PathStep::Value(0), PathStep::Item(1)]), Some((2, 13)));
+        assert_eq!(locate(text, &[PathStep::Key(2)]), Some((3, 1)));
+        assert_eq!(locate(text, &[PathStep::Value(2), PathStep::Item(0), PathStep::Key(1)]), Some((5, 5)));
+        assert_eq!(locate(text, &[PathStep::Value(2), PathStep::Item(0), PathStep::Value(1), PathStep::Value(0)]), Some((6, 10)));
+        assert_eq!(locate("a: 1\na: 2\n", &[PathStep::Key(1)]), Some((2, 1)));
+        assert_eq!(locate("a: 1\n", &[PathStep::Value(3)]), None);
     }
 }

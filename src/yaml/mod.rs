@@ -16,7 +16,7 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor};
 
 use crate::problem::Problem;
-use locate::{Path, Step};
+use locate::{Path, PathStep};
 use source::Source;
 
 /// The most values one rule file may hold, aliases counted where they are used.
@@ -269,7 +269,7 @@ pub fn shipped<T: serde::de::DeserializeOwned>(text: &str) -> T {
 }
 
 /// The path of a key or value one level below `parent`.
-pub fn below(parent: &Path, step: Step) -> Path {
+pub fn below(parent: &Path, step: PathStep) -> Path {
     let mut path = parent.clone();
     path.push(step);
     path

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 
-use super::locate::{Path, Step};
+use super::locate::{Path, PathStep};
 use super::source::Source;
 use crate::problem::{Problem, Severity};
 use crate::text::span;
@@ -40,8 +40,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Begins to tell of something at a place.
-    pub(super) fn told(&'a self, severity: Severity, path: Path, message: String) -> Told<'a> {
-        Told { reader: self, draft: Draft { severity, path, within: None, message, label: String::new(), notes: Vec::new() } }
+    pub(super) fn told(&'a self, severity: Severity, path: Path, message: String) -> ProblemDraft<'a> {
+        ProblemDraft { reader: self, draft: Draft { severity, path, within: None, message, label: String::new(), notes: Vec::new() } }
     }
 
     /// Finds the line of every problem that was noted. Those not shown are as serious as the first of them.
@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
 impl Draft {
     fn settle(self, source: &Source) -> Problem {
         let (mut line, mut column) = source.locate(&self.path).unwrap_or((1, 1));
-        let is_key = matches!(self.path.last(), Some(Step::Key(_)));
+        let is_key = matches!(self.path.last(), Some(PathStep::Key(_)));
         let mut length = None;
         if let Some(needle) = &self.within
             && let Some((l, c)) = find_from(&source.text, line, column, needle)
@@ -122,12 +122,12 @@ fn width_at(line: &str, column: usize, is_key: bool) -> usize {
 
 /// A problem while it is being told.
 #[must_use = "call `add`"]
-pub struct Told<'a> {
+pub struct ProblemDraft<'a> {
     reader: &'a Reader<'a>,
     draft: Draft,
 }
 
-impl Told<'_> {
+impl ProblemDraft<'_> {
     /// What to write instead; stands beside the caret.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.draft.label = label.into();
@@ -145,9 +145,9 @@ impl Told<'_> {
     }
     /// Points at the key instead of the value.
     pub fn at_key(mut self) -> Self {
-        if let Some(Step::Value(n)) = self.draft.path.last().copied() {
+        if let Some(PathStep::Value(n)) = self.draft.path.last().copied() {
             self.draft.path.pop();
-            self.draft.path.push(Step::Key(n));
+            self.draft.path.push(PathStep::Key(n));
         }
         self
     }

@@ -1,6 +1,6 @@
 //! Bad rule files and what is said of them: pairs of files in `tests/problems`, whole messages compared.
 
-use doorbell::expr::names::Lookup;
+use doorbell::expr::names::Resolver;
 use doorbell::rule::load::load;
 use doorbell::yaml::source::Source;
 use proptest::prelude::*;
@@ -88,7 +88,7 @@ const PLACES: [&str; 40] = [
 /// Reads a file with the loader of all commands, and draws its problems.
 fn read_and_draw(text: String) -> Result<(), TestCaseError> {
     let Ok(source) = Source::new("x.yaml", text.into_bytes()) else { return Ok(()) };
-    let loaded = load(vec![source], Lookup::new(&|_| Some("x".into()), &|_| None, &|_| None), false);
+    let loaded = load(vec![source], Resolver::new(&|_| Some("x".into()), &|_| None, &|_| None), false);
     for problem in &loaded.problems {
         prop_assert!(!problem.draw().is_empty());
     }

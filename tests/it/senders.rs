@@ -1,6 +1,6 @@
 //! Who may knock: senders by name and by `custom:`, judged by known signatures and by everything that is near to them.
 
-use doorbell::expr::names::Lookup;
+use doorbell::expr::names::Resolver;
 use doorbell::rule::load::load;
 use doorbell::yaml::source::Source;
 use serde_json::Value;
@@ -284,7 +284,7 @@ fn problems_of(verify: &str, public_url: &str) -> Vec<String> {
     let text =
         format!("webhooks:\n  /a: {{ {public_url}verify: {verify} }}\nrules:\n  A: {{ when: {{ webhook: /a }}, then: [ log: x ] }}\n");
     let source = Source::new("x.yaml", text.into_bytes()).unwrap();
-    let loaded = load(vec![source], Lookup::new(&|_| Some("s3cret-s3cret".into()), &|_| None, &|_| None), true);
+    let loaded = load(vec![source], Resolver::new(&|_| Some("s3cret-s3cret".into()), &|_| None, &|_| None), true);
     assert_eq!(loaded.ruleset.is_none(), doorbell::problem::any_error(&loaded.problems), "{verify}");
     loaded.problems.iter().filter(|_| loaded.ruleset.is_none()).map(|p| p.message.clone()).collect()
 }

@@ -6,40 +6,40 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use doorbell::model::event::EventId;
-use doorbell::model::outcome::{Note, Outcome};
+use doorbell::model::outcome::{Outcome, Success};
 use doorbell::model::retry::{LONGEST_RETRY_AFTER, LONGEST_WAIT, Plan};
 use doorbell::model::run::{Run, State, StepFacts};
-use doorbell::model::step_graph::{Course, Flow, Mend, Next};
+use doorbell::model::step_graph::{Next, OnError, StepGraph, StepNode};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-/// A step at the top of a rule: how many elements its `for_each` has, if it has one, and what mends it.
+/// A step at the top of a rule: how many elements its `for_each` has, if it has one, and what handles its error.
 type Top = (Option<u32>, u8);
 
-/// The course of these steps, those that mend behind them, and the rule's own `on_error:` at the end.
-fn course(steps: &[Top], on_error: bool) -> Course {
+/// The graph of these steps, those that handle errors after them, and the rule's own `on_error:` at the end.
+fn graph(steps: &[Top], on_error: bool) -> StepGraph {
     let count = steps.len() as u32;
-    let mut mending = Vec::new();
-    let mut flows: Vec<Flow> = Vec::new();
-    for (n, (each, mend)) in (0..count).zip(steps) {
+    let mut handlers = Vec::new();
+    let mut nodes: Vec<StepNode> = Vec::new();
+    for (n, (each, on_error)) in (0..count).zip(steps) {
         let each = each.map(|_| n);
-        let mend = match mend {
-            0 => Mend::Not,
-            1 => Mend::Continue,
+        let on_error = match on_error {
+            0 => OnError::Not,
+            1 => OnError::Continue,
             _ => {
                 let next = if each.is_some() { Next::Element(n) } else { next(n, count) };
-                mending.push(Flow { next, each, inside: None, within: None, mend: Mend::Not, mends: Some(n) });
-                Mend::Steps(count + mending.len() as u32 - 1)
+                handlers.push(StepNode { next, each, inside: None, within: None, on_error: OnError::Not, handles: Some(n) });
+                OnError::Steps(count + handlers.len() as u32 - 1)
             }
         };
-        flows.push(Flow { next: next(n, count), each, inside: None, within: None, mend, mends: None });
+        nodes.push(StepNode { next: next(n, count), each, inside: None, within: None, on_error, handles: None });
     }
-    flows.extend(mending);
-    let on_error = on_error.then_some(flows.len() as u32);
+    nodes.extend(handlers);
+    let on_error = on_error.then_some(nodes.len() as u32);
     if on_error.is_some() {
-        flows.push(Flow { next: Next::End, each: None, inside: None, within: None, mend: Mend::Not, mends: None });
+        nodes.push(StepNode { next: Next::End, each: None, inside: None, within: None, on_error: OnError::Not, handles: None });
     }
-    Course { flows, otherwise: None, on_error }
+    StepGraph { nodes, otherwise: None, on_error }
 }
 
 fn next(n: u32, count: u32) -> Next {
@@ -48,7 +48,7 @@ fn next(n: u32, count: u32) -> Next {
 
 fn outcome(drawn: u8) -> Outcome {
     match drawn {
-        0..=3 => Outcome::Done(Note::default()),
+        0..=3 => Outcome::Done(Success::default()),
         4 => Outcome::Skipped("so".into()),
         5 => Outcome::failed("no"),
         6 => Outcome::Deferred(Duration::from_secs(3)),
@@ -67,10 +67,10 @@ proptest! {
         tries in 1u32..5,
         drawn in prop::collection::vec(0u8..10, 400),
     ) {
-        let course = course(&steps, on_error);
+        let graph = graph(&steps, on_error);
         let plan = Plan { tries, first_wait: Duration::from_secs(5) };
         let elements = |step: u32| {
-            let each = course.flow(step).and_then(|f| f.each);
+            let each = graph.node(step).and_then(|f| f.each);
             each.and_then(|n| steps[n as usize].0)
         };
         let mut now = Timestamp::UNIX_EPOCH;
@@ -84,7 +84,7 @@ proptest! {
             let (place, tried) = (run.place, run.tried);
             prop_assert!(!done.contains(&place), "{place:?} was done already");
             prop_assert_eq!(keys.entry(place).or_insert_with(|| run.idempotency_key()), &run.idempotency_key(), "one key for all tries");
-            let facts = StepFacts { plan: &plan, title: "x", save_as: None, elements: elements(place.step), course: &course };
+            let facts = StepFacts { plan: &plan, title: "x", save_as: None, elements: elements(place.step), graph: &graph };
             let mut outcome = outcome(drawn);
             run = run.after(&mut outcome, &facts, now, 0.5);
             match &outcome {

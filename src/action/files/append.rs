@@ -5,13 +5,13 @@ use std::fmt;
 use super::content::Content;
 use super::folder;
 use crate::action::attempt_context::AttemptContext;
-use crate::action::contract::{Action, Effect, Kind, Performing, Seen};
-use crate::action::world::Outside;
+use crate::action::contract::{Action, Effect, EffectView, Kind, Performing};
+use crate::action::world::World;
 use crate::expr::field::Field;
-use crate::expr::names::Known;
+use crate::expr::names::Names;
 use crate::expr::scope::Scope;
 use crate::expr::template::data::Data;
-use crate::expr::template::{Place, Template, Unrendered};
+use crate::expr::template::{Destination, Template, Unrendered};
 use crate::model::outcome::Outcome;
 use crate::text::word::{Shape, Word};
 use crate::yaml::fields::{Fields, Item};
@@ -31,7 +31,7 @@ impl Kind for Append {
     fn example(&self) -> &'static str {
         "append: orders.log\ntext: \"{{ now }} {{ body.id }}\"\n"
     }
-    fn read(&self, verb: &'static str, fields: &mut Fields, known: &Known) -> Option<Box<dyn Action>> {
+    fn read(&self, verb: &'static str, fields: &mut Fields, known: &Names) -> Option<Box<dyn Action>> {
         let item = fields.must(verb)?;
         let file = read_file(&item, known);
         if file.as_ref().is_some_and(|f| f.fixed().is_some_and(|n| n.to_ascii_lowercase().ends_with(".xlsx"))) {
@@ -44,8 +44,8 @@ impl Kind for Append {
         }
         let (text, json) = (fields.may("text"), fields.may("json"));
         let line = match (text, json) {
-            (Some(text), None) => Template::read(&text, Place::Line, known).map(Line::Text),
-            (None, Some(json)) => Data::read(&json, Place::Plain, known).map(Line::Json),
+            (Some(text), None) => Template::read(&text, Destination::Line, known).map(Line::Text),
+            (None, Some(json)) => Data::read(&json, Destination::Plain, known).map(Line::Json),
             (Some(text), Some(_)) => {
                 text.problem("there is `text:` and `json:`").at_key().label("keep one of them").add();
                 None
@@ -62,8 +62,8 @@ impl Kind for Append {
 }
 
 /// Reads a file's name, which must stay in the output folder.
-pub fn read_file(item: &Item, known: &Known) -> Option<Template> {
-    let template = Template::read(item, Place::File, known)?;
+pub fn read_file(item: &Item, known: &Names) -> Option<Template> {
+    let template = Template::read(item, Destination::File, known)?;
     let wrong = match template.fixed() {
         Some(name) => folder::check(name).err(),
         // Enough of the name is known to see where it goes.
@@ -126,16 +126,16 @@ impl Effect for Appended {
     fn bytes(&self) -> usize {
         self.line.len()
     }
-    fn perform<'a>(self: Box<Self>, outside: &'a Outside, context: AttemptContext) -> Performing<'a> {
+    fn perform<'a>(self: Box<Self>, world: &'a World, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
             if let Err(why) = folder::check(&self.file) {
                 return Outcome::failed(why);
             }
-            outside.files.write(&self.file, Content::Line(self.line), context).await
+            world.files.write(&self.file, Content::Line(self.line), context).await
         })
     }
-    fn seen(&self) -> Seen {
-        let seen = Seen::new("append", &self.file).with("text", self.line.as_str().into());
+    fn view(&self) -> EffectView {
+        let seen = EffectView::new("append", &self.file).with("text", self.line.as_str().into());
         match serde_json::from_str(&self.line) {
             Ok(json) => seen.with("json", json),
             Err(_) => seen,

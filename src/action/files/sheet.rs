@@ -9,14 +9,14 @@ use super::append::read_file;
 use super::content::Content;
 use super::row::{Cell, Mode, Row};
 use crate::action::attempt_context::AttemptContext;
-use crate::action::contract::{Action, Effect, Kind, Performing, Seen};
-use crate::action::world::Outside;
+use crate::action::contract::{Action, Effect, EffectView, Kind, Performing};
+use crate::action::world::World;
 use crate::expr::field::{Field, Found};
-use crate::expr::names::Known;
+use crate::expr::names::Names;
 use crate::expr::scope::Scope;
 use crate::expr::spell::spell;
 use crate::expr::template::data::Data;
-use crate::expr::template::{Place, Template, Unrendered};
+use crate::expr::template::{Destination, Template, Unrendered};
 use crate::model::budget::weight;
 use crate::model::outcome::Outcome;
 use crate::problem::nearest;
@@ -54,7 +54,7 @@ impl Kind for SheetRow {
     fn example(&self) -> &'static str {
         "add_row: orders.xlsx\ncolumns: { Number: \"{{ body.id }}\", Total: \"{{ body.total }}\" }\n"
     }
-    fn read(&self, verb: &'static str, fields: &mut Fields, known: &Known) -> Option<Box<dyn Action>> {
+    fn read(&self, verb: &'static str, fields: &mut Fields, known: &Names) -> Option<Box<dyn Action>> {
         let item = fields.must(verb)?;
         if item.text().is_some_and(|t| t.starts_with("https://docs.google.com/")) {
             item.problem("Google Sheets are not available yet").label("write to an .xlsx or .csv file").add();
@@ -76,7 +76,7 @@ impl Kind for SheetRow {
                 if named.as_ref().is_some_and(|n| !n.to_ascii_lowercase().ends_with(".xlsx")) {
                     sheet.problem("only a workbook (.xlsx) has sheets").at_key().label("take this line out").add();
                 }
-                Some(Template::read(&sheet, Place::Plain, known)?)
+                Some(Template::read(&sheet, Destination::Plain, known)?)
             }
             None => None,
         };
@@ -92,7 +92,7 @@ impl Kind for SheetRow {
                         .label("write a text or {{ a field }}; {{ join … }} makes one text of a list")
                         .add();
                 }
-                _ => cells.push((name, Data::read(&value, Place::Plain, known))),
+                _ => cells.push((name, Data::read(&value, Destination::Plain, known))),
             }
         }
         if cells.is_empty() {
@@ -276,17 +276,17 @@ impl Effect for Written {
     fn bytes(&self) -> usize {
         self.row.cells.iter().map(|(_, cell)| weight(&value_of(cell))).sum()
     }
-    fn perform<'a>(self: Box<Self>, outside: &'a Outside, context: AttemptContext) -> Performing<'a> {
+    fn perform<'a>(self: Box<Self>, world: &'a World, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
             if !KINDS.iter().any(|k| self.file.to_ascii_lowercase().ends_with(k)) {
                 return Outcome::failed(format!("{}: a spreadsheet's name ends in .csv, .tsv or .xlsx", self.file));
             }
-            outside.files.write(&self.file, Content::Row(self.row), context).await
+            world.files.write(&self.file, Content::Row(self.row), context).await
         })
     }
-    fn seen(&self) -> Seen {
+    fn view(&self) -> EffectView {
         let columns: Map<String, Value> = self.row.cells.iter().map(|(name, cell)| (name.clone(), value_of(cell))).collect();
-        let seen = Seen::new(self.verb, &self.file).with("columns", Value::Object(columns));
+        let seen = EffectView::new(self.verb, &self.file).with("columns", Value::Object(columns));
         match &self.row.sheet {
             Some(sheet) => seen.with("sheet", sheet.as_str().into()),
             None => seen,

@@ -20,7 +20,7 @@ use super::content::Content;
 use super::folder::{Output, Unwritten};
 use crate::action::attempt_context::AttemptContext;
 use crate::disk::words;
-use crate::model::outcome::{Note, Outcome, Receipt};
+use crate::model::outcome::{Outcome, Receipt, Success};
 use crate::model::run::{Intent, RunId};
 use crate::planted::{Point, crash};
 
@@ -195,7 +195,7 @@ impl Writer {
         let cleared = self.clear_doubt().await;
         let (receipt, mut recorded): (Receipt, _) = mpsc::channel(1);
         let said = format!("wrote to {}", self.name);
-        let done = |receipt: &Receipt| Outcome::Done(Note { said: said.clone(), receipt: Some(receipt.clone()), ..Note::default() });
+        let done = |receipt: &Receipt| Outcome::Done(Success { said: said.clone(), receipt: Some(receipt.clone()), ..Success::default() });
         let (mut contents, mut contexts, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         for Job { content, context, done: outcome } in jobs {
             if self.standing.remove(&context.effect()) {

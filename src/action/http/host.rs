@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::action::room::{Place, Room};
+use crate::action::room::{CallSlot, Room};
 
 /// How often in a row it must not answer before it is left alone.
 const PATIENCE: u32 = 5;
@@ -66,7 +66,7 @@ pub struct Turn<'h> {
     probes: bool,
     ended: bool,
     /// Nothing while it waits for one.
-    place: Option<Place>,
+    place: Option<CallSlot>,
 }
 
 impl Hosts {

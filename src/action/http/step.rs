@@ -12,17 +12,17 @@ use serde_json::{Value, json};
 
 use super::client::{Call, Got, Unsent};
 use crate::action::attempt_context::AttemptContext;
-use crate::action::contract::{Action, Effect, Kind, Performing, Pretended, Seen, seen_body};
-use crate::action::world::Outside;
+use crate::action::contract::{Action, Effect, EffectView, Kind, MockResponse, Performing, body_view};
+use crate::action::world::World;
 use crate::expr::field::Field;
-use crate::expr::names::Known;
+use crate::expr::names::Names;
 use crate::expr::scope::Scope;
 use crate::expr::spell::spell;
 use crate::expr::template::data::Data;
 use crate::expr::template::url::Url;
-use crate::expr::template::{Place, Template, Unrendered};
+use crate::expr::template::{Destination, Template, Unrendered};
 use crate::model::event::HOPS;
-use crate::model::outcome::{Note, Outcome};
+use crate::model::outcome::{Outcome, Success};
 use crate::text::word::{Shape, Word};
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
@@ -60,7 +60,7 @@ impl Kind for Http {
     fn example(&self) -> &'static str {
         "post: https://chat.example.com/hooks/orders\njson: { text: \"New order {{ body.id }} over {{ body.total }}\" }\n"
     }
-    fn read(&self, verb: &'static str, fields: &mut Fields, known: &Known) -> Option<Box<dyn Action>> {
+    fn read(&self, verb: &'static str, fields: &mut Fields, known: &Names) -> Option<Box<dyn Action>> {
         let item = fields.must(verb)?;
         let url = Url::read(&item, known);
         let hosts = fields.may("hosts").map(|i| read_hosts(&i));
@@ -136,7 +136,7 @@ impl Headers {
 }
 
 /// Reads `headers:`.
-pub fn read_headers(item: &Item, known: &Known) -> Headers {
+pub fn read_headers(item: &Item, known: &Names) -> Headers {
     let mut out = Vec::new();
     for (name, value) in item.entries("`headers:`").unwrap_or_default() {
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)) {
@@ -151,7 +151,7 @@ pub fn read_headers(item: &Item, known: &Known) -> Headers {
             value.problem(format!("Doorbell sets the header {name} itself")).at_key().label("take it out").add();
             continue;
         }
-        if let Some(template) = Template::read(&value, Place::Header, known) {
+        if let Some(template) = Template::read(&value, Destination::Header, known) {
             if template.fixed().is_some_and(|t| t.contains(['\r', '\n'])) {
                 value.problem("a header cannot hold a line break").label("write it on one line").add();
                 continue;
@@ -162,7 +162,7 @@ pub fn read_headers(item: &Item, known: &Known) -> Headers {
     Headers(out)
 }
 
-fn read_pairs(item: &Item, what: &'static str, known: &Known) -> Option<Vec<(String, Data)>> {
+fn read_pairs(item: &Item, what: &'static str, known: &Names) -> Option<Vec<(String, Data)>> {
     let entries = item.entries(what)?;
     let mut out = Vec::with_capacity(entries.len());
     for (name, value) in entries {
@@ -170,12 +170,12 @@ fn read_pairs(item: &Item, what: &'static str, known: &Known) -> Option<Vec<(Str
             value.problem(format!("`{what}:` takes names and plain values")).label("to send values inside values, use `json:`").add();
             return None;
         }
-        out.push((name, Data::read(&value, Place::Plain, known)?));
+        out.push((name, Data::read(&value, Destination::Plain, known)?));
     }
     Some(out)
 }
 
-fn read_body(verb: &str, fields: &mut Fields, known: &Known) -> Option<Body> {
+fn read_body(verb: &str, fields: &mut Fields, known: &Names) -> Option<Body> {
     let (json, form, text, xml) = (fields.may("json"), fields.may("form"), fields.may("text"), fields.may("xml"));
     let kind = fields.may("type");
     let several: Vec<&Item> = [&json, &form, &text, &xml].into_iter().flatten().collect();
@@ -192,7 +192,7 @@ fn read_body(verb: &str, fields: &mut Fields, known: &Known) -> Option<Body> {
         return None;
     }
     if let Some(item) = json {
-        return Data::read(&item, Place::Plain, known).map(Body::Json);
+        return Data::read(&item, Destination::Plain, known).map(Body::Json);
     }
     if let Some(item) = form {
         return read_pairs(&item, "form", known).map(Body::Form);
@@ -202,10 +202,10 @@ fn read_body(verb: &str, fields: &mut Fields, known: &Known) -> Option<Body> {
             item.problem("XML is written as text").label("write xml: \"<order>{{ body.id }}</order>\"").add();
             return None;
         }
-        return Template::read(&item, Place::Xml, known).map(|t| Body::Text(t, "application/xml".to_owned()));
+        return Template::read(&item, Destination::Xml, known).map(|t| Body::Text(t, "application/xml".to_owned()));
     }
     let Some(item) = text else { return Some(Body::None) };
-    let template = Template::read(&item, Place::Plain, known)?;
+    let template = Template::read(&item, Destination::Plain, known)?;
     let kind = match kind {
         Some(kind) => kind.text()?,
         None => "text/plain; charset=utf-8".to_owned(),
@@ -224,7 +224,7 @@ fn read_body(verb: &str, fields: &mut Fields, known: &Known) -> Option<Body> {
     Some(Body::Text(template, kind))
 }
 
-fn read_auth(item: &Item, known: &Known) -> Option<Auth> {
+fn read_auth(item: &Item, known: &Names) -> Option<Auth> {
     let mut fields = item.fields("`auth:`")?;
     let basic = fields.may("basic");
     let bearer = fields.may("bearer");
@@ -232,12 +232,12 @@ fn read_auth(item: &Item, known: &Known) -> Option<Auth> {
     match (basic, bearer) {
         (Some(basic), None) => {
             let mut fields = basic.fields("`basic:`")?;
-            let user = fields.must("user").and_then(|i| Template::read(&i, Place::Header, known));
-            let password = fields.must("password").and_then(|i| Template::read(&i, Place::Header, known));
+            let user = fields.must("user").and_then(|i| Template::read(&i, Destination::Header, known));
+            let password = fields.must("password").and_then(|i| Template::read(&i, Destination::Header, known));
             fields.done(&[("username", "did you mean `user`?"), ("pass", "did you mean `password`?")], &[]);
             Some(Auth::Basic(user?, password?))
         }
-        (None, Some(bearer)) => Template::read(&bearer, Place::Header, known).map(Auth::Bearer),
+        (None, Some(bearer)) => Template::read(&bearer, Destination::Header, known).map(Auth::Bearer),
         _ => {
             item.problem("`auth:` takes one of `basic` and `bearer`").label("write auth: { bearer: \"{{ secret.NAME }}\" }").add();
             None
@@ -278,7 +278,7 @@ fn read_hosts(item: &Item) -> Option<Vec<String>> {
 }
 
 /// What can be told of an address before any event.
-fn check_url(url: &Url, item: &Item, has_hosts: bool, known: &Known) {
+fn check_url(url: &Url, item: &Item, has_hosts: bool, known: &Names) {
     if url.host_from_data && !has_hosts {
         item.problem("a value from the request would choose the server that is called")
             .label("say which servers are meant, beside it: hosts: [hooks.slack.com]")
@@ -408,10 +408,10 @@ impl Effect for Request {
     fn bytes(&self) -> usize {
         self.call.url.len() + self.call.body.len()
     }
-    fn perform<'a>(self: Box<Self>, outside: &'a Outside, context: AttemptContext) -> Performing<'a> {
+    fn perform<'a>(self: Box<Self>, world: &'a World, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
             let method = self.call.method.clone();
-            match outside.net.send(self.call, &context).await {
+            match world.net.send(self.call, &context).await {
                 Ok(got) => judge(got, &self.ok, &method, &self.shown_url),
                 Err(Unsent::Again(why)) => Outcome::retry(format!("{method} {}: {why}", self.shown_url)),
                 Err(Unsent::Resting(why, wait)) => Outcome::Retry {
@@ -425,10 +425,10 @@ impl Effect for Request {
             }
         })
     }
-    fn seen(&self) -> Seen {
-        seen_body(Seen::new(self.call.method.to_lowercase(), &self.call.url), &self.call.headers, &self.call.body)
+    fn view(&self) -> EffectView {
+        body_view(EffectView::new(self.call.method.to_lowercase(), &self.call.url), &self.call.headers, &self.call.body)
     }
-    fn answered(&self, said: Pretended) -> Option<Outcome> {
+    fn answered(&self, said: MockResponse) -> Option<Outcome> {
         let got = Got { status: said.status, headers: said.headers, body: said.body, received: jiff::Timestamp::UNIX_EPOCH };
         Some(judge(got, &self.ok, &self.call.method, &self.shown_url))
     }
@@ -442,7 +442,7 @@ fn judge(got: Got, ok: &[RangeInclusive<u16>], method: &str, url: &str) -> Outco
         let body = crate::body::read(kind, &got.body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&got.body).into_owned()));
         let headers: serde_json::Map<String, Value> = got.headers.into_iter().map(|(n, v)| (n, Value::String(v))).collect();
         let output = json!({ "status": status, "header": headers, "body": body });
-        return Outcome::Done(Note { said, output: Some(output), ..Note::default() });
+        return Outcome::Done(Success { said, output: Some(output), ..Success::default() });
     }
     if AGAIN.contains(&status) {
         let asked = got.headers.iter().find(|(n, _)| n == "retry-after").and_then(|(_, v)| retry_after(v, got.received));

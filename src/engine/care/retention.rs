@@ -62,7 +62,7 @@ impl Retention {
             {
                 return Ok(events);
             }
-            let pruned = store.prune(Pruning { before, failed: false, rehearse: false }, after, AT_A_TIME).await?;
+            let pruned = store.prune(Pruning { before, failed: false, is_dry_run: false }, after, AT_A_TIME).await?;
             events += pruned.events;
             after = pruned.after;
             if pruned.is_all {

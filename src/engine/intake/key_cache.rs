@@ -36,7 +36,7 @@ const STRANGERS_EACH: usize = 4;
 type Fetched = Result<Published, String>;
 
 /// The keys that were fetched.
-pub struct Keyring {
+pub struct KeyCache {
     net: Arc<Net>,
     remembered: Mutex<Remembered>,
     /// Turns for addresses that are no strangers.
@@ -79,7 +79,7 @@ impl Remembered {
     }
 }
 
-impl Keyring {
+impl KeyCache {
     pub fn new(net: Arc<Net>) -> Self {
         Self {
             net,
@@ -246,69 +246,69 @@ mod tests {
         }
     }
 
-    fn keyring() -> Arc<Keyring> {
+    fn key_cache() -> Arc<KeyCache> {
         let allowed = Allowed { networks: vec!["127.0.0.0/8".parse().unwrap()], hosts: Vec::new() };
-        Arc::new(Keyring::new(Arc::new(Net::new(allowed, 64, 64))))
+        Arc::new(KeyCache::new(Arc::new(Net::new(allowed, 64, 64))))
     }
 
     /// One that waits for an answer until it comes.
-    fn patient() -> Arc<Keyring> {
-        let keyring = Arc::into_inner(keyring()).unwrap();
-        Arc::new(Keyring { timeout: Duration::from_secs(3_600), ..keyring })
+    fn patient() -> Arc<KeyCache> {
+        let key_cache = Arc::into_inner(key_cache()).unwrap();
+        Arc::new(KeyCache { timeout: Duration::from_secs(3_600), ..key_cache })
     }
 
     /// Fetches a key and finds something signed with it, as somebody does who is let in.
-    async fn proven(keyring: &Keyring, at: &[KeyAt], caller: &str) {
-        let keys = keyring.keys(at, caller).await.unwrap();
-        keyring.prove(at[0].address(), &keys);
+    async fn proven(key_cache: &KeyCache, at: &[KeyAt], caller: &str) {
+        let keys = key_cache.keys(at, caller).await.unwrap();
+        key_cache.prove(at[0].address(), &keys);
     }
 
     #[tokio::test]
     async fn what_strangers_name_drives_out_no_key_that_was_found_good() {
-        let (keyring, there) = (keyring(), Place::new());
-        proven(&keyring, &there.named("/good"), "192.0.2.1").await;
+        let (key_cache, there) = (key_cache(), Place::new());
+        proven(&key_cache, &there.named("/good"), "192.0.2.1").await;
         for n in 0..MOST + 20 {
             let path = if n % 2 == 0 { format!("/none{n}") } else { format!("/other{n}") };
-            let _ = keyring.keys(&there.named(path), "203.0.113.7").await;
+            let _ = key_cache.keys(&there.named(path), "203.0.113.7").await;
         }
         let calls = there.calls();
-        assert!(keyring.keys(&there.named("/good"), "192.0.2.1").await.is_ok());
+        assert!(key_cache.keys(&there.named("/good"), "192.0.2.1").await.is_ok());
         assert_eq!(there.calls(), calls, "it was fetched again");
         // What was not found is not asked for again at once.
         let last = there.named(format!("/none{}", MOST + 18));
-        assert!(keyring.keys(&last, "203.0.113.7").await.is_err());
+        assert!(key_cache.keys(&last, "203.0.113.7").await.is_err());
         assert_eq!(there.calls(), calls);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_flood_of_slow_addresses_delays_nobody_else() {
-        let (keyring, there) = (patient(), Place::new());
-        proven(&keyring, &there.named("/good"), "192.0.2.1").await;
+        let (key_cache, there) = (patient(), Place::new());
+        proven(&key_cache, &there.named("/good"), "192.0.2.1").await;
         let mut flood = JoinSet::new();
         for caller in ["203.0.113.7", "203.0.113.8"] {
             for n in 0..60 {
-                let (keyring, at) = (keyring.clone(), there.named(format!("/slow-{caller}-{n}")));
-                flood.spawn(async move { (caller, keyring.keys(&at, caller).await.is_ok()) });
+                let (key_cache, at) = (key_cache.clone(), there.named(format!("/slow-{caller}-{n}")));
+                flood.spawn(async move { (caller, key_cache.keys(&at, caller).await.is_ok()) });
             }
             // Once somebody is turned away, this caller has every turn that it can get, and as many wait for it as may.
             while flood.join_next().await.unwrap().unwrap() != (caller, false) {}
         }
         // A key that was found good, asked for anew; one that a rule file names; one that nobody has seen before.
-        keyring.remembered().age(Duration::from_secs(120));
+        key_cache.remembered().age(Duration::from_secs(120));
         let others = async {
-            assert!(keyring.newer(&there.named("/good"), "192.0.2.1").await.is_ok());
-            assert!(keyring.keys(&[KeyAt::Fixed(format!("{}/fixed", there.address))], "192.0.2.1").await.is_ok());
-            assert!(keyring.keys(&there.named("/new"), "192.0.2.1").await.is_ok());
+            assert!(key_cache.newer(&there.named("/good"), "192.0.2.1").await.is_ok());
+            assert!(key_cache.keys(&[KeyAt::Fixed(format!("{}/fixed", there.address))], "192.0.2.1").await.is_ok());
+            assert!(key_cache.keys(&there.named("/new"), "192.0.2.1").await.is_ok());
         };
         timeout(Duration::from_secs(60), others).await.expect("they wait for strangers, who never get an answer");
     }
 
     #[tokio::test]
     async fn one_address_is_fetched_once_for_all_who_ask() {
-        let (keyring, there) = (keyring(), Place::new());
+        let (key_cache, there) = (key_cache(), Place::new());
         let ask = |n: usize| {
-            let (keyring, at) = (keyring.clone(), there.named("/brief"));
-            async move { keyring.keys(&at, &format!("192.0.2.{n}")).await.is_ok() }
+            let (key_cache, at) = (key_cache.clone(), there.named("/brief"));
+            async move { key_cache.keys(&at, &format!("192.0.2.{n}")).await.is_ok() }
         };
         let asked: Vec<_> = (0..20).map(|n| tokio::spawn(ask(n))).collect();
         for one in asked {

@@ -15,17 +15,17 @@ use jiff::Timestamp;
 use serde_json::Map;
 use uuid::Uuid;
 
-use crate::action::world::{Callers, Waiting};
+use crate::action::world::{PendingReplies, Waiting};
 use crate::body::packed::most_unpacked;
 use crate::body::{heaviest, weight_at_most};
-use crate::engine::intake::key_cache::Keyring;
-use crate::engine::intake::rate_limit::Pace;
-use crate::engine::rules::environment::Handed;
+use crate::engine::intake::key_cache::KeyCache;
+use crate::engine::intake::rate_limit::RateLimiter;
+use crate::engine::rules::environment::HandedOverSecrets;
 use crate::engine::run::worker::{Room, Worker};
 use crate::engine::task::carry_on::{CarryOn, Crashed};
 use crate::engine::task::memory::{Memory, Taken};
 use crate::engine::task::off_thread::off_thread;
-use crate::expr::field::Names;
+use crate::expr::field::Values;
 use crate::expr::scope::Scope;
 use crate::model::answer::Answer;
 use crate::model::budget::{Allowance, Spent, weight};
@@ -37,7 +37,7 @@ use crate::rule::address::Address;
 use crate::rule::ruleset::InForce;
 use crate::rule::{Rule, Started};
 use crate::secret::Vault;
-use crate::store::contract::{Accept, Accepted, Delivery, Fate, NewRun, Standing, Store};
+use crate::store::contract::{Accept, Accepted, Delivery, NewRun, Standing, StartResult, Store};
 use crate::verify::contract::{KeyAt, Keys, NotAdmitted};
 use crate::verify::handshake::Greeted;
 
@@ -51,11 +51,11 @@ pub struct Intake {
     pub rules: Arc<ArcSwap<InForce>>,
     pub store: Arc<dyn Store>,
     pub worker: Worker,
-    pub callers: Arc<Callers>,
-    pub keyring: Keyring,
-    pub pace: Pace,
+    pub pending: Arc<PendingReplies>,
+    pub key_cache: KeyCache,
+    pub rate_limiter: RateLimiter,
     /// Keeps secrets that senders hand over.
-    pub handed: Handed,
+    pub handed: HandedOverSecrets,
     /// Room for large bodies that are read, until the store has them.
     pub reading: Memory,
 }
@@ -108,12 +108,12 @@ impl Refusal {
 
 /// A request's way to its address, held while its body is read, so that one set of rules serves it to the end.
 #[derive(Clone)]
-pub struct Door {
+pub struct RoutedAddress {
     rules: Arc<InForce>,
     address: usize,
 }
 
-impl Door {
+impl RoutedAddress {
     fn address(&self) -> &Address {
         &self.rules.ruleset.addresses[self.address]
     }
@@ -131,8 +131,8 @@ impl Door {
         if !is_large(&request) {
             return Ok(work(self.address(), request));
         }
-        let door = self.clone();
-        let done = Box::pin(off_thread(move || work(door.address(), request))).await;
+        let routed = self.clone();
+        let done = Box::pin(off_thread(move || work(routed.address(), request))).await;
         done.map_err(|_| Refusal::CannotKeep("reading the request crashed; please report it".to_owned()))
     }
 
@@ -150,57 +150,57 @@ impl Door {
 
 impl Intake {
     /// Finds the address that a request calls, before its body is read.
-    pub fn door(&self, method: &str, path: &str, ip: &str) -> Result<Door, Refusal> {
+    pub fn routed(&self, method: &str, path: &str, ip: &str) -> Result<RoutedAddress, Refusal> {
         let rules = self.rules.load_full();
         let number = rules.ruleset.address_number(path).ok_or(Refusal::NoAddress)?;
         let address = &rules.ruleset.addresses[number];
         if !address.methods.iter().any(|m| m == method) && !address.guard.greets_by(method) {
             return Err(Refusal::WrongMethod(address.methods.clone()));
         }
-        if !address.callers.may_come_from(ip) {
+        if !address.access.may_come_from(ip) {
             return Err(Refusal::Denied("this caller is not among the address's `allow_from`".into()));
         }
         self.count(address, ip, true)?;
-        Ok(Door { rules, address: number })
+        Ok(RoutedAddress { rules, address: number })
     }
 
-    /// Counts a call against the limits of an address: those of each caller at the door, those of all once somebody was
+    /// Counts a call against the limits of an address: those of each caller at the address, those of all once somebody was
     /// vouched for, so that nobody can use up what belongs to others.
     fn count(&self, address: &Address, ip: &str, each_caller: bool) -> Result<(), Refusal> {
-        for (number, limit) in address.callers.limits.iter().enumerate().filter(|(_, l)| l.each_caller == each_caller) {
-            self.pace.count(address.route.text(), number, limit, ip, Timestamp::now()).map_err(Refusal::TooOften)?;
+        for (number, limit) in address.access.limits.iter().enumerate().filter(|(_, l)| l.each_caller == each_caller) {
+            self.rate_limiter.count(address.route.text(), number, limit, ip, Timestamp::now()).map_err(Refusal::TooOften)?;
         }
         Ok(())
     }
 
     /// Whether a request proves itself with these keys; with both. A key that was named by the request is proven then.
-    async fn check(&self, door: &Door, request: Request, keys: Keys) -> Result<(Request, Keys, bool), Refusal> {
+    async fn check(&self, routed: &RoutedAddress, request: Request, keys: Keys) -> Result<(Request, Keys, bool), Refusal> {
         let check = move |address: &Address, request: Request| {
             let by = address.guard.check_by(&request, &keys);
             (request, keys, by)
         };
-        let (request, keys, by) = door.work_out(request, check).await?;
+        let (request, keys, by) = routed.work_out(request, check).await?;
         if let Ok(Some(KeyAt::Named(by))) = &by {
-            self.keyring.prove(by, &keys);
+            self.key_cache.prove(by, &keys);
         }
         Ok((request, keys, by.is_ok()))
     }
 
     /// The keys that a request's senders publish, at these addresses; with the request.
-    async fn keys(&self, door: &Door, request: Request, at: &[KeyAt]) -> Result<(Request, Keys), Refusal> {
-        let keys = self.keyring.keys(at, &request.ip).await.map_err(Refusal::CannotKeep)?;
-        let (request, keys, is_proven) = self.check(door, request, keys).await?;
+    async fn keys(&self, routed: &RoutedAddress, request: Request, at: &[KeyAt]) -> Result<(Request, Keys), Refusal> {
+        let keys = self.key_cache.keys(at, &request.ip).await.map_err(Refusal::CannotKeep)?;
+        let (request, keys, is_proven) = self.check(routed, request, keys).await?;
         if is_proven {
             return Ok((request, keys));
         }
-        let keys = self.keyring.newer(at, &request.ip).await.map_err(Refusal::CannotKeep)?;
-        self.check(door, request, keys).await.map(|(request, keys, _)| (request, keys))
+        let keys = self.key_cache.newer(at, &request.ip).await.map_err(Refusal::CannotKeep)?;
+        self.check(routed, request, keys).await.map(|(request, keys, _)| (request, keys))
     }
 
     /// Does what a greeting wants done before it is answered.
     async fn greet(&self, greeted: Greeted) -> Result<Answered, Refusal> {
         if let Some(visit) = &greeted.visit {
-            self.keyring.visit(visit).await.map_err(|why| Refusal::CannotKeep(format!("the subscription is not confirmed: {why}")))?;
+            self.key_cache.visit(visit).await.map_err(|why| Refusal::CannotKeep(format!("the subscription is not confirmed: {why}")))?;
             tracing::info!("a subscription was confirmed");
         }
         if let Some(handed) = greeted.keep {
@@ -218,19 +218,19 @@ impl Intake {
     /// Takes a request in. Returns when it is kept; where a rule responds, that answer is still to come.
     ///
     /// Keeping an event and handing its runs over goes on when the caller has hung up.
-    pub async fn receive(self: &Arc<Self>, door: Door, request: Request) -> Result<Reply, Refusal> {
-        let address = door.address();
-        let ruleset = &door.rules.ruleset;
+    pub async fn receive(self: &Arc<Self>, routed: RoutedAddress, request: Request) -> Result<Received, Refusal> {
+        let address = routed.address();
+        let ruleset = &routed.rules.ruleset;
         let keys_at = |address: &Address, request: Request| {
             let at = address.guard.keys_at(&request);
             (request, at)
         };
-        let (request, at) = door.work_out(request, keys_at).await?;
+        let (request, at) = routed.work_out(request, keys_at).await?;
         let (request, keys) = match at.as_slice() {
             [] => (request, Keys::new()),
-            at => Box::pin(self.keys(&door, request, at)).await?,
+            at => Box::pin(self.keys(&routed, request, at)).await?,
         };
-        let mut reading = match door.may_weigh(&request) {
+        let mut reading = match routed.may_weigh(&request) {
             Some(bytes) => Box::pin(self.reading.take(bytes)).await,
             None => None,
         };
@@ -239,11 +239,11 @@ impl Intake {
             let id = EventId(Uuid::now_v7());
             (address.guard.admit(request, &keys, id, address.max_body, Some(&address.wanted)), proofs)
         };
-        let (admitted, proofs) = door.work_out(request, admit).await?;
+        let (admitted, proofs) = routed.work_out(request, admit).await?;
         let event = match admitted {
             Ok(event) if address.methods.contains(&event.method) => event,
             Ok(_) => return Err(Refusal::WrongMethod(address.methods.clone())),
-            Err(NotAdmitted::Greeted(greeted)) => return Box::pin(self.greet(*greeted)).await.map(Reply::Now),
+            Err(NotAdmitted::Greeted(greeted)) => return Box::pin(self.greet(*greeted)).await.map(Received::Now),
             Err(NotAdmitted::TooLarge) => return Err(Refusal::TooLarge(address.max_body)),
             Err(NotAdmitted::Denied(why)) => return Err(Refusal::Denied(why)),
             Err(NotAdmitted::Malformed(why)) => return Err(Refusal::Malformed(why)),
@@ -255,10 +255,10 @@ impl Intake {
         let (event, answering, id) = match (ruleset.answering_soon(&event), delivery_id(address, &event, Allowance::Small)) {
             (Some(answering), Ok(id)) => (event, answering, Ok(id)),
             _ => {
-                let door = door.clone();
+                let routed = routed.clone();
                 let work = move || {
-                    let answering = door.rules.ruleset.answering(&event);
-                    let id = delivery_id(door.address(), &event, Allowance::Full);
+                    let answering = routed.rules.ruleset.answering(&event);
+                    let id = delivery_id(routed.address(), &event, Allowance::Full);
                     (event, answering, id)
                 };
                 Box::pin(off_thread(work)).await.map_err(|_| Refusal::CannotKeep("working out which rules run crashed".to_owned()))?
@@ -275,13 +275,13 @@ impl Intake {
         let patience = answering.iter().filter(|s| responding(s)).map(|s| s.rule.answer_within).max().unwrap_or_default();
         let answer = if answering.is_empty() { &address.ignored } else { &address.accepted };
         let (id, received) = (event.id, event.received);
-        let waiting = (responders > 0).then(|| self.callers.wait_for(id, responders));
+        let waiting = (responders > 0).then(|| self.pending.wait_for(id, responders));
         let room = self.worker.room_for(answering.len(), &event);
         let accept = Accept {
             deliveries: deliveries(address, &event.address, delivery, proofs),
             runs: answering.iter().map(new_run).collect(),
             is_vouched: !address.guard.is_open(),
-            ruleset: door.rules.number,
+            ruleset: routed.rules.number,
             status: answer.status,
             taken: room.is_some(),
             event: Arc::new(event),
@@ -289,28 +289,28 @@ impl Intake {
         let rules = answering.iter().map(|s| s.rule.clone()).collect();
         let kept = CarryOn::new(self.clone().keep(accept, rules, ruleset.vault.clone(), room, reading)).await;
         match kept.unwrap_or_else(|Crashed| Err(Refusal::CannotKeep("what keeps the event crashed".to_owned())))? {
-            Begun::New(fates) => {
-                let repeated = |(s, fate): (&Started, &Fate)| *fate == Fate::Repeated && responding(s);
-                let silent = answering.iter().zip(&fates).filter(|both| repeated(*both)).count();
+            Begun::New(results) => {
+                let repeated = |(s, result): (&Started, &StartResult)| *result == StartResult::Repeated && responding(s);
+                let silent = answering.iter().zip(&results).filter(|both| repeated(*both)).count();
                 // Runs that are not begun again answer nobody.
-                let waiting = waiting.filter(|_| !(0..silent).any(|_| self.callers.gone(id)));
+                let waiting = waiting.filter(|_| !(0..silent).any(|_| self.pending.gone(id)));
                 Ok(match waiting {
-                    Some(waiting) => Reply::Later(Responding { event: id, received, patience, waiting, store: None }),
-                    None => Reply::Now(Answered { event: Some(id), answer: answer.clone() }),
+                    Some(waiting) => Received::Later(Responding { event: id, received, patience, waiting, store: None }),
+                    None => Received::Now(Answered { event: Some(id), answer: answer.clone() }),
                 })
             }
             Begun::Again { first, standing: Standing { answer: Some(sealed), .. } } => {
                 // Where it cannot be opened any more, it gets what it would have got without an answer of its own.
                 let answer = sealed.open(&ruleset.vault).unwrap_or_else(|| address.accepted.clone());
-                Ok(Reply::Now(Answered { event: Some(first), answer }))
+                Ok(Received::Now(Answered { event: Some(first), answer }))
             }
             Begun::Again { first, standing } if standing.is_open && responders > 0 => {
                 // Whichever of its runs answers, and wherever: there is no counting of those that may.
-                let waiting = self.callers.wait_for(first, usize::MAX);
+                let waiting = self.pending.wait_for(first, usize::MAX);
                 let store = Some((self.store.clone(), ruleset.vault.clone()));
-                Ok(Reply::Later(Responding { event: first, received: Timestamp::now(), patience, waiting, store }))
+                Ok(Received::Later(Responding { event: first, received: Timestamp::now(), patience, waiting, store }))
             }
-            Begun::Again { first, .. } => Ok(Reply::Now(Answered { event: Some(first), answer: address.accepted.clone() })),
+            Begun::Again { first, .. } => Ok(Received::Now(Answered { event: Some(first), answer: address.accepted.clone() })),
         }
     }
 
@@ -328,10 +328,10 @@ impl Intake {
         match self.store.accept(accept).await {
             Ok(Accepted::New(event, runs)) => {
                 crash(Point::HandOver);
-                let fates = runs.iter().map(|(_, fate)| *fate).collect();
+                let results = runs.iter().map(|(_, result)| *result).collect();
                 doubt.resolved();
                 self.worker.hand_over(runs, rules, &vault, &event, room);
-                Ok(Begun::New(fates))
+                Ok(Begun::New(results))
             }
             Ok(Accepted::Again { first, is_same, restarted, standing }) => {
                 doubt.resolved();
@@ -356,7 +356,7 @@ impl Intake {
 
 /// What an event that was handed to the store has begun.
 enum Begun {
-    New(Vec<Fate>),
+    New(Vec<StartResult>),
     Again { first: EventId, standing: Standing },
 }
 
@@ -369,7 +369,7 @@ fn is_large(request: &Request) -> bool {
 }
 
 /// What a request that was taken in gets.
-pub enum Reply {
+pub enum Received {
     Now(Answered),
     Later(Responding),
 }

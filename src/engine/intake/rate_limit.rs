@@ -23,7 +23,7 @@ const SAMPLE: usize = 16;
 
 /// The counts of every address.
 #[derive(Default)]
-pub struct Pace(Mutex<Counts>);
+pub struct RateLimiter(Mutex<Counts>);
 
 #[derive(Default)]
 struct Counts {
@@ -57,7 +57,7 @@ struct Key {
     caller: Option<IpAddr>,
 }
 
-impl Pace {
+impl RateLimiter {
     /// Counts a call against one limit of an address; the error is how long to wait.
     ///
     /// The generic cell rate algorithm (ITU-T I.371): every call costs `per / most`, and a debt of up to `per` is fine.
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn so_many_may_come_at_once_and_then_evenly() {
-        let (pace, limit) = (Pace::default(), Limit { most: 3, per: Duration::from_secs(60), each_caller: true });
+        let (pace, limit) = (RateLimiter::default(), Limit { most: 3, per: Duration::from_secs(60), each_caller: true });
         let call = |ip: &str, at: i64| pace.count("/a", 0, &limit, ip, Timestamp::from_second(at).unwrap());
         assert_eq!([call("1.1.1.1", 0), call("1.1.1.1", 0), call("1.1.1.1", 0)], [Ok(()); 3]);
         assert_eq!(call("1.1.1.1", 0), Err(Duration::from_secs(20)));
@@ -178,13 +178,13 @@ mod tests {
     }
 
     /// One limit of one address, at a time in seconds.
-    fn call(pace: &Pace, limit: &Limit, ip: u32, at: i64) -> Result<(), Duration> {
+    fn call(pace: &RateLimiter, limit: &Limit, ip: u32, at: i64) -> Result<(), Duration> {
         pace.count("/a", 0, limit, &std::net::Ipv4Addr::from(ip).to_string(), Timestamp::from_second(at).unwrap())
     }
 
     #[test]
     fn however_many_strangers_call_nobody_is_denied_for_them_and_no_more_are_told_apart_than_fit() {
-        let (pace, limit) = (Pace::default(), Limit { most: 3, per: Duration::from_secs(60), each_caller: true });
+        let (pace, limit) = (RateLimiter::default(), Limit { most: 3, per: Duration::from_secs(60), each_caller: true });
         let (known, greedy) = (1, 2);
         assert_eq!(call(&pace, &limit, known, 0), Ok(()));
         assert_eq!([(); 3].map(|()| call(&pace, &limit, greedy, 0)), [Ok(()); 3]);
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn strangers_at_one_address_loosen_no_limit_of_another() {
-        let (pace, limit) = (Pace::default(), Limit { most: 3, per: Duration::from_secs(60), each_caller: true });
+        let (pace, limit) = (RateLimiter::default(), Limit { most: 3, per: Duration::from_secs(60), each_caller: true });
         let (hourly, together) =
             (Limit { most: 1, per: Duration::from_secs(3_600), ..limit }, Limit { most: 1, each_caller: false, ..limit });
         assert_eq!([(); 3].map(|()| call(&pace, &limit, 1, 0)), [Ok(()); 3]);
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn no_call_looks_at_more_than_a_few_counts_however_many_there_are() {
-        let (pace, limit) = (Pace::default(), Limit { most: 1, per: Duration::from_secs(3_600), each_caller: true });
+        let (pace, limit) = (RateLimiter::default(), Limit { most: 1, per: Duration::from_secs(3_600), each_caller: true });
         let calls = MOST_CALLERS + 10_000;
         for stranger in 0..calls as u32 {
             let _ = call(&pace, &limit, stranger, 0);
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn those_who_have_paid_off_are_forgotten_while_others_call() {
-        let (pace, limit) = (Pace::default(), Limit { most: 100, per: Duration::from_secs(60), each_caller: true });
+        let (pace, limit) = (RateLimiter::default(), Limit { most: 100, per: Duration::from_secs(60), each_caller: true });
         for n in 0..1_000 {
             assert_eq!(call(&pace, &limit, n, 0), Ok(()));
         }

@@ -20,7 +20,7 @@ const LONGEST: usize = 300;
 
 /// A request that was not taken.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Refused {
+pub struct Rejection {
     /// The id that the sender was given with the answer.
     pub id: String,
     pub at: Timestamp,
@@ -32,7 +32,7 @@ pub struct Refused {
 }
 
 /// The file of refused requests.
-pub struct Refusals {
+pub struct Rejections {
     path: PathBuf,
     now: Mutex<Second>,
 }
@@ -49,14 +49,14 @@ fn paths(data: &Path) -> [PathBuf; 2] {
     ["refused.jsonl", "refused.old.jsonl"].map(|name| data.join(name))
 }
 
-impl Refusals {
+impl Rejections {
     pub fn of(data: &Path) -> Self {
         let [path, _] = paths(data);
         Self { path, now: Mutex::default() }
     }
 
     /// Remembers one, if that can be done at once.
-    pub fn remember(&self, mut refused: Refused) {
+    pub fn remember(&self, mut refused: Rejection) {
         let mut now = self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if now.second != refused.at.as_second() {
             (now.second, now.count) = (refused.at.as_second(), 0);
@@ -85,9 +85,9 @@ impl Refusals {
     }
 
     /// The one whose id begins so, if it is still remembered.
-    pub fn find(data: &Path, id: &str) -> Option<Refused> {
+    pub fn find(data: &Path, id: &str) -> Option<Rejection> {
         let read = |path: PathBuf| File::open(path).map(BufReader::new).into_iter().flat_map(|f| f.lines().map_while(Result::ok));
-        let mut all = paths(data).into_iter().flat_map(read).filter_map(|line| serde_json::from_str::<Refused>(&line).ok());
+        let mut all = paths(data).into_iter().flat_map(read).filter_map(|line| serde_json::from_str::<Rejection>(&line).ok());
         all.find(|refused| refused.id.starts_with(id))
     }
 }
@@ -99,10 +99,10 @@ mod tests {
     #[test]
     fn a_flood_is_remembered_in_part_and_never_fills_the_disk() {
         let folder = tempfile::tempdir().unwrap();
-        let refusals = Refusals::of(folder.path());
+        let rejections = Rejections::of(folder.path());
         for second in 0..200 {
             for n in 0..100 {
-                refusals.remember(Refused {
+                rejections.remember(Rejection {
                     id: format!("{second}-{n}"),
                     at: Timestamp::from_second(second).unwrap(),
                     ip: "203.0.113.7".into(),
@@ -115,8 +115,8 @@ mod tests {
         }
         let size = |path: &PathBuf| fs::metadata(path).unwrap().len();
         assert!(paths(folder.path()).iter().all(|p| size(p) < MOST_BYTES + 2_000));
-        assert!(Refusals::find(folder.path(), "199-49").is_some());
-        assert!(Refusals::find(folder.path(), "199-50").is_none(), "the fifty-first of its second");
-        assert!(Refusals::find(folder.path(), "0-0").is_none(), "long ago");
+        assert!(Rejections::find(folder.path(), "199-49").is_some());
+        assert!(Rejections::find(folder.path(), "199-50").is_none(), "the fifty-first of its second");
+        assert!(Rejections::find(folder.path(), "0-0").is_none(), "long ago");
     }
 }

@@ -21,13 +21,13 @@ const MAX_FILES: usize = 10_000;
 
 /// Variables, with those of an env file in front.
 #[derive(Debug, Clone, Default)]
-pub struct Surroundings {
+pub struct Environment {
     file: HashMap<String, String>,
     /// Where secrets lie that senders handed over.
     handed: Option<PathBuf>,
 }
 
-impl Surroundings {
+impl Environment {
     /// Reads an env file: `NAME=value` lines, `#` comments, quotes taken off.
     pub fn with_env_file(path: &Path) -> anyhow::Result<Self> {
         let text = fs::read_to_string(path).map_err(|e| anyhow::anyhow!("the env file {} cannot be read: {e}", path.display()))?;
@@ -49,7 +49,7 @@ impl Surroundings {
 
     /// Looks last for secrets that senders handed over.
     pub fn and_handed(mut self, data: &Path) -> Self {
-        self.handed = Some(Handed::of(data).folder);
+        self.handed = Some(HandedOverSecrets::of(data).folder);
         self
     }
 
@@ -73,13 +73,13 @@ impl Surroundings {
 }
 
 /// The folder for secrets that senders handed over: one file each, named as rules ask for it, readable by its owner alone.
-pub struct Handed {
+pub struct HandedOverSecrets {
     folder: PathBuf,
     /// Told when there is one more.
     changed: Arc<Notify>,
 }
 
-impl Handed {
+impl HandedOverSecrets {
     pub fn of(data: &Path) -> Self {
         Self { folder: data.join("secrets"), changed: Arc::default() }
     }

@@ -241,7 +241,7 @@ mod tests {
     use std::task::{Context, Waker};
 
     use super::*;
-    use crate::expr::names::Lookup;
+    use crate::expr::names::Resolver;
     use crate::rule::load::load;
 
     /// A folder with one rule, and that rule in force.
@@ -272,7 +272,7 @@ mod tests {
             let secret = self.secret.clone();
             move |files| {
                 let secret = |_: &str| Some(secret.lock().unwrap().clone());
-                Ok(load(files.sources, Lookup::new(&secret, &|_| None, &|_| None), false))
+                Ok(load(files.sources, Resolver::new(&secret, &|_| None, &|_| None), false))
             }
         }
 

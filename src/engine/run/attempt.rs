@@ -13,16 +13,16 @@ use serde_json::Value;
 
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Effect, Performing};
-use crate::action::world::Outside;
-use crate::engine::run::watchdog::AtWork;
+use crate::action::world::World;
+use crate::engine::run::watchdog::Watchdog;
 use crate::engine::task::memory::{LIGHT, MOST_MADE, Memory, Taken};
 use crate::engine::task::off_thread::off_thread;
-use crate::expr::field::Names;
+use crate::expr::field::Values;
 use crate::expr::template::Unrendered;
 use crate::model::answer::Answer;
 use crate::model::budget::{Allowance, weight};
 use crate::model::event::{Event, hops};
-use crate::model::outcome::{Note, Outcome, Receipt};
+use crate::model::outcome::{Outcome, Receipt, Success};
 use crate::model::run::Run;
 use crate::rule::Rule;
 use crate::rule::step::TIMEOUT;
@@ -58,18 +58,18 @@ enum Rendered {
 
 impl Try {
     /// Renders and performs it. What it makes has room in `made` until it is done; where there is none, its turn comes later.
-    pub async fn once(&self, outside: &Outside, at_work: &Arc<AtWork>, made: &Memory) -> Outcome {
+    pub async fn once(&self, world: &World, watchdog: &Arc<Watchdog>, made: &Memory) -> Outcome {
         if self.run.settled {
-            return Outcome::Done(Note { said: "was done before the restart".into(), ..Note::default() });
+            return Outcome::Done(Success { said: "was done before the restart".into(), ..Success::default() });
         }
         let mut rendered = {
-            let _mark = at_work.mark(self.run.id);
+            let _mark = watchdog.mark(self.run.id);
             self.render(Allowance::Small)
         };
         if let Rendered::NotYet = rendered {
-            let (whole, at_work) = (self.clone(), at_work.clone());
+            let (whole, watchdog) = (self.clone(), watchdog.clone());
             let work = move || {
-                let _mark = at_work.mark(whole.run.id);
+                let _mark = watchdog.mark(whole.run.id);
                 whole.render_whole()
             };
             rendered = off_thread(work).await.unwrap_or(Rendered::Ended(Outcome::failed(CRASHED)));
@@ -89,7 +89,7 @@ impl Try {
             hops: hops(&self.event.headers) + 1,
             timeout: self.rule.step(run).map_or(TIMEOUT, |s| s.timeout),
         };
-        Unpanicked(effect.perform(outside, context)).await
+        Unpanicked(effect.perform(world, context)).await
     }
 
     fn render(&self, allowance: Allowance) -> Rendered {
@@ -191,9 +191,9 @@ impl Loop {
 }
 
 /// An outcome for the history: its word, its sentence, and what has to be handed on.
-pub fn told(outcome: Outcome) -> (&'static str, String, Option<Answer>, Option<Receipt>) {
+pub fn into_record(outcome: Outcome) -> (&'static str, String, Option<Answer>, Option<Receipt>) {
     match outcome {
-        Outcome::Done(note) => ("done", note.said, note.answer, note.receipt),
+        Outcome::Done(success) => ("done", success.said, success.answer, success.receipt),
         Outcome::Skipped(said) => ("skipped", said, None, None),
         Outcome::Stopped(said) => ("stopped", said, None, None),
         Outcome::Retry { why, receipt, .. } => ("retry", why, None, receipt),

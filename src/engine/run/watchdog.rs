@@ -23,7 +23,7 @@ pub const LONGEST: Duration = Duration::from_secs(120);
 const FILE: &str = "at-work";
 
 /// The marks of this process.
-pub struct AtWork {
+pub struct Watchdog {
     file: File,
     free: Mutex<Vec<usize>>,
     slots: Vec<Slot>,
@@ -38,12 +38,12 @@ struct Slot {
 }
 
 /// A mark; gone when it is dropped.
-pub struct Mark<'a> {
-    all: &'a AtWork,
+pub struct InFlightMark<'a> {
+    all: &'a Watchdog,
     slot: usize,
 }
 
-impl AtWork {
+impl Watchdog {
     /// Opens the file of a data folder, and tells which runs were marked when the program died.
     pub fn open(data: &Path) -> io::Result<(Self, Vec<RunId>)> {
         let path = data.join(FILE);
@@ -56,12 +56,12 @@ impl AtWork {
     }
 
     /// Marks a run while its step is rendered.
-    pub fn mark(&self, run: RunId) -> Option<Mark<'_>> {
+    pub fn mark(&self, run: RunId) -> Option<InFlightMark<'_>> {
         let slot = self.free.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop()?;
         self.slots[slot].run.store(run, Ordering::Relaxed);
         self.slots[slot].since.store(self.began.elapsed().as_millis() as u64 + 1, Ordering::Relaxed);
         self.write(slot, run);
-        Some(Mark { all: self, slot })
+        Some(InFlightMark { all: self, slot })
     }
 
     fn write(&self, slot: usize, run: RunId) {
@@ -99,7 +99,7 @@ impl AtWork {
     }
 }
 
-impl Drop for Mark<'_> {
+impl Drop for InFlightMark<'_> {
     fn drop(&mut self) {
         self.all.slots[self.slot].since.store(0, Ordering::Relaxed);
         self.all.write(self.slot, 0);
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn what_was_at_work_is_found_after_the_program_died() {
         let folder = tempfile::tempdir().unwrap();
-        let (work, before) = AtWork::open(folder.path()).unwrap();
+        let (work, before) = Watchdog::open(folder.path()).unwrap();
         assert!(before.is_empty());
         let done = work.mark(7);
         let dying = work.mark(8);
@@ -124,14 +124,14 @@ mod tests {
         assert_eq!(work.overdue(Duration::from_millis(1)), Some(8));
         // As a crash leaves it.
         std::mem::forget(dying);
-        assert_eq!(AtWork::open(folder.path()).unwrap().1, [8]);
-        assert!(AtWork::open(folder.path()).unwrap().1.is_empty(), "it is told once");
+        assert_eq!(Watchdog::open(folder.path()).unwrap().1, [8]);
+        assert!(Watchdog::open(folder.path()).unwrap().1.is_empty(), "it is told once");
     }
 
     #[test]
     fn more_than_there_are_marks_for_are_done_unmarked() {
         let folder = tempfile::tempdir().unwrap();
-        let (work, _) = AtWork::open(folder.path()).unwrap();
+        let (work, _) = Watchdog::open(folder.path()).unwrap();
         let marks: Vec<_> = (1..=SLOTS as RunId).map(|run| work.mark(run)).collect();
         assert!(marks.iter().all(Option::is_some) && work.mark(1_000).is_none());
         drop(marks);

@@ -17,23 +17,23 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::action::world::Outside;
-use crate::engine::run::attempt::{CRASHED, Loop, Try, told};
+use crate::action::world::World;
+use crate::engine::run::attempt::{CRASHED, Loop, Try, into_record};
 use crate::engine::run::crowd::Crowd;
 use crate::engine::run::hands::{Doubt, Hands, InHand, Lost};
 use crate::engine::run::old_rules::{Ready, RulesOfRuns, Unready};
-use crate::engine::run::watchdog::AtWork;
+use crate::engine::run::watchdog::Watchdog;
 use crate::engine::task::memory::Taken;
 use crate::model::answer::{Answer, SealedAnswer};
 use crate::model::event::{Event, EventId, Unread};
 use crate::model::outcome::{Outcome, Receipt};
 use crate::model::retry::Plan;
 use crate::model::run::{Attempt, Run, State, StepFacts};
-use crate::model::step_graph::Course;
+use crate::model::step_graph::StepGraph;
 use crate::planted::{Point, crash};
 use crate::rule::{Rule, UNDECIDED};
 use crate::secret::Vault;
-use crate::store::contract::{Error, Fate, Record, Recorded, Store};
+use crate::store::contract::{Error, Record, Recorded, StartResult, Store};
 
 /// The most runs in hand at a time.
 const MAX_IN_HAND: usize = 1_024;
@@ -50,9 +50,9 @@ pub struct Worker(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn Store>,
-    outside: Outside,
+    world: World,
     rules: RulesOfRuns,
-    at_work: Arc<AtWork>,
+    watchdog: Arc<Watchdog>,
     room: Arc<Semaphore>,
     wake: Arc<Notify>,
     stopping: AtomicBool,
@@ -69,14 +69,14 @@ pub struct Room {
 }
 
 impl Worker {
-    pub fn new(store: Arc<dyn Store>, outside: Outside, rules: RulesOfRuns, at_work: Arc<AtWork>) -> Self {
+    pub fn new(store: Arc<dyn Store>, world: World, rules: RulesOfRuns, watchdog: Arc<Watchdog>) -> Self {
         let (room, wake) = (Arc::new(Semaphore::new(MAX_IN_HAND)), Arc::new(Notify::new()));
         let crowd = Crowd::new(wake.clone());
         Self(Arc::new(Inner {
             store,
-            outside,
+            world,
             rules,
-            at_work,
+            watchdog,
             room,
             wake,
             stopping: AtomicBool::new(false),
@@ -93,11 +93,18 @@ impl Worker {
     }
 
     /// Takes fresh runs in hand, with the rules that were found for them and the secrets that these were loaded with.
-    pub fn hand_over(&self, runs: Vec<(Run, Fate)>, rules: Vec<Arc<Rule>>, vault: &Arc<Vault>, event: &Arc<Event>, room: Option<Room>) {
+    pub fn hand_over(
+        &self,
+        runs: Vec<(Run, StartResult)>,
+        rules: Vec<Arc<Rule>>,
+        vault: &Arc<Vault>,
+        event: &Arc<Event>,
+        room: Option<Room>,
+    ) {
         let Some(Room { mut places, memory }) = room else { return self.wake() };
-        let begun = runs.into_iter().zip(rules).filter(|((_, fate), _)| *fate == Fate::Begun);
+        let begun = runs.into_iter().zip(rules).filter(|((_, result), _)| *result == StartResult::Begun);
         // All are held before the first one is at work.
-        let held = |((run, _), rule): ((Run, Fate), Arc<Rule>)| {
+        let held = |((run, _), rule): ((Run, StartResult), Arc<Rule>)| {
             let mut hand = self.0.hands.take(&run, places.split(1));
             hand.memory.extend(memory.clone());
             (hand, run, rule)
@@ -237,7 +244,7 @@ impl Worker {
         let ready = self.0.rules.of(&run, self.0.store.as_ref()).await.ok();
         let mut elements = None;
         if let Some(Ready { rule, vault }) = &ready
-            && let Some(each) = rule.course.flow(run.place.step).and_then(|flow| flow.each)
+            && let Some(each) = rule.graph.node(run.place.step).and_then(|node| node.each)
         {
             let (run, event) = (Arc::new(run.clone()), event.clone());
             let one = Try { rule: rule.clone(), run, event, vault: vault.clone(), elements: None };
@@ -287,7 +294,7 @@ impl Worker {
             crash(Point::Step);
             let (at, clock) = (Timestamp::now(), Instant::now());
             let (facts, mut outcome) = if let Some(step) = step {
-                let each = rule.course.flow(run.place.step).and_then(|f| f.each);
+                let each = rule.graph.node(run.place.step).and_then(|f| f.each);
                 let mut one = Try { rule: rule.clone(), run: Arc::new(run), event: event.clone(), vault: vault.clone(), elements: None };
                 let mut crowded = None;
                 if let Some(each) = each
@@ -307,13 +314,13 @@ impl Worker {
                     (None, items) => {
                         one.elements = items.and_then(|items| items.as_ref().ok()).cloned();
                         let count = one.elements.as_ref().map(|items| items.len() as u32);
-                        (count, one.once(&inner.outside, &inner.at_work, &inner.crowd.made).await)
+                        (count, one.once(&inner.world, &inner.watchdog, &inner.crowd.made).await)
                     }
                 };
                 run = Arc::unwrap_or_clone(one.run);
                 (rule.facts(step, count), outcome)
             } else {
-                let facts = StepFacts { plan: &plan, title: "if", save_as: None, elements: None, course: &rule.course };
+                let facts = StepFacts { plan: &plan, title: "if", save_as: None, elements: None, graph: &rule.graph };
                 (facts, Outcome::failed(rule.why_undecided()))
             };
             if matches!(outcome, Outcome::Entered) {
@@ -336,7 +343,7 @@ impl Worker {
             }
             let attempt = self.attempt(&run, at, clock, "", String::new());
             run = run.after(&mut outcome, &facts, now, dice);
-            let (word, said, answer, receipt) = told(outcome);
+            let (word, said, answer, receipt) = into_record(outcome);
             let attempt = Attempt { outcome: word.into(), said: vault.strike(&said), ..attempt };
             if word == "failed" {
                 tracing::warn!(event = %event.id, rule = %rule.name, step = facts.title, "{}", attempt.said);
@@ -380,9 +387,9 @@ impl Worker {
 
     /// What follows from the end of a run: for a caller who may still wait for its answer, and for the next one of its lane.
     fn ended(&self, run: &Run, may_answer: bool, event: &Event) {
-        let callers = &self.0.outside.callers;
-        if may_answer && callers.gone(event.id) {
-            callers.answer(event.id, Answer::unanswered());
+        let pending = &self.0.world.pending;
+        if may_answer && pending.gone(event.id) {
+            pending.answer(event.id, Answer::unanswered());
         }
         if run.lane.is_some() {
             self.wake();
@@ -404,12 +411,12 @@ impl Worker {
                 return tokio::time::sleep(PAUSE).await;
             }
         };
-        let (plan, course) = (Plan::default(), Course::default());
-        let facts = StepFacts { plan: &plan, title: "", save_as: None, elements: None, course: &course };
+        let (plan, graph) = (Plan::default(), StepGraph::default());
+        let facts = StepFacts { plan: &plan, title: "", save_as: None, elements: None, graph: &graph };
         let dice = dice(&run);
         let attempt = self.attempt(&run, at, clock, "", String::new());
         let next = run.after(&mut outcome, &facts, at, dice);
-        let (word, said, ..) = told(outcome);
+        let (word, said, ..) = into_record(outcome);
         self.record(next, vec![Attempt { outcome: word.into(), said, ..attempt }], None, false, None).await;
         hand.settled();
         self.wake();
@@ -421,7 +428,7 @@ impl Worker {
 
     fn too_late(&self, rule: &Rule, step: u32, due: Timestamp, event: &Event) -> bool {
         let deadline = event.received.checked_add(rule.answer_within).unwrap_or(event.received);
-        rule.responds_from(step) && due > deadline && self.0.outside.callers.waits(event.id)
+        rule.responds_from(step) && due > deadline && self.0.world.pending.waits(event.id)
     }
 
     /// Records until the store takes it: an effect that is done is never done again because of a full disk. Gives the run

@@ -15,7 +15,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use crate::expr::comparison::{compare, same, spelled};
-use crate::expr::field::{Field, Found, Names};
+use crate::expr::field::{Field, Found, Values};
 use crate::expr::moment::moment;
 use crate::expr::spell::spell;
 use crate::model::budget::Spent;
@@ -44,11 +44,11 @@ pub const TESTS: [&str; 18] = [
 
 /// A condition: every one of these lines and groups must hold.
 #[derive(Debug, Clone, Default)]
-pub struct All(pub Vec<Part>);
+pub struct All(pub Vec<ConditionPart>);
 
 /// A line or a group.
 #[derive(Debug, Clone)]
-pub enum Part {
+pub enum ConditionPart {
     Line(Line),
     /// At least one of them.
     Any(Vec<All>),
@@ -101,13 +101,13 @@ pub(crate) type Why = Option<String>;
 
 impl All {
     /// Whether all of it holds; nobody knows where that takes more than the budget.
-    pub fn holds(&self, names: &dyn Names) -> Result<bool, Spent> {
+    pub fn holds(&self, names: &dyn Values) -> Result<bool, Spent> {
         let holds = self.every(names);
         names.budget().spent().map_or(Ok(holds), Err)
     }
 
     /// The same, without asking whether the budget was spent.
-    fn every(&self, names: &dyn Names) -> bool {
+    fn every(&self, names: &dyn Values) -> bool {
         self.0.iter().all(|part| part.holds(names))
     }
 
@@ -137,26 +137,28 @@ impl All {
         self.0
             .iter()
             .flat_map(|part| match part {
-                Part::Line(line) => vec![line],
-                Part::Any(groups) | Part::Every(groups) | Part::None(groups) => groups.iter().flat_map(All::lines).collect(),
+                ConditionPart::Line(line) => vec![line],
+                ConditionPart::Any(groups) | ConditionPart::Every(groups) | ConditionPart::None(groups) => {
+                    groups.iter().flat_map(All::lines).collect()
+                }
             })
             .collect()
     }
 }
 
-impl Part {
-    fn holds(&self, names: &dyn Names) -> bool {
+impl ConditionPart {
+    fn holds(&self, names: &dyn Values) -> bool {
         match self {
-            Part::Line(line) => line.holds(names),
-            Part::Any(groups) => groups.iter().any(|g| g.every(names)),
-            Part::Every(groups) => groups.iter().all(|g| g.every(names)),
-            Part::None(groups) => !groups.iter().any(|g| g.every(names)),
+            ConditionPart::Line(line) => line.holds(names),
+            ConditionPart::Any(groups) => groups.iter().any(|g| g.every(names)),
+            ConditionPart::Every(groups) => groups.iter().all(|g| g.every(names)),
+            ConditionPart::None(groups) => !groups.iter().any(|g| g.every(names)),
         }
     }
 }
 
 impl Line {
-    fn holds(&self, names: &dyn Names) -> bool {
+    fn holds(&self, names: &dyn Values) -> bool {
         match self.field.find(names) {
             Ok(found) => self.tests.iter().all(|t| t.passes(&found, names, self.ignore_case)),
             Err(_) => false,
@@ -166,7 +168,7 @@ impl Line {
 
 impl Test {
     /// Whether what was found passes.
-    pub(crate) fn passes(&self, found: &Found, names: &dyn Names, ignore_case: bool) -> bool {
+    pub(crate) fn passes(&self, found: &Found, names: &dyn Values, ignore_case: bool) -> bool {
         match self {
             Test::Exists(wanted) => *wanted == exists(found),
             Test::Empty(wanted) => match found {
@@ -192,7 +194,7 @@ impl Test {
     }
 
     /// Whether one value passes.
-    fn one(&self, value: &Value, names: &dyn Names, ignore_case: bool) -> bool {
+    fn one(&self, value: &Value, names: &dyn Values, ignore_case: bool) -> bool {
         let length = value.as_str().map_or(0, str::len);
         // A pattern may look at every character for longer than a comparison does.
         let steps = if matches!(self, Test::Like(..) | Test::Matches(..)) { length } else { length / 32 };
@@ -241,7 +243,7 @@ impl Test {
 
 impl Operand {
     /// The value to compare with; nothing where its field is missing.
-    fn get<'a>(&'a self, names: &'a dyn Names) -> Option<Cow<'a, Value>> {
+    fn get<'a>(&'a self, names: &'a dyn Values) -> Option<Cow<'a, Value>> {
         match self {
             Operand::Fixed(value) => Some(Cow::Borrowed(value)),
             Operand::Field(field) => {

@@ -4,12 +4,12 @@ use ipnet::IpNet;
 use regex::RegexBuilder;
 use serde_json::Value;
 
-use super::{All, Line, Operand, Part, TESTS, Test};
+use super::{All, ConditionPart, Line, Operand, TESTS, Test};
 use crate::expr::comparison::spelled;
 use crate::expr::field::ROOTS;
 use crate::expr::moment::moment;
-use crate::expr::names::Known;
-use crate::expr::template::{Place, Template};
+use crate::expr::names::Names;
+use crate::expr::template::{Destination, Template};
 use crate::problem::nearest;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
@@ -54,11 +54,11 @@ const OTHER_WORDS: [(&str, &str); 30] = [
 ];
 
 /// Reads `if:`; a problem leaves what could be read.
-pub fn read(item: &Item, known: &Known) -> All {
+pub fn read(item: &Item, known: &Names) -> All {
     all(item, known, 0)
 }
 
-fn all(item: &Item, known: &Known, depth: usize) -> All {
+fn all(item: &Item, known: &Names, depth: usize) -> All {
     if depth > MAX_DEPTH {
         item.problem("groups stand too deep in each other").label(format!("{MAX_DEPTH} are the most")).add();
         return All::default();
@@ -96,15 +96,15 @@ fn all(item: &Item, known: &Known, depth: usize) -> All {
     }
     let mut parts = Vec::new();
     for (key, value) in entries {
-        let group = |make: fn(Vec<All>) -> Part| {
+        let group = |make: fn(Vec<All>) -> ConditionPart| {
             let items = value.items("a list of conditions, each with its dash,");
             let groups: Vec<All> = items.unwrap_or_default().iter().map(|i| all(i, known, depth + 1)).collect();
             make(groups)
         };
         match key.as_str() {
-            "any" => parts.push(group(Part::Any)),
-            "all" => parts.push(group(Part::Every)),
-            "none" => parts.push(group(Part::None)),
+            "any" => parts.push(group(ConditionPart::Any)),
+            "all" => parts.push(group(ConditionPart::Every)),
+            "none" => parts.push(group(ConditionPart::None)),
             "or" | "and" | "not" | "anyOf" | "allOf" => {
                 let ours = match key.as_str() {
                     "or" | "anyOf" => "any",
@@ -125,7 +125,7 @@ fn all(item: &Item, known: &Known, depth: usize) -> All {
             _ => {
                 let place = crate::yaml::fields::Item::clone(&value);
                 if let Some(line) = line(&key, &place, known) {
-                    parts.push(Part::Line(line));
+                    parts.push(ConditionPart::Line(line));
                 }
             }
         }
@@ -146,7 +146,7 @@ fn mend_text(text: &str) -> String {
     }
 }
 
-fn line(key: &str, item: &Item, known: &Known) -> Option<Line> {
+fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
     if let Some(theirs) = TESTS.iter().find(|t| **t == key) {
         item.problem(format!("`{theirs}` is a test and belongs behind a field")).at_key().label("write `body.field: { … }`").add();
         return None;
@@ -177,14 +177,14 @@ fn line(key: &str, item: &Item, known: &Known) -> Option<Line> {
 /// The same item, with problems pointing at its key.
 fn at_key<'a>(item: &Item<'a>) -> Item<'a> {
     let mut place = item.clone();
-    if let Some(crate::yaml::locate::Step::Value(n)) = place.path.pop() {
-        place.path.push(crate::yaml::locate::Step::Key(n));
+    if let Some(crate::yaml::locate::PathStep::Value(n)) = place.path.pop() {
+        place.path.push(crate::yaml::locate::PathStep::Key(n));
     }
     place
 }
 
 /// What stands behind a field or behind `not:` and `count:`.
-fn tests(item: &Item, known: &Known, ignore_case: &mut bool) -> Option<Vec<Test>> {
+fn tests(item: &Item, known: &Names, ignore_case: &mut bool) -> Option<Vec<Test>> {
     match item.node {
         Node::Map(_) => {}
         Node::List(items) if items.is_empty() => {
@@ -250,7 +250,7 @@ fn never(item: &Item, tests: &[Test]) -> Option<()> {
     Some(())
 }
 
-fn test(key: &str, item: &Item, known: &Known, ignore_case: &mut bool) -> Option<Test> {
+fn test(key: &str, item: &Item, known: &Names, ignore_case: &mut bool) -> Option<Test> {
     Some(match key {
         "is" => Test::Is(operands(item, known)?),
         "over" => Test::Over(number(item, known)?),
@@ -344,16 +344,16 @@ fn compile(item: &Item, pattern: &str, ignore_case: bool) -> Option<regex::Regex
         .ok()
 }
 
-fn operands(item: &Item, known: &Known) -> Option<Vec<Operand>> {
+fn operands(item: &Item, known: &Names) -> Option<Vec<Operand>> {
     let all: Vec<Option<Operand>> = item.one_or_many().iter().map(|i| operand(i, known)).collect();
     all.into_iter().collect()
 }
 
 /// A value that is written out, or exactly one `{{ field }}`.
-fn operand(item: &Item, known: &Known) -> Option<Operand> {
+fn operand(item: &Item, known: &Names) -> Option<Operand> {
     match item.node {
         Node::Text(text) if text.contains("{{") => {
-            let template = Template::read(item, Place::Plain, known)?;
+            let template = Template::read(item, Destination::Plain, known)?;
             match template.lone_field() {
                 Some(field) => Some(Operand::Field(field.clone())),
                 None => {
@@ -379,7 +379,7 @@ fn operand(item: &Item, known: &Known) -> Option<Operand> {
     }
 }
 
-fn number(item: &Item, known: &Known) -> Option<Operand> {
+fn number(item: &Item, known: &Names) -> Option<Operand> {
     match operand(item, known)? {
         Operand::Fixed(Value::Number(n)) => Some(Operand::Fixed(Value::Number(n))),
         Operand::Fixed(Value::String(s)) if crate::expr::number::is_plain(&s) => Some(Operand::Fixed(Value::String(s))),
@@ -398,7 +398,7 @@ fn number(item: &Item, known: &Known) -> Option<Operand> {
     }
 }
 
-fn text(item: &Item, known: &Known) -> Option<Operand> {
+fn text(item: &Item, known: &Names) -> Option<Operand> {
     if let Node::List(_) = item.node {
         item.expected("text");
         return None;
@@ -413,7 +413,7 @@ fn text(item: &Item, known: &Known) -> Option<Operand> {
     Some(operand)
 }
 
-fn date(item: &Item, known: &Known) -> Option<Operand> {
+fn date(item: &Item, known: &Names) -> Option<Operand> {
     let operand = operand(item, known)?;
     if let Operand::Fixed(value) = &operand {
         let text = spelled(value)?;

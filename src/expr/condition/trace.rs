@@ -3,15 +3,15 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{All, Line, Operand, Part, Test, Why};
+use super::{All, ConditionPart, Line, Operand, Test, Why};
 use crate::expr::comparison::spelled;
-use crate::expr::field::{Found, Names};
+use crate::expr::field::{Found, Values};
 use crate::expr::moment::moment;
 use crate::secret::Vault;
 
 /// One line of a trace.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Told {
+pub struct TraceLine {
     /// How deep the line stands in groups.
     pub depth: usize,
     /// `body.total over 1000`
@@ -40,21 +40,21 @@ impl Outcome {
 }
 
 /// Tells how every line went, with secrets struck out. With `every_line`, lines behind a NO are looked at too.
-pub fn tell(condition: &All, names: &dyn Names, vault: &Vault, every_line: bool) -> Vec<Told> {
+pub fn tell(condition: &All, names: &dyn Values, vault: &Vault, every_line: bool) -> Vec<TraceLine> {
     let mut trace = Trace { names, vault, every_line, lines: Vec::new() };
     trace.all(condition, true, 0);
     let mut lines = trace.lines;
     if let Some(spent) = names.budget().spent() {
-        lines.push(Told { depth: 0, words: "this condition".to_owned(), outcome: Outcome::No(spent.to_string()) });
+        lines.push(TraceLine { depth: 0, words: "this condition".to_owned(), outcome: Outcome::No(spent.to_string()) });
     }
     lines
 }
 
 struct Trace<'a> {
-    names: &'a dyn Names,
+    names: &'a dyn Values,
     vault: &'a Vault,
     every_line: bool,
-    lines: Vec<Told>,
+    lines: Vec<TraceLine>,
 }
 
 impl Trace<'_> {
@@ -64,10 +64,10 @@ impl Trace<'_> {
         for part in &condition.0 {
             let looked = look || self.every_line;
             let this = match part {
-                Part::Line(line) => self.line(line, looked, depth),
-                Part::Any(groups) => self.group(part, groups, "any of these", looked, depth),
-                Part::Every(groups) => self.group(part, groups, "all of these", looked, depth),
-                Part::None(groups) => self.group(part, groups, "none of these", looked, depth),
+                ConditionPart::Line(line) => self.line(line, looked, depth),
+                ConditionPart::Any(groups) => self.group(part, groups, "any of these", looked, depth),
+                ConditionPart::Every(groups) => self.group(part, groups, "all of these", looked, depth),
+                ConditionPart::None(groups) => self.group(part, groups, "none of these", looked, depth),
             };
             if looked && !this {
                 holds = false;
@@ -80,22 +80,22 @@ impl Trace<'_> {
     fn line(&mut self, line: &Line, look: bool, depth: usize) -> bool {
         let outcome = if look { line_outcome(line, self.names, self.vault) } else { Outcome::NotLookedAt };
         let holds = outcome == Outcome::Yes;
-        self.lines.push(Told { depth, words: line.words(self.vault), outcome });
+        self.lines.push(TraceLine { depth, words: line.words(self.vault), outcome });
         holds
     }
 
-    fn group(&mut self, part: &Part, groups: &[All], words: &str, look: bool, depth: usize) -> bool {
+    fn group(&mut self, part: &ConditionPart, groups: &[All], words: &str, look: bool, depth: usize) -> bool {
         let holds = look && part.holds(self.names);
         let outcome = match (look, holds) {
             (false, _) => Outcome::NotLookedAt,
             (true, true) => Outcome::Yes,
             (true, false) => Outcome::No(match part {
-                Part::Any(_) => "not one held".to_owned(),
-                Part::None(_) => "one held".to_owned(),
+                ConditionPart::Any(_) => "not one held".to_owned(),
+                ConditionPart::None(_) => "one held".to_owned(),
                 _ => "one did not hold".to_owned(),
             }),
         };
-        self.lines.push(Told { depth, words: words.to_owned(), outcome });
+        self.lines.push(TraceLine { depth, words: words.to_owned(), outcome });
         for condition in groups {
             self.all(condition, look, depth + 1);
         }
@@ -103,7 +103,7 @@ impl Trace<'_> {
     }
 }
 
-fn line_outcome(line: &Line, names: &dyn Names, vault: &Vault) -> Outcome {
+fn line_outcome(line: &Line, names: &dyn Values, vault: &Vault) -> Outcome {
     let found = match line.field.find(names) {
         Ok(found) => found,
         Err(why) => return Outcome::No(vault.strike(&why)),
@@ -117,7 +117,7 @@ fn line_outcome(line: &Line, names: &dyn Names, vault: &Vault) -> Outcome {
     }
 }
 
-fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Names, vault: &Vault) -> Why {
+fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Values, vault: &Vault) -> Why {
     if matches!(found, Found::Missing) {
         return Some(line.field.why_missing(names));
     }

@@ -1,8 +1,8 @@
 //! A named place in what a rule sees (`body.items[0].sku`, `header.X-Id`, `$.items[?@.qty > 5]`), compiled once.
 //!
-//! One spelling serves the left side of `if:`, `set:`, `for_each:` and `{{ }}`. Names, indexes and `[*]` are walked here,
+//! One spelling serves the left side of `if:`, `set:`, `for_each:` and `{{ }}`. Values, indexes and `[*]` are walked here,
 //! without allocation; whatever else RFC 9535 can say is in `search`. What a name outside the body holds is asked of the
-//! [`Names`] at hand, and every step is charged to their budget. `jsonpath-rust` is known only to this folder.
+//! [`Values`] at hand, and every step is charged to their budget. `jsonpath-rust` is known only to this folder.
 
 pub mod part;
 mod path;
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::model::budget::{Budget, Spent};
 use crate::problem::nearest;
-use part::{Part, index};
+use part::{PathPart, index};
 use refusal::{NoField, no};
 use search::MOST_FOUND;
 
@@ -58,7 +58,7 @@ pub enum Root {
 }
 
 /// What stands behind the names that a field can begin with.
-pub trait Names {
+pub trait Values {
     /// What everything that is looked for and made here is charged to.
     fn budget(&self) -> &Budget;
     /// The value of a root; nothing where it is missing. The error is a sentence (a `set:` that cannot be worked out).
@@ -101,7 +101,7 @@ fn own(value: Cow<Value>, budget: &Budget) -> Result<Value, Spent> {
 pub struct Field {
     text: String,
     pub root: Root,
-    parts: Vec<Part>,
+    parts: Vec<PathPart>,
     /// What names and indexes cannot say, beginning at the place that `parts` leads to.
     tail: Option<JpQuery>,
 }
@@ -124,13 +124,13 @@ impl Field {
     }
 
     /// The steps down to the value, or to where a search begins.
-    pub fn parts(&self) -> &[Part] {
+    pub fn parts(&self) -> &[PathPart] {
         &self.parts
     }
 
     /// Whether it can only give one value: names and numbers only.
     pub fn is_single(&self) -> bool {
-        self.tail.is_none() && !self.parts.contains(&Part::Each)
+        self.tail.is_none() && !self.parts.contains(&PathPart::Each)
     }
 
     /// Reads a field. Whether a [`Root::Named`] exists is for the caller to check.
@@ -156,7 +156,7 @@ impl Field {
         }
         let (mut parts, tail) = path::ours(text, rest)?;
         let mut first_name = |what: &str| match parts.first() {
-            Some(Part::Name(name)) => {
+            Some(PathPart::Name(name)) => {
                 let name = name.clone();
                 parts.remove(0);
                 Ok(name)
@@ -191,7 +191,7 @@ impl Field {
             return Err(no(format!("`{word}` takes one name"), format!("write `{word}.NAME`")));
         }
         // Header names are the same in any case; those of a saved answer are kept in small letters.
-        if let (Root::Named(_), [Part::Name(header), Part::Name(name), ..]) = (&root, parts.as_mut_slice())
+        if let (Root::Named(_), [PathPart::Name(header), PathPart::Name(name), ..]) = (&root, parts.as_mut_slice())
             && header == "header"
         {
             name.make_ascii_lowercase();
@@ -205,7 +205,7 @@ impl Field {
     }
 
     /// Looks for the value.
-    pub fn find<'a>(&self, names: &'a dyn Names) -> Result<Found<'a>, String> {
+    pub fn find<'a>(&self, names: &'a dyn Values) -> Result<Found<'a>, String> {
         let found = self.find_there(names)?;
         Ok(match found {
             Found::Missing => names.stand_in(self).map_or(Found::Missing, |v| Found::One(Cow::Owned(v))),
@@ -213,7 +213,7 @@ impl Field {
         })
     }
 
-    fn find_there<'a>(&self, names: &'a dyn Names) -> Result<Found<'a>, String> {
+    fn find_there<'a>(&self, names: &'a dyn Values) -> Result<Found<'a>, String> {
         let Some(start) = names.root(&self.root)? else { return Ok(Found::Missing) };
         let budget = names.budget();
         Ok(match start {
@@ -230,7 +230,7 @@ impl Field {
     }
 
     /// The value, charged as a copy.
-    pub fn value(&self, names: &dyn Names) -> Result<Option<Value>, String> {
+    pub fn value(&self, names: &dyn Values) -> Result<Option<Value>, String> {
         Ok(self.find(names)?.into_value(names.budget())?)
     }
 
@@ -239,9 +239,9 @@ impl Field {
         let mut at = start;
         for (n, part) in self.parts.iter().enumerate().skip(from) {
             let next = match part {
-                Part::Name(name) => at.as_object().and_then(|o| o.get(name)),
-                Part::Index(i) => index(at, *i),
-                Part::Each => {
+                PathPart::Name(name) => at.as_object().and_then(|o| o.get(name)),
+                PathPart::Index(i) => index(at, *i),
+                PathPart::Each => {
                     let each: &[Value] = match at {
                         Value::Array(list) => list,
                         one => std::slice::from_ref(one),
@@ -277,20 +277,20 @@ impl Field {
     }
 
     /// In words, what is missing: the first name on the way that is not there, and the nearest one that is.
-    pub fn why_missing(&self, names: &dyn Names) -> String {
+    pub fn why_missing(&self, names: &dyn Values) -> String {
         let Ok(Some(start)) = names.root(&self.root) else {
             return format!("there is no {} in this request", self.text);
         };
         let mut at: &Value = &start;
         for part in &self.parts {
             let next = match part {
-                Part::Name(name) => at.as_object().and_then(|o| o.get(name)),
-                Part::Index(i) => index(at, *i),
-                Part::Each => break,
+                PathPart::Name(name) => at.as_object().and_then(|o| o.get(name)),
+                PathPart::Index(i) => index(at, *i),
+                PathPart::Each => break,
             };
             match (next, part) {
                 (Some(value), _) => at = value,
-                (None, Part::Name(name)) => {
+                (None, PathPart::Name(name)) => {
                     let near = at.as_object().and_then(|o| {
                         let short = o.keys().take(MOST_COMPARED).map(String::as_str).filter(|k| k.len() <= LONGEST_COMPARED);
                         nearest(name, short)
@@ -317,7 +317,7 @@ mod tests {
     use serde_json::json;
 
     struct Body(Value, Budget);
-    impl Names for Body {
+    impl Values for Body {
         fn budget(&self) -> &Budget {
             &self.1
         }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// A step down that needs no search.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Part {
+pub enum PathPart {
     Name(String),
     Index(i64),
     /// `[*]` as rule authors mean it: what is no list counts as a list of one.

@@ -6,12 +6,12 @@
 use jsonpath_rust::parser::model::{Comparable, Comparison, Filter, FilterAtom, FnArg, JpQuery, Segment, Selector, Test, TestFunction};
 use jsonpath_rust::parser::parse_json_path;
 
-use super::part::Part;
+use super::part::PathPart;
 use super::refusal::{NoField, no};
 use crate::text::span;
 
 /// What a path leads to: simple steps, and a search that begins behind them.
-type Steps = (Vec<Part>, Option<JpQuery>);
+type Steps = (Vec<PathPart>, Option<JpQuery>);
 
 /// Reads a path that begins with `$`.
 pub(super) fn rfc(text: &str) -> Result<Steps, NoField> {
@@ -131,9 +131,9 @@ fn split(path: &str, forgiving: bool) -> Result<Steps, NoField> {
     let looks_back = path.chars().skip(1).any(|c| c == '$');
     while let Some(segment) = segments.peek().filter(|_| !looks_back) {
         let part = match segment {
-            Segment::Selector(Selector::Name(name)) => Part::Name(name.clone()),
-            Segment::Selector(Selector::Index(i)) => Part::Index(*i),
-            Segment::Selector(Selector::Wildcard) if forgiving => Part::Each,
+            Segment::Selector(Selector::Name(name)) => PathPart::Name(name.clone()),
+            Segment::Selector(Selector::Index(i)) => PathPart::Index(*i),
+            Segment::Selector(Selector::Wildcard) if forgiving => PathPart::Each,
             _ => break,
         };
         parts.push(part);

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::charge::within;
 use super::registry::registry;
-use crate::expr::field::{Field, Names};
+use crate::expr::field::{Field, Values};
 
 /// A helper call, compiled.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ impl Call {
     }
 
     /// What the call gives, with its type.
-    pub(super) fn value(&self, names: &dyn Names) -> Result<Value, String> {
+    pub(super) fn value(&self, names: &dyn Values) -> Result<Value, String> {
         let mut values = Map::new();
         for (n, argument) in self.arguments.iter().enumerate() {
             let value = match argument {
@@ -55,7 +55,7 @@ impl Call {
         serde_json::from_str(&json).map_err(|e| e.to_string())
     }
 
-    fn why(&self, reason: &handlebars::RenderErrorReason, names: &dyn Names) -> String {
+    fn why(&self, reason: &handlebars::RenderErrorReason, names: &dyn Values) -> String {
         use handlebars::RenderErrorReason as Reason;
         let missing = |name: &str| {
             let argument = name.strip_prefix('v').and_then(|n| n.parse::<usize>().ok()).and_then(|n| self.arguments.get(n));

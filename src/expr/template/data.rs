@@ -5,9 +5,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{Place, Template, Unrendered};
-use crate::expr::field::{Field, Names};
-use crate::expr::names::Known;
+use super::{Destination, Template, Unrendered};
+use crate::expr::field::{Field, Values};
+use crate::expr::names::Names;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
 
@@ -22,7 +22,7 @@ pub enum Data {
 
 impl Data {
     /// Reads the values that stand at an item.
-    pub fn read(item: &Item, place: Place, known: &Known) -> Option<Self> {
+    pub fn read(item: &Item, place: Destination, known: &Names) -> Option<Self> {
         match item.node {
             Node::Text(text) => match text.contains("{{") || text.contains("}}") || text.contains("{%") {
                 true => Template::parse(text, item, place, known).map(Data::Template),
@@ -44,7 +44,7 @@ impl Data {
         }
     }
 
-    fn entry(key: String, item: &Item, place: Place, known: &Known) -> Option<(String, Data)> {
+    fn entry(key: String, item: &Item, place: Destination, known: &Names) -> Option<(String, Data)> {
         if key.contains("{{") {
             item.problem("a name cannot be a template").at_key().label("only values take {{ … }}").add();
             return None;
@@ -53,7 +53,7 @@ impl Data {
     }
 
     /// The values for one event.
-    pub fn value(&self, names: &dyn Names) -> Result<Value, Unrendered> {
+    pub fn value(&self, names: &dyn Values) -> Result<Value, Unrendered> {
         Ok(match self {
             Data::Fixed(value) => value.clone(),
             Data::Template(template) => template.value(names)?,
@@ -69,7 +69,7 @@ impl Data {
     }
 
     /// The values for one event, as JSON text.
-    pub fn json(&self, names: &dyn Names) -> Result<String, Unrendered> {
+    pub fn json(&self, names: &dyn Values) -> Result<String, Unrendered> {
         let value = self.value(names)?;
         let path = || self.template().map(|t| t.path().clone()).unwrap_or_default();
         names.budget().json(&value).map_err(|spent| Unrendered { message: spent.to_string(), path: path() })

@@ -2,7 +2,7 @@
 //! come from another tool to [`super::hints`].
 
 use super::piece::What;
-use crate::expr::names::Known;
+use crate::expr::names::Names;
 use crate::text::span;
 use crate::yaml::fields::Item;
 
@@ -11,7 +11,7 @@ pub(super) struct Expression<'x, 'k> {
     pub inner: &'x str,
     pub source: &'x str,
     pub item: &'x Item<'x>,
-    pub known: &'x Known<'k>,
+    pub known: &'x Names<'k>,
 }
 
 impl Expression<'_, '_> {

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::expr::field::{Field, Names, Root};
+use crate::expr::field::{Field, Root, Values};
 use crate::model::budget::Budget;
 
 /// What a block adds to the names around it.
 pub(super) struct Inside<'a> {
-    pub(super) around: &'a dyn Names,
+    pub(super) around: &'a dyn Values,
     pub(super) names: &'a [String],
     pub(super) this: &'a Value,
     /// `@index` and its like: of `{{#each}}` only.
@@ -34,7 +34,7 @@ impl Turn<'_> {
     }
 }
 
-impl Names for Inside<'_> {
+impl Values for Inside<'_> {
     fn budget(&self) -> &Budget {
         self.around.budget()
     }

@@ -1,8 +1,8 @@
 //! Text with `{{ … }}`, compiled at load and safe for where it goes: the only place that knows Handlebars.
 //!
-//! A template is a row of pieces: letters, names and helper calls. Names are ours ([`crate::expr::field`]) and are looked up
+//! A template is a row of pieces: letters, names and helper calls. Values are ours ([`crate::expr::field`]) and are looked up
 //! here; a helper call is a Handlebars template over the values of its names, so that nothing of the event is copied.
-//! What a place needs (a line, a URL, a file name) is decided by its [`Place`] when the template is read, never by the
+//! What a place needs (a line, a URL, a file name) is decided by its [`Destination`] when the template is read, never by the
 //! author. Which names exist is checked at load, by [`crate::expr::names`].
 
 mod call;
@@ -26,15 +26,15 @@ use std::cell::Cell;
 use serde_json::Value;
 
 use crate::expr::comparison::is_truthy;
-use crate::expr::field::{Field, Found, Names};
-use crate::expr::names::Known;
+use crate::expr::field::{Field, Found, Values};
+use crate::expr::names::Names;
 use crate::expr::spell::spell;
 use crate::text::percent;
 use crate::yaml::fields::Item;
 use crate::yaml::locate::Path;
 use inside::{Inside, Turn};
 use length::{MAX_RENDERED, MAX_TEMPLATE};
-use piece::{Block, Kind, Piece, What};
+use piece::{Block, BlockKind, Piece, What};
 
 /// The most turns that all `{{#each}}` of one text may take together.
 const MOST_TURNS: u32 = 100_000;
@@ -45,7 +45,7 @@ struct Turns(Cell<u32>);
 
 /// Where the text goes, which decides how a value is made safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Destination {
     /// Text or data: the value as it is.
     Plain,
     /// One line of a file: a line break becomes a space.
@@ -65,7 +65,7 @@ pub enum Place {
 #[derive(Debug, Clone)]
 pub struct Template {
     pieces: Vec<Piece>,
-    place: Place,
+    place: Destination,
     /// Where it stands in its file, for a message when it cannot be rendered.
     path: Path,
 }
@@ -81,13 +81,13 @@ pub struct Unrendered {
 
 impl Template {
     /// Reads the text that stands at an item.
-    pub fn read(item: &Item, place: Place, known: &Known) -> Option<Self> {
+    pub fn read(item: &Item, place: Destination, known: &Names) -> Option<Self> {
         let text = item.text()?;
         Self::parse(&text, item, place, known)
     }
 
     /// Reads text that belongs to an item.
-    pub fn parse(text: &str, item: &Item, place: Place, known: &Known) -> Option<Self> {
+    pub fn parse(text: &str, item: &Item, place: Destination, known: &Names) -> Option<Self> {
         if text.len() > MAX_TEMPLATE {
             item.problem("this text is too long").label(format!("{} KB are the most", MAX_TEMPLATE >> 10)).add();
             return None;
@@ -144,13 +144,13 @@ impl Template {
     }
 
     /// The text for one event.
-    pub fn text(&self, names: &dyn Names) -> Result<String, Unrendered> {
+    pub fn text(&self, names: &dyn Values) -> Result<String, Unrendered> {
         let mut out = String::new();
         self.render(&self.pieces, names, &Turns::default(), &mut out)?;
         Ok(out)
     }
 
-    fn render(&self, pieces: &[Piece], names: &dyn Names, turns: &Turns, out: &mut String) -> Result<(), Unrendered> {
+    fn render(&self, pieces: &[Piece], names: &dyn Values, turns: &Turns, out: &mut String) -> Result<(), Unrendered> {
         for piece in pieces {
             let before = out.len();
             names.budget().steps(1).map_err(|spent| self.wrong(spent))?;
@@ -171,32 +171,32 @@ impl Template {
     }
 
     /// What a block is about; nothing where it is missing.
-    fn about(&self, what: &What, source: &str, names: &dyn Names) -> Result<Option<Value>, Unrendered> {
+    fn about(&self, what: &What, source: &str, names: &dyn Values) -> Result<Option<Value>, Unrendered> {
         match what {
             What::Name(field) => field.value(names).map_err(|why| self.wrong(why)),
             What::Call(_) => self.look(what, source, names).map(Some),
         }
     }
 
-    fn block(&self, block: &Block, names: &dyn Names, turns: &Turns, out: &mut String) -> Result<(), Unrendered> {
+    fn block(&self, block: &Block, names: &dyn Values, turns: &Turns, out: &mut String) -> Result<(), Unrendered> {
         let about = self.about(&block.of, &block.source, names)?;
         match block.kind {
-            Kind::If | Kind::Unless => {
-                let holds = is_truthy(about.as_ref()) == (block.kind == Kind::If);
+            BlockKind::If | BlockKind::Unless => {
+                let holds = is_truthy(about.as_ref()) == (block.kind == BlockKind::If);
                 self.render(if holds { &block.inner } else { &block.otherwise }, names, turns, out)
             }
-            Kind::With => match about.as_ref().filter(|v| is_truthy(Some(v))) {
+            BlockKind::With => match about.as_ref().filter(|v| is_truthy(Some(v))) {
                 Some(this) => {
                     let inside = Inside { around: names, names: &block.names, this, turn: None };
                     self.render(&block.inner, &inside, turns, out)
                 }
                 None => self.render(&block.otherwise, names, turns, out),
             },
-            Kind::Each => self.each(block, about, names, turns, out),
+            BlockKind::Each => self.each(block, about, names, turns, out),
         }
     }
 
-    fn each(&self, block: &Block, about: Option<Value>, names: &dyn Names, turns: &Turns, out: &mut String) -> Result<(), Unrendered> {
+    fn each(&self, block: &Block, about: Option<Value>, names: &dyn Values, turns: &Turns, out: &mut String) -> Result<(), Unrendered> {
         let list: Vec<(Option<&str>, &Value)> = match &about {
             None if block.otherwise.is_empty() => {
                 let why = match &block.of {
@@ -227,7 +227,7 @@ impl Template {
     }
 
     /// The value for one event: with its type if the template is exactly one `{{ }}`, else text.
-    pub fn value(&self, names: &dyn Names) -> Result<Value, Unrendered> {
+    pub fn value(&self, names: &dyn Values) -> Result<Value, Unrendered> {
         match self.pieces.as_slice() {
             [Piece::Value { what, source, .. }] => self.look(what, source, names),
             _ => self.text(names).map(Value::String),
@@ -242,7 +242,7 @@ impl Template {
         Unrendered { message: message.into(), path: self.path.clone() }
     }
 
-    fn look(&self, what: &What, source: &str, names: &dyn Names) -> Result<Value, Unrendered> {
+    fn look(&self, what: &What, source: &str, names: &dyn Values) -> Result<Value, Unrendered> {
         match what {
             What::Name(field) => match field.find(names) {
                 Err(why) => Err(self.wrong(why)),
@@ -255,7 +255,7 @@ impl Template {
         }
     }
 
-    fn put(&self, what: &What, raw: bool, source: &str, names: &dyn Names, out: &mut String) -> Result<(), Unrendered> {
+    fn put(&self, what: &What, raw: bool, source: &str, names: &dyn Values, out: &mut String) -> Result<(), Unrendered> {
         // The common case borrows: a name with a text behind it.
         if let What::Name(field) = what
             && let Ok(Found::One(value)) = field.find(names)
@@ -278,16 +278,16 @@ impl Template {
             return Err(self.too_long(&format!("{source} is")));
         }
         match self.place {
-            Place::Header if text.contains(['\r', '\n', '\0']) => {
+            Destination::Header if text.contains(['\r', '\n', '\0']) => {
                 return Err(self.wrong(format!("{source} holds a line break, which a header cannot")));
             }
-            Place::File => out.extend(text.chars().map(|c| if c == '/' || c == '\\' || c.is_control() { '_' } else { c })),
+            Destination::File => out.extend(text.chars().map(|c| if c == '/' || c == '\\' || c.is_control() { '_' } else { c })),
             _ if raw => out.push_str(text),
-            Place::Line => out.extend(text.chars().map(|c| if is_line_break(c) { ' ' } else { c })),
-            Place::Xml => out.push_str(&quick_xml::escape::escape(text)),
-            Place::UrlQuery => out.extend(percent_encoding::utf8_percent_encode(text, percent::QUERY)),
-            Place::UrlSegment => out.extend(percent_encoding::utf8_percent_encode(text, percent::SEGMENT)),
-            Place::Plain | Place::Header => out.push_str(text),
+            Destination::Line => out.extend(text.chars().map(|c| if is_line_break(c) { ' ' } else { c })),
+            Destination::Xml => out.push_str(&quick_xml::escape::escape(text)),
+            Destination::UrlQuery => out.extend(percent_encoding::utf8_percent_encode(text, percent::QUERY)),
+            Destination::UrlSegment => out.extend(percent_encoding::utf8_percent_encode(text, percent::SEGMENT)),
+            Destination::Plain | Destination::Header => out.push_str(text),
         }
         Ok(())
     }

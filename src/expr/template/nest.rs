@@ -5,19 +5,20 @@
 //! one is left to [`super::inside`].
 
 use super::list::HELPERS;
-use super::piece::{Block, Kind, Piece, What};
-use crate::expr::names::{BlockNames, Known};
+use super::piece::{Block, BlockKind, Piece, What};
+use crate::expr::names::{BlockNames, Names};
 use crate::yaml::fields::Item;
 
 /// How deep blocks may stand in each other.
 const MAX_DEPTH: usize = 16;
 
-const KINDS: [(&str, Kind); 4] = [("if", Kind::If), ("unless", Kind::Unless), ("each", Kind::Each), ("with", Kind::With)];
+const KINDS: [(&str, BlockKind); 4] =
+    [("if", BlockKind::If), ("unless", BlockKind::Unless), ("each", BlockKind::Each), ("with", BlockKind::With)];
 
 /// A template while it is read: the blocks that are open, and what stands in them.
 pub(super) struct Nest<'n, 'k> {
     item: &'n Item<'n>,
-    known: &'n Known<'k>,
+    known: &'n Names<'k>,
     pieces: Vec<Piece>,
     open: Vec<Open>,
 }
@@ -33,7 +34,7 @@ struct Open {
 }
 
 impl<'n, 'k> Nest<'n, 'k> {
-    pub(super) fn new(item: &'n Item<'n>, known: &'n Known<'k>) -> Self {
+    pub(super) fn new(item: &'n Item<'n>, known: &'n Names<'k>) -> Self {
         Self { item, known, pieces: Vec::new(), open: Vec::new() }
     }
 
@@ -47,7 +48,7 @@ impl<'n, 'k> Nest<'n, 'k> {
     }
 
     /// `#each body.lines as |line|` -> the kind, what it is about, and its names.
-    pub(super) fn head<'t>(&self, inner: &'t str, source: &str) -> Option<(Kind, &'t str, Vec<String>)> {
+    pub(super) fn head<'t>(&self, inner: &'t str, source: &str) -> Option<(BlockKind, &'t str, Vec<String>)> {
         let word = inner.split_whitespace().next().unwrap_or("");
         let Some((_, kind)) = KINDS.iter().find(|(w, _)| *w == word) else {
             let said = format!("no block is called `{word}`");
@@ -78,9 +79,9 @@ impl<'n, 'k> Nest<'n, 'k> {
         Some((*kind, about, names))
     }
 
-    pub(super) fn begin(&mut self, kind: Kind, of: What, names: Vec<String>, source: &str, chained: bool) {
-        if matches!(kind, Kind::Each | Kind::With) {
-            self.known.blocks.borrow_mut().push(BlockNames { each: kind == Kind::Each, names: names.clone() });
+    pub(super) fn begin(&mut self, kind: BlockKind, of: What, names: Vec<String>, source: &str, chained: bool) {
+        if matches!(kind, BlockKind::Each | BlockKind::With) {
+            self.known.blocks.borrow_mut().push(BlockNames { each: kind == BlockKind::Each, names: names.clone() });
         }
         let block = Block { kind, of, names, inner: Vec::new(), otherwise: Vec::new(), source: source.into() };
         self.open.push(Open { block, before: std::mem::take(&mut self.pieces), inner: None, chained });
@@ -91,7 +92,7 @@ impl<'n, 'k> Nest<'n, 'k> {
         match self.open.last_mut() {
             Some(open) if open.inner.is_none() => {
                 open.inner = Some(std::mem::take(&mut self.pieces));
-                if matches!(open.block.kind, Kind::Each | Kind::With) {
+                if matches!(open.block.kind, BlockKind::Each | BlockKind::With) {
                     self.known.blocks.borrow_mut().pop();
                 }
                 Some(())
@@ -117,7 +118,7 @@ impl<'n, 'k> Nest<'n, 'k> {
             match inner {
                 Some(inner) => (block.inner, block.otherwise) = (inner, last),
                 None => {
-                    if matches!(block.kind, Kind::Each | Kind::With) {
+                    if matches!(block.kind, BlockKind::Each | BlockKind::With) {
                         self.known.blocks.borrow_mut().pop();
                     }
                     block.inner = last;

@@ -21,7 +21,7 @@ pub(super) enum What {
 
 /// The kinds of blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum BlockKind {
     If,
     Unless,
     Each,
@@ -31,7 +31,7 @@ pub(super) enum Kind {
 /// A compiled block.
 #[derive(Debug, Clone)]
 pub(super) struct Block {
-    pub(super) kind: Kind,
+    pub(super) kind: BlockKind,
     pub(super) of: What,
     /// `as |line n|`.
     pub(super) names: Vec<String>,

@@ -12,14 +12,14 @@ use super::list::HELPERS;
 use super::nest::Nest;
 use super::piece::{Piece, What};
 use crate::expr::field::Field;
-use crate::expr::names::Known;
+use crate::expr::names::Names;
 use crate::text::span;
 use crate::yaml::fields::Item;
 
 /// How deep calls may stand in each other.
 const MAX_NESTING: usize = 16;
 /// Splits text at its `{{ … }}`.
-pub(super) fn pieces(text: &str, item: &Item, known: &Known) -> Option<Vec<Piece>> {
+pub(super) fn pieces(text: &str, item: &Item, known: &Names) -> Option<Vec<Piece>> {
     if hints::percent_blocks(text, item) {
         return None;
     }
@@ -85,7 +85,7 @@ pub(super) fn pieces(text: &str, item: &Item, known: &Known) -> Option<Vec<Piece
 }
 
 /// Reads one tag into the nest. `false` if it is wrong; nothing if all that follows would only repeat it.
-fn one(tag: &Tag, source: &str, item: &Item, known: &Known, nest: &mut Nest) -> Option<bool> {
+fn one(tag: &Tag, source: &str, item: &Item, known: &Names, nest: &mut Nest) -> Option<bool> {
     let expression = |inner| Expression { inner, source, item, known };
     if tag.inner.starts_with('!') {
         return Some(true);

@@ -4,14 +4,14 @@
 //! points fails, so that `…/customers/{{ body.id }}` never becomes `…/customers/`.
 
 use super::piece::{Piece, What};
-use super::{Place, Template, Unrendered};
-use crate::expr::field::{Field, Names, Root};
-use crate::expr::names::Known;
+use super::{Destination, Template, Unrendered};
+use crate::expr::field::{Field, Root, Values};
+use crate::expr::names::Names;
 use crate::text::span;
 use crate::yaml::fields::Item;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Part {
+enum UrlPart {
     /// Scheme and host, or a whole address from one `{{ }}`.
     Base,
     Path,
@@ -22,21 +22,21 @@ enum Part {
 #[derive(Debug, Clone)]
 pub struct Url {
     template: Template,
-    parts: Vec<Part>,
+    parts: Vec<UrlPart>,
     /// A value of the event helps to form the host.
     pub host_from_data: bool,
 }
 
 impl Url {
-    pub fn read(item: &Item, known: &Known) -> Option<Self> {
-        let template = Template::read(item, Place::Plain, known)?;
+    pub fn read(item: &Item, known: &Names) -> Option<Self> {
+        let template = Template::read(item, Destination::Plain, known)?;
         if template.has_block() {
             item.problem("a block cannot stand in an address")
                 .label("give the part a name under `set:`, or write two steps with `if:`")
                 .add();
             return None;
         }
-        let mut part = Part::Base;
+        let mut part = UrlPart::Base;
         let mut seen = String::new();
         let mut parts = Vec::new();
         let mut host_from_data = false;
@@ -50,7 +50,7 @@ impl Url {
                     }
                 }
                 Piece::Value { what, .. } => {
-                    host_from_data |= part == Part::Base && !trusted(what);
+                    host_from_data |= part == UrlPart::Base && !trusted(what);
                     // A value may bring the scheme with it.
                     seen.push_str(if seen.is_empty() { "x://x" } else { "x" });
                 }
@@ -78,7 +78,7 @@ impl Url {
     }
 
     /// The address for one event.
-    pub fn text(&self, names: &dyn Names) -> Result<String, Unrendered> {
+    pub fn text(&self, names: &dyn Values) -> Result<String, Unrendered> {
         let template = &self.template;
         let mut out = String::new();
         // The path segment that is being written, and whether a value stands in it.
@@ -88,7 +88,7 @@ impl Url {
                 Piece::Text(text) => {
                     let mut part = *part;
                     for c in text.chars() {
-                        if part == Part::Path && matches!(c, '/' | '?' | '#') {
+                        if part == UrlPart::Path && matches!(c, '/' | '?' | '#') {
                             self.segment(span::from(&out, segment_at), filled.take())?;
                         }
                         out.push(c);
@@ -101,13 +101,13 @@ impl Url {
                 }
                 Piece::Value { what, raw, source } => {
                     let place = match part {
-                        Part::Base => Place::Plain,
-                        Part::Path => Place::UrlSegment,
-                        Part::Query => Place::UrlQuery,
+                        UrlPart::Base => Destination::Plain,
+                        UrlPart::Path => Destination::UrlSegment,
+                        UrlPart::Query => Destination::UrlQuery,
                     };
                     let encoded = Template { pieces: Vec::new(), place, path: template.path.clone() };
                     encoded.put(what, *raw, source, names, &mut out)?;
-                    filled = (*part == Part::Path).then_some(source.as_ref());
+                    filled = (*part == UrlPart::Path).then_some(source.as_ref());
                 }
                 Piece::Block(_) => {}
             }
@@ -138,16 +138,16 @@ fn trusted(what: &What) -> bool {
 }
 
 /// The part that follows when `c` was just written as the last letter of `seen`.
-fn next(part: Part, seen: &str, c: char) -> Part {
+fn next(part: UrlPart, seen: &str, c: char) -> UrlPart {
     match (part, c) {
-        (Part::Base, '/' | '?' | '#') if !seen.ends_with(":/") && !seen.ends_with("://") => {
+        (UrlPart::Base, '/' | '?' | '#') if !seen.ends_with(":/") && !seen.ends_with("://") => {
             if c == '/' {
-                Part::Path
+                UrlPart::Path
             } else {
-                Part::Query
+                UrlPart::Query
             }
         }
-        (Part::Path, '?' | '#') => Part::Query,
+        (UrlPart::Path, '?' | '#') => UrlPart::Query,
         _ => part,
     }
 }

@@ -12,7 +12,7 @@ use super::sample::{
 use crate::model::event::Event;
 use crate::model::place::Place as At;
 use crate::model::run::{Run, State};
-use crate::store::contract::{Accept, Accepted, Fate, Heavy, NewRun, Store};
+use crate::store::contract::{Accept, Accepted, Heavy, NewRun, StartResult, Store};
 
 pub(super) async fn an_event_is_kept_as_it_came(place: &dyn Place) {
     let store = place.open().await;
@@ -51,7 +51,7 @@ pub(super) async fn runs_are_given_in_the_order_in_which_they_were_handed_in(pla
         assert_eq!((given.id, runs.len()), (id, 3));
         for ((begun, fate), name) in runs.iter().zip(names) {
             let expected = Run::begin(begun.id, id, name.into(), "text".into(), 7, at(n));
-            assert_eq!((begun, *fate), (&expected, Fate::Begun));
+            assert_eq!((begun, *fate), (&expected, StartResult::Begun));
         }
         all.extend(runs);
     }
@@ -63,14 +63,14 @@ pub(super) async fn runs_are_given_in_the_order_in_which_they_were_handed_in(pla
 pub(super) async fn runs_that_the_owner_does_not_take_are_left_to_whoever_leases_them(place: &dyn Place) {
     let store = place.open().await;
     let runs = accept(&store, left(event(0), vec![run("a"), NewRun { step: 2, ..run("b") }])).await;
-    assert!(runs.iter().all(|(_, fate)| *fate == Fate::Queued));
+    assert!(runs.iter().all(|(_, fate)| *fate == StartResult::Queued));
     let leased = lease(&store).await;
     assert_eq!(ids(&leased), ids(runs.iter().map(|(run, _)| run)));
     assert_eq!((leased[1].place, leased[1].turn, leased[1].due), (At { step: 2, element: 0 }, 1, at(0)));
 }
 
 /// Everything that an accept gives and changes, but for the moment of a claim.
-type Given = (Vec<(Run, Fate)>, u64);
+type Given = (Vec<(Run, StartResult)>, u64);
 
 async fn given(place: &dyn Place, store: &Arc<dyn Store>, one: &Accept) -> Given {
     let runs = accept(store, again(one)).await;
@@ -82,17 +82,23 @@ pub(super) async fn an_accept_that_is_repeated_gives_the_same_and_changes_nothin
     begin(&store, 0, once("used")).await;
     begin(&store, 0, in_lane("lane")).await;
     let new = vec![run("plain"), once("used"), in_lane("lane"), once("fresh"), run("plain")];
-    for (one, fates) in [
-        (taken(event(1), new.clone()), [Fate::Begun, Fate::Repeated, Fate::Queued, Fate::Begun, Fate::Begun]),
+    for (one, results) in [
+        (
+            taken(event(1), new.clone()),
+            [StartResult::Begun, StartResult::Repeated, StartResult::Queued, StartResult::Begun, StartResult::Begun],
+        ),
         // Its own delivery does not make it another one's repetition.
         (
             delivered(taken(event(1), new.clone()), &["by sender", "by content"]),
-            [Fate::Begun, Fate::Repeated, Fate::Queued, Fate::Repeated, Fate::Begun],
+            [StartResult::Begun, StartResult::Repeated, StartResult::Queued, StartResult::Repeated, StartResult::Begun],
         ),
-        (left(event(1), new.clone()), [Fate::Queued, Fate::Repeated, Fate::Queued, Fate::Repeated, Fate::Queued]),
+        (
+            left(event(1), new.clone()),
+            [StartResult::Queued, StartResult::Repeated, StartResult::Queued, StartResult::Repeated, StartResult::Queued],
+        ),
     ] {
         let first = given(place, &store, &one).await;
-        assert_eq!(first.0.iter().map(|(_, fate)| *fate).collect::<Vec<_>>(), fates);
+        assert_eq!(first.0.iter().map(|(_, fate)| *fate).collect::<Vec<_>>(), results);
         assert_eq!(given(place, &store, &one).await, first);
         assert_eq!(given(place, &store, &one).await, first);
         assert_eq!(dossier(place, one.event.id).await.runs.len(), 5);
@@ -107,8 +113,8 @@ pub(super) async fn it_can_be_repeated_when_its_runs_have_ended_meanwhile(place:
     record(&store, done(&runs[0].0)).await;
     let repeated = accept(&store, again(&one)).await;
     assert_eq!(ids(repeated.iter().map(|(run, _)| run)), ids(runs.iter().map(|(run, _)| run)));
-    assert_ne!(repeated[0].1, Fate::Begun, "it has ended, and is not begun once more");
-    assert_eq!(repeated[1].1, Fate::Begun);
+    assert_ne!(repeated[0].1, StartResult::Begun, "it has ended, and is not begun once more");
+    assert_eq!(repeated[1].1, StartResult::Begun);
     assert_eq!((state(place, &runs[0].0).await, state(place, &runs[1].0).await), (State::Done, State::Waiting));
     assert!(lease(&store).await.is_empty());
 }
@@ -136,10 +142,10 @@ pub(super) async fn runs_of_another_owner_are_not_begun_by_who_repeats_its_accep
     accept(&first, again(&one)).await;
     if place.allows_several_owners() {
         let other = place.open().await;
-        assert_eq!(accept(&other, again(&one)).await[0].1, Fate::Queued);
+        assert_eq!(accept(&other, again(&one)).await[0].1, StartResult::Queued);
     }
     let heir = place.heir(&first).await;
-    assert_eq!(accept(&heir, again(&one)).await[0].1, Fate::Queued);
+    assert_eq!(accept(&heir, again(&one)).await[0].1, StartResult::Queued);
     assert_eq!(lease(&heir).await.len(), 1, "it has to be leased, as everything that a dead owner had");
 }
 
@@ -152,9 +158,9 @@ pub(super) async fn any_text_can_be_a_key(place: &dyn Place) {
         let new = NewRun { rule: text.into(), lane: Some(text.into()), ..once(text) };
         let one = delivered(taken(event(0), vec![new.clone()]), &[text]);
         let first = accept(&store, again(&one)).await.remove(0);
-        assert_eq!((first.1, first.0.lane.as_deref(), &*first.0.rule), (Fate::Begun, Some(text), text));
+        assert_eq!((first.1, first.0.lane.as_deref(), &*first.0.rule), (StartResult::Begun, Some(text), text));
         assert!(matches!(store.accept(delivered(taken(event(0), vec![new.clone()]), &[text])).await.unwrap(), Accepted::Again { .. }));
-        assert_eq!(accept(&store, taken(event(0), vec![new.clone()])).await[0].1, Fate::Repeated);
+        assert_eq!(accept(&store, taken(event(0), vec![new.clone()])).await[0].1, StartResult::Repeated);
         let next = queue(&store, 0, NewRun { once: None, ..new }).await;
         record(&store, done(&first.0)).await;
         assert_eq!(ids(&lease(&store).await), [next.id]);

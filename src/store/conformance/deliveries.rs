@@ -145,7 +145,7 @@ pub(super) async fn one_whose_event_was_deleted_is_taken_as_new(place: &dyn Plac
     let runs = accept(&store, delivered(taken(event(0), vec![run("a")]), &["key"])).await;
     record(&store, done(&runs[0].0)).await;
     accept(&store, taken(event(1), Vec::new())).await;
-    let pruned = store.prune(Pruning { before: at(1), failed: false, rehearse: false }, 0, 10).await.unwrap();
+    let pruned = store.prune(Pruning { before: at(1), failed: false, is_dry_run: false }, 0, 10).await.unwrap();
     assert_eq!(pruned.events, 1);
     assert_eq!(accept(&store, delivered(taken(event(2), vec![run("a")]), &["key"])).await.len(), 1);
 }

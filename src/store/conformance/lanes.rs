@@ -8,7 +8,7 @@ use super::sample::{
 };
 use crate::model::event::EventId;
 use crate::model::run::{Run, RunId, State};
-use crate::store::contract::{Cancelled, Fate, Heavy, NewRun, Record, Store, Waiting};
+use crate::store::contract::{Cancelled, Heavy, NewRun, Record, StartResult, Store, Waiting};
 
 /// Ends a run, and says which runs can be leased then.
 async fn end(store: &Arc<dyn Store>, ended: Record) -> Vec<Run> {
@@ -25,7 +25,7 @@ pub(super) async fn runs_of_one_lane_are_begun_one_at_a_time(place: &dyn Place) 
     let store = place.open().await;
     // Those of one event are in the order in which it starts them.
     let runs = accept(&store, taken(event(0), vec![in_lane("l"), in_lane("l")])).await;
-    assert_eq!((runs[0].1, runs[1].1), (Fate::Begun, Fate::Queued));
+    assert_eq!((runs[0].1, runs[1].1), (StartResult::Begun, StartResult::Queued));
     let later = accept(&store, left(event(1), vec![in_lane("l"), in_lane("l")])).await;
     assert!(lease(&store).await.is_empty(), "while one is being done, all others wait");
     let [second] = &end(&store, done(&runs[0].0)).await[..] else { panic!() };

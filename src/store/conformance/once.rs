@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::place::Place;
 use super::sample::{DAY, accept, begin, done, dossier, event, failed, lease, left, much_later, once, record, state, taken};
 use crate::model::run::{Once, State};
-use crate::store::contract::{Fate, NewRun, Store, Waiting};
+use crate::store::contract::{NewRun, StartResult, Store, Waiting};
 
-async fn fate(store: &Arc<dyn Store>, seconds: i64, new: NewRun) -> Fate {
+async fn fate(store: &Arc<dyn Store>, seconds: i64, new: NewRun) -> StartResult {
     accept(store, taken(event(seconds), vec![new])).await[0].1
 }
 
@@ -15,31 +15,31 @@ pub(super) async fn a_value_is_used_once_for_each_rule(place: &dyn Place) {
     let store = place.open().await;
     let first = begin(&store, 0, once("v")).await;
     let second = accept(&store, taken(event(1), vec![once("v")])).await.remove(0);
-    assert_eq!(second.1, Fate::Repeated);
+    assert_eq!(second.1, StartResult::Repeated);
     let told = dossier(place, second.0.event).await;
     let (page, attempts) = &told.runs[0];
     assert_eq!(page.run.state, State::Repeated);
     assert!(attempts[0].said.contains(&first.event.to_string()), "it is told which event has used it: {}", attempts[0].said);
     assert!(lease(&store).await.is_empty(), "it is never begun");
-    assert_eq!(fate(&store, 2, once("another")).await, Fate::Begun);
-    assert_eq!(fate(&store, 2, NewRun { rule: "another".into(), ..once("v") }).await, Fate::Begun);
+    assert_eq!(fate(&store, 2, once("another")).await, StartResult::Begun);
+    assert_eq!(fate(&store, 2, NewRun { rule: "another".into(), ..once("v") }).await, StartResult::Begun);
     record(&store, done(&first)).await;
-    assert_eq!(fate(&store, 3, once("v")).await, Fate::Repeated, "also when the run is done");
+    assert_eq!(fate(&store, 3, once("v")).await, StartResult::Repeated, "also when the run is done");
 }
 
 pub(super) async fn a_value_is_remembered_for_its_time_and_no_longer(place: &dyn Place) {
     let store = place.open().await;
     let brief = || NewRun { once: Some(Once { value: "v".into(), within: std::time::Duration::from_secs(10) }), ..once("") };
-    assert_eq!(fate(&store, 0, brief()).await, Fate::Begun);
-    assert_eq!(fate(&store, 9, brief()).await, Fate::Repeated);
-    assert_eq!(fate(&store, 10, brief()).await, Fate::Begun);
-    assert_eq!(fate(&store, 19, brief()).await, Fate::Repeated, "it is remembered anew");
+    assert_eq!(fate(&store, 0, brief()).await, StartResult::Begun);
+    assert_eq!(fate(&store, 9, brief()).await, StartResult::Repeated);
+    assert_eq!(fate(&store, 10, brief()).await, StartResult::Begun);
+    assert_eq!(fate(&store, 19, brief()).await, StartResult::Repeated, "it is remembered anew");
 }
 
 pub(super) async fn two_runs_of_one_event_with_the_same_value_are_one(place: &dyn Place) {
     let store = place.open().await;
     let runs = accept(&store, taken(event(0), vec![once("v"), once("w"), once("v")])).await;
-    assert_eq!(runs.iter().map(|(_, fate)| *fate).collect::<Vec<_>>(), [Fate::Begun, Fate::Begun, Fate::Repeated]);
+    assert_eq!(runs.iter().map(|(_, fate)| *fate).collect::<Vec<_>>(), [StartResult::Begun, StartResult::Begun, StartResult::Repeated]);
 }
 
 pub(super) async fn a_run_that_fails_or_is_cancelled_gives_its_value_back(place: &dyn Place) {
@@ -50,9 +50,9 @@ pub(super) async fn a_run_that_fails_or_is_cancelled_gives_its_value_back(place:
     let cancelled = store.cancel(Waiting { event: Some(second.event), rule: None }, much_later()).await.unwrap();
     assert_eq!(cancelled.runs, 1);
     let third = begin(&store, 2, once("v")).await;
-    assert_eq!(fate(&store, 3, once("v")).await, Fate::Repeated);
+    assert_eq!(fate(&store, 3, once("v")).await, StartResult::Repeated);
     record(&store, done(&third)).await;
-    assert_eq!(fate(&store, DAY.as_secs() as i64, once("v")).await, Fate::Repeated, "one that is done keeps it");
+    assert_eq!(fate(&store, DAY.as_secs() as i64, once("v")).await, StartResult::Repeated, "one that is done keeps it");
 }
 
 pub(super) async fn a_replayed_run_claims_its_value_again(place: &dyn Place) {
@@ -60,10 +60,10 @@ pub(super) async fn a_replayed_run_claims_its_value_again(place: &dyn Place) {
     let first = begin(&store, 0, once("v")).await;
     record(&store, failed(&first)).await;
     assert_eq!(store.replay(first.event, None, much_later()).await.unwrap(), 1);
-    assert_eq!(fate(&store, 1, once("v")).await, Fate::Repeated);
+    assert_eq!(fate(&store, 1, once("v")).await, StartResult::Repeated);
     let leased = lease(&store).await.remove(0);
     record(&store, failed(&leased)).await;
-    assert_eq!(fate(&store, 2, once("v")).await, Fate::Begun, "it gives it back a second time");
+    assert_eq!(fate(&store, 2, once("v")).await, StartResult::Begun, "it gives it back a second time");
 }
 
 pub(super) async fn a_run_gives_back_only_what_is_still_its_own(place: &dyn Place) {
@@ -74,7 +74,7 @@ pub(super) async fn a_run_gives_back_only_what_is_still_its_own(place: &dyn Plac
     // The first one has the value again, so the second one has nothing to give back.
     assert_eq!(store.replay(first.event, None, much_later()).await.unwrap(), 1);
     record(&store, failed(&second)).await;
-    assert_eq!(fate(&store, 2, once("v")).await, Fate::Repeated);
+    assert_eq!(fate(&store, 2, once("v")).await, StartResult::Repeated);
     assert_eq!((state(place, &first).await, state(place, &second).await), (State::Waiting, State::Failed));
 }
 
@@ -93,7 +93,7 @@ pub(super) async fn many_that_claim_a_value_at_a_time_get_it_once(place: &dyn Pl
         .collect();
     let mut begun = 0;
     for one in asked {
-        begun += one.await.unwrap().iter().filter(|(_, fate)| *fate != Fate::Repeated).count();
+        begun += one.await.unwrap().iter().filter(|(_, fate)| *fate != StartResult::Repeated).count();
     }
     assert_eq!(begun, 5);
     assert_eq!(lease(&owners[0]).await.len(), 5);

@@ -6,7 +6,7 @@ use super::sample::{
     refuse, run, state, stepped, story, taken,
 };
 use crate::model::run::{Run, State};
-use crate::store::contract::{Cancelled, Fate, Heavy, NewRun, Waiting};
+use crate::store::contract::{Cancelled, Heavy, NewRun, StartResult, Waiting};
 
 fn of_rule(rule: &str) -> Waiting {
     Waiting { event: None, rule: Some(rule.to_owned()) }
@@ -145,7 +145,7 @@ pub(super) async fn cancelling_ends_what_a_dead_owner_had(place: &dyn Place) {
     refuse(&first, done(&one)).await;
     assert_eq!(state(place, &one).await, State::Cancelled);
     assert_eq!(ids(&lease(&heir).await), [next.id], "its lane is open");
-    assert_eq!(accept(&heir, taken(event(1), vec![once("v")])).await[0].1, Fate::Begun, "its value was given back");
+    assert_eq!(accept(&heir, taken(event(1), vec![once("v")])).await[0].1, StartResult::Begun, "its value was given back");
 }
 
 pub(super) async fn nothing_happens_to_events_that_are_not_kept(place: &dyn Place) {

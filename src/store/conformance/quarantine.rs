@@ -12,7 +12,7 @@ pub(super) async fn a_run_of_which_the_program_died_three_times_is_set_aside(pla
     let mut heir = first;
     for times in 1..=3 {
         heir = place.heir(&heir).await;
-        let aside = heir.stumbled(vec![one.id, i64::MAX], at(times)).await.unwrap();
+        let aside = heir.crashed_with(vec![one.id, i64::MAX], at(times)).await.unwrap();
         if times < 3 {
             assert!(aside.is_empty());
             assert_eq!(ids(&lease(&heir).await).len(), 2, "it is tried again");
@@ -32,11 +32,11 @@ pub(super) async fn one_that_is_replayed_after_that_begins_to_count_anew(place: 
     let store = place.open().await;
     let one = begin(&store, 0, once("v")).await;
     for _ in 0..3 {
-        store.stumbled(vec![one.id], at(1)).await.unwrap();
+        store.crashed_with(vec![one.id], at(1)).await.unwrap();
     }
     let second = begin(&store, 2, once("v")).await;
     record(&store, done(&second)).await;
     assert_eq!(store.replay(one.event, None, at(3)).await.unwrap(), 1);
-    assert!(store.stumbled(vec![one.id, one.id], at(4)).await.unwrap().is_empty());
+    assert!(store.crashed_with(vec![one.id, one.id], at(4)).await.unwrap().is_empty());
     assert_eq!(ids(&lease(&store).await), [one.id]);
 }

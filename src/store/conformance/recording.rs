@@ -31,7 +31,7 @@ pub(super) async fn what_was_tried_is_in_the_history_in_its_order(place: &dyn Pl
 pub(super) async fn a_run_goes_on_where_it_was_recorded(place: &dyn Place) {
     let first = place.open().await;
     let one = begin(&first, 0, run("a")).await;
-    let at_work = Run {
+    let watchdog = Run {
         place: At { step: u32::MAX - 1, element: 4_000_000_000 },
         tried: 3,
         due: at(7),
@@ -39,10 +39,10 @@ pub(super) async fn a_run_goes_on_where_it_was_recorded(place: &dyn Place) {
         failed_at: Some(At { step: 1, element: 2 }),
         ..one
     };
-    let at_work = record(&first, stepped(&at_work)).await;
+    let watchdog = record(&first, stepped(&watchdog)).await;
     let heir = place.heir(&first).await;
     let leased = lease(&heir).await.remove(0);
-    assert_eq!(leased, Run { turn: at_work.turn + 1, ..at_work });
+    assert_eq!(leased, Run { turn: watchdog.turn + 1, ..watchdog });
     // And goes back to where nothing has failed.
     let mended = record(&heir, Record { run: Run { failed_at: None, ..leased.clone() }.into(), ..postponed(&leased, at(8)) }).await;
     assert_eq!(lease(&heir).await, [Run { turn: mended.turn + 1, ..mended }]);

@@ -8,7 +8,7 @@ use crate::secret::SealedText;
 use crate::store::contract::{Accepted, Pruned, Pruning, Record, Standing};
 
 fn before(seconds: i64) -> Pruning {
-    Pruning { before: at(seconds), failed: false, rehearse: false }
+    Pruning { before: at(seconds), failed: false, is_dry_run: false }
 }
 
 pub(super) async fn an_event_is_deleted_with_all_that_belongs_to_it(place: &dyn Place) {
@@ -18,8 +18,8 @@ pub(super) async fn an_event_is_deleted_with_all_that_belongs_to_it(place: &dyn 
     for run in [&one, &kept] {
         record(&store, Record { answer: Some(answer.clone()), ..done(run) }).await;
     }
-    let rehearsed = store.prune(Pruning { rehearse: true, ..before(1) }, 0, 10).await.unwrap();
-    assert_eq!((rehearsed.events, rehearsed.is_all), (1, true));
+    let counted = store.prune(Pruning { is_dry_run: true, ..before(1) }, 0, 10).await.unwrap();
+    assert_eq!((counted.events, counted.is_all), (1, true));
     assert!(place.records().await.dossier(one.event).await.is_ok(), "it was only counted");
     let pruned = store.prune(before(1), 0, 10).await.unwrap();
     assert_eq!((pruned.events, pruned.is_all), (1, true));

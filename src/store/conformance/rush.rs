@@ -7,7 +7,7 @@ use super::place::Place;
 use super::sample::{accept, done, event, failed, in_lane, left, much_later, once, postponed, record, refuse, run, stepped, taken};
 use crate::model::event::EventId;
 use crate::model::run::{Run, RunId, State};
-use crate::store::contract::{Fate, Heavy, NewRun, Recorded, Store, Waiting};
+use crate::store::contract::{Heavy, NewRun, Recorded, StartResult, Store, Waiting};
 
 /// SplitMix64: all that is done is drawn from it.
 struct Dice(u64);
@@ -97,15 +97,15 @@ impl Hand {
         let one = event(0);
         let id = one.id;
         let all = if self.dice.roll(2) == 0 { taken(one, new) } else { left(one, new) };
-        for (run, fate) in accept(&self.store, all).await {
+        for (run, result) in accept(&self.store, all).await {
             let mut seen = self.seen.lock().unwrap();
-            match fate {
-                Fate::Begun => {
+            match result {
+                StartResult::Begun => {
                     seen.take(&run);
                     self.runs.push(run);
                 }
-                Fate::Queued => drop(seen.begun.insert(run.id)),
-                Fate::Repeated => {}
+                StartResult::Queued => drop(seen.begun.insert(run.id)),
+                StartResult::Repeated => {}
             }
         }
         self.seen.lock().unwrap().events.push(id);

@@ -12,7 +12,7 @@ use super::place::Place;
 use crate::model::event::{Event, EventId};
 use crate::model::place::Place as At;
 use crate::model::run::{Attempt, Once, Run, RunId, State};
-use crate::store::contract::{Accept, Accepted, Delivery, Dossier, Fate, Heavy, NewRun, Record, Recorded, Store};
+use crate::store::contract::{Accept, Accepted, Delivery, Dossier, Heavy, NewRun, Record, Recorded, StartResult, Store};
 
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
@@ -81,7 +81,7 @@ pub(super) fn again(accept: &Accept) -> Accept {
 }
 
 /// Has an event accepted that is new; gives its runs.
-pub(super) async fn accept(store: &Arc<dyn Store>, accept: Accept) -> Vec<(Run, Fate)> {
+pub(super) async fn accept(store: &Arc<dyn Store>, accept: Accept) -> Vec<(Run, StartResult)> {
     match store.accept(accept).await.unwrap() {
         Accepted::New(_, runs) => runs,
         Accepted::Again { first, .. } => panic!("it was taken for the event {first}"),
@@ -90,15 +90,15 @@ pub(super) async fn accept(store: &Arc<dyn Store>, accept: Accept) -> Vec<(Run, 
 
 /// Has an event with one run accepted, which begins at once.
 pub(super) async fn begin(store: &Arc<dyn Store>, seconds: i64, new: NewRun) -> Run {
-    let (run, fate) = accept(store, taken(event(seconds), vec![new])).await.remove(0);
-    assert_eq!(fate, Fate::Begun);
+    let (run, result) = accept(store, taken(event(seconds), vec![new])).await.remove(0);
+    assert_eq!(result, StartResult::Begun);
     run
 }
 
 /// Has an event with one run accepted, which waits.
 pub(super) async fn queue(store: &Arc<dyn Store>, seconds: i64, new: NewRun) -> Run {
-    let (run, fate) = accept(store, taken(event(seconds), vec![new])).await.remove(0);
-    assert_eq!(fate, Fate::Queued);
+    let (run, result) = accept(store, taken(event(seconds), vec![new])).await.remove(0);
+    assert_eq!(result, StartResult::Queued);
     run
 }
 

@@ -8,11 +8,11 @@ use super::rows::{Head, column, json, read_id, read_json, read_text};
 use crate::model::event::EventId;
 use crate::model::run::{Run, RunId, State};
 use crate::store::accept::fresh;
-use crate::store::contract::{Accept, Fate, Result, Standing};
+use crate::store::contract::{Accept, Result, Standing, StartResult};
 
 /// What became of an event that was handed in.
 pub(super) enum Kept {
-    New(Vec<(Run, Fate)>),
+    New(Vec<(Run, StartResult)>),
     Again { first: EventId, is_same: bool, restarted: usize, standing: Standing },
 }
 
@@ -34,9 +34,9 @@ pub(super) async fn accept(sql: &Transaction<'_>, owner: &Owner, accept: &Accept
     };
     let seq: i64 = inserted.try_get(0)?;
     let by = if accept.taken { owner.id } else { 0 };
-    let fates = insert_runs(sql, seq, now, by, &accept.runs).await?;
+    let results = insert_runs(sql, seq, now, by, &accept.runs).await?;
     keep_deliveries(sql, &keys, accept, seq).await?;
-    let runs = fates.into_iter().zip(&accept.runs).map(|((id, fate), new)| (fresh(id, event, new), fate));
+    let runs = results.into_iter().zip(&accept.runs).map(|((id, result), new)| (fresh(id, event, new), result));
     Ok(Kept::New(runs.collect()))
 }
 
@@ -48,12 +48,12 @@ async fn kept_before(sql: &Transaction<'_>, owner: &Owner, accept: &Accept, seq:
     let mut runs = Vec::with_capacity(accept.runs.len());
     for (row, new) in sql.query(text, &[&seq, &(accept.runs.len() as i64)]).await?.iter().zip(&accept.runs) {
         let (id, by, state): (RunId, i64, &str) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let fate = match State::read(state) {
-            Some(State::Repeated) => Fate::Repeated,
-            _ if by == owner.id => Fate::Begun,
-            _ => Fate::Queued,
+        let result = match State::read(state) {
+            Some(State::Repeated) => StartResult::Repeated,
+            _ if by == owner.id => StartResult::Begun,
+            _ => StartResult::Queued,
         };
-        runs.push((fresh(id, &accept.event, new), fate));
+        runs.push((fresh(id, &accept.event, new), result));
     }
     Ok(Kept::New(runs))
 }

@@ -121,7 +121,7 @@ pub(super) async fn cancel(sql: &Transaction<'_>, which: &Waiting, now: Timestam
 }
 
 /// Counts a death of the program for these runs, and sets aside those for which it was one too many.
-pub(super) async fn stumbled(sql: &Transaction<'_>, runs: &[RunId], now: Timestamp) -> Result<Vec<(EventId, String)>> {
+pub(super) async fn crashed_with(sql: &Transaction<'_>, runs: &[RunId], now: Timestamp) -> Result<Vec<(EventId, String)>> {
     let mut locked = lock(sql, runs).await?;
     let mut aside = HashSet::new();
     for run in runs {

@@ -9,7 +9,7 @@ use tokio_postgres::Transaction;
 use super::rows::{column, from_json, json, keep_attempts, read_id};
 use crate::model::run::{RunId, State, hash};
 use crate::store::claims::used_already;
-use crate::store::contract::{Accept, Delivery, Fate, NewRun, Result};
+use crate::store::contract::{Accept, Delivery, NewRun, Result, StartResult};
 
 /// How many locks all lanes share: as many as a transaction may hold at most, however many lanes it is about.
 const LOCKS: u32 = 1_024;
@@ -110,19 +110,25 @@ pub(super) async fn give_back(sql: &Transaction<'_>, runs: &[(RunId, String, Opt
 }
 
 /// Puts fresh runs of an event among those that are to be done; those that begin at once are owned `by` who is named.
-pub(super) async fn insert_runs(sql: &Transaction<'_>, event: i64, due: i64, by: i64, runs: &[NewRun]) -> Result<Vec<(RunId, Fate)>> {
+pub(super) async fn insert_runs(
+    sql: &Transaction<'_>,
+    event: i64,
+    due: i64,
+    by: i64,
+    runs: &[NewRun],
+) -> Result<Vec<(RunId, StartResult)>> {
     lock_lanes(sql, runs.iter().filter_map(|run| run.lane.as_deref()).map(str::as_bytes)).await?;
     // They are numbered now that the lanes are locked, and so in a lane's order.
     let text = "SELECT nextval('run_number') AS id FROM generate_series(1, $1::bigint) ORDER BY id";
     let rows = sql.query(text, &[&(runs.len() as i64)]).await?;
     let numbers: Vec<RunId> = column(&rows, 0)?;
     let claimed = claim(sql, due, runs, &numbers).await?;
-    let mut fates = Vec::with_capacity(runs.len());
+    let mut results = Vec::with_capacity(runs.len());
     for (&id, run) in numbers.iter().zip(runs) {
         let rule = run.rule.as_bytes();
         if run.once.is_some() && !claimed.contains(&id) {
             repeated(sql, id, event, due, run).await?;
-            fates.push((id, Fate::Repeated));
+            results.push((id, StartResult::Repeated));
             continue;
         }
         let once = run.once.as_ref().map(|o| json(&(&o.value, o.within.as_millis() as u64))).transpose()?;
@@ -132,9 +138,9 @@ pub(super) async fn insert_runs(sql: &Transaction<'_>, event: i64, due: i64, by:
                     FROM (SELECT EXISTS (SELECT 1 FROM pending WHERE sha256(lane) = sha256($5)) AS queued) lane RETURNING queued";
         let row = sql.query_one(text, &[&id, &event, &rule, &&*run.text, &lane, &i64::from(run.step), &due, &once, &by]).await?;
         let queued: bool = row.try_get(0)?;
-        fates.push((id, if queued || by == 0 { Fate::Queued } else { Fate::Begun }));
+        results.push((id, if queued || by == 0 { StartResult::Queued } else { StartResult::Begun }));
     }
-    Ok(fates)
+    Ok(results)
 }
 
 /// Claims the `once_per` values of runs; gives those that have theirs. Of several with the same one, the first has it.

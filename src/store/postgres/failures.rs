@@ -11,7 +11,7 @@ use super::Postgres;
 use super::server::Server;
 use crate::model::event::{Event, EventId};
 use crate::model::run::{Run, State};
-use crate::store::contract::{Accept, Accepted, Fate, Heavy, NewRun, Record, Recorded, Store};
+use crate::store::contract::{Accept, Accepted, Heavy, NewRun, Record, Recorded, StartResult, Store};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -31,7 +31,7 @@ async fn begin(store: &Arc<dyn Store>) -> Run {
     let accept =
         Accept { event: Arc::new(event), runs: vec![run], deliveries: Vec::new(), is_vouched: false, ruleset: 1, status: 200, taken: true };
     let Accepted::New(_, mut runs) = store.accept(accept).await.unwrap() else { panic!() };
-    assert_eq!(runs[0].1, Fate::Begun);
+    assert_eq!(runs[0].1, StartResult::Begun);
     runs.remove(0).0
 }
 

@@ -148,8 +148,8 @@ impl Store for Postgres {
         verb!(self, |sql| texts::text(sql, &hash).await?)
     }
 
-    fn stumbled(&self, runs: Vec<RunId>, now: Timestamp) -> Doing<'_, Vec<(EventId, String)>> {
-        verb!(self, |sql| changes::stumbled(sql, &runs, now).await?)
+    fn crashed_with(&self, runs: Vec<RunId>, now: Timestamp) -> Doing<'_, Vec<(EventId, String)>> {
+        verb!(self, |sql| changes::crashed_with(sql, &runs, now).await?)
     }
 
     fn replay(&self, event: EventId, rule: Option<String>, now: Timestamp) -> Doing<'_, usize> {

@@ -21,7 +21,7 @@ pub(super) async fn prune(sql: &Transaction<'_>, what: &Pruning, after: i64, mos
                 AND ($2 OR NOT EXISTS (SELECT 1 FROM ended WHERE event = seq AND state = 'failed'))";
     let rows = sql.query(text, &[&events, &what.failed]).await?;
     let done: Vec<i64> = column(&rows, 0)?;
-    if !what.rehearse && !done.is_empty() {
+    if !what.is_dry_run && !done.is_empty() {
         for text in [
             "DELETE FROM attempt WHERE run IN (SELECT id FROM ended WHERE event = ANY($1))",
             "DELETE FROM saved WHERE run IN (SELECT id FROM ended WHERE event = ANY($1))",

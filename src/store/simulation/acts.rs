@@ -21,13 +21,13 @@ impl World {
         let job =
             Job::accept(std::sync::Arc::new(Accept { event: event.into(), runs, deliveries, is_vouched, ruleset: 1, status: 200, taken }));
         let mut told = self.commit(&job);
-        let was_done = matches!(told, Told::Unheard);
+        let was_done = matches!(told, Committed::Unheard);
         if was_done && self.dice.one_in(2) {
             told = self.commit(&job);
         }
         let kept = match told {
-            Told::Did(kept) => kept,
-            Told::Failed => {
+            Committed::Did(kept) => kept,
+            Committed::Failed => {
                 // A repetition may fail where the first one was kept.
                 self.lost.push(Held::Event(id));
                 self.note_begun(id);
@@ -36,7 +36,7 @@ impl World {
                 }
                 return;
             }
-            Told::Unheard => {
+            Committed::Unheard => {
                 self.lost.push(Held::Event(id));
                 self.note_begun(id);
                 self.note_delivery(key, id, raw);
@@ -44,17 +44,17 @@ impl World {
             }
         };
         match kept {
-            Kept::New(first, fates) => {
+            Reply::New(first, results) => {
                 self.note_delivery(key, id, raw);
-                for (number, fate) in (first..).zip(fates).filter(|(_, fate)| *fate != Fate::Repeated) {
+                for (number, result) in (first..).zip(results).filter(|(_, result)| *result != StartResult::Repeated) {
                     self.seen.begun.insert(number);
-                    if fate == Fate::Begun {
+                    if result == StartResult::Begun {
                         let run = Run::begin(number, id, "r".into(), "t".into(), 0, self.now);
                         self.take(Run { lane: lane.clone().map(Into::into), ..run });
                     }
                 }
             }
-            Kept::Again { first, is_same, restarted, standing } => {
+            Reply::Again { first, is_same, restarted, standing } => {
                 let (known, at, before) = &self.seen.deliveries[&key.unwrap()];
                 assert!(*known == first && *at + DAY > self.now, "a delivery was taken for another one");
                 assert_eq!(is_same, *before == raw, "a request was taken for another one");
@@ -113,8 +113,8 @@ impl World {
     pub(super) fn lease(&mut self) {
         let job = Job::Lease { now: self.now, most: 1 + self.dice.roll(4) as usize, heavy: Heavy::ANY };
         match self.commit(&job) {
-            Told::Did(Kept::Runs(runs)) => runs.into_iter().for_each(|(run, _)| self.take(run)),
-            Told::Unheard => self.look_for_owned(),
+            Committed::Did(Reply::Runs(runs)) => runs.into_iter().for_each(|(run, _)| self.take(run)),
+            Committed::Unheard => self.look_for_owned(),
             _ => {}
         }
     }
@@ -123,8 +123,8 @@ impl World {
     pub(super) fn take_up_lost(&mut self) {
         let Some(which) = self.lost.pop() else { return };
         match self.commit(&Job::Held(which)) {
-            Told::Did(Kept::Runs(runs)) => runs.into_iter().for_each(|(run, _)| self.take(run)),
-            Told::Unheard => {
+            Committed::Did(Reply::Runs(runs)) => runs.into_iter().for_each(|(run, _)| self.take(run)),
+            Committed::Unheard => {
                 self.lost.push(which);
                 self.look_for_owned();
             }
@@ -135,7 +135,7 @@ impl World {
     /// Runs may be this owner's without anybody in it having heard of them.
     fn look_for_owned(&mut self) {
         let was_calm = std::mem::replace(&mut self.calm, true);
-        if let Told::Did(Kept::Owned(owned)) = self.commit(&Job::Owned) {
+        if let Committed::Did(Reply::Owned(owned)) = self.commit(&Job::Owned) {
             let hands = &self.hands;
             let is_held = |run: RunId| hands.iter().any(|hand| hand.run.id == run && !hand.is_over());
             let owned: Vec<_> = owned.into_iter().filter(|(run, _)| !is_held(*run)).collect();
@@ -146,9 +146,9 @@ impl World {
     }
 
     fn outcome(&mut self, run: &Run) -> Outcome {
-        let note = || Note { output: Some(Value::from(run.id * 1_000 + i64::from(run.place.element))), ..Note::default() };
+        let success = || Success { output: Some(Value::from(run.id * 1_000 + i64::from(run.place.element))), ..Success::default() };
         match self.dice.roll(if self.calm { 3 } else { 10 }) {
-            0..=4 => Outcome::Done(note()),
+            0..=4 => Outcome::Done(success()),
             5 => Outcome::Skipped("so".into()),
             6 => Outcome::failed("no"),
             7 => Outcome::Deferred(Duration::from_secs(3)),
@@ -158,9 +158,9 @@ impl World {
 
     /// Tries the step that a run is at; gives the run after it, and what is to be recorded.
     fn try_once(&mut self, run: Run) -> (Run, Option<Record>) {
-        let is_each = self.course.flow(run.place.step).is_some_and(|f| f.each.is_some());
+        let is_each = self.graph.node(run.place.step).is_some_and(|f| f.each.is_some());
         let mut outcome = match () {
-            () if run.settled => Outcome::Done(Note::default()),
+            () if run.settled => Outcome::Done(Success::default()),
             () if is_each && self.elements == 0 => Outcome::Skipped("the list is empty".into()),
             () => self.outcome(&run),
         };
@@ -173,7 +173,7 @@ impl World {
             title: "x",
             save_as: (run.id % 2 == 0).then_some(name.as_str()),
             elements: is_each.then_some(self.elements),
-            course: &self.course,
+            graph: &self.graph,
         };
         let (place, mut next) = (run.place, run.after(&mut outcome, &facts, self.now, 0.5));
         let word = match outcome {
@@ -212,12 +212,12 @@ impl World {
             return;
         };
         match self.commit(&Job::Record(record.clone())) {
-            Told::Did(Kept::Recorded(Recorded::Recorded)) => self.recorded(&record, next, unheard),
+            Committed::Did(Reply::Recorded(Recorded::Recorded)) => self.recorded(&record, next, unheard),
             // What was recorded before, and nobody heard, is recorded again as nothing, or as the same.
-            Told::Did(Kept::Recorded(Recorded::LeaseLost)) => {
+            Committed::Did(Reply::Recorded(Recorded::LeaseLost)) => {
                 assert!(Hand { run, unrecorded: Some(record), unheard }.is_over(), "the lease of a run was lost that nobody took");
             }
-            Told::Unheard => {
+            Committed::Unheard => {
                 self.recorded(&record, next, unheard);
                 self.hands.retain(|hand| hand.run.id != run.id || hand.is_over());
                 self.hands.push(Hand { run, unrecorded: Some(record), unheard: true });
@@ -247,7 +247,7 @@ impl World {
 
     /// A run that is replayed and fails again does what the rule has for that again, too.
     pub(super) fn may_repeat(&self, effect: &Effect) -> bool {
-        let is_mend = self.course.on_error.is_some_and(|first| effect.1.step >= first) && self.seen.replayed.contains(&effect.0);
+        let is_mend = self.graph.on_error.is_some_and(|first| effect.1.step >= first) && self.seen.replayed.contains(&effect.0);
         is_mend || self.seen.lost.contains(effect)
     }
 
@@ -303,14 +303,14 @@ impl World {
             let transaction = self.sql.transaction().unwrap();
             assert!(!owner.is_current(&transaction).unwrap());
             let (job, changes) = (Job::Record(record), transaction.total_changes());
-            assert!(matches!(job.refused(), Ok(Kept::Recorded(Recorded::LeaseLost))));
+            assert!(matches!(job.refused(), Ok(Reply::Recorded(Recorded::LeaseLost))));
             // Once somebody has the run, not even the record itself would find it, as in a store with many owners at a time.
             let theirs = "SELECT 1 FROM pending WHERE id = ?1 AND owner = ?2";
             if transaction.prepare(theirs).unwrap().exists([hand.run.id, owner.epoch]).unwrap() {
                 continue;
             }
             let kept = job.run(&transaction, &owner).unwrap();
-            assert!(matches!(kept, Kept::Recorded(Recorded::LeaseLost)), "a lost lease was recorded");
+            assert!(matches!(kept, Reply::Recorded(Recorded::LeaseLost)), "a lost lease was recorded");
             assert_eq!(transaction.total_changes(), changes, "a lost lease changed something");
         }
     }
@@ -330,10 +330,10 @@ impl World {
                 Job::StartAnew { event: chosen, runs: vec![run], texts: Vec::new(), now: self.now }
             }
             3 => Job::Cancel(Waiting { event: Some(chosen), rule: None }, self.now),
-            _ => Job::Prune { what: Pruning { before: self.now, failed: self.dice.one_in(2), rehearse: false }, after: 0, most: 5 },
+            _ => Job::Prune { what: Pruning { before: self.now, failed: self.dice.one_in(2), is_dry_run: false }, after: 0, most: 5 },
         };
         let before = self.pending();
-        if matches!(self.commit(&which), Told::Failed) {
+        if matches!(self.commit(&which), Committed::Failed) {
             return;
         }
         let after = self.pending();

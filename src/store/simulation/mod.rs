@@ -16,18 +16,18 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use serde_json::{Map, Value};
 
-use super::contract::{Accept, Delivery, Fate, Held, NewRun, Pruning, Record, Recorded, Standing, Waiting};
+use super::contract::{Accept, Delivery, Held, NewRun, Pruning, Record, Recorded, Standing, StartResult, Waiting};
 use super::jobs::Job;
 use super::owner::Owner;
-use super::reply::Kept;
+use super::reply::Reply;
 use super::rows::{MOST_RUNS, range};
 use super::tables;
 use crate::model::event::{Event, EventId};
-use crate::model::outcome::{Note, Outcome};
+use crate::model::outcome::{Outcome, Success};
 use crate::model::place::Place;
 use crate::model::retry::Plan;
 use crate::model::run::{Attempt, Once, Run, RunId, State, StepFacts};
-use crate::model::step_graph::{Course, Flow, Mend, Next};
+use crate::model::step_graph::{Next, OnError, StepGraph, StepNode};
 
 /// How many seeds are tried if nobody says.
 const SEEDS: u64 = 600;
@@ -88,8 +88,8 @@ impl Hand {
 }
 
 /// What a commit told.
-enum Told {
-    Did(Kept),
+enum Committed {
+    Did(Reply),
     /// Nothing was done.
     Failed,
     /// It was done, and nobody heard of it.
@@ -103,7 +103,7 @@ struct World {
     now: Timestamp,
     /// The latest moment that any clock has shown.
     latest: Timestamp,
-    course: Course,
+    graph: StepGraph,
     plan: Plan,
     elements: u32,
     hands: Vec<Hand>,
@@ -116,24 +116,24 @@ struct World {
     seen: Witness,
 }
 
-/// A course of some steps, one of them perhaps with `for_each`, and the steps of the rule's own `on_error:`.
-fn course(dice: &mut Dice) -> Course {
-    let (steps, mends) = (1 + dice.roll(3) as u32, dice.roll(4) as u32);
+/// A graph of some steps, one of them perhaps with `for_each`, and the steps of the rule's own `on_error:`.
+fn graph(dice: &mut Dice) -> StepGraph {
+    let (steps, handles) = (1 + dice.roll(3) as u32, dice.roll(4) as u32);
     let each = dice.roll(u64::from(steps) + 1) as u32;
-    let flow = |step: u32, last: u32, mend| Flow {
+    let node = |step: u32, last: u32, on_error| StepNode {
         next: if step + 1 < last { Next::Step(step + 1) } else { Next::End },
         each: (step == each && step < steps).then_some(step),
         inside: None,
         within: None,
-        mend,
-        mends: None,
+        on_error,
+        handles: None,
     };
-    let mut flows = Vec::new();
+    let mut nodes = Vec::new();
     for step in 0..steps {
-        flows.push(flow(step, steps, if dice.one_in(3) { Mend::Continue } else { Mend::Not }));
+        nodes.push(node(step, steps, if dice.one_in(3) { OnError::Continue } else { OnError::Not }));
     }
-    flows.extend((steps..steps + mends).map(|step| flow(step, steps + mends, Mend::Not)));
-    Course { flows, otherwise: None, on_error: (mends > 0).then_some(steps) }
+    nodes.extend((steps..steps + handles).map(|step| node(step, steps + handles, OnError::Not)));
+    StepGraph { nodes, otherwise: None, on_error: (handles > 0).then_some(steps) }
 }
 
 impl World {
@@ -141,24 +141,24 @@ impl World {
         let mut dice = Dice(seed);
         let mut sql = Connection::open_in_memory().unwrap();
         tables::migrate(&mut sql).unwrap();
-        let (owner, course) = (Owner::take_over(&sql).unwrap(), course(&mut dice));
+        let (owner, graph) = (Owner::take_over(&sql).unwrap(), graph(&mut dice));
         let plan = Plan { tries: 1 + dice.roll(4) as u32, first_wait: Duration::from_secs(1 + dice.roll(100)) };
         let (elements, now) = (dice.roll(4) as u32, Timestamp::from_second(1_000_000_000).unwrap());
         let (hands, lost, seen) = (Vec::new(), Vec::new(), Witness::default());
-        Self { dice, sql, owner, now, latest: now, course, plan, elements, hands, lost, paused: None, calm: false, seen }
+        Self { dice, sql, owner, now, latest: now, graph, plan, elements, hands, lost, paused: None, calm: false, seen }
     }
 
     /// Does a job in a transaction, which may fail as a full disk makes it fail.
-    fn commit(&mut self, job: &Job) -> Told {
+    fn commit(&mut self, job: &Job) -> Committed {
         let transaction = self.sql.transaction().unwrap();
         assert!(self.owner.is_current(&transaction).unwrap());
         let kept = job.run(&transaction, &self.owner).unwrap();
         if !self.calm && self.dice.one_in(12) {
-            return Told::Failed;
+            return Committed::Failed;
         }
         transaction.commit().unwrap();
         self.owner.committed();
-        if !self.calm && self.dice.one_in(20) { Told::Unheard } else { Told::Did(kept) }
+        if !self.calm && self.dice.one_in(20) { Committed::Unheard } else { Committed::Did(kept) }
     }
 
     fn jump(&mut self) {

@@ -17,7 +17,7 @@ use super::contract::Guard;
 use super::custom::{Sender, described, senders};
 use super::formula::Given;
 use super::key::{Algorithm, Key, KeyForm};
-use crate::expr::names::{Known, Lookup};
+use crate::expr::names::{Names, Resolver};
 use crate::model::request::Request;
 use crate::yaml::reader::Reader;
 use crate::yaml::source::Source;
@@ -94,8 +94,8 @@ pub(super) fn guard(verify: &str, secret: &str) -> Guard {
     let node = source.read().unwrap();
     let reader = Reader::new(&source);
     let given = |_: &str| Some(secret.to_owned());
-    let lookup = Lookup::new(&given, &|_| None, &|_| None);
-    let read = super::read(&reader.top(&node), &Known::new(&lookup), Some(URL));
+    let lookup = Resolver::new(&given, &|_| None, &|_| None);
+    let read = super::read(&reader.top(&node), &Names::new(&lookup), Some(URL));
     let problems: Vec<String> = reader.problems().into_iter().map(|p| p.message).collect();
     read.unwrap_or_else(|| panic!("{verify}: {problems:?}")).guard
 }
@@ -173,8 +173,8 @@ impl<'a> Signer<'a> {
         let node = source.read().unwrap();
         let reader = Reader::new(&source);
         let given = |_: &str| Some(secret.clone());
-        let lookup = Lookup::new(&given, &|_| None, &|_| None);
-        let guard = sender.read(&reader.top(&node), &Known::new(&lookup), Some(URL));
+        let lookup = Resolver::new(&given, &|_| None, &|_| None);
+        let guard = sender.read(&reader.top(&node), &Names::new(&lookup), Some(URL));
         Self { sender, guard: guard.unwrap_or_else(|| panic!("{}", sender.name)), secret }
     }
 

@@ -152,7 +152,7 @@ fn add<R: Read + Seek>(
             }
         }
     }
-    let mut replaced: BTreeMap<String, Part> = BTreeMap::new();
+    let mut replaced: BTreeMap<String, NewPart> = BTreeMap::new();
     let (mut drop_chain, mut texts) = (false, BTreeMap::new());
     for (sheet, wanted) in by_sheet {
         let part = &sheets[sheet].1;
@@ -188,14 +188,14 @@ fn add<R: Read + Seek>(
             nobody_refers_to(&mut archive, &sheets, sheet, shape.last_row)?;
             drop_chain = true;
         }
-        replaced.insert(part.clone(), Part::Sheet(Box::new(shape), lines, changed));
+        replaced.insert(part.clone(), NewPart::Sheet(Box::new(shape), lines, changed));
     }
     if drop_chain && names.iter().any(|n| n == CHAIN) {
         without_chain(&mut archive, &mut texts)?;
     }
     stamp(&mut archive, &names, batch, &mut texts)?;
     recalculated(&mut archive, &mut texts)?;
-    replaced.extend(texts.into_iter().map(|(part, text)| (part, Part::Text(text))));
+    replaced.extend(texts.into_iter().map(|(part, text)| (part, NewPart::Text(text))));
     let mut writer = ZipWriter::new(out);
     let packed = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
     let failed = |e: zip::result::ZipError| match e {
@@ -216,8 +216,8 @@ fn add<R: Read + Seek>(
         drop(file);
         writer.start_file(&title, packed.large_file(large).compression_level(Some(LEVEL))).map_err(failed)?;
         match part {
-            Part::Text(text) => writer.write_all(text.as_bytes())?,
-            Part::Sheet(shape, lines, changed) => {
+            NewPart::Text(text) => writer.write_all(text.as_bytes())?,
+            NewPart::Sheet(shape, lines, changed) => {
                 let sheet = archive.by_name(&title).map_err(damaged)?.take(MAX_PART);
                 let mut out = BufWriter::with_capacity(PIECE, &mut writer);
                 write::write(pieces(sheet), &mut out, &shape, &lines, &changed).and_then(|()| out.flush()).map_err(damaged)?;
@@ -225,7 +225,7 @@ fn add<R: Read + Seek>(
         }
     }
     for (title, part) in replaced {
-        if let Part::Text(text) = part {
+        if let NewPart::Text(text) = part {
             writer.start_file(&title, packed).map_err(failed)?;
             writer.write_all(text.as_bytes())?;
         }
@@ -240,7 +240,7 @@ fn pieces<R: Read>(part: R) -> BufReader<R> {
 }
 
 /// A part that is written anew.
-enum Part {
+enum NewPart {
     Text(String),
     Sheet(Box<Shape>, Vec<Line>, Changed),
 }
@@ -356,7 +356,7 @@ fn tables<R: Read + Seek>(
     shape: &mut Shape,
     added: u32,
     titles: &[(u32, String)],
-    replaced: &mut BTreeMap<String, Part>,
+    replaced: &mut BTreeMap<String, NewPart>,
 ) -> Result<(), Unwritten> {
     let (folder, file) = sheet.rsplit_once('/').unwrap_or(("", sheet));
     let rels = format!("{folder}/_rels/{file}.rels");
@@ -420,7 +420,7 @@ fn tables<R: Read + Seek>(
         if !is_listed {
             return Err(damaged(format!("{} lists no columns", relation.target)));
         }
-        replaced.insert(relation.target, Part::Text(new));
+        replaced.insert(relation.target, NewPart::Text(new));
     }
     Ok(())
 }
