@@ -30,7 +30,7 @@ impl Senders {
         let Some((name, told)) = senders.iter().find(|(name, _)| name == wanted) else {
             let near = nearest(wanted, senders.iter().map(|(name, _)| *name));
             let near = near.map_or_else(String::new, |n| format!("; did you mean {n}?"));
-            anyhow::bail!("no sender is called `{wanted}`{near} `doorbell senders` lists them");
+            anyhow::bail!("there is no sender called `{wanted}`{near} (`doorbell senders` lists them)");
         };
         writeln!(out, "{}\n", told.title)?;
         writeln!(out, "webhooks:\n  /{name}:\n    verify: {}", told.write)?;

@@ -103,7 +103,7 @@ impl Place {
     pub(super) fn words(&self) -> String {
         let one = |(kind, name): &(Kind, String)| match kind {
             Kind::Header => format!("the header {name}"),
-            Kind::Query => format!("`{name}` behind the ?"),
+            Kind::Query => format!("the query parameter {name}"),
             Kind::Form => format!("the form's field {name}"),
             Kind::Json => format!("{name} in the body"),
         };
@@ -140,7 +140,7 @@ fn only(all: &Value, name: &str) -> Result<Option<String>, String> {
     match all.get(name) {
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(Value::Array(many)) if many.iter().all(|v| *v == many[0]) => Ok(spelled(&many[0])),
-        Some(_) => Err(format!("{name} came twice")),
+        Some(_) => Err(format!("{name} was sent twice")),
         None => Ok(None),
     }
 }

@@ -133,7 +133,7 @@ fn inner_targets_are_refused_unless_allowed() {
     let said = world.said(&["check"]);
     assert!(
         said.starts_with(
-            "warning: 127.0.0.1 lies inside the network, and calls to it are refused; start Doorbell with --allow-network 127.0.0.1/32\n"
+            "warning: 127.0.0.1 is in a private network, and calls to it are refused; to allow them, start Doorbell with --allow-network 127.0.0.1/32\n"
         ),
         "{said}"
     );
@@ -141,7 +141,7 @@ fn inner_targets_are_refused_unless_allowed() {
     let doorbell = world.serve();
     doorbell.ring("/a", "{}");
     until("it has failed", || {
-        world.said(&["failed"]).contains("POST http://169.254.169.254/latest: 169.254.169.254 lies inside the network")
+        world.said(&["failed"]).contains("POST http://169.254.169.254/latest: 169.254.169.254 is in a private network")
     });
 }
 
@@ -154,7 +154,7 @@ fn a_value_from_the_request_chooses_only_among_the_named_hosts() {
     until("it came", || target.calls().len() == 1);
     doorbell.ring("/a", r#"{"to": "http://evil.example/x"}"#);
     until("it was refused", || {
-        world.said(&["failed"]).contains("the request chose the server evil.example, which is not among the step's `hosts`")
+        world.said(&["failed"]).contains("the request chose the server evil.example, which is not listed under the step's `hosts`")
     });
 }
 
@@ -212,10 +212,10 @@ fn a_redirect_takes_no_credentials_along_and_leads_nowhere_inside() {
     assert!(names.contains(&"accept".into()) && names.contains(&"content-type".into()), "{names:?}");
     assert!(!names.contains(&"x-api-key".into()) && !names.contains(&"authorization".into()), "{names:?}");
     for why in [
-        "169.254.169.254 lies inside the network",
-        "10.0.0.1 lies inside the network",
-        "`file:` addresses are not called, only https and http",
-        "it was sent on more than 3 times",
+        "169.254.169.254 is in a private network",
+        "10.0.0.1 is in a private network",
+        "`file:` addresses cannot be called, only https and http",
+        "it was redirected more than 3 times",
     ] {
         let event = doorbell.ring("/a", "{}");
         until(why, || world.said(&["explain", &event]).contains(why));

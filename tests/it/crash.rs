@@ -395,7 +395,7 @@ fn a_run_that_brings_doorbell_down_is_set_aside_after_three_times() {
     ));
     let doorbell = world.serve();
     let (bad, good) = (doorbell.ring("/a", "{}"), doorbell.ring("/a", "{}"));
-    until("it waits for its next try", || world.said(&["explain", &bad]).contains("no connection"));
+    until("it waits for its next try", || world.said(&["explain", &bad]).contains("the connection failed"));
     doorbell.kill();
     // Nothing is known that brings Doorbell down; so this is the mark that such a run would leave.
     let run: i64 = 1 << 16;
@@ -406,7 +406,7 @@ fn a_run_that_brings_doorbell_down_is_set_aside_after_three_times() {
         assert_eq!(set_aside, times == 3, "after {times} times");
         if times == 3 {
             until("it is named", || doorbell.logged("this run made Doorbell die or hang three times and is set aside"));
-            until("the next of its lane goes on", || world.said(&["explain", &good]).contains("no connection"));
+            until("the next of its lane goes on", || world.said(&["explain", &good]).contains("the connection failed"));
         }
         doorbell.kill();
     }

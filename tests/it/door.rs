@@ -134,7 +134,7 @@ fn packed_bodies_are_vouched_for_as_they_came_and_unpacked_up_to_the_limit() {
     let got = call(&bomb);
     assert_eq!((got.status, got.body.as_str()), (413, r#"{"status":"refused","message":"The body is larger than 102400 bytes."}"#));
     let got = call(b"not packed");
-    assert_eq!((got.status, got.body.contains("The body says that it is packed as gzip, but it cannot be unpacked.")), (400, true));
+    assert_eq!((got.status, got.body.contains("The body is declared as gzip, but it cannot be decompressed.")), (400, true));
     let event = world.said(&["events"]);
     assert_eq!(event.matches("/hook").count(), 1, "{event}");
 }
@@ -155,7 +155,7 @@ fn what_was_signed_can_be_guarded_against_being_sent_twice() {
     assert_ne!(call("3", "{\"n\": 2}").header("doorbell-event"), first.header("doorbell-event"));
     until("both lines are written", || world.output("out.txt").lines().count() == 2);
     let said = World::with(&rules("verify: { bearer: \"{{ secret.KEY }}\" }, replay_guard: true")).env("KEY", "k").said(&["check"]);
-    assert!(said.contains("nobody signs what is sent to this address"), "{said}");
+    assert!(said.contains("requests to this address are not signed"), "{said}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn an_event_is_explained_with_the_rules_of_its_time() {
         "  ✗ Big orders  did not run",
         "        body.type is order    yes",
         "        body.total over 1000  NO, it was 150",
-        "        body.vip is true      not looked at",
+        "        body.vip is true      not checked",
     ];
     assert_eq!(&lines[3..], expected);
 }

@@ -123,7 +123,7 @@ fn an_invisible_character_in_an_edit_is_a_problem_and_the_next_edit_is_seen() {
     let world = World::with(&rule("A", "/a", "one"));
     let doorbell = world.serve();
     world.write("rules/b.yaml", "rules:\n  B:\n    when: { webhook: /b }\n    if: { \u{a0}x: 1 }\n    then: [ log: hi ]\n");
-    until("it is shown", || world.said(&["health", "--json", "--listen", &doorbell.address]).contains("nothing is called `x` here"));
+    until("it is shown", || world.said(&["health", "--json", "--listen", &doorbell.address]).contains("`x` is not defined here"));
     world.write("rules/b.yaml", &rule("B", "/b", "two"));
     until("the next edit is in force", || doorbell.post("/b", "{}").status == 200);
 }
