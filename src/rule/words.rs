@@ -22,7 +22,7 @@ pub const RULE: &[Word] = &[
     word("enabled", Shape::Flag, "false switches the rule off"),
     word("when", Shape::OneOrMany("when"), "what starts the rule: { webhook: /path }"),
     word("set", Shape::Map, "names for values, to use in conditions and text"),
-    word("if", Shape::Of("condition"), "the conditions: every line must be true, each with a field and the value it must have"),
+    word("if", Shape::Of("condition"), "the conditions, one per line; all of them must be true"),
     word("then", Shape::Of("steps"), "what to do, step by step"),
     word("else", Shape::Of("steps"), "what to do if `if:` is not true"),
     word("on_error", Shape::Of("steps"), "what to do when a step has failed for good; the run stays in the list of failed runs"),

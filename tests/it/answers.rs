@@ -23,8 +23,8 @@ fn what_cannot_be_taken_is_refused_with_its_reason() {
     let refused = |said: &str| serde_json::json!({"status": "refused", "message": said}).to_string();
     let json = [("content-type", "application/json")];
     for (method, path, body, status, said) in [
-        ("POST", "/b", "{}", 404, "No rule listens at this address."),
-        ("GET", "/a", "", 405, "This address takes POST."),
+        ("POST", "/b", "{}", 404, "No rule uses this address."),
+        ("GET", "/a", "", 405, "This address accepts POST."),
         ("POST", "/a", "{\"a\":\n x}", 400, "The body is declared as JSON, but it cannot be read: expected value, at line 2 column 2."),
         ("POST", "/a", &"x".repeat(101), 413, "The body is larger than 100 bytes."),
     ] {
@@ -110,8 +110,8 @@ fn two_doorbells_do_not_share_a_folder() {
     let id = first.child.id();
     assert_eq!(
         said,
-        format!("doorbell: another doorbell (process {id}) uses the data folder data; stop it, or name another folder with --data\n")
+        format!("doorbell: another Doorbell (process {id}) is using the data folder data; stop it, or choose another folder with --data\n")
     );
     let out = world.run(&["serve", "--listen", "127.0.0.1:0", "--data", "other"]);
-    assert!(String::from_utf8(out.stderr).unwrap().contains("uses the output folder"));
+    assert!(String::from_utf8(out.stderr).unwrap().contains("is using the output folder"));
 }

@@ -88,7 +88,7 @@ fn a_condition_that_takes_too_long_starts_a_run_that_fails_and_says_why() {
     assert_eq!(world.output("a.log"), "");
     world.write("body.json", &list(&deep(100), 100));
     let told = world.said(&["try", "body.json", "--path", "/a"]);
-    assert!(told.contains("Search  would fail at once") && told.contains("more than 10 million steps"), "{told}");
+    assert!(told.contains("Search  would fail immediately") && told.contains("more than 10 million steps"), "{told}");
     // A caller who waits is not left waiting, and `on_error:` hears of it.
     let got = doorbell.post("/b", &format!(r#"{{"list": {}, "none": {}}}"#, list("\"a\"", 9_000), list("\"b\"", 9_000)));
     assert_eq!((got.status, got.body.contains("ended without an answer")), (500, true), "{got:?}");

@@ -119,7 +119,7 @@ fn what_did_not_hold_is_told_in_words() {
       body.a is 1                     NO, it was 2
       body.b starts with x            NO, it was y
 
-No rule would run: the sender would get 200 and the event would be kept.
+No rule would run: the sender would get 200, and the event would be saved.
 Nothing was sent or written.
 ";
     let plain = |t: &str| t.replace(['"'], "").split_whitespace().collect::<Vec<_>>().join(" ");

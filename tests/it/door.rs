@@ -27,7 +27,7 @@ fn only_those_may_call_who_are_named() {
         assert_eq!(got.status, status, "{from}");
         if status == 401 {
             assert_eq!(got.body, r#"{"status":"refused","message":"denied"}"#);
-            until("the reason is told", || doorbell.logged("this caller is not among the address's `allow_from`"));
+            until("the reason is told", || doorbell.logged("this caller is not in the `allow_from` of the address"));
         }
     }
     let said = World::with(&rules("verify: none, allow_from: 10.0.0.0/33")).said(&["check"]);
@@ -89,10 +89,7 @@ fn who_calls_too_often_is_told_when_to_come_back() {
         assert_eq!(call("203.0.113.7").status, 200);
     }
     let got = call("203.0.113.7");
-    assert_eq!(
-        (got.status, got.body.as_str()),
-        (429, r#"{"status":"refused","message":"This address is called too often; send it again a little later."}"#)
-    );
+    assert_eq!((got.status, got.body.as_str()), (429, r#"{"status":"refused","message":"Too many requests; try again later."}"#));
     assert!((600..=1_201).contains(&got.header("retry-after").parse::<u32>().unwrap()), "{got:?}");
     assert_eq!(call("203.0.113.8").status, 200, "others are not meant");
     let said = World::with(&rules("verify: none, limit: 3 a day")).said(&["check"]);
@@ -243,7 +240,9 @@ fn https_is_answered_and_a_renewed_certificate_is_taken_over() {
     // One that cannot be used never takes the place of one that can.
     std::fs::copy(home().join("tests/keys/rsa.cert.pem"), world.path("cert.pem")).unwrap();
     doorbell.hang_up();
-    until("it is told", || doorbell.logged("the private key key.pem is not that of the certificate cert.pem; the old one stays in use"));
+    until("it is told", || {
+        doorbell.logged("the private key key.pem does not belong to the certificate cert.pem; the old certificate stays in use")
+    });
     assert_eq!(get(&doorbell.address, "tests/keys/ec.cert.pem"), Ok((200, true)));
 }
 
@@ -256,5 +255,5 @@ fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
         .current_dir(world.path("."))
         .output()
         .unwrap();
-    assert_eq!(String::from_utf8_lossy(&out.stderr).lines().last(), Some("doorbell: the file cert.pem holds no certificate"));
+    assert_eq!(String::from_utf8_lossy(&out.stderr).lines().last(), Some("doorbell: the file cert.pem contains no certificate"));
 }

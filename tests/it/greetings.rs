@@ -67,7 +67,7 @@ fn a_greeting_is_answered_where_it_is_signed_and_is_no_event() {
         let got = doorbell.send("POST", "/hook", &[("content-type", "application/json")], body.as_bytes());
         assert_eq!(got.status, 401);
         assert!(!got.body.contains("3eZ") && !got.body.contains("qgg8") && !got.body.contains("pogchamp"));
-        assert!(world.said(&["events"]).contains("No event has come in yet."));
+        assert!(world.said(&["events"]).contains("No events have been received yet."));
     }
 }
 
@@ -200,7 +200,7 @@ fn a_secret_that_is_handed_over_is_kept_once_and_used_from_then_on() {
         assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         // Nobody can put another one in its place, at once and later.
         assert_eq!(hand_over("another").status, 401);
-        until("it is told", || doorbell.logged("handed over the secret HOOK_SECRET; it is kept in data/secrets/HOOK_SECRET"));
+        until("it is told", || doorbell.logged("and saved in data/secrets/HOOK_SECRET, which only you can read"));
         assert!(!doorbell.logged("b537207f20cbfa02"));
         let tag = sign(b"b537207f20cbfa02", "{\"a\":1}");
         let tag = if sender == "notion" { format!("sha256={tag}") } else { tag };

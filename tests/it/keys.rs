@@ -59,7 +59,7 @@ fn public_keys_come_as_pem_as_certificates_and_as_json() {
         let said = verify("other");
         assert_eq!(
             said,
-            "denied: the signature was made with a different secret or for a different body\nwhat has to be signed, 3 bytes:\n{ }\n"
+            "denied: the signature was made with a different secret or for a different body\nthe content that has to be signed, 3 bytes:\n{ }\n"
         );
     }
 }
@@ -126,7 +126,7 @@ fn a_key_that_cannot_be_had_asks_the_sender_to_come_back() {
     let doorbell = world.serve();
     let got = doorbell.send("POST", "/acme", &[("x-sig", "00")], b"{}");
     assert_eq!((got.status, got.header("retry-after")), (503, "10"));
-    until("the reason is told", || doorbell.logged("cannot be had: it answered 500"));
+    until("the reason is told", || doorbell.logged("could not be fetched: it answered 500"));
     let _ = doorbell.send("POST", "/acme", &[("x-sig", "00")], b"{}");
     assert_eq!(keys.calls().len(), 1, "who failed a moment ago is not asked again at once");
 }

@@ -125,7 +125,7 @@ fn a_server_that_is_gone_is_left_alone_and_everybody_can_see_it() {
     for n in 0..10 {
         doorbell.ring("/call", &format!("{{\"n\": {n}}}"));
     }
-    let seen = format!("ready, 2 rules; no answer from {gone}, so calls there wait\n");
+    let seen = format!("ready, 2 rules; no answer from {gone}, so calls there are paused\n");
     until("it is seen", || world.said(&["health", "--listen", &doorbell.address]) == seen);
     until("it is told", || {
         doorbell.logged("server has failed to answer several times; calls to it are paused for a while: the connection failed")

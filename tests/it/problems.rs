@@ -207,6 +207,6 @@ fn many_warnings_are_cut_short_and_keep_nobody_from_starting() {
     let world = World::with(&format!("rules:\n{}", (0..150).map(rule).collect::<String>()));
     let said = world.said(&["check"]);
     assert!(said.contains("warning: 50 more problems in this file are not shown\n"), "{said}");
-    assert!(said.ends_with("150 rules in 1 file: good, with 101 warnings\n"), "{said}");
+    assert!(said.ends_with("150 rules in 1 file: valid, with 101 warnings\n"), "{said}");
     world.serve().ring("/w149", "{}");
 }

@@ -211,8 +211,10 @@ fn senders_are_listed_and_each_can_be_copied_as_custom() {
     let listed = world.said(&["senders"]);
     for sender in listed.lines().take_while(|l| l.starts_with("  ")).filter_map(|l| l.split_whitespace().next()) {
         let said = world.said(&["senders", sender]);
-        let own = said.contains("in its own words");
-        let Some((_, custom)) = said.split_once(if own { "in its own words:\n\n" } else { "webhooks:\n  /" }) else { panic!("{said}") };
+        let own = said.contains("written out under `custom:`");
+        let Some((_, custom)) = said.split_once(if own { "written out under `custom:`:\n\n" } else { "webhooks:\n  /" }) else {
+            panic!("{said}")
+        };
         let custom = if own { custom.to_owned() } else { custom.split_once('\n').unwrap().1.to_owned() };
         let custom = custom.split("\n\n").next().unwrap();
         let world = World::with(&format!(

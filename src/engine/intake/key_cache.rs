@@ -146,7 +146,7 @@ impl Keyring {
             false => {
                 let caller = neighbourhood(caller).map_or_else(String::new, |ip| ip.to_string()).into();
                 let place = timeout(self.timeout, self.strangers.place(&caller)).await.ok().flatten();
-                Some(place.ok_or_else(|| format!("the key at {address} was not fetched: too many others wait to be fetched"))?)
+                Some(place.ok_or_else(|| format!("the key at {address} was not fetched: too many other keys are waiting to be fetched"))?)
             }
         };
         let _alone = self.alone(address).await;
@@ -170,7 +170,8 @@ impl Keyring {
     async fn fetch(&self, address: &str, is_known: bool) -> Fetched {
         let fetched =
             timeout(self.timeout, self.net.fetch(address, self.timeout)).await.unwrap_or_else(|_| Err("it did not answer in time".into()));
-        let key = fetched.and_then(|bytes| Published::read(&bytes)).map_err(|why| format!("the key at {address} cannot be had: {why}"));
+        let key =
+            fetched.and_then(|bytes| Published::read(&bytes)).map_err(|why| format!("the key at {address} could not be fetched: {why}"));
         let mut remembered = self.remembered();
         // An old key is better than none.
         let key = match (key, remembered.get(address)) {
