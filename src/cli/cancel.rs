@@ -15,7 +15,7 @@ pub struct Cancel {
     /// The ids of events, or the first characters of their ids
     #[arg(required_unless_present = "rule")]
     events: Vec<String>,
-    /// Cancel only the runs of this rule; without an event, all of its runs
+    /// Cancel only the runs of this rule; without an event, all of its waiting runs
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
     #[command(flatten)]

@@ -21,6 +21,7 @@ pub struct DryRun {
     /// The address that it is sent to, including any query after a `?`
     #[arg(long, value_name = "PATH")]
     path: String,
+    /// The method of the webhook
     #[arg(long, default_value = "POST")]
     method: String,
     /// A header, `Name: value`; can be repeated

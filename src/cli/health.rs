@@ -21,7 +21,7 @@ pub struct Health {
     /// The address that Doorbell listens on
     #[arg(long, env = "DOORBELL_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     listen: SocketAddr,
-    /// The certificate of Doorbell, if it uses https
+    /// The certificate that Doorbell uses, if it serves https
     #[arg(long, env = "DOORBELL_TLS_CERT", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
     /// Print the report as JSON, for programs

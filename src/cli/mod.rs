@@ -56,11 +56,11 @@ enum Command {
     Events(events::Events),
     /// List the runs that failed and need your attention
     Failed(events::Failed),
-    /// Explain in plain English what happened to an event, and why rules did or did not run
+    /// Explain what happened to an event, and why rules did or did not run
     Explain(explain::Explain),
-    /// Run an event, or its failed runs, again
+    /// Run an event or its failed runs again
     Replay(replay::Replay),
-    /// Cancel waiting runs, so that they never run
+    /// Cancel runs that are waiting
     Cancel(cancel::Cancel),
     /// Delete old events whose runs have ended
     Prune(prune::Prune),

@@ -37,10 +37,10 @@ pub struct Replay {
     /// Replay only the runs of this rule
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
-    /// Choose events received since then: 2026-11-01, '2026-11-01 10:00' (UTC), or '2 days' for two days ago
+    /// Choose events received since this time: 2026-11-01, '2026-11-01 10:00' (UTC), or '2 days' for two days ago
     #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<Timestamp>,
-    /// Choose events received before then
+    /// Choose events received before this time
     #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<Timestamp>,
     /// Choose runs in this state

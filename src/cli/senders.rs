@@ -59,7 +59,7 @@ impl Senders {
             [] => writeln!(out, "It does not send an id for each delivery.")?,
             fields => writeln!(
                 out,
-                "A delivery that is sent twice is detected by {}, for {} hours.",
+                "Repeated deliveries are detected by {} for {} hours.",
                 fields.join(" and "),
                 told.remembered.unwrap_or(72).max(72)
             )?,

@@ -70,7 +70,7 @@ pub struct Serve {
     /// The maximum number of calls to one host at a time
     #[arg(long, env = "DOORBELL_CALLS_PER_HOST", default_value = "16", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     calls_per_host: u16,
-    /// The proxies before Doorbell that report the caller's address, such as 10.0.0.0/8
+    /// Trusted proxies, which report the caller's address, such as 10.0.0.0/8
     #[arg(long, env = "DOORBELL_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
     trusted_proxies: Vec<IpNet>,
     /// The maximum number of connections at a time
@@ -91,7 +91,7 @@ pub struct Serve {
     /// How long to keep events whose runs have ended, such as '30 days', or 'forever'
     #[arg(long, env = "DOORBELL_KEEP", default_value = "30 days", value_name = "TIME", value_parser = keep)]
     keep: Keep,
-    /// The size in MB that the data folder can have before the oldest events whose runs have ended are deleted
+    /// The maximum size of the data folder in MB; above that, the oldest events whose runs have ended are deleted
     #[arg(long, env = "DOORBELL_KEEP_MB", value_name = "MB")]
     keep_mb: Option<u64>,
     /// How long runs in progress may take when Doorbell stops, in seconds

@@ -41,12 +41,13 @@ pub struct VerifyRequest {
     /// The full address that was called, for senders that sign it
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// The method of the request
     #[arg(long, default_value = "POST")]
     method: String,
     /// When the request was received, in Unix seconds; now by default
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     at: Option<i64>,
-    /// A file with the key or certificate that the sender publishes; without it, it is fetched
+    /// A file with the key or certificate that the sender publishes; without this option, it is fetched
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     #[command(flatten)]
