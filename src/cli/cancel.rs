@@ -1,4 +1,4 @@
-//! `doorbell cancel`: ends runs that wait, so that they are never done. What is being done this very moment is left alone.
+//! `doorbell cancel`: cancels runs that are waiting. Runs that are running at the moment are not touched.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! `doorbell events` and `doorbell failed`: lists of what came in and of what waits for a person.
+//! `doorbell events` and `doorbell failed`: lists of the events and of the failed runs.
 
 use std::io::Write;
 

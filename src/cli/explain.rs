@@ -1,4 +1,4 @@
-//! `doorbell explain EVENT`: what became of an event, and why rules did or did not run, in words.
+//! `doorbell explain EVENT`: what happened to an event, and why rules did or did not run.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! `doorbell health`: asks a running Doorbell whether it is well; for people and for a container's health check.
+//! `doorbell health`: checks whether a running Doorbell is healthy; for people and for a container's health check.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};

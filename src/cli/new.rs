@@ -1,5 +1,5 @@
-//! `doorbell new`: a commented rule to begin with: one of the recipes, or one made of a webhook that came in, with a test
-//! that holds it.
+//! `doorbell new`: a commented rule to begin with: one of the recipes, or one created from a webhook that was received, with
+//! a test that contains it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

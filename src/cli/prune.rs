@@ -1,4 +1,4 @@
-//! `doorbell prune`: forgets events that are old and done with, beside a running `serve` or without it.
+//! `doorbell prune`: deletes old events whose runs have ended, while `serve` runs or without it.
 
 use std::io::Write;
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! `doorbell replay`: does it again. Failed runs go on at the step that failed; `--again` starts events anew with the rules
-//! of today. A running `serve` does it at once; without one, the runs wait in the store.
+//! `doorbell replay`: runs events again. Failed runs continue at the step that failed; `--again` runs events from the start
+//! with the current rules. A running `serve` does it immediately; without one, the runs wait in the store.
 //!
-//! Events are named, or chosen by rule, time and state; what was chosen is shown first and done only with `--yes`.
+//! Events are named, or chosen by rule, time and state; what was chosen is shown first and replayed only with `--yes`.
 
 use std::io::Write;
 use std::time::{Duration, Instant};

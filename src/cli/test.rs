@@ -1,6 +1,6 @@
-//! `doorbell test`: does the `tests:` of the rule files, and shows what was expected beside what would be done.
+//! `doorbell test`: runs the `tests:` of the rule files, and shows what was expected next to what would happen.
 //!
-//! Nothing is sent or written, nobody is verified, and the word `secret.NAME` stands for every secret.
+//! Nothing is sent or written, no sender is verified, and the word `secret.NAME` is used for every secret.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! `doorbell verify SENDER`: why is my webhook denied? Checks a captured request by the code that the server uses.
 //!
-//! It says which part fails and what has to be signed, never the signature that was expected.
+//! It shows which part fails and what has to be signed, never the signature that was expected.
 
 use std::io::Write;
 use std::path::PathBuf;

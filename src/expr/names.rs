@@ -177,7 +177,7 @@ impl<'a> Known<'a> {
             Root::Env(name) => match (self.lookup.env)(name) {
                 Some(value) => self.lookup.vault.borrow_mut().keep_env(name, value),
                 None => self.missing(
-                    format!("there is no environment variable {name}"),
+                    format!("the environment variable {name} is not set"),
                     format!("set {name} before you start Doorbell"),
                     item,
                     within,

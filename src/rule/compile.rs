@@ -72,7 +72,7 @@ pub fn read(name: &str, item: &Item, lookup: &Lookup, origin: &Origin) -> Option
     };
     let (steps, course) = steps::lay(lists);
     if steps.len() > MAX_STEPS {
-        item.problem(format!("a rule has at most {} steps", MAX_STEPS)).at_key().label("split it into two rules").add();
+        item.problem(format!("a rule can have at most {} steps", MAX_STEPS)).at_key().label("split it into two rules").add();
     }
     let tests = fields.may("tests").map(|i| test::read(&i)).unwrap_or_default();
     fields.done(&RULE_WORDS, &[]);

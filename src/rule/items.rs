@@ -15,7 +15,7 @@ pub fn items<'a>(item: &Item<'a>) -> Option<Vec<Item<'a>>> {
             None
         }
         Node::List(items) if items.len() > MAX_STEPS => {
-            item.problem(format!("a rule has at most {MAX_STEPS} steps")).label("split it into two rules").add();
+            item.problem(format!("a rule can have at most {MAX_STEPS} steps")).label("split it into two rules").add();
             None
         }
         Node::Map(_) => {

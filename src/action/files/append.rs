@@ -52,7 +52,7 @@ impl Kind for Append {
             }
             (None, None) => {
                 if !fields.has("text") && !fields.has("json") {
-                    item.problem("the line to write is missing").label("write `text:` below it, in line with `append`").add();
+                    item.problem("the line to write is missing").label("write `text:` below it, aligned with `append`").add();
                 }
                 None
             }

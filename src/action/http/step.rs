@@ -263,9 +263,7 @@ fn read_hosts(item: &Item) -> Option<Vec<String>> {
         let text = one.text()?.to_lowercase();
         let bare = text.strip_prefix("*.").unwrap_or(&text);
         if bare.is_empty() || bare.contains(['/', '*', '{', ':', ' ']) {
-            one.problem(format!("`{text}` is not the name of a host"))
-                .label("write for example hooks.slack.com or \"*.myshopify.com\"")
-                .add();
+            one.problem(format!("`{text}` is not a host name")).label("write for example hooks.slack.com or \"*.myshopify.com\"").add();
             return None;
         }
         out.push(text);

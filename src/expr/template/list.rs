@@ -267,7 +267,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "gte",
         usage: "{{#if (gte body.x 5)}}…{{/if}}",
-        does: "whether it is at least the second",
+        does: "whether the first number is at least the second",
         example: ("{{#if (gte body.zip 7)}}yes{{/if}}", "yes"),
         takes: 2..=2,
         seeded: false,
@@ -285,7 +285,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "lte",
         usage: "{{#if (lte body.x 5)}}…{{/if}}",
-        does: "whether it is at most the second",
+        does: "whether the first number is at most the second",
         example: ("{{#if (lte body.zip 7)}}yes{{/if}}", "yes"),
         takes: 2..=2,
         seeded: false,

@@ -105,7 +105,11 @@ impl<'n, 'k> Nest<'n, 'k> {
     pub(super) fn end(&mut self, word: &str, source: &str) -> Option<()> {
         loop {
             let Some(open) = self.open.pop() else {
-                return self.wrong(source, format!("`{{{{/{word}}}}}` closes nothing"), format!("write {{{{#{word} body.…}}}} before it"));
+                return self.wrong(
+                    source,
+                    format!("`{{{{/{word}}}}}` has no block to close"),
+                    format!("write {{{{#{word} body.…}}}} before it"),
+                );
             };
             let mine = KINDS.iter().find(|(_, k)| *k == open.block.kind).map_or("", |(w, _)| *w);
             if !open.chained && mine != word {
