@@ -222,7 +222,7 @@ impl Serve {
         };
         web::listener::serve(front, hook, stop(stopping), grace).await;
         worker.stop(grace).await;
-        tracing::info!("stopped");
+        tracing::info!("Doorbell stopped");
         Ok(())
     }
 }

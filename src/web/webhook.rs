@@ -217,7 +217,7 @@ impl Hook {
         match refusal {
             Refusal::Denied(why) => tracing::warn!(request = %id, ip = knock.ip, address = knock.path, "request denied: {why}"),
             Refusal::CannotKeep(why) => tracing::error!(request = %id, address = knock.path, "event not saved: {why}"),
-            _ => tracing::info!(request = %id, ip = knock.ip, address = knock.path, "request refused with {status}: {said}"),
+            _ => tracing::info!(request = %id, ip = knock.ip, address = knock.path, status, "request refused: {said}"),
         }
         let why = match refusal {
             Refusal::Denied(why) | Refusal::CannotKeep(why) => why.clone(),

@@ -339,7 +339,7 @@ impl Worker {
             let (word, said, answer, receipt) = told(outcome);
             let attempt = Attempt { outcome: word.into(), said: vault.strike(&said), ..attempt };
             if word == "failed" {
-                tracing::warn!(event = %event.id, rule = %rule.name, step = facts.title, "{}", attempt.said);
+                tracing::warn!(event = %event.id, rule = %rule.name, step = facts.title, "step failed: {}", attempt.said);
             }
             attempts.push(attempt);
             // What had no effect is recorded together with what follows.
@@ -372,7 +372,7 @@ impl Worker {
         let (at, clock) = (Timestamp::now(), Instant::now());
         let said =
             format!("the body of the event can no longer be read ({why}); restore a backup, or ask the sender to send the event again");
-        tracing::error!(event = %run.event, rule = %run.rule, "{said}");
+        tracing::error!(event = %run.event, rule = %run.rule, "run failed: {said}");
         let attempt = self.attempt(&run, at, clock, "failed", said);
         self.record(Run { state: State::Failed, ..run }, vec![attempt], None, false, None).await;
         hand.settled();
