@@ -53,7 +53,7 @@ impl Lock {
         }
         let folder = self.path.parent().unwrap_or(&self.path).display();
         Err(format!(
-            "the {} folder {folder} was moved, emptied or replaced while Doorbell uses it; put it back, or restart Doorbell",
+            "the {} folder {folder} was moved, emptied or replaced while Doorbell was using it; put it back, or restart Doorbell",
             self.what
         ))
     }
@@ -70,7 +70,7 @@ pub fn lock(folder: &Path, what: &str) -> Result<Lock, String> {
         Err(TryLockError::WouldBlock) => {
             let holder = fs::read_to_string(&path).unwrap_or_default();
             return Err(format!(
-                "another doorbell ({}) uses the {what} folder {}; stop it, or name another folder with --{what}",
+                "another Doorbell ({}) is using the {what} folder {}; stop it, or choose another folder with --{what}",
                 holder.lines().find(|l| l.starts_with("process ")).unwrap_or("of an earlier version"),
                 folder.display()
             ));
@@ -97,11 +97,11 @@ pub fn is_taken(folder: &Path) -> bool {
 pub fn words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk is full".to_owned(),
-        io::ErrorKind::PermissionDenied => "Doorbell may not write there; look at the folder's owner and rights".to_owned(),
-        io::ErrorKind::ReadOnlyFilesystem => "the disk can only be read".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied; check the owner and permissions of the folder".to_owned(),
+        io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
         io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
-        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "a file stands where a folder is needed".to_owned(),
-        io::ErrorKind::NotFound => "it is not there".to_owned(),
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "there is a file where a folder is needed".to_owned(),
+        io::ErrorKind::NotFound => "it does not exist".to_owned(),
         _ => error.to_string(),
     }
 }

@@ -41,23 +41,23 @@ impl Route {
         let no = |m: &str, l: String| Err((m.to_owned(), l));
         if let Some((_, rest)) = text.split_once("://") {
             let path = rest.find('/').map_or("/", |n| span::from(rest, n));
-            return no("an address is only the path, without https:// and the server's name", format!("write {path}"));
+            return no("an address is only the path, without https:// and the host name", format!("write {path}"));
         }
         let Some(below) = text.strip_prefix('/') else {
             return no("an address begins with a slash", format!("write /{text}"));
         };
         if text.contains(['?', '#']) {
             let path = text.split(['?', '#']).next().unwrap_or("/");
-            return no("what stands behind a `?` is not part of the address", format!("write {path} and ask for `query.…` under `if:`"));
+            return no("the part after `?` does not belong to the address", format!("write {path} and test `query.…` under `if:`"));
         }
         if text.contains(char::is_whitespace) {
-            return no("an address has no spaces", format!("write {}", text.split_whitespace().collect::<String>()));
+            return no("an address cannot contain spaces", format!("write {}", text.split_whitespace().collect::<String>()));
         }
         if text.contains('*') && !text.contains("{*") {
-            return no("a `*` alone does not stand for anything here", "write {name} for one part, {*rest} for all that is left".into());
+            return no("a `*` alone has no meaning here", "write {name} for one part, or {*rest} for the rest of the path".into());
         }
         if RESERVED.iter().any(|r| text == *r || text.starts_with(&format!("{r}/"))) {
-            return no("this address is Doorbell's own", "choose another one, such as /hooks/health".into());
+            return no("this address is reserved for Doorbell", "choose another address, such as /hooks/health".into());
         }
         let mut segments = Vec::new();
         let mut names: Vec<&str> = Vec::new();
@@ -66,20 +66,20 @@ impl Route {
             if let Some(inner) = part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
                 let (rest, name) = inner.strip_prefix('*').map_or((false, inner), |r| (true, r));
                 if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-') {
-                    return no("a placeholder has a name of letters", "write {shop} or {*rest}".into());
+                    return no("a placeholder's name consists of letters, digits, _ and -", "write {shop} or {*rest}".into());
                 }
                 if names.contains(&name) {
-                    return no("two placeholders have one name", format!("call the second {{{name}}} something else"));
+                    return no("two placeholders have the same name", format!("rename the second {{{name}}}"));
                 }
                 if rest && n + 1 < parts.len() {
-                    return no("{*…} takes all that is left, so it must be the last part", format!("write {{{name}}}"));
+                    return no("{*…} matches the rest of the path, so it must come last", format!("write {{{name}}}"));
                 }
                 names.push(name);
                 segments.push(if rest { Segment::Rest(name.to_owned()) } else { Segment::One(name.to_owned()) });
             } else if part.contains(['{', '}']) {
-                return no("a placeholder is a whole part between two slashes", "write /orders/{id}/paid".into());
+                return no("a placeholder must fill the whole part between two slashes", "write /orders/{id}/paid".into());
             } else if let Some(name) = part.strip_prefix(':') {
-                return no("`:name` is another tool's spelling", format!("write {{{name}}}"));
+                return no("`:name` is syntax from another tool", format!("write {{{name}}}"));
             } else {
                 segments.push(Segment::Literal(decode(part)));
             }
@@ -306,9 +306,9 @@ mod tests {
         for (text, mend) in [
             ("https://x.example/orders", "write /orders"),
             ("orders", "write /orders"),
-            ("/orders?x=1", "write /orders and ask for `query.…` under `if:`"),
+            ("/orders?x=1", "write /orders and test `query.…` under `if:`"),
             ("/orders/:id", "write {id}"),
-            ("/health", "choose another one, such as /hooks/health"),
+            ("/health", "choose another address, such as /hooks/health"),
         ] {
             assert_eq!(Route::read(text).unwrap_err().1, mend, "{text}");
         }

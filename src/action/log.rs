@@ -21,7 +21,7 @@ impl Kind for Log {
         &["log"]
     }
     fn does(&self) -> &'static str {
-        "writes a line into Doorbell's log and the run's history"
+        "writes a line to Doorbell's log and to the history of the run"
     }
     fn words(&self) -> &'static [Word] {
         &[]
@@ -40,7 +40,7 @@ impl Kind for Stop {
         &["stop"]
     }
     fn does(&self) -> &'static str {
-        "ends the run, well; later steps are not done"
+        "ends the run successfully; the remaining steps are skipped"
     }
     fn words(&self) -> &'static [Word] {
         &[]

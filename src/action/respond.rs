@@ -25,7 +25,7 @@ impl Kind for Respond {
         &["respond"]
     }
     fn does(&self) -> &'static str {
-        "answers the caller, who waits for it"
+        "answers the caller, who is waiting"
     }
     fn words(&self) -> &'static [Word] {
         &[
@@ -41,7 +41,7 @@ impl Kind for Respond {
     fn read(&self, verb: &'static str, fields: &mut Fields, known: &Names) -> Option<Box<dyn Action>> {
         let status = fields.must(verb).and_then(|i| {
             if let crate::yaml::Node::Text(text) = i.node {
-                i.problem(format!("`{text}` is no status"))
+                i.problem(format!("`{text}` is not a status"))
                     .label("write the number: `respond: 200`, and `text:` or `json:` below it")
                     .add();
                 return None;
@@ -71,7 +71,7 @@ pub fn read_body(fields: &mut Fields, known: &Names) -> Option<Body> {
     let several: Vec<_> =
         [("json", &json), ("text", &text), ("xml", &xml)].into_iter().filter_map(|(n, i)| i.as_ref().map(|i| (n, i))).collect();
     if let [(first, _), (second, item), ..] = several.as_slice() {
-        item.problem(format!("there is `{first}:` and `{second}:`")).at_key().label("keep one of them").add();
+        item.problem(format!("a response takes either `{first}:` or `{second}:`, not both")).at_key().label("remove one of them").add();
         return None;
     }
     match (json, text, xml) {
@@ -151,7 +151,7 @@ impl Effect for Replied {
             let status = self.0.status;
             let said = match world.pending.answer(context.event, self.0.clone()) {
                 true => format!("answered {status}"),
-                false => format!("would have answered {status}, but nobody waited any more"),
+                false => format!("would have answered {status}, but the caller was no longer waiting"),
             };
             Outcome::Done(Success { said, answer: Some(self.0), ..Success::default() })
         })

@@ -13,8 +13,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 
-/// The most calls that wait in hand for one server.
-pub(super) const MOST_WAITING: usize = 112;
 /// The most that wait in hand for all servers together: a quarter of the runs that are in hand at a time.
 pub(super) const MOST_WAITING_IN_ALL: usize = 256;
 
@@ -26,6 +24,8 @@ pub struct Room {
     /// The most calls on their way, and of these to one server.
     most: usize,
     each: usize,
+    /// The most that wait in hand for one server.
+    waiting_each: usize,
     state: Mutex<State>,
 }
 
@@ -57,8 +57,8 @@ pub struct CallSlot {
 }
 
 impl Room {
-    pub fn new(most: usize, each: usize) -> Arc<Self> {
-        Arc::new(Self { most, each, state: Mutex::default() })
+    pub fn new(most: usize, each: usize, waiting_each: usize) -> Arc<Self> {
+        Arc::new(Self { most, each, waiting_each, state: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -80,7 +80,7 @@ impl Room {
                 state.go(server);
                 return Some(CallSlot { room: self.clone(), server: server.clone() });
             }
-            if queued >= MOST_WAITING || !may_have_more(queued, state.waiting, MOST_WAITING_IN_ALL) {
+            if queued >= self.waiting_each || !may_have_more(queued, state.waiting, MOST_WAITING_IN_ALL) {
                 return None;
             }
             state.wait(server)
@@ -180,6 +180,8 @@ mod tests {
 
     use super::*;
 
+    const MOST_WAITING: usize = 48;
+
     type Asking<'a> = Pin<Box<dyn Future<Output = Option<CallSlot>> + 'a>>;
 
     /// Asks once: nothing while it waits.
@@ -208,7 +210,7 @@ mod tests {
     #[test]
     fn there_is_room_for_another_server_while_a_dozen_hang() {
         for hanging in [1, 2, 4, 8, 12] {
-            let room = Room::new(64, 16);
+            let room = Room::new(64, 16, MOST_WAITING);
             let names: Vec<Arc<str>> = (0..hanging).map(name).collect();
             let places = hang(&room, &names);
             assert!(places.len() >= hanging, "{hanging} servers have {}", places.len());
@@ -218,14 +220,14 @@ mod tests {
 
     #[test]
     fn one_server_gets_all_that_it_may_have_where_there_is_room_for_it() {
-        assert_eq!(hang(&Room::new(64, 16), &[name(0)]).len(), 16);
-        assert_eq!(hang(&Room::new(16, 16), &[name(0)]).len(), 7);
-        assert_eq!(hang(&Room::new(1, 1), &[name(0)]).len(), 1);
+        assert_eq!(hang(&Room::new(64, 16, MOST_WAITING), &[name(0)]).len(), 16);
+        assert_eq!(hang(&Room::new(16, 16, MOST_WAITING), &[name(0)]).len(), 7);
+        assert_eq!(hang(&Room::new(1, 1, MOST_WAITING), &[name(0)]).len(), 1);
     }
 
     #[test]
     fn only_so_many_wait_and_a_server_that_nobody_waits_for_finds_a_place_to_wait() {
-        let (room, names) = (Room::new(1, 1), (0..30).map(name).collect::<Vec<_>>());
+        let (room, names) = (Room::new(1, 1, MOST_WAITING), (0..30).map(name).collect::<Vec<_>>());
         let _places = hang(&room, &names);
         let mut waiting: Vec<Asking> = Vec::new();
         for (n, server) in names.iter().enumerate() {
@@ -244,7 +246,7 @@ mod tests {
 
     #[test]
     fn whoever_has_least_is_next_and_then_who_came_first() {
-        let (room, busy, idle) = (Room::new(2, 1), name(0), name(1));
+        let (room, busy, idle) = (Room::new(2, 1, MOST_WAITING), name(0), name(1));
         let mut places = hang(&room, &[busy.clone(), idle.clone()]);
         let mut waiting: Vec<Asking> = vec![Box::pin(room.place(&busy)), Box::pin(room.place(&busy)), Box::pin(room.place(&idle))];
         assert!(waiting.iter_mut().all(|asking| ask(asking).is_none()));
@@ -256,7 +258,7 @@ mod tests {
 
     #[test]
     fn whoever_stops_waiting_takes_nothing_along() {
-        let (room, server) = (Room::new(1, 1), name(0));
+        let (room, server) = (Room::new(1, 1, MOST_WAITING), name(0));
         let places = hang(&room, std::slice::from_ref(&server));
         let mut waiting: Vec<Asking> = (0..3).map(|_| Box::pin(room.place(&server)) as Asking).collect();
         assert!(waiting.iter_mut().all(|asking| ask(asking).is_none()));
@@ -275,7 +277,7 @@ mod tests {
         /// Calls of six servers come, end, and are given up in any order.
         #[test]
         fn whatever_happens_the_limits_hold_and_everybody_is_served(steps in proptest::collection::vec((0..3u8, 0..6usize, 0..64usize), 1..300)) {
-            let (room, names) = (Room::new(8, 4), (0..6).map(name).collect::<Vec<_>>());
+            let (room, names) = (Room::new(8, 4, MOST_WAITING), (0..6).map(name).collect::<Vec<_>>());
             let (mut places, mut waiting): (Vec<CallSlot>, Vec<Asking>) = (Vec::new(), Vec::new());
             for (what, server, n) in steps {
                 match what {

@@ -50,8 +50,8 @@ impl NotJson {
         let text = error.to_string();
         let what = text.split(" at line ").next().unwrap_or(&text);
         if std::str::from_utf8(raw).is_err() {
-            return "The body says that it is JSON, but it is not UTF-8 text.".to_owned();
+            return "The body is declared as JSON, but it is not UTF-8 text.".to_owned();
         }
-        format!("The body says that it is JSON, but it cannot be read: {what}, at line {} column {}.", error.line(), error.column())
+        format!("The body is declared as JSON, but it cannot be read: {what}, at line {} column {}.", error.line(), error.column())
     }
 }

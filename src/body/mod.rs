@@ -76,11 +76,11 @@ pub fn read(content_type: Option<&str>, raw: &[u8]) -> Result<Value, Malformed> 
         return self::form(content_type, raw);
     }
     if kind == "multipart/form-data" {
-        let why = |e: String| Malformed { why: format!("The body says that it is a form, but it cannot be read: {e}.") };
+        let why = |e: String| Malformed { why: format!("The body is declared as a form, but it cannot be read: {e}.") };
         return multipart::read(content_type.unwrap_or(""), raw).map_err(why);
     }
     if kind == "application/xml" || kind == "text/xml" || kind.ends_with("+xml") {
-        let why = |e: String| Malformed { why: format!("The body says that it is XML, but it cannot be read: {e}.") };
+        let why = |e: String| Malformed { why: format!("The body is declared as XML, but it cannot be read: {e}.") };
         return xml::read(&xml_text(content_type, raw)).map_err(why);
     }
     Ok(Value::String(text(content_type, raw).into_owned()))
@@ -240,8 +240,8 @@ mod tests {
     #[test]
     fn what_claims_to_be_json_and_is_not_is_said_with_its_place() {
         let why = read(Some("application/json"), b"{\"a\":\n x}").unwrap_err().why;
-        assert_eq!(why, "The body says that it is JSON, but it cannot be read: expected value, at line 2 column 2.");
+        assert_eq!(why, "The body is declared as JSON, but it cannot be read: expected value, at line 2 column 2.");
         let why = read(Some("application/json"), b"{\"a\":\"\xff\"}").unwrap_err().why;
-        assert_eq!(why, "The body says that it is JSON, but it is not UTF-8 text.");
+        assert_eq!(why, "The body is declared as JSON, but it is not UTF-8 text.");
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn read(content_type: &str, raw: &[u8]) -> Result<Value, String> {
     let all = futures_util::stream::once(async move { Ok::<_, std::convert::Infallible>(raw) });
     let form = multer::Multipart::new(all, boundary);
     // Everything is in memory, so that nothing is ever waited for.
-    gathered(form).now_or_never().unwrap_or_else(|| Err("it is not complete".into()))
+    gathered(form).now_or_never().unwrap_or_else(|| Err("it is incomplete".into()))
 }
 
 async fn gathered(mut form: multer::Multipart<'_>) -> Result<Value, String> {

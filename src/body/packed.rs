@@ -32,7 +32,7 @@ pub fn unpack(encoding: &str, body: &Bytes, limit: usize) -> Result<Bytes, Unpac
     let layers: Vec<String> =
         encoding.split(',').map(|l| l.trim().to_ascii_lowercase()).filter(|l| !l.is_empty() && l != "identity").collect();
     if layers.len() > MOST_LAYERS {
-        return Err(Unpacked::Not("The body is packed too many times.".into()));
+        return Err(Unpacked::Not("The body is compressed too many times.".into()));
     }
     let ratio = most_unpacked(body.len());
     let mut now = body.clone();
@@ -45,7 +45,9 @@ pub fn unpack(encoding: &str, body: &Bytes, limit: usize) -> Result<Bytes, Unpac
                 false => read(DeflateDecoder::new(&now[..]), limit, ratio, layer)?,
             },
             other => {
-                return Err(Unpacked::Not(format!("The body is packed as {other}, which is not known here; send it plain or as gzip.")));
+                return Err(Unpacked::Not(format!(
+                    "The body is compressed with {other}, which is not supported; send it uncompressed or as gzip."
+                )));
             }
         };
     }
@@ -57,10 +59,10 @@ fn read(packed: impl Read, limit: usize, ratio: usize, layer: &str) -> Result<By
     match packed.take(limit.min(ratio) as u64 + 1).read_to_end(&mut out) {
         Ok(_) if out.len() > limit => Err(Unpacked::TooLarge),
         Ok(_) if out.len() > ratio => {
-            Err(Unpacked::Not(format!("The body is packed to less than a part in {MOST_TIMES} of its size; send it plain.")))
+            Err(Unpacked::Not(format!("The body is compressed to less than 1/{MOST_TIMES} of its size; send it uncompressed.")))
         }
         Ok(_) => Ok(out.into()),
-        Err(_) => Err(Unpacked::Not(format!("The body says that it is packed as {layer}, but it cannot be unpacked."))),
+        Err(_) => Err(Unpacked::Not(format!("The body is declared as {layer}, but it cannot be decompressed."))),
     }
 }
 
@@ -90,7 +92,7 @@ mod tests {
         assert_eq!(unpack("identity", &Bytes::from_static(b"x"), 0), Ok(Bytes::from_static(b"x")));
         assert_eq!(
             unpack("gzip", &gzip.slice(..20), 600),
-            Err(Unpacked::Not("The body says that it is packed as gzip, but it cannot be unpacked.".into()))
+            Err(Unpacked::Not("The body is declared as gzip, but it cannot be decompressed.".into()))
         );
         assert!(matches!(unpack("br", &gzip, 600), Err(Unpacked::Not(_))));
         assert!(matches!(unpack("gzip,gzip,gzip", &gzip, 600), Err(Unpacked::Not(_))));
@@ -101,7 +103,7 @@ mod tests {
         let packed = |size: u64| all(GzEncoder::new(std::io::repeat(0).take(size), Compression::best()));
         // A megabyte is always taken, whatever it came as.
         assert!(unpack("gzip", &packed(ALWAYS as u64), 100 << 20).is_ok());
-        let why = "The body is packed to less than a part in 100 of its size; send it plain.";
+        let why = "The body is compressed to less than 1/100 of its size; send it uncompressed.";
         assert_eq!(unpack("gzip", &packed(ALWAYS as u64 + 1), 100 << 20), Err(Unpacked::Not(why.into())));
         assert_eq!(read(std::io::repeat(0).take(500), 1 << 20, 500, "gzip").map(|b| b.len()), Ok(500));
         assert!(read(std::io::repeat(0).take(501), 1 << 20, 500, "gzip").is_err());

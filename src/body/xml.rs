@@ -28,7 +28,7 @@ pub(super) fn read(text: &str) -> Result<Value, String> {
         match reader.read_event().map_err(|e| e.to_string())? {
             Event::Start(tag) => {
                 if open.len() > MAX_DEPTH {
-                    return Err(format!("elements stand more than {MAX_DEPTH} deep in each other"));
+                    return Err(format!("elements are nested more than {MAX_DEPTH} levels deep"));
                 }
                 open.push(begin(&tag, &mut left)?);
             }
@@ -38,13 +38,13 @@ pub(super) fn read(text: &str) -> Result<Value, String> {
             }
             Event::End(_) => match open.pop() {
                 Some(element) if !open.is_empty() => close(&mut open, element),
-                _ => return Err("an element ends that never began".into()),
+                _ => return Err("an end tag has no start tag".into()),
             },
             Event::Text(t) => top(&mut open).text.push_str(&t.xml10_content()),
             Event::CData(t) => top(&mut open).text.push_str(&t.xml10_content()),
             Event::GeneralRef(name) => {
                 let entity = format!("&{};", name.as_ref());
-                let letters = quick_xml::escape::unescape(&entity).map_err(|_| format!("the entity {entity} is not known"))?;
+                let letters = quick_xml::escape::unescape(&entity).map_err(|_| format!("the entity {entity} is unknown"))?;
                 top(&mut open).text.push_str(&letters);
             }
             Event::Eof => break,
@@ -54,7 +54,7 @@ pub(super) fn read(text: &str) -> Result<Value, String> {
     match open.pop() {
         Some(root) if open.is_empty() && root.text.trim().is_empty() && !root.fields.is_empty() => Ok(Value::Object(root.fields)),
         Some(root) if open.is_empty() && root.fields.is_empty() => Err("it has no element".into()),
-        Some(_) if open.is_empty() => Err("text stands outside of all elements".into()),
+        Some(_) if open.is_empty() => Err("there is text outside all elements".into()),
         _ => Err("an element is never closed".into()),
     }
 }
@@ -124,11 +124,11 @@ mod tests {
             ("<a><b></a>", "expected `</b>`, but `</a>` was found"),
             ("<a>", "an element is never closed"),
             ("hello", "it has no element"),
-            ("<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>", "the entity &b; is not known"),
+            ("<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>", "the entity &b; is unknown"),
         ] {
             let found = read(xml).unwrap_err();
             assert!(found.contains(said), "{xml}: {found}");
         }
-        assert_eq!(read(&"<a>".repeat(200)).unwrap_err(), "elements stand more than 128 deep in each other");
+        assert_eq!(read(&"<a>".repeat(200)).unwrap_err(), "elements are nested more than 128 levels deep");
     }
 }

@@ -16,7 +16,7 @@ use crate::disk;
 #[derive(Args)]
 #[command(after_help = "Example: doorbell backup /backups/doorbell-monday.db")]
 pub struct Backup {
-    /// The file to make; it must not be there yet
+    /// The file to create; it must not exist yet
     file: PathBuf,
     #[command(flatten)]
     data: Data,
@@ -26,13 +26,13 @@ impl Backup {
     pub fn run(self) -> anyhow::Result<Ended> {
         let records = self.data.records()?;
         if self.file.exists() {
-            anyhow::bail!("{} is there already; name another file, or put that one aside", self.file.display());
+            anyhow::bail!("{} already exists; choose another name, or move that file", self.file.display());
         }
         let folder = self.file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // Under another name until it is whole, so that a half copy is never taken for a backup.
-        let name = self.file.file_name().and_then(|n| n.to_str()).context("this is no name of a file")?;
+        let name = self.file.file_name().and_then(|n| n.to_str()).context("this is not a file name")?;
         let half = folder.join(format!(".{name}.half"));
-        let cannot = |e: std::io::Error| anyhow::anyhow!("the backup {} cannot be made: {}", self.file.display(), disk::words(&e));
+        let cannot = |e: std::io::Error| anyhow::anyhow!("the backup {} cannot be created: {}", self.file.display(), disk::words(&e));
         if half.exists() {
             std::fs::remove_file(&half).map_err(cannot)?;
         }
@@ -53,7 +53,7 @@ impl Backup {
         if let Err(e) = copied {
             let _ = std::fs::remove_file(&half);
             anyhow::bail!(
-                "the backup {} cannot be made: {}",
+                "the backup {} cannot be created: {}",
                 self.file.display(),
                 e.to_string().replace("the data folder", folder.to_str().unwrap_or("."))
             );
@@ -64,7 +64,7 @@ impl Backup {
         let bytes = self.file.metadata().map_or(0, |m| m.len());
         writeln!(
             std::io::stdout(),
-            "{} holds every event and run, {:.1} MB; to go back to it, put it as doorbell.db into an empty data folder",
+            "{} contains every event and run, {:.1} MB; to restore it, copy it as doorbell.db into an empty data folder",
             self.file.display(),
             bytes as f64 / 1e6
         )?;

@@ -1,4 +1,4 @@
-//! `doorbell cancel`: ends runs that wait, so that they are never done. What is being done this very moment is left alone.
+//! `doorbell cancel`: cancels runs that are waiting. Runs that are running at the moment are not touched.
 
 use std::io::Write;
 
@@ -12,10 +12,10 @@ use crate::store::contract::{Cancelled, Waiting};
 #[derive(Args)]
 #[command(after_help = "Example: doorbell cancel --rule 'New orders'")]
 pub struct Cancel {
-    /// Ids of events, or their beginnings
+    /// The ids of events, or the first characters of their ids
     #[arg(required_unless_present = "rule")]
     events: Vec<String>,
-    /// Only the runs of this rule; without an event, all of them
+    /// Cancel only the runs of this rule; without an event, all of its waiting runs
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
     #[command(flatten)]
@@ -37,18 +37,18 @@ impl Cancel {
         for id in wanted {
             let command = Command::Cancel(Waiting { event: id, rule: self.rule.clone() });
             let done = commands.perform(command).map_err(anyhow::Error::msg)?;
-            let Done::Cancelled(Cancelled { runs, busy }) = done else { anyhow::bail!("the Doorbell that serves answered something else") };
+            let Done::Cancelled(Cancelled { runs, busy }) = done else { anyhow::bail!("the running Doorbell sent an unexpected answer") };
             let which = match (&id, &self.rule) {
                 (Some(id), _) => id.to_string(),
                 (None, Some(rule)) => rule.clone(),
                 (None, None) => String::new(),
             };
             match (runs, busy) {
-                (0, 0) => writeln!(out, "{which}: nothing waits there")?,
+                (0, 0) => writeln!(out, "{which}: nothing is waiting")?,
                 (n, 0) => writeln!(out, "{which}: {} cancelled", number(n, "run"))?,
                 (n, busy) => writeln!(
                     out,
-                    "{which}: {} cancelled; {} being done this very moment, ask again in a while",
+                    "{which}: {} cancelled; {} running at the moment, so try again later",
                     number(n, "run"),
                     if busy == 1 { "1 is".to_owned() } else { format!("{busy} are") }
                 )?,

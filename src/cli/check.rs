@@ -12,13 +12,13 @@ use crate::problem;
 #[derive(Args)]
 #[command(after_help = "Example: doorbell check rules/orders.yaml")]
 pub struct Check {
-    /// A rule file or a folder of them
+    /// A rule file, or a folder of rule files
     #[arg(env = "DOORBELL_RULES", default_value = "rules")]
     path: PathBuf,
-    /// How problems are shown
+    /// The format of the problems
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// Do not ask for secrets and variables: the word secret.NAME stands for each
+    /// Do not require secrets and variables; use the word secret.NAME for each of them
     #[arg(long)]
     no_secrets: bool,
     #[command(flatten)]
@@ -45,8 +45,8 @@ impl Check {
                 write!(out, "{}", problem::draw_all(&loaded.problems))?;
                 match &loaded.ruleset {
                     Some(ruleset) if ruleset.rules.is_empty() && loaded.problems.is_empty() => writeln!(out, "{}", counted(ruleset))?,
-                    Some(ruleset) if loaded.problems.is_empty() => writeln!(out, "{}: all good", counted(ruleset))?,
-                    Some(ruleset) => writeln!(out, "{}: good, with {}", counted(ruleset), counted_problems(&loaded.problems))?,
+                    Some(ruleset) if loaded.problems.is_empty() => writeln!(out, "{}: valid", counted(ruleset))?,
+                    Some(ruleset) => writeln!(out, "{}: valid, with {}", counted(ruleset), counted_problems(&loaded.problems))?,
                     None => writeln!(out, "{}", counted_problems(&loaded.problems))?,
                 }
             }

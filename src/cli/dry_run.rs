@@ -16,20 +16,21 @@ use crate::problem;
 #[derive(Args)]
 #[command(after_help = "Example: doorbell try order.json --path /orders --header 'X-Shop: berlin'")]
 pub struct DryRun {
-    /// The body of the webhook; `-` reads it from standard input
+    /// The file with the body of the webhook; `-` reads it from standard input
     file: PathBuf,
-    /// The address it is sent to, with what stands behind a `?`
+    /// The address that it is sent to, including any query after a `?`
     #[arg(long, value_name = "PATH")]
     path: String,
+    /// The method of the webhook
     #[arg(long, default_value = "POST")]
     method: String,
-    /// A header, `Name: value`; can be given several times
+    /// A header, `Name: value`; can be repeated
     #[arg(long = "header", value_name = "HEADER")]
     headers: Vec<String>,
-    /// Only this rule
+    /// Show only this rule
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
-    /// What the next call answers: a file with its body; can be given several times, one for each call with `save_as`
+    /// A file with the body that the next call answers; can be repeated, once for each call with `save_as`
     #[arg(long = "reply", value_name = "FILE")]
     replies: Vec<PathBuf>,
     #[command(flatten)]
@@ -87,13 +88,13 @@ impl DryRun {
 fn write_no_preview(out: &mut impl Write, why: &NoPreview) -> io::Result<()> {
     match why {
         NoPreview::UnknownAddress { address, known } => {
-            writeln!(out, "No rule listens at {address}: the sender would get 404.")?;
+            writeln!(out, "No rule uses {address}: the sender would get 404.")?;
             writeln!(out, "Addresses: {}", known.join(", "))
         }
         NoPreview::WrongMethod { address, method, methods } => {
-            writeln!(out, "{address} takes {}, not {method}: the sender would get 405.", methods.join(" and "))
+            writeln!(out, "{address} accepts {}, not {method}: the sender would get 405.", methods.join(" and "))
         }
-        NoPreview::UnknownRule { address, rule } => writeln!(out, "No rule called `{rule}` listens at {address}."),
+        NoPreview::UnknownRule { address, rule } => writeln!(out, "No rule called `{rule}` uses {address}."),
     }
 }
 
@@ -102,7 +103,7 @@ fn write_preview(out: &mut impl Write, preview: &Preview) -> io::Result<()> {
         write_rule(out, rule)?;
     }
     if let Some(status) = preview.ignored_status {
-        writeln!(out, "No rule would run: the sender would get {status} and the event would be kept.")?;
+        writeln!(out, "No rule would run: the sender would get {status}, and the event would be saved.")?;
     }
     writeln!(out, "Nothing was sent or written.")
 }
@@ -111,8 +112,8 @@ fn write_rule(out: &mut impl Write, rule: &RulePreview) -> io::Result<()> {
     let (mark, word) = match rule.branch {
         None => ("✗", "would not run"),
         Some(Branch::Then) => ("✓", "would run"),
-        Some(Branch::Else) => ("✓", "would do its `else:`"),
-        Some(Branch::Undecided) => ("✗", "would fail at once"),
+        Some(Branch::Else) => ("✓", "would run its `else:`"),
+        Some(Branch::Undecided) => ("✗", "would fail immediately"),
     };
     writeln!(out, "{mark} {}  {word}", rule.rule)?;
     write!(out, "{}", drawn(&rule.trace, 4))?;

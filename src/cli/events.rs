@@ -1,4 +1,4 @@
-//! `doorbell events` and `doorbell failed`: lists of what came in and of what waits for a person.
+//! `doorbell events` and `doorbell failed`: lists of the events and of the failed runs.
 
 use std::io::Write;
 
@@ -12,7 +12,7 @@ use crate::operations::history::{self, EventLine};
 #[derive(Args)]
 #[command(after_help = "Example: doorbell events --last 50")]
 pub struct Events {
-    /// How many
+    /// How many to list
     #[arg(long, default_value = "20", value_name = "N")]
     last: usize,
     #[command(flatten)]
@@ -22,7 +22,7 @@ pub struct Events {
 #[derive(Args)]
 #[command(after_help = "Example: doorbell failed")]
 pub struct Failed {
-    /// How many
+    /// How many to list
     #[arg(long, default_value = "50", value_name = "N")]
     last: usize,
     #[command(flatten)]
@@ -34,7 +34,7 @@ impl Events {
         let list = self.data.records()?.ask(|r| history::events(r, self.last))?;
         let mut out = std::io::stdout().lock();
         if list.events.is_empty() {
-            writeln!(out, "No event has come in yet.")?;
+            writeln!(out, "No events have been received yet.")?;
             return Ok(Ended::Good);
         }
         for event in &list.events {
@@ -45,11 +45,11 @@ impl Events {
         let counts = list.counts;
         let waiting = if counts.waiting > 0 { format!(", {} waiting", number(counts.waiting as usize, "run")) } else { String::new() };
         let failed = if counts.failed > 0 {
-            format!(", {} failed (doorbell failed lists them)", number(counts.failed as usize, "run"))
+            format!(", {} failed (`doorbell failed` lists them)", number(counts.failed as usize, "run"))
         } else {
             String::new()
         };
-        writeln!(out, "{} in all{waiting}{failed}; times are UTC", number(counts.events as usize, "event"))?;
+        writeln!(out, "{} in total{waiting}{failed}; times are in UTC", number(counts.events as usize, "event"))?;
         Ok(Ended::Good)
     }
 }
@@ -65,7 +65,7 @@ impl Failed {
         let runs = self.data.records()?.ask(|r| history::failed(r, self.last))?;
         let mut out = std::io::stdout().lock();
         if runs.is_empty() {
-            writeln!(out, "No run has failed.")?;
+            writeln!(out, "No runs have failed.")?;
             return Ok(Ended::Good);
         }
         for run in &runs {
@@ -75,7 +75,7 @@ impl Failed {
             writeln!(out, "    {}", short(&run.why, 300))?;
         }
         writeln!(out)?;
-        writeln!(out, "{}; doorbell replay EVENT goes on at the step that failed", number(runs.len(), "failed run"))?;
+        writeln!(out, "{}; `doorbell replay EVENT` continues at the step that failed", number(runs.len(), "failed run"))?;
         Ok(Ended::Good)
     }
 }

@@ -1,4 +1,4 @@
-//! `doorbell explain EVENT`: what became of an event, and why rules did or did not run, in words.
+//! `doorbell explain EVENT`: what happened to an event, and why rules did or did not run.
 
 use std::io::{self, Write};
 
@@ -18,7 +18,7 @@ use crate::store::contract::Dossier;
 #[derive(Args)]
 #[command(after_help = "Example: doorbell explain 0192f3c1")]
 pub struct Explain {
-    /// The event's id, or its beginning; or the `Doorbell-Request` id that a refused sender was given
+    /// The event's id, or its first characters; or the `Doorbell-Request` id that a refused sender received
     event: String,
     #[command(flatten)]
     data: Data,
@@ -58,7 +58,7 @@ fn write_event(out: &mut impl Write, told: &Explanation, is_served: bool) -> io:
         write_run(out, told.event, run, is_served)?;
     }
     if !told.is_readable {
-        writeln!(out, "  The rule files of that time can no longer be read, so it cannot be told why others did not run.")?;
+        writeln!(out, "  The rule files from that time can no longer be read, so Doorbell cannot show why other rules did not run.")?;
     }
     Ok(())
 }
@@ -71,7 +71,7 @@ fn write_rule(out: &mut impl Write, event: EventId, rule: &ExplainedRule, is_ser
         writeln!(out, "  ✗ {}  did not run", rule.rule)?;
         write!(out, "{}", drawn(&rule.trace, 8))?;
     } else if rule.is_else {
-        writeln!(out, "        its `else:` was done, because its `if:` did not hold:")?;
+        writeln!(out, "        its `else:` ran, because its `if:` was not true:")?;
         write!(out, "{}", drawn(&rule.trace, 10))?;
     }
     Ok(())
@@ -83,9 +83,9 @@ fn write_run(out: &mut impl Write, event: EventId, run: &ExplainedRun, is_served
     let steps = number(run.steps, "step");
     match run.state {
         State::Done => writeln!(out, "  ✓ {rule}  ran, {steps}, {took_ms} ms{replays}")?,
-        State::Handled => writeln!(out, "  ✓ {rule}  ran with errors that `on_error` forgave, {steps}{replays}")?,
+        State::Handled => writeln!(out, "  ✓ {rule}  ran with errors that `on_error` handled, {steps}{replays}")?,
         State::Failed if step.is_empty() => writeln!(out, "  ✗ {rule}  failed before its first step{replays}")?,
-        State::Failed => writeln!(out, "  ✗ {rule}  failed at step {step}{replays}; doorbell replay {event} goes on there")?,
+        State::Failed => writeln!(out, "  ✗ {rule}  failed at step {step}{replays}; `doorbell replay {event}` continues there")?,
         State::Cancelled => writeln!(out, "  ✗ {rule}  was cancelled at step {step}")?,
         State::Repeated => writeln!(out, "  ✗ {rule}  was not run again")?,
         State::Waiting => writeln!(out, "  … {rule}  {}, at step {step}{replays}", waits(run.waits.as_ref(), is_served))?,
@@ -97,9 +97,9 @@ fn waits(wait: Option<&Wait>, is_served: bool) -> String {
     match wait {
         Some(Wait::Retry { due, number }) => format!("waits until {} for try {number}", due.strftime("%H:%M:%S UTC")),
         Some(Wait::Turn) => "waits for its turn (one_at_a_time)".to_owned(),
-        Some(Wait::InHand) if is_served => "is being done".to_owned(),
+        Some(Wait::InHand) if is_served => "is running".to_owned(),
         Some(Wait::Worker) if is_served => "waits for its turn".to_owned(),
-        Some(Wait::InHand | Wait::Worker) | None => "waits until serve runs".to_owned(),
+        Some(Wait::InHand | Wait::Worker) | None => "waits until `doorbell serve` runs".to_owned(),
     }
 }
 
@@ -118,6 +118,6 @@ fn write_attempt(out: &mut impl Write, attempt: &ExplainedAttempt) -> io::Result
 fn write_refused(out: &mut impl Write, refused: &Rejection) -> io::Result<()> {
     let Rejection { id, at, ip, method, address, status, why } = refused;
     let time = at.strftime("%Y-%m-%d %H:%M:%S UTC");
-    writeln!(out, "request {id}  {method} {address}  {time}  from {ip}  → {status}, not taken")?;
+    writeln!(out, "request {id}  {method} {address}  {time}  from {ip}  → {status}, not accepted")?;
     writeln!(out, "  {why}")
 }

@@ -1,4 +1,4 @@
-//! `doorbell health`: asks a running Doorbell whether it is well; for people and for a container's health check.
+//! `doorbell health`: checks whether a running Doorbell is healthy; for people and for a container's health check.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -18,13 +18,13 @@ use crate::web::tls::asking_ourselves;
 #[derive(Args)]
 #[command(after_help = "Example: doorbell health --listen 127.0.0.1:8080")]
 pub struct Health {
-    /// The address that it listens at
+    /// The address that Doorbell listens on
     #[arg(long, env = "DOORBELL_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     listen: SocketAddr,
-    /// The certificate that it answers with, if it answers by https
+    /// The certificate that Doorbell uses, if it serves https
     #[arg(long, env = "DOORBELL_TLS_CERT", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
-    /// Show everything as JSON, for programs
+    /// Print the report as JSON, for programs
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -66,13 +66,13 @@ fn told(report: &Report) -> String {
     let mut said = number(report.rules, "rule");
     if !report.problems.is_empty() {
         let problems = number(report.problems.len(), "problem");
-        said += &format!("; the last edit has {problems} and is not in force (doorbell check shows them)");
+        said += &format!("; the last edit has {problems} and is not in force (`doorbell check` shows them)");
     }
     if !report.silent.is_empty() {
-        said += &format!("; no answer from {}, so calls there wait", report.silent.join(", "));
+        said += &format!("; no answer from {}, so calls there are paused", report.silent.join(", "));
     }
     if !report.down.is_empty() {
-        said += &format!("; crashed, and being started again: {}", report.down.join(", "));
+        said += &format!("; crashed and being restarted: {}", report.down.join(", "));
     }
     said
 }

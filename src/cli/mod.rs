@@ -27,13 +27,13 @@ use clap::{Parser, Subcommand};
 
 use ended::Ended;
 
-/// Doorbell turns incoming webhooks into actions, by rules in YAML files, and loses nothing.
+/// Doorbell turns incoming webhooks into actions, following rules in YAML files, and loses nothing.
 #[derive(Parser)]
 #[command(
     name = "doorbell",
     version,
     about,
-    after_help = "Without a command, doorbell serves: `doorbell` is `doorbell serve`.\nEvery option can also be set as a variable: --rules is DOORBELL_RULES."
+    after_help = "Without a command, `doorbell` runs `doorbell serve`.\nEvery option can also be set as an environment variable, such as DOORBELL_RULES for --rules."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -46,35 +46,35 @@ struct Cli {
 enum Command {
     /// Listen for webhooks and act on them
     Serve(serve::Serve),
-    /// Look for problems in the rule files
+    /// Check the rule files for problems
     Check(check::Check),
-    /// Do the tests that stand in the rule files
+    /// Run the tests in the rule files
     Test(test::RunTests),
     /// Show what the rules would do with a webhook, without doing it
     Try(dry_run::DryRun),
     /// List the latest events
     Events(events::Events),
-    /// List the runs that failed and wait for you
+    /// List the runs that failed and need your attention
     Failed(events::Failed),
-    /// Tell in words what became of an event, and why rules did or did not run
+    /// Explain what happened to an event, and why rules did or did not run
     Explain(explain::Explain),
-    /// Do an event, or its failed runs, again
+    /// Run an event or its failed runs again
     Replay(replay::Replay),
-    /// End runs that wait, so that they are never done
+    /// Cancel runs that are waiting
     Cancel(cancel::Cancel),
-    /// Forget events that are old and done with
+    /// Delete old events whose runs have ended
     Prune(prune::Prune),
-    /// Copy events and runs into one file, while serve goes on
+    /// Copy events and runs into one file, while Doorbell keeps running
     Backup(backup::Backup),
-    /// Begin a rule: from a recipe, or from a webhook that came in
+    /// Create a rule from a recipe, or from a webhook that was received
     New(new::New),
     /// Print the JSON Schema of rule files, for editors
     Schema(schema::Schema),
     /// List the senders that can be verified by name, and how they sign
     Senders(senders::Senders),
-    /// Tell why a captured webhook is denied, or that it is not
+    /// Explain why a captured webhook is denied
     Verify(verify::VerifyRequest),
-    /// Ask a running Doorbell whether it is well
+    /// Check whether Doorbell is healthy
     Health(health::Health),
 }
 

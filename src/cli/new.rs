@@ -1,5 +1,5 @@
-//! `doorbell new`: a commented rule to begin with: one of the recipes, or one made of a webhook that came in, with a test
-//! that holds it.
+//! `doorbell new`: a commented rule to begin with: one of the recipes, or one created from a webhook that was received, with
+//! a test that contains it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,21 +17,21 @@ use crate::operations::drafts::{self, Draft, Sample};
     after_help = "Examples: doorbell new\n          doorbell new contact-form --to rules/contact.yaml\n          doorbell new --event 0192f3c1 --to rules/orders.yaml"
 )]
 pub struct New {
-    /// A recipe; without one, they are listed
+    /// The recipe; without one, all recipes are listed
     recipe: Option<String>,
-    /// Make a rule of this event: its id, or its beginning
+    /// Create a rule from this event: its id, or its first characters
     #[arg(long, value_name = "EVENT", conflicts_with_all = ["recipe", "from"])]
     event: Option<String>,
-    /// Make a rule of the body in this file
+    /// Create a rule from the body in this file
     #[arg(long, value_name = "FILE", requires = "path", conflicts_with = "recipe")]
     from: Option<PathBuf>,
-    /// The address that the file came to
+    /// The address that received the body in the file
     #[arg(long, value_name = "PATH")]
     path: Option<String>,
-    /// A header that came with the file, `Name: value`; can be given several times
+    /// A header that came with the body, `Name: value`; can be repeated
     #[arg(long = "header", value_name = "HEADER")]
     headers: Vec<String>,
-    /// Write it into this file, which must not be there yet
+    /// Save the rule in this file, which must not exist yet
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
     #[command(flatten)]
@@ -44,9 +44,9 @@ impl New {
         match &self.to {
             None => write!(std::io::stdout().lock(), "{}", draft.text)?,
             Some(to) => {
-                let mut file = std::fs::File::create_new(to).with_context(|| format!("{} cannot be made", to.display()))?;
+                let mut file = std::fs::File::create_new(to).with_context(|| format!("{} cannot be created", to.display()))?;
                 file.write_all(draft.text.as_bytes())?;
-                writeln!(std::io::stdout().lock(), "{} is made; look at it, then: doorbell test {}", to.display(), to.display())?;
+                writeln!(std::io::stdout().lock(), "{} created; check it, then run: doorbell test {}", to.display(), to.display())?;
             }
         }
         Ok(Ended::Good)
@@ -80,6 +80,9 @@ fn list() -> anyhow::Result<Ended> {
     for recipe in drafts::recipes() {
         writeln!(out, "  {:24} {}", recipe.name, short(&recipe.does, 110))?;
     }
-    writeln!(out, "\ndoorbell new NAME prints one, --to FILE writes it; --event makes one of a webhook that came in")?;
+    writeln!(
+        out,
+        "\n`doorbell new NAME` prints a recipe, and --to FILE saves it; --event creates a rule from a webhook that was received"
+    )?;
     Ok(Ended::Good)
 }

@@ -1,4 +1,4 @@
-//! `doorbell prune`: forgets events that are old and done with, beside a running `serve` or without it.
+//! `doorbell prune`: deletes old events whose runs have ended, while `serve` runs or without it.
 
 use std::io::Write;
 use std::time::Duration;
@@ -19,13 +19,13 @@ const BREATH: Duration = Duration::from_millis(10);
 #[derive(Args)]
 #[command(after_help = "Example: doorbell prune --older-than '7 days' --dry-run")]
 pub struct Prune {
-    /// How old, such as '7 days'
+    /// Delete events that are older than this, such as '7 days'
     #[arg(long, value_name = "TIME", value_parser = length)]
     older_than: Duration,
-    /// Also events with failed runs, which can then not be replayed any more
+    /// Also delete events with failed runs, which can then no longer be replayed
     #[arg(long)]
     failed: bool,
-    /// Only say how many it would be
+    /// Only show how many events would be deleted
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -38,11 +38,11 @@ impl Prune {
         let mut commands = self.data.commands()?;
         let what = Pruning { before: Timestamp::now().checked_sub(self.older_than)?, failed: self.failed, is_dry_run: self.dry_run };
         let (mut events, mut after) = (0, 0);
-        let mut progress = Progress::new("looking through events", counts.events);
+        let mut progress = Progress::new("checking events", counts.events);
         let mut seen = 0;
         loop {
             let done = commands.perform(Command::Prune { what, after, most: AT_A_TIME }).map_err(anyhow::Error::msg)?;
-            let Done::Pruned(pruned) = done else { anyhow::bail!("the Doorbell that serves answered something else") };
+            let Done::Pruned(pruned) = done else { anyhow::bail!("the running Doorbell sent an unexpected answer") };
             events += pruned.events;
             after = pruned.after;
             seen += AT_A_TIME as u64;
@@ -55,12 +55,12 @@ impl Prune {
             }
         }
         drop(progress);
-        let word = if self.dry_run { "would be forgotten" } else { "forgotten" };
+        let word = if self.dry_run { "would be deleted" } else { "deleted" };
         writeln!(
             std::io::stdout(),
-            "{} {word}; what waits{} is kept",
+            "{} {word}; events with waiting{} runs are kept",
             number(events, "event"),
-            if self.failed { "" } else { " or has failed" }
+            if self.failed { "" } else { " or failed" }
         )?;
         Ok(Ended::Good)
     }

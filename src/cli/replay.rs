@@ -1,7 +1,7 @@
-//! `doorbell replay`: does it again. Failed runs go on at the step that failed; `--again` starts events anew with the rules
-//! of today. A running `serve` does it at once; without one, the runs wait in the store.
+//! `doorbell replay`: runs events again. Failed runs continue at the step that failed; `--again` runs events from the start
+//! with the current rules. A running `serve` does it immediately; without one, the runs wait in the store.
 //!
-//! Events are named, or chosen by rule, time and state; what was chosen is shown first and done only with `--yes`.
+//! Events are named, or chosen by rule, time and state; what was chosen is shown first and replayed only with `--yes`.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -31,28 +31,28 @@ const SHOWN: usize = 5;
     after_help = "Examples:\n  doorbell replay 0192f3c1 --rule 'New orders'\n  doorbell replay --rule 'New orders' --since '2 days' --yes\n  doorbell replay --state done --since 2026-11-01 --until 2026-11-02 --again --rate 20 --yes"
 )]
 pub struct Replay {
-    /// Ids of events, or their beginnings
+    /// The ids of events, or the first characters of their ids
     #[arg(required_unless_present_any = ["rule", "since", "until", "state"])]
     events: Vec<String>,
-    /// Only the runs of this rule
+    /// Replay only the runs of this rule
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
-    /// Events that came since then: 2026-11-01, '2026-11-01 10:00' (UTC), or '2 days' for two days ago
+    /// Choose events received since this time: 2026-11-01, '2026-11-01 10:00' (UTC), or '2 days' for two days ago
     #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<Timestamp>,
-    /// Events that came before then
+    /// Choose events received before this time
     #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<Timestamp>,
-    /// Runs that stand so
+    /// Choose runs in this state
     #[arg(long, value_name = "STATE", value_parser = ["failed", "done", "cancelled"])]
     state: Option<String>,
-    /// Start anew with the rules of today, also where everything was done
+    /// Run the events again from the start with the current rules, even if all their runs are done
     #[arg(long)]
     again: bool,
-    /// The most events a second
+    /// The maximum number of events per second
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
-    /// Do it: what was chosen by rule, time and state is otherwise only shown
+    /// Replay what was chosen by rule, time and state; without this option it is only shown
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
@@ -81,7 +81,7 @@ impl Replay {
             true => self.chosen(&mut hands, &mode)?,
         };
         if total > 0 && !hands.commands.is_served() {
-            writeln!(std::io::stdout(), "waits until serve runs")?;
+            writeln!(std::io::stdout(), "nothing runs until you start `doorbell serve`")?;
         }
         Ok(Ended::Good)
     }
@@ -94,10 +94,10 @@ impl Replay {
             let count = self.once(hands, id, mode)?;
             total += count;
             match (count, mode) {
-                (0, Mode::GoOn) => writeln!(out, "{id}: nothing has failed there; --again starts it anew")?,
-                (0, Mode::StartAnew(_)) => writeln!(out, "{id}: no rule of today wants it")?,
-                (n, Mode::GoOn) => writeln!(out, "{id}: {} will go on", number(n, "failed run"))?,
-                (n, Mode::StartAnew(_)) => writeln!(out, "{id}: {} will start anew", number(n, "run"))?,
+                (0, Mode::GoOn) => writeln!(out, "{id}: no run has failed; to run the event again from the start, add --again")?,
+                (0, Mode::StartAnew(_)) => writeln!(out, "{id}: no current rule runs for this event")?,
+                (n, Mode::GoOn) => writeln!(out, "{id}: {} will continue", number(n, "failed run"))?,
+                (n, Mode::StartAnew(_)) => writeln!(out, "{id}: {} will start again", number(n, "run"))?,
             }
         }
         Ok(total)
@@ -106,7 +106,7 @@ impl Replay {
     fn chosen(&self, hands: &mut Hands, mode: &Mode) -> anyhow::Result<usize> {
         let state = self.state.as_deref().and_then(State::read).unwrap_or(State::Failed);
         if !mode.fits(state) {
-            anyhow::bail!("runs that are {} have nothing left to do; with --again they start anew", state.word());
+            anyhow::bail!("runs that are {} have nothing left to do; to start them again, add --again", state.word());
         }
         let choice = Choice {
             state,
@@ -116,7 +116,7 @@ impl Replay {
         };
         let chosen = hands.records.ask(|r| replay::choose(r, choice))?;
         if chosen.events.is_empty() {
-            writeln!(std::io::stdout(), "no {} run fits", state.word())?;
+            writeln!(std::io::stdout(), "no {} run matches", state.word())?;
             return Ok(0);
         }
         if !self.yes {
@@ -148,7 +148,7 @@ impl Replay {
         let command = hands.records.ask(|r| replay::command(r, event, self.rule.as_deref(), mode))?;
         match hands.commands.perform(command).map_err(anyhow::Error::msg)? {
             Done::Runs(runs) => Ok(runs),
-            _ => anyhow::bail!("the Doorbell that serves answered something else"),
+            _ => anyhow::bail!("the running Doorbell sent an unexpected answer"),
         }
     }
 }
@@ -169,14 +169,14 @@ fn show(chosen: &Chosen, mode: &Mode) -> anyhow::Result<()> {
         writeln!(out, "  and {} more", chosen.events.len() - SHOWN)?;
     }
     let runs = number(chosen.runs, &format!("{} run", chosen.state.word()));
-    writeln!(out, "{runs} of {} would {}; add --yes to do it", number(chosen.events.len(), "event"), verb(mode))?;
+    writeln!(out, "{runs} of {} would {}; to do it, add --yes", number(chosen.events.len(), "event"), verb(mode))?;
     Ok(())
 }
 
 fn verb(mode: &Mode) -> &'static str {
     match mode {
-        Mode::GoOn => "go on",
-        Mode::StartAnew(_) => "start anew",
+        Mode::GoOn => "continue",
+        Mode::StartAnew(_) => "start again",
     }
 }
 

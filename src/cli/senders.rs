@@ -1,4 +1,4 @@
-//! `doorbell senders`: who can be verified by name, and how each of them signs.
+//! `doorbell senders`: the senders that can be verified by name, and how each of them signs.
 
 use std::io::Write;
 
@@ -11,7 +11,7 @@ use crate::verify;
 #[derive(Args)]
 #[command(after_help = "Example: doorbell senders stripe")]
 pub struct Senders {
-    /// Everything about this one, as it could be written under `custom:`
+    /// Show the details of this sender, and how to write it under `custom:`
     name: Option<String>,
 }
 
@@ -23,14 +23,17 @@ impl Senders {
             for (name, told) in &senders {
                 writeln!(out, "  {name:28} {}", told.title)?;
             }
-            writeln!(out, "\nWrite for example verify: {{ stripe: \"{{{{ secret.STRIPE }}}}\" }}; doorbell senders NAME tells more.")?;
-            writeln!(out, "Others: bearer, basic, token, and custom for whatever signs in its own way (docs/senders.md).")?;
+            writeln!(
+                out,
+                "\nWrite for example verify: {{ stripe: \"{{{{ secret.STRIPE }}}}\" }}; `doorbell senders NAME` shows the details."
+            )?;
+            writeln!(out, "Others: bearer, basic, token, and custom for any other way of signing (docs/senders.md).")?;
             return Ok(Ended::Good);
         };
         let Some((name, told)) = senders.iter().find(|(name, _)| name == wanted) else {
             let near = nearest(wanted, senders.iter().map(|(name, _)| *name));
             let near = near.map_or_else(String::new, |n| format!("; did you mean {n}?"));
-            anyhow::bail!("no sender is called `{wanted}`{near} `doorbell senders` lists them");
+            anyhow::bail!("there is no sender called `{wanted}`{near} (`doorbell senders` lists them)");
         };
         writeln!(out, "{}\n", told.title)?;
         writeln!(out, "webhooks:\n  /{name}:\n    verify: {}", told.write)?;
@@ -38,7 +41,7 @@ impl Senders {
             let secret = name.to_uppercase();
             writeln!(
                 out,
-                "\nthe same, in its own words:\n\n    verify:\n      custom:\n        secret: \"{{{{ secret.{secret}_SECRET }}}}\""
+                "\nThe same, written out under `custom:`:\n\n    verify:\n      custom:\n        secret: \"{{{{ secret.{secret}_SECRET }}}}\""
             )?;
             for line in words.lines() {
                 writeln!(out, "      {line}")?;
@@ -49,20 +52,20 @@ impl Senders {
         }
         writeln!(out, "\nAt {}: {}.", told.title, told.paste)?;
         match told.within.as_str() {
-            "" => writeln!(out, "How long it waits for an answer is not known; Doorbell answers as soon as the event is on disk.")?,
+            "" => writeln!(out, "It is not known how long it waits for an answer; Doorbell answers as soon as the event is saved.")?,
             within => writeln!(out, "It waits {within} for an answer.")?,
         }
         match told.delivery_id.as_slice() {
-            [] => writeln!(out, "It sends no id of a delivery.")?,
+            [] => writeln!(out, "It does not send an id for each delivery.")?,
             fields => writeln!(
                 out,
-                "A delivery that comes twice is known by {}, for {} hours.",
+                "Repeated deliveries are detected by {} for {} hours.",
                 fields.join(" and "),
                 told.remembered.unwrap_or(72).max(72)
             )?,
         }
         if !told.note.is_empty() {
-            writeln!(out, "To know: {}.", told.note)?;
+            writeln!(out, "Note: {}.", told.note)?;
         }
         Ok(Ended::Good)
     }

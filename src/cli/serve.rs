@@ -61,40 +61,40 @@ pub struct Serve {
     /// The folder that rules write files to
     #[arg(long, env = "DOORBELL_OUTPUT", default_value = "output", value_name = "FOLDER")]
     output: PathBuf,
-    /// The address to listen at; port 0 takes any free one
+    /// The address to listen on; with port 0, any free port is used
     #[arg(long, env = "DOORBELL_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     listen: SocketAddr,
-    /// The most calls to other apps at a time
+    /// The maximum number of calls to other apps at a time
     #[arg(long, env = "DOORBELL_CALLS", default_value = "64", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     calls: u16,
-    /// The most calls to one host at a time
+    /// The maximum number of calls to one host at a time
     #[arg(long, env = "DOORBELL_CALLS_PER_HOST", default_value = "16", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     calls_per_host: u16,
-    /// Proxies in front of Doorbell, such as 10.0.0.0/8, that say who is calling
+    /// Trusted proxies, which report the caller's address, such as 10.0.0.0/8
     #[arg(long, env = "DOORBELL_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
     trusted_proxies: Vec<IpNet>,
-    /// The most connections at a time
+    /// The maximum number of connections at a time
     #[arg(long, env = "DOORBELL_MAX_CONNECTIONS", default_value = "10000", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_connections: u32,
-    /// The most connections of one caller at a time; trusted proxies are not counted
+    /// The maximum number of connections from one caller at a time; trusted proxies are not limited
     #[arg(long, env = "DOORBELL_MAX_CONNECTIONS_PER_CALLER", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_connections_per_caller: Option<u32>,
-    /// The header in which these proxies say who is calling, such as X-Forwarded-For, Forwarded or X-Real-IP
+    /// The header in which these proxies report the caller's address, such as X-Forwarded-For, Forwarded or X-Real-IP
     #[arg(long, env = "DOORBELL_CLIENT_IP_HEADER", default_value = "X-Forwarded-For", value_name = "NAME")]
     client_ip_header: String,
-    /// The certificate to answer https with, as PEM, with those that vouch for it; read again when it is renewed
+    /// The certificate for https, as PEM, including intermediate certificates; read again when it is renewed
     #[arg(long, env = "DOORBELL_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// The certificate's private key, as PEM
     #[arg(long, env = "DOORBELL_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// How long events are kept that are done with, such as '30 days'; 'forever' keeps all
+    /// How long to keep events whose runs have ended, such as '30 days', or 'forever'
     #[arg(long, env = "DOORBELL_KEEP", default_value = "30 days", value_name = "TIME", value_parser = keep)]
     keep: Keep,
-    /// How large the data folder may grow before the oldest events that are done with are forgotten, in MB
+    /// The maximum size of the data folder in MB; above that, the oldest events whose runs have ended are deleted
     #[arg(long, env = "DOORBELL_KEEP_MB", value_name = "MB")]
     keep_mb: Option<u64>,
-    /// How long what is in hand may take when Doorbell stops, in seconds
+    /// How long runs in progress may take when Doorbell stops, in seconds
     #[arg(long, env = "DOORBELL_GRACE", default_value = "25", value_name = "SECONDS")]
     grace: u64,
 }
@@ -108,16 +108,17 @@ impl Serve {
         let serious: Vec<_> = loaded.problems.iter().filter(|p| p.severity != Severity::Note).cloned().collect();
         eprint!("{}", problem::draw_all(&serious));
         let Some(ruleset) = loaded.ruleset else {
-            eprintln!("doorbell did not start: mend the problems above first");
+            eprintln!("Doorbell did not start. Fix the problems above.");
             return Ok(Ended::Problems);
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the program cannot start its threads")?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("Doorbell cannot start its threads")?;
         runtime.block_on(self.serve(ruleset))?;
         Ok(Ended::Good)
     }
 
     async fn serve(self, ruleset: crate::rule::ruleset::Ruleset) -> anyhow::Result<()> {
-        std::fs::create_dir_all(&self.data.data).with_context(|| format!("the data folder {} cannot be made", self.data.data.display()))?;
+        std::fs::create_dir_all(&self.data.data)
+            .with_context(|| format!("the data folder {} cannot be created", self.data.data.display()))?;
         let _data_lock = disk::lock(&self.data.data, "data").map_err(anyhow::Error::msg)?;
         let output = Output::open(&self.output, &[&self.rules.rules, &self.data.data]).map_err(anyhow::Error::msg)?;
         let tls = match (&self.tls_cert, &self.tls_key) {
@@ -125,19 +126,19 @@ impl Serve {
             _ => None,
         };
         // The socket first: whoever rings while the rest gets ready waits a moment instead of being refused.
-        let listener = TcpListener::bind(self.listen)
-            .await
-            .with_context(|| format!("cannot listen at {}; is another program there? Name another address with --listen", self.listen))?;
+        let listener = TcpListener::bind(self.listen).await.with_context(|| {
+            format!("cannot listen on {}; if another program uses this address, choose another one with --listen", self.listen)
+        })?;
         let store = store::open(&self.data.data)?;
         let folder = output.id().to_owned();
         let files = Files::new(output, Arc::new(Intents { store: store.clone(), folder: folder.clone() }));
         recover(&store, &files, &folder).await?;
-        let (watchdog, marked) = Watchdog::open(&self.data.data).context("the data folder cannot be written")?;
+        let (watchdog, marked) = Watchdog::open(&self.data.data).context("the data folder cannot be written to")?;
         for (event, rule) in store.crashed_with(marked, Timestamp::now()).await? {
-            tracing::error!(%event, rule, "this run made Doorbell die or hang three times and is set aside; `doorbell failed` lists it");
+            tracing::error!(%event, rule, "run made Doorbell crash or hang three times and is quarantined: it does not run again until you replay it; `doorbell failed` lists it");
         }
         let watchdog = Arc::new(watchdog);
-        watchdog.guard().context("the program cannot start its threads")?;
+        watchdog.guard().context("Doorbell cannot start its threads")?;
         let said = counted(&ruleset);
         let rules = Arc::new(ArcSwap::from_pointee(in_force(ruleset, store.as_ref()).await?));
         let pending = Arc::new(PendingReplies::default());
@@ -168,7 +169,7 @@ impl Serve {
             let watch = watch.clone();
             async move { watch.run().await }
         });
-        supervisor.keep("doing what is due", {
+        supervisor.keep("running what is due", {
             let worker = worker.clone();
             move || {
                 let worker = worker.clone();
@@ -176,7 +177,7 @@ impl Serve {
             }
         });
         let retention = Retention { time: self.keep.0, bytes: self.keep_mb.map(|mb| mb << 20) };
-        supervisor.keep("deleting what is old", {
+        supervisor.keep("deleting old events", {
             let store = store.clone();
             move || retention.keep(store.clone())
         });
@@ -185,8 +186,8 @@ impl Serve {
         }
         let stopping = Arc::new(AtomicBool::new(false));
         let health = Arc::new(Health { rules: rules.clone(), standing, net, supervisor: supervisor.clone(), stopping: stopping.clone() });
-        let socket = Arc::new(control::listen(&self.data.data).context("the socket for commands cannot be made in the data folder")?);
-        supervisor.keep("taking commands", {
+        let socket = Arc::new(control::listen(&self.data.data).context("the socket for commands cannot be created in the data folder")?);
+        supervisor.keep("accepting commands", {
             let (worker, store, health) = (worker.clone(), store.clone(), health.clone());
             move || {
                 let worker = worker.clone();
@@ -209,7 +210,7 @@ impl Serve {
         let hook = Hook { intake, bodies, rejections, health };
         let address = listener.local_addr()?;
         // Whoever started it may have stopped reading; that is no reason not to serve.
-        let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}\n{said}; files go to {}", self.output.display());
+        let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}\n{said}; files are written to {}", self.output.display());
         let grace = Duration::from_secs(self.grace);
         let proxies = Proxies { trusted: self.trusted_proxies, header: self.client_ip_header.to_ascii_lowercase() };
         let listener = Listener {
@@ -221,7 +222,7 @@ impl Serve {
         };
         web::listener::serve(listener, hook, stop(stopping), grace).await;
         worker.stop(grace).await;
-        tracing::info!("stopped");
+        tracing::info!("Doorbell stopped");
         Ok(())
     }
 }
@@ -247,7 +248,7 @@ async fn stop(stopping: Arc<AtomicBool>) {
         }
     }
     stopping.store(true, Ordering::Relaxed);
-    tracing::info!("stopping: finishing what is in hand");
+    tracing::info!("shutdown started; finishing the runs in progress");
 }
 
 /// Reads rules and secrets again on SIGHUP.
@@ -255,7 +256,7 @@ async fn load_again_when_asked(again: Arc<Notify>) {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut asked) = signal(SignalKind::hangup()) else { return };
     while asked.recv().await.is_some() {
-        tracing::info!("asked to read the rules and secrets again");
+        tracing::info!("SIGHUP received; reading the rules and secrets again");
         again.notify_one();
     }
 }

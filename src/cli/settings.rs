@@ -32,19 +32,19 @@ pub struct Rules {
 
 #[derive(Args, Clone, Debug)]
 pub struct Around {
-    /// A file with NAME=value lines, for secrets and variables
+    /// A file of NAME=value lines with secrets and variables
     #[arg(long, env = "DOORBELL_ENV_FILE", value_name = "FILE")]
     pub env_file: Option<PathBuf>,
-    /// Allow calls to this inner network, such as 10.0.0.0/8
+    /// Allow calls to this private network, such as 10.0.0.0/8
     #[arg(long, env = "DOORBELL_ALLOW_NETWORK", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
     pub allow_network: Vec<IpNet>,
-    /// Allow calls to this inner host, such as crm.internal
+    /// Allow calls to this private host, such as crm.internal
     #[arg(long, env = "DOORBELL_ALLOW_HOST", value_name = "NAME", value_delimiter = ',')]
     pub allow_host: Vec<String>,
-    /// Take it for an error if an address does not say who may ring it
+    /// Report an error if an address does not define who may call it
     #[arg(long, env = "DOORBELL_REQUIRE_VERIFY", value_parser = clap::builder::FalseyValueParser::new(), num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
     pub require_verify: bool,
-    /// The data folder, where secrets lie that senders handed over
+    /// The data folder, which contains the secrets that senders have sent
     #[arg(skip)]
     pub handed: Option<PathBuf>,
 }
@@ -52,7 +52,7 @@ pub struct Around {
 /// Where events and runs are kept.
 #[derive(Args, Clone, Debug)]
 pub struct Data {
-    /// The folder where events and runs are kept
+    /// The folder where events and runs are saved
     #[arg(long, env = "DOORBELL_DATA", default_value = "data", value_name = "FOLDER")]
     pub data: PathBuf,
 }
@@ -60,7 +60,7 @@ pub struct Data {
 impl Data {
     /// The store, for looking at it.
     pub fn records(&self) -> anyhow::Result<Asked> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().context("the program cannot start")?;
+        let runtime = tokio::runtime::Builder::new_current_thread().build().context("Doorbell cannot start")?;
         Ok(Asked { records: store::records(&self.data)?, runtime })
     }
 

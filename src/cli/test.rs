@@ -1,6 +1,6 @@
-//! `doorbell test`: does the `tests:` of the rule files, and shows what was expected beside what would be done.
+//! `doorbell test`: runs the `tests:` of the rule files, and shows what was expected next to what would happen.
 //!
-//! Nothing is sent or written, nobody is verified, and the word `secret.NAME` stands for every secret.
+//! Nothing is sent or written, no sender is verified, and the word `secret.NAME` is used for every secret.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -35,10 +35,10 @@ const WIDTH: usize = 56;
 #[derive(Args)]
 #[command(after_help = "Example: doorbell test rules/orders.yaml")]
 pub struct RunTests {
-    /// A rule file or a folder of them
+    /// A rule file, or a folder of rule files
     #[arg(env = "DOORBELL_RULES", default_value = "rules")]
     path: PathBuf,
-    /// Only the tests of this rule
+    /// Run only the tests of this rule
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
     #[command(flatten)]
@@ -56,7 +56,7 @@ impl RunTests {
         let wanted = |rule: &&Arc<Rule>| self.rule.as_deref().is_none_or(|name| name == &*rule.name);
         let rules: Vec<&Arc<Rule>> = ruleset.rules.iter().filter(wanted).collect();
         if let (Some(name), true) = (&self.rule, rules.is_empty()) {
-            anyhow::bail!("no rule is called `{name}`");
+            anyhow::bail!("there is no rule called `{name}`");
         }
         let (mut passed, mut failed, mut without) = (0, 0, 0);
         for rule in rules {
@@ -173,12 +173,12 @@ impl Stage<'_> {
             (Some(path), _) => path.clone(),
             (None, Some(path)) => path,
             (None, None) => {
-                anyhow::bail!("say which address is called: send: {{ path: {} }} with something for each {{ }}", when.route.text())
+                anyhow::bail!("write which address to call: send: {{ path: {} }}, with a value for each {{ }}", when.route.text())
             }
         };
         let (path, query) = path.split_once('?').unwrap_or((&path, ""));
         if !self.rule.when.iter().any(|w| w.route.fit(route::normal(&route::decode(path))).is_some()) {
-            anyhow::bail!("the path {path} does not fit the rule's address {}", when.route.text());
+            anyhow::bail!("the path {path} does not match the rule's address {}", when.route.text());
         }
         let mut pairs = form_urlencoded::Serializer::new(query.to_owned());
         pairs.extend_pairs(&test.send.query);
@@ -222,7 +222,7 @@ impl Stage<'_> {
         let below = Path::new(&self.rule.source.name).parent().unwrap_or(Path::new(""));
         let candidates = [below.join(name), base.join(below).join(name), base.join(name)];
         let found = candidates.iter().find(|p| p.is_file());
-        let path = found.ok_or_else(|| anyhow::anyhow!("the file {name} is not beside the rule file"))?;
+        let path = found.ok_or_else(|| anyhow::anyhow!("the file {name} does not exist next to the rule file"))?;
         Ok(std::fs::read(path)?)
     }
 }
@@ -313,7 +313,7 @@ fn has(found: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// Header names in small letters, values as text.
+/// Header names in lower case, values as text.
 fn lowered(headers: &Value) -> Value {
     let Value::Object(map) = headers else { return headers.clone() };
     map.iter().map(|(n, v)| (n.to_ascii_lowercase(), spelled(v))).collect::<Map<_, _>>().into()

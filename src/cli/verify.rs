@@ -1,6 +1,6 @@
 //! `doorbell verify SENDER`: why is my webhook denied? Checks a captured request by the code that the server uses.
 //!
-//! It says which part fails and what has to be signed, never the signature that was expected.
+//! It shows which part fails and what has to be signed, never the signature that was expected.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -26,27 +26,28 @@ const SHOWN: usize = 300;
 #[derive(Args)]
 #[command(after_help = "Example: doorbell verify stripe --body payload.json --header 'Stripe-Signature: t=…,v1=…' --secret-env STRIPE")]
 pub struct VerifyRequest {
-    /// The sender, as `doorbell senders` lists it; or an address of your rules, such as /orders, with what its `verify:` says
+    /// The sender, as listed by `doorbell senders`; or an address of your rules, such as /orders, to use its `verify:`
     #[arg(value_name = "SENDER|/ADDRESS")]
     sender: String,
-    /// The body, exactly as it came
+    /// The file with the body, exactly as it was received
     #[arg(long, value_name = "FILE")]
     body: PathBuf,
-    /// A header, `Name: value`; can be given several times
+    /// A header, `Name: value`; can be repeated
     #[arg(long = "header", value_name = "HEADER")]
     headers: Vec<String>,
-    /// The variable that holds the secret; an address of your rules has its own
+    /// The variable that contains the secret; not needed for an address of your rules
     #[arg(long, value_name = "NAME", required_unless_present = "rules")]
     secret_env: Option<String>,
-    /// The whole address that was called, for senders that sign it
+    /// The full address that was called, for senders that sign it
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// The method of the request
     #[arg(long, default_value = "POST")]
     method: String,
-    /// When it came, in Unix seconds; now, if you do not say
+    /// When the request was received, in Unix seconds; now by default
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     at: Option<i64>,
-    /// The key or certificate that the sender publishes, instead of fetching it
+    /// A file with the key or certificate that the sender publishes; without this option, it is fetched
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     #[command(flatten)]
@@ -84,11 +85,11 @@ impl VerifyRequest {
                     return Ok(Ended::Problems);
                 };
                 let path = route::decode(self.sender.split('?').next().unwrap_or_default());
-                let number = ruleset.address_number(&path).with_context(|| format!("no rule listens at {path}"))?;
+                let number = ruleset.address_number(&path).with_context(|| format!("no rule uses {path}"))?;
                 self.judge(&ruleset.addresses[number].guard, &request)
             }
             false => {
-                let name = self.secret_env.as_deref().context("say with --secret-env which variable holds the secret")?;
+                let name = self.secret_env.as_deref().context("choose the variable that contains the secret with --secret-env")?;
                 let secret = std::env::var(name).ok().filter(|s| !s.is_empty());
                 let secret = secret.with_context(|| format!("the variable {name} is not set, or empty"))?;
                 let guard = verify::guard(&self.sender, &secret, base).map_err(anyhow::Error::msg)?;
@@ -100,7 +101,7 @@ impl VerifyRequest {
     fn judge(&self, guard: &Guard, request: &Request) -> anyhow::Result<Ended> {
         let mut out = std::io::stdout().lock();
         if guard.is_open() {
-            writeln!(out, "accepted: nobody has to prove anything at this address")?;
+            writeln!(out, "accepted: this address accepts every sender")?;
             return Ok(Ended::Good);
         }
         let why = match self.keys(guard.keys_at(request))? {
@@ -119,7 +120,7 @@ impl VerifyRequest {
             let shown: String =
                 text.chars().take(SHOWN).flat_map(|c| if c == '\n' { vec![c] } else { c.escape_debug().collect() }).collect();
             let more = if text.chars().count() > SHOWN { "…" } else { "" };
-            writeln!(out, "what has to be signed, {} bytes:\n{}{more}", signed.len(), shown.replace("\\\"", "\""))?;
+            writeln!(out, "the content that has to be signed, {} bytes:\n{}{more}", signed.len(), shown.replace("\\\"", "\""))?;
         }
         Ok(Ended::Problems)
     }

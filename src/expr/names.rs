@@ -138,8 +138,8 @@ impl<'a> Names<'a> {
             Root::Named(name) if self.blocks.borrow().iter().any(|b| b.names.contains(name)) => {}
             Root::Named(name) if self.named.contains(name) => {}
             Root::Named(name) if self.elsewhere.contains(name) => {
-                point(format!("`{name}` is saved by a step under `then:`, and those are not done here"))
-                    .label("get it in a step under `else:` as well")
+                point(format!("`{name}` is saved by a step under `then:`, and those steps do not run here"))
+                    .label("save it in a step under `else:` as well")
                     .add();
                 return None;
             }
@@ -148,11 +148,11 @@ impl<'a> Names<'a> {
                 return None;
             }
             Root::Named(name) if name == ERROR => {
-                point("`error` exists only in steps under `on_error:`".into()).label("put this step there").add();
+                point("`error` exists only in steps under `on_error:`".into()).label("move this step there").add();
                 return None;
             }
             Root::Named(name) => {
-                self.unknown(name, &field, point(format!("nothing is called `{name}` here")));
+                self.unknown(name, &field, point(format!("`{name}` is not defined here")));
                 return None;
             }
             Root::Item | Root::ItemNumber if !self.in_each.get() => {
@@ -166,18 +166,19 @@ impl<'a> Names<'a> {
                     .any(|p| matches!(field.rest().chars().next(), None | Some('[')) || field.rest().starts_with(&format!(".{p}"))) =>
             {
                 let label = match self.placeholders.as_slice() {
-                    [] => "the address of this rule has no placeholder, such as /orders/{id}; the path called is `address`".to_owned(),
+                    [] => "the address of this rule has no placeholders, such as {id} in /orders/{id}; the path itself is `address`"
+                        .to_owned(),
                     all => format!("its placeholders are: {}", all.join(", ")),
                 };
-                point(format!("there is no placeholder for `{}`", field.text())).label(label).add();
+                point(format!("the address has no placeholder for `{}`", field.text())).label(label).add();
                 return None;
             }
             Root::Secret(name) => self.secret(name, item, within),
             Root::Env(name) => match (self.lookup.env)(name) {
                 Some(value) => self.lookup.vault.borrow_mut().keep_env(name, value),
                 None => self.missing(
-                    format!("there is no environment variable {name}"),
-                    format!("set {name} before Doorbell starts"),
+                    format!("the environment variable {name} is not set"),
+                    format!("set {name} before you start Doorbell"),
                     item,
                     within,
                 ),
@@ -195,7 +196,8 @@ impl<'a> Names<'a> {
             Some(value) if !value.is_empty() => self.lookup.vault.borrow_mut().keep(name, value),
             found => {
                 let state = if found.is_some() { "is empty" } else { "is not set" };
-                let mend = format!("set the variable {name}, or {name}_FILE to a file that holds it, or put it into /run/secrets/{name}");
+                let mend =
+                    format!("set the variable {name}, set {name}_FILE to a file that contains it, or put it into /run/secrets/{name}");
                 self.missing(format!("the secret {name} {state}"), mend, item, within);
             }
         }
@@ -209,7 +211,7 @@ impl<'a> Names<'a> {
             None => told,
         };
         let told = told.label(label);
-        if self.disabled { told.note("this rule is switched off, so it is only mentioned").add() } else { told.add() }
+        if self.disabled { told.note("this rule is switched off, so this is only a note").add() } else { told.add() }
     }
 
     fn unknown(&self, name: &str, field: &Field, told: crate::yaml::reader::ProblemDraft) {
@@ -230,14 +232,12 @@ impl<'a> Names<'a> {
         };
         if name.chars().all(|c| c.is_ascii_digit()) && !rest.is_empty() {
             let bare = rest.trim_start_matches('.').trim_start_matches("body.");
-            told.label(format!("a number before a name is another tool's spelling: write `body.{bare}`")).add();
+            told.label(format!("a number before a name is syntax from another tool: write `body.{bare}`")).add();
             return;
         }
         let mine = self.named.iter().map(String::as_str);
         if !self.blocks.borrow().is_empty() && foreign.is_none() {
-            told.label(format!("inside a block write `this.{text}`"))
-                .note(format!("a field begins with: this, {}", ROOTS.join(", ")))
-                .add();
+            told.label(format!("inside a block write `this.{text}`")).note(format!("fields begin with: this, {}", ROOTS.join(", "))).add();
             return;
         }
         let label = match (foreign, nearest(name, mine), nearest(name, ROOTS)) {
@@ -245,7 +245,7 @@ impl<'a> Names<'a> {
             (_, Some(near), _) | (_, None, Some(near)) => format!("did you mean `{near}{rest}`?"),
             _ => format!("did you mean `body.{text}`?"),
         };
-        let told = told.label(label).note(format!("a field begins with: {}", ROOTS.join(", ")));
-        if self.named.is_empty() { told.add() } else { told.note(format!("named in this rule: {}", self.named.join(", "))).add() }
+        let told = told.label(label).note(format!("fields begin with: {}", ROOTS.join(", ")));
+        if self.named.is_empty() { told.add() } else { told.note(format!("names in this rule: {}", self.named.join(", "))).add() }
     }
 }

@@ -96,7 +96,7 @@ impl<'a> Scope<'a> {
         let Some(n) = self.set.iter().position(|s| s.name == name) else { return Ok(None) };
         let value = self.worked_out[n].get_or_init(|| match &self.set[n].value {
             SetValue::Field(field) => field.value(self),
-            SetValue::Data(data) => data.value(self).map(Some).map_err(|e| format!("`{name}` cannot be worked out: {}", e.message)),
+            SetValue::Data(data) => data.value(self).map(Some).map_err(|e| format!("`{name}` cannot be computed: {}", e.message)),
         });
         match value {
             Ok(value) => Ok(value.as_ref().map(Cow::Borrowed)),

@@ -34,12 +34,12 @@ impl fmt::Display for Spent {
         match self {
             Spent::Steps => write!(
                 f,
-                "working this out for this request takes more than {} million steps; name the fields you need instead of searching with `..`, filters or loops inside loops",
+                "this takes more than {} million steps to evaluate for this request; name the fields you need instead of searching with `..`, filters or loops inside loops",
                 MOST_STEPS / 1_000_000
             ),
             Spent::Made => write!(
                 f,
-                "working this out for this request makes more than {} MB of text and values; use less of the request, or shorten it with `truncate`",
+                "this produces more than {} MB of text and values for this request; use less of the request, or shorten it with `truncate`",
                 MOST_MADE >> 20
             ),
         }

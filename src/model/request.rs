@@ -41,7 +41,7 @@ impl Request {
         let first = all.next();
         match first {
             None => Err(format!("the header {name} is missing")),
-            Some(_) if all.any(|v| Some(v) != first) => Err(format!("the header {name} came twice with different values")),
+            Some(_) if all.any(|v| Some(v) != first) => Err(format!("the header {name} was sent twice with different values")),
             Some(value) => Ok(value),
         }
     }

@@ -90,7 +90,7 @@ pub async fn serve(
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(e) => {
-                tracing::debug!("a command could not be taken: {e}");
+                tracing::debug!("command could not be accepted: {e}");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -98,7 +98,7 @@ pub async fn serve(
         let (store, health, changed) = (store.clone(), health.clone(), changed.clone());
         tokio::spawn(async move {
             if let Err(e) = converse(stream, store.as_ref(), &health, &changed).await {
-                tracing::debug!("a command broke off: {e}");
+                tracing::debug!("command was interrupted: {e}");
             }
             drop(place);
         });
@@ -159,7 +159,7 @@ impl Commands {
 
     fn alone(data: &Path, lock: Lock) -> Result<Self, String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|e| format!("the program cannot start: {e}"))?;
+        let runtime = runtime.map_err(|e| format!("Doorbell cannot start: {e}"))?;
         let store = runtime.block_on(async { crate::store::open(data) }).map_err(|e| e.to_string())?;
         Ok(Commands::Alone { store, runtime, _lock: lock })
     }
@@ -173,7 +173,7 @@ impl Commands {
         Ok(match greeting.doorbell == version() {
             true => Ok(Commands::Serving { stream }),
             false => Err(format!(
-                "the Doorbell that serves is version {}, and this command is version {}; use the same program for both",
+                "the running Doorbell is version {}, but this command is version {}; use the same version for both",
                 greeting.doorbell,
                 version()
             )),
@@ -193,7 +193,7 @@ impl Commands {
             }
             Commands::Serving { stream } => match ask(stream, &Asked::Do(command))? {
                 Answered::Done(done) => Ok(done),
-                Answered::Health(_) => Err("the Doorbell that serves answered something else".to_owned()),
+                Answered::Health(_) => Err("the running Doorbell sent an unexpected answer".to_owned()),
             },
         }
     }
@@ -211,7 +211,7 @@ pub fn health(data: &Path) -> Option<Report> {
 fn ask(stream: &mut BufReader<UnixStream>, asked: &Asked) -> Answer {
     let sent = line(asked).and_then(|line| stream.get_mut().write_all(line.as_bytes()));
     let answer = sent.and_then(|()| read::<Answer>(stream));
-    answer.map_err(|e| format!("the Doorbell that serves has not answered ({e}); look whether it runs, and ask again"))?
+    answer.map_err(|e| format!("the running Doorbell did not answer ({e}); check that it is running, then try again"))?
 }
 
 fn read<T: for<'de> Deserialize<'de>>(stream: &mut BufReader<UnixStream>) -> io::Result<T> {

@@ -97,7 +97,7 @@ pub fn recipe(name: &str) -> Result<Draft, String> {
         Some((_, text)) => Ok(Draft { text: (*text).to_owned(), file: format!("{plain}.yaml") }),
         None => {
             let near = nearest(plain, RECIPES.iter().map(|(n, _)| *n)).map_or_else(String::new, |n| format!("; did you mean {n}?"));
-            Err(format!("no recipe is called `{name}`{near} `doorbell new` lists them"))
+            Err(format!("there is no recipe called `{name}`{near} (`doorbell new` lists them)"))
         }
     }
 }
@@ -189,7 +189,7 @@ impl<'s> Findings<'s> {
     /// The comment above the rule: where it is from, and what can be named.
     fn head(&self, from: &str) -> String {
         let mut out = String::from("# yaml-language-server: $schema=doorbell.schema.json\n");
-        out += &format!("# Made of {from}. What came in can be named in conditions and in {{{{ }}}}:\n");
+        out += &format!("# Created from {from}. Use these fields in conditions and in {{{{ }}}}:\n");
         for (field, value) in self.fields.iter().take(MOST_LISTED) {
             out += &format!("#   {field} = {}\n", short(&value.to_string(), LONGEST));
         }
@@ -204,7 +204,7 @@ impl<'s> Findings<'s> {
         let verify = match self.sample.sender() {
             Some((name, verify)) => format!("{verify}   # it looks like {name}"),
             None => {
-                "none   # anyone can ring; better: { bearer: \"{{ secret.NAME }}\" } or { token: { header: X-Token, value: … } }".to_owned()
+                "none   # anyone can call this address; better: { bearer: \"{{ secret.NAME }}\" } or { token: { header: X-Token, value: … } }".to_owned()
             }
         };
         format!("\nwebhooks:\n  {}:\n    verify: {verify}\n", quoted(&self.sample.address))
@@ -212,10 +212,10 @@ impl<'s> Findings<'s> {
 
     fn rule(&self) -> String {
         let address = &self.sample.address;
-        let title = quoted(&format!("What comes to {address}"));
+        let title = quoted(&format!("Webhooks at {address}"));
         let mut out = format!("\nrules:\n  {title}:\n    when: {{ webhook: {} }}\n", quoted(address));
         if self.kind.is_some() || self.telling.is_some() {
-            out += "    if:                        # all lines must hold; take out what does not matter\n";
+            out += "    if:                        # all lines must be true; remove those that do not matter\n";
         }
         if let Some((header, value)) = self.kind {
             out += &format!("      header.{header}: {}\n", quoted(value));
@@ -231,7 +231,7 @@ impl<'s> Findings<'s> {
     /// The sample as a test of the rule, and the line that it writes.
     fn test(&self) -> String {
         let body = &self.sample.body;
-        let mut out = "    tests:\n      - name: what it was made of\n        send:\n".to_owned();
+        let mut out = "    tests:\n      - name: the webhook that this rule was created from\n        send:\n".to_owned();
         if let Some((header, value)) = self.kind {
             out += &format!("          headers: {{ {header}: {} }}\n", quoted(value));
         }

@@ -90,13 +90,13 @@ fn read_limit(item: &Item) -> Option<Limit> {
     match read {
         Some((most, per, each_caller)) if (1..=MOST).contains(&most) => Some(Limit { most: most as u32, per, each_caller }),
         Some(_) => {
-            item.problem(format!("a limit allows between 1 and {MOST} calls")).label("write for example 100 per minute").add();
+            item.problem(format!("a limit must be between 1 and {MOST} calls")).label("write for example 100 per minute").add();
             None
         }
         None => {
             item.problem(format!("`{text}` is not a limit"))
                 .label("write for example 100 per minute, or 10 per second per caller")
-                .note("known: per second, per minute, per hour")
+                .note("valid units: per second, per minute, per hour")
                 .add();
             None
         }

@@ -81,7 +81,7 @@ pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
     if let Node::Text(word) = item.node
         && word == "none"
     {
-        item.problem("`none` belongs behind `verify:`").label("write { verify: none }").add();
+        item.problem("`none` belongs after `verify:`").label("write { verify: none }").add();
         return None;
     }
     let mut fields = item.fields("an address")?;
@@ -114,9 +114,9 @@ pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
     if let Some(item) = fields.may("replay_guard") {
         address.replay_guard = item.flag()?;
         if address.replay_guard && guarded && !address.guard.signs() {
-            item.problem("nobody signs what is sent to this address, so nothing tells a repeated call from a new one")
+            item.problem("requests to this address are not signed, so a repeated call cannot be told from a new one")
                 .at_key()
-                .label("take it out, or verify by a signature")
+                .label("remove it, or verify a signature")
                 .add();
         }
     }
@@ -165,7 +165,10 @@ pub fn read_methods(item: &Item) -> Vec<String> {
         let upper = text.to_uppercase();
         match METHODS.contains(&upper.as_str()) {
             true => out.push(upper),
-            false => one.problem(format!("`{text}` is no method")).label("webhooks use POST; others are GET, PUT, PATCH and DELETE").add(),
+            false => one
+                .problem(format!("`{text}` is not a method"))
+                .label("write POST for webhooks; other methods are GET, PUT, PATCH and DELETE")
+                .add(),
         }
     }
     out
@@ -175,12 +178,12 @@ fn read_delivery_id(item: &Item, known: &Names) -> Option<Field> {
     let text = item.text()?;
     if text.contains("{{") {
         let bare = text.replace("{{", "").replace("}}", "");
-        item.problem("a field stands here without braces").label(format!("write {}", bare.trim())).add();
+        item.problem("a field is written without braces here").label(format!("write {}", bare.trim())).add();
         return None;
     }
     let field = known.field(&text, item, None)?;
     if !matches!(field.root, Root::Body | Root::Header(Some(_)) | Root::Query) {
-        item.problem("a delivery's id stands in the request").label("write for example header.X-Delivery-Id or body.id").add();
+        item.problem("the id of a delivery must come from the request").label("write for example header.X-Delivery-Id or body.id").add();
         return None;
     }
     Some(field)
@@ -200,7 +203,7 @@ fn read_size(item: &Item) -> Option<usize> {
     match size {
         Some(size) if (1..=MOST_BODY).contains(&size) => Some(size),
         Some(_) => {
-            item.problem(format!("a body may have up to {} MB", MOST_BODY >> 20)).add();
+            item.problem(format!("a body can have at most {} MB", MOST_BODY >> 20)).add();
             None
         }
         None => {
@@ -263,7 +266,7 @@ fn fixed_body(fields: &mut Fields, item: &Item, known: &Names) -> Option<Body> {
         Body::Text(text) | Body::Xml(text) => text.fields().next().is_some(),
     };
     if named {
-        item.problem("this answer is given before any rule runs, so it is the same for every event")
+        item.problem("this answer is sent before any rule runs, so it is the same for every event")
             .label("use `respond:` in a rule to answer with values")
             .add();
         return None;

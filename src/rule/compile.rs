@@ -50,7 +50,7 @@ pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Opti
     let set = fields.may("set").map(|i| read_set(&i, &mut known)).unwrap_or_default();
     let condition = fields.may("if").map(|i| condition::read(&i, &known)).unwrap_or_default();
     if let (true, Some(otherwise)) = (condition.0.is_empty(), otherwise.first()) {
-        otherwise.problem("without an `if:` these steps are never done").label("add an `if:` to the rule, or take `else:` out").add();
+        otherwise.problem("without an `if:`, these steps never run").label("add an `if:` to the rule, or remove `else:`").add();
     }
     let once_per = fields.may("once_per").and_then(|i| run_policy::read_once_per(&i, &known));
     let one_at_a_time = fields.may("one_at_a_time").and_then(|i| run_policy::read_one_at_a_time(&i, &known));
@@ -72,7 +72,7 @@ pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Opti
     };
     let (steps, graph) = steps::flatten(lists);
     if steps.len() > MAX_STEPS {
-        item.problem(format!("a rule has at most {} steps", MAX_STEPS)).at_key().label("make two rules of it").add();
+        item.problem(format!("a rule can have at most {} steps", MAX_STEPS)).at_key().label("split it into two rules").add();
     }
     let tests = fields.may("tests").map(|i| test::read(&i)).unwrap_or_default();
     fields.done(&RULE_WORDS, &[]);
@@ -93,7 +93,10 @@ pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Opti
         path: item.path.clone(),
     };
     if let Some(item) = answer_within.filter(|_| !rule.responds()) {
-        item.problem("nobody waits for this rule").at_key().label("add a `respond:` step, or take this line out").add();
+        item.problem("`answer_within:` has no effect, because the rule has no `respond:` step")
+            .at_key()
+            .label("add a `respond:` step, or remove this line")
+            .add();
     }
     wait::look(&rule, item);
     (item.errors() == errors).then_some(rule)
@@ -102,7 +105,7 @@ pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Opti
 fn read_when(fields: &mut Fields) -> Vec<When> {
     let Some(item) = fields.must_unless("when", &RULE_WORDS) else { return Vec::new() };
     if let Node::Text(text) = item.node {
-        let told = item.problem("`when:` says what rings the rule");
+        let told = item.problem("`when:` must say which webhook starts the rule");
         match text.starts_with('/') {
             true => told.label(format!("write when: {{ webhook: {} }}", quoted(text))).add(),
             false => told.label("write when: { webhook: /path }").add(),

@@ -11,17 +11,17 @@ pub const MAX_STEPS: usize = 200;
 pub fn items<'a>(item: &Item<'a>) -> Option<Vec<Item<'a>>> {
     match item.node {
         Node::List(items) if items.is_empty() => {
-            item.problem("there is no step here").label("write at least one, such as `- log: hello`").add();
+            item.problem("there are no steps here").label("write at least one, such as `- log: hello`").add();
             None
         }
         Node::List(items) if items.len() > MAX_STEPS => {
-            item.problem(format!("a rule has at most {MAX_STEPS} steps")).label("make two rules of it").add();
+            item.problem(format!("a rule can have at most {MAX_STEPS} steps")).label("split it into two rules").add();
             None
         }
         Node::Map(_) => {
-            item.problem("steps are a list").label("put a dash before each: `- `").add();
+            item.problem("steps must be a list").label("put a dash before each step: `- `").add();
             None
         }
-        _ => item.items("a list of steps, each with its dash,"),
+        _ => item.items("a list of steps, each with a dash,"),
     }
 }

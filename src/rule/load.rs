@@ -96,14 +96,14 @@ pub fn one_rule(source: Source, name: &str, lookup: &Resolver) -> Result<Rule, S
     };
     let rule = read();
     let problems = reader.problems();
-    rule.ok_or_else(|| problems.into_iter().next().map_or_else(|| format!("there is no rule `{name}` in it"), |p| p.message))
+    rule.ok_or_else(|| problems.into_iter().next().map_or_else(|| format!("the file has no rule `{name}`"), |p| p.message))
 }
 
 /// Reads a file's rules, and gives its `webhooks:` back for later.
 fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut Gathered<'a>) -> Option<Item<'a>> {
     if let Node::List(_) = top.node {
         top.problem("a rule file begins with `rules:`")
-            .label("write `rules:` above, and each rule's name with a colon, without a dash")
+            .label("write `rules:` above, then each rule's name and a colon, without a dash")
             .add();
         return None;
     }
@@ -114,7 +114,7 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
     if let Some(rules) = fields.may("rules") {
         match rules.node {
             Node::List(_) => rules
-                .problem("rules are not a list: each has its name before a colon")
+                .problem("rules are not a list: each rule has a name and a colon")
                 .label("write `New orders:` instead of the dash, and the rule below it")
                 .add(),
             _ => {
@@ -129,8 +129,8 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
         if let Some(theirs) = OTHER_TOOLS.iter().find(|k| fields.has(k)) {
             fields
                 .key(theirs)
-                .problem("this is a file of another tool")
-                .label("a rule file begins with `rules:`; docs/rules.md shows one, and `doorbell new` makes one")
+                .problem("this is a file for another tool")
+                .label("begin a rule file with `rules:`; docs/rules.md shows one, and `doorbell new` creates one")
                 .add();
             return None;
         }
@@ -138,7 +138,7 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
         let has_rules_inside = fields.left().any(|k| fields.key(k).node.has("then") || fields.key(k).node.has("when"));
         let label = match (looks_like_a_rule, has_rules_inside) {
             (true, _) => "write `rules:` on the first line, then the rule's name and a colon, and this below it",
-            (_, true) => "write `rules:` on the first line, and put two spaces in front of every line below it",
+            (_, true) => "write `rules:` on the first line, and indent every line below it by two spaces",
             _ => "write `rules:` and a rule below it",
         };
         if looks_like_a_rule || has_rules_inside {
@@ -183,9 +183,9 @@ fn unique_names(all: &Gathered) {
         if let Some(first) = names.insert(name, item) {
             let file = &first.source().name;
             let line = first.source().locate(&first.path).map_or(0, |(l, _)| l.saturating_sub(1).max(1));
-            item.problem(format!("two rules are called `{name}`"))
+            item.problem(format!("two rules have the name `{name}`"))
                 .at_key()
-                .label(format!("the other one is at {file}:{line}; give one of them another name"))
+                .label(format!("the other one is at {file}:{line}; rename one of them"))
                 .add();
         }
     }
@@ -198,10 +198,10 @@ fn together(all: &mut Gathered, rung: &Routes<bool>, require_verify: bool) {
     for (route, entry) in &all.entries {
         if let Some((other, ())) = before.meeting(route).first() {
             let message = match other.same(route) {
-                true => format!("the address {} is described twice", route.text()),
-                false => format!("one path can fit both {} and {}", other.text(), route.text()),
+                true => format!("the address {} is configured twice", route.text()),
+                false => format!("a path can match both {} and {}", other.text(), route.text()),
             };
-            entry.problem(message).at_key().label("say in one place who may ring it").add();
+            entry.problem(message).at_key().label("write in one place who may call it").add();
         }
         before.add(route.clone(), ());
     }
@@ -214,15 +214,15 @@ fn together(all: &mut Gathered, rung: &Routes<bool>, require_verify: bool) {
         let near = texts().find(|r| r.text().trim_end_matches('/').eq_ignore_ascii_case(route.text().trim_end_matches('/')));
         if let Some(near) = near {
             entry
-                .problem(format!("no rule rings {}, but one rings {}", route.text(), near.text()))
+                .problem(format!("no rule uses {}, but one uses {}", route.text(), near.text()))
                 .at_key()
                 .label(format!("write {}", near.text()))
                 .add();
         } else if all_rules_read {
             let near = problem::nearest(route.text(), texts().map(Route::text));
             let label =
-                near.map_or("take it out, or write a rule with `when: { webhook: … }`".to_owned(), |n| format!("did you mean {n}?"));
-            entry.problem(format!("no rule rings {}", route.text())).at_key().label(label).add();
+                near.map_or("remove it, or write a rule with `when: { webhook: … }`".to_owned(), |n| format!("did you mean {n}?"));
+            entry.problem(format!("no rule uses {}", route.text())).at_key().label(label).add();
         }
     }
     addresses(all, rung, require_verify);
@@ -247,9 +247,9 @@ fn addresses(all: &mut Gathered, rung: &Routes<bool>, require_verify: bool) {
                     if said && !missing.is_empty() {
                         let list = address.methods.join(", ");
                         place
-                            .problem(format!("{} takes only {list}, so this rule is never rung", when.route.text()))
+                            .problem(format!("{} accepts only {list}, so this rule never runs", when.route.text()))
                             .at_key()
-                            .label("say the same `method:` at both places")
+                            .label("write the same `method:` in both places")
                             .add();
                     } else {
                         address.methods.extend(missing.into_iter().cloned().collect::<Vec<_>>());
@@ -262,14 +262,14 @@ fn addresses(all: &mut Gathered, rung: &Routes<bool>, require_verify: bool) {
                     let other = numbers.meeting(&when.route).into_iter().next();
                     if let Some((other, _)) = other.filter(|(r, _)| described.same(r).next().is_some()) {
                         let message = format!(
-                            "one path can fit both {} and {}, which has an entry under `webhooks:`",
+                            "a path can match both {} and {}, which has an entry under `webhooks:`",
                             when.route.text(),
                             other.text()
                         );
                         place
                             .problem(message)
                             .at_key()
-                            .label(format!("describe {} there as well, or choose another address", when.route.text()))
+                            .label(format!("add {} there as well, or choose another address", when.route.text()))
                             .add();
                         continue;
                     }
@@ -281,7 +281,7 @@ fn addresses(all: &mut Gathered, rung: &Routes<bool>, require_verify: bool) {
                 let key = when.route.text().trim_end_matches('/').to_owned();
                 if let Some(other) = responding.insert(key, name).filter(|o| *o != name) {
                     place
-                        .warning(format!("`{other}` answers the callers of {} too; the first answer wins", when.route.text()))
+                        .warning(format!("`{other}` also answers the callers of {}; the first answer wins", when.route.text()))
                         .at_key()
                         .add();
                 }
@@ -293,11 +293,11 @@ fn addresses(all: &mut Gathered, rung: &Routes<bool>, require_verify: bool) {
             address.methods.push("POST".into());
         }
         if !address.described && listens(rung, &address.route) {
-            let message = format!("anyone who knows the address {} can ring it", address.route.text());
+            let message = format!("anyone who knows the address {} can call it", address.route.text());
             let told = if require_verify { place.problem(message) } else { place.warning(message) };
             told.at_key()
-                .label(format!("say under `webhooks:` who may: {}: {{ verify: … }}", address.route.text()))
-                .note("`verify: none` says that it is open on purpose")
+                .label(format!("write under `webhooks:` who may call it: {}: {{ verify: … }}", address.route.text()))
+                .note("`verify: none` leaves it open on purpose")
                 .add();
         }
     }

@@ -183,7 +183,7 @@ impl Rule {
     /// Why a run that is [`UNDECIDED`] fails, with the rule's place.
     pub fn why_undecided(&self) -> String {
         let message = format!(
-            "whether the rule runs could not be worked out for this request: its `if:`, `once_per:` and `one_at_a_time:` take more than {} million steps or make more than {} MB of values; name the fields they need instead of searching with `..`, filters or `[*]`",
+            "Doorbell could not evaluate whether the rule runs for this request: its `if:`, `once_per:` and `one_at_a_time:` take more than {} million steps or produce more than {} MB of values; name the fields they need instead of searching with `..`, filters or `[*]`",
             MOST_STEPS / 1_000_000,
             MOST_MADE >> 20
         );
@@ -208,7 +208,7 @@ impl Rule {
             found => match found.into_value(scope.budget())? {
                 None | Some(Value::Null) => Ok(Vec::new()),
                 Some(Value::Array(items)) if items.len() > MOST_ELEMENTS => {
-                    Err(format!("{} has {} elements; {MOST_ELEMENTS} are the most", field.text(), items.len()))
+                    Err(format!("{} has {} elements; {MOST_ELEMENTS} is the limit", field.text(), items.len()))
                 }
                 Some(Value::Array(items)) => Ok(items),
                 Some(one) => Ok(vec![one]),

@@ -37,7 +37,7 @@ fn bare(item: &Item, what: &'static str, known: &Names) -> Option<Field> {
     let text = item.text()?;
     if text.contains("{{") {
         let bare = text.replace("{{", "").replace("}}", "");
-        item.problem("a field stands here without braces").label(format!("write {what}: {}", bare.trim())).add();
+        item.problem("a field is written without braces here").label(format!("write {what}: {}", bare.trim())).add();
         return None;
     }
     known.field(&text, item, None)
@@ -47,7 +47,7 @@ pub fn read_once_per(item: &Item, known: &Names) -> Option<OncePer> {
     if let Node::Text(text) = item.node
         && crate::yaml::duration::read(text).is_ok()
     {
-        item.problem("`once_per:` names a field").label(format!("write {{ value: body.id, within: {text} }}")).add();
+        item.problem("`once_per:` takes a field").label(format!("write {{ value: body.id, within: {text} }}")).add();
         return None;
     }
     if !matches!(item.node, Node::Map(_)) {
@@ -58,7 +58,7 @@ pub fn read_once_per(item: &Item, known: &Names) -> Option<OncePer> {
     let within = fields.may("within").map(|i| {
         let within = i.duration()?;
         if within.is_zero() {
-            i.problem("a value is remembered for some time").label("write for example `7 days`").add();
+            i.problem("the time for `within:` cannot be zero").label("write for example `7 days`").add();
             return None;
         }
         Some(within)
@@ -72,7 +72,7 @@ pub fn read_one_at_a_time(item: &Item, known: &Names) -> Option<OneAtATime> {
         Node::Bool(true) => Some(OneAtATime::Rule),
         Node::Bool(false) => None,
         Node::Number(_) => {
-            item.problem("`one_at_a_time:` takes true, or a field").label("write `one_at_a_time: true`").add();
+            item.problem("`one_at_a_time:` takes true or a field").label("write `one_at_a_time: true`").add();
             None
         }
         _ => bare(item, "one_at_a_time", known).map(OneAtATime::Each),
@@ -82,7 +82,7 @@ pub fn read_one_at_a_time(item: &Item, known: &Names) -> Option<OneAtATime> {
 pub fn read_answer_within(item: &Item) -> Option<Duration> {
     let within = item.duration()?;
     if within.is_zero() || within > LONGEST_ANSWER {
-        item.problem("a caller can be kept waiting for up to 10 minutes").label("write for example `3 seconds`").add();
+        item.problem("a caller can wait for at most 10 minutes").label("write for example `3 seconds`").add();
         return None;
     }
     Some(within)

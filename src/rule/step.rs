@@ -131,7 +131,10 @@ pub fn read(item: &Item, known: &mut Names, around: &Around) -> Option<Read> {
     known.in_each.set(around.inside.each() || fields.has("for_each"));
     let for_each = fields.may("for_each").and_then(|i| match around.inside.each() {
         true => {
-            i.problem("this step stands in a `for_each` already").at_key().label("one at a time: make a list of them with `set:`").add();
+            i.problem("this step is already inside a `for_each`")
+                .at_key()
+                .label("use only one `for_each`; build one list under `set:`")
+                .add();
             None
         }
         false => Some(read_for_each(&i, known)),
@@ -165,8 +168,8 @@ pub fn read(item: &Item, known: &mut Names, around: &Around) -> Option<Read> {
     if fields.has("else") {
         fields
             .key("else")
-            .problem("a step has no `else:`")
-            .label("put it at the rule, or write a second step with the opposite `if:`")
+            .problem("a step cannot have an `else:`")
+            .label("put it into the rule, or write a second step with the opposite `if:`")
             .add();
         fields.may("else");
     }
@@ -198,7 +201,7 @@ pub fn read(item: &Item, known: &mut Names, around: &Around) -> Option<Read> {
 fn not_a_step(item: &Item, text: &str) {
     let word = text.split(|c: char| c.is_whitespace() || c == ':').next().unwrap_or("");
     let rest = text.strip_prefix(word).unwrap_or("").trim_start_matches(':').trim();
-    let told = item.problem("a step is a verb with a colon and a space behind it");
+    let told = item.problem("a step begins with a verb, a colon and a space");
     match verbs().find(|(v, _)| *v == word) {
         Some((verb, _)) => told.label(format!("write `{verb}: {rest}`")).add(),
         None => told.label("write for example `log: text`").add(),
@@ -209,23 +212,23 @@ fn not_a_step(item: &Item, text: &str) {
 fn below_the_verb(verb: &'static str, entries: &[(String, Node)], fields: &Fields) {
     let inner = entries.iter().find(|(k, _)| matches!(k.as_str(), "url" | "to" | "file" | "path" | "status" | "text")).map(|(_, v)| v);
     let shown = match inner {
-        Some(Node::Text(t)) => format!("write `{verb}: {t}`, and the other lines below it in line with `{verb}`"),
-        _ => format!("write the value directly behind `{verb}:`, and the other lines below it in line with `{verb}`"),
+        Some(Node::Text(t)) => format!("write `{verb}: {t}`, and align the other lines below it with `{verb}`"),
+        _ => format!("write the value directly after `{verb}:`, and align the other lines below it with `{verb}`"),
     };
     let what = match verb {
-        "append" | "add_row" | "update_row" | "add_or_update_row" => "the file's name",
+        "append" | "add_row" | "update_row" | "add_or_update_row" => "the file name",
         "respond" => "the status",
         "log" | "stop" => "the text",
         _ => "the address",
     };
-    fields.key(verb).problem(format!("{what} stands directly behind `{verb}:`")).label(shown).add();
+    fields.key(verb).problem(format!("{what} belongs directly after `{verb}:`")).label(shown).add();
 }
 
 fn read_timeout(fields: &mut Fields) -> Option<Duration> {
     let Some(timeout) = fields.may("timeout") else { return Some(TIMEOUT) };
     let given = timeout.duration()?;
     if given > LONGEST_TIMEOUT || given.is_zero() {
-        timeout.problem("a try may take up to 10 minutes").add();
+        timeout.problem("a try can take at most 10 minutes").add();
         return None;
     }
     Some(given)
@@ -236,14 +239,14 @@ fn read_do(fields: &mut Fields, known: &mut Names, around: &Around, each: bool) 
     let item = fields.must(DO)?;
     match around.inside {
         Inside::Do { .. } => {
-            item.problem("a `do:` cannot stand in another one")
+            item.problem("a `do:` cannot be inside another `do:`")
                 .at_key()
-                .label("put its steps into the outer one, each with its `if:`")
+                .label("put its steps into the outer one, each with its own `if:`")
                 .add();
             return None;
         }
         Inside::Error { .. } => {
-            item.problem("a `do:` cannot stand under `on_error:`").at_key().label("write its steps directly").add();
+            item.problem("a `do:` cannot be used under `on_error:`").at_key().label("write its steps directly").add();
             return None;
         }
         Inside::Rule | Inside::RuleError => {}
@@ -252,8 +255,8 @@ fn read_do(fields: &mut Fields, known: &mut Names, around: &Around, each: bool) 
         if fields.has(word) {
             fields
                 .key(word)
-                .problem(format!("`{word}:` belongs to a step that does something"))
-                .label("put it into a step of the `do:`")
+                .problem(format!("`{word}:` can only be used with a verb, not with `do:`"))
+                .label("put it into a step inside the `do:`")
                 .add();
         }
     }
@@ -265,9 +268,9 @@ fn read_do(fields: &mut Fields, known: &mut Names, around: &Around, each: bool) 
 
 fn read_on_error(item: &Item, known: &mut Names, around: &Around, each: bool) -> Option<OnErrorRead> {
     if around.inside.mends() {
-        item.problem("a step under `on_error:` has none of its own")
+        item.problem("a step under `on_error:` cannot have an `on_error:` of its own")
             .at_key()
-            .label("take it out; if this step fails too, the run fails")
+            .label("remove it; if this step fails too, the run fails")
             .add();
         return None;
     }
@@ -282,13 +285,14 @@ fn read_on_error(item: &Item, known: &mut Names, around: &Around, each: bool) ->
             read.into_iter().collect::<Option<_>>().map(OnErrorRead::Steps)
         }
         Node::Map(_) => {
-            item.problem("steps are a list").label("put a dash before each: `- `").add();
+            item.problem("steps must be a list").label("put a dash before each step: `- `").add();
             None
         }
         node => {
             let again = matches!(node, Node::Text(word) if word == "retry");
-            let label = if again { "a step is tried again by itself; `tries: 5` says how often" } else { "write `on_error: continue`" };
-            item.problem("`on_error:` takes the word `continue`, or steps").label(label).add();
+            let label =
+                if again { "a step is retried automatically; write `tries: 5` to choose how often" } else { "write `on_error: continue`" };
+            item.problem("`on_error:` takes `continue` or steps").label(label).add();
             None
         }
     }
@@ -319,7 +323,7 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
         } else if *key == DO {
             present.push(Verb::Do);
         } else if LATER.contains(key) {
-            fields.key(key).problem(format!("`{key}:` is not available yet")).label("take this step out for now").add();
+            fields.key(key).problem(format!("`{key}:` is not available yet")).label("remove this step for now").add();
             return None;
         }
     }
@@ -329,7 +333,7 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
         [first, second, ..] => {
             fields
                 .key(second.word())
-                .problem(format!("`{}` and `{}` stand in one step", first.word(), second.word()))
+                .problem(format!("this step contains both `{}` and `{}`", first.word(), second.word()))
                 .label("begin each step with a dash: `- `")
                 .add();
             return None;
@@ -338,8 +342,8 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
     let all: Vec<&str> = verbs().map(|(v, _)| v).chain([DO]).collect();
     let list = format!("verbs: {}", all.join(", "));
     if fields.has("then") {
-        item.problem("steps have no `then:` of their own")
-            .label("put `if:` into the step itself, in line with its verb; several steps under one `if:` stand under `do:`")
+        item.problem("a step cannot have a `then:` of its own")
+            .label("put `if:` into the step itself, aligned with its verb; to use one `if:` for several steps, put them under `do:`")
             .note(list)
             .add();
         return None;
@@ -348,21 +352,21 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
     let left: Vec<&str> = left.into_iter().filter(|k| !FIELDS.contains(k)).collect();
     for key in &left {
         if let Some((_, ours)) = STEP_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)) {
-            fields.key(key).problem(format!("no verb is called `{key}`")).label(*ours).note(list).add();
+            fields.key(key).problem(format!("there is no verb called `{key}`")).label(*ours).note(list).add();
             return None;
         }
         if let Some(near) = nearest(key, all.iter().copied()) {
-            fields.key(key).problem(format!("no verb is called `{key}`")).label(format!("did you mean `{near}`?")).note(list).add();
+            fields.key(key).problem(format!("there is no verb called `{key}`")).label(format!("did you mean `{near}`?")).note(list).add();
             return None;
         }
     }
     match left.first() {
         Some(key) => {
-            fields.key(key).problem(format!("no verb is called `{key}`")).label("a step begins with what it does").note(list).add();
+            fields.key(key).problem(format!("there is no verb called `{key}`")).label("begin the step with a verb").note(list).add();
         }
         _ => item
-            .problem("this step does nothing: its verb is missing")
-            .label("a step begins with what it does, such as `post: https://…`")
+            .problem("this step does nothing, because its verb is missing")
+            .label("begin the step with a verb, such as `post: https://…`")
             .note(list)
             .add(),
     }
@@ -373,14 +377,14 @@ fn read_for_each(item: &Item, known: &Names) -> Option<Field> {
     known.in_each.set(false);
     let text = item.text()?;
     if let [name, "in", list] = text.split_whitespace().collect::<Vec<_>>().as_slice() {
-        item.problem("a list is named here, and its element is always called `item`")
+        item.problem("`for_each:` takes only the list; its element is always called `item`")
             .label(format!("write for_each: {list}, and item instead of {name}"))
             .add();
         return None;
     }
     if text.contains("{{") {
         let bare = text.replace("{{", "").replace("}}", "");
-        item.problem("a list is named here without braces").label(format!("write for_each: {}", bare.trim())).add();
+        item.problem("a list is written without braces here").label(format!("write for_each: {}", bare.trim())).add();
         return None;
     }
     known.field(&text, item, None)
@@ -391,7 +395,7 @@ fn read_plan(fields: &mut Fields, mut plan: Plan) -> Option<Plan> {
     let wait = fields.may("first_wait").map(|i| {
         let wait = i.duration()?;
         if wait > LONGEST_WAIT || wait.is_zero() {
-            i.problem("the first pause goes from 1 millisecond to 6 hours").add();
+            i.problem("the first pause must be between 1 millisecond and 6 hours").add();
             return None;
         }
         Some(wait)
@@ -409,7 +413,7 @@ fn read_save_as(item: &Item, known: &Names) -> Option<String> {
     let name = item.text()?;
     check_name(&name, item)?;
     if known.named.contains(&name) {
-        item.problem(format!("`{name}` is a name already")).label("choose another one").add();
+        item.problem(format!("`{name}` is already used as a name")).label("choose another name").add();
         return None;
     }
     Some(name)
@@ -424,14 +428,14 @@ pub fn check_name(name: &str, item: &Item) -> Option<()> {
             "any" | "all" | "none" | "input" | ERROR | "true" | "false" | "null" | "this" | "if" | "unless" | "each" | "with" | "else"
         );
     if ours {
-        item.problem(format!("`{name}` is a word of ours")).label(format!("choose another one, such as my_{name}")).add();
+        item.problem(format!("`{name}` is a reserved word")).label(format!("choose another name, such as my_{name}")).add();
         return None;
     }
     let good =
         name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
     if !good {
         let mend: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
-        item.problem(format!("`{name}` cannot be a name"))
+        item.problem(format!("`{name}` is not a valid name"))
             .label(format!("use letters, digits and _, such as {}", mend.trim_start_matches(|c: char| c.is_ascii_digit())))
             .add();
         return None;

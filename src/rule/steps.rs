@@ -25,7 +25,7 @@ pub fn read(items: &[Item], known: &mut Names, plan: &Plan) -> Vec<Read> {
 /// Reads the rule's own `on_error:`.
 pub fn read_on_error(item: &Item, known: &mut Names) -> Vec<Read> {
     if matches!(item.node, Node::Text(word) if word == "continue") {
-        item.problem("a rule cannot go on after its own error").label("write `on_error: continue` at the step that may fail").add();
+        item.problem("a rule cannot continue after its own error").label("write `on_error: continue` at the step that may fail").add();
         return Vec::new();
     }
     let plan = Plan { tries: 3, ..Plan::default() };

@@ -66,10 +66,10 @@ const FIELDS: [&str; 9] = ["json", "json_has", "form", "text", "xml", "headers",
 /// Reads `tests:`; what is wrong has been told.
 pub fn read(item: &Item) -> Vec<Test> {
     if let Node::Map(_) = item.node {
-        item.problem("tests are a list").label("begin each with a dash and its name: `- name: a big order`").add();
+        item.problem("tests must be a list").label("begin each test with a dash and its name: `- name: a big order`").add();
         return Vec::new();
     }
-    let items = item.items("a list of tests, each with its dash,").unwrap_or_default();
+    let items = item.items("a list of tests, each with a dash,").unwrap_or_default();
     items.iter().filter_map(one).collect()
 }
 
@@ -119,7 +119,7 @@ fn read_send(item: &Item) -> Option<Sending> {
     for kind in ["json", "form", "text", "file"] {
         let Some(value) = fields.may(kind) else { continue };
         if !matches!(send.body, Body::Nothing) {
-            value.problem("one thing is sent: `json:`, `form:`, `text:` or `file:`").at_key().label("keep one of them").add();
+            value.problem("a test sends only one of `json:`, `form:`, `text:` and `file:`").at_key().label("remove the others").add();
             return None;
         }
         send.body = match kind {
@@ -160,14 +160,14 @@ fn read_expect(item: &Item) -> Option<Vec<Expected>> {
                 Node::List(_) => "write `expect: nothing`".to_owned(),
                 _ => "write for example `- post: https://…`".to_owned(),
             };
-            item.problem("`expect:` takes the word `nothing`, or what is done, each with its dash").label(label).add();
+            item.problem("`expect:` takes `nothing` or a list of actions, each with a dash").label(label).add();
             None
         }
     }
 }
 
 fn read_expected(item: &Item) -> Option<Expected> {
-    let mut fields: Fields = item.fields("something that is done")?;
+    let mut fields: Fields = item.fields("an expected action")?;
     let mut found = None;
     for verb in VERBS {
         if let Some(value) = fields.may(verb) {
@@ -182,7 +182,7 @@ fn read_expected(item: &Item) -> Option<Expected> {
         }
     }
     if found.is_none() && !fields.left().any(|_| true) {
-        item.problem("what is done is missing").label("begin with its verb, such as `- post: https://…`").add();
+        item.problem("the expected action is missing").label("begin with its verb, such as `- post: https://…`").add();
     }
     fields.done(&[("body", "write `json:`, `form:` or `text:`"), ("url", "write `post: https://…`")], &[]);
     let (verb, what) = found?;

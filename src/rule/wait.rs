@@ -11,9 +11,9 @@ pub fn look(rule: &Rule, item: &Item) {
     let Some(answering) = rule.steps.iter().position(|s| s.answers()) else { return };
     let waits = rule.answer_within.as_secs();
     if rule.one_at_a_time.is_some() {
-        item.warning("the caller waits for an answer, and also for every run before this one")
+        item.warning("the caller waits for an answer and also for every earlier run")
             .at_key()
-            .label("answer without `respond:`, or take `one_at_a_time:` out")
+            .label("answer without `respond:`, or remove `one_at_a_time:`")
             .add();
     }
     for step in rule.steps[..answering].iter().filter(|s| CALLS.contains(&s.verb)) {
@@ -35,7 +35,7 @@ pub fn look(rule: &Rule, item: &Item) {
         }
         if answered.is_some() && unconditional(n) && node.is_some() {
             let told = item.at(&step.path).warning("an earlier step may have answered already; the first answer wins");
-            told.label("put an `if:` at each of them").add();
+            told.label("add an `if:` to each of them").add();
         }
         if unconditional(n) {
             answered = Some(n);

@@ -25,7 +25,10 @@ pub(super) fn why(run: &Run, attempts: &[Attempt]) -> String {
 pub(super) fn ids_that_begin(beginning: &str) -> Result<[uuid::Uuid; 2]> {
     let hex: String = beginning.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_lowercase();
     if hex.len() < 8 || hex.len() > 32 || beginning.chars().any(|c| !c.is_ascii_hexdigit() && c != '-' && c != '…') {
-        return Err(Error::new(format!("`{beginning}` is no event; `doorbell events` lists them, and the first 8 letters do"), false));
+        return Err(Error::new(
+            format!("`{beginning}` is not the id of an event; `doorbell events` lists them, and the first 8 characters are enough"),
+            false,
+        ));
     }
     let bound = |fill: &str| {
         let text = format!("{hex}{}", fill.repeat(32 - hex.len()));
@@ -39,7 +42,7 @@ pub(super) fn the_one(beginning: &str, found: &[EventId]) -> Result<EventId> {
     match found {
         [one] => Ok(*one),
         [] => Err(Error::new(format!("there is no event {beginning}; `doorbell events` lists them"), false)),
-        _ => Err(Error::new(format!("several events begin with {beginning}; write more of it"), false)),
+        _ => Err(Error::new(format!("several events begin with {beginning}; write more characters"), false)),
     }
 }
 
@@ -50,7 +53,7 @@ impl Archive {
     /// Opens the store of a data folder that is there.
     pub fn open(data: &Path) -> Result<Self> {
         if !file(data).exists() {
-            let said = format!("{} holds no events yet; `doorbell serve` makes it, or name another folder with --data", data.display());
+            let said = format!("{} contains no events yet; start `doorbell serve`, or choose another folder with --data", data.display());
             return Err(Error::new(said, false));
         }
         let mut connection = connect(data, false)?;

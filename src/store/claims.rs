@@ -96,7 +96,7 @@ pub(super) fn used_already(value: &str, first: Option<EventId>, now: i64) -> Att
         at: moment(now),
         took: std::time::Duration::ZERO,
         outcome: "skipped".into(),
-        said: format!("its `once_per` value {} was used already{by}", short(value, 60)),
+        said: format!("its `once_per` value {} was already used{by}", short(value, 60)),
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn crashed_with(sql: &Transaction, runs: &[RunId], now: Timestamp) ->
 /// Why such a run is set aside.
 pub(super) fn too_often() -> String {
     format!(
-        "Doorbell died or hung {MOST} times while it worked this step out, so it is set aside; please report it. `doorbell replay` tries it again"
+        "Doorbell crashed or hung {MOST} times while it was computing this step, so the run is quarantined: it does not run again by itself; please report it. To try it again, use `doorbell replay`"
     )
 }
 
@@ -39,7 +39,9 @@ pub(super) fn too_often() -> String {
 pub(super) fn unreadable(sql: &Transaction, run: RunId, why: &str, now: Timestamp) -> Sql<()> {
     sql.execute("UPDATE pending SET saved = '{}' WHERE id = ?1 AND NOT json_valid(saved)", [run])?;
     sql.execute("DELETE FROM saved WHERE run = ?1 AND NOT json_valid(value)", [run])?;
-    let said = format!("what the store holds of this run is damaged and cannot be read ({why}); restore a backup, or send the event again");
+    let said = format!(
+        "the saved data of this run is damaged and cannot be read ({why}); restore a backup, or ask the sender to send the event again"
+    );
     set_aside(sql, run, said, now).map(drop)
 }
 

@@ -85,7 +85,7 @@ type Answers = Vec<(oneshot::Sender<Result<Reply>>, Result<Reply>)>;
 impl Sqlite {
     /// Opens the store as its owner from now on, and starts its writer. Has to be called inside a runtime.
     pub fn open(data: &Path) -> Result<Self> {
-        std::fs::create_dir_all(data).map_err(|e| Error::new(format!("the data folder cannot be made: {e}"), false))?;
+        std::fs::create_dir_all(data).map_err(|e| Error::new(format!("the data folder cannot be created: {e}"), false))?;
         if is_cut_off(data) {
             return Err(damaged());
         }
@@ -148,7 +148,7 @@ impl Files {
             None => Ok(()),
             Some((path, _)) => {
                 let said = format!(
-                    "the file {} was moved, deleted or replaced while Doorbell uses it; put it back, or restart Doorbell",
+                    "the file {} was moved, deleted or replaced while Doorbell was using it; put it back, or restart Doorbell",
                     path.display()
                 );
                 Err(Error::new(said, true))
@@ -170,7 +170,7 @@ impl Writer {
     /// Works until nobody asks any more. A panic ends the group at hand, whose askers hear that it may have been done.
     fn run(mut self, mut jobs: mpsc::Receiver<Waiting>) {
         while std::panic::catch_unwind(AssertUnwindSafe(|| self.work(&mut jobs))).is_err() {
-            tracing::error!("the thread of the store crashed and goes on; please report it");
+            tracing::error!("store thread crashed and continues; please report it");
         }
         self.checkpoint.finish(&self.connection);
     }
@@ -205,7 +205,7 @@ impl Writer {
         // A panic is that job's failure, and not the end of the thread that everybody waits for. The transaction that it
         // ends is rolled back.
         let committed = std::panic::catch_unwind(AssertUnwindSafe(|| commit(&mut self.connection, &mut self.owner, group)));
-        let results = committed.unwrap_or_else(|_| Err(Error::new("the store crashed while it did this; please report it", false)))?;
+        let results = committed.unwrap_or_else(|_| Err(Error::new("the store crashed during this operation; please report it", false)))?;
         Ok(match takes_writes(&self.files.log) {
             Ok(()) => results,
             // They are committed as far as SQLite knows.
@@ -231,7 +231,7 @@ fn commit(connection: &mut Connection, owner: &mut Owner, group: &[Waiting]) -> 
 
 /// A job gave something that belongs to another one: a broken invariant.
 fn other() -> Error {
-    Error::new("the store gave something else than what was asked for", false)
+    Error::new("the store returned an unexpected result", false)
 }
 
 impl Store for Sqlite {
@@ -241,7 +241,9 @@ impl Store for Sqlite {
             let accept = Arc::new(accept);
             let job = Job::accept(accept.clone());
             // A full queue is an overload, and the sender hears so at once.
-            self.jobs.try_send(Waiting { job, done: Some(done) }).map_err(|_| Error::new("too much is waiting to be kept", true))?;
+            self.jobs
+                .try_send(Waiting { job, done: Some(done) })
+                .map_err(|_| Error::new("too many events are waiting to be saved", true))?;
             match kept.await.map_err(|_| stopped())?? {
                 Reply::New(first, results) => {
                     let run = |(id, (new, result))| (fresh(id, &accept.event, new), result);

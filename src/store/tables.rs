@@ -118,7 +118,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     let version = version.max(0) as usize;
     if version > MIGRATIONS.len() {
         return Err(Error::new(
-            "the data folder was written by a newer Doorbell; start that version, or name another folder with --data",
+            "the data folder was written by a newer version of Doorbell; start that version, or choose another folder with --data",
             false,
         ));
     }

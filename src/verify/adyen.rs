@@ -45,7 +45,7 @@ impl Scheme for Adyen {
             write: "{ adyen: \"{{ secret.ADYEN_HMAC_KEY }}\" }".into(),
             paste: "Developers, Webhooks, Standard webhook: paste the address, generate an HMAC key and copy it".into(),
             within: "10 seconds".into(),
-            note: "only eight fields of every item are signed, not what else the body says; older accounts want the answer [accepted]: write answer: { text: \"[accepted]\" }".into(),
+            note: "only eight fields of each item are signed, not the rest of the body; older accounts expect the answer [accepted]: write answer: { text: \"[accepted]\" }".into(),
         })
     }
     fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
@@ -56,7 +56,7 @@ impl Scheme for Adyen {
                 Ok(key) => vouchers.push(Items(key)),
                 Err(_) if is_stand_in(secret.reveal()) => vouchers.push(Items(Key::Bytes(Vec::new()))),
                 Err(why) => {
-                    item.problem(why).label("copy it again from where Adyen shows it").add();
+                    item.problem(why).label("copy it again from Adyen").add();
                     return None;
                 }
             }
@@ -96,20 +96,20 @@ fn signed(item: &Value) -> String {
 
 impl Verify for Items {
     fn check(&self, request: &Request, _: Option<&Published>) -> Result<Signed, String> {
-        let body = read(request).ok_or("the body is not JSON, or it holds far more than a notification")?;
+        let body = read(request).ok_or("the body is not JSON, or it contains far more than a notification")?;
         let items = items(&body);
         if items.is_empty() {
-            return Err("the body holds no notification items".into());
+            return Err("the body contains no notification items".into());
         }
         if self.0.bytes().is_empty() {
-            return Err("the secret is not there".into());
+            return Err("the secret is missing".into());
         }
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.bytes());
         for (n, item) in items.iter().enumerate() {
             let sent = item.pointer(SIGNATURE).and_then(Value::as_str);
             let sent = sent.and_then(unbase64).ok_or(format!("item {} of the body has no signature", n + 1))?;
             if hmac::verify(&key, signed(item).as_bytes(), &sent).is_err() {
-                return Err(format!("the signature of item {} belongs to another secret or another item", n + 1));
+                return Err(format!("the signature of item {} was made with a different secret or for a different item", n + 1));
             }
         }
         // Each item is signed alone, so each alone can be sent again.

@@ -114,7 +114,7 @@ pub(super) fn is_near(sent: &str, unit: Unit, tolerance: Duration, received: Tim
     let away = received.duration_since(at).unsigned_abs();
     if away > tolerance {
         let (away, most) = (away.as_secs(), tolerance.as_secs());
-        return Err(format!("the signature's time is {away} seconds away, {most} are allowed; is this machine's clock right?"));
+        return Err(format!("the time of the signature is {away} seconds off, and {most} are allowed; check this machine's clock"));
     }
     Ok(())
 }
@@ -206,7 +206,7 @@ impl Verify for Signing {
                 };
             }
         }
-        Err("the signature belongs to another secret or another body".into())
+        Err("the signature was made with a different secret or for a different body".into())
     }
 
     fn strike(&self, request: &mut Request) {
@@ -257,7 +257,7 @@ impl Signing {
         }
         match (there, signatures.is_empty()) {
             (false, _) => Err(format!("{} is missing", self.where_())),
-            (_, true) => Err(format!("{} holds no signature of the right form", self.where_())),
+            (_, true) => Err(format!("{} contains no signature in the expected form", self.where_())),
             _ => Ok((signatures, beside)),
         }
     }

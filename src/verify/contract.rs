@@ -223,7 +223,7 @@ impl Guard {
                 let signed = verify.check(request, at.as_ref().and_then(|at| keys.get(at.address())))?;
                 // Anyone can have had it signed by a greeting.
                 match signs_tokens && signed.iter().any(|text| is_token(text)) {
-                    true => Err("what is signed is a mere token, such as greetings at this address are answered with".to_owned()),
+                    true => Err("only a token is signed, as in the replies to handshakes at this address".to_owned()),
                     false => Ok((signed, at)),
                 }
             });
@@ -233,7 +233,7 @@ impl Guard {
                 Err(why) => reasons.push(why),
             }
         }
-        if reasons.is_empty() { Err("nobody can vouch for what comes to this address".into()) } else { Err(reasons.join("; ")) }
+        if reasons.is_empty() { Err("no request to this address can be verified".into()) } else { Err(reasons.join("; ")) }
     }
 
     fn greeted(&self, request: &Request, signed: bool) -> Result<(), NotAdmitted> {
@@ -254,7 +254,7 @@ impl Guard {
             NotAdmitted::Denied(why) => why,
             NotAdmitted::Malformed(why) => format!("{why} The sender would get 400."),
             NotAdmitted::TooLarge => "The body is too large.".into(),
-            NotAdmitted::Greeted(_) => "This is a greeting, not an event.".into(),
+            NotAdmitted::Greeted(_) => "This is a handshake, not an event.".into(),
         })
     }
 

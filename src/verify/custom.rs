@@ -121,8 +121,8 @@ impl Sender {
 
     /// Until the sender has handed over its secret, it can do nothing but that.
     fn waiting(&self, name: &str, item: &Item) -> Guard {
-        item.warning(format!("the secret {name} is not set, so this address waits until {} hands it over", self.title))
-            .label(format!("make the webhook at {}; Doorbell keeps the first secret that comes", self.title))
+        item.warning(format!("the secret {name} is not set, so this address waits until {} sends it", self.title))
+            .label(format!("create the webhook at {}; Doorbell saves the first secret that it receives", self.title))
             .add();
         let mut greetings: Vec<Handshake> = self.handshake.iter().cloned().collect();
         for greeting in &mut greetings {
@@ -160,7 +160,7 @@ struct Waiting;
 
 impl Verify for Waiting {
     fn check(&self, _: &Request, _: Option<&Published>) -> Result<Signed, String> {
-        Err("the sender has not handed over its secret yet".into())
+        Err("the sender has not sent its secret yet".into())
     }
 }
 
@@ -198,7 +198,7 @@ pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Names, public
         &[
             ("header", "write `signature: { from: header:Name }`"),
             ("hash", "did you mean `algorithm`?"),
-            ("tolerance", "it stands under `timestamp:`"),
+            ("tolerance", "write it under `timestamp:`"),
         ],
         &[],
     );
@@ -223,9 +223,9 @@ impl Guarding<'_> {
     fn read(&self, item: &Item, verify_token: Option<Secret>, known: &Names) -> Option<Guard> {
         let needs_url = self.scheme.needs_url() || self.handshake.is_some_and(Handshake::needs_url);
         if needs_url && self.public_url.is_none() {
-            item.problem(format!("{} signs the address, so Doorbell must know its own", self.who))
+            item.problem(format!("{} signs the address, so Doorbell must know its public address", self.who))
                 .at_key()
-                .label("write `public_url: https://hooks.example.com` beside `verify:`")
+                .label("write `public_url: https://hooks.example.com` next to `verify:`")
                 .add();
             return None;
         }
@@ -243,7 +243,7 @@ impl Guarding<'_> {
                     // What only stands for a secret has not its form.
                     Err(_) if is_stand_in(secret.reveal()) => return Some(Guard::of(Waiting)),
                     Err(why) => {
-                        item.problem(why).label("copy it again from where the sender shows it").add();
+                        item.problem(why).label("copy it again from the sender").add();
                         return None;
                     }
                 }
@@ -283,9 +283,9 @@ fn word<T: Copy>(item: &Item, words: &[(&str, T)]) -> Option<T> {
     let found = words.iter().find(|(w, _)| *w == text).map(|(_, t)| *t);
     if found.is_none() {
         let all: Vec<&str> = words.iter().map(|(w, _)| *w).collect();
-        let near =
-            crate::problem::nearest(&text, all.iter().copied()).map_or("this is not known".to_owned(), |n| format!("did you mean `{n}`?"));
-        item.problem(format!("`{text}` is not known here")).label(near).note(format!("known: {}", all.join(", "))).add();
+        let near = crate::problem::nearest(&text, all.iter().copied())
+            .map_or("choose one of the values below".to_owned(), |n| format!("did you mean `{n}`?"));
+        item.problem(format!("`{text}` is not a valid value")).label(near).note(format!("valid values: {}", all.join(", "))).add();
     }
     found
 }
@@ -294,7 +294,7 @@ fn place(item: &Item) -> Option<Location> {
     let text = item.text()?;
     let place = Location::read(&text);
     if place.is_none() {
-        item.problem(format!("`{text}` is no place in a request")).label(FORMS).add();
+        item.problem(format!("`{text}` does not name a part of the request")).label(FORMS).add();
     }
     place
 }
@@ -328,7 +328,11 @@ fn read_scheme(fields: &mut Fields, item: &Item) -> Option<Scheme> {
             match (Location::read(&at), value.text()) {
                 (Some(place), Some(text)) => require.as_mut()?.push((place, text)),
                 _ => {
-                    value.problem(format!("`{at}` is no place in a request")).at_key().label("write header:Name: \"value\"").add();
+                    value
+                        .problem(format!("`{at}` does not name a part of the request"))
+                        .at_key()
+                        .label("write header:Name: \"value\"")
+                        .add();
                     require = None;
                     break;
                 }
@@ -343,7 +347,7 @@ fn read_scheme(fields: &mut Fields, item: &Item) -> Option<Scheme> {
             let text = item.text()?;
             let format = Format::read(&text);
             if format.is_none() {
-                item.problem(format!("`{text}` does not say where the signature is"))
+                item.problem(format!("`{text}` does not show where the signature is"))
                     .label("write for example \"sha256={sig}\" or \"t={ts},v1={sig}\"")
                     .add();
             }
@@ -355,29 +359,32 @@ fn read_scheme(fields: &mut Fields, item: &Item) -> Option<Scheme> {
     inner.done(&[("header", "write `from: header:Name`"), ("prefix", "write `format: \"prefix={sig}\"`")], &[]);
     let (signed, time, id, claims) = (signed?, time?, id?, claims?);
     if signed.has_time() && time.is_none() {
-        item.problem("`{ts}` is signed, but nothing says where it stands").label("write `timestamp: { from: header:Name }`").add();
+        item.problem("`{ts}` is signed, but nothing shows where to find it").label("write `timestamp: { from: header:Name }`").add();
         return None;
     }
     if signed.has_id() && id.is_empty() {
-        item.problem("`{id}` is signed, but nothing says where it stands").label("write `id: header:Name`").add();
+        item.problem("`{id}` is signed, but nothing shows where to find it").label("write `id: header:Name`").add();
         return None;
     }
     if algorithm?.is_digest() && !signed.is_secret() {
         signed_item
             .or(algorithm_item)?
-            .problem("anyone can work out this digest, so it proves nothing")
+            .problem("anyone can compute this digest, so it proves nothing")
             .label("write for example signed: \"{secret}{body}\", or algorithm: hmac-sha256")
             .add();
         return None;
     }
     let is_token = algorithm?.token_word().is_some();
     if let Some(item) = claims_item.filter(|_| !is_token) {
-        item.problem("`claims:` are those of a token").at_key().label("write `algorithm: jwt-hs256`, `jwt-rs256` or `jwt-es256`").add();
+        item.problem("`claims:` can only be used with tokens")
+            .at_key()
+            .label("write `algorithm: jwt-hs256`, `jwt-rs256` or `jwt-es256`")
+            .add();
         return None;
     }
     if let Some(item) = key_item.filter(|_| key == Some(KeyForm::Url) && !algorithm.is_some_and(Algorithm::is_public)) {
-        item.problem("a key that everybody can fetch is no secret")
-            .label("write `algorithm: jwt-rs256` or another one with public keys")
+        item.problem("a key that anyone can fetch is not a secret")
+            .label("write `algorithm: jwt-rs256` or another algorithm with public keys")
             .add();
         return None;
     }
@@ -398,7 +405,8 @@ fn read_scheme(fields: &mut Fields, item: &Item) -> Option<Scheme> {
 
 fn formula(item: &Item, example: &str) -> Option<Formula> {
     let text = item.text()?;
-    let unknown = |unknown: String| item.problem(format!("`{unknown}` is not known here")).label(example).note(Formula::known()).add();
+    let unknown =
+        |unknown: String| item.problem(format!("`{unknown}` is not a known variable")).label(example).note(Formula::known()).add();
     Formula::read(&text).map_err(unknown).ok()
 }
 

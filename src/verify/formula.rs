@@ -141,7 +141,11 @@ impl Formula {
     pub(super) fn known() -> String {
         let variables: Vec<String> = VARIABLES.iter().map(|(name, _)| format!("{{{name}}}")).collect();
         let functions: Vec<String> = FUNCTIONS.iter().map(|(name, _)| format!("{{{name}(body)}}")).collect();
-        format!("known: {} {} {{header:Name}} {{query:name}} {{form:name}} {{json:/pointer}}", variables.join(" "), functions.join(" "))
+        format!(
+            "valid variables: {} {} {{header:Name}} {{query:name}} {{form:name}} {{json:/pointer}}",
+            variables.join(" "),
+            functions.join(" ")
+        )
     }
 
     fn variables(&self) -> impl Iterator<Item = &Variable> {
@@ -208,7 +212,7 @@ impl Formula {
                     }
                     if given.is_reply && matches!(function, Function::HmacHex | Function::HmacBase64) && !is_token(&bytes) {
                         return Err(format!(
-                            "what the greeting wants to have signed is not a token: 1 to {LONGEST_TOKEN} letters, digits, - and _"
+                            "the handshake asks for the signature of something that is not a token: 1 to {LONGEST_TOKEN} letters, digits, - and _"
                         ));
                     }
                     out.extend(function.of(&bytes, given.key).into_bytes());
@@ -274,7 +278,7 @@ impl Variable {
             }
             Variable::Secret => out.extend(given.secret.as_bytes()),
             Variable::VerifyToken => {
-                let told = given.verify_token.ok_or("the rule file does not say `verify_token:` beside `secret:`")?;
+                let told = given.verify_token.ok_or("the rule file has no `verify_token:` next to `secret:`")?;
                 out.extend(told.as_bytes());
             }
             Variable::At(place) => {

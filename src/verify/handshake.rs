@@ -112,7 +112,7 @@ impl Handshake {
         );
         let (when, signed) = (when?, signed?);
         if when.is_empty() {
-            item.problem("nothing says when a request is a greeting")
+            item.problem("`handshake:` does not show which requests are handshakes")
                 .label("write for example when: { method: GET, query: challenge }")
                 .add();
             return None;
@@ -131,17 +131,17 @@ impl Handshake {
     /// Whether a handshake in a rule file keeps the secret, also from those who only ask; what does not is told.
     pub(super) fn is_safe(&self, item: &Item) -> bool {
         if self.reply.formulas().any(Formula::has_secret) {
-            item.problem("the reply to a greeting would give the secret away, or what the secret can be guessed from")
+            item.problem("the reply to a handshake would reveal the secret, or something from which it can be guessed")
                 .within("secret")
-                .label("take `secret` out of the reply")
+                .label("remove `secret` from the reply")
                 .add();
             return false;
         }
         if self.signs() && !self.signed {
-            item.problem("the reply to a greeting would sign text from anyone with the secret")
+            item.problem("the reply to a handshake would sign text from anyone with the secret")
                 .within("hmac_")
-                .label("write `signed: true` beside `reply:` if the sender signs its greetings, or take this out")
-                .note("whoever has such a signature could use it to call this address")
+                .label("write `signed: true` next to `reply:` if the sender signs its handshakes, or remove this")
+                .note("anyone who has such a signature could use it to call this address")
                 .add();
             return false;
         }
@@ -243,18 +243,18 @@ impl Handshake {
         for (place, wanted) in &self.check {
             let (sent, wanted) = (place.find(request)?.unwrap_or_default(), wanted.text(request, given)?);
             if wanted.is_empty() || !equal(sent.as_bytes(), wanted.as_bytes()) {
-                return Err(format!("{} is another one than the rule file says", place.words()));
+                return Err(format!("{} is different from the one in the rule file", place.words()));
             }
         }
         let text = |formula: &Formula| {
             let text = formula.text(request, Given { is_reply: true, ..given })?;
-            (text.len() <= LONGEST).then_some(text).ok_or_else(|| format!("the greeting is longer than {LONGEST} bytes"))
+            (text.len() <= LONGEST).then_some(text).ok_or_else(|| format!("the handshake is longer than {LONGEST} bytes"))
         };
         let mut headers = Vec::new();
         for (name, formula) in &self.reply.headers {
             let value = text(formula)?;
             if value.contains(|c: char| c.is_control()) {
-                return Err("the greeting cannot stand in a header".into());
+                return Err("the value from the handshake is not allowed in a header".into());
             }
             headers.push((name.clone(), value));
         }
@@ -282,16 +282,14 @@ impl Handshake {
         let visit = match &self.visit {
             Some((place, may_be)) => {
                 let address = place.find(request)?.ok_or_else(|| format!("{} is missing", place.words()))?;
-                Some(address).filter(|a| may_be(request, a)).ok_or("the address that is to be visited is not the sender's").map(Some)?
+                Some(address).filter(|a| may_be(request, a)).ok_or("the address to visit does not belong to the sender").map(Some)?
             }
             None => None,
         };
         let keep = match (&self.hands_over, &self.means.waits_for) {
             (Some(place), Some((name, sender))) => {
-                let secret = place
-                    .find(request)?
-                    .filter(|s| !s.is_empty() && s.len() <= LONGEST)
-                    .ok_or("the secret that is handed over is missing")?;
+                let secret =
+                    place.find(request)?.filter(|s| !s.is_empty() && s.len() <= LONGEST).ok_or("the secret from the sender is missing")?;
                 Some(HandedOver { name: name.clone(), sender: sender.clone(), secret: Secret::new(secret) })
             }
             _ => None,
@@ -313,12 +311,12 @@ impl Reply {
 
 fn read_place(item: &Item) -> Option<Location> {
     let text = item.text()?;
-    place(&text, item.problem(format!("`{text}` is no place in a request")))
+    place(&text, item.problem(format!("`{text}` does not name a part of the request")))
 }
 
 /// A place that is a key.
 fn key_place(text: &str, item: &Item) -> Option<Location> {
-    place(text, item.problem(format!("`{text}` is no place in a request")).at_key())
+    place(text, item.problem(format!("`{text}` does not name a part of the request")).at_key())
 }
 
 fn place(text: &str, told: ProblemDraft) -> Option<Location> {
@@ -360,7 +358,7 @@ fn read_formula(item: &Item) -> Option<Formula> {
     let text = item.text()?;
     Formula::read(&text)
         .map_err(|unknown| {
-            item.problem(format!("`{unknown}` is not known here"))
+            item.problem(format!("`{unknown}` is not a known variable"))
                 .label("write for example \"{query:challenge}\"")
                 .note(Formula::known())
                 .add()
@@ -390,7 +388,7 @@ fn read_reply(item: &Item) -> Option<Reply> {
         }
         (None, None) => ReplyBody::Nothing,
         (Some(text), Some(_)) => {
-            text.problem("a greeting is answered with `text:` or with `json:`").at_key().label("keep one of them").add();
+            text.problem("a handshake is answered with either `text:` or `json:`, not both").at_key().label("remove one of them").add();
             return None;
         }
     };

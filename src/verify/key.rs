@@ -189,13 +189,14 @@ impl Key {
     /// Reads a key. The error is a sentence for whoever wrote the rule; it does not hold the key.
     pub(super) fn read(algorithm: Algorithm, form: KeyForm, secret: &str) -> Result<Self, String> {
         let word = KeyForm::WORDS.iter().find(|(_, k)| *k == form).map_or("", |(w, _)| *w);
-        let unread = || format!("this secret is not written as {word}");
+        let unread = || format!("this secret is not encoded as {word}");
         let bytes = match form {
             KeyForm::Pem => {
-                return pem(secret.replace("\\n", "\n").as_bytes()).ok_or("this holds no public key and no certificate as PEM".into());
+                return pem(secret.replace("\\n", "\n").as_bytes())
+                    .ok_or("this is neither a public key nor a certificate in PEM format".into());
             }
             KeyForm::Jwks => return set(secret.as_bytes()).ok_or_else(unread),
-            KeyForm::Url => return Err("what stands at an address is read later".into()),
+            KeyForm::Url => return Err("the key at an address is read later".into()),
             KeyForm::Text => secret.as_bytes().to_vec(),
             KeyForm::Hex => unhex(secret).ok_or_else(unread)?,
             KeyForm::Base64 => unbase64(secret).ok_or_else(unread)?,
@@ -206,7 +207,7 @@ impl Key {
             KeyForm::ToBase64 => STANDARD.encode(secret).into_bytes(),
         };
         if bytes.is_empty() {
-            return Err("an empty secret would let everybody in".into());
+            return Err("an empty secret would let everyone in".into());
         }
         match (algorithm.is_public(), bytes.first()) {
             (false, _) => Ok(Key::Bytes(bytes)),
@@ -214,13 +215,13 @@ impl Key {
             (true, Some(0x30)) if bytes.len() > 40 => Ok(Key::Wrapped(bytes)),
             _ if algorithm == Algorithm::Ed25519 && bytes.len() == 32 => Ok(Key::Bytes(bytes)),
             (_, Some(4)) if matches!(algorithm, Algorithm::EcdsaP256 | Algorithm::JwtEs256) && bytes.len() == 65 => Ok(Key::Bytes(bytes)),
-            _ => Err("this is no public key of that algorithm".into()),
+            _ => Err("this is not a public key for that algorithm".into()),
         }
     }
 
     /// Reads what was published at an address: JSON Web Keys, or a public key or a certificate as PEM.
     pub(super) fn published(text: &[u8]) -> Result<Self, String> {
-        set(text).or_else(|| pem(text)).ok_or("what stands at the address of the key is no key".into())
+        set(text).or_else(|| pem(text)).ok_or("the address of the key does not return a key".into())
     }
 
     /// The key's bytes, where it is a shared secret.

@@ -28,7 +28,7 @@ impl Scheme for Graph {
             write: "{ microsoft_graph: \"{{ secret.GRAPH_CLIENT_STATE }}\" }".into(),
             paste: "create a subscription with the address as notificationUrl and the secret as clientState".into(),
             within: "3 seconds".into(),
-            note: "the secret is the subscription's clientState, which must stand in every change; nothing is signed, and the tokens of notifications with content are not looked at".into(),
+            note: "the secret is the subscription's clientState, which must be in every change; nothing is signed, and the tokens of notifications with content are not checked".into(),
         })
     }
     fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
@@ -49,15 +49,15 @@ struct States(Vec<Secret>);
 
 impl Verify for States {
     fn check(&self, request: &Request, _: Option<&Published>) -> Result<Signed, String> {
-        let body = WANTED.read_at_most(&request.body, MOST_UNPROVEN).ok_or("the body is not JSON, or it holds far more than changes")?;
-        let changes = body["value"].as_array().filter(|all| !all.is_empty()).ok_or("the body holds no changes")?;
+        let body = WANTED.read_at_most(&request.body, MOST_UNPROVEN).ok_or("the body is not JSON, or it contains far more than changes")?;
+        let changes = body["value"].as_array().filter(|all| !all.is_empty()).ok_or("the body contains no changes")?;
         let is_known = |change: &Value| {
             let sent = change["clientState"].as_str().unwrap_or_default();
             self.0.iter().any(|s| equal(s.reveal().as_bytes(), sent.as_bytes()))
         };
         match changes.iter().position(|c| !is_known(c)) {
             None => Ok(Signed::new()),
-            Some(n) => Err(format!("`clientState` of change {} is missing or another one", n + 1)),
+            Some(n) => Err(format!("`clientState` of change {} is missing or different", n + 1)),
         }
     }
 }

@@ -63,7 +63,7 @@ pub fn read(item: &Item, known: &Names, public_url: Option<&str>) -> Option<Read
         if word == "none" {
             return Some(Read { guard: Guard::open(), ..read });
         }
-        let told = item.problem(format!("`{word}` needs what to compare with"));
+        let told = item.problem(format!("`{word}` needs a value to compare with"));
         match all_names().any(|n| n == word) {
             true => told.label(format!("write verify: {{ {word}: \"{{{{ secret.NAME }}}}\" }}")).add(),
             false => told.label("write `none`, or a scheme with its secret").note(known_schemes()).add(),
@@ -74,7 +74,7 @@ pub fn read(item: &Item, known: &Names, public_url: Option<&str>) -> Option<Read
     for one in item.one_or_more("write a scheme with its secret, or `none` to leave the address open on purpose")? {
         let entries = one.entries("`verify:`")?;
         if entries.is_empty() {
-            one.problem("nothing is said here").label("write `none` to leave the address open on purpose").add();
+            one.problem("`verify:` has no value").label("write `none` to leave the address open on purpose").add();
             good = false;
         }
         let mut handshake = None;
@@ -83,9 +83,9 @@ pub fn read(item: &Item, known: &Names, public_url: Option<&str>) -> Option<Read
             good &= handshake.is_some();
             if entries.len() == 1 {
                 value
-                    .problem("a handshake proves nothing")
+                    .problem("a handshake alone proves nothing")
                     .at_key()
-                    .label("write `custom:` or another scheme beside it, or `verify: none`")
+                    .label("write `custom:` or another scheme next to it, or `verify: none`")
                     .add();
                 good = false;
             }
@@ -127,10 +127,10 @@ fn add(
         read.brings(sender.delivery_id.clone(), sender.remembered, sender.max_body);
         return true;
     }
-    let told = value.problem(format!("no way to verify is called `{name}`")).at_key();
+    let told = value.problem(format!("there is no scheme called `{name}`")).at_key();
     let told = match nearest(name, all_names()) {
         Some(near) => told.label(format!("did you mean `{near}`?")),
-        None => told.label("this is not known"),
+        None => told.label("choose one of the schemes below"),
     };
     told.note(known_schemes()).add();
     false
@@ -169,7 +169,7 @@ pub fn guard(name: &str, secret: &str, public_url: Option<&str>) -> Result<Guard
     let known = || all_names().filter(|n| *n != CUSTOM);
     if !known().any(|n| n == name) {
         let near = nearest(name, known()).map_or_else(String::new, |n| format!("; did you mean {n}?"));
-        return Err(format!("no sender is called `{name}`{near} `doorbell senders` lists them"));
+        return Err(format!("there is no sender called `{name}`{near} (`doorbell senders` lists them)"));
     }
     let source = Source { name: "verify".into(), text: format!("{name}: \"{{{{ secret.GIVEN }}}}\"\n") };
     let node = source.read().map_err(|p| p.message.clone())?;
@@ -185,5 +185,5 @@ fn all_names() -> impl Iterator<Item = &'static str> {
 }
 
 fn known_schemes() -> String {
-    format!("known: {}, none", all_names().collect::<Vec<_>>().join(", "))
+    format!("valid schemes: {}, none", all_names().collect::<Vec<_>>().join(", "))
 }

@@ -36,7 +36,7 @@ impl Verify for Expected {
         };
         match !sent.is_empty() && equal(sent.as_bytes(), self.value.reveal().as_bytes()) {
             true => Ok(Signed::new()),
-            false => Err(format!("the header {} holds another secret", self.header)),
+            false => Err(format!("the header {} contains a different secret", self.header)),
         }
     }
 

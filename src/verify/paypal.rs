@@ -28,7 +28,7 @@ impl Scheme for PayPal {
             write: "{ paypal: \"{{ secret.PAYPAL_WEBHOOK_ID }}\" }".into(),
             paste: "Apps & Credentials, your app, Webhooks: paste the address and copy the webhook's id".into(),
             within: "".into(),
-            note: "the webhook's id, as PayPal's dashboard shows it, takes the place of a secret; a checksum of the body is signed, not the body".into(),
+            note: "the webhook's id, as PayPal's dashboard shows it, is used instead of a secret; a checksum of the body is signed, not the body itself".into(),
         })
     }
     fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
@@ -72,7 +72,7 @@ impl Webhook {
         let address = request.only_header("PayPal-Cert-Url")?;
         match is_certificate(address) {
             true => Ok((address.to_owned(), sent)),
-            false => Err("the certificate is not at an address of PayPal".into()),
+            false => Err("the certificate is not at a PayPal address".into()),
         }
     }
 }
@@ -84,11 +84,11 @@ impl Verify for Webhook {
 
     fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String> {
         let (_, sent) = self.read(request)?;
-        let published = published.ok_or("the certificate of PayPal could not be fetched")?;
+        let published = published.ok_or("PayPal's certificate could not be fetched")?;
         let signed = self.text(request)?.into_bytes();
         match published.0.is_good(Algorithm::RsaSha256, &signed, &sent, None) {
             true => Ok(vec![signed]),
-            false => Err("the signature belongs to another webhook or another body".into()),
+            false => Err("the signature is for a different webhook or a different body".into()),
         }
     }
     fn signs(&self) -> bool {

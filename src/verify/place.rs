@@ -103,7 +103,7 @@ impl Location {
     pub(super) fn words(&self) -> String {
         let one = |(kind, name): &(Source, String)| match kind {
             Source::Header => format!("the header {name}"),
-            Source::Query => format!("`{name}` behind the ?"),
+            Source::Query => format!("the query parameter {name}"),
             Source::Form => format!("the form's field {name}"),
             Source::Json => format!("{name} in the body"),
         };
@@ -140,7 +140,7 @@ fn only(all: &Value, name: &str) -> Result<Option<String>, String> {
     match all.get(name) {
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(Value::Array(many)) if many.iter().all(|v| *v == many[0]) => Ok(spelled(&many[0])),
-        Some(_) => Err(format!("{name} came twice")),
+        Some(_) => Err(format!("{name} was sent twice")),
         None => Ok(None),
     }
 }

@@ -28,8 +28,8 @@ impl Scheme for PubSub {
             remembered: Some(192),
             write: "{ google_pubsub: { email: pusher@my-project.iam.gserviceaccount.com, audience: \"https://hooks.example.com/orders\" } }".into(),
             paste: "create a push subscription with the address as its endpoint, authentication on, and a service account".into(),
-            within: "as long as the subscription acknowledges, 10 seconds unless it says more".into(),
-            note: "the body is not signed; the audience is the address pushed to, unless the subscription says another; without `audience:` it is public_url and the path".into(),
+            within: "up to the acknowledgement deadline of the subscription (10 seconds by default)".into(),
+            note: "the body is not signed; the audience is the push address unless the subscription sets another one; without `audience:`, Doorbell expects public_url and the path".into(),
         })
     }
     fn read(&self, item: &Item, known: &Names, public_url: Option<&str>) -> Option<Guard> {
@@ -44,9 +44,9 @@ impl Scheme for PubSub {
             _ => (read_text(item, known)?, None),
         };
         if audience.is_none() && public_url.is_none() {
-            item.problem("the token says for which address it is, so Doorbell must know its own")
+            item.problem("the token names the address that it is for, so Doorbell must know its public address")
                 .at_key()
-                .label("write `audience:` beside `email:`, or `public_url: https://hooks.example.com` beside `verify:`")
+                .label("write `audience:` next to `email:`, or `public_url: https://hooks.example.com` next to `verify:`")
                 .add();
             return None;
         }
@@ -85,7 +85,7 @@ impl Pushed {
         }
         match token.has("exp") {
             true => Ok(token),
-            false => Err("the token does not say when it expires".into()),
+            false => Err("the token has no expiry time".into()),
         }
     }
 }
@@ -97,7 +97,7 @@ impl Verify for Pushed {
 
     fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String> {
         let token = self.read(request)?;
-        let published = published.ok_or("the keys of Google could not be fetched")?;
+        let published = published.ok_or("Google's keys could not be fetched")?;
         token.prove(&[&published.0])?;
         // Google sends one token with many messages, so it tells none from another.
         Ok(Signed::new())

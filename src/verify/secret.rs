@@ -17,7 +17,7 @@ use crate::yaml::fields::Item;
 pub(super) fn read_secret(item: &Item, known: &Names) -> Option<Secret> {
     let (secret, is_written) = read(item, known)?;
     if is_written {
-        item.warning("a secret stands in the rule file, where everybody who can read it sees it")
+        item.warning("a secret is written in the rule file, where anyone who can read the file sees it")
             .label("write \"{{ secret.NAME }}\" and set NAME")
             .add();
     }
@@ -37,7 +37,7 @@ fn read(item: &Item, known: &Names) -> Option<(Secret, bool)> {
         return None;
     }
     if template.fields().any(|f| !matches!(f.root, Root::Secret(_) | Root::Env(_))) {
-        item.problem("what is compared with cannot come from the request").label("write \"{{ secret.NAME }}\"").add();
+        item.problem("the secret cannot come from the request").label("write \"{{ secret.NAME }}\"").add();
         return None;
     }
     let (vault, saved) = (known.lookup.vault(), Map::new());
@@ -47,7 +47,7 @@ fn read(item: &Item, known: &Names) -> Option<(Secret, bool)> {
         // A missing secret of a rule that is switched off was mentioned already.
         Err(_) => None,
         Ok(_) => {
-            item.problem("an empty secret would let everybody in").label("write \"{{ secret.NAME }}\" and set NAME").add();
+            item.problem("an empty secret would let everyone in").label("write \"{{ secret.NAME }}\" and set NAME").add();
             None
         }
     }

@@ -35,9 +35,9 @@ impl Scheme for Sns {
             delivery_id: vec!["body.MessageId".into()],
             remembered: None,
             write: "{ aws_sns: \"arn:aws:sns:eu-west-1:123456789012:orders\" }".into(),
-            paste: "create a subscription of the topic with the protocol HTTPS and the address as its endpoint".into(),
+            paste: "create a subscription to the topic with the protocol HTTPS and the address as its endpoint".into(),
             within: "15 seconds".into(),
-            note: "the topic's ARN is what is compared, there is no secret; Doorbell confirms the subscription itself; turn raw message delivery off, it is not signed; the body is JSON whatever its content type says".into(),
+            note: "there is no secret; Doorbell compares the topic's ARN instead, and confirms the subscription itself; turn raw message delivery off, because raw messages are not signed; the body is read as JSON whatever its content type is".into(),
         })
     }
     fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
@@ -45,7 +45,7 @@ impl Scheme for Sns {
         for item in item.one_or_more("write the ARN of the topic")? {
             let topic = read_text(&item, known)?.reveal().to_owned();
             if host(&topic).is_none() && !is_stand_in(&topic) {
-                item.problem("this is not the ARN of a topic of SNS")
+                item.problem("this is not the ARN of an SNS topic")
                     .label("write for example arn:aws:sns:eu-west-1:123456789012:orders")
                     .add();
                 return None;
@@ -74,7 +74,7 @@ static WANTED: LazyLock<Projection> = LazyLock::new(|| {
 fn message(request: &Request) -> Result<Map<String, Value>, String> {
     match WANTED.read_at_most(&request.body, MOST_UNPROVEN) {
         Some(Value::Object(message)) => Ok(message),
-        _ => Err("the body is no message of SNS; is raw message delivery on?".to_owned()),
+        _ => Err("the body is not an SNS message; check that raw message delivery is off".to_owned()),
     }
 }
 
@@ -155,21 +155,21 @@ impl Topics {
         let must = |name: &str| field(&fields, name).ok_or(format!("`{name}` is missing in the body"));
         let topic = must("TopicArn")?;
         if !self.0.iter().any(|t| t == topic) {
-            return Err("the message is of another topic than the rule file says".into());
+            return Err("the message is from a different topic than the one in the rule file".into());
         }
         if !TYPES.contains(&must("Type")?) {
-            return Err("this kind of message is not known".into());
+            return Err("this kind of message is unknown".into());
         }
         let algorithm = match must("SignatureVersion")? {
             "1" => Algorithm::RsaSha1,
             "2" => Algorithm::RsaSha256,
-            _ => return Err("this version of SNS's signatures is not known".into()),
+            _ => return Err("this version of SNS signatures is unknown".into()),
         };
         is_near(must("Timestamp")?, Unit::Rfc3339, TOLERANCE, request.received)?;
         let signature = unbase64(must("Signature")?).ok_or("the signature in the body cannot be decoded")?;
         let certificate = must("SigningCertURL")?.to_owned();
         if !is_certificate(topic, &certificate) {
-            return Err("the certificate is not at an address of SNS".into());
+            return Err("the certificate is not at an SNS address".into());
         }
         Ok(Message { algorithm, signature, certificate, fields })
     }
@@ -182,11 +182,11 @@ impl Verify for Topics {
 
     fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String> {
         let message = self.read(request)?;
-        let published = published.ok_or("the certificate of SNS could not be fetched")?;
+        let published = published.ok_or("the SNS certificate could not be fetched")?;
         let signed = signed(&message.fields).into_bytes();
         match published.0.is_good(message.algorithm, &signed, &message.signature, None) {
             true => Ok(vec![signed]),
-            false => Err("the signature belongs to another message".into()),
+            false => Err("the signature is for a different message".into()),
         }
     }
     fn signs(&self) -> bool {

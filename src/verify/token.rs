@@ -37,22 +37,22 @@ impl Token {
         }
         // What must be understood and is not (RFC 7515, 4.1.11).
         if !head["crit"].is_null() {
-            return Err("the token asks for more than is known here".into());
+            return Err("the token requires extensions that Doorbell does not support".into());
         }
         let claims = part(claims).filter(Value::is_object).ok_or(unread)?;
         let now = now.as_second();
         let moment = |name: &str| match &claims[name] {
             Value::Null => Ok(None),
-            value => value.as_f64().map(|n| Some(n as i64)).ok_or(format!("the token's `{name}` is no time")),
+            value => value.as_f64().map(|n| Some(n as i64)).ok_or(format!("the token's `{name}` is not a time")),
         };
         if moment("exp")?.is_some_and(|exp| exp.saturating_add(LEEWAY) <= now) {
-            return Err("the token has expired; is this machine's clock right?".into());
+            return Err("the token has expired; check this machine's clock".into());
         }
         if moment("nbf")?.is_some_and(|nbf| nbf.saturating_sub(LEEWAY) > now) {
-            return Err("the token is not valid yet; is this machine's clock right?".into());
+            return Err("the token is not valid yet; check this machine's clock".into());
         }
         if moment("iat")?.is_some_and(|iat| iat.saturating_sub(LEEWAY) > now) {
-            return Err("the token was made in time to come; is this machine's clock right?".into());
+            return Err("the token was issued in the future; check this machine's clock".into());
         }
         let key = head["kid"].as_str().map(str::to_owned);
         Ok(Self { signed: signed.to_owned(), signature, algorithm, key, claims })
@@ -63,7 +63,7 @@ impl Token {
         let is_good = |key: &&Key| key.is_good(self.algorithm, self.signed.as_bytes(), &self.signature, self.key.as_deref());
         match keys.iter().any(is_good) {
             true => Ok(self.signed.into_bytes()),
-            false => Err("the token's signature belongs to another key".into()),
+            false => Err("the token was signed with a different key".into()),
         }
     }
 

@@ -28,17 +28,18 @@ impl Scheme for Twilio {
             delivery_id: vec!["header.I-Twilio-Idempotency-Token".into()],
             remembered: None,
             write: "{ twilio: \"{{ secret.TWILIO_AUTH_TOKEN }}\" }".into(),
-            paste: "paste the address at the phone number or the service that sends it".into(),
+            paste: "paste the address into the settings of the phone number or service that sends the webhook".into(),
             within: "15 seconds".into(),
-            note: "needs public_url; the secret is the account's auth token; its delivery's id is not confirmed in its own documents"
-                .into(),
+            note:
+                "needs public_url; the secret is the account's auth token; the delivery id is not confirmed by the sender's documentation"
+                    .into(),
         })
     }
     fn read(&self, item: &Item, known: &Names, public_url: Option<&str>) -> Option<Guard> {
         let Some(public_url) = public_url else {
-            item.problem("Twilio signs the address, so Doorbell must know its own")
+            item.problem("Twilio signs the address, so Doorbell must know its public address")
                 .at_key()
-                .label("write `public_url: https://hooks.example.com` beside `verify:`")
+                .label("write `public_url: https://hooks.example.com` next to `verify:`")
                 .add();
             return None;
         };
@@ -71,14 +72,14 @@ impl Verify for Signed {
         if let Some(hash) = Location::read("query:bodySHA256").map_or(Ok(None), |p| p.find(request))?
             && hash.to_ascii_lowercase() != crate::model::run::hash(&request.body)
         {
-            return Err("the body is another one than `bodySHA256` in the address says".into());
+            return Err("the body does not match `bodySHA256` in the address".into());
         }
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, self.secret.reveal().as_bytes());
         let is_good = |base: &String| self.bytes(request, base).is_some_and(|bytes| hmac::verify(&key, &bytes, &sent).is_ok());
         match self.bases.iter().any(is_good) {
             // With the port or without it, it is the same request.
             true => Ok(self.expected(request).into_iter().collect()),
-            false => Err("the signature belongs to another secret, another address or another form".into()),
+            false => Err("the signature was made with a different secret, or for a different address or form".into()),
         }
     }
     fn signs(&self) -> bool {

@@ -81,13 +81,13 @@ pub async fn serve(bound: Listener, door: webhook::Hook, stop: impl Future<Outpu
             Ok(accepted) => accepted,
             Err(e) => {
                 // Out of file handles, or the caller is gone already: the next one may do better.
-                tracing::debug!("a connection could not be accepted: {e}");
+                tracing::debug!("connection could not be accepted: {e}");
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             }
         };
         let Some(place) = connections.enter(peer.ip(), proxies.is_trusted(&peer.ip()), room) else {
-            tracing::debug!(%peer, "this caller has as many connections as it may");
+            tracing::debug!(%peer, "connection refused: too many connections from this caller");
             continue;
         };
         let place = Arc::new(place);
@@ -111,22 +111,22 @@ pub async fn serve(bound: Listener, door: webhook::Hook, stop: impl Future<Outpu
                             watcher.watch(builder.serve_connection(TokioIo::new(Hurried::new(stream)), service).into_owned()).await
                         }
                         Ok(Err(e)) => Err(e.into()),
-                        Err(_) => Err("it was silent".into()),
+                        Err(_) => Err("nothing was sent in time".into()),
                     },
                 }
             };
             let ended = tokio::select! {
                 ended = talk => ended,
-                () = place.is_needed() => Err("somebody else needs its place".into()),
+                () = place.is_needed() => Err("its place is needed for another connection".into()),
             };
             if let Err(e) = ended {
-                tracing::debug!(%peer, "a connection ended early: {e}");
+                tracing::debug!(%peer, "connection ended early: {e}");
             }
         });
     }
     drop(listener);
     if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some connections did not end in time");
+        tracing::warn!("connections did not end in time");
     }
 }
 

@@ -65,10 +65,10 @@ impl Tls {
                 Ok(new) => {
                     self.current.store(Arc::new(new));
                     seen = changed;
-                    tracing::info!("the renewed certificate is in use");
+                    tracing::info!("renewed certificate is in use");
                 }
                 // Perhaps only one of the two files was written so far.
-                Err(why) => tracing::warn!("{why}; the old one stays in use"),
+                Err(why) => tracing::warn!("{why}; the old certificate stays in use"),
             }
         }
     }
@@ -87,14 +87,14 @@ fn certified(cert: &Path, key: &Path) -> Result<CertifiedKey, String> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect);
     let chain = chain.map_err(|e| format!("the certificate {} cannot be read: {e}", cert.display()))?;
     if chain.is_empty() {
-        return Err(format!("the file {} holds no certificate", cert.display()));
+        return Err(format!("the file {} contains no certificate", cert.display()));
     }
     let private = PrivateKeyDer::from_pem_file(key).map_err(|e| format!("the private key {} cannot be read: {e}", key.display()))?;
     let signer = any_supported_type(&private).map_err(|e| format!("the private key {} cannot be used: {e}", key.display()))?;
     let certified = CertifiedKey::new(chain, signer);
     match certified.keys_match() {
         Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
-            Err(format!("the private key {} is not that of the certificate {}", key.display(), cert.display()))
+            Err(format!("the private key {} does not belong to the certificate {}", key.display(), cert.display()))
         }
         Err(e) => Err(format!("the certificate {} cannot be used: {e}", cert.display())),
         Ok(()) => Ok(certified),

@@ -61,9 +61,9 @@ impl RequestHead {
     /// the others do not either.
     pub fn new(request: &HttpRequest<Incoming>, peer: SocketAddr, proxies: &Proxies) -> Result<Self, (StatusCode, &'static str)> {
         let bad = |said| (StatusCode::BAD_REQUEST, said);
-        let target = request.uri().path_and_query().ok_or(bad("This is no request that can be answered."))?;
+        let target = request.uri().path_and_query().ok_or(bad("This request cannot be answered."))?;
         if request.method() == warp::http::Method::CONNECT || !target.path().starts_with('/') {
-            return Err(bad("This is no request that can be answered."));
+            return Err(bad("This request cannot be answered."));
         }
         if request.headers().len() > MAX_HEADERS {
             return Err((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many headers."));
@@ -76,7 +76,7 @@ impl RequestHead {
         }
         let path = decode(target.path());
         if path.contains('\0') {
-            return Err(bad("The path holds a NUL."));
+            return Err(bad("The path contains a NUL character."));
         }
         let value = |v: &HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
         let headers: Vec<(String, String)> = request.headers().iter().map(|(n, v)| (n.as_str().to_owned(), value(v))).collect();
@@ -128,7 +128,7 @@ pub fn routes(hook: Hook) -> impl Filter<Extract = (Response<Body>,), Error = wa
             let head = head.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
             match head {
                 Some(head) => hook.answer(head, body).await,
-                None => plain(&Answer::json(400, "refused", "This is no request that can be answered.")),
+                None => plain(&Answer::json(400, "refused", "This request cannot be answered.")),
             }
         },
     )
@@ -215,9 +215,9 @@ impl Hook {
         let id = Uuid::now_v7();
         let (status, said) = refusal.answer();
         match refusal {
-            Refusal::Denied(why) => tracing::warn!(request = %id, ip = head.ip, address = head.path, "denied: {why}"),
-            Refusal::CannotKeep(why) => tracing::error!(request = %id, address = head.path, "not kept: {why}"),
-            _ => tracing::info!(request = %id, ip = head.ip, address = head.path, "refused with {status}: {said}"),
+            Refusal::Denied(why) => tracing::warn!(request = %id, ip = head.ip, address = head.path, "request denied: {why}"),
+            Refusal::CannotKeep(why) => tracing::error!(request = %id, address = head.path, "event not saved: {why}"),
+            _ => tracing::info!(request = %id, ip = head.ip, address = head.path, status, "request refused: {said}"),
         }
         let why = match refusal {
             Refusal::Denied(why) | Refusal::CannotKeep(why) => why.clone(),
@@ -261,7 +261,7 @@ impl Hook {
 
 impl From<Full> for Refusal {
     fn from(_: Full) -> Self {
-        Refusal::CannotKeep("too many large bodies come at once".into())
+        Refusal::CannotKeep("too many large bodies are arriving at once".into())
     }
 }
 
@@ -278,7 +278,7 @@ where
         match tokio::time::timeout(CHUNK, next).await {
             Err(_) => return Err(Refusal::TooSlow),
             Ok(None) => return Ok(all.freeze()),
-            Ok(Some(Err(_))) => return Err(Refusal::Malformed("The body broke off.".into())),
+            Ok(Some(Err(_))) => return Err(Refusal::Malformed("The body ended early.".into())),
             Ok(Some(Ok(mut chunk))) => {
                 if all.len() + chunk.remaining() > limit {
                     return Err(Refusal::TooLarge(limit));

@@ -15,7 +15,7 @@ pub fn read(text: &str) -> Result<Duration, String> {
         if exact {
             return match number.checked_mul(factor) {
                 Some(ms) if ms <= 366 * 86_400_000 => Ok(Duration::from_millis(ms)),
-                _ => Err("a year is the most".to_owned()),
+                _ => Err("the longest time is a year".to_owned()),
             };
         }
         let short: &[&str] = match name {
@@ -52,7 +52,7 @@ mod tests {
         assert_eq!(read("1 minute"), Ok(Duration::from_secs(60)));
         assert_eq!(read("2s"), Err("write `2 seconds`".into()));
         assert_eq!(read("1 seconds"), Err("write `1 second`".into()));
-        assert_eq!(read("367 days"), Err("a year is the most".into()));
+        assert_eq!(read("367 days"), Err("the longest time is a year".into()));
         assert!(read("soon").is_err());
     }
 }

@@ -71,15 +71,15 @@ impl<'a> Item<'a> {
     pub fn expected(&self, what: &str) {
         match self.node {
             Node::Empty => self.nothing(),
-            Node::Braces => self.problem("a value that begins with `{{` must stand in quotes").label("put it in quotes: \"{{ … }}\"").add(),
+            Node::Braces => self.problem("a value that begins with `{{` must be in quotes").label("put it in quotes: \"{{ … }}\"").add(),
             Node::Tagged => {
-                self.problem("a `!` at the beginning of a value means something else in YAML").label("put the value in quotes").add();
+                self.problem("a `!` at the beginning of a value has a special meaning in YAML").label("put the value in quotes").add();
             }
             Node::List(items) if what.contains("text") => {
                 let said = format!("{what} is expected here, not a list");
-                let told = self.problem(said).label("text that begins with `[` must stand in quotes");
+                let told = self.problem(said).label("text that begins with `[` must be in quotes");
                 match items.as_slice() {
-                    [Node::Text(t)] => told.note(format!("if you mean the letters, write \"[{t}]\"")).add(),
+                    [Node::Text(t)] => told.note(format!("if you mean the text itself, write \"[{t}]\"")).add(),
                     _ => told.add(),
                 }
             }
@@ -87,7 +87,7 @@ impl<'a> Item<'a> {
                 self.problem(format!("{what} is expected here; a template cannot decide this")).label("write true or false").add();
             }
             Node::List(_) if what.contains("names and values") => {
-                let told = self.problem(format!("{what} is expected here, not a list"));
+                let told = self.problem(format!("{} takes names and values, not a list", what.trim_end_matches(" (names and values)")));
                 told.label("write each as `name: value`, without a dash").add();
             }
             _ => {
@@ -107,11 +107,11 @@ impl<'a> Item<'a> {
         }
         let value: String = line.chars().skip(column - 1).skip_while(|c| *c != ':').skip(1).collect();
         if value.trim().starts_with('&') {
-            let told = self.problem("a value that begins with `&` means something else in YAML").at_key();
+            let told = self.problem("a value that begins with `&` has a special meaning in YAML").at_key();
             told.label(format!("put it in quotes: \"{}\"", value.trim())).add();
             return;
         }
-        let told = self.problem("nothing stands behind this key").at_key();
+        let told = self.problem("this key has no value").at_key();
         if let Some((_, comment)) = line.split_once(" #") {
             told.label(format!("everything after # is a comment: put the value in quotes, \"#{}\"", comment.trim())).add();
         } else {
@@ -133,7 +133,7 @@ impl<'a> Item<'a> {
         match self.node {
             Node::Text(t) => {
                 if t.starts_with(['“', '”', '„', '‘', '’']) {
-                    self.problem("these are curly quotes; YAML takes them for letters").label("use straight quotes: \" or '").add();
+                    self.problem("these are curly quotes, which YAML does not read as quotes").label("use straight quotes: \" or '").add();
                 }
                 Some(t.clone())
             }
@@ -186,7 +186,7 @@ impl<'a> Item<'a> {
     pub fn duration(&self) -> Option<Duration> {
         let text = match self.node {
             Node::Number(n) => {
-                self.problem("a length of time needs its unit").label(format!("write `{n} seconds` or `{n} minutes`")).add();
+                self.problem("a length of time needs a unit").label(format!("write `{n} seconds` or `{n} minutes`")).add();
                 return None;
             }
             _ => self.text()?,
@@ -232,8 +232,8 @@ impl<'a> Item<'a> {
         match self.node {
             Node::Map(entries) => Some(Fields::new(self.clone(), entries, what)),
             Node::Text(t) if t.contains(": ") || t.ends_with(':') => {
-                self.problem(format!("{what} is written as names and values, one a line"))
-                    .label("this is read as text; look at the quotes and the indentation")
+                self.problem(format!("{what} must be written as names and values, one per line"))
+                    .label("this is read as text; check the quotes and the indentation")
                     .add();
                 None
             }
@@ -269,7 +269,9 @@ impl<'a> Fields<'a> {
                 taken[n] = true;
                 let here = Item { node: item.node, path: below(&item.path, PathStep::Key(n)), reader: item.reader };
                 let line = item.reader.source.locate(&below(&item.path, PathStep::Key(first))).map_or(0, |(l, _)| l);
-                here.problem(format!("`{key}` is written twice")).label(format!("the first one is on line {line}; keep one of them")).add();
+                here.problem(format!("`{key}` is written twice"))
+                    .label(format!("the first one is on line {line}; remove one of them"))
+                    .add();
             }
         }
         Self { item, entries, taken, known: Vec::new(), what }
@@ -304,7 +306,7 @@ impl<'a> Fields<'a> {
         let meant =
             |k: &str| nearest(k, [key]).is_some() || instead.iter().any(|(theirs, ours)| *theirs == k && ours.contains(&format!("`{key}")));
         if !self.has(key) && !self.left().any(meant) {
-            self.item.problem(format!("`{key}:` is missing in {}", self.what)).at_key().label(format!("write `{key}:` below")).add();
+            self.item.problem(format!("{} needs `{key}:`", self.what)).at_key().label(format!("write `{key}:` below")).add();
         }
         self.may(key)
     }
@@ -348,24 +350,24 @@ impl<'a> Fields<'a> {
         for (n, (key, node)) in self.entries.iter().enumerate().filter(|(n, _)| !self.taken[*n]) {
             let here = Item { node, path: below(&self.item.path, PathStep::Key(n)), reader: self.item.reader };
             if later.contains(&key.as_str()) {
-                here.problem(format!("`{key}:` is not available yet")).label("take it out for now").add();
+                here.problem(format!("`{key}:` is not available yet")).label("remove it for now").add();
                 continue;
             }
             if key.contains(['\u{a0}', '\u{200b}', '\u{feff}', '“', '”', '‘', '’']) {
-                here.problem("there is an invisible or curly character in this name, often pasted from a document")
+                here.problem("this name contains an invisible or curly character, as in text pasted from a document")
                     .label("type the line again by hand")
                     .add();
                 continue;
             }
-            let told = here.problem(format!("{} has no `{key}`", self.what));
+            let told = here.problem(format!("`{key}` is not a valid key in {}", self.what));
             let told = if let Some((_, ours)) = instead.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)) {
                 told.label(*ours)
             } else if let Some(near) = nearest(key, self.known.iter().copied()) {
                 told.label(format!("did you mean `{near}`?"))
             } else {
-                told.label("this word is not known here")
+                told.label("choose one of the keys below")
             };
-            told.note(format!("known here: {}", self.known.join(", "))).add();
+            told.note(format!("valid keys: {}", self.known.join(", "))).add();
         }
     }
 }

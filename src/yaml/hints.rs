@@ -26,15 +26,15 @@ pub(super) fn before(source: &Source) -> Option<Problem> {
         if let Some(c) = rest.chars().next() {
             match c {
                 '\t' if rest.trim().is_empty() => {}
-                '\t' => return at("a tab stands at the beginning of this line; YAML allows only spaces there", "replace it with spaces"),
+                '\t' => return at("this line begins with a tab; YAML allows only spaces there", "replace it with spaces"),
                 '\u{a0}' | '\u{200b}' | '\u{3000}' | '\u{feff}' => {
-                    return at("an invisible character (a no-break space) stands at the beginning of this line", "replace it with spaces");
+                    return at("this line begins with an invisible character (a no-break space)", "replace it with spaces");
                 }
                 _ => {}
             }
         }
         if let Some(column) = line.chars().position(|c| c == '\0') {
-            return Some(problem(source, n + 1, column + 1, 1, "a NUL character stands here", "take it out; is this a text file?"));
+            return Some(problem(source, n + 1, column + 1, 1, "this is a NUL character", "remove it, and check that this is a text file"));
         }
         let plain = rest.trim_end();
         if [": |", ": >", ": |-", ": >-", ": |+", ": >+", "- |", "- >", "- |-", "- >-"].iter().any(|end| plain.ends_with(end)) {
@@ -84,20 +84,30 @@ pub(super) fn explain(source: &Source, said: &str, line: usize, column: usize) -
     let at = |l: usize, c: usize, message: &str, label: &str| problem(source, l, c, 1, message, label);
     if said.contains("more than one document") {
         let l = source.text.lines().skip(1).position(|l| l.starts_with("---")).map_or(1, |n| n + 2);
-        return at(l, 1, "one file holds one document; `---` begins a second one", "delete this line, or make it a file of its own");
+        return at(
+            l,
+            1,
+            "one file contains one document; `---` begins a second one",
+            "delete this line, or move what follows to a file of its own",
+        );
     }
     if said.contains("recursion limit") {
-        return at(l, c, "this is nested too deeply", "100 levels are more than any rule needs");
+        return at(l, c, "this is nested too deeply", "use fewer than 100 levels");
     }
     if said.contains("repetition limit") || said.contains("too many values") {
-        return at(l, c, "this file repeats itself through `*` names until it is too large", "write the values out where they are needed");
+        return at(
+            l,
+            c,
+            "this file becomes too large because it repeats itself through `*` names",
+            "write the values out where they are needed",
+        );
     }
     if said.contains("quoted scalar") && said.contains("end of stream") {
         let (l, c) = begun.unwrap_or((l, c));
         return at(l, c, "this quote is never closed", "close it at the end of the text");
     }
     if said.contains("unknown anchor") {
-        return at(l, c, "a value that begins with `*` means something else in YAML", "put it in quotes");
+        return at(l, c, "a value that begins with `*` has a special meaning in YAML", "put it in quotes");
     }
     if said.contains("mapping values are not allowed")
         || said.contains("did not find expected key")
@@ -114,15 +124,15 @@ pub(super) fn explain(source: &Source, said: &str, line: usize, column: usize) -
             l,
             c,
             source.line(l).trim().chars().count(),
-            "there is no `:` behind this name",
+            "a `:` is missing after this name",
             "write a colon and a space",
         );
     }
     if said.contains("',' or '}'") || said.contains("',' or ']'") || said.contains("flow") {
         let (l, c) = begun.unwrap_or((l, c));
-        return at(l, c, "these brackets are not closed, or a comma is missing between two values", "look at each { } and [ ]");
+        return at(l, c, "these brackets are not closed, or a comma is missing between two values", "check each { } and [ ]");
     }
-    at(l, c, "YAML cannot make sense of this line", "look at the quotes, colons and spaces here and on the line above")
+    at(l, c, "this line is not valid YAML", "check the quotes, colons and spaces here and on the line above")
 }
 
 /// Where the parser says that the thing which went wrong began: `while …ing … at line 3 column 5`.
@@ -142,7 +152,7 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
         Some(problem(source, number, span::before(line, byte).chars().count() + 1, length, message, &label))
     };
     if let Some(byte) = line.find(['“', '”', '„']) {
-        return at(byte, 1, "these are curly quotes; YAML takes them for letters", "use straight quotes: \"".into());
+        return at(byte, 1, "these are curly quotes, which YAML does not read as quotes", "use straight quotes: \"".into());
     }
     if line.trim_start().starts_with('#') {
         return None;
@@ -153,7 +163,7 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
         return at(
             byte,
             2,
-            "in double quotes a `\\` begins an escape that YAML must know",
+            "in double quotes, `\\` begins an escape sequence, and YAML does not know this one",
             "use single quotes around the text: '…'".into(),
         );
     }
@@ -170,7 +180,7 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
         return at(
             value_at,
             value.chars().count(),
-            "a value that begins with `{{` must stand in quotes",
+            "a value that begins with `{{` must be in quotes",
             format!("write \"{}\"", value.replace('"', "'")),
         );
     }
@@ -187,7 +197,7 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
             if !behind.is_empty() && !behind.starts_with(['#', ',', '}', ']', ':']) {
                 let whole = format!("{text}{rest}").replace(quote, "");
                 let byte = value_at + (value.len() - behind.len());
-                let byte_message = "text goes on behind the closing quote";
+                let byte_message = "there is text after the closing quote";
                 return at(byte, behind.chars().count(), byte_message, format!("put the quotes around all of it: {quote}{whole}{quote}"));
             }
         }
@@ -196,7 +206,7 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
         && matches!(first, '@' | '`' | '%' | '*' | '&' | '!' | '|' | '>')
         && !(matches!(first, '|' | '>') && value.len() <= 2)
     {
-        let message = format!("a value that begins with `{first}` means something else in YAML");
+        let message = format!("a value that begins with `{first}` has a special meaning in YAML");
         return at(value_at, value.chars().count(), &message, format!("put it in quotes: \"{}\"", value.replace('"', "'")));
     }
     let flow = value.starts_with('{') || trimmed.starts_with('{') || trimmed.starts_with("- {");
@@ -205,7 +215,7 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
             && !span::before(value, n).ends_with(['"', '\''])
             && span::before(value, n).matches('"').count().is_multiple_of(2)
         {
-            return at(value_at + n, 2, "a value that begins with `{{` must stand in quotes", "put it in quotes: \"{{ … }}\"".into());
+            return at(value_at + n, 2, "a value that begins with `{{` must be in quotes", "put it in quotes: \"{{ … }}\"".into());
         }
         if let Some(n) = value.char_indices().skip(1).find(|(_, c)| matches!(c, '{' | '[')).map(|(n, _)| n)
             && span::before(value, n).ends_with(|c: char| !c.is_whitespace() && !"{[:,\"'".contains(c))
@@ -214,7 +224,7 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
             let from = span::before(value, n).rfind([' ', '{', ',']).map_or(0, |m| m + 1);
             let word: String = span::from(value, from).chars().take_while(|c| !c.is_whitespace() && *c != ',').collect();
             let word = word.trim_end_matches(':').to_owned();
-            let message = "a `{` or `[` inside { } begins something new";
+            let message = "a `{` or `[` inside { } begins a new map or list";
             return at(value_at + from, word.chars().count(), message, format!("put it in quotes: \"{word}\""));
         }
     }
@@ -222,7 +232,7 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
         let after_key = colon.map_or("", |_| value);
         if let Some(n) = after_key.find(": ") {
             let mend = format!("put the whole value in quotes: \"{}\"", value.replace('"', "'"));
-            return at(value_at + n, 1, "a second `: ` on one line", mend);
+            return at(value_at + n, 1, "this line contains a second `: `", mend);
         }
     }
     if said.contains("could not find expected ':'") || said.contains("mapping values are not allowed") {
@@ -231,11 +241,11 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
             && !bare.contains(": ")
             && value.chars().next().is_some_and(|c| !c.is_whitespace() && c != '/')
         {
-            return at(start + key.len(), 1, "there is no space behind this colon", format!("write `{key}: {}`", value.trim()));
+            return at(start + key.len(), 1, "a space is missing after this colon", format!("write `{key}: {}`", value.trim()));
         }
         if said.contains("could not find expected ':'") && !bare.contains(':') && number == context(said).map_or(number, |c| c.0) {
             let word = bare.trim();
-            return at(start, word.chars().count(), "there is no `:` behind this name", format!("write `{word}: …`"));
+            return at(start, word.chars().count(), "a `:` is missing after this name", format!("write `{word}: …`"));
         }
     }
     None
@@ -255,18 +265,18 @@ fn indentation(source: &Source, line: usize) -> Problem {
         .find(|other| other.abs_diff(spaces) == 1)
         .or_else(|| above.map(indent).filter(|a| *a < spaces));
     let label = match siblings {
-        Some(other) if other != spaces => format!("it has {spaces} spaces in front; its neighbours have {other}"),
+        Some(other) if other != spaces => format!("it is indented by {spaces} spaces, and the lines around it by {other}"),
         _ if above.is_some_and(|a| a.trim_start().starts_with("- ")) => {
-            "if it begins a new step, put a dash in front; if it belongs to the step above, put it in line with that".to_owned()
+            "if it begins a new step, put a dash before it; if it belongs to the step above, align it with that step".to_owned()
         }
-        _ => "begin it below the words that it belongs to".to_owned(),
+        _ => "align it with the lines that it belongs to".to_owned(),
     };
     let message = match above {
-        _ if siblings.is_some_and(|other| other > spaces) => "this line has too few spaces in front",
+        _ if siblings.is_some_and(|other| other > spaces) => "this line is not indented far enough",
         Some(a) if indent(a) < spaces && a.contains(": ") && !a.trim_end().ends_with(':') => {
-            "this line stands below a key that has its value already; it has too many spaces in front"
+            "this line is indented too far; the key above it already has a value"
         }
-        _ => "the spaces in front of this line do not fit the lines around it",
+        _ => "the indentation of this line does not match the lines around it",
     };
     problem(source, line, spaces + 1, here.trim().chars().count().max(1), message, &label)
 }

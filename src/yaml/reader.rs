@@ -52,7 +52,7 @@ impl<'a> Reader<'a> {
         let mut out: Vec<Problem> = drafts.into_iter().map(|d| d.settle(self.source)).collect();
         if let Some(first) = hidden.first() {
             let said = format!("{} more problems in this file are not shown", hidden.len());
-            let rest = Problem::of_file(&self.source.name, said, "mend those above first, then check again");
+            let rest = Problem::of_file(&self.source.name, said, "fix the problems above, then check again");
             out.push(Problem { severity: first.severity, ..rest });
         }
         out

@@ -23,7 +23,7 @@ impl Source {
         }
         let mut text = String::from_utf8(bytes).map_err(|e| {
             let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
-            let help = format!("line {line} holds something else; save the file as UTF-8 in your editor");
+            let help = format!("line {line} is not UTF-8; save the file as UTF-8 in your editor");
             Box::new(Problem::of_file(name, "this file is not UTF-8 text", help))
         })?;
         if text.starts_with('\u{feff}') {

@@ -23,9 +23,9 @@ fn what_cannot_be_taken_is_refused_with_its_reason() {
     let refused = |said: &str| serde_json::json!({"status": "refused", "message": said}).to_string();
     let json = [("content-type", "application/json")];
     for (method, path, body, status, said) in [
-        ("POST", "/b", "{}", 404, "No rule listens at this address."),
-        ("GET", "/a", "", 405, "This address takes POST."),
-        ("POST", "/a", "{\"a\":\n x}", 400, "The body says that it is JSON, but it cannot be read: expected value, at line 2 column 2."),
+        ("POST", "/b", "{}", 404, "No rule uses this address."),
+        ("GET", "/a", "", 405, "This address accepts POST."),
+        ("POST", "/a", "{\"a\":\n x}", 400, "The body is declared as JSON, but it cannot be read: expected value, at line 2 column 2."),
         ("POST", "/a", &"x".repeat(101), 413, "The body is larger than 100 bytes."),
     ] {
         let got = doorbell.send(method, path, &json, body.as_bytes());
@@ -67,7 +67,7 @@ fn senders_prove_themselves_and_learn_nothing_when_they_do_not() {
     // Who sent it is asked before what it says is looked at.
     let got = doorbell.send("POST", "/bearer", &[("content-type", "application/json")], b"{broken");
     assert_eq!(got.status, 401);
-    until("the reason is in the log", || doorbell.logged("the header authorization holds another secret"));
+    until("the reason is in the log", || doorbell.logged("the header authorization contains a different secret"));
     assert!(!doorbell.logged("open sesame"));
 }
 
@@ -110,8 +110,8 @@ fn two_doorbells_do_not_share_a_folder() {
     let id = first.child.id();
     assert_eq!(
         said,
-        format!("doorbell: another doorbell (process {id}) uses the data folder data; stop it, or name another folder with --data\n")
+        format!("doorbell: another Doorbell (process {id}) is using the data folder data; stop it, or choose another folder with --data\n")
     );
     let out = world.run(&["serve", "--listen", "127.0.0.1:0", "--data", "other"]);
-    assert!(String::from_utf8(out.stderr).unwrap().contains("uses the output folder"));
+    assert!(String::from_utf8(out.stderr).unwrap().contains("is using the output folder"));
 }

@@ -15,15 +15,15 @@ fn recipes_are_listed_printed_and_written_but_never_over_something() {
     }
     assert_eq!(
         world.said(&["new", "contact-form", "--to", "rules/contact.yaml"]),
-        "rules/contact.yaml is made; look at it, then: doorbell test rules/contact.yaml\n"
+        "rules/contact.yaml created; check it, then run: doorbell test rules/contact.yaml\n"
     );
     assert_eq!(
         world.said(&["new", "new-customer", "--to", "rules/contact.yaml"]),
-        "doorbell: rules/contact.yaml cannot be made: File exists (os error 17)\n"
+        "doorbell: rules/contact.yaml cannot be created: File exists (os error 17)\n"
     );
     assert_eq!(
         world.said(&["new", "contact"]),
-        "doorbell: no recipe is called `contact`; did you mean contact-form? `doorbell new` lists them\n"
+        "doorbell: there is no recipe called `contact`; did you mean contact-form? (`doorbell new` lists them)\n"
     );
 }
 

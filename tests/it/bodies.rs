@@ -33,10 +33,10 @@ fn what_is_no_form_and_no_xml_is_answered_400_in_words() {
     let doorbell = world.serve();
     let got = doorbell.send("POST", "/a", &[("content-type", "application/xml")], b"<a><b></a>");
     assert_eq!(got.status, 400);
-    assert!(got.body.contains("The body says that it is XML, but it cannot be read:"), "{got:?}");
+    assert!(got.body.contains("The body is declared as XML, but it cannot be read:"), "{got:?}");
     let got = doorbell.send("POST", "/a", &[("content-type", "multipart/form-data")], b"x");
     assert_eq!(got.status, 400);
-    assert!(got.body.contains("The body says that it is a form, but it cannot be read:"), "{got:?}");
+    assert!(got.body.contains("The body is declared as a form, but it cannot be read:"), "{got:?}");
 }
 
 #[test]

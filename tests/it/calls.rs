@@ -84,15 +84,18 @@ fn what_fails_for_good_is_kept_and_goes_on_when_replayed() {
     until("it has failed", || world.said(&["failed"]).contains("1 failed run"));
     let said = world.said(&["failed"]);
     assert!(said.contains(&format!("A, step 2\n    POST {url} answered 422: {{\"error\": \"no such customer\"}}\n")), "{said}");
-    assert_eq!(world.said(&["replay", &event]), format!("{event}: 1 failed run will go on\n"));
+    assert_eq!(world.said(&["replay", &event]), format!("{event}: 1 failed run will continue\n"));
     until("the rest is done", || world.output("last.log") == "done\n");
     assert_eq!(world.output("first.log"), "once\n");
     let calls = target.calls();
     assert_eq!(calls[1].header("idempotency-key"), format!("{}-r1", calls[0].header("idempotency-key")));
-    assert_eq!(world.said(&["replay", &event]), format!("{event}: nothing has failed there; --again starts it anew\n"));
+    assert_eq!(
+        world.said(&["replay", &event]),
+        format!("{event}: no run has failed; to run the event again from the start, add --again\n")
+    );
     doorbell.stop();
     let said = world.said(&["replay", &event, "--again"]);
-    assert_eq!(said, format!("{event}: 1 run will start anew\nwaits until serve runs\n"));
+    assert_eq!(said, format!("{event}: 1 run will start again\nnothing runs until you start `doorbell serve`\n"));
     let _doorbell = world.serve();
     until("it was done once more", || world.output("first.log") == "once\nonce\n");
 }
@@ -107,7 +110,7 @@ fn a_step_can_be_forgiven_and_other_answers_can_be_good() {
     let doorbell = world.serve();
     let event = doorbell.ring("/a", "{}");
     until("it goes on", || world.output("end.log") == "404 nothing\n");
-    until("it is recorded", || world.said(&["explain", &event]).contains("ran with errors that `on_error` forgave"));
+    until("it is recorded", || world.said(&["explain", &event]).contains("ran with errors that `on_error` handled"));
 }
 
 #[test]
@@ -133,7 +136,7 @@ fn inner_targets_are_refused_unless_allowed() {
     let said = world.said(&["check"]);
     assert!(
         said.starts_with(
-            "warning: 127.0.0.1 lies inside the network, and calls to it are refused; start Doorbell with --allow-network 127.0.0.1/32\n"
+            "warning: 127.0.0.1 is in a private network, and calls to it are refused; to allow them, start Doorbell with --allow-network 127.0.0.1/32\n"
         ),
         "{said}"
     );
@@ -141,7 +144,7 @@ fn inner_targets_are_refused_unless_allowed() {
     let doorbell = world.serve();
     doorbell.ring("/a", "{}");
     until("it has failed", || {
-        world.said(&["failed"]).contains("POST http://169.254.169.254/latest: 169.254.169.254 lies inside the network")
+        world.said(&["failed"]).contains("POST http://169.254.169.254/latest: 169.254.169.254 is in a private network")
     });
 }
 
@@ -154,7 +157,7 @@ fn a_value_from_the_request_chooses_only_among_the_named_hosts() {
     until("it came", || target.calls().len() == 1);
     doorbell.ring("/a", r#"{"to": "http://evil.example/x"}"#);
     until("it was refused", || {
-        world.said(&["failed"]).contains("the request chose the server evil.example, which is not among the step's `hosts`")
+        world.said(&["failed"]).contains("the request chose the server evil.example, which is not listed under the step's `hosts`")
     });
 }
 
@@ -212,10 +215,10 @@ fn a_redirect_takes_no_credentials_along_and_leads_nowhere_inside() {
     assert!(names.contains(&"accept".into()) && names.contains(&"content-type".into()), "{names:?}");
     assert!(!names.contains(&"x-api-key".into()) && !names.contains(&"authorization".into()), "{names:?}");
     for why in [
-        "169.254.169.254 lies inside the network",
-        "10.0.0.1 lies inside the network",
-        "`file:` addresses are not called, only https and http",
-        "it was sent on more than 3 times",
+        "169.254.169.254 is in a private network",
+        "10.0.0.1 is in a private network",
+        "`file:` addresses cannot be called, only https and http",
+        "it was redirected more than 3 times",
     ] {
         let event = doorbell.ring("/a", "{}");
         until(why, || world.said(&["explain", &event]).contains(why));
@@ -301,8 +304,12 @@ fn a_rule_that_calls_its_own_address_ends_after_ten_times() {
     doorbell.ring("/a", "{}");
     until("it has ended", || world.said(&["failed"]).contains("1 failed run"));
     let said = world.said(&["failed"]);
-    assert!(said.contains("answered 508") && said.contains("Doorbell's own calls have led here 10 times; a rule calls itself."), "{said}");
-    assert!(world.said(&["events"]).contains("11 events in all"), "the one that came, and ten that followed");
+    assert!(
+        said.contains("answered 508")
+            && said.contains("Doorbell's own calls have reached this address 10 times; a rule is calling itself."),
+        "{said}"
+    );
+    assert!(world.said(&["events"]).contains("11 events in total"), "the one that came, and ten that followed");
     let hops = |n: &str| doorbell.send("POST", "/a", &[("doorbell-hops", n)], b"").status;
     assert_eq!([hops("11"), hops("4294967295")], [508, 508]);
 }

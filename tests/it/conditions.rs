@@ -115,11 +115,11 @@ fn what_did_not_hold_is_told_in_words() {
     body.total over 1000              NO, it was 150
     body.custmer.vip is true          NO, there is no body.custmer.vip in this request
     body.when before \"2026-01-01\"     NO, it was soon, which is not a date
-    any of these                      NO, not one held
+    any of these                      NO, none of them was true
       body.a is 1                     NO, it was 2
       body.b starts with x            NO, it was y
 
-No rule would run: the sender would get 200 and the event would be kept.
+No rule would run: the sender would get 200, and the event would be saved.
 Nothing was sent or written.
 ";
     let plain = |t: &str| t.replace(['"'], "").split_whitespace().collect::<Vec<_>>().join(" ");

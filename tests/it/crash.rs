@@ -145,7 +145,7 @@ fn nothing_waits(world: &World, data: &str) {
         let all = world.said(&["events", "--data", data, "--last", "1000000"]);
         !all.contains("waiting")
     });
-    assert_eq!(world.said(&["failed", "--data", data]), "No run has failed.\n");
+    assert_eq!(world.said(&["failed", "--data", data]), "No runs have failed.\n");
 }
 
 #[test]
@@ -395,18 +395,20 @@ fn a_run_that_brings_doorbell_down_is_set_aside_after_three_times() {
     ));
     let doorbell = world.serve();
     let (bad, good) = (doorbell.ring("/a", "{}"), doorbell.ring("/a", "{}"));
-    until("it waits for its next try", || world.said(&["explain", &bad]).contains("no connection"));
+    until("it waits for its next try", || world.said(&["explain", &bad]).contains("the connection failed"));
     doorbell.kill();
     // Nothing is known that brings Doorbell down; so this is the mark that such a run would leave.
     let run: i64 = 1 << 16;
     for times in 1..=3 {
         std::fs::write(world.path("data/at-work"), run.to_le_bytes()).unwrap();
         let doorbell = world.serve();
-        let set_aside = world.said(&["failed"]).contains("Doorbell died or hung 3 times while it worked this step out, so it is set aside");
+        let set_aside = world
+            .said(&["failed"])
+            .contains("Doorbell crashed or hung 3 times while it was computing this step, so the run is quarantined");
         assert_eq!(set_aside, times == 3, "after {times} times");
         if times == 3 {
-            until("it is named", || doorbell.logged("this run made Doorbell die or hang three times and is set aside"));
-            until("the next of its lane goes on", || world.said(&["explain", &good]).contains("no connection"));
+            until("it is named", || doorbell.logged("run made Doorbell crash or hang three times and is quarantined"));
+            until("the next of its lane goes on", || world.said(&["explain", &good]).contains("the connection failed"));
         }
         doorbell.kill();
     }
@@ -414,5 +416,5 @@ fn a_run_that_brings_doorbell_down_is_set_aside_after_three_times() {
     world.said(&["replay", &bad]);
     std::fs::write(world.path("data/at-work"), run.to_le_bytes()).unwrap();
     let _doorbell = world.serve();
-    assert_eq!(world.said(&["failed"]), "No run has failed.\n");
+    assert_eq!(world.said(&["failed"]), "No runs have failed.\n");
 }

@@ -57,8 +57,8 @@ fn a_full_data_disk_asks_senders_to_come_back_and_loses_nothing() {
     }
     let refused = refused.expect("4 MB hold no 200 events of 100 KB");
     assert_eq!((refused.status, refused.header("retry-after")), (503, "10"));
-    assert_eq!(refused.body, r#"{"status":"refused","message":"The event cannot be kept just now; send it again a little later."}"#);
-    until("the operator reads what to do", || doorbell.logged("the disk of the data folder is full; make room on it"));
+    assert_eq!(refused.body, r#"{"status":"refused","message":"The event could not be saved; please retry."}"#);
+    until("the operator reads what to do", || doorbell.logged("the disk of the data folder is full; free some space on it"));
     disk.resize("64m");
     until("it goes on by itself", || ring(1_000).status == 200);
     let written = || -> Vec<usize> {
@@ -138,7 +138,7 @@ fn a_full_output_disk_is_not_the_fault_of_a_workbook() {
     assert_eq!(numbers(), ["1", "2", "3", "4"], "the workbook is as it was");
     fs::remove_file(&other).unwrap();
     until("it is written", || numbers().len() == 5);
-    assert_eq!((numbers().join(","), world.said(&["failed"])), ("1,2,3,4,5".into(), "No run has failed.\n".into()));
+    assert_eq!((numbers().join(","), world.said(&["failed"])), ("1,2,3,4,5".into(), "No runs have failed.\n".into()));
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn an_output_folder_that_was_replaced_is_not_written_into() {
     let event = doorbell.ring("/a", "{\"n\": 2}");
     until("it is told", || {
         let told = world.said(&["explain", &event]);
-        told.contains("output was moved, emptied or replaced while Doorbell uses it; put it back, or restart Doorbell")
+        told.contains("output was moved, emptied or replaced while Doorbell was using it; put it back, or restart Doorbell")
     });
     assert_eq!(fs::read_dir(world.path("output")).unwrap().count(), 0);
     fs::remove_dir(world.path("output")).unwrap();
@@ -167,7 +167,9 @@ fn a_database_that_was_moved_away_is_not_written_into_the_void() {
     doorbell.ring("/a", "{\"n\": 1}");
     fs::rename(world.path("data/doorbell.db"), world.path("data/elsewhere.db")).unwrap();
     assert_eq!(doorbell.post("/a", "{\"n\": 2}").status, 503);
-    until("it is told", || doorbell.logged("the file data/doorbell.db was moved, deleted or replaced while Doorbell uses it; put it back"));
+    until("it is told", || {
+        doorbell.logged("the file data/doorbell.db was moved, deleted or replaced while Doorbell was using it; put it back")
+    });
     fs::rename(world.path("data/elsewhere.db"), world.path("data/doorbell.db")).unwrap();
     until("it goes on", || doorbell.post("/a", "{\"n\": 3}").status == 200);
 }
@@ -204,13 +206,14 @@ fn a_database_that_cannot_be_used_is_told_in_words() {
     bad[..16].copy_from_slice(b"not a database..");
     fs::write(&file, &bad).unwrap();
     let damaged =
-        "doorbell: the file doorbell.db in the data folder is damaged; put it aside and start from a backup, or with an empty folder";
+        "doorbell: the file doorbell.db in the data folder is damaged; move it away, and start from a backup or with an empty folder";
     assert_eq!(serve(&world), damaged);
     // Of a Doorbell to come.
     let mut newer = good.clone();
     newer[60..64].copy_from_slice(&99u32.to_be_bytes());
     fs::write(&file, &newer).unwrap();
-    let said = "doorbell: the data folder was written by a newer Doorbell; start that version, or name another folder with --data";
+    let said =
+        "doorbell: the data folder was written by a newer version of Doorbell; start that version, or choose another folder with --data";
     assert_eq!(serve(&world), said);
     // Pages that a bad disk gives back.
     let mut torn = good.clone();

@@ -53,7 +53,7 @@ fn every_kind_of_action_has_an_example_that_works() {
 #[test]
 fn the_rules_that_ship_are_good() {
     let said = World::new().said(&["check", home().join("rules").to_str().unwrap(), "--no-secrets"]);
-    assert_eq!(said, "18 rules (13 switched off) in 16 files: all good\n");
+    assert_eq!(said, "18 rules (13 switched off) in 16 files: valid\n");
 }
 
 #[test]

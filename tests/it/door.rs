@@ -27,7 +27,7 @@ fn only_those_may_call_who_are_named() {
         assert_eq!(got.status, status, "{from}");
         if status == 401 {
             assert_eq!(got.body, r#"{"status":"refused","message":"denied"}"#);
-            until("the reason is told", || doorbell.logged("this caller is not among the address's `allow_from`"));
+            until("the reason is told", || doorbell.logged("this caller is not in the `allow_from` of the address"));
         }
     }
     let said = World::with(&rules("verify: none, allow_from: 10.0.0.0/33")).said(&["check"]);
@@ -89,10 +89,7 @@ fn who_calls_too_often_is_told_when_to_come_back() {
         assert_eq!(call("203.0.113.7").status, 200);
     }
     let got = call("203.0.113.7");
-    assert_eq!(
-        (got.status, got.body.as_str()),
-        (429, r#"{"status":"refused","message":"This address is called too often; send it again a little later."}"#)
-    );
+    assert_eq!((got.status, got.body.as_str()), (429, r#"{"status":"refused","message":"Too many requests; try again later."}"#));
     assert!((600..=1_201).contains(&got.header("retry-after").parse::<u32>().unwrap()), "{got:?}");
     assert_eq!(call("203.0.113.8").status, 200, "others are not meant");
     let said = World::with(&rules("verify: none, limit: 3 a day")).said(&["check"]);
@@ -134,7 +131,7 @@ fn packed_bodies_are_vouched_for_as_they_came_and_unpacked_up_to_the_limit() {
     let got = call(&bomb);
     assert_eq!((got.status, got.body.as_str()), (413, r#"{"status":"refused","message":"The body is larger than 102400 bytes."}"#));
     let got = call(b"not packed");
-    assert_eq!((got.status, got.body.contains("The body says that it is packed as gzip, but it cannot be unpacked.")), (400, true));
+    assert_eq!((got.status, got.body.contains("The body is declared as gzip, but it cannot be decompressed.")), (400, true));
     let event = world.said(&["events"]);
     assert_eq!(event.matches("/hook").count(), 1, "{event}");
 }
@@ -155,7 +152,7 @@ fn what_was_signed_can_be_guarded_against_being_sent_twice() {
     assert_ne!(call("3", "{\"n\": 2}").header("doorbell-event"), first.header("doorbell-event"));
     until("both lines are written", || world.output("out.txt").lines().count() == 2);
     let said = World::with(&rules("verify: { bearer: \"{{ secret.KEY }}\" }, replay_guard: true")).env("KEY", "k").said(&["check"]);
-    assert!(said.contains("nobody signs what is sent to this address"), "{said}");
+    assert!(said.contains("requests to this address are not signed"), "{said}");
 }
 
 #[test]
@@ -243,7 +240,9 @@ fn https_is_answered_and_a_renewed_certificate_is_taken_over() {
     // One that cannot be used never takes the place of one that can.
     std::fs::copy(home().join("tests/keys/rsa.cert.pem"), world.path("cert.pem")).unwrap();
     doorbell.hang_up();
-    until("it is told", || doorbell.logged("the private key key.pem is not that of the certificate cert.pem; the old one stays in use"));
+    until("it is told", || {
+        doorbell.logged("the private key key.pem does not belong to the certificate cert.pem; the old certificate stays in use")
+    });
     assert_eq!(get(&doorbell.address, "tests/keys/ec.cert.pem"), Ok((200, true)));
 }
 
@@ -256,5 +255,5 @@ fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
         .current_dir(world.path("."))
         .output()
         .unwrap();
-    assert_eq!(String::from_utf8_lossy(&out.stderr).lines().last(), Some("doorbell: the file cert.pem holds no certificate"));
+    assert_eq!(String::from_utf8_lossy(&out.stderr).lines().last(), Some("doorbell: the file cert.pem contains no certificate"));
 }

@@ -47,5 +47,5 @@ fn what_could_not_be_rendered_is_told_with_its_place() {
         said.contains("rules/rules.yaml:7:14: there is no body.nam in this request; there is `name`, needed for {{ body.nam }}"),
         "{said}"
     );
-    assert_eq!(world.said(&["try", "a.json", "--path", "/b"]), "No rule listens at /b: the sender would get 404.\nAddresses: /a\n");
+    assert_eq!(world.said(&["try", "a.json", "--path", "/b"]), "No rule uses /b: the sender would get 404.\nAddresses: /a\n");
 }

@@ -23,7 +23,7 @@ fn an_event_is_explained_with_the_rules_of_its_time() {
         "  ✗ Big orders  did not run",
         "        body.type is order    yes",
         "        body.total over 1000  NO, it was 150",
-        "        body.vip is true      not looked at",
+        "        body.vip is true      not checked",
     ];
     assert_eq!(&lines[3..], expected);
 }
@@ -74,10 +74,10 @@ fn a_request_that_was_refused_is_explained_by_the_id_that_its_sender_got() {
     let explained = |got: crate::world::Got| world.said(&["explain", got.header("doorbell-request")]);
     let said = explained(doorbell.post("/a", "{}"));
     let lines: Vec<&str> = said.lines().collect();
-    assert!(lines[0].starts_with("request ") && lines[0].ends_with(" from 127.0.0.1  → 401, not taken"), "{said}");
+    assert!(lines[0].starts_with("request ") && lines[0].ends_with(" from 127.0.0.1  → 401, not accepted"), "{said}");
     assert_eq!(lines[1..], ["  the header X-Hub-Signature-256 is missing"]);
     let said = explained(doorbell.post("/b", "{}"));
-    assert!(said.ends_with("→ 404, not taken\n  No rule listens at this address.\n"), "{said}");
+    assert!(said.ends_with("→ 404, not accepted\n  No rule uses this address.\n"), "{said}");
 }
 
 #[test]
@@ -92,8 +92,8 @@ fn a_run_that_is_being_done_is_told_from_one_that_waits() {
     // The call is taken, and never answered.
     let _called = silent.accept().unwrap();
     let told = |event: &str| world.said(&["explain", event]);
-    until("the first one is being done", || told(&first).contains("… Slow  is being done, at step 1\n"));
+    until("the first one is running", || told(&first).contains("… Slow  is running, at step 1\n"));
     assert!(told(&second).contains("… Slow  waits for its turn (one_at_a_time), at step 1\n"), "{}", told(&second));
     doorbell.kill();
-    assert!(told(&first).contains("… Slow  waits until serve runs, at step 1\n"), "{}", told(&first));
+    assert!(told(&first).contains("… Slow  waits until `doorbell serve` runs, at step 1\n"), "{}", told(&first));
 }

@@ -127,7 +127,7 @@ fn a_workbook_that_is_open_elsewhere_waits_and_a_broken_one_fails() {
     let doorbell = world.serve();
     let event = doorbell.ring("/a", r#"{"file": "open"}"#);
     until("it is tried again", || {
-        world.said(&["explain", &event]).contains("it is open in another program (~$open.xlsx stands beside it); close it there")
+        world.said(&["explain", &event]).contains("it is open in another program, which left the lock file ~$open.xlsx; close it there")
     });
     std::fs::remove_file(world.path("output/~$open.xlsx")).unwrap();
     until("it is written", || world.path("output/open.xlsx").exists());
@@ -137,7 +137,7 @@ fn a_workbook_that_is_open_elsewhere_waits_and_a_broken_one_fails() {
     let said = world.said(&["failed"]);
     assert!(
         said.contains("broken.xlsx: this workbook cannot be read")
-            && said.contains("locked.xlsx: it is protected with a password, or an old .xls file"),
+            && said.contains("locked.xlsx: it is protected with a password, or it is an old .xls file"),
         "{said}"
     );
     assert_eq!(std::fs::read(world.path("output/broken.xlsx")).unwrap(), b"PK no archive");
@@ -223,8 +223,8 @@ fn a_file_of_another_user_is_replaced_only_where_nobody_loses_access() {
     // Files that are made in this folder belong to its group.
     set_access(&world.path("output/shared"), (4_711, 4_800, 0o2775));
     let (ours, other, group) = (4_711, 4_999, 4_800);
-    let owner_loses = Some("its owner (user 4999) would not have the same access");
-    let group_loses = Some("its group (4800) would not have the same access");
+    let owner_loses = Some("its owner (user 4999) would lose access");
+    let group_loses = Some("its group (4800) would lose access");
     let mut said = String::new();
     let doorbell = world.serve();
     for (n, file, before, after, refused) in [

@@ -67,7 +67,7 @@ fn a_greeting_is_answered_where_it_is_signed_and_is_no_event() {
         let got = doorbell.send("POST", "/hook", &[("content-type", "application/json")], body.as_bytes());
         assert_eq!(got.status, 401);
         assert!(!got.body.contains("3eZ") && !got.body.contains("qgg8") && !got.body.contains("pogchamp"));
-        assert!(world.said(&["events"]).contains("No event has come in yet."));
+        assert!(world.said(&["events"]).contains("No events have been received yet."));
     }
 }
 
@@ -102,7 +102,7 @@ fn a_greeting_with_a_word_of_your_own_is_answered_only_with_that_word() {
     assert_eq!((got.status, got.header("content-type"), got.body.as_str()), (200, "text/plain", "1158201444"));
     let got = doorbell.send("GET", "/hook?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=meatyham", &[], b"");
     assert_eq!((got.status, got.body.contains("1158201444")), (401, false));
-    until("the reason is told", || doorbell.logged("`hub.verify_token` behind the ? is another one than the rule file says"));
+    until("the reason is told", || doorbell.logged("the query parameter hub.verify_token is different from the one in the rule file"));
     assert_eq!(doorbell.send("GET", "/hook?hub.mode=subscribe&hub.challenge=1", &[], b"").status, 401);
     let signature = format!("sha256={}", sign(b"x", "{}"));
     assert_eq!(doorbell.send("POST", "/hook", &[("x-hub-signature-256", &signature)], b"{}").status, 200);
@@ -147,7 +147,7 @@ fn a_token_is_signed_with_the_secret() {
         assert_eq!((got.status, got.body.contains(&tag(body))), (401, false));
     }
     assert_eq!((greet("123").status, post("123")), (200, 401));
-    until("the reason is told", || doorbell.logged("what is signed is a mere token, such as greetings at this address are answered with"));
+    until("the reason is told", || doorbell.logged("only a token is signed, as in the replies to handshakes at this address"));
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn a_secret_that_is_handed_over_is_kept_once_and_used_from_then_on() {
         assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         // Nobody can put another one in its place, at once and later.
         assert_eq!(hand_over("another").status, 401);
-        until("it is told", || doorbell.logged("handed over the secret HOOK_SECRET; it is kept in data/secrets/HOOK_SECRET"));
+        until("it is told", || doorbell.logged("and saved in data/secrets/HOOK_SECRET, which only you can read"));
         assert!(!doorbell.logged("b537207f20cbfa02"));
         let tag = sign(b"b537207f20cbfa02", "{\"a\":1}");
         let tag = if sender == "notion" { format!("sha256={tag}") } else { tag };
@@ -221,5 +221,5 @@ fn hand_over_to(doorbell: &crate::world::Serving, body: &str) -> crate::world::G
 fn a_handshake_alone_guards_nothing() {
     let world = World::with(&rules("{ handshake: { when: { method: GET, query: challenge }, reply: { text: \"{query:challenge}\" } } }"));
     let said = world.said(&["check"]);
-    assert!(said.contains("error: a handshake proves nothing"), "{said}");
+    assert!(said.contains("error: a handshake alone proves nothing"), "{said}");
 }

@@ -21,13 +21,13 @@ fn what_is_done_with_is_forgotten_and_what_has_failed_is_kept() {
     let world = World::with(RULES);
     with_events(&world, &[1, 100, 2, 3]);
     let prune = |more: &[&str]| world.said(&[&["prune", "--older-than", "0 seconds"], more].concat());
-    assert_eq!(prune(&["--dry-run"]), "2 events would be forgotten; what waits or has failed is kept\n");
-    assert!(world.said(&["events"]).contains("4 events in all"));
-    assert_eq!(world.said(&["prune", "--older-than", "1 hour"]), "0 events forgotten; what waits or has failed is kept\n");
-    assert_eq!(prune(&[]), "2 events forgotten; what waits or has failed is kept\n");
+    assert_eq!(prune(&["--dry-run"]), "2 events would be deleted; events with waiting or failed runs are kept\n");
+    assert!(world.said(&["events"]).contains("4 events in total"));
+    assert_eq!(world.said(&["prune", "--older-than", "1 hour"]), "0 events deleted; events with waiting or failed runs are kept\n");
+    assert_eq!(prune(&[]), "2 events deleted; events with waiting or failed runs are kept\n");
     let left = world.said(&["events"]);
-    assert!(left.contains("2 events in all, 1 run failed"), "the newest stays, so that no number is given twice: {left}");
-    assert_eq!(prune(&["--failed"]), "1 event forgotten; what waits is kept\n");
+    assert!(left.contains("2 events in total, 1 run failed"), "the newest stays, so that no number is given twice: {left}");
+    assert_eq!(prune(&["--failed"]), "1 event deleted; events with waiting runs are kept\n");
     // It goes on as before.
     let doorbell = world.serve();
     doorbell.ring("/a", "{\"n\": 7}");
@@ -40,13 +40,13 @@ fn serve_forgets_by_itself_what_is_old_or_too_much() {
         let world = World::with(RULES);
         with_events(&world, &[1, 100, 2, 3]);
         let _doorbell = world.serve_with(&keep);
-        until("the old ones are forgotten", || world.said(&["events"]).contains("2 events in all, 1 run failed"));
+        until("the old ones are forgotten", || world.said(&["events"]).contains("2 events in total, 1 run failed"));
     }
     let world = World::with(RULES);
     with_events(&world, &[1, 2]);
     let doorbell = world.serve_with(&["--keep", "forever"]);
     doorbell.ring("/a", "{\"n\": 3}");
-    assert!(world.said(&["events"]).contains("3 events in all"));
+    assert!(world.said(&["events"]).contains("3 events in total"));
 }
 
 /// How many events are stored.
@@ -106,12 +106,12 @@ fn a_backup_is_made_while_it_serves_and_holds_everything() {
     let event = doorbell.ring("/a", "{\"n\": 100}");
     until("it has failed", || world.said(&["failed"]).contains("1 failed run"));
     let said = world.said(&["backup", "monday.db"]);
-    assert!(said.starts_with("monday.db holds every event and run, 0.1 MB; to go back to it"), "{said}");
+    assert!(said.starts_with("monday.db contains every event and run, 0.1 MB; to restore it"), "{said}");
     doorbell.ring("/a", "{\"n\": 2}");
-    assert_eq!(world.said(&["backup", "monday.db"]), "doorbell: monday.db is there already; name another file, or put that one aside\n");
+    assert_eq!(world.said(&["backup", "monday.db"]), "doorbell: monday.db already exists; choose another name, or move that file\n");
     assert_eq!(
         world.said(&["backup", "nowhere/monday.db"]),
-        "doorbell: the backup nowhere/monday.db cannot be made: nowhere cannot be opened; look at its owner and rights\n"
+        "doorbell: the backup nowhere/monday.db cannot be created: nowhere cannot be opened; check its owner and permissions\n"
     );
     doorbell.stop();
     let other = World::with(RULES);
@@ -119,7 +119,7 @@ fn a_backup_is_made_while_it_serves_and_holds_everything() {
     std::fs::copy(world.path("monday.db"), other.path("data/doorbell.db")).unwrap();
     let _doorbell = other.serve();
     assert!(other.said(&["failed"]).contains(&event));
-    assert!(other.said(&["events"]).contains("1 event in all"));
+    assert!(other.said(&["events"]).contains("1 event in total"));
 }
 
 #[test]
@@ -140,21 +140,21 @@ fn what_failed_is_chosen_shown_and_done_again() {
     let list: String = events.iter().map(|e| format!("  {e}  1 run\n")).collect();
     assert_eq!(
         world.said(&["replay", "--rule", "Call", "--since", "1 hour"]),
-        format!("{list}3 failed runs of 3 events would go on; add --yes to do it\n")
+        format!("{list}3 failed runs of 3 events would continue; to do it, add --yes\n")
     );
-    assert_eq!(world.said(&["replay", "--rule", "Other"]), "no failed run fits\n");
-    assert_eq!(world.said(&["replay", "--until", "2026-01-01"]), "no failed run fits\n");
+    assert_eq!(world.said(&["replay", "--rule", "Other"]), "no failed run matches\n");
+    assert_eq!(world.said(&["replay", "--until", "2026-01-01"]), "no failed run matches\n");
     assert_eq!(
         world.said(&["replay", "--state", "done"]),
-        "doorbell: runs that are done have nothing left to do; with --again they start anew\n"
+        "doorbell: runs that are done have nothing left to do; to start them again, add --again\n"
     );
     assert_eq!(target.calls().len(), 3);
     assert_eq!(
         world.said(&["replay", "--state", "failed", "--since", "2026-01-01", "--rate", "100", "--yes"]),
-        "3 runs of 3 events will go on\n"
+        "3 runs of 3 events will continue\n"
     );
     until("all are written", || world.output("out.txt").lines().count() == 3);
-    until("all are done", || world.said(&["failed"]) == "No run has failed.\n");
-    assert_eq!(world.said(&["replay", "--state", "done", "--rule", "Call", "--again", "--yes"]), "3 runs of 3 events will start anew\n");
+    until("all are done", || world.said(&["failed"]) == "No runs have failed.\n");
+    assert_eq!(world.said(&["replay", "--state", "done", "--rule", "Call", "--again", "--yes"]), "3 runs of 3 events will start again\n");
     until("all are written again", || world.output("out.txt").lines().count() == 6);
 }

@@ -57,7 +57,10 @@ fn public_keys_come_as_pem_as_certificates_and_as_json() {
         assert_eq!(verify("body"), "accepted\n", "{algorithm} {key}");
         world.write("other", "{ }");
         let said = verify("other");
-        assert_eq!(said, "denied: the signature belongs to another secret or another body\nwhat has to be signed, 3 bytes:\n{ }\n");
+        assert_eq!(
+            said,
+            "denied: the signature was made with a different secret or for a different body\nthe content that has to be signed, 3 bytes:\n{ }\n"
+        );
     }
 }
 
@@ -98,13 +101,13 @@ fn a_token_is_only_good_with_its_algorithm_its_claims_and_in_its_time() {
     for (head, claims, reason) in [
         (serde_json::json!({ "alg": "HS256", "kid": "k1" }), claims(), "the token is not signed with RS256"),
         (serde_json::json!({ "alg": "none" }), claims(), "the token is not signed with RS256"),
-        (serde_json::json!({ "alg": "RS256", "kid": "k9" }), claims(), "the token's signature belongs to another key"),
-        (serde_json::json!({ "alg": "RS256", "crit": ["b64"] }), claims(), "the token asks for more than is known here"),
+        (serde_json::json!({ "alg": "RS256", "kid": "k9" }), claims(), "the token was signed with a different key"),
+        (serde_json::json!({ "alg": "RS256", "crit": ["b64"] }), claims(), "the token requires extensions that Doorbell does not support"),
         (head(), with("iss", "evil".into()), "the token's `iss` is not acme or other"),
         (head(), with("aud", "https://elsewhere.example.com/acme".into()), "the token's `aud` is not https://hooks.example.com/acme"),
         (head(), with("body", "x".into()), "the token's `body` is not"),
         (head(), with("exp", (now - 61).into()), "the token has expired"),
-        (head(), with("exp", "tomorrow".into()), "the token's `exp` is no time"),
+        (head(), with("exp", "tomorrow".into()), "the token's `exp` is not a time"),
         (head(), with("nbf", (now + 120).into()), "the token is not valid yet"),
     ] {
         assert_eq!(call(head, claims), 401, "{reason}");
@@ -123,7 +126,7 @@ fn a_key_that_cannot_be_had_asks_the_sender_to_come_back() {
     let doorbell = world.serve();
     let got = doorbell.send("POST", "/acme", &[("x-sig", "00")], b"{}");
     assert_eq!((got.status, got.header("retry-after")), (503, "10"));
-    until("the reason is told", || doorbell.logged("cannot be had: it answered 500"));
+    until("the reason is told", || doorbell.logged("could not be fetched: it answered 500"));
     let _ = doorbell.send("POST", "/acme", &[("x-sig", "00")], b"{}");
     assert_eq!(keys.calls().len(), 1, "who failed a moment ago is not asked again at once");
 }
@@ -153,26 +156,26 @@ fn messages_of_sns_are_checked_with_the_certificate_at_an_address_of_amazon() {
         String::from_utf8(out.stdout).unwrap().lines().next().unwrap().to_owned()
     };
     assert_eq!(said(&|_| {}, topic), "accepted");
-    assert_eq!(said(&|m| m["Message"] = "Hullo".into(), topic), "denied: the signature belongs to another message");
-    assert_eq!(said(&|m| m["SignatureVersion"] = "1".into(), topic), "denied: the signature belongs to another message");
+    assert_eq!(said(&|m| m["Message"] = "Hullo".into(), topic), "denied: the signature is for a different message");
+    assert_eq!(said(&|m| m["SignatureVersion"] = "1".into(), topic), "denied: the signature is for a different message");
     assert_eq!(
         said(&|_| {}, "arn:aws:sns:eu-west-1:123456789012:other"),
-        "denied: the message is of another topic than the rule file says"
+        "denied: the message is from a different topic than the one in the rule file"
     );
     assert_eq!(said(&|m| drop(m.as_object_mut().unwrap().remove("Signature")), topic), "denied: `Signature` is missing in the body");
     // What the certificate is not needed for comes first, so that nothing is fetched for it.
     let elsewhere = "https://evil.example/x.pem";
     for (field, value, why) in [
-        ("TopicArn", "arn:aws:sns:eu-west-1:123456789012:other", "the message is of another topic than the rule file says"),
-        ("Type", "Other", "this kind of message is not known"),
-        ("SignatureVersion", "3", "this version of SNS's signatures is not known"),
+        ("TopicArn", "arn:aws:sns:eu-west-1:123456789012:other", "the message is from a different topic than the one in the rule file"),
+        ("Type", "Other", "this kind of message is unknown"),
+        ("SignatureVersion", "3", "this version of SNS signatures is unknown"),
         ("Signature", "?", "the signature in the body cannot be decoded"),
     ] {
         let change = |m: &mut Value| (m["SigningCertURL"], m[field]) = (elsewhere.into(), value.into());
         assert_eq!(said(&change, topic), format!("denied: {why}"));
     }
     let old = |m: &mut Value| (m["SigningCertURL"], m["Timestamp"]) = (elsewhere.into(), "2026-11-24T08:00:00Z".into());
-    assert!(said(&old, topic).starts_with("denied: the signature's time is 7200 seconds away"));
+    assert!(said(&old, topic).starts_with("denied: the time of the signature is 7200 seconds off"));
     for address in [
         "https://sns.eu-west-1.amazonaws.com.evil.example/NAME",
         "https://evil.example/sns.eu-west-1.amazonaws.com/NAME",
@@ -207,6 +210,6 @@ fn messages_of_sns_are_checked_with_the_certificate_at_an_address_of_amazon() {
     ] {
         let address = address.replace("NAME", CERTIFICATE);
         let said = said(&|m| m["SigningCertURL"] = address.as_str().into(), topic);
-        assert_eq!(said, "denied: the certificate is not at an address of SNS", "{address}");
+        assert_eq!(said, "denied: the certificate is not at an SNS address", "{address}");
     }
 }

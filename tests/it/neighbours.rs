@@ -125,12 +125,14 @@ fn a_server_that_is_gone_is_left_alone_and_everybody_can_see_it() {
     for n in 0..10 {
         doorbell.ring("/call", &format!("{{\"n\": {n}}}"));
     }
-    let seen = format!("ready, 2 rules; no answer from {gone}, so calls there wait\n");
+    let seen = format!("ready, 2 rules; no answer from {gone}, so calls there are paused\n");
     until("it is seen", || world.said(&["health", "--listen", &doorbell.address]) == seen);
-    until("it is told", || doorbell.logged("it did not answer several times and is left alone for a while: no connection"));
+    until("it is told", || {
+        doorbell.logged("server did not answer several times; calls to it are paused for a while: the connection failed")
+    });
     let event = doorbell.ring("/call", "{}");
     until("who comes now is told", || {
-        world.said(&["explain", &event]).contains("did not answer several times, so it is left alone for a while")
+        world.said(&["explain", &event]).contains("did not answer several times, so calls to it are paused for a while")
     });
     doorbell.ring("/write", "{\"n\": 1}");
     until("others go on", || world.output("out.txt") == "1\n");
@@ -157,8 +159,8 @@ fn who_dawdles_or_breaks_off_is_given_up_in_time() {
     // Only who dawdles is waited for so long; who breaks off is given up at once, however busy the machine is.
     for (talk, timeout, said) in [
         (byte_by_byte, "300 milliseconds", "no answer within 0.3 seconds (given up after 1 try)"),
-        (half, "2 minutes", "the connection broke: "),
-        (garbage, "2 minutes", "the connection broke: "),
+        (half, "2 minutes", "the connection was interrupted: "),
+        (garbage, "2 minutes", "the connection was interrupted: "),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -175,5 +177,5 @@ fn who_dawdles_or_breaks_off_is_given_up_in_time() {
     let world = World::with(&rules(&format!("https://{address}/"), ", tries: 1"));
     let doorbell = world.serve();
     doorbell.ring("/call", "{}");
-    until("it is given up", || world.said(&["failed"]).contains("no connection: "));
+    until("it is given up", || world.said(&["failed"]).contains("the connection failed: "));
 }

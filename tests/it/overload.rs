@@ -130,7 +130,7 @@ fn what_waits_for_a_dead_server_waits_on_disk() {
     until("who does not need it goes on", || world.output("out.txt") == "1\n");
     let all = memory(&doorbell);
     assert!(all < 120, "{WAITING} runs that wait take {all} MB");
-    assert!(world.said(&["events", "--last", "1"]).contains("5001 events in all"), "{}", world.said(&["events", "--last", "1"]));
+    assert!(world.said(&["events", "--last", "1"]).contains("5001 events in total"), "{}", world.said(&["events", "--last", "1"]));
 }
 
 /// Sends a body but for its last byte, as one of many callers behind a proxy. Gives the connection, or the answer if the

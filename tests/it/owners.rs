@@ -35,7 +35,7 @@ fn whatever_task_crashes_nothing_is_lost_or_doubled_and_nobody_has_to_restart() 
         ring(&doorbell, 0..40);
         until("all is done", || !waits(&world) && lines(&world).len() >= 40);
         assert_eq!(lines(&world), (0..40).collect::<Vec<_>>(), "{planted}: {}", doorbell.log.lock().unwrap());
-        assert_eq!(world.said(&["failed"]), "No run has failed.\n");
+        assert_eq!(world.said(&["failed"]), "No runs have failed.\n");
     }
 }
 
@@ -69,7 +69,7 @@ fn a_step_that_crashes_has_failed_and_the_rule_goes_on_as_after_any_failure() {
     doorbell.ring("/a", "{\"n\": 1}");
     doorbell.ring("/a", "{\"n\": 2}");
     until("all have ended", || !waits(&world));
-    until("it is told", || doorbell.logged("a step crashed; that is its failure"));
+    until("it is told", || doorbell.logged("step crashed, so it failed"));
 }
 
 #[test]
@@ -79,8 +79,8 @@ fn while_a_task_is_down_doorbell_is_not_ready_and_says_which() {
     let health = || doorbell.send("GET", "/health/ready", &[], b"");
     until("it is down", || health().status == 503);
     let said = world.said(&["health", "--listen", &doorbell.address]);
-    assert!(said.starts_with("not ready, 1 rule; crashed, and being started again: watching the rules folder\n"), "{said}");
-    until("the log says so too", || doorbell.logged("a background task crashed and is started again; please report it"));
+    assert!(said.starts_with("not ready, 1 rule; crashed and being restarted: watching the rules folder\n"), "{said}");
+    until("the log says so too", || doorbell.logged("background task crashed and is being restarted; please report it"));
     until("it is ready again", || health().status == 200);
     world.write("rules/rules.yaml", &LINES.replace("out.txt", "new.txt"));
     until("edits are taken over", || {
@@ -112,13 +112,13 @@ fn people_change_things_while_events_pour_in() {
         }
         for event in &failing {
             let said = world.said(&["replay", event]);
-            assert_eq!(said, format!("{event}: 1 failed run will go on\n"));
+            assert_eq!(said, format!("{event}: 1 failed run will continue\n"));
         }
         for _ in 0..6 {
             let said = world.said(&["prune", "--older-than", "0 seconds"]);
-            assert!(said.ends_with("forgotten; what waits or has failed is kept\n"), "{said}");
+            assert!(said.ends_with("deleted; events with waiting or failed runs are kept\n"), "{said}");
         }
-        assert!(world.said(&["cancel", "--rule", "Nobody"]).ends_with("nothing waits there\n"));
+        assert!(world.said(&["cancel", "--rule", "Nobody"]).ends_with("nothing is waiting\n"));
     });
     until("they have failed again", || world.said(&["failed"]).contains("12 failed runs") && !waits(&world));
     assert_eq!(target.calls().len(), 24);
@@ -163,14 +163,15 @@ fn the_socket_for_commands_is_ours_alone_and_another_version_is_told() {
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(
         world.said(&["replay", &event]),
-        format!(
-            "doorbell: the Doorbell that serves is version 99.0.0, and this command is version {version}; use the same program for both\n"
-        )
+        format!("doorbell: the running Doorbell is version 99.0.0, but this command is version {version}; use the same version for both\n")
     );
     greeting.join().unwrap();
     doorbell.stop();
     // Without a `serve`, a command takes the store itself.
-    assert_eq!(world.said(&["replay", &event, "--again"]), format!("{event}: 1 run will start anew\nwaits until serve runs\n"));
+    assert_eq!(
+        world.said(&["replay", &event, "--again"]),
+        format!("{event}: 1 run will start again\nnothing runs until you start `doorbell serve`\n")
+    );
     let _doorbell = world.serve();
     until("it is done again", || lines(&world) == [1, 1]);
 }
@@ -243,13 +244,13 @@ fn what_is_damaged_in_the_store_is_told_and_never_passed_over() {
     store.execute("UPDATE pending SET saved = '{\"half' WHERE id = (SELECT min(id) FROM pending)", []).unwrap();
     let doorbell = world.serve();
     until("the other one is done", || lines(&world) == [0, 1, 2, 4]);
-    until("it is told", || world.said(&["failed"]).contains("what the store holds of this run is damaged and cannot be read"));
+    until("it is told", || world.said(&["failed"]).contains("the saved data of this run is damaged and cannot be read"));
     doorbell.stop();
     // An intent that cannot be read: nobody knows what stands in the file, so nothing is done until somebody looks.
     store.execute("INSERT INTO intent (folder, file, intent) VALUES ('', 'out.txt', '{\"half')", []).unwrap();
     let out = world.run(&["serve", "--listen", "127.0.0.1:0"]);
     let said = String::from_utf8(out.stderr).unwrap();
-    assert!(said.contains("what is in the store is damaged") && said.contains("restore a backup of the data folder"), "{said}");
+    assert!(said.contains("data in the store is damaged") && said.contains("restore a backup of the data folder"), "{said}");
     assert_eq!(out.status.code(), Some(2));
 }
 

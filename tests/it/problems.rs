@@ -145,7 +145,7 @@ fn problems_come_as_json_too() {
     let said: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     let expected = serde_json::json!({
         "severity": "error", "file": "rules/rules.yaml", "line": 3, "column": 5, "length": 4,
-        "message": "a rule has no `whne`", "help": "did you mean `when`?", "notes": ["known here: description, enabled, when, then, else, set, if, once_per, one_at_a_time, answer_within, on_error, tests"],
+        "message": "`whne` is not a valid key in a rule", "help": "did you mean `when`?", "notes": ["valid keys: description, enabled, when, then, else, set, if, once_per, one_at_a_time, answer_within, on_error, tests"],
     });
     assert!(said["problems"].as_array().unwrap().contains(&expected), "{said:#}");
 }
@@ -190,7 +190,7 @@ fn hostile_rule_files_are_answered() {
     std::fs::write(world.path("rules/x.yaml"), b"a: \xff\n").unwrap();
     assert_eq!(
         world.said(&["check"]),
-        "error: this file is not UTF-8 text\n  --> rules/x.yaml\n   = line 1 holds something else; save the file as UTF-8 in your editor\n\n1 error\n"
+        "error: this file is not UTF-8 text\n  --> rules/x.yaml\n   = line 1 is not UTF-8; save the file as UTF-8 in your editor\n\n1 error\n"
     );
 }
 
@@ -198,7 +198,7 @@ fn hostile_rule_files_are_answered() {
 fn an_address_that_anybody_can_ring_is_an_error_where_that_is_asked_for() {
     let world = World::with("rules:\n  A:\n    when: { webhook: /a }\n    then: [ log: hi ]\n");
     let said = world.said(&["check", "--require-verify"]);
-    assert!(said.starts_with("error: anyone who knows the address /a can ring it\n"), "{said}");
+    assert!(said.starts_with("error: anyone who knows the address /a can call it\n"), "{said}");
 }
 
 #[test]
@@ -207,6 +207,6 @@ fn many_warnings_are_cut_short_and_keep_nobody_from_starting() {
     let world = World::with(&format!("rules:\n{}", (0..150).map(rule).collect::<String>()));
     let said = world.said(&["check"]);
     assert!(said.contains("warning: 50 more problems in this file are not shown\n"), "{said}");
-    assert!(said.ends_with("150 rules in 1 file: good, with 101 warnings\n"), "{said}");
+    assert!(said.ends_with("150 rules in 1 file: valid, with 101 warnings\n"), "{said}");
     world.serve().ring("/w149", "{}");
 }

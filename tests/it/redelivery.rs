@@ -100,7 +100,7 @@ fn deliveries_that_come_at_the_same_moment_make_one_run() {
         assert_eq!(events.len(), 1, "all are told of one event");
     }
     until("all are written", || world.output("out.txt").lines().count() == 5);
-    assert!(world.said(&["events"]).contains("5 events in all"));
+    assert!(world.said(&["events"]).contains("5 events in total"));
     let mut lines: Vec<String> = world.output("out.txt").lines().map(str::to_owned).collect();
     lines.sort();
     assert_eq!(lines, ["0", "1", "2", "3", "4"]);
@@ -130,8 +130,8 @@ fn who_guesses_an_id_at_an_open_address_does_not_get_the_answer_of_another_one()
     let again = [("content-type", "application/json"), ("x-attempt", "3"), ("user-agent", "another")];
     let got = doorbell.send("POST", "/orders/1?from=shop", &again, br#"{"id": 7, "name": "Ada"}"#);
     assert_eq!((got.status, got.body.as_str()), MADE);
-    assert!(world.said(&["events"]).contains("1 event in all"));
-    assert!(doorbell.logged("another request with the id of a delivery that came before"));
+    assert!(world.said(&["events"]).contains("1 event in total"));
+    assert!(doorbell.logged("delivery id was used before, by a different request"));
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_sender_that_signs_anew_what_it_sends_again_gets_the_answer() {
     until("it has failed", || world.said(&["failed"]).contains("1 failed run"));
     assert_eq!(send(1, r#"{"event_id": "E2", "do": "call", "attempt": 2}"#), plain);
     until("what had failed was done", || target.calls().len() == 2 && !world.said(&["failed"]).contains("failed run"));
-    assert!(world.said(&["events"]).contains("2 events in all"));
+    assert!(world.said(&["events"]).contains("2 events in total"));
 }
 
 #[test]
@@ -227,5 +227,5 @@ fn deliveries_from_before_requests_were_told_apart_get_the_plain_answer() {
     drop(store);
     let doorbell = world.serve();
     assert_eq!(order(&doorbell), (PLAIN.0, PLAIN.1.to_owned()), "nobody knows whether it is the same request");
-    assert!(world.said(&["events"]).contains("1 event in all"), "it is known that it came before");
+    assert!(world.said(&["events"]).contains("1 event in total"), "it is known that it came before");
 }

@@ -18,7 +18,7 @@ fn edits_are_taken_over_and_told() {
     world.write("rules/rules.yaml", &rule("A", "/a", "two"));
     world.write("rules/sub/b.yml", &rule("B", "/b", "three"));
     until("both are in force", || doorbell.post("/b", "{}").status == 200);
-    until("it is told", || doorbell.logged("rules loaded anew: added `B`"));
+    until("it is told", || doorbell.logged("rules reloaded: added `B`"));
     doorbell.ring("/a", "{}");
     std::fs::remove_file(world.path("rules/rules.yaml")).unwrap();
     until("A is gone", || doorbell.post("/a", "{}").status == 404);
@@ -34,7 +34,7 @@ fn a_bad_edit_changes_nothing_and_is_shown_until_it_is_mended() {
     let world = World::with(&rule("A", "/a", "good"));
     let doorbell = world.serve();
     world.write("rules/rules.yaml", "rules:\n  A:\n    whne: 1\n");
-    until("it is told", || doorbell.logged("the rules were changed and have problems; the old ones stay in force"));
+    until("it is told", || doorbell.logged("rules have problems after an edit; the old rules stay in force"));
     assert_eq!(doorbell.post("/a", "{}").status, 200);
     let health = || world.said(&["health", "--json", "--listen", &doorbell.address]);
     assert!(health().contains("did you mean `when`?"), "{}", health());
@@ -105,7 +105,7 @@ fn a_run_of_an_old_rule_waits_for_a_secret_that_is_missing_and_takes_one_that_wa
     let explained = || world.said(&["explain", &event]);
     until("it waits", || {
         let said = explained();
-        said.contains("retry: the secret KEY is not set, which the rule of that time needs") && said.contains("waits until")
+        said.contains("retry: the secret KEY is not set, which the rule of this run needs") && said.contains("waits until")
     });
     assert_eq!(keys(), ["first-key-of-all"]);
     std::fs::rename(world.path("elsewhere"), world.path("key")).unwrap();
@@ -123,7 +123,7 @@ fn an_invisible_character_in_an_edit_is_a_problem_and_the_next_edit_is_seen() {
     let world = World::with(&rule("A", "/a", "one"));
     let doorbell = world.serve();
     world.write("rules/b.yaml", "rules:\n  B:\n    when: { webhook: /b }\n    if: { \u{a0}x: 1 }\n    then: [ log: hi ]\n");
-    until("it is shown", || world.said(&["health", "--json", "--listen", &doorbell.address]).contains("nothing is called `x` here"));
+    until("it is shown", || world.said(&["health", "--json", "--listen", &doorbell.address]).contains("`x` is not defined here"));
     world.write("rules/b.yaml", &rule("B", "/b", "two"));
     until("the next edit is in force", || doorbell.post("/b", "{}").status == 200);
 }

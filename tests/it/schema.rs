@@ -28,7 +28,7 @@ fn known(file: &str) -> BTreeSet<String> {
     let said: Value = serde_json::from_str(&world.said(&["check", "--format", "json"])).unwrap();
     let notes: Vec<&str> =
         said["problems"].as_array().unwrap().iter().flat_map(|p| p["notes"].as_array().unwrap()).filter_map(Value::as_str).collect();
-    let list = notes.iter().find_map(|n| n.strip_prefix("known here: ")).unwrap_or_else(|| panic!("{said}\n{file}"));
+    let list = notes.iter().find_map(|n| n.strip_prefix("valid keys: ")).unwrap_or_else(|| panic!("{said}\n{file}"));
     list.split(", ").map(str::to_owned).collect()
 }
 
@@ -198,5 +198,5 @@ fn a_language_server_completes_explains_and_finds_slips() {
     let said = server.hover(&uri, &text, "      - pos");
     assert!(said.contains("calls another app over HTTP"), "{said}");
     let said = server.hover(&uri, &text, "    whe");
-    assert!(said.contains("what rings the rule"), "{said}");
+    assert!(said.contains("what starts the rule"), "{said}");
 }

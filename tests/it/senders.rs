@@ -211,8 +211,10 @@ fn senders_are_listed_and_each_can_be_copied_as_custom() {
     let listed = world.said(&["senders"]);
     for sender in listed.lines().take_while(|l| l.starts_with("  ")).filter_map(|l| l.split_whitespace().next()) {
         let said = world.said(&["senders", sender]);
-        let own = said.contains("in its own words");
-        let Some((_, custom)) = said.split_once(if own { "in its own words:\n\n" } else { "webhooks:\n  /" }) else { panic!("{said}") };
+        let own = said.contains("written out under `custom:`");
+        let Some((_, custom)) = said.split_once(if own { "written out under `custom:`:\n\n" } else { "webhooks:\n  /" }) else {
+            panic!("{said}")
+        };
         let custom = if own { custom.to_owned() } else { custom.split_once('\n').unwrap().1.to_owned() };
         let custom = custom.split("\n\n").next().unwrap();
         let world = World::with(&format!(
@@ -233,7 +235,7 @@ fn senders_are_listed_and_each_can_be_copied_as_custom() {
     }
     assert_eq!(
         world.said(&["senders", "stripes"]),
-        "doorbell: no sender is called `stripes`; did you mean stripe? `doorbell senders` lists them\n"
+        "doorbell: there is no sender called `stripes`; did you mean stripe? (`doorbell senders` lists them)\n"
     );
 }
 
@@ -241,8 +243,8 @@ fn senders_are_listed_and_each_can_be_copied_as_custom() {
 fn a_sender_that_signs_the_address_wants_to_know_it() {
     let world = World::with("webhooks:\n  /a: { verify: { square: \"{{ secret.SQUARE }}\" } }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [{ log: x }]\n").env("SQUARE", "x");
     let said = world.said(&["check"]);
-    assert!(said.contains("error: Square signs the address, so Doorbell must know its own"), "{said}");
-    assert!(said.contains("write `public_url: https://hooks.example.com` beside `verify:`"), "{said}");
+    assert!(said.contains("error: Square signs the address, so Doorbell must know its public address"), "{said}");
+    assert!(said.contains("write `public_url: https://hooks.example.com` next to `verify:`"), "{said}");
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn rows_go_above_the_totals_of_a_table_and_the_table_grows() {
 fn a_totals_row_that_a_formula_names_is_not_moved() {
     let world = world(&["totals-named.xlsx"], "- add_row: totals-named.xlsx\n  columns: { Number: \"{{ body.id }}\" }");
     let said = ring(&world, &[r#"{"id": "A-4"}"#]);
-    assert!(said.contains("a formula in the sheet Summary names the row of the table's totals"), "{said}");
+    assert!(said.contains("a formula in the sheet Summary refers to the total row of the table"), "{said}");
     assert_eq!(changed(&home().join("tests/sheets/totals-named.xlsx"), &world.path("output/totals-named.xlsx")), Vec::<String>::new());
 }
 
@@ -268,13 +268,13 @@ fn what_cannot_be_updated_is_told_in_words() {
             "{ Email: \"{{ body.email }}\", Name: x }",
             "update_row",
             r#"{"email": ""}"#,
-            "customers.xlsx: the value for Email is empty, so no row can be found by it",
+            "customers.xlsx: the value for Email is empty, so it cannot identify a row",
         ),
         (
             "{ Email: \"{{ body.email }}\", Double: 5 }",
             "update_row",
             r#"{"email": "bob@example.com"}"#,
-            "customers.xlsx: the cell under Double in row 3 holds a formula, which is kept; take the column out",
+            "customers.xlsx: the cell under Double in row 3 contains a formula, which Doorbell does not overwrite; remove the column from the rule",
         ),
         (
             "{ Email: \"{{ body.email }}\", Phone: 5 }",
@@ -343,10 +343,13 @@ fn csv_gets_new_columns_at_its_end_and_keeps_its_encoding() {
     std::fs::write(world.path("output/a.csv"), b"Name,Ort\nAda,K\xf6ln\nBob\n").unwrap();
     ring(&world, &[r#"{"name": "Zo\u00eb", "phone": "+49 30 1234567"}"#, r#"{"name": "\u0141uk", "phone": "1"}"#]);
     assert_eq!(std::fs::read(world.path("output/a.csv")).unwrap(), b"Name,Ort,Phone\nAda,K\xf6ln,\nBob,,\nZo\xeb,,+49 30 1234567\n");
-    assert_eq!(world.output("errors.log"), "a.csv: this file is written in Windows-1252, which has no `Ł`; save it as CSV in UTF-8\n");
+    assert_eq!(
+        world.output("errors.log"),
+        "a.csv: this file is encoded in Windows-1252, which does not have the character `Ł`; save it as CSV in UTF-8\n"
+    );
     std::fs::write(world.path("output/a.csv"), b"\xff\xfeN\0\n\0").unwrap();
     let said = ring(&world, &[r#"{"name": "x", "phone": "1"}"#]);
-    assert!(said.contains("it is written in UTF-16; save it as CSV in UTF-8 in your spreadsheet program"), "{said}");
+    assert!(said.contains("it is encoded in UTF-16; save it as CSV in UTF-8 in your spreadsheet program"), "{said}");
 }
 
 #[test]

@@ -198,3 +198,60 @@ fn the_image_knows_every_target() {
         assert!(touched.contains(&file.as_str()), "the Dockerfile does not make {file}");
     }
 }
+
+/// Words and turns that no person should have to read, each with what is written instead.
+const AVOIDED: [(&str, &str); 10] = [
+    ("mend", "fix"),
+    ("stumbled", "crashed"),
+    ("is set aside", "is quarantined"),
+    ("what became of", "what happened to"),
+    ("capital letter", "upper case"),
+    ("small letter", "lower case"),
+    ("may ring", "may call"),
+    ("rings ", "calls, receives"),
+    ("is rung", "is called"),
+    ("beyond it", "above that"),
+];
+
+/// The text literals of a program, without comments, each with its line.
+fn literals(text: &str) -> Vec<(usize, String)> {
+    let raw = r###"\br##"(.*?)"##|\br#"(.*?)"#|\br"(.*?)""###;
+    let plain = r#"//[^\n]*|/\*.*?\*/|"((?:\\.|[^"\\])*)"|'(?:\\u\{[0-9a-fA-F]+\}|\\.|[^'\\])'"#;
+    let tokens = regex::Regex::new(&format!("(?s){raw}|{plain}")).unwrap();
+    let found = tokens.captures_iter(text).filter_map(|all| {
+        let literal = all.iter().skip(1).flatten().next()?;
+        Some((text[..literal.start()].lines().count(), literal.as_str().to_owned()))
+    });
+    found.collect()
+}
+
+#[test]
+fn what_people_read_is_plain_english() {
+    // What a placeholder is called is not read, and tables keep the names of their columns.
+    let unread = regex::Regex::new(r"\{[a-z_]+\}|(?s)^.*\b(ALTER|CREATE TABLE|UPDATE pending)\b.*$").unwrap();
+    let mut found = Vec::new();
+    for (file, text) in sources() {
+        let help = text
+            .lines()
+            .enumerate()
+            .filter(|_| file.starts_with("cli/"))
+            .filter_map(|(n, line)| line.trim_start().strip_prefix("///").map(|said| (n + 1, said.to_owned())));
+        for (line, said) in literals(program(&text)).into_iter().chain(help) {
+            let said = unread.replace_all(&said, "").into_owned();
+            for (word, instead) in AVOIDED {
+                let at_a_word = |at: usize| !said[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+                if said.match_indices(word).any(|(at, _)| at_a_word(at)) {
+                    found.push(format!("src/{file}:{line} says `{word}` instead of `{instead}`: {said}"));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn literals_are_found_where_people_read_them() {
+    let text = "// \"no\"\nlet a = '\"'; let b = \"one \\\" two\";\nlet c = r#\"raw \"x\" text\"#; /* \"no\" */ let d = \"\";";
+    let found = literals(text);
+    assert_eq!(found, [(2, "one \\\" two".to_owned()), (3, "raw \"x\" text".to_owned()), (3, String::new())]);
+}

@@ -85,7 +85,7 @@ impl World {
         std::fs::write(path, text).unwrap();
     }
 
-    /// A file below `output`, empty if it is not there.
+    /// A file below `output`, empty if it is missing.
     pub fn output(&self, name: &str) -> String {
         std::fs::read_to_string(self.path("output").join(name)).unwrap_or_default()
     }

@@ -38,7 +38,7 @@ impl Kind for Append {
             item.problem("a workbook has rows, not lines").label("use `add_row:` with `columns:`").add();
         }
         if fields.has("columns") {
-            fields.key("columns").problem("a line has no columns").label("did you mean `add_row`?").add();
+            fields.key("columns").problem("`append` writes lines, which have no columns").label("did you mean `add_row`?").add();
             fields.rest();
             return None;
         }
@@ -47,12 +47,12 @@ impl Kind for Append {
             (Some(text), None) => Template::read(&text, Destination::Line, known).map(Line::Text),
             (None, Some(json)) => Data::read(&json, Destination::Plain, known).map(Line::Json),
             (Some(text), Some(_)) => {
-                text.problem("there is `text:` and `json:`").at_key().label("keep one of them").add();
+                text.problem("`append` takes either `text:` or `json:`, not both").at_key().label("remove one of them").add();
                 None
             }
             (None, None) => {
                 if !fields.has("text") && !fields.has("json") {
-                    item.problem("what to write is missing").label("write `text:` below it, in line with `append`").add();
+                    item.problem("the line to write is missing").label("write `text:` below it, aligned with `append`").add();
                 }
                 None
             }

@@ -56,7 +56,7 @@ fn column(header: &[(u32, String)], title: &str) -> Option<u32> {
 fn values(row: &Row) -> Result<Vec<String>, String> {
     let value = |title: &String| {
         let cell = row.cells.iter().find(|(t, _)| t.trim() == title.trim()).map(|(_, c)| spelled(c)).unwrap_or_default();
-        if cell.is_empty() { Err(format!("the value for {title} is empty, so no row can be found by it")) } else { Ok(cell) }
+        if cell.is_empty() { Err(format!("the value for {title} is empty, so it cannot identify a row")) } else { Ok(cell) }
     };
     row.matching.iter().map(value).collect()
 }
@@ -207,7 +207,9 @@ fn one(sheet: &mut Sheet, search: &mut Search, row: &Row, changes: &mut Changes)
         let formula = sheet.formulas.get(&at).into_iter().flatten().find(|c| cells.contains_key(c) && !is_matched(row, &sheet.header, **c));
         if let Some(column) = formula {
             let title = sheet.header.iter().find(|(c, _)| c == column).map_or("", |(_, t)| t.as_str());
-            return Err(format!("{name}: the cell under {title} in row {at} holds a formula, which is kept; take the column out"));
+            return Err(format!(
+                "{name}: the cell under {title} in row {at} contains a formula, which Doorbell does not overwrite; remove the column from the rule"
+            ));
         }
     }
     sheet.last_column += added.len() as u32;
@@ -275,7 +277,7 @@ mod tests {
             [
                 "c.csv has no row where Email is eve@x",
                 "c.csv has two rows where Email is two@x: rows 3 and 4",
-                "c.csv: the value for Email is empty, so no row can be found by it",
+                "c.csv: the value for Email is empty, so it cannot identify a row",
             ]
         );
     }

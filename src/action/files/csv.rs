@@ -62,7 +62,7 @@ impl Header {
             }
         }
         if first.starts_with(b"\xff\xfe") || first.starts_with(b"\xfe\xff") {
-            return Err(Unwritten::Never("it is written in UTF-16; save it as CSV in UTF-8 in your spreadsheet program".into()));
+            return Err(Unwritten::Never("it is encoded in UTF-16; save it as CSV in UTF-8 in your spreadsheet program".into()));
         }
         Self::of(&first, name, encoding)
     }
@@ -78,7 +78,7 @@ impl Header {
         let fields = Records { bytes, at: start, delimiter }.next().unwrap_or_default();
         let names: Vec<String> = fields.iter().map(|f| plain(&bytes[f.clone()], encoding).trim().to_owned()).collect();
         if names.iter().all(String::is_empty) {
-            return Err(Unwritten::Never("its first row is empty, so no column can be found by its name".into()));
+            return Err(Unwritten::Never("its first row is empty, so no column can be found by name".into()));
         }
         Ok(Self { names, delimiter, crlf: line.ends_with(b"\r"), encoding })
     }
@@ -133,7 +133,9 @@ impl Header {
         let unknown = text.chars().find(|c| self.encoding.encode(c.encode_utf8(&mut [0; 4])).2);
         match unknown {
             None => Ok(self.encoding.encode(&text).0.into_owned()),
-            Some(c) => Err(format!("this file is written in Windows-1252, which has no `{c}`; save it as CSV in UTF-8")),
+            Some(c) => {
+                Err(format!("this file is encoded in Windows-1252, which does not have the character `{c}`; save it as CSV in UTF-8"))
+            }
         }
     }
 }
@@ -141,7 +143,10 @@ impl Header {
 /// A file with rows changed and added: its bytes, and for each row why it could not be done.
 pub(super) fn change(file: &File, name: &str, rows: &[&Row]) -> Result<(Vec<u8>, Vec<Option<String>>), Unwritten> {
     if file.metadata()?.len() > MAX_CHANGED {
-        return Err(Unwritten::Never(format!("it is larger than {} MB, too large to change rows in; begin a new one", MAX_CHANGED >> 20)));
+        return Err(Unwritten::Never(format!(
+            "it is larger than {} MB, which is too large for changing rows; start a new file",
+            MAX_CHANGED >> 20
+        )));
     }
     let mut bytes = Vec::new();
     let mut whole = file;
@@ -149,7 +154,7 @@ pub(super) fn change(file: &File, name: &str, rows: &[&Row]) -> Result<(Vec<u8>,
     whole.read_to_end(&mut bytes)?;
     let header = match bytes.is_empty() {
         true => {
-            let header = rows.first().map(|r| Header::new(r, name)).ok_or_else(|| Unwritten::Never("no row is to be written".into()))?;
+            let header = rows.first().map(|r| Header::new(r, name)).ok_or_else(|| Unwritten::Never("there is no row to write".into()))?;
             header.write(&mut bytes);
             header
         }

@@ -65,19 +65,21 @@ impl Output {
         let path = self.root.join(name);
         let parent = path.parent().unwrap_or(&self.root);
         if !parent.is_dir() {
-            self.make(parent).map_err(|e| Unwritten::Again(format!("the folder for {name} cannot be made: {}", words(&e))))?;
+            self.make(parent).map_err(|e| Unwritten::Again(format!("the folder for {name} cannot be created: {}", words(&e))))?;
         }
         let folder = parent.canonicalize().map_err(|e| Unwritten::Again(format!("the folder for {name} cannot be used: {}", words(&e))))?;
         let file = folder.join(path.file_name().unwrap_or_default());
         let real = match file.is_symlink() {
-            true => file.canonicalize().map_err(|_| Unwritten::Never(format!("{name} is a link that leads nowhere")))?,
+            true => {
+                file.canonicalize().map_err(|_| Unwritten::Never(format!("{name} is a symbolic link to a file that does not exist")))?
+            }
             false => file,
         };
         if !real.starts_with(&self.root) {
-            return Err(Unwritten::Never(format!("{name} would lie outside of the output folder")));
+            return Err(Unwritten::Never(format!("{name} would be outside the output folder")));
         }
         if self.forbidden.iter().any(|f| real.starts_with(f) && f != &self.root) {
-            return Err(Unwritten::Never(format!("{name} would lie in the rules or data folder, where rules do not write")));
+            return Err(Unwritten::Never(format!("{name} would be in the rules or data folder, where rules cannot write")));
         }
         Ok(real)
     }
@@ -92,7 +94,7 @@ impl Output {
                 flush_folder(at.parent().unwrap_or(&self.root))?;
             }
             if !at.canonicalize()?.starts_with(&self.root) {
-                return Err(io::Error::other("it would lie outside of the output folder"));
+                return Err(io::Error::other("it would be outside the output folder"));
             }
         }
         Ok(())
@@ -102,26 +104,26 @@ impl Output {
 /// Whether a name may be used below the folder.
 pub fn check(name: &str) -> Result<(), String> {
     if name.trim().is_empty() {
-        return Err("the file's name is empty".to_owned());
+        return Err("the file name is empty".to_owned());
     }
     if name.ends_with('/') {
-        return Err(format!("`{name}` is a folder; a file's name is missing"));
+        return Err(format!("`{name}` is a folder; the file name is missing"));
     }
     if name.starts_with('/') || name.starts_with('\\') || name.as_bytes().get(1) == Some(&b':') {
-        return Err(format!("`{name}` would lie outside of the output folder"));
+        return Err(format!("`{name}` would be outside the output folder"));
     }
     for part in Path::new(name).components() {
         match part {
-            Component::Normal(part) if part.len() > MAX_NAME => return Err(format!("a file's name has at most {MAX_NAME} letters")),
+            Component::Normal(part) if part.len() > MAX_NAME => return Err(format!("a file name has at most {MAX_NAME} characters")),
             Component::Normal(part) if part.to_string_lossy().starts_with(OWN) => {
-                return Err(format!("names that begin with {OWN} are Doorbell's own"));
+                return Err(format!("names that begin with {OWN} are reserved for Doorbell"));
             }
             Component::Normal(_) => {}
-            _ => return Err(format!("`{name}` would lie outside of the output folder")),
+            _ => return Err(format!("`{name}` would be outside the output folder")),
         }
     }
     if name.contains('\0') {
-        return Err("a file's name cannot hold a NUL".to_owned());
+        return Err("a file name cannot contain a NUL character".to_owned());
     }
     Ok(())
 }

@@ -76,7 +76,7 @@ impl Replacement {
         if let Some((owner, group)) = self.lost {
             tracing::warn!(
                 file = %path.display(), owner, group,
-                "the file was replaced and belongs to Doorbell's user now; its old owner or group could not be kept"
+                "file replaced; its owner or group could not be preserved, so it now belongs to Doorbell's user"
             );
         }
         path.parent().map_or(Ok(()), flush_folder)?;
@@ -130,13 +130,12 @@ impl Affected {
     fn refused(&self, old: &Metadata) -> String {
         match self {
             Affected::Owner => format!(
-                "its owner (user {}) would not have the same access once Doorbell has replaced it; run Doorbell as that user, or put the file into a group that Doorbell's user is in and let the group write to it (chmod g+w)",
+                "its owner (user {}) would lose access if Doorbell replaced the file; run Doorbell as that user, or give the file a group that Doorbell's user belongs to and make it writable for that group (chmod g+w)",
                 old.uid()
             ),
-            Affected::Group => format!(
-                "its group ({}) would not have the same access once Doorbell has replaced it; add Doorbell's user to that group",
-                old.gid()
-            ),
+            Affected::Group => {
+                format!("its group ({}) would lose access if Doorbell replaced the file; add Doorbell's user to that group", old.gid())
+            }
         }
     }
 }

@@ -34,21 +34,21 @@ impl Kind for SheetRow {
         &["add_row", "update_row", "add_or_update_row"]
     }
     fn does(&self) -> &'static str {
-        "adds a row to a spreadsheet (.csv, .tsv, .xlsx), or changes one that is there"
+        "adds a row to a spreadsheet (.csv, .tsv, .xlsx), or changes an existing one"
     }
     fn words(&self) -> &'static [Word] {
         &[
-            Word { name: "columns", shape: Shape::Map, does: "values by the title of their column" },
-            Word { name: "sheet", shape: Shape::Text, does: "the sheet of a workbook; its first one if you do not say" },
+            Word { name: "columns", shape: Shape::Map, does: "the values, by column title" },
+            Word { name: "sheet", shape: Shape::Text, does: "the sheet of a workbook; the first one by default" },
             Word {
                 name: "formulas",
                 shape: Shape::One(&["allow"]),
-                does: "`allow` leaves text that a spreadsheet takes for a formula as it is",
+                does: "`allow` leaves text unchanged that a spreadsheet program would read as a formula",
             },
-            Word { name: "new_columns", shape: Shape::One(&["add"]), does: "`add` makes columns that are not there, at the end" },
-            Word { name: "match", shape: Shape::List, does: "the column, or columns, that tell which row is meant" },
-            Word { name: "ignore_case", shape: Shape::Flag, does: "whether capital and small letters are the same in `match:`" },
-            Word { name: "skip_missing", shape: Shape::Flag, does: "whether a cell stays as it is where its field is missing" },
+            Word { name: "new_columns", shape: Shape::One(&["add"]), does: "`add` adds missing columns at the end" },
+            Word { name: "match", shape: Shape::List, does: "the column or columns that identify the row" },
+            Word { name: "ignore_case", shape: Shape::Flag, does: "whether `match:` ignores the difference between upper and lower case" },
+            Word { name: "skip_missing", shape: Shape::Flag, does: "whether a cell keeps its value if its field is missing" },
         ]
     }
     fn example(&self) -> &'static str {
@@ -57,7 +57,7 @@ impl Kind for SheetRow {
     fn read(&self, verb: &'static str, fields: &mut Fields, known: &Names) -> Option<Box<dyn Action>> {
         let item = fields.must(verb)?;
         if item.text().is_some_and(|t| t.starts_with("https://docs.google.com/")) {
-            item.problem("Google Sheets are not available yet").label("write to an .xlsx or .csv file").add();
+            item.problem("Google Sheets is not available yet").label("write to an .xlsx or .csv file").add();
             return None;
         }
         let file = read_file(&item, known);
@@ -69,12 +69,12 @@ impl Kind for SheetRow {
                 true => "save it as .xlsx and write that name".to_owned(),
                 false => format!("write {name}.xlsx or {name}.csv"),
             };
-            item.problem("a spreadsheet's name ends in .csv, .tsv or .xlsx").label(mend).add();
+            item.problem("the name of a spreadsheet file ends in .csv, .tsv or .xlsx").label(mend).add();
         }
         let sheet = match fields.may("sheet") {
             Some(sheet) => {
                 if named.as_ref().is_some_and(|n| !n.to_ascii_lowercase().ends_with(".xlsx")) {
-                    sheet.problem("only a workbook (.xlsx) has sheets").at_key().label("take this line out").add();
+                    sheet.problem("only a workbook (.xlsx) has sheets").at_key().label("remove this line").add();
                 }
                 Some(Template::read(&sheet, Destination::Plain, known)?)
             }
@@ -87,10 +87,7 @@ impl Kind for SheetRow {
         for (name, value) in columns.entries("`columns:`")? {
             match value.node {
                 Node::List(_) | Node::Map(_) => {
-                    value
-                        .problem("a cell holds one value")
-                        .label("write a text or {{ a field }}; {{ join … }} makes one text of a list")
-                        .add();
+                    value.problem("a cell holds one value").label("write text or {{ a field }}; {{ join … }} turns a list into text").add();
                 }
                 _ => cells.push((name, Data::read(&value, Destination::Plain, known))),
             }
@@ -118,7 +115,7 @@ fn read_word(fields: &mut Fields, key: &'static str, word: &str) -> Option<bool>
     let Some(item) = fields.may(key) else { return Some(false) };
     let found = item.text()?;
     if found != word {
-        item.problem(format!("`{found}` is not known here")).label(format!("write `{key}: {word}`, or take the line out")).add();
+        item.problem(format!("`{found}` is not a valid value")).label(format!("write `{key}: {word}`, or remove the line")).add();
         return None;
     }
     Some(true)
@@ -128,7 +125,11 @@ fn read_word(fields: &mut Fields, key: &'static str, word: &str) -> Option<bool>
 fn read_match(fields: &mut Fields, verb: &str, mode: Mode, cells: &[(String, Option<Data>)]) -> Option<Vec<String>> {
     if mode == Mode::Add {
         if fields.has("match") {
-            fields.key("match").problem("`add_row` looks for no row").label("did you mean `add_or_update_row`?").add();
+            fields
+                .key("match")
+                .problem("`add_row` always adds a row, so it has nothing to match")
+                .label("did you mean `add_or_update_row`?")
+                .add();
             fields.may("match");
         }
         return Some(Vec::new());
@@ -137,8 +138,8 @@ fn read_match(fields: &mut Fields, verb: &str, mode: Mode, cells: &[(String, Opt
         let first = cells.first().map_or("Email", |(title, _)| title.as_str());
         fields
             .key(if mode == Mode::Update { "update_row" } else { "add_or_update_row" })
-            .problem(format!("`{verb}` must know which row is meant"))
-            .label(format!("write `match: {first}` below it: the column that tells one row from another"))
+            .problem(format!("`{verb}` needs to know which row to change"))
+            .label(format!("write `match: {first}` below it, with the column that identifies the row"))
             .add();
         return None;
     }
@@ -146,7 +147,7 @@ fn read_match(fields: &mut Fields, verb: &str, mode: Mode, cells: &[(String, Opt
     let item = fields.may("match")?;
     if let Node::Map(entries) = item.node {
         let title = entries.first().map_or("Email", |(title, _)| title.as_str());
-        item.problem("`match:` takes the title of a column; its value stands under `columns:`")
+        item.problem("`match:` takes the title of a column; the value goes under `columns:`")
             .label(format!("write `match: {title}`"))
             .add();
         return None;
@@ -159,7 +160,7 @@ fn read_match(fields: &mut Fields, verb: &str, mode: Mode, cells: &[(String, Opt
                 || format!("write {title} under `columns:` as well, with the value to look for"),
                 |n| format!("did you mean `{n}`?"),
             );
-            one.problem(format!("the column `{title}` has no value here, so no row can be found by it")).label(label).add();
+            one.problem(format!("the column `{title}` has no value here, so it cannot identify a row")).label(label).add();
             return None;
         }
         titles.push(title);
@@ -170,7 +171,7 @@ fn read_match(fields: &mut Fields, verb: &str, mode: Mode, cells: &[(String, Opt
 fn matching_flag(fields: &mut Fields, key: &'static str, mode: Mode) -> Option<bool> {
     let Some(item) = fields.may(key) else { return Some(false) };
     if mode == Mode::Add {
-        item.problem(format!("`{key}` belongs to `update_row` and `add_or_update_row`")).at_key().label("take it out").add();
+        item.problem(format!("`{key}` can only be used with `update_row` and `add_or_update_row`")).at_key().label("remove it").add();
         return None;
     }
     item.flag()
@@ -216,7 +217,7 @@ impl Action for Writing {
                     };
                     let kind = if list.is_array() { "a list" } else { "an object" };
                     return Err(Unrendered {
-                        message: format!("the column {name} would hold {kind}; {{{{ join … }}}} makes one text of it"),
+                        message: format!("the column {name} would contain {kind}; {{{{ join … }}}} turns it into text"),
                         path,
                     });
                 }
@@ -258,7 +259,7 @@ impl fmt::Display for Written {
             write!(f, "  (sheet {sheet})")?;
         }
         if !self.row.matching.is_empty() {
-            write!(f, "  (the row is found by {})", self.row.matching.join(" and "))?;
+            write!(f, "  (row matched by {})", self.row.matching.join(" and "))?;
         }
         for (name, cell) in &self.row.cells {
             let value = value_of(cell);
@@ -279,7 +280,7 @@ impl Effect for Written {
     fn perform<'a>(self: Box<Self>, world: &'a World, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
             if !KINDS.iter().any(|k| self.file.to_ascii_lowercase().ends_with(k)) {
-                return Outcome::failed(format!("{}: a spreadsheet's name ends in .csv, .tsv or .xlsx", self.file));
+                return Outcome::failed(format!("{}: the name of a spreadsheet file ends in .csv, .tsv or .xlsx", self.file));
             }
             world.files.write(&self.file, Content::Row(self.row), context).await
         })

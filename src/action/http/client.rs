@@ -57,7 +57,9 @@ impl Allowed {
             url::Host::Domain(name)
                 if is_local_name(name) && !self.networks.iter().any(|n| n.contains(&IpAddr::V4(Ipv4Addr::LOCALHOST))) =>
             {
-                Some(format!("`{name}` is this machine, and calls to it are refused; start Doorbell with --allow-host {name}"))
+                Some(format!(
+                    "`{name}` is this machine, and calls to it are refused; to allow them, start Doorbell with --allow-host {name}"
+                ))
             }
             _ => None,
         }
@@ -71,7 +73,7 @@ fn is_local_name(name: &str) -> bool {
 
 fn refusal(host: &str, ip: IpAddr) -> String {
     let width = if ip.is_ipv4() { 32 } else { 128 };
-    format!("{host} lies inside the network, and calls to it are refused; start Doorbell with --allow-network {ip}/{width}")
+    format!("{host} is in a private network, and calls to it are refused; to allow them, start Doorbell with --allow-network {ip}/{width}")
 }
 
 /// Whether an address is no public one: RFC 1918, loopback, link-local (cloud metadata), shared, reserved, multicast,
@@ -182,7 +184,9 @@ impl Net {
         let name = url.port().map_or(name.clone(), |port| format!("{name}:{port}"));
         let host = self.hosts.host(&name);
         let turn = host.turn(std::time::Instant::now()).await.map_err(|e| match e {
-            NotNow::Rests(wait) => Unsent::Resting(format!("{name} did not answer several times, so it is left alone for a while"), wait),
+            NotNow::Rests(wait) => {
+                Unsent::Resting(format!("{name} did not answer several times, so calls to it are paused for a while"), wait)
+            }
             NotNow::Crowded(wait) => Unsent::Crowded(wait),
         })?;
         let began = std::time::Instant::now();
@@ -191,14 +195,14 @@ impl Net {
                 // A rule that has little patience says nothing of the server.
                 let hurried = timeout < PATIENT && began.elapsed() >= timeout;
                 if !hurried && turn.was_silent() {
-                    tracing::warn!(server = name, "it did not answer several times and is left alone for a while: {why}");
+                    tracing::warn!(server = name, "server did not answer several times; calls to it are paused for a while: {why}");
                 }
                 Err(Unsent::Again(why))
             }
             Err(other) => Err(other),
             Ok(got) => {
                 if turn.answered() {
-                    tracing::info!(server = name, "it answers again");
+                    tracing::info!(server = name, "server answers again");
                 }
                 Ok(got)
             }
@@ -233,12 +237,12 @@ impl Net {
             match location {
                 Some(to) if call.follow && matches!(got.status, 301 | 302 | 303 | 307 | 308) => {
                     if hop == MAX_REDIRECTS {
-                        return Err(Unsent::Never(format!("it was sent on more than {MAX_REDIRECTS} times")));
+                        return Err(Unsent::Never(format!("it was redirected more than {MAX_REDIRECTS} times")));
                     }
                     let next =
-                        url.join(&to).map_err(|e| Unsent::Never(format!("it was sent on to an address that cannot be read: {e}")))?;
+                        url.join(&to).map_err(|e| Unsent::Never(format!("it was redirected to an address that cannot be read: {e}")))?;
                     if url.scheme() == "https" && next.scheme() != "https" {
-                        return Err(Unsent::Never("it was sent on from https to http, which is refused".into()));
+                        return Err(Unsent::Never("it was redirected from https to http, which is refused".into()));
                     }
                     url = next;
                     self.check(&url, &call)?;
@@ -260,13 +264,13 @@ impl Net {
             Ok(got) if got.status == 200 => Ok(got.body),
             Ok(got) => Err(format!("it answered {}", got.status)),
             Err(Unsent::Again(why) | Unsent::Never(why) | Unsent::Resting(why, _)) => Err(why),
-            Err(Unsent::Crowded(_)) => Err("too much is asked of its server".into()),
+            Err(Unsent::Crowded(_)) => Err("too many calls to its server are waiting".into()),
         }
     }
 
     fn check(&self, url: &Url, call: &Call) -> Result<(), Unsent> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(Unsent::Never(format!("`{}:` addresses are not called, only https and http", url.scheme())));
+            return Err(Unsent::Never(format!("`{}:` addresses cannot be called, only https and http", url.scheme())));
         }
         let host = url.host_str().unwrap_or("").to_lowercase();
         if let Some(hosts) = &call.hosts {
@@ -275,7 +279,7 @@ impl Net {
                 None => *h == host,
             };
             if !hosts.iter().any(fits) {
-                return Err(Unsent::Never(format!("the request chose the server {host}, which is not among the step's `hosts`")));
+                return Err(Unsent::Never(format!("the request chose the server {host}, which is not listed under the step's `hosts`")));
             }
         }
         match self.allowed.refuses(url.as_str()) {
@@ -316,7 +320,7 @@ fn sort_out(error: &reqwest::Error) -> Unsent {
     if error.is_builder() {
         return Unsent::Never(format!("the request could not be made: {last}"));
     }
-    let what = if error.is_connect() { "no connection" } else { "the connection broke" };
+    let what = if error.is_connect() { "the connection failed" } else { "the connection was interrupted" };
     Unsent::Again(format!("{what}: {last}"))
 }
 
@@ -367,7 +371,7 @@ impl Resolve for Guarded {
             match (good.is_empty(), all.first()) {
                 (true, Some(first)) => {
                     let why = format!(
-                        "{} leads to {}, inside the network, and calls to it are refused; start Doorbell with --allow-host {0}",
+                        "{} resolves to {}, which is in a private network, and calls to it are refused; to allow them, start Doorbell with --allow-host {0}",
                         name.as_str(),
                         first.ip()
                     );

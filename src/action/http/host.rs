@@ -16,6 +16,8 @@ const PATIENCE: u32 = 5;
 /// How long it is left alone: at first, and at most; twice as long each time.
 const FIRST_REST: Duration = Duration::from_secs(10);
 const LONGEST_REST: Duration = Duration::from_secs(300);
+/// The most calls that wait in hand for one server.
+const MOST_WAITING: usize = 112;
 /// When to come again: at least and at most so far away.
 const SOONEST: Duration = Duration::from_secs(1);
 const LATEST: Duration = Duration::from_secs(60);
@@ -72,7 +74,7 @@ pub struct Turn<'h> {
 impl Hosts {
     /// `at_a_time` calls in all, `each` of them to one server.
     pub fn new(at_a_time: usize, each: usize) -> Self {
-        Self { room: Room::new(at_a_time, each), all: Mutex::default() }
+        Self { room: Room::new(at_a_time, each, MOST_WAITING), all: Mutex::default() }
     }
 
     pub fn host(&self, name: &str) -> Arc<Host> {
@@ -190,7 +192,6 @@ mod tests {
     use std::task::{Context, Waker};
 
     use super::*;
-    use crate::action::room::MOST_WAITING;
 
     fn silent(host: &Host, now: Instant) -> bool {
         let probes = host.health().may_call(now).unwrap();

@@ -50,11 +50,11 @@ impl Kind for Http {
             Word { name: "xml", shape: Shape::Text, does: "the body, as XML; values are escaped" },
             Word { name: "type", shape: Shape::Text, does: "the content type of `text:`" },
             Word { name: "headers", shape: Shape::Map, does: "headers to send" },
-            Word { name: "query", shape: Shape::Map, does: "what stands behind the ? of the address" },
-            Word { name: "auth", shape: Shape::Of("auth"), does: "who you are at the other app" },
-            Word { name: "ok", shape: Shape::List, does: "statuses that are good: [200-299] if you do not say" },
-            Word { name: "hosts", shape: Shape::List, does: "the servers that may be called, where the address comes from the webhook" },
-            Word { name: "follow_redirects", shape: Shape::Flag, does: "whether a moved address is followed" },
+            Word { name: "query", shape: Shape::Map, does: "the query parameters, after the ? of the address" },
+            Word { name: "auth", shape: Shape::Of("auth"), does: "your credentials for the other app" },
+            Word { name: "ok", shape: Shape::List, does: "the statuses that count as success; [200-299] by default" },
+            Word { name: "hosts", shape: Shape::List, does: "the servers that may be called, if the address comes from the webhook" },
+            Word { name: "follow_redirects", shape: Shape::Flag, does: "whether to follow redirects" },
         ]
     }
     fn example(&self) -> &'static str {
@@ -140,20 +140,16 @@ pub fn read_headers(item: &Item, known: &Names) -> Headers {
     let mut out = Vec::new();
     for (name, value) in item.entries("`headers:`").unwrap_or_default() {
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)) {
-            value
-                .problem(format!("`{name}` cannot be the name of a header"))
-                .at_key()
-                .label("a header's name has letters, digits and dashes")
-                .add();
+            value.problem(format!("`{name}` is not a valid header name")).at_key().label("use letters, digits and dashes").add();
             continue;
         }
         if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
-            value.problem(format!("Doorbell sets the header {name} itself")).at_key().label("take it out").add();
+            value.problem(format!("Doorbell sets the header {name} itself")).at_key().label("remove it").add();
             continue;
         }
         if let Some(template) = Template::read(&value, Destination::Header, known) {
             if template.fixed().is_some_and(|t| t.contains(['\r', '\n'])) {
-                value.problem("a header cannot hold a line break").label("write it on one line").add();
+                value.problem("a header cannot contain a line break").label("write it on one line").add();
                 continue;
             }
             out.push((name, template));
@@ -167,7 +163,7 @@ fn read_pairs(item: &Item, what: &'static str, known: &Names) -> Option<Vec<(Str
     let mut out = Vec::with_capacity(entries.len());
     for (name, value) in entries {
         if let Node::Map(_) = value.node {
-            value.problem(format!("`{what}:` takes names and plain values")).label("to send values inside values, use `json:`").add();
+            value.problem(format!("`{what}:` takes names and plain values")).label("to send nested values, use `json:`").add();
             return None;
         }
         out.push((name, Data::read(&value, Destination::Plain, known)?));
@@ -180,15 +176,15 @@ fn read_body(verb: &str, fields: &mut Fields, known: &Names) -> Option<Body> {
     let kind = fields.may("type");
     let several: Vec<&Item> = [&json, &form, &text, &xml].into_iter().flatten().collect();
     if several.len() > 1 {
-        several[1].problem("a call sends one of `json:`, `form:`, `text:` and `xml:`").at_key().label("keep one of them").add();
+        several[1].problem("a call sends only one of `json:`, `form:`, `text:` and `xml:`").at_key().label("remove the others").add();
         return None;
     }
     if let (Some(body), "get") = (several.first(), verb) {
-        body.problem("`get` sends nothing").at_key().label("put the values under `query:`, or use `post`").add();
+        body.problem("`get` does not send a body").at_key().label("put the values under `query:`, or use `post`").add();
         return None;
     }
     if let (Some(kind), None) = (&kind, &text) {
-        kind.problem("`type:` goes with `text:`").at_key().label("`json:` and `form:` set it themselves").add();
+        kind.problem("`type:` can only be used with `text:`").at_key().label("`json:` and `form:` set it themselves").add();
         return None;
     }
     if let Some(item) = json {
@@ -199,7 +195,7 @@ fn read_body(verb: &str, fields: &mut Fields, known: &Names) -> Option<Body> {
     }
     if let Some(item) = xml {
         if let Node::Map(_) = item.node {
-            item.problem("XML is written as text").label("write xml: \"<order>{{ body.id }}</order>\"").add();
+            item.problem("XML must be written as text").label("write xml: \"<order>{{ body.id }}</order>\"").add();
             return None;
         }
         return Template::read(&item, Destination::Xml, known).map(|t| Body::Text(t, "application/xml".to_owned()));
@@ -215,7 +211,7 @@ fn read_body(verb: &str, fields: &mut Fields, known: &Names) -> Option<Body> {
         return None;
     }
     if kind.contains("json") && template.fixed().is_none() {
-        item.problem("JSON is not written as text: a quote in a value would break it")
+        item.problem("JSON cannot be written as text: a quote in a value would break it")
             .at_key()
             .label("use `json:` with names and values")
             .add();
@@ -239,7 +235,7 @@ fn read_auth(item: &Item, known: &Names) -> Option<Auth> {
         }
         (None, Some(bearer)) => Template::read(&bearer, Destination::Header, known).map(Auth::Bearer),
         _ => {
-            item.problem("`auth:` takes one of `basic` and `bearer`").label("write auth: { bearer: \"{{ secret.NAME }}\" }").add();
+            item.problem("`auth:` takes either `basic` or `bearer`").label("write auth: { bearer: \"{{ secret.NAME }}\" }").add();
             None
         }
     }
@@ -253,7 +249,7 @@ fn read_ok(item: &Item) -> Option<Vec<RangeInclusive<u16>>> {
         match (range.0.trim().parse::<u16>(), range.1.trim().parse::<u16>()) {
             (Ok(a), Ok(b)) if (100..=599).contains(&a) && a <= b && b <= 599 => out.push(a..=b),
             _ => {
-                one.problem(format!("`{text}` is no status")).label("write for example [200-299, 404]").add();
+                one.problem(format!("`{text}` is not a status")).label("write for example [200-299, 404]").add();
                 return None;
             }
         }
@@ -267,9 +263,7 @@ fn read_hosts(item: &Item) -> Option<Vec<String>> {
         let text = one.text()?.to_lowercase();
         let bare = text.strip_prefix("*.").unwrap_or(&text);
         if bare.is_empty() || bare.contains(['/', '*', '{', ':', ' ']) {
-            one.problem(format!("`{text}` is not the name of a host"))
-                .label("write for example hooks.slack.com or \"*.myshopify.com\"")
-                .add();
+            one.problem(format!("`{text}` is not a host name")).label("write for example hooks.slack.com or \"*.myshopify.com\"").add();
             return None;
         }
         out.push(text);
@@ -280,8 +274,8 @@ fn read_hosts(item: &Item) -> Option<Vec<String>> {
 /// What can be told of an address before any event.
 fn check_url(url: &Url, item: &Item, has_hosts: bool, known: &Names) {
     if url.host_from_data && !has_hosts {
-        item.problem("a value from the request would choose the server that is called")
-            .label("say which servers are meant, beside it: hosts: [hooks.slack.com]")
+        item.problem("a value from the request would decide which server is called")
+            .label("list the servers that may be called: hosts: [hooks.slack.com]")
             .add();
         return;
     }
@@ -292,9 +286,9 @@ fn check_url(url: &Url, item: &Item, has_hosts: bool, known: &Names) {
         return;
     }
     if let Err(e) = reqwest::Url::parse(&sample) {
-        item.problem(format!("this address cannot be read: {e}")).label("write for example https://api.example.com/orders").add();
+        item.problem(format!("this address is not valid: {e}")).label("write for example https://api.example.com/orders").add();
     } else if sample.contains(char::is_whitespace) {
-        item.problem("there is a space in this address").label("take it out; in a value it is encoded by itself").add();
+        item.problem("this address contains a space").label("remove it; spaces in values are encoded automatically").add();
     } else if let Some(why) = known.lookup.refuses(&sample) {
         item.warning(why).add();
     }

@@ -30,8 +30,8 @@ impl Retention {
             crash(Point::Retention);
             match self.once(store.as_ref(), Timestamp::now()).await {
                 Ok(0) => {}
-                Ok(events) => tracing::info!(events, "what was done with and is old was forgotten"),
-                Err(e) => tracing::warn!("what is old cannot be forgotten just now: {e}"),
+                Ok(events) => tracing::info!(events, "old events deleted"),
+                Err(e) => tracing::warn!("old events could not be deleted: {e}"),
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -31,6 +31,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The most strangers that are fetched at a time, and of these for one caller.
 const STRANGERS: usize = 8;
 const STRANGERS_EACH: usize = 4;
+/// The most that wait for a turn for one caller.
+const STRANGERS_WAITING_EACH: usize = 48;
 
 /// A key, or why it could not be had.
 type Fetched = Result<Published, String>;
@@ -85,7 +87,7 @@ impl KeyCache {
             net,
             remembered: Mutex::default(),
             turn: Semaphore::new(AT_A_TIME),
-            strangers: Room::new(STRANGERS, STRANGERS_EACH),
+            strangers: Room::new(STRANGERS, STRANGERS_EACH, STRANGERS_WAITING_EACH),
             fetching: Mutex::default(),
             timeout: TIMEOUT,
         }
@@ -146,7 +148,7 @@ impl KeyCache {
             false => {
                 let caller = neighbourhood(caller).map_or_else(String::new, |ip| ip.to_string()).into();
                 let place = timeout(self.timeout, self.strangers.place(&caller)).await.ok().flatten();
-                Some(place.ok_or_else(|| format!("the key at {address} was not fetched: too many others wait to be fetched"))?)
+                Some(place.ok_or_else(|| format!("the key at {address} was not fetched: too many other keys are waiting to be fetched"))?)
             }
         };
         let _alone = self.alone(address).await;
@@ -170,7 +172,8 @@ impl KeyCache {
     async fn fetch(&self, address: &str, is_known: bool) -> Fetched {
         let fetched =
             timeout(self.timeout, self.net.fetch(address, self.timeout)).await.unwrap_or_else(|_| Err("it did not answer in time".into()));
-        let key = fetched.and_then(|bytes| Published::read(&bytes)).map_err(|why| format!("the key at {address} cannot be had: {why}"));
+        let key =
+            fetched.and_then(|bytes| Published::read(&bytes)).map_err(|why| format!("the key at {address} could not be fetched: {why}"));
         let mut remembered = self.remembered();
         // An old key is better than none.
         let key = match (key, remembered.get(address)) {

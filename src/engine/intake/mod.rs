@@ -93,15 +93,15 @@ impl Refusal {
     /// The status, and the sentence that the sender reads.
     pub fn answer(&self) -> (u16, String) {
         match self {
-            Refusal::NoAddress => (404, "No rule listens at this address.".into()),
-            Refusal::WrongMethod(methods) => (405, format!("This address takes {}.", methods.join(" and "))),
+            Refusal::NoAddress => (404, "No rule uses this address.".into()),
+            Refusal::WrongMethod(methods) => (405, format!("This address accepts {}.", methods.join(" and "))),
             Refusal::Denied(_) => (401, "denied".into()),
             Refusal::TooLarge(limit) => (413, format!("The body is larger than {limit} bytes.")),
             Refusal::Malformed(why) => (400, why.clone()),
             Refusal::TooSlow => (408, "The body did not arrive in time.".into()),
-            Refusal::Loop => (508, format!("Doorbell's own calls have led here {MOST_HOPS} times; a rule calls itself.")),
-            Refusal::TooOften(_) => (429, "This address is called too often; send it again a little later.".into()),
-            Refusal::CannotKeep(_) => (503, "The event cannot be kept just now; send it again a little later.".into()),
+            Refusal::Loop => (508, format!("Doorbell's own calls have reached this address {MOST_HOPS} times; a rule is calling itself.")),
+            Refusal::TooOften(_) => (429, "Too many requests; try again later.".into()),
+            Refusal::CannotKeep(_) => (503, "The event could not be saved; please retry.".into()),
         }
     }
 }
@@ -133,7 +133,7 @@ impl RoutedAddress {
         }
         let routed = self.clone();
         let done = Box::pin(off_thread(move || work(routed.address(), request))).await;
-        done.map_err(|_| Refusal::CannotKeep("reading the request crashed; please report it".to_owned()))
+        done.map_err(|_| Refusal::CannotKeep("Doorbell crashed while reading the request; please report it".to_owned()))
     }
 
     /// What a large body may weigh once it is read; nothing for a small one.
@@ -158,7 +158,7 @@ impl Intake {
             return Err(Refusal::WrongMethod(address.methods.clone()));
         }
         if !address.access.may_come_from(ip) {
-            return Err(Refusal::Denied("this caller is not among the address's `allow_from`".into()));
+            return Err(Refusal::Denied("this caller is not in the `allow_from` of the address".into()));
         }
         self.count(address, ip, true)?;
         Ok(RoutedAddress { rules, address: number })
@@ -200,13 +200,16 @@ impl Intake {
     /// Does what a greeting wants done before it is answered.
     async fn greet(&self, greeted: Greeted) -> Result<Answered, Refusal> {
         if let Some(visit) = &greeted.visit {
-            self.key_cache.visit(visit).await.map_err(|why| Refusal::CannotKeep(format!("the subscription is not confirmed: {why}")))?;
-            tracing::info!("a subscription was confirmed");
+            self.key_cache
+                .visit(visit)
+                .await
+                .map_err(|why| Refusal::CannotKeep(format!("the subscription could not be confirmed: {why}")))?;
+            tracing::info!("subscription confirmed");
         }
         if let Some(handed) = greeted.keep {
             let path = self.handed.keep(&handed.name, handed.secret.reveal()).map_err(Refusal::Denied)?;
             tracing::warn!(
-                "{} handed over the secret {}; it is kept in {}, which only you can read. Set it as {1} where your other secrets are",
+                "secret {1} received from {0} and saved in {2}, which only you can read; set {1} in the same way as your other secrets",
                 handed.sender,
                 handed.name,
                 path.display()
@@ -261,13 +264,15 @@ impl Intake {
                     let id = delivery_id(routed.address(), &event, Allowance::Full);
                     (event, answering, id)
                 };
-                Box::pin(off_thread(work)).await.map_err(|_| Refusal::CannotKeep("working out which rules run crashed".to_owned()))?
+                Box::pin(off_thread(work))
+                    .await
+                    .map_err(|_| Refusal::CannotKeep("Doorbell crashed while working out which rules run".to_owned()))?
             }
         };
         // Taken as one without an id, it would be done again each time it comes.
         let delivery = id.map_err(|_| {
             Refusal::Malformed(
-                "The id of this delivery (`delivery_id` of this address) takes too much work to find; send less at a time.".into(),
+                "Finding the id of this delivery (`delivery_id` of this address) takes too many steps; send less at a time.".into(),
             )
         })?;
         let responding = |s: &Started| s.rule.responds_from(s.step);
@@ -288,7 +293,7 @@ impl Intake {
         };
         let rules = answering.iter().map(|s| s.rule.clone()).collect();
         let kept = CarryOn::new(self.clone().keep(accept, rules, ruleset.vault.clone(), room, reading)).await;
-        match kept.unwrap_or_else(|Crashed| Err(Refusal::CannotKeep("what keeps the event crashed".to_owned())))? {
+        match kept.unwrap_or_else(|Crashed| Err(Refusal::CannotKeep("Doorbell crashed while saving the event".to_owned())))? {
             Begun::New(results) => {
                 let repeated = |(s, result): (&Started, &StartResult)| *result == StartResult::Repeated && responding(s);
                 let silent = answering.iter().zip(&results).filter(|both| repeated(*both)).count();
@@ -339,8 +344,8 @@ impl Intake {
                     self.worker.wake();
                 }
                 match is_same {
-                    true => tracing::info!(event = %first, restarted, "a delivery that came before"),
-                    false => tracing::info!(event = %first, restarted, "another request with the id of a delivery that came before"),
+                    true => tracing::info!(event = %first, restarted, "delivery was sent before"),
+                    false => tracing::info!(event = %first, restarted, "delivery id was used before, by a different request"),
                 }
                 Ok(Begun::Again { first, standing })
             }
@@ -404,7 +409,7 @@ impl Responding {
                 Ok(_) | Err(_) => {}
             }
         };
-        let answer = answer.unwrap_or_else(|| Answer::json(504, "late", "The rule has not answered in time; it goes on."));
+        let answer = answer.unwrap_or_else(|| Answer::json(504, "late", "The rule did not respond in time; it is still running."));
         Answered { event: Some(self.event), answer }
     }
 }

@@ -109,7 +109,7 @@ mod tests {
                     method: "POST".into(),
                     address: "/x".repeat(4_000),
                     status: 404,
-                    why: "No rule listens at this address.".into(),
+                    why: "No rule uses this address.".into(),
                 });
             }
         }

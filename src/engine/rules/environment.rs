@@ -94,14 +94,14 @@ impl HandedOverSecrets {
     pub fn keep(&self, name: &str, secret: &str) -> Result<PathBuf, String> {
         use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
         if name.contains(['/', '\\']) || name.starts_with('.') {
-            return Err(format!("`{name}` cannot be the name of a file, so no secret is taken for it"));
+            return Err(format!("`{name}` cannot be a file name, so no secret is accepted for it"));
         }
-        let cannot = |e: std::io::Error| format!("the secret that was handed over cannot be kept in {}: {e}", self.folder.display());
+        let cannot = |e: std::io::Error| format!("the secret from the sender cannot be saved in {}: {e}", self.folder.display());
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(cannot)?;
         let path = self.folder.join(name);
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let mut file = file.map_err(|e| match e.kind() {
-            std::io::ErrorKind::AlreadyExists => format!("a secret was handed over before; it stays ({})", path.display()),
+            std::io::ErrorKind::AlreadyExists => format!("a secret was received before, and it stays in use ({})", path.display()),
             _ => cannot(e),
         })?;
         file.write_all(secret.as_bytes()).and_then(|()| file.sync_all()).map_err(cannot)?;
@@ -128,8 +128,8 @@ pub fn read_rules(path: &Path) -> RuleFiles {
         return RuleFiles { sources, problems };
     }
     if !path.is_dir() {
-        let said = "this folder is not there";
-        problems.push(Problem::of_file(&shown(path), said, "make it and put a rule file into it, or name another one with --rules"));
+        let said = "this folder does not exist";
+        problems.push(Problem::of_file(&shown(path), said, "create it and put a rule file into it, or choose another folder with --rules"));
         return RuleFiles { sources, problems };
     }
     let mut files = Vec::new();
@@ -138,8 +138,8 @@ pub fn read_rules(path: &Path) -> RuleFiles {
     if files.len() > MAX_FILES {
         problems.push(Problem::of_file(
             &shown(path),
-            format!("this folder holds more than {MAX_FILES} rule files"),
-            "put more rules into one file",
+            format!("this folder contains more than {MAX_FILES} rule files"),
+            "put several rules into one file",
         ));
         files.truncate(MAX_FILES);
     }
@@ -164,7 +164,7 @@ fn gather(folder: &Path, depth: usize, seen: &mut HashSet<PathBuf>, files: &mut 
             return problems.push(Problem::of_file(
                 &shown(folder),
                 format!("this folder cannot be read: {e}"),
-                "look at its owner and rights",
+                "check its owner and permissions",
             ));
         }
     };
@@ -192,6 +192,6 @@ fn read_file(path: &Path, sources: &mut Vec<Source>, problems: &mut Vec<Problem>
             Ok(source) => sources.push(source),
             Err(problem) => problems.push(*problem),
         },
-        Err(e) => problems.push(Problem::of_file(&name, format!("this file cannot be read: {e}"), "look at its owner and rights")),
+        Err(e) => problems.push(Problem::of_file(&name, format!("this file cannot be read: {e}"), "check its owner and permissions")),
     }
 }

@@ -126,7 +126,7 @@ impl Watch {
             }
         };
         let Some(ruleset) = loaded.ruleset else {
-            tracing::error!("the rules were changed and have problems; the old ones stay in force\n{}", draw_all(&loaded.problems));
+            tracing::error!("rules have problems after an edit; the old rules stay in force\n{}", draw_all(&loaded.problems));
             self.show(loaded.problems);
             return true;
         };
@@ -135,10 +135,10 @@ impl Watch {
                 let said = difference(&self.rules.load().ruleset, &new.ruleset);
                 self.rules.store(Arc::new(new));
                 self.show(Vec::new());
-                tracing::info!("rules loaded anew: {said}");
+                tracing::info!("rules reloaded: {said}");
             }
             Err(e) => {
-                let help = format!("check the disk of the data folder; this is tried again every {} seconds", POLL.as_secs());
+                let help = format!("check the disk of the data folder; Doorbell tries again every {} seconds", POLL.as_secs());
                 self.refuse(format!("the new rules could not be saved: {e}"), &help);
             }
         }
@@ -151,13 +151,13 @@ impl Watch {
         let said =
             panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
         self.refuse(
-            format!("the rules could not be read: Doorbell crashed on them ({said})"),
+            format!("the rules could not be read: Doorbell crashed while reading them ({said})"),
             "undo the last edit, and please report this",
         );
     }
 
     fn refuse(&self, message: String, help: &str) {
-        tracing::error!("{message}; the old ones stay in force; {help}");
+        tracing::error!("{message}; the old rules stay in force; {help}");
         self.show(vec![Problem::of_file(&self.folder.to_string_lossy(), message, help)]);
     }
 
@@ -196,7 +196,7 @@ impl Hints {
         };
         if let Some(e) = error {
             tracing::warn!(
-                "the rules folder {} cannot be watched ({e}), so it is read every {} seconds instead; to have edits taken over at once, raise \
+                "rules folder {} cannot be watched ({e}), so it is read every {} seconds instead; to apply edits immediately, raise \
                  the limits fs.inotify.max_user_instances and fs.inotify.max_user_watches and restart Doorbell, or send SIGHUP after an edit",
                 folder.display(),
                 POLL.as_secs(),
@@ -350,7 +350,7 @@ mod tests {
             watch.look(&mut tried, false).await;
         }
         assert_eq!((name(&watch).as_str(), loads.load(Ordering::Relaxed)), ("A", 1));
-        assert_eq!(watch.standing.lock().unwrap()[0].message, "the rules could not be read: Doorbell crashed on them (at 7)");
+        assert_eq!(watch.standing.lock().unwrap()[0].message, "the rules could not be read: Doorbell crashed while reading them (at 7)");
         world.edit("C");
         watch.look(&mut tried, false).await;
         assert_eq!(name(&watch), "C");

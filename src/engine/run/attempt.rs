@@ -60,7 +60,7 @@ impl Try {
     /// Renders and performs it. What it makes has room in `made` until it is done; where there is none, its turn comes later.
     pub async fn once(&self, world: &World, watchdog: &Arc<Watchdog>, made: &Memory) -> Outcome {
         if self.run.settled {
-            return Outcome::Done(Success { said: "was done before the restart".into(), ..Success::default() });
+            return Outcome::Done(Success { said: "completed before the restart".into(), ..Success::default() });
         }
         let mut rendered = {
             let _mark = watchdog.mark(self.run.id);
@@ -107,7 +107,7 @@ impl Try {
             None => scope,
         };
         let unrendered = match step.condition.holds(&scope) {
-            Ok(false) => return Rendered::Ended(Outcome::Skipped("its `if` did not hold".into())),
+            Ok(false) => return Rendered::Ended(Outcome::Skipped("its `if` was not true".into())),
             Ok(true) => {
                 let Some(action) = &step.action else { return Rendered::Ended(Outcome::Entered) };
                 match action.render(&scope) {

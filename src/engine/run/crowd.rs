@@ -97,7 +97,9 @@ impl Crowd {
         drop(entry.waits);
         let event = match event.event().raw.len() {
             ..=LARGE => read_event(event),
-            _ => off_thread(move || read_event(event)).await.map_err(|_| "reading it crashed; please report it".to_owned())?,
+            _ => {
+                off_thread(move || read_event(event)).await.map_err(|_| "Doorbell crashed while reading it; please report it".to_owned())?
+            }
         };
         let event = event.map_err(|malformed| malformed.why)?;
         if let Some(mut taken) = taken {

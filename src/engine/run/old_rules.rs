@@ -70,7 +70,7 @@ impl RulesOfRuns {
             return Ok(ready);
         }
         let kept = store.text(run.text.clone()).await.map_err(Unready::Store)?;
-        let (file, text) = kept.ok_or_else(|| Unready::Unreadable("its text is missing in the store".to_owned()))?;
+        let (file, text) = kept.ok_or_else(|| Unready::Unreadable("its text is missing from the store".to_owned()))?;
         let (rule, vault) = self.reader.read(file, text, &run.rule)?;
         let ready = Ready { rule: Arc::new(rule), vault: Arc::new(vault) };
         let mut old = lock();

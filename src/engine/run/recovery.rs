@@ -34,12 +34,22 @@ pub async fn recover(store: &Arc<dyn Store>, files: &Files, folder: &str) -> any
     for intent in store.intents(folder).await? {
         if store.still_at(intent.runs.clone()).await? {
             let verdict = files.resolve(&intent).await;
-            match verdict.map_err(|why| anyhow::anyhow!("what Doorbell last wrote to {} cannot be looked at: {why}", intent.file))? {
-                Verdict::Whole => tracing::info!(file = intent.file, "what was being written when Doorbell stopped is all there"),
+            match verdict.map_err(|why| anyhow::anyhow!("the last write to {} cannot be checked: {why}", intent.file))? {
+                Verdict::Whole => tracing::info!(
+                    file = intent.file,
+                    "file is complete: the write that was in progress when Doorbell stopped had finished"
+                ),
                 Verdict::Torn => {
-                    tracing::warn!(file = intent.file, from = intent.offset, "a half-written end was cut away and is written again");
+                    tracing::warn!(
+                        file = intent.file,
+                        from = intent.offset,
+                        "file had a half-written end, which was removed; the write is repeated"
+                    );
                 }
-                Verdict::Absent => tracing::info!(file = intent.file, "what was to be written when Doorbell stopped is written now"),
+                Verdict::Absent => tracing::info!(
+                    file = intent.file,
+                    "file was not changed by the write that was in progress when Doorbell stopped; the write is repeated"
+                ),
             }
         }
         store.forget(folder, &intent.file);

@@ -88,7 +88,7 @@ impl Watchdog {
                 if let Some(run) = all.overdue(LONGEST) {
                     tracing::error!(
                         run,
-                        "a run has been worked out for {} seconds without an end; Doorbell stops, to be started again",
+                        "run has been computing for {} seconds without an end; Doorbell stops, so that it can be restarted",
                         LONGEST.as_secs()
                     );
                     std::process::abort();

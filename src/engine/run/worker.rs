@@ -204,7 +204,7 @@ impl Worker {
         self.wake();
         let all = self.0.room.acquire_many(MAX_IN_HAND as u32);
         if tokio::time::timeout(grace, all).await.is_err() {
-            tracing::warn!("not everything in hand was done in time; it goes on at the next start");
+            tracing::warn!("runs did not finish before the shutdown; they continue at the next start");
         }
     }
 
@@ -220,7 +220,7 @@ impl Worker {
             let held = inner.store.held(which).await?;
             let Some(Lost { crashed, mut room, .. }) = inner.hands.take_lost() else { break };
             for (run, event) in held {
-                tracing::warn!(event = %run.event, rule = %run.rule, "a task ended with this run in hand; it is taken up again");
+                tracing::warn!(event = %run.event, rule = %run.rule, "run was interrupted because its task ended; it continues");
                 self.start(run, event, room.take(), crashed);
             }
         }
@@ -229,7 +229,7 @@ impl Worker {
 
     /// The store cannot be asked just now; what it did without anybody hearing of it is looked for later.
     async fn pause(&self, e: &Error) {
-        tracing::error!("the store cannot be read: {e}");
+        tracing::error!("store cannot be read: {e}");
         if e.is_unknown() {
             self.0.is_in_doubt.store(true, Ordering::Relaxed);
         }
@@ -240,7 +240,7 @@ impl Worker {
     async fn fail(&self, mut hand: InHand, run: Run, event: Arc<Event>) {
         let (at, clock) = (Timestamp::now(), Instant::now());
         let attempt = self.attempt(&run, at, clock, "failed", CRASHED.to_owned());
-        tracing::error!(event = %run.event, rule = %run.rule, "a step crashed; that is its failure");
+        tracing::error!(event = %run.event, rule = %run.rule, "step crashed, so it failed");
         let ready = self.0.rules.of(&run, self.0.store.as_ref()).await.ok();
         let mut elements = None;
         if let Some(Ready { rule, vault }) = &ready
@@ -338,7 +338,7 @@ impl Worker {
                 && self.too_late(&rule, run.place.step, due, &event)
                 && let Outcome::Retry { why, status, .. } = outcome
             {
-                let why = format!("{why} (the caller waits for an answer, and another try would come too late)");
+                let why = format!("{why} (not tried again, because the caller is waiting for an answer and it would be too late)");
                 outcome = Outcome::Failed { why, status };
             }
             let attempt = self.attempt(&run, at, clock, "", String::new());
@@ -346,7 +346,7 @@ impl Worker {
             let (word, said, answer, receipt) = into_record(outcome);
             let attempt = Attempt { outcome: word.into(), said: vault.strike(&said), ..attempt };
             if word == "failed" {
-                tracing::warn!(event = %event.id, rule = %rule.name, step = facts.title, "{}", attempt.said);
+                tracing::warn!(event = %event.id, rule = %rule.name, step = facts.title, "step failed: {}", attempt.said);
             }
             attempts.push(attempt);
             // What had no effect is recorded together with what follows.
@@ -377,8 +377,9 @@ impl Worker {
     /// Ends a run whose event cannot be read any more.
     async fn end_unread(&self, hand: InHand, run: Run, why: &str) {
         let (at, clock) = (Timestamp::now(), Instant::now());
-        let said = format!("the body of the event cannot be read any more ({why}); restore a backup, or have the event sent again");
-        tracing::error!(event = %run.event, rule = %run.rule, "{said}");
+        let said =
+            format!("the body of the event can no longer be read ({why}); restore a backup, or ask the sender to send the event again");
+        tracing::error!(event = %run.event, rule = %run.rule, "run failed: {said}");
         let attempt = self.attempt(&run, at, clock, "failed", said);
         self.record(Run { state: State::Failed, ..run }, vec![attempt], None, false, None).await;
         hand.settled();
@@ -400,14 +401,14 @@ impl Worker {
     async fn wait_for_rule(&self, hand: InHand, run: Run, unready: Unready) {
         let (at, clock) = (Timestamp::now(), Instant::now());
         let mut outcome = match unready {
-            Unready::Missing(what) => Outcome::retry(format!("{what}, which the rule of that time needs")),
+            Unready::Missing(what) => Outcome::retry(format!("{what}, which the rule of this run needs")),
             Unready::Unreadable(why) => Outcome::failed(format!(
-                "the rule `{}` of that time can no longer be read ({why}); replay the event with --again to use today's",
+                "the version of the rule `{}` that this run began with can no longer be read ({why}); to use the current rule, replay the event with --again",
                 run.rule
             )),
             Unready::Store(e) => {
                 // The run is taken up again, as one that somebody has lost hold of.
-                tracing::error!(event = %run.event, "the rule of a run cannot be read from the store yet: {e}");
+                tracing::error!(event = %run.event, "rule of the run cannot be read from the store yet: {e}");
                 return tokio::time::sleep(PAUSE).await;
             }
         };
@@ -451,12 +452,12 @@ impl Worker {
                     return Some(Run { unsaved: Vec::new(), turn: run.turn + 1, ..run });
                 }
                 Ok(Recorded::LeaseLost) => {
-                    tracing::warn!(event = %record.run.event, rule = %record.run.rule, "somebody else has this run by now; it is left to them");
+                    tracing::warn!(event = %record.run.event, rule = %record.run.rule, "run has been taken over by another worker");
                     return None;
                 }
                 Err(e) => {
                     if !std::mem::replace(&mut told, true) {
-                        tracing::error!(event = %record.run.event, "what was done cannot be recorded yet: {e}");
+                        tracing::error!(event = %record.run.event, "result cannot be saved yet: {e}");
                     }
                     if self.0.stopping.load(Ordering::Relaxed) {
                         return None;

@@ -32,7 +32,7 @@ impl Supervisor {
                     _ => return,
                 }
                 supervisor.lock().insert(name);
-                tracing::error!(task = name, "a background task crashed and is started again; please report it");
+                tracing::error!(task = name, "background task crashed and is being restarted; please report it");
                 tokio::time::sleep(PAUSE).await;
                 supervisor.lock().remove(name);
             }

@@ -60,27 +60,26 @@ pub fn read(item: &Item, known: &Names) -> All {
 
 fn all(item: &Item, known: &Names, depth: usize) -> All {
     if depth > MAX_DEPTH {
-        item.problem("groups stand too deep in each other").label(format!("{MAX_DEPTH} are the most")).add();
+        item.problem("groups are nested too deeply").label(format!("use at most {MAX_DEPTH} levels")).add();
         return All::default();
     }
     match item.node {
         Node::Map(_) => {}
         Node::List(items) => {
-            let told =
-                item.problem("`if:` is a map of fields, not a list").label("take the dashes away, so that each line is `field: value`");
+            let told = item.problem("`if:` is a map of fields, not a list").label("remove the dashes, so that each line is `field: value`");
             match items.len() {
                 0 | 1 => told.add(),
-                _ => told.note("if one line of several is enough, put them under `any:`, each with its dash").add(),
+                _ => told.note("if only one of several lines has to be true, put them under `any:`, each with a dash").add(),
             }
             return All::default();
         }
         Node::Text(text) => {
-            let told = item.problem("a condition is not a text");
+            let told = item.problem("a condition cannot be text");
             told.label(mend_text(text)).note("each line is a field and what it must be: `body.total: { over: 100 }`").add();
             return All::default();
         }
         Node::Braces => {
-            item.problem("a condition is not a text")
+            item.problem("a condition cannot be text")
                 .label("write a field and what it must be, without braces: `body.total: { over: 100 }`")
                 .add();
             return All::default();
@@ -92,12 +91,12 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
     }
     let Some(entries) = item.entries("a condition") else { return All::default() };
     if entries.is_empty() {
-        item.problem("this condition is empty").label("write `field: value`, or take `if:` out").add();
+        item.problem("this condition is empty").label("write `field: value`, or remove `if:`").add();
     }
     let mut parts = Vec::new();
     for (key, value) in entries {
         let group = |make: fn(Vec<All>) -> ConditionPart| {
-            let items = value.items("a list of conditions, each with its dash,");
+            let items = value.items("a list of conditions, each with a dash,");
             let groups: Vec<All> = items.unwrap_or_default().iter().map(|i| all(i, known, depth + 1)).collect();
             make(groups)
         };
@@ -112,7 +111,7 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
                     _ => "none",
                 };
                 value
-                    .problem(format!("a group is not called `{key}`"))
+                    .problem(format!("there is no group called `{key}`"))
                     .at_key()
                     .label(format!("did you mean `{ours}`?"))
                     .note("groups: any, all, none")
@@ -120,7 +119,11 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
             }
             _ if key.contains("{{") => {
                 let bare = key.replace("{{", "").replace("}}", "");
-                value.problem("on the left side a field stands without braces").at_key().label(format!("write `{}`", bare.trim())).add();
+                value
+                    .problem("a field on the left side is written without braces")
+                    .at_key()
+                    .label(format!("write `{}`", bare.trim()))
+                    .add();
             }
             _ => {
                 let place = crate::yaml::fields::Item::clone(&value);
@@ -148,13 +151,13 @@ fn mend_text(text: &str) -> String {
 
 fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
     if let Some(theirs) = TESTS.iter().find(|t| **t == key) {
-        item.problem(format!("`{theirs}` is a test and belongs behind a field")).at_key().label("write `body.field: { … }`").add();
+        item.problem(format!("`{theirs}` is a test and belongs after a field")).at_key().label("write `body.field: { … }`").add();
         return None;
     }
     if let [field, sign, value] = key.split_whitespace().collect::<Vec<_>>().as_slice()
         && let Some((_, ours)) = OTHER_WORDS.iter().find(|(theirs, _)| theirs == sign)
     {
-        item.problem("a comparison is not written on the left side")
+        item.problem("a comparison cannot be written on the left side")
             .at_key()
             .label(format!("write `{field}: {{ {ours}: {value} }}`"))
             .add();
@@ -165,7 +168,7 @@ fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
         && let Some((name, _)) = inner.iter().find(|(name, _)| !TESTS.contains(&name.as_str()) && name != "ignore_case")
         && nearest(name, TESTS).is_none()
     {
-        item.problem("fields are not written inside each other").at_key().label(format!("write it in one: `{key}.{name}: …`")).add();
+        item.problem("fields cannot be nested").at_key().label(format!("write it on one line: `{key}.{name}: …`")).add();
         return None;
     }
     let field = known.field(key, &at_key(item), None);
@@ -188,8 +191,8 @@ fn tests(item: &Item, known: &Names, ignore_case: &mut bool) -> Option<Vec<Test>
     match item.node {
         Node::Map(_) => {}
         Node::List(items) if items.is_empty() => {
-            item.problem("an empty list matches nothing, so this can never hold")
-                .label("for an empty list in the request write { empty: true }")
+            item.problem("an empty list matches nothing, so this can never be true")
+                .label("to match an empty list in the request, write { empty: true }")
                 .add();
             return None;
         }
@@ -220,7 +223,7 @@ fn tests(item: &Item, known: &Names, ignore_case: &mut bool) -> Option<Vec<Test>
         }
     }
     if out.is_empty() && good {
-        item.problem("`ignore_case` needs a test beside it").label("write for example { is: abc, ignore_case: true }").add();
+        item.problem("`ignore_case` needs a test next to it").label("write for example { is: abc, ignore_case: true }").add();
         return None;
     }
     good.then(|| never(item, &out)).flatten()?;
@@ -244,7 +247,7 @@ fn never(item: &Item, tests: &[Test]) -> Option<()> {
     if let (Some(a), Some(b)) = (least, most)
         && crate::expr::comparison::compare(&a, &b) == Some(std::cmp::Ordering::Greater)
     {
-        item.problem(format!("no number is over {a} and under {b}, so this can never hold")).label("exchange the two numbers").add();
+        item.problem(format!("no number is over {a} and under {b}, so this can never be true")).label("swap the two numbers").add();
         return None;
     }
     Some(())
@@ -267,7 +270,9 @@ fn test(key: &str, item: &Item, known: &Names, ignore_case: &mut bool) -> Option
             if let (Operand::Fixed(x), Operand::Fixed(y)) = (&from, &to)
                 && crate::expr::comparison::compare(x, y) == Some(std::cmp::Ordering::Greater)
             {
-                item.problem(format!("nothing lies between {x} and {y}, so this can never hold")).label(format!("write [{y}, {x}]")).add();
+                item.problem(format!("no number is between {x} and {y}, so this can never be true"))
+                    .label(format!("write [{y}, {x}]"))
+                    .add();
                 return None;
             }
             Test::Between(from, to)
@@ -285,7 +290,7 @@ fn test(key: &str, item: &Item, known: &Names, ignore_case: &mut bool) -> Option
             let pattern = item.text()?;
             let between = pattern.strip_prefix('/').and_then(|p| p.strip_suffix('/'));
             if let Some(bare) = between.filter(|p| !p.is_empty()) {
-                item.problem("slashes around a pattern are another tool's spelling").label(format!("write '{bare}'")).add();
+                item.problem("slashes around a pattern are syntax from another tool").label(format!("write '{bare}'")).add();
                 return None;
             }
             let regex = compile(item, &pattern, *ignore_case)?;
@@ -299,7 +304,7 @@ fn test(key: &str, item: &Item, known: &Names, ignore_case: &mut bool) -> Option
                 match network {
                     Some(network) => networks.push(network),
                     None => {
-                        one.problem(format!("`{text}` is no network")).label("write for example 10.0.0.0/8 or 192.0.2.7").add();
+                        one.problem(format!("`{text}` is not a network")).label("write for example 10.0.0.0/8 or 192.0.2.7").add();
                         return None;
                     }
                 }
@@ -313,12 +318,12 @@ fn test(key: &str, item: &Item, known: &Names, ignore_case: &mut bool) -> Option
         "empty" => Test::Empty(item.flag()?),
         "not" => Test::Not(tests(item, known, ignore_case)?),
         _ => {
-            let told = item.problem(format!("no test is called `{key}`")).at_key();
+            let told = item.problem(format!("there is no test called `{key}`")).at_key();
             let ours = OTHER_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)).map(|(_, ours)| *ours);
             let told = match ours.or_else(|| nearest(key, TESTS.into_iter().chain(["ignore_case"]))) {
                 Some(near) => told.label(format!("did you mean `{near}`?")),
-                None if key.contains('.') => told.label("a field stands at the beginning of a line of its own"),
-                None => told.label("this test is not known"),
+                None if key.contains('.') => told.label("start a new line with each field"),
+                None => told.label("choose one of the tests below"),
             };
             told.note(format!("tests: {}, ignore_case", TESTS.join(", "))).add();
             return None;
@@ -331,12 +336,12 @@ fn compile(item: &Item, pattern: &str, ignore_case: bool) -> Option<regex::Regex
     built
         .map_err(|e| {
             let told = match e {
-                regex::Error::CompiledTooBig(_) => item.problem("this pattern is too large").label("look for something shorter"),
+                regex::Error::CompiledTooBig(_) => item.problem("this pattern is too large").label("use a shorter pattern"),
                 _ => {
                     let said = e.to_string();
                     let reason = said.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
                     item.problem(format!("this pattern cannot be read: {reason}"))
-                        .label("letters that mean something in patterns need a \\ before them")
+                        .label("put a \\ before characters that have a special meaning in patterns")
                 }
             };
             told.add();
@@ -357,8 +362,8 @@ fn operand(item: &Item, known: &Names) -> Option<Operand> {
             match template.lone_field() {
                 Some(field) => Some(Operand::Field(field.clone())),
                 None => {
-                    item.problem("the right side may be exactly one {{ field }}, nothing more")
-                        .label("work the value out under `set:` and write its name here")
+                    item.problem("the right side can be a single {{ field }} and nothing else")
+                        .label("compute the value under `set:` and write its name here")
                         .add();
                     None
                 }
@@ -368,7 +373,7 @@ fn operand(item: &Item, known: &Names) -> Option<Operand> {
         Node::Number(_) | Node::Bool(_) | Node::Null => Some(Operand::Fixed(item.node.json())),
         Node::Map(_) => {
             item.problem("a plain value is expected here, not names and values")
-                .label("a test stands directly behind the field: { over: 100 }")
+                .label("write the test directly after the field: { over: 100 }")
                 .add();
             None
         }
@@ -386,7 +391,7 @@ fn number(item: &Item, known: &Names) -> Option<Operand> {
         Operand::Fixed(_) => {
             let told = item.problem("this test compares numbers");
             match item.node {
-                Node::Text(t) if moment(t).is_some() => told.label("dates are compared by `before` and `after`").add(),
+                Node::Text(t) if moment(t).is_some() => told.label("to compare dates, use `before` and `after`").add(),
                 Node::Text(t) if t.replace([',', '_', '\'', ' '], "").parse::<f64>().is_ok() => {
                     told.label(format!("write {}", t.replace([',', '_', '\'', ' '], ""))).add();
                 }
@@ -407,7 +412,7 @@ fn text(item: &Item, known: &Names) -> Option<Operand> {
     if let Operand::Fixed(Value::String(s)) = &operand
         && s.is_empty()
     {
-        item.problem("every text holds an empty one").label("write what to look for, or { exists: true }").add();
+        item.problem("all text contains empty text").label("write what to look for, or { exists: true }").add();
         return None;
     }
     Some(operand)

@@ -34,7 +34,7 @@ impl Outcome {
         match self {
             Outcome::Yes => "yes".to_owned(),
             Outcome::No(why) => format!("NO, {why}"),
-            Outcome::NotLookedAt => "not looked at".to_owned(),
+            Outcome::NotLookedAt => "not checked".to_owned(),
         }
     }
 }
@@ -90,9 +90,9 @@ impl Trace<'_> {
             (false, _) => Outcome::NotLookedAt,
             (true, true) => Outcome::Yes,
             (true, false) => Outcome::No(match part {
-                ConditionPart::Any(_) => "not one held".to_owned(),
-                ConditionPart::None(_) => "one held".to_owned(),
-                _ => "one did not hold".to_owned(),
+                ConditionPart::Any(_) => "none of them was true".to_owned(),
+                ConditionPart::None(_) => "one of them was true".to_owned(),
+                _ => "one of them was not true".to_owned(),
             }),
         };
         self.lines.push(TraceLine { depth, words: words.to_owned(), outcome });
@@ -158,7 +158,7 @@ fn shown(found: &Found, vault: &Vault) -> String {
 
 fn quoted(value: &Value) -> String {
     match value {
-        Value::String(s) if s.is_empty() => "an empty text".to_owned(),
+        Value::String(s) if s.is_empty() => "empty text".to_owned(),
         Value::String(s) if s.trim() == s && !crate::yaml::is_json_number(s) && !matches!(s.as_str(), "true" | "false" | "null") => {
             s.clone()
         }
@@ -176,7 +176,7 @@ impl Line {
     /// The line as a sentence: `body.total over 1000`.
     fn words(&self, vault: &Vault) -> String {
         let tests: Vec<String> = self.tests.iter().map(|t| t.words(vault)).collect();
-        let case = if self.ignore_case { " (capital or small)" } else { "" };
+        let case = if self.ignore_case { " (ignoring case)" } else { "" };
         short(&format!("{} {}{case}", self.field.text(), tests.join(" and ")), 160)
     }
 }
@@ -203,8 +203,8 @@ impl Test {
             Test::Before(o) => format!("before {}", o.words(vault)),
             Test::After(o) => format!("after {}", o.words(vault)),
             Test::Count(tests) => format!("count {}", many(tests)),
-            Test::Exists(true) => "is there".to_owned(),
-            Test::Exists(false) => "is not there".to_owned(),
+            Test::Exists(true) => "exists".to_owned(),
+            Test::Exists(false) => "is missing".to_owned(),
             Test::Empty(true) => "is empty".to_owned(),
             Test::Empty(false) => "is not empty".to_owned(),
             Test::Not(tests) => format!("not: {}", many(tests)),

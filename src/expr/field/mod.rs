@@ -137,11 +137,11 @@ impl Field {
     pub fn read(text: &str) -> Result<Self, NoField> {
         let text = text.trim();
         if text.len() > LONGEST {
-            return Err(no("this field is too long", format!("{LONGEST} letters are the most")));
+            return Err(no("this field is too long", format!("a field has at most {LONGEST} characters")));
         }
         if let Some(rest) = text.strip_prefix('$') {
             if rest.starts_with(|c: char| c.is_alphabetic() || c == '{') {
-                return Err(no(format!("`{text}` is not a field of ours"), "a field begins with `body.`, `header.`, `query.`, …"));
+                return Err(no(format!("`{text}` is not a Doorbell field"), "fields begin with `body.`, `header.`, `query.`, …"));
             }
             let (parts, tail) = path::rfc(text)?;
             return Ok(Self { text: text.to_owned(), root: Root::Body, parts, tail });
@@ -152,7 +152,7 @@ impl Field {
             return Ok(Self { text: text.to_owned(), root: Root::Loop(text.to_owned()), parts: Vec::new(), tail: None });
         }
         if word.is_empty() || !word.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-') {
-            return Err(no(format!("`{text}` is not the name of a field"), "a field begins with `body.`, `header.`, `query.`, …"));
+            return Err(no(format!("`{text}` is not a valid field name"), "fields begin with `body.`, `header.`, `query.`, …"));
         }
         let (mut parts, tail) = path::ours(text, rest)?;
         let mut first_name = |what: &str| match parts.first() {
@@ -161,7 +161,7 @@ impl Field {
                 parts.remove(0);
                 Ok(name)
             }
-            _ => Err(no(format!("`{word}` needs a name behind it"), format!("write `{word}.{what}`"))),
+            _ => Err(no(format!("`{word}` needs a name after it"), format!("write `{word}.{what}`"))),
         };
         let root = match word {
             "body" => Root::Body,
@@ -179,12 +179,12 @@ impl Field {
             "event" => match first_name("id")?.as_str() {
                 "id" => Root::EventId,
                 other => {
-                    return Err(no(format!("an event has no `{other}`"), "write `event.id`; the time is `now`, what was sent is `body`"));
+                    return Err(no(format!("an event has no `{other}`"), "write `event.id`; the time is `now`, and the content is `body`"));
                 }
             },
             "secret" => Root::Secret(first_name("NAME")?),
             "env" => Root::Env(first_name("NAME")?),
-            "input" => return Err(no("`input` is not available yet", "it belongs to rules that are called by others")),
+            "input" => return Err(no("`input` is not available yet", "it is reserved for rules that are called by other rules")),
             other => Root::Named(other.to_owned()),
         };
         if matches!(root, Root::Secret(_) | Root::Env(_)) && !(parts.is_empty() && tail.is_none()) {
@@ -364,10 +364,10 @@ mod tests {
     fn what_is_no_field_is_refused_with_its_mend() {
         for (field, said) in [
             ("$.a b", "`$.a b` has a space in a name"),
-            ("$json.x", "`$json.x` is not a field of ours"),
-            ("items.[0]", "a point before `[` is another tool's spelling"),
+            ("$json.x", "`$json.x` is not a Doorbell field"),
+            ("items.[0]", "a dot before `[` is syntax from another tool"),
             ("event.time", "an event has no `time`"),
-            ("secret", "`secret` needs a name behind it"),
+            ("secret", "`secret` needs a name after it"),
             ("$[?length(@.a)]", "`length(@.a)` must be compared with something"),
             ("$[?@[?@>1]]", "a filter inside a filter is not available yet"),
         ] {

@@ -39,7 +39,7 @@ fn canonical(text: &str, rest: &str) -> Result<String, NoField> {
                 }
                 if matches!(chars.peek(), Some((_, '['))) {
                     let mend = text.replace(".[", "[");
-                    return Err(no("a point before `[` is another tool's spelling", format!("write `{mend}`")));
+                    return Err(no("a dot before `[` is syntax from another tool", format!("write `{mend}`")));
                 }
                 let mut name = String::new();
                 while let Some((_, c)) =
@@ -51,7 +51,7 @@ fn canonical(text: &str, rest: &str) -> Result<String, NoField> {
                     let found = chars.peek().map_or("the end".to_owned(), |(_, c)| format!("`{c}`"));
                     return Err(no(
                         format!("a name is missing in `{text}`"),
-                        format!("after the point comes {found}; names with spaces or dots are written body['First name']"),
+                        format!("the dot is followed by {found}; write names with spaces or dots as body['First name']"),
                     ));
                 }
                 if name == "*" {
@@ -61,15 +61,15 @@ fn canonical(text: &str, rest: &str) -> Result<String, NoField> {
                 }
             }
             '[' => {
-                let end = closing(span::from(rest, at)).ok_or_else(|| no(format!("a `[` is not closed in `{text}`"), "write a `]`"))?;
+                let end = closing(span::from(rest, at)).ok_or_else(|| no(format!("a `[` is never closed in `{text}`"), "write a `]`"))?;
                 out.push_str(span::between(rest, at, at + end));
                 while chars.next_if(|(n, _)| *n < at + end).is_some() {}
             }
-            c => return Err(no(format!("`{c}` cannot stand here in `{text}`"), "a name is followed by a point, a `[` or nothing")),
+            c => return Err(no(format!("`{c}` is not allowed here in `{text}`"), "after a name, write a dot, a `[` or nothing")),
         }
     }
     if out.ends_with("..") {
-        return Err(no(format!("a name is missing in `{text}`"), "write a name after the points"));
+        return Err(no(format!("a name is missing in `{text}`"), "write a name after the dots"));
     }
     Ok(out)
 }
@@ -109,7 +109,7 @@ fn spaces_in_names(rest: &str) -> Result<(), NoField> {
         } else if c.is_whitespace() {
             let next = span::from(rest, at).trim_start().chars().next();
             if !matches!(next, Some('.' | '[')) || span::before(rest, at).ends_with('.') {
-                return Err(no(format!("`${rest}` has a space in a name"), "names with spaces are written $['First name']"));
+                return Err(no(format!("`${rest}` has a space in a name"), "write names with spaces as $['First name']"));
             }
         }
     }
@@ -122,7 +122,7 @@ fn split(path: &str, forgiving: bool) -> Result<Steps, NoField> {
         let said = e.to_string();
         let column = said.lines().find_map(|l| l.trim().strip_prefix("--> 1:")).and_then(|n| n.parse::<usize>().ok());
         let place = column.map_or(String::new(), |c| format!(" (from `{}`)", path.chars().skip(c - 1).collect::<String>()));
-        no(format!("this is no path that can be read{place}"), "paths look like body.items[0].sku, body['First name'], $.items[?@.qty > 5]")
+        no(format!("this path cannot be read{place}"), "paths look like body.items[0].sku, body['First name'], $.items[?@.qty > 5]")
     })?;
     check(&query.segments)?;
     let mut parts = Vec::new();
@@ -188,7 +188,7 @@ fn nested(segments: &[Segment]) -> Result<(), NoField> {
         Segment::Descendant(inner) => matches!(inner.as_ref(), Segment::Selector(Selector::Filter(_))),
     };
     match segments.iter().any(has_filter) {
-        true => Err(no("a filter inside a filter is not available yet", "ask the second question in an `if:` of its own")),
+        true => Err(no("a filter inside a filter is not available yet", "put the second filter into an `if:` of its own")),
         false => Ok(()),
     }
 }
@@ -203,9 +203,11 @@ fn function(f: &TestFunction) -> Result<(), NoField> {
         _ => true,
     };
     match f {
-        TestFunction::Length(arg) if !single(arg) => Err(no("length() takes a path that gives one value", "count() counts several")),
+        TestFunction::Length(arg) if !single(arg) => {
+            Err(no("length() takes a path that gives one value", "use count() for several values"))
+        }
         TestFunction::Match(_, pattern) | TestFunction::Search(_, pattern) if !matches!(pattern, FnArg::Literal(_)) => {
-            Err(no("the pattern of match() and search() must be written out", "write it in quotes"))
+            Err(no("the pattern of match() and search() must be plain text", "write it in quotes"))
         }
         _ => Ok(()),
     }

@@ -61,7 +61,7 @@ impl Call {
             let argument = name.strip_prefix('v').and_then(|n| n.parse::<usize>().ok()).and_then(|n| self.arguments.get(n));
             match argument {
                 Some(Argument::Field(field)) => field.why_missing(names),
-                _ => "what the inner helper gives is missing; `default` can stand for it".to_owned(),
+                _ => "the inner helper has no result; `default` can replace it".to_owned(),
             }
         };
         match reason {

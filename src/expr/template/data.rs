@@ -46,7 +46,7 @@ impl Data {
 
     fn entry(key: String, item: &Item, place: Destination, known: &Names) -> Option<(String, Data)> {
         if key.contains("{{") {
-            item.problem("a name cannot be a template").at_key().label("only values take {{ … }}").add();
+            item.problem("a name cannot be a template").at_key().label("use {{ … }} only in values").add();
             return None;
         }
         Some((key, Self::read(item, place, known)?))

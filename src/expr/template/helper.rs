@@ -48,7 +48,7 @@ impl Helper {
     /// How many arguments it takes, in words.
     pub(super) fn wants(&self) -> String {
         match (self.takes.start(), self.takes.end()) {
-            (0, 0) => "no argument".to_owned(),
+            (0, 0) => "no arguments".to_owned(),
             (1, 1) => "one argument".to_owned(),
             (a, b) if a == b => format!("{a} arguments"),
             (a, b) if b - a == 1 => format!("{a} or {b} arguments"),

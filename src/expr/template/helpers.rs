@@ -25,7 +25,7 @@ const MOST_FORMAT: usize = 1_000;
 
 pub(super) fn short_enough(length: usize) -> Result<(), Wrong> {
     match length > MAX_RENDERED {
-        true => Err(said(format!("a text longer than {} MB cannot be worked with; take less of it", MAX_RENDERED >> 20))),
+        true => Err(said(format!("text longer than {} MB cannot be processed; use less of it", MAX_RENDERED >> 20))),
         false => Ok(()),
     }
 }
@@ -35,7 +35,7 @@ fn there<'v>(arguments: &[Option<&'v Value>], n: usize) -> Result<&'v Value, Wro
 }
 
 pub(super) fn text_of(arguments: &[Option<&Value>], n: usize) -> Result<String, Wrong> {
-    let text = spell(there(arguments, n)?).ok_or_else(|| said("this takes a text or a number, not a list or an object"))?;
+    let text = spell(there(arguments, n)?).ok_or_else(|| said("this takes text or a number, not a list or an object"))?;
     short_enough(text.len())?;
     Ok(text.into_owned())
 }
@@ -64,7 +64,7 @@ fn items(value: &Value) -> &[Value] {
 pub(super) fn join(arguments: &[Option<&Value>]) -> Given {
     let between = if arguments.len() > 1 { text_of(arguments, 1)? } else { ", ".to_owned() };
     let texts: Option<Vec<_>> = items(there(arguments, 0)?).iter().map(spell).collect();
-    let texts = texts.ok_or_else(|| said("the list holds objects; name what you want of them: {{ join body.items[*].sku }}"))?;
+    let texts = texts.ok_or_else(|| said("the list contains objects; write which field you want: {{ join body.items[*].sku }}"))?;
     let all: usize = texts.iter().map(|t| t.len()).sum();
     short_enough(all.saturating_add(between.len().saturating_mul(texts.len().saturating_sub(1))))?;
     Ok(Some(Value::String(texts.join(&between))))
@@ -80,7 +80,7 @@ pub(super) fn count(arguments: &[Option<&Value>]) -> Given {
 
 pub(super) fn json(arguments: &[Option<&Value>]) -> Given {
     let text = crate::model::budget::json_up_to(there(arguments, 0)?, MAX_RENDERED);
-    let long = || said(format!("the value is longer than {} MB as JSON; take less of it", MAX_RENDERED >> 20));
+    let long = || said(format!("the value is longer than {} MB as JSON; use less of it", MAX_RENDERED >> 20));
     text.map(|t| Some(Value::String(t))).ok_or_else(long)
 }
 
@@ -94,7 +94,7 @@ pub(super) fn replace(arguments: &[Option<&Value>]) -> Given {
 pub(super) fn truncate(arguments: &[Option<&Value>]) -> Given {
     let text = text_of(arguments, 0)?;
     let most: usize =
-        text_of(arguments, 1)?.parse().ok().filter(|n| *n > 0).ok_or_else(|| said("how many letters is a whole number from 1"))?;
+        text_of(arguments, 1)?.parse().ok().filter(|n| *n > 0).ok_or_else(|| said("the length must be a whole number from 1"))?;
     if text.chars().count() <= most {
         return Ok(Some(text.into()));
     }
@@ -105,13 +105,13 @@ pub(super) fn truncate(arguments: &[Option<&Value>]) -> Given {
 pub(super) fn split(arguments: &[Option<&Value>]) -> Given {
     let (text, at) = (text_of(arguments, 0)?, text_of(arguments, 1)?);
     if at.is_empty() {
-        return Err(said("say where the text is cut, such as ','"));
+        return Err(said("write where to split the text, such as ','"));
     }
     if text.is_empty() {
         return Ok(Some(Value::Array(Vec::new())));
     }
     if text.matches(&at).count() >= MOST_PARTS {
-        return Err(said(format!("the text has more than {MOST_PARTS} parts; split a shorter one")));
+        return Err(said(format!("the text has more than {MOST_PARTS} parts; split shorter text")));
     }
     Ok(Some(text.split(&at).map(|part| Value::from(part.trim())).collect()))
 }
@@ -126,7 +126,7 @@ pub(super) fn hash(arguments: &[Option<&Value>]) -> Given {
         "sha256" => &ring::digest::SHA256,
         "sha512" => &ring::digest::SHA512,
         "sha1" => &ring::digest::SHA1_FOR_LEGACY_USE_ONLY,
-        other => return Err(said(format!("`{other}` is not known here; there are sha256, sha512 and sha1"))),
+        other => return Err(said(format!("`{other}` is not a known hash; use sha256, sha512 or sha1"))),
     };
     let digest = ring::digest::digest(algorithm, text.as_bytes());
     Ok(Some(digest.as_ref().iter().map(|b| format!("{b:02x}")).collect::<String>().into()))
@@ -168,7 +168,9 @@ fn decimal(arguments: &[Option<&Value>], n: usize) -> Result<Decimal, Wrong> {
     let read = if text.contains(['e', 'E']) { Decimal::from_scientific(text) } else { Decimal::from_str_exact(text) };
     match read {
         Ok(number) => Ok(number),
-        Err(_) if crate::yaml::is_json_number(text) => Err(said(format!("`{text}` has more digits than can be counted with (28)"))),
+        Err(_) if crate::yaml::is_json_number(text) => {
+            Err(said(format!("`{text}` has too many digits to calculate with; 28 is the limit")))
+        }
         Err(_) => Err(said(format!("`{text}` is not a number"))),
     }
 }
@@ -188,7 +190,7 @@ pub(super) fn fold(arguments: &[Option<&Value>], done: &str, with: fn(Decimal, D
 pub(super) fn divide(arguments: &[Option<&Value>]) -> Given {
     let (a, b) = (decimal(arguments, 0)?, decimal(arguments, 1)?);
     if b.is_zero() {
-        return Err(said("nothing can be divided by 0"));
+        return Err(said("a number cannot be divided by 0"));
     }
     number(a.checked_div(b).ok_or_else(|| said("the numbers are too large to be divided"))?.normalize())
 }
@@ -197,7 +199,11 @@ pub(super) fn rounded(arguments: &[Option<&Value>], exactly: bool) -> Given {
     let value = decimal(arguments, 0)?;
     let places = match arguments.len() {
         1 => 0,
-        _ => text_of(arguments, 1)?.parse().ok().filter(|p| *p <= 20).ok_or_else(|| said("the number of decimals goes from 0 to 20"))?,
+        _ => text_of(arguments, 1)?
+            .parse()
+            .ok()
+            .filter(|p| *p <= 20)
+            .ok_or_else(|| said("the number of decimals must be between 0 and 20"))?,
     };
     let mut value = value.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero);
     if exactly {
@@ -214,17 +220,17 @@ pub(super) fn date(arguments: &[Option<&Value>]) -> Given {
     let format = if arguments.len() > 1 { text_of(arguments, 1)? } else { "%Y-%m-%d".to_owned() };
     // Each letter of it may become hundreds.
     if format.len() > MOST_FORMAT {
-        return Err(said(format!("the form of a date has at most {MOST_FORMAT} characters")));
+        return Err(said(format!("a date format has at most {MOST_FORMAT} characters")));
     }
     let zone = match arguments.len() {
         3 => {
             let name = text_of(arguments, 2)?;
-            TimeZone::get(&name).map_err(|_| said(format!("no time zone is called `{name}`; write for example 'Europe/Berlin'")))?
+            TimeZone::get(&name).map_err(|_| said(format!("there is no time zone called `{name}`; write for example 'Europe/Berlin'")))?
         }
         _ => TimeZone::UTC,
     };
     let text = jiff::fmt::strtime::format(&format, &moment.to_zoned(zone));
-    text.map(|t| Some(Value::String(t))).map_err(|_| said(format!("`{format}` is no form of a date; write for example '%Y-%m-%d %H:%M'")))
+    text.map(|t| Some(Value::String(t))).map_err(|_| said(format!("`{format}` is not a date format; write for example '%Y-%m-%d %H:%M'")))
 }
 
 #[cfg(test)]
@@ -251,7 +257,7 @@ mod tests {
 
     #[test]
     fn each_helper_gives_what_is_as_long_as_its_limit_and_no_more() {
-        let too_long = "a text longer than 10 MB cannot be worked with; take less of it";
+        let too_long = "text longer than 10 MB cannot be processed; use less of it";
         let length = |given: Result<Value, String>| given.map(|v| v.as_str().map_or(0, str::len));
         let half = MAX_RENDERED / 2;
         let replaced = |letters: usize| given(replace, &[long(letters), "x".into(), "yy".into()]);
@@ -262,18 +268,18 @@ mod tests {
         assert_eq!(joined(MAX_RENDERED - 1).unwrap_err(), too_long);
         let as_json = |letters: usize| given(json, &[long(letters)]);
         assert_eq!(length(as_json(MAX_RENDERED - 2)), Ok(MAX_RENDERED));
-        assert_eq!(as_json(MAX_RENDERED - 1).unwrap_err(), "the value is longer than 10 MB as JSON; take less of it");
+        assert_eq!(as_json(MAX_RENDERED - 1).unwrap_err(), "the value is longer than 10 MB as JSON; use less of it");
         let upper = |letters: usize| given(|a| map_text(a, |t| t.to_uppercase()), &[long(letters)]);
         assert_eq!(length(upper(MAX_RENDERED)), Ok(MAX_RENDERED));
         assert_eq!(upper(MAX_RENDERED + 1).unwrap_err(), too_long);
         let parts = |commas: usize| given(split, &[",".repeat(commas).into(), ",".into()]);
         assert_eq!(parts(MOST_PARTS - 1).map(|v| v.as_array().map_or(0, Vec::len)), Ok(MOST_PARTS));
-        assert_eq!(parts(MOST_PARTS).unwrap_err(), "the text has more than 100000 parts; split a shorter one");
+        assert_eq!(parts(MOST_PARTS).unwrap_err(), "the text has more than 100000 parts; split shorter text");
         let dated = |letters: usize| given(date, &["2026-01-02".into(), long(letters)]);
         assert_eq!(length(dated(MOST_FORMAT)), Ok(MOST_FORMAT));
-        assert_eq!(dated(MOST_FORMAT + 1).unwrap_err(), "the form of a date has at most 1000 characters");
+        assert_eq!(dated(MOST_FORMAT + 1).unwrap_err(), "a date format has at most 1000 characters");
         let decimals = |places: i64| given(|a| rounded(a, true), &[1.into(), places.into()]);
         assert!(decimals(20).is_ok());
-        assert_eq!(decimals(21).unwrap_err(), "the number of decimals goes from 0 to 20");
+        assert_eq!(decimals(21).unwrap_err(), "the number of decimals must be between 0 and 20");
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn percent_blocks(text: &str, item: &Item) -> bool {
         ["if", rest @ ..] => format!("write {{{{#if {}}}}}…{{{{/if}}}}", rest.join(" ")),
         _ => "write {{#if body.x}}…{{/if}} or {{#each body.list}}…{{/each}}".to_owned(),
     };
-    item.problem("`{% … %}` is another tool's spelling").within(tag).label(label).add();
+    item.problem("`{% … %}` is syntax from another tool").within(tag).label(label).add();
     true
 }
 
@@ -71,7 +71,7 @@ impl Expression<'_, '_> {
         let Some(helper) = helper else { return false };
         let arguments = self.inner.strip_prefix(name.as_str()).unwrap_or("").trim_matches(['(', ')', ' ']).replace([',', ';'], " ");
         let arguments = arguments.split_whitespace().collect::<Vec<_>>().join(" ");
-        self.wrong("brackets do not stand behind a helper's name", format!("write {{{{ {helper} {arguments} }}}}"));
+        self.wrong("the arguments of a helper are not written in brackets", format!("write {{{{ {helper} {arguments} }}}}"));
         true
     }
 
@@ -87,7 +87,7 @@ impl Expression<'_, '_> {
                     let mend = ours(filter).or_else(|| nearest(filter, HELPERS.iter().map(|h| h.name))).unwrap_or("upper");
                     let behind = self.inner.split('|').nth(1).and_then(|f| f.split_once(':')).map_or("", |(_, a)| a.trim());
                     self.wrong(
-                        "a `|` is another tool's spelling",
+                        "a `|` is syntax from another tool",
                         format!("write {}", format!("{{{{ {mend} {name} {behind} }}}}").replace("  ", " ")),
                     );
                     return;
@@ -103,7 +103,7 @@ impl Expression<'_, '_> {
                         [a, b, c] => format!("write {{{{#if {a}}}}}{{{{ {b} }}}}{{{{else}}}}{{{{ {c} }}}}{{{{/if}}}}"),
                         _ => "write {{#if body.x}}…{{else}}…{{/if}}".to_owned(),
                     };
-                    self.wrong("`?` is another tool's spelling", label);
+                    self.wrong("`?` is syntax from another tool", label);
                     return;
                 }
                 "==" | "===" | "!=" | ">" | "<" | ">=" | "<=" => {
@@ -117,7 +117,7 @@ impl Expression<'_, '_> {
                     };
                     let other = self.inner.rsplit(' ').next().unwrap_or("1");
                     let label = format!("write {{{{#if ({test} {name} {other})}}}}…{{{{/if}}}}, or put it under `if:`");
-                    self.wrong(format!("`{sign}` is another tool's spelling"), label);
+                    self.wrong(format!("`{sign}` is syntax from another tool"), label);
                     return;
                 }
                 "if" if self.inner.contains(" else ") => {
@@ -140,14 +140,14 @@ impl Expression<'_, '_> {
             }
         }
         if name.starts_with('$') && !name.starts_with("$.") && !name.starts_with("$[") || name.contains("$json") {
-            self.wrong(format!("`{name}` is another tool's name for what came in"), "ours is `body`");
+            self.wrong(format!("`{name}` is what another tool calls the content of the webhook"), "in Doorbell it is `body`");
         } else if field(name) {
             let first = next.map(Token::shown).unwrap_or_default();
             let label = match (next, name.rsplit_once('.')) {
                 (Some(Token::Word(word)), Some((before, last))) => {
-                    format!("a name with a space is written {before}['{last} {word}']; a helper comes first: {{{{ default {name} 'y' }}}}")
+                    format!("for a name with a space, write {before}['{last} {word}']; a helper comes first: {{{{ default {name} 'y' }}}}")
                 }
-                _ => "a helper comes first: {{ default body.x 'y' }}".to_owned(),
+                _ => "write the helper first: {{ default body.x 'y' }}".to_owned(),
             };
             self.wrong(format!("`{name}` is a field and cannot be followed by {first}"), label);
         } else if matches!(name, "if" | "unless" | "each" | "with") {
@@ -157,11 +157,11 @@ impl Expression<'_, '_> {
         } else {
             let label = match ours(name).or_else(|| nearest(name, HELPERS.iter().map(|h| h.name))) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => "names with spaces are written body['First name']".to_owned(),
+                None => "write names with spaces as body['First name']".to_owned(),
             };
             let names: Vec<&str> = HELPERS.iter().map(|h| h.name).collect();
             self.item
-                .problem(format!("no helper is called `{name}`"))
+                .problem(format!("there is no helper called `{name}`"))
                 .within(self.source)
                 .label(label)
                 .note(format!("helpers: {}", names.join(", ")))

@@ -24,7 +24,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "default",
         usage: "{{ default body.x 'y' }}",
-        does: "the value, or the other one where it is missing, null or empty",
+        does: "the value, or the second one if it is missing, null or empty",
         example: ("{{ default body.nick 'friend' }}", "friend"),
         takes: 2..=2,
         seeded: false,
@@ -33,7 +33,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "text",
         usage: "{{ text body.x }}",
-        does: "the value as text, even where it is a number",
+        does: "the value as text, even if it is a number",
         example: ("{{ text body.zip }}", "7"),
         takes: 1..=1,
         seeded: false,
@@ -42,7 +42,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "upper",
         usage: "{{ upper body.x }}",
-        does: "in capital letters",
+        does: "in upper case",
         example: ("{{ upper body.tags[0] }}", "A"),
         takes: 1..=1,
         seeded: false,
@@ -51,7 +51,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "lower",
         usage: "{{ lower body.x }}",
-        does: "in small letters",
+        does: "in lower case",
         example: ("{{ lower 'ABC' }}", "abc"),
         takes: 1..=1,
         seeded: false,
@@ -78,7 +78,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "truncate",
         usage: "{{ truncate body.x 100 }}",
-        does: "at most so many letters; what is cut ends in `…`",
+        does: "at most this many characters; shortened text ends in `…`",
         example: ("{{ truncate 'a long story' 7 }}", "a long…"),
         takes: 2..=2,
         seeded: false,
@@ -87,7 +87,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "split",
         usage: "{{ split body.x ',' }}",
-        does: "a text as a list, cut at every `,`, without the spaces around",
+        does: "text as a list, split at every `,`, without the spaces around the parts",
         example: ("{{ join (split 'a, b,c' ',') ' + ' }}", "a + b + c"),
         takes: 2..=2,
         seeded: false,
@@ -96,7 +96,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "join",
         usage: "{{ join body.list ', ' }}",
-        does: "the items of a list as one text",
+        does: "the items of a list, joined into text",
         example: ("{{ join body.tags ' and ' }}", "a and b"),
         takes: 1..=2,
         seeded: false,
@@ -132,7 +132,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "date",
         usage: "{{ date body.x '%d.%m.%Y' 'Europe/Berlin' }}",
-        does: "a date in another form; the time zone is UTC unless you say which",
+        does: "a date in another format; the time zone is UTC by default",
         example: ("{{ date body.paid '%d.%m.%Y %H:%M' 'Europe/Berlin' }}", "14.03.2026 10:26"),
         takes: 1..=3,
         seeded: false,
@@ -150,7 +150,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "url",
         usage: "{{ url body.x }}",
-        does: "percent-encoded; needed only where a text holds an address, in `post:` it is done by itself",
+        does: "percent-encoded; only needed where text contains an address, because `post:` does it automatically",
         example: ("{{ url 'a b&c' }}", "a%20b%26c"),
         takes: 1..=1,
         seeded: false,
@@ -168,7 +168,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "hash",
         usage: "{{ hash body.x }}",
-        does: "a fingerprint: SHA-256, in hexadecimal; 'sha1' and 'sha512' behind it choose another",
+        does: "a fingerprint: SHA-256, in hexadecimal; add 'sha1' or 'sha512' for another one",
         example: ("{{ truncate (hash 'abc') 9 }}", "ba7816bf…"),
         takes: 1..=2,
         seeded: false,
@@ -177,7 +177,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "uuid",
         usage: "{{ uuid }}",
-        does: "an id of its own for every step, the same for every try of it",
+        does: "a unique id for every step; all tries of a step get the same one",
         example: ("{{ count (uuid) }}", "1"),
         takes: 0..=0,
         seeded: true,
@@ -195,7 +195,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "subtract",
         usage: "{{ subtract body.x 1 }}",
-        does: "the first less the others",
+        does: "the first number minus the others",
         example: ("{{ subtract body.amount 50 }}", "1200"),
         takes: MANY,
         seeded: false,
@@ -222,7 +222,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "round",
         usage: "{{ round body.x 2 }}",
-        does: "rounded to so many decimals, none if you do not say; a half goes up",
+        does: "rounded to this many decimals, 0 by default; halves are rounded up",
         example: ("{{ round 2.345 2 }}", "2.35"),
         takes: 1..=2,
         seeded: false,
@@ -231,7 +231,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "decimals",
         usage: "{{ decimals body.x 2 }}",
-        does: "with exactly so many decimals",
+        does: "with exactly this many decimals",
         example: ("{{ decimals (divide body.amount 100) 2 }}", "12.50"),
         takes: 2..=2,
         seeded: false,
@@ -240,7 +240,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "eq",
         usage: "{{#if (eq body.x 'y')}}…{{/if}}",
-        does: "whether both are the same, as `is:` compares",
+        does: "whether both are the same, compared as `is:` does",
         example: ("{{#if (eq body.zip 7)}}yes{{else}}no{{/if}}", "yes"),
         takes: 2..=2,
         seeded: false,
@@ -249,7 +249,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "ne",
         usage: "{{#if (ne body.x 'y')}}…{{/if}}",
-        does: "whether they differ; a missing one does not",
+        does: "whether both exist and differ",
         example: ("{{#if (ne body.tags 'a')}}yes{{else}}no{{/if}}", "no"),
         takes: 2..=2,
         seeded: false,
@@ -258,7 +258,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "gt",
         usage: "{{#if (gt body.x 5)}}…{{/if}}",
-        does: "whether the first number is over the second",
+        does: "whether the first number is greater than the second",
         example: ("{{#if (gt body.amount 1000)}}big{{/if}}", "big"),
         takes: 2..=2,
         seeded: false,
@@ -267,7 +267,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "gte",
         usage: "{{#if (gte body.x 5)}}…{{/if}}",
-        does: "whether it is at least the second",
+        does: "whether the first number is at least the second",
         example: ("{{#if (gte body.zip 7)}}yes{{/if}}", "yes"),
         takes: 2..=2,
         seeded: false,
@@ -276,7 +276,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "lt",
         usage: "{{#if (lt body.x 5)}}…{{/if}}",
-        does: "whether the first number is under the second",
+        does: "whether the first number is less than the second",
         example: ("{{#if (lt body.zip 7)}}yes{{else}}no{{/if}}", "no"),
         takes: 2..=2,
         seeded: false,
@@ -285,7 +285,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "lte",
         usage: "{{#if (lte body.x 5)}}…{{/if}}",
-        does: "whether it is at most the second",
+        does: "whether the first number is at most the second",
         example: ("{{#if (lte body.zip 7)}}yes{{/if}}", "yes"),
         takes: 2..=2,
         seeded: false,
@@ -294,7 +294,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "and",
         usage: "{{#if (and body.x body.y)}}…{{/if}}",
-        does: "whether all are there and not empty, null, false or 0",
+        does: "whether none is missing, empty, null, false or 0",
         example: ("{{#if (and body.zip body.nick)}}yes{{else}}no{{/if}}", "no"),
         takes: MANY,
         seeded: false,
@@ -303,7 +303,7 @@ pub const HELPERS: &[Helper] = &[
     Helper {
         name: "or",
         usage: "{{#if (or body.x body.y)}}…{{/if}}",
-        does: "whether one of them is",
+        does: "whether at least one is not missing, empty, null, false or 0",
         example: ("{{#if (or body.zip body.nick)}}yes{{/if}}", "yes"),
         takes: MANY,
         seeded: false,

@@ -89,7 +89,7 @@ impl Template {
     /// Reads text that belongs to an item.
     pub fn parse(text: &str, item: &Item, place: Destination, known: &Names) -> Option<Self> {
         if text.len() > MAX_TEMPLATE {
-            item.problem("this text is too long").label(format!("{} KB are the most", MAX_TEMPLATE >> 10)).add();
+            item.problem("this text is too long").label(format!("use at most {} KB", MAX_TEMPLATE >> 10)).add();
             return None;
         }
         let pieces = tags::pieces(text, item, known)?;
@@ -217,7 +217,7 @@ impl Template {
             names.budget().steps(1).map_err(|spent| self.wrong(spent))?;
             turns.0.set(turns.0.get() + 1);
             if turns.0.get() > MOST_TURNS {
-                return Err(self.wrong(format!("the blocks of this text took more than {MOST_TURNS} turns")));
+                return Err(self.wrong(format!("the blocks of this text were repeated more than {MOST_TURNS} times")));
             }
             let turn = Turn { index, last: index + 1 == list.len(), key: *key };
             let inside = Inside { around: names, names: &block.names, this, turn: Some(turn) };
@@ -268,7 +268,7 @@ impl Template {
             Some(text) => self.escape(&text, raw, source, out),
             None => {
                 let kind = if value.is_array() { "a list" } else { "an object" };
-                Err(self.wrong(format!("{source} is {kind}; write {{{{ join … }}}} or {{{{ json … }}}} to put it into a text")))
+                Err(self.wrong(format!("{source} is {kind}; write {{{{ join … }}}} or {{{{ json … }}}} to turn it into text")))
             }
         }
     }
@@ -279,7 +279,7 @@ impl Template {
         }
         match self.place {
             Destination::Header if text.contains(['\r', '\n', '\0']) => {
-                return Err(self.wrong(format!("{source} holds a line break, which a header cannot")));
+                return Err(self.wrong(format!("{source} contains a line break, which is not allowed in a header")));
             }
             Destination::File => out.extend(text.chars().map(|c| if c == '/' || c == '\\' || c.is_control() { '_' } else { c })),
             _ if raw => out.push_str(text),

@@ -51,9 +51,9 @@ impl<'n, 'k> Nest<'n, 'k> {
     pub(super) fn head<'t>(&self, inner: &'t str, source: &str) -> Option<(BlockKind, &'t str, Vec<String>)> {
         let word = inner.split_whitespace().next().unwrap_or("");
         let Some((_, kind)) = KINDS.iter().find(|(w, _)| *w == word) else {
-            let said = format!("no block is called `{word}`");
+            let said = format!("there is no block called `{word}`");
             let near = crate::problem::nearest(word, KINDS.map(|(w, _)| w))
-                .map_or("there are: #if, #unless, #each, #with".to_owned(), |n| format!("did you mean `#{n}`?"));
+                .map_or("use #if, #unless, #each or #with".to_owned(), |n| format!("did you mean `#{n}`?"));
             self.wrong(source, said, near)?;
             return None;
         };
@@ -70,11 +70,11 @@ impl<'n, 'k> Nest<'n, 'k> {
                 || HELPERS.iter().any(|h| h.name == name)
                 || self.known.named.contains(name)
             {
-                self.wrong(source, format!("`{name}` is a name already"), "choose another one")?;
+                self.wrong(source, format!("`{name}` is already used as a name"), "choose another name")?;
             }
         }
         if self.open.len() >= MAX_DEPTH {
-            self.wrong(source, "blocks stand too deep in each other", format!("{MAX_DEPTH} are the most"))?;
+            self.wrong(source, "blocks are nested too deeply", format!("use at most {MAX_DEPTH} levels"))?;
         }
         Some((*kind, about, names))
     }
@@ -97,8 +97,8 @@ impl<'n, 'k> Nest<'n, 'k> {
                 }
                 Some(())
             }
-            Some(_) => self.wrong(source, "there is a second `else` in this block", "take it out"),
-            None => self.wrong(source, "this `else` stands in no block", "write {{#if body.…}} before it"),
+            Some(_) => self.wrong(source, "this block has a second `else`", "remove it"),
+            None => self.wrong(source, "this `else` is not inside a block", "write {{#if body.…}} before it"),
         }
     }
 
@@ -106,7 +106,11 @@ impl<'n, 'k> Nest<'n, 'k> {
     pub(super) fn end(&mut self, word: &str, source: &str) -> Option<()> {
         loop {
             let Some(open) = self.open.pop() else {
-                return self.wrong(source, format!("`{{{{/{word}}}}}` closes nothing"), format!("write {{{{#{word} body.…}}}} before it"));
+                return self.wrong(
+                    source,
+                    format!("`{{{{/{word}}}}}` has no block to close"),
+                    format!("write {{{{#{word} body.…}}}} before it"),
+                );
             };
             let mine = KINDS.iter().find(|(_, k)| *k == open.block.kind).map_or("", |(w, _)| *w);
             if !open.chained && mine != word {

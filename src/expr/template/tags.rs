@@ -36,14 +36,14 @@ pub(super) fn pieces(text: &str, item: &Item, known: &Names) -> Option<Vec<Piece
         }
         let Some((tag, length)) = cut(span::from(rest, start)) else {
             let shown: String = span::from(rest, start).chars().take(30).collect();
-            item.problem("this `{{` is never closed").within(&shown).label("write `}}` behind the name").add();
+            item.problem("this `{{` is never closed").within(&shown).label("write `}}` after the name").add();
             return None;
         };
         let source = span::between(rest, start, start + length);
         if before.ends_with('$') {
-            item.problem("`${{ … }}` is another tool's spelling")
+            item.problem("`${{ … }}` is syntax from another tool")
                 .within(&format!("${source}"))
-                .label("ours begins with two braces: {{ body.name }}")
+                .label("write two braces without a `$`: {{ body.name }}")
                 .add();
             good = false;
             rest = span::from(rest, start + length);
@@ -113,9 +113,9 @@ fn one(tag: &Tag, source: &str, item: &Item, known: &Names, nest: &mut Nest) -> 
     }
     let read = expression(tag.inner).read();
     if tag.raw {
-        item.warning("three braces put the value in as it is, without making it safe")
+        item.warning("three braces insert the value without making it safe")
             .within(source)
-            .label("two braces do for almost everything")
+            .label("use two braces; they are right for almost everything")
             .add();
     }
     let good = read.is_some();
@@ -176,14 +176,14 @@ impl Expression<'_, '_> {
             return self.wrong("these braces are empty", "write a field, such as {{ body.name }}");
         }
         if inner.starts_with(['>', '*', '&']) {
-            return self.wrong("templates cannot include other templates", "write the text out");
+            return self.wrong("templates cannot include other templates", "write the text here");
         }
         if inner.starts_with('=') {
-            return self.wrong("`=` does not belong here", "write only the field, such as {{ body.name }}");
+            return self.wrong("`=` is not allowed here", "write only the field, such as {{ body.name }}");
         }
         let tokens = match tokens(inner) {
             Ok(tokens) => tokens,
-            Err(message) => return self.wrong(message, "text stands in single quotes: 'like this'"),
+            Err(message) => return self.wrong(message, "text is written in single quotes: 'like this'"),
         };
         if let [Token::Word(word)] = tokens.as_slice()
             && helper(word).is_none()
@@ -191,7 +191,7 @@ impl Expression<'_, '_> {
             return self.known.field(word, self.item, Some(self.at(word))).map(What::Name);
         }
         if let [Token::Text(text)] = tokens.as_slice() {
-            return self.wrong("only a text stands in these braces", format!("write it without braces: {text}"));
+            return self.wrong("these braces contain only text", format!("write it without braces: {text}"));
         }
         let mut arguments = Vec::new();
         if self.is_call(&tokens) {
@@ -204,7 +204,7 @@ impl Expression<'_, '_> {
             at += 1;
         }
         if at < tokens.len() {
-            return self.wrong("a bracket is closed that was never opened", "count the ( and )");
+            return self.wrong("a `)` has no `(` before it", "count the ( and )");
         }
         match Handlebars::compile(&format!("{{{{{{keep {text}}}}}}}")) {
             Ok(template) => Some(What::Call(Box::new(Call { template, arguments }))),
@@ -220,7 +220,7 @@ impl Expression<'_, '_> {
     /// Reads `helper argument …` up to the closing bracket, and gives its Handlebars spelling.
     fn call(&self, tokens: &[Token], at: &mut usize, arguments: &mut Vec<Argument>, depth: usize) -> Option<String> {
         if depth > MAX_NESTING {
-            self.wrong("brackets stand too deep in each other", format!("{MAX_NESTING} are the most"));
+            self.wrong("brackets are nested too deeply", format!("use at most {MAX_NESTING} levels"));
             return None;
         }
         let Some(Token::Word(name)) = tokens.get(*at) else {
@@ -257,7 +257,10 @@ impl Expression<'_, '_> {
                         Token::Word(word) => match constant(word) {
                             Some(value) => Argument::Constant(value),
                             None if word.contains('=') => {
-                                self.wrong(format!("`{word}` names an argument; ours have no names"), format!("write {}", helper.usage));
+                                self.wrong(
+                                    format!("`{word}` names an argument, but arguments have no names"),
+                                    format!("write {}", helper.usage),
+                                );
                                 return None;
                             }
                             None if helper_only(word) => {

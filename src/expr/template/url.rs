@@ -31,9 +31,7 @@ impl Url {
     pub fn read(item: &Item, known: &Names) -> Option<Self> {
         let template = Template::read(item, Destination::Plain, known)?;
         if template.has_block() {
-            item.problem("a block cannot stand in an address")
-                .label("give the part a name under `set:`, or write two steps with `if:`")
-                .add();
+            item.problem("a block cannot be used in an address").label("build that part under `set:`, or write two steps with `if:`").add();
             return None;
         }
         let mut part = UrlPart::Base;
@@ -122,7 +120,9 @@ impl Url {
         match filled {
             Some(source) if matches!(segment, "" | "." | "..") => {
                 let found = if segment.is_empty() { "nothing" } else { segment };
-                Err(self.template.wrong(format!("{source} put {found} between two slashes of the address; that would call another one")))
+                Err(self
+                    .template
+                    .wrong(format!("{source} put {found} between two slashes of the address, which would call a different address")))
             }
             _ => Ok(()),
         }

@@ -27,7 +27,7 @@ pub(super) async fn runs_of_one_lane_are_begun_one_at_a_time(place: &dyn Place) 
     let runs = accept(&store, taken(event(0), vec![in_lane("l"), in_lane("l")])).await;
     assert_eq!((runs[0].1, runs[1].1), (StartResult::Begun, StartResult::Queued));
     let later = accept(&store, left(event(1), vec![in_lane("l"), in_lane("l")])).await;
-    assert!(lease(&store).await.is_empty(), "while one is being done, all others wait");
+    assert!(lease(&store).await.is_empty(), "while one is running, all others wait");
     let [second] = &end(&store, done(&runs[0].0)).await[..] else { panic!() };
     assert_eq!(second.id, runs[1].0.id);
     assert!(lease(&store).await.is_empty());

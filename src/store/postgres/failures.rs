@@ -115,7 +115,7 @@ async fn a_newer_database_is_refused(config: &Config) {
     open(config, HOUR).await;
     client(config).await.batch_execute("INSERT INTO version VALUES (1000)").await.unwrap();
     let Err(e) = Postgres::open(config.clone(), HOUR).await else { panic!() };
-    assert_eq!(e.to_string(), "this database was written by a newer Doorbell; start that version");
+    assert_eq!(e.to_string(), "this database was written by a newer version of Doorbell; start that version");
 }
 
 #[test]

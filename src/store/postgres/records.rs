@@ -48,7 +48,7 @@ impl Records for PostgresRecords {
     }
     /// A database is backed up by those who run it.
     fn copy_to(&self, _: &Path) -> Doing<'_, ()> {
-        Box::pin(async { Err(Error::new("the events are in PostgreSQL; back it up with `pg_dump` or as you do today", false)) })
+        Box::pin(async { Err(Error::new("the events are in PostgreSQL; back them up with `pg_dump` or your usual tool", false)) })
     }
     fn size(&self) -> Doing<'_, u64> {
         verb!(self, |sql| retention::size(sql).await?)

@@ -29,7 +29,7 @@ pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T> {
 }
 
 fn damaged(why: &dyn std::fmt::Display) -> Error {
-    Error::new(format!("what is in the database is damaged: {why}; restore a backup"), false)
+    Error::new(format!("data in the database is damaged: {why}; restore a backup"), false)
 }
 
 pub(super) fn read_json<T: DeserializeOwned>(row: &Row, column: usize) -> Result<T> {

@@ -86,7 +86,7 @@ pub(super) async fn migrate(sql: &Transaction<'_>) -> Result<()> {
     let version: i64 = sql.query_one("SELECT coalesce(max(version), 0) FROM version", &[]).await?.try_get(0)?;
     let version = version.max(0) as usize;
     if version > MIGRATIONS.len() {
-        return Err(Error::new("this database was written by a newer Doorbell; start that version", false));
+        return Err(Error::new("this database was written by a newer version of Doorbell; start that version", false));
     }
     for (n, change) in MIGRATIONS.iter().enumerate().skip(version) {
         sql.batch_execute(change).await?;

@@ -78,7 +78,7 @@ impl World {
             return;
         }
         let before = self.seen.deliveries.insert(key, (id, self.now, raw));
-        assert!(before.is_none_or(|(_, at, _)| at + DAY <= self.latest), "a delivery that came before was taken as new");
+        assert!(before.is_none_or(|(_, at, _)| at + DAY <= self.latest), "delivery was sent before was taken as new");
     }
 
     /// The runs that an event of which nobody heard has begun.
@@ -345,7 +345,7 @@ impl World {
             }
             Job::Cancel(..) => {
                 let ended: Vec<RunId> = before.difference(&after).copied().collect();
-                assert!(!self.hands.iter().any(|hand| ended.contains(&hand.run.id) && !hand.is_over()), "what is being done is left alone");
+                assert!(!self.hands.iter().any(|hand| ended.contains(&hand.run.id) && !hand.is_over()), "what is running is left alone");
                 ended.iter().for_each(|run| drop(self.seen.saved.remove(run)));
                 self.seen.ended.extend(ended);
             }

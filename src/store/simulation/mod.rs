@@ -3,7 +3,7 @@
 //! `DOORBELL_SEED=4711 cargo test --lib simulation`.
 //!
 //! What happens: events come, some twice and some whose commit nobody hears of; runs are leased, tried and recorded; tasks
-//! panic with a run in hand; people replay, start anew, cancel and prune; the clock jumps; the owner dies, or only pauses and
+//! panic with a run in hand; people replay, start again, cancel and prune; the clock jumps; the owner dies, or only pauses and
 //! wakes up when another one has taken over. What must hold is asserted on the way and in [`World::judge`].
 
 mod acts;

@@ -75,7 +75,7 @@ impl Signer<'_> {
                 let mut request = draft.request.clone();
                 place.put(&mut request, text);
                 all.push(request.clone());
-                // A header that comes twice, in capital letters, with spaces around.
+                // A header that comes twice, in upper case, with spaces around.
                 let mut more = request.clone();
                 more.headers.extend(request.headers.clone());
                 all.push(more);

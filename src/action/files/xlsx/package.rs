@@ -50,7 +50,7 @@ pub(super) fn text_of<R: Read + io::Seek>(archive: &mut ZipArchive<R>, part: &st
     let file = archive.by_name(part).map_err(|_| damaged(format!("{part} is missing")))?;
     let mut bytes = Vec::new();
     file.take(MAX_PART).read_to_end(&mut bytes).map_err(damaged)?;
-    String::from_utf8(bytes).map_err(|_| damaged(format!("{part} is not written in UTF-8")))
+    String::from_utf8(bytes).map_err(|_| damaged(format!("{part} is not encoded in UTF-8")))
 }
 
 /// A link from one part to another.

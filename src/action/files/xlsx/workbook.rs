@@ -54,12 +54,12 @@ pub(crate) struct Laid {
 /// Writes the workbook with these rows under a temporary name and flushes it. Rows that are none are refused.
 pub(crate) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str) -> Result<Laid, Unwritten> {
     if let Some(lock) = open_elsewhere(path) {
-        return Err(Unwritten::Again(format!("it is open in another program ({lock} stands beside it); close it there")));
+        return Err(Unwritten::Again(format!("it is open in another program, which left the lock file {lock}; close it there")));
     }
     let old = match File::open(path) {
         Ok(file) => {
             if file.metadata()?.len() > MAX_WORKBOOK {
-                return Err(Unwritten::Never(format!("it is larger than {} MB; begin a new one", MAX_WORKBOOK >> 20)));
+                return Err(Unwritten::Never(format!("it is larger than {} MB; start a new file", MAX_WORKBOOK >> 20)));
             }
             Some(file)
         }
@@ -113,10 +113,10 @@ fn checked(mut file: &File) -> Result<(), Unwritten> {
     file.rewind()?;
     match &magic[..read] {
         [0xd0, 0xcf, 0x11, 0xe0] => {
-            Err(Unwritten::Never("it is protected with a password, or an old .xls file; save it as .xlsx without a password".into()))
+            Err(Unwritten::Never("it is protected with a password, or it is an old .xls file; save it as .xlsx without a password".into()))
         }
         [b'P', b'K', ..] => Ok(()),
-        _ => Err(damaged("it is no .xlsx file")),
+        _ => Err(damaged("it is not an .xlsx file")),
     }
 }
 
@@ -181,7 +181,7 @@ fn add<R: Read + Seek>(
             changed.entry(shape.header_row).or_default().extend(titles);
         }
         if u64::from(shape.last_row) + lines.len() as u64 > u64::from(MAX_ROWS) {
-            return Err(Unwritten::Never(format!("it is full: a sheet holds {MAX_ROWS} rows")));
+            return Err(Unwritten::Never(format!("it is full: a sheet has at most {MAX_ROWS} rows")));
         }
         tables(&mut archive, &names, part, &mut shape, lines.len() as u32, &plan.titles, &mut replaced)?;
         if shape.totals.is_some() && !lines.is_empty() {
@@ -251,7 +251,7 @@ fn fit(name: &str, title: &str, cell: &Cell) -> Result<Cell, String> {
         // Excel keeps fifteen digits; what has more would be rounded, so it stays text.
         Cell::Number(n) if n.bytes().filter(u8::is_ascii_digit).count() > 15 => Ok(Cell::Text(n.clone())),
         Cell::Text(t) if t.encode_utf16().count() > MAX_CELL => {
-            Err(format!("{name}: the value for {title} is longer than {MAX_CELL} letters, which no cell holds"))
+            Err(format!("{name}: the value for {title} is longer than {MAX_CELL} characters, which is the limit for a cell"))
         }
         other => Ok(other.clone()),
     }
@@ -289,7 +289,7 @@ fn nobody_refers_to<R: Read + Seek>(
     let there = Regex::new(&format!(r"'?{quoted}'?!\$?[A-Z]{{1,3}}\$?{row}($|[^0-9(])")).map_err(damaged)?;
     let refuse = |at: &str| {
         let said =
-            format!("a formula in {at} names the row of the table's totals, which has to move down; name the column of the table instead");
+            format!("a formula in {at} refers to the total row of the table, which has to move down; refer to the table column instead");
         Err(Unwritten::Never(said))
     };
     for (other, xml) in sheets {

@@ -37,7 +37,7 @@ impl<R: BufRead> XmlReader<R> {
         let mut start = Vec::new();
         (&mut from).take(MARK.len() as u64).read_to_end(&mut start)?;
         if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
-            return Err(malformed("it is written in UTF-16, not in UTF-8"));
+            return Err(malformed("it is encoded in UTF-16, not in UTF-8"));
         }
         let has_mark = start == MARK;
         // A mark that is a piece of its own is always skipped, whatever the pieces of the rest are.
@@ -88,30 +88,30 @@ impl<R: BufRead> XmlReader<R> {
     fn check(&mut self, event: &Event) -> io::Result<()> {
         check_characters(event)?;
         if self.is_ascii && !event.is_ascii() {
-            return Err(malformed("it declares another encoding than UTF-8"));
+            return Err(malformed("it declares an encoding other than UTF-8"));
         }
         let is_inside = self.depth > 0 || !self.is_whole;
         match event {
             Event::Start(tag) | Event::Empty(tag) => {
                 if !is_inside && std::mem::replace(&mut self.has_root, true) {
-                    return Err(malformed("something follows its end"));
+                    return Err(malformed("there is content after its end"));
                 }
                 check_tag(tag)?;
                 self.depth += usize::from(matches!(event, Event::Start(_)));
             }
             Event::End(_) => self.depth = self.depth.saturating_sub(1),
             Event::Text(text) if text.contains("]]>") => return Err(malformed("]]> in text")),
-            Event::Text(text) if !is_inside && !text.trim_ascii().is_empty() => return Err(malformed("text outside of its root")),
+            Event::Text(text) if !is_inside && !text.trim_ascii().is_empty() => return Err(malformed("text outside its root")),
             Event::PI(pi) if !is_name(pi.target()) || pi.target().eq_ignore_ascii_case("xml") => return Err(malformed("<?")),
             Event::Text(_) | Event::Comment(_) | Event::PI(_) => {}
             Event::CData(_) if is_inside => {}
             // Without a DTD there are only the five entities of XML itself, and numbers.
             Event::GeneralRef(name) if is_inside => check_characters(&unescape(&format!("&{};", &**name)).map_err(malformed)?)?,
-            Event::CData(_) | Event::GeneralRef(_) => return Err(malformed("text outside of its root")),
+            Event::CData(_) | Event::GeneralRef(_) => return Err(malformed("text outside its root")),
             Event::Decl(declaration) if self.is_whole && !self.has_begun => {
                 let encoding = declared(declaration).ok_or_else(|| malformed("<?xml"))?;
                 let known = Encoding::for_label(encoding.as_bytes()).filter(|e| e.is_ascii_compatible());
-                self.is_ascii = known.ok_or_else(|| malformed(format!("it is not written in {encoding}")))? != UTF_8;
+                self.is_ascii = known.ok_or_else(|| malformed(format!("it is not encoded in {encoding}")))? != UTF_8;
             }
             Event::Decl(_) => return Err(malformed("<?xml in the middle")),
             Event::DocType(_) => return Err(malformed("it has a DTD")),
@@ -125,7 +125,7 @@ impl<R: BufRead> XmlReader<R> {
 pub(super) fn check_characters(text: &str) -> io::Result<()> {
     let is_control = |b: u8| b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r');
     if text.bytes().any(is_control) || !text.is_ascii() && text.contains(['\u{fffe}', '\u{ffff}']) {
-        return Err(malformed("a character that XML cannot hold"));
+        return Err(malformed("a character that XML does not allow"));
     }
     Ok(())
 }
@@ -267,7 +267,7 @@ mod tests {
             assert!(read(xml.as_bytes()).is_err(), "{xml}");
         }
         assert!(read(b"<a>\xff</a>").is_err());
-        assert!(read(b"\xff\xfe<\0a\0/\0>\0").unwrap_err().to_string().ends_with("it is written in UTF-16, not in UTF-8"));
+        assert!(read(b"\xff\xfe<\0a\0/\0>\0").unwrap_err().to_string().ends_with("it is encoded in UTF-16, not in UTF-8"));
     }
 
     #[test]

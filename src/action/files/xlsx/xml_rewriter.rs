@@ -135,7 +135,7 @@ impl<R: BufRead, W: Write> Rewriter<R, W> {
     pub(super) fn set(&mut self, name: &str, value: &str) -> io::Result<()> {
         check_characters(value)?;
         if !self.at.begins() {
-            return Err(malformed(format!("{name} belongs to no tag")));
+            return Err(malformed(format!("the attribute {name} has no tag")));
         }
         let spelled = self.spelled(&attribute_value(value)).into_owned();
         match self.find(name) {
@@ -169,7 +169,7 @@ impl<R: BufRead, W: Write> Rewriter<R, W> {
     /// Writes elements before what is at hand.
     pub(super) fn insert(&mut self, xml: &str) -> io::Result<()> {
         if self.depth() == 0 && self.at != At::End {
-            return Err(malformed("something beside its root"));
+            return Err(malformed("an element outside its root"));
         }
         self.write_checked(xml)
     }
@@ -184,7 +184,7 @@ impl<R: BufRead, W: Write> Rewriter<R, W> {
             self.out.write_all(&self.raw)?;
             (self.raw, self.at) = (end, At::End);
         }
-        if self.at == At::End { self.write_checked(xml) } else { Err(malformed("something after no element")) }
+        if self.at == At::End { self.write_checked(xml) } else { Err(malformed("content without an element")) }
     }
 
     /// Leaves out what is at hand; an element with everything in it.
