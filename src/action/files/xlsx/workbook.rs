@@ -50,7 +50,7 @@ pub(crate) struct Laid {
     pub refused: Vec<Option<String>>,
 }
 
-/// Writes the workbook with these rows under a temporary name and flushes it. Rows that are none are refused.
+/// Writes the workbook with these rows under a temporary name and flushes it. Rows that are `None` are skipped.
 pub(crate) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str) -> Result<Laid, Unwritten> {
     if let Some(lock) = open_elsewhere(path) {
         return Err(Unwritten::Again(format!("it is open in another program, which left the lock file {lock}; close it there")));
@@ -105,7 +105,7 @@ fn open_elsewhere(path: &Path) -> Option<String> {
     [format!("~${name}"), format!("~${short}"), format!(".~lock.{name}#")].into_iter().find(|lock| path.with_file_name(lock).exists())
 }
 
-/// Refuses what is no open workbook.
+/// Refuses a file that is not an `.xlsx` or is protected with a password.
 fn checked(mut file: &File) -> Result<(), Unwritten> {
     let mut magic = [0; 4];
     let read = file.read(&mut magic)?;
