@@ -12,7 +12,7 @@ use super::settings::{Data, length, number};
 use crate::operations::command::{Command, Done};
 use crate::store::contract::Pruning;
 
-/// How many events are looked at together, and the breath between them.
+/// How many events are checked at a time, and the pause after each batch.
 const AT_A_TIME: usize = 200;
 const BREATH: Duration = Duration::from_millis(10);
 

@@ -50,7 +50,7 @@ pub(crate) struct Laid {
     pub refused: Vec<Option<String>>,
 }
 
-/// Writes the workbook with these rows under a temporary name and flushes it. Rows that are `None` are skipped.
+/// Writes the workbook with these rows under a temporary name and flushes it. A `None` is a line, and refused.
 pub(crate) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str) -> Result<Laid, Unwritten> {
     if let Some(lock) = open_elsewhere(path) {
         return Err(Unwritten::Again(format!("it is open in another program, which left the lock file {lock}; close it there")));
