@@ -2,7 +2,7 @@
 //! earlier steps, the current element, secrets.
 //!
 //! Values are borrowed from the event and evaluated only on demand; a `set:` name is evaluated once, when it is first used,
-//! so that one that does not suit another kind of event does no harm.
+//! so that a name for which another kind of event has no value does no harm.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;

@@ -90,7 +90,7 @@ impl Budget {
         self.allowance
     }
 
-    /// What was exhausted, if anything: then no result is valid.
+    /// What was exhausted, if anything; if so, no result is valid.
     pub fn spent(&self) -> Option<Spent> {
         self.spent.get()
     }

@@ -51,8 +51,8 @@ struct Job {
 pub struct Files(Arc<Inner>);
 
 struct Inner {
-    /// The latest intent for each file that is not deleted yet. A writer that takes over from a crashed one first finds out
-    /// what happened to it.
+    /// The latest intent of each file that has not been discarded yet. A writer that takes over after a crash first finds
+    /// out what happened to that intent.
     intended: Mutex<HashMap<PathBuf, Intent>>,
     output: Output,
     ledger: Arc<dyn Ledger>,

@@ -1,5 +1,5 @@
-//! The budget of the helpers, which are called by Handlebars, which knows no budget. How much each one is charged is left to
-//! [`super::helpers`] and [`super::registry`].
+//! The budget that helpers are charged to: Handlebars calls them, and has no notion of a budget. How much each one is
+//! charged is left to [`super::helpers`] and [`super::registry`].
 
 use std::cell::RefCell;
 

@@ -212,7 +212,7 @@ impl Expression<'_, '_> {
         }
     }
 
-    /// The word that a problem points at; the whole tag if the word is too short or may not be unique.
+    /// The word that a problem points at; the whole tag if the word is very short or a number.
     fn at<'w>(&'w self, word: &'w str) -> &'w str {
         if word.len() > 2 && !word.starts_with(|c: char| c.is_ascii_digit()) { word } else { self.source }
     }

@@ -129,7 +129,7 @@ fn current<R: Read + io::Seek>(archive: &mut ZipArchive<R>, replaced: &BTreeMap<
     replaced.get(part).map_or_else(|| text_of(archive, part), |text| Ok(text.clone()))
 }
 
-/// Requests that formulas are recalculated when the workbook is opened, because the file contains their old results. If
+/// Requests a recalculation of the formulas when the workbook is opened, because the file contains their old results. If
 /// there is no `calcPr` (part 1, 18.2.2), this is left to the program that opens it.
 pub(super) fn recalculated<R: Read + io::Seek>(
     archive: &mut ZipArchive<R>,

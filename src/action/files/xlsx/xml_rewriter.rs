@@ -2,8 +2,8 @@
 //! workbook are changed.
 //!
 //! A [`Rewriter`] goes through a document event by event. Whatever is not changed is written as it was read, including white
-//! space, quotes and comments. Nothing malformed is written: a document that is not well-formed is an error, and so is such
-//! an addition. What the elements mean is left to [`super::package`] and [`super::worksheet`].
+//! space, quotes and comments. Nothing malformed is written: a document that is not well-formed is an error, and so is a
+//! malformed addition. What the elements mean is left to [`super::package`] and [`super::worksheet`].
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, Read, Write};
