@@ -1,4 +1,4 @@
-//! `doorbell prune`: deletes old events whose runs have ended, while `serve` runs or without it.
+//! `doorbell prune`: deletes old events whose runs have ended, whether or not `serve` is running.
 
 use std::io::Write;
 use std::time::Duration;
