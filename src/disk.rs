@@ -1,4 +1,4 @@
-//! Disks and folders: flushing what was made in them, locking them, and their errors in words and remembered.
+//! Disks and folders: flushing changes in them, locking them, and recording their errors and reporting them in plain English.
 
 use std::cell::Cell;
 use std::fs::{self, File, TryLockError};
@@ -7,46 +7,46 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// Flushes what was written to a file, and looks whether its disk still [takes](takes_writes) anything.
+/// Flushes a file, and checks whether its disk still [accepts](takes_writes) writes.
 pub fn flush(file: &File) -> io::Result<()> {
     file.sync_all()?;
     takes_writes(file)
 }
 
-/// Whether the disk of a file that is open for writing is still there: asks to write nothing, which changes nothing. A
-/// flush that is under way while the disk goes away may say yes although nothing was kept (seen with ext4, whose journal
-/// had been given up meanwhile); who asks after the flush is told.
+/// Whether the disk of a file that is open for writing is still available: writes zero bytes, which changes nothing. If the
+/// disk disappears during a flush, the flush may report success although nothing was stored (seen with ext4, after its
+/// journal was aborted); a check after the flush gets the error.
 pub fn takes_writes(mut file: &File) -> io::Result<()> {
     file.write(&[]).map(drop)
 }
 
-/// Flushes a folder, so that a file made or renamed in it is still there after a power cut.
+/// Flushes a folder, so that a file created or renamed in it still exists after a power failure.
 pub fn flush_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Held while a folder is ours; given back when it is dropped, also by a crash.
+/// Held while the folder is locked by this process; released when it is dropped, or when the process crashes.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
     path: PathBuf,
-    /// Which file it is (its inode), and what stands in it and in no other one.
+    /// The lock file's inode number, and its content, which no other file has.
     number: u64,
     text: String,
-    /// What people call the folder.
+    /// The folder's display name.
     what: String,
     id: String,
 }
 
 impl Lock {
-    /// The folder's own name: drawn when it was first taken, and the same ever since.
+    /// The folder's own id: chosen at random when it was first locked, and unchanged since.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Whether the folder is still the one that was taken. The error is a sentence.
+    /// Whether the folder is still the one that was locked. The error is a sentence.
     pub fn is_there(&self) -> Result<(), String> {
-        // Some network mounts number their files anew now and then.
+        // Some network mounts renumber their files from time to time.
         let is_same = fs::metadata(&self.path).is_ok_and(|m| m.ino() == self.number);
         if is_same || fs::read_to_string(&self.path).is_ok_and(|text| text == self.text) {
             return Ok(());
@@ -59,7 +59,7 @@ impl Lock {
     }
 }
 
-/// Takes a folder for this process. The error is a sentence that says who has it.
+/// Locks a folder for this process. The error is a sentence that names the process holding it.
 pub fn lock(folder: &Path, what: &str) -> Result<Lock, String> {
     let path = folder.join(".doorbell.lock");
     let cannot = |e: io::Error| format!("the {what} folder {} cannot be used: {}", folder.display(), words(&e));
@@ -80,7 +80,7 @@ pub fn lock(folder: &Path, what: &str) -> Result<Lock, String> {
     let drawn = || format!("{:016x}", RandomState::new().hash_one(&path));
     let known = fs::read_to_string(&path).unwrap_or_default();
     let id = known.lines().find_map(|l| l.strip_prefix("folder ")).filter(|id| id.len() == 16).map_or_else(drawn, str::to_owned);
-    // The name comes first and is written over with itself, so that no power cut takes it away.
+    // The id comes first and is overwritten with itself, so that a power failure cannot lose it.
     let text = format!("folder {id}\nprocess {}\n{}\n", std::process::id(), drawn());
     file.write_all_at(text.as_bytes(), 0).and_then(|()| file.set_len(text.len() as u64)).map_err(cannot)?;
     flush(&file).and_then(|()| flush_folder(folder)).map_err(cannot)?;
@@ -88,12 +88,12 @@ pub fn lock(folder: &Path, what: &str) -> Result<Lock, String> {
     Ok(Lock { _file: file, path, number, text, what: what.to_owned(), id })
 }
 
-/// Whether a process has taken a folder.
+/// Whether a process has locked a folder.
 pub fn is_taken(folder: &Path) -> bool {
     File::open(folder.join(".doorbell.lock")).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
-/// An error of the file system in words.
+/// An error of the file system in plain English.
 pub fn words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk is full".to_owned(),
@@ -106,11 +106,11 @@ pub fn words(error: &io::Error) -> String {
     }
 }
 
-/// What went wrong on the disk, in words.
+/// What went wrong on the disk, in plain English.
 pub type Trouble = Cell<Option<String>>;
 
-/// A file whose disk's errors are remembered, because those who read it through several layers cannot tell them from a
-/// damaged file.
+/// A file that records the errors of its disk, because code that reads it through several layers cannot distinguish them
+/// from a damaged file.
 #[derive(Clone, Copy)]
 pub struct Watched<'f> {
     file: &'f File,
@@ -146,7 +146,7 @@ impl Write for Watched<'_> {
 
 impl Seek for Watched<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        // A damaged workbook may name places that no file has.
+        // A damaged workbook may contain offsets that no file has.
         self.file.seek(to)
     }
 }

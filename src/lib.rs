@@ -3,8 +3,8 @@
 //!
 #![doc = include_str!("../docs/architecture.md")]
 
-// The rooms in reading order: from the words to the doors. Those that read what people write never cut it with `[n..]`, which
-// panics inside of a character: see `text::span`.
+// The modules in reading order, from the basic types to the interfaces. Modules that parse text written by people never slice
+// it with `[n..]`, which panics inside a character: see `text::span`.
 pub mod body;
 pub mod disk;
 pub mod model;

@@ -1,6 +1,6 @@
-//! An exit code, nothing else.
+//! The program's entry point: returns an exit code, and leaves everything else to the library.
 
-/// musl's own allocator is many times slower under several threads; this one serves every build alike.
+/// musl's own allocator is many times slower with several threads; every build uses this one.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! What an effect knows of the attempt that it is performed in. What it does with that is left to its kind.
+//! What an effect knows about the attempt that it belongs to. What it does with that is left to each kind of action.
 
 use std::time::Duration;
 
@@ -6,22 +6,22 @@ use crate::model::event::EventId;
 use crate::model::place::Place;
 use crate::model::run::RunId;
 
-/// On whose behalf an effect is performed.
+/// The context in which an effect is performed.
 #[derive(Debug, Clone)]
 pub struct AttemptContext {
     pub event: EventId,
     pub run: RunId,
     pub place: Place,
-    /// The same for every try of one step and element.
+    /// The same for every attempt of one step and element.
     pub idempotency_key: String,
-    /// How many events have led to this one, itself included.
+    /// How many events have led to this one, including itself.
     pub hops: u32,
-    /// How long one try may take.
+    /// The timeout of one attempt.
     pub timeout: Duration,
 }
 
 impl AttemptContext {
-    /// What the attempt stands for, as intents name it.
+    /// The key of this effect, as used in intents.
     pub(super) fn effect(&self) -> (RunId, u32, u32) {
         (self.run, self.place.step, self.place.element)
     }

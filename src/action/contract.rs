@@ -1,7 +1,7 @@
-//! What every kind of action is: read at load, rendered for an event, performed in the world.
+//! What every kind of action has in common: it is read at load, rendered for an event, and performed in the world.
 //!
 //! *Read* and *render* are pure; only *perform* touches the [`World`]. `check` stops after the first, `try` after the
-//! second, so both are the product's own code.
+//! second, so both use the production code.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -19,17 +19,17 @@ use crate::model::outcome::Outcome;
 use crate::text::word::Word;
 use crate::yaml::fields::Fields;
 
-/// A kind of action: the verbs that people write, and how a step of them is read.
+/// A kind of action: its verbs, and how a step with one of them is read.
 pub trait Kind: Sync {
     /// The keys in the rule file.
     fn verbs(&self) -> &'static [&'static str];
     /// One line for the docs.
     fn does(&self) -> &'static str;
-    /// The fields that go with its verbs, for editors and docs; `read` knows the same ones.
+    /// The fields that can be used with its verbs, for editors and docs; `read` accepts the same ones.
     fn words(&self) -> &'static [Word];
-    /// A step, as people would write it; a test compiles and renders it.
+    /// A step as a user would write it; a test compiles and renders it.
     fn example(&self) -> &'static str;
-    /// Reads one step; problems go into `fields`.
+    /// Reads one step; problems are added to `fields`.
     fn read(&self, verb: &'static str, fields: &mut Fields, known: &Names) -> Option<Box<dyn Action>>;
 }
 
@@ -37,32 +37,32 @@ pub trait Kind: Sync {
 pub trait Action: Send + Sync {
     /// What it would do for one event. Pure.
     fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered>;
-    /// Every field that it may need to render.
+    /// Every field that it may need for rendering.
     fn fields(&self) -> Vec<&Field>;
-    /// Whether it answers the caller.
+    /// Whether it responds to the caller.
     fn answers(&self) -> bool {
         false
     }
 }
 
-/// Something concrete that is not yet done; prints as people see it in `try`.
+/// Something concrete that is not done yet; its `Display` form is what `try` shows.
 pub trait Effect: Display + Send {
     fn perform<'a>(self: Box<Self>, world: &'a World, context: AttemptContext) -> Performing<'a>;
-    /// About how many bytes it holds while it waits for its turn.
+    /// Approximately how many bytes it occupies while it waits for its turn.
     fn bytes(&self) -> usize;
-    /// What it would do, as the tests of a rule compare it.
+    /// What it would do, in the form that the tests of a rule compare.
     fn view(&self) -> EffectView;
-    /// How it would have ended, had a target answered so; nothing for what calls no target.
+    /// The outcome if a target had responded like this; `None` for an effect that calls no target.
     fn answered(&self, _: MockResponse) -> Option<Outcome> {
         None
     }
 }
 
-/// An effect as the tests of a rule compare it.
+/// An effect in the form that the tests of a rule compare.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EffectView {
     pub verb: String,
-    /// What stands behind the verb: an address, a file, a status, a text.
+    /// What follows the verb: an address, a file, a status, some text.
     pub what: String,
     /// `json`, `form`, `text`, `headers`, `columns`, …
     pub fields: Map<String, Value>,
@@ -78,16 +78,16 @@ impl EffectView {
     }
 }
 
-/// What a target is said to have answered.
+/// The mock response of a target.
 #[derive(Debug, Clone)]
 pub struct MockResponse {
     pub status: u16,
-    /// Names in small letters.
+    /// Names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
-/// A body and its headers, as the tests of a rule compare them.
+/// A body and its headers, in the form that the tests of a rule compare.
 pub fn body_view(seen: EffectView, headers: &[(String, String)], body: &[u8]) -> EffectView {
     let kind = headers.iter().find(|(n, _)| n.eq_ignore_ascii_case("content-type")).map(|(_, v)| v.as_str());
     let all: Map<String, Value> = headers.iter().map(|(n, v)| (n.to_ascii_lowercase(), Value::from(v.as_str()))).collect();
@@ -104,5 +104,5 @@ pub fn body_view(seen: EffectView, headers: &[(String, String)], body: &[u8]) ->
     }
 }
 
-/// An effect on its way.
+/// An effect in progress.
 pub type Performing<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;

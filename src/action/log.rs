@@ -1,4 +1,4 @@
-//! `log: TEXT` writes into Doorbell's log and the run's history; `stop: TEXT` ends the run, well.
+//! `log: TEXT` writes to Doorbell's log and the run's history; `stop: TEXT` ends the run successfully.
 
 use std::fmt;
 
@@ -65,7 +65,7 @@ impl Action for Words {
     }
     fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered> {
         let text = self.text.text(scope)?;
-        // What goes into a log is struck clean here, where the secrets are known.
+        // Secrets are removed from log text here, where they are known.
         Ok(Box::new(Said { text: scope.vault().strike(&text), stops: self.stops }))
     }
 }

@@ -1,5 +1,4 @@
-//! What a rule can do. The list of kinds, in the order of the docs; each kind has a file of its own, or a folder where it needs
-//! more.
+//! The actions of a rule. Lists the kinds, in the order of the docs; each kind has its own file, or a folder if it needs more.
 
 pub mod attempt_context;
 pub mod contract;

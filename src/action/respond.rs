@@ -1,4 +1,4 @@
-//! `respond: STATUS` answers the caller, who waits for it. The first answer wins.
+//! `respond: STATUS` responds to the waiting caller. The first response wins.
 
 use std::fmt;
 
@@ -54,7 +54,7 @@ impl Kind for Respond {
     }
 }
 
-/// What a `respond` step or an address answers with.
+/// The content of the response of a `respond` step or an address.
 #[derive(Debug, Clone)]
 pub enum Body {
     Nothing,

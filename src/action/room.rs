@@ -1,30 +1,30 @@
-//! Room for calls: how many are on their way at a time, to one server and in all, and who is next when one has ended.
+//! Room for calls: how many are in progress at a time, per server and in total, and which is next when one ends.
 //!
-//! A call that is on its way cannot be taken back, so a share has to be left for others before they come. One rule does that: a
-//! server gets one more only while more is free than it has already (as switches share their memory, by "dynamic thresholds"),
-//! and the last part is for servers that have none. With room for 64 calls, a dozen servers can hang, each with all the calls
-//! that it can get, and the next one still finds a place. The places where calls wait in hand are divided by the same rule; a
-//! call that finds none has to come again.
+//! A call in progress cannot be taken back, so a share has to be reserved for others in advance. One rule does that: a
+//! server gets another place only while more places are free than it already has (the way switches share their memory, with
+//! "dynamic thresholds"), and the last part is reserved for servers that have none. With room for 64 calls, a dozen servers
+//! can hang, each with all the calls that it can get, and the next server still finds a place. The places for waiting in
+//! memory are shared by the same rule; a call that finds none has to try again later.
 //!
-//! The keyring shares its turns among callers in the same way: what is a server here is a caller there.
+//! The key cache shares its turns among callers in the same way: callers there take the place of servers here.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 
-/// The most that wait in hand for all servers together: a quarter of the runs that are in hand at a time.
+/// The maximum number of calls waiting in memory for all servers together: a quarter of the runs that are in memory at a time.
 pub(super) const MOST_WAITING_IN_ALL: usize = 256;
 
-/// The part of all places that is left for servers that have none: one of so many.
+/// The share of all places that is reserved for servers that have none: one in this many.
 const LEFT: usize = 8;
 
 /// Room for calls to all servers.
 pub struct Room {
-    /// The most calls on their way, and of these to one server.
+    /// The maximum number of calls in progress, in total and to one server.
     most: usize,
     each: usize,
-    /// The most that wait in hand for one server.
+    /// The maximum number of calls waiting for one server.
     waiting_each: usize,
     state: Mutex<State>,
 }
@@ -33,9 +33,9 @@ pub struct Room {
 struct State {
     busy: usize,
     waiting: usize,
-    /// Those that have a call on its way or waiting.
+    /// The servers that have a call in progress or waiting.
     servers: HashMap<Arc<str>, Server>,
-    /// How many ever waited: the number of the next one.
+    /// How many calls have ever waited: the number of the next one.
     waited: u64,
 }
 
@@ -50,7 +50,7 @@ struct Waiter {
     goes: oneshot::Sender<CallSlot>,
 }
 
-/// A call's place; given back when it is dropped.
+/// A call's place; released when it is dropped.
 pub struct CallSlot {
     room: Arc<Room>,
     server: Arc<str>,
@@ -70,7 +70,7 @@ impl Room {
         busy < self.each && may_have_more(busy, state.busy, self.most)
     }
 
-    /// Waits for a place. Nothing: too many wait already.
+    /// Waits for a place. `None` if too many are waiting already.
     pub async fn place(self: &Arc<Self>, server: &Arc<str>) -> Option<CallSlot> {
         let (number, comes) = {
             let mut state = self.state();
@@ -89,7 +89,8 @@ impl Room {
         comes.await.ok()
     }
 
-    /// Lets those go for whom there is room, one after the other: of the server that has fewest calls on their way, the first.
+    /// Starts the calls that there is room for, one after another: the first call of the server with the fewest calls in
+    /// progress.
     fn next(&self) -> Vec<(Arc<str>, Waiter)> {
         let mut state = self.state();
         let mut all = Vec::new();
@@ -105,7 +106,7 @@ impl Room {
     }
 }
 
-/// Whether a server that has `mine` of the `taken` places gets one more of all `places`.
+/// Whether a server that has `mine` of the `taken` places gets another one of all `places`.
 fn may_have_more(mine: usize, taken: usize, places: usize) -> bool {
     let free = places.saturating_sub(taken);
     if mine == 0 { free > 0 } else { mine + places / LEFT < free }
@@ -125,7 +126,7 @@ impl State {
         (number, comes)
     }
 
-    /// Takes one out of those who wait, if it still does.
+    /// Removes a call from those that are waiting, if it still is.
     fn leave(&mut self, server: &Arc<str>, number: u64) -> Option<Waiter> {
         let queue = &mut self.servers.get_mut(server)?.queue;
         let waiter = queue.iter().position(|w| w.number == number).and_then(|at| queue.remove(at))?;
@@ -152,14 +153,14 @@ impl State {
 impl Drop for CallSlot {
     fn drop(&mut self) {
         self.room.state().end(&self.server);
-        // Without the lock: a place whose waiter is gone by now comes back here.
+        // Not under the lock: a place whose waiter has gone comes back here.
         for (server, waiter) in self.room.next() {
             let _ = waiter.goes.send(CallSlot { room: self.room.clone(), server });
         }
     }
 }
 
-/// Somebody who waits, and may stop to.
+/// A waiting call, which may stop waiting.
 struct Waiting<'a> {
     room: &'a Room,
     server: &'a Arc<str>,
@@ -184,7 +185,7 @@ mod tests {
 
     type Asking<'a> = Pin<Box<dyn Future<Output = Option<CallSlot>> + 'a>>;
 
-    /// Asks once: nothing while it waits.
+    /// Polls once: `None` while it is waiting.
     fn ask(asking: &mut Asking) -> Option<Option<CallSlot>> {
         match asking.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => Some(answer),
@@ -196,7 +197,7 @@ mod tests {
         n.to_string().into()
     }
 
-    /// As many calls as there is room for, of servers that never end one.
+    /// As many calls as there is room for, to servers that never finish one.
     fn hang(room: &Arc<Room>, servers: &[Arc<str>]) -> Vec<CallSlot> {
         let mut places = Vec::new();
         for server in servers {
@@ -250,7 +251,7 @@ mod tests {
         let mut places = hang(&room, &[busy.clone(), idle.clone()]);
         let mut waiting: Vec<Asking> = vec![Box::pin(room.place(&busy)), Box::pin(room.place(&busy)), Box::pin(room.place(&idle))];
         assert!(waiting.iter_mut().all(|asking| ask(asking).is_none()));
-        // The second server's call ends: its own next one goes, though it came last.
+        // The second server's call ends: its own next call starts, although it came last.
         places.pop();
         let went: Vec<bool> = waiting.iter_mut().map(|asking| matches!(ask(asking), Some(Some(_)))).collect();
         assert_eq!(went, [false, false, true]);
@@ -264,7 +265,7 @@ mod tests {
         assert!(waiting.iter_mut().all(|asking| ask(asking).is_none()));
         drop(waiting.remove(0));
         assert_eq!(room.state().waiting, 2);
-        // The next one has its place, and is gone before it looks.
+        // The next call has its place, but is dropped before it notices.
         drop(places);
         drop(waiting.remove(0));
         assert!(matches!(ask(&mut waiting[0]), Some(Some(_))), "so the last one has it");
@@ -274,7 +275,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Calls of six servers come, end, and are given up in any order.
+        /// Calls to six servers come, end, and are abandoned in any order.
         #[test]
         fn whatever_happens_the_limits_hold_and_everybody_is_served(steps in proptest::collection::vec((0..3u8, 0..6usize, 0..64usize), 1..300)) {
             let (room, names) = (Room::new(8, 4, MOST_WAITING), (0..6).map(name).collect::<Vec<_>>());

@@ -1,12 +1,12 @@
-//! JSON in a body: under its own name, under another one, or in a field of a form. What the body is said to be is left to
-//! those who ask.
+//! JSON in a body: with its own content type, with a different one, or in a field of a form. What the content type says is
+//! left to the callers.
 
 use NotJson::{Broken, TooMany};
 use serde_json::{Map, Value};
 
 use crate::body::walk::{MAX_VALUES, Walk};
 
-/// GitHub, Slack and Plex put JSON into one form field of this name.
+/// GitHub, Slack and Plex send JSON in a single form field with this name.
 pub(super) fn read_payload(fields: &mut Map<String, Value>) -> Result<(), String> {
     if let Some(Value::String(text)) = fields.get("payload")
         && looks_like_json(text.as_bytes())
@@ -20,7 +20,7 @@ pub(super) fn read_payload(fields: &mut Map<String, Value>) -> Result<(), String
     Ok(())
 }
 
-/// Why a JSON text was not read.
+/// Why some JSON text was not parsed.
 pub(super) enum NotJson {
     TooMany,
     Broken(serde_json::Error),
@@ -28,7 +28,7 @@ pub(super) enum NotJson {
 
 pub(super) fn json(raw: &[u8]) -> Result<Value, NotJson> {
     let raw = raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw);
-    // A value or name takes two bytes at least, so that most texts need not be counted.
+    // A value or name takes at least two bytes, so most text does not need counting.
     if raw.len() > MAX_VALUES * 2 && std::str::from_utf8(raw).is_ok_and(|text| Walk::new(text).has_too_many()) {
         return Err(TooMany);
     }
@@ -42,7 +42,7 @@ pub(super) fn looks_like_json(raw: &[u8]) -> bool {
 }
 
 impl NotJson {
-    /// The parser's complaint, as a sentence for the person who wrote the sender.
+    /// The parser's error, as a sentence for the sender's developer.
     pub(super) fn sentence(&self, raw: &[u8]) -> String {
         let Broken(error) = self else {
             return format!("The body has more than {MAX_VALUES} values and names; send less at a time.");

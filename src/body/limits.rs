@@ -1,8 +1,8 @@
-//! How much of a body is read. Those who read it say what is wrong with more.
+//! How much of a body is parsed. Reporting an error when there is more is left to the parsers.
 
-/// How deep a body may be nested; `serde_json` stops there.
+/// The maximum nesting depth of a body; `serde_json` stops there.
 pub(super) const MAX_DEPTH: usize = 128;
-/// How many attributes an element of XML may have.
+/// The maximum number of attributes of an XML element.
 pub(super) const MAX_ATTRIBUTES: usize = 1_000;
-/// How many names a form may have.
+/// The maximum number of names in a form.
 pub(super) const MAX_FORM_NAMES: usize = 10_000;

@@ -1,6 +1,6 @@
-//! A body's bytes and its content type -> the value that rules see.
+//! Converts a body's bytes and content type to the value that rules see.
 //!
-//! JSON, forms, XML and text are read; anything else is text. Nothing is lost by reading: the raw bytes stay in the event.
+//! JSON, forms, XML and text are parsed; anything else is text. Parsing loses nothing: the raw bytes stay in the event.
 
 mod json;
 mod limits;
@@ -21,7 +21,7 @@ use json::NotJson::{Broken, TooMany};
 use json::{json, looks_like_json, read_payload};
 use limits::MAX_FORM_NAMES;
 
-/// A body that claims to be something it is not.
+/// A body that does not match its content type.
 #[derive(Debug, PartialEq)]
 pub struct Malformed {
     /// What is wrong, for the sender, with line and column.
@@ -38,7 +38,7 @@ fn kind(content_type: Option<&str>) -> String {
     content_type.unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase()
 }
 
-/// The encoding that a content type names, if it is another than UTF-8.
+/// The encoding given by a content type, if it is not UTF-8.
 pub fn charset(content_type: Option<&str>) -> Option<&'static Encoding> {
     let named = content_type?.split(';').skip(1).find_map(|p| {
         let (name, value) = p.split_once('=')?;
@@ -47,12 +47,12 @@ pub fn charset(content_type: Option<&str>) -> Option<&'static Encoding> {
     Encoding::for_label(named.as_bytes()).filter(|e| *e != UTF_8)
 }
 
-/// Bytes as text: by a byte order mark, else as the content type says, else as UTF-8.
+/// Decodes bytes as text: by their byte order mark, otherwise by the content type, otherwise as UTF-8.
 fn text<'r>(content_type: Option<&str>, raw: &'r [u8]) -> Cow<'r, str> {
     charset(content_type).unwrap_or(UTF_8).decode(raw).0
 }
 
-/// Reads a body by its content type. An empty body is null.
+/// Parses a body by its content type. An empty body is null.
 pub fn read(content_type: Option<&str>, raw: &[u8]) -> Result<Value, Malformed> {
     if raw.is_empty() {
         return Ok(Value::Null);
@@ -65,7 +65,7 @@ pub fn read(content_type: Option<&str>, raw: &[u8]) -> Result<Value, Malformed> 
     }
     let form = kind == "application/x-www-form-urlencoded";
     if (form || kind.is_empty() || kind == "text/plain") && looks_like_json(raw) {
-        // What `curl -d` and SNS send: JSON under another name. If it is none after all, it is what the name says.
+        // What `curl -d` and SNS send: JSON with a different content type. If it is not JSON, the content type applies.
         match json(raw) {
             Ok(value) => return Ok(value),
             Err(TooMany) => return Err(Malformed { why: TooMany.sentence(raw) }),
@@ -86,31 +86,31 @@ pub fn read(content_type: Option<&str>, raw: &[u8]) -> Result<Value, Malformed> 
     Ok(Value::String(text(content_type, raw).into_owned()))
 }
 
-/// How much memory a body of so many bytes takes at most once it is read, whatever is in it.
+/// The maximum memory for a parsed body of this many bytes, whatever it contains.
 pub fn heaviest(bytes: usize) -> usize {
     bytes.saturating_mul(4) + VALUE * bytes.saturating_mul(2).min(MAX_VALUES)
 }
 
-/// How much memory a body takes at most once it is read, its bytes included: known without reading it.
+/// The maximum memory for a parsed body, including its raw bytes: determined without parsing it.
 pub fn weight_at_most(raw: &[u8]) -> usize {
-    // What stands before a value or a name; in forms and XML, one of these may stand for both.
+    // Characters that precede a value or a name; in forms and XML, one of them may introduce both.
     let values = |b: &u8| match b {
         b',' | b':' | b'[' | b'{' => 1,
         b'<' | b'=' | b'&' => 2,
         _ => 0,
     };
     let values: usize = 3 + raw.iter().map(values).sum::<usize>();
-    // A byte that is no text becomes a character of three.
+    // An invalid byte becomes a character of three bytes.
     raw.len().saturating_mul(4) + VALUE * values.min(MAX_VALUES)
 }
 
-/// Reads the body of an event that comes from a store.
+/// Parses the body of an event that was loaded from a store.
 pub fn read_event(unread: Unread) -> Result<Event, Malformed> {
     let body = read(unread.event().content_type(), &unread.event().raw)?;
     Ok(unread.with_body(body))
 }
 
-/// XML says its encoding in its first line, where the content type does not.
+/// XML declares its encoding in its first line if the content type does not.
 fn xml_text<'r>(content_type: Option<&str>, raw: &'r [u8]) -> Cow<'r, str> {
     let said = || {
         let head = String::from_utf8_lossy(&raw[..raw.len().min(200)]).into_owned();
@@ -121,7 +121,7 @@ fn xml_text<'r>(content_type: Option<&str>, raw: &'r [u8]) -> Cow<'r, str> {
     charset(content_type).or_else(said).unwrap_or(UTF_8).decode(raw).0
 }
 
-/// Whether a form has more fields than are read.
+/// Whether a form has more fields than the limit.
 pub fn has_too_many_fields(raw: &[u8]) -> bool {
     raw.iter().filter(|b| **b == b'&').count() >= MAX_FORM_NAMES
 }
@@ -185,7 +185,7 @@ mod tests {
             ("application/json; charset=\"windows-1252\"", b"{\"a\": \"\x80\"}", json!({"a": "€"})),
             ("application/x-www-form-urlencoded; charset=ISO-8859-1", b"a=%FC+b&c=\xdf", json!({"a": "ü b", "c": "ß"})),
             ("text/xml", b"<?xml version='1.0' encoding='ISO-8859-1'?><a>\xfc</a>", json!({"a": "ü"})),
-            // Where there is no quote, there is no encoding.
+            // Without a quote, there is no encoding.
             ("text/xml", "<a>encoding=€€</a>".as_bytes(), json!({"a": "encoding=€€"})),
             ("text/xml", b"<a>encoding=</a>", json!({"a": "encoding="})),
             ("text/plain", b"\xff\xfeh\0i\0", json!("hi")),

@@ -1,4 +1,4 @@
-//! `multipart/form-data` -> the value that rules see: fields as text, files as `name`, `size`, `type` and `base64`.
+//! Converts `multipart/form-data` to the value that rules see: fields as text, files as `name`, `size`, `type` and `base64`.
 
 use base64::Engine as _;
 use bytes::Bytes;
@@ -9,13 +9,13 @@ use super::json::read_payload;
 use super::limits::MAX_FORM_NAMES;
 use crate::model::event::gather;
 
-/// Reads a form; the error is what is wrong with it.
+/// Parses a form; the error describes what is wrong with it.
 pub(super) fn read(content_type: &str, raw: &[u8]) -> Result<Value, String> {
     let boundary = multer::parse_boundary(content_type).map_err(|e| e.to_string())?;
     let raw = Bytes::copy_from_slice(raw);
     let all = futures_util::stream::once(async move { Ok::<_, std::convert::Infallible>(raw) });
     let form = multer::Multipart::new(all, boundary);
-    // Everything is in memory, so that nothing is ever waited for.
+    // Everything is in memory, so this never waits.
     gathered(form).now_or_never().unwrap_or_else(|| Err("it is incomplete".into()))
 }
 

@@ -1,33 +1,33 @@
-//! Bodies that were packed on the way: `Content-Encoding` gzip and deflate (RFC 9110, 8.4), unpacked up to a limit, so that
-//! a few bytes cannot become gigabytes.
+//! Compressed bodies: `Content-Encoding` gzip and deflate (RFC 9110, 8.4), decompressed up to a limit, so that a few bytes
+//! cannot become gigabytes.
 
 use std::io::Read;
 
 use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
-/// How many times larger than it came a body may become, above the first [`ALWAYS`] bytes. Text shrinks to a tenth or a
-/// twentieth; what shrinks much more repeats itself to make work.
+/// The maximum compression ratio of a body, above the first [`ALWAYS`] bytes. Text usually shrinks to 5 to 10 %; data that
+/// shrinks much more repeats itself in order to cause work.
 const MOST_TIMES: usize = 100;
 const ALWAYS: usize = 1 << 20;
-/// The most encodings upon each other.
+/// The maximum number of nested encodings.
 const MOST_LAYERS: usize = 2;
 
-/// Why a body could not be unpacked.
+/// Why a body could not be decompressed.
 #[derive(Debug, PartialEq)]
 pub enum Unpacked {
     /// With a sentence for the sender.
     Not(String),
-    /// It would be larger than the limit.
+    /// It would exceed the limit.
     TooLarge,
 }
 
-/// The most bytes that so many can be unpacked to.
+/// The maximum number of bytes that this many can be decompressed to.
 pub fn most_unpacked(packed: usize) -> usize {
     packed.saturating_mul(MOST_TIMES).max(ALWAYS)
 }
 
-/// The body as it was before it was packed, up to `limit` bytes; `encoding` is the header's value.
+/// Decompresses a body, up to `limit` bytes; `encoding` is the header's value.
 pub fn unpack(encoding: &str, body: &Bytes, limit: usize) -> Result<Bytes, Unpacked> {
     let layers: Vec<String> =
         encoding.split(',').map(|l| l.trim().to_ascii_lowercase()).filter(|l| !l.is_empty() && l != "identity").collect();
@@ -39,7 +39,7 @@ pub fn unpack(encoding: &str, body: &Bytes, limit: usize) -> Result<Bytes, Unpac
     for layer in layers.iter().rev() {
         now = match layer.as_str() {
             "gzip" | "x-gzip" => read(MultiGzDecoder::new(&now[..]), limit, ratio, layer)?,
-            // Some senders leave the wrapping of zlib off.
+            // Some senders omit the zlib wrapper.
             "deflate" => match now.first().is_some_and(|b| b & 0x0f == 8) {
                 true => read(ZlibDecoder::new(&now[..]), limit, ratio, layer)?,
                 false => read(DeflateDecoder::new(&now[..]), limit, ratio, layer)?,
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_body_may_become_a_hundred_times_larger_and_not_more() {
         let packed = |size: u64| all(GzEncoder::new(std::io::repeat(0).take(size), Compression::best()));
-        // A megabyte is always taken, whatever it came as.
+        // A megabyte is always accepted, whatever its compressed size.
         assert!(unpack("gzip", &packed(ALWAYS as u64), 100 << 20).is_ok());
         let why = "The body is compressed to less than 1/100 of its size; send it uncompressed.";
         assert_eq!(unpack("gzip", &packed(ALWAYS as u64 + 1), 100 << 20), Err(Unpacked::Not(why.into())));

@@ -1,26 +1,26 @@
-//! JSON text that is passed over: every letter is checked, and nothing is built but what somebody asks for.
+//! Skips over JSON text: every character is checked, and only what is asked for is built.
 //!
-//! A body is a hundred fields of which rules name three; building all of them, or asking a general deserializer to ignore
-//! them, costs more than matching and rendering together. A [`Walk`] takes exactly what `serde_json` takes (RFC 8259, at
-//! most [`MAX_DEPTH`] deep); a property test compares the two. It has no errors: whoever gets nothing reads the whole with
-//! `serde_json`, which words them.
+//! A body may have 100 fields while rules use three; building all of them, or having a general deserializer ignore them,
+//! costs more than matching and rendering together. A [`Walk`] accepts exactly what `serde_json` accepts (RFC 8259, at most
+//! [`MAX_DEPTH`] deep); a property test compares the two. It reports no errors: on `None`, the caller parses everything with
+//! `serde_json`, which provides the message.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// How deep lists and objects may stand in each other; `serde_json` refuses one more.
+/// The maximum nesting depth of lists and objects; `serde_json` refuses one more.
 pub const MAX_DEPTH: usize = 127;
 
-/// The most values and names of one JSON text: as values they take about a hundred bytes each.
+/// The maximum number of values and names in one JSON text: as values they take about 100 bytes each.
 pub const MAX_VALUES: usize = 1_000_000;
 
-/// A way through a text, from value to value.
+/// A position in JSON text that moves from value to value.
 pub struct Walk<'t> {
     text: &'t str,
     at: usize,
     depth: usize,
-    /// How many values and names may still come.
+    /// How many more values and names are allowed.
     left: usize,
 }
 
@@ -29,12 +29,12 @@ impl<'t> Walk<'t> {
         Self { text, at: 0, depth: 0, left: MAX_VALUES }
     }
 
-    /// How many values and names it has come by.
+    /// How many values and names it has passed.
     pub fn count(&self) -> usize {
         MAX_VALUES - self.left
     }
 
-    /// Whether the text has one more than it may have.
+    /// Whether the text has more of them than allowed.
     pub fn has_too_many(mut self) -> bool {
         self.skip().is_none() && self.left == 0
     }
@@ -44,13 +44,13 @@ impl<'t> Walk<'t> {
         Some(())
     }
 
-    /// The first letter of the value at hand.
+    /// The first character of the current value.
     pub fn first(&mut self) -> Option<u8> {
         self.space();
         self.byte()
     }
 
-    /// Passes over the value at hand, and gives its text.
+    /// Skips the current value, and returns its text.
     pub fn skip(&mut self) -> Option<&'t str> {
         let from = {
             self.space();
@@ -74,7 +74,7 @@ impl<'t> Walk<'t> {
         self.text.get(from..self.at)
     }
 
-    /// Goes through the object at hand; `each` gets every name as it is spelled there, and has to pass over its value.
+    /// Walks the current object; `each` is called with every name as spelled in the text, and must skip its value.
     pub fn members(&mut self, mut each: impl FnMut(&mut Self, &'t str) -> Option<()>) -> Option<()> {
         self.list(b'{', b'}', |walk| {
             walk.one_more()?;
@@ -85,12 +85,12 @@ impl<'t> Walk<'t> {
         })
     }
 
-    /// Goes through the list at hand; `each` has to pass over every item.
+    /// Walks the current list; `each` must skip every item.
     pub fn items(&mut self, each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
         self.list(b'[', b']', each)
     }
 
-    /// Whether nothing is left but spaces.
+    /// Whether only white space is left.
     pub fn is_at_end(&mut self) -> bool {
         self.space();
         self.at == self.text.len()
@@ -125,7 +125,7 @@ impl<'t> Walk<'t> {
         Some(())
     }
 
-    /// Passes over a string, and gives what stands between its quotes.
+    /// Skips a string, and returns what is between its quotes.
     fn string(&mut self) -> Option<&'t str> {
         self.take(b'"')?;
         let (bytes, from) = (self.text.as_bytes(), self.at);
@@ -151,7 +151,7 @@ impl<'t> Walk<'t> {
         match byte {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
             b'u' => match self.hex()? {
-                // Half of a pair wants its other half.
+                // Half of a surrogate pair requires the other half.
                 0xD800..=0xDBFF => {
                     self.take(b'\\')?;
                     self.take(b'u')?;
@@ -220,8 +220,8 @@ impl<'t> Walk<'t> {
     }
 }
 
-/// How many bytes of a string stand for themselves: up to the first quote, backslash or control character. Looks at eight
-/// at a time, each in its own lane of a number.
+/// How many bytes of a string need no decoding: up to the first quote, backslash or control character. Checks eight bytes at
+/// a time, each in its own lane of an integer.
 fn plain(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES << 7;
@@ -230,7 +230,7 @@ fn plain(bytes: &[u8]) -> usize {
     for (n, eight) in eights.iter().enumerate() {
         let lanes = u64::from_le_bytes(*eight);
         let control = lanes.wrapping_sub(ONES * 0x20) & !lanes & HIGH;
-        // What is borrowed from the next lane spoils only lanes behind the first find.
+        // A borrow from the next lane only affects lanes after the first match.
         let found = control | is_zero(lanes ^ (ONES * u64::from(b'"'))) | is_zero(lanes ^ (ONES * u64::from(b'\\')));
         if found != 0 {
             return n * 8 + found.trailing_zeros() as usize / 8;
@@ -240,8 +240,8 @@ fn plain(bytes: &[u8]) -> usize {
     eights.len() * 8 + rest.iter().take_while(is_plain).count()
 }
 
-/// The single value that a pointer (RFC 6901) leads to, read without building anything else; nothing where a list or an
-/// object stands there, or the text is not JSON.
+/// The single value that a pointer (RFC 6901) refers to, read without building anything else; `None` if it is a list or an
+/// object, or if the text is not JSON.
 pub fn single_at(raw: &[u8], pointer: &str) -> Option<Value> {
     let tokens: Vec<String> = pointer.split('/').skip(1).map(|t| t.replace("~1", "/").replace("~0", "~")).collect();
     let mut walk = Walk::new(std::str::from_utf8(raw).ok()?);
@@ -249,14 +249,14 @@ pub fn single_at(raw: &[u8], pointer: &str) -> Option<Value> {
     if walk.is_at_end() { serde_json::from_str(text).ok() } else { None }
 }
 
-/// The text of what the tokens lead to, if it is there, once the value at hand has been passed over.
+/// Skips the current value, and returns the text of what the tokens refer to, if it exists.
 fn seek<'t>(walk: &mut Walk<'t>, tokens: &[String]) -> Option<Option<&'t str>> {
     let Some((first, rest)) = tokens.split_first() else { return walk.skip().map(Some) };
     let mut found = None;
     match walk.first()? {
         b'{' => walk.members(|walk, spelled| {
             match name(spelled) == first.as_str() {
-                // Of several of one name the last one counts.
+                // If a name is repeated, the last one counts.
                 true => found = seek(walk, rest)?,
                 false => drop(walk.skip()?),
             }
@@ -280,7 +280,7 @@ fn seek<'t>(walk: &mut Walk<'t>, tokens: &[String]) -> Option<Option<&'t str>> {
     Some(found)
 }
 
-/// A name as it is meant, of one as it is spelled.
+/// Decodes a name as spelled in the text.
 pub fn name(spelled: &str) -> Cow<'_, str> {
     match spelled.contains('\\') {
         false => Cow::Borrowed(spelled),
@@ -293,7 +293,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What is good is passed over to its end, and what is not is not.
+    /// Valid text is skipped to its end, and invalid text is not.
     fn agrees(text: &str) -> bool {
         let mut walk = Walk::new(text);
         let good = walk.skip() == Some(text.trim_matches([' ', '\n', '\r', '\t'])) && walk.is_at_end();

@@ -1,7 +1,7 @@
-//! XML -> the value that rules see: attributes as `_name`, text beside them as `_text`, repeated elements as a list.
+//! Converts XML to the value that rules see: attributes as `_name`, text next to them as `_text`, repeated elements as a list.
 //!
-//! Names come without their prefix (`soap:Body` is `Body`), and namespaces are not among the attributes. Entities other than
-//! XML's own are refused, so that no document can grow while it is read.
+//! Names lose their prefix (`soap:Body` becomes `Body`), and namespace declarations are not included in the attributes.
+//! Entities other than XML's own are refused, so that no document can grow while it is parsed.
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
@@ -11,14 +11,14 @@ use super::limits::{MAX_ATTRIBUTES, MAX_DEPTH};
 use crate::body::walk::MAX_VALUES;
 use crate::model::event::gather;
 
-/// An element while it is read.
+/// An element that is being parsed.
 struct Open {
     name: String,
     fields: Map<String, Value>,
     text: String,
 }
 
-/// Reads a document; the error is what is wrong with it.
+/// Parses a document; the error describes what is wrong with it.
 pub(super) fn read(text: &str) -> Result<Value, String> {
     let mut reader = Reader::from_str(text);
     let mut open = vec![Open { name: String::new(), fields: Map::new(), text: String::new() }];
@@ -73,7 +73,7 @@ fn begin(tag: &BytesStart, left: &mut usize) -> Result<Open, String> {
     let mut fields = Map::new();
     for (n, attribute) in tag.attributes().enumerate() {
         one_more()?;
-        // To find one that comes twice, each is compared with all before it.
+        // To find duplicates, each attribute is compared with all before it.
         if n == MAX_ATTRIBUTES {
             return Err(format!("an element has more than {MAX_ATTRIBUTES} attributes"));
         }
@@ -88,7 +88,7 @@ fn begin(tag: &BytesStart, left: &mut usize) -> Result<Open, String> {
     Ok(Open { name: tag.local_name().as_ref().to_owned(), fields, text: String::new() })
 }
 
-/// Puts an element that has ended into the one around it.
+/// Adds a completed element to the one around it.
 fn close(open: &mut [Open], element: Open) {
     let Open { name, mut fields, text } = element;
     let text = text.trim();

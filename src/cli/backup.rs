@@ -1,4 +1,4 @@
-//! `doorbell backup FILE`: copies events and runs into one file, as they are at one moment, while `serve` goes on.
+//! `doorbell backup FILE`: copies events and runs into one file, as a consistent snapshot, while `serve` keeps running.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ impl Backup {
             anyhow::bail!("{} already exists; choose another name, or move that file", self.file.display());
         }
         let folder = self.file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // Under another name until it is whole, so that a half copy is never taken for a backup.
+        // Under a temporary name until it is complete, so that a partial copy is never mistaken for a backup.
         let name = self.file.file_name().and_then(|n| n.to_str()).context("this is not a file name")?;
         let half = folder.join(format!(".{name}.half"));
         let cannot = |e: std::io::Error| anyhow::anyhow!("the backup {} cannot be created: {}", self.file.display(), disk::words(&e));

@@ -1,4 +1,4 @@
-//! `doorbell check`: every problem of every rule file, in one pass.
+//! `doorbell check`: reports every problem of every rule file, in one pass.
 
 use std::io::Write;
 use std::path::PathBuf;

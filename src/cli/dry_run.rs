@@ -1,4 +1,4 @@
-//! `doorbell try`: what the rules would do with a webhook. Nothing is sent or written.
+//! `doorbell try`: shows what the rules would do with a webhook. Nothing is sent or written.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -140,7 +140,7 @@ fn write_step(out: &mut impl Write, step: &StepPreview) -> io::Result<()> {
     }
 }
 
-/// Trace lines with their outcomes in one column.
+/// Trace lines with their outcomes aligned in one column.
 pub fn drawn(told: &[TraceLine], indent: usize) -> String {
     let width = told.iter().map(|t| t.words.chars().count() + 2 * t.depth).max().unwrap_or(0).min(60);
     let line = |t: &TraceLine| {

@@ -38,7 +38,7 @@ impl Explain {
         Ok(Ended::Good)
     }
 
-    /// A secret or variable that is missing here does no harm: its name takes its place.
+    /// A missing secret or variable does no harm here: its name is used instead.
     fn explanation(&self, dossier: &Dossier) -> anyhow::Result<Explanation> {
         let surroundings = self.around.surroundings()?;
         let secret = |name: &str| Some(surroundings.secret(name).unwrap_or_else(|| stand_in(name)));

@@ -49,7 +49,7 @@ impl Health {
         let body = answer.split("\r\n\r\n").nth(1).unwrap_or("");
         let body: Value = serde_json::from_str(body).with_context(|| format!("another program answers at {address}"))?;
         let status = body["status"].as_str().unwrap_or("unknown");
-        // Anybody may ask whether it is ready; why, is told over the socket in the data folder.
+        // Anyone may ask whether it is ready; the reason is only available through the socket in the data folder.
         let report = control::health(&self.data.data);
         match &report {
             Some(report) if self.json => println!("{}", serde_json::to_string(report)?),
@@ -61,7 +61,7 @@ impl Health {
     }
 }
 
-/// What operators want to know, in a line.
+/// The most important facts for operators, in one line.
 fn told(report: &Report) -> String {
     let mut said = number(report.rules, "rule");
     if !report.problems.is_empty() {
@@ -82,7 +82,7 @@ fn ask(mut stream: impl Read + Write, address: SocketAddr) -> std::io::Result<St
     stream.flush()?;
     let mut answer = Vec::new();
     match stream.take(1 << 20).read_to_end(&mut answer) {
-        // Some end a connection without a word of farewell.
+        // Some servers close a connection without a proper shutdown.
         Err(e) if answer.is_empty() => Err(e),
         _ => Ok(String::from_utf8_lossy(&answer).into_owned()),
     }

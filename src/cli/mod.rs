@@ -1,6 +1,6 @@
-//! What a person can ask for: one file for each command.
+//! The command line: one file for each command.
 //!
-//! Errors are printed once, here. Exit codes: 0 good, 1 problems in rules, 2 could not run.
+//! Errors are printed once, here. Exit codes: 0 success, 1 problems in rules, 2 could not run.
 
 mod backup;
 mod cancel;
@@ -78,7 +78,7 @@ enum Command {
     Health(health::Health),
 }
 
-/// Runs the command that the arguments ask for.
+/// Runs the command given by the arguments.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.command {
@@ -104,7 +104,7 @@ pub fn run() -> ExitCode {
         Ok(Ended::Good) => ExitCode::SUCCESS,
         Ok(Ended::Problems) => ExitCode::from(1),
         Err(e) => {
-            // A closed pipe (`doorbell events | head`) is no error.
+            // A closed pipe (`doorbell events | head`) is not an error.
             if e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
                 return ExitCode::SUCCESS;
             }

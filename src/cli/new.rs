@@ -1,5 +1,5 @@
-//! `doorbell new`: a commented rule to begin with: one of the recipes, or one created from a webhook that was received, with
-//! a test that contains it.
+//! `doorbell new`: creates a commented rule as a starting point: a recipe, or a rule based on a received webhook, with a
+//! test that contains it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ impl New {
         Ok(Ended::Good)
     }
 
-    /// What was asked for; nothing where it is the list.
+    /// The requested rule; `None` if the list of recipes is requested.
     fn draft(&self) -> anyhow::Result<Option<Draft>> {
         Ok(match (&self.recipe, &self.event, &self.from) {
             (Some(name), ..) => Some(drafts::recipe(name).map_err(anyhow::Error::msg)?),

@@ -1,13 +1,13 @@
-//! How far something long has come: a line that is drawn again and again, where a person watches.
+//! The progress of a long operation: a line that is redrawn repeatedly, if standard error is a terminal.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// How often the line is drawn.
+/// How often the line is redrawn.
 const EVERY: Duration = Duration::from_millis(100);
 const WIDTH: usize = 24;
 
-/// A line on standard error; nothing is drawn where nobody watches.
+/// A line on standard error; nothing is drawn if it is not a terminal.
 pub struct Progress {
     what: &'static str,
     total: u64,
@@ -20,7 +20,7 @@ impl Progress {
         Self { what, total, drawn: None, watched: std::io::stderr().is_terminal() }
     }
 
-    /// So much is done.
+    /// Reports how much is done.
     pub fn at(&mut self, done: u64) {
         if self.watched && self.drawn.is_none_or(|at| at.elapsed() >= EVERY || done >= self.total) {
             self.drawn = Some(Instant::now());

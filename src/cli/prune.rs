@@ -1,4 +1,4 @@
-//! `doorbell prune`: deletes old events whose runs have ended, while `serve` runs or without it.
+//! `doorbell prune`: deletes old events whose runs have ended, whether or not `serve` is running.
 
 use std::io::Write;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::settings::{Data, length, number};
 use crate::operations::command::{Command, Done};
 use crate::store::contract::Pruning;
 
-/// How many events are looked at together, and the breath between them.
+/// How many events are checked at a time, and the pause after each batch.
 const AT_A_TIME: usize = 200;
 const BREATH: Duration = Duration::from_millis(10);
 

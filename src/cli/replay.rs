@@ -1,7 +1,7 @@
 //! `doorbell replay`: runs events again. Failed runs continue at the step that failed; `--again` runs events from the start
-//! with the current rules. A running `serve` does it immediately; without one, the runs wait in the store.
+//! with the current rules. A running `serve` does it immediately; otherwise the runs wait in the store.
 //!
-//! Events are named, or chosen by rule, time and state; what was chosen is shown first and replayed only with `--yes`.
+//! Events are given by id, or selected by rule, time and state; a selection is shown first, and replayed only with `--yes`.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ use crate::operations::replay::{self, Chosen, Mode};
 use crate::problem;
 use crate::store::contract::Choice;
 
-/// How many of the chosen events are shown.
+/// How many of the selected events are shown.
 const SHOWN: usize = 5;
 
 #[derive(Args)]
@@ -128,7 +128,7 @@ impl Replay {
         Ok(total)
     }
 
-    /// Does all chosen events again, no faster than was asked for, and shows how far it has come; says how many runs that are.
+    /// Replays all selected events, no faster than requested, and shows the progress; returns the number of runs.
     fn all(&self, hands: &mut Hands, chosen: &Chosen, mode: &Mode) -> anyhow::Result<usize> {
         let mut progress = Progress::new("replaying", chosen.events.len() as u64);
         let (began, mut total) = (Instant::now(), 0);
@@ -143,7 +143,7 @@ impl Replay {
         Ok(total)
     }
 
-    /// Does one event again; says how many runs that are.
+    /// Replays one event; returns the number of runs.
     fn once(&self, hands: &mut Hands, event: EventId, mode: &Mode) -> anyhow::Result<usize> {
         let command = hands.records.ask(|r| replay::command(r, event, self.rule.as_deref(), mode))?;
         match hands.commands.perform(command).map_err(anyhow::Error::msg)? {
@@ -153,13 +153,13 @@ impl Replay {
     }
 }
 
-/// What a replay looks at and has done.
+/// What a replay reads from, and sends its commands to.
 struct Hands {
     records: Asked,
     commands: Commands,
 }
 
-/// Shows what was chosen, where it is not to be done yet.
+/// Shows the selection, if it is not to be replayed yet.
 fn show(chosen: &Chosen, mode: &Mode) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     for one in chosen.events.iter().take(SHOWN) {
@@ -180,7 +180,7 @@ fn verb(mode: &Mode) -> &'static str {
     }
 }
 
-/// Reads a moment: a date, a date with a time, RFC 3339, or how long ago.
+/// Parses a time: a date, a date and time, RFC 3339, or how long ago.
 fn moment(text: &str) -> Result<Timestamp, String> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(moment);

@@ -1,4 +1,4 @@
-//! `doorbell schema`: the words of a rule file as a JSON Schema, for editors that complete and explain them.
+//! `doorbell schema`: prints a JSON Schema for rule files, for completion and help in editors.
 
 use std::io::Write;
 

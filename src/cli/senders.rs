@@ -1,4 +1,4 @@
-//! `doorbell senders`: the senders that can be verified by name, and how each of them signs.
+//! `doorbell senders`: lists the senders that can be verified by name, and how each of them signs.
 
 use std::io::Write;
 

@@ -125,7 +125,7 @@ impl Serve {
             (Some(cert), Some(key)) => Some(Tls::read(cert, key).map_err(anyhow::Error::msg)?),
             _ => None,
         };
-        // The socket first: whoever rings while the rest gets ready waits a moment instead of being refused.
+        // Open the socket first: callers that connect during startup wait briefly instead of being refused.
         let listener = TcpListener::bind(self.listen).await.with_context(|| {
             format!("cannot listen on {}; if another program uses this address, choose another one with --listen", self.listen)
         })?;
@@ -209,7 +209,7 @@ impl Serve {
         let rejections = Arc::new(Rejections::of(&self.data.data));
         let hook = Hook { intake, bodies, rejections, health };
         let address = listener.local_addr()?;
-        // Whoever started it may have stopped reading; that is no reason not to serve.
+        // The process that started Doorbell may have stopped reading its output; that is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}\n{said}; files are written to {}", self.output.display());
         let grace = Duration::from_secs(self.grace);
         let proxies = Proxies { trusted: self.trusted_proxies, header: self.client_ip_header.to_ascii_lowercase() };
@@ -227,7 +227,7 @@ impl Serve {
     }
 }
 
-/// How long something is kept; nothing: for ever.
+/// How long something is stored; `None` means forever.
 #[derive(Clone, Copy)]
 struct Keep(Option<Duration>);
 
@@ -251,7 +251,7 @@ async fn stop(stopping: Arc<AtomicBool>) {
     tracing::info!("shutdown started; finishing the runs in progress");
 }
 
-/// Reads rules and secrets again on SIGHUP.
+/// Reloads rules and secrets on SIGHUP.
 async fn load_again_when_asked(again: Arc<Notify>) {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut asked) = signal(SignalKind::hangup()) else { return };
@@ -261,7 +261,7 @@ async fn load_again_when_asked(again: Arc<Notify>) {
     }
 }
 
-/// What secrets are just now.
+/// The current values of the secrets.
 fn secrets_now(around: Around) -> crate::engine::rules::reload::Secrets {
     Arc::new(move |names| {
         let Ok(surroundings) = around.surroundings() else { return Vec::new() };
@@ -269,7 +269,7 @@ fn secrets_now(around: Around) -> crate::engine::rules::reload::Secrets {
     })
 }
 
-/// Rules of texts that are no longer in force, read with the secrets of today.
+/// Rules from file versions that are no longer in use, read with the current secrets.
 struct Kept(Around);
 
 impl OldRules for Kept {

@@ -1,4 +1,4 @@
-//! Options that several commands share, and what is made of them.
+//! Options that several commands share, and what is created from them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub struct Around {
     pub handed: Option<PathBuf>,
 }
 
-/// Where events and runs are kept.
+/// Where events and runs are stored.
 #[derive(Args, Clone, Debug)]
 pub struct Data {
     /// The folder where events and runs are saved
@@ -58,26 +58,26 @@ pub struct Data {
 }
 
 impl Data {
-    /// The store, for looking at it.
+    /// The store, for reading.
     pub fn records(&self) -> anyhow::Result<Asked> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().context("Doorbell cannot start")?;
         Ok(Asked { records: store::records(&self.data)?, runtime })
     }
 
-    /// Whoever owns the store, for changing it.
+    /// The owner of the store, for changing it.
     pub fn commands(&self) -> anyhow::Result<Commands> {
         Commands::open(&self.data).map_err(anyhow::Error::msg)
     }
 }
 
-/// A store that is asked one thing after the other.
+/// A store that handles one query at a time.
 pub struct Asked {
     records: Arc<dyn Records>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Asked {
-    /// Asks, and waits for the answer.
+    /// Runs a query, and waits for the result.
     pub fn ask<'a, T, F: Future<Output = contract::Result<T>>>(&'a self, question: impl FnOnce(&'a dyn Records) -> F) -> anyhow::Result<T> {
         Ok(self.runtime.block_on(question(self.records.as_ref()))?)
     }
@@ -96,12 +96,12 @@ impl Around {
         })
     }
 
-    /// Makes rules of files: the one loader of all commands.
+    /// Loads rules from files: the one loader of all commands.
     pub fn load(&self, path: &std::path::Path, secrets: Secrets) -> anyhow::Result<Loaded> {
         self.load_files(read_rules(path), secrets)
     }
 
-    /// Makes rules of files that were read.
+    /// Loads rules from files that have been read.
     pub fn load_files(&self, files: RuleFiles, secrets: Secrets) -> anyhow::Result<Loaded> {
         let surroundings = self.surroundings()?;
         let allowed = self.allowed();
@@ -128,18 +128,18 @@ impl Around {
     }
 }
 
-/// What stands for secrets.
+/// How secrets are resolved.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Secrets {
-    /// They must be there.
+    /// They must exist.
     Real,
-    /// The word `secret.NAME` stands for one that is not there.
+    /// `secret.NAME` is used in place of one that is missing.
     Stood,
-    /// That word stands for all, so that every machine sees the same.
+    /// `secret.NAME` is used in place of all of them, so that the result is the same on every machine.
     Words,
 }
 
-/// `3 rules in 2 files`, and so on, for the end of a check and the beginning of serve.
+/// `3 rules in 2 files`, and so on, for the end of a check and the start of serve.
 pub fn counted(ruleset: &Ruleset) -> String {
     if ruleset.rules.is_empty() {
         return "no rules yet: put a file that ends in .yaml into the rules folder".to_owned();
@@ -165,7 +165,7 @@ pub fn counted_problems(problems: &[Problem]) -> String {
     counts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }
 
-/// Reads headers of the command line, `Name: value`; the names become lower case.
+/// Parses headers from the command line, `Name: value`; the names become lower case.
 pub fn headers(lines: &[String]) -> anyhow::Result<Vec<(String, String)>> {
     let read = |line: &String| {
         let (name, value) = line.split_once(':').with_context(|| format!("a header is written `Name: value`, not `{line}`"))?;
@@ -174,12 +174,12 @@ pub fn headers(lines: &[String]) -> anyhow::Result<Vec<(String, String)>> {
     lines.iter().map(read).collect()
 }
 
-/// Reads a network, or one address, of the command line.
+/// Parses a network, or a single address, from the command line.
 pub fn network(text: &str) -> Result<IpNet, String> {
     access::network(text).ok_or("write for example 10.0.0.0/8 or 10.0.0.7".to_owned())
 }
 
-/// Reads a length of time of the command line.
+/// Parses a duration from the command line.
 pub fn length(text: &str) -> Result<Duration, String> {
     duration::read(text)
 }

@@ -1,6 +1,6 @@
 //! `doorbell test`: runs the `tests:` of the rule files, and shows what was expected next to what would happen.
 //!
-//! Nothing is sent or written, no sender is verified, and the word `secret.NAME` is used for every secret.
+//! Nothing is sent or written, no sender is verified, and `secret.NAME` is used as the value of every secret.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -27,9 +27,9 @@ use crate::rule::{Rule, UNDECIDED};
 use crate::secret::Vault;
 use crate::verify::contract::Guard;
 
-/// What `now` is in tests: 2030-01-01T00:00:00Z.
+/// The value of `now` in tests: 2030-01-01T00:00:00Z.
 const NOW: i64 = 1_893_456_000;
-/// How wide the left of two columns is, in letters.
+/// The width of the left of two columns, in characters.
 const WIDTH: usize = 56;
 
 #[derive(Args)]
@@ -95,7 +95,7 @@ impl RunTests {
     }
 }
 
-/// The answers of a test, in order; the last one again and again.
+/// The mock responses of a test, in order; the last one is repeated.
 struct Given<'t>(&'t [Reply], usize);
 
 impl Replies for Given<'_> {
@@ -119,7 +119,7 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// What is not as expected, in lines; nothing if all is.
+    /// The differences from what is expected, as lines; `None` if there are none.
     fn differences(&self, test: &Test) -> anyhow::Result<Option<String>> {
         let event = self.event(test)?;
         let saved = Map::new();
@@ -128,7 +128,7 @@ impl Stage<'_> {
             if test.expect.is_empty() {
                 return Ok(None);
             }
-            // There are no secrets in a test, only their names.
+            // A test has no secrets, only their names.
             let told = trace::tell(&self.rule.condition, &scope, &Vault::default(), true);
             return Ok(Some(format!("    the rule did not run:\n{}", drawn(&told, 8))));
         };
@@ -216,7 +216,7 @@ impl Stage<'_> {
         Guard::admit_unproven(request, EventId::new(received, [0; 10])).map_err(anyhow::Error::msg)
     }
 
-    /// A file that a test sends: beside its rule file.
+    /// A file that a test sends; its path is relative to the rule file.
     fn file(&self, name: &str) -> anyhow::Result<Vec<u8>> {
         let base = if self.folder.is_dir() { self.folder } else { self.folder.parent().unwrap_or(Path::new("")) };
         let below = Path::new(&self.rule.source.name).parent().unwrap_or(Path::new(""));
@@ -236,7 +236,7 @@ fn content_type(name: &str) -> &'static str {
     }
 }
 
-/// Two columns of lines.
+/// Lines in two columns.
 fn pair(expected: Option<&Expected>, got: Option<&EffectView>) -> Vec<(String, String)> {
     match (expected, got) {
         (Some(expected), Some(got)) => compared(expected, got),
@@ -252,7 +252,7 @@ fn pair(expected: Option<&Expected>, got: Option<&EffectView>) -> Vec<(String, S
     }
 }
 
-/// What was expected beside what would be done, line by line; the same where it is the same.
+/// What was expected next to what would be done, line by line, with equal lines aligned.
 fn compared(expected: &Expected, got: &EffectView) -> Vec<(String, String)> {
     let mut out = vec![(format!("{}: {}", expected.verb, expected.what), format!("{}: {}", got.verb, got.what))];
     for (name, wanted) in &expected.fields {
@@ -278,7 +278,7 @@ fn compared(expected: &Expected, got: &EffectView) -> Vec<(String, String)> {
     out
 }
 
-/// A field in lines: short ones on one, others a line for each name.
+/// A field as lines: short ones on one line, others with a line for each name.
 fn lines(name: &str, value: &Value) -> Vec<String> {
     let short = match value {
         Value::String(text) if !text.contains('\n') => format!("{name}: {text}"),
@@ -294,7 +294,7 @@ fn lines(name: &str, value: &Value) -> Vec<String> {
     [format!("{name}:")].into_iter().chain(pretty.lines().map(|l| format!("  {l}"))).collect()
 }
 
-/// Whether two values are the same; numbers by their value.
+/// Whether two values are equal; numbers are compared by value.
 fn is(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         (Value::Number(a), Value::Number(b)) => number::canonical(&a.to_string()) == number::canonical(&b.to_string()),
@@ -304,7 +304,7 @@ fn is(found: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// Whether everything that is wanted is there.
+/// Whether everything that is expected is present.
 fn has(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| has(a, b)),
@@ -319,7 +319,7 @@ fn lowered(headers: &Value) -> Value {
     map.iter().map(|(n, v)| (n.to_ascii_lowercase(), spelled(v))).collect::<Map<_, _>>().into()
 }
 
-/// Values as a form spells them.
+/// Values as a form encodes them.
 fn spelled(value: &Value) -> Value {
     match value {
         Value::Object(map) => map.iter().map(|(n, v)| (n.clone(), spelled(v))).collect::<Map<_, _>>().into(),

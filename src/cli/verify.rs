@@ -1,6 +1,6 @@
-//! `doorbell verify SENDER`: why is my webhook denied? Checks a captured request by the code that the server uses.
+//! `doorbell verify SENDER`: explains why a webhook is denied. Checks a captured request with the same code as the server.
 //!
-//! It shows which part fails and what has to be signed, never the signature that was expected.
+//! It shows which part fails and what has to be signed, but never the expected signature.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::route;
 use crate::verify;
 use crate::verify::contract::{Guard, KeyAt, Keys, Published};
 
-/// How much of what has to be signed is shown, in letters.
+/// How much of the content to sign is shown, in characters.
 const SHOWN: usize = 300;
 
 #[derive(Args)]

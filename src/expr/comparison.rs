@@ -1,4 +1,4 @@
-//! The one rule of comparison, for conditions and for templates: two numbers by their value, everything else by its letters.
+//! The one rule for comparison, in conditions and templates: two numbers by value, everything else by its characters.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -8,12 +8,12 @@ use serde_json::Value;
 use crate::expr::number;
 use crate::expr::spell::spell;
 
-/// A value's letters for comparison; lists and objects have none, null has its own word.
+/// A value as text for comparison; lists and objects have none, null has its own word.
 pub fn spelled(value: &Value) -> Option<Cow<'_, str>> {
     if value.is_null() { Some(Cow::Borrowed("null")) } else { spell(value) }
 }
 
-/// The one rule of comparison: two numbers by value, everything else by its letters.
+/// Compares two values: two numbers by value, everything else by its characters.
 pub fn same(wanted: &Value, found: &Value, ignore_case: bool) -> bool {
     if let (Value::Number(a), Value::Number(b)) = (wanted, found) {
         return number::compare(&a.to_string(), &b.to_string()) == Some(Ordering::Equal);
@@ -28,7 +28,7 @@ pub fn same(wanted: &Value, found: &Value, ignore_case: bool) -> bool {
     }
 }
 
-/// Compares as numbers, where text that is a plain number counts as one.
+/// Compares as numbers; text that is a plain number counts as one.
 pub fn compare(found: &Value, wanted: &Value) -> Option<Ordering> {
     let digits = |v: &Value| match v {
         Value::Number(n) => Some(n.to_string()),
@@ -38,7 +38,7 @@ pub fn compare(found: &Value, wanted: &Value) -> Option<Ordering> {
     number::compare(&digits(found)?, &digits(wanted)?)
 }
 
-/// Whether a value counts as true in a template: not missing, null, false, 0, nor empty.
+/// Whether a value counts as true in a template: not missing, null, false, 0, or empty.
 pub fn is_truthy(value: Option<&Value>) -> bool {
     match value {
         None | Some(Value::Null) => false,

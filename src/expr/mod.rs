@@ -1,5 +1,5 @@
-//! What a rule can say about an event: fields, values and how they compare, conditions, templates. Where it is written in a
-//! rule file is left to `yaml`, what is done with it to the rules.
+//! What a rule can express about an event: fields, values and their comparison, conditions, templates. The syntax of rule
+//! files is left to `yaml`, and what is done with the results to the rules.
 
 pub mod comparison;
 pub mod condition;

@@ -1,15 +1,15 @@
-//! A moment, read from the ways in which senders write one. How it is written is left to whoever shows it.
+//! A time, parsed from the formats that senders use. Formatting it is left to the code that displays it.
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 
 use crate::expr::number;
 
-/// A moment from RFC 3339, a date, a date and time (taken as UTC), or Unix seconds or milliseconds.
+/// Parses a time from RFC 3339, a date, a date and time (taken as UTC), or Unix seconds or milliseconds.
 pub fn moment(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     if number::is_plain(text) {
         let seconds: f64 = text.parse().ok()?;
-        // What is too large for seconds of the next three thousand years is milliseconds.
+        // A number too large to be seconds in the next 3000 years is in milliseconds.
         let millis = if seconds.abs() >= 1e11 { seconds } else { seconds * 1000.0 };
         return Timestamp::from_millisecond(millis as i64).ok();
     }

@@ -1,8 +1,8 @@
-//! What a rule may name at the place that is being read: its fields, secrets and environment values.
+//! What a rule may refer to at the place that is being read: its fields, secrets and environment variables.
 //!
-//! Every field and template is checked against this at load, so that a name that cannot exist is a problem with a place
-//! and not a failed run at night. Secrets are looked up here, once, and gathered for [`Vault`]; where they come from is
-//! handed in.
+//! Every field and template is checked against this at load, so that a name that cannot exist is reported with its position
+//! and is not a failed run in production. Secrets are looked up here, once, and collected for [`Vault`]; their source is
+//! passed in.
 
 use std::cell::{Cell, RefCell};
 
@@ -12,24 +12,24 @@ use crate::problem::nearest;
 use crate::secret::Vault;
 use crate::yaml::fields::Item;
 
-/// What stands for a secret where rules are looked at without their secrets.
+/// The placeholder for a secret where rules are loaded without their secrets.
 pub fn stand_in(name: &str) -> String {
     format!("secret.{name}")
 }
 
-/// Whether a text only stands for a secret.
+/// Whether some text is only a placeholder for a secret.
 pub fn is_stand_in(text: &str) -> bool {
     text.starts_with("secret.")
 }
 
-/// Looks up what lies outside the rule files, and remembers it for one set of rules.
+/// Looks up what is outside the rule files, and remembers it for one set of rules.
 pub struct Resolver<'a> {
     secret: &'a dyn Fn(&str) -> Option<String>,
     env: &'a dyn Fn(&str) -> Option<String>,
-    /// Why an address may not be called, if so.
+    /// Why an address must not be called, if so.
     refuses: &'a dyn Fn(&str) -> Option<String>,
     vault: RefCell<Vault>,
-    /// What was asked for and was not there: a sentence for each secret or variable.
+    /// What was looked up but is missing: a sentence for each secret or variable.
     missing: RefCell<Vec<String>>,
 }
 
@@ -47,12 +47,12 @@ impl<'a> Resolver<'a> {
         (self.refuses)(url)
     }
 
-    /// Whether a secret is there and not empty.
+    /// Whether a secret exists and is not empty.
     pub fn is_set(&self, name: &str) -> bool {
         (self.secret)(name).is_some_and(|value| !value.is_empty())
     }
 
-    /// What was asked for and was not there, in the order of asking.
+    /// What was looked up but is missing, in the order of the lookups.
     pub fn missing(&self) -> Vec<String> {
         self.missing.borrow().clone()
     }
@@ -62,16 +62,16 @@ impl<'a> Resolver<'a> {
         self.vault.into_inner()
     }
 
-    /// What was found so far.
+    /// What has been found so far.
     pub fn vault(&self) -> Vault {
         self.vault.borrow().clone()
     }
 }
 
-/// What a block of a template names.
+/// The names that a block of a template defines.
 #[derive(Debug, Clone, Default)]
 pub struct BlockNames {
-    /// Whether it is `{{#each}}`, which has `@index` and its like.
+    /// Whether it is `{{#each}}`, which has `@index` and similar variables.
     pub each: bool,
     /// `as |line n|`.
     pub names: Vec<String>,
@@ -84,15 +84,15 @@ pub struct Names<'a> {
     pub named: Vec<String>,
     /// Names that `save_as:` gives to later steps.
     pub later: Vec<String>,
-    /// Names that the steps of `then:` save, where `else:` is read.
+    /// Names that the steps of `then:` save, when `else:` is read.
     pub elsewhere: Vec<String>,
     /// The placeholders of the rule's address.
     pub placeholders: Vec<String>,
-    /// Whether this stands in a step with `for_each`.
+    /// Whether this is in a step with `for_each`.
     pub in_each: Cell<bool>,
-    /// The blocks of a template around the place, with the names that they give.
+    /// The template blocks around the place, with the names that they define.
     pub blocks: RefCell<Vec<BlockNames>>,
-    /// Whether the rule is switched off, so that a missing secret is only mentioned.
+    /// Whether the rule is disabled, so that a missing secret is only a warning.
     pub disabled: bool,
 }
 
@@ -110,8 +110,8 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Reads a field where it stands and checks that what it begins with can exist here. `within` are the letters to
-    /// point at inside a longer text.
+    /// Parses a field and checks that what it begins with can exist at this place. `within` is the part of a longer text
+    /// that problems should point at.
     pub fn field(&self, text: &str, item: &Item, within: Option<&str>) -> Option<Field> {
         let point = |message: String| match within {
             Some(letters) => item.problem(message).within(letters),

@@ -1,11 +1,11 @@
-//! Numbers as they were written: compared digit by digit, never through a float.
+//! Numbers as they were written: compared digit by digit, never as floats.
 //!
-//! A webhook's number may have twenty digits or an exponent of four hundred; both have to be compared exactly. Counting
-//! with numbers (the template helpers) is done with `rust_decimal`; this only orders them.
+//! A number in a webhook may have 20 digits or an exponent of 400; both have to be compared exactly. Arithmetic (in template
+//! helpers) uses `rust_decimal`; this module only orders numbers.
 
 use std::cmp::Ordering;
 
-/// A number taken apart: its value is 0.DIGITS × 10^`exponent`, with no zeros at either end of the digits.
+/// A parsed number: its value is 0.DIGITS × 10^`exponent`, with no zeros at either end of the digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Parts {
     negative: bool,
@@ -36,7 +36,7 @@ fn parts(text: &str) -> Option<Parts> {
     Some(Parts { negative, digits, exponent })
 }
 
-/// Which of two numbers is greater; nothing if one of them is no number.
+/// Compares two numbers; `None` if one of them is not a number.
 pub fn compare(a: &str, b: &str) -> Option<Ordering> {
     let (a, b) = (parts(a)?, parts(b)?);
     let size = |p: &Parts| match (p.digits.is_empty(), p.negative) {
@@ -51,12 +51,13 @@ pub fn compare(a: &str, b: &str) -> Option<Ordering> {
     Some(if a.negative { order.reverse() } else { order })
 }
 
-/// One spelling for each value, so that equal numbers can be looked up by it.
+/// The canonical spelling of a value, so that equal numbers can be looked up by it.
 pub fn canonical(text: &str) -> Option<String> {
     parts(text).map(|p| format!("{}{}e{}", if p.negative { "-" } else { "" }, p.digits, p.exponent))
 }
 
-/// Whether text is a plain number, such as a form sends it: digits, perhaps a sign and a point; leading zeros are fine.
+/// Whether text is a plain number, such as in a form: digits, optionally with a sign and a decimal point; leading zeros are
+/// allowed.
 pub fn is_plain(text: &str) -> bool {
     let rest = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = rest.split_once('.').unwrap_or((rest, "0"));

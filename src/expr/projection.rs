@@ -1,9 +1,9 @@
 //! The parts of a JSON body that rules ask for, so that the rest is checked but not built.
 //!
-//! Building a whole body costs more than matching and rendering together, and most rules look at a few fields. A
-//! projection is worked out at load from every field that the rules of an address name; where one asks for the whole
-//! body, or for what only a search can tell (`..`, filters), everything below that place is built. What is left out is
-//! still known to be good JSON: an event that was taken can always be read again as a whole.
+//! Building a whole body costs more than matching and rendering together, and most rules use only a few fields. A projection
+//! is computed at load from every field that the rules of an address name; if one of them needs the whole body, or something
+//! that only a search can find (`..`, filters), everything below that place is built. The rest is still checked to be valid
+//! JSON: an event that was accepted can always be parsed completely later.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use crate::body::walk::{self, MAX_VALUES, Walk};
 use crate::expr::field::part::PathPart;
 use crate::expr::field::{Field, Root};
 
-/// What is wanted of a value.
+/// What is needed of a value.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Projection {
     /// Everything.
     all: bool,
     /// These members of an object.
     names: BTreeMap<String, Projection>,
-    /// This of every item of a list.
+    /// This part of every item of a list.
     items: Option<Box<Projection>>,
 }
 
@@ -29,13 +29,13 @@ impl Projection {
     pub fn of<'f>(fields: impl IntoIterator<Item = &'f Field>) -> Self {
         let mut all = Self::default();
         for field in fields.into_iter().filter(|f| f.root == Root::Body) {
-            // A search goes on below its parts, in all that is there.
+            // A search continues below its parts, in everything that is there.
             all.want(field.parts());
         }
         all
     }
 
-    /// What these pointers (RFC 6901) lead to; `*` is every item of a list.
+    /// What these pointers (RFC 6901) refer to; `*` is every item of a list.
     pub fn at<'p>(pointers: impl IntoIterator<Item = &'p str>) -> Self {
         let part = |part: &str| if part == "*" { PathPart::Each } else { PathPart::Name(part.to_owned()) };
         let mut all = Self::default();
@@ -54,19 +54,19 @@ impl Projection {
             [PathPart::Name(name), rest @ ..] => self.names.entry(name.clone()).or_default().want(rest),
             [PathPart::Index(_) | PathPart::Each, rest @ ..] => self.items.get_or_insert_default().want(rest),
         }
-        // An object may stand where a list is meant, and counts as its only item: then both would have to be built.
+        // There may be an object where a list is meant, which then counts as its only item: both would have to be built.
         if self.items.is_some() && !self.names.is_empty() {
             *self = Self { all: true, ..Self::default() };
         }
     }
 
-    /// Reads what is wanted, if this body can be read in parts; otherwise the whole has to be read, which also words the
-    /// error of one that cannot be read at all.
+    /// Reads what is needed, if this body can be read in parts; otherwise all of it has to be parsed, which also gives the
+    /// error message for an invalid body.
     pub fn read(&self, raw: &[u8]) -> Option<Value> {
         if self.all { None } else { self.read_at_most(raw, MAX_VALUES) }
     }
 
-    /// The same for somebody who has not proved itself yet: nothing either where more values would be built than that.
+    /// The same for a sender that is not authenticated yet: also `None` if more than `most` values would have to be built.
     pub fn read_at_most(&self, raw: &[u8], most: usize) -> Option<Value> {
         let mut walk = Walk::new(std::str::from_utf8(raw).ok()?);
         let mut left = most;
@@ -74,14 +74,14 @@ impl Projection {
         walk.is_at_end().then_some(value)
     }
 
-    /// Builds what is wanted of the value at hand. Single values where more was expected count as null: whoever asks for
-    /// something below them finds nothing either way.
+    /// Builds what is needed of the current value. A single value where a list or object was expected counts as null: a
+    /// lookup below it finds nothing either way.
     fn build(&self, walk: &mut Walk, left: &mut usize) -> Option<Value> {
         *left = left.checked_sub(1)?;
         match walk.first()? {
             _ if self.all => whole(walk, left),
             b'{' => {
-                // One object in the place of a list is its only item.
+                // An object in place of a list is its only item.
                 let wanted = if self.names.is_empty() { self.items.as_deref().unwrap_or(self) } else { self };
                 if wanted.all {
                     return whole(walk, left);

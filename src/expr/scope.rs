@@ -1,8 +1,8 @@
-//! What a template or condition sees of one run: the event, the rule's `set:` names, what earlier steps saved, the
-//! element at hand, secrets.
+//! The values that a template or condition can use in one run: the event, the rule's `set:` names, the results saved by
+//! earlier steps, the current element, secrets.
 //!
-//! Values are borrowed from the event and worked out only when asked for; a `set:` name is worked out once, when it is
-//! first used, so that one that another kind of event cannot fill does no harm.
+//! Values are borrowed from the event and evaluated only on demand; a `set:` name is evaluated once, when it is first used,
+//! so that a name for which another kind of event has no value does no harm.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -33,7 +33,7 @@ pub enum SetValue {
 pub struct Scope<'a> {
     event: &'a Event,
     vault: &'a Vault,
-    /// What the placeholders of the address stand for.
+    /// The values of the address's placeholders.
     path: Value,
     set: &'a [SetName],
     worked_out: Vec<OnceCell<Result<Option<Value>, String>>>,
@@ -41,7 +41,7 @@ pub struct Scope<'a> {
     item: Option<(&'a Value, usize)>,
     /// The step and its element, for what has to differ between them.
     place: Place,
-    /// In a dry run: the names of steps that were not done, whose replies are not known.
+    /// In a dry run: the names of steps that were not done, whose responses are not known.
     not_done: &'a [String],
     budget: Budget,
 }
@@ -52,7 +52,7 @@ impl<'a> Scope<'a> {
         Self { event, vault, path, set, worked_out, saved, item: None, place: Place::default(), not_done: &[], budget: Budget::default() }
     }
 
-    /// The same names with the element of a `for_each` among them; `number` counts from 1.
+    /// The same names plus the element of a `for_each`; `number` counts from 1.
     pub fn with_item(&self, item: &'a Value, number: usize) -> Self {
         Self {
             item: Some((item, number)),
@@ -69,13 +69,13 @@ impl<'a> Scope<'a> {
         self
     }
 
-    /// The same names for what may cost only so much.
+    /// The same names with a limited budget.
     pub fn within(mut self, allowance: Allowance) -> Self {
         self.budget = Budget::new(allowance);
         self
     }
 
-    /// For a dry run: what these names would hold is shown as `‹name.body.id›`.
+    /// For a dry run: the unknown values of these names are shown as `‹name.body.id›`.
     pub fn not_done(mut self, names: &'a [String]) -> Self {
         self.not_done = names;
         self
@@ -133,7 +133,7 @@ impl Values for Scope<'_> {
             Root::Now => text(&jiff::fmt::strtime::format("%Y-%m-%dT%H:%M:%SZ", self.event.received).unwrap_or_default()),
             Root::Item => self.item.map(|(item, _)| Cow::Borrowed(item)),
             Root::ItemNumber => self.item.map(|(_, n)| Cow::Owned(Value::from(n))),
-            // Blocks of templates have these; outside of them they do not exist.
+            // Only blocks of templates have these; they do not exist elsewhere.
             Root::This | Root::Loop(_) => None,
             Root::Seed => text(&format!("{}-{}-{}", self.event.id, self.place.step, self.place.element)),
             Root::Secret(name) => self.vault.secret(name).and_then(|s| text(s.reveal())),

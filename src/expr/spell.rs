@@ -1,10 +1,10 @@
-//! The spelling of a single value, wherever one becomes text. What is safe where the text goes is left to `template`.
+//! Converts a single value to text, wherever that is needed. Making the text safe for its destination is left to `template`.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// A single value as text: null is nothing, numbers are spelled as they came. Lists and objects have no spelling.
+/// A single value as text: null is empty, numbers are written as received. Lists and objects have no text.
 pub fn spell(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::Null => Some(Cow::Borrowed("")),

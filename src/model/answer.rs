@@ -1,8 +1,8 @@
-//! What a caller gets: made by rules and by Doorbell itself, stored without the secrets in it.
+//! The answer to a caller: created by rules and by Doorbell itself, and stored without the secrets in it.
 
 use crate::secret::{SealedText, Vault};
 
-/// What a caller gets.
+/// The answer to a caller.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     pub status: u16,
@@ -11,18 +11,18 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An answer of Doorbell's own.
+    /// One of Doorbell's own answers.
     pub fn json(status: u16, word: &str, said: &str) -> Self {
         let body = serde_json::json!({ "status": word, "message": said }).to_string();
         Self { status, headers: vec![("content-type".into(), "application/json".into())], body: body.into() }
     }
-    /// What a caller gets whose rule ended without a `respond`.
+    /// The answer if a rule ended without a `respond`.
     pub fn unanswered() -> Self {
         Self::json(500, "failed", "The rule ended without an answer.")
     }
 }
 
-/// An answer as it is stored: the secrets in it are named, not written.
+/// An answer as it is stored: secrets in it are referred to by name.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct SealedAnswer {
     pub status: u16,
@@ -31,7 +31,7 @@ pub struct SealedAnswer {
 }
 
 impl SealedAnswer {
-    /// Nothing where a secret is in it in a spelling that cannot be named: that answer is not stored.
+    /// `None` if it contains a secret in an encoding that cannot be referred to by name: such an answer is not stored.
     pub fn of(answer: &Answer, vault: &Vault) -> Option<Self> {
         let headers = answer.headers.iter().map(|(name, value)| Some((name.clone(), vault.seal(value)?)));
         Some(Self {
@@ -41,7 +41,7 @@ impl SealedAnswer {
         })
     }
 
-    /// The answer with the secrets as they are now; nothing where one is gone.
+    /// The answer with the current values of the secrets; `None` if one of them no longer exists.
     pub fn open(&self, vault: &Vault) -> Option<Answer> {
         let headers = self.headers.iter().map(|(name, value)| Some((name.clone(), vault.unseal(value)?)));
         Some(Answer { status: self.status, headers: headers.collect::<Option<_>>()?, body: vault.unseal(&self.body)?.into() })

@@ -1,9 +1,9 @@
-//! What working out one thing for an event may cost: a step of a run, or the condition of a rule.
+//! The maximum cost of evaluating one thing for an event: a step of a run, or the condition of a rule.
 //!
-//! A webhook chooses how long its lists and texts are, so it could choose how much work and memory a rule takes. Every way
-//! to the event's values goes through `field::Names`, which has a budget; whatever walks a path, takes a turn of a
-//! block, calls a helper or makes text charges it there. Once it is spent it stays spent, so that nothing can go on with
-//! half a result: whoever asked must look whether it was.
+//! A webhook determines how long its lists and text are, so it could determine how much CPU and memory a rule uses. All
+//! access to the event's values goes through `field::Names`, which has a budget; whatever walks a path, runs an iteration of
+//! a block, calls a helper or creates text charges it there. Once it is spent it stays spent, so that nothing can continue
+//! with half a result: the caller must check for that.
 
 use std::cell::Cell;
 use std::fmt;
@@ -11,18 +11,18 @@ use std::io;
 
 use serde_json::Value;
 
-/// The most steps of paths, turns of blocks, tests of values, and bytes that patterns are matched with, one after the other.
+/// The maximum number of path steps, block iterations, tests of values, and bytes matched against patterns, in total.
 pub const MOST_STEPS: usize = 10_000_000;
-/// The most bytes of text and values that are made, those in between included.
+/// The maximum number of bytes of text and values that are created, including intermediate ones.
 pub const MOST_MADE: usize = 256 << 20;
-/// The same for what is worked out at once, among everything else that waits for its turn; what takes more is begun anew
-/// where it holds nobody up.
+/// The same for what is evaluated immediately, while other work waits for its turn; anything that needs more is restarted
+/// where it delays nothing else.
 pub const FEW_STEPS: usize = 100_000;
 pub const LITTLE_MADE: usize = 4 << 20;
-/// What one value takes in memory, beside its text.
+/// The memory for one value, in addition to its text.
 pub const VALUE: usize = 96;
 
-/// What was spent.
+/// What was exhausted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spent {
     Steps,
@@ -58,11 +58,11 @@ pub enum Allowance {
     /// Everything that the limits allow.
     #[default]
     Full,
-    /// Only what holds nobody up.
+    /// Only as much as delays nothing else.
     Small,
 }
 
-/// What is left of an allowance.
+/// What remains of an allowance.
 #[derive(Debug, Clone)]
 pub struct Budget {
     allowance: Allowance,
@@ -90,17 +90,17 @@ impl Budget {
         self.allowance
     }
 
-    /// What was spent, if anything: then no result is worth anything.
+    /// What was exhausted, if anything; if so, no result is valid.
     pub fn spent(&self) -> Option<Spent> {
         self.spent.get()
     }
 
-    /// Charges so many steps.
+    /// Charges this many steps.
     pub fn steps(&self, n: usize) -> Result<(), Spent> {
         self.charge(&self.steps, n, Spent::Steps)
     }
 
-    /// Charges so many bytes of text or values.
+    /// Charges this many bytes of text or values.
     pub fn made(&self, bytes: usize) -> Result<(), Spent> {
         self.charge(&self.made, bytes, Spent::Made)
     }
@@ -121,14 +121,14 @@ impl Budget {
         }
     }
 
-    /// Takes over what another one, a copy of it, has spent since.
+    /// Charges what another budget, a copy of this one, has spent since it was copied.
     pub fn take_over(&self, copy: &Budget) {
         self.steps.set(copy.steps.get());
         self.made.set(copy.made.get());
         self.spent.set(copy.spent.get());
     }
 
-    /// How many bytes may still be made.
+    /// How many more bytes may be created.
     pub fn left(&self) -> usize {
         if self.spent.get().is_some() { 0 } else { self.made.get() }
     }
@@ -163,7 +163,7 @@ impl Budget {
     }
 }
 
-/// What a single value takes in memory.
+/// The memory for a single value.
 fn size(value: &Value) -> usize {
     match value {
         Value::String(text) => VALUE + text.len(),
@@ -172,7 +172,7 @@ fn size(value: &Value) -> usize {
     }
 }
 
-/// What a value takes in memory, all that is in it included.
+/// The memory for a value, including everything in it.
 pub fn weight(value: &Value) -> usize {
     match value {
         Value::Array(list) => VALUE + list.iter().map(weight).sum::<usize>(),
@@ -181,7 +181,7 @@ pub fn weight(value: &Value) -> usize {
     }
 }
 
-/// A value as JSON text; nothing where that is longer than `most` bytes.
+/// A value as JSON text; `None` if it is longer than `most` bytes.
 pub fn json_up_to(value: &Value, most: usize) -> Option<String> {
     struct UpTo(Vec<u8>, usize);
     impl io::Write for UpTo {

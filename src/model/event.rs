@@ -1,7 +1,7 @@
-//! An event: a request that was vouched for, exactly as it came. It never changes.
+//! An event: an authenticated request, stored exactly as it was received. It never changes.
 //!
-//! The raw bytes are what is kept; `body` is what was read from them once, by [`crate::body`]. Who may make an event is
-//! decided in `signature` and `store`: nobody else calls the constructor.
+//! The raw bytes are what is stored; `body` is the result of parsing them once, by [`crate::body`]. Who may create an event
+//! is decided in `verify` and `store`: nothing else calls the constructor.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,12 +13,12 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// Names an event: a UUID of version 7, so that ids sort by time.
+/// The id of an event: a UUID version 7, so that ids sort by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct EventId(pub Uuid);
 
 impl EventId {
-    /// An id made of the moment and of random bits that are handed in.
+    /// Builds an id from the given time and random bits.
     pub fn new(now: Timestamp, random: [u8; 10]) -> Self {
         let millis = now.as_millisecond().max(0) as u64;
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
@@ -38,41 +38,41 @@ impl FromStr for EventId {
     }
 }
 
-/// The header in which a call of Doorbell's own says how many events one behind the other have led to it, so that a rule that
-/// calls its own address, or two that call each other's, do not go on for ever.
+/// The header in which Doorbell's own calls carry the number of events in the chain that led to them, so that a rule that
+/// calls its own address, or two rules that call each other's, do not loop forever.
 pub const HOPS: &str = "doorbell-hops";
-/// The most events that may lead to one another.
+/// The maximum number of events in such a chain.
 pub const MOST_HOPS: u32 = 10;
 
-/// How many events have led to a request with these headers.
+/// The number of events that led to a request with these headers.
 pub fn hops(headers: &[(String, String)]) -> u32 {
     headers.iter().find(|(n, _)| n == HOPS).and_then(|(_, v)| v.trim().parse().ok()).unwrap_or(0)
 }
 
-/// A kept request.
+/// A stored request.
 #[derive(Debug, Clone)]
 pub struct Event {
     pub id: EventId,
-    /// When it was received; `now` in templates, so that every try renders the same.
+    /// When it was received; `now` in templates, so that every attempt renders the same result.
     pub received: Timestamp,
     pub method: String,
-    /// The path called, percent-decoded.
+    /// The path of the request, percent-decoded.
     pub address: String,
-    /// What stood behind the `?`, not decoded.
+    /// What followed the `?`, not decoded.
     pub query: String,
-    /// Names in small letters, in the order they came; values that are not UTF-8 are kept lossily.
+    /// Names in lower case, in the order received; values that are not UTF-8 are converted lossily.
     pub headers: Vec<(String, String)>,
     /// The caller's address.
     pub ip: String,
-    /// The body's bytes, as they came.
+    /// The raw bytes of the body.
     pub raw: Bytes,
-    /// What was read from the body: the whole, or the parts that rules ask for.
+    /// What was parsed from the body: all of it, or the parts that rules ask for.
     pub body: Value,
     pub is_partial: bool,
 }
 
 impl Event {
-    /// An event that nobody sent, to render what must not depend on any.
+    /// An event without a sender, to render templates that must not depend on any event.
     pub fn nobody() -> Self {
         Self {
             id: EventId(Uuid::nil()),
@@ -88,8 +88,8 @@ impl Event {
         }
     }
 
-    /// What tells this request from every other one: a hash of method, address, query and body, each with its length before it.
-    /// Headers are not part of it: who sends the same again may sign it anew, or count how often it was sent.
+    /// What distinguishes this request from every other one: a hash of method, address, query and body, each prefixed with
+    /// its length. Headers are excluded: a sender that repeats a request may sign it again, or include an attempt count.
     pub fn request_hash(&self) -> String {
         let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
         for part in [self.method.as_bytes(), self.address.as_bytes(), self.query.as_bytes(), &self.raw] {
@@ -99,12 +99,12 @@ impl Event {
         URL_SAFE_NO_PAD.encode(hash.finish())
     }
 
-    /// The content type that the sender gave.
+    /// The content type given by the sender.
     pub fn content_type(&self) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == "content-type").map(|(_, v)| v.as_str())
     }
 
-    /// A header by name, in any case: text, or a list where the name came several times.
+    /// A header by name, in any case: text, or a list if the name was received more than once.
     pub fn header(&self, name: &str) -> Option<Value> {
         let mut found = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| Value::from(v.as_str()));
         let first = found.next()?;
@@ -123,33 +123,33 @@ impl Event {
         Value::Object(all)
     }
 
-    /// The names and values behind the `?`, decoded; a name that came twice is a list.
+    /// The names and values after the `?`, decoded; a name that occurs more than once is a list.
     pub fn query_object(&self) -> Value {
         pairs(self.query.as_bytes())
     }
 }
 
-/// An event as a store hands it out: its body is still to be read ([`crate::body::read_event`]), which takes time where it is
-/// large, and memory.
+/// An event as returned by a store: its body is not parsed yet ([`crate::body::read_event`]), because parsing a large one
+/// takes time and memory.
 #[derive(Debug, Clone)]
 pub struct Unread(Event);
 
 impl Unread {
-    /// Of an event that has no `body` yet.
+    /// An event that has no `body` yet.
     pub fn new(event: Event) -> Self {
         Self(event)
     }
-    /// All of it but its body.
+    /// Everything except its body.
     pub fn event(&self) -> &Event {
         &self.0
     }
-    /// The event, with what was read from its body.
+    /// The event, with what was parsed from its body.
     pub fn with_body(self, body: Value) -> Event {
         Event { body, is_partial: false, ..self.0 }
     }
 }
 
-/// Names and values of a form or a query string; a name that comes twice is a list.
+/// Names and values of a form or a query string; a name that occurs more than once is a list.
 pub fn pairs(text: &[u8]) -> Value {
     let mut all = Map::new();
     for (name, value) in form_urlencoded::parse(text) {
@@ -158,7 +158,7 @@ pub fn pairs(text: &[u8]) -> Value {
     Value::Object(all)
 }
 
-/// Puts a value under a name; one that comes twice becomes a list.
+/// Adds a value under a name; a repeated name becomes a list.
 pub fn gather(all: &mut Map<String, Value>, name: &str, value: Value) {
     match all.get_mut(name) {
         None => {
@@ -183,7 +183,7 @@ mod tests {
             Event { address: "/A".into(), ..one.clone() },
             Event { query: String::new(), ..one.clone() },
             Event { raw: Bytes::new(), ..one.clone() },
-            // The same bytes one after the other, parted elsewhere.
+            // The same bytes in sequence, divided at a different point.
             Event { address: "/ab".into(), query: String::new(), ..one.clone() },
             Event { query: "bc".into(), raw: Bytes::new(), ..one.clone() },
         ];

@@ -1,4 +1,5 @@
-//! The words that everything else speaks in: what came in, what a rule does with it, and what happened. They know nobody.
+//! The types that all other modules share: what came in, what a rule does with it, and what happened. They depend on no
+//! other module.
 
 pub mod answer;
 pub mod budget;

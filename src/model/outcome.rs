@@ -1,4 +1,4 @@
-//! How an attempt ended, and what it leaves behind. What a run makes of it is left to `run`.
+//! How an attempt ended, and what it produced. What this means for a run is left to `run`.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use crate::model::answer::Answer;
 
-/// What is left behind by an attempt that is done.
+/// The results of a successful attempt.
 #[derive(Debug, Default)]
 pub struct Success {
     /// One line for the run's history.
     pub said: String,
-    /// What `save_as` keeps.
+    /// The value for `save_as`.
     pub output: Option<Value>,
     /// The answer for the caller, if this was a `respond`.
     pub answer: Option<Answer>,
@@ -19,43 +19,43 @@ pub struct Success {
     pub receipt: Option<Receipt>,
 }
 
-/// Dropped when what it stands for has been recorded.
+/// Dropped when the effect that it belongs to has been recorded.
 pub type Receipt = tokio::sync::mpsc::Sender<()>;
 
-/// How an attempt ended. The worker looks at every case.
+/// How an attempt ended. The worker handles every case.
 #[derive(Debug)]
 pub enum Outcome {
     Done(Success),
-    /// The step's `if` did not hold, or there was no element.
+    /// The step's `if` was not met, or there was no element.
     Skipped(String),
-    /// `do:`: the steps inside follow.
+    /// `do:`: continue with the steps inside it.
     Entered,
-    /// `stop`: the run ends, well.
+    /// `stop`: the run ends successfully.
     Stopped(String),
-    /// It was not tried, because its turn has not come; it will about after this time.
+    /// It was not attempted, because it is not its turn yet; it will be after about this time.
     Deferred(Duration),
     Retry {
         why: String,
-        /// The target's own wish.
+        /// The delay that the target requested.
         not_before: Option<Duration>,
-        /// What the target answered, if it did.
+        /// The target's status, if it responded.
         status: Option<u16>,
         /// As in [`Success`].
         receipt: Option<Receipt>,
     },
     Failed {
         why: String,
-        /// What the target answered, if it did.
+        /// The target's status, if it responded.
         status: Option<u16>,
     },
 }
 
 impl Outcome {
-    /// A failure for good that no target answered.
+    /// A permanent failure without a response from a target.
     pub fn failed(why: impl Into<String>) -> Self {
         Outcome::Failed { why: why.into(), status: None }
     }
-    /// Something that may work a little later.
+    /// A failure that may succeed if retried later.
     pub fn retry(why: impl Into<String>) -> Self {
         Outcome::Retry { why: why.into(), not_before: None, status: None, receipt: None }
     }

@@ -1,19 +1,19 @@
-//! What came in at the socket. Nobody has vouched for it.
+//! A request as received on the socket. It is not authenticated.
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
-/// A request, read up to its address's limit.
+/// A request, read up to the limit of its address.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub method: String,
     /// The path, percent-decoded.
     pub path: String,
-    /// The path as it came, not decoded: what senders sign.
+    /// The path as received, not decoded: this is what senders sign.
     pub target: String,
-    /// What stood behind the `?`, not decoded.
+    /// What followed the `?`, not decoded.
     pub query: String,
-    /// Names in small letters, in the order they came.
+    /// Names in lower case, in the order received.
     pub headers: Vec<(String, String)>,
     pub ip: String,
     pub body: Bytes,
@@ -21,7 +21,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request that nobody made, to begin others with.
+    /// An empty request, as a base for others.
     pub fn nobody() -> Self {
         Self {
             method: "POST".into(),
@@ -35,7 +35,7 @@ impl Request {
         }
     }
 
-    /// The only value of a header. The error is a reason for the operator: it is missing, or came with different values.
+    /// The only value of a header. The error is a reason for the operator: it is missing, or has several different values.
     pub fn only_header(&self, name: &str) -> Result<&str, String> {
         let mut all = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str());
         let first = all.next();

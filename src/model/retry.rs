@@ -1,32 +1,32 @@
-//! When a step is tried again: pure arithmetic, with the moment and the dice handed in.
+//! When a step is retried: pure arithmetic, with the time and the random number passed in.
 
 use std::time::Duration;
 
-/// How often and when one step is tried.
+/// How many times and when one step is attempted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Tries in all; 1 means no retry.
+    /// Attempts in total; 1 means no retry.
     pub tries: u32,
-    /// The pause after the first try; each one after it is three times as long.
+    /// The delay after the first attempt; each further delay is three times as long.
     pub first_wait: Duration,
 }
 
-/// The longest pause between two tries.
+/// The maximum delay between two attempts.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3600);
-/// The most that a target's `Retry-After` is honoured.
+/// The maximum `Retry-After` of a target that is respected.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 pub const MOST_TRIES: u64 = 100;
 
 impl Default for Plan {
-    /// 11 tries over about 17 hours.
+    /// 11 attempts over about 17 hours.
     fn default() -> Self {
         Self { tries: 11, first_wait: Duration::from_secs(5) }
     }
 }
 
 impl Plan {
-    /// The pause after try number `tried` (from 1), or nothing if that was the last one. `dice` is from 0 to 1 and
-    /// stretches the pause by up to a tenth; a target's own `Retry-After` is the least, never the most.
+    /// The delay after attempt number `tried` (from 1), or `None` if that was the last one. `dice` is between 0 and 1 and
+    /// extends the delay by up to 10 %; a target's own `Retry-After` is a minimum, never a maximum.
     pub fn wait(&self, tried: u32, not_before: Option<Duration>, dice: f64) -> Option<Duration> {
         if tried >= self.tries {
             return None;

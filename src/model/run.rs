@@ -1,7 +1,7 @@
-//! A run: one rule at work on one event. Where it is, when it is due, how it ended.
+//! A run: one rule processing one event. Its position, when it is due, and how it ended.
 //!
-//! [`Run::after`] is the only way from state to state, and it is pure: the moment and the dice are handed in. What an
-//! attempt does is left to `action`, keeping runs to `store`, and doing all of it in order to `worker`.
+//! [`Run::after`] is the only transition between states, and it is pure: the time and the random number are passed in. What
+//! an attempt does is left to `action`, storing runs to `store`, and coordinating all of it to `worker`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,34 +16,34 @@ use crate::model::place::Place;
 use crate::model::retry::Plan;
 use crate::model::step_graph::{OnError, StepGraph};
 
-/// Under this name `on_error:` steps see what went wrong; nobody may save anything else there.
+/// The name under which `on_error:` steps see what went wrong; nothing else may be saved under it.
 pub const ERROR: &str = "error";
 
-/// Names a run inside one store.
+/// The id of a run in one store.
 pub type RunId = i64;
-/// Names a rule file's text by its content: SHA-256, in hex.
+/// Identifies a rule file's text by its content: SHA-256, in hex.
 pub type TextHash = Arc<str>;
 
-/// The name of a content: SHA-256, in hex.
+/// The id of some content: SHA-256, in hex.
 pub fn hash(content: &[u8]) -> String {
     ring::digest::digest(&ring::digest::SHA256, content).as_ref().iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Something is left to do, at `due`.
+    /// It still has work to do, at `due`.
     Waiting,
-    /// All steps were done.
+    /// All steps succeeded.
     Done,
-    /// All steps were done or forgiven by `on_error`.
+    /// All steps succeeded, or their errors were handled by `on_error`.
     Handled,
-    /// A step failed for good; people see it and can replay it.
+    /// A step failed permanently; people see the run and can replay it.
     Failed,
-    /// A person ended it before it was done.
+    /// A person cancelled it before it ended.
     Cancelled,
-    /// It was never begun: its `once_per` value had been used already.
+    /// It never started: its `once_per` value had already been used.
     Repeated,
 }
 
@@ -59,7 +59,7 @@ impl State {
         }
     }
 
-    /// Every state, in the order that lists name them.
+    /// Every state, in the order used in lists.
     pub const ALL: [State; 6] = [State::Done, State::Handled, State::Waiting, State::Failed, State::Cancelled, State::Repeated];
 
     pub fn read(word: &str) -> Option<Self> {
@@ -67,38 +67,38 @@ impl State {
     }
 }
 
-/// One rule at work on one event.
+/// One rule processing one event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     pub id: RunId,
     pub event: EventId,
-    /// The rule's name, and the text it stood in when the event came.
+    /// The rule's name, and the text of its file when the event was received.
     pub rule: Arc<str>,
     pub text: TextHash,
     pub state: State,
     pub place: Place,
-    /// Tries so far at this place.
+    /// Attempts so far at this place.
     pub tried: u32,
     pub due: Timestamp,
-    /// What `save_as` kept.
+    /// The values saved by `save_as`.
     pub saved: Map<String, Value>,
-    /// What of it is not recorded yet, so that a record need not hold what earlier ones hold.
+    /// The ones that are not recorded yet, so that a record does not have to repeat what earlier ones contain.
     pub unsaved: Vec<SavedAt>,
-    /// The effect at `place` was found to be done already, after a crash.
+    /// After a crash, the effect at `place` was found to be done already.
     pub settled: bool,
-    /// Something was forgiven on the way.
+    /// An error was handled by `on_error` along the way.
     pub forgiven: bool,
-    /// How often this run was replayed from the failed list.
+    /// How many times this run was replayed from the failed list.
     pub replays: u32,
-    /// The queue that it stands in: runs of one lane are done one at a time, in order.
+    /// The queue that it belongs to: runs of one lane are processed one at a time, in order.
     pub lane: Option<Arc<str>>,
-    /// Where it failed, while the rule's own `on_error:` is being done.
+    /// Where it failed, while the rule's own `on_error:` is running.
     pub failed_at: Option<Place>,
-    /// Grows with each lease, record and replay, so that whoever holds it by an earlier count is known to be late.
+    /// Increases with each lease, record and replay, so that a holder with an older value is known to be late.
     pub turn: i64,
 }
 
-/// A value that `save_as` kept: under which name, and as which element of a list if it is one of many.
+/// A value saved by `save_as`: its name, and its index if it is an element of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SavedAt {
     pub name: String,
@@ -120,7 +120,7 @@ pub struct Once {
     pub within: Duration,
 }
 
-/// One try, for the history.
+/// One attempt, for the history.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Attempt {
     pub place: Place,
@@ -134,20 +134,20 @@ pub struct Attempt {
     pub said: String,
 }
 
-/// What a run has to know of the step that was tried.
+/// What a run has to know about the step that was attempted.
 #[derive(Debug, Clone)]
 pub struct StepFacts<'a> {
     pub plan: &'a Plan,
-    /// What people call it.
+    /// The step's display name.
     pub title: &'a str,
     pub save_as: Option<&'a str>,
-    /// The elements of the `for_each` that it belongs to; nothing where there is none.
+    /// The number of elements of the `for_each` that it belongs to; `None` if there is none.
     pub elements: Option<u32>,
     pub graph: &'a StepGraph,
 }
 
 impl Run {
-    /// A run as it begins, at a step of its rule.
+    /// A new run, at a step of its rule.
     pub fn begin(id: RunId, event: EventId, rule: Arc<str>, text: TextHash, step: u32, due: Timestamp) -> Run {
         Run {
             id,
@@ -169,7 +169,7 @@ impl Run {
         }
     }
 
-    /// The run after an attempt at its place ended.
+    /// The run after the attempt at its place ended.
     pub fn after(mut self, outcome: &mut Outcome, step: &StepFacts, now: Timestamp, dice: f64) -> Run {
         self.settled = false;
         let due = self.retry_at(outcome, step.plan, now, dice);
@@ -216,7 +216,7 @@ impl Run {
         }
     }
 
-    /// A step has failed for good: somebody handles it, or the run fails.
+    /// A step has failed permanently: its error is handled, or the run fails.
     fn given_up(mut self, why: &str, status: Option<u16>, step: &StepFacts, now: Timestamp) -> Run {
         let graph = step.graph;
         let mut error = serde_json::json!({ "message": why, "tries": self.tried, "step": step.title });
@@ -224,7 +224,7 @@ impl Run {
             error["status"] = status.into();
         }
         if self.failed_at.is_some() {
-            // The rule's own `on_error:` failed as well; the run is in the failed list all the same.
+            // The rule's own `on_error:` failed too; the run is in the failed list anyway.
             return self.go(None, now);
         }
         match graph.handler(self.place.step) {
@@ -263,7 +263,7 @@ impl Run {
         self.go(to, now)
     }
 
-    /// Goes to a place, or to the end.
+    /// Moves to a place, or to the end.
     fn go(mut self, to: Option<Place>, now: Timestamp) -> Run {
         self.tried = 0;
         self.due = now;
@@ -295,14 +295,14 @@ impl Run {
         self.unsaved.push(SavedAt { name: name.to_owned(), element });
     }
 
-    /// When the step is tried again after this outcome; nothing if it is not.
+    /// When the step is retried after this outcome; `None` if it is not.
     pub fn retry_at(&self, outcome: &Outcome, plan: &Plan, now: Timestamp, dice: f64) -> Option<Timestamp> {
         let Outcome::Retry { not_before, .. } = outcome else { return None };
         let wait = plan.wait(self.tried + 1, *not_before, dice)?;
         Some(now.checked_add(wait).unwrap_or(now))
     }
 
-    /// A failed run, ready to go on at the step that failed.
+    /// A failed run, ready to continue at the step that failed.
     pub fn replayed(mut self, now: Timestamp) -> Run {
         self.state = State::Waiting;
         self.tried = 0;
@@ -311,7 +311,7 @@ impl Run {
         self
     }
 
-    /// Sent with every try of one step and element, so that a receiver knows a repetition.
+    /// Sent with every attempt of one step and element, so that a receiver can detect duplicates.
     pub fn idempotency_key(&self) -> String {
         let Place { step, element } = self.place;
         let replay = if self.replays > 0 { format!("-r{}", self.replays) } else { String::new() };
@@ -319,22 +319,22 @@ impl Run {
     }
 }
 
-/// What a file's writer is about to do, kept before it does it, so that a crash leaves no doubt.
+/// What a file's writer is about to do, saved before it does it, so that the state after a crash is known.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Intent {
-    /// Below the output folder, with `/`.
+    /// Relative to the output folder, with `/`.
     pub file: String,
-    /// Which file it was (its inode), so that another one of the same name is not taken for it.
+    /// The file's inode number, so that a different file with the same name is not mistaken for it.
     pub identity: u64,
-    /// Where the writing begins, and how many bytes.
+    /// The offset at which the write begins, and its length in bytes.
     pub offset: u64,
     pub length: u64,
-    /// SHA-256 of the bytes, in hex; for a workbook the batch id that it will carry.
+    /// SHA-256 of the bytes, in hex; for a workbook, the batch id that it will contain.
     pub digest: String,
-    /// Whether the whole file is replaced by another one, whose number (inode) is `identity`.
+    /// Whether the whole file is replaced by a new one, whose inode number is `identity`.
     #[serde(default)]
     pub replaced: bool,
-    /// Whose lines or rows these are.
+    /// The effects that these lines or rows belong to.
     pub runs: Vec<(RunId, u32, u32)>,
 }
 
@@ -407,7 +407,7 @@ mod tests {
 
     #[test]
     fn inside_do_every_element_goes_through_all_steps_and_on_error_belongs_to_it() {
-        // 0: do with for_each and on_error [3]; 1 and 2 inside; 4: what follows.
+        // 0: do with for_each and on_error [3]; 1 and 2 inside; 4: the next step.
         let inside = |next| StepNode { each: Some(0), within: Some(0), ..node(next) };
         let graph = StepGraph {
             nodes: vec![

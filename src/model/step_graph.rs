@@ -1,7 +1,8 @@
-//! The order in which a rule's steps are walked: what follows each, inside `do:`, after an error, in `else:`.
+//! The order in which a rule's steps are visited: what follows each one, inside `do:`, after an error, in `else:`.
 //!
-//! A rule's steps are in one list, those inside others after them; a [`StepGraph`] knows for each where to go from it. It
-//! is worked out once, when the rule is read. Which step is done, and how that went, is for [`crate::model::run`].
+//! A rule's steps are in one list, with nested steps after the steps that contain them; a [`StepGraph`] knows where to go
+//! from each of them. It is built once, when the rule is read. Which step is done, and with which outcome, is left to
+//! [`crate::model::run`].
 
 use crate::model::place::Place;
 
@@ -9,15 +10,15 @@ use crate::model::place::Place;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     Step(u32),
-    /// The next element of the step with this number; behind the last one, what follows that step.
+    /// The next element of the step with this number; after the last one, what follows that step.
     Element(u32),
     End,
 }
 
-/// What happens when a step has failed for good.
+/// What happens when a step has failed permanently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnError {
-    /// The run fails, or the `do:` around the step handles it.
+    /// The run fails, or the enclosing `do:` handles it.
     #[default]
     Not,
     /// `on_error: continue`.
@@ -26,18 +27,18 @@ pub enum OnError {
     Steps(u32),
 }
 
-/// One step's place in the graph.
+/// One step's position in the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StepNode {
     pub next: Next,
-    /// The step whose `for_each` gives this one its `item`: itself, or what it stands in.
+    /// The step whose `for_each` provides `item` for this one: itself, or the one around it.
     pub each: Option<u32>,
     /// The first step inside, for a `do:`.
     pub inside: Option<u32>,
-    /// The `do:` that it stands in.
+    /// The `do:` that contains it.
     pub within: Option<u32>,
     pub on_error: OnError,
-    /// The step whose error it handles, for one under `on_error:`.
+    /// The step whose error it handles, for a step under `on_error:`.
     pub handles: Option<u32>,
 }
 
@@ -52,7 +53,7 @@ pub struct StepGraph {
 }
 
 impl StepGraph {
-    /// The step at a place; nothing if the rule has no such step.
+    /// The step at a place; `None` if the rule has no such step.
     pub fn node(&self, step: u32) -> Option<&StepNode> {
         self.nodes.get(step as usize)
     }
@@ -61,13 +62,13 @@ impl StepGraph {
         self.node(step).and_then(|f| f.each)
     }
 
-    /// From one step to another: the element goes along where both belong to the same `for_each`.
+    /// From one step to another: the element is kept if both belong to the same `for_each`.
     pub fn to(&self, from: Place, step: u32) -> Place {
         let same = self.each(from.step).is_some() && self.each(from.step) == self.each(step);
         Place { step, element: if same { from.element } else { 0 } }
     }
 
-    /// The place that follows, with so many elements in the `for_each` at hand; nothing at the end.
+    /// The next place, with this many elements in the current `for_each`; `None` at the end.
     pub fn after(&self, from: Place, elements: Option<u32>) -> Option<Place> {
         let node = self.node(from.step)?;
         match node.each {
@@ -94,7 +95,8 @@ impl StepGraph {
         }
     }
 
-    /// Which step handles an error of a step, and how: itself or the `do:` around it. Nothing handles the errors of an `on_error:`.
+    /// Which step handles an error of a step, and how: itself or the `do:` around it. Nothing handles the errors of an
+    /// `on_error:`.
     pub fn handler(&self, step: u32) -> Option<(u32, OnError)> {
         let node = self.node(step)?;
         if node.handles.is_some() {
@@ -110,7 +112,7 @@ impl StepGraph {
         }
     }
 
-    /// Where a failure is noted: a step of an `on_error:` fails the step whose error it was to handle.
+    /// Where a failure is recorded: a failed step of an `on_error:` fails the step whose error it was supposed to handle.
     pub fn blame(&self, at: Place) -> Place {
         self.node(at.step).and_then(|f| f.handles).map_or(at, |owner| self.to(at, owner))
     }

@@ -1,4 +1,4 @@
-//! `append: FILE` adds one line to a file, and ends the line itself.
+//! `append: FILE` adds one line to a file, including the line end.
 
 use std::fmt;
 
@@ -61,12 +61,12 @@ impl Kind for Append {
     }
 }
 
-/// Reads a file's name, which must stay in the output folder.
+/// Reads a file name, which must stay in the output folder.
 pub fn read_file(item: &Item, known: &Names) -> Option<Template> {
     let template = Template::read(item, Destination::File, known)?;
     let wrong = match template.fixed() {
         Some(name) => folder::check(name).err(),
-        // Enough of the name is known to see where it goes.
+        // The known part of the name is enough to see where it leads.
         None if template.beginning().is_empty() => None,
         None => folder::check(&format!("{}x", template.beginning())).err(),
     };

@@ -1,7 +1,7 @@
-//! A batch of lines or rows on the disk: worked out, written, flushed, and after a failure looked at and mended.
+//! A batch of lines or rows on disk: prepared, written, flushed, and checked and repaired after a failure.
 //!
-//! How rows become bytes is left to [`super::csv`] and [`super::xlsx`]; who waits for a batch and in which order batches
-//! are written, to [`super::writer`]. Everything here waits for the disk.
+//! Turning rows into bytes is left to [`super::csv`] and [`super::xlsx`]; who waits for a batch, and the order in which
+//! batches are written, to [`super::writer`]. Every function here blocks on the disk.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
@@ -19,7 +19,7 @@ use crate::action::attempt_context::AttemptContext;
 use crate::disk::{flush, flush_folder};
 use crate::model::run::{Intent, RunId, hash};
 
-/// A `.csv` as its writer left it; any difference means that somebody else was there.
+/// The state of a `.csv` as its writer left it; any difference means that someone else has changed the file.
 pub(super) struct Known {
     identity: u64,
     length: u64,
@@ -29,7 +29,7 @@ pub(super) struct Known {
 /// A batch that is ready to be written.
 pub(super) struct Prepared {
     pub intent: Intent,
-    /// Nothing if every job is refused.
+    /// `None` if every job is refused.
     pub what: Option<What>,
     /// For each job, why it cannot be part of the batch.
     pub refused: Vec<Option<String>>,
@@ -37,27 +37,27 @@ pub(super) struct Prepared {
     pub known: Option<Known>,
 }
 
-/// What is left to do once the intent is kept.
+/// What remains to be done once the intent is saved.
 pub(super) enum What {
     Append {
         file: File,
         bytes: Vec<u8>,
     },
-    /// The new file is beside the old one, flushed.
+    /// The new file is next to the old one, and flushed.
     Replace(Replacement),
 }
 
-/// What became of an intent, as the file shows it.
+/// What happened to an intent, according to the file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// All of it stands.
+    /// All of it was written.
     Whole,
-    /// A part of it stood at the end of the file, and is cut away.
+    /// Only a part of it was written at the end of the file; this part is removed.
     Torn,
     Absent,
 }
 
-/// Works a batch out. Makes the file if it is not there, and writes nothing into one that is.
+/// Prepares a batch. Creates the file if it is missing, and writes nothing to an existing one.
 pub(super) fn prepare(
     path: &Path,
     name: &str,
@@ -106,7 +106,7 @@ pub(super) fn prepare(
     if contents.iter().any(|c| matches!(c, Content::Row(row) if anew(row))) {
         let prepared = rewrite(path, name, &file, contents, runs)?;
         if is_new && prepared.intent.runs.is_empty() {
-            // Nothing was found in a file that was not there.
+            // Nothing could be found in a file that did not exist.
             fs::remove_file(path)?;
         }
         return Ok(prepared);
@@ -141,8 +141,8 @@ pub(super) fn prepare(
     Ok(Prepared { intent, what, refused, known })
 }
 
-/// A `.csv` in which rows change is written anew beside the old one, which it then replaces. Its number (inode) tells
-/// after a crash whether that was done.
+/// A `.csv` in which rows change is rewritten next to the old one, which it then replaces. After a crash its inode number
+/// shows whether that was done.
 fn rewrite(
     path: &Path,
     name: &str,
@@ -184,7 +184,7 @@ fn rewrite(
     Ok(Prepared { intent, what, refused, known: None })
 }
 
-/// A name that no other batch has, also not one of the same runs that was tried before.
+/// A name that no other batch has, not even an earlier attempt of the same runs.
 fn batch_id(first: &AttemptContext) -> String {
     let salt = RandomState::new().hash_one(&first.idempotency_key);
     format!("{}.{salt:016x}", first.idempotency_key)
@@ -201,7 +201,7 @@ pub(super) fn write(path: &Path, what: What) -> io::Result<()> {
     }
 }
 
-/// Looks at what became of an intent, and leaves the file in order: what stands is on disk, and what was torn is gone.
+/// Checks what happened to an intent, and repairs the file: complete data is on disk, and partial data is removed.
 pub(super) fn mend(path: &Path, intent: &Intent) -> io::Result<Verdict> {
     let file = match OpenOptions::new().read(true).write(true).open(path) {
         Ok(file) => file,
@@ -222,7 +222,7 @@ fn stands(it: bool) -> Verdict {
     if it { Verdict::Whole } else { Verdict::Absent }
 }
 
-/// Mends the end of a file that was written to.
+/// Repairs the end of a file that was appended to.
 fn mend_end(file: &File, intent: &Intent) -> io::Result<Verdict> {
     let (meta, end) = (file.metadata()?, intent.offset + intent.length);
     let mut verdict = Verdict::Absent;
@@ -230,14 +230,14 @@ fn mend_end(file: &File, intent: &Intent) -> io::Result<Verdict> {
         let mut bytes = vec![0; intent.length.min(meta.len() - intent.offset) as usize];
         file.read_exact_at(&mut bytes, intent.offset)?;
         if hash(&bytes) == intent.digest {
-            // If its flush failed, it may stand in memory only and count as flushed: so it is written once more.
+            // If the flush failed, the data may be only in memory but count as flushed, so it is written again.
             file.write_all_at(&bytes, intent.offset)?;
             verdict = Verdict::Whole;
         } else if meta.len() <= end {
             file.set_len(intent.offset)?;
             verdict = Verdict::Torn;
         }
-        // Otherwise somebody wrote behind it: nothing of that is touched.
+        // Otherwise someone has written after it: do not touch any of that.
     }
     flush(file)?;
     Ok(verdict)
@@ -251,7 +251,7 @@ fn is_workbook(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// What is in the file after a failure, what is found, and what is in it then.
+    /// The file's content after a failure, what is found, and the content after the repair.
     #[test]
     fn a_batch_is_found_whole_torn_or_absent_and_nothing_else_is_touched() {
         let folder = tempfile::tempdir().unwrap();
@@ -276,7 +276,7 @@ mod tests {
                 replaced: false,
                 runs: vec![(1, 0, 0)],
             };
-            // A file of the same name that is another one is never touched.
+            // A different file with the same name is never touched.
             let other = Intent { identity: identity + 1, ..intent.clone() };
             assert_eq!((mend(&path, &other).unwrap(), fs::read_to_string(&path).unwrap().as_str()), (Verdict::Absent, there));
             assert_eq!((mend(&path, &intent).unwrap(), fs::read_to_string(&path).unwrap().as_str()), (verdict, then), "{there}");
@@ -286,7 +286,7 @@ mod tests {
             Intent { file: "a.log".into(), identity: 1, offset: 0, length: 1, digest: String::new(), replaced: false, runs: Vec::new() };
         assert_eq!(mend(&path, &gone).unwrap(), Verdict::Absent);
         assert!(!path.exists());
-        // What is there and cannot be looked at is neither.
+        // Nor is a file that exists but cannot be read.
         fs::create_dir(&path).unwrap();
         assert!(mend(&path, &gone).is_err());
     }

@@ -1,27 +1,27 @@
-//! What a batch of rows does to a sheet: which cells of which rows change, which rows and columns are added. The same for
-//! `.csv` and `.xlsx`; how it gets into a file is theirs.
+//! What a batch of rows does to a sheet: which cells of which rows change, and which rows and columns are added. The same
+//! for `.csv` and `.xlsx`; writing it to a file is left to their modules.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::row::{Cell, Mode, Row};
 use crate::expr::number;
 
-/// Where a row stands: its number in the file, or its place among those that are added.
+/// Where a row is: its number in the file, or its position among the added rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     Old(u32),
     New(usize),
 }
 
-/// The rows of a sheet that a batch looks for, found in one pass over it.
+/// The rows of a sheet that a batch looks for, found in a single pass.
 #[derive(Default)]
 pub(super) struct Search {
     sets: Vec<Set>,
-    /// Every value that is looked for in any column.
+    /// Every value that is looked for, in any column.
     words: HashSet<String>,
 }
 
-/// The rows looked for by the same columns.
+/// The rows that are looked for by the same columns.
 struct Set {
     titles: Vec<String>,
     columns: Vec<u32>,
@@ -30,7 +30,7 @@ struct Set {
     found: HashMap<String, Vec<At>>,
 }
 
-/// How a value is found: numbers by their value, text by its letters. An apostrophe that guards it does not count.
+/// How a value is compared: numbers by value, text by its characters. An apostrophe that protects it is ignored.
 fn key(text: &str, ignore_case: bool) -> String {
     let text = text.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])).unwrap_or(text);
     match number::canonical(text).filter(|_| number::is_plain(text)) {
@@ -52,7 +52,7 @@ fn column(header: &[(u32, String)], title: &str) -> Option<u32> {
     header.iter().find(|(_, h)| h == title.trim()).map(|(c, _)| *c)
 }
 
-/// The values that a row is looked for by; the error says which is empty.
+/// The values that a row is looked for by; the error names the empty one.
 fn values(row: &Row) -> Result<Vec<String>, String> {
     let value = |title: &String| {
         let cell = row.cells.iter().find(|(t, _)| t.trim() == title.trim()).map(|(_, c)| spelled(c)).unwrap_or_default();
@@ -91,12 +91,12 @@ impl Search {
         self.sets.iter().flat_map(|s| s.columns.iter().copied()).collect()
     }
 
-    /// Whether a value is looked for anywhere; others need not be kept.
+    /// Whether a value is looked for in any column; other values can be dropped.
     pub(super) fn wants(&self, text: &str) -> bool {
         self.words.contains(&key(text, true))
     }
 
-    /// Looks at one row; says whether it is one of those looked for.
+    /// Checks one row; returns whether it is one of those looked for.
     pub(super) fn look(&mut self, row: u32, cell: &dyn Fn(u32) -> Option<String>) -> bool {
         let mut any = false;
         for set in &mut self.sets {
@@ -110,7 +110,7 @@ impl Search {
         any
     }
 
-    /// A row that was added can be found by those behind it in the batch.
+    /// A row that was added can be found by later rows of the batch.
     fn added(&mut self, at: usize, row: &BTreeMap<u32, Cell>) {
         for set in &mut self.sets {
             let values: Option<Vec<String>> = set.columns.iter().map(|c| row.get(c).map(spelled).filter(|t| !t.is_empty())).collect();
@@ -120,7 +120,7 @@ impl Search {
         }
     }
 
-    /// The one row that is meant, if there is one.
+    /// The one row that matches, if there is one.
     fn find(&self, row: &Row, values: &[String], name: &str) -> Result<Option<At>, String> {
         let key = joined(values, row.ignore_case);
         let set = self.sets.iter().find(|s| s.titles == row.matching && s.ignore_case == row.ignore_case);
@@ -143,28 +143,28 @@ fn described(row: &Row, values: &[String]) -> String {
 /// What a batch does to one sheet.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Changes {
-    /// Columns that are added behind the last one.
+    /// Columns that are added after the last one.
     pub titles: Vec<(u32, String)>,
     /// Cells by row and column.
     pub old: BTreeMap<u32, BTreeMap<u32, Cell>>,
     pub new: Vec<BTreeMap<u32, Cell>>,
 }
 
-/// What a planner has to know of a sheet.
+/// What a planner has to know about a sheet.
 pub(super) struct Sheet<'s> {
-    /// As people know it, for messages.
+    /// The sheet's name in messages.
     pub name: &'s str,
     pub header: Vec<(u32, String)>,
-    /// The last column that anything stands in.
+    /// The last column with any content.
     pub last_column: u32,
-    /// Cells of found rows that hold a formula.
+    /// Cells of found rows that contain a formula.
     pub formulas: HashMap<u32, Vec<u32>>,
-    /// Makes a value of a row fit into a cell of this kind of file. It gets the row because rows of several rules are
-    /// written together, and each has its own settings. What is planned is what it returns, so nothing is added later.
+    /// Converts a value of a row to what a cell of this kind of file can hold. It receives the row because rows of several
+    /// rules are written together, each with its own settings. The result is what is planned, so nothing is added later.
     pub fit: &'s dyn Fn(&Row, &str, &Cell) -> Result<Cell, String>,
 }
 
-/// Works out what rows do, in their order; for each that cannot be done, why.
+/// Plans the changes for rows, in order; for each row that cannot be written, the reason.
 pub(super) fn plan(sheet: &mut Sheet, mut search: Search, rows: &[&Row]) -> (Changes, Vec<Option<String>>) {
     let mut changes = Changes::default();
     let refused = rows.iter().map(|row| one(sheet, &mut search, row, &mut changes).err()).collect();
@@ -222,7 +222,7 @@ fn one(sheet: &mut Sheet, search: &mut Search, row: &Row, changes: &mut Changes)
         }
         Some(At::New(at)) => changes.new[at].extend(cells),
         Some(At::Old(at)) => {
-            // What it was found by is there already, as it was written.
+            // The value that it was found by is already there, in its original spelling.
             cells.retain(|c, _| !is_matched(row, &sheet.header, *c));
             changes.old.entry(at).or_default().extend(cells);
         }

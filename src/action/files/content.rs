@@ -1,11 +1,11 @@
-//! What goes into a file: a line or a row. How it gets there is left to [`super::writer`].
+//! What is written to a file: a line or a row. How it is written is left to [`super::writer`].
 
 use super::row::Row;
 
-/// What one run wants written.
+/// What one run wants to write.
 #[derive(Debug, Clone)]
 pub enum Content {
-    /// A line, without its end.
+    /// A line, without its line end.
     Line(String),
     Row(Row),
 }

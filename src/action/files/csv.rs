@@ -1,8 +1,8 @@
-//! Rows of `.csv` and `.tsv` files: columns by the header's names, quoted so that no value can break a row.
+//! Rows of `.csv` and `.tsv` files: columns by header name, quoted so that no value can break a row.
 //!
-//! A leading `= + - @`, tab or line end in text gets an apostrophe in front, so that no spreadsheet takes it for a
-//! formula, unless it is a plain number or a phone number. A file keeps its delimiter, its line ends, its byte order mark
-//! and its encoding (UTF-8 or Windows-1252); where cells change, every other byte stays as it is.
+//! Text that begins with `= + - @`, a tab or a line end is prefixed with an apostrophe, so that no spreadsheet treats it as
+//! a formula, unless it is a plain number or a phone number. A file's delimiter, line ends, byte order mark and encoding
+//! (UTF-8 or Windows-1252) are preserved; where cells change, every other byte stays the same.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,12 +15,12 @@ use super::changes::{self, Search};
 use super::folder::Unwritten;
 use super::row::{Cell, Row};
 
-/// The longest header that is read, in bytes.
+/// The maximum length of a header, in bytes.
 const MAX_HEADER: usize = 1 << 20;
-/// The largest file in which rows are changed, in bytes; it is written anew.
+/// The maximum size of a file in which rows are changed, in bytes; such a file is rewritten.
 const MAX_CHANGED: u64 = 200 << 20;
 
-/// The first row of a file, and how the file is written.
+/// The first row of a file, and the file's format.
 #[derive(Debug, Clone)]
 pub(super) struct Header {
     names: Vec<String>,
@@ -36,11 +36,11 @@ impl Header {
         Self { names, delimiter: if is_tsv(name) { b'\t' } else { b',' }, crlf: false, encoding: UTF_8 }
     }
 
-    /// The header of a file that is there. Looks at every byte once, because one of them may tell the encoding.
+    /// The header of an existing file. Reads every byte once, because any byte may determine the encoding.
     pub(super) fn read(mut file: &File, name: &str) -> Result<Self, Unwritten> {
         let (mut first, mut buffer) = (Vec::new(), vec![0; 256 << 10]);
         let mut encoding = UTF_8;
-        // What the last piece ended with, if that may be the beginning of a letter.
+        // The end of the last chunk, if it may be the beginning of a character.
         let mut rest: Vec<u8> = Vec::new();
         file.seek(SeekFrom::Start(0))?;
         loop {
@@ -83,18 +83,18 @@ impl Header {
         Ok(Self { names, delimiter, crlf: line.ends_with(b"\r"), encoding })
     }
 
-    /// Whether a row of this file can only be written by writing the file anew.
+    /// Whether a row can only be written by rewriting the whole file.
     pub(super) fn grows(&self, row: &Row) -> bool {
         row.new_columns && row.cells.iter().any(|(title, _)| !self.names.iter().any(|n| n == title.trim()))
     }
 
     /// Writes the header itself.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        // A name was checked when its row was rendered; a new file is UTF-8, which holds all.
+        // The names were checked when their row was rendered; a new file is UTF-8, which can hold any of them.
         let _ = self.record(self.names.iter().map(|n| guarded(n)), out);
     }
 
-    /// Writes a row under its columns; says which column does not exist.
+    /// Writes a row by its columns; the error names a column that does not exist.
     pub(super) fn lay(&self, row: &Row, file: &str, out: &mut Vec<u8>) -> Result<(), String> {
         let mut cells = vec![String::new(); self.names.len()];
         for (name, cell) in &row.cells {
@@ -111,7 +111,7 @@ impl Header {
         let mut text = Vec::new();
         {
             let mut writer = csv::WriterBuilder::new().delimiter(self.delimiter).terminator(end).flexible(true).from_writer(&mut text);
-            // Writing into memory does not fail.
+            // Writing to memory does not fail.
             let _ = writer.write_record(cells);
             let _ = writer.flush();
         }
@@ -119,7 +119,7 @@ impl Header {
         Ok(())
     }
 
-    /// One cell, quoted where it has to be.
+    /// One cell, quoted if necessary.
     fn field(&self, cell: &str) -> Result<Vec<u8>, String> {
         let delimiter = char::from(self.delimiter);
         let quoted = cell.contains([delimiter, '"', '\n', '\r']) || cell.starts_with(' ') || cell.ends_with(' ');
@@ -140,7 +140,7 @@ impl Header {
     }
 }
 
-/// A file with rows changed and added: its bytes, and for each row why it could not be done.
+/// A file with rows changed and added: its bytes, and for each row, why it could not be written.
 pub(super) fn change(file: &File, name: &str, rows: &[&Row]) -> Result<(Vec<u8>, Vec<Option<String>>), Unwritten> {
     if file.metadata()?.len() > MAX_CHANGED {
         return Err(Unwritten::Never(format!(
@@ -234,7 +234,7 @@ fn spelled(cell: &Cell, guard: bool) -> String {
     }
 }
 
-/// The records of a file, as the places of their fields, quotes included (RFC 4180).
+/// The records of a file, as the byte ranges of their fields, including quotes (RFC 4180).
 struct Records<'b> {
     bytes: &'b [u8],
     at: usize,
@@ -290,7 +290,7 @@ fn is_tsv(name: &str) -> bool {
     name.to_ascii_lowercase().ends_with(".tsv")
 }
 
-/// Text that no spreadsheet takes for a formula.
+/// Text that no spreadsheet treats as a formula.
 fn guarded(text: &str) -> String {
     match text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) && !is_harmless(text) {
         true => format!("'{text}"),

@@ -1,7 +1,7 @@
-//! The output folder: the only place that rules write to, whatever a file's name was made of.
+//! The output folder: the only place that rules write to, whatever a file name was built from.
 //!
-//! Names from templates are made harmless where they are rendered (`template::Place::File`); this is the second wall:
-//! a path that is not below the folder, also by way of links, or that lies in the rules or data folder, is refused.
+//! Names from templates are made safe when they are rendered (`template::Place::File`). This is the second barrier: a path
+//! that is outside the folder, including through links, or inside the rules or data folder, is refused.
 
 use std::fs;
 use std::io;
@@ -10,24 +10,24 @@ use std::sync::Arc;
 
 use crate::disk::{Lock, flush_folder, lock, words};
 
-/// The longest name of one file or folder, in bytes, as file systems have it.
+/// The maximum length of the name of one file or folder, in bytes, as on most file systems.
 const MAX_NAME: usize = 255;
-/// What Doorbell's own files in the folder begin with.
+/// The prefix of Doorbell's own files in the folder.
 pub const OWN: &str = ".doorbell";
 
 /// The folder that rules write to.
 #[derive(Debug, Clone)]
 pub struct Output {
     root: PathBuf,
-    /// Folders that rules never write to, even where these lie inside.
+    /// Folders that rules never write to, even if they are inside the output folder.
     forbidden: Vec<PathBuf>,
     lock: Arc<Lock>,
 }
 
-/// Why something cannot be written, in words.
+/// Why something cannot be written, in plain English.
 #[derive(Debug)]
 pub enum Unwritten {
-    /// It may work a little later.
+    /// It may work if retried later.
     Again(String),
     Never(String),
 }
@@ -39,7 +39,7 @@ impl From<io::Error> for Unwritten {
 }
 
 impl Output {
-    /// Takes the folder for this process; makes it if it is not there. The error is a sentence.
+    /// Locks the folder for this process; creates it if it is missing. The error is a sentence.
     pub fn open(root: &Path, forbidden: &[&Path]) -> Result<Self, String> {
         let made = fs::create_dir_all(root).and_then(|()| root.canonicalize());
         let real = made.map_err(|e| format!("the output folder {} cannot be used: {}", root.display(), words(&e)))?;
@@ -48,17 +48,17 @@ impl Output {
         Ok(Self { root: real, forbidden, lock })
     }
 
-    /// The folder's own name, which stays with it wherever it is mounted.
+    /// The folder's own id, which stays the same wherever it is mounted.
     pub fn id(&self) -> &str {
         self.lock.id()
     }
 
-    /// Whether the folder is still the one that was taken, and not for example the empty place of a disk that has gone.
+    /// Whether the folder is still the one that was locked, and not, for example, the empty mount point of a missing disk.
     pub fn is_there(&self) -> Result<(), Unwritten> {
         self.lock.is_there().map_err(Unwritten::Again)
     }
 
-    /// The path of a file below the folder; makes the folders on the way and flushes them.
+    /// The path of a file in the folder; creates the parent folders and flushes them.
     pub fn place(&self, name: &str) -> Result<PathBuf, Unwritten> {
         check(name).map_err(Unwritten::Never)?;
         self.is_there()?;
@@ -84,7 +84,7 @@ impl Output {
         Ok(real)
     }
 
-    /// Makes folders one by one, so that each is flushed and none is made beyond a link that leads out.
+    /// Creates folders one by one, so that each is flushed and none is created behind a link that leads outside.
     fn make(&self, folder: &Path) -> io::Result<()> {
         let mut at = self.root.clone();
         for part in folder.strip_prefix(&self.root).unwrap_or(folder).components() {
@@ -101,7 +101,7 @@ impl Output {
     }
 }
 
-/// Whether a name may be used below the folder.
+/// Whether a name may be used in the folder.
 pub fn check(name: &str) -> Result<(), String> {
     if name.trim().is_empty() {
         return Err("the file name is empty".to_owned());

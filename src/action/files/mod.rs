@@ -1,4 +1,4 @@
-//! Files in the output folder: the steps that write lines and rows, and how those get onto the disk exactly once.
+//! Files in the output folder: the steps that write lines and rows, and how these are written to disk exactly once.
 
 pub mod append;
 pub mod batch;

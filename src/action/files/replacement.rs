@@ -1,8 +1,7 @@
-//! A new file that is written beside an old one and then takes its place. It belongs to the same user and group, and
-//! nobody can read more of it than of the old one, not even while it is being written.
+//! A new file that is written next to an old one and then replaces it. It has the same owner and group, and no one can read
+//! more of it than of the old one, not even while it is being written.
 //!
-//! Access control lists and extended attributes are not kept. What is written is left to [`super::batch`] and
-//! [`super::xlsx`].
+//! Access control lists and extended attributes are not preserved. The content is left to [`super::batch`] and [`super::xlsx`].
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
@@ -12,22 +11,22 @@ use std::path::{Path, PathBuf};
 use super::folder::Unwritten;
 use crate::disk::{flush, flush_folder};
 
-/// A file under a temporary name. It is removed when it is dropped before it is ready.
+/// A file under a temporary name. It is deleted if it is dropped before it is ready.
 pub(super) struct Replacement {
     temporary: PathBuf,
     file: File,
-    /// Whether it may be the file that an intent names. It is not removed then: its number (inode) tells after a failure
-    /// which file that is, and must not be given to another one.
+    /// Whether an intent may refer to this file. If so, it is not deleted: after a failure its inode number identifies the
+    /// file, and must not be reused for another one.
     is_ready: bool,
-    /// Owner and group of the old file, where it could not keep both.
+    /// Owner and group of the old file, if the new one could not have both.
     lost: Option<(u32, u32)>,
 }
 
 impl Replacement {
-    /// Makes an empty file beside the one that it will replace. A file that replaces none gets the usual permissions.
+    /// Creates an empty file next to the one that it will replace. A file that replaces nothing gets the default permissions.
     pub(super) fn new(path: &Path, old: Option<&File>) -> Result<Self, Unwritten> {
         let temporary = path.with_file_name(format!(".{}.doorbell", path.file_name().unwrap_or_default().to_string_lossy()));
-        // What a crash left behind is not written into: somebody may have opened it, or put a link there.
+        // Never write into a file left by a crash: someone may have opened it, or put a link in its place.
         match fs::remove_file(&temporary) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e.into()),
             _ => {}
@@ -44,11 +43,11 @@ impl Replacement {
         Ok(new)
     }
 
-    /// Gives the file, which only we can read yet, to the owner and group of the old one, and then its permissions.
+    /// Gives the file, which only we can read so far, the owner and group of the old one, and then its permissions.
     fn take_access(&mut self, old: &Metadata) -> Result<(), Unwritten> {
         let new = self.file.metadata()?;
         if (new.uid(), new.gid()) != (old.uid(), old.gid()) && fchown(&self.file, Some(old.uid()), Some(old.gid())).is_err() {
-            // Only root can give a file to another user, but anybody to a group that they are in.
+            // Only root can give a file to another user, but any user can give it to a group that they belong to.
             let _ = fchown(&self.file, None, Some(old.gid()));
         }
         let new = self.file.metadata()?;
@@ -63,14 +62,14 @@ impl Replacement {
         &self.file
     }
 
-    /// Flushes what was written. From now on the file stays until it takes its place or another one is made.
+    /// Flushes the content. From now on the file stays until it replaces the old one or another one is created.
     pub(super) fn ready(mut self) -> io::Result<Self> {
         flush(&self.file)?;
         self.is_ready = true;
         Ok(self)
     }
 
-    /// Takes the place of the old file, and returns once that is safely on disk.
+    /// Replaces the old file, and returns once this is safely on disk.
     pub(super) fn take_place(self, path: &Path) -> io::Result<()> {
         fs::rename(&self.temporary, path)?;
         if let Some((owner, group)) = self.lost {
@@ -107,14 +106,15 @@ enum Affected {
 }
 
 impl Keeps {
-    /// The permissions that give everybody what they had and nobody more; if there are none, whose access would change.
+    /// The permissions that give everyone the access they had and no one more; if that is impossible, whose access would
+    /// change.
     fn mode(self, old: u32) -> Result<u32, Affected> {
         let (owner, group, others) = (old >> 6 & 6, old >> 3 & 6, old & 6);
-        // Those of a group that is not kept are others then, and others are in the new group.
+        // If the group differs, members of the old group become "others", and some "others" are in the new group.
         if !self.group && group != others {
             return Err(Affected::Group);
         }
-        // The old owner is as good as always in the file's group.
+        // The old owner is almost always a member of the file's group.
         if !(self.owner || self.group && owner == group || owner == others) {
             return Err(Affected::Owner);
         }
@@ -164,7 +164,7 @@ mod tests {
             (owner, 0o754, Ok(0o744)),
             (owner, 0o664, Err(Affected::Group)),
             (owner, 0o640, Err(Affected::Group)),
-            // Others are not let in because a group was kept out.
+            // "Others" must not gain access because a group lost it.
             (owner, 0o604, Err(Affected::Group)),
             (owner, 0o710, Ok(0o700)),
             (none, 0o666, Ok(0o666)),
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(fs::symlink_metadata(&temporary).unwrap().mode() & 0o170_7777, 0o100_640);
         new.ready().unwrap().take_place(&path).unwrap();
         assert_eq!((fs::read(&path).unwrap(), fs::read(&victim).unwrap()), (b"new".to_vec(), b"mine".to_vec()));
-        // One that is given up leaves nothing behind.
+        // An abandoned replacement leaves no files.
         drop(Replacement::new(&path, Some(&old)).unwrap());
         assert!(!temporary.exists() && path.exists());
     }

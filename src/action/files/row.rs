@@ -1,19 +1,19 @@
-//! A row for a sheet, whatever kind of file that is in. What it does to the sheet is left to `changes`.
+//! A row for a sheet, independent of the file format. What it does to the sheet is left to `changes`.
 
 /// A row: values by the header of their column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     pub cells: Vec<(String, Cell)>,
-    /// The sheet of a workbook; its first one if nothing is said.
+    /// The sheet of a workbook; the first one by default.
     pub sheet: Option<String>,
-    /// Whether text that a spreadsheet would take for a formula is kept from being one, in `.csv`.
+    /// Whether text that a spreadsheet would treat as a formula is protected from being one, in `.csv`.
     pub guard: bool,
     pub mode: Mode,
-    /// The titles of the columns that a row is found by.
+    /// The titles of the columns used to find the row.
     pub matching: Vec<String>,
-    /// Whether capital and small letters are the same when a row is looked for.
+    /// Whether upper and lower case are treated as equal when a row is looked for.
     pub ignore_case: bool,
-    /// Whether columns that are not there are added.
+    /// Whether missing columns are added.
     pub new_columns: bool,
 }
 
@@ -21,7 +21,7 @@ pub struct Row {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Add,
-    /// Fails where the row is not there.
+    /// Fails if the row does not exist.
     Update,
     AddOrUpdate,
 }
@@ -30,7 +30,7 @@ pub enum Mode {
 pub enum Cell {
     Empty,
     Text(String),
-    /// Letter for letter.
+    /// Character by character.
     Number(String),
     Bool(bool),
 }

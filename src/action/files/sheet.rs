@@ -1,5 +1,5 @@
-//! `add_row`, `update_row`, `add_or_update_row: SHEET`: rows of a `.csv`, `.tsv` or `.xlsx` file, their values by the
-//! header of their column.
+//! `add_row`, `update_row`, `add_or_update_row: SHEET`: rows of a `.csv`, `.tsv` or `.xlsx` file, with values by the header
+//! of their column.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ use crate::yaml::fields::Fields;
 
 pub struct SheetRow;
 
-/// The names that a spreadsheet may have.
+/// The valid file names of a spreadsheet.
 const KINDS: [&str; 3] = [".csv", ".tsv", ".xlsx"];
 
 impl Kind for SheetRow {
@@ -110,7 +110,7 @@ impl Kind for SheetRow {
     }
 }
 
-/// A switch that is written as one word.
+/// An option that is written as one word.
 fn read_word(fields: &mut Fields, key: &'static str, word: &str) -> Option<bool> {
     let Some(item) = fields.may(key) else { return Some(false) };
     let found = item.text()?;
@@ -121,7 +121,7 @@ fn read_word(fields: &mut Fields, key: &'static str, word: &str) -> Option<bool>
     Some(true)
 }
 
-/// `match:` - the columns that the row is found by.
+/// `match:` - the columns used to find the row.
 fn read_match(fields: &mut Fields, verb: &str, mode: Mode, cells: &[(String, Option<Data>)]) -> Option<Vec<String>> {
     if mode == Mode::Add {
         if fields.has("match") {
@@ -186,7 +186,7 @@ struct Writing {
     mode: Mode,
     matching: Vec<String>,
     ignore_case: bool,
-    /// A cell whose field is missing is left as it is.
+    /// A cell whose field is missing is left unchanged.
     skip_missing: bool,
     new_columns: bool,
 }

@@ -1,10 +1,9 @@
-//! One writer for each file: gathers what many runs want written, writes it in one go, flushes it, and only then says
-//! that it is done. Exactly once, across crashes.
+//! One writer for each file: collects what many runs want to write, writes it in one operation, flushes it, and only then
+//! reports it as done. Exactly once, even across crashes.
 //!
-//! Before a batch is written its [`Intent`] is kept (through the [`Ledger`]). After a crash, or when a disk fails in the
-//! middle, exactly that range is looked at before anything else is written to the file. The next batch waits until the
-//! runs of this one are recorded, so that at most one intent stands for a file. What is done on the disk is left to
-//! [`super::batch`].
+//! Before a batch is written, its [`Intent`] is saved (through the [`Ledger`]). After a crash, or when a disk fails during a
+//! write, exactly that range is checked before anything else is written to the file. The next batch waits until the runs of
+//! this one are recorded, so that a file has at most one intent at a time. The work on disk is left to [`super::batch`].
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -24,18 +23,18 @@ use crate::model::outcome::{Outcome, Receipt, Success};
 use crate::model::run::{Intent, RunId};
 use crate::planted::{Point, crash};
 
-/// The most lines or rows that are written together.
+/// The maximum number of lines or rows that are written together.
 const MAX_BATCH: usize = 1_024;
-/// The most files that are open at a time; more wait for their turn.
+/// The maximum number of files that are open at a time; further files wait.
 const MAX_OPEN: usize = 256;
-/// A writer that had nothing to do for so long closes its file.
+/// A writer that has been idle for this long closes its file.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// Where intents are kept: the store, seen from here.
+/// Where intents are saved: the store, as seen from here.
 pub trait Ledger: Send + Sync {
     /// Returns once the intent is safely on disk.
     fn intend(&self, intent: Intent) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
-    /// These effects were found to be done already. Returns once that is safely on disk.
+    /// These effects turned out to be done already. Returns once that is safely on disk.
     fn settle(&self, done: Vec<(RunId, u32, u32)>) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
     /// The runs of the file's intent are recorded.
     fn forget(&self, file: &str);
@@ -52,8 +51,8 @@ struct Job {
 pub struct Files(Arc<Inner>);
 
 struct Inner {
-    /// What was last intended for each file and not forgotten yet. A writer that takes over from one that crashed begins
-    /// with finding out what became of it.
+    /// The latest intent of each file that has not been discarded yet. A writer that takes over after a crash first finds
+    /// out what happened to that intent.
     intended: Mutex<HashMap<PathBuf, Intent>>,
     output: Output,
     ledger: Arc<dyn Ledger>,
@@ -61,7 +60,7 @@ struct Inner {
     open: Semaphore,
 }
 
-/// The writers that are at work.
+/// The active writers.
 #[derive(Default)]
 struct Writers {
     by_path: HashMap<PathBuf, mpsc::Sender<Job>>,
@@ -85,15 +84,15 @@ impl Files {
             };
             match writer.send(job).await {
                 Ok(()) => break,
-                // The writer closed in this very moment: a new one takes it.
+                // The writer closed at this very moment: a new one takes the job.
                 Err(mpsc::error::SendError(back)) => job = back,
             }
         }
         outcome.await.unwrap_or_else(|_| Outcome::retry(format!("{name} was not written")))
     }
 
-    /// The writer of a file. Where the name leads is looked at when a writer begins, so that it is not asked of the
-    /// disk for every line; two names of one file share its writer.
+    /// The writer of a file. The path is resolved when a writer starts, so that the disk is not queried for every line; two
+    /// names of one file share its writer.
     fn writer(&self, name: &str) -> Result<mpsc::Sender<Job>, Unwritten> {
         let lock = || self.0.writers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(writer) = lock().by_name.get(name).filter(|w| !w.is_closed()) {
@@ -117,12 +116,12 @@ impl Files {
         Ok(writer)
     }
 
-    /// Finds out what became of an intent that a crash left behind, and acts on it: what stands is settled, what was torn is cut away.
+    /// Finds out what happened to an intent left by a crash, and acts on it: complete data is settled, partial data is removed.
     pub async fn resolve(&self, intent: &Intent) -> Result<Verdict, String> {
         match self.0.output.place(&intent.file) {
             Ok(path) => self.0.resolve(path, intent).await,
             Err(Unwritten::Again(why)) => Err(why),
-            // Its folder is another one now.
+            // Its folder is a different one now.
             Err(Unwritten::Never(_)) => Ok(Verdict::Absent),
         }
     }
@@ -133,7 +132,7 @@ impl Inner {
         self.intended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Finds out what became of an intent: what stands is flushed and its runs are settled, what was torn is cut away.
+    /// Finds out what happened to an intent: complete data is flushed and its runs are settled, partial data is removed.
     async fn resolve(&self, path: PathBuf, intent: &Intent) -> Result<Verdict, String> {
         let verdict = self.mend(path, intent).await?;
         if verdict == Verdict::Whole {
@@ -163,9 +162,9 @@ struct Writer {
     name: String,
     /// The header of a `.csv`, and the file that it was read from.
     known: Option<Known>,
-    /// A batch that failed, and of which it could not be told yet how much of it stands.
+    /// A batch that failed, where it is not yet known how much of it was written.
     doubt: Option<Intent>,
-    /// Effects that came back to be tried again and were found to stand; the store was told the same.
+    /// Effects that were retried and turned out to be complete; the store was informed as well.
     standing: HashSet<(RunId, u32, u32)>,
 }
 
@@ -224,21 +223,21 @@ impl Writer {
             });
         }
         drop(receipt);
-        // Nobody sends on it: it ends when every run of the batch has been recorded.
+        // Nothing is ever sent on it: it closes when every run of the batch has been recorded.
         let _: Option<()> = recorded.recv().await;
         if self.doubt.is_none() {
             self.forget();
         }
     }
 
-    /// Whoever's lines or rows these were has heard of it.
+    /// The runs that these lines or rows belong to have been informed.
     fn forget(&self) {
         if let Some(intent) = self.inner.intended().remove(&self.path) {
             self.inner.ledger.forget(&intent.file);
         }
     }
 
-    /// Writes a batch. Gives for each of its jobs why it is not part of it.
+    /// Writes a batch. Returns for each of its jobs why it is not part of the batch.
     async fn write(&mut self, contents: Vec<Content>, contexts: Vec<AttemptContext>) -> Result<Vec<Option<String>>, Unwritten> {
         let (path, name, known) = (self.path.clone(), self.name.clone(), self.known.take());
         let output = self.inner.output.clone();
@@ -270,7 +269,7 @@ impl Writer {
         }
     }
 
-    /// While it is not known how much of a batch stands, nothing else may be written.
+    /// Until it is known how much of a batch was written, nothing else may be written.
     async fn clear_doubt(&mut self) -> Result<(), String> {
         let Some(intent) = &self.doubt else { return Ok(()) };
         if self.inner.resolve(self.path.clone(), intent).await? == Verdict::Whole {

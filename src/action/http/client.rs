@@ -1,8 +1,8 @@
-//! Connections to other apps: one pooled client, limits, and a guard that keeps calls out of the network inside.
+//! Connections to other apps: one pooled client, its limits, and a guard that keeps calls out of the internal network.
 //!
-//! A private, loopback or link-local address is refused unless it was allowed by hand: as it stands in the URL, after
-//! the name was looked up (the very addresses that are dialled), and again on every redirect. Only this folder
-//! knows `reqwest`.
+//! Private, loopback and link-local addresses are refused unless explicitly allowed. This is checked for the address in the
+//! URL, for the resolved addresses (exactly those that are connected to), and again on every redirect. Only this folder uses
+//! `reqwest`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -17,17 +17,17 @@ use super::host::{Hosts, NotNow};
 use crate::action::attempt_context::AttemptContext;
 use crate::model::event::HOPS;
 
-/// The most of an answer that is read, in bytes.
+/// The maximum number of bytes read from a response.
 pub const MAX_ANSWER: usize = 1 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Whoever does not answer within this time is silent, even if a step had less patience.
+/// A server that does not respond within this time counts as unresponsive, even if the step's own timeout is shorter.
 const PATIENT: Duration = Duration::from_secs(5);
 const MAX_REDIRECTS: usize = 3;
-/// The headers that go along when another server is called instead.
+/// The headers that are still sent when a redirect leads to another server.
 const PLAIN_HEADERS: [&str; 4] = ["accept", "accept-language", "content-type", "user-agent"];
 const MAX_IDLE_PER_HOST: usize = 32;
 
-/// Which inner targets may be called.
+/// Which internal targets may be called.
 #[derive(Debug, Clone, Default)]
 pub struct Allowed {
     pub networks: Vec<IpNet>,
@@ -44,7 +44,7 @@ impl Allowed {
         self.hosts.iter().any(|h| h.eq_ignore_ascii_case(host))
     }
 
-    /// Why an address written in a URL may not be called, if so; what stands in a name is seen only when it is looked up.
+    /// Why an address written in a URL must not be called, if so; what a host name resolves to is only checked at lookup.
     pub fn refuses(&self, url: &str) -> Option<String> {
         let url = Url::parse(url).ok()?;
         let host = url.host_str()?;
@@ -76,8 +76,8 @@ fn refusal(host: &str, ip: IpAddr) -> String {
     format!("{host} is in a private network, and calls to it are refused; to allow them, start Doorbell with --allow-network {ip}/{width}")
 }
 
-/// Whether an address is no public one: RFC 1918, loopback, link-local (cloud metadata), shared, reserved, multicast,
-/// and every way to write one of these inside an IPv6 address.
+/// Whether an address is not public: RFC 1918, loopback, link-local (cloud metadata), shared, reserved, multicast, and every
+/// way to embed one of these in an IPv6 address.
 pub fn is_inside(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => {
@@ -121,29 +121,29 @@ pub struct Call {
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// Where the host comes from the event: the hosts it may be.
+    /// The allowed hosts, where the host comes from the event.
     pub hosts: Option<Vec<String>>,
     pub follow: bool,
 }
 
-/// What a target answered.
+/// The response of a target.
 pub struct Got {
     pub status: u16,
-    /// Names in small letters.
+    /// Names in lower case.
     pub headers: Vec<(String, String)>,
     /// Up to [`MAX_ANSWER`] bytes.
     pub body: Vec<u8>,
     pub received: Timestamp,
 }
 
-/// Why nothing was answered.
+/// Why there is no response.
 pub enum Unsent {
-    /// It was tried.
+    /// The call was attempted.
     Again(String),
     Never(String),
-    /// The server does not answer just now and was not asked; why, and how long it is left alone.
+    /// The server is not responding at present and was not called; why, and for how long it is paused.
     Resting(String, Duration),
-    /// Too many wait for their turn at the server; how long to stay away. It was not tried.
+    /// Too many calls are waiting for this server; how long to wait before trying again. The call was not attempted.
     Crowded(Duration),
 }
 
@@ -155,28 +155,28 @@ pub struct Net {
 }
 
 impl Net {
-    /// `at_a_time` calls in all, `each_host` of them to one host.
+    /// Allows `at_a_time` calls in total, and `each_host` of them to one host.
     pub fn new(allowed: Allowed, at_a_time: usize, each_host: usize) -> Self {
         Self { client: OnceLock::new(), allowed: Arc::new(allowed), hosts: Hosts::new(at_a_time, each_host) }
     }
 
     fn client(&self) -> Result<&Client, Unsent> {
-        // Made at the first call: a service whose rules call nobody does not pay for it.
+        // Created on the first call, so that a service whose rules make no calls does not pay for it.
         self.client.get_or_init(|| build(&self.allowed)).as_ref().map_err(|e| Unsent::Again(e.clone()))
     }
 
-    /// The servers that are left alone because they do not answer.
+    /// The servers that are paused because they do not respond.
     pub fn resting(&self) -> Vec<String> {
         self.hosts.resting()
     }
 
-    /// Sends a call and reads the answer, up to the limits.
+    /// Sends a call and reads the response, up to the limits.
     pub async fn send(&self, call: Call, context: &AttemptContext) -> Result<Got, Unsent> {
         let marks = [("idempotency-key", context.idempotency_key.clone()), (HOPS, context.hops.to_string())];
         self.call(call, &marks, context.timeout).await
     }
 
-    /// Makes a call with headers of Doorbell's own.
+    /// Makes a call with additional headers set by Doorbell itself.
     async fn call(&self, call: Call, marks: &[(&str, String)], timeout: Duration) -> Result<Got, Unsent> {
         let url = Url::parse(&call.url).map_err(|e| Unsent::Never(format!("this address cannot be read: {e}")))?;
         self.check(&url, &call)?;
@@ -192,7 +192,7 @@ impl Net {
         let began = std::time::Instant::now();
         match self.talk(url, call, marks, timeout).await {
             Err(Unsent::Again(why)) => {
-                // A rule that has little patience says nothing of the server.
+                // A rule with a short timeout says nothing about the server.
                 let hurried = timeout < PATIENT && began.elapsed() >= timeout;
                 if !hurried && turn.was_silent() {
                     tracing::warn!(server = name, "server did not answer several times; calls to it are paused for a while: {why}");
@@ -209,7 +209,7 @@ impl Net {
         }
     }
 
-    /// Sends a call and follows it where it leads.
+    /// Sends a call and follows redirects.
     async fn talk(&self, mut url: Url, call: Call, marks: &[(&str, String)], timeout: Duration) -> Result<Got, Unsent> {
         let client = self.client()?;
         let deadline = tokio::time::Instant::now() + timeout;
@@ -219,7 +219,7 @@ impl Net {
         for hop in 0.. {
             let mut request = client.request(method.clone(), url.clone());
             for (name, value) in &call.headers {
-                // Any header may hold a credential; another server gets only those that never do.
+                // Any header may contain a credential; another server receives only those that never do.
                 let is_plain = PLAIN_HEADERS.iter().any(|h| name.eq_ignore_ascii_case(h));
                 if is_plain || url.origin() == origin {
                     request = request.header(name, value);
@@ -257,7 +257,7 @@ impl Net {
         unreachable!("the loop ends at MAX_REDIRECTS")
     }
 
-    /// Gets what stands at an address, for Doorbell itself and not for a rule. Nothing but a 200 is good.
+    /// Fetches the content at an address for Doorbell itself, not for a rule. Only status 200 counts as success.
     pub async fn fetch(&self, url: &str, timeout: Duration) -> Result<Vec<u8>, String> {
         let call = Call { method: "GET".into(), url: url.to_owned(), headers: Vec::new(), body: Vec::new(), hosts: None, follow: false };
         match self.call(call, &[], timeout).await {
@@ -306,7 +306,7 @@ async fn read(request: reqwest::RequestBuilder) -> Result<Got, Unsent> {
     Ok(Got { status, headers, body, received: Timestamp::now() })
 }
 
-/// A refused target never answers; everything else about connections may pass.
+/// A refused target will never respond; any other connection error may be temporary.
 fn sort_out(error: &reqwest::Error) -> Unsent {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     let mut last = error.to_string();
@@ -325,7 +325,7 @@ fn sort_out(error: &reqwest::Error) -> Unsent {
 }
 
 fn build(allowed: &Arc<Allowed>) -> Result<Client, String> {
-    // Whoever was first has set the same provider.
+    // It fails only if another caller has already installed the same provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
         Client::builder()
@@ -339,16 +339,16 @@ fn build(allowed: &Arc<Allowed>) -> Result<Client, String> {
             .user_agent(concat!("doorbell/", env!("CARGO_PKG_VERSION")))
     };
     builder().build().or_else(|_| {
-        // The system has no certificates (a bare container): those that are built in take their place.
+        // The system has no certificates (a minimal container): use the built-in ones instead.
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| reqwest::Certificate::from_der(der).ok());
         builder().tls_certs_only(roots).build().map_err(|e| format!("TLS cannot be set up: {e}"))
     })
 }
 
-/// Looks names up and leaves out the addresses that may not be called.
+/// Resolves host names and drops the addresses that must not be called.
 struct Guarded(Arc<Allowed>);
 
-/// A name that leads only to refused addresses.
+/// A name that resolves only to refused addresses.
 #[derive(Debug)]
 struct Refused(String);
 

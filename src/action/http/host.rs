@@ -1,9 +1,9 @@
-//! One server that is called: whether it answers at all, and how long those must wait for whom there is no room.
+//! The state of one target server: whether it responds at all, and how long a call must wait when there is no room for it.
 //!
-//! A server that did not answer several times in a row is left alone for a while and then asked by one call alone
-//! (a circuit breaker). How many calls it gets at a time is left to [`Room`]: who finds no place there goes back to the store
-//! and comes again about when the server will have got through those before. So bad servers hold up nobody who does not need
-//! them.
+//! After several consecutive calls without a response, a server is not called for a while; then a single call probes it (a
+//! circuit breaker). How many calls a server gets at a time is left to [`Room`]: a call that finds no place there goes back
+//! to the store and is retried at about the time when the server will have finished the calls before it. So a failing server
+//! delays only the calls that need it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -11,17 +11,17 @@ use std::time::{Duration, Instant};
 
 use crate::action::room::{CallSlot, Room};
 
-/// How often in a row it must not answer before it is left alone.
+/// How many consecutive calls must go unanswered before the server is paused.
 const PATIENCE: u32 = 5;
-/// How long it is left alone: at first, and at most; twice as long each time.
+/// How long the server is paused: initially, and at most; each pause is twice as long as the one before.
 const FIRST_REST: Duration = Duration::from_secs(10);
 const LONGEST_REST: Duration = Duration::from_secs(300);
-/// The most calls that wait in hand for one server.
+/// The maximum number of calls waiting in memory for one server.
 const MOST_WAITING: usize = 112;
-/// When to come again: at least and at most so far away.
+/// The minimum and maximum delay before a call is retried.
 const SOONEST: Duration = Duration::from_secs(1);
 const LATEST: Duration = Duration::from_secs(60);
-/// The most servers that are remembered; beyond it those are forgotten that nobody calls.
+/// The maximum number of servers to remember; above that, the servers with no current calls are dropped.
 const MOST: usize = 1_000;
 
 /// All servers, by name.
@@ -30,7 +30,7 @@ pub struct Hosts {
     all: Mutex<HashMap<String, Arc<Host>>>,
 }
 
-/// What is known of one server.
+/// What is known about one server.
 pub struct Host {
     name: Arc<str>,
     room: Arc<Room>,
@@ -39,40 +39,40 @@ pub struct Host {
 
 #[derive(Default)]
 struct Health {
-    /// How often in a row it did not answer.
+    /// The number of consecutive calls without a response.
     silent: u32,
-    /// Left alone until then.
+    /// The server is not called until then.
     rests_until: Option<Instant>,
     rest: Duration,
-    /// Whether one call asks whether it is back.
+    /// Whether a probe call is in progress.
     is_probed: bool,
-    /// When the last call ended, and about how long it is from one end to the next.
+    /// When the last call ended, and the approximate interval between two calls ending.
     last_end: Option<Instant>,
     pace: Duration,
-    /// The moment that was given to the last one who was sent away.
+    /// The time given to the last call that was turned away.
     last_turn: Option<Instant>,
 }
 
 /// Why a call is not made now.
 #[derive(Debug, PartialEq)]
 pub enum NotNow {
-    /// The server does not answer; it is asked again after this time.
+    /// The server does not respond; it will be probed after this time.
     Rests(Duration),
-    /// Too many wait already; come again after this time.
+    /// Too many calls are already waiting; try again after this time.
     Crowded(Duration),
 }
 
-/// A call's turn. How it ended must be told.
+/// A call's turn. Its outcome must be reported.
 pub struct Turn<'h> {
     host: &'h Host,
     probes: bool,
     ended: bool,
-    /// Nothing while it waits for one.
+    /// `None` while it is waiting for a place.
     place: Option<CallSlot>,
 }
 
 impl Hosts {
-    /// `at_a_time` calls in all, `each` of them to one server.
+    /// Allows `at_a_time` calls in total, and `each` of them to one server.
     pub fn new(at_a_time: usize, each: usize) -> Self {
         Self { room: Room::new(at_a_time, each, MOST_WAITING), all: Mutex::default() }
     }
@@ -86,7 +86,7 @@ impl Hosts {
         all.entry(name.to_owned()).or_insert_with(fresh).clone()
     }
 
-    /// The servers that are left alone because they do not answer, sorted by name.
+    /// The servers that are paused because they do not respond, sorted by name.
     pub fn resting(&self) -> Vec<String> {
         let all = self.all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut names: Vec<String> = all.iter().filter(|(_, h)| h.health().rests_until.is_some()).map(|(n, _)| n.clone()).collect();
@@ -100,7 +100,7 @@ impl Host {
         self.health.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Waits for a turn, if that makes sense now.
+    /// Waits for a turn, unless waiting is pointless now.
     pub async fn turn(&self, now: Instant) -> Result<Turn<'_>, NotNow> {
         let mut turn = Turn { host: self, probes: self.health().may_call(now)?, ended: false, place: None };
         turn.place = self.room.place(&self.name).await;
@@ -109,7 +109,7 @@ impl Host {
             return Err(NotNow::Crowded(wait));
         }
         if !turn.probes {
-            // It may have fallen silent while this one waited.
+            // The server may have stopped responding during the wait.
             turn.probes = self.health().may_call(Instant::now())?;
         }
         Ok(turn)
@@ -117,7 +117,7 @@ impl Host {
 }
 
 impl Health {
-    /// Whether a call may be made; says whether it is the one that asks whether the server is back.
+    /// Whether a call may be made; the value shows whether it is the probe.
     fn may_call(&mut self, now: Instant) -> Result<bool, NotNow> {
         match self.rests_until {
             None => Ok(false),
@@ -130,7 +130,7 @@ impl Health {
         }
     }
 
-    /// The next moment at which somebody who is sent away may come again: one after the other, at the server's own pace.
+    /// The next time at which a call that is turned away may try again: one call after another, at the server's own rate.
     fn next_turn(&mut self, now: Instant) -> Duration {
         let after = self.last_turn.map_or(now, |t| t + self.pace);
         let turn = after.clamp(now + SOONEST, now + LATEST);
@@ -149,7 +149,7 @@ impl Health {
         self.rests_until.take().is_some()
     }
 
-    /// Says whether the server is left alone from now on.
+    /// Returns whether the server is paused from now on.
     fn was_silent(&mut self, now: Instant, probed: bool) -> bool {
         self.silent += 1;
         let began = self.rests_until.is_none();
@@ -165,13 +165,13 @@ impl Health {
 }
 
 impl Turn<'_> {
-    /// The server answered, whatever it said; says whether it is back after a rest.
+    /// The server responded, with any status; returns whether it has recovered after a pause.
     pub fn answered(mut self) -> bool {
         self.ended = true;
         self.host.health().answered(Instant::now())
     }
 
-    /// It did not; says whether it is left alone from now on.
+    /// The server did not respond; returns whether it is paused from now on.
     pub fn was_silent(mut self) -> bool {
         self.ended = true;
         self.host.health().was_silent(Instant::now(), self.probes)
@@ -180,7 +180,7 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        // A call that was never made says nothing of the server.
+        // A call that was never made says nothing about the server.
         if !self.ended && self.probes {
             self.host.health().is_probed = false;
         }

@@ -1,4 +1,4 @@
-//! Calls to other apps: the step that makes one, the client that sends it, and what is known of each server.
+//! Calls to other apps: the step that makes one, the client that sends it, and the state of each server.
 
 pub mod client;
 mod host;

@@ -1,7 +1,7 @@
 //! `get`, `post`, `put`, `patch`, `delete`: a call to another app, rendered for one event.
 //!
-//! What the answer means (done, try again, failed) is decided here; connections, and which targets are allowed at all,
-//! are in [`super::client`].
+//! What the response means (done, retry, failed) is decided here; connections, and which targets are allowed at all, are in
+//! [`super::client`].
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -30,7 +30,7 @@ use crate::yaml::fields::{Fields, Item};
 pub struct Http;
 
 const VERBS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
-/// Statuses that are tried again.
+/// Statuses that are retried.
 const AGAIN: [u16; 7] = [408, 425, 429, 500, 502, 503, 504];
 /// Headers that Doorbell sets itself.
 const OWN_HEADERS: [&str; 6] = ["host", "content-length", "transfer-encoding", "connection", "idempotency-key", HOPS];
@@ -113,7 +113,7 @@ enum Auth {
     Bearer(Template),
 }
 
-/// Compiled headers of a call or an answer.
+/// The compiled headers of a call or a response.
 #[derive(Debug, Clone, Default)]
 pub struct Headers(Vec<(String, Template)>);
 
@@ -122,7 +122,7 @@ impl Headers {
         self.0.iter().flat_map(|(_, template)| template.fields())
     }
 
-    /// The headers for one event; one whose only value is null is left out.
+    /// The headers for one event; a header whose only value is null is omitted.
     pub fn render(&self, scope: &Scope) -> Result<Vec<(String, String)>, Unrendered> {
         let mut out = Vec::with_capacity(self.0.len());
         for (name, template) in &self.0 {
@@ -271,7 +271,7 @@ fn read_hosts(item: &Item) -> Option<Vec<String>> {
     Some(out)
 }
 
-/// What can be told of an address before any event.
+/// Checks an address as far as possible without an event.
 fn check_url(url: &Url, item: &Item, has_hosts: bool, known: &Names) {
     if url.host_from_data && !has_hosts {
         item.problem("a value from the request would decide which server is called")

@@ -1,8 +1,8 @@
-//! `if:` compiled: fields, tests on what they find, and groups of them.
+//! Compiled `if:` conditions: fields, tests of the values found, and groups of tests.
 //!
-//! One rule of comparison (exact numbers, else the same spelling), one rule for what is missing (it meets nothing), one
-//! for lists (one passing element is enough). Reading conditions from a file is in [`read`], telling in words how they
-//! went in [`trace`]; both go by the tests listed here.
+//! There is one rule for comparison (exact numbers, otherwise the same spelling), one for missing values (they pass no
+//! test), and one for lists (one passing element is enough). Parsing conditions from a file is in [`read`], and explaining
+//! their result in plain English in [`trace`]; both use the tests listed here.
 
 pub mod read;
 pub mod trace;
@@ -20,7 +20,7 @@ use crate::expr::moment::moment;
 use crate::expr::spell::spell;
 use crate::model::budget::Spent;
 
-/// The tests, as they are listed to people.
+/// The tests, as shown to people.
 pub const TESTS: [&str; 18] = [
     "is",
     "over",
@@ -42,7 +42,7 @@ pub const TESTS: [&str; 18] = [
     "not",
 ];
 
-/// A condition: every one of these lines and groups must hold.
+/// A condition: all of these lines and groups must be true.
 #[derive(Debug, Clone, Default)]
 pub struct All(pub Vec<ConditionPart>);
 
@@ -54,11 +54,11 @@ pub enum ConditionPart {
     Any(Vec<All>),
     /// All of them.
     Every(Vec<All>),
-    /// Not a single one.
+    /// None of them.
     None(Vec<All>),
 }
 
-/// A field and what it must pass.
+/// A field and the tests that it must pass.
 #[derive(Debug, Clone)]
 pub struct Line {
     pub field: Field,
@@ -66,7 +66,7 @@ pub struct Line {
     pub ignore_case: bool,
 }
 
-/// What a test compares with: written out, or one `{{ field }}`.
+/// What a test compares with: a literal value, or one `{{ field }}`.
 #[derive(Debug, Clone)]
 pub enum Operand {
     Fixed(Value),
@@ -96,22 +96,22 @@ pub enum Test {
     Not(Vec<Test>),
 }
 
-/// Why something did not pass, where "it was …" would not say it.
+/// Why something did not pass, if "it was …" would not explain it.
 pub(crate) type Why = Option<String>;
 
 impl All {
-    /// Whether all of it holds; nobody knows where that takes more than the budget.
+    /// Whether the condition is true; an error if evaluating it exceeds the budget.
     pub fn holds(&self, names: &dyn Values) -> Result<bool, Spent> {
         let holds = self.every(names);
         names.budget().spent().map_or(Ok(holds), Err)
     }
 
-    /// The same, without asking whether the budget was spent.
+    /// The same, without checking whether the budget was exceeded.
     fn every(&self, names: &dyn Values) -> bool {
         self.0.iter().all(|part| part.holds(names))
     }
 
-    /// Every field that it may look at.
+    /// Every field that it may use.
     pub fn fields(&self) -> Vec<&Field> {
         fn operands(test: &Test) -> Vec<&Operand> {
             match test {
@@ -167,7 +167,7 @@ impl Line {
 }
 
 impl Test {
-    /// Whether what was found passes.
+    /// Whether the values found pass.
     pub(crate) fn passes(&self, found: &Found, names: &dyn Values, ignore_case: bool) -> bool {
         match self {
             Test::Exists(wanted) => *wanted == exists(found),
@@ -196,7 +196,7 @@ impl Test {
     /// Whether one value passes.
     fn one(&self, value: &Value, names: &dyn Values, ignore_case: bool) -> bool {
         let length = value.as_str().map_or(0, str::len);
-        // A pattern may look at every character for longer than a comparison does.
+        // A pattern may spend more time on each character than a comparison does.
         let steps = if matches!(self, Test::Like(..) | Test::Matches(..)) { length } else { length / 32 };
         if names.budget().steps(1 + steps).is_err() {
             return false;
@@ -242,7 +242,7 @@ impl Test {
 }
 
 impl Operand {
-    /// The value to compare with; nothing where its field is missing.
+    /// The value to compare with; `None` if its field is missing.
     fn get<'a>(&'a self, names: &'a dyn Values) -> Option<Cow<'a, Value>> {
         match self {
             Operand::Fixed(value) => Some(Cow::Borrowed(value)),

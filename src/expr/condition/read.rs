@@ -1,4 +1,4 @@
-//! A condition map in a rule file -> [`All`], with every slip told.
+//! Parses a condition map in a rule file into [`All`], and reports every mistake.
 
 use ipnet::IpNet;
 use regex::RegexBuilder;
@@ -14,9 +14,9 @@ use crate::problem::nearest;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
 
-/// The most memory that one compiled pattern may take.
+/// The maximum memory of one compiled pattern.
 const MAX_PATTERN: usize = 1 << 20;
-/// How deep groups may stand in each other.
+/// The maximum nesting depth of groups.
 const MAX_DEPTH: usize = 32;
 
 /// Words of other tools, and ours.
@@ -53,7 +53,7 @@ const OTHER_WORDS: [(&str, &str); 30] = [
     ("length", "count"),
 ];
 
-/// Reads `if:`; a problem leaves what could be read.
+/// Parses `if:`; after a problem, returns what could be parsed.
 pub fn read(item: &Item, known: &Names) -> All {
     all(item, known, 0)
 }
@@ -136,7 +136,7 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
     All(parts)
 }
 
-/// `"{{ body.total > 100 }}"` as we write it, as far as it can be guessed.
+/// Rewrites `"{{ body.total > 100 }}"` in our syntax, as far as it can be guessed.
 fn mend_text(text: &str) -> String {
     let bare = text.replace("{{", "").replace("}}", "");
     let words: Vec<&str> = bare.split_whitespace().collect();
@@ -186,7 +186,7 @@ fn at_key<'a>(item: &Item<'a>) -> Item<'a> {
     place
 }
 
-/// What stands behind a field or behind `not:` and `count:`.
+/// Parses what follows a field, or `not:` and `count:`.
 fn tests(item: &Item, known: &Names, ignore_case: &mut bool) -> Option<Vec<Test>> {
     match item.node {
         Node::Map(_) => {}
@@ -230,7 +230,7 @@ fn tests(item: &Item, known: &Names, ignore_case: &mut bool) -> Option<Vec<Test>
     good.then_some(out)
 }
 
-/// Two tests that exclude each other.
+/// Reports two tests that exclude each other.
 fn never(item: &Item, tests: &[Test]) -> Option<()> {
     let fixed = |o: &Operand| match o {
         Operand::Fixed(v) => Some(v.clone()),
@@ -354,7 +354,7 @@ fn operands(item: &Item, known: &Names) -> Option<Vec<Operand>> {
     all.into_iter().collect()
 }
 
-/// A value that is written out, or exactly one `{{ field }}`.
+/// A literal value, or exactly one `{{ field }}`.
 fn operand(item: &Item, known: &Names) -> Option<Operand> {
     match item.node {
         Node::Text(text) if text.contains("{{") => {

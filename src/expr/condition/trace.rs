@@ -1,4 +1,4 @@
-//! How a condition went, in words: the same lines in the command line, the log and the console.
+//! Explains how a condition was evaluated, in plain English: the same lines on the command line, in the log and in the console.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::secret::Vault;
 /// One line of a trace.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TraceLine {
-    /// How deep the line stands in groups.
+    /// The nesting depth of the line in groups.
     pub depth: usize,
     /// `body.total over 1000`
     pub words: String,
@@ -39,7 +39,7 @@ impl Outcome {
     }
 }
 
-/// Tells how every line went, with secrets struck out. With `every_line`, lines behind a NO are looked at too.
+/// Explains the result of every line, with secrets redacted. With `every_line`, lines after a NO are evaluated too.
 pub fn tell(condition: &All, names: &dyn Values, vault: &Vault, every_line: bool) -> Vec<TraceLine> {
     let mut trace = Trace { names, vault, every_line, lines: Vec::new() };
     trace.all(condition, true, 0);
@@ -58,7 +58,7 @@ struct Trace<'a> {
 }
 
 impl Trace<'_> {
-    /// Tells one condition map; `look` is false where an earlier line has decided.
+    /// Explains one condition map; `look` is false if an earlier line has already decided.
     fn all(&mut self, condition: &All, mut look: bool, depth: usize) -> bool {
         let mut holds = true;
         for part in &condition.0 {
@@ -145,7 +145,7 @@ fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Values, vault: &
     (!is_kind).then(|| format!("it was {}, which is not {kind}", shown(found, vault)))
 }
 
-/// A value for people: short, on one line. Secrets are struck out first, because what was cut out of one is not found.
+/// A value for display: short, on one line. Secrets are redacted first, because a truncated secret would not be recognized.
 fn shown(found: &Found, vault: &Vault) -> String {
     let text = match found {
         Found::Missing => "missing".to_owned(),
@@ -166,7 +166,7 @@ fn quoted(value: &Value) -> String {
     }
 }
 
-/// Text cut to so many letters.
+/// Text truncated to this many characters.
 pub fn short(text: &str, most: usize) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most + 1).collect();
     if line.chars().count() > most { format!("{}…", line.chars().take(most - 1).collect::<String>()) } else { line }

@@ -1,8 +1,8 @@
-//! A named place in what a rule sees (`body.items[0].sku`, `header.X-Id`, `$.items[?@.qty > 5]`), compiled once.
+//! A reference to a value that a rule sees (`body.items[0].sku`, `header.X-Id`, `$.items[?@.qty > 5]`), compiled once.
 //!
-//! One spelling serves the left side of `if:`, `set:`, `for_each:` and `{{ }}`. Values, indexes and `[*]` are walked here,
-//! without allocation; whatever else RFC 9535 can say is in `search`. What a name outside the body holds is asked of the
-//! [`Values`] at hand, and every step is charged to their budget. `jsonpath-rust` is known only to this folder.
+//! The same syntax is used on the left side of `if:`, and in `set:`, `for_each:` and `{{ }}`. Names, indexes and `[*]` are
+//! evaluated here, without allocation; the rest of RFC 9535 is in `search`. The values of names outside the body come from
+//! the current [`Values`], and every step is charged to their budget. Only this folder uses `jsonpath-rust`.
 
 pub mod part;
 mod path;
@@ -20,13 +20,13 @@ use part::{PathPart, index};
 use refusal::{NoField, no};
 use search::MOST_FOUND;
 
-/// The words that begin a field, as they are listed to people.
+/// The words that a field can begin with, as shown to people.
 pub const ROOTS: [&str; 13] =
     ["body", "header", "query", "path", "method", "address", "ip", "event", "now", "item", "item_number", "secret", "env"];
-/// What `{{#each}}` says of the element at hand.
+/// The variables that `{{#each}}` provides for the current element.
 pub const LOOP_WORDS: [&str; 4] = ["@index", "@key", "@first", "@last"];
 const LONGEST: usize = 4_096;
-/// How many names of an object are compared with one that is missing, and how long they may be.
+/// How many names of an object are compared with a missing one, and their maximum length.
 const MOST_COMPARED: usize = 200;
 const LONGEST_COMPARED: usize = 64;
 
@@ -49,7 +49,7 @@ pub enum Root {
     This,
     /// `@index`, `@key`, `@first`, `@last` of the innermost `{{#each}}`.
     Loop(String),
-    /// What tells one step of one event from all others: what `uuid` is made of.
+    /// What distinguishes one step of one event from all others: the seed of `uuid`.
     Seed,
     Secret(String),
     Env(String),
@@ -57,13 +57,13 @@ pub enum Root {
     Named(String),
 }
 
-/// What stands behind the names that a field can begin with.
+/// The values of the names that a field can begin with.
 pub trait Values {
-    /// What everything that is looked for and made here is charged to.
+    /// The budget that all lookups and created values are charged to.
     fn budget(&self) -> &Budget;
-    /// The value of a root; nothing where it is missing. The error is a sentence (a `set:` that cannot be worked out).
+    /// The value of a root; `None` if it is missing. The error is a sentence (a `set:` that cannot be evaluated).
     fn root(&self, root: &Root) -> Result<Option<Cow<'_, Value>>, String>;
-    /// What stands for a field that is missing because its step was not done: only a dry run has such values.
+    /// The placeholder for a field that is missing because its step was not done: only a dry run has such values.
     fn stand_in(&self, _: &Field) -> Option<Value> {
         None
     }
@@ -74,12 +74,12 @@ pub trait Values {
 pub enum Found<'a> {
     Missing,
     One(Cow<'a, Value>),
-    /// From a path that can give several values; in order, possibly none.
+    /// From a path that can give several values; in order, possibly empty.
     Many(Vec<Cow<'a, Value>>),
 }
 
 impl Found<'_> {
-    /// The one value, or a list of all; nothing if it is missing. What has to be copied is charged.
+    /// The single value, or a list of all of them; `None` if it is missing. Copies are charged.
     pub fn into_value(self, budget: &Budget) -> Result<Option<Value>, Spent> {
         Ok(match self {
             Found::Missing => None,
@@ -102,7 +102,7 @@ pub struct Field {
     text: String,
     pub root: Root,
     parts: Vec<PathPart>,
-    /// What names and indexes cannot say, beginning at the place that `parts` leads to.
+    /// What names and indexes cannot express, starting at the place that `parts` lead to.
     tail: Option<JpQuery>,
 }
 
@@ -118,7 +118,7 @@ impl Field {
         &self.text
     }
 
-    /// What was written behind the first word: `.a[0]` of `body.a[0]`.
+    /// What was written after the first word: `.a[0]` in `body.a[0]`.
     pub fn rest(&self) -> &str {
         after_first_word(&self.text)
     }
@@ -133,7 +133,7 @@ impl Field {
         self.tail.is_none() && !self.parts.contains(&PathPart::Each)
     }
 
-    /// Reads a field. Whether a [`Root::Named`] exists is for the caller to check.
+    /// Parses a field. Whether a [`Root::Named`] exists is left to the caller.
     pub fn read(text: &str) -> Result<Self, NoField> {
         let text = text.trim();
         if text.len() > LONGEST {
@@ -190,7 +190,7 @@ impl Field {
         if matches!(root, Root::Secret(_) | Root::Env(_)) && !(parts.is_empty() && tail.is_none()) {
             return Err(no(format!("`{word}` takes one name"), format!("write `{word}.NAME`")));
         }
-        // Header names are the same in any case; those of a saved answer are kept in small letters.
+        // Header names are case-insensitive; those of a saved response are stored in lower case.
         if let (Root::Named(_), [PathPart::Name(header), PathPart::Name(name), ..]) = (&root, parts.as_mut_slice())
             && header == "header"
         {
@@ -199,12 +199,12 @@ impl Field {
         Ok(Self { text: text.to_owned(), root, parts, tail })
     }
 
-    /// What `uuid` is made of.
+    /// The seed of `uuid`.
     pub fn seed() -> Self {
         Self { text: "uuid".to_owned(), root: Root::Seed, parts: Vec::new(), tail: None }
     }
 
-    /// Looks for the value.
+    /// Looks up the value.
     pub fn find<'a>(&self, names: &'a dyn Values) -> Result<Found<'a>, String> {
         let found = self.find_there(names)?;
         Ok(match found {
@@ -276,7 +276,7 @@ impl Field {
         })
     }
 
-    /// In words, what is missing: the first name on the way that is not there, and the nearest one that is.
+    /// Explains what is missing: the first name along the path that does not exist, and the most similar one that does.
     pub fn why_missing(&self, names: &dyn Values) -> String {
         let Ok(Some(start)) = names.root(&self.root) else {
             return format!("there is no {} in this request", self.text);

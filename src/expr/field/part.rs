@@ -1,5 +1,5 @@
-//! One step from a value down to a part of it: by name, by index, or to each of a list. Reading them is left to
-//! `path`, walking them to [`super`].
+//! One step from a value down to a part of it: by name, by index, or to each element of a list. Parsing the steps is left to
+//! `path`, following them to [`super`].
 
 use serde_json::Value;
 
@@ -8,11 +8,11 @@ use serde_json::Value;
 pub enum PathPart {
     Name(String),
     Index(i64),
-    /// `[*]` as rule authors mean it: what is no list counts as a list of one.
+    /// `[*]` as rule authors mean it: a value that is not a list counts as a list with one element.
     Each,
 }
 
-/// The value at an index of a list; a negative one counts from the end.
+/// The value at an index of a list; a negative index counts from the end.
 pub(super) fn index(at: &Value, i: i64) -> Option<&Value> {
     let list = at.as_array()?;
     let i = if i < 0 { list.len().checked_sub(usize::try_from(i.unsigned_abs()).ok()?)? } else { usize::try_from(i).ok()? };

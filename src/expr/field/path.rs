@@ -1,7 +1,7 @@
-//! The spelling of a path -> its steps: our own (`body.items[0]`) and RFC 9535's (`$.items[?@.qty > 5]`).
+//! Parses a path into its steps: our own syntax (`body.items[0]`) and RFC 9535's (`$.items[?@.qty > 5]`).
 //!
-//! `jsonpath-rust` reads the grammar; this turns our spelling into it, takes the simple steps off the front, and refuses
-//! what the library would accept wrongly or get wrong: better a problem at load than a wrong answer at night.
+//! `jsonpath-rust` parses the grammar; this converts our syntax to it, takes the simple steps off the front, and refuses
+//! what the library would wrongly accept or get wrong: better a problem at load than a wrong result in production.
 
 use jsonpath_rust::parser::model::{Comparable, Comparison, Filter, FilterAtom, FnArg, JpQuery, Segment, Selector, Test, TestFunction};
 use jsonpath_rust::parser::parse_json_path;
@@ -10,7 +10,7 @@ use super::part::PathPart;
 use super::refusal::{NoField, no};
 use crate::text::span;
 
-/// What a path leads to: simple steps, and a search that begins behind them.
+/// A parsed path: simple steps, and a search that begins after them.
 type Steps = (Vec<PathPart>, Option<JpQuery>);
 
 /// Reads a path that begins with `$`.
@@ -19,12 +19,12 @@ pub(super) fn rfc(text: &str) -> Result<Steps, NoField> {
     split(text, false)
 }
 
-/// Reads what stands behind the first word of our spelling; `text` is the whole, for messages.
+/// Reads what follows the first word in our syntax; `text` is the whole path, for messages.
 pub(super) fn ours(text: &str, rest: &str) -> Result<Steps, NoField> {
     split(&canonical(text, rest)?, true)
 }
 
-/// Our spelling (`.your-name`, `['First name']`, `[0]`, `[*]`) as RFC 9535 writes it.
+/// Converts our syntax (`.your-name`, `['First name']`, `[0]`, `[*]`) to RFC 9535.
 fn canonical(text: &str, rest: &str) -> Result<String, NoField> {
     let mut out = String::from("$");
     let mut chars = rest.char_indices().peekable();
@@ -74,7 +74,7 @@ fn canonical(text: &str, rest: &str) -> Result<String, NoField> {
     Ok(out)
 }
 
-/// The length of a bracketed part, its closing bracket included.
+/// The length of a part in brackets, including its closing bracket.
 fn closing(text: &str) -> Option<usize> {
     let (mut depth, mut quote, mut escaped) = (0usize, None, false);
     for (n, c) in text.char_indices() {
@@ -97,7 +97,7 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-/// `$.a b` is no RFC 9535, though the parser takes it for one name.
+/// `$.a b` is not valid in RFC 9535, but the parser accepts it as one name.
 fn spaces_in_names(rest: &str) -> Result<(), NoField> {
     let mut chars = rest.char_indices();
     while let Some((at, c)) = chars.next() {
@@ -116,7 +116,7 @@ fn spaces_in_names(rest: &str) -> Result<(), NoField> {
     Ok(())
 }
 
-/// Parses, refuses what is not RFC 9535 or known to come out wrong, and takes the simple beginning off.
+/// Parses a path, refuses what is not RFC 9535 or is known to give wrong results, and splits off the simple beginning.
 fn split(path: &str, forgiving: bool) -> Result<Steps, NoField> {
     let query = parse_json_path(path).map_err(|e| {
         let said = e.to_string();
@@ -127,7 +127,7 @@ fn split(path: &str, forgiving: bool) -> Result<Steps, NoField> {
     check(&query.segments)?;
     let mut parts = Vec::new();
     let mut segments = query.segments.into_iter().peekable();
-    // Where a filter looks at the whole (`$`), the search begins there.
+    // If a filter refers to the root (`$`), the search begins there.
     let looks_back = path.chars().skip(1).any(|c| c == '$');
     while let Some(segment) = segments.peek().filter(|_| !looks_back) {
         let part = match segment {

@@ -1,6 +1,6 @@
-//! The refusal of a text that names no field. What is refused is left to [`super`] and `path`.
+//! The error for text that is not a valid field. What is refused is left to [`super`] and `path`.
 
-/// Why a text names no field: a sentence, and what to write instead.
+/// Why some text is not a valid field: a sentence, and what to write instead.
 #[derive(Debug, PartialEq)]
 pub struct NoField {
     pub message: String,

@@ -1,7 +1,7 @@
-//! Searches: what RFC 9535 says beyond names, indexes and `[*]`, walked over the model that `jsonpath-rust` reads.
+//! Searches: the parts of RFC 9535 other than names, indexes and `[*]`, evaluated on the model that `jsonpath-rust` parses.
 //!
-//! The library could search as well, but not stop: `$..a..b` or a filter that counts takes as long as the body wants. Here
-//! every value that is looked at is charged to the budget. A property test compares the two.
+//! The library could search as well, but cannot be stopped: `$..a..b` or a filter that counts takes as long as the body
+//! makes it. Here every value that is visited is charged to the budget. A property test compares the two.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -17,15 +17,15 @@ use serde_json::Value;
 use super::part::index;
 use crate::model::budget::{Budget, Spent};
 
-/// The most values one field may find.
+/// The maximum number of values that one field may find.
 pub(super) const MOST_FOUND: usize = 10_000;
 
 type Nodes<'a> = Vec<&'a Value>;
 
-/// What a value costs while it stands in a list of those found.
+/// The cost of a value in a list of results.
 const NODE: usize = size_of::<&Value>();
 
-/// All that a query finds from a value on, in order, up to [`MOST_FOUND`].
+/// Everything that a query finds, starting at a value, in order, up to [`MOST_FOUND`].
 pub(super) fn search<'a>(query: &JpQuery, root: &'a Value, budget: &Budget) -> Result<Nodes<'a>, Spent> {
     let search = Search { root, budget, patterns: RefCell::default() };
     let mut found = search.segments(&query.segments, vec![root])?;
@@ -36,11 +36,11 @@ pub(super) fn search<'a>(query: &JpQuery, root: &'a Value, budget: &Budget) -> R
 struct Search<'a, 'b> {
     root: &'a Value,
     budget: &'b Budget,
-    /// Patterns, compiled once for a search; nothing for one that cannot be.
+    /// Patterns, compiled once per search; `None` for an invalid one.
     patterns: RefCell<HashMap<String, Option<Regex>>>,
 }
 
-/// What a function or a side of a comparison gives.
+/// The result of a function or of one side of a comparison.
 enum Given<'a> {
     Nothing,
     Value(Cow<'a, Value>),
@@ -75,7 +75,7 @@ impl<'a> Search<'a, '_> {
         }
     }
 
-    /// A list or object and all of them below it.
+    /// A list or object, and all lists and objects inside it.
     fn descend(&self, node: &'a Value, out: &mut Nodes<'a>) -> Result<(), Spent> {
         self.budget.steps(1)?;
         let inside: &mut dyn Iterator<Item = &'a Value> = match node {
@@ -113,7 +113,7 @@ impl<'a> Search<'a, '_> {
         }
     }
 
-    /// Goes through what is in a list or an object.
+    /// Visits the members of a list or an object.
     fn each(
         &self,
         node: &'a Value,
@@ -191,7 +191,7 @@ impl<'a> Search<'a, '_> {
         }
     }
 
-    /// An argument that is one value, or a search that found exactly one.
+    /// An argument that is a single value, or a search that found exactly one.
     fn single(&self, arg: &FnArg, at: &'a Value) -> Result<Option<Cow<'a, Value>>, Spent> {
         Ok(match self.argument(arg, at)? {
             Given::Value(value) => Some(value),
@@ -270,7 +270,7 @@ fn value(literal: &Literal) -> Value {
     }
 }
 
-/// The indexes that a slice takes of a list (RFC 9535, 2.3.4.2).
+/// The indexes that a slice selects from a list (RFC 9535, 2.3.4.2).
 fn slice(len: usize, start: Option<i64>, end: Option<i64>, step: i64) -> Box<dyn Iterator<Item = usize>> {
     let len = len as i64;
     let normal = |i: i64| if i >= 0 { i } else { len.saturating_add(i) };
@@ -305,7 +305,8 @@ fn is_less(left: Option<&Value>, right: Option<&Value>) -> bool {
     }
 }
 
-/// An I-Regexp (RFC 9485) as the regex crate writes it: its point takes no line break, and `match()` means the whole text.
+/// Converts an I-Regexp (RFC 9485) to the syntax of the regex crate: its dot matches no line break, and `match()` applies to
+/// the whole text.
 fn regex_of(pattern: &str, whole: bool) -> String {
     let mut out = String::with_capacity(pattern.len());
     let mut chars = pattern.chars();
@@ -403,7 +404,7 @@ mod tests {
             assert!(search(&query_read, &body, &budget).is_err(), "{query}");
             assert!(budget.spent().is_some());
         }
-        // One pass over a body of a hundred thousand values is no matter.
+        // One pass over a body of 100,000 values is not a problem.
         let budget = Budget::default();
         assert_eq!(search(&parse_json_path("$..x").unwrap(), &body, &budget), Ok(Vec::new()));
         assert!(budget.steps(MOST_STEPS * 9 / 10).is_ok());

@@ -1,5 +1,5 @@
-//! A helper call of a template, as it is rendered: a Handlebars template over just the values that it needs. How it is read is
-//! left to [`super::tags`].
+//! A helper call of a template, for rendering: a Handlebars template over just the values that it needs. Parsing it is left
+//! to [`super::tags`].
 
 use handlebars::{Context, RenderContext, Renderable, StringOutput, Template as Handlebars};
 use serde_json::{Map, Value};
@@ -8,15 +8,15 @@ use super::charge::within;
 use super::registry::registry;
 use crate::expr::field::{Field, Values};
 
-/// A helper call, compiled.
+/// A compiled helper call.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     pub(super) template: Handlebars,
-    /// What `v0`, `v1`, … stand for.
+    /// The values of `v0`, `v1`, …
     pub(super) arguments: Vec<Argument>,
 }
 
-/// What a helper is handed.
+/// An argument of a helper.
 #[derive(Debug, Clone)]
 pub(super) enum Argument {
     Field(Field),
@@ -31,7 +31,7 @@ impl Call {
         })
     }
 
-    /// What the call gives, with its type.
+    /// The result of the call, with its type.
     pub(super) fn value(&self, names: &dyn Values) -> Result<Value, String> {
         let mut values = Map::new();
         for (n, argument) in self.arguments.iter().enumerate() {

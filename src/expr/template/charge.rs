@@ -1,17 +1,17 @@
-//! What helpers are charged to: Handlebars calls them, and knows no budget. How much each is charged is left to
-//! [`super::helpers`] and [`super::registry`].
+//! The budget that helpers are charged to: Handlebars calls them, and has no notion of a budget. How much each one is
+//! charged is left to [`super::helpers`] and [`super::registry`].
 
 use std::cell::RefCell;
 
 use crate::model::budget::{Budget, Spent};
 
 thread_local! {
-    /// The budget of the call at hand: Handlebars has no way to hand one over. A call is rendered by one thread, from its
-    /// beginning to its end.
+    /// The budget of the current call: Handlebars has no way to pass it. A call is rendered by a single thread, from
+    /// beginning to end.
     static BUDGET: RefCell<Budget> = RefCell::default();
 }
 
-/// Does something whose helpers are charged to a budget.
+/// Runs code whose helpers are charged to a budget.
 pub(super) fn within<T>(budget: &Budget, call: impl FnOnce() -> T) -> T {
     BUDGET.set(budget.clone());
     let given = call();
@@ -19,7 +19,7 @@ pub(super) fn within<T>(budget: &Budget, call: impl FnOnce() -> T) -> T {
     given
 }
 
-/// Charges the budget of the call at hand.
+/// Charges the budget of the current call.
 pub(super) fn charge<T>(what: impl FnOnce(&Budget) -> Result<T, Spent>) -> Result<T, Spent> {
     BUDGET.with_borrow(what)
 }

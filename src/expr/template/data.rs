@@ -1,7 +1,7 @@
-//! A tree of values whose texts are templates: what `json:`, `columns:`, `form:` and `query:` hold.
+//! A tree of values whose strings are templates: the content of `json:`, `columns:`, `form:` and `query:`.
 //!
-//! The tree is built value by value, so that no quote or line break in a payload can break what is sent. A text that is
-//! exactly one `{{ }}` keeps the type of what it names.
+//! The tree is built value by value, so that no quote or line break in a payload can break what is sent. A string that is
+//! exactly one `{{ }}` keeps the type of its value.
 
 use serde_json::{Map, Value};
 
@@ -21,7 +21,7 @@ pub enum Data {
 }
 
 impl Data {
-    /// Reads the values that stand at an item.
+    /// Parses the values of an item.
     pub fn read(item: &Item, place: Destination, known: &Names) -> Option<Self> {
         match item.node {
             Node::Text(text) => match text.contains("{{") || text.contains("}}") || text.contains("{%") {
@@ -85,7 +85,7 @@ impl Data {
         }
     }
 
-    /// Every field that it names.
+    /// Every field that it uses.
     pub fn fields(&self) -> Vec<&Field> {
         match self {
             Data::Fixed(_) => Vec::new(),

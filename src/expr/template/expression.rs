@@ -1,12 +1,12 @@
-//! What stands between the braces of a template, as words. What they mean is left to [`super::tags`], and what people mean who
-//! come from another tool to [`super::hints`].
+//! The words inside the braces of a template. What they mean is left to [`super::tags`], and the syntax of other tools to
+//! [`super::hints`].
 
 use super::piece::What;
 use crate::expr::names::Names;
 use crate::text::span;
 use crate::yaml::fields::Item;
 
-/// What stands between the braces.
+/// The content of a pair of braces.
 pub(super) struct Expression<'x, 'k> {
     pub inner: &'x str,
     pub source: &'x str,
@@ -21,7 +21,7 @@ impl Expression<'_, '_> {
     }
 }
 
-/// A word between braces, or a sign.
+/// A word between braces, or a symbol.
 #[derive(Debug, PartialEq)]
 pub(super) enum Token {
     Word(String),
@@ -41,7 +41,7 @@ impl Token {
     }
 }
 
-/// Takes what stands between braces apart. The error is a sentence.
+/// Splits the content of braces into tokens. The error is a sentence.
 pub(super) fn tokens(inner: &str) -> Result<Vec<Token>, String> {
     let mut out = Vec::new();
     let mut chars = inner.char_indices().peekable();

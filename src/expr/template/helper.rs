@@ -1,5 +1,5 @@
-//! What a helper is: its name, its words for the docs, and a function from values to a value. What each does is left to
-//! `helpers`, and which there are to [`super::list`].
+//! The definition of a helper: its name, its description for the docs, and a function from values to a value. What each one
+//! does is left to `helpers`, and the list of them to [`super::list`].
 
 use std::ops::RangeInclusive;
 
@@ -7,23 +7,23 @@ use serde_json::Value;
 
 use crate::model::budget::Spent;
 
-/// One helper, as it is listed in the docs.
+/// One helper, as listed in the docs.
 pub struct Helper {
     pub name: &'static str,
-    /// How it is written.
+    /// Its syntax.
     pub usage: &'static str,
-    /// What it gives, in one line.
+    /// What it returns, in one line.
     pub does: &'static str,
-    /// A template and what it gives for [`super::list::EXAMPLE_BODY`].
+    /// A template and its result for [`super::list::EXAMPLE_BODY`].
     pub example: (&'static str, &'static str),
     /// How many arguments it takes.
     pub(super) takes: RangeInclusive<usize>,
-    /// Whether it is handed what tells this step of this event from all others, before its own arguments.
+    /// Whether it receives what distinguishes this step of this event from all others, before its own arguments.
     pub(super) seeded: bool,
     pub(super) run: fn(&[Option<&Value>]) -> Given,
 }
 
-/// Why a helper gives nothing.
+/// Why a helper has no result.
 pub(super) enum Wrong {
     /// The argument with this index is missing.
     Missing(usize),
@@ -37,7 +37,7 @@ impl From<Spent> for Wrong {
     }
 }
 
-/// What a helper gives; nothing where the value is missing.
+/// The result of a helper; `None` if the value is missing.
 pub(super) type Given = Result<Option<Value>, Wrong>;
 
 pub(super) fn said(text: impl Into<String>) -> Wrong {
@@ -45,7 +45,7 @@ pub(super) fn said(text: impl Into<String>) -> Wrong {
 }
 
 impl Helper {
-    /// How many arguments it takes, in words.
+    /// The number of its arguments, in plain English.
     pub(super) fn wants(&self) -> String {
         match (self.takes.start(), self.takes.end()) {
             (0, 0) => "no arguments".to_owned(),

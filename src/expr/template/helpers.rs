@@ -1,9 +1,9 @@
-//! What the helpers do: functions from values to a value, which know no event. Numbers are exact decimals of up to 28 digits
-//! (`rust_decimal`); dates are read as RFC 3339, as a plain date, or as Unix seconds or milliseconds. Their list is in
-//! [`super::list`]; how Handlebars calls them is left to [`super::registry`].
+//! The implementation of the helpers: functions from values to a value, independent of any event. Numbers are exact decimals
+//! of up to 28 digits (`rust_decimal`); dates are parsed as RFC 3339, as a plain date, or as Unix seconds or milliseconds.
+//! The list of helpers is in [`super::list`]; how Handlebars calls them is left to [`super::registry`].
 //!
-//! Whatever a helper gives is charged where it is called, and no text that it takes or gives is longer than
-//! [`MAX_RENDERED`]; one that can multiply what it takes works out the length before it makes the text.
+//! The result of a helper is charged where it is called, and no text that it takes or returns is longer than
+//! [`MAX_RENDERED`]; a helper that can multiply its input computes the length before it creates the text.
 
 use std::cmp::Ordering;
 
@@ -18,9 +18,9 @@ use crate::expr::comparison::compare;
 use crate::expr::moment::moment;
 use crate::expr::spell::spell;
 
-/// The most parts that a text can be split into.
+/// The maximum number of parts that text can be split into.
 pub const MOST_PARTS: usize = 100_000;
-/// The most bytes of a date's form.
+/// The maximum length of a date format, in bytes.
 const MOST_FORMAT: usize = 1_000;
 
 pub(super) fn short_enough(length: usize) -> Result<(), Wrong> {
@@ -52,7 +52,7 @@ pub(super) fn default(arguments: &[Option<&Value>]) -> Given {
     }
 }
 
-/// A list's items; what is no list counts as one, null as none.
+/// A list's items; a value that is not a list counts as one item, null as none.
 fn items(value: &Value) -> &[Value] {
     match value {
         Value::Array(list) => list,
@@ -132,7 +132,7 @@ pub(super) fn hash(arguments: &[Option<&Value>]) -> Given {
     Ok(Some(digest.as_ref().iter().map(|b| format!("{b:02x}")).collect::<String>().into()))
 }
 
-/// A UUID made of the seed, so that every try of a step has the same.
+/// A UUID derived from the seed, so that every attempt of a step has the same.
 pub(super) fn uuid(arguments: &[Option<&Value>]) -> Given {
     let seed = text_of(arguments, 0)?;
     let digest = ring::digest::digest(&ring::digest::SHA256, seed.as_bytes());
@@ -149,10 +149,10 @@ pub(super) fn any(found: &Value, passes: impl Fn(&Value) -> bool) -> bool {
     }
 }
 
-/// A comparison of two values; one that is missing meets none.
+/// Compares two values; the result is false if one of them is missing.
 pub(super) fn both(arguments: &[Option<&Value>], test: impl Fn(&Value, &Value) -> bool) -> Given {
     let (Some(found), Some(wanted)) = (arguments[0], arguments[1]) else { return Ok(Some(false.into())) };
-    // Each of the one is compared with each of the other.
+    // Each element of one is compared with each element of the other.
     let each = |value: &Value| value.as_array().map_or(1, Vec::len);
     charge(|budget| budget.steps(each(found).saturating_mul(each(wanted))))?;
     Ok(Some(test(found, wanted).into()))
@@ -218,7 +218,7 @@ pub(super) fn date(arguments: &[Option<&Value>]) -> Given {
     let given = text_of(arguments, 0)?;
     let moment = moment(&given).ok_or_else(|| said(format!("`{given}` is not a date")))?;
     let format = if arguments.len() > 1 { text_of(arguments, 1)? } else { "%Y-%m-%d".to_owned() };
-    // Each letter of it may become hundreds.
+    // Each character of it may expand to hundreds.
     if format.len() > MOST_FORMAT {
         return Err(said(format!("a date format has at most {MOST_FORMAT} characters")));
     }
@@ -240,7 +240,7 @@ mod tests {
     use super::*;
     use crate::expr::template::registry::charged;
 
-    /// What a helper gives for these, or what it says.
+    /// The result of a helper for these arguments, or its error message.
     fn given(helper: fn(&[Option<&Value>]) -> Given, arguments: &[Value]) -> Result<Value, String> {
         let arguments: Vec<Option<&Value>> = arguments.iter().map(Some).collect();
         match helper(&arguments).and_then(charged) {

@@ -1,4 +1,4 @@
-//! What people write inside braces when they come from another tool, and what it is here.
+//! The syntax that people know from other tools and write inside braces, and our equivalents.
 
 use super::expression::{Expression, Token};
 use super::list::HELPERS;
@@ -39,13 +39,13 @@ const OTHER_HELPERS: [(&str, &str); 28] = [
     ("minus", "subtract"),
 ];
 
-/// Our helper for another tool's word.
+/// Our helper for another tool's name.
 fn ours(theirs: &str) -> Option<&'static str> {
     let lower = theirs.to_ascii_lowercase();
     OTHER_HELPERS.iter().find(|(t, _)| *t == lower).map(|(_, ours)| *ours)
 }
 
-/// `{% … %}`, which other tools have for blocks. Says whether there was one.
+/// `{% … %}`, the syntax for blocks in other tools. Returns whether there was one.
 pub(super) fn percent_blocks(text: &str, item: &Item) -> bool {
     let Some(at) = text.find("{%") else { return false };
     let rest = span::from(text, at);
@@ -61,7 +61,7 @@ pub(super) fn percent_blocks(text: &str, item: &Item) -> bool {
 }
 
 impl Expression<'_, '_> {
-    /// `upper(body.x)`: says so, if it is that.
+    /// Reports `upper(body.x)`, if it is that.
     pub(super) fn is_call(&self, tokens: &[Token]) -> bool {
         let (Some(Token::Word(name)), Some(Token::Open)) = (tokens.first(), tokens.get(1)) else { return false };
         if !self.inner.contains(&format!("{name}(")) {

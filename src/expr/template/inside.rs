@@ -1,4 +1,4 @@
-//! What the pieces inside of a block see: the names around it, and what the block adds to them.
+//! The names that are available to the pieces inside a block: the names around it, and what the block adds to them.
 
 use std::borrow::Cow;
 
@@ -12,11 +12,11 @@ pub(super) struct Inside<'a> {
     pub(super) around: &'a dyn Values,
     pub(super) names: &'a [String],
     pub(super) this: &'a Value,
-    /// `@index` and its like: of `{{#each}}` only.
+    /// `@index` and similar variables: only in `{{#each}}`.
     pub(super) turn: Option<Turn<'a>>,
 }
 
-/// One turn of `{{#each}}`.
+/// One iteration of `{{#each}}`.
 pub(super) struct Turn<'a> {
     pub(super) index: usize,
     pub(super) last: bool,

@@ -1,6 +1,6 @@
-//! How long the text of a template may be, and what it makes. Who keeps to it is left to those that read and render.
+//! The maximum length of a template's text, and of its result. Enforcing them is left to the code that parses and renders.
 
-/// The longest text of one template, in bytes.
+/// The maximum length of one template, in bytes.
 pub(super) const MAX_TEMPLATE: usize = 64 << 10;
-/// The most text that one template may make, in bytes.
+/// The maximum length of the text that one template may create, in bytes.
 pub(super) const MAX_RENDERED: usize = 10 << 20;

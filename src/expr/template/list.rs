@@ -1,5 +1,5 @@
-//! The list of helpers: what each is called, how it is written, what it gives, with an example that a test renders. What
-//! they do is in `helpers`.
+//! The list of helpers: the name, the syntax and the result of each, with an example that a test renders. What they do is in
+//! `helpers`.
 
 use std::cmp::Ordering;
 use std::ops::RangeInclusive;
@@ -13,7 +13,7 @@ use super::helpers::{
 };
 use crate::expr::comparison::{is_truthy, same};
 
-/// What the examples are rendered with.
+/// The body that the examples are rendered with.
 pub const EXAMPLE_BODY: &str = r#"{"name": " Ada ", "nick": null, "zip": 7, "tags": ["a", "b"], "amount": 1250, "price": 19.9,
     "paid": "2026-03-14T09:26:53Z", "lines": [{"sku": "A1"}, {"sku": "B2"}]}"#;
 

@@ -1,9 +1,9 @@
-//! Text with `{{ … }}`, compiled at load and safe for where it goes: the only place that knows Handlebars.
+//! Text with `{{ … }}`, compiled at load and safe for its destination: the only place that uses Handlebars.
 //!
-//! A template is a row of pieces: letters, names and helper calls. Values are ours ([`crate::expr::field`]) and are looked up
-//! here; a helper call is a Handlebars template over the values of its names, so that nothing of the event is copied.
-//! What a place needs (a line, a URL, a file name) is decided by its [`Destination`] when the template is read, never by the
-//! author. Which names exist is checked at load, by [`crate::expr::names`].
+//! A template is a sequence of pieces: text, names and helper calls. Names use our own syntax ([`crate::expr::field`]) and
+//! are looked up here; a helper call is a Handlebars template over the values of its names, so that the rest of the event is
+//! not copied. What a destination (a line, a URL, a file name) requires is decided by its [`Destination`] when the template
+//! is read, never by the author. Which names exist is checked at load, by [`crate::expr::names`].
 
 mod call;
 mod charge;
@@ -36,14 +36,14 @@ use inside::{Inside, Turn};
 use length::{MAX_RENDERED, MAX_TEMPLATE};
 use piece::{Block, BlockKind, Piece, What};
 
-/// The most turns that all `{{#each}}` of one text may take together.
+/// The maximum number of iterations of all `{{#each}}` in one text.
 const MOST_TURNS: u32 = 100_000;
 
-/// The turns that were taken so far.
+/// The number of iterations so far.
 #[derive(Default)]
 struct Turns(Cell<u32>);
 
-/// Where the text goes, which decides how a value is made safe.
+/// Where the text is used, which determines how a value is made safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
     /// Text or data: the value as it is.
@@ -52,11 +52,11 @@ pub enum Destination {
     Line,
     /// A header's value: a line break is refused.
     Header,
-    /// A name below the output folder: what separates folders becomes `_`.
+    /// A path in the output folder: folder separators become `_`.
     File,
     /// Between the tags of XML.
     Xml,
-    /// Behind the `?` of a URL, or one segment of its path: percent-encoded.
+    /// After the `?` of a URL, or one segment of its path: percent-encoded.
     UrlQuery,
     UrlSegment,
 }
@@ -66,7 +66,7 @@ pub enum Destination {
 pub struct Template {
     pieces: Vec<Piece>,
     place: Destination,
-    /// Where it stands in its file, for a message when it cannot be rendered.
+    /// Where it is in its file, for a message if it cannot be rendered.
     path: Path,
 }
 
@@ -75,18 +75,18 @@ pub struct Template {
 pub struct Unrendered {
     /// A sentence without a full stop.
     pub message: String,
-    /// Where the template stands in its rule file.
+    /// Where the template is in its rule file.
     pub path: Path,
 }
 
 impl Template {
-    /// Reads the text that stands at an item.
+    /// Parses the text of an item.
     pub fn read(item: &Item, place: Destination, known: &Names) -> Option<Self> {
         let text = item.text()?;
         Self::parse(&text, item, place, known)
     }
 
-    /// Reads text that belongs to an item.
+    /// Parses text that belongs to an item.
     pub fn parse(text: &str, item: &Item, place: Destination, known: &Names) -> Option<Self> {
         if text.len() > MAX_TEMPLATE {
             item.problem("this text is too long").label(format!("use at most {} KB", MAX_TEMPLATE >> 10)).add();
@@ -105,7 +105,7 @@ impl Template {
         }
     }
 
-    /// The letters before the first `{{ }}`.
+    /// The text before the first `{{ }}`.
     pub fn beginning(&self) -> &str {
         match self.pieces.first() {
             Some(Piece::Text(text)) => text,
@@ -113,7 +113,7 @@ impl Template {
         }
     }
 
-    /// Where it stands in its rule file.
+    /// Where it is in its rule file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -131,12 +131,12 @@ impl Template {
         }
     }
 
-    /// Whether a block (`{{#if}}`) stands in it.
+    /// Whether it contains a block (`{{#if}}`).
     pub fn has_block(&self) -> bool {
         self.pieces.iter().any(|p| matches!(p, Piece::Block(_)))
     }
 
-    /// Every field that it names.
+    /// Every field that it uses.
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
         let mut out = Vec::new();
         self.pieces.iter().for_each(|p| p.fields(&mut out));
@@ -159,7 +159,7 @@ impl Template {
                 Piece::Value { what, raw, source } => self.put(what, *raw, source, names, out)?,
                 Piece::Block(block) => self.block(block, names, turns, out)?,
             }
-            // What a block made was charged inside it.
+            // What a block creates was charged inside it.
             if !matches!(piece, Piece::Block(_)) {
                 names.budget().made(out.len() - before).map_err(|spent| self.wrong(spent))?;
             }
@@ -170,7 +170,7 @@ impl Template {
         Ok(())
     }
 
-    /// What a block is about; nothing where it is missing.
+    /// The value of a block's argument; `None` if it is missing.
     fn about(&self, what: &What, source: &str, names: &dyn Values) -> Result<Option<Value>, Unrendered> {
         match what {
             What::Name(field) => field.value(names).map_err(|why| self.wrong(why)),
@@ -226,7 +226,7 @@ impl Template {
         Ok(())
     }
 
-    /// The value for one event: with its type if the template is exactly one `{{ }}`, else text.
+    /// The value for one event: with its type if the template is exactly one `{{ }}`, otherwise text.
     pub fn value(&self, names: &dyn Values) -> Result<Value, Unrendered> {
         match self.pieces.as_slice() {
             [Piece::Value { what, source, .. }] => self.look(what, source, names),
@@ -256,7 +256,7 @@ impl Template {
     }
 
     fn put(&self, what: &What, raw: bool, source: &str, names: &dyn Values, out: &mut String) -> Result<(), Unrendered> {
-        // The common case borrows: a name with a text behind it.
+        // The common case borrows: a name whose value is text.
         if let What::Name(field) = what
             && let Ok(Found::One(value)) = field.find(names)
             && let Value::String(text) = value.as_ref()

@@ -1,21 +1,21 @@
-//! Blocks of a template while it is read: `{{#if}}`, `{{#unless}}`, `{{#each}}`, `{{#with}}`, with `{{else}}`.
+//! Blocks of a template while it is being parsed: `{{#if}}`, `{{#unless}}`, `{{#each}}`, `{{#with}}`, with `{{else}}`.
 //!
-//! They mean what they mean in Handlebars, but for one thing: no block hides a name. `body.…` is the body everywhere, and
-//! what a block is about is `this`, or a name of the author's own (`{{#each body.lines as |line|}}`). What is seen inside of
-//! one is left to [`super::inside`].
+//! They work as in Handlebars, with one exception: no block hides a name. `body.…` is the body everywhere, and a block's
+//! value is `this`, or a name chosen by the author (`{{#each body.lines as |line|}}`). The names inside a block are left to
+//! [`super::inside`].
 
 use super::list::HELPERS;
 use super::piece::{Block, BlockKind, Piece, What};
 use crate::expr::names::{BlockNames, Names};
 use crate::yaml::fields::Item;
 
-/// How deep blocks may stand in each other.
+/// The maximum nesting depth of blocks.
 const MAX_DEPTH: usize = 16;
 
 const KINDS: [(&str, BlockKind); 4] =
     [("if", BlockKind::If), ("unless", BlockKind::Unless), ("each", BlockKind::Each), ("with", BlockKind::With)];
 
-/// A template while it is read: the blocks that are open, and what stands in them.
+/// A template while it is being parsed: the open blocks, and their content.
 pub(super) struct Nest<'n, 'k> {
     item: &'n Item<'n>,
     known: &'n Names<'k>,
@@ -25,9 +25,9 @@ pub(super) struct Nest<'n, 'k> {
 
 struct Open {
     block: Block,
-    /// What stood before it.
+    /// What came before it.
     before: Vec<Piece>,
-    /// What stood before `{{else}}`, once that was read.
+    /// What came before `{{else}}`, once that has been parsed.
     inner: Option<Vec<Piece>>,
     /// Opened by `{{else if}}`: closed together with the one around it.
     chained: bool,
@@ -47,7 +47,7 @@ impl<'n, 'k> Nest<'n, 'k> {
         None
     }
 
-    /// `#each body.lines as |line|` -> the kind, what it is about, and its names.
+    /// Parses `#each body.lines as |line|` into the kind of block, its value, and its names.
     pub(super) fn head<'t>(&self, inner: &'t str, source: &str) -> Option<(BlockKind, &'t str, Vec<String>)> {
         let word = inner.split_whitespace().next().unwrap_or("");
         let Some((_, kind)) = KINDS.iter().find(|(w, _)| *w == word) else {
@@ -87,7 +87,7 @@ impl<'n, 'k> Nest<'n, 'k> {
         self.open.push(Open { block, before: std::mem::take(&mut self.pieces), inner: None, chained });
     }
 
-    /// `{{else}}`; the names of the block do not reach behind it.
+    /// `{{else}}`; the names of the block are not available after it.
     pub(super) fn otherwise(&mut self, source: &str) -> Option<()> {
         match self.open.last_mut() {
             Some(open) if open.inner.is_none() => {
@@ -135,7 +135,7 @@ impl<'n, 'k> Nest<'n, 'k> {
         }
     }
 
-    /// All pieces; a block that is still open has been told.
+    /// All pieces; reports a block that is still open.
     pub(super) fn done(mut self) -> Option<Vec<Piece>> {
         let Some(open) = self.open.last() else { return Some(std::mem::take(&mut self.pieces)) };
         let word = KINDS.iter().find(|(_, k)| *k == open.block.kind).map_or("", |(w, _)| *w);
@@ -145,7 +145,7 @@ impl<'n, 'k> Nest<'n, 'k> {
 }
 
 impl Drop for Nest<'_, '_> {
-    /// Whatever went wrong, what comes after this text is in no block.
+    /// Whatever went wrong, what follows this text is not in a block.
     fn drop(&mut self) {
         self.known.blocks.borrow_mut().clear();
     }

@@ -1,4 +1,4 @@
-//! What a template is made of: letters, names, helper calls, and blocks with pieces in them. Reading them is left to
+//! The elements of a template: text, names, helper calls, and blocks that contain pieces. Parsing them is left to
 //! [`super::tags`], rendering them to [`super::Template`].
 
 use super::call::Call;
@@ -12,7 +12,7 @@ pub(super) enum Piece {
     Block(Box<Block>),
 }
 
-/// What stands between two braces.
+/// The content of a pair of braces.
 #[derive(Debug, Clone)]
 pub(super) enum What {
     Name(Field),

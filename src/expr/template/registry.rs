@@ -1,4 +1,4 @@
-//! How Handlebars calls the helpers, and what each gives is charged. What they do is left to [`super::helpers`].
+//! How Handlebars calls the helpers, and how their results are charged. What they do is left to [`super::helpers`].
 
 use std::sync::LazyLock;
 
@@ -24,7 +24,7 @@ pub(super) fn registry() -> &'static Handlebars<'static> {
     &REGISTRY
 }
 
-/// A helper as Handlebars calls it.
+/// Adapts a helper to Handlebars.
 struct Registered(&'static Helper);
 
 impl HelperDef for Registered {
@@ -48,7 +48,7 @@ impl HelperDef for Registered {
     }
 }
 
-/// What a helper gave, once it is charged.
+/// The result of a helper, once it is charged.
 pub(super) fn charged(given: Option<Value>) -> Given {
     if let Some(value) = &given {
         short_enough(value.as_str().map_or(0, str::len))?;
@@ -57,7 +57,7 @@ pub(super) fn charged(given: Option<Value>) -> Given {
     Ok(given)
 }
 
-/// Writes what a call gave as JSON, so that its type is kept.
+/// Writes the result of a call as JSON, so that its type is preserved.
 fn keep(called: &Called, _: &Handlebars, _: &Context, _: &mut RenderContext, out: &mut dyn Output) -> Result<(), RenderError> {
     let given = called.param(0).filter(|p| !p.is_value_missing());
     let given = given.ok_or(RenderErrorReason::MissingVariable(None))?;

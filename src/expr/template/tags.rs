@@ -1,5 +1,5 @@
-//! The text of a template -> its pieces: finds the `{{ … }}`, reads what stands in them, and turns helper calls into
-//! Handlebars templates. The slips that people make inside braces get their words here.
+//! Splits the text of a template into pieces: finds the `{{ … }}`, parses their content, and turns helper calls into
+//! Handlebars templates. The messages for common mistakes inside braces are here.
 
 use handlebars::Template as Handlebars;
 use serde_json::Value;
@@ -16,7 +16,7 @@ use crate::expr::names::Names;
 use crate::text::span;
 use crate::yaml::fields::Item;
 
-/// How deep calls may stand in each other.
+/// The maximum nesting depth of calls.
 const MAX_NESTING: usize = 16;
 /// Splits text at its `{{ … }}`.
 pub(super) fn pieces(text: &str, item: &Item, known: &Names) -> Option<Vec<Piece>> {
@@ -27,7 +27,7 @@ pub(super) fn pieces(text: &str, item: &Item, known: &Names) -> Option<Vec<Piece
     let mut rest = text;
     let mut good = true;
     let mut trim_next = false;
-    // Whether nothing but spaces stands between the last line break and `rest`.
+    // Whether there are only spaces between the last line break and `rest`.
     let mut line_begins = true;
     while let Some(start) = rest.find("{{") {
         let mut before = span::before(rest, start);
@@ -56,7 +56,7 @@ pub(super) fn pieces(text: &str, item: &Item, known: &Names) -> Option<Vec<Piece
         let begins = (before.contains('\n') || line_begins) && indent.trim().is_empty();
         let mut after = span::from(rest, start + length);
         if tag.is_silent() && begins && !tag.raw {
-            // A block's tag that has a line for itself leaves no line behind.
+            // A block's tag on a line of its own leaves no empty line.
             let (line, others) = after.split_once('\n').unwrap_or((after, ""));
             if line.trim().is_empty() {
                 before = before.strip_suffix(indent).unwrap_or(before);
@@ -84,7 +84,7 @@ pub(super) fn pieces(text: &str, item: &Item, known: &Names) -> Option<Vec<Piece
     good.then_some(pieces)
 }
 
-/// Reads one tag into the nest. `false` if it is wrong; nothing if all that follows would only repeat it.
+/// Parses one tag into the nest. `false` if it is invalid; `None` if any further messages would only repeat the problem.
 fn one(tag: &Tag, source: &str, item: &Item, known: &Names, nest: &mut Nest) -> Option<bool> {
     let expression = |inner| Expression { inner, source, item, known };
     if tag.inner.starts_with('!') {
@@ -133,13 +133,13 @@ struct Tag<'t> {
 }
 
 impl Tag<'_> {
-    /// Whether it leaves nothing of its own in the text.
+    /// Whether it adds no text of its own.
     fn is_silent(&self) -> bool {
         self.inner.starts_with(['#', '/', '!', '^']) || self.inner == "else" || self.inner.starts_with("else ")
     }
 }
 
-/// Takes one tag off the front, minding quotes; also says how long it is.
+/// Takes one tag off the front, respecting quotes; also returns its length.
 fn cut(text: &str) -> Option<(Tag<'_>, usize)> {
     if let Some(comment) = text.strip_prefix("{{!--") {
         let end = comment.find("--}}")? + 5 + 4;
@@ -212,12 +212,12 @@ impl Expression<'_, '_> {
         }
     }
 
-    /// The letters of one word, to point at; the whole tag if they stand in it twice.
+    /// The word that a problem points at; the whole tag if the word is very short or a number.
     fn at<'w>(&'w self, word: &'w str) -> &'w str {
         if word.len() > 2 && !word.starts_with(|c: char| c.is_ascii_digit()) { word } else { self.source }
     }
 
-    /// Reads `helper argument …` up to the closing bracket, and gives its Handlebars spelling.
+    /// Parses `helper argument …` up to the closing bracket, and returns its Handlebars form.
     fn call(&self, tokens: &[Token], at: &mut usize, arguments: &mut Vec<Argument>, depth: usize) -> Option<String> {
         if depth > MAX_NESTING {
             self.wrong("brackets are nested too deeply", format!("use at most {MAX_NESTING} levels"));

@@ -1,7 +1,7 @@
-//! The address of a call, with every value encoded for where it stands in it.
+//! The address of a call, with every value encoded for its position.
 //!
-//! Which part a `{{ }}` stands in (host, path, query) is known at load. A path segment that turns out empty or made of
-//! points fails, so that `…/customers/{{ body.id }}` never becomes `…/customers/`.
+//! Which part a `{{ }}` is in (host, path, query) is known at load. A path segment that turns out to be empty or to consist
+//! of dots is an error, so that `…/customers/{{ body.id }}` never becomes `…/customers/`.
 
 use super::piece::{Piece, What};
 use super::{Destination, Template, Unrendered};
@@ -23,7 +23,7 @@ enum UrlPart {
 pub struct Url {
     template: Template,
     parts: Vec<UrlPart>,
-    /// A value of the event helps to form the host.
+    /// The host contains a value from the event.
     pub host_from_data: bool,
 }
 
@@ -49,7 +49,7 @@ impl Url {
                 }
                 Piece::Value { what, .. } => {
                     host_from_data |= part == UrlPart::Base && !trusted(what);
-                    // A value may bring the scheme with it.
+                    // A value may include the scheme.
                     seen.push_str(if seen.is_empty() { "x://x" } else { "x" });
                 }
                 // Refused above.
@@ -79,7 +79,7 @@ impl Url {
     pub fn text(&self, names: &dyn Values) -> Result<String, Unrendered> {
         let template = &self.template;
         let mut out = String::new();
-        // The path segment that is being written, and whether a value stands in it.
+        // The start of the current path segment, and whether it contains a value.
         let (mut segment_at, mut filled) = (0, None);
         for (piece, part) in template.pieces.iter().zip(&self.parts) {
             match piece {
@@ -137,7 +137,7 @@ fn trusted(what: &What) -> bool {
     }
 }
 
-/// The part that follows when `c` was just written as the last letter of `seen`.
+/// The part that follows after `c` was added to the end of `seen`.
 fn next(part: UrlPart, seen: &str, c: char) -> UrlPart {
     match (part, c) {
         (UrlPart::Base, '/' | '?' | '#') if !seen.ends_with(":/") && !seen.ends_with("://") => {

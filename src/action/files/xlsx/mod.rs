@@ -1,4 +1,4 @@
-//! Workbooks (`.xlsx`): a package of parts, some of which are sheets, all of them XML.
+//! Workbooks (`.xlsx`): a package of XML parts, some of which are sheets.
 
 mod package;
 pub(super) mod workbook;

@@ -1,4 +1,5 @@
-//! The package that a workbook is (ECMA-376, part 2): its parts, the links between them, its properties, and an empty one.
+//! The package format of a workbook (ECMA-376, part 2): its parts, the links between them, its properties, and an empty
+//! package.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -12,17 +13,17 @@ use super::xml_reader::{XmlReader, attribute};
 use super::xml_rewriter::{attribute_value, rewrite};
 use crate::action::files::folder::Unwritten;
 
-/// The most that one part may unpack to, in bytes.
+/// The maximum size of one part after decompression, in bytes.
 pub(super) const MAX_PART: u64 = 2 << 30;
 pub(super) const WORKBOOK: &str = "xl/workbook.xml";
 pub(super) const CHAIN: &str = "xl/calcChain.xml";
 pub(super) const CUSTOM: &str = "docProps/custom.xml";
 const TYPES: &str = "[Content_Types].xml";
 const RELS: &str = "_rels/.rels";
-/// The document property that carries the last batch's id.
+/// The document property that contains the last batch's id.
 const PROPERTY: &str = "DoorbellBatch";
 
-/// The order in which formulas are worked out names cells that have moved. Spreadsheets make it anew where it is not there.
+/// The order in which formulas are calculated refers to cells that have moved. Spreadsheets recreate it if it is missing.
 pub(super) fn without_chain<R: Read + io::Seek>(
     archive: &mut ZipArchive<R>,
     replaced: &mut BTreeMap<String, String>,
@@ -69,7 +70,7 @@ pub(super) fn relations(xml: &str, base: &str) -> Result<Vec<Relation>, Unwritte
     Ok(out)
 }
 
-/// A target as a part's name: absolute, or against the folder of the part that names it.
+/// Resolves a target to a part's name: absolute, or relative to the folder of the part that names it.
 fn resolve(base: &str, target: &str) -> String {
     if let Some(absolute) = target.strip_prefix('/') {
         return absolute.to_owned();
@@ -87,7 +88,7 @@ fn resolve(base: &str, target: &str) -> String {
     parts.join("/")
 }
 
-/// Shows every element of this name.
+/// Visits every element with this name.
 pub(super) fn each_tag(xml: &str, local: &str, mut look: impl FnMut(&BytesStart)) -> Result<(), Unwritten> {
     let mut reader = XmlReader::new(xml.as_bytes()).map_err(damaged)?;
     let mut buffer = Vec::new();
@@ -100,7 +101,7 @@ pub(super) fn each_tag(xml: &str, local: &str, mut look: impl FnMut(&BytesStart)
     }
 }
 
-/// Shows every element of this name with all the text in it. Those within others of the same name are not shown.
+/// Visits every element with this name and all the text in it. Elements inside another one with the same name are not visited.
 pub(super) fn each_text(xml: &str, local: &str, mut look: impl FnMut(&BytesStart, &str)) -> Result<(), Unwritten> {
     let mut reader = XmlReader::new(xml.as_bytes()).map_err(damaged)?;
     let (mut buffer, mut open, mut text) = (Vec::new(), None, String::new());
@@ -123,13 +124,13 @@ pub(super) fn each_text(xml: &str, local: &str, mut look: impl FnMut(&BytesStart
     }
 }
 
-/// A part as it will be.
+/// The new content of a part.
 fn current<R: Read + io::Seek>(archive: &mut ZipArchive<R>, replaced: &BTreeMap<String, String>, part: &str) -> Result<String, Unwritten> {
     replaced.get(part).map_or_else(|| text_of(archive, part), |text| Ok(text.clone()))
 }
 
-/// Has the formulas worked out again when the workbook is opened: their results of before are in the file. Where there is no
-/// `calcPr` (part 1, 18.2.2), that is left to the program that opens it.
+/// Requests a recalculation of the formulas when the workbook is opened, because the file contains their old results. If
+/// there is no `calcPr` (part 1, 18.2.2), this is left to the program that opens it.
 pub(super) fn recalculated<R: Read + io::Seek>(
     archive: &mut ZipArchive<R>,
     replaced: &mut BTreeMap<String, String>,
@@ -147,7 +148,7 @@ pub(super) fn recalculated<R: Read + io::Seek>(
     Ok(())
 }
 
-/// Puts the batch's id among the document's properties, and makes the part for them where there is none.
+/// Writes the batch's id to the document's properties, and creates the part for them if it is missing.
 pub(super) fn stamp<R: Read + io::Seek>(
     archive: &mut ZipArchive<R>,
     names: &[String],
@@ -174,7 +175,7 @@ pub(super) fn stamp<R: Read + io::Seek>(
     }
     let ns = "http://schemas.openxmlformats.org/officeDocument/2006/custom-properties";
     replaced.insert(CUSTOM.into(), format!("{XML}<Properties xmlns=\"{ns}\">{}</Properties>", property("", 2, batch)));
-    // Another program may have taken the part away and not what names it; nothing may be named twice.
+    // Another program may have removed the part but not the references to it; nothing may be referenced twice.
     let types = current(archive, replaced, TYPES)?;
     let mut is_named = false;
     each_tag(&types, "Override", |tag| {
@@ -197,7 +198,7 @@ pub(super) fn stamp<R: Read + io::Seek>(
     Ok(())
 }
 
-/// The batch's id among the document's properties.
+/// The batch's id in the document's properties.
 pub(super) fn stamped(xml: &str) -> Option<String> {
     let mut batch = None;
     let read = each_text(xml, "property", |tag, text| {
@@ -217,7 +218,7 @@ fn property(p: &str, pid: u32, batch: &str) -> String {
     )
 }
 
-/// A part with elements added as the last ones of its root, whose name has the prefix that theirs get.
+/// A part with elements appended to its root, whose name has the prefix that theirs get.
 fn with_last(xml: &str, root: &str, added: impl Fn(&str) -> String) -> Result<String, Unwritten> {
     let mut is_there = false;
     let new = rewrite(xml, |xml, at| {
@@ -233,7 +234,7 @@ fn with_last(xml: &str, root: &str, added: impl Fn(&str) -> String) -> Result<St
 
 const XML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n";
 
-/// The smallest workbook with one empty sheet (ECMA-376, part 1).
+/// The smallest workbook, with one empty sheet (ECMA-376, part 1).
 pub(super) fn new_workbook(sheet: &str) -> zip::result::ZipResult<Vec<u8>> {
     let title = attribute_value(&sheet.chars().filter(|c| !"[]:*?/\\".contains(*c) && !c.is_control()).take(31).collect::<String>());
     let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
@@ -307,7 +308,7 @@ mod tests {
         assert!(replaced[TYPES].ends_with("custom-properties+xml\"/></t:Types>") && replaced[TYPES].contains("<t:Override "));
         let link = format!("<Relationship Id=\"rIdDoorbell2\" Type=\"{kind}\" Target=\"docProps/custom.xml\"/></Relationships >");
         assert!(replaced[RELS].ends_with(&link), "{}", replaced[RELS]);
-        // Another program took the part away, and left what names it.
+        // Another program removed the part, but not the references to it.
         let left = [(TYPES, replaced[TYPES].as_str()), (RELS, replaced[RELS].as_str())];
         let mut again = BTreeMap::new();
         stamp(&mut package(&left), &[], "c", &mut again).unwrap();

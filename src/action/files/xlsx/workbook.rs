@@ -1,9 +1,8 @@
-//! Workbooks (`.xlsx`): adds rows to one sheet and leaves every other part as it is, byte for byte.
+//! Workbooks (`.xlsx`): adds rows to one sheet and leaves every other part unchanged, byte for byte.
 //!
-//! The archive's parts are copied raw; only the sheet, the tables that end where it ends, and a document property with
-//! the batch's id are written anew, into a temporary file that then takes the workbook's place. The id tells after a
-//! crash whether a batch is in the file, however people have sorted or deleted rows since. The sheet's own XML is
-//! `worksheet`'s.
+//! The archive's parts are copied raw; only the sheet, the tables that end on its last row, and a document property with the
+//! batch's id are rewritten, into a temporary file that then replaces the workbook. After a crash, the id shows whether a
+//! batch is in the file, even if people have sorted or deleted rows since. The sheet's own XML is left to `worksheet`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
@@ -29,29 +28,29 @@ use crate::action::files::row::{Cell, Row};
 use crate::disk::{Trouble, Watched};
 use regex::Regex;
 
-/// The largest workbook that is opened, in bytes.
+/// The maximum size of a workbook, in bytes.
 const MAX_WORKBOOK: u64 = 200 << 20;
-/// The most rows that a sheet can hold.
+/// The maximum number of rows in a sheet.
 const MAX_ROWS: u32 = 1_048_576;
-/// The most letters that a cell can hold.
+/// The maximum number of characters in a cell.
 const MAX_CELL: usize = 32_767;
-/// How much of a sheet is packed and unpacked at a time, in bytes.
+/// How many bytes of a sheet are compressed and decompressed at a time.
 const PIECE: usize = 64 << 10;
-/// How hard a sheet is packed: a batch is done a fifth to a third sooner than with the usual 6, for a fifth more bytes.
+/// The compression level of a sheet: a batch takes 20 to 33 % less time than with the usual 6, for 20 % more bytes.
 const LEVEL: i64 = 3;
 const STRINGS: &str = "xl/sharedStrings.xml";
 
-/// A workbook with the batch in it, beside the one that it will replace.
+/// A workbook that includes the batch, next to the one that it will replace.
 pub(crate) struct Laid {
-    /// Nothing if every row is refused.
+    /// `None` if every row is refused.
     pub replacement: Option<Replacement>,
-    /// The id that the new file carries.
+    /// The id in the new file.
     pub batch: String,
     /// For each row, why it cannot be part of the batch.
     pub refused: Vec<Option<String>>,
 }
 
-/// Writes the workbook with these rows under a temporary name and flushes it. Rows that are none are refused.
+/// Writes the workbook with these rows under a temporary name and flushes it. A `None` is a line, and refused.
 pub(crate) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str) -> Result<Laid, Unwritten> {
     if let Some(lock) = open_elsewhere(path) {
         return Err(Unwritten::Again(format!("it is open in another program, which left the lock file {lock}; close it there")));
@@ -80,7 +79,7 @@ pub(crate) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str
             add(ZipArchive::new(io::Cursor::new(empty)).map_err(damaged)?, to, name, rows, batch)
         }
     };
-    // What the disk did not give or take is not the workbook's fault, whatever it looked like on the way here.
+    // A disk error is not the workbook's fault, whatever error it was turned into on the way here.
     let refused = added.map_err(|why| trouble.take().map_or(why, Unwritten::Again))?;
     let replacement = if refused.iter().all(Option::is_some) { None } else { Some(new.ready()?) };
     Ok(Laid { replacement, batch: batch.to_owned(), refused })
@@ -98,15 +97,15 @@ pub(crate) fn batch_of(file: &File) -> io::Result<Option<String>> {
     Ok(custom.ok().and_then(|xml| stamped(&xml)))
 }
 
-/// The lock file that Excel or LibreOffice leaves beside a workbook that is open.
+/// The lock file that Excel or LibreOffice creates next to a workbook that is open.
 fn open_elsewhere(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_string_lossy();
     let short: String = name.chars().skip(2).collect();
-    // Excel takes the first two letters of long names away.
+    // Excel drops the first two characters of long names.
     [format!("~${name}"), format!("~${short}"), format!(".~lock.{name}#")].into_iter().find(|lock| path.with_file_name(lock).exists())
 }
 
-/// Refuses what is no open workbook.
+/// Refuses a file that is not an `.xlsx` or is protected with a password.
 fn checked(mut file: &File) -> Result<(), Unwritten> {
     let mut magic = [0; 4];
     let read = file.read(&mut magic)?;
@@ -120,7 +119,7 @@ fn checked(mut file: &File) -> Result<(), Unwritten> {
     }
 }
 
-/// Copies the workbook, with the rows in it.
+/// Copies the workbook, and adds the rows.
 fn add<R: Read + Seek>(
     mut archive: ZipArchive<R>,
     out: Watched,
@@ -135,7 +134,7 @@ fn add<R: Read + Seek>(
     let mut refused: Vec<Option<String>> =
         rows.iter().map(|r| r.is_none().then(|| format!("{name}: a workbook has rows, not lines; use add_row"))).collect();
     let sheets = sheets(&mut archive)?;
-    // Rows for several sheets: each sheet is changed once.
+    // Rows for several sheets: each sheet is changed only once.
     let mut by_sheet: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (n, row) in rows.iter().enumerate() {
         let Some(row) = row else { continue };
@@ -234,21 +233,21 @@ fn add<R: Read + Seek>(
     Ok(refused)
 }
 
-/// A part that is read through, in large pieces.
+/// A part that is read from beginning to end, in large chunks.
 fn pieces<R: Read>(part: R) -> BufReader<R> {
     BufReader::with_capacity(PIECE, part)
 }
 
-/// A part that is written anew.
+/// A part that is rewritten.
 enum NewPart {
     Text(String),
     Sheet(Box<Shape>, Vec<Line>, Changed),
 }
 
-/// A value as a cell of a workbook can hold it.
+/// A value in the form that a workbook cell can hold.
 fn fit(name: &str, title: &str, cell: &Cell) -> Result<Cell, String> {
     match cell {
-        // Excel keeps fifteen digits; what has more would be rounded, so it stays text.
+        // Excel stores 15 digits; a longer number would be rounded, so it stays text.
         Cell::Number(n) if n.bytes().filter(u8::is_ascii_digit).count() > 15 => Ok(Cell::Text(n.clone())),
         Cell::Text(t) if t.encode_utf16().count() > MAX_CELL => {
             Err(format!("{name}: the value for {title} is longer than {MAX_CELL} characters, which is the limit for a cell"))
@@ -276,7 +275,7 @@ fn find<R: Read + Seek>(
     read::find(BufReader::new(sheet), shape.header_row, &columns, &texts, &mut |row, cell| search.look(row, cell)).map_err(damaged)
 }
 
-/// A formula that names the row of a table's totals would point at another row when that one moves down.
+/// A formula that refers to a table's totals row would point at the wrong row once the totals move down.
 fn nobody_refers_to<R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     sheets: &[(String, String)],
@@ -306,7 +305,7 @@ fn nobody_refers_to<R: Read + Seek>(
     if named { refuse("a name of the workbook") } else { Ok(()) }
 }
 
-/// The sheets' titles and parts, in their order.
+/// The sheets' titles and parts, in order.
 fn sheets<R: Read + Seek>(archive: &mut ZipArchive<R>) -> Result<Vec<(String, String)>, Unwritten> {
     let workbook = text_of(archive, WORKBOOK)?;
     let targets = relations(&text_of(archive, "xl/_rels/workbook.xml.rels")?, "xl/")?;
@@ -348,7 +347,7 @@ fn scan<R: Read + Seek>(archive: &mut ZipArchive<R>, part: &str) -> Result<Shape
     Ok(shape)
 }
 
-/// Tables that end with the sheet's last row grow with it.
+/// Tables that end on the sheet's last row are extended with it.
 fn tables<R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     names: &[String],
@@ -375,7 +374,7 @@ fn tables<R: Read + Seek>(
         })?;
         let Some((from, to)) = at_range(&range) else { continue };
         let ends_below = to.1 == shape.last_row && added > 0;
-        // A table grows by new columns where its own title row is the one that they are added to.
+        // New columns extend a table if its own title row is the one that they are added to.
         let wider = from.1 == shape.header_row && titles.first().is_some_and(|(c, _)| *c == to.0 + 1);
         if !ends_below && !wider {
             continue;
@@ -425,7 +424,7 @@ fn tables<R: Read + Seek>(
     Ok(())
 }
 
-/// How many columns a table has with some more at its end, and the ids and titles of those.
+/// The number of columns of a table after some are added at its end, and the ids and titles of the new ones.
 fn more_columns(table: &str, titles: &[(u32, String)]) -> Result<(usize, Vec<(u32, String)>), Unwritten> {
     let (mut highest, mut count) = (0u32, titles.len());
     each_tag(table, "tableColumn", |tag| {

@@ -1,6 +1,6 @@
-//! Reads an XML document event by event, and refuses it where it is not well-formed (XML 1.0).
+//! Reads an XML document event by event, and refuses it if it is not well-formed (XML 1.0).
 //!
-//! Packages (ECMA-376, part 2, 9.1.4) hold XML in UTF-8 or UTF-16 without a DTD; UTF-16 is refused. What is done with the
+//! Packages (ECMA-376, part 2, 9.1.4) contain XML in UTF-8 or UTF-16 without a DTD; UTF-16 is refused. What is done with the
 //! events is left to others.
 
 use std::io::{self, BufRead, Chain, Cursor, Read};
@@ -11,20 +11,20 @@ use quick_xml::escape::unescape;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
-/// A byte order mark, as UTF-8 has it.
+/// A byte order mark in UTF-8.
 pub(super) const MARK: &[u8] = b"\xef\xbb\xbf";
-/// The most attributes that one element may have; each is compared with all before it.
+/// The maximum number of attributes of an element; each is compared with all before it.
 const MAX_ATTRIBUTES: usize = 256;
 
 pub(super) fn malformed(what: impl std::fmt::Display) -> io::Error {
     io::Error::other(format!("its XML is malformed: {what}"))
 }
 
-/// Reads a document, and refuses it where it is not well-formed.
+/// Reads a document, and refuses it if it is not well-formed.
 pub(super) struct XmlReader<R> {
     reader: Reader<Chain<Cursor<Vec<u8>>, R>>,
     has_mark: bool,
-    /// Whether it is a whole document, with one root, and not some elements that are put into one.
+    /// Whether it is a whole document with one root, rather than elements that are inserted into one.
     is_whole: bool,
     has_begun: bool,
     has_root: bool,
@@ -40,14 +40,14 @@ impl<R: BufRead> XmlReader<R> {
             return Err(malformed("it is encoded in UTF-16, not in UTF-8"));
         }
         let has_mark = start == MARK;
-        // A mark that is a piece of its own is always skipped, whatever the pieces of the rest are.
+        // A mark in a chunk of its own is always skipped, however the rest is split.
         let mut reader = Reader::from_reader(Cursor::new(start).chain(from));
         reader.config_mut().check_comments = true;
         Ok(Self { reader, has_mark, is_whole: true, has_begun: false, has_root: false, depth: 0, is_ascii: false })
     }
 
-    /// Reads the next event; all of its bytes are in `raw` then. The last one is `Eof`, and comes only where the document ends
-    /// as it should.
+    /// Reads the next event, and stores all of its bytes in `raw`. The last event is `Eof`, which comes only if the document
+    /// ends correctly.
     pub(super) fn read<'b>(&mut self, raw: &'b mut Vec<u8>) -> io::Result<Event<'b>> {
         raw.clear();
         let event = self.reader.read_event_into(raw).map_err(malformed)?;
@@ -56,12 +56,12 @@ impl<R: BufRead> XmlReader<R> {
         Ok(event)
     }
 
-    /// The same for some elements that are put into a document.
+    /// The same for elements that are inserted into a document.
     pub(super) fn of_some(from: R) -> io::Result<Self> {
         Ok(Self { is_whole: false, ..Self::new(from)? })
     }
 
-    /// How many bytes have been read, without a byte order mark.
+    /// How many bytes have been read, excluding a byte order mark.
     pub(super) fn position(&self) -> u64 {
         self.reader.buffer_position()
     }
@@ -80,7 +80,7 @@ impl<R: BufRead> XmlReader<R> {
         self.has_mark
     }
 
-    /// Whether another encoding than UTF-8 is declared; of such a document only ASCII is read and written.
+    /// Whether an encoding other than UTF-8 is declared; in such a document, only ASCII is read and written.
     pub(super) fn is_ascii(&self) -> bool {
         self.is_ascii
     }
@@ -105,7 +105,7 @@ impl<R: BufRead> XmlReader<R> {
             Event::PI(pi) if !is_name(pi.target()) || pi.target().eq_ignore_ascii_case("xml") => return Err(malformed("<?")),
             Event::Text(_) | Event::Comment(_) | Event::PI(_) => {}
             Event::CData(_) if is_inside => {}
-            // Without a DTD there are only the five entities of XML itself, and numbers.
+            // Without a DTD, only XML's five predefined entities and character references exist.
             Event::GeneralRef(name) if is_inside => check_characters(&unescape(&format!("&{};", &**name)).map_err(malformed)?)?,
             Event::CData(_) | Event::GeneralRef(_) => return Err(malformed("text outside its root")),
             Event::Decl(declaration) if self.is_whole && !self.has_begun => {
@@ -130,7 +130,7 @@ pub(super) fn check_characters(text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// The encoding that a declaration (`<?xml … ?>`) names, or UTF-8; nothing if it is malformed.
+/// The encoding that a declaration (`<?xml … ?>`) names, or UTF-8; `None` if the declaration is malformed.
 fn declared(declaration: &str) -> Option<&str> {
     let pair = |a: Attribute| (&declaration[a.name], &declaration[a.value]);
     let pairs: Vec<(&str, &str)> = attributes(declaration, "xml".len()).map(|a| a.map(pair)).collect::<Option<_>>()?;
@@ -169,14 +169,14 @@ fn is_name(name: &str) -> bool {
     name.bytes().next().is_some_and(begins) && name.bytes().all(|b| begins(b) || b.is_ascii_digit() || matches!(b, b'-' | b'.'))
 }
 
-/// Where an attribute is in its tag: with the space before it, its name, and its value without the quotes.
+/// The position of an attribute in its tag: the space before it, its name, and its value without the quotes.
 pub(super) struct Attribute {
     pub whole: Range<usize>,
     pub name: Range<usize>,
     pub value: Range<usize>,
 }
 
-/// The attributes of a tag after so many bytes of it; nothing where one is malformed.
+/// The attributes of a tag after this many bytes of it; `None` for a malformed one.
 pub(super) fn attributes(tag: &str, mut at: usize) -> impl Iterator<Item = Option<Attribute>> {
     let bytes = tag.as_bytes();
     let skip = |from: usize, some: &dyn Fn(u8) -> bool| (from..bytes.len()).find(|n| !some(bytes[*n])).unwrap_or(bytes.len());
@@ -194,7 +194,7 @@ pub(super) fn attributes(tag: &str, mut at: usize) -> impl Iterator<Item = Optio
         at = value.end + 1;
         let is_good = name.start > start && bytes.get(sign) == Some(&b'=') && matches!(bytes.get(quote), Some(b'"' | b'\''));
         let is_closed = at <= bytes.len();
-        // What follows a mistake is not looked at.
+        // Nothing after an error is read.
         if !(is_good && is_closed) {
             at = bytes.len();
             return Some(None);

@@ -1,9 +1,9 @@
-//! Changes some elements of an XML document and copies everything else byte for byte: the only way in which the parts of
-//! a workbook are changed.
+//! Changes some elements of an XML document and copies everything else byte for byte: the only way in which the parts of a
+//! workbook are changed.
 //!
-//! A [`Rewriter`] goes through a document event by event. What is not touched is written as it was read, white space,
-//! quotes and comments included. Nothing malformed is written: a document that is not well-formed is an error, and so is
-//! an addition that is not. What the elements mean is left to [`super::package`] and [`super::worksheet`].
+//! A [`Rewriter`] goes through a document event by event. Whatever is not changed is written as it was read, including white
+//! space, quotes and comments. Nothing malformed is written: a document that is not well-formed is an error, and so is a
+//! malformed addition. What the elements mean is left to [`super::package`] and [`super::worksheet`].
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, Read, Write};
@@ -14,12 +14,12 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::xml_reader::{Attribute, MARK, XmlReader, attributes, check_characters, malformed};
 
-/// Text as the value of an attribute, whatever quotes it has. Tabs and line ends would be read as spaces.
+/// Escapes text as an attribute value, for either kind of quotes. Tabs and line ends would otherwise be read as spaces.
 pub(super) fn attribute_value(text: &str) -> String {
     escape(text).replace('\t', "&#9;").replace('\n', "&#10;")
 }
 
-/// What a [`Rewriter`] has come to.
+/// The kind of the current event of a [`Rewriter`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum At {
     Start,
@@ -41,16 +41,16 @@ impl At {
     }
 }
 
-/// Goes through a document and writes it. What it has come to is written when it goes on, with what was done to it.
+/// Goes through a document and writes it. The current event is written when the rewriter moves on, with the changes made to it.
 pub(super) struct Rewriter<R, W> {
     from: XmlReader<R>,
     out: W,
     at: At,
-    /// The event that it has come to, as it will be written.
+    /// The current event, as it will be written.
     raw: Vec<u8>,
 }
 
-/// A document with what `edit` does to its events.
+/// Rewrites a document, with `edit` applied to its events.
 pub(super) fn rewrite(xml: &str, mut edit: impl FnMut(&mut Rewriter<&[u8], &mut Vec<u8>>, At) -> io::Result<()>) -> io::Result<String> {
     let mut out = Vec::with_capacity(xml.len() + 256);
     let mut rewriter = Rewriter::new(xml.as_bytes(), &mut out)?;
@@ -67,7 +67,7 @@ impl<R: BufRead, W: Write> Rewriter<R, W> {
         Ok(Self { from, out, at: At::Other, raw })
     }
 
-    /// Writes the event at hand and goes to the next. After `None` the whole document is written.
+    /// Writes the current event and moves to the next. After `None`, the whole document has been written.
     pub(super) fn next(&mut self) -> io::Result<Option<At>> {
         self.out.write_all(&self.raw)?;
         self.at = match self.from.read(&mut self.raw)? {
@@ -81,13 +81,13 @@ impl<R: BufRead, W: Write> Rewriter<R, W> {
         Ok(Some(self.at))
     }
 
-    /// The event at hand, as it is written.
+    /// The current event, as it will be written.
     pub(super) fn text(&self) -> &str {
-        // It was read as UTF-8, and is changed only by text.
+        // It was read as UTF-8, and all changes to it are text.
         std::str::from_utf8(&self.raw).unwrap_or_default()
     }
 
-    /// The name of the tag at hand, with its prefix; empty if it is no tag.
+    /// The name of the current tag, with its prefix; empty if the event is not a tag.
     fn name(&self) -> &str {
         match self.at {
             At::Text | At::Other => "",
@@ -95,27 +95,27 @@ impl<R: BufRead, W: Write> Rewriter<R, W> {
         }
     }
 
-    /// The name of the tag at hand without its prefix; empty if it is no tag.
+    /// The name of the current tag without its prefix; empty if the event is not a tag.
     pub(super) fn local(&self) -> &str {
         self.name().split_once(':').map_or(self.name(), |(_, local)| local)
     }
 
-    /// The prefix of the tag at hand, with its colon.
+    /// The prefix of the current tag, with its colon.
     pub(super) fn prefix(&self) -> &str {
         &self.name()[..self.name().len() - self.local().len()]
     }
 
-    /// How many elements are around the one at hand; 0 for the root.
+    /// How many elements enclose the current one; 0 for the root.
     pub(super) fn depth(&self) -> usize {
         self.from.depth() - usize::from(self.at == At::Start)
     }
 
-    /// The tag at hand, to read its attributes.
+    /// The current tag, to read its attributes.
     pub(super) fn tag(&self) -> BytesStart<'_> {
         BytesStart::from_content(&self.text()[self.content()], self.name().len())
     }
 
-    /// Where name and attributes of the tag at hand are.
+    /// The positions of the name and attributes of the current tag.
     fn content(&self) -> Range<usize> {
         match self.at {
             At::Start => 1..self.raw.len() - 1,
@@ -131,7 +131,7 @@ impl<R: BufRead, W: Write> Rewriter<R, W> {
         Some(Attribute { whole: moved(found.whole), name: moved(found.name), value: moved(found.value) })
     }
 
-    /// Sets an attribute of the tag at hand. Its quotes stay, and its place among the others.
+    /// Sets an attribute of the current tag. Its quotes and its position among the others are preserved.
     pub(super) fn set(&mut self, name: &str, value: &str) -> io::Result<()> {
         check_characters(value)?;
         if !self.at.begins() {
@@ -150,14 +150,14 @@ impl<R: BufRead, W: Write> Rewriter<R, W> {
         Ok(())
     }
 
-    /// Takes an attribute away from the tag at hand.
+    /// Removes an attribute from the current tag.
     pub(super) fn remove(&mut self, name: &str) {
         if let Some(found) = self.find(name) {
             self.raw.drain(found.whole);
         }
     }
 
-    /// Writes other text than the one at hand.
+    /// Replaces the current text.
     pub(super) fn set_text(&mut self, text: &str) -> io::Result<()> {
         check_characters(text)?;
         if self.at == At::Text {
@@ -166,7 +166,7 @@ impl<R: BufRead, W: Write> Rewriter<R, W> {
         Ok(())
     }
 
-    /// Writes elements before what is at hand.
+    /// Writes elements before the current event.
     pub(super) fn insert(&mut self, xml: &str) -> io::Result<()> {
         if self.depth() == 0 && self.at != At::End {
             return Err(malformed("an element outside its root"));
@@ -174,7 +174,7 @@ impl<R: BufRead, W: Write> Rewriter<R, W> {
         self.write_checked(xml)
     }
 
-    /// Writes elements as the last ones of the element that ends here. An empty one gets an end tag, which is at hand then.
+    /// Appends elements to the element that ends here. An empty element gets an end tag, which is then the current event.
     pub(super) fn append(&mut self, xml: &str) -> io::Result<()> {
         if self.at == At::Empty {
             let end = format!("</{}>", self.name()).into_bytes();
@@ -187,7 +187,7 @@ impl<R: BufRead, W: Write> Rewriter<R, W> {
         if self.at == At::End { self.write_checked(xml) } else { Err(malformed("content without an element")) }
     }
 
-    /// Leaves out what is at hand; an element with everything in it.
+    /// Omits the current event; for an element, including everything in it.
     pub(super) fn discard(&mut self) -> io::Result<()> {
         if self.depth() == 0 && self.at.begins() || self.at == At::End {
             return Err(malformed("its root is missing"));
@@ -203,8 +203,8 @@ impl<R: BufRead, W: Write> Rewriter<R, W> {
         Ok(())
     }
 
-    /// Copies everything up to a position unread. Whoever calls this has read it, and knows that as many elements are
-    /// open there as here.
+    /// Copies everything up to a position without reading it. The caller has read it, and knows that the same number of
+    /// elements is open there as here.
     pub(super) fn copy_to(&mut self, position: u64) -> io::Result<()> {
         self.out.write_all(&self.raw)?;
         self.raw.clear();
@@ -222,7 +222,7 @@ impl<R: BufRead, W: Write> Rewriter<R, W> {
         self.out.write_all(xml.as_bytes())
     }
 
-    /// Escaped text in the encoding of the document.
+    /// Escapes text for the encoding of the document.
     fn spelled<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if !self.from.is_ascii() || text.is_ascii() {
             return text.into();
@@ -239,7 +239,7 @@ mod tests {
 
     use super::*;
 
-    /// What is written of a document that is read in pieces of so many bytes, with nothing changed.
+    /// Rewrites a document that is read in chunks of this many bytes, without changes.
     fn copied(xml: &[u8], piece: usize) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
         let mut rewriter = Rewriter::new(BufReader::with_capacity(piece, xml), &mut out)?;
@@ -319,7 +319,7 @@ mod tests {
             .prop_map(|(space, name, around, value)| format!("{space}{name}{around}={around}{value}"))
     }
 
-    /// Elements, text and comments that look like each other, with every spelling that XML has for one thing.
+    /// Elements, text and comments that look similar, with every spelling that XML allows for the same thing.
     fn element() -> impl Strategy<Value = String> {
         let text = prop_oneof![
             "[^<&\\]\0-\x1f\u{fffe}\u{ffff}]{1,8}",

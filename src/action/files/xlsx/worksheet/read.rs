@@ -1,4 +1,4 @@
-//! Looks at a sheet: its shape, its header, the rows that are looked for.
+//! Inspects a sheet: its shape, its header, and the rows that are looked for.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, BufRead};
@@ -15,7 +15,7 @@ pub(super) fn broken(e: impl std::fmt::Display) -> io::Error {
     io::Error::other(e.to_string())
 }
 
-/// Looks at a sheet. What it finds well-formed can be copied unread afterwards.
+/// Inspects a sheet. What is found to be well-formed can then be copied without reading it again.
 pub(crate) fn scan(xml: impl BufRead) -> io::Result<Shape> {
     let mut reader = XmlReader::new(xml)?;
     let mut buffer = Vec::new();
@@ -23,7 +23,7 @@ pub(crate) fn scan(xml: impl BufRead) -> io::Result<Shape> {
     let (mut row, mut column) = (0u32, 0u32);
     let mut styles: Vec<(u32, String)> = Vec::new();
     let (mut has_value, mut in_data) = (false, false);
-    // The cell at hand: its type, and its text while a header is being read.
+    // The current cell: its type, and its text while a header is being read.
     let (mut kind, mut text, mut reading) = (String::new(), String::new(), false);
     let mut titles: Vec<(u32, String, bool)> = Vec::new();
     loop {
@@ -112,12 +112,12 @@ fn cell(tag: &BytesStart, before: u32) -> (u32, String, Option<String>) {
     (column.unwrap_or(before + 1), kind, style)
 }
 
-/// The column of a cell, by its name or behind the one before it.
+/// The column of a cell, from its reference or from the cell before it.
 pub(super) fn place(tag: &BytesStart, before: u32) -> u32 {
     attribute(tag, "r").and_then(|r| at_cell(&r)).map_or(before + 1, |(column, _)| column)
 }
 
-/// The shared strings that are wanted, by their index and text; so many at most.
+/// The shared strings that are wanted, by index and text; at most this many.
 pub(crate) fn shared(xml: impl BufRead, most: usize, wanted: impl Fn(usize, &str) -> bool) -> io::Result<HashMap<usize, String>> {
     let mut reader = Reader::from_reader(xml);
     let mut buffer = Vec::new();
@@ -155,10 +155,10 @@ pub(crate) fn shared(xml: impl BufRead, most: usize, wanted: impl Fn(usize, &str
     }
 }
 
-/// What a row holds in a column, as text.
+/// The content of a row in a column, as text.
 type Look<'l> = &'l mut dyn FnMut(u32, &dyn Fn(u32) -> Option<String>) -> bool;
 
-/// Shows every row below the header in these columns. Gives the columns that hold a formula, for rows that were meant.
+/// Visits every row below the header in these columns. Returns the columns that contain a formula, for the rows that matched.
 pub(crate) fn find(
     xml: impl BufRead,
     header_row: u32,
@@ -202,7 +202,7 @@ pub(crate) fn find(
                 "v" | "t" => reading = false,
                 "c" if columns.contains(&column) && !text.is_empty() => {
                     let value = match kind.as_str() {
-                        // Shared strings that nobody looks for were not kept.
+                        // Shared strings that are not looked for were not stored.
                         "s" => text.parse().ok().and_then(|n: usize| texts.get(&n).cloned()).unwrap_or_else(|| "\u{0}".to_owned()),
                         "b" => if text == "1" { "true" } else { "false" }.to_owned(),
                         _ => text.clone(),
@@ -220,7 +220,7 @@ pub(crate) fn find(
     }
 }
 
-/// Every formula of a sheet, but for those in one row.
+/// Every formula of a sheet, except those in one row.
 pub(crate) fn formulas(xml: impl BufRead, but: u32) -> io::Result<Vec<String>> {
     let mut reader = Reader::from_reader(xml);
     let (mut buffer, mut out) = (Vec::new(), Vec::new());

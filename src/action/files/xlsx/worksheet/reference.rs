@@ -1,4 +1,4 @@
-//! How cells are named: `C7`, and `A1:C7` for all between two corners (ECMA-376, part 1, 18.18).
+//! Cell references: `C7`, and `A1:C7` for all cells between two corners (ECMA-376, part 1, 18.18).
 
 use std::borrow::Cow;
 

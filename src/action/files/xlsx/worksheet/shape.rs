@@ -1,4 +1,4 @@
-//! What the two passes over a sheet tell each other: what was seen in it, and what is to change.
+//! What is passed between the two passes over a sheet: what was found in it, and what is to change.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,23 +7,24 @@ use crate::action::files::row::Cell;
 /// A row to be added: cells by column, counted from 1, in order.
 pub(crate) struct Line(pub Vec<(u32, Cell)>);
 
-/// What has to be known of a sheet before rows are added.
+/// What has to be known about a sheet before rows are added.
 #[derive(Debug, Default)]
 pub(crate) struct Shape {
     /// The titles in the first row that has any, by column.
     pub header: Vec<(u32, String)>,
-    /// Titles that stand among the shared strings, by their index there.
+    /// Titles that are among the shared strings, by their index there.
     pub shared: Vec<(u32, usize)>,
     pub header_row: u32,
     /// The last row with a value.
     pub last_row: u32,
-    /// The row of a table's totals, if that is the last one: rows are added above it.
+    /// The row of a table's totals, if it is the last one: rows are added above it.
     pub totals: Option<u32>,
-    /// The styles of the last row's cells and of the row's before it, where these are not the header's.
+    /// The cell styles of the last row and of the row before it, if these rows are not the header.
     pub(super) styles: HashMap<u32, String>,
     pub(super) styles_before: HashMap<u32, String>,
     pub last_column: u32,
-    /// Where the last row with a value ends, and the one before it, in bytes: all up to there can be copied unread.
+    /// The byte offsets at which the last row with a value, and the one before it, end: everything up to there can be copied
+    /// unread.
     pub(super) end: u64,
     pub(super) end_before: u64,
     /// The prefix of the sheet's tags, with its colon.

@@ -13,10 +13,10 @@ use super::reference::{at_cell, at_range, letters, range};
 use super::shape::{Changed, Line, Shape};
 use crate::action::files::row::Cell;
 
-/// How much of the new rows is put together before it is written, in bytes.
+/// How many bytes of new rows are collected before they are written.
 const PIECE: usize = 64 << 10;
 
-/// Copies a sheet, changes cells, and adds rows behind its last one, or above its totals.
+/// Copies a sheet, changes cells, and adds rows after its last one, or above its totals.
 pub(crate) fn write(xml: impl BufRead, out: impl Write, shape: &Shape, lines: &[Line], changed: &Changed) -> io::Result<()> {
     let mut xml = Rewriter::new(xml, out)?;
     let count = lines.len() as u32;
@@ -45,7 +45,7 @@ pub(crate) fn write(xml: impl BufRead, out: impl Write, shape: &Shape, lines: &[
                 if is_totals && count > 0 {
                     lowered(&mut xml, at, row, count)?;
                 } else if row > shape.last_row && row <= new_last {
-                    // An empty row that was only formatted makes room for one of ours.
+                    // An empty row that only has formatting is replaced by a new one.
                     xml.discard()?;
                 } else if let Some(cells) = changed.get(&row) {
                     change(&mut xml, at, row, cells, &shape.prefix)?;
@@ -63,9 +63,9 @@ pub(crate) fn write(xml: impl BufRead, out: impl Write, shape: &Shape, lines: &[
     if added { Ok(()) } else { Err(io::Error::other("it has no rows")) }
 }
 
-/// Changes some cells of the row at hand; they keep their styles.
+/// Changes some cells of the current row; they keep their styles.
 fn change<R: BufRead, W: Write>(xml: &mut Rewriter<R, W>, at: At, row: u32, cells: &BTreeMap<u32, Cell>, prefix: &str) -> io::Result<()> {
-    // What says how wide the row is may no longer be so, and nobody needs it.
+    // The attribute for the row's width may now be wrong, and nothing needs it.
     xml.remove("spans");
     let mut left: VecDeque<(u32, &Cell)> = cells.iter().map(|(c, cell)| (*c, cell)).collect();
     let (depth, mut at, mut column) = (xml.depth(), at, 0);
@@ -85,7 +85,7 @@ fn change<R: BufRead, W: Write>(xml: &mut Rewriter<R, W>, at: At, row: u32, cell
     xml.append(&left.into_iter().map(|(column, cell)| cell_xml(prefix, column, row, cell, "")).collect::<String>())
 }
 
-/// Moves a table's totals so many rows down; formulas that end above it reach to the new end.
+/// Moves a table's totals down by this many rows; formulas that end above it are extended to the new end.
 fn lowered<R: BufRead, W: Write>(xml: &mut Rewriter<R, W>, at: At, row: u32, by: u32) -> io::Result<()> {
     let end_of_data = Regex::new(&format!(r"(:\$?[A-Z]{{1,3}}\$?){}\b", row - 1)).map_err(broken)?;
     let longer = format!("${{1}}{}", row - 1 + by);
@@ -118,7 +118,7 @@ fn grown(old: &str, is_dimension: bool, shape: &Shape, widest: u32, new_last: u3
     (to.1 == shape.last_row).then(|| range(from, (to.0, new_last)))
 }
 
-/// Puts the new rows together, and shows them piece by piece.
+/// Builds the new rows, and passes them on in chunks.
 fn rows(shape: &Shape, lines: &[Line], mut show: impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
     let p = &shape.prefix;
     let mut xml = String::new();
@@ -157,7 +157,8 @@ fn cell_xml(p: &str, column: u32, row: u32, cell: &Cell, style: &str) -> String 
     }
 }
 
-/// Text as a cell or a title holds it, to be escaped: characters that XML cannot hold as `_x0001_` (ECMA-376, 22.9.2.19).
+/// Encodes text for a cell or a title, still to be escaped: characters that XML cannot contain become `_x0001_` (ECMA-376,
+/// 22.9.2.19).
 pub(crate) fn spelled_out(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
@@ -204,7 +205,7 @@ mod tests {
         let changed = Changed::from([(2, BTreeMap::from([(1, Cell::Number("7".into()))]))]);
         write(before.as_bytes(), &mut out, &shape, &[], &changed).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), before.replace(" spans='1:2'", "").replace("<x:c r='A2' s='4'\n/>", cell));
-        // A row goes in above the totals, which move down.
+        // A row is inserted above the totals, which move down.
         shape.totals = Some(2);
         let mut out = Vec::new();
         write(before.as_bytes(), &mut out, &shape, &[Line(vec![(1, Cell::Number("7".into()))])], &Changed::new()).unwrap();
