@@ -45,7 +45,7 @@ impl<'a> Reader<'a> {
         ProblemDraft { reader: self, draft: Draft { severity, path, within: None, message, label: String::new(), notes: Vec::new() } }
     }
 
-    /// Finds the line of every reported problem. Problems that are not shown are counted with the severity of the first of
+    /// Finds the line of every reported problem. Those not shown are summed up in one, with the severity of the first of
     /// them.
     pub fn problems(self) -> Vec<Problem> {
         let mut drafts = self.drafts.into_inner();
