@@ -40,7 +40,7 @@ pub struct Problem {
     pub length: usize,
     /// One sentence in the reader's terms.
     pub message: String,
-    /// What to write instead; shown beside the caret.
+    /// What to write instead; shown next to the caret.
     pub label: String,
     /// More lines, such as the words that are known here.
     pub notes: Vec<String>,

@@ -37,7 +37,7 @@ pub enum Body {
     Json(Value),
     Form(Vec<(String, String)>),
     Text(String),
-    /// A file beside the rule file.
+    /// A file next to the rule file.
     File(String),
 }
 

@@ -42,7 +42,7 @@ pub(super) fn file(data: &Path) -> PathBuf {
     data.join(FILE)
 }
 
-/// Whether the file is shorter than its header says. If a log exists beside it, the missing part may be there.
+/// Whether the file is shorter than its header says. If a log exists next to it, the missing part may be there.
 fn is_cut_off(data: &Path) -> bool {
     let log = std::fs::metadata(data.join(format!("{FILE}-wal"))).map_or(0, |m| m.len());
     let (mut head, length) = ([0; 32], std::fs::metadata(file(data)).map_or(0, |m| m.len()));

@@ -67,7 +67,7 @@ impl Word {
     /// The word as a property of a JSON Schema (draft 7); the text is what an editor shows.
     pub fn schema(&self) -> Value {
         let mut schema = self.shape.schema();
-        // In draft 7, anything beside `$ref` is ignored.
+        // In draft 7, anything next to `$ref` is ignored.
         if schema.get("$ref").is_some() {
             schema = json!({ "allOf": [schema] });
         }

@@ -123,7 +123,7 @@ pub(super) fn is_near(sent: &str, unit: Unit, tolerance: Duration, received: Tim
 /// Where the time of a signature is, and how far off it may be.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Time {
-    /// `None`: beside the signature.
+    /// `None`: next to the signature.
     pub from: Option<Location>,
     pub unit: Unit,
     /// 0: not checked.
@@ -246,7 +246,7 @@ impl Signing {
         self.scheme.from.first().map(Location::words).unwrap_or_default()
     }
 
-    /// The signatures as sent, not decoded, and the time beside them.
+    /// The signatures as sent, not decoded, and the time next to them.
     fn sent(&self, request: &Request) -> Result<(Vec<String>, Option<String>), String> {
         let (mut signatures, mut beside, mut there) = (Vec::new(), None, false);
         for place in &self.scheme.from {
@@ -305,7 +305,7 @@ impl Signing {
         if scheme.algorithm.token_word().is_some() {
             return self.token(request, &signatures).map(Brought::Token);
         }
-        // An unreadable signature may be sent beside a valid one.
+        // An unreadable signature may be sent next to a valid one.
         let decoded: Vec<Vec<u8>> = signatures.iter().filter_map(|s| scheme.encoding.decode(s)).collect();
         match decoded.is_empty() {
             true => Err(format!("the signature in {} cannot be decoded", self.where_())),

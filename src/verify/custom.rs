@@ -188,7 +188,7 @@ pub(super) fn handshake_words(name: &str) -> Option<String> {
     Some(line.replace("{verify_token}", &token))
 }
 
-/// Reads `custom:`, and the `handshake:` beside it.
+/// Reads `custom:`, and the `handshake:` next to it.
 pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Names, public_url: Option<&str>) -> Option<(Guard, Vec<String>)> {
     let mut fields = item.fields("`custom:`")?;
     let secret = fields.must("secret");

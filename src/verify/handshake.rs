@@ -187,7 +187,7 @@ impl Handshake {
         self.reply.formulas().any(Formula::signs)
     }
 
-    /// Whether it requires `verify_token:` beside the secret.
+    /// Whether it requires `verify_token:` next to the secret.
     pub(super) fn wants_token(&self) -> bool {
         self.check.iter().any(|(_, f)| f.has_verify_token()) || self.reply.formulas().any(Formula::has_verify_token)
     }

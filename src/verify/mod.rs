@@ -41,7 +41,7 @@ pub const SCHEMES: &[&dyn Scheme] = &[
     &twilio::Twilio,
 ];
 
-/// The words for a scheme defined in a rule file, and for a handshake beside any scheme.
+/// The words for a scheme defined in a rule file, and for a handshake next to any scheme.
 const CUSTOM: &str = "custom";
 const HANDSHAKE: &str = "handshake";
 
@@ -97,7 +97,7 @@ pub fn read(item: &Item, known: &Names, public_url: Option<&str>) -> Option<Read
     good.then_some(read)
 }
 
-/// Reads one scheme and adds it; returns whether it is valid. The handshake beside it uses its secret.
+/// Reads one scheme and adds it; returns whether it is valid. The handshake next to it uses its secret.
 fn add(
     read: &mut Read,
     name: &str,

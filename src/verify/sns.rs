@@ -94,7 +94,7 @@ fn place(topic: &str) -> Option<(&str, &'static str)> {
     (is_region(region) && !name.is_empty()).then_some((*region, end))
 }
 
-/// Whether it is two letters, words and a number, such as `us-gov-west-1`. Beside the hosts of regions there are those of
+/// Whether it is two letters, words and a number, such as `us-gov-west-1`. Besides the hosts of regions there are those of
 /// other services, such as `sns.s3.amazonaws.com`, where anyone can put anything.
 fn is_region(text: &str) -> bool {
     let words: Vec<&str> = text.split('-').collect();

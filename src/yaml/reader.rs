@@ -130,7 +130,7 @@ pub struct ProblemDraft<'a> {
 }
 
 impl ProblemDraft<'_> {
-    /// What to write instead; shown beside the caret.
+    /// What to write instead; shown next to the caret.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.draft.label = label.into();
         self

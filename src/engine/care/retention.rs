@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_secs(600);
 const AT_A_TIME: usize = 200;
 const BREATH: Duration = Duration::from_millis(50);
 
-/// How long finished events are kept.
+/// The limits for keeping finished events.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
     /// For how long; `None` means forever.

@@ -1,4 +1,4 @@
-//! Rejected requests and the reasons, stored beside the data for people who ask later what happened to one.
+//! Rejected requests and the reasons, stored next to the data for people who ask later what happened to one.
 //!
 //! Best effort: not flushed, limited per second, and the oldest are dropped when the file is full. So a flood of rejected
 //! requests costs little. Bodies and headers are not stored.

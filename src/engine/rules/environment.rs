@@ -122,7 +122,7 @@ pub struct RuleFiles {
 }
 
 /// Reads every rule file of a folder (or a single file), in the order of their names. Hidden files are skipped, including
-/// those that Kubernetes and editors put beside the rules.
+/// those that Kubernetes and editors put next to the rules.
 pub fn read_rules(path: &Path) -> RuleFiles {
     let RuleFiles { mut sources, mut problems } = RuleFiles::default();
     if path.is_file() {

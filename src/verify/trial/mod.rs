@@ -25,7 +25,7 @@ use crate::yaml::source::Source;
 /// When every request comes in, and where.
 pub(super) const NOW: i64 = 1_795_514_400;
 pub(super) const URL: &str = "https://hooks.example.com";
-/// What shared secrets are made of, and the values used beside them.
+/// What shared secrets are made of, and the values used with them.
 const SHARED: &[u8] = b"fedcba9876543210fedcba9876543210";
 pub(super) const VERIFY_TOKEN: &str = "a word of our own";
 const RSA_PUBLIC: &str = include_str!("../../../tests/keys/rsa.pub.pem");
