@@ -1,5 +1,5 @@
-//! Adyen's standard notifications: every item in the body has its own signature over eight of its fields. Source:
-//! adyen-python-api-library, `util.py`.
+//! Adyen's standard notifications: every item in the body has its own signature over eight of its fields.
+//! Source: adyen-python-api-library, `util.py`.
 
 use std::sync::LazyLock;
 

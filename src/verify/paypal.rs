@@ -1,5 +1,5 @@
-//! PayPal: a checksum of the body, the webhook's id and a time, signed with a certificate that PayPal publishes. Source:
-//! PayPal-Python-SDK, `notifications.py`.
+//! PayPal: a checksum of the body, the webhook's id and a time, signed with a certificate that PayPal publishes.
+//! Source: PayPal-Python-SDK, `notifications.py`.
 
 use std::time::Duration;
 

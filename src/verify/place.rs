@@ -1,5 +1,5 @@
-//! A place in a request: `header:Name`, `query:name`, `form:name` or `json:/pointer` (RFC 6901), or several separated by ` |
-//! `, of which the first existing one counts.
+//! A place in a request: `header:Name`, `query:name`, `form:name` or `json:/pointer` (RFC 6901), or several separated by
+//! ` | `, of which the first existing one counts.
 
 use serde_json::Value;
 

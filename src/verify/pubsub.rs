@@ -1,5 +1,5 @@
-//! Google Pub/Sub push: a token that Google signed for a service account. The body is not signed. Source: Google Cloud's
-//! documentation, "Authentication for push subscriptions".
+//! Google Pub/Sub push: a token that Google signed for a service account. The body is not signed.
+//! Source: Google Cloud's documentation, "Authentication for push subscriptions".
 
 use super::contract::{Guard, KeyAt, Published, Scheme, SenderFacts, Signed, Verify};
 use super::key::Algorithm;

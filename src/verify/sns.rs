@@ -1,5 +1,5 @@
-//! AWS SNS: a message that names the address of its signing certificate, and a first one that asks for a visit. Source: the
-//! AWS documentation of message signatures, and aws-sdk-ruby's message verifier.
+//! AWS SNS: a message that names the address of its signing certificate, and a first one that asks for a visit.
+//! Source: the AWS documentation of message signatures, and aws-sdk-ruby's message verifier.
 
 use std::sync::LazyLock;
 use std::time::Duration;

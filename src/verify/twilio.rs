@@ -1,6 +1,6 @@
 //! Twilio: the address and the form's fields, or the address alone with the hash of the body in it. Twilio signs the address
-//! with or without the default port; both are tried, as in its own libraries. Source: twilio-python and twilio-go, their
-//! request validators.
+//! with or without the default port; both are tried, as in its own libraries.
+//! Source: twilio-python and twilio-go, their request validators.
 
 use ring::hmac;
 

@@ -1,6 +1,6 @@
 //! The life of runs, simulated: the store's own statements and `Run::after`, driven by a clock, faults and outcomes that all
-//! come from one seed. Thousands of seeds are tried; repeat a failing one with `DOORBELL_SEED=4711 cargo test --lib
-//! simulation`.
+//! come from one seed. Thousands of seeds are tried; repeat a failing one with
+//! `DOORBELL_SEED=4711 cargo test --lib simulation`.
 //!
 //! What happens: events come, some twice and some with an unknown commit; runs are leased, tried and recorded; tasks panic
 //! while they hold a run; people replay, start again, cancel and prune; the clock jumps; the owner dies, or only pauses and
