@@ -1,12 +1,12 @@
-//! Crashes that a test asks for: in debug builds, `DOORBELL_PLANTED=step:2,watch` makes the first two steps and the first look
-//! at the rules folder panic. In a release build there is nothing here.
+//! Crashes for tests: in debug builds, `DOORBELL_PLANTED=step:2,watch` makes the first two steps and the first look at the
+//! rules folder panic. In release builds this does nothing.
 
 /// Where the program can be made to panic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Point {
     /// In a worker, before a step is tried.
     Step,
-    /// Between keeping an event and handing its runs over.
+    /// Between storing an event and handing its runs over.
     HandOver,
     /// In the loop that leases runs.
     Lease,
@@ -14,11 +14,11 @@ pub enum Point {
     File,
     /// In the watcher of the rules folder.
     Watch,
-    /// In the task that deletes what is old.
+    /// In the task that deletes old events.
     Retention,
 }
 
-/// Panics if that was asked for here.
+/// Panics if requested for this point.
 #[cfg(debug_assertions)]
 pub fn crash(point: Point) {
     use std::collections::HashMap;

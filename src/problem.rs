@@ -1,18 +1,18 @@
-//! Something wrong in a rule file: where, what, and what to write instead.
+//! A problem in a rule file: where it is, what is wrong, and what to write instead.
 //!
-//! Problems are gathered, sorted and drawn here, in one place, for people and as JSON for programs. Nothing branches on
-//! a problem's text; whether a set of rules may run depends only on [`Severity`].
+//! Problems are collected, sorted and rendered in this one place, for people and as JSON for programs. No code depends on a
+//! problem's text; whether a set of rules may run depends only on [`Severity`].
 
 use std::fmt::Write as _;
 
-/// How bad it is.
+/// How serious it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The rules cannot be used.
     Error,
-    /// The rules can be used; a person should look.
+    /// The rules can be used, but somebody should take a look.
     Warning,
-    /// Good to know, such as a secret that a rule which is switched off will need.
+    /// For information, such as a secret that a disabled rule will need.
     Note,
 }
 
@@ -26,25 +26,25 @@ impl Severity {
     }
 }
 
-/// One thing wrong in a rule file, ready to be drawn.
+/// One problem in a rule file, ready to be shown.
 #[derive(Clone, Debug)]
 pub struct Problem {
     pub severity: Severity,
-    /// The file as the person named it, with `/`.
+    /// The file as the user named it, with `/`.
     pub file: String,
-    /// Counted from 1; 0 where the whole file is meant.
+    /// Counted from 1; 0 for the whole file.
     pub line: usize,
     /// Counted from 1, in characters.
     pub column: usize,
     /// How many characters the caret underlines.
     pub length: usize,
-    /// One sentence in the reader's words.
+    /// One sentence in the reader's terms.
     pub message: String,
-    /// What to write instead; stands beside the caret.
+    /// What to write instead; shown next to the caret.
     pub label: String,
-    /// Further lines, such as the words that are known here.
+    /// More lines, such as the words that are known here.
     pub notes: Vec<String>,
-    /// The line of the file that is meant, for drawing.
+    /// The line of the file that is shown.
     pub text: String,
 }
 
@@ -65,7 +65,7 @@ impl Problem {
         }
     }
 
-    /// The problem as people see it, with the line and a caret below the place.
+    /// The problem as shown to people, with the line and a caret below the place.
     pub fn draw(&self) -> String {
         if self.severity == Severity::Note {
             let more = self.notes.iter().map(|n| format!("; {n}")).collect::<String>();
@@ -78,7 +78,7 @@ impl Problem {
             let _ = writeln!(out, "  --> {}", self.file);
         } else {
             let _ = writeln!(out, "{gutter}--> {}:{}:{}", self.file, self.line, self.column);
-            // A tab is drawn as one space, so that the caret stays below its character.
+            // A tab is shown as one space, so that the caret stays below its character.
             let shown: String = self.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
             // A very long line is cut around the place.
             let from = self.column.saturating_sub(80);
@@ -96,7 +96,7 @@ impl Problem {
         out
     }
 
-    /// The problem as one JSON object: the stable form of `check --format json`.
+    /// The problem as one JSON object: the stable format of `check --format json`.
     pub fn json(&self) -> serde_json::Value {
         serde_json::json!({
             "severity": self.severity.word(),
@@ -106,18 +106,18 @@ impl Problem {
     }
 }
 
-/// Sorts as people read: by file, line and column; errors before warnings at one place.
+/// Sorts in reading order: by file, line and column; errors before warnings at the same place.
 pub fn sort(problems: &mut Vec<Problem>) {
     problems.sort_by(|a, b| (&a.file, a.line, a.column, a.severity, &a.message).cmp(&(&b.file, b.line, b.column, b.severity, &b.message)));
     problems.dedup_by(|a, b| a.file == b.file && a.line == b.line && a.column == b.column && a.message == b.message);
 }
 
-/// Whether any of them keeps the rules from being used.
+/// Whether any of them prevents the rules from being used.
 pub fn any_error(problems: &[Problem]) -> bool {
     problems.iter().any(|p| p.severity == Severity::Error)
 }
 
-/// All problems drawn one below the other; what is only mentioned comes last, a line each.
+/// All problems, one below the other; notes come last, one line each.
 pub fn draw_all(problems: &[Problem]) -> String {
     let is_note = |p: &&Problem| p.severity == Severity::Note;
     let mut out: String = problems.iter().filter(|p| !is_note(p)).map(|p| p.draw() + "\n").collect();
@@ -129,7 +129,7 @@ pub fn draw_all(problems: &[Problem]) -> String {
     out
 }
 
-/// The known word nearest to what was written, if it is near enough to be a slip of the finger or of the ear.
+/// The known word nearest to what was written, if it is near enough to be a typing or spelling mistake.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
     let plain = |w: &str| w.to_lowercase().replace(['-', ' '], "_");

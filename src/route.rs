@@ -1,7 +1,7 @@
-//! An address that webhooks ring: `/orders`, `/shop/{shop}/orders`, `/files/{*rest}`, compiled.
+//! A compiled webhook address: `/orders`, `/shop/{shop}/orders`, `/files/{*rest}`.
 //!
-//! Paths are compared segment by segment after percent-decoding; a slash at the end does not matter. [`Routes`]
-//! finds the alike among many. Which rules listen at an address is left to the ruleset.
+//! Paths are compared segment by segment after percent-decoding; a trailing slash makes no difference. [`Routes`] finds equal
+//! or overlapping addresses among many. Which rules listen at an address is left to the ruleset.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,9 +14,9 @@ use crate::text::span;
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Segment {
     Literal(String),
-    /// `{name}`: any one segment.
+    /// `{name}`: exactly one segment, with any content.
     One(String),
-    /// `{*name}`: all that is left, at least one segment.
+    /// `{*name}`: the rest of the path, at least one segment.
     Rest(String),
 }
 
@@ -25,18 +25,18 @@ enum Segment {
 pub struct Route {
     text: String,
     segments: Vec<Segment>,
-    /// The same for all that are the same address; see [`Routes`].
+    /// Equal for all spellings of the same address; see [`Routes`].
     key: u64,
     has_placeholders: bool,
 }
 
-/// Addresses that are Doorbell's own.
+/// Addresses reserved for Doorbell itself.
 pub const RESERVED: [&str; 2] = ["/health", "/_doorbell"];
-/// The longest path that is looked at, in bytes.
+/// The longest path that is accepted, in bytes.
 pub const MAX_PATH: usize = 8 << 10;
 
 impl Route {
-    /// Reads an address; the error is a sentence and its mend.
+    /// Parses an address; the error is a sentence and how to fix it.
     pub fn read(text: &str) -> Result<Self, (String, String)> {
         let no = |m: &str, l: String| Err((m.to_owned(), l));
         if let Some((_, rest)) = text.split_once("://") {
@@ -102,7 +102,7 @@ impl Route {
         &self.text
     }
 
-    /// The path it stands for, if it has no placeholders; compare with [`normal`].
+    /// Its path, if it has no placeholders; compare with [`normal`].
     pub fn literal(&self) -> Option<String> {
         let mut out = String::new();
         for segment in &self.segments {
@@ -125,7 +125,7 @@ impl Route {
         })
     }
 
-    /// What the placeholders stand for in a decoded path, or nothing if the path is another one.
+    /// The values of the placeholders in a decoded path; `None` if the path does not match.
     pub fn fit(&self, path: &str) -> Option<Map<String, Value>> {
         let path = path.strip_prefix('/').unwrap_or(path);
         let path = path.strip_suffix('/').unwrap_or(path);
@@ -151,7 +151,7 @@ impl Route {
         parts.next().is_none().then_some(found)
     }
 
-    /// Whether some path fits both.
+    /// Whether some path matches both.
     pub fn meets(&self, other: &Route) -> bool {
         if !self.has_placeholders && !other.has_placeholders {
             return self.same(other);
@@ -168,7 +168,7 @@ impl Route {
         }
     }
 
-    /// Whether the other is the same address: alike but for the names of placeholders and a last slash.
+    /// Whether the other is the same address: equal except for the names of placeholders and a trailing slash.
     pub fn same(&self, other: &Route) -> bool {
         self.key == other.key
             && self.segments.len() == other.segments.len()
@@ -180,12 +180,12 @@ impl Route {
     }
 }
 
-/// Many addresses, each with what belongs to it: finds those that are alike without looking at all of them.
+/// Many addresses, each with a value: finds equal ones without comparing all of them.
 #[derive(Debug)]
 pub struct Routes<T> {
     all: Vec<(Route, T)>,
     by_key: HashMap<u64, Vec<usize>>,
-    /// Those with placeholders: a path of any other one may fit them.
+    /// Addresses with placeholders: a path of any other address may match them.
     patterns: Vec<usize>,
 }
 
@@ -204,7 +204,7 @@ impl<T> Routes<T> {
         self.all.iter()
     }
 
-    /// What belongs to this address.
+    /// The values of this address.
     pub fn same(&self, route: &Route) -> impl Iterator<Item = &T> {
         let alike = self.by_key.get(&route.key).into_iter().flatten().map(|n| &self.all[*n]);
         alike.filter(|(r, _)| r.same(route)).map(|(_, it)| it)
@@ -235,7 +235,7 @@ impl<T> FromIterator<(Route, T)> for Routes<T> {
     }
 }
 
-/// A path, percent-decoded. An encoded slash stays encoded, so that it never divides segments.
+/// A path, percent-decoded. An encoded slash stays encoded, so that it never separates segments.
 pub fn decode(path: &str) -> String {
     if !path.contains('%') {
         return path.to_owned();
@@ -244,7 +244,7 @@ pub fn decode(path: &str) -> String {
     percent_encoding::percent_decode_str(&kept).decode_utf8_lossy().into_owned()
 }
 
-/// A decoded path without its last slash: how literal addresses are looked up.
+/// A decoded path without its trailing slash: how literal addresses are looked up.
 pub fn normal(path: &str) -> &str {
     match path.strip_suffix('/') {
         Some(short) if !short.is_empty() => short,

@@ -1,8 +1,8 @@
 //! Secrets: values that rules may use and nobody may see.
 //!
-//! A [`Secret`] cannot be printed or serialised by accident. [`Vault`] hands out the secrets and environment values that
-//! rules name, looked up once at load by a function it is given, and strikes secrets out of any text that is shown or
-//! stored, also where they appear encoded. Where secrets come from is decided by the caller.
+//! A [`Secret`] cannot be printed or serialized by accident. [`Vault`] provides the secrets and environment values that rules
+//! name, looked up once at load time by a function it is given, and redacts secrets in any text that is shown or stored,
+//! including their encoded forms. Where secrets come from is decided by the caller.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,10 +31,10 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The shortest spelling of a secret that is looked for, in bytes.
+/// The shortest spelling of a secret that is searched for, in bytes.
 const SHORTEST: usize = 4;
 
-/// What stands in a secret's place wherever it would be seen.
+/// What replaces a secret wherever it would be seen.
 pub const STRUCK: &str = "***";
 
 /// The secrets and environment values that a set of rules names.
@@ -47,7 +47,7 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// Keeps a secret under its name.
+    /// Stores a secret under its name.
     pub fn keep(&mut self, name: &str, value: String) {
         for spelling in spellings(&value) {
             if !self.spellings.contains(&spelling) {
@@ -75,7 +75,7 @@ impl Vault {
         self.env.get(name).map(String::as_str)
     }
 
-    /// The text with every secret struck out.
+    /// The text with every secret redacted.
     pub fn strike(&self, text: &str) -> String {
         let mut out = text.to_owned();
         for spelling in &self.spellings {
@@ -86,7 +86,7 @@ impl Vault {
         out
     }
 
-    /// The text with every secret named instead of written; nothing where one is in it in another spelling than these.
+    /// The text with secrets replaced by their names; `None` if one occurs in a spelling that cannot be named.
     pub fn seal(&self, text: &str) -> Option<SealedText> {
         let mut parts = vec![Piece::Text(text.to_owned())];
         for (name, secret) in &self.secrets {
@@ -99,7 +99,7 @@ impl Vault {
         (!parts.iter().any(is_clear)).then_some(SealedText(parts))
     }
 
-    /// A sealed text with the secrets as they are now; nothing where one is not there.
+    /// A sealed text with the current values of the secrets; `None` if one is missing.
     pub fn unseal(&self, text: &SealedText) -> Option<String> {
         let part = |part: &Piece| match part {
             Piece::Text(text) => Some(text.clone()),
@@ -108,7 +108,7 @@ impl Vault {
         text.0.iter().map(part).collect()
     }
 
-    /// Takes over another vault's secrets, so that both are struck out.
+    /// Adds another vault's secrets, so that both are redacted.
     pub fn join(&mut self, other: &Vault) {
         for (name, secret) in &other.secrets {
             if !self.secrets.contains_key(name) {
@@ -118,12 +118,12 @@ impl Vault {
     }
 }
 
-/// A text in which secrets are named, so that it can be stored.
+/// Text in which secrets are stored by name.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct SealedText(Vec<Piece>);
 
 impl SealedText {
-    /// A text without secrets.
+    /// Text without secrets.
     pub fn clear(text: impl Into<String>) -> Self {
         Self(vec![Piece::Text(text.into())])
     }
@@ -136,7 +136,7 @@ enum Piece {
 }
 
 impl Piece {
-    /// The pieces between a secret's occurrences, and these by its name.
+    /// Splits the text at a secret's occurrences, and puts its name in their place.
     fn split(self, word: &str, name: &str, spelling: Spelling) -> Vec<Piece> {
         let Piece::Text(text) = self else { return vec![self] };
         let mut parts = Vec::new();
@@ -152,7 +152,7 @@ impl Piece {
     }
 }
 
-/// How a secret is spelled where a rule writes it into text, JSON, XML or base64.
+/// How a secret is encoded when a rule writes it into text, JSON, XML or base64.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 enum Spelling {
     Plain,
@@ -174,15 +174,15 @@ impl Spelling {
     }
 }
 
-/// How a secret may appear: as it is, percent-encoded, inside JSON, in base64 (also behind `user:`), in HTML.
-/// What is too short is left alone: striking it out would tear up every text.
+/// How a secret may appear: as it is, percent-encoded, inside JSON, in base64 (also after `user:`), in HTML. Very short
+/// secrets are ignored: redacting them would tear up every text.
 fn spellings(value: &str) -> Vec<String> {
     use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
     let mut all = vec![value.to_owned(), value.trim().to_owned()];
     all.push(percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC).to_string());
     all.push(percent_encoding::utf8_percent_encode(value, percent::SEGMENT).to_string());
     all.push(percent_encoding::utf8_percent_encode(value, percent::QUERY).to_string());
-    // As forms write a space.
+    // As forms encode a space.
     all.push(all[4].replace("%20", "+"));
     for encoded in all.clone() {
         all.push(lower_escapes(&encoded));
@@ -194,8 +194,8 @@ fn spellings(value: &str) -> Vec<String> {
     for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD] {
         all.push(engine.encode(value));
     }
-    // A secret inside a longer base64 text begins at one of three places in a group of four letters; the letters that
-    // it shares with its neighbours are left off.
+    // A secret inside a longer base64 text begins at one of three positions in a group of four characters; the characters it
+    // shares with its neighbors are left off.
     if value.len() >= 9 {
         for shift in 0..3usize {
             let mut padded = vec![0u8; shift];
@@ -213,7 +213,7 @@ fn spellings(value: &str) -> Vec<String> {
     all
 }
 
-/// Percent escapes in small letters (`%2f`), as some programs write them.
+/// Percent escapes in lower case (`%2f`), as some programs write them.
 fn lower_escapes(text: &str) -> String {
     let mut since_percent = 3;
     let lower = |c: char| {
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(changed.unseal(&sealed).as_deref(), Some("<another>"));
         // In a spelling that cannot be named: nothing is stored.
         assert_eq!(vault.seal("p%40ss%2Fw%22ord%20%26%2012"), None);
-        // What somebody sends can name no secret.
+        // Text sent by somebody else cannot name a secret.
         let sent = r#"[{"Secret":["KEY","Plain"]}]"#;
         assert_eq!(vault.unseal(&vault.seal(sent).unwrap()).as_deref(), Some(sent));
     }

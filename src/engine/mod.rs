@@ -1,5 +1,5 @@
-//! What Doorbell does by itself: take requests in, do what rules say, keep rules and store in order. Only here the clock is
-//! read, tasks are started and chance is asked. How it is shown is left to `operations`, `web` and `cli`.
+//! What Doorbell does by itself: accept requests, run rules, maintain rules and store. Only here is the clock read, are tasks
+//! spawned and random numbers drawn. Presentation is left to `operations`, `web` and `cli`.
 
 pub mod care;
 pub mod intake;

@@ -1,4 +1,5 @@
-//! What a person can have changed in a store, as values, so that it can be asked for in this process or in another one.
+//! Changes to a store that a person can ask for, as values, so that they can be executed in this process or sent to another
+//! one.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,30 +8,30 @@ use crate::model::event::EventId;
 use crate::model::run::TextHash;
 use crate::store::contract::{Cancelled, NewRun, Pruned, Pruning, Result, Store, Waiting};
 
-/// Something to be changed.
+/// A change to make.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Command {
-    /// Failed runs of an event go on at the step that failed; only those of one rule, if one is named.
+    /// Lets failed runs of an event continue at the step that failed; only those of one rule, if one is given.
     Replay { event: EventId, rule: Option<String> },
-    /// Rules start anew on an event, with the rule files given: hash, name and text.
+    /// Starts rules again on an event, with the given rule files: hash, name and content.
     StartAnew { event: EventId, runs: Vec<NewRun>, texts: Vec<(TextHash, String, String)> },
-    /// Runs that wait are ended.
+    /// Ends waiting runs.
     Cancel(Waiting),
-    /// Events that are done with are deleted, at most so many, after the number `after`.
+    /// Deletes at most `most` finished events after the number `after`.
     Prune { what: Pruning, after: i64, most: usize },
 }
 
-/// What came of it.
+/// The result of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Done {
-    /// So many runs go on, or start.
+    /// How many runs continue or were started.
     Runs(usize),
     Cancelled(Cancelled),
     Pruned(Pruned),
 }
 
 impl Command {
-    /// Does it.
+    /// Executes the command.
     pub async fn perform(self, store: &dyn Store, now: Timestamp) -> Result<Done> {
         match self {
             Command::Replay { event, rule } => store.replay(event, rule, now).await.map(Done::Runs),

@@ -1,8 +1,8 @@
-//! How a command reaches the process that owns the store: over the socket `control.sock` in the data folder, where a `serve`
-//! has it; else by taking the store for as long as the command lasts. Nothing writes to a store beside its owner.
+//! Sends commands to the process that owns the store: over the socket `control.sock` in the data folder if `serve` is
+//! running; otherwise by opening the store for as long as the command takes. Only the owner ever writes to a store.
 //!
-//! Both sides speak lines of JSON: a greeting with the version, then what is asked and what came of it, again and again. Only
-//! the user that serves, and root, can open the socket.
+//! Both sides exchange lines of JSON: a greeting with the version, then any number of commands and results. Only the user
+//! that runs `serve`, and root, can open the socket.
 
 use std::fs::{self, Permissions};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -26,13 +26,13 @@ use crate::engine::care::health::{Health, Report};
 use crate::store::contract::Store;
 
 const SOCKET: &str = "control.sock";
-/// The longest command: a replay carries its rule files along.
+/// The longest command: a replay includes its rule files.
 const LONGEST: u64 = 256 << 20;
 /// The most connections at a time; more wait.
 const AT_A_TIME: usize = 8;
-/// How long a command waits for the data folder while another one is at work, or a `serve` starts or stops.
+/// How long a command waits for the data folder while another command is running, or a `serve` is starting or stopping.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long it waits for an answer of a `serve`.
+/// How long it waits for an answer from `serve`.
 const ANSWER: Duration = Duration::from_secs(120);
 
 #[derive(Serialize, Deserialize)]
@@ -40,7 +40,7 @@ struct Greeting {
     doorbell: String,
 }
 
-/// What is asked.
+/// A request to the socket.
 #[derive(Serialize, Deserialize)]
 enum Asked {
     Health,
@@ -59,7 +59,7 @@ fn version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()
 }
 
-/// Opens the socket of a data folder, whose lock the caller has to hold.
+/// Opens the socket of a data folder; the caller must hold the folder's lock.
 pub fn listen(data: &Path) -> io::Result<UnixListener> {
     match fs::remove_file(data.join(SOCKET)) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -71,13 +71,13 @@ pub fn listen(data: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// The socket's path, by way of the open folder: a socket's own path can hold no more than 107 bytes.
+/// The socket's path, by way of the open folder: a socket path itself can have no more than 107 bytes.
 fn reachable(data: &Path) -> io::Result<(PathBuf, fs::File)> {
     let folder = fs::File::open(data)?;
     Ok((PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(SOCKET), folder))
 }
 
-/// Takes commands for ever; `changed` is called after each, because there may be something to do now.
+/// Executes commands forever; `changed` is called after each, because there may be something to do now.
 pub async fn serve(
     listener: Arc<UnixListener>,
     store: Arc<dyn Store>,
@@ -131,11 +131,11 @@ fn line<T: Serialize>(what: &T) -> io::Result<String> {
     Ok(serde_json::to_string(what)? + "\n")
 }
 
-/// Where commands go.
+/// Where commands are sent.
 pub enum Commands {
     /// To the process that serves.
     Serving { stream: BufReader<UnixStream> },
-    /// Into the store, which is ours until this is dropped.
+    /// To the store, which this process owns until this is dropped.
     Alone { store: Arc<dyn Store>, runtime: Runtime, _lock: Lock },
 }
 
@@ -144,7 +144,7 @@ impl Commands {
     pub fn open(data: &Path) -> Result<Self, String> {
         let end = Instant::now() + PATIENCE;
         loop {
-            // Whoever has the lock owns the store; one that holds it without a socket will be done in a moment.
+            // The process with the lock owns the store; one that holds the lock without a socket will be done in a moment.
             let taken = match disk::lock(data, "data") {
                 Ok(lock) => return Self::alone(data, lock),
                 Err(why) => why,
@@ -180,12 +180,12 @@ impl Commands {
         })
     }
 
-    /// Whether a `serve` will do now what was asked for.
+    /// Whether a running `serve` executes the commands.
     pub fn is_served(&self) -> bool {
         matches!(self, Commands::Serving { .. })
     }
 
-    /// Has something changed. The error is a sentence.
+    /// Executes a command. The error is a sentence.
     pub fn perform(&mut self, command: Command) -> Result<Done, String> {
         match self {
             Commands::Alone { store, runtime, .. } => {
@@ -199,7 +199,7 @@ impl Commands {
     }
 }
 
-/// How the Doorbell is that serves a data folder; nothing where none does, or one of another version.
+/// The health of the `serve` of a data folder; `None` if there is none, or one of another version.
 pub fn health(data: &Path) -> Option<Report> {
     let Ok(Ok(Commands::Serving { mut stream })) = Commands::serving(data) else { return None };
     match ask(&mut stream, &Asked::Health) {

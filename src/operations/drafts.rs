@@ -1,5 +1,5 @@
-//! Rules to begin with, as values: the recipes that ship, and a rule made of a webhook that came in, with a test that holds
-//! it. Writing the text into a file is left to the caller.
+//! Starting points for rules, as values: the built-in recipes, and a rule generated from a received webhook, with a test for
+//! it. Writing the text to a file is left to the caller.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use crate::expr::spell::spell;
 use crate::model::event::Event;
 use crate::problem::nearest;
 
-/// The recipes that ship, by the name of their file.
+/// The built-in recipes, by file name.
 const RECIPES: [(&str, &str); 16] = [
     ("alerts-in-one-message", include_str!("../../rules/alerts-in-one-message.yaml")),
     ("bad-rating-to-the-boss", include_str!("../../rules/bad-rating-to-the-boss.yaml")),
@@ -31,7 +31,7 @@ const RECIPES: [(&str, &str); 16] = [
     ("website-down", include_str!("../../rules/website-down.yaml")),
 ];
 
-/// Headers that tell who sent a webhook, and how that sender is verified.
+/// Headers that identify the sender, and how to verify it.
 const SENDERS: [(&str, &str, &str); 6] = [
     ("x-github-event", "GitHub", "{ github: \"{{ secret.GITHUB_WEBHOOK }}\" }"),
     ("x-gitlab-token", "GitLab", "{ token: { header: X-Gitlab-Token, value: \"{{ secret.GITLAB_TOKEN }}\" } }"),
@@ -46,7 +46,7 @@ const SENDERS: [(&str, &str, &str); 6] = [
 ];
 /// Headers that say what kind of event it is.
 const KINDS: [&str; 5] = ["x-github-event", "x-gitlab-event", "x-event-key", "x-shopify-topic", "x-event"];
-/// Fields that say what kind of event it is, and those that are worth writing down, the best first.
+/// Fields that say what kind of event it is, and fields worth logging, the best first.
 const TELLING: [&str; 6] = ["type", "event", "event_type", "action", "status", "state"];
 const WORTH: [&str; 12] =
     ["id", "number", "order_id", "reference", "email", "name", "title", "subject", "total", "amount", "message", "url"];
@@ -57,17 +57,17 @@ const LONGEST: usize = 60;
 const MOST_LISTED: usize = 25;
 /// The most fields that are written into a line.
 const MOST_WORTH: usize = 3;
-/// What stands for `now` in the test of a rule.
+/// The value of `now` in the test of a rule.
 const TEST_NOW: &str = "2030-01-01T00:00:00Z";
-/// Names the log and the file of a rule whose address has no name.
+/// The log and file name for a rule whose address has no usable name.
 const UNNAMED: &str = "events";
 
-/// A rule to begin with.
+/// A rule to start from.
 #[derive(Debug, Serialize)]
 pub struct Draft {
     /// The whole rule file.
     pub text: String,
-    /// A name for it in the rules folder.
+    /// A suggested file name in the rules folder.
     pub file: String,
 }
 
@@ -84,7 +84,7 @@ pub fn recipes() -> Vec<Recipe> {
     RECIPES.into_iter().map(|(name, text)| Recipe { name, does: first_sentence(text) }).collect()
 }
 
-/// The first sentence of the comment that a recipe begins with, after its line for editors.
+/// The first sentence of a recipe's opening comment, after its line for editors.
 fn first_sentence(text: &str) -> String {
     let comment: Vec<&str> = text.lines().skip(1).map_while(|l| l.strip_prefix("# ")).collect();
     comment.join(" ").split_inclusive(". ").next().unwrap_or("").trim_end().to_owned()
@@ -102,7 +102,7 @@ pub fn recipe(name: &str) -> Result<Draft, String> {
     }
 }
 
-/// A webhook, as far as a rule is made of it.
+/// The parts of a webhook that are needed to make a rule.
 pub struct Sample {
     address: String,
     /// Names in lower case.
@@ -111,8 +111,8 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// What came to an address. Of several headers of one name the last counts, and a body without a `content-type` is read
-    /// as JSON. The error is a sentence.
+    /// A webhook sent to an address. If a header is repeated, the last one counts; a body without a `content-type` is read as
+    /// JSON. The error is a sentence.
     pub fn read(address: &str, headers: Vec<(String, String)>, body: &[u8]) -> Result<Self, String> {
         let mut kept: Vec<(String, String)> = vec![("content-type".to_owned(), "application/json".to_owned())];
         for (name, value) in headers {
@@ -127,7 +127,7 @@ impl Sample {
         Ok(Self { address: address.to_owned(), headers: kept, body })
     }
 
-    /// Who sent it, as far as a header tells, and how that sender is verified.
+    /// The sender, if a header identifies it, and how to verify it.
     fn sender(&self) -> Option<(&'static str, &'static str)> {
         let (header, name, verify) = SENDERS.into_iter().find(|(header, ..)| self.headers.iter().any(|(n, _)| n == header))?;
         (header != "authorization" || self.has_bearer()).then_some((name, verify))
@@ -145,7 +145,7 @@ impl From<Event> for Sample {
     }
 }
 
-/// Makes a rule for webhooks like this one. `from` names it in the rule's comment.
+/// Generates a rule for webhooks like this one. `from` names the webhook in the rule's comment.
 pub fn draft(sample: &Sample, from: &str) -> Draft {
     let fields = fields(&sample.body);
     let found = Findings::of(sample, &fields);
@@ -153,21 +153,21 @@ pub fn draft(sample: &Sample, from: &str) -> Draft {
     Draft { text, file: format!("{}.yaml", file_name(&found.log)) }
 }
 
-/// Only letters and digits of a name: an address can hold anything.
+/// Only letters and digits of a name: an address can contain anything.
 fn file_name(name: &str) -> String {
     let plain: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
     if plain.is_empty() { UNNAMED.to_owned() } else { plain }
 }
 
-/// What a rule can be made of.
+/// What the generated rule is made of.
 struct Findings<'s> {
     sample: &'s Sample,
     /// Every single value of the body, by its field.
     fields: &'s [(String, Value)],
-    /// The header and the field that tell which kind of event it is.
+    /// The header and the field that identify the kind of event.
     kind: Option<&'s (String, String)>,
     telling: Option<&'s (String, Value)>,
-    /// Fields that are worth writing down.
+    /// Fields worth logging.
     worth: Vec<&'s (String, Value)>,
     /// The log that the rule writes to, without `.log`.
     log: String,
@@ -186,7 +186,7 @@ impl<'s> Findings<'s> {
         }
     }
 
-    /// The comment above the rule: where it is from, and what can be named.
+    /// The comment above the rule: where it is from, and which fields can be used.
     fn head(&self, from: &str) -> String {
         let mut out = String::from("# yaml-language-server: $schema=doorbell.schema.json\n");
         out += &format!("# Created from {from}. Use these fields in conditions and in {{{{ }}}}:\n");
@@ -256,12 +256,12 @@ fn words_of(address: &str) -> String {
     address.trim_matches('/').replace(['/', '-', '_'], " ")
 }
 
-/// Text in quotes, for YAML.
+/// Quoted text, for YAML.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// The fields that are worth writing down: the best known ones, else the first.
+/// The fields worth logging: the best known ones, else the first.
 fn worth(fields: &[(String, Value)]) -> Vec<&(String, Value)> {
     let has_text = |value: &Value| spell(value).is_some_and(|t| !t.trim().is_empty());
     let named = |word: &str| fields.iter().find(|(f, v)| f.ends_with(&format!(".{word}")) && has_text(v));

@@ -1,7 +1,7 @@
-//! What the rules would do with a webhook that a person made up, as a value. Nothing is sent or written.
+//! A dry run: what the rules would do with a sample webhook, as a value. Nothing is sent or written.
 //!
-//! Matching, rendering and the way from step to step are the product's own code ([`crate::operations::preview`]); here they become
-//! values that can be shown everywhere and hold no secret. Loading rules and reading files are left to the caller.
+//! Matching, rendering and the order of steps are the production code ([`crate::operations::preview`]); here the result
+//! becomes values that can be shown anywhere and contain no secrets. Loading rules and reading files are left to the caller.
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ use crate::rule::ruleset::{Ruleset, Verdict};
 use crate::secret::Vault;
 use crate::verify::contract::Guard;
 
-/// A webhook that a person made up.
+/// A sample webhook made up by a person.
 pub struct Webhook {
     pub method: String,
-    /// The path, with what is after a `?`.
+    /// The path, with the query after a `?`.
     pub target: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
@@ -31,7 +31,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// The event that it would be. The error is a sentence.
+    /// The event it would become. The error is a sentence.
     pub fn into_event(self, now: Timestamp) -> Result<Event, String> {
         let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
         let request = Request {
@@ -52,9 +52,9 @@ impl Webhook {
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoPreview {
-    /// No rule listens there; the sender would get 404. `known` are the addresses where rules do.
+    /// No rule listens there; the sender would get 404. `known` lists the addresses of the rules.
     UnknownAddress { address: String, known: Vec<String> },
-    /// The address receives other methods; the sender would get 405.
+    /// The address accepts other methods; the sender would get 405.
     WrongMethod { address: String, method: String, methods: Vec<String> },
     /// No rule of this name listens at the address.
     UnknownRule { address: String, rule: String },
@@ -63,9 +63,9 @@ pub enum NoPreview {
 /// What the rules would do.
 #[derive(Debug, Serialize)]
 pub struct Preview {
-    /// The rules that listen at the address, in the order of the files; only the one that was asked for, if one was.
+    /// The rules that listen at the address, in the order of the files; only the requested one, if one was given.
     pub rules: Vec<RulePreview>,
-    /// What the sender would get, where no rule at the address would run; the event would be stored all the same.
+    /// The status the sender would get if no rule at the address would run; the event would still be stored.
     pub ignored_status: Option<u16>,
 }
 
@@ -80,9 +80,9 @@ impl Preview {
 #[derive(Debug, Serialize)]
 pub struct RulePreview {
     pub rule: Arc<str>,
-    /// Which of its steps would run; none where it would not run.
+    /// Which of its steps would run; `None` if it would not run.
     pub branch: Option<Branch>,
-    /// How its `if:` went, line by line.
+    /// The evaluation of its `if:`, line by line.
     pub trace: Vec<TraceLine>,
     pub steps: Vec<StepPreview>,
     /// Whether its run would fail.
@@ -95,14 +95,14 @@ pub struct RulePreview {
 pub enum Branch {
     Then,
     Else,
-    /// Neither: whether it runs takes more work or memory than it may, so its run fails at once.
+    /// Neither: evaluating its `if:` exceeds the limits on work or memory, so its run fails at once.
     Undecided,
 }
 
 /// What one step would do.
 #[derive(Debug, Serialize)]
 pub struct StepPreview {
-    /// As people count: `2`, `2.1` inside a `do:`, `else 1`.
+    /// The number shown to people: `2`, `2.1` inside a `do:`, `else 1`.
     pub number: String,
     /// Which element of its `for_each`, from 1.
     pub element: Option<usize>,
@@ -112,27 +112,27 @@ pub struct StepPreview {
 }
 
 impl StepPreview {
-    /// What people call it: its name, or its verb.
+    /// The step's name, or else its verb.
     pub fn title(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.verb)
     }
 }
 
-/// What would come of a step.
+/// The result of a step.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepEffect {
-    /// The effect in lines, and why it would fail with the reply that was given for it.
+    /// The effect in lines, and why it would fail with the given reply.
     Done { shown: String, failed: Option<String> },
-    /// Its `if:` does not hold.
+    /// Its `if:` is false.
     Skipped { trace: Vec<TraceLine> },
-    /// There is no element.
+    /// Its `for_each` has no elements.
     Empty { why: String },
     /// It cannot be rendered.
     Failed { why: String },
 }
 
-/// Shows what the rules would do with an event; only one rule, if one is named. `replies` are the bodies that targets would
+/// Shows what the rules would do with an event; only one rule, if one is given. `replies` are the bodies that targets would
 /// answer with, one for each call with `save_as`, in the order of the calls.
 pub fn preview(ruleset: &Ruleset, event: &Event, rule: Option<&str>, replies: &[Vec<u8>]) -> Result<Preview, NoPreview> {
     let address = event.address.clone();
@@ -202,7 +202,7 @@ fn branch(verdict: &Verdict) -> Option<Branch> {
     }
 }
 
-/// The replies that were given, for the calls whose replies are saved.
+/// The given replies, for the calls that save their reply.
 struct Given<'a>(std::slice::Iter<'a, Vec<u8>>);
 
 impl Replies for Given<'_> {

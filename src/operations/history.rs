@@ -1,8 +1,8 @@
-//! What happened, as values: the latest events, the runs that failed, and the explanation of one event.
+//! What happened, as values: the latest events, the failed runs, and the explanation of one event.
 //!
-//! An explanation is worked out again from the event and the rule files that were in force when it came; the caller looks
-//! up the secrets and variables that they name. It holds no secret. Writing it is left to whoever shows it, and changing
-//! something to [`super::command`].
+//! An explanation is computed again from the event and the rule files that were in force when it came; the caller looks up
+//! the secrets and variables that they name. It contains no secrets. Presentation is left to the caller, and changes to
+//! [`super::command`].
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -23,7 +23,7 @@ use crate::rule::{Rule, UNDECIDED};
 use crate::store::contract::{Counts, Dossier, EventPage, Records, Result, RunPage};
 use crate::yaml::source::Source;
 
-/// The latest events, newest first, and how much there is in all.
+/// The latest events, newest first, and the totals of the store.
 #[derive(Debug, Serialize)]
 pub struct EventList {
     pub events: Vec<EventLine>,
@@ -37,9 +37,9 @@ pub struct EventLine {
     pub received: Timestamp,
     pub method: String,
     pub address: String,
-    /// What the sender was answered.
+    /// The status sent to the sender.
     pub status: u16,
-    /// How many runs are in each state, in the order of [`State::ALL`]; a state without runs is left out.
+    /// How many runs are in each state, in the order of [`State::ALL`]; states without runs are left out.
     pub runs: Vec<RunCount>,
 }
 
@@ -65,18 +65,18 @@ pub async fn events(records: &dyn Records, most: usize) -> Result<EventList> {
     Ok(EventList { events, counts: records.counts().await? })
 }
 
-/// A run that failed and waits for a person.
+/// A failed run that needs a person.
 #[derive(Debug, Serialize)]
 pub struct FailedRun {
     pub event: EventId,
     pub rule: Arc<str>,
-    /// The step that failed, counted from 1 through all steps of the rule; 0 where the run failed before its first step.
+    /// The step that failed, counted from 1 through all steps of the rule; 0 if the run failed before its first step.
     pub step: u32,
     pub at: Timestamp,
     pub why: String,
 }
 
-/// Lists the runs that failed, newest first.
+/// Lists the failed runs, newest first.
 pub async fn failed(records: &dyn Records, most: usize) -> Result<Vec<FailedRun>> {
     let line = |page: RunPage| FailedRun {
         event: page.run.event,
@@ -88,15 +88,15 @@ pub async fn failed(records: &dyn Records, most: usize) -> Result<Vec<FailedRun>
     Ok(records.failed(most).await?.into_iter().map(line).collect())
 }
 
-/// What an id names.
+/// What an id refers to.
 pub enum Found {
     Event(Box<Dossier>),
-    /// A request that did not become an event.
+    /// A request that was rejected and did not become an event.
     Rejection(Rejection),
 }
 
-/// Finds an event by its id or the beginning of it, or a refused request by the id that its sender was given. Refused
-/// requests are remembered in the data folder.
+/// Finds an event by its id or the beginning of it, or a rejected request by the id that its sender was given. Rejected
+/// requests are stored in the data folder.
 pub async fn find(records: &dyn Records, data: &Path, id: &str) -> Result<Found> {
     match records.find(id).await {
         Ok(event) => Ok(Found::Event(Box::new(records.dossier(event).await?))),
@@ -111,18 +111,18 @@ pub struct Explanation {
     pub received: Timestamp,
     pub method: String,
     pub address: String,
-    /// What the sender was answered.
+    /// The status sent to the sender.
     pub status: u16,
     /// How many runs were started.
     pub ran: usize,
-    /// How many rules listened or how many runs there are, whichever is more.
+    /// The number of rules that listened or the number of runs, whichever is greater.
     pub total: usize,
     /// Every rule that listened at the address, in the order of the files.
     pub rules: Vec<ExplainedRule>,
-    /// Runs of other rules: they were started anew with later rule files, or the files of that time cannot be read any more.
+    /// Runs of other rules: they were started later with newer rule files, or the original files can no longer be read.
     pub others: Vec<ExplainedRun>,
-    /// Whether the rule files of that time can still be read. If not, `rules` is empty, and nothing is known of a rule that
-    /// did not run.
+    /// Whether the original rule files can still be read. If not, `rules` is empty, and nothing is known about rules that did
+    /// not run.
     pub is_readable: bool,
 }
 
@@ -130,28 +130,28 @@ pub struct Explanation {
 #[derive(Debug, Serialize)]
 pub struct ExplainedRule {
     pub rule: Arc<str>,
-    /// None where it did not run; several where it was started anew.
+    /// Empty if it did not run; several if it was started again.
     pub runs: Vec<ExplainedRun>,
-    /// Whether its `else:` was run, because its `if:` did not hold.
+    /// Whether its `else:` ran, because its `if:` was false.
     pub is_else: bool,
-    /// How its `if:` went, line by line.
+    /// The evaluation of its `if:`, line by line.
     pub trace: Vec<TraceLine>,
 }
 
-/// One run, with every try.
+/// One run, with every attempt.
 #[derive(Debug, Serialize)]
 pub struct ExplainedRun {
     pub rule: Arc<str>,
     pub state: State,
-    /// The step where it is or where it ended, as people count: `2`, `2.1`; empty where it failed before its first step.
+    /// The step it is at or ended at, as shown to people: `2`, `2.1`; empty if it failed before its first step.
     pub step: String,
     /// What a waiting run waits for.
     pub waits: Option<Wait>,
-    /// How many steps came to an end.
+    /// How many steps have finished.
     pub steps: usize,
-    /// How long all tries took together.
+    /// The total duration of all attempts.
     pub took_ms: u64,
-    /// How often it was replayed after it had failed.
+    /// How often it was replayed after a failure.
     pub replays: u32,
     pub attempts: Vec<ExplainedAttempt>,
 }
@@ -160,26 +160,26 @@ pub struct ExplainedRun {
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wait {
-    /// Its next try: when, and which one.
+    /// Its next attempt: when, and which one.
     Retry { due: Timestamp, number: u32 },
     /// An earlier run of its queue (`one_at_a_time`).
     Turn,
-    /// Nothing: the owner of the store has it in hand, if that one is alive.
+    /// Nothing: the owner of the store is working on it, if that owner is alive.
     InHand,
     /// A worker.
     Worker,
 }
 
-/// One try of one step.
+/// One attempt at one step.
 #[derive(Debug, Serialize)]
 pub struct ExplainedAttempt {
-    /// As people count: `2`, `2.1`; empty for what failed before the first step.
+    /// As shown to people: `2`, `2.1`; empty for a failure before the first step.
     pub step: String,
-    /// The step's name or verb; empty where the rule of that time cannot be read.
+    /// The step's name or verb; empty if the original rule can no longer be read.
     pub title: String,
     /// Which element of its `for_each`, from 1.
     pub element: Option<u32>,
-    /// Which try, from 1.
+    /// Which attempt, from 1.
     pub number: u32,
     pub at: Timestamp,
     pub took_ms: u64,
@@ -188,8 +188,8 @@ pub struct ExplainedAttempt {
     pub said: String,
 }
 
-/// Explains an event: every rule's verdict, and every run. `lookup` finds the secrets and variables that the rule files of
-/// that time name.
+/// Explains an event: every rule's verdict, and every run. `lookup` finds the secrets and variables that the original rule
+/// files name.
 pub fn explain(dossier: &Dossier, lookup: Resolver) -> Explanation {
     let then = rules_of_then(dossier, lookup);
     let is_readable = then.is_some();
@@ -299,7 +299,7 @@ rules:
       - log: big
 "#;
 
-    /// An event with one run, `rule`, that has been tried twice at its first step.
+    /// An event with one run, of `rule`, whose first step has been tried twice.
     fn dossier(rule: &str, state: State, texts: &str) -> Dossier {
         let mut event = Event::nobody();
         (event.method, event.address) = ("POST".into(), "/orders".into());

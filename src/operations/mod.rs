@@ -1,5 +1,5 @@
-//! What people look at and do, as values: used by the command line, and by every door to come. Nothing here prints, and what
-//! is returned holds no secret.
+//! What people can view and do, as values: used by the command line, and by every future interface. Nothing here prints, and
+//! nothing returned contains secrets.
 
 pub mod command;
 pub mod control;

@@ -1,7 +1,7 @@
-//! A run without a world: what a rule would do with an event, step by step, nothing sent or written.
+//! A run without side effects: what a rule would do with an event, step by step; nothing is sent or written.
 //!
-//! `doorbell try` and `doorbell test` show and compare it. Matching, rendering, judging answers and the way from step to
-//! step are the product's own code; only the attempts are left out.
+//! `doorbell try` and `doorbell test` show and compare it. Matching, rendering, judging replies and the order of steps are
+//! the production code; only the attempts are left out.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -16,7 +16,7 @@ use crate::rule::step::Step;
 use crate::rule::{Rule, UNDECIDED};
 use crate::secret::Vault;
 
-/// The most steps that are walked; a run in the world has no such limit.
+/// The most steps that are followed; a real run has no such limit.
 const MOST_SCENES: usize = 20_000;
 
 /// One thing that would happen.
@@ -28,23 +28,23 @@ pub struct DryStep<'r> {
 }
 
 pub enum What {
-    /// The effect, and why it would have failed with the answer that was given for it.
+    /// The effect, and why it would have failed with the given reply.
     Effect { shown: String, view: EffectView, failed: Option<String> },
-    /// Its `if:` did not hold.
+    /// Its `if:` is false.
     Skipped(Vec<TraceLine>),
-    /// There is no element.
+    /// Its `for_each` has no elements.
     Empty(String),
     /// It cannot be rendered.
     Failed(String),
 }
 
-/// What targets answer.
+/// The replies of targets.
 pub trait Replies {
-    /// The answer to the next call; nothing where it is not known.
+    /// The reply to the next call; `None` if it is not known.
     fn next(&mut self, saves: bool) -> Option<MockResponse>;
 }
 
-/// Walks a rule from a step on. Gives what would happen, and how the run would end.
+/// Follows a rule from a step on. Returns what would happen, and how the run would end.
 pub fn dry_steps_of<'r>(rule: &'r Rule, start: u32, event: &Event, vault: &Vault, replies: &mut dyn Replies) -> (Vec<DryStep<'r>>, State) {
     if start == UNDECIDED {
         return (Vec::new(), State::Failed);
@@ -65,7 +65,7 @@ struct Walk<'r, 'a> {
     event: &'a Event,
     vault: &'a Vault,
     replies: &'a mut dyn Replies,
-    /// Names of steps whose answers are not known.
+    /// Names of steps whose replies are not known.
     not_done: Vec<String>,
     dry_steps: Vec<DryStep<'r>>,
 }
@@ -136,7 +136,7 @@ impl<'r> Walk<'r, '_> {
             Outcome::Failed { why, .. } => Some(why.clone()),
             _ => None,
         };
-        // A further try of the same call is not a further effect.
+        // A retry of the same call is not another effect.
         if run.tried == 0 {
             self.tell(step, number, What::Effect { shown: effect.to_string(), view, failed });
         }
@@ -148,7 +148,7 @@ impl<'r> Walk<'r, '_> {
     }
 }
 
-/// An answer with a JSON body.
+/// A reply with a JSON body.
 pub fn json_reply(status: u16, headers: Vec<(String, String)>, body: &Value) -> MockResponse {
     let mut headers = headers;
     let text = match body {

@@ -1,5 +1,5 @@
-//! What is done again: which events a choice means, and the command that does one of them. The caller performs the commands
-//! one after the other, at its own pace, and can show how far it has come.
+//! Replays: which events a choice selects, and the command that replays one of them. The caller executes the commands one by
+//! one, at its own pace, and can show progress.
 
 use serde::Serialize;
 
@@ -10,41 +10,41 @@ use crate::model::run::State;
 use crate::rule::ruleset::Ruleset;
 use crate::store::contract::{Choice, NewRun, Records, Result};
 
-/// How an event is done again.
+/// How an event is replayed.
 pub enum Mode<'r> {
-    /// Its failed runs go on at the step that failed.
+    /// Its failed runs continue at the step that failed.
     GoOn,
-    /// These rules start anew on it, also where everything was done.
+    /// These rules start again on it, even if everything was already done.
     StartAnew(&'r Ruleset),
 }
 
 impl Mode<'_> {
-    /// Whether runs in this state can be done again so.
+    /// Whether runs in this state can be replayed in this mode.
     pub fn fits(&self, state: State) -> bool {
         matches!(self, Mode::StartAnew(_)) || state == State::Failed
     }
 }
 
-/// The events that a choice means.
+/// The events that a choice selects.
 #[derive(Debug, Serialize)]
 pub struct Chosen {
-    /// The state that was asked for.
+    /// The requested state.
     pub state: State,
     /// Oldest first.
     pub events: Vec<ChosenEvent>,
-    /// How many runs fit, in all of them.
+    /// How many runs match, in all of them.
     pub runs: usize,
 }
 
-/// An event with runs that fit a choice.
+/// An event with runs that match a choice.
 #[derive(Debug, Serialize)]
 pub struct ChosenEvent {
     pub event: EventId,
-    /// How many of its runs fit.
+    /// How many of its runs match.
     pub runs: usize,
 }
 
-/// Finds the events that a choice means; changes nothing.
+/// Finds the events that a choice selects; changes nothing.
 pub async fn choose(records: &dyn Records, choice: Choice) -> Result<Chosen> {
     let state = choice.state;
     let found = records.chosen(choice).await?;
@@ -52,13 +52,13 @@ pub async fn choose(records: &dyn Records, choice: Choice) -> Result<Chosen> {
     Ok(Chosen { state, events: found.into_iter().map(|(event, runs)| ChosenEvent { event, runs }).collect(), runs })
 }
 
-/// The command that does one event again; only for one rule, if one is named.
+/// The command that replays one event; only for one rule, if one is given.
 pub async fn command(records: &dyn Records, event: EventId, rule: Option<&str>, mode: &Mode<'_>) -> Result<Command> {
     let Mode::StartAnew(ruleset) = mode else { return Ok(Command::Replay { event, rule: rule.map(str::to_owned) }) };
     let dossier = records.dossier(event).await?;
     let answering = ruleset.answering(&dossier.event);
     let wanted = answering.iter().filter(|started| rule.is_none_or(|name| name == &*started.rule.name));
-    // A replay does not ask `once_per`.
+    // A replay ignores `once_per`.
     let runs = wanted.map(|started| NewRun { once: None, ..new_run(started) }).collect();
     let texts = ruleset.texts.iter().map(|(hash, source)| (hash.clone(), source.name.clone(), source.text.clone())).collect();
     Ok(Command::StartAnew { event, runs, texts })

@@ -1,4 +1,4 @@
-//! `allow_from:` and `limit:`: who may call an address, and how often. The counting is done at the door.
+//! `allow_from:` and `limit:`: who may call an address, and how often. The counting itself is done where requests come in.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -7,28 +7,28 @@ use ipnet::IpNet;
 
 use crate::yaml::fields::Item;
 
-/// The most calls that a limit may allow in its time.
+/// The highest number of calls that a limit may allow.
 const MOST: u64 = 1_000_000;
 
 /// Who may call an address, and how often.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Access {
-    /// Nothing: anyone.
+    /// `None`: anyone.
     allowed: Option<Vec<IpNet>>,
     pub limits: Vec<Limit>,
 }
 
-/// So many calls in a time; evenly, after as many at once.
+/// So many calls in a period: evenly spread, after as many at once.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limit {
     pub most: u32,
     pub per: Duration,
-    /// Whether every caller has a count of its own.
+    /// Whether every caller is counted separately.
     pub each_caller: bool,
 }
 
 impl Access {
-    /// Whether somebody may call from here. A caller without an address may not, where anything is said.
+    /// Whether calls from here are allowed. If there are restrictions, a caller without an IP address is not.
     pub fn may_come_from(&self, ip: &str) -> bool {
         let Some(allowed) = &self.allowed else { return true };
         ip.parse::<IpAddr>().is_ok_and(|ip| allowed.iter().any(|net| net.contains(&ip.to_canonical())))
@@ -45,7 +45,7 @@ pub fn read(allow_from: Option<Item>, limit: Option<Item>) -> Access {
     }
 }
 
-/// `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`; one address means that one alone.
+/// `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`; a single address means that one alone.
 pub fn network(text: &str) -> Option<IpNet> {
     let one = text.trim().parse::<IpAddr>().ok().map(|ip| IpNet::from(ip.to_canonical()));
     one.or_else(|| text.trim().parse::<IpNet>().ok().map(|net| canonical(net).trunc()))
@@ -62,7 +62,7 @@ fn read_network(item: &Item) -> Option<IpNet> {
     net
 }
 
-/// A network of IPv4 that is written as one of IPv6, as what it is.
+/// Converts an IPv4 network written as IPv6 to IPv4.
 fn canonical(net: IpNet) -> IpNet {
     match net {
         IpNet::V6(six) if six.prefix_len() >= 96 && six.addr().to_ipv4_mapped().is_some() => {

@@ -1,4 +1,4 @@
-//! `webhooks:`: who may knock at an address, and what they are answered.
+//! `webhooks:`: who may call an address, and what they are answered.
 
 use std::time::Duration;
 
@@ -19,19 +19,19 @@ use crate::verify::{self, contract::Guard};
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 
-/// The largest body that is taken where nothing else is said, in bytes; and the most that can be said.
+/// The default limit for a body, in bytes; and the highest that can be set.
 pub const MAX_BODY: usize = 1 << 20;
 pub const MOST_BODY: usize = 100 << 20;
 /// How long a delivery's id is remembered.
 pub const REMEMBERED: Duration = Duration::from_secs(72 * 3600);
 pub const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/// One address and how it is guarded.
+/// One address and how it is protected.
 pub struct Address {
     pub route: Route,
     pub guard: Guard,
     pub methods: Vec<String>,
-    /// The fields that hold the sender's own id of a delivery; several are joined.
+    /// The fields that contain the sender's own id of a delivery; several are joined.
     pub delivery_id: Vec<Field>,
     /// How long it is remembered.
     pub remembered: Duration,
@@ -40,10 +40,10 @@ pub struct Address {
     /// Who may call, and how often.
     pub access: Access,
     pub max_body: usize,
-    /// The answer when an event is kept, and when no rule wanted it.
+    /// The answer when an event is stored, and when no rule matched it.
     pub accepted: Answer,
     pub ignored: Answer,
-    /// What the rules of this address need of a body.
+    /// The parts of a body that the rules of this address need.
     pub wanted: Projection,
     /// Whether `webhooks:` has an entry for it.
     pub described: bool,
@@ -55,7 +55,7 @@ fn json_answer(status: u16, word: &str) -> Answer {
 }
 
 impl Address {
-    /// An address that no entry describes: open, with everything as it is by default.
+    /// An address without an entry: open, with default settings.
     pub fn open(route: Route, methods: Vec<String>) -> Self {
         Self {
             route,
@@ -74,7 +74,7 @@ impl Address {
     }
 }
 
-/// Reads one entry. `methods` is empty where the entry does not say any.
+/// Reads one entry. `methods` is empty if the entry does not set any.
 pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
     let mut address = Address::open(route, Vec::new());
     address.described = true;
@@ -96,9 +96,9 @@ pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
             preset = read.delivery_id.iter().filter_map(|f| Field::read(f).ok()).collect();
             address.remembered = REMEMBERED.max(Duration::from_secs(read.remembered.unwrap_or(0) * 3600));
         }
-        // What was to guard it could not be read, so there is no such address; it is never an open one.
+        // Its protection could not be read, so the address does not exist; it is never left open.
         Some(None) => guarded = false,
-        // Nothing said: open, and a warning where the addresses are joined.
+        // Nothing is set: open, with a warning when the addresses are put together.
         None => address.described = false,
     }
     if let Some(method) = fields.may("method") {
@@ -142,7 +142,7 @@ pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
     (guarded && item.errors() == errors).then_some(address)
 }
 
-/// The address under which the senders know this Doorbell, without the path.
+/// The base URL under which senders know this Doorbell, without the path.
 fn read_public_url(item: &Item) -> Option<String> {
     let text = item.text()?;
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).map(|rest| rest.trim_end_matches('/'));
@@ -257,7 +257,7 @@ fn read_answer(item: &Item, address: &mut Address, known: &Names) -> Option<()> 
     Some(())
 }
 
-/// The answer is the same for every event, so nothing of the event can stand in it.
+/// The answer is the same for every event, so it cannot use fields of the event.
 fn fixed_body(fields: &mut Fields, item: &Item, known: &Names) -> Option<Body> {
     let body = read_body(fields, known)?;
     let named = match &body {

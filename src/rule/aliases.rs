@@ -1,6 +1,6 @@
-//! Words of other tools, with ours for each: for people who come from there.
+//! Words of other tools with their Doorbell equivalents, for people who come from those tools.
 
-/// Where a key of a rule does.
+/// In place of a key of a rule.
 pub const RULE_WORDS: [(&str, &str); 31] = [
     ("unless", "put it into `if:`, under `none:`"),
     ("else_if", "write another rule, or an `if:` at each step of `else:`"),
@@ -34,7 +34,7 @@ pub const RULE_WORDS: [(&str, &str); 31] = [
     ("name", "write the rule's name before the colon, one line above"),
     ("vars", "did you mean `set`?"),
 ];
-/// Words of other tools that stand where a verb does, and what to write.
+/// In place of a verb, and what to write.
 pub const STEP_WORDS: [(&str, &str); 34] = [
     ("steps", "did you mean `do`?"),
     ("actions", "did you mean `do`?"),
@@ -92,7 +92,7 @@ pub const FIELDS: [&str; 18] = [
     "ignore_case",
     "skip_missing",
 ];
-/// Where a field of a step does.
+/// In place of a field of a step.
 pub const STEP_FIELDS: [(&str, &str); 22] = [
     ("catch", "did you mean `on_error`?"),
     ("rescue", "did you mean `on_error`?"),

@@ -22,13 +22,13 @@ use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 use crate::yaml::source::Source;
 
-/// Where a rule stands.
+/// Where a rule comes from.
 pub struct Origin {
     pub source: Arc<Source>,
     pub text: TextHash,
 }
 
-/// Reads one rule; what could not be read has been told.
+/// Reads one rule; problems have been reported.
 pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Option<Rule> {
     let errors = item.errors();
     if name.trim().is_empty() {

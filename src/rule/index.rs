@@ -1,8 +1,8 @@
-//! Many rules, one look: which rules can answer an event at all, without asking each.
+//! Finds the rules that can match an event at all, without evaluating each of many rules.
 //!
-//! Addresses without placeholders are found by hash. Of the rules at an address, those whose `if:` asks one field for
-//! written-out values are found by the value that the event has there; only the others are looked at one by one. This
-//! only narrows down: whether a candidate's condition holds is still asked of the condition itself.
+//! Addresses without placeholders are found by hash. Of the rules at an address, those whose `if:` compares one field with
+//! literal values are found by the event's value of that field; only the others are examined one by one. This only narrows
+//! down: the condition of each candidate is still evaluated.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::model::event::Event;
 use crate::route;
 use crate::secret::Vault;
 
-/// Rules and addresses by what they ask for.
+/// Rules and addresses, by what they match.
 #[derive(Default)]
 pub struct Index {
     /// Addresses without placeholders.
@@ -35,13 +35,13 @@ pub struct Index {
 /// The rules at one address.
 #[derive(Default)]
 struct Group {
-    /// Rules that ask a field for written-out values: by field, then by value.
+    /// Rules that compare a field with literal values: by field, then by value.
     asking: Vec<(Field, ByValue)>,
     /// All others.
     rest: Vec<usize>,
 }
 
-/// How a value is found: by its letters, and a number also by its value. Equal values share at least one of the two.
+/// Finds a value by its text, and a number also by its numeric value. Equal values have at least one of the two in common.
 #[derive(Default)]
 struct ByValue {
     letters: HashMap<String, Vec<usize>>,
@@ -108,12 +108,12 @@ impl Index {
         index
     }
 
-    /// The address that a normal path calls.
+    /// The address for a normalized path.
     pub fn address(&self, path: &str) -> Option<usize> {
         self.literal.get(path).copied().or_else(|| self.patterns.iter().find(|(r, _)| r.fit(path).is_some()).map(|(_, n)| *n))
     }
 
-    /// The rules that may answer an event, in the order of the files.
+    /// The rules that may match an event, in the order of the files.
     pub fn candidates(&self, event: &Event) -> Vec<usize> {
         let path = route::normal(&event.address);
         let mut out = Vec::new();
@@ -149,7 +149,7 @@ impl Group {
         if self.asking.is_empty() {
             return;
         }
-        // The fields asked for here need neither `set:` nor secrets.
+        // The fields used here need neither `set:` nor secrets.
         let (vault, saved) = (Vault::default(), Map::new());
         for (field, by_value) in &self.asking {
             let scope = Scope::new(event, &vault, Value::Null, &[], &saved).within(Allowance::Small);
@@ -160,16 +160,16 @@ impl Group {
                 },
                 Ok(Found::Many(all)) => all.iter().for_each(|v| by_value.look(v, out)),
                 Ok(Found::Missing) => {}
-                // It takes longer to find out than to ask the rules themselves.
+                // Looking up the value exceeds the budget, so all these rules are candidates.
                 Err(_) => by_value.all(out),
             }
         }
     }
 }
 
-/// The first line that asks a field of the event for written-out values, with these values.
+/// The first line that compares a field of the event with literal values, and these values.
 fn asked(rule: &Rule) -> Option<(&Field, Vec<&Value>)> {
-    // Its `else:` is done for every other value.
+    // Its `else:` runs for every other value.
     if rule.graph.otherwise.is_some() {
         return None;
     }

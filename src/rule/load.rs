@@ -1,4 +1,4 @@
-//! Many files -> one [`Ruleset`], or every problem in all of them: reads each file, then looks at what they say together.
+//! Many files -> one [`Ruleset`], or every problem in all of them: reads each file, then checks them together.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::yaml::fields::Item;
 use crate::yaml::reader::Reader;
 use crate::yaml::source::Source;
 
-/// Keys that begin the files of other tools.
+/// Top-level keys in the files of other tools.
 const OTHER_TOOLS: [&str; 6] = ["jobs", "automation", "nodes", "pipeline", "services", "apiVersion"];
 const TOP_WORDS: [(&str, &str); 4] = [
     ("rule", "did you mean `rules`?"),
@@ -25,21 +25,21 @@ const TOP_WORDS: [(&str, &str); 4] = [
     ("workflows", "did you mean `rules`?"),
 ];
 
-/// What came of a load: the rules if no error was found, and every problem.
+/// The result of loading: the rules if there were no errors, and every problem.
 pub struct Loaded {
     pub ruleset: Option<Ruleset>,
     pub problems: Vec<Problem>,
 }
 
-/// What a file says, with the places where it does.
+/// The contents of all files, with their places.
 struct Gathered<'a> {
     rules: Vec<(Option<Rule>, String, Item<'a>)>,
     addresses: Vec<(Address, Item<'a>)>,
-    /// Entries whose route could be read, good or not.
+    /// Entries whose route could be read, valid or not.
     entries: Vec<(Route, Item<'a>)>,
 }
 
-/// Reads all files. With `require_verify`, an address that anybody can ring by oversight is an error.
+/// Reads all files. With `require_verify`, an address left open by oversight is an error.
 pub fn load(sources: Vec<Source>, lookup: Resolver, require_verify: bool) -> Loaded {
     let sources: Vec<Arc<Source>> = sources.into_iter().map(Arc::new).collect();
     let mut problems = Vec::new();
@@ -59,14 +59,14 @@ pub fn load(sources: Vec<Source>, lookup: Resolver, require_verify: bool) -> Loa
         texts.push((origin.text.clone(), origin.source.clone()));
         webhooks.extend(read_file(&reader.top(node), &lookup, &origin, &mut all));
     }
-    // Every address that rules ring, and whether they are switched on.
+    // Every address that starts rules, and whether any of these rules is enabled.
     let read = all.rules.iter().filter_map(|(r, ..)| r.as_ref());
     let rung: Routes<bool> = read.flat_map(|r| r.when.iter().map(|w| (w.route.clone(), r.enabled))).collect();
-    // After the rules: an address that only switched-off rules ring is as switched off as they are.
+    // After the rules: an address that only disabled rules use is as disabled as they are.
     for item in &webhooks {
         read_webhooks(item, &lookup, &rung, &mut all);
     }
-    // A file that cannot be read at all may hold what another one misses.
+    // A file that cannot be read at all may contain what another one lacks.
     if problems.is_empty() {
         together(&mut all, &rung, require_verify);
     } else {
@@ -75,7 +75,7 @@ pub fn load(sources: Vec<Source>, lookup: Resolver, require_verify: bool) -> Loa
     let Gathered { rules, addresses, entries } = all;
     drop(entries);
     let rules: Vec<Arc<Rule>> = rules.into_iter().filter_map(|(rule, ..)| rule.map(Arc::new)).collect();
-    // Where only switched-off rules listen, nobody does.
+    // An address with only disabled rules does not exist.
     let addresses: Vec<Address> = addresses.into_iter().map(|(a, _)| a).filter(|a| listens(&rung, &a.route)).collect();
     problems.extend(readers.into_iter().flat_map(Reader::problems));
     problem::sort(&mut problems);
@@ -84,7 +84,7 @@ pub fn load(sources: Vec<Source>, lookup: Resolver, require_verify: bool) -> Loa
     Loaded { ruleset, problems }
 }
 
-/// Reads one rule out of a text that was kept, for a run that began with it. The error is a sentence.
+/// Reads one rule from a stored file, for a run that began with it. The error is a sentence.
 pub fn one_rule(source: Source, name: &str, lookup: &Resolver) -> Result<Rule, String> {
     let source = Arc::new(source);
     let node = source.read().map_err(|problem| problem.message)?;
@@ -99,7 +99,7 @@ pub fn one_rule(source: Source, name: &str, lookup: &Resolver) -> Result<Rule, S
     rule.ok_or_else(|| problems.into_iter().next().map_or_else(|| format!("the file has no rule `{name}`"), |p| p.message))
 }
 
-/// Reads a file's rules, and gives its `webhooks:` back for later.
+/// Reads a file's rules, and returns its `webhooks:` for later.
 fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut Gathered<'a>) -> Option<Item<'a>> {
     if let Node::List(_) = top.node {
         top.problem("a rule file begins with `rules:`")
@@ -154,7 +154,7 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
     webhooks
 }
 
-/// Whether a rule that is switched on listens there.
+/// Whether an enabled rule listens there.
 fn listens(rung: &Routes<bool>, route: &Route) -> bool {
     rung.same(route).any(|enabled| *enabled)
 }
@@ -176,7 +176,7 @@ fn read_webhooks<'a>(item: &Item<'a>, lookup: &Resolver, rung: &Routes<bool>, al
     }
 }
 
-/// Two rules of one name.
+/// Reports two rules with the same name.
 fn unique_names(all: &Gathered) {
     let mut names: HashMap<&str, &Item> = HashMap::new();
     for (_, name, item) in &all.rules {
@@ -191,7 +191,7 @@ fn unique_names(all: &Gathered) {
     }
 }
 
-/// What can only be seen when all files are read.
+/// Checks that need all files.
 fn together(all: &mut Gathered, rung: &Routes<bool>, require_verify: bool) {
     unique_names(all);
     let mut before = Routes::default();
@@ -228,7 +228,7 @@ fn together(all: &mut Gathered, rung: &Routes<bool>, require_verify: bool) {
     addresses(all, rung, require_verify);
 }
 
-/// Every address that rules ring has one entry: its own, or the open one.
+/// Every address that starts rules has one entry: its own, or the open one.
 fn addresses(all: &mut Gathered, rung: &Routes<bool>, require_verify: bool) {
     let described: Routes<bool> = all.entries.iter().map(|(route, entry)| (route.clone(), entry.node.has("method"))).collect();
     let mut numbers: Routes<usize> = all.addresses.iter().map(|(a, _)| a.route.clone()).zip(0..).collect();

@@ -1,7 +1,7 @@
-//! The language: rules and addresses, once they are known to be good.
+//! The rule language: rules and addresses that are known to be valid.
 //!
-//! A [`Rule`] is made only by [`compile`]. This file answers how an event starts one, and what a run has to know of it; it
-//! knows no kind of action. All rules at one moment are left to [`ruleset`].
+//! A [`Rule`] is made only by [`compile`]. This file decides how an event starts one, and provides what a run needs from it;
+//! it does not know any kind of action. The set of all rules is left to [`ruleset`].
 
 pub mod access;
 pub mod address;
@@ -41,16 +41,16 @@ use run_policy::{OncePer, OneAtATime};
 use step::{MOST_ELEMENTS, Step};
 use test::Test;
 
-/// Where a run begins whose rule's `if:` takes more than it may: it fails at once, so that somebody sees it.
+/// The first step of a run whose rule's `if:` exceeds its limits: the run fails at once, so that somebody notices.
 pub const UNDECIDED: u32 = u32::MAX;
 /// How long a caller waits for a rule's `respond`.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// What a rule file says under one name.
+/// One rule, with its name from the rule file.
 pub struct Rule {
     pub name: Arc<str>,
     pub enabled: bool,
-    /// The addresses that ring it.
+    /// The addresses that start it.
     pub when: Vec<When>,
     pub set: Vec<SetName>,
     pub condition: All,
@@ -58,11 +58,11 @@ pub struct Rule {
     pub one_at_a_time: Option<OneAtATime>,
     /// How long a caller waits for its `respond`.
     pub answer_within: Duration,
-    /// All steps in one row; `graph` leads through it.
+    /// All steps in one list; `graph` says in which order they run.
     pub steps: Vec<Step>,
     pub graph: StepGraph,
     pub tests: Vec<Test>,
-    /// The file it stands in, and where.
+    /// The file it is in, and where.
     pub source: Arc<Source>,
     pub text: TextHash,
     pub path: Path,
@@ -72,7 +72,7 @@ pub struct Rule {
 #[derive(Debug, Clone)]
 pub struct When {
     pub route: Route,
-    /// Narrower than the address's own, where the rule says so.
+    /// Narrower than those of the address, if the rule says so.
     pub methods: Option<Vec<String>>,
 }
 
@@ -87,7 +87,7 @@ pub struct Started {
 }
 
 impl Rule {
-    /// What the placeholders of its address stand for in this event.
+    /// The values of the address's placeholders in this event.
     fn path_values(&self, event: &Event) -> Value {
         if self.when.iter().all(|w| w.route.placeholders().next().is_none()) {
             return Value::Null;
@@ -96,12 +96,12 @@ impl Rule {
         self.when.iter().find_map(|w| w.route.fit(path)).map_or(Value::Null, Value::Object)
     }
 
-    /// The names of a run of this rule.
+    /// The names available to a run of this rule.
     pub fn scope<'a>(&'a self, event: &'a Event, vault: &'a Vault, saved: &'a Map<String, Value>) -> Scope<'a> {
         Scope::new(event, vault, self.path_values(event), &self.set, saved)
     }
 
-    /// The lines of the file that are this rule, to tell whether it was changed.
+    /// The rule's own lines of the file, to detect whether it was changed.
     pub fn own_text(&self) -> &str {
         let text = &self.source.text;
         let start = self.source.locate(&self.path).map_or(0, |(line, _)| line_start(text, line));
@@ -130,7 +130,7 @@ impl Rule {
         set.chain(self.condition.fields()).chain(self.once_per.iter().map(|o| &o.field)).chain(lane).chain(steps)
     }
 
-    /// Whether its address and method fit the event.
+    /// Whether its address and method match the event.
     fn is_rung_by(&self, event: &Event) -> bool {
         let path = route::normal(&event.address);
         let method = |w: &When| w.methods.as_ref().is_none_or(|all| all.contains(&event.method));
@@ -144,7 +144,7 @@ impl Rule {
 
     /// Whether a run that began at this step may answer the caller.
     pub fn responds_from(&self, step: u32) -> bool {
-        // A caller of a rule that is not decided is told so.
+        // The caller of an undecided rule is told so.
         if step == UNDECIDED {
             return self.responds();
         }
@@ -195,12 +195,12 @@ impl Rule {
         self.steps.get(run.place.step as usize)
     }
 
-    /// What the run has to know of its step.
+    /// What the run needs to know about its step.
     pub fn facts<'a>(&'a self, step: &'a Step, elements: Option<u32>) -> StepFacts<'a> {
         StepFacts { plan: &step.plan, title: step.title(), save_as: step.save_as.as_deref(), elements, graph: &self.graph }
     }
 
-    /// The elements of a step's `for_each`, in order; an error is a sentence.
+    /// The elements of a step's `for_each`, in order; the error is a sentence.
     pub fn elements(&self, each: u32, scope: &Scope) -> Result<Vec<Value>, String> {
         let Some(field) = self.steps.get(each as usize).and_then(|s| s.for_each.as_ref()) else { return Ok(Vec::new()) };
         match field.find(scope)? {
@@ -216,7 +216,7 @@ impl Rule {
         }
     }
 
-    /// What a person calls a step: `2`, `2.1`, `else 1`.
+    /// The number of a step as shown to people: `2`, `2.1`, `else 1`.
     pub fn number_of(&self, step: u32) -> String {
         self.steps.get(step as usize).map_or_else(|| step.saturating_add(1).to_string(), |s| s.number.clone())
     }

@@ -1,6 +1,7 @@
-//! All rules and addresses at one moment, immutable, swapped whole: which rules an event starts, and why the others do not.
+//! The set of all rules and addresses, immutable, replaced as a whole: which rules an event starts, and why the others do
+//! not.
 //!
-//! How one rule is started is left to [`Rule`], and finding those that can be to [`super::index`].
+//! How one rule is started is left to [`Rule`], and finding candidates to [`super::index`].
 
 use std::sync::Arc;
 
@@ -21,9 +22,9 @@ use crate::yaml::source::Source;
 /// Whether a rule was started by an event.
 pub struct Verdict<'r> {
     pub rule: &'r Arc<Rule>,
-    /// The first step that it does; nothing where it does none.
+    /// The first step that runs; `None` if the rule does not run.
     pub starts: Option<u32>,
-    /// How its `if:` went.
+    /// The evaluation of its `if:`.
     pub told: Vec<TraceLine>,
 }
 
@@ -31,11 +32,11 @@ impl Verdict<'_> {
     pub fn runs(&self) -> bool {
         self.starts.is_some()
     }
-    /// Whether its run fails at once, because its `if:` takes more than it may.
+    /// Whether its run fails at once, because its `if:` exceeds its limits.
     pub fn is_undecided(&self) -> bool {
         self.starts == Some(UNDECIDED)
     }
-    /// Whether its `if:` did not hold and its `else:` is done instead.
+    /// Whether its `if:` was false and its `else:` runs instead.
     pub fn is_else(&self) -> bool {
         self.starts.is_some() && self.starts == self.rule.graph.otherwise
     }
@@ -47,12 +48,12 @@ pub struct Ruleset {
     pub rules: Vec<Arc<Rule>>,
     pub addresses: Vec<Address>,
     pub vault: Arc<Vault>,
-    /// Every file, by the hash of its text.
+    /// Every file, by the hash of its content.
     pub texts: Vec<(TextHash, Arc<Source>)>,
     index: Index,
 }
 
-/// The rules that are in force, and the number that the store knows them by.
+/// The rules that are in force, and their number in the store.
 pub struct InForce {
     pub ruleset: Ruleset,
     pub number: i64,
@@ -63,7 +64,7 @@ impl Ruleset {
         let enabled = rules.iter().filter(|r| r.enabled);
         let rung: Routes<&Rule> = enabled.flat_map(|r| r.when.iter().map(|w| (w.route.clone(), &**r))).collect();
         for address in &mut addresses {
-            // Every rule that one path of this address can ring, whatever pattern it names it by.
+            // Every rule that some path of this address can start, whatever pattern the rule uses.
             let ringing = rung.meeting(&address.route).into_iter().flat_map(|(_, rule)| rule.fields());
             address.wanted = Projection::of(ringing.chain(&address.delivery_id));
         }
@@ -71,12 +72,12 @@ impl Ruleset {
         Self { rules, addresses, vault, texts, index }
     }
 
-    /// The address that a path calls, if anybody listens there.
+    /// The address for a path, if a rule listens there.
     pub fn address(&self, path: &str) -> Option<&Address> {
         self.address_number(path).map(|n| &self.addresses[n])
     }
 
-    /// Its place among the addresses.
+    /// Its index among the addresses.
     pub fn address_number(&self, path: &str) -> Option<usize> {
         self.index.address(route::normal(path))
     }
@@ -86,7 +87,7 @@ impl Ruleset {
         self.answering_within(event, Allowance::Full)
     }
 
-    /// The same, as far as it holds nobody up; nothing where it takes longer.
+    /// The same within a small budget; `None` if it takes longer.
     pub fn answering_soon(&self, event: &Event) -> Option<Vec<Started>> {
         let all = self.answering_within(event, Allowance::Small);
         all.iter().all(|s| s.step != UNDECIDED).then_some(all)
@@ -106,13 +107,13 @@ impl Ruleset {
         all
     }
 
-    /// Every rule that listens at the event's address, and how its conditions went.
+    /// Every rule that listens at the event's address, and the evaluation of its conditions.
     pub fn verdicts(&self, event: &Event, every_line: bool) -> Vec<Verdict<'_>> {
         let nothing = Map::new();
         let verdict = |rule| -> Verdict<'_> {
             let rule: &Arc<Rule> = rule;
             let scope = || rule.scope(event, &self.vault, &nothing);
-            // Each has a budget of its own: telling looks at more than deciding does.
+            // Each has a budget of its own: explaining looks at more than deciding does.
             let mut told = trace::tell(&rule.condition, &scope(), &self.vault, every_line);
             if rule.condition.holds(&scope()) == Ok(true) {
                 told.extend(rule.once_per.as_ref().and_then(|o| o.told(&scope())));

@@ -12,7 +12,7 @@ use crate::model::run::Once;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
 
-/// How long a `once_per` value is remembered where nothing else is said.
+/// How long a `once_per` value is remembered by default.
 const ONCE_WITHIN: Duration = Duration::from_secs(30 * 86_400);
 /// The longest that a caller may be kept waiting.
 const LONGEST_ANSWER: Duration = Duration::from_secs(600);
@@ -27,9 +27,9 @@ pub struct OncePer {
 /// `one_at_a_time:`.
 #[derive(Debug, Clone)]
 pub enum OneAtATime {
-    /// One run of the rule.
+    /// One run of the rule at a time.
     Rule,
-    /// One for each value of this field.
+    /// One run at a time for each value of this field.
     Each(Field),
 }
 
@@ -89,7 +89,7 @@ pub fn read_answer_within(item: &Item) -> Option<Duration> {
 }
 
 impl OncePer {
-    /// The value of an event; an error is the sentence for the trace.
+    /// The value of an event; the error is the sentence for the trace.
     pub fn claim(&self, names: &dyn Values) -> Result<Once, String> {
         match self.field.find(names)? {
             Found::Missing => Err(self.field.why_missing(names)),
@@ -100,7 +100,7 @@ impl OncePer {
         }
     }
 
-    /// The line of a trace for an event that has no such value.
+    /// The trace line for an event without such a value.
     pub fn told(&self, names: &dyn Values) -> Option<TraceLine> {
         let why = self.claim(names).err()?;
         Some(TraceLine { depth: 0, words: format!("once per {}", self.field.text()), outcome: Outcome::No(why) })
@@ -108,7 +108,7 @@ impl OncePer {
 }
 
 impl OneAtATime {
-    /// The queue that an event's run stands in. What is missing counts as a value of its own.
+    /// The queue (lane) of an event's run. A missing field counts as a value of its own.
     pub fn lane(&self, rule: &str, names: &dyn Values) -> Arc<str> {
         match self {
             OneAtATime::Rule => rule.into(),

@@ -1,5 +1,5 @@
-//! One step: a verb with its fields, and the modifiers that are the same on every step. How steps follow each other is
-//! left to [`super::steps`].
+//! One step: a verb with its fields, and the modifiers that every step can have. The order of steps is left to
+//! [`super::steps`].
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 use crate::yaml::locate::Path;
 
-/// How long one try of a step may take where nothing else is said, and the most that can be said.
+/// The default and the maximum timeout for one attempt at a step.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
-/// The most elements that a `for_each` goes through.
+/// The most elements in a `for_each`.
 pub const MOST_ELEMENTS: usize = 10_000;
 
-/// What rules.md describes and is not built yet.
+/// Verbs that rules.md describes but that do not exist yet.
 const LATER: [&str; 2] = ["run_rule", "wait"];
 /// Several steps under one `if` or `for_each`.
 pub const DO: &str = "do";
@@ -33,9 +33,9 @@ pub const DO: &str = "do";
 pub struct Step {
     pub name: Option<String>,
     pub verb: &'static str,
-    /// Its number as people count: `2`, `2.1` inside a `do:`, `else 1`.
+    /// The number shown to people: `2`, `2.1` inside a `do:`, `else 1`.
     pub number: String,
-    /// Nothing for a `do:`, whose steps follow.
+    /// `None` for a `do:`, whose steps follow.
     pub action: Option<Box<dyn Action>>,
     pub condition: All,
     pub for_each: Option<Field>,
@@ -45,25 +45,25 @@ pub struct Step {
     pub path: Path,
 }
 
-/// A step that was read, with the steps that stand in it.
+/// A step that was read, with the steps inside it.
 pub struct Read {
     pub step: Step,
-    /// Of a `do:`.
+    /// The steps of a `do:`.
     pub inside: Vec<Read>,
     pub on_error: OnErrorRead,
 }
 
-/// What `on_error:` of a step says.
+/// The `on_error:` of a step.
 pub enum OnErrorRead {
     Not,
     Continue,
     Steps(Vec<Read>),
 }
 
-/// Where a step stands, and what follows from that.
+/// The context of a step, and what follows from it.
 #[derive(Clone)]
 pub struct Around {
-    /// How often it is tried where it does not say.
+    /// The default number of attempts.
     pub plan: Plan,
     pub inside: Inside,
 }
@@ -81,7 +81,7 @@ pub enum Inside {
 }
 
 impl Inside {
-    /// Whether what stands around it gives it an `item`.
+    /// Whether the context provides an `item`.
     fn each(self) -> bool {
         matches!(self, Inside::Do { each: true } | Inside::Error { each: true })
     }
@@ -95,13 +95,13 @@ impl Step {
     pub fn answers(&self) -> bool {
         self.action.as_ref().is_some_and(|a| a.answers())
     }
-    /// What people call it: its name, or its verb.
+    /// The step's name, or else its verb.
     pub fn title(&self) -> &str {
         self.name.as_deref().unwrap_or(self.verb)
     }
 }
 
-/// The names that the steps of a list save, those inside others included, for those that are used too early.
+/// The names that the steps of a list save, including nested steps; for detecting names that are used too early.
 pub fn saved_names(steps: &[Item]) -> Vec<String> {
     fn gather(node: &Node, out: &mut Vec<String>) {
         let Node::Map(entries) = node else { return };
@@ -118,7 +118,7 @@ pub fn saved_names(steps: &[Item]) -> Vec<String> {
     out
 }
 
-/// Reads one step. What it saves is known to the steps that follow.
+/// Reads one step. The names it saves are known to the steps that follow.
 pub fn read(item: &Item, known: &mut Names, around: &Around) -> Option<Read> {
     let mut fields = match item.node {
         Node::Text(text) => {
@@ -157,7 +157,7 @@ pub fn read(item: &Item, known: &mut Names, around: &Around) -> Option<Read> {
         Some(Verb::Kind(verb, kind)) => match fields.key(verb).node {
             Node::Map(entries) => {
                 below_the_verb(verb, entries, &fields);
-                // What stands at the wrong place has been told; its fields would only repeat it.
+                // A step in the wrong place was already reported; its fields would only repeat that.
                 fields.rest();
                 None
             }
@@ -348,7 +348,7 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
             .add();
         return None;
     }
-    // What belongs to a verb is not taken for a misspelled one.
+    // A field of the verb is not reported as a misspelled verb.
     let left: Vec<&str> = left.into_iter().filter(|k| !FIELDS.contains(k)).collect();
     for key in &left {
         if let Some((_, ours)) = STEP_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)) {
@@ -419,7 +419,7 @@ fn read_save_as(item: &Item, known: &Names) -> Option<String> {
     Some(name)
 }
 
-/// Whether people may use this word for a value of their own.
+/// Whether users may choose this word as a name.
 pub fn check_name(name: &str, item: &Item) -> Option<()> {
     let ours = ROOTS.contains(&name)
         || HELPERS.iter().any(|h| h.name == name)

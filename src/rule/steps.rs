@@ -1,4 +1,4 @@
-//! Lists of steps -> one row of them, with the graph that leads through it.
+//! Lists of steps -> one flat list, with the graph that gives their order.
 
 use super::items::items;
 use super::step::{self, Around, Inside, OnErrorRead, Read, Step};
@@ -36,7 +36,7 @@ pub fn read_on_error(item: &Item, known: &mut Names) -> Vec<Read> {
     read
 }
 
-/// Puts all steps into one row, those inside others right behind them.
+/// Puts all steps into one flat list, nested steps directly after the step that contains them.
 pub fn flatten(lists: Lists) -> (Vec<Step>, StepGraph) {
     let mut row = Flattened::default();
     row.list(lists.then, Next::End, Surrounding::default(), "");
@@ -57,7 +57,7 @@ struct Flattened {
     nodes: Vec<StepNode>,
 }
 
-/// What a list of steps stands in.
+/// What surrounds a list of steps.
 #[derive(Clone, Copy, Default)]
 struct Surrounding {
     each: Option<u32>,
@@ -84,7 +84,7 @@ impl Flattened {
         let Read { mut step, inside, on_error: read } = read;
         let repeats = step.for_each.is_some();
         let each = if repeats { Some(at) } else { around.each };
-        // Behind the last step of what stands in it.
+        // After the last nested step.
         let back = if repeats { Next::Element(at) } else { next };
         let after_inside = at + 1 + inside.iter().map(size).sum::<u32>();
         let on_error = match &read {

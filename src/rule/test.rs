@@ -1,4 +1,5 @@
-//! `tests:` of a rule: what is sent, what targets answer, what is expected. Only read here; `doorbell test` does them.
+//! The `tests:` of a rule: what is sent, what targets reply, what is expected. They are only read here; `doorbell test` runs
+//! them.
 
 use serde_json::Value;
 
@@ -11,9 +12,9 @@ use crate::yaml::locate::Path;
 pub struct Test {
     pub name: String,
     pub send: Sending,
-    /// What the targets answer, in order; the last one again and again.
+    /// The replies of targets, in order; the last one repeats.
     pub replies: Vec<Reply>,
-    /// The effects, in order; none for `nothing`.
+    /// The expected effects, in order; empty for `nothing`.
     pub expect: Vec<Expected>,
     pub path: Path,
 }
@@ -22,7 +23,7 @@ pub struct Test {
 #[derive(Debug, Clone, Default)]
 pub struct Sending {
     pub method: Option<String>,
-    /// The address called, for a rule whose address has placeholders or that has several.
+    /// The path to call, for a rule whose address has placeholders or that has several addresses.
     pub path: Option<String>,
     pub query: Vec<(String, String)>,
     pub headers: Vec<(String, String)>,
@@ -36,11 +37,11 @@ pub enum Body {
     Json(Value),
     Form(Vec<(String, String)>),
     Text(String),
-    /// A file beside the rule file.
+    /// A file next to the rule file.
     File(String),
 }
 
-/// What a target answers.
+/// A target's reply.
 #[derive(Debug, Clone)]
 pub struct Reply {
     pub status: u16,
@@ -52,7 +53,7 @@ pub struct Reply {
 #[derive(Debug, Clone)]
 pub struct Expected {
     pub verb: String,
-    /// What stands behind the verb: an address, a file, a status.
+    /// The verb's value: an address, a file, a status.
     pub what: String,
     /// `json`, `json_has`, `form`, `text`, `headers`, `columns`.
     pub fields: Vec<(String, Value)>,
@@ -63,7 +64,7 @@ const VERBS: [&str; 12] =
     ["get", "post", "put", "patch", "delete", "append", "add_row", "update_row", "add_or_update_row", "respond", "log", "stop"];
 const FIELDS: [&str; 9] = ["json", "json_has", "form", "text", "xml", "headers", "columns", "match", "sheet"];
 
-/// Reads `tests:`; what is wrong has been told.
+/// Reads `tests:`; problems have been reported.
 pub fn read(item: &Item) -> Vec<Test> {
     if let Node::Map(_) = item.node {
         item.problem("tests must be a list").label("begin each test with a dash and its name: `- name: a big order`").add();

@@ -1,12 +1,12 @@
-//! Warnings where a caller who waits for an answer may wait in vain. How long one waits is read in [`super::run_policy`].
+//! Warnings for rules whose callers may wait for an answer in vain. How long a caller waits is read in [`super::run_policy`].
 
 use super::Rule;
 use crate::yaml::fields::Item;
 
-/// The verbs whose `timeout` a caller may feel.
+/// The verbs whose `timeout` can delay a caller.
 const CALLS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
-/// Warns where a caller who waits may wait in vain.
+/// Warns if a waiting caller may wait in vain.
 pub fn look(rule: &Rule, item: &Item) {
     let Some(answering) = rule.steps.iter().position(|s| s.answers()) else { return };
     let waits = rule.answer_within.as_secs();
@@ -43,7 +43,7 @@ pub fn look(rule: &Rule, item: &Item) {
     }
 }
 
-/// Whether a step is always come to: in no `do:` and under no `on_error:`.
+/// Whether a step is always reached: not in a `do:` and not under an `on_error:`.
 fn is_plain(rule: &Rule, n: usize) -> bool {
     rule.graph.node(n as u32).is_some_and(|f| f.within.is_none() && f.handles.is_none() && f.each.is_none())
 }

@@ -1,5 +1,5 @@
-//! The words of a rule file, as one JSON Schema: what editors complete and show. What goes with a verb stands with its
-//! kind, in `action`; everything else stands here.
+//! The vocabulary of a rule file, as one JSON Schema, which editors use for completion and help. The fields of a verb are
+//! defined with its action, in `action`; everything else is defined here.
 
 use serde_json::{Map, Value, json};
 
@@ -116,7 +116,7 @@ const EXPECTED: &[Word] = &[
     word("sheet", Shape::Text, "the sheet of a workbook"),
 ];
 
-/// What each test of `if:` asks.
+/// The operator words of `if:`.
 fn test_word(name: &'static str) -> Word {
     let (shape, does) = match name {
         "is" => (Shape::Any, "equals this; with a list: equals one of these"),

@@ -1,4 +1,4 @@
-//! Keeping an event with the runs that it starts, or finding that it came before.
+//! Storing an event with the runs that it starts, or finding that it was already received.
 
 use std::sync::Arc;
 
@@ -14,24 +14,24 @@ use crate::model::event::Event;
 use crate::model::run::{Run, RunId, State};
 use crate::secret::SealedText;
 
-/// An event as it is written; made where it came in, so that the writer only writes.
+/// An event as it is written; built by the caller's thread, so that the writer thread only writes.
 pub(super) struct EventRow {
     accept: Arc<Accept>,
     headers: String,
-    /// What tells its request from others, where somebody will ask.
+    /// The hash that distinguishes its request from others, if it may be needed.
     request: Option<String>,
 }
 
 impl EventRow {
     pub(super) fn of(accept: Arc<Accept>) -> Self {
-        // A list of texts is always JSON.
+        // A list of strings always serializes.
         let headers = json(&accept.event.headers).unwrap_or_else(|_| "[]".to_owned());
         let request = (!accept.deliveries.is_empty()).then(|| accept.event.request_hash());
         Self { accept, headers, request }
     }
 }
 
-/// A run as it begins.
+/// A run in its initial state.
 pub(super) fn fresh(id: RunId, event: &Event, new: &NewRun) -> Run {
     let run = Run::begin(id, event.id, new.rule.clone(), new.text.clone(), new.step, event.received);
     Run { lane: new.lane.clone(), ..run }
@@ -82,7 +82,7 @@ pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Re
     Ok(Reply::New(first, results))
 }
 
-/// What became of the runs of an event that was kept by an `accept` before, whose outcome nobody heard.
+/// What happened to the runs of an event that an earlier `accept` stored without its outcome being known.
 fn kept_before(sql: &Transaction, owner: &Owner, event: i64, runs: usize) -> Sql<Reply> {
     let [first, _] = range(event);
     let result = |run: RunId| -> Sql<StartResult> {
@@ -94,7 +94,7 @@ fn kept_before(sql: &Transaction, owner: &Owner, event: i64, runs: usize) -> Sql
     Ok(Reply::New(first, (first..).take(runs).map(result).collect::<Sql<_>>()?))
 }
 
-/// What a delivery that came before gets; nothing if it is to be taken as new.
+/// The result for a delivery that was already received; `None` if it is to be treated as new.
 fn redelivered(sql: &Transaction, owner: &Owner, row: &EventRow, delivery: &Delivery) -> Sql<Option<Reply>> {
     let accept = &row.accept;
     let received = accept.event.received.as_millisecond();
@@ -113,7 +113,7 @@ fn redelivered(sql: &Transaction, owner: &Owner, row: &EventRow, delivery: &Deli
         sql.prepare_cached(&format!("SELECT 1 FROM {table} WHERE id >= ?1 AND id < ?2 LIMIT 1"))?.exists(range(event))
     };
     if !accept.runs.is_empty() && !has_run("pending")? && !has_run("ended")? {
-        // No rule wanted it then, and one does now.
+        // No rule matched it then, but one does now.
         return Ok(None);
     }
     let is_same = request.is_some() && request == row.request;
@@ -123,8 +123,8 @@ fn redelivered(sql: &Transaction, owner: &Owner, row: &EventRow, delivery: &Deli
     Ok(Some(Reply::Again { first, is_same, restarted, standing }))
 }
 
-/// Failed runs in a range of numbers go on at the step that failed; only those of one rule, if one is named. Their count
-/// begins far above all that they had, so that whoever held one before it failed is known to be late.
+/// Lets failed runs in a range of numbers continue at the step that failed; only those of one rule, if one is given. Their
+/// turn number jumps far above any earlier one, so that an owner from before the failure is recognized as stale.
 pub(super) fn restart(sql: &Transaction, from: RunId, to: RunId, rule: Option<&str>, now: i64) -> Sql<usize> {
     type Row = (RunId, String, String, Option<String>, Option<String>);
     let failed: Vec<Row> = {
@@ -149,14 +149,14 @@ pub(super) fn restart(sql: &Transaction, from: RunId, to: RunId, rule: Option<&s
     Ok(failed.len())
 }
 
-/// How it stands with the answer to an event.
+/// The state of the answer to an event.
 pub(super) fn standing(sql: &Transaction, event: i64) -> Sql<Standing> {
     let is_open = sql.prepare_cached("SELECT 1 FROM pending WHERE id >= ?1 AND id < ?2 LIMIT 1")?.exists(range(event))?;
     let read = |r: &Row| -> Sql<SealedAnswer> {
         if let Some(sealed) = r.get::<_, Option<String>>(3)? {
             return from_json(&sealed, 3);
         }
-        // As they were stored until secrets were named in them.
+        // As stored before sealed answers existed.
         let (headers, body): (String, Vec<u8>) = (r.get(1)?, r.get(2)?);
         let headers: Vec<(String, String)> = from_json(&headers, 1)?;
         let headers = headers.into_iter().map(|(name, value)| (name, SealedText::clear(value))).collect();

@@ -1,5 +1,5 @@
-//! The store as people look at it: lists, and one event's whole story. Works beside a running `serve` and without it, over a
-//! connection of its own, and changes nothing.
+//! Read access to the store for people: lists, and everything about one event. Works with or without a running `serve`, over
+//! its own connection, and changes nothing.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -15,13 +15,13 @@ use super::tables;
 use crate::model::event::EventId;
 use crate::model::run::{Attempt, Run, RunId, State};
 
-/// Why a run stands as it does: for a failed one what failed it, not what its `on_error:` did then.
+/// Why a run is in its state: for a failed run the original failure, not what its `on_error:` did afterwards.
 pub(super) fn why(run: &Run, attempts: &[Attempt]) -> String {
     let failed = attempts.iter().rfind(|a| a.outcome == "failed" && a.place == run.place);
     failed.filter(|_| run.state == State::Failed).or(attempts.last()).map(|a| a.said.clone()).unwrap_or_default()
 }
 
-/// The lowest and the highest id that begin with what a person wrote.
+/// The lowest and the highest id that begin with what the user typed.
 pub(super) fn ids_that_begin(beginning: &str) -> Result<[uuid::Uuid; 2]> {
     let hex: String = beginning.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_lowercase();
     if hex.len() < 8 || hex.len() > 32 || beginning.chars().any(|c| !c.is_ascii_hexdigit() && c != '-' && c != '…') {
@@ -37,7 +37,7 @@ pub(super) fn ids_that_begin(beginning: &str) -> Result<[uuid::Uuid; 2]> {
     Ok([bound("0")?, bound("f")?])
 }
 
-/// The event that was meant, of those that were found.
+/// The one matching event among those found.
 pub(super) fn the_one(beginning: &str, found: &[EventId]) -> Result<EventId> {
     match found {
         [one] => Ok(*one),
@@ -46,11 +46,11 @@ pub(super) fn the_one(beginning: &str, found: &[EventId]) -> Result<EventId> {
     }
 }
 
-/// A connection for reading.
+/// A read-only connection.
 pub struct Archive(Arc<Mutex<Reader>>);
 
 impl Archive {
-    /// Opens the store of a data folder that is there.
+    /// Opens the store of an existing data folder.
     pub fn open(data: &Path) -> Result<Self> {
         if !file(data).exists() {
             let said = format!("{} contains no events yet; start `doorbell serve`, or choose another folder with --data", data.display());
@@ -61,7 +61,7 @@ impl Archive {
         Ok(Self(Arc::new(Mutex::new(Reader(connection)))))
     }
 
-    /// Asks in a thread where waiting for the disk holds up nobody.
+    /// Runs a query in a thread where waiting for the disk blocks nobody.
     fn ask<T: Send + 'static>(&self, question: impl FnOnce(&Reader) -> Result<T> + Send + 'static) -> Doing<'_, T> {
         let reader = self.0.clone();
         Box::pin(async move {
@@ -170,7 +170,7 @@ impl Reader {
         let text = "SELECT e.id, count(*) FROM event e JOIN ended r ON r.id >= e.seq * ?1 AND r.id < (e.seq + 1) * ?1
                     WHERE e.received >= ?2 AND e.received < ?3 AND r.state = ?4 AND (?5 IS NULL OR r.rule = ?5)
                     GROUP BY e.seq ORDER BY e.seq";
-        // Those that have failed are few, and have an index of their own.
+        // Failed runs are few, and have an index of their own.
         let failed = "SELECT e.id, count(*) FROM ended r JOIN event e ON e.seq = r.event
                       WHERE r.state = 'failed' AND ?1 > 0 AND e.received >= ?2 AND e.received < ?3 AND r.state = ?4 AND (?5 IS NULL OR r.rule = ?5)
                       GROUP BY e.seq ORDER BY e.seq";
@@ -248,7 +248,7 @@ impl Reader {
         read().map_err(error)
     }
 
-    /// Every attempt of a run, those of its last record included.
+    /// Every attempt of a run, including those of its last record.
     fn attempts(&self, run: RunId) -> Sql<Vec<Attempt>> {
         let text = "SELECT attempts FROM (SELECT nth, attempts FROM attempts WHERE run = ?1 UNION ALL SELECT 1 << 30, attempts FROM ended WHERE id = ?1) ORDER BY nth";
         let mut statement = self.0.prepare_cached(text)?;

@@ -1,5 +1,5 @@
-//! What people change: failed runs go on, rules are started anew on an event, waiting runs are cancelled. The owner who is
-//! asked does it, so that nothing writes beside it.
+//! Changes that people ask for: continue failed runs, start rules again on an event, cancel waiting runs. The owner of the
+//! store makes them, so that there is never a second writer.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
@@ -12,19 +12,19 @@ use super::rows::{Sql, end, range};
 use crate::model::event::EventId;
 use crate::model::run::{RunId, State, TextHash};
 
-/// The number of an event; nothing if there is no such event.
+/// The number of an event, if it exists.
 fn number(sql: &Transaction, event: EventId) -> Sql<Option<i64>> {
     sql.prepare_cached("SELECT seq FROM event WHERE id = ?1")?.query_row([event.0.as_bytes()], |r| r.get(0)).optional()
 }
 
-/// Lets failed runs of an event go on; says how many.
+/// Lets failed runs of an event continue; returns how many.
 pub(super) fn replay(sql: &Transaction, event: EventId, rule: Option<&str>, now: Timestamp) -> Sql<usize> {
     let Some(event) = number(sql, event)? else { return Ok(0) };
     let [from, to] = range(event);
     restart(sql, from, to, rule, now.as_millisecond())
 }
 
-/// Starts rules on an event; says how many runs were begun.
+/// Starts rules on an event; returns how many runs were started.
 pub(super) fn start_anew(
     sql: &Transaction,
     event: EventId,
@@ -44,7 +44,7 @@ pub(super) fn start_anew(
     insert_runs(sql, event, first, now.as_millisecond(), 0, runs).map(|begun| begun.len())
 }
 
-/// Keeps rule files by their hash.
+/// Stores rule files by their hash.
 pub(super) fn keep_texts(sql: &Transaction, texts: &[(TextHash, String, String)]) -> Sql<()> {
     for (hash, name, body) in texts {
         sql.prepare_cached("INSERT OR IGNORE INTO text (hash, name, body) VALUES (?1, ?2, ?3)")?.execute(params![&**hash, name, body])?;
@@ -52,7 +52,7 @@ pub(super) fn keep_texts(sql: &Transaction, texts: &[(TextHash, String, String)]
     Ok(())
 }
 
-/// Ends runs that wait. What this owner has in hand is left alone; what an owner had who is dead is not.
+/// Ends waiting runs. Runs that this owner is working on are left alone; those of a dead owner are not.
 pub(super) fn cancel(sql: &Transaction, owner: &Owner, which: &Waiting, now: Timestamp) -> Sql<Cancelled> {
     let mut cancelled = Cancelled { runs: 0, busy: 0 };
     let wanted = match which.event {

@@ -1,8 +1,9 @@
-//! Folds the log (SQLite's write-ahead log) back into the database, often and mostly in a thread of its own.
+//! Checkpoints the write-ahead log (copies it back into the database), often, and mostly in a thread of its own.
 //!
-//! Folding flushes the database file, and while the writer does that itself nobody is answered. So the thread folds what
-//! the log holds while the writer goes on; the writer then folds the little that came meanwhile, because a log can only
-//! begin anew when it has been folded whole. Neither ever waits for readers: what they still need is folded next time.
+//! A checkpoint flushes the database file, and while the writer does that itself nobody gets an answer. So the thread copies
+//! what the log holds while the writer goes on; the writer then copies the few pages added meanwhile, because a log can only
+//! restart from the beginning once it is fully copied. Neither ever waits for readers: pages they still need are copied next
+//! time.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -16,12 +17,12 @@ use rusqlite::hooks::Wal;
 use super::contract::{Error, Result};
 use super::failures::error;
 
-/// How long the log grows before it is folded, in pages of 4 KB. Longer logs are a little faster and make the slowest
-/// answers slower (docs/performance.md).
+/// How long the log grows before a checkpoint, in pages of 4 KB. Longer logs are a little faster on average but make the
+/// slowest answers slower (docs/performance.md).
 const LONG: i32 = 300;
 
 pub(super) struct Checkpoint {
-    /// How long the log was after the last commit.
+    /// The length of the log after the last commit.
     pages: Arc<AtomicI32>,
     begin: SyncSender<()>,
     ended: Receiver<()>,
@@ -30,7 +31,7 @@ pub(super) struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Takes over the folding for the writer's connection; `second` is one of the thread's own to the same database.
+    /// Takes over checkpoints for the writer's connection; `second` is the thread's own connection to the same database.
     pub(super) fn new(writer: &mut Connection, second: Connection) -> Result<Self> {
         let pages = Arc::new(AtomicI32::new(0));
         let counted = pages.clone();
@@ -38,12 +39,12 @@ impl Checkpoint {
             counted.store(pages, Ordering::Relaxed);
             Ok(())
         };
-        // This also ends SQLite's own folding, which is such a hook itself.
+        // This also disables SQLite's automatic checkpoints, which are such a hook themselves.
         writer.wal_hook(Some(count)).map_err(error)?;
         let ((begin, wanted), (done, ended)) = (sync_channel(1), sync_channel(1));
         let work = move || {
             for () in wanted {
-                // Whatever goes wrong here, the writer has to hear that it is over.
+                // Whatever goes wrong here, the writer must learn that it is over.
                 let _ = std::panic::catch_unwind(AssertUnwindSafe(|| checkpoint(&second)));
                 if done.send(()).is_err() {
                     return;
@@ -65,7 +66,7 @@ impl Checkpoint {
         }
     }
 
-    /// Waits for the thread and folds what is left.
+    /// Waits for the thread and copies what is left.
     pub(super) fn finish(self, writer: &Connection) {
         drop((self.begin, self.ended));
         let _ = self.thread.join();
@@ -73,7 +74,7 @@ impl Checkpoint {
     }
 }
 
-/// What hinders it now is tried again next time; what is wrong with the disk shows at the next commit.
+/// Temporary obstacles are retried next time; a disk error shows at the next commit.
 fn checkpoint(connection: &Connection) {
     let _ = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
 }

@@ -1,5 +1,5 @@
-//! How runs begin: which may begin at once, which wait in their lane, which are not run again because of `once_per`.
-//! All of it in the transaction that keeps the event.
+//! How runs start: which start at once, which wait in their lane, and which are skipped because of `once_per`. All of it in
+//! the transaction that stores the event.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -10,8 +10,7 @@ use crate::model::event::EventId;
 use crate::model::place::Place;
 use crate::model::run::{Attempt, RunId, State};
 
-/// Puts fresh runs of an event among those that are to be done, numbered from `first`; those that begin at once are owned
-/// `by` who is named.
+/// Inserts an event's new runs into `pending`, numbered from `first`; those that start at once belong to the owner `by`.
 pub(super) fn insert_runs(sql: &Transaction, event: i64, first: RunId, due: i64, by: i64, runs: &[NewRun]) -> Sql<Vec<StartResult>> {
     let mut results = Vec::with_capacity(runs.len());
     for (id, run) in (first..).zip(runs.iter().take(MOST_RUNS as usize)) {
@@ -36,13 +35,13 @@ pub(super) fn insert_runs(sql: &Transaction, event: i64, first: RunId, due: i64,
     Ok(results)
 }
 
-/// The run that has claimed a `once_per` value, if it is still remembered.
+/// The run that has claimed a `once_per` value, if that is still remembered.
 fn claimed(sql: &Transaction, rule: &str, value: &str, now: i64) -> Sql<Option<RunId>> {
     let mut statement = sql.prepare_cached("SELECT run FROM once WHERE rule = ?1 AND value = ?2 AND until > ?3")?;
     statement.query_row(params![rule, value, now], |r| r.get(0)).optional()
 }
 
-/// Claims what a run's `once` column says.
+/// Claims the value in a run's `once` column.
 pub(super) fn claim(sql: &Transaction, rule: &str, run: RunId, once: Option<&str>, now: i64) -> Sql<()> {
     let Some(once) = once else { return Ok(()) };
     let (value, within): (String, i64) = from_json(once, 0)?;
@@ -55,7 +54,7 @@ pub(super) fn claim(sql: &Transaction, rule: &str, run: RunId, once: Option<&str
     Ok(())
 }
 
-/// A run that ended without success gives its value back.
+/// Releases the value of a run that ended without success.
 pub(super) fn give_back(sql: &Transaction, rule: &str, run: RunId, once: Option<&str>) -> Sql<()> {
     let Some(once) = once else { return Ok(()) };
     let (value, _): (String, i64) = from_json(once, 0)?;
@@ -63,7 +62,7 @@ pub(super) fn give_back(sql: &Transaction, rule: &str, run: RunId, once: Option<
     Ok(())
 }
 
-/// A run that is never begun, for those who ask why.
+/// Records a run that is never started, for people who ask why.
 fn repeated(sql: &Transaction, id: RunId, event: i64, now: i64, run: &NewRun, before: RunId) -> Sql<()> {
     let first =
         sql.prepare_cached("SELECT id FROM event WHERE seq = ?1")?.query_row([before / MOST_RUNS], |r| event_id(r, 0)).optional()?;
@@ -87,7 +86,8 @@ fn repeated(sql: &Transaction, id: RunId, event: i64, now: i64, run: &NewRun, be
     ended.insert(sql)
 }
 
-/// What the history says of a run that is not begun, because its `once_per` value was used by an event that may be deleted.
+/// The history entry of a run that is not started because its `once_per` value was used by an event that may since be
+/// deleted.
 pub(super) fn used_already(value: &str, first: Option<EventId>, now: i64) -> Attempt {
     let by = first.map_or_else(String::new, |id| format!(", by event {id}"));
     Attempt {
@@ -108,7 +108,7 @@ pub(super) fn is_queued(sql: &Transaction, lane: Option<&str>) -> Sql<bool> {
     }
 }
 
-/// The first run that waits in a lane may begin, if no other one of the lane has begun.
+/// Lets the first run that waits in a lane start, unless another run of the lane has started.
 pub(super) fn open_lane(sql: &Transaction, lane: Option<&str>) -> Sql<()> {
     if let Some(lane) = lane {
         let text = "UPDATE pending SET queued = 0 WHERE id = (SELECT min(id) FROM pending WHERE lane = ?1 AND queued = 1)

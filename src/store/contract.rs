@@ -1,10 +1,12 @@
-//! The store's verbs, and what each promises. Each is one transaction; the moment is always handed in.
+//! The operations of a store and what each guarantees. Each is one transaction, and each takes the current time as an
+//! argument.
 //!
-//! A handle on a store is an *owner*: whoever opened it. Every run that is being done is owned by exactly one of them, and
-//! an owner can die: its runs are then free for others, and as soon as another one has a run, what the dead one may still
-//! want to record of it is refused ([`Recorded::LeaseLost`]). Runs of one lane are done one at a time, in the order in which
-//! the store accepted them, which is neither that of clocks nor that of ids; only a run that is replayed or started anew may
-//! come before others that wait. Whatever senders choose (values, lanes, ids of deliveries) may be any text. [`Store`] is what the program does; [`Records`] is what people ask.
+//! A handle on a store is an *owner*. Every run in progress belongs to exactly one owner. An owner can die: its runs are then
+//! free for others, and once another owner has taken a run, the dead one can no longer record anything for it
+//! ([`Recorded::LeaseLost`]). Runs of one lane are executed one at a time, in the order in which the store accepted them,
+//! which is neither clock order nor id order; only a run that is replayed or restarted may overtake others that wait. Values
+//! chosen by senders (`once_per` values, lanes, delivery ids) may be any text. [`Store`] is for the program, [`Records`] is
+//! for people's questions.
 
 use std::fmt;
 use std::future::Future;
@@ -20,7 +22,7 @@ use crate::model::answer::SealedAnswer;
 use crate::model::event::{Event, EventId, Unread};
 use crate::model::run::{Attempt, Intent, Once, Run, RunId, State, TextHash};
 
-/// Why the store could not do it.
+/// Why the store could not complete an operation.
 #[derive(Debug)]
 pub struct Error {
     message: String,
@@ -32,15 +34,16 @@ impl Error {
     pub fn new(message: impl Into<String>, transient: bool) -> Self {
         Self { message: message.into(), transient, unknown: false }
     }
-    /// The same, where it may have been done all the same.
+    /// The same error, for an operation that may have been committed anyway.
     pub fn but_maybe_done(self) -> Self {
         Self { unknown: true, ..self }
     }
-    /// Whether it may work a little later (a full disk, a locked file).
+    /// Whether a retry may succeed a little later (a full disk, a locked file).
     pub fn is_transient(&self) -> bool {
         self.transient
     }
-    /// Whether it may have been done all the same, as when a disk goes away behind a commit. Who repeats it does no harm.
+    /// Whether the operation may have been committed anyway, for example when the disk fails right after a commit. Repeating
+    /// it is safe.
     pub fn is_unknown(&self) -> bool {
         self.unknown
     }
@@ -54,109 +57,109 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 pub type Result<T> = std::result::Result<T, Error>;
-/// A verb on its way.
+/// A pending store operation.
 pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
-/// A run that an event starts.
+/// A run to be started by an event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NewRun {
     pub rule: Arc<str>,
     pub text: TextHash,
-    /// The step it begins with.
+    /// The first step.
     pub step: u32,
-    /// The queue it stands in: behind every run of the same lane that is not yet done.
+    /// The queue the run joins, after every unfinished run of the same lane.
     pub lane: Option<Arc<str>>,
-    /// Claimed in the same transaction; if it was claimed before, the run is not begun.
+    /// Claimed in the same transaction; if the value was already claimed, the run is not started.
     pub once: Option<Once>,
 }
 
-/// What became of a run that an event starts.
+/// What happened to a run that an event should start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartResult {
-    /// It is in the hands of who accepted it.
+    /// Started; owned by the handle that accepted the event.
     Begun,
-    /// It waits: for another run of its lane, or for whoever leases it.
+    /// Waiting for another run of its lane, or for an owner to lease it.
     Queued,
-    /// Its `once_per` value had been used.
+    /// Not started: its `once_per` value was already used.
     Repeated,
 }
 
-/// What a delivery is known by, such as the sender's own id of it, and how long that is remembered.
+/// Identifies a delivery (for example by the sender's own id), and says how long that is remembered.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     pub key: String,
     pub remembered: Duration,
 }
 
-/// An event to be kept, with the runs that it starts.
+/// An event to be stored, with the runs that it starts.
 #[derive(Debug)]
 pub struct Accept {
     pub event: Arc<Event>,
     pub runs: Vec<NewRun>,
-    /// What it is known by if it comes again; any of these suffices.
+    /// How to recognize the delivery if it comes again; one match is enough.
     pub deliveries: Vec<Delivery>,
-    /// Whether its sender has proven who it is. Anybody else may only have guessed what a delivery is known by.
+    /// Whether the sender's identity was verified. Anybody else may only have guessed the delivery's id.
     pub is_vouched: bool,
-    /// Which rules were in force: a number from `remember`.
+    /// Which rules were in force: a number returned by `remember`.
     pub ruleset: i64,
-    /// The status the sender is answered.
+    /// The HTTP status sent to the sender.
     pub status: u16,
-    /// Whether the owner takes the runs at once, so that `lease` leaves them alone.
+    /// Whether the owner takes the runs at once, so that `lease` does not hand them out.
     pub taken: bool,
 }
 
-/// What became of an event that was handed in.
+/// The result of accepting an event.
 #[derive(Debug)]
 pub enum Accepted {
-    /// It is kept; these are its runs, in the order they were handed in. The same where an event of this id was kept
-    /// before: so an `accept` whose outcome is unknown can be repeated.
+    /// The event is stored; these are its runs, in the order they were given. An event id that was already stored gives the
+    /// same result, so an `accept` whose outcome is unknown can be repeated.
     New(Arc<Event>, Vec<(Run, StartResult)>),
-    /// An event came before under this delivery. Runs of then that had failed were started again; they are to be leased.
+    /// The delivery was already received as an earlier event. Failed runs of that event were restarted and wait to be leased.
     ///
-    /// Who only guesses what a delivery is known by learns nothing of it and starts nothing: where this is not the same request
-    /// ([`Event::request_hash`]), the standing is empty, and failed runs are started again only for one who is vouched for. The
-    /// same is true of events that were kept before their requests were told apart.
+    /// A caller who only guesses the delivery's id learns nothing and starts nothing: if this is not the same request
+    /// ([`Event::request_hash`]), the standing is empty, and failed runs are restarted only for a verified sender. The same
+    /// applies to events stored before request hashes existed.
     Again { first: EventId, is_same: bool, restarted: usize, standing: Standing },
 }
 
-/// A step that was tried, and the run after it.
+/// An attempt at a step, and the run's state after it.
 #[derive(Debug, Clone)]
 pub struct Record {
     pub run: Arc<Run>,
     pub attempts: Arc<Vec<Attempt>>,
     pub answer: Option<SealedAnswer>,
-    /// Whether the owner goes on with the run at once. A run that waits is free otherwise, and due at `run.due`.
+    /// Whether the owner continues with the run at once. Otherwise a waiting run is released and is due at `run.due`.
     pub goes_on: bool,
 }
 
-/// What became of a record.
+/// The result of recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
     Recorded,
-    /// The run is somebody else's by now, or has ended. Nothing was recorded, and whoever has it does what is left.
+    /// The run now belongs to another owner, or has ended. Nothing was recorded; the new owner does the rest.
     LeaseLost,
 }
 
-/// How it stands with the answer that an event's caller gets from a rule.
+/// The state of the answer that a rule gives to an event's caller.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Standing {
     /// What a run has answered.
     pub answer: Option<SealedAnswer>,
-    /// Whether runs of the event are still to be done, so that one may answer yet.
+    /// Whether unfinished runs of the event remain, so that one may still answer.
     pub is_open: bool,
 }
 
-/// What is known of a run that ended or waits, for lists and explanations.
+/// What is known about a run that has ended or is waiting, for lists and explanations.
 #[derive(Debug, Clone)]
 pub struct RunPage {
     pub run: Run,
-    /// Why it stands as it does.
+    /// Why it is in this state.
     pub said: String,
     pub received: Timestamp,
     pub ended: Option<Timestamp>,
     /// Whether it waits for another run of its lane.
     pub is_queued: bool,
-    /// Whether the owner of the store has it in hand; or had, where the owner is dead and nobody has taken over yet.
+    /// Whether the store's owner is working on it. Also true if that owner has died and nobody has taken over yet.
     pub is_in_hand: bool,
 }
 
@@ -168,7 +171,7 @@ pub struct EventPage {
     pub method: String,
     pub address: String,
     pub status: u16,
-    /// How many runs stand in each state.
+    /// How many runs are in each state.
     pub runs: Vec<(State, usize)>,
 }
 
@@ -178,62 +181,62 @@ pub struct Dossier {
     pub event: Event,
     pub status: u16,
     pub runs: Vec<(RunPage, Vec<Attempt>)>,
-    /// The rule files that were in force: names and texts.
+    /// The rule files that were in force: names and contents.
     pub texts: Vec<(String, String)>,
 }
 
-/// Which events are to be forgotten.
+/// Which events to delete.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Pruning {
-    /// Those that came before.
+    /// Events received before this moment.
     pub before: Timestamp,
-    /// Also those with failed runs.
+    /// Also delete events with failed runs.
     pub failed: bool,
     /// Only count them.
     pub is_dry_run: bool,
 }
 
-/// What was forgotten, of those that were looked at.
+/// What was deleted in one batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pruned {
     pub events: usize,
-    /// Where to go on.
+    /// Where the next batch starts.
     pub after: i64,
-    /// Whether there are no more.
+    /// Whether nothing is left to look at.
     pub is_all: bool,
 }
 
-/// Which waiting runs a person means: those of an event, of a rule, or both; all if neither is named.
+/// Selects waiting runs: those of an event, of a rule, or both; all if neither is given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Waiting {
     pub event: Option<EventId>,
     pub rule: Option<String>,
 }
 
-/// What came of cancelling.
+/// The result of cancelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancelled {
     pub runs: usize,
-    /// How many are being done this very moment, and were left alone.
+    /// How many were running at that moment and were left alone.
     pub busy: usize,
 }
 
-/// Which ended runs a person means.
+/// Selects ended runs.
 #[derive(Debug, Clone)]
 pub struct Choice {
-    /// Runs that stand so.
+    /// Runs in this state.
     pub state: State,
     /// Runs of this rule.
     pub rule: Option<String>,
-    /// Events that came at this moment or later, and before that one.
+    /// Events received at or after this moment, and before `until`.
     pub since: Timestamp,
     pub until: Timestamp,
 }
 
-/// Names one effect: a run, and the step and element it is at.
+/// Identifies one effect: a run, and the step and element it is at.
 pub type EffectKey = (RunId, u32, u32);
 
-/// How much is kept.
+/// How much is stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     pub events: u64,
@@ -241,63 +244,66 @@ pub struct Counts {
     pub failed: u64,
 }
 
-/// What `serve` does with a store. It may be called from many tasks at a time; what is committed together is its matter.
+/// What `serve` needs from a store. It may be called from many tasks at the same time; which operations are committed
+/// together is up to the store.
 ///
-/// Where a verb takes several keys (lanes, deliveries, `once_per` values), a store that locks them does so in one order for
-/// all, so that no two transactions wait for each other.
+/// If an operation takes several keys (lanes, deliveries, `once_per` values), a store that locks them always does so in the
+/// same order, so that transactions cannot deadlock.
 pub trait Store: Send + Sync {
-    /// Keeps an event and its runs. Returns once both are safely on disk. May be repeated.
+    /// Stores an event and its runs. Returns once both are safely on disk. May be repeated.
     fn accept(&self, accept: Accept) -> Doing<'_, Accepted>;
-    /// The answer to an event, whoever gave it.
+    /// The answer to an event, whichever run gave it.
     fn answer(&self, event: EventId) -> Doing<'_, Standing>;
-    /// Keeps attempts and the run after them, if the run is this owner's and `run.turn` is still its count; it is one more
-    /// afterwards. Returns once both are safely on disk. May be repeated: the second time changes nothing, and says
-    /// [`Recorded::Recorded`] where the run goes on, [`Recorded::LeaseLost`] where it was given back or has ended.
+    /// Stores attempts and the run's new state, if the run belongs to this owner and `run.turn` is still its turn number,
+    /// which then grows by one. Returns once both are safely on disk. May be repeated: the second time changes nothing and
+    /// returns [`Recorded::Recorded`] if the run continues, [`Recorded::LeaseLost`] if it was released or has ended.
     fn record(&self, record: Record) -> Doing<'_, Recorded>;
-    /// Hands out up to `most` runs that are due and that nobody has, or whose owner is dead. They are this owner's then, and
-    /// their count is one more. Heavy ones that it may not hand out stay as they are, and hold up none of those that are due
+    /// Leases up to `most` runs that are due and have no owner, or whose owner is dead. They then belong to this owner, and
+    /// their turn number grows by one. Heavy runs that must not be leased now stay as they are, and do not delay the due runs
     /// after them.
     fn lease(&self, now: Timestamp, most: usize, heavy: Heavy) -> Doing<'_, Vec<(Run, Unread)>>;
-    /// Runs that this owner has, as they stand in the store, for one who has lost hold of them. Their count is one more then.
+    /// Reads this owner's runs again from the store after it lost track of them. Their turn number grows by one.
     fn held(&self, which: Held) -> Doing<'_, Vec<(Run, Unread)>>;
-    /// The runs that this owner has leased or recorded, with their counts, for one who may not have heard of all.
+    /// The runs that this owner has leased or recorded, with their turn numbers, for an owner that may have missed some.
     fn owned(&self) -> Doing<'_, Vec<(RunId, i64)>>;
-    /// When the next run that nobody has is due.
+    /// When the next run without an owner is due.
     fn next_due(&self) -> Doing<'_, Option<Timestamp>>;
-    /// Keeps what a file's writer is about to do in the output folder of this name. Returns once it is safely on disk.
+    /// Stores what a file writer is about to do in the output folder of this name. Returns once it is safely on disk.
     fn intend(&self, folder: &str, intent: Intent) -> Doing<'_, ()>;
-    /// The runs of a file's intent are recorded. Not waited for, but done before whatever is asked about intents later.
+    /// Deletes a file's intent, because its runs are recorded. Not waited for, but takes effect before any later call about
+    /// intents.
     fn forget(&self, folder: &str, file: &str);
     /// The intents that a crash left behind in an output folder.
     fn intents(&self, folder: &str) -> Doing<'_, Vec<Intent>>;
-    /// These effects were found to be done already.
+    /// Marks these effects as already done.
     fn settle(&self, done: Vec<EffectKey>) -> Doing<'_, ()>;
-    /// Which of these still stand at the same place, so that it matters whether they were done.
+    /// Whether any of these runs is still at the same place, so that it matters whether its effect was done.
     fn still_at(&self, places: Vec<EffectKey>) -> Doing<'_, bool>;
-    /// Keeps rule files by their hash, and gives the number of this set of them.
+    /// Stores rule files by their hash, and returns the number of this set of files.
     fn remember(&self, texts: Vec<(TextHash, String, String)>) -> Doing<'_, i64>;
-    /// A kept rule file: its name and text.
+    /// A stored rule file: its name and content.
     fn text(&self, hash: TextHash) -> Doing<'_, Option<(String, String)>>;
-    /// The program died while it worked out these runs: counts it, and sets aside those for which it was the third time.
-    /// Gives the events and rules of these.
+    /// Counts a crash of the program while it worked on these runs, and quarantines those that reach three crashes: they end
+    /// as failed. Returns the events and rules of the quarantined runs.
     fn crashed_with(&self, runs: Vec<RunId>, now: Timestamp) -> Doing<'_, Vec<(EventId, String)>>;
-    /// Lets the failed runs of an event go on at the step that failed; only those of one rule, if one is named. They are to
-    /// be leased. Says how many.
+    /// Lets the failed runs of an event continue at the step that failed (only those of one rule, if one is given). They wait
+    /// to be leased. Returns how many.
     fn replay(&self, event: EventId, rule: Option<String>, now: Timestamp) -> Doing<'_, usize>;
-    /// Starts rules on an event that is kept, with the rule files given: hash, name and text. The runs are to be leased.
+    /// Starts rules on a stored event, with the given rule files: hash, name and content. The runs wait to be leased.
     fn start_anew(&self, event: EventId, runs: Vec<NewRun>, texts: Vec<(TextHash, String, String)>, now: Timestamp) -> Doing<'_, usize>;
-    /// Ends runs that wait, so that they are never done. What a living owner has in hand is left alone.
+    /// Ends waiting runs, so that they are never executed. Runs that a living owner is working on are left alone.
     fn cancel(&self, which: Waiting, now: Timestamp) -> Doing<'_, Cancelled>;
-    /// Forgets events that are done with, at most so many, behind the number `after`. What numbers they have is the store's
-    /// matter; it goes on at [`Pruned::after`].
+    /// Deletes up to `most` finished events after the number `after`. How events are numbered is up to the store; the next
+    /// batch starts at [`Pruned::after`].
     fn prune(&self, what: Pruning, after: i64, most: usize) -> Doing<'_, Pruned>;
-    /// Forgets ids and values whose time is over; says whether there may be more.
+    /// Deletes expired delivery ids and `once_per` values; returns whether there may be more.
     fn expire(&self, now: Timestamp) -> Doing<'_, bool>;
-    /// How many bytes are in use: fewer when events are forgotten.
+    /// How many bytes are in use; fewer once events are deleted.
     fn size(&self) -> Doing<'_, u64>;
 }
 
-/// How many runs a lease may hand out that are heavy: whose event's body and saved values have more bytes than `above`.
+/// How many heavy runs a lease may hand out. A run is heavy if its event's body and saved values have more bytes than
+/// `above`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heavy {
     pub above: u64,
@@ -305,10 +311,10 @@ pub struct Heavy {
 }
 
 impl Heavy {
-    /// However heavy they are.
+    /// No limit.
     pub const ANY: Self = Self { above: u64::MAX, most: usize::MAX };
 
-    /// Whether a run of so many bytes may be handed out; then one heavy one less may be.
+    /// Whether a run of this size may be leased; a heavy one uses up one of the allowance.
     pub fn takes(&mut self, bytes: u64) -> bool {
         if bytes <= self.above {
             return true;
@@ -319,31 +325,32 @@ impl Heavy {
     }
 }
 
-/// Runs that somebody has lost hold of.
+/// Runs that this process lost track of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Held {
-    /// One that was held by this count ([`Run::turn`]); it may have been recorded once more without anybody hearing of it.
+    /// A run held with this turn number ([`Run::turn`]); it may have been recorded once more without this process learning of
+    /// it.
     Run(RunId, i64),
-    /// Those of an event whose `accept` nobody heard of.
+    /// The runs of an event whose `accept` had an unknown outcome.
     Event(EventId),
 }
 
-/// What people ask of a store. It changes nothing, and works beside a `serve` and without one.
+/// What people ask a store. It changes nothing, and works with or without a running `serve`.
 pub trait Records: Send + Sync {
     /// The latest events, newest first.
     fn events(&self, most: usize) -> Doing<'_, Vec<EventPage>>;
-    /// The runs that failed, newest first.
+    /// The failed runs, newest first.
     fn failed(&self, most: usize) -> Doing<'_, Vec<RunPage>>;
-    /// How much is kept.
+    /// How much is stored.
     fn counts(&self) -> Doing<'_, Counts>;
-    /// The events with runs that fit, oldest first, each with how many of its runs do.
+    /// The events with matching runs, oldest first, each with the number of those runs.
     fn chosen(&self, choice: Choice) -> Doing<'_, Vec<(EventId, usize)>>;
-    /// The one event whose id begins like this. The error is a sentence for the person who asked.
+    /// The one event whose id begins with this text. The error is a sentence for the user.
     fn find(&self, beginning: &str) -> Doing<'_, EventId>;
     /// Everything about one event.
     fn dossier(&self, id: EventId) -> Doing<'_, Dossier>;
-    /// Copies everything, as it is at one moment, into a file that is not there yet. A store that is backed up by other
-    /// means says so instead.
+    /// Copies a consistent snapshot into a file that must not exist yet. A store that is backed up by other means returns an
+    /// error saying so.
     fn copy_to(&self, file: &Path) -> Doing<'_, ()>;
     /// How many bytes are in use.
     fn size(&self) -> Doing<'_, u64>;

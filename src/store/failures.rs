@@ -1,4 +1,4 @@
-//! What SQLite could not do, in words for whoever runs Doorbell, and whether it may work later.
+//! SQLite errors in plain English for the operator, and whether a retry may succeed.
 
 use rusqlite::ErrorCode;
 
@@ -12,7 +12,7 @@ pub(super) fn no_disk() -> Error {
     Error::new("the disk of the data folder reported an error", true)
 }
 
-/// An error of SQLite in words.
+/// A SQLite error in plain English.
 pub(super) fn error(e: rusqlite::Error) -> Error {
     let words = |m: &str, transient| Error::new(m, transient);
     match e.sqlite_error_code() {

@@ -1,4 +1,4 @@
-//! What the writer thread is asked to do: each verb of the contract with what it needs.
+//! The writer thread's jobs: each operation of the contract with its arguments.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::{changes, prune, quarantine};
 use crate::model::event::EventId;
 use crate::model::run::{Intent, RunId, TextHash, hash};
 
-/// One verb with what it needs.
+/// One operation with its arguments.
 pub(super) enum Job {
     Accept(EventRow),
     Answer(EventId),
@@ -63,7 +63,7 @@ pub(super) enum Job {
     },
     Expire(Timestamp),
     Size,
-    /// Fails, or panics, as nothing else does at will.
+    /// Fails or panics on purpose, for tests.
     #[cfg(test)]
     Spoilt {
         panics: bool,
@@ -75,7 +75,7 @@ impl Job {
         Job::Accept(EventRow::of(accept))
     }
 
-    /// What one gets who has lost its epoch: nothing was done.
+    /// The result for an owner that has lost its epoch: nothing was done.
     pub(super) fn refused(&self) -> Result<Reply> {
         match self {
             Job::Record(_) => Ok(Reply::Recorded(Recorded::LeaseLost)),
@@ -83,7 +83,7 @@ impl Job {
         }
     }
 
-    /// Does it, for the owner of the epoch.
+    /// Runs the job for the owner of the epoch.
     pub(super) fn run(&self, sql: &Transaction, owner: &Owner) -> Sql<Reply> {
         match self {
             Job::Accept(row) => accept(sql, owner, row),
@@ -103,7 +103,7 @@ impl Job {
                 Ok(Reply::Done)
             }
             Job::Forget { folder, file } => {
-                // Those of an earlier version named no folder.
+                // Intents from an earlier version have no folder.
                 sql.prepare_cached("DELETE FROM intent WHERE folder IN (?1, '') AND file = ?2")?.execute([folder, file])?;
                 Ok(Reply::Done)
             }
@@ -148,7 +148,7 @@ impl Job {
     }
 }
 
-/// When there is something to lease: at once while there are runs that somebody died of.
+/// When there is something to lease: at once while runs of dead owners are left.
 fn next_due(sql: &Transaction, owner: &Owner) -> Sql<Option<Timestamp>> {
     if owner.has_left_behind() {
         return Ok(Some(Timestamp::UNIX_EPOCH));

@@ -1,4 +1,4 @@
-//! Where events and runs are kept. A backend is one file behind the [`contract`].
+//! Where events and runs are stored. A backend is one file that implements the [`contract`].
 
 mod accept;
 mod archive;
@@ -28,13 +28,13 @@ use std::sync::Arc;
 
 use contract::{Records, Result, Store};
 
-/// Opens the store of a data folder as its owner from now on; makes it if it is not there. Who opens it has to hold the
-/// folder's lock, and to be inside a runtime.
+/// Opens the store of a data folder and becomes its owner; creates it if missing. The caller must hold the folder's lock and
+/// be inside a runtime.
 pub fn open(data: &Path) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(sqlite::Sqlite::open(data)?))
 }
 
-/// Opens the store of a data folder that is there for looking at it.
+/// Opens the existing store of a data folder for reading.
 pub fn records(data: &Path) -> Result<Arc<dyn Records>> {
     Ok(Arc::new(archive::Archive::open(data)?))
 }

@@ -1,7 +1,8 @@
-//! Who owns runs: an epoch that grows by one each time the store is opened. A run whose owner is of another epoch has nobody,
-//! and so has one whose owner is 0; nothing is written to free them.
+//! Who owns runs: an epoch that grows by one each time the store is opened. A run of another epoch has no owner, and neither
+//! has one whose owner is 0; nothing has to be written to release them.
 //!
-//! Opening is what ends the epoch before: whoever still holds on to it finds at its next commit that it has lost everything.
+//! Opening the store ends the epoch before: a process still using that one finds at its next commit that it owns nothing any
+//! more.
 
 use std::cell::Cell;
 
@@ -17,15 +18,15 @@ use crate::model::run::{Run, RunId, State};
 /// One opening of the store.
 pub(super) struct Owner {
     pub epoch: i64,
-    /// Runs that owners of before had when they died, and that nobody has looked at yet. They are few: no more than were
-    /// in hand. Later there are none, because an owner that has lost its epoch can take nothing any more.
+    /// Runs that earlier owners had when they died and that were not examined yet. They are few: no more than were in
+    /// progress. No new ones appear later, because an owner that has lost its epoch can take nothing any more.
     left_behind: Vec<RunId>,
-    /// How many of these the transaction at hand has looked at, from the end.
+    /// How many of these the current transaction has examined, from the end.
     looked_at: Cell<usize>,
 }
 
 impl Owner {
-    /// Begins an epoch.
+    /// Begins a new epoch.
     pub(super) fn take_over(sql: &Connection) -> Sql<Self> {
         let epoch = sql.query_row("UPDATE owner SET epoch = epoch + 1 RETURNING epoch", [], |r| r.get(0))?;
         let mut statement = sql.prepare("SELECT id FROM pending WHERE owner <> 0 ORDER BY id DESC")?;
@@ -33,24 +34,24 @@ impl Owner {
         Ok(Self { epoch, left_behind, looked_at: Cell::default() })
     }
 
-    /// Whether this is still the epoch. Asked at the beginning of each transaction.
+    /// Whether this is still the current epoch. Checked at the beginning of each transaction.
     pub(super) fn is_current(&self, sql: &Connection) -> Sql<bool> {
         self.looked_at.set(0);
         let epoch: i64 = sql.prepare_cached("SELECT epoch FROM owner")?.query_row([], |r| r.get(0))?;
         Ok(epoch == self.epoch)
     }
 
-    /// What the transaction did is done.
+    /// Called after the transaction is committed.
     pub(super) fn committed(&mut self) {
         self.left_behind.truncate(self.left_behind.len() - self.looked_at.take());
     }
 
-    /// Whether there are runs that somebody died of.
+    /// Whether runs of dead owners are left.
     pub(super) fn has_left_behind(&self) -> bool {
         self.left_behind.len() > self.looked_at.get()
     }
 
-    /// Takes runs that nobody has: first those that were left behind, then those that are due.
+    /// Leases runs without an owner: first those of dead owners, then those that are due.
     pub(super) fn lease(&self, sql: &Transaction, now: Timestamp, most: usize, mut heavy: Heavy) -> Sql<Vec<(Run, Unread)>> {
         let mut wanted: Vec<RunId> = Vec::new();
         let sized = format!("SELECT p.id, {SIZE} FROM pending p LEFT JOIN event e ON e.seq = p.event WHERE");
@@ -58,7 +59,7 @@ impl Owner {
             let run = self.left_behind[self.left_behind.len() - 1 - self.looked_at.get()];
             let mut statement = sql.prepare_cached(&format!("{sized} p.id = ?1 AND p.owner NOT IN (0, ?2) AND p.queued = 0"))?;
             let size: Option<i64> = statement.query_row(params![run, self.epoch], |r| r.get(1)).optional()?;
-            // One that is too heavy just now holds up the others that were left behind, which are few, and nobody else.
+            // One that is too heavy right now delays the others of dead owners, which are few, and nothing else.
             if size.is_some_and(|size| !heavy.takes(size as u64)) {
                 break;
             }
@@ -81,7 +82,7 @@ impl Owner {
         for run in wanted {
             match self.take(sql, run) {
                 Ok(both) => leased.extend(both),
-                // One damaged row must not hold up all others.
+                // One damaged row must not block all others.
                 Err(rusqlite::Error::FromSqlConversionFailure(_, _, why)) => quarantine::unreadable(sql, run, &why.to_string(), now)?,
                 Err(e) => return Err(e),
             }
@@ -89,9 +90,9 @@ impl Owner {
         Ok(leased)
     }
 
-    /// Runs of this owner, as they stand.
+    /// This owner's runs as stored.
     pub(super) fn held(&self, sql: &Transaction, which: Held) -> Sql<Vec<(Run, Unread)>> {
-        // Once it was given back, somebody else may have leased it: that is a lease and a record more than was known.
+        // Once released, it may have been leased by another owner: that is one lease and one record more than was known.
         let (from, to, most) = match which {
             Held::Run(run, turn) => (run, run + 1, turn + 1),
             Held::Event(event) => {
@@ -109,7 +110,7 @@ impl Owner {
         runs.into_iter().filter_map(|run| self.take(sql, run).transpose()).collect()
     }
 
-    /// All that it has leased or recorded. It looks through all that waits, so it is asked only in doubt.
+    /// All runs it has leased or recorded. This scans everything that waits, so it is used only in doubt.
     pub(super) fn owned(&self, sql: &Transaction) -> Sql<Vec<(RunId, i64)>> {
         let mut statement = sql.prepare_cached("SELECT id, turn FROM pending WHERE owner = ?1 AND turn > 0")?;
         statement.query_map([self.epoch], |r| Ok((r.get(0)?, r.get(1)?)))?.collect()

@@ -1,5 +1,5 @@
-//! Forgetting: events whose runs are all done with, what was remembered of deliveries and `once_per` values, a little at a
-//! time so that nobody waits for it. What waits or has failed is kept, unless a person says otherwise.
+//! Retention: deletes finished events, and expired delivery ids and `once_per` values, in small batches so that nobody waits
+//! for it. Events with waiting or failed runs are kept, unless a person asks otherwise.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
@@ -7,11 +7,10 @@ use rusqlite::{Connection, Transaction, params};
 use super::contract::{Pruned, Pruning};
 use super::rows::{Sql, range};
 
-/// The most ids and values that are forgotten together.
+/// The most ids and values deleted in one batch.
 const MOST_EXPIRED: i64 = 1_000;
 
-/// Forgets up to `most` events, beginning behind the number `after`. The newest event stays, so that numbers are never
-/// given twice.
+/// Deletes up to `most` events after the number `after`. The newest event stays, so that its number is never reused.
 pub(super) fn prune(sql: &Transaction, what: &Pruning, after: i64, most: usize) -> Sql<Pruned> {
     let before = what.before.as_millisecond();
     let rows: Vec<(i64, i64)> = {
@@ -23,7 +22,7 @@ pub(super) fn prune(sql: &Transaction, what: &Pruning, after: i64, most: usize) 
     let mut pruned = Pruned { events: 0, after: rows.last().map_or(after, |r| r.0), is_all: is_last };
     for (event, received) in rows {
         if received >= before {
-            // They stand in the order in which they came, but for clocks that were put back.
+            // They are in the order of arrival, unless the clock was set back.
             pruned.is_all = true;
             break;
         }
@@ -38,7 +37,7 @@ pub(super) fn prune(sql: &Transaction, what: &Pruning, after: i64, most: usize) 
     Ok(pruned)
 }
 
-/// Whether runs of an event wait, or have failed and are to be kept.
+/// Whether an event has runs that wait, or failed ones that must be kept.
 fn is_needed(sql: &Transaction, event: i64, failed_too: bool) -> Sql<bool> {
     let range = range(event);
     if sql.prepare_cached("SELECT 1 FROM pending WHERE id >= ?1 AND id < ?2 LIMIT 1")?.exists(range)? {
@@ -58,7 +57,7 @@ fn forget(sql: &Transaction, event: i64) -> Sql<()> {
     Ok(())
 }
 
-/// Forgets ids of deliveries and `once_per` values whose time is over; says whether there may be more.
+/// Deletes expired delivery ids and `once_per` values; returns whether there may be more.
 pub(super) fn expire(sql: &Transaction, now: Timestamp) -> Sql<bool> {
     let mut most = 0;
     for text in [

@@ -1,5 +1,5 @@
-//! Runs that cannot be done and must not hold up others: those that bring the program down, counted and set aside after
-//! three times, and those whose row is damaged.
+//! Runs that cannot be executed and must not block others: those that crash the program, which are counted and quarantined
+//! (ended as failed) after three crashes, and those whose row is damaged.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction};
@@ -10,10 +10,10 @@ use crate::model::event::EventId;
 use crate::model::place::Place;
 use crate::model::run::{Attempt, RunId, State};
 
-/// How often the program may die of a run.
+/// How often a run may crash the program.
 pub(super) const MOST: u32 = 3;
 
-/// Counts a death of the program for these runs, and sets aside those for which it was one too many.
+/// Counts a crash of the program for these runs, and quarantines those that reach the limit.
 pub(super) fn crashed_with(sql: &Transaction, runs: &[RunId], now: Timestamp) -> Sql<Vec<(EventId, String)>> {
     let mut aside = Vec::new();
     for run in runs {
@@ -28,14 +28,14 @@ pub(super) fn crashed_with(sql: &Transaction, runs: &[RunId], now: Timestamp) ->
     Ok(aside)
 }
 
-/// Why such a run is set aside.
+/// The reason shown for a quarantined run.
 pub(super) fn too_often() -> String {
     format!(
         "Doorbell crashed or hung {MOST} times while it was computing this step, so the run is quarantined: it does not run again by itself; please report it. To try it again, use `doorbell replay`"
     )
 }
 
-/// Ends a run whose row cannot be read, as failed. What cannot be read of it goes, so that lists can show it.
+/// Ends a run whose row cannot be read, as failed. Its unreadable columns are cleared, so that lists can show it.
 pub(super) fn unreadable(sql: &Transaction, run: RunId, why: &str, now: Timestamp) -> Sql<()> {
     sql.execute("UPDATE pending SET saved = '{}' WHERE id = ?1 AND NOT json_valid(saved)", [run])?;
     sql.execute("DELETE FROM saved WHERE run = ?1 AND NOT json_valid(value)", [run])?;
@@ -45,7 +45,7 @@ pub(super) fn unreadable(sql: &Transaction, run: RunId, why: &str, now: Timestam
     set_aside(sql, run, said, now).map(drop)
 }
 
-/// Ends a run as failed, with a sentence; gives the name of its rule.
+/// Ends a run as failed, with a sentence; returns the name of its rule.
 fn set_aside(sql: &Transaction, run: RunId, said: String, now: Timestamp) -> Sql<String> {
     let text = "SELECT rule, step, element, tried, lane, once FROM pending WHERE id = ?1";
     type Row = (String, Place, u32, Option<String>, Option<String>);
@@ -60,7 +60,7 @@ fn set_aside(sql: &Transaction, run: RunId, said: String, now: Timestamp) -> Sql
     Ok(rule)
 }
 
-/// What the history says of a run that is set aside.
+/// The last history entry of a quarantined run.
 pub(super) fn last_word(place: Place, tried: u32, now: Timestamp, said: String) -> Attempt {
     Attempt { place, number: tried + 1, at: now, took: std::time::Duration::ZERO, outcome: "failed".into(), said }
 }

@@ -1,4 +1,4 @@
-//! Recording what was tried, and the run after it, if the run is still its owner's.
+//! Recording an attempt and the run's new state, if the run still belongs to this owner.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -24,7 +24,7 @@ pub(super) fn record(sql: &Transaction, owner: &Owner, record: &Record) -> Sql<R
     Ok(Recorded::Recorded)
 }
 
-/// Something is left to do: at once, by its owner, or later, by anybody. Says whether the run was this owner's.
+/// The run continues: at once with its owner, or later with any. Returns whether the run was this owner's.
 fn wait(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt], goes_on: bool) -> Sql<bool> {
     let by = if goes_on { owner.epoch } else { 0 };
     let changed = sql
@@ -46,7 +46,7 @@ fn wait(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt], goes_
             run.turn
         ])?;
     if changed == 0 {
-        // The same once more, because nobody had heard that it was recorded: there is nothing to do, and it is still theirs.
+        // A repeated call, because the outcome of the first was unknown: nothing to do, and the run is still this owner's.
         let text = "SELECT 1 FROM pending WHERE id = ?1 AND owner = ?2 AND turn = ?3 AND step = ?4 AND element = ?5 AND tried = ?6";
         let same = params![run.id, owner.epoch, run.turn + 1, run.place.step, run.place.element, run.tried];
         return Ok(goes_on && sql.prepare_cached(text)?.exists(same)?);
@@ -58,7 +58,7 @@ fn wait(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt], goes_
     Ok(true)
 }
 
-/// The run has ended. Says whether it was this owner's.
+/// The run has ended. Returns whether it was this owner's.
 fn end(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt]) -> Sql<bool> {
     let failed = run.state == State::Failed;
     let mine = params![run.id, owner.epoch, run.turn];
@@ -72,11 +72,11 @@ fn end(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt]) -> Sql
         return Ok(false);
     }
     if failed {
-        // It gives back what it had claimed, and claims it again when it is replayed; others keep it.
+        // A failed run releases its claim, and claims the value again when it is replayed; others keep it.
         give_back(sql, &run.rule, run.id, once.as_deref())?;
         write_saved(sql, run)?;
     } else if !run.saved.is_empty() {
-        // What earlier steps saved is needed only to go on.
+        // Values saved by earlier steps are needed only to continue.
         sql.prepare_cached("DELETE FROM saved WHERE run = ?1")?.execute([run.id])?;
     }
     let ended = Ended {
@@ -100,7 +100,7 @@ fn end(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt]) -> Sql
     Ok(true)
 }
 
-/// The first answer stays.
+/// The first answer wins.
 fn keep_answer(sql: &Transaction, event: i64, answer: &SealedAnswer) -> Sql<()> {
     sql.prepare_cached("INSERT OR IGNORE INTO answer (event, status, headers, body, sealed) VALUES (?1, ?2, '[]', x'', ?3)")?
         .execute(params![event, answer.status, json(answer)?])?;

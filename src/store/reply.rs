@@ -1,4 +1,4 @@
-//! What the writer thread gives for what it was asked to do. What it can be asked is left to [`super::jobs`].
+//! The writer thread's replies. The jobs themselves are in [`super::jobs`].
 
 use jiff::Timestamp;
 
@@ -6,10 +6,10 @@ use super::contract::{Cancelled, Pruned, Recorded, Standing, StartResult};
 use crate::model::event::{EventId, Unread};
 use crate::model::run::{Intent, Run, RunId};
 
-/// What a verb gave.
+/// The result of an operation.
 pub(super) enum Reply {
     Done,
-    /// The number of the event's first run, and what became of each.
+    /// The number of the event's first run, and what happened to each run.
     New(RunId, Vec<StartResult>),
     Again {
         first: EventId,

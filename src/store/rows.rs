@@ -1,5 +1,5 @@
-//! Rows of the tables, read and written: runs, what their steps saved, events, attempts. What cannot be read back is an
-//! error with the column's name, never a default: a damaged store must not pass for an empty one.
+//! Reading and writing rows: runs, values saved by their steps, events, attempts. A column that cannot be read is an error
+//! with the column's name, never a default: a damaged store must not look like an empty one.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -12,8 +12,8 @@ use crate::model::event::{Event, EventId, Unread};
 use crate::model::place::Place;
 use crate::model::run::{Attempt, Run, RunId, SavedAt, State};
 
-/// The most runs that one event can start. A run's number is its event's number times this, plus its place among the
-/// event's runs, so that all runs of an event are found by a range of keys, without an index that every event would pay for.
+/// The most runs one event can start. A run's number is its event's number times this, plus its position among the event's
+/// runs, so that all runs of an event are a range of keys and need no extra index.
 pub(super) const MOST_RUNS: i64 = 1 << 16;
 
 pub(super) type Sql<T> = rusqlite::Result<T>;
@@ -22,22 +22,22 @@ pub(super) fn moment(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// The numbers that an event's runs can have.
+/// The range of numbers of an event's runs.
 pub(super) fn range(event: i64) -> [RunId; 2] {
     [event * MOST_RUNS, (event + 1) * MOST_RUNS]
 }
 
-/// An id as its column holds it.
+/// An id as its column stores it.
 pub(super) fn event_id(r: &Row, column: usize) -> Sql<EventId> {
     Ok(EventId(uuid::Uuid::from_bytes(r.get(column)?)))
 }
 
-/// Text for a column that holds JSON.
+/// Serializes a value for a JSON column.
 pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> Sql<String> {
     serde_json::to_string(value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
 }
 
-/// Reads a column that holds JSON.
+/// Reads a JSON column.
 pub(super) fn from_json<T: DeserializeOwned>(text: &str, column: usize) -> Sql<T> {
     serde_json::from_str(text).map_err(|e| unreadable(column, Type::Text, e))
 }
@@ -46,15 +46,15 @@ fn unreadable(column: usize, kind: Type, why: impl std::error::Error + Send + Sy
     rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(why))
 }
 
-/// The columns of a waiting run that `read_run` takes.
+/// The columns of a waiting run for `read_run`.
 pub(super) const PENDING: &str = "p.id, p.rule, p.text, p.step, p.element, p.tried, p.due, p.saved, p.settled, p.forgiven, p.replays, p.lane, p.failed_step, p.failed_element, p.turn";
-/// The same of an ended one.
+/// The same columns of an ended run.
 pub(super) const ENDED: &str =
     "p.id, p.rule, p.text, p.step, p.element, p.tried, p.at, p.saved, 0, p.forgiven, p.replays, p.lane, NULL, NULL, 0";
-/// How many these are.
+/// The number of these columns.
 pub(super) const RUN_COLUMNS: usize = 15;
 
-/// A run, but for what its steps saved since: `saved_of` adds that.
+/// A run without the values its steps saved since; `saved_of` adds those.
 pub(super) fn read_run(r: &Row, event: EventId, state: State) -> Sql<Run> {
     let saved: String = r.get(7)?;
     Ok(Run {
@@ -80,12 +80,12 @@ pub(super) fn read_run(r: &Row, event: EventId, state: State) -> Sql<Run> {
     })
 }
 
-/// What `save_as` kept, a row for each value, so that a list grows by a row for each element.
+/// Writes the values of `save_as`, a row for each, so that a list grows by one row per element.
 pub(super) fn write_saved(sql: &Transaction, run: &Run) -> Sql<()> {
     for SavedAt { name, element } in &run.unsaved {
         let Some(value) = (SavedAt { name: name.clone(), element: *element }).of(&run.saved) else { continue };
         if element.is_none_or(|n| n == 0) {
-            // It takes the place of what was saved under this name before.
+            // It replaces what was saved under this name before.
             sql.prepare_cached("DELETE FROM saved WHERE run = ?1 AND name = ?2")?.execute(params![run.id, name])?;
         }
         let element = element.map_or(-1, |n| n as i64);
@@ -99,7 +99,7 @@ pub(super) fn write_saved(sql: &Transaction, run: &Run) -> Sql<()> {
     Ok(())
 }
 
-/// Adds to a run what its steps saved.
+/// Adds to a run the values its steps saved.
 pub(super) fn saved_of(sql: &Connection, run: &mut Run) -> Sql<()> {
     let mut statement = sql.prepare_cached("SELECT name, element, value FROM saved WHERE run = ?1 ORDER BY name, element")?;
     let mut rows = statement.query([run.id])?;
@@ -119,15 +119,15 @@ pub(super) fn saved_of(sql: &Connection, run: &mut Run) -> Sql<()> {
     Ok(())
 }
 
-/// How many bytes a waiting run and its event have to be read from.
+/// The stored size in bytes of a waiting run and its event.
 pub(super) const SIZE: &str =
     "coalesce(octet_length(e.body), 0) + (SELECT coalesce(sum(octet_length(s.value)), 0) FROM saved s WHERE s.run = p.id)";
 
-/// The columns that `read_unread` takes.
+/// The columns for `read_unread`.
 pub(super) const EVENT: &str = "e.id, e.received, e.method, e.address, e.query, e.headers, e.ip, e.body";
 
 pub(super) fn read_event(r: &Row, from: usize) -> Sql<Event> {
-    // It was read once before it was kept, so it can be read again.
+    // It was parsed once before it was stored, so it can be parsed again.
     let unreadable = |why: Malformed| unreadable(from + 7, Type::Blob, std::io::Error::other(why.why));
     crate::body::read_event(read_unread(r, from)?).map_err(unreadable)
 }
@@ -160,7 +160,7 @@ pub(super) struct Ended<'a> {
     pub place: Place,
     pub tried: u32,
     pub at: i64,
-    /// As an earlier version stored what steps saved; `saved` holds the rest.
+    /// Saved values as an earlier version stored them; the table `saved` holds the rest.
     pub saved: &'a str,
     pub forgiven: bool,
     pub replays: u32,
@@ -196,8 +196,8 @@ impl Ended<'_> {
     }
 }
 
-/// Moves a waiting run to the ended ones as it is, with a last word about it. What its steps saved stays for a replay, or
-/// is gone.
+/// Moves a waiting run unchanged to the ended ones, with a last history entry. Its saved values are kept for a replay, or
+/// deleted.
 pub(super) fn end(sql: &Transaction, run: RunId, state: State, at: i64, last: &[Attempt]) -> Sql<()> {
     sql.prepare_cached(
         "INSERT OR REPLACE INTO ended (id, event, rule, text, state, step, element, tried, at, saved, forgiven, replays, attempts, lane, once)

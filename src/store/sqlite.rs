@@ -1,8 +1,8 @@
 //! The embedded store: SQLite in WAL mode with `synchronous=FULL`, one writer thread, group commit.
 //!
-//! Whatever waits when the thread is free is committed as one transaction, and only then are all who wait answered; so
-//! a flush is shared by as many events as came during the one before. The statements are in [`super::jobs`], whose runs
-//! are whose in [`super::owner`], reading for people in [`super::archive`], what becomes of the log in [`super::checkpoint`].
+//! All jobs that wait when the thread is free are committed as one transaction, and only then are all callers answered; so
+//! one flush serves all events that came during the previous one. The statements are in [`super::jobs`], ownership of runs in
+//! [`super::owner`], reading for people in [`super::archive`], checkpoints of the log in [`super::checkpoint`].
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -31,29 +31,29 @@ use crate::disk::{flush_folder, takes_writes};
 use crate::model::event::{EventId, Unread};
 use crate::model::run::{Intent, Run, RunId, TextHash};
 
-/// The most that is committed together.
+/// The most jobs committed together.
 const MAX_GROUP: usize = 1_024;
-/// The most that waits for the writer; beyond it the sender is told to come back.
+/// The most jobs that wait for the writer; above that the sender is told to retry later.
 const MAX_WAITING: usize = 8_192;
 const FILE: &str = "doorbell.db";
 
-/// The file of a data folder.
+/// The database file of a data folder.
 pub(super) fn file(data: &Path) -> PathBuf {
     data.join(FILE)
 }
 
-/// Whether the file is shorter than it says itself. While a log lies beside it, what is missing may stand there.
+/// Whether the file is shorter than its header says. If a log exists next to it, the missing part may be there.
 fn is_cut_off(data: &Path) -> bool {
     let log = std::fs::metadata(data.join(format!("{FILE}-wal"))).map_or(0, |m| m.len());
     let (mut head, length) = ([0; 32], std::fs::metadata(file(data)).map_or(0, |m| m.len()));
     let read = File::open(file(data)).and_then(|mut f| std::io::Read::read_exact(&mut f, &mut head));
-    // The size of a page and how many there are (the SQLite file format, 1.3).
+    // The page size and the page count (the SQLite file format, 1.3).
     let page = u64::from(u16::from_be_bytes([head[16], head[17]]));
     let page = if page == 1 { 1 << 16 } else { page };
     log == 0 && read.is_ok() && length < page * u64::from(u32::from_be_bytes([head[28], head[29], head[30], head[31]]))
 }
 
-/// Opens a connection of its own.
+/// Opens a new connection.
 pub(super) fn connect(data: &Path, create: bool) -> Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if create {
@@ -67,23 +67,23 @@ pub(super) fn connect(data: &Path, create: bool) -> Result<Connection> {
     Ok(connection)
 }
 
-/// A handle on the writer thread; the thread ends when the last one is dropped.
+/// A handle on the writer thread; the thread ends when the last handle is dropped.
 #[derive(Clone)]
 pub struct Sqlite {
     jobs: mpsc::Sender<Waiting>,
 }
 
-/// A job and who waits for it.
+/// A job and its caller.
 struct Waiting {
     job: Job,
     done: Option<oneshot::Sender<Result<Reply>>>,
 }
 
-/// Who waits for what a commit did. Never more than the jobs that wait, so that the queue of these needs no limit.
+/// Callers with their results. Never more than the waiting jobs, so the queue of these needs no limit.
 type Answers = Vec<(oneshot::Sender<Result<Reply>>, Result<Reply>)>;
 
 impl Sqlite {
-    /// Opens the store as its owner from now on, and starts its writer. Has to be called inside a runtime.
+    /// Opens the store as its new owner, and starts its writer. Must be called inside a runtime.
     pub fn open(data: &Path) -> Result<Self> {
         std::fs::create_dir_all(data).map_err(|e| Error::new(format!("the data folder cannot be created: {e}"), false))?;
         if is_cut_off(data) {
@@ -92,13 +92,13 @@ impl Sqlite {
         let mut connection = connect(data, true)?;
         tables::migrate(&mut connection)?;
         let owner = Owner::take_over(&connection).map_err(error)?;
-        // A new database file is there after a power cut only if its folder was flushed.
+        // A new database file survives a power cut only if its folder was flushed.
         flush_folder(data).map_err(|e| Error::new(e.to_string(), true))?;
         let files = Files::of(data).map_err(|e| Error::new(format!("the data folder cannot be read: {e}"), true))?;
         let checkpoint = Checkpoint::new(&mut connection, connect(data, false)?)?;
         let (jobs, receive) = mpsc::channel(MAX_WAITING);
         let (answers, mut to_tell) = mpsc::unbounded_channel::<Answers>();
-        // Waking many tasks costs more than a flush; so the writer wakes one, and that one the others.
+        // Waking many tasks costs more than a flush; so the writer wakes one task, and that one wakes the others.
         tokio::spawn(async move {
             while let Some(all) = to_tell.recv().await {
                 for (done, result) in all {
@@ -113,7 +113,7 @@ impl Sqlite {
         Ok(Self { jobs })
     }
 
-    /// Has a job done, and takes what it gave.
+    /// Runs a job and extracts its result.
     fn ask<T: Send + 'static>(&self, job: Job, take: fn(Reply) -> Option<T>) -> Doing<'_, T> {
         Box::pin(async move {
             let (done, kept) = oneshot::channel();
@@ -127,11 +127,11 @@ fn stopped() -> Error {
     Error::new("the store has stopped", true).but_maybe_done()
 }
 
-/// The database's files as they were when they were opened. What is written into files that somebody has moved away or
-/// replaced is lost with the process, so nothing is kept any more then.
+/// The database's files as they were when opened. What is written into files that were moved away or replaced is lost with
+/// the process, so after that nothing is stored any more.
 struct Files {
     numbers: [(PathBuf, u64); 2],
-    /// The log once more, never written to. (SQLite's locks, which closing a file would give up, are not on this one.)
+    /// A second handle on the log, never written to. (It holds none of SQLite's locks, which closing a file would release.)
     log: File,
 }
 
@@ -167,7 +167,8 @@ struct Writer {
 }
 
 impl Writer {
-    /// Works until nobody asks any more. A panic ends the group at hand, whose askers hear that it may have been done.
+    /// Runs until the last caller is gone. A panic ends the current group, whose callers learn that it may have been
+    /// committed.
     fn run(mut self, mut jobs: mpsc::Receiver<Waiting>) {
         while std::panic::catch_unwind(AssertUnwindSafe(|| self.work(&mut jobs))).is_err() {
             tracing::error!("store thread crashed and continues; please report it");
@@ -175,7 +176,7 @@ impl Writer {
         self.checkpoint.finish(&self.connection);
     }
 
-    /// Gathers, commits, answers.
+    /// Collects, commits, answers.
     fn work(&mut self, jobs: &mut mpsc::Receiver<Waiting>) {
         let mut group = Vec::with_capacity(MAX_GROUP);
         while let Some(first) = jobs.blocking_recv() {
@@ -187,7 +188,7 @@ impl Writer {
             }
             let results = match self.keep(&group) {
                 Ok(results) => results,
-                // One of them spoils it for all: each for itself, so that only that one fails.
+                // One job spoils the whole group: run each by itself, so that only that one fails.
                 Err(_) if group.len() > 1 => {
                     group.iter().map(|one| self.keep(std::slice::from_ref(one)).and_then(|mut r| r.remove(0))).collect()
                 }
@@ -199,22 +200,21 @@ impl Writer {
         }
     }
 
-    /// Commits a group of jobs, where the disk still is what it was when the store was opened.
+    /// Commits a group of jobs, if the disk and files are still those that were opened.
     fn keep(&mut self, group: &[Waiting]) -> Result<Vec<Result<Reply>>> {
         self.files.are_there()?;
-        // A panic is that job's failure, and not the end of the thread that everybody waits for. The transaction that it
-        // ends is rolled back.
+        // A panic fails that job only, and must not end the thread that everybody waits for. Its transaction is rolled back.
         let committed = std::panic::catch_unwind(AssertUnwindSafe(|| commit(&mut self.connection, &mut self.owner, group)));
         let results = committed.unwrap_or_else(|_| Err(Error::new("the store crashed during this operation; please report it", false)))?;
         Ok(match takes_writes(&self.files.log) {
             Ok(()) => results,
-            // They are committed as far as SQLite knows.
+            // As far as SQLite knows, they are committed.
             Err(_) => group.iter().map(|_| Err(no_disk().but_maybe_done())).collect(),
         })
     }
 }
 
-/// Does a group of jobs in one transaction.
+/// Runs a group of jobs in one transaction.
 fn commit(connection: &mut Connection, owner: &mut Owner, group: &[Waiting]) -> Result<Vec<Result<Reply>>> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(error)?;
     if !owner.is_current(&transaction).map_err(error)? {
@@ -229,7 +229,7 @@ fn commit(connection: &mut Connection, owner: &mut Owner, group: &[Waiting]) -> 
     Ok(results)
 }
 
-/// A job gave something that belongs to another one: a broken invariant.
+/// A job returned the reply of another kind of job: a broken invariant.
 fn other() -> Error {
     Error::new("the store returned an unexpected result", false)
 }
@@ -240,7 +240,7 @@ impl Store for Sqlite {
             let (done, kept) = oneshot::channel();
             let accept = Arc::new(accept);
             let job = Job::accept(accept.clone());
-            // A full queue is an overload, and the sender hears so at once.
+            // A full queue means overload, and the sender learns of it at once.
             self.jobs
                 .try_send(Waiting { job, done: Some(done) })
                 .map_err(|_| Error::new("too many events are waiting to be saved", true))?;
@@ -285,7 +285,7 @@ impl Store for Sqlite {
     }
 
     fn forget(&self, folder: &str, file: &str) {
-        // If it cannot be told, the intent stays, and is found to be done with after a restart.
+        // If this fails, the intent stays, and is recognized as done after a restart.
         let job = Job::Forget { folder: folder.to_owned(), file: file.to_owned() };
         let _ = self.jobs.try_send(Waiting { job, done: None });
     }
@@ -366,13 +366,13 @@ mod tests {
         Job::accept(Arc::new(accept))
     }
 
-    /// A job that fails, or panics, is the only one of its group that does, and the thread goes on.
+    /// A job that fails or panics is the only one of its group to fail, and the thread goes on.
     #[tokio::test]
     async fn one_job_that_spoils_a_group_spoils_no_other_one() {
         let folder = tempfile::tempdir().unwrap();
         let store = Sqlite::open(folder.path()).unwrap();
         for panics in [false, true] {
-            // Held up by another connection, they all gather into one group.
+            // Blocked by another connection, they all gather into one group.
             let other = connect(folder.path(), false).unwrap();
             other.execute_batch("BEGIN IMMEDIATE").unwrap();
             let mut told = Vec::new();
@@ -391,7 +391,7 @@ mod tests {
         assert_eq!(connect(folder.path(), false).unwrap().query_row("SELECT count(*) FROM event", [], |r| r.get(0)), Ok(6));
     }
 
-    /// Who opens the store is its owner; who had it before can change nothing any more.
+    /// Opening the store makes a new owner; the previous one can change nothing any more.
     #[tokio::test]
     async fn an_owner_who_was_taken_over_from_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
@@ -417,7 +417,7 @@ mod tests {
         let said = "another Doorbell has taken over this data folder; stop one of the two";
         assert_eq!(before.accept(accept(false)).await.unwrap_err().to_string(), said);
         assert_eq!(before.lease(Timestamp::now(), 9, Heavy::ANY).await.unwrap_err().to_string(), said);
-        // Its runs are free for the one who has it now, once.
+        // Its runs are free for the new owner, once.
         assert!(after.next_due().await.unwrap().is_some());
         let leased = after.lease(Timestamp::UNIX_EPOCH, 9, Heavy::ANY).await.unwrap();
         assert_eq!(leased.len(), 2);

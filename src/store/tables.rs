@@ -1,15 +1,15 @@
-//! The tables of the SQLite store, and how they came to be: one migration a version, forward only.
+//! The tables of the SQLite store and their history: one migration per version, forward only.
 //!
-//! What is still to do stands in `pending`, so that "done" is a delete there and not an update of a wide row. Attempts are
-//! kept as they were recorded together; the last ones stand with the ended run, so that one done at once costs one row.
-//! Runs of one `lane` are done one at a time; `once` holds the `once_per` values that were used.
+//! Work that remains is in `pending`, so that finishing it is a delete there and not an update of a wide row. Attempts are
+//! stored as they were recorded together; the last ones are stored with the ended run, so that a run finished at once costs
+//! one row. Runs of one `lane` are executed one at a time; `once` holds the used `once_per` values.
 
 use rusqlite::Connection;
 
 use super::contract::{Error, Result};
 use super::failures::error;
 
-/// Every version's change, in order. Never edit one that was released; add another.
+/// The migration of every version, in order. Never edit a released one; add another.
 const MIGRATIONS: [&str; 6] = [
     "
 CREATE TABLE text (hash TEXT PRIMARY KEY, name TEXT NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -66,7 +66,7 @@ CREATE TABLE answer (event INTEGER PRIMARY KEY, status INTEGER NOT NULL, headers
 CREATE TABLE once (rule TEXT NOT NULL, value TEXT NOT NULL, run INTEGER NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (rule, value)) STRICT, WITHOUT ROWID;
 CREATE TABLE intent (file TEXT PRIMARY KEY, intent TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ",
-    // `taken` is 2 for a run that waits for another one of its lane. `once` is a claim that a failed run gives back.
+    // `taken` is 2 for a run that waits for another one of its lane. `once` is a claim that a failed run releases.
     "
 ALTER TABLE pending ADD COLUMN once TEXT;
 ALTER TABLE pending ADD COLUMN failed_step INTEGER;
@@ -75,19 +75,18 @@ ALTER TABLE ended ADD COLUMN lane TEXT;
 ALTER TABLE ended ADD COLUMN once TEXT;
 CREATE INDEX pending_lane ON pending (lane, id) WHERE lane IS NOT NULL;
 ",
-    // What is remembered for a time is found by when that is over.
+    // For finding expired entries.
     "
 CREATE INDEX delivery_until ON delivery (until);
 CREATE INDEX once_until ON once (until);
 ",
-    // How often the program died while it worked out a step of this run.
+    // How often the program crashed while working on a step of this run.
     "
 ALTER TABLE pending ADD COLUMN stumbled INTEGER NOT NULL DEFAULT 0;
 ",
-    // Runs have owners: `owner` is the epoch of the one who has it, 0 is nobody (it was `taken`: 1 for somebody of a process
-    // that is gone by now, so epochs begin above it). Queueing in a lane stands for itself. `turn` counts
-    // leases and records. Saved values have rows of their
-    // own, intents belong to an output folder, and answers are stored with secrets named.
+    // Runs have owners: `owner` is the owner's epoch, 0 is none (it was `taken`: 1 for an owner whose process is gone by now,
+    // so epochs begin above it). Queueing in a lane has its own column. `turn` counts leases and records. Saved values have
+    // their own rows, intents belong to an output folder, and answers are stored sealed (secrets by name).
     "
 CREATE TABLE owner (epoch INTEGER NOT NULL) STRICT;
 INSERT INTO owner VALUES (1);
@@ -106,13 +105,13 @@ DROP TABLE intent;
 ALTER TABLE intent_of RENAME TO intent;
 ALTER TABLE answer ADD COLUMN sealed TEXT;
 ",
-    // A hash of the request that came by this delivery, so that another request does not get its answer.
+    // A hash of the request of this delivery, so that a different request does not get its answer.
     "
 ALTER TABLE delivery ADD COLUMN request TEXT;
 ",
 ];
 
-/// Brings a database up to this program's version.
+/// Migrates a database to this program's version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(error)?;
     let version = version.max(0) as usize;

@@ -1,4 +1,4 @@
-//! Text, character by character: what is cut, compared by spelling, or written with percent signs.
+//! Text, character by character: cutting, comparing by spelling, percent-encoding.
 
 pub mod percent;
 pub mod span;

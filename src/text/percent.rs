@@ -1,8 +1,8 @@
-//! Which letters are percent-encoded in which part of a URL (RFC 3986).
+//! Which characters are percent-encoded in which part of a URL (RFC 3986).
 
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC};
 
-/// Inside one segment of a path: everything but `pchar`. `%` too: a value is never an escape.
+/// Inside one path segment: everything but `pchar`. `%` too: a value is never already escaped.
 pub const SEGMENT: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -20,5 +20,5 @@ pub const SEGMENT: &AsciiSet = &CONTROLS
     .add(b'{')
     .add(b'|')
     .add(b'}');
-/// Behind the `?`: everything but the unreserved letters.
+/// After the `?`: everything but the unreserved characters.
 pub const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

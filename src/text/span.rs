@@ -1,18 +1,18 @@
-//! Parts of a text by byte positions, without a panic: where a position is past the end or inside of a character, the part is
-//! as long as if there were no such position. Text that people write is cut with this, or with `split_once` and
-//! `strip_prefix`, and never with `[n..]`: the compiler cannot see whether that ends the program.
+//! Substrings by byte position that never panic: a position past the end or inside a character is treated as if there were no
+//! such position. Text written by people is cut with these, or with `split_once` and `strip_prefix`, and never with `[n..]`,
+//! because the compiler cannot see whether that panics.
 
-/// Up to a position; all of the text if there is no such position.
+/// The text before a position; all of it if there is no such position.
 pub fn before(text: &str, at: usize) -> &str {
     text.get(..at).unwrap_or(text)
 }
 
-/// From a position on; nothing if there is no such position.
+/// The text from a position on; empty if there is no such position.
 pub fn from(text: &str, at: usize) -> &str {
     text.get(at..).unwrap_or("")
 }
 
-/// Between two positions.
+/// The text between two positions.
 pub fn between(text: &str, start: usize, end: usize) -> &str {
     from(before(text, end), start)
 }

@@ -1,6 +1,6 @@
-//! A word of the rule language as editors and docs show it: its name, what may stand behind it, and one line about it.
+//! A word of the rule language as editors and docs show it: its name, what may follow it, and one line about it.
 //!
-//! The lists of words stand beside what reads them; a test asks the reader itself whether it knows the same ones.
+//! The lists of words are defined next to the code that reads them; a test checks that the reader knows the same ones.
 
 use serde_json::{Map, Value, json};
 
@@ -13,11 +13,11 @@ pub struct Word {
     pub does: &'static str,
 }
 
-/// What may stand behind a word.
+/// What may follow a word.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
     Any,
-    /// Text, or a number or true/false taken by its letters.
+    /// Text, or a number or true/false taken as it is spelled.
     Text,
     /// A field, without braces.
     Field,
@@ -27,16 +27,16 @@ pub enum Shape {
     Duration,
     /// One of these words.
     One(&'static [&'static str]),
-    /// Names and values of the author's own.
+    /// Names and values chosen by the author.
     Map,
-    /// A list, or one value in its place.
+    /// A list, or a single value in its place.
     List,
     /// What is defined under this name.
     Of(&'static str),
     /// One of these, or a list of them.
     OneOrMany(&'static str),
     ListOf(&'static str),
-    /// Names of the author's own, each with what is defined here.
+    /// Names chosen by the author, each with what is defined here.
     MapOf(&'static str),
     /// One of several shapes.
     Either(&'static [Shape]),
@@ -67,7 +67,7 @@ impl Word {
     /// The word as a property of a JSON Schema (draft 7); the text is what an editor shows.
     pub fn schema(&self) -> Value {
         let mut schema = self.shape.schema();
-        // Beside `$ref` nothing else counts in draft 7.
+        // In draft 7, anything next to `$ref` is ignored.
         if schema.get("$ref").is_some() {
             schema = json!({ "allOf": [schema] });
         }

@@ -1,4 +1,4 @@
-//! Adyen's standard notifications: every item in the body has a signature of its own over eight of its fields.
+//! Adyen's standard notifications: every item in the body has its own signature over eight of its fields.
 //! Source: adyen-python-api-library, `util.py`.
 
 use std::sync::LazyLock;
@@ -17,7 +17,7 @@ use crate::yaml::fields::Item;
 
 pub struct Adyen;
 
-/// What is signed, in this order.
+/// The signed fields, in this order.
 const FIELDS: [&str; 8] = [
     "/pspReference",
     "/originalReference",
@@ -67,11 +67,11 @@ impl Scheme for Adyen {
 
 struct Items(Key);
 
-/// Where an item may stand, and its signature in it.
+/// Where an item may be, and its signature in it.
 const ITEMS: [&str; 3] = ["", "/notificationItems/*", "/notificationItems/*/NotificationRequestItem"];
 const SIGNATURE: &str = "/additionalData/hmacSignature";
 
-/// What is signed of a body, and the signatures: nothing else is built before they are checked.
+/// The signed parts of a body, and the signatures: nothing else is built before they are checked.
 fn read(request: &Request) -> Option<Value> {
     static WANTED: LazyLock<Projection> = LazyLock::new(|| {
         let all = ITEMS.iter().flat_map(|item| FIELDS.iter().chain([&SIGNATURE]).map(move |field| format!("{item}{field}")));
@@ -80,7 +80,7 @@ fn read(request: &Request) -> Option<Value> {
     WANTED.read_at_most(&request.body, MOST_UNPROVEN)
 }
 
-/// The items of a body: in their wrapping, or one alone.
+/// The items of a body: in their wrapping, or a single one.
 fn items(body: &Value) -> Vec<&Value> {
     match body["notificationItems"].as_array() {
         Some(all) => all.iter().map(|i| i.get("NotificationRequestItem").unwrap_or(i)).collect(),
@@ -112,7 +112,7 @@ impl Verify for Items {
                 return Err(format!("the signature of item {} was made with a different secret or for a different item", n + 1));
             }
         }
-        // Each item is signed alone, so each alone can be sent again.
+        // Each item is signed separately, so each could be sent again separately.
         Ok(items.iter().map(|i| signed(i).into_bytes()).collect())
     }
     fn signs(&self) -> bool {
@@ -137,7 +137,7 @@ mod tests {
             r#"{"notificationItems":[{"NotificationRequestItem":{"pspReference":"7","additionalData":{"hmacSignature":"x"}}}]}"#;
         assert_eq!(read(format!(r#"{{"live": "true", "notificationItems": [{item}]}}"#)).as_deref(), Some(read_of_it));
         let many = |n: usize| format!(r#"{{"notificationItems": [{}0]}}"#, "0,".repeat(n - 1));
-        // The body and the list are two of the values.
+        // The body and the list count as two of the values.
         assert!(read(many(MOST_UNPROVEN - 2)).is_some());
         assert_eq!(read(many(MOST_UNPROVEN - 1)), None);
         assert_eq!(read(format!(r#"{{"success": [{}0]}}"#, "0,".repeat(MOST_UNPROVEN))), None);

@@ -1,6 +1,7 @@
-//! Checks a request by a scheme: finds the signatures and the time, works out what was signed, compares.
+//! Verifies a request by a scheme: finds the signatures and the time, builds the signed text, compares.
 //!
-//! Everything is done on the raw bytes. The reasons are for the operator; they never hold the signature that was expected.
+//! Everything works on the raw bytes. The reasons for a denial are for the operator; they never contain the expected
+//! signature.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ pub(super) enum Encoding {
     Hex,
     Base64,
     Base64OfHex,
-    /// As it is.
+    /// Not encoded.
     Text,
 }
 
@@ -43,12 +44,12 @@ impl Encoding {
     }
 }
 
-/// How signature and time stand in a text.
+/// How the signature and the time are written in a text.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Format {
     /// `sha256={sig}`.
     Whole { before: String, after: String },
-    /// `t={ts},v1={sig}`: in any order, the signature's name perhaps several times.
+    /// `t={ts},v1={sig}`: in any order; the signature's name may occur several times.
     Pairs { between: char, time: Option<String>, signature: String },
 }
 
@@ -78,7 +79,7 @@ impl Format {
                 let all = |name: &str| {
                     pairs.iter().filter(|(n, v)| *n == name && !v.is_empty()).map(|(_, v)| (*v).to_owned()).collect::<Vec<_>>()
                 };
-                // A time that came twice would let somebody choose.
+                // A repeated time would let an attacker choose.
                 let times = time.as_ref().map(|t| all(t)).unwrap_or_default();
                 (all(signature), if times.len() == 1 { times.into_iter().next() } else { None })
             }
@@ -108,7 +109,7 @@ impl Unit {
     }
 }
 
-/// Whether a time that was sent is near enough to when it came; else why not.
+/// Whether a sent time is close enough to when the request came; the error says why not.
 pub(super) fn is_near(sent: &str, unit: Unit, tolerance: Duration, received: Timestamp) -> Result<(), String> {
     let at = unit.read(sent).ok_or("the time of the signature cannot be read")?;
     let away = received.duration_since(at).unsigned_abs();
@@ -119,15 +120,15 @@ pub(super) fn is_near(sent: &str, unit: Unit, tolerance: Duration, received: Tim
     Ok(())
 }
 
-/// Where the time of a signature stands, and how far it may be away.
+/// Where the time of a signature is, and how far off it may be.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Time {
-    /// Nothing: beside the signature.
+    /// `None`: next to the signature.
     pub from: Option<Location>,
     pub unit: Unit,
-    /// 0: it is not looked at.
+    /// 0: not checked.
     pub tolerance: Duration,
-    /// Whether it may be missing: only where it stands in what is signed, so that nobody can take it out.
+    /// Whether it may be missing: only if it is part of what is signed, so that nobody can remove it.
     pub optional: bool,
 }
 
@@ -136,15 +137,15 @@ pub(super) struct Time {
 pub(super) struct Scheme {
     pub algorithm: Algorithm,
     pub key: KeyForm,
-    /// Any of these may hold a signature.
+    /// Any of these may contain a signature.
     pub from: Vec<Location>,
     pub format: Format,
-    /// What stands between several signatures.
+    /// What separates several signatures.
     pub list: Option<String>,
     pub encoding: Encoding,
     pub signed: Formula,
     pub time: Option<Time>,
-    /// Where the sender's own id of a delivery stands; several are joined.
+    /// Where the sender's own id of a delivery is; several are joined.
     pub id: Vec<Location>,
     pub require: Vec<(Location, String)>,
     /// What a token must claim: any of the texts.
@@ -158,18 +159,18 @@ impl Scheme {
     }
 }
 
-/// A scheme with its secrets; any of them suffices.
+/// A scheme with its secrets; one match is enough.
 pub(super) struct Signing {
     pub scheme: Scheme,
     pub keys: Vec<(Secret, Key)>,
     /// Where the sender publishes its key.
     pub key_at: Option<String>,
     pub public_url: Option<String>,
-    /// What stands for the secret where there is only a public key.
+    /// A placeholder for the secret if there is only a public key.
     no_secret: Secret,
 }
 
-/// What a request brings, where everything is right that can be seen without a key.
+/// What a request contains, after every check that needs no key has passed.
 enum Brought {
     Token(Token),
     Signatures { decoded: Vec<Vec<u8>>, time: Option<String>, id: Option<String> },
@@ -220,7 +221,7 @@ impl Verify for Signing {
     }
 
     fn expected(&self, request: &Request) -> Option<Vec<u8>> {
-        // A token lets in whoever has it.
+        // A token alone is enough to be accepted, so it is never shown.
         if self.scheme.algorithm.token_word().is_some() {
             return None;
         }
@@ -245,7 +246,7 @@ impl Signing {
         self.scheme.from.first().map(Location::words).unwrap_or_default()
     }
 
-    /// The signatures that were sent, not decoded, and the time beside them.
+    /// The signatures as sent, not decoded, and the time next to them.
     fn sent(&self, request: &Request) -> Result<(Vec<String>, Option<String>), String> {
         let (mut signatures, mut beside, mut there) = (Vec::new(), None, false);
         for place in &self.scheme.from {
@@ -262,7 +263,7 @@ impl Signing {
         }
     }
 
-    /// The delivery's id, where it is a part of what is signed.
+    /// The delivery's id, if it is part of what is signed.
     fn id(&self, request: &Request) -> Result<Option<String>, String> {
         if !self.scheme.signed.has_id() {
             return Ok(None);
@@ -274,7 +275,7 @@ impl Signing {
         Ok(Some(joined))
     }
 
-    /// The time as it was sent, once it is near enough.
+    /// The time as it was sent, once it is known to be close enough.
     fn time(&self, request: &Request, beside: Option<String>) -> Result<Option<String>, String> {
         let Some(time) = &self.scheme.time else { return Ok(None) };
         let sent = match &time.from {
@@ -304,7 +305,7 @@ impl Signing {
         if scheme.algorithm.token_word().is_some() {
             return self.token(request, &signatures).map(Brought::Token);
         }
-        // One that cannot be read may stand beside a good one.
+        // An unreadable signature may be sent next to a valid one.
         let decoded: Vec<Vec<u8>> = signatures.iter().filter_map(|s| scheme.encoding.decode(s)).collect();
         match decoded.is_empty() {
             true => Err(format!("the signature in {} cannot be decoded", self.where_())),

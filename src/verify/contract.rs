@@ -15,50 +15,50 @@ use crate::model::event::{Event, EventId};
 use crate::model::request::Request;
 use crate::yaml::fields::Item;
 
-/// The header that says how a body is packed; it does not stay with the event, whose body is unpacked.
+/// The header with the body's compression; it is not stored with the event, whose body is decompressed.
 const ENCODING: &str = "content-encoding";
 
-/// The most values that are built of a body whose sender has not proved itself yet.
+/// The most values built from a body whose sender is not verified yet.
 pub(super) const MOST_UNPROVEN: usize = 10_000;
 
-/// A way for senders to prove themselves.
+/// A way to verify senders.
 pub trait Scheme: Sync {
     /// The key in the rule file.
     fn name(&self) -> &'static str;
-    /// The sender as people know it, and what to know of its scheme; nothing where it is no sender's own.
+    /// The sender's name for people, and what to know about its scheme; `None` if it does not belong to one sender.
     fn told(&self) -> Option<SenderFacts> {
         None
     }
-    /// Reads what stands behind the key into the guard; problems are told there.
+    /// Reads the value of the key into a guard; problems are reported to the item.
     fn read(&self, item: &Item, known: &Names, public_url: Option<&str>) -> Option<Guard>;
 }
 
-/// A sender, as people are told of it.
+/// A sender, as described to people.
 pub struct SenderFacts {
     pub title: String,
-    /// The fields that hold its own id of a delivery.
+    /// The fields that contain its own id of a delivery.
     pub delivery_id: Vec<String>,
-    /// How long that is remembered, in hours, if longer than others'.
+    /// How long that is remembered, in hours, if longer than usual.
     pub remembered: Option<u64>,
-    /// What to write behind `verify:`, on one line.
+    /// What to write after `verify:`, on one line.
     pub write: String,
     /// What to paste where at the sender.
     pub paste: String,
-    /// How long it waits for an answer; empty where that is not known.
+    /// How long it waits for an answer; empty if that is not known.
     pub within: String,
-    /// What is not vouched for, and other things to know.
+    /// What is not verified, and other things to know.
     pub note: String,
 }
 
-/// What to do at a sender of which nothing else is known.
+/// What to do at a sender about which nothing else is known.
 pub const PASTE: &str = "paste your address, such as https://hooks.example.com/NAME, as the webhook's URL, and copy its signing secret";
 
-/// A key that stood at the address where its sender publishes it.
+/// A key from the address where its sender publishes it.
 #[derive(Clone)]
 pub struct Published(pub(super) Key);
 
 impl Published {
-    /// Reads what stood there. The error is a sentence.
+    /// Parses a published key. The error is a sentence.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         Key::published(bytes).map(Self)
     }
@@ -67,9 +67,9 @@ impl Published {
 /// The address where a key is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyAt {
-    /// The scheme or the rule file says it.
+    /// Set by the scheme or the rule file.
     Fixed(String),
-    /// The request says it, so whoever calls can have any address of this form fetched.
+    /// Named by the request, so any caller can make Doorbell fetch any address of this form.
     Named(String),
 }
 
@@ -81,31 +81,31 @@ impl KeyAt {
     }
 }
 
-/// What a sender has signed, one text for each signature; nothing where a secret is only shown.
+/// What a sender has signed, one text for each signature; empty if a secret is only presented.
 ///
-/// It is the text that was signed, without any secret, and never how a signature is spelled: whoever sends the same again with
-/// its signature in another spelling gives the same.
+/// It is the text that was signed, without any secret and independent of how the signature is encoded: sending the same
+/// request again with its signature encoded differently gives the same value.
 pub type Signed = Vec<Vec<u8>>;
 
 /// A scheme with its secret.
 pub trait Verify: Send + Sync {
-    /// Where the key stands that this request is checked with, if the sender publishes it; whoever calls fetches it.
-    /// The error is why the request is denied before: everything is looked at first that needs no key, since anybody can send a
-    /// request and have something fetched for it.
+    /// Where the key for this request is published, if the sender publishes it; the caller fetches it. The error says why the
+    /// request is denied before that: every check that needs no key comes first, since anybody can send a request and cause a
+    /// fetch.
     fn key_at(&self, _: &Request) -> Result<Option<KeyAt>, String> {
         Ok(None)
     }
-    /// Whether the request proves itself, and what its sender has signed. The error is for the operator's log, never for the
+    /// Verifies the request, and returns what its sender has signed. The error is for the operator's log, never for the
     /// sender.
     fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String>;
-    /// Strikes out a secret that is sent as it is: it is good for the door, and nobody needs it afterwards.
+    /// Redacts a secret that is sent in plain text: it is only for verification, and nobody needs it afterwards.
     fn strike(&self, _: &mut Request) {}
-    /// Whether it vouches for what is sent, so that the same cannot be sent twice unseen.
+    /// Whether it covers the content, so that a request cannot be repeated unnoticed.
     fn signs(&self) -> bool {
         false
     }
-    /// What should have been signed, for people who ask why a request is denied; without any secret, and without what lets
-    /// somebody in.
+    /// What should have been signed, for people who ask why a request is denied; without any secret, and without anything
+    /// that would be accepted as proof.
     fn expected(&self, _: &Request) -> Option<Vec<u8>> {
         None
     }
@@ -114,19 +114,19 @@ pub trait Verify: Send + Sync {
 /// Why a request did not become an event.
 #[derive(Debug, PartialEq)]
 pub enum NotAdmitted {
-    /// It was a greeting; this is the answer.
+    /// It was a greeting (handshake); this is the answer.
     Greeted(Box<Greeted>),
     /// With the reason for the operator.
     Denied(String),
     /// With the reason for the sender.
     Malformed(String),
-    /// Unpacked, it would be larger than the limit.
+    /// Decompressed, it would be larger than the limit.
     TooLarge,
 }
 
-/// Everybody who may vouch at an address; any one suffices.
+/// All verifiers of an address; one match is enough.
 ///
-/// Only [`Guard::open`] lets in whoever comes. Any other guard denies everyone for whom nobody vouches, so one that is empty
+/// Only [`Guard::open`] accepts everybody. Any other guard denies every request that no verifier accepts, so an empty guard
 /// denies everybody, however it came to be empty.
 #[derive(Default)]
 pub struct Guard {
@@ -139,7 +139,7 @@ pub struct Guard {
 pub type Keys = HashMap<String, Published>;
 
 impl Guard {
-    /// The guard of an address that is open: where `verify: none` says so, or nothing is said at all.
+    /// The guard of an open address: with `verify: none`, or without any `verify:`.
     pub fn open() -> Self {
         Self { is_open: true, ..Self::default() }
     }
@@ -153,7 +153,7 @@ impl Guard {
         Self { vouchers: vouchers.into_iter().map(boxed).collect(), ..Self::default() }
     }
 
-    /// The same, with greetings that are answered.
+    /// The same guard, also answering these greetings.
     pub(super) fn greeting(mut self, greetings: impl IntoIterator<Item = Handshake>) -> Self {
         self.greetings.extend(greetings);
         self
@@ -164,14 +164,14 @@ impl Guard {
         &self.greetings
     }
 
-    /// Takes over what another one knows. It stays open only if both are.
+    /// Adds the verifiers of another guard. It stays open only if both are.
     pub(super) fn join(&mut self, other: Guard) {
         self.is_open &= other.is_open;
         self.vouchers.extend(other.vouchers);
         self.greetings.extend(other.greetings);
     }
 
-    /// Whether a sender's greetings come by this method, unsigned.
+    /// Whether unsigned greetings of a sender come by this method.
     pub fn greets_by(&self, method: &str) -> bool {
         self.greetings.iter().any(|g| !g.is_signed() && g.method() == Some(method))
     }
@@ -180,38 +180,38 @@ impl Guard {
         self.is_open
     }
 
-    /// Whether anybody signs what is sent, so that the same cannot be sent twice unseen.
+    /// Whether any verifier covers the content, so that a request cannot be repeated unnoticed.
     pub fn signs(&self) -> bool {
         self.vouchers.iter().any(|v| v.signs())
     }
 
-    /// Where the keys stand that are needed for a request.
+    /// Where the keys that a request needs are published.
     pub fn keys_at(&self, request: &Request) -> Vec<KeyAt> {
         self.vouchers.iter().filter_map(|v| v.key_at(request).ok().flatten()).collect()
     }
 
-    /// What tells a request that was vouched for from every other one: a hash of what was signed, as whoever vouches found it,
-    /// one for each signature. Nothing if nobody vouches, or by a secret alone.
+    /// What distinguishes a verified request from every other one: a hash of what was signed, as the verifier found it, one
+    /// for each signature. Empty if no verifier accepts it, or only by a secret.
     pub fn proofs(&self, request: &Request, keys: &Keys) -> Vec<String> {
         self.vouched(request, keys).map_or(Vec::new(), |(signed, _)| signed.iter().map(|one| crate::model::run::hash(one)).collect())
     }
 
-    /// What somebody who is asked expects to be signed, for people who ask why not.
+    /// What a verifier expects to be signed, for people who ask why a request is denied.
     pub fn expected(&self, request: &Request) -> Option<Vec<u8>> {
         self.vouchers.iter().find_map(|v| v.expected(request))
     }
 
-    /// Whether the request proves itself to anybody; the error holds every reason, for the operator.
+    /// Whether any verifier accepts the request; the error contains every reason, for the operator.
     pub fn check(&self, request: &Request, keys: &Keys) -> Result<(), String> {
         self.vouched(request, keys).map(drop)
     }
 
-    /// The same; where the key was published, it says where.
+    /// The same; also returns where the key was published, if it was.
     pub fn check_by(&self, request: &Request, keys: &Keys) -> Result<Option<KeyAt>, String> {
         self.vouched(request, keys).map(|(_, at)| at)
     }
 
-    /// What was signed, and where the key is published that it was checked with.
+    /// What was signed, and where the key that verified it is published.
     fn vouched(&self, request: &Request, keys: &Keys) -> Result<(Signed, Option<KeyAt>), String> {
         if self.is_open {
             return Ok((Signed::new(), None));
@@ -247,8 +247,8 @@ impl Guard {
         Ok(())
     }
 
-    /// Makes an event of a request that nobody has to vouch for, because a person at this machine made it up. The error is
-    /// a sentence.
+    /// Makes an event of a request that needs no verification, because a person at this machine made it up. The error is a
+    /// sentence.
     pub fn admit_unproven(request: Request, id: EventId) -> Result<Event, String> {
         Guard::open().admit(request, &Keys::new(), id, usize::MAX >> 1, None).map_err(|e| match e {
             NotAdmitted::Denied(why) => why,
@@ -258,8 +258,9 @@ impl Guard {
         })
     }
 
-    /// Makes an event of a request that proves itself. Who sent it is asked before what it says is looked at: before it is
-    /// unpacked, up to `limit` bytes, and before it is read. Of a JSON body only what is `wanted` is built, if that is said.
+    /// Makes an event of a verified request. The sender is verified before the content is looked at: before it is
+    /// decompressed (up to `limit` bytes) and before it is parsed. Of a JSON body only the `wanted` parts are built, if
+    /// given.
     pub fn admit(
         &self,
         mut request: Request,

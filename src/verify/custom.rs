@@ -1,5 +1,5 @@
-//! `custom:` and every sender that is data: what a scheme can say, read from a rule file and from `providers.yaml` by the
-//! same code. How a request is checked by it is in [`super::check`].
+//! `custom:` and every sender that is defined as data: reads schemes from a rule file and from `providers.yaml` with the same
+//! code. How a scheme verifies a request is in [`super::check`].
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -21,36 +21,36 @@ use crate::yaml::reader::Reader;
 use crate::yaml::source::Source;
 
 const PROVIDERS: &str = include_str!("providers.yaml");
-/// How far a signature's time may be away, in seconds, where nothing else is said; in both directions.
+/// How far a signature's time may be off by default, in seconds, in both directions.
 const TOLERANCE: u64 = 300;
 
-/// One sender, as `providers.yaml` describes it.
+/// One sender, as defined in `providers.yaml`.
 pub(super) struct Sender {
     pub name: String,
-    /// As people know it.
+    /// Its name for people.
     pub title: String,
     pub(super) scheme: Scheme,
     pub(super) handshake: Option<Handshake>,
-    /// The fields that hold the sender's own id of a delivery.
+    /// The fields that contain the sender's own id of a delivery.
     pub delivery_id: Vec<String>,
-    /// How long it is remembered, in hours, if longer than others'.
+    /// How long it is remembered, in hours, if longer than usual.
     pub remembered: Option<u64>,
     /// In bytes.
     pub max_body: Option<usize>,
     /// What to paste where at the sender, and how long it waits for an answer.
     paste: String,
     within: String,
-    /// What is not vouched for, and other things to know.
+    /// What is not verified, and other things to know.
     note: String,
 }
 
-/// All senders that are data.
+/// All senders defined as data.
 pub(super) fn senders() -> &'static [Sender] {
     static SENDERS: LazyLock<Vec<Sender>> = LazyLock::new(|| described(PROVIDERS));
     &SENDERS
 }
 
-/// The senders that a text in the words of `providers.yaml` describes.
+/// The senders in a text in the format of `providers.yaml`.
 pub(super) fn described(text: &str) -> Vec<Sender> {
     let source = Source { name: "providers.yaml".into(), text: text.into() };
     let Ok(node) = source.read() else { return Vec::new() };
@@ -90,7 +90,7 @@ fn sender(item: &Item, known: &Names) -> Option<Sender> {
 }
 
 impl Sender {
-    /// Reads what a rule file says of it: a secret, a list of them, or a map with more.
+    /// Reads the value in a rule file: a secret, a list of secrets, or a map with more settings.
     pub(super) fn read(&self, item: &Item, known: &Names, public_url: Option<&str>) -> Option<Guard> {
         let wants_token = self.handshake.as_ref().is_some_and(Handshake::wants_token);
         let Node::Map(_) = item.node else {
@@ -108,7 +108,7 @@ impl Sender {
         guarding.read(&secret?, token.map_or(Some(None), |t| t.map(Some))?, known)
     }
 
-    /// The name of the secret that this sender will hand over, if it is not there yet.
+    /// The name of the secret that this sender will hand over, if it does not exist yet.
     fn waits_for(&self, item: &Item, known: &Names) -> Option<String> {
         self.handshake.as_ref()?.hands_over.as_ref()?;
         let Node::Text(text) = item.node else { return None };
@@ -119,7 +119,7 @@ impl Sender {
         }
     }
 
-    /// Until the sender has handed over its secret, it can do nothing but that.
+    /// Until the sender has handed over its secret, that is all it can do.
     fn waiting(&self, name: &str, item: &Item) -> Guard {
         item.warning(format!("the secret {name} is not set, so this address waits until {} sends it", self.title))
             .label(format!("create the webhook at {}; Doorbell saves the first secret that it receives", self.title))
@@ -144,7 +144,7 @@ impl Sender {
     }
 }
 
-/// What stands behind `verify:` for a sender.
+/// What to write after `verify:` for a sender.
 fn write(name: &str, handshake: Option<&Handshake>) -> String {
     let secret = name.to_uppercase();
     match handshake.is_some_and(Handshake::wants_token) {
@@ -155,7 +155,7 @@ fn write(name: &str, handshake: Option<&Handshake>) -> String {
     }
 }
 
-/// Nobody is let in before the secret is there.
+/// Nobody is accepted before the secret exists.
 struct Waiting;
 
 impl Verify for Waiting {
@@ -164,7 +164,7 @@ impl Verify for Waiting {
     }
 }
 
-/// A sender's scheme as `providers.yaml` words it.
+/// A sender's scheme as written in `providers.yaml`.
 pub(super) fn words(name: &str) -> String {
     let entry = PROVIDERS.split("- name: ").find(|e| e.lines().next() == Some(name)).unwrap_or_default();
     let own = |l: &&str| {
@@ -175,10 +175,10 @@ pub(super) fn words(name: &str) -> String {
     entry.lines().skip(1).filter(own).map(|l| format!("{l}\n")).collect()
 }
 
-/// A sender's handshake as `providers.yaml` words it, if it can be written in a rule file.
+/// A sender's handshake as written in `providers.yaml`, if a rule file may contain it.
 pub(super) fn handshake_words(name: &str) -> Option<String> {
     let handshake = senders().iter().find(|s| s.name == name)?.handshake.as_ref()?;
-    // What only a sender that is known by name may be answered.
+    // Only a sender known by name may be answered like this.
     if handshake.hands_over.is_some() || handshake.signs() && !handshake.is_signed() {
         return None;
     }
@@ -188,7 +188,7 @@ pub(super) fn handshake_words(name: &str) -> Option<String> {
     Some(line.replace("{verify_token}", &token))
 }
 
-/// Reads `custom:`, and the `handshake:` beside it.
+/// Reads `custom:`, and the `handshake:` next to it.
 pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Names, public_url: Option<&str>) -> Option<(Guard, Vec<String>)> {
     let mut fields = item.fields("`custom:`")?;
     let secret = fields.must("secret");
@@ -209,17 +209,17 @@ pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Names, public
     Some((guarding.read(&secret, None, known)?, id))
 }
 
-/// A scheme on its way to a guard.
+/// A scheme that is being made into a guard.
 struct Guarding<'a> {
     scheme: &'a Scheme,
     handshake: Option<&'a Handshake>,
-    /// Who signs so, as people know it.
+    /// The sender's name for people.
     who: &'a str,
     public_url: Option<&'a str>,
 }
 
 impl Guarding<'_> {
-    /// One secret, or several while one is being changed for another.
+    /// One secret, or several while one is being replaced by another.
     fn read(&self, item: &Item, verify_token: Option<Secret>, known: &Names) -> Option<Guard> {
         let needs_url = self.scheme.needs_url() || self.handshake.is_some_and(Handshake::needs_url);
         if needs_url && self.public_url.is_none() {
@@ -240,7 +240,7 @@ impl Guarding<'_> {
                 };
                 match Key::read(self.scheme.algorithm, self.scheme.key, secret.reveal()) {
                     Ok(key) => signing.keys.push((secret, key)),
-                    // What only stands for a secret has not its form.
+                    // A placeholder does not have the form of a secret.
                     Err(_) if is_stand_in(secret.reveal()) => return Some(Guard::of(Waiting)),
                     Err(why) => {
                         item.problem(why).label("copy it again from the sender").add();
@@ -261,12 +261,12 @@ impl Guarding<'_> {
             };
             handshake
         });
-        // A secret that is there is never replaced by one that somebody hands over.
+        // An existing secret is never replaced by one that somebody hands over.
         Some(Guard::of(signing).greeting(greetings.filter(|h| h.hands_over.is_none())))
     }
 }
 
-/// The address where a key is published: https, unless it is this machine.
+/// The address where a key is published: https, unless it is on this machine.
 fn read_key_address(item: &Item) -> Option<String> {
     let text = item.text()?;
     let here = ["http://127.0.0.1:", "http://localhost:"].iter().any(|p| text.starts_with(p));
@@ -410,7 +410,7 @@ fn formula(item: &Item, example: &str) -> Option<Formula> {
     Formula::read(&text).map_err(unknown).ok()
 }
 
-/// `aud: https://hooks.example.com`, or a list of which any one suffices.
+/// `aud: https://hooks.example.com`, or a list; one match is enough.
 fn read_claims(item: &Item) -> Option<Vec<(String, Vec<Formula>)>> {
     let mut all = Vec::new();
     for (name, value) in item.entries("`claims:`")? {

@@ -1,6 +1,6 @@
-//! A text that is made of a request: what a sender signed, what a greeting is answered with, what a token must claim.
+//! A text template filled from a request: what a sender signed, the answer to a greeting, what a token must claim.
 //!
-//! Variables and places stand in braces, `{ts}.{body}`; a function takes one or several of them with `+` between,
+//! Variables and places are in braces, `{ts}.{body}`; a function takes one or more of them joined with `+`,
 //! `{sha256_hex(query:code+secret)}`.
 
 use base64::Engine as _;
@@ -15,8 +15,8 @@ const LONGEST_TOKEN: usize = 128;
 
 /// Whether a greeting may be answered with a signature of this text: a short token of letters, digits, `-` and `_`.
 ///
-/// Such a text is never taken for what a sender signs with an event ([`super::contract::Guard`]), whatever the scheme signs: so
-/// a signature made for a greeting lets nobody in.
+/// Such a text is never accepted as what a sender signs for an event ([`super::contract::Guard`]), whatever the scheme signs:
+/// so a signature made for a greeting is useless for anything else.
 pub(super) fn is_token(text: &[u8]) -> bool {
     (1..=LONGEST_TOKEN).contains(&text.len()) && text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
@@ -38,16 +38,16 @@ enum Variable {
     Time,
     Id,
     Method,
-    /// The address as the sender knows it: the public address, the path and what stands behind the ?.
+    /// The address as the sender knows it: the public address, the path and the query after the ?.
     Url,
-    /// The same with the escapes of some marks taken off, as HubSpot signs it.
+    /// The same with some characters unescaped, as HubSpot signs it.
     UrlDecoded,
     Path,
     PathAndQuery,
     /// A form's names and values, sorted by name.
     SortedForm,
     Secret,
-    /// What the rule file says beside the secret.
+    /// The `verify_token` in the rule file.
     VerifyToken,
     At(Location),
 }
@@ -83,7 +83,7 @@ const FUNCTIONS: [(&str, Function); 5] = [
     ("crc32", Function::Crc32),
 ];
 
-/// The escapes that HubSpot takes off before it signs an address.
+/// The escapes that HubSpot decodes before it signs an address.
 const DECODED: [(&str, &str); 12] = [
     ("%3A", ":"),
     ("%2F", "/"),
@@ -99,7 +99,7 @@ const DECODED: [(&str, &str); 12] = [
     ("%3B", ";"),
 ];
 
-/// What variables stand for, besides the request.
+/// The values of variables that do not come from the request.
 #[derive(Default, Clone, Copy)]
 pub(super) struct Given<'a> {
     pub time: Option<&'a str>,
@@ -109,12 +109,12 @@ pub(super) struct Given<'a> {
     pub key: &'a [u8],
     pub verify_token: Option<&'a str>,
     pub public_url: Option<&'a str>,
-    /// Whether the text is sent back to whoever asks, so that only a token may be signed in it.
+    /// Whether the text is sent back to the caller, so that only a token in it may be signed.
     pub is_reply: bool,
 }
 
 impl Formula {
-    /// Reads a text; the error is what is not known in it.
+    /// Parses a text; the error is the part that is not known.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = text;
@@ -132,12 +132,12 @@ impl Formula {
         Ok(Self(parts))
     }
 
-    /// A text as it is, whatever stands in it.
+    /// A text without variables, whatever it contains.
     pub(super) fn fixed(text: &str) -> Self {
         Self(vec![FormulaPart::Text(text.to_owned())])
     }
 
-    /// What can stand in braces.
+    /// What may be written in braces.
     pub(super) fn known() -> String {
         let variables: Vec<String> = VARIABLES.iter().map(|(name, _)| format!("{{{name}}}")).collect();
         let functions: Vec<String> = FUNCTIONS.iter().map(|(name, _)| format!("{{{name}(body)}}")).collect();
@@ -156,7 +156,7 @@ impl Formula {
         })
     }
 
-    /// The places that it is made of.
+    /// The places that it uses.
     #[cfg(test)]
     pub(super) fn places(&self) -> impl Iterator<Item = &Location> {
         self.variables().filter_map(|v| if let Variable::At(place) = v { Some(place) } else { None })
@@ -167,7 +167,7 @@ impl Formula {
         self.variables().any(|v| matches!(v, Variable::Url | Variable::UrlDecoded))
     }
 
-    /// Whether the time is part of it.
+    /// Whether it contains the time.
     pub(super) fn has_time(&self) -> bool {
         self.variables().any(|v| *v == Variable::Time)
     }
@@ -181,7 +181,7 @@ impl Formula {
         self.variables().any(|v| *v == Variable::Secret)
     }
 
-    /// Whether only who knows the secret can make it. A checksum of a secret can be guessed.
+    /// Whether it can only be made by somebody who knows the secret. A checksum of a secret can be guessed.
     pub(super) fn is_secret(&self) -> bool {
         self.0.iter().any(|part| match part {
             FormulaPart::Text(_) | FormulaPart::Of(Function::Crc32, _) => false,
@@ -198,7 +198,7 @@ impl Formula {
         self.variables().any(|v| *v == Variable::VerifyToken)
     }
 
-    /// The bytes that it makes of a request. The error is for the operator.
+    /// The resulting bytes for a request. The error is for the operator.
     pub(super) fn bytes(&self, request: &Request, given: Given) -> Result<Vec<u8>, String> {
         let mut out = Vec::new();
         for part in &self.0 {

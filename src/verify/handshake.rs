@@ -1,12 +1,13 @@
-//! What some senders want to hear before they begin: a text of theirs sent back, a token signed with the secret, an address
-//! visited, a secret kept. It is no event.
+//! Handshakes that some senders require before they start: a text of theirs sent back, a token signed with the secret, an
+//! address visited, a secret stored. Such a greeting is not an event.
 //!
-//! A greeting that the sender signs is answered only after the signature was found good. What is sent back is plain text
-//! that no browser takes for more, and never long.
+//! A greeting that the sender signs is answered only after its signature was verified. What is sent back is plain text that
+//! no browser takes for anything else, and never long.
 //!
-//! No greeting ever makes what another request would be let in with. A reply never holds the secret. With the key it signs nothing but a
-//! short token (`formula::is_token`), and no [`super::contract::Guard`] that greets so takes a token for what an event's sender has
-//! signed. Where nobody signs the greeting itself, only a sender that is known by name is answered with a signature.
+//! No greeting can be used to make anything that another request would be accepted with. A reply never contains the secret.
+//! With the key it signs only a short token (`formula::is_token`), and no [`super::contract::Guard`] that answers such
+//! greetings accepts a token as what an event's sender has signed. If the greeting itself is not signed, only a sender known
+//! by name is answered with a signature.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -29,29 +30,29 @@ const LONGEST: usize = 1_024;
 #[derive(Clone)]
 pub struct Handshake {
     when: Vec<When>,
-    /// What must be right besides, or the greeting is denied.
+    /// What else must match, or the greeting is denied.
     check: Vec<(Location, Formula)>,
     reply: Reply,
     /// Whether the sender signs it.
     signed: bool,
-    /// Where the secret stands that the sender hands over.
+    /// Where the secret is that the sender hands over.
     pub(super) hands_over: Option<Location>,
-    /// Where the address stands that is visited to say yes, and whether one may be.
+    /// Where the address is that must be visited as confirmation, and whether an address may be.
     pub(super) visit: Option<Visit>,
     pub(super) means: Means,
 }
 
-/// Where an address stands, and whether one may be visited.
+/// Where an address is, and whether it may be visited.
 pub(super) type Visit = (Location, fn(&Request, &str) -> bool);
 
-/// What a rule file gives to a handshake.
+/// What a rule file supplies for a handshake.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Means {
     pub key: Vec<u8>,
     pub secret: Option<Secret>,
     pub verify_token: Option<Secret>,
     pub public_url: Option<String>,
-    /// The name of the secret that is not there yet, and who hands it over.
+    /// The name of the secret that does not exist yet, and which sender hands it over.
     pub waits_for: Option<(String, String)>,
 }
 
@@ -80,18 +81,18 @@ enum ReplyBody {
 #[derive(Debug, PartialEq)]
 pub struct Greeted {
     pub answer: Answer,
-    /// The address that is to be visited before.
+    /// The address to visit first.
     pub visit: Option<String>,
-    /// The secret that is to be kept before.
+    /// The secret to store first.
     pub keep: Option<HandedOver>,
 }
 
 /// A secret that a sender handed over.
 #[derive(Debug, PartialEq)]
 pub struct HandedOver {
-    /// The name under which rules ask for it.
+    /// The name that rules use for it.
     pub name: String,
-    /// Who handed it over, as people know the sender.
+    /// The name of the sender for people.
     pub sender: String,
     pub secret: Secret,
 }
@@ -128,7 +129,8 @@ impl Handshake {
         })
     }
 
-    /// Whether a handshake in a rule file keeps the secret, also from those who only ask; what does not is told.
+    /// Whether a handshake in a rule file keeps the secret safe, even from callers who only send greetings; violations are
+    /// reported.
     pub(super) fn is_safe(&self, item: &Item) -> bool {
         if self.reply.formulas().any(Formula::has_secret) {
             item.problem("the reply to a handshake would reveal the secret, or something from which it can be guessed")
@@ -148,7 +150,7 @@ impl Handshake {
         true
     }
 
-    /// The greeting of a sender that wants an address visited, which stands in a signed request.
+    /// The greeting of a sender that wants an address visited; the address is in a signed request.
     pub(super) fn visiting(is: (Location, String), address: Location, may_be: fn(&Request, &str) -> bool) -> Self {
         Self {
             when: vec![When::Is(is.0, is.1)],
@@ -161,7 +163,7 @@ impl Handshake {
         }
     }
 
-    /// The greeting of a sender that posts a text behind the ? and wants it back.
+    /// The greeting of a sender that posts a text in the query and wants it back.
     pub(super) fn echoing_query(name: &str) -> Option<Self> {
         let place = Location::read(&format!("query:{name}"))?;
         let body = ReplyBody::Text(Formula::read(&format!("{{query:{name}}}")).ok()?);
@@ -180,12 +182,12 @@ impl Handshake {
         self.signed
     }
 
-    /// Whether it is answered with something that is signed with the sender's key.
+    /// Whether the answer contains something signed with the sender's key.
     pub(super) fn signs(&self) -> bool {
         self.reply.formulas().any(Formula::signs)
     }
 
-    /// Whether `verify_token:` is wanted beside the secret.
+    /// Whether it requires `verify_token:` next to the secret.
     pub(super) fn wants_token(&self) -> bool {
         self.check.iter().any(|(_, f)| f.has_verify_token()) || self.reply.formulas().any(Formula::has_verify_token)
     }
@@ -194,7 +196,7 @@ impl Handshake {
         self.reply.formulas().any(Formula::needs_url)
     }
 
-    /// The method that greetings of this kind come by, if it is always the same.
+    /// The method of such greetings, if it is always the same.
     pub(super) fn method(&self) -> Option<&str> {
         self.when.iter().find_map(|w| match w {
             When::Method(method) => Some(method.as_str()),
@@ -202,7 +204,7 @@ impl Handshake {
         })
     }
 
-    /// Makes a request a greeting with this token at every place where the sender may write one.
+    /// Turns a request into a greeting, with this token in every place where the sender may put one.
     #[cfg(test)]
     pub(super) fn make(&self, request: &mut Request, token: &str) {
         for when in &self.when {
@@ -221,7 +223,7 @@ impl Handshake {
         }
     }
 
-    /// The answer, if this is a greeting; the error is why one is denied.
+    /// The answer, if this is a greeting; the error says why one is denied.
     pub(super) fn answer(&self, request: &Request) -> Option<Result<Greeted, String>> {
         let at = |place: &Location| place.find(request).ok().flatten();
         let is = |when: &When| match when {
@@ -314,7 +316,7 @@ fn read_place(item: &Item) -> Option<Location> {
     place(&text, item.problem(format!("`{text}` does not name a part of the request")))
 }
 
-/// A place that is a key.
+/// A place given as a key.
 fn key_place(text: &str, item: &Item) -> Option<Location> {
     place(text, item.problem(format!("`{text}` does not name a part of the request")).at_key())
 }
@@ -327,7 +329,7 @@ fn place(text: &str, told: ProblemDraft) -> Option<Location> {
     place
 }
 
-/// `method: GET`, `query: challenge` (it is there), `"json:/type": x` (it is that).
+/// `method: GET`, `query: challenge` (it exists), `"json:/type": x` (it equals that).
 fn read_when(item: &Item) -> Option<Vec<When>> {
     let mut all = Vec::new();
     for (key, value) in item.entries("`when:`")? {

@@ -1,5 +1,5 @@
-//! The keys that signatures are checked with: shared secrets, public keys as bytes, with their wrapping (RFC 5280), as
-//! certificates and as JSON Web Keys (RFC 7517). All cryptography is that of `ring` and `webpki`, in constant time.
+//! The keys that signatures are verified with: shared secrets, public keys as bytes, with their wrapping (RFC 5280), as
+//! certificates and as JSON Web Keys (RFC 7517). All cryptography is from `ring` and `webpki`, in constant time.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -19,7 +19,7 @@ pub(super) enum Algorithm {
     HmacSha256,
     HmacSha384,
     HmacSha512,
-    /// The digest itself, of a text with the secret in it.
+    /// The plain digest of a text that contains the secret.
     Sha1,
     Sha256,
     Sha512,
@@ -59,7 +59,7 @@ impl Algorithm {
         ("equals", Self::Equals),
     ];
 
-    /// The word for it in the head of a JSON Web Token, if it is one.
+    /// Its name in the header of a JSON Web Token, if it is for tokens.
     pub(super) fn token_word(self) -> Option<&'static str> {
         match self {
             Algorithm::JwtHs256 => Some("HS256"),
@@ -69,17 +69,17 @@ impl Algorithm {
         }
     }
 
-    /// Whether anyone can work it out, so that the secret has to be part of what is signed.
+    /// Whether anyone can compute it, so that the secret has to be part of what is signed.
     pub(super) fn is_digest(self) -> bool {
         matches!(self, Algorithm::Sha1 | Algorithm::Sha256 | Algorithm::Sha512)
     }
 
-    /// Whether everybody may know the key.
+    /// Whether the key is public.
     pub(super) fn is_public(self) -> bool {
         self.wrapped().is_some()
     }
 
-    /// How a wrapped public key checks it.
+    /// How to verify it with a wrapped public key.
     fn wrapped(self) -> Option<&'static dyn SignatureVerificationAlgorithm> {
         Some(match self {
             Algorithm::Ed25519 => webpki::ring::ED25519,
@@ -94,7 +94,7 @@ impl Algorithm {
         })
     }
 
-    /// How the parameters of an RSA key check it.
+    /// How to verify it with the parameters of an RSA key.
     fn rsa(self) -> Option<&'static signature::RsaParameters> {
         Some(match self {
             Algorithm::RsaSha1 => &signature::RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
@@ -107,7 +107,7 @@ impl Algorithm {
     }
 }
 
-/// What `webpki` leaves out: SHA-1, which AWS still signs with, and the signatures of JSON Web Tokens, which have no wrapping.
+/// What `webpki` lacks: SHA-1, which AWS still signs with, and the signatures of JSON Web Tokens, which have no wrapping.
 #[derive(Debug)]
 struct Bare {
     algorithm: &'static dyn signature::VerificationAlgorithm,
@@ -135,7 +135,7 @@ pub(super) enum KeyForm {
     Text,
     Hex,
     Base64,
-    /// Base64 behind `whsec_` or `whpk_`, as Standard Webhooks write it.
+    /// Base64 after `whsec_` or `whpk_`, as in Standard Webhooks.
     Whsec,
     /// The key is the Base64 of the secret.
     ToBase64,
@@ -143,7 +143,7 @@ pub(super) enum KeyForm {
     Pem,
     /// JSON Web Keys.
     Jwks,
-    /// The address where JSON Web Keys, or a key as PEM, are published.
+    /// The address where JSON Web Keys, or a PEM key, are published.
     Url,
 }
 
@@ -162,12 +162,12 @@ impl KeyForm {
     ];
 }
 
-/// A key, or several of which one is named by the signature.
+/// A key, or several of which the signature names one.
 #[derive(Debug, Clone)]
 pub(super) enum Key {
     /// A shared secret, or a public key without wrapping.
     Bytes(Vec<u8>),
-    /// A public key that says of which kind it is, in DER.
+    /// A public key that states its type, in DER.
     Wrapped(Vec<u8>),
     Certificate(Vec<u8>),
     Set(Vec<(Option<String>, SetKey)>),
@@ -180,13 +180,13 @@ pub(super) enum SetKey {
         n: Vec<u8>,
         e: Vec<u8>,
     },
-    /// A point of a curve.
+    /// A point on a curve.
     Point(Vec<u8>),
     Shared(Vec<u8>),
 }
 
 impl Key {
-    /// Reads a key. The error is a sentence for whoever wrote the rule; it does not hold the key.
+    /// Reads a key. The error is a sentence for the author of the rule; it does not contain the key.
     pub(super) fn read(algorithm: Algorithm, form: KeyForm, secret: &str) -> Result<Self, String> {
         let word = KeyForm::WORDS.iter().find(|(_, k)| *k == form).map_or("", |(w, _)| *w);
         let unread = || format!("this secret is not encoded as {word}");
@@ -224,7 +224,7 @@ impl Key {
         set(text).or_else(|| pem(text)).ok_or("the address of the key does not return a key".into())
     }
 
-    /// The key's bytes, where it is a shared secret.
+    /// The key's bytes, if it is a shared secret.
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Key::Bytes(bytes) => bytes,
@@ -232,7 +232,7 @@ impl Key {
         }
     }
 
-    /// Whether this was signed so. `named` is what the signature calls its key.
+    /// Whether this signature is valid. `named` is the key's name in the signature.
     pub(super) fn is_good(&self, algorithm: Algorithm, signed: &[u8], sent: &[u8], named: Option<&str>) -> bool {
         match self {
             Key::Bytes(key) => bare(algorithm, key, signed, sent),
@@ -249,7 +249,7 @@ impl Key {
             Key::Set(keys) => {
                 let fits = |name: &Option<String>| named.is_none() || name.is_none() || name.as_deref() == named;
                 keys.iter().filter(|(name, _)| fits(name)).any(|(_, key)| match key {
-                    // What everybody may know is never taken for a shared secret.
+                    // A public key is never used as a shared secret.
                     SetKey::Point(key) => algorithm.is_public() && bare(algorithm, key, signed, sent),
                     SetKey::Shared(key) => !algorithm.is_public() && bare(algorithm, key, signed, sent),
                     SetKey::Rsa { n, e } => {
@@ -289,7 +289,7 @@ fn pem(text: &[u8]) -> Option<Key> {
     key.or_else(|| CertificateDer::from_pem_slice(text).ok().map(|der| Key::Certificate(der.as_ref().to_vec())))
 }
 
-/// `{"keys": [...]}`, or one key. Keys of other kinds, and those that are meant for encryption, are passed over.
+/// `{"keys": [...]}`, or one key. Keys of other kinds, and encryption keys, are skipped.
 fn set(text: &[u8]) -> Option<Key> {
     let read: Value = serde_json::from_slice(text).ok()?;
     let all = match read.get("keys") {

@@ -1,4 +1,4 @@
-//! Microsoft Graph: every change in a body repeats the secret that the subscription was made with. Nothing is signed.
+//! Microsoft Graph: every change in a body repeats the secret that the subscription was created with. Nothing is signed.
 //! Source: microsoft-graph-docs-contrib, `change-notifications-delivery-webhooks.md`.
 
 use std::sync::LazyLock;
@@ -36,7 +36,7 @@ impl Scheme for Graph {
         for item in item.one_or_more("write \"{{ secret.GRAPH_CLIENT_STATE }}\"")? {
             states.push(read_secret(&item, known)?);
         }
-        // SharePoint spells it in small letters.
+        // SharePoint spells it in lower case.
         let greetings = ["validationToken", "validationtoken"].into_iter().filter_map(Handshake::echoing_query);
         Some(Guard::of(States(states)).greeting(greetings))
     }

@@ -1,4 +1,4 @@
-//! How a sender proves itself. The list of schemes that are code; senders that are data are in `providers.yaml`.
+//! Sender verification. Lists the schemes that are code; senders defined as data are in `providers.yaml`.
 
 mod adyen;
 mod check;
@@ -41,22 +41,22 @@ pub const SCHEMES: &[&dyn Scheme] = &[
     &twilio::Twilio,
 ];
 
-/// A scheme that a rule file describes itself, and what answers a sender's greeting beside any scheme.
+/// The words for a scheme defined in a rule file, and for a handshake next to any scheme.
 const CUSTOM: &str = "custom";
 const HANDSHAKE: &str = "handshake";
 
-/// What `verify:` says, and what a sender brings with it.
+/// The value of `verify:`, and the defaults that come with the sender.
 #[derive(Default)]
 pub struct Read {
     pub guard: Guard,
-    /// Where the sender's own id of a delivery stands.
+    /// Where the sender's own id of a delivery is.
     pub delivery_id: Vec<String>,
-    /// How long that is remembered, in hours, if the sender needs longer than others.
+    /// How long that is remembered, in hours, if the sender needs longer than usual.
     pub remembered: Option<u64>,
     pub max_body: Option<usize>,
 }
 
-/// Reads `verify:`: a scheme, a list of them (any one suffices), or `none`.
+/// Reads `verify:`: a scheme, a list of them (one match is enough), or `none`.
 pub fn read(item: &Item, known: &Names, public_url: Option<&str>) -> Option<Read> {
     let mut read = Read::default();
     if let Node::Text(word) = item.node {
@@ -97,7 +97,7 @@ pub fn read(item: &Item, known: &Names, public_url: Option<&str>) -> Option<Read
     good.then_some(read)
 }
 
-/// Reads one scheme into what is read; says whether it is good. The handshake beside it uses its secret.
+/// Reads one scheme and adds it; returns whether it is valid. The handshake next to it uses its secret.
 fn add(
     read: &mut Read,
     name: &str,
@@ -146,12 +146,12 @@ impl Read {
     }
 }
 
-/// Every word that can stand under `verify:`.
+/// Every word that may be used under `verify:`.
 pub fn names() -> Vec<String> {
     all_names().chain([HANDSHAKE]).map(str::to_owned).collect()
 }
 
-/// Every sender that is known by name, with what people are told of it, in the order of their names.
+/// Every sender that is known by name, with its description, in the order of their names.
 pub fn senders() -> Vec<(&'static str, SenderFacts)> {
     let coded = SCHEMES.iter().filter_map(|s| Some((s.name(), s.told()?)));
     let mut all: Vec<_> = custom::senders().iter().map(|s| (s.name.as_str(), s.told())).chain(coded).collect();
@@ -159,12 +159,12 @@ pub fn senders() -> Vec<(&'static str, SenderFacts)> {
     all
 }
 
-/// A sender's scheme as it could stand under `custom:`, if it is data.
+/// A sender's scheme as it could be written under `custom:`, if it is defined as data.
 pub fn words(name: &str) -> Option<(String, Option<String>)> {
     custom::senders().iter().any(|s| s.name == name).then(|| (custom::words(name), custom::handshake_words(name)))
 }
 
-/// What checks a sender's requests with this secret. The error is a sentence.
+/// The guard for a sender's requests with this secret. The error is a sentence.
 pub fn guard(name: &str, secret: &str, public_url: Option<&str>) -> Result<Guard, String> {
     let known = || all_names().filter(|n| *n != CUSTOM);
     if !known().any(|n| n == name) {

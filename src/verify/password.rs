@@ -1,4 +1,4 @@
-//! The schemes that send a secret as it is: `bearer`, `basic` and `token`. Compared in constant time.
+//! The schemes that send the secret itself: `bearer`, `basic` and `token`. Compared in constant time.
 
 use base64::Engine as _;
 
@@ -16,7 +16,7 @@ pub struct Token;
 
 struct Expected {
     header: String,
-    /// What stands before the secret, such as `Bearer`; in any case.
+    /// The word before the secret, such as `Bearer`; in any case.
     scheme: Option<&'static str>,
     value: Secret,
 }

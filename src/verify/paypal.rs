@@ -13,7 +13,7 @@ use crate::yaml::fields::Item;
 
 pub struct PayPal;
 
-/// How long ago a message may have been sent: as long as PayPal tries again. What came twice is known by its id.
+/// How long ago a message may have been sent: as long as PayPal retries. Repeated deliveries are recognized by their id.
 const TOLERANCE: Duration = Duration::from_secs(3 * 86_400);
 
 impl Scheme for PayPal {
@@ -53,14 +53,14 @@ impl Webhook {
 /// Where PayPal publishes its certificates.
 const HOSTS: [&str; 4] = ["api.paypal.com", "api.sandbox.paypal.com", "api-m.paypal.com", "api-m.sandbox.paypal.com"];
 
-/// Whether a certificate of PayPal is at this address, letter by letter.
+/// Whether this is exactly the address of a PayPal certificate.
 fn is_certificate(address: &str) -> bool {
     let name = HOSTS.iter().find_map(|host| address.strip_prefix("https://")?.strip_prefix(host)?.strip_prefix("/v1/notifications/certs/"));
     name.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
 }
 
 impl Webhook {
-    /// The address of the certificate and the signature, where everything is right that can be seen without the certificate.
+    /// The address of the certificate and the signature, after every check that does not need the certificate.
     fn read(&self, request: &Request) -> Result<(String, Vec<u8>), String> {
         if !request.only_header("PayPal-Auth-Algo")?.eq_ignore_ascii_case("SHA256withRSA") {
             return Err("the header PayPal-Auth-Algo is not SHA256withRSA".into());

@@ -1,5 +1,5 @@
-//! Where in a request something stands: `header:Name`, `query:name`, `form:name` or `json:/pointer` (RFC 6901), or several
-//! with ` | ` between, of which the first that is there counts.
+//! A place in a request: `header:Name`, `query:name`, `form:name` or `json:/pointer` (RFC 6901), or several separated by
+//! ` | `, of which the first existing one counts.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::model::event::pairs;
 use crate::model::request::Request;
 use crate::secret::STRUCK;
 
-/// One or several places, the first that is there.
+/// One or more places; the first existing one counts.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Location(Vec<(Source, String)>);
 
@@ -21,7 +21,7 @@ enum Source {
     Json,
 }
 
-/// How people are told what can be written.
+/// The possible forms, for messages.
 pub(super) const FORMS: &str = "write header:Name, query:name, form:name or json:/pointer";
 
 impl Location {
@@ -40,7 +40,7 @@ impl Location {
         text.split(" | ").map(one).collect::<Option<Vec<_>>>().map(Self)
     }
 
-    /// What stands there; nothing if it is missing. The error is for the operator.
+    /// The value at this place; `None` if it is missing. The error is for the operator.
     pub(super) fn find(&self, request: &Request) -> Result<Option<String>, String> {
         for (kind, name) in &self.0 {
             let found = match kind {
@@ -49,7 +49,7 @@ impl Location {
                 Source::Query => only(&pairs(request.query.as_bytes()), name)?,
                 Source::Form if has_too_many_fields(&request.body) => return Err("the form has too many fields".into()),
                 Source::Form => only(&pairs(&request.body), name)?,
-                // Whoever sent it has not proved itself yet, so nothing else is built of it.
+                // The sender is not verified yet, so nothing else is built from the body.
                 Source::Json => walk::single_at(&request.body, name).as_ref().and_then(spelled),
             };
             if found.is_some() {
@@ -59,7 +59,7 @@ impl Location {
         Ok(None)
     }
 
-    /// Strikes out what stands there, in headers and behind the ?; a body stays as it came.
+    /// Redacts the value in headers and in the query; a body stays as received.
     pub(super) fn strike(&self, request: &mut Request) {
         for (kind, name) in &self.0 {
             match kind {
@@ -76,7 +76,7 @@ impl Location {
         }
     }
 
-    /// Writes a text where the first of the places is.
+    /// Writes a text at the first of the places.
     #[cfg(test)]
     pub(super) fn put(&self, request: &mut Request, text: &str) {
         let (kind, name) = &self.0[0];
@@ -87,7 +87,7 @@ impl Location {
             Source::Query => request.query = joined(&request.query),
             Source::Form => request.body = joined(&String::from_utf8_lossy(&request.body)).into(),
             Source::Json => {
-                // A body that holds no names is another one then.
+                // A body that is not an object is replaced by one.
                 let mut body: Value = serde_json::from_slice(&request.body).ok().filter(Value::is_object).unwrap_or_default();
                 let mut at = &mut body;
                 for part in name.split('/').skip(1) {
@@ -110,7 +110,7 @@ impl Location {
         self.0.iter().map(one).collect::<Vec<_>>().join(" or ")
     }
 
-    /// The same place in the words of a rule's fields: `header.X-Id`, `body.data.id`.
+    /// The same place as a field of a rule: `header.X-Id`, `body.data.id`.
     pub(super) fn field(&self) -> Option<String> {
         let [(kind, name)] = self.0.as_slice() else { return None };
         Some(match kind {
@@ -125,7 +125,7 @@ impl Location {
     }
 }
 
-/// A value as a text that can be compared; nothing for what has parts.
+/// A value as comparable text; `None` for lists and maps.
 pub(super) fn spelled(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -135,7 +135,7 @@ pub(super) fn spelled(value: &Value) -> Option<String> {
     }
 }
 
-/// A form's or a query's value; one that came twice with different values is refused.
+/// A value of a form or a query; one that is repeated with different values is an error.
 fn only(all: &Value, name: &str) -> Result<Option<String>, String> {
     match all.get(name) {
         Some(Value::String(text)) => Ok(Some(text.clone())),

@@ -1,4 +1,4 @@
-//! Google Pub/Sub, pushed: a token that Google signed for a service account. The body is not signed.
+//! Google Pub/Sub push: a token that Google signed for a service account. The body is not signed.
 //! Source: Google Cloud's documentation, "Authentication for push subscriptions".
 
 use super::contract::{Guard, KeyAt, Published, Scheme, SenderFacts, Signed, Verify};
@@ -65,7 +65,7 @@ struct Pushed {
 }
 
 impl Pushed {
-    /// The token, where everything is right that can be seen without the keys of Google.
+    /// The token, after every check that does not need Google's keys.
     fn read(&self, request: &Request) -> Result<Token, String> {
         let header = request.only_header("Authorization")?;
         let token = header.split_once(' ').filter(|(word, _)| word.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
@@ -99,7 +99,7 @@ impl Verify for Pushed {
         let token = self.read(request)?;
         let published = published.ok_or("Google's keys could not be fetched")?;
         token.prove(&[&published.0])?;
-        // Google sends one token with many messages, so it tells none from another.
+        // Google sends one token with many messages, so it does not distinguish them.
         Ok(Signed::new())
     }
 

@@ -1,5 +1,5 @@
-//! The secrets that a rule file gives to a scheme: read, and compared in constant time. What they are secrets of is left to
-//! the schemes.
+//! The secrets that a rule file gives to a scheme: read, and compared in constant time. What they are used for is left to the
+//! schemes.
 
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
@@ -12,8 +12,8 @@ use crate::model::event::Event;
 use crate::secret::Secret;
 use crate::yaml::fields::Item;
 
-/// Reads a secret: a text that is made only of letters and secrets, worked out at once. An empty one never verifies
-/// anything, so it is a problem.
+/// Reads a secret: text made only of characters and secrets, evaluated at once. An empty one never verifies anything, so it
+/// is a problem.
 pub(super) fn read_secret(item: &Item, known: &Names) -> Option<Secret> {
     let (secret, is_written) = read(item, known)?;
     if is_written {
@@ -24,12 +24,12 @@ pub(super) fn read_secret(item: &Item, known: &Names) -> Option<Secret> {
     Some(secret)
 }
 
-/// Reads what may stand in the rule file for everybody to see, such as a public key or an address.
+/// Reads a value that may be public in the rule file, such as a public key or an address.
 pub(super) fn read_text(item: &Item, known: &Names) -> Option<Secret> {
     read(item, known).map(|(text, _)| text)
 }
 
-/// The text, and whether it stands in the rule file as it is.
+/// The text, and whether it is written in the rule file itself.
 fn read(item: &Item, known: &Names) -> Option<(Secret, bool)> {
     let errors = item.errors();
     let template = Template::read(item, template::Destination::Plain, known)?;
@@ -44,7 +44,7 @@ fn read(item: &Item, known: &Names) -> Option<(Secret, bool)> {
     let nobody = Event::nobody();
     match template.text(&Scope::new(&nobody, &vault, Value::Null, &[], &saved)) {
         Ok(text) if !text.is_empty() => Some((Secret::new(text), template.fixed().is_some())),
-        // A missing secret of a rule that is switched off was mentioned already.
+        // A missing secret of a disabled rule was already reported.
         Err(_) => None,
         Ok(_) => {
             item.problem("an empty secret would let everyone in").label("write \"{{ secret.NAME }}\" and set NAME").add();
@@ -53,9 +53,9 @@ fn read(item: &Item, known: &Names) -> Option<(Secret, bool)> {
     }
 }
 
-/// Whether both are the same; how long that takes says nothing about them.
+/// Whether both are equal; the time this takes reveals nothing about them.
 pub(super) fn equal(a: &[u8], b: &[u8]) -> bool {
-    // Digests of one length, so that not even the length of the secret can be timed.
+    // Digests have the same length, so that not even the length of the secret can be timed.
     let digest = |t: &[u8]| ring::digest::digest(&ring::digest::SHA256, t);
     digest(a).as_ref().ct_eq(digest(b).as_ref()).into()
 }

@@ -1,4 +1,4 @@
-//! AWS SNS: a message that names the address of the certificate it was signed with, and a first one that asks for a visit.
+//! AWS SNS: a message that names the address of its signing certificate, and a first one that asks for a visit.
 //! Source: the AWS documentation of message signatures, and aws-sdk-ruby's message verifier.
 
 use std::sync::LazyLock;
@@ -19,7 +19,7 @@ use crate::yaml::fields::Item;
 
 pub struct Sns;
 
-/// How long ago a message may have been sent: as long as SNS tries again by default.
+/// How long ago a message may have been sent: as long as SNS retries by default.
 const TOLERANCE: Duration = Duration::from_secs(3_600);
 const TYPES: [&str; 3] = ["Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"];
 const NOTIFICATION: [&str; 6] = ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"];
@@ -64,7 +64,7 @@ impl Scheme for Sns {
 
 struct Topics(Vec<String>);
 
-/// What is signed, and what that is checked with: nothing else is built before.
+/// The signed fields, and those needed to verify them: nothing else is built before that.
 static WANTED: LazyLock<Projection> = LazyLock::new(|| {
     let beside = ["Signature", "SignatureVersion", "SigningCertURL", "SigningCertUrl", "SubscribeUrl"];
     let all = NOTIFICATION.iter().chain(&CONFIRMATION).chain(&beside).map(|name| format!("/{name}"));
@@ -78,15 +78,15 @@ fn message(request: &Request) -> Result<Map<String, Value>, String> {
     }
 }
 
-/// A field, also as Lambda spells it.
+/// A field, also in the spelling used by Lambda.
 fn field<'m>(message: &'m Map<String, Value>, name: &str) -> Option<&'m str> {
     message.get(name).or_else(|| message.get(&name.replace("URL", "Url"))).and_then(Value::as_str)
 }
 
-/// The most characters of a certificate's own name; those of today have 32.
+/// The most characters in a certificate's own name; today's have 32.
 const MAX_NAME: usize = 64;
 
-/// The region and the end of the hosts of a topic: `.cn` in China. Nothing for what is not a topic's ARN.
+/// The region of a topic, and the domain of its hosts: `.cn` in China. `None` if this is not a topic's ARN.
 fn place(topic: &str) -> Option<(&str, &'static str)> {
     let parts: Vec<&str> = topic.split(':').collect();
     let ["arn", partition, "sns", region, _, name] = parts.as_slice() else { return None };
@@ -94,8 +94,8 @@ fn place(topic: &str) -> Option<(&str, &'static str)> {
     (is_region(region) && !name.is_empty()).then_some((*region, end))
 }
 
-/// Whether it is two letters, words and a number, such as `us-gov-west-1`. Beside the hosts of regions there are those of other
-/// services, such as `sns.s3.amazonaws.com`, where anyone can put what they like.
+/// Whether it is two letters, words and a number, such as `us-gov-west-1`. Besides the hosts of regions there are those of
+/// other services, such as `sns.s3.amazonaws.com`, where anyone can put anything.
 fn is_region(text: &str) -> bool {
     let words: Vec<&str> = text.split('-').collect();
     let Some((number, words)) = words.split_last() else { return false };
@@ -106,13 +106,13 @@ fn is_region(text: &str) -> bool {
         && number.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// The host of SNS for a topic.
+/// The SNS host for a topic.
 fn host(topic: &str) -> Option<String> {
     place(topic).map(|(region, end)| format!("sns.{region}.{end}"))
 }
 
-/// Whether a certificate of SNS is at this address, letter by letter: on a host of SNS in any region of the topic's part of
-/// AWS, with a name that leads nowhere else.
+/// Whether this is exactly the address of an SNS certificate: on an SNS host in any region of the topic's AWS partition, with
+/// a name that leads nowhere else.
 fn is_certificate(topic: &str, address: &str) -> bool {
     let Some((_, end)) = place(topic) else { return false };
     let Some((host, name)) = address.strip_prefix("https://sns.").and_then(|rest| rest.split_once('/')) else { return false };
@@ -122,7 +122,7 @@ fn is_certificate(topic: &str, address: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
-/// Whether this address confirms the subscription that a message asks about, and does nothing else.
+/// Whether this address confirms the subscription in a message, and does nothing else.
 fn confirms(request: &Request, address: &str) -> bool {
     let Ok(message) = message(request) else { return false };
     let (topic, token) = (field(&message, "TopicArn").unwrap_or_default(), field(&message, "Token").unwrap_or_default());
@@ -141,7 +141,7 @@ fn signed(message: &Map<String, Value>) -> String {
     names.iter().filter_map(line).collect()
 }
 
-/// A message of which everything is right that can be seen without its certificate.
+/// A message that has passed every check that does not need its certificate.
 struct Message {
     fields: Map<String, Value>,
     algorithm: Algorithm,

@@ -1,5 +1,5 @@
-//! JSON Web Tokens (RFC 7519), signed: `head.claims.signature`. The algorithm is the one that the scheme says, never one
-//! that the token chooses. The moment is handed in.
+//! Signed JSON Web Tokens (RFC 7519): `head.claims.signature`. The algorithm is set by the scheme, never chosen by the token.
+//! The current time is an argument.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -8,23 +8,23 @@ use super::key::{Algorithm, Key, unbase64};
 
 /// How far clocks may be apart, in seconds.
 const LEEWAY: i64 = 60;
-/// The longest token that is looked at, in bytes.
+/// The longest token that is read, in bytes.
 const LONGEST: usize = 16 << 10;
 
-/// A token in its time. What it claims is not believed before [`Token::prove`] has found its signature good.
+/// A token within its period of validity. Its claims are not trusted before [`Token::prove`] has verified its signature.
 #[derive(Debug)]
 pub(super) struct Token {
-    /// The head and the claims as they were signed, letter by letter.
+    /// The head and the claims exactly as they were signed.
     signed: String,
     signature: Vec<u8>,
     algorithm: Algorithm,
-    /// What the token calls its key.
+    /// The token's name for its key.
     key: Option<String>,
     claims: Value,
 }
 
 impl Token {
-    /// Reads a token and looks at its times, for which no key is needed. The error is for the operator.
+    /// Parses a token and checks its times, for which no key is needed. The error is for the operator.
     pub(super) fn read(text: &str, algorithm: Algorithm, now: Timestamp) -> Result<Self, String> {
         let wanted = algorithm.token_word().unwrap_or_default();
         let unread = "the token cannot be read";
@@ -35,7 +35,7 @@ impl Token {
         if head["alg"] != wanted {
             return Err(format!("the token is not signed with {wanted}"));
         }
-        // What must be understood and is not (RFC 7515, 4.1.11).
+        // Extensions that must be understood but are not (RFC 7515, 4.1.11).
         if !head["crit"].is_null() {
             return Err("the token requires extensions that Doorbell does not support".into());
         }
@@ -58,7 +58,8 @@ impl Token {
         Ok(Self { signed: signed.to_owned(), signature, algorithm, key, claims })
     }
 
-    /// Whether any of the keys has signed it, and what was signed: the head and the claims, however the signature is spelled.
+    /// Verifies the signature with any of the keys, and returns what was signed: the head and the claims, however the
+    /// signature is encoded.
     pub(super) fn prove(self, keys: &[&Key]) -> Result<Vec<u8>, String> {
         let is_good = |key: &&Key| key.is_good(self.algorithm, self.signed.as_bytes(), &self.signature, self.key.as_deref());
         match keys.iter().any(is_good) {
@@ -67,7 +68,7 @@ impl Token {
         }
     }
 
-    /// Whether a claim is, or has among several, one of these texts.
+    /// Whether a claim equals, or has among several values, one of these texts.
     pub(super) fn claims(&self, name: &str, any_of: &[String]) -> bool {
         let is = |value: &Value| super::place::spelled(value).is_some_and(|text| any_of.contains(&text));
         match &self.claims[name] {

@@ -1,5 +1,5 @@
-//! Twilio: the address and the form's fields, or the address alone with the hash of the body in it. Twilio signs the
-//! address with or without the port that goes without saying; both are tried, as its own libraries do.
+//! Twilio: the address and the form's fields, or the address alone with the hash of the body in it. Twilio signs the address
+//! with or without the default port; both are tried, as in its own libraries.
 //! Source: twilio-python and twilio-go, their request validators.
 
 use ring::hmac;
@@ -77,7 +77,7 @@ impl Verify for Signed {
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, self.secret.reveal().as_bytes());
         let is_good = |base: &String| self.bytes(request, base).is_some_and(|bytes| hmac::verify(&key, &bytes, &sent).is_ok());
         match self.bases.iter().any(is_good) {
-            // With the port or without it, it is the same request.
+            // With or without the port, it is the same request.
             true => Ok(self.expected(request).into_iter().collect()),
             false => Err("the signature was made with a different secret, or for a different address or form".into()),
         }

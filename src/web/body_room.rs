@@ -1,39 +1,39 @@
-//! Room in memory for bodies while they arrive: taken byte by byte as they come, so that a claim costs nobody anything; with a
-//! part for small bodies alone, and a share that no caller may exceed. Given back when the event is kept.
+//! Limits the memory for bodies while they arrive: reserved as the bytes come in, so that an announced length reserves
+//! nothing; with a part for small bodies alone, and a share that no caller may exceed. Released when the event is stored.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// How much of bodies is in memory at a time, in KB, over all connections: the beginnings of all, and the rest of large ones.
+/// The most memory for bodies, in KB, over all connections: for the beginnings of all bodies, and for the rest of large ones.
 const BEGINNINGS: usize = 48 << 10;
 const LARGE: usize = 208 << 10;
-/// How much of a body is its beginning, in KB. Most bodies have nothing more.
+/// How much of a body is its beginning, in KB. Most bodies are no larger.
 const BEGINNING: usize = 64;
-/// The most that one caller's bodies may take while they arrive, in KB: more than the largest one that any address allows.
+/// The most that one caller's arriving bodies may take, in KB: more than the largest body that any address allows.
 const SHARE: usize = 128 << 10;
 
-/// The room of all bodies.
+/// The memory for all bodies.
 pub struct BodyRoom {
     beginnings: Semaphore,
     large: Semaphore,
-    /// What callers have taken whose bodies do not come in one piece, in KB.
+    /// How much each caller has reserved for bodies that do not come in one piece, in KB.
     shares: Mutex<HashMap<String, usize>>,
 }
 
-/// What one body has taken; given back when it is dropped.
+/// The memory reserved for one body; released when dropped.
 pub struct Taken<'r> {
     room: &'r BodyRoom,
     caller: &'r str,
     beginning: Option<SemaphorePermit<'r>>,
     large: Option<SemaphorePermit<'r>>,
-    /// How much it has, and how much of that counts for its caller's share, in KB.
+    /// How much is reserved, and how much of that counts toward the caller's share, in KB.
     size: usize,
     shared: usize,
 }
 
-/// There is no room; whoever sends the body is told to come back.
+/// There is no memory left; the sender is asked to retry later.
 #[derive(Debug, PartialEq)]
 pub struct Full;
 
@@ -55,8 +55,8 @@ impl BodyRoom {
 }
 
 impl Taken<'_> {
-    /// Takes room for a body of so many bytes, of which it may have some. A body that has not come whole counts for its
-    /// caller's share.
+    /// Reserves memory for a body that has grown to so many bytes; some of it may be reserved already. A body that has not
+    /// arrived whole counts toward its caller's share.
     pub fn grow(&mut self, bytes: usize, is_whole: bool) -> Result<(), Full> {
         let wanted = bytes.div_ceil(1 << 10);
         if !is_whole && wanted > self.shared {
@@ -120,7 +120,7 @@ mod tests {
             assert_eq!(taken.grow(10, false), Ok(()));
         }
         assert_eq!((room.large.available_permits(), room.beginnings.available_permits()), (LARGE, BEGINNINGS - 4));
-        // Two callers take all that there is for large bodies, and small ones still come.
+        // Two callers take everything for large bodies, and small ones still get through.
         for taken in &mut all[..2] {
             assert_eq!(taken.grow(104 * MB, false), Ok(()));
         }
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(other.grow(64 * MB, false), Ok(()));
         drop(one);
         assert_eq!(two.grow(MB + 1, false), Ok(()));
-        // Bodies that come in one piece are done with at once, and count for nobody.
+        // Bodies that come in one piece are finished at once, and do not count toward any share.
         let whole: Vec<Taken> = (0..100).map(|_| room.body("10.0.0.3")).collect();
         for mut taken in whole {
             assert_eq!(taken.grow(MB, true), Ok(()));

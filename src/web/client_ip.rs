@@ -1,26 +1,26 @@
-//! Who is calling: the address at the other end, or, behind proxies that are trusted, the one that they vouch for in the header
-//! that the operator names.
+//! Finds the caller's IP address: the peer's, or, behind trusted proxies, the one they report in the header that the operator
+//! names.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// What stands for the address of a caller that nobody vouches for. It is no address, so no `allow_from` lets it in, and
-/// all such callers count as one.
+/// Used for a caller whose address is not known. It is not an IP address, so no `allow_from` allows it, and all such callers
+/// count as one.
 pub const UNKNOWN: &str = "unknown";
 
-/// The proxies in front of Doorbell, and the one header in which they say who calls.
+/// The trusted proxies before Doorbell, and the one header in which they report the caller.
 #[derive(Debug, Clone)]
 pub struct Proxies {
     pub trusted: Vec<IpNet>,
-    /// In lower case. Other headers are the caller's own words.
+    /// In lower case. Other headers may come from the caller itself.
     pub header: String,
 }
 
 impl Proxies {
-    /// The caller's address: the right-most one in the header that is not a trusted proxy's, or else the left-most one.
-    /// A header says nothing unless a trusted proxy sends it. Where such a proxy sends none, or one that cannot be read up to
-    /// that address, the caller is [`UNKNOWN`], and never the proxy.
+    /// The caller's address: the right-most one in the header that is not a trusted proxy's, or else the left-most one. The
+    /// header is ignored unless a trusted proxy sends it. If such a proxy sends none, or one that cannot be read up to that
+    /// address, the caller is [`UNKNOWN`], and never the proxy.
     pub fn caller(&self, peer: IpAddr, headers: &[(String, String)]) -> String {
         let peer = peer.to_canonical();
         if !self.is_trusted(&peer) {
@@ -83,11 +83,11 @@ mod tests {
             (xff, "2001:db8:aa::1", vec![(xff, "[2001:db8::5]:80")], "2001:db8::5"),
             (fwd, "10.0.0.1", vec![(fwd, "for=6.6.6.6, For=\"[2001:db8::7]:99\";proto=https")], "2001:db8::7"),
             ("x-real-ip", "10.0.0.1", vec![("x-real-ip", "1.1.1.1"), (xff, "6.6.6.6")], "1.1.1.1"),
-            // Other headers than the one that is named are the caller's own.
+            // Headers other than the configured one may come from the caller itself.
             (xff, "10.0.0.1", vec![(xff, "1.1.1.1"), (fwd, "for=10.1.1.1")], "1.1.1.1"),
             (xff, "10.0.0.1", vec![(xff, "1.1.1.1"), (fwd, "x")], "1.1.1.1"),
             (fwd, "10.0.0.1", vec![(xff, "10.1.1.1"), (fwd, "for=1.1.1.1")], "1.1.1.1"),
-            // Whom nobody vouches for is never the proxy.
+            // An unknown caller is never taken for the proxy.
             (xff, "10.0.0.1", vec![], UNKNOWN),
             (xff, "10.0.0.1", vec![(xff, "")], UNKNOWN),
             (xff, "10.0.0.1", vec![(xff, "unknown")], UNKNOWN),

@@ -1,5 +1,5 @@
-//! The connections that are open: no more than so many, no more than so many of one caller, and who waits for a place gets it
-//! from one that idles. So connections that say nothing shut nobody out.
+//! Limits open connections, in all and per caller; when all places are taken, a new connection replaces an idle one. So
+//! silent connections lock nobody out.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -10,14 +10,14 @@ use std::time::Instant;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// How many connections are looked at to find one that idles.
+/// How many connections are examined to find an idle one.
 const SAMPLE: usize = 64;
 
 /// All connections.
 pub struct Connections {
     places: Arc<Semaphore>,
     open: Mutex<Open>,
-    /// The most of one caller; nothing: any number.
+    /// The most per caller; `None`: no limit.
     most_each: Option<usize>,
     began: Instant,
     random: RandomState,
@@ -32,18 +32,18 @@ struct Open {
 
 /// One connection.
 pub struct Connection {
-    /// Its place in the list.
+    /// Its index in the list.
     index: AtomicUsize,
-    /// How many requests are on their way, and how many have been answered.
+    /// How many requests are in progress, and how many have been answered.
     busy: AtomicU32,
     answered: AtomicU32,
-    /// Since when it idles, in milliseconds after the start.
+    /// Since when it has been idle, in milliseconds after the start.
     since: AtomicU64,
-    /// Told when somebody else needs the place.
+    /// Notified when another connection needs the place.
     close: Notify,
 }
 
-/// A connection's place, given back when it is dropped.
+/// A connection's place, released when dropped.
 pub struct Slot {
     connections: Arc<Connections>,
     connection: Arc<Connection>,
@@ -51,7 +51,7 @@ pub struct Slot {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Held while a request is on its way.
+/// Held while a request is in progress.
 pub struct Busy<'c> {
     connections: &'c Connections,
     connection: &'c Connection,
@@ -69,7 +69,7 @@ impl Connections {
         })
     }
 
-    /// Waits for room for one more, and makes it where an idle connection has it.
+    /// Waits for room for one more, and closes an idle connection to make room.
     pub async fn room(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(permit) = self.places.clone().try_acquire_owned() {
             return Some(permit);
@@ -80,7 +80,8 @@ impl Connections {
         self.places.clone().acquire_owned().await.ok()
     }
 
-    /// Gives a place to a connection; nothing where its caller has as many as it may. A proxy is nobody's caller.
+    /// Gives a place to a connection; `None` if its caller already has the maximum. Connections of a trusted proxy are not
+    /// counted.
     pub fn enter(self: &Arc<Self>, peer: IpAddr, is_proxy: bool, permit: OwnedSemaphorePermit) -> Option<Slot> {
         let caller = self.most_each.filter(|_| !is_proxy).map(|most| (neighbourhood(peer), most));
         let mut open = self.open();
@@ -110,7 +111,8 @@ impl Connections {
         self.began.elapsed().as_millis() as u64
     }
 
-    /// Of some that idle one that has asked for nothing yet, if there is one, and the one that has idled longest.
+    /// Picks one from a sample of idle connections: one that has sent no request yet, if there is one, otherwise the one idle
+    /// longest.
     fn an_idle_one(&self) -> Option<Arc<Connection>> {
         let open = self.open();
         let start = self.random.hash_one(self.count.fetch_add(1, Ordering::Relaxed)) as usize % open.all.len().max(1);
@@ -127,7 +129,7 @@ impl Slot {
         Busy { connections: &self.connections, connection: &self.connection }
     }
 
-    /// Returns when somebody else needs the place.
+    /// Returns when another connection needs the place.
     pub async fn is_needed(&self) {
         self.connection.close.notified().await;
     }
@@ -160,7 +162,7 @@ impl Drop for Slot {
     }
 }
 
-/// Who counts as one caller: an address of IPv4, the network of 64 bits that one household has of IPv6.
+/// What counts as one caller: a single IPv4 address, or an IPv6 /64 network, which one household has.
 fn neighbourhood(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(six) => IpAddr::V6((u128::from(six) >> 64 << 64).into()),
@@ -184,7 +186,7 @@ mod tests {
             let permit = all.room().await.unwrap();
             places.push(all.enter(ip("10.0.0.1"), false, permit).unwrap());
         }
-        // The first one has asked before, the second one asks just now; the third one has said nothing.
+        // The first has sent a request before, the second is sending one now; the third has sent nothing.
         drop(places[0].busy());
         let silent = places.pop().unwrap();
         let _busy = places[1].busy();

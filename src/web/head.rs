@@ -1,5 +1,5 @@
-//! How large the head of a request may be, whatever version of HTTP it comes by. Who holds whom to it is left to the door and
-//! its addresses.
+//! The size limits for the head of a request, in any version of HTTP. Enforcing them is left to the listener and the webhook
+//! handler.
 
 /// The largest head, in bytes.
 pub(super) const MAX_HEAD: usize = 64 << 10;

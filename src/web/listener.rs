@@ -1,7 +1,7 @@
-//! Our accept loop around `warp::service`: limits, timeouts, TLS, drain.
+//! Our accept loop around `warp::service`: limits, timeouts, TLS, graceful shutdown.
 //!
-//! warp's own server panics on `CONNECT host:443`, has no timeouts and no limit of connections, and waits for ever when it
-//! stops. So warp is the layer of filters here, and the sockets are ours.
+//! warp's own server panics on `CONNECT host:443`, has no timeouts and no limit on connections, and waits forever when it
+//! stops. So warp provides the filters, and the sockets are ours.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -29,25 +29,25 @@ use super::head::{MAX_HEAD, MAX_HEADERS};
 use super::tls::Tls;
 use super::webhook::{self, RequestHead};
 
-/// How long a new connection may be silent.
+/// How long a new connection may send nothing.
 const FIRST_BYTES: Duration = Duration::from_secs(10);
-/// How long a request's head may take, and how long a connection may idle: longer than load balancers do.
+/// How long a request's head may take, and how long a connection may be idle: longer than load balancers wait.
 const HEAD: Duration = Duration::from_secs(75);
 const MAX_STREAMS: u32 = 128;
 
-/// Where callers come in.
+/// A bound socket with its settings.
 pub struct Listener {
     pub listener: TcpListener,
-    /// Nothing: plain HTTP.
+    /// `None`: plain HTTP.
     pub tls: Option<Tls>,
-    /// Who may say for whom they call, and where.
+    /// The proxies that may report a caller's address, and the header for it.
     pub proxies: Proxies,
-    /// The most connections at a time, and the most of one caller; more wait in the kernel's queue, or are closed.
+    /// The most connections at a time, and the most per caller; further ones wait in the kernel's queue, or are closed.
     pub most_connections: usize,
     pub most_connections_each: Option<usize>,
 }
 
-/// Serves until `stop` is done, then finishes what is in hand, at most for `grace`.
+/// Serves until `stop` completes, then finishes the requests in progress, for at most `grace`.
 pub async fn serve(bound: Listener, door: webhook::Hook, stop: impl Future<Output = ()>, grace: Duration) {
     let Listener { listener, tls, proxies, most_connections, most_connections_each } = bound;
     let proxies = Arc::new(proxies);
@@ -55,9 +55,8 @@ pub async fn serve(bound: Listener, door: webhook::Hook, stop: impl Future<Outpu
     let graceful = GracefulShutdown::new();
     let connections = Connections::new(most_connections, most_connections_each);
     let mut builder = Builder::new(TokioExecutor::new());
-    // A caller who has said all it has to say and closes its half is answered. Answers of requests that come one behind the
-    // other are not gathered: hyper would hold one back for as long as anything stands behind its request.
-    // Short answers are cheaper in one piece than as a list of pieces.
+    // A caller that has sent its requests and closes its half still gets its answers. Answers to pipelined requests are not
+    // batched: hyper would hold one back as long as another request follows. Short answers are cheaper to write in one piece.
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -88,7 +87,7 @@ pub async fn serve(bound: Listener, door: webhook::Hook, stop: impl Future<Outpu
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(e) => {
-                // Out of file handles, or the caller is gone already: the next one may do better.
+                // Out of file handles, or the caller is already gone: the next one may succeed.
                 tracing::debug!("connection could not be accepted: {e}");
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
@@ -138,7 +137,7 @@ pub async fn serve(bound: Listener, door: webhook::Hook, stop: impl Future<Outpu
     }
 }
 
-/// One request: what warp cannot take is refused here, the rest goes through its filters.
+/// One request: what warp cannot handle is rejected here, the rest goes through its filters.
 async fn answer<S>(
     routes: S,
     mut request: Request<Incoming>,
@@ -164,11 +163,11 @@ where
 
 /// A connection whose first bytes must come in time.
 ///
-/// hyper looks at up to 24 bytes to tell HTTP/2 from HTTP/1 and has no timer for that, so a caller who sends nothing,
-/// or half a preface, would stay for ever.
+/// hyper reads up to 24 bytes to distinguish HTTP/2 from HTTP/1 and has no timeout for that, so a caller that sends nothing,
+/// or half a preface, would stay forever.
 struct Hurried<S> {
     stream: S,
-    /// Until hyper's own timers take over: the deadline, and what has come so far.
+    /// Until hyper's own timeouts take over: the deadline, and what has been received so far.
     first: Option<(Pin<Box<Sleep>>, Vec<u8>)>,
 }
 

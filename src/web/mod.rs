@@ -1,4 +1,4 @@
-//! The doors for HTTP: the only place that knows warp. What a request means is decided in `intake`.
+//! The HTTP interface: the only place that knows warp. What a request means is decided in `intake`.
 
 pub mod body_room;
 pub mod client_ip;

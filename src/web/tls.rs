@@ -1,5 +1,5 @@
-//! TLS at our own door, for those without a proxy. The certificate is read again when its file was changed, as those who
-//! renew it do, or on SIGHUP; a new one that cannot be used never replaces one that can.
+//! TLS in Doorbell itself, for installations without a proxy. The certificate is reloaded when its file changes, as on
+//! renewal, or on SIGHUP; an unusable new certificate never replaces a usable one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,10 +20,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// How often the files are looked at.
+/// How often the files are checked.
 const POLL: Duration = Duration::from_secs(30);
 
-/// Takes connections in with the certificate that is good just now.
+/// Accepts connections with the current certificate.
 #[derive(Clone)]
 pub struct Tls {
     acceptor: TlsAcceptor,
@@ -47,7 +47,7 @@ impl Tls {
         self.acceptor.accept(stream).await
     }
 
-    /// Watches both files for ever, and takes a renewed certificate over.
+    /// Watches both files forever, and switches to a renewed certificate.
     pub async fn renew(self) {
         let (cert, key) = (&self.cert, &self.key);
         let mut seen = changed(cert, key);
@@ -105,8 +105,8 @@ fn changed(cert: &Path, key: &Path) -> [Option<SystemTime>; 2] {
     [cert, key].map(|path| std::fs::metadata(path).and_then(|m| m.modified()).ok())
 }
 
-/// A client that asks Doorbell itself whether it is well. It looks at no certificate: that is made for the name under which
-/// others call, and nothing is told or believed but "ready".
+/// A client that asks Doorbell itself whether it is healthy. It does not check the certificate: that was issued for the name
+/// that other callers use, and nothing but "ready" is exchanged.
 pub fn asking_ourselves(stream: std::net::TcpStream) -> Result<impl io::Read + io::Write, String> {
     let provider = Arc::new(default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider.clone());

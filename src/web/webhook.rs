@@ -1,4 +1,4 @@
-//! Any path -> intake -> answer; and the two addresses that say whether Doorbell is well.
+//! Handles requests: any path -> intake -> answer; and the two addresses that report whether Doorbell is healthy.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -39,7 +39,7 @@ impl<B> BodyOf for Response<B> {
 /// How long a body may stall, and how long it may take in all.
 const CHUNK: Duration = Duration::from_secs(10);
 const WHOLE: Duration = Duration::from_secs(30);
-/// What an overloaded or full service asks senders to wait, in seconds.
+/// How long senders are asked to wait when Doorbell is overloaded or full, in seconds.
 const RETRY_AFTER: &str = "10";
 
 /// A request's head, read before warp sees it.
@@ -47,18 +47,18 @@ const RETRY_AFTER: &str = "10";
 pub struct RequestHead {
     method: String,
     path: String,
-    /// The path as it came, not decoded.
+    /// The path as received, not decoded.
     target: String,
     query: String,
     headers: Vec<(String, String)>,
     ip: String,
-    /// What the sender says of the body's length.
+    /// The length of the body that the sender announced.
     length: Option<u64>,
 }
 
 impl RequestHead {
-    /// Takes the head apart; the error is a status and a sentence for the sender. What one version of HTTP does not allow,
-    /// the others do not either.
+    /// Parses the head; the error is a status and a sentence for the sender. What one version of HTTP forbids is rejected in
+    /// the others too.
     pub fn new(request: &HttpRequest<Incoming>, peer: SocketAddr, proxies: &Proxies) -> Result<Self, (StatusCode, &'static str)> {
         let bad = |said| (StatusCode::BAD_REQUEST, said);
         let target = request.uri().path_and_query().ok_or(bad("This request cannot be answered."))?;
@@ -94,8 +94,8 @@ impl RequestHead {
     }
 }
 
-/// Whether a request names its host as it must (RFC 9112, 3.2; RFC 9113, 8.3.1): once, and the same where HTTP/2 has two
-/// places for it. HTTP/1.0 did not have to.
+/// Whether a request names its host as required (RFC 9112, 3.2; RFC 9113, 8.3.1): once, and consistently if HTTP/2 gives it
+/// in two places. HTTP/1.0 does not require it.
 fn names_one_host(request: &HttpRequest<Incoming>) -> bool {
     let mut hosts = request.headers().get_all("host").iter();
     let (first, second) = (hosts.next(), hosts.next());
@@ -111,7 +111,7 @@ fn names_one_host(request: &HttpRequest<Incoming>) -> bool {
     }
 }
 
-/// Everything the doors need.
+/// Everything the handlers need.
 #[derive(Clone)]
 pub struct Hook {
     pub intake: Arc<Intake>,
@@ -124,7 +124,7 @@ pub struct Hook {
 pub fn routes(hook: Hook) -> impl Filter<Extract = (Response<Body>,), Error = warp::Rejection> + Clone {
     warp::any().map(move || hook.clone()).and(warp::ext::get::<Arc<Mutex<Option<RequestHead>>>>()).and(warp::body::stream()).then(
         |hook: Hook, head: Arc<Mutex<Option<RequestHead>>>, body| async move {
-            // warp hands out copies of what it carries; a head is taken once instead.
+            // warp clones what it extracts; a head is taken once instead.
             let head = head.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
             match head {
                 Some(head) => hook.answer(head, body).await,
@@ -163,7 +163,8 @@ impl Hook {
         if head.length.is_some_and(|n| n > limit as u64) {
             return Err(Refusal::TooLarge(limit));
         }
-        // Held until the event is kept, and no longer: however many callers there are, their bodies take no more memory.
+        // Held until the event is stored, and no longer: however many callers there are, their bodies take no more memory
+        // than this.
         let ip = head.ip.clone();
         let mut room = self.bodies.body(&ip);
         let body = match head.length {
@@ -171,7 +172,7 @@ impl Hook {
             _ => tokio::time::timeout(WHOLE, read(body, limit, head.length, &mut room)).await.map_err(|_| Refusal::TooSlow)??,
         };
         if head.headers.iter().any(|(n, _)| n == "content-encoding") {
-            // What it is unpacked to takes room beside it.
+            // Its unpacked contents need memory as well.
             room.grow(body.len() + limit.min(most_unpacked(body.len())), true)?;
         }
         let request = Request {
@@ -200,7 +201,7 @@ impl Hook {
         match head.path.trim_end_matches('/') {
             "/health/live" => plain(&Answer::json(200, "alive", "Doorbell is running.")),
             "/health" | "/health/ready" => {
-                // Anybody may ask, so nothing more is said: why it is so is for those who operate it.
+                // Anybody may ask, so nothing more is revealed: the reasons are for operators.
                 let status = self.health.status();
                 let body = json!({ "status": status.word() }).to_string();
                 let code = if status == Status::Ready { 200 } else { 503 };
@@ -210,7 +211,7 @@ impl Hook {
         }
     }
 
-    /// What the sender hears, and what the operator reads.
+    /// What the sender is told, and what the operator reads.
     fn refused(&self, refusal: &Refusal, head: &RequestHead) -> Response<Body> {
         let id = Uuid::now_v7();
         let (status, said) = refusal.answer();
@@ -249,7 +250,7 @@ impl Hook {
             Refusal::CannotKeep(_) => {
                 headers.insert("retry-after", HeaderValue::from_static(RETRY_AFTER));
             }
-            // What is left of the body is not waited for.
+            // The rest of the body is not waited for.
             Refusal::TooLarge(_) | Refusal::TooSlow => {
                 headers.insert("connection", HeaderValue::from_static("close"));
             }
@@ -265,7 +266,7 @@ impl From<Full> for Refusal {
     }
 }
 
-/// Reads a body up to the limit, and takes room for it as it comes.
+/// Reads a body up to the limit, and reserves memory for it as it arrives.
 async fn read<S, B>(body: S, limit: usize, length: Option<u64>, room: &mut Taken<'_>) -> Result<Bytes, Refusal>
 where
     S: warp::Stream<Item = Result<B, warp::Error>> + Send,

@@ -1,8 +1,8 @@
-//! Lengths of time, spelled one way: a whole number and a unit.
+//! Durations, written in one way: a whole number and a unit.
 
 use std::time::Duration;
 
-/// Reads `30 seconds`, `1 minute`; the error says how to spell it.
+/// Reads `30 seconds`, `1 minute`; the error says how to write it.
 pub fn read(text: &str) -> Result<Duration, String> {
     const UNITS: [(&str, u64); 5] = [("millisecond", 1), ("second", 1_000), ("minute", 60_000), ("hour", 3_600_000), ("day", 86_400_000)];
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -33,7 +33,7 @@ pub fn read(text: &str) -> Result<Duration, String> {
     Err(example.to_owned())
 }
 
-/// A length of time as people write it, in whole seconds where it has some.
+/// A duration as people write it, in whole seconds if it has any.
 pub fn spell(time: Duration) -> String {
     let (number, unit) = match time.as_secs() {
         0 => (time.as_millis() as u64, "millisecond"),

@@ -1,8 +1,8 @@
-//! A cursor over one YAML map: asks for keys, converts values, and tells everything that is wrong with them.
+//! A cursor over one YAML map: looks up keys, converts values, and reports every problem with them.
 //!
-//! Whoever reads a part of a rule file asks a [`Fields`] for the keys it knows; what nobody asked for is a problem when
-//! `done` is called. Reading goes on after a problem, so that one pass finds them all. What a key means is left to its
-//! reader; only what is the same for every key (nothing behind it, written twice, wrong kind of value) is said here.
+//! The reader of a part of a rule file asks a [`Fields`] for the keys it knows; any key that was not asked for is a problem
+//! when `done` is called. Reading goes on after a problem, so that one pass finds them all. What a key means is left to its
+//! reader; only problems that are the same for every key (no value, written twice, wrong kind of value) are reported here.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::source::Source;
 use super::{Node, below};
 use crate::problem::{Severity, nearest};
 
-/// One value of the file, and where it stands.
+/// One value of the file, and where it is.
 #[derive(Clone)]
 pub struct Item<'a> {
     pub node: &'a Node,
@@ -29,17 +29,17 @@ impl<'a> Reader<'a> {
 }
 
 impl<'a> Item<'a> {
-    /// Begins to tell that something is wrong here.
+    /// Begins to report an error here.
     pub fn problem(&self, message: impl Into<String>) -> ProblemDraft<'a> {
         self.told(Severity::Error, message.into())
     }
 
-    /// Begins to tell something that a person should look at, though the rules can be used.
+    /// Begins to report something that somebody should look at, although the rules can be used.
     pub fn warning(&self, message: impl Into<String>) -> ProblemDraft<'a> {
         self.told(Severity::Warning, message.into())
     }
 
-    /// Begins to tell something that is good to know.
+    /// Begins to report something for information.
     pub fn note(&self, message: impl Into<String>) -> ProblemDraft<'a> {
         self.told(Severity::Note, message.into())
     }
@@ -48,7 +48,7 @@ impl<'a> Item<'a> {
         self.reader.told(severity, self.path.clone(), message)
     }
 
-    /// How many errors have been noted so far, here or elsewhere in the file.
+    /// How many errors have been reported so far, here or elsewhere in the file.
     pub fn errors(&self) -> usize {
         self.reader.errors()
     }
@@ -57,7 +57,7 @@ impl<'a> Item<'a> {
         self.reader.source
     }
 
-    /// Another place of the same file, to tell something there.
+    /// Another place in the same file, to report something there.
     pub fn at(&self, path: &Path) -> Item<'a> {
         Item { path: path.clone(), ..self.clone() }
     }
@@ -67,7 +67,7 @@ impl<'a> Item<'a> {
         Item { node, path: below(&self.path, PathStep::Item(n)), reader: self.reader }
     }
 
-    /// Says that another kind of value belongs here; the slips that are easily made get their own words.
+    /// Reports that another kind of value belongs here; common mistakes have messages of their own.
     pub fn expected(&self, what: &str) {
         match self.node {
             Node::Empty => self.nothing(),
@@ -128,7 +128,7 @@ impl<'a> Item<'a> {
         path
     }
 
-    /// Text, or a number or true/false taken by its letters.
+    /// Text, or a number or true/false taken as it is spelled.
     pub fn text(&self) -> Option<String> {
         match self.node {
             Node::Text(t) => {
@@ -182,7 +182,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// A length of time: a whole number and a unit, spelled one way.
+    /// A duration: a whole number and a unit.
     pub fn duration(&self) -> Option<Duration> {
         let text = match self.node {
             Node::Number(n) => {
@@ -200,7 +200,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// The items of a list; anything else is told.
+    /// The items of a list; anything else is reported.
     pub fn items(&self, what: &str) -> Option<Vec<Item<'a>>> {
         let Node::List(_) = self.node else {
             self.expected(what);
@@ -209,7 +209,7 @@ impl<'a> Item<'a> {
         Some(self.one_or_many())
     }
 
-    /// The items of a list, or the one value that stands in its place.
+    /// The items of a list, or the single value in its place.
     pub fn one_or_many(&self) -> Vec<Item<'a>> {
         match self.node {
             Node::List(items) => items.iter().enumerate().map(|(n, node)| self.child(n, node)).collect(),
@@ -217,7 +217,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// The same, where an empty list would say nothing; what to write instead is told.
+    /// The same, but an empty list is reported; `write` says what to write instead.
     pub fn one_or_more(&self, write: &str) -> Option<Vec<Item<'a>>> {
         let all = self.one_or_many();
         if all.is_empty() {
@@ -244,7 +244,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// Every key and value of a map whose keys are the author's own words.
+    /// Every key and value of a map whose keys are chosen by the author.
     pub fn entries(&self, what: &'static str) -> Option<Vec<(String, Item<'a>)>> {
         let mut fields = self.fields(what)?;
         Some(fields.rest())
@@ -281,7 +281,7 @@ impl<'a> Fields<'a> {
         Item { node: &self.entries[n].1, path: below(&self.item.path, PathStep::Value(n)), reader: self.item.reader }
     }
 
-    /// The value of a key that may be missing. A key with nothing behind it is told.
+    /// The value of an optional key. A key without a value is reported.
     pub fn may(&mut self, key: &'static str) -> Option<Item<'a>> {
         if !self.known.contains(&key) {
             self.known.push(key);
@@ -296,12 +296,12 @@ impl<'a> Fields<'a> {
         Some(value)
     }
 
-    /// The value of a key that has to be there.
+    /// The value of a required key.
     pub fn must(&mut self, key: &'static str) -> Option<Item<'a>> {
         self.must_unless(key, &[])
     }
 
-    /// Like `must`; another tool's word for the key, which `done` will tell, is not told twice.
+    /// Like `must`, but if another tool's word for the key is used, which `done` reports, it is not also reported as missing.
     pub fn must_unless(&mut self, key: &'static str, instead: &[(&str, &str)]) -> Option<Item<'a>> {
         let meant =
             |k: &str| nearest(k, [key]).is_some() || instead.iter().any(|(theirs, ours)| *theirs == k && ours.contains(&format!("`{key}")));
@@ -311,7 +311,7 @@ impl<'a> Fields<'a> {
         self.may(key)
     }
 
-    /// Whether a key is there, taken or not.
+    /// Whether a key exists, taken or not.
     pub fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|(k, _)| k == key)
     }
@@ -321,7 +321,7 @@ impl<'a> Fields<'a> {
         self.entries.iter().enumerate().filter(|(n, _)| !self.taken[*n]).map(|(_, (k, _))| k.as_str())
     }
 
-    /// A place to tell something about one key.
+    /// The place of a key, for reporting something there.
     pub fn key(&self, key: &str) -> Item<'a> {
         match self.entries.iter().position(|(k, _)| k == key) {
             Some(n) => Item { node: &self.entries[n].1, path: below(&self.item.path, PathStep::Key(n)), reader: self.item.reader },
@@ -345,7 +345,8 @@ impl<'a> Fields<'a> {
         out
     }
 
-    /// Refuses what nobody asked for. `instead` turns words of other tools into ours, `later` lists words that will come.
+    /// Reports the keys that nobody asked for. `instead` maps words of other tools to ours, `later` lists words that are
+    /// planned.
     pub fn done(self, instead: &[(&str, &str)], later: &[&str]) {
         for (n, (key, node)) in self.entries.iter().enumerate().filter(|(n, _)| !self.taken[*n]) {
             let here = Item { node, path: below(&self.item.path, PathStep::Key(n)), reader: self.item.reader };

@@ -1,13 +1,13 @@
-//! What a person meant when YAML cannot be made of a file: the classic slips, each with its own words.
+//! What the author probably meant when a file is not valid YAML: the common mistakes, each with its own message.
 //!
-//! `serde_yaml` says what its scanner expected; this looks at the line and says what to write. Slips that are good YAML
-//! (a key with nothing behind it, braces without quotes) are told where the values are read, in [`super::fields`].
+//! `serde_yaml` says what its scanner expected; this looks at the line and says what to write. Mistakes that are valid YAML
+//! (a key without a value, braces without quotes) are reported where the values are read, in [`super::fields`].
 
 use super::source::Source;
 use crate::problem::{Problem, Severity};
 use crate::text::span;
 
-/// Slips that are best seen before the parser is asked: invisible characters at the beginning of a line, NUL.
+/// Mistakes that are best found before parsing: invisible characters at the beginning of a line, NUL.
 pub(super) fn before(source: &Source) -> Option<Problem> {
     if source.text.trim().is_empty() {
         return Some(Problem::of_file(&source.name, "this file is empty", "write `rules:` and a rule below it, or delete the file"));
@@ -38,7 +38,7 @@ pub(super) fn before(source: &Source) -> Option<Problem> {
         }
         let plain = rest.trim_end();
         if [": |", ": >", ": |-", ": >-", ": |+", ": >+", "- |", "- >", "- |-", "- >-"].iter().any(|end| plain.ends_with(end)) {
-            // `- text: |`: the block hangs below `text`, not below the dash.
+            // `- text: |`: the block is indented relative to `text`, not to the dash.
             block = Some(if rest.starts_with("- ") && rest.contains(": ") { indent + 2 } else { indent });
         }
     }
@@ -59,10 +59,10 @@ fn problem(source: &Source, line: usize, column: usize, length: usize, message: 
     }
 }
 
-/// Turns a parser's error into what the person should do about it.
+/// Turns a parser error into what the author should do about it.
 pub(super) fn explain(source: &Source, said: &str, line: usize, column: usize) -> Problem {
     let begun = context(said);
-    // What began earlier is usually where the slip is: an open quote, a key without its colon.
+    // The mistake is usually where something began earlier: an open quote, a key without its colon.
     let mut places = Vec::new();
     places.extend(begun);
     if line > 0 {
@@ -135,7 +135,7 @@ pub(super) fn explain(source: &Source, said: &str, line: usize, column: usize) -
     at(l, c, "this line is not valid YAML", "check the quotes, colons and spaces here and on the line above")
 }
 
-/// Where the parser says that the thing which went wrong began: `while …ing … at line 3 column 5`.
+/// Where, according to the parser, the failed construct began: `while …ing … at line 3 column 5`.
 fn context(said: &str) -> Option<(usize, usize)> {
     let (_, rest) = said.rsplit_once("while ")?;
     let (_, rest) = rest.split_once("at line ")?;
@@ -145,7 +145,7 @@ fn context(said: &str) -> Option<(usize, usize)> {
     Some((line, words.next()?.parse().ok()?))
 }
 
-/// Slips that show on one line.
+/// Mistakes that are visible on one line.
 fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<Problem> {
     let line = source.line(number);
     let at = |byte: usize, length: usize, message: &str, label: String| {
@@ -167,7 +167,7 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
             "use single quotes around the text: '…'".into(),
         );
     }
-    // Where the value begins on this line: behind the first colon, or behind the dash.
+    // Where the value begins on this line: after the first colon, or after the dash.
     let trimmed = line.trim_start();
     let mut start = line.len() - trimmed.len();
     while let Some(rest) = span::from(line, start).strip_prefix("- ") {
@@ -251,7 +251,7 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
     None
 }
 
-/// A line stands further in or out than those it belongs to.
+/// A line is indented more or less than those it belongs to.
 fn indentation(source: &Source, line: usize) -> Problem {
     let indent = |l: &str| l.len() - l.trim_start().len();
     let here = source.line(line);

@@ -1,14 +1,14 @@
-//! Where in the text a value or key stands, found by walking there again and failing on purpose.
+//! Finds the position of a value or key in the text, by walking to it again and failing there on purpose.
 //!
-//! `serde_yaml` keeps no positions, but its errors carry one. So the place is found by deserialising along a path of
-//! indexes and raising an error exactly there: right in block and flow style, behind aliases and after letters of
-//! several bytes, without a second YAML parser. It costs one parse, so it is done only for what is shown.
+//! `serde_yaml` does not store positions, but its errors contain one. So the place is found by deserializing along a path of
+//! indexes and raising an error exactly there: right in block and flow style, after aliases and after multi-byte characters,
+//! without a second YAML parser. It costs one parse, so it is done only for what is shown.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// One step down into a YAML value. Entries are counted, not named, so that a key that stands twice can be found.
+/// One step down into a YAML value. Entries are counted, not named, so that a duplicate key can be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathStep {
     /// The key of the entry with this index.
@@ -65,7 +65,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
             [PathStep::Value(n), rest @ ..] => (*n, false, rest),
             _ => return Err(A::Error::custom("no such entry")),
         };
-        // `serde_yaml` panics when it is asked beyond the end of a map, so every step is checked.
+        // `serde_yaml` panics when asked for entries past the end of a map, so every step is checked.
         for _ in 0..n {
             if map.next_entry::<IgnoredAny, IgnoredAny>()?.is_none() {
                 return Err(A::Error::custom("no such entry"));
@@ -80,7 +80,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 }
 
-/// Refuses whatever it meets, with an error that `serde_yaml` marks with its position.
+/// Rejects any value, with an error to which `serde_yaml` adds the position.
 struct Stop;
 
 impl<'de> Visitor<'de> for Stop {

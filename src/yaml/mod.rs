@@ -1,8 +1,8 @@
 //! A YAML file with its line numbers: the only place that knows `serde_yaml`.
 //!
-//! A file is read twice, first for the kinds of its scalars, then for their spelling, because `serde_yaml` forgets how a
-//! number was written. Positions are not kept at all: they are looked up, by walking to the place again, only when a
-//! problem has to be shown. What the values mean is left to whoever reads them through [`fields`].
+//! A file is read twice, first for the kinds of its scalars, then for their spelling, because `serde_yaml` loses how a number
+//! was written. Positions are not stored: they are looked up, by walking to the place again, only when a problem has to be
+//! shown. What the values mean is left to the readers that use [`fields`].
 
 pub mod duration;
 pub mod fields;
@@ -19,18 +19,18 @@ use crate::problem::Problem;
 use locate::{Path, PathStep};
 use source::Source;
 
-/// The most values one rule file may hold, aliases counted where they are used.
+/// The most values in one rule file; aliases count where they are used.
 const MAX_NODES: usize = 1_000_000;
 
 /// One value of a YAML file, as it was written.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Node {
-    /// Nothing stands there.
+    /// No value.
     Empty,
     /// The word `null`.
     Null,
     Bool(bool),
-    /// What JSON calls a number, letter for letter.
+    /// What JSON calls a number, exactly as written.
     Number(String),
     Text(String),
     List(Vec<Node>),
@@ -62,7 +62,7 @@ impl Node {
         matches!(self, Node::Map(entries) if entries.iter().any(|(k, _)| k == key))
     }
 
-    /// The value as JSON. `Empty` is null; braces and tags never get this far.
+    /// The value as JSON. `Empty` becomes null; braces and tags never get this far.
     pub fn json(&self) -> serde_json::Value {
         use serde_json::Value;
         match self {
@@ -77,7 +77,7 @@ impl Node {
 }
 
 impl Source {
-    /// Reads the file's values, or says in a person's words why YAML cannot be made of it.
+    /// Parses the file, or explains in plain English why it is not valid YAML.
     pub fn read(&self) -> Result<Node, Box<Problem>> {
         if let Some(problem) = hints::before(self) {
             return Err(Box::new(problem));
@@ -88,14 +88,14 @@ impl Source {
             let (line, column) = e.location().map_or((0, 0), |l| (l.line(), l.column()));
             Box::new(hints::explain(self, &e.to_string(), line, column))
         })?;
-        // The second walk cannot fail where the first did not.
+        // The second walk cannot fail if the first did not.
         let _ = Spelling(&mut node).deserialize(serde_yaml::Deserializer::from_str(&self.text));
         settle(&mut node);
         Ok(node)
     }
 }
 
-/// What the first walk leaves for the second one to spell: until `settle`, a scalar that is no text holds its spelling.
+/// Finishes the second walk: until now, a scalar that is not text holds its spelling as a `Number`.
 fn settle(node: &mut Node) {
     match node {
         Node::List(items) => items.iter_mut().for_each(settle),
@@ -119,7 +119,7 @@ pub fn is_json_number(text: &str) -> bool {
     text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) && serde_json::from_str::<serde_json::Number>(text).is_ok()
 }
 
-/// First walk: which kind each value is. Scalars that are no text wait, as `Number`, for their spelling.
+/// First walk: the kind of each value. Scalars that are not text wait, as `Number`, for their spelling.
 struct Kinds<'b> {
     budget: &'b mut usize,
 }
@@ -193,7 +193,7 @@ fn spend<E: serde::de::Error>(budget: &mut usize) -> Result<&mut usize, E> {
     Ok(budget)
 }
 
-/// Second walk: how the scalars (and keys) that are no text were spelled.
+/// Second walk: the spelling of scalars (and keys) that are not text.
 struct Spelling<'n>(&'n mut Node);
 
 impl<'de> DeserializeSeed<'de> for Spelling<'_> {
@@ -240,7 +240,7 @@ impl<'de> Visitor<'de> for Spelling<'_> {
     }
 }
 
-/// A scalar's letters, whatever YAML takes it for.
+/// The raw text of a scalar, whatever YAML takes it for.
 struct Raw;
 
 impl<'de> DeserializeSeed<'de> for Raw {
@@ -263,7 +263,7 @@ impl Visitor<'_> for Raw {
     }
 }
 
-/// Reads data that ships with the program. It is part of the source, so a slip in it is a broken build, found by any test.
+/// Reads data that ships with the program. It is part of the source, so a mistake in it is a broken build, found by any test.
 pub fn shipped<T: serde::de::DeserializeOwned>(text: &str) -> T {
     serde_yaml::from_str(text).unwrap_or_else(|e| panic!("the data that ships with the program cannot be read: {e}"))
 }

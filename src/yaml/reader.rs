@@ -1,4 +1,5 @@
-//! The problems of one file while it is read: each is told at its place, and gets its line when all are shown.
+//! Collects the problems of one file while it is read: each is reported at its place, and gets its line number when all are
+//! shown.
 //!
 //! Walking through the values is left to [`super::fields`].
 
@@ -9,16 +10,16 @@ use super::source::Source;
 use crate::problem::{Problem, Severity};
 use crate::text::span;
 
-/// How many problems of one file are shown; each costs one more walk through the file.
+/// How many problems of one file are shown; each costs another walk through the file.
 const MOST_SHOWN: usize = 100;
 
-/// Gathers the problems of one file.
+/// Collects the problems of one file.
 pub struct Reader<'a> {
     pub source: &'a Source,
     drafts: RefCell<Vec<Draft>>,
 }
 
-/// A problem that does not know its line yet.
+/// A problem whose line is not known yet.
 #[derive(Clone)]
 struct Draft {
     severity: Severity,
@@ -34,17 +35,18 @@ impl<'a> Reader<'a> {
         Self { source, drafts: RefCell::new(Vec::new()) }
     }
 
-    /// How many errors have been noted so far.
+    /// How many errors have been reported so far.
     pub(super) fn errors(&self) -> usize {
         self.drafts.borrow().iter().filter(|d| d.severity == Severity::Error).count()
     }
 
-    /// Begins to tell of something at a place.
+    /// Begins to report a problem at a place.
     pub(super) fn told(&'a self, severity: Severity, path: Path, message: String) -> ProblemDraft<'a> {
         ProblemDraft { reader: self, draft: Draft { severity, path, within: None, message, label: String::new(), notes: Vec::new() } }
     }
 
-    /// Finds the line of every problem that was noted. Those not shown are as serious as the first of them.
+    /// Finds the line of every reported problem. Those not shown are summed up in one, with the severity of the first of
+    /// them.
     pub fn problems(self) -> Vec<Problem> {
         let mut drafts = self.drafts.into_inner();
         drafts.sort_by_key(|d| d.severity);
@@ -85,7 +87,7 @@ impl Draft {
     }
 }
 
-/// Where `needle` next stands at or after a place, at most 200 lines on.
+/// Where `needle` next occurs at or after a place, at most 200 lines on.
 fn find_from(text: &str, line: usize, column: usize, needle: &str) -> Option<(usize, usize)> {
     let first = needle.lines().next().unwrap_or("");
     for (n, l) in text.lines().enumerate().skip(line - 1).take(200) {
@@ -120,7 +122,7 @@ fn width_at(line: &str, column: usize, is_key: bool) -> usize {
     chars(value.trim_end())
 }
 
-/// A problem while it is being told.
+/// A problem while it is being described.
 #[must_use = "call `add`"]
 pub struct ProblemDraft<'a> {
     reader: &'a Reader<'a>,
@@ -128,17 +130,17 @@ pub struct ProblemDraft<'a> {
 }
 
 impl ProblemDraft<'_> {
-    /// What to write instead; stands beside the caret.
+    /// What to write instead; shown next to the caret.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.draft.label = label.into();
         self
     }
-    /// A further line, such as the words that are known here.
+    /// Another line, such as the words that are known here.
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.draft.notes.push(note.into());
         self
     }
-    /// Points at these letters inside the value rather than at its beginning.
+    /// Points at these characters inside the value rather than at its beginning.
     pub fn within(mut self, letters: &str) -> Self {
         self.draft.within = Some(letters.to_owned());
         self

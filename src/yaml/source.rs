@@ -1,13 +1,12 @@
-//! A rule file's text, under the name that people know it by, and where in it something stands. Reading values from it is
-//! left to [`super`].
+//! A rule file's text, under the name that the user knows, and positions in it. Reading values from it is left to [`super`].
 
 use super::locate::{self, Path};
 use crate::problem::Problem;
 
-/// The most a rule file may hold, in bytes.
+/// The largest rule file, in bytes.
 pub const MAX_FILE: usize = 4 << 20;
 
-/// A rule file's name, as people see it, and its text.
+/// A rule file's name, as shown to the user, and its text.
 #[derive(Debug, Clone)]
 pub struct Source {
     pub name: String,

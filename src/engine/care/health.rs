@@ -1,4 +1,5 @@
-//! How Doorbell is: ready or not, for anybody; and why, for those who operate it. Who may ask for what is decided by the doors.
+//! The health of Doorbell: ready or not, for anybody; and the reasons, for operators. Who may ask for which is decided by the
+//! listeners.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,12 +14,12 @@ use crate::engine::task::supervisor::Supervisor;
 use crate::problem::Problem;
 use crate::rule::ruleset::InForce;
 
-/// Whether events are taken.
+/// Whether events are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
     #[serde(rename = "ready")]
     Ready,
-    /// A background task crashed and is being started again.
+    /// A background task crashed and is being restarted.
     #[serde(rename = "not ready")]
     NotReady,
     #[serde(rename = "stopping")]
@@ -35,27 +36,27 @@ impl Status {
     }
 }
 
-/// Everything that operators want to know. It may hold parts of rule files, paths and the names of inner servers.
+/// Everything operators want to know. It may contain parts of rule files, paths and the names of internal servers.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
     pub status: Status,
     /// How many rules are in force.
     pub rules: usize,
-    /// What the last edit had wrong, so that it is not in force.
+    /// The errors in the last edit, which is therefore not in force.
     pub problems: Vec<Value>,
-    /// The servers that do not answer and are left alone.
+    /// Servers that do not respond and are not called for now.
     pub silent: Vec<String>,
     /// The background tasks that are down.
     pub down: Vec<String>,
 }
 
-/// Those who know.
+/// Where the health report gets its data.
 pub struct Health {
     pub rules: Arc<ArcSwap<InForce>>,
     pub standing: Standing,
     pub net: Arc<Net>,
     pub supervisor: Supervisor,
-    /// Set when Doorbell begins to stop.
+    /// Set when shutdown begins.
     pub stopping: Arc<AtomicBool>,
 }
 

@@ -1,4 +1,4 @@
-//! What keeps Doorbell in order while it runs: deleting what is old, and telling whether it is healthy.
+//! Upkeep while Doorbell runs: deleting old data, and reporting health.
 
 pub mod health;
 pub mod retention;

@@ -1,4 +1,4 @@
-//! How long is kept what is done with: forgets it a little at a time while Doorbell serves.
+//! Retention of finished events: deletes old ones in small batches while Doorbell serves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,23 +8,23 @@ use jiff::Timestamp;
 use crate::planted::{Point, crash};
 use crate::store::contract::{Pruning, Result, Store};
 
-/// How often there is a look at what can be forgotten.
+/// How often to look for events to delete.
 const PAUSE: Duration = Duration::from_secs(600);
-/// How many events are looked at together, and the breath between: nobody who rings notices.
+/// How many events to examine in one batch, with a pause in between, so that senders notice nothing.
 const AT_A_TIME: usize = 200;
 const BREATH: Duration = Duration::from_millis(50);
 
-/// What is kept of what is done with.
+/// The limits for keeping finished events.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
-    /// How long; nothing: for ever.
+    /// For how long; `None` means forever.
     pub time: Option<Duration>,
-    /// How many bytes of the data folder; nothing: whatever it takes.
+    /// The largest size of the data folder in bytes; `None` means no limit.
     pub bytes: Option<u64>,
 }
 
 impl Retention {
-    /// Keeps to it for ever.
+    /// Applies the limits forever.
     pub async fn keep(self, store: Arc<dyn Store>) {
         loop {
             crash(Point::Retention);
@@ -37,7 +37,7 @@ impl Retention {
         }
     }
 
-    /// Forgets what is to be forgotten at a moment; says how many events.
+    /// Deletes what is due for deletion at `now`; returns how many events.
     pub async fn once(self, store: &dyn Store, now: Timestamp) -> Result<usize> {
         while store.expire(now).await? {
             tokio::time::sleep(BREATH).await;
@@ -53,7 +53,7 @@ impl Retention {
         Ok(events)
     }
 
-    /// Forgets from the oldest on: everything from before a moment, or until so many bytes are left.
+    /// Deletes from the oldest on: everything before a moment, or until only so many bytes are left.
     async fn forget(self, store: &dyn Store, before: Timestamp, until: Option<u64>) -> Result<usize> {
         let (mut events, mut after) = (0, 0);
         loop {

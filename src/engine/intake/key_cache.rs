@@ -1,10 +1,10 @@
-//! The keys that senders publish: fetched when a request needs them, remembered for an hour.
+//! The keys that senders publish: fetched when a request needs them, cached for an hour.
 //!
-//! Which addresses may hold a key is decided by the senders' own schemes; the net refuses those inside the network.
+//! Which addresses may hold a key is decided by the senders' schemes; the network layer refuses addresses inside the network.
 //!
-//! Where the request names the address, anybody can have something fetched, as often as they like. So such an address is a
-//! stranger until something was found good with its key: strangers are remembered apart, so that they drive out no key that is
-//! in use, and fetched apart, in turns that are shared among those who call, so that they delay nobody else.
+//! If the request itself names the key's address, anybody can cause any number of fetches. Such an address is a stranger
+//! until a signature was verified with its key. Strangers have a cache of their own, so that they cannot evict a key in use,
+//! and a fetch queue of their own, shared fairly among callers, so that they delay nobody else.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,42 +19,42 @@ use crate::action::room::Room;
 use crate::engine::intake::rate_limit::neighbourhood;
 use crate::verify::contract::{KeyAt, Keys, Published};
 
-/// How long a key is used before it is fetched anew.
+/// How long a key is used before it is fetched again.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
-/// How long nobody is asked again: after a failure, and for a key that may have been changed.
+/// How long to wait before asking again: after a failure, and for a key that may have been changed.
 const PAUSE: Duration = Duration::from_secs(60);
-/// The most addresses that are remembered of either kind; the one that was fetched longest ago goes first.
+/// The largest number of cached addresses of either kind; the least recently fetched one is evicted first.
 const MOST: usize = 200;
-/// The most that are fetched at a time, and how long one may take: senders wait for the answer meanwhile.
+/// How many fetches may run at the same time, and how long one may take: senders wait for the answer meanwhile.
 const AT_A_TIME: usize = 4;
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The most strangers that are fetched at a time, and of these for one caller.
+/// How many strangers may be fetched at the same time, in all and for one caller.
 const STRANGERS: usize = 8;
 const STRANGERS_EACH: usize = 4;
-/// The most that wait for a turn for one caller.
+/// How many requests of one caller may wait for a turn.
 const STRANGERS_WAITING_EACH: usize = 48;
 
-/// A key, or why it could not be had.
+/// A key, or why it could not be fetched.
 type Fetched = Result<Published, String>;
 
-/// The keys that were fetched.
+/// The cache.
 pub struct KeyCache {
     net: Arc<Net>,
     remembered: Mutex<Remembered>,
-    /// Turns for addresses that are no strangers.
+    /// Limits fetches from known addresses.
     turn: Semaphore,
-    /// Turns for strangers, shared among callers.
+    /// Limits fetches from strangers, shared among callers.
     strangers: Arc<Room>,
-    /// Who fetches an address has its lock; others who want the same wait for it.
+    /// A task that fetches an address holds its lock; others that want the same address wait for it.
     fetching: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// How long one fetch, and a stranger's wait for its turn, may take.
     timeout: Duration,
 }
 
-/// What came of fetching each address, and when.
+/// The result of fetching each address, and when.
 #[derive(Default)]
 struct Remembered {
-    /// Addresses that rule files and schemes say, and those with whose keys something was found good.
+    /// Addresses named by rule files and schemes, and those whose keys have verified something.
     known: HashMap<String, (Timestamp, Fetched)>,
     strangers: HashMap<String, (Timestamp, Fetched)>,
 }
@@ -93,17 +93,18 @@ impl KeyCache {
         }
     }
 
-    /// The keys at these addresses, for a request of this caller. The error is why one could not be had, for the operator.
+    /// The keys at these addresses, for a request of this caller. The error says why one could not be fetched, for the
+    /// operator.
     pub async fn keys(&self, addresses: &[KeyAt], caller: &str) -> Result<Keys, String> {
         self.fetched(addresses, caller, REMEMBERED).await
     }
 
-    /// The same, fetched anew where that was not done a moment ago: a sender may have changed its key.
+    /// The same, fetched again unless that just happened: a sender may have changed its key.
     pub async fn newer(&self, addresses: &[KeyAt], caller: &str) -> Result<Keys, String> {
         self.fetched(addresses, caller, PAUSE).await
     }
 
-    /// Something was found good with the key at this address: it is no stranger from now on.
+    /// The key at this address has verified something: the address is no longer a stranger.
     pub fn prove(&self, address: &str, keys: &Keys) {
         let mut remembered = self.remembered();
         if remembered.known.contains_key(address) {
@@ -138,11 +139,11 @@ impl KeyCache {
         (now.duration_since(*at).unsigned_abs() < age).then(|| key.clone())
     }
 
-    /// Fetches what is not known, unless somebody else did while this one waited.
+    /// Fetches an unknown key, unless another task did so while this one waited.
     async fn in_turn(&self, at: &KeyAt, caller: &str, age: Duration) -> Fetched {
         let address = at.address();
         let is_known = matches!(at, KeyAt::Fixed(_)) || self.remembered().known.contains_key(address);
-        // A caller waits for its own turn first, and not for that of another caller who asked for the same address.
+        // A caller waits for its own turn first, not for that of another caller who asked for the same address.
         let _place = match is_known {
             true => None,
             false => {
@@ -159,7 +160,7 @@ impl KeyCache {
         self.fetch(address, is_known).await
     }
 
-    /// Waits until nobody else fetches this address.
+    /// Waits until no other task is fetching this address.
     async fn alone(&self, address: &str) -> tokio::sync::OwnedMutexGuard<()> {
         let lock = {
             let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
@@ -180,13 +181,13 @@ impl KeyCache {
             (Err(_), Some((_, Ok(old)))) => Ok(old.clone()),
             (key, _) => key,
         };
-        // It may have been found good meanwhile.
+        // It may have become known meanwhile.
         let is_known = is_known || remembered.known.contains_key(address);
         remembered.insert(address, is_known, key.clone());
         key
     }
 
-    /// Calls an address that a sender wants to be called, and that it has signed.
+    /// Calls an address that a sender asks to be called and has signed.
     pub async fn visit(&self, address: &str) -> Result<(), String> {
         let _turn = self.turn.acquire().await;
         self.net.fetch(address, self.timeout).await.map(drop)
@@ -204,7 +205,7 @@ mod tests {
     use super::*;
     use crate::action::http::client::Allowed;
 
-    /// A place where keys are published; what is slow there is never answered.
+    /// A server that publishes keys; addresses named `slow` are never answered.
     struct Place {
         address: String,
         calls: Arc<AtomicUsize>,
@@ -254,13 +255,13 @@ mod tests {
         Arc::new(KeyCache::new(Arc::new(Net::new(allowed, 64, 64))))
     }
 
-    /// One that waits for an answer until it comes.
+    /// A cache that waits for an answer as long as it takes.
     fn patient() -> Arc<KeyCache> {
         let key_cache = Arc::into_inner(key_cache()).unwrap();
         Arc::new(KeyCache { timeout: Duration::from_secs(3_600), ..key_cache })
     }
 
-    /// Fetches a key and finds something signed with it, as somebody does who is let in.
+    /// Fetches a key and verifies something with it, as for a request that is accepted.
     async fn proven(key_cache: &KeyCache, at: &[KeyAt], caller: &str) {
         let keys = key_cache.keys(at, caller).await.unwrap();
         key_cache.prove(at[0].address(), &keys);
@@ -277,7 +278,7 @@ mod tests {
         let calls = there.calls();
         assert!(key_cache.keys(&there.named("/good"), "192.0.2.1").await.is_ok());
         assert_eq!(there.calls(), calls, "it was fetched again");
-        // What was not found is not asked for again at once.
+        // A failed fetch is not repeated at once.
         let last = there.named(format!("/none{}", MOST + 18));
         assert!(key_cache.keys(&last, "203.0.113.7").await.is_err());
         assert_eq!(there.calls(), calls);
@@ -293,10 +294,10 @@ mod tests {
                 let (key_cache, at) = (key_cache.clone(), there.named(format!("/slow-{caller}-{n}")));
                 flood.spawn(async move { (caller, key_cache.keys(&at, caller).await.is_ok()) });
             }
-            // Once somebody is turned away, this caller has every turn that it can get, and as many wait for it as may.
+            // Once a request is turned away, this caller has taken every turn it can get, and its queue is full.
             while flood.join_next().await.unwrap().unwrap() != (caller, false) {}
         }
-        // A key that was found good, asked for anew; one that a rule file names; one that nobody has seen before.
+        // A proven key that is fetched again; one that a rule file names; one that nobody has seen before.
         key_cache.remembered().age(Duration::from_secs(120));
         let others = async {
             assert!(key_cache.newer(&there.named("/good"), "192.0.2.1").await.is_ok());

@@ -1,7 +1,7 @@
-//! Request -> vouched for -> matched -> kept -> answered. The only writer of events.
+//! The way of a request: verified -> matched -> stored -> answered. The only writer of events.
 //!
-//! Nothing is answered with a 2xx before the store has committed. What the sender hears of a refusal is one table here;
-//! the full reason is for the operator's log.
+//! Nothing is answered with a 2xx before the store has committed. What a rejected sender is told is one table here; the full
+//! reason is for the operator's log.
 
 pub mod key_cache;
 pub mod rate_limit;
@@ -41,12 +41,12 @@ use crate::store::contract::{Accept, Accepted, Delivery, NewRun, Standing, Start
 use crate::verify::contract::{KeyAt, Keys, NotAdmitted};
 use crate::verify::handshake::Greeted;
 
-/// How often a caller who waits looks into the store.
+/// How often a waiting caller's answer is looked up in the store.
 const LOOK: Duration = Duration::from_millis(500);
-/// A body that is larger, or packed, is checked and read where it holds up nobody else.
+/// A body that is larger, or compressed, is checked and read in a thread where it blocks nobody.
 const LARGE: usize = 64 << 10;
 
-/// Takes requests in.
+/// Accepts requests.
 pub struct Intake {
     pub rules: Arc<ArcSwap<InForce>>,
     pub store: Arc<dyn Store>,
@@ -54,26 +54,26 @@ pub struct Intake {
     pub pending: Arc<PendingReplies>,
     pub key_cache: KeyCache,
     pub rate_limiter: RateLimiter,
-    /// Keeps secrets that senders hand over.
+    /// Stores secrets that senders hand over.
     pub handed: HandedOverSecrets,
-    /// Room for large bodies that are read, until the store has them.
+    /// Memory for large bodies being read, until the store has them.
     pub reading: Memory,
 }
 
 /// What the sender gets.
 #[derive(Debug)]
 pub struct Answered {
-    /// Nothing for a sender's greeting, which is no event.
+    /// `None` for a sender's greeting (handshake), which is not an event.
     pub event: Option<EventId>,
     pub answer: Answer,
 }
 
-/// Why a request was not taken.
+/// Why a request was not accepted.
 #[derive(Debug, PartialEq)]
 pub enum Refusal {
-    /// Nobody listens there.
+    /// No rule listens at this path.
     NoAddress,
-    /// With the methods that the address takes.
+    /// With the methods that the address accepts.
     WrongMethod(Vec<String>),
     /// With the reason, for the operator only.
     Denied(String),
@@ -83,7 +83,7 @@ pub enum Refusal {
     TooSlow,
     /// With how long to wait.
     TooOften(Duration),
-    /// It was led to by too many events that led to each other.
+    /// The request is the last in too long a chain of events that caused each other.
     Loop,
     /// With the reason, for the operator only.
     CannotKeep(String),
@@ -106,7 +106,7 @@ impl Refusal {
     }
 }
 
-/// A request's way to its address, held while its body is read, so that one set of rules serves it to the end.
+/// A request's address, held while its body is read, so that one set of rules serves it to the end.
 #[derive(Clone)]
 pub struct RoutedAddress {
     rules: Arc<InForce>,
@@ -117,12 +117,12 @@ impl RoutedAddress {
     fn address(&self) -> &Address {
         &self.rules.ruleset.addresses[self.address]
     }
-    /// How much body is read.
+    /// How many bytes of body to read.
     pub fn max_body(&self) -> usize {
         self.address().max_body
     }
 
-    /// Works something out of a request: at once, or in a thread of its own where its body is large.
+    /// Computes something from a request: inline, or in another thread if its body is large.
     async fn work_out<T: Send + 'static>(
         &self,
         request: Request,
@@ -136,12 +136,12 @@ impl RoutedAddress {
         done.map_err(|_| Refusal::CannotKeep("Doorbell crashed while reading the request; please report it".to_owned()))
     }
 
-    /// What a large body may weigh once it is read; nothing for a small one.
+    /// The largest weight a large body may have once it is parsed; `None` for a small one.
     fn may_weigh(&self, request: &Request) -> Option<usize> {
         let unpacked = most_unpacked(request.body.len()).min(self.max_body());
         match is_large(request) {
             false => None,
-            // What is in it is not known yet.
+            // Its contents are not known yet.
             true if is_packed(request) => Some(heaviest(unpacked)),
             true => Some(weight_at_most(&request.body)),
         }
@@ -164,8 +164,8 @@ impl Intake {
         Ok(RoutedAddress { rules, address: number })
     }
 
-    /// Counts a call against the limits of an address: those of each caller at the address, those of all once somebody was
-    /// vouched for, so that nobody can use up what belongs to others.
+    /// Counts a call against the limits of an address. Per-caller limits are counted on arrival, shared limits only after
+    /// verification, so that nobody can use up what belongs to others.
     fn count(&self, address: &Address, ip: &str, each_caller: bool) -> Result<(), Refusal> {
         for (number, limit) in address.access.limits.iter().enumerate().filter(|(_, l)| l.each_caller == each_caller) {
             self.rate_limiter.count(address.route.text(), number, limit, ip, Timestamp::now()).map_err(Refusal::TooOften)?;
@@ -173,7 +173,7 @@ impl Intake {
         Ok(())
     }
 
-    /// Whether a request proves itself with these keys; with both. A key that was named by the request is proven then.
+    /// Verifies a request with these keys and hands both back. If the request named its key, that key is then proven.
     async fn check(&self, routed: &RoutedAddress, request: Request, keys: Keys) -> Result<(Request, Keys, bool), Refusal> {
         let check = move |address: &Address, request: Request| {
             let by = address.guard.check_by(&request, &keys);
@@ -186,7 +186,7 @@ impl Intake {
         Ok((request, keys, by.is_ok()))
     }
 
-    /// The keys that a request's senders publish, at these addresses; with the request.
+    /// The keys published at these addresses, for this request; hands the request back.
     async fn keys(&self, routed: &RoutedAddress, request: Request, at: &[KeyAt]) -> Result<(Request, Keys), Refusal> {
         let keys = self.key_cache.keys(at, &request.ip).await.map_err(Refusal::CannotKeep)?;
         let (request, keys, is_proven) = self.check(routed, request, keys).await?;
@@ -197,7 +197,7 @@ impl Intake {
         self.check(routed, request, keys).await.map(|(request, keys, _)| (request, keys))
     }
 
-    /// Does what a greeting wants done before it is answered.
+    /// Does what a greeting requires before it is answered.
     async fn greet(&self, greeted: Greeted) -> Result<Answered, Refusal> {
         if let Some(visit) = &greeted.visit {
             self.key_cache
@@ -218,9 +218,9 @@ impl Intake {
         Ok(Answered { event: None, answer: greeted.answer })
     }
 
-    /// Takes a request in. Returns when it is kept; where a rule responds, that answer is still to come.
+    /// Accepts a request. Returns when it is stored; if a rule responds, that answer is still to come.
     ///
-    /// Keeping an event and handing its runs over goes on when the caller has hung up.
+    /// Storing the event and handing its runs over continue even if the caller hangs up.
     pub async fn receive(self: &Arc<Self>, routed: RoutedAddress, request: Request) -> Result<Received, Refusal> {
         let address = routed.address();
         let ruleset = &routed.rules.ruleset;
@@ -269,7 +269,7 @@ impl Intake {
                     .map_err(|_| Refusal::CannotKeep("Doorbell crashed while working out which rules run".to_owned()))?
             }
         };
-        // Taken as one without an id, it would be done again each time it comes.
+        // Without an id, it would be executed again each time it is delivered.
         let delivery = id.map_err(|_| {
             Refusal::Malformed(
                 "Finding the id of this delivery (`delivery_id` of this address) takes too many steps; send less at a time.".into(),
@@ -297,7 +297,7 @@ impl Intake {
             Begun::New(results) => {
                 let repeated = |(s, result): (&Started, &StartResult)| *result == StartResult::Repeated && responding(s);
                 let silent = answering.iter().zip(&results).filter(|both| repeated(*both)).count();
-                // Runs that are not begun again answer nobody.
+                // Runs that were already claimed by `once_per` never answer.
                 let waiting = waiting.filter(|_| !(0..silent).any(|_| self.pending.gone(id)));
                 Ok(match waiting {
                     Some(waiting) => Received::Later(Responding { event: id, received, patience, waiting, store: None }),
@@ -305,12 +305,12 @@ impl Intake {
                 })
             }
             Begun::Again { first, standing: Standing { answer: Some(sealed), .. } } => {
-                // Where it cannot be opened any more, it gets what it would have got without an answer of its own.
+                // If it can no longer be opened, the caller gets the default answer.
                 let answer = sealed.open(&ruleset.vault).unwrap_or_else(|| address.accepted.clone());
                 Ok(Received::Now(Answered { event: Some(first), answer }))
             }
             Begun::Again { first, standing } if standing.is_open && responders > 0 => {
-                // Whichever of its runs answers, and wherever: there is no counting of those that may.
+                // Any of its runs may answer, in this process or another: there is no way to count those that can.
                 let waiting = self.pending.wait_for(first, usize::MAX);
                 let store = Some((self.store.clone(), ruleset.vault.clone()));
                 Ok(Received::Later(Responding { event: first, received: Timestamp::now(), patience, waiting, store }))
@@ -319,14 +319,14 @@ impl Intake {
         }
     }
 
-    /// Keeps an event, and hands its runs over.
+    /// Stores an event, and hands its runs over.
     async fn keep(
         self: Arc<Self>,
         accept: Accept,
         rules: Vec<Arc<Rule>>,
         vault: Arc<Vault>,
         room: Option<Room>,
-        // Room for reading the event, until it is in the store; what is in hand of it afterwards has room of its own.
+        // Memory for reading the event, until it is in the store; after that, its runs in progress reserve their own.
         _reading: Option<Taken>,
     ) -> Result<Begun, Refusal> {
         let doubt = self.worker.doubt(accept.event.id);
@@ -359,7 +359,7 @@ impl Intake {
     }
 }
 
-/// What an event that was handed to the store has begun.
+/// What an event handed to the store has started.
 enum Begun {
     New(Vec<StartResult>),
     Again { first: EventId, standing: Standing },
@@ -373,24 +373,24 @@ fn is_large(request: &Request) -> bool {
     request.body.len() > LARGE || is_packed(request)
 }
 
-/// What a request that was taken in gets.
+/// What an accepted request gets.
 pub enum Received {
     Now(Answered),
     Later(Responding),
 }
 
-/// A rule's `respond` that is still to come.
+/// The answer of a rule's `respond`, still to come.
 pub struct Responding {
     event: EventId,
     received: Timestamp,
     patience: Duration,
     waiting: Waiting,
-    /// Looked into as well where the run may be in other hands than this process's, or where its first caller is gone.
+    /// The store is checked as well if the run may belong to another process, or if its first caller is gone.
     store: Option<(Arc<dyn Store>, Arc<Vault>)>,
 }
 
 impl Responding {
-    /// Waits for it, as long as the rule may take.
+    /// Waits for the answer, as long as the rule may take.
     pub async fn answer(mut self) -> Answered {
         let since = Timestamp::now().duration_since(self.received).unsigned_abs();
         let late = tokio::time::sleep(self.patience.saturating_sub(since));
@@ -405,7 +405,7 @@ impl Responding {
             match store.answer(self.event).await {
                 Ok(Standing { answer: Some(sealed), .. }) => break sealed.open(vault),
                 Ok(Standing { is_open: false, .. }) => break Some(Answer::unanswered()),
-                // It is asked again; what is wrong with the store is told by those who write to it.
+                // It is asked again; errors of the store are reported by those who write to it.
                 Ok(_) | Err(_) => {}
             }
         };
@@ -414,13 +414,13 @@ impl Responding {
     }
 }
 
-/// A run, as a rule that was started begins it.
+/// The new run of a rule that was started.
 pub fn new_run(started: &Started) -> NewRun {
     let Started { rule, step, once, lane } = started;
     NewRun { rule: rule.name.clone(), text: rule.text.clone(), step: *step, lane: lane.clone(), once: once.clone() }
 }
 
-/// The sender's own id of a delivery, where it has one.
+/// The sender's own id of a delivery, if it has one.
 fn delivery_id(address: &Address, event: &Event, allowance: Allowance) -> Result<Option<String>, Spent> {
     let (vault, saved) = (Vault::default(), Map::new());
     let scope = Scope::new(event, &vault, serde_json::Value::Null, &[], &saved).within(allowance);
@@ -432,10 +432,10 @@ fn delivery_id(address: &Address, event: &Event, allowance: Allowance) -> Result
     scope.budget().spent().map_or_else(|| Ok(parts.map(|parts| parts.join(" "))), Err)
 }
 
-/// What a delivery is known by if it comes again: the sender's own id of it, and what was signed where that is wanted.
+/// How to recognize a repeated delivery: by the sender's own id, and by what was signed if the address asks for that.
 fn deliveries(address: &Address, called: &str, id: Option<String>, proofs: Vec<String>) -> Vec<Delivery> {
     let known_by = |at: &str, key: String| Delivery { key: format!("{at} {key}"), remembered: address.remembered };
-    // An id is one of those of whoever sends to this path (`/orders/{shop}`: of one shop); what was signed is good once.
+    // An id is unique per path (`/orders/{shop}`: per shop); a signed message is valid only once.
     let route = &address.route;
     let path = if route.placeholders().next().is_some() { normal(called) } else { route.text() };
     let by_id = id.map(|id| known_by(path, id));

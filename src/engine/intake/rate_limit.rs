@@ -1,8 +1,9 @@
-//! How often who has called: the counting behind `limit:`. It lives in memory and begins anew when Doorbell starts.
+//! Counts calls for `limit:`. The counts are in memory and start from zero when Doorbell starts.
 //!
-//! A call looks at a few counts and never at all of them, however many callers there are, since all calls wait for it. Those that
-//! are paid off are dropped on the way. Where there is no room for a new caller, the one who owes least of a few is forgotten: that
-//! can only be to his advantage. Nobody shares a count with strangers, so strangers deny nobody anything.
+//! A call examines a few counts and never all of them, however many callers there are, since all calls wait for it. Expired
+//! counts are dropped on the way. If there is no room for a new caller, the count with the smallest debt among a few is
+//! dropped, which can only be to that caller's advantage. No two callers share a count, so strangers cannot get each other
+//! denied.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -14,11 +15,12 @@ use jiff::Timestamp;
 
 use crate::rule::access::Limit;
 
-/// The most callers that are counted at a time, by all limits together: about 15 MB.
+/// The most callers counted at the same time, by all limits together: about 15 MB.
 const MOST_CALLERS: usize = 100_000;
-/// How many counts each call looks at, to drop those that are paid off: more than one, so that they go faster than they come.
+/// How many counts each call examines, to drop the expired ones: more than one, so that they are dropped faster than they are
+/// added.
 const SWEPT: usize = 4;
-/// How many counts are looked at to forget one of them.
+/// How many counts are examined to drop one of them.
 const SAMPLE: usize = 16;
 
 /// The counts of every address.
@@ -27,15 +29,15 @@ pub struct RateLimiter(Mutex<Counts>);
 
 #[derive(Default)]
 struct Counts {
-    /// In no order that means anything, so that a few beside each other are as good as any.
+    /// In arbitrary order, so that any few neighbors are as good a sample as any other.
     all: Vec<Count>,
     /// Where each count is in `all`.
     places: HashMap<Key, usize>,
     /// How many callers each limit counts.
     sizes: HashMap<LimitId, usize>,
-    /// A number for each address that was ever counted: there are no more than rules name.
+    /// A number for each address that was ever counted: there are no more than the rules name.
     addresses: HashMap<String, usize>,
-    /// Where the next look at a few counts begins.
+    /// Where the next scan of a few counts begins.
     hand: usize,
     #[cfg(test)]
     looked: usize,
@@ -43,7 +45,7 @@ struct Counts {
 
 struct Count {
     key: Key,
-    /// When the calls that came will be paid off, in microseconds.
+    /// When the calls so far are paid off, in microseconds.
     paid_off: i64,
 }
 
@@ -53,14 +55,14 @@ type LimitId = (usize, usize);
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     limit: LimitId,
-    /// Nothing: all callers together.
+    /// `None`: all callers together.
     caller: Option<IpAddr>,
 }
 
 impl RateLimiter {
     /// Counts a call against one limit of an address; the error is how long to wait.
     ///
-    /// The generic cell rate algorithm (ITU-T I.371): every call costs `per / most`, and a debt of up to `per` is fine.
+    /// The generic cell rate algorithm (ITU-T I.371): every call costs `per / most`, and a debt of up to `per` is allowed.
     pub fn count(&self, address: &str, number: usize, limit: &Limit, ip: &str, now: Timestamp) -> Result<(), Duration> {
         let caller = if limit.each_caller { neighbourhood(ip) } else { None };
         let now = now.as_microsecond();
@@ -87,7 +89,7 @@ impl Counts {
         }
     }
 
-    /// When a caller's debt is paid off; now, for one who is not counted yet.
+    /// When a caller's debt is paid off; `now` for a caller who is not counted yet.
     fn paid_off(&mut self, key: Key, now: i64) -> &mut i64 {
         let at = match self.places.get(&key) {
             Some(at) => *at,
@@ -104,7 +106,7 @@ impl Counts {
         &mut self.all[at].paid_off
     }
 
-    /// Drops what is paid off among the next few.
+    /// Drops the expired ones among the next few counts.
     fn sweep(&mut self, now: i64) {
         for _ in 0..SWEPT.min(self.all.len()) {
             self.hand %= self.all.len().max(1);
@@ -115,8 +117,8 @@ impl Counts {
         }
     }
 
-    /// Makes room: of the next few, among those of the limit that counts most callers, the one who owes least goes. So neither a
-    /// caller who is denied now nor a limit with few callers is forgotten for a crowd.
+    /// Makes room: of the next few counts, among those of the limit that counts most callers, drops the one with the smallest
+    /// debt. So a crowd pushes out neither a caller who is being denied nor a limit with few callers.
     fn forget_one(&mut self) {
         let next = (self.hand..self.hand + SAMPLE).map(|n| n % self.all.len().max(1)).collect::<Vec<_>>();
         let least = next.into_iter().max_by_key(|at| {
@@ -151,7 +153,7 @@ impl Counts {
     }
 }
 
-/// Who counts as one caller: an address of IPv4, the network of 64 bits that one household has of IPv6.
+/// What counts as one caller: a single IPv4 address, or an IPv6 /64 network, which one household has.
 pub fn neighbourhood(ip: &str) -> Option<IpAddr> {
     match ip.parse().ok()? {
         IpAddr::V6(six) => Some(IpAddr::V6((six.to_bits() >> 64 << 64).into())),
@@ -172,7 +174,7 @@ mod tests {
         assert_eq!(call("1.1.1.1", 19), Err(Duration::from_secs(1)));
         assert_eq!(call("1.1.1.1", 20), Ok(()));
         assert_eq!(call("1.1.1.2", 20), Ok(()));
-        // One household of IPv6 is one caller.
+        // One IPv6 household is one caller.
         assert_eq!([call("2001:db8::1", 0), call("2001:db8::2", 0), call("2001:db8::ffff:3", 0)], [Ok(()); 3]);
         assert!(call("2001:db8::4", 0).is_err() && call("2001:db8:1::4", 0).is_ok());
     }

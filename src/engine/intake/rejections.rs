@@ -1,7 +1,7 @@
-//! Requests that were not taken, and why: remembered beside the data for those who ask later what became of one.
+//! Rejected requests and the reasons, stored next to the data for people who ask later what happened to one.
 //!
-//! It is a courtesy and no promise: not flushed, so many a second and no more, and the oldest go when the file is full. So
-//! a flood of refused requests costs little. Bodies and headers are not kept.
+//! Best effort: not flushed, limited per second, and the oldest are dropped when the file is full. So a flood of rejected
+//! requests costs little. Bodies and headers are not stored.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -11,17 +11,17 @@ use std::sync::Mutex;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// How large a file may grow; the one before it stays too.
+/// The largest size of a file; the file before it stays too.
 const MOST_BYTES: u64 = 1 << 20;
-/// The most that are remembered in one second.
+/// The most entries written in one second.
 const MOST_A_SECOND: u32 = 50;
-/// The longest path and reason that are remembered, in letters.
+/// The longest path and reason that are stored, in characters.
 const LONGEST: usize = 300;
 
-/// A request that was not taken.
+/// A request that was rejected.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Rejection {
-    /// The id that the sender was given with the answer.
+    /// The id that the sender got with the answer.
     pub id: String,
     pub at: Timestamp,
     pub ip: String,
@@ -31,13 +31,13 @@ pub struct Rejection {
     pub why: String,
 }
 
-/// The file of refused requests.
+/// The file of rejected requests.
 pub struct Rejections {
     path: PathBuf,
     now: Mutex<Second>,
 }
 
-/// What was written in one second.
+/// How much was written in the current second.
 #[derive(Default)]
 struct Second {
     file: Option<File>,
@@ -55,7 +55,7 @@ impl Rejections {
         Self { path, now: Mutex::default() }
     }
 
-    /// Remembers one, if that can be done at once.
+    /// Stores one, if that can be done without waiting.
     pub fn remember(&self, mut refused: Rejection) {
         let mut now = self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if now.second != refused.at.as_second() {
@@ -84,7 +84,7 @@ impl Rejections {
         }
     }
 
-    /// The one whose id begins so, if it is still remembered.
+    /// The one whose id begins with this text, if it is still stored.
     pub fn find(data: &Path, id: &str) -> Option<Rejection> {
         let read = |path: PathBuf| File::open(path).map(BufReader::new).into_iter().flat_map(|f| f.lines().map_while(Result::ok));
         let mut all = paths(data).into_iter().flat_map(read).filter_map(|line| serde_json::from_str::<Rejection>(&line).ok());

@@ -1,7 +1,8 @@
-//! What lies around the program and is read at load: environment variables, files with secrets, the rules folder.
+//! The environment, read at load time: environment variables, files with secrets, the rules folder.
 //!
 //! A secret `NAME` comes from the file that the variable `NAME_FILE` names, else from `/run/secrets/NAME`, else from the
-//! variable `NAME`, else from a file that its sender handed over. An env file adds variables without putting them into the process.
+//! variable `NAME`, else from a file that its sender handed over. An env file adds variables without putting them into the
+//! process.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -14,21 +15,21 @@ use tokio::sync::Notify;
 use crate::problem::Problem;
 use crate::yaml::source::{MAX_FILE, Source};
 
-/// How deep folders may stand in each other.
+/// How deep folders may be nested.
 const MAX_DEPTH: usize = 16;
-/// The most rule files of one folder.
+/// The most rule files in one folder.
 const MAX_FILES: usize = 10_000;
 
-/// Variables, with those of an env file in front.
+/// Environment variables; those of an env file take precedence.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     file: HashMap<String, String>,
-    /// Where secrets lie that senders handed over.
+    /// Where handed-over secrets are stored.
     handed: Option<PathBuf>,
 }
 
 impl Environment {
-    /// Reads an env file: `NAME=value` lines, `#` comments, quotes taken off.
+    /// Reads an env file: `NAME=value` lines, `#` comments, quotes removed.
     pub fn with_env_file(path: &Path) -> anyhow::Result<Self> {
         let text = fs::read_to_string(path).map_err(|e| anyhow::anyhow!("the env file {} cannot be read: {e}", path.display()))?;
         let mut file = HashMap::new();
@@ -47,7 +48,7 @@ impl Environment {
         Ok(Self { file, handed: None })
     }
 
-    /// Looks last for secrets that senders handed over.
+    /// Also looks, last of all, for secrets that senders handed over.
     pub fn and_handed(mut self, data: &Path) -> Self {
         self.handed = Some(HandedOverSecrets::of(data).folder);
         self
@@ -58,7 +59,7 @@ impl Environment {
         self.file.get(name).cloned().or_else(|| std::env::var(name).ok())
     }
 
-    /// A secret. A file's last newline is cut.
+    /// A secret. A trailing newline in a file is removed.
     pub fn secret(&self, name: &str) -> Option<String> {
         let from = |path: PathBuf| {
             fs::read_to_string(path).ok().map(|t| t.strip_suffix('\n').map_or(t.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).to_owned())
@@ -72,10 +73,11 @@ impl Environment {
     }
 }
 
-/// The folder for secrets that senders handed over: one file each, named as rules ask for it, readable by its owner alone.
+/// The folder for secrets that senders handed over: one file each, named like the secret in the rules, readable by its owner
+/// alone.
 pub struct HandedOverSecrets {
     folder: PathBuf,
-    /// Told when there is one more.
+    /// Notified when a secret is added.
     changed: Arc<Notify>,
 }
 
@@ -84,13 +86,13 @@ impl HandedOverSecrets {
         Self { folder: data.join("secrets"), changed: Arc::default() }
     }
 
-    /// Woken when a secret was kept.
+    /// Notified when a secret is stored.
     pub fn changed(&self) -> Arc<Notify> {
         self.changed.clone()
     }
 
-    /// Keeps a secret that is not there yet, safely on disk; the path of its file. The error is a sentence: the first
-    /// secret that comes stays, or anybody could put another one in its place.
+    /// Stores a new secret safely on disk; returns the path of its file. The error is a sentence. An existing secret is never
+    /// replaced, because otherwise anybody could put another one in its place.
     pub fn keep(&self, name: &str, secret: &str) -> Result<PathBuf, String> {
         use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
         if name.contains(['/', '\\']) || name.starts_with('.') {
@@ -111,7 +113,7 @@ impl HandedOverSecrets {
     }
 }
 
-/// What one look at the rules folder found.
+/// The result of reading the rules folder.
 #[derive(Default)]
 pub struct RuleFiles {
     pub sources: Vec<Source>,
@@ -119,8 +121,8 @@ pub struct RuleFiles {
     pub problems: Vec<Problem>,
 }
 
-/// Reads every rule file of a folder (or one file), in the order of their names. Hidden names are passed over, which
-/// leaves out what Kubernetes and editors put beside the files.
+/// Reads every rule file of a folder (or a single file), in the order of their names. Hidden files are skipped, including
+/// those that Kubernetes and editors put next to the rules.
 pub fn read_rules(path: &Path) -> RuleFiles {
     let RuleFiles { mut sources, mut problems } = RuleFiles::default();
     if path.is_file() {

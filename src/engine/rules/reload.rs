@@ -1,8 +1,8 @@
-//! The rules folder and the secrets -> a new ruleset, or the old one stays.
+//! Reloading: the rules folder and the secrets -> a new ruleset, or the old one stays.
 //!
-//! Folders are watched, never single files: an atomic save or a Kubernetes swap replaces the file and would leave a
-//! watch on it dead. A hint only says "look"; whether anything changed is decided by content. A slow poll serves disks
-//! that give no hints. Files are read in a thread of their own, where a panic is a problem like any other.
+//! Folders are watched, never single files: an atomic save or a Kubernetes swap replaces the file, and a watch on it would be
+//! dead. A notification only means "look"; whether anything changed is decided by content. A slow poll covers disks without
+//! notifications. Files are read in a separate thread, where a panic is reported like any other problem.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,18 +23,18 @@ use crate::rule::ruleset::{InForce, Ruleset};
 use crate::secret::Secret;
 use crate::store::contract::Store;
 
-/// How long after a hint the folder is looked at, so that a `git pull` is seen whole.
+/// How long to wait after a notification, so that a `git pull` is seen whole.
 const SETTLE: Duration = Duration::from_millis(300);
-/// How often the folder is looked at without a hint.
+/// How often to look without a notification.
 const POLL: Duration = Duration::from_secs(10);
 
-/// Makes rules of files that were read.
+/// Compiles the rules in files that were read.
 pub type Load = Arc<dyn Fn(RuleFiles) -> anyhow::Result<Loaded> + Send + Sync>;
 
-/// What these secrets are just now.
+/// The current values of these secrets.
 pub type Secrets = Arc<dyn Fn(Vec<String>) -> Vec<Option<Secret>> + Send + Sync>;
 
-/// What the last edit had wrong; empty when the folder and what is in force agree.
+/// The errors in the last edit; empty when the folder and the rules in force agree.
 pub type Standing = Arc<Mutex<Vec<Problem>>>;
 
 /// Keeps the rules in force up to date with a folder.
@@ -45,17 +45,17 @@ pub struct Watch {
     pub store: Arc<dyn Store>,
     pub standing: Standing,
     pub secrets: Secrets,
-    /// Woken when everything is to be read again, whether or not a file was changed.
+    /// Requests a reload, whether or not a file was changed.
     pub again: Arc<Notify>,
 }
 
-/// The files and secrets that were tried last: a look that finds the same has nothing to do.
+/// The files and secrets of the last load attempt; if they are unchanged, there is nothing to do.
 ///
-/// It is only ever made of what a load was given. A print of the folder that was taken at another moment would count an edit in
+/// Only ever built from what a load was given. A fingerprint of the folder taken at another moment would count an edit in
 /// between as loaded.
 #[derive(PartialEq)]
 struct Tried {
-    /// Names, and the hashes of the texts; for a file that cannot be read, why.
+    /// Names, and the hashes of the contents; for an unreadable file, the reason.
     files: BTreeMap<String, String>,
     /// In the order of the names in force.
     secrets: Vec<Option<Secret>>,
@@ -76,7 +76,7 @@ impl Tried {
 }
 
 impl Watch {
-    /// Watches for ever.
+    /// Watches forever.
     pub async fn run(&self) {
         let hints = Hints::of(&self.folder, notify::recommended_watcher);
         let mut tried = Tried::of(&self.rules.load().ruleset);
@@ -95,7 +95,7 @@ impl Watch {
         }
     }
 
-    /// Reads the folder, and takes it over if it is not what was tried last, or if that is asked for.
+    /// Reads the folder, and reloads if it differs from the last attempt, or if a reload was requested.
     async fn look(&self, tried: &mut Tried, asked: bool) {
         let (folder, secrets) = (self.folder.clone(), self.secrets.clone());
         let names = self.rules.load().ruleset.vault.names();
@@ -106,12 +106,12 @@ impl Watch {
         let now = Tried::new(&files, secrets);
         if asked || now != *tried {
             let is_refused = self.reload(files).await;
-            // Whatever else is not in force by now is tried again at the next look.
+            // Anything else that is not in force by now is tried again next time.
             *tried = if is_refused { now } else { Tried::of(&self.rules.load().ruleset) };
         }
     }
 
-    /// Puts files in force. Says whether they were refused: then the old ones stay until something changes.
+    /// Puts files in force. Returns whether they were rejected: then the old rules stay until something changes.
     async fn reload(&self, files: RuleFiles) -> bool {
         let load = self.load.clone();
         let loaded = match spawn_blocking(move || load(files)).await {
@@ -145,7 +145,7 @@ impl Watch {
         false
     }
 
-    /// Reading the rules ended in a panic, or the program ends.
+    /// Reading the rules panicked, or the program is ending.
     fn crashed(&self, e: JoinError) {
         let Ok(panic) = e.try_into_panic() else { return };
         let said =
@@ -166,14 +166,14 @@ impl Watch {
     }
 }
 
-/// Says that something below a folder may have changed; never, where the system does not tell.
+/// Notifies when something below a folder may have changed; never, if the system does not support that.
 struct Hints {
-    /// Not a channel: that would count as a hint when its sender is gone.
+    /// Not a channel: that would also wake up when its sender is gone.
     changed: Arc<Notify>,
     _watcher: Option<RecommendedWatcher>,
 }
 
-/// What a watcher calls.
+/// A watcher's callback.
 type Handler = Box<dyn FnMut(notify::Result<notify::Event>) + Send>;
 
 impl Hints {
@@ -181,7 +181,7 @@ impl Hints {
         let changed = Arc::new(Notify::new());
         let hint = changed.clone();
         let told = move |event: notify::Result<notify::Event>| {
-            // Reading the files is reported too, and is no change.
+            // Reading the files is reported too, but is not a change.
             if event.is_ok_and(|e| !matches!(e.kind, EventKind::Access(_))) {
                 hint.notify_one();
             }
@@ -210,7 +210,7 @@ impl Hints {
     }
 }
 
-/// Puts rules in force: their texts are kept first, so that a run can always finish with the rule that it began with.
+/// Puts rules in force: their files are stored first, so that a run can always finish with the rule it began with.
 pub async fn in_force(ruleset: Ruleset, store: &dyn Store) -> Result<InForce, crate::store::contract::Error> {
     let texts = ruleset.texts.iter().map(|(hash, source)| (hash.clone(), source.name.clone(), source.text.clone())).collect();
     let number = store.remember(texts).await?;
@@ -228,7 +228,7 @@ fn difference(old: &Ruleset, new: &Ruleset) -> String {
     if parts.is_empty() { "no rule changed".to_owned() } else { parts.join("; ") }
 }
 
-/// A few names, or how many they are.
+/// A few names, or how many there are.
 fn named<'r>(rules: impl Iterator<Item = &'r Arc<Rule>>) -> String {
     let names: Vec<String> = rules.map(|r| format!("`{}`", r.name)).collect();
     if names.len() > 5 { format!("{} rules", names.len()) } else { names.join(", ") }
@@ -247,7 +247,7 @@ mod tests {
     /// A folder with one rule, and that rule in force.
     struct World {
         dir: tempfile::TempDir,
-        /// What the secret is, for those that look it up.
+        /// The current value of the secret.
         secret: Arc<Mutex<String>>,
     }
 
@@ -263,7 +263,7 @@ mod tests {
             self.dir.path().join("rules")
         }
 
-        /// Saves a rule of this name over the one before.
+        /// Replaces the rule file by one with a rule of this name.
         fn edit(&self, name: &str) {
             save(&self.folder(), name);
         }

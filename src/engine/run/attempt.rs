@@ -1,6 +1,6 @@
-//! One attempt at one step: rendered for its event, performed in the world. A panic in it is its failure, and not the end of
-//! its run. It is rendered at once with a small budget; what takes more is rendered anew in a thread of its own. What
-//! follows from its outcome is for [`crate::engine::run::worker`].
+//! One attempt at one step: rendered for its event, then performed. A panic in it is a failed attempt and does not end the
+//! run. Rendering is first tried inline with a small budget; if that is not enough, it is done again in a separate thread.
+//! What follows from the outcome is decided by [`crate::engine::run::worker`].
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -28,36 +28,37 @@ use crate::rule::Rule;
 use crate::rule::step::TIMEOUT;
 use crate::secret::Vault;
 
-/// What is said of a step that panicked.
+/// The message for a step that panicked.
 pub const CRASHED: &str = "this step made Doorbell crash; please report it";
 
-/// How long a run waits for its turn again that finds no room for what was worked out for it.
+/// How long a run waits before it tries again to get memory for what it renders.
 const CROWDED: Duration = Duration::from_secs(2);
 
-/// What a `for_each` goes through.
+/// The elements of a `for_each`.
 pub type Elements = Arc<Vec<Value>>;
 
-/// A step that is to be tried.
+/// A step to be tried.
 #[derive(Clone)]
 pub struct Try {
     pub rule: Arc<Rule>,
     pub run: Arc<Run>,
     pub event: Arc<Event>,
     pub vault: Arc<Vault>,
-    /// The elements, where the step belongs to a `for_each`.
+    /// The elements, if the step belongs to a `for_each`.
     pub elements: Option<Elements>,
 }
 
-/// What rendering came to.
+/// The result of rendering.
 enum Rendered {
     Effect(Box<dyn Effect>),
     Ended(Outcome),
-    /// More has to be known, or spent, than was at hand.
+    /// Needs more of the body, or a larger budget.
     NotYet,
 }
 
 impl Try {
-    /// Renders and performs it. What it makes has room in `made` until it is done; where there is none, its turn comes later.
+    /// Renders and performs the step. Its output takes memory from `made` until it is done; if there is none, the step is
+    /// postponed.
     pub async fn once(&self, world: &World, watchdog: &Arc<Watchdog>, made: &Memory) -> Outcome {
         if self.run.settled {
             return Outcome::Done(Success { said: "completed before the restart".into(), ..Success::default() });
@@ -121,13 +122,13 @@ impl Try {
         match scope.budget().spent() {
             Some(_) if allowance == Allowance::Small => Rendered::NotYet,
             Some(spent) => Rendered::Ended(Outcome::failed(rule.place_of(&Unrendered { message: spent.to_string(), ..unrendered }))),
-            // The message names what is near to what is missing, and for that the whole body is needed.
+            // The message suggests names similar to the missing one, and for that the whole body is needed.
             None if event.is_partial => Rendered::NotYet,
             None => Rendered::Ended(Outcome::failed(rule.place_of(&unrendered))),
         }
     }
 
-    /// Renders it with all that may be spent, and the whole body if need be.
+    /// Renders with the full budget, and the whole body if needed.
     fn render_whole(mut self) -> Rendered {
         match self.render(Allowance::Full) {
             Rendered::NotYet => {
@@ -139,7 +140,7 @@ impl Try {
         }
     }
 
-    /// The elements of the `for_each` at a step, in order; an error is a sentence.
+    /// The elements of a step's `for_each`, in order; the error is a sentence.
     pub async fn elements_of(&self, each: u32) -> Result<Elements, String> {
         let find = move |one: &Self, allowance| {
             let find = || {
@@ -158,11 +159,11 @@ impl Try {
     }
 }
 
-/// Nothing is free just now; it is asked for again later.
+/// No memory is free right now; try again later.
 pub struct Crowded;
 
-/// Room for something that was made, if it is large. Two of these always fit, so that a run that has one gets the other one
-/// sooner or later.
+/// Memory for something that was rendered, if it is large. Two of these always fit, so that a run that has one gets the other
+/// one sooner or later.
 fn room_for(made: &Memory, bytes: usize) -> Result<Option<Taken>, Crowded> {
     match bytes > LIGHT {
         false => Ok(None),
@@ -170,16 +171,16 @@ fn room_for(made: &Memory, bytes: usize) -> Result<Option<Taken>, Crowded> {
     }
 }
 
-/// The elements of a `for_each` while they are gone through.
+/// The elements of a `for_each` while they are iterated.
 pub struct Loop {
     pub each: u32,
-    /// An error is a sentence.
+    /// The error is a sentence.
     pub elements: Result<Elements, String>,
     _room: Option<Taken>,
 }
 
 impl Loop {
-    /// Works them out. Where there is no room for them, the step's turn comes later.
+    /// Computes them. If there is no memory for them, the step is postponed.
     pub async fn of(one: &Try, each: u32, made: &Memory) -> Result<Self, Outcome> {
         let elements = one.elements_of(each).await;
         let bytes = elements.as_ref().map_or(0, |all| all.iter().map(weight).sum());
@@ -190,7 +191,7 @@ impl Loop {
     }
 }
 
-/// An outcome for the history: its word, its sentence, and what has to be handed on.
+/// An outcome for the history: its word, its sentence, and what is passed on.
 pub fn into_record(outcome: Outcome) -> (&'static str, String, Option<Answer>, Option<Receipt>) {
     match outcome {
         Outcome::Done(success) => ("done", success.said, success.answer, success.receipt),
@@ -203,7 +204,7 @@ pub fn into_record(outcome: Outcome) -> (&'static str, String, Option<Answer>, O
     }
 }
 
-/// An attempt whose panic is its own failure, not the end of its run.
+/// An attempt whose panic is a failure of its own and does not end its run.
 struct Unpanicked<'a>(Performing<'a>);
 
 impl Future for Unpanicked<'_> {

@@ -1,7 +1,7 @@
-//! Memory for runs in hand: how much each takes, which ones wait for it, and what may be leased meanwhile.
+//! Memory for runs in progress: how much each takes, which ones wait for it, and what may be leased meanwhile.
 //!
-//! A run of a fresh event that finds no room stays in the store. One that was leased waits here, and while any does, only
-//! runs whose events are short are leased; so heavy ones for a slow app hold up none that are light.
+//! A new event's run that finds no memory stays in the store. A leased run waits here, and while any does, only runs with
+//! small events are leased; so heavy runs for a slow app do not block light ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,18 +17,18 @@ use crate::model::event::{Event, Unread};
 use crate::model::run::{Run, State};
 use crate::store::contract::Heavy;
 
-/// A larger event is read where it holds up nobody else, and only one of them is taken out of the store at a time.
+/// A larger event is read in a thread where it blocks nobody, and only one of them is taken out of the store at a time.
 const LARGE: usize = 64 << 10;
 
-/// The memory of all runs in hand.
+/// The memory of all runs in progress.
 pub struct Crowd {
-    /// For events, and what steps saved.
+    /// For events and saved values.
     memory: Memory,
-    /// For what is worked out for steps.
+    /// For what is rendered for steps.
     pub made: Memory,
-    /// How many runs that were leased wait for memory.
+    /// How many leased runs wait for memory.
     waiting: AtomicUsize,
-    /// Told when one of these has it.
+    /// Notified when one of these gets it.
     wake: Arc<Notify>,
 }
 
@@ -39,7 +39,7 @@ pub struct Entry {
     waits: Option<Waits>,
 }
 
-/// One that waits.
+/// A run that waits.
 struct Waits(Arc<Crowd>);
 
 impl Drop for Waits {
@@ -54,7 +54,7 @@ impl Crowd {
         Arc::new(Self { memory: Memory::new(MOST_IN_HAND), made: Memory::new(MOST_MADE), waiting: AtomicUsize::new(0), wake })
     }
 
-    /// Room for an event that was read already; an error where there is none. All its runs share it.
+    /// Memory for an event that is already parsed; an error if there is none. All its runs share it.
     pub fn room_for(&self, event: &Event) -> Result<Option<Arc<Taken>>, ()> {
         match event.raw.len() {
             ..=SHORT => Ok(None),
@@ -62,7 +62,7 @@ impl Crowd {
         }
     }
 
-    /// Whether some wait. What is due then and was not leased may be what there is no memory for.
+    /// Whether any runs wait. Due runs that were not leased may then be the ones there is no memory for.
     pub fn is_full(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
     }
@@ -75,7 +75,7 @@ impl Crowd {
         }
     }
 
-    /// Takes room for a run that was leased, or a place among those that wait for it.
+    /// Takes memory for a leased run, or a place in the queue for it.
     pub fn enter(self: &Arc<Self>, run: &Run, event: &Unread) -> Entry {
         let raw = &event.event().raw;
         let saved = saved_weight(run);
@@ -88,7 +88,7 @@ impl Crowd {
         Entry { bytes, taken, waits }
     }
 
-    /// Reads the event of a run in hand once there is room for it. The error is a sentence.
+    /// Reads the event of a run in progress once there is memory for it. The error is a sentence.
     pub async fn read(&self, entry: Entry, hand: &mut InHand, run: &Run, event: Unread) -> Result<Event, String> {
         let taken = match entry.waits {
             Some(_) => self.memory.take(entry.bytes).await,
@@ -109,8 +109,8 @@ impl Crowd {
         Ok(event)
     }
 
-    /// Whether there is room for what the steps of a run have saved since it was last counted; where there is none, it has
-    /// to wait in the store.
+    /// Whether there is memory for what the run's steps have saved since it was last counted; if not, the run must wait in
+    /// the store.
     pub fn holds_saved(&self, hand: &mut InHand, run: &Run) -> bool {
         if run.unsaved.is_empty() || run.state != State::Waiting {
             return true;

@@ -1,8 +1,8 @@
-//! Which runs this process has in hand, and what it has lost hold of.
+//! The runs that this process is working on, and those that it has lost track of.
 //!
-//! A run in hand is held by an [`InHand`], an accept on its way by a [`Doubt`]. Whoever drops one before it is settled (a panic,
-//! a task that ends) has lost hold of its runs, which the store still holds for this owner; they wait here until the worker
-//! takes them up again.
+//! A run in progress is held by an [`InHand`], a pending accept by a [`Doubt`]. If one is dropped before it is settled (a
+//! panic, an aborted task), its runs are lost: the store still assigns them to this owner, and they wait here until the
+//! worker resumes them.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,33 +21,33 @@ pub struct Hands {
     held: Mutex<HashSet<RunId>>,
     lost: Mutex<VecDeque<Lost>>,
     was_lost: Notify,
-    /// Set when Doorbell stops: what is dropped then is for the next owner.
+    /// Set at shutdown: what is dropped after that is left to the next owner.
     is_closed: AtomicBool,
 }
 
-/// Runs that this process owns and that nobody in it holds.
+/// Runs that this process owns but no task holds.
 pub struct Lost {
     pub which: Held,
-    /// Whether a panic has lost it; that is the failure of the step it was at.
+    /// Whether a panic lost it; that counts as a failure of the step it was at.
     pub crashed: bool,
     pub room: Option<OwnedSemaphorePermit>,
 }
 
-/// A run in hand, with its part of the room.
+/// A run in progress, with its share of the limits.
 pub struct InHand {
     hands: Arc<Hands>,
     run: RunId,
-    /// Its count when it was leased or recorded last.
+    /// Its turn number when it was last leased or recorded.
     pub turn: i64,
     room: Option<OwnedSemaphorePermit>,
-    /// Room for what is heavy in it; runs of one event share that of the event.
+    /// Memory for its large parts; runs of one event share the event's.
     pub memory: Vec<Arc<Taken>>,
-    /// How many bytes its steps have saved that have no room of their own yet.
+    /// How many saved bytes have no memory reserved yet.
     pub uncounted: usize,
     is_settled: bool,
 }
 
-/// Whether runs of an event were begun is not known.
+/// It is not known whether runs of an event were started.
 pub struct Doubt {
     hands: Arc<Hands>,
     event: EventId,
@@ -63,18 +63,18 @@ impl Hands {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a run in hand.
+    /// Starts to hold a run.
     pub fn take(self: &Arc<Self>, run: &Run, room: Option<OwnedSemaphorePermit>) -> InHand {
         self.held().insert(run.id);
         InHand { hands: self.clone(), run: run.id, turn: run.turn, room, memory: Vec::new(), uncounted: 0, is_settled: false }
     }
 
-    /// For one who is about to accept an event.
+    /// Called before accepting an event.
     pub fn doubt(self: &Arc<Self>, event: EventId) -> Doubt {
         Doubt { hands: self.clone(), event, is_resolved: false }
     }
 
-    /// Of the runs that the store holds for this owner, those that nobody has in hand are lost.
+    /// Of the runs that the store assigns to this owner, those that no task holds are lost.
     pub fn compare(&self, owned: Vec<(RunId, i64)>) {
         let held = self.held();
         let mut lost = self.lost();
@@ -86,12 +86,13 @@ impl Hands {
         }
     }
 
-    /// What was lost first. It stays in the list until it is in hand again, in case that this is where the next panic is.
+    /// The run that was lost first. It stays in the list until it is held again, in case this is where the next panic
+    /// happens.
     pub fn first_lost(&self) -> Option<Held> {
         self.lost().front().map(|lost| lost.which)
     }
 
-    /// Takes what was lost first out of the list.
+    /// Removes the first lost run from the list.
     pub fn take_lost(&self) -> Option<Lost> {
         self.lost().pop_front()
     }
@@ -101,7 +102,7 @@ impl Hands {
         self.was_lost.notified().await;
     }
 
-    /// From now on nothing is taken up again.
+    /// From now on nothing is resumed.
     pub fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
     }
@@ -115,7 +116,7 @@ impl Hands {
 }
 
 impl InHand {
-    /// The run has ended, was given back, or is somebody else's.
+    /// The run has ended, was released, or belongs to another owner.
     pub fn settled(mut self) {
         self.is_settled = true;
     }
@@ -131,7 +132,7 @@ impl Drop for InHand {
 }
 
 impl Doubt {
-    /// Its runs are in hand, or it has begun none.
+    /// Its runs are held, or none was started.
     pub fn resolved(mut self) {
         self.is_resolved = true;
     }

@@ -1,5 +1,5 @@
-//! Runs: taken in hand, tried, recorded, taken up again. What an attempt does in the world is left to `action`, what is kept
-//! to `store`.
+//! Runs: started, tried, recorded, resumed. What an attempt does in the outside world is left to `action`, storage to
+//! `store`.
 
 pub mod attempt;
 mod crowd;

@@ -1,7 +1,7 @@
-//! The rule that a run began with: in force still, or read again from the text that was kept.
+//! The rule that a run began with: still in force, or compiled again from its stored file.
 //!
-//! What was read is kept as long as the secrets in it are what they were. What could not be read is not remembered: a
-//! secret's file that is missing for a moment is no fault of the run.
+//! Compiled rules are cached while the secrets in them are unchanged. Failures are not cached: a secret's file that is
+//! missing for a moment is not the run's fault.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,24 +14,25 @@ use crate::rule::ruleset::InForce;
 use crate::secret::Vault;
 use crate::store::contract::{Error, Store};
 
-/// The most rules that are kept compiled; above that all are read anew.
+/// The most compiled rules in the cache; above that it is emptied.
 const MOST: usize = 1_000;
 
-/// Reads rules of texts that were kept, for runs that began with them.
+/// Compiles rules from stored files, for runs that began with them.
 pub trait OldRules: Send + Sync {
-    /// One rule, with the secrets that it names: `file` and `text` are what was kept, `rule` is its name.
+    /// One rule, with the secrets that it names: `file` and `text` are the stored file's name and content, `rule` is the
+    /// rule's name.
     fn read(&self, file: String, text: String, rule: &str) -> Result<(Rule, Vault), Unready>;
-    /// Whether secrets are still what they were when these were read.
+    /// Whether secrets still have the values they had when the rule was compiled.
     fn are_current(&self, secrets: &Vault) -> bool;
 }
 
-/// Why a run's rule cannot be had.
+/// Why a run's rule is not available.
 pub enum Unready {
     /// Something outside is missing, such as a secret's file; it may come back.
     Missing(String),
-    /// Its text cannot be read by this program.
+    /// This program cannot read its file.
     Unreadable(String),
-    /// The store cannot be read just now.
+    /// The store cannot be read right now.
     Store(Error),
 }
 
@@ -42,11 +43,11 @@ pub struct Ready {
     pub vault: Arc<Vault>,
 }
 
-/// The rules in force, and those of texts that no longer are.
+/// The rules in force, and cached rules from older files.
 pub struct RulesOfRuns {
     in_force: Arc<ArcSwap<InForce>>,
     reader: Box<dyn OldRules>,
-    /// By text and name.
+    /// By file hash and rule name.
     old: Mutex<HashMap<(TextHash, Arc<str>), Ready>>,
 }
 

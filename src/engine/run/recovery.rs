@@ -1,4 +1,4 @@
-//! What a crash left half done in files, looked at before anything else is done; and the store as the writers of files see it.
+//! Recovery of files after a crash, before anything else is done; and the store as file writers see it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -28,8 +28,8 @@ impl Ledger for Intents {
     }
 }
 
-/// Looks at what a crash left half done, before anything else is done: effects that stand in their files are settled,
-/// torn ones are cut away so that they are written again.
+/// Checks what a crash left half done, before anything else is done: effects already in their files are marked as done,
+/// partial ones are cut off so that they are written again.
 pub async fn recover(store: &Arc<dyn Store>, files: &Files, folder: &str) -> anyhow::Result<()> {
     for intent in store.intents(folder).await? {
         if store.still_at(intent.runs.clone()).await? {

@@ -1,9 +1,9 @@
-//! Which runs are being worked out this very moment, so that one that brings the program down can be found afterwards.
+//! Marks the runs that are being rendered, so that one that crashes the program can be identified afterwards.
 //!
-//! A panic is caught where it happens; this is for what cannot be: memory used up, a stack that is too deep, an endless
-//! loop. Each run is marked in a small file while its step is rendered, by a write that outlives the process (but no power
-//! cut, and nothing waits for it). What is found marked at the next start was at work when the program died; after three
-//! times it is set aside. Whoever is at work for far too long ends the program, and is found in the same way.
+//! A panic is caught where it happens; this is for what cannot be caught: memory used up, a stack overflow, an endless loop.
+//! Each run is marked in a small file while its step is rendered, by a write that outlives the process (but not a power cut;
+//! nothing waits for it). A run found marked at the next start was being rendered when the program died; after three times it
+//! is quarantined. A run that takes far too long ends the program, and is found in the same way.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use crate::model::run::RunId;
 
-/// How many can be marked at a time; rendering takes a thread, and there are never so many.
+/// The most marks at a time; rendering takes a thread, and there are never so many.
 const SLOTS: usize = 256;
-/// How long a step may be rendered: a thousand times longer than any that is meant so.
+/// How long rendering a step may take: 1,000 times longer than any sensible one.
 pub const LONGEST: Duration = Duration::from_secs(120);
 const FILE: &str = "at-work";
 
@@ -33,18 +33,18 @@ pub struct Watchdog {
 #[derive(Default)]
 struct Slot {
     run: AtomicI64,
-    /// In milliseconds from when the program began; 0 is free.
+    /// In milliseconds since the program began; 0 means free.
     since: AtomicU64,
 }
 
-/// A mark; gone when it is dropped.
+/// A mark; removed when dropped.
 pub struct InFlightMark<'a> {
     all: &'a Watchdog,
     slot: usize,
 }
 
 impl Watchdog {
-    /// Opens the file of a data folder, and tells which runs were marked when the program died.
+    /// Opens the file of a data folder, and returns the runs that were marked when the program died.
     pub fn open(data: &Path) -> io::Result<(Self, Vec<RunId>)> {
         let path = data.join(FILE);
         let before = fs::read(&path).unwrap_or_default();
@@ -65,11 +65,11 @@ impl Watchdog {
     }
 
     fn write(&self, slot: usize, run: RunId) {
-        // Without the mark a crash is not counted, and that is all.
+        // Without the mark a crash is not counted, nothing worse.
         let _ = self.file.write_at(&run.to_le_bytes(), slot as u64 * 8);
     }
 
-    /// A run that has been at work for longer than that.
+    /// A run that has been rendering for longer than that.
     fn overdue(&self, longest: Duration) -> Option<RunId> {
         let now = self.began.elapsed().as_millis() as u64 + 1;
         let is_overdue = |slot: &&Slot| {
@@ -79,7 +79,7 @@ impl Watchdog {
         self.slots.iter().find(is_overdue).map(|slot| slot.run.load(Ordering::Relaxed))
     }
 
-    /// Ends the program when a run hangs: whoever starts it again finds the run marked.
+    /// Ends the program when a run hangs: the next start finds the run marked.
     pub fn guard(self: &Arc<Self>) -> io::Result<()> {
         let all = Arc::clone(self);
         let watch = move || {

@@ -1,13 +1,13 @@
-//! Due run -> effect -> attempt -> settled, or due later.
+//! Executes runs: due run -> effect -> attempt -> ended, or due later.
 //!
-//! Runs come from the intake's hand-over, in memory, and from the store, which has those that waited or were left behind.
-//! How many are in hand at a time is bounded; what is more waits in the store. What a run does next is decided by
-//! [`Run::after`]; this only brings clock, dice and store together.
+//! Runs come from the intake, in memory, and from the store, which has those that waited or were left by an earlier process.
+//! The number of runs in progress is limited; the others wait in the store. What a run does next is decided by
+//! [`Run::after`]; this only supplies the clock and the random numbers, and stores the results.
 //!
-//! What is heavy in hand has room in memory of its own (`crowd`); a run that finds none waits in the store.
+//! Large runs in progress need memory of their own (`crowd`); a run that finds none waits in the store.
 //!
-//! Whoever drops a run before it has ended or was given back has lost hold of it ([`Hands`]), and the loop that leases takes
-//! it up again as it stands in the store.
+//! If a run is dropped before it has ended or was released, this process has lost track of it ([`Hands`]), and the leasing
+//! loop resumes it from the store.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -35,16 +35,16 @@ use crate::rule::{Rule, UNDECIDED};
 use crate::secret::Vault;
 use crate::store::contract::{Error, Record, Recorded, StartResult, Store};
 
-/// The most runs in hand at a time.
+/// The most runs in progress at a time.
 const MAX_IN_HAND: usize = 1_024;
-/// The most that are taken out of the store at a time.
+/// The most runs leased from the store at a time.
 const MAX_LEASE: usize = 128;
 /// How often the store is asked for runs that another process put there.
 const LOOK: Duration = Duration::from_secs(1);
 /// The pause before the store is asked again after an error.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Does what runs are there to do.
+/// Executes runs.
 #[derive(Clone)]
 pub struct Worker(Arc<Inner>);
 
@@ -58,11 +58,11 @@ struct Inner {
     stopping: AtomicBool,
     hands: Arc<Hands>,
     crowd: Arc<Crowd>,
-    /// Set where the store may have leased runs without anybody hearing of it.
+    /// Set when the store may have leased runs without the reply arriving.
     is_in_doubt: AtomicBool,
 }
 
-/// Room for runs that are about to be begun: a place for each, and memory for their event.
+/// Room for runs that are about to start: a permit for each, and memory for their event.
 pub struct Room {
     places: OwnedSemaphorePermit,
     memory: Option<Arc<Taken>>,
@@ -86,13 +86,13 @@ impl Worker {
         }))
     }
 
-    /// Keeps room for so many runs of an event, if there is any; otherwise they wait in the store.
+    /// Reserves room for this many runs of an event, if there is any; otherwise they wait in the store.
     pub fn room_for(&self, runs: usize, event: &Event) -> Option<Room> {
         let places = self.0.room.clone().try_acquire_many_owned(u32::try_from(runs).ok()?).ok()?;
         Some(Room { places, memory: self.0.crowd.room_for(event).ok()? })
     }
 
-    /// Takes fresh runs in hand, with the rules that were found for them and the secrets that these were loaded with.
+    /// Takes over new runs, with the rules that matched and the secrets these were loaded with.
     pub fn hand_over(
         &self,
         runs: Vec<(Run, StartResult)>,
@@ -103,7 +103,7 @@ impl Worker {
     ) {
         let Some(Room { mut places, memory }) = room else { return self.wake() };
         let begun = runs.into_iter().zip(rules).filter(|((_, result), _)| *result == StartResult::Begun);
-        // All are held before the first one is at work.
+        // All are held before the first one starts.
         let held = |((run, _), rule): ((Run, StartResult), Arc<Rule>)| {
             let mut hand = self.0.hands.take(&run, places.split(1));
             hand.memory.extend(memory.clone());
@@ -115,8 +115,7 @@ impl Worker {
         }
     }
 
-    /// For one who is about to accept an event: until that is resolved, its runs may be this process's without anybody
-    /// having heard of it.
+    /// Called before accepting an event: until the result is known, its runs may belong to this process without it knowing.
     pub fn doubt(&self, event: EventId) -> Doubt {
         self.0.hands.doubt(event)
     }
@@ -126,8 +125,8 @@ impl Worker {
         self.0.wake.notify_one();
     }
 
-    /// Takes a run out of the store in hand, and goes on with it once there is room for it and its event is read; or with its
-    /// failure, where somebody has crashed with it.
+    /// Takes over a leased run and continues it once there is memory for it and its event is read; or fails it, if a panic
+    /// lost it.
     fn start(&self, run: Run, event: Unread, room: Option<OwnedSemaphorePermit>, crashed: bool) {
         let mut hand = self.0.hands.take(&run, room);
         let (worker, entry) = (self.clone(), self.0.crowd.enter(&run, &event));
@@ -149,7 +148,7 @@ impl Worker {
         tokio::spawn(async move { worker.drive(hand, run, event, ready).await });
     }
 
-    /// Does what is due in the store, for ever.
+    /// Executes what is due in the store, forever.
     pub async fn work(&self) {
         let inner = &self.0;
         while !inner.stopping.load(Ordering::Relaxed) {
@@ -158,7 +157,7 @@ impl Worker {
                 continue;
             }
             crash(Point::Lease);
-            // Only a part of the room: what comes in meanwhile is handed over in memory and needs the rest.
+            // Only a part of the room: new events are handed over in memory and need the rest.
             let mut room = tokio::select! {
                 room = inner.room.clone().acquire_owned() => match room {
                     Ok(room) => room,
@@ -185,7 +184,7 @@ impl Worker {
             }
             drop(room);
             if idle {
-                // What is due and was left may be what there is no memory for; who waits for that wakes this.
+                // Due runs that were not leased may be those there is no memory for; a run that gets memory wakes this loop.
                 let due = if is_full { None } else { inner.store.next_due().await.ok().flatten() };
                 let wait = due.map_or(LOOK, |d| until(d).min(LOOK));
                 tokio::select! {
@@ -197,7 +196,7 @@ impl Worker {
         }
     }
 
-    /// Begins nothing new and waits until what is in hand is done, at most so long. The rest stays in the store.
+    /// Starts nothing new and waits until the runs in progress are done, for at most `grace`. The rest stays in the store.
     pub async fn stop(&self, grace: Duration) {
         self.0.stopping.store(true, Ordering::Relaxed);
         self.0.hands.close();
@@ -208,7 +207,7 @@ impl Worker {
         }
     }
 
-    /// Takes up again what somebody has lost hold of, as it stands in the store.
+    /// Resumes lost runs from the store.
     async fn take_up_lost(&self) -> Result<(), Error> {
         let inner = &self.0;
         if inner.is_in_doubt.load(Ordering::Relaxed) {
@@ -227,7 +226,7 @@ impl Worker {
         Ok(())
     }
 
-    /// The store cannot be asked just now; what it did without anybody hearing of it is looked for later.
+    /// The store cannot be read right now; what it did without the reply arriving is looked up later.
     async fn pause(&self, e: &Error) {
         tracing::error!("store cannot be read: {e}");
         if e.is_unknown() {
@@ -236,7 +235,7 @@ impl Worker {
         tokio::time::sleep(PAUSE).await;
     }
 
-    /// A panic is the failure of the step that the run was at; what the rule has for a failure is done.
+    /// A panic counts as a failure of the run's current step; the rule's error handling is run.
     async fn fail(&self, mut hand: InHand, run: Run, event: Arc<Event>) {
         let (at, clock) = (Timestamp::now(), Instant::now());
         let attempt = self.attempt(&run, at, clock, "failed", CRASHED.to_owned());
@@ -282,7 +281,7 @@ impl Worker {
         };
         let mut attempts = Vec::new();
         let began = run.place.step;
-        // The elements of the `for_each` at hand, worked out once.
+        // The elements of the current `for_each`, computed once.
         let mut gone_through: Option<Loop> = None;
         let plan = Plan::default();
         while run.state == State::Waiting && !inner.stopping.load(Ordering::Relaxed) {
@@ -333,7 +332,7 @@ impl Worker {
                 return hand.settled();
             }
             let (now, dice) = (Timestamp::now(), dice(&run));
-            // A caller who waits is not kept waiting for a retry that comes too late for it.
+            // A waiting caller is not kept waiting for a retry that would come too late.
             if let Some(due) = run.retry_at(&outcome, facts.plan, now, dice)
                 && self.too_late(&rule, run.place.step, due, &event)
                 && let Outcome::Retry { why, status, .. } = outcome
@@ -349,9 +348,9 @@ impl Worker {
                 tracing::warn!(event = %event.id, rule = %rule.name, step = facts.title, "step failed: {}", attempt.said);
             }
             attempts.push(attempt);
-            // What had no effect is recorded together with what follows.
+            // An attempt without effect is recorded together with the next one.
             if word != "skipped" || run.state != State::Waiting {
-                // What steps saved needs room as well; where there is none, the run waits in the store.
+                // Saved values need memory as well; if there is none, the run waits in the store.
                 let paused = word == "retry" || !inner.crowd.holds_saved(&mut hand, &run);
                 let answer = answer.and_then(|answer| SealedAnswer::of(&answer, &vault));
                 match self.record(run, std::mem::take(&mut attempts), answer, !paused, receipt).await {
@@ -370,11 +369,11 @@ impl Worker {
         if run.state != State::Waiting {
             self.ended(&run, rule.responds_from(began), &event);
         }
-        // What waits was given back; or Doorbell stops, and the next one takes it up.
+        // The waiting run was released; or Doorbell stops, and the next process continues it.
         hand.settled();
     }
 
-    /// Ends a run whose event cannot be read any more.
+    /// Ends a run whose event can no longer be read.
     async fn end_unread(&self, hand: InHand, run: Run, why: &str) {
         let (at, clock) = (Timestamp::now(), Instant::now());
         let said =
@@ -386,7 +385,7 @@ impl Worker {
         self.wake();
     }
 
-    /// What follows from the end of a run: for a caller who may still wait for its answer, and for the next one of its lane.
+    /// What follows from the end of a run: for a caller who may still wait for its answer, and for the next run of its lane.
     fn ended(&self, run: &Run, may_answer: bool, event: &Event) {
         let pending = &self.0.world.pending;
         if may_answer && pending.gone(event.id) {
@@ -397,7 +396,8 @@ impl Worker {
         }
     }
 
-    /// Notes why a run's rule cannot be had: what may come back is waited for as a step is that failed, the rest is not.
+    /// Records why a run's rule is not available: if it may come back, the run waits as after a failed step; otherwise it
+    /// fails.
     async fn wait_for_rule(&self, hand: InHand, run: Run, unready: Unready) {
         let (at, clock) = (Timestamp::now(), Instant::now());
         let mut outcome = match unready {
@@ -407,7 +407,7 @@ impl Worker {
                 run.rule
             )),
             Unready::Store(e) => {
-                // The run is taken up again, as one that somebody has lost hold of.
+                // The run is resumed later, like any lost run.
                 tracing::error!(event = %run.event, "rule of the run cannot be read from the store yet: {e}");
                 return tokio::time::sleep(PAUSE).await;
             }
@@ -432,8 +432,8 @@ impl Worker {
         rule.responds_from(step) && due > deadline && self.0.world.pending.waits(event.id)
     }
 
-    /// Records until the store takes it: an effect that is done is never done again because of a full disk. Gives the run
-    /// back; nothing where it is somebody else's by now, or Doorbell stops first.
+    /// Records until the store succeeds: an effect that is done is never repeated because of a full disk. Returns the run;
+    /// `None` if it now belongs to another owner, or if Doorbell stops first.
     async fn record(
         &self,
         run: Run,
@@ -473,7 +473,7 @@ fn until(due: Timestamp) -> Duration {
     Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default()
 }
 
-/// From 0 to 1, different for every run and try; nothing depends on it but that retries do not come all at once.
+/// From 0 to 1, different for every run and try; only used to spread retries over time.
 fn dice(run: &Run) -> f64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one((run.id, run.tried)) as f64 / u64::MAX as f64

@@ -1,22 +1,22 @@
-//! Work that goes on when nobody waits for it any more: as long as somebody does it is part of their task, which costs nothing;
-//! when they are gone (a caller has hung up) it becomes a task of its own.
+//! Work that continues when its caller is gone. While somebody awaits it, it is part of their task, which costs nothing; when
+//! they are dropped (a caller has hung up) it becomes a task of its own.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// See the module. It begins when it is first polled, and from then on it ends.
+/// See the module. It starts when first polled, and from then on runs to its end.
 pub struct CarryOn<F: Future + Send + 'static>
 where
     F::Output: Send,
 {
-    /// Nothing once it has ended.
+    /// `None` once it has ended.
     work: Option<Pin<Box<F>>>,
     has_begun: bool,
 }
 
-/// The work has panicked; whoever waited for it has not.
+/// The work panicked; the task that awaited it did not.
 #[derive(Debug, PartialEq)]
 pub struct Crashed;
 
@@ -55,7 +55,7 @@ where
     fn drop(&mut self) {
         if let Some(work) = self.work.take()
             && self.has_begun
-            // There is none when the whole program ends.
+            // There is no runtime when the whole program ends.
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             runtime.spawn(work);

@@ -1,35 +1,35 @@
-//! Room in memory, counted in bytes, for what a webhook makes large: bodies that are being read, runs in hand, what was
-//! worked out for them and waits to go out.
+//! A budget of memory, in bytes, for what a webhook makes large: bodies being read, runs in progress, rendered output waiting
+//! to be sent.
 //!
-//! As values, a body may take fifty times the memory that it takes as text, so what is counted is the weight of the values
-//! (see [`crate::model::budget`]). Whatever weighs more than all the room there is takes all of it, and is alone then. What does
-//! not fit waits, or stays in the store, which is for whoever asks.
+//! A parsed body may take 50 times as much memory as its text, so what is counted is the weight of the values (see
+//! [`crate::model::budget`]). Anything heavier than the whole budget takes all of it, and is then alone. What does not fit
+//! waits or stays in the store; that is up to the caller.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The most bytes of bodies that are being read and that the store has not got yet.
+/// The most bytes of bodies being read that are not in the store yet.
 pub const MOST_READ: usize = 128 << 20;
-/// The most bytes of runs in hand: their events, and what their steps saved.
+/// The most bytes of runs in progress: their events, and their saved values.
 pub const MOST_IN_HAND: usize = 256 << 20;
-/// The most bytes of what was worked out for runs in hand: lists that are gone through, and what goes out.
+/// The most bytes rendered for runs in progress: lists of `for_each`, and outgoing data.
 pub const MOST_MADE: usize = 128 << 20;
-/// What weighs less is not counted: it comes to little for all runs that may be in hand.
+/// Lighter values are not counted: they add up to little for all runs that may be in progress.
 pub const LIGHT: usize = 64 << 10;
-/// A body that is shorter is not counted either: whatever it holds, it weighs a few hundred KB at most.
+/// Shorter bodies are not counted either: whatever they contain, they weigh a few hundred KB at most.
 pub const SHORT: usize = 4 << 10;
 
-/// Room is counted in KB.
+/// The budget is counted in KB.
 const UNIT: usize = 1 << 10;
 
-/// Room for so many bytes.
+/// A memory budget of so many bytes.
 pub struct Memory {
     free: Arc<Semaphore>,
     all: usize,
 }
 
-/// Room that was taken; given back when it is dropped.
+/// A reservation; returned when dropped.
 pub struct Taken(OwnedSemaphorePermit);
 
 impl Memory {
@@ -42,19 +42,19 @@ impl Memory {
         bytes.div_ceil(UNIT).min(self.all) as u32
     }
 
-    /// Takes room, if there is any.
+    /// Reserves memory, if there is enough.
     pub fn try_take(&self, bytes: usize) -> Option<Taken> {
         self.free.clone().try_acquire_many_owned(self.units(bytes)).ok().map(Taken)
     }
 
-    /// Waits for room; who came first gets it first. (Nothing would come if somebody closed it, which nobody does.)
+    /// Waits for memory, first come, first served. (`None` would mean that the budget was closed, which never happens.)
     pub async fn take(&self, bytes: usize) -> Option<Taken> {
         self.free.clone().acquire_many_owned(self.units(bytes)).await.ok().map(Taken)
     }
 }
 
 impl Taken {
-    /// Gives back what is not needed after all.
+    /// Returns what is not needed after all.
     pub fn shrink_to(&mut self, bytes: usize) {
         let surplus = self.0.num_permits().saturating_sub(bytes.div_ceil(UNIT));
         drop(self.0.split(surplus));

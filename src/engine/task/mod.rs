@@ -1,4 +1,4 @@
-//! How work is carried out, whatever it is: watched, in a thread of its own, to its end, within the memory there is.
+//! How work is executed, whatever it is: supervised, in a separate thread, to its end, within a memory budget.
 
 pub mod carry_on;
 pub mod memory;

@@ -1,9 +1,9 @@
-//! Work that takes a thread for a while (large bodies, costly templates and conditions), done where it holds up nothing
-//! that waits for its turn. What is quick stays where it is: handing over costs more than most events do.
+//! CPU-heavy work (large bodies, costly templates and conditions), executed in a thread where it does not block other tasks.
+//! Quick work stays where it is: handing it over costs more than most events do.
 
 use tokio::sync::Semaphore;
 
-/// How much of it is done at a time: each may take all the memory that its limits allow.
+/// How many jobs run at a time: each may take all the memory that its limits allow.
 const AT_A_TIME: usize = 2;
 
 static ROOM: Semaphore = Semaphore::const_new(AT_A_TIME);
@@ -12,11 +12,11 @@ static ROOM: Semaphore = Semaphore::const_new(AT_A_TIME);
 #[derive(Debug)]
 pub struct Crashed;
 
-/// Does it in a thread of its own, once its turn has come.
+/// Runs the work in a thread of its own, once it is its turn.
 pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Crashed> {
     let turn = ROOM.acquire().await.map_err(|_| Crashed)?;
     let done = tokio::task::spawn_blocking(move || {
-        // Kept until it is done, also where nobody waits for it any more.
+        // Held until the work is done, even if nobody waits for it any more.
         let _turn = turn;
         work()
     });

@@ -1,23 +1,23 @@
-//! Background tasks that must go on: one that panics is logged and begun again, and meanwhile Doorbell says that it is not
-//! ready. What the tasks do, and what they must hold on to across such an end, is theirs.
+//! Background tasks that must keep running: one that panics is logged and restarted, and meanwhile Doorbell reports that it
+//! is not ready. What the tasks do, and what they must preserve across a restart, is up to them.
 
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// The pause before a task is begun again, so that one that cannot go on does not use up the processor.
+/// The pause before a task is restarted, so that one that keeps crashing does not use up the CPU.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Watches over tasks.
+/// Supervises tasks.
 #[derive(Clone, Default)]
 pub struct Supervisor {
-    /// The tasks that are down just now.
+    /// The tasks that are down right now.
     down: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
 impl Supervisor {
-    /// Keeps a task going until it ends by itself. The name is what people read: `watching the rules folder`.
+    /// Keeps a task running until it ends by itself. People read the name: `watching the rules folder`.
     pub fn keep<F>(&self, name: &'static str, begin: impl Fn() -> F + Send + Sync + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -28,7 +28,7 @@ impl Supervisor {
                 let begin = begin.clone();
                 match tokio::spawn(async move { begin().await }).await {
                     Err(e) if e.is_panic() => {}
-                    // It has ended, or the program does.
+                    // It has ended, or the program ends.
                     _ => return,
                 }
                 supervisor.lock().insert(name);
@@ -39,7 +39,7 @@ impl Supervisor {
         });
     }
 
-    /// The tasks that are down just now, by name.
+    /// The tasks that are down right now, by name.
     pub fn down(&self) -> Vec<&'static str> {
         self.lock().iter().copied().collect()
     }

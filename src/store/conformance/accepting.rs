@@ -1,4 +1,4 @@
-//! Keeping an event with the runs that it starts.
+//! Storing an event with the runs that it starts.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(super) async fn an_event_is_kept_as_it_came(place: &dyn Place) {
     let store = place.open().await;
     let sent = Event {
         method: "PUT".into(),
-        // A path can hold anything when it is decoded.
+        // A decoded path can contain anything.
         address: "orders/ä \u{0}\"'".into(),
         query: "a=1&a=%00".into(),
         headers: vec![
@@ -69,7 +69,7 @@ pub(super) async fn runs_that_the_owner_does_not_take_are_left_to_whoever_leases
     assert_eq!((leased[1].place, leased[1].turn, leased[1].due), (At { step: 2, element: 0 }, 1, at(0)));
 }
 
-/// Everything that an accept gives and changes, but for the moment of a claim.
+/// Everything that an accept returns and changes, except the time of a claim.
 type Given = (Vec<(Run, StartResult)>, u64);
 
 async fn given(place: &dyn Place, store: &Arc<dyn Store>, one: &Accept) -> Given {
@@ -87,7 +87,7 @@ pub(super) async fn an_accept_that_is_repeated_gives_the_same_and_changes_nothin
             taken(event(1), new.clone()),
             [StartResult::Begun, StartResult::Repeated, StartResult::Queued, StartResult::Begun, StartResult::Begun],
         ),
-        // Its own delivery does not make it another one's repetition.
+        // Its own delivery does not make it a repetition of another event.
         (
             delivered(taken(event(1), new.clone()), &["by sender", "by content"]),
             [StartResult::Begun, StartResult::Repeated, StartResult::Queued, StartResult::Repeated, StartResult::Begun],
@@ -149,7 +149,7 @@ pub(super) async fn runs_of_another_owner_are_not_begun_by_who_repeats_its_accep
     assert_eq!(lease(&heir).await.len(), 1, "it has to be leased, as everything that a dead owner had");
 }
 
-/// Senders choose what stands in keys: every character, and as many as they like.
+/// Senders choose the keys: any character, any length.
 pub(super) async fn any_text_can_be_a_key(place: &dyn Place) {
     let store = place.open().await;
     let long = "ä".repeat(100_000);

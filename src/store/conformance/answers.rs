@@ -1,4 +1,4 @@
-//! What callers get from rules.
+//! The answers that callers get from rules.
 
 use super::place::Place;
 use super::sample::{accept, begin, done, event, failed, in_lane, much_later, postponed, record, run, stepped, taken};

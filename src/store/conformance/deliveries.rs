@@ -1,4 +1,4 @@
-//! Events that come again, known by what their sender calls them.
+//! Repeated deliveries of an event, recognized by the sender's ids.
 
 use super::place::Place;
 use super::sample::{DAY, accept, again, at, delivered, done, event, failed, guessed, ids, lease, left, much_later, record, run, taken};
@@ -21,7 +21,7 @@ pub(super) async fn an_event_that_comes_again_is_known_by_any_of_its_deliveries(
         assert_eq!((first, is_same, restarted), (one.event.id, true, 0));
         assert_eq!(standing, Standing { answer: None, is_open: true });
     }
-    // What else stood beside a known one was not kept for it.
+    // The other ids given with a known one were not stored for it.
     accept(&store, delivered(taken(event(1), vec![run("a")]), &["unknown"])).await;
     let answer = SealedAnswer { status: 201, headers: Vec::new(), body: SealedText::clear("made") };
     record(&store, Record { answer: Some(answer.clone()), ..done(&first) }).await;
@@ -45,7 +45,7 @@ pub(super) async fn a_delivery_is_remembered_for_its_time_and_no_longer(place: &
         panic!()
     };
     assert_eq!(first, id, "it is remembered anew");
-    // Each has its own time.
+    // Each has its own expiry.
     let brief = Delivery { key: "brief".into(), remembered: std::time::Duration::from_secs(5) };
     accept(&store, Accept { deliveries: vec![brief], ..taken(event(0), vec![run("a")]) }).await;
     accept(&store, delivered(taken(event(5), vec![run("a")]), &["brief"])).await;
@@ -67,7 +67,7 @@ pub(super) async fn one_that_comes_again_starts_again_what_had_failed(place: &dy
     assert_eq!(restarted, 0);
 }
 
-/// Headers are new each time that a sender signs what it sends.
+/// Headers change each time a sender signs its request.
 pub(super) async fn one_that_comes_again_is_the_same_whatever_its_headers_are(place: &dyn Place) {
     let store = place.open().await;
     accept(&store, delivered(taken(event(0), vec![run("a")]), &["key"])).await;
@@ -105,7 +105,7 @@ pub(super) async fn another_request_with_a_known_delivery_learns_nothing_of_it(p
     }
     let answer = SealedAnswer { status: 201, headers: Vec::new(), body: SealedText::clear("made") };
     record(&store, Record { answer: Some(answer.clone()), ..done(&run_of_then) }).await;
-    // Neither while it is at work nor afterwards, nor as another one who may call here.
+    // Neither while it is running nor afterwards, and not as another sender allowed to call here.
     for other in others() {
         guess(other.clone(), true).await;
         guess(other, false).await;
@@ -156,7 +156,7 @@ pub(super) async fn the_same_delivery_from_many_sides_at_a_time_is_kept_once(pla
         let asked: Vec<_> = (0..24)
             .map(|n| {
                 let store = owners[n % owners.len()].clone();
-                // Each knows it by one key that all have and one of its neighbours', in any order.
+                // Each delivery has one key that all share and one shared with a neighbor, in any order.
                 let (all, some) = (format!("{round}"), format!("{round} {}", n / 2));
                 let keys = if n % 3 == 0 { [all.as_str(), &some] } else { [some.as_str(), &all] };
                 let one = delivered(left(event(round), vec![run("a")]), &keys);

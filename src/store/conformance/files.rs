@@ -1,4 +1,4 @@
-//! What the writers of files keep, and the rule files that runs remember.
+//! The intents of file writers, and the rule files that runs refer to.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub(super) async fn intents_belong_to_their_folder(place: &dyn Place) {
     assert_eq!(intents(&heir, "two").await, [intent("a", 2)]);
 }
 
-/// Forgetting gives no answer, and must not come after what was asked for later.
+/// `forget` gives no answer, and must take effect before anything asked for later.
 pub(super) async fn the_intent_that_follows_a_forgotten_one_stays(place: &dyn Place) {
     let store = place.open().await;
     for n in 0..50 {
@@ -60,7 +60,7 @@ pub(super) async fn an_effect_that_was_settled_says_so_until_the_run_goes_on(pla
     let settled = leased.iter().find(|run| run.id == one.id).unwrap();
     assert!(settled.settled);
     assert!(leased.iter().any(|run| run.id == other.id && !run.settled), "it is at another step, or another element");
-    // That it is still to be recorded does not undo it.
+    // Recording the run again later does not undo it.
     let still = Run { settled: true, ..record(&heir, postponed(settled, much_later())).await };
     let settled = lease(&heir).await.into_iter().find(|run| run.id == one.id).unwrap();
     assert_eq!(settled, Run { turn: still.turn + 1, ..still });
@@ -97,7 +97,7 @@ pub(super) async fn rule_files_are_kept_by_their_content(place: &dyn Place) {
         assert_eq!(owner.text("b".into()).await.unwrap(), Some(("b.yaml".into(), "ä".into())));
         assert_eq!(owner.text("unknown".into()).await.unwrap(), None);
     }
-    // Many at a time, in any order: as when all machines get new rules.
+    // Many at the same time, in any order: as when all machines get new rules.
     let asked: Vec<_> = (0..20)
         .map(|n| {
             let (store, mut all) =

@@ -1,4 +1,4 @@
-//! What people ask of a store.
+//! What people ask a store.
 
 use super::place::Place;
 use super::sample::{accept, at, attempt, begin, done, dossier, event, failed, ids, once, postponed, record, run, taken};
@@ -71,7 +71,7 @@ pub(super) async fn an_event_is_found_by_the_beginning_of_its_id(place: &dyn Pla
 pub(super) async fn everything_about_an_event_is_told(place: &dyn Place) {
     let store = place.open().await;
     let runs = accept(&store, taken(event(0), vec![run("a"), run("b"), run("c")])).await;
-    // What failed a run is told of it, not what was done because of that.
+    // A failed run shows its original failure, not what was done because of it.
     let after = Run { place: crate::model::place::Place { step: 5, element: 0 }, ..runs[0].0.clone() };
     let both = vec![attempt(&runs[0].0, "failed", "why"), attempt(&after, "done", "told somebody")];
     record(&store, Record { attempts: both.clone().into(), ..failed(&runs[0].0) }).await;

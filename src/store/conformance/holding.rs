@@ -1,4 +1,4 @@
-//! Runs that an owner has and that nobody in it holds any more: after a panic, or an accept whose outcome nobody heard.
+//! Runs that an owner has but that none of its tasks holds any more: after a panic, or after an accept with unknown outcome.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) async fn a_run_that_was_lost_hold_of_is_given_as_it_is(place: &dyn Pl
     let one = record(&store, stepped(&begin(&store, 0, run("a")).await)).await;
     let taken_up = held(&store, one.id, one.turn).await;
     assert_eq!(taken_up, [Run { turn: one.turn + 1, ..one.clone() }]);
-    // Whoever still held it by the count of before is late.
+    // A task still using the old turn number is too late.
     for late in [done(&one), stepped(&one), postponed(&one, at(60))] {
         refuse(&store, late).await;
     }
@@ -36,7 +36,7 @@ pub(super) async fn it_is_found_also_when_one_record_was_not_heard_of(place: &dy
     let one = begin(&store, 0, run("a")).await;
     let recorded = record(&store, stepped(&one)).await;
     assert_eq!(held(&store, one.id, one.turn).await, [Run { turn: recorded.turn + 1, ..recorded.clone() }]);
-    // More than one record of its holder cannot have gone unheard.
+    // At most one record of its holder can have gone unnoticed.
     let two = begin(&store, 0, run("a")).await;
     record(&store, stepped(&record(&store, stepped(&two)).await)).await;
     assert!(held(&store, two.id, two.turn).await.is_empty());
@@ -45,7 +45,7 @@ pub(super) async fn it_is_found_also_when_one_record_was_not_heard_of(place: &dy
 pub(super) async fn it_is_not_found_when_it_was_given_back_and_leased_again(place: &dyn Place) {
     let store = place.open().await;
     let one = begin(&store, 0, run("a")).await;
-    // Nobody heard that it was given back.
+    // Its holder did not learn that it was released.
     record(&store, postponed(&one, at(60))).await;
     assert!(held(&store, one.id, one.turn).await.is_empty(), "nobody has it");
     let leased = lease(&store).await.remove(0);
@@ -81,7 +81,7 @@ pub(super) async fn what_another_owner_has_is_not_given(place: &dyn Place) {
     assert_eq!(lease(&heir).await.len(), 1);
 }
 
-/// For one who has leased, and has not heard what.
+/// For an owner that has leased runs without learning which.
 pub(super) async fn an_owner_is_told_all_that_it_has(place: &dyn Place) {
     let first = place.open().await;
     assert!(first.owned().await.unwrap().is_empty());

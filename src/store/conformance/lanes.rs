@@ -1,4 +1,4 @@
-//! Lanes: runs that are done one at a time, in the order in which the store accepted them.
+//! Lanes: runs that are executed one at a time, in the order in which the store accepted them.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::model::event::EventId;
 use crate::model::run::{Run, RunId, State};
 use crate::store::contract::{Cancelled, Heavy, NewRun, Record, StartResult, Store, Waiting};
 
-/// Ends a run, and says which runs can be leased then.
+/// Ends a run, and returns the runs that can then be leased.
 async fn end(store: &Arc<dyn Store>, ended: Record) -> Vec<Run> {
     record(store, ended).await;
     lease(store).await
@@ -23,7 +23,7 @@ async fn cancel(store: &Arc<dyn Store>, run: &Run) {
 
 pub(super) async fn runs_of_one_lane_are_begun_one_at_a_time(place: &dyn Place) {
     let store = place.open().await;
-    // Those of one event are in the order in which it starts them.
+    // Runs of one event are in the order in which it starts them.
     let runs = accept(&store, taken(event(0), vec![in_lane("l"), in_lane("l")])).await;
     assert_eq!((runs[0].1, runs[1].1), (StartResult::Begun, StartResult::Queued));
     let later = accept(&store, left(event(1), vec![in_lane("l"), in_lane("l")])).await;
@@ -43,7 +43,7 @@ pub(super) async fn a_lane_is_in_the_order_of_acceptance_whatever_ids_and_clocks
     let owners = place.owners().await;
     let mut head = begin(&owners[0], 500, in_lane("l")).await;
     let mut accepted = Vec::new();
-    // Each came earlier than the one before, by its own clock and by its id, and through another owner.
+    // Each is earlier than the one before, by its own clock and by its id, and comes through another owner.
     for n in 0..10 {
         accepted.push(queue(&owners[n % owners.len()], 400 - 10 * n as i64, in_lane("l")).await);
     }
@@ -96,7 +96,7 @@ pub(super) async fn cancelling_the_middle_of_a_lane_lets_nobody_begin(place: &dy
     assert_eq!(ids(&end(&store, done(&head)).await), [third.id]);
 }
 
-/// The earlier number of a replayed run must not let it begin while another one works.
+/// The lower number of a replayed run must not let it start while another one is running.
 pub(super) async fn a_replayed_run_never_joins_another_one_of_its_lane(place: &dyn Place) {
     let store = place.open().await;
     let replayed = begin(&store, 0, in_lane("l")).await;
@@ -108,7 +108,7 @@ pub(super) async fn a_replayed_run_never_joins_another_one_of_its_lane(place: &d
     assert!(lease(&store).await.is_empty(), "another one works");
     cancel(&store, &third).await;
     assert!(lease(&store).await.is_empty(), "that a third one is cancelled changes nothing about that");
-    // What of the two is next is the store's matter, but it is one at a time.
+    // Which of the two is next is up to the store, but only one at a time.
     let mut seen = Vec::new();
     let mut next = end(&store, done(leased)).await;
     while let [one] = &next[..] {
@@ -118,7 +118,7 @@ pub(super) async fn a_replayed_run_never_joins_another_one_of_its_lane(place: &d
     assert!(next.is_empty());
     seen.sort_unstable();
     assert_eq!(seen, [replayed.id, fourth.id]);
-    // In an empty lane it begins at once.
+    // In an empty lane it starts at once.
     let failing = begin(&store, 5, in_lane("l")).await;
     record(&store, failed(&failing)).await;
     assert_eq!(store.replay(failing.event, None, at(6)).await.unwrap(), 1);
@@ -168,7 +168,7 @@ pub(super) async fn lanes_that_cross_in_opposite_order_never_wait_for_each_other
     for one in asked {
         all.extend(one.await.unwrap().into_iter().map(|(run, _)| run));
     }
-    // Then all of it is done, by whoever comes, and each lane has one run at a time, in its order.
+    // Then all of it is executed, by any owner, and each lane has one run at a time, in its order.
     let mut order = vec![Vec::new(); lanes.len()];
     for round in 0.. {
         let leased = lease(&owners[round % owners.len()]).await;
@@ -185,7 +185,7 @@ pub(super) async fn lanes_that_cross_in_opposite_order_never_wait_for_each_other
         }
     }
     assert_eq!(order.iter().map(Vec::len).sum::<usize>(), all.len());
-    // Events are one transaction each, so no lane sees two of them in another order than another lane.
+    // Events are one transaction each, so no two lanes see two of them in different orders.
     let events = |lane: &Vec<(RunId, EventId)>| lane.iter().map(|(_, event)| *event).collect::<Vec<_>>();
     assert!(order.iter().all(|lane| events(lane) == events(&order[0])));
 }

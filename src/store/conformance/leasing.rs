@@ -1,4 +1,4 @@
-//! Leasing: handing out runs that are due and that nobody has.
+//! Leasing: handing out runs that are due and have no owner.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub(super) async fn heavy_runs_are_leased_as_many_as_are_wanted_and_hold_up_no_o
     for one in heavy_first {
         runs.push(accept(&store, left(one, vec![run("a")])).await.remove(0).0.id);
     }
-    // What steps saved has to be read as well.
+    // Saved values have to be read as well.
     let saves = begin(&store, 5, run("a")).await;
     record(&store, postponed(&save(saves.clone(), "x", "y".repeat(200).into(), false), at(6))).await;
     let lease = async |most, above, heavy| {
@@ -96,7 +96,7 @@ pub(super) async fn many_who_lease_at_a_time_never_get_the_same_run(place: &dyn 
     for one in asked {
         all.extend(one.await.unwrap());
     }
-    // What somebody else is just taking may be left out by a lease, but not for good.
+    // A lease may skip what another owner is just taking, but not for good.
     all.extend(ids(&lease(&owners[0]).await));
     all.extend(ids(&lease(&owners[0]).await));
     assert!(are_different(all.iter()));
@@ -117,11 +117,11 @@ pub(super) async fn what_a_dead_owner_had_is_free_whatever_the_clock_says(place:
     accept(&first, left(event(100), vec![run("c")])).await;
     let leased = lease_at(&first, 100).await.remove(0);
     let heir = place.heir(&first).await;
-    // They were due when they were taken, so they are now, also by a clock that is behind.
+    // They were due when they were taken, so they are due now, even by a clock that is behind.
     assert!(heir.next_due().await.unwrap().is_some_and(|due| due <= at(0)));
     let free = lease_at(&heir, 0).await;
     assert_eq!(free, [Run { turn: begun.turn + 1, ..begun }, Run { turn: leased.turn + 1, ..leased }]);
-    // What waits goes on waiting.
+    // Waiting runs keep waiting.
     assert_eq!(heir.next_due().await.unwrap(), Some(at(500)));
     assert!(lease_at(&heir, 499).await.is_empty());
     assert_eq!(ids(&lease_at(&heir, 500).await), [postponed_run.id]);

@@ -1,9 +1,9 @@
-//! What every store promises, as tests that know nothing but the [contract](super::contract). Each promise is a function;
-//! each store is a line in [`stores`] below, and has to keep every one of them.
+//! What every store guarantees, as tests that know nothing but the [contract](super::contract). Each guarantee is a function;
+//! each store is a line in [`stores`] below, and has to pass all of them.
 //!
-//! How a store is opened and how its owners die is told by its [`Backend`]; how events and runs are made, by [`sample`].
-//! What is special to one store is tested beside it. `DOORBELL_PROMISE=lanes cargo test --lib conformance` runs only the
-//! promises with `lanes` in their name.
+//! How a store is opened and how its owners die is up to its [`Backend`]; how events and runs are made, to [`sample`]. What is
+//! special to one store is tested next to it. `DOORBELL_PROMISE=lanes cargo test --lib conformance` runs only the tests with
+//! `lanes` in their name.
 
 mod accepting;
 mod answers;
@@ -143,7 +143,7 @@ const PROMISES: &[(&str, Promise)] = promises![
     rush::whatever_many_do_at_a_time_every_run_ends_once_and_alone_in_its_lane,
 ];
 
-/// The longest that a promise may take. What takes longer waits for itself.
+/// The longest that one test may take. One that takes longer is deadlocked.
 const LONGEST: Duration = Duration::from_secs(120);
 
 fn keeps_every_promise(backend: &dyn Backend) {

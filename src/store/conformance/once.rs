@@ -1,4 +1,4 @@
-//! `once_per`: values that are claimed in the transaction that keeps the event.
+//! `once_per`: values that are claimed in the transaction that stores the event.
 
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ pub(super) async fn a_run_gives_back_only_what_is_still_its_own(place: &dyn Plac
     let first = begin(&store, 0, once("v")).await;
     record(&store, failed(&first)).await;
     let second = begin(&store, 1, once("v")).await;
-    // The first one has the value again, so the second one has nothing to give back.
+    // The first run has the value again, so the second has nothing to release.
     assert_eq!(store.replay(first.event, None, much_later()).await.unwrap(), 1);
     record(&store, failed(&second)).await;
     assert_eq!(fate(&store, 2, once("v")).await, StartResult::Repeated);
@@ -83,7 +83,7 @@ pub(super) async fn many_that_claim_a_value_at_a_time_get_it_once(place: &dyn Pl
     let asked: Vec<_> = (0..40)
         .map(|n| {
             let store = owners[n % owners.len()].clone();
-            // In opposite orders, so that they would wait for each other where claims were not sorted.
+            // In opposite orders, so that they would deadlock if claims were not sorted.
             let mut new: Vec<NewRun> = (0..5).map(|v| once(&format!("value {v}"))).collect();
             if n % 4 < 2 {
                 new.reverse();

@@ -1,4 +1,4 @@
-//! What people change: failed runs go on, rules are started anew, waiting runs are cancelled.
+//! Changes that people make: failed runs are continued, rules are started again, waiting runs are cancelled.
 
 use super::place::Place;
 use super::sample::{
@@ -82,7 +82,7 @@ pub(super) async fn a_rule_that_is_started_anew_gets_a_run_of_its_own(place: &dy
     assert!(are_different(ids(&leased).into_iter().chain([first.id])));
     assert_eq!(store.text("new text".into()).await.unwrap(), Some(("new.yaml".into(), "rules:".into())));
     assert_eq!(state(place, &first).await, State::Done, "what was is left as it was");
-    // It may be started anew again and again, also when all runs of before have ended.
+    // A rule may be started again any number of times, even after all earlier runs have ended.
     record(&store, done(&leased[0])).await;
     record(&store, failed(&leased[1])).await;
     assert_eq!(store.start_anew(first.event, vec![run("c")], Vec::new(), at(61)).await.unwrap(), 1);
@@ -122,7 +122,7 @@ pub(super) async fn cancelling_ends_what_waits_and_leaves_what_is_in_hand(place:
     assert_eq!((state(place, &busy).await, state(place, &failing).await), (State::Waiting, State::Failed));
     assert_eq!(ids(&lease(store).await), [fresh[1].0.id], "the other rule's is left alone");
     record(owners.last().unwrap(), done(&busy)).await;
-    // An event's, and one rule of it; all.
+    // An event's runs, and those of one rule of it; all runs.
     let both = accept(store, left(event(0), vec![run("a"), run("b")])).await;
     let of = |rule: Option<&str>| Waiting { event: Some(both[0].0.event), rule: rule.map(str::to_owned) };
     accept(store, left(event(0), vec![run("a"), run("b")])).await;
@@ -131,7 +131,7 @@ pub(super) async fn cancelling_ends_what_waits_and_leaves_what_is_in_hand(place:
     assert_eq!(store.cancel(of(None), at(1)).await.unwrap(), Cancelled { runs: 1, busy: 0 });
     assert_eq!(store.cancel(Waiting { event: None, rule: None }, at(1)).await.unwrap(), Cancelled { runs: 2, busy: 1 });
     assert!(lease(store).await.is_empty());
-    // It cannot be replayed, and nobody records it.
+    // It cannot be replayed, and nobody can record it.
     assert_eq!(store.replay(queued.event, None, at(2)).await.unwrap(), 0);
     refuse(store, done(&queued)).await;
 }

@@ -1,5 +1,5 @@
-//! A store as the promises see it: where it is, how it is opened, and how its owners die. How a kind of store does that is
-//! told in a file of its own.
+//! A store as the conformance tests see it: where it is, how it is opened, and how its owners die. Each kind of store
+//! implements this in a file of its own.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,30 +7,30 @@ use std::sync::Arc;
 
 use crate::store::contract::{Records, Store};
 
-/// Something that takes its time.
+/// An operation that takes time.
 pub(super) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A kind of store that is tested.
+/// A kind of store to be tested.
 pub(super) trait Backend {
-    /// A new store with nothing in it.
+    /// A new, empty store.
     fn new_place(&self) -> Later<'_, Box<dyn Place>>;
-    /// Called when all was tested: whether the store has complained of anything.
+    /// Called after all tests: asserts that the store has logged no complaints.
     fn is_well(&self) {}
 }
 
 /// Where one store is.
 pub(super) trait Place: Send + Sync {
-    /// Opens the store, as an owner of its own.
+    /// Opens the store, as a new owner.
     fn open(&self) -> Later<'_, Arc<dyn Store>>;
-    /// Lets an owner die. Its handle stays, as that of a process that was only paused and now wakes up.
+    /// Lets an owner die. Its handle stays usable, as that of a process that was only paused and now wakes up.
     fn kill<'a>(&'a self, owner: &'a Arc<dyn Store>) -> Later<'a, ()>;
-    /// Whether several owners may live at a time.
+    /// Whether several owners may live at the same time.
     fn allows_several_owners(&self) -> bool;
     fn records(&self) -> Later<'_, Arc<dyn Records>>;
 }
 
 impl dyn Place + '_ {
-    /// As many owners as may live at a time, but not more than two.
+    /// As many owners as may live at the same time, but at most two.
     pub(super) async fn owners(&self) -> Vec<Arc<dyn Store>> {
         let mut owners = vec![self.open().await];
         if self.allows_several_owners() {
@@ -39,7 +39,7 @@ impl dyn Place + '_ {
         owners
     }
 
-    /// Lets an owner die, and gives the one that comes after it.
+    /// Lets an owner die, and returns its successor.
     pub(super) async fn heir(&self, of: &Arc<dyn Store>) -> Arc<dyn Store> {
         self.kill(of).await;
         self.open().await

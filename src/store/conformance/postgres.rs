@@ -1,4 +1,4 @@
-//! The PostgreSQL store as the promises are tested with it: one server, and in it a schema for each.
+//! The PostgreSQL store in the conformance tests: one server, with a schema for each test.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use crate::store::postgres::Postgres;
 use crate::store::postgres::records::PostgresRecords;
 use crate::store::postgres::server::Server;
 
-/// How long owners live without saying so: longer than any test, so that they die only when a test says so.
+/// How long owners live without renewing: longer than any test, so that they die only when a test says so.
 const LIFE: Duration = Duration::from_secs(3_600);
 
 pub(super) struct Servers {
@@ -37,7 +37,7 @@ impl Backend for Servers {
         })
     }
 
-    /// No transactions have waited for each other: that is promised, not only mended by the database.
+    /// There were no deadlocks: the store promises that, rather than rely on the database to resolve them.
     fn is_well(&self) {
         let log = self.server.log();
         assert!(!log.contains("deadlock detected"), "{log}");
@@ -60,7 +60,7 @@ impl Place for Schema {
         })
     }
 
-    /// Its time runs out.
+    /// Its lease on life expires.
     fn kill<'a>(&'a self, owner: &'a Arc<dyn Store>) -> Later<'a, ()> {
         let number = self.owners.lock().unwrap().iter().find(|(store, _)| Arc::ptr_eq(store, owner)).map(|(_, number)| *number);
         Box::pin(

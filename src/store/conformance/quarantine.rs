@@ -1,4 +1,4 @@
-//! Runs that bring the program down.
+//! Runs that crash the program.
 
 use super::place::Place;
 use super::sample::{at, begin, done, ids, in_lane, lease, once, queue, record, state, story};

@@ -1,4 +1,4 @@
-//! Recording what was tried, if the run is still its owner's.
+//! Recording an attempt, if the run still belongs to its owner.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub(super) async fn a_run_goes_on_where_it_was_recorded(place: &dyn Place) {
     let heir = place.heir(&first).await;
     let leased = lease(&heir).await.remove(0);
     assert_eq!(leased, Run { turn: watchdog.turn + 1, ..watchdog });
-    // And goes back to where nothing has failed.
+    // And back to a state without a failure.
     let mended = record(&heir, Record { run: Run { failed_at: None, ..leased.clone() }.into(), ..postponed(&leased, at(8)) }).await;
     assert_eq!(lease(&heir).await, [Run { turn: mended.turn + 1, ..mended }]);
 }
@@ -59,12 +59,12 @@ pub(super) async fn a_run_that_does_not_go_on_is_free_when_it_is_due(place: &dyn
     assert!(owners[0].lease(at(60), 10, Heavy::ANY).await.unwrap().is_empty());
 }
 
-/// What a record must not change where it is refused or came before.
+/// Everything that a record must not change if it is refused or repeated.
 async fn everything(place: &dyn Place, store: &Arc<dyn Store>, run: &Run) -> (Vec<(State, Vec<String>)>, Standing) {
     (story(place, run.event).await, store.answer(run.event).await.unwrap())
 }
 
-/// With all that a record can bring.
+/// A record with everything it can contain.
 fn with_all(record: Record) -> Record {
     let mut run = (*record.run).clone();
     run.saved.insert("list".into(), json!(["a", "b"]));
@@ -84,11 +84,11 @@ pub(super) async fn a_record_that_is_repeated_changes_nothing(place: &dyn Place)
         assert_eq!(everything(place, &store, &one).await, before);
     }
     assert_eq!(before.0, [(State::Waiting, vec!["0 done".to_owned()])]);
-    // It is still its owner's, by the count that the first one gave.
+    // It still belongs to its owner, with the turn number that the first one gave.
     let second = record(&store, stepped(&next)).await;
-    // By now the first one is late.
+    // By now the first one is too late.
     refuse(&store, step).await;
-    // Who repeats that the run has ended, or waits, hears that it has nothing in hand any more.
+    // Repeating that the run has ended, or waits, reports that the run is no longer held.
     let end = with_all(failed(&second));
     record(&store, end.clone()).await;
     let before = everything(place, &store, &one).await;
@@ -99,7 +99,7 @@ pub(super) async fn a_record_that_is_repeated_changes_nothing(place: &dyn Place)
     assert_eq!(lease(&store).await[0].saved["list"], json!(["a", "b"]));
 }
 
-/// Every kind of record of a run that is somebody else's is refused, and nothing of it is kept.
+/// Every kind of record for another owner's run is refused, and nothing of it is stored.
 async fn refuses_all(place: &dyn Place, store: &Arc<dyn Store>, asks: &Arc<dyn Store>, run: &Run) {
     let before = everything(place, asks, run).await;
     for late in [done(run), failed(run), stepped(run), postponed(run, at(9_999))] {
@@ -117,7 +117,7 @@ pub(super) async fn a_record_by_who_has_not_the_run_is_refused_and_changes_nothi
         refuses_all(place, other, first, &one).await;
         record(first, done(&one)).await;
     }
-    // What was given back is not theirs either who gave it.
+    // A released run no longer belongs to the owner that released it.
     let leased = lease(&owners[0]).await.remove(0);
     let given_back = record(&owners[0], postponed(&leased, at(60))).await;
     refuses_all(place, &owners[0], &owners[0], &given_back).await;
@@ -134,14 +134,14 @@ pub(super) async fn a_record_by_an_earlier_count_is_refused_and_changes_nothing(
     let given_back = record(&store, postponed(&next, at(60))).await;
     let leased = lease(&store).await.remove(0);
     assert_eq!(leased.turn, given_back.turn + 1);
-    // It is the same owner's again, and yet not for whoever held it before.
+    // It belongs to the same owner again, but not to the task that held it before.
     for turn in 0..leased.turn {
         refuses_all(place, &store, &store, &Run { turn, ..leased.clone() }).await;
     }
     record(&store, done(&leased)).await;
 }
 
-/// A replay must not bring a run back to a count that somebody held it by before it failed.
+/// A replay must not return a run to a turn number that somebody held it with before it failed.
 pub(super) async fn a_record_from_before_a_replay_is_refused_and_changes_nothing(place: &dyn Place) {
     let store = place.open().await;
     let mut late = Vec::new();
@@ -178,7 +178,7 @@ pub(super) async fn a_record_by_a_dead_owner_is_refused_and_changes_nothing(plac
     let leased = lease(&heir).await;
     assert_eq!(ids(&leased), [one.id]);
     refuses_all(place, &first, &heir, &one).await;
-    // Not even the count that the run has now makes it the dead owner's.
+    // Not even the run's current turn number makes it the dead owner's.
     refuses_all(place, &first, &heir, &leased[0]).await;
     record(&heir, done(&leased[0])).await;
     refuses_all(place, &first, &heir, &one).await;

@@ -1,4 +1,4 @@
-//! Deleting what is done with.
+//! Deleting finished events.
 
 use super::place::Place;
 use super::sample::{DAY, accept, at, begin, delivered, done, dossier, event, failed, once, postponed, record, run, taken};
@@ -26,7 +26,7 @@ pub(super) async fn an_event_is_deleted_with_all_that_belongs_to_it(place: &dyn 
     assert!(place.records().await.dossier(one.event).await.is_err());
     assert_eq!(store.answer(one.event).await.unwrap(), Standing::default());
     assert_eq!(store.replay(one.event, None, at(2)).await.unwrap(), 0);
-    // The one that came at the moment is kept, with all that is known of it.
+    // The event received at exactly that moment stays, with everything known about it.
     assert_eq!(dossier(place, kept.event).await.runs[0].1.len(), 1);
     assert_eq!(store.answer(kept.event).await.unwrap(), Standing { answer: Some(answer), is_open: false });
     assert_eq!(place.records().await.counts().await.unwrap().events, 1);
@@ -88,11 +88,11 @@ pub(super) async fn what_was_remembered_for_a_time_is_deleted_after_it(place: &d
     accept(&store, delivered(taken(event(0), vec![run("a")]), &["old"])).await;
     accept(&store, delivered(taken(event(10), vec![run("a")]), &["young"])).await;
     assert!(!store.expire(at(day)).await.unwrap());
-    // A clock that was put back shows what is still known.
+    // A clock that was set back shows what is still stored.
     accept(&store, delivered(taken(event(20), vec![run("a")]), &["old"])).await;
     let young = delivered(taken(event(20), vec![run("a")]), &["young"]);
     assert!(matches!(store.accept(young).await.unwrap(), Accepted::Again { .. }));
-    // It is done a little at a time, and says when there may be more.
+    // It is done in small batches, and reports when there may be more.
     for n in 0..30 {
         let keys: Vec<String> = (0..100).map(|key| format!("{n} {key}")).collect();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();

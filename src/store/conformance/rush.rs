@@ -1,4 +1,4 @@
-//! Many do everything at a time, by chance: what must hold of runs, whatever happens to them.
+//! Many tasks do everything at the same time, at random: what must hold for runs whatever happens to them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use crate::model::event::EventId;
 use crate::model::run::{Run, RunId, State};
 use crate::store::contract::{Heavy, NewRun, Recorded, StartResult, Store, Waiting};
 
-/// SplitMix64: all that is done is drawn from it.
+/// SplitMix64: every random choice is drawn from it.
 struct Dice(u64);
 
 impl Dice {
@@ -22,14 +22,14 @@ impl Dice {
     }
 }
 
-/// What all together see.
+/// What all tasks together observe.
 #[derive(Default)]
 struct Witness {
     in_hand: HashSet<RunId>,
-    /// Which run of a lane is in hand.
+    /// Which run of a lane is running.
     busy: HashMap<String, RunId>,
     begun: HashSet<RunId>,
-    /// How often something was recorded of a run.
+    /// How often each run was recorded.
     recorded: HashMap<RunId, usize>,
     events: Vec<EventId>,
 }
@@ -43,7 +43,7 @@ impl Witness {
             assert_eq!(before, None, "two runs of one lane are in hand");
         }
     }
-    /// Called before it is told to the store: from then on somebody else may have it.
+    /// Called before the store is told: from then on another owner may have the run.
     fn give(&mut self, run: &Run) {
         assert!(self.in_hand.remove(&run.id));
         if let Some(lane) = &run.lane {
@@ -72,7 +72,7 @@ impl Hand {
         self
     }
 
-    /// Does what is left, until there is nothing, for anybody.
+    /// Executes everything that is left, for any owner.
     async fn finish(mut self) {
         loop {
             while !self.runs.is_empty() {
@@ -178,7 +178,7 @@ pub(super) async fn whatever_many_do_at_a_time_every_run_ends_once_and_alone_in_
     for hand in hands {
         lived.push(hand.await.unwrap());
     }
-    // One owner dies with what it has in hand, and another one comes; they do what is left.
+    // One owner dies while it has runs, and another one comes; they execute the rest.
     let (mut late, dead) = (Vec::new(), &owners[0]);
     for hand in lived.iter_mut().filter(|hand| Arc::ptr_eq(&hand.store, dead)) {
         hand.runs.iter().for_each(|run| seen.lock().unwrap().give(run));
@@ -202,7 +202,7 @@ pub(super) async fn whatever_many_do_at_a_time_every_run_ends_once_and_alone_in_
     let counts = place.records().await.counts().await.unwrap();
     assert_eq!((counts.waiting, counts.events as usize), (0, seen.events.len()));
     assert!(seen.in_hand.is_empty() && seen.begun.len() > 50);
-    // What was recorded is told, and nothing else.
+    // The history shows what was recorded, and nothing else.
     let mut told = 0;
     for event in &seen.events {
         for (page, attempts) in place.records().await.dossier(*event).await.unwrap().runs {

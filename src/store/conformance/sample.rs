@@ -1,4 +1,4 @@
-//! Events, runs and records to test with, and what a worker does with them in a line.
+//! Events, runs and records to test with, and what a worker does with them, in one line each.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use crate::store::contract::{Accept, Accepted, Delivery, Dossier, Heavy, NewRun,
 
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
-/// So many seconds after a moment long ago.
+/// So many seconds after a fixed moment in the past.
 pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + seconds).unwrap()
 }
 
-/// Later than all that any test names.
+/// Later than any moment in any test.
 pub(super) fn much_later() -> Timestamp {
     at(1_000_000)
 }
 
-/// An event that came so many seconds after the moment, with an id of that time that no other one has.
+/// An event received so many seconds after that moment, with a unique id of that time.
 pub(super) fn event(seconds: i64) -> Event {
     static COUNT: AtomicU64 = AtomicU64::new(1);
     let mut random = [0; 10];
@@ -59,7 +59,7 @@ pub(super) fn taken(event: Event, runs: Vec<NewRun>) -> Accept {
     Accept { event: Arc::new(event), runs, deliveries: Vec::new(), is_vouched: false, ruleset: 1, status: 200, taken: true }
 }
 
-/// An event whose runs are left to whoever leases them.
+/// An event whose runs are left for any owner to lease.
 pub(super) fn left(event: Event, runs: Vec<NewRun>) -> Accept {
     Accept { taken: false, ..taken(event, runs) }
 }
@@ -69,18 +69,18 @@ pub(super) fn delivered(accept: Accept, keys: &[&str]) -> Accept {
     Accept { deliveries, ..accept }
 }
 
-/// Another request, as one sends who guesses what a delivery is known by.
+/// A different request, as sent by somebody who guesses a delivery's id.
 pub(super) fn guessed(accept: Accept) -> Accept {
     let event = Event { raw: Bytes::from_static(b"{\"n\": 2}"), ..(*accept.event).clone() };
     Accept { event: Arc::new(event), ..accept }
 }
 
-/// The same once more, as one does who has not heard what became of it.
+/// The same accept once more, as when its outcome was unknown.
 pub(super) fn again(accept: &Accept) -> Accept {
     Accept { event: accept.event.clone(), runs: accept.runs.clone(), deliveries: accept.deliveries.clone(), ..*accept }
 }
 
-/// Has an event accepted that is new; gives its runs.
+/// Accepts a new event; returns its runs.
 pub(super) async fn accept(store: &Arc<dyn Store>, accept: Accept) -> Vec<(Run, StartResult)> {
     match store.accept(accept).await.unwrap() {
         Accepted::New(_, runs) => runs,
@@ -88,21 +88,21 @@ pub(super) async fn accept(store: &Arc<dyn Store>, accept: Accept) -> Vec<(Run, 
     }
 }
 
-/// Has an event with one run accepted, which begins at once.
+/// Accepts an event with one run, which starts at once.
 pub(super) async fn begin(store: &Arc<dyn Store>, seconds: i64, new: NewRun) -> Run {
     let (run, result) = accept(store, taken(event(seconds), vec![new])).await.remove(0);
     assert_eq!(result, StartResult::Begun);
     run
 }
 
-/// Has an event with one run accepted, which waits.
+/// Accepts an event with one run, which waits.
 pub(super) async fn queue(store: &Arc<dyn Store>, seconds: i64, new: NewRun) -> Run {
     let (run, result) = accept(store, taken(event(seconds), vec![new])).await.remove(0);
     assert_eq!(result, StartResult::Queued);
     run
 }
 
-/// What is due sometime, as far as nobody has it.
+/// Everything without an owner, whenever it is due.
 pub(super) async fn lease(store: &Arc<dyn Store>) -> Vec<Run> {
     store.lease(much_later(), 100, Heavy::ANY).await.unwrap().into_iter().map(|(run, _)| run).collect()
 }
@@ -142,12 +142,12 @@ pub(super) fn stepped(run: &Run) -> Record {
     record_of(Run { place, ..run.clone() }, attempt(run, "done", "so"), true)
 }
 
-/// The step is tried again at a moment, by whoever is there then.
+/// The step is to be tried again at `due`, by any owner.
 pub(super) fn postponed(run: &Run, due: Timestamp) -> Record {
     record_of(Run { due, tried: run.tried + 1, ..run.clone() }, attempt(run, "retry", "later"), false)
 }
 
-/// Records, and gives the run as its owner has it then.
+/// Records, and returns the run as its owner then has it.
 pub(super) async fn record(store: &Arc<dyn Store>, record: Record) -> Run {
     let run = (*record.run).clone();
     assert_eq!(store.record(record).await.unwrap(), Recorded::Recorded);
@@ -162,7 +162,7 @@ pub(super) async fn dossier(place: &dyn Place, event: EventId) -> Dossier {
     place.records().await.dossier(event).await.unwrap()
 }
 
-/// How the runs of an event are, and what was tried of each.
+/// The state of an event's runs, and the attempts of each.
 pub(super) async fn story(place: &dyn Place, event: EventId) -> Vec<(State, Vec<String>)> {
     let told = |attempts: Vec<Attempt>| attempts.into_iter().map(|a| format!("{} {}", a.place.step, a.outcome)).collect();
     dossier(place, event).await.runs.into_iter().map(|(page, attempts)| (page.run.state, told(attempts))).collect()

@@ -1,4 +1,4 @@
-//! What `save_as` keeps: recorded value by value, read back whole.
+//! What `save_as` stores: recorded value by value, read back whole.
 
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ pub(super) async fn a_saved_value_is_read_back(place: &dyn Place) {
     let leased = lease(&heir).await.remove(0);
     assert_eq!(leased.saved["x"].to_string(), text.replace("\\ud83d\\ude00", "😀"));
     assert_eq!((leased.saved.clone(), leased.unsaved.len()), (one.saved, 0));
-    // One that is done has nothing to go on with.
+    // A finished run needs its values no more.
     record(&heir, done(&leased)).await;
     assert!(dossier(place, one.event).await.runs[0].0.run.saved.is_empty());
 }
@@ -50,7 +50,7 @@ pub(super) async fn a_later_value_takes_the_place_of_an_earlier_one(place: &dyn 
     one = record(&store, stepped(&save(one, "list", json!("a word"), false))).await;
     one = save(one, "word", json!(1), false);
     one = record(&store, stepped(&save(one, "word", json!(2), false))).await;
-    // A list that is begun again is a new one.
+    // A list that is started again is a new one.
     one.saved.remove("word");
     one = record(&store, postponed(&save(one, "word", json!("first"), true), much_later())).await;
     let leased = lease(&store).await.remove(0);
@@ -82,7 +82,7 @@ pub(super) async fn saved_values_are_read_back_after_a_failure_and_a_replay(plac
     let store = place.open().await;
     let one = begin(&store, 0, run("a")).await;
     let one = record(&store, stepped(&save(one, "before", json!([1, 2]), false))).await;
-    // A value of the very record by which it fails.
+    // A value in the same record as the failure.
     let one = save(save(one, "last", json!(1), true), "last", json!(2), true);
     let ended = record(&store, failed(&one)).await;
     assert_eq!(dossier(place, one.event).await.runs[0].0.run.saved, ended.saved, "people see them");

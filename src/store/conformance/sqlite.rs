@@ -1,4 +1,4 @@
-//! The SQLite store as the promises are tested with it: a folder for each. Opening is what ends the owner before.
+//! The SQLite store in the conformance tests: a folder for each test. Opening it ends the previous owner.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ impl Backend for Sqlites {
 
 struct Folder {
     data: TempDir,
-    /// The owner that has ended the one before, and that nobody has asked for yet.
+    /// The owner that ended the previous one, and that no test has asked for yet.
     next: Mutex<Option<Arc<dyn Store>>>,
 }
 

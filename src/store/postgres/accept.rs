@@ -1,4 +1,4 @@
-//! Keeping an event with the runs that it starts, or finding that it came before.
+//! Storing an event with the runs that it starts, or finding that it was already received.
 
 use tokio_postgres::Transaction;
 
@@ -10,7 +10,7 @@ use crate::model::run::{Run, RunId, State};
 use crate::store::accept::fresh;
 use crate::store::contract::{Accept, Result, Standing, StartResult};
 
-/// What became of an event that was handed in.
+/// The result of accepting an event.
 pub(super) enum Kept {
     New(Vec<(Run, StartResult)>),
     Again { first: EventId, is_same: bool, restarted: usize, standing: Standing },
@@ -40,9 +40,9 @@ pub(super) async fn accept(sql: &Transaction<'_>, owner: &Owner, accept: &Accept
     Ok(Kept::New(runs.collect()))
 }
 
-/// What became of the runs of an event that was kept by an `accept` before, whose outcome nobody heard.
+/// What happened to the runs of an event that an earlier `accept` stored without its outcome being known.
 async fn kept_before(sql: &Transaction<'_>, owner: &Owner, accept: &Accept, seq: i64) -> Result<Kept> {
-    // Runs that were started anew came later, and have higher numbers.
+    // Runs that were started again later have higher numbers.
     let text = "SELECT id, owner, 'waiting' FROM pending WHERE event = $1
                 UNION ALL SELECT id, 0, state FROM ended WHERE event = $1 ORDER BY id LIMIT $2";
     let mut runs = Vec::with_capacity(accept.runs.len());
@@ -58,7 +58,7 @@ async fn kept_before(sql: &Transaction<'_>, owner: &Owner, accept: &Accept, seq:
     Ok(Kept::New(runs))
 }
 
-/// What a delivery that came before gets; nothing if it is to be taken as new.
+/// The result for a delivery that was already received; `None` if it is to be treated as new.
 async fn redelivered(sql: &Transaction<'_>, owner: &Owner, accept: &Accept, keys: &[(String, Known)], now: i64) -> Result<Option<Kept>> {
     let known: Vec<_> = keys.iter().filter_map(|(_, known)| known.as_ref()).filter(|(_, until, _)| *until > now).collect();
     if known.is_empty() {
@@ -66,7 +66,7 @@ async fn redelivered(sql: &Transaction<'_>, owner: &Owner, accept: &Accept, keys
     }
     let request = accept.event.request_hash();
     let seqs: Vec<i64> = known.iter().map(|(seq, ..)| *seq).collect();
-    // Nobody deletes them or starts runs of them meanwhile.
+    // So that nobody deletes them or starts runs of them meanwhile.
     let text = "SELECT seq, id FROM event WHERE seq = ANY($1) ORDER BY seq FOR UPDATE";
     let mut events: Vec<(i64, EventId)> = Vec::new();
     for row in sql.query(text, &[&seqs]).await? {
@@ -79,7 +79,7 @@ async fn redelivered(sql: &Transaction<'_>, owner: &Owner, accept: &Accept, keys
         }
         let text = "SELECT 1 FROM pending WHERE event = $1 UNION ALL SELECT 1 FROM ended WHERE event = $1 LIMIT 1";
         if !accept.runs.is_empty() && sql.query_opt(text, &[seq]).await?.is_none() {
-            // No rule wanted it then, and one does now.
+            // No rule matched it then, but one does now.
             continue;
         }
         let is_same = *before == request;
@@ -90,8 +90,9 @@ async fn redelivered(sql: &Transaction<'_>, owner: &Owner, accept: &Accept, keys
     Ok(None)
 }
 
-/// Failed runs of an event go on at the step that failed; only those of one rule, if one is named. The event is locked. Their
-/// count begins far above all that they had, so that whoever held one before it failed is known to be late.
+/// Lets failed runs of an event continue at the step that failed; only those of one rule, if one is given. The event is
+/// locked. Their turn number jumps far above any earlier one, so that an owner from before the failure is recognized as
+/// stale.
 pub(super) async fn restart(sql: &Transaction<'_>, seq: i64, rule: Option<&str>, now: i64) -> Result<usize> {
     let text =
         "SELECT id, lane, rule, once FROM ended WHERE event = $1 AND state = 'failed' AND ($2::bytea IS NULL OR rule = $2) ORDER BY id";
@@ -114,7 +115,7 @@ pub(super) async fn restart(sql: &Transaction<'_>, seq: i64, rule: Option<&str>,
     Ok(failed.len())
 }
 
-/// How it stands with the answer to an event.
+/// The state of the answer to an event.
 pub(super) async fn standing(sql: &Transaction<'_>, seq: i64) -> Result<Standing> {
     let answer = sql.query_opt("SELECT sealed FROM answer WHERE event = $1", &[&seq]).await?;
     let is_open = sql.query_opt("SELECT 1 FROM pending WHERE event = $1 LIMIT 1", &[&seq]).await?.is_some();

@@ -1,5 +1,5 @@
-//! What people change, and what a start changes: failed runs go on, rules are started anew on an event, waiting runs are
-//! cancelled or set aside, effects are found to be done.
+//! Changes by people, and at startup: failed runs are continued, rules are started again on an event, waiting runs are
+//! cancelled or quarantined, effects are found to be done.
 
 use std::collections::HashSet;
 
@@ -17,13 +17,13 @@ use crate::model::run::{Attempt, RunId, State, TextHash};
 use crate::store::contract::{Cancelled, EffectKey, NewRun, Result, Waiting};
 use crate::store::quarantine::{MOST, last_word, too_often};
 
-/// The number of an event that nobody else changes or deletes until the transaction ends.
+/// The number of an event, locked so that nobody else changes or deletes it until the transaction ends.
 async fn lock_event(sql: &Transaction<'_>, event: EventId) -> Result<Option<i64>> {
     let row = sql.query_opt("SELECT seq FROM event WHERE id = $1 FOR UPDATE", &[&&event.0.as_bytes()[..]]).await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// Lets failed runs of an event go on; says how many.
+/// Lets failed runs of an event continue; returns how many.
 pub(super) async fn replay(sql: &Transaction<'_>, event: EventId, rule: Option<&str>, now: Timestamp) -> Result<usize> {
     match lock_event(sql, event).await? {
         Some(event) => restart(sql, event, rule, now.as_millisecond()).await,
@@ -31,7 +31,7 @@ pub(super) async fn replay(sql: &Transaction<'_>, event: EventId, rule: Option<&
     }
 }
 
-/// Starts rules on an event; says how many runs were begun.
+/// Starts rules on an event; returns how many runs were started.
 pub(super) async fn start_anew(
     sql: &Transaction<'_>,
     event: EventId,
@@ -44,7 +44,7 @@ pub(super) async fn start_anew(
     insert_runs(sql, event, now.as_millisecond(), 0, runs).await.map(|begun| begun.len())
 }
 
-/// A run that waits, locked with its lane, so that nobody else changes it until the transaction ends.
+/// A waiting run, locked with its lane, so that nobody else changes it until the transaction ends.
 struct Locked {
     id: RunId,
     rule: String,
@@ -56,7 +56,7 @@ struct Locked {
     event: EventId,
 }
 
-/// Locks these runs, as far as they still wait.
+/// Locks those of these runs that still wait.
 async fn lock(sql: &Transaction<'_>, runs: &[RunId]) -> Result<Vec<Locked>> {
     let lanes = sql.query("SELECT lane FROM pending WHERE id = ANY($1) AND lane IS NOT NULL", &[&runs]).await?;
     let lanes: Vec<&[u8]> = column(&lanes, 0)?;
@@ -81,7 +81,7 @@ async fn lock(sql: &Transaction<'_>, runs: &[RunId]) -> Result<Vec<Locked>> {
     Ok(locked)
 }
 
-/// Ends runs as they are, each with a last word about it.
+/// Ends runs unchanged, each with a last history entry.
 async fn end(sql: &Transaction<'_>, runs: &[Locked], state: State, now: Timestamp, last: impl Fn(&Locked) -> Vec<Attempt>) -> Result<()> {
     for run in runs {
         let text = "WITH gone AS (DELETE FROM pending WHERE id = $1 RETURNING *)
@@ -101,7 +101,7 @@ async fn end(sql: &Transaction<'_>, runs: &[Locked], state: State, now: Timestam
     Ok(())
 }
 
-/// Ends runs that wait. What a living owner has in hand is left alone; what a dead one had is not.
+/// Ends waiting runs. Runs that a living owner is working on are left alone; those of a dead owner are not.
 pub(super) async fn cancel(sql: &Transaction<'_>, which: &Waiting, now: Timestamp) -> Result<Cancelled> {
     let event = match which.event {
         Some(event) => match number(sql, event).await? {
@@ -120,7 +120,7 @@ pub(super) async fn cancel(sql: &Transaction<'_>, which: &Waiting, now: Timestam
     Ok(Cancelled { runs: free.len(), busy: busy.len() })
 }
 
-/// Counts a death of the program for these runs, and sets aside those for which it was one too many.
+/// Counts a crash of the program for these runs, and quarantines those that reach the limit.
 pub(super) async fn crashed_with(sql: &Transaction<'_>, runs: &[RunId], now: Timestamp) -> Result<Vec<(EventId, String)>> {
     let mut locked = lock(sql, runs).await?;
     let mut aside = HashSet::new();
@@ -136,7 +136,7 @@ pub(super) async fn crashed_with(sql: &Transaction<'_>, runs: &[RunId], now: Tim
     Ok(locked.into_iter().map(|run| (run.event, run.rule)).collect())
 }
 
-/// Notes of effects that they were found to be done.
+/// Marks effects as already done.
 pub(super) async fn settle(sql: &Transaction<'_>, done: &[EffectKey]) -> Result<()> {
     lock(sql, &done.iter().map(|(run, ..)| *run).collect::<Vec<_>>()).await?;
     for (run, step, element) in done {

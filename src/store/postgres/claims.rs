@@ -1,6 +1,6 @@
-//! How runs begin: which may begin at once, which wait in their lane, which are not run again because of `once_per`; and
-//! which deliveries are known. All of it in the transaction that keeps the event, and all of it in one order (see
-//! [`super`]), so that no two wait for each other.
+//! How runs start: which start at once, which wait in their lane, which are skipped because of `once_per`; and which
+//! deliveries are known. All of it in the transaction that stores the event, and all of it in one order (see [`super`]), so
+//! that no two transactions deadlock.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -11,12 +11,12 @@ use crate::model::run::{RunId, State, hash};
 use crate::store::claims::used_already;
 use crate::store::contract::{Accept, Delivery, NewRun, Result, StartResult};
 
-/// How many locks all lanes share: as many as a transaction may hold at most, however many lanes it is about.
+/// How many locks all lanes share: also the most that one transaction can hold, however many lanes it involves.
 const LOCKS: u32 = 1_024;
-/// Names these locks among all that a database has.
+/// Distinguishes these locks from all others in the database.
 const LANES: i32 = 0x6c61_6e65;
 
-/// Waits until nobody else decides about these lanes; until the transaction ends, nobody else does.
+/// Locks these lanes until the transaction ends; waits for other transactions that have them.
 pub(super) async fn lock_lanes(sql: &Transaction<'_>, lanes: impl IntoIterator<Item = &[u8]>) -> Result<()> {
     let locks: BTreeSet<i32> = lanes.into_iter().map(|lane| (crc32fast::hash(lane) % LOCKS) as i32).collect();
     if !locks.is_empty() {
@@ -27,7 +27,7 @@ pub(super) async fn lock_lanes(sql: &Transaction<'_>, lanes: impl IntoIterator<I
     Ok(())
 }
 
-/// The first run that waits in a lane may begin, if no other one of the lane has begun. The lane is locked.
+/// Lets the first run that waits in a lane start, unless another run of the lane has started. The lane is locked.
 pub(super) async fn open_lane(sql: &Transaction<'_>, lane: Option<&[u8]>) -> Result<()> {
     if let Some(lane) = lane {
         let text = "UPDATE pending SET queued = FALSE
@@ -38,22 +38,22 @@ pub(super) async fn open_lane(sql: &Transaction<'_>, lane: Option<&[u8]>) -> Res
     Ok(())
 }
 
-/// A key of any text. Parts are told from each other.
+/// A key for any text. The parts stay distinct.
 pub(super) fn key(parts: &[&str]) -> Result<String> {
     Ok(hash(json(parts)?.as_bytes()))
 }
 
-/// What is known of a delivery: the event that came by it, until when, and what tells its request from others.
+/// What is known about a delivery: its event, until when it is remembered, and the hash that distinguishes its request.
 pub(super) type Known = Option<(i64, i64, String)>;
 
-/// Claims deliveries, so that nobody else decides about them until the transaction ends. Gives their keys, and for each what
-/// was known of it before.
+/// Claims deliveries, so that nobody else decides about them until the transaction ends. Returns their keys, each with what
+/// was known about it before.
 pub(super) async fn claim_deliveries(sql: &Transaction<'_>, deliveries: &[Delivery]) -> Result<Vec<(String, Known)>> {
     let keys: Vec<String> = deliveries.iter().map(|delivery| key(&[&delivery.key])).collect::<Result<_>>()?;
     let mut known: BTreeMap<&String, Known> = keys.iter().map(|key| (key, None)).collect();
     for (key, known) in &mut known {
-        // A row that is there is locked by this and left as it is; one that is not has no event, and is deleted with those whose
-        // time is over if it gets none.
+        // This locks an existing row and leaves it as it is; a new row has no event, and is deleted with the expired ones if
+        // it gets none.
         let text = "INSERT INTO delivery (key) VALUES ($1) ON CONFLICT (key) DO UPDATE SET until = delivery.until
                     RETURNING event, until, request";
         let row = sql.query_one(text, &[key]).await?;
@@ -63,7 +63,7 @@ pub(super) async fn claim_deliveries(sql: &Transaction<'_>, deliveries: &[Delive
     Ok(keys.iter().map(|key| (key.clone(), known[key].clone())).collect())
 }
 
-/// Remembers by which deliveries an event came.
+/// Stores the deliveries by which an event came.
 pub(super) async fn keep_deliveries(sql: &Transaction<'_>, keys: &[(String, Known)], accept: &Accept, event: i64) -> Result<()> {
     if keys.is_empty() {
         return Ok(());
@@ -76,10 +76,10 @@ pub(super) async fn keep_deliveries(sql: &Transaction<'_>, keys: &[(String, Know
     Ok(())
 }
 
-/// A `once_per` value as a run's `once` column has it.
+/// A `once_per` value as in a run's `once` column.
 type Claim = (String, i64);
 
-/// Claims what replayed runs had claimed before, also where others have it by now.
+/// Claims again what replayed runs had claimed before, even if other runs have it by now.
 pub(super) async fn claim_again(sql: &Transaction<'_>, runs: &[(RunId, String, Option<String>)], now: i64) -> Result<()> {
     let mut claims = BTreeMap::new();
     for (run, rule, once) in runs {
@@ -95,7 +95,7 @@ pub(super) async fn claim_again(sql: &Transaction<'_>, runs: &[(RunId, String, O
     Ok(())
 }
 
-/// Runs that ended without success give their values back.
+/// Releases the values of runs that ended without success.
 pub(super) async fn give_back(sql: &Transaction<'_>, runs: &[(RunId, String, Option<String>)]) -> Result<()> {
     let mut claims = BTreeSet::new();
     for (run, rule, once) in runs {
@@ -109,7 +109,7 @@ pub(super) async fn give_back(sql: &Transaction<'_>, runs: &[(RunId, String, Opt
     Ok(())
 }
 
-/// Puts fresh runs of an event among those that are to be done; those that begin at once are owned `by` who is named.
+/// Inserts an event's new runs into `pending`; those that start at once belong to the owner `by`.
 pub(super) async fn insert_runs(
     sql: &Transaction<'_>,
     event: i64,
@@ -118,7 +118,7 @@ pub(super) async fn insert_runs(
     runs: &[NewRun],
 ) -> Result<Vec<(RunId, StartResult)>> {
     lock_lanes(sql, runs.iter().filter_map(|run| run.lane.as_deref()).map(str::as_bytes)).await?;
-    // They are numbered now that the lanes are locked, and so in a lane's order.
+    // They are numbered only now that the lanes are locked, so numbers are in a lane's order.
     let text = "SELECT nextval('run_number') AS id FROM generate_series(1, $1::bigint) ORDER BY id";
     let rows = sql.query(text, &[&(runs.len() as i64)]).await?;
     let numbers: Vec<RunId> = column(&rows, 0)?;
@@ -143,7 +143,7 @@ pub(super) async fn insert_runs(
     Ok(results)
 }
 
-/// Claims the `once_per` values of runs; gives those that have theirs. Of several with the same one, the first has it.
+/// Claims the `once_per` values of runs; returns the runs that got theirs. Of several with the same value, the first gets it.
 async fn claim(sql: &Transaction<'_>, now: i64, runs: &[NewRun], numbers: &[RunId]) -> Result<HashSet<RunId>> {
     let mut wanted = BTreeMap::new();
     for (&id, run) in numbers.iter().zip(runs) {
@@ -163,7 +163,7 @@ async fn claim(sql: &Transaction<'_>, now: i64, runs: &[NewRun], numbers: &[RunI
     Ok(claimed)
 }
 
-/// A run that is never begun, for those who ask why.
+/// Records a run that is never started, for people who ask why.
 async fn repeated(sql: &Transaction<'_>, id: RunId, event: i64, now: i64, run: &NewRun) -> Result<()> {
     let value = run.once.as_ref().map_or("", |o| o.value.as_str());
     // The run that has the value may have ended.

@@ -1,4 +1,4 @@
-//! Connections to one database. Each is used by one transaction at a time; one that was lost is made anew.
+//! Connections to one database. Each is used by one transaction at a time; a lost one is replaced.
 
 use std::error::Error as _;
 use std::io;
@@ -20,7 +20,7 @@ impl Connections {
         Self { config, idle: Mutex::default(), room: Semaphore::new(most) }
     }
 
-    /// A connection that nobody uses, as soon as there is one.
+    /// Waits for an idle connection.
     pub(super) async fn get(&self) -> Result<Connection<'_>> {
         let room = self.room.acquire().await.map_err(|_| lost())?;
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -28,7 +28,7 @@ impl Connections {
             Some(client) => client,
             None => {
                 let (client, connection) = self.config.connect(NoTls).await?;
-                // It ends with the client; what goes wrong meanwhile is told to whoever waits for an answer.
+                // It ends with the client; errors meanwhile are reported to the pending queries.
                 tokio::spawn(connection);
                 client
             }
@@ -37,7 +37,7 @@ impl Connections {
     }
 }
 
-/// A connection in use. Given back when it is dropped, with whatever was begun on it undone.
+/// A connection in use. Returned when dropped; an unfinished transaction is rolled back.
 pub(super) struct Connection<'a> {
     client: Option<Client>,
     all: &'a Connections,
@@ -62,7 +62,7 @@ fn lost() -> Error {
     Error::new("the connection to PostgreSQL was lost", true).but_maybe_done()
 }
 
-/// An error of PostgreSQL, or of the way to it.
+/// An error of PostgreSQL, or of the connection to it.
 impl From<tokio_postgres::Error> for Error {
     fn from(e: tokio_postgres::Error) -> Self {
         let Some(said) = e.as_db_error() else {
@@ -72,9 +72,9 @@ impl From<tokio_postgres::Error> for Error {
         let error = |transient| Error::new(format!("PostgreSQL: {}", said.message()), transient);
         // The classes of SQLSTATE (PostgreSQL's manual, appendix A).
         match said.code().code().get(..2) {
-            // Somebody stops the server, or it has to stop.
+            // The server is being stopped, or had to stop.
             Some("08" | "57" | "58") => error(true).but_maybe_done(),
-            // It was rolled back, or there was no room for it, or somebody else had it.
+            // It was rolled back, there was no room for it, or somebody else had locked it.
             Some("40" | "53" | "55") => error(true),
             _ => error(false),
         }

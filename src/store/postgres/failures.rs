@@ -1,5 +1,5 @@
-//! What happens to this store and to no other: time that runs out, connections that are lost, several that begin at a time,
-//! a database that is newer.
+//! Failures that only this store can have: expired owners, lost connections, several machines starting at once, a database
+//! that is newer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +73,7 @@ async fn an_owner_that_was_paused_goes_on_with_what_nobody_took_meanwhile(config
     assert_eq!(other.lease(Timestamp::UNIX_EPOCH, 1, Heavy::ANY).await.unwrap()[0].0.id, first.id);
     assert_eq!(record(&paused, &first, State::Waiting).await, Recorded::LeaseLost);
     assert_eq!(record(&paused, &second, State::Waiting).await, Recorded::Recorded);
-    // Whatever it takes makes it live again, and all it has with it.
+    // Taking any run makes it live again, with all the runs it has.
     let third = begin(&paused).await;
     assert_eq!((leases(&other).await, other.next_due().await.unwrap()), (0, None));
     assert_eq!(record(&paused, &third, State::Done).await, Recorded::Recorded);

@@ -1,5 +1,5 @@
-//! What the writers of files are about to do. One task has all of it done, in the order in which it was asked for: forgetting
-//! an intent is not waited for, and must not take away the one that follows.
+//! The intents of file writers. One task executes all operations in the order in which they were requested: forgetting an
+//! intent is not waited for, and must not delete the one that follows.
 
 use std::sync::Arc;
 
@@ -20,16 +20,16 @@ enum Job {
 }
 
 impl Intents {
-    /// Has to be called inside a runtime. The task ends when this is dropped.
+    /// Must be called inside a runtime. The task ends when this is dropped.
     pub(super) fn new(connections: Arc<Connections>) -> Self {
         let (jobs, mut wanted) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             let mut clerk = Clerk { connections, latest: 0 };
             while let Some(job) = wanted.recv().await {
-                // Who asked may be gone.
+                // The caller may be gone.
                 match job {
                     Job::Intend { folder, intent, done } => drop(done.send(clerk.intend(&folder, &intent).await)),
-                    // If it cannot be told, the intent stays, and is found to be done with after a restart.
+                    // If this fails, the intent stays, and is recognized as done after a restart.
                     Job::Forget { folder, file } => drop(clerk.forget(&folder, &file).await),
                     Job::Of { folder, done } => drop(done.send(clerk.of(&folder).await)),
                 }
@@ -65,8 +65,8 @@ impl Intents {
 
 struct Clerk {
     connections: Arc<Connections>,
-    /// The number of the latest intent that is known here. What is forgotten has no higher one: a connection that is lost
-    /// may still do what it was told when a later intent is there already.
+    /// The number of the latest intent known here. Forgetting only deletes up to this number: a lost connection may still
+    /// execute its statement when a later intent already exists.
     latest: i64,
 }
 
@@ -94,7 +94,7 @@ impl Clerk {
     async fn of(&mut self, folder: &str) -> Result<Vec<Intent>> {
         let mut connection = self.connections.get().await?;
         let sql = connection.begin().await?;
-        // They are few: one for each file that is being written.
+        // They are few: one for each file being written.
         let rows = sql.query("SELECT intent, nth FROM intent WHERE folder = $1", &[&folder.as_bytes()]).await?;
         let mut intents = Vec::with_capacity(rows.len());
         for row in &rows {

@@ -1,4 +1,4 @@
-//! Handing out runs: to whoever leases what nobody has, and to an owner that has lost hold of its own.
+//! Handing out runs: those without an owner to any owner, and those of an owner back to it after it lost track of them.
 
 use std::collections::HashMap;
 
@@ -12,8 +12,8 @@ use crate::model::event::Unread;
 use crate::model::run::{Run, RunId, State};
 use crate::store::contract::{Heavy, Held, Result};
 
-/// Takes runs that nobody has: first those that somebody died of, then those that are due. What somebody else is just
-/// looking at is left to them.
+/// Leases runs without an owner: first those of dead owners, then those that are due. Runs that another transaction is just
+/// examining are left to it.
 pub(super) async fn lease(
     sql: &Transaction<'_>,
     owner: &Owner,
@@ -25,7 +25,7 @@ pub(super) async fn lease(
     let dead = dead(sql).await?;
     let mut rows = Vec::new();
     if !dead.is_empty() {
-        // Whoever was dead when they were looked for: no other owner can have the number of one of these.
+        // Owners that were dead when this was checked: no new owner can get one of these numbers.
         let which = "owner = ANY($1) AND NOT queued";
         let chosen = choose(sql, which, "id", &mut heavy, most, &dead).await?;
         rows = take(sql, owner, "id = ANY($2) AND owner = ANY($3) AND NOT queued", "SKIP LOCKED", &[&chosen, &dead]).await?;
@@ -40,10 +40,10 @@ pub(super) async fn lease(
     with_events(sql, &rows).await
 }
 
-/// Runs of this owner, as they stand.
+/// This owner's runs as stored.
 pub(super) async fn held(sql: &Transaction<'_>, owner: &Owner, which: Held) -> Result<Vec<(Run, Unread)>> {
     owner.live(sql).await?;
-    // Once it was given back, somebody else may have leased it: that is a lease and a record more than was known.
+    // Once released, it may have been leased by another owner: that is one lease and one record more than was known.
     let rows = match which {
         Held::Run(run, turn) => take(sql, owner, "owner = $1 AND id = $2 AND turn <= $3", "", &[&run, &(turn + 1)]).await?,
         Held::Event(event) => match number(sql, event).await? {
@@ -54,13 +54,13 @@ pub(super) async fn held(sql: &Transaction<'_>, owner: &Owner, which: Held) -> R
     with_events(sql, &rows).await
 }
 
-/// The runs that this owner has leased or recorded, with their counts.
+/// The runs that this owner has leased or recorded, with their turn numbers.
 pub(super) async fn owned(sql: &Transaction<'_>, owner: &Owner) -> Result<Vec<(RunId, i64)>> {
     let rows = sql.query("SELECT id, turn FROM pending WHERE owner = $1 AND turn > 0", &[&owner.id]).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// When there is something to lease: at once while there are runs that somebody died of.
+/// When there is something to lease: at once while runs of dead owners are left.
 pub(super) async fn next_due(sql: &Transaction<'_>) -> Result<Option<Timestamp>> {
     let dead = dead(sql).await?;
     if !dead.is_empty() && sql.query_opt("SELECT 1 FROM pending WHERE owner = ANY($1) AND NOT queued LIMIT 1", &[&dead]).await?.is_some() {
@@ -70,7 +70,7 @@ pub(super) async fn next_due(sql: &Transaction<'_>) -> Result<Option<Timestamp>>
     Ok(row.try_get::<_, Option<i64>>(0)?.map(moment))
 }
 
-/// The first runs that are as is said (of `$1`), but for those that are too heavy. Somebody else may still take them.
+/// The first runs that match the condition (on `$1`), without those that are too heavy. Another owner may still take them.
 async fn choose(
     sql: &Transaction<'_>,
     which: &str,
@@ -91,7 +91,7 @@ async fn choose(
     Ok(chosen)
 }
 
-/// Makes runs this owner's (`$1`) that are as is said, and that nobody takes meanwhile.
+/// Takes the runs that match the condition for this owner (`$1`), unless somebody else takes them meanwhile.
 async fn take(sql: &Transaction<'_>, owner: &Owner, which: &str, locked: &str, and: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
     let text = format!(
         "WITH chosen AS (SELECT id FROM pending WHERE {which} FOR UPDATE {locked})
@@ -105,7 +105,7 @@ fn number_of(row: &Row) -> Option<RunId> {
     row.try_get(0).ok()
 }
 
-/// Reads runs with their events and what they saved.
+/// Reads runs with their events and saved values.
 async fn with_events(sql: &Transaction<'_>, rows: &[Row]) -> Result<Vec<(Run, Unread)>> {
     let numbers: Vec<i64> = column(rows, 1)?;
     let text = format!("SELECT {EVENT}, e.seq FROM event e WHERE e.seq = ANY($1)");

@@ -1,24 +1,24 @@
-//! The beginning of "Many machines": the store in a PostgreSQL (14 or newer) that several machines share. It keeps every
-//! promise of the [contract](super::contract), and is there to show that the contract is right for more than one machine.
-//! It is not offered to users yet: only the tests are built with it.
+//! The beginning of "Many machines": the store in a PostgreSQL database (14 or newer) that several machines share. It fulfils
+//! the whole [contract](super::contract), and exists to show that the contract is right for more than one machine. It is not
+//! offered to users yet: only the tests are built with it.
 //!
-//! How it differs from the store on a disk:
+//! How it differs from the SQLite store:
 //!
-//! - Many owners live at a time. Each has a row with an end by the database's clock, which it moves on while it lives
-//!   ([`owner`]). Who is over that end has lost its runs as soon as somebody leases them, and not earlier.
-//! - `record` changes a run only where owner and count are still those it was taken with, in one statement ([`record`]).
+//! - Many owners live at the same time. Each has a row with an expiry by the database's clock, which it renews while it lives
+//!   ([`owner`]). An expired owner loses its runs when somebody leases them, and not earlier.
+//! - `record` changes a run only if its owner and turn number are still those it was taken with, in one statement ([`record`]).
 //! - A lane is decided under a lock of its own ([`claims`]), and runs are numbered under it: so the order of numbers in a
 //!   lane is the order of acceptance, whatever clocks and ids say.
-//! - What many may claim at a time (`once_per`, deliveries, ids) is a unique key.
-//! - Text that senders choose can be of any length and hold any character, which keys and text of PostgreSQL cannot; so
-//!   keys are hashes, and such text is stored as bytes.
+//! - What many may claim at the same time (`once_per` values, deliveries, ids) is a unique key.
+//! - Text chosen by senders can have any length and contain any character, but keys and text of PostgreSQL cannot; so keys
+//!   are hashes, and such text is stored as bytes.
 //!
-//! **No two transactions wait for each other**, because each takes what it needs in this order, and sorted within:
-//! the owner's own row, deliveries, events, lanes, runs, `once_per` values, answers. Who waits for runs that others may open
-//! has their lanes first; `record` of a run that goes on waits for that run only, and `lease` for nothing.
+//! **No two transactions deadlock**, because each locks what it needs in this order, and sorted within: the owner's own row,
+//! deliveries, events, lanes, runs, `once_per` values, answers. A transaction that waits for runs that others may open has
+//! locked their lanes first; `record` of a run that continues waits for that run only, and `lease` for nothing.
 //!
-//! Every transaction is READ COMMITTED: each statement sees what was committed before it began. So a lock is taken by a
-//! statement of its own, and what it guards is read by the next one.
+//! Every transaction is READ COMMITTED: each statement sees what was committed before it began. So one statement takes a lock,
+//! and the next one reads what it guards.
 
 mod accept;
 mod changes;
@@ -53,7 +53,7 @@ use intents::Intents;
 use owner::Owner;
 use verb::verb;
 
-/// How many transactions of one owner run at a time.
+/// How many transactions of one owner run at the same time.
 const SIDE_BY_SIDE: usize = 4;
 
 /// One owner of the store.
@@ -64,7 +64,7 @@ pub(super) struct Postgres {
 }
 
 impl Postgres {
-    /// Opens the store as an owner that lives as long as it says so, every third part of `life`. Has to be called inside a
+    /// Opens the store as an owner that stays alive by renewing itself every third of `life`. Must be called inside a
     /// runtime.
     pub(super) async fn open(config: Config, life: Duration) -> Result<Self> {
         let connections = Arc::new(Connections::new(config, SIDE_BY_SIDE));

@@ -1,7 +1,7 @@
-//! Who owns runs: a row with an end, by the database's clock. Whose end has come is dead for all others, until it moves its
-//! end on again: a process that was only paused goes on with those of its runs that nobody has leased meanwhile.
+//! Who owns runs: each owner has a row with an expiry by the database's clock. After that it is dead to all others, until it
+//! renews: a process that was only paused continues with those of its runs that nobody has leased meanwhile.
 //!
-//! What decides is each run's own row. So nothing depends on whether an owner knows in time that it was taken for dead.
+//! Each run's own row decides. So nothing depends on whether an owner learns in time that it was considered dead.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::store::contract::Result;
 #[derive(Clone)]
 pub(super) struct Owner {
     pub id: i64,
-    /// How long it lives without saying so, in milliseconds.
+    /// How long it lives without renewing, in milliseconds.
     life: i64,
 }
 
@@ -26,14 +26,14 @@ impl Owner {
         Ok(Self { id: sql.query_one(text, &[&life]).await?.try_get(0)?, life })
     }
 
-    /// Moves the end on as long as the connections are there.
+    /// Renews the expiry as long as the connections exist.
     pub(super) fn keep_alive(&self, connections: &Arc<Connections>) {
         let (owner, connections) = (self.clone(), Arc::downgrade(connections));
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_millis(owner.life as u64 / 3)).await;
                 let Some(connections) = Weak::upgrade(&connections) else { return };
-                // If it cannot be said now, it is said next time, or by whichever verb needs it first.
+                // If this fails, it is repeated next time, or by the next operation that needs it.
                 let _ = owner.say_alive(&connections).await;
             }
         });
@@ -46,8 +46,8 @@ impl Owner {
         Ok(sql.commit().await?)
     }
 
-    /// Makes sure that this owner lives when the transaction ends, as one has to that takes runs. Looks first, so that the
-    /// owner's transactions do not wait for each other.
+    /// Makes sure that this owner is alive when the transaction ends, as required for taking runs. Reads first, so that the
+    /// owner's transactions do not block each other.
     pub(super) async fn live(&self, sql: &Transaction<'_>) -> Result<()> {
         let text = "SELECT 1 FROM owner WHERE id = $1 AND until > clock_timestamp() + $2::bigint * interval '0.7 milliseconds'";
         if sql.query_opt(text, &[&self.id, &self.life]).await?.is_none() {
@@ -59,10 +59,10 @@ impl Owner {
     }
 }
 
-/// Owners that have runs and are dead.
+/// Dead owners that have runs.
 ///
-/// An end is compared with the moment at which this statement began, which is before everything it sees. So who has moved
-/// its end on in time is never taken for dead, however long this takes.
+/// The expiry is compared with the time at which this statement began, which is before everything it sees. So an owner that
+/// renewed in time is never considered dead, however long this takes.
 pub(super) async fn dead(sql: &Transaction<'_>) -> Result<Vec<i64>> {
     let text = "SELECT DISTINCT owner FROM pending p WHERE owner <> 0
                 AND NOT EXISTS (SELECT 1 FROM owner o WHERE o.id = p.owner AND o.until > statement_timestamp())";

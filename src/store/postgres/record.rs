@@ -1,4 +1,4 @@
-//! Recording what was tried, and the run after it, if the run is still its owner's.
+//! Recording an attempt and the run's new state, if the run still belongs to this owner.
 
 use tokio_postgres::Transaction;
 use tokio_postgres::types::ToSql;
@@ -22,7 +22,7 @@ pub(super) async fn record(sql: &Transaction<'_>, owner: &Owner, record: &Record
     if matches!(run.state, State::Waiting | State::Failed) {
         write_saved(sql, run).await?;
     } else {
-        // What earlier steps saved is needed only to go on.
+        // Values saved by earlier steps are needed only to continue.
         sql.execute("DELETE FROM saved WHERE run = $1", &[&run.id]).await?;
     }
     keep_attempts(sql, run.id, attempts).await?;
@@ -30,14 +30,14 @@ pub(super) async fn record(sql: &Transaction<'_>, owner: &Owner, record: &Record
         open_lane(sql, run.lane.as_deref().map(str::as_bytes)).await?;
     }
     if let Some(answer) = answer {
-        // The first answer stays.
+        // The first answer wins.
         let text = "INSERT INTO answer (event, sealed) SELECT seq, $2 FROM event WHERE id = $1 ON CONFLICT (event) DO NOTHING";
         sql.execute(text, &[&&run.event.0.as_bytes()[..], &json(answer)?]).await?;
     }
     Ok(Recorded::Recorded)
 }
 
-/// Something is left to do: at once, by its owner, or later, by anybody. Says whether the run was this owner's.
+/// The run continues: at once with its owner, or later with any. Returns whether the run was this owner's.
 async fn wait(sql: &Transaction<'_>, owner: &Owner, run: &Run, goes_on: bool) -> Result<bool> {
     let by = if goes_on { owner.id } else { 0 };
     let text = "UPDATE pending SET settled = settled AND step = $4 AND element = $5, step = $4, element = $5, tried = $6, due = $7,
@@ -51,14 +51,14 @@ async fn wait(sql: &Transaction<'_>, owner: &Owner, run: &Run, goes_on: bool) ->
     Ok(sql.execute(text, &[&whose[..], &what].concat()).await? > 0)
 }
 
-/// Whether this very record was made before, and nobody had heard of it: then it is still its owner's.
+/// Whether this same record was already made, with its outcome unknown: then the run is still this owner's.
 async fn is_recorded(sql: &Transaction<'_>, owner: &Owner, run: &Run) -> Result<bool> {
     let text = "SELECT 1 FROM pending WHERE id = $1 AND owner = $2 AND turn = $3 AND step = $4 AND element = $5 AND tried = $6";
     let (turn, step, element, tried) = (run.turn + 1, i64::from(run.place.step), i64::from(run.place.element), i64::from(run.tried));
     Ok(sql.query_opt(text, &[&run.id, &owner.id, &turn, &step, &element, &tried]).await?.is_some())
 }
 
-/// The run has ended. Says whether it was this owner's.
+/// The run has ended. Returns whether it was this owner's.
 async fn end(sql: &Transaction<'_>, owner: &Owner, run: &Run, at: i64) -> Result<bool> {
     lock_lanes(sql, run.lane.as_deref().map(str::as_bytes)).await?;
     let text = "WITH gone AS (DELETE FROM pending WHERE id = $1 AND owner = $2 AND turn = $3 RETURNING *)
@@ -69,7 +69,7 @@ async fn end(sql: &Transaction<'_>, owner: &Owner, run: &Run, at: i64) -> Result
         sql.query_opt(text, &[&run.id, &owner.id, &run.turn, &run.state.word(), &step, &element, &tried, &at, &run.forgiven]).await?;
     let Some(ended) = ended else { return Ok(false) };
     if run.state == State::Failed {
-        // It gives back what it had claimed, and claims it again when it is replayed; others keep it.
+        // A failed run releases its claim, and claims the value again when it is replayed; others keep it.
         give_back(sql, &[(run.id, run.rule.to_string(), ended.try_get(0)?)]).await?;
     }
     Ok(true)

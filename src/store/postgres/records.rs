@@ -1,4 +1,4 @@
-//! The store as people look at it: lists, and one event's whole story. It changes nothing.
+//! Read access to the store for people: lists, and everything about one event. It changes nothing.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -46,7 +46,7 @@ impl Records for PostgresRecords {
     fn dossier(&self, id: EventId) -> Doing<'_, Dossier> {
         verb!(self, |sql| dossier(sql, id).await?)
     }
-    /// A database is backed up by those who run it.
+    /// Backing up the database is left to its administrators.
     fn copy_to(&self, _: &Path) -> Doing<'_, ()> {
         Box::pin(async { Err(Error::new("the events are in PostgreSQL; back them up with `pg_dump` or your usual tool", false)) })
     }

@@ -1,4 +1,4 @@
-//! Deleting events whose runs are all done with, and what was remembered for a time.
+//! Deleting events whose runs are all finished, and expired ids and values.
 
 use jiff::Timestamp;
 use tokio_postgres::Transaction;
@@ -6,11 +6,11 @@ use tokio_postgres::Transaction;
 use super::rows::column;
 use crate::store::contract::{Pruned, Pruning, Result};
 
-/// The most ids and values that are deleted together.
+/// The most ids and values deleted in one batch.
 const MOST_EXPIRED: i64 = 1_000;
 
-/// Deletes up to `most` events, beginning after the number `after`. Clocks of machines differ, so that events that came
-/// earlier may have higher numbers: all are looked at. What somebody is just changing is left for the next time.
+/// Deletes up to `most` events, starting after the number `after`. The clocks of machines differ, so events received earlier
+/// may have higher numbers: all are examined. Events that are just being changed are left for the next time.
 pub(super) async fn prune(sql: &Transaction<'_>, what: &Pruning, after: i64, most: usize) -> Result<Pruned> {
     let text = "SELECT seq FROM event WHERE seq > $1 AND received < $2 ORDER BY seq LIMIT $3 FOR UPDATE SKIP LOCKED";
     let rows = sql.query(text, &[&after, &what.before.as_millisecond(), &(most as i64)]).await?;
@@ -35,7 +35,7 @@ pub(super) async fn prune(sql: &Transaction<'_>, what: &Pruning, after: i64, mos
     Ok(Pruned { events: done.len(), after, is_all: events.len() < most })
 }
 
-/// Deletes ids of deliveries and `once_per` values whose time is over; says whether there may be more.
+/// Deletes expired delivery ids and `once_per` values; returns whether there may be more.
 pub(super) async fn expire(sql: &Transaction<'_>, now: Timestamp) -> Result<bool> {
     let now = now.as_millisecond();
     let mut most = 0;
@@ -45,14 +45,14 @@ pub(super) async fn expire(sql: &Transaction<'_>, now: Timestamp) -> Result<bool
     ] {
         most = most.max(sql.execute(text, &[&now, &MOST_EXPIRED]).await?);
     }
-    // Owners that are long dead and have nothing any more.
+    // Owners that are long dead and have no runs left.
     let text =
         "DELETE FROM owner o WHERE until < clock_timestamp() - interval '1 day' AND NOT EXISTS (SELECT 1 FROM pending WHERE owner = o.id)";
     sql.execute(text, &[]).await?;
     Ok(most as i64 >= MOST_EXPIRED)
 }
 
-/// How many bytes are in use. It reads all, because the files of the tables do not become smaller when rows are deleted.
+/// How many bytes are in use. It reads everything, because a table's file does not shrink when rows are deleted.
 pub(super) async fn size(sql: &Transaction<'_>) -> Result<u64> {
     let text = "SELECT (SELECT coalesce(sum(pg_column_size(e.*)), 0) FROM event e)
                 + (SELECT coalesce(sum(pg_column_size(a.*)), 0) FROM attempt a)

@@ -1,5 +1,5 @@
-//! Rows of the tables, read and written: events, runs, what their steps saved, attempts. What cannot be read back is an
-//! error, never a default.
+//! Reading and writing rows: events, runs, values saved by their steps, attempts. What cannot be read is an error, never a
+//! default.
 
 use std::collections::HashMap;
 
@@ -58,13 +58,13 @@ fn read_place(row: &Row, step: usize, element: usize) -> Result<Place> {
     Ok(Place { step: read_count(row, step)?, element: read_count(row, element)? })
 }
 
-/// The number of an event; nothing if there is no such event.
+/// The number of an event, if it exists.
 pub(super) async fn number(sql: &Transaction<'_>, event: EventId) -> Result<Option<i64>> {
     let row = sql.query_opt("SELECT seq FROM event WHERE id = $1", &[&&event.0.as_bytes()[..]]).await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// What came before an event's body.
+/// Everything in an event except its body.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Head {
     pub method: String,
@@ -86,15 +86,15 @@ impl Head {
     }
 }
 
-/// How many bytes a waiting run and its event have to be read from.
+/// The stored size in bytes of a waiting run and its event.
 pub(super) const SIZE: &str =
     "octet_length(e.body) + (SELECT coalesce(sum(octet_length(s.value::text)), 0)::bigint FROM saved s WHERE s.run = p.id)";
 
-/// The columns that `read_unread` takes.
+/// The columns for `read_unread`.
 pub(super) const EVENT: &str = "e.id, e.received, e.head, e.body";
 
 pub(super) fn read_event(row: &Row, from: usize) -> Result<Event> {
-    // It was read once before it was kept, so it can be read again.
+    // It was parsed once before it was stored, so it can be parsed again.
     crate::body::read_event(read_unread(row, from)?).map_err(|why| damaged(&why.why))
 }
 
@@ -115,14 +115,14 @@ pub(super) fn read_unread(row: &Row, from: usize) -> Result<Unread> {
     }))
 }
 
-/// The columns of a waiting run that `read_run` takes.
+/// The columns of a waiting run for `read_run`.
 pub(super) const PENDING: &str = "p.id, p.event, p.rule, p.text, p.step, p.element, p.tried, p.due, p.settled, p.forgiven, p.replays, p.lane, p.turn, p.failed_step, p.failed_element";
-/// The same of an ended one.
+/// The same columns of an ended run.
 pub(super) const ENDED: &str = "p.id, p.event, p.rule, p.text, p.step, p.element, p.tried, p.at, FALSE, p.forgiven, p.replays, p.lane, 0::bigint, NULL::bigint, NULL::bigint";
-/// How many these are.
+/// The number of these columns.
 pub(super) const RUN_COLUMNS: usize = 15;
 
-/// A run, but for what its steps saved: `add_saved` adds that.
+/// A run without its saved values; `add_saved` adds those.
 pub(super) fn read_run(row: &Row, event: EventId, state: State) -> Result<Run> {
     let is_none = |column| Ok::<_, Error>(row.try_get::<_, Option<i64>>(column)?.is_none());
     let lane: Option<&[u8]> = row.try_get(11)?;
@@ -146,13 +146,13 @@ pub(super) fn read_run(row: &Row, event: EventId, state: State) -> Result<Run> {
     })
 }
 
-/// What `save_as` kept, a row for each value, so that a list grows by a row for each element.
+/// Writes the values of `save_as`, a row for each, so that a list grows by one row per element.
 pub(super) async fn write_saved(sql: &Transaction<'_>, run: &Run) -> Result<()> {
     for at in &run.unsaved {
         let Some(value) = at.of(&run.saved) else { continue };
         let SavedAt { name, element } = at;
         if element.is_none_or(|n| n == 0) {
-            // It takes the place of what was saved under this name before.
+            // It replaces what was saved under this name before.
             sql.execute("DELETE FROM saved WHERE run = $1 AND name = $2", &[&run.id, name]).await?;
         }
         let element = element.map_or(-1, |n| n as i64);
@@ -163,7 +163,7 @@ pub(super) async fn write_saved(sql: &Transaction<'_>, run: &Run) -> Result<()> 
     Ok(())
 }
 
-/// Adds to runs what their steps saved.
+/// Adds to runs the values their steps saved.
 pub(super) async fn add_saved(sql: &Transaction<'_>, runs: &mut [&mut Run]) -> Result<()> {
     let ids: Vec<RunId> = runs.iter().map(|run| run.id).collect();
     let text = "SELECT run, name, element, value FROM saved WHERE run = ANY($1) ORDER BY run, name, element";

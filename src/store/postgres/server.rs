@@ -1,5 +1,5 @@
-//! A PostgreSQL of the tests' own: in a folder for the time being, reached only by a socket in it, and gone with who started
-//! it, however they end.
+//! A PostgreSQL server for the tests: in a temporary folder, reachable only by a socket in it, and stopped when the test
+//! process ends, however it ends.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio_postgres::Config;
 
-/// Where Debian has the programs of each version.
+/// Where Debian installs the programs of each version.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
 pub(in crate::store) struct Server {
@@ -56,7 +56,7 @@ impl Server {
         server
     }
 
-    /// How its database is reached.
+    /// How to connect to its database.
     pub(in crate::store) fn config(&self) -> Config {
         let mut config = Config::new();
         config.host_path(self.folder.path()).user("doorbell").dbname("postgres");
@@ -74,7 +74,7 @@ impl Server {
         }
     }
 
-    /// What the server has to say, such as of transactions that waited for each other.
+    /// The server's log, with deadlocks for example.
     pub(in crate::store) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
@@ -99,7 +99,7 @@ fn programs() -> Option<PathBuf> {
     on_path.or_else(debian)
 }
 
-/// The user that the server runs as where these tests run as root, which it refuses to.
+/// The user to run the server as if these tests run as root, which it refuses.
 fn unprivileged() -> Option<(u32, u32)> {
     let is_root = fs::metadata("/proc/self").map(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0).unwrap_or_default();
     let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Rule files that runs remember, by their content.
+//! The rule files that runs refer to, by the hash of their content.
 
 use tokio_postgres::Transaction;
 
@@ -6,7 +6,7 @@ use super::rows::json;
 use crate::model::run::{TextHash, hash};
 use crate::store::contract::Result;
 
-/// Keeps rule files by their hash. In the order of hashes, as several machines get new rules at the same time.
+/// Stores rule files by their hash. In the order of hashes, because several machines get new rules at the same time.
 pub(super) async fn keep_texts(sql: &Transaction<'_>, texts: &[(TextHash, String, String)]) -> Result<()> {
     let mut sorted: Vec<_> = texts.iter().collect();
     sorted.sort();
@@ -17,7 +17,7 @@ pub(super) async fn keep_texts(sql: &Transaction<'_>, texts: &[(TextHash, String
     Ok(())
 }
 
-/// Keeps rule files, and gives the number of this set of them.
+/// Stores rule files, and returns the number of this set of files.
 pub(super) async fn remember(sql: &Transaction<'_>, texts: &[(TextHash, String, String)]) -> Result<i64> {
     keep_texts(sql, texts).await?;
     let list: Vec<(&str, &str)> = texts.iter().map(|(h, n, _)| (n.as_str(), &**h)).collect();
@@ -27,7 +27,7 @@ pub(super) async fn remember(sql: &Transaction<'_>, texts: &[(TextHash, String, 
     Ok(sql.query_one("SELECT id FROM ruleset WHERE hash = $1", &[&hash]).await?.try_get(0)?)
 }
 
-/// A kept rule file: its name and text.
+/// A stored rule file: its name and content.
 pub(super) async fn text(sql: &Transaction<'_>, hash: &str) -> Result<Option<(String, String)>> {
     let row = sql.query_opt("SELECT name, body FROM text WHERE hash = $1", &[&hash]).await?;
     Ok(row.map(|row| Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?))).transpose()?)

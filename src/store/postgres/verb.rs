@@ -1,6 +1,6 @@
-//! How a verb of the contract is done: on a connection of its own, in one transaction. What is done in it is left to others.
+//! How an operation of the contract is executed: on one connection, in one transaction. What happens in it is left to others.
 
-/// A verb: what is done in one transaction.
+/// An operation: what is done in one transaction.
 macro_rules! verb {
     ($store:expr, |$sql:ident| $done:expr) => {
         Box::pin(async move {

@@ -1,4 +1,4 @@
-//! What happens to runs in the simulated world, one act a function.
+//! The events in the simulated world, one function each.
 
 use super::*;
 use crate::store::contract::Heavy;
@@ -8,7 +8,7 @@ impl World {
         let mut random = [0; 10];
         random.iter_mut().for_each(|b| *b = self.dice.roll(256) as u8);
         let id = EventId::new(self.now, random);
-        // Another body is another request, under whatever key it comes.
+        // A different body is a different request, whatever its key.
         let raw = Bytes::from_static(if self.dice.one_in(3) { b"another" } else { b"the same" });
         let event = Event { id, received: self.now, raw: raw.clone(), ..Event::nobody() };
         let lane = self.dice.one_in(2).then(|| format!("lane {}", self.dice.roll(3)));
@@ -28,7 +28,7 @@ impl World {
         let kept = match told {
             Committed::Did(kept) => kept,
             Committed::Failed => {
-                // A repetition may fail where the first one was kept.
+                // A repeated accept may fail although the first one was stored.
                 self.lost.push(Held::Event(id));
                 self.note_begun(id);
                 if was_done {
@@ -70,7 +70,7 @@ impl World {
 
     fn note_delivery(&mut self, key: Option<String>, id: EventId, raw: Bytes) {
         let Some(key) = key else { return };
-        // A delivery that nobody heard of may have been another one's repetition.
+        // A delivery with unknown outcome may have been a repetition of another one.
         let event: i64 = self.sql.query_row("SELECT event FROM delivery WHERE key = ?1", [&key], |r| r.get(0)).unwrap();
         let owner: [u8; 16] = self.sql.query_row("SELECT id FROM event WHERE seq = ?1", [event], |r| r.get(0)).unwrap();
         if owner != *id.0.as_bytes() {
@@ -81,7 +81,7 @@ impl World {
         assert!(before.is_none_or(|(_, at, _)| at + DAY <= self.latest), "delivery was sent before was taken as new");
     }
 
-    /// The runs that an event of which nobody heard has begun.
+    /// Notes the runs that were started by an event whose accept had an unknown outcome.
     fn note_begun(&mut self, id: EventId) {
         let begun: Vec<RunId> = {
             let text = "SELECT p.id FROM pending p JOIN event e ON e.seq = p.event WHERE e.id = ?1";
@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    /// Takes up what a task that panicked had in hand, or an event that nobody heard of.
+    /// Resumes what a task that panicked was working on, or an event with unknown outcome.
     pub(super) fn take_up_lost(&mut self) {
         let Some(which) = self.lost.pop() else { return };
         match self.commit(&Job::Held(which)) {
@@ -132,7 +132,7 @@ impl World {
         }
     }
 
-    /// Runs may be this owner's without anybody in it having heard of them.
+    /// Runs may belong to this owner without any of its tasks knowing.
     fn look_for_owned(&mut self) {
         let was_calm = std::mem::replace(&mut self.calm, true);
         if let Committed::Did(Reply::Owned(owned)) = self.commit(&Job::Owned) {
@@ -156,7 +156,7 @@ impl World {
         }
     }
 
-    /// Tries the step that a run is at; gives the run after it, and what is to be recorded.
+    /// Tries a run's current step; returns the run's new state, and what is to be recorded.
     fn try_once(&mut self, run: Run) -> (Run, Option<Record>) {
         let is_each = self.graph.node(run.place.step).is_some_and(|f| f.each.is_some());
         let mut outcome = match () {
@@ -183,7 +183,7 @@ impl World {
             Outcome::Deferred(_) => "deferred",
             _ => "failed",
         };
-        // What had no effect is recorded with what follows.
+        // An attempt without effect is recorded together with the next one.
         if word == "skipped" && next.state == State::Waiting {
             return (next, None);
         }
@@ -196,7 +196,7 @@ impl World {
         (next, Some(record))
     }
 
-    /// A worker goes one step further with one of its runs.
+    /// A worker advances one of its runs by one step.
     pub(super) fn work(&mut self) {
         if self.hands.is_empty() {
             return;
@@ -213,7 +213,7 @@ impl World {
         };
         match self.commit(&Job::Record(record.clone())) {
             Committed::Did(Reply::Recorded(Recorded::Recorded)) => self.recorded(&record, next, unheard),
-            // What was recorded before, and nobody heard, is recorded again as nothing, or as the same.
+            // A record that was already made with unknown outcome gives nothing, or the same again.
             Committed::Did(Reply::Recorded(Recorded::LeaseLost)) => {
                 assert!(Hand { run, unrecorded: Some(record), unheard }.is_over(), "the lease of a run was lost that nobody took");
             }
@@ -226,7 +226,7 @@ impl World {
         }
     }
 
-    /// A record is in the store; `again` says that it was before.
+    /// A record is in the store; `again` says that it already was.
     fn recorded(&mut self, record: &Record, next: Run, again: bool) {
         self.seen.saved.insert(next.id, next.saved.clone());
         if let Some(done) = record.attempts.last().filter(|a| a.outcome == "done" && !again) {
@@ -245,13 +245,13 @@ impl World {
         }
     }
 
-    /// A run that is replayed and fails again does what the rule has for that again, too.
+    /// A run that is replayed and fails again also repeats the rule's error handling.
     pub(super) fn may_repeat(&self, effect: &Effect) -> bool {
         let is_mend = self.graph.on_error.is_some_and(|first| effect.1.step >= first) && self.seen.replayed.contains(&effect.0);
         is_mend || self.seen.lost.contains(effect)
     }
 
-    /// A task panics with a run in hand: what it has done is not repeated unless that was not recorded.
+    /// A task panics while it holds a run: its effects are not repeated unless they were not recorded.
     pub(super) fn panic(&mut self) {
         if self.hands.is_empty() {
             return;
@@ -276,7 +276,7 @@ impl World {
         let mut settled = Vec::new();
         for hand in &hands {
             self.mark_lost(hand);
-            // A file shows what was written to it; what calls did nobody can tell.
+            // A file shows what was written to it; the effect of a call cannot be checked.
             let done = hand.unrecorded.as_ref().and_then(|r| r.attempts.last());
             if let Some(done) = done.filter(|a| a.outcome == "done" && !hand.unheard)
                 && self.dice.one_in(2)
@@ -290,7 +290,7 @@ impl World {
         self.paused = self.dice.one_in(2).then_some((before, hands));
     }
 
-    /// An owner that was paused wakes up and goes on as if nothing had happened: it changes nothing any more.
+    /// An owner that was paused wakes up and continues as if nothing had happened: it can change nothing any more.
     pub(super) fn wake_up(&mut self) {
         let Some((owner, hands)) = self.paused.take() else { return };
         for hand in hands {
@@ -304,7 +304,7 @@ impl World {
             assert!(!owner.is_current(&transaction).unwrap());
             let (job, changes) = (Job::Record(record), transaction.total_changes());
             assert!(matches!(job.refused(), Ok(Reply::Recorded(Recorded::LeaseLost))));
-            // Once somebody has the run, not even the record itself would find it, as in a store with many owners at a time.
+            // Once another owner has the run, not even the record itself would find it, as in a store with many owners.
             let theirs = "SELECT 1 FROM pending WHERE id = ?1 AND owner = ?2";
             if transaction.prepare(theirs).unwrap().exists([hand.run.id, owner.epoch]).unwrap() {
                 continue;
@@ -315,7 +315,7 @@ impl World {
         }
     }
 
-    /// A person presses "replay", or starts an event anew, or cancels, or prunes.
+    /// A person replays, starts rules again on an event, cancels, or prunes.
     pub(super) fn person(&mut self) {
         let event = |sql: &Connection, n: u64| -> Option<EventId> {
             let text = "SELECT id FROM event ORDER BY seq LIMIT 1 OFFSET ?1";
@@ -351,7 +351,7 @@ impl World {
             }
             _ => {
                 assert_eq!(before, after, "what waits is not forgotten");
-                // A delivery is forgotten with its event.
+                // A delivery is deleted with its event.
                 let kept = |id: &EventId| self.sql.prepare("SELECT 1 FROM event WHERE id = ?1").unwrap().exists([id.0.as_bytes()]).unwrap();
                 let deliveries = std::mem::take(&mut self.seen.deliveries);
                 self.seen.deliveries = deliveries.into_iter().filter(|(_, (id, ..))| kept(id)).collect();

@@ -1,10 +1,10 @@
 //! The life of runs, simulated: the store's own statements and `Run::after`, driven by a clock, faults and outcomes that all
-//! come from one seed. Thousands of seeds are tried; a failing one is done again by
+//! come from one seed. Thousands of seeds are tried; repeat a failing one with
 //! `DOORBELL_SEED=4711 cargo test --lib simulation`.
 //!
-//! What happens: events come, some twice and some whose commit nobody hears of; runs are leased, tried and recorded; tasks
-//! panic with a run in hand; people replay, start again, cancel and prune; the clock jumps; the owner dies, or only pauses and
-//! wakes up when another one has taken over. What must hold is asserted on the way and in [`World::judge`].
+//! What happens: events come, some twice and some with an unknown commit; runs are leased, tried and recorded; tasks panic
+//! while they hold a run; people replay, start again, cancel and prune; the clock jumps; the owner dies, or only pauses and
+//! wakes up after another one has taken over. What must hold is asserted on the way and in [`World::judge`].
 
 mod acts;
 
@@ -29,11 +29,11 @@ use crate::model::retry::Plan;
 use crate::model::run::{Attempt, Once, Run, RunId, State, StepFacts};
 use crate::model::step_graph::{Next, OnError, StepGraph, StepNode};
 
-/// How many seeds are tried if nobody says.
+/// How many seeds are tried by default.
 const SEEDS: u64 = 600;
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// SplitMix64: all that happens is drawn from it.
+/// SplitMix64: everything that happens is drawn from it.
 struct Dice(u64);
 
 impl Dice {
@@ -51,48 +51,48 @@ impl Dice {
 
 type Effect = (RunId, Place);
 
-/// What somebody outside saw.
+/// What an outside observer saw.
 #[derive(Default)]
 struct Witness {
-    /// Runs that were begun, and those of them that have ended.
+    /// Runs that were started, and those of them that have ended.
     begun: HashSet<RunId>,
     ended: HashSet<RunId>,
     /// How often an effect was performed with success, and how often that was recorded.
     performed: HashMap<Effect, u32>,
     recorded: HashMap<Effect, u32>,
-    /// Effects that were performed and not recorded when the program died or paused.
+    /// Effects that were performed but not recorded when the program died or paused.
     lost: HashSet<Effect>,
-    /// What each run had saved when it was last recorded.
+    /// The saved values of each run when it was last recorded.
     saved: HashMap<RunId, Map<String, Value>>,
-    /// Runs that were done again, which may overtake others of their lane.
+    /// Runs that were replayed, which may overtake others of their lane.
     replayed: HashSet<RunId>,
-    /// The last run of each lane that was begun to be worked on.
+    /// The last run of each lane that was started.
     front: HashMap<String, RunId>,
-    /// What came first by each delivery, when, and its body.
+    /// The first event of each delivery, when it came, and its body.
     deliveries: HashMap<String, (EventId, Timestamp, Bytes)>,
 }
 
-/// A run that a worker has, with what it has done and could not record yet.
+/// A run held by a worker, with what it has done but could not record yet.
 struct Hand {
     run: Run,
     unrecorded: Option<Record>,
-    /// It is recorded after all, and nobody has heard of it.
+    /// It was recorded after all, but the worker does not know.
     unheard: bool,
 }
 
 impl Hand {
-    /// Whether it has ended or given its run back, and only does not know.
+    /// Whether the run has ended or was released without the worker knowing.
     fn is_over(&self) -> bool {
         self.unheard && self.unrecorded.as_ref().is_some_and(|r| !r.goes_on || r.run.state != State::Waiting)
     }
 }
 
-/// What a commit told.
+/// What a commit reported.
 enum Committed {
     Did(Reply),
     /// Nothing was done.
     Failed,
-    /// It was done, and nobody heard of it.
+    /// It was done, but the outcome is unknown.
     Unheard,
 }
 
@@ -107,11 +107,11 @@ struct World {
     plan: Plan,
     elements: u32,
     hands: Vec<Hand>,
-    /// Runs whose task panicked, and events whose fate nobody heard of.
+    /// Runs whose task panicked, and events with an unknown outcome.
     lost: Vec<Held>,
-    /// An owner who was paused while another one took over, with what it thinks it has.
+    /// An owner that was paused while another one took over, with what it believes it has.
     paused: Option<(Owner, Vec<Hand>)>,
-    /// No faults and no crashes any more.
+    /// From now on, no faults and no crashes.
     calm: bool,
     seen: Witness,
 }
@@ -148,7 +148,7 @@ impl World {
         Self { dice, sql, owner, now, latest: now, graph, plan, elements, hands, lost, paused: None, calm: false, seen }
     }
 
-    /// Does a job in a transaction, which may fail as a full disk makes it fail.
+    /// Executes a job in a transaction, which may fail as on a full disk.
     fn commit(&mut self, job: &Job) -> Committed {
         let transaction = self.sql.transaction().unwrap();
         assert!(self.owner.is_current(&transaction).unwrap());
@@ -184,7 +184,7 @@ impl World {
                 _ => self.jump(),
             }
         }
-        // Then all is well, and all has to come to an end, without another start.
+        // From here on nothing fails, and everything has to end without another restart.
         self.calm = true;
         self.wake_up();
         for _ in 0..20_000 {

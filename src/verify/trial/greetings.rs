@@ -1,11 +1,12 @@
-//! No greeting is answered with something that lets another request of the same sender in, whatever the token is.
+//! The answer to a greeting never contains anything that makes another request of the same sender acceptable, whatever the
+//! token is.
 
 use super::*;
 use crate::model::event::EventId;
 use crate::verify::contract::{Keys, NotAdmitted};
 use crate::verify::handshake::Greeted;
 
-/// Bodies that somebody would like to have signed.
+/// Bodies that an attacker would like to have signed.
 fn bodies() -> Vec<Vec<u8>> {
     let mut all: Vec<Vec<u8>> = [
         "{\"tweet\":\"pay the attacker\"}",
@@ -38,7 +39,7 @@ fn bodies() -> Vec<Vec<u8>> {
     all
 }
 
-/// What a request is answered that is a greeting.
+/// The answer to a request that is a greeting.
 fn greeted(guard: &Guard, request: Request) -> Option<Greeted> {
     match guard.admit(request, &Keys::new(), EventId(uuid::Uuid::nil()), 1 << 20, None) {
         Err(NotAdmitted::Greeted(greeted)) => Some(*greeted),
@@ -46,7 +47,7 @@ fn greeted(guard: &Guard, request: Request) -> Option<Greeted> {
     }
 }
 
-/// The answers to every greeting of a sender with this token, signed by the sender where it signs them.
+/// The answers to every greeting of a sender with this token; signed by the sender if it signs them.
 fn answers(signer: &Signer, guard: &Guard, token: &str) -> Vec<Greeted> {
     let one = |handshake: &crate::verify::handshake::Handshake| {
         let mut request = blank(b"{}");
@@ -82,7 +83,7 @@ fn no_greeting_makes_what_another_request_is_let_in_with() {
     for greeter in all.iter().filter(|s| s.handshake.is_some()) {
         for victim in &all {
             let (greeter, victim) = (Signer::new(greeter), Signer::new(victim));
-            // Both at one address: the same sender, or another one that is given the same secret.
+            // Both at one address: the same sender, or another one with the same secret.
             let is_same = greeter.sender.name == victim.sender.name;
             let signs = greeter.guard.greetings().iter().any(|g| g.signs());
             if !is_same && (!signs || greeter.secret != victim.secret || victim.sender.scheme.algorithm == Algorithm::Equals) {
@@ -115,7 +116,7 @@ fn no_greeting_makes_what_another_request_is_let_in_with() {
     assert!(tried > 1_000, "only {tried} signatures were tried");
 }
 
-/// The same bytes as a signature in the victim's spelling, whatever they are.
+/// The same bytes encoded as one of the victim's signatures, whatever they are.
 fn spelled_anyhow(victim: &Signer, message: &[u8], signature: &[u8]) -> String {
     match victim.sender.scheme.algorithm {
         Algorithm::EcdsaP256 if signature.len() != 64 => STANDARD.encode(signature),
@@ -164,7 +165,7 @@ fn only_short_tokens_are_signed_and_none_of_them_is_an_event() {
         ("", false),
     ] {
         assert_eq!(!answers(&x, &x.guard, token).is_empty(), is_answered, "{token}");
-        // What is signed for a greeting is no event, even if X itself had signed it.
+        // What is signed for a greeting is not an event, even if X itself had signed it.
         let (_, request) = x.signed(token.as_bytes());
         assert_eq!(x.guard.check(&request, &Keys::new()).is_err(), is_answered, "{token}");
     }
@@ -184,7 +185,7 @@ fn what_others_send_back_is_no_secret_of_the_address() {
             assert!(graph.check(&blank(body.as_bytes()), &Keys::new()).is_err());
         }
     }
-    // A message of SNS is greeted only when its signature is good.
+    // An SNS message is treated as a greeting only if its signature is valid.
     let sns = guard("aws_sns: arn:aws:sns:eu-west-1:123456789012:orders", "");
     let mut request = blank(b"{}");
     sns.greetings()[0].make(&mut request, "token");

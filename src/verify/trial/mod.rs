@@ -1,4 +1,4 @@
-//! What every sender would send: requests with signatures that are good, for tests over all schemes.
+//! Requests as every sender would send them, with valid signatures, for tests of all schemes.
 
 mod greetings;
 mod replay;
@@ -25,13 +25,13 @@ use crate::yaml::source::Source;
 /// When every request comes in, and where.
 pub(super) const NOW: i64 = 1_795_514_400;
 pub(super) const URL: &str = "https://hooks.example.com";
-/// What shared secrets are made of, and what stands beside them.
+/// What shared secrets are made of, and the values used with them.
 const SHARED: &[u8] = b"fedcba9876543210fedcba9876543210";
 pub(super) const VERIFY_TOKEN: &str = "a word of our own";
 const RSA_PUBLIC: &str = include_str!("../../../tests/keys/rsa.pub.pem");
 pub(super) const RSA_CERTIFICATE: &str = include_str!("../../../tests/keys/rsa.cert.pem");
 
-/// Schemes that `custom:` can describe and that none of the known senders has.
+/// Schemes that `custom:` can describe and that no known sender uses.
 const OTHERS: &str = r#"
 - name: es256
   title: A token with a curve
@@ -83,12 +83,12 @@ const OTHERS: &str = r#"
   timestamp: { from: signature, unit: ms }
 "#;
 
-/// Every sender that is data, and every other kind of scheme that `custom:` can describe.
+/// Every sender defined as data, and every other kind of scheme that `custom:` can describe.
 pub(super) fn all() -> Vec<Sender> {
     described(include_str!("../providers.yaml")).into_iter().chain(described(OTHERS)).collect()
 }
 
-/// What `verify:` makes of this text, where every secret is this one.
+/// The guard for this `verify:` text, with this value for every secret.
 pub(super) fn guard(verify: &str, secret: &str) -> Guard {
     let source = Source { name: "verify".into(), text: verify.to_owned() };
     let node = source.read().unwrap();
@@ -100,7 +100,7 @@ pub(super) fn guard(verify: &str, secret: &str) -> Guard {
     read.unwrap_or_else(|| panic!("{verify}: {problems:?}")).guard
 }
 
-/// A request that says nothing yet.
+/// A request without anything to verify.
 pub(super) fn blank(body: &[u8]) -> Request {
     Request {
         path: "/hook".into(),
@@ -118,7 +118,7 @@ pub(super) struct Signer<'a> {
     pub guard: Guard,
 }
 
-/// A request that lacks nothing but its signature.
+/// A request that lacks only its signature.
 pub(super) struct Draft {
     pub request: Request,
     pub time: Option<String>,
@@ -182,12 +182,12 @@ impl<'a> Signer<'a> {
         Given { time, id, secret: &self.secret, public_url: Some(URL), ..Given::default() }
     }
 
-    /// A request as this sender makes it, with all that its scheme wants.
+    /// A request from this sender, with everything its scheme requires.
     pub(super) fn draft(&self, body: &[u8]) -> Draft {
         self.draft_of(blank(body))
     }
 
-    /// The same of a request that says something already.
+    /// The same, starting from a request that already has content.
     pub(super) fn draft_of(&self, mut request: Request) -> Draft {
         let scheme = &self.sender.scheme;
         request.headers.push(("content-type".into(), "application/json".into()));
@@ -224,7 +224,7 @@ impl<'a> Signer<'a> {
         Draft { request, time, message }
     }
 
-    /// The signature of a text: bytes, with those of a curve as they stand in a token.
+    /// The signature of a text, as bytes; an elliptic-curve signature in the form used in tokens.
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
         let scheme = &self.sender.scheme;
         let key = || Key::read(scheme.algorithm, scheme.key, &self.secret).unwrap().bytes().to_vec();
@@ -247,7 +247,7 @@ impl<'a> Signer<'a> {
         }
     }
 
-    /// A signature as it is usually spelled.
+    /// A signature in its usual encoding.
     pub(super) fn spelled(&self, message: &[u8], signature: &[u8]) -> String {
         let scheme = &self.sender.scheme;
         if scheme.algorithm.token_word().is_some() {
@@ -265,7 +265,7 @@ impl<'a> Signer<'a> {
         }
     }
 
-    /// A signature in the form in which it is sent.
+    /// A signature in the format in which it is sent.
     pub(super) fn formatted(&self, time: Option<&str>, spelled: &str) -> String {
         match &self.sender.scheme.format {
             Format::Whole { before, after } => format!("{before}{spelled}{after}"),
@@ -283,7 +283,7 @@ impl<'a> Signer<'a> {
         request
     }
 
-    /// A request that this sender has signed.
+    /// A request signed by this sender.
     pub(super) fn signed(&self, body: &[u8]) -> (Draft, Request) {
         let draft = self.draft(body);
         let request = self.request(&draft, &self.spelled(&draft.message, &self.sign(&draft.message)));
@@ -291,7 +291,7 @@ impl<'a> Signer<'a> {
     }
 }
 
-/// The two halves of a curve's signature in the wrapping that is used outside of tokens (RFC 3279).
+/// The two halves of an elliptic-curve signature in the wrapping used outside of tokens (RFC 3279).
 pub(super) fn wrapped(halves: &[u8]) -> Vec<u8> {
     let number = |half: &[u8]| {
         let bare: Vec<u8> = half.iter().copied().skip_while(|b| *b == 0).collect();

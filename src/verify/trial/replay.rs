@@ -1,11 +1,11 @@
-//! What was signed is known again however its signature is spelled, and whatever is sent beside it that nobody signed.
+//! What was signed is recognized again however its signature is encoded, and whatever unsigned content is sent with it.
 
 use ring::{hmac, signature};
 
 use super::*;
 use crate::verify::contract::{Keys, Published};
 
-/// The same number of a curve's signature on the other side: good for the same text (its order less the number).
+/// The same signature mirrored on the curve: also valid for the same text (the curve's order minus the number).
 fn mirrored(halves: &[u8]) -> Vec<u8> {
     const ORDER: [u8; 32] = [
         0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84,
@@ -21,7 +21,7 @@ fn mirrored(halves: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Other spellings of a text that may be Base64 or hexadecimal; some of them nobody takes.
+/// Other encodings of a text that may be Base64 or hexadecimal; some of them are never accepted.
 fn respelled(text: &str) -> Vec<String> {
     let bare = text.trim_end_matches('=');
     let last = |to: char| bare.chars().take(bare.len() - 1).chain([to]).collect();
@@ -32,7 +32,7 @@ fn respelled(text: &str) -> Vec<String> {
 }
 
 impl Signer<'_> {
-    /// Every spelling of a signature.
+    /// Every encoding of a signature.
     fn spellings(&self, message: &[u8]) -> Vec<String> {
         let one = self.sign(message);
         let scheme = &self.sender.scheme;
@@ -47,7 +47,7 @@ impl Signer<'_> {
                 None => (String::new(), usual.clone()),
             };
             all.extend(respelled(&spelled).into_iter().map(|s| format!("{before}{s}")));
-            // The parts of a token in other spellings, which are other texts to the signature.
+            // The parts of a token in other encodings, which are different texts to the signature.
             all.extend([usual.replace('.', "=."), usual.replace('.', ".."), format!("{usual}.")]);
             if scheme.encoding == Encoding::Base64OfHex {
                 all.push(STANDARD.encode(hex(&one).to_uppercase()));
@@ -56,7 +56,7 @@ impl Signer<'_> {
         all
     }
 
-    /// Every way to send a spelled signature.
+    /// Every way to send an encoded signature.
     fn sent(&self, draft: &Draft, spelled: &str) -> Vec<Request> {
         let scheme = &self.sender.scheme;
         let formatted = self.formatted(draft.time.as_deref(), spelled);
@@ -75,7 +75,7 @@ impl Signer<'_> {
                 let mut request = draft.request.clone();
                 place.put(&mut request, text);
                 all.push(request.clone());
-                // A header that comes twice, in upper case, with spaces around.
+                // A header that is repeated, in upper case, surrounded by spaces.
                 let mut more = request.clone();
                 more.headers.extend(request.headers.clone());
                 all.push(more);
@@ -88,7 +88,7 @@ impl Signer<'_> {
     }
 }
 
-/// The same with more around it, of which something may be signed.
+/// The same request with additional content, some of which may be signed.
 fn beside(request: &Request) -> Vec<Request> {
     let mut all = vec![request.clone(); 6];
     all[0].query = format!("{}&more=1", request.query);
@@ -96,12 +96,12 @@ fn beside(request: &Request) -> Vec<Request> {
     all[2].body = [&request.body[..], b" \n"].concat().into();
     all[3].body = [b" ", &request.body[..]].concat().into();
     all[4].method = "PUT".into();
-    // Fields that come twice, in another order.
+    // Repeated fields, in another order.
     all[5].body = [&request.body[..], b"&", &request.body[..]].concat().into();
     all
 }
 
-/// Asserts that whatever is accepted gives a proof of the original; says how many were.
+/// Asserts that every accepted request has only proofs of the original; returns how many were accepted.
 fn known_again(name: &str, guard: &Guard, keys: &Keys, original: &Request, others: &[Request]) -> usize {
     let proofs = guard.proofs(original, keys);
     let mut accepted = 0;
@@ -129,9 +129,9 @@ fn every_spelling_that_is_accepted_is_the_same_request_again() {
         assert!(accepted >= 4, "{}: only {accepted} of {} are accepted", sender.name, others.len());
         let signs = sender.scheme.algorithm != Algorithm::Equals;
         assert_eq!(signer.guard.proofs(&original, &keys).len(), usize::from(signs), "{}", sender.name);
-        // What is not vouched for proves nothing.
+        // What is not verified proves nothing.
         assert!(signer.guard.proofs(&draft.request, &keys).is_empty(), "{}", sender.name);
-        // Another text is another request, if the body is signed.
+        // A different text is a different request, if the body is signed.
         let (other_draft, other) = signer.signed(b"{\"type\":\"order\",\"n\":2}");
         let same = signer.guard.proofs(&other, &keys) == signer.guard.proofs(&original, &keys);
         assert_eq!(same, !signs || other_draft.message == draft.message, "{}", sender.name);
