@@ -302,15 +302,15 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_address_is_mended() {
-        for (text, mend) in [
+    fn a_wrong_address_is_fixed() {
+        for (text, fix) in [
             ("https://x.example/orders", "write /orders"),
             ("orders", "write /orders"),
             ("/orders?x=1", "write /orders and test `query.…` under `if:`"),
             ("/orders/:id", "write {id}"),
             ("/health", "choose another address, such as /hooks/health"),
         ] {
-            assert_eq!(Route::read(text).unwrap_err().1, mend, "{text}");
+            assert_eq!(Route::read(text).unwrap_err().1, fix, "{text}");
         }
     }
 }

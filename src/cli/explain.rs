@@ -40,9 +40,9 @@ impl Explain {
 
     /// A missing secret or variable does no harm here: its name is used instead.
     fn explanation(&self, dossier: &Dossier) -> anyhow::Result<Explanation> {
-        let surroundings = self.around.surroundings()?;
-        let secret = |name: &str| Some(surroundings.secret(name).unwrap_or_else(|| stand_in(name)));
-        let variable = |name: &str| Some(surroundings.variable(name).unwrap_or_else(|| format!("env.{name}")));
+        let environment = self.around.environment()?;
+        let secret = |name: &str| Some(environment.secret(name).unwrap_or_else(|| stand_in(name)));
+        let variable = |name: &str| Some(environment.variable(name).unwrap_or_else(|| format!("env.{name}")));
         Ok(history::explain(dossier, Resolver::new(&secret, &variable, &|_| None)))
     }
 }

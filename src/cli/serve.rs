@@ -145,8 +145,12 @@ impl Serve {
         let net = Arc::new(Net::new(self.rules.around.allowed(), self.calls.into(), self.calls_per_host.into()));
         let key_cache = KeyCache::new(net.clone());
         let world = World { net: net.clone(), files, pending: pending.clone() };
-        let worker =
-            Worker::new(store.clone(), world, RulesOfRuns::new(rules.clone(), Box::new(Kept(self.rules.around.clone()))), watchdog);
+        let worker = Worker::new(
+            store.clone(),
+            world,
+            RulesOfRuns::new(rules.clone(), Box::new(OldRulesOnDisk(self.rules.around.clone()))),
+            watchdog,
+        );
         let (standing, supervisor) = (Standing::default(), Supervisor::default());
         let handed = HandedOverSecrets::of(&self.data.data);
         let watch = {
@@ -264,19 +268,19 @@ async fn load_again_when_asked(again: Arc<Notify>) {
 /// The current values of the secrets.
 fn secrets_now(around: Around) -> crate::engine::rules::reload::Secrets {
     Arc::new(move |names| {
-        let Ok(surroundings) = around.surroundings() else { return Vec::new() };
-        names.iter().map(|name| surroundings.secret(name).map(Secret::new)).collect()
+        let Ok(environment) = around.environment() else { return Vec::new() };
+        names.iter().map(|name| environment.secret(name).map(Secret::new)).collect()
     })
 }
 
 /// Rules from file versions that are no longer in use, read with the current secrets.
-struct Kept(Around);
+struct OldRulesOnDisk(Around);
 
-impl OldRules for Kept {
+impl OldRules for OldRulesOnDisk {
     fn read(&self, file: String, text: String, rule: &str) -> Result<(Rule, Vault), Unready> {
-        let surroundings = self.0.surroundings().map_err(|e| Unready::Missing(format!("{e:#}")))?;
-        let secret = |name: &str| surroundings.secret(name);
-        let variable = |name: &str| surroundings.variable(name);
+        let environment = self.0.environment().map_err(|e| Unready::Missing(format!("{e:#}")))?;
+        let secret = |name: &str| environment.secret(name);
+        let variable = |name: &str| environment.variable(name);
         let lookup = Resolver::new(&secret, &variable, &|_| None);
         let read = one_rule(Source { name: file, text }, rule, &lookup);
         match lookup.missing().into_iter().next() {
@@ -286,7 +290,7 @@ impl OldRules for Kept {
     }
 
     fn are_current(&self, secrets: &Vault) -> bool {
-        let Ok(surroundings) = self.0.surroundings() else { return false };
-        secrets.names().iter().all(|name| surroundings.secret(name).as_deref() == secrets.secret(name).map(Secret::reveal))
+        let Ok(environment) = self.0.environment() else { return false };
+        secrets.names().iter().all(|name| environment.secret(name).as_deref() == secrets.secret(name).map(Secret::reveal))
     }
 }

@@ -88,11 +88,11 @@ impl Around {
         Allowed { networks: self.allow_network.clone(), hosts: self.allow_host.clone() }
     }
 
-    pub fn surroundings(&self) -> anyhow::Result<Environment> {
-        let surroundings = self.env_file.as_deref().map_or(Ok(Environment::default()), Environment::with_env_file)?;
+    pub fn environment(&self) -> anyhow::Result<Environment> {
+        let environment = self.env_file.as_deref().map_or(Ok(Environment::default()), Environment::with_env_file)?;
         Ok(match &self.handed {
-            Some(data) => surroundings.and_handed(data),
-            None => surroundings,
+            Some(data) => environment.and_handed(data),
+            None => environment,
         })
     }
 
@@ -103,16 +103,16 @@ impl Around {
 
     /// Loads rules from files that have been read.
     pub fn load_files(&self, files: RuleFiles, secrets: Secrets) -> anyhow::Result<Loaded> {
-        let surroundings = self.surroundings()?;
+        let environment = self.environment()?;
         let allowed = self.allowed();
         let secret = |name: &str| match secrets {
-            Secrets::Real => surroundings.secret(name),
-            Secrets::Stood => Some(surroundings.secret(name).unwrap_or_else(|| stand_in(name))),
+            Secrets::Real => environment.secret(name),
+            Secrets::Stood => Some(environment.secret(name).unwrap_or_else(|| stand_in(name))),
             Secrets::Words => Some(stand_in(name)),
         };
         let variable = |name: &str| match secrets {
-            Secrets::Real => surroundings.variable(name),
-            Secrets::Stood => Some(surroundings.variable(name).unwrap_or_else(|| format!("env.{name}"))),
+            Secrets::Real => environment.variable(name),
+            Secrets::Stood => Some(environment.variable(name).unwrap_or_else(|| format!("env.{name}"))),
             Secrets::Words => Some(format!("env.{name}")),
         };
         let refuses = |url: &str| allowed.refuses(url);

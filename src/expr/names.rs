@@ -196,9 +196,9 @@ impl<'a> Names<'a> {
             Some(value) if !value.is_empty() => self.lookup.vault.borrow_mut().keep(name, value),
             found => {
                 let state = if found.is_some() { "is empty" } else { "is not set" };
-                let mend =
+                let fix =
                     format!("set the variable {name}, set {name}_FILE to a file that contains it, or put it into /run/secrets/{name}");
-                self.missing(format!("the secret {name} {state}"), mend, item, within);
+                self.missing(format!("the secret {name} {state}"), fix, item, within);
             }
         }
     }

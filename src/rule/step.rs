@@ -85,7 +85,7 @@ impl Inside {
     fn each(self) -> bool {
         matches!(self, Inside::Do { each: true } | Inside::Error { each: true })
     }
-    fn mends(self) -> bool {
+    fn fixes(self) -> bool {
         matches!(self, Inside::RuleError | Inside::Error { .. })
     }
 }
@@ -267,7 +267,7 @@ fn read_do(fields: &mut Fields, known: &mut Names, around: &Around, each: bool) 
 }
 
 fn read_on_error(item: &Item, known: &mut Names, around: &Around, each: bool) -> Option<OnErrorRead> {
-    if around.inside.mends() {
+    if around.inside.fixes() {
         item.problem("a step under `on_error:` cannot have an `on_error:` of its own")
             .at_key()
             .label("remove it; if this step fails too, the run fails")
@@ -434,9 +434,9 @@ pub fn check_name(name: &str, item: &Item) -> Option<()> {
     let good =
         name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
     if !good {
-        let mend: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
+        let fix: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
         item.problem(format!("`{name}` is not a valid name"))
-            .label(format!("use letters, digits and _, such as {}", mend.trim_start_matches(|c: char| c.is_ascii_digit())))
+            .label(format!("use letters, digits and _, such as {}", fix.trim_start_matches(|c: char| c.is_ascii_digit())))
             .add();
         return None;
     }

@@ -193,8 +193,8 @@ impl<'a> Item<'a> {
         };
         match duration::read(&text) {
             Ok(d) => Some(d),
-            Err(mend) => {
-                self.problem(format!("`{text}` is not a length of time")).label(mend).add();
+            Err(fix) => {
+                self.problem(format!("`{text}` is not a length of time")).label(fix).add();
                 None
             }
         }

@@ -191,8 +191,8 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
             let behind = rest.trim_start();
             let inside_braces = text.rsplit_once("{{").is_some_and(|(_, tag)| !tag.contains("}}"));
             if quote == '"' && inside_braces {
-                let mend = format!("inside the braces use single quotes: \"{}\"", inner.trim_end_matches('"').replace('"', "'"));
-                return at(value_at, value.chars().count(), "the quotes inside the braces end the text too early", mend);
+                let fix = format!("inside the braces use single quotes: \"{}\"", inner.trim_end_matches('"').replace('"', "'"));
+                return at(value_at, value.chars().count(), "the quotes inside the braces end the text too early", fix);
             }
             if !behind.is_empty() && !behind.starts_with(['#', ',', '}', ']', ':']) {
                 let whole = format!("{text}{rest}").replace(quote, "");
@@ -231,8 +231,8 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
     if said.contains("mapping values are not allowed") && !value.starts_with(['"', '\'', '{', '[']) {
         let after_key = colon.map_or("", |_| value);
         if let Some(n) = after_key.find(": ") {
-            let mend = format!("put the whole value in quotes: \"{}\"", value.replace('"', "'"));
-            return at(value_at + n, 1, "this line contains a second `: `", mend);
+            let fix = format!("put the whole value in quotes: \"{}\"", value.replace('"', "'"));
+            return at(value_at + n, 1, "this line contains a second `: `", fix);
         }
     }
     if said.contains("could not find expected ':'") || said.contains("mapping values are not allowed") {

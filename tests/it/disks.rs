@@ -192,7 +192,7 @@ fn a_database_that_cannot_be_used_is_told_in_words() {
     let doorbell = world.serve();
     (0..50).for_each(|n| drop(doorbell.ring("/a", &format!("{{\"n\": {n}, \"text\": \"{}\"}}", "z".repeat(2_000)))));
     doorbell.stop();
-    // All in one file, without a log beside it that would mend what is done to it here.
+    // All in one file, without a log beside it that would fix what is done to it here.
     world.said(&["backup", "whole.db"]);
     let file = world.path("data/doorbell.db");
     fs::rename(world.path("whole.db"), &file).unwrap();

@@ -30,7 +30,7 @@ fn edits_are_taken_over_and_told() {
 }
 
 #[test]
-fn a_bad_edit_changes_nothing_and_is_shown_until_it_is_mended() {
+fn a_bad_edit_changes_nothing_and_is_shown_until_it_is_fixed() {
     let world = World::with(&rule("A", "/a", "good"));
     let doorbell = world.serve();
     world.write("rules/rules.yaml", "rules:\n  A:\n    whne: 1\n");

@@ -123,7 +123,7 @@ pub(super) fn prepare(
                     header.write(&mut bytes);
                     header
                 });
-                *refused = header.lay(row, name, &mut bytes).err();
+                *refused = header.write_row(row, name, &mut bytes).err();
             }
         }
     }
@@ -202,7 +202,7 @@ pub(super) fn write(path: &Path, what: What) -> io::Result<()> {
 }
 
 /// Checks what happened to an intent, and repairs the file: complete data is on disk, and partial data is removed.
-pub(super) fn mend(path: &Path, intent: &Intent) -> io::Result<Verdict> {
+pub(super) fn repair(path: &Path, intent: &Intent) -> io::Result<Verdict> {
     let file = match OpenOptions::new().read(true).write(true).open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Verdict::Absent),
@@ -278,16 +278,16 @@ mod tests {
             };
             // A different file with the same name is never touched.
             let other = Intent { identity: identity + 1, ..intent.clone() };
-            assert_eq!((mend(&path, &other).unwrap(), fs::read_to_string(&path).unwrap().as_str()), (Verdict::Absent, there));
-            assert_eq!((mend(&path, &intent).unwrap(), fs::read_to_string(&path).unwrap().as_str()), (verdict, then), "{there}");
+            assert_eq!((repair(&path, &other).unwrap(), fs::read_to_string(&path).unwrap().as_str()), (Verdict::Absent, there));
+            assert_eq!((repair(&path, &intent).unwrap(), fs::read_to_string(&path).unwrap().as_str()), (verdict, then), "{there}");
         }
         fs::remove_file(&path).unwrap();
         let gone =
             Intent { file: "a.log".into(), identity: 1, offset: 0, length: 1, digest: String::new(), replaced: false, runs: Vec::new() };
-        assert_eq!(mend(&path, &gone).unwrap(), Verdict::Absent);
+        assert_eq!(repair(&path, &gone).unwrap(), Verdict::Absent);
         assert!(!path.exists());
         // Nor is a file that exists but cannot be read.
         fs::create_dir(&path).unwrap();
-        assert!(mend(&path, &gone).is_err());
+        assert!(repair(&path, &gone).is_err());
     }
 }

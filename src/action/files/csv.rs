@@ -95,7 +95,7 @@ impl Header {
     }
 
     /// Writes a row by its columns; the error names a column that does not exist.
-    pub(super) fn lay(&self, row: &Row, file: &str, out: &mut Vec<u8>) -> Result<(), String> {
+    pub(super) fn write_row(&self, row: &Row, file: &str, out: &mut Vec<u8>) -> Result<(), String> {
         let mut cells = vec![String::new(); self.names.len()];
         for (name, cell) in &row.cells {
             let Some(n) = self.names.iter().position(|h| h == name.trim()) else {
@@ -339,9 +339,9 @@ mod tests {
             new_columns: false,
         };
         let mut out = Vec::new();
-        header.lay(&row(&[("Note", "a;\"b\"\nc"), ("Name", "Ada")]), "x.csv", &mut out).unwrap();
+        header.write_row(&row(&[("Note", "a;\"b\"\nc"), ("Name", "Ada")]), "x.csv", &mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "Ada;\"a;\"\"b\"\"\nc\";\r\n");
-        let said = header.lay(&row(&[("Phone", "1")]), "x.csv", &mut Vec::new()).unwrap_err();
+        let said = header.write_row(&row(&[("Phone", "1")]), "x.csv", &mut Vec::new()).unwrap_err();
         assert_eq!(said, "x.csv has no column `Phone`; it has: Name, Note, Old");
     }
 

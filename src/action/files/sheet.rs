@@ -65,11 +65,11 @@ impl Kind for SheetRow {
         if let Some(name) = &named
             && !KINDS.iter().any(|k| name.to_ascii_lowercase().ends_with(k))
         {
-            let mend = match name.to_ascii_lowercase().ends_with(".xls") || name.to_ascii_lowercase().ends_with(".ods") {
+            let fix = match name.to_ascii_lowercase().ends_with(".xls") || name.to_ascii_lowercase().ends_with(".ods") {
                 true => "save it as .xlsx and write that name".to_owned(),
                 false => format!("write {name}.xlsx or {name}.csv"),
             };
-            item.problem("the name of a spreadsheet file ends in .csv, .tsv or .xlsx").label(mend).add();
+            item.problem("the name of a spreadsheet file ends in .csv, .tsv or .xlsx").label(fix).add();
         }
         let sheet = match fields.may("sheet") {
             Some(sheet) => {

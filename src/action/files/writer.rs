@@ -134,21 +134,21 @@ impl Inner {
 
     /// Finds out what happened to an intent: complete data is flushed and its runs are settled, partial data is removed.
     async fn resolve(&self, path: PathBuf, intent: &Intent) -> Result<Verdict, String> {
-        let verdict = self.mend(path, intent).await?;
+        let verdict = self.repair(path, intent).await?;
         if verdict == Verdict::Whole {
             self.ledger.settle(intent.runs.clone()).await?;
         }
         Ok(verdict)
     }
 
-    async fn mend(&self, path: PathBuf, intent: &Intent) -> Result<Verdict, String> {
+    async fn repair(&self, path: PathBuf, intent: &Intent) -> Result<Verdict, String> {
         let (output, intent) = (self.output.clone(), intent.clone());
-        let mended = tokio::task::spawn_blocking(move || {
+        let repaired = tokio::task::spawn_blocking(move || {
             output.is_there()?;
-            let verdict = batch::mend(&path, &intent)?;
+            let verdict = batch::repair(&path, &intent)?;
             output.is_there().map(|()| verdict)
         });
-        match mended.await {
+        match repaired.await {
             Ok(Ok(verdict)) => Ok(verdict),
             Ok(Err(Unwritten::Again(why) | Unwritten::Never(why))) => Err(why),
             Err(panic) => Err(panic.to_string()),
@@ -259,7 +259,7 @@ impl Writer {
             Ok(Err(e)) => words(&e),
             Err(panic) => panic.to_string(),
         };
-        match self.inner.mend(self.path.clone(), &intent).await {
+        match self.inner.repair(self.path.clone(), &intent).await {
             Ok(Verdict::Whole) => Ok(refused),
             Ok(Verdict::Torn | Verdict::Absent) => Err(Unwritten::Again(why)),
             Err(_) => {

@@ -281,8 +281,8 @@ fn check_url(url: &Url, item: &Item, has_hosts: bool, known: &Names) {
     }
     let Some(sample) = url.sample() else { return };
     if !sample.starts_with("http://") && !sample.starts_with("https://") {
-        let mend = sample.split("://").last().unwrap_or("").trim_start_matches('/');
-        item.problem("the address of a call begins with https:// or http://").label(format!("write https://{mend}")).add();
+        let fix = sample.split("://").last().unwrap_or("").trim_start_matches('/');
+        item.problem("the address of a call begins with https:// or http://").label(format!("write https://{fix}")).add();
         return;
     }
     if let Err(e) = reqwest::Url::parse(&sample) {

@@ -38,8 +38,8 @@ fn canonical(text: &str, rest: &str) -> Result<String, NoField> {
                     }
                 }
                 if matches!(chars.peek(), Some((_, '['))) {
-                    let mend = text.replace(".[", "[");
-                    return Err(no("a dot before `[` is syntax from another tool", format!("write `{mend}`")));
+                    let fix = text.replace(".[", "[");
+                    return Err(no("a dot before `[` is syntax from another tool", format!("write `{fix}`")));
                 }
                 let mut name = String::new();
                 while let Some((_, c)) =

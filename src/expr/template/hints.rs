@@ -84,11 +84,11 @@ impl Expression<'_, '_> {
                 "|" | "|>" => {
                     let filter = self.inner.split('|').nth(1).unwrap_or("").split_whitespace().next().unwrap_or("upper");
                     let filter = filter.split(':').next().unwrap_or(filter);
-                    let mend = ours(filter).or_else(|| nearest(filter, HELPERS.iter().map(|h| h.name))).unwrap_or("upper");
+                    let fix = ours(filter).or_else(|| nearest(filter, HELPERS.iter().map(|h| h.name))).unwrap_or("upper");
                     let behind = self.inner.split('|').nth(1).and_then(|f| f.split_once(':')).map_or("", |(_, a)| a.trim());
                     self.wrong(
                         "a `|` is syntax from another tool",
-                        format!("write {}", format!("{{{{ {mend} {name} {behind} }}}}").replace("  ", " ")),
+                        format!("write {}", format!("{{{{ {fix} {name} {behind} }}}}").replace("  ", " ")),
                     );
                     return;
                 }

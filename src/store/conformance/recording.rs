@@ -44,8 +44,8 @@ pub(super) async fn a_run_goes_on_where_it_was_recorded(place: &dyn Place) {
     let leased = lease(&heir).await.remove(0);
     assert_eq!(leased, Run { turn: watchdog.turn + 1, ..watchdog });
     // And back to a state without a failure.
-    let mended = record(&heir, Record { run: Run { failed_at: None, ..leased.clone() }.into(), ..postponed(&leased, at(8)) }).await;
-    assert_eq!(lease(&heir).await, [Run { turn: mended.turn + 1, ..mended }]);
+    let repaired = record(&heir, Record { run: Run { failed_at: None, ..leased.clone() }.into(), ..postponed(&leased, at(8)) }).await;
+    assert_eq!(lease(&heir).await, [Run { turn: repaired.turn + 1, ..repaired }]);
 }
 
 pub(super) async fn a_run_that_does_not_go_on_is_free_when_it_is_due(place: &dyn Place) {

@@ -125,7 +125,7 @@ pub(super) async fn crashed_with(sql: &Transaction<'_>, runs: &[RunId], now: Tim
     let mut locked = lock(sql, runs).await?;
     let mut aside = HashSet::new();
     for run in runs {
-        let text = "UPDATE pending SET stumbled = stumbled + 1 WHERE id = $1 RETURNING stumbled";
+        let text = "UPDATE pending SET crashes = crashes + 1 WHERE id = $1 RETURNING crashes";
         let times = sql.query_opt(text, &[run]).await?.map(|row| row.try_get::<_, i32>(0)).transpose()?;
         if times.is_some_and(|times| i64::from(times) >= i64::from(MOST)) {
             aside.insert(*run);

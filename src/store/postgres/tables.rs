@@ -39,7 +39,7 @@ CREATE TABLE pending (
     failed_step BIGINT,
     failed_element BIGINT,
     once TEXT,
-    stumbled INTEGER NOT NULL DEFAULT 0,
+    crashes INTEGER NOT NULL DEFAULT 0,
     turn BIGINT NOT NULL DEFAULT 0,
     owner BIGINT NOT NULL,
     queued BOOLEAN NOT NULL
