@@ -81,7 +81,7 @@ fn connect(server: &Server) -> TcpStream {
     stream
 }
 
-/// Rings so often over 64 connections; who is sent away comes again.
+/// Sends so many requests over 64 connections; those that are refused are sent again.
 fn ring(server: &Server, events: usize) {
     let next = AtomicUsize::new(0);
     let request = request(server.path);

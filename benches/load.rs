@@ -4,7 +4,7 @@
 //!     cargo bench --bench load               # A, B and C, and A with 1 and 256 connections
 //!     cargo bench --bench load -- A 20       # one of them, 20 seconds each
 //!
-//! 32 keep-alive connections on one thread ring with an order of 1.5 KB for 3 seconds to warm up and then for 10; ratios
+//! 32 keep-alive connections on one thread send an order of 1.5 KB for 3 seconds to warm up and then for 10; ratios
 //! of one run are what counts, for the machine is shared with the load.
 
 mod bench;
@@ -58,7 +58,7 @@ struct Load {
 }
 
 impl Load {
-    /// Rings for a while; prints and returns the events per second.
+    /// Sends requests for a while; prints and returns the events per second.
     fn measure(&self, name: &str, server: &Server, bare: Option<f64>) -> f64 {
         let request: Arc<[u8]> = request(server.path).into();
         let (counting, stop, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
@@ -91,7 +91,7 @@ impl Load {
     }
 }
 
-/// One connection: rings, waits for the answer, rings again. Gives the times in microseconds.
+/// One connection: sends, waits for the answer, sends again. Returns the times in microseconds.
 async fn call(address: String, request: Arc<[u8]>, counting: Arc<AtomicBool>, stop: Arc<AtomicBool>, refused: Arc<AtomicU64>) -> Vec<u32> {
     let mut times = Vec::new();
     let mut stream = tokio::net::TcpStream::connect(&address).await.expect("a connection");

@@ -1,4 +1,4 @@
-//! What the benches ring, and with what: servers in folders of their own, and an order of 1.5 KB.
+//! What the benches call, and with what: servers in folders of their own, and an order of 1.5 KB.
 
 #![allow(dead_code, reason = "each bench needs its part of it")]
 
@@ -121,7 +121,7 @@ pub fn whole(answer: &[u8]) -> bool {
     body.len() >= length.unwrap_or(0)
 }
 
-/// An app that takes calls and forgets them; gives its address.
+/// An app that accepts calls and discards them; returns its address.
 fn sink() -> String {
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {

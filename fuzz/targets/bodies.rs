@@ -1,10 +1,10 @@
-//! Any bytes as a body of any content type, packed or not: read or refused in words, and in parts as in whole. The first
+//! Any bytes as a body of any content type, packed or not: read or refused with a sentence, and in parts as in whole. The first
 //! line is the content type, the second the encoding.
 #![no_main]
 
 use doorbell::body;
 use doorbell::body::packed::unpack;
-use doorbell::expr::field::{Field, Values, Root};
+use doorbell::expr::field::{Field, Root, Values};
 use doorbell::expr::projection::Projection;
 use doorbell::model::budget::Budget;
 use libfuzzer_sys::fuzz_target;

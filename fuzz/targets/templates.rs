@@ -1,4 +1,4 @@
-//! Any text as a template, in every place that a template can stand: a problem at load, or a text or an error for an event.
+//! Any text as a template, in every place where a template is allowed: a problem at load, or text or an error for an event.
 #![no_main]
 
 use doorbell::expr::names::Resolver;

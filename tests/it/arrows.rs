@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// From each file to those that it imports something from, with the names. Files are named as below `src/`.
 pub type Arrows = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
-/// Reads the arrows of all files, without their tests and comments. `main.rs` and `lib.rs` are no rooms of the house.
+/// Reads the arrows of all files, without their tests and comments. `main.rs` and `lib.rs` are left out.
 pub fn arrows(sources: &BTreeMap<String, String>) -> Arrows {
     let files: BTreeMap<Vec<&str>, &str> = sources.keys().filter(|f| !is_entry(f)).map(|file| (module(file), file.as_str())).collect();
     let mut all = Arrows::new();
@@ -93,7 +93,7 @@ fn words(text: &str) -> Vec<&str> {
     words
 }
 
-/// Reads the path that begins at a word, with all that stands in its braces; gives where it ends.
+/// Reads the path that begins at a word, with everything in its braces; returns where it ends.
 fn read<'t>(words: &[&'t str], mut at: usize, before: &[&'t str], paths: &mut Vec<Vec<&'t str>>) -> usize {
     let mut path = before.to_vec();
     loop {

@@ -82,7 +82,7 @@ fn a_condition_that_takes_too_long_starts_a_run_that_fails_and_says_why() {
     until("it has failed", || world.said(&["failed"]).contains(said));
     let told = world.said(&["explain", &event]);
     assert!(told.contains("✗ Search  failed before its first step") && told.contains(said), "{told}");
-    // It fails again when it goes on, and whoever reads `try` sees it as well.
+    // It fails again when it goes on, and `try` shows it as well.
     world.said(&["replay", &event]);
     until("it has failed again", || world.said(&["explain", &event]).contains("replayed 1 time"));
     assert_eq!(world.output("a.log"), "");

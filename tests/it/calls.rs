@@ -1,4 +1,4 @@
-//! Calls to other apps: what is sent, what is tried again, what is kept for a person.
+//! Calls to other apps: what is sent, what is retried, what is left for a person.
 
 use crate::world::{Target, World, json, until};
 

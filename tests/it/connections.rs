@@ -1,4 +1,4 @@
-//! Connections as all kinds of callers use them: what stands behind a request, several at once, closed by half.
+//! Connections as all kinds of callers use them: bytes after a request, several requests at once, half-closed.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -179,7 +179,7 @@ fn a_claim_of_a_large_body_takes_no_room_from_anybody() {
     claims.extend((0..260).map(|_| claim("/a", "Transfer-Encoding: chunked")));
     claims.extend((0..5).map(|_| claim("/big", "Content-Length: 104857600")));
     claims.extend((0..5).map(|_| claim("/big", "Transfer-Encoding: chunked")));
-    // Whoever is answered came after all of them.
+    // The caller that is answered came after all of them.
     assert_eq!(doorbell.post("/a", "{\"n\": 1}").status, 200);
     assert_eq!(doorbell.post("/big", &format!("{{\"n\": \"{}\"}}", "x".repeat(3 << 20))).status, 200);
     drop(claims);

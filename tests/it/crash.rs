@@ -18,7 +18,7 @@ const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Lines:\n    wh
 /// its disk for much longer.
 const CALLER_WAITS: Duration = Duration::from_secs(3);
 
-/// Who rings, and remembers what was answered. Even numbers go to the workbook and wait for a rule's answer; odd ones are
+/// The caller, which remembers what was answered. Even numbers go to the workbook and wait for a rule's answer; odd ones are
 /// answered once they are stored, whatever the output disk does.
 #[derive(Default)]
 struct Caller {
@@ -40,7 +40,7 @@ impl Caller {
         until("enough was answered", || self.count() >= wanted);
     }
 
-    /// Rings on eight connections until so many more were answered, and goes on while `then` is done.
+    /// Calls on eight connections until so many more were answered, and continues while `then` runs.
     fn ring(&self, doorbell: &Serving, more: usize, then: impl FnOnce()) {
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -55,7 +55,7 @@ impl Caller {
         });
     }
 
-    /// Rings on one connection; says whether to go on with another one, because an answer did not come in time.
+    /// Calls on one connection; returns whether to continue with another one, because an answer did not come in time.
     fn ring_on(&self, address: &str, is_odd: bool, stop: &AtomicBool) -> bool {
         let Ok(mut stream) = TcpStream::connect(address) else { return false };
         stream.set_read_timeout(Some(CALLER_WAITS)).unwrap();
@@ -96,7 +96,7 @@ fn counts(text: &str) -> HashMap<String, usize> {
     counts
 }
 
-/// Looks at what stands in the output folder and at what the other app was told: all that was answered, once.
+/// Compares the output folder, and what the other app received, with what was answered: everything, once.
 fn judge(folder: &Path, answered: &[usize], target: &Target) {
     let read = |name: &str| counts(&std::fs::read_to_string(folder.join(name)).unwrap_or_default());
     let (lines, rows, elements, changed) = (read("lines.log"), read("rows.csv"), read("elements.log"), read("changed.csv"));
@@ -119,7 +119,7 @@ fn judge(folder: &Path, answered: &[usize], target: &Target) {
             assert!(called.contains(&format!(r#"{{"n":{n}}}"#)), "called {n}");
         }
     }
-    // What was kept but not answered in time is done once as well, never twice.
+    // What was saved but not answered in time is done once as well, never twice.
     for (what, all) in [
         ("line", &lines),
         ("row", &rows),

@@ -203,7 +203,7 @@ fn a_secret_that_was_changed_is_used_when_doorbell_is_asked_to_look() {
     assert_eq!([call("new-key"), call("")], [200, 401]);
 }
 
-/// What stands at an address by https, and the certificate's owner: whoever the client trusts.
+/// What an https address serves, and the owner of the certificate, which the client trusts.
 fn get(address: &str, trusted: &str) -> Result<(u16, bool), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -228,7 +228,7 @@ fn https_is_answered_and_a_renewed_certificate_is_taken_over() {
     assert_eq!(get(&doorbell.address, "tests/keys/rsa.cert.pem"), Ok((200, true)));
     assert!(get(&doorbell.address, "tests/keys/ec.cert.pem").is_err());
     assert_eq!(world.said(&["health", "--listen", &doorbell.address, "--tls-cert", "cert.pem"]), "ready, 1 rule\n");
-    // Plain HTTP is no language of this door, and silence keeps nobody out.
+    // Plain HTTP is not answered here, and silent connections keep nobody out.
     let mut plain = std::net::TcpStream::connect(&doorbell.address).unwrap();
     plain.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     let mut answer = Vec::new();

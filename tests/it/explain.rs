@@ -1,4 +1,4 @@
-//! "Why did it not run?", answered in words.
+//! "Why did it not run?", answered in plain English.
 
 use crate::world::{World, until};
 

@@ -63,7 +63,7 @@ fn a_greeting_is_answered_where_it_is_signed_and_is_no_event() {
             doorbell.log.lock().unwrap()
         );
         assert_eq!((got.header("x-content-type-options"), got.header("doorbell-event")), ("nosniff", ""));
-        // The same greeting, not signed, is denied and tells nothing.
+        // The same greeting, unsigned, is denied and reveals nothing.
         let got = doorbell.send("POST", "/hook", &[("content-type", "application/json")], body.as_bytes());
         assert_eq!(got.status, 401);
         assert!(!got.body.contains("3eZ") && !got.body.contains("qgg8") && !got.body.contains("pogchamp"));
@@ -141,7 +141,7 @@ fn a_token_is_signed_with_the_secret() {
     assert_eq!((got.status, got.body), (200, format!("{{\"response_token\":\"{}\"}}", tag("challenge"))));
     let post = |body: &str| doorbell.send("POST", "/hook", &[("x-twitter-webhooks-signature", &tag(body))], body.as_bytes()).status;
     assert_eq!(post(r#"{"tweet":"x"}"#), 200);
-    // Nobody gets an event signed by asking: what is signed for anyone is no event, and an event is not signed for anyone.
+    // Nobody gets an event signed by asking: what is signed for anyone is not accepted as an event, and an event is not signed for anyone.
     for (token, body) in [("%7B%22tweet%22%3A%22x%22%7D", r#"{"tweet":"x"}"#), ("a%3D1", "a=1"), ("%5B%5D", "[]")] {
         let got = greet(token);
         assert_eq!((got.status, got.body.contains(&tag(body))), (401, false));
@@ -174,7 +174,7 @@ fn a_greeting_can_be_described_in_the_rule_file() {
     let expected = doorbell::model::run::hash(b"a8https://hooks.example.com/hook?challenge_code=a8");
     let expected = format!("{{\"challengeResponse\":\"{expected}\",\"n\":1}}");
     assert_eq!((got.status, got.header("x-mine"), got.body.as_str()), (202, "a8", expected.as_str()));
-    // What would break out of a header is no greeting.
+    // What would break out of a header is not a greeting.
     assert_eq!(doorbell.send("GET", "/hook?challenge_code=a%0d%0ax-evil:1", &[], b"").status, 401);
 }
 

@@ -31,7 +31,7 @@ fn what_a_caller_sent_who_hung_up_at_once_is_done_without_a_restart() {
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     let mut stream = TcpStream::connect(&doorbell.address).unwrap();
                     let body = format!("{{\"n\": {n}}}");
-                    // Some hang up before their event is kept, some just after.
+                    // Some hang up before their event is saved, some just after.
                     let a_little = Duration::from_micros(n as u64 % 50 * 100);
                     if n.is_multiple_of(2) {
                         stream.write_all(post("/a", &body).as_bytes()).unwrap();

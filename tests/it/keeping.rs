@@ -1,4 +1,4 @@
-//! What is kept, for how long, copied, and done again.
+//! What is stored and for how long, backups, and replays.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -6,7 +6,7 @@ use crate::world::{SetAtEnd, Target, World, json, until};
 
 const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Write:\n    when: { webhook: /a }\n    if: { body.n: { under: 100 } }\n    then: [ { append: out.txt, text: \"{{ body.n }}\" } ]\n  Fail:\n    when: { webhook: /a }\n    if: { body.n: { over: 99 } }\n    then: [ { get: \"http://10.0.0.1/\" } ]\n";
 
-/// Rings so many times, the last time with a number that makes a run fail, and waits until all is done.
+/// Sends so many webhooks, the last one with a number that makes a run fail, and waits until all runs have ended.
 fn with_events(world: &World, numbers: &[u32]) {
     let doorbell = world.serve();
     for n in numbers {

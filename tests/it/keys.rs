@@ -80,7 +80,7 @@ fn a_token_is_only_good_with_its_algorithm_its_claims_and_in_its_time() {
         let signed = format!("{}.{}", url64(head.to_string().as_bytes()), url64(claims.to_string().as_bytes()));
         let sig = match head["alg"].as_str() {
             Some("HS256") => {
-                // Whoever takes a public key for a shared secret can be fooled with it.
+                // A verifier that takes a public key for a shared secret can be fooled.
                 let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, jwk["n"].as_str().unwrap().as_bytes());
                 ring::hmac::sign(&key, signed.as_bytes()).as_ref().to_vec()
             }

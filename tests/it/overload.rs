@@ -51,7 +51,7 @@ fn order(n: usize) -> Vec<u8> {
 #[test]
 #[cfg_attr(not(can_open_many_files), ignore = "needs 12,000 open files (`ulimit -Hn`) and `prlimit`")]
 fn ten_thousand_idle_connections_take_no_place_from_those_who_ring() {
-    /// One place is left for who rings.
+    /// One connection is left for real callers.
     const MANY: u64 = 9_999;
     open_many_files();
     let world = World::with(RULES);

@@ -1,4 +1,4 @@
-//! Every accepted run has somebody who does it, whatever crashes, and whoever changes something meanwhile.
+//! Every accepted run has an owner, whatever crashes and whatever people change in the meantime.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
@@ -43,7 +43,7 @@ fn whatever_task_crashes_nothing_is_lost_or_doubled_and_nobody_has_to_restart() 
 fn an_event_whose_task_crashes_before_its_runs_are_handed_over_is_done_all_the_same() {
     let world = World::with(LINES).env("DOORBELL_PLANTED", "handover:2");
     let doorbell = world.serve();
-    // Nobody can say what became of it, so the sender hears that it should come again.
+    // Nobody knows what happened to it, so the sender is asked to retry.
     assert_eq!(doorbell.post("/a", "{\"n\": 0}").status, 503);
     assert_eq!(doorbell.post("/a", "{\"n\": 1}").status, 503);
     ring(&doorbell, 2..5);
@@ -246,7 +246,7 @@ fn what_is_damaged_in_the_store_is_told_and_never_passed_over() {
     until("the other one is done", || lines(&world) == [0, 1, 2, 4]);
     until("it is told", || world.said(&["failed"]).contains("the saved data of this run is damaged and cannot be read"));
     doorbell.stop();
-    // An intent that cannot be read: nobody knows what stands in the file, so nothing is done until somebody looks.
+    // An intent that cannot be read: nobody knows what is in the file, so nothing is written until somebody looks.
     store.execute("INSERT INTO intent (folder, file, intent) VALUES ('', 'out.txt', '{\"half')", []).unwrap();
     let out = world.run(&["serve", "--listen", "127.0.0.1:0"]);
     let said = String::from_utf8(out.stderr).unwrap();

@@ -16,7 +16,7 @@ fn real_github_bodies_are_taken_and_come_out_whole() {
     let doorbell = world.serve();
     let mut sent = Vec::new();
     for body in events.iter().flat_map(|event| event["examples"].as_array().unwrap()) {
-        // As a person would read them: with spaces and line ends that are not kept.
+        // As a person would read them: without their spaces and line ends.
         doorbell.ring("/github", &format!("{body:#}"));
         sent.push(body.to_string());
     }

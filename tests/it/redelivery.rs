@@ -206,7 +206,7 @@ fn a_sender_that_signs_anew_what_it_sends_again_gets_the_answer() {
     let made = (201, "made E1".to_owned());
     assert_eq!(send(0, r#"{"event_id": "E1", "do": "answer"}"#), made);
     assert_eq!(send(1, r#"{"event_id": "E1", "do": "answer"}"#), made);
-    // An answer belongs to the very request that it was made for. What had failed goes on for whoever is let in here.
+    // An answer belongs to the very request that it was made for. What had failed continues for anyone who is verified.
     let plain = (PLAIN.0, PLAIN.1.to_owned());
     assert_eq!(send(2, r#"{"event_id": "E1", "do": "answer", "attempt": 2}"#), plain);
     assert_eq!(send(0, r#"{"event_id": "E2", "do": "call"}"#), plain);

@@ -22,7 +22,7 @@ fn the_schema_that_ships_is_the_one_that_is_printed() {
     assert_eq!(std::fs::read_to_string(file).unwrap(), now, "make it anew: run again with DOORBELL_BLESS=1");
 }
 
-/// What the reader says it knows, where a word stands that nobody knows.
+/// The words that the reader says it knows, where it meets an unknown one.
 fn known(file: &str) -> BTreeSet<String> {
     let world = World::with(file);
     let said: Value = serde_json::from_str(&world.said(&["check", "--format", "json"])).unwrap();

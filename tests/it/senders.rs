@@ -19,7 +19,7 @@ struct Known {
     at: Option<i64>,
     good: bool,
     id: String,
-    /// What stands at the address of the sender's key.
+    /// What is served at the address of the sender's key.
     key: Option<String>,
     /// What has to be signed, where it is known.
     signed: Option<String>,

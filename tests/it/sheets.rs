@@ -20,7 +20,7 @@ fn world(sheets: &[&str], steps: &str) -> World {
     world
 }
 
-/// Rings for every body, and waits until each is done or failed; gives what `explain` says of the last.
+/// Sends every body, and waits until each run is done or failed; returns what `explain` says about the last.
 fn ring(world: &World, bodies: &[&str]) -> String {
     let doorbell = world.serve();
     let mut said = String::new();

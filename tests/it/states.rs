@@ -106,7 +106,7 @@ proptest! {
             State::Done => prop_assert_eq!(failures, 0),
             State::Handled => prop_assert!(failures > 0 && run.forgiven),
             State::Failed => {
-                // It stands where it failed, so that a replay goes on there, under a new key.
+                // It stays where it failed, so a replay continues there, under a new key.
                 prop_assert!(failures > 0 && run.place.step < steps.len() as u32, "{:?}", run.place);
                 prop_assert!(!done.contains(&run.place));
                 let again = run.clone().replayed(now);

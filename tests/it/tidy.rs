@@ -1,4 +1,4 @@
-//! The house keeps its floors: arrows point down, every fixed package stands behind its door, lists are complete.
+//! The architecture: arrows point down, each package is used in one place only, lists are complete, words are plain.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

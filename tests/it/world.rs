@@ -1,4 +1,4 @@
-//! A folder with rules, a Doorbell that serves them, a client that rings, and a target that is called.
+//! A folder with rules, a Doorbell that serves them, a client that sends webhooks, and a target that is called.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -204,7 +204,7 @@ impl Serving {
         self.send("POST", path, &[("content-type", "application/json")], json.as_bytes())
     }
 
-    /// Rings with JSON, expects 200, and gives the event's id.
+    /// Sends JSON, expects 200, and returns the id of the event.
     pub fn ring(&self, path: &str, json: &str) -> String {
         let got = self.post(path, json);
         assert_eq!(got.status, 200, "{got:?}\n{}", self.log.lock().unwrap());
@@ -350,7 +350,7 @@ impl Target {
     }
 }
 
-/// A server that is gone: nobody listens at its address, and nobody else can take it while this is kept.
+/// A server that is gone: nothing listens at its address, and nothing else can take it while this value lives.
 pub struct Gone(tokio::net::TcpSocket);
 
 impl Gone {
