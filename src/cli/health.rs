@@ -39,13 +39,14 @@ impl Health {
         if address.ip().is_unspecified() {
             address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("no Doorbell answers at {address}"))?;
+        let nobody = || format!("no Doorbell answers at {address}; if it listens at another address, name that with --listen");
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(nobody)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let answer = match self.tls_cert {
             Some(_) => ask(asking_ourselves(stream).map_err(anyhow::Error::msg)?, address),
             None => ask(stream, address),
         };
-        let answer = answer.with_context(|| format!("no Doorbell answers at {address}"))?;
+        let answer = answer.with_context(nobody)?;
         let body = answer.split("\r\n\r\n").nth(1).unwrap_or("");
         let body: Value = serde_json::from_str(body).with_context(|| format!("another program answers at {address}"))?;
         let status = body["status"].as_str().unwrap_or("unknown");

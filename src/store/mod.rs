@@ -8,6 +8,8 @@ mod claims;
 #[cfg(test)]
 mod conformance;
 pub mod contract;
+#[cfg(test)]
+mod dice;
 mod failures;
 mod jobs;
 mod owner;

@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::crashed::Crashed;
+
 /// See the module. It starts when first polled, and from then on runs to its end.
 pub struct CarryOn<F: Future + Send + 'static>
 where
@@ -15,10 +17,6 @@ where
     work: Option<Pin<Box<F>>>,
     has_begun: bool,
 }
-
-/// The work panicked; the task that awaited it did not.
-#[derive(Debug, PartialEq)]
-pub struct Crashed;
 
 impl<F: Future + Send + 'static> CarryOn<F>
 where

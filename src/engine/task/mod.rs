@@ -1,6 +1,7 @@
 //! How work is executed, whatever it is: supervised, in a separate thread, to its end, within a memory budget.
 
 pub mod carry_on;
+pub mod crashed;
 pub mod memory;
 pub mod off_thread;
 pub mod supervisor;

@@ -3,16 +3,14 @@
 
 use tokio::sync::Semaphore;
 
+use super::crashed::Crashed;
+
 /// How many jobs run at a time: each may take all the memory that its limits allow.
 const AT_A_TIME: usize = 2;
 
 static ROOM: Semaphore = Semaphore::const_new(AT_A_TIME);
 
-/// It panicked, or Doorbell stops.
-#[derive(Debug)]
-pub struct Crashed;
-
-/// Runs the work in a thread of its own, once it is its turn.
+/// Runs the work in a thread of its own, once it is its turn. It counts as crashed as well if Doorbell stops first.
 pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Crashed> {
     let turn = ROOM.acquire().await.map_err(|_| Crashed)?;
     let done = tokio::task::spawn_blocking(move || {

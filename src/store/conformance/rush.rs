@@ -8,19 +8,7 @@ use super::sample::{accept, done, event, failed, in_lane, left, much_later, once
 use crate::model::event::EventId;
 use crate::model::run::{Run, RunId, State};
 use crate::store::contract::{Heavy, NewRun, Recorded, StartResult, Store, Waiting};
-
-/// SplitMix64: every random choice is drawn from it.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-}
+use crate::store::dice::Dice;
 
 /// What all tasks together observe.
 #[derive(Default)]

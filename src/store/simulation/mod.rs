@@ -17,6 +17,7 @@ use rusqlite::Connection;
 use serde_json::{Map, Value};
 
 use super::contract::{Accept, Delivery, Held, NewRun, Pruning, Record, Recorded, Standing, StartResult, Waiting};
+use super::dice::Dice;
 use super::jobs::Job;
 use super::owner::Owner;
 use super::reply::Reply;
@@ -32,22 +33,6 @@ use crate::model::step_graph::{Next, OnError, StepGraph, StepNode};
 /// How many seeds are tried by default.
 const SEEDS: u64 = 600;
 const DAY: Duration = Duration::from_secs(86_400);
-
-/// SplitMix64: everything that happens is drawn from it.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-    fn one_in(&mut self, sides: u64) -> bool {
-        self.roll(sides) == 0
-    }
-}
 
 type Effect = (RunId, Place);
 

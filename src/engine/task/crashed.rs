@@ -1,0 +1,5 @@
+//! What is left of work that panicked.
+
+/// The work panicked; the task that awaited it did not.
+#[derive(Debug, PartialEq)]
+pub struct Crashed;
