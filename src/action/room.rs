@@ -180,8 +180,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
-
-    const MOST_WAITING: usize = 48;
+    use crate::action::http::host::MOST_WAITING;
 
     type Asking<'a> = Pin<Box<dyn Future<Output = Option<CallSlot>> + 'a>>;
 

@@ -1,5 +1,5 @@
 //! Calls to other apps: the step that makes one, the client that sends it, and the state of each server.
 
 pub mod client;
-mod host;
+pub(super) mod host;
 pub mod step;
