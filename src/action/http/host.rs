@@ -17,7 +17,7 @@ const PATIENCE: u32 = 5;
 const FIRST_REST: Duration = Duration::from_secs(10);
 const LONGEST_REST: Duration = Duration::from_secs(300);
 /// The maximum number of calls waiting in memory for one server.
-pub(in crate::action) const MOST_WAITING: usize = 112;
+pub(crate) const MOST_WAITING: usize = 112;
 /// The minimum and maximum delay before a call is retried.
 const SOONEST: Duration = Duration::from_secs(1);
 const LATEST: Duration = Duration::from_secs(60);
