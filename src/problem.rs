@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use crate::text::printable::one_line;
+
 /// How serious it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -79,7 +81,7 @@ impl Problem {
         } else {
             let _ = writeln!(out, "{gutter}--> {}:{}:{}", self.file, self.line, self.column);
             // A tab is shown as one space, so that the caret stays below its character.
-            let shown: String = self.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let shown = one_line(&self.text);
             // A very long line is cut around the place.
             let from = self.column.saturating_sub(80);
             let window: String = shown.chars().skip(from).take(160).collect();

@@ -10,6 +10,7 @@ use crate::expr::names::Names;
 use crate::expr::scope::Scope;
 use crate::expr::template::{Destination, Template, Unrendered};
 use crate::model::outcome::{Outcome, Success};
+use crate::text::printable::one_line;
 use crate::text::word::Word;
 use crate::yaml::fields::Fields;
 
@@ -66,7 +67,8 @@ impl Action for Words {
     fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered> {
         let text = self.text.text(scope)?;
         // Secrets are removed from log text here, where they are known.
-        Ok(Box::new(Said { text: scope.vault().strike(&text), stops: self.stops }))
+        let text = one_line(&scope.vault().strike(&text)).into_owned();
+        Ok(Box::new(Said { text, stops: self.stops }))
     }
 }
 

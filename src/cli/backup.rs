@@ -11,6 +11,7 @@ use clap::Args;
 use super::ended::Ended;
 use super::progress::Progress;
 use super::settings::Data;
+use super::terminal::stdout;
 use crate::disk;
 
 #[derive(Args)]
@@ -63,7 +64,7 @@ impl Backup {
         disk::flush_folder(folder).map_err(cannot)?;
         let bytes = self.file.metadata().map_or(0, |m| m.len());
         writeln!(
-            std::io::stdout(),
+            stdout(),
             "{} contains every event and run, {:.1} MB; to restore it, copy it as doorbell.db into an empty data folder",
             self.file.display(),
             bytes as f64 / 1e6

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::ended::Ended;
 use super::settings::{Data, number};
+use super::terminal::stdout;
 use crate::operations::command::{Command, Done};
 use crate::store::contract::{Cancelled, Waiting};
 
@@ -33,7 +34,7 @@ impl Cancel {
         if wanted.is_empty() {
             wanted.push(None);
         }
-        let mut out = std::io::stdout().lock();
+        let mut out = stdout();
         for id in wanted {
             let command = Command::Cancel(Waiting { event: id, rule: self.rule.clone() });
             let done = commands.perform(command).map_err(anyhow::Error::msg)?;

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::ended::Ended;
 use super::settings::{Around, Secrets, counted, counted_problems};
+use super::terminal::stdout;
 use crate::problem;
 
 #[derive(Args)]
@@ -35,7 +36,7 @@ impl Check {
     pub fn run(self) -> anyhow::Result<Ended> {
         let secrets = if self.no_secrets { Secrets::Stood } else { Secrets::Real };
         let loaded = self.around.load(&self.path, secrets)?;
-        let mut out = std::io::stdout().lock();
+        let mut out = stdout();
         match self.format {
             Format::Json => {
                 let all: Vec<_> = loaded.problems.iter().map(problem::Problem::json).collect();

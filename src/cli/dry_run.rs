@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::ended::Ended;
 use super::settings::{Rules, Secrets, headers};
+use super::terminal::stdout;
 use crate::expr::condition::trace::TraceLine;
 use crate::operations::dry_run::{Branch, NoPreview, Preview, RulePreview, StepEffect, StepPreview, Webhook, preview};
 use crate::problem;
@@ -40,7 +41,7 @@ pub struct DryRun {
 impl DryRun {
     pub fn run(self) -> anyhow::Result<Ended> {
         let loaded = self.rules.around.load(&self.rules.rules, Secrets::Stood)?;
-        let mut out = io::stdout().lock();
+        let mut out = stdout();
         let Some(ruleset) = loaded.ruleset else {
             write!(out, "{}", problem::draw_all(&loaded.problems))?;
             return Ok(Ended::Problems);

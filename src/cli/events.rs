@@ -6,8 +6,9 @@ use clap::Args;
 
 use super::ended::Ended;
 use super::settings::{Data, number};
-use crate::expr::condition::trace::short;
+use super::terminal::stdout;
 use crate::operations::history::{self, EventLine};
+use crate::text::printable::short;
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell events --last 50")]
@@ -32,7 +33,7 @@ pub struct Failed {
 impl Events {
     pub fn run(self) -> anyhow::Result<Ended> {
         let list = self.data.records()?.ask(|r| history::events(r, self.last))?;
-        let mut out = std::io::stdout().lock();
+        let mut out = stdout();
         if list.events.is_empty() {
             writeln!(out, "No events have been received yet.")?;
             return Ok(Ended::Good);
@@ -63,7 +64,7 @@ fn states(event: &EventLine) -> String {
 impl Failed {
     pub fn run(self) -> anyhow::Result<Ended> {
         let runs = self.data.records()?.ask(|r| history::failed(r, self.last))?;
-        let mut out = std::io::stdout().lock();
+        let mut out = stdout();
         if runs.is_empty() {
             writeln!(out, "No runs have failed.")?;
             return Ok(Ended::Good);
@@ -71,7 +72,7 @@ impl Failed {
         for run in &runs {
             let time = run.at.strftime("%Y-%m-%d %H:%M:%S");
             let step = if run.step == 0 { "before its first step".to_owned() } else { format!("step {}", run.step) };
-            writeln!(out, "{}  {time}  {}, {step}", run.event, run.rule)?;
+            writeln!(out, "{}  {time}  {}, {step}", run.event, short(&run.rule, 200))?;
             writeln!(out, "    {}", short(&run.why, 300))?;
         }
         writeln!(out)?;

@@ -7,6 +7,7 @@ use clap::Args;
 use super::dry_run::drawn;
 use super::ended::Ended;
 use super::settings::{Around, Data, number};
+use super::terminal::stdout;
 use crate::disk;
 use crate::engine::intake::rejections::Rejection;
 use crate::expr::names::{Resolver, stand_in};
@@ -14,6 +15,7 @@ use crate::model::event::EventId;
 use crate::model::run::State;
 use crate::operations::history::{self, ExplainedAttempt, ExplainedRule, ExplainedRun, Explanation, Found, Wait};
 use crate::store::contract::Dossier;
+use crate::text::printable::one_line;
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell explain 0192f3c1")]
@@ -30,7 +32,7 @@ impl Explain {
     pub fn run(self) -> anyhow::Result<Ended> {
         let records = self.data.records()?;
         let found = records.ask(|r| history::find(r, &self.data.data, &self.event))?;
-        let mut out = io::stdout().lock();
+        let mut out = stdout();
         match found {
             Found::Event(dossier) => write_event(&mut out, &self.explanation(&dossier)?, disk::is_taken(&self.data.data))?,
             Found::Rejection(refused) => write_refused(&mut out, &refused)?,
@@ -50,7 +52,8 @@ impl Explain {
 fn write_event(out: &mut impl Write, told: &Explanation, is_served: bool) -> io::Result<()> {
     let time = told.received.strftime("%Y-%m-%d %H:%M:%S UTC");
     let rules = number(told.total, "rule");
-    writeln!(out, "event {}  {} {}  {time}  → {}, {} of {rules} ran", told.event, told.method, told.address, told.status, told.ran)?;
+    let address = one_line(&told.address);
+    writeln!(out, "event {}  {} {address}  {time}  → {}, {} of {rules} ran", told.event, told.method, told.status, told.ran)?;
     for rule in &told.rules {
         write_rule(out, told.event, rule, is_served)?;
     }
@@ -68,7 +71,7 @@ fn write_rule(out: &mut impl Write, event: EventId, rule: &ExplainedRule, is_ser
         write_run(out, event, run, is_served)?;
     }
     if rule.runs.is_empty() {
-        writeln!(out, "  ✗ {}  did not run", rule.rule)?;
+        writeln!(out, "  ✗ {}  did not run", one_line(&rule.rule))?;
         write!(out, "{}", drawn(&rule.trace, 8))?;
     } else if rule.is_else {
         writeln!(out, "        its `else:` ran, because its `if:` was not true:")?;
@@ -78,7 +81,8 @@ fn write_rule(out: &mut impl Write, event: EventId, rule: &ExplainedRule, is_ser
 }
 
 fn write_run(out: &mut impl Write, event: EventId, run: &ExplainedRun, is_served: bool) -> io::Result<()> {
-    let ExplainedRun { rule, step, took_ms, .. } = run;
+    let ExplainedRun { step, took_ms, .. } = run;
+    let rule = one_line(&run.rule);
     let replays = if run.replays > 0 { format!(", replayed {}", number(run.replays as usize, "time")) } else { String::new() };
     let steps = number(run.steps, "step");
     match run.state {
@@ -109,15 +113,16 @@ fn write_attempt(out: &mut impl Write, attempt: &ExplainedAttempt) -> io::Result
     let again = if attempt.number > 1 { format!(", try {}", attempt.number) } else { String::new() };
     let said = if said.is_empty() { outcome.clone() } else { format!("{outcome}: {said}") };
     if step.is_empty() {
-        return writeln!(out, "        {said}");
+        return writeln!(out, "        {}", one_line(&said));
     }
-    writeln!(out, "        {step}. {title}{element}{again}  {said}")
+    writeln!(out, "        {step}. {}{element}{again}  {}", one_line(title), one_line(&said))
 }
 
 /// A request that did not become an event.
 fn write_refused(out: &mut impl Write, refused: &Rejection) -> io::Result<()> {
-    let Rejection { id, at, ip, method, address, status, why } = refused;
+    let Rejection { id, at, ip, status, .. } = refused;
+    let (method, address) = (one_line(&refused.method), one_line(&refused.address));
     let time = at.strftime("%Y-%m-%d %H:%M:%S UTC");
     writeln!(out, "request {id}  {method} {address}  {time}  from {ip}  → {status}, not accepted")?;
-    writeln!(out, "  {why}")
+    writeln!(out, "  {}", one_line(&refused.why))
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::ended::Ended;
 use super::settings::{Data, number};
+use super::terminal::stdout;
 use crate::engine::care::health::Report;
 use crate::operations::control;
 use crate::web::tls::asking_ourselves;
@@ -53,10 +54,10 @@ impl Health {
         // Anyone may ask whether it is ready; the reason is only available through the socket in the data folder.
         let report = control::health(&self.data.data);
         match &report {
-            Some(report) if self.json => println!("{}", serde_json::to_string(report)?),
-            None if self.json => println!("{}", serde_json::json!({ "status": status })),
-            Some(report) => println!("{status}, {}", told(report)),
-            None => println!("{status}"),
+            Some(report) if self.json => writeln!(stdout(), "{}", serde_json::to_string(report)?)?,
+            None if self.json => writeln!(stdout(), "{}", serde_json::json!({ "status": status }))?,
+            Some(report) => writeln!(stdout(), "{status}, {}", told(report))?,
+            None => writeln!(stdout(), "{status}")?,
         }
         if status == "ready" { Ok(Ended::Good) } else { anyhow::bail!("Doorbell at {address} is {status}") }
     }

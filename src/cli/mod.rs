@@ -18,14 +18,17 @@ mod schema;
 mod senders;
 mod serve;
 mod settings;
+mod terminal;
 mod test;
 mod verify;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use ended::Ended;
+use terminal::stderr;
 
 /// Doorbell turns incoming webhooks into actions, following rules in YAML files, and loses nothing.
 #[derive(Parser)]
@@ -108,7 +111,7 @@ pub fn run() -> ExitCode {
             if e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
                 return ExitCode::SUCCESS;
             }
-            eprintln!("doorbell: {e:#}");
+            let _ = writeln!(stderr(), "doorbell: {e:#}");
             ExitCode::from(2)
         }
     }

@@ -9,8 +9,9 @@ use clap::Args;
 
 use super::ended::Ended;
 use super::settings::{Data, headers};
-use crate::expr::condition::trace::short;
+use super::terminal::stdout;
 use crate::operations::drafts::{self, Draft, Sample};
+use crate::text::printable::short;
 
 #[derive(Args)]
 #[command(
@@ -42,11 +43,11 @@ impl New {
     pub fn run(self) -> anyhow::Result<Ended> {
         let Some(draft) = self.draft()? else { return list() };
         match &self.to {
-            None => write!(std::io::stdout().lock(), "{}", draft.text)?,
+            None => write!(stdout(), "{}", draft.text)?,
             Some(to) => {
                 let mut file = std::fs::File::create_new(to).with_context(|| format!("{} cannot be created", to.display()))?;
                 file.write_all(draft.text.as_bytes())?;
-                writeln!(std::io::stdout().lock(), "{} created; check it, then run: doorbell test {}", to.display(), to.display())?;
+                writeln!(stdout(), "{} created; check it, then run: doorbell test {}", to.display(), to.display())?;
             }
         }
         Ok(Ended::Good)
@@ -75,7 +76,7 @@ impl New {
 }
 
 fn list() -> anyhow::Result<Ended> {
-    let mut out = std::io::stdout().lock();
+    let mut out = stdout();
     writeln!(out, "Recipes:\n")?;
     for recipe in drafts::recipes() {
         writeln!(out, "  {:24} {}", recipe.name, short(&recipe.does, 110))?;

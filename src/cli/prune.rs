@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::ended::Ended;
 use super::progress::Progress;
 use super::settings::{Data, length, number};
+use super::terminal::stdout;
 use crate::operations::command::{Command, Done};
 use crate::store::contract::Pruning;
 
@@ -57,7 +58,7 @@ impl Prune {
         drop(progress);
         let word = if self.dry_run { "would be deleted" } else { "deleted" };
         writeln!(
-            std::io::stdout(),
+            stdout(),
             "{} {word}; events with waiting{} runs are kept",
             number(events, "event"),
             if self.failed { "" } else { " or failed" }

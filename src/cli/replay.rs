@@ -15,6 +15,7 @@ use jiff::tz::TimeZone;
 use super::ended::Ended;
 use super::progress::Progress;
 use super::settings::{Asked, Data, Rules, Secrets, length, number};
+use super::terminal::stdout;
 use crate::model::event::EventId;
 use crate::model::run::State;
 use crate::operations::command::Done;
@@ -68,7 +69,7 @@ impl Replay {
             true => {
                 let loaded = self.rules.around.load(&self.rules.rules, Secrets::Stood)?;
                 let Some(ruleset) = loaded.ruleset else {
-                    write!(std::io::stdout(), "{}", problem::draw_all(&loaded.problems))?;
+                    write!(stdout(), "{}", problem::draw_all(&loaded.problems))?;
                     return Ok(Ended::Problems);
                 };
                 Some(ruleset)
@@ -81,13 +82,13 @@ impl Replay {
             true => self.chosen(&mut hands, &mode)?,
         };
         if total > 0 && !hands.commands.is_served() {
-            writeln!(std::io::stdout(), "nothing runs until you start `doorbell serve`")?;
+            writeln!(stdout(), "nothing runs until you start `doorbell serve`")?;
         }
         Ok(Ended::Good)
     }
 
     fn named(&self, hands: &mut Hands, mode: &Mode) -> anyhow::Result<usize> {
-        let mut out = std::io::stdout().lock();
+        let mut out = stdout();
         let mut total = 0;
         for event in &self.events {
             let id = hands.records.ask(|r| r.find(event))?;
@@ -116,7 +117,7 @@ impl Replay {
         };
         let chosen = hands.records.ask(|r| replay::choose(r, choice))?;
         if chosen.events.is_empty() {
-            writeln!(std::io::stdout(), "no {} run matches", state.word())?;
+            writeln!(stdout(), "no {} run matches", state.word())?;
             return Ok(0);
         }
         if !self.yes {
@@ -124,7 +125,7 @@ impl Replay {
             return Ok(0);
         }
         let total = self.all(hands, &chosen, mode)?;
-        writeln!(std::io::stdout(), "{} of {} will {}", number(total, "run"), number(chosen.events.len(), "event"), verb(mode))?;
+        writeln!(stdout(), "{} of {} will {}", number(total, "run"), number(chosen.events.len(), "event"), verb(mode))?;
         Ok(total)
     }
 
@@ -161,7 +162,7 @@ struct Hands {
 
 /// Shows the selection, if it is not to be replayed yet.
 fn show(chosen: &Chosen, mode: &Mode) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = stdout();
     for one in chosen.events.iter().take(SHOWN) {
         writeln!(out, "  {}  {}", one.event, number(one.runs, "run"))?;
     }

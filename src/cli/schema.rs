@@ -5,6 +5,7 @@ use std::io::Write;
 use clap::Args;
 
 use super::ended::Ended;
+use super::terminal::stdout;
 use crate::rule::words;
 
 #[derive(Args)]
@@ -15,7 +16,7 @@ pub struct Schema {}
 
 impl Schema {
     pub fn run(self) -> anyhow::Result<Ended> {
-        writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&words::schema())?)?;
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(&words::schema())?)?;
         Ok(Ended::Good)
     }
 }

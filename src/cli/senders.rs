@@ -5,6 +5,7 @@ use std::io::Write;
 use clap::Args;
 
 use super::ended::Ended;
+use super::terminal::stdout;
 use crate::problem::nearest;
 use crate::verify;
 
@@ -17,7 +18,7 @@ pub struct Senders {
 
 impl Senders {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let mut out = std::io::stdout().lock();
+        let mut out = stdout();
         let senders = verify::senders();
         let Some(wanted) = &self.name else {
             for (name, told) in &senders {

@@ -1,6 +1,6 @@
 //! `doorbell serve`: listens for webhooks and acts on them.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 
 use super::ended::Ended;
 use super::settings::{Around, Data, Rules, Secrets, counted, length, network};
+use super::terminal::{self, stderr, stdout};
 use crate::action::files::folder::Output;
 use crate::action::files::writer::Files;
 use crate::action::http::client::Net;
@@ -102,13 +103,12 @@ pub struct Serve {
 impl Serve {
     pub fn run(mut self) -> anyhow::Result<Ended> {
         self.rules.around.handed = Some(self.data.data.clone());
-        let colours = std::io::stderr().is_terminal();
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours).with_target(false).init();
+        terminal::write_log();
         let loaded = self.rules.around.load(&self.rules.rules, Secrets::Real)?;
         let serious: Vec<_> = loaded.problems.iter().filter(|p| p.severity != Severity::Note).cloned().collect();
-        eprint!("{}", problem::draw_all(&serious));
+        let _ = write!(stderr(), "{}", problem::draw_all(&serious));
         let Some(ruleset) = loaded.ruleset else {
-            eprintln!("Doorbell did not start. Fix the problems above.");
+            let _ = writeln!(stderr(), "Doorbell did not start. Fix the problems above.");
             return Ok(Ended::Problems);
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("Doorbell cannot start its threads")?;
@@ -214,7 +214,7 @@ impl Serve {
         let hook = Hook { intake, bodies, rejections, health };
         let address = listener.local_addr()?;
         // The process that started Doorbell may have stopped reading its output; that is no reason not to serve.
-        let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}\n{said}; files are written to {}", self.output.display());
+        let _ = writeln!(stdout(), "listening on {scheme}://{address}\n{said}; files are written to {}", self.output.display());
         let grace = Duration::from_secs(self.grace);
         let proxies = Proxies { trusted: self.trusted_proxies, header: self.client_ip_header.to_ascii_lowercase() };
         let listener = Listener {

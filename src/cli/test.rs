@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::dry_run::drawn;
 use super::ended::Ended;
 use super::settings::{Around, Secrets, number};
+use super::terminal::stdout;
 use crate::action::contract::{EffectView, MockResponse};
 use crate::expr::condition::trace;
 use crate::expr::number;
@@ -25,6 +26,7 @@ use crate::rule::ruleset::Ruleset;
 use crate::rule::test::{Body, Expected, Reply, Test};
 use crate::rule::{Rule, UNDECIDED};
 use crate::secret::Vault;
+use crate::text::printable::short;
 use crate::verify::contract::Guard;
 
 /// The value of `now` in tests: 2030-01-01T00:00:00Z.
@@ -48,7 +50,7 @@ pub struct RunTests {
 impl RunTests {
     pub fn run(self) -> anyhow::Result<Ended> {
         let loaded = self.around.load(&self.path, Secrets::Words)?;
-        let mut out = std::io::stdout().lock();
+        let mut out = stdout();
         let Some(ruleset) = loaded.ruleset else {
             write!(out, "{}", problem::draw_all(&loaded.problems))?;
             return Ok(Ended::Problems);
@@ -158,7 +160,7 @@ impl Stage<'_> {
         for n in 0..got.len().max(test.expect.len()) {
             for (left, right) in pair(test.expect.get(n), got.get(n)) {
                 let mark = if left == right { ' ' } else { '≠' };
-                let line = format!("    {mark} {:WIDTH$} {}", trace::short(&left, WIDTH), trace::short(&right, 120));
+                let line = format!("    {mark} {:WIDTH$} {}", short(&left, WIDTH), short(&right, 120));
                 out.push_str(line.trim_end());
                 out.push('\n');
             }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::ended::Ended;
 use super::settings::{Rules, Secrets, headers};
+use super::terminal::stdout;
 use crate::action::http::client::Net;
 use crate::engine::intake::key_cache::KeyCache;
 use crate::model::request::Request;
@@ -99,7 +100,7 @@ impl VerifyRequest {
     }
 
     fn judge(&self, guard: &Guard, request: &Request) -> anyhow::Result<Ended> {
-        let mut out = std::io::stdout().lock();
+        let mut out = stdout();
         if guard.is_open() {
             writeln!(out, "accepted: this address accepts every sender")?;
             return Ok(Ended::Good);

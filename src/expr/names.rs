@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use crate::expr::field::{Field, ROOTS, Root};
 use crate::model::run::ERROR;
 use crate::problem::nearest;
-use crate::secret::Vault;
+use crate::secret::{SHORT, Vault};
 use crate::yaml::fields::Item;
 
 /// The placeholder for a secret where rules are loaded without their secrets.
@@ -193,7 +193,17 @@ impl<'a> Names<'a> {
             return;
         }
         match (self.lookup.secret)(name) {
-            Some(value) if !value.is_empty() => self.lookup.vault.borrow_mut().keep(name, value),
+            Some(value) if !value.is_empty() => {
+                if value.len() < SHORT {
+                    let draft = item.warning(format!("the secret {name} is shorter than {SHORT} characters"));
+                    let draft = match within {
+                        Some(letters) => draft.within(letters),
+                        None => draft,
+                    };
+                    draft.label("it can be guessed, and hiding it may hide the same letters elsewhere; use a longer one").add();
+                }
+                self.lookup.vault.borrow_mut().keep(name, value);
+            }
             found => {
                 let state = if found.is_some() { "is empty" } else { "is not set" };
                 let fix =

@@ -5,6 +5,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::model::answer::Answer;
+use crate::secret::Vault;
+use crate::text::printable::short;
+
+/// The most characters of what a step says when it succeeds, and when it fails.
+const MOST_SAID: usize = 10_000;
+const MOST_WHY: usize = 1_000;
 
 /// The results of a successful attempt.
 #[derive(Debug, Default)]
@@ -51,6 +57,24 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The outcome as it is recorded, shown, and passed on to later steps: without secrets, its sentence on one line and cut.
+    /// Secrets are redacted before anything is cut, because a part of a secret would not be recognized.
+    pub fn for_history(self, vault: &Vault) -> Self {
+        let said = |text: String| short(&vault.strike(&text), MOST_SAID);
+        let cut = |text: String| short(&vault.strike(&text), MOST_WHY);
+        match self {
+            Outcome::Done(success) => {
+                let output = success.output.map(|value| vault.strike_value(value));
+                Outcome::Done(Success { said: said(success.said), output, ..success })
+            }
+            Outcome::Skipped(text) => Outcome::Skipped(said(text)),
+            Outcome::Stopped(text) => Outcome::Stopped(said(text)),
+            Outcome::Retry { why, not_before, status, receipt } => Outcome::Retry { why: cut(why), not_before, status, receipt },
+            Outcome::Failed { why, status } => Outcome::Failed { why: cut(why), status },
+            Outcome::Entered | Outcome::Deferred(_) => self,
+        }
+    }
+
     /// A permanent failure without a response from a target.
     pub fn failed(why: impl Into<String>) -> Self {
         Outcome::Failed { why: why.into(), status: None }

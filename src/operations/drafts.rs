@@ -5,11 +5,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::body;
-use crate::expr::condition::trace::short;
 use crate::expr::field::Field;
 use crate::expr::spell::spell;
 use crate::model::event::Event;
 use crate::problem::nearest;
+use crate::text::printable::short;
 
 /// The built-in recipes, by file name.
 const RECIPES: [(&str, &str); 16] = [

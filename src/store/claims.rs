@@ -5,10 +5,10 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::contract::{NewRun, StartResult};
 use super::rows::{Ended, MOST_RUNS, Sql, event_id, from_json, json, moment};
-use crate::expr::condition::trace::short;
 use crate::model::event::EventId;
 use crate::model::place::Place;
 use crate::model::run::{Attempt, RunId, State};
+use crate::text::printable::short;
 
 /// Inserts an event's new runs into `pending`, numbered from `first`; those that start at once belong to the owner `by`.
 pub(super) fn insert_runs(sql: &Transaction, event: i64, first: RunId, due: i64, by: i64, runs: &[NewRun]) -> Sql<Vec<StartResult>> {

@@ -448,8 +448,7 @@ fn judge(got: Got, ok: &[RangeInclusive<u16>], method: &str, url: &str) -> Outco
         return Outcome::Failed { why, status: Some(status) };
     }
     let text = String::from_utf8_lossy(&got.body);
-    let text = crate::expr::condition::trace::short(text.trim(), 200);
-    let why = if text.is_empty() { said } else { format!("{said}: {text}") };
+    let why = if text.trim().is_empty() { said } else { format!("{said}: {}", text.trim()) };
     Outcome::Failed { why, status: Some(status) }
 }
 

@@ -292,7 +292,7 @@ impl Worker {
             }
             crash(Point::Step);
             let (at, clock) = (Timestamp::now(), Instant::now());
-            let (facts, mut outcome) = if let Some(step) = step {
+            let (facts, outcome) = if let Some(step) = step {
                 let each = rule.graph.node(run.place.step).and_then(|f| f.each);
                 let mut one = Try { rule: rule.clone(), run: Arc::new(run), event: event.clone(), vault: vault.clone(), elements: None };
                 let mut crowded = None;
@@ -322,6 +322,7 @@ impl Worker {
                 let facts = StepFacts { plan: &plan, title: "if", save_as: None, elements: None, graph: &rule.graph };
                 (facts, Outcome::failed(rule.why_undecided()))
             };
+            let mut outcome = outcome.for_history(&vault);
             if matches!(outcome, Outcome::Entered) {
                 run = run.after(&mut outcome, &facts, Timestamp::now(), 0.0);
                 continue;
@@ -343,7 +344,7 @@ impl Worker {
             let attempt = self.attempt(&run, at, clock, "", String::new());
             run = run.after(&mut outcome, &facts, now, dice);
             let (word, said, answer, receipt) = into_record(outcome);
-            let attempt = Attempt { outcome: word.into(), said: vault.strike(&said), ..attempt };
+            let attempt = Attempt { outcome: word.into(), said, ..attempt };
             if word == "failed" {
                 tracing::warn!(event = %event.id, rule = %rule.name, step = facts.title, "step failed: {}", attempt.said);
             }

@@ -8,6 +8,7 @@ use crate::expr::comparison::spelled;
 use crate::expr::field::{Found, Values};
 use crate::expr::moment::moment;
 use crate::secret::Vault;
+use crate::text::printable::short;
 
 /// One line of a trace.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -164,12 +165,6 @@ fn quoted(value: &Value) -> String {
         }
         other => other.to_string(),
     }
-}
-
-/// Text truncated to this many characters.
-pub fn short(text: &str, most: usize) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most + 1).collect();
-    if line.chars().count() > most { format!("{}…", line.chars().take(most - 1).collect::<String>()) } else { line }
 }
 
 impl Line {

@@ -1,0 +1,63 @@
+//! What the commands write for people: standard output, standard error and the log.
+//!
+//! Text from outside (paths, answers of other apps, names in rule files) cannot make a terminal do anything: the characters that
+//! it would obey are made visible here, in everything that is written. Values that belong on one line are put on one line where
+//! they are written.
+
+use std::io::{self, IsTerminal, StderrLock, StdoutLock, Write};
+
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::debug_fn;
+
+use crate::text::printable::lines;
+
+/// Standard output or standard error.
+pub struct Terminal<W>(W);
+
+pub fn stdout() -> Terminal<StdoutLock<'static>> {
+    Terminal(io::stdout().lock())
+}
+
+pub fn stderr() -> Terminal<StderrLock<'static>> {
+    Terminal(io::stderr().lock())
+}
+
+impl<W: Write> Write for Terminal<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // `write!` passes whole pieces of text.
+        let text = String::from_utf8_lossy(bytes);
+        self.0.write_all(lines(&text).as_bytes())?;
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Writes the log to standard error. A line break in a message is followed by spaces, so that no text can look like another
+/// entry.
+pub fn write_log() {
+    let value = debug_fn(|out, field, value| {
+        let text = format!("{value:?}");
+        let text = lines(&text).trim_end().replace('\n', "\n    ");
+        match field.name() {
+            "message" => write!(out, "{text}"),
+            name => write!(out, "{name}={text}"),
+        }
+    });
+    let colors = io::stderr().is_terminal();
+    tracing_subscriber::fmt().fmt_fields(value.delimited(" ")).with_writer(io::stderr).with_ansi(colors).with_target(false).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown() {
+        let mut out = Terminal(Vec::new());
+        writeln!(out, "order {}", "\u{1b}[2Jé\u{202e}").unwrap();
+        out.write_all(b"broken \xff\n").unwrap();
+        assert_eq!(String::from_utf8(out.0).unwrap(), "order ␛[2Jé�\nbroken �\n");
+    }
+}

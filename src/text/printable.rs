@@ -1,0 +1,76 @@
+//! Text from outside, made safe to show: a terminal or a log would obey some characters instead of showing them, could be
+//! made to show a line that Doorbell never wrote, or could show letters in an order in which they are not.
+
+use std::borrow::Cow;
+
+/// The text on one line: line breaks and tabs become spaces, other characters without a shape of their own become visible.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    let visible = |c: char| if c.is_whitespace() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { picture(c) };
+    cleaned(text, visible)
+}
+
+/// The same for text of several lines: line breaks and tabs stay.
+pub fn lines(text: &str) -> Cow<'_, str> {
+    cleaned(text, |c| if matches!(c, '\n' | '\t') { c } else { picture(c) })
+}
+
+/// The text on one line, cut to this many characters.
+pub fn short(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => one_line(text).into_owned(),
+        Some(_) => {
+            let cut = text.char_indices().nth(most - 1).map_or(text.len(), |(at, _)| at);
+            format!("{}…", one_line(text.get(..cut).unwrap_or(text)))
+        }
+    }
+}
+
+fn cleaned(text: &str, visible: impl Fn(char) -> char) -> Cow<'_, str> {
+    match text.chars().any(is_obeyed) {
+        true => text.chars().map(|c| if is_obeyed(c) { visible(c) } else { c }).collect(),
+        false => Cow::Borrowed(text),
+    }
+}
+
+/// Whether a terminal would do something at this character, or reorder or hide the text around it.
+fn is_obeyed(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            // Direction marks and overrides (Unicode Standard Annex 9), line and paragraph separators.
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            // Invisible: the byte order mark, annotations, tags.
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A visible character in place of one without a shape: `␛` for Escape.
+fn picture(c: char) -> char {
+    match u32::from(c) {
+        code @ 0..0x20 => char::from_u32(0x2400 + code).unwrap_or('�'),
+        0x7f => '\u{2421}',
+        _ => '�',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_left() {
+        let text = "a\u{1b}[31mred\u{7}\r\n2026-01-01 forged\tx\u{7f}\u{9b}5m\u{202e}gnp.exe\u{2066}\u{2028}y";
+        assert_eq!(one_line(text), "a␛[31mred␇  2026-01-01 forged x␡�5m�gnp.exe� y");
+        assert_eq!(lines(text), "a␛[31mred␇␍\n2026-01-01 forged\tx␡�5m�gnp.exe��y");
+        for code in (0..=0x10ffff).filter_map(char::from_u32).filter(|c| is_obeyed(*c)) {
+            assert!(one_line(&code.to_string()).chars().all(|c| !is_obeyed(c)), "{code:?}");
+        }
+        assert!(matches!(one_line("Grüße, 世界 👩‍🚀 מזל"), Cow::Borrowed(_)), "text stays as it is");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(short("äöü", 3), "äöü");
+        assert_eq!(short("äöüß", 3), "äö…");
+        assert_eq!(short("a\nb", 3), "a b");
+        assert_eq!(short("", 3), "");
+    }
+}
