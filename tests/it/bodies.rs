@@ -1,17 +1,17 @@
 //! What comes in as a form with files, as XML or in another encoding, and what goes out as XML and as a form.
 
-use crate::world::{Target, World, json, until};
+use crate::harness::{Setup, Target, json, until};
 
 /// Sends one body and gives what the rule made of it.
 fn taken(kind: &str, body: &[u8], text: &str) -> String {
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - append: a.log\n        text: \"{text}\"\n"
     ));
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let got = doorbell.send("POST", "/a", &[("content-type", kind)], body);
     assert_eq!(got.status, 200, "{got:?}");
-    until("it is written", || !world.output("a.log").is_empty());
-    world.output("a.log")
+    until("it is written", || !setup.output("a.log").is_empty());
+    setup.output("a.log")
 }
 
 #[test]
@@ -29,8 +29,8 @@ fn xml_is_read_with_attributes_and_repeated_elements() {
 
 #[test]
 fn what_is_no_form_and_no_xml_is_answered_400_in_words() {
-    let world = World::with("webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - log: hello\n");
-    let doorbell = world.serve();
+    let setup = Setup::with("webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - log: hello\n");
+    let doorbell = setup.serve();
     let got = doorbell.send("POST", "/a", &[("content-type", "application/xml")], b"<a><b></a>");
     assert_eq!(got.status, 400);
     assert!(got.body.contains("The body is declared as XML, but it cannot be read:"), "{got:?}");
@@ -42,11 +42,11 @@ fn what_is_no_form_and_no_xml_is_answered_400_in_words() {
 #[test]
 fn xml_and_forms_go_out_with_nothing_broken() {
     let target = Target::new(&[&json(200, "{}")]);
-    let world = World::with(
+    let setup = Setup::with(
         &"webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - post: TARGET/xml\n        xml: \"<order note=\\\"{{ body.note }}\\\">{{ body.name }}</order>\"\n      - post: TARGET/form\n        form: { name: \"{{ body.name }}\", tags: \"{{ body.tags }}\", gone: \"{{ body.gone }}\" }\n      - respond: 200\n        xml: \"<ok>{{ body.name }}</ok>\"\n"
             .replace("TARGET", &target.url("")),
     );
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let got = doorbell.post("/a", r#"{"name": "A & B <c>", "note": "say \"hi\"", "tags": ["x", "y"], "gone": null}"#);
     assert_eq!((got.status, got.header("content-type"), got.body.as_str()), (200, "application/xml", "<ok>A &amp; B &lt;c&gt;</ok>"));
     let calls = target.calls();

@@ -1,15 +1,15 @@
 //! `if:` and `set:` from the outside: the table of rules.md, and the words a person reads when something did not hold.
 
-use crate::world::World;
+use crate::harness::Setup;
 
 /// What `try` says of a rule with these lines, for a body.
 fn tried(parts: &str, body: &str) -> String {
     let indented: String = parts.lines().map(|l| format!("    {l}\n")).collect();
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n{indented}    then:\n      - log: it ran\n"
     ));
-    world.write("body.json", body);
-    world.said(&["try", "body.json", "--path", "/a"])
+    setup.write("body.json", body);
+    setup.printed(&["try", "body.json", "--path", "/a"])
 }
 
 fn holds(line: &str, body: &str) -> bool {

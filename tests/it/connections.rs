@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
-use crate::world::{PATIENCE, Serving, World, http2, until};
+use crate::harness::{Doorbell, MAX_WAIT, Setup, http2, until};
 
 const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"{{ body.n }}\" } ]\n";
 
@@ -14,7 +14,7 @@ fn post(version: &str, extra: &str, n: usize) -> String {
 
 /// Reads until so many answers have come whole; gives their statuses.
 fn answers(stream: &mut TcpStream, wanted: usize) -> Vec<u16> {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
     let (mut text, mut buffer) = (String::new(), [0; 4096]);
     let statuses =
         |text: &str| text.split("HTTP/1").skip(1).map(|a| a.split(' ').nth(1).unwrap_or("0").parse().unwrap_or(0)).collect::<Vec<u16>>();
@@ -30,8 +30,8 @@ fn answers(stream: &mut TcpStream, wanted: usize) -> Vec<u16> {
 
 #[test]
 fn a_request_is_answered_whatever_stands_behind_it() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     let close = "Connection: close\r\n";
     for (n, (request, behind)) in [
         (post("1.1", close, 0), "\r\n"),
@@ -53,13 +53,13 @@ fn a_request_is_answered_whatever_stands_behind_it() {
             assert_eq!(answers(&mut stream, 1).first(), Some(&200), "request {n} with {behind:?} behind it");
         }
     }
-    until("each is done", || world.output("out.txt").lines().count() == 16);
+    until("each is done", || setup.output("out.txt").lines().count() == 16);
 }
 
 #[test]
 fn requests_in_one_go_are_answered_in_order_and_a_bad_one_does_not_take_the_answers_of_those_before() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     let mut stream = TcpStream::connect(&doorbell.address).unwrap();
     let many: String = (0..20).map(|n| post("1.1", "", n)).collect();
     stream.write_all(many.as_bytes()).unwrap();
@@ -67,30 +67,30 @@ fn requests_in_one_go_are_answered_in_order_and_a_bad_one_does_not_take_the_answ
     let mut stream = TcpStream::connect(&doorbell.address).unwrap();
     stream.write_all(format!("{}POST /a HTTP/1.1\r\nBad Header\r\n\r\n", post("1.1", "", 20)).as_bytes()).unwrap();
     assert_eq!(answers(&mut stream, 1)[0], 200);
-    until("all are done", || world.output("out.txt").lines().count() == 21);
+    until("all are done", || setup.output("out.txt").lines().count() == 21);
 }
 
 #[test]
 fn a_caller_who_closes_its_half_is_answered() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     for n in 0..20 {
         let mut stream = TcpStream::connect(&doorbell.address).unwrap();
         stream.write_all(post("1.1", "", n).as_bytes()).unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
         assert_eq!(answers(&mut stream, 1), [200]);
     }
-    until("each is done", || world.output("out.txt").lines().count() == 20);
+    until("each is done", || setup.output("out.txt").lines().count() == 20);
 }
 
 #[test]
 fn a_request_names_one_host() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     let post = |version: &str, hosts: &[&str]| {
         let hosts: String = hosts.iter().map(|host| format!("Host: {host}\r\n")).collect();
         let head = format!("POST /a HTTP/{version}\r\n{hosts}Connection: close\r\nContent-Length: 2\r\n\r\n{{}}");
-        crate::world::read_answer(&doorbell.raw(head.as_bytes())).status
+        crate::harness::parse_response(&doorbell.raw(head.as_bytes())).status
     };
     for (version, hosts, status) in [
         ("1.1", vec!["x"], 200),
@@ -113,9 +113,9 @@ fn a_request_names_one_host() {
 }
 
 /// The status of a request over HTTP/2.
-fn over_http2(doorbell: &Serving, headers: &[(&str, &str)]) -> String {
+fn over_http2(doorbell: &Doorbell, headers: &[(&str, &str)]) -> String {
     let mut stream = TcpStream::connect(&doorbell.address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
     stream.write_all(&http2(headers, b"{}")).unwrap();
     // Its status, as HPACK has it: indexed where it is common, else the digits.
     loop {
@@ -139,8 +139,8 @@ fn over_http2(doorbell: &Serving, headers: &[(&str, &str)]) -> String {
 
 #[test]
 fn what_http_1_does_not_allow_http_2_does_not_either() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     let ask = |more: &[(&str, &str)]| {
         let mut headers = vec![(":method", "POST"), (":scheme", "http"), (":path", "/a")];
         headers.extend(more);
@@ -164,12 +164,12 @@ fn what_http_1_does_not_allow_http_2_does_not_either() {
 
 #[test]
 fn a_claim_of_a_large_body_takes_no_room_from_anybody() {
-    let world = World::with(
+    let setup = Setup::with(
         &RULES
             .replace("rules:\n", "  /big: { verify: none, max_body: 100 MB }\nrules:\n")
             .replace("when: { webhook: /a }", "when: [ { webhook: /a }, { webhook: /big } ]"),
     );
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let claim = |path: &str, size: &str| {
         let mut stream = TcpStream::connect(&doorbell.address).unwrap();
         write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\n{size}\r\n\r\n").unwrap();
@@ -187,8 +187,8 @@ fn a_claim_of_a_large_body_takes_no_room_from_anybody() {
 
 #[test]
 fn one_caller_who_dawdles_with_large_bodies_leaves_room_for_others() {
-    let world = World::with(RULES);
-    let doorbell = world.serve_with(&["--trusted-proxies", "127.0.0.1"]);
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve_with(&["--trusted-proxies", "127.0.0.1"]);
     let send = |ip: &str, body: &[u8], length: usize| {
         let mut stream = TcpStream::connect(&doorbell.address).unwrap();
         let head = format!("POST /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: {ip}\r\nContent-Length: {length}\r\n\r\n");
@@ -215,8 +215,8 @@ fn one_caller_who_dawdles_with_large_bodies_leaves_room_for_others() {
 
 #[test]
 fn connections_that_say_nothing_shut_nobody_out() {
-    let world = World::with(RULES);
-    let doorbell = world.serve_with(&["--max-connections", "40"]);
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve_with(&["--max-connections", "40"]);
     let connect = |first: &str| {
         let mut stream = TcpStream::connect(&doorbell.address).unwrap();
         stream.write_all(first.as_bytes()).unwrap();
@@ -228,13 +228,13 @@ fn connections_that_say_nothing_shut_nobody_out() {
         assert_eq!(doorbell.post("/a", &format!("{{\"n\": {n}}}")).status, 200);
     }
     drop(idle);
-    until("each is done", || world.output("out.txt").lines().count() == 10);
+    until("each is done", || setup.output("out.txt").lines().count() == 10);
 }
 
 #[test]
 fn one_caller_has_no_more_connections_than_it_may() {
-    let world = World::with(RULES);
-    let doorbell = world.serve_with(&["--max-connections-per-caller", "5"]);
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve_with(&["--max-connections-per-caller", "5"]);
     let mut all: Vec<TcpStream> = (0..5).map(|_| TcpStream::connect(&doorbell.address).unwrap()).collect();
     all[0].write_all(post("1.1", "", 1).as_bytes()).unwrap();
     assert_eq!(answers(&mut all[0], 1), [200]);
@@ -251,7 +251,7 @@ fn one_caller_has_no_more_connections_than_it_may() {
 
 /// As `answers` for one, where the connection may be closed instead.
 fn answers_or_none(stream: &mut TcpStream) -> Vec<u16> {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
     let mut buffer = [0; 4096];
     match stream.read(&mut buffer) {
         Ok(length) => String::from_utf8_lossy(&buffer[..length]).split(' ').nth(1).and_then(|s| s.parse().ok()).into_iter().collect(),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::world::{World, unable, until};
+use crate::harness::{Setup, unable, until};
 
 /// A small disk at a folder.
 struct Disk(PathBuf);
@@ -38,9 +38,9 @@ const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Write:\n    wh
 #[test]
 #[cfg_attr(not(can_mount), ignore = "needs root and `mount`: no disk can be mounted here")]
 fn a_full_data_disk_asks_senders_to_come_back_and_loses_nothing() {
-    let world = World::with(RULES);
-    let disk = Disk::new(world.path("data"), "4m");
-    let doorbell = world.serve();
+    let setup = Setup::with(RULES);
+    let disk = Disk::new(setup.path("data"), "4m");
+    let doorbell = setup.serve();
     let text = "x".repeat(100_000);
     let ring = |n: usize| doorbell.post("/a", &format!("{{\"n\": {n}, \"text\": \"{text}\"}}"));
     let mut accepted = Vec::new();
@@ -62,7 +62,7 @@ fn a_full_data_disk_asks_senders_to_come_back_and_loses_nothing() {
     disk.resize("64m");
     until("it goes on by itself", || ring(1_000).status == 200);
     let written = || -> Vec<usize> {
-        world.output("out.txt").lines().map(|l| l.split(' ').next().unwrap().parse().unwrap()).filter(|n| *n < 1_000).collect()
+        setup.output("out.txt").lines().map(|l| l.split(' ').next().unwrap().parse().unwrap()).filter(|n| *n < 1_000).collect()
     };
     until("everything accepted is done", || written().len() >= accepted.len());
     let mut done = written();
@@ -73,22 +73,22 @@ fn a_full_data_disk_asks_senders_to_come_back_and_loses_nothing() {
 #[test]
 #[cfg_attr(not(can_mount), ignore = "needs root and `mount`: no disk can be mounted here")]
 fn a_full_output_disk_is_waited_for_and_every_line_is_written_once_and_whole() {
-    let world = World::with(RULES);
-    let disk = Disk::new(world.path("output"), "1m");
-    let doorbell = world.serve();
+    let setup = Setup::with(RULES);
+    let disk = Disk::new(setup.path("output"), "1m");
+    let doorbell = setup.serve();
     let text = "y".repeat(50_000);
     for n in 0..40 {
-        doorbell.ring("/a", &format!("{{\"n\": {n}, \"text\": \"{text}\"}}"));
+        doorbell.deliver("/a", &format!("{{\"n\": {n}, \"text\": \"{text}\"}}"));
     }
     until("it is told", || {
-        let event = world.said(&["events", "--last", "1"]);
+        let event = setup.printed(&["events", "--last", "1"]);
         let event = event.split_whitespace().next().unwrap().to_owned();
-        world.said(&["explain", &event]).contains("the disk is full")
+        setup.printed(&["explain", &event]).contains("the disk is full")
     });
     disk.resize("64m");
     // The pauses between tries are long by then; a replay is not needed, a restart takes up nothing twice.
-    until("all lines are there", || world.output("out.txt").lines().count() == 40);
-    let mut numbers: Vec<usize> = world
+    until("all lines are there", || setup.output("out.txt").lines().count() == 40);
+    let mut numbers: Vec<usize> = setup
         .output("out.txt")
         .lines()
         .map(|line| {
@@ -104,13 +104,13 @@ fn a_full_output_disk_is_waited_for_and_every_line_is_written_once_and_whole() {
 #[test]
 #[cfg_attr(not(can_mount), ignore = "needs root and `mount`: no disk can be mounted here")]
 fn a_full_output_disk_is_not_the_fault_of_a_workbook() {
-    let world = World::with(
+    let setup = Setup::with(
         "webhooks:\n  /a: { verify: none }\nrules:\n  Book:\n    when: { webhook: /a }\n    then: [ { add_row: book.xlsx, columns: { N: \"{{ body.n }}\", Text: \"{{ body.text }}\" }, first_wait: 100 milliseconds } ]\n",
     );
-    let _disk = Disk::new(world.path("output"), "512k");
-    let doorbell = world.serve();
+    let _disk = Disk::new(setup.path("output"), "512k");
+    let doorbell = setup.serve();
     let numbers = || -> Vec<String> {
-        let Ok(mut book) = calamine::open_workbook_auto(world.path("output/book.xlsx")) else { return Vec::new() };
+        let Ok(mut book) = calamine::open_workbook_auto(setup.path("output/book.xlsx")) else { return Vec::new() };
         let range = calamine::Reader::worksheet_range_at(&mut book, 0).unwrap().unwrap();
         range.rows().skip(1).map(|r| r[0].to_string()).collect()
     };
@@ -122,65 +122,65 @@ fn a_full_output_disk_is_not_the_fault_of_a_workbook() {
             char::from(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"[(seed >> 26) as usize])
         };
         let text: String = (0..30_000).map(|_| letter()).collect();
-        doorbell.ring("/a", &format!("{{\"n\": {n}, \"text\": \"{text}\"}}"))
+        doorbell.deliver("/a", &format!("{{\"n\": {n}, \"text\": \"{text}\"}}"))
     };
     for n in 1..=4 {
         ring(n);
         until("it is in the workbook", || numbers().len() == n);
     }
     // All is taken but for less than the workbook needs again.
-    let other = world.path("output/other");
+    let other = setup.path("output/other");
     assert!(fs::write(&other, vec![0; 1 << 20]).is_err());
     let taken = fs::metadata(&other).unwrap().len();
     fs::OpenOptions::new().write(true).open(&other).unwrap().set_len(taken - (48 << 10)).unwrap();
     let event = ring(5);
-    until("it is told", || world.said(&["explain", &event]).contains("book.xlsx: the disk is full"));
+    until("it is told", || setup.printed(&["explain", &event]).contains("book.xlsx: the disk is full"));
     assert_eq!(numbers(), ["1", "2", "3", "4"], "the workbook is as it was");
     fs::remove_file(&other).unwrap();
     until("it is written", || numbers().len() == 5);
-    assert_eq!((numbers().join(","), world.said(&["failed"])), ("1,2,3,4,5".into(), "No runs have failed.\n".into()));
+    assert_eq!((numbers().join(","), setup.printed(&["failed"])), ("1,2,3,4,5".into(), "No runs have failed.\n".into()));
 }
 
 #[test]
 fn an_output_folder_that_was_replaced_is_not_written_into() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
-    doorbell.ring("/a", "{\"n\": 1}");
-    until("it is written", || !world.output("out.txt").is_empty());
-    fs::rename(world.path("output"), world.path("elsewhere")).unwrap();
-    fs::create_dir(world.path("output")).unwrap();
-    let event = doorbell.ring("/a", "{\"n\": 2}");
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", "{\"n\": 1}");
+    until("it is written", || !setup.output("out.txt").is_empty());
+    fs::rename(setup.path("output"), setup.path("elsewhere")).unwrap();
+    fs::create_dir(setup.path("output")).unwrap();
+    let event = doorbell.deliver("/a", "{\"n\": 2}");
     until("it is told", || {
-        let told = world.said(&["explain", &event]);
+        let told = setup.printed(&["explain", &event]);
         told.contains("output was moved, emptied or replaced while Doorbell was using it; put it back, or restart Doorbell")
     });
-    assert_eq!(fs::read_dir(world.path("output")).unwrap().count(), 0);
-    fs::remove_dir(world.path("output")).unwrap();
-    fs::rename(world.path("elsewhere"), world.path("output")).unwrap();
-    until("it goes on", || world.output("out.txt") == "1 \n2 \n");
+    assert_eq!(fs::read_dir(setup.path("output")).unwrap().count(), 0);
+    fs::remove_dir(setup.path("output")).unwrap();
+    fs::rename(setup.path("elsewhere"), setup.path("output")).unwrap();
+    until("it goes on", || setup.output("out.txt") == "1 \n2 \n");
 }
 
 #[test]
 fn a_database_that_was_moved_away_is_not_written_into_the_void() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
-    doorbell.ring("/a", "{\"n\": 1}");
-    fs::rename(world.path("data/doorbell.db"), world.path("data/elsewhere.db")).unwrap();
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", "{\"n\": 1}");
+    fs::rename(setup.path("data/doorbell.db"), setup.path("data/elsewhere.db")).unwrap();
     assert_eq!(doorbell.post("/a", "{\"n\": 2}").status, 503);
     until("it is told", || {
         doorbell.logged("the file data/doorbell.db was moved, deleted or replaced while Doorbell was using it; put it back")
     });
-    fs::rename(world.path("data/elsewhere.db"), world.path("data/doorbell.db")).unwrap();
+    fs::rename(setup.path("data/elsewhere.db"), setup.path("data/doorbell.db")).unwrap();
     until("it goes on", || doorbell.post("/a", "{\"n\": 3}").status == 200);
 }
 
 #[test]
 fn a_database_that_cannot_be_used_is_told_in_words() {
-    let serve = |world: &World| {
-        let mut child = world.command(&["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let serve = |setup: &Setup| {
+        let mut child = setup.command(&["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         until("it does not start", || {
             let ended = child.try_wait().unwrap().is_some();
-            if !ended && world.path("data/at-work").exists() {
+            if !ended && setup.path("data/at-work").exists() {
                 let _ = child.kill();
             }
             ended
@@ -188,18 +188,18 @@ fn a_database_that_cannot_be_used_is_told_in_words() {
         let out = child.wait_with_output().unwrap();
         String::from_utf8(out.stderr).unwrap().lines().last().unwrap_or_default().to_owned()
     };
-    let world = World::with(RULES);
-    let doorbell = world.serve();
-    (0..50).for_each(|n| drop(doorbell.ring("/a", &format!("{{\"n\": {n}, \"text\": \"{}\"}}", "z".repeat(2_000)))));
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
+    (0..50).for_each(|n| drop(doorbell.deliver("/a", &format!("{{\"n\": {n}, \"text\": \"{}\"}}", "z".repeat(2_000)))));
     doorbell.stop();
     // All in one file, without a log beside it that would fix what is done to it here.
-    world.said(&["backup", "whole.db"]);
-    let file = world.path("data/doorbell.db");
-    fs::rename(world.path("whole.db"), &file).unwrap();
+    setup.printed(&["backup", "whole.db"]);
+    let file = setup.path("data/doorbell.db");
+    fs::rename(setup.path("whole.db"), &file).unwrap();
     for beside in ["data/doorbell.db-wal", "data/doorbell.db-shm"] {
-        let _ = fs::remove_file(world.path(beside));
+        let _ = fs::remove_file(setup.path(beside));
     }
-    fs::remove_file(world.path("data/at-work")).unwrap();
+    fs::remove_file(setup.path("data/at-work")).unwrap();
     let good = fs::read(&file).unwrap();
     // A head that is none.
     let mut bad = good.clone();
@@ -207,23 +207,23 @@ fn a_database_that_cannot_be_used_is_told_in_words() {
     fs::write(&file, &bad).unwrap();
     let damaged =
         "doorbell: the file doorbell.db in the data folder is damaged; move it away, and start from a backup or with an empty folder";
-    assert_eq!(serve(&world), damaged);
+    assert_eq!(serve(&setup), damaged);
     // Of a Doorbell to come.
     let mut newer = good.clone();
     newer[60..64].copy_from_slice(&99u32.to_be_bytes());
     fs::write(&file, &newer).unwrap();
     let said =
         "doorbell: the data folder was written by a newer version of Doorbell; start that version, or choose another folder with --data";
-    assert_eq!(serve(&world), said);
+    assert_eq!(serve(&setup), said);
     // Pages that a bad disk gives back.
     let mut torn = good.clone();
     torn[4096..].iter_mut().for_each(|byte| *byte = byte.wrapping_mul(31) ^ 0x5a);
     fs::write(&file, &torn).unwrap();
-    assert_eq!(serve(&world), damaged);
+    assert_eq!(serve(&setup), damaged);
     // Cut off in the middle.
     fs::write(&file, &good[..good.len() / 2]).unwrap();
-    assert_eq!(serve(&world), damaged);
+    assert_eq!(serve(&setup), damaged);
     fs::write(&file, &good).unwrap();
-    let doorbell = world.serve();
-    doorbell.ring("/a", "{\"n\": 99}");
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", "{\"n\": 99}");
 }

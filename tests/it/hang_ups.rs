@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::world::{SetAtEnd, Target, World, http2, http2_frame, json, until};
+use crate::harness::{SetOnDrop, Setup, Target, http2, http2_frame, json, until};
 
 fn post(path: &str, body: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
@@ -14,17 +14,17 @@ fn post(path: &str, body: &str) -> String {
 
 #[test]
 fn what_a_caller_sent_who_hung_up_at_once_is_done_without_a_restart() {
-    let world = World::with(
+    let setup = Setup::with(
         "webhooks:\n  /a: { verify: none }\nrules:\n  Lines:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"{{ body.n }}\" } ]\n  Answer:\n    when: { webhook: /a }\n    one_at_a_time: true\n    then: [ { append: answers.txt, text: \"{{ body.n }}\" }, { respond: 200, text: so } ]\n",
     );
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     // The last line of the list: how many events there are, and whether any run waits.
-    let all = || world.said(&["events", "--last", "1"]).lines().last().unwrap_or_default().to_owned();
+    let all = || setup.printed(&["events", "--last", "1"]).lines().last().unwrap_or_default().to_owned();
     let kept = || all().split(' ').next().unwrap().parse::<usize>().unwrap_or(0);
     let next = AtomicUsize::new(0);
     let enough = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let _set = SetAtEnd(&enough);
+        let _set = SetOnDrop(&enough);
         for _ in 0..8 {
             scope.spawn(|| {
                 while !enough.load(Ordering::Relaxed) {
@@ -53,7 +53,7 @@ fn what_a_caller_sent_who_hung_up_at_once_is_done_without_a_restart() {
     assert!(!doorbell.logged("run was interrupted because its task ended"), "a hang-up ends no task");
     let events = kept();
     for file in ["out.txt", "answers.txt"] {
-        let mut lines: Vec<String> = world.output(file).lines().map(str::to_owned).collect();
+        let mut lines: Vec<String> = setup.output(file).lines().map(str::to_owned).collect();
         assert_eq!(lines.len(), events, "each event is done: {file}");
         lines.sort();
         lines.dedup();
@@ -64,11 +64,11 @@ fn what_a_caller_sent_who_hung_up_at_once_is_done_without_a_restart() {
 #[test]
 fn callers_who_wait_for_an_answer_take_no_room_for_bodies_from_others() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "webhooks:\n  /slow: {{ verify: none }}\n  /a: {{ verify: none }}\nrules:\n  Slow:\n    when: {{ webhook: /slow }}\n    answer_within: 5 minutes\n    then: [ {{ get: \"http://{}/\", timeout: 4 minutes }}, {{ respond: 200 }} ]\n  Fast:\n    when: {{ webhook: /a }}\n    then: [ {{ append: out.txt, text: x }} ]\n",
         silent.local_addr().unwrap()
     ));
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     // A body in chunks may become as large as the address allows: 1 MB each of the 256 MB that there are.
     let chunked =
         "POST /slow HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
@@ -79,7 +79,7 @@ fn callers_who_wait_for_an_answer_take_no_room_for_bodies_from_others() {
             stream.write_all(chunked.as_bytes()).unwrap();
             waiting.push(stream);
         }
-        until("they were taken", || world.said(&["events", "--last", "1"]).contains(&format!("{taken} events in total")));
+        until("they were taken", || setup.printed(&["events", "--last", "1"]).contains(&format!("{taken} events in total")));
     }
     assert_eq!(doorbell.post("/a", "{}").status, 200);
     for stream in &mut waiting {
@@ -91,11 +91,11 @@ fn callers_who_wait_for_an_answer_take_no_room_for_bodies_from_others() {
 #[test]
 fn a_caller_who_hung_up_gets_the_answer_when_it_sends_the_same_again() {
     let target = Target::new(&[&json(503, "{}"), &json(200, "{}")]);
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none, delivery_id: body.id }}\nrules:\n  Answer:\n    when: {{ webhook: /a }}\n    then: [ {{ get: \"{}\", first_wait: 1 second }}, {{ respond: 201, text: \"made {{{{ body.id }}}}\" }} ]\n",
         target.url("/")
     ));
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let mut stream = TcpStream::connect(&doorbell.address).unwrap();
     stream.write_all(post("/a", "{\"id\": 7}").as_bytes()).unwrap();
     until("its run is at work", || !target.calls().is_empty());

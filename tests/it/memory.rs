@@ -11,10 +11,10 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::read::GzEncoder;
 
-use crate::world::{Serving, World, until};
+use crate::harness::{Doorbell, Setup, until};
 
 /// The most memory that it has had, in MB.
-fn peak(doorbell: &Serving) -> u64 {
+fn peak(doorbell: &Doorbell) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{}/status", doorbell.child.id())).unwrap();
     let line = text.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10
@@ -68,22 +68,22 @@ fn events_for_a_slow_app_take_no_more_memory_than_there_is_room_for_and_hold_up_
     /// As values, all of them take a gigabyte.
     const EVENTS: usize = 80;
     let slow = Slow::new();
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "rules:\n  Call:\n    when: {{ webhook: /call }}\n    then: [ {{ post: \"http://{}/\", json: \"{{{{ body }}}}\", timeout: 10 minutes }} ]\n  Write:\n    when: {{ webhook: /write }}\n    then: [ {{ append: out.txt, text: \"{{{{ body.n }}}}\" }} ]\n",
         slow.address
     ));
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let body = numbers(150_000);
     for _ in 0..EVENTS {
-        doorbell.ring("/call", &body);
+        doorbell.deliver("/call", &body);
     }
-    doorbell.ring("/write", "{\"n\": 1}");
-    until("what is light goes on meanwhile", || world.output("out.txt") == "1\n");
+    doorbell.deliver("/write", "{\"n\": 1}");
+    until("what is light goes on meanwhile", || setup.output("out.txt") == "1\n");
     let most = peak(&doorbell);
     assert!(most < 600, "{EVENTS} events that wait take {most} MB");
     slow.answers.store(true, Ordering::Relaxed);
     until("all are done", || slow.answered.load(Ordering::Relaxed) == EVENTS);
-    until("and nothing is left", || !world.said(&["events", "--last", "100"]).contains("waiting"));
+    until("and nothing is left", || !setup.printed(&["events", "--last", "100"]).contains("waiting"));
     let most = peak(&doorbell);
     assert!(most < 600, "{most} MB");
 }
@@ -91,11 +91,11 @@ fn events_for_a_slow_app_take_no_more_memory_than_there_is_room_for_and_hold_up_
 #[test]
 fn a_body_of_millions_of_values_is_refused_before_they_are_made() {
     let key = "aa".repeat(32);
-    let world = World::with(
+    let setup = Setup::with(
         "webhooks:\n  /open: { verify: none, max_body: 100 MB }\n  /adyen: { verify: { adyen: \"{{ secret.ADYEN }}\" }, max_body: 100 MB }\nrules:\n  Open:\n    when: { webhook: /open }\n    then: [ { log: \"{{ count body }}\" } ]\n  Adyen:\n    when: { webhook: /adyen }\n    then: [ log: ok ]\n",
     )
     .env("ADYEN", &key);
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let got = doorbell.post("/open", &numbers(14_000_000));
     assert_eq!((got.status, got.body.contains("more than 1000000 values and names")), (400, true), "{got:?}");
     // Nobody has vouched for this one, so nothing of it is made.
@@ -119,10 +119,10 @@ fn a_body_of_millions_of_values_is_refused_before_they_are_made() {
 
 #[test]
 fn a_delivery_whose_id_takes_too_much_work_to_find_is_refused_in_plain_english() {
-    let world = World::with(
+    let setup = Setup::with(
         "webhooks:\n  /a: { verify: none, delivery_id: \"$..*..*..*..*\" }\n  /b: { verify: none }\nrules:\n  A: { when: { webhook: /a }, then: [ log: a ] }\n  B: { when: { webhook: /b }, then: [ log: b ] }\n",
     );
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let deep = format!("{}1{}", "{\"a\":".repeat(100), "}".repeat(100));
     let got = doorbell.post("/a", &format!("[{}]", vec![deep; 100].join(",")));
     assert_eq!((got.status, got.body.contains("Finding the id of this delivery")), (400, true), "{got:?}");

@@ -5,11 +5,11 @@ use doorbell::rule::load::load;
 use doorbell::yaml::source::Source;
 use proptest::prelude::*;
 
-use crate::world::{World, home};
+use crate::harness::{Setup, project_folder};
 
 /// Every rule file at hand: good ones and bad ones.
 fn all_files() -> Vec<Vec<u8>> {
-    let folders = ["rules", "tests/problems"].map(|f| home().join(f));
+    let folders = ["rules", "tests/problems"].map(|f| project_folder().join(f));
     let files = folders.iter().flat_map(|f| std::fs::read_dir(f).unwrap().map(|e| e.unwrap().path()));
     files.filter(|p| p.extension().is_some_and(|e| e == "yaml")).map(|p| std::fs::read(p).unwrap()).collect()
 }
@@ -114,8 +114,8 @@ proptest! {
 
 #[test]
 fn every_slip_is_told_with_its_place_and_its_mend() {
-    let world = World::new();
-    let folder = home().join("tests/problems");
+    let setup = Setup::new();
+    let folder = project_folder().join("tests/problems");
     let mut names: Vec<_> =
         std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "yaml")).collect();
     names.sort();
@@ -123,8 +123,8 @@ fn every_slip_is_told_with_its_place_and_its_mend() {
     let mut wrong = Vec::new();
     for path in names {
         let name = path.file_name().unwrap().to_str().unwrap();
-        std::fs::copy(&path, world.path(name)).unwrap();
-        let said = world.said(&["check", name]);
+        std::fs::copy(&path, setup.path(name)).unwrap();
+        let said = setup.printed(&["check", name]);
         let kept = path.with_extension("txt");
         if std::env::var_os("DOORBELL_BLESS").is_some() {
             std::fs::write(&kept, &said).unwrap();
@@ -139,8 +139,8 @@ fn every_slip_is_told_with_its_place_and_its_mend() {
 
 #[test]
 fn problems_come_as_json_too() {
-    let world = World::with("rules:\n  A:\n    whne: 1\n");
-    let out = world.run(&["check", "--format", "json"]);
+    let setup = Setup::with("rules:\n  A:\n    whne: 1\n");
+    let out = setup.run(&["check", "--format", "json"]);
     assert_eq!(out.status.code(), Some(1));
     let said: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     let expected = serde_json::json!({
@@ -152,9 +152,9 @@ fn problems_come_as_json_too() {
 
 #[test]
 fn exit_codes_tell_good_from_bad_from_could_not_run() {
-    let good = World::with("rules:\n  A:\n    when: { webhook: /a }\n    then: [ log: hi ]\n");
+    let good = Setup::with("rules:\n  A:\n    when: { webhook: /a }\n    then: [ log: hi ]\n");
     assert_eq!(good.run(&["check"]).status.code(), Some(0));
-    let bad = World::with("rules:\n  A: 1\n");
+    let bad = Setup::with("rules:\n  A: 1\n");
     assert_eq!(bad.run(&["check"]).status.code(), Some(1));
     assert_eq!(bad.run(&["serve"]).status.code(), Some(1));
     assert_eq!(bad.run(&["check", "--env-file", "nowhere"]).status.code(), Some(2));
@@ -181,32 +181,32 @@ fn hostile_rule_files_are_answered() {
         ("empty", ""),
         ("mess", "{{{{{{:::---"),
     ] {
-        let world = World::with(text);
-        let out = world.run(&["check"]);
+        let setup = Setup::with(text);
+        let out = setup.run(&["check"]);
         assert_eq!(out.status.code(), Some(1), "{name}: {}", String::from_utf8_lossy(&out.stderr));
         assert!(String::from_utf8_lossy(&out.stdout).starts_with("error: "), "{name}");
     }
-    let world = World::new();
-    std::fs::write(world.path("rules/x.yaml"), b"a: \xff\n").unwrap();
+    let setup = Setup::new();
+    std::fs::write(setup.path("rules/x.yaml"), b"a: \xff\n").unwrap();
     assert_eq!(
-        world.said(&["check"]),
+        setup.printed(&["check"]),
         "error: this file is not UTF-8 text\n  --> rules/x.yaml\n   = line 1 is not UTF-8; save the file as UTF-8 in your editor\n\n1 error\n"
     );
 }
 
 #[test]
 fn an_address_that_anybody_can_ring_is_an_error_where_that_is_asked_for() {
-    let world = World::with("rules:\n  A:\n    when: { webhook: /a }\n    then: [ log: hi ]\n");
-    let said = world.said(&["check", "--require-verify"]);
+    let setup = Setup::with("rules:\n  A:\n    when: { webhook: /a }\n    then: [ log: hi ]\n");
+    let said = setup.printed(&["check", "--require-verify"]);
     assert!(said.starts_with("error: anyone who knows the address /a can call it\n"), "{said}");
 }
 
 #[test]
 fn many_warnings_are_cut_short_and_keep_nobody_from_starting() {
     let rule = |n: usize| format!("  Rule {n}:\n    when: {{ webhook: /w{n} }}\n    then: [ log: hi ]\n");
-    let world = World::with(&format!("rules:\n{}", (0..150).map(rule).collect::<String>()));
-    let said = world.said(&["check"]);
+    let setup = Setup::with(&format!("rules:\n{}", (0..150).map(rule).collect::<String>()));
+    let said = setup.printed(&["check"]);
     assert!(said.contains("warning: 50 more problems in this file are not shown\n"), "{said}");
     assert!(said.ends_with("150 rules in 1 file: valid, with 101 warnings\n"), "{said}");
-    world.serve().ring("/w149", "{}");
+    setup.serve().deliver("/w149", "{}");
 }

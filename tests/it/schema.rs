@@ -6,16 +6,16 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::world::{World, home, unable};
+use crate::harness::{Setup, project_folder, unable};
 
 fn schema() -> Value {
-    serde_json::from_str(&World::new().said(&["schema"])).unwrap()
+    serde_json::from_str(&Setup::new().printed(&["schema"])).unwrap()
 }
 
 #[test]
 fn the_schema_that_ships_is_the_one_that_is_printed() {
-    let file = home().join("rules/doorbell.schema.json");
-    let now = World::new().said(&["schema"]);
+    let file = project_folder().join("rules/doorbell.schema.json");
+    let now = Setup::new().printed(&["schema"]);
     if std::env::var_os("DOORBELL_BLESS").is_some() {
         std::fs::write(&file, &now).unwrap();
     }
@@ -24,8 +24,8 @@ fn the_schema_that_ships_is_the_one_that_is_printed() {
 
 /// The words that the reader says it knows, where it meets an unknown one.
 fn known(file: &str) -> BTreeSet<String> {
-    let world = World::with(file);
-    let said: Value = serde_json::from_str(&world.said(&["check", "--format", "json"])).unwrap();
+    let setup = Setup::with(file);
+    let said: Value = serde_json::from_str(&setup.printed(&["check", "--format", "json"])).unwrap();
     let notes: Vec<&str> =
         said["problems"].as_array().unwrap().iter().flat_map(|p| p["notes"].as_array().unwrap()).filter_map(Value::as_str).collect();
     let list = notes.iter().find_map(|n| n.strip_prefix("valid keys: ")).unwrap_or_else(|| panic!("{said}\n{file}"));
@@ -175,7 +175,7 @@ impl Drop for LanguageServer {
 #[cfg_attr(not(has_language_server), ignore = "needs `node` and yaml-language-server, whose script YAML_LANGUAGE_SERVER names")]
 fn a_language_server_completes_explains_and_finds_slips() {
     let mut server = LanguageServer::start();
-    let rules = home().join("rules");
+    let rules = project_folder().join("rules");
     let head = "# yaml-language-server: $schema=doorbell.schema.json\n";
     for file in std::fs::read_dir(&rules).unwrap().flatten().filter(|f| f.path().extension().is_some_and(|e| e == "yaml")) {
         let text = std::fs::read_to_string(file.path()).unwrap();

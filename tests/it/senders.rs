@@ -5,7 +5,7 @@ use doorbell::rule::load::load;
 use doorbell::yaml::source::Source;
 use serde_json::Value;
 
-use crate::world::{World, read_answer, until};
+use crate::harness::{Setup, parse_response, until};
 
 /// A signature that is known to be good or bad.
 #[derive(Clone)]
@@ -78,8 +78,8 @@ fn known() -> Vec<Known> {
 
 impl Known {
     /// What `doorbell verify` says.
-    fn judged(&self, world: &World) -> String {
-        std::fs::write(world.path("body"), &self.body).unwrap();
+    fn judged(&self, setup: &Setup) -> String {
+        std::fs::write(setup.path("body"), &self.body).unwrap();
         let mut arguments: Vec<String> =
             ["verify", &self.sender, "--body", "body", "--secret-env", "KNOWN", "--method", &self.method].map(String::from).to_vec();
         for (name, value) in &self.headers {
@@ -92,12 +92,12 @@ impl Known {
             arguments.push(format!("--at={at}"));
         }
         if let Some(key) = &self.key {
-            world.write("key.pem", key);
+            setup.write("key.pem", key);
             arguments.extend(["--key".into(), "key.pem".into()]);
         }
         if let Some((_, scheme)) = SCHEMES.iter().find(|(id, _)| self.sender == "/known" && *id == self.id) {
             let custom = format!("custom: {scheme}, secret: \"{{{{ secret.KNOWN }}}}\" }}");
-            world.write(
+            setup.write(
                 "rules/rules.yaml",
                 &format!(
                     "webhooks:\n  /known: {{ verify: {{ {custom} }} }}\nrules:\n  A: {{ when: {{ webhook: /known }}, then: [ log: x ] }}\n"
@@ -105,7 +105,7 @@ impl Known {
             );
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let out = world.command(&arguments).env("KNOWN", &self.secret).output().unwrap();
+        let out = setup.command(&arguments).env("KNOWN", &self.secret).output().unwrap();
         String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap()
     }
 }
@@ -113,9 +113,9 @@ impl Known {
 #[test]
 fn every_known_signature_is_judged_as_it_should_be() {
     let all = known();
-    let world = World::new();
+    let setup = Setup::new();
     for one in &all {
-        let said = one.judged(&world);
+        let said = one.judged(&setup);
         match &one.signed {
             // Its certificate is not at hand; what it signed is known.
             Some(signed) => assert!(said.contains(signed), "{}: {said}", one.id),
@@ -128,12 +128,12 @@ fn every_known_signature_is_judged_as_it_should_be() {
 #[test]
 fn nothing_near_a_known_signature_is_accepted() {
     let all = known();
-    let world = World::new();
+    let setup = Setup::new();
     for good in all.iter().filter(|k| k.good && k.signed.is_none()) {
         let bad = |what: &str, change: &dyn Fn(&mut Known)| {
             let mut near = good.clone();
             change(&mut near);
-            let said = near.judged(&world);
+            let said = near.judged(&setup);
             assert!(said != "accepted\n", "{} ({}) with {what}", good.id, good.sender);
             let signatures = good.headers.iter().filter(|(n, _)| n.to_ascii_lowercase().contains("sig"));
             assert!(!signatures.filter(|(_, v)| v.len() > 30).any(|(_, v)| said.contains(v)), "{said}");
@@ -171,12 +171,12 @@ fn nothing_near_a_known_signature_is_accepted() {
 #[test]
 fn an_unknown_sender_is_described_in_the_rule_file() {
     let signature = "t=1700000000;sig=YtGRdz0Oi05SA8BQ2Gn6xUG2s8i1Mft1jRgX8BISFQI=";
-    let world = World::with(
+    let setup = Setup::with(
         "webhooks:\n  /acme:\n    verify:\n      custom:\n        secret: [\"{{ secret.NEW }}\", \"{{ secret.OLD }}\"]\n        algorithm: hmac-sha512\n        signature: { from: \"header:X-Acme\", format: \"t={ts};sig={sig}\", encoding: base64 }\n        signed: \"{method}\\\\n{path_and_query}\\\\n{ts}\\\\n{sha256_hex(body)}\"\n        timestamp: { from: signature, tolerance: 0 }\n        require: { \"header:X-Acme-Version\": \"2\" }\nrules:\n  Acme:\n    when: { webhook: /acme }\n    then: [{ log: x }]\n",
     )
     .env("NEW", "new-secret")
     .env("OLD", "old-secret");
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let body = b"{}";
     let text = format!("POST\n/acme?a=%20b\n1700000000\n{}", doorbell_hash(body));
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA512, b"old-secret");
@@ -207,17 +207,17 @@ pub fn doorbell_hash(body: &[u8]) -> String {
 
 #[test]
 fn senders_are_listed_and_each_can_be_copied_as_custom() {
-    let world = World::new();
-    let listed = world.said(&["senders"]);
+    let setup = Setup::new();
+    let listed = setup.printed(&["senders"]);
     for sender in listed.lines().take_while(|l| l.starts_with("  ")).filter_map(|l| l.split_whitespace().next()) {
-        let said = world.said(&["senders", sender]);
+        let said = setup.printed(&["senders", sender]);
         let own = said.contains("written out under `custom:`");
         let Some((_, custom)) = said.split_once(if own { "written out under `custom:`:\n\n" } else { "webhooks:\n  /" }) else {
             panic!("{said}")
         };
         let custom = if own { custom.to_owned() } else { custom.split_once('\n').unwrap().1.to_owned() };
         let custom = custom.split("\n\n").next().unwrap();
-        let world = World::with(&format!(
+        let setup = Setup::with(&format!(
             "webhooks:\n  /a:\n    public_url: https://hooks.example.com\n{custom}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then: [{{ log: x }}]\n"
         ));
         let secret = match () {
@@ -226,7 +226,7 @@ fn senders_are_listed_and_each_can_be_copied_as_custom() {
             () if said.contains("ecdsa") => format!("B{}", "A".repeat(86)),
             () => "A".repeat(124),
         };
-        let mut check = world.command(&["check"]);
+        let mut check = setup.command(&["check"]);
         for name in said.split("secret.").skip(1).filter_map(|rest| rest.split([' ', '}']).next()) {
             check.env(name, &secret);
         }
@@ -234,15 +234,15 @@ fn senders_are_listed_and_each_can_be_copied_as_custom() {
         assert!(out.status.success(), "{sender}: {}\n{custom}", String::from_utf8_lossy(&out.stdout));
     }
     assert_eq!(
-        world.said(&["senders", "stripes"]),
+        setup.printed(&["senders", "stripes"]),
         "doorbell: there is no sender called `stripes`; did you mean stripe? (`doorbell senders` lists them)\n"
     );
 }
 
 #[test]
 fn a_sender_that_signs_the_address_wants_to_know_it() {
-    let world = World::with("webhooks:\n  /a: { verify: { square: \"{{ secret.SQUARE }}\" } }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [{ log: x }]\n").env("SQUARE", "x");
-    let said = world.said(&["check"]);
+    let setup = Setup::with("webhooks:\n  /a: { verify: { square: \"{{ secret.SQUARE }}\" } }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [{ log: x }]\n").env("SQUARE", "x");
+    let said = setup.printed(&["check"]);
     assert!(said.contains("error: Square signs the address, so Doorbell must know its public address"), "{said}");
     assert!(said.contains("write `public_url: https://hooks.example.com` next to `verify:`"), "{said}");
 }
@@ -251,11 +251,11 @@ fn a_sender_that_signs_the_address_wants_to_know_it() {
 fn the_server_judges_as_the_command_does() {
     let all = known();
     for one in all.iter().filter(|k| k.sender == "github" || k.sender == "shopify") {
-        let world = World::with(&format!("webhooks:\n  /hook: {{ verify: {{ {}: \"{{{{ secret.HOOK }}}}\" }} }}\nrules:\n  All:\n    when: {{ webhook: /hook }}\n    then: [{{ log: hi }}]\n", one.sender)).env("HOOK", &one.secret);
-        let doorbell = world.serve();
+        let setup = Setup::with(&format!("webhooks:\n  /hook: {{ verify: {{ {}: \"{{{{ secret.HOOK }}}}\" }} }}\nrules:\n  All:\n    when: {{ webhook: /hook }}\n    then: [{{ log: hi }}]\n", one.sender)).env("HOOK", &one.secret);
+        let doorbell = setup.serve();
         let mut head = format!("POST /hook HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n", one.body.len());
         one.headers.iter().for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
-        let got = read_answer(&doorbell.raw(&[head.as_bytes(), b"\r\n", &one.body].concat()));
+        let got = parse_response(&doorbell.raw(&[head.as_bytes(), b"\r\n", &one.body].concat()));
         assert_eq!(got.status != 401, one.good, "{}", one.id);
     }
 }

@@ -1,15 +1,15 @@
 //! Blocks in templates: `{{#each}}` and its like, what they see, and where they end.
 
-use crate::world::World;
+use crate::harness::Setup;
 
 /// What a text becomes for a body.
 fn rendered(text: &str, body: &str) -> String {
     let indented: String = text.lines().map(|l| format!("          {l}\n")).collect();
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - post: https://a.example.com/x\n        text: |\n{indented}"
     ));
-    world.write("body.json", body);
-    let said = world.said(&["try", "body.json", "--path", "/a"]);
+    setup.write("body.json", body);
+    let said = setup.printed(&["try", "body.json", "--path", "/a"]);
     let (_, shown) = said.split_once("text/plain; charset=utf-8\n").unwrap_or(("", &said));
     let shown = shown.split("\n\nNothing was sent").next().unwrap();
     shown.lines().map(|l| l.strip_prefix("       ").unwrap_or(l).to_owned() + "\n").collect()

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use crate::arrows::{arrows, circles, is_entry, program};
-use crate::world::home;
+use crate::harness::project_folder;
+use crate::imports::{arrows, circles, is_entry, program};
 
 /// The rooms from the ground up: an arrow between two rooms points to an earlier one. What is not in a folder is a room of its
 /// own. In a room arrows go anywhere but in a circle.
@@ -64,7 +64,7 @@ fn sources() -> BTreeMap<String, String> {
             }
         }
     }
-    let (root, mut out) = (home().join("src"), BTreeMap::new());
+    let (root, mut out) = (project_folder().join("src"), BTreeMap::new());
     walk(&root, &root, &mut out);
     out
 }
@@ -188,7 +188,7 @@ fn only_the_verbs_read_the_clock_and_nobody_is_unsafe() {
 /// file for each that Cargo.toml names.
 #[test]
 fn the_image_knows_every_target() {
-    let read = |name: &str| fs::read_to_string(home().join(name)).unwrap();
+    let read = |name: &str| fs::read_to_string(project_folder().join(name)).unwrap();
     let (cargo, image) = (read("Cargo.toml"), read("Dockerfile"));
     let touched: Vec<&str> = image.split_whitespace().collect();
     let benches: Vec<&str> = cargo.split("[[bench]]\nname = \"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();

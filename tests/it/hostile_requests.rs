@@ -3,15 +3,15 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::world::{PATIENCE, World, read_answer};
+use crate::harness::{MAX_WAIT, Setup, parse_response};
 
 const RULES: &str =
     "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    if: { body.x: 1 }\n    then: [ log: hi ]\n";
 
 #[test]
 fn strange_requests_are_answered_or_closed() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     let json = |body: &str| {
         format!(
             "POST /a HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -47,7 +47,7 @@ fn strange_requests_are_answered_or_closed() {
         ),
         ("too long", b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n".to_vec(), vec![413]),
     ] {
-        let got = read_answer(&doorbell.raw(&bytes));
+        let got = parse_response(&doorbell.raw(&bytes));
         assert!(allowed.contains(&got.status), "{name}: {got:?}");
     }
     assert_eq!(doorbell.post("/a", r#"{"x": 1}"#).status, 200, "it still lives");
@@ -56,10 +56,10 @@ fn strange_requests_are_answered_or_closed() {
 
 #[test]
 fn a_body_without_end_is_cut_off() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     let mut stream = TcpStream::connect(&doorbell.address).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(MAX_WAIT)).unwrap();
     stream.write_all(b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
     let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
     let mut sent = 0;
@@ -68,20 +68,20 @@ fn a_body_without_end_is_cut_off() {
     }
     assert!(sent < 64 << 20, "it took everything");
     let mut answer = String::new();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
     let _ = stream.read_to_string(&mut answer);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
 }
 
 #[test]
 fn a_silent_connection_is_closed_and_keeps_nobody_out() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     let mut silent = TcpStream::connect(&doorbell.address).unwrap();
     let mut half = TcpStream::connect(&doorbell.address).unwrap();
     half.write_all(b"PRI * HT").unwrap();
     for stream in [&mut silent, &mut half] {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
         let mut answer = Vec::new();
         // Closed by the other side: the end, or a reset, but no time-out of ours.
         match stream.read_to_end(&mut answer) {
@@ -94,8 +94,8 @@ fn a_silent_connection_is_closed_and_keeps_nobody_out() {
 
 #[test]
 fn it_stops_in_time_with_a_stalled_sender() {
-    let world = World::with(RULES);
-    let doorbell = world.serve_with(&["--grace", "1"]);
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve_with(&["--grace", "1"]);
     let mut stalled = TcpStream::connect(&doorbell.address).unwrap();
     stalled.write_all(b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc").unwrap();
     doorbell.stop();

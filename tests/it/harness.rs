@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 /// How long a test waits for something that must happen before it fails; nothing is ever waited for by sleeping alone.
 /// Only a test that fails takes this long, so it is generous: the machine may be busy with other things.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub const MAX_WAIT: Duration = Duration::from_secs(180);
 
 /// A folder of its own for one test.
-pub struct World {
+pub struct Setup {
     pub dir: tempfile::TempDir,
     env: Vec<(String, String)>,
     /// The user and group that Doorbell runs as, if not those of the tests.
@@ -23,7 +23,7 @@ pub struct World {
 }
 
 /// A Doorbell at work; stopped hard when it is dropped.
-pub struct Serving {
+pub struct Doorbell {
     pub child: Child,
     pub address: String,
     /// What it wrote to its log so far.
@@ -32,30 +32,30 @@ pub struct Serving {
 
 /// What a client got.
 #[derive(Debug)]
-pub struct Got {
+pub struct Response {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: String,
 }
 
-impl Got {
+impl Response {
     pub fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map_or("", |(_, v)| v)
     }
 }
 
-impl World {
+impl Setup {
     pub fn new() -> Self {
-        let world = Self { dir: tempfile::tempdir().unwrap(), env: Vec::new(), user: None };
-        std::fs::create_dir(world.path("rules")).unwrap();
-        world
+        let setup = Self { dir: tempfile::tempdir().unwrap(), env: Vec::new(), user: None };
+        std::fs::create_dir(setup.path("rules")).unwrap();
+        setup
     }
 
     /// A world with one rule file.
     pub fn with(rules: &str) -> Self {
-        let world = Self::new();
-        world.write("rules/rules.yaml", rules);
-        world
+        let setup = Self::new();
+        setup.write("rules/rules.yaml", rules);
+        setup
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
@@ -65,7 +65,7 @@ impl World {
 
     /// Makes Doorbell run as another user, who owns everything here and is in the group of the same number alone. Only root
     /// can do that.
-    pub fn run_by(mut self, user: u32) -> Self {
+    pub fn run_as_user(mut self, user: u32) -> Self {
         // The program may be in a folder that the other user cannot enter.
         std::fs::copy(env!("CARGO_BIN_EXE_doorbell"), self.path("doorbell")).unwrap();
         std::fs::create_dir_all(self.path("output")).unwrap();
@@ -108,32 +108,32 @@ impl World {
     }
 
     /// What a command prints to standard output.
-    pub fn said(&self, arguments: &[&str]) -> String {
+    pub fn printed(&self, arguments: &[&str]) -> String {
         let out = self.run(arguments);
         String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap()
     }
 
-    pub fn serve(&self) -> Serving {
+    pub fn serve(&self) -> Doorbell {
         self.serve_with(&[])
     }
 
     /// Starts to serve at a free port, and returns when it listens.
-    pub fn serve_with(&self, arguments: &[&str]) -> Serving {
-        self.serve_by(self.command(&[]), arguments)
+    pub fn serve_with(&self, arguments: &[&str]) -> Doorbell {
+        self.serve_with_command(self.command(&[]), arguments)
     }
 
     /// Starts to serve by a command that takes the arguments of Doorbell and ends in it, such as one that sets a limit first.
-    pub fn serve_by(&self, mut command: Command, arguments: &[&str]) -> Serving {
+    pub fn serve_with_command(&self, mut command: Command, arguments: &[&str]) -> Doorbell {
         command.current_dir(self.dir.path()).envs(self.env.iter().cloned());
         command.args(["serve", "--listen", "127.0.0.1:0", "--allow-network", "127.0.0.0/8"]).args(arguments);
         self.start(command)
     }
 
     /// Starts a command that serves, and returns when it listens.
-    pub fn start(&self, mut command: Command) -> Serving {
+    pub fn start(&self, mut command: Command) -> Doorbell {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // From here on it is stopped whatever happens.
-        let mut serving = Serving { child, address: String::new(), log: Arc::default() };
+        let mut serving = Doorbell { child, address: String::new(), log: Arc::default() };
         let (stderr, kept) = (serving.child.stderr.take().unwrap(), serving.log.clone());
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -154,7 +154,7 @@ pub fn until(what: &str, mut so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !so() {
         let waited = began.elapsed();
-        assert!(waited < PATIENCE, "this never came to pass: {what}");
+        assert!(waited < MAX_WAIT, "this never came to pass: {what}");
         // What takes long is looked at less often, so that looking does not keep a busy machine from getting there.
         thread::sleep((waited / 20).clamp(Duration::from_millis(10), Duration::from_millis(500)));
     }
@@ -169,19 +169,19 @@ pub fn unable(ability: &str, why: &str) -> ! {
 }
 
 /// Sets a flag when it is dropped, so that those who work beside a test stop also where the test fails.
-pub struct SetAtEnd<'a>(pub &'a AtomicBool);
+pub struct SetOnDrop<'a>(pub &'a AtomicBool);
 
-impl Drop for SetAtEnd<'_> {
+impl Drop for SetOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-impl Serving {
+impl Doorbell {
     /// Sends bytes as they are and reads until the other side closes.
     pub fn raw(&self, bytes: &[u8]) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
         // Who refuses early may close before all is written.
         let _ = stream.write_all(bytes);
         let mut answer = Vec::new();
@@ -189,7 +189,7 @@ impl Serving {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Got {
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         let mut request =
             format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n", body.len()).into_bytes();
         for (name, value) in headers {
@@ -197,15 +197,15 @@ impl Serving {
         }
         request.extend_from_slice(b"\r\n");
         request.extend_from_slice(body);
-        read_answer(&self.raw(&request))
+        parse_response(&self.raw(&request))
     }
 
-    pub fn post(&self, path: &str, json: &str) -> Got {
+    pub fn post(&self, path: &str, json: &str) -> Response {
         self.send("POST", path, &[("content-type", "application/json")], json.as_bytes())
     }
 
     /// Sends JSON, expects 200, and returns the id of the event.
-    pub fn ring(&self, path: &str, json: &str) -> String {
+    pub fn deliver(&self, path: &str, json: &str) -> String {
         let got = self.post(path, json);
         assert_eq!(got.status, 200, "{got:?}\n{}", self.log.lock().unwrap());
         got.header("doorbell-event").to_owned()
@@ -216,7 +216,7 @@ impl Serving {
     }
 
     /// Asks it to read everything again.
-    pub fn hang_up(&self) {
+    pub fn reload(&self) {
         Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().unwrap();
     }
 
@@ -233,19 +233,19 @@ impl Serving {
     }
 }
 
-impl Drop for Serving {
+impl Drop for Doorbell {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-pub fn read_answer(text: &str) -> Got {
+pub fn parse_response(text: &str) -> Response {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
     let mut lines = head.lines();
     let status = lines.next().and_then(|l| l.split(' ').nth(1)).and_then(|s| s.parse().ok()).unwrap_or(0);
     let headers = lines.filter_map(|l| l.split_once(": ")).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
-    Got { status, headers, body: body.to_owned() }
+    Response { status, headers, body: body.to_owned() }
 }
 
 /// One frame of HTTP/2 (RFC 9113, 4.1).
@@ -277,13 +277,13 @@ pub fn http2(headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
 
 /// A request that a target got.
 #[derive(Debug, Clone)]
-pub struct Called {
+pub struct ReceivedCall {
     pub line: String,
     pub headers: Vec<(String, String)>,
     pub body: String,
 }
 
-impl Called {
+impl ReceivedCall {
     pub fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map_or("", |(_, v)| v)
     }
@@ -292,7 +292,7 @@ impl Called {
 /// Another app: answers what it is told to, in order, the last answer again and again.
 pub struct Target {
     pub address: String,
-    pub calls: Arc<Mutex<Vec<Called>>>,
+    pub calls: Arc<Mutex<Vec<ReceivedCall>>>,
 }
 
 impl Target {
@@ -311,7 +311,7 @@ impl Target {
         Self { address, calls }
     }
 
-    fn talk(stream: TcpStream, calls: &Mutex<Vec<Called>>, answers: &[String]) {
+    fn talk(stream: TcpStream, calls: &Mutex<Vec<ReceivedCall>>, answers: &[String]) {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut writer = stream;
         loop {
@@ -331,7 +331,7 @@ impl Target {
             reader.read_exact(&mut body).unwrap();
             let number = {
                 let mut calls = calls.lock().unwrap();
-                calls.push(Called { line: line.trim_end().to_owned(), headers, body: String::from_utf8(body).unwrap() });
+                calls.push(ReceivedCall { line: line.trim_end().to_owned(), headers, body: String::from_utf8(body).unwrap() });
                 calls.len() - 1
             };
             let answer = &answers[number.min(answers.len() - 1)];
@@ -345,15 +345,15 @@ impl Target {
         format!("http://{}{path}", self.address)
     }
 
-    pub fn calls(&self) -> Vec<Called> {
+    pub fn calls(&self) -> Vec<ReceivedCall> {
         self.calls.lock().unwrap().clone()
     }
 }
 
 /// A server that is gone: nothing listens at its address, and nothing else can take it while this value lives.
-pub struct Gone(tokio::net::TcpSocket);
+pub struct ClosedPort(tokio::net::TcpSocket);
 
-impl Gone {
+impl ClosedPort {
     pub fn new() -> Self {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -371,6 +371,6 @@ pub fn json(status: u16, body: &str) -> String {
 }
 
 /// The project's own folder.
-pub fn home() -> &'static Path {
+pub fn project_folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

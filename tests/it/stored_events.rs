@@ -2,56 +2,56 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::world::{SetAtEnd, Target, World, json, until};
+use crate::harness::{SetOnDrop, Setup, Target, json, until};
 
 const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Write:\n    when: { webhook: /a }\n    if: { body.n: { under: 100 } }\n    then: [ { append: out.txt, text: \"{{ body.n }}\" } ]\n  Fail:\n    when: { webhook: /a }\n    if: { body.n: { over: 99 } }\n    then: [ { get: \"http://10.0.0.1/\" } ]\n";
 
 /// Sends so many webhooks, the last one with a number that makes a run fail, and waits until all runs have ended.
-fn with_events(world: &World, numbers: &[u32]) {
-    let doorbell = world.serve();
+fn with_events(setup: &Setup, numbers: &[u32]) {
+    let doorbell = setup.serve();
     for n in numbers {
-        doorbell.ring("/a", &format!("{{\"n\": {n}}}"));
+        doorbell.deliver("/a", &format!("{{\"n\": {n}}}"));
     }
-    until("all are done", || !world.said(&["events"]).contains("waiting"));
+    until("all are done", || !setup.printed(&["events"]).contains("waiting"));
     doorbell.stop();
 }
 
 #[test]
 fn what_is_done_with_is_forgotten_and_what_has_failed_is_kept() {
-    let world = World::with(RULES);
-    with_events(&world, &[1, 100, 2, 3]);
-    let prune = |more: &[&str]| world.said(&[&["prune", "--older-than", "0 seconds"], more].concat());
+    let setup = Setup::with(RULES);
+    with_events(&setup, &[1, 100, 2, 3]);
+    let prune = |more: &[&str]| setup.printed(&[&["prune", "--older-than", "0 seconds"], more].concat());
     assert_eq!(prune(&["--dry-run"]), "2 events would be deleted; events with waiting or failed runs are kept\n");
-    assert!(world.said(&["events"]).contains("4 events in total"));
-    assert_eq!(world.said(&["prune", "--older-than", "1 hour"]), "0 events deleted; events with waiting or failed runs are kept\n");
+    assert!(setup.printed(&["events"]).contains("4 events in total"));
+    assert_eq!(setup.printed(&["prune", "--older-than", "1 hour"]), "0 events deleted; events with waiting or failed runs are kept\n");
     assert_eq!(prune(&[]), "2 events deleted; events with waiting or failed runs are kept\n");
-    let left = world.said(&["events"]);
+    let left = setup.printed(&["events"]);
     assert!(left.contains("2 events in total, 1 run failed"), "the newest stays, so that no number is given twice: {left}");
     assert_eq!(prune(&["--failed"]), "1 event deleted; events with waiting runs are kept\n");
     // It goes on as before.
-    let doorbell = world.serve();
-    doorbell.ring("/a", "{\"n\": 7}");
-    until("it is written", || world.output("out.txt").ends_with("7\n"));
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", "{\"n\": 7}");
+    until("it is written", || setup.output("out.txt").ends_with("7\n"));
 }
 
 #[test]
 fn serve_forgets_by_itself_what_is_old_or_too_much() {
     for keep in [["--keep", "1 millisecond"], ["--keep-mb", "0"]] {
-        let world = World::with(RULES);
-        with_events(&world, &[1, 100, 2, 3]);
-        let _doorbell = world.serve_with(&keep);
-        until("the old ones are forgotten", || world.said(&["events"]).contains("2 events in total, 1 run failed"));
+        let setup = Setup::with(RULES);
+        with_events(&setup, &[1, 100, 2, 3]);
+        let _doorbell = setup.serve_with(&keep);
+        until("the old ones are forgotten", || setup.printed(&["events"]).contains("2 events in total, 1 run failed"));
     }
-    let world = World::with(RULES);
-    with_events(&world, &[1, 2]);
-    let doorbell = world.serve_with(&["--keep", "forever"]);
-    doorbell.ring("/a", "{\"n\": 3}");
-    assert!(world.said(&["events"]).contains("3 events in total"));
+    let setup = Setup::with(RULES);
+    with_events(&setup, &[1, 2]);
+    let doorbell = setup.serve_with(&["--keep", "forever"]);
+    doorbell.deliver("/a", "{\"n\": 3}");
+    assert!(setup.printed(&["events"]).contains("3 events in total"));
 }
 
 /// How many events are stored.
-fn stored(world: &World) -> usize {
-    let said = world.said(&["events", "--last", "1"]);
+fn stored(setup: &Setup) -> usize {
+    let said = setup.printed(&["events", "--last", "1"]);
     let count = said.split(" event").next().and_then(|before| before.split_whitespace().last());
     count.and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("no number of events: {said}"))
 }
@@ -59,26 +59,26 @@ fn stored(world: &World) -> usize {
 #[test]
 fn with_a_limit_of_size_the_oldest_go_until_the_rest_is_small_enough() {
     const ALL: usize = 1_000;
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     let text = "x".repeat(10_000);
-    let events: Vec<String> = (0..ALL).map(|n| doorbell.ring("/a", &format!("{{\"n\": {}, \"text\": \"{text}\"}}", n % 100))).collect();
-    until("all are done", || !world.said(&["events", "--last", "1"]).contains("waiting"));
+    let events: Vec<String> = (0..ALL).map(|n| doorbell.deliver("/a", &format!("{{\"n\": {}, \"text\": \"{text}\"}}", n % 100))).collect();
+    until("all are done", || !setup.printed(&["events", "--last", "1"]).contains("waiting"));
     doorbell.stop();
     // They take at least 10 MB. What is over 6 MB goes, in steps of a few hundred events.
-    let doorbell = world.serve_with(&["--keep-mb", "6"]);
+    let doorbell = setup.serve_with(&["--keep-mb", "6"]);
     until("it is told how many went", || doorbell.logged(" events="));
-    let left = stored(&world);
+    let left = stored(&setup);
     assert!((200..=600).contains(&left), "{left} events are left");
-    let is_known = |event: &str| world.run(&["explain", event]).status.success();
+    let is_known = |event: &str| setup.run(&["explain", event]).status.success();
     assert!(!is_known(&events[0]) && !is_known(&events[ALL - left - 1]), "the oldest ones are gone");
     assert!(is_known(&events[ALL - left]) && is_known(&events[ALL - 1]), "the newer ones stay");
 }
 
 #[test]
 fn the_log_of_the_database_stays_short_however_much_comes() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     let body = format!("{{\"n\": \"none\", \"text\": \"{}\"}}", "x".repeat(100_000));
     let (sent, is_enough) = (AtomicU64::new(0), AtomicBool::new(false));
     // Without a pause, so that there is always something to write while the log is folded back.
@@ -89,10 +89,10 @@ fn the_log_of_the_database_stays_short_however_much_comes() {
     };
     std::thread::scope(|scope| {
         (0..8).for_each(|_| drop(scope.spawn(ring)));
-        let _set = SetAtEnd(&is_enough);
+        let _set = SetOnDrop(&is_enough);
         // Nobody else reads the database meanwhile: a reader would keep the log from beginning anew.
         until("many times what the log holds has come", || {
-            let log = std::fs::metadata(world.path("data/doorbell.db-wal")).unwrap().len();
+            let log = std::fs::metadata(setup.path("data/doorbell.db-wal")).unwrap().len();
             assert!(log < 64 << 20, "the log has {} MB", log >> 20);
             sent.load(Ordering::Relaxed) > (20 << 20).max(6 * log)
         });
@@ -101,60 +101,65 @@ fn the_log_of_the_database_stays_short_however_much_comes() {
 
 #[test]
 fn a_backup_is_made_while_it_serves_and_holds_everything() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
-    let event = doorbell.ring("/a", "{\"n\": 100}");
-    until("it has failed", || world.said(&["failed"]).contains("1 failed run"));
-    let said = world.said(&["backup", "monday.db"]);
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
+    let event = doorbell.deliver("/a", "{\"n\": 100}");
+    until("it has failed", || setup.printed(&["failed"]).contains("1 failed run"));
+    let said = setup.printed(&["backup", "monday.db"]);
     assert!(said.starts_with("monday.db contains every event and run, 0.1 MB; to restore it"), "{said}");
-    doorbell.ring("/a", "{\"n\": 2}");
-    assert_eq!(world.said(&["backup", "monday.db"]), "doorbell: monday.db already exists; choose another name, or move that file\n");
+    doorbell.deliver("/a", "{\"n\": 2}");
+    assert_eq!(setup.printed(&["backup", "monday.db"]), "doorbell: monday.db already exists; choose another name, or move that file\n");
     assert_eq!(
-        world.said(&["backup", "nowhere/monday.db"]),
+        setup.printed(&["backup", "nowhere/monday.db"]),
         "doorbell: the backup nowhere/monday.db cannot be created: nowhere cannot be opened; check its owner and permissions\n"
     );
     doorbell.stop();
-    let other = World::with(RULES);
+    let other = Setup::with(RULES);
     std::fs::create_dir(other.path("data")).unwrap();
-    std::fs::copy(world.path("monday.db"), other.path("data/doorbell.db")).unwrap();
+    std::fs::copy(setup.path("monday.db"), other.path("data/doorbell.db")).unwrap();
     let _doorbell = other.serve();
-    assert!(other.said(&["failed"]).contains(&event));
-    assert!(other.said(&["events"]).contains("1 event in total"));
+    assert!(other.printed(&["failed"]).contains(&event));
+    assert!(other.printed(&["events"]).contains("1 event in total"));
 }
 
 #[test]
 fn what_failed_is_chosen_shown_and_done_again() {
     let target = Target::new(&[&json(400, "{}"), &json(400, "{}"), &json(400, "{}"), &json(200, "{}")]);
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\nrules:\n  Call:\n    when: {{ webhook: /a }}\n    then: [ {{ get: \"{}\" }}, {{ append: out.txt, text: \"{{{{ body.n }}}}\" }} ]\n  Other:\n    when: {{ webhook: /a }}\n    then: [ log: hi ]\n",
         target.url("/x")
     ));
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let events: Vec<String> = (0..3)
         .map(|n| {
-            let event = doorbell.ring("/a", &format!("{{\"n\": {n}}}"));
-            until("it has failed", || target.calls().len() == n + 1 && world.said(&["failed"]).contains(&format!("{} failed run", n + 1)));
+            let event = doorbell.deliver("/a", &format!("{{\"n\": {n}}}"));
+            until("it has failed", || {
+                target.calls().len() == n + 1 && setup.printed(&["failed"]).contains(&format!("{} failed run", n + 1))
+            });
             event
         })
         .collect();
     let list: String = events.iter().map(|e| format!("  {e}  1 run\n")).collect();
     assert_eq!(
-        world.said(&["replay", "--rule", "Call", "--since", "1 hour"]),
+        setup.printed(&["replay", "--rule", "Call", "--since", "1 hour"]),
         format!("{list}3 failed runs of 3 events would continue; to do it, add --yes\n")
     );
-    assert_eq!(world.said(&["replay", "--rule", "Other"]), "no failed run matches\n");
-    assert_eq!(world.said(&["replay", "--until", "2026-01-01"]), "no failed run matches\n");
+    assert_eq!(setup.printed(&["replay", "--rule", "Other"]), "no failed run matches\n");
+    assert_eq!(setup.printed(&["replay", "--until", "2026-01-01"]), "no failed run matches\n");
     assert_eq!(
-        world.said(&["replay", "--state", "done"]),
+        setup.printed(&["replay", "--state", "done"]),
         "doorbell: runs that are done have nothing left to do; to start them again, add --again\n"
     );
     assert_eq!(target.calls().len(), 3);
     assert_eq!(
-        world.said(&["replay", "--state", "failed", "--since", "2026-01-01", "--rate", "100", "--yes"]),
+        setup.printed(&["replay", "--state", "failed", "--since", "2026-01-01", "--rate", "100", "--yes"]),
         "3 runs of 3 events will continue\n"
     );
-    until("all are written", || world.output("out.txt").lines().count() == 3);
-    until("all are done", || world.said(&["failed"]) == "No runs have failed.\n");
-    assert_eq!(world.said(&["replay", "--state", "done", "--rule", "Call", "--again", "--yes"]), "3 runs of 3 events will start again\n");
-    until("all are written again", || world.output("out.txt").lines().count() == 6);
+    until("all are written", || setup.output("out.txt").lines().count() == 3);
+    until("all are done", || setup.printed(&["failed"]) == "No runs have failed.\n");
+    assert_eq!(
+        setup.printed(&["replay", "--state", "done", "--rule", "Call", "--again", "--yes"]),
+        "3 runs of 3 events will start again\n"
+    );
+    until("all are written again", || setup.output("out.txt").lines().count() == 6);
 }

@@ -1,28 +1,28 @@
 //! `doorbell new`: rules to begin with, from a recipe and from a webhook that came in.
 
-use crate::world::{World, home};
+use crate::harness::{Setup, project_folder};
 
 #[test]
 fn recipes_are_listed_printed_and_written_but_never_over_something() {
-    let world = World::new();
-    let listed = world.said(&["new"]);
-    for file in std::fs::read_dir(home().join("rules")).unwrap().flatten() {
+    let setup = Setup::new();
+    let listed = setup.printed(&["new"]);
+    for file in std::fs::read_dir(project_folder().join("rules")).unwrap().flatten() {
         let name = file.file_name().into_string().unwrap();
         if let Some(recipe) = name.strip_suffix(".yaml") {
             assert!(listed.contains(&format!("  {recipe} ")), "{recipe} is not listed");
-            assert_eq!(world.said(&["new", recipe]), std::fs::read_to_string(file.path()).unwrap());
+            assert_eq!(setup.printed(&["new", recipe]), std::fs::read_to_string(file.path()).unwrap());
         }
     }
     assert_eq!(
-        world.said(&["new", "contact-form", "--to", "rules/contact.yaml"]),
+        setup.printed(&["new", "contact-form", "--to", "rules/contact.yaml"]),
         "rules/contact.yaml created; check it, then run: doorbell test rules/contact.yaml\n"
     );
     assert_eq!(
-        world.said(&["new", "new-customer", "--to", "rules/contact.yaml"]),
+        setup.printed(&["new", "new-customer", "--to", "rules/contact.yaml"]),
         "doorbell: rules/contact.yaml cannot be created: File exists (os error 17)\n"
     );
     assert_eq!(
-        world.said(&["new", "contact"]),
+        setup.printed(&["new", "contact"]),
         "doorbell: there is no recipe called `contact`; did you mean contact-form? (`doorbell new` lists them)\n"
     );
 }
@@ -42,24 +42,24 @@ fn a_rule_is_made_of_a_webhook_and_its_test_passes() {
     .into_iter()
     .enumerate()
     {
-        let world = World::new();
-        world.write("body.json", body);
-        world.said(&["new", "--from", "body.json", "--path", "/shop/orders", "--header", header, "--to", "rules/new.yaml"]);
-        let rule = std::fs::read_to_string(world.path("rules/new.yaml")).unwrap();
+        let setup = Setup::new();
+        setup.write("body.json", body);
+        setup.printed(&["new", "--from", "body.json", "--path", "/shop/orders", "--header", header, "--to", "rules/new.yaml"]);
+        let rule = std::fs::read_to_string(setup.path("rules/new.yaml")).unwrap();
         assert!(rule.contains(said), "{n}: {rule}");
-        let tested = world.said(&["test"]);
+        let tested = setup.printed(&["test"]);
         assert!(tested.ends_with("\n1 test passed\n"), "{n}: {tested}\n{rule}");
     }
 }
 
 #[test]
 fn a_rule_is_made_of_an_event_that_was_kept() {
-    let world =
-        World::with("webhooks:\n  /orders: { verify: none }\nrules:\n  A:\n    when: { webhook: /orders }\n    then: [{ log: x }]\n");
-    let doorbell = world.serve();
-    let event = doorbell.ring("/orders", r#"{"id": 7, "type": "order"}"#);
+    let setup =
+        Setup::with("webhooks:\n  /orders: { verify: none }\nrules:\n  A:\n    when: { webhook: /orders }\n    then: [{ log: x }]\n");
+    let doorbell = setup.serve();
+    let event = doorbell.deliver("/orders", r#"{"id": 7, "type": "order"}"#);
     doorbell.stop();
-    std::fs::create_dir(world.path("new")).unwrap();
-    world.said(&["new", "--event", &event, "--to", "new/orders.yaml"]);
-    assert!(world.said(&["test", "new/orders.yaml"]).ends_with("\n1 test passed\n"));
+    std::fs::create_dir(setup.path("new")).unwrap();
+    setup.printed(&["new", "--event", &event, "--to", "new/orders.yaml"]);
+    assert!(setup.printed(&["test", "new/orders.yaml"]).ends_with("\n1 test passed\n"));
 }

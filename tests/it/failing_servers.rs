@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::world::{Gone, Target, World, until};
+use crate::harness::{ClosedPort, Setup, Target, until};
 
 fn rules(url: &str, more: &str) -> String {
     format!(
@@ -18,23 +18,23 @@ fn rules(url: &str, more: &str) -> String {
 #[test]
 fn a_server_that_hangs_holds_up_nobody_who_does_not_need_it() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let world = World::with(&rules(&format!("http://{}/", silent.local_addr().unwrap()), ""));
-    let doorbell = world.serve_with(&["--calls-per-host", "2"]);
+    let setup = Setup::with(&rules(&format!("http://{}/", silent.local_addr().unwrap()), ""));
+    let doorbell = setup.serve_with(&["--calls-per-host", "2"]);
     // Far more than there is room for in hand.
     for n in 0..1_500 {
-        doorbell.ring("/call", &format!("{{\"n\": {n}}}"));
+        doorbell.deliver("/call", &format!("{{\"n\": {n}}}"));
     }
     for n in 0..20 {
-        doorbell.ring("/write", &format!("{{\"n\": {n}}}"));
+        doorbell.deliver("/write", &format!("{{\"n\": {n}}}"));
     }
-    until("all others are done", || world.output("out.txt").lines().count() == 20);
+    until("all others are done", || setup.output("out.txt").lines().count() == 20);
     // A line may be in its file a moment before its run is recorded as done.
-    until("only those who need it wait", || world.said(&["events"]).contains("1500 runs waiting"));
+    until("only those who need it wait", || setup.printed(&["events"]).contains("1500 runs waiting"));
     drop(doorbell);
     // Nor after a restart, when all of them are due.
-    let doorbell = world.serve_with(&["--calls-per-host", "2"]);
-    doorbell.ring("/write", "{\"n\": 20}");
-    until("the next one is done too", || world.output("out.txt").lines().count() == 21);
+    let doorbell = setup.serve_with(&["--calls-per-host", "2"]);
+    doorbell.deliver("/write", "{\"n\": 20}");
+    until("the next one is done too", || setup.output("out.txt").lines().count() == 21);
 }
 
 /// A server that takes calls and answers none of them until it is let go; then it answers all.
@@ -92,23 +92,23 @@ fn servers_that_hang_take_no_room_from_those_that_answer_and_nothing_is_lost() {
         format!("  R{n}: {{ when: {{ webhook: /{n} }}, then: [ {{ get: \"http://{address}/{{{{ body.n }}}}\", timeout: 5 minutes }} ] }}\n")
     };
     let hanging: String = hung.iter().enumerate().map(|(n, one)| rule(n, &one.start().to_string())).collect();
-    let world = World::with(&format!("rules:\n{hanging}{}", rule(4, &healthy.address)));
-    let doorbell = world.serve();
+    let setup = Setup::with(&format!("rules:\n{hanging}{}", rule(4, &healthy.address)));
+    let doorbell = setup.serve();
     // Together they have more calls than there is room for, and more than may wait in hand.
     for n in 0..EACH {
         for server in 0..hung.len() {
-            doorbell.ring(&format!("/{server}"), &format!("{{\"n\": {n}}}"));
+            doorbell.deliver(&format!("/{server}"), &format!("{{\"n\": {n}}}"));
         }
     }
     until("each of them hangs with several calls", || hung.iter().all(|one| one.waiting() >= 8));
     let before: Vec<usize> = hung.iter().map(Hung::waiting).collect();
     for n in 0..10 {
-        doorbell.ring("/4", &format!("{{\"n\": {n}}}"));
+        doorbell.deliver("/4", &format!("{{\"n\": {n}}}"));
     }
     until("the server that answers is called", || healthy.calls.lock().unwrap().len() == 10);
     assert!(hung.iter().zip(before).all(|(one, before)| one.waiting() >= before), "the others hang as before");
     hung.iter().for_each(Hung::let_go);
-    until("every run is done", || !world.said(&["events"]).contains("waiting"));
+    until("every run is done", || !setup.printed(&["events"]).contains("waiting"));
     let all: BTreeSet<String> = (0..EACH).map(|n| format!("/{n}")).collect();
     for one in &hung {
         let called = one.0.lock().unwrap().called.clone();
@@ -118,24 +118,24 @@ fn servers_that_hang_take_no_room_from_those_that_answer_and_nothing_is_lost() {
 
 #[test]
 fn a_server_that_is_gone_is_left_alone_and_everybody_can_see_it() {
-    let server = Gone::new();
+    let server = ClosedPort::new();
     let gone = server.address();
-    let world = World::with(&rules(&format!("http://{gone}/"), ", tries: 3"));
-    let doorbell = world.serve();
+    let setup = Setup::with(&rules(&format!("http://{gone}/"), ", tries: 3"));
+    let doorbell = setup.serve();
     for n in 0..10 {
-        doorbell.ring("/call", &format!("{{\"n\": {n}}}"));
+        doorbell.deliver("/call", &format!("{{\"n\": {n}}}"));
     }
     let seen = format!("ready, 2 rules; no answer from {gone}, so calls there are paused\n");
-    until("it is seen", || world.said(&["health", "--listen", &doorbell.address]) == seen);
+    until("it is seen", || setup.printed(&["health", "--listen", &doorbell.address]) == seen);
     until("it is told", || {
         doorbell.logged("server did not answer several times; calls to it are paused for a while: the connection failed")
     });
-    let event = doorbell.ring("/call", "{}");
+    let event = doorbell.deliver("/call", "{}");
     until("who comes now is told", || {
-        world.said(&["explain", &event]).contains("did not answer several times, so calls to it are paused for a while")
+        setup.printed(&["explain", &event]).contains("did not answer several times, so calls to it are paused for a while")
     });
-    doorbell.ring("/write", "{\"n\": 1}");
-    until("others go on", || world.output("out.txt") == "1\n");
+    doorbell.deliver("/write", "{\"n\": 1}");
+    until("others go on", || setup.output("out.txt") == "1\n");
 }
 
 #[test]
@@ -165,17 +165,17 @@ fn who_dawdles_or_breaks_off_is_given_up_in_time() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(talk));
-        let world = World::with(&rules(&format!("http://{address}/"), &format!(", timeout: {timeout}, tries: 1")));
-        let doorbell = world.serve();
-        doorbell.ring("/call", "{}");
-        until(said, || world.said(&["failed"]).contains(said));
+        let setup = Setup::with(&rules(&format!("http://{address}/"), &format!(", timeout: {timeout}, tries: 1")));
+        let doorbell = setup.serve();
+        doorbell.deliver("/call", "{}");
+        until(said, || setup.printed(&["failed"]).contains(said));
     }
     // A server that speaks no TLS.
     let plain = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = plain.local_addr().unwrap();
     thread::spawn(move || plain.incoming().map_while(Result::ok).for_each(garbage));
-    let world = World::with(&rules(&format!("https://{address}/"), ", tries: 1"));
-    let doorbell = world.serve();
-    doorbell.ring("/call", "{}");
-    until("it is given up", || world.said(&["failed"]).contains("the connection failed: "));
+    let setup = Setup::with(&rules(&format!("https://{address}/"), ", tries: 1"));
+    let doorbell = setup.serve();
+    doorbell.deliver("/call", "{}");
+    until("it is given up", || setup.printed(&["failed"]).contains("the connection failed: "));
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::thread;
 
-use crate::world::{World, until};
+use crate::harness::{Setup, until};
 
 const KEYS: usize = 10_000;
 const SENDERS: usize = 16;
@@ -69,22 +69,22 @@ fn send_all(address: &str, numbers: std::ops::Range<usize>) -> Vec<(usize, usize
 
 #[test]
 fn ten_thousand_values_keep_their_order_through_a_crash_and_a_reload() {
-    let world = World::with(&rules("first"));
-    let doorbell = world.serve();
+    let setup = Setup::with(&rules("first"));
+    let doorbell = setup.serve();
     let address = doorbell.address.clone();
     let sending = thread::spawn(move || send_all(&address, 0..2));
-    until("a part is written", || world.output("out.txt").lines().count() > 3_000);
+    until("a part is written", || setup.output("out.txt").lines().count() > 3_000);
     doorbell.kill();
     let mut taken = sending.join().unwrap();
-    let doorbell = world.serve();
-    world.write("rules/rules.yaml", &rules("second"));
+    let doorbell = setup.serve();
+    setup.write("rules/rules.yaml", &rules("second"));
     taken.extend(send_all(&doorbell.address, 2..3));
-    let lines = || world.output("out.txt").lines().count();
+    let lines = || setup.output("out.txt").lines().count();
     until("everything taken is written", || {
-        lines() >= taken.len() && world.said(&["events", "--last", "1"]).lines().last().is_some_and(|l| !l.contains("waiting"))
+        lines() >= taken.len() && setup.printed(&["events", "--last", "1"]).lines().last().is_some_and(|l| !l.contains("waiting"))
     });
     let mut seen: HashMap<String, Vec<usize>> = HashMap::new();
-    for line in world.output("out.txt").lines() {
+    for line in setup.output("out.txt").lines() {
         let words: Vec<&str> = line.split(' ').collect();
         seen.entry(words[0].to_owned()).or_default().push(words[1].parse().unwrap());
     }
