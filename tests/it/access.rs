@@ -17,7 +17,7 @@ fn rules(address: &str) -> String {
 }
 
 #[test]
-fn only_those_may_call_who_are_named() {
+fn only_callers_in_allow_from_may_call() {
     for (from, status) in
         [("127.0.0.1", 200), ("[10.0.0.0/8, 127.0.0.0/24]", 200), ("\"::ffff:127.0.0.1\"", 200), ("127.0.0.2", 401), ("\"::1\"", 401)]
     {
@@ -35,7 +35,7 @@ fn only_those_may_call_who_are_named() {
 }
 
 #[test]
-fn behind_a_proxy_the_caller_is_the_one_that_the_proxy_saw() {
+fn the_caller_is_the_one_that_a_trusted_proxy_names() {
     let setup = Setup::with(&rules("verify: none, allow_from: 203.0.113.7"));
     let call = |doorbell: &Doorbell, forwarded: &str| doorbell.send("POST", "/hook", &[("x-forwarded-for", forwarded)], b"").status;
     let doorbell = setup.serve();
@@ -48,7 +48,7 @@ fn behind_a_proxy_the_caller_is_the_one_that_the_proxy_saw() {
 }
 
 #[test]
-fn no_other_header_of_the_callers_own_changes_who_it_is() {
+fn a_caller_cannot_change_its_address_with_other_headers() {
     // The proxy's own network may call, which is what a caller would like to be taken for.
     let setup = Setup::with(&rules("verify: none, allow_from: [ 127.0.0.0/8, 10.0.0.0/8 ], limit: 2 per hour per caller"));
     let xff = ("x-forwarded-for", "6.6.6.6");
@@ -81,7 +81,7 @@ fn no_other_header_of_the_callers_own_changes_who_it_is() {
 }
 
 #[test]
-fn who_calls_too_often_is_told_when_to_come_back() {
+fn a_caller_that_calls_too_often_is_told_when_to_retry() {
     let setup = Setup::with(&rules("verify: none, limit: [ 1000 per second, 3 per hour per caller ]"));
     let doorbell = setup.serve_with(&["--trusted-proxies", "127.0.0.1"]);
     let call = |ip: &str| doorbell.send("POST", "/hook", &[("x-forwarded-for", ip)], b"");
@@ -97,7 +97,7 @@ fn who_calls_too_often_is_told_when_to_come_back() {
 }
 
 #[test]
-fn who_is_denied_does_not_use_up_what_belongs_to_others() {
+fn denied_requests_do_not_count_towards_the_limit() {
     let setup = Setup::with(&rules("verify: { bearer: \"{{ secret.KEY }}\" }, limit: 2 per hour")).env("KEY", "k3y");
     let doorbell = setup.serve();
     for _ in 0..5 {
@@ -114,7 +114,7 @@ fn gzip(bytes: impl Read) -> Vec<u8> {
 }
 
 #[test]
-fn packed_bodies_are_vouched_for_as_they_came_and_unpacked_up_to_the_limit() {
+fn compressed_bodies_are_verified_as_sent_and_decompressed_up_to_the_limit() {
     let setup = Setup::with(&rules("verify: { github: \"{{ secret.KEY }}\" }, max_body: 100 KB")).env("KEY", "k3y");
     let doorbell = setup.serve();
     let call = |body: &[u8]| {
@@ -137,7 +137,7 @@ fn packed_bodies_are_vouched_for_as_they_came_and_unpacked_up_to_the_limit() {
 }
 
 #[test]
-fn what_was_signed_can_be_guarded_against_being_sent_twice() {
+fn with_replay_guard_a_signed_request_makes_only_one_event() {
     let setup = Setup::with(&rules("verify: { github: \"{{ secret.KEY }}\" }, replay_guard: true")).env("KEY", "k3y");
     let doorbell = setup.serve();
     let call = |id: &str, body: &str| {
@@ -156,7 +156,7 @@ fn what_was_signed_can_be_guarded_against_being_sent_twice() {
 }
 
 #[test]
-fn another_spelling_of_what_was_signed_is_the_same_again() {
+fn with_replay_guard_another_encoding_of_a_signature_is_the_same_request() {
     let token = "{ custom: { secret: \"{{ secret.KEY }}\", algorithm: jwt-hs256, signature: { from: \"header:X-Token\" } } }";
     let github = "{ github: \"{{ secret.KEY }}\" }";
     let setup = Setup::with(&rules(&format!("verify: [{token}, {github}], replay_guard: true"))).env("KEY", "k3y");
@@ -186,7 +186,7 @@ fn another_spelling_of_what_was_signed_is_the_same_again() {
 }
 
 #[test]
-fn a_secret_that_was_changed_is_used_when_doorbell_is_asked_to_look() {
+fn a_changed_secret_is_used_after_a_reload() {
     let setup = Setup::with(&rules("verify: { bearer: \"{{ secret.KEY }}\" }")).env("KEY_FILE", "key.txt");
     setup.write("key.txt", "old-key\n");
     let doorbell = setup.serve();
@@ -216,7 +216,7 @@ fn get(address: &str, trusted: &str) -> Result<(u16, bool), String> {
 }
 
 #[test]
-fn https_is_answered_and_a_renewed_certificate_is_taken_over() {
+fn https_works_and_a_renewed_certificate_is_used_after_a_reload() {
     let setup = Setup::with(&rules("verify: none"));
     let put = |kind: &str| {
         for part in ["cert", "key"] {
@@ -247,7 +247,7 @@ fn https_is_answered_and_a_renewed_certificate_is_taken_over() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
+fn an_unusable_certificate_is_reported_at_startup() {
     let setup = Setup::with(&rules("verify: none"));
     setup.write("cert.pem", "nothing\n");
     let out = Command::new(env!("CARGO_BIN_EXE_doorbell"))

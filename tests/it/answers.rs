@@ -5,7 +5,7 @@ use crate::harness::{Setup, until};
 const OPEN: &str = "webhooks:\n  /a: { verify: none, max_body: 100 bytes }\nrules:\n  A:\n    when: { webhook: /a }\n    if: { body.kind: order }\n    then: [ { append: a.log, text: \"{{ body.id }}\" } ]\n";
 
 #[test]
-fn an_event_is_answered_once_it_is_kept_and_one_that_nobody_wants_is_ignored() {
+fn an_event_is_answered_once_it_is_saved_and_ignored_if_no_rule_wants_it() {
     let setup = Setup::with(OPEN);
     let doorbell = setup.serve();
     let got = doorbell.post("/a", r#"{"kind": "order", "id": 7}"#);
@@ -17,7 +17,7 @@ fn an_event_is_answered_once_it_is_kept_and_one_that_nobody_wants_is_ignored() {
 }
 
 #[test]
-fn what_cannot_be_taken_is_refused_with_its_reason() {
+fn a_request_that_cannot_be_accepted_is_rejected_with_the_reason() {
     let setup = Setup::with(OPEN);
     let doorbell = setup.serve();
     let refused = |said: &str| serde_json::json!({"status": "refused", "message": said}).to_string();
@@ -37,7 +37,7 @@ fn what_cannot_be_taken_is_refused_with_its_reason() {
 }
 
 #[test]
-fn senders_prove_themselves_and_learn_nothing_when_they_do_not() {
+fn a_sender_that_cannot_be_verified_is_denied_without_a_reason() {
     let rules = "webhooks:\n  /bearer: { verify: { bearer: \"{{ secret.TOKEN }}\" } }\n  /basic: { verify: { basic: { user: shop, password: \"{{ secret.TOKEN }}\" } } }\n  /token: { verify: { token: { header: X-Token, value: \"{{ secret.TOKEN }}\" } } }\n  /github: { verify: { github: \"{{ secret.HOOK }}\" } }\n  /two: { verify: [ { bearer: \"{{ secret.TOKEN }}\" }, { bearer: \"{{ secret.HOOK }}\" } ] }\nrules:\n  A:\n    when: [ { webhook: /bearer }, { webhook: /basic }, { webhook: /token }, { webhook: /github }, { webhook: /two } ]\n    then: [ log: hi ]\n";
     let setup = Setup::with(rules).env("TOKEN", "open sesame").env("HOOK", "It's a Secret to Everybody");
     let doorbell = setup.serve();
@@ -72,7 +72,7 @@ fn senders_prove_themselves_and_learn_nothing_when_they_do_not() {
 }
 
 #[test]
-fn an_address_can_have_an_answer_of_its_own() {
+fn an_address_can_have_its_own_answer() {
     let rules = "webhooks:\n  /a: { verify: none, method: [PUT, POST], answer: { status: 202, json: { ok: true, status: taken }, headers: { X-Shop: berlin } } }\n  /t: { verify: none, answer: { text: thanks } }\nrules:\n  A:\n    when: [ { webhook: /a }, { webhook: /t } ]\n    if: { body.x: 1 }\n    then: [ log: hi ]\n";
     let setup = Setup::with(rules);
     let doorbell = setup.serve();
@@ -84,7 +84,7 @@ fn an_address_can_have_an_answer_of_its_own() {
 }
 
 #[test]
-fn health_says_how_it_is() {
+fn health_shows_whether_doorbell_is_ready() {
     let setup = Setup::with(OPEN);
     let doorbell = setup.serve();
     assert_eq!(doorbell.send("GET", "/health/live", &[], b"").status, 200);
@@ -101,7 +101,7 @@ fn health_says_how_it_is() {
 }
 
 #[test]
-fn two_doorbells_do_not_share_a_folder() {
+fn two_doorbells_cannot_use_the_same_folder() {
     let setup = Setup::with(OPEN);
     let first = setup.serve();
     let out = setup.run(&["serve", "--listen", "127.0.0.1:0", "--output", "other"]);

@@ -28,7 +28,7 @@ fn xml_is_read_with_attributes_and_repeated_elements() {
 }
 
 #[test]
-fn what_is_no_form_and_no_xml_is_answered_400_in_words() {
+fn invalid_forms_and_xml_are_rejected_with_400_and_the_reason() {
     let setup = Setup::with("webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - log: hello\n");
     let doorbell = setup.serve();
     let got = doorbell.send("POST", "/a", &[("content-type", "application/xml")], b"<a><b></a>");
@@ -40,7 +40,7 @@ fn what_is_no_form_and_no_xml_is_answered_400_in_words() {
 }
 
 #[test]
-fn xml_and_forms_go_out_with_nothing_broken() {
+fn xml_and_forms_are_sent_with_special_characters_escaped() {
     let target = Target::new(&[&json(200, "{}")]);
     let setup = Setup::with(
         &"webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - post: TARGET/xml\n        xml: \"<order note=\\\"{{ body.note }}\\\">{{ body.name }}</order>\"\n      - post: TARGET/form\n        form: { name: \"{{ body.name }}\", tags: \"{{ body.tags }}\", gone: \"{{ body.gone }}\" }\n      - respond: 200\n        xml: \"<ok>{{ body.name }}</ok>\"\n"

@@ -7,7 +7,7 @@ fn rules(step: &str) -> String {
 }
 
 #[test]
-fn a_call_carries_what_the_rule_says_with_its_types() {
+fn a_call_sends_the_values_of_the_rule_with_their_types() {
     let target = Target::new(&[&json(201, r#"{"id": 42}"#)]);
     let step = format!(
         "      - post: http://{}/api/{{{{ body.shop }}}}/orders?x=1\n        query: {{ tag: \"{{{{ body.tags }}}}\", none: null, q: \"a b&c\" }}\n        auth: {{ bearer: \"{{{{ secret.KEY }}}}\" }}\n        headers: {{ X-Id: \"{{{{ body.id }}}}\", X-Null: \"{{{{ body.nothing }}}}\" }}\n        json: {{ id: \"{{{{ body.id }}}}\", text: \"{{{{ body.id }}}}!\", zip: 007, big: \"{{{{ body.big }}}}\", list: \"{{{{ body.tags }}}}\", none: \"{{{{ body.nothing }}}}\", quote: \"{{{{ body.quote }}}}\" }}\n        save_as: made\n      - append: made.log\n        text: \"{{{{ made.status }}}} {{{{ made.body.id }}}} {{{{ made.header.Content-Type }}}}\"\n",
@@ -34,7 +34,7 @@ fn a_call_carries_what_the_rule_says_with_its_types() {
 }
 
 #[test]
-fn forms_and_text_are_sent_too() {
+fn forms_and_text_can_be_sent() {
     let target = Target::new(&[&json(200, "{}")]);
     let url = target.url("/x");
     let step = format!(
@@ -53,7 +53,7 @@ fn forms_and_text_are_sent_too() {
 }
 
 #[test]
-fn what_may_pass_is_tried_again_with_the_same_key() {
+fn temporary_errors_are_retried_with_the_same_idempotency_key() {
     let later = "HTTP/1.1 503 X\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n";
     let target = Target::new(&["", &json(500, "{}"), later, &json(200, "{}")]);
     let setup = Setup::with(&rules(&format!(
@@ -73,7 +73,7 @@ fn what_may_pass_is_tried_again_with_the_same_key() {
 }
 
 #[test]
-fn what_fails_for_good_is_kept_and_goes_on_when_replayed() {
+fn a_run_that_failed_is_saved_and_continues_when_it_is_replayed() {
     let target = Target::new(&[&json(422, r#"{"error": "no such customer"}"#), &json(200, "{}")]);
     let url = target.url("/x");
     let setup = Setup::with(&rules(&format!(
@@ -101,7 +101,7 @@ fn what_fails_for_good_is_kept_and_goes_on_when_replayed() {
 }
 
 #[test]
-fn a_step_can_be_forgiven_and_other_answers_can_be_good() {
+fn a_rule_can_continue_after_an_error_and_accept_other_statuses() {
     let target = Target::new(&[&json(404, "{}"), &json(400, "{}")]);
     let url = target.url("/x");
     let setup = Setup::with(&rules(&format!(
@@ -114,7 +114,7 @@ fn a_step_can_be_forgiven_and_other_answers_can_be_good() {
 }
 
 #[test]
-fn each_element_is_an_attempt_of_its_own() {
+fn each_element_of_a_list_is_sent_and_retried_separately() {
     let target = Target::new(&[&json(200, "{}"), &json(500, "{}"), &json(200, "{}")]);
     let setup = Setup::with(&rules(&format!(
         "      - post: {}\n        for_each: body.items\n        if: {{ item.qty: {{ over: 0 }} }}\n        json: {{ sku: \"{{{{ item.sku }}}}\", n: \"{{{{ item_number }}}}\" }}\n        first_wait: 1 millisecond\n        save_as: made\n      - append: end.log\n        text: \"{{{{ count made }}}}\"\n",
@@ -131,7 +131,7 @@ fn each_element_is_an_attempt_of_its_own() {
 }
 
 #[test]
-fn inner_targets_are_refused_unless_allowed() {
+fn calls_to_private_networks_are_rejected_unless_allowed() {
     let setup = Setup::with(&rules("      - post: http://127.0.0.1:9/x\n      \n"));
     let said = setup.printed(&["check"]);
     assert!(
@@ -149,7 +149,7 @@ fn inner_targets_are_refused_unless_allowed() {
 }
 
 #[test]
-fn a_value_from_the_request_chooses_only_among_the_named_hosts() {
+fn a_request_can_choose_only_among_the_listed_hosts() {
     let target = Target::new(&[&json(200, "{}")]);
     let setup = Setup::with(&rules("      - post: \"{{ body.to }}\"\n        hosts: [127.0.0.1]\n"));
     let doorbell = setup.serve();
@@ -177,7 +177,7 @@ fn a_path_never_loses_its_last_segment() {
 }
 
 #[test]
-fn redirects_are_told_or_followed() {
+fn redirects_are_reported_or_followed() {
     let moved = |to: &str| format!("HTTP/1.1 307 X\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
     let target = Target::new(&[&moved("/there"), &moved("/there"), &json(200, "{}")]);
     let url = target.url("/here");
@@ -194,7 +194,7 @@ fn redirects_are_told_or_followed() {
 }
 
 #[test]
-fn a_redirect_takes_no_credentials_along_and_leads_nowhere_inside() {
+fn a_redirect_passes_on_no_credentials_and_leads_to_no_private_network() {
     let moved = |to: &str| format!("HTTP/1.1 307 X\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
     let other = Target::new(&[&json(200, "{}")]);
     let target = Target::new(&[
@@ -227,7 +227,7 @@ fn a_redirect_takes_no_credentials_along_and_leads_nowhere_inside() {
 }
 
 #[test]
-fn bad_neighbours_are_given_up_in_time() {
+fn endless_and_missing_answers_are_given_up_in_time() {
     let endless = format!("HTTP/1.1 200 X\r\ncontent-type: text/plain\r\n\r\n{}", "x".repeat(3 << 20));
     let target = Target::new(&[&endless]);
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -243,7 +243,7 @@ fn bad_neighbours_are_given_up_in_time() {
 }
 
 #[test]
-fn a_secret_that_opens_the_door_is_not_kept_behind_it() {
+fn the_secret_that_a_sender_sends_is_not_saved() {
     for (verify, path, header) in [
         ("bearer: \"{{ secret.KEY }}\"", "/a?x=1", ("authorization", "Bearer s3cret-t0ken")),
         ("token: { header: X-Key, value: \"{{ secret.KEY }}\" }", "/a?x=1", ("x-key", "s3cret-t0ken")),
@@ -272,7 +272,7 @@ fn a_secret_that_opens_the_door_is_not_kept_behind_it() {
 }
 
 #[test]
-fn secrets_are_nowhere_to_be_read() {
+fn secrets_are_never_printed_logged_or_saved() {
     let secret = "s3cret/with+signs";
     let target = Target::new(&[&json(400, &format!(r#"{{"you sent": "{secret}"}}"#))]);
     let setup = Setup::with(&rules(&format!("      - log: \"key {{{{ secret.KEY }}}}\"\n      - post: {}/{{{{ secret.KEY }}}}\n        json: {{ key: \"{{{{ secret.KEY }}}}\" }}\n", target.url("")))).env("KEY", secret);
@@ -291,7 +291,7 @@ fn secrets_are_nowhere_to_be_read() {
 }
 
 #[test]
-fn a_rule_that_calls_its_own_address_ends_after_ten_times() {
+fn a_rule_that_calls_itself_stops_after_ten_calls() {
     let setup = Setup::new();
     let doorbell = setup.serve();
     let rule = |name: &str, from: &str, to: &str| {

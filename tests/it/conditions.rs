@@ -22,7 +22,7 @@ fn holds(line: &str, body: &str) -> bool {
 }
 
 #[test]
-fn the_table_of_comparison_holds() {
+fn values_are_compared_as_documented() {
     let bodies = ["5", "5.0", "\"5\"", "\"05\"", "7", "\"007\"", "true", "\"true\"", "null"];
     for (test, expected) in [
         ("5", "yyynnnnnn-n"),
@@ -99,14 +99,14 @@ fn every_test_does_what_its_name_says() {
 }
 
 #[test]
-fn set_names_values() {
+fn set_gives_names_to_values() {
     let parts = "set:\n  one: body.items[0].sku\n  skus: $.items[*].sku\n  many: $.items[?@.qty > 5]\n  full: \"{{ body.a }} {{ body.b }}\"\n  city: Berlin\n  unused: \"{{ body.never }}\"\n  n: 5\nif:\n  one: A1\n  skus: B2\n  many: { count: 1 }\n  full: x y\n  city: Berlin\n  n: { over: 4 }\n";
     let said = tried(parts, r#"{"items": [{"sku": "A1", "qty": 7}, {"sku": "B2", "qty": 1}], "a": "x", "b": "y"}"#);
     assert!(said.starts_with("✓ A  would run\n"), "{said}");
 }
 
 #[test]
-fn what_did_not_hold_is_told_in_words() {
+fn a_condition_that_does_not_hold_is_explained_in_plain_english() {
     let parts = "if:\n  body.type: order\n  body.total: { over: 1000 }\n  body.custmer.vip: true\n  body.when: { before: 2026-01-01 }\n  any:\n    - body.a: 1\n    - body.b: { starts_with: x }\n";
     let said =
         tried(parts, r#"{"type": "order", "total": 150, "customer": {"vip": true}, "custmer": {}, "when": "soon", "a": 2, "b": "y"}"#);

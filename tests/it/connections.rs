@@ -29,7 +29,7 @@ fn answers(stream: &mut TcpStream, wanted: usize) -> Vec<u16> {
 }
 
 #[test]
-fn a_request_is_answered_whatever_stands_behind_it() {
+fn a_request_is_answered_whatever_bytes_follow_it() {
     let setup = Setup::with(RULES);
     let doorbell = setup.serve();
     let close = "Connection: close\r\n";
@@ -57,7 +57,7 @@ fn a_request_is_answered_whatever_stands_behind_it() {
 }
 
 #[test]
-fn requests_in_one_go_are_answered_in_order_and_a_bad_one_does_not_take_the_answers_of_those_before() {
+fn pipelined_requests_are_answered_in_order_even_if_a_later_one_is_invalid() {
     let setup = Setup::with(RULES);
     let doorbell = setup.serve();
     let mut stream = TcpStream::connect(&doorbell.address).unwrap();
@@ -71,7 +71,7 @@ fn requests_in_one_go_are_answered_in_order_and_a_bad_one_does_not_take_the_answ
 }
 
 #[test]
-fn a_caller_who_closes_its_half_is_answered() {
+fn a_caller_that_half_closes_its_connection_is_answered() {
     let setup = Setup::with(RULES);
     let doorbell = setup.serve();
     for n in 0..20 {
@@ -84,7 +84,7 @@ fn a_caller_who_closes_its_half_is_answered() {
 }
 
 #[test]
-fn a_request_names_one_host() {
+fn a_request_must_name_exactly_one_host() {
     let setup = Setup::with(RULES);
     let doorbell = setup.serve();
     let post = |version: &str, hosts: &[&str]| {
@@ -138,7 +138,7 @@ fn over_http2(doorbell: &Doorbell, headers: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn what_http_1_does_not_allow_http_2_does_not_either() {
+fn requests_over_http_2_follow_the_same_rules_as_over_http_1() {
     let setup = Setup::with(RULES);
     let doorbell = setup.serve();
     let ask = |more: &[(&str, &str)]| {
@@ -163,7 +163,7 @@ fn what_http_1_does_not_allow_http_2_does_not_either() {
 }
 
 #[test]
-fn a_claim_of_a_large_body_takes_no_room_from_anybody() {
+fn announcing_a_large_body_takes_no_room_from_others() {
     let setup = Setup::with(
         &RULES
             .replace("rules:\n", "  /big: { verify: none, max_body: 100 MB }\nrules:\n")
@@ -186,7 +186,7 @@ fn a_claim_of_a_large_body_takes_no_room_from_anybody() {
 }
 
 #[test]
-fn one_caller_who_dawdles_with_large_bodies_leaves_room_for_others() {
+fn one_slow_caller_with_large_bodies_leaves_room_for_others() {
     let setup = Setup::with(RULES);
     let doorbell = setup.serve_with(&["--trusted-proxies", "127.0.0.1"]);
     let send = |ip: &str, body: &[u8], length: usize| {
@@ -214,7 +214,7 @@ fn one_caller_who_dawdles_with_large_bodies_leaves_room_for_others() {
 }
 
 #[test]
-fn connections_that_say_nothing_shut_nobody_out() {
+fn silent_connections_keep_nobody_out() {
     let setup = Setup::with(RULES);
     let doorbell = setup.serve_with(&["--max-connections", "40"]);
     let connect = |first: &str| {
@@ -232,7 +232,7 @@ fn connections_that_say_nothing_shut_nobody_out() {
 }
 
 #[test]
-fn one_caller_has_no_more_connections_than_it_may() {
+fn one_caller_cannot_open_more_connections_than_allowed() {
     let setup = Setup::with(RULES);
     let doorbell = setup.serve_with(&["--max-connections-per-caller", "5"]);
     let mut all: Vec<TcpStream> = (0..5).map(|_| TcpStream::connect(&doorbell.address).unwrap()).collect();

@@ -149,7 +149,7 @@ fn nothing_waits(setup: &Setup, data: &str) {
 }
 
 #[test]
-fn what_was_answered_is_done_exactly_once() {
+fn every_answered_event_is_processed_exactly_once() {
     let target = Target::new(&[&json(200, "{}")]);
     let rules = RULES.replace("TARGET", &target.url("/x"));
     let setup = Setup::with(&rules);
@@ -189,7 +189,7 @@ fn hang_up_on(address: &str, first: usize, stop: &AtomicBool) {
 }
 
 #[test]
-fn crashes_of_every_task_hang_ups_edits_and_people_leave_no_run_with_nobody() {
+fn task_crashes_hang_ups_edits_and_commands_leave_no_run_without_an_owner() {
     let target = Target::new(&[&json(200, "{}")]);
     let rules = RULES.replace("TARGET", &target.url("/x"));
     let setup = Setup::with(&rules).env("DOORBELL_PLANTED", "lease:4,file:6,watch:2,retention:1,handover:6");
@@ -223,7 +223,7 @@ fn crashes_of_every_task_hang_ups_edits_and_people_leave_no_run_with_nobody() {
 
 #[test]
 #[cfg_attr(not(has_faketime), ignore = "needs libfaketime: apt-get install faketime")]
-fn a_clock_that_jumps_back_and_forth_loses_nothing_and_doubles_nothing() {
+fn a_clock_that_jumps_loses_nothing_and_repeats_nothing() {
     let target = Target::new(&[&json(200, "{}")]);
     let setup = Setup::with(&RULES.replace("TARGET", &target.url("/x"))).env("LD_PRELOAD", env!("CLOCK_LIBRARY"));
     let offset = setup.path("offset");
@@ -310,7 +310,7 @@ impl Drop for Disk {
 
 #[test]
 #[cfg_attr(not(can_cut_power), ignore = "needs root, `mount`, loop devices, `mkfs.ext4` and `python3`: no disk's power can be cut here")]
-fn a_power_cut_loses_nothing_that_was_answered_and_doubles_nothing() {
+fn a_power_cut_loses_no_answered_event_and_repeats_nothing() {
     for (data, output) in [("disk/data", "disk/output"), ("disk/data", "output"), ("data", "disk/output")] {
         let target = Target::new(&[&json(200, "{}")]);
         let setup = Setup::with(&RULES.replace("TARGET", &target.url("/x")));
@@ -338,7 +338,7 @@ fn a_power_cut_loses_nothing_that_was_answered_and_doubles_nothing() {
 
 #[test]
 #[cfg_attr(not(can_cut_power), ignore = "needs root, `mount`, loop devices, `mkfs.ext4` and `python3`: no disk's power can be cut here")]
-fn an_output_disk_that_goes_away_is_waited_for_and_nothing_is_written_twice() {
+fn steps_wait_for_a_missing_output_disk_and_write_nothing_twice() {
     for more in [40, 70, 100] {
         let target = Target::new(&[&json(200, "{}")]);
         let setup = Setup::with(&RULES.replace("TARGET", &target.url("/x")));
@@ -359,7 +359,7 @@ fn an_output_disk_that_goes_away_is_waited_for_and_nothing_is_written_twice() {
 }
 
 #[test]
-fn lines_that_were_half_written_when_it_died_are_cut_away_and_written_once() {
+fn lines_that_were_half_written_in_a_crash_are_removed_and_written_once() {
     const LIMIT: usize = 4 << 20;
     let setup = Setup::with(
         "webhooks:\n  /a: { verify: none }\nrules:\n  One:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"one {{ body.n }} {{ body.text }}\" } ]\n  Two:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"two {{ body.n }} {{ body.text }}\" } ]\n",
@@ -387,7 +387,7 @@ fn lines_that_were_half_written_when_it_died_are_cut_away_and_written_once() {
 }
 
 #[test]
-fn a_run_that_brings_doorbell_down_is_set_aside_after_three_times() {
+fn a_run_that_crashes_doorbell_three_times_is_quarantined() {
     let gone = ClosedPort::new();
     let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\nrules:\n  Bad:\n    when: {{ webhook: /a }}\n    one_at_a_time: true\n    then: [ {{ get: \"http://{}/\" }} ]\n",

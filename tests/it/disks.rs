@@ -37,7 +37,7 @@ const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Write:\n    wh
 
 #[test]
 #[cfg_attr(not(can_mount), ignore = "needs root and `mount`: no disk can be mounted here")]
-fn a_full_data_disk_asks_senders_to_come_back_and_loses_nothing() {
+fn a_full_data_disk_asks_senders_to_retry_and_loses_nothing() {
     let setup = Setup::with(RULES);
     let disk = Disk::new(setup.path("data"), "4m");
     let doorbell = setup.serve();
@@ -72,7 +72,7 @@ fn a_full_data_disk_asks_senders_to_come_back_and_loses_nothing() {
 
 #[test]
 #[cfg_attr(not(can_mount), ignore = "needs root and `mount`: no disk can be mounted here")]
-fn a_full_output_disk_is_waited_for_and_every_line_is_written_once_and_whole() {
+fn steps_wait_for_a_full_output_disk_and_write_every_line_once() {
     let setup = Setup::with(RULES);
     let disk = Disk::new(setup.path("output"), "1m");
     let doorbell = setup.serve();
@@ -103,7 +103,7 @@ fn a_full_output_disk_is_waited_for_and_every_line_is_written_once_and_whole() {
 
 #[test]
 #[cfg_attr(not(can_mount), ignore = "needs root and `mount`: no disk can be mounted here")]
-fn a_full_output_disk_is_not_the_fault_of_a_workbook() {
+fn a_full_output_disk_leaves_a_workbook_as_it_was() {
     let setup = Setup::with(
         "webhooks:\n  /a: { verify: none }\nrules:\n  Book:\n    when: { webhook: /a }\n    then: [ { add_row: book.xlsx, columns: { N: \"{{ body.n }}\", Text: \"{{ body.text }}\" }, first_wait: 100 milliseconds } ]\n",
     );
@@ -142,7 +142,7 @@ fn a_full_output_disk_is_not_the_fault_of_a_workbook() {
 }
 
 #[test]
-fn an_output_folder_that_was_replaced_is_not_written_into() {
+fn nothing_is_written_to_a_replaced_output_folder() {
     let setup = Setup::with(RULES);
     let doorbell = setup.serve();
     doorbell.deliver("/a", "{\"n\": 1}");
@@ -161,7 +161,7 @@ fn an_output_folder_that_was_replaced_is_not_written_into() {
 }
 
 #[test]
-fn a_database_that_was_moved_away_is_not_written_into_the_void() {
+fn no_event_is_accepted_while_the_database_file_is_moved_away() {
     let setup = Setup::with(RULES);
     let doorbell = setup.serve();
     doorbell.deliver("/a", "{\"n\": 1}");
@@ -175,7 +175,7 @@ fn a_database_that_was_moved_away_is_not_written_into_the_void() {
 }
 
 #[test]
-fn a_database_that_cannot_be_used_is_told_in_words() {
+fn a_database_that_cannot_be_used_is_explained_in_plain_english() {
     let serve = |setup: &Setup| {
         let mut child = setup.command(&["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         until("it does not start", || {

@@ -6,7 +6,7 @@ use doorbell::expr::template::list::{EXAMPLE_BODY, HELPERS};
 use crate::harness::{Setup, project_folder};
 
 #[test]
-fn every_helper_does_what_its_example_says_and_stands_in_the_docs() {
+fn every_helper_does_what_its_example_says_and_is_in_the_docs() {
     let setup = Setup::new();
     setup.write("body.json", EXAMPLE_BODY);
     let mut rules = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n".to_owned();
@@ -51,13 +51,13 @@ fn every_kind_of_action_has_an_example_that_works() {
 }
 
 #[test]
-fn the_rules_that_ship_are_good() {
+fn the_shipped_rules_are_valid() {
     let said = Setup::new().printed(&["check", project_folder().join("rules").to_str().unwrap(), "--no-secrets"]);
     assert_eq!(said, "18 rules (13 switched off) in 16 files: valid\n");
 }
 
 #[test]
-fn every_rule_that_ships_has_tests_and_passes_them() {
+fn the_shipped_rules_pass_their_tests() {
     let out = Setup::new().run(&["test", project_folder().join("rules").to_str().unwrap()]);
     let said = String::from_utf8(out.stdout).unwrap();
     assert!(out.status.success(), "{said}");
@@ -65,7 +65,7 @@ fn every_rule_that_ships_has_tests_and_passes_them() {
 }
 
 #[test]
-fn every_yaml_block_in_the_docs_compiles() {
+fn every_yaml_block_in_the_docs_is_valid() {
     let mut files = vec![project_folder().join("README.md")];
     for folder in ["docs", "docs/tasks"] {
         let pages = std::fs::read_dir(project_folder().join(folder)).unwrap().map(|e| e.unwrap().path());
@@ -87,7 +87,7 @@ fn every_yaml_block_in_the_docs_compiles() {
 }
 
 #[test]
-fn every_test_of_if_goes_as_the_docs_say() {
+fn every_test_for_if_works_as_documented() {
     let text = std::fs::read_to_string(project_folder().join("docs/rules.md")).unwrap();
     let order = text.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
     let table = text.split("| test | a line with it | holds |\n|---|---|---|\n").nth(1).unwrap();
@@ -118,7 +118,7 @@ fn undated(text: &str) -> String {
 }
 
 #[test]
-fn every_page_of_a_task_shows_what_people_see() {
+fn every_task_page_shows_the_real_output() {
     let mut count = 0;
     for page in std::fs::read_dir(project_folder().join("docs/tasks")).unwrap().map(|e| e.unwrap().path()) {
         let text = std::fs::read_to_string(&page).unwrap();

@@ -3,7 +3,7 @@
 use crate::harness::Setup;
 
 #[test]
-fn a_dry_run_shows_every_step_and_does_none() {
+fn a_dry_run_shows_every_step_and_performs_none() {
     let rules = "webhooks:\n  /shop/{shop}: { verify: none }\nrules:\n  Orders:\n    when: { webhook: \"/shop/{shop}\" }\n    if: { body.total: { over: 10 } }\n    then:\n      - name: create\n        post: https://crm.example.com/orders\n        json: { id: \"{{ body.id }}\", shop: \"{{ path.shop }}\" }\n        headers: { X-Key: \"{{ secret.KEY }}\" }\n        save_as: made\n      - append: \"orders-{{ path.shop }}.log\"\n        text: \"{{ body.id }} is {{ made.body.number }}\"\n      - add_row: items.csv\n        for_each: body.items\n        if: { item.qty: { over: 0 } }\n        columns: { SKU: \"{{ item.sku }}\", N: \"{{ item_number }}\" }\n      - respond: 201\n        json: { number: \"{{ made.body.number }}\" }\n";
     let setup = Setup::with(rules).env("KEY", "k3y-k3y");
     setup.write("order.json", r#"{"id": 7, "total": 20, "items": [{"sku": "a", "qty": 1}, {"sku": "b", "qty": 0}]}"#);
@@ -35,7 +35,7 @@ Nothing was sent or written.
 }
 
 #[test]
-fn what_could_not_be_rendered_is_told_with_its_place() {
+fn a_step_that_cannot_be_rendered_is_shown_with_its_place() {
     let setup = Setup::with(
         "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - log: \"{{ body.nam }}\"\n",
     );

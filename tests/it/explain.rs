@@ -3,7 +3,7 @@
 use crate::harness::{Setup, until};
 
 #[test]
-fn an_event_is_explained_with_the_rules_of_its_time() {
+fn an_event_is_explained_with_the_rules_of_the_time_when_it_arrived() {
     let rules = |over: u32| {
         format!(
             "webhooks:\n  /orders: {{ verify: none }}\nrules:\n  Every order:\n    when: {{ webhook: /orders }}\n    then:\n      - append: orders.log\n        text: \"{{{{ body.id }}}}\"\n  Big orders:\n    when: {{ webhook: /orders }}\n    if:\n      body.type: order\n      body.total: {{ over: {over} }}\n      body.vip: true\n    then:\n      - log: big\n"
@@ -29,7 +29,7 @@ fn an_event_is_explained_with_the_rules_of_its_time() {
 }
 
 #[test]
-fn a_run_that_cannot_be_rendered_is_kept_with_its_place() {
+fn a_step_that_cannot_be_rendered_fails_its_run_and_shows_the_place() {
     let setup = Setup::with(
         "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - append: a.log\n        text: \"{{ body.name }}\"\n",
     );
@@ -43,7 +43,7 @@ fn a_run_that_cannot_be_rendered_is_kept_with_its_place() {
 }
 
 #[test]
-fn a_run_finishes_with_the_rule_that_it_began_with() {
+fn a_run_finishes_with_the_rule_that_it_started_with() {
     let target = crate::harness::Target::new(&[&crate::harness::json(500, "{}"), &crate::harness::json(200, "{}")]);
     let rules = |word: &str| {
         format!(
@@ -65,7 +65,7 @@ fn a_run_finishes_with_the_rule_that_it_began_with() {
 }
 
 #[test]
-fn a_request_that_was_refused_is_explained_by_the_id_that_its_sender_got() {
+fn a_rejected_request_is_explained_by_its_request_id() {
     let setup = Setup::with(
         "webhooks:\n  /a: { verify: { github: \"{{ secret.KEY }}\" } }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [ log: hi ]\n",
     )
@@ -81,7 +81,7 @@ fn a_request_that_was_refused_is_explained_by_the_id_that_its_sender_got() {
 }
 
 #[test]
-fn a_run_that_is_being_done_is_told_from_one_that_waits() {
+fn explain_distinguishes_a_run_in_progress_from_a_waiting_one() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\nrules:\n  Slow:\n    when: {{ webhook: /a }}\n    one_at_a_time: true\n    then: [ {{ get: \"http://{}/\", timeout: 5 minutes }} ]\n",

@@ -16,7 +16,7 @@ fn rules(url: &str, more: &str) -> String {
 }
 
 #[test]
-fn a_server_that_hangs_holds_up_nobody_who_does_not_need_it() {
+fn a_server_that_hangs_delays_only_the_runs_that_call_it() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let setup = Setup::with(&rules(&format!("http://{}/", silent.local_addr().unwrap()), ""));
     let doorbell = setup.serve_with(&["--calls-per-host", "2"]);
@@ -83,7 +83,7 @@ impl Hung {
 }
 
 #[test]
-fn servers_that_hang_take_no_room_from_those_that_answer_and_nothing_is_lost() {
+fn several_hanging_servers_delay_no_calls_to_others_and_lose_nothing() {
     const EACH: usize = 100;
     let hung: [Hung; 4] = std::array::from_fn(|_| Hung::default());
     let healthy = Target::new(&["HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"]);
@@ -117,7 +117,7 @@ fn servers_that_hang_take_no_room_from_those_that_answer_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_server_that_is_gone_is_left_alone_and_everybody_can_see_it() {
+fn calls_to_an_unreachable_server_are_paused_and_health_shows_it() {
     let server = ClosedPort::new();
     let gone = server.address();
     let setup = Setup::with(&rules(&format!("http://{gone}/"), ", tries: 3"));
@@ -139,7 +139,7 @@ fn a_server_that_is_gone_is_left_alone_and_everybody_can_see_it() {
 }
 
 #[test]
-fn who_dawdles_or_breaks_off_is_given_up_in_time() {
+fn slow_and_interrupted_answers_are_given_up_in_time() {
     type Talk = fn(std::net::TcpStream);
     let byte_by_byte: Talk = |mut stream| {
         let _ = stream.read(&mut [0; 1_000]);

@@ -21,7 +21,7 @@ fn cells(setup: &Setup, file: &str) -> Vec<Vec<Data>> {
 }
 
 #[test]
-fn one_event_is_one_line_whatever_is_in_it() {
+fn one_event_makes_one_line_whatever_it_contains() {
     let setup = Setup::with(&rules(
         "      - append: \"logs/{{ body.day }}.log\"\n        text: \"{{ body.text }}|\"\n      - append: all.jsonl\n        json: { t: \"{{ body.text }}\" }\n",
     ));
@@ -35,7 +35,7 @@ fn one_event_is_one_line_whatever_is_in_it() {
 }
 
 #[test]
-fn rows_of_csv_go_under_their_columns() {
+fn csv_values_are_written_under_their_columns() {
     let setup = Setup::with(&rules(
         "      - add_row: a.csv\n        columns: { Name: \"{{ body.name }}\", Zip: \"{{ body.zip }}\", Sum: \"{{ body.sum }}\", Gone: \"{{ body.gone }}\" }\n",
     ));
@@ -54,7 +54,7 @@ fn rows_of_csv_go_under_their_columns() {
 }
 
 #[test]
-fn a_workbook_is_made_and_grows() {
+fn a_workbook_is_created_and_grows() {
     let setup = Setup::with(&rules(
         "      - add_row: a.xlsx\n        sheet: Orders\n        columns: { Id: \"{{ body.id }}\", Name: \"{{ body.name }}\", Paid: \"{{ body.paid }}\", Note: \"{{ body.note }}\" }\n",
     ));
@@ -71,7 +71,7 @@ fn a_workbook_is_made_and_grows() {
 }
 
 #[test]
-fn what_was_in_a_workbook_stays_byte_for_byte() {
+fn the_other_content_of_a_workbook_stays_byte_for_byte() {
     let setup =
         Setup::with(&rules("      - add_row: a.xlsx\n        for_each: body.rows\n        columns: { Id: \"{{ item }}\", Note: hi }\n"));
     let before = setup.path("output/a.xlsx");
@@ -116,7 +116,7 @@ fn what_was_in_a_workbook_stays_byte_for_byte() {
 }
 
 #[test]
-fn a_workbook_that_is_open_elsewhere_waits_and_a_broken_one_fails() {
+fn a_step_waits_for_a_workbook_that_is_open_elsewhere_and_fails_if_it_is_broken() {
     let setup = Setup::with(&rules(
         "      - add_row: \"{{ body.file }}.xlsx\"\n        columns: { Id: 1 }\n        first_wait: 20 milliseconds\n        tries: 100\n",
     ));
@@ -144,7 +144,7 @@ fn a_workbook_that_is_open_elsewhere_waits_and_a_broken_one_fails() {
 }
 
 #[test]
-fn more_files_than_may_be_open_are_all_written() {
+fn more_files_than_can_be_open_at_once_are_all_written() {
     let setup = Setup::with(&rules("      - append: \"many/{{ body.n }}.log\"\n        text: \"{{ body.n }}\"\n"));
     let doorbell = setup.serve();
     for n in 0..400 {
@@ -214,7 +214,7 @@ fn a_file_that_is_replaced_keeps_its_owner() {
 /// Doorbell as user 4711, who cannot give files away and is in the group 4711 alone.
 #[test]
 #[cfg_attr(not(can_be_others), ignore = "only root can give a file to another user")]
-fn a_file_of_another_user_is_replaced_only_where_nobody_loses_access() {
+fn a_file_of_another_user_is_replaced_only_if_nobody_loses_access() {
     let setup = Setup::with(
         "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - { add_row: \"{{ body.file }}\", tries: 1, columns: { Ticket: 7 } }\n  B:\n    when: { webhook: /a }\n    then:\n      - { add_row: \"shared/{{ body.file }}\", tries: 1, columns: { Ticket: 7 } }\n",
     );

@@ -13,7 +13,7 @@ fn rules(verify: &str) -> String {
 }
 
 #[test]
-fn a_greeting_is_answered_where_it_is_signed_and_is_no_event() {
+fn a_signed_handshake_is_answered_and_makes_no_event() {
     for (sender, secret, signed, headers, body, kind, answer) in [
         (
             "slack",
@@ -72,7 +72,7 @@ fn a_greeting_is_answered_where_it_is_signed_and_is_no_event() {
 }
 
 #[test]
-fn a_greeting_that_nobody_signs_comes_by_a_method_of_its_own() {
+fn an_unsigned_handshake_is_answered_only_for_its_own_method() {
     let rules = |sender: &str| rules(&format!("{{ {sender}: \"{{{{ secret.HOOK }}}}\" }}"));
     let setup = Setup::with(&rules("dropbox")).env("HOOK", "x");
     let doorbell = setup.serve();
@@ -94,7 +94,7 @@ fn a_greeting_that_nobody_signs_comes_by_a_method_of_its_own() {
 }
 
 #[test]
-fn a_greeting_with_a_word_of_your_own_is_answered_only_with_that_word() {
+fn a_handshake_with_a_verify_token_is_answered_only_for_that_token() {
     let verify = "{ meta: { secret: \"{{ secret.HOOK }}\", verify_token: \"{{ secret.TOKEN }}\" } }";
     let setup = Setup::with(&rules(verify)).env("HOOK", "x").env("TOKEN", "meatyhamhock");
     let doorbell = setup.serve();
@@ -113,7 +113,7 @@ fn a_greeting_with_a_word_of_your_own_is_answered_only_with_that_word() {
 }
 
 #[test]
-fn a_text_that_is_posted_behind_the_question_mark_comes_back_decoded() {
+fn a_validation_token_in_the_query_is_returned_decoded() {
     let setup = Setup::with(&rules("{ microsoft_graph: \"{{ secret.HOOK }}\" }")).env("HOOK", "state");
     let doorbell = setup.serve();
     let got = doorbell.send("POST", "/hook?validationToken=Validation%3A+Testing+client%20%3Cb%3E", &[("content-type", "text/plain")], b"");
@@ -128,7 +128,7 @@ fn a_text_that_is_posted_behind_the_question_mark_comes_back_decoded() {
 }
 
 #[test]
-fn a_token_is_signed_with_the_secret() {
+fn a_handshake_signs_a_token_but_never_an_event() {
     let setup = Setup::with(&rules("{ x: \"{{ secret.HOOK }}\" }")).env("HOOK", "consumer");
     let doorbell = setup.serve();
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"consumer");
@@ -151,7 +151,7 @@ fn a_token_is_signed_with_the_secret() {
 }
 
 #[test]
-fn a_greeting_can_be_described_in_the_rule_file() {
+fn a_handshake_can_be_described_in_a_rule_file() {
     let verify = r#"
       custom:
         secret: "{{ secret.HOOK }}"
@@ -179,7 +179,7 @@ fn a_greeting_can_be_described_in_the_rule_file() {
 }
 
 #[test]
-fn a_secret_that_is_handed_over_is_kept_once_and_used_from_then_on() {
+fn a_secret_that_a_sender_hands_over_is_saved_once_and_then_used() {
     for (sender, header, body, signature) in [
         ("asana", Some("b537207f20cbfa02"), "{}", "x-hook-signature"),
         ("notion", None, r#"{"verification_token":"b537207f20cbfa02"}"#, "x-notion-signature"),
@@ -218,7 +218,7 @@ fn hand_over_to(doorbell: &crate::harness::Doorbell, body: &str) -> crate::harne
 }
 
 #[test]
-fn a_handshake_alone_guards_nothing() {
+fn a_handshake_alone_verifies_no_sender() {
     let setup = Setup::with(&rules("{ handshake: { when: { method: GET, query: challenge }, reply: { text: \"{query:challenge}\" } } }"));
     let said = setup.printed(&["check"]);
     assert!(said.contains("error: a handshake alone proves nothing"), "{said}");

@@ -13,7 +13,7 @@ fn post(path: &str, body: &str) -> String {
 }
 
 #[test]
-fn what_a_caller_sent_who_hung_up_at_once_is_done_without_a_restart() {
+fn events_of_callers_who_hang_up_at_once_are_processed_without_a_restart() {
     let setup = Setup::with(
         "webhooks:\n  /a: { verify: none }\nrules:\n  Lines:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"{{ body.n }}\" } ]\n  Answer:\n    when: { webhook: /a }\n    one_at_a_time: true\n    then: [ { append: answers.txt, text: \"{{ body.n }}\" }, { respond: 200, text: so } ]\n",
     );
@@ -62,7 +62,7 @@ fn what_a_caller_sent_who_hung_up_at_once_is_done_without_a_restart() {
 }
 
 #[test]
-fn callers_who_wait_for_an_answer_take_no_room_for_bodies_from_others() {
+fn callers_who_wait_for_an_answer_leave_room_for_the_bodies_of_others() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let setup = Setup::with(&format!(
         "webhooks:\n  /slow: {{ verify: none }}\n  /a: {{ verify: none }}\nrules:\n  Slow:\n    when: {{ webhook: /slow }}\n    answer_within: 5 minutes\n    then: [ {{ get: \"http://{}/\", timeout: 4 minutes }}, {{ respond: 200 }} ]\n  Fast:\n    when: {{ webhook: /a }}\n    then: [ {{ append: out.txt, text: x }} ]\n",
@@ -89,7 +89,7 @@ fn callers_who_wait_for_an_answer_take_no_room_for_bodies_from_others() {
 }
 
 #[test]
-fn a_caller_who_hung_up_gets_the_answer_when_it_sends_the_same_again() {
+fn a_caller_who_hung_up_gets_the_answer_when_it_sends_the_request_again() {
     let target = Target::new(&[&json(503, "{}"), &json(200, "{}")]);
     let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none, delivery_id: body.id }}\nrules:\n  Answer:\n    when: {{ webhook: /a }}\n    then: [ {{ get: \"{}\", first_wait: 1 second }}, {{ respond: 201, text: \"made {{{{ body.id }}}}\" }} ]\n",

@@ -55,7 +55,7 @@ fn strange_requests_are_answered_or_closed() {
 }
 
 #[test]
-fn a_body_without_end_is_cut_off() {
+fn an_endless_body_is_cut_off() {
     let setup = Setup::with(RULES);
     let doorbell = setup.serve();
     let mut stream = TcpStream::connect(&doorbell.address).unwrap();
@@ -93,7 +93,7 @@ fn a_silent_connection_is_closed_and_keeps_nobody_out() {
 }
 
 #[test]
-fn it_stops_in_time_with_a_stalled_sender() {
+fn doorbell_stops_in_time_despite_a_stalled_sender() {
     let setup = Setup::with(RULES);
     let doorbell = setup.serve_with(&["--grace", "1"]);
     let mut stalled = TcpStream::connect(&doorbell.address).unwrap();

@@ -64,7 +64,7 @@ impl Slow {
 }
 
 #[test]
-fn events_for_a_slow_app_take_no_more_memory_than_there_is_room_for_and_hold_up_nobody() {
+fn events_for_a_slow_app_stay_within_the_memory_limit_and_delay_no_other_run() {
     /// As values, all of them take a gigabyte.
     const EVENTS: usize = 80;
     let slow = Slow::new();
@@ -89,7 +89,7 @@ fn events_for_a_slow_app_take_no_more_memory_than_there_is_room_for_and_hold_up_
 }
 
 #[test]
-fn a_body_of_millions_of_values_is_refused_before_they_are_made() {
+fn a_body_with_millions_of_values_is_rejected_before_they_are_built() {
     let key = "aa".repeat(32);
     let setup = Setup::with(
         "webhooks:\n  /open: { verify: none, max_body: 100 MB }\n  /adyen: { verify: { adyen: \"{{ secret.ADYEN }}\" }, max_body: 100 MB }\nrules:\n  Open:\n    when: { webhook: /open }\n    then: [ { log: \"{{ count body }}\" } ]\n  Adyen:\n    when: { webhook: /adyen }\n    then: [ log: ok ]\n",
@@ -118,7 +118,7 @@ fn a_body_of_millions_of_values_is_refused_before_they_are_made() {
 }
 
 #[test]
-fn a_delivery_whose_id_takes_too_much_work_to_find_is_refused_in_plain_english() {
+fn a_delivery_whose_id_takes_too_much_work_to_find_is_rejected() {
     let setup = Setup::with(
         "webhooks:\n  /a: { verify: none, delivery_id: \"$..*..*..*..*\" }\n  /b: { verify: none }\nrules:\n  A: { when: { webhook: /a }, then: [ log: a ] }\n  B: { when: { webhook: /b }, then: [ log: b ] }\n",
     );

@@ -3,7 +3,7 @@
 use crate::harness::{Setup, project_folder};
 
 #[test]
-fn recipes_are_listed_printed_and_written_but_never_over_something() {
+fn recipes_are_listed_printed_and_written_but_never_overwrite_a_file() {
     let setup = Setup::new();
     let listed = setup.printed(&["new"]);
     for file in std::fs::read_dir(project_folder().join("rules")).unwrap().flatten() {
@@ -28,7 +28,7 @@ fn recipes_are_listed_printed_and_written_but_never_over_something() {
 }
 
 #[test]
-fn a_rule_is_made_of_a_webhook_and_its_test_passes() {
+fn a_rule_made_from_a_webhook_passes_its_own_test() {
     for (n, (header, body, said)) in [
         ("X-GitHub-Event: push", r#"{"id": 7, "action": "opened", "sender": {"name": "Ada \"A\" L."}, "note": null}"#, "verify: { github:"),
         (
@@ -53,7 +53,7 @@ fn a_rule_is_made_of_a_webhook_and_its_test_passes() {
 }
 
 #[test]
-fn a_rule_is_made_of_an_event_that_was_kept() {
+fn a_rule_can_be_made_from_a_saved_event() {
     let setup =
         Setup::with("webhooks:\n  /orders: { verify: none }\nrules:\n  A:\n    when: { webhook: /orders }\n    then: [{ log: x }]\n");
     let doorbell = setup.serve();

@@ -50,7 +50,7 @@ fn order(n: usize) -> Vec<u8> {
 
 #[test]
 #[cfg_attr(not(can_open_many_files), ignore = "needs 12,000 open files (`ulimit -Hn`) and `prlimit`")]
-fn ten_thousand_idle_connections_take_no_place_from_those_who_ring() {
+fn ten_thousand_idle_connections_keep_no_caller_out() {
     /// One connection is left for real callers.
     const MANY: u64 = 9_999;
     open_many_files();
@@ -73,7 +73,7 @@ fn ten_thousand_idle_connections_take_no_place_from_those_who_ring() {
 }
 
 #[test]
-fn a_burst_is_answered_at_once_or_sent_away_and_what_was_taken_is_done() {
+fn in_a_burst_each_request_is_accepted_or_rejected_at_once_and_no_accepted_event_is_lost() {
     const BURST: usize = 10_000;
     let setup = Setup::with(RULES);
     let doorbell = setup.serve();
@@ -107,7 +107,7 @@ fn a_burst_is_answered_at_once_or_sent_away_and_what_was_taken_is_done() {
 }
 
 #[test]
-fn what_waits_for_a_dead_server_waits_on_disk() {
+fn runs_that_wait_for_an_unreachable_server_stay_on_disk() {
     const WAITING: usize = 5_000;
     let gone = ClosedPort::new();
     let setup = Setup::with(&format!(
@@ -160,7 +160,7 @@ fn send_most_of(length: usize, caller: usize, doorbell: &Doorbell) -> Result<Tcp
 }
 
 #[test]
-fn large_bodies_that_come_at_once_are_told_to_come_back_before_they_take_all_memory() {
+fn too_many_large_bodies_at_once_are_asked_to_retry() {
     /// Less than one caller may send at a time; there is room for at most 256 MB in all.
     const LARGE: usize = 60 << 20;
     let setup = Setup::with(

@@ -28,7 +28,7 @@ fn ring(doorbell: &Doorbell, numbers: std::ops::Range<usize>) {
 }
 
 #[test]
-fn whatever_task_crashes_nothing_is_lost_or_doubled_and_nobody_has_to_restart() {
+fn whichever_task_crashes_nothing_is_lost_or_repeated_and_no_restart_is_needed() {
     for planted in ["lease:3", "file:4", "watch:2", "retention:2", "lease,file:2,watch"] {
         let setup = Setup::with(LINES).env("DOORBELL_PLANTED", planted);
         let doorbell = setup.serve();
@@ -40,7 +40,7 @@ fn whatever_task_crashes_nothing_is_lost_or_doubled_and_nobody_has_to_restart() 
 }
 
 #[test]
-fn an_event_whose_task_crashes_before_its_runs_are_handed_over_is_done_all_the_same() {
+fn an_event_whose_task_crashes_before_its_runs_are_handed_over_is_still_processed() {
     let setup = Setup::with(LINES).env("DOORBELL_PLANTED", "handover:2");
     let doorbell = setup.serve();
     // Nobody knows what happened to it, so the sender is asked to retry.
@@ -52,7 +52,7 @@ fn an_event_whose_task_crashes_before_its_runs_are_handed_over_is_done_all_the_s
 }
 
 #[test]
-fn a_step_that_crashes_has_failed_and_the_rule_goes_on_as_after_any_failure() {
+fn a_crash_in_a_step_is_handled_like_any_other_failure() {
     let rules = "webhooks:\n  /a: { verify: none }\nrules:\n  Plain:\n    when: { webhook: /a }\n    one_at_a_time: true\n    then:\n      - append: first.txt\n        text: \"{{ body.n }}\"\n    on_error:\n      - append: told.txt\n        text: \"{{ error.message }}\"\n";
     let setup = Setup::with(rules).env("DOORBELL_PLANTED", "step");
     let doorbell = setup.serve();
@@ -73,7 +73,7 @@ fn a_step_that_crashes_has_failed_and_the_rule_goes_on_as_after_any_failure() {
 }
 
 #[test]
-fn while_a_task_is_down_doorbell_is_not_ready_and_says_which() {
+fn while_a_task_is_down_health_is_not_ready_and_names_it() {
     let setup = Setup::with(LINES).env("DOORBELL_PLANTED", "watch:3");
     let doorbell = setup.serve();
     let health = || doorbell.send("GET", "/health/ready", &[], b"");
@@ -90,7 +90,7 @@ fn while_a_task_is_down_doorbell_is_not_ready_and_says_which() {
 }
 
 #[test]
-fn people_change_things_while_events_pour_in() {
+fn commands_work_while_many_events_arrive() {
     let target = Target::new(&[&json(400, "{}")]);
     let rules = format!(
         "{LINES}  Fails:\n    when: {{ webhook: /a }}\n    if: {{ body.fails: true }}\n    then: [ {{ post: \"{}\" }} ]\n",
@@ -125,7 +125,7 @@ fn people_change_things_while_events_pour_in() {
 }
 
 #[test]
-fn a_lane_never_has_two_at_work_whatever_people_do_with_its_queue() {
+fn a_lane_never_runs_two_at_once_whatever_commands_are_given() {
     let target = Target::new(&[&json(400, "{}"), &json(503, "{}"), &json(200, "{}")]);
     let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\nrules:\n  Queue:\n    when: {{ webhook: /a }}\n    one_at_a_time: true\n    then: [ {{ post: \"{}\", json: {{ n: \"{{{{ body.n }}}}\" }}, first_wait: 10 seconds }} ]\n",
@@ -145,7 +145,7 @@ fn a_lane_never_has_two_at_work_whatever_people_do_with_its_queue() {
 }
 
 #[test]
-fn the_socket_for_commands_is_ours_alone_and_another_version_is_told() {
+fn the_control_socket_is_private_and_another_version_is_reported() {
     let setup = Setup::with(LINES);
     let doorbell = setup.serve();
     let socket = setup.path("data/control.sock");
@@ -177,7 +177,7 @@ fn the_socket_for_commands_is_ours_alone_and_another_version_is_told() {
 }
 
 #[test]
-fn an_answer_with_a_secret_is_given_again_and_the_secret_is_not_stored() {
+fn an_answer_with_a_secret_is_repeated_without_storing_the_secret() {
     let secret = "s3cret-of-the-answer";
     let setup = Setup::with(
         "webhooks:\n  /a: { verify: none, delivery_id: body.id }\nrules:\n  Tell:\n    when: { webhook: /a }\n    then: [ { respond: 201, json: { key: \"{{ secret.KEY }}\", id: \"{{ body.id }}\" }, headers: { X-Key: \"key {{ secret.KEY }}\" } } ]\n",
@@ -202,7 +202,7 @@ fn an_answer_with_a_secret_is_given_again_and_the_secret_is_not_stored() {
 }
 
 #[test]
-fn what_a_list_saves_is_written_once_for_each_element() {
+fn the_saved_values_of_a_list_are_written_once_for_each_element() {
     let text = "x".repeat(200);
     let target = Target::new(&[&json(200, &format!("{{\"made\": \"{text}\"}}"))]);
     let setup = Setup::with(&format!(
@@ -228,7 +228,7 @@ fn what_a_list_saves_is_written_once_for_each_element() {
 }
 
 #[test]
-fn what_is_damaged_in_the_store_is_told_and_never_passed_over() {
+fn damaged_data_in_the_store_is_reported_and_never_skipped() {
     let setup = Setup::with(LINES);
     let doorbell = setup.serve();
     ring(&doorbell, 0..3);
@@ -255,7 +255,7 @@ fn what_is_damaged_in_the_store_is_told_and_never_passed_over() {
 }
 
 #[test]
-fn runs_of_the_version_before_are_done_in_order_and_once() {
+fn runs_from_the_previous_version_are_processed_in_order_and_once() {
     let setup = Setup::with(
         "webhooks:\n  /a: { verify: none }\nrules:\n  Queue:\n    when: { webhook: /a }\n    one_at_a_time: true\n    then: [ { append: out.txt, text: \"{{ body.n }}\" } ]\n",
     );

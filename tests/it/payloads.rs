@@ -6,7 +6,7 @@ use crate::harness::{Setup, unable, until};
 
 #[test]
 #[cfg_attr(not(has_payloads), ignore = "needs the file api.github.com/index.json of @octokit/webhooks-examples; GITHUB_PAYLOADS names it")]
-fn real_github_bodies_are_taken_and_come_out_whole() {
+fn real_github_bodies_are_accepted_and_written_out_unchanged() {
     let file = std::env::var("GITHUB_PAYLOADS").unwrap_or_else(|_| unable("has_payloads", "GITHUB_PAYLOADS names no file"));
     let text = std::fs::read_to_string(&file).unwrap_or_else(|e| unable("has_payloads", &format!("{file} cannot be read: {e}")));
     let events: Vec<Value> = serde_json::from_str(&text).unwrap();

@@ -17,7 +17,7 @@ fn all_files() -> Vec<Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn no_slip_of_the_hand_makes_the_loader_stumble(
+    fn no_typing_mistake_crashes_the_loader(
         file in any::<prop::sample::Index>(),
         edits in prop::collection::vec((any::<prop::sample::Index>(), 0..4usize, "[ \\t\\n{}\\[\\]'\"#&*!|>%@:,.$é“\u{a0}a1-]{0,4}"), 1..4),
     ) {
@@ -113,7 +113,7 @@ proptest! {
 }
 
 #[test]
-fn every_slip_is_told_with_its_place_and_its_mend() {
+fn every_mistake_is_reported_with_its_place_and_how_to_fix_it() {
     let setup = Setup::new();
     let folder = project_folder().join("tests/problems");
     let mut names: Vec<_> =
@@ -138,7 +138,7 @@ fn every_slip_is_told_with_its_place_and_its_mend() {
 }
 
 #[test]
-fn problems_come_as_json_too() {
+fn problems_can_be_printed_as_json() {
     let setup = Setup::with("rules:\n  A:\n    whne: 1\n");
     let out = setup.run(&["check", "--format", "json"]);
     assert_eq!(out.status.code(), Some(1));
@@ -151,7 +151,7 @@ fn problems_come_as_json_too() {
 }
 
 #[test]
-fn exit_codes_tell_good_from_bad_from_could_not_run() {
+fn exit_codes_differ_for_valid_rules_invalid_rules_and_wrong_usage() {
     let good = Setup::with("rules:\n  A:\n    when: { webhook: /a }\n    then: [ log: hi ]\n");
     assert_eq!(good.run(&["check"]).status.code(), Some(0));
     let bad = Setup::with("rules:\n  A: 1\n");
@@ -162,7 +162,7 @@ fn exit_codes_tell_good_from_bad_from_could_not_run() {
 }
 
 #[test]
-fn hostile_rule_files_are_answered() {
+fn hostile_rule_files_are_reported_as_problems() {
     let deep = "a: ".to_owned() + &"[".repeat(10_000);
     let bomb = (1..12).fold("a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned(), |t, n| {
         t + &format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(","))
@@ -195,14 +195,14 @@ fn hostile_rule_files_are_answered() {
 }
 
 #[test]
-fn an_address_that_anybody_can_ring_is_an_error_where_that_is_asked_for() {
+fn with_require_verify_an_open_address_is_an_error() {
     let setup = Setup::with("rules:\n  A:\n    when: { webhook: /a }\n    then: [ log: hi ]\n");
     let said = setup.printed(&["check", "--require-verify"]);
     assert!(said.starts_with("error: anyone who knows the address /a can call it\n"), "{said}");
 }
 
 #[test]
-fn many_warnings_are_cut_short_and_keep_nobody_from_starting() {
+fn a_long_list_of_warnings_is_cut_short_and_does_not_prevent_starting() {
     let rule = |n: usize| format!("  Rule {n}:\n    when: {{ webhook: /w{n} }}\n    then: [ log: hi ]\n");
     let setup = Setup::with(&format!("rules:\n{}", (0..150).map(rule).collect::<String>()));
     let said = setup.printed(&["check"]);

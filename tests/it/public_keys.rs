@@ -26,7 +26,7 @@ fn rsa_sign(pair: &ring::signature::RsaKeyPair, how: &'static dyn ring::signatur
 }
 
 #[test]
-fn public_keys_come_as_pem_as_certificates_and_as_json() {
+fn public_keys_can_be_pem_certificates_or_json_web_keys() {
     let (pair, jwk) = rsa();
     let file = |name: &str| std::fs::read_to_string(project_folder().join("tests/keys").join(name)).unwrap();
     let (public, cert) = (file("rsa.pub.pem"), file("rsa.cert.pem"));
@@ -65,7 +65,7 @@ fn public_keys_come_as_pem_as_certificates_and_as_json() {
 }
 
 #[test]
-fn a_token_is_only_good_with_its_algorithm_its_claims_and_in_its_time() {
+fn a_token_is_valid_only_with_its_algorithm_its_claims_and_in_time() {
     let (pair, jwk) = rsa();
     let other = serde_json::json!({ "kty": "RSA", "kid": "k2", "n": jwk["n"], "e": jwk["e"] });
     let keys = Target::new(&[&json(200, &serde_json::json!({ "keys": [other, jwk] }).to_string())]);
@@ -117,7 +117,7 @@ fn a_token_is_only_good_with_its_algorithm_its_claims_and_in_its_time() {
 }
 
 #[test]
-fn a_key_that_cannot_be_had_asks_the_sender_to_come_back() {
+fn if_a_key_cannot_be_fetched_the_sender_is_asked_to_retry() {
     let keys = Target::new(&[&json(500, "{}")]);
     let setup = Setup::with(&format!(
         "webhooks:\n  /acme:\n    verify:\n      custom: {{ secret: \"{}\", key: url, algorithm: rsa-sha256, signature: {{ from: \"header:X-Sig\" }} }}\nrules:\n  A: {{ when: {{ webhook: /acme }}, then: [ log: x ] }}\n",
@@ -134,7 +134,7 @@ fn a_key_that_cannot_be_had_asks_the_sender_to_come_back() {
 const CERTIFICATE: &str = "SimpleNotificationService-0123456789abcdef0123456789abcdef.pem";
 
 #[test]
-fn messages_of_sns_are_checked_with_the_certificate_at_an_address_of_amazon() {
+fn sns_messages_are_verified_only_with_a_certificate_from_an_sns_address() {
     let (pair, _) = rsa();
     let topic = "arn:aws:sns:eu-west-1:123456789012:orders";
     let setup = Setup::new();

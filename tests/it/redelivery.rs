@@ -37,7 +37,7 @@ fn a_redelivery_gets_the_first_answer_and_runs_nothing() {
 }
 
 #[test]
-fn a_redelivery_runs_what_failed_and_what_matches_now() {
+fn a_redelivery_continues_failed_runs_and_starts_rules_that_match_now() {
     let target = Target::new(&[&json(400, "{}"), &json(200, "{}")]);
     let rules = |wanted: u32| {
         format!(
@@ -59,7 +59,7 @@ fn a_redelivery_runs_what_failed_and_what_matches_now() {
 }
 
 #[test]
-fn a_redelivery_that_comes_meanwhile_gets_the_same_answer() {
+fn a_redelivery_during_the_first_run_gets_the_same_answer() {
     let target = Target::new(&[&json(500, "{}"), &json(200, "{}")]);
     let rules = format!(
         "webhooks:\n  /a: {{ verify: none, delivery_id: body.id }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - post: {}\n        first_wait: 1 second\n      - respond: 201\n        json: {{ n: \"{{{{ body.n }}}}\" }}\n",
@@ -79,7 +79,7 @@ fn a_redelivery_that_comes_meanwhile_gets_the_same_answer() {
 }
 
 #[test]
-fn deliveries_that_come_at_the_same_moment_make_one_run() {
+fn simultaneous_deliveries_make_one_run() {
     let setup = Setup::with(
         "webhooks:\n  /a: { verify: none, delivery_id: header.X-Id }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"{{ header.X-Id }}\" } ]\n",
     );
@@ -107,7 +107,7 @@ fn deliveries_that_come_at_the_same_moment_make_one_run() {
 }
 
 #[test]
-fn who_guesses_an_id_at_an_open_address_does_not_get_the_answer_of_another_one() {
+fn guessing_a_delivery_id_does_not_reveal_the_answer() {
     let setup = Setup::with(OPEN);
     let doorbell = setup.serve();
     let made = (MADE.0, MADE.1.to_owned());
@@ -135,7 +135,7 @@ fn who_guesses_an_id_at_an_open_address_does_not_get_the_answer_of_another_one()
 }
 
 #[test]
-fn an_id_is_one_of_those_of_the_path_it_comes_to() {
+fn delivery_ids_are_separate_for_each_path() {
     let setup = Setup::with(OPEN);
     let doorbell = setup.serve();
     let order = |path: &str| doorbell.post(path, r#"{"id": 7, "name": "Ada"}"#);
@@ -146,7 +146,7 @@ fn an_id_is_one_of_those_of_the_path_it_comes_to() {
 }
 
 #[test]
-fn who_guesses_an_id_does_not_wait_for_the_answer_of_another_one() {
+fn guessing_a_delivery_id_does_not_wait_for_the_answer() {
     let target = Target::new(&[&json(500, "{}"), &json(200, "{}")]);
     let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none, delivery_id: body.id }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then: [ {{ post: \"{}\", first_wait: 2 seconds }}, {{ respond: 201, text: \"{{{{ body.n }}}}\" }} ]\n",
@@ -165,7 +165,7 @@ fn who_guesses_an_id_does_not_wait_for_the_answer_of_another_one() {
 }
 
 #[test]
-fn who_guesses_an_id_at_an_open_address_starts_nothing_again() {
+fn guessing_a_delivery_id_restarts_no_failed_run() {
     let target = Target::new(&[&json(400, "{}"), &json(200, "{}")]);
     let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none, delivery_id: body.id }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then: [ {{ post: \"{}\" }} ]\n",
@@ -182,7 +182,7 @@ fn who_guesses_an_id_at_an_open_address_starts_nothing_again() {
 }
 
 #[test]
-fn a_sender_that_signs_anew_what_it_sends_again_gets_the_answer() {
+fn a_redelivery_with_a_new_signature_gets_the_answer() {
     let target = Target::new(&[&json(400, "{}"), &json(200, "{}")]);
     let setup = Setup::with(&format!(
         "webhooks:\n  /slack: {{ verify: {{ slack: \"{{{{ secret.KEY }}}}\" }}, delivery_id: body.event_id }}\nrules:\n  Answer:\n    when: {{ webhook: /slack }}\n    if: {{ body.do: answer }}\n    then: [ {{ respond: 201, text: \"made {{{{ body.event_id }}}}\" }} ]\n  Call:\n    when: {{ webhook: /slack }}\n    if: {{ body.do: call }}\n    then: [ {{ post: \"{}\" }} ]\n",
@@ -217,7 +217,7 @@ fn a_sender_that_signs_anew_what_it_sends_again_gets_the_answer() {
 }
 
 #[test]
-fn deliveries_from_before_requests_were_told_apart_get_the_plain_answer() {
+fn deliveries_saved_by_an_older_version_get_the_plain_answer() {
     let setup = Setup::with(OPEN);
     let doorbell = setup.serve();
     assert_eq!(order(&doorbell), (MADE.0, MADE.1.to_owned()));

@@ -11,7 +11,7 @@ fn rule(name: &str, path: &str, word: &str) -> String {
 }
 
 #[test]
-fn edits_are_taken_over_and_told() {
+fn edits_take_effect_and_are_logged() {
     let setup = Setup::with(&rule("A", "/a", "one"));
     let doorbell = setup.serve();
     doorbell.deliver("/a", "{}");
@@ -30,7 +30,7 @@ fn edits_are_taken_over_and_told() {
 }
 
 #[test]
-fn a_bad_edit_changes_nothing_and_is_shown_until_it_is_fixed() {
+fn an_invalid_edit_changes_nothing_and_is_shown_until_it_is_fixed() {
     let setup = Setup::with(&rule("A", "/a", "good"));
     let doorbell = setup.serve();
     setup.write("rules/rules.yaml", "rules:\n  A:\n    whne: 1\n");
@@ -48,7 +48,7 @@ fn a_bad_edit_changes_nothing_and_is_shown_until_it_is_fixed() {
 }
 
 #[test]
-fn every_way_of_saving_is_seen() {
+fn every_way_of_saving_a_file_is_noticed() {
     let setup = Setup::with(&rule("A", "/a", "0"));
     let doorbell = setup.serve();
     let mut n = 0;
@@ -85,7 +85,7 @@ fn every_way_of_saving_is_seen() {
 }
 
 #[test]
-fn a_run_of_an_old_rule_waits_for_a_secret_that_is_missing_and_takes_one_that_was_changed() {
+fn a_run_of_an_old_rule_waits_for_a_missing_secret_and_uses_a_changed_one() {
     let target = Target::new(&[&json(400, "{}")]);
     let rules =
         |step: &str| format!("webhooks:\n  /a: {{ verify: none }}\nrules:\n  Call:\n    when: {{ webhook: /a }}\n    then: [ {step} ]\n",);
@@ -119,7 +119,7 @@ fn a_run_of_an_old_rule_waits_for_a_secret_that_is_missing_and_takes_one_that_wa
 }
 
 #[test]
-fn an_invisible_character_in_an_edit_is_a_problem_and_the_next_edit_is_seen() {
+fn an_invisible_character_in_an_edit_is_a_problem_and_the_next_edit_takes_effect() {
     let setup = Setup::with(&rule("A", "/a", "one"));
     let doorbell = setup.serve();
     setup.write("rules/b.yaml", "rules:\n  B:\n    when: { webhook: /b }\n    if: { \u{a0}x: 1 }\n    then: [ log: hi ]\n");
@@ -130,7 +130,7 @@ fn an_invisible_character_in_an_edit_is_a_problem_and_the_next_edit_is_seen() {
 
 #[test]
 #[cfg_attr(not(has_user_namespaces), ignore = "needs `unshare` and a system that allows user namespaces")]
-fn where_the_folder_cannot_be_watched_the_log_says_so_once_and_edits_are_still_taken_over() {
+fn if_the_folder_cannot_be_watched_this_is_logged_once_and_edits_still_take_effect() {
     // A user namespace has limits of its own, so that nobody else is without inotify meanwhile.
     let without = |command: &str| format!("echo 0 > /proc/sys/user/max_inotify_instances && {command}");
     let setup = Setup::with(&rule("A", "/a", "one"));

@@ -16,7 +16,7 @@ fn a_rule_answers_its_caller() {
 }
 
 #[test]
-fn a_rule_that_fails_before_its_answer_says_so() {
+fn a_caller_is_told_if_the_rule_fails_before_its_answer() {
     let target = Target::new(&[&json(400, "{}")]);
     let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - post: {}\n      - respond: 200\n",
@@ -29,7 +29,7 @@ fn a_rule_that_fails_before_its_answer_says_so() {
 }
 
 #[test]
-fn try_three_times_then_answer_503() {
+fn a_rule_can_try_three_times_and_then_answer_503() {
     let target = Target::new(&[&json(503, "{}")]);
     let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - post: {}\n        tries: 3\n        first_wait: 10 milliseconds\n        on_error: continue\n        save_as: made\n      - respond: 200\n        if: {{ made.status: 200 }}\n      - respond: 503\n        if: {{ made.status: {{ exists: false }} }}\n        json: {{ status: later }}\n",

@@ -61,7 +61,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_run_ends_and_never_goes_back_over_what_is_done(
+    fn every_run_ends_and_never_repeats_a_finished_step(
         steps in prop::collection::vec((prop::option::of(1u32..4), 0u8..3), 1..5),
         on_error in any::<bool>(),
         tries in 1u32..5,
@@ -120,7 +120,7 @@ proptest! {
     }
 
     #[test]
-    fn pauses_grow_stay_within_their_limits_and_end_with_the_last_try(
+    fn retry_pauses_grow_stay_within_their_limits_and_end_with_the_last_try(
         tries in 1u32..=100,
         first in 1u64..100_000_000,
         not_before in prop::option::of(0u64..1_000_000_000_000),

@@ -12,7 +12,7 @@ fn paths(target: &Target) -> Vec<String> {
 }
 
 #[test]
-fn else_is_done_when_if_does_not_hold_and_the_sender_is_not_told_ignored() {
+fn else_runs_when_if_does_not_hold_and_the_event_is_not_ignored() {
     let setup = Setup::with(
         "rules:\n  Big:\n    when: { webhook: /orders }\n    if: { body.total: { over: 100 } }\n    then:\n      - append: big.log\n        text: \"{{ body.id }}\"\n    else:\n      - append: small.log\n        text: \"{{ body.id }}\"\n",
     );
@@ -29,7 +29,7 @@ fn else_is_done_when_if_does_not_hold_and_the_sender_is_not_told_ignored() {
 }
 
 #[test]
-fn do_walks_its_steps_for_each_element_and_its_on_error_is_for_that_element() {
+fn do_runs_its_steps_for_each_element_and_on_error_handles_only_that_element() {
     let target = Target::new(&[&json(200, "{}"), &json(200, "{}"), &json(422, "no such sku"), &json(200, "{}"), &json(200, "{}")]);
     let setup = rules(
         "rules:\n  Lines:\n    when: { webhook: /orders }\n    then:\n      - for_each: body.lines\n        if: { item.qty: { over: 0 } }\n        do:\n          - post: TARGET/stock/{{ item.sku }}\n          - post: TARGET/pick/{{ item.sku }}\n        on_error:\n          - append: errors.log\n            text: \"{{ item.sku }} {{ item_number }}: {{ error.status }} {{ error.step }} {{ error.tries }}\"\n      - append: done.log\n        text: \"{{ body.id }}\"\n",
@@ -45,7 +45,7 @@ fn do_walks_its_steps_for_each_element_and_its_on_error_is_for_that_element() {
 }
 
 #[test]
-fn on_error_of_a_rule_tells_someone_and_the_run_stays_in_the_failed_list() {
+fn on_error_of_a_rule_runs_and_the_run_stays_in_the_failed_list() {
     let target = Target::new(&[&json(400, "bad"), &json(200, "{}"), &json(200, "{}")]);
     let setup = rules(
         "rules:\n  Orders:\n    when: { webhook: /orders }\n    then:\n      - post: TARGET/crm\n      - append: done.log\n        text: \"{{ body.id }}\"\n    on_error:\n      - post: TARGET/chat\n        json: { text: \"{{ error.step }} failed: {{ error.message }}\" }\n",
@@ -86,7 +86,7 @@ fn each_step_of_a_rules_on_error_is_retried_like_any_other() {
 }
 
 #[test]
-fn a_step_that_mends_and_fails_leaves_the_run_at_what_it_was_to_mend() {
+fn if_a_step_of_on_error_fails_the_run_stays_at_the_step_that_failed_first() {
     let target = Target::new(&[&json(400, "a"), &json(400, "b"), &json(200, "{}")]);
     let setup = rules(
         "rules:\n  Orders:\n    when: { webhook: /orders }\n    then:\n      - post: TARGET/crm\n        on_error:\n          - post: TARGET/spare\n",
@@ -100,7 +100,7 @@ fn a_step_that_mends_and_fails_leaves_the_run_at_what_it_was_to_mend() {
 }
 
 #[test]
-fn once_per_runs_a_value_once_says_so_and_gives_it_back_after_a_failure() {
+fn once_per_runs_once_for_a_value_and_again_after_a_failure() {
     let target = Target::new(&[&json(400, "no"), &json(200, "{}")]);
     let setup = rules(
         "rules:\n  Payments:\n    when: { webhook: /pay }\n    if: { body.state: failed }\n    once_per: body.id\n    then:\n      - post: TARGET/chat\n",
@@ -129,7 +129,7 @@ fn once_per_runs_a_value_once_says_so_and_gives_it_back_after_a_failure() {
 }
 
 #[test]
-fn one_at_a_time_keeps_the_order_of_a_customer_through_retries_and_a_crash_while_others_go_on() {
+fn one_at_a_time_keeps_the_order_of_each_value_and_delays_no_other() {
     let busy = json(503, "busy");
     let target = Target::new(&[&busy, &json(200, "{}")]);
     let setup = rules(
@@ -165,7 +165,7 @@ fn a_caller_waits_no_longer_than_answer_within_and_on_error_can_still_answer() {
 }
 
 #[test]
-fn waiting_runs_can_be_cancelled_and_the_next_of_the_lane_begins() {
+fn waiting_runs_can_be_cancelled_and_the_next_in_the_lane_starts() {
     let busy = json(503, "busy");
     let target = Target::new(&[&busy, &json(200, "{}")]);
     let setup = rules(
@@ -185,7 +185,7 @@ fn waiting_runs_can_be_cancelled_and_the_next_of_the_lane_begins() {
 }
 
 #[test]
-fn a_dry_run_walks_the_same_way() {
+fn a_dry_run_takes_the_same_path_as_a_run() {
     let setup = Setup::with(
         "rules:\n  Lines:\n    when: { webhook: /orders }\n    if: { body.paid: true }\n    then:\n      - for_each: body.lines\n        do:\n          - append: lines.log\n            text: \"{{ item.sku }}\"\n          - log: \"{{ item.name }}\"\n            on_error: continue\n    else:\n      - log: not paid\n",
     );

@@ -13,7 +13,7 @@ fn schema() -> Value {
 }
 
 #[test]
-fn the_schema_that_ships_is_the_one_that_is_printed() {
+fn the_shipped_schema_is_the_one_that_is_printed() {
     let file = project_folder().join("rules/doorbell.schema.json");
     let now = Setup::new().printed(&["schema"]);
     if std::env::var_os("DOORBELL_BLESS").is_some() {
@@ -33,7 +33,7 @@ fn known(file: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_schema_and_the_reader_know_the_same_words() {
+fn the_schema_and_the_rule_reader_know_the_same_keys() {
     let schema = schema();
     let words = |name: &str| -> BTreeSet<String> {
         let map = if name == "file" { &schema["properties"] } else { &schema["definitions"][name]["properties"] };
@@ -173,7 +173,7 @@ impl Drop for LanguageServer {
 
 #[test]
 #[cfg_attr(not(has_language_server), ignore = "needs `node` and yaml-language-server, whose script YAML_LANGUAGE_SERVER names")]
-fn a_language_server_completes_explains_and_finds_slips() {
+fn a_language_server_completes_explains_and_finds_mistakes() {
     let mut server = LanguageServer::start();
     let rules = project_folder().join("rules");
     let head = "# yaml-language-server: $schema=doorbell.schema.json\n";

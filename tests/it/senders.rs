@@ -111,7 +111,7 @@ impl Known {
 }
 
 #[test]
-fn every_known_signature_is_judged_as_it_should_be() {
+fn every_known_signature_is_accepted_or_denied_as_expected() {
     let all = known();
     let setup = Setup::new();
     for one in &all {
@@ -126,7 +126,7 @@ fn every_known_signature_is_judged_as_it_should_be() {
 }
 
 #[test]
-fn nothing_near_a_known_signature_is_accepted() {
+fn no_change_to_a_signed_request_is_accepted() {
     let all = known();
     let setup = Setup::new();
     for good in all.iter().filter(|k| k.good && k.signed.is_none()) {
@@ -169,7 +169,7 @@ fn nothing_near_a_known_signature_is_accepted() {
 }
 
 #[test]
-fn an_unknown_sender_is_described_in_the_rule_file() {
+fn an_unknown_sender_can_be_described_in_a_rule_file() {
     let signature = "t=1700000000;sig=YtGRdz0Oi05SA8BQ2Gn6xUG2s8i1Mft1jRgX8BISFQI=";
     let setup = Setup::with(
         "webhooks:\n  /acme:\n    verify:\n      custom:\n        secret: [\"{{ secret.NEW }}\", \"{{ secret.OLD }}\"]\n        algorithm: hmac-sha512\n        signature: { from: \"header:X-Acme\", format: \"t={ts};sig={sig}\", encoding: base64 }\n        signed: \"{method}\\\\n{path_and_query}\\\\n{ts}\\\\n{sha256_hex(body)}\"\n        timestamp: { from: signature, tolerance: 0 }\n        require: { \"header:X-Acme-Version\": \"2\" }\nrules:\n  Acme:\n    when: { webhook: /acme }\n    then: [{ log: x }]\n",
@@ -240,7 +240,7 @@ fn senders_are_listed_and_each_can_be_copied_as_custom() {
 }
 
 #[test]
-fn a_sender_that_signs_the_address_wants_to_know_it() {
+fn a_sender_that_signs_the_address_needs_public_url() {
     let setup = Setup::with("webhooks:\n  /a: { verify: { square: \"{{ secret.SQUARE }}\" } }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [{ log: x }]\n").env("SQUARE", "x");
     let said = setup.printed(&["check"]);
     assert!(said.contains("error: Square signs the address, so Doorbell must know its public address"), "{said}");
@@ -248,7 +248,7 @@ fn a_sender_that_signs_the_address_wants_to_know_it() {
 }
 
 #[test]
-fn the_server_judges_as_the_command_does() {
+fn the_server_and_the_verify_command_agree() {
     let all = known();
     for one in all.iter().filter(|k| k.sender == "github" || k.sender == "shopify") {
         let setup = Setup::with(&format!("webhooks:\n  /hook: {{ verify: {{ {}: \"{{{{ secret.HOOK }}}}\" }} }}\nrules:\n  All:\n    when: {{ webhook: /hook }}\n    then: [{{ log: hi }}]\n", one.sender)).env("HOOK", &one.secret);
@@ -292,7 +292,7 @@ fn problems_of(verify: &str, public_url: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_empty_list_lets_nobody_in_whatever_the_scheme() {
+fn an_empty_list_lets_nobody_in_with_any_scheme() {
     let custom = "algorithm: hmac-sha256, signature: { from: \"header:X\" }";
     let mut all = vec!["[]".to_owned(), "[{}]".to_owned(), "[[]]".to_owned()];
     for name in doorbell::verify::names() {

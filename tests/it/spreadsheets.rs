@@ -110,7 +110,7 @@ fn with_more_orders() -> Setup {
 }
 
 #[test]
-fn rows_go_above_the_totals_of_a_table_and_the_table_grows() {
+fn rows_are_added_above_the_totals_of_a_table_and_the_table_grows() {
     let setup = with_more_orders();
     let file = setup.path("output/orders-table.xlsx");
     let rows = cells(&file, "Orders");
@@ -126,7 +126,7 @@ fn rows_go_above_the_totals_of_a_table_and_the_table_grows() {
 }
 
 #[test]
-fn a_totals_row_that_a_formula_names_is_not_moved() {
+fn a_totals_row_that_a_formula_refers_to_is_not_moved() {
     let setup = setup(&["totals-named.xlsx"], "- add_row: totals-named.xlsx\n  columns: { Number: \"{{ body.id }}\" }");
     let said = ring(&setup, &[r#"{"id": "A-4"}"#]);
     assert!(said.contains("a formula in the sheet Summary refers to the total row of the table"), "{said}");
@@ -154,7 +154,7 @@ fn with_other_customers() -> Setup {
 }
 
 #[test]
-fn customers_are_found_by_their_address_changed_or_added_and_formulas_are_kept() {
+fn add_or_update_row_finds_rows_by_match_and_keeps_formulas() {
     let setup = with_other_customers();
     let rows = cells(&setup.path("output/customers.xlsx"), "Customers");
     assert_eq!(rows[3][..4], ["Eve@example.com", "Eve", "0", "99.5"]);
@@ -166,7 +166,7 @@ fn customers_are_found_by_their_address_changed_or_added_and_formulas_are_kept()
 
 #[test]
 #[cfg_attr(not(has_libreoffice), ignore = "needs LibreOffice (`soffice`)")]
-fn a_spreadsheet_program_reads_what_was_written() {
+fn libreoffice_reads_what_was_written() {
     let sheets = read_by_libreoffice(&with_more_orders(), "orders-table.xlsx");
     let orders = "Number,Name,Date,Total,Zip\nA-1,Ada,2026-03-01,10.5,\nA-2,Bob & Co,2026-03-02,20,\nA-3,Ümit,2026-03-03,30,\nA-4,Zoë,,99.5,0042\nA-5,=1+1,,1,1\n";
     assert!(sheets[0].1.starts_with(orders), "{}", sheets[0].1);
@@ -177,7 +177,7 @@ fn a_spreadsheet_program_reads_what_was_written() {
 
 /// Names, comments and quotes that hold what Doorbell looks for in a workbook's XML.
 #[test]
-fn nothing_that_people_name_a_sheet_is_taken_for_a_part_of_the_workbook() {
+fn no_sheet_name_is_mistaken_for_the_xml_of_the_workbook() {
     let sheet = "<sheet name=\"Tickets\" sheetId=\"1\" state=\"visible\" r:id=\"rId1\" />";
     let calculation = "<calcPr calcId=\"124519\" fullCalcOnLoad=\"1\" />";
     for (named, calculated, then) in [
@@ -263,7 +263,7 @@ fn a_workbook_with_malformed_xml_is_left_as_it_is() {
 }
 
 #[test]
-fn what_cannot_be_updated_is_told_in_words() {
+fn a_row_that_cannot_be_updated_is_explained_in_plain_english() {
     let step = |columns: &str, verb: &str| format!("- {verb}: customers.xlsx\n  sheet: Customers\n  match: Email\n  columns: {columns}");
     for (columns, verb, body, said) in [
         ("{ Email: \"{{ body.email }}\", Name: x }", "update_row", r#"{"email": "no@x"}"#, "customers.xlsx has no row where Email is no@x"),
@@ -302,7 +302,7 @@ fn what_cannot_be_updated_is_told_in_words() {
 }
 
 #[test]
-fn in_csv_only_the_cells_that_change_are_written_and_the_rest_stays_byte_for_byte() {
+fn in_a_csv_only_changed_cells_are_rewritten() {
     let step = |file: &str| {
         format!(
             "- add_or_update_row: {file}\n  match: Email\n  columns: {{ Email: \"{{{{ body.email }}}}\", Sum: \"{{{{ body.sum }}}}\" }}"
@@ -341,7 +341,7 @@ fn in_csv_only_the_cells_that_change_are_written_and_the_rest_stays_byte_for_byt
 }
 
 #[test]
-fn csv_gets_new_columns_at_its_end_and_keeps_its_encoding() {
+fn a_csv_gets_new_columns_at_the_end_and_keeps_its_encoding() {
     let setup = setup(
         &[],
         "- add_row: a.csv\n  new_columns: add\n  columns: { Name: \"{{ body.name }}\", Phone: \"{{ body.phone }}\" }\n  on_error:\n    - append: errors.log\n      text: \"{{ error.message }}\"",
@@ -359,7 +359,7 @@ fn csv_gets_new_columns_at_its_end_and_keeps_its_encoding() {
 }
 
 #[test]
-fn a_rule_that_allows_formulas_does_not_allow_them_for_another_rule_of_the_same_file() {
+fn a_rule_that_allows_formulas_does_not_allow_them_for_other_rules() {
     let rule = |name: &str, formulas: &str| {
         format!(
             "  {name}:\n    when: {{ webhook: /a }}\n    then:\n      - add_or_update_row: a.csv\n        match: Id\n        columns: {{ Id: \"{name} {{{{ body.id }}}}\", Note: \"{{{{ body.note }}}}\" }}\n{formulas}"
@@ -391,7 +391,7 @@ fn a_rule_that_allows_formulas_does_not_allow_them_for_another_rule_of_the_same_
 }
 
 #[test]
-fn a_hundred_thousand_rows_are_found_through_and_come_out_whole() {
+fn one_row_of_a_hundred_thousand_is_updated_and_the_others_stay() {
     let setup = setup(&[], "- update_row: big.csv\n  match: Id\n  columns: { Id: \"{{ body.id }}\", State: done }");
     let mut text = "Id,State\n".to_owned();
     (0..100_000).for_each(|n| text += &format!("{n},open\n"));

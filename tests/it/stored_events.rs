@@ -17,7 +17,7 @@ fn with_events(setup: &Setup, numbers: &[u32]) {
 }
 
 #[test]
-fn what_is_done_with_is_forgotten_and_what_has_failed_is_kept() {
+fn prune_deletes_finished_events_and_keeps_failed_ones() {
     let setup = Setup::with(RULES);
     with_events(&setup, &[1, 100, 2, 3]);
     let prune = |more: &[&str]| setup.printed(&[&["prune", "--older-than", "0 seconds"], more].concat());
@@ -35,7 +35,7 @@ fn what_is_done_with_is_forgotten_and_what_has_failed_is_kept() {
 }
 
 #[test]
-fn serve_forgets_by_itself_what_is_old_or_too_much() {
+fn serve_deletes_finished_events_by_age_and_by_size() {
     for keep in [["--keep", "1 millisecond"], ["--keep-mb", "0"]] {
         let setup = Setup::with(RULES);
         with_events(&setup, &[1, 100, 2, 3]);
@@ -57,7 +57,7 @@ fn stored(setup: &Setup) -> usize {
 }
 
 #[test]
-fn with_a_limit_of_size_the_oldest_go_until_the_rest_is_small_enough() {
+fn with_a_size_limit_the_oldest_events_are_deleted_first() {
     const ALL: usize = 1_000;
     let setup = Setup::with(RULES);
     let doorbell = setup.serve();
@@ -76,7 +76,7 @@ fn with_a_limit_of_size_the_oldest_go_until_the_rest_is_small_enough() {
 }
 
 #[test]
-fn the_log_of_the_database_stays_short_however_much_comes() {
+fn the_database_log_stays_short_however_many_events_arrive() {
     let setup = Setup::with(RULES);
     let doorbell = setup.serve();
     let body = format!("{{\"n\": \"none\", \"text\": \"{}\"}}", "x".repeat(100_000));
@@ -100,7 +100,7 @@ fn the_log_of_the_database_stays_short_however_much_comes() {
 }
 
 #[test]
-fn a_backup_is_made_while_it_serves_and_holds_everything() {
+fn a_backup_is_made_while_doorbell_runs_and_contains_everything() {
     let setup = Setup::with(RULES);
     let doorbell = setup.serve();
     let event = doorbell.deliver("/a", "{\"n\": 100}");
@@ -123,7 +123,7 @@ fn a_backup_is_made_while_it_serves_and_holds_everything() {
 }
 
 #[test]
-fn what_failed_is_chosen_shown_and_done_again() {
+fn failed_runs_can_be_selected_listed_and_replayed() {
     let target = Target::new(&[&json(400, "{}"), &json(400, "{}"), &json(400, "{}"), &json(200, "{}")]);
     let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\nrules:\n  Call:\n    when: {{ webhook: /a }}\n    then: [ {{ get: \"{}\" }}, {{ append: out.txt, text: \"{{{{ body.n }}}}\" }} ]\n  Other:\n    when: {{ webhook: /a }}\n    then: [ log: hi ]\n",

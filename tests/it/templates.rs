@@ -19,7 +19,7 @@ const ORDER: &str = r#"{"id": 7, "vip": false, "total": "150", "note": "", "none
     "lines": [{"sku": "A", "tags": ["x", "y"]}, {"sku": "B", "tags": []}], "customer": {"name": "Ada", "city": "Rome"}}"#;
 
 #[test]
-fn blocks_mean_what_they_mean_in_handlebars_and_hide_no_name() {
+fn blocks_work_as_in_handlebars_and_hide_no_names() {
     for (text, expected) in [
         ("{{#each body.lines}}{{@index}}{{this.sku}}{{#unless @last}}, {{/unless}}{{/each}}", "0A, 1B\n"),
         ("{{#each body.lines}}{{#if @first}}first {{/if}}{{body.id}} {{/each}}", "first 7 7 \n"),
@@ -41,7 +41,7 @@ fn blocks_mean_what_they_mean_in_handlebars_and_hide_no_name() {
 }
 
 #[test]
-fn a_list_that_is_missing_is_told_and_turns_are_counted() {
+fn a_missing_list_is_reported_and_repetitions_are_limited() {
     let said = rendered("{{#each body.lins}}x{{/each}}", ORDER);
     assert!(said.contains("there is no body.lins in this request; there is `lines`, needed for {{#each body.lins}}"), "{said}");
     let list = format!("[{}1]", "1,".repeat(400));

@@ -77,7 +77,7 @@ fn room(file: &str) -> usize {
 }
 
 #[test]
-fn every_arrow_points_down_and_none_goes_in_a_circle() {
+fn every_import_points_down_and_none_is_circular() {
     let sources = sources();
     let arrows = arrows(&sources);
     for (file, all) in &arrows {
@@ -90,7 +90,7 @@ fn every_arrow_points_down_and_none_goes_in_a_circle() {
 }
 
 #[test]
-fn arrows_and_circles_are_found() {
+fn imports_and_circles_are_found() {
     let sources = [
         ("a/mod.rs", "mod b;\nuse b::{C, D as E};\nfn f() { super::d::g(); }\n"),
         (
@@ -111,7 +111,7 @@ fn arrows_and_circles_are_found() {
 }
 
 #[test]
-fn every_package_stands_behind_its_door() {
+fn every_package_is_used_only_where_it_is_allowed() {
     for (file, text) in sources() {
         for (package, doors) in DOORS {
             let code = program(&text).lines().filter(|l| !l.trim_start().starts_with("//"));
@@ -129,7 +129,7 @@ fn every_package_stands_behind_its_door() {
 }
 
 #[test]
-fn sql_stands_in_the_store_only() {
+fn sql_is_only_in_the_store() {
     for (file, text) in sources() {
         let sql = ["SELECT ", "INSERT ", "UPDATE pending", "DELETE FROM"].iter().any(|w| program(&text).contains(w));
         assert!(!sql || file.starts_with("store/"), "{file} holds SQL");
@@ -151,7 +151,7 @@ fn files_are_nouns_and_say_what_they_are_for() {
 }
 
 #[test]
-fn every_kind_of_action_is_in_the_list() {
+fn every_kind_of_action_and_every_scheme_is_in_its_list() {
     let all = sources();
     let list = &all["action/mod.rs"];
     for (file, text) in all.iter().filter(|(f, _)| f.starts_with("action/")) {
@@ -171,7 +171,7 @@ fn every_kind_of_action_is_in_the_list() {
 }
 
 #[test]
-fn only_the_verbs_read_the_clock_and_nobody_is_unsafe() {
+fn only_the_upper_folders_read_the_clock_and_no_code_is_unsafe() {
     for (file, text) in sources() {
         let is_verb = ["engine", "operations", "web", "cli"].iter().any(|room| file.starts_with(room));
         let high = is_verb || is_entry(&file) || file == "action/http/client.rs";
@@ -187,7 +187,7 @@ fn only_the_verbs_read_the_clock_and_nobody_is_unsafe() {
 /// The image is built without tests and benches, and with a build script that looks for nothing, but cargo wants to see a
 /// file for each that Cargo.toml names.
 #[test]
-fn the_image_knows_every_target() {
+fn the_container_image_is_built_with_every_target() {
     let read = |name: &str| fs::read_to_string(project_folder().join(name)).unwrap();
     let (cargo, image) = (read("Cargo.toml"), read("Dockerfile"));
     let touched: Vec<&str> = image.split_whitespace().collect();
@@ -250,7 +250,7 @@ fn what_people_read_is_plain_english() {
 }
 
 #[test]
-fn literals_are_found_where_people_read_them() {
+fn text_literals_are_found() {
     let text = "// \"no\"\nlet a = '\"'; let b = \"one \\\" two\";\nlet c = r#\"raw \"x\" text\"#; /* \"no\" */ let d = \"\";";
     let found = literals(text);
     assert_eq!(found, [(2, "one \\\" two".to_owned()), (3, "raw \"x\" text".to_owned()), (3, String::new())]);
