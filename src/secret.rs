@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_stored_with_secrets_named_and_opened_with_those_of_then() {
+    fn text_is_stored_with_the_names_of_secrets_and_read_with_their_current_values() {
         let mut vault = Vault::default();
         vault.keep("KEY", "p@ss/w\"ord & 12".into());
         vault.keep("LONG", "p@ss/w\"ord & 12 and more".into());

@@ -219,14 +219,14 @@ mod tests {
     }
 
     #[test]
-    fn one_server_gets_all_that_it_may_have_where_there_is_room_for_it() {
+    fn one_server_gets_all_its_slots_while_there_is_room() {
         assert_eq!(hang(&Room::new(64, 16, MOST_WAITING), &[name(0)]).len(), 16);
         assert_eq!(hang(&Room::new(16, 16, MOST_WAITING), &[name(0)]).len(), 7);
         assert_eq!(hang(&Room::new(1, 1, MOST_WAITING), &[name(0)]).len(), 1);
     }
 
     #[test]
-    fn only_so_many_wait_and_a_server_that_nobody_waits_for_finds_a_place_to_wait() {
+    fn the_number_of_waiting_calls_is_limited_but_every_server_can_have_one() {
         let (room, names) = (Room::new(1, 1, MOST_WAITING), (0..30).map(name).collect::<Vec<_>>());
         let _places = hang(&room, &names);
         let mut waiting: Vec<Asking> = Vec::new();
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_least_is_next_and_then_who_came_first() {
+    fn the_server_with_the_fewest_calls_is_next_and_then_the_call_that_came_first() {
         let (room, busy, idle) = (Room::new(2, 1, MOST_WAITING), name(0), name(1));
         let mut places = hang(&room, &[busy.clone(), idle.clone()]);
         let mut waiting: Vec<Asking> = vec![Box::pin(room.place(&busy)), Box::pin(room.place(&busy)), Box::pin(room.place(&idle))];
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_stops_waiting_takes_nothing_along() {
+    fn a_call_that_stops_waiting_takes_no_slot_with_it() {
         let (room, server) = (Room::new(1, 1, MOST_WAITING), name(0));
         let places = hang(&room, std::slice::from_ref(&server));
         let mut waiting: Vec<Asking> = (0..3).map(|_| Box::pin(room.place(&server)) as Asking).collect();
@@ -276,7 +276,7 @@ mod tests {
     proptest::proptest! {
         /// Calls to six servers come, end, and are abandoned in any order.
         #[test]
-        fn whatever_happens_the_limits_hold_and_everybody_is_served(steps in proptest::collection::vec((0..3u8, 0..6usize, 0..64usize), 1..300)) {
+        fn the_limits_always_hold_and_every_call_is_served(steps in proptest::collection::vec((0..3u8, 0..6usize, 0..64usize), 1..300)) {
             let (room, names) = (Room::new(8, 4, MOST_WAITING), (0..6).map(name).collect::<Vec<_>>());
             let (mut places, mut waiting): (Vec<CallSlot>, Vec<Asking>) = (Vec::new(), Vec::new());
             for (what, server, n) in steps {

@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_told_from_every_other_one_whatever_its_headers_are() {
+    fn the_request_hash_tells_all_requests_apart_and_ignores_headers() {
         let one = Event { method: "POST".into(), address: "/a".into(), query: "b".into(), raw: "c".into(), ..Event::nobody() };
         let again = Event { headers: vec![("x-try".into(), "2".into())], ip: "192.0.2.1".into(), ..one.clone() };
         assert_eq!(again.request_hash(), one.request_hash());

@@ -325,7 +325,7 @@ rules:
     }
 
     #[test]
-    fn every_rule_of_then_has_its_runs_or_the_lines_that_kept_it_from_running() {
+    fn every_rule_of_that_time_has_its_runs_or_the_conditions_that_prevented_them() {
         let explanation = explained(&dossier("Every order", State::Waiting, RULES));
         assert_eq!((explanation.ran, explanation.total, explanation.others.len(), explanation.is_readable), (1, 2, 0, true));
         let [every, big] = explanation.rules.as_slice() else { panic!("{explanation:?}") };
@@ -340,7 +340,7 @@ rules:
     }
 
     #[test]
-    fn runs_are_told_without_their_rules_where_these_are_unknown() {
+    fn runs_are_listed_without_their_rules_if_these_are_unknown() {
         let explanation = explained(&dossier("Later", State::Done, RULES));
         assert_eq!((explanation.rules.len(), explanation.others.len(), explanation.is_readable), (2, 1, true));
         let explanation = explained(&dossier("Every order", State::Failed, "rules: ["));
@@ -350,7 +350,7 @@ rules:
     }
 
     #[test]
-    fn a_list_names_states_in_one_order() {
+    fn a_list_always_names_states_in_the_same_order() {
         let runs = vec![(State::Failed, 1), (State::Waiting, 0), (State::Done, 2)];
         let id = Event::nobody().id;
         let page = EventPage { id, received: Timestamp::UNIX_EPOCH, method: String::new(), address: String::new(), status: 200, runs };

@@ -368,7 +368,7 @@ mod tests {
 
     /// A job that fails or panics is the only one of its group to fail, and the thread goes on.
     #[tokio::test]
-    async fn one_job_that_spoils_a_group_spoils_no_other_one() {
+    async fn a_job_that_fails_or_panics_fails_no_other_job_of_its_group() {
         let folder = tempfile::tempdir().unwrap();
         let store = Sqlite::open(folder.path()).unwrap();
         for panics in [false, true] {
@@ -393,7 +393,7 @@ mod tests {
 
     /// Opening the store makes a new owner; the previous one can change nothing any more.
     #[tokio::test]
-    async fn an_owner_who_was_taken_over_from_changes_nothing() {
+    async fn an_owner_that_was_replaced_can_change_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let before = Sqlite::open(folder.path()).unwrap();
         let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: None, once: None };

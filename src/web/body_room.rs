@@ -111,7 +111,7 @@ mod tests {
     const MB: usize = 1 << 20;
 
     #[test]
-    fn room_is_taken_as_bytes_come_and_given_back() {
+    fn room_is_taken_as_bytes_arrive_and_given_back() {
         let room = BodyRoom::default();
         let callers: Vec<String> = (0..4).map(|n| format!("10.0.0.{n}")).collect();
         let mut all: Vec<Taken> = callers.iter().map(|caller| room.body(caller)).collect();

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_caller_is_the_last_one_that_no_trusted_proxy_is() {
+    fn the_caller_is_the_last_address_that_is_not_a_trusted_proxy() {
         let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap(), "2001:db8:aa::/48".parse().unwrap()];
         let of = |named: &str, peer: &str, headers: &[(&str, &str)]| {
             let headers: Vec<_> = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_place_of_one_that_idles_goes_to_one_that_waits() {
+    async fn a_waiting_connection_gets_the_place_of_an_idle_one() {
         let all = Connections::new(3, None);
         let mut places = Vec::new();
         for _ in 0..3 {

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_strangers_name_drives_out_no_key_that_was_found_good() {
+    async fn keys_that_strangers_name_replace_no_verified_key() {
         let (key_cache, there) = (key_cache(), Place::new());
         proven(&key_cache, &there.named("/good"), "192.0.2.1").await;
         for n in 0..MOST + 20 {

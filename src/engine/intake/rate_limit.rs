@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_may_come_at_once_and_then_evenly() {
+    fn calls_may_come_in_a_burst_and_then_evenly() {
         let (pace, limit) = (RateLimiter::default(), Limit { most: 3, per: Duration::from_secs(60), each_caller: true });
         let call = |ip: &str, at: i64| pace.count("/a", 0, &limit, ip, Timestamp::from_second(at).unwrap());
         assert_eq!([call("1.1.1.1", 0), call("1.1.1.1", 0), call("1.1.1.1", 0)], [Ok(()); 3]);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_strangers_call_nobody_is_denied_for_them_and_no_more_are_told_apart_than_fit() {
+    fn many_strangers_deny_nobody_and_only_a_limited_number_of_callers_is_counted() {
         let (pace, limit) = (RateLimiter::default(), Limit { most: 3, per: Duration::from_secs(60), each_caller: true });
         let (known, greedy) = (1, 2);
         assert_eq!(call(&pace, &limit, known, 0), Ok(()));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_at_one_address_loosen_no_limit_of_another() {
+    fn strangers_at_one_address_loosen_no_limit_at_another() {
         let (pace, limit) = (RateLimiter::default(), Limit { most: 3, per: Duration::from_secs(60), each_caller: true });
         let (hourly, together) =
             (Limit { most: 1, per: Duration::from_secs(3_600), ..limit }, Limit { most: 1, each_caller: false, ..limit });
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn no_call_looks_at_more_than_a_few_counts_however_many_there_are() {
+    fn a_call_looks_at_only_a_few_counts_however_many_there_are() {
         let (pace, limit) = (RateLimiter::default(), Limit { most: 1, per: Duration::from_secs(3_600), each_caller: true });
         let calls = MOST_CALLERS + 10_000;
         for stranger in 0..calls as u32 {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_have_paid_off_are_forgotten_while_others_call() {
+    fn callers_below_their_limit_are_forgotten_while_others_call() {
         let (pace, limit) = (RateLimiter::default(), Limit { most: 100, per: Duration::from_secs(60), each_caller: true });
         for n in 0..1_000 {
             assert_eq!(call(&pace, &limit, n, 0), Ok(()));

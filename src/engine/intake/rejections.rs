@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_is_remembered_in_part_and_never_fills_the_disk() {
+    fn a_flood_of_rejections_is_saved_only_in_part_and_never_fills_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         let rejections = Rejections::of(folder.path());
         for second in 0..200 {

@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_edit_before_the_first_look_is_taken_over() {
+    async fn an_edit_before_the_first_look_takes_effect() {
         let world = World::new();
         let watch = world.watch(world.reader()).await;
         let mut tried = Tried::of(&watch.rules.load().ruleset);
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_edit_while_files_are_loaded_is_taken_over_by_the_next_look() {
+    async fn an_edit_while_files_are_loaded_takes_effect_at_the_next_look() {
         let world = World::new();
         let (reader, folder, loads) = (world.reader(), world.folder(), Arc::new(AtomicUsize::new(0)));
         let (counted, secret) = (loads.clone(), world.secret.clone());
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_the_system_gives_no_hints_nobody_is_woken_by_one() {
+    async fn without_hints_from_the_system_nobody_is_woken() {
         let hints = Hints::of(Path::new("."), |_| Err(notify::Error::generic("no instance is left")));
         let mut next = Box::pin(hints.next());
         let mut context = Context::from_waker(Waker::noop());

@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn each_helper_gives_what_is_as_long_as_its_limit_and_no_more() {
+    fn each_helper_returns_at_most_as_much_as_its_limit() {
         let too_long = "text longer than 10 MB cannot be processed; use less of it";
         let length = |given: Result<Value, String>| given.map(|v| v.as_str().map_or(0, str::len));
         let half = MAX_RENDERED / 2;

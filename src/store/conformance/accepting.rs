@@ -14,7 +14,7 @@ use crate::model::place::Place as At;
 use crate::model::run::{Run, State};
 use crate::store::contract::{Accept, Accepted, Heavy, NewRun, StartResult, Store};
 
-pub(super) async fn an_event_is_kept_as_it_came(place: &dyn Place) {
+pub(super) async fn an_event_is_saved_exactly_as_it_arrived(place: &dyn Place) {
     let store = place.open().await;
     let sent = Event {
         method: "PUT".into(),
@@ -40,7 +40,7 @@ pub(super) async fn an_event_is_kept_as_it_came(place: &dyn Place) {
     }
 }
 
-pub(super) async fn runs_are_given_in_the_order_in_which_they_were_handed_in(place: &dyn Place) {
+pub(super) async fn runs_are_returned_in_the_order_in_which_they_were_passed(place: &dyn Place) {
     let store = place.open().await;
     let mut all = Vec::new();
     for n in 0..3 {
@@ -60,7 +60,7 @@ pub(super) async fn runs_are_given_in_the_order_in_which_they_were_handed_in(pla
     assert_eq!(place.records().await.counts().await.unwrap().events, 4, "also an event that no rule wants is kept");
 }
 
-pub(super) async fn runs_that_the_owner_does_not_take_are_left_to_whoever_leases_them(place: &dyn Place) {
+pub(super) async fn runs_that_the_owner_does_not_take_can_be_leased_by_any_owner(place: &dyn Place) {
     let store = place.open().await;
     let runs = accept(&store, left(event(0), vec![run("a"), NewRun { step: 2, ..run("b") }])).await;
     assert!(runs.iter().all(|(_, fate)| *fate == StartResult::Queued));
@@ -77,7 +77,7 @@ async fn given(place: &dyn Place, store: &Arc<dyn Store>, one: &Accept) -> Given
     (runs, place.records().await.counts().await.unwrap().events)
 }
 
-pub(super) async fn an_accept_that_is_repeated_gives_the_same_and_changes_nothing(place: &dyn Place) {
+pub(super) async fn a_repeated_accept_returns_the_same_and_changes_nothing(place: &dyn Place) {
     let store = place.open().await;
     begin(&store, 0, once("used")).await;
     begin(&store, 0, in_lane("lane")).await;
@@ -106,7 +106,7 @@ pub(super) async fn an_accept_that_is_repeated_gives_the_same_and_changes_nothin
     assert_eq!(lease(&store).await.len(), 2, "only what was left is to be leased");
 }
 
-pub(super) async fn it_can_be_repeated_when_its_runs_have_ended_meanwhile(place: &dyn Place) {
+pub(super) async fn an_accept_can_be_repeated_after_its_runs_have_ended(place: &dyn Place) {
     let store = place.open().await;
     let one = delivered(taken(event(0), vec![run("a"), run("b")]), &["key"]);
     let runs = accept(&store, again(&one)).await;
@@ -119,7 +119,7 @@ pub(super) async fn it_can_be_repeated_when_its_runs_have_ended_meanwhile(place:
     assert!(lease(&store).await.is_empty());
 }
 
-pub(super) async fn it_can_be_repeated_by_many_at_a_time(place: &dyn Place) {
+pub(super) async fn an_accept_can_be_repeated_by_many_at_the_same_time(place: &dyn Place) {
     let (owners, one) = (place.owners().await, delivered(taken(event(0), vec![run("a"), in_lane("lane")]), &["key"]));
     let asked: Vec<_> = (0..24)
         .map(|n| {
@@ -136,7 +136,7 @@ pub(super) async fn it_can_be_repeated_by_many_at_a_time(place: &dyn Place) {
     assert_eq!(dossier(place, one.event.id).await.runs.len(), 2);
 }
 
-pub(super) async fn runs_of_another_owner_are_not_begun_by_who_repeats_its_accept(place: &dyn Place) {
+pub(super) async fn repeating_the_accept_of_another_owner_starts_none_of_its_runs(place: &dyn Place) {
     let first = place.open().await;
     let one = taken(event(0), vec![run("a")]);
     accept(&first, again(&one)).await;

@@ -23,7 +23,7 @@ pub(super) async fn the_first_answer_stays(place: &dyn Place) {
     assert_eq!(store.answer(id).await.unwrap(), Standing { answer: Some(answer(201)), is_open: false });
 }
 
-pub(super) async fn an_event_is_open_while_a_run_of_it_is_to_be_done(place: &dyn Place) {
+pub(super) async fn an_event_is_open_while_one_of_its_runs_has_not_ended(place: &dyn Place) {
     let store = place.open().await;
     begin(&store, 0, in_lane("l")).await;
     let runs = accept(&store, taken(event(0), vec![run("a"), run("b"), in_lane("l")])).await;
@@ -43,7 +43,7 @@ pub(super) async fn an_event_is_open_while_a_run_of_it_is_to_be_done(place: &dyn
     assert!(store.answer(failing.event).await.unwrap().is_open);
 }
 
-pub(super) async fn an_answer_is_that_of_its_event_and_known_to_everybody(place: &dyn Place) {
+pub(super) async fn an_answer_belongs_to_its_event_and_every_owner_can_read_it(place: &dyn Place) {
     let owners = place.owners().await;
     let (one, other) = (begin(&owners[0], 0, run("a")).await, begin(&owners[0], 0, run("a")).await);
     record(&owners[0], Record { answer: Some(answer(200)), ..done(&one) }).await;

@@ -9,7 +9,7 @@ use crate::model::run::Run;
 use crate::secret::SealedText;
 use crate::store::contract::{Accept, Accepted, Delivery, Heavy, Pruning, Record, Standing};
 
-pub(super) async fn an_event_that_comes_again_is_known_by_any_of_its_deliveries(place: &dyn Place) {
+pub(super) async fn a_repeated_event_is_recognized_by_any_of_its_deliveries(place: &dyn Place) {
     let store = place.open().await;
     let one = delivered(taken(event(0), vec![run("a")]), &["id", "content"]);
     let first = accept(&store, again(&one)).await.remove(0).0;
@@ -51,7 +51,7 @@ pub(super) async fn a_delivery_is_remembered_for_its_time_and_no_longer(place: &
     accept(&store, delivered(taken(event(5), vec![run("a")]), &["brief"])).await;
 }
 
-pub(super) async fn one_that_comes_again_starts_again_what_had_failed(place: &dyn Place) {
+pub(super) async fn a_repeated_delivery_restarts_failed_runs(place: &dyn Place) {
     let store = place.open().await;
     let runs = accept(&store, delivered(taken(event(0), vec![run("a"), run("b"), run("c")]), &["key"])).await;
     let ran = Run { place: At { step: 3, element: 1 }, ..runs[0].0.clone() };
@@ -68,7 +68,7 @@ pub(super) async fn one_that_comes_again_starts_again_what_had_failed(place: &dy
 }
 
 /// Headers change each time a sender signs its request.
-pub(super) async fn one_that_comes_again_is_the_same_whatever_its_headers_are(place: &dyn Place) {
+pub(super) async fn a_repeated_delivery_is_recognized_whatever_its_headers_are(place: &dyn Place) {
     let store = place.open().await;
     accept(&store, delivered(taken(event(0), vec![run("a")]), &["key"])).await;
     let signed_anew = Event { headers: vec![("x-signature".into(), "t=2".into())], ip: "192.0.2.2".into(), ..event(1) };
@@ -78,7 +78,7 @@ pub(super) async fn one_that_comes_again_is_the_same_whatever_its_headers_are(pl
     assert!(is_same);
 }
 
-pub(super) async fn another_request_with_a_known_delivery_learns_nothing_of_it(place: &dyn Place) {
+pub(super) async fn a_different_request_with_a_known_delivery_learns_nothing_about_it(place: &dyn Place) {
     let store = place.open().await;
     let one = delivered(taken(event(0), vec![run("a")]), &["key"]);
     let run_of_then = accept(&store, again(&one)).await.remove(0).0;
@@ -116,7 +116,7 @@ pub(super) async fn another_request_with_a_known_delivery_learns_nothing_of_it(p
     assert_eq!(standing, Standing { answer: Some(answer), is_open: false }, "whoever asked meanwhile, the same request gets it");
 }
 
-pub(super) async fn another_request_starts_again_what_had_failed_only_if_it_is_vouched_for(place: &dyn Place) {
+pub(super) async fn a_different_request_restarts_failed_runs_only_if_it_is_verified(place: &dyn Place) {
     let store = place.open().await;
     let runs = accept(&store, delivered(taken(event(0), vec![run("a")]), &["key"])).await;
     record(&store, failed(&runs[0].0)).await;
@@ -128,7 +128,7 @@ pub(super) async fn another_request_starts_again_what_had_failed_only_if_it_is_v
     assert_eq!(ids(&lease(&store).await), [runs[0].0.id]);
 }
 
-pub(super) async fn one_that_no_rule_wanted_then_is_taken_when_one_does(place: &dyn Place) {
+pub(super) async fn a_delivery_that_no_rule_wanted_is_accepted_once_a_rule_wants_it(place: &dyn Place) {
     let store = place.open().await;
     let unwanted = delivered(taken(event(0), Vec::new()), &["key"]);
     accept(&store, again(&unwanted)).await;
@@ -140,7 +140,7 @@ pub(super) async fn one_that_no_rule_wanted_then_is_taken_when_one_does(place: &
     assert_eq!(first, wanted.event.id);
 }
 
-pub(super) async fn one_whose_event_was_deleted_is_taken_as_new(place: &dyn Place) {
+pub(super) async fn a_delivery_whose_event_was_deleted_is_accepted_as_new(place: &dyn Place) {
     let store = place.open().await;
     let runs = accept(&store, delivered(taken(event(0), vec![run("a")]), &["key"])).await;
     record(&store, done(&runs[0].0)).await;
@@ -150,7 +150,7 @@ pub(super) async fn one_whose_event_was_deleted_is_taken_as_new(place: &dyn Plac
     assert_eq!(accept(&store, delivered(taken(event(2), vec![run("a")]), &["key"])).await.len(), 1);
 }
 
-pub(super) async fn the_same_delivery_from_many_sides_at_a_time_is_kept_once(place: &dyn Place) {
+pub(super) async fn simultaneous_copies_of_a_delivery_are_saved_once(place: &dyn Place) {
     let owners = place.owners().await;
     for round in 0..6 {
         let asked: Vec<_> = (0..24)

@@ -37,7 +37,7 @@ pub(super) async fn intents_belong_to_their_folder(place: &dyn Place) {
 }
 
 /// `forget` gives no answer, and must take effect before anything asked for later.
-pub(super) async fn the_intent_that_follows_a_forgotten_one_stays(place: &dyn Place) {
+pub(super) async fn an_intent_that_follows_a_deleted_one_stays(place: &dyn Place) {
     let store = place.open().await;
     for n in 0..50 {
         store.intend("folder", intent("file", n)).await.unwrap();
@@ -51,7 +51,7 @@ pub(super) async fn the_intent_that_follows_a_forgotten_one_stays(place: &dyn Pl
     }
 }
 
-pub(super) async fn an_effect_that_was_settled_says_so_until_the_run_goes_on(place: &dyn Place) {
+pub(super) async fn a_settled_effect_stays_settled_until_the_run_continues(place: &dyn Place) {
     let first = place.open().await;
     let (one, other) = (begin(&first, 0, run("a")).await, begin(&first, 0, run("a")).await);
     let heir = place.heir(&first).await;
@@ -70,7 +70,7 @@ pub(super) async fn an_effect_that_was_settled_says_so_until_the_run_goes_on(pla
     assert!(leased.iter().any(|run| run.id == next.id && !run.settled));
 }
 
-pub(super) async fn an_effect_matters_while_a_run_is_still_at_it(place: &dyn Place) {
+pub(super) async fn an_effect_matters_only_while_a_run_is_still_at_it(place: &dyn Place) {
     let store = place.open().await;
     let one = begin(&store, 0, run("a")).await;
     let still = async |places: &[(RunId, u32, u32)]| store.still_at(places.to_vec()).await.unwrap();
@@ -84,7 +84,7 @@ pub(super) async fn an_effect_matters_while_a_run_is_still_at_it(place: &dyn Pla
     assert!(!still(&[(one.id, 1, 0)]).await);
 }
 
-pub(super) async fn rule_files_are_kept_by_their_content(place: &dyn Place) {
+pub(super) async fn rule_files_are_stored_by_their_content(place: &dyn Place) {
     let owners = place.owners().await;
     let file = |hash: &str, name: &str, text: &str| (hash.into(), name.to_owned(), text.to_owned());
     let (a, b) = (file("a", "a.yaml", "rules: 1"), file("b", "b.yaml", "ä"));

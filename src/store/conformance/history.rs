@@ -68,7 +68,7 @@ pub(super) async fn an_event_is_found_by_the_beginning_of_its_id(place: &dyn Pla
     }
 }
 
-pub(super) async fn everything_about_an_event_is_told(place: &dyn Place) {
+pub(super) async fn the_records_contain_everything_about_an_event(place: &dyn Place) {
     let store = place.open().await;
     let runs = accept(&store, taken(event(0), vec![run("a"), run("b"), run("c")])).await;
     // A failed run shows its original failure, not what was done because of it.

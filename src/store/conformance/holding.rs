@@ -18,7 +18,7 @@ async fn held_of(store: &Arc<dyn Store>, event: EventId) -> Vec<Run> {
     runs
 }
 
-pub(super) async fn a_run_that_was_lost_hold_of_is_given_as_it_is(place: &dyn Place) {
+pub(super) async fn an_orphaned_run_is_returned_as_it_is(place: &dyn Place) {
     let store = place.open().await;
     let one = record(&store, stepped(&begin(&store, 0, run("a")).await)).await;
     let taken_up = held(&store, one.id, one.turn).await;
@@ -31,7 +31,7 @@ pub(super) async fn a_run_that_was_lost_hold_of_is_given_as_it_is(place: &dyn Pl
     assert!(held(&store, one.id, taken_up[0].turn).await.is_empty(), "it has ended");
 }
 
-pub(super) async fn it_is_found_also_when_one_record_was_not_heard_of(place: &dyn Place) {
+pub(super) async fn an_orphaned_run_is_found_even_if_the_result_of_one_record_is_unknown(place: &dyn Place) {
     let store = place.open().await;
     let one = begin(&store, 0, run("a")).await;
     let recorded = record(&store, stepped(&one)).await;
@@ -42,7 +42,7 @@ pub(super) async fn it_is_found_also_when_one_record_was_not_heard_of(place: &dy
     assert!(held(&store, two.id, two.turn).await.is_empty());
 }
 
-pub(super) async fn it_is_not_found_when_it_was_given_back_and_leased_again(place: &dyn Place) {
+pub(super) async fn a_run_that_was_released_and_leased_again_is_not_orphaned(place: &dyn Place) {
     let store = place.open().await;
     let one = begin(&store, 0, run("a")).await;
     // Its holder did not learn that it was released.
@@ -53,7 +53,7 @@ pub(super) async fn it_is_not_found_when_it_was_given_back_and_leased_again(plac
     record(&store, done(&leased)).await;
 }
 
-pub(super) async fn an_event_whose_accept_was_not_heard_of_gives_what_it_began(place: &dyn Place) {
+pub(super) async fn the_runs_of_an_accept_with_an_unknown_result_are_found(place: &dyn Place) {
     let store = place.open().await;
     begin(&store, 0, in_lane("l")).await;
     let runs = accept(&store, taken(event(1), vec![run("a"), run("b"), in_lane("l"), run("c")])).await;
@@ -67,7 +67,7 @@ pub(super) async fn an_event_whose_accept_was_not_heard_of_gives_what_it_began(p
     assert!(held_of(&store, event(3).id).await.is_empty(), "it was not kept");
 }
 
-pub(super) async fn what_another_owner_has_is_not_given(place: &dyn Place) {
+pub(super) async fn the_runs_of_another_owner_are_not_returned(place: &dyn Place) {
     let first = place.open().await;
     let one = begin(&first, 0, run("a")).await;
     if place.allows_several_owners() {
@@ -82,7 +82,7 @@ pub(super) async fn what_another_owner_has_is_not_given(place: &dyn Place) {
 }
 
 /// For an owner that has leased runs without learning which.
-pub(super) async fn an_owner_is_told_all_that_it_has(place: &dyn Place) {
+pub(super) async fn an_owner_can_list_all_its_runs(place: &dyn Place) {
     let first = place.open().await;
     assert!(first.owned().await.unwrap().is_empty());
     let begun = begin(&first, 0, run("a")).await;

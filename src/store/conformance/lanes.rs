@@ -21,7 +21,7 @@ async fn cancel(store: &Arc<dyn Store>, run: &Run) {
     assert_eq!(cancelled, Cancelled { runs: 1, busy: 0 });
 }
 
-pub(super) async fn runs_of_one_lane_are_begun_one_at_a_time(place: &dyn Place) {
+pub(super) async fn runs_of_one_lane_start_one_at_a_time(place: &dyn Place) {
     let store = place.open().await;
     // Runs of one event are in the order in which it starts them.
     let runs = accept(&store, taken(event(0), vec![in_lane("l"), in_lane("l")])).await;
@@ -39,7 +39,7 @@ pub(super) async fn runs_of_one_lane_are_begun_one_at_a_time(place: &dyn Place) 
     begin(&store, 2, in_lane("l")).await;
 }
 
-pub(super) async fn a_lane_is_in_the_order_of_acceptance_whatever_ids_and_clocks_say(place: &dyn Place) {
+pub(super) async fn a_lane_keeps_the_order_of_acceptance_whatever_ids_and_clocks_say(place: &dyn Place) {
     let owners = place.owners().await;
     let mut head = begin(&owners[0], 500, in_lane("l")).await;
     let mut accepted = Vec::new();
@@ -56,7 +56,7 @@ pub(super) async fn a_lane_is_in_the_order_of_acceptance_whatever_ids_and_clocks
     }
 }
 
-pub(super) async fn a_run_that_waits_for_another_try_still_has_its_lane(place: &dyn Place) {
+pub(super) async fn a_run_that_waits_for_another_try_keeps_its_lane(place: &dyn Place) {
     let store = place.open().await;
     let first = begin(&store, 0, in_lane("l")).await;
     let second = queue(&store, 1, in_lane("l")).await;
@@ -77,7 +77,7 @@ pub(super) async fn lanes_do_not_wait_for_each_other(place: &dyn Place) {
     begin(&store, 0, run("in no lane")).await;
 }
 
-pub(super) async fn cancelling_the_head_of_a_lane_lets_the_next_one_begin(place: &dyn Place) {
+pub(super) async fn cancelling_the_first_run_of_a_lane_lets_the_next_one_start(place: &dyn Place) {
     let store = place.open().await;
     let head = accept(&store, left(event(0), vec![in_lane("l")])).await.remove(0).0;
     let (second, third) = (queue(&store, 1, in_lane("l")).await, queue(&store, 2, in_lane("l")).await);
@@ -87,7 +87,7 @@ pub(super) async fn cancelling_the_head_of_a_lane_lets_the_next_one_begin(place:
     assert_eq!(ids(&end(&store, done(leased)).await), [third.id]);
 }
 
-pub(super) async fn cancelling_the_middle_of_a_lane_lets_nobody_begin(place: &dyn Place) {
+pub(super) async fn cancelling_a_later_run_of_a_lane_starts_no_other(place: &dyn Place) {
     let store = place.open().await;
     let head = begin(&store, 0, in_lane("l")).await;
     let (second, third) = (queue(&store, 1, in_lane("l")).await, queue(&store, 2, in_lane("l")).await);
@@ -97,7 +97,7 @@ pub(super) async fn cancelling_the_middle_of_a_lane_lets_nobody_begin(place: &dy
 }
 
 /// The lower number of a replayed run must not let it start while another one is running.
-pub(super) async fn a_replayed_run_never_joins_another_one_of_its_lane(place: &dyn Place) {
+pub(super) async fn a_replayed_run_never_runs_together_with_another_one_of_its_lane(place: &dyn Place) {
     let store = place.open().await;
     let replayed = begin(&store, 0, in_lane("l")).await;
     let (working, third, fourth) =
@@ -125,7 +125,7 @@ pub(super) async fn a_replayed_run_never_joins_another_one_of_its_lane(place: &d
     assert_eq!(ids(&lease(&store).await), [failing.id]);
 }
 
-pub(super) async fn a_rule_that_is_started_anew_waits_in_its_lane(place: &dyn Place) {
+pub(super) async fn a_rule_that_is_started_again_waits_in_its_lane(place: &dyn Place) {
     let store = place.open().await;
     let working = begin(&store, 0, in_lane("l")).await;
     let kept = accept(&store, taken(event(1), Vec::new())).await;
@@ -137,7 +137,7 @@ pub(super) async fn a_rule_that_is_started_anew_waits_in_its_lane(place: &dyn Pl
     assert_eq!(end(&store, done(second)).await.len(), 1);
 }
 
-pub(super) async fn who_takes_over_from_a_dead_owner_gets_the_head_of_its_lane_only(place: &dyn Place) {
+pub(super) async fn the_successor_of_a_dead_owner_gets_only_the_first_run_of_a_lane(place: &dyn Place) {
     let first = place.open().await;
     let head = begin(&first, 0, in_lane("l")).await;
     let second = queue(&first, 1, in_lane("l")).await;
@@ -150,7 +150,7 @@ pub(super) async fn who_takes_over_from_a_dead_owner_gets_the_head_of_its_lane_o
     assert_eq!((state(place, &head).await, state(place, &second).await), (State::Done, State::Waiting));
 }
 
-pub(super) async fn lanes_that_cross_in_opposite_order_never_wait_for_each_other(place: &dyn Place) {
+pub(super) async fn events_with_lanes_in_opposite_orders_never_deadlock(place: &dyn Place) {
     let owners = place.owners().await;
     let lanes = ["a", "b", "c", "d"];
     let asked: Vec<_> = (0..80)
@@ -191,7 +191,7 @@ pub(super) async fn lanes_that_cross_in_opposite_order_never_wait_for_each_other
 }
 
 /// It must not wait for a run that is just ending and does not see it.
-pub(super) async fn a_run_that_comes_while_the_last_one_ends_is_not_left_behind(place: &dyn Place) {
+pub(super) async fn a_run_that_arrives_while_the_last_one_ends_does_not_wait_for_it(place: &dyn Place) {
     let owners = place.owners().await;
     let (one, other) = (owners[0].clone(), owners.last().unwrap().clone());
     let mut last = begin(&one, 0, in_lane("l")).await;

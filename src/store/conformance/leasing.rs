@@ -24,7 +24,7 @@ pub(super) async fn runs_are_leased_in_the_order_in_which_they_are_due(place: &d
     assert_eq!(lease(40).await, [runs[3].id]);
 }
 
-pub(super) async fn no_more_are_leased_than_were_asked_for(place: &dyn Place) {
+pub(super) async fn no_more_runs_are_leased_than_were_asked_for(place: &dyn Place) {
     let store = place.open().await;
     let runs = accept(&store, left(event(0), vec![run("a"); 5])).await;
     let runs = ids(runs.iter().map(|(run, _)| run));
@@ -38,7 +38,7 @@ pub(super) async fn no_more_are_leased_than_were_asked_for(place: &dyn Place) {
     assert_eq!(leased, runs);
 }
 
-pub(super) async fn heavy_runs_are_leased_as_many_as_are_wanted_and_hold_up_no_others(place: &dyn Place) {
+pub(super) async fn the_number_of_heavy_runs_is_limited_and_they_delay_no_others(place: &dyn Place) {
     let store = place.open().await;
     let of = |seconds, bytes: usize| Event { raw: vec![b' '; bytes].into(), ..event(seconds) };
     let heavy_first = [of(1, 101), of(2, 100), of(3, 5_000), of(4, 1)];
@@ -61,7 +61,7 @@ pub(super) async fn heavy_runs_are_leased_as_many_as_are_wanted_and_hold_up_no_o
     assert_eq!(lease(9, 100, 9).await, [runs[2]]);
 }
 
-pub(super) async fn what_an_owner_has_is_not_leased(place: &dyn Place) {
+pub(super) async fn runs_that_an_owner_has_are_not_leased(place: &dyn Place) {
     let owners = place.owners().await;
     let first = begin(&owners[0], 0, run("a")).await;
     accept(&owners[0], left(event(0), vec![run("b")])).await;
@@ -72,7 +72,7 @@ pub(super) async fn what_an_owner_has_is_not_leased(place: &dyn Place) {
     }
 }
 
-pub(super) async fn many_who_lease_at_a_time_never_get_the_same_run(place: &dyn Place) {
+pub(super) async fn simultaneous_leases_never_return_the_same_run(place: &dyn Place) {
     let owners = place.owners().await;
     for n in 0..20 {
         accept(&owners[0], left(event(n), vec![run("a"); 10])).await;
@@ -109,7 +109,7 @@ async fn lease_at(store: &Arc<dyn Store>, seconds: i64) -> Vec<Run> {
     runs
 }
 
-pub(super) async fn what_a_dead_owner_had_is_free_whatever_the_clock_says(place: &dyn Place) {
+pub(super) async fn the_runs_of_a_dead_owner_are_free_whatever_the_clock_says(place: &dyn Place) {
     let first = place.open().await;
     let begun = record(&first, stepped(&begin(&first, 100, run("a")).await)).await;
     let postponed_run = begin(&first, 100, run("b")).await;
@@ -127,7 +127,7 @@ pub(super) async fn what_a_dead_owner_had_is_free_whatever_the_clock_says(place:
     assert_eq!(ids(&lease_at(&heir, 500).await), [postponed_run.id]);
 }
 
-pub(super) async fn the_death_of_one_owner_frees_nothing_of_another_one(place: &dyn Place) {
+pub(super) async fn the_death_of_one_owner_frees_no_runs_of_another(place: &dyn Place) {
     let owners = place.owners().await;
     let [dies, .., lives] = &owners[..] else { return };
     let (lost, kept) = (begin(dies, 0, run("a")).await, begin(lives, 0, run("b")).await);
@@ -138,7 +138,7 @@ pub(super) async fn the_death_of_one_owner_frees_nothing_of_another_one(place: &
     record(lives, stepped(&kept)).await;
 }
 
-pub(super) async fn the_next_due_is_that_of_runs_that_nobody_has(place: &dyn Place) {
+pub(super) async fn the_next_due_time_counts_only_runs_that_nobody_has(place: &dyn Place) {
     let store = place.open().await;
     assert_eq!(store.next_due().await.unwrap(), None);
     let first = begin(&store, 0, in_lane("l")).await;

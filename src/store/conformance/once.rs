@@ -36,13 +36,13 @@ pub(super) async fn a_value_is_remembered_for_its_time_and_no_longer(place: &dyn
     assert_eq!(fate(&store, 19, brief()).await, StartResult::Repeated, "it is remembered anew");
 }
 
-pub(super) async fn two_runs_of_one_event_with_the_same_value_are_one(place: &dyn Place) {
+pub(super) async fn of_two_runs_of_an_event_with_the_same_value_only_one_starts(place: &dyn Place) {
     let store = place.open().await;
     let runs = accept(&store, taken(event(0), vec![once("v"), once("w"), once("v")])).await;
     assert_eq!(runs.iter().map(|(_, fate)| *fate).collect::<Vec<_>>(), [StartResult::Begun, StartResult::Begun, StartResult::Repeated]);
 }
 
-pub(super) async fn a_run_that_fails_or_is_cancelled_gives_its_value_back(place: &dyn Place) {
+pub(super) async fn a_run_that_fails_or_is_cancelled_releases_its_value(place: &dyn Place) {
     let store = place.open().await;
     let first = begin(&store, 0, once("v")).await;
     record(&store, failed(&first)).await;
@@ -66,7 +66,7 @@ pub(super) async fn a_replayed_run_claims_its_value_again(place: &dyn Place) {
     assert_eq!(fate(&store, 2, once("v")).await, StartResult::Begun, "it gives it back a second time");
 }
 
-pub(super) async fn a_run_gives_back_only_what_is_still_its_own(place: &dyn Place) {
+pub(super) async fn a_run_releases_only_a_value_that_is_still_its_own(place: &dyn Place) {
     let store = place.open().await;
     let first = begin(&store, 0, once("v")).await;
     record(&store, failed(&first)).await;
@@ -78,7 +78,7 @@ pub(super) async fn a_run_gives_back_only_what_is_still_its_own(place: &dyn Plac
     assert_eq!((state(place, &first).await, state(place, &second).await), (State::Waiting, State::Failed));
 }
 
-pub(super) async fn many_that_claim_a_value_at_a_time_get_it_once(place: &dyn Place) {
+pub(super) async fn simultaneous_claims_of_a_value_succeed_once(place: &dyn Place) {
     let owners = place.owners().await;
     let asked: Vec<_> = (0..40)
         .map(|n| {

@@ -12,7 +12,7 @@ fn of_rule(rule: &str) -> Waiting {
     Waiting { event: None, rule: Some(rule.to_owned()) }
 }
 
-pub(super) async fn failed_runs_go_on_at_the_step_that_failed(place: &dyn Place) {
+pub(super) async fn failed_runs_continue_at_the_step_that_failed(place: &dyn Place) {
     let store = place.open().await;
     let one = record(&store, stepped(&begin(&store, 0, run("a")).await)).await;
     let one = Run { forgiven: true, tried: 4, ..one };
@@ -28,7 +28,7 @@ pub(super) async fn failed_runs_go_on_at_the_step_that_failed(place: &dyn Place)
     assert_eq!(story(place, one.event).await, [(State::Failed, told)], "its history goes on, too");
 }
 
-pub(super) async fn only_the_failed_runs_of_the_rule_that_was_named_are_replayed(place: &dyn Place) {
+pub(super) async fn only_the_failed_runs_of_the_named_rule_are_replayed(place: &dyn Place) {
     let store = place.open().await;
     let runs = accept(&store, taken(event(0), ["a", "a", "b", "b", "c"].map(run).to_vec())).await;
     let stranger = begin(&store, 0, run("a")).await;
@@ -46,7 +46,7 @@ pub(super) async fn only_the_failed_runs_of_the_rule_that_was_named_are_replayed
     assert_eq!(state(place, &stranger).await, State::Failed);
 }
 
-pub(super) async fn many_who_replay_at_a_time_replay_once(place: &dyn Place) {
+pub(super) async fn simultaneous_replays_replay_once(place: &dyn Place) {
     let owners = place.owners().await;
     let runs = accept(&owners[0], taken(event(0), vec![in_lane("l"), run("a"), once("v")])).await;
     for (one, _) in &runs {
@@ -66,7 +66,7 @@ pub(super) async fn many_who_replay_at_a_time_replay_once(place: &dyn Place) {
     assert!(lease(&owners[0]).await.iter().all(|run| run.replays == 1));
 }
 
-pub(super) async fn a_rule_that_is_started_anew_gets_a_run_of_its_own(place: &dyn Place) {
+pub(super) async fn a_rule_that_is_started_again_gets_a_new_run(place: &dyn Place) {
     let store = place.open().await;
     let first = begin(&store, 0, run("a")).await;
     record(&store, done(&first)).await;
@@ -89,7 +89,7 @@ pub(super) async fn a_rule_that_is_started_anew_gets_a_run_of_its_own(place: &dy
     assert_eq!(story(place, first.event).await.len(), 4);
 }
 
-pub(super) async fn a_story_tells_what_is_in_hand_and_what_waits_for_its_turn(place: &dyn Place) {
+pub(super) async fn the_records_show_which_runs_are_in_hand_and_which_wait_for_their_turn(place: &dyn Place) {
     let store = place.open().await;
     let begun = begin(&store, 0, in_lane("l")).await;
     let queued = queue(&store, 0, in_lane("l")).await;
@@ -105,7 +105,7 @@ pub(super) async fn a_story_tells_what_is_in_hand_and_what_waits_for_its_turn(pl
     }
 }
 
-pub(super) async fn cancelling_ends_what_waits_and_leaves_what_is_in_hand(place: &dyn Place) {
+pub(super) async fn cancelling_ends_waiting_runs_and_leaves_those_in_hand(place: &dyn Place) {
     let owners = place.owners().await;
     let store = &owners[0];
     let busy = begin(owners.last().unwrap(), 0, NewRun { rule: "a".into(), ..in_lane("l") }).await;
@@ -136,7 +136,7 @@ pub(super) async fn cancelling_ends_what_waits_and_leaves_what_is_in_hand(place:
     refuse(store, done(&queued)).await;
 }
 
-pub(super) async fn cancelling_ends_what_a_dead_owner_had(place: &dyn Place) {
+pub(super) async fn cancelling_ends_the_runs_of_a_dead_owner(place: &dyn Place) {
     let first = place.open().await;
     let one = begin(&first, 0, NewRun { lane: Some("l".into()), ..once("v") }).await;
     let next = queue(&first, 0, in_lane("l")).await;
@@ -148,7 +148,7 @@ pub(super) async fn cancelling_ends_what_a_dead_owner_had(place: &dyn Place) {
     assert_eq!(accept(&heir, taken(event(1), vec![once("v")])).await[0].1, StartResult::Begun, "its value was given back");
 }
 
-pub(super) async fn nothing_happens_to_events_that_are_not_kept(place: &dyn Place) {
+pub(super) async fn commands_do_nothing_to_unknown_events(place: &dyn Place) {
     let store = place.open().await;
     begin(&store, 0, run("a")).await;
     let unknown = event(1).id;

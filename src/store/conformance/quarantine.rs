@@ -4,7 +4,7 @@ use super::place::Place;
 use super::sample::{at, begin, done, ids, in_lane, lease, once, queue, record, state, story};
 use crate::model::run::State;
 
-pub(super) async fn a_run_of_which_the_program_died_three_times_is_set_aside(place: &dyn Place) {
+pub(super) async fn a_run_that_crashed_the_program_three_times_is_quarantined(place: &dyn Place) {
     let first = place.open().await;
     let innocent = begin(&first, 0, once("other")).await;
     let one = begin(&first, 0, in_lane("l")).await;
@@ -28,7 +28,7 @@ pub(super) async fn a_run_of_which_the_program_died_three_times_is_set_aside(pla
     assert_eq!(leased, [innocent.id, next.id], "it holds up nobody");
 }
 
-pub(super) async fn one_that_is_replayed_after_that_begins_to_count_anew(place: &dyn Place) {
+pub(super) async fn after_a_replay_the_crashes_of_a_quarantined_run_are_counted_again(place: &dyn Place) {
     let store = place.open().await;
     let one = begin(&store, 0, once("v")).await;
     for _ in 0..3 {

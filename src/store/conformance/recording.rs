@@ -12,7 +12,7 @@ use crate::model::run::{Run, SavedAt, State};
 use crate::secret::SealedText;
 use crate::store::contract::{Heavy, Record, Standing, Store};
 
-pub(super) async fn what_was_tried_is_in_the_history_in_its_order(place: &dyn Place) {
+pub(super) async fn attempts_are_in_the_history_in_their_order(place: &dyn Place) {
     let store = place.open().await;
     let mut one = begin(&store, 0, run("a")).await;
     for _ in 0..12 {
@@ -28,7 +28,7 @@ pub(super) async fn what_was_tried_is_in_the_history_in_its_order(place: &dyn Pl
     assert_eq!(story(place, one.event).await, [(State::Done, told)]);
 }
 
-pub(super) async fn a_run_goes_on_where_it_was_recorded(place: &dyn Place) {
+pub(super) async fn a_run_continues_where_it_was_recorded(place: &dyn Place) {
     let first = place.open().await;
     let one = begin(&first, 0, run("a")).await;
     let watchdog = Run {
@@ -48,7 +48,7 @@ pub(super) async fn a_run_goes_on_where_it_was_recorded(place: &dyn Place) {
     assert_eq!(lease(&heir).await, [Run { turn: repaired.turn + 1, ..repaired }]);
 }
 
-pub(super) async fn a_run_that_does_not_go_on_is_free_when_it_is_due(place: &dyn Place) {
+pub(super) async fn a_run_that_pauses_is_free_when_it_is_due(place: &dyn Place) {
     let owners = place.owners().await;
     let one = begin(&owners[0], 0, run("a")).await;
     record(&owners[0], postponed(&one, at(60))).await;
@@ -73,7 +73,7 @@ fn with_all(record: Record) -> Record {
     Record { run: run.into(), answer: Some(answer), ..record }
 }
 
-pub(super) async fn a_record_that_is_repeated_changes_nothing(place: &dyn Place) {
+pub(super) async fn a_repeated_record_changes_nothing(place: &dyn Place) {
     let store = place.open().await;
     let one = begin(&store, 0, run("a")).await;
     let step = with_all(stepped(&one));
@@ -108,7 +108,7 @@ async fn refuses_all(place: &dyn Place, store: &Arc<dyn Store>, asks: &Arc<dyn S
     }
 }
 
-pub(super) async fn a_record_by_who_has_not_the_run_is_refused_and_changes_nothing(place: &dyn Place) {
+pub(super) async fn a_record_by_an_owner_without_the_run_is_rejected_and_changes_nothing(place: &dyn Place) {
     let owners = place.owners().await;
     let waiting = accept(&owners[0], left(event(0), vec![run("a")])).await.remove(0).0;
     refuses_all(place, &owners[0], &owners[0], &waiting).await;
@@ -124,7 +124,7 @@ pub(super) async fn a_record_by_who_has_not_the_run_is_refused_and_changes_nothi
     assert_eq!(lease(&owners[0]).await, [Run { turn: given_back.turn + 1, ..given_back }]);
 }
 
-pub(super) async fn a_record_by_an_earlier_count_is_refused_and_changes_nothing(place: &dyn Place) {
+pub(super) async fn a_record_with_an_earlier_turn_is_rejected_and_changes_nothing(place: &dyn Place) {
     let store = place.open().await;
     let one = begin(&store, 0, run("a")).await;
     let next = record(&store, stepped(&one)).await;
@@ -142,7 +142,7 @@ pub(super) async fn a_record_by_an_earlier_count_is_refused_and_changes_nothing(
 }
 
 /// A replay must not return a run to a turn number that somebody held it with before it failed.
-pub(super) async fn a_record_from_before_a_replay_is_refused_and_changes_nothing(place: &dyn Place) {
+pub(super) async fn a_record_from_before_a_replay_is_rejected_and_changes_nothing(place: &dyn Place) {
     let store = place.open().await;
     let mut late = Vec::new();
     let mut one = begin(&store, 0, run("a")).await;
@@ -160,7 +160,7 @@ pub(super) async fn a_record_from_before_a_replay_is_refused_and_changes_nothing
     record(&store, done(&one)).await;
 }
 
-pub(super) async fn a_record_of_a_run_that_has_ended_is_refused_and_changes_nothing(place: &dyn Place) {
+pub(super) async fn a_record_of_a_run_that_has_ended_is_rejected_and_changes_nothing(place: &dyn Place) {
     let store = place.open().await;
     for end in [done, failed] {
         let one = begin(&store, 0, run("a")).await;
@@ -171,7 +171,7 @@ pub(super) async fn a_record_of_a_run_that_has_ended_is_refused_and_changes_noth
     assert!(lease(&store).await.is_empty());
 }
 
-pub(super) async fn a_record_by_a_dead_owner_is_refused_and_changes_nothing(place: &dyn Place) {
+pub(super) async fn a_record_by_a_dead_owner_is_rejected_and_changes_nothing(place: &dyn Place) {
     let first = place.open().await;
     let one = begin(&first, 0, run("a")).await;
     let heir = place.heir(&first).await;

@@ -11,7 +11,7 @@ fn before(seconds: i64) -> Pruning {
     Pruning { before: at(seconds), failed: false, is_dry_run: false }
 }
 
-pub(super) async fn an_event_is_deleted_with_all_that_belongs_to_it(place: &dyn Place) {
+pub(super) async fn an_event_is_deleted_with_everything_that_belongs_to_it(place: &dyn Place) {
     let store = place.open().await;
     let (one, kept) = (begin(&store, 0, run("a")).await, begin(&store, 1, run("a")).await);
     let answer = SealedAnswer { status: 200, headers: Vec::new(), body: SealedText::clear("ok") };
@@ -33,7 +33,7 @@ pub(super) async fn an_event_is_deleted_with_all_that_belongs_to_it(place: &dyn 
     assert!(store.size().await.unwrap() > 0 && place.records().await.size().await.unwrap() > 0);
 }
 
-pub(super) async fn what_waits_or_failed_is_not_deleted(place: &dyn Place) {
+pub(super) async fn events_with_waiting_or_failed_runs_are_not_deleted(place: &dyn Place) {
     let store = place.open().await;
     let in_hand = begin(&store, 0, run("a")).await;
     let waits = begin(&store, 0, run("a")).await;
@@ -56,7 +56,7 @@ pub(super) async fn what_waits_or_failed_is_not_deleted(place: &dyn Place) {
     assert_eq!(store.prune(Pruning { failed: true, ..before(5) }, 0, 10).await.unwrap().events, 1);
 }
 
-pub(super) async fn deleting_goes_on_where_it_stopped(place: &dyn Place) {
+pub(super) async fn deleting_continues_where_it_stopped(place: &dyn Place) {
     let store = place.open().await;
     let mut runs: Vec<Run> = Vec::new();
     for n in 0..10 {
@@ -82,7 +82,7 @@ pub(super) async fn deleting_goes_on_where_it_stopped(place: &dyn Place) {
     assert_eq!(place.records().await.counts().await.unwrap().events, 5);
 }
 
-pub(super) async fn what_was_remembered_for_a_time_is_deleted_after_it(place: &dyn Place) {
+pub(super) async fn expired_deliveries_are_deleted(place: &dyn Place) {
     let store = place.open().await;
     let day = DAY.as_secs() as i64;
     accept(&store, delivered(taken(event(0), vec![run("a")]), &["old"])).await;

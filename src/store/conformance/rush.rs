@@ -152,7 +152,7 @@ impl Hand {
     }
 }
 
-pub(super) async fn whatever_many_do_at_a_time_every_run_ends_once_and_alone_in_its_lane(place: &dyn Place) {
+pub(super) async fn under_stress_every_run_ends_once_and_alone_in_its_lane(place: &dyn Place) {
     let owners = place.owners().await;
     let seed = std::env::var("DOORBELL_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     let seen = Arc::new(Mutex::new(Witness::default()));

@@ -41,7 +41,7 @@ pub(super) async fn a_saved_value_is_read_back(place: &dyn Place) {
     assert!(dossier(place, one.event).await.runs[0].0.run.saved.is_empty());
 }
 
-pub(super) async fn a_later_value_takes_the_place_of_an_earlier_one(place: &dyn Place) {
+pub(super) async fn a_later_value_replaces_an_earlier_one(place: &dyn Place) {
     let store = place.open().await;
     let mut one = begin(&store, 0, run("a")).await;
     for n in 0..3 {
@@ -94,7 +94,7 @@ pub(super) async fn saved_values_are_read_back_after_a_failure_and_a_replay(plac
     assert_eq!(lease(&store).await[0].saved, more.saved);
 }
 
-pub(super) async fn saving_again_what_was_saved_doubles_nothing(place: &dyn Place) {
+pub(super) async fn saving_the_same_values_again_repeats_nothing(place: &dyn Place) {
     let store = place.open().await;
     let one = begin(&store, 0, run("a")).await;
     let mut saved = one;

@@ -217,7 +217,7 @@ impl World {
 }
 
 #[test]
-fn whatever_happens_every_run_ends_once_in_order_and_does_nothing_twice() {
+fn whatever_fails_every_run_ends_once_in_order_and_repeats_nothing() {
     let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
     let seeds = match number("DOORBELL_SEED") {
         Some(seed) => seed..seed + 1,

@@ -77,7 +77,7 @@ fn signatures(greeted: &Greeted) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn no_greeting_makes_what_another_request_is_let_in_with() {
+fn no_handshake_answer_makes_another_request_acceptable() {
     let all = all();
     let mut tried = 0;
     for greeter in all.iter().filter(|s| s.handshake.is_some()) {
@@ -125,7 +125,7 @@ fn spelled_anyhow(victim: &Signer, message: &[u8], signature: &[u8]) -> String {
 }
 
 #[test]
-fn the_greetings_of_every_sender_are_answered_and_hold_no_secret() {
+fn the_handshakes_of_every_sender_are_answered_without_revealing_a_secret() {
     for sender in all().iter().filter(|s| s.handshake.as_ref().is_some_and(|h| h.hands_over.is_none())) {
         let signer = Signer::new(sender);
         for token in ["qgg8vlvZRS6UYooatFL8Aw", "M2RkODJkZmMtYjlkYi00NmQ4LTk0MGUtM2JjYzkwM2Q4MjQ0", "a"] {
@@ -148,7 +148,7 @@ fn the_greetings_of_every_sender_are_answered_and_hold_no_secret() {
 }
 
 #[test]
-fn only_short_tokens_are_signed_and_none_of_them_is_an_event() {
+fn only_short_tokens_are_signed_and_none_of_them_is_accepted_as_an_event() {
     let all = all();
     let x = Signer::new(all.iter().find(|s| s.name == "x").unwrap());
     for (token, is_answered) in [
@@ -172,7 +172,7 @@ fn only_short_tokens_are_signed_and_none_of_them_is_an_event() {
 }
 
 #[test]
-fn what_others_send_back_is_no_secret_of_the_address() {
+fn a_token_that_is_sent_back_is_not_accepted_as_the_secret() {
     let graph = guard("microsoft_graph: \"{{ secret.S }}\"", "s3cret");
     for token in ["s3cre", "{\"value\":[{\"clientState\":\"x\"}]}", "\u{e9}"] {
         for handshake in graph.greetings() {

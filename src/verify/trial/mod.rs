@@ -303,7 +303,7 @@ pub(super) fn wrapped(halves: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn every_sender_is_let_in_with_what_it_signs() {
+fn every_sender_is_accepted_with_its_own_signature() {
     assert_eq!(all().len(), senders().len() + 9);
     for sender in all() {
         let signer = Signer::new(&sender);

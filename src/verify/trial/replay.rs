@@ -115,7 +115,7 @@ fn known_again(name: &str, guard: &Guard, keys: &Keys, original: &Request, other
 }
 
 #[test]
-fn every_spelling_that_is_accepted_is_the_same_request_again() {
+fn every_accepted_encoding_of_a_signature_is_the_same_request() {
     for sender in all() {
         let signer = Signer::new(&sender);
         let (draft, original) = signer.signed(b"{\"type\":\"order\",\"n\":1}");
@@ -139,7 +139,7 @@ fn every_spelling_that_is_accepted_is_the_same_request_again() {
 }
 
 #[test]
-fn no_proof_holds_the_secret() {
+fn no_proof_contains_the_secret() {
     for sender in all().iter().filter(|s| s.scheme.signed.has_secret()) {
         let signer = Signer::new(sender);
         let (draft, request) = signer.signed(b"{}");
@@ -153,7 +153,7 @@ fn json_request(body: &Value) -> Request {
 }
 
 #[test]
-fn items_of_adyen_are_known_again_one_by_one() {
+fn adyen_items_are_recognized_one_by_one() {
     let key = hmac::Key::new(hmac::HMAC_SHA256, SHARED);
     let item = |reference: &str| {
         let signed = format!("{reference}::Shop:order:100:EUR:AUTHORISATION:true");
@@ -185,7 +185,7 @@ fn items_of_adyen_are_known_again_one_by_one() {
 }
 
 #[test]
-fn a_call_of_twilio_is_known_again() {
+fn a_twilio_request_is_recognized() {
     let guard = guard("twilio: \"{{ secret.S }}\"", "token");
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, b"token");
     let signed = |url: &str| STANDARD.encode(hmac::sign(&key, format!("{url}A1B2").as_bytes()));
@@ -202,7 +202,7 @@ fn a_call_of_twilio_is_known_again() {
 }
 
 #[test]
-fn messages_of_sns_and_paypal_are_known_again() {
+fn sns_and_paypal_messages_are_recognized() {
     let certificate = Published::read(RSA_CERTIFICATE.as_bytes()).unwrap();
     let address = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem";
     let topic = "arn:aws:sns:eu-west-1:123456789012:orders";
@@ -245,7 +245,7 @@ fn messages_of_sns_and_paypal_are_known_again() {
 }
 
 #[test]
-fn who_only_shows_a_secret_proves_no_single_request() {
+fn a_sender_that_only_sends_a_secret_proves_no_single_request() {
     let bearer = guard("bearer: \"{{ secret.S }}\"", "s3cret");
     let mut request = blank(b"{}");
     request.headers.push(("authorization".into(), "Bearer s3cret".into()));
