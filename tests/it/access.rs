@@ -1,4 +1,4 @@
-//! The door itself: who may come in, how often, how packed, and by https.
+//! Who may call an address and how often; compressed bodies, replay protection and HTTPS.
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
@@ -27,7 +27,7 @@ fn only_callers_in_allow_from_may_call() {
         assert_eq!(got.status, status, "{from}");
         if status == 401 {
             assert_eq!(got.body, r#"{"status":"refused","message":"denied"}"#);
-            until("the reason is told", || doorbell.logged("this caller is not in the `allow_from` of the address"));
+            until("the reason is logged", || doorbell.logged("this caller is not in the `allow_from` of the address"));
         }
     }
     let said = Setup::with(&rules("verify: none, allow_from: 10.0.0.0/33")).printed(&["check"]);
@@ -39,17 +39,17 @@ fn the_caller_is_the_one_that_a_trusted_proxy_names() {
     let setup = Setup::with(&rules("verify: none, allow_from: 203.0.113.7"));
     let call = |doorbell: &Doorbell, forwarded: &str| doorbell.send("POST", "/hook", &[("x-forwarded-for", forwarded)], b"").status;
     let doorbell = setup.serve();
-    assert_eq!(call(&doorbell, "203.0.113.7"), 401, "nobody said that this caller is a proxy");
+    assert_eq!(call(&doorbell, "203.0.113.7"), 401, "this caller is not a trusted proxy");
     let setup = Setup::with(&rules("verify: none, allow_from: 203.0.113.7"));
     let doorbell = setup.serve_with(&["--trusted-proxies", "127.0.0.0/8,10.0.0.0/8"]);
     assert_eq!(call(&doorbell, "203.0.113.7"), 200);
     assert_eq!(call(&doorbell, "6.6.6.6, 203.0.113.7, 10.1.1.1"), 200);
-    assert_eq!(call(&doorbell, "203.0.113.7, 6.6.6.6"), 401, "what the caller writes in front counts for nothing");
+    assert_eq!(call(&doorbell, "203.0.113.7, 6.6.6.6"), 401, "what the caller itself puts before it does not count");
 }
 
 #[test]
 fn a_caller_cannot_change_its_address_with_other_headers() {
-    // The proxy's own network may call, which is what a caller would like to be taken for.
+    // The proxy's own network may call, so callers would like to be mistaken for it.
     let setup = Setup::with(&rules("verify: none, allow_from: [ 127.0.0.0/8, 10.0.0.0/8 ], limit: 2 per hour per caller"));
     let xff = ("x-forwarded-for", "6.6.6.6");
     for headers in [
@@ -73,7 +73,7 @@ fn a_caller_cannot_change_its_address_with_other_headers() {
     let doorbell = setup.serve_with(&["--trusted-proxies", "127.0.0.1", "--client-ip-header", "X-Real-IP"]);
     let call = |ip: &str| doorbell.send("POST", "/hook", &[("x-real-ip", ip), ("x-forwarded-for", "6.6.6.6")], b"").status;
     assert_eq!([call("10.0.0.1"), call("10.0.0.1"), call("10.0.0.1"), call("6.6.6.6")], [200, 200, 429, 401]);
-    // Callers whom nobody knows count as one.
+    // All callers with an unknown address count as one.
     let setup = Setup::with(&rules("verify: none, limit: 2 per hour per caller"));
     let doorbell = setup.serve_with(&["--trusted-proxies", "127.0.0.1"]);
     let call = |value: &str| doorbell.send("POST", "/hook", &[("x-forwarded-for", value)], b"").status;
@@ -91,7 +91,7 @@ fn a_caller_that_calls_too_often_is_told_when_to_retry() {
     let got = call("203.0.113.7");
     assert_eq!((got.status, got.body.as_str()), (429, r#"{"status":"refused","message":"Too many requests; try again later."}"#));
     assert!((600..=1_201).contains(&got.header("retry-after").parse::<u32>().unwrap()), "{got:?}");
-    assert_eq!(call("203.0.113.8").status, 200, "others are not meant");
+    assert_eq!(call("203.0.113.8").status, 200, "other callers are not limited");
     let said = Setup::with(&rules("verify: none, limit: 3 a day")).printed(&["check"]);
     assert!(said.contains("`3 a day` is not a limit"), "{said}");
 }
@@ -176,12 +176,12 @@ fn with_replay_guard_another_encoding_of_a_signature_is_the_same_request() {
     };
     let token = format!("{signed}.{}", base64(tag.as_ref()));
     let other_alphabet = format!("{signed}.{}", base64(tag.as_ref()).replace('-', "+").replace('_', "/"));
-    let spelled = [token.clone(), format!("{token}="), format!("{token}=="), other_alphabet];
-    assert_eq!(events(&spelled.map(|t| vec![("x-token", t)])).len(), 1);
-    // What somebody adds for another way to verify, which does not vouch, makes it no other request either.
+    let encodings = [token.clone(), format!("{token}="), format!("{token}=="), other_alphabet];
+    assert_eq!(events(&encodings.map(|t| vec![("x-token", t)])).len(), 1);
+    // Adding an invalid signature for another scheme does not make it a different request.
     let github = ("x-hub-signature-256", format!("sha256={}", sign(b"k3y", "{\"n\": 1}")));
-    let beside = |junk: &str| vec![github.clone(), ("x-token", format!("{junk}.{junk}.{junk}"))];
-    assert_eq!(events(&[vec![github.clone()], beside("a"), beside("b")]).len(), 1);
+    let with_token = |junk: &str| vec![github.clone(), ("x-token", format!("{junk}.{junk}.{junk}"))];
+    assert_eq!(events(&[vec![github.clone()], with_token("a"), with_token("b")]).len(), 1);
     until("both lines are written", || setup.output("out.txt").lines().count() == 2);
 }
 
@@ -194,16 +194,16 @@ fn a_changed_secret_is_used_after_a_reload() {
     assert_eq!([call("old-key"), call("new-key")], [200, 401]);
     setup.write("key.txt", "new-key\n");
     doorbell.reload();
-    until("the new key is good", || call("new-key") == 200);
+    until("the new key is accepted", || call("new-key") == 200);
     assert_eq!(call("old-key"), 401);
-    // An empty one lets nobody in: what was good stays.
+    // An empty secret would let anybody in, so the old one stays.
     setup.write("key.txt", "");
     doorbell.reload();
-    until("the problem is told", || doorbell.logged("the secret KEY is empty"));
+    until("the problem is logged", || doorbell.logged("the secret KEY is empty"));
     assert_eq!([call("new-key"), call("")], [200, 401]);
 }
 
-/// What an https address serves, and the owner of the certificate, which the client trusts.
+/// Calls an HTTPS address, trusting only this certificate; returns the status, and whether it was HTTP/2.
 fn get(address: &str, trusted: &str) -> Result<(u16, bool), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -228,7 +228,7 @@ fn https_works_and_a_renewed_certificate_is_used_after_a_reload() {
     assert_eq!(get(&doorbell.address, "tests/keys/rsa.cert.pem"), Ok((200, true)));
     assert!(get(&doorbell.address, "tests/keys/ec.cert.pem").is_err());
     assert_eq!(setup.printed(&["health", "--listen", &doorbell.address, "--tls-cert", "cert.pem"]), "ready, 1 rule\n");
-    // Plain HTTP is not answered here, and silent connections keep nobody out.
+    // Plain HTTP is not answered here.
     let mut plain = std::net::TcpStream::connect(&doorbell.address).unwrap();
     plain.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     let mut answer = Vec::new();
@@ -237,10 +237,10 @@ fn https_works_and_a_renewed_certificate_is_used_after_a_reload() {
     put("ec");
     doorbell.reload();
     until("the new certificate is in use", || get(&doorbell.address, "tests/keys/ec.cert.pem") == Ok((200, true)));
-    // One that cannot be used never takes the place of one that can.
+    // An unusable certificate never replaces a usable one.
     std::fs::copy(project_folder().join("tests/keys/rsa.cert.pem"), setup.path("cert.pem")).unwrap();
     doorbell.reload();
-    until("it is told", || {
+    until("it is logged", || {
         doorbell.logged("the private key key.pem does not belong to the certificate cert.pem; the old certificate stays in use")
     });
     assert_eq!(get(&doorbell.address, "tests/keys/ec.cert.pem"), Ok((200, true)));

@@ -1,4 +1,4 @@
-//! What a sender is answered.
+//! What a sender gets as an answer: success, the reason for a rejection, or an answer of the address; and `doorbell health`.
 
 use crate::harness::{Setup, until};
 
@@ -20,7 +20,7 @@ fn an_event_is_answered_once_it_is_saved_and_ignored_if_no_rule_wants_it() {
 fn a_request_that_cannot_be_accepted_is_rejected_with_the_reason() {
     let setup = Setup::with(OPEN);
     let doorbell = setup.serve();
-    let refused = |said: &str| serde_json::json!({"status": "refused", "message": said}).to_string();
+    let rejected = |said: &str| serde_json::json!({"status": "refused", "message": said}).to_string();
     let json = [("content-type", "application/json")];
     for (method, path, body, status, said) in [
         ("POST", "/b", "{}", 404, "No rule uses this address."),
@@ -29,11 +29,11 @@ fn a_request_that_cannot_be_accepted_is_rejected_with_the_reason() {
         ("POST", "/a", &"x".repeat(101), 413, "The body is larger than 100 bytes."),
     ] {
         let got = doorbell.send(method, path, &json, body.as_bytes());
-        assert_eq!((got.status, got.body.as_str()), (status, refused(said).as_str()), "{method} {path}");
+        assert_eq!((got.status, got.body.as_str()), (status, rejected(said).as_str()), "{method} {path}");
         assert_eq!(got.header("doorbell-request").len(), 36);
     }
     assert_eq!(doorbell.send("GET", "/a", &[], b"").header("allow"), "POST");
-    assert_eq!(doorbell.send("POST", "/a", &json, "x".repeat(100).as_bytes()).status, 400, "the limit itself is taken");
+    assert_eq!(doorbell.send("POST", "/a", &json, "x".repeat(100).as_bytes()).status, 400, "a body as large as the limit is accepted");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_sender_that_cannot_be_verified_is_denied_without_a_reason() {
             assert_eq!(got.body, r#"{"status":"refused","message":"denied"}"#);
         }
     }
-    // Who sent it is asked before what it says is looked at.
+    // The sender is verified before the body is read.
     let got = doorbell.send("POST", "/bearer", &[("content-type", "application/json")], b"{broken");
     assert_eq!(got.status, 401);
     until("the reason is in the log", || doorbell.logged("the header authorization contains a different secret"));
@@ -93,7 +93,7 @@ fn health_shows_whether_doorbell_is_ready() {
     let health = |more: &[&str]| setup.printed(&[&["health", "--listen", &doorbell.address], more].concat());
     assert_eq!(health(&[]), "ready, 1 rule\n");
     assert_eq!(health(&["--json"]), "{\"status\":\"ready\",\"rules\":1,\"problems\":[],\"silent\":[],\"down\":[]}\n");
-    assert_eq!(health(&["--data", "elsewhere"]), "ready\n", "who cannot open the data folder hears no more than anybody");
+    assert_eq!(health(&["--data", "elsewhere"]), "ready\n", "without the data folder, the command shows only what everybody may see");
     let address = doorbell.address.clone();
     doorbell.stop();
     let out = setup.run(&["health", "--listen", &address]);

@@ -1,9 +1,9 @@
-//! What comes in as a form with files, as XML or in another encoding, and what goes out as XML and as a form.
+//! Bodies that are forms with files or XML: received from senders, and sent to other apps.
 
 use crate::harness::{Setup, Target, json, until};
 
-/// Sends one body and gives what the rule made of it.
-fn taken(kind: &str, body: &[u8], text: &str) -> String {
+/// Sends a body; returns what the rule wrote.
+fn written_for(kind: &str, body: &[u8], text: &str) -> String {
     let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - append: a.log\n        text: \"{text}\"\n"
     ));
@@ -18,13 +18,13 @@ fn taken(kind: &str, body: &[u8], text: &str) -> String {
 fn a_contact_form_with_a_file_is_read() {
     let body = b"--b\r\nContent-Disposition: form-data; name=\"email\"\r\n\r\nada@example.com\r\n--b\r\nContent-Disposition: form-data; name=\"cv\"; filename=\"cv.pdf\"\r\nContent-Type: application/pdf\r\n\r\n\x00\x01\xff\r\n--b--\r\n";
     let text = "{{ body.email }} {{ body.cv.name }} {{ body.cv.size }} {{ body.cv.type }} {{ body.cv.base64 }}";
-    assert_eq!(taken("multipart/form-data; boundary=b", body, text), "ada@example.com cv.pdf 3 application/pdf AAH/\n");
+    assert_eq!(written_for("multipart/form-data; boundary=b", body, text), "ada@example.com cv.pdf 3 application/pdf AAH/\n");
 }
 
 #[test]
 fn xml_is_read_with_attributes_and_repeated_elements() {
     let body = br#"<order id="7"><line>Mug</line><line>Desk</line></order>"#;
-    assert_eq!(taken("text/xml", body, "{{ body.order._id }} {{ join body.order.line '+' }}"), "7 Mug+Desk\n");
+    assert_eq!(written_for("text/xml", body, "{{ body.order._id }} {{ join body.order.line '+' }}"), "7 Mug+Desk\n");
 }
 
 #[test]

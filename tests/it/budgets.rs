@@ -1,20 +1,20 @@
-//! One webhook never takes the program down or holds up the others: what a rule may take for it is limited, and a run that
-//! would take more fails in plain English.
+//! One webhook never overloads the program or delays others: the work and memory of a rule are limited, and a run that needs
+//! more fails with a message in plain English.
 
 use std::time::{Duration, Instant};
 
 use crate::harness::{Doorbell, Setup, until};
 
-/// Lists inside lists, `deep` times.
-fn deep(deep: usize) -> String {
-    format!("{}1{}", "{\"a\":".repeat(deep), "}".repeat(deep))
+/// A value inside so many objects.
+fn deep(levels: usize) -> String {
+    format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels))
 }
 
 fn list(item: &str, times: usize) -> String {
     format!("[{}]", vec![item; times].join(","))
 }
 
-/// Others are answered, at once.
+/// Other callers are still answered at once.
 fn others_are_served(doorbell: &Doorbell) {
     let since = Instant::now();
     assert_eq!(doorbell.post("/other", "{}").status, 200);
@@ -33,18 +33,18 @@ fn a_template_that_makes_too_much_text_fails_only_its_own_run() {
         list("1", 20_000),
         list(&deep(100), 100)
     );
-    let made = "text longer than 10 MB cannot be processed";
+    let too_long = "text longer than 10 MB cannot be processed";
     let steps = "takes more than 10 million steps";
     let bytes = "produces more than 256 MB of text and values";
     let cases = [
-        ("replace", "{{ replace body.x 'x' body.y }}", made),
-        ("join", "{{ join body.list body.y }}", made),
+        ("replace", "{{ replace body.x 'x' body.y }}", too_long),
+        ("join", "{{ join body.list body.y }}", too_long),
         ("split", "{{ count (split body.commas ',') }}", "has more than 100000 parts"),
         ("json", "{{ json (json (json (json (json (json (json (json (json (json body.quotes))))))))) }}", "longer than 10 MB as JSON"),
         (
             "base64",
             "{{ base64 (base64 (base64 (base64 (base64 (base64 (base64 (base64 (base64 (base64 (base64 (base64 (base64 (base64 (base64 body.x)))))))))))))) }}",
-            made,
+            too_long,
         ),
         ("eq", "{{#if (eq body.list body.list)}}yes{{/if}}", steps),
         ("each", "{{#each body.list}}{{ count (split (replace body.x 'x' 'xx') 'q') }}{{/each}}", bytes),
@@ -82,14 +82,14 @@ fn a_condition_that_takes_too_much_work_starts_a_run_that_fails_with_the_reason(
     until("it has failed", || setup.printed(&["failed"]).contains(said));
     let told = setup.printed(&["explain", &event]);
     assert!(told.contains("✗ Search  failed before its first step") && told.contains(said), "{told}");
-    // It fails again when it goes on, and `try` shows it as well.
+    // It fails again when it is replayed, and `try` shows the same.
     setup.printed(&["replay", &event]);
     until("it has failed again", || setup.printed(&["explain", &event]).contains("replayed 1 time"));
     assert_eq!(setup.output("a.log"), "");
     setup.write("body.json", &list(&deep(100), 100));
     let told = setup.printed(&["try", "body.json", "--path", "/a"]);
     assert!(told.contains("Search  would fail immediately") && told.contains("more than 10 million steps"), "{told}");
-    // A caller who waits is not left waiting, and `on_error:` hears of it.
+    // A caller who waits gets an answer, and `on_error:` gets the message.
     let got = doorbell.post("/b", &format!(r#"{{"list": {}, "none": {}}}"#, list("\"a\"", 9_000), list("\"b\"", 9_000)));
     assert_eq!((got.status, got.body.contains("ended without an answer")), (500, true), "{got:?}");
     until("its `on_error:` was done", || setup.output("error.log").contains(said));

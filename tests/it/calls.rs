@@ -1,4 +1,4 @@
-//! Calls to other apps: what is sent, what is retried, what is left for a person.
+//! Calls to other apps: what is sent, what is retried, which calls are not allowed, and where secrets must not appear.
 
 use crate::harness::{Setup, Target, json, until};
 
@@ -43,7 +43,7 @@ fn forms_and_text_can_be_sent() {
     let setup = Setup::with(&rules(&step));
     let doorbell = setup.serve();
     doorbell.deliver("/a", r#"{"tags": [1, 2], "name": "Ada"}"#);
-    until("all four came", || target.calls().len() == 4);
+    until("all four calls arrived", || target.calls().len() == 4);
     let calls = target.calls();
     assert_eq!((calls[0].line.as_str(), calls[0].body.as_str()), ("PUT /x HTTP/1.1", "a=1&a=2&b=x%26y"));
     assert_eq!(calls[0].header("content-type"), "application/x-www-form-urlencoded");
@@ -109,7 +109,7 @@ fn a_rule_can_continue_after_an_error_and_accept_other_statuses() {
     )));
     let doorbell = setup.serve();
     let event = doorbell.deliver("/a", "{}");
-    until("it goes on", || setup.output("end.log") == "404 nothing\n");
+    until("the run continues", || setup.output("end.log") == "404 nothing\n");
     until("it is recorded", || setup.printed(&["explain", &event]).contains("ran with errors that `on_error` handled"));
 }
 
@@ -154,9 +154,9 @@ fn a_request_can_choose_only_among_the_listed_hosts() {
     let setup = Setup::with(&rules("      - post: \"{{ body.to }}\"\n        hosts: [127.0.0.1]\n"));
     let doorbell = setup.serve();
     doorbell.deliver("/a", &format!(r#"{{"to": "{}"}}"#, target.url("/x")));
-    until("it came", || target.calls().len() == 1);
+    until("the call arrived", || target.calls().len() == 1);
     doorbell.deliver("/a", r#"{"to": "http://evil.example/x"}"#);
-    until("it was refused", || {
+    until("it was rejected", || {
         setup.printed(&["failed"]).contains("the request chose the server evil.example, which is not listed under the step's `hosts`")
     });
 }
@@ -169,10 +169,10 @@ fn a_path_never_loses_its_last_segment() {
     for id in [r#""""#, r#"".""#, r#""..""#, "null"] {
         doorbell.deliver("/a", &format!(r#"{{"id": {id}}}"#));
     }
-    until("all four are refused", || setup.printed(&["failed"]).contains("4 failed runs"));
+    until("all four are rejected", || setup.printed(&["failed"]).contains("4 failed runs"));
     assert!(target.calls().is_empty());
     doorbell.deliver("/a", r#"{"id": "../x"}"#);
-    until("it came", || target.calls().len() == 1);
+    until("the call arrived", || target.calls().len() == 1);
     assert_eq!(target.calls()[0].line, "DELETE /customers/..%2Fx HTTP/1.1");
 }
 
@@ -186,9 +186,9 @@ fn redirects_are_reported_or_followed() {
     )));
     let doorbell = setup.serve();
     let event = doorbell.deliver("/a", "{}");
-    until("three came", || target.calls().len() == 3);
+    until("three calls arrived", || target.calls().len() == 3);
     assert_eq!((target.calls()[2].line.as_str(), target.calls()[2].body.as_str()), ("POST /there HTTP/1.1", r#"{"a":2}"#));
-    until("it is told", || {
+    until("it is shown", || {
         setup.printed(&["explain", &event]).contains("it has moved to /there; write that address, or `follow_redirects: true`")
     });
 }
@@ -210,7 +210,7 @@ fn a_redirect_passes_on_no_credentials_and_leads_to_no_private_network() {
     )));
     let doorbell = setup.serve();
     doorbell.deliver("/a", "{}");
-    until("it came", || other.calls().len() == 1);
+    until("the call arrived", || other.calls().len() == 1);
     let names: Vec<String> = other.calls()[0].headers.iter().map(|(n, _)| n.to_ascii_lowercase()).collect();
     assert!(names.contains(&"accept".into()) && names.contains(&"content-type".into()), "{names:?}");
     assert!(!names.contains(&"x-api-key".into()) && !names.contains(&"authorization".into()), "{names:?}");
@@ -309,7 +309,7 @@ fn a_rule_that_calls_itself_stops_after_ten_calls() {
             && said.contains("Doorbell's own calls have reached this address 10 times; a rule is calling itself."),
         "{said}"
     );
-    assert!(setup.printed(&["events"]).contains("11 events in total"), "the one that came, and ten that followed");
+    assert!(setup.printed(&["events"]).contains("11 events in total"), "the first event, and ten from the rules themselves");
     let hops = |n: &str| doorbell.send("POST", "/a", &[("doorbell-hops", n)], b"").status;
     assert_eq!([hops("11"), hops("4294967295")], [508, 508]);
 }

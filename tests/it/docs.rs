@@ -1,4 +1,4 @@
-//! What the docs and the shipped rules say works: every YAML block compiles, every shipped rule is good.
+//! The docs and the shipped rules are correct: every YAML block and every shipped rule is valid, and examples show real output.
 
 use doorbell::action::KINDS;
 use doorbell::expr::template::list::{EXAMPLE_BODY, HELPERS};
@@ -20,7 +20,7 @@ fn every_helper_does_what_its_example_says_and_is_in_the_docs() {
     let said = setup.printed(&["try", "body.json", "--path", "/a"]);
     for (n, helper) in HELPERS.iter().enumerate() {
         let expected = format!("  {}. log  <{}>\n", n + 1, helper.example.1);
-        assert!(said.contains(&expected), "{} gives something else:\n{said}", helper.name);
+        assert!(said.contains(&expected), "{} does something else:\n{said}", helper.name);
     }
     let docs = project_folder().join("docs/rules.md");
     let text = std::fs::read_to_string(&docs).unwrap();
@@ -30,7 +30,11 @@ fn every_helper_does_what_its_example_says_and_is_in_the_docs() {
     if std::env::var_os("DOORBELL_BLESS").is_some() {
         std::fs::write(&docs, format!("{before}{head}{table}{after}")).unwrap();
     }
-    assert_eq!(rest.strip_suffix(after), Some(table.as_str()), "the table is made from the list: run again with DOORBELL_BLESS=1");
+    assert_eq!(
+        rest.strip_suffix(after),
+        Some(table.as_str()),
+        "the table differs from the list of helpers; to update it, run again with DOORBELL_BLESS=1"
+    );
 }
 
 #[test]
@@ -76,7 +80,7 @@ fn every_yaml_block_in_the_docs_is_valid() {
         let text = std::fs::read_to_string(&file).unwrap();
         for block in text.split("```yaml\n").skip(1) {
             let block = block.split("```").next().unwrap();
-            let rules = whole(block);
+            let rules = complete(block);
             let setup = Setup::with(&rules);
             let out = setup.run(&["check", "--no-secrets"]);
             assert_eq!(out.status.code(), Some(0), "{}:\n{rules}\n{}", file.display(), String::from_utf8_lossy(&out.stdout));
@@ -107,12 +111,12 @@ fn every_test_for_if_works_as_documented() {
     setup.write("order.json", order);
     let said = setup.printed(&["try", "order.json", "--path", "/orders"]);
     for line in expected {
-        assert!(said.contains(&line), "{line} is not so:\n{said}");
+        assert!(said.contains(&line), "{line} is not shown:\n{said}");
     }
 }
 
-/// Text with every moment taken out: `now` is another one each time.
-fn undated(text: &str) -> String {
+/// Text with every date and time replaced, since `now` is different each time.
+fn without_times(text: &str) -> String {
     let moment = regex::Regex::new(r"20\d\d-\d\d-\d\d([T ]\d\d:\d\d(:\d\dZ)?)?").unwrap();
     moment.replace_all(text, "(now)").into_owned()
 }
@@ -131,7 +135,7 @@ fn every_task_page_shows_the_real_output() {
             let words: Vec<&str> = command.split_whitespace().skip(1).collect();
             if words[0] == "try" {
                 setup.write(words[1], bodies.next().unwrap());
-                // The page says to switch the rule on.
+                // The page says to enable the rule.
                 for file in std::fs::read_dir(setup.path("rules")).unwrap().map(|e| e.unwrap().path()) {
                     let rule = std::fs::read_to_string(&file).unwrap().replace("enabled: false", "enabled: true");
                     std::fs::write(file, rule).unwrap();
@@ -145,7 +149,7 @@ fn every_task_page_shows_the_real_output() {
                     let new = std::fs::read_to_string(&page).unwrap().replace(&format!("```text\n{old}"), &format!("```text\n{said}"));
                     std::fs::write(&page, new).unwrap();
                 } else {
-                    assert_eq!(undated(shown.next().unwrap()), undated(&said), "{}: {command}", page.display());
+                    assert_eq!(without_times(shown.next().unwrap()), without_times(&said), "{}: {command}", page.display());
                 }
                 count += 1;
             }
@@ -154,8 +158,8 @@ fn every_task_page_shows_the_real_output() {
     assert!(count >= 10, "only {count} commands");
 }
 
-/// A block as a whole file: a rule's parts, a step or a condition get what is missing around them.
-fn whole(block: &str) -> String {
+/// Makes a complete rule file of a block that shows only parts of a rule, a step or a condition.
+fn complete(block: &str) -> String {
     let indent = |n: usize| block.lines().map(|l| format!("{}{l}\n", " ".repeat(n))).collect::<String>();
     let first = block.lines().find(|l| !l.starts_with('#') && !l.is_empty()).unwrap_or("");
     let head = "rules:\n  Shown in the docs:\n    when: { webhook: /shown }\n";

@@ -1,4 +1,4 @@
-//! `try`: everything matched and rendered, nothing done.
+//! `doorbell try`: rules are matched and rendered, but nothing is sent or written.
 
 use crate::harness::Setup;
 

@@ -1,4 +1,4 @@
-//! "Why did it not run?", answered in plain English.
+//! `doorbell explain`: why a rule ran or did not run, and why a request was rejected.
 
 use crate::harness::{Setup, until};
 
@@ -57,7 +57,7 @@ fn a_run_finishes_with_the_rule_that_it_started_with() {
     until("the first try was made", || !target.calls().is_empty());
     setup.write("rules/rules.yaml", &rules("new"));
     until("the new rule is in force", || doorbell.logged("changed `A`"));
-    // Also through a restart.
+    // Even after a restart.
     doorbell.stop();
     let _doorbell = setup.serve();
     until("it was finished", || !setup.output("a.log").is_empty());
@@ -89,7 +89,7 @@ fn explain_distinguishes_a_run_in_progress_from_a_waiting_one() {
     ));
     let doorbell = setup.serve();
     let (first, second) = (doorbell.deliver("/a", "{}"), doorbell.deliver("/a", "{}"));
-    // The call is taken, and never answered.
+    // The call is accepted and never answered.
     let _called = silent.accept().unwrap();
     let told = |event: &str| setup.printed(&["explain", event]);
     until("the first one is running", || told(&first).contains("… Slow  is running, at step 1\n"));

@@ -1,4 +1,4 @@
-//! Lines and rows in files.
+//! `append` and `add_row`: lines and rows in files, and the owner and permissions of files that are replaced.
 
 use std::fs;
 use std::io::Write as _;
@@ -41,12 +41,12 @@ fn csv_values_are_written_under_their_columns() {
     ));
     let doorbell = setup.serve();
     doorbell.deliver("/a", r#"{"name": "=1+1, \"x\"", "zip": "0042", "sum": 1.10, "gone": null}"#);
-    until("a row is there", || setup.output("a.csv").lines().count() == 2);
+    until("the row is written", || setup.output("a.csv").lines().count() == 2);
     assert_eq!(setup.output("a.csv"), "Name,Zip,Sum,Gone\n\"'=1+1, \"\"x\"\"\",0042,1.10,\n");
-    // A person turns the columns round and adds one; an unknown one fails the step and is named.
+    // A person reorders the columns and adds one; later one is missing, so the step fails and names it.
     std::fs::write(setup.path("output/a.csv"), "\u{feff}Sum;Mine;Zip;Name;Gone\r\n1;2;3;4;5\r\n").unwrap();
     doorbell.deliver("/a", r#"{"name": "+49 30 123456", "zip": "-", "sum": -2, "gone": null}"#);
-    until("a row is there", || setup.output("a.csv").lines().count() == 3);
+    until("the row is written", || setup.output("a.csv").lines().count() == 3);
     assert_eq!(setup.output("a.csv").lines().last(), Some("-2;;'-;+49 30 123456;"));
     std::fs::write(setup.path("output/a.csv"), "Name,Zip,Sum\n").unwrap();
     doorbell.deliver("/a", r#"{"name": "a", "zip": "b", "sum": 1, "gone": null}"#);
@@ -150,7 +150,7 @@ fn more_files_than_can_be_open_at_once_are_all_written() {
     for n in 0..400 {
         doorbell.deliver("/a", &format!(r#"{{"n": {n}}}"#));
     }
-    until("all are there", || (0..400).all(|n| setup.output(&format!("many/{n}.log")) == format!("{n}\n")));
+    until("all are written", || (0..400).all(|n| setup.output(&format!("many/{n}.log")) == format!("{n}\n")));
 }
 
 /// Owner, group and permissions of a file.
@@ -164,8 +164,8 @@ fn set_access(path: &Path, (owner, group, mode): (u32, u32, u32)) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// A `.csv` and a workbook in the output folder, and rules that change a row of the one and add one to the other.
-fn to_be_replaced() -> Setup {
+/// A `.csv` file and a workbook, and a rule that changes a row of the first and adds a row to the second.
+fn with_csv_and_workbook() -> Setup {
     let setup = Setup::with(&rules(
         "      - update_row: a.csv\n        match: Ticket\n        columns: { Ticket: 1, State: \"{{ body.n }}\" }\n      - add_row: a.xlsx\n        columns: { Ticket: \"{{ body.n }}\" }\n",
     ));
@@ -177,7 +177,7 @@ fn to_be_replaced() -> Setup {
 
 #[test]
 fn a_file_that_is_replaced_keeps_its_group_and_permissions() {
-    let setup = to_be_replaced();
+    let setup = with_csv_and_workbook();
     let groups = String::from_utf8(Command::new("id").arg("-G").output().unwrap().stdout).unwrap();
     let group = groups.split_whitespace().next_back().unwrap().parse().unwrap();
     let owner = fs::metadata(setup.path("output")).unwrap().uid();
@@ -199,7 +199,7 @@ fn a_file_that_is_replaced_keeps_its_group_and_permissions() {
 #[test]
 #[cfg_attr(not(can_be_others), ignore = "only root can give a file to another user")]
 fn a_file_that_is_replaced_keeps_its_owner() {
-    let setup = to_be_replaced();
+    let setup = with_csv_and_workbook();
     let access_before = (4_711, 4_712, 0o640);
     for file in ["output/a.csv", "output/a.xlsx"] {
         set_access(&setup.path(file), access_before);
@@ -211,7 +211,7 @@ fn a_file_that_is_replaced_keeps_its_owner() {
     assert_eq!(["output/a.csv", "output/a.xlsx"].map(|file| access(&setup.path(file))), [access_before; 2]);
 }
 
-/// Doorbell as user 4711, who cannot give files away and is in the group 4711 alone.
+/// Doorbell runs as user 4711, who cannot give files to others and is only in the group 4711.
 #[test]
 #[cfg_attr(not(can_be_others), ignore = "only root can give a file to another user")]
 fn a_file_of_another_user_is_replaced_only_if_nobody_loses_access() {
@@ -220,14 +220,14 @@ fn a_file_of_another_user_is_replaced_only_if_nobody_loses_access() {
     );
     let setup = setup.run_as_user(4_711);
     fs::create_dir(setup.path("output/shared")).unwrap();
-    // Files that are made in this folder belong to its group.
+    // Files created in this folder belong to its group.
     set_access(&setup.path("output/shared"), (4_711, 4_800, 0o2775));
     let (ours, other, group) = (4_711, 4_999, 4_800);
     let owner_loses = Some("its owner (user 4999) would lose access");
     let group_loses = Some("its group (4800) would lose access");
     let mut said = String::new();
     let doorbell = setup.serve();
-    for (n, file, before, after, refused) in [
+    for (n, file, before, after, error) in [
         (1, "plain.xlsx", (ours, ours, 0o640), (ours, ours, 0o640), None),
         (2, "shared/group.xlsx", (other, group, 0o664), (ours, group, 0o664), None),
         (3, "shared/owner.xlsx", (other, group, 0o644), (other, group, 0o644), owner_loses),
@@ -245,16 +245,16 @@ fn a_file_of_another_user_is_replaced_only_if_nobody_loses_access() {
             said = setup.printed(&["explain", &event]);
             said.matches("✓").count() + said.matches("✗").count() == 2
         });
-        assert!(said.contains(&format!("{} {rule}", if refused.is_some() { "✗" } else { "✓" })), "{n} {file}\n{said}");
-        assert!(said.contains(refused.unwrap_or("")), "{file}\n{said}");
+        assert!(said.contains(&format!("{} {rule}", if error.is_some() { "✗" } else { "✓" })), "{n} {file}\n{said}");
+        assert!(said.contains(error.unwrap_or("")), "{file}\n{said}");
         assert_eq!(access(&path), after, "{file}");
-        let rows = if refused.is_some() { 4 } else { 5 };
+        let rows = if error.is_some() { 4 } else { 5 };
         assert_eq!(cells(&setup, file).len(), rows, "{file}");
     }
     let logged = |file: &str| doorbell.log.lock().unwrap().lines().filter(|l| l.contains("owner") && l.contains(file)).count();
-    until("it is told", || logged("shared/group.xlsx") == 1);
+    until("it is logged", || logged("shared/group.xlsx") == 1);
     assert_eq!(logged("plain.xlsx"), 0);
     doorbell.deliver("/a", r#"{"file": "group.xlsx"}"#);
     until("it is written again", || cells(&setup, "shared/group.xlsx").len() == 6);
-    assert_eq!(logged("shared/group.xlsx"), 1, "told once");
+    assert_eq!(logged("shared/group.xlsx"), 1, "logged once");
 }

@@ -1,4 +1,4 @@
-//! What senders want to hear before they begin: answered, and never taken for an event.
+//! Handshakes: requests by which senders check an address before they use it. They are answered and make no event.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -63,7 +63,7 @@ fn a_signed_handshake_is_answered_and_makes_no_event() {
             doorbell.log.lock().unwrap()
         );
         assert_eq!((got.header("x-content-type-options"), got.header("doorbell-event")), ("nosniff", ""));
-        // The same greeting, unsigned, is denied and reveals nothing.
+        // The same handshake without a signature is denied and reveals nothing.
         let got = doorbell.send("POST", "/hook", &[("content-type", "application/json")], body.as_bytes());
         assert_eq!(got.status, 401);
         assert!(!got.body.contains("3eZ") && !got.body.contains("qgg8") && !got.body.contains("pogchamp"));
@@ -102,11 +102,11 @@ fn a_handshake_with_a_verify_token_is_answered_only_for_that_token() {
     assert_eq!((got.status, got.header("content-type"), got.body.as_str()), (200, "text/plain", "1158201444"));
     let got = doorbell.send("GET", "/hook?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=meatyham", &[], b"");
     assert_eq!((got.status, got.body.contains("1158201444")), (401, false));
-    until("the reason is told", || doorbell.logged("the query parameter hub.verify_token is different from the one in the rule file"));
+    until("the reason is logged", || doorbell.logged("the query parameter hub.verify_token is different from the one in the rule file"));
     assert_eq!(doorbell.send("GET", "/hook?hub.mode=subscribe&hub.challenge=1", &[], b"").status, 401);
     let signature = format!("sha256={}", sign(b"x", "{}"));
     assert_eq!(doorbell.send("POST", "/hook", &[("x-hub-signature-256", &signature)], b"{}").status, 200);
-    // Without the word there is nothing to compare with, so nobody is greeted.
+    // Without `verify_token` in the rule file, no handshake is answered.
     let setup = Setup::with(&rules("{ meta: \"{{ secret.HOOK }}\" }")).env("HOOK", "x");
     let got = setup.serve().send("GET", "/hook?hub.mode=subscribe&hub.challenge=1&hub.verify_token=", &[], b"");
     assert_eq!(got.status, 401);
@@ -136,18 +136,18 @@ fn a_handshake_signs_a_token_but_never_an_event() {
         let tag = ring::hmac::sign(&key, text.as_bytes());
         format!("sha256={}", base64::Engine::encode(&base64::engine::general_purpose::STANDARD, tag))
     };
-    let greet = |token: &str| doorbell.send("GET", &format!("/hook?crc_token={token}"), &[], b"");
-    let got = greet("challenge");
+    let handshake = |token: &str| doorbell.send("GET", &format!("/hook?crc_token={token}"), &[], b"");
+    let got = handshake("challenge");
     assert_eq!((got.status, got.body), (200, format!("{{\"response_token\":\"{}\"}}", tag("challenge"))));
     let post = |body: &str| doorbell.send("POST", "/hook", &[("x-twitter-webhooks-signature", &tag(body))], body.as_bytes()).status;
     assert_eq!(post(r#"{"tweet":"x"}"#), 200);
-    // Nobody gets an event signed by asking: what is signed for anyone is not accepted as an event, and an event is not signed for anyone.
+    // Nobody can get an event signed: text that looks like an event is not signed, and a signed token is not accepted as an event.
     for (token, body) in [("%7B%22tweet%22%3A%22x%22%7D", r#"{"tweet":"x"}"#), ("a%3D1", "a=1"), ("%5B%5D", "[]")] {
-        let got = greet(token);
+        let got = handshake(token);
         assert_eq!((got.status, got.body.contains(&tag(body))), (401, false));
     }
-    assert_eq!((greet("123").status, post("123")), (200, 401));
-    until("the reason is told", || doorbell.logged("only a token is signed, as in the replies to handshakes at this address"));
+    assert_eq!((handshake("123").status, post("123")), (200, 401));
+    until("the reason is logged", || doorbell.logged("only a token is signed, as in the replies to handshakes at this address"));
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a_handshake_can_be_described_in_a_rule_file() {
     let expected = doorbell::model::run::hash(b"a8https://hooks.example.com/hook?challenge_code=a8");
     let expected = format!("{{\"challengeResponse\":\"{expected}\",\"n\":1}}");
     assert_eq!((got.status, got.header("x-mine"), got.body.as_str()), (202, "a8", expected.as_str()));
-    // What would break out of a header is not a greeting.
+    // A token with a line break, which could add a header, is denied.
     assert_eq!(doorbell.send("GET", "/hook?challenge_code=a%0d%0ax-evil:1", &[], b"").status, 401);
 }
 
@@ -195,12 +195,12 @@ fn a_secret_that_a_sender_hands_over_is_saved_once_and_then_used() {
         };
         let got = hand_over(header.unwrap_or_default());
         assert_eq!((got.status, got.header("x-hook-secret")), (200, header.unwrap_or_default()), "{got:?}");
-        let kept = setup.path("data/secrets/HOOK_SECRET");
-        assert_eq!(std::fs::read_to_string(&kept).unwrap(), "b537207f20cbfa02");
-        assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        // Nobody can put another one in its place, at once and later.
+        let saved = setup.path("data/secrets/HOOK_SECRET");
+        assert_eq!(std::fs::read_to_string(&saved).unwrap(), "b537207f20cbfa02");
+        assert_eq!(saved.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        // Nobody can replace it, neither now nor later.
         assert_eq!(hand_over("another").status, 401);
-        until("it is told", || doorbell.logged("and saved in data/secrets/HOOK_SECRET, which only you can read"));
+        until("it is logged", || doorbell.logged("and saved in data/secrets/HOOK_SECRET, which only you can read"));
         assert!(!doorbell.logged("b537207f20cbfa02"));
         let tag = sign(b"b537207f20cbfa02", "{\"a\":1}");
         let tag = if sender == "notion" { format!("sha256={tag}") } else { tag };
@@ -209,11 +209,11 @@ fn a_secret_that_a_sender_hands_over_is_saved_once_and_then_used() {
         drop(doorbell);
         let doorbell = setup.serve();
         assert_eq!(doorbell.send("POST", "/hook", &[(signature, &tag)], b"{\"a\":1}").status, 200);
-        assert_eq!(hand_over_to(&doorbell, body).status, 401);
+        assert_eq!(hand_over_another(&doorbell, body).status, 401);
     }
 }
 
-fn hand_over_to(doorbell: &crate::harness::Doorbell, body: &str) -> crate::harness::Response {
+fn hand_over_another(doorbell: &crate::harness::Doorbell, body: &str) -> crate::harness::Response {
     doorbell.send("POST", "/hook", &[("content-type", "application/json"), ("x-hook-secret", "another")], body.as_bytes())
 }
 

@@ -1,4 +1,4 @@
-//! A folder with rules, a Doorbell that serves them, a client that sends webhooks, and a target that is called.
+//! What all tests use: a folder with rules, a running Doorbell, a client that sends webhooks, and an app for it to call.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,27 +10,27 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a test waits for something that must happen before it fails; nothing is ever waited for by sleeping alone.
-/// Only a test that fails takes this long, so it is generous: the machine may be busy with other things.
+/// How long a test waits for something that must happen, before it fails. Only a failing test takes this long, so it is
+/// generous: the machine may be busy with other things.
 pub const MAX_WAIT: Duration = Duration::from_secs(180);
 
-/// A folder of its own for one test.
+/// A folder for one test, and how Doorbell is started in it.
 pub struct Setup {
     pub dir: tempfile::TempDir,
     env: Vec<(String, String)>,
-    /// The user and group that Doorbell runs as, if not those of the tests.
+    /// The number of the user and group that Doorbell runs as, if not those of the tests.
     user: Option<u32>,
 }
 
-/// A Doorbell at work; stopped hard when it is dropped.
+/// A running `doorbell serve`; killed when this value is dropped.
 pub struct Doorbell {
     pub child: Child,
     pub address: String,
-    /// What it wrote to its log so far.
+    /// What it has written to its log so far.
     pub log: Arc<Mutex<String>>,
 }
 
-/// What a client got.
+/// The response that a client received.
 #[derive(Debug)]
 pub struct Response {
     pub status: u16,
@@ -51,7 +51,7 @@ impl Setup {
         setup
     }
 
-    /// A world with one rule file.
+    /// A folder with one rule file.
     pub fn with(rules: &str) -> Self {
         let setup = Self::new();
         setup.write("rules/rules.yaml", rules);
@@ -63,14 +63,14 @@ impl Setup {
         self
     }
 
-    /// Makes Doorbell run as another user, who owns everything here and is in the group of the same number alone. Only root
-    /// can do that.
+    /// Runs Doorbell as another user, who owns everything here and is only in the group with the same number. Only root can
+    /// do that.
     pub fn run_as_user(mut self, user: u32) -> Self {
         // The program may be in a folder that the other user cannot enter.
         std::fs::copy(env!("CARGO_BIN_EXE_doorbell"), self.path("doorbell")).unwrap();
         std::fs::create_dir_all(self.path("output")).unwrap();
-        let whose = format!("{user}:{user}");
-        assert!(Command::new("chown").args(["-R", &whose]).arg(self.dir.path()).status().unwrap().success());
+        let owner = format!("{user}:{user}");
+        assert!(Command::new("chown").args(["-R", &owner]).arg(self.dir.path()).status().unwrap().success());
         self.user = Some(user);
         self
     }
@@ -107,7 +107,7 @@ impl Setup {
         self.command(arguments).output().unwrap()
     }
 
-    /// What a command prints to standard output.
+    /// What a command prints, to standard output and then to standard error.
     pub fn printed(&self, arguments: &[&str]) -> String {
         let out = self.run(arguments);
         String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap()
@@ -117,27 +117,27 @@ impl Setup {
         self.serve_with(&[])
     }
 
-    /// Starts to serve at a free port, and returns when it listens.
+    /// Starts Doorbell at a free port, and returns when it listens.
     pub fn serve_with(&self, arguments: &[&str]) -> Doorbell {
         self.serve_with_command(self.command(&[]), arguments)
     }
 
-    /// Starts to serve by a command that takes the arguments of Doorbell and ends in it, such as one that sets a limit first.
+    /// Starts Doorbell with another command that passes its arguments on to it, such as one that sets a limit first.
     pub fn serve_with_command(&self, mut command: Command, arguments: &[&str]) -> Doorbell {
         command.current_dir(self.dir.path()).envs(self.env.iter().cloned());
         command.args(["serve", "--listen", "127.0.0.1:0", "--allow-network", "127.0.0.0/8"]).args(arguments);
         self.start(command)
     }
 
-    /// Starts a command that serves, and returns when it listens.
+    /// Starts a command that runs Doorbell, and returns when it listens.
     pub fn start(&self, mut command: Command) -> Doorbell {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // From here on it is stopped whatever happens.
+        // From here on it is stopped even if the test fails.
         let mut serving = Doorbell { child, address: String::new(), log: Arc::default() };
-        let (stderr, kept) = (serving.child.stderr.take().unwrap(), serving.log.clone());
+        let (stderr, log) = (serving.child.stderr.take().unwrap(), serving.log.clone());
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                kept.lock().unwrap().push_str(&(line + "\n"));
+                log.lock().unwrap().push_str(&(line + "\n"));
             }
         });
         let mut first = String::new();
@@ -149,18 +149,18 @@ impl Setup {
     }
 }
 
-/// Looks again and again until something is so; panics with `what` if it never is.
-pub fn until(what: &str, mut so: impl FnMut() -> bool) {
+/// Waits until something is the case; panics with `what` if that takes too long.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
-    while !so() {
+    while !is_so() {
         let waited = began.elapsed();
-        assert!(waited < MAX_WAIT, "this never came to pass: {what}");
-        // What takes long is looked at less often, so that looking does not keep a busy machine from getting there.
+        assert!(waited < MAX_WAIT, "this did not happen in time: {what}");
+        // The longer it takes, the less often it is checked, so that the checks do not slow down a busy machine.
         thread::sleep((waited / 20).clamp(Duration::from_millis(10), Duration::from_millis(500)));
     }
 }
 
-/// Ends a test that was built to run because the machine had an ability (tests/abilities.rs), and now finds that it lacks it.
+/// Ends a test that needs an ability (tests/abilities.rs) which the machine had when the tests were built and now lacks.
 pub fn unable(ability: &str, why: &str) -> ! {
     panic!(
         "{why}, although this looked possible when the tests were built. If it no longer is, build them again: touch tests/abilities.rs. \
@@ -168,7 +168,7 @@ pub fn unable(ability: &str, why: &str) -> ! {
     )
 }
 
-/// Sets a flag when it is dropped, so that those who work beside a test stop also where the test fails.
+/// Sets a flag when it is dropped, so that other threads of a test also stop if the test fails.
 pub struct SetOnDrop<'a>(pub &'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {
@@ -178,11 +178,11 @@ impl Drop for SetOnDrop<'_> {
 }
 
 impl Doorbell {
-    /// Sends bytes as they are and reads until the other side closes.
+    /// Sends bytes as they are, and reads until Doorbell closes the connection.
     pub fn raw(&self, bytes: &[u8]) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
-        // Who refuses early may close before all is written.
+        // Doorbell may reject a request and close before everything is written.
         let _ = stream.write_all(bytes);
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
@@ -204,7 +204,7 @@ impl Doorbell {
         self.send("POST", path, &[("content-type", "application/json")], json.as_bytes())
     }
 
-    /// Sends JSON, expects 200, and returns the id of the event.
+    /// Sends JSON that must be accepted; returns the id of the event.
     pub fn deliver(&self, path: &str, json: &str) -> String {
         let got = self.post(path, json);
         assert_eq!(got.status, 200, "{got:?}\n{}", self.log.lock().unwrap());
@@ -215,18 +215,18 @@ impl Doorbell {
         self.log.lock().unwrap().contains(what)
     }
 
-    /// Asks it to read everything again.
+    /// Asks it to reload everything (SIGHUP).
     pub fn reload(&self) {
         Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().unwrap();
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Asks it to stop (SIGTERM), and waits until it has.
     pub fn stop(mut self) {
         Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         until("it stops", || self.child.try_wait().unwrap().is_some());
     }
 
-    /// Stops it as a power button would.
+    /// Kills it (SIGKILL).
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -248,7 +248,7 @@ pub fn parse_response(text: &str) -> Response {
     Response { status, headers, body: body.to_owned() }
 }
 
-/// One frame of HTTP/2 (RFC 9113, 4.1).
+/// A frame of HTTP/2 (RFC 9113, 4.1).
 pub fn http2_frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
     frame.extend([kind, flags]);
@@ -257,7 +257,7 @@ pub fn http2_frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> 
     frame
 }
 
-/// A connection of HTTP/2 with one request, on stream 1: every header as a literal without indexing (RFC 7541, 6.2.2).
+/// The bytes of an HTTP/2 connection with one request, on stream 1. Every header is a literal without indexing (RFC 7541, 6.2.2).
 pub fn http2(headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in headers {
@@ -275,7 +275,7 @@ pub fn http2(headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     all
 }
 
-/// A request that a target got.
+/// A request that a target received.
 #[derive(Debug, Clone)]
 pub struct ReceivedCall {
     pub line: String,
@@ -289,29 +289,29 @@ impl ReceivedCall {
     }
 }
 
-/// Another app: answers what it is told to, in order, the last answer again and again.
+/// Another app that Doorbell calls. It gives the answers it was created with, in order, and repeats the last one.
 pub struct Target {
     pub address: String,
     pub calls: Arc<Mutex<Vec<ReceivedCall>>>,
 }
 
 impl Target {
-    /// Each answer is a whole HTTP answer; an empty one closes the connection without a word.
+    /// Each answer is a complete HTTP response; an empty one closes the connection without a response.
     pub fn new(answers: &[&str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let calls = Arc::new(Mutex::new(Vec::new()));
-        let (kept, answers): (_, Vec<String>) = (calls.clone(), answers.iter().map(|a| (*a).to_owned()).collect());
+        let (received, answers): (_, Vec<String>) = (calls.clone(), answers.iter().map(|a| (*a).to_owned()).collect());
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (kept, answers) = (kept.clone(), answers.clone());
-                thread::spawn(move || Self::talk(stream, &kept, &answers));
+                let (received, answers) = (received.clone(), answers.clone());
+                thread::spawn(move || Self::answer(stream, &received, &answers));
             }
         });
         Self { address, calls }
     }
 
-    fn talk(stream: TcpStream, calls: &Mutex<Vec<ReceivedCall>>, answers: &[String]) {
+    fn answer(stream: TcpStream, calls: &Mutex<Vec<ReceivedCall>>, answers: &[String]) {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut writer = stream;
         loop {
@@ -350,7 +350,7 @@ impl Target {
     }
 }
 
-/// A server that is gone: nothing listens at its address, and nothing else can take it while this value lives.
+/// An address at which nothing listens, and which no other program can use while this value exists.
 pub struct ClosedPort(tokio::net::TcpSocket);
 
 impl ClosedPort {
@@ -365,12 +365,12 @@ impl ClosedPort {
     }
 }
 
-/// A whole HTTP answer with a JSON body.
+/// A complete HTTP response with a JSON body.
 pub fn json(status: u16, body: &str) -> String {
     format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
-/// The project's own folder.
+/// The folder of this project.
 pub fn project_folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

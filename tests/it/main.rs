@@ -1,5 +1,5 @@
-//! What a user sees, tested on the real program over real sockets and files. One module for each thing a person would
-//! name; the small world that they all live in is `world`.
+//! What a user sees, tested on the real program with real sockets and files. There is one module for each thing that a user
+//! would name; `harness` contains what they all use.
 
 mod access;
 mod answers;

@@ -1,5 +1,5 @@
-//! How much memory is taken is Doorbell's to say, not a sender's: what a body says of itself, packed or not, vouched for or
-//! not, waiting or not, it stays within the limits.
+//! Doorbell decides how much memory it uses, not a sender: bodies with many values, compressed or not, verified or not, and
+//! events that wait, all stay within the limits.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -13,26 +13,26 @@ use flate2::read::GzEncoder;
 
 use crate::harness::{Doorbell, Setup, until};
 
-/// The most memory that it has had, in MB.
+/// The most memory that it has used, in MB.
 fn peak(doorbell: &Doorbell) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{}/status", doorbell.child.id())).unwrap();
     let line = text.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10
 }
 
-/// A list of so many numbers, in two bytes each.
+/// A list of so many numbers, each in two bytes.
 fn numbers(many: usize) -> String {
     format!("[{}0]", "0,".repeat(many - 1))
 }
 
-/// An app that takes every call and answers none before it is told to.
-struct Slow {
+/// An app that accepts every call but answers none before `answers` is set.
+struct SlowApp {
     address: String,
     answers: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
 }
 
-impl Slow {
+impl SlowApp {
     fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -65,9 +65,9 @@ impl Slow {
 
 #[test]
 fn events_for_a_slow_app_stay_within_the_memory_limit_and_delay_no_other_run() {
-    /// As values, all of them take a gigabyte.
+    /// Parsed into values, all of them take a gigabyte.
     const EVENTS: usize = 80;
-    let slow = Slow::new();
+    let slow = SlowApp::new();
     let setup = Setup::with(&format!(
         "rules:\n  Call:\n    when: {{ webhook: /call }}\n    then: [ {{ post: \"http://{}/\", json: \"{{{{ body }}}}\", timeout: 10 minutes }} ]\n  Write:\n    when: {{ webhook: /write }}\n    then: [ {{ append: out.txt, text: \"{{{{ body.n }}}}\" }} ]\n",
         slow.address
@@ -78,12 +78,12 @@ fn events_for_a_slow_app_stay_within_the_memory_limit_and_delay_no_other_run() {
         doorbell.deliver("/call", &body);
     }
     doorbell.deliver("/write", "{\"n\": 1}");
-    until("what is light goes on meanwhile", || setup.output("out.txt") == "1\n");
+    until("other runs continue meanwhile", || setup.output("out.txt") == "1\n");
     let most = peak(&doorbell);
-    assert!(most < 600, "{EVENTS} events that wait take {most} MB");
+    assert!(most < 600, "{EVENTS} waiting events take {most} MB");
     slow.answers.store(true, Ordering::Relaxed);
-    until("all are done", || slow.answered.load(Ordering::Relaxed) == EVENTS);
-    until("and nothing is left", || !setup.printed(&["events", "--last", "100"]).contains("waiting"));
+    until("all are answered", || slow.answered.load(Ordering::Relaxed) == EVENTS);
+    until("no run is left", || !setup.printed(&["events", "--last", "100"]).contains("waiting"));
     let most = peak(&doorbell);
     assert!(most < 600, "{most} MB");
 }
@@ -98,10 +98,10 @@ fn a_body_with_millions_of_values_is_rejected_before_they_are_built() {
     let doorbell = setup.serve();
     let got = doorbell.post("/open", &numbers(14_000_000));
     assert_eq!((got.status, got.body.contains("more than 1000000 values and names")), (400, true), "{got:?}");
-    // Nobody has vouched for this one, so nothing of it is made.
+    // This sender is not verified, so none of its values are built.
     let got = doorbell.post("/adyen", &format!("{{\"notificationItems\": {}}}", numbers(14_000_000)));
     assert_eq!(got.status, 401, "{got:?}");
-    // Packed, it comes as a few bytes; as many as ask for room at a time.
+    // Compressed, it is only a few KB; several ask for memory at the same time.
     let mut packed = Vec::new();
     GzEncoder::new(numbers(14_000_000).as_bytes(), Compression::best()).read_to_end(&mut packed).unwrap();
     let headers = [("content-type", "application/json"), ("content-encoding", "gzip")];

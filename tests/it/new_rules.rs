@@ -1,4 +1,4 @@
-//! `doorbell new`: rules to begin with, from a recipe and from a webhook that came in.
+//! `doorbell new`: creating a rule from a recipe or from a webhook.
 
 use crate::harness::{Setup, project_folder};
 

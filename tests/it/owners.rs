@@ -1,4 +1,4 @@
-//! Every accepted run has an owner, whatever crashes and whatever people change in the meantime.
+//! No accepted run is ever left without an owner that processes it, whatever crashes and whatever commands people give.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
@@ -10,7 +10,7 @@ use crate::harness::{Doorbell, SetOnDrop, Setup, Target, json, until};
 
 const LINES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Lines:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"{{ body.n }}\", first_wait: 100 milliseconds } ]\n";
 
-/// Whether a run waits or is in hand.
+/// Whether any run is waiting or in progress.
 fn waits(setup: &Setup) -> bool {
     setup.printed(&["events", "--last", "1"]).lines().last().unwrap_or_default().contains("waiting")
 }
@@ -21,7 +21,7 @@ fn lines(setup: &Setup) -> Vec<usize> {
     lines
 }
 
-fn ring(doorbell: &Doorbell, numbers: std::ops::Range<usize>) {
+fn send(doorbell: &Doorbell, numbers: std::ops::Range<usize>) {
     for n in numbers {
         doorbell.deliver("/a", &format!("{{\"n\": {n}}}"));
     }
@@ -32,8 +32,8 @@ fn whichever_task_crashes_nothing_is_lost_or_repeated_and_no_restart_is_needed()
     for planted in ["lease:3", "file:4", "watch:2", "retention:2", "lease,file:2,watch"] {
         let setup = Setup::with(LINES).env("DOORBELL_PLANTED", planted);
         let doorbell = setup.serve();
-        ring(&doorbell, 0..40);
-        until("all is done", || !waits(&setup) && lines(&setup).len() >= 40);
+        send(&doorbell, 0..40);
+        until("every run is done", || !waits(&setup) && lines(&setup).len() >= 40);
         assert_eq!(lines(&setup), (0..40).collect::<Vec<_>>(), "{planted}: {}", doorbell.log.lock().unwrap());
         assert_eq!(setup.printed(&["failed"]), "No runs have failed.\n");
     }
@@ -43,11 +43,11 @@ fn whichever_task_crashes_nothing_is_lost_or_repeated_and_no_restart_is_needed()
 fn an_event_whose_task_crashes_before_its_runs_are_handed_over_is_still_processed() {
     let setup = Setup::with(LINES).env("DOORBELL_PLANTED", "handover:2");
     let doorbell = setup.serve();
-    // Nobody knows what happened to it, so the sender is asked to retry.
+    // It is unknown whether the event was saved, so the sender is asked to retry.
     assert_eq!(doorbell.post("/a", "{\"n\": 0}").status, 503);
     assert_eq!(doorbell.post("/a", "{\"n\": 1}").status, 503);
-    ring(&doorbell, 2..5);
-    until("all is done", || !waits(&setup) && lines(&setup).len() >= 5);
+    send(&doorbell, 2..5);
+    until("every run is done", || !waits(&setup) && lines(&setup).len() >= 5);
     assert_eq!(lines(&setup), [0, 1, 2, 3, 4]);
 }
 
@@ -60,16 +60,16 @@ fn a_crash_in_a_step_is_handled_like_any_other_failure() {
     doorbell.deliver("/a", "{\"n\": 2}");
     until("it has failed", || setup.printed(&["failed"]).contains("Plain, step 1"));
     assert_eq!(setup.output("told.txt"), "this step made Doorbell crash; please report it\n");
-    until("the next one of its lane is done", || setup.output("first.txt") == "2\n");
+    until("the next run of its lane is done", || setup.output("first.txt") == "2\n");
     setup.printed(&["replay", &first]);
     until("it is done when it is replayed", || setup.output("first.txt") == "2\n1\n" && !waits(&setup));
-    // Crash after crash: it comes to its end, and holds up nobody.
+    // If the step crashes again and again, the run still ends and delays no other.
     let setup = Setup::with(rules).env("DOORBELL_PLANTED", "step:3");
     let doorbell = setup.serve();
     doorbell.deliver("/a", "{\"n\": 1}");
     doorbell.deliver("/a", "{\"n\": 2}");
     until("all have ended", || !waits(&setup));
-    until("it is told", || doorbell.logged("step crashed, so it failed"));
+    until("it is logged", || doorbell.logged("step crashed, so it failed"));
 }
 
 #[test]
@@ -133,15 +133,15 @@ fn a_lane_never_runs_two_at_once_whatever_commands_are_given() {
     ));
     let doorbell = setup.serve();
     let first = doorbell.deliver("/a", "{\"n\": 1}");
-    until("the first one has failed", || setup.printed(&["failed"]).contains("1 failed run"));
+    until("the first run has failed", || setup.printed(&["failed"]).contains("1 failed run"));
     doorbell.deliver("/a", "{\"n\": 2}");
-    until("the second one is at work", || target.calls().len() == 2);
+    until("the second run has started", || target.calls().len() == 2);
     setup.printed(&["replay", &first]);
     let third = doorbell.deliver("/a", "{\"n\": 3}");
     assert_eq!(setup.printed(&["cancel", &third]), format!("{third}: 1 run cancelled\n"));
-    until("all is done", || !waits(&setup));
+    until("every run is done", || !waits(&setup));
     let bodies: Vec<String> = target.calls().into_iter().map(|call| call.body).collect();
-    assert_eq!(bodies, ["{\"n\":1}", "{\"n\":2}", "{\"n\":2}", "{\"n\":1}"], "the first one waits until the second one has ended");
+    assert_eq!(bodies, ["{\"n\":1}", "{\"n\":2}", "{\"n\":2}", "{\"n\":1}"], "the first run waits until the second one has ended");
 }
 
 #[test]
@@ -152,10 +152,10 @@ fn the_control_socket_is_private_and_another_version_is_reported() {
     assert_eq!(socket.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let event = doorbell.deliver("/a", "{\"n\": 1}");
     until("it is done", || !waits(&setup));
-    // As another version would greet.
+    // Another version of Doorbell answers the command.
     std::fs::remove_file(&socket).unwrap();
     let other = UnixListener::bind(&socket).unwrap();
-    let greeting = std::thread::spawn(move || {
+    let other_version = std::thread::spawn(move || {
         let (mut stream, _) = other.accept().unwrap();
         stream.write_all(b"{\"doorbell\":\"99.0.0\"}\n").unwrap();
         let _ = BufReader::new(stream).read_line(&mut String::new());
@@ -165,9 +165,9 @@ fn the_control_socket_is_private_and_another_version_is_reported() {
         setup.printed(&["replay", &event]),
         format!("doorbell: the running Doorbell is version 99.0.0, but this command is version {version}; use the same version for both\n")
     );
-    greeting.join().unwrap();
+    other_version.join().unwrap();
     doorbell.stop();
-    // Without a `serve`, a command takes the store itself.
+    // Without a running `serve`, a command opens the store itself.
     assert_eq!(
         setup.printed(&["replay", &event, "--again"]),
         format!("{event}: 1 run will start again\nnothing runs until you start `doorbell serve`\n")
@@ -193,11 +193,11 @@ fn an_answer_with_a_secret_is_repeated_without_storing_the_secret() {
     assert_eq!(told(&doorbell), first);
     doorbell.stop();
     let doorbell = setup.serve();
-    assert_eq!(told(&doorbell), first, "also after a restart");
+    assert_eq!(told(&doorbell), first, "even after a restart");
     doorbell.stop();
     for file in std::fs::read_dir(setup.path("data")).unwrap().flatten() {
         let bytes = std::fs::read(file.path()).unwrap_or_default();
-        assert!(!bytes.windows(secret.len()).any(|w| w == secret.as_bytes()), "{} holds the secret", file.path().display());
+        assert!(!bytes.windows(secret.len()).any(|w| w == secret.as_bytes()), "{} contains the secret", file.path().display());
     }
 }
 
@@ -231,9 +231,9 @@ fn the_saved_values_of_a_list_are_written_once_for_each_element() {
 fn damaged_data_in_the_store_is_reported_and_never_skipped() {
     let setup = Setup::with(LINES);
     let doorbell = setup.serve();
-    ring(&doorbell, 0..3);
-    until("all is done", || !waits(&setup));
-    // Two runs that wait for nobody's fault but the disk's: one of them is damaged.
+    send(&doorbell, 0..3);
+    until("every run is done", || !waits(&setup));
+    // Two runs wait because the output folder is missing; the data of one of them is damaged.
     std::fs::rename(setup.path("output"), setup.path("elsewhere")).unwrap();
     let [bad, good] = [3, 4].map(|n| doorbell.deliver("/a", &format!("{{\"n\": {n}}}")));
     until("they wait", || [&bad, &good].iter().all(|e| setup.printed(&["explain", e]).contains("for try ")));
@@ -243,10 +243,10 @@ fn damaged_data_in_the_store_is_reported_and_never_skipped() {
     let store = rusqlite::Connection::open(setup.path("data/doorbell.db")).unwrap();
     store.execute("UPDATE pending SET saved = '{\"half' WHERE id = (SELECT min(id) FROM pending)", []).unwrap();
     let doorbell = setup.serve();
-    until("the other one is done", || lines(&setup) == [0, 1, 2, 4]);
-    until("it is told", || setup.printed(&["failed"]).contains("the saved data of this run is damaged and cannot be read"));
+    until("the other run is done", || lines(&setup) == [0, 1, 2, 4]);
+    until("it is shown", || setup.printed(&["failed"]).contains("the saved data of this run is damaged and cannot be read"));
     doorbell.stop();
-    // An intent that cannot be read: nobody knows what is in the file, so nothing is written until somebody looks.
+    // If an intent cannot be read, it is unknown what the file contains, so Doorbell does not start until somebody has looked.
     store.execute("INSERT INTO intent (folder, file, intent) VALUES ('', 'out.txt', '{\"half')", []).unwrap();
     let out = setup.run(&["serve", "--listen", "127.0.0.1:0"]);
     let said = String::from_utf8(out.stderr).unwrap();
@@ -259,10 +259,10 @@ fn runs_from_the_previous_version_are_processed_in_order_and_once() {
     let setup = Setup::with(
         "webhooks:\n  /a: { verify: none }\nrules:\n  Queue:\n    when: { webhook: /a }\n    one_at_a_time: true\n    then: [ { append: out.txt, text: \"{{ body.n }}\" } ]\n",
     );
-    // Events that wait because nothing can be written, in a store as it was before runs had owners.
+    // Runs that wait because nothing can be written, in a store from before runs had owners.
     let doorbell = setup.serve();
     std::fs::rename(setup.path("output"), setup.path("elsewhere")).unwrap();
-    ring(&doorbell, 0..4);
+    send(&doorbell, 0..4);
     doorbell.kill();
     std::fs::remove_dir_all(setup.path("output")).ok();
     std::fs::rename(setup.path("elsewhere"), setup.path("output")).unwrap();

@@ -1,4 +1,4 @@
-//! Real webhook bodies, from the npm package @octokit/webhooks-examples: every one is taken, matched and written out again.
+//! Real webhook bodies, from the npm package @octokit/webhooks-examples: each is accepted, matched and written to a file.
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ fn real_github_bodies_are_accepted_and_written_out_unchanged() {
     let doorbell = setup.serve();
     let mut sent = Vec::new();
     for body in events.iter().flat_map(|event| event["examples"].as_array().unwrap()) {
-        // As a person would read them: without their spaces and line ends.
+        // Sent with spaces and line breaks, and written without them.
         doorbell.deliver("/github", &format!("{body:#}"));
         sent.push(body.to_string());
     }

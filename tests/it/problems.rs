@@ -1,4 +1,4 @@
-//! Bad rule files and what is said of them: pairs of files in `tests/problems`, whole messages compared.
+//! Invalid rule files and the messages about them. `tests/problems` contains pairs of a rule file and its complete messages.
 
 use doorbell::expr::names::Resolver;
 use doorbell::rule::load::load;
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::harness::{Setup, project_folder};
 
-/// Every rule file at hand: good ones and bad ones.
+/// Every rule file of the project, valid or not.
 fn all_files() -> Vec<Vec<u8>> {
     let folders = ["rules", "tests/problems"].map(|f| project_folder().join(f));
     let files = folders.iter().flat_map(|f| std::fs::read_dir(f).unwrap().map(|e| e.unwrap().path()));
@@ -24,16 +24,16 @@ proptest! {
         let files = all_files();
         let mut text = String::from_utf8(files[file.index(files.len())].clone()).unwrap();
         for (at, cut, put) in &edits {
-            let letters: Vec<char> = text.chars().collect();
-            let at = at.index(letters.len());
-            let end = (at + cut).min(letters.len());
-            text = letters[..at].iter().chain(put.chars().collect::<Vec<_>>().iter()).chain(&letters[end..]).collect();
+            let characters: Vec<char> = text.chars().collect();
+            let at = at.index(characters.len());
+            let end = (at + cut).min(characters.len());
+            text = characters[..at].iter().chain(put.chars().collect::<Vec<_>>().iter()).chain(&characters[end..]).collect();
         }
         read_and_draw(text)?;
     }
 }
 
-/// Characters that people paste without seeing them, and those that mean something in a rule file.
+/// Characters that people paste without noticing, and characters with a meaning in rule files.
 const ODD: [&str; 66] = [
     "\u{a0}", "\u{2003}", "\u{3000}", "\u{200b}", "\u{200d}", "\u{feff}", "\u{301}", "\u{202e}", "\u{2028}", "\u{85}", "\u{0}", "\t", "\n",
     "😀", "𝒳", "é", "ﬁ", "İ", "ß", "ء", "٣", "“", "’", "{{", "}}", "{{{", "}}}", "{{#", "{{/", "{{!--", "--}}", "{%", "%}", "{", "}", "[",
@@ -41,7 +41,7 @@ const ODD: [&str; 66] = [
     "item", "this", "secret", "if ", "each ", "upper ", "12",
 ];
 
-/// The places of a rule file where people write text of their own, as `§`.
+/// The places in a rule file where people write their own text, marked with `§`.
 const PLACES: [&str; 40] = [
     "rules: { A: { when: { webhook: § }, then: [ log: x ] } }",
     "rules: { §: { when: { webhook: /a }, then: [ log: x ] } }",
@@ -85,7 +85,7 @@ const PLACES: [&str; 40] = [
     "webhooks: { /a: { answer: { text: § }, verify: { custom: { secret: x, algorithm: equals, signature: { from: \"header:X\" }, handshake: { when: { method: §, query: § }, reply: { text: § } } } } } }",
 ];
 
-/// Reads a file with the loader of all commands, and draws its problems.
+/// Loads a rule file as all commands do, and draws its problems.
 fn read_and_draw(text: String) -> Result<(), TestCaseError> {
     let Ok(source) = Source::new("x.yaml", text.into_bytes()) else { return Ok(()) };
     let loaded = load(vec![source], Resolver::new(&|_| Some("x".into()), &|_| None, &|_| None), false);
@@ -104,7 +104,7 @@ proptest! {
         quoted in any::<bool>(),
     ) {
         let odd = odd.concat();
-        // In quotes and with escapes YAML takes every character; without, it is what people type.
+        // With quotes and escapes, YAML accepts every character; without them, this is what people type.
         let text = if quoted { serde_json::Value::from(odd).to_string() } else { odd };
         for place in PLACES {
             read_and_draw(place.replace('§', &text))?;
@@ -119,19 +119,19 @@ fn every_mistake_is_reported_with_its_place_and_how_to_fix_it() {
     let mut names: Vec<_> =
         std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "yaml")).collect();
     names.sort();
-    assert!(names.len() >= 60, "the pairs are gone");
+    assert!(names.len() >= 60, "only {} pairs of files", names.len());
     let mut wrong = Vec::new();
     for path in names {
         let name = path.file_name().unwrap().to_str().unwrap();
         std::fs::copy(&path, setup.path(name)).unwrap();
         let said = setup.printed(&["check", name]);
-        let kept = path.with_extension("txt");
+        let saved = path.with_extension("txt");
         if std::env::var_os("DOORBELL_BLESS").is_some() {
-            std::fs::write(&kept, &said).unwrap();
+            std::fs::write(&saved, &said).unwrap();
         }
-        let expected = std::fs::read_to_string(&kept).unwrap_or_default();
+        let expected = std::fs::read_to_string(&saved).unwrap_or_default();
         if said != expected {
-            wrong.push(format!("{name} says:\n{said}\nand not:\n{expected}"));
+            wrong.push(format!("{name} shows:\n{said}\ninstead of:\n{expected}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -152,13 +152,13 @@ fn problems_can_be_printed_as_json() {
 
 #[test]
 fn exit_codes_differ_for_valid_rules_invalid_rules_and_wrong_usage() {
-    let good = Setup::with("rules:\n  A:\n    when: { webhook: /a }\n    then: [ log: hi ]\n");
-    assert_eq!(good.run(&["check"]).status.code(), Some(0));
-    let bad = Setup::with("rules:\n  A: 1\n");
-    assert_eq!(bad.run(&["check"]).status.code(), Some(1));
-    assert_eq!(bad.run(&["serve"]).status.code(), Some(1));
-    assert_eq!(bad.run(&["check", "--env-file", "nowhere"]).status.code(), Some(2));
-    assert_eq!(bad.run(&["bogus"]).status.code(), Some(2));
+    let valid = Setup::with("rules:\n  A:\n    when: { webhook: /a }\n    then: [ log: hi ]\n");
+    assert_eq!(valid.run(&["check"]).status.code(), Some(0));
+    let invalid = Setup::with("rules:\n  A: 1\n");
+    assert_eq!(invalid.run(&["check"]).status.code(), Some(1));
+    assert_eq!(invalid.run(&["serve"]).status.code(), Some(1));
+    assert_eq!(invalid.run(&["check", "--env-file", "nowhere"]).status.code(), Some(2));
+    assert_eq!(invalid.run(&["bogus"]).status.code(), Some(2));
 }
 
 #[test]

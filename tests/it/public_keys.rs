@@ -1,11 +1,11 @@
-//! Senders whose keys are public: written in the rule file, or published at an address of theirs.
+//! Senders that sign with a private key; the public key is in the rule file or at an address of the sender.
 
 use serde_json::Value;
 
 use crate::harness::{Setup, Target, json, project_folder, until};
 use crate::senders::doorbell_hash;
 
-/// A key of RSA for tests, and its public half as a JSON Web Key.
+/// An RSA key for tests, and its public part as a JSON Web Key.
 fn rsa() -> (ring::signature::RsaKeyPair, Value) {
     let pem = std::fs::read(project_folder().join("tests/keys/rsa.key.pem")).unwrap();
     let der = <rustls::pki_types::PrivatePkcs8KeyDer as rustls::pki_types::pem::PemObject>::from_pem_slice(&pem).unwrap();
@@ -80,7 +80,7 @@ fn a_token_is_valid_only_with_its_algorithm_its_claims_and_in_time() {
         let signed = format!("{}.{}", url64(head.to_string().as_bytes()), url64(claims.to_string().as_bytes()));
         let sig = match head["alg"].as_str() {
             Some("HS256") => {
-                // A verifier that takes a public key for a shared secret can be fooled.
+                // An attacker uses the public key as if it were a shared secret.
                 let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, jwk["n"].as_str().unwrap().as_bytes());
                 ring::hmac::sign(&key, signed.as_bytes()).as_ref().to_vec()
             }
@@ -126,9 +126,9 @@ fn if_a_key_cannot_be_fetched_the_sender_is_asked_to_retry() {
     let doorbell = setup.serve();
     let got = doorbell.send("POST", "/acme", &[("x-sig", "00")], b"{}");
     assert_eq!((got.status, got.header("retry-after")), (503, "10"));
-    until("the reason is told", || doorbell.logged("could not be fetched: it answered 500"));
+    until("the reason is logged", || doorbell.logged("could not be fetched: it answered 500"));
     let _ = doorbell.send("POST", "/acme", &[("x-sig", "00")], b"{}");
-    assert_eq!(keys.calls().len(), 1, "who failed a moment ago is not asked again at once");
+    assert_eq!(keys.calls().len(), 1, "a server that has just failed is not asked again at once");
 }
 
 const CERTIFICATE: &str = "SimpleNotificationService-0123456789abcdef0123456789abcdef.pem";
@@ -163,7 +163,7 @@ fn sns_messages_are_verified_only_with_a_certificate_from_an_sns_address() {
         "denied: the message is from a different topic than the one in the rule file"
     );
     assert_eq!(said(&|m| drop(m.as_object_mut().unwrap().remove("Signature")), topic), "denied: `Signature` is missing in the body");
-    // What the certificate is not needed for comes first, so that nothing is fetched for it.
+    // Checks that need no certificate come first, so that it is not fetched for nothing.
     let elsewhere = "https://evil.example/x.pem";
     for (field, value, why) in [
         ("TopicArn", "arn:aws:sns:eu-west-1:123456789012:other", "the message is from a different topic than the one in the rule file"),
@@ -190,13 +190,13 @@ fn sns_messages_are_verified_only_with_a_certificate_from_an_sns_address() {
         "https://sns.eu-west-1.amazonaws.com\\.evil.example/NAME",
         "https://sns.a.b.amazonaws.com/NAME",
         "https://s3.eu-west-1.amazonaws.com/NAME",
-        // Hosts whose content others choose, and those of another part of AWS than the topic's.
+        // Hosts whose content others choose, and hosts in another partition of AWS than the topic.
         "https://sns.s3.amazonaws.com/NAME",
         "https://sns.s3-eu-west-1.amazonaws.com/NAME",
         "https://sns.s3-website-eu-west-1.amazonaws.com/NAME",
         "https://sns.execute-api.amazonaws.com/NAME",
         "https://sns.eu-west-1.amazonaws.com.cn/NAME",
-        // Other files, and other spellings of this one.
+        // Other files, and other spellings of this file.
         "https://sns.eu-west-1.amazonaws.com/x.pem",
         "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-.pem",
         "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1/2.pem",

@@ -1,16 +1,16 @@
-//! Deliveries that come twice.
+//! Deliveries that a sender repeats: they get the first answer and make no second event.
 
 use std::collections::HashSet;
 
 use crate::harness::{Doorbell, Setup, Target, json, until};
 use crate::senders::sign;
 
-/// What a rule answers at an open address, and what only says that a delivery is known.
+/// The answer of a rule at an open address, and the plain answer to a delivery that is already known.
 const MADE: (u16, &str) = (201, r#"{"made":"for Ada"}"#);
 const PLAIN: (u16, &str) = (200, r#"{"status":"success"}"#);
 const OPEN: &str = "webhooks:\n  /orders/{shop}: { verify: none, method: [POST, PUT], delivery_id: body.id }\nrules:\n  Make:\n    when: { webhook: \"/orders/{shop}\" }\n    then: [ { respond: 201, json: { made: \"for {{ body.name }}\" } } ]\n";
 
-/// Calls with what only the sender of the first delivery knows, and its id.
+/// Sends a request that only the sender of the first delivery can repeat exactly.
 fn order(doorbell: &Doorbell) -> (u16, String) {
     let got = doorbell.post("/orders/1?from=shop", r#"{"id": 7, "name": "Ada"}"#);
     (got.status, got.body)
@@ -28,7 +28,7 @@ fn a_redelivery_gets_the_first_answer_and_runs_nothing() {
     let again = send("one", 1);
     assert_eq!((again.status, again.header("doorbell-event")), (200, first.header("doorbell-event")));
     send("two", 3);
-    until("two lines are there", || setup.output("a.log").lines().count() == 2);
+    until("two lines are written", || setup.output("a.log").lines().count() == 2);
     assert_eq!(setup.output("a.log"), "1\n3\n");
     let first = doorbell.post("/r", r#"{"id": 7, "n": 1}"#);
     let again = doorbell.post("/r", r#"{"id": 7, "n": 1}"#);
@@ -69,7 +69,7 @@ fn a_redelivery_during_the_first_run_gets_the_same_answer() {
     let doorbell = setup.serve();
     let (first, second) = std::thread::scope(|scope| {
         let first = scope.spawn(|| doorbell.post("/a", r#"{"id": 7, "n": 1}"#));
-        until("the first one is at work", || !target.calls().is_empty());
+        until("the first run has started", || !target.calls().is_empty());
         let second = scope.spawn(|| doorbell.post("/a", r#"{"id": 7, "n": 1}"#));
         (first.join().unwrap(), second.join().unwrap())
     });
@@ -88,16 +88,16 @@ fn simultaneous_deliveries_make_one_run() {
         let id = round.to_string();
         let together = std::sync::Barrier::new(16);
         let events: HashSet<String> = std::thread::scope(|scope| {
-            let ring = || {
+            let send = || {
                 together.wait();
                 let got = doorbell.send("POST", "/a", &[("x-id", &id)], b"{}");
                 assert_eq!(got.status, 200);
                 got.header("doorbell-event").to_owned()
             };
-            let all: Vec<_> = (0..16).map(|_| scope.spawn(ring)).collect();
+            let all: Vec<_> = (0..16).map(|_| scope.spawn(send)).collect();
             all.into_iter().map(|one| one.join().unwrap()).collect()
         });
-        assert_eq!(events.len(), 1, "all are told of one event");
+        assert_eq!(events.len(), 1, "all get the id of the same event");
     }
     until("all are written", || setup.output("out.txt").lines().count() == 5);
     assert!(setup.printed(&["events"]).contains("5 events in total"));
@@ -123,10 +123,10 @@ fn guessing_a_delivery_id_does_not_reveal_the_answer() {
     ] {
         let got = doorbell.send(method, path, &[("content-type", "application/json")], body.as_bytes());
         assert_eq!((got.status, got.body.as_str()), PLAIN, "{method} {path} {body}");
-        assert_eq!(got.header("doorbell-event"), first.header("doorbell-event"), "it is no event of its own");
+        assert_eq!(got.header("doorbell-event"), first.header("doorbell-event"), "it is not a new event");
     }
-    assert_eq!(order(&doorbell), made, "who sends the same still gets it");
-    // A sender may count in a header how often it has sent.
+    assert_eq!(order(&doorbell), made, "the same request still gets the answer");
+    // A sender may count its attempts in a header.
     let again = [("content-type", "application/json"), ("x-attempt", "3"), ("user-agent", "another")];
     let got = doorbell.send("POST", "/orders/1?from=shop", &again, br#"{"id": 7, "name": "Ada"}"#);
     assert_eq!((got.status, got.body.as_str()), MADE);
@@ -142,7 +142,7 @@ fn delivery_ids_are_separate_for_each_path() {
     let (first, other, slash) = (order("/orders/1"), order("/orders/2"), order("/orders/1/"));
     assert_eq!([first.status, other.status], [MADE.0; 2], "another shop's order may have the same number");
     assert_ne!(first.header("doorbell-event"), other.header("doorbell-event"));
-    assert_eq!(first.header("doorbell-event"), slash.header("doorbell-event"), "a last slash makes no difference");
+    assert_eq!(first.header("doorbell-event"), slash.header("doorbell-event"), "a slash at the end makes no difference");
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn guessing_a_delivery_id_does_not_wait_for_the_answer() {
     let doorbell = setup.serve();
     std::thread::scope(|scope| {
         let first = scope.spawn(|| doorbell.post("/a", r#"{"id": 7, "n": 1}"#));
-        until("the first one is at work", || !target.calls().is_empty());
+        until("the first run has started", || !target.calls().is_empty());
         let guess = doorbell.post("/a", r#"{"id": 7, "n": 2}"#);
         assert_eq!((guess.status, guess.body.as_str()), PLAIN);
         let first = first.join().unwrap();
@@ -176,7 +176,7 @@ fn guessing_a_delivery_id_restarts_no_failed_run() {
     until("it has failed", || setup.printed(&["failed"]).contains("1 failed run"));
     let guess = doorbell.post("/a", r#"{"id": 7, "n": 2}"#);
     assert_eq!((guess.status, guess.body.as_str()), PLAIN);
-    assert!(setup.printed(&["failed"]).contains("1 failed run"), "what was restarted would not be failed any more");
+    assert!(setup.printed(&["failed"]).contains("1 failed run"), "a restarted run would not be in the list");
     doorbell.deliver("/a", r#"{"id": 7, "n": 1}"#);
     until("it was done", || target.calls().len() == 2);
 }
@@ -206,13 +206,13 @@ fn a_redelivery_with_a_new_signature_gets_the_answer() {
     let made = (201, "made E1".to_owned());
     assert_eq!(send(0, r#"{"event_id": "E1", "do": "answer"}"#), made);
     assert_eq!(send(1, r#"{"event_id": "E1", "do": "answer"}"#), made);
-    // An answer belongs to the very request that it was made for. What had failed continues for anyone who is verified.
+    // An answer is only for exactly the same request. Failed runs continue for any request of a verified sender.
     let plain = (PLAIN.0, PLAIN.1.to_owned());
     assert_eq!(send(2, r#"{"event_id": "E1", "do": "answer", "attempt": 2}"#), plain);
     assert_eq!(send(0, r#"{"event_id": "E2", "do": "call"}"#), plain);
     until("it has failed", || setup.printed(&["failed"]).contains("1 failed run"));
     assert_eq!(send(1, r#"{"event_id": "E2", "do": "call", "attempt": 2}"#), plain);
-    until("what had failed was done", || target.calls().len() == 2 && !setup.printed(&["failed"]).contains("failed run"));
+    until("the failed run is done", || target.calls().len() == 2 && !setup.printed(&["failed"]).contains("failed run"));
     assert!(setup.printed(&["events"]).contains("2 events in total"));
 }
 
@@ -226,6 +226,6 @@ fn deliveries_saved_by_an_older_version_get_the_plain_answer() {
     store.execute_batch("ALTER TABLE delivery DROP COLUMN request; PRAGMA user_version = 5;").unwrap();
     drop(store);
     let doorbell = setup.serve();
-    assert_eq!(order(&doorbell), (PLAIN.0, PLAIN.1.to_owned()), "nobody knows whether it is the same request");
-    assert!(setup.printed(&["events"]).contains("1 event in total"), "it is known that it came before");
+    assert_eq!(order(&doorbell), (PLAIN.0, PLAIN.1.to_owned()), "it is unknown whether it is the same request");
+    assert!(setup.printed(&["events"]).contains("1 event in total"), "the delivery is still known");
 }

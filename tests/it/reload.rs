@@ -1,4 +1,4 @@
-//! Rules that change while Doorbell runs: whole, or not at all.
+//! Rule files that change while Doorbell runs: an edit takes effect completely or not at all.
 
 use std::process::Command;
 
@@ -18,11 +18,11 @@ fn edits_take_effect_and_are_logged() {
     setup.write("rules/rules.yaml", &rule("A", "/a", "two"));
     setup.write("rules/sub/b.yml", &rule("B", "/b", "three"));
     until("both are in force", || doorbell.post("/b", "{}").status == 200);
-    until("it is told", || doorbell.logged("rules reloaded: added `B`"));
+    until("it is logged", || doorbell.logged("rules reloaded: added `B`"));
     doorbell.deliver("/a", "{}");
     std::fs::remove_file(setup.path("rules/rules.yaml")).unwrap();
-    until("A is gone", || doorbell.post("/a", "{}").status == 404);
-    until("it is told", || doorbell.logged("removed `A`"));
+    until("A is removed", || doorbell.post("/a", "{}").status == 404);
+    until("it is logged", || doorbell.logged("removed `A`"));
     until("each rule has written its line", || {
         let written = setup.output("out.log");
         ["one\n", "two\n", "three\n"].iter().all(|line| written.contains(line))
@@ -34,17 +34,17 @@ fn an_invalid_edit_changes_nothing_and_is_shown_until_it_is_fixed() {
     let setup = Setup::with(&rule("A", "/a", "good"));
     let doorbell = setup.serve();
     setup.write("rules/rules.yaml", "rules:\n  A:\n    whne: 1\n");
-    until("it is told", || doorbell.logged("rules have problems after an edit; the old rules stay in force"));
+    until("it is logged", || doorbell.logged("rules have problems after an edit; the old rules stay in force"));
     assert_eq!(doorbell.post("/a", "{}").status, 200);
     let health = || setup.printed(&["health", "--json", "--listen", &doorbell.address]);
     assert!(health().contains("did you mean `when`?"), "{}", health());
-    // Strangers hear nothing of it: an edit may hold paths, addresses and secrets.
+    // Others do not see the problem: it may contain paths, addresses and secrets.
     let told = doorbell.send("GET", "/health", &[], b"");
     assert_eq!((told.status, told.body.as_str()), (200, r#"{"status":"ready"}"#));
-    setup.write("rules/rules.yaml", &rule("A", "/a", "mended"));
-    until("it is mended", || health().contains(r#""problems":[]"#));
+    setup.write("rules/rules.yaml", &rule("A", "/a", "fixed"));
+    until("the problem is gone", || health().contains(r#""problems":[]"#));
     doorbell.deliver("/a", "{}");
-    until("the new one runs", || setup.output("out.log").ends_with("mended\n"));
+    until("the new rule runs", || setup.output("out.log").ends_with("fixed\n"));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn every_way_of_saving_a_file_is_noticed() {
             setup.output("out.log").lines().last() == Some(&n.to_string())
         });
     };
-    // An editor's atomic save, twice: a watch on the file itself would be dead after the first.
+    // Editors replace the file, here twice: a watch on the file itself would end after the first time.
     for _ in 0..2 {
         changed(&|text| {
             setup.write("rules/.tmp", text);
@@ -68,7 +68,7 @@ fn every_way_of_saving_a_file_is_noticed() {
         });
     }
     changed(&|text| setup.write("rules/rules.yaml", text));
-    // As Kubernetes mounts a folder: the files are links through `..data`, which is swapped, twice.
+    // Kubernetes mounts files as links through `..data`, and then swaps that link, here twice.
     changed(&|text| {
         std::fs::remove_file(setup.path("rules/rules.yaml")).unwrap();
         setup.write("rules/..one/rules.yaml", text);
@@ -99,7 +99,7 @@ fn a_run_of_an_old_rule_waits_for_a_missing_secret_and_uses_a_changed_one() {
     setup.write("rules/rules.yaml", &rules("{ log: new }"));
     until("the new rule is in force", || doorbell.logged("changed `Call`"));
     let keys = || target.calls().iter().map(|c| c.header("x-key").to_owned()).collect::<Vec<_>>();
-    // The file is gone for a moment: no fault of the run.
+    // A secret file that is missing for a moment does not fail the run.
     std::fs::rename(setup.path("key"), setup.path("elsewhere")).unwrap();
     setup.printed(&["replay", &event]);
     let explained = || setup.printed(&["explain", &event]);
@@ -111,7 +111,7 @@ fn a_run_of_an_old_rule_waits_for_a_missing_secret_and_uses_a_changed_one() {
     std::fs::rename(setup.path("elsewhere"), setup.path("key")).unwrap();
     until("it is called again", || keys().len() == 2);
     until("it has failed again", || setup.printed(&["failed"]).contains("1 failed run"));
-    // A secret that was changed is used, although no rule in force names it.
+    // A changed secret is used, even if no rule in force names it.
     setup.write("key", "second-key-of-all");
     setup.printed(&["replay", &event]);
     until("it is called once more", || keys().len() == 3);
@@ -131,7 +131,7 @@ fn an_invisible_character_in_an_edit_is_a_problem_and_the_next_edit_takes_effect
 #[test]
 #[cfg_attr(not(has_user_namespaces), ignore = "needs `unshare` and a system that allows user namespaces")]
 fn if_the_folder_cannot_be_watched_this_is_logged_once_and_edits_still_take_effect() {
-    // A user namespace has limits of its own, so that nobody else is without inotify meanwhile.
+    // A user namespace has its own limits, so no other process loses inotify.
     let without = |command: &str| format!("echo 0 > /proc/sys/user/max_inotify_instances && {command}");
     let setup = Setup::with(&rule("A", "/a", "one"));
     let mut command = Command::new("unshare");
@@ -146,7 +146,7 @@ fn if_the_folder_cannot_be_watched_this_is_logged_once_and_edits_still_take_effe
     command.current_dir(setup.dir.path());
     let doorbell = setup.start(command);
     let warned = || doorbell.log.lock().unwrap().matches("cannot be watched").count();
-    until("it is told", || warned() == 1);
+    until("it is logged", || warned() == 1);
     for path in ["/b", "/c"] {
         setup.write("rules/b.yaml", &rule("B", path, "two"));
         until("the edit is in force", || doorbell.post(path, "{}").status == 200);

@@ -1,18 +1,18 @@
-//! Callers who wait for a rule's answer.
+//! `respond`: callers who wait for the answer of a rule.
 
 use crate::harness::{Setup, Target, json, until};
 
 #[test]
 fn a_rule_answers_its_caller() {
-    let rules = "webhooks:\n  /a: { verify: none }\nrules:\n  Wrong:\n    when: { webhook: /a }\n    if: { body.email: { not: { contains: \"@\" } } }\n    then:\n      - respond: 422\n        json: { error: \"{{ body.email }} is no address\" }\n  Right:\n    when: { webhook: /a }\n    if: { body.email: { contains: \"@\" } }\n    then:\n      - append: a.log\n        text: \"{{ body.email }}\"\n      - respond: 201\n        text: \"thanks, {{ body.email }}\"\n        headers: { X-Ticket: \"{{ event.id }}\" }\n      - append: later.log\n        text: after\n";
+    let rules = "webhooks:\n  /a: { verify: none }\nrules:\n  Wrong:\n    when: { webhook: /a }\n    if: { body.email: { not: { contains: \"@\" } } }\n    then:\n      - respond: 422\n        json: { error: \"{{ body.email }} is not an address\" }\n  Right:\n    when: { webhook: /a }\n    if: { body.email: { contains: \"@\" } }\n    then:\n      - append: a.log\n        text: \"{{ body.email }}\"\n      - respond: 201\n        text: \"thanks, {{ body.email }}\"\n        headers: { X-Ticket: \"{{ event.id }}\" }\n      - append: later.log\n        text: after\n";
     let setup = Setup::with(rules);
     let doorbell = setup.serve();
     let got = doorbell.post("/a", r#"{"email": "nobody"}"#);
-    assert_eq!((got.status, got.body.as_str()), (422, r#"{"error":"nobody is no address"}"#));
+    assert_eq!((got.status, got.body.as_str()), (422, r#"{"error":"nobody is not an address"}"#));
     let got = doorbell.post("/a", r#"{"email": "a@b"}"#);
     assert_eq!((got.status, got.body.as_str(), got.header("x-ticket")), (201, "thanks, a@b", got.header("doorbell-event")));
     assert_eq!(setup.output("a.log"), "a@b\n", "the step before the answer was done");
-    until("the steps behind it are done too", || setup.output("later.log") == "after\n");
+    until("the steps after it are done too", || setup.output("later.log") == "after\n");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How runs go: `else:`, `do:`, `on_error:`, `once_per`, `one_at_a_time`, `answer_within`, `cancel`.
+//! What a run does and when: `else:`, `do:`, `on_error:`, `once_per`, `one_at_a_time`, `answer_within` and `cancel`.
 
 use crate::harness::{Setup, Target, json, until};
 
@@ -6,7 +6,7 @@ fn rules(rules: &str, target: &Target) -> Setup {
     Setup::with(&rules.replace("TARGET", &target.url("")))
 }
 
-/// The paths that a target was called at.
+/// The paths of the calls that a target received.
 fn paths(target: &Target) -> Vec<String> {
     target.calls().iter().map(|c| c.line.split(' ').nth(1).unwrap_or("").to_owned()).collect()
 }
@@ -22,7 +22,7 @@ fn else_runs_when_if_does_not_hold_and_the_event_is_not_ignored() {
     assert_eq!(got.body, r#"{"status":"success"}"#);
     until("both lines are written", || setup.output("big.log") == "1\n" && setup.output("small.log") == "2\n");
     let event = got.header("doorbell-event").to_owned();
-    until("it is told", || setup.printed(&["explain", &event]).contains("done: wrote to small.log"));
+    until("it is shown", || setup.printed(&["explain", &event]).contains("done: wrote to small.log"));
     let said = setup.printed(&["explain", &event]);
     assert!(said.contains("body.total over 100  NO, it was 5"), "{said}");
     assert!(said.contains("else 1. append  done: wrote to small.log"), "{said}");
@@ -58,7 +58,7 @@ fn on_error_of_a_rule_runs_and_the_run_stays_in_the_failed_list() {
     assert!(said.contains("/crm answered 400: bad"), "{said}");
     assert_eq!(paths(&target), ["/crm", "/chat"]);
     assert!(target.calls()[1].body.contains("post failed: POST http://"), "{:?}", target.calls()[1]);
-    // What failed is done again, and then the rest.
+    // A replay repeats the failed step and then does the rest.
     setup.printed(&["replay", &event]);
     until("the rest is done", || setup.output("done.log") == "7\n");
     assert_eq!(paths(&target), ["/crm", "/chat", "/crm"]);
@@ -78,7 +78,7 @@ fn each_step_of_a_rules_on_error_is_retried_like_any_other() {
     until("it is in the failed list", || setup.printed(&["failed"]).contains("Orders, step 1"));
     assert_eq!(paths(&target), ["/crm", "/chat", "/mail", "/mail", "/mail", "/pager"]);
     assert!(setup.printed(&["explain", &event]).contains("failed at step 1"));
-    // Where somebody waits for an answer that a later step of `on_error:` gives, a pause is weighed against it.
+    // If a caller waits for an answer from a later step of `on_error:`, a step does not pause longer than the caller waits.
     let rule = "rules:\n  Orders:\n    when: { webhook: /orders }\n    answer_within: 1 minute\n    then:\n      - post: TARGET/crm\n    on_error:\n      - log: so\n      - post: TARGET/mail\n        first_wait: 1 hour\n      - respond: 502\n";
     let target = Target::new(&[&json(400, "bad"), &json(503, "{}")]);
     let setup = rules(rule, &target);
@@ -96,7 +96,7 @@ fn if_a_step_of_on_error_fails_the_run_stays_at_the_step_that_failed_first() {
     let event = doorbell.deliver("/orders", "{}");
     until("it is in the failed list", || setup.printed(&["failed"]).contains("Orders, step 1"));
     setup.printed(&["replay", &event]);
-    until("the first one is tried again", || paths(&target) == ["/crm", "/spare", "/crm"]);
+    until("the first step is tried again", || paths(&target) == ["/crm", "/spare", "/crm"]);
 }
 
 #[test]
@@ -110,20 +110,20 @@ fn once_per_runs_once_for_a_value_and_again_after_a_failure() {
     doorbell.deliver("/pay", r#"{"state": "failed", "id": 5}"#);
     until("it has failed", || setup.printed(&["failed"]).contains("Payments"));
     let second = doorbell.deliver("/pay", r#"{"state": "failed", "id": 5}"#);
-    until("the value was given back", || target.calls().len() == 2);
+    until("the value can be used again", || target.calls().len() == 2);
     until("the second run is done", || setup.printed(&["explain", &second]).contains("✓ Payments"));
     let third = doorbell.deliver("/pay", r#"{"state": "failed", "id": 5}"#);
     let said = setup.printed(&["explain", &third]);
     assert!(said.contains("✗ Payments  was not run again"), "{said}");
     assert!(said.contains(&format!("its `once_per` value 5 was already used, by event {second}")), "{said}");
-    // A value that is missing runs nothing, and that is told as well.
+    // A missing value runs nothing, and that is shown as well.
     let fourth = doorbell.deliver("/pay", r#"{"state": "failed"}"#);
     let said = setup.printed(&["explain", &fourth]);
     assert!(said.contains("once per body.id") && said.contains("NO, there is no body.id in this request"), "{said}");
-    // Text "5" and number 5 are two values; a condition that does not hold claims none.
+    // The text "5" and the number 5 are different values.
     doorbell.deliver("/pay", r#"{"state": "failed", "id": "5"}"#);
     until("another value runs", || target.calls().len() == 3);
-    // A replay does not ask.
+    // A replay ignores `once_per`.
     setup.printed(&["replay", &second, "--again"]);
     until("a replay runs", || target.calls().len() == 4);
 }
@@ -141,7 +141,7 @@ fn one_at_a_time_keeps_the_order_of_each_value_and_delays_no_other() {
         doorbell.deliver("/customer", &format!(r#"{{"customer": "ada", "n": {n}}}"#));
     }
     doorbell.deliver("/customer", r#"{"customer": "bob", "n": 1}"#);
-    until("bob is not held up", || paths(&target).contains(&"/bob/1".to_owned()));
+    until("bob is not delayed", || paths(&target).contains(&"/bob/1".to_owned()));
     doorbell.kill();
     let doorbell = setup.serve();
     until("all are done", || paths(&target).contains(&"/ada/3".to_owned()));
@@ -175,10 +175,10 @@ fn waiting_runs_can_be_cancelled_and_the_next_in_the_lane_starts() {
     let doorbell = setup.serve();
     let first = doorbell.deliver("/sync", r#"{"n": 1}"#);
     let second = doorbell.deliver("/sync", r#"{"n": 2}"#);
-    until("the first one waits for its next try", || setup.printed(&["explain", &first]).contains("for try 2"));
+    until("the first run waits for its next try", || setup.printed(&["explain", &first]).contains("for try 2"));
     assert!(setup.printed(&["explain", &second]).contains("waits for its turn (one_at_a_time)"));
     assert_eq!(setup.printed(&["cancel", &first]), format!("{first}: 1 run cancelled\n"));
-    until("the second one is done", || paths(&target) == ["/1", "/2"]);
+    until("the second run is done", || paths(&target) == ["/1", "/2"]);
     assert!(setup.printed(&["explain", &first]).contains("✗ Sync  was cancelled at step 1"));
     assert_eq!(setup.printed(&["cancel", &first]), format!("{first}: nothing is waiting\n"));
     drop(doorbell);

@@ -1,5 +1,5 @@
-//! Sheets that people really have: rows found, changed and added in workbooks with tables and totals, and in CSV of every
-//! kind; everything else stays as it was, and another program reads what comes out.
+//! Rows are found, changed and added in spreadsheets as people have them: workbooks with tables and totals, and CSV files of
+//! every kind. Everything else stays as it was, and LibreOffice can read the result.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -9,8 +9,8 @@ use calamine::{Reader, open_workbook_auto};
 
 use crate::harness::{Setup, project_folder, unable, until};
 
-/// A world with a sheet of `tests/sheets` in its output folder, and one rule with these steps.
-fn setup(sheets: &[&str], steps: &str) -> Setup {
+/// A folder with spreadsheets of `tests/sheets` in its output folder, and one rule with these steps.
+fn with_sheets(sheets: &[&str], steps: &str) -> Setup {
     let steps: String = steps.lines().map(|l| format!("      {l}\n")).collect();
     let setup = Setup::with(&format!("webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n{steps}"));
     std::fs::create_dir_all(setup.path("output")).unwrap();
@@ -20,8 +20,8 @@ fn setup(sheets: &[&str], steps: &str) -> Setup {
     setup
 }
 
-/// Sends every body, and waits until each run is done or failed; returns what `explain` says about the last.
-fn ring(setup: &Setup, bodies: &[&str]) -> String {
+/// Sends every body, and waits until each run is done or has failed; returns what `explain` shows for the last one.
+fn send(setup: &Setup, bodies: &[&str]) -> String {
     let doorbell = setup.serve();
     let mut said = String::new();
     for body in bodies {
@@ -48,8 +48,8 @@ fn part(file: &Path, name: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The parts of a workbook that are not the same in another one.
-fn changed(before: &Path, after: &Path) -> Vec<String> {
+/// The names of the parts that differ between two workbooks.
+fn changed_parts(before: &Path, after: &Path) -> Vec<String> {
     let archive = zip::ZipArchive::new(std::fs::File::open(after).unwrap()).unwrap();
     let mut names: Vec<String> = archive.file_names().map(|n| n.unwrap().into_owned()).collect();
     names.retain(|n| part(before, n) != part(after, n));
@@ -57,7 +57,7 @@ fn changed(before: &Path, after: &Path) -> Vec<String> {
     names
 }
 
-/// Puts a workbook of `tests/sheets` into the output folder with one of its parts changed; gives the changed text.
+/// Copies a workbook of `tests/sheets` to the output folder and changes one of its parts; returns the changed text.
 fn with_part(setup: &Setup, sheet: &str, name: &str, change: impl Fn(&str) -> String) -> String {
     let before = project_folder().join("tests/sheets").join(sheet);
     let mut archive = zip::ZipArchive::new(std::fs::File::open(&before).unwrap()).unwrap();
@@ -76,7 +76,7 @@ fn with_part(setup: &Setup, sheet: &str, name: &str, change: impl Fn(&str) -> St
     text
 }
 
-/// What a real spreadsheet program reads out of a workbook: each sheet as CSV, formulas worked out.
+/// What LibreOffice reads from a workbook: each sheet as CSV, with the results of formulas.
 fn read_by_libreoffice(setup: &Setup, file: &str) -> Vec<(String, String)> {
     let filter = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,-1";
     let profile = format!("-env:UserInstallation=file://{}", setup.path("office").display());
@@ -98,11 +98,11 @@ fn read_by_libreoffice(setup: &Setup, file: &str) -> Vec<(String, String)> {
 
 /// Two rows added to a table that has totals.
 fn with_more_orders() -> Setup {
-    let setup = setup(
+    let setup = with_sheets(
         &["orders-table.xlsx"],
         "- add_row: orders-table.xlsx\n  columns: { Number: \"{{ body.id }}\", Name: \"{{ body.name }}\", Total: \"{{ body.total }}\", Zip: \"{{ body.zip }}\" }\n  new_columns: add",
     );
-    ring(
+    send(
         &setup,
         &[r#"{"id": "A-4", "name": "Zoë", "total": 99.5, "zip": "0042"}"#, r#"{"id": "A-5", "name": "=1+1", "total": 1, "zip": "1"}"#],
     );
@@ -122,27 +122,27 @@ fn rows_are_added_above_the_totals_of_a_table_and_the_table_grows() {
     assert!(table.contains("<tableColumns count=\"5\">") && table.contains("name=\"Zip\"/></tableColumns>"), "{table}");
     let before = project_folder().join("tests/sheets/orders-table.xlsx");
     let expected = ["[Content_Types].xml", "_rels/.rels", "docProps/custom.xml", "xl/tables/table1.xml", "xl/worksheets/sheet1.xml"];
-    assert_eq!(changed(&before, &file), expected);
+    assert_eq!(changed_parts(&before, &file), expected);
 }
 
 #[test]
 fn a_totals_row_that_a_formula_refers_to_is_not_moved() {
-    let setup = setup(&["totals-named.xlsx"], "- add_row: totals-named.xlsx\n  columns: { Number: \"{{ body.id }}\" }");
-    let said = ring(&setup, &[r#"{"id": "A-4"}"#]);
+    let setup = with_sheets(&["totals-named.xlsx"], "- add_row: totals-named.xlsx\n  columns: { Number: \"{{ body.id }}\" }");
+    let said = send(&setup, &[r#"{"id": "A-4"}"#]);
     assert!(said.contains("a formula in the sheet Summary refers to the total row of the table"), "{said}");
     assert_eq!(
-        changed(&project_folder().join("tests/sheets/totals-named.xlsx"), &setup.path("output/totals-named.xlsx")),
+        changed_parts(&project_folder().join("tests/sheets/totals-named.xlsx"), &setup.path("output/totals-named.xlsx")),
         Vec::<String>::new()
     );
 }
 
 /// A customer changed, and another one added and changed.
 fn with_other_customers() -> Setup {
-    let setup = setup(
+    let setup = with_sheets(
         &["customers.xlsx"],
         "- add_or_update_row: customers.xlsx\n  sheet: Customers\n  match: Email\n  ignore_case: true\n  skip_missing: true\n  columns: { Email: \"{{ body.email }}\", Name: \"{{ body.name }}\", Sum: \"{{ body.sum }}\" }",
     );
-    ring(
+    send(
         &setup,
         &[
             r#"{"email": "EVE@example.com", "sum": 99.5}"#,
@@ -175,7 +175,7 @@ fn libreoffice_reads_what_was_written() {
     assert!(sheets[0].1.contains("Eve@example.com,Eve,0,99.5,"), "{}", sheets[0].1);
 }
 
-/// Names, comments and quotes that hold what Doorbell looks for in a workbook's XML.
+/// Names, comments and quotes that contain what Doorbell looks for in the XML of a workbook.
 #[test]
 fn no_sheet_name_is_mistaken_for_the_xml_of_the_workbook() {
     let sheet = "<sheet name=\"Tickets\" sheetId=\"1\" state=\"visible\" r:id=\"rId1\" />";
@@ -199,10 +199,10 @@ fn no_sheet_name_is_mistaken_for_the_xml_of_the_workbook() {
         ("<sheet name=\"</workbook>\" sheetId=\"1\" r:id=\"rId1\"/>".replace("</", "&lt;/").as_str(), calculation, calculation),
         ("<sheet name=\"calcPr\" sheetId=\"1\" r:id=\"rId1\"/>", "", ""),
     ] {
-        let setup = setup(&[], "- update_row: tickets.xlsx\n  match: Ticket\n  columns: { Ticket: \"{{ body.n }}\", State: closed }");
+        let setup = with_sheets(&[], "- update_row: tickets.xlsx\n  match: Ticket\n  columns: { Ticket: \"{{ body.n }}\", State: closed }");
         let before =
             with_part(&setup, "tickets.xlsx", "xl/workbook.xml", |text| text.replace(sheet, named).replace(calculation, calculated));
-        let said = ring(&setup, &[r#"{"n": 1}"#]);
+        let said = send(&setup, &[r#"{"n": 1}"#]);
         assert!(said.contains("✓ A"), "{named}\n{said}");
         let file = setup.path("output/tickets.xlsx");
         let after = String::from_utf8(part(&file, "xl/workbook.xml").unwrap()).unwrap();
@@ -214,7 +214,7 @@ fn no_sheet_name_is_mistaken_for_the_xml_of_the_workbook() {
 
 #[test]
 fn a_table_that_is_named_like_an_attribute_keeps_its_name_and_grows() {
-    let setup = setup(
+    let setup = with_sheets(
         &[],
         "- add_row: orders-table.xlsx\n  new_columns: add\n  columns: { Number: \"{{ body.id }}\", \"a \\\"ref=\\\" <b> & 'c'\": \"{{ body.id }}\" }",
     );
@@ -229,7 +229,7 @@ fn a_table_that_is_named_like_an_attribute_keeps_its_name_and_grows() {
             .replace("</tableColumns>", "</x:tableColumns\n>");
         text.replace("name=\"Orders\"", "name='ref=\"A1:D5\"'").replace("ref=\"A1:D4\"", "ref='$A$1:$D$4'")
     });
-    let said = ring(&setup, &[r#"{"id": "A-4"}"#]);
+    let said = send(&setup, &[r#"{"id": "A-4"}"#]);
     assert!(said.contains("✓ A"), "{said}");
     let expected = before
         .replace(" ref=\"A1:D5\" totals", " ref=\"A1:E6\" totals")
@@ -239,7 +239,7 @@ fn a_table_that_is_named_like_an_attribute_keeps_its_name_and_grows() {
     assert_eq!(String::from_utf8(part(&setup.path("output/orders-table.xlsx"), "xl/tables/table1.xml").unwrap()).unwrap(), expected);
 }
 
-/// What cannot be read for certain is not written anew.
+/// A workbook that cannot be read with certainty is not written.
 #[test]
 fn a_workbook_with_malformed_xml_is_left_as_it_is() {
     for (part, change) in [
@@ -253,10 +253,10 @@ fn a_workbook_with_malformed_xml_is_left_as_it_is() {
         ("xl/worksheets/sheet1.xml", &|t| t.replace("</worksheet>", "")),
         ("xl/worksheets/sheet1.xml", &|t| t.replace("</worksheet>", "</worksheet></row>")),
     ] {
-        let setup = setup(&[], "- add_row: tickets.xlsx\n  columns: { Ticket: \"{{ body.n }}\" }");
+        let setup = with_sheets(&[], "- add_row: tickets.xlsx\n  columns: { Ticket: \"{{ body.n }}\" }");
         with_part(&setup, "tickets.xlsx", part, change);
         let before = std::fs::read(setup.path("output/tickets.xlsx")).unwrap();
-        let said = ring(&setup, &[r#"{"n": 1}"#]);
+        let said = send(&setup, &[r#"{"n": 1}"#]);
         assert!(said.contains("✗ A") && said.contains("this workbook cannot be read"), "{part}\n{said}");
         assert_eq!(std::fs::read(setup.path("output/tickets.xlsx")).unwrap(), before);
     }
@@ -286,18 +286,20 @@ fn a_row_that_cannot_be_updated_is_explained_in_plain_english() {
             "customers.xlsx has no column `Phone`; it has: Email, Name, Orders, Sum, Double",
         ),
     ] {
-        let setup = setup(&["customers.xlsx"], &step(columns, verb));
-        let told = ring(&setup, &[body]);
+        let setup = with_sheets(&["customers.xlsx"], &step(columns, verb));
+        let told = send(&setup, &[body]);
         assert!(told.contains(said), "{said}\n{told}");
         assert_eq!(
-            changed(&project_folder().join("tests/sheets/customers.xlsx"), &setup.path("output/customers.xlsx")),
+            changed_parts(&project_folder().join("tests/sheets/customers.xlsx"), &setup.path("output/customers.xlsx")),
             Vec::<String>::new()
         );
     }
-    let setup =
-        setup(&["tickets.xlsx"], "- update_row: tickets.xlsx\n  match: Ticket\n  columns: { Ticket: \"{{ body.n }}\", State: closed }");
-    assert!(ring(&setup, &[r#"{"n": 2}"#]).contains("tickets.xlsx has two rows where Ticket is 2: rows 3 and 4"));
-    assert_eq!(ring(&setup, &[r#"{"n": "1"}"#]).matches("done").count(), 1);
+    let setup = with_sheets(
+        &["tickets.xlsx"],
+        "- update_row: tickets.xlsx\n  match: Ticket\n  columns: { Ticket: \"{{ body.n }}\", State: closed }",
+    );
+    assert!(send(&setup, &[r#"{"n": 2}"#]).contains("tickets.xlsx has two rows where Ticket is 2: rows 3 and 4"));
+    assert_eq!(send(&setup, &[r#"{"n": "1"}"#]).matches("done").count(), 1);
     assert_eq!(cells(&setup.path("output/tickets.xlsx"), "Tickets")[1][1], "closed");
 }
 
@@ -331,9 +333,9 @@ fn in_a_csv_only_changed_cells_are_rewritten() {
         ("e.csv", b"", r#"{"email": "new@x", "sum": 1}"#, b"Email,Sum\nnew@x,1\n"),
         ("f.csv", b"Email,Sum\n'+49@x,1\n", r#"{"email": "+49@x", "sum": 2}"#, b"Email,Sum\n'+49@x,2\n"),
     ] {
-        let setup = setup(&[], &step(file));
+        let setup = with_sheets(&[], &step(file));
         std::fs::write(setup.path("output").join(file), before).unwrap();
-        ring(&setup, &[body]);
+        send(&setup, &[body]);
         let found = std::fs::read(setup.path("output").join(file)).unwrap();
         assert_eq!(String::from_utf8_lossy(&found), String::from_utf8_lossy(after), "{file}");
         assert_eq!(found, after);
@@ -342,19 +344,19 @@ fn in_a_csv_only_changed_cells_are_rewritten() {
 
 #[test]
 fn a_csv_gets_new_columns_at_the_end_and_keeps_its_encoding() {
-    let setup = setup(
+    let setup = with_sheets(
         &[],
         "- add_row: a.csv\n  new_columns: add\n  columns: { Name: \"{{ body.name }}\", Phone: \"{{ body.phone }}\" }\n  on_error:\n    - append: errors.log\n      text: \"{{ error.message }}\"",
     );
     std::fs::write(setup.path("output/a.csv"), b"Name,Ort\nAda,K\xf6ln\nBob\n").unwrap();
-    ring(&setup, &[r#"{"name": "Zo\u00eb", "phone": "+49 30 1234567"}"#, r#"{"name": "\u0141uk", "phone": "1"}"#]);
+    send(&setup, &[r#"{"name": "Zo\u00eb", "phone": "+49 30 1234567"}"#, r#"{"name": "\u0141uk", "phone": "1"}"#]);
     assert_eq!(std::fs::read(setup.path("output/a.csv")).unwrap(), b"Name,Ort,Phone\nAda,K\xf6ln,\nBob,,\nZo\xeb,,+49 30 1234567\n");
     assert_eq!(
         setup.output("errors.log"),
         "a.csv: this file is encoded in Windows-1252, which does not have the character `Ł`; save it as CSV in UTF-8\n"
     );
     std::fs::write(setup.path("output/a.csv"), b"\xff\xfeN\0\n\0").unwrap();
-    let said = ring(&setup, &[r#"{"name": "x", "phone": "1"}"#]);
+    let said = send(&setup, &[r#"{"name": "x", "phone": "1"}"#]);
     assert!(said.contains("it is encoded in UTF-16; save it as CSV in UTF-8 in your spreadsheet program"), "{said}");
 }
 
@@ -372,7 +374,7 @@ fn a_rule_that_allows_formulas_does_not_allow_them_for_other_rules() {
     ));
     std::fs::create_dir_all(setup.path("output")).unwrap();
     let doorbell = setup.serve();
-    // Events that come at the same time, so that rows of both rules are written in one batch.
+    // Events arrive at the same time, so that rows of both rules are written in one batch.
     std::thread::scope(|threads| {
         for thread in 0..8 {
             let doorbell = &doorbell;
@@ -383,7 +385,7 @@ fn a_rule_that_allows_formulas_does_not_allow_them_for_other_rules() {
             });
         }
     });
-    until("all rows are there", || setup.output("a.csv").lines().count() == 161);
+    until("all rows are written", || setup.output("a.csv").lines().count() == 161);
     let text = setup.output("a.csv");
     let wrong: Vec<&str> =
         text.lines().skip(1).filter(|l| l.ends_with(if l.starts_with("Guarded") { ",=1+1" } else { ",'=1+1" })).collect();
@@ -392,10 +394,10 @@ fn a_rule_that_allows_formulas_does_not_allow_them_for_other_rules() {
 
 #[test]
 fn one_row_of_a_hundred_thousand_is_updated_and_the_others_stay() {
-    let setup = setup(&[], "- update_row: big.csv\n  match: Id\n  columns: { Id: \"{{ body.id }}\", State: done }");
+    let setup = with_sheets(&[], "- update_row: big.csv\n  match: Id\n  columns: { Id: \"{{ body.id }}\", State: done }");
     let mut text = "Id,State\n".to_owned();
     (0..100_000).for_each(|n| text += &format!("{n},open\n"));
     std::fs::write(setup.path("output/big.csv"), &text).unwrap();
-    ring(&setup, &[r#"{"id": 99999}"#]);
+    send(&setup, &[r#"{"id": 99999}"#]);
     assert_eq!(setup.output("big.csv"), text.replace("99999,open", "99999,done"));
 }

@@ -1,4 +1,4 @@
-//! What is stored and for how long, backups, and replays.
+//! How long events are stored, backups, and replaying failed runs.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -6,8 +6,8 @@ use crate::harness::{SetOnDrop, Setup, Target, json, until};
 
 const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Write:\n    when: { webhook: /a }\n    if: { body.n: { under: 100 } }\n    then: [ { append: out.txt, text: \"{{ body.n }}\" } ]\n  Fail:\n    when: { webhook: /a }\n    if: { body.n: { over: 99 } }\n    then: [ { get: \"http://10.0.0.1/\" } ]\n";
 
-/// Sends so many webhooks, the last one with a number that makes a run fail, and waits until all runs have ended.
-fn with_events(setup: &Setup, numbers: &[u32]) {
+/// Sends these numbers, of which 100 and more make a run fail, and waits until all runs have ended.
+fn process(setup: &Setup, numbers: &[u32]) {
     let doorbell = setup.serve();
     for n in numbers {
         doorbell.deliver("/a", &format!("{{\"n\": {n}}}"));
@@ -19,16 +19,16 @@ fn with_events(setup: &Setup, numbers: &[u32]) {
 #[test]
 fn prune_deletes_finished_events_and_keeps_failed_ones() {
     let setup = Setup::with(RULES);
-    with_events(&setup, &[1, 100, 2, 3]);
+    process(&setup, &[1, 100, 2, 3]);
     let prune = |more: &[&str]| setup.printed(&[&["prune", "--older-than", "0 seconds"], more].concat());
     assert_eq!(prune(&["--dry-run"]), "2 events would be deleted; events with waiting or failed runs are kept\n");
     assert!(setup.printed(&["events"]).contains("4 events in total"));
     assert_eq!(setup.printed(&["prune", "--older-than", "1 hour"]), "0 events deleted; events with waiting or failed runs are kept\n");
     assert_eq!(prune(&[]), "2 events deleted; events with waiting or failed runs are kept\n");
     let left = setup.printed(&["events"]);
-    assert!(left.contains("2 events in total, 1 run failed"), "the newest stays, so that no number is given twice: {left}");
+    assert!(left.contains("2 events in total, 1 run failed"), "the newest event stays, so that no number is used twice: {left}");
     assert_eq!(prune(&["--failed"]), "1 event deleted; events with waiting runs are kept\n");
-    // It goes on as before.
+    // Doorbell continues as before.
     let doorbell = setup.serve();
     doorbell.deliver("/a", "{\"n\": 7}");
     until("it is written", || setup.output("out.txt").ends_with("7\n"));
@@ -38,12 +38,12 @@ fn prune_deletes_finished_events_and_keeps_failed_ones() {
 fn serve_deletes_finished_events_by_age_and_by_size() {
     for keep in [["--keep", "1 millisecond"], ["--keep-mb", "0"]] {
         let setup = Setup::with(RULES);
-        with_events(&setup, &[1, 100, 2, 3]);
+        process(&setup, &[1, 100, 2, 3]);
         let _doorbell = setup.serve_with(&keep);
-        until("the old ones are forgotten", || setup.printed(&["events"]).contains("2 events in total, 1 run failed"));
+        until("the old events are deleted", || setup.printed(&["events"]).contains("2 events in total, 1 run failed"));
     }
     let setup = Setup::with(RULES);
-    with_events(&setup, &[1, 2]);
+    process(&setup, &[1, 2]);
     let doorbell = setup.serve_with(&["--keep", "forever"]);
     doorbell.deliver("/a", "{\"n\": 3}");
     assert!(setup.printed(&["events"]).contains("3 events in total"));
@@ -65,14 +65,14 @@ fn with_a_size_limit_the_oldest_events_are_deleted_first() {
     let events: Vec<String> = (0..ALL).map(|n| doorbell.deliver("/a", &format!("{{\"n\": {}, \"text\": \"{text}\"}}", n % 100))).collect();
     until("all are done", || !setup.printed(&["events", "--last", "1"]).contains("waiting"));
     doorbell.stop();
-    // They take at least 10 MB. What is over 6 MB goes, in steps of a few hundred events.
+    // They take at least 10 MB. Everything above 6 MB is deleted, a few hundred events at a time.
     let doorbell = setup.serve_with(&["--keep-mb", "6"]);
-    until("it is told how many went", || doorbell.logged(" events="));
+    until("the number of deleted events is logged", || doorbell.logged(" events="));
     let left = stored(&setup);
     assert!((200..=600).contains(&left), "{left} events are left");
-    let is_known = |event: &str| setup.run(&["explain", event]).status.success();
-    assert!(!is_known(&events[0]) && !is_known(&events[ALL - left - 1]), "the oldest ones are gone");
-    assert!(is_known(&events[ALL - left]) && is_known(&events[ALL - 1]), "the newer ones stay");
+    let exists = |event: &str| setup.run(&["explain", event]).status.success();
+    assert!(!exists(&events[0]) && !exists(&events[ALL - left - 1]), "the oldest events are deleted");
+    assert!(exists(&events[ALL - left]) && exists(&events[ALL - 1]), "the newer events stay");
 }
 
 #[test]
@@ -81,17 +81,17 @@ fn the_database_log_stays_short_however_many_events_arrive() {
     let doorbell = setup.serve();
     let body = format!("{{\"n\": \"none\", \"text\": \"{}\"}}", "x".repeat(100_000));
     let (sent, is_enough) = (AtomicU64::new(0), AtomicBool::new(false));
-    // Without a pause, so that there is always something to write while the log is folded back.
-    let ring = || {
+    // Without pauses, so that the database is written to during every checkpoint.
+    let send = || {
         while !is_enough.load(Ordering::Relaxed) && doorbell.post("/a", &body).status == 200 {
             sent.fetch_add(body.len() as u64, Ordering::Relaxed);
         }
     };
     std::thread::scope(|scope| {
-        (0..8).for_each(|_| drop(scope.spawn(ring)));
+        (0..8).for_each(|_| drop(scope.spawn(send)));
         let _set = SetOnDrop(&is_enough);
-        // Nobody else reads the database meanwhile: a reader would keep the log from beginning anew.
-        until("many times what the log holds has come", || {
+        // Nothing else may read the database here, because a reader would prevent the log from starting again.
+        until("much more was sent than the log contains", || {
             let log = std::fs::metadata(setup.path("data/doorbell.db-wal")).unwrap().len();
             assert!(log < 64 << 20, "the log has {} MB", log >> 20);
             sent.load(Ordering::Relaxed) > (20 << 20).max(6 * log)

@@ -1,8 +1,8 @@
-//! Blocks in templates: `{{#each}}` and its like, what they see, and where they end.
+//! Blocks in templates, such as `{{#each}}`: what they render, which names they see, and their limit.
 
 use crate::harness::Setup;
 
-/// What a text becomes for a body.
+/// The text that a template renders for a body.
 fn rendered(text: &str, body: &str) -> String {
     let indented: String = text.lines().map(|l| format!("          {l}\n")).collect();
     let setup = Setup::with(&format!(
