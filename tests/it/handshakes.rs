@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use crate::harness::{Setup, until};
 use crate::senders::sign;
 
-/// Rules for one address whose `verify:` says this.
+/// Rules for one address with this `verify:`.
 fn rules(verify: &str) -> String {
     format!(
         "webhooks:\n  /hook: {{ public_url: https://hooks.example.com, verify: {verify} }}\nrules:\n  All:\n    when: {{ webhook: /hook }}\n    then: [{{ log: hi }}]\n"

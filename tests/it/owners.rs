@@ -83,7 +83,7 @@ fn while_a_task_is_down_health_is_not_ready_and_names_it() {
     until("the log says so too", || doorbell.logged("background task crashed and is being restarted; please report it"));
     until("it is ready again", || health().status == 200);
     setup.write("rules/rules.yaml", &LINES.replace("out.txt", "new.txt"));
-    until("edits are taken over", || {
+    until("edits take effect", || {
         doorbell.deliver("/a", "{\"n\": 1}");
         !setup.output("new.txt").is_empty()
     });

@@ -21,7 +21,7 @@ struct SignedRequest {
     id: String,
     /// What is served at the address of the sender's key.
     key: Option<String>,
-    /// What has to be signed, where it is known.
+    /// The text that has to be signed, if it is known.
     signed: Option<String>,
 }
 
