@@ -1,36 +1,36 @@
 //! What every store guarantees, as tests that know nothing but the [contract](super::contract). Each guarantee is a function;
 //! each store is a line in [`stores`] below, and has to pass all of them.
 //!
-//! How a store is opened and how its owners die is up to its [`Backend`]; how events and runs are made, to [`sample`]. What is
-//! special to one store is tested next to it. `DOORBELL_PROMISE=lanes cargo test --lib conformance` runs only the tests with
+//! A [`Backend`] knows how a store is opened and how its owners die; [`samples`] makes events and runs. What is special to one
+//! store is tested next to it. `DOORBELL_PROMISE=lanes cargo test --lib conformance` runs only the tests with
 //! `lanes` in their name.
 
 mod accepting;
 mod answers;
+mod commands;
+mod database;
 mod deliveries;
 mod files;
 mod history;
-mod holding;
 mod lanes;
 mod leasing;
-mod once;
-mod people;
-mod place;
+mod once_per;
+mod orphaned_runs;
 mod postgres;
 mod quarantine;
 mod recording;
 mod retention;
-mod rush;
-mod sample;
-mod saved;
+mod samples;
+mod saved_values;
 mod sqlite;
+mod stress;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::time::Duration;
 
-use place::{Backend, Place};
+use database::{Backend, Database};
 
 macro_rules! stores {
     ($($(#[$note:meta])* $name:ident: $backend:expr;)*) => {
@@ -44,10 +44,10 @@ stores! {
     postgres: postgres::Servers::start();
 }
 
-type Promise = for<'a> fn(&'a dyn Place) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+type Promise = for<'a> fn(&'a dyn Database) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 macro_rules! promises {
-    ($($of:ident::$promise:ident,)*) => { &[$((concat!(stringify!($of), "::", stringify!($promise)), |place| Box::pin($of::$promise(place)))),*] };
+    ($($of:ident::$promise:ident,)*) => { &[$((concat!(stringify!($of), "::", stringify!($promise)), |database| Box::pin($of::$promise(database)))),*] };
 }
 
 const PROMISES: &[(&str, Promise)] = promises![
@@ -68,13 +68,13 @@ const PROMISES: &[(&str, Promise)] = promises![
     deliveries::a_delivery_that_no_rule_wanted_is_accepted_once_a_rule_wants_it,
     deliveries::a_delivery_whose_event_was_deleted_is_accepted_as_new,
     deliveries::simultaneous_copies_of_a_delivery_are_saved_once,
-    once::a_value_is_used_once_for_each_rule,
-    once::a_value_is_remembered_for_its_time_and_no_longer,
-    once::of_two_runs_of_an_event_with_the_same_value_only_one_starts,
-    once::a_run_that_fails_or_is_cancelled_releases_its_value,
-    once::a_replayed_run_claims_its_value_again,
-    once::a_run_releases_only_a_value_that_is_still_its_own,
-    once::simultaneous_claims_of_a_value_succeed_once,
+    once_per::a_value_is_used_once_for_each_rule,
+    once_per::a_value_is_remembered_for_its_time_and_no_longer,
+    once_per::of_two_runs_of_an_event_with_the_same_value_only_one_starts,
+    once_per::a_run_that_fails_or_is_cancelled_releases_its_value,
+    once_per::a_replayed_run_claims_its_value_again,
+    once_per::a_run_releases_only_a_value_that_is_still_its_own,
+    once_per::simultaneous_claims_of_a_value_succeed_once,
     lanes::runs_of_one_lane_start_one_at_a_time,
     lanes::a_lane_keeps_the_order_of_acceptance_whatever_ids_and_clocks_say,
     lanes::a_run_that_waits_for_another_try_keeps_its_lane,
@@ -103,17 +103,17 @@ const PROMISES: &[(&str, Promise)] = promises![
     recording::a_record_from_before_a_replay_is_rejected_and_changes_nothing,
     recording::a_record_of_a_run_that_has_ended_is_rejected_and_changes_nothing,
     recording::a_record_by_a_dead_owner_is_rejected_and_changes_nothing,
-    holding::an_orphaned_run_is_returned_as_it_is,
-    holding::an_orphaned_run_is_found_even_if_the_result_of_one_record_is_unknown,
-    holding::a_run_that_was_released_and_leased_again_is_not_orphaned,
-    holding::the_runs_of_an_accept_with_an_unknown_result_are_found,
-    holding::the_runs_of_another_owner_are_not_returned,
-    holding::an_owner_can_list_all_its_runs,
-    saved::a_saved_value_is_read_back,
-    saved::a_later_value_replaces_an_earlier_one,
-    saved::a_list_of_fifty_grows_element_by_element,
-    saved::saved_values_are_read_back_after_a_failure_and_a_replay,
-    saved::saving_the_same_values_again_repeats_nothing,
+    orphaned_runs::an_orphaned_run_is_returned_as_it_is,
+    orphaned_runs::an_orphaned_run_is_found_even_if_the_result_of_one_record_is_unknown,
+    orphaned_runs::a_run_that_was_released_and_leased_again_is_not_orphaned,
+    orphaned_runs::the_runs_of_an_accept_with_an_unknown_result_are_found,
+    orphaned_runs::the_runs_of_another_owner_are_not_returned,
+    orphaned_runs::an_owner_can_list_all_its_runs,
+    saved_values::a_saved_value_is_read_back,
+    saved_values::a_later_value_replaces_an_earlier_one,
+    saved_values::a_list_of_fifty_grows_element_by_element,
+    saved_values::saved_values_are_read_back_after_a_failure_and_a_replay,
+    saved_values::saving_the_same_values_again_repeats_nothing,
     answers::the_first_answer_stays,
     answers::an_event_is_open_while_one_of_its_runs_has_not_ended,
     answers::an_answer_belongs_to_its_event_and_every_owner_can_read_it,
@@ -124,14 +124,14 @@ const PROMISES: &[(&str, Promise)] = promises![
     files::rule_files_are_stored_by_their_content,
     quarantine::a_run_that_crashed_the_program_three_times_is_quarantined,
     quarantine::after_a_replay_the_crashes_of_a_quarantined_run_are_counted_again,
-    people::failed_runs_continue_at_the_step_that_failed,
-    people::only_the_failed_runs_of_the_named_rule_are_replayed,
-    people::simultaneous_replays_replay_once,
-    people::a_rule_that_is_started_again_gets_a_new_run,
-    people::the_records_show_which_runs_are_in_hand_and_which_wait_for_their_turn,
-    people::cancelling_ends_waiting_runs_and_leaves_those_in_hand,
-    people::cancelling_ends_the_runs_of_a_dead_owner,
-    people::commands_do_nothing_to_unknown_events,
+    commands::failed_runs_continue_at_the_step_that_failed,
+    commands::only_the_failed_runs_of_the_named_rule_are_replayed,
+    commands::simultaneous_replays_replay_once,
+    commands::a_rule_that_is_started_again_gets_a_new_run,
+    commands::the_records_show_which_runs_are_in_hand_and_which_wait_for_their_turn,
+    commands::cancelling_ends_waiting_runs_and_leaves_those_in_hand,
+    commands::cancelling_ends_the_runs_of_a_dead_owner,
+    commands::commands_do_nothing_to_unknown_events,
     retention::an_event_is_deleted_with_everything_that_belongs_to_it,
     retention::events_with_waiting_or_failed_runs_are_not_deleted,
     retention::deleting_continues_where_it_stopped,
@@ -140,10 +140,10 @@ const PROMISES: &[(&str, Promise)] = promises![
     history::events_are_chosen_by_rule_state_and_time,
     history::an_event_is_found_by_the_beginning_of_its_id,
     history::the_records_contain_everything_about_an_event,
-    rush::under_stress_every_run_ends_once_and_alone_in_its_lane,
+    stress::under_stress_every_run_ends_once_and_alone_in_its_lane,
 ];
 
-/// The longest that one test may take. One that takes longer is deadlocked.
+/// The longest that a test may take before it is considered deadlocked.
 const LONGEST: Duration = Duration::from_secs(120);
 
 fn keeps_every_promise(backend: &dyn Backend) {
@@ -153,8 +153,8 @@ fn keeps_every_promise(backend: &dyn Backend) {
         let kept = || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
-                let place = backend.new_place().await;
-                tokio::time::timeout(LONGEST, promise(&*place)).await.expect("it does not come to an end");
+                let database = backend.new_database().await;
+                tokio::time::timeout(LONGEST, promise(&*database)).await.expect("the test is deadlocked");
             });
         };
         if std::panic::catch_unwind(AssertUnwindSafe(kept)).is_err() {
@@ -162,6 +162,6 @@ fn keeps_every_promise(backend: &dyn Backend) {
             broken.push(name);
         }
     }
-    backend.is_well();
+    backend.check_log();
     assert!(broken.is_empty(), "these promises are broken (see above): {broken:#?}");
 }

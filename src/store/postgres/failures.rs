@@ -60,25 +60,25 @@ async fn an_owner_lives_while_it_renews_its_term_and_dies_when_it_stops(config: 
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), dead).await.expect("its runs are free when its time is over");
+    tokio::time::timeout(Duration::from_secs(60), dead).await.expect("its runs are free when its term is over");
 }
 
 async fn a_paused_owner_continues_with_the_runs_that_nobody_took(config: &Config) {
     let (paused, other) = (open(config, HOUR).await, open(config, HOUR).await);
     let (first, second) = (begin(&paused).await, begin(&paused).await);
     let sql = client(config).await;
-    let its_time_is_over = "UPDATE owner SET until = clock_timestamp() WHERE id = (SELECT min(id) FROM owner)";
-    sql.batch_execute(its_time_is_over).await.unwrap();
+    let end_its_term = "UPDATE owner SET until = clock_timestamp() WHERE id = (SELECT min(id) FROM owner)";
+    sql.batch_execute(end_its_term).await.unwrap();
     assert!(other.next_due().await.unwrap().is_some());
     assert_eq!(other.lease(Timestamp::UNIX_EPOCH, 1, Heavy::ANY).await.unwrap()[0].0.id, first.id);
     assert_eq!(record(&paused, &first, State::Waiting).await, Recorded::LeaseLost);
     assert_eq!(record(&paused, &second, State::Waiting).await, Recorded::Recorded);
-    // Taking any run makes it live again, with all the runs it has.
+    // Accepting a run renews its term, for all the runs it has.
     let third = begin(&paused).await;
     assert_eq!((leases(&other).await, other.next_due().await.unwrap()), (0, None));
     assert_eq!(record(&paused, &third, State::Done).await, Recorded::Recorded);
-    sql.batch_execute(its_time_is_over).await.unwrap();
-    assert_eq!(leases(&paused).await, 0, "what it has itself is not free for it");
+    sql.batch_execute(end_its_term).await.unwrap();
+    assert_eq!(leases(&paused).await, 0, "its own runs are not free for itself");
     assert_eq!(leases(&other).await, 0);
 }
 
