@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bench::{Server, memory, request, is_complete};
+use bench::{Server, is_complete, memory, request};
 
 const RULE: &str = "when: { webhook: /webhook }\n    if: { body.plan: pro }\n    then:";
 

@@ -260,10 +260,10 @@ mod tests {
         }
         let sealed = vault.seal("<p@ss/w\"ord & 12>").unwrap();
         let mut changed = Vault::default();
-        assert_eq!(changed.unseal(&sealed), None, "there is no such secret any more");
+        assert_eq!(changed.unseal(&sealed), None, "the secret does not exist any more");
         changed.keep("KEY", "another".into());
         assert_eq!(changed.unseal(&sealed).as_deref(), Some("<another>"));
-        // In a spelling that cannot be named: nothing is stored.
+        // A secret in a spelling that cannot be replaced by its name: nothing is stored.
         assert_eq!(vault.seal("p%40ss%2Fw%22ord%20%26%2012"), None);
         // Text sent by somebody else cannot name a secret.
         let sent = r#"[{"Secret":["KEY","Plain"]}]"#;

@@ -185,7 +185,7 @@ mod tests {
             ("application/json; charset=\"windows-1252\"", b"{\"a\": \"\x80\"}", json!({"a": "€"})),
             ("application/x-www-form-urlencoded; charset=ISO-8859-1", b"a=%FC+b&c=\xdf", json!({"a": "ü b", "c": "ß"})),
             ("text/xml", b"<?xml version='1.0' encoding='ISO-8859-1'?><a>\xfc</a>", json!({"a": "ü"})),
-            // Without a quote, there is no encoding.
+            // Without quotes, no encoding is declared.
             ("text/xml", "<a>encoding=€€</a>".as_bytes(), json!({"a": "encoding=€€"})),
             ("text/xml", b"<a>encoding=</a>", json!({"a": "encoding="})),
             ("text/plain", b"\xff\xfeh\0i\0", json!("hi")),

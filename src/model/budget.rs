@@ -214,7 +214,7 @@ mod tests {
         let budget = Budget::default();
         assert_eq!((budget.made(MOST_MADE), budget.made(0)), (Ok(()), Ok(())));
         assert_eq!(budget.made(1), Err(Spent::Made));
-        assert_eq!(budget.steps(0), Err(Spent::Made), "what is spent stays so");
+        assert_eq!(budget.steps(0), Err(Spent::Made), "a spent budget stays spent");
     }
 
     #[test]

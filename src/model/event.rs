@@ -183,7 +183,7 @@ mod tests {
             Event { address: "/A".into(), ..one.clone() },
             Event { query: String::new(), ..one.clone() },
             Event { raw: Bytes::new(), ..one.clone() },
-            // The same bytes in sequence, divided at a different point.
+            // The same bytes, divided at a different point.
             Event { address: "/ab".into(), query: String::new(), ..one.clone() },
             Event { query: "bc".into(), raw: Bytes::new(), ..one.clone() },
         ];

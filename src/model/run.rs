@@ -421,15 +421,15 @@ mod tests {
         };
         let (plan, now) = (Plan { tries: 1, first_wait: Duration::from_secs(5) }, Timestamp::UNIX_EPOCH);
         let two = facts(&plan, &graph, Some(2));
-        let mut walked = Vec::new();
+        let mut visited = Vec::new();
         let mut r = run();
         let outcomes = [Outcome::Entered, done(), done(), Outcome::Entered, retry(), done(), done()];
         for (n, mut outcome) in outcomes.into_iter().enumerate() {
-            walked.push((r.place.step, r.place.element));
+            visited.push((r.place.step, r.place.element));
             let step = if n == 6 { facts(&plan, &graph, None) } else { two.clone() };
             r = r.after(&mut outcome, &step, now, 0.0);
         }
-        assert_eq!(walked, [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (3, 1), (4, 0)]);
+        assert_eq!(visited, [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (3, 1), (4, 0)]);
         assert_eq!(r.state, State::Handled);
         assert_eq!(r.saved[ERROR]["message"], "it answered 500 (given up after 1 try)");
         assert_eq!(r.saved[ERROR]["status"], 500);

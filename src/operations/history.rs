@@ -331,7 +331,7 @@ rules:
         let [every, big] = explanation.rules.as_slice() else { panic!("{explanation:?}") };
         let run = &every.runs[0];
         assert_eq!(run.waits, Some(Wait::Retry { due: Timestamp::from_second(60).unwrap(), number: 3 }));
-        assert_eq!((run.steps, run.took_ms), (0, 1400), "no step has come to an end");
+        assert_eq!((run.steps, run.took_ms), (0, 1400), "no step has ended");
         assert_eq!((run.attempts[1].title.as_str(), run.attempts[1].element, run.attempts[1].number), ("post", Some(2), 2));
         assert!(big.runs.is_empty() && !big.is_else);
         let outcomes: Vec<String> = big.trace.iter().map(|line| line.outcome.words()).collect();

@@ -87,7 +87,7 @@ mod tests {
             (xff, "10.0.0.1", vec![(xff, "1.1.1.1"), (fwd, "for=10.1.1.1")], "1.1.1.1"),
             (xff, "10.0.0.1", vec![(xff, "1.1.1.1"), (fwd, "x")], "1.1.1.1"),
             (fwd, "10.0.0.1", vec![(xff, "10.1.1.1"), (fwd, "for=1.1.1.1")], "1.1.1.1"),
-            // An unknown caller is never taken for the proxy.
+            // An unknown caller is never mistaken for the proxy.
             (xff, "10.0.0.1", vec![], UNKNOWN),
             (xff, "10.0.0.1", vec![(xff, "")], UNKNOWN),
             (xff, "10.0.0.1", vec![(xff, "unknown")], UNKNOWN),

@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
 
-    fn silent(host: &Host, now: Instant) -> bool {
+    fn call_without_answer(host: &Host, now: Instant) -> bool {
         let probes = host.health().may_call(now).unwrap();
         host.health().was_silent(now, probes)
     }
@@ -202,13 +202,13 @@ mod tests {
     fn calls_to_a_silent_server_pause_until_a_single_call_is_answered() {
         let hosts = Hosts::new(64, 2);
         let (host, start) = (hosts.host("a"), Instant::now());
-        assert_eq!((0..PATIENCE).map(|_| silent(&host, start)).collect::<Vec<_>>(), [false, false, false, false, true]);
+        assert_eq!((0..PATIENCE).map(|_| call_without_answer(&host, start)).collect::<Vec<_>>(), [false, false, false, false, true]);
         assert_eq!(hosts.resting(), ["a"]);
         assert_eq!(host.health().may_call(start), Err(NotNow::Rests(FIRST_REST)));
         let later = start + FIRST_REST;
-        assert_eq!(host.health().may_call(later), Ok(true), "one asks");
-        assert_eq!(host.health().may_call(later), Err(NotNow::Rests(SOONEST)), "the others wait for what it hears");
-        assert!(!host.health().was_silent(later, true), "it was told before");
+        assert_eq!(host.health().may_call(later), Ok(true), "one call checks the server");
+        assert_eq!(host.health().may_call(later), Err(NotNow::Rests(SOONEST)), "the others wait for its result");
+        assert!(!host.health().was_silent(later, true), "it was logged before");
         assert_eq!(host.health().may_call(later), Err(NotNow::Rests(2 * FIRST_REST)));
         let much_later = later + 2 * FIRST_REST;
         assert_eq!(host.health().may_call(much_later), Ok(true));
@@ -222,11 +222,11 @@ mod tests {
         let host = Hosts::new(64, 1).host("a");
         let mut now = Instant::now();
         for _ in 0..PATIENCE {
-            silent(&host, now);
+            call_without_answer(&host, now);
         }
         for _ in 0..20 {
             now += LONGEST_REST;
-            silent(&host, now);
+            call_without_answer(&host, now);
         }
         assert_eq!(host.health().may_call(now), Err(NotNow::Rests(LONGEST_REST)));
     }
@@ -261,10 +261,10 @@ mod tests {
         let host = Hosts::new(64, 1).host("a");
         let start = Instant::now();
         let turn = host.turn(start).await.unwrap();
-        assert!((0..PATIENCE).any(|_| silent(&host, start)), "it rests");
+        assert!((0..PATIENCE).any(|_| call_without_answer(&host, start)), "calls are paused");
         let later = start + FIRST_REST;
         let mut asks = Box::pin(host.turn(later));
-        assert!(asks.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "it waits for the call before");
+        assert!(asks.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "it waits for the earlier call");
         drop((asks, turn));
         assert!(host.turn(later).await.is_ok());
     }

@@ -116,7 +116,7 @@ mod tests {
         let size = |path: &PathBuf| fs::metadata(path).unwrap().len();
         assert!(paths(folder.path()).iter().all(|p| size(p) < MOST_BYTES + 2_000));
         assert!(Rejections::find(folder.path(), "199-49").is_some());
-        assert!(Rejections::find(folder.path(), "199-50").is_none(), "the fifty-first of its second");
-        assert!(Rejections::find(folder.path(), "0-0").is_none(), "long ago");
+        assert!(Rejections::find(folder.path(), "199-50").is_none(), "only 50 are saved per second");
+        assert!(Rejections::find(folder.path(), "0-0").is_none(), "old rejections are deleted");
     }
 }

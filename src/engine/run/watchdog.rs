@@ -122,10 +122,10 @@ mod tests {
         assert_eq!(work.overdue(LONGEST), None);
         thread::sleep(Duration::from_millis(5));
         assert_eq!(work.overdue(Duration::from_millis(1)), Some(8));
-        // As a crash leaves it.
+        // As after a crash.
         std::mem::forget(dying);
         assert_eq!(Watchdog::open(folder.path()).unwrap().1, [8]);
-        assert!(Watchdog::open(folder.path()).unwrap().1.is_empty(), "it is told once");
+        assert!(Watchdog::open(folder.path()).unwrap().1.is_empty(), "it is reported once");
     }
 
     #[test]
