@@ -80,7 +80,7 @@ fn ten_thousand_values_keep_their_order_through_a_crash_and_a_reload() {
     setup.write("rules/rules.yaml", &rules("second"));
     accepted.extend(send_all(&doorbell.address, 2..3));
     let lines = || setup.output("out.txt").lines().count();
-    until("everything accepted is written", || {
+    until("every accepted number is written", || {
         lines() >= accepted.len() && setup.printed(&["events", "--last", "1"]).lines().last().is_some_and(|l| !l.contains("waiting"))
     });
     let mut written: HashMap<String, Vec<usize>> = HashMap::new();
