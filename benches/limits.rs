@@ -1,8 +1,8 @@
-//! What it takes to start, to hold and to catch up: start and check with many rules, memory with many connections, events
-//! and waiting runs, a burst, and a large workbook.
+//! Time and memory at the limits: starting and checking with many rules, many connections, a burst of events, many waiting
+//! runs, and a large workbook.
 //!
-//!     cargo bench --bench limits                  # a hundred thousand events
-//!     cargo bench --bench limits -- 1000000       # a million
+//!     cargo bench --bench limits                  # 100,000 events
+//!     cargo bench --bench limits -- 1000000       # 1,000,000 events
 
 mod bench;
 
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bench::{Server, memory, request, whole};
+use bench::{Server, is_complete, memory, request};
 
 const RULE: &str = "when: { webhook: /webhook }\n    if: { body.plan: pro }\n    then:";
 
@@ -23,11 +23,11 @@ fn main() {
     check();
     workbook();
     idle();
-    took(events);
+    burst(events);
     waiting(events);
 }
 
-fn say(what: &str, figure: impl std::fmt::Display) {
+fn print(what: &str, figure: impl std::fmt::Display) {
     println!("{what:<66} {figure}");
     std::io::stdout().flush().expect("an output");
 }
@@ -40,11 +40,11 @@ fn mb(child: &Child) -> String {
     format!("{:.0} MB", memory(child))
 }
 
-/// A folder with these rules, whose addresses are open on purpose.
+/// A folder with these rules; their addresses are open.
 fn folder(rules: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    let rung = |line: &str| Some(line.trim().strip_prefix("when: { webhook: ")?.strip_suffix(" }")?.to_owned());
-    let addresses: String = rules.lines().filter_map(rung).map(|address| format!("  {address}: {{ verify: none }}\n")).collect();
+    let address_of = |line: &str| Some(line.trim().strip_prefix("when: { webhook: ")?.strip_suffix(" }")?.to_owned());
+    let addresses: String = rules.lines().filter_map(address_of).map(|address| format!("  {address}: {{ verify: none }}\n")).collect();
     std::fs::create_dir(folder.path().join("rules")).expect("a folder");
     std::fs::write(folder.path().join("rules/bench.yaml"), format!("webhooks:\n{addresses}rules:\n{rules}")).expect("a file");
     folder
@@ -56,18 +56,18 @@ fn doorbell(folder: tempfile::TempDir) -> Server {
     Server::start(command, folder, "/webhook")
 }
 
-fn many(count: usize) -> String {
+fn many_rules(count: usize) -> String {
     (0..count)
         .map(|n| format!("  Rule {n}:\n    when: {{ webhook: /w{n} }}\n    if: {{ body.a: {n}, body.b: {{ over: 3 }} }}\n    then:\n      - append: a.log\n        text: \"{{{{ body.a }}}}\"\n      - log: \"{{{{ body.b }}}}\"\n"))
         .collect()
 }
 
-/// Sends on a connection that stays; says whether it was answered with 200.
+/// Sends a request on an open connection; returns whether it was answered with 200.
 fn ask(stream: &mut TcpStream, request: &[u8], answer: &mut Vec<u8>) -> bool {
     answer.clear();
     stream.write_all(request).expect("it is sent");
     let mut bytes = [0; 4096];
-    while !whole(answer) {
+    while !is_complete(answer) {
         let length = stream.read(&mut bytes).expect("it is answered");
         assert!(length > 0, "the connection was closed");
         answer.extend_from_slice(&bytes[..length]);
@@ -81,8 +81,8 @@ fn connect(server: &Server) -> TcpStream {
     stream
 }
 
-/// Sends so many requests over 64 connections; those that are refused are sent again.
-fn ring(server: &Server, events: usize) {
+/// Sends so many requests over 64 connections; those that are rejected are sent again.
+fn send(server: &Server, events: usize) {
     let next = AtomicUsize::new(0);
     let request = request(server.path);
     thread::scope(|scope| {
@@ -104,15 +104,15 @@ fn lines(server: &Server, name: &str) -> usize {
 }
 
 fn start() {
-    let folder = folder(&format!("{}  One:\n    {RULE} [ {{ append: out.log, text: hi }} ]\n", many(1_000)));
+    let folder = folder(&format!("{}  One:\n    {RULE} [ {{ append: out.log, text: hi }} ]\n", many_rules(1_000)));
     let clock = Instant::now();
     let server = doorbell(folder);
     assert!(ask(&mut connect(&server), &request(server.path), &mut Vec::new()));
-    say("from start to the first answer, 1,001 rules", ms(clock));
+    print("from start to the first answer, 1,001 rules", ms(clock));
 }
 
 fn check() {
-    let folder = folder(&many(5_000));
+    let folder = folder(&many_rules(5_000));
     let clock = Instant::now();
     let status = Command::new(env!("CARGO_BIN_EXE_doorbell"))
         .current_dir(folder.path())
@@ -121,10 +121,10 @@ fn check() {
         .stderr(Stdio::null())
         .status()
         .expect("it runs");
-    say("check of 5,000 rules", format!("{} (exit {})", ms(clock), status.code().unwrap_or(-1)));
+    print("check of 5,000 rules", format!("{} (exit {})", ms(clock), status.code().unwrap_or(-1)));
 }
 
-/// A thousand rows go into a workbook that has a hundred thousand.
+/// Adds 1,000 rows to a workbook with 100,000.
 fn workbook() {
     let one = "      - add_row: book.xlsx\n        columns: { Id: \"{{ body.id }}\", Title: one, Price: 1, When: \"{{ now }}\" }\n      - append: done.log\n        text: done\n";
     let folder = folder(&format!("  One:\n    {RULE}\n{one}"));
@@ -132,11 +132,11 @@ fn workbook() {
     std::fs::write(folder.path().join("output/book.xlsx"), large_workbook(100_000)).expect("a file");
     let server = doorbell(folder);
     let clock = Instant::now();
-    ring(&server, 1_000);
+    send(&server, 1_000);
     while lines(&server, "done.log") < 1_000 {
         thread::sleep(Duration::from_millis(5));
     }
-    say("1,000 rows into a workbook of 100,000, one event each", format!("{}, {}", ms(clock), mb(&server.child)));
+    print("1,000 rows into a workbook of 100,000, one event each", format!("{}, {}", ms(clock), mb(&server.child)));
 }
 
 fn large_workbook(rows: usize) -> Vec<u8> {
@@ -170,7 +170,7 @@ fn large_workbook(rows: usize) -> Vec<u8> {
 fn idle() {
     let server = doorbell(folder(&format!("  One:\n    {RULE} [ {{ append: out.log, text: hi }} ]\n")));
     thread::sleep(Duration::from_secs(1));
-    say("memory, idle, one rule", mb(&server.child));
+    print("memory, idle, one rule", mb(&server.child));
     let live = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
     let mut connections = Vec::new();
     for _ in 0..9_900 {
@@ -178,28 +178,28 @@ fn idle() {
         assert!(ask(&mut stream, live, &mut Vec::new()));
         connections.push(stream);
     }
-    say("memory, 9,900 idle connections", mb(&server.child));
+    print("memory, 9,900 idle connections", mb(&server.child));
 }
 
-fn took(events: usize) {
+fn burst(events: usize) {
     let server = doorbell(folder(&format!("  One:\n    {RULE} [ {{ append: out.log, text: \"{{{{ body.id }}}}\" }} ]\n")));
     let clock = Instant::now();
-    ring(&server, events);
+    send(&server, events);
     let answered = ms(clock);
     while lines(&server, "out.log") < events {
         thread::sleep(Duration::from_millis(20));
     }
-    say(&format!("a burst of {events} events on 64 connections: answered, and all done"), format!("{answered}, {}", ms(clock)));
-    say(&format!("memory after {events} events"), mb(&server.child));
+    print(&format!("a burst of {events} events on 64 connections: answered, and all done"), format!("{answered}, {}", ms(clock)));
+    print(&format!("memory after {events} events"), mb(&server.child));
 }
 
-/// Nobody answers where the rule calls, so that everything waits.
+/// The rule calls an address at which nothing listens, so every run waits.
 fn waiting(events: usize) {
     let gone = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("an address");
     let server =
         doorbell(folder(&format!("  One:\n    {RULE} [ {{ post: \"http://{gone}/\", json: {{ id: \"{{{{ body.id }}}}\" }} }} ]\n")));
     let clock = Instant::now();
-    ring(&server, events);
-    say(&format!("{events} events for a server that is down: answered"), ms(clock));
-    say(&format!("memory with {events} runs waiting"), mb(&server.child));
+    send(&server, events);
+    print(&format!("{events} events for a server that is down: answered"), ms(clock));
+    print(&format!("memory with {events} runs waiting"), mb(&server.child));
 }

@@ -1,11 +1,11 @@
-//! The workloads of docs/performance.md, side by side in one run: a bare warp server as the floor, Doorbell, and Debian's
-//! `webhook` as a peer where it is installed.
+//! The workloads of docs/performance.md, for three servers in one run: a bare warp server as the baseline, Doorbell, and
+//! Debian's `webhook` if it is installed.
 //!
 //!     cargo bench --bench load               # A, B and C, and A with 1 and 256 connections
 //!     cargo bench --bench load -- A 20       # one of them, 20 seconds each
 //!
-//! 32 keep-alive connections on one thread send an order of 1.5 KB for 3 seconds to warm up and then for 10; ratios
-//! of one run are what counts, for the machine is shared with the load.
+//! 32 keep-alive connections on one thread send an order of 1.5 KB, for 3 seconds to warm up and then for 10. Compare only the
+//! ratios within one run, because the load runs on the same machine.
 
 mod bench;
 
@@ -16,15 +16,15 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use bench::{Server, request, whole};
+use bench::{Server, is_complete, request};
 
 const CONNECTIONS: usize = 32;
 const WARM: Duration = Duration::from_secs(3);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-    if arguments.first().is_some_and(|a| a == "floor") {
-        return floor();
+    if arguments.first().is_some_and(|a| a == "baseline") {
+        return baseline();
     }
     let wanted = arguments.first().cloned();
     let seconds = arguments.get(1).and_then(|s| s.parse().ok()).unwrap_or(10);
@@ -41,7 +41,7 @@ fn main() {
             n => format!("{job}, {n} connections: {server}"),
         };
         let load = Load { seconds, connections };
-        let bare = load.measure(&name("bare warp"), &Server::floor(), None);
+        let bare = load.measure(&name("bare warp"), &Server::baseline(), None);
         load.measure(&name("doorbell"), &Server::doorbell(job), Some(bare));
         if !job.starts_with('C')
             && connections == CONNECTIONS
@@ -58,14 +58,14 @@ struct Load {
 }
 
 impl Load {
-    /// Sends requests for a while; prints and returns the events per second.
+    /// Sends requests for so many seconds; prints and returns the events per second.
     fn measure(&self, name: &str, server: &Server, bare: Option<f64>) -> f64 {
         let request: Arc<[u8]> = request(server.path).into();
-        let (counting, stop, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (counting, stop, rejected) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (mut times, took) = runtime.block_on(async {
             let callers: Vec<_> = (0..self.connections)
-                .map(|_| tokio::spawn(call(server.address.clone(), request.clone(), counting.clone(), stop.clone(), refused.clone())))
+                .map(|_| tokio::spawn(call(server.address.clone(), request.clone(), counting.clone(), stop.clone(), rejected.clone())))
                 .collect();
             tokio::time::sleep(WARM).await;
             counting.store(true, Ordering::Relaxed);
@@ -83,16 +83,16 @@ impl Load {
         let at = |share: f64| times.get((times.len() as f64 * share) as usize).map_or(0.0, |t| *t as f64 / 1000.0);
         let rate = times.len() as f64 / took.as_secs_f64();
         let of = bare.map_or(String::new(), |b| format!("{:.3}", rate / b));
-        let refused = refused.load(Ordering::Relaxed);
-        let note = if refused > 0 { format!("  {refused} were not answered with 200") } else { String::new() };
+        let rejected = rejected.load(Ordering::Relaxed);
+        let note = if rejected > 0 { format!("  {rejected} were not answered with 200") } else { String::new() };
         println!("{name:<34} {rate:>10.0} {:>9.2} {:>9.2} {of:>8}{note}", at(0.5), at(0.99));
         std::io::stdout().flush().expect("an output");
         rate
     }
 }
 
-/// One connection: sends, waits for the answer, sends again. Returns the times in microseconds.
-async fn call(address: String, request: Arc<[u8]>, counting: Arc<AtomicBool>, stop: Arc<AtomicBool>, refused: Arc<AtomicU64>) -> Vec<u32> {
+/// Sends on one connection, each request after the answer to the one before. Returns the times in microseconds.
+async fn call(address: String, request: Arc<[u8]>, counting: Arc<AtomicBool>, stop: Arc<AtomicBool>, rejected: Arc<AtomicU64>) -> Vec<u32> {
     let mut times = Vec::new();
     let mut stream = tokio::net::TcpStream::connect(&address).await.expect("a connection");
     stream.set_nodelay(true).expect("a socket");
@@ -103,12 +103,12 @@ async fn call(address: String, request: Arc<[u8]>, counting: Arc<AtomicBool>, st
         let mut length = 0;
         loop {
             length += stream.read(&mut answer[length..]).await.expect("it is answered");
-            if whole(&answer[..length]) {
+            if is_complete(&answer[..length]) {
                 break;
             }
         }
         if !answer.starts_with(b"HTTP/1.1 200") {
-            refused.fetch_add(1, Ordering::Relaxed);
+            rejected.fetch_add(1, Ordering::Relaxed);
         } else if counting.load(Ordering::Relaxed) {
             times.push(clock.elapsed().as_micros() as u32);
         }
@@ -116,8 +116,8 @@ async fn call(address: String, request: Arc<[u8]>, counting: Arc<AtomicBool>, st
     times
 }
 
-/// A bare warp server: reads the body, answers, does nothing.
-fn floor() {
+/// A bare warp server, which reads the body and answers.
+fn baseline() {
     use hyper_util::rt::{TokioExecutor, TokioIo};
     use warp::Filter;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");

@@ -1,9 +1,9 @@
-//! What rules add to an event: matching, on one thread, 1 to 10,000 rules that want one value of a field.
+//! The time that matching adds to each event: on one thread, with 1 to 10,000 rules that each want one value of a field.
 //!
 //!     cargo bench --bench matching
 //!
-//! Once with the body already read, and once with reading it, beside the `quamina` crate, which matches JSON in the same way
-//! and gets the same events and the same values.
+//! It is measured with the body already parsed and with parsing, and compared with the `quamina` crate, which matches the same
+//! values in the same events.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use doorbell::rule::ruleset::Ruleset;
 use doorbell::verify::contract::{Guard, Keys};
 use doorbell::yaml::source::Source;
 
-/// How many events there are, and how often they are gone through; the best time counts.
+/// The number of events, and how often all of them are matched; the best time counts.
 const EVENTS: usize = 20_000;
 const ROUNDS: usize = 6;
 
@@ -42,7 +42,7 @@ fn main() {
     }
 }
 
-/// The best of several rounds, in nanoseconds an event, and what came out.
+/// The best time of several rounds, in nanoseconds per event, and the result.
 fn best(mut round: impl FnMut() -> usize) -> (f64, usize) {
     let (mut best, mut found) = (f64::MAX, 0);
     for _ in 0..ROUNDS {
@@ -53,7 +53,7 @@ fn best(mut round: impl FnMut() -> usize) -> (f64, usize) {
     (best * 1e9 / EVENTS as f64, found)
 }
 
-/// Orders of 1.5 KB, each of one of 20,000 campaigns.
+/// Orders of 1.5 KB, each with one of 20,000 campaigns.
 fn bodies() -> Vec<Bytes> {
     let mut dice: u64 = 0x9E37_79B9_7F4A_7C15;
     let mut campaign = || {
@@ -77,10 +77,10 @@ fn ruleset(count: usize) -> Ruleset {
         );
     }
     let source = Source::new("bench.yaml", text.into_bytes()).expect("a rule file");
-    load(vec![source], Resolver::new(&|_| None, &|_| None, &|_| None), false).ruleset.expect("good rules")
+    load(vec![source], Resolver::new(&|_| None, &|_| None, &|_| None), false).ruleset.expect("valid rules")
 }
 
-/// A body as it comes in, read as far as the rules ask for.
+/// The event of a body, parsed only as far as the rules need.
 fn event(ruleset: &Ruleset, body: &Bytes) -> Event {
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     let request = Request { path: "/a".into(), headers, body: body.clone(), ..Request::nobody() };

@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_near_word_is_offered_and_a_far_one_is_not() {
+    fn a_similar_word_is_suggested_and_a_different_one_is_not() {
         assert_eq!(nearest("contians", ["is", "contains"]), Some("contains"));
         assert_eq!(nearest("StartsWith", ["starts_with", "ends_with"]), Some("starts_with"));
         assert_eq!(nearest("starts-with", ["starts_with", "ends_with"]), Some("starts_with"));

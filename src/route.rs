@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_fit_segment_by_segment() {
+    fn paths_are_matched_segment_by_segment() {
         for (route, path, expected) in [
             ("/orders", "/orders", Some(json!({}))),
             ("/orders", "/orders/", Some(json!({}))),
@@ -282,14 +282,14 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_share_a_path_are_known() {
+    fn addresses_that_match_the_same_path_are_found() {
         let meets = |a: &str, b: &str| Route::read(a).unwrap().meets(&Route::read(b).unwrap());
         assert!(meets("/shop/{a}", "/shop/x") && meets("/{*rest}", "/a/b") && meets("/a/", "/a"));
         assert!(!meets("/shop/{a}", "/shop/x/y") && !meets("/a", "/b"));
     }
 
     #[test]
-    fn among_many_the_same_and_the_meeting_ones_are_found_as_if_all_were_looked_at() {
+    fn the_index_of_routes_finds_the_same_as_a_full_scan() {
         let texts = ["/a", "/b/", "/a/", "/{x}", "/a/b", "/a/{y}", "/{x}/b", "/{*all}", "/a/{z}", "/c/d/e", "/a/b"];
         let all: Vec<Route> = texts.iter().map(|t| Route::read(t).unwrap()).collect();
         let routes: Routes<usize> = all.iter().cloned().zip(0..).collect();
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_address_is_fixed() {
+    fn an_invalid_address_gets_a_suggestion() {
         for (text, fix) in [
             ("https://x.example/orders", "write /orders"),
             ("orders", "write /orders"),

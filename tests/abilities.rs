@@ -1,16 +1,16 @@
-//! The build script: what this machine can do that some tests need, such as mounting a disk. It only looks; nothing is
-//! changed, and the program itself is built the same everywhere.
+//! The build script: finds out what this machine can do that some tests need, such as mounting a disk. It changes nothing, and
+//! the program itself is built the same everywhere.
 //!
-//! A test that needs one of these says so with `cfg_attr(not(…), ignore = "…")`, so that `cargo test` shows it as ignored
-//! where it cannot run, instead of passing without having tested anything. What is found is looked for again when a thing
-//! that was found goes away; what was missing and is there now, after `touch tests/abilities.rs`. `PATH` is not watched:
-//! editors and terminals have different ones, and each would build everything again after the other.
+//! A test that needs an ability has `cfg_attr(not(…), ignore = "…")`. Without the ability, `cargo test` then shows the test as
+//! ignored, instead of letting it pass without having tested anything. The script runs again when something that it found
+//! disappears, and after `touch tests/abilities.rs`, which finds what was missing before. It does not watch `PATH`, because
+//! editors and terminals have different ones, and each would rebuild everything after the other.
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// How many open files the test of ten thousand connections needs.
+/// How many open files the test with 10,000 connections needs.
 const MANY_FILES: u64 = 12_000;
 
 fn main() {
@@ -22,9 +22,9 @@ fn main() {
     let loops = all(&[file("/dev/loop-control"), program("mkfs.ext4"), program("python3")]);
     let faketime = library("faketime/libfaketimeMT.so.1");
     println!("cargo::rustc-env=CLOCK_LIBRARY={}", faketime.iter().map(|path| path.display().to_string()).collect::<String>());
-    // For a machine that looks as if it could and cannot.
+    // For machines that seem to have an ability and do not.
     let without = env::var("DOORBELL_TESTS_WITHOUT").unwrap_or_default();
-    for (ability, is_there) in [
+    for (ability, is_found) in [
         ("can_mount", mount),
         ("can_cut_power", mount && loops),
         // To give files to other users, and to start programs as them: CAP_CHOWN and CAP_SETUID.
@@ -38,13 +38,13 @@ fn main() {
         ("has_postgres", all(&[postgres("initdb"), postgres("postgres")])),
     ] {
         println!("cargo::rustc-check-cfg=cfg({ability})");
-        if is_there && !without.split([' ', ',']).any(|w| w == ability) {
+        if is_found && !without.split([' ', ',']).any(|w| w == ability) {
             println!("cargo::rustc-cfg={ability}");
         }
     }
 }
 
-/// Whether all of these were found; asks cargo to look again when one of them is gone.
+/// Whether all of these were found. Cargo runs the script again when one of them disappears.
 fn all(found: &[Option<PathBuf>]) -> bool {
     for path in found.iter().flatten() {
         println!("cargo::rerun-if-changed={}", path.display());
@@ -61,13 +61,13 @@ fn program(name: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).find_map(|folder| file(folder.join(name)))
 }
 
-/// A program of the PostgreSQL server, which Debian keeps beside those of other versions.
+/// A program of the PostgreSQL server; Debian has a folder for each version.
 fn postgres(name: &str) -> Option<PathBuf> {
     let versions = || fs::read_dir("/usr/lib/postgresql").ok()?.flatten().find_map(|version| file(version.path().join("bin").join(name)));
     program(name).or_else(versions)
 }
 
-/// A library where Debian keeps those of its architecture.
+/// A library in the folder that Debian has for the architecture.
 fn library(path: &str) -> Option<PathBuf> {
     fs::read_dir("/usr/lib").ok()?.flatten().find_map(|folder| file(folder.path().join(path)))
 }
@@ -84,12 +84,12 @@ fn has_capability(number: u32) -> bool {
     effective.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|bits| bits >> number & 1 == 1)
 }
 
-/// The number in a file of the kernel's; 0 where there is none.
+/// The number in a file of the kernel, or 0 if there is none.
 fn number(path: &str) -> u64 {
     fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or_default()
 }
 
-/// How many files a process may have open if it asks for it.
+/// The highest number of open files that a process may request.
 fn most_files() -> u64 {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));

@@ -1,6 +1,6 @@
-//! What the benches call, and with what: servers in folders of their own, and an order of 1.5 KB.
+//! What several benches use: servers, each in its own folder, and a request with an order of 1.5 KB.
 
-#![allow(dead_code, reason = "each bench needs its part of it")]
+#![allow(dead_code, reason = "each bench uses only a part of it")]
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -17,7 +17,7 @@ pub fn request(path: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// A server under load, in a folder of its own.
+/// A server to measure, in its own folder.
 pub struct Server {
     pub child: Child,
     pub address: String,
@@ -41,9 +41,9 @@ impl Server {
         Self { child, address, path, folder }
     }
 
-    pub fn floor() -> Self {
+    pub fn baseline() -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.arg("floor");
+        command.arg("baseline");
         Self::start(command, tempfile::tempdir().expect("a folder"), "/webhook")
     }
 
@@ -73,7 +73,7 @@ impl Server {
         Self::start(command, folder, "/webhook")
     }
 
-    /// github.com/adnanh/webhook, as Debian packages it; answers when its command has ended.
+    /// Debian's package of github.com/adnanh/webhook, which answers when its command has ended.
     pub fn webhook(job: &str) -> Option<Self> {
         let found = Path::new("/usr/bin/webhook");
         if !found.exists() {
@@ -113,8 +113,8 @@ impl Server {
     }
 }
 
-/// Whether an answer with a length is all there.
-pub fn whole(answer: &[u8]) -> bool {
+/// Whether an answer with a content length is complete.
+pub fn is_complete(answer: &[u8]) -> bool {
     let text = String::from_utf8_lossy(answer).to_ascii_lowercase();
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
     let length = head.lines().find_map(|l| l.strip_prefix("content-length: ")).and_then(|l| l.trim().parse::<usize>().ok());
@@ -144,7 +144,7 @@ fn sink() -> String {
     told.recv().expect("the sink listens")
 }
 
-/// How much memory a process has in hand, in MB.
+/// How much memory a process uses, in MB.
 pub fn memory(child: &Child) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", child.id())).expect("it is there");
     let line = text.lines().find(|l| l.starts_with("Rss:")).expect("a line");

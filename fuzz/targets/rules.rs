@@ -1,4 +1,4 @@
-//! Any bytes as a rule file: every problem can be drawn, and what is good can be asked about an event, rehearsed and tested.
+//! Any bytes as a rule file: every problem can be drawn, and valid rules can be evaluated and previewed for an event.
 #![no_main]
 
 use doorbell::action::contract::MockResponse;
@@ -10,9 +10,9 @@ use doorbell::rule::load::load;
 use doorbell::yaml::source::Source;
 use libfuzzer_sys::fuzz_target;
 
-struct Nothing;
+struct NoReplies;
 
-impl Replies for Nothing {
+impl Replies for NoReplies {
     fn next(&mut self, _: bool) -> Option<MockResponse> {
         None
     }
@@ -36,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
         let event = Event { method: "POST".into(), address, body: body.clone(), ..Event::nobody() };
         ruleset.verdicts(&event, true);
         for started in ruleset.answering(&event) {
-            dry_steps_of(&started.rule, started.step, &event, &ruleset.vault, &mut Nothing);
+            dry_steps_of(&started.rule, started.step, &event, &ruleset.vault, &mut NoReplies);
         }
     }
 });

@@ -1,5 +1,5 @@
-//! Any request to any sender's guard: it is let in or not, greeted or not, and never by luck. The first byte chooses the
-//! sender; then a line for the path and query, lines of headers, an empty line, and the body.
+//! Any request to the guard of any sender: only a verified request is admitted, and no message reveals the secret. The first byte
+//! chooses the sender; then come a line with the path and query, lines with headers, an empty line, and the body.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -43,10 +43,10 @@ fuzz_target!(|bytes: &[u8]| {
     guard.proofs(&request, &Keys::new());
     let checked = guard.check(&request, &Keys::new());
     match guard.admit(request, &Keys::new(), EventId(uuid::Uuid::nil()), 1 << 20, None) {
-        Ok(_) => assert!(checked.is_ok(), "{name} let in what does not prove itself"),
+        Ok(_) => assert!(checked.is_ok(), "{name} admitted a request that is not verified"),
         Err(NotAdmitted::Denied(why)) => assert!(!why.is_empty() && !why.contains("c2VjcmV0"), "{why}"),
         Err(NotAdmitted::Malformed(_) | NotAdmitted::TooLarge | NotAdmitted::Greeted(_)) => {}
     }
-    // The same bytes as what a sender publishes its key with.
+    // The same bytes as a key that a sender publishes.
     let _ = Published::read(body);
 });

@@ -1,4 +1,5 @@
-//! Any text as a template, in every place where a template is allowed: a problem at load, or text or an error for an event.
+//! Any text as a template, in every place where a template is allowed: there is a problem when the rules are loaded, or text or
+//! an error for an event.
 #![no_main]
 
 use doorbell::expr::names::Resolver;
@@ -9,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, json};
 
 fuzz_target!(|text: &str| {
-    // JSON's way to write a text is also one of YAML's.
+    // A JSON string is also a YAML string.
     let text = json!(text).to_string();
     let file = format!(
         "webhooks: {{ /a: {{ verify: none }} }}\nrules:\n  Line:\n    when: {{ webhook: /a }}\n    set: {{ named: {text} }}\n    then: [ {{ append: a.txt, text: {text} }} ]\n  File:\n    when: {{ webhook: /a }}\n    then: [ {{ append: {text}, json: {{ a: {text}, b: \"{{{{ now }}}}\" }} }} ]\n  Call:\n    when: {{ webhook: /a }}\n    then: [ {{ post: \"https://example.com/x\", query: {{ q: {text} }}, headers: {{ X-A: {text} }}, form: {{ f: {text} }} }} ]\n  Url:\n    when: {{ webhook: /a }}\n    then: [ {{ get: {text}, hosts: [example.com] }} ]\n  Answer:\n    when: {{ webhook: /a }}\n    then: [ {{ respond: 200, xml: {text} }} ]\n"

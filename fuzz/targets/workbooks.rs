@@ -1,5 +1,5 @@
-//! Any bytes as a workbook, or as a part of one, or as a `.csv`: a row goes in or the step says why not, and what was there
-//! stays. The first byte chooses what the rest is.
+//! Any bytes as a workbook, as a part of one, or as a `.csv` file: a row is added, or the step fails with a message and the file
+//! stays as it was. The first byte chooses what the other bytes are.
 #![no_main]
 
 use std::future::Future;
@@ -20,10 +20,10 @@ use doorbell::model::run::{Intent, RunId};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
 
-/// Keeps nothing: nothing crashes here.
-struct Nowhere;
+/// Saves nothing, because nothing crashes here.
+struct NoLedger;
 
-impl Ledger for Nowhere {
+impl Ledger for NoLedger {
     fn intend(&self, _: Intent) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
         Box::pin(async { Ok(()) })
     }
@@ -33,8 +33,8 @@ impl Ledger for Nowhere {
     fn forget(&self, _: &str) {}
 }
 
-/// The folder is taken once, as by a program that serves.
-static WORLD: LazyLock<(tempfile::TempDir, Output, Runtime)> = LazyLock::new(|| {
+/// The output folder is opened once, as by `doorbell serve`.
+static OUTPUT: LazyLock<(tempfile::TempDir, Output, Runtime)> = LazyLock::new(|| {
     let dir = tempfile::tempdir().unwrap();
     let output = Output::open(dir.path(), &[]).unwrap();
     (dir, output, Builder::new_current_thread().enable_all().build().unwrap())
@@ -64,19 +64,19 @@ const PARTS: [(&str, &str); 6] = [
     ("xl/sharedStrings.xml", r#"<sst><si><t>Id</t></si></sst>"#),
 ];
 
-/// A workbook of which one part is what we are given.
+/// A workbook with one of its parts replaced by this text.
 fn with_part(chosen: usize, text: &[u8]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for (n, (name, good)) in PARTS.iter().enumerate() {
+    for (n, (name, valid)) in PARTS.iter().enumerate() {
         zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
-        zip.write_all(if n == chosen { text } else { good.as_bytes() }).unwrap();
+        zip.write_all(if n == chosen { text } else { valid.as_bytes() }).unwrap();
     }
     zip.finish().unwrap().into_inner()
 }
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((chosen, rest)) = bytes.split_first() else { return };
-    let (dir, output, runtime) = &*WORLD;
+    let (dir, output, runtime) = &*OUTPUT;
     let chosen = usize::from(*chosen);
     let (name, content) = match chosen % (PARTS.len() + 2) {
         n if n < PARTS.len() => ("a.xlsx", with_part(n, rest)),
@@ -98,7 +98,7 @@ fuzz_target!(|bytes: &[u8]| {
         timeout: Duration::from_secs(30),
     };
     let outcome = runtime.block_on(async {
-        let files = Files::new(output.clone(), Arc::new(Nowhere));
+        let files = Files::new(output.clone(), Arc::new(NoLedger));
         files.write(name, Content::Row(row), context).await
     });
     match outcome {

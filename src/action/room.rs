@@ -196,8 +196,8 @@ mod tests {
         n.to_string().into()
     }
 
-    /// As many calls as there is room for, to servers that never finish one.
-    fn hang(room: &Arc<Room>, servers: &[Arc<str>]) -> Vec<CallSlot> {
+    /// Starts as many calls as there is room for, to servers that never answer.
+    fn fill(room: &Arc<Room>, servers: &[Arc<str>]) -> Vec<CallSlot> {
         let mut places = Vec::new();
         for server in servers {
             while let Some(Some(place)) = ask(&mut (Box::pin(room.place(server)) as Asking)) {
@@ -212,23 +212,23 @@ mod tests {
         for hanging in [1, 2, 4, 8, 12] {
             let room = Room::new(64, 16, MOST_WAITING);
             let names: Vec<Arc<str>> = (0..hanging).map(name).collect();
-            let places = hang(&room, &names);
+            let places = fill(&room, &names);
             assert!(places.len() >= hanging, "{hanging} servers have {}", places.len());
-            assert!(matches!(ask(&mut (Box::pin(room.place(&name(99))) as Asking)), Some(Some(_))), "beside {hanging}");
+            assert!(matches!(ask(&mut (Box::pin(room.place(&name(99))) as Asking)), Some(Some(_))), "while {hanging} servers hang");
         }
     }
 
     #[test]
-    fn one_server_gets_all_that_it_may_have_where_there_is_room_for_it() {
-        assert_eq!(hang(&Room::new(64, 16, MOST_WAITING), &[name(0)]).len(), 16);
-        assert_eq!(hang(&Room::new(16, 16, MOST_WAITING), &[name(0)]).len(), 7);
-        assert_eq!(hang(&Room::new(1, 1, MOST_WAITING), &[name(0)]).len(), 1);
+    fn one_server_gets_all_its_slots_while_there_is_room() {
+        assert_eq!(fill(&Room::new(64, 16, MOST_WAITING), &[name(0)]).len(), 16);
+        assert_eq!(fill(&Room::new(16, 16, MOST_WAITING), &[name(0)]).len(), 7);
+        assert_eq!(fill(&Room::new(1, 1, MOST_WAITING), &[name(0)]).len(), 1);
     }
 
     #[test]
-    fn only_so_many_wait_and_a_server_that_nobody_waits_for_finds_a_place_to_wait() {
+    fn the_number_of_waiting_calls_is_limited_but_every_server_can_have_one() {
         let (room, names) = (Room::new(1, 1, MOST_WAITING), (0..30).map(name).collect::<Vec<_>>());
-        let _places = hang(&room, &names);
+        let _places = fill(&room, &names);
         let mut waiting: Vec<Asking> = Vec::new();
         for (n, server) in names.iter().enumerate() {
             let before = waiting.len();
@@ -245,38 +245,38 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_least_is_next_and_then_who_came_first() {
+    fn the_server_with_the_fewest_calls_is_next_and_then_the_call_that_came_first() {
         let (room, busy, idle) = (Room::new(2, 1, MOST_WAITING), name(0), name(1));
-        let mut places = hang(&room, &[busy.clone(), idle.clone()]);
+        let mut places = fill(&room, &[busy.clone(), idle.clone()]);
         let mut waiting: Vec<Asking> = vec![Box::pin(room.place(&busy)), Box::pin(room.place(&busy)), Box::pin(room.place(&idle))];
         assert!(waiting.iter_mut().all(|asking| ask(asking).is_none()));
-        // The second server's call ends: its own next call starts, although it came last.
+        // A call to the second server ends: its next call starts, although it came last.
         places.pop();
         let went: Vec<bool> = waiting.iter_mut().map(|asking| matches!(ask(asking), Some(Some(_)))).collect();
         assert_eq!(went, [false, false, true]);
     }
 
     #[test]
-    fn whoever_stops_waiting_takes_nothing_along() {
+    fn a_call_that_stops_waiting_takes_no_slot_with_it() {
         let (room, server) = (Room::new(1, 1, MOST_WAITING), name(0));
-        let places = hang(&room, std::slice::from_ref(&server));
+        let places = fill(&room, std::slice::from_ref(&server));
         let mut waiting: Vec<Asking> = (0..3).map(|_| Box::pin(room.place(&server)) as Asking).collect();
         assert!(waiting.iter_mut().all(|asking| ask(asking).is_none()));
         drop(waiting.remove(0));
         assert_eq!(room.state().waiting, 2);
-        // The next call has its place, but is dropped before it notices.
+        // The next call gets the slot, but is dropped before it notices.
         drop(places);
         drop(waiting.remove(0));
-        assert!(matches!(ask(&mut waiting[0]), Some(Some(_))), "so the last one has it");
+        assert!(matches!(ask(&mut waiting[0]), Some(Some(_))), "so the last call gets the slot");
         drop(waiting);
         let state = room.state();
         assert_eq!((state.busy, state.waiting, state.servers.len()), (0, 0, 0));
     }
 
     proptest::proptest! {
-        /// Calls to six servers come, end, and are abandoned in any order.
+        /// Calls to six servers start, end, and are dropped in any order.
         #[test]
-        fn whatever_happens_the_limits_hold_and_everybody_is_served(steps in proptest::collection::vec((0..3u8, 0..6usize, 0..64usize), 1..300)) {
+        fn the_limits_always_hold_and_every_call_is_served(steps in proptest::collection::vec((0..3u8, 0..6usize, 0..64usize), 1..300)) {
             let (room, names) = (Room::new(8, 4, MOST_WAITING), (0..6).map(name).collect::<Vec<_>>());
             let (mut places, mut waiting): (Vec<CallSlot>, Vec<Asking>) = (Vec::new(), Vec::new());
             for (what, server, n) in steps {

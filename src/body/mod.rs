@@ -179,13 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn other_encodings_than_utf_8_are_read_where_they_are_named() {
+    fn encodings_other_than_utf_8_are_read_if_they_are_declared() {
         for (kind, raw, expected) in [
             ("text/plain; charset=iso-8859-1", &b"Gr\xfc\xdfe"[..], json!("Grüße")),
             ("application/json; charset=\"windows-1252\"", b"{\"a\": \"\x80\"}", json!({"a": "€"})),
             ("application/x-www-form-urlencoded; charset=ISO-8859-1", b"a=%FC+b&c=\xdf", json!({"a": "ü b", "c": "ß"})),
             ("text/xml", b"<?xml version='1.0' encoding='ISO-8859-1'?><a>\xfc</a>", json!({"a": "ü"})),
-            // Without a quote, there is no encoding.
+            // Without quotes, no encoding is declared.
             ("text/xml", "<a>encoding=€€</a>".as_bytes(), json!({"a": "encoding=€€"})),
             ("text/xml", b"<a>encoding=</a>", json!({"a": "encoding="})),
             ("text/plain", b"\xff\xfeh\0i\0", json!("hi")),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_of_a_million_values_is_read_and_one_of_more_is_not() {
+    fn a_body_with_a_million_values_is_read_and_a_larger_one_is_not() {
         let list = |n: usize| format!("[{}0]", "0,".repeat(n - 1));
         let why = "The body has more than 1000000 values and names; send less at a time.";
         for kind in ["application/json", "text/plain", "application/x-www-form-urlencoded"] {
@@ -214,7 +214,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_a_body_weighs_is_known_before_it_is_read(
+        fn the_weight_of_a_body_is_never_underestimated(
             json in "[\\[\\]{},:\"0-9a-cé ]{0,40}",
             items in proptest::collection::vec(("[a-c]{1,3}", "[a-cé]{0,3}"), 0..12),
             bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_claims_to_be_json_and_is_not_is_said_with_its_place() {
+    fn invalid_json_is_reported_with_its_place() {
         let why = read(Some("application/json"), b"{\"a\":\n x}").unwrap_err().why;
         assert_eq!(why, "The body is declared as JSON, but it cannot be read: expected value, at line 2 column 2.");
         let why = read(Some("application/json"), b"{\"a\":\"\xff\"}").unwrap_err().why;

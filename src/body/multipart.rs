@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_text_and_files_say_what_they_are() {
+    fn form_fields_are_text_and_files_have_a_name_size_and_type() {
         let body = "--x\r\nContent-Disposition: form-data; name=\"to\"\r\n\r\na\r\n--x\r\nContent-Disposition: form-data; name=\"to\"\r\n\r\nb\r\n\
             --x\r\nContent-Disposition: form-data; name=\"doc\"; filename=\"a.txt\"\r\nContent-Type: text/plain\r\n\r\nhello\r\n--x--\r\n";
         let expected = json!({"to": ["a", "b"], "doc": {"name": "a.txt", "size": 5, "type": "text/plain", "base64": "aGVsbG8="}});

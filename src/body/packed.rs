@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_are_unpacked_up_to_the_limit() {
+    fn bodies_are_decompressed_up_to_the_limit() {
         let plain = "hello ".repeat(100);
         let gzip = all(GzEncoder::new(plain.as_bytes(), Compression::best()));
         let zlib = all(ZlibEncoder::new(plain.as_bytes(), Compression::best()));
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_may_become_a_hundred_times_larger_and_not_more() {
+    fn a_body_may_become_100_times_larger_and_no_more() {
         let packed = |size: u64| all(GzEncoder::new(std::io::repeat(0).take(size), Compression::best()));
         // A megabyte is always accepted, whatever its compressed size.
         assert!(unpack("gzip", &packed(ALWAYS as u64), 100 << 20).is_ok());
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_not_unpacked() {
+    fn a_compression_bomb_is_not_decompressed() {
         let zeros = std::io::repeat(0).take(1 << 30);
         let bomb = all(GzEncoder::new(zeros, Compression::fast()));
         assert_eq!(unpack("gzip", &bomb, 1 << 20), Err(Unpacked::TooLarge));

@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_what_serde_json_takes() {
+    fn it_accepts_what_serde_json_accepts() {
         let deep = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
         let mixed = |n: usize| format!("{}1{}", "{\"a\":[".repeat(n), "]}".repeat(n));
         for text in [
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_million_values_and_names_pass_and_one_more_does_not() {
+    fn a_million_values_and_names_are_allowed_and_one_more_is_not() {
         let list = |n: usize| format!("[{}0]", "0,".repeat(n - 1));
         let map = |n: usize| format!("{{{}\"\":0}}", "\"\":0,".repeat(n - 1));
         for (most, more) in [(list(MAX_VALUES - 1), list(MAX_VALUES)), (map((MAX_VALUES - 1) / 2), map(MAX_VALUES / 2))] {

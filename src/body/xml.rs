@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_xml_is_said() {
+    fn invalid_xml_is_explained() {
         for (xml, said) in [
             ("<a><b></a>", "expected `</b>`, but `</a>` was found"),
             ("<a>", "an element is never closed"),

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_fills() {
+    fn the_progress_bar_fills() {
         assert_eq!(line("copying", 1, 4), "copying  [######------------------]   25 %");
         assert_eq!(line("copying", 9, 4), "copying  [########################]  100 %");
         assert_eq!(line("copying", 0, 0), "copying  [########################]  100 %");

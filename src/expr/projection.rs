@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_much_is_built_for_somebody_who_has_not_proved_itself() {
+    fn only_a_limited_number_of_values_is_built_for_an_unverified_sender() {
         let wanted = Projection::at(["/items/*/id", "/name"]);
         let read = |text: &str, most| wanted.read_at_most(text.as_bytes(), most).map(|v| v.to_string());
         let text = r#"{"name": "x", "other": [1, 2, 3], "items": [{"id": 1, "y": {}}, {"id": [2, 3]}]}"#;
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_asks_for_is_left_out_and_still_checked() {
+    fn unused_values_are_left_out_and_still_validated() {
         let fields = [Field::read("body.a.b").unwrap()];
         let projection = Projection::of(&fields);
         let read = |text: &str| projection.read(text.as_bytes()).map(|v| v.to_string());

@@ -207,14 +207,14 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_limit_itself_passes_and_one_more_does_not() {
+    fn the_limit_itself_is_allowed_and_one_more_is_not() {
         let budget = Budget::default();
         assert_eq!((budget.steps(MOST_STEPS), budget.spent()), (Ok(()), None));
         assert_eq!((budget.steps(1), budget.spent()), (Err(Spent::Steps), Some(Spent::Steps)));
         let budget = Budget::default();
         assert_eq!((budget.made(MOST_MADE), budget.made(0)), (Ok(()), Ok(())));
         assert_eq!(budget.made(1), Err(Spent::Made));
-        assert_eq!(budget.steps(0), Err(Spent::Made), "what is spent stays so");
+        assert_eq!(budget.steps(0), Err(Spent::Made), "a spent budget stays spent");
     }
 
     #[test]

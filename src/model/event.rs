@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_told_from_every_other_one_whatever_its_headers_are() {
+    fn the_request_hash_tells_all_requests_apart_and_ignores_headers() {
         let one = Event { method: "POST".into(), address: "/a".into(), query: "b".into(), raw: "c".into(), ..Event::nobody() };
         let again = Event { headers: vec![("x-try".into(), "2".into())], ip: "192.0.2.1".into(), ..one.clone() };
         assert_eq!(again.request_hash(), one.request_hash());
@@ -183,7 +183,7 @@ mod tests {
             Event { address: "/A".into(), ..one.clone() },
             Event { query: String::new(), ..one.clone() },
             Event { raw: Bytes::new(), ..one.clone() },
-            // The same bytes in sequence, divided at a different point.
+            // The same bytes, divided at a different point.
             Event { address: "/ab".into(), query: String::new(), ..one.clone() },
             Event { query: "bc".into(), raw: Bytes::new(), ..one.clone() },
         ];

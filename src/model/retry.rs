@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_the_least_and_is_capped() {
+    fn retry_after_is_a_minimum_and_is_capped() {
         let plan = Plan::default();
         assert_eq!(plan.wait(1, Some(Duration::from_secs(60)), 0.0), Some(Duration::from_secs(60)));
         assert_eq!(plan.wait(4, Some(Duration::from_secs(1)), 0.0), Some(Duration::from_secs(135)));

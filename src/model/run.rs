@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_and_elements_are_walked_in_order() {
+    fn steps_and_elements_are_processed_in_order() {
         let (plan, now, graph) = (Plan::default(), Timestamp::UNIX_EPOCH, two(true, OnError::Not));
         let mut r = run();
         for (step, element) in [(0, 1), (1, 0)] {
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_tried_as_often_as_its_plan_says_and_then_failed() {
+    fn a_step_fails_after_all_tries_of_its_plan() {
         let plan = Plan { tries: 2, first_wait: Duration::from_secs(5) };
         let (now, graph) = (Timestamp::UNIX_EPOCH, two(false, OnError::Not));
         let r = run().after(&mut retry(), &facts(&plan, &graph, None), now, 0.0);
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgiven_ends_as_handled() {
+    fn a_run_that_continues_after_an_error_ends_as_handled() {
         let (plan, now, graph) =
             (Plan { tries: 1, first_wait: Duration::from_secs(5) }, Timestamp::UNIX_EPOCH, two(false, OnError::Continue));
         let r = run().after(&mut retry(), &facts(&plan, &graph, None), now, 0.0);
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn inside_do_every_element_goes_through_all_steps_and_on_error_belongs_to_it() {
+    fn each_element_of_do_goes_through_all_steps_and_has_its_own_on_error() {
         // 0: do with for_each and on_error [3]; 1 and 2 inside; 4: the next step.
         let inside = |next| StepNode { each: Some(0), within: Some(0), ..node(next) };
         let graph = StepGraph {
@@ -421,22 +421,22 @@ mod tests {
         };
         let (plan, now) = (Plan { tries: 1, first_wait: Duration::from_secs(5) }, Timestamp::UNIX_EPOCH);
         let two = facts(&plan, &graph, Some(2));
-        let mut walked = Vec::new();
+        let mut visited = Vec::new();
         let mut r = run();
         let outcomes = [Outcome::Entered, done(), done(), Outcome::Entered, retry(), done(), done()];
         for (n, mut outcome) in outcomes.into_iter().enumerate() {
-            walked.push((r.place.step, r.place.element));
+            visited.push((r.place.step, r.place.element));
             let step = if n == 6 { facts(&plan, &graph, None) } else { two.clone() };
             r = r.after(&mut outcome, &step, now, 0.0);
         }
-        assert_eq!(walked, [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (3, 1), (4, 0)]);
+        assert_eq!(visited, [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (3, 1), (4, 0)]);
         assert_eq!(r.state, State::Handled);
         assert_eq!(r.saved[ERROR]["message"], "it answered 500 (given up after 1 try)");
         assert_eq!(r.saved[ERROR]["status"], 500);
     }
 
     #[test]
-    fn the_rules_own_on_error_tells_and_the_run_stays_failed_where_it_failed() {
+    fn after_on_error_of_a_rule_the_run_stays_failed_at_the_step_that_failed() {
         let mut graph = two(false, OnError::Not);
         graph.nodes.push(node(Next::End));
         graph.on_error = Some(2);

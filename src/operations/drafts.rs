@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_has_a_name_that_a_rules_folder_can_hold() {
+    fn a_draft_has_a_valid_file_name() {
         let file = |address| draft(&sample(address, &[], "{}").unwrap(), "a test").file;
         for (address, expected) in
             [("/shop/new-orders/", "orders.yaml"), ("/", "events.yaml"), ("/a/..", "events.yaml"), ("/é:*", "é.yaml")]
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_header_of_a_name_counts_and_a_body_is_json_where_none_says() {
+    fn the_last_header_of_a_name_counts_and_a_body_is_json_by_default() {
         let headers = [("x-event", "a"), ("authorization", "Basic eA=="), ("x-event", "b")];
         let read = sample("/a", &headers, r#"{"id": 1}"#).unwrap();
         let text = draft(&read, "a test").text;

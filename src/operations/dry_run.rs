@@ -249,7 +249,7 @@ rules:
     }
 
     #[test]
-    fn what_cannot_be_previewed_is_told_apart() {
+    fn each_reason_for_no_preview_is_reported_separately() {
         let rules = rules();
         let (address, known) = ("/b".to_owned(), vec!["/orders".to_owned()]);
         assert_eq!(preview(&rules, &event("POST", "/b?x=1", "1"), None, &[]).unwrap_err(), NoPreview::UnknownAddress { address, known });
@@ -260,7 +260,7 @@ rules:
     }
 
     #[test]
-    fn no_secret_is_in_it_but_the_name_of_one_that_is_not_set_is() {
+    fn a_preview_contains_no_secret_but_names_one_that_is_not_set() {
         let body = serde_json::json!({ "a": 1, "all": KEY }).to_string();
         let preview = preview(&rules(), &event("POST", "/orders", &body), None, &[]).unwrap();
         let rule = &preview.rules[0];

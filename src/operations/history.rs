@@ -325,13 +325,13 @@ rules:
     }
 
     #[test]
-    fn every_rule_of_then_has_its_runs_or_the_lines_that_kept_it_from_running() {
+    fn every_rule_of_that_time_has_its_runs_or_the_conditions_that_prevented_them() {
         let explanation = explained(&dossier("Every order", State::Waiting, RULES));
         assert_eq!((explanation.ran, explanation.total, explanation.others.len(), explanation.is_readable), (1, 2, 0, true));
         let [every, big] = explanation.rules.as_slice() else { panic!("{explanation:?}") };
         let run = &every.runs[0];
         assert_eq!(run.waits, Some(Wait::Retry { due: Timestamp::from_second(60).unwrap(), number: 3 }));
-        assert_eq!((run.steps, run.took_ms), (0, 1400), "no step has come to an end");
+        assert_eq!((run.steps, run.took_ms), (0, 1400), "no step has ended");
         assert_eq!((run.attempts[1].title.as_str(), run.attempts[1].element, run.attempts[1].number), ("post", Some(2), 2));
         assert!(big.runs.is_empty() && !big.is_else);
         let outcomes: Vec<String> = big.trace.iter().map(|line| line.outcome.words()).collect();
@@ -340,7 +340,7 @@ rules:
     }
 
     #[test]
-    fn runs_are_told_without_their_rules_where_these_are_unknown() {
+    fn runs_are_listed_without_their_rules_if_these_are_unknown() {
         let explanation = explained(&dossier("Later", State::Done, RULES));
         assert_eq!((explanation.rules.len(), explanation.others.len(), explanation.is_readable), (2, 1, true));
         let explanation = explained(&dossier("Every order", State::Failed, "rules: ["));
@@ -350,7 +350,7 @@ rules:
     }
 
     #[test]
-    fn a_list_names_states_in_one_order() {
+    fn a_list_always_names_states_in_the_same_order() {
         let runs = vec![(State::Failed, 1), (State::Waiting, 0), (State::Done, 2)];
         let id = Event::nobody().id;
         let page = EventPage { id, received: Timestamp::UNIX_EPOCH, method: String::new(), address: String::new(), status: 200, runs };

@@ -65,7 +65,7 @@ pub(super) enum Job {
     Size,
     /// Fails or panics on purpose, for tests.
     #[cfg(test)]
-    Spoilt {
+    Failing {
         panics: bool,
     },
 }
@@ -141,9 +141,9 @@ impl Job {
             Job::Expire(now) => prune::expire(sql, *now).map(Reply::Yes),
             Job::Size => prune::size(sql).map(Reply::Size),
             #[cfg(test)]
-            Job::Spoilt { panics: true } => panic!("as planted"),
+            Job::Failing { panics: true } => panic!("as planted"),
             #[cfg(test)]
-            Job::Spoilt { panics: false } => sql.execute("INSERT INTO event (seq) VALUES (NULL)", []).map(|_| Reply::Done),
+            Job::Failing { panics: false } => sql.execute("INSERT INTO event (seq) VALUES (NULL)", []).map(|_| Reply::Done),
         }
     }
 }

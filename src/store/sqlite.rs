@@ -368,32 +368,32 @@ mod tests {
 
     /// A job that fails or panics is the only one of its group to fail, and the thread goes on.
     #[tokio::test]
-    async fn one_job_that_spoils_a_group_spoils_no_other_one() {
+    async fn a_job_that_fails_or_panics_fails_no_other_job_of_its_group() {
         let folder = tempfile::tempdir().unwrap();
         let store = Sqlite::open(folder.path()).unwrap();
         for panics in [false, true] {
-            // Blocked by another connection, they all gather into one group.
+            // While another connection blocks the database, all of them are put into one group.
             let other = connect(folder.path(), false).unwrap();
             other.execute_batch("BEGIN IMMEDIATE").unwrap();
-            let mut told = Vec::new();
-            for job in [accept(), accept(), Job::Spoilt { panics }, accept()] {
-                let (done, kept) = oneshot::channel();
+            let mut results = Vec::new();
+            for job in [accept(), accept(), Job::Failing { panics }, accept()] {
+                let (done, result) = oneshot::channel();
                 store.jobs.send(Waiting { job, done: Some(done) }).await.unwrap();
-                told.push(kept);
+                results.push(result);
             }
             drop(other);
-            let mut results = Vec::new();
-            for kept in told {
-                results.push(matches!(kept.await.unwrap(), Ok(Reply::New(..))));
+            let mut succeeded = Vec::new();
+            for result in results {
+                succeeded.push(matches!(result.await.unwrap(), Ok(Reply::New(..))));
             }
-            assert_eq!(results, [true, true, false, true]);
+            assert_eq!(succeeded, [true, true, false, true]);
         }
         assert_eq!(connect(folder.path(), false).unwrap().query_row("SELECT count(*) FROM event", [], |r| r.get(0)), Ok(6));
     }
 
     /// Opening the store makes a new owner; the previous one can change nothing any more.
     #[tokio::test]
-    async fn an_owner_who_was_taken_over_from_changes_nothing() {
+    async fn an_owner_that_was_replaced_can_change_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let before = Sqlite::open(folder.path()).unwrap();
         let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: None, once: None };

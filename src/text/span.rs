@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_position_of_every_text_has_a_part() {
+    fn text_can_be_cut_at_any_position() {
         assert_eq!((before("aéb", 1), from("aéb", 3), between("aéb", 1, 3)), ("a", "b", "é"));
         assert_eq!((before("aéb", 2), from("aéb", 2)), ("aéb", ""), "inside of a character");
         assert_eq!((before("aéb", 9), from("aéb", 9), between("aéb", 9, 4)), ("aéb", "", ""), "past the end");

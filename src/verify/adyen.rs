@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_but_what_is_signed_is_built_and_not_much_of_that() {
+    fn only_signed_values_are_built_and_only_a_limited_number_of_them() {
         let read = |body: String| read(&Request { body: body.into(), ..Request::nobody() }).map(|v| v.to_string());
         let item =
             r#"{"NotificationRequestItem": {"pspReference": "7", "reason": [1, 2], "additionalData": {"hmacSignature": "x", "y": 1}}}"#;

@@ -317,9 +317,9 @@ mod tests {
         assert!(Guard::open().is_open() && admits(&Guard::open()));
         let mut joined = Guard::open();
         joined.join(Guard::default());
-        assert!(!joined.is_open() && !admits(&joined), "what is joined to an open guard closes it");
+        assert!(!joined.is_open() && !admits(&joined), "a guard that is joined to an open one closes it");
         let mut joined = Guard::default();
         joined.join(Guard::open());
-        assert!(!joined.is_open() && !admits(&joined), "an open guard opens no other one");
+        assert!(!joined.is_open() && !admits(&joined), "an open guard does not open another one");
     }
 }

@@ -204,7 +204,7 @@ impl Handshake {
         })
     }
 
-    /// Turns a request into a greeting, with this token in every place where the sender may put one.
+    /// Turns a request into a handshake, with this token in every place where the sender may put one.
     #[cfg(test)]
     pub(super) fn make(&self, request: &mut Request, token: &str) {
         for when in &self.when {

@@ -13,10 +13,10 @@ mod paypal;
 mod place;
 mod pubsub;
 mod secret;
+#[cfg(test)]
+mod sender_tests;
 mod sns;
 mod token;
-#[cfg(test)]
-mod trial;
 mod twilio;
 
 use contract::{Guard, Scheme, SenderFacts};

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_signed_is_what_paypals_own_library_signs() {
+    fn the_signed_text_is_the_same_as_in_paypals_own_library() {
         let request = Request {
             headers: [
                 ("paypal-transmission-id", "dfb3be50-fd74-11e4-8bf3-77339302725b"),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_those_at_addresses_of_paypal() {
+    fn certificates_must_be_at_paypal_addresses() {
         let good = "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-a5cafa77";
         assert!(is_certificate(good) && HOSTS.iter().all(|host| is_certificate(&good.replace("api.paypal.com", host))));
         for (from, to) in [

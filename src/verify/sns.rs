@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_is_that_of_the_topics_region() {
+    fn the_host_must_be_in_the_region_of_the_topic() {
         for (region, is_one) in [
             ("eu-west-1", true),
             ("us-gov-west-1", true),
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_on_a_host_of_sns_in_a_region() {
+    fn a_certificate_must_be_on_an_sns_host() {
         let (topic, name) = ("arn:aws:sns:eu-west-1:123456789012:orders", "SimpleNotificationService-0123456789abcdef0123456789abcdef.pem");
         let china = "arn:aws-cn:sns:cn-north-1:123456789012:orders";
         for (topic, host, is_one) in [
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_address_that_confirms_this_subscription_is_visited() {
+    fn only_the_address_that_confirms_this_subscription_is_called() {
         let topic = "arn:aws:sns:us-west-2:123456789012:MyTopic";
         let body = serde_json::json!({ "Type": "SubscriptionConfirmation", "TopicArn": topic, "Token": "2336412f37" }).to_string();
         let request = Request { body: body.into(), ..Request::nobody() };

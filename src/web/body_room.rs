@@ -111,16 +111,16 @@ mod tests {
     const MB: usize = 1 << 20;
 
     #[test]
-    fn room_is_taken_as_bytes_come_and_given_back() {
+    fn room_is_taken_as_bytes_arrive_and_given_back() {
         let room = BodyRoom::default();
         let callers: Vec<String> = (0..4).map(|n| format!("10.0.0.{n}")).collect();
         let mut all: Vec<Taken> = callers.iter().map(|caller| room.body(caller)).collect();
         for taken in &mut all {
-            assert_eq!(taken.grow(0, false), Ok(()), "a claim alone takes nothing");
+            assert_eq!(taken.grow(0, false), Ok(()), "an announced body takes no room yet");
             assert_eq!(taken.grow(10, false), Ok(()));
         }
         assert_eq!((room.large.available_permits(), room.beginnings.available_permits()), (LARGE, BEGINNINGS - 4));
-        // Two callers take everything for large bodies, and small ones still get through.
+        // Two callers take all the room for large bodies; small bodies are still accepted.
         for taken in &mut all[..2] {
             assert_eq!(taken.grow(104 * MB, false), Ok(()));
         }
@@ -138,11 +138,11 @@ mod tests {
         let room = BodyRoom::default();
         let (mut one, mut two, mut other) = (room.body("10.0.0.1"), room.body("10.0.0.1"), room.body("10.0.0.2"));
         assert_eq!(one.grow(127 * MB, false), Ok(()));
-        assert_eq!((two.grow(MB, false), two.grow(MB + 1, false)), (Ok(()), Err(Full)), "the limit itself is taken");
+        assert_eq!((two.grow(MB, false), two.grow(MB + 1, false)), (Ok(()), Err(Full)), "exactly the limit is allowed");
         assert_eq!(other.grow(64 * MB, false), Ok(()));
         drop(one);
         assert_eq!(two.grow(MB + 1, false), Ok(()));
-        // Bodies that come in one piece are finished at once, and do not count toward any share.
+        // Bodies that arrive in one piece are complete at once and do not count towards a share.
         let whole: Vec<Taken> = (0..100).map(|_| room.body("10.0.0.3")).collect();
         for mut taken in whole {
             assert_eq!(taken.grow(MB, true), Ok(()));

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_caller_is_the_last_one_that_no_trusted_proxy_is() {
+    fn the_caller_is_the_last_address_that_is_not_a_trusted_proxy() {
         let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap(), "2001:db8:aa::/48".parse().unwrap()];
         let of = |named: &str, peer: &str, headers: &[(&str, &str)]| {
             let headers: Vec<_> = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
@@ -87,7 +87,7 @@ mod tests {
             (xff, "10.0.0.1", vec![(xff, "1.1.1.1"), (fwd, "for=10.1.1.1")], "1.1.1.1"),
             (xff, "10.0.0.1", vec![(xff, "1.1.1.1"), (fwd, "x")], "1.1.1.1"),
             (fwd, "10.0.0.1", vec![(xff, "10.1.1.1"), (fwd, "for=1.1.1.1")], "1.1.1.1"),
-            // An unknown caller is never taken for the proxy.
+            // An unknown caller is never mistaken for the proxy.
             (xff, "10.0.0.1", vec![], UNKNOWN),
             (xff, "10.0.0.1", vec![(xff, "")], UNKNOWN),
             (xff, "10.0.0.1", vec![(xff, "unknown")], UNKNOWN),

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_place_of_one_that_idles_goes_to_one_that_waits() {
+    async fn a_waiting_connection_gets_the_place_of_an_idle_one() {
         let all = Connections::new(3, None);
         let mut places = Vec::new();
         for _ in 0..3 {
@@ -208,7 +208,7 @@ mod tests {
         let (one, two) = (enter("203.0.113.7", false), enter("203.0.113.7", false));
         assert!(one.is_some() && two.is_some() && enter("203.0.113.7", false).is_none());
         assert!(enter("203.0.113.8", false).is_some());
-        assert!((0..5).map(|_| enter("10.0.0.1", true)).collect::<Vec<_>>().iter().all(Option::is_some), "a proxy is nobody's caller");
+        assert!((0..5).map(|_| enter("10.0.0.1", true)).collect::<Vec<_>>().iter().all(Option::is_some), "a proxy has no limit of its own");
         let household: Vec<_> = (1..=3).map(|n| enter(&format!("2001:db8::{n}"), false)).collect();
         assert_eq!(household.iter().filter(|place| place.is_some()).count(), 2);
         drop(one);

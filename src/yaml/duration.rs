@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_have_one_spelling_and_the_others_are_fixed() {
+    fn durations_have_one_spelling_and_others_get_a_suggestion() {
         assert_eq!(read("30 seconds"), Ok(Duration::from_secs(30)));
         assert_eq!(read("1 minute"), Ok(Duration::from_secs(60)));
         assert_eq!(read("2s"), Err("write `2 seconds`".into()));

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn scalars_are_what_json_calls_them_and_everything_else_is_text() {
+    fn scalars_are_read_as_in_json_and_everything_else_is_text() {
         let text =
             "[5, 1.10, -0, 1e3, 007, 0x1F, 1_000, 10:30, no, on, True, true, null, ~, 2024-01-01, '5', .5, 123456789012345678901234]";
         let Node::List(items) = read(text) else { panic!("not a list") };
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_not_null_and_keys_keep_their_letters() {
+    fn an_empty_value_is_not_null_and_keys_keep_their_spelling() {
         let expected = Node::Map(vec![
             ("1.10".into(), Node::Empty),
             ("007".into(), Node::Null),
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn braces_and_tags_are_seen() {
+    fn unquoted_braces_and_tags_are_recognized() {
         assert_eq!(read("a: {{ body.x }}\n"), Node::Map(vec![("a".into(), Node::Braces)]));
         assert_eq!(read("a: !important\n"), Node::Map(vec![("a".into(), Node::Tagged)]));
     }

@@ -1,25 +1,25 @@
-//! Calls to other apps: what is sent, what is retried, what is left for a person.
+//! Calls to other apps: what is sent, what is retried, which calls are not allowed, and where secrets must not appear.
 
-use crate::world::{Target, World, json, until};
+use crate::harness::{Setup, Target, json, until};
 
 fn rules(step: &str) -> String {
     format!("webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n{step}")
 }
 
 #[test]
-fn a_call_carries_what_the_rule_says_with_its_types() {
+fn a_call_sends_the_values_of_the_rule_with_their_types() {
     let target = Target::new(&[&json(201, r#"{"id": 42}"#)]);
     let step = format!(
         "      - post: http://{}/api/{{{{ body.shop }}}}/orders?x=1\n        query: {{ tag: \"{{{{ body.tags }}}}\", none: null, q: \"a b&c\" }}\n        auth: {{ bearer: \"{{{{ secret.KEY }}}}\" }}\n        headers: {{ X-Id: \"{{{{ body.id }}}}\", X-Null: \"{{{{ body.nothing }}}}\" }}\n        json: {{ id: \"{{{{ body.id }}}}\", text: \"{{{{ body.id }}}}!\", zip: 007, big: \"{{{{ body.big }}}}\", list: \"{{{{ body.tags }}}}\", none: \"{{{{ body.nothing }}}}\", quote: \"{{{{ body.quote }}}}\" }}\n        save_as: made\n      - append: made.log\n        text: \"{{{{ made.status }}}} {{{{ made.body.id }}}} {{{{ made.header.Content-Type }}}}\"\n",
         target.address
     );
-    let world = World::with(&rules(&step)).env("KEY", "k3y-k3y");
-    let doorbell = world.serve();
-    doorbell.ring(
+    let setup = Setup::with(&rules(&step)).env("KEY", "k3y-k3y");
+    let doorbell = setup.serve();
+    doorbell.deliver(
         "/a",
         r#"{"id": 1.10, "shop": "a/b ü", "tags": ["x", "y"], "big": 12345678901234567890123, "nothing": null, "quote": "\"}{\n"}"#,
     );
-    until("the reply is written", || !world.output("made.log").is_empty());
+    until("the reply is written", || !setup.output("made.log").is_empty());
     let call = &target.calls()[0];
     assert_eq!(call.line, "POST /api/a%2Fb%20%C3%BC/orders?x=1&tag=x&tag=y&q=a+b%26c HTTP/1.1");
     assert_eq!(
@@ -30,20 +30,20 @@ fn a_call_carries_what_the_rule_says_with_its_types() {
     assert_eq!(call.header("x-id"), "1.10");
     assert!(call.headers.iter().all(|(n, _)| n != "x-null"));
     assert_eq!(call.header("content-type"), "application/json");
-    assert_eq!(world.output("made.log"), "201 42 application/json\n");
+    assert_eq!(setup.output("made.log"), "201 42 application/json\n");
 }
 
 #[test]
-fn forms_and_text_are_sent_too() {
+fn forms_and_text_can_be_sent() {
     let target = Target::new(&[&json(200, "{}")]);
     let url = target.url("/x");
     let step = format!(
         "      - put: {url}\n        form: {{ a: \"{{{{ body.tags }}}}\", b: \"x&y\", c: null }}\n      - post: {url}\n        text: \"hi {{{{ body.name }}}}\"\n        type: text/markdown\n      - delete: {url}\n      - get: {url}\n        auth: {{ basic: {{ user: u, password: p }} }}\n"
     );
-    let world = World::with(&rules(&step));
-    let doorbell = world.serve();
-    doorbell.ring("/a", r#"{"tags": [1, 2], "name": "Ada"}"#);
-    until("all four came", || target.calls().len() == 4);
+    let setup = Setup::with(&rules(&step));
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", r#"{"tags": [1, 2], "name": "Ada"}"#);
+    until("all four calls arrived", || target.calls().len() == 4);
     let calls = target.calls();
     assert_eq!((calls[0].line.as_str(), calls[0].body.as_str()), ("PUT /x HTTP/1.1", "a=1&a=2&b=x%26y"));
     assert_eq!(calls[0].header("content-type"), "application/x-www-form-urlencoded");
@@ -53,76 +53,76 @@ fn forms_and_text_are_sent_too() {
 }
 
 #[test]
-fn what_may_pass_is_tried_again_with_the_same_key() {
+fn temporary_errors_are_retried_with_the_same_idempotency_key() {
     let later = "HTTP/1.1 503 X\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n";
     let target = Target::new(&["", &json(500, "{}"), later, &json(200, "{}")]);
-    let world = World::with(&rules(&format!(
+    let setup = Setup::with(&rules(&format!(
         "      - post: {}\n        json: {{ a: 1 }}\n        first_wait: 10 milliseconds\n        tries: 5\n",
         target.url("/x")
     )));
-    let doorbell = world.serve();
-    let event = doorbell.ring("/a", "{}");
-    until("it is done", || world.said(&["events"]).contains("1 run done"));
+    let doorbell = setup.serve();
+    let event = doorbell.deliver("/a", "{}");
+    until("it is done", || setup.printed(&["events"]).contains("1 run done"));
     let calls = target.calls();
     assert_eq!(calls.len(), 4);
     let keys: std::collections::HashSet<_> = calls.iter().map(|c| c.header("idempotency-key").to_owned()).collect();
     assert_eq!(keys.len(), 1);
     assert!(keys.iter().next().unwrap().starts_with(&event));
-    let told = world.said(&["explain", &event]);
+    let told = setup.printed(&["explain", &event]);
     assert!(told.contains("1. post, try 3  retry: POST") && told.contains("1. post, try 4  done: POST"), "{told}");
 }
 
 #[test]
-fn what_fails_for_good_is_kept_and_goes_on_when_replayed() {
+fn a_run_that_failed_is_saved_and_continues_when_it_is_replayed() {
     let target = Target::new(&[&json(422, r#"{"error": "no such customer"}"#), &json(200, "{}")]);
     let url = target.url("/x");
-    let world = World::with(&rules(&format!(
+    let setup = Setup::with(&rules(&format!(
         "      - append: first.log\n        text: once\n      - post: {url}\n        json: {{}}\n      - append: last.log\n        text: done\n"
     )));
-    let doorbell = world.serve();
-    let event = doorbell.ring("/a", "{}");
-    until("it has failed", || world.said(&["failed"]).contains("1 failed run"));
-    let said = world.said(&["failed"]);
+    let doorbell = setup.serve();
+    let event = doorbell.deliver("/a", "{}");
+    until("it has failed", || setup.printed(&["failed"]).contains("1 failed run"));
+    let said = setup.printed(&["failed"]);
     assert!(said.contains(&format!("A, step 2\n    POST {url} answered 422: {{\"error\": \"no such customer\"}}\n")), "{said}");
-    assert_eq!(world.said(&["replay", &event]), format!("{event}: 1 failed run will continue\n"));
-    until("the rest is done", || world.output("last.log") == "done\n");
-    assert_eq!(world.output("first.log"), "once\n");
+    assert_eq!(setup.printed(&["replay", &event]), format!("{event}: 1 failed run will continue\n"));
+    until("the rest is done", || setup.output("last.log") == "done\n");
+    assert_eq!(setup.output("first.log"), "once\n");
     let calls = target.calls();
     assert_eq!(calls[1].header("idempotency-key"), format!("{}-r1", calls[0].header("idempotency-key")));
     assert_eq!(
-        world.said(&["replay", &event]),
+        setup.printed(&["replay", &event]),
         format!("{event}: no run has failed; to run the event again from the start, add --again\n")
     );
     doorbell.stop();
-    let said = world.said(&["replay", &event, "--again"]);
+    let said = setup.printed(&["replay", &event, "--again"]);
     assert_eq!(said, format!("{event}: 1 run will start again\nnothing runs until you start `doorbell serve`\n"));
-    let _doorbell = world.serve();
-    until("it was done once more", || world.output("first.log") == "once\nonce\n");
+    let _doorbell = setup.serve();
+    until("it was done once more", || setup.output("first.log") == "once\nonce\n");
 }
 
 #[test]
-fn a_step_can_be_forgiven_and_other_answers_can_be_good() {
+fn a_rule_can_continue_after_an_error_and_accept_other_statuses() {
     let target = Target::new(&[&json(404, "{}"), &json(400, "{}")]);
     let url = target.url("/x");
-    let world = World::with(&rules(&format!(
+    let setup = Setup::with(&rules(&format!(
         "      - get: {url}\n        ok: [200-299, 404]\n        save_as: found\n      - post: {url}\n        tries: 1\n        on_error: continue\n        save_as: gone\n      - append: end.log\n        text: \"{{{{ found.status }}}} {{{{ default gone.status 'nothing' }}}}\"\n"
     )));
-    let doorbell = world.serve();
-    let event = doorbell.ring("/a", "{}");
-    until("it goes on", || world.output("end.log") == "404 nothing\n");
-    until("it is recorded", || world.said(&["explain", &event]).contains("ran with errors that `on_error` handled"));
+    let doorbell = setup.serve();
+    let event = doorbell.deliver("/a", "{}");
+    until("the run continues", || setup.output("end.log") == "404 nothing\n");
+    until("it is recorded", || setup.printed(&["explain", &event]).contains("ran with errors that `on_error` handled"));
 }
 
 #[test]
-fn each_element_is_an_attempt_of_its_own() {
+fn each_element_of_a_list_is_sent_and_retried_separately() {
     let target = Target::new(&[&json(200, "{}"), &json(500, "{}"), &json(200, "{}")]);
-    let world = World::with(&rules(&format!(
+    let setup = Setup::with(&rules(&format!(
         "      - post: {}\n        for_each: body.items\n        if: {{ item.qty: {{ over: 0 }} }}\n        json: {{ sku: \"{{{{ item.sku }}}}\", n: \"{{{{ item_number }}}}\" }}\n        first_wait: 1 millisecond\n        save_as: made\n      - append: end.log\n        text: \"{{{{ count made }}}}\"\n",
         target.url("/x")
     )));
-    let doorbell = world.serve();
-    doorbell.ring("/a", r#"{"items": [{"sku": "a", "qty": 1}, {"sku": "b", "qty": 0}, {"sku": "c", "qty": 2}]}"#);
-    until("all are done", || world.output("end.log") == "2\n");
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", r#"{"items": [{"sku": "a", "qty": 1}, {"sku": "b", "qty": 0}, {"sku": "c", "qty": 2}]}"#);
+    until("all are done", || setup.output("end.log") == "2\n");
     let bodies: Vec<_> = target.calls().iter().map(|c| c.body.clone()).collect();
     assert_eq!(bodies, [r#"{"sku":"a","n":1}"#, r#"{"sku":"c","n":3}"#, r#"{"sku":"c","n":3}"#]);
     let calls = target.calls();
@@ -131,70 +131,70 @@ fn each_element_is_an_attempt_of_its_own() {
 }
 
 #[test]
-fn inner_targets_are_refused_unless_allowed() {
-    let world = World::with(&rules("      - post: http://127.0.0.1:9/x\n      \n"));
-    let said = world.said(&["check"]);
+fn calls_to_private_networks_are_rejected_unless_allowed() {
+    let setup = Setup::with(&rules("      - post: http://127.0.0.1:9/x\n      \n"));
+    let said = setup.printed(&["check"]);
     assert!(
         said.starts_with(
             "warning: 127.0.0.1 is in a private network, and calls to it are refused; to allow them, start Doorbell with --allow-network 127.0.0.1/32\n"
         ),
         "{said}"
     );
-    let world = World::with(&rules("      - post: http://169.254.169.254/latest\n      - log: never\n"));
-    let doorbell = world.serve();
-    doorbell.ring("/a", "{}");
+    let setup = Setup::with(&rules("      - post: http://169.254.169.254/latest\n      - log: never\n"));
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", "{}");
     until("it has failed", || {
-        world.said(&["failed"]).contains("POST http://169.254.169.254/latest: 169.254.169.254 is in a private network")
+        setup.printed(&["failed"]).contains("POST http://169.254.169.254/latest: 169.254.169.254 is in a private network")
     });
 }
 
 #[test]
-fn a_value_from_the_request_chooses_only_among_the_named_hosts() {
+fn a_request_can_choose_only_among_the_listed_hosts() {
     let target = Target::new(&[&json(200, "{}")]);
-    let world = World::with(&rules("      - post: \"{{ body.to }}\"\n        hosts: [127.0.0.1]\n"));
-    let doorbell = world.serve();
-    doorbell.ring("/a", &format!(r#"{{"to": "{}"}}"#, target.url("/x")));
-    until("it came", || target.calls().len() == 1);
-    doorbell.ring("/a", r#"{"to": "http://evil.example/x"}"#);
-    until("it was refused", || {
-        world.said(&["failed"]).contains("the request chose the server evil.example, which is not listed under the step's `hosts`")
+    let setup = Setup::with(&rules("      - post: \"{{ body.to }}\"\n        hosts: [127.0.0.1]\n"));
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", &format!(r#"{{"to": "{}"}}"#, target.url("/x")));
+    until("the call arrived", || target.calls().len() == 1);
+    doorbell.deliver("/a", r#"{"to": "http://evil.example/x"}"#);
+    until("it was rejected", || {
+        setup.printed(&["failed"]).contains("the request chose the server evil.example, which is not listed under the step's `hosts`")
     });
 }
 
 #[test]
 fn a_path_never_loses_its_last_segment() {
     let target = Target::new(&[&json(200, "{}")]);
-    let world = World::with(&rules(&format!("      - delete: {}/customers/{{{{ body.id }}}}\n", target.url(""))));
-    let doorbell = world.serve();
+    let setup = Setup::with(&rules(&format!("      - delete: {}/customers/{{{{ body.id }}}}\n", target.url(""))));
+    let doorbell = setup.serve();
     for id in [r#""""#, r#"".""#, r#""..""#, "null"] {
-        doorbell.ring("/a", &format!(r#"{{"id": {id}}}"#));
+        doorbell.deliver("/a", &format!(r#"{{"id": {id}}}"#));
     }
-    until("all four are refused", || world.said(&["failed"]).contains("4 failed runs"));
+    until("all four are rejected", || setup.printed(&["failed"]).contains("4 failed runs"));
     assert!(target.calls().is_empty());
-    doorbell.ring("/a", r#"{"id": "../x"}"#);
-    until("it came", || target.calls().len() == 1);
+    doorbell.deliver("/a", r#"{"id": "../x"}"#);
+    until("the call arrived", || target.calls().len() == 1);
     assert_eq!(target.calls()[0].line, "DELETE /customers/..%2Fx HTTP/1.1");
 }
 
 #[test]
-fn redirects_are_told_or_followed() {
+fn redirects_are_reported_or_followed() {
     let moved = |to: &str| format!("HTTP/1.1 307 X\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
     let target = Target::new(&[&moved("/there"), &moved("/there"), &json(200, "{}")]);
     let url = target.url("/here");
-    let world = World::with(&rules(&format!(
+    let setup = Setup::with(&rules(&format!(
         "      - post: {url}\n        json: {{ a: 1 }}\n        on_error: continue\n      - post: {url}\n        json: {{ a: 2 }}\n        follow_redirects: true\n"
     )));
-    let doorbell = world.serve();
-    let event = doorbell.ring("/a", "{}");
-    until("three came", || target.calls().len() == 3);
+    let doorbell = setup.serve();
+    let event = doorbell.deliver("/a", "{}");
+    until("three calls arrived", || target.calls().len() == 3);
     assert_eq!((target.calls()[2].line.as_str(), target.calls()[2].body.as_str()), ("POST /there HTTP/1.1", r#"{"a":2}"#));
-    until("it is told", || {
-        world.said(&["explain", &event]).contains("it has moved to /there; write that address, or `follow_redirects: true`")
+    until("it is shown", || {
+        setup.printed(&["explain", &event]).contains("it has moved to /there; write that address, or `follow_redirects: true`")
     });
 }
 
 #[test]
-fn a_redirect_takes_no_credentials_along_and_leads_nowhere_inside() {
+fn a_redirect_passes_on_no_credentials_and_leads_to_no_private_network() {
     let moved = |to: &str| format!("HTTP/1.1 307 X\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
     let other = Target::new(&[&json(200, "{}")]);
     let target = Target::new(&[
@@ -204,13 +204,13 @@ fn a_redirect_takes_no_credentials_along_and_leads_nowhere_inside() {
         &moved("file:///etc/passwd"),
         &moved("/circle"),
     ]);
-    let world = World::with(&rules(&format!(
+    let setup = Setup::with(&rules(&format!(
         "      - post: {}\n        text: hi\n        headers: {{ X-Api-Key: k3y, Accept: text/csv }}\n        auth: {{ bearer: t0ken }}\n        follow_redirects: true\n",
         target.url("/here")
     )));
-    let doorbell = world.serve();
-    doorbell.ring("/a", "{}");
-    until("it came", || other.calls().len() == 1);
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", "{}");
+    until("the call arrived", || other.calls().len() == 1);
     let names: Vec<String> = other.calls()[0].headers.iter().map(|(n, _)| n.to_ascii_lowercase()).collect();
     assert!(names.contains(&"accept".into()) && names.contains(&"content-type".into()), "{names:?}");
     assert!(!names.contains(&"x-api-key".into()) && !names.contains(&"authorization".into()), "{names:?}");
@@ -220,30 +220,30 @@ fn a_redirect_takes_no_credentials_along_and_leads_nowhere_inside() {
         "`file:` addresses cannot be called, only https and http",
         "it was redirected more than 3 times",
     ] {
-        let event = doorbell.ring("/a", "{}");
-        until(why, || world.said(&["explain", &event]).contains(why));
+        let event = doorbell.deliver("/a", "{}");
+        until(why, || setup.printed(&["explain", &event]).contains(why));
     }
     assert_eq!(other.calls().len(), 1);
 }
 
 #[test]
-fn bad_neighbours_are_given_up_in_time() {
+fn endless_and_missing_answers_are_given_up_in_time() {
     let endless = format!("HTTP/1.1 200 X\r\ncontent-type: text/plain\r\n\r\n{}", "x".repeat(3 << 20));
     let target = Target::new(&[&endless]);
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let world = World::with(&rules(&format!(
+    let setup = Setup::with(&rules(&format!(
         "      - get: {}\n        save_as: much\n        ok: 200\n      - append: size.log\n        text: \"{{{{ much.status }}}}\"\n      - get: http://{}/\n        timeout: 50 milliseconds\n        tries: 2\n        first_wait: 1 millisecond\n",
         target.url("/x"),
         silent.local_addr().unwrap()
     )));
-    let doorbell = world.serve();
-    doorbell.ring("/a", "{}");
-    until("it is given up", || world.said(&["failed"]).contains("no answer within 0.05 seconds (given up after 2 tries)"));
-    assert_eq!(world.output("size.log"), "200\n");
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", "{}");
+    until("it is given up", || setup.printed(&["failed"]).contains("no answer within 0.05 seconds (given up after 2 tries)"));
+    assert_eq!(setup.output("size.log"), "200\n");
 }
 
 #[test]
-fn a_secret_that_opens_the_door_is_not_kept_behind_it() {
+fn the_secret_that_a_sender_sends_is_not_saved() {
     for (verify, path, header) in [
         ("bearer: \"{{ secret.KEY }}\"", "/a?x=1", ("authorization", "Bearer s3cret-t0ken")),
         ("token: { header: X-Key, value: \"{{ secret.KEY }}\" }", "/a?x=1", ("x-key", "s3cret-t0ken")),
@@ -254,62 +254,62 @@ fn a_secret_that_opens_the_door_is_not_kept_behind_it() {
             ("x-other", "1"),
         ),
     ] {
-        let world = World::with(&format!(
+        let setup = Setup::with(&format!(
             "webhooks:\n  /a: {{ verify: {{ {verify} }} }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then: [ {{ append: seen.txt, text: \"{{{{ query.x }}}} {{{{ json header }}}} {{{{ json query }}}}\" }} ]\n"
         ))
         .env("KEY", "s3cret-t0ken");
-        let doorbell = world.serve();
+        let doorbell = setup.serve();
         let got = doorbell.send("POST", path, &[header], b"{}");
         assert_eq!(got.status, 200, "{verify}");
-        until("it is written", || !world.output("seen.txt").is_empty());
-        let mut all = world.output("seen.txt") + &world.said(&["explain", got.header("doorbell-event")]) + &doorbell.log.lock().unwrap();
+        until("it is written", || !setup.output("seen.txt").is_empty());
+        let mut all = setup.output("seen.txt") + &setup.printed(&["explain", got.header("doorbell-event")]) + &doorbell.log.lock().unwrap();
         doorbell.stop();
         for file in ["data/doorbell.db", "data/doorbell.db-wal"] {
-            all += &String::from_utf8_lossy(&std::fs::read(world.path(file)).unwrap_or_default());
+            all += &String::from_utf8_lossy(&std::fs::read(setup.path(file)).unwrap_or_default());
         }
         assert!(all.contains("***") && !all.contains("s3cret-t0ken"), "{verify}: {all}");
     }
 }
 
 #[test]
-fn secrets_are_nowhere_to_be_read() {
+fn secrets_are_never_printed_logged_or_saved() {
     let secret = "s3cret/with+signs";
     let target = Target::new(&[&json(400, &format!(r#"{{"you sent": "{secret}"}}"#))]);
-    let world = World::with(&rules(&format!("      - log: \"key {{{{ secret.KEY }}}}\"\n      - post: {}/{{{{ secret.KEY }}}}\n        json: {{ key: \"{{{{ secret.KEY }}}}\" }}\n", target.url("")))).env("KEY", secret);
-    let doorbell = world.serve();
-    let event = doorbell.ring("/a", "{}");
-    until("it has failed", || world.said(&["failed"]).contains("1 failed run"));
+    let setup = Setup::with(&rules(&format!("      - log: \"key {{{{ secret.KEY }}}}\"\n      - post: {}/{{{{ secret.KEY }}}}\n        json: {{ key: \"{{{{ secret.KEY }}}}\" }}\n", target.url("")))).env("KEY", secret);
+    let doorbell = setup.serve();
+    let event = doorbell.deliver("/a", "{}");
+    until("it has failed", || setup.printed(&["failed"]).contains("1 failed run"));
     assert_eq!(target.calls()[0].line, "POST /s3cret%2Fwith+signs HTTP/1.1");
-    let mut all = world.said(&["failed"]) + &world.said(&["explain", &event]) + &doorbell.log.lock().unwrap();
-    world.write("order.json", "{}");
-    all += &world.said(&["try", "order.json", "--path", "/a"]);
+    let mut all = setup.printed(&["failed"]) + &setup.printed(&["explain", &event]) + &doorbell.log.lock().unwrap();
+    setup.write("order.json", "{}");
+    all += &setup.printed(&["try", "order.json", "--path", "/a"]);
     doorbell.stop();
     for file in ["data/doorbell.db", "data/doorbell.db-wal"] {
-        all += &String::from_utf8_lossy(&std::fs::read(world.path(file)).unwrap_or_default());
+        all += &String::from_utf8_lossy(&std::fs::read(setup.path(file)).unwrap_or_default());
     }
     assert!(all.contains("***") && !all.contains(secret) && !all.contains("s3cret%2Fwith"), "{all}");
 }
 
 #[test]
-fn a_rule_that_calls_its_own_address_ends_after_ten_times() {
-    let world = World::new();
-    let doorbell = world.serve();
+fn a_rule_that_calls_itself_stops_after_ten_calls() {
+    let setup = Setup::new();
+    let doorbell = setup.serve();
     let rule = |name: &str, from: &str, to: &str| {
         let step = format!("{{ post: \"http://{}/{to}\", json: {{ n: 1 }}, tries: 1 }}", doorbell.address);
         format!("  {name}: {{ when: {{ webhook: /{from} }}, then: [ {step} ] }}\n")
     };
     let rules = rule("A", "a", "b") + &rule("B", "b", "a");
-    world.write("rules/rules.yaml", &format!("webhooks:\n  /a: {{ verify: none }}\n  /b: {{ verify: none }}\nrules:\n{rules}"));
+    setup.write("rules/rules.yaml", &format!("webhooks:\n  /a: {{ verify: none }}\n  /b: {{ verify: none }}\nrules:\n{rules}"));
     until("the rules are in force", || doorbell.logged("added `A`, `B`"));
-    doorbell.ring("/a", "{}");
-    until("it has ended", || world.said(&["failed"]).contains("1 failed run"));
-    let said = world.said(&["failed"]);
+    doorbell.deliver("/a", "{}");
+    until("it has ended", || setup.printed(&["failed"]).contains("1 failed run"));
+    let said = setup.printed(&["failed"]);
     assert!(
         said.contains("answered 508")
             && said.contains("Doorbell's own calls have reached this address 10 times; a rule is calling itself."),
         "{said}"
     );
-    assert!(world.said(&["events"]).contains("11 events in total"), "the one that came, and ten that followed");
+    assert!(setup.printed(&["events"]).contains("11 events in total"), "the first event, and ten from the rules themselves");
     let hops = |n: &str| doorbell.send("POST", "/a", &[("doorbell-hops", n)], b"").status;
     assert_eq!([hops("11"), hops("4294967295")], [508, 508]);
 }

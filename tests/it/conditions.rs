@@ -1,19 +1,19 @@
-//! `if:` and `set:` from the outside: the table of rules.md, and the words a person reads when something did not hold.
+//! `if:` and `set:`: how values are compared, and how a condition that does not hold is explained.
 
-use crate::world::World;
+use crate::harness::Setup;
 
-/// What `try` says of a rule with these lines, for a body.
-fn tried(parts: &str, body: &str) -> String {
+/// What `try` shows for a rule with these lines and a body.
+fn try_rule(parts: &str, body: &str) -> String {
     let indented: String = parts.lines().map(|l| format!("    {l}\n")).collect();
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n{indented}    then:\n      - log: it ran\n"
     ));
-    world.write("body.json", body);
-    world.said(&["try", "body.json", "--path", "/a"])
+    setup.write("body.json", body);
+    setup.printed(&["try", "body.json", "--path", "/a"])
 }
 
 fn holds(line: &str, body: &str) -> bool {
-    let said = tried(&format!("if:\n  {line}"), body);
+    let said = try_rule(&format!("if:\n  {line}"), body);
     match (said.contains("✓ A  would run"), said.contains("✗ A  would not run")) {
         (true, false) => true,
         (false, true) => false,
@@ -22,7 +22,7 @@ fn holds(line: &str, body: &str) -> bool {
 }
 
 #[test]
-fn the_table_of_comparison_holds() {
+fn values_are_compared_as_documented() {
     let bodies = ["5", "5.0", "\"5\"", "\"05\"", "7", "\"007\"", "true", "\"true\"", "null"];
     for (test, expected) in [
         ("5", "yyynnnnnn-n"),
@@ -99,17 +99,17 @@ fn every_test_does_what_its_name_says() {
 }
 
 #[test]
-fn set_names_values() {
+fn set_gives_names_to_values() {
     let parts = "set:\n  one: body.items[0].sku\n  skus: $.items[*].sku\n  many: $.items[?@.qty > 5]\n  full: \"{{ body.a }} {{ body.b }}\"\n  city: Berlin\n  unused: \"{{ body.never }}\"\n  n: 5\nif:\n  one: A1\n  skus: B2\n  many: { count: 1 }\n  full: x y\n  city: Berlin\n  n: { over: 4 }\n";
-    let said = tried(parts, r#"{"items": [{"sku": "A1", "qty": 7}, {"sku": "B2", "qty": 1}], "a": "x", "b": "y"}"#);
+    let said = try_rule(parts, r#"{"items": [{"sku": "A1", "qty": 7}, {"sku": "B2", "qty": 1}], "a": "x", "b": "y"}"#);
     assert!(said.starts_with("✓ A  would run\n"), "{said}");
 }
 
 #[test]
-fn what_did_not_hold_is_told_in_words() {
+fn a_condition_that_does_not_hold_is_explained_in_plain_english() {
     let parts = "if:\n  body.type: order\n  body.total: { over: 1000 }\n  body.custmer.vip: true\n  body.when: { before: 2026-01-01 }\n  any:\n    - body.a: 1\n    - body.b: { starts_with: x }\n";
     let said =
-        tried(parts, r#"{"type": "order", "total": 150, "customer": {"vip": true}, "custmer": {}, "when": "soon", "a": 2, "b": "y"}"#);
+        try_rule(parts, r#"{"type": "order", "total": 150, "customer": {"vip": true}, "custmer": {}, "when": "soon", "a": 2, "b": "y"}"#);
     let expected = "✗ A  would not run
     body.type is order                yes
     body.total over 1000              NO, it was 150

@@ -1,9 +1,10 @@
-//! Connections as all kinds of callers use them: bytes after a request, several requests at once, half-closed.
+//! Connections of unusual callers: bytes after a request, several requests at once, half-closed or silent connections, slow
+//! bodies.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
-use crate::world::{PATIENCE, Serving, World, http2, until};
+use crate::harness::{Doorbell, MAX_WAIT, Setup, http2, until};
 
 const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"{{ body.n }}\" } ]\n";
 
@@ -12,9 +13,9 @@ fn post(version: &str, extra: &str, n: usize) -> String {
     format!("POST /a HTTP/{version}\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{extra}\r\n{body}", body.len())
 }
 
-/// Reads until so many answers have come whole; gives their statuses.
+/// Reads until so many complete answers have arrived; returns their statuses.
 fn answers(stream: &mut TcpStream, wanted: usize) -> Vec<u16> {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
     let (mut text, mut buffer) = (String::new(), [0; 4096]);
     let statuses =
         |text: &str| text.split("HTTP/1").skip(1).map(|a| a.split(' ').nth(1).unwrap_or("0").parse().unwrap_or(0)).collect::<Vec<u16>>();
@@ -22,18 +23,18 @@ fn answers(stream: &mut TcpStream, wanted: usize) -> Vec<u16> {
         match stream.read(&mut buffer) {
             Ok(0) => break,
             Ok(length) => text.push_str(&String::from_utf8_lossy(&buffer[..length])),
-            Err(e) => panic!("no answer came: {e}; so far: {text}"),
+            Err(e) => panic!("no answer arrived: {e}; so far: {text}"),
         }
     }
     statuses(&text)
 }
 
 #[test]
-fn a_request_is_answered_whatever_stands_behind_it() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+fn a_request_is_answered_whatever_bytes_follow_it() {
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     let close = "Connection: close\r\n";
-    for (n, (request, behind)) in [
+    for (n, (request, after)) in [
         (post("1.1", close, 0), "\r\n"),
         (post("1.1", close, 1), "\n"),
         (post("1.1", "", 2), "\r\n"),
@@ -46,20 +47,20 @@ fn a_request_is_answered_whatever_stands_behind_it() {
     .into_iter()
     .enumerate()
     {
-        // In one piece, and in two.
-        for pieces in [vec![format!("{request}{behind}")], vec![request.clone(), behind.to_owned()]] {
+        // In one piece and in two.
+        for pieces in [vec![format!("{request}{after}")], vec![request.clone(), after.to_owned()]] {
             let mut stream = TcpStream::connect(&doorbell.address).unwrap();
             pieces.iter().for_each(|piece| drop(stream.write_all(piece.as_bytes())));
-            assert_eq!(answers(&mut stream, 1).first(), Some(&200), "request {n} with {behind:?} behind it");
+            assert_eq!(answers(&mut stream, 1).first(), Some(&200), "request {n} with {after:?} after it");
         }
     }
-    until("each is done", || world.output("out.txt").lines().count() == 16);
+    until("each is processed", || setup.output("out.txt").lines().count() == 16);
 }
 
 #[test]
-fn requests_in_one_go_are_answered_in_order_and_a_bad_one_does_not_take_the_answers_of_those_before() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+fn pipelined_requests_are_answered_in_order_even_if_a_later_one_is_invalid() {
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     let mut stream = TcpStream::connect(&doorbell.address).unwrap();
     let many: String = (0..20).map(|n| post("1.1", "", n)).collect();
     stream.write_all(many.as_bytes()).unwrap();
@@ -67,30 +68,30 @@ fn requests_in_one_go_are_answered_in_order_and_a_bad_one_does_not_take_the_answ
     let mut stream = TcpStream::connect(&doorbell.address).unwrap();
     stream.write_all(format!("{}POST /a HTTP/1.1\r\nBad Header\r\n\r\n", post("1.1", "", 20)).as_bytes()).unwrap();
     assert_eq!(answers(&mut stream, 1)[0], 200);
-    until("all are done", || world.output("out.txt").lines().count() == 21);
+    until("all are processed", || setup.output("out.txt").lines().count() == 21);
 }
 
 #[test]
-fn a_caller_who_closes_its_half_is_answered() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+fn a_caller_that_half_closes_its_connection_is_answered() {
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     for n in 0..20 {
         let mut stream = TcpStream::connect(&doorbell.address).unwrap();
         stream.write_all(post("1.1", "", n).as_bytes()).unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
         assert_eq!(answers(&mut stream, 1), [200]);
     }
-    until("each is done", || world.output("out.txt").lines().count() == 20);
+    until("each is processed", || setup.output("out.txt").lines().count() == 20);
 }
 
 #[test]
-fn a_request_names_one_host() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+fn a_request_must_name_exactly_one_host() {
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     let post = |version: &str, hosts: &[&str]| {
         let hosts: String = hosts.iter().map(|host| format!("Host: {host}\r\n")).collect();
         let head = format!("POST /a HTTP/{version}\r\n{hosts}Connection: close\r\nContent-Length: 2\r\n\r\n{{}}");
-        crate::world::read_answer(&doorbell.raw(head.as_bytes())).status
+        crate::harness::parse_response(&doorbell.raw(head.as_bytes())).status
     };
     for (version, hosts, status) in [
         ("1.1", vec!["x"], 200),
@@ -112,12 +113,12 @@ fn a_request_names_one_host() {
     assert!(doorbell.raw(b"POST /a HTTP/1.1\r\nConnection: close\r\n\r\n").ends_with(said));
 }
 
-/// The status of a request over HTTP/2.
-fn over_http2(doorbell: &Serving, headers: &[(&str, &str)]) -> String {
+/// The status of a request over HTTP/2, or how it ended without one.
+fn over_http2(doorbell: &Doorbell, headers: &[(&str, &str)]) -> String {
     let mut stream = TcpStream::connect(&doorbell.address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
     stream.write_all(&http2(headers, b"{}")).unwrap();
-    // Its status, as HPACK has it: indexed where it is common, else the digits.
+    // HPACK encodes a common status as an index (RFC 7541, appendix A).
     loop {
         let mut head = [0; 9];
         if stream.read_exact(&mut head).is_err() {
@@ -138,9 +139,9 @@ fn over_http2(doorbell: &Serving, headers: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn what_http_1_does_not_allow_http_2_does_not_either() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+fn requests_over_http_2_follow_the_same_rules_as_over_http_1() {
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     let ask = |more: &[(&str, &str)]| {
         let mut headers = vec![(":method", "POST"), (":scheme", "http"), (":path", "/a")];
         headers.extend(more);
@@ -158,18 +159,18 @@ fn what_http_1_does_not_allow_http_2_does_not_either() {
         headers.extend(names.iter().take(count).map(|name| (name.as_str(), "v")));
         ask(&headers)
     };
-    assert_eq!(many(100), "200", "the limit itself is taken");
+    assert_eq!(many(100), "200", "100 headers are accepted");
     assert_ne!(many(101), "200");
 }
 
 #[test]
-fn a_claim_of_a_large_body_takes_no_room_from_anybody() {
-    let world = World::with(
+fn announcing_a_large_body_takes_no_room_from_others() {
+    let setup = Setup::with(
         &RULES
             .replace("rules:\n", "  /big: { verify: none, max_body: 100 MB }\nrules:\n")
             .replace("when: { webhook: /a }", "when: [ { webhook: /a }, { webhook: /big } ]"),
     );
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let claim = |path: &str, size: &str| {
         let mut stream = TcpStream::connect(&doorbell.address).unwrap();
         write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\n{size}\r\n\r\n").unwrap();
@@ -179,16 +180,16 @@ fn a_claim_of_a_large_body_takes_no_room_from_anybody() {
     claims.extend((0..260).map(|_| claim("/a", "Transfer-Encoding: chunked")));
     claims.extend((0..5).map(|_| claim("/big", "Content-Length: 104857600")));
     claims.extend((0..5).map(|_| claim("/big", "Transfer-Encoding: chunked")));
-    // The caller that is answered came after all of them.
+    // These callers come after all of those and are still answered.
     assert_eq!(doorbell.post("/a", "{\"n\": 1}").status, 200);
     assert_eq!(doorbell.post("/big", &format!("{{\"n\": \"{}\"}}", "x".repeat(3 << 20))).status, 200);
     drop(claims);
 }
 
 #[test]
-fn one_caller_who_dawdles_with_large_bodies_leaves_room_for_others() {
-    let world = World::with(RULES);
-    let doorbell = world.serve_with(&["--trusted-proxies", "127.0.0.1"]);
+fn one_slow_caller_with_large_bodies_leaves_room_for_others() {
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve_with(&["--trusted-proxies", "127.0.0.1"]);
     let send = |ip: &str, body: &[u8], length: usize| {
         let mut stream = TcpStream::connect(&doorbell.address).unwrap();
         let head = format!("POST /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: {ip}\r\nContent-Length: {length}\r\n\r\n");
@@ -197,44 +198,44 @@ fn one_caller_who_dawdles_with_large_bodies_leaves_room_for_others() {
         stream
     };
     let most = vec![b'x'; (1 << 20) - 1];
-    let is_refused = |stream: &TcpStream| {
+    let is_rejected = |stream: &TcpStream| {
         stream.set_nonblocking(true).unwrap();
         let mut head = [0; 12];
         stream.peek(&mut head).is_ok_and(|n| head[..n].ends_with(b"503"))
     };
-    // 128 MB is one caller's share; each of these holds a MB but for its last byte. One that stalls for 10 seconds is given
-    // up, so that a slow machine needs more of them.
-    let mut dawdling: Vec<TcpStream> = Vec::new();
-    until("those above its share are sent away", || {
-        dawdling.extend((0..16).map(|_| send("203.0.113.1", &most, 1 << 20)));
-        dawdling.iter().filter(|stream| is_refused(stream)).count() >= 16
+    // One caller may send 128 MB at a time; each of these sends a MB without its last byte. A body that stalls for 10 seconds is
+    // dropped, so a slow machine needs more of them.
+    let mut slow: Vec<TcpStream> = Vec::new();
+    until("bodies above its share are rejected", || {
+        slow.extend((0..16).map(|_| send("203.0.113.1", &most, 1 << 20)));
+        slow.iter().filter(|stream| is_rejected(stream)).count() >= 16
     });
     let mut other = send("203.0.113.2", &[most.as_slice(), b"x"].concat(), 1 << 20);
     assert_eq!(answers(&mut other, 1), [200]);
 }
 
 #[test]
-fn connections_that_say_nothing_shut_nobody_out() {
-    let world = World::with(RULES);
-    let doorbell = world.serve_with(&["--max-connections", "40"]);
+fn silent_connections_keep_nobody_out() {
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve_with(&["--max-connections", "40"]);
     let connect = |first: &str| {
         let mut stream = TcpStream::connect(&doorbell.address).unwrap();
         stream.write_all(first.as_bytes()).unwrap();
         stream
     };
-    // Silent, in the middle of a head, in the middle of the beginning of HTTP/2.
+    // Silent, in the middle of the headers, or in the middle of the HTTP/2 preface.
     let idle: Vec<TcpStream> = (0..120).map(|n| connect(["", "POST /a HTTP/1.1\r\nA: ", "PRI * HT"][n % 3])).collect();
     for n in 0..10 {
         assert_eq!(doorbell.post("/a", &format!("{{\"n\": {n}}}")).status, 200);
     }
     drop(idle);
-    until("each is done", || world.output("out.txt").lines().count() == 10);
+    until("each is processed", || setup.output("out.txt").lines().count() == 10);
 }
 
 #[test]
-fn one_caller_has_no_more_connections_than_it_may() {
-    let world = World::with(RULES);
-    let doorbell = world.serve_with(&["--max-connections-per-caller", "5"]);
+fn one_caller_cannot_open_more_connections_than_allowed() {
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve_with(&["--max-connections-per-caller", "5"]);
     let mut all: Vec<TcpStream> = (0..5).map(|_| TcpStream::connect(&doorbell.address).unwrap()).collect();
     all[0].write_all(post("1.1", "", 1).as_bytes()).unwrap();
     assert_eq!(answers(&mut all[0], 1), [200]);
@@ -242,16 +243,16 @@ fn one_caller_has_no_more_connections_than_it_may() {
     let _ = sixth.write_all(post("1.1", "", 2).as_bytes());
     assert_eq!(answers_or_none(&mut sixth), Vec::<u16>::new(), "it is closed");
     drop(all.pop());
-    until("there is room for another one", || {
+    until("another connection is allowed", || {
         let mut another = TcpStream::connect(&doorbell.address).unwrap();
         let _ = another.write_all(post("1.1", "", 3).as_bytes());
         answers_or_none(&mut another) == [200]
     });
 }
 
-/// As `answers` for one, where the connection may be closed instead.
+/// Like `answers` for one answer, but the connection may be closed instead.
 fn answers_or_none(stream: &mut TcpStream) -> Vec<u16> {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
     let mut buffer = [0; 4096];
     match stream.read(&mut buffer) {
         Ok(length) => String::from_utf8_lossy(&buffer[..length]).split(' ').nth(1).and_then(|s| s.parse().ok()).into_iter().collect(),

@@ -1,14 +1,14 @@
-//! What the docs and the shipped rules say works: every YAML block compiles, every shipped rule is good.
+//! The docs and the shipped rules are correct: every YAML block and every shipped rule is valid, and examples show real output.
 
 use doorbell::action::KINDS;
 use doorbell::expr::template::list::{EXAMPLE_BODY, HELPERS};
 
-use crate::world::{World, home};
+use crate::harness::{Setup, project_folder};
 
 #[test]
-fn every_helper_does_what_its_example_says_and_stands_in_the_docs() {
-    let world = World::new();
-    world.write("body.json", EXAMPLE_BODY);
+fn every_helper_does_what_its_example_says_and_is_in_the_docs() {
+    let setup = Setup::new();
+    setup.write("body.json", EXAMPLE_BODY);
     let mut rules = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n".to_owned();
     let mut table = String::new();
     for helper in HELPERS {
@@ -16,13 +16,13 @@ fn every_helper_does_what_its_example_says_and_stands_in_the_docs() {
         rules += &format!("      - log: \"<{example}>\"\n");
         table += &format!("| `{}` | {} | `{example}` | `{result}` |\n", helper.name, helper.does);
     }
-    world.write("rules/a.yaml", &rules);
-    let said = world.said(&["try", "body.json", "--path", "/a"]);
+    setup.write("rules/a.yaml", &rules);
+    let said = setup.printed(&["try", "body.json", "--path", "/a"]);
     for (n, helper) in HELPERS.iter().enumerate() {
         let expected = format!("  {}. log  <{}>\n", n + 1, helper.example.1);
-        assert!(said.contains(&expected), "{} gives something else:\n{said}", helper.name);
+        assert!(said.contains(&expected), "{} does something else:\n{said}", helper.name);
     }
-    let docs = home().join("docs/rules.md");
+    let docs = project_folder().join("docs/rules.md");
     let text = std::fs::read_to_string(&docs).unwrap();
     let head = "| helper | gives | example | result |\n|---|---|---|---|\n";
     let (before, rest) = text.split_once(head).unwrap();
@@ -30,45 +30,49 @@ fn every_helper_does_what_its_example_says_and_stands_in_the_docs() {
     if std::env::var_os("DOORBELL_BLESS").is_some() {
         std::fs::write(&docs, format!("{before}{head}{table}{after}")).unwrap();
     }
-    assert_eq!(rest.strip_suffix(after), Some(table.as_str()), "the table is made from the list: run again with DOORBELL_BLESS=1");
+    assert_eq!(
+        rest.strip_suffix(after),
+        Some(table.as_str()),
+        "the table differs from the list of helpers; to update it, run again with DOORBELL_BLESS=1"
+    );
 }
 
 #[test]
 fn every_kind_of_action_has_an_example_that_works() {
-    let world = World::new();
-    world.write("body.json", r#"{"id": 7, "total": 20}"#);
+    let setup = Setup::new();
+    setup.write("body.json", r#"{"id": 7, "total": 20}"#);
     for kind in KINDS {
         let example: String = kind.example().lines().map(|l| format!("        {l}\n")).collect();
         let step = format!("      -{}", &example[7..]);
-        world.write(
+        setup.write(
             "rules/a.yaml",
             &format!("webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n{step}"),
         );
-        let out = world.run(&["try", "body.json", "--path", "/a"]);
+        let out = setup.run(&["try", "body.json", "--path", "/a"]);
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
         assert!(!kind.does().is_empty());
     }
 }
 
 #[test]
-fn the_rules_that_ship_are_good() {
-    let said = World::new().said(&["check", home().join("rules").to_str().unwrap(), "--no-secrets"]);
+fn the_shipped_rules_are_valid() {
+    let said = Setup::new().printed(&["check", project_folder().join("rules").to_str().unwrap(), "--no-secrets"]);
     assert_eq!(said, "18 rules (13 switched off) in 16 files: valid\n");
 }
 
 #[test]
-fn every_rule_that_ships_has_tests_and_passes_them() {
-    let out = World::new().run(&["test", home().join("rules").to_str().unwrap()]);
+fn the_shipped_rules_pass_their_tests() {
+    let out = Setup::new().run(&["test", project_folder().join("rules").to_str().unwrap()]);
     let said = String::from_utf8(out.stdout).unwrap();
     assert!(out.status.success(), "{said}");
     assert!(said.ends_with("39 tests passed\n"), "{said}");
 }
 
 #[test]
-fn every_yaml_block_in_the_docs_compiles() {
-    let mut files = vec![home().join("README.md")];
+fn every_yaml_block_in_the_docs_is_valid() {
+    let mut files = vec![project_folder().join("README.md")];
     for folder in ["docs", "docs/tasks"] {
-        let pages = std::fs::read_dir(home().join(folder)).unwrap().map(|e| e.unwrap().path());
+        let pages = std::fs::read_dir(project_folder().join(folder)).unwrap().map(|e| e.unwrap().path());
         files.extend(pages.filter(|p| p.extension().is_some_and(|e| e == "md")));
     }
     let mut count = 0;
@@ -76,9 +80,9 @@ fn every_yaml_block_in_the_docs_compiles() {
         let text = std::fs::read_to_string(&file).unwrap();
         for block in text.split("```yaml\n").skip(1) {
             let block = block.split("```").next().unwrap();
-            let rules = whole(block);
-            let world = World::with(&rules);
-            let out = world.run(&["check", "--no-secrets"]);
+            let rules = complete(block);
+            let setup = Setup::with(&rules);
+            let out = setup.run(&["check", "--no-secrets"]);
             assert_eq!(out.status.code(), Some(0), "{}:\n{rules}\n{}", file.display(), String::from_utf8_lossy(&out.stdout));
             count += 1;
         }
@@ -87,8 +91,8 @@ fn every_yaml_block_in_the_docs_compiles() {
 }
 
 #[test]
-fn every_test_of_if_goes_as_the_docs_say() {
-    let text = std::fs::read_to_string(home().join("docs/rules.md")).unwrap();
+fn every_test_for_if_works_as_documented() {
+    let text = std::fs::read_to_string(project_folder().join("docs/rules.md")).unwrap();
     let order = text.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
     let table = text.split("| test | a line with it | holds |\n|---|---|---|\n").nth(1).unwrap();
     let mut rules = "webhooks:\n  /orders: { verify: none }\nrules:\n".to_owned();
@@ -103,26 +107,26 @@ fn every_test_of_if_goes_as_the_docs_say() {
         expected.push(format!("{} {name}  would", if cells[2] == "yes" { "✓" } else { "✗" }));
     }
     assert!(expected.len() >= 20);
-    let world = World::with(&rules);
-    world.write("order.json", order);
-    let said = world.said(&["try", "order.json", "--path", "/orders"]);
+    let setup = Setup::with(&rules);
+    setup.write("order.json", order);
+    let said = setup.printed(&["try", "order.json", "--path", "/orders"]);
     for line in expected {
-        assert!(said.contains(&line), "{line} is not so:\n{said}");
+        assert!(said.contains(&line), "{line} is not shown:\n{said}");
     }
 }
 
-/// Text with every moment taken out: `now` is another one each time.
-fn undated(text: &str) -> String {
+/// Text with every date and time replaced, since `now` is different each time.
+fn without_times(text: &str) -> String {
     let moment = regex::Regex::new(r"20\d\d-\d\d-\d\d([T ]\d\d:\d\d(:\d\dZ)?)?").unwrap();
     moment.replace_all(text, "(now)").into_owned()
 }
 
 #[test]
-fn every_page_of_a_task_shows_what_people_see() {
+fn every_task_page_shows_the_real_output() {
     let mut count = 0;
-    for page in std::fs::read_dir(home().join("docs/tasks")).unwrap().map(|e| e.unwrap().path()) {
+    for page in std::fs::read_dir(project_folder().join("docs/tasks")).unwrap().map(|e| e.unwrap().path()) {
         let text = std::fs::read_to_string(&page).unwrap();
-        let world = World::new();
+        let setup = Setup::new();
         let block = |kind: &str, n: usize| text.split(&format!("```{kind}\n")).nth(n).map(|b| b.split("```").next().unwrap());
         let commands: Vec<&str> = (1..).map_while(|n| block("sh", n)).flat_map(str::lines).collect();
         let mut bodies = (1..).map_while(|n| block("json", n));
@@ -130,14 +134,14 @@ fn every_page_of_a_task_shows_what_people_see() {
         for command in commands {
             let words: Vec<&str> = command.split_whitespace().skip(1).collect();
             if words[0] == "try" {
-                world.write(words[1], bodies.next().unwrap());
-                // The page says to switch the rule on.
-                for file in std::fs::read_dir(world.path("rules")).unwrap().map(|e| e.unwrap().path()) {
+                setup.write(words[1], bodies.next().unwrap());
+                // The page says to enable the rule.
+                for file in std::fs::read_dir(setup.path("rules")).unwrap().map(|e| e.unwrap().path()) {
                     let rule = std::fs::read_to_string(&file).unwrap().replace("enabled: false", "enabled: true");
                     std::fs::write(file, rule).unwrap();
                 }
             }
-            let said = world.said(&words);
+            let said = setup.printed(&words);
             if words[0] == "try" {
                 let said: String = said.lines().map(|l| l.trim_end().to_owned() + "\n").collect();
                 if std::env::var_os("DOORBELL_BLESS").is_some() {
@@ -145,7 +149,7 @@ fn every_page_of_a_task_shows_what_people_see() {
                     let new = std::fs::read_to_string(&page).unwrap().replace(&format!("```text\n{old}"), &format!("```text\n{said}"));
                     std::fs::write(&page, new).unwrap();
                 } else {
-                    assert_eq!(undated(shown.next().unwrap()), undated(&said), "{}: {command}", page.display());
+                    assert_eq!(without_times(shown.next().unwrap()), without_times(&said), "{}: {command}", page.display());
                 }
                 count += 1;
             }
@@ -154,8 +158,8 @@ fn every_page_of_a_task_shows_what_people_see() {
     assert!(count >= 10, "only {count} commands");
 }
 
-/// A block as a whole file: a rule's parts, a step or a condition get what is missing around them.
-fn whole(block: &str) -> String {
+/// Makes a complete rule file of a block that shows only parts of a rule, a step or a condition.
+fn complete(block: &str) -> String {
     let indent = |n: usize| block.lines().map(|l| format!("{}{l}\n", " ".repeat(n))).collect::<String>();
     let first = block.lines().find(|l| !l.starts_with('#') && !l.is_empty()).unwrap_or("");
     let head = "rules:\n  Shown in the docs:\n    when: { webhook: /shown }\n";

@@ -1,13 +1,13 @@
-//! `try`: everything matched and rendered, nothing done.
+//! `doorbell try`: rules are matched and rendered, but nothing is sent or written.
 
-use crate::world::World;
+use crate::harness::Setup;
 
 #[test]
-fn a_dry_run_shows_every_step_and_does_none() {
+fn a_dry_run_shows_every_step_and_performs_none() {
     let rules = "webhooks:\n  /shop/{shop}: { verify: none }\nrules:\n  Orders:\n    when: { webhook: \"/shop/{shop}\" }\n    if: { body.total: { over: 10 } }\n    then:\n      - name: create\n        post: https://crm.example.com/orders\n        json: { id: \"{{ body.id }}\", shop: \"{{ path.shop }}\" }\n        headers: { X-Key: \"{{ secret.KEY }}\" }\n        save_as: made\n      - append: \"orders-{{ path.shop }}.log\"\n        text: \"{{ body.id }} is {{ made.body.number }}\"\n      - add_row: items.csv\n        for_each: body.items\n        if: { item.qty: { over: 0 } }\n        columns: { SKU: \"{{ item.sku }}\", N: \"{{ item_number }}\" }\n      - respond: 201\n        json: { number: \"{{ made.body.number }}\" }\n";
-    let world = World::with(rules).env("KEY", "k3y-k3y");
-    world.write("order.json", r#"{"id": 7, "total": 20, "items": [{"sku": "a", "qty": 1}, {"sku": "b", "qty": 0}]}"#);
-    let said = world.said(&["try", "order.json", "--path", "/shop/berlin"]);
+    let setup = Setup::with(rules).env("KEY", "k3y-k3y");
+    setup.write("order.json", r#"{"id": 7, "total": 20, "items": [{"sku": "a", "qty": 1}, {"sku": "b", "qty": 0}]}"#);
+    let said = setup.printed(&["try", "order.json", "--path", "/shop/berlin"]);
     let expected = r#"✓ Orders  would run
     body.total over 10  yes
   1. create: post  https://crm.example.com/orders
@@ -28,24 +28,24 @@ fn a_dry_run_shows_every_step_and_does_none() {
 Nothing was sent or written.
 "#;
     assert_eq!(said, expected);
-    assert!(!world.path("output").exists() && !world.path("data").exists());
-    world.write("reply.json", r#"{"number": 99}"#);
-    let said = world.said(&["try", "order.json", "--path", "/shop/berlin", "--reply", "reply.json"]);
+    assert!(!setup.path("output").exists() && !setup.path("data").exists());
+    setup.write("reply.json", r#"{"number": 99}"#);
+    let said = setup.printed(&["try", "order.json", "--path", "/shop/berlin", "--reply", "reply.json"]);
     assert!(said.contains("7 is 99") && said.contains(r#"{"number":99}"#), "{said}");
 }
 
 #[test]
-fn what_could_not_be_rendered_is_told_with_its_place() {
-    let world = World::with(
+fn a_step_that_cannot_be_rendered_is_shown_with_its_place() {
+    let setup = Setup::with(
         "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - log: \"{{ body.nam }}\"\n",
     );
-    world.write("a.json", r#"{"name": "x"}"#);
-    let out = world.run(&["try", "a.json", "--path", "/a"]);
+    setup.write("a.json", r#"{"name": "x"}"#);
+    let out = setup.run(&["try", "a.json", "--path", "/a"]);
     assert_eq!(out.status.code(), Some(1));
     let said = String::from_utf8(out.stdout).unwrap();
     assert!(
         said.contains("rules/rules.yaml:7:14: there is no body.nam in this request; there is `name`, needed for {{ body.nam }}"),
         "{said}"
     );
-    assert_eq!(world.said(&["try", "a.json", "--path", "/b"]), "No rule uses /b: the sender would get 404.\nAddresses: /a\n");
+    assert_eq!(setup.printed(&["try", "a.json", "--path", "/b"]), "No rule uses /b: the sender would get 404.\nAddresses: /a\n");
 }

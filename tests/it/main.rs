@@ -1,9 +1,8 @@
-//! What a user sees, tested on the real program over real sockets and files. One module for each thing a person would
-//! name; the small world that they all live in is `world`.
+//! What a user sees, tested on the real program with real sockets and files. There is one module for each thing that a user
+//! would name; `harness` contains what they all use.
 
+mod access;
 mod answers;
-mod arrows;
-mod beginning;
 mod bodies;
 mod budgets;
 mod calls;
@@ -12,30 +11,31 @@ mod connections;
 mod crash;
 mod disks;
 mod docs;
-mod door;
 mod dry_run;
 mod explain;
+mod failing_servers;
 mod files;
-mod greetings;
+mod handshakes;
 mod hang_ups;
-mod hostile;
-mod keeping;
-mod keys;
+mod harness;
+mod hostile_requests;
+mod imports;
 mod memory;
-mod neighbours;
-mod order;
+mod new_rules;
+mod one_at_a_time;
 mod overload;
 mod owners;
 mod payloads;
 mod problems;
+mod public_keys;
 mod redelivery;
 mod reload;
 mod respond;
-mod running;
+mod run_states;
+mod runs;
 mod schema;
 mod senders;
-mod sheets;
-mod states;
+mod spreadsheets;
+mod stored_events;
 mod templates;
 mod tidy;
-mod world;

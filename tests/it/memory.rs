@@ -1,5 +1,5 @@
-//! How much memory is taken is Doorbell's to say, not a sender's: what a body says of itself, packed or not, vouched for or
-//! not, waiting or not, it stays within the limits.
+//! Doorbell decides how much memory it uses, not a sender: bodies with many values, compressed or not, verified or not, and
+//! events that wait, all stay within the limits.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -11,28 +11,28 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::read::GzEncoder;
 
-use crate::world::{Serving, World, until};
+use crate::harness::{Doorbell, Setup, until};
 
-/// The most memory that it has had, in MB.
-fn peak(doorbell: &Serving) -> u64 {
+/// The most memory that it has used, in MB.
+fn peak(doorbell: &Doorbell) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{}/status", doorbell.child.id())).unwrap();
     let line = text.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10
 }
 
-/// A list of so many numbers, in two bytes each.
+/// A list of so many numbers, each in two bytes.
 fn numbers(many: usize) -> String {
     format!("[{}0]", "0,".repeat(many - 1))
 }
 
-/// An app that takes every call and answers none before it is told to.
-struct Slow {
+/// An app that accepts every call but answers none before `answers` is set.
+struct SlowApp {
     address: String,
     answers: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
 }
 
-impl Slow {
+impl SlowApp {
     fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -64,44 +64,44 @@ impl Slow {
 }
 
 #[test]
-fn events_for_a_slow_app_take_no_more_memory_than_there_is_room_for_and_hold_up_nobody() {
-    /// As values, all of them take a gigabyte.
+fn events_for_a_slow_app_stay_within_the_memory_limit_and_delay_no_other_run() {
+    /// Parsed into values, all of them take a gigabyte.
     const EVENTS: usize = 80;
-    let slow = Slow::new();
-    let world = World::with(&format!(
+    let slow = SlowApp::new();
+    let setup = Setup::with(&format!(
         "rules:\n  Call:\n    when: {{ webhook: /call }}\n    then: [ {{ post: \"http://{}/\", json: \"{{{{ body }}}}\", timeout: 10 minutes }} ]\n  Write:\n    when: {{ webhook: /write }}\n    then: [ {{ append: out.txt, text: \"{{{{ body.n }}}}\" }} ]\n",
         slow.address
     ));
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let body = numbers(150_000);
     for _ in 0..EVENTS {
-        doorbell.ring("/call", &body);
+        doorbell.deliver("/call", &body);
     }
-    doorbell.ring("/write", "{\"n\": 1}");
-    until("what is light goes on meanwhile", || world.output("out.txt") == "1\n");
+    doorbell.deliver("/write", "{\"n\": 1}");
+    until("other runs continue meanwhile", || setup.output("out.txt") == "1\n");
     let most = peak(&doorbell);
-    assert!(most < 600, "{EVENTS} events that wait take {most} MB");
+    assert!(most < 600, "{EVENTS} waiting events take {most} MB");
     slow.answers.store(true, Ordering::Relaxed);
-    until("all are done", || slow.answered.load(Ordering::Relaxed) == EVENTS);
-    until("and nothing is left", || !world.said(&["events", "--last", "100"]).contains("waiting"));
+    until("all are answered", || slow.answered.load(Ordering::Relaxed) == EVENTS);
+    until("no run is left", || !setup.printed(&["events", "--last", "100"]).contains("waiting"));
     let most = peak(&doorbell);
     assert!(most < 600, "{most} MB");
 }
 
 #[test]
-fn a_body_of_millions_of_values_is_refused_before_they_are_made() {
+fn a_body_with_millions_of_values_is_rejected_before_they_are_built() {
     let key = "aa".repeat(32);
-    let world = World::with(
+    let setup = Setup::with(
         "webhooks:\n  /open: { verify: none, max_body: 100 MB }\n  /adyen: { verify: { adyen: \"{{ secret.ADYEN }}\" }, max_body: 100 MB }\nrules:\n  Open:\n    when: { webhook: /open }\n    then: [ { log: \"{{ count body }}\" } ]\n  Adyen:\n    when: { webhook: /adyen }\n    then: [ log: ok ]\n",
     )
     .env("ADYEN", &key);
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let got = doorbell.post("/open", &numbers(14_000_000));
     assert_eq!((got.status, got.body.contains("more than 1000000 values and names")), (400, true), "{got:?}");
-    // Nobody has vouched for this one, so nothing of it is made.
+    // This sender is not verified, so none of its values are built.
     let got = doorbell.post("/adyen", &format!("{{\"notificationItems\": {}}}", numbers(14_000_000)));
     assert_eq!(got.status, 401, "{got:?}");
-    // Packed, it comes as a few bytes; as many as ask for room at a time.
+    // Compressed, it is only a few KB; several ask for memory at the same time.
     let mut packed = Vec::new();
     GzEncoder::new(numbers(14_000_000).as_bytes(), Compression::best()).read_to_end(&mut packed).unwrap();
     let headers = [("content-type", "application/json"), ("content-encoding", "gzip")];
@@ -118,11 +118,11 @@ fn a_body_of_millions_of_values_is_refused_before_they_are_made() {
 }
 
 #[test]
-fn a_delivery_whose_id_takes_too_much_work_to_find_is_refused_in_plain_english() {
-    let world = World::with(
+fn a_delivery_whose_id_takes_too_much_work_to_find_is_rejected() {
+    let setup = Setup::with(
         "webhooks:\n  /a: { verify: none, delivery_id: \"$..*..*..*..*\" }\n  /b: { verify: none }\nrules:\n  A: { when: { webhook: /a }, then: [ log: a ] }\n  B: { when: { webhook: /b }, then: [ log: b ] }\n",
     );
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let deep = format!("{}1{}", "{\"a\":".repeat(100), "}".repeat(100));
     let got = doorbell.post("/a", &format!("[{}]", vec![deep; 100].join(",")));
     assert_eq!((got.status, got.body.contains("Finding the id of this delivery")), (400, true), "{got:?}");

@@ -1,4 +1,5 @@
-//! More than Doorbell can do at a time: it says so at once, stays small, and does all that it took.
+//! More requests than Doorbell can process at a time: it rejects them at once, uses little memory, and processes everything
+//! that it has accepted.
 
 use std::collections::HashSet;
 use std::io::{ErrorKind, Read, Write};
@@ -7,18 +8,18 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::world::{Gone, Got, PATIENCE, Serving, World, read_answer, unable, until};
+use crate::harness::{ClosedPort, Doorbell, MAX_WAIT, Response, Setup, parse_response, unable, until};
 
 const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Write:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"{{ body.n }}\" } ]\n";
 
-/// How much memory is its own, in MB.
-fn memory(doorbell: &Serving) -> u64 {
+/// How much memory it uses, in MB.
+fn memory(doorbell: &Doorbell) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", doorbell.child.id())).unwrap();
     let line = text.lines().find(|l| l.starts_with("Rss:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10
 }
 
-/// Lets this process and those it starts have as many files open as they may ask for.
+/// Raises the limit of open files of this process, and of those it starts, as far as allowed.
 fn open_many_files() {
     let text = std::fs::read_to_string("/proc/self/limits").unwrap();
     let line = text.lines().find(|l| l.starts_with("Max open files")).unwrap();
@@ -29,13 +30,13 @@ fn open_many_files() {
     }
 }
 
-fn connect(doorbell: &Serving) -> TcpStream {
+fn connect(doorbell: &Doorbell) -> TcpStream {
     let stream = TcpStream::connect(&doorbell.address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
     stream
 }
 
-/// Sends on a connection that stays, and gives the status of the answer.
+/// Sends a request on an open connection; returns the status of the answer.
 fn ask(stream: &mut TcpStream, request: &[u8]) -> Option<u16> {
     stream.write_all(request).ok()?;
     let mut answer = [0; 2048];
@@ -50,34 +51,34 @@ fn order(n: usize) -> Vec<u8> {
 
 #[test]
 #[cfg_attr(not(can_open_many_files), ignore = "needs 12,000 open files (`ulimit -Hn`) and `prlimit`")]
-fn ten_thousand_idle_connections_take_no_place_from_those_who_ring() {
+fn ten_thousand_idle_connections_keep_no_caller_out() {
     /// One connection is left for real callers.
     const MANY: u64 = 9_999;
     open_many_files();
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     let live = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
     let mut idle: Vec<TcpStream> = Vec::new();
     for _ in 0..MANY {
-        // A connection that never says anything is closed soon.
+        // A connection that never sends a request is closed soon.
         let mut stream = connect(&doorbell);
         assert_eq!(ask(&mut stream, live), Some(200));
         idle.push(stream);
     }
-    doorbell.ring("/a", "{\"n\": 1}");
-    until("it is written", || world.output("out.txt") == "1\n");
+    doorbell.deliver("/a", "{\"n\": 1}");
+    until("it is written", || setup.output("out.txt") == "1\n");
     let (all, each) = (memory(&doorbell), 40);
     assert!(all < 60 + MANY * each / 1_024, "{MANY} idle connections take {all} MB, more than {each} KB each");
-    // The first ones may have idled for too long meanwhile.
-    assert_eq!(ask(idle.last_mut().unwrap(), live), Some(200), "they are still there");
+    // The first connections may have been idle for too long by now.
+    assert_eq!(ask(idle.last_mut().unwrap(), live), Some(200), "the connection is still open");
 }
 
 #[test]
-fn a_burst_is_answered_at_once_or_sent_away_and_what_was_taken_is_done() {
+fn in_a_burst_each_request_is_accepted_or_rejected_at_once_and_no_accepted_event_is_lost() {
     const BURST: usize = 10_000;
-    let world = World::with(RULES);
-    let doorbell = world.serve();
-    let (next, taken) = (AtomicUsize::new(0), Mutex::new(HashSet::new()));
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
+    let (next, accepted) = (AtomicUsize::new(0), Mutex::new(HashSet::new()));
     std::thread::scope(|scope| {
         for _ in 0..200 {
             scope.spawn(|| {
@@ -88,7 +89,7 @@ fn a_burst_is_answered_at_once_or_sent_away_and_what_was_taken_is_done() {
                         return;
                     }
                     match ask(&mut stream, &order(n)) {
-                        Some(200) => assert!(taken.lock().unwrap().insert(n)),
+                        Some(200) => assert!(accepted.lock().unwrap().insert(n)),
                         Some(429 | 503) => {}
                         other => panic!("{other:?}"),
                     }
@@ -96,25 +97,25 @@ fn a_burst_is_answered_at_once_or_sent_away_and_what_was_taken_is_done() {
             });
         }
     });
-    let taken = taken.into_inner().unwrap();
-    until("all that was taken is done", || world.output("out.txt").lines().count() >= taken.len());
-    let out = world.output("out.txt");
+    let accepted = accepted.into_inner().unwrap();
+    until("every accepted event is processed", || setup.output("out.txt").lines().count() >= accepted.len());
+    let out = setup.output("out.txt");
     let written: HashSet<usize> = out.lines().map(|line| line.parse().unwrap()).collect();
-    assert_eq!((written.len(), out.lines().count()), (taken.len(), taken.len()), "once each");
-    assert_eq!(written, taken);
+    assert_eq!((written.len(), out.lines().count()), (accepted.len(), accepted.len()), "once each");
+    assert_eq!(written, accepted);
     let all = memory(&doorbell);
     assert!(all < 150, "{all} MB");
 }
 
 #[test]
-fn what_waits_for_a_dead_server_waits_on_disk() {
+fn runs_that_wait_for_an_unreachable_server_stay_on_disk() {
     const WAITING: usize = 5_000;
-    let gone = Gone::new();
-    let world = World::with(&format!(
+    let gone = ClosedPort::new();
+    let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\n  /b: {{ verify: none }}\nrules:\n  Call:\n    when: {{ webhook: /a }}\n    then: [ {{ post: \"http://{}/\", json: \"{{{{ body }}}}\" }} ]\n  Write:\n    when: {{ webhook: /b }}\n    then: [ {{ append: out.txt, text: \"{{{{ body.n }}}}\" }} ]\n",
         gone.address()
     ));
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..32 {
@@ -126,18 +127,18 @@ fn what_waits_for_a_dead_server_waits_on_disk() {
             });
         }
     });
-    doorbell.ring("/b", "{\"n\": 1}");
-    until("who does not need it goes on", || world.output("out.txt") == "1\n");
+    doorbell.deliver("/b", "{\"n\": 1}");
+    until("a run that does not need the server continues", || setup.output("out.txt") == "1\n");
     let all = memory(&doorbell);
-    assert!(all < 120, "{WAITING} runs that wait take {all} MB");
-    assert!(world.said(&["events", "--last", "1"]).contains("5001 events in total"), "{}", world.said(&["events", "--last", "1"]));
+    assert!(all < 120, "{WAITING} waiting runs take {all} MB");
+    assert!(setup.printed(&["events", "--last", "1"]).contains("5001 events in total"), "{}", setup.printed(&["events", "--last", "1"]));
 }
 
-/// Sends a body but for its last byte, as one of many callers behind a proxy. Gives the connection, or the answer if the
-/// body was refused before its end.
-fn send_most_of(length: usize, caller: usize, doorbell: &Serving) -> Result<TcpStream, Got> {
+/// Sends a body without its last byte, as one of many callers behind a proxy. Returns the connection, or the answer if the
+/// body was rejected before its end.
+fn send_most_of(length: usize, caller: usize, doorbell: &Doorbell) -> Result<TcpStream, Response> {
     let mut stream = connect(doorbell);
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(MAX_WAIT)).unwrap();
     let head = format!("POST /large HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 203.0.113.{caller}\r\ncontent-length: {length}\r\n\r\n");
     let part = vec![b'x'; 1 << 20];
     let mut left = length - 1;
@@ -154,22 +155,22 @@ fn send_most_of(length: usize, caller: usize, doorbell: &Serving) -> Result<TcpS
             stream.set_nonblocking(false).unwrap();
             let mut answer = Vec::new();
             let _ = stream.read_to_end(&mut answer);
-            Err(read_answer(&String::from_utf8_lossy(&answer)))
+            Err(parse_response(&String::from_utf8_lossy(&answer)))
         }
     }
 }
 
 #[test]
-fn large_bodies_that_come_at_once_are_told_to_come_back_before_they_take_all_memory() {
-    /// Less than one caller may send at a time; there is room for at most 256 MB in all.
+fn too_many_large_bodies_at_once_are_asked_to_retry() {
+    /// Less than one caller may send at a time; all callers together may send 256 MB.
     const LARGE: usize = 60 << 20;
-    let world = World::with(
+    let setup = Setup::with(
         "webhooks:\n  /large: { verify: none, max_body: 100 MB }\nrules:\n  Never:\n    when: { webhook: /large }\n    if: { method: GET }\n    then: [ log: hi ]\n",
     );
-    let doorbell = world.serve_with(&["--trusted-proxies", "127.0.0.1"]);
-    // There is room for two of these. A body that stalls for 10 seconds is given up and makes room, so on a slow machine it
-    // takes more than one go.
-    until("of four large bodies that come at once some fit, and the others are told to come back", || {
+    let doorbell = setup.serve_with(&["--trusted-proxies", "127.0.0.1"]);
+    // There is room for two of these. A body that stalls for 10 seconds is dropped and makes room, so a slow machine
+    // may need several attempts.
+    until("of four large bodies at once, some fit and the others are asked to retry", || {
         let all: Vec<_> = std::thread::scope(|scope| {
             let send = |caller| {
                 scope.spawn({
@@ -180,9 +181,9 @@ fn large_bodies_that_come_at_once_are_told_to_come_back_before_they_take_all_mem
             let sending: Vec<_> = (1..=4).map(send).collect();
             sending.into_iter().map(|one| one.join().unwrap()).collect()
         });
-        let refused: Vec<&Got> = all.iter().filter_map(|sent| sent.as_ref().err()).collect();
-        let is_told = |got: &&Got| (got.status, got.header("retry-after")) == (503, "10");
-        (1..=3).contains(&refused.len()) && refused.iter().all(is_told)
+        let rejected: Vec<&Response> = all.iter().filter_map(|sent| sent.as_ref().err()).collect();
+        let is_asked_to_retry = |got: &&Response| (got.status, got.header("retry-after")) == (503, "10");
+        (1..=3).contains(&rejected.len()) && rejected.iter().all(is_asked_to_retry)
     });
     until("there is room again", || send_most_of(LARGE, 3, &doorbell).is_ok());
 }

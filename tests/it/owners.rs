@@ -1,4 +1,4 @@
-//! Every accepted run has an owner, whatever crashes and whatever people change in the meantime.
+//! No accepted run is ever left without an owner that processes it, whatever crashes and whatever commands people give.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
@@ -6,210 +6,210 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::world::{Serving, SetAtEnd, Target, World, json, until};
+use crate::harness::{Doorbell, SetOnDrop, Setup, Target, json, until};
 
 const LINES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  Lines:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"{{ body.n }}\", first_wait: 100 milliseconds } ]\n";
 
-/// Whether a run waits or is in hand.
-fn waits(world: &World) -> bool {
-    world.said(&["events", "--last", "1"]).lines().last().unwrap_or_default().contains("waiting")
+/// Whether any run is waiting or in progress.
+fn waits(setup: &Setup) -> bool {
+    setup.printed(&["events", "--last", "1"]).lines().last().unwrap_or_default().contains("waiting")
 }
 
-fn lines(world: &World) -> Vec<usize> {
-    let mut lines: Vec<usize> = world.output("out.txt").lines().map(|line| line.parse().unwrap()).collect();
+fn lines(setup: &Setup) -> Vec<usize> {
+    let mut lines: Vec<usize> = setup.output("out.txt").lines().map(|line| line.parse().unwrap()).collect();
     lines.sort_unstable();
     lines
 }
 
-fn ring(doorbell: &Serving, numbers: std::ops::Range<usize>) {
+fn send(doorbell: &Doorbell, numbers: std::ops::Range<usize>) {
     for n in numbers {
-        doorbell.ring("/a", &format!("{{\"n\": {n}}}"));
+        doorbell.deliver("/a", &format!("{{\"n\": {n}}}"));
     }
 }
 
 #[test]
-fn whatever_task_crashes_nothing_is_lost_or_doubled_and_nobody_has_to_restart() {
+fn whichever_task_crashes_nothing_is_lost_or_repeated_and_no_restart_is_needed() {
     for planted in ["lease:3", "file:4", "watch:2", "retention:2", "lease,file:2,watch"] {
-        let world = World::with(LINES).env("DOORBELL_PLANTED", planted);
-        let doorbell = world.serve();
-        ring(&doorbell, 0..40);
-        until("all is done", || !waits(&world) && lines(&world).len() >= 40);
-        assert_eq!(lines(&world), (0..40).collect::<Vec<_>>(), "{planted}: {}", doorbell.log.lock().unwrap());
-        assert_eq!(world.said(&["failed"]), "No runs have failed.\n");
+        let setup = Setup::with(LINES).env("DOORBELL_PLANTED", planted);
+        let doorbell = setup.serve();
+        send(&doorbell, 0..40);
+        until("every run is done", || !waits(&setup) && lines(&setup).len() >= 40);
+        assert_eq!(lines(&setup), (0..40).collect::<Vec<_>>(), "{planted}: {}", doorbell.log.lock().unwrap());
+        assert_eq!(setup.printed(&["failed"]), "No runs have failed.\n");
     }
 }
 
 #[test]
-fn an_event_whose_task_crashes_before_its_runs_are_handed_over_is_done_all_the_same() {
-    let world = World::with(LINES).env("DOORBELL_PLANTED", "handover:2");
-    let doorbell = world.serve();
-    // Nobody knows what happened to it, so the sender is asked to retry.
+fn an_event_whose_task_crashes_before_its_runs_are_handed_over_is_still_processed() {
+    let setup = Setup::with(LINES).env("DOORBELL_PLANTED", "handover:2");
+    let doorbell = setup.serve();
+    // It is unknown whether the event was saved, so the sender is asked to retry.
     assert_eq!(doorbell.post("/a", "{\"n\": 0}").status, 503);
     assert_eq!(doorbell.post("/a", "{\"n\": 1}").status, 503);
-    ring(&doorbell, 2..5);
-    until("all is done", || !waits(&world) && lines(&world).len() >= 5);
-    assert_eq!(lines(&world), [0, 1, 2, 3, 4]);
+    send(&doorbell, 2..5);
+    until("every run is done", || !waits(&setup) && lines(&setup).len() >= 5);
+    assert_eq!(lines(&setup), [0, 1, 2, 3, 4]);
 }
 
 #[test]
-fn a_step_that_crashes_has_failed_and_the_rule_goes_on_as_after_any_failure() {
+fn a_crash_in_a_step_is_handled_like_any_other_failure() {
     let rules = "webhooks:\n  /a: { verify: none }\nrules:\n  Plain:\n    when: { webhook: /a }\n    one_at_a_time: true\n    then:\n      - append: first.txt\n        text: \"{{ body.n }}\"\n    on_error:\n      - append: told.txt\n        text: \"{{ error.message }}\"\n";
-    let world = World::with(rules).env("DOORBELL_PLANTED", "step");
-    let doorbell = world.serve();
-    let first = doorbell.ring("/a", "{\"n\": 1}");
-    doorbell.ring("/a", "{\"n\": 2}");
-    until("it has failed", || world.said(&["failed"]).contains("Plain, step 1"));
-    assert_eq!(world.output("told.txt"), "this step made Doorbell crash; please report it\n");
-    until("the next one of its lane is done", || world.output("first.txt") == "2\n");
-    world.said(&["replay", &first]);
-    until("it is done when it is replayed", || world.output("first.txt") == "2\n1\n" && !waits(&world));
-    // Crash after crash: it comes to its end, and holds up nobody.
-    let world = World::with(rules).env("DOORBELL_PLANTED", "step:3");
-    let doorbell = world.serve();
-    doorbell.ring("/a", "{\"n\": 1}");
-    doorbell.ring("/a", "{\"n\": 2}");
-    until("all have ended", || !waits(&world));
-    until("it is told", || doorbell.logged("step crashed, so it failed"));
+    let setup = Setup::with(rules).env("DOORBELL_PLANTED", "step");
+    let doorbell = setup.serve();
+    let first = doorbell.deliver("/a", "{\"n\": 1}");
+    doorbell.deliver("/a", "{\"n\": 2}");
+    until("it has failed", || setup.printed(&["failed"]).contains("Plain, step 1"));
+    assert_eq!(setup.output("told.txt"), "this step made Doorbell crash; please report it\n");
+    until("the next run of its lane is done", || setup.output("first.txt") == "2\n");
+    setup.printed(&["replay", &first]);
+    until("it is done when it is replayed", || setup.output("first.txt") == "2\n1\n" && !waits(&setup));
+    // If the step crashes again and again, the run still ends and delays no other.
+    let setup = Setup::with(rules).env("DOORBELL_PLANTED", "step:3");
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", "{\"n\": 1}");
+    doorbell.deliver("/a", "{\"n\": 2}");
+    until("all have ended", || !waits(&setup));
+    until("it is logged", || doorbell.logged("step crashed, so it failed"));
 }
 
 #[test]
-fn while_a_task_is_down_doorbell_is_not_ready_and_says_which() {
-    let world = World::with(LINES).env("DOORBELL_PLANTED", "watch:3");
-    let doorbell = world.serve();
+fn while_a_task_is_down_health_is_not_ready_and_names_it() {
+    let setup = Setup::with(LINES).env("DOORBELL_PLANTED", "watch:3");
+    let doorbell = setup.serve();
     let health = || doorbell.send("GET", "/health/ready", &[], b"");
     until("it is down", || health().status == 503);
-    let said = world.said(&["health", "--listen", &doorbell.address]);
+    let said = setup.printed(&["health", "--listen", &doorbell.address]);
     assert!(said.starts_with("not ready, 1 rule; crashed and being restarted: watching the rules folder\n"), "{said}");
     until("the log says so too", || doorbell.logged("background task crashed and is being restarted; please report it"));
     until("it is ready again", || health().status == 200);
-    world.write("rules/rules.yaml", &LINES.replace("out.txt", "new.txt"));
-    until("edits are taken over", || {
-        doorbell.ring("/a", "{\"n\": 1}");
-        !world.output("new.txt").is_empty()
+    setup.write("rules/rules.yaml", &LINES.replace("out.txt", "new.txt"));
+    until("edits take effect", || {
+        doorbell.deliver("/a", "{\"n\": 1}");
+        !setup.output("new.txt").is_empty()
     });
 }
 
 #[test]
-fn people_change_things_while_events_pour_in() {
+fn commands_work_while_many_events_arrive() {
     let target = Target::new(&[&json(400, "{}")]);
     let rules = format!(
         "{LINES}  Fails:\n    when: {{ webhook: /a }}\n    if: {{ body.fails: true }}\n    then: [ {{ post: \"{}\" }} ]\n",
         target.url("/")
     );
-    let world = World::with(&rules);
-    let doorbell = world.serve();
-    let failing: Vec<String> = (0..12).map(|_| doorbell.ring("/a", "{\"n\": 0, \"fails\": true}")).collect();
-    until("they have failed", || world.said(&["failed"]).contains("12 failed runs"));
+    let setup = Setup::with(&rules);
+    let doorbell = setup.serve();
+    let failing: Vec<String> = (0..12).map(|_| doorbell.deliver("/a", "{\"n\": 0, \"fails\": true}")).collect();
+    until("they have failed", || setup.printed(&["failed"]).contains("12 failed runs"));
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let _set = SetAtEnd(&stop);
+        let _set = SetOnDrop(&stop);
         for _ in 0..4 {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
-                    doorbell.ring("/a", "{\"n\": 1}");
+                    doorbell.deliver("/a", "{\"n\": 1}");
                 }
             });
         }
         for event in &failing {
-            let said = world.said(&["replay", event]);
+            let said = setup.printed(&["replay", event]);
             assert_eq!(said, format!("{event}: 1 failed run will continue\n"));
         }
         for _ in 0..6 {
-            let said = world.said(&["prune", "--older-than", "0 seconds"]);
+            let said = setup.printed(&["prune", "--older-than", "0 seconds"]);
             assert!(said.ends_with("deleted; events with waiting or failed runs are kept\n"), "{said}");
         }
-        assert!(world.said(&["cancel", "--rule", "Nobody"]).ends_with("nothing is waiting\n"));
+        assert!(setup.printed(&["cancel", "--rule", "Nobody"]).ends_with("nothing is waiting\n"));
     });
-    until("they have failed again", || world.said(&["failed"]).contains("12 failed runs") && !waits(&world));
+    until("they have failed again", || setup.printed(&["failed"]).contains("12 failed runs") && !waits(&setup));
     assert_eq!(target.calls().len(), 24);
 }
 
 #[test]
-fn a_lane_never_has_two_at_work_whatever_people_do_with_its_queue() {
+fn a_lane_never_runs_two_at_once_whatever_commands_are_given() {
     let target = Target::new(&[&json(400, "{}"), &json(503, "{}"), &json(200, "{}")]);
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\nrules:\n  Queue:\n    when: {{ webhook: /a }}\n    one_at_a_time: true\n    then: [ {{ post: \"{}\", json: {{ n: \"{{{{ body.n }}}}\" }}, first_wait: 10 seconds }} ]\n",
         target.url("/")
     ));
-    let doorbell = world.serve();
-    let first = doorbell.ring("/a", "{\"n\": 1}");
-    until("the first one has failed", || world.said(&["failed"]).contains("1 failed run"));
-    doorbell.ring("/a", "{\"n\": 2}");
-    until("the second one is at work", || target.calls().len() == 2);
-    world.said(&["replay", &first]);
-    let third = doorbell.ring("/a", "{\"n\": 3}");
-    assert_eq!(world.said(&["cancel", &third]), format!("{third}: 1 run cancelled\n"));
-    until("all is done", || !waits(&world));
+    let doorbell = setup.serve();
+    let first = doorbell.deliver("/a", "{\"n\": 1}");
+    until("the first run has failed", || setup.printed(&["failed"]).contains("1 failed run"));
+    doorbell.deliver("/a", "{\"n\": 2}");
+    until("the second run has started", || target.calls().len() == 2);
+    setup.printed(&["replay", &first]);
+    let third = doorbell.deliver("/a", "{\"n\": 3}");
+    assert_eq!(setup.printed(&["cancel", &third]), format!("{third}: 1 run cancelled\n"));
+    until("every run is done", || !waits(&setup));
     let bodies: Vec<String> = target.calls().into_iter().map(|call| call.body).collect();
-    assert_eq!(bodies, ["{\"n\":1}", "{\"n\":2}", "{\"n\":2}", "{\"n\":1}"], "the first one waits until the second one has ended");
+    assert_eq!(bodies, ["{\"n\":1}", "{\"n\":2}", "{\"n\":2}", "{\"n\":1}"], "the first run waits until the second one has ended");
 }
 
 #[test]
-fn the_socket_for_commands_is_ours_alone_and_another_version_is_told() {
-    let world = World::with(LINES);
-    let doorbell = world.serve();
-    let socket = world.path("data/control.sock");
+fn the_control_socket_is_private_and_another_version_is_reported() {
+    let setup = Setup::with(LINES);
+    let doorbell = setup.serve();
+    let socket = setup.path("data/control.sock");
     assert_eq!(socket.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    let event = doorbell.ring("/a", "{\"n\": 1}");
-    until("it is done", || !waits(&world));
-    // As another version would greet.
+    let event = doorbell.deliver("/a", "{\"n\": 1}");
+    until("it is done", || !waits(&setup));
+    // Another version of Doorbell answers the command.
     std::fs::remove_file(&socket).unwrap();
     let other = UnixListener::bind(&socket).unwrap();
-    let greeting = std::thread::spawn(move || {
+    let other_version = std::thread::spawn(move || {
         let (mut stream, _) = other.accept().unwrap();
         stream.write_all(b"{\"doorbell\":\"99.0.0\"}\n").unwrap();
         let _ = BufReader::new(stream).read_line(&mut String::new());
     });
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(
-        world.said(&["replay", &event]),
+        setup.printed(&["replay", &event]),
         format!("doorbell: the running Doorbell is version 99.0.0, but this command is version {version}; use the same version for both\n")
     );
-    greeting.join().unwrap();
+    other_version.join().unwrap();
     doorbell.stop();
-    // Without a `serve`, a command takes the store itself.
+    // Without a running `serve`, a command opens the store itself.
     assert_eq!(
-        world.said(&["replay", &event, "--again"]),
+        setup.printed(&["replay", &event, "--again"]),
         format!("{event}: 1 run will start again\nnothing runs until you start `doorbell serve`\n")
     );
-    let _doorbell = world.serve();
-    until("it is done again", || lines(&world) == [1, 1]);
+    let _doorbell = setup.serve();
+    until("it is done again", || lines(&setup) == [1, 1]);
 }
 
 #[test]
-fn an_answer_with_a_secret_is_given_again_and_the_secret_is_not_stored() {
+fn an_answer_with_a_secret_is_repeated_without_storing_the_secret() {
     let secret = "s3cret-of-the-answer";
-    let world = World::with(
+    let setup = Setup::with(
         "webhooks:\n  /a: { verify: none, delivery_id: body.id }\nrules:\n  Tell:\n    when: { webhook: /a }\n    then: [ { respond: 201, json: { key: \"{{ secret.KEY }}\", id: \"{{ body.id }}\" }, headers: { X-Key: \"key {{ secret.KEY }}\" } } ]\n",
     )
     .env("KEY", secret);
-    let told = |doorbell: &Serving| {
+    let told = |doorbell: &Doorbell| {
         let got = doorbell.post("/a", "{\"id\": \"x\"}");
         (got.status, got.header("x-key").to_owned(), got.body)
     };
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let first = told(&doorbell);
     assert_eq!(first, (201, format!("key {secret}"), format!("{{\"key\":\"{secret}\",\"id\":\"x\"}}")));
     assert_eq!(told(&doorbell), first);
     doorbell.stop();
-    let doorbell = world.serve();
-    assert_eq!(told(&doorbell), first, "also after a restart");
+    let doorbell = setup.serve();
+    assert_eq!(told(&doorbell), first, "even after a restart");
     doorbell.stop();
-    for file in std::fs::read_dir(world.path("data")).unwrap().flatten() {
+    for file in std::fs::read_dir(setup.path("data")).unwrap().flatten() {
         let bytes = std::fs::read(file.path()).unwrap_or_default();
-        assert!(!bytes.windows(secret.len()).any(|w| w == secret.as_bytes()), "{} holds the secret", file.path().display());
+        assert!(!bytes.windows(secret.len()).any(|w| w == secret.as_bytes()), "{} contains the secret", file.path().display());
     }
 }
 
 #[test]
-fn what_a_list_saves_is_written_once_for_each_element() {
+fn the_saved_values_of_a_list_are_written_once_for_each_element() {
     let text = "x".repeat(200);
     let target = Target::new(&[&json(200, &format!("{{\"made\": \"{text}\"}}"))]);
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\nrules:\n  Each:\n    when: {{ webhook: /a }}\n    then: [ {{ post: \"{}\", for_each: body.list, save_as: made }}, {{ append: out.txt, text: \"{{{{ count made }}}} {{{{ made[0].body.made }}}}\" }} ]\n",
         target.url("/")
     ));
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let written = || -> f64 {
         let io = std::fs::read_to_string(format!("/proc/{}/io", doorbell.child.id())).unwrap();
         io.lines().find_map(|line| line.strip_prefix("wchar: ")).unwrap().parse().unwrap()
@@ -217,56 +217,56 @@ fn what_a_list_saves_is_written_once_for_each_element() {
     let spent = |elements: usize| {
         let (before, calls) = (written(), target.calls().len());
         let list: Vec<String> = (0..elements).map(|n| n.to_string()).collect();
-        doorbell.ring("/a", &format!("{{\"list\": [{}]}}", list.join(",")));
-        until("all elements are done", || !waits(&world));
+        doorbell.deliver("/a", &format!("{{\"list\": [{}]}}", list.join(",")));
+        until("all elements are done", || !waits(&setup));
         assert_eq!(target.calls().len(), calls + elements);
         written() - before
     };
     let (few, many) = (spent(100), spent(400));
     assert!(many < few * 8.0, "4 times the elements wrote {few} and then {many} bytes");
-    assert_eq!(world.output("out.txt"), format!("100 {text}\n400 {text}\n"));
+    assert_eq!(setup.output("out.txt"), format!("100 {text}\n400 {text}\n"));
 }
 
 #[test]
-fn what_is_damaged_in_the_store_is_told_and_never_passed_over() {
-    let world = World::with(LINES);
-    let doorbell = world.serve();
-    ring(&doorbell, 0..3);
-    until("all is done", || !waits(&world));
-    // Two runs that wait for nobody's fault but the disk's: one of them is damaged.
-    std::fs::rename(world.path("output"), world.path("elsewhere")).unwrap();
-    let [bad, good] = [3, 4].map(|n| doorbell.ring("/a", &format!("{{\"n\": {n}}}")));
-    until("they wait", || [&bad, &good].iter().all(|e| world.said(&["explain", e]).contains("for try ")));
+fn damaged_data_in_the_store_is_reported_and_never_skipped() {
+    let setup = Setup::with(LINES);
+    let doorbell = setup.serve();
+    send(&doorbell, 0..3);
+    until("every run is done", || !waits(&setup));
+    // Two runs wait because the output folder is missing; the data of one of them is damaged.
+    std::fs::rename(setup.path("output"), setup.path("elsewhere")).unwrap();
+    let [bad, good] = [3, 4].map(|n| doorbell.deliver("/a", &format!("{{\"n\": {n}}}")));
+    until("they wait", || [&bad, &good].iter().all(|e| setup.printed(&["explain", e]).contains("for try ")));
     doorbell.kill();
-    std::fs::remove_dir_all(world.path("output")).ok();
-    std::fs::rename(world.path("elsewhere"), world.path("output")).unwrap();
-    let store = rusqlite::Connection::open(world.path("data/doorbell.db")).unwrap();
+    std::fs::remove_dir_all(setup.path("output")).ok();
+    std::fs::rename(setup.path("elsewhere"), setup.path("output")).unwrap();
+    let store = rusqlite::Connection::open(setup.path("data/doorbell.db")).unwrap();
     store.execute("UPDATE pending SET saved = '{\"half' WHERE id = (SELECT min(id) FROM pending)", []).unwrap();
-    let doorbell = world.serve();
-    until("the other one is done", || lines(&world) == [0, 1, 2, 4]);
-    until("it is told", || world.said(&["failed"]).contains("the saved data of this run is damaged and cannot be read"));
+    let doorbell = setup.serve();
+    until("the other run is done", || lines(&setup) == [0, 1, 2, 4]);
+    until("it is shown", || setup.printed(&["failed"]).contains("the saved data of this run is damaged and cannot be read"));
     doorbell.stop();
-    // An intent that cannot be read: nobody knows what is in the file, so nothing is written until somebody looks.
+    // If an intent cannot be read, it is unknown what the file contains, so Doorbell does not start until somebody has looked.
     store.execute("INSERT INTO intent (folder, file, intent) VALUES ('', 'out.txt', '{\"half')", []).unwrap();
-    let out = world.run(&["serve", "--listen", "127.0.0.1:0"]);
+    let out = setup.run(&["serve", "--listen", "127.0.0.1:0"]);
     let said = String::from_utf8(out.stderr).unwrap();
     assert!(said.contains("data in the store is damaged") && said.contains("restore a backup of the data folder"), "{said}");
     assert_eq!(out.status.code(), Some(2));
 }
 
 #[test]
-fn runs_of_the_version_before_are_done_in_order_and_once() {
-    let world = World::with(
+fn runs_from_the_previous_version_are_processed_in_order_and_once() {
+    let setup = Setup::with(
         "webhooks:\n  /a: { verify: none }\nrules:\n  Queue:\n    when: { webhook: /a }\n    one_at_a_time: true\n    then: [ { append: out.txt, text: \"{{ body.n }}\" } ]\n",
     );
-    // Events that wait because nothing can be written, in a store as it was before runs had owners.
-    let doorbell = world.serve();
-    std::fs::rename(world.path("output"), world.path("elsewhere")).unwrap();
-    ring(&doorbell, 0..4);
+    // Runs that wait because nothing can be written, in a store from before runs had owners.
+    let doorbell = setup.serve();
+    std::fs::rename(setup.path("output"), setup.path("elsewhere")).unwrap();
+    send(&doorbell, 0..4);
     doorbell.kill();
-    std::fs::remove_dir_all(world.path("output")).ok();
-    std::fs::rename(world.path("elsewhere"), world.path("output")).unwrap();
-    let store = rusqlite::Connection::open(world.path("data/doorbell.db")).unwrap();
+    std::fs::remove_dir_all(setup.path("output")).ok();
+    std::fs::rename(setup.path("elsewhere"), setup.path("output")).unwrap();
+    let store = rusqlite::Connection::open(setup.path("data/doorbell.db")).unwrap();
     store
         .execute_batch(
             "DROP INDEX pending_due; DROP INDEX pending_lane;
@@ -282,8 +282,9 @@ fn runs_of_the_version_before_are_done_in_order_and_once() {
         )
         .unwrap();
     drop(store);
-    let _doorbell = world.serve();
-    until("all are done", || world.output("out.txt") == "0\n1\n2\n3\n" && !waits(&world));
-    let events: HashSet<String> = world.said(&["events"]).lines().take(4).map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    let _doorbell = setup.serve();
+    until("all are done", || setup.output("out.txt") == "0\n1\n2\n3\n" && !waits(&setup));
+    let events: HashSet<String> =
+        setup.printed(&["events"]).lines().take(4).map(|line| line.split(' ').next().unwrap().to_owned()).collect();
     assert_eq!(events.len(), 4);
 }

@@ -1,15 +1,15 @@
-//! Bad rule files and what is said of them: pairs of files in `tests/problems`, whole messages compared.
+//! Invalid rule files and the messages about them. `tests/problems` contains pairs of a rule file and its complete messages.
 
 use doorbell::expr::names::Resolver;
 use doorbell::rule::load::load;
 use doorbell::yaml::source::Source;
 use proptest::prelude::*;
 
-use crate::world::{World, home};
+use crate::harness::{Setup, project_folder};
 
-/// Every rule file at hand: good ones and bad ones.
+/// Every rule file of the project, valid or not.
 fn all_files() -> Vec<Vec<u8>> {
-    let folders = ["rules", "tests/problems"].map(|f| home().join(f));
+    let folders = ["rules", "tests/problems"].map(|f| project_folder().join(f));
     let files = folders.iter().flat_map(|f| std::fs::read_dir(f).unwrap().map(|e| e.unwrap().path()));
     files.filter(|p| p.extension().is_some_and(|e| e == "yaml")).map(|p| std::fs::read(p).unwrap()).collect()
 }
@@ -17,23 +17,23 @@ fn all_files() -> Vec<Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn no_slip_of_the_hand_makes_the_loader_stumble(
+    fn no_typing_mistake_crashes_the_loader(
         file in any::<prop::sample::Index>(),
         edits in prop::collection::vec((any::<prop::sample::Index>(), 0..4usize, "[ \\t\\n{}\\[\\]'\"#&*!|>%@:,.$é“\u{a0}a1-]{0,4}"), 1..4),
     ) {
         let files = all_files();
         let mut text = String::from_utf8(files[file.index(files.len())].clone()).unwrap();
         for (at, cut, put) in &edits {
-            let letters: Vec<char> = text.chars().collect();
-            let at = at.index(letters.len());
-            let end = (at + cut).min(letters.len());
-            text = letters[..at].iter().chain(put.chars().collect::<Vec<_>>().iter()).chain(&letters[end..]).collect();
+            let characters: Vec<char> = text.chars().collect();
+            let at = at.index(characters.len());
+            let end = (at + cut).min(characters.len());
+            text = characters[..at].iter().chain(put.chars().collect::<Vec<_>>().iter()).chain(&characters[end..]).collect();
         }
         read_and_draw(text)?;
     }
 }
 
-/// Characters that people paste without seeing them, and those that mean something in a rule file.
+/// Characters that people paste without noticing, and characters with a meaning in rule files.
 const ODD: [&str; 66] = [
     "\u{a0}", "\u{2003}", "\u{3000}", "\u{200b}", "\u{200d}", "\u{feff}", "\u{301}", "\u{202e}", "\u{2028}", "\u{85}", "\u{0}", "\t", "\n",
     "😀", "𝒳", "é", "ﬁ", "İ", "ß", "ء", "٣", "“", "’", "{{", "}}", "{{{", "}}}", "{{#", "{{/", "{{!--", "--}}", "{%", "%}", "{", "}", "[",
@@ -41,7 +41,7 @@ const ODD: [&str; 66] = [
     "item", "this", "secret", "if ", "each ", "upper ", "12",
 ];
 
-/// The places of a rule file where people write text of their own, as `§`.
+/// The places in a rule file where people write their own text, marked with `§`.
 const PLACES: [&str; 40] = [
     "rules: { A: { when: { webhook: § }, then: [ log: x ] } }",
     "rules: { §: { when: { webhook: /a }, then: [ log: x ] } }",
@@ -85,7 +85,7 @@ const PLACES: [&str; 40] = [
     "webhooks: { /a: { answer: { text: § }, verify: { custom: { secret: x, algorithm: equals, signature: { from: \"header:X\" }, handshake: { when: { method: §, query: § }, reply: { text: § } } } } } }",
 ];
 
-/// Reads a file with the loader of all commands, and draws its problems.
+/// Loads a rule file as all commands do, and draws its problems.
 fn read_and_draw(text: String) -> Result<(), TestCaseError> {
     let Ok(source) = Source::new("x.yaml", text.into_bytes()) else { return Ok(()) };
     let loaded = load(vec![source], Resolver::new(&|_| Some("x".into()), &|_| None, &|_| None), false);
@@ -104,7 +104,7 @@ proptest! {
         quoted in any::<bool>(),
     ) {
         let odd = odd.concat();
-        // In quotes and with escapes YAML takes every character; without, it is what people type.
+        // With quotes and escapes, YAML accepts every character; without them, this is what people type.
         let text = if quoted { serde_json::Value::from(odd).to_string() } else { odd };
         for place in PLACES {
             read_and_draw(place.replace('§', &text))?;
@@ -113,34 +113,34 @@ proptest! {
 }
 
 #[test]
-fn every_slip_is_told_with_its_place_and_its_mend() {
-    let world = World::new();
-    let folder = home().join("tests/problems");
+fn every_mistake_is_reported_with_its_place_and_how_to_fix_it() {
+    let setup = Setup::new();
+    let folder = project_folder().join("tests/problems");
     let mut names: Vec<_> =
         std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "yaml")).collect();
     names.sort();
-    assert!(names.len() >= 60, "the pairs are gone");
+    assert!(names.len() >= 60, "only {} pairs of files", names.len());
     let mut wrong = Vec::new();
     for path in names {
         let name = path.file_name().unwrap().to_str().unwrap();
-        std::fs::copy(&path, world.path(name)).unwrap();
-        let said = world.said(&["check", name]);
-        let kept = path.with_extension("txt");
+        std::fs::copy(&path, setup.path(name)).unwrap();
+        let said = setup.printed(&["check", name]);
+        let saved = path.with_extension("txt");
         if std::env::var_os("DOORBELL_BLESS").is_some() {
-            std::fs::write(&kept, &said).unwrap();
+            std::fs::write(&saved, &said).unwrap();
         }
-        let expected = std::fs::read_to_string(&kept).unwrap_or_default();
+        let expected = std::fs::read_to_string(&saved).unwrap_or_default();
         if said != expected {
-            wrong.push(format!("{name} says:\n{said}\nand not:\n{expected}"));
+            wrong.push(format!("{name} shows:\n{said}\ninstead of:\n{expected}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn problems_come_as_json_too() {
-    let world = World::with("rules:\n  A:\n    whne: 1\n");
-    let out = world.run(&["check", "--format", "json"]);
+fn problems_can_be_printed_as_json() {
+    let setup = Setup::with("rules:\n  A:\n    whne: 1\n");
+    let out = setup.run(&["check", "--format", "json"]);
     assert_eq!(out.status.code(), Some(1));
     let said: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     let expected = serde_json::json!({
@@ -151,18 +151,18 @@ fn problems_come_as_json_too() {
 }
 
 #[test]
-fn exit_codes_tell_good_from_bad_from_could_not_run() {
-    let good = World::with("rules:\n  A:\n    when: { webhook: /a }\n    then: [ log: hi ]\n");
-    assert_eq!(good.run(&["check"]).status.code(), Some(0));
-    let bad = World::with("rules:\n  A: 1\n");
-    assert_eq!(bad.run(&["check"]).status.code(), Some(1));
-    assert_eq!(bad.run(&["serve"]).status.code(), Some(1));
-    assert_eq!(bad.run(&["check", "--env-file", "nowhere"]).status.code(), Some(2));
-    assert_eq!(bad.run(&["bogus"]).status.code(), Some(2));
+fn exit_codes_differ_for_valid_rules_invalid_rules_and_wrong_usage() {
+    let valid = Setup::with("rules:\n  A:\n    when: { webhook: /a }\n    then: [ log: hi ]\n");
+    assert_eq!(valid.run(&["check"]).status.code(), Some(0));
+    let invalid = Setup::with("rules:\n  A: 1\n");
+    assert_eq!(invalid.run(&["check"]).status.code(), Some(1));
+    assert_eq!(invalid.run(&["serve"]).status.code(), Some(1));
+    assert_eq!(invalid.run(&["check", "--env-file", "nowhere"]).status.code(), Some(2));
+    assert_eq!(invalid.run(&["bogus"]).status.code(), Some(2));
 }
 
 #[test]
-fn hostile_rule_files_are_answered() {
+fn hostile_rule_files_are_reported_as_problems() {
     let deep = "a: ".to_owned() + &"[".repeat(10_000);
     let bomb = (1..12).fold("a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned(), |t, n| {
         t + &format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(","))
@@ -181,32 +181,32 @@ fn hostile_rule_files_are_answered() {
         ("empty", ""),
         ("mess", "{{{{{{:::---"),
     ] {
-        let world = World::with(text);
-        let out = world.run(&["check"]);
+        let setup = Setup::with(text);
+        let out = setup.run(&["check"]);
         assert_eq!(out.status.code(), Some(1), "{name}: {}", String::from_utf8_lossy(&out.stderr));
         assert!(String::from_utf8_lossy(&out.stdout).starts_with("error: "), "{name}");
     }
-    let world = World::new();
-    std::fs::write(world.path("rules/x.yaml"), b"a: \xff\n").unwrap();
+    let setup = Setup::new();
+    std::fs::write(setup.path("rules/x.yaml"), b"a: \xff\n").unwrap();
     assert_eq!(
-        world.said(&["check"]),
+        setup.printed(&["check"]),
         "error: this file is not UTF-8 text\n  --> rules/x.yaml\n   = line 1 is not UTF-8; save the file as UTF-8 in your editor\n\n1 error\n"
     );
 }
 
 #[test]
-fn an_address_that_anybody_can_ring_is_an_error_where_that_is_asked_for() {
-    let world = World::with("rules:\n  A:\n    when: { webhook: /a }\n    then: [ log: hi ]\n");
-    let said = world.said(&["check", "--require-verify"]);
+fn with_require_verify_an_open_address_is_an_error() {
+    let setup = Setup::with("rules:\n  A:\n    when: { webhook: /a }\n    then: [ log: hi ]\n");
+    let said = setup.printed(&["check", "--require-verify"]);
     assert!(said.starts_with("error: anyone who knows the address /a can call it\n"), "{said}");
 }
 
 #[test]
-fn many_warnings_are_cut_short_and_keep_nobody_from_starting() {
+fn a_long_list_of_warnings_is_cut_short_and_does_not_prevent_starting() {
     let rule = |n: usize| format!("  Rule {n}:\n    when: {{ webhook: /w{n} }}\n    then: [ log: hi ]\n");
-    let world = World::with(&format!("rules:\n{}", (0..150).map(rule).collect::<String>()));
-    let said = world.said(&["check"]);
+    let setup = Setup::with(&format!("rules:\n{}", (0..150).map(rule).collect::<String>()));
+    let said = setup.printed(&["check"]);
     assert!(said.contains("warning: 50 more problems in this file are not shown\n"), "{said}");
     assert!(said.ends_with("150 rules in 1 file: valid, with 101 warnings\n"), "{said}");
-    world.serve().ring("/w149", "{}");
+    setup.serve().deliver("/w149", "{}");
 }

@@ -1,17 +1,17 @@
-//! Deliveries that come twice.
+//! Deliveries that a sender repeats: they get the first answer and make no second event.
 
 use std::collections::HashSet;
 
+use crate::harness::{Doorbell, Setup, Target, json, until};
 use crate::senders::sign;
-use crate::world::{Serving, Target, World, json, until};
 
-/// What a rule answers at an open address, and what only says that a delivery is known.
+/// The answer of a rule at an open address, and the plain answer to a delivery that is already known.
 const MADE: (u16, &str) = (201, r#"{"made":"for Ada"}"#);
 const PLAIN: (u16, &str) = (200, r#"{"status":"success"}"#);
 const OPEN: &str = "webhooks:\n  /orders/{shop}: { verify: none, method: [POST, PUT], delivery_id: body.id }\nrules:\n  Make:\n    when: { webhook: \"/orders/{shop}\" }\n    then: [ { respond: 201, json: { made: \"for {{ body.name }}\" } } ]\n";
 
-/// Calls with what only the sender of the first delivery knows, and its id.
-fn order(doorbell: &Serving) -> (u16, String) {
+/// Sends a request that only the sender of the first delivery can repeat exactly.
+fn order(doorbell: &Doorbell) -> (u16, String) {
     let got = doorbell.post("/orders/1?from=shop", r#"{"id": 7, "name": "Ada"}"#);
     (got.status, got.body)
 }
@@ -19,8 +19,8 @@ fn order(doorbell: &Serving) -> (u16, String) {
 #[test]
 fn a_redelivery_gets_the_first_answer_and_runs_nothing() {
     let rules = "webhooks:\n  /a: { verify: none, delivery_id: header.X-Id }\n  /r: { verify: none, delivery_id: body.id }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - append: a.log\n        text: \"{{ body.n }}\"\n  R:\n    when: { webhook: /r }\n    then:\n      - respond: 201\n        json: { n: \"{{ body.n }}\" }\n";
-    let world = World::with(rules);
-    let doorbell = world.serve();
+    let setup = Setup::with(rules);
+    let doorbell = setup.serve();
     let send = |id: &str, n: u32| {
         doorbell.send("POST", "/a", &[("content-type", "application/json"), ("X-Id", id)], format!(r#"{{"n": {n}}}"#).as_bytes())
     };
@@ -28,8 +28,8 @@ fn a_redelivery_gets_the_first_answer_and_runs_nothing() {
     let again = send("one", 1);
     assert_eq!((again.status, again.header("doorbell-event")), (200, first.header("doorbell-event")));
     send("two", 3);
-    until("two lines are there", || world.output("a.log").lines().count() == 2);
-    assert_eq!(world.output("a.log"), "1\n3\n");
+    until("two lines are written", || setup.output("a.log").lines().count() == 2);
+    assert_eq!(setup.output("a.log"), "1\n3\n");
     let first = doorbell.post("/r", r#"{"id": 7, "n": 1}"#);
     let again = doorbell.post("/r", r#"{"id": 7, "n": 1}"#);
     assert_eq!((first.status, first.body.as_str()), (201, r#"{"n":1}"#));
@@ -37,7 +37,7 @@ fn a_redelivery_gets_the_first_answer_and_runs_nothing() {
 }
 
 #[test]
-fn a_redelivery_runs_what_failed_and_what_matches_now() {
+fn a_redelivery_continues_failed_runs_and_starts_rules_that_match_now() {
     let target = Target::new(&[&json(400, "{}"), &json(200, "{}")]);
     let rules = |wanted: u32| {
         format!(
@@ -45,31 +45,31 @@ fn a_redelivery_runs_what_failed_and_what_matches_now() {
             target.url("/x")
         )
     };
-    let world = World::with(&rules(1));
-    let doorbell = world.serve();
-    doorbell.ring("/a", r#"{"id": "x", "n": 1}"#);
-    until("it has failed", || world.said(&["failed"]).contains("1 failed run"));
-    doorbell.ring("/a", r#"{"id": "x", "n": 1}"#);
-    until("it was done", || world.output("a.log") == "x\n");
+    let setup = Setup::with(&rules(1));
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", r#"{"id": "x", "n": 1}"#);
+    until("it has failed", || setup.printed(&["failed"]).contains("1 failed run"));
+    doorbell.deliver("/a", r#"{"id": "x", "n": 1}"#);
+    until("it was done", || setup.output("a.log") == "x\n");
     assert_eq!(doorbell.post("/a", r#"{"id": "y", "n": 2}"#).body, r#"{"status":"ignored"}"#);
-    world.write("rules/rules.yaml", &rules(2));
+    setup.write("rules/rules.yaml", &rules(2));
     until("the new rule is in force", || doorbell.logged("changed `A`"));
-    doorbell.ring("/a", r#"{"id": "y", "n": 2}"#);
-    until("it runs now", || world.output("a.log") == "x\ny\n");
+    doorbell.deliver("/a", r#"{"id": "y", "n": 2}"#);
+    until("it runs now", || setup.output("a.log") == "x\ny\n");
 }
 
 #[test]
-fn a_redelivery_that_comes_meanwhile_gets_the_same_answer() {
+fn a_redelivery_during_the_first_run_gets_the_same_answer() {
     let target = Target::new(&[&json(500, "{}"), &json(200, "{}")]);
     let rules = format!(
         "webhooks:\n  /a: {{ verify: none, delivery_id: body.id }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - post: {}\n        first_wait: 1 second\n      - respond: 201\n        json: {{ n: \"{{{{ body.n }}}}\" }}\n",
         target.url("/x")
     );
-    let world = World::with(&rules);
-    let doorbell = world.serve();
+    let setup = Setup::with(&rules);
+    let doorbell = setup.serve();
     let (first, second) = std::thread::scope(|scope| {
         let first = scope.spawn(|| doorbell.post("/a", r#"{"id": 7, "n": 1}"#));
-        until("the first one is at work", || !target.calls().is_empty());
+        until("the first run has started", || !target.calls().is_empty());
         let second = scope.spawn(|| doorbell.post("/a", r#"{"id": 7, "n": 1}"#));
         (first.join().unwrap(), second.join().unwrap())
     });
@@ -79,37 +79,37 @@ fn a_redelivery_that_comes_meanwhile_gets_the_same_answer() {
 }
 
 #[test]
-fn deliveries_that_come_at_the_same_moment_make_one_run() {
-    let world = World::with(
+fn simultaneous_deliveries_make_one_run() {
+    let setup = Setup::with(
         "webhooks:\n  /a: { verify: none, delivery_id: header.X-Id }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [ { append: out.txt, text: \"{{ header.X-Id }}\" } ]\n",
     );
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     for round in 0..5 {
         let id = round.to_string();
         let together = std::sync::Barrier::new(16);
         let events: HashSet<String> = std::thread::scope(|scope| {
-            let ring = || {
+            let send = || {
                 together.wait();
                 let got = doorbell.send("POST", "/a", &[("x-id", &id)], b"{}");
                 assert_eq!(got.status, 200);
                 got.header("doorbell-event").to_owned()
             };
-            let all: Vec<_> = (0..16).map(|_| scope.spawn(ring)).collect();
+            let all: Vec<_> = (0..16).map(|_| scope.spawn(send)).collect();
             all.into_iter().map(|one| one.join().unwrap()).collect()
         });
-        assert_eq!(events.len(), 1, "all are told of one event");
+        assert_eq!(events.len(), 1, "all get the id of the same event");
     }
-    until("all are written", || world.output("out.txt").lines().count() == 5);
-    assert!(world.said(&["events"]).contains("5 events in total"));
-    let mut lines: Vec<String> = world.output("out.txt").lines().map(str::to_owned).collect();
+    until("all are written", || setup.output("out.txt").lines().count() == 5);
+    assert!(setup.printed(&["events"]).contains("5 events in total"));
+    let mut lines: Vec<String> = setup.output("out.txt").lines().map(str::to_owned).collect();
     lines.sort();
     assert_eq!(lines, ["0", "1", "2", "3", "4"]);
 }
 
 #[test]
-fn who_guesses_an_id_at_an_open_address_does_not_get_the_answer_of_another_one() {
-    let world = World::with(OPEN);
-    let doorbell = world.serve();
+fn guessing_a_delivery_id_does_not_reveal_the_answer() {
+    let setup = Setup::with(OPEN);
+    let doorbell = setup.serve();
     let made = (MADE.0, MADE.1.to_owned());
     assert_eq!(order(&doorbell), made);
     let first = doorbell.post("/orders/1?from=shop", r#"{"id": 7, "name": "Ada"}"#);
@@ -123,39 +123,39 @@ fn who_guesses_an_id_at_an_open_address_does_not_get_the_answer_of_another_one()
     ] {
         let got = doorbell.send(method, path, &[("content-type", "application/json")], body.as_bytes());
         assert_eq!((got.status, got.body.as_str()), PLAIN, "{method} {path} {body}");
-        assert_eq!(got.header("doorbell-event"), first.header("doorbell-event"), "it is no event of its own");
+        assert_eq!(got.header("doorbell-event"), first.header("doorbell-event"), "it is not a new event");
     }
-    assert_eq!(order(&doorbell), made, "who sends the same still gets it");
-    // A sender may count in a header how often it has sent.
+    assert_eq!(order(&doorbell), made, "the same request still gets the answer");
+    // A sender may count its attempts in a header.
     let again = [("content-type", "application/json"), ("x-attempt", "3"), ("user-agent", "another")];
     let got = doorbell.send("POST", "/orders/1?from=shop", &again, br#"{"id": 7, "name": "Ada"}"#);
     assert_eq!((got.status, got.body.as_str()), MADE);
-    assert!(world.said(&["events"]).contains("1 event in total"));
+    assert!(setup.printed(&["events"]).contains("1 event in total"));
     assert!(doorbell.logged("delivery id was used before, by a different request"));
 }
 
 #[test]
-fn an_id_is_one_of_those_of_the_path_it_comes_to() {
-    let world = World::with(OPEN);
-    let doorbell = world.serve();
+fn delivery_ids_are_separate_for_each_path() {
+    let setup = Setup::with(OPEN);
+    let doorbell = setup.serve();
     let order = |path: &str| doorbell.post(path, r#"{"id": 7, "name": "Ada"}"#);
     let (first, other, slash) = (order("/orders/1"), order("/orders/2"), order("/orders/1/"));
     assert_eq!([first.status, other.status], [MADE.0; 2], "another shop's order may have the same number");
     assert_ne!(first.header("doorbell-event"), other.header("doorbell-event"));
-    assert_eq!(first.header("doorbell-event"), slash.header("doorbell-event"), "a last slash makes no difference");
+    assert_eq!(first.header("doorbell-event"), slash.header("doorbell-event"), "a slash at the end makes no difference");
 }
 
 #[test]
-fn who_guesses_an_id_does_not_wait_for_the_answer_of_another_one() {
+fn guessing_a_delivery_id_does_not_wait_for_the_answer() {
     let target = Target::new(&[&json(500, "{}"), &json(200, "{}")]);
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none, delivery_id: body.id }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then: [ {{ post: \"{}\", first_wait: 2 seconds }}, {{ respond: 201, text: \"{{{{ body.n }}}}\" }} ]\n",
         target.url("/x")
     ));
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     std::thread::scope(|scope| {
         let first = scope.spawn(|| doorbell.post("/a", r#"{"id": 7, "n": 1}"#));
-        until("the first one is at work", || !target.calls().is_empty());
+        until("the first run has started", || !target.calls().is_empty());
         let guess = doorbell.post("/a", r#"{"id": 7, "n": 2}"#);
         assert_eq!((guess.status, guess.body.as_str()), PLAIN);
         let first = first.join().unwrap();
@@ -165,31 +165,31 @@ fn who_guesses_an_id_does_not_wait_for_the_answer_of_another_one() {
 }
 
 #[test]
-fn who_guesses_an_id_at_an_open_address_starts_nothing_again() {
+fn guessing_a_delivery_id_restarts_no_failed_run() {
     let target = Target::new(&[&json(400, "{}"), &json(200, "{}")]);
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none, delivery_id: body.id }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then: [ {{ post: \"{}\" }} ]\n",
         target.url("/x")
     ));
-    let doorbell = world.serve();
-    doorbell.ring("/a", r#"{"id": 7, "n": 1}"#);
-    until("it has failed", || world.said(&["failed"]).contains("1 failed run"));
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", r#"{"id": 7, "n": 1}"#);
+    until("it has failed", || setup.printed(&["failed"]).contains("1 failed run"));
     let guess = doorbell.post("/a", r#"{"id": 7, "n": 2}"#);
     assert_eq!((guess.status, guess.body.as_str()), PLAIN);
-    assert!(world.said(&["failed"]).contains("1 failed run"), "what was restarted would not be failed any more");
-    doorbell.ring("/a", r#"{"id": 7, "n": 1}"#);
+    assert!(setup.printed(&["failed"]).contains("1 failed run"), "a restarted run would not be in the list");
+    doorbell.deliver("/a", r#"{"id": 7, "n": 1}"#);
     until("it was done", || target.calls().len() == 2);
 }
 
 #[test]
-fn a_sender_that_signs_anew_what_it_sends_again_gets_the_answer() {
+fn a_redelivery_with_a_new_signature_gets_the_answer() {
     let target = Target::new(&[&json(400, "{}"), &json(200, "{}")]);
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "webhooks:\n  /slack: {{ verify: {{ slack: \"{{{{ secret.KEY }}}}\" }}, delivery_id: body.event_id }}\nrules:\n  Answer:\n    when: {{ webhook: /slack }}\n    if: {{ body.do: answer }}\n    then: [ {{ respond: 201, text: \"made {{{{ body.event_id }}}}\" }} ]\n  Call:\n    when: {{ webhook: /slack }}\n    if: {{ body.do: call }}\n    then: [ {{ post: \"{}\" }} ]\n",
         target.url("/x")
     ))
     .env("KEY", "k3y");
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let send = |retry: i64, body: &str| {
         let at = (jiff::Timestamp::now().as_second() - 60 + retry).to_string();
         let signature = format!("v0={}", sign(b"k3y", &format!("v0:{at}:{body}")));
@@ -206,26 +206,26 @@ fn a_sender_that_signs_anew_what_it_sends_again_gets_the_answer() {
     let made = (201, "made E1".to_owned());
     assert_eq!(send(0, r#"{"event_id": "E1", "do": "answer"}"#), made);
     assert_eq!(send(1, r#"{"event_id": "E1", "do": "answer"}"#), made);
-    // An answer belongs to the very request that it was made for. What had failed continues for anyone who is verified.
+    // An answer is only for exactly the same request. Failed runs continue for any request of a verified sender.
     let plain = (PLAIN.0, PLAIN.1.to_owned());
     assert_eq!(send(2, r#"{"event_id": "E1", "do": "answer", "attempt": 2}"#), plain);
     assert_eq!(send(0, r#"{"event_id": "E2", "do": "call"}"#), plain);
-    until("it has failed", || world.said(&["failed"]).contains("1 failed run"));
+    until("it has failed", || setup.printed(&["failed"]).contains("1 failed run"));
     assert_eq!(send(1, r#"{"event_id": "E2", "do": "call", "attempt": 2}"#), plain);
-    until("what had failed was done", || target.calls().len() == 2 && !world.said(&["failed"]).contains("failed run"));
-    assert!(world.said(&["events"]).contains("2 events in total"));
+    until("the failed run is done", || target.calls().len() == 2 && !setup.printed(&["failed"]).contains("failed run"));
+    assert!(setup.printed(&["events"]).contains("2 events in total"));
 }
 
 #[test]
-fn deliveries_from_before_requests_were_told_apart_get_the_plain_answer() {
-    let world = World::with(OPEN);
-    let doorbell = world.serve();
+fn deliveries_saved_by_an_older_version_get_the_plain_answer() {
+    let setup = Setup::with(OPEN);
+    let doorbell = setup.serve();
     assert_eq!(order(&doorbell), (MADE.0, MADE.1.to_owned()));
     doorbell.stop();
-    let store = rusqlite::Connection::open(world.path("data/doorbell.db")).unwrap();
+    let store = rusqlite::Connection::open(setup.path("data/doorbell.db")).unwrap();
     store.execute_batch("ALTER TABLE delivery DROP COLUMN request; PRAGMA user_version = 5;").unwrap();
     drop(store);
-    let doorbell = world.serve();
-    assert_eq!(order(&doorbell), (PLAIN.0, PLAIN.1.to_owned()), "nobody knows whether it is the same request");
-    assert!(world.said(&["events"]).contains("1 event in total"), "it is known that it came before");
+    let doorbell = setup.serve();
+    assert_eq!(order(&doorbell), (PLAIN.0, PLAIN.1.to_owned()), "it is unknown whether it is the same request");
+    assert!(setup.printed(&["events"]).contains("1 event in total"), "the delivery is still known");
 }

@@ -1,41 +1,41 @@
-//! Callers who wait for a rule's answer.
+//! `respond`: callers who wait for the answer of a rule.
 
-use crate::world::{Target, World, json, until};
+use crate::harness::{Setup, Target, json, until};
 
 #[test]
 fn a_rule_answers_its_caller() {
-    let rules = "webhooks:\n  /a: { verify: none }\nrules:\n  Wrong:\n    when: { webhook: /a }\n    if: { body.email: { not: { contains: \"@\" } } }\n    then:\n      - respond: 422\n        json: { error: \"{{ body.email }} is no address\" }\n  Right:\n    when: { webhook: /a }\n    if: { body.email: { contains: \"@\" } }\n    then:\n      - append: a.log\n        text: \"{{ body.email }}\"\n      - respond: 201\n        text: \"thanks, {{ body.email }}\"\n        headers: { X-Ticket: \"{{ event.id }}\" }\n      - append: later.log\n        text: after\n";
-    let world = World::with(rules);
-    let doorbell = world.serve();
+    let rules = "webhooks:\n  /a: { verify: none }\nrules:\n  Wrong:\n    when: { webhook: /a }\n    if: { body.email: { not: { contains: \"@\" } } }\n    then:\n      - respond: 422\n        json: { error: \"{{ body.email }} is not an address\" }\n  Right:\n    when: { webhook: /a }\n    if: { body.email: { contains: \"@\" } }\n    then:\n      - append: a.log\n        text: \"{{ body.email }}\"\n      - respond: 201\n        text: \"thanks, {{ body.email }}\"\n        headers: { X-Ticket: \"{{ event.id }}\" }\n      - append: later.log\n        text: after\n";
+    let setup = Setup::with(rules);
+    let doorbell = setup.serve();
     let got = doorbell.post("/a", r#"{"email": "nobody"}"#);
-    assert_eq!((got.status, got.body.as_str()), (422, r#"{"error":"nobody is no address"}"#));
+    assert_eq!((got.status, got.body.as_str()), (422, r#"{"error":"nobody is not an address"}"#));
     let got = doorbell.post("/a", r#"{"email": "a@b"}"#);
     assert_eq!((got.status, got.body.as_str(), got.header("x-ticket")), (201, "thanks, a@b", got.header("doorbell-event")));
-    assert_eq!(world.output("a.log"), "a@b\n", "the step before the answer was done");
-    until("the steps behind it are done too", || world.output("later.log") == "after\n");
+    assert_eq!(setup.output("a.log"), "a@b\n", "the step before the answer was done");
+    until("the steps after it are done too", || setup.output("later.log") == "after\n");
 }
 
 #[test]
-fn a_rule_that_fails_before_its_answer_says_so() {
+fn a_caller_is_told_if_the_rule_fails_before_its_answer() {
     let target = Target::new(&[&json(400, "{}")]);
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - post: {}\n      - respond: 200\n",
         target.url("/x")
     ));
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let got = doorbell.post("/a", "{}");
     assert_eq!((got.status, got.body.as_str()), (500, r#"{"status":"failed","message":"The rule ended without an answer."}"#));
     assert_eq!(got.header("doorbell-event").len(), 36);
 }
 
 #[test]
-fn try_three_times_then_answer_503() {
+fn a_rule_can_try_three_times_and_then_answer_503() {
     let target = Target::new(&[&json(503, "{}")]);
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - post: {}\n        tries: 3\n        first_wait: 10 milliseconds\n        on_error: continue\n        save_as: made\n      - respond: 200\n        if: {{ made.status: 200 }}\n      - respond: 503\n        if: {{ made.status: {{ exists: false }} }}\n        json: {{ status: later }}\n",
         target.url("/x")
     ));
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let got = doorbell.post("/a", "{}");
     assert_eq!((got.status, got.body.as_str()), (503, r#"{"status":"later"}"#));
     assert_eq!(target.calls().len(), 3);

@@ -1,4 +1,5 @@
-//! `doorbell schema`: editors and the reader know the same words, and a real language server completes and explains them.
+//! `doorbell schema`: the schema has the same keys as the reader of rule files, and a real language server completes and
+//! explains them.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -6,26 +7,26 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::world::{World, home, unable};
+use crate::harness::{Setup, project_folder, unable};
 
 fn schema() -> Value {
-    serde_json::from_str(&World::new().said(&["schema"])).unwrap()
+    serde_json::from_str(&Setup::new().printed(&["schema"])).unwrap()
 }
 
 #[test]
-fn the_schema_that_ships_is_the_one_that_is_printed() {
-    let file = home().join("rules/doorbell.schema.json");
-    let now = World::new().said(&["schema"]);
+fn the_shipped_schema_is_the_one_that_is_printed() {
+    let file = project_folder().join("rules/doorbell.schema.json");
+    let now = Setup::new().printed(&["schema"]);
     if std::env::var_os("DOORBELL_BLESS").is_some() {
         std::fs::write(&file, &now).unwrap();
     }
-    assert_eq!(std::fs::read_to_string(file).unwrap(), now, "make it anew: run again with DOORBELL_BLESS=1");
+    assert_eq!(std::fs::read_to_string(file).unwrap(), now, "to update the schema, run again with DOORBELL_BLESS=1");
 }
 
-/// The words that the reader says it knows, where it meets an unknown one.
-fn known(file: &str) -> BTreeSet<String> {
-    let world = World::with(file);
-    let said: Value = serde_json::from_str(&world.said(&["check", "--format", "json"])).unwrap();
+/// The keys that the reader lists as valid when it finds an unknown one.
+fn valid_keys(file: &str) -> BTreeSet<String> {
+    let setup = Setup::with(file);
+    let said: Value = serde_json::from_str(&setup.printed(&["check", "--format", "json"])).unwrap();
     let notes: Vec<&str> =
         said["problems"].as_array().unwrap().iter().flat_map(|p| p["notes"].as_array().unwrap()).filter_map(Value::as_str).collect();
     let list = notes.iter().find_map(|n| n.strip_prefix("valid keys: ")).unwrap_or_else(|| panic!("{said}\n{file}"));
@@ -33,9 +34,9 @@ fn known(file: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_schema_and_the_reader_know_the_same_words() {
+fn the_schema_and_the_rule_reader_know_the_same_keys() {
     let schema = schema();
-    let words = |name: &str| -> BTreeSet<String> {
+    let keys = |name: &str| -> BTreeSet<String> {
         let map = if name == "file" { &schema["properties"] } else { &schema["definitions"][name]["properties"] };
         map.as_object().unwrap().keys().cloned().collect()
     };
@@ -56,9 +57,9 @@ fn the_schema_and_the_reader_know_the_same_words() {
         ("send", test("        send: { zzz: 1 }\n        expect: nothing\n")),
         ("reply", test("        send: {}\n        replies: [{ zzz: 1 }]\n        expect: nothing\n")),
     ] {
-        assert_eq!(words(name), known(&file), "{name}");
+        assert_eq!(keys(name), valid_keys(&file), "{name}");
     }
-    // A step: the words of every verb together.
+    // For a step, the keys of all verbs together.
     let mut steps = BTreeSet::new();
     for verb in schema["definitions"]["step"]["anyOf"].as_array().unwrap() {
         let verb = verb["required"][0].as_str().unwrap();
@@ -68,9 +69,11 @@ fn the_schema_and_the_reader_know_the_same_words() {
             "respond" => "200",
             _ => "a.csv",
         };
-        steps.extend(known(&format!("rules:\n  A:\n    when: {{ webhook: /a }}\n    then: [{{ {verb}: {value}, {fields}, zzz: 1 }}]\n")));
+        steps.extend(valid_keys(&format!(
+            "rules:\n  A:\n    when: {{ webhook: /a }}\n    then: [{{ {verb}: {value}, {fields}, zzz: 1 }}]\n"
+        )));
     }
-    assert_eq!(words("step"), steps);
+    assert_eq!(keys("step"), steps);
 }
 
 /// A conversation with yaml-language-server over its protocol (LSP).
@@ -116,7 +119,7 @@ impl LanguageServer {
         serde_json::from_slice(&body).unwrap()
     }
 
-    /// The next message that is wanted; what the server asks meanwhile is answered with nothing.
+    /// Waits for the wanted message; questions of the server get empty answers.
     fn wait(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
             let message = self.receive();
@@ -137,12 +140,12 @@ impl LanguageServer {
         self.wait(|m| m.get("id") == Some(&json!(id)) && m.get("method").is_none())["result"].clone()
     }
 
-    /// Opens a rule file and gives what the server has to say about it.
+    /// Opens a rule file; returns the problems that the server reports.
     fn open(&mut self, uri: &str, text: &str) -> Vec<String> {
         let document = json!({ "uri": uri, "languageId": "yaml", "version": 1, "text": text });
         self.send(&json!({ "jsonrpc": "2.0", "method": "textDocument/didOpen", "params": { "textDocument": document } }));
-        let told = self.wait(|m| m["method"] == "textDocument/publishDiagnostics" && m["params"]["uri"] == uri);
-        told["params"]["diagnostics"].as_array().unwrap().iter().map(|d| d["message"].as_str().unwrap().to_owned()).collect()
+        let reported = self.wait(|m| m["method"] == "textDocument/publishDiagnostics" && m["params"]["uri"] == uri);
+        reported["params"]["diagnostics"].as_array().unwrap().iter().map(|d| d["message"].as_str().unwrap().to_owned()).collect()
     }
 
     fn at(uri: &str, text: &str, place: &str) -> Value {
@@ -151,7 +154,7 @@ impl LanguageServer {
         json!({ "textDocument": { "uri": uri }, "position": { "line": line, "character": column } })
     }
 
-    /// The words that are offered at a line and column, from 0.
+    /// The completions at a line and column, both counted from 0.
     fn offered(&mut self, uri: &str, line: u32, column: u32) -> Vec<String> {
         let place = json!({ "textDocument": { "uri": uri }, "position": { "line": line, "character": column } });
         let offered = self.ask("textDocument/completion", place);
@@ -173,9 +176,9 @@ impl Drop for LanguageServer {
 
 #[test]
 #[cfg_attr(not(has_language_server), ignore = "needs `node` and yaml-language-server, whose script YAML_LANGUAGE_SERVER names")]
-fn a_language_server_completes_explains_and_finds_slips() {
+fn a_language_server_completes_explains_and_finds_mistakes() {
     let mut server = LanguageServer::start();
-    let rules = home().join("rules");
+    let rules = project_folder().join("rules");
     let head = "# yaml-language-server: $schema=doorbell.schema.json\n";
     for file in std::fs::read_dir(&rules).unwrap().flatten().filter(|f| f.path().extension().is_some_and(|e| e == "yaml")) {
         let text = std::fs::read_to_string(file.path()).unwrap();

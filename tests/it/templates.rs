@@ -1,15 +1,15 @@
-//! Blocks in templates: `{{#each}}` and its like, what they see, and where they end.
+//! Blocks in templates, such as `{{#each}}`: what they render, which names they see, and their limit.
 
-use crate::world::World;
+use crate::harness::Setup;
 
-/// What a text becomes for a body.
+/// The text that a template renders for a body.
 fn rendered(text: &str, body: &str) -> String {
     let indented: String = text.lines().map(|l| format!("          {l}\n")).collect();
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - post: https://a.example.com/x\n        text: |\n{indented}"
     ));
-    world.write("body.json", body);
-    let said = world.said(&["try", "body.json", "--path", "/a"]);
+    setup.write("body.json", body);
+    let said = setup.printed(&["try", "body.json", "--path", "/a"]);
     let (_, shown) = said.split_once("text/plain; charset=utf-8\n").unwrap_or(("", &said));
     let shown = shown.split("\n\nNothing was sent").next().unwrap();
     shown.lines().map(|l| l.strip_prefix("       ").unwrap_or(l).to_owned() + "\n").collect()
@@ -19,7 +19,7 @@ const ORDER: &str = r#"{"id": 7, "vip": false, "total": "150", "note": "", "none
     "lines": [{"sku": "A", "tags": ["x", "y"]}, {"sku": "B", "tags": []}], "customer": {"name": "Ada", "city": "Rome"}}"#;
 
 #[test]
-fn blocks_mean_what_they_mean_in_handlebars_and_hide_no_name() {
+fn blocks_work_as_in_handlebars_and_hide_no_names() {
     for (text, expected) in [
         ("{{#each body.lines}}{{@index}}{{this.sku}}{{#unless @last}}, {{/unless}}{{/each}}", "0A, 1B\n"),
         ("{{#each body.lines}}{{#if @first}}first {{/if}}{{body.id}} {{/each}}", "first 7 7 \n"),
@@ -41,7 +41,7 @@ fn blocks_mean_what_they_mean_in_handlebars_and_hide_no_name() {
 }
 
 #[test]
-fn a_list_that_is_missing_is_told_and_turns_are_counted() {
+fn a_missing_list_is_reported_and_repetitions_are_limited() {
     let said = rendered("{{#each body.lins}}x{{/each}}", ORDER);
     assert!(said.contains("there is no body.lins in this request; there is `lines`, needed for {{#each body.lins}}"), "{said}");
     let list = format!("[{}1]", "1,".repeat(400));

@@ -1,15 +1,16 @@
-//! The architecture: arrows point down, each package is used in one place only, lists are complete, words are plain.
+//! The rules of docs/architecture.md: imports point down, each package is used in one place only, lists are complete, and
+//! messages are in plain English.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use crate::arrows::{arrows, circles, is_entry, program};
-use crate::world::home;
+use crate::harness::project_folder;
+use crate::imports::{circles, imports, is_entry, program};
 
-/// The rooms from the ground up: an arrow between two rooms points to an earlier one. What is not in a folder is a room of its
-/// own. In a room arrows go anywhere but in a circle.
-const ROOMS: [&str; 24] = [
+/// The folders of `src/`, and the files outside of folders, from the bottom up. A file imports only from its own folder and
+/// from those before it in this list, and never in a circle.
+const LAYERS: [&str; 24] = [
     "planted",
     "disk",
     "text",
@@ -35,13 +36,13 @@ const ROOMS: [&str; 24] = [
     "cli",
     "main",
 ];
-/// The most files that lie in `src/` itself.
-const MOST_LOOSE: usize = 8;
+/// The most files that are in `src/` itself.
+const MOST_OUTSIDE: usize = 8;
 /// The most lines of a file.
 const MOST_LINES: usize = 500;
 
-/// Packages, and the only places that may name them.
-const DOORS: [(&str, &[&str]); 9] = [
+/// Packages, and the only places that may use them.
+const USED_IN: [(&str, &[&str]); 9] = [
     ("warp", &["web/"]),
     ("serde_yaml", &["yaml/"]),
     ("handlebars", &["expr/template/"]),
@@ -64,33 +65,33 @@ fn sources() -> BTreeMap<String, String> {
             }
         }
     }
-    let (root, mut out) = (home().join("src"), BTreeMap::new());
+    let (root, mut out) = (project_folder().join("src"), BTreeMap::new());
     walk(&root, &root, &mut out);
     out
 }
 
-/// The room that a file is in, as its place in the order.
-fn room(file: &str) -> usize {
+/// The layer of a file, as its position in the list.
+fn layer(file: &str) -> usize {
     let name = file.trim_end_matches(".rs");
-    let is_in = |room: &str| name.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    ROOMS.iter().position(|room| is_in(room)).unwrap_or_else(|| panic!("{file} is in no room"))
+    let is_in = |layer: &str| name.strip_prefix(layer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    LAYERS.iter().position(|layer| is_in(layer)).unwrap_or_else(|| panic!("{file} is in no layer"))
 }
 
 #[test]
-fn every_arrow_points_down_and_none_goes_in_a_circle() {
+fn every_import_points_down_and_none_is_circular() {
     let sources = sources();
-    let arrows = arrows(&sources);
-    for (file, all) in &arrows {
+    let imports = imports(&sources);
+    for (file, all) in &imports {
         for (to, names) in all {
-            assert!(room(to) <= room(file), "{file} looks up to {to} for {names:?}");
+            assert!(layer(to) <= layer(file), "{file} imports {names:?} from {to}, which is above it");
         }
     }
-    assert_eq!(circles(&arrows), Vec::<BTreeSet<&str>>::new(), "these import each other in a circle");
-    assert!(arrows["cli/serve.rs"].contains_key("engine/run/worker.rs") && arrows.len() > 150, "the arrows are seen");
+    assert_eq!(circles(&imports), Vec::<BTreeSet<&str>>::new(), "these import each other in a circle");
+    assert!(imports["cli/serve.rs"].contains_key("engine/run/worker.rs") && imports.len() > 150, "imports are found");
 }
 
 #[test]
-fn arrows_and_circles_are_found() {
+fn imports_and_circles_are_found() {
     let sources = [
         ("a/mod.rs", "mod b;\nuse b::{C, D as E};\nfn f() { super::d::g(); }\n"),
         (
@@ -102,18 +103,18 @@ fn arrows_and_circles_are_found() {
         ("lib.rs", "mod a;"),
     ];
     let sources = sources.map(|(file, text)| (file.to_owned(), text.to_owned())).into();
-    let arrows = arrows(&sources);
-    let of = |file: &str| arrows[file].iter().map(|(to, names)| format!("{to} {names:?}")).collect::<Vec<_>>().join(", ");
+    let imports = imports(&sources);
+    let of = |file: &str| imports[file].iter().map(|(to, names)| format!("{to} {names:?}")).collect::<Vec<_>>().join(", ");
     assert_eq!(of("a/mod.rs"), r#"a/b.rs {"C", "D"}, d.rs {"g"}"#);
     assert_eq!(of("a/b.rs"), r#"a/mod.rs {"K"}, c.rs {"F", "H", "I", "self"}"#);
     assert_eq!(of("c.rs"), r#"a/mod.rs {"a"}, d.rs {"J"}"#);
-    assert_eq!(circles(&arrows), [BTreeSet::from(["a/b.rs", "a/mod.rs", "c.rs"])]);
+    assert_eq!(circles(&imports), [BTreeSet::from(["a/b.rs", "a/mod.rs", "c.rs"])]);
 }
 
 #[test]
-fn every_package_stands_behind_its_door() {
+fn every_package_is_used_only_where_it_is_allowed() {
     for (file, text) in sources() {
-        for (package, doors) in DOORS {
+        for (package, places) in USED_IN {
             let code = program(&text).lines().filter(|l| !l.trim_start().starts_with("//"));
             let names = |l: &str| {
                 l.match_indices(package).any(|(at, _)| {
@@ -122,17 +123,17 @@ fn every_package_stands_behind_its_door() {
                 })
             };
             if code.clone().any(names) {
-                assert!(doors.iter().any(|d| file.starts_with(d)), "{file} names {package}");
+                assert!(places.iter().any(|place| file.starts_with(place)), "{file} uses {package}");
             }
         }
     }
 }
 
 #[test]
-fn sql_stands_in_the_store_only() {
+fn sql_is_only_in_the_store() {
     for (file, text) in sources() {
         let sql = ["SELECT ", "INSERT ", "UPDATE pending", "DELETE FROM"].iter().any(|w| program(&text).contains(w));
-        assert!(!sql || file.starts_with("store/"), "{file} holds SQL");
+        assert!(!sql || file.starts_with("store/"), "{file} contains SQL");
     }
 }
 
@@ -141,17 +142,17 @@ fn files_are_nouns_and_say_what_they_are_for() {
     let empty = ["utils", "helpers", "common", "types", "constants", "errors", "manager", "misc"];
     for (file, text) in sources() {
         let name = file.rsplit('/').next().unwrap().trim_end_matches(".rs");
-        // The helpers of templates are what users call them.
-        assert!(!empty.contains(&name) || file == "expr/template/helpers.rs", "{file} names nothing");
+        // Users know the helpers of templates by this name.
+        assert!(!empty.contains(&name) || file == "expr/template/helpers.rs", "the name of {file} does not say what it is for");
         assert!(text.trim_start_matches("#![forbid(unsafe_code)]").trim_start().starts_with("//!"), "{file} does not say what it is for");
-        assert!(text.lines().count() <= MOST_LINES, "{file} holds two things");
+        assert!(text.lines().count() <= MOST_LINES, "{file} is too long");
     }
-    let loose: Vec<String> = sources().into_keys().filter(|file| !file.contains('/')).collect();
-    assert!(loose.len() <= MOST_LOOSE, "these belong into a room: {loose:?}");
+    let outside: Vec<String> = sources().into_keys().filter(|file| !file.contains('/')).collect();
+    assert!(outside.len() <= MOST_OUTSIDE, "move some of these into a folder: {outside:?}");
 }
 
 #[test]
-fn every_kind_of_action_is_in_the_list() {
+fn every_kind_of_action_and_every_scheme_is_in_its_list() {
     let all = sources();
     let list = &all["action/mod.rs"];
     for (file, text) in all.iter().filter(|(f, _)| f.starts_with("action/")) {
@@ -159,47 +160,46 @@ fn every_kind_of_action_is_in_the_list() {
             let kind = line.trim_end_matches(" {");
             let module = file.trim_start_matches("action/").trim_end_matches(".rs").replace('/', "::");
             let place = format!("&{module}::{kind}");
-            assert!(list.contains(&place), "{place} is not in the list");
+            assert!(list.contains(&place), "{place} is missing in the list");
         }
     }
     for (file, text) in all.iter().filter(|(f, _)| f.starts_with("verify/")) {
         for line in text.lines().filter_map(|l| l.strip_prefix("impl Scheme for ")) {
             let place = format!("&{}::{}", file.trim_start_matches("verify/").trim_end_matches(".rs"), line.trim_end_matches(" {"));
-            assert!(all["verify/mod.rs"].contains(&place), "{place} is not in the list");
+            assert!(all["verify/mod.rs"].contains(&place), "{place} is missing in the list");
         }
     }
 }
 
 #[test]
-fn only_the_verbs_read_the_clock_and_nobody_is_unsafe() {
+fn only_the_upper_folders_read_the_clock_and_no_code_is_unsafe() {
     for (file, text) in sources() {
-        let is_verb = ["engine", "operations", "web", "cli"].iter().any(|room| file.starts_with(room));
-        let high = is_verb || is_entry(&file) || file == "action/http/client.rs";
+        let is_upper = ["engine", "operations", "web", "cli"].iter().any(|folder| file.starts_with(folder));
+        let may_read = is_upper || is_entry(&file) || file == "action/http/client.rs";
         assert!(
-            high || !program(&text).contains("Timestamp::now()") && !program(&text).contains("SystemTime::now"),
+            may_read || !program(&text).contains("Timestamp::now()") && !program(&text).contains("SystemTime::now"),
             "{file} reads the clock"
         );
-        assert!(!text.contains("unsafe {"), "{file} is unsafe");
+        assert!(!text.contains("unsafe {"), "{file} contains unsafe code");
     }
     assert!(sources()["lib.rs"].contains("#![forbid(unsafe_code)]"));
 }
 
-/// The image is built without tests and benches, and with a build script that looks for nothing, but cargo wants to see a
-/// file for each that Cargo.toml names.
+/// The container image is built without tests, benches and the real build script, but cargo needs a file for each of them.
 #[test]
-fn the_image_knows_every_target() {
-    let read = |name: &str| fs::read_to_string(home().join(name)).unwrap();
+fn the_container_image_is_built_with_every_target() {
+    let read = |name: &str| fs::read_to_string(project_folder().join(name)).unwrap();
     let (cargo, image) = (read("Cargo.toml"), read("Dockerfile"));
     let touched: Vec<&str> = image.split_whitespace().collect();
     let benches: Vec<&str> = cargo.split("[[bench]]\nname = \"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
     assert!(benches.len() > 2, "{benches:?}");
     let script = cargo.split("\nbuild = \"").nth(1).unwrap().split('"').next().unwrap();
     for file in benches.iter().map(|name| format!("benches/{name}.rs")).chain(["tests/it/main.rs".into(), script.into()]) {
-        assert!(touched.contains(&file.as_str()), "the Dockerfile does not make {file}");
+        assert!(touched.contains(&file.as_str()), "the Dockerfile does not create {file}");
     }
 }
 
-/// Words and turns that no person should have to read, each with what is written instead.
+/// Words and phrases that messages must not contain, each with what to write instead.
 const AVOIDED: [(&str, &str); 10] = [
     ("mend", "fix"),
     ("stumbled", "crashed"),
@@ -213,7 +213,7 @@ const AVOIDED: [(&str, &str); 10] = [
     ("beyond it", "above that"),
 ];
 
-/// The text literals of a program, without comments, each with its line.
+/// The text literals of a file, without comments, each with its line.
 fn literals(text: &str) -> Vec<(usize, String)> {
     let raw = r###"\br##"(.*?)"##|\br#"(.*?)"#|\br"(.*?)""###;
     let plain = r#"//[^\n]*|/\*.*?\*/|"((?:\\.|[^"\\])*)"|'(?:\\u\{[0-9a-fA-F]+\}|\\.|[^'\\])'"#;
@@ -227,7 +227,7 @@ fn literals(text: &str) -> Vec<(usize, String)> {
 
 #[test]
 fn what_people_read_is_plain_english() {
-    // What a placeholder is called is not read, and tables keep the names of their columns.
+    // People read neither the names of placeholders nor the columns of tables.
     let unread = regex::Regex::new(r"\{[a-z_]+\}|(?s)^.*\b(ALTER|CREATE TABLE|UPDATE pending)\b.*$").unwrap();
     let mut found = Vec::new();
     for (file, text) in sources() {
@@ -250,7 +250,7 @@ fn what_people_read_is_plain_english() {
 }
 
 #[test]
-fn literals_are_found_where_people_read_them() {
+fn text_literals_are_found() {
     let text = "// \"no\"\nlet a = '\"'; let b = \"one \\\" two\";\nlet c = r#\"raw \"x\" text\"#; /* \"no\" */ let d = \"\";";
     let found = literals(text);
     assert_eq!(found, [(2, "one \\\" two".to_owned()), (3, "raw \"x\" text".to_owned()), (3, String::new())]);

@@ -253,7 +253,7 @@ mod tests {
 
     /// The file's content after a failure, what is found, and the content after the repair.
     #[test]
-    fn a_batch_is_found_whole_torn_or_absent_and_nothing_else_is_touched() {
+    fn a_batch_is_found_complete_torn_or_absent_and_nothing_else_is_touched() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.log");
         for (there, verdict, then) in [

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_found_changed_and_added_in_order_and_what_cannot_be_is_told() {
+    fn rows_are_found_changed_and_added_in_order_or_rejected_with_the_reason() {
         let header = vec![(1, "Email".to_owned()), (2, "Name".to_owned())];
         let rows = [
             row(Mode::AddOrUpdate, &["Email"], &[("Email", "ADA@x"), ("Name", "Ada")]),

@@ -317,7 +317,7 @@ mod tests {
     use crate::action::files::row::Mode;
 
     #[test]
-    fn what_looks_like_a_formula_gets_an_apostrophe_and_a_phone_number_does_not() {
+    fn text_like_a_formula_gets_an_apostrophe_and_a_phone_number_does_not() {
         for text in ["=1+1", "+cmd|'/c calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "+49-", "-", "+1+1+1+1+1"] {
             assert_eq!(guarded(text), format!("'{text}"));
         }
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_goes_under_its_columns_whatever_is_in_it() {
+    fn values_are_written_under_their_columns_whatever_they_contain() {
         let header = Header { names: vec!["Name".into(), "Note".into(), "Old".into()], delimiter: b';', crlf: true, encoding: UTF_8 };
         let row = |cells: &[(&str, &str)]| Row {
             cells: cells.iter().map(|(n, t)| ((*n).to_owned(), Cell::Text((*t).to_owned()))).collect(),

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_name_leads_out_of_the_folder() {
+    fn no_file_name_leads_out_of_the_folder() {
         let dir = tempfile::tempdir().unwrap();
         let (out, data) = (dir.path().join("out"), dir.path().join("out/data"));
         fs::create_dir_all(&data).unwrap();

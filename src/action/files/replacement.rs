@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_loses_access_and_nobody_gains_any() {
+    fn a_replaced_file_takes_access_from_nobody_and_gives_it_to_nobody() {
         let all = Keeps { owner: true, group: true };
         let group = Keeps { owner: false, group: true };
         let owner = Keeps { owner: true, group: false };
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_under_the_temporary_name_is_not_written_into() {
+    fn an_existing_file_with_the_temporary_name_is_not_written_to() {
         let folder = tempfile::tempdir().unwrap();
         let (path, victim) = (folder.path().join("a.csv"), folder.path().join("victim"));
         fs::write(&path, "old").unwrap();

@@ -388,7 +388,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_of_an_inner_address_is_refused() {
+    fn every_spelling_of_a_private_address_is_rejected() {
         let none = Allowed::default();
         for url in [
             "http://127.0.0.1/",

@@ -193,22 +193,22 @@ mod tests {
 
     use super::*;
 
-    fn silent(host: &Host, now: Instant) -> bool {
+    fn call_without_answer(host: &Host, now: Instant) -> bool {
         let probes = host.health().may_call(now).unwrap();
         host.health().was_silent(now, probes)
     }
 
     #[test]
-    fn a_silent_server_is_left_alone_and_asked_by_one_call_alone() {
+    fn calls_to_a_silent_server_pause_until_a_single_call_is_answered() {
         let hosts = Hosts::new(64, 2);
         let (host, start) = (hosts.host("a"), Instant::now());
-        assert_eq!((0..PATIENCE).map(|_| silent(&host, start)).collect::<Vec<_>>(), [false, false, false, false, true]);
+        assert_eq!((0..PATIENCE).map(|_| call_without_answer(&host, start)).collect::<Vec<_>>(), [false, false, false, false, true]);
         assert_eq!(hosts.resting(), ["a"]);
         assert_eq!(host.health().may_call(start), Err(NotNow::Rests(FIRST_REST)));
         let later = start + FIRST_REST;
-        assert_eq!(host.health().may_call(later), Ok(true), "one asks");
-        assert_eq!(host.health().may_call(later), Err(NotNow::Rests(SOONEST)), "the others wait for what it hears");
-        assert!(!host.health().was_silent(later, true), "it was told before");
+        assert_eq!(host.health().may_call(later), Ok(true), "one call checks the server");
+        assert_eq!(host.health().may_call(later), Err(NotNow::Rests(SOONEST)), "the others wait for its result");
+        assert!(!host.health().was_silent(later, true), "it was logged before");
         assert_eq!(host.health().may_call(later), Err(NotNow::Rests(2 * FIRST_REST)));
         let much_later = later + 2 * FIRST_REST;
         assert_eq!(host.health().may_call(much_later), Ok(true));
@@ -218,21 +218,21 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_has_an_end() {
+    fn the_pause_has_a_maximum() {
         let host = Hosts::new(64, 1).host("a");
         let mut now = Instant::now();
         for _ in 0..PATIENCE {
-            silent(&host, now);
+            call_without_answer(&host, now);
         }
         for _ in 0..20 {
             now += LONGEST_REST;
-            silent(&host, now);
+            call_without_answer(&host, now);
         }
         assert_eq!(host.health().may_call(now), Err(NotNow::Rests(LONGEST_REST)));
     }
 
     #[test]
-    fn those_who_are_sent_away_come_again_at_the_servers_pace() {
+    fn calls_that_are_sent_away_return_at_the_pace_of_the_server() {
         let mut health = Health { pace: Duration::from_millis(500), ..Health::default() };
         let now = Instant::now();
         let turns: Vec<u128> = (0..5).map(|_| health.next_turn(now).as_millis()).collect();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_so_many_wait_in_hand() {
+    async fn only_a_limited_number_of_calls_waits_in_memory() {
         let host = Hosts::new(64, 1).host("a");
         let mut context = Context::from_waker(Waker::noop());
         let _turn = host.turn(Instant::now()).await.unwrap();
@@ -257,14 +257,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_that_asks_whether_the_server_is_back_and_is_given_up_lets_another_one_ask() {
+    async fn if_the_call_that_checks_a_server_is_dropped_another_one_checks() {
         let host = Hosts::new(64, 1).host("a");
         let start = Instant::now();
         let turn = host.turn(start).await.unwrap();
-        assert!((0..PATIENCE).any(|_| silent(&host, start)), "it rests");
+        assert!((0..PATIENCE).any(|_| call_without_answer(&host, start)), "calls are paused");
         let later = start + FIRST_REST;
         let mut asks = Box::pin(host.turn(later));
-        assert!(asks.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "it waits for the call before");
+        assert!(asks.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "it waits for the earlier call");
         drop((asks, turn));
         assert!(host.turn(later).await.is_ok());
     }

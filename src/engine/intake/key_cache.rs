@@ -206,12 +206,12 @@ mod tests {
     use crate::action::http::client::Allowed;
 
     /// A server that publishes keys; addresses named `slow` are never answered.
-    struct Place {
+    struct KeyServer {
         address: String,
         calls: Arc<AtomicUsize>,
     }
 
-    impl Place {
+    impl KeyServer {
         fn new() -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = format!("http://{}", listener.local_addr().unwrap());
@@ -255,69 +255,69 @@ mod tests {
         Arc::new(KeyCache::new(Arc::new(Net::new(allowed, 64, 64))))
     }
 
-    /// A cache that waits for an answer as long as it takes.
-    fn patient() -> Arc<KeyCache> {
+    /// A cache without a time limit for answers.
+    fn without_timeout() -> Arc<KeyCache> {
         let key_cache = Arc::into_inner(key_cache()).unwrap();
         Arc::new(KeyCache { timeout: Duration::from_secs(3_600), ..key_cache })
     }
 
     /// Fetches a key and verifies something with it, as for a request that is accepted.
-    async fn proven(key_cache: &KeyCache, at: &[KeyAt], caller: &str) {
+    async fn fetch_and_verify(key_cache: &KeyCache, at: &[KeyAt], caller: &str) {
         let keys = key_cache.keys(at, caller).await.unwrap();
         key_cache.prove(at[0].address(), &keys);
     }
 
     #[tokio::test]
-    async fn what_strangers_name_drives_out_no_key_that_was_found_good() {
-        let (key_cache, there) = (key_cache(), Place::new());
-        proven(&key_cache, &there.named("/good"), "192.0.2.1").await;
+    async fn keys_that_strangers_name_replace_no_verified_key() {
+        let (key_cache, server) = (key_cache(), KeyServer::new());
+        fetch_and_verify(&key_cache, &server.named("/good"), "192.0.2.1").await;
         for n in 0..MOST + 20 {
             let path = if n % 2 == 0 { format!("/none{n}") } else { format!("/other{n}") };
-            let _ = key_cache.keys(&there.named(path), "203.0.113.7").await;
+            let _ = key_cache.keys(&server.named(path), "203.0.113.7").await;
         }
-        let calls = there.calls();
-        assert!(key_cache.keys(&there.named("/good"), "192.0.2.1").await.is_ok());
-        assert_eq!(there.calls(), calls, "it was fetched again");
+        let calls = server.calls();
+        assert!(key_cache.keys(&server.named("/good"), "192.0.2.1").await.is_ok());
+        assert_eq!(server.calls(), calls, "it was fetched again");
         // A failed fetch is not repeated at once.
-        let last = there.named(format!("/none{}", MOST + 18));
+        let last = server.named(format!("/none{}", MOST + 18));
         assert!(key_cache.keys(&last, "203.0.113.7").await.is_err());
-        assert_eq!(there.calls(), calls);
+        assert_eq!(server.calls(), calls);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_flood_of_slow_addresses_delays_nobody_else() {
-        let (key_cache, there) = (patient(), Place::new());
-        proven(&key_cache, &there.named("/good"), "192.0.2.1").await;
+        let (key_cache, server) = (without_timeout(), KeyServer::new());
+        fetch_and_verify(&key_cache, &server.named("/good"), "192.0.2.1").await;
         let mut flood = JoinSet::new();
         for caller in ["203.0.113.7", "203.0.113.8"] {
             for n in 0..60 {
-                let (key_cache, at) = (key_cache.clone(), there.named(format!("/slow-{caller}-{n}")));
+                let (key_cache, at) = (key_cache.clone(), server.named(format!("/slow-{caller}-{n}")));
                 flood.spawn(async move { (caller, key_cache.keys(&at, caller).await.is_ok()) });
             }
-            // Once a request is turned away, this caller has taken every turn it can get, and its queue is full.
+            // When the first request is rejected, this caller has used all its turns, and its queue is full.
             while flood.join_next().await.unwrap().unwrap() != (caller, false) {}
         }
-        // A proven key that is fetched again; one that a rule file names; one that nobody has seen before.
+        // A verified key that is fetched again, a key named in a rule file, and a new key.
         key_cache.remembered().age(Duration::from_secs(120));
         let others = async {
-            assert!(key_cache.newer(&there.named("/good"), "192.0.2.1").await.is_ok());
-            assert!(key_cache.keys(&[KeyAt::Fixed(format!("{}/fixed", there.address))], "192.0.2.1").await.is_ok());
-            assert!(key_cache.keys(&there.named("/new"), "192.0.2.1").await.is_ok());
+            assert!(key_cache.newer(&server.named("/good"), "192.0.2.1").await.is_ok());
+            assert!(key_cache.keys(&[KeyAt::Fixed(format!("{}/fixed", server.address))], "192.0.2.1").await.is_ok());
+            assert!(key_cache.keys(&server.named("/new"), "192.0.2.1").await.is_ok());
         };
-        timeout(Duration::from_secs(60), others).await.expect("they wait for strangers, who never get an answer");
+        timeout(Duration::from_secs(60), others).await.expect("they wait for addresses that never answer");
     }
 
     #[tokio::test]
     async fn one_address_is_fetched_once_for_all_who_ask() {
-        let (key_cache, there) = (key_cache(), Place::new());
+        let (key_cache, server) = (key_cache(), KeyServer::new());
         let ask = |n: usize| {
-            let (key_cache, at) = (key_cache.clone(), there.named("/brief"));
+            let (key_cache, at) = (key_cache.clone(), server.named("/brief"));
             async move { key_cache.keys(&at, &format!("192.0.2.{n}")).await.is_ok() }
         };
         let asked: Vec<_> = (0..20).map(|n| tokio::spawn(ask(n))).collect();
         for one in asked {
             assert!(one.await.unwrap());
         }
-        assert_eq!(there.calls(), 1);
+        assert_eq!(server.calls(), 1);
     }
 }

@@ -166,9 +166,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_may_come_at_once_and_then_evenly() {
-        let (pace, limit) = (RateLimiter::default(), Limit { most: 3, per: Duration::from_secs(60), each_caller: true });
-        let call = |ip: &str, at: i64| pace.count("/a", 0, &limit, ip, Timestamp::from_second(at).unwrap());
+    fn calls_may_come_in_a_burst_and_then_evenly() {
+        let (limiter, limit) = (RateLimiter::default(), Limit { most: 3, per: Duration::from_secs(60), each_caller: true });
+        let call = |ip: &str, at: i64| limiter.count("/a", 0, &limit, ip, Timestamp::from_second(at).unwrap());
         assert_eq!([call("1.1.1.1", 0), call("1.1.1.1", 0), call("1.1.1.1", 0)], [Ok(()); 3]);
         assert_eq!(call("1.1.1.1", 0), Err(Duration::from_secs(20)));
         assert_eq!(call("1.1.1.1", 19), Err(Duration::from_secs(1)));
@@ -179,59 +179,63 @@ mod tests {
         assert!(call("2001:db8::4", 0).is_err() && call("2001:db8:1::4", 0).is_ok());
     }
 
-    /// One limit of one address, at a time in seconds.
-    fn call(pace: &RateLimiter, limit: &Limit, ip: u32, at: i64) -> Result<(), Duration> {
-        pace.count("/a", 0, limit, &std::net::Ipv4Addr::from(ip).to_string(), Timestamp::from_second(at).unwrap())
+    /// A call to one address with one limit, at a time in seconds.
+    fn call(limiter: &RateLimiter, limit: &Limit, ip: u32, at: i64) -> Result<(), Duration> {
+        limiter.count("/a", 0, limit, &std::net::Ipv4Addr::from(ip).to_string(), Timestamp::from_second(at).unwrap())
     }
 
     #[test]
-    fn however_many_strangers_call_nobody_is_denied_for_them_and_no_more_are_told_apart_than_fit() {
-        let (pace, limit) = (RateLimiter::default(), Limit { most: 3, per: Duration::from_secs(60), each_caller: true });
+    fn many_strangers_deny_nobody_and_only_a_limited_number_of_callers_is_counted() {
+        let (limiter, limit) = (RateLimiter::default(), Limit { most: 3, per: Duration::from_secs(60), each_caller: true });
         let (known, greedy) = (1, 2);
-        assert_eq!(call(&pace, &limit, known, 0), Ok(()));
-        assert_eq!([(); 3].map(|()| call(&pace, &limit, greedy, 0)), [Ok(()); 3]);
+        assert_eq!(call(&limiter, &limit, known, 0), Ok(()));
+        assert_eq!([(); 3].map(|()| call(&limiter, &limit, greedy, 0)), [Ok(()); 3]);
         for stranger in 1_000..MOST_CALLERS as u32 + 1_500 {
-            assert_eq!(call(&pace, &limit, stranger, 1), Ok(()), "stranger {stranger}");
+            assert_eq!(call(&limiter, &limit, stranger, 1), Ok(()), "stranger {stranger}");
         }
-        assert_eq!(call(&pace, &limit, known, 2), Ok(()));
-        assert_eq!(call(&pace, &limit, greedy, 2), Err(Duration::from_secs(18)), "who owes most is not forgotten for those who owe less");
-        assert_eq!(pace.0.lock().unwrap().all.len(), MOST_CALLERS);
+        assert_eq!(call(&limiter, &limit, known, 2), Ok(()));
+        assert_eq!(
+            call(&limiter, &limit, greedy, 2),
+            Err(Duration::from_secs(18)),
+            "the caller with the most calls is not forgotten for others"
+        );
+        assert_eq!(limiter.0.lock().unwrap().all.len(), MOST_CALLERS);
     }
 
     #[test]
-    fn strangers_at_one_address_loosen_no_limit_of_another() {
-        let (pace, limit) = (RateLimiter::default(), Limit { most: 3, per: Duration::from_secs(60), each_caller: true });
+    fn strangers_at_one_address_loosen_no_limit_at_another() {
+        let (limiter, limit) = (RateLimiter::default(), Limit { most: 3, per: Duration::from_secs(60), each_caller: true });
         let (hourly, together) =
             (Limit { most: 1, per: Duration::from_secs(3_600), ..limit }, Limit { most: 1, each_caller: false, ..limit });
-        assert_eq!([(); 3].map(|()| call(&pace, &limit, 1, 0)), [Ok(()); 3]);
-        assert_eq!(pace.count("/c", 0, &together, "1.1.1.1", Timestamp::UNIX_EPOCH), Ok(()));
+        assert_eq!([(); 3].map(|()| call(&limiter, &limit, 1, 0)), [Ok(()); 3]);
+        assert_eq!(limiter.count("/c", 0, &together, "1.1.1.1", Timestamp::UNIX_EPOCH), Ok(()));
         for stranger in 0..MOST_CALLERS as u32 + 1_000 {
-            assert_eq!(pace.count("/b", 0, &hourly, &std::net::Ipv4Addr::from(stranger).to_string(), Timestamp::UNIX_EPOCH), Ok(()));
+            assert_eq!(limiter.count("/b", 0, &hourly, &std::net::Ipv4Addr::from(stranger).to_string(), Timestamp::UNIX_EPOCH), Ok(()));
         }
-        assert_eq!(call(&pace, &limit, 1, 0), Err(Duration::from_secs(20)));
-        assert_eq!(pace.count("/c", 0, &together, "2.2.2.2", Timestamp::UNIX_EPOCH), Err(Duration::from_secs(60)));
+        assert_eq!(call(&limiter, &limit, 1, 0), Err(Duration::from_secs(20)));
+        assert_eq!(limiter.count("/c", 0, &together, "2.2.2.2", Timestamp::UNIX_EPOCH), Err(Duration::from_secs(60)));
     }
 
     #[test]
-    fn no_call_looks_at_more_than_a_few_counts_however_many_there_are() {
-        let (pace, limit) = (RateLimiter::default(), Limit { most: 1, per: Duration::from_secs(3_600), each_caller: true });
+    fn a_call_looks_at_only_a_few_counts_however_many_there_are() {
+        let (limiter, limit) = (RateLimiter::default(), Limit { most: 1, per: Duration::from_secs(3_600), each_caller: true });
         let calls = MOST_CALLERS + 10_000;
         for stranger in 0..calls as u32 {
-            let _ = call(&pace, &limit, stranger, 0);
+            let _ = call(&limiter, &limit, stranger, 0);
         }
-        let looked = pace.0.lock().unwrap().looked;
+        let looked = limiter.0.lock().unwrap().looked;
         assert!(looked <= calls * (SWEPT + SAMPLE), "{looked} for {calls} calls");
     }
 
     #[test]
-    fn those_who_have_paid_off_are_forgotten_while_others_call() {
-        let (pace, limit) = (RateLimiter::default(), Limit { most: 100, per: Duration::from_secs(60), each_caller: true });
+    fn callers_below_their_limit_are_forgotten_while_others_call() {
+        let (limiter, limit) = (RateLimiter::default(), Limit { most: 100, per: Duration::from_secs(60), each_caller: true });
         for n in 0..1_000 {
-            assert_eq!(call(&pace, &limit, n, 0), Ok(()));
+            assert_eq!(call(&limiter, &limit, n, 0), Ok(()));
         }
         for second in 60..1_060 {
-            assert_eq!(call(&pace, &limit, 7, second), Ok(()));
+            assert_eq!(call(&limiter, &limit, 7, second), Ok(()));
         }
-        assert_eq!(pace.0.lock().unwrap().all.len(), 1);
+        assert_eq!(limiter.0.lock().unwrap().all.len(), 1);
     }
 }

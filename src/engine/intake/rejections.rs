@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_is_remembered_in_part_and_never_fills_the_disk() {
+    fn a_flood_of_rejections_is_saved_only_in_part_and_never_fills_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         let rejections = Rejections::of(folder.path());
         for second in 0..200 {
@@ -116,7 +116,7 @@ mod tests {
         let size = |path: &PathBuf| fs::metadata(path).unwrap().len();
         assert!(paths(folder.path()).iter().all(|p| size(p) < MOST_BYTES + 2_000));
         assert!(Rejections::find(folder.path(), "199-49").is_some());
-        assert!(Rejections::find(folder.path(), "199-50").is_none(), "the fifty-first of its second");
-        assert!(Rejections::find(folder.path(), "0-0").is_none(), "long ago");
+        assert!(Rejections::find(folder.path(), "199-50").is_none(), "only 50 are saved per second");
+        assert!(Rejections::find(folder.path(), "0-0").is_none(), "old rejections are deleted");
     }
 }

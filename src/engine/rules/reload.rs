@@ -244,19 +244,19 @@ mod tests {
     use crate::expr::names::Resolver;
     use crate::rule::load::load;
 
-    /// A folder with one rule, and that rule in force.
-    struct World {
+    /// A folder with one rule, which is in force.
+    struct Fixture {
         dir: tempfile::TempDir,
         /// The current value of the secret.
         secret: Arc<Mutex<String>>,
     }
 
-    impl World {
+    impl Fixture {
         fn new() -> Self {
-            let world = Self { dir: tempfile::tempdir().unwrap(), secret: Arc::new(Mutex::new("one".into())) };
-            std::fs::create_dir(world.folder()).unwrap();
-            world.edit("A");
-            world
+            let fixture = Self { dir: tempfile::tempdir().unwrap(), secret: Arc::new(Mutex::new("one".into())) };
+            std::fs::create_dir(fixture.folder()).unwrap();
+            fixture.edit("A");
+            fixture
         }
 
         fn folder(&self) -> PathBuf {
@@ -303,21 +303,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_edit_before_the_first_look_is_taken_over() {
-        let world = World::new();
-        let watch = world.watch(world.reader()).await;
+    async fn an_edit_before_the_first_look_takes_effect() {
+        let fixture = Fixture::new();
+        let watch = fixture.watch(fixture.reader()).await;
         let mut tried = Tried::of(&watch.rules.load().ruleset);
-        world.edit("B");
+        fixture.edit("B");
         watch.look(&mut tried, false).await;
         assert_eq!(name(&watch), "B");
     }
 
     #[tokio::test]
-    async fn an_edit_while_files_are_loaded_is_taken_over_by_the_next_look() {
-        let world = World::new();
-        let (reader, folder, loads) = (world.reader(), world.folder(), Arc::new(AtomicUsize::new(0)));
-        let (counted, secret) = (loads.clone(), world.secret.clone());
-        let watch = world
+    async fn an_edit_while_files_are_loaded_takes_effect_at_the_next_look() {
+        let fixture = Fixture::new();
+        let (reader, folder, loads) = (fixture.reader(), fixture.folder(), Arc::new(AtomicUsize::new(0)));
+        let (counted, secret) = (loads.clone(), fixture.secret.clone());
+        let watch = fixture
             .watch(move |files| {
                 if counted.fetch_add(1, Ordering::Relaxed) == 0 {
                     save(&folder, "C");
@@ -327,38 +327,38 @@ mod tests {
             })
             .await;
         let mut tried = Tried::of(&watch.rules.load().ruleset);
-        world.edit("B");
+        fixture.edit("B");
         watch.look(&mut tried, false).await;
-        assert_eq!(name(&watch), "B", "what was read is what is loaded");
+        assert_eq!(name(&watch), "B", "the files are loaded as they were read");
         watch.look(&mut tried, false).await;
         assert_eq!(name(&watch), "C");
         assert_eq!(watch.rules.load().ruleset.vault.secret("S").unwrap().reveal(), "two");
         watch.look(&mut tried, false).await;
-        assert_eq!(loads.load(Ordering::Relaxed), 2, "and what is in force is not loaded again");
+        assert_eq!(loads.load(Ordering::Relaxed), 2, "rules that are in force are not loaded again");
     }
 
     #[tokio::test]
     async fn a_panic_on_a_file_is_shown_and_the_old_rules_stay_until_the_next_edit() {
-        let world = World::new();
-        let (reader, loads) = (world.reader(), Arc::new(AtomicUsize::new(0)));
+        let fixture = Fixture::new();
+        let (reader, loads) = (fixture.reader(), Arc::new(AtomicUsize::new(0)));
         let counted = loads.clone();
         let watch =
-            world.watch(move |files| if counted.fetch_add(1, Ordering::Relaxed) == 0 { panic!("at {}", 7) } else { reader(files) }).await;
+            fixture.watch(move |files| if counted.fetch_add(1, Ordering::Relaxed) == 0 { panic!("at {}", 7) } else { reader(files) }).await;
         let mut tried = Tried::of(&watch.rules.load().ruleset);
-        world.edit("B");
+        fixture.edit("B");
         for _ in 0..3 {
             watch.look(&mut tried, false).await;
         }
         assert_eq!((name(&watch).as_str(), loads.load(Ordering::Relaxed)), ("A", 1));
         assert_eq!(watch.standing.lock().unwrap()[0].message, "the rules could not be read: Doorbell crashed while reading them (at 7)");
-        world.edit("C");
+        fixture.edit("C");
         watch.look(&mut tried, false).await;
         assert_eq!(name(&watch), "C");
         assert!(watch.standing.lock().unwrap().is_empty());
     }
 
     #[tokio::test]
-    async fn where_the_system_gives_no_hints_nobody_is_woken_by_one() {
+    async fn without_hints_from_the_system_nobody_is_woken() {
         let hints = Hints::of(Path::new("."), |_| Err(notify::Error::generic("no instance is left")));
         let mut next = Box::pin(hints.next());
         let mut context = Context::from_waker(Waker::noop());

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_at_work_is_found_after_the_program_died() {
+    fn a_run_in_progress_is_found_after_a_crash() {
         let folder = tempfile::tempdir().unwrap();
         let (work, before) = Watchdog::open(folder.path()).unwrap();
         assert!(before.is_empty());
@@ -122,14 +122,14 @@ mod tests {
         assert_eq!(work.overdue(LONGEST), None);
         thread::sleep(Duration::from_millis(5));
         assert_eq!(work.overdue(Duration::from_millis(1)), Some(8));
-        // As a crash leaves it.
+        // As after a crash.
         std::mem::forget(dying);
         assert_eq!(Watchdog::open(folder.path()).unwrap().1, [8]);
-        assert!(Watchdog::open(folder.path()).unwrap().1.is_empty(), "it is told once");
+        assert!(Watchdog::open(folder.path()).unwrap().1.is_empty(), "it is reported once");
     }
 
     #[test]
-    fn more_than_there_are_marks_for_are_done_unmarked() {
+    fn runs_without_a_free_mark_are_processed_unmarked() {
         let folder = tempfile::tempdir().unwrap();
         let (work, _) = Watchdog::open(folder.path()).unwrap();
         let marks: Vec<_> = (1..=SLOTS as RunId).map(|run| work.mark(run)).collect();

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_goes_on_when_nobody_waits_for_it_any_more() {
+    async fn work_continues_when_nobody_waits_for_it_any_more() {
         let (go, may_go) = oneshot::channel::<()>();
         let (done, is_done) = oneshot::channel();
         let work = async move {
@@ -87,13 +87,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_gives_what_the_work_gave_and_tells_of_a_crash() {
+    async fn the_result_of_the_work_is_returned_and_a_crash_is_reported() {
         assert_eq!(CarryOn::new(async { 7 }).await, Ok(7));
         assert_eq!(CarryOn::new(async { panic!("planted") }).await, Err::<(), _>(Crashed));
     }
 
     #[tokio::test]
-    async fn what_has_not_begun_never_does() {
+    async fn work_that_is_dropped_before_it_begins_never_begins() {
         let (began, has_begun) = oneshot::channel::<()>();
         drop(CarryOn::new(async move { began.send(()) }));
         assert!(has_begun.await.is_err());

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_byte_of_the_room_is_given_and_no_more() {
+    fn memory_is_given_out_to_the_last_byte_and_no_more() {
         let memory = Memory::new(10 * UNIT);
         let first = memory.try_take(9 * UNIT).unwrap();
         assert!(memory.try_take(UNIT + 1).is_none());
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_the_room_takes_all_of_it_and_gives_back_what_it_does_not_need() {
+    fn a_claim_above_the_limit_takes_everything_and_gives_back_what_it_does_not_need() {
         let memory = Memory::new(10 * UNIT);
         let mut all = memory.try_take(usize::MAX).unwrap();
         assert!(memory.try_take(1).is_none());

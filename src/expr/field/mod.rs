@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn one_spelling_finds_names_indexes_and_lists() {
+    fn fields_find_names_indexes_and_lists() {
         let body = json!({"a": {"b": [1, {"your-name": "x"}]}, "First name": "Ada", "items": [{"sku": "A"}, {"qty": 1}, {"sku": "B"}], "one": {"sku": "C"}, "a.b": 2});
         for (field, expected) in [
             ("body.a.b[0]", Some(json!(1))),
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_field_is_refused_with_its_mend() {
+    fn an_invalid_field_is_rejected_with_how_to_fix_it() {
         for (field, said) in [
             ("$.a b", "`$.a b` has a space in a name"),
             ("$json.x", "`$json.x` is not a Doorbell field"),
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_missing_name_is_told_with_its_nearest() {
+    fn the_first_missing_name_is_reported_with_the_most_similar_one() {
         let field = Field::read("body.custmer.email").unwrap();
         let said = field.why_missing(&Body(json!({"customer": {"email": "x"}}), Budget::default()));
         assert_eq!(said, "there is no body.custmer.email in this request; there is `customer`");

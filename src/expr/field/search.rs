@@ -387,7 +387,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_finds_what_the_library_finds(body in json(), n in 0..QUERIES.len()) {
+        fn the_search_finds_what_the_library_finds(body in json(), n in 0..QUERIES.len()) {
             let query = parse_json_path(QUERIES[n]).unwrap();
             let theirs: Vec<&Value> = js_path_process(&query, &body).unwrap_or_default().into_iter().map(|r| r.val()).collect();
             prop_assert_eq!(search(&query, &body, &Budget::default()), Ok(theirs), "{} in {}", QUERIES[n], body);
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn what_multiplies_ends_with_the_budget() {
+    fn queries_that_multiply_are_stopped_by_the_budget() {
         let deep = |n: usize| (0..n).fold(json!(1), |inner, _| json!({"a": inner}));
         let body = json!({"r": vec![deep(100); 300], "l": vec![1; 40_000]});
         for query in ["$..*..*..*", "$..a..a..a", "$.l[?count($.l[*]) > 5]", "$..[?@..[?@.x == $.l]]"] {

@@ -251,31 +251,31 @@ mod tests {
         }
     }
 
-    fn long(letters: usize) -> Value {
-        "x".repeat(letters).into()
+    fn long(length: usize) -> Value {
+        "x".repeat(length).into()
     }
 
     #[test]
-    fn each_helper_gives_what_is_as_long_as_its_limit_and_no_more() {
+    fn each_helper_returns_at_most_as_much_as_its_limit() {
         let too_long = "text longer than 10 MB cannot be processed; use less of it";
         let length = |given: Result<Value, String>| given.map(|v| v.as_str().map_or(0, str::len));
         let half = MAX_RENDERED / 2;
-        let replaced = |letters: usize| given(replace, &[long(letters), "x".into(), "yy".into()]);
+        let replaced = |length: usize| given(replace, &[long(length), "x".into(), "yy".into()]);
         assert_eq!(length(replaced(half)), Ok(MAX_RENDERED));
         assert_eq!(replaced(half + 1).unwrap_err(), too_long);
         let joined = |between: usize| given(join, &[json!(["a", "b"]), long(between)]);
         assert_eq!(length(joined(MAX_RENDERED - 2)), Ok(MAX_RENDERED));
         assert_eq!(joined(MAX_RENDERED - 1).unwrap_err(), too_long);
-        let as_json = |letters: usize| given(json, &[long(letters)]);
+        let as_json = |length: usize| given(json, &[long(length)]);
         assert_eq!(length(as_json(MAX_RENDERED - 2)), Ok(MAX_RENDERED));
         assert_eq!(as_json(MAX_RENDERED - 1).unwrap_err(), "the value is longer than 10 MB as JSON; use less of it");
-        let upper = |letters: usize| given(|a| map_text(a, |t| t.to_uppercase()), &[long(letters)]);
+        let upper = |length: usize| given(|a| map_text(a, |t| t.to_uppercase()), &[long(length)]);
         assert_eq!(length(upper(MAX_RENDERED)), Ok(MAX_RENDERED));
         assert_eq!(upper(MAX_RENDERED + 1).unwrap_err(), too_long);
         let parts = |commas: usize| given(split, &[",".repeat(commas).into(), ",".into()]);
         assert_eq!(parts(MOST_PARTS - 1).map(|v| v.as_array().map_or(0, Vec::len)), Ok(MOST_PARTS));
         assert_eq!(parts(MOST_PARTS).unwrap_err(), "the text has more than 100000 parts; split shorter text");
-        let dated = |letters: usize| given(date, &["2026-01-02".into(), long(letters)]);
+        let dated = |length: usize| given(date, &["2026-01-02".into(), long(length)]);
         assert_eq!(length(dated(MOST_FORMAT)), Ok(MOST_FORMAT));
         assert_eq!(dated(MOST_FORMAT + 1).unwrap_err(), "a date format has at most 1000 characters");
         let decimals = |places: i64| given(|a| rounded(a, true), &[1.into(), places.into()]);

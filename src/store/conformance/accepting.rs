@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::place::Place;
-use super::sample::{
+use super::database::Database;
+use super::samples::{
     accept, again, are_different, at, begin, delivered, done, dossier, event, ids, in_lane, lease, left, once, queue, record, run, state,
     taken,
 };
 use crate::model::event::Event;
-use crate::model::place::Place as At;
+use crate::model::place::Place;
 use crate::model::run::{Run, State};
 use crate::store::contract::{Accept, Accepted, Heavy, NewRun, StartResult, Store};
 
-pub(super) async fn an_event_is_kept_as_it_came(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn an_event_is_saved_exactly_as_it_arrived(database: &dyn Database) {
+    let store = database.open().await;
     let sent = Event {
         method: "PUT".into(),
         // A decoded path can contain anything.
@@ -33,15 +33,15 @@ pub(super) async fn an_event_is_kept_as_it_came(place: &dyn Place) {
     accept(&store, left(sent.clone(), vec![run("r")])).await;
     let (_, leased) = store.lease(at(5), 1, Heavy::ANY).await.unwrap().remove(0);
     let leased = crate::body::read_event(leased).unwrap();
-    for read in [leased, dossier(place, sent.id).await.event] {
+    for read in [leased, dossier(database, sent.id).await.event] {
         assert_eq!((read.id, read.received, &read.method), (sent.id, sent.received, &sent.method));
         assert_eq!((&read.address, &read.query, &read.ip), (&sent.address, &sent.query, &sent.ip));
         assert_eq!((&read.headers, &read.raw), (&sent.headers, &sent.raw));
     }
 }
 
-pub(super) async fn runs_are_given_in_the_order_in_which_they_were_handed_in(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn runs_are_returned_in_the_order_in_which_they_were_passed(database: &dyn Database) {
+    let store = database.open().await;
     let mut all = Vec::new();
     for n in 0..3 {
         let (sent, names) = (event(n), ["c", "a", "b"]);
@@ -49,36 +49,36 @@ pub(super) async fn runs_are_given_in_the_order_in_which_they_were_handed_in(pla
         let new = names.map(|name| NewRun { step: 7, ..run(name) });
         let Accepted::New(given, runs) = store.accept(taken(sent, new.to_vec())).await.unwrap() else { panic!() };
         assert_eq!((given.id, runs.len()), (id, 3));
-        for ((begun, fate), name) in runs.iter().zip(names) {
+        for ((begun, result), name) in runs.iter().zip(names) {
             let expected = Run::begin(begun.id, id, name.into(), "text".into(), 7, at(n));
-            assert_eq!((begun, *fate), (&expected, StartResult::Begun));
+            assert_eq!((begun, *result), (&expected, StartResult::Begun));
         }
         all.extend(runs);
     }
     assert!(are_different(ids(all.iter().map(|(run, _)| run))));
     assert!(accept(&store, taken(event(9), Vec::new())).await.is_empty());
-    assert_eq!(place.records().await.counts().await.unwrap().events, 4, "also an event that no rule wants is kept");
+    assert_eq!(database.records().await.counts().await.unwrap().events, 4, "an event that no rule wants is saved as well");
 }
 
-pub(super) async fn runs_that_the_owner_does_not_take_are_left_to_whoever_leases_them(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn runs_that_the_owner_does_not_take_can_be_leased_by_any_owner(database: &dyn Database) {
+    let store = database.open().await;
     let runs = accept(&store, left(event(0), vec![run("a"), NewRun { step: 2, ..run("b") }])).await;
-    assert!(runs.iter().all(|(_, fate)| *fate == StartResult::Queued));
+    assert!(runs.iter().all(|(_, result)| *result == StartResult::Queued));
     let leased = lease(&store).await;
     assert_eq!(ids(&leased), ids(runs.iter().map(|(run, _)| run)));
-    assert_eq!((leased[1].place, leased[1].turn, leased[1].due), (At { step: 2, element: 0 }, 1, at(0)));
+    assert_eq!((leased[1].place, leased[1].turn, leased[1].due), (Place { step: 2, element: 0 }, 1, at(0)));
 }
 
 /// Everything that an accept returns and changes, except the time of a claim.
 type Given = (Vec<(Run, StartResult)>, u64);
 
-async fn given(place: &dyn Place, store: &Arc<dyn Store>, one: &Accept) -> Given {
+async fn given(database: &dyn Database, store: &Arc<dyn Store>, one: &Accept) -> Given {
     let runs = accept(store, again(one)).await;
-    (runs, place.records().await.counts().await.unwrap().events)
+    (runs, database.records().await.counts().await.unwrap().events)
 }
 
-pub(super) async fn an_accept_that_is_repeated_gives_the_same_and_changes_nothing(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn a_repeated_accept_returns_the_same_and_changes_nothing(database: &dyn Database) {
+    let store = database.open().await;
     begin(&store, 0, once("used")).await;
     begin(&store, 0, in_lane("lane")).await;
     let new = vec![run("plain"), once("used"), in_lane("lane"), once("fresh"), run("plain")];
@@ -97,30 +97,30 @@ pub(super) async fn an_accept_that_is_repeated_gives_the_same_and_changes_nothin
             [StartResult::Queued, StartResult::Repeated, StartResult::Queued, StartResult::Repeated, StartResult::Queued],
         ),
     ] {
-        let first = given(place, &store, &one).await;
-        assert_eq!(first.0.iter().map(|(_, fate)| *fate).collect::<Vec<_>>(), results);
-        assert_eq!(given(place, &store, &one).await, first);
-        assert_eq!(given(place, &store, &one).await, first);
-        assert_eq!(dossier(place, one.event.id).await.runs.len(), 5);
+        let first = given(database, &store, &one).await;
+        assert_eq!(first.0.iter().map(|(_, result)| *result).collect::<Vec<_>>(), results);
+        assert_eq!(given(database, &store, &one).await, first);
+        assert_eq!(given(database, &store, &one).await, first);
+        assert_eq!(dossier(database, one.event.id).await.runs.len(), 5);
     }
-    assert_eq!(lease(&store).await.len(), 2, "only what was left is to be leased");
+    assert_eq!(lease(&store).await.len(), 2, "only the runs that were left can be leased");
 }
 
-pub(super) async fn it_can_be_repeated_when_its_runs_have_ended_meanwhile(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn an_accept_can_be_repeated_after_its_runs_have_ended(database: &dyn Database) {
+    let store = database.open().await;
     let one = delivered(taken(event(0), vec![run("a"), run("b")]), &["key"]);
     let runs = accept(&store, again(&one)).await;
     record(&store, done(&runs[0].0)).await;
     let repeated = accept(&store, again(&one)).await;
     assert_eq!(ids(repeated.iter().map(|(run, _)| run)), ids(runs.iter().map(|(run, _)| run)));
-    assert_ne!(repeated[0].1, StartResult::Begun, "it has ended, and is not begun once more");
+    assert_ne!(repeated[0].1, StartResult::Begun, "it has ended and is not started again");
     assert_eq!(repeated[1].1, StartResult::Begun);
-    assert_eq!((state(place, &runs[0].0).await, state(place, &runs[1].0).await), (State::Done, State::Waiting));
+    assert_eq!((state(database, &runs[0].0).await, state(database, &runs[1].0).await), (State::Done, State::Waiting));
     assert!(lease(&store).await.is_empty());
 }
 
-pub(super) async fn it_can_be_repeated_by_many_at_a_time(place: &dyn Place) {
-    let (owners, one) = (place.owners().await, delivered(taken(event(0), vec![run("a"), in_lane("lane")]), &["key"]));
+pub(super) async fn an_accept_can_be_repeated_by_many_at_the_same_time(database: &dyn Database) {
+    let (owners, one) = (database.owners().await, delivered(taken(event(0), vec![run("a"), in_lane("lane")]), &["key"]));
     let asked: Vec<_> = (0..24)
         .map(|n| {
             let (store, one) = (owners[n % owners.len()].clone(), again(&one));
@@ -132,26 +132,26 @@ pub(super) async fn it_can_be_repeated_by_many_at_a_time(place: &dyn Place) {
         given.push(ids(one.await.unwrap().iter().map(|(run, _)| run)));
     }
     given.dedup();
-    assert_eq!(given.len(), 1, "all were given the same runs");
-    assert_eq!(dossier(place, one.event.id).await.runs.len(), 2);
+    assert_eq!(given.len(), 1, "all accepts return the same runs");
+    assert_eq!(dossier(database, one.event.id).await.runs.len(), 2);
 }
 
-pub(super) async fn runs_of_another_owner_are_not_begun_by_who_repeats_its_accept(place: &dyn Place) {
-    let first = place.open().await;
+pub(super) async fn repeating_the_accept_of_another_owner_starts_none_of_its_runs(database: &dyn Database) {
+    let first = database.open().await;
     let one = taken(event(0), vec![run("a")]);
     accept(&first, again(&one)).await;
-    if place.allows_several_owners() {
-        let other = place.open().await;
+    if database.allows_several_owners() {
+        let other = database.open().await;
         assert_eq!(accept(&other, again(&one)).await[0].1, StartResult::Queued);
     }
-    let heir = place.heir(&first).await;
-    assert_eq!(accept(&heir, again(&one)).await[0].1, StartResult::Queued);
-    assert_eq!(lease(&heir).await.len(), 1, "it has to be leased, as everything that a dead owner had");
+    let successor = database.successor(&first).await;
+    assert_eq!(accept(&successor, again(&one)).await[0].1, StartResult::Queued);
+    assert_eq!(lease(&successor).await.len(), 1, "like all runs of a dead owner, it must be leased");
 }
 
 /// Senders choose the keys: any character, any length.
-pub(super) async fn any_text_can_be_a_key(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn any_text_can_be_a_key(database: &dyn Database) {
+    let store = database.open().await;
     let long = "ä".repeat(100_000);
     let texts = ["", "\u{0}", "a\u{0}b", "a", "it's \"this\" %_\\", "😀\r\n", &long, &format!("{long}!")];
     for text in texts {

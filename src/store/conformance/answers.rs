@@ -1,7 +1,7 @@
 //! The answers that callers get from rules.
 
-use super::place::Place;
-use super::sample::{accept, begin, done, event, failed, in_lane, much_later, postponed, record, run, stepped, taken};
+use super::database::Database;
+use super::samples::{accept, begin, done, event, failed, in_lane, much_later, postponed, record, run, stepped, taken};
 use crate::model::answer::SealedAnswer;
 use crate::secret::SealedText;
 use crate::store::contract::{Record, Standing, Waiting};
@@ -11,8 +11,8 @@ fn answer(status: u16) -> SealedAnswer {
     SealedAnswer { status, headers: vec![header.clone(), header], body: SealedText::clear(format!("{{\"status\": {status}}}")) }
 }
 
-pub(super) async fn the_first_answer_stays(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn the_first_answer_stays(database: &dyn Database) {
+    let store = database.open().await;
     let runs = accept(&store, taken(event(0), vec![run("a"), run("b")])).await;
     let id = runs[0].0.event;
     assert_eq!(store.answer(id).await.unwrap(), Standing { answer: None, is_open: true });
@@ -23,8 +23,8 @@ pub(super) async fn the_first_answer_stays(place: &dyn Place) {
     assert_eq!(store.answer(id).await.unwrap(), Standing { answer: Some(answer(201)), is_open: false });
 }
 
-pub(super) async fn an_event_is_open_while_a_run_of_it_is_to_be_done(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn an_event_is_open_while_one_of_its_runs_has_not_ended(database: &dyn Database) {
+    let store = database.open().await;
     begin(&store, 0, in_lane("l")).await;
     let runs = accept(&store, taken(event(0), vec![run("a"), run("b"), in_lane("l")])).await;
     let id = runs[0].0.event;
@@ -32,7 +32,7 @@ pub(super) async fn an_event_is_open_while_a_run_of_it_is_to_be_done(place: &dyn
     record(&store, done(&runs[0].0)).await;
     assert!(is_open().await);
     record(&store, postponed(&runs[1].0, much_later())).await;
-    assert!(is_open().await, "one waits for another try, one for its lane");
+    assert!(is_open().await, "one run waits for another try, one for its lane");
     let cancelled = store.cancel(Waiting { event: Some(id), rule: None }, much_later()).await.unwrap();
     assert_eq!(cancelled.runs, 2);
     assert!(!is_open().await);
@@ -43,15 +43,15 @@ pub(super) async fn an_event_is_open_while_a_run_of_it_is_to_be_done(place: &dyn
     assert!(store.answer(failing.event).await.unwrap().is_open);
 }
 
-pub(super) async fn an_answer_is_that_of_its_event_and_known_to_everybody(place: &dyn Place) {
-    let owners = place.owners().await;
+pub(super) async fn an_answer_belongs_to_its_event_and_every_owner_can_read_it(database: &dyn Database) {
+    let owners = database.owners().await;
     let (one, other) = (begin(&owners[0], 0, run("a")).await, begin(&owners[0], 0, run("a")).await);
     record(&owners[0], Record { answer: Some(answer(200)), ..done(&one) }).await;
     for owner in &owners {
         assert_eq!(owner.answer(one.event).await.unwrap(), Standing { answer: Some(answer(200)), is_open: false });
         assert_eq!(owner.answer(other.event).await.unwrap(), Standing { answer: None, is_open: true });
-        assert_eq!(owner.answer(event(0).id).await.unwrap(), Standing::default(), "no such event is kept");
+        assert_eq!(owner.answer(event(0).id).await.unwrap(), Standing::default(), "there is no such event");
     }
-    let heir = place.heir(&owners[0]).await;
-    assert_eq!(heir.answer(one.event).await.unwrap().answer, Some(answer(200)));
+    let successor = database.successor(&owners[0]).await;
+    assert_eq!(successor.answer(one.event).await.unwrap().answer, Some(answer(200)));
 }

@@ -1,22 +1,22 @@
 //! Repeated deliveries of an event, recognized by the sender's ids.
 
-use super::place::Place;
-use super::sample::{DAY, accept, again, at, delivered, done, event, failed, guessed, ids, lease, left, much_later, record, run, taken};
+use super::database::Database;
+use super::samples::{DAY, accept, again, at, delivered, done, event, failed, guessed, ids, lease, left, much_later, record, run, taken};
 use crate::model::answer::SealedAnswer;
 use crate::model::event::Event;
-use crate::model::place::Place as At;
+use crate::model::place::Place;
 use crate::model::run::Run;
 use crate::secret::SealedText;
 use crate::store::contract::{Accept, Accepted, Delivery, Heavy, Pruning, Record, Standing};
 
-pub(super) async fn an_event_that_comes_again_is_known_by_any_of_its_deliveries(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn a_repeated_event_is_recognized_by_any_of_its_deliveries(database: &dyn Database) {
+    let store = database.open().await;
     let one = delivered(taken(event(0), vec![run("a")]), &["id", "content"]);
     let first = accept(&store, again(&one)).await.remove(0).0;
     for keys in [&["id"][..], &["content"], &["unknown", "id"], &["content", "also unknown"]] {
         let known = store.accept(delivered(taken(event(1), vec![run("a")]), keys)).await.unwrap();
         let Accepted::Again { first, is_same, restarted, standing } = known else {
-            panic!("{keys:?} is not known");
+            panic!("{keys:?} are not recognized");
         };
         assert_eq!((first, is_same, restarted), (one.event.id, true, 0));
         assert_eq!(standing, Standing { answer: None, is_open: true });
@@ -29,11 +29,11 @@ pub(super) async fn an_event_that_comes_again_is_known_by_any_of_its_deliveries(
         panic!();
     };
     assert_eq!(standing, Standing { answer: Some(answer), is_open: false });
-    assert_eq!(place.records().await.counts().await.unwrap().events, 2);
+    assert_eq!(database.records().await.counts().await.unwrap().events, 2);
 }
 
-pub(super) async fn a_delivery_is_remembered_for_its_time_and_no_longer(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn a_delivery_is_remembered_for_its_time_and_no_longer(database: &dyn Database) {
+    let store = database.open().await;
     let day = DAY.as_secs() as i64;
     accept(&store, delivered(taken(event(0), vec![run("a")]), &["key"])).await;
     let last = delivered(taken(event(day - 1), vec![run("a")]), &["key"]);
@@ -44,17 +44,17 @@ pub(super) async fn a_delivery_is_remembered_for_its_time_and_no_longer(place: &
     let Accepted::Again { first, .. } = store.accept(delivered(taken(event(day + 1), Vec::new()), &["key"])).await.unwrap() else {
         panic!()
     };
-    assert_eq!(first, id, "it is remembered anew");
+    assert_eq!(first, id, "it is remembered again");
     // Each has its own expiry.
     let brief = Delivery { key: "brief".into(), remembered: std::time::Duration::from_secs(5) };
     accept(&store, Accept { deliveries: vec![brief], ..taken(event(0), vec![run("a")]) }).await;
     accept(&store, delivered(taken(event(5), vec![run("a")]), &["brief"])).await;
 }
 
-pub(super) async fn one_that_comes_again_starts_again_what_had_failed(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn a_repeated_delivery_restarts_failed_runs(database: &dyn Database) {
+    let store = database.open().await;
     let runs = accept(&store, delivered(taken(event(0), vec![run("a"), run("b"), run("c")]), &["key"])).await;
-    let ran = Run { place: At { step: 3, element: 1 }, ..runs[0].0.clone() };
+    let ran = Run { place: Place { step: 3, element: 1 }, ..runs[0].0.clone() };
     record(&store, failed(&ran)).await;
     record(&store, done(&runs[1].0)).await;
     let again = || delivered(taken(event(60), vec![run("a"), run("b"), run("c")]), &["key"]);
@@ -62,14 +62,14 @@ pub(super) async fn one_that_comes_again_starts_again_what_had_failed(place: &dy
     assert_eq!((restarted, standing.is_open), (1, true));
     let leased = lease(&store).await;
     let expected = Run { turn: leased[0].turn, due: at(60), replays: 1, ..ran };
-    assert_eq!(leased, [expected], "it goes on where it failed; the others are done or in hand");
+    assert_eq!(leased, [expected], "it continues where it failed; the others are done or in hand");
     let Accepted::Again { restarted, .. } = store.accept(again()).await.unwrap() else { panic!() };
     assert_eq!(restarted, 0);
 }
 
 /// Headers change each time a sender signs its request.
-pub(super) async fn one_that_comes_again_is_the_same_whatever_its_headers_are(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn a_repeated_delivery_is_recognized_whatever_its_headers_are(database: &dyn Database) {
+    let store = database.open().await;
     accept(&store, delivered(taken(event(0), vec![run("a")]), &["key"])).await;
     let signed_anew = Event { headers: vec![("x-signature".into(), "t=2".into())], ip: "192.0.2.2".into(), ..event(1) };
     let Accepted::Again { is_same, .. } = store.accept(delivered(taken(signed_anew, Vec::new()), &["key"])).await.unwrap() else {
@@ -78,8 +78,8 @@ pub(super) async fn one_that_comes_again_is_the_same_whatever_its_headers_are(pl
     assert!(is_same);
 }
 
-pub(super) async fn another_request_with_a_known_delivery_learns_nothing_of_it(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn a_different_request_with_a_known_delivery_learns_nothing_about_it(database: &dyn Database) {
+    let store = database.open().await;
     let one = delivered(taken(event(0), vec![run("a")]), &["key"]);
     let run_of_then = accept(&store, again(&one)).await.remove(0).0;
     let guess = |event: Event, is_vouched| {
@@ -113,35 +113,39 @@ pub(super) async fn another_request_with_a_known_delivery_learns_nothing_of_it(p
     let Accepted::Again { standing, .. } = store.accept(delivered(taken(event(2), vec![run("a")]), &["key"])).await.unwrap() else {
         panic!()
     };
-    assert_eq!(standing, Standing { answer: Some(answer), is_open: false }, "whoever asked meanwhile, the same request gets it");
+    assert_eq!(standing, Standing { answer: Some(answer), is_open: false }, "the same request gets the answer, whoever has asked before");
 }
 
-pub(super) async fn another_request_starts_again_what_had_failed_only_if_it_is_vouched_for(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn a_different_request_restarts_failed_runs_only_if_it_is_verified(database: &dyn Database) {
+    let store = database.open().await;
     let runs = accept(&store, delivered(taken(event(0), vec![run("a")]), &["key"])).await;
     record(&store, failed(&runs[0].0)).await;
     let other = |is_vouched| Accept { is_vouched, ..guessed(delivered(taken(event(60), vec![run("a")]), &["key"])) };
     let Accepted::Again { restarted, .. } = store.accept(other(false)).await.unwrap() else { panic!() };
-    assert_eq!((restarted, lease(&store).await.len()), (0, 0), "anybody may have guessed it");
+    assert_eq!((restarted, lease(&store).await.len()), (0, 0), "anybody may have guessed the id");
     let Accepted::Again { is_same, restarted, standing, .. } = store.accept(other(true)).await.unwrap() else { panic!() };
-    assert_eq!((is_same, restarted, standing), (false, 1, Standing::default()), "its sender asks for it, and may count how often");
+    assert_eq!(
+        (is_same, restarted, standing),
+        (false, 1, Standing::default()),
+        "it is from the sender itself, which may count its attempts in the body"
+    );
     assert_eq!(ids(&lease(&store).await), [runs[0].0.id]);
 }
 
-pub(super) async fn one_that_no_rule_wanted_then_is_taken_when_one_does(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn a_delivery_that_no_rule_wanted_is_accepted_once_a_rule_wants_it(database: &dyn Database) {
+    let store = database.open().await;
     let unwanted = delivered(taken(event(0), Vec::new()), &["key"]);
     accept(&store, again(&unwanted)).await;
     let Accepted::Again { first, .. } = store.accept(delivered(taken(event(1), Vec::new()), &["key"])).await.unwrap() else { panic!() };
-    assert_eq!(first, unwanted.event.id, "while no rule wants it, it came before");
+    assert_eq!(first, unwanted.event.id, "while no rule wants it, it is a repeated delivery");
     let wanted = delivered(left(event(2), vec![run("a")]), &["key"]);
     assert_eq!(accept(&store, again(&wanted)).await.len(), 1);
     let Accepted::Again { first, .. } = store.accept(delivered(taken(event(3), vec![run("a")]), &["key"])).await.unwrap() else { panic!() };
     assert_eq!(first, wanted.event.id);
 }
 
-pub(super) async fn one_whose_event_was_deleted_is_taken_as_new(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn a_delivery_whose_event_was_deleted_is_accepted_as_new(database: &dyn Database) {
+    let store = database.open().await;
     let runs = accept(&store, delivered(taken(event(0), vec![run("a")]), &["key"])).await;
     record(&store, done(&runs[0].0)).await;
     accept(&store, taken(event(1), Vec::new())).await;
@@ -150,8 +154,8 @@ pub(super) async fn one_whose_event_was_deleted_is_taken_as_new(place: &dyn Plac
     assert_eq!(accept(&store, delivered(taken(event(2), vec![run("a")]), &["key"])).await.len(), 1);
 }
 
-pub(super) async fn the_same_delivery_from_many_sides_at_a_time_is_kept_once(place: &dyn Place) {
-    let owners = place.owners().await;
+pub(super) async fn simultaneous_copies_of_a_delivery_are_saved_once(database: &dyn Database) {
+    let owners = database.owners().await;
     for round in 0..6 {
         let asked: Vec<_> = (0..24)
             .map(|n| {

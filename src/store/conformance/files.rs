@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::place::Place;
-use super::sample::{accept, begin, done, dossier, event, lease, much_later, postponed, record, run, stepped, taken};
-use crate::model::place::Place as At;
+use super::database::Database;
+use super::samples::{accept, begin, done, dossier, event, lease, much_later, postponed, record, run, stepped, taken};
+use crate::model::place::Place;
 use crate::model::run::{Intent, Run, RunId};
 use crate::store::contract::{Accept, Store};
 
@@ -19,26 +19,26 @@ async fn intents(store: &Arc<dyn Store>, folder: &str) -> Vec<Intent> {
     all
 }
 
-pub(super) async fn intents_belong_to_their_folder(place: &dyn Place) {
-    let first = place.open().await;
+pub(super) async fn intents_belong_to_their_folder(database: &dyn Database) {
+    let first = database.open().await;
     let long = "x/".repeat(3_000);
     for (folder, file, offset) in [("one", "a", 1), ("two", "a", 2), ("one", "b", 3), ("one", "a", 4), (&long, &long, 5)] {
         first.intend(folder, intent(file, offset)).await.unwrap();
     }
-    let heir = place.heir(&first).await;
-    assert_eq!(intents(&heir, "one").await, [intent("a", 4), intent("b", 3)], "a file has one intent");
-    assert_eq!(intents(&heir, "two").await, [intent("a", 2)]);
-    assert_eq!(intents(&heir, &long).await, [intent(&long, 5)]);
-    assert!(intents(&heir, "three").await.is_empty());
-    heir.forget("one", "a");
-    heir.forget("three", "a");
-    assert_eq!(intents(&heir, "one").await, [intent("b", 3)]);
-    assert_eq!(intents(&heir, "two").await, [intent("a", 2)]);
+    let successor = database.successor(&first).await;
+    assert_eq!(intents(&successor, "one").await, [intent("a", 4), intent("b", 3)], "a file has one intent");
+    assert_eq!(intents(&successor, "two").await, [intent("a", 2)]);
+    assert_eq!(intents(&successor, &long).await, [intent(&long, 5)]);
+    assert!(intents(&successor, "three").await.is_empty());
+    successor.forget("one", "a");
+    successor.forget("three", "a");
+    assert_eq!(intents(&successor, "one").await, [intent("b", 3)]);
+    assert_eq!(intents(&successor, "two").await, [intent("a", 2)]);
 }
 
-/// `forget` gives no answer, and must take effect before anything asked for later.
-pub(super) async fn the_intent_that_follows_a_forgotten_one_stays(place: &dyn Place) {
-    let store = place.open().await;
+/// `forget` returns nothing, and must take effect before every later operation.
+pub(super) async fn an_intent_that_follows_a_deleted_one_stays(database: &dyn Database) {
+    let store = database.open().await;
     for n in 0..50 {
         store.intend("folder", intent("file", n)).await.unwrap();
         store.forget("folder", "file");
@@ -51,41 +51,41 @@ pub(super) async fn the_intent_that_follows_a_forgotten_one_stays(place: &dyn Pl
     }
 }
 
-pub(super) async fn an_effect_that_was_settled_says_so_until_the_run_goes_on(place: &dyn Place) {
-    let first = place.open().await;
+pub(super) async fn a_settled_effect_stays_settled_until_the_run_continues(database: &dyn Database) {
+    let first = database.open().await;
     let (one, other) = (begin(&first, 0, run("a")).await, begin(&first, 0, run("a")).await);
-    let heir = place.heir(&first).await;
-    heir.settle(vec![(one.id, 0, 0), (other.id, 1, 0), (other.id, 0, 1), (i64::MAX, 0, 0)]).await.unwrap();
-    let leased = lease(&heir).await;
+    let successor = database.successor(&first).await;
+    successor.settle(vec![(one.id, 0, 0), (other.id, 1, 0), (other.id, 0, 1), (i64::MAX, 0, 0)]).await.unwrap();
+    let leased = lease(&successor).await;
     let settled = leased.iter().find(|run| run.id == one.id).unwrap();
     assert!(settled.settled);
-    assert!(leased.iter().any(|run| run.id == other.id && !run.settled), "it is at another step, or another element");
+    assert!(leased.iter().any(|run| run.id == other.id && !run.settled), "the run is at another step or element");
     // Recording the run again later does not undo it.
-    let still = Run { settled: true, ..record(&heir, postponed(settled, much_later())).await };
-    let settled = lease(&heir).await.into_iter().find(|run| run.id == one.id).unwrap();
+    let still = Run { settled: true, ..record(&successor, postponed(settled, much_later())).await };
+    let settled = lease(&successor).await.into_iter().find(|run| run.id == one.id).unwrap();
     assert_eq!(settled, Run { turn: still.turn + 1, ..still });
-    let next = record(&heir, stepped(&settled)).await;
-    let heir = place.heir(&heir).await;
-    let leased = lease(&heir).await;
+    let next = record(&successor, stepped(&settled)).await;
+    let successor = database.successor(&successor).await;
+    let leased = lease(&successor).await;
     assert!(leased.iter().any(|run| run.id == next.id && !run.settled));
 }
 
-pub(super) async fn an_effect_matters_while_a_run_is_still_at_it(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn an_effect_matters_only_while_a_run_is_still_at_it(database: &dyn Database) {
+    let store = database.open().await;
     let one = begin(&store, 0, run("a")).await;
     let still = async |places: &[(RunId, u32, u32)]| store.still_at(places.to_vec()).await.unwrap();
     assert!(still(&[(one.id, 0, 0)]).await);
     assert!(!still(&[(one.id, 0, 1), (one.id, 1, 0), (one.id + 1, 0, 0)]).await && !still(&[]).await);
     assert!(still(&[(one.id, 1, 0), (one.id, 0, 0)]).await, "one of them is enough");
     let next = record(&store, stepped(&one)).await;
-    assert_eq!(next.place, At { step: 1, element: 0 });
+    assert_eq!(next.place, Place { step: 1, element: 0 });
     assert!(!still(&[(one.id, 0, 0)]).await && still(&[(one.id, 1, 0)]).await);
     record(&store, done(&next)).await;
     assert!(!still(&[(one.id, 1, 0)]).await);
 }
 
-pub(super) async fn rule_files_are_kept_by_their_content(place: &dyn Place) {
-    let owners = place.owners().await;
+pub(super) async fn rule_files_are_stored_by_their_content(database: &dyn Database) {
+    let owners = database.owners().await;
     let file = |hash: &str, name: &str, text: &str| (hash.into(), name.to_owned(), text.to_owned());
     let (a, b) = (file("a", "a.yaml", "rules: 1"), file("b", "b.yaml", "ä"));
     let first = owners[0].remember(vec![a.clone(), b.clone()]).await.unwrap();
@@ -113,7 +113,7 @@ pub(super) async fn rule_files_are_kept_by_their_content(place: &dyn Place) {
     let sent = event(0);
     let id = sent.id;
     accept(&owners[0], Accept { ruleset: first, ..taken(sent, Vec::new()) }).await;
-    let mut texts = dossier(place, id).await.texts;
+    let mut texts = dossier(database, id).await.texts;
     texts.sort();
     assert_eq!(texts, [("a.yaml".to_owned(), "rules: 1".to_owned()), ("b.yaml".to_owned(), "ä".to_owned())]);
 }

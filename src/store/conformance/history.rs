@@ -1,14 +1,14 @@
-//! What people ask a store.
+//! Reading events and runs: lists, searches, and everything about one event.
 
-use super::place::Place;
-use super::sample::{accept, at, attempt, begin, done, dossier, event, failed, ids, once, postponed, record, run, taken};
+use super::database::Database;
+use super::samples::{accept, at, attempt, begin, done, dossier, event, failed, ids, once, postponed, record, run, taken};
 use crate::model::event::{Event, EventId};
 use crate::model::run::{Run, State};
 use crate::store::contract::{Choice, Counts, Record};
 
-pub(super) async fn events_and_failed_runs_are_listed_newest_first(place: &dyn Place) {
-    let store = place.open().await;
-    let records = place.records().await;
+pub(super) async fn events_and_failed_runs_are_listed_newest_first(database: &dyn Database) {
+    let store = database.open().await;
+    let records = database.records().await;
     assert_eq!(records.counts().await.unwrap(), Counts::default());
     let mut all = Vec::new();
     for n in 0..4 {
@@ -32,8 +32,8 @@ pub(super) async fn events_and_failed_runs_are_listed_newest_first(place: &dyn P
     assert_eq!(records.counts().await.unwrap(), Counts { events: 4, waiting: 5, failed: 4 });
 }
 
-pub(super) async fn events_are_chosen_by_rule_state_and_time(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn events_are_chosen_by_rule_state_and_time(database: &dyn Database) {
+    let store = database.open().await;
     let mut events: Vec<EventId> = Vec::new();
     for n in 0..5 {
         let runs = accept(&store, taken(event(n), vec![run("a"), run("a"), run("b")])).await;
@@ -42,7 +42,7 @@ pub(super) async fn events_are_chosen_by_rule_state_and_time(place: &dyn Place) 
             record(&store, if n % 2 == 0 { failed(one) } else { done(one) }).await;
         }
     }
-    let records = place.records().await;
+    let records = database.records().await;
     let chosen = async |state, rule: Option<&str>, since, until| {
         let choice = Choice { state, rule: rule.map(str::to_owned), since: at(since), until: at(until) };
         records.chosen(choice).await.unwrap()
@@ -53,10 +53,10 @@ pub(super) async fn events_are_chosen_by_rule_state_and_time(place: &dyn Place) 
     assert!(chosen(State::Cancelled, None, 0, 9).await.is_empty());
 }
 
-pub(super) async fn an_event_is_found_by_the_beginning_of_its_id(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn an_event_is_found_by_the_beginning_of_its_id(database: &dyn Database) {
+    let store = database.open().await;
     let (one, _, other) = (begin(&store, 0, run("a")).await, begin(&store, 0, run("a")).await, begin(&store, 900_000_000, run("a")).await);
-    let records = place.records().await;
+    let records = database.records().await;
     let text = one.event.to_string();
     for beginning in [&text[..], &text.replace('-', ""), &text.to_uppercase()] {
         assert_eq!(records.find(beginning).await.unwrap(), one.event);
@@ -68,15 +68,15 @@ pub(super) async fn an_event_is_found_by_the_beginning_of_its_id(place: &dyn Pla
     }
 }
 
-pub(super) async fn everything_about_an_event_is_told(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn the_records_contain_everything_about_an_event(database: &dyn Database) {
+    let store = database.open().await;
     let runs = accept(&store, taken(event(0), vec![run("a"), run("b"), run("c")])).await;
     // A failed run shows its original failure, not what was done because of it.
     let after = Run { place: crate::model::place::Place { step: 5, element: 0 }, ..runs[0].0.clone() };
     let both = vec![attempt(&runs[0].0, "failed", "why"), attempt(&after, "done", "told somebody")];
     record(&store, Record { attempts: both.clone().into(), ..failed(&runs[0].0) }).await;
     record(&store, postponed(&runs[1].0, at(60))).await;
-    let told = dossier(place, runs[0].0.event).await;
+    let told = dossier(database, runs[0].0.event).await;
     assert_eq!((told.status, told.runs.len()), (200, 3));
     assert_eq!(ids(told.runs.iter().map(|(page, _)| &page.run)), ids(runs.iter().map(|(run, _)| run)));
     let (page, attempts) = &told.runs[0];
@@ -84,5 +84,5 @@ pub(super) async fn everything_about_an_event_is_told(place: &dyn Place) {
     assert!(page.ended.is_some());
     let (page, _) = &told.runs[1];
     assert_eq!((page.run.state, page.run.due, page.said.as_str(), page.ended), (State::Waiting, at(60), "later", None));
-    assert!(place.records().await.dossier(event(1).id).await.is_err(), "no such event is kept");
+    assert!(database.records().await.dossier(event(1).id).await.is_err(), "there is no such event");
 }

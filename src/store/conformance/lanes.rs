@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::place::Place;
-use super::sample::{
-    accept, at, begin, done, event, failed, ids, in_lane, lease, left, much_later, postponed, queue, record, refuse, run, state, taken,
+use super::database::Database;
+use super::samples::{
+    accept, at, begin, done, event, expect_lease_lost, failed, ids, in_lane, lease, left, much_later, postponed, queue, record, run, state,
+    taken,
 };
 use crate::model::event::EventId;
 use crate::model::run::{Run, RunId, State};
@@ -21,8 +22,8 @@ async fn cancel(store: &Arc<dyn Store>, run: &Run) {
     assert_eq!(cancelled, Cancelled { runs: 1, busy: 0 });
 }
 
-pub(super) async fn runs_of_one_lane_are_begun_one_at_a_time(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn runs_of_one_lane_start_one_at_a_time(database: &dyn Database) {
+    let store = database.open().await;
     // Runs of one event are in the order in which it starts them.
     let runs = accept(&store, taken(event(0), vec![in_lane("l"), in_lane("l")])).await;
     assert_eq!((runs[0].1, runs[1].1), (StartResult::Begun, StartResult::Queued));
@@ -39,8 +40,8 @@ pub(super) async fn runs_of_one_lane_are_begun_one_at_a_time(place: &dyn Place) 
     begin(&store, 2, in_lane("l")).await;
 }
 
-pub(super) async fn a_lane_is_in_the_order_of_acceptance_whatever_ids_and_clocks_say(place: &dyn Place) {
-    let owners = place.owners().await;
+pub(super) async fn a_lane_keeps_the_order_of_acceptance_whatever_ids_and_clocks_say(database: &dyn Database) {
+    let owners = database.owners().await;
     let mut head = begin(&owners[0], 500, in_lane("l")).await;
     let mut accepted = Vec::new();
     // Each is earlier than the one before, by its own clock and by its id, and comes through another owner.
@@ -56,8 +57,8 @@ pub(super) async fn a_lane_is_in_the_order_of_acceptance_whatever_ids_and_clocks
     }
 }
 
-pub(super) async fn a_run_that_waits_for_another_try_still_has_its_lane(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn a_run_that_waits_for_another_try_keeps_its_lane(database: &dyn Database) {
+    let store = database.open().await;
     let first = begin(&store, 0, in_lane("l")).await;
     let second = queue(&store, 1, in_lane("l")).await;
     record(&store, postponed(&first, at(100))).await;
@@ -68,8 +69,8 @@ pub(super) async fn a_run_that_waits_for_another_try_still_has_its_lane(place: &
     assert_eq!(ids(&end(&store, done(again)).await), [second.id]);
 }
 
-pub(super) async fn lanes_do_not_wait_for_each_other(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn lanes_do_not_wait_for_each_other(database: &dyn Database) {
+    let store = database.open().await;
     begin(&store, 0, in_lane("a")).await;
     begin(&store, 0, in_lane("b")).await;
     begin(&store, 0, run("in no lane")).await;
@@ -77,8 +78,8 @@ pub(super) async fn lanes_do_not_wait_for_each_other(place: &dyn Place) {
     begin(&store, 0, run("in no lane")).await;
 }
 
-pub(super) async fn cancelling_the_head_of_a_lane_lets_the_next_one_begin(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn cancelling_the_first_run_of_a_lane_lets_the_next_one_start(database: &dyn Database) {
+    let store = database.open().await;
     let head = accept(&store, left(event(0), vec![in_lane("l")])).await.remove(0).0;
     let (second, third) = (queue(&store, 1, in_lane("l")).await, queue(&store, 2, in_lane("l")).await);
     cancel(&store, &head).await;
@@ -87,8 +88,8 @@ pub(super) async fn cancelling_the_head_of_a_lane_lets_the_next_one_begin(place:
     assert_eq!(ids(&end(&store, done(leased)).await), [third.id]);
 }
 
-pub(super) async fn cancelling_the_middle_of_a_lane_lets_nobody_begin(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn cancelling_a_later_run_of_a_lane_starts_no_other(database: &dyn Database) {
+    let store = database.open().await;
     let head = begin(&store, 0, in_lane("l")).await;
     let (second, third) = (queue(&store, 1, in_lane("l")).await, queue(&store, 2, in_lane("l")).await);
     cancel(&store, &second).await;
@@ -97,17 +98,17 @@ pub(super) async fn cancelling_the_middle_of_a_lane_lets_nobody_begin(place: &dy
 }
 
 /// The lower number of a replayed run must not let it start while another one is running.
-pub(super) async fn a_replayed_run_never_joins_another_one_of_its_lane(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn a_replayed_run_never_runs_together_with_another_one_of_its_lane(database: &dyn Database) {
+    let store = database.open().await;
     let replayed = begin(&store, 0, in_lane("l")).await;
     let (working, third, fourth) =
         (queue(&store, 1, in_lane("l")).await, queue(&store, 2, in_lane("l")).await, queue(&store, 3, in_lane("l")).await);
     let [leased] = &end(&store, failed(&replayed)).await[..] else { panic!() };
     assert_eq!(leased.id, working.id);
     assert_eq!(store.replay(replayed.event, None, at(4)).await.unwrap(), 1);
-    assert!(lease(&store).await.is_empty(), "another one works");
+    assert!(lease(&store).await.is_empty(), "another run of the lane is in progress");
     cancel(&store, &third).await;
-    assert!(lease(&store).await.is_empty(), "that a third one is cancelled changes nothing about that");
+    assert!(lease(&store).await.is_empty(), "cancelling a third run does not change that");
     // Which of the two is next is up to the store, but only one at a time.
     let mut seen = Vec::new();
     let mut next = end(&store, done(leased)).await;
@@ -125,8 +126,8 @@ pub(super) async fn a_replayed_run_never_joins_another_one_of_its_lane(place: &d
     assert_eq!(ids(&lease(&store).await), [failing.id]);
 }
 
-pub(super) async fn a_rule_that_is_started_anew_waits_in_its_lane(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn a_rule_that_is_started_again_waits_in_its_lane(database: &dyn Database) {
+    let store = database.open().await;
     let working = begin(&store, 0, in_lane("l")).await;
     let kept = accept(&store, taken(event(1), Vec::new())).await;
     assert!(kept.is_empty());
@@ -137,21 +138,21 @@ pub(super) async fn a_rule_that_is_started_anew_waits_in_its_lane(place: &dyn Pl
     assert_eq!(end(&store, done(second)).await.len(), 1);
 }
 
-pub(super) async fn who_takes_over_from_a_dead_owner_gets_the_head_of_its_lane_only(place: &dyn Place) {
-    let first = place.open().await;
+pub(super) async fn the_successor_of_a_dead_owner_gets_only_the_first_run_of_a_lane(database: &dyn Database) {
+    let first = database.open().await;
     let head = begin(&first, 0, in_lane("l")).await;
     let second = queue(&first, 1, in_lane("l")).await;
-    let heir = place.heir(&first).await;
-    let [leased] = &lease(&heir).await[..] else { panic!() };
+    let successor = database.successor(&first).await;
+    let [leased] = &lease(&successor).await[..] else { panic!() };
     assert_eq!(leased.id, head.id);
-    refuse(&first, done(&head)).await;
-    assert!(lease(&heir).await.is_empty(), "what a dead owner says opens no lane");
-    assert_eq!(ids(&end(&heir, done(leased)).await), [second.id]);
-    assert_eq!((state(place, &head).await, state(place, &second).await), (State::Done, State::Waiting));
+    expect_lease_lost(&first, done(&head)).await;
+    assert!(lease(&successor).await.is_empty(), "a record by a dead owner opens no lane");
+    assert_eq!(ids(&end(&successor, done(leased)).await), [second.id]);
+    assert_eq!((state(database, &head).await, state(database, &second).await), (State::Done, State::Waiting));
 }
 
-pub(super) async fn lanes_that_cross_in_opposite_order_never_wait_for_each_other(place: &dyn Place) {
-    let owners = place.owners().await;
+pub(super) async fn events_with_lanes_in_opposite_orders_never_deadlock(database: &dyn Database) {
+    let owners = database.owners().await;
     let lanes = ["a", "b", "c", "d"];
     let asked: Vec<_> = (0..80)
         .map(|n: usize| {
@@ -191,8 +192,8 @@ pub(super) async fn lanes_that_cross_in_opposite_order_never_wait_for_each_other
 }
 
 /// It must not wait for a run that is just ending and does not see it.
-pub(super) async fn a_run_that_comes_while_the_last_one_ends_is_not_left_behind(place: &dyn Place) {
-    let owners = place.owners().await;
+pub(super) async fn a_run_that_arrives_while_the_last_one_ends_does_not_wait_for_it(database: &dyn Database) {
+    let owners = database.owners().await;
     let (one, other) = (owners[0].clone(), owners.last().unwrap().clone());
     let mut last = begin(&one, 0, in_lane("l")).await;
     for round in 0..100 {
@@ -203,7 +204,7 @@ pub(super) async fn a_run_that_comes_while_the_last_one_ends_is_not_left_behind(
         ending.await.unwrap();
         let came = coming.await.unwrap();
         let mut leased = lease(&one).await;
-        assert_eq!(ids(&leased), [came.id], "it waits for nobody, in round {round}");
+        assert_eq!(ids(&leased), [came.id], "it does not wait for another run, in round {round}");
         last = leased.remove(0);
     }
 }

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::place::Place;
-use super::sample::{
+use super::database::Database;
+use super::samples::{
     accept, are_different, at, begin, event, ids, in_lane, lease, left, much_later, postponed, queue, record, run, stepped,
 };
-use super::saved::save;
+use super::saved_values::save;
 use crate::model::event::Event;
 use crate::model::run::Run;
 use crate::store::contract::{Heavy, Store};
 
-pub(super) async fn runs_are_leased_in_the_order_in_which_they_are_due(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn runs_are_leased_in_the_order_in_which_they_are_due(database: &dyn Database) {
+    let store = database.open().await;
     let mut runs = Vec::new();
     for seconds in [30, 10, 20, 40] {
         runs.push(accept(&store, left(event(seconds), vec![run("a")])).await.remove(0).0);
@@ -24,8 +24,8 @@ pub(super) async fn runs_are_leased_in_the_order_in_which_they_are_due(place: &d
     assert_eq!(lease(40).await, [runs[3].id]);
 }
 
-pub(super) async fn no_more_are_leased_than_were_asked_for(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn no_more_runs_are_leased_than_were_asked_for(database: &dyn Database) {
+    let store = database.open().await;
     let runs = accept(&store, left(event(0), vec![run("a"); 5])).await;
     let runs = ids(runs.iter().map(|(run, _)| run));
     let mut leased = Vec::new();
@@ -38,8 +38,8 @@ pub(super) async fn no_more_are_leased_than_were_asked_for(place: &dyn Place) {
     assert_eq!(leased, runs);
 }
 
-pub(super) async fn heavy_runs_are_leased_as_many_as_are_wanted_and_hold_up_no_others(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn the_number_of_heavy_runs_is_limited_and_they_delay_no_others(database: &dyn Database) {
+    let store = database.open().await;
     let of = |seconds, bytes: usize| Event { raw: vec![b' '; bytes].into(), ..event(seconds) };
     let heavy_first = [of(1, 101), of(2, 100), of(3, 5_000), of(4, 1)];
     let mut runs = Vec::new();
@@ -53,7 +53,7 @@ pub(super) async fn heavy_runs_are_leased_as_many_as_are_wanted_and_hold_up_no_o
         let leased = store.lease(much_later(), most, Heavy { above, most: heavy }).await.unwrap();
         ids(leased.iter().map(|(run, _)| run))
     };
-    assert_eq!(lease(1, 100, 0).await, [runs[1]], "what is as large as the limit is not heavy");
+    assert_eq!(lease(1, 100, 0).await, [runs[1]], "a run as large as the limit is not heavy");
     assert_eq!(lease(9, 100, 0).await, [runs[3]]);
     assert_eq!(lease(9, 100, 1).await, [runs[0]]);
     assert!(lease(9, 100, 0).await.is_empty() && store.next_due().await.unwrap().is_some(), "they stay due");
@@ -61,8 +61,8 @@ pub(super) async fn heavy_runs_are_leased_as_many_as_are_wanted_and_hold_up_no_o
     assert_eq!(lease(9, 100, 9).await, [runs[2]]);
 }
 
-pub(super) async fn what_an_owner_has_is_not_leased(place: &dyn Place) {
-    let owners = place.owners().await;
+pub(super) async fn runs_that_an_owner_has_are_not_leased(database: &dyn Database) {
+    let owners = database.owners().await;
     let first = begin(&owners[0], 0, run("a")).await;
     accept(&owners[0], left(event(0), vec![run("b")])).await;
     assert_eq!(lease(&owners[0]).await.len(), 1);
@@ -72,8 +72,8 @@ pub(super) async fn what_an_owner_has_is_not_leased(place: &dyn Place) {
     }
 }
 
-pub(super) async fn many_who_lease_at_a_time_never_get_the_same_run(place: &dyn Place) {
-    let owners = place.owners().await;
+pub(super) async fn simultaneous_leases_never_return_the_same_run(database: &dyn Database) {
+    let owners = database.owners().await;
     for n in 0..20 {
         accept(&owners[0], left(event(n), vec![run("a"); 10])).await;
     }
@@ -96,7 +96,7 @@ pub(super) async fn many_who_lease_at_a_time_never_get_the_same_run(place: &dyn 
     for one in asked {
         all.extend(one.await.unwrap());
     }
-    // A lease may skip what another owner is just taking, but not for good.
+    // A lease may skip runs that another owner is just taking, but a later one finds them.
     all.extend(ids(&lease(&owners[0]).await));
     all.extend(ids(&lease(&owners[0]).await));
     assert!(are_different(all.iter()));
@@ -109,37 +109,37 @@ async fn lease_at(store: &Arc<dyn Store>, seconds: i64) -> Vec<Run> {
     runs
 }
 
-pub(super) async fn what_a_dead_owner_had_is_free_whatever_the_clock_says(place: &dyn Place) {
-    let first = place.open().await;
+pub(super) async fn the_runs_of_a_dead_owner_are_free_whatever_the_clock_says(database: &dyn Database) {
+    let first = database.open().await;
     let begun = record(&first, stepped(&begin(&first, 100, run("a")).await)).await;
     let postponed_run = begin(&first, 100, run("b")).await;
     record(&first, postponed(&postponed_run, at(500))).await;
     accept(&first, left(event(100), vec![run("c")])).await;
     let leased = lease_at(&first, 100).await.remove(0);
-    let heir = place.heir(&first).await;
-    // They were due when they were taken, so they are due now, even by a clock that is behind.
-    assert!(heir.next_due().await.unwrap().is_some_and(|due| due <= at(0)));
-    let free = lease_at(&heir, 0).await;
+    let successor = database.successor(&first).await;
+    // They were due when the first owner took them, so they are due even by a clock that is behind.
+    assert!(successor.next_due().await.unwrap().is_some_and(|due| due <= at(0)));
+    let free = lease_at(&successor, 0).await;
     assert_eq!(free, [Run { turn: begun.turn + 1, ..begun }, Run { turn: leased.turn + 1, ..leased }]);
     // Waiting runs keep waiting.
-    assert_eq!(heir.next_due().await.unwrap(), Some(at(500)));
-    assert!(lease_at(&heir, 499).await.is_empty());
-    assert_eq!(ids(&lease_at(&heir, 500).await), [postponed_run.id]);
+    assert_eq!(successor.next_due().await.unwrap(), Some(at(500)));
+    assert!(lease_at(&successor, 499).await.is_empty());
+    assert_eq!(ids(&lease_at(&successor, 500).await), [postponed_run.id]);
 }
 
-pub(super) async fn the_death_of_one_owner_frees_nothing_of_another_one(place: &dyn Place) {
-    let owners = place.owners().await;
+pub(super) async fn the_death_of_one_owner_frees_no_runs_of_another(database: &dyn Database) {
+    let owners = database.owners().await;
     let [dies, .., lives] = &owners[..] else { return };
     let (lost, kept) = (begin(dies, 0, run("a")).await, begin(lives, 0, run("b")).await);
-    place.kill(dies).await;
+    database.kill(dies).await;
     assert_eq!(ids(&lease(lives).await), [lost.id]);
-    let late = place.open().await;
+    let late = database.open().await;
     assert!(lease(&late).await.is_empty());
     record(lives, stepped(&kept)).await;
 }
 
-pub(super) async fn the_next_due_is_that_of_runs_that_nobody_has(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn the_next_due_time_counts_only_runs_that_nobody_has(database: &dyn Database) {
+    let store = database.open().await;
     assert_eq!(store.next_due().await.unwrap(), None);
     let first = begin(&store, 0, in_lane("l")).await;
     queue(&store, 1, in_lane("l")).await;

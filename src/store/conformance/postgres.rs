@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_postgres::{Config, NoTls};
 
-use super::place::{Backend, Later, Place};
+use super::database::{Backend, Database, Later};
 use crate::store::contract::{Records, Store};
 use crate::store::postgres::Postgres;
 use crate::store::postgres::records::PostgresRecords;
@@ -27,18 +27,18 @@ impl Servers {
 }
 
 impl Backend for Servers {
-    fn new_place(&self) -> Later<'_, Box<dyn Place>> {
+    fn new_database(&self) -> Later<'_, Box<dyn Database>> {
         Box::pin(async {
-            let name = format!("place_{}", self.count.fetch_add(1, Ordering::Relaxed));
+            let name = format!("database_{}", self.count.fetch_add(1, Ordering::Relaxed));
             run(&self.server.config(), &format!("CREATE SCHEMA {name}")).await;
             let mut config = self.server.config();
             config.options(format!("-c search_path={name}"));
-            Box::new(Schema { config, owners: Mutex::default() }) as Box<dyn Place>
+            Box::new(Schema { config, owners: Mutex::default() }) as Box<dyn Database>
         })
     }
 
     /// There were no deadlocks: the store promises that, rather than rely on the database to resolve them.
-    fn is_well(&self) {
+    fn check_log(&self) {
         let log = self.server.log();
         assert!(!log.contains("deadlock detected"), "{log}");
     }
@@ -49,7 +49,7 @@ struct Schema {
     owners: Mutex<Vec<(Arc<dyn Store>, i64)>>,
 }
 
-impl Place for Schema {
+impl Database for Schema {
     fn open(&self) -> Later<'_, Arc<dyn Store>> {
         Box::pin(async {
             let store = Postgres::open(self.config.clone(), LIFE).await.unwrap();

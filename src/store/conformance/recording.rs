@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::place::Place;
-use super::sample::{accept, at, attempt, begin, done, event, failed, ids, lease, left, postponed, record, refuse, run, stepped, story};
+use super::database::Database;
+use super::samples::{
+    accept, at, attempt, begin, done, event, expect_lease_lost, failed, ids, lease, left, postponed, record, run, runs_and_attempts,
+    stepped,
+};
 use crate::model::answer::SealedAnswer;
-use crate::model::place::Place as At;
+use crate::model::place::Place;
 use crate::model::run::{Run, SavedAt, State};
 use crate::secret::SealedText;
 use crate::store::contract::{Heavy, Record, Standing, Store};
 
-pub(super) async fn what_was_tried_is_in_the_history_in_its_order(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn attempts_are_in_the_history_in_their_order(database: &dyn Database) {
+    let store = database.open().await;
     let mut one = begin(&store, 0, run("a")).await;
     for _ in 0..12 {
         one = record(&store, stepped(&one)).await;
@@ -25,31 +28,31 @@ pub(super) async fn what_was_tried_is_in_the_history_in_its_order(place: &dyn Pl
     record(&store, Record { attempts: both.into(), ..done(&one) }).await;
     let mut told: Vec<String> = (0..12).map(|step| format!("{step} done")).collect();
     told.extend(["12 retry".into(), "12 skipped".into(), "12 done".into()]);
-    assert_eq!(story(place, one.event).await, [(State::Done, told)]);
+    assert_eq!(runs_and_attempts(database, one.event).await, [(State::Done, told)]);
 }
 
-pub(super) async fn a_run_goes_on_where_it_was_recorded(place: &dyn Place) {
-    let first = place.open().await;
+pub(super) async fn a_run_continues_where_it_was_recorded(database: &dyn Database) {
+    let first = database.open().await;
     let one = begin(&first, 0, run("a")).await;
-    let watchdog = Run {
-        place: At { step: u32::MAX - 1, element: 4_000_000_000 },
+    let sample = Run {
+        place: Place { step: u32::MAX - 1, element: 4_000_000_000 },
         tried: 3,
         due: at(7),
         forgiven: true,
-        failed_at: Some(At { step: 1, element: 2 }),
+        failed_at: Some(Place { step: 1, element: 2 }),
         ..one
     };
-    let watchdog = record(&first, stepped(&watchdog)).await;
-    let heir = place.heir(&first).await;
-    let leased = lease(&heir).await.remove(0);
-    assert_eq!(leased, Run { turn: watchdog.turn + 1, ..watchdog });
+    let sample = record(&first, stepped(&sample)).await;
+    let successor = database.successor(&first).await;
+    let leased = lease(&successor).await.remove(0);
+    assert_eq!(leased, Run { turn: sample.turn + 1, ..sample });
     // And back to a state without a failure.
-    let repaired = record(&heir, Record { run: Run { failed_at: None, ..leased.clone() }.into(), ..postponed(&leased, at(8)) }).await;
-    assert_eq!(lease(&heir).await, [Run { turn: repaired.turn + 1, ..repaired }]);
+    let repaired = record(&successor, Record { run: Run { failed_at: None, ..leased.clone() }.into(), ..postponed(&leased, at(8)) }).await;
+    assert_eq!(lease(&successor).await, [Run { turn: repaired.turn + 1, ..repaired }]);
 }
 
-pub(super) async fn a_run_that_does_not_go_on_is_free_when_it_is_due(place: &dyn Place) {
-    let owners = place.owners().await;
+pub(super) async fn a_run_that_pauses_is_free_when_it_is_due(database: &dyn Database) {
+    let owners = database.owners().await;
     let one = begin(&owners[0], 0, run("a")).await;
     record(&owners[0], postponed(&one, at(60))).await;
     let last = owners.last().unwrap();
@@ -59,9 +62,9 @@ pub(super) async fn a_run_that_does_not_go_on_is_free_when_it_is_due(place: &dyn
     assert!(owners[0].lease(at(60), 10, Heavy::ANY).await.unwrap().is_empty());
 }
 
-/// Everything that a record must not change if it is refused or repeated.
-async fn everything(place: &dyn Place, store: &Arc<dyn Store>, run: &Run) -> (Vec<(State, Vec<String>)>, Standing) {
-    (story(place, run.event).await, store.answer(run.event).await.unwrap())
+/// Everything that a record must not change if it is rejected or repeated.
+async fn everything(database: &dyn Database, store: &Arc<dyn Store>, run: &Run) -> (Vec<(State, Vec<String>)>, Standing) {
+    (runs_and_attempts(database, run.event).await, store.answer(run.event).await.unwrap())
 }
 
 /// A record with everything it can contain.
@@ -73,77 +76,77 @@ fn with_all(record: Record) -> Record {
     Record { run: run.into(), answer: Some(answer), ..record }
 }
 
-pub(super) async fn a_record_that_is_repeated_changes_nothing(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn a_repeated_record_changes_nothing(database: &dyn Database) {
+    let store = database.open().await;
     let one = begin(&store, 0, run("a")).await;
     let step = with_all(stepped(&one));
     let next = record(&store, step.clone()).await;
-    let before = everything(place, &store, &one).await;
+    let before = everything(database, &store, &one).await;
     for _ in 0..2 {
         record(&store, step.clone()).await;
-        assert_eq!(everything(place, &store, &one).await, before);
+        assert_eq!(everything(database, &store, &one).await, before);
     }
     assert_eq!(before.0, [(State::Waiting, vec!["0 done".to_owned()])]);
     // It still belongs to its owner, with the turn number that the first one gave.
     let second = record(&store, stepped(&next)).await;
     // By now the first one is too late.
-    refuse(&store, step).await;
+    expect_lease_lost(&store, step).await;
     // Repeating that the run has ended, or waits, reports that the run is no longer held.
     let end = with_all(failed(&second));
     record(&store, end.clone()).await;
-    let before = everything(place, &store, &one).await;
-    refuse(&store, end).await;
-    assert_eq!(everything(place, &store, &one).await, before);
+    let before = everything(database, &store, &one).await;
+    expect_lease_lost(&store, end).await;
+    assert_eq!(everything(database, &store, &one).await, before);
     assert_eq!(before.0, [(State::Failed, vec!["0 done".to_owned(), "1 done".to_owned(), "2 failed".to_owned()])]);
     assert_eq!(store.replay(one.event, None, at(1)).await.unwrap(), 1);
     assert_eq!(lease(&store).await[0].saved["list"], json!(["a", "b"]));
 }
 
-/// Every kind of record for another owner's run is refused, and nothing of it is stored.
-async fn refuses_all(place: &dyn Place, store: &Arc<dyn Store>, asks: &Arc<dyn Store>, run: &Run) {
-    let before = everything(place, asks, run).await;
+/// Asserts that every kind of record for this run is rejected and changes nothing.
+async fn rejects_all(database: &dyn Database, store: &Arc<dyn Store>, asks: &Arc<dyn Store>, run: &Run) {
+    let before = everything(database, asks, run).await;
     for late in [done(run), failed(run), stepped(run), postponed(run, at(9_999))] {
-        refuse(store, with_all(late)).await;
-        assert_eq!(everything(place, asks, run).await, before);
+        expect_lease_lost(store, with_all(late)).await;
+        assert_eq!(everything(database, asks, run).await, before);
     }
 }
 
-pub(super) async fn a_record_by_who_has_not_the_run_is_refused_and_changes_nothing(place: &dyn Place) {
-    let owners = place.owners().await;
+pub(super) async fn a_record_by_an_owner_without_the_run_is_rejected_and_changes_nothing(database: &dyn Database) {
+    let owners = database.owners().await;
     let waiting = accept(&owners[0], left(event(0), vec![run("a")])).await.remove(0).0;
-    refuses_all(place, &owners[0], &owners[0], &waiting).await;
+    rejects_all(database, &owners[0], &owners[0], &waiting).await;
     if let [first, other] = &owners[..] {
         let one = begin(first, 0, run("b")).await;
-        refuses_all(place, other, first, &one).await;
+        rejects_all(database, other, first, &one).await;
         record(first, done(&one)).await;
     }
     // A released run no longer belongs to the owner that released it.
     let leased = lease(&owners[0]).await.remove(0);
     let given_back = record(&owners[0], postponed(&leased, at(60))).await;
-    refuses_all(place, &owners[0], &owners[0], &given_back).await;
+    rejects_all(database, &owners[0], &owners[0], &given_back).await;
     assert_eq!(lease(&owners[0]).await, [Run { turn: given_back.turn + 1, ..given_back }]);
 }
 
-pub(super) async fn a_record_by_an_earlier_count_is_refused_and_changes_nothing(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn a_record_with_an_earlier_turn_is_rejected_and_changes_nothing(database: &dyn Database) {
+    let store = database.open().await;
     let one = begin(&store, 0, run("a")).await;
     let next = record(&store, stepped(&one)).await;
     for late in [done(&one), failed(&one), postponed(&one, at(9_999))] {
-        refuse(&store, with_all(late)).await;
+        expect_lease_lost(&store, with_all(late)).await;
     }
     let given_back = record(&store, postponed(&next, at(60))).await;
     let leased = lease(&store).await.remove(0);
     assert_eq!(leased.turn, given_back.turn + 1);
     // It belongs to the same owner again, but not to the task that held it before.
     for turn in 0..leased.turn {
-        refuses_all(place, &store, &store, &Run { turn, ..leased.clone() }).await;
+        rejects_all(database, &store, &store, &Run { turn, ..leased.clone() }).await;
     }
     record(&store, done(&leased)).await;
 }
 
-/// A replay must not return a run to a turn number that somebody held it with before it failed.
-pub(super) async fn a_record_from_before_a_replay_is_refused_and_changes_nothing(place: &dyn Place) {
-    let store = place.open().await;
+/// A replayed run must not get a turn number that it had before it failed.
+pub(super) async fn a_record_from_before_a_replay_is_rejected_and_changes_nothing(database: &dyn Database) {
+    let store = database.open().await;
     let mut late = Vec::new();
     let mut one = begin(&store, 0, run("a")).await;
     for _ in 0..3 {
@@ -154,32 +157,32 @@ pub(super) async fn a_record_from_before_a_replay_is_refused_and_changes_nothing
         assert_eq!(store.replay(one.event, None, at(1)).await.unwrap(), 1);
         one = lease(&store).await.remove(0);
         for late in &late {
-            refuses_all(place, &store, &store, late).await;
+            rejects_all(database, &store, &store, late).await;
         }
     }
     record(&store, done(&one)).await;
 }
 
-pub(super) async fn a_record_of_a_run_that_has_ended_is_refused_and_changes_nothing(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn a_record_of_a_run_that_has_ended_is_rejected_and_changes_nothing(database: &dyn Database) {
+    let store = database.open().await;
     for end in [done, failed] {
         let one = begin(&store, 0, run("a")).await;
         let ended = record(&store, end(&one)).await;
-        refuses_all(place, &store, &store, &one).await;
-        refuses_all(place, &store, &store, &ended).await;
+        rejects_all(database, &store, &store, &one).await;
+        rejects_all(database, &store, &store, &ended).await;
     }
     assert!(lease(&store).await.is_empty());
 }
 
-pub(super) async fn a_record_by_a_dead_owner_is_refused_and_changes_nothing(place: &dyn Place) {
-    let first = place.open().await;
+pub(super) async fn a_record_by_a_dead_owner_is_rejected_and_changes_nothing(database: &dyn Database) {
+    let first = database.open().await;
     let one = begin(&first, 0, run("a")).await;
-    let heir = place.heir(&first).await;
-    let leased = lease(&heir).await;
+    let successor = database.successor(&first).await;
+    let leased = lease(&successor).await;
     assert_eq!(ids(&leased), [one.id]);
-    refuses_all(place, &first, &heir, &one).await;
+    rejects_all(database, &first, &successor, &one).await;
     // Not even the run's current turn number makes it the dead owner's.
-    refuses_all(place, &first, &heir, &leased[0]).await;
-    record(&heir, done(&leased[0])).await;
-    refuses_all(place, &first, &heir, &one).await;
+    rejects_all(database, &first, &successor, &leased[0]).await;
+    record(&successor, done(&leased[0])).await;
+    rejects_all(database, &first, &successor, &one).await;
 }

@@ -1,7 +1,7 @@
 //! Deleting finished events.
 
-use super::place::Place;
-use super::sample::{DAY, accept, at, begin, delivered, done, dossier, event, failed, once, postponed, record, run, taken};
+use super::database::Database;
+use super::samples::{DAY, accept, at, begin, delivered, done, dossier, event, failed, once, postponed, record, run, taken};
 use crate::model::answer::SealedAnswer;
 use crate::model::run::Run;
 use crate::secret::SealedText;
@@ -11,8 +11,8 @@ fn before(seconds: i64) -> Pruning {
     Pruning { before: at(seconds), failed: false, is_dry_run: false }
 }
 
-pub(super) async fn an_event_is_deleted_with_all_that_belongs_to_it(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn an_event_is_deleted_with_everything_that_belongs_to_it(database: &dyn Database) {
+    let store = database.open().await;
     let (one, kept) = (begin(&store, 0, run("a")).await, begin(&store, 1, run("a")).await);
     let answer = SealedAnswer { status: 200, headers: Vec::new(), body: SealedText::clear("ok") };
     for run in [&one, &kept] {
@@ -20,21 +20,21 @@ pub(super) async fn an_event_is_deleted_with_all_that_belongs_to_it(place: &dyn 
     }
     let counted = store.prune(Pruning { is_dry_run: true, ..before(1) }, 0, 10).await.unwrap();
     assert_eq!((counted.events, counted.is_all), (1, true));
-    assert!(place.records().await.dossier(one.event).await.is_ok(), "it was only counted");
+    assert!(database.records().await.dossier(one.event).await.is_ok(), "it was only counted");
     let pruned = store.prune(before(1), 0, 10).await.unwrap();
     assert_eq!((pruned.events, pruned.is_all), (1, true));
-    assert!(place.records().await.dossier(one.event).await.is_err());
+    assert!(database.records().await.dossier(one.event).await.is_err());
     assert_eq!(store.answer(one.event).await.unwrap(), Standing::default());
     assert_eq!(store.replay(one.event, None, at(2)).await.unwrap(), 0);
     // The event received at exactly that moment stays, with everything known about it.
-    assert_eq!(dossier(place, kept.event).await.runs[0].1.len(), 1);
+    assert_eq!(dossier(database, kept.event).await.runs[0].1.len(), 1);
     assert_eq!(store.answer(kept.event).await.unwrap(), Standing { answer: Some(answer), is_open: false });
-    assert_eq!(place.records().await.counts().await.unwrap().events, 1);
-    assert!(store.size().await.unwrap() > 0 && place.records().await.size().await.unwrap() > 0);
+    assert_eq!(database.records().await.counts().await.unwrap().events, 1);
+    assert!(store.size().await.unwrap() > 0 && database.records().await.size().await.unwrap() > 0);
 }
 
-pub(super) async fn what_waits_or_failed_is_not_deleted(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn events_with_waiting_or_failed_runs_are_not_deleted(database: &dyn Database) {
+    let store = database.open().await;
     let in_hand = begin(&store, 0, run("a")).await;
     let waits = begin(&store, 0, run("a")).await;
     record(&store, postponed(&waits, at(500))).await;
@@ -47,17 +47,17 @@ pub(super) async fn what_waits_or_failed_is_not_deleted(place: &dyn Place) {
     accept(&store, taken(event(9), Vec::new())).await;
     assert_eq!(store.prune(before(5), 0, 10).await.unwrap().events, 2);
     for kept in [&in_hand, &waits, &failing[0].0] {
-        dossier(place, kept.event).await;
+        dossier(database, kept.event).await;
     }
-    assert!(place.records().await.dossier(repeated[0].0.event).await.is_err());
+    assert!(database.records().await.dossier(repeated[0].0.event).await.is_err());
     assert_eq!(store.prune(Pruning { failed: true, ..before(5) }, 0, 10).await.unwrap().events, 1);
-    assert!(place.records().await.dossier(failing[0].0.event).await.is_err());
+    assert!(database.records().await.dossier(failing[0].0.event).await.is_err());
     record(&store, done(&in_hand)).await;
     assert_eq!(store.prune(Pruning { failed: true, ..before(5) }, 0, 10).await.unwrap().events, 1);
 }
 
-pub(super) async fn deleting_goes_on_where_it_stopped(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn deleting_continues_where_it_stopped(database: &dyn Database) {
+    let store = database.open().await;
     let mut runs: Vec<Run> = Vec::new();
     for n in 0..10 {
         runs.push(begin(&store, n, run("a")).await);
@@ -79,11 +79,11 @@ pub(super) async fn deleting_goes_on_where_it_stopped(place: &dyn Place) {
         }
     }
     assert_eq!(events, 6);
-    assert_eq!(place.records().await.counts().await.unwrap().events, 5);
+    assert_eq!(database.records().await.counts().await.unwrap().events, 5);
 }
 
-pub(super) async fn what_was_remembered_for_a_time_is_deleted_after_it(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn expired_deliveries_are_deleted(database: &dyn Database) {
+    let store = database.open().await;
     let day = DAY.as_secs() as i64;
     accept(&store, delivered(taken(event(0), vec![run("a")]), &["old"])).await;
     accept(&store, delivered(taken(event(10), vec![run("a")]), &["young"])).await;

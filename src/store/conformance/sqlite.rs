@@ -4,14 +4,14 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
-use super::place::{Backend, Later, Place};
+use super::database::{Backend, Database, Later};
 use crate::store::contract::{Records, Store};
 
 pub(super) struct Sqlites;
 
 impl Backend for Sqlites {
-    fn new_place(&self) -> Later<'_, Box<dyn Place>> {
-        Box::pin(async { Box::new(Folder { data: tempfile::tempdir().unwrap(), next: Mutex::default() }) as Box<dyn Place> })
+    fn new_database(&self) -> Later<'_, Box<dyn Database>> {
+        Box::pin(async { Box::new(Folder { data: tempfile::tempdir().unwrap(), next: Mutex::default() }) as Box<dyn Database> })
     }
 }
 
@@ -21,7 +21,7 @@ struct Folder {
     next: Mutex<Option<Arc<dyn Store>>>,
 }
 
-impl Place for Folder {
+impl Database for Folder {
     fn open(&self) -> Later<'_, Arc<dyn Store>> {
         Box::pin(async { self.next.lock().unwrap().take().unwrap_or_else(|| crate::store::open(self.data.path()).unwrap()) })
     }

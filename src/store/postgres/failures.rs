@@ -45,7 +45,7 @@ async fn leases(store: &Arc<dyn Store>) -> usize {
     store.lease(Timestamp::UNIX_EPOCH, 10, Heavy::ANY).await.unwrap().len()
 }
 
-async fn an_owner_lives_while_it_says_so_and_dies_when_it_does_not(config: &Config) {
+async fn an_owner_lives_while_it_renews_its_term_and_dies_when_it_stops(config: &Config) {
     let life = Duration::from_secs(4);
     let (lives, other) = (open(config, life).await, open(config, HOUR).await);
     begin(&lives).await;
@@ -60,29 +60,29 @@ async fn an_owner_lives_while_it_says_so_and_dies_when_it_does_not(config: &Conf
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), dead).await.expect("its runs are free when its time is over");
+    tokio::time::timeout(Duration::from_secs(60), dead).await.expect("its runs are free when its term is over");
 }
 
-async fn an_owner_that_was_paused_goes_on_with_what_nobody_took_meanwhile(config: &Config) {
+async fn a_paused_owner_continues_with_the_runs_that_nobody_took(config: &Config) {
     let (paused, other) = (open(config, HOUR).await, open(config, HOUR).await);
     let (first, second) = (begin(&paused).await, begin(&paused).await);
     let sql = client(config).await;
-    let its_time_is_over = "UPDATE owner SET until = clock_timestamp() WHERE id = (SELECT min(id) FROM owner)";
-    sql.batch_execute(its_time_is_over).await.unwrap();
+    let end_its_term = "UPDATE owner SET until = clock_timestamp() WHERE id = (SELECT min(id) FROM owner)";
+    sql.batch_execute(end_its_term).await.unwrap();
     assert!(other.next_due().await.unwrap().is_some());
     assert_eq!(other.lease(Timestamp::UNIX_EPOCH, 1, Heavy::ANY).await.unwrap()[0].0.id, first.id);
     assert_eq!(record(&paused, &first, State::Waiting).await, Recorded::LeaseLost);
     assert_eq!(record(&paused, &second, State::Waiting).await, Recorded::Recorded);
-    // Taking any run makes it live again, with all the runs it has.
+    // Accepting a run renews its term, for all the runs it has.
     let third = begin(&paused).await;
     assert_eq!((leases(&other).await, other.next_due().await.unwrap()), (0, None));
     assert_eq!(record(&paused, &third, State::Done).await, Recorded::Recorded);
-    sql.batch_execute(its_time_is_over).await.unwrap();
-    assert_eq!(leases(&paused).await, 0, "what it has itself is not free for it");
+    sql.batch_execute(end_its_term).await.unwrap();
+    assert_eq!(leases(&paused).await, 0, "its own runs are not free for itself");
     assert_eq!(leases(&other).await, 0);
 }
 
-async fn connections_that_are_lost_are_made_anew(config: &Config) {
+async fn lost_connections_are_replaced(config: &Config) {
     let store = open(config, HOUR).await;
     let run = begin(&store).await;
     let sql = client(config).await;
@@ -99,7 +99,7 @@ async fn connections_that_are_lost_are_made_anew(config: &Config) {
     assert_eq!(record(&store, &run, State::Done).await, Recorded::Recorded);
 }
 
-async fn several_may_open_it_for_the_first_time_together(config: &Config) {
+async fn several_owners_can_open_a_new_database_at_once(config: &Config) {
     let asked: Vec<_> = (0..6)
         .map(|_| {
             let config = config.clone();
@@ -111,7 +111,7 @@ async fn several_may_open_it_for_the_first_time_together(config: &Config) {
     }
 }
 
-async fn a_newer_database_is_refused(config: &Config) {
+async fn a_newer_database_is_rejected(config: &Config) {
     open(config, HOUR).await;
     client(config).await.batch_execute("INSERT INTO version VALUES (1000)").await.unwrap();
     let Err(e) = Postgres::open(config.clone(), HOUR).await else { panic!() };
@@ -120,7 +120,7 @@ async fn a_newer_database_is_refused(config: &Config) {
 
 #[test]
 #[cfg_attr(not(has_postgres), ignore = "needs a PostgreSQL server: apt-get install postgresql")]
-fn whatever_fails_the_store_goes_on() {
+fn the_store_survives_its_failures() {
     let server = Server::start();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut schemas = (0..).map(|n| format!("schema_{n}"));
@@ -131,10 +131,10 @@ fn whatever_fails_the_store_goes_on() {
         config.options(format!("-c search_path={name}"));
         config
     };
-    runtime.block_on(an_owner_lives_while_it_says_so_and_dies_when_it_does_not(&next()));
-    runtime.block_on(an_owner_that_was_paused_goes_on_with_what_nobody_took_meanwhile(&next()));
-    runtime.block_on(connections_that_are_lost_are_made_anew(&next()));
-    runtime.block_on(several_may_open_it_for_the_first_time_together(&next()));
-    runtime.block_on(a_newer_database_is_refused(&next()));
+    runtime.block_on(an_owner_lives_while_it_renews_its_term_and_dies_when_it_stops(&next()));
+    runtime.block_on(a_paused_owner_continues_with_the_runs_that_nobody_took(&next()));
+    runtime.block_on(lost_connections_are_replaced(&next()));
+    runtime.block_on(several_owners_can_open_a_new_database_at_once(&next()));
+    runtime.block_on(a_newer_database_is_rejected(&next()));
     assert!(!server.log().contains("deadlock detected"), "{}", server.log());
 }

@@ -99,7 +99,7 @@ fn programs() -> Option<PathBuf> {
     on_path.or_else(debian)
 }
 
-/// The user to run the server as if these tests run as root, which it refuses.
+/// The user that runs the server if the tests run as root, because PostgreSQL does not start as root.
 fn unprivileged() -> Option<(u32, u32)> {
     let is_root = fs::metadata("/proc/self").map(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0).unwrap_or_default();
     let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_stamped_on_any_package_and_read_again() {
+    fn the_id_of_a_batch_is_written_to_any_package_and_read_back() {
         let kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/custom-properties";
         let none = [
             (TYPES, "<t:Types xmlns:t='x' />"),
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_chain_is_no_longer_named() {
+    fn only_references_to_the_calculation_chain_are_removed() {
         let rels = "xl/_rels/workbook.xml.rels";
         let parts = [
             (

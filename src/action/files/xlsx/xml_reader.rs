@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_well_formed_is_refused() {
+    fn malformed_xml_is_rejected() {
         for xml in [
             "",
             "text",
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_well_formed_is_read_whatever_it_holds() {
+    fn well_formed_xml_is_read() {
         for xml in [
             "<a/>",
             "\u{feff}<?xml version=\"1.0\" encoding='utf-8' standalone=\"yes\"?>\r\n<!-- <b> -->\n<a\n b = '>\"' c:d=\"'/>\" ><é/></a >\n<?end?>",

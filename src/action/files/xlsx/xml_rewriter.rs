@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_are_left_out_put_in_and_put_at_the_end() {
+    fn elements_are_removed_inserted_and_appended() {
         let edit = |before: &str| {
             rewrite(before, |xml, at| match xml.local() {
                 "out" if at.begins() => xml.discard(),
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_malformed_is_put_in_and_no_root_is_left_out() {
+    fn nothing_malformed_is_inserted_and_the_root_is_never_removed() {
         type Edit = fn(&mut Rewriter<&[u8], &mut Vec<u8>>) -> io::Result<()>;
         let edits: [Edit; 10] = [
             |xml| xml.set("b", "\u{1}"),
@@ -364,7 +364,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_of_a_damaged_document_is_what_was_read_or_nothing(
+        fn a_damaged_document_is_copied_exactly_or_rejected(
             xml in document(), at in any::<proptest::sample::Index>(), new in "[<>/&;'\"= \\]a!-]{0,3}", piece in 1usize..40,
         ) {
             let mut damaged = xml.into_bytes();

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_added_behind_the_last_value_and_nothing_else_changes() {
+    fn rows_are_added_after_the_last_value_and_nothing_else_changes() {
         let before = "<x:worksheet><x:dimension ref=\"A1:B2\"/><x:sheetData><x:row r=\"1\"><x:c r=\"A1\" t=\"inlineStr\"><x:is><x:t>N &amp; M</x:t></x:is></x:c><x:c r=\"B1\" t=\"s\"><x:v>3</x:v></x:c></x:row>\
             <x:row r=\"2\"><x:c r=\"A2\" s=\"4\"><x:v>1</x:v></x:c></x:row><x:row r=\"3\" ht=\"9\"/><x:row r=\"4\" ht=\"9\"/></x:sheetData><x:autoFilter ref=\"A1:B2\"/><x:other a='1'/></x:worksheet>";
         let mut shape = scan(before.as_bytes()).unwrap();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_changed_keeps_its_quotes_spaces_and_comments() {
+    fn unchanged_parts_keep_their_quotes_spaces_and_comments() {
         let before = "\u{feff}<?xml version='1.0'?>\n<!-- <row r='2'><sheetData/> --><x:sheet ><x:dimension\nref = 'A1:B2'/><x:sheetData ><x:row r='1' ><x:c r='A1' t='inlineStr'><x:is><x:t>N</x:t></x:is></x:c ></x:row >\
             <!-- <c r='A2'/> --><x:row spans='1:2' r='2' ><x:c r='A2' s='4'\n/><x:c r='B2'><x:f>SUM(A1:A1)&amp;\">\"</x:f></x:c></x:row></x:sheetData\n></x:sheet>";
         let cell = "<x:c r=\"A2\" s=\"4\"><x:v>7</x:v></x:c>";
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sheet_that_ends_too_early_is_no_sheet() {
+    fn a_sheet_that_ends_too_early_is_rejected() {
         let whole = "<worksheet><sheetData><row r=\"1\"><c r=\"A1\"><v>1</v></c></row></sheetData></worksheet>";
         let shape = scan(whole.as_bytes()).unwrap();
         for cut in [&whole[..30], &whole[..whole.len() - 30], "<worksheet></worksheet>"] {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_xml_cannot_hold_is_spelled_out() {
+    fn characters_that_xml_cannot_contain_are_escaped() {
         assert_eq!(spelled_out("a\u{1}b_x0001_<"), "a_x0001_b_x005F_x0001_<");
     }
 }

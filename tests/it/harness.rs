@@ -1,4 +1,4 @@
-//! A folder with rules, a Doorbell that serves them, a client that sends webhooks, and a target that is called.
+//! What all tests use: a folder with rules, a running Doorbell, a client that sends webhooks, and an app for it to call.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,52 +10,52 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a test waits for something that must happen before it fails; nothing is ever waited for by sleeping alone.
-/// Only a test that fails takes this long, so it is generous: the machine may be busy with other things.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+/// How long a test waits for something that must happen, before it fails. Only a failing test takes this long, so it is
+/// generous: the machine may be busy with other things.
+pub const MAX_WAIT: Duration = Duration::from_secs(180);
 
-/// A folder of its own for one test.
-pub struct World {
+/// A folder for one test, and how Doorbell is started in it.
+pub struct Setup {
     pub dir: tempfile::TempDir,
     env: Vec<(String, String)>,
-    /// The user and group that Doorbell runs as, if not those of the tests.
+    /// The number of the user and group that Doorbell runs as, if not those of the tests.
     user: Option<u32>,
 }
 
-/// A Doorbell at work; stopped hard when it is dropped.
-pub struct Serving {
+/// A running `doorbell serve`; killed when this value is dropped.
+pub struct Doorbell {
     pub child: Child,
     pub address: String,
-    /// What it wrote to its log so far.
+    /// What it has written to its log so far.
     pub log: Arc<Mutex<String>>,
 }
 
-/// What a client got.
+/// The response that a client received.
 #[derive(Debug)]
-pub struct Got {
+pub struct Response {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: String,
 }
 
-impl Got {
+impl Response {
     pub fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map_or("", |(_, v)| v)
     }
 }
 
-impl World {
+impl Setup {
     pub fn new() -> Self {
-        let world = Self { dir: tempfile::tempdir().unwrap(), env: Vec::new(), user: None };
-        std::fs::create_dir(world.path("rules")).unwrap();
-        world
+        let setup = Self { dir: tempfile::tempdir().unwrap(), env: Vec::new(), user: None };
+        std::fs::create_dir(setup.path("rules")).unwrap();
+        setup
     }
 
-    /// A world with one rule file.
+    /// A folder with one rule file.
     pub fn with(rules: &str) -> Self {
-        let world = Self::new();
-        world.write("rules/rules.yaml", rules);
-        world
+        let setup = Self::new();
+        setup.write("rules/rules.yaml", rules);
+        setup
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
@@ -63,14 +63,14 @@ impl World {
         self
     }
 
-    /// Makes Doorbell run as another user, who owns everything here and is in the group of the same number alone. Only root
-    /// can do that.
-    pub fn run_by(mut self, user: u32) -> Self {
+    /// Runs Doorbell as another user, who owns everything here and is only in the group with the same number. Only root can
+    /// do that.
+    pub fn run_as_user(mut self, user: u32) -> Self {
         // The program may be in a folder that the other user cannot enter.
         std::fs::copy(env!("CARGO_BIN_EXE_doorbell"), self.path("doorbell")).unwrap();
         std::fs::create_dir_all(self.path("output")).unwrap();
-        let whose = format!("{user}:{user}");
-        assert!(Command::new("chown").args(["-R", &whose]).arg(self.dir.path()).status().unwrap().success());
+        let owner = format!("{user}:{user}");
+        assert!(Command::new("chown").args(["-R", &owner]).arg(self.dir.path()).status().unwrap().success());
         self.user = Some(user);
         self
     }
@@ -107,37 +107,37 @@ impl World {
         self.command(arguments).output().unwrap()
     }
 
-    /// What a command prints to standard output.
-    pub fn said(&self, arguments: &[&str]) -> String {
+    /// What a command prints, to standard output and then to standard error.
+    pub fn printed(&self, arguments: &[&str]) -> String {
         let out = self.run(arguments);
         String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap()
     }
 
-    pub fn serve(&self) -> Serving {
+    pub fn serve(&self) -> Doorbell {
         self.serve_with(&[])
     }
 
-    /// Starts to serve at a free port, and returns when it listens.
-    pub fn serve_with(&self, arguments: &[&str]) -> Serving {
-        self.serve_by(self.command(&[]), arguments)
+    /// Starts Doorbell at a free port, and returns when it listens.
+    pub fn serve_with(&self, arguments: &[&str]) -> Doorbell {
+        self.serve_with_command(self.command(&[]), arguments)
     }
 
-    /// Starts to serve by a command that takes the arguments of Doorbell and ends in it, such as one that sets a limit first.
-    pub fn serve_by(&self, mut command: Command, arguments: &[&str]) -> Serving {
+    /// Starts Doorbell with another command that passes its arguments on to it, such as one that sets a limit first.
+    pub fn serve_with_command(&self, mut command: Command, arguments: &[&str]) -> Doorbell {
         command.current_dir(self.dir.path()).envs(self.env.iter().cloned());
         command.args(["serve", "--listen", "127.0.0.1:0", "--allow-network", "127.0.0.0/8"]).args(arguments);
         self.start(command)
     }
 
-    /// Starts a command that serves, and returns when it listens.
-    pub fn start(&self, mut command: Command) -> Serving {
+    /// Starts a command that runs Doorbell, and returns when it listens.
+    pub fn start(&self, mut command: Command) -> Doorbell {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // From here on it is stopped whatever happens.
-        let mut serving = Serving { child, address: String::new(), log: Arc::default() };
-        let (stderr, kept) = (serving.child.stderr.take().unwrap(), serving.log.clone());
+        // From here on it is stopped even if the test fails.
+        let mut serving = Doorbell { child, address: String::new(), log: Arc::default() };
+        let (stderr, log) = (serving.child.stderr.take().unwrap(), serving.log.clone());
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                kept.lock().unwrap().push_str(&(line + "\n"));
+                log.lock().unwrap().push_str(&(line + "\n"));
             }
         });
         let mut first = String::new();
@@ -149,18 +149,18 @@ impl World {
     }
 }
 
-/// Looks again and again until something is so; panics with `what` if it never is.
-pub fn until(what: &str, mut so: impl FnMut() -> bool) {
+/// Waits until something is the case; panics with `what` if that takes too long.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
-    while !so() {
+    while !is_so() {
         let waited = began.elapsed();
-        assert!(waited < PATIENCE, "this never came to pass: {what}");
-        // What takes long is looked at less often, so that looking does not keep a busy machine from getting there.
+        assert!(waited < MAX_WAIT, "this did not happen in time: {what}");
+        // The longer it takes, the less often it is checked, so that the checks do not slow down a busy machine.
         thread::sleep((waited / 20).clamp(Duration::from_millis(10), Duration::from_millis(500)));
     }
 }
 
-/// Ends a test that was built to run because the machine had an ability (tests/abilities.rs), and now finds that it lacks it.
+/// Ends a test that needs an ability (tests/abilities.rs) which the machine had when the tests were built and now lacks.
 pub fn unable(ability: &str, why: &str) -> ! {
     panic!(
         "{why}, although this looked possible when the tests were built. If it no longer is, build them again: touch tests/abilities.rs. \
@@ -168,28 +168,28 @@ pub fn unable(ability: &str, why: &str) -> ! {
     )
 }
 
-/// Sets a flag when it is dropped, so that those who work beside a test stop also where the test fails.
-pub struct SetAtEnd<'a>(pub &'a AtomicBool);
+/// Sets a flag when it is dropped, so that other threads of a test also stop if the test fails.
+pub struct SetOnDrop<'a>(pub &'a AtomicBool);
 
-impl Drop for SetAtEnd<'_> {
+impl Drop for SetOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-impl Serving {
-    /// Sends bytes as they are and reads until the other side closes.
+impl Doorbell {
+    /// Sends bytes as they are, and reads until Doorbell closes the connection.
     pub fn raw(&self, bytes: &[u8]) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        // Who refuses early may close before all is written.
+        stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
+        // Doorbell may reject a request and close before everything is written.
         let _ = stream.write_all(bytes);
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Got {
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         let mut request =
             format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n", body.len()).into_bytes();
         for (name, value) in headers {
@@ -197,15 +197,15 @@ impl Serving {
         }
         request.extend_from_slice(b"\r\n");
         request.extend_from_slice(body);
-        read_answer(&self.raw(&request))
+        parse_response(&self.raw(&request))
     }
 
-    pub fn post(&self, path: &str, json: &str) -> Got {
+    pub fn post(&self, path: &str, json: &str) -> Response {
         self.send("POST", path, &[("content-type", "application/json")], json.as_bytes())
     }
 
-    /// Sends JSON, expects 200, and returns the id of the event.
-    pub fn ring(&self, path: &str, json: &str) -> String {
+    /// Sends JSON that must be accepted; returns the id of the event.
+    pub fn deliver(&self, path: &str, json: &str) -> String {
         let got = self.post(path, json);
         assert_eq!(got.status, 200, "{got:?}\n{}", self.log.lock().unwrap());
         got.header("doorbell-event").to_owned()
@@ -215,40 +215,40 @@ impl Serving {
         self.log.lock().unwrap().contains(what)
     }
 
-    /// Asks it to read everything again.
-    pub fn hang_up(&self) {
+    /// Asks it to reload everything (SIGHUP).
+    pub fn reload(&self) {
         Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().unwrap();
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Asks it to stop (SIGTERM), and waits until it has.
     pub fn stop(mut self) {
         Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         until("it stops", || self.child.try_wait().unwrap().is_some());
     }
 
-    /// Stops it as a power button would.
+    /// Kills it (SIGKILL).
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 }
 
-impl Drop for Serving {
+impl Drop for Doorbell {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-pub fn read_answer(text: &str) -> Got {
+pub fn parse_response(text: &str) -> Response {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
     let mut lines = head.lines();
     let status = lines.next().and_then(|l| l.split(' ').nth(1)).and_then(|s| s.parse().ok()).unwrap_or(0);
     let headers = lines.filter_map(|l| l.split_once(": ")).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
-    Got { status, headers, body: body.to_owned() }
+    Response { status, headers, body: body.to_owned() }
 }
 
-/// One frame of HTTP/2 (RFC 9113, 4.1).
+/// A frame of HTTP/2 (RFC 9113, 4.1).
 pub fn http2_frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
     frame.extend([kind, flags]);
@@ -257,7 +257,7 @@ pub fn http2_frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> 
     frame
 }
 
-/// A connection of HTTP/2 with one request, on stream 1: every header as a literal without indexing (RFC 7541, 6.2.2).
+/// The bytes of an HTTP/2 connection with one request, on stream 1. Every header is a literal without indexing (RFC 7541, 6.2.2).
 pub fn http2(headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in headers {
@@ -275,43 +275,43 @@ pub fn http2(headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     all
 }
 
-/// A request that a target got.
+/// A request that a target received.
 #[derive(Debug, Clone)]
-pub struct Called {
+pub struct ReceivedCall {
     pub line: String,
     pub headers: Vec<(String, String)>,
     pub body: String,
 }
 
-impl Called {
+impl ReceivedCall {
     pub fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map_or("", |(_, v)| v)
     }
 }
 
-/// Another app: answers what it is told to, in order, the last answer again and again.
+/// Another app that Doorbell calls. It gives the answers it was created with, in order, and repeats the last one.
 pub struct Target {
     pub address: String,
-    pub calls: Arc<Mutex<Vec<Called>>>,
+    pub calls: Arc<Mutex<Vec<ReceivedCall>>>,
 }
 
 impl Target {
-    /// Each answer is a whole HTTP answer; an empty one closes the connection without a word.
+    /// Each answer is a complete HTTP response; an empty one closes the connection without a response.
     pub fn new(answers: &[&str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let calls = Arc::new(Mutex::new(Vec::new()));
-        let (kept, answers): (_, Vec<String>) = (calls.clone(), answers.iter().map(|a| (*a).to_owned()).collect());
+        let (received, answers): (_, Vec<String>) = (calls.clone(), answers.iter().map(|a| (*a).to_owned()).collect());
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (kept, answers) = (kept.clone(), answers.clone());
-                thread::spawn(move || Self::talk(stream, &kept, &answers));
+                let (received, answers) = (received.clone(), answers.clone());
+                thread::spawn(move || Self::answer(stream, &received, &answers));
             }
         });
         Self { address, calls }
     }
 
-    fn talk(stream: TcpStream, calls: &Mutex<Vec<Called>>, answers: &[String]) {
+    fn answer(stream: TcpStream, calls: &Mutex<Vec<ReceivedCall>>, answers: &[String]) {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut writer = stream;
         loop {
@@ -331,7 +331,7 @@ impl Target {
             reader.read_exact(&mut body).unwrap();
             let number = {
                 let mut calls = calls.lock().unwrap();
-                calls.push(Called { line: line.trim_end().to_owned(), headers, body: String::from_utf8(body).unwrap() });
+                calls.push(ReceivedCall { line: line.trim_end().to_owned(), headers, body: String::from_utf8(body).unwrap() });
                 calls.len() - 1
             };
             let answer = &answers[number.min(answers.len() - 1)];
@@ -345,15 +345,15 @@ impl Target {
         format!("http://{}{path}", self.address)
     }
 
-    pub fn calls(&self) -> Vec<Called> {
+    pub fn calls(&self) -> Vec<ReceivedCall> {
         self.calls.lock().unwrap().clone()
     }
 }
 
-/// A server that is gone: nothing listens at its address, and nothing else can take it while this value lives.
-pub struct Gone(tokio::net::TcpSocket);
+/// An address at which nothing listens, and which no other program can use while this value exists.
+pub struct ClosedPort(tokio::net::TcpSocket);
 
-impl Gone {
+impl ClosedPort {
     pub fn new() -> Self {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -365,12 +365,12 @@ impl Gone {
     }
 }
 
-/// A whole HTTP answer with a JSON body.
+/// A complete HTTP response with a JSON body.
 pub fn json(status: u16, body: &str) -> String {
     format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
-/// The project's own folder.
-pub fn home() -> &'static Path {
+/// The folder of this project.
+pub fn project_folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

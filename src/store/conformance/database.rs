@@ -1,5 +1,5 @@
-//! A store as the conformance tests see it: where it is, how it is opened, and how its owners die. Each kind of store
-//! implements this in a file of its own.
+//! A store as the conformance tests see it: how it is opened, and how its owners die. Each kind of store implements this in a
+//! file of its own.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,24 +13,24 @@ pub(super) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A kind of store to be tested.
 pub(super) trait Backend {
     /// A new, empty store.
-    fn new_place(&self) -> Later<'_, Box<dyn Place>>;
+    fn new_database(&self) -> Later<'_, Box<dyn Database>>;
     /// Called after all tests: asserts that the store has logged no complaints.
-    fn is_well(&self) {}
+    fn check_log(&self) {}
 }
 
-/// Where one store is.
-pub(super) trait Place: Send + Sync {
+/// One store, which owners can open.
+pub(super) trait Database: Send + Sync {
     /// Opens the store, as a new owner.
     fn open(&self) -> Later<'_, Arc<dyn Store>>;
-    /// Lets an owner die. Its handle stays usable, as that of a process that was only paused and now wakes up.
+    /// Ends an owner. Its handle can still be used, like that of a process that was only paused.
     fn kill<'a>(&'a self, owner: &'a Arc<dyn Store>) -> Later<'a, ()>;
-    /// Whether several owners may live at the same time.
+    /// Whether there may be several owners at the same time.
     fn allows_several_owners(&self) -> bool;
     fn records(&self) -> Later<'_, Arc<dyn Records>>;
 }
 
-impl dyn Place + '_ {
-    /// As many owners as may live at the same time, but at most two.
+impl dyn Database + '_ {
+    /// Two owners if the store allows it, or one.
     pub(super) async fn owners(&self) -> Vec<Arc<dyn Store>> {
         let mut owners = vec![self.open().await];
         if self.allows_several_owners() {
@@ -39,8 +39,8 @@ impl dyn Place + '_ {
         owners
     }
 
-    /// Lets an owner die, and returns its successor.
-    pub(super) async fn heir(&self, of: &Arc<dyn Store>) -> Arc<dyn Store> {
+    /// Ends an owner, and returns its successor.
+    pub(super) async fn successor(&self, of: &Arc<dyn Store>) -> Arc<dyn Store> {
         self.kill(of).await;
         self.open().await
     }

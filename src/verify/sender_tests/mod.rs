@@ -1,6 +1,6 @@
-//! Requests as every sender would send them, with valid signatures, for tests of all schemes.
+//! Tests of all schemes with requests as every sender would send them, with valid signatures.
 
-mod greetings;
+mod handshakes;
 mod replay;
 
 use base64::Engine as _;
@@ -22,7 +22,7 @@ use crate::model::request::Request;
 use crate::yaml::reader::Reader;
 use crate::yaml::source::Source;
 
-/// When every request comes in, and where.
+/// When every request arrives, and at which address.
 pub(super) const NOW: i64 = 1_795_514_400;
 pub(super) const URL: &str = "https://hooks.example.com";
 /// What shared secrets are made of, and the values used with them.
@@ -168,8 +168,8 @@ impl<'a> Signer<'a> {
             _ => String::from_utf8(SHARED.to_vec()).unwrap(),
         };
         let token = sender.handshake.as_ref().is_some_and(|h| h.wants_token());
-        let beside = if token { format!(", verify_token: \"{VERIFY_TOKEN}\"") } else { String::new() };
-        let source = Source { name: "x".into(), text: format!("secret: \"{{{{ secret.S }}}}\"{beside}").replace(", ", "\n") };
+        let verify_token = if token { format!(", verify_token: \"{VERIFY_TOKEN}\"") } else { String::new() };
+        let source = Source { name: "x".into(), text: format!("secret: \"{{{{ secret.S }}}}\"{verify_token}").replace(", ", "\n") };
         let node = source.read().unwrap();
         let reader = Reader::new(&source);
         let given = |_: &str| Some(secret.clone());
@@ -243,12 +243,12 @@ impl<'a> Signer<'a> {
             Algorithm::RsaPssSha256 => rsa_sign(&signature::RSA_PSS_SHA256, message),
             Algorithm::RsaSha256 | Algorithm::JwtRs256 => rsa_sign(&signature::RSA_PKCS1_SHA256, message),
             Algorithm::Equals => self.secret.as_bytes().to_vec(),
-            other => panic!("nobody signs by {other:?} here"),
+            other => panic!("no sender here signs with {other:?}"),
         }
     }
 
     /// A signature in its usual encoding.
-    pub(super) fn spelled(&self, message: &[u8], signature: &[u8]) -> String {
+    pub(super) fn encoded(&self, message: &[u8], signature: &[u8]) -> String {
         let scheme = &self.sender.scheme;
         if scheme.algorithm.token_word().is_some() {
             return format!("{}.{}", String::from_utf8_lossy(message), URL_SAFE_NO_PAD.encode(signature));
@@ -266,27 +266,27 @@ impl<'a> Signer<'a> {
     }
 
     /// A signature in the format in which it is sent.
-    pub(super) fn formatted(&self, time: Option<&str>, spelled: &str) -> String {
+    pub(super) fn formatted(&self, time: Option<&str>, encoded: &str) -> String {
         match &self.sender.scheme.format {
-            Format::Whole { before, after } => format!("{before}{spelled}{after}"),
+            Format::Whole { before, after } => format!("{before}{encoded}{after}"),
             Format::Pairs { between, time: Some(name), signature } => {
-                format!("{name}={}{between}{signature}={spelled}", time.unwrap_or_default())
+                format!("{name}={}{between}{signature}={encoded}", time.unwrap_or_default())
             }
-            Format::Pairs { signature, .. } => format!("{signature}={spelled}"),
+            Format::Pairs { signature, .. } => format!("{signature}={encoded}"),
         }
     }
 
     /// The draft with its signature.
-    pub(super) fn request(&self, draft: &Draft, spelled: &str) -> Request {
+    pub(super) fn request(&self, draft: &Draft, encoded: &str) -> Request {
         let mut request = draft.request.clone();
-        self.sender.scheme.from[0].put(&mut request, &self.formatted(draft.time.as_deref(), spelled));
+        self.sender.scheme.from[0].put(&mut request, &self.formatted(draft.time.as_deref(), encoded));
         request
     }
 
     /// A request signed by this sender.
     pub(super) fn signed(&self, body: &[u8]) -> (Draft, Request) {
         let draft = self.draft(body);
-        let request = self.request(&draft, &self.spelled(&draft.message, &self.sign(&draft.message)));
+        let request = self.request(&draft, &self.encoded(&draft.message, &self.sign(&draft.message)));
         (draft, request)
     }
 }
@@ -303,7 +303,7 @@ pub(super) fn wrapped(halves: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn every_sender_is_let_in_with_what_it_signs() {
+fn every_sender_is_accepted_with_its_own_signature() {
     assert_eq!(all().len(), senders().len() + 9);
     for sender in all() {
         let signer = Signer::new(&sender);

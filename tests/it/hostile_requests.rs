@@ -1,17 +1,17 @@
-//! Hostile input at the door: an answer or a close each; no crash, no hang.
+//! Hostile requests: each is answered or its connection is closed, and none crashes Doorbell or makes it hang.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::world::{PATIENCE, World, read_answer};
+use crate::harness::{MAX_WAIT, Setup, parse_response};
 
 const RULES: &str =
     "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    if: { body.x: 1 }\n    then: [ log: hi ]\n";
 
 #[test]
 fn strange_requests_are_answered_or_closed() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     let json = |body: &str| {
         format!(
             "POST /a HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -47,43 +47,43 @@ fn strange_requests_are_answered_or_closed() {
         ),
         ("too long", b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n".to_vec(), vec![413]),
     ] {
-        let got = read_answer(&doorbell.raw(&bytes));
+        let got = parse_response(&doorbell.raw(&bytes));
         assert!(allowed.contains(&got.status), "{name}: {got:?}");
     }
-    assert_eq!(doorbell.post("/a", r#"{"x": 1}"#).status, 200, "it still lives");
+    assert_eq!(doorbell.post("/a", r#"{"x": 1}"#).status, 200, "it still answers");
     assert!(!doorbell.logged("panicked"));
 }
 
 #[test]
-fn a_body_without_end_is_cut_off() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+fn an_endless_body_is_cut_off() {
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     let mut stream = TcpStream::connect(&doorbell.address).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(MAX_WAIT)).unwrap();
     stream.write_all(b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
     let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
     let mut sent = 0;
     while sent < 64 << 20 && stream.write_all(&chunk).is_ok() {
         sent += chunk.len();
     }
-    assert!(sent < 64 << 20, "it took everything");
+    assert!(sent < 64 << 20, "everything was accepted");
     let mut answer = String::new();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
     let _ = stream.read_to_string(&mut answer);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
 }
 
 #[test]
 fn a_silent_connection_is_closed_and_keeps_nobody_out() {
-    let world = World::with(RULES);
-    let doorbell = world.serve();
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
     let mut silent = TcpStream::connect(&doorbell.address).unwrap();
     let mut half = TcpStream::connect(&doorbell.address).unwrap();
     half.write_all(b"PRI * HT").unwrap();
     for stream in [&mut silent, &mut half] {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
         let mut answer = Vec::new();
-        // Closed by the other side: the end, or a reset, but no time-out of ours.
+        // Doorbell closes or resets the connection; the test itself must not time out.
         match stream.read_to_end(&mut answer) {
             Ok(_) => {}
             Err(e) => assert_ne!(e.kind(), std::io::ErrorKind::WouldBlock),
@@ -93,9 +93,9 @@ fn a_silent_connection_is_closed_and_keeps_nobody_out() {
 }
 
 #[test]
-fn it_stops_in_time_with_a_stalled_sender() {
-    let world = World::with(RULES);
-    let doorbell = world.serve_with(&["--grace", "1"]);
+fn doorbell_stops_in_time_despite_a_stalled_sender() {
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve_with(&["--grace", "1"]);
     let mut stalled = TcpStream::connect(&doorbell.address).unwrap();
     stalled.write_all(b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc").unwrap();
     doorbell.stop();

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::place::Place;
-use super::sample::{begin, done, dossier, failed, lease, much_later, postponed, record, run, stepped};
+use super::database::Database;
+use super::samples::{begin, done, dossier, failed, lease, much_later, postponed, record, run, stepped};
 use crate::model::run::{Run, SavedAt};
 use crate::store::contract::Record;
 
@@ -23,8 +23,8 @@ pub(super) fn save(mut run: Run, name: &str, value: Value, in_list: bool) -> Run
     run
 }
 
-pub(super) async fn a_saved_value_is_read_back(place: &dyn Place) {
-    let first = place.open().await;
+pub(super) async fn a_saved_value_is_read_back(database: &dyn Database) {
+    let first = database.open().await;
     // As it was written, to the last digit and in its order.
     let text = r#"{"z":1.10,"a":[1,[],{},null,true],"big":123456789012345678901234567890,"e":1e+400,"":"\u0000 ä \ud83d\ude00"}"#;
     let value: Value = serde_json::from_str(text).unwrap();
@@ -32,17 +32,17 @@ pub(super) async fn a_saved_value_is_read_back(place: &dyn Place) {
     let one = save(one, "nothing", Value::Null, false);
     let one = save(one, "list of its own", json!([]), false);
     let one = record(&first, stepped(&one)).await;
-    let heir = place.heir(&first).await;
-    let leased = lease(&heir).await.remove(0);
+    let successor = database.successor(&first).await;
+    let leased = lease(&successor).await.remove(0);
     assert_eq!(leased.saved["x"].to_string(), text.replace("\\ud83d\\ude00", "😀"));
     assert_eq!((leased.saved.clone(), leased.unsaved.len()), (one.saved, 0));
     // A finished run needs its values no more.
-    record(&heir, done(&leased)).await;
-    assert!(dossier(place, one.event).await.runs[0].0.run.saved.is_empty());
+    record(&successor, done(&leased)).await;
+    assert!(dossier(database, one.event).await.runs[0].0.run.saved.is_empty());
 }
 
-pub(super) async fn a_later_value_takes_the_place_of_an_earlier_one(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn a_later_value_replaces_an_earlier_one(database: &dyn Database) {
+    let store = database.open().await;
     let mut one = begin(&store, 0, run("a")).await;
     for n in 0..3 {
         one = record(&store, stepped(&save(one, "list", json!(n), true))).await;
@@ -58,8 +58,8 @@ pub(super) async fn a_later_value_takes_the_place_of_an_earlier_one(place: &dyn 
     assert_eq!(json!(leased.saved), json!({ "list": "a word", "word": ["first"] }));
 }
 
-pub(super) async fn a_list_of_fifty_grows_element_by_element(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn a_list_of_fifty_grows_element_by_element(database: &dyn Database) {
+    let store = database.open().await;
     let mut one = begin(&store, 0, run("a")).await;
     for n in 0..50 {
         let saved = save(one, "list", json!({ "n": n }), true);
@@ -78,14 +78,14 @@ pub(super) async fn a_list_of_fifty_grows_element_by_element(place: &dyn Place) 
     assert_eq!((&leased.saved["list"], leased.saved["other"].as_array().map(Vec::len)), (&Value::from(list), Some(50)));
 }
 
-pub(super) async fn saved_values_are_read_back_after_a_failure_and_a_replay(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn saved_values_are_read_back_after_a_failure_and_a_replay(database: &dyn Database) {
+    let store = database.open().await;
     let one = begin(&store, 0, run("a")).await;
     let one = record(&store, stepped(&save(one, "before", json!([1, 2]), false))).await;
     // A value in the same record as the failure.
     let one = save(save(one, "last", json!(1), true), "last", json!(2), true);
     let ended = record(&store, failed(&one)).await;
-    assert_eq!(dossier(place, one.event).await.runs[0].0.run.saved, ended.saved, "people see them");
+    assert_eq!(dossier(database, one.event).await.runs[0].0.run.saved, ended.saved, "the records contain them");
     assert_eq!(store.replay(one.event, None, much_later()).await.unwrap(), 1);
     let leased = lease(&store).await.remove(0);
     assert_eq!(leased.saved, ended.saved);
@@ -94,8 +94,8 @@ pub(super) async fn saved_values_are_read_back_after_a_failure_and_a_replay(plac
     assert_eq!(lease(&store).await[0].saved, more.saved);
 }
 
-pub(super) async fn saving_again_what_was_saved_doubles_nothing(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn saving_the_same_values_again_repeats_nothing(database: &dyn Database) {
+    let store = database.open().await;
     let one = begin(&store, 0, run("a")).await;
     let mut saved = one;
     for n in 0..3 {

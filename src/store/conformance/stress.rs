@@ -1,10 +1,12 @@
-//! Many tasks do everything at the same time, at random: what must hold for runs whatever happens to them.
+//! Many tasks do random operations at the same time. Whatever happens, every run must end once and be alone in its lane.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use super::place::Place;
-use super::sample::{accept, done, event, failed, in_lane, left, much_later, once, postponed, record, refuse, run, stepped, taken};
+use super::database::Database;
+use super::samples::{
+    accept, done, event, expect_lease_lost, failed, in_lane, left, much_later, once, postponed, record, run, stepped, taken,
+};
 use crate::model::event::EventId;
 use crate::model::run::{Run, RunId, State};
 use crate::store::contract::{Heavy, NewRun, Recorded, StartResult, Store, Waiting};
@@ -12,9 +14,9 @@ use crate::store::dice::Dice;
 
 /// What all tasks together observe.
 #[derive(Default)]
-struct Witness {
+struct Observed {
     in_hand: HashSet<RunId>,
-    /// Which run of a lane is running.
+    /// The run of each lane that is in progress.
     busy: HashMap<String, RunId>,
     begun: HashSet<RunId>,
     /// How often each run was recorded.
@@ -22,16 +24,16 @@ struct Witness {
     events: Vec<EventId>,
 }
 
-impl Witness {
+impl Observed {
     fn take(&mut self, run: &Run) {
-        assert!(self.in_hand.insert(run.id), "run {} is in two hands", run.id);
+        assert!(self.in_hand.insert(run.id), "run {} is held twice", run.id);
         self.begun.insert(run.id);
         if let Some(lane) = &run.lane {
             let before = self.busy.insert(lane.to_string(), run.id);
-            assert_eq!(before, None, "two runs of one lane are in hand");
+            assert_eq!(before, None, "two runs of one lane are in progress");
         }
     }
-    /// Called before the store is told: from then on another owner may have the run.
+    /// Called before the store records it: from then on another owner may have the run.
     fn give(&mut self, run: &Run) {
         assert!(self.in_hand.remove(&run.id));
         if let Some(lane) = &run.lane {
@@ -40,20 +42,20 @@ impl Witness {
     }
 }
 
-struct Hand {
+struct Worker {
     store: Arc<dyn Store>,
-    seen: Arc<Mutex<Witness>>,
+    seen: Arc<Mutex<Observed>>,
     dice: Dice,
     runs: Vec<Run>,
 }
 
-impl Hand {
-    async fn live(mut self) -> Self {
+impl Worker {
+    async fn act(mut self) -> Self {
         for _ in 0..60 {
             match self.dice.roll(8) {
-                0 | 1 => self.ring().await,
+                0 | 1 => self.receive().await,
                 2 | 3 => self.lease().await,
-                4 => self.interfere().await,
+                4 => self.command().await,
                 _ => self.work().await,
             }
         }
@@ -74,7 +76,7 @@ impl Hand {
         }
     }
 
-    async fn ring(&mut self) {
+    async fn receive(&mut self) {
         let new: Vec<NewRun> = (0..1 + self.dice.roll(3))
             .map(|_| match self.dice.roll(4) {
                 0 => run("plain"),
@@ -136,8 +138,8 @@ impl Hand {
         *self.seen.lock().unwrap().recorded.entry(run.id).or_default() += 1;
     }
 
-    /// Somebody cancels or replays.
-    async fn interfere(&mut self) {
+    /// Cancels or replays an event.
+    async fn command(&mut self) {
         let event = {
             let seen = self.seen.lock().unwrap();
             let n = self.dice.roll(seen.events.len().max(1) as u64) as usize;
@@ -152,48 +154,48 @@ impl Hand {
     }
 }
 
-pub(super) async fn whatever_many_do_at_a_time_every_run_ends_once_and_alone_in_its_lane(place: &dyn Place) {
-    let owners = place.owners().await;
+pub(super) async fn under_stress_every_run_ends_once_and_alone_in_its_lane(database: &dyn Database) {
+    let owners = database.owners().await;
     let seed = std::env::var("DOORBELL_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
-    let seen = Arc::new(Mutex::new(Witness::default()));
-    let hands: Vec<_> = (0..6)
+    let seen = Arc::new(Mutex::new(Observed::default()));
+    let workers: Vec<_> = (0..6)
         .map(|n| {
             let (store, seen) = (owners[n % owners.len()].clone(), seen.clone());
-            tokio::spawn(Hand { store, seen, dice: Dice(seed + n as u64), runs: Vec::new() }.live())
+            tokio::spawn(Worker { store, seen, dice: Dice(seed + n as u64), runs: Vec::new() }.act())
         })
         .collect();
-    let mut lived = Vec::new();
-    for hand in hands {
-        lived.push(hand.await.unwrap());
+    let mut acted = Vec::new();
+    for worker in workers {
+        acted.push(worker.await.unwrap());
     }
-    // One owner dies while it has runs, and another one comes; they execute the rest.
+    // One owner dies while it has runs. Its successor and the others execute the rest.
     let (mut late, dead) = (Vec::new(), &owners[0]);
-    for hand in lived.iter_mut().filter(|hand| Arc::ptr_eq(&hand.store, dead)) {
-        hand.runs.iter().for_each(|run| seen.lock().unwrap().give(run));
-        late.append(&mut hand.runs);
+    for worker in acted.iter_mut().filter(|worker| Arc::ptr_eq(&worker.store, dead)) {
+        worker.runs.iter().for_each(|run| seen.lock().unwrap().give(run));
+        late.append(&mut worker.runs);
     }
-    let heir = place.heir(dead).await;
-    let left: Vec<_> = lived
+    let successor = database.successor(dead).await;
+    let left: Vec<_> = acted
         .into_iter()
-        .map(|hand| {
-            let store = if Arc::ptr_eq(&hand.store, dead) { heir.clone() } else { hand.store.clone() };
-            tokio::spawn(Hand { store, ..hand }.finish())
+        .map(|worker| {
+            let store = if Arc::ptr_eq(&worker.store, dead) { successor.clone() } else { worker.store.clone() };
+            tokio::spawn(Worker { store, ..worker }.finish())
         })
         .collect();
-    for hand in left {
-        hand.await.unwrap();
+    for worker in left {
+        worker.await.unwrap();
     }
     for run in late {
-        refuse(dead, done(&run)).await;
+        expect_lease_lost(dead, done(&run)).await;
     }
     let seen = std::mem::take(&mut *seen.lock().unwrap());
-    let counts = place.records().await.counts().await.unwrap();
+    let counts = database.records().await.counts().await.unwrap();
     assert_eq!((counts.waiting, counts.events as usize), (0, seen.events.len()));
     assert!(seen.in_hand.is_empty() && seen.begun.len() > 50);
     // The history shows what was recorded, and nothing else.
     let mut told = 0;
     for event in &seen.events {
-        for (page, attempts) in place.records().await.dossier(*event).await.unwrap().runs {
+        for (page, attempts) in database.records().await.dossier(*event).await.unwrap().runs {
             let recorded = seen.recorded.get(&page.run.id).copied().unwrap_or_default();
             assert!(page.run.state == State::Repeated || attempts.len() == recorded, "{page:?} {recorded}");
             told += recorded;

@@ -1,4 +1,4 @@
-//! The door itself: who may come in, how often, how packed, and by https.
+//! Who may call an address and how often; compressed bodies, replay protection and HTTPS.
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
@@ -7,8 +7,8 @@ use std::process::Command;
 use flate2::Compression;
 use flate2::read::GzEncoder;
 
+use crate::harness::{Doorbell, Setup, project_folder, until};
 use crate::senders::sign;
-use crate::world::{Serving, World, home, until};
 
 fn rules(address: &str) -> String {
     format!(
@@ -17,40 +17,40 @@ fn rules(address: &str) -> String {
 }
 
 #[test]
-fn only_those_may_call_who_are_named() {
+fn only_callers_in_allow_from_may_call() {
     for (from, status) in
         [("127.0.0.1", 200), ("[10.0.0.0/8, 127.0.0.0/24]", 200), ("\"::ffff:127.0.0.1\"", 200), ("127.0.0.2", 401), ("\"::1\"", 401)]
     {
-        let world = World::with(&rules(&format!("verify: none, allow_from: {from}")));
-        let doorbell = world.serve();
+        let setup = Setup::with(&rules(&format!("verify: none, allow_from: {from}")));
+        let doorbell = setup.serve();
         let got = doorbell.post("/hook", "{}");
         assert_eq!(got.status, status, "{from}");
         if status == 401 {
             assert_eq!(got.body, r#"{"status":"refused","message":"denied"}"#);
-            until("the reason is told", || doorbell.logged("this caller is not in the `allow_from` of the address"));
+            until("the reason is logged", || doorbell.logged("this caller is not in the `allow_from` of the address"));
         }
     }
-    let said = World::with(&rules("verify: none, allow_from: 10.0.0.0/33")).said(&["check"]);
+    let said = Setup::with(&rules("verify: none, allow_from: 10.0.0.0/33")).printed(&["check"]);
     assert!(said.contains("`10.0.0.0/33` is neither an address nor a network"), "{said}");
 }
 
 #[test]
-fn behind_a_proxy_the_caller_is_the_one_that_the_proxy_saw() {
-    let world = World::with(&rules("verify: none, allow_from: 203.0.113.7"));
-    let call = |doorbell: &Serving, forwarded: &str| doorbell.send("POST", "/hook", &[("x-forwarded-for", forwarded)], b"").status;
-    let doorbell = world.serve();
-    assert_eq!(call(&doorbell, "203.0.113.7"), 401, "nobody said that this caller is a proxy");
-    let world = World::with(&rules("verify: none, allow_from: 203.0.113.7"));
-    let doorbell = world.serve_with(&["--trusted-proxies", "127.0.0.0/8,10.0.0.0/8"]);
+fn the_caller_is_the_one_that_a_trusted_proxy_names() {
+    let setup = Setup::with(&rules("verify: none, allow_from: 203.0.113.7"));
+    let call = |doorbell: &Doorbell, forwarded: &str| doorbell.send("POST", "/hook", &[("x-forwarded-for", forwarded)], b"").status;
+    let doorbell = setup.serve();
+    assert_eq!(call(&doorbell, "203.0.113.7"), 401, "this caller is not a trusted proxy");
+    let setup = Setup::with(&rules("verify: none, allow_from: 203.0.113.7"));
+    let doorbell = setup.serve_with(&["--trusted-proxies", "127.0.0.0/8,10.0.0.0/8"]);
     assert_eq!(call(&doorbell, "203.0.113.7"), 200);
     assert_eq!(call(&doorbell, "6.6.6.6, 203.0.113.7, 10.1.1.1"), 200);
-    assert_eq!(call(&doorbell, "203.0.113.7, 6.6.6.6"), 401, "what the caller writes in front counts for nothing");
+    assert_eq!(call(&doorbell, "203.0.113.7, 6.6.6.6"), 401, "what the caller itself puts before it does not count");
 }
 
 #[test]
-fn no_other_header_of_the_callers_own_changes_who_it_is() {
-    // The proxy's own network may call, which is what a caller would like to be taken for.
-    let world = World::with(&rules("verify: none, allow_from: [ 127.0.0.0/8, 10.0.0.0/8 ], limit: 2 per hour per caller"));
+fn a_caller_cannot_change_its_address_with_other_headers() {
+    // The proxy's own network may call, so callers would like to be mistaken for it.
+    let setup = Setup::with(&rules("verify: none, allow_from: [ 127.0.0.0/8, 10.0.0.0/8 ], limit: 2 per hour per caller"));
     let xff = ("x-forwarded-for", "6.6.6.6");
     for headers in [
         vec![],
@@ -66,24 +66,24 @@ fn no_other_header_of_the_callers_own_changes_who_it_is() {
         vec![("x-forwarded-for", "")],
         vec![("forwarded", "for=10.1.1.1")],
     ] {
-        let doorbell = world.serve_with(&["--trusted-proxies", "127.0.0.1"]);
+        let doorbell = setup.serve_with(&["--trusted-proxies", "127.0.0.1"]);
         assert_eq!(doorbell.send("POST", "/hook", &headers, b"").status, 401, "{headers:?}");
         doorbell.kill();
     }
-    let doorbell = world.serve_with(&["--trusted-proxies", "127.0.0.1", "--client-ip-header", "X-Real-IP"]);
+    let doorbell = setup.serve_with(&["--trusted-proxies", "127.0.0.1", "--client-ip-header", "X-Real-IP"]);
     let call = |ip: &str| doorbell.send("POST", "/hook", &[("x-real-ip", ip), ("x-forwarded-for", "6.6.6.6")], b"").status;
     assert_eq!([call("10.0.0.1"), call("10.0.0.1"), call("10.0.0.1"), call("6.6.6.6")], [200, 200, 429, 401]);
-    // Callers whom nobody knows count as one.
-    let world = World::with(&rules("verify: none, limit: 2 per hour per caller"));
-    let doorbell = world.serve_with(&["--trusted-proxies", "127.0.0.1"]);
+    // All callers with an unknown address count as one.
+    let setup = Setup::with(&rules("verify: none, limit: 2 per hour per caller"));
+    let doorbell = setup.serve_with(&["--trusted-proxies", "127.0.0.1"]);
     let call = |value: &str| doorbell.send("POST", "/hook", &[("x-forwarded-for", value)], b"").status;
     assert_eq!([call("a"), call("b"), call("c"), call("6.6.6.6")], [200, 200, 429, 200]);
 }
 
 #[test]
-fn who_calls_too_often_is_told_when_to_come_back() {
-    let world = World::with(&rules("verify: none, limit: [ 1000 per second, 3 per hour per caller ]"));
-    let doorbell = world.serve_with(&["--trusted-proxies", "127.0.0.1"]);
+fn a_caller_that_calls_too_often_is_told_when_to_retry() {
+    let setup = Setup::with(&rules("verify: none, limit: [ 1000 per second, 3 per hour per caller ]"));
+    let doorbell = setup.serve_with(&["--trusted-proxies", "127.0.0.1"]);
     let call = |ip: &str| doorbell.send("POST", "/hook", &[("x-forwarded-for", ip)], b"");
     for _ in 0..3 {
         assert_eq!(call("203.0.113.7").status, 200);
@@ -91,15 +91,15 @@ fn who_calls_too_often_is_told_when_to_come_back() {
     let got = call("203.0.113.7");
     assert_eq!((got.status, got.body.as_str()), (429, r#"{"status":"refused","message":"Too many requests; try again later."}"#));
     assert!((600..=1_201).contains(&got.header("retry-after").parse::<u32>().unwrap()), "{got:?}");
-    assert_eq!(call("203.0.113.8").status, 200, "others are not meant");
-    let said = World::with(&rules("verify: none, limit: 3 a day")).said(&["check"]);
+    assert_eq!(call("203.0.113.8").status, 200, "other callers are not limited");
+    let said = Setup::with(&rules("verify: none, limit: 3 a day")).printed(&["check"]);
     assert!(said.contains("`3 a day` is not a limit"), "{said}");
 }
 
 #[test]
-fn who_is_denied_does_not_use_up_what_belongs_to_others() {
-    let world = World::with(&rules("verify: { bearer: \"{{ secret.KEY }}\" }, limit: 2 per hour")).env("KEY", "k3y");
-    let doorbell = world.serve();
+fn denied_requests_do_not_count_towards_the_limit() {
+    let setup = Setup::with(&rules("verify: { bearer: \"{{ secret.KEY }}\" }, limit: 2 per hour")).env("KEY", "k3y");
+    let doorbell = setup.serve();
     for _ in 0..5 {
         assert_eq!(doorbell.post("/hook", "{}").status, 401);
     }
@@ -114,9 +114,9 @@ fn gzip(bytes: impl Read) -> Vec<u8> {
 }
 
 #[test]
-fn packed_bodies_are_vouched_for_as_they_came_and_unpacked_up_to_the_limit() {
-    let world = World::with(&rules("verify: { github: \"{{ secret.KEY }}\" }, max_body: 100 KB")).env("KEY", "k3y");
-    let doorbell = world.serve();
+fn compressed_bodies_are_verified_as_sent_and_decompressed_up_to_the_limit() {
+    let setup = Setup::with(&rules("verify: { github: \"{{ secret.KEY }}\" }, max_body: 100 KB")).env("KEY", "k3y");
+    let doorbell = setup.serve();
     let call = |body: &[u8]| {
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"k3y");
         let tag: String = ring::hmac::sign(&key, body).as_ref().iter().map(|b| format!("{b:02x}")).collect();
@@ -125,21 +125,21 @@ fn packed_bodies_are_vouched_for_as_they_came_and_unpacked_up_to_the_limit() {
         doorbell.send("POST", "/hook", &headers, body)
     };
     assert_eq!(call(&gzip(&br#"{"n": 7}"#[..])).status, 200);
-    until("the line is written", || world.output("out.txt") == "hi 7\n");
+    until("the line is written", || setup.output("out.txt") == "hi 7\n");
     let bomb = gzip(std::io::repeat(b' ').take(50 << 20));
     assert!(bomb.len() < 100 << 10);
     let got = call(&bomb);
     assert_eq!((got.status, got.body.as_str()), (413, r#"{"status":"refused","message":"The body is larger than 102400 bytes."}"#));
     let got = call(b"not packed");
     assert_eq!((got.status, got.body.contains("The body is declared as gzip, but it cannot be decompressed.")), (400, true));
-    let event = world.said(&["events"]);
+    let event = setup.printed(&["events"]);
     assert_eq!(event.matches("/hook").count(), 1, "{event}");
 }
 
 #[test]
-fn what_was_signed_can_be_guarded_against_being_sent_twice() {
-    let world = World::with(&rules("verify: { github: \"{{ secret.KEY }}\" }, replay_guard: true")).env("KEY", "k3y");
-    let doorbell = world.serve();
+fn with_replay_guard_a_signed_request_makes_only_one_event() {
+    let setup = Setup::with(&rules("verify: { github: \"{{ secret.KEY }}\" }, replay_guard: true")).env("KEY", "k3y");
+    let doorbell = setup.serve();
     let call = |id: &str, body: &str| {
         let tag = format!("sha256={}", sign(b"k3y", body));
         let headers = [("content-type", "application/json"), ("x-github-delivery", id), ("x-hub-signature-256", &*tag)];
@@ -150,17 +150,17 @@ fn what_was_signed_can_be_guarded_against_being_sent_twice() {
     let again = call("2", "{\"n\": 1}");
     assert_eq!((again.status, again.header("doorbell-event")), (200, first.header("doorbell-event")), "another id does not help");
     assert_ne!(call("3", "{\"n\": 2}").header("doorbell-event"), first.header("doorbell-event"));
-    until("both lines are written", || world.output("out.txt").lines().count() == 2);
-    let said = World::with(&rules("verify: { bearer: \"{{ secret.KEY }}\" }, replay_guard: true")).env("KEY", "k").said(&["check"]);
+    until("both lines are written", || setup.output("out.txt").lines().count() == 2);
+    let said = Setup::with(&rules("verify: { bearer: \"{{ secret.KEY }}\" }, replay_guard: true")).env("KEY", "k").printed(&["check"]);
     assert!(said.contains("requests to this address are not signed"), "{said}");
 }
 
 #[test]
-fn another_spelling_of_what_was_signed_is_the_same_again() {
+fn with_replay_guard_another_encoding_of_a_signature_is_the_same_request() {
     let token = "{ custom: { secret: \"{{ secret.KEY }}\", algorithm: jwt-hs256, signature: { from: \"header:X-Token\" } } }";
     let github = "{ github: \"{{ secret.KEY }}\" }";
-    let world = World::with(&rules(&format!("verify: [{token}, {github}], replay_guard: true"))).env("KEY", "k3y");
-    let doorbell = world.serve();
+    let setup = Setup::with(&rules(&format!("verify: [{token}, {github}], replay_guard: true"))).env("KEY", "k3y");
+    let doorbell = setup.serve();
     let base64 = |bytes: &[u8]| base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, bytes);
     let signed = format!("{}.{}", base64(br#"{"alg":"HS256"}"#), base64(br#"{"jti":"one"}"#));
     let tag = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"k3y"), signed.as_bytes());
@@ -176,38 +176,38 @@ fn another_spelling_of_what_was_signed_is_the_same_again() {
     };
     let token = format!("{signed}.{}", base64(tag.as_ref()));
     let other_alphabet = format!("{signed}.{}", base64(tag.as_ref()).replace('-', "+").replace('_', "/"));
-    let spelled = [token.clone(), format!("{token}="), format!("{token}=="), other_alphabet];
-    assert_eq!(events(&spelled.map(|t| vec![("x-token", t)])).len(), 1);
-    // What somebody adds for another way to verify, which does not vouch, makes it no other request either.
+    let encodings = [token.clone(), format!("{token}="), format!("{token}=="), other_alphabet];
+    assert_eq!(events(&encodings.map(|t| vec![("x-token", t)])).len(), 1);
+    // Adding an invalid signature for another scheme does not make it a different request.
     let github = ("x-hub-signature-256", format!("sha256={}", sign(b"k3y", "{\"n\": 1}")));
-    let beside = |junk: &str| vec![github.clone(), ("x-token", format!("{junk}.{junk}.{junk}"))];
-    assert_eq!(events(&[vec![github.clone()], beside("a"), beside("b")]).len(), 1);
-    until("both lines are written", || world.output("out.txt").lines().count() == 2);
+    let with_token = |junk: &str| vec![github.clone(), ("x-token", format!("{junk}.{junk}.{junk}"))];
+    assert_eq!(events(&[vec![github.clone()], with_token("a"), with_token("b")]).len(), 1);
+    until("both lines are written", || setup.output("out.txt").lines().count() == 2);
 }
 
 #[test]
-fn a_secret_that_was_changed_is_used_when_doorbell_is_asked_to_look() {
-    let world = World::with(&rules("verify: { bearer: \"{{ secret.KEY }}\" }")).env("KEY_FILE", "key.txt");
-    world.write("key.txt", "old-key\n");
-    let doorbell = world.serve();
+fn a_changed_secret_is_used_after_a_reload() {
+    let setup = Setup::with(&rules("verify: { bearer: \"{{ secret.KEY }}\" }")).env("KEY_FILE", "key.txt");
+    setup.write("key.txt", "old-key\n");
+    let doorbell = setup.serve();
     let call = |key: &str| doorbell.send("POST", "/hook", &[("authorization", &format!("Bearer {key}"))], b"").status;
     assert_eq!([call("old-key"), call("new-key")], [200, 401]);
-    world.write("key.txt", "new-key\n");
-    doorbell.hang_up();
-    until("the new key is good", || call("new-key") == 200);
+    setup.write("key.txt", "new-key\n");
+    doorbell.reload();
+    until("the new key is accepted", || call("new-key") == 200);
     assert_eq!(call("old-key"), 401);
-    // An empty one lets nobody in: what was good stays.
-    world.write("key.txt", "");
-    doorbell.hang_up();
-    until("the problem is told", || doorbell.logged("the secret KEY is empty"));
+    // An empty secret would let anybody in, so the old one stays.
+    setup.write("key.txt", "");
+    doorbell.reload();
+    until("the problem is logged", || doorbell.logged("the secret KEY is empty"));
     assert_eq!([call("new-key"), call("")], [200, 401]);
 }
 
-/// What an https address serves, and the owner of the certificate, which the client trusts.
+/// Calls an HTTPS address, trusting only this certificate; returns the status, and whether it was HTTP/2.
 fn get(address: &str, trusted: &str) -> Result<(u16, bool), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let cert = reqwest::Certificate::from_pem(&std::fs::read(home().join(trusted)).unwrap()).unwrap();
+    let cert = reqwest::Certificate::from_pem(&std::fs::read(project_folder().join(trusted)).unwrap()).unwrap();
     let client = reqwest::Client::builder().tls_certs_only([cert]).no_proxy().build().unwrap();
     runtime.block_on(async {
         let got = client.get(format!("https://{address}/health/live")).send().await.map_err(|e| e.to_string())?;
@@ -216,43 +216,43 @@ fn get(address: &str, trusted: &str) -> Result<(u16, bool), String> {
 }
 
 #[test]
-fn https_is_answered_and_a_renewed_certificate_is_taken_over() {
-    let world = World::with(&rules("verify: none"));
+fn https_works_and_a_renewed_certificate_is_used_after_a_reload() {
+    let setup = Setup::with(&rules("verify: none"));
     let put = |kind: &str| {
         for part in ["cert", "key"] {
-            std::fs::copy(home().join(format!("tests/keys/{kind}.{part}.pem")), world.path(&format!("{part}.pem"))).unwrap();
+            std::fs::copy(project_folder().join(format!("tests/keys/{kind}.{part}.pem")), setup.path(&format!("{part}.pem"))).unwrap();
         }
     };
     put("rsa");
-    let doorbell = world.serve_with(&["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
+    let doorbell = setup.serve_with(&["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
     assert_eq!(get(&doorbell.address, "tests/keys/rsa.cert.pem"), Ok((200, true)));
     assert!(get(&doorbell.address, "tests/keys/ec.cert.pem").is_err());
-    assert_eq!(world.said(&["health", "--listen", &doorbell.address, "--tls-cert", "cert.pem"]), "ready, 1 rule\n");
-    // Plain HTTP is not answered here, and silent connections keep nobody out.
+    assert_eq!(setup.printed(&["health", "--listen", &doorbell.address, "--tls-cert", "cert.pem"]), "ready, 1 rule\n");
+    // Plain HTTP is not answered here.
     let mut plain = std::net::TcpStream::connect(&doorbell.address).unwrap();
     plain.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     let _ = plain.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP"));
     put("ec");
-    doorbell.hang_up();
+    doorbell.reload();
     until("the new certificate is in use", || get(&doorbell.address, "tests/keys/ec.cert.pem") == Ok((200, true)));
-    // One that cannot be used never takes the place of one that can.
-    std::fs::copy(home().join("tests/keys/rsa.cert.pem"), world.path("cert.pem")).unwrap();
-    doorbell.hang_up();
-    until("it is told", || {
+    // An unusable certificate never replaces a usable one.
+    std::fs::copy(project_folder().join("tests/keys/rsa.cert.pem"), setup.path("cert.pem")).unwrap();
+    doorbell.reload();
+    until("it is logged", || {
         doorbell.logged("the private key key.pem does not belong to the certificate cert.pem; the old certificate stays in use")
     });
     assert_eq!(get(&doorbell.address, "tests/keys/ec.cert.pem"), Ok((200, true)));
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
-    let world = World::with(&rules("verify: none"));
-    world.write("cert.pem", "nothing\n");
+fn an_unusable_certificate_is_reported_at_startup() {
+    let setup = Setup::with(&rules("verify: none"));
+    setup.write("cert.pem", "nothing\n");
     let out = Command::new(env!("CARGO_BIN_EXE_doorbell"))
         .args(["serve", "--listen", "127.0.0.1:0", "--tls-cert", "cert.pem", "--tls-key", "cert.pem"])
-        .current_dir(world.path("."))
+        .current_dir(setup.path("."))
         .output()
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&out.stderr).lines().last(), Some("doorbell: the file cert.pem contains no certificate"));

@@ -1,19 +1,19 @@
-//! The imports of the program, as its own text says them: which file names what of which other one.
+//! Which file of the program imports what from which other file, read from the source text.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// From each file to those that it imports something from, with the names. Files are named as below `src/`.
-pub type Arrows = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
+/// For each file, the files that it imports something from, with the imported names. Paths are relative to `src/`.
+pub type Imports = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
-/// Reads the arrows of all files, without their tests and comments. `main.rs` and `lib.rs` are left out.
-pub fn arrows(sources: &BTreeMap<String, String>) -> Arrows {
+/// Reads the imports of all files, without tests and comments. `main.rs` and `lib.rs` are left out.
+pub fn imports(sources: &BTreeMap<String, String>) -> Imports {
     let files: BTreeMap<Vec<&str>, &str> = sources.keys().filter(|f| !is_entry(f)).map(|file| (module(file), file.as_str())).collect();
-    let mut all = Arrows::new();
+    let mut all = Imports::new();
     for (place, file) in &files {
         let words = words(program(&sources[*file]));
         let children: Vec<&str> =
             files.keys().filter(|m| m.len() == place.len() + 1 && m.starts_with(place)).map(|m| m[place.len()]).collect();
-        let arrows = all.entry((*file).to_owned()).or_default();
+        let imports = all.entry((*file).to_owned()).or_default();
         for (n, word) in words.iter().enumerate() {
             let begins = matches!(*word, "crate" | "super" | "self") || children.contains(word);
             if begins && words.get(n + 1) == Some(&"::") && (n == 0 || words[n - 1] != "::") {
@@ -22,7 +22,7 @@ pub fn arrows(sources: &BTreeMap<String, String>) -> Arrows {
                 for path in paths {
                     let (to, name) = resolve(&files, place, &path);
                     if let Some(to) = to.filter(|to| to != file) {
-                        arrows.entry(to.to_owned()).or_default().insert(name.to_owned());
+                        imports.entry(to.to_owned()).or_default().insert(name.to_owned());
                     }
                 }
             }
@@ -31,9 +31,9 @@ pub fn arrows(sources: &BTreeMap<String, String>) -> Arrows {
     all
 }
 
-/// Files that import each other in a loop: each of them can be reached from each.
-pub fn circles(arrows: &Arrows) -> Vec<BTreeSet<&str>> {
-    let all: BTreeMap<&str, BTreeSet<&str>> = arrows.keys().map(|file| (file.as_str(), reached(arrows, file))).collect();
+/// Groups of files that import each other in a circle: each file of a group can be reached from every other.
+pub fn circles(imports: &Imports) -> Vec<BTreeSet<&str>> {
+    let all: BTreeMap<&str, BTreeSet<&str>> = imports.keys().map(|file| (file.as_str(), reached(imports, file))).collect();
     let mut circles: Vec<BTreeSet<&str>> = Vec::new();
     for (file, reached) in &all {
         let circle: BTreeSet<&str> = reached.iter().filter(|other| all[**other].contains(file)).copied().collect();
@@ -44,11 +44,11 @@ pub fn circles(arrows: &Arrows) -> Vec<BTreeSet<&str>> {
     circles
 }
 
-/// All files that a file leads to.
-fn reached<'a>(arrows: &'a Arrows, from: &str) -> BTreeSet<&'a str> {
+/// All files that a file imports, directly or not.
+fn reached<'a>(imports: &'a Imports, from: &str) -> BTreeSet<&'a str> {
     let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
     while let Some(file) = next.pop() {
-        for to in arrows[file].keys() {
+        for to in imports[file].keys() {
             if seen.insert(to.as_str()) {
                 next.push(to);
             }
@@ -61,7 +61,7 @@ pub fn is_entry(file: &str) -> bool {
     matches!(file, "main.rs" | "lib.rs")
 }
 
-/// The part of a file that is the program, without its tests.
+/// A file without its tests.
 pub fn program(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests").next().unwrap()
 }
@@ -73,7 +73,7 @@ fn module(file: &str) -> Vec<&str> {
     parts
 }
 
-/// Names, `::`, and everything else letter by letter; no comments.
+/// Names, `::`, and everything else one character at a time; no comments.
 fn words(text: &str) -> Vec<&str> {
     let mut words = Vec::new();
     for line in text.lines() {
@@ -93,7 +93,7 @@ fn words(text: &str) -> Vec<&str> {
     words
 }
 
-/// Reads the path that begins at a word, with everything in its braces; returns where it ends.
+/// Reads the path that begins at a word, including its braces; returns where it ends.
 fn read<'t>(words: &[&'t str], mut at: usize, before: &[&'t str], paths: &mut Vec<Vec<&'t str>>) -> usize {
     let mut path = before.to_vec();
     loop {
@@ -122,7 +122,7 @@ fn read<'t>(words: &[&'t str], mut at: usize, before: &[&'t str], paths: &mut Ve
     at.max(1)
 }
 
-/// The file that a path leads into, and what it takes there.
+/// The file that a path leads to, and the name that it imports there.
 fn resolve<'t>(files: &BTreeMap<Vec<&'t str>, &'t str>, place: &[&'t str], path: &[&'t str]) -> (Option<&'t str>, &'t str) {
     let ups = path.iter().take_while(|word| **word == "super").count();
     let (mut module, rest) = match path[0] {

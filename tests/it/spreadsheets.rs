@@ -1,5 +1,5 @@
-//! Sheets that people really have: rows found, changed and added in workbooks with tables and totals, and in CSV of every
-//! kind; everything else stays as it was, and another program reads what comes out.
+//! Rows are found, changed and added in spreadsheets as people have them: workbooks with tables and totals, and CSV files of
+//! every kind. Everything else stays as it was, and LibreOffice can read the result.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -7,27 +7,27 @@ use std::process::Command;
 
 use calamine::{Reader, open_workbook_auto};
 
-use crate::world::{World, home, unable, until};
+use crate::harness::{Setup, project_folder, unable, until};
 
-/// A world with a sheet of `tests/sheets` in its output folder, and one rule with these steps.
-fn world(sheets: &[&str], steps: &str) -> World {
+/// A folder with spreadsheets of `tests/sheets` in its output folder, and one rule with these steps.
+fn with_sheets(sheets: &[&str], steps: &str) -> Setup {
     let steps: String = steps.lines().map(|l| format!("      {l}\n")).collect();
-    let world = World::with(&format!("webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n{steps}"));
-    std::fs::create_dir_all(world.path("output")).unwrap();
+    let setup = Setup::with(&format!("webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n{steps}"));
+    std::fs::create_dir_all(setup.path("output")).unwrap();
     for sheet in sheets {
-        std::fs::copy(home().join("tests/sheets").join(sheet), world.path("output").join(sheet)).unwrap();
+        std::fs::copy(project_folder().join("tests/sheets").join(sheet), setup.path("output").join(sheet)).unwrap();
     }
-    world
+    setup
 }
 
-/// Sends every body, and waits until each run is done or failed; returns what `explain` says about the last.
-fn ring(world: &World, bodies: &[&str]) -> String {
-    let doorbell = world.serve();
+/// Sends every body, and waits until each run is done or has failed; returns what `explain` shows for the last one.
+fn send(setup: &Setup, bodies: &[&str]) -> String {
+    let doorbell = setup.serve();
     let mut said = String::new();
     for body in bodies {
-        let event = doorbell.ring("/a", body);
+        let event = doorbell.deliver("/a", body);
         until("the run has ended", || {
-            said = world.said(&["explain", &event]);
+            said = setup.printed(&["explain", &event]);
             said.contains("✓ A") || said.contains("✗ A")
         });
     }
@@ -48,8 +48,8 @@ fn part(file: &Path, name: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The parts of a workbook that are not the same in another one.
-fn changed(before: &Path, after: &Path) -> Vec<String> {
+/// The names of the parts that differ between two workbooks.
+fn changed_parts(before: &Path, after: &Path) -> Vec<String> {
     let archive = zip::ZipArchive::new(std::fs::File::open(after).unwrap()).unwrap();
     let mut names: Vec<String> = archive.file_names().map(|n| n.unwrap().into_owned()).collect();
     names.retain(|n| part(before, n) != part(after, n));
@@ -57,11 +57,11 @@ fn changed(before: &Path, after: &Path) -> Vec<String> {
     names
 }
 
-/// Puts a workbook of `tests/sheets` into the output folder with one of its parts changed; gives the changed text.
-fn with_part(world: &World, sheet: &str, name: &str, change: impl Fn(&str) -> String) -> String {
-    let before = home().join("tests/sheets").join(sheet);
+/// Copies a workbook of `tests/sheets` to the output folder and changes one of its parts; returns the changed text.
+fn with_part(setup: &Setup, sheet: &str, name: &str, change: impl Fn(&str) -> String) -> String {
+    let before = project_folder().join("tests/sheets").join(sheet);
     let mut archive = zip::ZipArchive::new(std::fs::File::open(&before).unwrap()).unwrap();
-    let mut writer = zip::ZipWriter::new(std::fs::File::create(world.path("output").join(sheet)).unwrap());
+    let mut writer = zip::ZipWriter::new(std::fs::File::create(setup.path("output").join(sheet)).unwrap());
     let text = change(&String::from_utf8(part(&before, name).unwrap()).unwrap());
     for index in 0..archive.len() {
         let file = archive.by_index_raw(index).unwrap();
@@ -76,18 +76,18 @@ fn with_part(world: &World, sheet: &str, name: &str, change: impl Fn(&str) -> St
     text
 }
 
-/// What a real spreadsheet program reads out of a workbook: each sheet as CSV, formulas worked out.
-fn read_by_libreoffice(world: &World, file: &str) -> Vec<(String, String)> {
+/// What LibreOffice reads from a workbook: each sheet as CSV, with the results of formulas.
+fn read_by_libreoffice(setup: &Setup, file: &str) -> Vec<(String, String)> {
     let filter = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,-1";
-    let profile = format!("-env:UserInstallation=file://{}", world.path("office").display());
+    let profile = format!("-env:UserInstallation=file://{}", setup.path("office").display());
     let out = Command::new("soffice")
         .args([&profile, "--headless", "--convert-to", filter, "--outdir"])
-        .arg(world.path("csv"))
-        .arg(world.path("output").join(file))
+        .arg(setup.path("csv"))
+        .arg(setup.path("output").join(file))
         .output()
         .unwrap_or_else(|e| unable("has_libreoffice", &format!("LibreOffice cannot be started: {e}")));
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let mut sheets: Vec<(String, String)> = std::fs::read_dir(world.path("csv"))
+    let mut sheets: Vec<(String, String)> = std::fs::read_dir(setup.path("csv"))
         .unwrap()
         .flatten()
         .map(|f| (f.file_name().to_string_lossy().into_owned(), std::fs::read_to_string(f.path()).unwrap()))
@@ -97,22 +97,22 @@ fn read_by_libreoffice(world: &World, file: &str) -> Vec<(String, String)> {
 }
 
 /// Two rows added to a table that has totals.
-fn with_more_orders() -> World {
-    let world = world(
+fn with_more_orders() -> Setup {
+    let setup = with_sheets(
         &["orders-table.xlsx"],
         "- add_row: orders-table.xlsx\n  columns: { Number: \"{{ body.id }}\", Name: \"{{ body.name }}\", Total: \"{{ body.total }}\", Zip: \"{{ body.zip }}\" }\n  new_columns: add",
     );
-    ring(
-        &world,
+    send(
+        &setup,
         &[r#"{"id": "A-4", "name": "Zoë", "total": 99.5, "zip": "0042"}"#, r#"{"id": "A-5", "name": "=1+1", "total": 1, "zip": "1"}"#],
     );
-    world
+    setup
 }
 
 #[test]
-fn rows_go_above_the_totals_of_a_table_and_the_table_grows() {
-    let world = with_more_orders();
-    let file = world.path("output/orders-table.xlsx");
+fn rows_are_added_above_the_totals_of_a_table_and_the_table_grows() {
+    let setup = with_more_orders();
+    let file = setup.path("output/orders-table.xlsx");
     let rows = cells(&file, "Orders");
     assert_eq!(rows.iter().map(|r| r[0].as_str()).collect::<Vec<_>>(), ["Number", "A-1", "A-2", "A-3", "A-4", "A-5", "Sum"]);
     assert_eq!(rows[0][4], "Zip");
@@ -120,50 +120,53 @@ fn rows_go_above_the_totals_of_a_table_and_the_table_grows() {
     let table = String::from_utf8(part(&file, "xl/tables/table1.xml").unwrap()).unwrap();
     assert!(table.contains("ref=\"A1:E7\"") && table.contains("<autoFilter ref=\"A1:E6\""), "{table}");
     assert!(table.contains("<tableColumns count=\"5\">") && table.contains("name=\"Zip\"/></tableColumns>"), "{table}");
-    let before = home().join("tests/sheets/orders-table.xlsx");
+    let before = project_folder().join("tests/sheets/orders-table.xlsx");
     let expected = ["[Content_Types].xml", "_rels/.rels", "docProps/custom.xml", "xl/tables/table1.xml", "xl/worksheets/sheet1.xml"];
-    assert_eq!(changed(&before, &file), expected);
+    assert_eq!(changed_parts(&before, &file), expected);
 }
 
 #[test]
-fn a_totals_row_that_a_formula_names_is_not_moved() {
-    let world = world(&["totals-named.xlsx"], "- add_row: totals-named.xlsx\n  columns: { Number: \"{{ body.id }}\" }");
-    let said = ring(&world, &[r#"{"id": "A-4"}"#]);
+fn a_totals_row_that_a_formula_refers_to_is_not_moved() {
+    let setup = with_sheets(&["totals-named.xlsx"], "- add_row: totals-named.xlsx\n  columns: { Number: \"{{ body.id }}\" }");
+    let said = send(&setup, &[r#"{"id": "A-4"}"#]);
     assert!(said.contains("a formula in the sheet Summary refers to the total row of the table"), "{said}");
-    assert_eq!(changed(&home().join("tests/sheets/totals-named.xlsx"), &world.path("output/totals-named.xlsx")), Vec::<String>::new());
+    assert_eq!(
+        changed_parts(&project_folder().join("tests/sheets/totals-named.xlsx"), &setup.path("output/totals-named.xlsx")),
+        Vec::<String>::new()
+    );
 }
 
 /// A customer changed, and another one added and changed.
-fn with_other_customers() -> World {
-    let world = world(
+fn with_other_customers() -> Setup {
+    let setup = with_sheets(
         &["customers.xlsx"],
         "- add_or_update_row: customers.xlsx\n  sheet: Customers\n  match: Email\n  ignore_case: true\n  skip_missing: true\n  columns: { Email: \"{{ body.email }}\", Name: \"{{ body.name }}\", Sum: \"{{ body.sum }}\" }",
     );
-    ring(
-        &world,
+    send(
+        &setup,
         &[
             r#"{"email": "EVE@example.com", "sum": 99.5}"#,
             r#"{"email": "new@example.com", "name": "New", "sum": 1}"#,
             r#"{"email": "NEW@example.com", "name": "Newer"}"#,
         ],
     );
-    world
+    setup
 }
 
 #[test]
-fn customers_are_found_by_their_address_changed_or_added_and_formulas_are_kept() {
-    let world = with_other_customers();
-    let rows = cells(&world.path("output/customers.xlsx"), "Customers");
+fn add_or_update_row_finds_rows_by_match_and_keeps_formulas() {
+    let setup = with_other_customers();
+    let rows = cells(&setup.path("output/customers.xlsx"), "Customers");
     assert_eq!(rows[3][..4], ["Eve@example.com", "Eve", "0", "99.5"]);
     assert_eq!(rows[4][..4], ["new@example.com", "Newer", "", "1"]);
     assert_eq!(rows.len(), 5);
-    let sheet = String::from_utf8(part(&world.path("output/customers.xlsx"), "xl/worksheets/sheet2.xml").unwrap()).unwrap();
+    let sheet = String::from_utf8(part(&setup.path("output/customers.xlsx"), "xl/worksheets/sheet2.xml").unwrap()).unwrap();
     assert!(sheet.contains("<f>D4*2</f>") && sheet.contains("<autoFilter ref=\"A1:E5\""), "{sheet}");
 }
 
 #[test]
 #[cfg_attr(not(has_libreoffice), ignore = "needs LibreOffice (`soffice`)")]
-fn a_spreadsheet_program_reads_what_was_written() {
+fn libreoffice_reads_what_was_written() {
     let sheets = read_by_libreoffice(&with_more_orders(), "orders-table.xlsx");
     let orders = "Number,Name,Date,Total,Zip\nA-1,Ada,2026-03-01,10.5,\nA-2,Bob & Co,2026-03-02,20,\nA-3,Ümit,2026-03-03,30,\nA-4,Zoë,,99.5,0042\nA-5,=1+1,,1,1\n";
     assert!(sheets[0].1.starts_with(orders), "{}", sheets[0].1);
@@ -172,9 +175,9 @@ fn a_spreadsheet_program_reads_what_was_written() {
     assert!(sheets[0].1.contains("Eve@example.com,Eve,0,99.5,"), "{}", sheets[0].1);
 }
 
-/// Names, comments and quotes that hold what Doorbell looks for in a workbook's XML.
+/// Names, comments and quotes that contain what Doorbell looks for in the XML of a workbook.
 #[test]
-fn nothing_that_people_name_a_sheet_is_taken_for_a_part_of_the_workbook() {
+fn no_sheet_name_is_mistaken_for_the_xml_of_the_workbook() {
     let sheet = "<sheet name=\"Tickets\" sheetId=\"1\" state=\"visible\" r:id=\"rId1\" />";
     let calculation = "<calcPr calcId=\"124519\" fullCalcOnLoad=\"1\" />";
     for (named, calculated, then) in [
@@ -196,12 +199,12 @@ fn nothing_that_people_name_a_sheet_is_taken_for_a_part_of_the_workbook() {
         ("<sheet name=\"</workbook>\" sheetId=\"1\" r:id=\"rId1\"/>".replace("</", "&lt;/").as_str(), calculation, calculation),
         ("<sheet name=\"calcPr\" sheetId=\"1\" r:id=\"rId1\"/>", "", ""),
     ] {
-        let world = world(&[], "- update_row: tickets.xlsx\n  match: Ticket\n  columns: { Ticket: \"{{ body.n }}\", State: closed }");
+        let setup = with_sheets(&[], "- update_row: tickets.xlsx\n  match: Ticket\n  columns: { Ticket: \"{{ body.n }}\", State: closed }");
         let before =
-            with_part(&world, "tickets.xlsx", "xl/workbook.xml", |text| text.replace(sheet, named).replace(calculation, calculated));
-        let said = ring(&world, &[r#"{"n": 1}"#]);
+            with_part(&setup, "tickets.xlsx", "xl/workbook.xml", |text| text.replace(sheet, named).replace(calculation, calculated));
+        let said = send(&setup, &[r#"{"n": 1}"#]);
         assert!(said.contains("✓ A"), "{named}\n{said}");
-        let file = world.path("output/tickets.xlsx");
+        let file = setup.path("output/tickets.xlsx");
         let after = String::from_utf8(part(&file, "xl/workbook.xml").unwrap()).unwrap();
         assert_eq!(after, before.replace(&format!("{calculated}</workbook>"), &format!("{then}</workbook>")));
         let mut book = open_workbook_auto(&file).unwrap();
@@ -211,11 +214,11 @@ fn nothing_that_people_name_a_sheet_is_taken_for_a_part_of_the_workbook() {
 
 #[test]
 fn a_table_that_is_named_like_an_attribute_keeps_its_name_and_grows() {
-    let world = world(
+    let setup = with_sheets(
         &[],
         "- add_row: orders-table.xlsx\n  new_columns: add\n  columns: { Number: \"{{ body.id }}\", \"a \\\"ref=\\\" <b> & 'c'\": \"{{ body.id }}\" }",
     );
-    let before = with_part(&world, "orders-table.xlsx", "xl/tables/table1.xml", |text| {
+    let before = with_part(&setup, "orders-table.xlsx", "xl/tables/table1.xml", |text| {
         let text = text
             .replace("<table ", "<!-- ref=\"A1:D5\" </table> --><x:table ")
             .replace("xmlns=", "xmlns:x=")
@@ -226,17 +229,17 @@ fn a_table_that_is_named_like_an_attribute_keeps_its_name_and_grows() {
             .replace("</tableColumns>", "</x:tableColumns\n>");
         text.replace("name=\"Orders\"", "name='ref=\"A1:D5\"'").replace("ref=\"A1:D4\"", "ref='$A$1:$D$4'")
     });
-    let said = ring(&world, &[r#"{"id": "A-4"}"#]);
+    let said = send(&setup, &[r#"{"id": "A-4"}"#]);
     assert!(said.contains("✓ A"), "{said}");
     let expected = before
         .replace(" ref=\"A1:D5\" totals", " ref=\"A1:E6\" totals")
         .replace("ref='$A$1:$D$4'", "ref='A1:E5'")
         .replace("count=\"4\"", "count=\"5\"")
         .replace("</x:tableColumns", "<x:tableColumn id=\"5\" name=\"a &quot;ref=&quot; &lt;b&gt; &amp; &apos;c&apos;\"/></x:tableColumns");
-    assert_eq!(String::from_utf8(part(&world.path("output/orders-table.xlsx"), "xl/tables/table1.xml").unwrap()).unwrap(), expected);
+    assert_eq!(String::from_utf8(part(&setup.path("output/orders-table.xlsx"), "xl/tables/table1.xml").unwrap()).unwrap(), expected);
 }
 
-/// What cannot be read for certain is not written anew.
+/// A workbook that cannot be read with certainty is not written.
 #[test]
 fn a_workbook_with_malformed_xml_is_left_as_it_is() {
     for (part, change) in [
@@ -250,17 +253,17 @@ fn a_workbook_with_malformed_xml_is_left_as_it_is() {
         ("xl/worksheets/sheet1.xml", &|t| t.replace("</worksheet>", "")),
         ("xl/worksheets/sheet1.xml", &|t| t.replace("</worksheet>", "</worksheet></row>")),
     ] {
-        let world = world(&[], "- add_row: tickets.xlsx\n  columns: { Ticket: \"{{ body.n }}\" }");
-        with_part(&world, "tickets.xlsx", part, change);
-        let before = std::fs::read(world.path("output/tickets.xlsx")).unwrap();
-        let said = ring(&world, &[r#"{"n": 1}"#]);
+        let setup = with_sheets(&[], "- add_row: tickets.xlsx\n  columns: { Ticket: \"{{ body.n }}\" }");
+        with_part(&setup, "tickets.xlsx", part, change);
+        let before = std::fs::read(setup.path("output/tickets.xlsx")).unwrap();
+        let said = send(&setup, &[r#"{"n": 1}"#]);
         assert!(said.contains("✗ A") && said.contains("this workbook cannot be read"), "{part}\n{said}");
-        assert_eq!(std::fs::read(world.path("output/tickets.xlsx")).unwrap(), before);
+        assert_eq!(std::fs::read(setup.path("output/tickets.xlsx")).unwrap(), before);
     }
 }
 
 #[test]
-fn what_cannot_be_updated_is_told_in_words() {
+fn a_row_that_cannot_be_updated_is_explained_in_plain_english() {
     let step = |columns: &str, verb: &str| format!("- {verb}: customers.xlsx\n  sheet: Customers\n  match: Email\n  columns: {columns}");
     for (columns, verb, body, said) in [
         ("{ Email: \"{{ body.email }}\", Name: x }", "update_row", r#"{"email": "no@x"}"#, "customers.xlsx has no row where Email is no@x"),
@@ -283,20 +286,25 @@ fn what_cannot_be_updated_is_told_in_words() {
             "customers.xlsx has no column `Phone`; it has: Email, Name, Orders, Sum, Double",
         ),
     ] {
-        let world = world(&["customers.xlsx"], &step(columns, verb));
-        let told = ring(&world, &[body]);
+        let setup = with_sheets(&["customers.xlsx"], &step(columns, verb));
+        let told = send(&setup, &[body]);
         assert!(told.contains(said), "{said}\n{told}");
-        assert_eq!(changed(&home().join("tests/sheets/customers.xlsx"), &world.path("output/customers.xlsx")), Vec::<String>::new());
+        assert_eq!(
+            changed_parts(&project_folder().join("tests/sheets/customers.xlsx"), &setup.path("output/customers.xlsx")),
+            Vec::<String>::new()
+        );
     }
-    let world =
-        world(&["tickets.xlsx"], "- update_row: tickets.xlsx\n  match: Ticket\n  columns: { Ticket: \"{{ body.n }}\", State: closed }");
-    assert!(ring(&world, &[r#"{"n": 2}"#]).contains("tickets.xlsx has two rows where Ticket is 2: rows 3 and 4"));
-    assert_eq!(ring(&world, &[r#"{"n": "1"}"#]).matches("done").count(), 1);
-    assert_eq!(cells(&world.path("output/tickets.xlsx"), "Tickets")[1][1], "closed");
+    let setup = with_sheets(
+        &["tickets.xlsx"],
+        "- update_row: tickets.xlsx\n  match: Ticket\n  columns: { Ticket: \"{{ body.n }}\", State: closed }",
+    );
+    assert!(send(&setup, &[r#"{"n": 2}"#]).contains("tickets.xlsx has two rows where Ticket is 2: rows 3 and 4"));
+    assert_eq!(send(&setup, &[r#"{"n": "1"}"#]).matches("done").count(), 1);
+    assert_eq!(cells(&setup.path("output/tickets.xlsx"), "Tickets")[1][1], "closed");
 }
 
 #[test]
-fn in_csv_only_the_cells_that_change_are_written_and_the_rest_stays_byte_for_byte() {
+fn in_a_csv_only_changed_cells_are_rewritten() {
     let step = |file: &str| {
         format!(
             "- add_or_update_row: {file}\n  match: Email\n  columns: {{ Email: \"{{{{ body.email }}}}\", Sum: \"{{{{ body.sum }}}}\" }}"
@@ -325,71 +333,71 @@ fn in_csv_only_the_cells_that_change_are_written_and_the_rest_stays_byte_for_byt
         ("e.csv", b"", r#"{"email": "new@x", "sum": 1}"#, b"Email,Sum\nnew@x,1\n"),
         ("f.csv", b"Email,Sum\n'+49@x,1\n", r#"{"email": "+49@x", "sum": 2}"#, b"Email,Sum\n'+49@x,2\n"),
     ] {
-        let world = world(&[], &step(file));
-        std::fs::write(world.path("output").join(file), before).unwrap();
-        ring(&world, &[body]);
-        let found = std::fs::read(world.path("output").join(file)).unwrap();
+        let setup = with_sheets(&[], &step(file));
+        std::fs::write(setup.path("output").join(file), before).unwrap();
+        send(&setup, &[body]);
+        let found = std::fs::read(setup.path("output").join(file)).unwrap();
         assert_eq!(String::from_utf8_lossy(&found), String::from_utf8_lossy(after), "{file}");
         assert_eq!(found, after);
     }
 }
 
 #[test]
-fn csv_gets_new_columns_at_its_end_and_keeps_its_encoding() {
-    let world = world(
+fn a_csv_gets_new_columns_at_the_end_and_keeps_its_encoding() {
+    let setup = with_sheets(
         &[],
         "- add_row: a.csv\n  new_columns: add\n  columns: { Name: \"{{ body.name }}\", Phone: \"{{ body.phone }}\" }\n  on_error:\n    - append: errors.log\n      text: \"{{ error.message }}\"",
     );
-    std::fs::write(world.path("output/a.csv"), b"Name,Ort\nAda,K\xf6ln\nBob\n").unwrap();
-    ring(&world, &[r#"{"name": "Zo\u00eb", "phone": "+49 30 1234567"}"#, r#"{"name": "\u0141uk", "phone": "1"}"#]);
-    assert_eq!(std::fs::read(world.path("output/a.csv")).unwrap(), b"Name,Ort,Phone\nAda,K\xf6ln,\nBob,,\nZo\xeb,,+49 30 1234567\n");
+    std::fs::write(setup.path("output/a.csv"), b"Name,Ort\nAda,K\xf6ln\nBob\n").unwrap();
+    send(&setup, &[r#"{"name": "Zo\u00eb", "phone": "+49 30 1234567"}"#, r#"{"name": "\u0141uk", "phone": "1"}"#]);
+    assert_eq!(std::fs::read(setup.path("output/a.csv")).unwrap(), b"Name,Ort,Phone\nAda,K\xf6ln,\nBob,,\nZo\xeb,,+49 30 1234567\n");
     assert_eq!(
-        world.output("errors.log"),
+        setup.output("errors.log"),
         "a.csv: this file is encoded in Windows-1252, which does not have the character `Ł`; save it as CSV in UTF-8\n"
     );
-    std::fs::write(world.path("output/a.csv"), b"\xff\xfeN\0\n\0").unwrap();
-    let said = ring(&world, &[r#"{"name": "x", "phone": "1"}"#]);
+    std::fs::write(setup.path("output/a.csv"), b"\xff\xfeN\0\n\0").unwrap();
+    let said = send(&setup, &[r#"{"name": "x", "phone": "1"}"#]);
     assert!(said.contains("it is encoded in UTF-16; save it as CSV in UTF-8 in your spreadsheet program"), "{said}");
 }
 
 #[test]
-fn a_rule_that_allows_formulas_does_not_allow_them_for_another_rule_of_the_same_file() {
+fn a_rule_that_allows_formulas_does_not_allow_them_for_other_rules() {
     let rule = |name: &str, formulas: &str| {
         format!(
             "  {name}:\n    when: {{ webhook: /a }}\n    then:\n      - add_or_update_row: a.csv\n        match: Id\n        columns: {{ Id: \"{name} {{{{ body.id }}}}\", Note: \"{{{{ body.note }}}}\" }}\n{formulas}"
         )
     };
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "webhooks:\n  /a: {{ verify: none }}\nrules:\n{}{}",
         rule("Guarded", ""),
         rule("Trusted", "        formulas: allow\n")
     ));
-    std::fs::create_dir_all(world.path("output")).unwrap();
-    let doorbell = world.serve();
-    // Events that come at the same time, so that rows of both rules are written in one batch.
+    std::fs::create_dir_all(setup.path("output")).unwrap();
+    let doorbell = setup.serve();
+    // Events arrive at the same time, so that rows of both rules are written in one batch.
     std::thread::scope(|threads| {
         for thread in 0..8 {
             let doorbell = &doorbell;
             threads.spawn(move || {
                 for n in 0..10 {
-                    doorbell.ring("/a", &format!(r#"{{"id": "{thread}.{n}", "note": "=1+1"}}"#));
+                    doorbell.deliver("/a", &format!(r#"{{"id": "{thread}.{n}", "note": "=1+1"}}"#));
                 }
             });
         }
     });
-    until("all rows are there", || world.output("a.csv").lines().count() == 161);
-    let text = world.output("a.csv");
+    until("all rows are written", || setup.output("a.csv").lines().count() == 161);
+    let text = setup.output("a.csv");
     let wrong: Vec<&str> =
         text.lines().skip(1).filter(|l| l.ends_with(if l.starts_with("Guarded") { ",=1+1" } else { ",'=1+1" })).collect();
     assert_eq!(wrong, Vec::<&str>::new());
 }
 
 #[test]
-fn a_hundred_thousand_rows_are_found_through_and_come_out_whole() {
-    let world = world(&[], "- update_row: big.csv\n  match: Id\n  columns: { Id: \"{{ body.id }}\", State: done }");
+fn one_row_of_a_hundred_thousand_is_updated_and_the_others_stay() {
+    let setup = with_sheets(&[], "- update_row: big.csv\n  match: Id\n  columns: { Id: \"{{ body.id }}\", State: done }");
     let mut text = "Id,State\n".to_owned();
     (0..100_000).for_each(|n| text += &format!("{n},open\n"));
-    std::fs::write(world.path("output/big.csv"), &text).unwrap();
-    ring(&world, &[r#"{"id": 99999}"#]);
-    assert_eq!(world.output("big.csv"), text.replace("99999,open", "99999,done"));
+    std::fs::write(setup.path("output/big.csv"), &text).unwrap();
+    send(&setup, &[r#"{"id": 99999}"#]);
+    assert_eq!(setup.output("big.csv"), text.replace("99999,open", "99999,done"));
 }

@@ -1,9 +1,9 @@
-//! Changes that people make: failed runs are continued, rules are started again, waiting runs are cancelled.
+//! What commands change: failed runs continue, rules are started again, waiting runs are cancelled.
 
-use super::place::Place;
-use super::sample::{
-    accept, are_different, at, begin, done, dossier, event, failed, ids, in_lane, lease, left, much_later, once, postponed, queue, record,
-    refuse, run, state, stepped, story, taken,
+use super::database::Database;
+use super::samples::{
+    accept, are_different, at, begin, done, dossier, event, expect_lease_lost, failed, ids, in_lane, lease, left, much_later, once,
+    postponed, queue, record, run, runs_and_attempts, state, stepped, taken,
 };
 use crate::model::run::{Run, State};
 use crate::store::contract::{Cancelled, Heavy, NewRun, StartResult, Waiting};
@@ -12,8 +12,8 @@ fn of_rule(rule: &str) -> Waiting {
     Waiting { event: None, rule: Some(rule.to_owned()) }
 }
 
-pub(super) async fn failed_runs_go_on_at_the_step_that_failed(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn failed_runs_continue_at_the_step_that_failed(database: &dyn Database) {
+    let store = database.open().await;
     let one = record(&store, stepped(&begin(&store, 0, run("a")).await)).await;
     let one = Run { forgiven: true, tried: 4, ..one };
     record(&store, failed(&one)).await;
@@ -25,14 +25,14 @@ pub(super) async fn failed_runs_go_on_at_the_step_that_failed(place: &dyn Place)
         record(&store, failed(&leased[0])).await;
     }
     let told = ["0 done", "1 failed", "1 failed", "1 failed"].map(str::to_owned).to_vec();
-    assert_eq!(story(place, one.event).await, [(State::Failed, told)], "its history goes on, too");
+    assert_eq!(runs_and_attempts(database, one.event).await, [(State::Failed, told)], "its history continues as well");
 }
 
-pub(super) async fn only_the_failed_runs_of_the_rule_that_was_named_are_replayed(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn only_the_failed_runs_of_the_named_rule_are_replayed(database: &dyn Database) {
+    let store = database.open().await;
     let runs = accept(&store, taken(event(0), ["a", "a", "b", "b", "c"].map(run).to_vec())).await;
-    let stranger = begin(&store, 0, run("a")).await;
-    record(&store, failed(&stranger)).await;
+    let other = begin(&store, 0, run("a")).await;
+    record(&store, failed(&other)).await;
     record(&store, failed(&runs[0].0)).await;
     record(&store, done(&runs[1].0)).await;
     record(&store, failed(&runs[2].0)).await;
@@ -43,11 +43,11 @@ pub(super) async fn only_the_failed_runs_of_the_rule_that_was_named_are_replayed
     assert_eq!(ids(&lease(&store).await), [runs[0].0.id]);
     assert_eq!(store.replay(id, None, at(1)).await.unwrap(), 2);
     assert_eq!(ids(&lease(&store).await), [runs[2].0.id, runs[3].0.id]);
-    assert_eq!(state(place, &stranger).await, State::Failed);
+    assert_eq!(state(database, &other).await, State::Failed);
 }
 
-pub(super) async fn many_who_replay_at_a_time_replay_once(place: &dyn Place) {
-    let owners = place.owners().await;
+pub(super) async fn simultaneous_replays_replay_once(database: &dyn Database) {
+    let owners = database.owners().await;
     let runs = accept(&owners[0], taken(event(0), vec![in_lane("l"), run("a"), once("v")])).await;
     for (one, _) in &runs {
         record(&owners[0], failed(one)).await;
@@ -66,8 +66,8 @@ pub(super) async fn many_who_replay_at_a_time_replay_once(place: &dyn Place) {
     assert!(lease(&owners[0]).await.iter().all(|run| run.replays == 1));
 }
 
-pub(super) async fn a_rule_that_is_started_anew_gets_a_run_of_its_own(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn a_rule_that_is_started_again_gets_a_new_run(database: &dyn Database) {
+    let store = database.open().await;
     let first = begin(&store, 0, run("a")).await;
     record(&store, done(&first)).await;
     let texts = vec![("new text".into(), "new.yaml".to_owned(), "rules:".to_owned())];
@@ -81,16 +81,16 @@ pub(super) async fn a_rule_that_is_started_anew_gets_a_run_of_its_own(place: &dy
     }
     assert!(are_different(ids(&leased).into_iter().chain([first.id])));
     assert_eq!(store.text("new text".into()).await.unwrap(), Some(("new.yaml".into(), "rules:".into())));
-    assert_eq!(state(place, &first).await, State::Done, "what was is left as it was");
+    assert_eq!(state(database, &first).await, State::Done, "the earlier run is unchanged");
     // A rule may be started again any number of times, even after all earlier runs have ended.
     record(&store, done(&leased[0])).await;
     record(&store, failed(&leased[1])).await;
     assert_eq!(store.start_anew(first.event, vec![run("c")], Vec::new(), at(61)).await.unwrap(), 1);
-    assert_eq!(story(place, first.event).await.len(), 4);
+    assert_eq!(runs_and_attempts(database, first.event).await.len(), 4);
 }
 
-pub(super) async fn a_story_tells_what_is_in_hand_and_what_waits_for_its_turn(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn the_records_show_which_runs_are_in_hand_and_which_wait_for_their_turn(database: &dyn Database) {
+    let store = database.open().await;
     let begun = begin(&store, 0, in_lane("l")).await;
     let queued = queue(&store, 0, in_lane("l")).await;
     let postponed_run = begin(&store, 0, run("a")).await;
@@ -100,13 +100,13 @@ pub(super) async fn a_story_tells_what_is_in_hand_and_what_waits_for_its_turn(pl
     for (one, is_in_hand, is_queued) in
         [(&begun, true, false), (&queued, false, true), (&postponed_run, false, false), (&ended, false, false)]
     {
-        let (page, _) = &dossier(place, one.event).await.runs[0];
+        let (page, _) = &dossier(database, one.event).await.runs[0];
         assert_eq!((page.is_in_hand, page.is_queued), (is_in_hand, is_queued), "{}", page.run.rule);
     }
 }
 
-pub(super) async fn cancelling_ends_what_waits_and_leaves_what_is_in_hand(place: &dyn Place) {
-    let owners = place.owners().await;
+pub(super) async fn cancelling_ends_waiting_runs_and_leaves_those_in_hand(database: &dyn Database) {
+    let owners = database.owners().await;
     let store = &owners[0];
     let busy = begin(owners.last().unwrap(), 0, NewRun { rule: "a".into(), ..in_lane("l") }).await;
     let queued = queue(store, 0, NewRun { rule: "a".into(), ..in_lane("l") }).await;
@@ -117,10 +117,10 @@ pub(super) async fn cancelling_ends_what_waits_and_leaves_what_is_in_hand(place:
     record(store, failed(&failing)).await;
     assert_eq!(store.cancel(of_rule("a"), at(1)).await.unwrap(), Cancelled { runs: 3, busy: 1 });
     for ended in [&queued, &waits, &fresh[0].0] {
-        assert_eq!(state(place, ended).await, State::Cancelled);
+        assert_eq!(state(database, ended).await, State::Cancelled);
     }
-    assert_eq!((state(place, &busy).await, state(place, &failing).await), (State::Waiting, State::Failed));
-    assert_eq!(ids(&lease(store).await), [fresh[1].0.id], "the other rule's is left alone");
+    assert_eq!((state(database, &busy).await, state(database, &failing).await), (State::Waiting, State::Failed));
+    assert_eq!(ids(&lease(store).await), [fresh[1].0.id], "the run of the other rule is unchanged");
     record(owners.last().unwrap(), done(&busy)).await;
     // An event's runs, and those of one rule of it; all runs.
     let both = accept(store, left(event(0), vec![run("a"), run("b")])).await;
@@ -133,23 +133,23 @@ pub(super) async fn cancelling_ends_what_waits_and_leaves_what_is_in_hand(place:
     assert!(lease(store).await.is_empty());
     // It cannot be replayed, and nobody can record it.
     assert_eq!(store.replay(queued.event, None, at(2)).await.unwrap(), 0);
-    refuse(store, done(&queued)).await;
+    expect_lease_lost(store, done(&queued)).await;
 }
 
-pub(super) async fn cancelling_ends_what_a_dead_owner_had(place: &dyn Place) {
-    let first = place.open().await;
+pub(super) async fn cancelling_ends_the_runs_of_a_dead_owner(database: &dyn Database) {
+    let first = database.open().await;
     let one = begin(&first, 0, NewRun { lane: Some("l".into()), ..once("v") }).await;
     let next = queue(&first, 0, in_lane("l")).await;
-    let heir = place.heir(&first).await;
-    assert_eq!(heir.cancel(of_rule("once"), much_later()).await.unwrap(), Cancelled { runs: 1, busy: 0 });
-    refuse(&first, done(&one)).await;
-    assert_eq!(state(place, &one).await, State::Cancelled);
-    assert_eq!(ids(&lease(&heir).await), [next.id], "its lane is open");
-    assert_eq!(accept(&heir, taken(event(1), vec![once("v")])).await[0].1, StartResult::Begun, "its value was given back");
+    let successor = database.successor(&first).await;
+    assert_eq!(successor.cancel(of_rule("once"), much_later()).await.unwrap(), Cancelled { runs: 1, busy: 0 });
+    expect_lease_lost(&first, done(&one)).await;
+    assert_eq!(state(database, &one).await, State::Cancelled);
+    assert_eq!(ids(&lease(&successor).await), [next.id], "its lane is open");
+    assert_eq!(accept(&successor, taken(event(1), vec![once("v")])).await[0].1, StartResult::Begun, "its value was released");
 }
 
-pub(super) async fn nothing_happens_to_events_that_are_not_kept(place: &dyn Place) {
-    let store = place.open().await;
+pub(super) async fn commands_do_nothing_to_unknown_events(database: &dyn Database) {
+    let store = database.open().await;
     begin(&store, 0, run("a")).await;
     let unknown = event(1).id;
     assert_eq!(store.replay(unknown, None, at(1)).await.unwrap(), 0);

@@ -1,4 +1,4 @@
-//! What was signed is recognized again however its signature is encoded, and whatever unsigned content is sent with it.
+//! A signed request is recognized as a repetition however its signature is encoded and whatever unsigned content comes with it.
 
 use ring::{hmac, signature};
 
@@ -22,7 +22,7 @@ fn mirrored(halves: &[u8]) -> Vec<u8> {
 }
 
 /// Other encodings of a text that may be Base64 or hexadecimal; some of them are never accepted.
-fn respelled(text: &str) -> Vec<String> {
+fn reencoded(text: &str) -> Vec<String> {
     let bare = text.trim_end_matches('=');
     let last = |to: char| bare.chars().take(bare.len() - 1).chain([to]).collect();
     let mut all: Vec<String> = ["", "=", "==", "===", "\n", " "].iter().map(|end| format!("{bare}{end}")).collect();
@@ -33,7 +33,7 @@ fn respelled(text: &str) -> Vec<String> {
 
 impl Signer<'_> {
     /// Every encoding of a signature.
-    fn spellings(&self, message: &[u8]) -> Vec<String> {
+    fn encodings(&self, message: &[u8]) -> Vec<String> {
         let one = self.sign(message);
         let scheme = &self.sender.scheme;
         let mut signatures = vec![one.clone()];
@@ -41,12 +41,12 @@ impl Signer<'_> {
             signatures.extend([mirrored(&one), self.sign(message)]);
         }
         let mut all = Vec::new();
-        for usual in signatures.iter().map(|s| self.spelled(message, s)) {
-            let (before, spelled) = match scheme.algorithm.token_word() {
+        for usual in signatures.iter().map(|s| self.encoded(message, s)) {
+            let (before, encoded) = match scheme.algorithm.token_word() {
                 Some(_) => usual.rsplit_once('.').map(|(signed, sig)| (format!("{signed}."), sig.to_owned())).unwrap(),
                 None => (String::new(), usual.clone()),
             };
-            all.extend(respelled(&spelled).into_iter().map(|s| format!("{before}{s}")));
+            all.extend(reencoded(&encoded).into_iter().map(|s| format!("{before}{s}")));
             // The parts of a token in other encodings, which are different texts to the signature.
             all.extend([usual.replace('.', "=."), usual.replace('.', ".."), format!("{usual}.")]);
             if scheme.encoding == Encoding::Base64OfHex {
@@ -57,9 +57,9 @@ impl Signer<'_> {
     }
 
     /// Every way to send an encoded signature.
-    fn sent(&self, draft: &Draft, spelled: &str) -> Vec<Request> {
+    fn sent(&self, draft: &Draft, encoded: &str) -> Vec<Request> {
         let scheme = &self.sender.scheme;
-        let formatted = self.formatted(draft.time.as_deref(), spelled);
+        let formatted = self.formatted(draft.time.as_deref(), encoded);
         let mut texts = vec![formatted.clone()];
         if let Some(list) = &scheme.list {
             texts.extend([format!("v0,x{list}{formatted}"), format!("{formatted}{list}{formatted}"), format!("{formatted}{list}junk")]);
@@ -89,7 +89,7 @@ impl Signer<'_> {
 }
 
 /// The same request with additional content, some of which may be signed.
-fn beside(request: &Request) -> Vec<Request> {
+fn with_additions(request: &Request) -> Vec<Request> {
     let mut all = vec![request.clone(); 6];
     all[0].query = format!("{}&more=1", request.query);
     all[1].headers.push(("x-more".into(), "1".into()));
@@ -102,30 +102,30 @@ fn beside(request: &Request) -> Vec<Request> {
 }
 
 /// Asserts that every accepted request has only proofs of the original; returns how many were accepted.
-fn known_again(name: &str, guard: &Guard, keys: &Keys, original: &Request, others: &[Request]) -> usize {
+fn recognized(name: &str, guard: &Guard, keys: &Keys, original: &Request, others: &[Request]) -> usize {
     let proofs = guard.proofs(original, keys);
     let mut accepted = 0;
     for other in others.iter().filter(|other| guard.check(other, keys).is_ok()) {
         accepted += 1;
         let found = guard.proofs(other, keys);
         assert_eq!(found.is_empty(), proofs.is_empty(), "{name}");
-        assert!(found.iter().all(|p| proofs.contains(p)), "{name}: {other:?} is taken for another one than {original:?}");
+        assert!(found.iter().all(|p| proofs.contains(p)), "{name}: {other:?} is not recognized as {original:?}");
     }
     accepted
 }
 
 #[test]
-fn every_spelling_that_is_accepted_is_the_same_request_again() {
+fn every_accepted_encoding_of_a_signature_is_the_same_request() {
     for sender in all() {
         let signer = Signer::new(&sender);
         let (draft, original) = signer.signed(b"{\"type\":\"order\",\"n\":1}");
         let keys = Keys::new();
         let mut others: Vec<Request> = Vec::new();
-        for spelled in signer.spellings(&draft.message) {
-            others.extend(signer.sent(&draft, &spelled));
+        for encoded in signer.encodings(&draft.message) {
+            others.extend(signer.sent(&draft, &encoded));
         }
-        others.extend(beside(&original));
-        let accepted = known_again(&sender.name, &signer.guard, &keys, &original, &others);
+        others.extend(with_additions(&original));
+        let accepted = recognized(&sender.name, &signer.guard, &keys, &original, &others);
         assert!(accepted >= 4, "{}: only {accepted} of {} are accepted", sender.name, others.len());
         let signs = sender.scheme.algorithm != Algorithm::Equals;
         assert_eq!(signer.guard.proofs(&original, &keys).len(), usize::from(signs), "{}", sender.name);
@@ -139,12 +139,12 @@ fn every_spelling_that_is_accepted_is_the_same_request_again() {
 }
 
 #[test]
-fn no_proof_holds_the_secret() {
+fn no_proof_contains_the_secret() {
     for sender in all().iter().filter(|s| s.scheme.signed.has_secret()) {
         let signer = Signer::new(sender);
         let (draft, request) = signer.signed(b"{}");
         let with_secret = crate::model::run::hash(&draft.message);
-        assert!(!signer.guard.proofs(&request, &Keys::new()).contains(&with_secret), "{} keeps its signature", sender.name);
+        assert!(!signer.guard.proofs(&request, &Keys::new()).contains(&with_secret), "{} has the signature as a proof", sender.name);
     }
 }
 
@@ -153,7 +153,7 @@ fn json_request(body: &Value) -> Request {
 }
 
 #[test]
-fn items_of_adyen_are_known_again_one_by_one() {
+fn adyen_items_are_recognized_one_by_one() {
     let key = hmac::Key::new(hmac::HMAC_SHA256, SHARED);
     let item = |reference: &str| {
         let signed = format!("{reference}::Shop:order:100:EUR:AUTHORISATION:true");
@@ -179,13 +179,13 @@ fn items_of_adyen_are_known_again_one_by_one() {
         json_request(&a["NotificationRequestItem"]),
         blank(serde_json::to_string_pretty(&serde_json::from_slice::<Value>(&original.body).unwrap()).unwrap().as_bytes()),
     ];
-    assert_eq!(known_again("adyen", &guard, &Keys::new(), &original, &others), others.len());
+    assert_eq!(recognized("adyen", &guard, &Keys::new(), &original, &others), others.len());
     assert_eq!(guard.proofs(&original, &Keys::new()).len(), 2);
     assert_ne!(guard.proofs(&of(&[item("C")]), &Keys::new()), guard.proofs(&of(&[a]), &Keys::new()));
 }
 
 #[test]
-fn a_call_of_twilio_is_known_again() {
+fn a_twilio_request_is_recognized() {
     let guard = guard("twilio: \"{{ secret.S }}\"", "token");
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, b"token");
     let signed = |url: &str| STANDARD.encode(hmac::sign(&key, format!("{url}A1B2").as_bytes()));
@@ -195,14 +195,14 @@ fn a_call_of_twilio_is_known_again() {
         request
     };
     let usual = signed("https://hooks.example.com/hook");
-    let mut others: Vec<Request> = respelled(&usual).iter().map(|s| with(s, "A=1&B=2")).collect();
+    let mut others: Vec<Request> = reencoded(&usual).iter().map(|s| with(s, "A=1&B=2")).collect();
     others.push(with(&signed("https://hooks.example.com:443/hook"), "A=1&B=2"));
     others.extend(["B=2&A=1", "A=1&B=2&A=1", "%41=1&B=%32"].map(|body| with(&usual, body)));
-    assert!(known_again("twilio", &guard, &Keys::new(), &with(&usual, "A=1&B=2"), &others) > 6);
+    assert!(recognized("twilio", &guard, &Keys::new(), &with(&usual, "A=1&B=2"), &others) > 6);
 }
 
 #[test]
-fn messages_of_sns_and_paypal_are_known_again() {
+fn sns_and_paypal_messages_are_recognized() {
     let certificate = Published::read(RSA_CERTIFICATE.as_bytes()).unwrap();
     let address = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem";
     let topic = "arn:aws:sns:eu-west-1:123456789012:orders";
@@ -218,13 +218,13 @@ fn messages_of_sns_and_paypal_are_known_again() {
     let sns = guard("aws_sns: arn:aws:sns:eu-west-1:123456789012:orders", "");
     let keys = Keys::from([(address.to_owned(), certificate.clone())]);
     let original = json_request(&message(&usual));
-    let mut others: Vec<Request> = respelled(&usual).iter().map(|s| json_request(&message(s))).collect();
+    let mut others: Vec<Request> = reencoded(&usual).iter().map(|s| json_request(&message(s))).collect();
     others.push(blank(serde_json::to_string_pretty(&message(&usual)).unwrap().as_bytes()));
     let mut more = message(&usual);
     more["UnsubscribeURL"] = "https://elsewhere.example".into();
     more["Subject"] = Value::Null;
     others.push(json_request(&more));
-    assert!(known_again("aws_sns", &sns, &keys, &original, &others) > 4);
+    assert!(recognized("aws_sns", &sns, &keys, &original, &others) > 4);
 
     let paypal = guard("paypal: \"{{ secret.S }}\"", "4JH86294D6297924G");
     let address = "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-a5cafa77";
@@ -239,13 +239,13 @@ fn messages_of_sns_and_paypal_are_known_again() {
         request.headers.extend([("paypal-cert-url".into(), address.into()), ("paypal-auth-algo".into(), algorithm.into())]);
         request
     };
-    let mut others: Vec<Request> = respelled(&usual).iter().map(|s| with(s, "SHA256withRSA")).collect();
+    let mut others: Vec<Request> = reencoded(&usual).iter().map(|s| with(s, "SHA256withRSA")).collect();
     others.push(with(&usual, "sha256WITHrsa"));
-    assert!(known_again("paypal", &paypal, &keys, &with(&usual, "SHA256withRSA"), &others) > 4);
+    assert!(recognized("paypal", &paypal, &keys, &with(&usual, "SHA256withRSA"), &others) > 4);
 }
 
 #[test]
-fn who_only_shows_a_secret_proves_no_single_request() {
+fn a_sender_that_only_sends_a_secret_proves_no_single_request() {
     let bearer = guard("bearer: \"{{ secret.S }}\"", "s3cret");
     let mut request = blank(b"{}");
     request.headers.push(("authorization".into(), "Bearer s3cret".into()));

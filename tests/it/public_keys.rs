@@ -1,13 +1,13 @@
-//! Senders whose keys are public: written in the rule file, or published at an address of theirs.
+//! Senders that sign with a private key; the public key is in the rule file or at an address of the sender.
 
 use serde_json::Value;
 
+use crate::harness::{Setup, Target, json, project_folder, until};
 use crate::senders::doorbell_hash;
-use crate::world::{Target, World, home, json, until};
 
-/// A key of RSA for tests, and its public half as a JSON Web Key.
+/// An RSA key for tests, and its public part as a JSON Web Key.
 fn rsa() -> (ring::signature::RsaKeyPair, Value) {
-    let pem = std::fs::read(home().join("tests/keys/rsa.key.pem")).unwrap();
+    let pem = std::fs::read(project_folder().join("tests/keys/rsa.key.pem")).unwrap();
     let der = <rustls::pki_types::PrivatePkcs8KeyDer as rustls::pki_types::pem::PemObject>::from_pem_slice(&pem).unwrap();
     let pair = ring::signature::RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).unwrap();
     let parts: ring::rsa::PublicKeyComponents<Vec<u8>> = pair.public().into();
@@ -26,9 +26,9 @@ fn rsa_sign(pair: &ring::signature::RsaKeyPair, how: &'static dyn ring::signatur
 }
 
 #[test]
-fn public_keys_come_as_pem_as_certificates_and_as_json() {
+fn public_keys_can_be_pem_certificates_or_json_web_keys() {
     let (pair, jwk) = rsa();
-    let file = |name: &str| std::fs::read_to_string(home().join("tests/keys").join(name)).unwrap();
+    let file = |name: &str| std::fs::read_to_string(project_folder().join("tests/keys").join(name)).unwrap();
     let (public, cert) = (file("rsa.pub.pem"), file("rsa.cert.pem"));
     let pkcs1: &'static dyn ring::signature::RsaEncoding = &ring::signature::RSA_PKCS1_SHA256;
     for (algorithm, how, key, secret) in [
@@ -46,16 +46,16 @@ fn public_keys_come_as_pem_as_certificates_and_as_json() {
             serde_json::json!({ "keys": [{"kty": "oct", "k": "AA"}, jwk] }).to_string(),
         ),
     ] {
-        let world = World::with(&format!(
+        let setup = Setup::with(&format!(
             "webhooks:\n  /acme:\n    verify:\n      custom:\n        secret: \"{{{{ secret.KEY }}}}\"\n        key: {key}\n        algorithm: {algorithm}\n        signature: {{ from: \"header:X-Sig\", encoding: base64 }}\nrules:\n  A: {{ when: {{ webhook: /acme }}, then: [ log: x ] }}\n"
         ))
         .env("KEY", &secret);
-        world.write("body", "{}");
+        setup.write("body", "{}");
         let sig = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, rsa_sign(&pair, how, b"{}"));
         let header = format!("X-Sig: {sig}");
-        let verify = |body: &str| world.said(&["verify", "/acme", "--rules", "rules", "--body", body, "--header", &header]);
+        let verify = |body: &str| setup.printed(&["verify", "/acme", "--rules", "rules", "--body", body, "--header", &header]);
         assert_eq!(verify("body"), "accepted\n", "{algorithm} {key}");
-        world.write("other", "{ }");
+        setup.write("other", "{ }");
         let said = verify("other");
         assert_eq!(
             said,
@@ -65,22 +65,22 @@ fn public_keys_come_as_pem_as_certificates_and_as_json() {
 }
 
 #[test]
-fn a_token_is_only_good_with_its_algorithm_its_claims_and_in_its_time() {
+fn a_token_is_valid_only_with_its_algorithm_its_claims_and_in_time() {
     let (pair, jwk) = rsa();
     let other = serde_json::json!({ "kty": "RSA", "kid": "k2", "n": jwk["n"], "e": jwk["e"] });
     let keys = Target::new(&[&json(200, &serde_json::json!({ "keys": [other, jwk] }).to_string())]);
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "webhooks:\n  /acme:\n    public_url: https://hooks.example.com\n    verify:\n      custom:\n        secret: {}\n        key: jwks-url\n        algorithm: jwt-rs256\n        signature: {{ from: \"header:Authorization\", format: \"Bearer {{sig}}\" }}\n        claims: {{ iss: [acme, other], aud: \"{{url}}\", body: \"{{sha256_hex(body)}}\" }}\nrules:\n  A: {{ when: {{ webhook: /acme }}, then: [ log: x ] }}\n",
         keys.url("/keys.json")
     ));
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let now = jiff::Timestamp::now().as_second();
     let claims = || serde_json::json!({ "iss": "acme", "aud": ["x", "https://hooks.example.com/acme"], "exp": now + 600, "body": doorbell_hash(b"{}") });
     let call = |head: Value, claims: Value| {
         let signed = format!("{}.{}", url64(head.to_string().as_bytes()), url64(claims.to_string().as_bytes()));
         let sig = match head["alg"].as_str() {
             Some("HS256") => {
-                // A verifier that takes a public key for a shared secret can be fooled.
+                // An attacker uses the public key as if it were a shared secret.
                 let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, jwk["n"].as_str().unwrap().as_bytes());
                 ring::hmac::sign(&key, signed.as_bytes()).as_ref().to_vec()
             }
@@ -117,27 +117,27 @@ fn a_token_is_only_good_with_its_algorithm_its_claims_and_in_its_time() {
 }
 
 #[test]
-fn a_key_that_cannot_be_had_asks_the_sender_to_come_back() {
+fn if_a_key_cannot_be_fetched_the_sender_is_asked_to_retry() {
     let keys = Target::new(&[&json(500, "{}")]);
-    let world = World::with(&format!(
+    let setup = Setup::with(&format!(
         "webhooks:\n  /acme:\n    verify:\n      custom: {{ secret: \"{}\", key: url, algorithm: rsa-sha256, signature: {{ from: \"header:X-Sig\" }} }}\nrules:\n  A: {{ when: {{ webhook: /acme }}, then: [ log: x ] }}\n",
         keys.url("/key.pem")
     ));
-    let doorbell = world.serve();
+    let doorbell = setup.serve();
     let got = doorbell.send("POST", "/acme", &[("x-sig", "00")], b"{}");
     assert_eq!((got.status, got.header("retry-after")), (503, "10"));
-    until("the reason is told", || doorbell.logged("could not be fetched: it answered 500"));
+    until("the reason is logged", || doorbell.logged("could not be fetched: it answered 500"));
     let _ = doorbell.send("POST", "/acme", &[("x-sig", "00")], b"{}");
-    assert_eq!(keys.calls().len(), 1, "who failed a moment ago is not asked again at once");
+    assert_eq!(keys.calls().len(), 1, "a server that has just failed is not asked again at once");
 }
 
 const CERTIFICATE: &str = "SimpleNotificationService-0123456789abcdef0123456789abcdef.pem";
 
 #[test]
-fn messages_of_sns_are_checked_with_the_certificate_at_an_address_of_amazon() {
+fn sns_messages_are_verified_only_with_a_certificate_from_an_sns_address() {
     let (pair, _) = rsa();
     let topic = "arn:aws:sns:eu-west-1:123456789012:orders";
-    let world = World::new();
+    let setup = Setup::new();
     let said = |change: &dyn Fn(&mut Value), topics: &str| {
         let mut message = serde_json::json!({
             "Type": "Notification", "MessageId": "m-1", "TopicArn": topic, "Message": "Hello", "Subject": null, "SignatureVersion": "2",
@@ -148,11 +148,11 @@ fn messages_of_sns_are_checked_with_the_certificate_at_an_address_of_amazon() {
         let sig = rsa_sign(&pair, &ring::signature::RSA_PKCS1_SHA256, signed.as_bytes());
         message["Signature"] = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, sig).into();
         change(&mut message);
-        world.write("body", &message.to_string());
-        let key = home().join("tests/keys/rsa.cert.pem");
+        setup.write("body", &message.to_string());
+        let key = project_folder().join("tests/keys/rsa.cert.pem");
         let arguments =
             ["verify", "aws_sns", "--body", "body", "--secret-env", "TOPIC", "--at", "1795514400", "--key", key.to_str().unwrap()];
-        let out = world.command(&arguments).env("TOPIC", topics).output().unwrap();
+        let out = setup.command(&arguments).env("TOPIC", topics).output().unwrap();
         String::from_utf8(out.stdout).unwrap().lines().next().unwrap().to_owned()
     };
     assert_eq!(said(&|_| {}, topic), "accepted");
@@ -163,7 +163,7 @@ fn messages_of_sns_are_checked_with_the_certificate_at_an_address_of_amazon() {
         "denied: the message is from a different topic than the one in the rule file"
     );
     assert_eq!(said(&|m| drop(m.as_object_mut().unwrap().remove("Signature")), topic), "denied: `Signature` is missing in the body");
-    // What the certificate is not needed for comes first, so that nothing is fetched for it.
+    // Checks that need no certificate come first, so that it is not fetched for nothing.
     let elsewhere = "https://evil.example/x.pem";
     for (field, value, why) in [
         ("TopicArn", "arn:aws:sns:eu-west-1:123456789012:other", "the message is from a different topic than the one in the rule file"),
@@ -190,13 +190,13 @@ fn messages_of_sns_are_checked_with_the_certificate_at_an_address_of_amazon() {
         "https://sns.eu-west-1.amazonaws.com\\.evil.example/NAME",
         "https://sns.a.b.amazonaws.com/NAME",
         "https://s3.eu-west-1.amazonaws.com/NAME",
-        // Hosts whose content others choose, and those of another part of AWS than the topic's.
+        // Hosts whose content others choose, and hosts in another partition of AWS than the topic.
         "https://sns.s3.amazonaws.com/NAME",
         "https://sns.s3-eu-west-1.amazonaws.com/NAME",
         "https://sns.s3-website-eu-west-1.amazonaws.com/NAME",
         "https://sns.execute-api.amazonaws.com/NAME",
         "https://sns.eu-west-1.amazonaws.com.cn/NAME",
-        // Other files, and other spellings of this one.
+        // Other files, and other spellings of this file.
         "https://sns.eu-west-1.amazonaws.com/x.pem",
         "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-.pem",
         "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1/2.pem",

@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::place::Place;
+use super::database::Database;
 use crate::model::event::{Event, EventId};
-use crate::model::place::Place as At;
+use crate::model::place::Place;
 use crate::model::run::{Attempt, Once, Run, RunId, State};
 use crate::store::contract::{Accept, Accepted, Delivery, Dossier, Heavy, NewRun, Record, Recorded, StartResult, Store};
 
@@ -75,7 +75,7 @@ pub(super) fn guessed(accept: Accept) -> Accept {
     Accept { event: Arc::new(event), ..accept }
 }
 
-/// The same accept once more, as when its outcome was unknown.
+/// The same accept again, as after an unknown result.
 pub(super) fn again(accept: &Accept) -> Accept {
     Accept { event: accept.event.clone(), runs: accept.runs.clone(), deliveries: accept.deliveries.clone(), ..*accept }
 }
@@ -84,7 +84,7 @@ pub(super) fn again(accept: &Accept) -> Accept {
 pub(super) async fn accept(store: &Arc<dyn Store>, accept: Accept) -> Vec<(Run, StartResult)> {
     match store.accept(accept).await.unwrap() {
         Accepted::New(_, runs) => runs,
-        Accepted::Again { first, .. } => panic!("it was taken for the event {first}"),
+        Accepted::Again { first, .. } => panic!("it was mistaken for the event {first}"),
     }
 }
 
@@ -131,14 +131,14 @@ pub(super) fn done(run: &Run) -> Record {
     record_of(Run { state: State::Done, ..run.clone() }, attempt(run, "done", "so"), false)
 }
 
-/// The step has failed for good.
+/// The step has failed finally.
 pub(super) fn failed(run: &Run) -> Record {
     record_of(Run { state: State::Failed, tried: run.tried + 1, ..run.clone() }, attempt(run, "failed", "no"), false)
 }
 
 /// The step was done, and the next one follows at once.
 pub(super) fn stepped(run: &Run) -> Record {
-    let place = At { step: run.place.step + 1, element: 0 };
+    let place = Place { step: run.place.step + 1, element: 0 };
     record_of(Run { place, ..run.clone() }, attempt(run, "done", "so"), true)
 }
 
@@ -154,22 +154,22 @@ pub(super) async fn record(store: &Arc<dyn Store>, record: Record) -> Run {
     Run { unsaved: Vec::new(), turn: run.turn + 1, ..run }
 }
 
-pub(super) async fn refuse(store: &Arc<dyn Store>, record: Record) {
+pub(super) async fn expect_lease_lost(store: &Arc<dyn Store>, record: Record) {
     assert_eq!(store.record(record).await.unwrap(), Recorded::LeaseLost);
 }
 
-pub(super) async fn dossier(place: &dyn Place, event: EventId) -> Dossier {
-    place.records().await.dossier(event).await.unwrap()
+pub(super) async fn dossier(database: &dyn Database, event: EventId) -> Dossier {
+    database.records().await.dossier(event).await.unwrap()
 }
 
 /// The state of an event's runs, and the attempts of each.
-pub(super) async fn story(place: &dyn Place, event: EventId) -> Vec<(State, Vec<String>)> {
+pub(super) async fn runs_and_attempts(database: &dyn Database, event: EventId) -> Vec<(State, Vec<String>)> {
     let told = |attempts: Vec<Attempt>| attempts.into_iter().map(|a| format!("{} {}", a.place.step, a.outcome)).collect();
-    dossier(place, event).await.runs.into_iter().map(|(page, attempts)| (page.run.state, told(attempts))).collect()
+    dossier(database, event).await.runs.into_iter().map(|(page, attempts)| (page.run.state, told(attempts))).collect()
 }
 
-pub(super) async fn state(place: &dyn Place, run: &Run) -> State {
-    let runs = dossier(place, run.event).await.runs;
+pub(super) async fn state(database: &dyn Database, run: &Run) -> State {
+    let runs = dossier(database, run.event).await.runs;
     runs.iter().find(|(page, _)| page.run.id == run.id).map(|(page, _)| page.run.state).unwrap()
 }
 

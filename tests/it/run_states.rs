@@ -1,6 +1,5 @@
-//! Whatever a rule looks like and however its attempts end, a run keeps its promises: it comes to an end, never goes back
-//! over what is done, waits as its plan says, and names each effect by a key of its own. (Lanes and `once_per` are in the
-//! simulation beside the store.)
+//! Random rules and outcomes of attempts: a run always ends, never repeats a finished step, waits as its plan says, and has a
+//! different idempotency key for each effect. (Lanes and `once_per` are tested by the simulation of the store.)
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -13,11 +12,11 @@ use doorbell::model::step_graph::{Next, OnError, StepGraph, StepNode};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-/// A step at the top of a rule: how many elements its `for_each` has, if it has one, and what handles its error.
-type Top = (Option<u32>, u8);
+/// A step: how many elements its `for_each` has, if it has one, and how its error is handled.
+type DrawnStep = (Option<u32>, u8);
 
-/// The graph of these steps, those that handle errors after them, and the rule's own `on_error:` at the end.
-fn graph(steps: &[Top], on_error: bool) -> StepGraph {
+/// The graph of these steps, followed by the steps that handle their errors, and the `on_error:` of the rule at the end.
+fn graph(steps: &[DrawnStep], on_error: bool) -> StepGraph {
     let count = steps.len() as u32;
     let mut handlers = Vec::new();
     let mut nodes: Vec<StepNode> = Vec::new();
@@ -61,7 +60,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_run_ends_and_never_goes_back_over_what_is_done(
+    fn every_run_ends_and_never_repeats_a_finished_step(
         steps in prop::collection::vec((prop::option::of(1u32..4), 0u8..3), 1..5),
         on_error in any::<bool>(),
         tries in 1u32..5,
@@ -82,7 +81,7 @@ proptest! {
             }
             now = now.max(run.due);
             let (place, tried) = (run.place, run.tried);
-            prop_assert!(!done.contains(&place), "{place:?} was done already");
+            prop_assert!(!done.contains(&place), "{place:?} was already done");
             prop_assert_eq!(keys.entry(place).or_insert_with(|| run.idempotency_key()), &run.idempotency_key(), "one key for all tries");
             let facts = StepFacts { plan: &plan, title: "x", save_as: None, elements: elements(place.step), graph: &graph };
             let mut outcome = outcome(drawn);
@@ -100,7 +99,7 @@ proptest! {
             }
             prop_assert!(run.due >= now || run.state != State::Waiting);
         }
-        prop_assert_ne!(run.state, State::Waiting, "400 attempts are more than four steps can take");
+        prop_assert_ne!(run.state, State::Waiting, "four steps cannot need 400 attempts");
         prop_assert!(run.failed_at.is_none());
         match run.state {
             State::Done => prop_assert_eq!(failures, 0),
@@ -116,11 +115,11 @@ proptest! {
             other => prop_assert!(false, "{:?}", other),
         }
         let distinct: HashSet<&String> = keys.values().collect();
-        prop_assert_eq!(distinct.len(), keys.len(), "no two places share a key");
+        prop_assert_eq!(distinct.len(), keys.len(), "two places have the same key");
     }
 
     #[test]
-    fn pauses_grow_stay_within_their_limits_and_end_with_the_last_try(
+    fn retry_pauses_grow_stay_within_their_limits_and_end_with_the_last_try(
         tries in 1u32..=100,
         first in 1u64..100_000_000,
         not_before in prop::option::of(0u64..1_000_000_000_000),

@@ -1,10 +1,10 @@
-//! The events in the simulated world, one function each.
+//! What happens in the simulation, one function for each kind of action.
 
 use super::*;
 use crate::store::contract::Heavy;
 
-impl World {
-    pub(super) fn ring(&mut self) {
+impl Simulation {
+    pub(super) fn receive(&mut self) {
         let mut random = [0; 10];
         random.iter_mut().for_each(|b| *b = self.dice.roll(256) as u8);
         let id = EventId::new(self.now, random);
@@ -21,7 +21,7 @@ impl World {
         let job =
             Job::accept(std::sync::Arc::new(Accept { event: event.into(), runs, deliveries, is_vouched, ruleset: 1, status: 200, taken }));
         let mut told = self.commit(&job);
-        let was_done = matches!(told, Committed::Unheard);
+        let was_done = matches!(told, Committed::Unknown);
         if was_done && self.dice.one_in(2) {
             told = self.commit(&job);
         }
@@ -36,7 +36,7 @@ impl World {
                 }
                 return;
             }
-            Committed::Unheard => {
+            Committed::Unknown => {
                 self.lost.push(Held::Event(id));
                 self.note_begun(id);
                 self.note_delivery(key, id, raw);
@@ -56,10 +56,10 @@ impl World {
             }
             Reply::Again { first, is_same, restarted, standing } => {
                 let (known, at, before) = &self.seen.deliveries[&key.unwrap()];
-                assert!(*known == first && *at + DAY > self.now, "a delivery was taken for another one");
-                assert_eq!(is_same, *before == raw, "a request was taken for another one");
-                assert!(is_same || standing == Standing::default(), "another request was told of an answer");
-                assert!(is_same || is_vouched || restarted == 0, "anybody starts again what failed");
+                assert!(*known == first && *at + DAY > self.now, "a delivery was mistaken for another one");
+                assert_eq!(is_same, *before == raw, "a request was mistaken for another one");
+                assert!(is_same || standing == Standing::default(), "a different request got an answer");
+                assert!(is_same || is_vouched || restarted == 0, "an unverified request restarted failed runs");
                 if restarted > 0 {
                     self.seen.replayed.extend(self.runs_of(first));
                 }
@@ -78,7 +78,7 @@ impl World {
             return;
         }
         let before = self.seen.deliveries.insert(key, (id, self.now, raw));
-        assert!(before.is_none_or(|(_, at, _)| at + DAY <= self.latest), "delivery was sent before was taken as new");
+        assert!(before.is_none_or(|(_, at, _)| at + DAY <= self.latest), "a repeated delivery was accepted as new");
     }
 
     /// Notes the runs that were started by an event whose accept had an unknown outcome.
@@ -99,22 +99,22 @@ impl World {
 
     fn take(&mut self, run: Run) {
         if let Some(lane) = &run.lane {
-            let together = self.hands.iter().filter(|hand| hand.run.lane.as_ref() == Some(lane) && !hand.is_over()).count();
+            let together = self.held_runs.iter().filter(|held| held.run.lane.as_ref() == Some(lane) && !held.is_over()).count();
             assert_eq!(together, 0, "two runs of one lane at a time");
             let front = self.seen.front.entry(lane.to_string()).or_insert(run.id);
-            assert!(*front <= run.id || self.seen.replayed.contains(&run.id), "run {} came behind {front}", run.id);
+            assert!(*front <= run.id || self.seen.replayed.contains(&run.id), "run {} started after {front}", run.id);
             *front = (*front).max(run.id);
         }
-        assert!(!self.hands.iter().any(|hand| hand.run.id == run.id && !hand.is_over()), "one run in two hands");
-        assert_eq!(&run.saved, self.seen.saved.entry(run.id).or_default(), "what was saved is read back");
-        self.hands.push(Hand { run, unrecorded: None, unheard: false });
+        assert!(!self.held_runs.iter().any(|held| held.run.id == run.id && !held.is_over()), "one run is held twice");
+        assert_eq!(&run.saved, self.seen.saved.entry(run.id).or_default(), "saved values were not read back");
+        self.held_runs.push(HeldRun { run, unrecorded: None, is_result_unknown: false });
     }
 
     pub(super) fn lease(&mut self) {
         let job = Job::Lease { now: self.now, most: 1 + self.dice.roll(4) as usize, heavy: Heavy::ANY };
         match self.commit(&job) {
             Committed::Did(Reply::Runs(runs)) => runs.into_iter().for_each(|(run, _)| self.take(run)),
-            Committed::Unheard => self.look_for_owned(),
+            Committed::Unknown => self.look_for_owned(),
             _ => {}
         }
     }
@@ -124,7 +124,7 @@ impl World {
         let Some(which) = self.lost.pop() else { return };
         match self.commit(&Job::Held(which)) {
             Committed::Did(Reply::Runs(runs)) => runs.into_iter().for_each(|(run, _)| self.take(run)),
-            Committed::Unheard => {
+            Committed::Unknown => {
                 self.lost.push(which);
                 self.look_for_owned();
             }
@@ -134,20 +134,20 @@ impl World {
 
     /// Runs may belong to this owner without any of its tasks knowing.
     fn look_for_owned(&mut self) {
-        let was_calm = std::mem::replace(&mut self.calm, true);
+        let had_no_faults = std::mem::replace(&mut self.no_faults, true);
         if let Committed::Did(Reply::Owned(owned)) = self.commit(&Job::Owned) {
-            let hands = &self.hands;
-            let is_held = |run: RunId| hands.iter().any(|hand| hand.run.id == run && !hand.is_over());
+            let held_runs = &self.held_runs;
+            let is_held = |run: RunId| held_runs.iter().any(|held| held.run.id == run && !held.is_over());
             let owned: Vec<_> = owned.into_iter().filter(|(run, _)| !is_held(*run)).collect();
             self.lost.retain(|lost| !matches!(lost, Held::Run(run, _) if owned.iter().any(|(owned, _)| owned == run)));
             self.lost.extend(owned.into_iter().map(|(run, turn)| Held::Run(run, turn)));
         }
-        self.calm = was_calm;
+        self.no_faults = had_no_faults;
     }
 
     fn outcome(&mut self, run: &Run) -> Outcome {
         let success = || Success { output: Some(Value::from(run.id * 1_000 + i64::from(run.place.element))), ..Success::default() };
-        match self.dice.roll(if self.calm { 3 } else { 10 }) {
+        match self.dice.roll(if self.no_faults { 3 } else { 10 }) {
             0..=4 => Outcome::Done(success()),
             5 => Outcome::Skipped("so".into()),
             6 => Outcome::failed("no"),
@@ -198,42 +198,45 @@ impl World {
 
     /// A worker advances one of its runs by one step.
     pub(super) fn work(&mut self) {
-        if self.hands.is_empty() {
+        if self.held_runs.is_empty() {
             return;
         }
-        let chosen = self.dice.roll(self.hands.len() as u64) as usize;
-        let Hand { run, unrecorded, unheard } = self.hands.swap_remove(chosen);
+        let chosen = self.dice.roll(self.held_runs.len() as u64) as usize;
+        let HeldRun { run, unrecorded, is_result_unknown } = self.held_runs.swap_remove(chosen);
         let (next, record) = match unrecorded {
             Some(record) => (Run { unsaved: Vec::new(), turn: record.run.turn + 1, ..(*record.run).clone() }, Some(record)),
             None => self.try_once(run.clone()),
         };
         let Some(record) = record else {
-            self.hands.push(Hand { run: next, unrecorded: None, unheard: false });
+            self.held_runs.push(HeldRun { run: next, unrecorded: None, is_result_unknown: false });
             return;
         };
         match self.commit(&Job::Record(record.clone())) {
-            Committed::Did(Reply::Recorded(Recorded::Recorded)) => self.recorded(&record, next, unheard),
+            Committed::Did(Reply::Recorded(Recorded::Recorded)) => self.recorded(&record, next, is_result_unknown),
             // A record that was already made with unknown outcome gives nothing, or the same again.
             Committed::Did(Reply::Recorded(Recorded::LeaseLost)) => {
-                assert!(Hand { run, unrecorded: Some(record), unheard }.is_over(), "the lease of a run was lost that nobody took");
+                assert!(
+                    HeldRun { run, unrecorded: Some(record), is_result_unknown }.is_over(),
+                    "the lease was lost although nobody took the run"
+                );
             }
-            Committed::Unheard => {
-                self.recorded(&record, next, unheard);
-                self.hands.retain(|hand| hand.run.id != run.id || hand.is_over());
-                self.hands.push(Hand { run, unrecorded: Some(record), unheard: true });
+            Committed::Unknown => {
+                self.recorded(&record, next, is_result_unknown);
+                self.held_runs.retain(|held| held.run.id != run.id || held.is_over());
+                self.held_runs.push(HeldRun { run, unrecorded: Some(record), is_result_unknown: true });
             }
-            _ => self.hands.push(Hand { run, unrecorded: Some(record), unheard }),
+            _ => self.held_runs.push(HeldRun { run, unrecorded: Some(record), is_result_unknown }),
         }
     }
 
-    /// A record is in the store; `again` says that it already was.
+    /// Notes that a record is in the store; `again` if it already was.
     fn recorded(&mut self, record: &Record, next: Run, again: bool) {
         self.seen.saved.insert(next.id, next.saved.clone());
         if let Some(done) = record.attempts.last().filter(|a| a.outcome == "done" && !again) {
             let effect = (next.id, done.place);
             let times = self.seen.recorded.entry(effect).or_default();
             *times += 1;
-            assert!(*times == 1 || self.may_repeat(&effect), "a step that is done was done again");
+            assert!(*times == 1 || self.may_repeat(&effect), "a finished step was repeated");
         }
         if next.state != State::Waiting {
             self.seen.ended.insert(next.id);
@@ -241,61 +244,61 @@ impl World {
                 self.seen.saved.remove(&next.id);
             }
         } else if record.goes_on {
-            self.hands.push(Hand { run: next, unrecorded: None, unheard: false });
+            self.held_runs.push(HeldRun { run: next, unrecorded: None, is_result_unknown: false });
         }
     }
 
     /// A run that is replayed and fails again also repeats the rule's error handling.
     pub(super) fn may_repeat(&self, effect: &Effect) -> bool {
-        let is_mend = self.graph.on_error.is_some_and(|first| effect.1.step >= first) && self.seen.replayed.contains(&effect.0);
-        is_mend || self.seen.lost.contains(effect)
+        let is_error_handling = self.graph.on_error.is_some_and(|first| effect.1.step >= first) && self.seen.replayed.contains(&effect.0);
+        is_error_handling || self.seen.lost.contains(effect)
     }
 
     /// A task panics while it holds a run: its effects are not repeated unless they were not recorded.
     pub(super) fn panic(&mut self) {
-        if self.hands.is_empty() {
+        if self.held_runs.is_empty() {
             return;
         }
-        let chosen = self.dice.roll(self.hands.len() as u64) as usize;
-        let hand = self.hands.swap_remove(chosen);
-        self.mark_lost(&hand);
-        self.lost.push(Held::Run(hand.run.id, hand.run.turn));
+        let chosen = self.dice.roll(self.held_runs.len() as u64) as usize;
+        let held = self.held_runs.swap_remove(chosen);
+        self.mark_lost(&held);
+        self.lost.push(Held::Run(held.run.id, held.run.turn));
     }
 
-    fn mark_lost(&mut self, hand: &Hand) {
-        if let Some(record) = hand.unrecorded.as_ref().filter(|_| !hand.unheard) {
-            self.seen.lost.extend(record.attempts.iter().map(|a| (hand.run.id, a.place)));
+    fn mark_lost(&mut self, held: &HeldRun) {
+        if let Some(record) = held.unrecorded.as_ref().filter(|_| !held.is_result_unknown) {
+            self.seen.lost.extend(record.attempts.iter().map(|a| (held.run.id, a.place)));
         }
     }
 
-    /// The owner dies, or only pauses, and the next one takes over.
-    pub(super) fn die(&mut self) {
-        let hands = std::mem::take(&mut self.hands);
+    /// The owner dies or is paused, and the next one takes over.
+    pub(super) fn change_owner(&mut self) {
+        let held_runs = std::mem::take(&mut self.held_runs);
         self.lost.clear();
         let before = std::mem::replace(&mut self.owner, Owner::take_over(&self.sql).unwrap());
         let mut settled = Vec::new();
-        for hand in &hands {
-            self.mark_lost(hand);
+        for held in &held_runs {
+            self.mark_lost(held);
             // A file shows what was written to it; the effect of a call cannot be checked.
-            let done = hand.unrecorded.as_ref().and_then(|r| r.attempts.last());
-            if let Some(done) = done.filter(|a| a.outcome == "done" && !hand.unheard)
+            let done = held.unrecorded.as_ref().and_then(|r| r.attempts.last());
+            if let Some(done) = done.filter(|a| a.outcome == "done" && !held.is_result_unknown)
                 && self.dice.one_in(2)
             {
-                settled.push((hand.run.id, done.place.step, done.place.element));
+                settled.push((held.run.id, done.place.step, done.place.element));
             }
         }
-        let was_calm = std::mem::replace(&mut self.calm, true);
+        let had_no_faults = std::mem::replace(&mut self.no_faults, true);
         self.commit(&Job::Settle(settled));
-        self.calm = was_calm;
-        self.paused = self.dice.one_in(2).then_some((before, hands));
+        self.no_faults = had_no_faults;
+        self.paused = self.dice.one_in(2).then_some((before, held_runs));
     }
 
     /// An owner that was paused wakes up and continues as if nothing had happened: it can change nothing any more.
     pub(super) fn wake_up(&mut self) {
-        let Some((owner, hands)) = self.paused.take() else { return };
-        for hand in hands {
-            let record = hand.unrecorded.unwrap_or_else(|| Record {
-                run: Run { state: State::Done, ..hand.run.clone() }.into(),
+        let Some((owner, held_runs)) = self.paused.take() else { return };
+        for held in held_runs {
+            let record = held.unrecorded.unwrap_or_else(|| Record {
+                run: Run { state: State::Done, ..held.run.clone() }.into(),
                 attempts: Vec::new().into(),
                 answer: None,
                 goes_on: false,
@@ -306,7 +309,7 @@ impl World {
             assert!(matches!(job.refused(), Ok(Reply::Recorded(Recorded::LeaseLost))));
             // Once another owner has the run, not even the record itself would find it, as in a store with many owners.
             let theirs = "SELECT 1 FROM pending WHERE id = ?1 AND owner = ?2";
-            if transaction.prepare(theirs).unwrap().exists([hand.run.id, owner.epoch]).unwrap() {
+            if transaction.prepare(theirs).unwrap().exists([held.run.id, owner.epoch]).unwrap() {
                 continue;
             }
             let kept = job.run(&transaction, &owner).unwrap();
@@ -315,8 +318,8 @@ impl World {
         }
     }
 
-    /// A person replays, starts rules again on an event, cancels, or prunes.
-    pub(super) fn person(&mut self) {
+    /// A command replays, starts rules again for an event, cancels, or prunes.
+    pub(super) fn command(&mut self) {
         let event = |sql: &Connection, n: u64| -> Option<EventId> {
             let text = "SELECT id FROM event ORDER BY seq LIMIT 1 OFFSET ?1";
             sql.query_row(text, [n as i64], |r| r.get(0)).ok().map(|id| EventId(uuid::Uuid::from_bytes(id)))
@@ -345,12 +348,15 @@ impl World {
             }
             Job::Cancel(..) => {
                 let ended: Vec<RunId> = before.difference(&after).copied().collect();
-                assert!(!self.hands.iter().any(|hand| ended.contains(&hand.run.id) && !hand.is_over()), "what is running is left alone");
+                assert!(
+                    !self.held_runs.iter().any(|held| ended.contains(&held.run.id) && !held.is_over()),
+                    "a run in progress was cancelled"
+                );
                 ended.iter().for_each(|run| drop(self.seen.saved.remove(run)));
                 self.seen.ended.extend(ended);
             }
             _ => {
-                assert_eq!(before, after, "what waits is not forgotten");
+                assert_eq!(before, after, "a waiting run was deleted");
                 // A delivery is deleted with its event.
                 let kept = |id: &EventId| self.sql.prepare("SELECT 1 FROM event WHERE id = ?1").unwrap().exists([id.0.as_bytes()]).unwrap();
                 let deliveries = std::mem::take(&mut self.seen.deliveries);

@@ -1,11 +1,11 @@
-//! One at a time: in order for each of many values, through a crash and a reload, while the others go on.
+//! `one_at_a_time` with many values: the runs of each value stay in order through a crash and a reload.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::thread;
 
-use crate::world::{World, until};
+use crate::harness::{Setup, until};
 
 const KEYS: usize = 10_000;
 const SENDERS: usize = 16;
@@ -16,25 +16,25 @@ fn rules(word: &str) -> String {
     )
 }
 
-/// Sends numbers for the keys of one sender, one after the other; gives those that were answered 200.
+/// Sends numbers for the keys of one sender, one after the other; returns those that were answered with 200.
 fn send(address: &str, sender: usize, numbers: std::ops::Range<usize>) -> Vec<(usize, usize)> {
-    let mut taken = Vec::new();
-    let Ok(mut stream) = TcpStream::connect(address) else { return taken };
+    let mut accepted = Vec::new();
+    let Ok(mut stream) = TcpStream::connect(address) else { return accepted };
     let mut answers = BufReader::new(stream.try_clone().unwrap());
     for n in numbers {
         for key in (sender..KEYS).step_by(SENDERS) {
             let body = format!("{{\"key\":\"k{key}\",\"n\":{n}}}");
             let head = format!("POST /a HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
-            if stream.write_all((head + &body).as_bytes()).is_err() || !is_taken(&mut answers) {
-                return taken;
+            if stream.write_all((head + &body).as_bytes()).is_err() || !is_accepted(&mut answers) {
+                return accepted;
             }
-            taken.push((key, n));
+            accepted.push((key, n));
         }
     }
-    taken
+    accepted
 }
 
-fn is_taken(answers: &mut BufReader<TcpStream>) -> bool {
+fn is_accepted(answers: &mut BufReader<TcpStream>) -> bool {
     let (mut status, mut length) = (String::new(), 0);
     if answers.read_line(&mut status).unwrap_or(0) == 0 {
         return false;
@@ -69,27 +69,27 @@ fn send_all(address: &str, numbers: std::ops::Range<usize>) -> Vec<(usize, usize
 
 #[test]
 fn ten_thousand_values_keep_their_order_through_a_crash_and_a_reload() {
-    let world = World::with(&rules("first"));
-    let doorbell = world.serve();
+    let setup = Setup::with(&rules("first"));
+    let doorbell = setup.serve();
     let address = doorbell.address.clone();
     let sending = thread::spawn(move || send_all(&address, 0..2));
-    until("a part is written", || world.output("out.txt").lines().count() > 3_000);
+    until("some lines are written", || setup.output("out.txt").lines().count() > 3_000);
     doorbell.kill();
-    let mut taken = sending.join().unwrap();
-    let doorbell = world.serve();
-    world.write("rules/rules.yaml", &rules("second"));
-    taken.extend(send_all(&doorbell.address, 2..3));
-    let lines = || world.output("out.txt").lines().count();
-    until("everything taken is written", || {
-        lines() >= taken.len() && world.said(&["events", "--last", "1"]).lines().last().is_some_and(|l| !l.contains("waiting"))
+    let mut accepted = sending.join().unwrap();
+    let doorbell = setup.serve();
+    setup.write("rules/rules.yaml", &rules("second"));
+    accepted.extend(send_all(&doorbell.address, 2..3));
+    let lines = || setup.output("out.txt").lines().count();
+    until("every accepted number is written", || {
+        lines() >= accepted.len() && setup.printed(&["events", "--last", "1"]).lines().last().is_some_and(|l| !l.contains("waiting"))
     });
-    let mut seen: HashMap<String, Vec<usize>> = HashMap::new();
-    for line in world.output("out.txt").lines() {
+    let mut written: HashMap<String, Vec<usize>> = HashMap::new();
+    for line in setup.output("out.txt").lines() {
         let words: Vec<&str> = line.split(' ').collect();
-        seen.entry(words[0].to_owned()).or_default().push(words[1].parse().unwrap());
+        written.entry(words[0].to_owned()).or_default().push(words[1].parse().unwrap());
     }
-    assert!(seen.values().all(|numbers| numbers.is_sorted_by(|a, b| a < b)), "in order, and none twice");
-    let missing = taken.iter().filter(|(key, n)| !seen.get(&format!("k{key}")).is_some_and(|all| all.contains(n))).count();
-    assert_eq!(missing, 0, "of {} that were taken", taken.len());
-    assert!(taken.len() > KEYS);
+    assert!(written.values().all(|numbers| numbers.is_sorted_by(|a, b| a < b)), "each key is in order and no number is written twice");
+    let missing = accepted.iter().filter(|(key, n)| !written.get(&format!("k{key}")).is_some_and(|all| all.contains(n))).count();
+    assert_eq!(missing, 0, "of {} that were accepted", accepted.len());
+    assert!(accepted.len() > KEYS);
 }
