@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 pub enum Severity {
     /// The rules cannot be used.
     Error,
-    /// The rules can be used, but somebody should take a look.
+    /// The rules can be used, but somebody should check this.
     Warning,
     /// For information, such as a secret that a disabled rule will need.
     Note,
@@ -38,11 +38,11 @@ pub struct Problem {
     pub column: usize,
     /// How many characters the caret underlines.
     pub length: usize,
-    /// One sentence in the reader's terms.
+    /// One sentence, in the words of the rule language.
     pub message: String,
     /// What to write instead; shown next to the caret.
     pub label: String,
-    /// More lines, such as the words that are known here.
+    /// More lines, such as the words that are valid here.
     pub notes: Vec<String>,
     /// The line of the file that is shown.
     pub text: String,
@@ -80,7 +80,7 @@ impl Problem {
             let _ = writeln!(out, "{gutter}--> {}:{}:{}", self.file, self.line, self.column);
             // A tab is shown as one space, so that the caret stays below its character.
             let shown: String = self.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            // A very long line is cut around the place.
+            // Of a very long line, only the part around the place is shown.
             let from = self.column.saturating_sub(80);
             let window: String = shown.chars().skip(from).take(160).collect();
             let _ = writeln!(out, "{gutter} |");

@@ -31,10 +31,10 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The shortest spelling of a secret that is searched for, in bytes.
+/// The minimum length of the forms of a secret that are searched for, in bytes.
 const SHORTEST: usize = 4;
 
-/// What replaces a secret wherever it would be seen.
+/// What replaces a secret wherever it would be visible.
 pub const STRUCK: &str = "***";
 
 /// The secrets and environment values that a set of rules names.
@@ -42,7 +42,7 @@ pub const STRUCK: &str = "***";
 pub struct Vault {
     secrets: BTreeMap<String, Secret>,
     env: BTreeMap<String, String>,
-    /// Every spelling of every secret, longest first.
+    /// Every form of every secret, longest first.
     spellings: Vec<String>,
 }
 
@@ -86,7 +86,7 @@ impl Vault {
         out
     }
 
-    /// The text with secrets replaced by their names; `None` if one occurs in a spelling that cannot be named.
+    /// The text with secrets replaced by their names; `None` if one occurs in a form that cannot be named.
     pub fn seal(&self, text: &str) -> Option<SealedText> {
         let mut parts = vec![Piece::Text(text.to_owned())];
         for (name, secret) in &self.secrets {
@@ -175,14 +175,14 @@ impl Spelling {
 }
 
 /// How a secret may appear: as it is, percent-encoded, inside JSON, in base64 (also after `user:`), in HTML. Very short
-/// secrets are ignored: redacting them would tear up every text.
+/// secrets are ignored: redacting them would make most text unreadable.
 fn spellings(value: &str) -> Vec<String> {
     use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
     let mut all = vec![value.to_owned(), value.trim().to_owned()];
     all.push(percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC).to_string());
     all.push(percent_encoding::utf8_percent_encode(value, percent::SEGMENT).to_string());
     all.push(percent_encoding::utf8_percent_encode(value, percent::QUERY).to_string());
-    // As forms encode a space.
+    // Forms encode a space as `+`.
     all.push(all[4].replace("%20", "+"));
     for encoded in all.clone() {
         all.push(lower_escapes(&encoded));
@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(changed.unseal(&sealed), None, "there is no such secret any more");
         changed.keep("KEY", "another".into());
         assert_eq!(changed.unseal(&sealed).as_deref(), Some("<another>"));
-        // In a spelling that cannot be named: nothing is stored.
+        // In a form that cannot be named: nothing is stored.
         assert_eq!(vault.seal("p%40ss%2Fw%22ord%20%26%2012"), None);
         // Text sent by somebody else cannot name a secret.
         let sent = r#"[{"Secret":["KEY","Plain"]}]"#;

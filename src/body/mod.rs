@@ -1,4 +1,4 @@
-//! Converts a body's bytes and content type to the value that rules see.
+//! Converts a body's bytes to the value that rules see, by its content type.
 //!
 //! JSON, forms, XML and text are parsed; anything else is text. Parsing loses nothing: the raw bytes stay in the event.
 

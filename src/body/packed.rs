@@ -6,8 +6,8 @@ use std::io::Read;
 use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
-/// The maximum compression ratio of a body, above the first [`ALWAYS`] bytes. Text usually shrinks to 5 to 10 %; data that
-/// shrinks much more repeats itself in order to cause work.
+/// The maximum compression ratio of a body, above the first [`ALWAYS`] bytes. Text usually shrinks to 5 to 10 %; data
+/// that shrinks much more is probably meant to cause work.
 const MOST_TIMES: usize = 100;
 const ALWAYS: usize = 1 << 20;
 /// The maximum number of nested encodings.

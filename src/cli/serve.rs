@@ -213,7 +213,7 @@ impl Serve {
         let rejections = Arc::new(Rejections::of(&self.data.data));
         let hook = Hook { intake, bodies, rejections, health };
         let address = listener.local_addr()?;
-        // The process that started Doorbell may have stopped reading its output; that is no reason not to serve.
+        // The process that started Doorbell may have stopped reading its output; Doorbell serves anyway.
         let _ = writeln!(std::io::stdout(), "listening on {scheme}://{address}\n{said}; files are written to {}", self.output.display());
         let grace = Duration::from_secs(self.grace);
         let proxies = Proxies { trusted: self.trusted_proxies, header: self.client_ip_header.to_ascii_lowercase() };

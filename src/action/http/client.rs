@@ -161,7 +161,7 @@ impl Net {
     }
 
     fn client(&self) -> Result<&Client, Unsent> {
-        // Created on the first call, so that a service whose rules make no calls does not pay for it.
+        // Created on the first call, so that it costs nothing if no rule makes calls.
         self.client.get_or_init(|| build(&self.allowed)).as_ref().map_err(|e| Unsent::Again(e.clone()))
     }
 
@@ -192,7 +192,7 @@ impl Net {
         let began = std::time::Instant::now();
         match self.talk(url, call, marks, timeout).await {
             Err(Unsent::Again(why)) => {
-                // A rule with a short timeout says nothing about the server.
+                // A call with a short timeout says nothing about the server.
                 let hurried = timeout < PATIENT && began.elapsed() >= timeout;
                 if !hurried && turn.was_silent() {
                     tracing::warn!(server = name, "server did not answer several times; calls to it are paused for a while: {why}");

@@ -2,9 +2,10 @@
 //!
 //! Which addresses may hold a key is decided by the senders' schemes; the network layer refuses addresses inside the network.
 //!
-//! If the request itself names the key's address, anybody can cause any number of fetches. Such an address is a stranger
-//! until a signature was verified with its key. Strangers have a cache of their own, so that they cannot evict a key in use,
-//! and a fetch queue of their own, shared fairly among callers, so that they delay nobody else.
+//! If the request itself names the key's address, anybody can cause any number of fetches. Such an address is unknown (a
+//! "stranger" in the code) until a signature has been verified with its key. Unknown addresses have a separate cache, so
+//! that they cannot evict a key in use, and a separate fetch queue, shared fairly among callers, so that they delay
+//! nobody else.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +29,7 @@ const MOST: usize = 200;
 /// How many fetches may run at the same time, and how long one may take: senders wait for the answer meanwhile.
 const AT_A_TIME: usize = 4;
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// How many strangers may be fetched at the same time, in all and for one caller.
+/// How many unknown addresses may be fetched at the same time, in total and for one caller.
 const STRANGERS: usize = 8;
 const STRANGERS_EACH: usize = 4;
 /// How many requests of one caller may wait for a turn.
@@ -43,11 +44,11 @@ pub struct KeyCache {
     remembered: Mutex<Remembered>,
     /// Limits fetches from known addresses.
     turn: Semaphore,
-    /// Limits fetches from strangers, shared among callers.
+    /// Limits fetches from unknown addresses, shared among callers.
     strangers: Arc<Room>,
     /// A task that fetches an address holds its lock; others that want the same address wait for it.
     fetching: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    /// How long one fetch, and a stranger's wait for its turn, may take.
+    /// How long one fetch may take, and how long an unknown address may wait for its turn.
     timeout: Duration,
 }
 
@@ -99,12 +100,12 @@ impl KeyCache {
         self.fetched(addresses, caller, REMEMBERED).await
     }
 
-    /// The same, fetched again unless that just happened: a sender may have changed its key.
+    /// The same, fetched again unless that has just been done: a sender may have changed its key.
     pub async fn newer(&self, addresses: &[KeyAt], caller: &str) -> Result<Keys, String> {
         self.fetched(addresses, caller, PAUSE).await
     }
 
-    /// The key at this address has verified something: the address is no longer a stranger.
+    /// The key at this address has verified something: the address is known from now on.
     pub fn prove(&self, address: &str, keys: &Keys) {
         let mut remembered = self.remembered();
         if remembered.known.contains_key(address) {
@@ -181,13 +182,13 @@ impl KeyCache {
             (Err(_), Some((_, Ok(old)))) => Ok(old.clone()),
             (key, _) => key,
         };
-        // It may have become known meanwhile.
+        // It may have become known in the meantime.
         let is_known = is_known || remembered.known.contains_key(address);
         remembered.insert(address, is_known, key.clone());
         key
     }
 
-    /// Calls an address that a sender asks to be called and has signed.
+    /// Calls an address that a sender wants Doorbell to call, and that the sender has signed.
     pub async fn visit(&self, address: &str) -> Result<(), String> {
         let _turn = self.turn.acquire().await;
         self.net.fetch(address, self.timeout).await.map(drop)
@@ -255,7 +256,7 @@ mod tests {
         Arc::new(KeyCache::new(Arc::new(Net::new(allowed, 64, 64))))
     }
 
-    /// A cache that waits for an answer as long as it takes.
+    /// A cache that waits for an answer for any length of time.
     fn patient() -> Arc<KeyCache> {
         let key_cache = Arc::into_inner(key_cache()).unwrap();
         Arc::new(KeyCache { timeout: Duration::from_secs(3_600), ..key_cache })
@@ -278,7 +279,7 @@ mod tests {
         let calls = there.calls();
         assert!(key_cache.keys(&there.named("/good"), "192.0.2.1").await.is_ok());
         assert_eq!(there.calls(), calls, "it was fetched again");
-        // A failed fetch is not repeated at once.
+        // A failed fetch is not repeated immediately.
         let last = there.named(format!("/none{}", MOST + 18));
         assert!(key_cache.keys(&last, "203.0.113.7").await.is_err());
         assert_eq!(there.calls(), calls);
@@ -297,7 +298,7 @@ mod tests {
             // Once a request is turned away, this caller has taken every turn it can get, and its queue is full.
             while flood.join_next().await.unwrap().unwrap() != (caller, false) {}
         }
-        // A proven key that is fetched again; one that a rule file names; one that nobody has seen before.
+        // A proven key that is fetched again; one that a rule file names; one that is completely new.
         key_cache.remembered().age(Duration::from_secs(120));
         let others = async {
             assert!(key_cache.newer(&there.named("/good"), "192.0.2.1").await.is_ok());

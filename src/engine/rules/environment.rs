@@ -48,7 +48,7 @@ impl Environment {
         Ok(Self { file, handed: None })
     }
 
-    /// Also looks, last of all, for secrets that senders handed over.
+    /// Also looks for secrets that senders handed over, after all other places.
     pub fn and_handed(mut self, data: &Path) -> Self {
         self.handed = Some(HandedOverSecrets::of(data).folder);
         self

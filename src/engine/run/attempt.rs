@@ -162,8 +162,8 @@ impl Try {
 /// No memory is free right now; try again later.
 pub struct Crowded;
 
-/// Memory for something that was rendered, if it is large. Two of these always fit, so that a run that has one gets the other
-/// one sooner or later.
+/// Memory for something that was rendered, if it is large. Two of these always fit, so that a run that has one gets the
+/// other one eventually.
 fn room_for(made: &Memory, bytes: usize) -> Result<Option<Taken>, Crowded> {
     match bytes > LIGHT {
         false => Ok(None),

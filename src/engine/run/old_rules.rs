@@ -1,7 +1,7 @@
 //! The rule that a run began with: still in force, or compiled again from its stored file.
 //!
 //! Compiled rules are cached while the secrets in them are unchanged. Failures are not cached: a secret's file that is
-//! missing for a moment is not the run's fault.
+//! missing for a moment must not make the run fail.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -56,7 +56,7 @@ impl RulesOfRuns {
         Self { in_force, reader, old: Mutex::default() }
     }
 
-    /// The rule of a run, as it was when its event came.
+    /// The rule of a run, as it was when its event arrived.
     pub async fn of(&self, run: &Run, store: &dyn Store) -> Result<Ready, Unready> {
         {
             let in_force = self.in_force.load();

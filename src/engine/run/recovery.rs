@@ -1,4 +1,4 @@
-//! Recovery of files after a crash, before anything else is done; and the store as file writers see it.
+//! Recovery of files after a crash, before anything else is done; and the store as file writers use it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use crate::action::files::writer::{Files, Ledger};
 use crate::model::run::Intent;
 use crate::store::contract::{EffectKey, Store};
 
-/// The store as the writers of one output folder see it.
+/// The store, as the file writers of one output folder use it.
 pub struct Intents {
     pub store: Arc<dyn Store>,
     /// The folder's own name.

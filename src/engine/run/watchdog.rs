@@ -1,9 +1,9 @@
 //! Marks the runs that are being rendered, so that one that crashes the program can be identified afterwards.
 //!
-//! A panic is caught where it happens; this is for what cannot be caught: memory used up, a stack overflow, an endless loop.
-//! Each run is marked in a small file while its step is rendered, by a write that outlives the process (but not a power cut;
-//! nothing waits for it). A run found marked at the next start was being rendered when the program died; after three times it
-//! is quarantined. A run that takes far too long ends the program, and is found in the same way.
+//! A panic is caught where it happens; this is for what cannot be caught: running out of memory, a stack overflow, an
+//! endless loop. Each run is marked in a small file while its step is rendered, by a write that outlives the process (but
+//! not a power cut; nothing waits for it). A run found marked at the next start was being rendered when the program died;
+//! after three times it is quarantined. A run that takes far too long ends the program, and is found in the same way.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::run::RunId;
 
-/// The most marks at a time; rendering takes a thread, and there are never so many.
+/// The maximum number of marks at a time; rendering takes a thread, and there are never so many threads.
 const SLOTS: usize = 256;
 /// How long rendering a step may take: 1,000 times longer than any sensible one.
 pub const LONGEST: Duration = Duration::from_secs(120);
@@ -65,7 +65,7 @@ impl Watchdog {
     }
 
     fn write(&self, slot: usize, run: RunId) {
-        // Without the mark a crash is not counted, nothing worse.
+        // Without the mark, a crash is not counted; nothing else is affected.
         let _ = self.file.write_at(&run.to_le_bytes(), slot as u64 * 8);
     }
 
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(work.overdue(LONGEST), None);
         thread::sleep(Duration::from_millis(5));
         assert_eq!(work.overdue(Duration::from_millis(1)), Some(8));
-        // As a crash leaves it.
+        // The file, as a crash leaves it.
         std::mem::forget(dying);
         assert_eq!(Watchdog::open(folder.path()).unwrap().1, [8]);
         assert!(Watchdog::open(folder.path()).unwrap().1.is_empty(), "it is told once");

@@ -1,8 +1,9 @@
-//! Executes runs: due run -> effect -> attempt -> ended, or due later.
+//! Executes runs: renders the step of a run that is due, performs it, and records the result, until the run has ended or
+//! is due later.
 //!
-//! Runs come from the intake, in memory, and from the store, which has those that waited or were left by an earlier process.
-//! The number of runs in progress is limited; the others wait in the store. What a run does next is decided by
-//! [`Run::after`]; this only supplies the clock and the random numbers, and stores the results.
+//! Runs come from the intake, in memory, and from the store, which has those that waited or were left by an earlier
+//! process. The number of runs in progress is limited; the others wait in the store. [`Run::after`] decides what a run
+//! does next; this module only supplies the time and the random numbers, and stores the results.
 //!
 //! Large runs in progress need memory of their own (`crowd`); a run that finds none waits in the store.
 //!
@@ -120,13 +121,13 @@ impl Worker {
         self.0.hands.doubt(event)
     }
 
-    /// There may be something to do in the store.
+    /// Wakes the worker, because there may be something to do in the store.
     pub fn wake(&self) {
         self.0.wake.notify_one();
     }
 
-    /// Takes over a leased run and continues it once there is memory for it and its event is read; or fails it, if a panic
-    /// lost it.
+    /// Takes over a leased run and continues it once there is memory for it and its event is read; or fails it, if it was
+    /// lost in a panic.
     fn start(&self, run: Run, event: Unread, room: Option<OwnedSemaphorePermit>, crashed: bool) {
         let mut hand = self.0.hands.take(&run, room);
         let (worker, entry) = (self.clone(), self.0.crowd.enter(&run, &event));
@@ -385,7 +386,8 @@ impl Worker {
         self.wake();
     }
 
-    /// What follows from the end of a run: for a caller who may still wait for its answer, and for the next run of its lane.
+    /// What happens after a run has ended: to a caller who may still be waiting for its answer, and to the next run of
+    /// its lane.
     fn ended(&self, run: &Run, may_answer: bool, event: &Event) {
         let pending = &self.0.world.pending;
         if may_answer && pending.gone(event.id) {

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use super::crashed::Crashed;
 
-/// See the module. It starts when first polled, and from then on runs to its end.
+/// Such work. It starts when it is first polled, and from then on runs to its end.
 pub struct CarryOn<F: Future + Send + 'static>
 where
     F::Output: Send,

@@ -2,8 +2,8 @@
 //! to be sent.
 //!
 //! A parsed body may take 50 times as much memory as its text, so what is counted is the weight of the values (see
-//! [`crate::model::budget`]). Anything heavier than the whole budget takes all of it, and is then alone. What does not fit
-//! waits or stays in the store; that is up to the caller.
+//! [`crate::model::budget`]). Anything heavier than the whole budget takes all of it, so that nothing else fits at the
+//! same time. What does not fit waits, or stays in the store; the caller decides.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub const SHORT: usize = 4 << 10;
 /// The budget is counted in KB.
 const UNIT: usize = 1 << 10;
 
-/// A memory budget of so many bytes.
+/// A memory budget of this many bytes.
 pub struct Memory {
     free: Arc<Semaphore>,
     all: usize,
