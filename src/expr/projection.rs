@@ -1,4 +1,4 @@
-//! The parts of a JSON body that rules ask for, so that the rest is checked but not built.
+//! The parts of a JSON body that rules need, so that the rest is checked but not built.
 //!
 //! Building a whole body costs more than matching and rendering together, and most rules use only a few fields. A projection
 //! is computed at load from every field that the rules of an address name; if one of them needs the whole body, or something
@@ -54,7 +54,8 @@ impl Projection {
             [PathPart::Name(name), rest @ ..] => self.names.entry(name.clone()).or_default().want(rest),
             [PathPart::Index(_) | PathPart::Each, rest @ ..] => self.items.get_or_insert_default().want(rest),
         }
-        // There may be an object where a list is meant, which then counts as its only item: both would have to be built.
+        // There may be an object instead of a list, which then counts as a list of one item: both cases would have to be
+        // built.
         if self.items.is_some() && !self.names.is_empty() {
             *self = Self { all: true, ..Self::default() };
         }
@@ -81,7 +82,7 @@ impl Projection {
         match walk.first()? {
             _ if self.all => whole(walk, left),
             b'{' => {
-                // An object in place of a list is its only item.
+                // An object instead of a list counts as a list of one item.
                 let wanted = if self.names.is_empty() { self.items.as_deref().unwrap_or(self) } else { self };
                 if wanted.all {
                     return whole(walk, left);

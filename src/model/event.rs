@@ -88,8 +88,8 @@ impl Event {
         }
     }
 
-    /// What distinguishes this request from every other one: a hash of method, address, query and body, each prefixed with
-    /// its length. Headers are excluded: a sender that repeats a request may sign it again, or include an attempt count.
+    /// Identifies the content of this request: a hash of method, address, query and body, each prefixed with its length.
+    /// Headers are excluded: a sender that repeats a request may sign it again, or include an attempt count.
     pub fn request_hash(&self) -> String {
         let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
         for part in [self.method.as_bytes(), self.address.as_bytes(), self.query.as_bytes(), &self.raw] {
@@ -183,7 +183,7 @@ mod tests {
             Event { address: "/A".into(), ..one.clone() },
             Event { query: String::new(), ..one.clone() },
             Event { raw: Bytes::new(), ..one.clone() },
-            // The same bytes in sequence, divided at a different point.
+            // The same sequence of bytes, divided at a different point.
             Event { address: "/ab".into(), query: String::new(), ..one.clone() },
             Event { query: "bc".into(), raw: Bytes::new(), ..one.clone() },
         ];

@@ -71,7 +71,7 @@ pub fn listen(data: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// The socket's path, by way of the open folder: a socket path itself can have no more than 107 bytes.
+/// The socket's path, through the open folder, because the path of a socket can have at most 107 bytes.
 fn reachable(data: &Path) -> io::Result<(PathBuf, fs::File)> {
     let folder = fs::File::open(data)?;
     Ok((PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(SOCKET), folder))

@@ -1,5 +1,5 @@
-//! Starting points for rules, as values: the built-in recipes, and a rule generated from a received webhook, with a test for
-//! it. Writing the text to a file is left to the caller.
+//! Starting points for rules, as values: the built-in recipes, and a rule generated from a received webhook, with a test
+//! for it. The caller writes the text to a file.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -153,13 +153,13 @@ pub fn draft(sample: &Sample, from: &str) -> Draft {
     Draft { text, file: format!("{}.yaml", file_name(&found.log)) }
 }
 
-/// Only letters and digits of a name: an address can contain anything.
+/// Only the letters and digits of a name, because an address can contain anything.
 fn file_name(name: &str) -> String {
     let plain: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
     if plain.is_empty() { UNNAMED.to_owned() } else { plain }
 }
 
-/// What the generated rule is made of.
+/// What the generated rule is made from.
 struct Findings<'s> {
     sample: &'s Sample,
     /// Every single value of the body, by its field.

@@ -1,4 +1,4 @@
-//! `webhooks:`: who may call an address, and what they are answered.
+//! `webhooks:`: who may call an address, and how Doorbell answers.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The items of a list of steps, before they are read. What a step is, is left to [`super::step`], the order of steps to
-//! [`super::steps`].
+//! The items of a list of steps, before they are read. [`super::step`] reads each item, and [`super::steps`] puts the
+//! steps in order.
 
 use crate::yaml::Node;
 use crate::yaml::fields::Item;

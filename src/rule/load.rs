@@ -1,4 +1,5 @@
-//! Many files -> one [`Ruleset`], or every problem in all of them: reads each file, then checks them together.
+//! Loads many files as one [`Ruleset`], or reports every problem in all of them: reads each file, then checks them
+//! together.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -66,7 +67,7 @@ pub fn load(sources: Vec<Source>, lookup: Resolver, require_verify: bool) -> Loa
     for item in &webhooks {
         read_webhooks(item, &lookup, &rung, &mut all);
     }
-    // A file that cannot be read at all may contain what another one lacks.
+    // A file that cannot be read at all may contain what seems to be missing in another one.
     if problems.is_empty() {
         together(&mut all, &rung, require_verify);
     } else {

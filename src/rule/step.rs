@@ -1,4 +1,4 @@
-//! One step: a verb with its fields, and the modifiers that every step can have. The order of steps is left to
+//! One step: a verb with its fields, and the modifiers that every step can have. The order of steps is in
 //! [`super::steps`].
 
 use std::time::Duration;

@@ -123,7 +123,7 @@ fn redelivered(sql: &Transaction, owner: &Owner, row: &EventRow, delivery: &Deli
     Ok(Some(Reply::Again { first, is_same, restarted, standing }))
 }
 
-/// Lets failed runs in a range of numbers continue at the step that failed; only those of one rule, if one is given. Their
+/// Continues failed runs in a range of numbers at the step that failed; only those of one rule, if one is given. Their
 /// turn number jumps far above any earlier one, so that an owner from before the failure is recognized as stale.
 pub(super) fn restart(sql: &Transaction, from: RunId, to: RunId, rule: Option<&str>, now: i64) -> Sql<usize> {
     type Row = (RunId, String, String, Option<String>, Option<String>);

@@ -44,7 +44,7 @@ impl Checkpoint {
         let ((begin, wanted), (done, ended)) = (sync_channel(1), sync_channel(1));
         let work = move || {
             for () in wanted {
-                // Whatever goes wrong here, the writer must learn that it is over.
+                // Even if this panics, the writer must learn that the checkpoint has ended.
                 let _ = std::panic::catch_unwind(AssertUnwindSafe(|| checkpoint(&second)));
                 if done.send(()).is_err() {
                     return;

@@ -108,7 +108,7 @@ pub(super) fn is_queued(sql: &Transaction, lane: Option<&str>) -> Sql<bool> {
     }
 }
 
-/// Lets the first run that waits in a lane start, unless another run of the lane has started.
+/// Starts the first run that waits in a lane, unless another run of the lane has started.
 pub(super) fn open_lane(sql: &Transaction, lane: Option<&str>) -> Sql<()> {
     if let Some(lane) = lane {
         let text = "UPDATE pending SET queued = 0 WHERE id = (SELECT min(id) FROM pending WHERE lane = ?1 AND queued = 1)

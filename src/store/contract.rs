@@ -1,12 +1,12 @@
 //! The operations of a store and what each guarantees. Each is one transaction, and each takes the current time as an
 //! argument.
 //!
-//! A handle on a store is an *owner*. Every run in progress belongs to exactly one owner. An owner can die: its runs are then
-//! free for others, and once another owner has taken a run, the dead one can no longer record anything for it
+//! A handle on a store is an *owner*. Every run in progress belongs to exactly one owner. An owner can die: its runs are
+//! then free for others, and once another owner has taken a run, the dead one can no longer record anything for it
 //! ([`Recorded::LeaseLost`]). Runs of one lane are executed one at a time, in the order in which the store accepted them,
-//! which is neither clock order nor id order; only a run that is replayed or restarted may overtake others that wait. Values
-//! chosen by senders (`once_per` values, lanes, delivery ids) may be any text. [`Store`] is for the program, [`Records`] is
-//! for people's questions.
+//! which is neither clock order nor id order; only a run that is replayed or restarted may overtake others that wait.
+//! Values chosen by senders (`once_per` values, lanes, delivery ids) may be any text. The program uses [`Store`];
+//! [`Records`] answers people's questions.
 
 use std::fmt;
 use std::future::Future;
@@ -114,7 +114,8 @@ pub enum Accepted {
     /// The event is stored; these are its runs, in the order they were given. An event id that was already stored gives the
     /// same result, so an `accept` whose outcome is unknown can be repeated.
     New(Arc<Event>, Vec<(Run, StartResult)>),
-    /// The delivery was already received as an earlier event. Failed runs of that event were restarted and wait to be leased.
+    /// The delivery was already received as an earlier event. Failed runs of that event were restarted, and wait to be
+    /// leased.
     ///
     /// A caller who only guesses the delivery's id learns nothing and starts nothing: if this is not the same request
     /// ([`Event::request_hash`]), the standing is empty, and failed runs are restarted only for a verified sender. The same
@@ -286,10 +287,10 @@ pub trait Store: Send + Sync {
     /// Counts a crash of the program while it worked on these runs, and quarantines those that reach three crashes: they end
     /// as failed. Returns the events and rules of the quarantined runs.
     fn crashed_with(&self, runs: Vec<RunId>, now: Timestamp) -> Doing<'_, Vec<(EventId, String)>>;
-    /// Lets the failed runs of an event continue at the step that failed (only those of one rule, if one is given). They wait
+    /// Continues the failed runs of an event at the step that failed (only those of one rule, if one is given). They wait
     /// to be leased. Returns how many.
     fn replay(&self, event: EventId, rule: Option<String>, now: Timestamp) -> Doing<'_, usize>;
-    /// Starts rules on a stored event, with the given rule files: hash, name and content. The runs wait to be leased.
+    /// Starts rules for a stored event, with the given rule files: hash, name and content. The runs wait to be leased.
     fn start_anew(&self, event: EventId, runs: Vec<NewRun>, texts: Vec<(TextHash, String, String)>, now: Timestamp) -> Doing<'_, usize>;
     /// Ends waiting runs, so that they are never executed. Runs that a living owner is working on are left alone.
     fn cancel(&self, which: Waiting, now: Timestamp) -> Doing<'_, Cancelled>;

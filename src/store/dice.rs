@@ -1,4 +1,4 @@
-//! Chance that can be repeated: everything that happens in a simulated life is drawn from its seed.
+//! Random numbers that can be repeated: everything that happens in a simulation is derived from its seed.
 
 /// SplitMix64.
 pub(super) struct Dice(pub u64);

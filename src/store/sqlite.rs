@@ -79,7 +79,7 @@ struct Waiting {
     done: Option<oneshot::Sender<Result<Reply>>>,
 }
 
-/// Callers with their results. Never more than the waiting jobs, so the queue of these needs no limit.
+/// Callers with their results. There are never more of them than waiting jobs, so this queue needs no limit.
 type Answers = Vec<(oneshot::Sender<Result<Reply>>, Result<Reply>)>;
 
 impl Sqlite {
@@ -188,7 +188,7 @@ impl Writer {
             }
             let results = match self.keep(&group) {
                 Ok(results) => results,
-                // One job spoils the whole group: run each by itself, so that only that one fails.
+                // One failed job makes the whole group fail: run each job separately, so that only that one fails.
                 Err(_) if group.len() > 1 => {
                     group.iter().map(|one| self.keep(std::slice::from_ref(one)).and_then(|mut r| r.remove(0))).collect()
                 }

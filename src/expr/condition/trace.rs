@@ -213,7 +213,7 @@ impl Test {
 }
 
 impl Operand {
-    /// A name of a secret is not a secret.
+    /// The name of a secret is not secret.
     fn words(&self, vault: &Vault) -> String {
         match self {
             Operand::Fixed(value) => vault.strike(&quoted(value)),

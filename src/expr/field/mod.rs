@@ -49,7 +49,7 @@ pub enum Root {
     This,
     /// `@index`, `@key`, `@first`, `@last` of the innermost `{{#each}}`.
     Loop(String),
-    /// What distinguishes one step of one event from all others: the seed of `uuid`.
+    /// Identifies one step of one event: the seed of `uuid`.
     Seed,
     Secret(String),
     Env(String),
@@ -133,7 +133,7 @@ impl Field {
         self.tail.is_none() && !self.parts.contains(&PathPart::Each)
     }
 
-    /// Parses a field. Whether a [`Root::Named`] exists is left to the caller.
+    /// Parses a field. The caller checks whether a [`Root::Named`] exists.
     pub fn read(text: &str) -> Result<Self, NoField> {
         let text = text.trim();
         if text.len() > LONGEST {

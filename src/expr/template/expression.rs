@@ -1,5 +1,5 @@
-//! The words inside the braces of a template. What they mean is left to [`super::tags`], and the syntax of other tools to
-//! [`super::hints`].
+//! The words inside the braces of a template. [`super::tags`] decides what they mean, and [`super::hints`] recognizes the
+//! syntax of other tools.
 
 use super::piece::What;
 use crate::expr::names::Names;

@@ -81,7 +81,7 @@ pub(super) async fn what_another_owner_has_is_not_given(place: &dyn Place) {
     assert_eq!(lease(&heir).await.len(), 1);
 }
 
-/// For an owner that has leased runs without learning which.
+/// For an owner that has leased runs but does not know which.
 pub(super) async fn an_owner_is_told_all_that_it_has(place: &dyn Place) {
     let first = place.open().await;
     assert!(first.owned().await.unwrap().is_empty());

@@ -190,7 +190,7 @@ pub(super) async fn lanes_that_cross_in_opposite_order_never_wait_for_each_other
     assert!(order.iter().all(|lane| events(lane) == events(&order[0])));
 }
 
-/// It must not wait for a run that is just ending and does not see it.
+/// A new run must not wait for one that is just ending and does not see the new one.
 pub(super) async fn a_run_that_comes_while_the_last_one_ends_is_not_left_behind(place: &dyn Place) {
     let owners = place.owners().await;
     let (one, other) = (owners[0].clone(), owners.last().unwrap().clone());

@@ -1,4 +1,4 @@
-//! Changes that people make: failed runs are continued, rules are started again, waiting runs are cancelled.
+//! Changes that people request: failed runs are continued, rules are started again, waiting runs are cancelled.
 
 use super::place::Place;
 use super::sample::{

@@ -14,7 +14,7 @@ pub(super) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(super) trait Backend {
     /// A new, empty store.
     fn new_place(&self) -> Later<'_, Box<dyn Place>>;
-    /// Called after all tests: asserts that the store has logged no complaints.
+    /// Called after all tests: asserts that the store has logged no errors.
     fn is_well(&self) {}
 }
 
@@ -22,7 +22,7 @@ pub(super) trait Backend {
 pub(super) trait Place: Send + Sync {
     /// Opens the store, as a new owner.
     fn open(&self) -> Later<'_, Arc<dyn Store>>;
-    /// Lets an owner die. Its handle stays usable, as that of a process that was only paused and now wakes up.
+    /// Makes an owner die. Its handle stays usable, like that of a process that was only paused and continues now.
     fn kill<'a>(&'a self, owner: &'a Arc<dyn Store>) -> Later<'a, ()>;
     /// Whether several owners may live at the same time.
     fn allows_several_owners(&self) -> bool;
@@ -39,7 +39,7 @@ impl dyn Place + '_ {
         owners
     }
 
-    /// Lets an owner die, and returns its successor.
+    /// Makes an owner die, and returns its successor.
     pub(super) async fn heir(&self, of: &Arc<dyn Store>) -> Arc<dyn Store> {
         self.kill(of).await;
         self.open().await

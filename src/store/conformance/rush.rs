@@ -1,4 +1,4 @@
-//! Many tasks do everything at the same time, at random: what must hold for runs whatever happens to them.
+//! Many tasks use the store at the same time, at random. Checks what must always hold for runs.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -31,7 +31,7 @@ impl Witness {
             assert_eq!(before, None, "two runs of one lane are in hand");
         }
     }
-    /// Called before the store is told: from then on another owner may have the run.
+    /// Called before the store is called: from then on another owner may have the run.
     fn give(&mut self, run: &Run) {
         assert!(self.in_hand.remove(&run.id));
         if let Some(lane) = &run.lane {
@@ -136,7 +136,7 @@ impl Hand {
         *self.seen.lock().unwrap().recorded.entry(run.id).or_default() += 1;
     }
 
-    /// Somebody cancels or replays.
+    /// A person cancels or replays runs.
     async fn interfere(&mut self) {
         let event = {
             let seen = self.seen.lock().unwrap();

@@ -16,7 +16,7 @@ use crate::store::contract::{Accept, Accepted, Delivery, Dossier, Heavy, NewRun,
 
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
-/// So many seconds after a fixed moment in the past.
+/// This many seconds after a fixed moment in the past.
 pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + seconds).unwrap()
 }
@@ -26,7 +26,7 @@ pub(super) fn much_later() -> Timestamp {
     at(1_000_000)
 }
 
-/// An event received so many seconds after that moment, with a unique id of that time.
+/// An event received this many seconds after that moment, with a unique id of that time.
 pub(super) fn event(seconds: i64) -> Event {
     static COUNT: AtomicU64 = AtomicU64::new(1);
     let mut random = [0; 10];

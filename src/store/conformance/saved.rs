@@ -36,7 +36,7 @@ pub(super) async fn a_saved_value_is_read_back(place: &dyn Place) {
     let leased = lease(&heir).await.remove(0);
     assert_eq!(leased.saved["x"].to_string(), text.replace("\\ud83d\\ude00", "😀"));
     assert_eq!((leased.saved.clone(), leased.unsaved.len()), (one.saved, 0));
-    // A finished run needs its values no more.
+    // A finished run no longer needs its values.
     record(&heir, done(&leased)).await;
     assert!(dossier(place, one.event).await.runs[0].0.run.saved.is_empty());
 }

@@ -1,4 +1,4 @@
-//! Changes by people, and at startup: failed runs are continued, rules are started again on an event, waiting runs are
+//! Changes by people, and at startup: failed runs are continued, rules are started again for an event, waiting runs are
 //! cancelled or quarantined, effects are found to be done.
 
 use std::collections::HashSet;
@@ -23,7 +23,7 @@ async fn lock_event(sql: &Transaction<'_>, event: EventId) -> Result<Option<i64>
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// Lets failed runs of an event continue; returns how many.
+/// Continues failed runs of an event; returns how many.
 pub(super) async fn replay(sql: &Transaction<'_>, event: EventId, rule: Option<&str>, now: Timestamp) -> Result<usize> {
     match lock_event(sql, event).await? {
         Some(event) => restart(sql, event, rule, now.as_millisecond()).await,
@@ -31,7 +31,7 @@ pub(super) async fn replay(sql: &Transaction<'_>, event: EventId, rule: Option<&
     }
 }
 
-/// Starts rules on an event; returns how many runs were started.
+/// Starts rules for an event; returns how many runs were started.
 pub(super) async fn start_anew(
     sql: &Transaction<'_>,
     event: EventId,

@@ -27,7 +27,7 @@ pub(super) async fn lock_lanes(sql: &Transaction<'_>, lanes: impl IntoIterator<I
     Ok(())
 }
 
-/// Lets the first run that waits in a lane start, unless another run of the lane has started. The lane is locked.
+/// Starts the first run that waits in a lane, unless another run of the lane has started. The lane is locked.
 pub(super) async fn open_lane(sql: &Transaction<'_>, lane: Option<&[u8]>) -> Result<()> {
     if let Some(lane) = lane {
         let text = "UPDATE pending SET queued = FALSE

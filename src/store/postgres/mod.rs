@@ -1,6 +1,6 @@
-//! The beginning of "Many machines": the store in a PostgreSQL database (14 or newer) that several machines share. It fulfils
-//! the whole [contract](super::contract), and exists to show that the contract is right for more than one machine. It is not
-//! offered to users yet: only the tests are built with it.
+//! The beginning of a store for many machines: events and runs in a PostgreSQL database (14 or newer) that several
+//! machines share. It fulfils the whole [contract](super::contract), and exists to show that the contract is right for
+//! more than one machine. It is not offered to users yet: only the tests are built with it.
 //!
 //! How it differs from the SQLite store:
 //!

@@ -315,7 +315,7 @@ impl World {
         }
     }
 
-    /// A person replays, starts rules again on an event, cancels, or prunes.
+    /// A person replays, starts rules again for an event, cancels, or prunes.
     pub(super) fn person(&mut self) {
         let event = |sql: &Connection, n: u64| -> Option<EventId> {
             let text = "SELECT id FROM event ORDER BY seq LIMIT 1 OFFSET ?1";

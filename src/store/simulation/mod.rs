@@ -1,6 +1,6 @@
-//! The life of runs, simulated: the store's own statements and `Run::after`, driven by a clock, faults and outcomes that all
-//! come from one seed. Thousands of seeds are tried; repeat a failing one with
-//! `DOORBELL_SEED=4711 cargo test --lib simulation`.
+//! A simulation of runs: the store's own statements and `Run::after`, driven by a clock, faults and outcomes that all
+//! come from one seed. Thousands of seeds are tried; repeat a failing one with `DOORBELL_SEED=4711 cargo test --lib
+//! simulation`.
 //!
 //! What happens: events come, some twice and some with an unknown commit; runs are leased, tried and recorded; tasks panic
 //! while they hold a run; people replay, start again, cancel and prune; the clock jumps; the owner dies, or only pauses and
@@ -36,7 +36,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 type Effect = (RunId, Place);
 
-/// What an outside observer saw.
+/// What an outside observer has seen.
 #[derive(Default)]
 struct Witness {
     /// Runs that were started, and those of them that have ended.
