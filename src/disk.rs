@@ -44,7 +44,7 @@ impl Lock {
         &self.id
     }
 
-    /// Whether the folder is still the one that was locked. The error is a sentence.
+    /// Whether the folder is still the one that was locked. The error is a message.
     pub fn is_there(&self) -> Result<(), String> {
         // Some network mounts renumber their files from time to time.
         let is_same = fs::metadata(&self.path).is_ok_and(|m| m.ino() == self.number);
@@ -59,7 +59,7 @@ impl Lock {
     }
 }
 
-/// Locks a folder for this process. The error is a sentence that names the process holding it.
+/// Locks a folder for this process. The error is a message that names the process holding it.
 pub fn lock(folder: &Path, what: &str) -> Result<Lock, String> {
     let path = folder.join(".doorbell.lock");
     let cannot = |e: io::Error| format!("the {what} folder {} cannot be used: {}", folder.display(), words(&e));

@@ -16,7 +16,7 @@ use crate::rule::step::Step;
 use crate::rule::{Rule, UNDECIDED};
 use crate::secret::Vault;
 
-/// The most steps that are followed; a real run has no such limit.
+/// The maximum number of steps that are followed; a real run has no such limit.
 const MOST_SCENES: usize = 20_000;
 
 /// One thing that would happen.

@@ -4,7 +4,7 @@
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
 
-/// The most steps of one rule, including nested steps.
+/// The maximum number of steps of one rule, including nested steps.
 pub const MAX_STEPS: usize = 200;
 
 /// The items of a list of steps.

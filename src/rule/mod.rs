@@ -200,7 +200,7 @@ impl Rule {
         StepFacts { plan: &step.plan, title: step.title(), save_as: step.save_as.as_deref(), elements, graph: &self.graph }
     }
 
-    /// The elements of a step's `for_each`, in order; the error is a sentence.
+    /// The elements of a step's `for_each`, in order; the error is a message.
     pub fn elements(&self, each: u32, scope: &Scope) -> Result<Vec<Value>, String> {
         let Some(field) = self.steps.get(each as usize).and_then(|s| s.for_each.as_ref()) else { return Ok(Vec::new()) };
         match field.find(scope)? {

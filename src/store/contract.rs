@@ -346,7 +346,7 @@ pub trait Records: Send + Sync {
     fn counts(&self) -> Doing<'_, Counts>;
     /// The events with matching runs, oldest first, each with the number of those runs.
     fn chosen(&self, choice: Choice) -> Doing<'_, Vec<(EventId, usize)>>;
-    /// The one event whose id begins with this text. The error is a sentence for the user.
+    /// The one event whose id begins with this text. The error is a message for the user.
     fn find(&self, beginning: &str) -> Doing<'_, EventId>;
     /// Everything about one event.
     fn dossier(&self, id: EventId) -> Doing<'_, Dossier>;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Transaction, params};
 use super::contract::{Pruned, Pruning};
 use super::rows::{Sql, range};
 
-/// The most ids and values deleted in one batch.
+/// The maximum number of ids and values deleted in one batch.
 const MOST_EXPIRED: i64 = 1_000;
 
 /// Deletes up to `most` events after the number `after`. The newest event stays, so that its number is never reused.

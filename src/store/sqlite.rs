@@ -31,9 +31,9 @@ use crate::disk::{flush_folder, takes_writes};
 use crate::model::event::{EventId, Unread};
 use crate::model::run::{Intent, Run, RunId, TextHash};
 
-/// The most jobs committed together.
+/// The maximum number of jobs committed together.
 const MAX_GROUP: usize = 1_024;
-/// The most jobs that wait for the writer; above that the sender is told to retry later.
+/// The maximum number of jobs that wait for the writer; above that the sender is told to retry later.
 const MAX_WAITING: usize = 8_192;
 const FILE: &str = "doorbell.db";
 

@@ -1,5 +1,5 @@
-//! The secrets that a rule file gives to a scheme: read, and compared in constant time. What they are used for is left to the
-//! schemes.
+//! The secrets that a rule file gives to a scheme: read, and compared in constant time. The schemes decide what they are
+//! used for.
 
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;

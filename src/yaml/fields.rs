@@ -34,7 +34,7 @@ impl<'a> Item<'a> {
         self.told(Severity::Error, message.into())
     }
 
-    /// Begins to report something that somebody should look at, although the rules can be used.
+    /// Begins to report something that somebody should check, although the rules can be used.
     pub fn warning(&self, message: impl Into<String>) -> ProblemDraft<'a> {
         self.told(Severity::Warning, message.into())
     }

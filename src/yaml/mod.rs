@@ -19,7 +19,7 @@ use crate::problem::Problem;
 use locate::{Path, PathStep};
 use source::Source;
 
-/// The most values in one rule file; aliases count where they are used.
+/// The maximum number of values in one rule file; aliases count where they are used.
 const MAX_NODES: usize = 1_000_000;
 
 /// One value of a YAML file, as it was written.
@@ -95,7 +95,7 @@ impl Source {
     }
 }
 
-/// Finishes the second walk: until now, a scalar that is not text holds its spelling as a `Number`.
+/// Finishes the second walk: until then, a scalar that is not text holds its spelling as a `Number`.
 fn settle(node: &mut Node) {
     match node {
         Node::List(items) => items.iter_mut().for_each(settle),
@@ -263,7 +263,7 @@ impl Visitor<'_> for Raw {
     }
 }
 
-/// Reads data that ships with the program. It is part of the source, so a mistake in it is a broken build, found by any test.
+/// Reads data that ships with the program. It is part of the source, so any test would find a mistake in it.
 pub fn shipped<T: serde::de::DeserializeOwned>(text: &str) -> T {
     serde_yaml::from_str(text).unwrap_or_else(|e| panic!("the data that ships with the program cannot be read: {e}"))
 }

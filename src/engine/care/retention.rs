@@ -19,7 +19,7 @@ const BREATH: Duration = Duration::from_millis(50);
 pub struct Retention {
     /// For how long; `None` means forever.
     pub time: Option<Duration>,
-    /// The largest size of the data folder in bytes; `None` means no limit.
+    /// The maximum size of the data folder in bytes; `None` means no limit.
     pub bytes: Option<u64>,
 }
 

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::rule::access::Limit;
 
-/// The most callers counted at the same time, by all limits together: about 15 MB.
+/// The maximum number of callers counted at the same time, by all limits together: about 15 MB.
 const MOST_CALLERS: usize = 100_000;
 /// How many counts each call examines, to drop the expired ones: more than one, so that they are dropped faster than they are
 /// added.

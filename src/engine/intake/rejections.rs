@@ -11,11 +11,11 @@ use std::sync::Mutex;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The largest size of a file; the previous file is kept as well.
+/// The maximum size of a file; the previous file is kept as well.
 const MOST_BYTES: u64 = 1 << 20;
-/// The most entries written in one second.
+/// The maximum number of entries written in one second.
 const MOST_A_SECOND: u32 = 50;
-/// The longest path and reason that are stored, in characters.
+/// The maximum length of the path and of the reason that are stored, in characters.
 const LONGEST: usize = 300;
 
 /// A request that was rejected.

@@ -140,7 +140,7 @@ impl Try {
         }
     }
 
-    /// The elements of a step's `for_each`, in order; the error is a sentence.
+    /// The elements of a step's `for_each`, in order; the error is a message.
     pub async fn elements_of(&self, each: u32) -> Result<Elements, String> {
         let find = move |one: &Self, allowance| {
             let find = || {
@@ -174,7 +174,7 @@ fn room_for(made: &Memory, bytes: usize) -> Result<Option<Taken>, Crowded> {
 /// The elements of a `for_each` while they are iterated.
 pub struct Loop {
     pub each: u32,
-    /// The error is a sentence.
+    /// The error is a message.
     pub elements: Result<Elements, String>,
     _room: Option<Taken>,
 }

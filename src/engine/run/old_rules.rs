@@ -14,7 +14,7 @@ use crate::rule::ruleset::InForce;
 use crate::secret::Vault;
 use crate::store::contract::{Error, Store};
 
-/// The most compiled rules in the cache; above that it is emptied.
+/// The maximum number of compiled rules in the cache; above that it is emptied.
 const MOST: usize = 1_000;
 
 /// Compiles rules from stored files, for runs that began with them.

@@ -36,9 +36,9 @@ use crate::rule::{Rule, UNDECIDED};
 use crate::secret::Vault;
 use crate::store::contract::{Error, Record, Recorded, StartResult, Store};
 
-/// The most runs in progress at a time.
+/// The maximum number of runs in progress at a time.
 const MAX_IN_HAND: usize = 1_024;
-/// The most runs leased from the store at a time.
+/// The maximum number of runs leased from the store at a time.
 const MAX_LEASE: usize = 128;
 /// How often the store is asked for runs that another process put there.
 const LOOK: Duration = Duration::from_secs(1);

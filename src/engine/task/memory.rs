@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The most bytes of bodies being read that are not in the store yet.
+/// The maximum number of bytes of bodies being read that are not in the store yet.
 pub const MOST_READ: usize = 128 << 20;
-/// The most bytes of runs in progress: their events, and their saved values.
+/// The maximum number of bytes of runs in progress: their events, and their saved values.
 pub const MOST_IN_HAND: usize = 256 << 20;
-/// The most bytes rendered for runs in progress: lists of `for_each`, and outgoing data.
+/// The maximum number of bytes rendered for runs in progress: lists of `for_each`, and outgoing data.
 pub const MOST_MADE: usize = 128 << 20;
 /// Lighter values are not counted: they add up to little for all runs that may be in progress.
 pub const LIGHT: usize = 64 << 10;

@@ -41,7 +41,7 @@ impl Token {
     }
 }
 
-/// Splits the content of braces into tokens. The error is a sentence.
+/// Splits the content of braces into tokens. The error is a message.
 pub(super) fn tokens(inner: &str) -> Result<Vec<Token>, String> {
     let mut out = Vec::new();
     let mut chars = inner.char_indices().peekable();

@@ -6,7 +6,7 @@ use tokio_postgres::Transaction;
 use super::rows::column;
 use crate::store::contract::{Pruned, Pruning, Result};
 
-/// The most ids and values deleted in one batch.
+/// The maximum number of ids and values deleted in one batch.
 const MOST_EXPIRED: i64 = 1_000;
 
 /// Deletes up to `most` events, starting after the number `after`. The clocks of machines differ, so events received earlier

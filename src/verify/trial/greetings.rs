@@ -1,5 +1,5 @@
-//! The answer to a greeting never contains anything that makes another request of the same sender acceptable, whatever the
-//! token is.
+//! The answer to a handshake never contains anything that would get another request of the same sender accepted, whatever
+//! the token is.
 
 use super::*;
 use crate::model::event::EventId;
@@ -39,7 +39,7 @@ fn bodies() -> Vec<Vec<u8>> {
     all
 }
 
-/// The answer to a request that is a greeting.
+/// The answer to a request that is a handshake.
 fn greeted(guard: &Guard, request: Request) -> Option<Greeted> {
     match guard.admit(request, &Keys::new(), EventId(uuid::Uuid::nil()), 1 << 20, None) {
         Err(NotAdmitted::Greeted(greeted)) => Some(*greeted),
@@ -47,7 +47,7 @@ fn greeted(guard: &Guard, request: Request) -> Option<Greeted> {
     }
 }
 
-/// The answers to every greeting of a sender with this token; signed by the sender if it signs them.
+/// The answers to every handshake of a sender with this token; signed by the sender if it signs them.
 fn answers(signer: &Signer, guard: &Guard, token: &str) -> Vec<Greeted> {
     let one = |handshake: &crate::verify::handshake::Handshake| {
         let mut request = blank(b"{}");
@@ -165,7 +165,7 @@ fn only_short_tokens_are_signed_and_none_of_them_is_an_event() {
         ("", false),
     ] {
         assert_eq!(!answers(&x, &x.guard, token).is_empty(), is_answered, "{token}");
-        // What is signed for a greeting is not an event, even if X itself had signed it.
+        // Text that is signed for a handshake is not an event, even if X itself had signed it.
         let (_, request) = x.signed(token.as_bytes());
         assert_eq!(x.guard.check(&request, &Keys::new()).is_err(), is_answered, "{token}");
     }
@@ -185,7 +185,7 @@ fn what_others_send_back_is_no_secret_of_the_address() {
             assert!(graph.check(&blank(body.as_bytes()), &Keys::new()).is_err());
         }
     }
-    // An SNS message is treated as a greeting only if its signature is valid.
+    // An SNS message is treated as a handshake only if its signature is valid.
     let sns = guard("aws_sns: arn:aws:sns:eu-west-1:123456789012:orders", "");
     let mut request = blank(b"{}");
     sns.greetings()[0].make(&mut request, "token");

@@ -22,10 +22,10 @@ use crate::model::request::Request;
 use crate::yaml::reader::Reader;
 use crate::yaml::source::Source;
 
-/// When every request comes in, and where.
+/// When every request arrives, and where.
 pub(super) const NOW: i64 = 1_795_514_400;
 pub(super) const URL: &str = "https://hooks.example.com";
-/// What shared secrets are made of, and the values used with them.
+/// The text of shared secrets, and the values used with them.
 const SHARED: &[u8] = b"fedcba9876543210fedcba9876543210";
 pub(super) const VERIFY_TOKEN: &str = "a word of our own";
 const RSA_PUBLIC: &str = include_str!("../../../tests/keys/rsa.pub.pem");

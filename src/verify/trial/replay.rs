@@ -1,4 +1,4 @@
-//! What was signed is recognized again however its signature is encoded, and whatever unsigned content is sent with it.
+//! What was signed is recognized again, no matter how its signature is encoded and what unsigned content is sent with it.
 
 use ring::{hmac, signature};
 
