@@ -86,7 +86,7 @@ pub fn read(content_type: Option<&str>, raw: &[u8]) -> Result<Value, Malformed> 
     Ok(Value::String(text(content_type, raw).into_owned()))
 }
 
-/// The maximum memory for a parsed body of this many bytes, whatever it contains.
+/// The maximum memory for a parsed body of this many bytes, no matter what it contains.
 pub fn heaviest(bytes: usize) -> usize {
     bytes.saturating_mul(4) + VALUE * bytes.saturating_mul(2).min(MAX_VALUES)
 }

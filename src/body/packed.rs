@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_body_may_become_a_hundred_times_larger_and_not_more() {
         let packed = |size: u64| all(GzEncoder::new(std::io::repeat(0).take(size), Compression::best()));
-        // A megabyte is always accepted, whatever its compressed size.
+        // A megabyte is always accepted, no matter how small its compressed size is.
         assert!(unpack("gzip", &packed(ALWAYS as u64), 100 << 20).is_ok());
         let why = "The body is compressed to less than 1/100 of its size; send it uncompressed.";
         assert_eq!(unpack("gzip", &packed(ALWAYS as u64 + 1), 100 << 20), Err(Unpacked::Not(why.into())));

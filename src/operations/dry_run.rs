@@ -95,7 +95,7 @@ pub struct RulePreview {
 pub enum Branch {
     Then,
     Else,
-    /// Neither: evaluating its `if:` exceeds the limits on work or memory, so its run fails at once.
+    /// Neither: evaluating its `if:` exceeds the limits on work or memory, so its run fails immediately.
     Undecided,
 }
 

@@ -41,7 +41,7 @@ use run_policy::{OncePer, OneAtATime};
 use step::{MOST_ELEMENTS, Step};
 use test::Test;
 
-/// The first step of a run whose rule's `if:` exceeds its limits: the run fails at once, so that somebody notices.
+/// The first step of a run whose rule's `if:` exceeds its limits: the run fails immediately, so that somebody notices.
 pub const UNDECIDED: u32 = u32::MAX;
 /// How long a caller waits for a rule's `respond`.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -144,7 +144,7 @@ impl Rule {
 
     /// Whether a run that began at this step may answer the caller.
     pub fn responds_from(&self, step: u32) -> bool {
-        // The caller of an undecided rule is told so.
+        // The caller of an undecided rule gets an answer that says so.
         if step == UNDECIDED {
             return self.responds();
         }

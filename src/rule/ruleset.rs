@@ -32,7 +32,7 @@ impl Verdict<'_> {
     pub fn runs(&self) -> bool {
         self.starts.is_some()
     }
-    /// Whether its run fails at once, because its `if:` exceeds its limits.
+    /// Whether its run fails immediately, because its `if:` exceeds its limits.
     pub fn is_undecided(&self) -> bool {
         self.starts == Some(UNDECIDED)
     }
@@ -64,7 +64,7 @@ impl Ruleset {
         let enabled = rules.iter().filter(|r| r.enabled);
         let rung: Routes<&Rule> = enabled.flat_map(|r| r.when.iter().map(|w| (w.route.clone(), &**r))).collect();
         for address in &mut addresses {
-            // Every rule that some path of this address can start, whatever pattern the rule uses.
+            // Every rule that some path of this address can start, with any pattern.
             let ringing = rung.meeting(&address.route).into_iter().flat_map(|(_, rule)| rule.fields());
             address.wanted = Projection::of(ringing.chain(&address.delivery_id));
         }

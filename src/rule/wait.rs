@@ -1,5 +1,4 @@
-//! Warnings for rules whose callers may not get an answer in time. How long a caller waits is read in
-//! [`super::run_policy`].
+//! Warnings for rules whose callers may not get an answer in time. [`super::run_policy`] reads how long a caller waits.
 
 use super::Rule;
 use crate::yaml::fields::Item;

@@ -52,7 +52,7 @@ pub(super) fn keep_texts(sql: &Transaction, texts: &[(TextHash, String, String)]
     Ok(())
 }
 
-/// Ends waiting runs. Runs that this owner is working on are left alone; those of a dead owner are not.
+/// Ends waiting runs. Runs that this owner is working on are not changed; those of a dead owner are.
 pub(super) fn cancel(sql: &Transaction, owner: &Owner, which: &Waiting, now: Timestamp) -> Sql<Cancelled> {
     let mut cancelled = Cancelled { runs: 0, busy: 0 };
     let wanted = match which.event {

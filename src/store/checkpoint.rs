@@ -1,4 +1,4 @@
-//! Checkpoints the write-ahead log (copies it back into the database), often, and mostly in a thread of its own.
+//! Checkpoints the write-ahead log (copies it back into the database): often, and mostly in a separate thread.
 //!
 //! A checkpoint flushes the database file, and while the writer does that itself nobody gets an answer. So the thread copies
 //! what the log holds while the writer goes on; the writer then copies the few pages added meanwhile, because a log can only

@@ -1,5 +1,5 @@
-//! How runs start: which start at once, which wait in their lane, and which are skipped because of `once_per`. All of it in
-//! the transaction that stores the event.
+//! How runs start: which start immediately, which wait in their lane, and which are skipped because of `once_per`. All of
+//! it in the transaction that stores the event.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -10,7 +10,8 @@ use crate::model::event::EventId;
 use crate::model::place::Place;
 use crate::model::run::{Attempt, RunId, State};
 
-/// Inserts an event's new runs into `pending`, numbered from `first`; those that start at once belong to the owner `by`.
+/// Inserts an event's new runs into `pending`, numbered from `first`; those that start immediately belong to the owner
+/// `by`.
 pub(super) fn insert_runs(sql: &Transaction, event: i64, first: RunId, due: i64, by: i64, runs: &[NewRun]) -> Sql<Vec<StartResult>> {
     let mut results = Vec::with_capacity(runs.len());
     for (id, run) in (first..).zip(runs.iter().take(MOST_RUNS as usize)) {

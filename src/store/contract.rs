@@ -96,15 +96,15 @@ pub struct Delivery {
 pub struct Accept {
     pub event: Arc<Event>,
     pub runs: Vec<NewRun>,
-    /// How to recognize the delivery if it comes again; one match is enough.
+    /// How to recognize the delivery if it arrives again; one match is enough.
     pub deliveries: Vec<Delivery>,
     /// Whether the sender's identity was verified. Anybody else may only have guessed the delivery's id.
     pub is_vouched: bool,
-    /// Which rules were in force: a number returned by `remember`.
+    /// Which rules were current: a number returned by `remember`.
     pub ruleset: i64,
     /// The HTTP status sent to the sender.
     pub status: u16,
-    /// Whether the owner takes the runs at once, so that `lease` does not hand them out.
+    /// Whether the owner takes the runs immediately, so that `lease` does not hand them out.
     pub taken: bool,
 }
 
@@ -129,7 +129,7 @@ pub struct Record {
     pub run: Arc<Run>,
     pub attempts: Arc<Vec<Attempt>>,
     pub answer: Option<SealedAnswer>,
-    /// Whether the owner continues with the run at once. Otherwise a waiting run is released and is due at `run.due`.
+    /// Whether the owner continues with the run immediately. Otherwise a waiting run is released and is due at `run.due`.
     pub goes_on: bool,
 }
 
@@ -182,7 +182,7 @@ pub struct Dossier {
     pub event: Event,
     pub status: u16,
     pub runs: Vec<(RunPage, Vec<Attempt>)>,
-    /// The rule files that were in force: names and contents.
+    /// The rule files that were current: names and contents.
     pub texts: Vec<(String, String)>,
 }
 
@@ -203,7 +203,7 @@ pub struct Pruned {
     pub events: usize,
     /// Where the next batch starts.
     pub after: i64,
-    /// Whether nothing is left to look at.
+    /// Whether there is nothing left to examine.
     pub is_all: bool,
 }
 
@@ -218,7 +218,7 @@ pub struct Waiting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancelled {
     pub runs: usize,
-    /// How many were running at that moment and were left alone.
+    /// How many were running at that moment and were not cancelled.
     pub busy: usize,
 }
 
@@ -292,7 +292,7 @@ pub trait Store: Send + Sync {
     fn replay(&self, event: EventId, rule: Option<String>, now: Timestamp) -> Doing<'_, usize>;
     /// Starts rules for a stored event, with the given rule files: hash, name and content. The runs wait to be leased.
     fn start_anew(&self, event: EventId, runs: Vec<NewRun>, texts: Vec<(TextHash, String, String)>, now: Timestamp) -> Doing<'_, usize>;
-    /// Ends waiting runs, so that they are never executed. Runs that a living owner is working on are left alone.
+    /// Ends waiting runs, so that they are never executed. Runs that a living owner is working on are not changed.
     fn cancel(&self, which: Waiting, now: Timestamp) -> Doing<'_, Cancelled>;
     /// Deletes up to `most` finished events after the number `after`. How events are numbered is up to the store; the next
     /// batch starts at [`Pruned::after`].

@@ -240,7 +240,7 @@ impl Store for Sqlite {
             let (done, kept) = oneshot::channel();
             let accept = Arc::new(accept);
             let job = Job::accept(accept.clone());
-            // A full queue means overload, and the sender learns of it at once.
+            // A full queue means overload, and the sender is told immediately.
             self.jobs
                 .try_send(Waiting { job, done: Some(done) })
                 .map_err(|_| Error::new("too many events are waiting to be saved", true))?;
@@ -366,7 +366,7 @@ mod tests {
         Job::accept(Arc::new(accept))
     }
 
-    /// A job that fails or panics is the only one of its group to fail, and the thread goes on.
+    /// A job that fails or panics is the only one of its group to fail, and the thread continues.
     #[tokio::test]
     async fn one_job_that_spoils_a_group_spoils_no_other_one() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
 //! The tables of the SQLite store and their history: one migration per version, forward only.
 //!
-//! Work that remains is in `pending`, so that finishing it is a delete there and not an update of a wide row. Attempts are
-//! stored as they were recorded together; the last ones are stored with the ended run, so that a run finished at once costs
-//! one row. Runs of one `lane` are executed one at a time; `once` holds the used `once_per` values.
+//! Work that remains is in `pending`, so that finishing it is a delete there and not an update of a wide row. Attempts
+//! are stored as they were recorded together; the last ones are stored with the ended run, so that a run finished
+//! immediately costs one row. Runs of one `lane` are executed one at a time; `once` holds the used `once_per` values.
 
 use rusqlite::Connection;
 

@@ -109,7 +109,7 @@ impl Unit {
     }
 }
 
-/// Whether a sent time is close enough to when the request came; the error says why not.
+/// Whether a sent time is close enough to when the request arrived; the error says why not.
 pub(super) fn is_near(sent: &str, unit: Unit, tolerance: Duration, received: Timestamp) -> Result<(), String> {
     let at = unit.read(sent).ok_or("the time of the signature cannot be read")?;
     let away = received.duration_since(at).unsigned_abs();

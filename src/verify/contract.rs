@@ -89,9 +89,9 @@ pub type Signed = Vec<Vec<u8>>;
 
 /// A scheme with its secret.
 pub trait Verify: Send + Sync {
-    /// Where the key for this request is published, if the sender publishes it; the caller fetches it. The error says why the
-    /// request is denied before that: every check that needs no key comes first, since anybody can send a request and cause a
-    /// fetch.
+    /// Where the key for this request is published, if the sender publishes it; the caller fetches it. The error says why
+    /// the request is denied before the key is fetched: all checks that do not need the key come first, because anybody
+    /// can send a request and cause a fetch.
     fn key_at(&self, _: &Request) -> Result<Option<KeyAt>, String> {
         Ok(None)
     }

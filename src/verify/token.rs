@@ -58,8 +58,8 @@ impl Token {
         Ok(Self { signed: signed.to_owned(), signature, algorithm, key, claims })
     }
 
-    /// Verifies the signature with any of the keys, and returns what was signed: the head and the claims, however the
-    /// signature is encoded.
+    /// Verifies the signature with any of the keys, and returns what was signed: the head and the claims, independent of
+    /// how the signature is encoded.
     pub(super) fn prove(self, keys: &[&Key]) -> Result<Vec<u8>, String> {
         let is_good = |key: &&Key| key.is_good(self.algorithm, self.signed.as_bytes(), &self.signature, self.key.as_deref());
         match keys.iter().any(is_good) {

@@ -20,7 +20,7 @@ const SHARE: usize = 128 << 10;
 pub struct BodyRoom {
     beginnings: Semaphore,
     large: Semaphore,
-    /// How much each caller has reserved for bodies that do not come in one piece, in KB.
+    /// How much each caller has reserved for bodies that do not arrive in one piece, in KB.
     shares: Mutex<HashMap<String, usize>>,
 }
 
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(other.grow(64 * MB, false), Ok(()));
         drop(one);
         assert_eq!(two.grow(MB + 1, false), Ok(()));
-        // Bodies that come in one piece are finished at once, and do not count toward any share.
+        // Bodies that arrive in one piece are complete immediately, and do not count toward any share.
         let whole: Vec<Taken> = (0..100).map(|_| room.body("10.0.0.3")).collect();
         for mut taken in whole {
             assert_eq!(taken.grow(MB, true), Ok(()));

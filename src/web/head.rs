@@ -1,5 +1,4 @@
-//! The size limits for the head of a request, in any version of HTTP. Enforcing them is left to the listener and the webhook
-//! handler.
+//! The size limits for the head of a request, in any version of HTTP. The listener and the webhook handler enforce them.
 
 /// The maximum size of the head, in bytes.
 pub(super) const MAX_HEAD: usize = 64 << 10;

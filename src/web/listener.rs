@@ -162,7 +162,7 @@ where
     }
 }
 
-/// A connection whose first bytes must come in time.
+/// A connection whose first bytes must arrive in time.
 ///
 /// hyper reads up to 24 bytes to distinguish HTTP/2 from HTTP/1 and has no timeout for that, so a caller that sends nothing,
 /// or half a preface, would stay forever.

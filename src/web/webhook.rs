@@ -288,7 +288,7 @@ where
                 let is_whole = length == Some(so_far as u64);
                 room.grow(so_far, is_whole)?;
                 if all.is_empty() && is_whole {
-                    // It came in one piece, as most do: no copy.
+                    // It arrived in one piece, as most bodies do: no copy is needed.
                     return Ok(chunk.copy_to_bytes(chunk.remaining()));
                 }
                 all.extend_from_slice(&chunk.copy_to_bytes(chunk.remaining()));

@@ -316,7 +316,7 @@ impl<'a> Fields<'a> {
         self.entries.iter().any(|(k, _)| k == key)
     }
 
-    /// The keys that nobody has asked for yet.
+    /// The keys that no code has asked for yet.
     pub fn left(&self) -> impl Iterator<Item = &'a str> {
         self.entries.iter().enumerate().filter(|(n, _)| !self.taken[*n]).map(|(_, (k, _))| k.as_str())
     }
@@ -345,8 +345,8 @@ impl<'a> Fields<'a> {
         out
     }
 
-    /// Reports the keys that nobody asked for. `instead` maps words of other tools to ours, `later` lists words that are
-    /// planned.
+    /// Reports the keys that no code has asked for. `instead` maps words of other tools to ours, `later` lists words that
+    /// are planned.
     pub fn done(self, instead: &[(&str, &str)], later: &[&str]) {
         for (n, (key, node)) in self.entries.iter().enumerate().filter(|(n, _)| !self.taken[*n]) {
             let here = Item { node, path: below(&self.item.path, PathStep::Key(n)), reader: self.item.reader };

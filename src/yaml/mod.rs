@@ -62,7 +62,7 @@ impl Node {
         matches!(self, Node::Map(entries) if entries.iter().any(|(k, _)| k == key))
     }
 
-    /// The value as JSON. `Empty` becomes null; braces and tags never get this far.
+    /// The value as JSON. `Empty` becomes null; braces and tags have been refused before.
     pub fn json(&self) -> serde_json::Value {
         use serde_json::Value;
         match self {
@@ -240,7 +240,7 @@ impl<'de> Visitor<'de> for Spelling<'_> {
     }
 }
 
-/// The raw text of a scalar, whatever YAML takes it for.
+/// The raw text of a scalar, no matter how YAML interprets it.
 struct Raw;
 
 impl<'de> DeserializeSeed<'de> for Raw {

@@ -17,7 +17,7 @@ enum At {
 #[derive(Default)]
 pub(super) struct Search {
     sets: Vec<Set>,
-    /// Every value that is looked for, in any column.
+    /// Every value to look for, in any column.
     words: HashSet<String>,
 }
 

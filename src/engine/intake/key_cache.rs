@@ -1,6 +1,6 @@
 //! The keys that senders publish: fetched when a request needs them, cached for an hour.
 //!
-//! Which addresses may hold a key is decided by the senders' schemes; the network layer refuses addresses inside the network.
+//! The senders' schemes decide which addresses may hold a key; the network layer refuses addresses inside the network.
 //!
 //! If the request itself names the key's address, anybody can cause any number of fetches. Such an address is unknown (a
 //! "stranger" in the code) until a signature has been verified with its key. Unknown addresses have a separate cache, so
@@ -26,7 +26,7 @@ const REMEMBERED: Duration = Duration::from_secs(3_600);
 const PAUSE: Duration = Duration::from_secs(60);
 /// The largest number of cached addresses of either kind; the least recently fetched one is evicted first.
 const MOST: usize = 200;
-/// How many fetches may run at the same time, and how long one may take: senders wait for the answer meanwhile.
+/// How many fetches may run at the same time, and how long one may take: senders are waiting for the answer.
 const AT_A_TIME: usize = 4;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How many unknown addresses may be fetched at the same time, in total and for one caller.

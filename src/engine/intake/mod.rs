@@ -165,8 +165,8 @@ impl Intake {
         Ok(RoutedAddress { rules, address: number })
     }
 
-    /// Counts a call against the limits of an address. Per-caller limits are counted on arrival, shared limits only after
-    /// verification, so that nobody can use up what belongs to others.
+    /// Counts a call against the limits of an address. Limits per caller are counted on arrival, and limits for all
+    /// callers only after verification, so that nobody can use up what belongs to others.
     fn count(&self, address: &Address, ip: &str, each_caller: bool) -> Result<(), Refusal> {
         for (number, limit) in address.access.limits.iter().enumerate().filter(|(_, l)| l.each_caller == each_caller) {
             self.rate_limiter.count(address.route.text(), number, limit, ip, Timestamp::now()).map_err(Refusal::TooOften)?;
@@ -219,7 +219,7 @@ impl Intake {
         Ok(Answered { event: None, answer: greeted.answer })
     }
 
-    /// Accepts a request. Returns when it is stored; if a rule responds, that answer is still to come.
+    /// Accepts a request. Returns when it is stored; if a rule responds, its answer follows later.
     ///
     /// Storing the event and handing its runs over continue even if the caller hangs up.
     pub async fn receive(self: &Arc<Self>, routed: RoutedAddress, request: Request) -> Result<Received, Refusal> {
@@ -380,7 +380,7 @@ pub enum Received {
     Later(Responding),
 }
 
-/// The answer of a rule's `respond`, still to come.
+/// The answer of a rule's `respond`, which is not there yet.
 pub struct Responding {
     event: EventId,
     received: Timestamp,

@@ -1,9 +1,9 @@
 //! Counts calls for `limit:`. The counts are in memory and start from zero when Doorbell starts.
 //!
-//! A call examines a few counts and never all of them, however many callers there are, since all calls wait for it.
-//! Expired counts are dropped on the way. If there is no room for a new caller, the count with the smallest debt among a
-//! few is dropped, which can only be to that caller's advantage. No two callers share a count, so no caller can cause
-//! another one to be denied.
+//! A call examines only a few counts, no matter how many callers there are, because all other calls wait for it. Expired
+//! counts among them are dropped. If there is no room for a new caller, the count with the smallest debt among a few is
+//! dropped, which can only be to that caller's advantage. No two callers share a count, so no caller can cause another
+//! one to be denied.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;

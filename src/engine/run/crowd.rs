@@ -1,4 +1,4 @@
-//! Memory for runs in progress: how much each takes, which ones wait for it, and what may be leased meanwhile.
+//! Memory for runs in progress: how much each takes, which ones wait for it, and what may be leased in the meantime.
 //!
 //! A new event's run that finds no memory stays in the store. A leased run waits here. While any run waits, only runs
 //! with small events are leased, so that heavy runs for a slow app do not block light ones.

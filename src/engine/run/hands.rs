@@ -21,7 +21,7 @@ pub struct Hands {
     held: Mutex<HashSet<RunId>>,
     lost: Mutex<VecDeque<Lost>>,
     was_lost: Notify,
-    /// Set at shutdown: what is dropped after that is left to the next owner.
+    /// Set at shutdown: the next owner resumes what is dropped after that.
     is_closed: AtomicBool,
 }
 

@@ -1,4 +1,4 @@
-//! The rule that a run began with: still in force, or compiled again from its stored file.
+//! The rule that a run began with: still current, or compiled again from its stored file.
 //!
 //! Compiled rules are cached while the secrets in them are unchanged. Failures are not cached: a secret's file that is
 //! missing for a moment must not make the run fail.
@@ -43,7 +43,7 @@ pub struct Ready {
     pub vault: Arc<Vault>,
 }
 
-/// The rules in force, and cached rules from older files.
+/// The current rules, and cached rules from older files.
 pub struct RulesOfRuns {
     in_force: Arc<ArcSwap<InForce>>,
     reader: Box<dyn OldRules>,

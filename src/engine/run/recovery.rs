@@ -28,8 +28,8 @@ impl Ledger for Intents {
     }
 }
 
-/// Checks what a crash left half done, before anything else is done: effects already in their files are marked as done,
-/// partial ones are cut off so that they are written again.
+/// Checks what a crash has interrupted, before anything else is done: effects that are already in their files are marked
+/// as done; partial ones are removed, so that they are written again.
 pub async fn recover(store: &Arc<dyn Store>, files: &Files, folder: &str) -> anyhow::Result<()> {
     for intent in store.intents(folder).await? {
         if store.still_at(intent.runs.clone()).await? {

@@ -17,7 +17,7 @@ pub const MOST_IN_HAND: usize = 256 << 20;
 pub const MOST_MADE: usize = 128 << 20;
 /// Lighter values are not counted: they add up to little for all runs that may be in progress.
 pub const LIGHT: usize = 64 << 10;
-/// Shorter bodies are not counted either: whatever they contain, they weigh a few hundred KB at most.
+/// Shorter bodies are not counted either: no matter what they contain, their weight is a few hundred KB at most.
 pub const SHORT: usize = 4 << 10;
 
 /// The budget is counted in KB.

@@ -10,7 +10,7 @@ const AT_A_TIME: usize = 2;
 
 static ROOM: Semaphore = Semaphore::const_new(AT_A_TIME);
 
-/// Runs the work in a thread of its own, once it is its turn. It counts as crashed as well if Doorbell stops first.
+/// Runs the work in a separate thread when it is its turn. If Doorbell stops first, it counts as crashed, too.
 pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Crashed> {
     let turn = ROOM.acquire().await.map_err(|_| Crashed)?;
     let done = tokio::task::spawn_blocking(move || {

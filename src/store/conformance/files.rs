@@ -36,7 +36,7 @@ pub(super) async fn intents_belong_to_their_folder(place: &dyn Place) {
     assert_eq!(intents(&heir, "two").await, [intent("a", 2)]);
 }
 
-/// `forget` gives no answer, and must take effect before anything asked for later.
+/// `forget` gives no answer, and must take effect before anything that is requested later.
 pub(super) async fn the_intent_that_follows_a_forgotten_one_stays(place: &dyn Place) {
     let store = place.open().await;
     for n in 0..50 {
@@ -109,7 +109,7 @@ pub(super) async fn rule_files_are_kept_by_their_content(place: &dyn Place) {
     for one in asked {
         one.await.unwrap();
     }
-    // An event shows the files that were in force when it came.
+    // An event shows the files that were current when it arrived.
     let sent = event(0);
     let id = sent.id;
     accept(&owners[0], Accept { ruleset: first, ..taken(sent, Vec::new()) }).await;

@@ -96,7 +96,7 @@ pub(super) async fn many_who_lease_at_a_time_never_get_the_same_run(place: &dyn 
     for one in asked {
         all.extend(one.await.unwrap());
     }
-    // A lease may skip what another owner is just taking, but not for good.
+    // A lease may skip what another owner is just taking, but not permanently.
     all.extend(ids(&lease(&owners[0]).await));
     all.extend(ids(&lease(&owners[0]).await));
     assert!(are_different(all.iter()));

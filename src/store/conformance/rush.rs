@@ -60,7 +60,7 @@ impl Hand {
         self
     }
 
-    /// Executes everything that is left, for any owner.
+    /// Executes everything that remains, for any owner.
     async fn finish(mut self) {
         loop {
             while !self.runs.is_empty() {
@@ -166,7 +166,7 @@ pub(super) async fn whatever_many_do_at_a_time_every_run_ends_once_and_alone_in_
     for hand in hands {
         lived.push(hand.await.unwrap());
     }
-    // One owner dies while it has runs, and another one comes; they execute the rest.
+    // One owner dies while it has runs, and another one is opened; they execute the rest.
     let (mut late, dead) = (Vec::new(), &owners[0]);
     for hand in lived.iter_mut().filter(|hand| Arc::ptr_eq(&hand.store, dead)) {
         hand.runs.iter().for_each(|run| seen.lock().unwrap().give(run));

@@ -101,7 +101,7 @@ async fn end(sql: &Transaction<'_>, runs: &[Locked], state: State, now: Timestam
     Ok(())
 }
 
-/// Ends waiting runs. Runs that a living owner is working on are left alone; those of a dead owner are not.
+/// Ends waiting runs. Runs that a living owner is working on are not changed; those of a dead owner are.
 pub(super) async fn cancel(sql: &Transaction<'_>, which: &Waiting, now: Timestamp) -> Result<Cancelled> {
     let event = match which.event {
         Some(event) => match number(sql, event).await? {

@@ -1,6 +1,6 @@
-//! How runs start: which start at once, which wait in their lane, which are skipped because of `once_per`; and which
-//! deliveries are known. All of it in the transaction that stores the event, and all of it in one order (see [`super`]), so
-//! that no two transactions deadlock.
+//! How runs start: which start immediately, which wait in their lane, which are skipped because of `once_per`; and which
+//! deliveries are known. All of it in the transaction that stores the event, and all of it in one order (see [`super`]),
+//! so that no two transactions deadlock.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -109,7 +109,7 @@ pub(super) async fn give_back(sql: &Transaction<'_>, runs: &[(RunId, String, Opt
     Ok(())
 }
 
-/// Inserts an event's new runs into `pending`; those that start at once belong to the owner `by`.
+/// Inserts an event's new runs into `pending`; those that start immediately belong to the owner `by`.
 pub(super) async fn insert_runs(
     sql: &Transaction<'_>,
     event: i64,

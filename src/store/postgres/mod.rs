@@ -8,7 +8,7 @@
 //!   ([`owner`]). An expired owner loses its runs when somebody leases them, and not earlier.
 //! - `record` changes a run only if its owner and turn number are still those it was taken with, in one statement ([`record`]).
 //! - A lane is decided under a lock of its own ([`claims`]), and runs are numbered under it: so the order of numbers in a
-//!   lane is the order of acceptance, whatever clocks and ids say.
+//!   lane is the order of acceptance, independent of clocks and ids.
 //! - What many may claim at the same time (`once_per` values, deliveries, ids) is a unique key.
 //! - Text chosen by senders can have any length and contain any character, but keys and text of PostgreSQL cannot; so keys
 //!   are hashes, and such text is stored as bytes.
