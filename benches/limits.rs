@@ -1,5 +1,5 @@
-//! What it takes to start, to hold and to catch up: start and check with many rules, memory with many connections, events
-//! and waiting runs, a burst, and a large workbook.
+//! Measures Doorbell at its limits: start and check with many rules, memory with many connections, events and waiting
+//! runs, a burst, and a large workbook.
 //!
 //!     cargo bench --bench limits                  # a hundred thousand events
 //!     cargo bench --bench limits -- 1000000       # a million
@@ -62,7 +62,7 @@ fn many(count: usize) -> String {
         .collect()
 }
 
-/// Sends on a connection that stays; says whether it was answered with 200.
+/// Sends a request on a connection that stays open; returns whether the answer was 200.
 fn ask(stream: &mut TcpStream, request: &[u8], answer: &mut Vec<u8>) -> bool {
     answer.clear();
     stream.write_all(request).expect("it is sent");
@@ -81,7 +81,7 @@ fn connect(server: &Server) -> TcpStream {
     stream
 }
 
-/// Sends so many requests over 64 connections; those that are refused are sent again.
+/// Sends this many requests over 64 connections; refused ones are sent again.
 fn ring(server: &Server, events: usize) {
     let next = AtomicUsize::new(0);
     let request = request(server.path);
@@ -124,7 +124,7 @@ fn check() {
     say("check of 5,000 rules", format!("{} (exit {})", ms(clock), status.code().unwrap_or(-1)));
 }
 
-/// A thousand rows go into a workbook that has a hundred thousand.
+/// Adds 1,000 rows to a workbook that has 100,000.
 fn workbook() {
     let one = "      - add_row: book.xlsx\n        columns: { Id: \"{{ body.id }}\", Title: one, Price: 1, When: \"{{ now }}\" }\n      - append: done.log\n        text: done\n";
     let folder = folder(&format!("  One:\n    {RULE}\n{one}"));
@@ -193,7 +193,7 @@ fn took(events: usize) {
     say(&format!("memory after {events} events"), mb(&server.child));
 }
 
-/// Nobody answers where the rule calls, so that everything waits.
+/// The app that the rule calls does not answer, so all runs wait.
 fn waiting(events: usize) {
     let gone = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("an address");
     let server =

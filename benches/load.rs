@@ -1,11 +1,11 @@
-//! The workloads of docs/performance.md, side by side in one run: a bare warp server as the floor, Doorbell, and Debian's
-//! `webhook` as a peer where it is installed.
+//! The workloads of docs/performance.md, measured in one run: a bare warp server for comparison, Doorbell, and Debian's
+//! `webhook` if it is installed.
 //!
 //!     cargo bench --bench load               # A, B and C, and A with 1 and 256 connections
 //!     cargo bench --bench load -- A 20       # one of them, 20 seconds each
 //!
-//! 32 keep-alive connections on one thread send an order of 1.5 KB for 3 seconds to warm up and then for 10; ratios
-//! of one run are what counts, for the machine is shared with the load.
+//! 32 keep-alive connections on one thread send an order of 1.5 KB, first for 3 seconds to warm up and then for 10.
+//! Compare only ratios within one run, because the load generator runs on the same machine.
 
 mod bench;
 
@@ -116,7 +116,7 @@ async fn call(address: String, request: Arc<[u8]>, counting: Arc<AtomicBool>, st
     times
 }
 
-/// A bare warp server: reads the body, answers, does nothing.
+/// A bare warp server: reads the body, answers, and does nothing else.
 fn floor() {
     use hyper_util::rt::{TokioExecutor, TokioIo};
     use warp::Filter;

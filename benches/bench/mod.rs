@@ -1,4 +1,4 @@
-//! What the benches call, and with what: servers in folders of their own, and an order of 1.5 KB.
+//! The servers that the benches call, each in a folder of its own, and the order of 1.5 KB that they send.
 
 #![allow(dead_code, reason = "each bench needs its part of it")]
 
@@ -113,7 +113,7 @@ impl Server {
     }
 }
 
-/// Whether an answer with a length is all there.
+/// Whether an answer with a length is complete.
 pub fn whole(answer: &[u8]) -> bool {
     let text = String::from_utf8_lossy(answer).to_ascii_lowercase();
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
@@ -144,7 +144,7 @@ fn sink() -> String {
     told.recv().expect("the sink listens")
 }
 
-/// How much memory a process has in hand, in MB.
+/// How much memory a process uses, in MB.
 pub fn memory(child: &Child) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", child.id())).expect("it is there");
     let line = text.lines().find(|l| l.starts_with("Rss:")).expect("a line");

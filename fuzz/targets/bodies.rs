@@ -1,5 +1,5 @@
-//! Any bytes as a body of any content type, packed or not: read or refused with a sentence, and in parts as in whole. The first
-//! line is the content type, the second the encoding.
+//! Any bytes as a body of any content type, compressed or not: it is read, or refused with a message, and reading it in
+//! parts gives the same as reading all of it. The first line is the content type, the second the encoding.
 #![no_main]
 
 use doorbell::body;
@@ -45,7 +45,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Err(malformed) = &read {
         assert!(malformed.why.ends_with('.'), "{}", malformed.why);
     }
-    // In parts, a body of JSON is what it is as a whole.
+    // Reading a JSON body in parts gives the same values as reading all of it.
     let fields: Vec<Field> = FIELDS.iter().filter_map(|f| Field::read(f).ok()).collect();
     let Some(parts) = Projection::of(&fields).read(&unpacked) else { return };
     let whole: Value = serde_json::from_slice(&unpacked).expect("what was read in parts can be read as a whole");

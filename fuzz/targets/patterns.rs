@@ -1,4 +1,5 @@
-//! Any text as an address, as a field and as a pattern of `like` and `matches`: a problem at load, or a verdict. One a line.
+//! Any text as an address, as a field and as a pattern of `like` and `matches`: a problem at load, or a result. Each is
+//! on a line of its own.
 #![no_main]
 
 use doorbell::expr::names::Resolver;
@@ -15,7 +16,7 @@ fuzz_target!(|text: &str| {
     let (address, field, pattern, path) = (next(), next(), next(), next());
     if let Ok(route) = Route::read(address) {
         route.fit(&decode(path));
-        // Found by hash or part by part, it is the same address.
+        // Looking the address up by hash must agree with comparing it part by part.
         let called = decode(address);
         if let Some(literal) = route.literal() {
             assert!(route.fit(&called).is_some() && normal(&called) == literal, "{literal}");
@@ -37,7 +38,7 @@ fuzz_target!(|text: &str| {
         for address in ["/a", path] {
             let event = Event { method: "POST".into(), address: decode(address), body: body.clone(), ..Event::nobody() };
             let verdicts = ruleset.verdicts(&event, true).iter().filter(|v| v.runs()).count();
-            // The index may only narrow down, never decide.
+            // The index may only narrow down the candidates, and never decide.
             assert_eq!(ruleset.answering(&event).len(), verdicts);
         }
     }

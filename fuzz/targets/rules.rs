@@ -1,4 +1,4 @@
-//! Any bytes as a rule file: every problem can be drawn, and what is good can be asked about an event, rehearsed and tested.
+//! Any bytes as a rule file: every problem can be shown, and valid rules can be matched, run without effects, and tested.
 #![no_main]
 
 use doorbell::action::contract::MockResponse;

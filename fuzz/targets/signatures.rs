@@ -1,5 +1,5 @@
-//! Any request to any sender's guard: it is let in or not, greeted or not, and never by luck. The first byte chooses the
-//! sender; then a line for the path and query, lines of headers, an empty line, and the body.
+//! Any request to any sender's guard: it may be denied or answered as a handshake, but never accepted by accident. The
+//! first byte chooses the sender; then a line for the path and query, lines of headers, an empty line, and the body.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -47,6 +47,6 @@ fuzz_target!(|bytes: &[u8]| {
         Err(NotAdmitted::Denied(why)) => assert!(!why.is_empty() && !why.contains("c2VjcmV0"), "{why}"),
         Err(NotAdmitted::Malformed(_) | NotAdmitted::TooLarge | NotAdmitted::Greeted(_)) => {}
     }
-    // The same bytes as what a sender publishes its key with.
+    // The same bytes as a key that a sender publishes.
     let _ = Published::read(body);
 });

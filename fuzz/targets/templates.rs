@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, json};
 
 fuzz_target!(|text: &str| {
-    // JSON's way to write a text is also one of YAML's.
+    // Text in JSON syntax is also valid YAML.
     let text = json!(text).to_string();
     let file = format!(
         "webhooks: {{ /a: {{ verify: none }} }}\nrules:\n  Line:\n    when: {{ webhook: /a }}\n    set: {{ named: {text} }}\n    then: [ {{ append: a.txt, text: {text} }} ]\n  File:\n    when: {{ webhook: /a }}\n    then: [ {{ append: {text}, json: {{ a: {text}, b: \"{{{{ now }}}}\" }} }} ]\n  Call:\n    when: {{ webhook: /a }}\n    then: [ {{ post: \"https://example.com/x\", query: {{ q: {text} }}, headers: {{ X-A: {text} }}, form: {{ f: {text} }} }} ]\n  Url:\n    when: {{ webhook: /a }}\n    then: [ {{ get: {text}, hosts: [example.com] }} ]\n  Answer:\n    when: {{ webhook: /a }}\n    then: [ {{ respond: 200, xml: {text} }} ]\n"

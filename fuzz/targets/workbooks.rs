@@ -1,5 +1,5 @@
-//! Any bytes as a workbook, or as a part of one, or as a `.csv`: a row goes in or the step says why not, and what was there
-//! stays. The first byte chooses what the rest is.
+//! Any bytes as a workbook, as a part of one, or as a `.csv`: a row is added, or the step reports why not, and the
+//! existing content stays. The first byte chooses what the rest is.
 #![no_main]
 
 use std::future::Future;
@@ -20,7 +20,7 @@ use doorbell::model::run::{Intent, RunId};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
 
-/// Keeps nothing: nothing crashes here.
+/// Stores nothing, because nothing crashes here.
 struct Nowhere;
 
 impl Ledger for Nowhere {
@@ -33,7 +33,7 @@ impl Ledger for Nowhere {
     fn forget(&self, _: &str) {}
 }
 
-/// The folder is taken once, as by a program that serves.
+/// The folder is locked once, as by a running `serve`.
 static WORLD: LazyLock<(tempfile::TempDir, Output, Runtime)> = LazyLock::new(|| {
     let dir = tempfile::tempdir().unwrap();
     let output = Output::open(dir.path(), &[]).unwrap();
@@ -64,7 +64,7 @@ const PARTS: [(&str, &str); 6] = [
     ("xl/sharedStrings.xml", r#"<sst><si><t>Id</t></si></sst>"#),
 ];
 
-/// A workbook of which one part is what we are given.
+/// A workbook with the given bytes as one of its parts.
 fn with_part(chosen: usize, text: &[u8]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (n, (name, good)) in PARTS.iter().enumerate() {
