@@ -128,11 +128,11 @@ fn a_server_that_is_gone_is_left_alone_and_everybody_can_see_it() {
     let seen = format!("ready, 2 rules; no answer from {gone}, so calls there are paused\n");
     until("it is seen", || world.said(&["health", "--listen", &doorbell.address]) == seen);
     until("it is told", || {
-        doorbell.logged("server did not answer several times; calls to it are paused for a while: the connection failed")
+        doorbell.logged("server did not answer several calls in a row; calls to it are paused for a while: the connection failed")
     });
     let event = doorbell.ring("/call", "{}");
     until("who comes now is told", || {
-        world.said(&["explain", &event]).contains("did not answer several times, so calls to it are paused for a while")
+        world.said(&["explain", &event]).contains("did not answer several calls in a row, so calls to it are paused for a while")
     });
     doorbell.ring("/write", "{\"n\": 1}");
     until("others go on", || world.output("out.txt") == "1\n");

@@ -185,7 +185,7 @@ impl Net {
         let host = self.hosts.host(&name);
         let turn = host.turn(std::time::Instant::now()).await.map_err(|e| match e {
             NotNow::Rests(wait) => {
-                Unsent::Resting(format!("{name} did not answer several times, so calls to it are paused for a while"), wait)
+                Unsent::Resting(format!("{name} did not answer several calls in a row, so calls to it are paused for a while"), wait)
             }
             NotNow::Crowded(wait) => Unsent::Crowded(wait),
         })?;
@@ -195,7 +195,7 @@ impl Net {
                 // A call with a short timeout says nothing about the server.
                 let hurried = timeout < PATIENT && began.elapsed() >= timeout;
                 if !hurried && turn.was_silent() {
-                    tracing::warn!(server = name, "server did not answer several times; calls to it are paused for a while: {why}");
+                    tracing::warn!(server = name, "server did not answer several calls in a row; calls to it are paused for a while: {why}");
                 }
                 Err(Unsent::Again(why))
             }

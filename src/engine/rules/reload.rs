@@ -128,7 +128,7 @@ impl Watch {
             }
         };
         let Some(ruleset) = loaded.ruleset else {
-            tracing::error!("rules have problems after an edit; the old rules stay in force\n{}", draw_all(&loaded.problems));
+            tracing::error!("rules have problems after an edit; the old rules stay in use\n{}", draw_all(&loaded.problems));
             self.show(loaded.problems);
             return true;
         };
@@ -159,7 +159,7 @@ impl Watch {
     }
 
     fn refuse(&self, message: String, help: &str) {
-        tracing::error!("{message}; the old rules stay in force; {help}");
+        tracing::error!("{message}; the old rules stay in use; {help}");
         self.show(vec![Problem::of_file(&self.folder.to_string_lossy(), message, help)]);
     }
 

@@ -88,7 +88,7 @@ impl Watchdog {
                 if let Some(run) = all.overdue(LONGEST) {
                     tracing::error!(
                         run,
-                        "run has been computing for {} seconds without an end; Doorbell stops, so that it can be restarted",
+                        "run has been computing for {} seconds without finishing; Doorbell stops, so that it can be restarted",
                         LONGEST.as_secs()
                     );
                     std::process::abort();
