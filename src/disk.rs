@@ -44,7 +44,7 @@ impl Lock {
         &self.id
     }
 
-    /// Whether the folder is still the one that was locked. The error is a message.
+    /// Whether the folder is still the one that was locked. The error is a message for people.
     pub fn is_there(&self) -> Result<(), String> {
         // Some network mounts renumber their files from time to time.
         let is_same = fs::metadata(&self.path).is_ok_and(|m| m.ino() == self.number);

@@ -36,7 +36,7 @@ pub const RESERVED: [&str; 2] = ["/health", "/_doorbell"];
 pub const MAX_PATH: usize = 8 << 10;
 
 impl Route {
-    /// Parses an address; the error is a message and how to fix it.
+    /// Parses an address; the error is a message, and how to fix the address.
     pub fn read(text: &str) -> Result<Self, (String, String)> {
         let no = |m: &str, l: String| Err((m.to_owned(), l));
         if let Some((_, rest)) = text.split_once("://") {

@@ -194,8 +194,8 @@ fn spellings(value: &str) -> Vec<String> {
     for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD] {
         all.push(engine.encode(value));
     }
-    // A secret inside a longer base64 text begins at one of three positions in a group of four characters; the characters it
-    // shares with its neighbors are left off.
+    // A secret inside a longer base64 text begins at one of three positions in a group of four characters; the characters
+    // it shares with its neighbours are left off.
     if value.len() >= 9 {
         for shift in 0..3usize {
             let mut padded = vec![0u8; shift];

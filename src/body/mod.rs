@@ -100,7 +100,7 @@ pub fn weight_at_most(raw: &[u8]) -> usize {
         _ => 0,
     };
     let values: usize = 3 + raw.iter().map(values).sum::<usize>();
-    // An invalid byte becomes a character of three bytes.
+    // An invalid byte is replaced by a character of three bytes.
     raw.len().saturating_mul(4) + VALUE * values.min(MAX_VALUES)
 }
 

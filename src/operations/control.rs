@@ -140,7 +140,7 @@ pub enum Commands {
 }
 
 impl Commands {
-    /// Finds out who owns the store of a data folder. The error is a message.
+    /// Finds out who owns the store of a data folder. The error is a message for people.
     pub fn open(data: &Path) -> Result<Self, String> {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -185,7 +185,7 @@ impl Commands {
         matches!(self, Commands::Serving { .. })
     }
 
-    /// Executes a command. The error is a message.
+    /// Executes a command. The error is a message for people.
     pub fn perform(&mut self, command: Command) -> Result<Done, String> {
         match self {
             Commands::Alone { store, runtime, .. } => {

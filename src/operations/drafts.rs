@@ -90,7 +90,7 @@ fn first_sentence(text: &str) -> String {
     comment.join(" ").split_inclusive(". ").next().unwrap_or("").trim_end().to_owned()
 }
 
-/// A recipe by its name. The error is a message.
+/// A recipe by its name. The error is a message for people.
 pub fn recipe(name: &str) -> Result<Draft, String> {
     let plain = name.trim_end_matches(".yaml");
     match RECIPES.iter().find(|(n, _)| *n == plain) {
@@ -112,7 +112,7 @@ pub struct Sample {
 
 impl Sample {
     /// A webhook sent to an address. If a header is repeated, the last one counts; a body without a `content-type` is
-    /// read as JSON. The error is a message.
+    /// read as JSON. The error is a message for people.
     pub fn read(address: &str, headers: Vec<(String, String)>, body: &[u8]) -> Result<Self, String> {
         let mut kept: Vec<(String, String)> = vec![("content-type".to_owned(), "application/json".to_owned())];
         for (name, value) in headers {

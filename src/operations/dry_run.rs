@@ -31,7 +31,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// The event it would become. The error is a message.
+    /// The event it would become. The error is a message for people.
     pub fn into_event(self, now: Timestamp) -> Result<Event, String> {
         let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
         let request = Request {

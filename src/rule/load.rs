@@ -85,7 +85,7 @@ pub fn load(sources: Vec<Source>, lookup: Resolver, require_verify: bool) -> Loa
     Loaded { ruleset, problems }
 }
 
-/// Reads one rule from a stored file, for a run that began with it. The error is a message.
+/// Reads one rule from a stored file, for a run that began with it. The error is a message for people.
 pub fn one_rule(source: Source, name: &str, lookup: &Resolver) -> Result<Rule, String> {
     let source = Arc::new(source);
     let node = source.read().map_err(|problem| problem.message)?;

@@ -84,7 +84,7 @@ pub enum StartResult {
     Repeated,
 }
 
-/// Identifies a delivery (for example by the sender's own id), and says how long that is remembered.
+/// Identifies a delivery (for example by the sender's own id), and how long it is remembered.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     pub key: String,
@@ -96,7 +96,7 @@ pub struct Delivery {
 pub struct Accept {
     pub event: Arc<Event>,
     pub runs: Vec<NewRun>,
-    /// How to recognize the delivery if it arrives again; one match is enough.
+    /// How to recognise the delivery if it arrives again; one match is enough.
     pub deliveries: Vec<Delivery>,
     /// Whether the sender's identity was verified. Anybody else may only have guessed the delivery's id.
     pub is_vouched: bool,
@@ -118,8 +118,8 @@ pub enum Accepted {
     /// leased.
     ///
     /// A caller who only guesses the delivery's id learns nothing and starts nothing: if this is not the same request
-    /// ([`Event::request_hash`]), the standing is empty, and failed runs are restarted only for a verified sender. The same
-    /// applies to events stored before request hashes existed.
+    /// ([`Event::request_hash`]), the state of the answer (`standing`) is empty, and failed runs are restarted only for a
+    /// verified sender. The same applies to events stored before request hashes existed.
     Again { first: EventId, is_same: bool, restarted: usize, standing: Standing },
 }
 

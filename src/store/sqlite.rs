@@ -1,8 +1,9 @@
 //! The embedded store: SQLite in WAL mode with `synchronous=FULL`, one writer thread, group commit.
 //!
-//! All jobs that wait when the thread is free are committed as one transaction, and only then are all callers answered; so
-//! one flush serves all events that came during the previous one. The statements are in [`super::jobs`], ownership of runs in
-//! [`super::owner`], reading for people in [`super::archive`], checkpoints of the log in [`super::checkpoint`].
+//! All jobs that wait when the thread is free are committed as one transaction, and all callers are answered after that;
+//! so one flush serves all events that arrived during the previous one. The statements are in [`super::jobs`], ownership
+//! of runs in [`super::owner`], reading for people in [`super::archive`], checkpoints of the log in
+//! [`super::checkpoint`].
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -42,7 +43,7 @@ pub(super) fn file(data: &Path) -> PathBuf {
     data.join(FILE)
 }
 
-/// Whether the file is shorter than its header says. If a log exists next to it, the missing part may be there.
+/// Whether the file is shorter than its header says. If there is a log next to it, the missing part may be in the log.
 fn is_cut_off(data: &Path) -> bool {
     let log = std::fs::metadata(data.join(format!("{FILE}-wal"))).map_or(0, |m| m.len());
     let (mut head, length) = ([0; 32], std::fs::metadata(file(data)).map_or(0, |m| m.len()));
@@ -285,7 +286,7 @@ impl Store for Sqlite {
     }
 
     fn forget(&self, folder: &str, file: &str) {
-        // If this fails, the intent stays, and is recognized as done after a restart.
+        // If this fails, the intent stays, and is recognised as done after a restart.
         let job = Job::Forget { folder: folder.to_owned(), file: file.to_owned() };
         let _ = self.jobs.try_send(Waiting { job, done: None });
     }

@@ -44,7 +44,7 @@ impl Encoding {
     }
 }
 
-/// How the signature and the time are written in a text.
+/// How the signature and the time are written in some text.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Format {
     /// `sha256={sig}`.
@@ -66,7 +66,7 @@ impl Format {
         }
     }
 
-    /// The signatures in a text, and the time.
+    /// The signatures in some text, and the time.
     fn find(&self, text: &str, list: Option<&str>) -> (Vec<String>, Option<String>) {
         match self {
             Format::Whole { before, after } => {

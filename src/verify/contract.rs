@@ -58,7 +58,7 @@ pub const PASTE: &str = "paste your address, such as https://hooks.example.com/N
 pub struct Published(pub(super) Key);
 
 impl Published {
-    /// Parses a published key. The error is a message.
+    /// Parses a published key. The error is a message for people.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         Key::published(bytes).map(Self)
     }
@@ -248,7 +248,7 @@ impl Guard {
     }
 
     /// Makes an event from a request that needs no verification, because a person at this machine has created it. The
-    /// error is a message.
+    /// error is a message for people.
     pub fn admit_unproven(request: Request, id: EventId) -> Result<Event, String> {
         Guard::open().admit(request, &Keys::new(), id, usize::MAX >> 1, None).map_err(|e| match e {
             NotAdmitted::Denied(why) => why,

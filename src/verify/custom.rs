@@ -50,7 +50,7 @@ pub(super) fn senders() -> &'static [Sender] {
     &SENDERS
 }
 
-/// The senders in a text in the format of `providers.yaml`.
+/// The senders in text that has the format of `providers.yaml`.
 pub(super) fn described(text: &str) -> Vec<Sender> {
     let source = Source { name: "providers.yaml".into(), text: text.into() };
     let Ok(node) = source.read() else { return Vec::new() };

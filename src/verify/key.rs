@@ -19,7 +19,7 @@ pub(super) enum Algorithm {
     HmacSha256,
     HmacSha384,
     HmacSha512,
-    /// The plain digest of a text that contains the secret.
+    /// The plain digest of text that contains the secret.
     Sha1,
     Sha256,
     Sha512,

@@ -164,7 +164,7 @@ pub fn words(name: &str) -> Option<(String, Option<String>)> {
     custom::senders().iter().any(|s| s.name == name).then(|| (custom::words(name), custom::handshake_words(name)))
 }
 
-/// The guard for a sender's requests with this secret. The error is a message.
+/// The guard for a sender's requests with this secret. The error is a message for people.
 pub fn guard(name: &str, secret: &str, public_url: Option<&str>) -> Result<Guard, String> {
     let known = || all_names().filter(|n| *n != CUSTOM);
     if !known().any(|n| n == name) {

@@ -58,7 +58,7 @@ pub struct RequestHead {
 }
 
 impl RequestHead {
-    /// Parses the head; the error is a status and a sentence for the sender. Whatever one version of HTTP forbids is
+    /// Parses the head; the error is a status and a message for the sender. Whatever one version of HTTP forbids is
     /// rejected in the other versions, too.
     pub fn new(request: &HttpRequest<Incoming>, peer: SocketAddr, proxies: &Proxies) -> Result<Self, (StatusCode, &'static str)> {
         let bad = |said| (StatusCode::BAD_REQUEST, said);
@@ -211,7 +211,7 @@ impl Hook {
         }
     }
 
-    /// What the sender is told, and what the operator reads.
+    /// What the sender receives, and what is logged for the operator.
     fn refused(&self, refusal: &Refusal, head: &RequestHead) -> Response<Body> {
         let id = Uuid::now_v7();
         let (status, said) = refusal.answer();

@@ -35,9 +35,9 @@ pub enum Node {
     Text(String),
     List(Vec<Node>),
     Map(Vec<(String, Node)>),
-    /// `{{ … }}` without quotes, which YAML takes for a map in a map.
+    /// `{{ … }}` without quotes, which YAML reads as a map in a map.
     Braces,
-    /// A `!word`, which YAML takes for a type.
+    /// A `!word`, which YAML reads as a type.
     Tagged,
 }
 

@@ -39,7 +39,7 @@ impl From<io::Error> for Unwritten {
 }
 
 impl Output {
-    /// Locks the folder for this process; creates it if it is missing. The error is a message.
+    /// Locks the folder for this process; creates it if it is missing. The error is a message for people.
     pub fn open(root: &Path, forbidden: &[&Path]) -> Result<Self, String> {
         let made = fs::create_dir_all(root).and_then(|()| root.canonicalize());
         let real = made.map_err(|e| format!("the output folder {} cannot be used: {}", root.display(), words(&e)))?;

@@ -380,7 +380,7 @@ pub enum Received {
     Later(Responding),
 }
 
-/// The answer of a rule's `respond`, which is not there yet.
+/// The answer of a rule's `respond`, which has not been given yet.
 pub struct Responding {
     event: EventId,
     received: Timestamp,
@@ -433,7 +433,7 @@ fn delivery_id(address: &Address, event: &Event, allowance: Allowance) -> Result
     scope.budget().spent().map_or_else(|| Ok(parts.map(|parts| parts.join(" "))), Err)
 }
 
-/// How to recognize a repeated delivery: by the sender's own id, and by what was signed if the address asks for that.
+/// How to recognise a repeated delivery: by the sender's own id, and by what was signed if the address asks for that.
 fn deliveries(address: &Address, called: &str, id: Option<String>, proofs: Vec<String>) -> Vec<Delivery> {
     let known_by = |at: &str, key: String| Delivery { key: format!("{at} {key}"), remembered: address.remembered };
     // An id is unique per path (`/orders/{shop}`: per shop); a signed message is valid only once.

@@ -29,7 +29,7 @@ pub struct RateLimiter(Mutex<Counts>);
 
 #[derive(Default)]
 struct Counts {
-    /// In arbitrary order, so that any few neighbors are as good a sample as any other.
+    /// In arbitrary order, so that any few neighbours are as good a sample as any other.
     all: Vec<Count>,
     /// Where each count is in `all`.
     places: HashMap<Key, usize>,

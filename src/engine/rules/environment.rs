@@ -91,8 +91,8 @@ impl HandedOverSecrets {
         self.changed.clone()
     }
 
-    /// Stores a new secret safely on disk; returns the path of its file. The error is a message. An existing secret is
-    /// never replaced, because otherwise anybody could put another one in its place.
+    /// Stores a new secret safely on disk; returns the path of its file. The error is a message for people. An existing
+    /// secret is never replaced, because otherwise anybody could put another one in its place.
     pub fn keep(&self, name: &str, secret: &str) -> Result<PathBuf, String> {
         use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
         if name.contains(['/', '\\']) || name.starts_with('.') {

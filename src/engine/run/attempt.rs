@@ -1,6 +1,6 @@
-//! One attempt at one step: rendered for its event, then performed. A panic in it is a failed attempt and does not end the
-//! run. Rendering is first tried inline with a small budget; if that is not enough, it is done again in a separate thread.
-//! What follows from the outcome is decided by [`crate::engine::run::worker`].
+//! One attempt at one step: rendered for its event, then performed. A panic in it is a failed attempt and does not end
+//! the run. Rendering is first tried inline with a small budget; if that is not enough, it is done again in a separate
+//! thread. [`crate::engine::run::worker`] decides what follows from the outcome.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -191,7 +191,7 @@ impl Loop {
     }
 }
 
-/// An outcome for the history: its word, its sentence, and what is passed on.
+/// An outcome for the history: its word, its message, and what is passed on.
 pub fn into_record(outcome: Outcome) -> (&'static str, String, Option<Answer>, Option<Receipt>) {
     match outcome {
         Outcome::Done(success) => ("done", success.said, success.answer, success.receipt),

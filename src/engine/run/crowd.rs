@@ -89,7 +89,7 @@ impl Crowd {
         Entry { bytes, taken, waits }
     }
 
-    /// Reads the event of a run in progress once there is memory for it. The error is a message.
+    /// Reads the event of a run in progress once there is memory for it. The error is a message for people.
     pub async fn read(&self, entry: Entry, hand: &mut InHand, run: &Run, event: Unread) -> Result<Event, String> {
         let taken = match entry.waits {
             Some(_) => self.memory.take(entry.bytes).await,

@@ -145,7 +145,8 @@ fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Values, vault: &
     (!is_kind).then(|| format!("it was {}, which is not {kind}", shown(found, vault)))
 }
 
-/// A value for display: short, on one line. Secrets are redacted first, because a truncated secret would not be recognized.
+/// A value for display: short, on one line. Secrets are redacted first, because a truncated secret would not be
+/// recognised.
 fn shown(found: &Found, vault: &Vault) -> String {
     let text = match found {
         Found::Missing => "missing".to_owned(),

@@ -61,7 +61,8 @@ pub enum Root {
 pub trait Values {
     /// The budget that all lookups and created values are charged to.
     fn budget(&self) -> &Budget;
-    /// The value of a root; `None` if it is missing. The error is a message (a `set:` that cannot be evaluated).
+    /// The value of a root; `None` if it is missing. The error is a message for people (a `set:` that cannot be
+    /// evaluated).
     fn root(&self, root: &Root) -> Result<Option<Cow<'_, Value>>, String>;
     /// The placeholder for a field that is missing because its step was not done: only a dry run has such values.
     fn stand_in(&self, _: &Field) -> Option<Value> {

@@ -1,4 +1,4 @@
-//! The words inside the braces of a template. [`super::tags`] decides what they mean, and [`super::hints`] recognizes the
+//! The words inside the braces of a template. [`super::tags`] decides what they mean, and [`super::hints`] recognises the
 //! syntax of other tools.
 
 use super::piece::What;
@@ -41,7 +41,7 @@ impl Token {
     }
 }
 
-/// Splits the content of braces into tokens. The error is a message.
+/// Splits the content of braces into tokens. The error is a message for people.
 pub(super) fn tokens(inner: &str) -> Result<Vec<Token>, String> {
     let mut out = Vec::new();
     let mut chars = inner.char_indices().peekable();

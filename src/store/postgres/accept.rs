@@ -91,7 +91,7 @@ async fn redelivered(sql: &Transaction<'_>, owner: &Owner, accept: &Accept, keys
 }
 
 /// Continues failed runs of an event at the step that failed; only those of one rule, if one is given. The event is
-/// locked. Their turn number jumps far above any earlier one, so that an owner from before the failure is recognized as
+/// locked. Their turn number jumps far above any earlier one, so that an owner from before the failure is recognised as
 /// stale.
 pub(super) async fn restart(sql: &Transaction<'_>, seq: i64, rule: Option<&str>, now: i64) -> Result<usize> {
     let text =

@@ -63,7 +63,7 @@ pub(super) async fn claim_deliveries(sql: &Transaction<'_>, deliveries: &[Delive
     Ok(keys.iter().map(|key| (key.clone(), known[key].clone())).collect())
 }
 
-/// Stores the deliveries by which an event came.
+/// Stores the deliveries by which an event arrived.
 pub(super) async fn keep_deliveries(sql: &Transaction<'_>, keys: &[(String, Known)], accept: &Accept, event: i64) -> Result<()> {
     if keys.is_empty() {
         return Ok(());

@@ -29,7 +29,7 @@ impl Intents {
                 // The caller may be gone.
                 match job {
                     Job::Intend { folder, intent, done } => drop(done.send(clerk.intend(&folder, &intent).await)),
-                    // If this fails, the intent stays, and is recognized as done after a restart.
+                    // If this fails, the intent stays, and is recognised as done after a restart.
                     Job::Forget { folder, file } => drop(clerk.forget(&folder, &file).await),
                     Job::Of { folder, done } => drop(done.send(clerk.of(&folder).await)),
                 }

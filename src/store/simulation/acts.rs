@@ -213,7 +213,7 @@ impl World {
         };
         match self.commit(&Job::Record(record.clone())) {
             Committed::Did(Reply::Recorded(Recorded::Recorded)) => self.recorded(&record, next, unheard),
-            // A record that was already made with unknown outcome gives nothing, or the same again.
+            // A record that is repeated because its outcome was unknown may have this result, or the same as before.
             Committed::Did(Reply::Recorded(Recorded::LeaseLost)) => {
                 assert!(Hand { run, unrecorded: Some(record), unheard }.is_over(), "the lease of a run was lost that nobody took");
             }

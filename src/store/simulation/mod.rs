@@ -53,7 +53,7 @@ struct Witness {
     replayed: HashSet<RunId>,
     /// The last run of each lane that was started.
     front: HashMap<String, RunId>,
-    /// The first event of each delivery, when it came, and its body.
+    /// The first event of each delivery, when it arrived, and its body.
     deliveries: HashMap<String, (EventId, Timestamp, Bytes)>,
 }
 

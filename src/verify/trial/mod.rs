@@ -224,7 +224,7 @@ impl<'a> Signer<'a> {
         Draft { request, time, message }
     }
 
-    /// The signature of a text, as bytes; an elliptic-curve signature in the form used in tokens.
+    /// The signature of some text, as bytes; an elliptic-curve signature in the form used in tokens.
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
         let scheme = &self.sender.scheme;
         let key = || Key::read(scheme.algorithm, scheme.key, &self.secret).unwrap().bytes().to_vec();

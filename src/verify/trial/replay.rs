@@ -1,4 +1,4 @@
-//! What was signed is recognized again, no matter how its signature is encoded and what unsigned content is sent with it.
+//! What was signed is recognised again, no matter how its signature is encoded and what unsigned content is sent with it.
 
 use ring::{hmac, signature};
 
@@ -21,7 +21,7 @@ fn mirrored(halves: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Other encodings of a text that may be Base64 or hexadecimal; some of them are never accepted.
+/// Other encodings of text that may be Base64 or hexadecimal; some of them are never accepted.
 fn respelled(text: &str) -> Vec<String> {
     let bare = text.trim_end_matches('=');
     let last = |to: char| bare.chars().take(bare.len() - 1).chain([to]).collect();
@@ -47,7 +47,7 @@ impl Signer<'_> {
                 None => (String::new(), usual.clone()),
             };
             all.extend(respelled(&spelled).into_iter().map(|s| format!("{before}{s}")));
-            // The parts of a token in other encodings, which are different texts to the signature.
+            // The parts of a token in other encodings, for which the signature is not valid.
             all.extend([usual.replace('.', "=."), usual.replace('.', ".."), format!("{usual}.")]);
             if scheme.encoding == Encoding::Base64OfHex {
                 all.push(STANDARD.encode(hex(&one).to_uppercase()));
@@ -131,7 +131,7 @@ fn every_spelling_that_is_accepted_is_the_same_request_again() {
         assert_eq!(signer.guard.proofs(&original, &keys).len(), usize::from(signs), "{}", sender.name);
         // What is not verified proves nothing.
         assert!(signer.guard.proofs(&draft.request, &keys).is_empty(), "{}", sender.name);
-        // A different text is a different request, if the body is signed.
+        // Different text is a different request, if the body is signed.
         let (other_draft, other) = signer.signed(b"{\"type\":\"order\",\"n\":2}");
         let same = signer.guard.proofs(&other, &keys) == signer.guard.proofs(&original, &keys);
         assert_eq!(same, !signs || other_draft.message == draft.message, "{}", sender.name);
