@@ -1,8 +1,8 @@
-//! Secrets: values that rules may use and nobody may see.
+//! Secrets: values that rules can use, but that nobody can see.
 //!
-//! A [`Secret`] cannot be printed or serialized by accident. [`Vault`] provides the secrets and environment values that rules
-//! name, looked up once at load time by a function it is given, and redacts secrets in any text that is shown or stored,
-//! including their encoded forms. Where secrets come from is decided by the caller.
+//! A [`Secret`] cannot be printed or serialized by accident. [`Vault`] provides the secrets and environment values that
+//! rules name, looked up once at load time by a function it is given, and redacts secrets in any text that is shown or
+//! stored, including their encoded forms. The caller decides where secrets come from.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -195,7 +195,7 @@ fn spellings(value: &str) -> Vec<String> {
         all.push(engine.encode(value));
     }
     // A secret inside a longer base64 text begins at one of three positions in a group of four characters; the characters
-    // it shares with its neighbours are left off.
+    // that it shares with its neighbours are left out.
     if value.len() >= 9 {
         for shift in 0..3usize {
             let mut padded = vec![0u8; shift];

@@ -1,9 +1,9 @@
 //! The parts of a JSON body that rules need, so that the rest is checked but not built.
 //!
-//! Building a whole body costs more than matching and rendering together, and most rules use only a few fields. A projection
-//! is computed at load from every field that the rules of an address name; if one of them needs the whole body, or something
-//! that only a search can find (`..`, filters), everything below that place is built. The rest is still checked to be valid
-//! JSON: an event that was accepted can always be parsed completely later.
+//! Building a whole body costs more than matching and rendering together, and most rules use only a few fields. A
+//! projection is computed at load from every field that the rules of an address name; if one of them needs the whole
+//! body, or something that only a search can find (`..`, filters), everything below that place is built. The rest is only
+//! checked for valid JSON: an event that was accepted can always be parsed completely later.
 
 use std::collections::BTreeMap;
 
@@ -75,8 +75,8 @@ impl Projection {
         walk.is_at_end().then_some(value)
     }
 
-    /// Builds what is needed of the current value. A single value where a list or object was expected counts as null: a
-    /// lookup below it finds nothing either way.
+    /// Builds the part of the current value that is needed. A single value where a list or object was expected counts as
+    /// null: a lookup below it finds nothing either way.
     fn build(&self, walk: &mut Walk, left: &mut usize) -> Option<Value> {
         *left = left.checked_sub(1)?;
         match walk.first()? {

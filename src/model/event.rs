@@ -1,7 +1,7 @@
 //! An event: an authenticated request, stored exactly as it was received. It never changes.
 //!
-//! The raw bytes are what is stored; `body` is the result of parsing them once, by [`crate::body`]. Who may create an event
-//! is decided in `verify` and `store`: nothing else calls the constructor.
+//! The raw bytes are what is stored; `body` is the result of parsing them once, by [`crate::body`]. Only `verify` and
+//! `store` create events: nothing else calls the constructor.
 
 use std::fmt;
 use std::str::FromStr;

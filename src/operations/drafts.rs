@@ -1,5 +1,5 @@
-//! Starting points for rules, as values: the built-in recipes, and a rule generated from a received webhook, with a test
-//! for it. The caller writes the text to a file.
+//! Drafts of rules, as values: the built-in recipes, and a rule generated from a received webhook, with a test for it.
+//! The caller writes the text to a file.
 
 use serde::Serialize;
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! A dry run: what the rules would do with a sample webhook, as a value. Nothing is sent or written.
 //!
-//! Matching, rendering and the order of steps are the production code ([`crate::operations::preview`]); here the result
+//! Matching, rendering and the order of steps use the production code ([`crate::operations::preview`]); here the result
 //! becomes values that can be shown anywhere and contain no secrets. The caller loads rules and reads files.
 
 use std::sync::Arc;

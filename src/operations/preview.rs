@@ -1,7 +1,7 @@
 //! A run without side effects: what a rule would do with an event, step by step; nothing is sent or written.
 //!
-//! `doorbell try` and `doorbell test` show and compare it. Matching, rendering, judging replies and the order of steps are
-//! the production code; only the attempts are left out.
+//! `doorbell try` and `doorbell test` show and compare it. Matching, rendering, evaluating replies and the order of steps
+//! use the production code; only the attempts are left out.
 
 use jiff::Timestamp;
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! The rule language: rules and addresses that are known to be valid.
 //!
 //! A [`Rule`] is made only by [`compile`]. This file decides how an event starts one, and provides what a run needs from
-//! it; it does not know any kind of action. The set of all rules is in [`ruleset`].
+//! it; it does not depend on any kind of action. The set of all rules is in [`ruleset`].
 
 pub mod access;
 pub mod address;

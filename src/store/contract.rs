@@ -4,9 +4,9 @@
 //! A handle on a store is an *owner*. Every run in progress belongs to exactly one owner. An owner can die: its runs are
 //! then free for others, and once another owner has taken a run, the dead one can no longer record anything for it
 //! ([`Recorded::LeaseLost`]). Runs of one lane are executed one at a time, in the order in which the store accepted them,
-//! which is neither clock order nor id order; only a run that is replayed or restarted may overtake others that wait.
-//! Values chosen by senders (`once_per` values, lanes, delivery ids) may be any text. The program uses [`Store`];
-//! [`Records`] answers people's questions.
+//! regardless of clocks and ids; only a run that is replayed or restarted may overtake others that wait. Values chosen by
+//! senders (`once_per` values, lanes, delivery ids) can be any text. The program uses [`Store`]; [`Records`] answers
+//! people's questions.
 
 use std::fmt;
 use std::future::Future;

@@ -1,8 +1,8 @@
 //! Who owns runs: an epoch that grows by one each time the store is opened. A run of another epoch has no owner, and neither
 //! has one whose owner is 0; nothing has to be written to release them.
 //!
-//! Opening the store ends the epoch before: a process still using that one finds at its next commit that it owns nothing any
-//! more.
+//! Opening the store ends the epoch before: a process that still uses it finds out at its next commit that it no longer
+//! owns anything.
 
 use std::cell::Cell;
 
@@ -18,8 +18,8 @@ use crate::model::run::{Run, RunId, State};
 /// One opening of the store.
 pub(super) struct Owner {
     pub epoch: i64,
-    /// Runs that earlier owners had when they died and that were not examined yet. They are few: no more than were in
-    /// progress. No new ones appear later, because an owner that has lost its epoch can take nothing any more.
+    /// Runs that earlier owners had when they died and that were not examined yet. There are only a few: no more than
+    /// were in progress. No new ones appear later, because an owner that has lost its epoch can no longer take any runs.
     left_behind: Vec<RunId>,
     /// How many of these the current transaction has examined, from the end.
     looked_at: Cell<usize>,

@@ -1,5 +1,5 @@
 //! Retention: deletes finished events, and expired delivery ids and `once_per` values, in small batches that do not delay
-//! anyone. Events with waiting or failed runs are kept, unless a person asks otherwise.
+//! anyone. Events with waiting or failed runs are kept, unless a person requests otherwise.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};

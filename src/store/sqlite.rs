@@ -128,8 +128,8 @@ fn stopped() -> Error {
     Error::new("the store has stopped", true).but_maybe_done()
 }
 
-/// The database's files as they were when opened. What is written into files that were moved away or replaced is lost with
-/// the process, so after that nothing is stored any more.
+/// The database's files as they were when opened. If files were moved away or replaced, whatever is written to the old
+/// ones is lost when the process ends, so nothing is stored any more after that.
 struct Files {
     numbers: [(PathBuf, u64); 2],
     /// A second handle on the log, never written to. (It holds none of SQLite's locks, which closing a file would release.)

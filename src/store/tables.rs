@@ -84,9 +84,10 @@ CREATE INDEX once_until ON once (until);
     "
 ALTER TABLE pending ADD COLUMN stumbled INTEGER NOT NULL DEFAULT 0;
 ",
-    // Runs have owners: `owner` is the owner's epoch, 0 is none (it was `taken`: 1 for an owner whose process is gone by now,
-    // so epochs begin above it). Queueing in a lane has its own column. `turn` counts leases and records. Saved values have
-    // their own rows, intents belong to an output folder, and answers are stored sealed (secrets by name).
+    // Runs have owners: `owner` is the owner's epoch, 0 is none (the column used to be `taken`, with 1 for an owner whose
+    // process no longer exists, so epochs begin above 1). Queueing in a lane has its own column. `turn` counts leases and
+    // records. Saved values have their own rows, intents belong to an output folder, and answers are stored sealed
+    // (secrets by name).
     "
 CREATE TABLE owner (epoch INTEGER NOT NULL) STRICT;
 INSERT INTO owner VALUES (1);

@@ -81,7 +81,7 @@ impl KeyAt {
     }
 }
 
-/// What a sender has signed, one text for each signature; empty if a secret is only presented.
+/// What a sender has signed, one value for each signature; empty if the sender only sends a secret.
 ///
 /// It is the text that was signed, without any secret and independent of how the signature is encoded: sending the same
 /// request again with its signature encoded differently gives the same value.

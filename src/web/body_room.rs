@@ -58,7 +58,7 @@ impl BodyRoom {
 
 impl Taken<'_> {
     /// Reserves memory for a body that has grown to this many bytes; some of it may be reserved already. A body that has
-    /// not arrived whole counts toward its caller's share.
+    /// not arrived completely counts toward its caller's share.
     pub fn grow(&mut self, bytes: usize, is_whole: bool) -> Result<(), Full> {
         let wanted = bytes.div_ceil(1 << 10);
         if !is_whole && wanted > self.shared {

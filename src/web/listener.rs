@@ -56,8 +56,9 @@ pub async fn serve(bound: Listener, door: webhook::Hook, stop: impl Future<Outpu
     let graceful = GracefulShutdown::new();
     let connections = Connections::new(most_connections, most_connections_each);
     let mut builder = Builder::new(TokioExecutor::new());
-    // A caller that has sent its requests and closes its half still gets its answers. Answers to pipelined requests are not
-    // batched: hyper would hold one back as long as another request follows. Short answers are cheaper to write in one piece.
+    // A caller that has sent its requests and closes its half of the connection still gets its answers. Answers to
+    // pipelined requests are not batched: hyper would hold one back as long as another request follows. Short answers are
+    // cheaper to write in one piece.
     builder
         .http1()
         .timer(TokioTimer::new())

@@ -1,8 +1,9 @@
 //! A cursor over one YAML map: looks up keys, converts values, and reports every problem with them.
 //!
-//! The reader of a part of a rule file asks a [`Fields`] for the keys it knows; any key that was not asked for is a problem
-//! when `done` is called. Reading goes on after a problem, so that one pass finds them all. What a key means is left to its
-//! reader; only problems that are the same for every key (no value, written twice, wrong kind of value) are reported here.
+//! The reader of a part of a rule file asks a [`Fields`] for the keys it knows; any key that was not asked for is a
+//! problem when `done` is called. Reading goes on after a problem, so that one pass finds them all. The reader of a key
+//! decides what it means; only problems that are the same for every key (no value, written twice, wrong kind of value)
+//! are reported here.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! A YAML file with its line numbers: the only place that knows `serde_yaml`.
 //!
-//! A file is read twice, first for the kinds of its scalars, then for their spelling, because `serde_yaml` loses how a number
-//! was written. Positions are not stored: they are looked up, by walking to the place again, only when a problem has to be
-//! shown. What the values mean is left to the readers that use [`fields`].
+//! A file is read twice, first for the kinds of its scalars, then for their spelling, because `serde_yaml` loses how a
+//! number was written. Positions are not stored: they are looked up, by walking to the place again, only when a problem
+//! has to be shown. The readers that use [`fields`] decide what the values mean.
 
 pub mod duration;
 pub mod fields;

@@ -1,7 +1,7 @@
 //! The output folder: the only place that rules write to, no matter what a file name is built from.
 //!
-//! Names from templates are made safe when they are rendered (`template::Place::File`). This is the second barrier: a path
-//! that is outside the folder, including through links, or inside the rules or data folder, is refused.
+//! Names from templates are made safe when they are rendered (`template::Destination::File`). This is the second barrier:
+//! a path that is outside the folder, including through links, or inside the rules or data folder, is refused.
 
 use std::fs;
 use std::io;

@@ -117,7 +117,7 @@ impl Counts {
         }
     }
 
-    /// Makes room: of the next few counts, among those of the limit that counts most callers, drops the one with the
+    /// Makes room: of the next few counts, among those of the limit that counts the most callers, drops the one with the
     /// smallest debt. So a large number of callers displaces neither a caller who is being denied nor a limit with few
     /// callers.
     fn forget_one(&mut self) {

@@ -52,8 +52,8 @@ pub struct Watch {
 
 /// The files and secrets of the last load attempt; if they are unchanged, there is nothing to do.
 ///
-/// Only ever built from what a load was given. A fingerprint of the folder taken at another moment would count an edit in
-/// between as loaded.
+/// Always built from what a load was given: if the folder were read at another moment, an edit in between would count as
+/// loaded.
 #[derive(PartialEq)]
 struct Tried {
     /// Names, and the hashes of the contents; for an unreadable file, the reason.

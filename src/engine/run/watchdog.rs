@@ -3,7 +3,8 @@
 //! A panic is caught where it happens; this is for what cannot be caught: running out of memory, a stack overflow, an
 //! endless loop. Each run is marked in a small file while its step is rendered, by a write that outlives the process (but
 //! not a power cut; nothing waits for it). A run found marked at the next start was being rendered when the program died;
-//! after three times it is quarantined. A run that takes far too long ends the program, and is found in the same way.
+//! after three such crashes it is quarantined. If a run takes far too long, the program ends, and the run is found in the
+//! same way.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,5 +1,5 @@
-//! A budget of memory, in bytes, for what a webhook makes large: bodies being read, runs in progress, rendered output waiting
-//! to be sent.
+//! A budget of memory, in bytes, for everything whose size depends on webhooks: bodies being read, runs in progress,
+//! rendered output waiting to be sent.
 //!
 //! A parsed body may take 50 times as much memory as its text, so what is counted is the weight of the values (see
 //! [`crate::model::budget`]). Anything heavier than the whole budget takes all of it, so that nothing else fits at the

@@ -1,5 +1,5 @@
-//! CPU-heavy work (large bodies, costly templates and conditions), executed in a thread where it does not block other tasks.
-//! Quick work stays where it is: handing it over costs more than most events do.
+//! CPU-heavy work (large bodies, costly templates and conditions), executed in a thread where it does not block other
+//! tasks. Quick work is not moved to such a thread, because that would cost more than most events do.
 
 use tokio::sync::Semaphore;
 

@@ -1,9 +1,9 @@
 //! What every store guarantees, as tests that know nothing but the [contract](super::contract). Each guarantee is a function;
 //! each store is a line in [`stores`] below, and has to pass all of them.
 //!
-//! How a store is opened and how its owners die is up to its [`Backend`]; how events and runs are made, to [`sample`].
-//! What is specific to one store is tested next to it. `DOORBELL_PROMISE=lanes cargo test --lib conformance` runs only
-//! the tests with `lanes` in their name.
+//! A [`Backend`] defines how a store is opened and how its owners die; [`sample`] makes events and runs. What is specific
+//! to one store is tested next to it. `DOORBELL_PROMISE=lanes cargo test --lib conformance` runs only the tests with
+//! `lanes` in their name.
 
 mod accepting;
 mod answers;

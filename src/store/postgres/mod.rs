@@ -9,13 +9,14 @@
 //! - `record` changes a run only if its owner and turn number are still those it was taken with, in one statement ([`record`]).
 //! - A lane is decided under a lock of its own ([`claims`]), and runs are numbered under it: so the order of numbers in a
 //!   lane is the order of acceptance, independent of clocks and ids.
-//! - What many may claim at the same time (`once_per` values, deliveries, ids) is a unique key.
+//! - Whatever several owners may claim at the same time (`once_per` values, deliveries, ids) is a unique key.
 //! - Text chosen by senders can have any length and contain any character, but keys and text of PostgreSQL cannot; so keys
 //!   are hashes, and such text is stored as bytes.
 //!
-//! **No two transactions deadlock**, because each locks what it needs in this order, and sorted within: the owner's own row,
-//! deliveries, events, lanes, runs, `once_per` values, answers. A transaction that waits for runs that others may open has
-//! locked their lanes first; `record` of a run that continues waits for that run only, and `lease` for nothing.
+//! **No two transactions deadlock**, because each locks what it needs in this order, and rows of the same kind in sorted
+//! order: the owner's own row, deliveries, events, lanes, runs, `once_per` values, answers. A transaction that waits for
+//! runs that others may start has locked their lanes first; `record` of a run that continues waits for that run only, and
+//! `lease` for nothing.
 //!
 //! Every transaction is READ COMMITTED: each statement sees what was committed before it began. So one statement takes a lock,
 //! and the next one reads what it guards.

@@ -2,9 +2,10 @@
 //! come from one seed. Thousands of seeds are tried; repeat a failing one with `DOORBELL_SEED=4711 cargo test --lib
 //! simulation`.
 //!
-//! What happens: events come, some twice and some with an unknown commit; runs are leased, tried and recorded; tasks panic
-//! while they hold a run; people replay, start again, cancel and prune; the clock jumps; the owner dies, or only pauses and
-//! wakes up after another one has taken over. What must hold is asserted on the way and in [`World::judge`].
+//! What happens: events arrive, some twice and some with an unknown commit; runs are leased, tried and recorded; tasks
+//! panic while they hold a run; people replay, start again, cancel and prune; the clock jumps; the owner dies, or only
+//! pauses and wakes up after another one has taken over. What must hold is asserted during the simulation and in
+//! [`World::judge`].
 
 mod acts;
 
