@@ -30,7 +30,7 @@ pub const RULE: &[Word] = &[
     word(
         "one_at_a_time",
         Shape::Either(&[Shape::Flag, Shape::Field]),
-        "one run after another: true, or a field for one run at a time for each of its values",
+        "runs wait for each other: true for all runs of the rule, or a field for runs with the same value",
     ),
     word("answer_within", Shape::Duration, "how long a caller waits for `respond:`; 30 seconds by default"),
     word("tests", Shape::ListOf("test"), "what the rule should do, for `doorbell test`"),
