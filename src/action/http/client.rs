@@ -195,7 +195,10 @@ impl Net {
                 // A call with a short timeout says nothing about the server.
                 let hurried = timeout < PATIENT && began.elapsed() >= timeout;
                 if !hurried && turn.was_silent() {
-                    tracing::warn!(server = name, "server did not answer several calls in a row; calls to it are paused for a while: {why}");
+                    tracing::warn!(
+                        server = name,
+                        "server did not answer several calls in a row; calls to it are paused for a while: {why}"
+                    );
                 }
                 Err(Unsent::Again(why))
             }
