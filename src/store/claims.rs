@@ -1,5 +1,5 @@
 //! How runs start: which start immediately, which wait in their lane, and which are skipped because of `once_per`. All of
-//! it in the transaction that stores the event.
+//! this happens in the transaction that stores the event.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 

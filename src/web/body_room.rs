@@ -13,7 +13,7 @@ const BEGINNINGS: usize = 48 << 10;
 const LARGE: usize = 208 << 10;
 /// How much of a body is its beginning, in KB. Most bodies are not larger.
 const BEGINNING: usize = 64;
-/// The most that one caller's arriving bodies may take, in KB: more than the largest body that any address allows.
+/// The maximum memory for one caller's arriving bodies, in KB: more than the largest body that any address allows.
 const SHARE: usize = 128 << 10;
 
 /// The memory for all bodies.

@@ -17,7 +17,7 @@ const SAMPLE: usize = 64;
 pub struct Connections {
     places: Arc<Semaphore>,
     open: Mutex<Open>,
-    /// The most per caller; `None`: no limit.
+    /// The maximum per caller; `None`: no limit.
     most_each: Option<usize>,
     began: Instant,
     random: RandomState,

@@ -28,9 +28,9 @@ pub trait OldRules: Send + Sync {
 
 /// Why a run's rule is not available.
 pub enum Unready {
-    /// Something outside is missing, such as a secret's file; it may come back.
+    /// Something outside Doorbell is missing, such as a secret's file; it may come back.
     Missing(String),
-    /// This program cannot read its file.
+    /// This version of Doorbell cannot read its file.
     Unreadable(String),
     /// The store cannot be read right now.
     Store(Error),

@@ -182,7 +182,7 @@ fn filter(f: &Filter) -> Result<(), NoField> {
     }
 }
 
-/// A filter inside a filter: the library finds nothing there, so it is refused rather than wrong.
+/// A filter inside a filter: the library finds nothing there, so it is refused instead of giving a wrong result.
 fn nested(segments: &[Segment]) -> Result<(), NoField> {
     let has_filter = |s: &Segment| match s {
         Segment::Selector(s) => matches!(s, Selector::Filter(_)),

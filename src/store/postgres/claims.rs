@@ -1,5 +1,5 @@
 //! How runs start: which start immediately, which wait in their lane, which are skipped because of `once_per`; and which
-//! deliveries are known. All of it in the transaction that stores the event, and all of it in one order (see [`super`]),
+//! deliveries are known. All of this happens in the transaction that stores the event, and in one order (see [`super`]),
 //! so that no two transactions deadlock.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -11,7 +11,8 @@ use crate::model::run::{RunId, State, hash};
 use crate::store::claims::used_already;
 use crate::store::contract::{Accept, Delivery, NewRun, Result, StartResult};
 
-/// How many locks all lanes share: also the most that one transaction can hold, however many lanes it involves.
+/// How many locks all lanes share: also the maximum number that one transaction can hold, no matter how many lanes it
+/// involves.
 const LOCKS: u32 = 1_024;
 /// Distinguishes these locks from all others in the database.
 const LANES: i32 = 0x6c61_6e65;

@@ -94,7 +94,7 @@ impl Clerk {
     async fn of(&mut self, folder: &str) -> Result<Vec<Intent>> {
         let mut connection = self.connections.get().await?;
         let sql = connection.begin().await?;
-        // They are few: one for each file being written.
+        // There are only a few: one for each file being written.
         let rows = sql.query("SELECT intent, nth FROM intent WHERE folder = $1", &[&folder.as_bytes()]).await?;
         let mut intents = Vec::with_capacity(rows.len());
         for row in &rows {

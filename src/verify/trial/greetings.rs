@@ -116,7 +116,7 @@ fn no_greeting_makes_what_another_request_is_let_in_with() {
     assert!(tried > 1_000, "only {tried} signatures were tried");
 }
 
-/// The same bytes encoded as one of the victim's signatures, whatever they are.
+/// The same bytes, encoded like one of the victim's signatures.
 fn spelled_anyhow(victim: &Signer, message: &[u8], signature: &[u8]) -> String {
     match victim.sender.scheme.algorithm {
         Algorithm::EcdsaP256 if signature.len() != 64 => STANDARD.encode(signature),
