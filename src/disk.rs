@@ -1,4 +1,4 @@
-//! Disks and folders: flushing changes in them, locking them, and recording their errors and reporting them in plain English.
+//! Disks and folders: flushes changes, locks folders, and reports disk errors in plain English.
 
 use std::cell::Cell;
 use std::fs::{self, File, TryLockError};
@@ -13,9 +13,9 @@ pub fn flush(file: &File) -> io::Result<()> {
     takes_writes(file)
 }
 
-/// Whether the disk of a file that is open for writing is still available: writes zero bytes, which changes nothing. If the
-/// disk disappears during a flush, the flush may report success although nothing was stored (seen with ext4, after its
-/// journal was aborted); a check after the flush gets the error.
+/// Whether the disk of a file that is open for writing is still available: writes zero bytes, which changes nothing. If
+/// the disk disappears during a flush, the flush may report success although nothing was stored (seen with ext4, after
+/// its journal was aborted); a check after the flush reports the error.
 pub fn takes_writes(mut file: &File) -> io::Result<()> {
     file.write(&[]).map(drop)
 }
@@ -25,12 +25,12 @@ pub fn flush_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Held while the folder is locked by this process; released when it is dropped, or when the process crashes.
+/// A lock that this process holds on a folder; released when it is dropped, or when the process crashes.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
     path: PathBuf,
-    /// The lock file's inode number, and its content, which no other file has.
+    /// The lock file's inode number and its content, which is unique.
     number: u64,
     text: String,
     /// The folder's display name.
@@ -44,7 +44,7 @@ impl Lock {
         &self.id
     }
 
-    /// Whether the folder is still the one that was locked. The error is a sentence.
+    /// Whether the folder is still the one that was locked. The error is a message for people.
     pub fn is_there(&self) -> Result<(), String> {
         // Some network mounts renumber their files from time to time.
         let is_same = fs::metadata(&self.path).is_ok_and(|m| m.ino() == self.number);
@@ -59,7 +59,7 @@ impl Lock {
     }
 }
 
-/// Locks a folder for this process. The error is a sentence that names the process holding it.
+/// Locks a folder for this process. The error is a message that names the process holding it.
 pub fn lock(folder: &Path, what: &str) -> Result<Lock, String> {
     let path = folder.join(".doorbell.lock");
     let cannot = |e: io::Error| format!("the {what} folder {} cannot be used: {}", folder.display(), words(&e));
@@ -80,7 +80,7 @@ pub fn lock(folder: &Path, what: &str) -> Result<Lock, String> {
     let drawn = || format!("{:016x}", RandomState::new().hash_one(&path));
     let known = fs::read_to_string(&path).unwrap_or_default();
     let id = known.lines().find_map(|l| l.strip_prefix("folder ")).filter(|id| id.len() == 16).map_or_else(drawn, str::to_owned);
-    // The id comes first and is overwritten with itself, so that a power failure cannot lose it.
+    // The id comes first and is overwritten with the same bytes, so that a power failure cannot lose it.
     let text = format!("folder {id}\nprocess {}\n{}\n", std::process::id(), drawn());
     file.write_all_at(text.as_bytes(), 0).and_then(|()| file.set_len(text.len() as u64)).map_err(cannot)?;
     flush(&file).and_then(|()| flush_folder(folder)).map_err(cannot)?;

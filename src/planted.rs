@@ -1,5 +1,5 @@
-//! Crashes for tests: in debug builds, `DOORBELL_PLANTED=step:2,watch` makes the first two steps and the first look at the
-//! rules folder panic. In release builds this does nothing.
+//! Crashes for tests: in debug builds, `DOORBELL_PLANTED=step:2,watch` makes the first two steps and the first check of
+//! the rules folder panic. In release builds this does nothing.
 
 /// Where the program can be made to panic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

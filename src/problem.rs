@@ -12,7 +12,7 @@ use crate::text::printable::one_line;
 pub enum Severity {
     /// The rules cannot be used.
     Error,
-    /// The rules can be used, but somebody should take a look.
+    /// The rules can be used, but somebody should check this.
     Warning,
     /// For information, such as a secret that a disabled rule will need.
     Note,
@@ -40,11 +40,11 @@ pub struct Problem {
     pub column: usize,
     /// How many characters the caret underlines.
     pub length: usize,
-    /// One sentence in the reader's terms.
+    /// One sentence, in the words of the rule language.
     pub message: String,
     /// What to write instead; shown next to the caret.
     pub label: String,
-    /// More lines, such as the words that are known here.
+    /// More lines, such as the words that are valid here.
     pub notes: Vec<String>,
     /// The line of the file that is shown.
     pub text: String,

@@ -1,7 +1,7 @@
 //! A compiled webhook address: `/orders`, `/shop/{shop}/orders`, `/files/{*rest}`.
 //!
-//! Paths are compared segment by segment after percent-decoding; a trailing slash makes no difference. [`Routes`] finds equal
-//! or overlapping addresses among many. Which rules listen at an address is left to the ruleset.
+//! Paths are compared segment by segment after percent-decoding; a trailing slash makes no difference. [`Routes`] finds
+//! equal or overlapping addresses among many. The ruleset decides which rules listen at an address.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -25,7 +25,7 @@ enum Segment {
 pub struct Route {
     text: String,
     segments: Vec<Segment>,
-    /// Equal for all spellings of the same address; see [`Routes`].
+    /// The same text for all ways to write the same address; see [`Routes`].
     key: u64,
     has_placeholders: bool,
 }
@@ -36,7 +36,7 @@ pub const RESERVED: [&str; 2] = ["/health", "/_doorbell"];
 pub const MAX_PATH: usize = 8 << 10;
 
 impl Route {
-    /// Parses an address; the error is a sentence and how to fix it.
+    /// Parses an address; the error is a message, and how to fix the address.
     pub fn read(text: &str) -> Result<Self, (String, String)> {
         let no = |m: &str, l: String| Err((m.to_owned(), l));
         if let Some((_, rest)) = text.split_once("://") {
@@ -102,7 +102,7 @@ impl Route {
         &self.text
     }
 
-    /// Its path, if it has no placeholders; compare with [`normal`].
+    /// Its path, if it has no placeholders; to be compared with the result of [`normal`].
     pub fn literal(&self) -> Option<String> {
         let mut out = String::new();
         for segment in &self.segments {
@@ -185,7 +185,7 @@ impl Route {
 pub struct Routes<T> {
     all: Vec<(Route, T)>,
     by_key: HashMap<u64, Vec<usize>>,
-    /// Addresses with placeholders: a path of any other address may match them.
+    /// Addresses with placeholders: they can match the paths of any other address, too.
     patterns: Vec<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! What an effect knows about the attempt that it belongs to. What it does with that is left to each kind of action.
+//! What an effect knows about the attempt that it belongs to. Each kind of action decides how to use this.
 
 use std::time::Duration;
 

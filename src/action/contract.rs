@@ -45,7 +45,7 @@ pub trait Action: Send + Sync {
     }
 }
 
-/// Something concrete that is not done yet; its `Display` form is what `try` shows.
+/// Something concrete that has not been performed yet; its `Display` form is what `try` shows.
 pub trait Effect: Display + Send {
     fn perform<'a>(self: Box<Self>, world: &'a World, context: AttemptContext) -> Performing<'a>;
     /// Approximately how many bytes it occupies while it waits for its turn.

@@ -1,12 +1,12 @@
 //! Room for calls: how many are in progress at a time, per server and in total, and which is next when one ends.
 //!
-//! A call in progress cannot be taken back, so a share has to be reserved for others in advance. One rule does that: a
-//! server gets another place only while more places are free than it already has (the way switches share their memory, with
-//! "dynamic thresholds"), and the last part is reserved for servers that have none. With room for 64 calls, a dozen servers
-//! can hang, each with all the calls that it can get, and the next server still finds a place. The places for waiting in
-//! memory are shared by the same rule; a call that finds none has to try again later.
+//! A call in progress cannot be interrupted, so a share has to be reserved for others in advance. One rule does that: a
+//! server gets another place only while more places are free than it already has (network switches share their buffer
+//! memory in the same way, with "dynamic thresholds"), and the last part is reserved for servers that have none. With
+//! room for 64 calls, a dozen servers can hang, each with all the calls that it can get, and the next server still finds
+//! a place. The places for waiting in memory are shared by the same rule; a call that finds none has to try again later.
 //!
-//! The key cache shares its turns among callers in the same way: callers there take the place of servers here.
+//! The key cache shares its fetches among callers in the same way; there, each caller corresponds to a server here.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -126,7 +126,7 @@ impl State {
         (number, comes)
     }
 
-    /// Removes a call from those that are waiting, if it still is.
+    /// Removes a call from those that are waiting, if it is still one of them.
     fn leave(&mut self, server: &Arc<str>, number: u64) -> Option<Waiter> {
         let queue = &mut self.servers.get_mut(server)?.queue;
         let waiter = queue.iter().position(|w| w.number == number).and_then(|at| queue.remove(at))?;
@@ -153,14 +153,14 @@ impl State {
 impl Drop for CallSlot {
     fn drop(&mut self) {
         self.room.state().end(&self.server);
-        // Not under the lock: a place whose waiter has gone comes back here.
+        // Without the lock: if the waiter is gone, dropping its place locks it again.
         for (server, waiter) in self.room.next() {
             let _ = waiter.goes.send(CallSlot { room: self.room.clone(), server });
         }
     }
 }
 
-/// A waiting call, which may stop waiting.
+/// A waiting call, which can be abandoned.
 struct Waiting<'a> {
     room: &'a Room,
     server: &'a Arc<str>,

@@ -38,7 +38,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// The answer; `None` if there will not be one.
+    /// The answer; `None` if there will be none.
     pub async fn answer(&mut self) -> Option<Answer> {
         (&mut self.answer).await.ok()
     }

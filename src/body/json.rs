@@ -1,5 +1,5 @@
-//! JSON in a body: with its own content type, with a different one, or in a field of a form. What the content type says is
-//! left to the callers.
+//! JSON in a body: with its own content type, with a different one, or in a field of a form. The callers check the
+//! content type.
 
 use NotJson::{Broken, TooMany};
 use serde_json::{Map, Value};

@@ -1,4 +1,4 @@
-//! How much of a body is parsed. Reporting an error when there is more is left to the parsers.
+//! The limits of a body. The parsers report an error if a body exceeds them.
 
 /// The maximum nesting depth of a body; `serde_json` stops there.
 pub(super) const MAX_DEPTH: usize = 128;

@@ -1,4 +1,4 @@
-//! Converts a body's bytes and content type to the value that rules see.
+//! Converts a body's bytes to the value that rules see, by its content type.
 //!
 //! JSON, forms, XML and text are parsed; anything else is text. Parsing loses nothing: the raw bytes stay in the event.
 
@@ -86,7 +86,7 @@ pub fn read(content_type: Option<&str>, raw: &[u8]) -> Result<Value, Malformed> 
     Ok(Value::String(text(content_type, raw).into_owned()))
 }
 
-/// The maximum memory for a parsed body of this many bytes, whatever it contains.
+/// The maximum memory for a parsed body of this many bytes, no matter what it contains.
 pub fn heaviest(bytes: usize) -> usize {
     bytes.saturating_mul(4) + VALUE * bytes.saturating_mul(2).min(MAX_VALUES)
 }
@@ -100,7 +100,7 @@ pub fn weight_at_most(raw: &[u8]) -> usize {
         _ => 0,
     };
     let values: usize = 3 + raw.iter().map(values).sum::<usize>();
-    // An invalid byte becomes a character of three bytes.
+    // An invalid byte is replaced by a character of three bytes.
     raw.len().saturating_mul(4) + VALUE * values.min(MAX_VALUES)
 }
 

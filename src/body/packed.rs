@@ -6,8 +6,8 @@ use std::io::Read;
 use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
-/// The maximum compression ratio of a body, above the first [`ALWAYS`] bytes. Text usually shrinks to 5 to 10 %; data that
-/// shrinks much more repeats itself in order to cause work.
+/// The maximum compression ratio of a body, above the first [`ALWAYS`] bytes. Text usually shrinks to 5 to 10 %; data
+/// that shrinks much more is probably meant to cause work.
 const MOST_TIMES: usize = 100;
 const ALWAYS: usize = 1 << 20;
 /// The maximum number of nested encodings.
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_body_may_become_100_times_larger_and_no_more() {
         let packed = |size: u64| all(GzEncoder::new(std::io::repeat(0).take(size), Compression::best()));
-        // A megabyte is always accepted, whatever its compressed size.
+        // A megabyte is always accepted, no matter how small its compressed size is.
         assert!(unpack("gzip", &packed(ALWAYS as u64), 100 << 20).is_ok());
         let why = "The body is compressed to less than 1/100 of its size; send it uncompressed.";
         assert_eq!(unpack("gzip", &packed(ALWAYS as u64 + 1), 100 << 20), Err(Unpacked::Not(why.into())));

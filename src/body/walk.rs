@@ -1,9 +1,9 @@
-//! Skips over JSON text: every character is checked, and only what is asked for is built.
+//! Skips over JSON text: every character is checked, and only what is requested is built.
 //!
-//! A body may have 100 fields while rules use three; building all of them, or having a general deserializer ignore them,
-//! costs more than matching and rendering together. A [`Walk`] accepts exactly what `serde_json` accepts (RFC 8259, at most
-//! [`MAX_DEPTH`] deep); a property test compares the two. It reports no errors: on `None`, the caller parses everything with
-//! `serde_json`, which provides the message.
+//! A body may have 100 fields while rules use three; building all of them, or letting a general deserializer skip them,
+//! costs more than matching and rendering together. A [`Walk`] accepts exactly what `serde_json` accepts (RFC 8259, at
+//! most [`MAX_DEPTH`] deep); a property test compares the two. It reports no errors: on `None`, the caller parses
+//! everything with `serde_json`, which provides the message.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! `doorbell cancel`: cancels runs that are waiting. Runs that are running at the moment are not touched.
+//! `doorbell cancel`: cancels waiting runs. Runs that are in progress at the moment are not changed.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! How a command ended, for its exit code. Output is left to the command, and printing errors to the list of commands.
+//! How a command ended, for its exit code. The command prints its output; errors are printed in `cli/mod.rs`.
 
 /// How a command ended, if it could run at all.
 pub enum Ended {

@@ -68,7 +68,7 @@ fn told(report: &Report) -> String {
     let mut said = number(report.rules, "rule");
     if !report.problems.is_empty() {
         let problems = number(report.problems.len(), "problem");
-        said += &format!("; the last edit has {problems} and is not in force (`doorbell check` shows them)");
+        said += &format!("; the last edit has {problems} and is not in use (`doorbell check` shows them)");
     }
     if !report.silent.is_empty() {
         said += &format!("; no answer from {}, so calls there are paused", report.silent.join(", "));

@@ -139,7 +139,7 @@ pub enum Secrets {
     Words,
 }
 
-/// `3 rules in 2 files`, and so on, for the end of a check and the start of serve.
+/// `3 rules in 2 files`, for example, as shown at the end of `check` and the start of `serve`.
 pub fn counted(ruleset: &Ruleset) -> String {
     if ruleset.rules.is_empty() {
         return "no rules yet: put a file that ends in .yaml into the rules folder".to_owned();

@@ -90,7 +90,7 @@ impl VerifyRequest {
                 self.judge(&ruleset.addresses[number].guard, &request)
             }
             false => {
-                let name = self.secret_env.as_deref().context("choose the variable that contains the secret with --secret-env")?;
+                let name = self.secret_env.as_deref().context("use --secret-env to name the variable that contains the secret")?;
                 let secret = std::env::var(name).ok().filter(|s| !s.is_empty());
                 let secret = secret.with_context(|| format!("the variable {name} is not set, or empty"))?;
                 let guard = verify::guard(&self.sender, &secret, base).map_err(anyhow::Error::msg)?;

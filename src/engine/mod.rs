@@ -1,5 +1,6 @@
-//! What Doorbell does by itself: accept requests, run rules, maintain rules and store. Only here is the clock read, are tasks
-//! spawned and random numbers drawn. Presentation is left to `operations`, `web` and `cli`.
+//! What Doorbell does by itself: accept requests, run rules, keep rules and store up to date. Of the modules below
+//! `operations`, only this one reads the clock, spawns tasks and draws random numbers. Results are presented by
+//! `operations`, `web` and `cli`.
 
 pub mod care;
 pub mod intake;

@@ -1,5 +1,5 @@
-//! What a rule can express about an event: fields, values and their comparison, conditions, templates. The syntax of rule
-//! files is left to `yaml`, and what is done with the results to the rules.
+//! What a rule can express about an event: fields, values and their comparison, conditions, templates. `yaml` reads the
+//! syntax of rule files, and the rules use the results.
 
 pub mod comparison;
 pub mod condition;

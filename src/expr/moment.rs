@@ -1,4 +1,4 @@
-//! A time, parsed from the formats that senders use. Formatting it is left to the code that displays it.
+//! A time, parsed from the formats that senders use. The code that displays it formats it.
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 

@@ -1,8 +1,8 @@
 //! What a rule may refer to at the place that is being read: its fields, secrets and environment variables.
 //!
-//! Every field and template is checked against this at load, so that a name that cannot exist is reported with its position
-//! and is not a failed run in production. Secrets are looked up here, once, and collected for [`Vault`]; their source is
-//! passed in.
+//! Every field and template is checked against this at load, so that a name that cannot exist is reported with its
+//! position, instead of making a run fail in production. Secrets are looked up here, once, and collected for [`Vault`];
+//! their source is passed in.
 
 use std::cell::{Cell, RefCell};
 

@@ -1,4 +1,4 @@
-//! Numbers as they were written: compared digit by digit, never as floats.
+//! Numbers in their original form: compared digit by digit, never as floats.
 //!
 //! A number in a webhook may have 20 digits or an exponent of 400; both have to be compared exactly. Arithmetic (in template
 //! helpers) uses `rust_decimal`; this module only orders numbers.

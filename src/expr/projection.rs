@@ -1,9 +1,9 @@
-//! The parts of a JSON body that rules ask for, so that the rest is checked but not built.
+//! The parts of a JSON body that rules need, so that the rest is checked but not built.
 //!
-//! Building a whole body costs more than matching and rendering together, and most rules use only a few fields. A projection
-//! is computed at load from every field that the rules of an address name; if one of them needs the whole body, or something
-//! that only a search can find (`..`, filters), everything below that place is built. The rest is still checked to be valid
-//! JSON: an event that was accepted can always be parsed completely later.
+//! Building a whole body costs more than matching and rendering together, and most rules use only a few fields. A
+//! projection is computed at load from every field that the rules of an address name; if one of them needs the whole
+//! body, or something that only a search can find (`..`, filters), everything below that place is built. The rest is only
+//! checked for valid JSON: an event that was accepted can always be parsed completely later.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +54,8 @@ impl Projection {
             [PathPart::Name(name), rest @ ..] => self.names.entry(name.clone()).or_default().want(rest),
             [PathPart::Index(_) | PathPart::Each, rest @ ..] => self.items.get_or_insert_default().want(rest),
         }
-        // There may be an object where a list is meant, which then counts as its only item: both would have to be built.
+        // There may be an object instead of a list, which then counts as a list of one item: both cases would have to be
+        // built.
         if self.items.is_some() && !self.names.is_empty() {
             *self = Self { all: true, ..Self::default() };
         }
@@ -74,14 +75,14 @@ impl Projection {
         walk.is_at_end().then_some(value)
     }
 
-    /// Builds what is needed of the current value. A single value where a list or object was expected counts as null: a
-    /// lookup below it finds nothing either way.
+    /// Builds the part of the current value that is needed. A single value where a list or object was expected counts as
+    /// null: a lookup below it finds nothing either way.
     fn build(&self, walk: &mut Walk, left: &mut usize) -> Option<Value> {
         *left = left.checked_sub(1)?;
         match walk.first()? {
             _ if self.all => whole(walk, left),
             b'{' => {
-                // An object in place of a list is its only item.
+                // An object instead of a list counts as a list of one item.
                 let wanted = if self.names.is_empty() { self.items.as_deref().unwrap_or(self) } else { self };
                 if wanted.all {
                     return whole(walk, left);

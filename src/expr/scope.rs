@@ -39,9 +39,9 @@ pub struct Scope<'a> {
     worked_out: Vec<OnceCell<Result<Option<Value>, String>>>,
     saved: &'a Map<String, Value>,
     item: Option<(&'a Value, usize)>,
-    /// The step and its element, for what has to differ between them.
+    /// The step and its element, for values that have to differ between them.
     place: Place,
-    /// In a dry run: the names of steps that were not done, whose responses are not known.
+    /// In a dry run: the names of steps that were not performed, whose responses are not known.
     not_done: &'a [String],
     budget: Budget,
 }

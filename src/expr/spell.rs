@@ -1,4 +1,4 @@
-//! Converts a single value to text, wherever that is needed. Making the text safe for its destination is left to `template`.
+//! Converts a single value to text, wherever that is needed. `template` makes the text safe for its destination.
 
 use std::borrow::Cow;
 

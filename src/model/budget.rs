@@ -1,9 +1,9 @@
 //! The maximum cost of evaluating one thing for an event: a step of a run, or the condition of a rule.
 //!
 //! A webhook determines how long its lists and text are, so it could determine how much CPU and memory a rule uses. All
-//! access to the event's values goes through `field::Names`, which has a budget; whatever walks a path, runs an iteration of
-//! a block, calls a helper or creates text charges it there. Once it is spent it stays spent, so that nothing can continue
-//! with half a result: the caller must check for that.
+//! access to the event's values goes through `field::Values`, which has a budget; every path step, iteration of a block,
+//! helper call and created text is charged to it. Once a budget is spent it stays spent, so that nothing can continue
+//! with half a result; the caller must check for that.
 
 use std::cell::Cell;
 use std::fmt;
@@ -15,14 +15,14 @@ use serde_json::Value;
 pub const MOST_STEPS: usize = 10_000_000;
 /// The maximum number of bytes of text and values that are created, including intermediate ones.
 pub const MOST_MADE: usize = 256 << 20;
-/// The same for what is evaluated immediately, while other work waits for its turn; anything that needs more is restarted
+/// The same for what is evaluated immediately, while other work waits; anything that needs more is restarted in a thread
 /// where it delays nothing else.
 pub const FEW_STEPS: usize = 100_000;
 pub const LITTLE_MADE: usize = 4 << 20;
 /// The memory for one value, in addition to its text.
 pub const VALUE: usize = 96;
 
-/// What was exhausted.
+/// Which limit was exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spent {
     Steps,
@@ -90,7 +90,7 @@ impl Budget {
         self.allowance
     }
 
-    /// What was exhausted, if anything; if so, no result is valid.
+    /// Which limit was exceeded, if any; if one was, no result is valid.
     pub fn spent(&self) -> Option<Spent> {
         self.spent.get()
     }

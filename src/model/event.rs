@@ -1,7 +1,7 @@
 //! An event: an authenticated request, stored exactly as it was received. It never changes.
 //!
-//! The raw bytes are what is stored; `body` is the result of parsing them once, by [`crate::body`]. Who may create an event
-//! is decided in `verify` and `store`: nothing else calls the constructor.
+//! The raw bytes are what is stored; `body` is the result of parsing them once, by [`crate::body`]. Only `verify` and
+//! `store` create events: nothing else calls the constructor.
 
 use std::fmt;
 use std::str::FromStr;
@@ -88,8 +88,8 @@ impl Event {
         }
     }
 
-    /// What distinguishes this request from every other one: a hash of method, address, query and body, each prefixed with
-    /// its length. Headers are excluded: a sender that repeats a request may sign it again, or include an attempt count.
+    /// Identifies the content of this request: a hash of method, address, query and body, each prefixed with its length.
+    /// Headers are excluded: a sender that repeats a request may sign it again, or include an attempt count.
     pub fn request_hash(&self) -> String {
         let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
         for part in [self.method.as_bytes(), self.address.as_bytes(), self.query.as_bytes(), &self.raw] {

@@ -1,5 +1,5 @@
-//! The types that all other modules share: what came in, what a rule does with it, and what happened. They depend on no
-//! other module.
+//! The types that all other modules share: what was received, what a rule does with it, and what happened. They depend on
+//! no other module.
 
 pub mod answer;
 pub mod budget;

@@ -1,4 +1,4 @@
-//! How an attempt ended, and what it produced. What this means for a run is left to `run`.
+//! How an attempt ended, and what it produced. What this means for a run is decided in `run`.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub type Receipt = tokio::sync::mpsc::Sender<()>;
 #[derive(Debug)]
 pub enum Outcome {
     Done(Success),
-    /// The step's `if` was not met, or there was no element.
+    /// The step's `if` was not true, or there was no element.
     Skipped(String),
     /// `do:`: continue with the steps inside it.
     Entered,

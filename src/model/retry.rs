@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How many times and when one step is attempted.
+/// How many times one step is attempted, and when.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// Attempts in total; 1 means no retry.

@@ -1,7 +1,7 @@
 //! A run: one rule processing one event. Its position, when it is due, and how it ended.
 //!
-//! [`Run::after`] is the only transition between states, and it is pure: the time and the random number are passed in. What
-//! an attempt does is left to `action`, storing runs to `store`, and coordinating all of it to `worker`.
+//! [`Run::after`] is the only transition between states, and it is pure: the time and the random number are passed in.
+//! `action` does what an attempt does, `store` saves runs, and `worker` coordinates all of it.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! The order in which a rule's steps are visited: what follows each one, inside `do:`, after an error, in `else:`.
 //!
 //! A rule's steps are in one list, with nested steps after the steps that contain them; a [`StepGraph`] knows where to go
-//! from each of them. It is built once, when the rule is read. Which step is done, and with which outcome, is left to
-//! [`crate::model::run`].
+//! from each of them. It is built once, when the rule is read. [`crate::model::run`] records which step was done, and
+//! with which outcome.
 
 use crate::model::place::Place;
 

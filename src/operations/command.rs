@@ -1,5 +1,5 @@
-//! Changes to a store that a person can ask for, as values, so that they can be executed in this process or sent to another
-//! one.
+//! Changes to a store that a person can request, as values, so that they can be executed in this process or sent to
+//! another one.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,9 +11,9 @@ use crate::store::contract::{Cancelled, NewRun, Pruned, Pruning, Result, Store, 
 /// A change to make.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Command {
-    /// Lets failed runs of an event continue at the step that failed; only those of one rule, if one is given.
+    /// Continues failed runs of an event at the step that failed; only those of one rule, if one is given.
     Replay { event: EventId, rule: Option<String> },
-    /// Starts rules again on an event, with the given rule files: hash, name and content.
+    /// Starts rules again for an event, with the given rule files: hash, name and content.
     StartAnew { event: EventId, runs: Vec<NewRun>, texts: Vec<(TextHash, String, String)> },
     /// Ends waiting runs.
     Cancel(Waiting),

@@ -28,7 +28,7 @@ use crate::store::contract::Store;
 const SOCKET: &str = "control.sock";
 /// The longest command: a replay includes its rule files.
 const LONGEST: u64 = 256 << 20;
-/// The most connections at a time; more wait.
+/// The maximum number of connections at a time; more wait.
 const AT_A_TIME: usize = 8;
 /// How long a command waits for the data folder while another command is running, or a `serve` is starting or stopping.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -71,7 +71,7 @@ pub fn listen(data: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// The socket's path, by way of the open folder: a socket path itself can have no more than 107 bytes.
+/// The socket's path, through the open folder, because the path of a socket can have at most 107 bytes.
 fn reachable(data: &Path) -> io::Result<(PathBuf, fs::File)> {
     let folder = fs::File::open(data)?;
     Ok((PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(SOCKET), folder))
@@ -140,7 +140,7 @@ pub enum Commands {
 }
 
 impl Commands {
-    /// Finds out who owns the store of a data folder. The error is a sentence.
+    /// Finds out who owns the store of a data folder. The error is a message for people.
     pub fn open(data: &Path) -> Result<Self, String> {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -185,7 +185,7 @@ impl Commands {
         matches!(self, Commands::Serving { .. })
     }
 
-    /// Executes a command. The error is a sentence.
+    /// Executes a command. The error is a message for people.
     pub fn perform(&mut self, command: Command) -> Result<Done, String> {
         match self {
             Commands::Alone { store, runtime, .. } => {

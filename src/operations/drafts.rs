@@ -1,5 +1,5 @@
-//! Starting points for rules, as values: the built-in recipes, and a rule generated from a received webhook, with a test for
-//! it. Writing the text to a file is left to the caller.
+//! Drafts of rules, as values: the built-in recipes, and a rule generated from a received webhook, with a test for it.
+//! The caller writes the text to a file.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -50,12 +50,12 @@ const KINDS: [&str; 5] = ["x-github-event", "x-gitlab-event", "x-event-key", "x-
 const TELLING: [&str; 6] = ["type", "event", "event_type", "action", "status", "state"];
 const WORTH: [&str; 12] =
     ["id", "number", "order_id", "reference", "email", "name", "title", "subject", "total", "amount", "message", "url"];
-/// The longest value that is written into a line.
+/// The maximum length of a value that is written into a line.
 const LONGEST: usize = 60;
 
-/// The most fields that are listed above a rule.
+/// The maximum number of fields that are listed above a rule.
 const MOST_LISTED: usize = 25;
-/// The most fields that are written into a line.
+/// The maximum number of fields that are written into a line.
 const MOST_WORTH: usize = 3;
 /// The value of `now` in the test of a rule.
 const TEST_NOW: &str = "2030-01-01T00:00:00Z";
@@ -90,7 +90,7 @@ fn first_sentence(text: &str) -> String {
     comment.join(" ").split_inclusive(". ").next().unwrap_or("").trim_end().to_owned()
 }
 
-/// A recipe by its name. The error is a sentence.
+/// A recipe by its name. The error is a message for people.
 pub fn recipe(name: &str) -> Result<Draft, String> {
     let plain = name.trim_end_matches(".yaml");
     match RECIPES.iter().find(|(n, _)| *n == plain) {
@@ -111,8 +111,8 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// A webhook sent to an address. If a header is repeated, the last one counts; a body without a `content-type` is read as
-    /// JSON. The error is a sentence.
+    /// A webhook sent to an address. If a header is repeated, the last one counts; a body without a `content-type` is
+    /// read as JSON. The error is a message for people.
     pub fn read(address: &str, headers: Vec<(String, String)>, body: &[u8]) -> Result<Self, String> {
         let mut kept: Vec<(String, String)> = vec![("content-type".to_owned(), "application/json".to_owned())];
         for (name, value) in headers {
@@ -153,13 +153,13 @@ pub fn draft(sample: &Sample, from: &str) -> Draft {
     Draft { text, file: format!("{}.yaml", file_name(&found.log)) }
 }
 
-/// Only letters and digits of a name: an address can contain anything.
+/// Only the letters and digits of a name, because an address can contain anything.
 fn file_name(name: &str) -> String {
     let plain: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
     if plain.is_empty() { UNNAMED.to_owned() } else { plain }
 }
 
-/// What the generated rule is made of.
+/// What the generated rule is made from.
 struct Findings<'s> {
     sample: &'s Sample,
     /// Every single value of the body, by its field.

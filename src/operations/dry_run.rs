@@ -1,7 +1,7 @@
 //! A dry run: what the rules would do with a sample webhook, as a value. Nothing is sent or written.
 //!
-//! Matching, rendering and the order of steps are the production code ([`crate::operations::preview`]); here the result
-//! becomes values that can be shown anywhere and contain no secrets. Loading rules and reading files are left to the caller.
+//! Matching, rendering and the order of steps use the production code ([`crate::operations::preview`]); here the result
+//! becomes values that can be shown anywhere and contain no secrets. The caller loads rules and reads files.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// The event it would become. The error is a sentence.
+    /// The event it would become. The error is a message for people.
     pub fn into_event(self, now: Timestamp) -> Result<Event, String> {
         let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
         let request = Request {
@@ -63,7 +63,7 @@ pub enum NoPreview {
 /// What the rules would do.
 #[derive(Debug, Serialize)]
 pub struct Preview {
-    /// The rules that listen at the address, in the order of the files; only the requested one, if one was given.
+    /// The rules that listen at the address, in the order of the files; only the requested one, if a rule was requested.
     pub rules: Vec<RulePreview>,
     /// The status the sender would get if no rule at the address would run; the event would still be stored.
     pub ignored_status: Option<u16>,
@@ -95,7 +95,7 @@ pub struct RulePreview {
 pub enum Branch {
     Then,
     Else,
-    /// Neither: evaluating its `if:` exceeds the limits on work or memory, so its run fails at once.
+    /// Neither: evaluating its `if:` exceeds the limits on work or memory, so its run fails immediately.
     Undecided,
 }
 

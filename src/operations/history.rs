@@ -1,7 +1,7 @@
 //! What happened, as values: the latest events, the failed runs, and the explanation of one event.
 //!
-//! An explanation is computed again from the event and the rule files that were in force when it came; the caller looks up
-//! the secrets and variables that they name. It contains no secrets. Presentation is left to the caller, and changes to
+//! An explanation is computed again from the event and the rule files that were current when it arrived; the caller looks
+//! up the secrets and variables that they name. It contains no secrets. The caller presents it; changes are in
 //! [`super::command`].
 
 use std::collections::BTreeSet;
@@ -213,7 +213,7 @@ pub fn explain(dossier: &Dossier, lookup: Resolver) -> Explanation {
     }
 }
 
-/// The rules that were in force when the event came.
+/// The rules that were current when the event arrived.
 fn rules_of_then(dossier: &Dossier, lookup: Resolver) -> Option<Ruleset> {
     let sources = dossier.texts.iter().map(|(name, text)| Source { name: name.clone(), text: text.clone() }).collect();
     load(sources, lookup, false).ruleset

@@ -1,7 +1,7 @@
 //! A run without side effects: what a rule would do with an event, step by step; nothing is sent or written.
 //!
-//! `doorbell try` and `doorbell test` show and compare it. Matching, rendering, judging replies and the order of steps are
-//! the production code; only the attempts are left out.
+//! `doorbell try` and `doorbell test` show and compare it. Matching, rendering, evaluating replies and the order of steps
+//! use the production code; only the attempts are left out.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -16,7 +16,7 @@ use crate::rule::step::Step;
 use crate::rule::{Rule, UNDECIDED};
 use crate::secret::Vault;
 
-/// The most steps that are followed; a real run has no such limit.
+/// The maximum number of steps that are followed; a real run has no such limit.
 const MOST_SCENES: usize = 20_000;
 
 /// One thing that would happen.

@@ -32,7 +32,7 @@ pub struct Chosen {
     pub state: State,
     /// Oldest first.
     pub events: Vec<ChosenEvent>,
-    /// How many runs match, in all of them.
+    /// How many runs match, in total.
     pub runs: usize,
 }
 

@@ -18,7 +18,7 @@ pub struct Access {
     pub limits: Vec<Limit>,
 }
 
-/// So many calls in a period: evenly spread, after as many at once.
+/// A number of calls in a period: spread evenly, after an initial burst of the same number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limit {
     pub most: u32,
@@ -28,7 +28,8 @@ pub struct Limit {
 }
 
 impl Access {
-    /// Whether calls from here are allowed. If there are restrictions, a caller without an IP address is not.
+    /// Whether calls from this caller are allowed. If there are restrictions, a caller without an IP address is not
+    /// allowed.
     pub fn may_come_from(&self, ip: &str) -> bool {
         let Some(allowed) = &self.allowed else { return true };
         ip.parse::<IpAddr>().is_ok_and(|ip| allowed.iter().any(|net| net.contains(&ip.to_canonical())))
@@ -45,7 +46,7 @@ pub fn read(allow_from: Option<Item>, limit: Option<Item>) -> Access {
     }
 }
 
-/// `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`; a single address means that one alone.
+/// `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`; a single address means only itself.
 pub fn network(text: &str) -> Option<IpNet> {
     let one = text.trim().parse::<IpAddr>().ok().map(|ip| IpNet::from(ip.to_canonical()));
     one.or_else(|| text.trim().parse::<IpNet>().ok().map(|net| canonical(net).trunc()))

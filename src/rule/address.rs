@@ -1,4 +1,4 @@
-//! `webhooks:`: who may call an address, and what they are answered.
+//! `webhooks:`: who may call an address, and how Doorbell answers.
 
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
     if let Some(item) = fields.may("replay_guard") {
         address.replay_guard = item.flag()?;
         if address.replay_guard && guarded && !address.guard.signs() {
-            item.problem("requests to this address are not signed, so a repeated call cannot be told from a new one")
+            item.problem("requests to this address are not signed, so a repeated call cannot be distinguished from a new one")
                 .at_key()
                 .label("remove it, or verify a signature")
                 .add();

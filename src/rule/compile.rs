@@ -1,4 +1,4 @@
-//! One rule of a file -> a [`Rule`], or every problem in it.
+//! Compiles one rule of a file to a [`Rule`], or reports every problem in it.
 
 use std::sync::Arc;
 

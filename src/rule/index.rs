@@ -1,8 +1,8 @@
-//! Finds the rules that can match an event at all, without evaluating each of many rules.
+//! Finds the rules that could match an event, without evaluating all of them.
 //!
-//! Addresses without placeholders are found by hash. Of the rules at an address, those whose `if:` compares one field with
-//! literal values are found by the event's value of that field; only the others are examined one by one. This only narrows
-//! down: the condition of each candidate is still evaluated.
+//! Addresses without placeholders are found by hash. Of the rules at an address, those whose `if:` compares one field
+//! with literal values are found by the event's value of that field; only the others are examined one by one. This only
+//! narrows the rules down to candidates: the condition of each candidate is still evaluated.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
-//! The items of a list of steps, before they are read. What a step is, is left to [`super::step`], the order of steps to
-//! [`super::steps`].
+//! The items of a list of steps, before they are read. [`super::step`] reads each item, and [`super::steps`] puts the
+//! steps in order.
 
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
 
-/// The most steps of one rule, including nested steps.
+/// The maximum number of steps of one rule, including nested steps.
 pub const MAX_STEPS: usize = 200;
 
 /// The items of a list of steps.

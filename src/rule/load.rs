@@ -1,4 +1,5 @@
-//! Many files -> one [`Ruleset`], or every problem in all of them: reads each file, then checks them together.
+//! Loads many files as one [`Ruleset`], or reports every problem in all of them: reads each file, then checks them
+//! together.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -66,7 +67,7 @@ pub fn load(sources: Vec<Source>, lookup: Resolver, require_verify: bool) -> Loa
     for item in &webhooks {
         read_webhooks(item, &lookup, &rung, &mut all);
     }
-    // A file that cannot be read at all may contain what another one lacks.
+    // A file that cannot be read at all may contain what seems to be missing in another one.
     if problems.is_empty() {
         together(&mut all, &rung, require_verify);
     } else {
@@ -84,7 +85,7 @@ pub fn load(sources: Vec<Source>, lookup: Resolver, require_verify: bool) -> Loa
     Loaded { ruleset, problems }
 }
 
-/// Reads one rule from a stored file, for a run that began with it. The error is a sentence.
+/// Reads one rule from a stored file, for a run that began with it. The error is a message for people.
 pub fn one_rule(source: Source, name: &str, lookup: &Resolver) -> Result<Rule, String> {
     let source = Arc::new(source);
     let node = source.read().map_err(|problem| problem.message)?;

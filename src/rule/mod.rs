@@ -1,7 +1,7 @@
 //! The rule language: rules and addresses that are known to be valid.
 //!
-//! A [`Rule`] is made only by [`compile`]. This file decides how an event starts one, and provides what a run needs from it;
-//! it does not know any kind of action. The set of all rules is left to [`ruleset`].
+//! A [`Rule`] is made only by [`compile`]. This file decides how an event starts one, and provides what a run needs from
+//! it; it does not depend on any kind of action. The set of all rules is in [`ruleset`].
 
 pub mod access;
 pub mod address;
@@ -41,7 +41,7 @@ use run_policy::{OncePer, OneAtATime};
 use step::{MOST_ELEMENTS, Step};
 use test::Test;
 
-/// The first step of a run whose rule's `if:` exceeds its limits: the run fails at once, so that somebody notices.
+/// The first step of a run whose rule's `if:` exceeds its limits: the run fails immediately, so that somebody notices.
 pub const UNDECIDED: u32 = u32::MAX;
 /// How long a caller waits for a rule's `respond`.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -144,7 +144,7 @@ impl Rule {
 
     /// Whether a run that began at this step may answer the caller.
     pub fn responds_from(&self, step: u32) -> bool {
-        // The caller of an undecided rule is told so.
+        // The caller of an undecided rule gets an answer that says so.
         if step == UNDECIDED {
             return self.responds();
         }
@@ -200,7 +200,7 @@ impl Rule {
         StepFacts { plan: &step.plan, title: step.title(), save_as: step.save_as.as_deref(), elements, graph: &self.graph }
     }
 
-    /// The elements of a step's `for_each`, in order; the error is a sentence.
+    /// The elements of a step's `for_each`, in order; the error is a message.
     pub fn elements(&self, each: u32, scope: &Scope) -> Result<Vec<Value>, String> {
         let Some(field) = self.steps.get(each as usize).and_then(|s| s.for_each.as_ref()) else { return Ok(Vec::new()) };
         match field.find(scope)? {

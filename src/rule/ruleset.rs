@@ -1,7 +1,7 @@
 //! The set of all rules and addresses, immutable, replaced as a whole: which rules an event starts, and why the others do
 //! not.
 //!
-//! How one rule is started is left to [`Rule`], and finding candidates to [`super::index`].
+//! [`Rule`] decides how one rule is started, and [`super::index`] finds the candidates.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl Verdict<'_> {
     pub fn runs(&self) -> bool {
         self.starts.is_some()
     }
-    /// Whether its run fails at once, because its `if:` exceeds its limits.
+    /// Whether its run fails immediately, because its `if:` exceeds its limits.
     pub fn is_undecided(&self) -> bool {
         self.starts == Some(UNDECIDED)
     }
@@ -53,7 +53,7 @@ pub struct Ruleset {
     index: Index,
 }
 
-/// The rules that are in force, and their number in the store.
+/// The current rules, and their number in the store.
 pub struct InForce {
     pub ruleset: Ruleset,
     pub number: i64,
@@ -64,7 +64,7 @@ impl Ruleset {
         let enabled = rules.iter().filter(|r| r.enabled);
         let rung: Routes<&Rule> = enabled.flat_map(|r| r.when.iter().map(|w| (w.route.clone(), &**r))).collect();
         for address in &mut addresses {
-            // Every rule that some path of this address can start, whatever pattern the rule uses.
+            // Every rule that some path of this address can start, with any pattern.
             let ringing = rung.meeting(&address.route).into_iter().flat_map(|(_, rule)| rule.fields());
             address.wanted = Projection::of(ringing.chain(&address.delivery_id));
         }
@@ -113,7 +113,7 @@ impl Ruleset {
         let verdict = |rule| -> Verdict<'_> {
             let rule: &Arc<Rule> = rule;
             let scope = || rule.scope(event, &self.vault, &nothing);
-            // Each has a budget of its own: explaining looks at more than deciding does.
+            // Each has a budget of its own, because explaining evaluates more than deciding does.
             let mut told = trace::tell(&rule.condition, &scope(), &self.vault, every_line);
             if rule.condition.holds(&scope()) == Ok(true) {
                 told.extend(rule.once_per.as_ref().and_then(|o| o.told(&scope())));

@@ -14,7 +14,7 @@ use crate::yaml::fields::Item;
 
 /// How long a `once_per` value is remembered by default.
 const ONCE_WITHIN: Duration = Duration::from_secs(30 * 86_400);
-/// The longest that a caller may be kept waiting.
+/// The maximum time that a caller may have to wait.
 const LONGEST_ANSWER: Duration = Duration::from_secs(600);
 
 /// `once_per:`.

@@ -1,4 +1,4 @@
-//! One step: a verb with its fields, and the modifiers that every step can have. The order of steps is left to
+//! One step: a verb with its fields, and the modifiers that every step can have. The order of steps is in
 //! [`super::steps`].
 
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::yaml::locate::Path;
 /// The default and the maximum timeout for one attempt at a step.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
-/// The most elements in a `for_each`.
+/// The maximum number of elements in a `for_each`.
 pub const MOST_ELEMENTS: usize = 10_000;
 
 /// Verbs that rules.md describes but that do not exist yet.

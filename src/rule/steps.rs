@@ -1,4 +1,4 @@
-//! Lists of steps -> one flat list, with the graph that gives their order.
+//! Combines the lists of steps of a rule into one flat list, with the graph that gives their order.
 
 use super::items::items;
 use super::step::{self, Around, Inside, OnErrorRead, Read, Step};

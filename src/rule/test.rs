@@ -97,7 +97,7 @@ fn texts(item: &Item, what: &'static str) -> Option<Vec<(String, String)>> {
     Some(out)
 }
 
-/// A value as it is written, whatever its kind.
+/// A value of any kind, as it is written.
 fn plain(item: &Item) -> Option<Value> {
     match item.node {
         Node::Empty | Node::Braces | Node::Tagged => {

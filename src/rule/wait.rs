@@ -1,4 +1,4 @@
-//! Warnings for rules whose callers may wait for an answer in vain. How long a caller waits is read in [`super::run_policy`].
+//! Warnings for rules whose callers may not get an answer in time. [`super::run_policy`] reads how long a caller waits.
 
 use super::Rule;
 use crate::yaml::fields::Item;
@@ -6,7 +6,7 @@ use crate::yaml::fields::Item;
 /// The verbs whose `timeout` can delay a caller.
 const CALLS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
-/// Warns if a waiting caller may wait in vain.
+/// Warns if a waiting caller may not get its answer in time.
 pub fn look(rule: &Rule, item: &Item) {
     let Some(answering) = rule.steps.iter().position(|s| s.answers()) else { return };
     let waits = rule.answer_within.as_secs();

@@ -25,12 +25,12 @@ pub const RULE: &[Word] = &[
     word("if", Shape::Of("condition"), "the conditions, one per line; all of them must be true"),
     word("then", Shape::Of("steps"), "what to do, step by step"),
     word("else", Shape::Of("steps"), "what to do if `if:` is not true"),
-    word("on_error", Shape::Of("steps"), "what to do when a step has failed for good; the run stays in the list of failed runs"),
+    word("on_error", Shape::Of("steps"), "what to do when a step has failed permanently; the run stays in the list of failed runs"),
     word("once_per", Shape::Either(&[Shape::Field, Shape::Of("once_per")]), "a field: the rule runs only once for each of its values"),
     word(
         "one_at_a_time",
         Shape::Either(&[Shape::Flag, Shape::Field]),
-        "one run after another: true, or a field for one run at a time for each of its values",
+        "runs wait for each other: true for all runs of the rule, or a field for runs with the same value",
     ),
     word("answer_within", Shape::Duration, "how long a caller waits for `respond:`; 30 seconds by default"),
     word("tests", Shape::ListOf("test"), "what the rule should do, for `doorbell test`"),
@@ -65,7 +65,7 @@ pub const MODIFIERS: &[Word] = &[
     word(
         "on_error",
         Shape::Either(&[Shape::One(&["continue"]), Shape::Of("steps")]),
-        "`continue`, or steps to run when this step has failed for good",
+        "`continue`, or steps to run when this step has failed permanently",
     ),
 ];
 const ONCE_PER: &[Word] =

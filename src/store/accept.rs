@@ -123,8 +123,8 @@ fn redelivered(sql: &Transaction, owner: &Owner, row: &EventRow, delivery: &Deli
     Ok(Some(Reply::Again { first, is_same, restarted, standing }))
 }
 
-/// Lets failed runs in a range of numbers continue at the step that failed; only those of one rule, if one is given. Their
-/// turn number jumps far above any earlier one, so that an owner from before the failure is recognized as stale.
+/// Continues failed runs in a range of numbers at the step that failed; only those of one rule, if one is given. Their
+/// turn number jumps far above any earlier one, so that an owner from before the failure is recognised as stale.
 pub(super) fn restart(sql: &Transaction, from: RunId, to: RunId, rule: Option<&str>, now: i64) -> Sql<usize> {
     type Row = (RunId, String, String, Option<String>, Option<String>);
     let failed: Vec<Row> = {
@@ -156,7 +156,7 @@ pub(super) fn standing(sql: &Transaction, event: i64) -> Sql<Standing> {
         if let Some(sealed) = r.get::<_, Option<String>>(3)? {
             return from_json(&sealed, 3);
         }
-        // As stored before sealed answers existed.
+        // The format from before sealed answers existed.
         let (headers, body): (String, Vec<u8>) = (r.get(1)?, r.get(2)?);
         let headers: Vec<(String, String)> = from_json(&headers, 1)?;
         let headers = headers.into_iter().map(|(name, value)| (name, SealedText::clear(value))).collect();

@@ -61,7 +61,7 @@ impl Archive {
         Ok(Self(Arc::new(Mutex::new(Reader(connection)))))
     }
 
-    /// Runs a query in a thread where waiting for the disk blocks nobody.
+    /// Runs a query in a thread where waiting for the disk does not block others.
     fn ask<T: Send + 'static>(&self, question: impl FnOnce(&Reader) -> Result<T> + Send + 'static) -> Doing<'_, T> {
         let reader = self.0.clone();
         Box::pin(async move {

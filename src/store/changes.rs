@@ -1,5 +1,5 @@
-//! Changes that people ask for: continue failed runs, start rules again on an event, cancel waiting runs. The owner of the
-//! store makes them, so that there is never a second writer.
+//! Changes that people request: continue failed runs, start rules again for an event, cancel waiting runs. The owner of
+//! the store makes them, so that there is never a second writer.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
@@ -17,14 +17,14 @@ fn number(sql: &Transaction, event: EventId) -> Sql<Option<i64>> {
     sql.prepare_cached("SELECT seq FROM event WHERE id = ?1")?.query_row([event.0.as_bytes()], |r| r.get(0)).optional()
 }
 
-/// Lets failed runs of an event continue; returns how many.
+/// Continues failed runs of an event; returns how many.
 pub(super) fn replay(sql: &Transaction, event: EventId, rule: Option<&str>, now: Timestamp) -> Sql<usize> {
     let Some(event) = number(sql, event)? else { return Ok(0) };
     let [from, to] = range(event);
     restart(sql, from, to, rule, now.as_millisecond())
 }
 
-/// Starts rules on an event; returns how many runs were started.
+/// Starts rules for an event; returns how many runs were started.
 pub(super) fn start_anew(
     sql: &Transaction,
     event: EventId,
@@ -52,7 +52,7 @@ pub(super) fn keep_texts(sql: &Transaction, texts: &[(TextHash, String, String)]
     Ok(())
 }
 
-/// Ends waiting runs. Runs that this owner is working on are left alone; those of a dead owner are not.
+/// Ends waiting runs. Runs that this owner is working on are not changed; those of a dead owner are.
 pub(super) fn cancel(sql: &Transaction, owner: &Owner, which: &Waiting, now: Timestamp) -> Sql<Cancelled> {
     let mut cancelled = Cancelled { runs: 0, busy: 0 };
     let wanted = match which.event {

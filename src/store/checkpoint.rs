@@ -1,9 +1,9 @@
-//! Checkpoints the write-ahead log (copies it back into the database), often, and mostly in a thread of its own.
+//! Checkpoints the write-ahead log (copies it back into the database): often, and mostly in a separate thread.
 //!
-//! A checkpoint flushes the database file, and while the writer does that itself nobody gets an answer. So the thread copies
-//! what the log holds while the writer goes on; the writer then copies the few pages added meanwhile, because a log can only
-//! restart from the beginning once it is fully copied. Neither ever waits for readers: pages they still need are copied next
-//! time.
+//! A checkpoint flushes the database file, and while the writer does that itself nobody gets an answer. So the thread
+//! copies what the log contains while the writer continues; the writer then copies the few pages that were added in the
+//! meantime, because a log can only restart from the beginning once it is fully copied. Neither ever waits for readers:
+//! pages they still need are copied next time.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Checkpoint {
         let ((begin, wanted), (done, ended)) = (sync_channel(1), sync_channel(1));
         let work = move || {
             for () in wanted {
-                // Whatever goes wrong here, the writer must learn that it is over.
+                // Even if this panics, the writer must learn that the checkpoint has ended.
                 let _ = std::panic::catch_unwind(AssertUnwindSafe(|| checkpoint(&second)));
                 if done.send(()).is_err() {
                     return;

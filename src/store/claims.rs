@@ -1,5 +1,5 @@
-//! How runs start: which start at once, which wait in their lane, and which are skipped because of `once_per`. All of it in
-//! the transaction that stores the event.
+//! How runs start: which start immediately, which wait in their lane, and which are skipped because of `once_per`. All of
+//! this happens in the transaction that stores the event.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -10,7 +10,8 @@ use crate::model::place::Place;
 use crate::model::run::{Attempt, RunId, State};
 use crate::text::printable::short;
 
-/// Inserts an event's new runs into `pending`, numbered from `first`; those that start at once belong to the owner `by`.
+/// Inserts an event's new runs into `pending`, numbered from `first`; those that start immediately belong to the owner
+/// `by`.
 pub(super) fn insert_runs(sql: &Transaction, event: i64, first: RunId, due: i64, by: i64, runs: &[NewRun]) -> Sql<Vec<StartResult>> {
     let mut results = Vec::with_capacity(runs.len());
     for (id, run) in (first..).zip(runs.iter().take(MOST_RUNS as usize)) {
@@ -108,7 +109,7 @@ pub(super) fn is_queued(sql: &Transaction, lane: Option<&str>) -> Sql<bool> {
     }
 }
 
-/// Lets the first run that waits in a lane start, unless another run of the lane has started.
+/// Starts the first run that waits in a lane, unless another run of the lane has started.
 pub(super) fn open_lane(sql: &Transaction, lane: Option<&str>) -> Sql<()> {
     if let Some(lane) = lane {
         let text = "UPDATE pending SET queued = 0 WHERE id = (SELECT min(id) FROM pending WHERE lane = ?1 AND queued = 1)

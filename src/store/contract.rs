@@ -1,12 +1,12 @@
 //! The operations of a store and what each guarantees. Each is one transaction, and each takes the current time as an
 //! argument.
 //!
-//! A handle on a store is an *owner*. Every run in progress belongs to exactly one owner. An owner can die: its runs are then
-//! free for others, and once another owner has taken a run, the dead one can no longer record anything for it
+//! A handle on a store is an *owner*. Every run in progress belongs to exactly one owner. An owner can die: its runs are
+//! then free for others, and once another owner has taken a run, the dead one can no longer record anything for it
 //! ([`Recorded::LeaseLost`]). Runs of one lane are executed one at a time, in the order in which the store accepted them,
-//! which is neither clock order nor id order; only a run that is replayed or restarted may overtake others that wait. Values
-//! chosen by senders (`once_per` values, lanes, delivery ids) may be any text. [`Store`] is for the program, [`Records`] is
-//! for people's questions.
+//! regardless of clocks and ids; only a run that is replayed or restarted may overtake others that wait. Values chosen by
+//! senders (`once_per` values, lanes, delivery ids) can be any text. The program uses [`Store`]; [`Records`] answers
+//! people's questions.
 
 use std::fmt;
 use std::future::Future;
@@ -84,7 +84,7 @@ pub enum StartResult {
     Repeated,
 }
 
-/// Identifies a delivery (for example by the sender's own id), and says how long that is remembered.
+/// Identifies a delivery (for example by the sender's own id), and how long it is remembered.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     pub key: String,
@@ -96,15 +96,15 @@ pub struct Delivery {
 pub struct Accept {
     pub event: Arc<Event>,
     pub runs: Vec<NewRun>,
-    /// How to recognize the delivery if it comes again; one match is enough.
+    /// How to recognise the delivery if it arrives again; one match is enough.
     pub deliveries: Vec<Delivery>,
     /// Whether the sender's identity was verified. Anybody else may only have guessed the delivery's id.
     pub is_vouched: bool,
-    /// Which rules were in force: a number returned by `remember`.
+    /// Which rules were current: a number returned by `remember`.
     pub ruleset: i64,
     /// The HTTP status sent to the sender.
     pub status: u16,
-    /// Whether the owner takes the runs at once, so that `lease` does not hand them out.
+    /// Whether the owner takes the runs immediately, so that `lease` does not hand them out.
     pub taken: bool,
 }
 
@@ -114,11 +114,12 @@ pub enum Accepted {
     /// The event is stored; these are its runs, in the order they were given. An event id that was already stored gives the
     /// same result, so an `accept` whose outcome is unknown can be repeated.
     New(Arc<Event>, Vec<(Run, StartResult)>),
-    /// The delivery was already received as an earlier event. Failed runs of that event were restarted and wait to be leased.
+    /// The delivery was already received as an earlier event. Failed runs of that event were restarted, and wait to be
+    /// leased.
     ///
     /// A caller who only guesses the delivery's id learns nothing and starts nothing: if this is not the same request
-    /// ([`Event::request_hash`]), the standing is empty, and failed runs are restarted only for a verified sender. The same
-    /// applies to events stored before request hashes existed.
+    /// ([`Event::request_hash`]), the state of the answer (`standing`) is empty, and failed runs are restarted only for a
+    /// verified sender. The same applies to events stored before request hashes existed.
     Again { first: EventId, is_same: bool, restarted: usize, standing: Standing },
 }
 
@@ -128,7 +129,7 @@ pub struct Record {
     pub run: Arc<Run>,
     pub attempts: Arc<Vec<Attempt>>,
     pub answer: Option<SealedAnswer>,
-    /// Whether the owner continues with the run at once. Otherwise a waiting run is released and is due at `run.due`.
+    /// Whether the owner continues with the run immediately. Otherwise a waiting run is released and is due at `run.due`.
     pub goes_on: bool,
 }
 
@@ -181,7 +182,7 @@ pub struct Dossier {
     pub event: Event,
     pub status: u16,
     pub runs: Vec<(RunPage, Vec<Attempt>)>,
-    /// The rule files that were in force: names and contents.
+    /// The rule files that were current: names and contents.
     pub texts: Vec<(String, String)>,
 }
 
@@ -202,7 +203,7 @@ pub struct Pruned {
     pub events: usize,
     /// Where the next batch starts.
     pub after: i64,
-    /// Whether nothing is left to look at.
+    /// Whether there is nothing left to examine.
     pub is_all: bool,
 }
 
@@ -217,7 +218,7 @@ pub struct Waiting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancelled {
     pub runs: usize,
-    /// How many were running at that moment and were left alone.
+    /// How many were running at that moment and were not cancelled.
     pub busy: usize,
 }
 
@@ -286,12 +287,12 @@ pub trait Store: Send + Sync {
     /// Counts a crash of the program while it worked on these runs, and quarantines those that reach three crashes: they end
     /// as failed. Returns the events and rules of the quarantined runs.
     fn crashed_with(&self, runs: Vec<RunId>, now: Timestamp) -> Doing<'_, Vec<(EventId, String)>>;
-    /// Lets the failed runs of an event continue at the step that failed (only those of one rule, if one is given). They wait
+    /// Continues the failed runs of an event at the step that failed (only those of one rule, if one is given). They wait
     /// to be leased. Returns how many.
     fn replay(&self, event: EventId, rule: Option<String>, now: Timestamp) -> Doing<'_, usize>;
-    /// Starts rules on a stored event, with the given rule files: hash, name and content. The runs wait to be leased.
+    /// Starts rules for a stored event, with the given rule files: hash, name and content. The runs wait to be leased.
     fn start_anew(&self, event: EventId, runs: Vec<NewRun>, texts: Vec<(TextHash, String, String)>, now: Timestamp) -> Doing<'_, usize>;
-    /// Ends waiting runs, so that they are never executed. Runs that a living owner is working on are left alone.
+    /// Ends waiting runs, so that they are never executed. Runs that a living owner is working on are not changed.
     fn cancel(&self, which: Waiting, now: Timestamp) -> Doing<'_, Cancelled>;
     /// Deletes up to `most` finished events after the number `after`. How events are numbered is up to the store; the next
     /// batch starts at [`Pruned::after`].
@@ -345,7 +346,7 @@ pub trait Records: Send + Sync {
     fn counts(&self) -> Doing<'_, Counts>;
     /// The events with matching runs, oldest first, each with the number of those runs.
     fn chosen(&self, choice: Choice) -> Doing<'_, Vec<(EventId, usize)>>;
-    /// The one event whose id begins with this text. The error is a sentence for the user.
+    /// The one event whose id begins with this text. The error is a message for the user.
     fn find(&self, beginning: &str) -> Doing<'_, EventId>;
     /// Everything about one event.
     fn dossier(&self, id: EventId) -> Doing<'_, Dossier>;

@@ -148,7 +148,7 @@ impl Job {
     }
 }
 
-/// When there is something to lease: at once while runs of dead owners are left.
+/// When there is something to lease: immediately while runs of dead owners are left.
 fn next_due(sql: &Transaction, owner: &Owner) -> Sql<Option<Timestamp>> {
     if owner.has_left_behind() {
         return Ok(Some(Timestamp::UNIX_EPOCH));

@@ -1,8 +1,8 @@
 //! Who owns runs: an epoch that grows by one each time the store is opened. A run of another epoch has no owner, and neither
 //! has one whose owner is 0; nothing has to be written to release them.
 //!
-//! Opening the store ends the epoch before: a process still using that one finds at its next commit that it owns nothing any
-//! more.
+//! Opening the store ends the epoch before: a process that still uses it finds out at its next commit that it no longer
+//! owns anything.
 
 use std::cell::Cell;
 
@@ -18,8 +18,8 @@ use crate::model::run::{Run, RunId, State};
 /// One opening of the store.
 pub(super) struct Owner {
     pub epoch: i64,
-    /// Runs that earlier owners had when they died and that were not examined yet. They are few: no more than were in
-    /// progress. No new ones appear later, because an owner that has lost its epoch can take nothing any more.
+    /// Runs that earlier owners had when they died and that were not examined yet. There are only a few: no more than
+    /// were in progress. No new ones appear later, because an owner that has lost its epoch can no longer take any runs.
     left_behind: Vec<RunId>,
     /// How many of these the current transaction has examined, from the end.
     looked_at: Cell<usize>,
@@ -59,7 +59,7 @@ impl Owner {
             let run = self.left_behind[self.left_behind.len() - 1 - self.looked_at.get()];
             let mut statement = sql.prepare_cached(&format!("{sized} p.id = ?1 AND p.owner NOT IN (0, ?2) AND p.queued = 0"))?;
             let size: Option<i64> = statement.query_row(params![run, self.epoch], |r| r.get(1)).optional()?;
-            // One that is too heavy right now delays the others of dead owners, which are few, and nothing else.
+            // One that is too heavy right now delays only the other runs of dead owners, of which there are few.
             if size.is_some_and(|size| !heavy.takes(size as u64)) {
                 break;
             }
@@ -110,7 +110,8 @@ impl Owner {
         runs.into_iter().filter_map(|run| self.take(sql, run).transpose()).collect()
     }
 
-    /// All runs it has leased or recorded. This scans everything that waits, so it is used only in doubt.
+    /// All runs it has leased or recorded. This scans all waiting runs, so it is used only if something may have been
+    /// missed.
     pub(super) fn owned(&self, sql: &Transaction) -> Sql<Vec<(RunId, i64)>> {
         let mut statement = sql.prepare_cached("SELECT id, turn FROM pending WHERE owner = ?1 AND turn > 0")?;
         statement.query_map([self.epoch], |r| Ok((r.get(0)?, r.get(1)?)))?.collect()

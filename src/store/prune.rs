@@ -1,5 +1,5 @@
-//! Retention: deletes finished events, and expired delivery ids and `once_per` values, in small batches so that nobody waits
-//! for it. Events with waiting or failed runs are kept, unless a person asks otherwise.
+//! Retention: deletes finished events, and expired delivery ids and `once_per` values, in small batches that do not delay
+//! anyone. Events with waiting or failed runs are kept, unless a person requests otherwise.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
@@ -7,7 +7,7 @@ use rusqlite::{Connection, Transaction, params};
 use super::contract::{Pruned, Pruning};
 use super::rows::{Sql, range};
 
-/// The most ids and values deleted in one batch.
+/// The maximum number of ids and values deleted in one batch.
 const MOST_EXPIRED: i64 = 1_000;
 
 /// Deletes up to `most` events after the number `after`. The newest event stays, so that its number is never reused.

@@ -24,7 +24,7 @@ pub(super) fn record(sql: &Transaction, owner: &Owner, record: &Record) -> Sql<R
     Ok(Recorded::Recorded)
 }
 
-/// The run continues: at once with its owner, or later with any. Returns whether the run was this owner's.
+/// The run continues: immediately with its owner, or later with any. Returns whether the run was this owner's.
 fn wait(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt], goes_on: bool) -> Sql<bool> {
     let by = if goes_on { owner.epoch } else { 0 };
     let changed = sql

@@ -12,8 +12,8 @@ use crate::model::event::{Event, EventId, Unread};
 use crate::model::place::Place;
 use crate::model::run::{Attempt, Run, RunId, SavedAt, State};
 
-/// The most runs one event can start. A run's number is its event's number times this, plus its position among the event's
-/// runs, so that all runs of an event are a range of keys and need no extra index.
+/// The maximum number of runs one event can start. A run's number is its event's number times this, plus its position
+/// among the event's runs, so that all runs of an event are a range of keys and need no extra index.
 pub(super) const MOST_RUNS: i64 = 1 << 16;
 
 pub(super) type Sql<T> = rusqlite::Result<T>;

@@ -1,8 +1,9 @@
 //! The embedded store: SQLite in WAL mode with `synchronous=FULL`, one writer thread, group commit.
 //!
-//! All jobs that wait when the thread is free are committed as one transaction, and only then are all callers answered; so
-//! one flush serves all events that came during the previous one. The statements are in [`super::jobs`], ownership of runs in
-//! [`super::owner`], reading for people in [`super::archive`], checkpoints of the log in [`super::checkpoint`].
+//! All jobs that wait when the thread is free are committed as one transaction, and all callers are answered after that;
+//! so one flush serves all events that arrived during the previous one. The statements are in [`super::jobs`], ownership
+//! of runs in [`super::owner`], reading for people in [`super::archive`], checkpoints of the log in
+//! [`super::checkpoint`].
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -31,9 +32,9 @@ use crate::disk::{flush_folder, takes_writes};
 use crate::model::event::{EventId, Unread};
 use crate::model::run::{Intent, Run, RunId, TextHash};
 
-/// The most jobs committed together.
+/// The maximum number of jobs committed together.
 const MAX_GROUP: usize = 1_024;
-/// The most jobs that wait for the writer; above that the sender is told to retry later.
+/// The maximum number of jobs that wait for the writer; above that the sender is told to retry later.
 const MAX_WAITING: usize = 8_192;
 const FILE: &str = "doorbell.db";
 
@@ -42,7 +43,7 @@ pub(super) fn file(data: &Path) -> PathBuf {
     data.join(FILE)
 }
 
-/// Whether the file is shorter than its header says. If a log exists next to it, the missing part may be there.
+/// Whether the file is shorter than its header says. If there is a log next to it, the missing part may be in the log.
 fn is_cut_off(data: &Path) -> bool {
     let log = std::fs::metadata(data.join(format!("{FILE}-wal"))).map_or(0, |m| m.len());
     let (mut head, length) = ([0; 32], std::fs::metadata(file(data)).map_or(0, |m| m.len()));
@@ -79,7 +80,7 @@ struct Waiting {
     done: Option<oneshot::Sender<Result<Reply>>>,
 }
 
-/// Callers with their results. Never more than the waiting jobs, so the queue of these needs no limit.
+/// Callers with their results. There are never more of them than waiting jobs, so this queue needs no limit.
 type Answers = Vec<(oneshot::Sender<Result<Reply>>, Result<Reply>)>;
 
 impl Sqlite {
@@ -127,8 +128,8 @@ fn stopped() -> Error {
     Error::new("the store has stopped", true).but_maybe_done()
 }
 
-/// The database's files as they were when opened. What is written into files that were moved away or replaced is lost with
-/// the process, so after that nothing is stored any more.
+/// The database's files as they were when opened. If files were moved away or replaced, whatever is written to the old
+/// ones is lost when the process ends, so nothing is stored any more after that.
 struct Files {
     numbers: [(PathBuf, u64); 2],
     /// A second handle on the log, never written to. (It holds none of SQLite's locks, which closing a file would release.)
@@ -188,7 +189,7 @@ impl Writer {
             }
             let results = match self.keep(&group) {
                 Ok(results) => results,
-                // One job spoils the whole group: run each by itself, so that only that one fails.
+                // One failed job makes the whole group fail: run each job separately, so that only that one fails.
                 Err(_) if group.len() > 1 => {
                     group.iter().map(|one| self.keep(std::slice::from_ref(one)).and_then(|mut r| r.remove(0))).collect()
                 }
@@ -240,7 +241,7 @@ impl Store for Sqlite {
             let (done, kept) = oneshot::channel();
             let accept = Arc::new(accept);
             let job = Job::accept(accept.clone());
-            // A full queue means overload, and the sender learns of it at once.
+            // A full queue means overload, and the sender is told immediately.
             self.jobs
                 .try_send(Waiting { job, done: Some(done) })
                 .map_err(|_| Error::new("too many events are waiting to be saved", true))?;
@@ -285,7 +286,7 @@ impl Store for Sqlite {
     }
 
     fn forget(&self, folder: &str, file: &str) {
-        // If this fails, the intent stays, and is recognized as done after a restart.
+        // If this fails, the intent stays, and is recognised as done after a restart.
         let job = Job::Forget { folder: folder.to_owned(), file: file.to_owned() };
         let _ = self.jobs.try_send(Waiting { job, done: None });
     }
@@ -366,7 +367,7 @@ mod tests {
         Job::accept(Arc::new(accept))
     }
 
-    /// A job that fails or panics is the only one of its group to fail, and the thread goes on.
+    /// A job that fails or panics is the only one of its group to fail, and the thread continues.
     #[tokio::test]
     async fn a_job_that_fails_or_panics_fails_no_other_job_of_its_group() {
         let folder = tempfile::tempdir().unwrap();

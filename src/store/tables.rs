@@ -1,8 +1,8 @@
 //! The tables of the SQLite store and their history: one migration per version, forward only.
 //!
-//! Work that remains is in `pending`, so that finishing it is a delete there and not an update of a wide row. Attempts are
-//! stored as they were recorded together; the last ones are stored with the ended run, so that a run finished at once costs
-//! one row. Runs of one `lane` are executed one at a time; `once` holds the used `once_per` values.
+//! Work that remains is in `pending`, so that finishing it is a delete there and not an update of a wide row. Attempts
+//! are stored as they were recorded together; the last ones are stored with the ended run, so that a run finished
+//! immediately costs one row. Runs of one `lane` are executed one at a time; `once` holds the used `once_per` values.
 
 use rusqlite::Connection;
 
@@ -84,9 +84,10 @@ CREATE INDEX once_until ON once (until);
     "
 ALTER TABLE pending ADD COLUMN stumbled INTEGER NOT NULL DEFAULT 0;
 ",
-    // Runs have owners: `owner` is the owner's epoch, 0 is none (it was `taken`: 1 for an owner whose process is gone by now,
-    // so epochs begin above it). Queueing in a lane has its own column. `turn` counts leases and records. Saved values have
-    // their own rows, intents belong to an output folder, and answers are stored sealed (secrets by name).
+    // Runs have owners: `owner` is the owner's epoch, 0 is none (the column used to be `taken`, with 1 for an owner whose
+    // process no longer exists, so epochs begin above 1). Queueing in a lane has its own column. `turn` counts leases and
+    // records. Saved values have their own rows, intents belong to an output folder, and answers are stored sealed
+    // (secrets by name).
     "
 CREATE TABLE owner (epoch INTEGER NOT NULL) STRICT;
 INSERT INTO owner VALUES (1);

@@ -137,7 +137,7 @@ mod tests {
             r#"{"notificationItems":[{"NotificationRequestItem":{"pspReference":"7","additionalData":{"hmacSignature":"x"}}}]}"#;
         assert_eq!(read(format!(r#"{{"live": "true", "notificationItems": [{item}]}}"#)).as_deref(), Some(read_of_it));
         let many = |n: usize| format!(r#"{{"notificationItems": [{}0]}}"#, "0,".repeat(n - 1));
-        // The body and the list count as two of the values.
+        // The body and the list themselves are two of the values.
         assert!(read(many(MOST_UNPROVEN - 2)).is_some());
         assert_eq!(read(many(MOST_UNPROVEN - 1)), None);
         assert_eq!(read(format!(r#"{{"success": [{}0]}}"#, "0,".repeat(MOST_UNPROVEN))), None);

@@ -1,4 +1,4 @@
-//! Verifies a request by a scheme: finds the signatures and the time, builds the signed text, compares.
+//! Verifies a request by a scheme: finds the signatures and the time, builds the signed text, and compares them.
 //!
 //! Everything works on the raw bytes. The reasons for a denial are for the operator; they never contain the expected
 //! signature.
@@ -44,7 +44,7 @@ impl Encoding {
     }
 }
 
-/// How the signature and the time are written in a text.
+/// How the signature and the time are written in some text.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Format {
     /// `sha256={sig}`.
@@ -66,7 +66,7 @@ impl Format {
         }
     }
 
-    /// The signatures in a text, and the time.
+    /// The signatures in some text, and the time.
     fn find(&self, text: &str, list: Option<&str>) -> (Vec<String>, Option<String>) {
         match self {
             Format::Whole { before, after } => {
@@ -79,7 +79,7 @@ impl Format {
                 let all = |name: &str| {
                     pairs.iter().filter(|(n, v)| *n == name && !v.is_empty()).map(|(_, v)| (*v).to_owned()).collect::<Vec<_>>()
                 };
-                // A repeated time would let an attacker choose.
+                // If the time could occur twice, an attacker could choose which one counts.
                 let times = time.as_ref().map(|t| all(t)).unwrap_or_default();
                 (all(signature), if times.len() == 1 { times.into_iter().next() } else { None })
             }
@@ -109,7 +109,7 @@ impl Unit {
     }
 }
 
-/// Whether a sent time is close enough to when the request came; the error says why not.
+/// Whether a sent time is close enough to when the request arrived; the error says why not.
 pub(super) fn is_near(sent: &str, unit: Unit, tolerance: Duration, received: Timestamp) -> Result<(), String> {
     let at = unit.read(sent).ok_or("the time of the signature cannot be read")?;
     let away = received.duration_since(at).unsigned_abs();
@@ -153,7 +153,7 @@ pub(super) struct Scheme {
 }
 
 impl Scheme {
-    /// Whether Doorbell must know its own address for it.
+    /// Whether it can only be checked if Doorbell knows its own address.
     pub(super) fn needs_url(&self) -> bool {
         self.signed.needs_url() || self.claims.iter().flat_map(|(_, any_of)| any_of).any(Formula::needs_url)
     }
@@ -275,7 +275,7 @@ impl Signing {
         Ok(Some(joined))
     }
 
-    /// The time as it was sent, once it is known to be close enough.
+    /// The time as it was sent, after checking that it is close enough.
     fn time(&self, request: &Request, beside: Option<String>) -> Result<Option<String>, String> {
         let Some(time) = &self.scheme.time else { return Ok(None) };
         let sent = match &time.from {
@@ -305,7 +305,7 @@ impl Signing {
         if scheme.algorithm.token_word().is_some() {
             return self.token(request, &signatures).map(Brought::Token);
         }
-        // An unreadable signature may be sent next to a valid one.
+        // A sender may send a signature that cannot be read next to a valid one.
         let decoded: Vec<Vec<u8>> = signatures.iter().filter_map(|s| scheme.encoding.decode(s)).collect();
         match decoded.is_empty() {
             true => Err(format!("the signature in {} cannot be decoded", self.where_())),

@@ -18,14 +18,14 @@ use crate::yaml::fields::Item;
 /// The header with the body's compression; it is not stored with the event, whose body is decompressed.
 const ENCODING: &str = "content-encoding";
 
-/// The most values built from a body whose sender is not verified yet.
+/// The maximum number of values built from a body whose sender is not verified yet.
 pub(super) const MOST_UNPROVEN: usize = 10_000;
 
 /// A way to verify senders.
 pub trait Scheme: Sync {
     /// The key in the rule file.
     fn name(&self) -> &'static str;
-    /// The sender's name for people, and what to know about its scheme; `None` if it does not belong to one sender.
+    /// The sender's name for people, and notes about its scheme; `None` if it does not belong to one sender.
     fn told(&self) -> Option<SenderFacts> {
         None
     }
@@ -50,7 +50,7 @@ pub struct SenderFacts {
     pub note: String,
 }
 
-/// What to do at a sender about which nothing else is known.
+/// What to do on the website of a sender about which nothing else is known.
 pub const PASTE: &str = "paste your address, such as https://hooks.example.com/NAME, as the webhook's URL, and copy its signing secret";
 
 /// A key from the address where its sender publishes it.
@@ -58,7 +58,7 @@ pub const PASTE: &str = "paste your address, such as https://hooks.example.com/N
 pub struct Published(pub(super) Key);
 
 impl Published {
-    /// Parses a published key. The error is a sentence.
+    /// Parses a published key. The error is a message for people.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         Key::published(bytes).map(Self)
     }
@@ -81,7 +81,7 @@ impl KeyAt {
     }
 }
 
-/// What a sender has signed, one text for each signature; empty if a secret is only presented.
+/// What a sender has signed, one value for each signature; empty if the sender only sends a secret.
 ///
 /// It is the text that was signed, without any secret and independent of how the signature is encoded: sending the same
 /// request again with its signature encoded differently gives the same value.
@@ -89,9 +89,9 @@ pub type Signed = Vec<Vec<u8>>;
 
 /// A scheme with its secret.
 pub trait Verify: Send + Sync {
-    /// Where the key for this request is published, if the sender publishes it; the caller fetches it. The error says why the
-    /// request is denied before that: every check that needs no key comes first, since anybody can send a request and cause a
-    /// fetch.
+    /// Where the key for this request is published, if the sender publishes it; the caller fetches it. The error says why
+    /// the request is denied before the key is fetched: all checks that do not need the key come first, because anybody
+    /// can send a request and cause a fetch.
     fn key_at(&self, _: &Request) -> Result<Option<KeyAt>, String> {
         Ok(None)
     }
@@ -100,7 +100,7 @@ pub trait Verify: Send + Sync {
     fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String>;
     /// Redacts a secret that is sent in plain text: it is only for verification, and nobody needs it afterwards.
     fn strike(&self, _: &mut Request) {}
-    /// Whether it covers the content, so that a request cannot be repeated unnoticed.
+    /// Whether it covers the content, so that a repeated request is noticed.
     fn signs(&self) -> bool {
         false
     }
@@ -114,7 +114,7 @@ pub trait Verify: Send + Sync {
 /// Why a request did not become an event.
 #[derive(Debug, PartialEq)]
 pub enum NotAdmitted {
-    /// It was a greeting (handshake); this is the answer.
+    /// It was a handshake; this is the answer.
     Greeted(Box<Greeted>),
     /// With the reason for the operator.
     Denied(String),
@@ -126,8 +126,8 @@ pub enum NotAdmitted {
 
 /// All verifiers of an address; one match is enough.
 ///
-/// Only [`Guard::open`] accepts everybody. Any other guard denies every request that no verifier accepts, so an empty guard
-/// denies everybody, however it came to be empty.
+/// Only [`Guard::open`] accepts everybody. Any other guard denies every request that no verifier accepts, so an empty
+/// guard denies everybody, for whatever reason it is empty.
 #[derive(Default)]
 pub struct Guard {
     is_open: bool,
@@ -153,7 +153,7 @@ impl Guard {
         Self { vouchers: vouchers.into_iter().map(boxed).collect(), ..Self::default() }
     }
 
-    /// The same guard, also answering these greetings.
+    /// The same guard, also answering these handshakes.
     pub(super) fn greeting(mut self, greetings: impl IntoIterator<Item = Handshake>) -> Self {
         self.greetings.extend(greetings);
         self
@@ -171,7 +171,7 @@ impl Guard {
         self.greetings.extend(other.greetings);
     }
 
-    /// Whether unsigned greetings of a sender come by this method.
+    /// Whether a sender uses this method for handshakes that it does not sign.
     pub fn greets_by(&self, method: &str) -> bool {
         self.greetings.iter().any(|g| !g.is_signed() && g.method() == Some(method))
     }
@@ -180,7 +180,7 @@ impl Guard {
         self.is_open
     }
 
-    /// Whether any verifier covers the content, so that a request cannot be repeated unnoticed.
+    /// Whether any verifier covers the content, so that a repeated request is noticed.
     pub fn signs(&self) -> bool {
         self.vouchers.iter().any(|v| v.signs())
     }
@@ -190,8 +190,8 @@ impl Guard {
         self.vouchers.iter().filter_map(|v| v.key_at(request).ok().flatten()).collect()
     }
 
-    /// What distinguishes a verified request from every other one: a hash of what was signed, as the verifier found it, one
-    /// for each signature. Empty if no verifier accepts it, or only by a secret.
+    /// Identifies a verified request: a hash of what was signed, as the verifier found it, one for each signature. Empty
+    /// if no verifier accepts it, or if it was accepted only because of a secret.
     pub fn proofs(&self, request: &Request, keys: &Keys) -> Vec<String> {
         self.vouched(request, keys).map_or(Vec::new(), |(signed, _)| signed.iter().map(|one| crate::model::run::hash(one)).collect())
     }
@@ -221,7 +221,7 @@ impl Guard {
         for verify in &self.vouchers {
             let checked = verify.key_at(request).and_then(|at| {
                 let signed = verify.check(request, at.as_ref().and_then(|at| keys.get(at.address())))?;
-                // Anyone can have had it signed by a greeting.
+                // Anyone could have used a handshake to get it signed.
                 match signs_tokens && signed.iter().any(|text| is_token(text)) {
                     true => Err("only a token is signed, as in the replies to handshakes at this address".to_owned()),
                     false => Ok((signed, at)),
@@ -247,8 +247,8 @@ impl Guard {
         Ok(())
     }
 
-    /// Makes an event of a request that needs no verification, because a person at this machine made it up. The error is a
-    /// sentence.
+    /// Makes an event from a request that needs no verification, because a person at this machine has created it. The
+    /// error is a message for people.
     pub fn admit_unproven(request: Request, id: EventId) -> Result<Event, String> {
         Guard::open().admit(request, &Keys::new(), id, usize::MAX >> 1, None).map_err(|e| match e {
             NotAdmitted::Denied(why) => why,
@@ -258,9 +258,8 @@ impl Guard {
         })
     }
 
-    /// Makes an event of a verified request. The sender is verified before the content is looked at: before it is
-    /// decompressed (up to `limit` bytes) and before it is parsed. Of a JSON body only the `wanted` parts are built, if
-    /// given.
+    /// Makes an event from a verified request. The sender is verified before the content is decompressed (up to `limit`
+    /// bytes) and parsed. Of a JSON body only the `wanted` parts are built, if given.
     pub fn admit(
         &self,
         mut request: Request,

@@ -37,7 +37,7 @@ pub(super) struct Sender {
     pub remembered: Option<u64>,
     /// In bytes.
     pub max_body: Option<usize>,
-    /// What to paste where at the sender, and how long it waits for an answer.
+    /// What to paste where on the sender's website, and how long the sender waits for an answer.
     paste: String,
     within: String,
     /// What is not verified, and other things to know.
@@ -50,7 +50,7 @@ pub(super) fn senders() -> &'static [Sender] {
     &SENDERS
 }
 
-/// The senders in a text in the format of `providers.yaml`.
+/// The senders in text that has the format of `providers.yaml`.
 pub(super) fn described(text: &str) -> Vec<Sender> {
     let source = Source { name: "providers.yaml".into(), text: text.into() };
     let Ok(node) = source.read() else { return Vec::new() };
@@ -119,7 +119,7 @@ impl Sender {
         }
     }
 
-    /// Until the sender has handed over its secret, that is all it can do.
+    /// Until the sender has handed over its secret, handing it over is all that it can do.
     fn waiting(&self, name: &str, item: &Item) -> Guard {
         item.warning(format!("the secret {name} is not set, so this address waits until {} sends it", self.title))
             .label(format!("create the webhook at {}; Doorbell saves the first secret that it receives", self.title))
@@ -209,7 +209,7 @@ pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Names, public
     Some((guarding.read(&secret, None, known)?, id))
 }
 
-/// A scheme that is being made into a guard.
+/// A scheme from which a guard is made.
 struct Guarding<'a> {
     scheme: &'a Scheme,
     handshake: Option<&'a Handshake>,

@@ -1,4 +1,5 @@
-//! A text template filled from a request: what a sender signed, the answer to a greeting, what a token must claim.
+//! A text template that is filled from a request: what a sender has signed, the answer to a handshake, what a token must
+//! claim.
 //!
 //! Variables and places are in braces, `{ts}.{body}`; a function takes one or more of them joined with `+`,
 //! `{sha256_hex(query:code+secret)}`.
@@ -10,18 +11,18 @@ use ring::{digest, hmac};
 use super::place::Location;
 use crate::model::request::Request;
 
-/// The longest token that is signed for a greeting, in bytes. X sends 48, Zoom 22.
+/// The longest token that is signed for a handshake, in bytes. X sends 48, Zoom 22.
 const LONGEST_TOKEN: usize = 128;
 
-/// Whether a greeting may be answered with a signature of this text: a short token of letters, digits, `-` and `_`.
+/// Whether a handshake may be answered with a signature of this text: a short token of letters, digits, `-` and `_`.
 ///
-/// Such a text is never accepted as what a sender signs for an event ([`super::contract::Guard`]), whatever the scheme signs:
-/// so a signature made for a greeting is useless for anything else.
+/// No scheme accepts such text as the signed text of an event ([`super::contract::Guard`]), so a signature made for a
+/// handshake is useless for anything else.
 pub(super) fn is_token(text: &[u8]) -> bool {
     (1..=LONGEST_TOKEN).contains(&text.len()) && text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
-/// A text with variables, compiled.
+/// Compiled text with variables.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Formula(Vec<FormulaPart>);
 
@@ -114,7 +115,7 @@ pub(super) struct Given<'a> {
 }
 
 impl Formula {
-    /// Parses a text; the error is the part that is not known.
+    /// Parses text; the error is the part that is unknown.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = text;
@@ -132,7 +133,7 @@ impl Formula {
         Ok(Self(parts))
     }
 
-    /// A text without variables, whatever it contains.
+    /// Text without variables; braces in it have no special meaning.
     pub(super) fn fixed(text: &str) -> Self {
         Self(vec![FormulaPart::Text(text.to_owned())])
     }
@@ -162,7 +163,7 @@ impl Formula {
         self.variables().filter_map(|v| if let Variable::At(place) = v { Some(place) } else { None })
     }
 
-    /// Whether Doorbell must know its own address for it.
+    /// Whether it can only be made if Doorbell knows its own address.
     pub(super) fn needs_url(&self) -> bool {
         self.variables().any(|v| matches!(v, Variable::Url | Variable::UrlDecoded))
     }
@@ -181,7 +182,7 @@ impl Formula {
         self.variables().any(|v| *v == Variable::Secret)
     }
 
-    /// Whether it can only be made by somebody who knows the secret. A checksum of a secret can be guessed.
+    /// Whether only somebody who knows the secret can make it. A secret can be guessed from its checksum.
     pub(super) fn is_secret(&self) -> bool {
         self.0.iter().any(|part| match part {
             FormulaPart::Text(_) | FormulaPart::Of(Function::Crc32, _) => false,

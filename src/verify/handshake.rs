@@ -1,13 +1,13 @@
-//! Handshakes that some senders require before they start: a text of theirs sent back, a token signed with the secret, an
-//! address visited, a secret stored. Such a greeting is not an event.
+//! Handshakes that some senders require before they send events: Doorbell sends text back, signs a token with the secret,
+//! visits an address, or stores a secret. A handshake is not an event.
 //!
-//! A greeting that the sender signs is answered only after its signature was verified. What is sent back is plain text that
-//! no browser takes for anything else, and never long.
+//! A handshake that the sender signs is answered only after its signature has been verified. The reply is short, and is
+//! plain text that no browser treats as anything else.
 //!
-//! No greeting can be used to make anything that another request would be accepted with. A reply never contains the secret.
-//! With the key it signs only a short token (`formula::is_token`), and no [`super::contract::Guard`] that answers such
-//! greetings accepts a token as what an event's sender has signed. If the greeting itself is not signed, only a sender known
-//! by name is answered with a signature.
+//! No reply to a handshake contains a value that would get another request accepted. It never contains the secret. The
+//! key signs only a short token (`formula::is_token`), and no [`super::contract::Guard`] that answers such handshakes
+//! accepts an event whose signed text is a token. If the handshake itself is not signed, only a sender known by name gets
+//! a reply with a signature.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -26,23 +26,23 @@ use crate::yaml::reader::ProblemDraft;
 /// The longest text that is sent back, in bytes.
 const LONGEST: usize = 1_024;
 
-/// When a request is a greeting, and how it is answered.
+/// Which requests are handshakes, and how they are answered.
 #[derive(Clone)]
 pub struct Handshake {
     when: Vec<When>,
-    /// What else must match, or the greeting is denied.
+    /// What else must match; otherwise the handshake is denied.
     check: Vec<(Location, Formula)>,
     reply: Reply,
     /// Whether the sender signs it.
     signed: bool,
-    /// Where the secret is that the sender hands over.
+    /// Where to find the secret that the sender hands over.
     pub(super) hands_over: Option<Location>,
-    /// Where the address is that must be visited as confirmation, and whether an address may be.
+    /// Where to find the address that must be visited as confirmation, and which addresses may be visited.
     pub(super) visit: Option<Visit>,
     pub(super) means: Means,
 }
 
-/// Where an address is, and whether it may be visited.
+/// Where to find an address, and whether it may be visited.
 pub(super) type Visit = (Location, fn(&Request, &str) -> bool);
 
 /// What a rule file supplies for a handshake.
@@ -77,7 +77,7 @@ enum ReplyBody {
     Json(Vec<(String, Result<Formula, Value>)>),
 }
 
-/// A greeting that was answered.
+/// A handshake and its answer.
 #[derive(Debug, PartialEq)]
 pub struct Greeted {
     pub answer: Answer,
@@ -129,8 +129,8 @@ impl Handshake {
         })
     }
 
-    /// Whether a handshake in a rule file keeps the secret safe, even from callers who only send greetings; violations are
-    /// reported.
+    /// Whether a handshake in a rule file keeps the secret safe, even from callers who only send handshakes; if not, this
+    /// is reported.
     pub(super) fn is_safe(&self, item: &Item) -> bool {
         if self.reply.formulas().any(Formula::has_secret) {
             item.problem("the reply to a handshake would reveal the secret, or something from which it can be guessed")
@@ -150,7 +150,7 @@ impl Handshake {
         true
     }
 
-    /// The greeting of a sender that wants an address visited; the address is in a signed request.
+    /// The handshake of a sender that requires a visit to an address; the address is in a signed request.
     pub(super) fn visiting(is: (Location, String), address: Location, may_be: fn(&Request, &str) -> bool) -> Self {
         Self {
             when: vec![When::Is(is.0, is.1)],
@@ -163,7 +163,7 @@ impl Handshake {
         }
     }
 
-    /// The greeting of a sender that posts a text in the query and wants it back.
+    /// The handshake of a sender that sends text in the query of a POST request and expects the same text as the answer.
     pub(super) fn echoing_query(name: &str) -> Option<Self> {
         let place = Location::read(&format!("query:{name}"))?;
         let body = ReplyBody::Text(Formula::read(&format!("{{query:{name}}}")).ok()?);
@@ -196,7 +196,7 @@ impl Handshake {
         self.reply.formulas().any(Formula::needs_url)
     }
 
-    /// The method of such greetings, if it is always the same.
+    /// The method of such handshakes, if it is always the same.
     pub(super) fn method(&self) -> Option<&str> {
         self.when.iter().find_map(|w| match w {
             When::Method(method) => Some(method.as_str()),
@@ -223,7 +223,7 @@ impl Handshake {
         }
     }
 
-    /// The answer, if this is a greeting; the error says why one is denied.
+    /// The answer, if this is a handshake; the error says why it is denied.
     pub(super) fn answer(&self, request: &Request) -> Option<Result<Greeted, String>> {
         let at = |place: &Location| place.find(request).ok().flatten();
         let is = |when: &When| match when {

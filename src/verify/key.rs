@@ -19,7 +19,7 @@ pub(super) enum Algorithm {
     HmacSha256,
     HmacSha384,
     HmacSha512,
-    /// The plain digest of a text that contains the secret.
+    /// The plain digest of text that contains the secret.
     Sha1,
     Sha256,
     Sha512,
@@ -69,7 +69,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether anyone can compute it, so that the secret has to be part of what is signed.
+    /// Whether anyone can compute it; if so, the secret has to be part of what is signed.
     pub(super) fn is_digest(self) -> bool {
         matches!(self, Algorithm::Sha1 | Algorithm::Sha256 | Algorithm::Sha512)
     }
@@ -186,7 +186,7 @@ pub(super) enum SetKey {
 }
 
 impl Key {
-    /// Reads a key. The error is a sentence for the author of the rule; it does not contain the key.
+    /// Reads a key. The error is a message for the author of the rule; it does not contain the key.
     pub(super) fn read(algorithm: Algorithm, form: KeyForm, secret: &str) -> Result<Self, String> {
         let word = KeyForm::WORDS.iter().find(|(_, k)| *k == form).map_or("", |(w, _)| *w);
         let unread = || format!("this secret is not encoded as {word}");

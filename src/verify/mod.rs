@@ -146,7 +146,7 @@ impl Read {
     }
 }
 
-/// Every word that may be used under `verify:`.
+/// Every word that can be used under `verify:`.
 pub fn names() -> Vec<String> {
     all_names().chain([HANDSHAKE]).map(str::to_owned).collect()
 }
@@ -164,7 +164,7 @@ pub fn words(name: &str) -> Option<(String, Option<String>)> {
     custom::senders().iter().any(|s| s.name == name).then(|| (custom::words(name), custom::handshake_words(name)))
 }
 
-/// The guard for a sender's requests with this secret. The error is a sentence.
+/// The guard for a sender's requests with this secret. The error is a message for people.
 pub fn guard(name: &str, secret: &str, public_url: Option<&str>) -> Result<Guard, String> {
     let known = || all_names().filter(|n| *n != CUSTOM);
     if !known().any(|n| n == name) {

@@ -13,7 +13,7 @@ use crate::yaml::fields::Item;
 
 pub struct PayPal;
 
-/// How long ago a message may have been sent: as long as PayPal retries. Repeated deliveries are recognized by their id.
+/// How long ago a message may have been sent: as long as PayPal retries. Repeated deliveries are recognised by their id.
 const TOLERANCE: Duration = Duration::from_secs(3 * 86_400);
 
 impl Scheme for PayPal {

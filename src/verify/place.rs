@@ -1,5 +1,5 @@
 //! A place in a request: `header:Name`, `query:name`, `form:name` or `json:/pointer` (RFC 6901), or several separated by
-//! ` | `, of which the first existing one counts.
+//! ` | `; the first one that exists counts.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::model::event::pairs;
 use crate::model::request::Request;
 use crate::secret::STRUCK;
 
-/// One or more places; the first existing one counts.
+/// One or more places; the first one that exists counts.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Location(Vec<(Source, String)>);
 
@@ -76,7 +76,7 @@ impl Location {
         }
     }
 
-    /// Writes a text at the first of the places.
+    /// Writes text at the first of the places.
     #[cfg(test)]
     pub(super) fn put(&self, request: &mut Request, text: &str) {
         let (kind, name) = &self.0[0];
@@ -125,7 +125,7 @@ impl Location {
     }
 }
 
-/// A value as comparable text; `None` for lists and maps.
+/// A value as text that can be compared; `None` for lists and maps.
 pub(super) fn spelled(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

@@ -1,5 +1,5 @@
-//! The secrets that a rule file gives to a scheme: read, and compared in constant time. What they are used for is left to the
-//! schemes.
+//! The secrets that a rule file gives to a scheme: read, and compared in constant time. The schemes decide what they are
+//! used for.
 
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
@@ -12,8 +12,8 @@ use crate::model::event::Event;
 use crate::secret::Secret;
 use crate::yaml::fields::Item;
 
-/// Reads a secret: text made only of characters and secrets, evaluated at once. An empty one never verifies anything, so it
-/// is a problem.
+/// Reads a secret: text that consists only of characters and secrets, evaluated at load. An empty one never verifies
+/// anything, so it is a problem.
 pub(super) fn read_secret(item: &Item, known: &Names) -> Option<Secret> {
     let (secret, is_written) = read(item, known)?;
     if is_written {

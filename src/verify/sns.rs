@@ -1,5 +1,5 @@
-//! AWS SNS: a message that names the address of its signing certificate, and a first one that asks for a visit.
-//! Source: the AWS documentation of message signatures, and aws-sdk-ruby's message verifier.
+//! AWS SNS: each message names the address of its signing certificate, and the first one asks Doorbell to visit an
+//! address. Source: the AWS documentation of message signatures, and aws-sdk-ruby's message verifier.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -83,7 +83,7 @@ fn field<'m>(message: &'m Map<String, Value>, name: &str) -> Option<&'m str> {
     message.get(name).or_else(|| message.get(&name.replace("URL", "Url"))).and_then(Value::as_str)
 }
 
-/// The most characters in a certificate's own name; today's have 32.
+/// The maximum number of characters in a certificate's own name; today's have 32.
 const MAX_NAME: usize = 64;
 
 /// The region of a topic, and the domain of its hosts: `.cn` in China. `None` if this is not a topic's ARN.
@@ -94,8 +94,8 @@ fn place(topic: &str) -> Option<(&str, &'static str)> {
     (is_region(region) && !name.is_empty()).then_some((*region, end))
 }
 
-/// Whether it is two letters, words and a number, such as `us-gov-west-1`. Besides the hosts of regions there are those of
-/// other services, such as `sns.s3.amazonaws.com`, where anyone can put anything.
+/// Whether it is two letters, words and a number, such as `us-gov-west-1`. Besides the hosts of regions there are those
+/// of other services, such as `sns.s3.amazonaws.com`, where anyone can store anything.
 fn is_region(text: &str) -> bool {
     let words: Vec<&str> = text.split('-').collect();
     let Some((number, words)) = words.split_last() else { return false };
@@ -111,8 +111,8 @@ fn host(topic: &str) -> Option<String> {
     place(topic).map(|(region, end)| format!("sns.{region}.{end}"))
 }
 
-/// Whether this is exactly the address of an SNS certificate: on an SNS host in any region of the topic's AWS partition, with
-/// a name that leads nowhere else.
+/// Whether this is exactly the address of an SNS certificate: on an SNS host in any region of the topic's AWS partition,
+/// with a name that cannot lead to any other address.
 fn is_certificate(topic: &str, address: &str) -> bool {
     let Some((_, end)) = place(topic) else { return false };
     let Some((host, name)) = address.strip_prefix("https://sns.").and_then(|rest| rest.split_once('/')) else { return false };

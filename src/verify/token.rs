@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::key::{Algorithm, Key, unbase64};
 
-/// How far clocks may be apart, in seconds.
+/// How far clocks may differ, in seconds.
 const LEEWAY: i64 = 60;
 /// The longest token that is read, in bytes.
 const LONGEST: usize = 16 << 10;
@@ -35,7 +35,7 @@ impl Token {
         if head["alg"] != wanted {
             return Err(format!("the token is not signed with {wanted}"));
         }
-        // Extensions that must be understood but are not (RFC 7515, 4.1.11).
+        // Extensions that must be understood, but that Doorbell does not support (RFC 7515, 4.1.11).
         if !head["crit"].is_null() {
             return Err("the token requires extensions that Doorbell does not support".into());
         }
@@ -58,8 +58,8 @@ impl Token {
         Ok(Self { signed: signed.to_owned(), signature, algorithm, key, claims })
     }
 
-    /// Verifies the signature with any of the keys, and returns what was signed: the head and the claims, however the
-    /// signature is encoded.
+    /// Verifies the signature with any of the keys, and returns what was signed: the head and the claims, independent of
+    /// how the signature is encoded.
     pub(super) fn prove(self, keys: &[&Key]) -> Result<Vec<u8>, String> {
         let is_good = |key: &&Key| key.is_good(self.algorithm, self.signed.as_bytes(), &self.signature, self.key.as_deref());
         match keys.iter().any(is_good) {
@@ -68,7 +68,7 @@ impl Token {
         }
     }
 
-    /// Whether a claim equals, or has among several values, one of these texts.
+    /// Whether a claim, or one of its values, equals one of these values.
     pub(super) fn claims(&self, name: &str, any_of: &[String]) -> bool {
         let is = |value: &Value| super::place::spelled(value).is_some_and(|text| any_of.contains(&text));
         match &self.claims[name] {

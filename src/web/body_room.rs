@@ -1,24 +1,26 @@
-//! Limits the memory for bodies while they arrive: reserved as the bytes come in, so that an announced length reserves
-//! nothing; with a part for small bodies alone, and a share that no caller may exceed. Released when the event is stored.
+//! Limits the memory for bodies while they arrive: reserved as the bytes arrive, so that an announced length reserves
+//! nothing; with a part that only small bodies use, and a share that no caller may exceed. Released when the event is
+//! stored.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The most memory for bodies, in KB, over all connections: for the beginnings of all bodies, and for the rest of large ones.
+/// The maximum memory for bodies, in KB, over all connections: for the beginnings of all bodies, and for the rest of
+/// large ones.
 const BEGINNINGS: usize = 48 << 10;
 const LARGE: usize = 208 << 10;
-/// How much of a body is its beginning, in KB. Most bodies are no larger.
+/// How much of a body is its beginning, in KB. Most bodies are not larger.
 const BEGINNING: usize = 64;
-/// The most that one caller's arriving bodies may take, in KB: more than the largest body that any address allows.
+/// The maximum memory for one caller's arriving bodies, in KB: more than the largest body that any address allows.
 const SHARE: usize = 128 << 10;
 
 /// The memory for all bodies.
 pub struct BodyRoom {
     beginnings: Semaphore,
     large: Semaphore,
-    /// How much each caller has reserved for bodies that do not come in one piece, in KB.
+    /// How much each caller has reserved for bodies that do not arrive in one piece, in KB.
     shares: Mutex<HashMap<String, usize>>,
 }
 
@@ -44,7 +46,7 @@ impl Default for BodyRoom {
 }
 
 impl BodyRoom {
-    /// For a body that a caller begins to send.
+    /// The reservation for a body that a caller begins to send; empty at first.
     pub fn body<'r>(&'r self, caller: &'r str) -> Taken<'r> {
         Taken { room: self, caller, beginning: None, large: None, size: 0, shared: 0 }
     }
@@ -55,8 +57,8 @@ impl BodyRoom {
 }
 
 impl Taken<'_> {
-    /// Reserves memory for a body that has grown to so many bytes; some of it may be reserved already. A body that has not
-    /// arrived whole counts toward its caller's share.
+    /// Reserves memory for a body that has grown to this many bytes; some of it may be reserved already. A body that has
+    /// not arrived completely counts toward its caller's share.
     pub fn grow(&mut self, bytes: usize, is_whole: bool) -> Result<(), Full> {
         let wanted = bytes.div_ceil(1 << 10);
         if !is_whole && wanted > self.shared {

@@ -18,9 +18,9 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    /// The caller's address: the right-most one in the header that is not a trusted proxy's, or else the left-most one. The
-    /// header is ignored unless a trusted proxy sends it. If such a proxy sends none, or one that cannot be read up to that
-    /// address, the caller is [`UNKNOWN`], and never the proxy.
+    /// The caller's address: the right-most address in the header that is not a trusted proxy's, or otherwise the
+    /// left-most one. The header is ignored unless a trusted proxy sends it. If such a proxy does not send the header, or
+    /// it cannot be read up to that address, the caller is [`UNKNOWN`], and never the proxy.
     pub fn caller(&self, peer: IpAddr, headers: &[(String, String)]) -> String {
         let peer = peer.to_canonical();
         if !self.is_trusted(&peer) {

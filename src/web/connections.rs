@@ -1,5 +1,5 @@
-//! Limits open connections, in all and per caller; when all places are taken, a new connection replaces an idle one. So
-//! silent connections lock nobody out.
+//! Limits open connections, in total and per caller; when all places are taken, a new connection replaces an idle one. So
+//! idle connections cannot keep other callers out.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -17,7 +17,7 @@ const SAMPLE: usize = 64;
 pub struct Connections {
     places: Arc<Semaphore>,
     open: Mutex<Open>,
-    /// The most per caller; `None`: no limit.
+    /// The maximum per caller; `None`: no limit.
     most_each: Option<usize>,
     began: Instant,
     random: RandomState,
@@ -162,7 +162,7 @@ impl Drop for Slot {
     }
 }
 
-/// What counts as one caller: a single IPv4 address, or an IPv6 /64 network, which one household has.
+/// What counts as one caller: a single IPv4 address, or an IPv6 /64 network, such as one household has.
 fn neighbourhood(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(six) => IpAddr::V6((u128::from(six) >> 64 << 64).into()),

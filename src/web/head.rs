@@ -1,7 +1,6 @@
-//! The size limits for the head of a request, in any version of HTTP. Enforcing them is left to the listener and the webhook
-//! handler.
+//! The size limits for the head of a request, in any version of HTTP. The listener and the webhook handler enforce them.
 
-/// The largest head, in bytes.
+/// The maximum size of the head, in bytes.
 pub(super) const MAX_HEAD: usize = 64 << 10;
-/// The most headers of a request.
+/// The maximum number of headers of a request.
 pub(super) const MAX_HEADERS: usize = 100;

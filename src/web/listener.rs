@@ -1,7 +1,7 @@
 //! Our accept loop around `warp::service`: limits, timeouts, TLS, graceful shutdown.
 //!
 //! warp's own server panics on `CONNECT host:443`, has no timeouts and no limit on connections, and waits forever when it
-//! stops. So warp provides the filters, and the sockets are ours.
+//! stops. So warp provides only the filters, and Doorbell handles the sockets itself.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -42,7 +42,8 @@ pub struct Listener {
     pub tls: Option<Tls>,
     /// The proxies that may report a caller's address, and the header for it.
     pub proxies: Proxies,
-    /// The most connections at a time, and the most per caller; further ones wait in the kernel's queue, or are closed.
+    /// The maximum number of connections at a time, and the most per caller; further ones wait in the kernel's queue, or
+    /// are closed.
     pub most_connections: usize,
     pub most_connections_each: Option<usize>,
 }
@@ -55,8 +56,9 @@ pub async fn serve(bound: Listener, door: webhook::Hook, stop: impl Future<Outpu
     let graceful = GracefulShutdown::new();
     let connections = Connections::new(most_connections, most_connections_each);
     let mut builder = Builder::new(TokioExecutor::new());
-    // A caller that has sent its requests and closes its half still gets its answers. Answers to pipelined requests are not
-    // batched: hyper would hold one back as long as another request follows. Short answers are cheaper to write in one piece.
+    // A caller that has sent its requests and closes its half of the connection still gets its answers. Answers to
+    // pipelined requests are not batched: hyper would hold one back as long as another request follows. Short answers are
+    // cheaper to write in one piece.
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -87,7 +89,7 @@ pub async fn serve(bound: Listener, door: webhook::Hook, stop: impl Future<Outpu
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(e) => {
-                // Out of file handles, or the caller is already gone: the next one may succeed.
+                // There are no file handles left, or the caller is already gone: the next attempt may succeed.
                 tracing::debug!("connection could not be accepted: {e}");
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
@@ -161,7 +163,7 @@ where
     }
 }
 
-/// A connection whose first bytes must come in time.
+/// A connection whose first bytes must arrive in time.
 ///
 /// hyper reads up to 24 bytes to distinguish HTTP/2 from HTTP/1 and has no timeout for that, so a caller that sends nothing,
 /// or half a preface, would stay forever.

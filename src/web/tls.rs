@@ -1,5 +1,5 @@
-//! TLS in Doorbell itself, for installations without a proxy. The certificate is reloaded when its file changes, as on
-//! renewal, or on SIGHUP; an unusable new certificate never replaces a usable one.
+//! TLS in Doorbell itself, for use without a proxy. The certificate is reloaded when its file changes, as on renewal, or
+//! on SIGHUP; an unusable new certificate never replaces a usable one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Reads a certificate and its key. The error is a sentence.
+    /// Reads a certificate and its key. The error is a message for people.
     pub fn read(cert: &Path, key: &Path) -> Result<Self, String> {
         let current = Arc::new(ArcSwap::from_pointee(certified(cert, key)?));
         let builder = rustls::ServerConfig::builder_with_provider(Arc::new(default_provider()));
@@ -67,7 +67,7 @@ impl Tls {
                     seen = changed;
                     tracing::info!("renewed certificate is in use");
                 }
-                // Perhaps only one of the two files was written so far.
+                // Perhaps only one of the two files has been written so far.
                 Err(why) => tracing::warn!("{why}; the old certificate stays in use"),
             }
         }

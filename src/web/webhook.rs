@@ -1,4 +1,5 @@
-//! Handles requests: any path -> intake -> answer; and the two addresses that report whether Doorbell is healthy.
+//! Handles requests: passes any path to the intake and sends its answer; also serves the two addresses that report
+//! whether Doorbell is healthy.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -36,7 +37,7 @@ impl<B> BodyOf for Response<B> {
     type Body = B;
 }
 
-/// How long a body may stall, and how long it may take in all.
+/// How long a body may stall, and how long it may take in total.
 const CHUNK: Duration = Duration::from_secs(10);
 const WHOLE: Duration = Duration::from_secs(30);
 /// How long senders are asked to wait when Doorbell is overloaded or full, in seconds.
@@ -57,8 +58,8 @@ pub struct RequestHead {
 }
 
 impl RequestHead {
-    /// Parses the head; the error is a status and a sentence for the sender. What one version of HTTP forbids is rejected in
-    /// the others too.
+    /// Parses the head; the error is a status and a message for the sender. Whatever one version of HTTP forbids is
+    /// rejected in the other versions, too.
     pub fn new(request: &HttpRequest<Incoming>, peer: SocketAddr, proxies: &Proxies) -> Result<Self, (StatusCode, &'static str)> {
         let bad = |said| (StatusCode::BAD_REQUEST, said);
         let target = request.uri().path_and_query().ok_or(bad("This request cannot be answered."))?;
@@ -124,7 +125,7 @@ pub struct Hook {
 pub fn routes(hook: Hook) -> impl Filter<Extract = (Response<Body>,), Error = warp::Rejection> + Clone {
     warp::any().map(move || hook.clone()).and(warp::ext::get::<Arc<Mutex<Option<RequestHead>>>>()).and(warp::body::stream()).then(
         |hook: Hook, head: Arc<Mutex<Option<RequestHead>>>, body| async move {
-            // warp clones what it extracts; a head is taken once instead.
+            // warp clones what it extracts, so it gets a reference, from which the head is taken once.
             let head = head.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
             match head {
                 Some(head) => hook.answer(head, body).await,
@@ -163,8 +164,7 @@ impl Hook {
         if head.length.is_some_and(|n| n > limit as u64) {
             return Err(Refusal::TooLarge(limit));
         }
-        // Held until the event is stored, and no longer: however many callers there are, their bodies take no more memory
-        // than this.
+        // Held only until the event is stored: the bodies of all callers together take no more memory than this.
         let ip = head.ip.clone();
         let mut room = self.bodies.body(&ip);
         let body = match head.length {
@@ -211,7 +211,7 @@ impl Hook {
         }
     }
 
-    /// What the sender is told, and what the operator reads.
+    /// What the sender receives, and what is logged for the operator.
     fn refused(&self, refusal: &Refusal, head: &RequestHead) -> Response<Body> {
         let id = Uuid::now_v7();
         let (status, said) = refusal.answer();
@@ -250,7 +250,7 @@ impl Hook {
             Refusal::CannotKeep(_) => {
                 headers.insert("retry-after", HeaderValue::from_static(RETRY_AFTER));
             }
-            // The rest of the body is not waited for.
+            // Doorbell does not wait for the rest of the body.
             Refusal::TooLarge(_) | Refusal::TooSlow => {
                 headers.insert("connection", HeaderValue::from_static("close"));
             }
@@ -288,7 +288,7 @@ where
                 let is_whole = length == Some(so_far as u64);
                 room.grow(so_far, is_whole)?;
                 if all.is_empty() && is_whole {
-                    // It came in one piece, as most do: no copy.
+                    // It arrived in one piece, as most bodies do: no copy is needed.
                     return Ok(chunk.copy_to_bytes(chunk.remaining()));
                 }
                 all.extend_from_slice(&chunk.copy_to_bytes(chunk.remaining()));

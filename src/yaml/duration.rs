@@ -33,7 +33,7 @@ pub fn read(text: &str) -> Result<Duration, String> {
     Err(example.to_owned())
 }
 
-/// A duration as people write it, in whole seconds if it has any.
+/// A duration as people write it: in whole seconds if it is at least one second.
 pub fn spell(time: Duration) -> String {
     let (number, unit) = match time.as_secs() {
         0 => (time.as_millis() as u64, "millisecond"),

@@ -1,8 +1,9 @@
 //! A cursor over one YAML map: looks up keys, converts values, and reports every problem with them.
 //!
-//! The reader of a part of a rule file asks a [`Fields`] for the keys it knows; any key that was not asked for is a problem
-//! when `done` is called. Reading goes on after a problem, so that one pass finds them all. What a key means is left to its
-//! reader; only problems that are the same for every key (no value, written twice, wrong kind of value) are reported here.
+//! The reader of a part of a rule file asks a [`Fields`] for the keys it knows; any key that was not asked for is a
+//! problem when `done` is called. Reading goes on after a problem, so that one pass finds them all. The reader of a key
+//! decides what it means; only problems that are the same for every key (no value, written twice, wrong kind of value)
+//! are reported here.
 
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ impl<'a> Item<'a> {
         self.told(Severity::Error, message.into())
     }
 
-    /// Begins to report something that somebody should look at, although the rules can be used.
+    /// Begins to report something that somebody should check, although the rules can be used.
     pub fn warning(&self, message: impl Into<String>) -> ProblemDraft<'a> {
         self.told(Severity::Warning, message.into())
     }
@@ -316,7 +317,7 @@ impl<'a> Fields<'a> {
         self.entries.iter().any(|(k, _)| k == key)
     }
 
-    /// The keys that nobody has asked for yet.
+    /// The keys that no code has asked for yet.
     pub fn left(&self) -> impl Iterator<Item = &'a str> {
         self.entries.iter().enumerate().filter(|(n, _)| !self.taken[*n]).map(|(_, (k, _))| k.as_str())
     }
@@ -345,8 +346,8 @@ impl<'a> Fields<'a> {
         out
     }
 
-    /// Reports the keys that nobody asked for. `instead` maps words of other tools to ours, `later` lists words that are
-    /// planned.
+    /// Reports the keys that no code has asked for. `instead` maps words of other tools to ours, `later` lists words that
+    /// are planned.
     pub fn done(self, instead: &[(&str, &str)], later: &[&str]) {
         for (n, (key, node)) in self.entries.iter().enumerate().filter(|(n, _)| !self.taken[*n]) {
             let here = Item { node, path: below(&self.item.path, PathStep::Key(n)), reader: self.item.reader };

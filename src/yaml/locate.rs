@@ -1,8 +1,8 @@
 //! Finds the position of a value or key in the text, by walking to it again and failing there on purpose.
 //!
-//! `serde_yaml` does not store positions, but its errors contain one. So the place is found by deserializing along a path of
-//! indexes and raising an error exactly there: right in block and flow style, after aliases and after multi-byte characters,
-//! without a second YAML parser. It costs one parse, so it is done only for what is shown.
+//! `serde_yaml` does not store positions, but its errors contain one. So the place is found by deserializing along a path
+//! of indexes and raising an error exactly there. This is correct in block and flow style, after aliases and after
+//! multi-byte characters, without a second YAML parser. It costs one parse, so it is done only for what is shown.
 
 use std::fmt;
 

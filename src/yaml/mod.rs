@@ -1,8 +1,8 @@
 //! A YAML file with its line numbers: the only place that knows `serde_yaml`.
 //!
-//! A file is read twice, first for the kinds of its scalars, then for their spelling, because `serde_yaml` loses how a number
-//! was written. Positions are not stored: they are looked up, by walking to the place again, only when a problem has to be
-//! shown. What the values mean is left to the readers that use [`fields`].
+//! A file is read twice, first for the kinds of its scalars, then for their spelling, because `serde_yaml` loses how a
+//! number was written. Positions are not stored: they are looked up, by walking to the place again, only when a problem
+//! has to be shown. The readers that use [`fields`] decide what the values mean.
 
 pub mod duration;
 pub mod fields;
@@ -19,7 +19,7 @@ use crate::problem::Problem;
 use locate::{Path, PathStep};
 use source::Source;
 
-/// The most values in one rule file; aliases count where they are used.
+/// The maximum number of values in one rule file; aliases count where they are used.
 const MAX_NODES: usize = 1_000_000;
 
 /// One value of a YAML file, as it was written.
@@ -35,9 +35,9 @@ pub enum Node {
     Text(String),
     List(Vec<Node>),
     Map(Vec<(String, Node)>),
-    /// `{{ … }}` without quotes, which YAML takes for a map in a map.
+    /// `{{ … }}` without quotes, which YAML reads as a map in a map.
     Braces,
-    /// A `!word`, which YAML takes for a type.
+    /// A `!word`, which YAML reads as a type.
     Tagged,
 }
 
@@ -62,7 +62,7 @@ impl Node {
         matches!(self, Node::Map(entries) if entries.iter().any(|(k, _)| k == key))
     }
 
-    /// The value as JSON. `Empty` becomes null; braces and tags never get this far.
+    /// The value as JSON. `Empty` becomes null; braces and tags have been refused before.
     pub fn json(&self) -> serde_json::Value {
         use serde_json::Value;
         match self {
@@ -95,7 +95,7 @@ impl Source {
     }
 }
 
-/// Finishes the second walk: until now, a scalar that is not text holds its spelling as a `Number`.
+/// Finishes the second walk: until then, a scalar that is not text holds its spelling as a `Number`.
 fn settle(node: &mut Node) {
     match node {
         Node::List(items) => items.iter_mut().for_each(settle),
@@ -240,7 +240,7 @@ impl<'de> Visitor<'de> for Spelling<'_> {
     }
 }
 
-/// The raw text of a scalar, whatever YAML takes it for.
+/// The raw text of a scalar, no matter how YAML interprets it.
 struct Raw;
 
 impl<'de> DeserializeSeed<'de> for Raw {
@@ -263,7 +263,7 @@ impl Visitor<'_> for Raw {
     }
 }
 
-/// Reads data that ships with the program. It is part of the source, so a mistake in it is a broken build, found by any test.
+/// Reads data that ships with the program. It is part of the source, so any test would find a mistake in it.
 pub fn shipped<T: serde::de::DeserializeOwned>(text: &str) -> T {
     serde_yaml::from_str(text).unwrap_or_else(|e| panic!("the data that ships with the program cannot be read: {e}"))
 }

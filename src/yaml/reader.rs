@@ -1,7 +1,7 @@
 //! Collects the problems of one file while it is read: each is reported at its place, and gets its line number when all are
 //! shown.
 //!
-//! Walking through the values is left to [`super::fields`].
+//! [`super::fields`] walks through the values.
 
 use std::cell::RefCell;
 
@@ -135,7 +135,7 @@ impl ProblemDraft<'_> {
         self.draft.label = label.into();
         self
     }
-    /// Another line, such as the words that are known here.
+    /// Another line, such as the words that are valid here.
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.draft.notes.push(note.into());
         self

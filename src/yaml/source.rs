@@ -1,9 +1,9 @@
-//! A rule file's text, under the name that the user knows, and positions in it. Reading values from it is left to [`super`].
+//! A rule file's text, under the name that the user knows, and positions in it. [`super`] reads values from it.
 
 use super::locate::{self, Path};
 use crate::problem::Problem;
 
-/// The largest rule file, in bytes.
+/// The maximum size of a rule file, in bytes.
 pub const MAX_FILE: usize = 4 << 20;
 
 /// A rule file's name, as shown to the user, and its text.

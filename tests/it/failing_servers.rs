@@ -129,11 +129,11 @@ fn calls_to_an_unreachable_server_are_paused_and_health_shows_it() {
     let expected = format!("ready, 2 rules; no answer from {gone}, so calls there are paused\n");
     until("health shows it", || setup.printed(&["health", "--listen", &doorbell.address]) == expected);
     until("it is logged", || {
-        doorbell.logged("server did not answer several times; calls to it are paused for a while: the connection failed")
+        doorbell.logged("server did not answer several calls in a row; calls to it are paused for a while: the connection failed")
     });
     let event = doorbell.deliver("/call", "{}");
     until("a new event shows it", || {
-        setup.printed(&["explain", &event]).contains("did not answer several times, so calls to it are paused for a while")
+        setup.printed(&["explain", &event]).contains("did not answer several calls in a row, so calls to it are paused for a while")
     });
     doorbell.deliver("/write", "{\"n\": 1}");
     until("other runs continue", || setup.output("out.txt") == "1\n");

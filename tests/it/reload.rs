@@ -34,7 +34,7 @@ fn an_invalid_edit_changes_nothing_and_is_shown_until_it_is_fixed() {
     let setup = Setup::with(&rule("A", "/a", "good"));
     let doorbell = setup.serve();
     setup.write("rules/rules.yaml", "rules:\n  A:\n    whne: 1\n");
-    until("it is logged", || doorbell.logged("rules have problems after an edit; the old rules stay in force"));
+    until("it is logged", || doorbell.logged("rules have problems after an edit; the old rules stay in use"));
     assert_eq!(doorbell.post("/a", "{}").status, 200);
     let health = || setup.printed(&["health", "--json", "--listen", &doorbell.address]);
     assert!(health().contains("did you mean `when`?"), "{}", health());

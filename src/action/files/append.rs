@@ -66,7 +66,7 @@ pub fn read_file(item: &Item, known: &Names) -> Option<Template> {
     let template = Template::read(item, Destination::File, known)?;
     let wrong = match template.fixed() {
         Some(name) => folder::check(name).err(),
-        // The known part of the name is enough to see where it leads.
+        // The constant part at the beginning shows which folder the name leads to.
         None if template.beginning().is_empty() => None,
         None => folder::check(&format!("{}x", template.beginning())).err(),
     };

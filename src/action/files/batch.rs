@@ -1,7 +1,7 @@
 //! A batch of lines or rows on disk: prepared, written, flushed, and checked and repaired after a failure.
 //!
-//! Turning rows into bytes is left to [`super::csv`] and [`super::xlsx`]; who waits for a batch, and the order in which
-//! batches are written, to [`super::writer`]. Every function here blocks on the disk.
+//! Rows are turned into bytes by [`super::csv`] and [`super::xlsx`]; [`super::writer`] decides in which order batches are
+//! written, and reports to those who wait for them. Every function here blocks on the disk.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
@@ -106,7 +106,7 @@ pub(super) fn prepare(
     if contents.iter().any(|c| matches!(c, Content::Row(row) if anew(row))) {
         let prepared = rewrite(path, name, &file, contents, runs)?;
         if is_new && prepared.intent.runs.is_empty() {
-            // Nothing could be found in a file that did not exist.
+            // A file that did not exist has no rows to find.
             fs::remove_file(path)?;
         }
         return Ok(prepared);
@@ -237,7 +237,7 @@ fn mend_end(file: &File, intent: &Intent) -> io::Result<Verdict> {
             file.set_len(intent.offset)?;
             verdict = Verdict::Torn;
         }
-        // Otherwise someone has written after it: do not touch any of that.
+        // Otherwise someone has added data after it, which must not be changed.
     }
     flush(file)?;
     Ok(verdict)
@@ -251,7 +251,7 @@ fn is_workbook(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// The file's content after a failure, what is found, and the content after the repair.
+    /// The file's content after a failure, what the check finds, and the content after the repair.
     #[test]
     fn a_batch_is_found_complete_torn_or_absent_and_nothing_else_is_touched() {
         let folder = tempfile::tempdir().unwrap();

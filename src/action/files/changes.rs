@@ -1,5 +1,5 @@
 //! What a batch of rows does to a sheet: which cells of which rows change, and which rows and columns are added. The same
-//! for `.csv` and `.xlsx`; writing it to a file is left to their modules.
+//! for `.csv` and `.xlsx`, whose modules write it to a file.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -17,11 +17,11 @@ enum At {
 #[derive(Default)]
 pub(super) struct Search {
     sets: Vec<Set>,
-    /// Every value that is looked for, in any column.
+    /// Every value to look for, in any column.
     words: HashSet<String>,
 }
 
-/// The rows that are looked for by the same columns.
+/// The rows that are looked up by the same columns.
 struct Set {
     titles: Vec<String>,
     columns: Vec<u32>,
@@ -52,7 +52,7 @@ fn column(header: &[(u32, String)], title: &str) -> Option<u32> {
     header.iter().find(|(_, h)| h == title.trim()).map(|(c, _)| *c)
 }
 
-/// The values that a row is looked for by; the error names the empty one.
+/// The values by which a row is looked up; the error names the empty one.
 fn values(row: &Row) -> Result<Vec<String>, String> {
     let value = |title: &String| {
         let cell = row.cells.iter().find(|(t, _)| t.trim() == title.trim()).map(|(_, c)| spelled(c)).unwrap_or_default();
@@ -222,7 +222,7 @@ fn one(sheet: &mut Sheet, search: &mut Search, row: &Row, changes: &mut Changes)
         }
         Some(At::New(at)) => changes.new[at].extend(cells),
         Some(At::Old(at)) => {
-            // The value that it was found by is already there, in its original spelling.
+            // The value by which it was found is already there, as it was originally written.
             cells.retain(|c, _| !is_matched(row, &sheet.header, *c));
             changes.old.entry(at).or_default().extend(cells);
         }

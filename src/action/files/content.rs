@@ -1,4 +1,4 @@
-//! What is written to a file: a line or a row. How it is written is left to [`super::writer`].
+//! What is written to a file: a line or a row. It is written by [`super::writer`].
 
 use super::row::Row;
 

@@ -1,7 +1,7 @@
-//! The output folder: the only place that rules write to, whatever a file name was built from.
+//! The output folder: the only place that rules write to, no matter what a file name is built from.
 //!
-//! Names from templates are made safe when they are rendered (`template::Place::File`). This is the second barrier: a path
-//! that is outside the folder, including through links, or inside the rules or data folder, is refused.
+//! Names from templates are made safe when they are rendered (`template::Destination::File`). This is the second barrier:
+//! a path that is outside the folder, including through links, or inside the rules or data folder, is refused.
 
 use std::fs;
 use std::io;
@@ -39,7 +39,7 @@ impl From<io::Error> for Unwritten {
 }
 
 impl Output {
-    /// Locks the folder for this process; creates it if it is missing. The error is a sentence.
+    /// Locks the folder for this process; creates it if it is missing. The error is a message for people.
     pub fn open(root: &Path, forbidden: &[&Path]) -> Result<Self, String> {
         let made = fs::create_dir_all(root).and_then(|()| root.canonicalize());
         let real = made.map_err(|e| format!("the output folder {} cannot be used: {}", root.display(), words(&e)))?;

@@ -1,7 +1,8 @@
-//! A new file that is written next to an old one and then replaces it. It has the same owner and group, and no one can read
-//! more of it than of the old one, not even while it is being written.
+//! A new file that is written next to an old one and then replaces it. It has the same owner and group, and nobody can
+//! read it who could not read the old one, not even while it is being written.
 //!
-//! Access control lists and extended attributes are not preserved. The content is left to [`super::batch`] and [`super::xlsx`].
+//! Access control lists and extended attributes are not preserved. The content is written by [`super::batch`] and
+//! [`super::xlsx`].
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;

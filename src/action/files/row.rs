@@ -1,4 +1,4 @@
-//! A row for a sheet, independent of the file format. What it does to the sheet is left to `changes`.
+//! A row for a sheet, independent of the file format. What it does to the sheet is planned in `changes`.
 
 /// A row: values by the header of their column.
 #[derive(Debug, Clone, PartialEq)]

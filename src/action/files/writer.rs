@@ -1,9 +1,10 @@
 //! One writer for each file: collects what many runs want to write, writes it in one operation, flushes it, and only then
 //! reports it as done. Exactly once, even across crashes.
 //!
-//! Before a batch is written, its [`Intent`] is saved (through the [`Ledger`]). After a crash, or when a disk fails during a
-//! write, exactly that range is checked before anything else is written to the file. The next batch waits until the runs of
-//! this one are recorded, so that a file has at most one intent at a time. The work on disk is left to [`super::batch`].
+//! Before a batch is written, its [`Intent`] is saved (through the [`Ledger`]). After a crash, or when a disk fails
+//! during a write, exactly that range is checked before anything else is written to the file. The next batch waits until
+//! the runs of this one are recorded, so that a file has at most one intent at a time. The work on disk is done in
+//! [`super::batch`].
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -30,11 +31,11 @@ const MAX_OPEN: usize = 256;
 /// A writer that has been idle for this long closes its file.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// Where intents are saved: the store, as seen from here.
+/// Where intents are saved; the store implements this.
 pub trait Ledger: Send + Sync {
     /// Returns once the intent is safely on disk.
     fn intend(&self, intent: Intent) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
-    /// These effects turned out to be done already. Returns once that is safely on disk.
+    /// Saves that these effects were found to be done already. Returns once this is safely on disk.
     fn settle(&self, done: Vec<(RunId, u32, u32)>) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
     /// The runs of the file's intent are recorded.
     fn forget(&self, file: &str);
@@ -121,7 +122,7 @@ impl Files {
         match self.0.output.place(&intent.file) {
             Ok(path) => self.0.resolve(path, intent).await,
             Err(Unwritten::Again(why)) => Err(why),
-            // Its folder is a different one now.
+            // The folder is a different one now.
             Err(Unwritten::Never(_)) => Ok(Verdict::Absent),
         }
     }
@@ -162,9 +163,9 @@ struct Writer {
     name: String,
     /// The header of a `.csv`, and the file that it was read from.
     known: Option<Known>,
-    /// A batch that failed, where it is not yet known how much of it was written.
+    /// A batch that failed, and of which it is not yet known how much was written.
     doubt: Option<Intent>,
-    /// Effects that were retried and turned out to be complete; the store was informed as well.
+    /// Retried effects that were found to be complete; the store has recorded this as well.
     standing: HashSet<(RunId, u32, u32)>,
 }
 
@@ -230,7 +231,7 @@ impl Writer {
         }
     }
 
-    /// The runs that these lines or rows belong to have been informed.
+    /// Called when the runs of these lines or rows are recorded.
     fn forget(&self) {
         if let Some(intent) = self.inner.intended().remove(&self.path) {
             self.inner.ledger.forget(&intent.file);

@@ -161,7 +161,7 @@ impl Net {
     }
 
     fn client(&self) -> Result<&Client, Unsent> {
-        // Created on the first call, so that a service whose rules make no calls does not pay for it.
+        // Created on the first call, so that it costs nothing if no rule makes calls.
         self.client.get_or_init(|| build(&self.allowed)).as_ref().map_err(|e| Unsent::Again(e.clone()))
     }
 
@@ -185,17 +185,20 @@ impl Net {
         let host = self.hosts.host(&name);
         let turn = host.turn(std::time::Instant::now()).await.map_err(|e| match e {
             NotNow::Rests(wait) => {
-                Unsent::Resting(format!("{name} did not answer several times, so calls to it are paused for a while"), wait)
+                Unsent::Resting(format!("{name} did not answer several calls in a row, so calls to it are paused for a while"), wait)
             }
             NotNow::Crowded(wait) => Unsent::Crowded(wait),
         })?;
         let began = std::time::Instant::now();
         match self.talk(url, call, marks, timeout).await {
             Err(Unsent::Again(why)) => {
-                // A rule with a short timeout says nothing about the server.
+                // A call with a short timeout says nothing about the server.
                 let hurried = timeout < PATIENT && began.elapsed() >= timeout;
                 if !hurried && turn.was_silent() {
-                    tracing::warn!(server = name, "server did not answer several times; calls to it are paused for a while: {why}");
+                    tracing::warn!(
+                        server = name,
+                        "server did not answer several calls in a row; calls to it are paused for a while: {why}"
+                    );
                 }
                 Err(Unsent::Again(why))
             }

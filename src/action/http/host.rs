@@ -1,9 +1,9 @@
 //! The state of one target server: whether it responds at all, and how long a call must wait when there is no room for it.
 //!
-//! After several consecutive calls without a response, a server is not called for a while; then a single call probes it (a
-//! circuit breaker). How many calls a server gets at a time is left to [`Room`]: a call that finds no place there goes back
-//! to the store and is retried at about the time when the server will have finished the calls before it. So a failing server
-//! delays only the calls that need it.
+//! After several consecutive calls without a response, a server is not called for a while; then a single call probes it
+//! (a circuit breaker). [`Room`] decides how many calls a server gets at a time: a call that finds no place there goes
+//! back to the store and is retried at about the time when the server will have finished the calls before it. So a
+//! failing server delays only the calls that need it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -58,7 +58,7 @@ impl Kind for Http {
         ]
     }
     fn example(&self) -> &'static str {
-        "post: https://chat.example.com/hooks/orders\njson: { text: \"New order {{ body.id }} over {{ body.total }}\" }\n"
+        "post: https://chat.example.com/hooks/orders\njson: { text: \"New order {{ body.id }} for {{ body.total }}\" }\n"
     }
     fn read(&self, verb: &'static str, fields: &mut Fields, known: &Names) -> Option<Box<dyn Action>> {
         let item = fields.must(verb)?;

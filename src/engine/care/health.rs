@@ -1,5 +1,5 @@
-//! The health of Doorbell: ready or not, for anybody; and the reasons, for operators. Who may ask for which is decided by the
-//! listeners.
+//! The health of Doorbell: whether it is ready, for anybody; and the reasons, for operators. The listeners decide who may
+//! ask for which.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,9 +40,9 @@ impl Status {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
     pub status: Status,
-    /// How many rules are in force.
+    /// The number of current rules.
     pub rules: usize,
-    /// The errors in the last edit, which is therefore not in force.
+    /// The errors in the last edit, which is therefore not used.
     pub problems: Vec<Value>,
     /// Servers that do not respond and are not called for now.
     pub silent: Vec<String>,

@@ -10,7 +10,7 @@ use crate::store::contract::{Pruning, Result, Store};
 
 /// How often to look for events to delete.
 const PAUSE: Duration = Duration::from_secs(600);
-/// How many events to examine in one batch, with a pause in between, so that senders notice nothing.
+/// How many events to examine in one batch; pauses between batches keep this from slowing down senders.
 const AT_A_TIME: usize = 200;
 const BREATH: Duration = Duration::from_millis(50);
 
@@ -19,12 +19,12 @@ const BREATH: Duration = Duration::from_millis(50);
 pub struct Retention {
     /// For how long; `None` means forever.
     pub time: Option<Duration>,
-    /// The largest size of the data folder in bytes; `None` means no limit.
+    /// The maximum size of the data folder in bytes; `None` means no limit.
     pub bytes: Option<u64>,
 }
 
 impl Retention {
-    /// Applies the limits forever.
+    /// Applies the limits again and again; never returns.
     pub async fn keep(self, store: Arc<dyn Store>) {
         loop {
             crash(Point::Retention);
@@ -53,7 +53,7 @@ impl Retention {
         Ok(events)
     }
 
-    /// Deletes from the oldest on: everything before a moment, or until only so many bytes are left.
+    /// Deletes the oldest events: those received before a moment, or until at most this many bytes are in use.
     async fn forget(self, store: &dyn Store, before: Timestamp, until: Option<u64>) -> Result<usize> {
         let (mut events, mut after) = (0, 0);
         loop {

@@ -1,10 +1,11 @@
 //! The keys that senders publish: fetched when a request needs them, cached for an hour.
 //!
-//! Which addresses may hold a key is decided by the senders' schemes; the network layer refuses addresses inside the network.
+//! The senders' schemes decide which addresses may hold a key; the network layer refuses addresses inside the network.
 //!
-//! If the request itself names the key's address, anybody can cause any number of fetches. Such an address is a stranger
-//! until a signature was verified with its key. Strangers have a cache of their own, so that they cannot evict a key in use,
-//! and a fetch queue of their own, shared fairly among callers, so that they delay nobody else.
+//! If the request itself names the key's address, anybody can cause any number of fetches. Such an address is unknown (a
+//! "stranger" in the code) until a signature has been verified with its key. Unknown addresses have a separate cache, so
+//! that they cannot evict a key in use, and a separate fetch queue, shared fairly among callers, so that they delay
+//! nobody else.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,10 +26,10 @@ const REMEMBERED: Duration = Duration::from_secs(3_600);
 const PAUSE: Duration = Duration::from_secs(60);
 /// The largest number of cached addresses of either kind; the least recently fetched one is evicted first.
 const MOST: usize = 200;
-/// How many fetches may run at the same time, and how long one may take: senders wait for the answer meanwhile.
+/// How many fetches may run at the same time, and how long one may take: senders are waiting for the answer.
 const AT_A_TIME: usize = 4;
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// How many strangers may be fetched at the same time, in all and for one caller.
+/// How many unknown addresses may be fetched at the same time, in total and for one caller.
 const STRANGERS: usize = 8;
 const STRANGERS_EACH: usize = 4;
 /// How many requests of one caller may wait for a turn.
@@ -43,11 +44,11 @@ pub struct KeyCache {
     remembered: Mutex<Remembered>,
     /// Limits fetches from known addresses.
     turn: Semaphore,
-    /// Limits fetches from strangers, shared among callers.
+    /// Limits fetches from unknown addresses, shared among callers.
     strangers: Arc<Room>,
     /// A task that fetches an address holds its lock; others that want the same address wait for it.
     fetching: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    /// How long one fetch, and a stranger's wait for its turn, may take.
+    /// How long one fetch may take, and how long an unknown address may wait for its turn.
     timeout: Duration,
 }
 
@@ -99,12 +100,12 @@ impl KeyCache {
         self.fetched(addresses, caller, REMEMBERED).await
     }
 
-    /// The same, fetched again unless that just happened: a sender may have changed its key.
+    /// The same, fetched again unless that has just been done: a sender may have changed its key.
     pub async fn newer(&self, addresses: &[KeyAt], caller: &str) -> Result<Keys, String> {
         self.fetched(addresses, caller, PAUSE).await
     }
 
-    /// The key at this address has verified something: the address is no longer a stranger.
+    /// The key at this address has verified something: the address is known from now on.
     pub fn prove(&self, address: &str, keys: &Keys) {
         let mut remembered = self.remembered();
         if remembered.known.contains_key(address) {
@@ -181,13 +182,13 @@ impl KeyCache {
             (Err(_), Some((_, Ok(old)))) => Ok(old.clone()),
             (key, _) => key,
         };
-        // It may have become known meanwhile.
+        // It may have become known in the meantime.
         let is_known = is_known || remembered.known.contains_key(address);
         remembered.insert(address, is_known, key.clone());
         key
     }
 
-    /// Calls an address that a sender asks to be called and has signed.
+    /// Calls an address that a sender wants Doorbell to call, and that the sender has signed.
     pub async fn visit(&self, address: &str) -> Result<(), String> {
         let _turn = self.turn.acquire().await;
         self.net.fetch(address, self.timeout).await.map(drop)

@@ -1,7 +1,7 @@
-//! The way of a request: verified -> matched -> stored -> answered. The only writer of events.
+//! The path of a request: verified -> matched -> stored -> answered. The only writer of events.
 //!
-//! Nothing is answered with a 2xx before the store has committed. What a rejected sender is told is one table here; the full
-//! reason is for the operator's log.
+//! Nothing is answered with a 2xx before the store has committed. One table here defines what a rejected sender is told;
+//! the full reason goes to the operator's log.
 
 pub mod key_cache;
 pub mod rate_limit;
@@ -42,9 +42,9 @@ use crate::store::contract::{Accept, Accepted, Delivery, NewRun, Standing, Start
 use crate::verify::contract::{KeyAt, Keys, NotAdmitted};
 use crate::verify::handshake::Greeted;
 
-/// How often a waiting caller's answer is looked up in the store.
+/// How often the store is checked for a waiting caller's answer.
 const LOOK: Duration = Duration::from_millis(500);
-/// A body that is larger, or compressed, is checked and read in a thread where it blocks nobody.
+/// A body that is larger, or compressed, is checked and read in a thread where it does not delay others.
 const LARGE: usize = 64 << 10;
 
 /// Accepts requests.
@@ -61,10 +61,10 @@ pub struct Intake {
     pub reading: Memory,
 }
 
-/// What the sender gets.
+/// What is sent to the sender.
 #[derive(Debug)]
 pub struct Answered {
-    /// `None` for a sender's greeting (handshake), which is not an event.
+    /// `None` for a sender's handshake, which is not an event.
     pub event: Option<EventId>,
     pub answer: Answer,
 }
@@ -84,7 +84,7 @@ pub enum Refusal {
     TooSlow,
     /// With how long to wait.
     TooOften(Duration),
-    /// The request is the last in too long a chain of events that caused each other.
+    /// The chain of events that led to this request is too long.
     Loop,
     /// With the reason, for the operator only.
     CannotKeep(String),
@@ -137,7 +137,7 @@ impl RoutedAddress {
         done.map_err(|_| Refusal::CannotKeep("Doorbell crashed while reading the request; please report it".to_owned()))
     }
 
-    /// The largest weight a large body may have once it is parsed; `None` for a small one.
+    /// The maximum weight of a large body once it is parsed; `None` for a small one.
     fn may_weigh(&self, request: &Request) -> Option<usize> {
         let unpacked = most_unpacked(request.body.len()).min(self.max_body());
         match is_large(request) {
@@ -165,8 +165,8 @@ impl Intake {
         Ok(RoutedAddress { rules, address: number })
     }
 
-    /// Counts a call against the limits of an address. Per-caller limits are counted on arrival, shared limits only after
-    /// verification, so that nobody can use up what belongs to others.
+    /// Counts a call against the limits of an address. Limits per caller are counted on arrival, and limits for all
+    /// callers only after verification, so that nobody can use up what belongs to others.
     fn count(&self, address: &Address, ip: &str, each_caller: bool) -> Result<(), Refusal> {
         for (number, limit) in address.access.limits.iter().enumerate().filter(|(_, l)| l.each_caller == each_caller) {
             self.rate_limiter.count(address.route.text(), number, limit, ip, Timestamp::now()).map_err(Refusal::TooOften)?;
@@ -174,7 +174,7 @@ impl Intake {
         Ok(())
     }
 
-    /// Verifies a request with these keys and hands both back. If the request named its key, that key is then proven.
+    /// Verifies a request with these keys and hands both back. If the request names its key, success proves that key.
     async fn check(&self, routed: &RoutedAddress, request: Request, keys: Keys) -> Result<(Request, Keys, bool), Refusal> {
         let check = move |address: &Address, request: Request| {
             let by = address.guard.check_by(&request, &keys);
@@ -198,7 +198,7 @@ impl Intake {
         self.check(routed, request, keys).await.map(|(request, keys, _)| (request, keys))
     }
 
-    /// Does what a greeting requires before it is answered.
+    /// Does what a handshake requires before it is answered.
     async fn greet(&self, greeted: Greeted) -> Result<Answered, Refusal> {
         if let Some(visit) = &greeted.visit {
             self.key_cache
@@ -219,7 +219,7 @@ impl Intake {
         Ok(Answered { event: None, answer: greeted.answer })
     }
 
-    /// Accepts a request. Returns when it is stored; if a rule responds, that answer is still to come.
+    /// Accepts a request. Returns when it is stored; if a rule responds, its answer follows later.
     ///
     /// Storing the event and handing its runs over continue even if the caller hangs up.
     pub async fn receive(self: &Arc<Self>, routed: RoutedAddress, request: Request) -> Result<Received, Refusal> {
@@ -360,7 +360,7 @@ impl Intake {
     }
 }
 
-/// What an event handed to the store has started.
+/// What was started by an event that was handed to the store.
 enum Begun {
     New(Vec<StartResult>),
     Again { first: EventId, standing: Standing },
@@ -374,13 +374,13 @@ fn is_large(request: &Request) -> bool {
     request.body.len() > LARGE || is_packed(request)
 }
 
-/// What an accepted request gets.
+/// The answer to an accepted request.
 pub enum Received {
     Now(Answered),
     Later(Responding),
 }
 
-/// The answer of a rule's `respond`, still to come.
+/// The answer of a rule's `respond`, which has not been given yet.
 pub struct Responding {
     event: EventId,
     received: Timestamp,
@@ -406,7 +406,7 @@ impl Responding {
             match store.answer(self.event).await {
                 Ok(Standing { answer: Some(sealed), .. }) => break sealed.open(vault),
                 Ok(Standing { is_open: false, .. }) => break Some(Answer::unanswered()),
-                // It is asked again; errors of the store are reported by those who write to it.
+                // The next round asks again; whoever writes to the store reports its errors.
                 Ok(_) | Err(_) => {}
             }
         };
@@ -433,7 +433,7 @@ fn delivery_id(address: &Address, event: &Event, allowance: Allowance) -> Result
     scope.budget().spent().map_or_else(|| Ok(parts.map(|parts| parts.join(" "))), Err)
 }
 
-/// How to recognize a repeated delivery: by the sender's own id, and by what was signed if the address asks for that.
+/// How to recognise a repeated delivery: by the sender's own id, and by what was signed if the address asks for that.
 fn deliveries(address: &Address, called: &str, id: Option<String>, proofs: Vec<String>) -> Vec<Delivery> {
     let known_by = |at: &str, key: String| Delivery { key: format!("{at} {key}"), remembered: address.remembered };
     // An id is unique per path (`/orders/{shop}`: per shop); a signed message is valid only once.

@@ -1,9 +1,9 @@
 //! Counts calls for `limit:`. The counts are in memory and start from zero when Doorbell starts.
 //!
-//! A call examines a few counts and never all of them, however many callers there are, since all calls wait for it. Expired
-//! counts are dropped on the way. If there is no room for a new caller, the count with the smallest debt among a few is
-//! dropped, which can only be to that caller's advantage. No two callers share a count, so strangers cannot get each other
-//! denied.
+//! A call examines only a few counts, no matter how many callers there are, because all other calls wait for it. Expired
+//! counts among them are dropped. If there is no room for a new caller, the count with the smallest debt among a few is
+//! dropped, which can only be to that caller's advantage. No two callers share a count, so no caller can cause another
+//! one to be denied.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::rule::access::Limit;
 
-/// The most callers counted at the same time, by all limits together: about 15 MB.
+/// The maximum number of callers counted at the same time, by all limits together: about 15 MB.
 const MOST_CALLERS: usize = 100_000;
 /// How many counts each call examines, to drop the expired ones: more than one, so that they are dropped faster than they are
 /// added.
@@ -29,7 +29,7 @@ pub struct RateLimiter(Mutex<Counts>);
 
 #[derive(Default)]
 struct Counts {
-    /// In arbitrary order, so that any few neighbors are as good a sample as any other.
+    /// In arbitrary order, so that any few neighbours are as good a sample as any other.
     all: Vec<Count>,
     /// Where each count is in `all`.
     places: HashMap<Key, usize>,
@@ -117,8 +117,9 @@ impl Counts {
         }
     }
 
-    /// Makes room: of the next few counts, among those of the limit that counts most callers, drops the one with the smallest
-    /// debt. So a crowd pushes out neither a caller who is being denied nor a limit with few callers.
+    /// Makes room: of the next few counts, among those of the limit that counts the most callers, drops the one with the
+    /// smallest debt. So a large number of callers displaces neither a caller who is being denied nor a limit with few
+    /// callers.
     fn forget_one(&mut self) {
         let next = (self.hand..self.hand + SAMPLE).map(|n| n % self.all.len().max(1)).collect::<Vec<_>>();
         let least = next.into_iter().max_by_key(|at| {
@@ -153,7 +154,7 @@ impl Counts {
     }
 }
 
-/// What counts as one caller: a single IPv4 address, or an IPv6 /64 network, which one household has.
+/// What counts as one caller: a single IPv4 address, or an IPv6 /64 network, such as one household has.
 pub fn neighbourhood(ip: &str) -> Option<IpAddr> {
     match ip.parse().ok()? {
         IpAddr::V6(six) => Some(IpAddr::V6((six.to_bits() >> 64 << 64).into())),

@@ -1,4 +1,4 @@
-//! Rejected requests and the reasons, stored next to the data for people who ask later what happened to one.
+//! Rejected requests and the reasons, stored next to the data, so that people can find out later what happened to one.
 //!
 //! Best effort: not flushed, limited per second, and the oldest are dropped when the file is full. So a flood of rejected
 //! requests costs little. Bodies and headers are not stored.
@@ -11,11 +11,11 @@ use std::sync::Mutex;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The largest size of a file; the file before it stays too.
+/// The maximum size of a file; the previous file is kept as well.
 const MOST_BYTES: u64 = 1 << 20;
-/// The most entries written in one second.
+/// The maximum number of entries written in one second.
 const MOST_A_SECOND: u32 = 50;
-/// The longest path and reason that are stored, in characters.
+/// The maximum length of the path and of the reason that are stored, in characters.
 const LONGEST: usize = 300;
 
 /// A request that was rejected.
@@ -55,7 +55,7 @@ impl Rejections {
         Self { path, now: Mutex::default() }
     }
 
-    /// Stores one, if that can be done without waiting.
+    /// Stores a rejected request, if that can be done without waiting.
     pub fn remember(&self, mut refused: Rejection) {
         let mut now = self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if now.second != refused.at.as_second() {
@@ -84,7 +84,7 @@ impl Rejections {
         }
     }
 
-    /// The one whose id begins with this text, if it is still stored.
+    /// The rejected request whose id begins with this text, if it is still stored.
     pub fn find(data: &Path, id: &str) -> Option<Rejection> {
         let read = |path: PathBuf| File::open(path).map(BufReader::new).into_iter().flat_map(|f| f.lines().map_while(Result::ok));
         let mut all = paths(data).into_iter().flat_map(read).filter_map(|line| serde_json::from_str::<Rejection>(&line).ok());

@@ -17,7 +17,7 @@ use crate::yaml::source::{MAX_FILE, Source};
 
 /// How deep folders may be nested.
 const MAX_DEPTH: usize = 16;
-/// The most rule files in one folder.
+/// The maximum number of rule files in one folder.
 const MAX_FILES: usize = 10_000;
 
 /// Environment variables; those of an env file take precedence.
@@ -48,7 +48,7 @@ impl Environment {
         Ok(Self { file, handed: None })
     }
 
-    /// Also looks, last of all, for secrets that senders handed over.
+    /// Also looks for secrets that senders handed over, after all other places.
     pub fn and_handed(mut self, data: &Path) -> Self {
         self.handed = Some(HandedOverSecrets::of(data).folder);
         self
@@ -91,8 +91,8 @@ impl HandedOverSecrets {
         self.changed.clone()
     }
 
-    /// Stores a new secret safely on disk; returns the path of its file. The error is a sentence. An existing secret is never
-    /// replaced, because otherwise anybody could put another one in its place.
+    /// Stores a new secret safely on disk; returns the path of its file. The error is a message for people. An existing
+    /// secret is never replaced, because otherwise anybody could put another one in its place.
     pub fn keep(&self, name: &str, secret: &str) -> Result<PathBuf, String> {
         use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
         if name.contains(['/', '\\']) || name.starts_with('.') {

@@ -1,4 +1,4 @@
-//! The rules in force: reloaded when a file changes, with the secrets and settings that they name.
+//! The current rules: reloaded when a file changes, with the secrets and settings that they name.
 
 pub mod environment;
 pub mod reload;

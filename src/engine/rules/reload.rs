@@ -1,8 +1,9 @@
-//! Reloading: the rules folder and the secrets -> a new ruleset, or the old one stays.
+//! Reloading: makes a new ruleset from the rules folder and the secrets; if that fails, the old one stays in use.
 //!
-//! Folders are watched, never single files: an atomic save or a Kubernetes swap replaces the file, and a watch on it would be
-//! dead. A notification only means "look"; whether anything changed is decided by content. A slow poll covers disks without
-//! notifications. Files are read in a separate thread, where a panic is reported like any other problem.
+//! Folders are watched, never single files: an atomic save or a Kubernetes swap replaces the file, and a watch on the old
+//! file would see no more changes. A notification only means "look"; whether anything changed is decided by content. A
+//! slow poll covers disks without notifications. Files are read in a separate thread, where a panic is reported like any
+//! other problem.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ use crate::rule::ruleset::{InForce, Ruleset};
 use crate::secret::Secret;
 use crate::store::contract::Store;
 
-/// How long to wait after a notification, so that a `git pull` is seen whole.
+/// How long to wait after a notification, so that a `git pull` is seen as one change.
 const SETTLE: Duration = Duration::from_millis(300);
 /// How often to look without a notification.
 const POLL: Duration = Duration::from_secs(10);
@@ -34,10 +35,10 @@ pub type Load = Arc<dyn Fn(RuleFiles) -> anyhow::Result<Loaded> + Send + Sync>;
 /// The current values of these secrets.
 pub type Secrets = Arc<dyn Fn(Vec<String>) -> Vec<Option<Secret>> + Send + Sync>;
 
-/// The errors in the last edit; empty when the folder and the rules in force agree.
+/// The errors in the last edit; empty if the current rules are those in the folder.
 pub type Standing = Arc<Mutex<Vec<Problem>>>;
 
-/// Keeps the rules in force up to date with a folder.
+/// Keeps the current rules up to date with a folder.
 pub struct Watch {
     pub folder: PathBuf,
     pub load: Load,
@@ -51,13 +52,13 @@ pub struct Watch {
 
 /// The files and secrets of the last load attempt; if they are unchanged, there is nothing to do.
 ///
-/// Only ever built from what a load was given. A fingerprint of the folder taken at another moment would count an edit in
-/// between as loaded.
+/// Always built from what a load was given: if the folder were read at another moment, an edit in between would count as
+/// loaded.
 #[derive(PartialEq)]
 struct Tried {
     /// Names, and the hashes of the contents; for an unreadable file, the reason.
     files: BTreeMap<String, String>,
-    /// In the order of the names in force.
+    /// In the order of the names that the current rules use.
     secrets: Vec<Option<Secret>>,
 }
 
@@ -67,7 +68,7 @@ impl Tried {
         Self { files: read.chain(files.problems.iter().map(|p| (p.file.clone(), p.message.clone()))).collect(), secrets }
     }
 
-    /// What the rules in force were made of.
+    /// What the current rules were made from.
     fn of(ruleset: &Ruleset) -> Self {
         let files = ruleset.texts.iter().map(|(hash, source)| (source.name.clone(), hash.to_string())).collect();
         let secrets = ruleset.vault.names().iter().map(|name| ruleset.vault.secret(name).cloned()).collect();
@@ -76,7 +77,7 @@ impl Tried {
 }
 
 impl Watch {
-    /// Watches forever.
+    /// Watches the folder; never returns.
     pub async fn run(&self) {
         let hints = Hints::of(&self.folder, notify::recommended_watcher);
         let mut tried = Tried::of(&self.rules.load().ruleset);
@@ -106,12 +107,13 @@ impl Watch {
         let now = Tried::new(&files, secrets);
         if asked || now != *tried {
             let is_refused = self.reload(files).await;
-            // Anything else that is not in force by now is tried again next time.
+            // Anything else that is not in use by now is tried again next time.
             *tried = if is_refused { now } else { Tried::of(&self.rules.load().ruleset) };
         }
     }
 
-    /// Puts files in force. Returns whether they were rejected: then the old rules stay until something changes.
+    /// Makes the rules in these files the current ones. Returns whether they were rejected: then the old rules stay until
+    /// something changes.
     async fn reload(&self, files: RuleFiles) -> bool {
         let load = self.load.clone();
         let loaded = match spawn_blocking(move || load(files)).await {
@@ -126,7 +128,7 @@ impl Watch {
             }
         };
         let Some(ruleset) = loaded.ruleset else {
-            tracing::error!("rules have problems after an edit; the old rules stay in force\n{}", draw_all(&loaded.problems));
+            tracing::error!("rules have problems after an edit; the old rules stay in use\n{}", draw_all(&loaded.problems));
             self.show(loaded.problems);
             return true;
         };
@@ -157,7 +159,7 @@ impl Watch {
     }
 
     fn refuse(&self, message: String, help: &str) {
-        tracing::error!("{message}; the old rules stay in force; {help}");
+        tracing::error!("{message}; the old rules stay in use; {help}");
         self.show(vec![Problem::of_file(&self.folder.to_string_lossy(), message, help)]);
     }
 
@@ -168,7 +170,7 @@ impl Watch {
 
 /// Notifies when something below a folder may have changed; never, if the system does not support that.
 struct Hints {
-    /// Not a channel: that would also wake up when its sender is gone.
+    /// A channel would also wake up when its sender is gone.
     changed: Arc<Notify>,
     _watcher: Option<RecommendedWatcher>,
 }
@@ -210,7 +212,8 @@ impl Hints {
     }
 }
 
-/// Puts rules in force: their files are stored first, so that a run can always finish with the rule it began with.
+/// Makes rules the current ones: their files are stored first, so that a run can always finish with the rule it began
+/// with.
 pub async fn in_force(ruleset: Ruleset, store: &dyn Store) -> Result<InForce, crate::store::contract::Error> {
     let texts = ruleset.texts.iter().map(|(hash, source)| (hash.clone(), source.name.clone(), source.text.clone())).collect();
     let number = store.remember(texts).await?;

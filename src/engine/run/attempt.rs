@@ -1,6 +1,6 @@
-//! One attempt at one step: rendered for its event, then performed. A panic in it is a failed attempt and does not end the
-//! run. Rendering is first tried inline with a small budget; if that is not enough, it is done again in a separate thread.
-//! What follows from the outcome is decided by [`crate::engine::run::worker`].
+//! One attempt at one step: rendered for its event, then performed. A panic in it is a failed attempt and does not end
+//! the run. Rendering is first tried inline with a small budget; if that is not enough, it is done again in a separate
+//! thread. [`crate::engine::run::worker`] decides what follows from the outcome.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -140,7 +140,7 @@ impl Try {
         }
     }
 
-    /// The elements of a step's `for_each`, in order; the error is a sentence.
+    /// The elements of a step's `for_each`, in order; the error is a message.
     pub async fn elements_of(&self, each: u32) -> Result<Elements, String> {
         let find = move |one: &Self, allowance| {
             let find = || {
@@ -162,8 +162,8 @@ impl Try {
 /// No memory is free right now; try again later.
 pub struct Crowded;
 
-/// Memory for something that was rendered, if it is large. Two of these always fit, so that a run that has one gets the other
-/// one sooner or later.
+/// Memory for something that was rendered, if it is large. Two of these always fit, so that a run that has one gets the
+/// other one eventually.
 fn room_for(made: &Memory, bytes: usize) -> Result<Option<Taken>, Crowded> {
     match bytes > LIGHT {
         false => Ok(None),
@@ -174,7 +174,7 @@ fn room_for(made: &Memory, bytes: usize) -> Result<Option<Taken>, Crowded> {
 /// The elements of a `for_each` while they are iterated.
 pub struct Loop {
     pub each: u32,
-    /// The error is a sentence.
+    /// The error is a message.
     pub elements: Result<Elements, String>,
     _room: Option<Taken>,
 }
@@ -191,7 +191,7 @@ impl Loop {
     }
 }
 
-/// An outcome for the history: its word, its sentence, and what is passed on.
+/// An outcome for the history: its word, its message, and what is passed on.
 pub fn into_record(outcome: Outcome) -> (&'static str, String, Option<Answer>, Option<Receipt>) {
     match outcome {
         Outcome::Done(success) => ("done", success.said, success.answer, success.receipt),

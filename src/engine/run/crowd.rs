@@ -1,7 +1,7 @@
-//! Memory for runs in progress: how much each takes, which ones wait for it, and what may be leased meanwhile.
+//! Memory for runs in progress: how much each takes, which ones wait for it, and what may be leased in the meantime.
 //!
-//! A new event's run that finds no memory stays in the store. A leased run waits here, and while any does, only runs with
-//! small events are leased; so heavy runs for a slow app do not block light ones.
+//! A new event's run that finds no memory stays in the store. A leased run waits here. While any run waits, only runs
+//! with small events are leased, so that heavy runs for a slow app do not block light ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,8 @@ use crate::model::event::{Event, Unread};
 use crate::model::run::{Run, State};
 use crate::store::contract::Heavy;
 
-/// A larger event is read in a thread where it blocks nobody, and only one of them is taken out of the store at a time.
+/// A larger event is read in a thread where it does not delay others, and only one such event at a time is taken out of
+/// the store.
 const LARGE: usize = 64 << 10;
 
 /// The memory of all runs in progress.
@@ -62,7 +63,7 @@ impl Crowd {
         }
     }
 
-    /// Whether any runs wait. Due runs that were not leased may then be the ones there is no memory for.
+    /// Whether any runs wait. If so, runs that are due but were not leased may be those for which there is no memory.
     pub fn is_full(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
     }
@@ -88,7 +89,7 @@ impl Crowd {
         Entry { bytes, taken, waits }
     }
 
-    /// Reads the event of a run in progress once there is memory for it. The error is a sentence.
+    /// Reads the event of a run in progress once there is memory for it. The error is a message for people.
     pub async fn read(&self, entry: Entry, hand: &mut InHand, run: &Run, event: Unread) -> Result<Event, String> {
         let taken = match entry.waits {
             Some(_) => self.memory.take(entry.bytes).await,

@@ -21,7 +21,7 @@ pub struct Hands {
     held: Mutex<HashSet<RunId>>,
     lost: Mutex<VecDeque<Lost>>,
     was_lost: Notify,
-    /// Set at shutdown: what is dropped after that is left to the next owner.
+    /// Set at shutdown: the next owner resumes what is dropped after that.
     is_closed: AtomicBool,
 }
 
@@ -47,7 +47,7 @@ pub struct InHand {
     is_settled: bool,
 }
 
-/// It is not known whether runs of an event were started.
+/// An accept whose outcome is not known yet: runs of the event may have been started.
 pub struct Doubt {
     hands: Arc<Hands>,
     event: EventId,
@@ -86,8 +86,8 @@ impl Hands {
         }
     }
 
-    /// The run that was lost first. It stays in the list until it is held again, in case this is where the next panic
-    /// happens.
+    /// The run that was lost first. It stays in the list until it is held again, in case the next panic happens before
+    /// that.
     pub fn first_lost(&self) -> Option<Held> {
         self.lost().front().map(|lost| lost.which)
     }

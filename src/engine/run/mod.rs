@@ -1,5 +1,5 @@
-//! Runs: started, tried, recorded, resumed. What an attempt does in the outside world is left to `action`, storage to
-//! `store`.
+//! Runs: started, tried, recorded, resumed. `action` does what an attempt does in the outside world, and `store` saves
+//! the results.
 
 pub mod attempt;
 mod crowd;

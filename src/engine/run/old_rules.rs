@@ -1,7 +1,7 @@
-//! The rule that a run began with: still in force, or compiled again from its stored file.
+//! The rule that a run began with: still current, or compiled again from its stored file.
 //!
 //! Compiled rules are cached while the secrets in them are unchanged. Failures are not cached: a secret's file that is
-//! missing for a moment is not the run's fault.
+//! missing for a moment must not make the run fail.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use crate::rule::ruleset::InForce;
 use crate::secret::Vault;
 use crate::store::contract::{Error, Store};
 
-/// The most compiled rules in the cache; above that it is emptied.
+/// The maximum number of compiled rules in the cache; above that it is emptied.
 const MOST: usize = 1_000;
 
 /// Compiles rules from stored files, for runs that began with them.
@@ -28,9 +28,9 @@ pub trait OldRules: Send + Sync {
 
 /// Why a run's rule is not available.
 pub enum Unready {
-    /// Something outside is missing, such as a secret's file; it may come back.
+    /// Something outside Doorbell is missing, such as a secret's file; it may come back.
     Missing(String),
-    /// This program cannot read its file.
+    /// This version of Doorbell cannot read its file.
     Unreadable(String),
     /// The store cannot be read right now.
     Store(Error),
@@ -43,7 +43,7 @@ pub struct Ready {
     pub vault: Arc<Vault>,
 }
 
-/// The rules in force, and cached rules from older files.
+/// The current rules, and cached rules from older files.
 pub struct RulesOfRuns {
     in_force: Arc<ArcSwap<InForce>>,
     reader: Box<dyn OldRules>,
@@ -56,7 +56,7 @@ impl RulesOfRuns {
         Self { in_force, reader, old: Mutex::default() }
     }
 
-    /// The rule of a run, as it was when its event came.
+    /// The rule of a run, as it was when its event arrived.
     pub async fn of(&self, run: &Run, store: &dyn Store) -> Result<Ready, Unready> {
         {
             let in_force = self.in_force.load();

@@ -1,4 +1,4 @@
-//! Recovery of files after a crash, before anything else is done; and the store as file writers see it.
+//! Recovery of files after a crash, before anything else is done; and the store as file writers use it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use crate::action::files::writer::{Files, Ledger};
 use crate::model::run::Intent;
 use crate::store::contract::{EffectKey, Store};
 
-/// The store as the writers of one output folder see it.
+/// The store, as the file writers of one output folder use it.
 pub struct Intents {
     pub store: Arc<dyn Store>,
     /// The folder's own name.
@@ -28,8 +28,8 @@ impl Ledger for Intents {
     }
 }
 
-/// Checks what a crash left half done, before anything else is done: effects already in their files are marked as done,
-/// partial ones are cut off so that they are written again.
+/// Checks what a crash has interrupted, before anything else is done: effects that are already in their files are marked
+/// as done; partial ones are removed, so that they are written again.
 pub async fn recover(store: &Arc<dyn Store>, files: &Files, folder: &str) -> anyhow::Result<()> {
     for intent in store.intents(folder).await? {
         if store.still_at(intent.runs.clone()).await? {

@@ -1,9 +1,10 @@
 //! Marks the runs that are being rendered, so that one that crashes the program can be identified afterwards.
 //!
-//! A panic is caught where it happens; this is for what cannot be caught: memory used up, a stack overflow, an endless loop.
-//! Each run is marked in a small file while its step is rendered, by a write that outlives the process (but not a power cut;
-//! nothing waits for it). A run found marked at the next start was being rendered when the program died; after three times it
-//! is quarantined. A run that takes far too long ends the program, and is found in the same way.
+//! A panic is caught where it happens; this is for what cannot be caught: running out of memory, a stack overflow, an
+//! endless loop. Each run is marked in a small file while its step is rendered, by a write that outlives the process (but
+//! not a power cut; nothing waits for it). A run found marked at the next start was being rendered when the program died;
+//! after three such crashes it is quarantined. If a run takes far too long, the program ends, and the run is found in the
+//! same way.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::run::RunId;
 
-/// The most marks at a time; rendering takes a thread, and there are never so many.
+/// The maximum number of marks at a time; rendering takes a thread, and there are never so many threads.
 const SLOTS: usize = 256;
 /// How long rendering a step may take: 1,000 times longer than any sensible one.
 pub const LONGEST: Duration = Duration::from_secs(120);
@@ -65,7 +66,7 @@ impl Watchdog {
     }
 
     fn write(&self, slot: usize, run: RunId) {
-        // Without the mark a crash is not counted, nothing worse.
+        // Without the mark, a crash is not counted; nothing else is affected.
         let _ = self.file.write_at(&run.to_le_bytes(), slot as u64 * 8);
     }
 
@@ -88,7 +89,7 @@ impl Watchdog {
                 if let Some(run) = all.overdue(LONGEST) {
                     tracing::error!(
                         run,
-                        "run has been computing for {} seconds without an end; Doorbell stops, so that it can be restarted",
+                        "run has been computing for {} seconds without finishing; Doorbell stops, so that it can be restarted",
                         LONGEST.as_secs()
                     );
                     std::process::abort();

@@ -1,8 +1,9 @@
-//! Executes runs: due run -> effect -> attempt -> ended, or due later.
+//! Executes runs: renders the step of a run that is due, performs it, and records the result, until the run has ended or
+//! is due later.
 //!
-//! Runs come from the intake, in memory, and from the store, which has those that waited or were left by an earlier process.
-//! The number of runs in progress is limited; the others wait in the store. What a run does next is decided by
-//! [`Run::after`]; this only supplies the clock and the random numbers, and stores the results.
+//! Runs come from the intake, in memory, and from the store, which has the ones that were waiting, or that an earlier
+//! process did not finish. The number of runs in progress is limited; the others wait in the store. [`Run::after`]
+//! decides what a run does next; this module only supplies the time and the random numbers, and stores the results.
 //!
 //! Large runs in progress need memory of their own (`crowd`); a run that finds none waits in the store.
 //!
@@ -35,11 +36,11 @@ use crate::rule::{Rule, UNDECIDED};
 use crate::secret::Vault;
 use crate::store::contract::{Error, Record, Recorded, StartResult, Store};
 
-/// The most runs in progress at a time.
+/// The maximum number of runs in progress at a time.
 const MAX_IN_HAND: usize = 1_024;
-/// The most runs leased from the store at a time.
+/// The maximum number of runs leased from the store at a time.
 const MAX_LEASE: usize = 128;
-/// How often the store is asked for runs that another process put there.
+/// How often the store is checked for runs that another process has put there.
 const LOOK: Duration = Duration::from_secs(1);
 /// The pause before the store is asked again after an error.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -120,13 +121,13 @@ impl Worker {
         self.0.hands.doubt(event)
     }
 
-    /// There may be something to do in the store.
+    /// Wakes the worker, because there may be something to do in the store.
     pub fn wake(&self) {
         self.0.wake.notify_one();
     }
 
-    /// Takes over a leased run and continues it once there is memory for it and its event is read; or fails it, if a panic
-    /// lost it.
+    /// Takes over a leased run and continues it once there is memory for it and its event is read; or fails it, if it was
+    /// lost in a panic.
     fn start(&self, run: Run, event: Unread, room: Option<OwnedSemaphorePermit>, crashed: bool) {
         let mut hand = self.0.hands.take(&run, room);
         let (worker, entry) = (self.clone(), self.0.crowd.enter(&run, &event));
@@ -226,7 +227,7 @@ impl Worker {
         Ok(())
     }
 
-    /// The store cannot be read right now; what it did without the reply arriving is looked up later.
+    /// The store cannot be read right now; what it did although its reply did not arrive is looked up later.
     async fn pause(&self, e: &Error) {
         tracing::error!("store cannot be read: {e}");
         if e.is_unknown() {
@@ -333,7 +334,7 @@ impl Worker {
                 return hand.settled();
             }
             let (now, dice) = (Timestamp::now(), dice(&run));
-            // A waiting caller is not kept waiting for a retry that would come too late.
+            // No waiting caller has to wait for a retry that would come too late.
             if let Some(due) = run.retry_at(&outcome, facts.plan, now, dice)
                 && self.too_late(&rule, run.place.step, due, &event)
                 && let Outcome::Retry { why, status, .. } = outcome
@@ -386,7 +387,8 @@ impl Worker {
         self.wake();
     }
 
-    /// What follows from the end of a run: for a caller who may still wait for its answer, and for the next run of its lane.
+    /// What happens after a run has ended: to a caller who may still be waiting for its answer, and to the next run of
+    /// its lane.
     fn ended(&self, run: &Run, may_answer: bool, event: &Event) {
         let pending = &self.0.world.pending;
         if may_answer && pending.gone(event.id) {

@@ -1,5 +1,5 @@
-//! Work that continues when its caller is gone. While somebody awaits it, it is part of their task, which costs nothing; when
-//! they are dropped (a caller has hung up) it becomes a task of its own.
+//! Work that continues when its caller is gone. While a task awaits it, it is part of that task, which costs nothing;
+//! when that task is dropped (because a caller has disconnected), it becomes a task of its own.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use super::crashed::Crashed;
 
-/// See the module. It starts when first polled, and from then on runs to its end.
+/// Such work. It starts when it is first polled, and from then on runs to its end.
 pub struct CarryOn<F: Future + Send + 'static>
 where
     F::Output: Send,

@@ -1,4 +1,4 @@
-//! What is left of work that panicked.
+//! The result of work that panicked.
 
 /// The work panicked; the task that awaited it did not.
 #[derive(Debug, PartialEq)]

@@ -1,29 +1,29 @@
-//! A budget of memory, in bytes, for what a webhook makes large: bodies being read, runs in progress, rendered output waiting
-//! to be sent.
+//! A budget of memory, in bytes, for everything whose size depends on webhooks: bodies being read, runs in progress,
+//! rendered output waiting to be sent.
 //!
 //! A parsed body may take 50 times as much memory as its text, so what is counted is the weight of the values (see
-//! [`crate::model::budget`]). Anything heavier than the whole budget takes all of it, and is then alone. What does not fit
-//! waits or stays in the store; that is up to the caller.
+//! [`crate::model::budget`]). Anything heavier than the whole budget takes all of it, so that nothing else fits at the
+//! same time. What does not fit waits, or stays in the store; the caller decides.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The most bytes of bodies being read that are not in the store yet.
+/// The maximum number of bytes of bodies being read that are not in the store yet.
 pub const MOST_READ: usize = 128 << 20;
-/// The most bytes of runs in progress: their events, and their saved values.
+/// The maximum number of bytes of runs in progress: their events, and their saved values.
 pub const MOST_IN_HAND: usize = 256 << 20;
-/// The most bytes rendered for runs in progress: lists of `for_each`, and outgoing data.
+/// The maximum number of bytes rendered for runs in progress: lists of `for_each`, and outgoing data.
 pub const MOST_MADE: usize = 128 << 20;
 /// Lighter values are not counted: they add up to little for all runs that may be in progress.
 pub const LIGHT: usize = 64 << 10;
-/// Shorter bodies are not counted either: whatever they contain, they weigh a few hundred KB at most.
+/// Shorter bodies are not counted either: no matter what they contain, their weight is a few hundred KB at most.
 pub const SHORT: usize = 4 << 10;
 
 /// The budget is counted in KB.
 const UNIT: usize = 1 << 10;
 
-/// A memory budget of so many bytes.
+/// A memory budget of this many bytes.
 pub struct Memory {
     free: Arc<Semaphore>,
     all: usize,

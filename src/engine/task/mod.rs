@@ -1,4 +1,4 @@
-//! How work is executed, whatever it is: supervised, in a separate thread, to its end, within a memory budget.
+//! How work of any kind is executed: supervised, in a separate thread, to its end, within a memory budget.
 
 pub mod carry_on;
 pub mod crashed;

@@ -1,5 +1,5 @@
-//! CPU-heavy work (large bodies, costly templates and conditions), executed in a thread where it does not block other tasks.
-//! Quick work stays where it is: handing it over costs more than most events do.
+//! CPU-heavy work (large bodies, costly templates and conditions), executed in a thread where it does not block other
+//! tasks. Quick work is not moved to such a thread, because that would cost more than most events do.
 
 use tokio::sync::Semaphore;
 
@@ -10,7 +10,7 @@ const AT_A_TIME: usize = 2;
 
 static ROOM: Semaphore = Semaphore::const_new(AT_A_TIME);
 
-/// Runs the work in a thread of its own, once it is its turn. It counts as crashed as well if Doorbell stops first.
+/// Runs the work in a separate thread when it is its turn. If Doorbell stops first, it counts as crashed, too.
 pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Crashed> {
     let turn = ROOM.acquire().await.map_err(|_| Crashed)?;
     let done = tokio::task::spawn_blocking(move || {

@@ -1,5 +1,5 @@
-//! Background tasks that must keep running: one that panics is logged and restarted, and meanwhile Doorbell reports that it
-//! is not ready. What the tasks do, and what they must preserve across a restart, is up to them.
+//! Background tasks that must keep running: one that panics is logged and restarted, and meanwhile Doorbell reports that
+//! it is not ready. What a task must preserve across a restart is up to the task.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -17,7 +17,7 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Keeps a task running until it ends by itself. People read the name: `watching the rules folder`.
+    /// Keeps a task running until it ends by itself. The name is shown to people: `watching the rules folder`.
     pub fn keep<F>(&self, name: &'static str, begin: impl Fn() -> F + Send + Sync + 'static)
     where
         F: Future<Output = ()> + Send + 'static,

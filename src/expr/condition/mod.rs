@@ -1,8 +1,8 @@
 //! Compiled `if:` conditions: fields, tests of the values found, and groups of tests.
 //!
 //! There is one rule for comparison (exact numbers, otherwise the same spelling), one for missing values (they pass no
-//! test), and one for lists (one passing element is enough). Parsing conditions from a file is in [`read`], and explaining
-//! their result in plain English in [`trace`]; both use the tests listed here.
+//! test), and one for lists (one passing element is enough). [`read`] parses conditions from a file, and [`trace`]
+//! explains their result in plain English; both use the tests listed here.
 
 pub mod read;
 pub mod trace;

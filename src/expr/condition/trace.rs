@@ -146,7 +146,8 @@ fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Values, vault: &
     (!is_kind).then(|| format!("it was {}, which is not {kind}", shown(found, vault)))
 }
 
-/// A value for display: short, on one line. Secrets are redacted first, because a truncated secret would not be recognized.
+/// A value for display: short, on one line. Secrets are redacted first, because a truncated secret would not be
+/// recognised.
 fn shown(found: &Found, vault: &Vault) -> String {
     let text = match found {
         Found::Missing => "missing".to_owned(),
@@ -208,7 +209,7 @@ impl Test {
 }
 
 impl Operand {
-    /// A name of a secret is not a secret.
+    /// The name of a secret is not secret.
     fn words(&self, vault: &Vault) -> String {
         match self {
             Operand::Fixed(value) => vault.strike(&quoted(value)),

@@ -49,7 +49,7 @@ pub enum Root {
     This,
     /// `@index`, `@key`, `@first`, `@last` of the innermost `{{#each}}`.
     Loop(String),
-    /// What distinguishes one step of one event from all others: the seed of `uuid`.
+    /// Identifies one step of one event: the seed of `uuid`.
     Seed,
     Secret(String),
     Env(String),
@@ -61,7 +61,8 @@ pub enum Root {
 pub trait Values {
     /// The budget that all lookups and created values are charged to.
     fn budget(&self) -> &Budget;
-    /// The value of a root; `None` if it is missing. The error is a sentence (a `set:` that cannot be evaluated).
+    /// The value of a root; `None` if it is missing. The error is a message for people (a `set:` that cannot be
+    /// evaluated).
     fn root(&self, root: &Root) -> Result<Option<Cow<'_, Value>>, String>;
     /// The placeholder for a field that is missing because its step was not done: only a dry run has such values.
     fn stand_in(&self, _: &Field) -> Option<Value> {
@@ -133,7 +134,7 @@ impl Field {
         self.tail.is_none() && !self.parts.contains(&PathPart::Each)
     }
 
-    /// Parses a field. Whether a [`Root::Named`] exists is left to the caller.
+    /// Parses a field. The caller checks whether a [`Root::Named`] exists.
     pub fn read(text: &str) -> Result<Self, NoField> {
         let text = text.trim();
         if text.len() > LONGEST {

@@ -1,5 +1,5 @@
-//! One step from a value down to a part of it: by name, by index, or to each element of a list. Parsing the steps is left to
-//! `path`, following them to [`super`].
+//! One step from a value down to a part of it: by name, by index, or to each element of a list. `path` parses these
+//! steps, and [`super`] follows them.
 
 use serde_json::Value;
 

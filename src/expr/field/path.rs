@@ -1,7 +1,8 @@
 //! Parses a path into its steps: our own syntax (`body.items[0]`) and RFC 9535's (`$.items[?@.qty > 5]`).
 //!
 //! `jsonpath-rust` parses the grammar; this converts our syntax to it, takes the simple steps off the front, and refuses
-//! what the library would wrongly accept or get wrong: better a problem at load than a wrong result in production.
+//! whatever the library would accept by mistake or evaluate incorrectly: a problem at load is better than a wrong result
+//! in production.
 
 use jsonpath_rust::parser::model::{Comparable, Comparison, Filter, FilterAtom, FnArg, JpQuery, Segment, Selector, Test, TestFunction};
 use jsonpath_rust::parser::parse_json_path;
@@ -116,7 +117,8 @@ fn spaces_in_names(rest: &str) -> Result<(), NoField> {
     Ok(())
 }
 
-/// Parses a path, refuses what is not RFC 9535 or is known to give wrong results, and splits off the simple beginning.
+/// Parses a path, refuses it if it does not conform to RFC 9535 or is known to give wrong results, and splits off the
+/// simple beginning.
 fn split(path: &str, forgiving: bool) -> Result<Steps, NoField> {
     let query = parse_json_path(path).map_err(|e| {
         let said = e.to_string();
@@ -180,7 +182,7 @@ fn filter(f: &Filter) -> Result<(), NoField> {
     }
 }
 
-/// A filter inside a filter: the library finds nothing there, so it is refused rather than wrong.
+/// A filter inside a filter: the library finds nothing there, so it is refused instead of giving a wrong result.
 fn nested(segments: &[Segment]) -> Result<(), NoField> {
     let has_filter = |s: &Segment| match s {
         Segment::Selector(s) => matches!(s, Selector::Filter(_)),

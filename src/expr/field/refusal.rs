@@ -1,4 +1,4 @@
-//! The error for text that is not a valid field. What is refused is left to [`super`] and `path`.
+//! The error for text that is not a valid field. [`super`] and `path` decide what is refused.
 
 /// Why some text is not a valid field: a sentence, and what to write instead.
 #[derive(Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! Searches: the parts of RFC 9535 other than names, indexes and `[*]`, evaluated on the model that `jsonpath-rust` parses.
 //!
 //! The library could search as well, but cannot be stopped: `$..a..b` or a filter that counts takes as long as the body
-//! makes it. Here every value that is visited is charged to the budget. A property test compares the two.
+//! causes it to. Here every value that is visited is charged to the budget. A property test compares the two.
 
 use std::borrow::Cow;
 use std::cell::RefCell;

@@ -1,5 +1,5 @@
-//! A helper call of a template, for rendering: a Handlebars template over just the values that it needs. Parsing it is left
-//! to [`super::tags`].
+//! A helper call of a template, for rendering: a Handlebars template over just the values that it needs. [`super::tags`]
+//! parses it.
 
 use handlebars::{Context, RenderContext, Renderable, StringOutput, Template as Handlebars};
 use serde_json::{Map, Value};

@@ -1,5 +1,5 @@
-//! The budget that helpers are charged to: Handlebars calls them, and has no notion of a budget. How much each one is
-//! charged is left to [`super::helpers`] and [`super::registry`].
+//! The budget that helpers are charged to: Handlebars calls them, and knows nothing about budgets. [`super::helpers`] and
+//! [`super::registry`] decide how much each one is charged.
 
 use std::cell::RefCell;
 

@@ -1,5 +1,5 @@
-//! The words inside the braces of a template. What they mean is left to [`super::tags`], and the syntax of other tools to
-//! [`super::hints`].
+//! The words inside the braces of a template. [`super::tags`] decides what they mean, and [`super::hints`] recognises the
+//! syntax of other tools.
 
 use super::piece::What;
 use crate::expr::names::Names;
@@ -41,7 +41,7 @@ impl Token {
     }
 }
 
-/// Splits the content of braces into tokens. The error is a sentence.
+/// Splits the content of braces into tokens. The error is a message for people.
 pub(super) fn tokens(inner: &str) -> Result<Vec<Token>, String> {
     let mut out = Vec::new();
     let mut chars = inner.char_indices().peekable();

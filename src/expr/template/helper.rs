@@ -1,5 +1,5 @@
-//! The definition of a helper: its name, its description for the docs, and a function from values to a value. What each one
-//! does is left to `helpers`, and the list of them to [`super::list`].
+//! The definition of a helper: its name, its description for the docs, and a function from values to a value. What each
+//! one does is in `helpers`, and the list of them is in [`super::list`].
 
 use std::ops::RangeInclusive;
 
@@ -18,7 +18,7 @@ pub struct Helper {
     pub example: (&'static str, &'static str),
     /// How many arguments it takes.
     pub(super) takes: RangeInclusive<usize>,
-    /// Whether it receives what distinguishes this step of this event from all others, before its own arguments.
+    /// Whether it receives text that identifies this step of this event, before its own arguments.
     pub(super) seeded: bool,
     pub(super) run: fn(&[Option<&Value>]) -> Given,
 }

@@ -1,6 +1,6 @@
-//! The implementation of the helpers: functions from values to a value, independent of any event. Numbers are exact decimals
-//! of up to 28 digits (`rust_decimal`); dates are parsed as RFC 3339, as a plain date, or as Unix seconds or milliseconds.
-//! The list of helpers is in [`super::list`]; how Handlebars calls them is left to [`super::registry`].
+//! The implementation of the helpers: functions from values to a value, independent of any event. Numbers are exact
+//! decimals of up to 28 digits (`rust_decimal`); dates are parsed as RFC 3339, as a plain date, or as Unix seconds or
+//! milliseconds. The list of helpers is in [`super::list`]; how Handlebars calls them is in [`super::registry`].
 //!
 //! The result of a helper is charged where it is called, and no text that it takes or returns is longer than
 //! [`MAX_RENDERED`]; a helper that can multiply its input computes the length before it creates the text.

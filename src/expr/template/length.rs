@@ -1,4 +1,4 @@
-//! The maximum length of a template's text, and of its result. Enforcing them is left to the code that parses and renders.
+//! The maximum length of a template's text, and of its result. The code that parses and renders enforces them.
 
 /// The maximum length of one template, in bytes.
 pub(super) const MAX_TEMPLATE: usize = 64 << 10;

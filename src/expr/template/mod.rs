@@ -1,9 +1,10 @@
 //! Text with `{{ … }}`, compiled at load and safe for its destination: the only place that uses Handlebars.
 //!
-//! A template is a sequence of pieces: text, names and helper calls. Names use our own syntax ([`crate::expr::field`]) and
-//! are looked up here; a helper call is a Handlebars template over the values of its names, so that the rest of the event is
-//! not copied. What a destination (a line, a URL, a file name) requires is decided by its [`Destination`] when the template
-//! is read, never by the author. Which names exist is checked at load, by [`crate::expr::names`].
+//! A template is a sequence of pieces: text, names and helper calls. Names use our own syntax ([`crate::expr::field`])
+//! and are looked up here; a helper call is a Handlebars template over the values of its names, so that the rest of the
+//! event is not copied. The [`Destination`] of a template (a line, a URL, a file name) decides how values are made safe,
+//! when the template is read; the author has no influence on this. Which names exist is checked at load, by
+//! [`crate::expr::names`].
 
 mod call;
 mod charge;

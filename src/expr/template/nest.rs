@@ -1,7 +1,7 @@
 //! Blocks of a template while it is being parsed: `{{#if}}`, `{{#unless}}`, `{{#each}}`, `{{#with}}`, with `{{else}}`.
 //!
 //! They work as in Handlebars, with one exception: no block hides a name. `body.…` is the body everywhere, and a block's
-//! value is `this`, or a name chosen by the author (`{{#each body.lines as |line|}}`). The names inside a block are left to
+//! value is `this`, or a name chosen by the author (`{{#each body.lines as |line|}}`). The names inside a block are in
 //! [`super::inside`].
 
 use super::list::HELPERS;
@@ -145,7 +145,7 @@ impl<'n, 'k> Nest<'n, 'k> {
 }
 
 impl Drop for Nest<'_, '_> {
-    /// Whatever went wrong, what follows this text is not in a block.
+    /// Even after an error, the text that is parsed next must not count as inside a block.
     fn drop(&mut self) {
         self.known.blocks.borrow_mut().clear();
     }

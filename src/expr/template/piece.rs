@@ -1,5 +1,5 @@
-//! The elements of a template: text, names, helper calls, and blocks that contain pieces. Parsing them is left to
-//! [`super::tags`], rendering them to [`super::Template`].
+//! The elements of a template: text, names, helper calls, and blocks that contain pieces. [`super::tags`] parses them,
+//! and [`super::Template`] renders them.
 
 use super::call::Call;
 use crate::expr::field::Field;

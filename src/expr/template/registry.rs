@@ -1,4 +1,4 @@
-//! How Handlebars calls the helpers, and how their results are charged. What they do is left to [`super::helpers`].
+//! How Handlebars calls the helpers, and how their results are charged. What they do is in [`super::helpers`].
 
 use std::sync::LazyLock;
 

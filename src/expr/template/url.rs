@@ -137,7 +137,7 @@ fn trusted(what: &What) -> bool {
     }
 }
 
-/// The part that follows after `c` was added to the end of `seen`.
+/// The part of the address that comes after `c`, when `c` has just been added to `seen`.
 fn next(part: UrlPart, seen: &str, c: char) -> UrlPart {
     match (part, c) {
         (UrlPart::Base, '/' | '?' | '#') if !seen.ends_with(":/") && !seen.ends_with("://") => {

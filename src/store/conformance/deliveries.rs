@@ -1,4 +1,4 @@
-//! Repeated deliveries of an event, recognized by the sender's ids.
+//! Repeated deliveries of an event, recognised by the sender's ids.
 
 use super::database::Database;
 use super::samples::{DAY, accept, again, at, delivered, done, event, failed, guessed, ids, lease, left, much_later, record, run, taken};
@@ -21,7 +21,7 @@ pub(super) async fn a_repeated_event_is_recognized_by_any_of_its_deliveries(data
         assert_eq!((first, is_same, restarted), (one.event.id, true, 0));
         assert_eq!(standing, Standing { answer: None, is_open: true });
     }
-    // The other ids given with a known one were not stored for it.
+    // Ids that were sent together with a known one were not stored.
     accept(&store, delivered(taken(event(1), vec![run("a")]), &["unknown"])).await;
     let answer = SealedAnswer { status: 201, headers: Vec::new(), body: SealedText::clear("made") };
     record(&store, Record { answer: Some(answer.clone()), ..done(&first) }).await;
@@ -160,7 +160,7 @@ pub(super) async fn simultaneous_copies_of_a_delivery_are_saved_once(database: &
         let asked: Vec<_> = (0..24)
             .map(|n| {
                 let store = owners[n % owners.len()].clone();
-                // Each delivery has one key that all share and one shared with a neighbor, in any order.
+                // Each delivery has one key that all share and one shared with a neighbour, in any order.
                 let (all, some) = (format!("{round}"), format!("{round} {}", n / 2));
                 let keys = if n % 3 == 0 { [all.as_str(), &some] } else { [some.as_str(), &all] };
                 let one = delivered(left(event(round), vec![run("a")]), &keys);

@@ -109,7 +109,7 @@ pub(super) async fn rule_files_are_stored_by_their_content(database: &dyn Databa
     for one in asked {
         one.await.unwrap();
     }
-    // An event shows the files that were in force when it came.
+    // An event shows the files that were current when it arrived.
     let sent = event(0);
     let id = sent.id;
     accept(&owners[0], Accept { ruleset: first, ..taken(sent, Vec::new()) }).await;

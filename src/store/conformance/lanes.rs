@@ -44,7 +44,7 @@ pub(super) async fn a_lane_keeps_the_order_of_acceptance_whatever_ids_and_clocks
     let owners = database.owners().await;
     let mut head = begin(&owners[0], 500, in_lane("l")).await;
     let mut accepted = Vec::new();
-    // Each is earlier than the one before, by its own clock and by its id, and comes through another owner.
+    // Each is earlier than the one before, by its own clock and by its id, and arrives at another owner.
     for n in 0..10 {
         accepted.push(queue(&owners[n % owners.len()], 400 - 10 * n as i64, in_lane("l")).await);
     }
@@ -119,7 +119,7 @@ pub(super) async fn a_replayed_run_never_runs_together_with_another_one_of_its_l
     assert!(next.is_empty());
     seen.sort_unstable();
     assert_eq!(seen, [replayed.id, fourth.id]);
-    // In an empty lane it starts at once.
+    // In an empty lane it starts immediately.
     let failing = begin(&store, 5, in_lane("l")).await;
     record(&store, failed(&failing)).await;
     assert_eq!(store.replay(failing.event, None, at(6)).await.unwrap(), 1);

@@ -12,7 +12,7 @@ use crate::store::postgres::Postgres;
 use crate::store::postgres::records::PostgresRecords;
 use crate::store::postgres::server::Server;
 
-/// How long owners live without renewing: longer than any test, so that they die only when a test says so.
+/// How long owners live without renewing: longer than any test, so that an owner dies only when a test ends it.
 const LIFE: Duration = Duration::from_secs(3_600);
 
 pub(super) struct Servers {
@@ -60,7 +60,7 @@ impl Database for Schema {
         })
     }
 
-    /// Its lease on life expires.
+    /// Lets the owner's row expire.
     fn kill<'a>(&'a self, owner: &'a Arc<dyn Store>) -> Later<'a, ()> {
         let number = self.owners.lock().unwrap().iter().find(|(store, _)| Arc::ptr_eq(store, owner)).map(|(_, number)| *number);
         Box::pin(

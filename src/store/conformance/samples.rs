@@ -16,7 +16,7 @@ use crate::store::contract::{Accept, Accepted, Delivery, Dossier, Heavy, NewRun,
 
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
-/// So many seconds after a fixed moment in the past.
+/// This many seconds after a fixed moment in the past.
 pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + seconds).unwrap()
 }
@@ -26,7 +26,7 @@ pub(super) fn much_later() -> Timestamp {
     at(1_000_000)
 }
 
-/// An event received so many seconds after that moment, with a unique id of that time.
+/// An event received this many seconds after that moment, with a unique id of that time.
 pub(super) fn event(seconds: i64) -> Event {
     static COUNT: AtomicU64 = AtomicU64::new(1);
     let mut random = [0; 10];
@@ -54,7 +54,7 @@ pub(super) fn once(value: &str) -> NewRun {
     NewRun { once: Some(Once { value: value.into(), within: DAY }), ..run("once") }
 }
 
-/// An event whose runs the owner takes at once.
+/// An event whose runs the owner takes immediately.
 pub(super) fn taken(event: Event, runs: Vec<NewRun>) -> Accept {
     Accept { event: Arc::new(event), runs, deliveries: Vec::new(), is_vouched: false, ruleset: 1, status: 200, taken: true }
 }
@@ -88,7 +88,7 @@ pub(super) async fn accept(store: &Arc<dyn Store>, accept: Accept) -> Vec<(Run, 
     }
 }
 
-/// Accepts an event with one run, which starts at once.
+/// Accepts an event with one run, which starts immediately.
 pub(super) async fn begin(store: &Arc<dyn Store>, seconds: i64, new: NewRun) -> Run {
     let (run, result) = accept(store, taken(event(seconds), vec![new])).await.remove(0);
     assert_eq!(result, StartResult::Begun);
@@ -136,7 +136,7 @@ pub(super) fn failed(run: &Run) -> Record {
     record_of(Run { state: State::Failed, tried: run.tried + 1, ..run.clone() }, attempt(run, "failed", "no"), false)
 }
 
-/// The step was done, and the next one follows at once.
+/// The step was done, and the next one follows immediately.
 pub(super) fn stepped(run: &Run) -> Record {
     let place = Place { step: run.place.step + 1, element: 0 };
     record_of(Run { place, ..run.clone() }, attempt(run, "done", "so"), true)

@@ -17,7 +17,7 @@ impl Backend for Sqlites {
 
 struct Folder {
     data: TempDir,
-    /// The owner that ended the previous one, and that no test has asked for yet.
+    /// The owner that ended the previous one, and that no test has used yet.
     next: Mutex<Option<Arc<dyn Store>>>,
 }
 

@@ -62,7 +62,7 @@ impl Worker {
         self
     }
 
-    /// Executes everything that is left, for any owner.
+    /// Executes everything that remains, for any owner.
     async fn finish(mut self) {
         loop {
             while !self.runs.is_empty() {

@@ -66,7 +66,7 @@ async fn redelivered(sql: &Transaction<'_>, owner: &Owner, accept: &Accept, keys
     }
     let request = accept.event.request_hash();
     let seqs: Vec<i64> = known.iter().map(|(seq, ..)| *seq).collect();
-    // So that nobody deletes them or starts runs of them meanwhile.
+    // So that nobody deletes them, or starts runs for them, in the meantime.
     let text = "SELECT seq, id FROM event WHERE seq = ANY($1) ORDER BY seq FOR UPDATE";
     let mut events: Vec<(i64, EventId)> = Vec::new();
     for row in sql.query(text, &[&seqs]).await? {
@@ -90,8 +90,8 @@ async fn redelivered(sql: &Transaction<'_>, owner: &Owner, accept: &Accept, keys
     Ok(None)
 }
 
-/// Lets failed runs of an event continue at the step that failed; only those of one rule, if one is given. The event is
-/// locked. Their turn number jumps far above any earlier one, so that an owner from before the failure is recognized as
+/// Continues failed runs of an event at the step that failed; only those of one rule, if one is given. The event is
+/// locked. Their turn number jumps far above any earlier one, so that an owner from before the failure is recognised as
 /// stale.
 pub(super) async fn restart(sql: &Transaction<'_>, seq: i64, rule: Option<&str>, now: i64) -> Result<usize> {
     let text =

@@ -1,4 +1,4 @@
-//! Changes by people, and at startup: failed runs are continued, rules are started again on an event, waiting runs are
+//! Changes by people, and at startup: failed runs are continued, rules are started again for an event, waiting runs are
 //! cancelled or quarantined, effects are found to be done.
 
 use std::collections::HashSet;
@@ -23,7 +23,7 @@ async fn lock_event(sql: &Transaction<'_>, event: EventId) -> Result<Option<i64>
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// Lets failed runs of an event continue; returns how many.
+/// Continues failed runs of an event; returns how many.
 pub(super) async fn replay(sql: &Transaction<'_>, event: EventId, rule: Option<&str>, now: Timestamp) -> Result<usize> {
     match lock_event(sql, event).await? {
         Some(event) => restart(sql, event, rule, now.as_millisecond()).await,
@@ -31,7 +31,7 @@ pub(super) async fn replay(sql: &Transaction<'_>, event: EventId, rule: Option<&
     }
 }
 
-/// Starts rules on an event; returns how many runs were started.
+/// Starts rules for an event; returns how many runs were started.
 pub(super) async fn start_anew(
     sql: &Transaction<'_>,
     event: EventId,
@@ -101,7 +101,7 @@ async fn end(sql: &Transaction<'_>, runs: &[Locked], state: State, now: Timestam
     Ok(())
 }
 
-/// Ends waiting runs. Runs that a living owner is working on are left alone; those of a dead owner are not.
+/// Ends waiting runs. Runs that a living owner is working on are not changed; those of a dead owner are.
 pub(super) async fn cancel(sql: &Transaction<'_>, which: &Waiting, now: Timestamp) -> Result<Cancelled> {
     let event = match which.event {
         Some(event) => match number(sql, event).await? {

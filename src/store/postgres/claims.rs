@@ -1,6 +1,6 @@
-//! How runs start: which start at once, which wait in their lane, which are skipped because of `once_per`; and which
-//! deliveries are known. All of it in the transaction that stores the event, and all of it in one order (see [`super`]), so
-//! that no two transactions deadlock.
+//! How runs start: which start immediately, which wait in their lane, which are skipped because of `once_per`; and which
+//! deliveries are known. All of this happens in the transaction that stores the event, and in one order (see [`super`]),
+//! so that no two transactions deadlock.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -11,7 +11,8 @@ use crate::model::run::{RunId, State, hash};
 use crate::store::claims::used_already;
 use crate::store::contract::{Accept, Delivery, NewRun, Result, StartResult};
 
-/// How many locks all lanes share: also the most that one transaction can hold, however many lanes it involves.
+/// How many locks all lanes share: also the maximum number that one transaction can hold, no matter how many lanes it
+/// involves.
 const LOCKS: u32 = 1_024;
 /// Distinguishes these locks from all others in the database.
 const LANES: i32 = 0x6c61_6e65;
@@ -27,7 +28,7 @@ pub(super) async fn lock_lanes(sql: &Transaction<'_>, lanes: impl IntoIterator<I
     Ok(())
 }
 
-/// Lets the first run that waits in a lane start, unless another run of the lane has started. The lane is locked.
+/// Starts the first run that waits in a lane, unless another run of the lane has started. The lane is locked.
 pub(super) async fn open_lane(sql: &Transaction<'_>, lane: Option<&[u8]>) -> Result<()> {
     if let Some(lane) = lane {
         let text = "UPDATE pending SET queued = FALSE
@@ -63,7 +64,7 @@ pub(super) async fn claim_deliveries(sql: &Transaction<'_>, deliveries: &[Delive
     Ok(keys.iter().map(|key| (key.clone(), known[key].clone())).collect())
 }
 
-/// Stores the deliveries by which an event came.
+/// Stores the deliveries by which an event arrived.
 pub(super) async fn keep_deliveries(sql: &Transaction<'_>, keys: &[(String, Known)], accept: &Accept, event: i64) -> Result<()> {
     if keys.is_empty() {
         return Ok(());
@@ -109,7 +110,7 @@ pub(super) async fn give_back(sql: &Transaction<'_>, runs: &[(RunId, String, Opt
     Ok(())
 }
 
-/// Inserts an event's new runs into `pending`; those that start at once belong to the owner `by`.
+/// Inserts an event's new runs into `pending`; those that start immediately belong to the owner `by`.
 pub(super) async fn insert_runs(
     sql: &Transaction<'_>,
     event: i64,

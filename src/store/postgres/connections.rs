@@ -28,7 +28,7 @@ impl Connections {
             Some(client) => client,
             None => {
                 let (client, connection) = self.config.connect(NoTls).await?;
-                // It ends with the client; errors meanwhile are reported to the pending queries.
+                // It ends with the client; errors before that are reported to the pending queries.
                 tokio::spawn(connection);
                 client
             }

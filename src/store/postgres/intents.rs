@@ -1,5 +1,5 @@
-//! The intents of file writers. One task executes all operations in the order in which they were requested: forgetting an
-//! intent is not waited for, and must not delete the one that follows.
+//! The intents of file writers. One task executes all operations in the order in which they were requested: nobody waits
+//! for an intent to be deleted, and deleting it must not affect the one that follows.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ impl Intents {
                 // The caller may be gone.
                 match job {
                     Job::Intend { folder, intent, done } => drop(done.send(clerk.intend(&folder, &intent).await)),
-                    // If this fails, the intent stays, and is recognized as done after a restart.
+                    // If this fails, the intent stays, and is recognised as done after a restart.
                     Job::Forget { folder, file } => drop(clerk.forget(&folder, &file).await),
                     Job::Of { folder, done } => drop(done.send(clerk.of(&folder).await)),
                 }
@@ -94,7 +94,7 @@ impl Clerk {
     async fn of(&mut self, folder: &str) -> Result<Vec<Intent>> {
         let mut connection = self.connections.get().await?;
         let sql = connection.begin().await?;
-        // They are few: one for each file being written.
+        // There are only a few: one for each file being written.
         let rows = sql.query("SELECT intent, nth FROM intent WHERE folder = $1", &[&folder.as_bytes()]).await?;
         let mut intents = Vec::with_capacity(rows.len());
         for row in &rows {

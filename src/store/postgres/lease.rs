@@ -60,7 +60,7 @@ pub(super) async fn owned(sql: &Transaction<'_>, owner: &Owner) -> Result<Vec<(R
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// When there is something to lease: at once while runs of dead owners are left.
+/// When there is something to lease: immediately while runs of dead owners are left.
 pub(super) async fn next_due(sql: &Transaction<'_>) -> Result<Option<Timestamp>> {
     let dead = dead(sql).await?;
     if !dead.is_empty() && sql.query_opt("SELECT 1 FROM pending WHERE owner = ANY($1) AND NOT queued LIMIT 1", &[&dead]).await?.is_some() {
@@ -91,7 +91,7 @@ async fn choose(
     Ok(chosen)
 }
 
-/// Takes the runs that match the condition for this owner (`$1`), unless somebody else takes them meanwhile.
+/// Takes the runs that match the condition for this owner (`$1`), unless somebody else takes them first.
 async fn take(sql: &Transaction<'_>, owner: &Owner, which: &str, locked: &str, and: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
     let text = format!(
         "WITH chosen AS (SELECT id FROM pending WHERE {which} FOR UPDATE {locked})

@@ -1,6 +1,6 @@
-//! The beginning of "Many machines": the store in a PostgreSQL database (14 or newer) that several machines share. It fulfils
-//! the whole [contract](super::contract), and exists to show that the contract is right for more than one machine. It is not
-//! offered to users yet: only the tests are built with it.
+//! The beginning of a store for many machines: events and runs in a PostgreSQL database (14 or newer) that several
+//! machines share. It fulfils the whole [contract](super::contract), and exists to show that the contract is right for
+//! more than one machine. It is not offered to users yet: only the tests are built with it.
 //!
 //! How it differs from the SQLite store:
 //!
@@ -8,14 +8,15 @@
 //!   ([`owner`]). An expired owner loses its runs when somebody leases them, and not earlier.
 //! - `record` changes a run only if its owner and turn number are still those it was taken with, in one statement ([`record`]).
 //! - A lane is decided under a lock of its own ([`claims`]), and runs are numbered under it: so the order of numbers in a
-//!   lane is the order of acceptance, whatever clocks and ids say.
-//! - What many may claim at the same time (`once_per` values, deliveries, ids) is a unique key.
+//!   lane is the order of acceptance, independent of clocks and ids.
+//! - Whatever several owners may claim at the same time (`once_per` values, deliveries, ids) is a unique key.
 //! - Text chosen by senders can have any length and contain any character, but keys and text of PostgreSQL cannot; so keys
 //!   are hashes, and such text is stored as bytes.
 //!
-//! **No two transactions deadlock**, because each locks what it needs in this order, and sorted within: the owner's own row,
-//! deliveries, events, lanes, runs, `once_per` values, answers. A transaction that waits for runs that others may open has
-//! locked their lanes first; `record` of a run that continues waits for that run only, and `lease` for nothing.
+//! **No two transactions deadlock**, because each locks what it needs in this order, and rows of the same kind in sorted
+//! order: the owner's own row, deliveries, events, lanes, runs, `once_per` values, answers. A transaction that waits for
+//! runs that others may start has locked their lanes first; `record` of a run that continues waits for that run only, and
+//! `lease` for nothing.
 //!
 //! Every transaction is READ COMMITTED: each statement sees what was committed before it began. So one statement takes a lock,
 //! and the next one reads what it guards.

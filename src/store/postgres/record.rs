@@ -37,7 +37,7 @@ pub(super) async fn record(sql: &Transaction<'_>, owner: &Owner, record: &Record
     Ok(Recorded::Recorded)
 }
 
-/// The run continues: at once with its owner, or later with any. Returns whether the run was this owner's.
+/// The run continues: immediately with its owner, or later with any. Returns whether the run was this owner's.
 async fn wait(sql: &Transaction<'_>, owner: &Owner, run: &Run, goes_on: bool) -> Result<bool> {
     let by = if goes_on { owner.id } else { 0 };
     let text = "UPDATE pending SET settled = settled AND step = $4 AND element = $5, step = $4, element = $5, tried = $6, due = $7,

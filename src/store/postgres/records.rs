@@ -46,7 +46,7 @@ impl Records for PostgresRecords {
     fn dossier(&self, id: EventId) -> Doing<'_, Dossier> {
         verb!(self, |sql| dossier(sql, id).await?)
     }
-    /// Backing up the database is left to its administrators.
+    /// The database's administrators back it up.
     fn copy_to(&self, _: &Path) -> Doing<'_, ()> {
         Box::pin(async { Err(Error::new("the events are in PostgreSQL; back them up with `pg_dump` or your usual tool", false)) })
     }

@@ -6,17 +6,17 @@ use tokio_postgres::Transaction;
 use super::rows::column;
 use crate::store::contract::{Pruned, Pruning, Result};
 
-/// The most ids and values deleted in one batch.
+/// The maximum number of ids and values deleted in one batch.
 const MOST_EXPIRED: i64 = 1_000;
 
-/// Deletes up to `most` events, starting after the number `after`. The clocks of machines differ, so events received earlier
-/// may have higher numbers: all are examined. Events that are just being changed are left for the next time.
+/// Deletes up to `most` events, starting after the number `after`. The clocks of machines differ, so events received
+/// earlier may have higher numbers: all are examined. Events that are just being changed are examined next time.
 pub(super) async fn prune(sql: &Transaction<'_>, what: &Pruning, after: i64, most: usize) -> Result<Pruned> {
     let text = "SELECT seq FROM event WHERE seq > $1 AND received < $2 ORDER BY seq LIMIT $3 FOR UPDATE SKIP LOCKED";
     let rows = sql.query(text, &[&after, &what.before.as_millisecond(), &(most as i64)]).await?;
     let events: Vec<i64> = column(&rows, 0)?;
     let after = events.last().copied().unwrap_or(after);
-    // They are locked: nobody starts runs of them from here on. Runs that end meanwhile still wait for this statement.
+    // They are locked: nobody starts runs of them from here on. Runs that end in the meantime wait for this statement.
     let text = "SELECT seq FROM unnest($1::bigint[]) AS seq WHERE NOT EXISTS (SELECT 1 FROM pending WHERE event = seq)
                 AND ($2 OR NOT EXISTS (SELECT 1 FROM ended WHERE event = seq AND state = 'failed'))";
     let rows = sql.query(text, &[&events, &what.failed]).await?;

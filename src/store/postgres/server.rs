@@ -1,5 +1,5 @@
 //! A PostgreSQL server for the tests: in a temporary folder, reachable only by a socket in it, and stopped when the test
-//! process ends, however it ends.
+//! process ends, even if it crashes.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};

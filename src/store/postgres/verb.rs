@@ -1,4 +1,5 @@
-//! How an operation of the contract is executed: on one connection, in one transaction. What happens in it is left to others.
+//! How an operation of the contract is executed: on one connection, in one transaction. What happens in the transaction
+//! is defined elsewhere.
 
 /// An operation: what is done in one transaction.
 macro_rules! verb {

@@ -8,7 +8,7 @@ impl Simulation {
         let mut random = [0; 10];
         random.iter_mut().for_each(|b| *b = self.dice.roll(256) as u8);
         let id = EventId::new(self.now, random);
-        // A different body is a different request, whatever its key.
+        // A different body is a different request, even with the same key.
         let raw = Bytes::from_static(if self.dice.one_in(3) { b"another" } else { b"the same" });
         let event = Event { id, received: self.now, raw: raw.clone(), ..Event::nobody() };
         let lane = self.dice.one_in(2).then(|| format!("lane {}", self.dice.roll(3)));

@@ -35,7 +35,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 type Effect = (RunId, Place);
 
-/// What an outside observer saw.
+/// What an outside observer has seen.
 #[derive(Default)]
 struct Observed {
     /// Runs that were started, and those of them that have ended.
@@ -52,7 +52,7 @@ struct Observed {
     replayed: HashSet<RunId>,
     /// The last run of each lane that was started.
     front: HashMap<String, RunId>,
-    /// The first event of each delivery, when it came, and its body.
+    /// The first event of each delivery, when it arrived, and its body.
     deliveries: HashMap<String, (EventId, Timestamp, Bytes)>,
 }
 

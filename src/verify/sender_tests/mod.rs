@@ -25,7 +25,7 @@ use crate::yaml::source::Source;
 /// When every request arrives, and at which address.
 pub(super) const NOW: i64 = 1_795_514_400;
 pub(super) const URL: &str = "https://hooks.example.com";
-/// What shared secrets are made of, and the values used with them.
+/// The text of shared secrets, and the values used with them.
 const SHARED: &[u8] = b"fedcba9876543210fedcba9876543210";
 pub(super) const VERIFY_TOKEN: &str = "a word of our own";
 const RSA_PUBLIC: &str = include_str!("../../../tests/keys/rsa.pub.pem");
@@ -224,7 +224,7 @@ impl<'a> Signer<'a> {
         Draft { request, time, message }
     }
 
-    /// The signature of a text, as bytes; an elliptic-curve signature in the form used in tokens.
+    /// The signature of some text, as bytes; an elliptic-curve signature in the form used in tokens.
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
         let scheme = &self.sender.scheme;
         let key = || Key::read(scheme.algorithm, scheme.key, &self.secret).unwrap().bytes().to_vec();

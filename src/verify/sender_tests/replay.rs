@@ -131,7 +131,7 @@ fn every_accepted_encoding_of_a_signature_is_the_same_request() {
         assert_eq!(signer.guard.proofs(&original, &keys).len(), usize::from(signs), "{}", sender.name);
         // What is not verified proves nothing.
         assert!(signer.guard.proofs(&draft.request, &keys).is_empty(), "{}", sender.name);
-        // A different text is a different request, if the body is signed.
+        // Different text is a different request, if the body is signed.
         let (other_draft, other) = signer.signed(b"{\"type\":\"order\",\"n\":2}");
         let same = signer.guard.proofs(&other, &keys) == signer.guard.proofs(&original, &keys);
         assert_eq!(same, !signs || other_draft.message == draft.message, "{}", sender.name);

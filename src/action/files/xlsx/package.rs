@@ -130,7 +130,7 @@ fn current<R: Read + io::Seek>(archive: &mut ZipArchive<R>, replaced: &BTreeMap<
 }
 
 /// Requests a recalculation of the formulas when the workbook is opened, because the file contains their old results. If
-/// there is no `calcPr` (part 1, 18.2.2), this is left to the program that opens it.
+/// there is no `calcPr` (part 1, 18.2.2), the program that opens it decides.
 pub(super) fn recalculated<R: Read + io::Seek>(
     archive: &mut ZipArchive<R>,
     replaced: &mut BTreeMap<String, String>,
@@ -218,7 +218,7 @@ fn property(p: &str, pid: u32, batch: &str) -> String {
     )
 }
 
-/// A part with elements appended to its root, whose name has the prefix that theirs get.
+/// A part with elements appended to its root; they get the same prefix as the root.
 fn with_last(xml: &str, root: &str, added: impl Fn(&str) -> String) -> Result<String, Unwritten> {
     let mut is_there = false;
     let new = rewrite(xml, |xml, at| {

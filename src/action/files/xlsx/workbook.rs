@@ -1,8 +1,9 @@
 //! Workbooks (`.xlsx`): adds rows to one sheet and leaves every other part unchanged, byte for byte.
 //!
-//! The archive's parts are copied raw; only the sheet, the tables that end on its last row, and a document property with the
-//! batch's id are rewritten, into a temporary file that then replaces the workbook. After a crash, the id shows whether a
-//! batch is in the file, even if people have sorted or deleted rows since. The sheet's own XML is left to `worksheet`.
+//! The archive's parts are copied raw; only the sheet, the tables that end on its last row, and a document property with
+//! the batch's id are rewritten, into a temporary file that then replaces the workbook. After a crash, the id shows
+//! whether a batch is in the file, even if people have sorted or deleted rows since. The sheet's own XML is handled in
+//! `worksheet`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
@@ -50,7 +51,8 @@ pub(crate) struct Laid {
     pub refused: Vec<Option<String>>,
 }
 
-/// Writes the workbook with these rows under a temporary name and flushes it. A `None` is a line, and refused.
+/// Writes the workbook with these rows under a temporary name and flushes it. A `None` is a line instead of a row, and is
+/// refused.
 pub(crate) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str) -> Result<Laid, Unwritten> {
     if let Some(lock) = open_elsewhere(path) {
         return Err(Unwritten::Again(format!("it is open in another program, which left the lock file {lock}; close it there")));
@@ -79,7 +81,7 @@ pub(crate) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str
             add(ZipArchive::new(io::Cursor::new(empty)).map_err(damaged)?, to, name, rows, batch)
         }
     };
-    // A disk error is not the workbook's fault, whatever error it was turned into on the way here.
+    // A disk error does not mean that the workbook is damaged, even if a library has turned it into such an error.
     let refused = added.map_err(|why| trouble.take().map_or(why, Unwritten::Again))?;
     let replacement = if refused.iter().all(Option::is_some) { None } else { Some(new.ready()?) };
     Ok(Laid { replacement, batch: batch.to_owned(), refused })

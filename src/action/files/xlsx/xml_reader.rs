@@ -1,7 +1,6 @@
 //! Reads an XML document event by event, and refuses it if it is not well-formed (XML 1.0).
 //!
-//! Packages (ECMA-376, part 2, 9.1.4) contain XML in UTF-8 or UTF-16 without a DTD; UTF-16 is refused. What is done with the
-//! events is left to others.
+//! Packages (ECMA-376, part 2, 9.1.4) contain XML in UTF-8 or UTF-16 without a DTD; UTF-16 is refused.
 
 use std::io::{self, BufRead, Chain, Cursor, Read};
 use std::ops::Range;
@@ -40,7 +39,7 @@ impl<R: BufRead> XmlReader<R> {
             return Err(malformed("it is encoded in UTF-16, not in UTF-8"));
         }
         let has_mark = start == MARK;
-        // A mark in a chunk of its own is always skipped, however the rest is split.
+        // A byte order mark is always skipped, even if it is in a chunk of its own.
         let mut reader = Reader::from_reader(Cursor::new(start).chain(from));
         reader.config_mut().check_comments = true;
         Ok(Self { reader, has_mark, is_whole: true, has_begun: false, has_root: false, depth: 0, is_ascii: false })
@@ -194,7 +193,7 @@ pub(super) fn attributes(tag: &str, mut at: usize) -> impl Iterator<Item = Optio
         at = value.end + 1;
         let is_good = name.start > start && bytes.get(sign) == Some(&b'=') && matches!(bytes.get(quote), Some(b'"' | b'\''));
         let is_closed = at <= bytes.len();
-        // Nothing after an error is read.
+        // Nothing is read after an error.
         if !(is_good && is_closed) {
             at = bytes.len();
             return Some(None);

@@ -1,9 +1,9 @@
 //! Changes some elements of an XML document and copies everything else byte for byte: the only way in which the parts of a
 //! workbook are changed.
 //!
-//! A [`Rewriter`] goes through a document event by event. Whatever is not changed is written as it was read, including white
-//! space, quotes and comments. Nothing malformed is written: a document that is not well-formed is an error, and so is a
-//! malformed addition. What the elements mean is left to [`super::package`] and [`super::worksheet`].
+//! A [`Rewriter`] goes through a document event by event. Whatever is not changed is written as it was read, including
+//! white space, quotes and comments. Nothing malformed is written: a document that is not well-formed is an error, and so
+//! is a malformed addition. The meaning of the elements is known to [`super::package`] and [`super::worksheet`] only.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, Read, Write};

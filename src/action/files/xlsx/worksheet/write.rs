@@ -65,7 +65,7 @@ pub(crate) fn write(xml: impl BufRead, out: impl Write, shape: &Shape, lines: &[
 
 /// Changes some cells of the current row; they keep their styles.
 fn change<R: BufRead, W: Write>(xml: &mut Rewriter<R, W>, at: At, row: u32, cells: &BTreeMap<u32, Cell>, prefix: &str) -> io::Result<()> {
-    // The attribute for the row's width may now be wrong, and nothing needs it.
+    // The attribute with the row's width may now be wrong; it is optional.
     xml.remove("spans");
     let mut left: VecDeque<(u32, &Cell)> = cells.iter().map(|(c, cell)| (*c, cell)).collect();
     let (depth, mut at, mut column) = (xml.depth(), at, 0);
