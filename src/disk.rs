@@ -1,10 +1,10 @@
-//! Disks and folders: flushes changes, locks folders, and reports disk errors in plain English.
+//! Disks and folders: flushes changes, closes folders to others, locks them, and reports disk errors in plain English.
 
 use std::cell::Cell;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Flushes a file, and checks whether its disk still [accepts](takes_writes) writes.
@@ -23,6 +23,43 @@ pub fn takes_writes(mut file: &File) -> io::Result<()> {
 /// Flushes a folder, so that a file created or renamed in it still exists after a power failure.
 pub fn flush_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// The permissions of what only its owner may read: a folder, and a file.
+const PRIVATE_FOLDER: u32 = 0o700;
+const PRIVATE_FILE: u32 = 0o600;
+
+/// Creates a folder that only its owner may open. If it exists with wider permissions, it and the files in it are closed to
+/// others; the error is one of a folder that belongs to somebody else.
+pub fn private_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(folder)?;
+    close_to_others(folder, PRIVATE_FOLDER)?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            close_to_others(&entry.path(), PRIVATE_FILE)?;
+        }
+    }
+    Ok(())
+}
+
+fn close_to_others(path: &Path, mode: u32) -> io::Result<()> {
+    match is_open_to(path, 0o077) {
+        true => fs::set_permissions(path, Permissions::from_mode(mode)),
+        false => Ok(()),
+    }
+}
+
+/// Options to create or open a file that only its owner may read.
+pub fn private_file() -> OpenOptions {
+    let mut options = File::options();
+    options.write(true).mode(PRIVATE_FILE);
+    options
+}
+
+/// Whether any of these permission bits is set, such as 0o004: everybody may read it.
+pub fn is_open_to(path: &Path, bits: u32) -> bool {
+    fs::metadata(path).is_ok_and(|m| m.mode() & bits != 0)
 }
 
 /// A lock that this process holds on a folder; released when it is dropped, or when the process crashes.

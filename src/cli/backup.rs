@@ -37,6 +37,10 @@ impl Backup {
         if half.exists() {
             std::fs::remove_file(&half).map_err(cannot)?;
         }
+        if !folder.is_dir() {
+            anyhow::bail!("the backup {} cannot be created: there is no folder {}", self.file.display(), folder.display());
+        }
+        disk::private_file().create_new(true).open(&half).map_err(cannot)?;
         let size = records.ask(|r| r.size())?;
         let done = AtomicBool::new(false);
         let copied = std::thread::scope(|scope| {

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -116,10 +117,32 @@ impl Serve {
         Ok(Ended::Good)
     }
 
+    /// Closes the data folder to others, and tells who else could read what is secret.
+    fn tell_who_can_read(&self) {
+        let data = &self.data.data;
+        if let Err(e) = disk::private_folder(data) {
+            tracing::warn!(
+                "other users may be able to read the data folder {}, which cannot be changed: {}",
+                data.display(),
+                disk::words(&e)
+            );
+        }
+        if let Some(file) = &self.rules.around.env_file
+            && disk::is_open_to(file, 0o004)
+        {
+            tracing::warn!("every user can read the secrets in {0}; to change that, run: chmod 600 {0}", file.display());
+        }
+        // The owner of this process, where the system shows it.
+        if std::fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0) {
+            tracing::warn!("Doorbell runs as root, which it never needs; run it as a user of its own");
+        }
+    }
+
     async fn serve(self, ruleset: crate::rule::ruleset::Ruleset) -> anyhow::Result<()> {
         std::fs::create_dir_all(&self.data.data)
             .with_context(|| format!("the data folder {} cannot be created", self.data.data.display()))?;
         let _data_lock = disk::lock(&self.data.data, "data").map_err(anyhow::Error::msg)?;
+        self.tell_who_can_read();
         let output = Output::open(&self.output, &[&self.rules.rules, &self.data.data]).map_err(anyhow::Error::msg)?;
         let tls = match (&self.tls_cert, &self.tls_key) {
             (Some(cert), Some(key)) => Some(Tls::read(cert, key).map_err(anyhow::Error::msg)?),

@@ -28,7 +28,7 @@ use super::jobs::Job;
 use super::owner::Owner;
 use super::reply::Reply;
 use super::tables;
-use crate::disk::{flush_folder, takes_writes};
+use crate::disk::{flush_folder, private_file, takes_writes};
 use crate::model::event::{EventId, Unread};
 use crate::model::run::{Intent, Run, RunId, TextHash};
 
@@ -89,6 +89,10 @@ impl Sqlite {
         std::fs::create_dir_all(data).map_err(|e| Error::new(format!("the data folder cannot be created: {e}"), false))?;
         if is_cut_off(data) {
             return Err(damaged());
+        }
+        // SQLite gives its log the permissions of the database.
+        if !file(data).exists() {
+            private_file().create(true).open(file(data)).map_err(|e| Error::new(format!("the data folder cannot be used: {e}"), false))?;
         }
         let mut connection = connect(data, true)?;
         tables::migrate(&mut connection)?;

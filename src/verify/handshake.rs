@@ -280,7 +280,6 @@ impl Handshake {
         if !kind.is_empty() {
             headers.push(("content-type".into(), kind.into()));
         }
-        headers.push(("x-content-type-options".into(), "nosniff".into()));
         let visit = match &self.visit {
             Some((place, may_be)) => {
                 let address = place.find(request)?.ok_or_else(|| format!("{} is missing", place.words()))?;

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 use warp::Filter;
+use warp::http::header::X_CONTENT_TYPE_OPTIONS;
 use warp::http::uri::Authority;
 use warp::http::{HeaderName, HeaderValue, Request as HttpRequest, Response, StatusCode, Version};
 
@@ -300,9 +301,15 @@ where
 fn plain(answer: &Answer) -> Response<Body> {
     let mut response = Response::new(Body::from(answer.body.clone()));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    // No browser may take an answer for something else than it says it is.
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     for (name, value) in &answer.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
-            response.headers_mut().append(name, value);
+            let headers = response.headers_mut();
+            match name == X_CONTENT_TYPE_OPTIONS {
+                true => headers.insert(name, value).is_some(),
+                false => headers.append(name, value),
+            };
         }
     }
     response

@@ -257,3 +257,45 @@ fn an_unusable_certificate_is_reported_at_startup() {
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&out.stderr).lines().last(), Some("doorbell: the file cert.pem contains no certificate"));
 }
+
+#[test]
+fn only_the_owner_can_read_the_data_and_a_backup() {
+    use std::os::unix::fs::PermissionsExt;
+    let setup = Setup::with("webhooks:\n  /a: { verify: none }\nrules:\n  A: { when: { webhook: /a }, then: [ { log: x } ] }\n");
+    // As an earlier version, or somebody, left them.
+    setup.write("data/old.txt", "x");
+    let set = |name: &str, mode: u32| std::fs::set_permissions(setup.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    set("data", 0o755);
+    set("data/old.txt", 0o644);
+    setup.write("secrets.env", "X=1\n");
+    set("secrets.env", 0o644);
+    let doorbell = setup.serve_with(&["--env-file", "secrets.env"]);
+    doorbell.deliver("/a", "{}");
+    doorbell.send("POST", "/none", &[], b"");
+    setup.printed(&["backup", "backup.db"]);
+    let mode = |name: &str| std::fs::metadata(setup.path(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("data"), 0o700);
+    for entry in std::fs::read_dir(setup.path("data")).unwrap() {
+        let name = format!("data/{}", entry.unwrap().file_name().into_string().unwrap());
+        assert_eq!(mode(&name) & 0o077, 0, "{name}");
+    }
+    assert_eq!(mode("backup.db"), 0o600);
+    assert!(doorbell.logged("every user can read the secrets in secrets.env; to change that, run: chmod 600 secrets.env"));
+}
+
+#[test]
+fn ids_of_deliveries_are_not_stored_as_they_came_and_answers_say_what_they_are() {
+    let setup = Setup::with(
+        "webhooks:\n  /a: { verify: none, delivery_id: header.X-Id }\n  /b: { verify: none }\nrules:\n  A: { when: { webhook: /a }, then: [ { log: x } ] }\n  B: { when: { webhook: /b }, then: [ { respond: 200, text: hi, headers: { X-Content-Type-Options: none } } ] }\n",
+    );
+    let doorbell = setup.serve();
+    let answer = doorbell.send("POST", "/a", &[("x-id", "delivery-4711")], b"{}");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    assert_eq!(doorbell.post("/b", "{}").header("x-content-type-options"), "none", "as the rule says");
+    let again = doorbell.send("POST", "/a", &[("x-id", "delivery-4711")], b"{}");
+    assert_eq!(again.header("doorbell-event"), answer.header("doorbell-event"));
+    doorbell.stop();
+    let store = rusqlite::Connection::open(setup.path("data/doorbell.db")).unwrap();
+    let key: String = store.query_row("SELECT key FROM delivery", [], |row| row.get(0)).unwrap();
+    assert!(key.len() == 64 && !key.contains("4711"), "{key}");
+}

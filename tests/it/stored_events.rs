@@ -111,7 +111,7 @@ fn a_backup_is_made_while_doorbell_runs_and_contains_everything() {
     assert_eq!(setup.printed(&["backup", "monday.db"]), "doorbell: monday.db already exists; choose another name, or move that file\n");
     assert_eq!(
         setup.printed(&["backup", "nowhere/monday.db"]),
-        "doorbell: the backup nowhere/monday.db cannot be created: nowhere cannot be opened; check its owner and permissions\n"
+        "doorbell: the backup nowhere/monday.db cannot be created: there is no folder nowhere\n"
     );
     doorbell.stop();
     let other = Setup::with(RULES);

@@ -32,6 +32,7 @@ use crate::model::answer::Answer;
 use crate::model::budget::{Allowance, Spent, weight};
 use crate::model::event::{Event, EventId, MOST_HOPS};
 use crate::model::request::Request;
+use crate::model::run::hash;
 use crate::planted::{Point, crash};
 use crate::route::normal;
 use crate::rule::address::Address;
@@ -435,7 +436,8 @@ fn delivery_id(address: &Address, event: &Event, allowance: Allowance) -> Result
 
 /// How to recognise a repeated delivery: by the sender's own id, and by what was signed if the address asks for that.
 fn deliveries(address: &Address, called: &str, id: Option<String>, proofs: Vec<String>) -> Vec<Delivery> {
-    let known_by = |at: &str, key: String| Delivery { key: format!("{at} {key}"), remembered: address.remembered };
+    // Hashed: an id may be as long as its sender likes, and a signature is nobody's business.
+    let known_by = |at: &str, key: String| Delivery { key: hash(format!("{at} {key}").as_bytes()), remembered: address.remembered };
     // An id is unique per path (`/orders/{shop}`: per shop); a signed message is valid only once.
     let route = &address.route;
     let path = if route.placeholders().next().is_some() { normal(called) } else { route.text() };

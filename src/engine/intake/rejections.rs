@@ -11,6 +11,8 @@ use std::sync::Mutex;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::disk::private_file;
+
 /// The maximum size of a file; the previous file is kept as well.
 const MOST_BYTES: u64 = 1 << 20;
 /// The maximum number of entries written in one second.
@@ -77,7 +79,7 @@ impl Rejections {
             let _ = fs::rename(&self.path, self.path.with_file_name("refused.old.jsonl"));
         }
         if now.file.is_none() {
-            now.file = File::options().create(true).append(true).open(&self.path).ok();
+            now.file = private_file().create(true).append(true).open(&self.path).ok();
         }
         if let Some(file) = &mut now.file {
             let _ = file.write_all(&line);

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use crate::disk;
 use crate::problem::Problem;
 use crate::yaml::source::{MAX_FILE, Source};
 
@@ -94,20 +95,19 @@ impl HandedOverSecrets {
     /// Stores a new secret safely on disk; returns the path of its file. The error is a message for people. An existing
     /// secret is never replaced, because otherwise anybody could put another one in its place.
     pub fn keep(&self, name: &str, secret: &str) -> Result<PathBuf, String> {
-        use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
         if name.contains(['/', '\\']) || name.starts_with('.') {
             return Err(format!("`{name}` cannot be a file name, so no secret is accepted for it"));
         }
         let cannot = |e: std::io::Error| format!("the secret from the sender cannot be saved in {}: {e}", self.folder.display());
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(cannot)?;
+        disk::private_folder(&self.folder).map_err(cannot)?;
         let path = self.folder.join(name);
-        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let file = disk::private_file().create_new(true).open(&path);
         let mut file = file.map_err(|e| match e.kind() {
             std::io::ErrorKind::AlreadyExists => format!("a secret was received before, and it stays in use ({})", path.display()),
             _ => cannot(e),
         })?;
         file.write_all(secret.as_bytes()).and_then(|()| file.sync_all()).map_err(cannot)?;
-        crate::disk::flush_folder(&self.folder).map_err(cannot)?;
+        disk::flush_folder(&self.folder).map_err(cannot)?;
         self.changed.notify_one();
         Ok(path)
     }

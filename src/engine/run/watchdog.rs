@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::disk;
 use crate::model::run::RunId;
 
 /// The maximum number of marks at a time; rendering takes a thread, and there are never so many threads.
@@ -50,7 +51,7 @@ impl Watchdog {
         let path = data.join(FILE);
         let before = fs::read(&path).unwrap_or_default();
         let ids = before.as_chunks::<8>().0.iter().map(|bytes| RunId::from_le_bytes(*bytes)).filter(|id| *id != 0).collect();
-        let file = File::options().create(true).truncate(true).write(true).open(&path)?;
+        let file = disk::private_file().create(true).truncate(true).open(&path)?;
         file.write_all_at(&[0; SLOTS * 8], 0)?;
         let slots = (0..SLOTS).map(|_| Slot::default()).collect();
         Ok((Self { file, free: Mutex::new((0..SLOTS).rev().collect()), slots, began: Instant::now() }, ids))
