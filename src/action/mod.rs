@@ -21,6 +21,11 @@ pub const KINDS: &[&dyn Kind] = &[
     &log::Stop,
 ];
 
+/// The kind of a verb.
+pub fn kind_of(verb: &str) -> Option<&'static dyn Kind> {
+    verbs().find(|(v, _)| *v == verb).map(|(_, kind)| kind)
+}
+
 /// Every verb, with its kind.
 pub fn verbs() -> impl Iterator<Item = (&'static str, &'static dyn Kind)> {
     KINDS.iter().flat_map(|kind| kind.verbs().iter().map(move |verb| (*verb, *kind)))

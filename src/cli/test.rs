@@ -15,6 +15,7 @@ use super::ended::Ended;
 use super::settings::{Around, Secrets, number};
 use super::terminal::stdout;
 use crate::action::contract::{EffectView, MockResponse};
+use crate::action::kind_of;
 use crate::expr::condition::trace;
 use crate::expr::number;
 use crate::model::event::{Event, EventId};
@@ -138,12 +139,12 @@ impl Stage<'_> {
             return Ok(Some(format!("    the rule would fail: {}\n", self.rule.why_undecided())));
         }
         let (dry_steps, _) = dry_steps_of(self.rule, started.step, &event, &self.ruleset.vault, &mut Given(&test.replies, 0));
-        let told = |verb: &str| test.expect.iter().any(|e| e.verb == verb);
+        let is_quiet = |verb: &str| kind_of(verb).is_some_and(|kind| kind.is_quiet()) && test.expect.iter().all(|e| e.verb != verb);
         let mut got: Vec<EffectView> = Vec::new();
         let mut failed: Vec<String> = Vec::new();
         for dry_step in dry_steps {
             match dry_step.what {
-                What::Effect { view, .. } if matches!(&*view.verb, "log" | "stop") && !told(&view.verb) => {}
+                What::Effect { view, .. } if is_quiet(&view.verb) => {}
                 What::Effect { view, .. } => got.push(view),
                 What::Failed(why) => {
                     failed.push(format!("    step {} ({}) would fail: {why}\n", dry_step.step.number, dry_step.step.title()))

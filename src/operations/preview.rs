@@ -10,7 +10,7 @@ use crate::action::contract::{Effect, EffectView, MockResponse};
 use crate::expr::condition::trace::{self, TraceLine};
 use crate::expr::template::Unrendered;
 use crate::model::event::Event;
-use crate::model::outcome::{Outcome, Success};
+use crate::model::outcome::Outcome;
 use crate::model::run::{Run, State};
 use crate::rule::step::Step;
 use crate::rule::{Rule, UNDECIDED};
@@ -126,8 +126,7 @@ impl<'r> Walk<'r, '_> {
         let known = reply.is_some();
         let outcome = match reply.and_then(|reply| effect.answered(reply)) {
             Some(outcome) => outcome,
-            None if view.verb == "stop" => Outcome::Stopped(view.what.clone()),
-            None => Outcome::Done(Success::default()),
+            None => effect.assumed(),
         };
         if let (Some(name), false) = (&step.save_as, known) {
             self.not_done.push(name.clone());

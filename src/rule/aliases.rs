@@ -71,27 +71,6 @@ pub const STEP_WORDS: [(&str, &str); 34] = [
     ("print", "write `log: text`"),
     ("echo", "write `log: text`"),
 ];
-/// Fields of verbs.
-pub const FIELDS: [&str; 18] = [
-    "text",
-    "json",
-    "form",
-    "xml",
-    "type",
-    "headers",
-    "query",
-    "auth",
-    "ok",
-    "hosts",
-    "follow_redirects",
-    "columns",
-    "sheet",
-    "formulas",
-    "new_columns",
-    "match",
-    "ignore_case",
-    "skip_missing",
-];
 /// In place of a field of a step.
 pub const STEP_FIELDS: [(&str, &str); 22] = [
     ("catch", "did you mean `on_error`?"),

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::aliases::{FIELDS, STEP_FIELDS, STEP_WORDS};
+use super::aliases::{STEP_FIELDS, STEP_WORDS};
 use super::items::items;
 use crate::action::contract::Action;
-use crate::action::verbs;
+use crate::action::{KINDS, verbs};
 use crate::expr::condition::All;
 use crate::expr::condition::read as condition;
 use crate::expr::field::{Field, ROOTS};
@@ -156,7 +156,7 @@ pub fn read(item: &Item, known: &mut Names, around: &Around) -> Option<Read> {
         }
         Some(Verb::Kind(verb, kind)) => match fields.key(verb).node {
             Node::Map(entries) => {
-                below_the_verb(verb, entries, &fields);
+                below_the_verb(verb, kind.value(), entries, &fields);
                 // A step in the wrong place was already reported; its fields would only repeat that.
                 fields.rest();
                 None
@@ -209,17 +209,11 @@ fn not_a_step(item: &Item, text: &str) {
 }
 
 /// The verb's value was written as a map, with the step's other fields in it.
-fn below_the_verb(verb: &'static str, entries: &[(String, Node)], fields: &Fields) {
+fn below_the_verb(verb: &'static str, what: &str, entries: &[(String, Node)], fields: &Fields) {
     let inner = entries.iter().find(|(k, _)| matches!(k.as_str(), "url" | "to" | "file" | "path" | "status" | "text")).map(|(_, v)| v);
     let shown = match inner {
         Some(Node::Text(t)) => format!("write `{verb}: {t}`, and align the other lines below it with `{verb}`"),
         _ => format!("write the value directly after `{verb}:`, and align the other lines below it with `{verb}`"),
-    };
-    let what = match verb {
-        "append" | "add_row" | "update_row" | "add_or_update_row" => "the file name",
-        "respond" => "the status",
-        "log" | "stop" => "the text",
-        _ => "the address",
     };
     fields.key(verb).problem(format!("{what} belongs directly after `{verb}:`")).label(shown).add();
 }
@@ -314,6 +308,11 @@ impl Verb {
     }
 }
 
+/// Whether some verb can have this key next to it.
+fn is_field(key: &str) -> bool {
+    KINDS.iter().any(|kind| kind.keys().iter().any(|word| word.name == key))
+}
+
 fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
     let mut present = Vec::new();
     let left: Vec<&str> = fields.left().collect();
@@ -349,7 +348,7 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
         return None;
     }
     // A field of the verb is not reported as a misspelled verb.
-    let left: Vec<&str> = left.into_iter().filter(|k| !FIELDS.contains(k)).collect();
+    let left: Vec<&str> = left.into_iter().filter(|k| !is_field(k)).collect();
     for key in &left {
         if let Some((_, ours)) = STEP_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)) {
             fields.key(key).problem(format!("there is no verb called `{key}`")).label(*ours).note(list).add();

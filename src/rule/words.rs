@@ -1,5 +1,5 @@
-//! The vocabulary of a rule file, as one JSON Schema, which editors use for completion and help. The fields of a verb are
-//! defined with its action, in `action`; everything else is defined here.
+//! The vocabulary of a rule file, as one JSON Schema, which editors use for completion and help. The keys of a verb are
+//! defined with its kind, in `action`; everything else is defined here.
 
 use serde_json::{Map, Value, json};
 
@@ -105,16 +105,6 @@ const REPLY: &[Word] = &[
     word("text", Shape::Text, "text"),
     word("headers", Shape::Map, "headers"),
 ];
-const EXPECTED: &[Word] = &[
-    word("json", Shape::Any, "the whole JSON body"),
-    word("json_has", Shape::Any, "a part of the JSON body"),
-    word("form", Shape::Map, "the whole form"),
-    word("text", Shape::Text, "the text"),
-    word("xml", Shape::Text, "the XML"),
-    word("headers", Shape::Map, "headers that must be among those sent"),
-    word("columns", Shape::Map, "all columns and their values"),
-    word("sheet", Shape::Text, "the sheet of a workbook"),
-];
 
 /// The operator words of `if:`.
 fn test_word(name: &'static str) -> Word {
@@ -146,10 +136,12 @@ fn test_word(name: &'static str) -> Word {
 pub fn schema() -> Value {
     let verbs: Vec<Word> = KINDS.iter().flat_map(|kind| kind.verbs().iter().map(|verb| word(verb, Shape::Text, kind.does()))).collect();
     let of_do = [word(super::step::DO, Shape::Of("steps"), "several steps under one `if` or `for_each`")];
-    let fields: Vec<&[Word]> = KINDS.iter().map(|kind| kind.words()).collect();
+    let fields: Vec<&[Word]> = KINDS.iter().map(|kind| kind.keys()).collect();
     let mut step_words: Vec<&[Word]> = vec![&verbs, &of_do];
     step_words.extend(fields);
     step_words.push(MODIFIERS);
+    let mut expected: Vec<&[Word]> = vec![&verbs];
+    expected.extend(KINDS.iter().map(|kind| kind.expected()));
     let mut step = map(&step_words, &[]);
     let any_verb = verbs.iter().chain(&of_do).map(|v| json!({ "required": [v.name] }));
     step["anyOf"] = any_verb.collect();
@@ -188,7 +180,7 @@ pub fn schema() -> Value {
         "answer": map(&[ANSWER], &[]),
         "auth": map(&[AUTH], &[]),
         "condition": condition,
-        "effect": map(&[&verbs, EXPECTED], &[]),
+        "effect": map(&expected, &[]),
         "once_per": map(&[ONCE_PER], &["value"]),
         "reply": map(&[REPLY], &[]),
         "rule": map(&[RULE], &["when", "then"]),

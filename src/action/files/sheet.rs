@@ -36,7 +36,10 @@ impl Kind for SheetRow {
     fn does(&self) -> &'static str {
         "adds a row to a spreadsheet (.csv, .tsv, .xlsx), or changes an existing one"
     }
-    fn words(&self) -> &'static [Word] {
+    fn value(&self) -> &'static str {
+        "the file name"
+    }
+    fn keys(&self) -> &'static [Word] {
         &[
             Word { name: "columns", shape: Shape::Map, does: "the values, by column title" },
             Word { name: "sheet", shape: Shape::Text, does: "the sheet of a workbook; the first one by default" },
@@ -49,6 +52,12 @@ impl Kind for SheetRow {
             Word { name: "match", shape: Shape::List, does: "the column or columns that identify the row" },
             Word { name: "ignore_case", shape: Shape::Flag, does: "whether `match:` ignores the difference between upper and lower case" },
             Word { name: "skip_missing", shape: Shape::Flag, does: "whether a cell keeps its value if its field is missing" },
+        ]
+    }
+    fn expected(&self) -> &'static [Word] {
+        &[
+            Word { name: "columns", shape: Shape::Map, does: "all columns and their values" },
+            Word { name: "sheet", shape: Shape::Text, does: "the sheet of a workbook" },
         ]
     }
     fn example(&self) -> &'static str {
