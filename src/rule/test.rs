@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::action::{KINDS, verbs};
+use crate::text::word::Shape;
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 use crate::yaml::locate::Path;
@@ -60,7 +61,6 @@ pub struct Expected {
     pub fields: Vec<(String, Value)>,
     pub path: Path,
 }
-
 
 /// Reads `tests:`; problems have been reported.
 pub fn read(item: &Item) -> Vec<Test> {
@@ -178,7 +178,10 @@ fn read_expected(item: &Item) -> Option<Expected> {
     let mut wanted = Vec::new();
     for word in kinds.iter().flat_map(|kind| kind.expected()) {
         if let Some(value) = fields.may(word.name) {
-            wanted.push((word.name.to_owned(), plain(&value)?));
+            let one = plain(&value)?;
+            // A list of one may be written without brackets.
+            let whole = if matches!(word.shape, Shape::List) && !one.is_array() { Value::Array(vec![one]) } else { one };
+            wanted.push((word.name.to_owned(), whole));
         }
     }
     if found.is_none() && !fields.left().any(|_| true) {

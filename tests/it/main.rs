@@ -31,6 +31,7 @@ mod public_keys;
 mod redelivery;
 mod reload;
 mod respond;
+mod rule_tests;
 mod run_states;
 mod runs;
 mod schema;

@@ -58,6 +58,7 @@ impl Kind for SheetRow {
         &[
             Word { name: "columns", shape: Shape::Map, does: "all columns and their values" },
             Word { name: "sheet", shape: Shape::Text, does: "the sheet of a workbook" },
+            Word { name: "match", shape: Shape::List, does: "all columns that identify the row" },
         ]
     }
     fn example(&self) -> &'static str {
@@ -297,9 +298,10 @@ impl Effect for Written {
     fn view(&self) -> EffectView {
         let columns: Map<String, Value> = self.row.cells.iter().map(|(name, cell)| (name.clone(), value_of(cell))).collect();
         let seen = EffectView::new(self.verb, &self.file).with("columns", Value::Object(columns));
-        match &self.row.sheet {
+        let seen = match &self.row.sheet {
             Some(sheet) => seen.with("sheet", sheet.as_str().into()),
             None => seen,
-        }
+        };
+        if self.row.matching.is_empty() { seen } else { seen.with("match", self.row.matching.as_slice().into()) }
     }
 }
