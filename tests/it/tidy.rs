@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use doorbell::action::verbs;
+
 use crate::harness::project_folder;
 use crate::imports::{circles, imports, is_entry, program};
 
@@ -167,6 +169,17 @@ fn every_kind_of_action_and_every_scheme_is_in_its_list() {
         for line in text.lines().filter_map(|l| l.strip_prefix("impl Scheme for ")) {
             let place = format!("&{}::{}", file.trim_start_matches("verify/").trim_end_matches(".rs"), line.trim_end_matches(" {"));
             assert!(all["verify/mod.rs"].contains(&place), "{place} is missing in the list");
+        }
+    }
+}
+
+/// So that a new verb needs its own file, a line in the list, and nothing else.
+#[test]
+fn a_verb_is_named_only_by_its_kind() {
+    for (file, text) in sources() {
+        let asks_kinds = ["rule/", "operations/", "engine/", "cli/"].iter().any(|folder| file.starts_with(folder));
+        for (line, text) in literals(program(&text)).into_iter().filter(|_| asks_kinds) {
+            assert!(verbs().all(|(verb, _)| verb != text), "src/{file}:{line} names the verb `{text}`: ask its Kind instead");
         }
     }
 }
