@@ -25,7 +25,7 @@ pub struct Backup {
 
 impl Backup {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let records = self.data.records()?;
+        let queries = self.data.queries()?;
         if self.file.exists() {
             anyhow::bail!("{} already exists; choose another name, or move that file", self.file.display());
         }
@@ -37,7 +37,7 @@ impl Backup {
         if half.exists() {
             std::fs::remove_file(&half).map_err(cannot)?;
         }
-        let size = records.ask(|r| r.size())?;
+        let size = queries.ask(|r| r.size())?;
         let done = AtomicBool::new(false);
         let copied = std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -47,7 +47,7 @@ impl Backup {
                     std::thread::sleep(Duration::from_millis(50));
                 }
             });
-            let copied = records.ask(|r| r.copy_to(&half));
+            let copied = queries.ask(|r| r.copy_to(&half));
             done.store(true, Ordering::Relaxed);
             copied
         });

@@ -25,11 +25,11 @@ pub struct Cancel {
 
 impl Cancel {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let records = self.data.records()?;
+        let queries = self.data.queries()?;
         let mut commands = self.data.commands()?;
         let mut wanted = Vec::new();
         for event in &self.events {
-            wanted.push(Some(records.ask(|r| r.find(event))?));
+            wanted.push(Some(queries.ask(|r| r.find(event))?));
         }
         if wanted.is_empty() {
             wanted.push(None);

@@ -32,7 +32,7 @@ pub struct Failed {
 
 impl Events {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let list = self.data.records()?.ask(|r| history::events(r, self.last))?;
+        let list = self.data.queries()?.ask(|r| history::events(r, self.last))?;
         let mut out = stdout();
         if list.events.is_empty() {
             writeln!(out, "No events have been received yet.")?;
@@ -63,7 +63,7 @@ fn states(event: &EventLine) -> String {
 
 impl Failed {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let runs = self.data.records()?.ask(|r| history::failed(r, self.last))?;
+        let runs = self.data.queries()?.ask(|r| history::failed(r, self.last))?;
         let mut out = stdout();
         if runs.is_empty() {
             writeln!(out, "No runs have failed.")?;

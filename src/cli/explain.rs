@@ -30,8 +30,8 @@ pub struct Explain {
 
 impl Explain {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let records = self.data.records()?;
-        let found = records.ask(|r| history::find(r, &self.data.data, &self.event))?;
+        let queries = self.data.queries()?;
+        let found = queries.ask(|r| history::find(r, &self.data.data, &self.event))?;
         let mut out = stdout();
         match found {
             Found::Event(dossier) => write_event(&mut out, &self.explanation(&dossier)?, disk::is_taken(&self.data.data))?,

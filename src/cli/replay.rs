@@ -64,7 +64,7 @@ pub struct Replay {
 
 impl Replay {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let mut hands = Hands { records: self.data.records()?, commands: self.data.commands()? };
+        let mut hands = Hands { queries: self.data.queries()?, commands: self.data.commands()? };
         let today = match self.again {
             true => {
                 let loaded = self.rules.around.load(&self.rules.rules, Secrets::Stood)?;
@@ -91,7 +91,7 @@ impl Replay {
         let mut out = stdout();
         let mut total = 0;
         for event in &self.events {
-            let id = hands.records.ask(|r| r.find(event))?;
+            let id = hands.queries.ask(|r| r.find(event))?;
             let count = self.once(hands, id, mode)?;
             total += count;
             match (count, mode) {
@@ -115,7 +115,7 @@ impl Replay {
             since: self.since.unwrap_or(Timestamp::UNIX_EPOCH),
             until: self.until.unwrap_or(Timestamp::MAX),
         };
-        let chosen = hands.records.ask(|r| replay::choose(r, choice))?;
+        let chosen = hands.queries.ask(|r| replay::choose(r, choice))?;
         if chosen.events.is_empty() {
             writeln!(stdout(), "no {} run matches", state.word())?;
             return Ok(0);
@@ -146,7 +146,7 @@ impl Replay {
 
     /// Replays one event; returns the number of runs.
     fn once(&self, hands: &mut Hands, event: EventId, mode: &Mode) -> anyhow::Result<usize> {
-        let command = hands.records.ask(|r| replay::command(r, event, self.rule.as_deref(), mode))?;
+        let command = hands.queries.ask(|r| replay::command(r, event, self.rule.as_deref(), mode))?;
         match hands.commands.perform(command).map_err(anyhow::Error::msg)? {
             Done::Runs(runs) => Ok(runs),
             _ => anyhow::bail!("the running Doorbell sent an unexpected answer"),
@@ -156,7 +156,7 @@ impl Replay {
 
 /// What a replay reads from, and sends its commands to.
 struct Hands {
-    records: Asked,
+    queries: Asked,
     commands: Commands,
 }
 

@@ -17,7 +17,7 @@ use crate::rule::access;
 use crate::rule::load::{Loaded, load};
 use crate::rule::ruleset::Ruleset;
 use crate::store;
-use crate::store::contract::{self, Records};
+use crate::store::contract::{self, Queries};
 use crate::yaml::duration;
 
 /// Where the rules are, and what they may use.
@@ -59,9 +59,9 @@ pub struct Data {
 
 impl Data {
     /// The store, for reading.
-    pub fn records(&self) -> anyhow::Result<Asked> {
+    pub fn queries(&self) -> anyhow::Result<Asked> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().context("Doorbell cannot start")?;
-        Ok(Asked { records: store::records(&self.data)?, runtime })
+        Ok(Asked { queries: store::queries(&self.data)?, runtime })
     }
 
     /// The owner of the store, for changing it.
@@ -72,14 +72,14 @@ impl Data {
 
 /// A store that handles one query at a time.
 pub struct Asked {
-    records: Arc<dyn Records>,
+    queries: Arc<dyn Queries>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Asked {
     /// Runs a query, and waits for the result.
-    pub fn ask<'a, T, F: Future<Output = contract::Result<T>>>(&'a self, question: impl FnOnce(&'a dyn Records) -> F) -> anyhow::Result<T> {
-        Ok(self.runtime.block_on(question(self.records.as_ref()))?)
+    pub fn ask<'a, T, F: Future<Output = contract::Result<T>>>(&'a self, question: impl FnOnce(&'a dyn Queries) -> F) -> anyhow::Result<T> {
+        Ok(self.runtime.block_on(question(self.queries.as_ref()))?)
     }
 }
 

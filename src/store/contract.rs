@@ -5,7 +5,7 @@
 //! then free for others, and once another owner has taken a run, the dead one can no longer record anything for it
 //! ([`Recorded::LeaseLost`]). Runs of one lane are executed one at a time, in the order in which the store accepted them,
 //! regardless of clocks and ids; only a run that is replayed or restarted may overtake others that wait. Values chosen by
-//! senders (`once_per` values, lanes, delivery ids) can be any text. The program uses [`Store`]; [`Records`] answers
+//! senders (`once_per` values, lanes, delivery ids) can be any text. The program uses [`Store`]; [`Queries`] answers
 //! people's questions.
 
 use std::fmt;
@@ -71,6 +71,14 @@ pub struct NewRun {
     pub lane: Option<Arc<str>>,
     /// Claimed in the same transaction; if the value was already claimed, the run is not started.
     pub once: Option<Once>,
+}
+
+impl NewRun {
+    /// The run in its initial state.
+    pub(super) fn begin(&self, id: RunId, event: &Event) -> Run {
+        let run = Run::begin(id, event.id, self.rule.clone(), self.text.clone(), self.step, event.received);
+        Run { lane: self.lane.clone(), ..run }
+    }
 }
 
 /// What happened to a run that an event should start.
@@ -337,7 +345,7 @@ pub enum Held {
 }
 
 /// What people ask a store. It changes nothing, and works with or without a running `serve`.
-pub trait Records: Send + Sync {
+pub trait Queries: Send + Sync {
     /// The latest events, newest first.
     fn events(&self, most: usize) -> Doing<'_, Vec<EventPage>>;
     /// The failed runs, newest first.

@@ -50,8 +50,8 @@ const USED_IN: [(&str, &[&str]); 9] = [
     ("handlebars", &["expr/template/"]),
     ("jsonpath_rust", &["expr/field/"]),
     ("reqwest", &["action/http/"]),
-    ("rusqlite", &["store/"]),
-    ("tokio_postgres", &["store/"]),
+    ("rusqlite", &["store/sqlite/"]),
+    ("tokio_postgres", &["store/postgres/", "store/conformance/postgres.rs"]),
     ("clap", &["cli/"]),
     ("notify::", &["engine/rules/reload.rs"]),
 ];
@@ -132,10 +132,10 @@ fn every_package_is_used_only_where_it_is_allowed() {
 }
 
 #[test]
-fn sql_is_only_in_the_store() {
+fn sql_is_only_in_the_folders_of_the_stores() {
     for (file, text) in sources() {
         let sql = ["SELECT ", "INSERT ", "UPDATE pending", "DELETE FROM"].iter().any(|w| program(&text).contains(w));
-        assert!(!sql || file.starts_with("store/"), "{file} contains SQL");
+        assert!(!sql || ["store/sqlite/", "store/postgres/"].iter().any(|folder| file.starts_with(folder)), "{file} contains SQL");
     }
 }
 

@@ -189,13 +189,13 @@ pub(super) async fn under_stress_every_run_ends_once_and_alone_in_its_lane(datab
         expect_lease_lost(dead, done(&run)).await;
     }
     let seen = std::mem::take(&mut *seen.lock().unwrap());
-    let counts = database.records().await.counts().await.unwrap();
+    let counts = database.queries().await.counts().await.unwrap();
     assert_eq!((counts.waiting, counts.events as usize), (0, seen.events.len()));
     assert!(seen.in_hand.is_empty() && seen.begun.len() > 50);
     // The history shows what was recorded, and nothing else.
     let mut told = 0;
     for event in &seen.events {
-        for (page, attempts) in database.records().await.dossier(*event).await.unwrap().runs {
+        for (page, attempts) in database.queries().await.dossier(*event).await.unwrap().runs {
             let recorded = seen.recorded.get(&page.run.id).copied().unwrap_or_default();
             assert!(page.run.state == State::Repeated || attempts.len() == recorded, "{page:?} {recorded}");
             told += recorded;

@@ -1,4 +1,4 @@
-//! Storing an event with the runs that it starts, or finding that it was already received.
+//! PostgreSQL: storing an event with the runs that it starts, or finding that it was already received.
 
 use tokio_postgres::Transaction;
 
@@ -7,7 +7,6 @@ use super::owner::Owner;
 use super::rows::{Head, column, json, read_id, read_json, read_text};
 use crate::model::event::EventId;
 use crate::model::run::{Run, RunId, State};
-use crate::store::accept::fresh;
 use crate::store::contract::{Accept, Result, Standing, StartResult};
 
 /// The result of accepting an event.
@@ -36,7 +35,7 @@ pub(super) async fn accept(sql: &Transaction<'_>, owner: &Owner, accept: &Accept
     let by = if accept.taken { owner.id } else { 0 };
     let results = insert_runs(sql, seq, now, by, &accept.runs).await?;
     keep_deliveries(sql, &keys, accept, seq).await?;
-    let runs = results.into_iter().zip(&accept.runs).map(|((id, result), new)| (fresh(id, event, new), result));
+    let runs = results.into_iter().zip(&accept.runs).map(|((id, result), new)| (new.begin(id, event), result));
     Ok(Kept::New(runs.collect()))
 }
 
@@ -53,7 +52,7 @@ async fn kept_before(sql: &Transaction<'_>, owner: &Owner, accept: &Accept, seq:
             _ if by == owner.id => StartResult::Begun,
             _ => StartResult::Queued,
         };
-        runs.push((fresh(id, &accept.event, new), result));
+        runs.push((new.begin(id, &accept.event), result));
     }
     Ok(Kept::New(runs))
 }

@@ -1,5 +1,5 @@
-//! The intents of file writers. One task executes all operations in the order in which they were requested: nobody waits
-//! for an intent to be deleted, and deleting it must not affect the one that follows.
+//! PostgreSQL: the intents of file writers. One task executes all operations in the order in which they were requested:
+//! nobody waits for an intent to be deleted, and deleting it must not affect the one that follows.
 
 use std::sync::Arc;
 

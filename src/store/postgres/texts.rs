@@ -1,4 +1,4 @@
-//! The rule files that runs refer to, by the hash of their content.
+//! PostgreSQL: the rule files that runs refer to, by the hash of their content.
 
 use tokio_postgres::Transaction;
 

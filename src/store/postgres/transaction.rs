@@ -1,8 +1,8 @@
-//! How an operation of the contract is executed: on one connection, in one transaction. What happens in the transaction
-//! is defined elsewhere.
+//! PostgreSQL: executes an operation of the contract on one connection, in one transaction. What happens in the
+//! transaction is defined elsewhere.
 
 /// An operation: what is done in one transaction.
-macro_rules! verb {
+macro_rules! in_transaction {
     ($store:expr, |$sql:ident| $done:expr) => {
         Box::pin(async move {
             let mut connection = $store.connections.get().await?;
@@ -17,4 +17,4 @@ macro_rules! verb {
     };
 }
 
-pub(super) use verb;
+pub(super) use in_transaction;

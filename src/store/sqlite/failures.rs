@@ -1,8 +1,8 @@
-//! SQLite errors in plain English for the operator, and whether a retry may succeed.
+//! SQLite: its errors in plain English for the operator, and whether a retry may succeed.
 
 use rusqlite::ErrorCode;
 
-use super::contract::Error;
+use crate::store::contract::Error;
 
 pub(super) fn damaged() -> Error {
     Error::new("the file doorbell.db in the data folder is damaged; move it away, and start from a backup or with an empty folder", false)

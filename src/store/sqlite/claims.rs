@@ -1,14 +1,13 @@
-//! How runs start: which start immediately, which wait in their lane, and which are skipped because of `once_per`. All of
-//! this happens in the transaction that stores the event.
+//! SQLite: how runs start: which start immediately, which wait in their lane, and which are skipped because of
+//! `once_per`. All of this happens in the transaction that stores the event.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::contract::{NewRun, StartResult};
 use super::rows::{Ended, MOST_RUNS, Sql, event_id, from_json, json, moment};
-use crate::model::event::EventId;
 use crate::model::place::Place;
-use crate::model::run::{Attempt, RunId, State};
-use crate::text::printable::short;
+use crate::model::run::{RunId, State};
+use crate::store::attempts::used_already;
+use crate::store::contract::{NewRun, StartResult};
 
 /// Inserts an event's new runs into `pending`, numbered from `first`; those that start immediately belong to the owner
 /// `by`.
@@ -63,7 +62,7 @@ pub(super) fn give_back(sql: &Transaction, rule: &str, run: RunId, once: Option<
     Ok(())
 }
 
-/// Records a run that is never started, for people who ask why.
+/// Queries a run that is never started, for people who ask why.
 fn repeated(sql: &Transaction, id: RunId, event: i64, now: i64, run: &NewRun, before: RunId) -> Sql<()> {
     let first =
         sql.prepare_cached("SELECT id FROM event WHERE seq = ?1")?.query_row([before / MOST_RUNS], |r| event_id(r, 0)).optional()?;
@@ -80,25 +79,11 @@ fn repeated(sql: &Transaction, id: RunId, event: i64, now: i64, run: &NewRun, be
         saved: "{}",
         forgiven: false,
         replays: 0,
-        attempts: &[used_already(value, first, now)],
+        attempts: &[used_already(value, first, moment(now))],
         lane: None,
         once: None,
     };
     ended.insert(sql)
-}
-
-/// The history entry of a run that is not started because its `once_per` value was used by an event that may since be
-/// deleted.
-pub(super) fn used_already(value: &str, first: Option<EventId>, now: i64) -> Attempt {
-    let by = first.map_or_else(String::new, |id| format!(", by event {id}"));
-    Attempt {
-        place: Place::default(),
-        number: 1,
-        at: moment(now),
-        took: std::time::Duration::ZERO,
-        outcome: "skipped".into(),
-        said: format!("its `once_per` value {} was already used{by}", short(value, 60)),
-    }
 }
 
 /// Whether a run of this lane has to wait for another one.

@@ -1,5 +1,5 @@
-//! Who owns runs: an epoch that grows by one each time the store is opened. A run of another epoch has no owner, and neither
-//! has one whose owner is 0; nothing has to be written to release them.
+//! SQLite: who owns runs: an epoch that grows by one each time the store is opened. A run of another epoch has no
+//! owner, and neither has one whose owner is 0; nothing has to be written to release them.
 //!
 //! Opening the store ends the epoch before: a process that still uses it finds out at its next commit that it no longer
 //! owns anything.
@@ -9,11 +9,11 @@ use std::cell::Cell;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::contract::{Heavy, Held};
 use super::quarantine;
 use super::rows::{EVENT, PENDING, RUN_COLUMNS, SIZE, Sql, range, read_run, read_unread, saved_of};
 use crate::model::event::Unread;
 use crate::model::run::{Run, RunId, State};
+use crate::store::contract::{Heavy, Held};
 
 /// One opening of the store.
 pub(super) struct Owner {

@@ -1,4 +1,4 @@
-//! The writer thread's jobs: each operation of the contract with its arguments.
+//! SQLite: the writer thread's jobs: each operation of the contract with its arguments.
 
 use std::sync::Arc;
 
@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::accept::{EventRow, accept, standing};
-use super::contract::{Accept, EffectKey, Error, Heavy, Held, NewRun, Pruning, Record, Recorded, Result, Waiting};
 use super::owner::Owner;
 use super::record::record;
 use super::reply::Reply;
@@ -14,6 +13,7 @@ use super::rows::{Sql, from_json, json, moment};
 use super::{changes, prune, quarantine};
 use crate::model::event::EventId;
 use crate::model::run::{Intent, RunId, TextHash, hash};
+use crate::store::contract::{Accept, EffectKey, Error, Heavy, Held, NewRun, Pruning, Record, Recorded, Result, Waiting};
 
 /// One operation with its arguments.
 pub(super) enum Job {

@@ -1,4 +1,4 @@
-//! Read access to the store for people: lists, and everything about one event. It changes nothing.
+//! PostgreSQL: read access to the store for people: lists, and everything about one event. It changes nothing.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,48 +10,49 @@ use super::retention;
 use super::rows::{
     ENDED, EVENT, Head, PENDING, RUN_COLUMNS, add_saved, from_json, moment, number, read_event, read_id, read_json, read_run,
 };
-use super::verb::verb;
+use super::transaction::in_transaction;
 use crate::model::event::EventId;
 use crate::model::run::{Attempt, Run, RunId, State};
-use crate::store::archive::{ids_that_begin, the_one, why};
-use crate::store::contract::{Choice, Counts, Doing, Dossier, Error, EventPage, Records, Result, RunPage};
+use crate::store::attempts::why;
+use crate::store::contract::{Choice, Counts, Doing, Dossier, Error, EventPage, Queries, Result, RunPage};
+use crate::store::event_ids::{ids_that_begin, the_one};
 
-pub(in crate::store) struct PostgresRecords {
+pub(in crate::store) struct PostgresQueries {
     connections: Connections,
 }
 
-impl PostgresRecords {
+impl PostgresQueries {
     pub(in crate::store) fn new(config: Config) -> Self {
         Self { connections: Connections::new(config, 1) }
     }
 }
 
-impl Records for PostgresRecords {
+impl Queries for PostgresQueries {
     fn events(&self, most: usize) -> Doing<'_, Vec<EventPage>> {
-        verb!(self, |sql| events(sql, most).await?)
+        in_transaction!(self, |sql| events(sql, most).await?)
     }
     fn failed(&self, most: usize) -> Doing<'_, Vec<RunPage>> {
-        verb!(self, |sql| failed(sql, most).await?)
+        in_transaction!(self, |sql| failed(sql, most).await?)
     }
     fn counts(&self) -> Doing<'_, Counts> {
-        verb!(self, |sql| counts(sql).await?)
+        in_transaction!(self, |sql| counts(sql).await?)
     }
     fn chosen(&self, choice: Choice) -> Doing<'_, Vec<(EventId, usize)>> {
-        verb!(self, |sql| chosen(sql, &choice).await?)
+        in_transaction!(self, |sql| chosen(sql, &choice).await?)
     }
     fn find(&self, beginning: &str) -> Doing<'_, EventId> {
         let beginning = beginning.to_owned();
-        verb!(self, |sql| find(sql, &beginning).await?)
+        in_transaction!(self, |sql| find(sql, &beginning).await?)
     }
     fn dossier(&self, id: EventId) -> Doing<'_, Dossier> {
-        verb!(self, |sql| dossier(sql, id).await?)
+        in_transaction!(self, |sql| dossier(sql, id).await?)
     }
     /// The database's administrators back it up.
     fn copy_to(&self, _: &Path) -> Doing<'_, ()> {
         Box::pin(async { Err(Error::new("the events are in PostgreSQL; back them up with `pg_dump` or your usual tool", false)) })
     }
     fn size(&self) -> Doing<'_, u64> {
-        verb!(self, |sql| retention::size(sql).await?)
+        in_transaction!(self, |sql| retention::size(sql).await?)
     }
 }
 

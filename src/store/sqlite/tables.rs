@@ -1,4 +1,4 @@
-//! The tables of the SQLite store and their history: one migration per version, forward only.
+//! SQLite: the tables and their history: one migration per version, forward only.
 //!
 //! Work that remains is in `pending`, so that finishing it is a delete there and not an update of a wide row. Attempts
 //! are stored as they were recorded together; the last ones are stored with the ended run, so that a run finished
@@ -6,8 +6,8 @@
 
 use rusqlite::Connection;
 
-use super::contract::{Error, Result};
 use super::failures::error;
+use crate::store::contract::{Error, Result};
 
 /// The migration of every version, in order. Never edit a released one; add another.
 const MIGRATIONS: [&str; 6] = [

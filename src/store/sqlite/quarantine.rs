@@ -1,5 +1,5 @@
-//! Runs that cannot be executed and must not block others: those that crash the program, which are counted and quarantined
-//! (ended as failed) after three crashes, and those whose row is damaged.
+//! SQLite: runs that cannot be executed and must not block others: those that crash the program, which are counted and
+//! quarantined (ended as failed) after three crashes, and those whose row is damaged.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction};
@@ -8,10 +8,8 @@ use super::claims::{give_back, open_lane};
 use super::rows::{MOST_RUNS, Sql, end, event_id};
 use crate::model::event::EventId;
 use crate::model::place::Place;
-use crate::model::run::{Attempt, RunId, State};
-
-/// How often a run may crash the program.
-pub(super) const MOST: u32 = 3;
+use crate::model::run::{RunId, State};
+use crate::store::attempts::{MOST_CRASHES, quarantined, too_often};
 
 /// Counts a crash of the program for these runs, and quarantines those that reach the limit.
 pub(super) fn crashed_with(sql: &Transaction, runs: &[RunId], now: Timestamp) -> Sql<Vec<(EventId, String)>> {
@@ -19,20 +17,13 @@ pub(super) fn crashed_with(sql: &Transaction, runs: &[RunId], now: Timestamp) ->
     for run in runs {
         let text = "UPDATE pending SET stumbled = stumbled + 1 WHERE id = ?1 RETURNING stumbled";
         let times: Option<u32> = sql.prepare_cached(text)?.query_row([run], |r| r.get(0)).optional()?;
-        if times.is_some_and(|times| times >= MOST) {
+        if times.is_some_and(|times| times >= MOST_CRASHES) {
             let rule = set_aside(sql, *run, too_often(), now)?;
             let event = sql.query_row("SELECT id FROM event WHERE seq = ?1", [run / MOST_RUNS], |r| event_id(r, 0))?;
             aside.push((event, rule));
         }
     }
     Ok(aside)
-}
-
-/// The reason shown for a quarantined run.
-pub(super) fn too_often() -> String {
-    format!(
-        "Doorbell crashed or hung {MOST} times while it was computing this step, so the run is quarantined: it does not run again by itself; please report it. To try it again, use `doorbell replay`"
-    )
 }
 
 /// Ends a run whose row cannot be read, as failed. Its unreadable columns are cleared, so that lists can show it.
@@ -53,14 +44,9 @@ fn set_aside(sql: &Transaction, run: RunId, said: String, now: Timestamp) -> Sql
         let place = Place { step: r.get(1)?, element: r.get(2)? };
         Ok((r.get(0)?, place, r.get(3)?, r.get(4)?, r.get(5)?))
     })?;
-    let last = last_word(place, tried, now, said);
+    let last = quarantined(place, tried, now, said);
     end(sql, run, State::Failed, now.as_millisecond(), &[last])?;
     give_back(sql, &rule, run, once.as_deref())?;
     open_lane(sql, lane.as_deref())?;
     Ok(rule)
-}
-
-/// The last history entry of a quarantined run.
-pub(super) fn last_word(place: Place, tried: u32, now: Timestamp, said: String) -> Attempt {
-    Attempt { place, number: tried + 1, at: now, took: std::time::Duration::ZERO, outcome: "failed".into(), said }
 }

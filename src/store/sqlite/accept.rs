@@ -1,18 +1,17 @@
-//! Storing an event with the runs that it starts, or finding that it was already received.
+//! SQLite: storing an event with the runs that it starts, or finding that it was already received.
 
 use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::claims::{claim, insert_runs, is_queued};
-use super::contract::{Accept, Delivery, NewRun, Standing, StartResult};
 use super::owner::Owner;
 use super::reply::Reply;
 use super::rows::{Sql, event_id, from_json, json, keep_attempts, range};
 use crate::model::answer::SealedAnswer;
-use crate::model::event::Event;
-use crate::model::run::{Run, RunId, State};
+use crate::model::run::{RunId, State};
 use crate::secret::SealedText;
+use crate::store::contract::{Accept, Delivery, Standing, StartResult};
 
 /// An event as it is written; built by the caller's thread, so that the writer thread only writes.
 pub(super) struct EventRow {
@@ -29,12 +28,6 @@ impl EventRow {
         let request = (!accept.deliveries.is_empty()).then(|| accept.event.request_hash());
         Self { accept, headers, request }
     }
-}
-
-/// A run in its initial state.
-pub(super) fn fresh(id: RunId, event: &Event, new: &NewRun) -> Run {
-    let run = Run::begin(id, event.id, new.rule.clone(), new.text.clone(), new.step, event.received);
-    Run { lane: new.lane.clone(), ..run }
 }
 
 pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Reply> {

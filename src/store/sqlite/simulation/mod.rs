@@ -15,8 +15,6 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use serde_json::{Map, Value};
 
-use super::contract::{Accept, Delivery, Held, NewRun, Pruning, Record, Recorded, Standing, StartResult, Waiting};
-use super::dice::Dice;
 use super::jobs::Job;
 use super::owner::Owner;
 use super::reply::Reply;
@@ -28,6 +26,8 @@ use crate::model::place::Place;
 use crate::model::retry::Plan;
 use crate::model::run::{Attempt, Once, Run, RunId, State, StepFacts};
 use crate::model::step_graph::{Next, OnError, StepGraph, StepNode};
+use crate::store::contract::{Accept, Delivery, Held, NewRun, Pruning, Record, Recorded, Standing, StartResult, Waiting};
+use crate::store::dice::Dice;
 
 /// How many seeds are tried by default.
 const SEEDS: u64 = 600;

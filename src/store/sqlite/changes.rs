@@ -1,16 +1,16 @@
-//! Changes that people request: continue failed runs, start rules again for an event, cancel waiting runs. The owner of
-//! the store makes them, so that there is never a second writer.
+//! SQLite: changes that people request: continue failed runs, start rules again for an event, cancel waiting runs. The
+//! owner of the store makes them, so that there is never a second writer.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::accept::restart;
 use super::claims::{give_back, insert_runs, open_lane};
-use super::contract::{Cancelled, NewRun, Waiting};
 use super::owner::Owner;
 use super::rows::{Sql, end, range};
 use crate::model::event::EventId;
 use crate::model::run::{RunId, State, TextHash};
+use crate::store::contract::{Cancelled, NewRun, Waiting};
 
 /// The number of an event, if it exists.
 fn number(sql: &Transaction, event: EventId) -> Sql<Option<i64>> {

@@ -1,4 +1,4 @@
-//! Checkpoints the write-ahead log (copies it back into the database): often, and mostly in a separate thread.
+//! SQLite: checkpoints the write-ahead log (copies it back into the database): often, and mostly in a separate thread.
 //!
 //! A checkpoint flushes the database file, and while the writer does that itself nobody gets an answer. So the thread
 //! copies what the log contains while the writer continues; the writer then copies the few pages that were added in the
@@ -14,8 +14,8 @@ use std::thread::{self, JoinHandle};
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
-use super::contract::{Error, Result};
 use super::failures::error;
+use crate::store::contract::{Error, Result};
 
 /// How long the log grows before a checkpoint, in pages of 4 KB. Longer logs are a little faster on average but make the
 /// slowest answers slower (docs/performance.md).

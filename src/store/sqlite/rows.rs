@@ -1,5 +1,5 @@
-//! Reading and writing rows: runs, values saved by their steps, events, attempts. A column that cannot be read is an error
-//! with the column's name, never a default: a damaged store must not look like an empty one.
+//! SQLite: reading and writing rows: runs, values saved by their steps, events, attempts. A column that cannot be read
+//! is an error with the column's name, never a default: a damaged store must not look like an empty one.
 
 use bytes::Bytes;
 use jiff::Timestamp;

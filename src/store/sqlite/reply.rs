@@ -1,10 +1,10 @@
-//! The writer thread's replies. The jobs themselves are in [`super::jobs`].
+//! SQLite: the writer thread's replies. The jobs themselves are in [`super::jobs`].
 
 use jiff::Timestamp;
 
-use super::contract::{Cancelled, Pruned, Recorded, Standing, StartResult};
 use crate::model::event::{EventId, Unread};
 use crate::model::run::{Intent, Run, RunId};
+use crate::store::contract::{Cancelled, Pruned, Recorded, Standing, StartResult};
 
 /// The result of an operation.
 pub(super) enum Reply {

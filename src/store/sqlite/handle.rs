@@ -1,87 +1,35 @@
-//! The embedded store: SQLite in WAL mode with `synchronous=FULL`, one writer thread, group commit.
-//!
-//! All jobs that wait when the thread is free are committed as one transaction, and all callers are answered after that;
-//! so one flush serves all events that arrived during the previous one. The statements are in [`super::jobs`], ownership
-//! of runs in [`super::owner`], reading for people in [`super::archive`], checkpoints of the log in
-//! [`super::checkpoint`].
+//! SQLite: the embedded store, in WAL mode with `synchronous=FULL`. Every operation is a job for the writer thread.
 
-use std::fs::File;
-use std::os::unix::fs::MetadataExt;
-use std::panic::AssertUnwindSafe;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::accept::fresh;
 use super::checkpoint::Checkpoint;
-use super::contract::{
-    Accept, Accepted, Cancelled, Doing, EffectKey, Error, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Standing, Store,
-    Waiting as WaitingRuns,
-};
-use super::failures::{damaged, error, no_disk};
+use super::connection::{Files, connect, is_cut_off};
+use super::failures::{damaged, error};
 use super::jobs::Job;
 use super::owner::Owner;
 use super::reply::Reply;
 use super::tables;
-use crate::disk::{flush_folder, takes_writes};
+use super::writer::{Answers, QueuedJob, Writer};
+use crate::disk::flush_folder;
 use crate::model::event::{EventId, Unread};
 use crate::model::run::{Intent, Run, RunId, TextHash};
+use crate::store::contract::{
+    Accept, Accepted, Cancelled, Doing, EffectKey, Error, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Standing,
+    StartResult, Store, Waiting as WaitingRuns,
+};
 
-/// The maximum number of jobs committed together.
-const MAX_GROUP: usize = 1_024;
 /// The maximum number of jobs that wait for the writer; above that the sender is told to retry later.
 const MAX_WAITING: usize = 8_192;
-const FILE: &str = "doorbell.db";
-
-/// The database file of a data folder.
-pub(super) fn file(data: &Path) -> PathBuf {
-    data.join(FILE)
-}
-
-/// Whether the file is shorter than its header says. If there is a log next to it, the missing part may be in the log.
-fn is_cut_off(data: &Path) -> bool {
-    let log = std::fs::metadata(data.join(format!("{FILE}-wal"))).map_or(0, |m| m.len());
-    let (mut head, length) = ([0; 32], std::fs::metadata(file(data)).map_or(0, |m| m.len()));
-    let read = File::open(file(data)).and_then(|mut f| std::io::Read::read_exact(&mut f, &mut head));
-    // The page size and the page count (the SQLite file format, 1.3).
-    let page = u64::from(u16::from_be_bytes([head[16], head[17]]));
-    let page = if page == 1 { 1 << 16 } else { page };
-    log == 0 && read.is_ok() && length < page * u64::from(u32::from_be_bytes([head[28], head[29], head[30], head[31]]))
-}
-
-/// Opens a new connection.
-pub(super) fn connect(data: &Path, create: bool) -> Result<Connection> {
-    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    if create {
-        flags |= OpenFlags::SQLITE_OPEN_CREATE;
-    }
-    let connection = Connection::open_with_flags(file(data), flags).map_err(error)?;
-    connection.busy_timeout(Duration::from_secs(10)).map_err(error)?;
-    let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -4000;";
-    connection.execute_batch(settings).map_err(error)?;
-    connection.set_prepared_statement_cache_capacity(64);
-    Ok(connection)
-}
-
 /// A handle on the writer thread; the thread ends when the last handle is dropped.
 #[derive(Clone)]
 pub struct Sqlite {
-    jobs: mpsc::Sender<Waiting>,
+    jobs: mpsc::Sender<QueuedJob>,
 }
-
-/// A job and its caller.
-struct Waiting {
-    job: Job,
-    done: Option<oneshot::Sender<Result<Reply>>>,
-}
-
-/// Callers with their results. There are never more of them than waiting jobs, so this queue needs no limit.
-type Answers = Vec<(oneshot::Sender<Result<Reply>>, Result<Reply>)>;
 
 impl Sqlite {
     /// Opens the store as its new owner, and starts its writer. Must be called inside a runtime.
@@ -118,7 +66,7 @@ impl Sqlite {
     fn ask<T: Send + 'static>(&self, job: Job, take: fn(Reply) -> Option<T>) -> Doing<'_, T> {
         Box::pin(async move {
             let (done, kept) = oneshot::channel();
-            self.jobs.send(Waiting { job, done: Some(done) }).await.map_err(|_| stopped())?;
+            self.jobs.send(QueuedJob { job, done: Some(done) }).await.map_err(|_| stopped())?;
             take(kept.await.map_err(|_| stopped())??).ok_or_else(other)
         })
     }
@@ -126,108 +74,6 @@ impl Sqlite {
 
 fn stopped() -> Error {
     Error::new("the store has stopped", true).but_maybe_done()
-}
-
-/// The database's files as they were when opened. If files were moved away or replaced, whatever is written to the old
-/// ones is lost when the process ends, so nothing is stored any more after that.
-struct Files {
-    numbers: [(PathBuf, u64); 2],
-    /// A second handle on the log, never written to. (It holds none of SQLite's locks, which closing a file would release.)
-    log: File,
-}
-
-impl Files {
-    fn of(data: &Path) -> std::io::Result<Self> {
-        let number = |name: &str| std::fs::metadata(data.join(name)).map(|m| (data.join(name), m.ino()));
-        let log = format!("{FILE}-wal");
-        Ok(Self { numbers: [number(FILE)?, number(&log)?], log: File::options().append(true).open(data.join(log))? })
-    }
-
-    fn are_there(&self) -> Result<()> {
-        let is_same = |(path, number): &(PathBuf, u64)| std::fs::metadata(path).is_ok_and(|m| m.ino() == *number);
-        match self.numbers.iter().find(|file| !is_same(file)) {
-            None => Ok(()),
-            Some((path, _)) => {
-                let said = format!(
-                    "the file {} was moved, deleted or replaced while Doorbell was using it; put it back, or restart Doorbell",
-                    path.display()
-                );
-                Err(Error::new(said, true))
-            }
-        }
-    }
-}
-
-/// The writer thread.
-struct Writer {
-    connection: Connection,
-    files: Files,
-    owner: Owner,
-    answers: mpsc::UnboundedSender<Answers>,
-    checkpoint: Checkpoint,
-}
-
-impl Writer {
-    /// Runs until the last caller is gone. A panic ends the current group, whose callers learn that it may have been
-    /// committed.
-    fn run(mut self, mut jobs: mpsc::Receiver<Waiting>) {
-        while std::panic::catch_unwind(AssertUnwindSafe(|| self.work(&mut jobs))).is_err() {
-            tracing::error!("store thread crashed and continues; please report it");
-        }
-        self.checkpoint.finish(&self.connection);
-    }
-
-    /// Collects, commits, answers.
-    fn work(&mut self, jobs: &mut mpsc::Receiver<Waiting>) {
-        let mut group = Vec::with_capacity(MAX_GROUP);
-        while let Some(first) = jobs.blocking_recv() {
-            group.push(first);
-            while group.len() < MAX_GROUP
-                && let Ok(next) = jobs.try_recv()
-            {
-                group.push(next);
-            }
-            let results = match self.keep(&group) {
-                Ok(results) => results,
-                // One failed job makes the whole group fail: run each job separately, so that only that one fails.
-                Err(_) if group.len() > 1 => {
-                    group.iter().map(|one| self.keep(std::slice::from_ref(one)).and_then(|mut r| r.remove(0))).collect()
-                }
-                Err(e) => vec![Err(e)],
-            };
-            let done = group.drain(..).zip(results).filter_map(|(waiting, result)| waiting.done.map(|done| (done, result)));
-            let _ = self.answers.send(done.collect());
-            self.checkpoint.after_commit(&self.connection);
-        }
-    }
-
-    /// Commits a group of jobs, if the disk and files are still those that were opened.
-    fn keep(&mut self, group: &[Waiting]) -> Result<Vec<Result<Reply>>> {
-        self.files.are_there()?;
-        // A panic fails that job only, and must not end the thread that everybody waits for. Its transaction is rolled back.
-        let committed = std::panic::catch_unwind(AssertUnwindSafe(|| commit(&mut self.connection, &mut self.owner, group)));
-        let results = committed.unwrap_or_else(|_| Err(Error::new("the store crashed during this operation; please report it", false)))?;
-        Ok(match takes_writes(&self.files.log) {
-            Ok(()) => results,
-            // As far as SQLite knows, they are committed.
-            Err(_) => group.iter().map(|_| Err(no_disk().but_maybe_done())).collect(),
-        })
-    }
-}
-
-/// Runs a group of jobs in one transaction.
-fn commit(connection: &mut Connection, owner: &mut Owner, group: &[Waiting]) -> Result<Vec<Result<Reply>>> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(error)?;
-    if !owner.is_current(&transaction).map_err(error)? {
-        return Ok(group.iter().map(|waiting| waiting.job.refused()).collect());
-    }
-    let mut results = Vec::with_capacity(group.len());
-    for waiting in group {
-        results.push(Ok(waiting.job.run(&transaction, owner).map_err(error)?));
-    }
-    transaction.commit().map_err(error)?;
-    owner.committed();
-    Ok(results)
 }
 
 /// A job returned the reply of another kind of job: a broken invariant.
@@ -243,11 +89,11 @@ impl Store for Sqlite {
             let job = Job::accept(accept.clone());
             // A full queue means overload, and the sender is told immediately.
             self.jobs
-                .try_send(Waiting { job, done: Some(done) })
+                .try_send(QueuedJob { job, done: Some(done) })
                 .map_err(|_| Error::new("too many events are waiting to be saved", true))?;
             match kept.await.map_err(|_| stopped())?? {
                 Reply::New(first, results) => {
-                    let run = |(id, (new, result))| (fresh(id, &accept.event, new), result);
+                    let run = |(id, (new, result)): (RunId, (&NewRun, StartResult))| (new.begin(id, &accept.event), result);
                     let runs = (first..).zip(accept.runs.iter().zip(results)).map(run).collect();
                     Ok(Accepted::New(accept.event.clone(), runs))
                 }
@@ -288,7 +134,7 @@ impl Store for Sqlite {
     fn forget(&self, folder: &str, file: &str) {
         // If this fails, the intent stays, and is recognised as done after a restart.
         let job = Job::Forget { folder: folder.to_owned(), file: file.to_owned() };
-        let _ = self.jobs.try_send(Waiting { job, done: None });
+        let _ = self.jobs.try_send(QueuedJob { job, done: None });
     }
 
     fn intents(&self, folder: &str) -> Doing<'_, Vec<Intent>> {
@@ -379,7 +225,7 @@ mod tests {
             let mut results = Vec::new();
             for job in [accept(), accept(), Job::Failing { panics }, accept()] {
                 let (done, result) = oneshot::channel();
-                store.jobs.send(Waiting { job, done: Some(done) }).await.unwrap();
+                store.jobs.send(QueuedJob { job, done: Some(done) }).await.unwrap();
                 results.push(result);
             }
             drop(other);

@@ -1,11 +1,11 @@
-//! Retention: deletes finished events, and expired delivery ids and `once_per` values, in small batches that do not delay
-//! anyone. Events with waiting or failed runs are kept, unless a person requests otherwise.
+//! SQLite: retention: deletes finished events, and expired delivery ids and `once_per` values, in small batches that do
+//! not delay anyone. Events with waiting or failed runs are kept, unless a person requests otherwise.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
 
-use super::contract::{Pruned, Pruning};
 use super::rows::{Sql, range};
+use crate::store::contract::{Pruned, Pruning};
 
 /// The maximum number of ids and values deleted in one batch.
 const MOST_EXPIRED: i64 = 1_000;

@@ -1,55 +1,26 @@
-//! Read access to the store for people: lists, and everything about one event. Works with or without a running `serve`, over
-//! its own connection, and changes nothing.
+//! SQLite: read access to the store for people: lists, and everything about one event. Works with or without a running
+//! `serve`, over its own connection, and changes nothing.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, Row, params};
 
-use super::contract::{Choice, Counts, Doing, Dossier, Error, EventPage, Records, Result, RunPage};
+use super::connection::{connect, file};
 use super::failures::error;
 use super::prune;
 use super::rows::{ENDED, EVENT, MOST_RUNS, PENDING, RUN_COLUMNS, Sql, event_id, from_json, moment, range, read_event, read_run, saved_of};
-use super::sqlite::{connect, file};
 use super::tables;
 use crate::model::event::EventId;
 use crate::model::run::{Attempt, Run, RunId, State};
-
-/// Why a run is in its state: for a failed run the original failure, not what its `on_error:` did afterwards.
-pub(super) fn why(run: &Run, attempts: &[Attempt]) -> String {
-    let failed = attempts.iter().rfind(|a| a.outcome == "failed" && a.place == run.place);
-    failed.filter(|_| run.state == State::Failed).or(attempts.last()).map(|a| a.said.clone()).unwrap_or_default()
-}
-
-/// The lowest and the highest id that begin with what the user typed.
-pub(super) fn ids_that_begin(beginning: &str) -> Result<[uuid::Uuid; 2]> {
-    let hex: String = beginning.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_lowercase();
-    if hex.len() < 8 || hex.len() > 32 || beginning.chars().any(|c| !c.is_ascii_hexdigit() && c != '-' && c != '…') {
-        return Err(Error::new(
-            format!("`{beginning}` is not the id of an event; `doorbell events` lists them, and the first 8 characters are enough"),
-            false,
-        ));
-    }
-    let bound = |fill: &str| {
-        let text = format!("{hex}{}", fill.repeat(32 - hex.len()));
-        uuid::Uuid::parse_str(&text).map_err(|e| Error::new(e.to_string(), false))
-    };
-    Ok([bound("0")?, bound("f")?])
-}
-
-/// The one matching event among those found.
-pub(super) fn the_one(beginning: &str, found: &[EventId]) -> Result<EventId> {
-    match found {
-        [one] => Ok(*one),
-        [] => Err(Error::new(format!("there is no event {beginning}; `doorbell events` lists them"), false)),
-        _ => Err(Error::new(format!("several events begin with {beginning}; write more characters"), false)),
-    }
-}
+use crate::store::attempts::why;
+use crate::store::contract::{Choice, Counts, Doing, Dossier, Error, EventPage, Queries, Result, RunPage};
+use crate::store::event_ids::{ids_that_begin, the_one};
 
 /// A read-only connection.
-pub struct Archive(Arc<Mutex<Reader>>);
+pub struct SqliteQueries(Arc<Mutex<Reader>>);
 
-impl Archive {
+impl SqliteQueries {
     /// Opens the store of an existing data folder.
     pub fn open(data: &Path) -> Result<Self> {
         if !file(data).exists() {
@@ -71,7 +42,7 @@ impl Archive {
     }
 }
 
-impl Records for Archive {
+impl Queries for SqliteQueries {
     fn events(&self, most: usize) -> Doing<'_, Vec<EventPage>> {
         self.ask(move |reader| reader.events(most))
     }

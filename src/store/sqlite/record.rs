@@ -1,13 +1,13 @@
-//! Recording an attempt and the run's new state, if the run still belongs to this owner.
+//! SQLite: recording an attempt and the run's new state, if the run still belongs to this owner.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::claims::{give_back, open_lane};
-use super::contract::{Record, Recorded};
 use super::owner::Owner;
 use super::rows::{Ended, MOST_RUNS, Sql, json, keep_attempts, write_saved};
 use crate::model::answer::SealedAnswer;
 use crate::model::run::{Attempt, Run, State};
+use crate::store::contract::{Record, Recorded};
 
 pub(super) fn record(sql: &Transaction, owner: &Owner, record: &Record) -> Sql<Recorded> {
     let Record { run, attempts, answer, goes_on } = record;
