@@ -30,7 +30,7 @@ use crate::engine::intake::key_cache::KeyCache;
 use crate::engine::intake::rate_limit::RateLimiter;
 use crate::engine::intake::rejections::Rejections;
 use crate::engine::rules::environment::HandedOverSecrets;
-use crate::engine::rules::reload::{Standing, Watch, in_force};
+use crate::engine::rules::reload::{LastEditProblems, Watch, in_force};
 use crate::engine::run::old_rules::{OldRules, RulesOfRuns, Unready};
 use crate::engine::run::recovery::{Intents, recover};
 use crate::engine::run::watchdog::Watchdog;
@@ -151,7 +151,7 @@ impl Serve {
             RulesOfRuns::new(rules.clone(), Box::new(OldRulesOnDisk(self.rules.around.clone()))),
             watchdog,
         );
-        let (standing, supervisor) = (Standing::default(), Supervisor::default());
+        let (last_edit, supervisor) = (LastEditProblems::default(), Supervisor::default());
         let handed = HandedOverSecrets::of(&self.data.data);
         let watch = {
             let around = self.rules.around.clone();
@@ -161,7 +161,7 @@ impl Serve {
                 load,
                 rules: rules.clone(),
                 store: store.clone(),
-                standing: standing.clone(),
+                last_edit: last_edit.clone(),
                 secrets: secrets_now(self.rules.around.clone()),
                 again: handed.changed(),
             }
@@ -189,7 +189,7 @@ impl Serve {
             supervisor.keep("renewing the certificate", move || tls.clone().renew());
         }
         let stopping = Arc::new(AtomicBool::new(false));
-        let health = Arc::new(Health { rules: rules.clone(), standing, net, supervisor: supervisor.clone(), stopping: stopping.clone() });
+        let health = Arc::new(Health { rules: rules.clone(), last_edit, net, supervisor: supervisor.clone(), stopping: stopping.clone() });
         let socket = Arc::new(control::listen(&self.data.data).context("the socket for commands cannot be created in the data folder")?);
         supervisor.keep("accepting commands", {
             let (worker, store, health) = (worker.clone(), store.clone(), health.clone());

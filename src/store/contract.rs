@@ -126,9 +126,9 @@ pub enum Accepted {
     /// leased.
     ///
     /// A caller who only guesses the delivery's id learns nothing and starts nothing: if this is not the same request
-    /// ([`Event::request_hash`]), the state of the answer (`standing`) is empty, and failed runs are restarted only for a
+    /// ([`Event::request_hash`]), the state of the answer (`answer_state`) is empty, and failed runs are restarted only for a
     /// verified sender. The same applies to events stored before request hashes existed.
-    Again { first: EventId, is_same: bool, restarted: usize, standing: Standing },
+    Again { first: EventId, is_same: bool, restarted: usize, answer_state: AnswerState },
 }
 
 /// An attempt at a step, and the run's state after it.
@@ -151,7 +151,7 @@ pub enum Recorded {
 
 /// The state of the answer that a rule gives to an event's caller.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Standing {
+pub struct AnswerState {
     /// What a run has answered.
     pub answer: Option<SealedAnswer>,
     /// Whether unfinished runs of the event remain, so that one may still answer.
@@ -262,7 +262,7 @@ pub trait Store: Send + Sync {
     /// Stores an event and its runs. Returns once both are safely on disk. May be repeated.
     fn accept(&self, accept: Accept) -> Doing<'_, Accepted>;
     /// The answer to an event, whichever run gave it.
-    fn answer(&self, event: EventId) -> Doing<'_, Standing>;
+    fn answer(&self, event: EventId) -> Doing<'_, AnswerState>;
     /// Stores attempts and the run's new state, if the run belongs to this owner and `run.turn` is still its turn number,
     /// which then grows by one. Returns once both are safely on disk. May be repeated: the second time changes nothing and
     /// returns [`Recorded::Recorded`] if the run continues, [`Recorded::LeaseLost`] if it was released or has ended.

@@ -38,7 +38,7 @@ use crate::rule::address::Address;
 use crate::rule::ruleset::InForce;
 use crate::rule::{Rule, Started};
 use crate::secret::Vault;
-use crate::store::contract::{Accept, Accepted, Delivery, NewRun, Standing, StartResult, Store};
+use crate::store::contract::{Accept, Accepted, AnswerState, Delivery, NewRun, StartResult, Store};
 use crate::verify::contract::{KeyAt, Keys, NotAdmitted};
 use crate::verify::handshake::Greeted;
 
@@ -305,12 +305,12 @@ impl Intake {
                     None => Received::Now(Answered { event: Some(id), answer: answer.clone() }),
                 })
             }
-            Begun::Again { first, standing: Standing { answer: Some(sealed), .. } } => {
+            Begun::Again { first, answer_state: AnswerState { answer: Some(sealed), .. } } => {
                 // If it can no longer be opened, the caller gets the default answer.
                 let answer = sealed.open(&ruleset.vault).unwrap_or_else(|| address.accepted.clone());
                 Ok(Received::Now(Answered { event: Some(first), answer }))
             }
-            Begun::Again { first, standing } if standing.is_open && responders > 0 => {
+            Begun::Again { first, answer_state } if answer_state.is_open && responders > 0 => {
                 // Any of its runs may answer, in this process or another: there is no way to count those that can.
                 let waiting = self.pending.wait_for(first, usize::MAX);
                 let store = Some((self.store.clone(), ruleset.vault.clone()));
@@ -339,7 +339,7 @@ impl Intake {
                 self.worker.hand_over(runs, rules, &vault, &event, room);
                 Ok(Begun::New(results))
             }
-            Ok(Accepted::Again { first, is_same, restarted, standing }) => {
+            Ok(Accepted::Again { first, is_same, restarted, answer_state }) => {
                 doubt.resolved();
                 if restarted > 0 {
                     self.worker.wake();
@@ -348,7 +348,7 @@ impl Intake {
                     true => tracing::info!(event = %first, restarted, "delivery was sent before"),
                     false => tracing::info!(event = %first, restarted, "delivery id was used before, by a different request"),
                 }
-                Ok(Begun::Again { first, standing })
+                Ok(Begun::Again { first, answer_state })
             }
             Err(e) => {
                 if !e.is_unknown() {
@@ -363,7 +363,7 @@ impl Intake {
 /// What was started by an event that was handed to the store.
 enum Begun {
     New(Vec<StartResult>),
-    Again { first: EventId, standing: Standing },
+    Again { first: EventId, answer_state: AnswerState },
 }
 
 fn is_packed(request: &Request) -> bool {
@@ -404,8 +404,8 @@ impl Responding {
             }
             let Some((store, vault)) = &self.store else { continue };
             match store.answer(self.event).await {
-                Ok(Standing { answer: Some(sealed), .. }) => break sealed.open(vault),
-                Ok(Standing { is_open: false, .. }) => break Some(Answer::unanswered()),
+                Ok(AnswerState { answer: Some(sealed), .. }) => break sealed.open(vault),
+                Ok(AnswerState { is_open: false, .. }) => break Some(Answer::unanswered()),
                 // The next round asks again; whoever writes to the store reports its errors.
                 Ok(_) | Err(_) => {}
             }

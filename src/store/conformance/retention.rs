@@ -5,7 +5,7 @@ use super::samples::{DAY, accept, at, begin, delivered, done, dossier, event, fa
 use crate::model::answer::SealedAnswer;
 use crate::model::run::Run;
 use crate::secret::SealedText;
-use crate::store::contract::{Accepted, Pruned, Pruning, Record, Standing};
+use crate::store::contract::{Accepted, AnswerState, Pruned, Pruning, Record};
 
 fn before(seconds: i64) -> Pruning {
     Pruning { before: at(seconds), failed: false, is_dry_run: false }
@@ -24,11 +24,11 @@ pub(super) async fn an_event_is_deleted_with_everything_that_belongs_to_it(datab
     let pruned = store.prune(before(1), 0, 10).await.unwrap();
     assert_eq!((pruned.events, pruned.is_all), (1, true));
     assert!(database.queries().await.dossier(one.event).await.is_err());
-    assert_eq!(store.answer(one.event).await.unwrap(), Standing::default());
+    assert_eq!(store.answer(one.event).await.unwrap(), AnswerState::default());
     assert_eq!(store.replay(one.event, None, at(2)).await.unwrap(), 0);
     // The event received at exactly that moment stays, with everything known about it.
     assert_eq!(dossier(database, kept.event).await.runs[0].1.len(), 1);
-    assert_eq!(store.answer(kept.event).await.unwrap(), Standing { answer: Some(answer), is_open: false });
+    assert_eq!(store.answer(kept.event).await.unwrap(), AnswerState { answer: Some(answer), is_open: false });
     assert_eq!(database.queries().await.counts().await.unwrap().events, 1);
     assert!(store.size().await.unwrap() > 0 && database.queries().await.size().await.unwrap() > 0);
 }

@@ -45,7 +45,8 @@ use jiff::Timestamp;
 use tokio_postgres::Config;
 
 use super::contract::{
-    Accept, Accepted, Cancelled, Doing, EffectKey, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Standing, Store, Waiting,
+    Accept, Accepted, AnswerState, Cancelled, Doing, EffectKey, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Store,
+    Waiting,
 };
 use crate::model::event::{EventId, Unread};
 use crate::model::run::{Intent, Run, RunId, TextHash};
@@ -90,14 +91,14 @@ impl Store for Postgres {
     fn accept(&self, accept: Accept) -> Doing<'_, Accepted> {
         in_transaction!(self, |sql| match accept::accept(sql, &self.owner, &accept).await? {
             accept::Kept::New(runs) => Accepted::New(accept.event, runs),
-            accept::Kept::Again { first, is_same, restarted, standing } => Accepted::Again { first, is_same, restarted, standing },
+            accept::Kept::Again { first, is_same, restarted, answer_state } => Accepted::Again { first, is_same, restarted, answer_state },
         })
     }
 
-    fn answer(&self, event: EventId) -> Doing<'_, Standing> {
+    fn answer(&self, event: EventId) -> Doing<'_, AnswerState> {
         in_transaction!(self, |sql| match rows::number(sql, event).await? {
-            Some(event) => accept::standing(sql, event).await?,
-            None => Standing::default(),
+            Some(event) => accept::answer_state(sql, event).await?,
+            None => AnswerState::default(),
         })
     }
 

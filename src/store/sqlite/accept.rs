@@ -11,7 +11,7 @@ use super::rows::{Sql, event_id, from_json, json, keep_attempts, range};
 use crate::model::answer::SealedAnswer;
 use crate::model::run::{RunId, State};
 use crate::secret::SealedText;
-use crate::store::contract::{Accept, Delivery, Standing, StartResult};
+use crate::store::contract::{Accept, AnswerState, Delivery, StartResult};
 
 /// An event as it is written; built by the caller's thread, so that the writer thread only writes.
 pub(super) struct EventRow {
@@ -112,8 +112,8 @@ fn redelivered(sql: &Transaction, owner: &Owner, row: &EventRow, delivery: &Deli
     let is_same = request.is_some() && request == row.request;
     let [from, to] = range(event);
     let restarted = if is_same || accept.is_vouched { restart(sql, from, to, None, received)? } else { 0 };
-    let standing = if is_same { standing(sql, event)? } else { Standing::default() };
-    Ok(Some(Reply::Again { first, is_same, restarted, standing }))
+    let answer_state = if is_same { answer_state(sql, event)? } else { AnswerState::default() };
+    Ok(Some(Reply::Again { first, is_same, restarted, answer_state }))
 }
 
 /// Continues failed runs in a range of numbers at the step that failed; only those of one rule, if one is given. Their
@@ -143,7 +143,7 @@ pub(super) fn restart(sql: &Transaction, from: RunId, to: RunId, rule: Option<&s
 }
 
 /// The state of the answer to an event.
-pub(super) fn standing(sql: &Transaction, event: i64) -> Sql<Standing> {
+pub(super) fn answer_state(sql: &Transaction, event: i64) -> Sql<AnswerState> {
     let is_open = sql.prepare_cached("SELECT 1 FROM pending WHERE id >= ?1 AND id < ?2 LIMIT 1")?.exists(range(event))?;
     let read = |r: &Row| -> Sql<SealedAnswer> {
         if let Some(sealed) = r.get::<_, Option<String>>(3)? {
@@ -156,5 +156,5 @@ pub(super) fn standing(sql: &Transaction, event: i64) -> Sql<Standing> {
         Ok(SealedAnswer { status: r.get(0)?, headers, body: SealedText::clear(String::from_utf8_lossy(&body)) })
     };
     let mut statement = sql.prepare_cached("SELECT status, headers, body, sealed FROM answer WHERE event = ?1")?;
-    Ok(Standing { answer: statement.query_row([event], read).optional()?, is_open })
+    Ok(AnswerState { answer: statement.query_row([event], read).optional()?, is_open })
 }

@@ -19,7 +19,7 @@ use crate::disk::flush_folder;
 use crate::model::event::{EventId, Unread};
 use crate::model::run::{Intent, Run, RunId, TextHash};
 use crate::store::contract::{
-    Accept, Accepted, Cancelled, Doing, EffectKey, Error, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Standing,
+    Accept, Accepted, AnswerState, Cancelled, Doing, EffectKey, Error, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result,
     StartResult, Store, Waiting as WaitingRuns,
 };
 
@@ -97,14 +97,14 @@ impl Store for Sqlite {
                     let runs = (first..).zip(accept.runs.iter().zip(results)).map(run).collect();
                     Ok(Accepted::New(accept.event.clone(), runs))
                 }
-                Reply::Again { first, is_same, restarted, standing } => Ok(Accepted::Again { first, is_same, restarted, standing }),
+                Reply::Again { first, is_same, restarted, answer_state } => Ok(Accepted::Again { first, is_same, restarted, answer_state }),
                 _ => Err(other()),
             }
         })
     }
 
-    fn answer(&self, event: EventId) -> Doing<'_, Standing> {
-        self.ask(Job::Answer(event), |kept| if let Reply::Standing(standing) = kept { Some(standing) } else { None })
+    fn answer(&self, event: EventId) -> Doing<'_, AnswerState> {
+        self.ask(Job::Answer(event), |kept| if let Reply::AnswerState(answer_state) = kept { Some(answer_state) } else { None })
     }
 
     fn record(&self, record: Record) -> Doing<'_, Recorded> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::accept::{EventRow, accept, standing};
+use super::accept::{EventRow, accept, answer_state};
 use super::owner::Owner;
 use super::record::record;
 use super::reply::Reply;
@@ -90,7 +90,7 @@ impl Job {
             Job::Answer(event) => {
                 let mut statement = sql.prepare_cached("SELECT seq FROM event WHERE id = ?1")?;
                 let event: Option<i64> = statement.query_row([event.0.as_bytes()], |r| r.get(0)).optional()?;
-                Ok(Reply::Standing(event.map(|event| standing(sql, event)).transpose()?.unwrap_or_default()))
+                Ok(Reply::AnswerState(event.map(|event| answer_state(sql, event)).transpose()?.unwrap_or_default()))
             }
             Job::Record(one) => record(sql, owner, one).map(Reply::Recorded),
             Job::Lease { now, most, heavy } => owner.lease(sql, *now, *most, *heavy).map(Reply::Runs),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::model::event::{EventId, Unread};
 use crate::model::run::{Intent, Run, RunId};
-use crate::store::contract::{Cancelled, Pruned, Recorded, Standing, StartResult};
+use crate::store::contract::{AnswerState, Cancelled, Pruned, Recorded, StartResult};
 
 /// The result of an operation.
 pub(super) enum Reply {
@@ -15,9 +15,9 @@ pub(super) enum Reply {
         first: EventId,
         is_same: bool,
         restarted: usize,
-        standing: Standing,
+        answer_state: AnswerState,
     },
-    Standing(Standing),
+    AnswerState(AnswerState),
     Recorded(Recorded),
     Runs(Vec<(Run, Unread)>),
     Owned(Vec<(RunId, i64)>),

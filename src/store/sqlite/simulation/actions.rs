@@ -54,11 +54,11 @@ impl Simulation {
                     }
                 }
             }
-            Reply::Again { first, is_same, restarted, standing } => {
+            Reply::Again { first, is_same, restarted, answer_state } => {
                 let (known, at, before) = &self.seen.deliveries[&key.unwrap()];
                 assert!(*known == first && *at + DAY > self.now, "a delivery was mistaken for another one");
                 assert_eq!(is_same, *before == raw, "a request was mistaken for another one");
-                assert!(is_same || standing == Standing::default(), "a different request got an answer");
+                assert!(is_same || answer_state == AnswerState::default(), "a different request got an answer");
                 assert!(is_same || is_vouched || restarted == 0, "an unverified request restarted failed runs");
                 if restarted > 0 {
                     self.seen.replayed.extend(self.runs_of(first));
