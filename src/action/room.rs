@@ -85,7 +85,7 @@ impl Room {
             }
             state.wait(server)
         };
-        let _waiting = Waiting { room: self, server, number };
+        let _waiting = WaitingCall { room: self, server, number };
         comes.await.ok()
     }
 
@@ -161,13 +161,13 @@ impl Drop for CallSlot {
 }
 
 /// A waiting call, which can be abandoned.
-struct Waiting<'a> {
+struct WaitingCall<'a> {
     room: &'a Room,
     server: &'a Arc<str>,
     number: u64,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingCall<'_> {
     fn drop(&mut self) {
         drop(self.room.state().leave(self.server, self.number));
     }

@@ -31,20 +31,20 @@ struct Caller {
 }
 
 /// A caller waiting for the answer to an event. Dropping it (for example when the caller disconnects) ends the wait.
-pub struct Waiting {
+pub struct WaitingCaller {
     pending: Arc<PendingReplies>,
     event: EventId,
     answer: oneshot::Receiver<Answer>,
 }
 
-impl Waiting {
+impl WaitingCaller {
     /// The answer; `None` if there will be none.
     pub async fn answer(&mut self) -> Option<Answer> {
         (&mut self.answer).await.ok()
     }
 }
 
-impl Drop for Waiting {
+impl Drop for WaitingCaller {
     fn drop(&mut self) {
         self.answer.close();
         let mut all = self.pending.lock();
@@ -63,10 +63,10 @@ impl PendingReplies {
     }
 
     /// Waits for the answer to an event that this many runs can answer; joins the callers already waiting for it, if any.
-    pub fn wait_for(self: &Arc<Self>, event: EventId, responders: usize) -> Waiting {
+    pub fn wait_for(self: &Arc<Self>, event: EventId, responders: usize) -> WaitingCaller {
         let (send, answer) = oneshot::channel();
         self.lock().entry(event).or_insert(Caller { sends: Vec::new(), responders }).sends.push(send);
-        Waiting { pending: self.clone(), event, answer }
+        WaitingCaller { pending: self.clone(), event, answer }
     }
 
     /// Answers the caller of an event; returns whether anyone was waiting.

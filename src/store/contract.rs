@@ -217,7 +217,7 @@ pub struct Pruned {
 
 /// Selects waiting runs: those of an event, of a rule, or both; all if neither is given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Waiting {
+pub struct WaitingRuns {
     pub event: Option<EventId>,
     pub rule: Option<String>,
 }
@@ -301,7 +301,7 @@ pub trait Store: Send + Sync {
     /// Starts rules for a stored event, with the given rule files: hash, name and content. The runs wait to be leased.
     fn start_anew(&self, event: EventId, runs: Vec<NewRun>, texts: Vec<(TextHash, String, String)>, now: Timestamp) -> Doing<'_, usize>;
     /// Ends waiting runs, so that they are never executed. Runs that a living owner is working on are not changed.
-    fn cancel(&self, which: Waiting, now: Timestamp) -> Doing<'_, Cancelled>;
+    fn cancel(&self, which: WaitingRuns, now: Timestamp) -> Doing<'_, Cancelled>;
     /// Deletes up to `most` finished events after the number `after`. How events are numbered is up to the store; the next
     /// batch starts at [`Pruned::after`].
     fn prune(&self, what: Pruning, after: i64, most: usize) -> Doing<'_, Pruned>;

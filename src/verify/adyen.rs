@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::contract::{Guard, MOST_UNPROVEN, Published, Scheme, SenderFacts, Signed, Verify};
 use super::key::{Algorithm, Key, KeyForm, unbase64};
-use super::place::spelled;
+use super::location::spelled;
 use super::secret::read_secret;
 use crate::expr::names::{Names, is_stand_in};
 use crate::expr::projection::Projection;

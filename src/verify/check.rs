@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::contract::{KeyAt, Published, Signed, Verify};
 use super::formula::{Formula, Given};
 use super::key::{Algorithm, Key, KeyForm, unbase64, unhex};
-use super::place::Location;
+use super::location::Location;
 use super::token::Token;
 use crate::model::request::Request;
 use crate::secret::{STRUCK, Secret};
@@ -134,7 +134,7 @@ pub(super) struct Time {
 
 /// A scheme without its secret.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Scheme {
+pub(super) struct SignatureScheme {
     pub algorithm: Algorithm,
     pub key: KeyForm,
     /// Any of these may contain a signature.
@@ -152,7 +152,7 @@ pub(super) struct Scheme {
     pub claims: Vec<(String, Vec<Formula>)>,
 }
 
-impl Scheme {
+impl SignatureScheme {
     /// Whether it can only be checked if Doorbell knows its own address.
     pub(super) fn needs_url(&self) -> bool {
         self.signed.needs_url() || self.claims.iter().flat_map(|(_, any_of)| any_of).any(Formula::needs_url)
@@ -161,7 +161,7 @@ impl Scheme {
 
 /// A scheme with its secrets; one match is enough.
 pub(super) struct Signing {
-    pub scheme: Scheme,
+    pub scheme: SignatureScheme,
     pub keys: Vec<(Secret, Key)>,
     /// Where the sender publishes its key.
     pub key_at: Option<String>,
@@ -234,7 +234,7 @@ impl Verify for Signing {
 }
 
 impl Signing {
-    pub(super) fn new(scheme: Scheme, public_url: Option<&str>) -> Self {
+    pub(super) fn new(scheme: SignatureScheme, public_url: Option<&str>) -> Self {
         Self { scheme, keys: Vec::new(), key_at: None, public_url: public_url.map(str::to_owned), no_secret: Secret::new("") }
     }
 

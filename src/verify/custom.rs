@@ -4,12 +4,12 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use super::check::{Encoding, Format, Scheme, Signing, Time, Unit};
+use super::check::{Encoding, Format, SignatureScheme, Signing, Time, Unit};
 use super::contract::{Guard, PASTE, Published, SenderFacts, Signed, Verify};
 use super::formula::Formula;
 use super::handshake::{Handshake, Means};
 use super::key::{Algorithm, Key, KeyForm};
-use super::place::{FORMS, Location};
+use super::location::{FORMS, Location};
 use super::secret::{read_secret, read_text};
 use crate::expr::field::{Field, Root};
 use crate::expr::names::{Names, Resolver, is_stand_in};
@@ -29,7 +29,7 @@ pub(super) struct Sender {
     pub name: String,
     /// Its name for people.
     pub title: String,
-    pub(super) scheme: Scheme,
+    pub(super) scheme: SignatureScheme,
     pub(super) handshake: Option<Handshake>,
     /// The fields that contain the sender's own id of a delivery.
     pub delivery_id: Vec<String>,
@@ -128,7 +128,7 @@ impl Sender {
         for greeting in &mut greetings {
             greeting.means = Means { waits_for: Some((name.to_owned(), self.title.clone())), ..Means::default() };
         }
-        Guard::of(Waiting).greeting(greetings)
+        Guard::of(NoSecretYet).greeting(greetings)
     }
 
     pub(super) fn told(&self) -> SenderFacts {
@@ -156,9 +156,9 @@ fn write(name: &str, handshake: Option<&Handshake>) -> String {
 }
 
 /// Nobody is accepted before the secret exists.
-struct Waiting;
+struct NoSecretYet;
 
-impl Verify for Waiting {
+impl Verify for NoSecretYet {
     fn check(&self, _: &Request, _: Option<&Published>) -> Result<Signed, String> {
         Err("the sender has not sent its secret yet".into())
     }
@@ -211,7 +211,7 @@ pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Names, public
 
 /// A scheme from which a guard is made.
 struct Guarding<'a> {
-    scheme: &'a Scheme,
+    scheme: &'a SignatureScheme,
     handshake: Option<&'a Handshake>,
     /// The sender's name for people.
     who: &'a str,
@@ -241,7 +241,7 @@ impl Guarding<'_> {
                 match Key::read(self.scheme.algorithm, self.scheme.key, secret.reveal()) {
                     Ok(key) => signing.keys.push((secret, key)),
                     // A placeholder does not have the form of a secret.
-                    Err(_) if is_stand_in(secret.reveal()) => return Some(Guard::of(Waiting)),
+                    Err(_) if is_stand_in(secret.reveal()) => return Some(Guard::of(NoSecretYet)),
                     Err(why) => {
                         item.problem(why).label("copy it again from the sender").add();
                         return None;
@@ -304,7 +304,7 @@ fn places(item: &Item) -> Option<Vec<Location>> {
     item.one_or_more("write for example header:X-Signature")?.iter().map(place).collect()
 }
 
-fn read_scheme(fields: &mut Fields, item: &Item) -> Option<Scheme> {
+fn read_scheme(fields: &mut Fields, item: &Item) -> Option<SignatureScheme> {
     let algorithm_item = fields.must("algorithm");
     let algorithm = algorithm_item.as_ref().and_then(|i| word(i, &Algorithm::WORDS));
     let key_item = fields.may("key");
@@ -388,7 +388,7 @@ fn read_scheme(fields: &mut Fields, item: &Item) -> Option<Scheme> {
             .add();
         return None;
     }
-    Some(Scheme {
+    Some(SignatureScheme {
         algorithm: algorithm?,
         key: key?,
         from: from?,

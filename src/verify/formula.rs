@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::{digest, hmac};
 
-use super::place::Location;
+use super::location::Location;
 use crate::model::request::Request;
 
 /// The longest token that is signed for a handshake, in bytes. X sends 48, Zoom 22.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::formula::{Formula, Given};
-use super::place::{FORMS, Location};
+use super::location::{FORMS, Location};
 use super::secret::{equal, read_secret};
 use crate::expr::names::Names;
 use crate::model::answer::Answer;

@@ -7,10 +7,10 @@ mod custom;
 mod formula;
 pub mod handshake;
 mod key;
+mod location;
 mod microsoft;
 mod password;
 mod paypal;
-mod place;
 mod pubsub;
 mod secret;
 #[cfg(test)]

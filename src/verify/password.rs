@@ -3,7 +3,7 @@
 use base64::Engine as _;
 
 use super::contract::{Guard, Published, Scheme, Signed, Verify};
-use super::place::Location;
+use super::location::Location;
 use super::secret::{equal, read_secret};
 use crate::expr::names::Names;
 use crate::model::request::Request;

@@ -3,7 +3,7 @@
 
 use super::contract::{Guard, KeyAt, Published, Scheme, SenderFacts, Signed, Verify};
 use super::key::Algorithm;
-use super::place::Location;
+use super::location::Location;
 use super::secret::read_text;
 use super::token::Token;
 use crate::expr::names::Names;

@@ -10,7 +10,7 @@ use super::check::{Unit, is_near};
 use super::contract::{Guard, KeyAt, MOST_UNPROVEN, Published, Scheme, SenderFacts, Signed, Verify};
 use super::handshake::Handshake;
 use super::key::{Algorithm, unbase64};
-use super::place::Location;
+use super::location::Location;
 use super::secret::read_text;
 use crate::expr::names::{Names, is_stand_in};
 use crate::expr::projection::Projection;

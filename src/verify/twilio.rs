@@ -7,7 +7,7 @@ use ring::hmac;
 use super::contract::{Guard, Published, Scheme, SenderFacts, Signed as SignedTexts, Verify};
 use super::formula::{Formula, Given};
 use super::key::unbase64;
-use super::place::Location;
+use super::location::Location;
 use super::secret::read_secret;
 use crate::expr::names::Names;
 use crate::model::request::Request;

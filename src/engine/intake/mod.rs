@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::Map;
 use uuid::Uuid;
 
-use crate::action::world::{PendingReplies, Waiting};
+use crate::action::world::{PendingReplies, WaitingCaller};
 use crate::body::packed::most_unpacked;
 use crate::body::{heaviest, weight_at_most};
 use crate::engine::intake::key_cache::KeyCache;
@@ -385,7 +385,7 @@ pub struct Responding {
     event: EventId,
     received: Timestamp,
     patience: Duration,
-    waiting: Waiting,
+    waiting: WaitingCaller,
     /// The store is checked as well if the run may belong to another process, or if its first caller is gone.
     store: Option<(Arc<dyn Store>, Arc<Vault>)>,
 }

@@ -4,7 +4,7 @@ use super::database::Database;
 use super::samples::{accept, begin, done, event, failed, in_lane, much_later, postponed, record, run, stepped, taken};
 use crate::model::answer::SealedAnswer;
 use crate::secret::SealedText;
-use crate::store::contract::{AnswerState, Record, Waiting};
+use crate::store::contract::{AnswerState, Record, WaitingRuns};
 
 fn answer(status: u16) -> SealedAnswer {
     let header = ("x-made".to_owned(), SealedText::clear("ä \u{0}\r"));
@@ -33,7 +33,7 @@ pub(super) async fn an_event_is_open_while_one_of_its_runs_has_not_ended(databas
     assert!(is_open().await);
     record(&store, postponed(&runs[1].0, much_later())).await;
     assert!(is_open().await, "one run waits for another try, one for its lane");
-    let cancelled = store.cancel(Waiting { event: Some(id), rule: None }, much_later()).await.unwrap();
+    let cancelled = store.cancel(WaitingRuns { event: Some(id), rule: None }, much_later()).await.unwrap();
     assert_eq!(cancelled.runs, 2);
     assert!(!is_open().await);
     let failing = begin(&store, 0, run("a")).await;

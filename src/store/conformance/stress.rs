@@ -9,7 +9,7 @@ use super::samples::{
 };
 use crate::model::event::EventId;
 use crate::model::run::{Run, RunId, State};
-use crate::store::contract::{Heavy, NewRun, Recorded, StartResult, Store, Waiting};
+use crate::store::contract::{Heavy, NewRun, Recorded, StartResult, Store, WaitingRuns};
 use crate::store::dice::Dice;
 
 /// What all tasks together observe.
@@ -149,7 +149,7 @@ impl Worker {
         if self.dice.roll(2) == 0 {
             self.store.replay(event, None, much_later()).await.unwrap();
         } else {
-            self.store.cancel(Waiting { event: Some(event), rule: None }, much_later()).await.unwrap();
+            self.store.cancel(WaitingRuns { event: Some(event), rule: None }, much_later()).await.unwrap();
         }
     }
 }

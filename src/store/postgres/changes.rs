@@ -15,7 +15,7 @@ use crate::model::event::EventId;
 use crate::model::place::Place;
 use crate::model::run::{Attempt, RunId, State, TextHash};
 use crate::store::attempts::{MOST_CRASHES, quarantined, too_often};
-use crate::store::contract::{Cancelled, EffectKey, NewRun, Result, Waiting};
+use crate::store::contract::{Cancelled, EffectKey, NewRun, Result, WaitingRuns};
 
 /// The number of an event, locked so that nobody else changes or deletes it until the transaction ends.
 async fn lock_event(sql: &Transaction<'_>, event: EventId) -> Result<Option<i64>> {
@@ -102,7 +102,7 @@ async fn end(sql: &Transaction<'_>, runs: &[Locked], state: State, now: Timestam
 }
 
 /// Ends waiting runs. Runs that a living owner is working on are not changed; those of a dead owner are.
-pub(super) async fn cancel(sql: &Transaction<'_>, which: &Waiting, now: Timestamp) -> Result<Cancelled> {
+pub(super) async fn cancel(sql: &Transaction<'_>, which: &WaitingRuns, now: Timestamp) -> Result<Cancelled> {
     let event = match which.event {
         Some(event) => match number(sql, event).await? {
             Some(event) => Some(event),

@@ -46,7 +46,7 @@ use tokio_postgres::Config;
 
 use super::contract::{
     Accept, Accepted, AnswerState, Cancelled, Doing, EffectKey, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Store,
-    Waiting,
+    WaitingRuns,
 };
 use crate::model::event::{EventId, Unread};
 use crate::model::run::{Intent, Run, RunId, TextHash};
@@ -162,7 +162,7 @@ impl Store for Postgres {
         in_transaction!(self, |sql| changes::start_anew(sql, event, &runs, &texts, now).await?)
     }
 
-    fn cancel(&self, which: Waiting, now: Timestamp) -> Doing<'_, Cancelled> {
+    fn cancel(&self, which: WaitingRuns, now: Timestamp) -> Doing<'_, Cancelled> {
         in_transaction!(self, |sql| changes::cancel(sql, &which, now).await?)
     }
 

@@ -10,7 +10,7 @@ use super::owner::Owner;
 use super::rows::{Sql, end, range};
 use crate::model::event::EventId;
 use crate::model::run::{RunId, State, TextHash};
-use crate::store::contract::{Cancelled, NewRun, Waiting};
+use crate::store::contract::{Cancelled, NewRun, WaitingRuns};
 
 /// The number of an event, if it exists.
 fn number(sql: &Transaction, event: EventId) -> Sql<Option<i64>> {
@@ -53,7 +53,7 @@ pub(super) fn keep_texts(sql: &Transaction, texts: &[(TextHash, String, String)]
 }
 
 /// Ends waiting runs. Runs that this owner is working on are not changed; those of a dead owner are.
-pub(super) fn cancel(sql: &Transaction, owner: &Owner, which: &Waiting, now: Timestamp) -> Sql<Cancelled> {
+pub(super) fn cancel(sql: &Transaction, owner: &Owner, which: &WaitingRuns, now: Timestamp) -> Sql<Cancelled> {
     let mut cancelled = Cancelled { runs: 0, busy: 0 };
     let wanted = match which.event {
         Some(event) => match number(sql, event)? {

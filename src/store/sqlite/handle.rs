@@ -20,7 +20,7 @@ use crate::model::event::{EventId, Unread};
 use crate::model::run::{Intent, Run, RunId, TextHash};
 use crate::store::contract::{
     Accept, Accepted, AnswerState, Cancelled, Doing, EffectKey, Error, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result,
-    StartResult, Store, Waiting as WaitingRuns,
+    StartResult, Store, WaitingRuns,
 };
 
 /// The maximum number of jobs that wait for the writer; above that the sender is told to retry later.

@@ -13,7 +13,7 @@ use super::rows::{Sql, from_json, json, moment};
 use super::{changes, prune, quarantine};
 use crate::model::event::EventId;
 use crate::model::run::{Intent, RunId, TextHash, hash};
-use crate::store::contract::{Accept, EffectKey, Error, Heavy, Held, NewRun, Pruning, Record, Recorded, Result, Waiting};
+use crate::store::contract::{Accept, EffectKey, Error, Heavy, Held, NewRun, Pruning, Record, Recorded, Result, WaitingRuns};
 
 /// One operation with its arguments.
 pub(super) enum Job {
@@ -55,7 +55,7 @@ pub(super) enum Job {
         texts: Vec<(TextHash, String, String)>,
         now: Timestamp,
     },
-    Cancel(Waiting, Timestamp),
+    Cancel(WaitingRuns, Timestamp),
     Prune {
         what: Pruning,
         after: i64,

@@ -26,7 +26,7 @@ use crate::model::place::Place;
 use crate::model::retry::Plan;
 use crate::model::run::{Attempt, Once, Run, RunId, State, StepFacts};
 use crate::model::step_graph::{Next, OnError, StepGraph, StepNode};
-use crate::store::contract::{Accept, AnswerState, Delivery, Held, NewRun, Pruning, Record, Recorded, StartResult, Waiting};
+use crate::store::contract::{Accept, AnswerState, Delivery, Held, NewRun, Pruning, Record, Recorded, StartResult, WaitingRuns};
 use crate::store::dice::Dice;
 
 /// How many seeds are tried by default.
