@@ -40,7 +40,7 @@ pub struct DryRun {
 
 impl DryRun {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let loaded = self.rules.around.load(&self.rules.rules, Secrets::Stood)?;
+        let loaded = self.rules.load_options.load(&self.rules.rules, Secrets::Stood)?;
         let mut out = stdout();
         let Some(ruleset) = loaded.ruleset else {
             write!(out, "{}", problem::draw_all(&loaded.problems))?;

@@ -67,7 +67,7 @@ impl Replay {
         let mut hands = Hands { queries: self.data.queries()?, commands: self.data.commands()? };
         let today = match self.again {
             true => {
-                let loaded = self.rules.around.load(&self.rules.rules, Secrets::Stood)?;
+                let loaded = self.rules.load_options.load(&self.rules.rules, Secrets::Stood)?;
                 let Some(ruleset) = loaded.ruleset else {
                     write!(stdout(), "{}", problem::draw_all(&loaded.problems))?;
                     return Ok(Ended::Problems);

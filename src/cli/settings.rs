@@ -27,11 +27,11 @@ pub struct Rules {
     #[arg(long, env = "DOORBELL_RULES", default_value = "rules", value_name = "FOLDER")]
     pub rules: PathBuf,
     #[command(flatten)]
-    pub around: Around,
+    pub load_options: LoadOptions,
 }
 
 #[derive(Args, Clone, Debug)]
-pub struct Around {
+pub struct LoadOptions {
     /// A file of NAME=value lines with secrets and variables
     #[arg(long, env = "DOORBELL_ENV_FILE", value_name = "FILE")]
     pub env_file: Option<PathBuf>,
@@ -83,7 +83,7 @@ impl Asked {
     }
 }
 
-impl Around {
+impl LoadOptions {
     pub fn allowed(&self) -> Allowed {
         Allowed { networks: self.allow_network.clone(), hosts: self.allow_host.clone() }
     }

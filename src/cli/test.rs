@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::dry_run::drawn;
 use super::ended::Ended;
-use super::settings::{Around, Secrets, number};
+use super::settings::{LoadOptions, Secrets, number};
 use super::terminal::stdout;
 use crate::action::contract::{EffectView, MockResponse};
 use crate::action::kind_of;
@@ -45,12 +45,12 @@ pub struct RunTests {
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
     #[command(flatten)]
-    around: Around,
+    load_options: LoadOptions,
 }
 
 impl RunTests {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let loaded = self.around.load(&self.path, Secrets::Words)?;
+        let loaded = self.load_options.load(&self.path, Secrets::Words)?;
         let mut out = stdout();
         let Some(ruleset) = loaded.ruleset else {
             write!(out, "{}", problem::draw_all(&loaded.problems))?;

@@ -80,7 +80,7 @@ impl VerifyRequest {
         };
         match self.sender.starts_with('/') {
             true => {
-                let loaded = self.rules.around.load(&self.rules.rules, Secrets::Real)?;
+                let loaded = self.rules.load_options.load(&self.rules.rules, Secrets::Real)?;
                 let Some(ruleset) = loaded.ruleset else {
                     eprint!("{}", problem::draw_all(&loaded.problems));
                     return Ok(Ended::Problems);
@@ -137,7 +137,7 @@ impl VerifyRequest {
             return Ok(Ok(at.into_iter().map(|at| (at.address().to_owned(), key.clone())).collect()));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let key_cache = KeyCache::new(Arc::new(Net::new(self.rules.around.allowed(), 1, 1)));
+        let key_cache = KeyCache::new(Arc::new(Net::new(self.rules.load_options.allowed(), 1, 1)));
         Ok(runtime.block_on(key_cache.keys(&at, "")))
     }
 }

@@ -60,9 +60,9 @@ pub enum OnErrorRead {
     Steps(Vec<Read>),
 }
 
-/// The context of a step, and what follows from it.
+/// Where a step is, and what follows from that.
 #[derive(Clone)]
-pub struct Around {
+pub struct StepContext {
     /// The default number of attempts.
     pub plan: Plan,
     pub inside: Inside,
@@ -119,7 +119,7 @@ pub fn saved_names(steps: &[Item]) -> Vec<String> {
 }
 
 /// Reads one step. The names it saves are known to the steps that follow.
-pub fn read(item: &Item, known: &mut Names, around: &Around) -> Option<Read> {
+pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Read> {
     let mut fields = match item.node {
         Node::Text(text) => {
             not_a_step(item, text);
@@ -128,8 +128,8 @@ pub fn read(item: &Item, known: &mut Names, around: &Around) -> Option<Read> {
         _ => item.fields("a step")?,
     };
     let name = fields.may("name").and_then(|i| i.text());
-    known.in_each.set(around.inside.each() || fields.has("for_each"));
-    let for_each = fields.may("for_each").and_then(|i| match around.inside.each() {
+    known.in_each.set(context.inside.each() || fields.has("for_each"));
+    let for_each = fields.may("for_each").and_then(|i| match context.inside.each() {
         true => {
             i.problem("this step is already inside a `for_each`")
                 .at_key()
@@ -139,10 +139,10 @@ pub fn read(item: &Item, known: &mut Names, around: &Around) -> Option<Read> {
         }
         false => Some(read_for_each(&i, known)),
     });
-    let each = for_each.is_some() || around.inside.each();
+    let each = for_each.is_some() || context.inside.each();
     known.in_each.set(each);
     let condition = fields.may("if").map(|i| condition::read(&i, known)).unwrap_or_default();
-    let plan = read_plan(&mut fields, around.plan.clone());
+    let plan = read_plan(&mut fields, context.plan.clone());
     let timeout = read_timeout(&mut fields);
     let save_as = fields.may("save_as").map(|i| read_save_as(&i, known));
     let found = find_verb(&mut fields, item);
@@ -150,7 +150,7 @@ pub fn read(item: &Item, known: &mut Names, around: &Around) -> Option<Read> {
     let work = match found {
         None => None,
         Some(Verb::Do) => {
-            inside = read_do(&mut fields, known, around, each);
+            inside = read_do(&mut fields, known, context, each);
             known.in_each.set(each);
             inside.as_ref().map(|_| (DO, None))
         }
@@ -164,7 +164,7 @@ pub fn read(item: &Item, known: &mut Names, around: &Around) -> Option<Read> {
             _ => kind.read(verb, &mut fields, known).map(|action| (verb, Some(action))),
         },
     };
-    let on_error = fields.may("on_error").map_or(Some(OnErrorRead::Not), |i| read_on_error(&i, known, around, each));
+    let on_error = fields.may("on_error").map_or(Some(OnErrorRead::Not), |i| read_on_error(&i, known, context, each));
     if fields.has("else") {
         fields
             .key("else")
@@ -229,9 +229,9 @@ fn read_timeout(fields: &mut Fields) -> Option<Duration> {
 }
 
 /// The steps of a `do:`.
-fn read_do(fields: &mut Fields, known: &mut Names, around: &Around, each: bool) -> Option<Vec<Read>> {
+fn read_do(fields: &mut Fields, known: &mut Names, context: &StepContext, each: bool) -> Option<Vec<Read>> {
     let item = fields.must(DO)?;
-    match around.inside {
+    match context.inside {
         Inside::Do { .. } => {
             item.problem("a `do:` cannot be inside another `do:`")
                 .at_key()
@@ -255,13 +255,13 @@ fn read_do(fields: &mut Fields, known: &mut Names, around: &Around, each: bool) 
         }
     }
     let items = items(&item)?;
-    let around = Around { inside: Inside::Do { each }, ..around.clone() };
-    let read: Vec<_> = items.iter().map(|i| read(i, known, &around)).collect();
+    let context = StepContext { inside: Inside::Do { each }, ..context.clone() };
+    let read: Vec<_> = items.iter().map(|i| read(i, known, &context)).collect();
     read.into_iter().collect()
 }
 
-fn read_on_error(item: &Item, known: &mut Names, around: &Around, each: bool) -> Option<OnErrorRead> {
-    if around.inside.fixes() {
+fn read_on_error(item: &Item, known: &mut Names, context: &StepContext, each: bool) -> Option<OnErrorRead> {
+    if context.inside.fixes() {
         item.problem("a step under `on_error:` cannot have an `on_error:` of its own")
             .at_key()
             .label("remove it; if this step fails too, the run fails")
@@ -272,9 +272,9 @@ fn read_on_error(item: &Item, known: &mut Names, around: &Around, each: bool) ->
         Node::Text(word) if word == "continue" => Some(OnErrorRead::Continue),
         Node::List(_) => {
             let items = items(item)?;
-            let around = Around { inside: Inside::Error { each }, ..around.clone() };
+            let context = StepContext { inside: Inside::Error { each }, ..context.clone() };
             known.named.push(ERROR.to_owned());
-            let read: Vec<_> = items.iter().map(|i| read(i, known, &around)).collect();
+            let read: Vec<_> = items.iter().map(|i| read(i, known, &context)).collect();
             known.named.retain(|n| n != ERROR);
             read.into_iter().collect::<Option<_>>().map(OnErrorRead::Steps)
         }
