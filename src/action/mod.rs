@@ -1,12 +1,12 @@
 //! The actions of a rule. Lists the kinds, in the order of the docs; each kind has its own file, or a folder if it needs more.
 
 pub mod attempt_context;
+pub mod call_slots;
 pub mod contract;
 pub mod files;
 pub mod http;
 pub mod log;
 pub mod respond;
-pub mod room;
 pub mod world;
 
 use contract::Kind;

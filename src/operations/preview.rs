@@ -17,7 +17,7 @@ use crate::rule::{Rule, UNDECIDED};
 use crate::secret::Vault;
 
 /// The maximum number of steps that are followed; a real run has no such limit.
-const MOST_SCENES: usize = 20_000;
+const MOST_STEPS_SHOWN: usize = 20_000;
 
 /// One thing that would happen.
 pub struct DryStep<'r> {
@@ -51,7 +51,7 @@ pub fn dry_steps_of<'r>(rule: &'r Rule, start: u32, event: &Event, vault: &Vault
     }
     let mut walk = Walk { rule, event, vault, replies, not_done: Vec::new(), dry_steps: Vec::new() };
     let mut run = Run::begin(0, event.id, rule.name.clone(), rule.text.clone(), start, Timestamp::UNIX_EPOCH);
-    while run.state == State::Waiting && walk.dry_steps.len() < MOST_SCENES {
+    while run.state == State::Waiting && walk.dry_steps.len() < MOST_STEPS_SHOWN {
         let Some(step) = rule.step(&run) else { break };
         let (mut outcome, elements) = walk.step(step, &run);
         run = run.after(&mut outcome, &rule.facts(step, elements), Timestamp::UNIX_EPOCH, 0.0);

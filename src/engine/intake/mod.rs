@@ -21,7 +21,7 @@ use crate::body::{heaviest, weight_at_most};
 use crate::engine::intake::key_cache::KeyCache;
 use crate::engine::intake::rate_limit::RateLimiter;
 use crate::engine::rules::environment::HandedOverSecrets;
-use crate::engine::run::worker::{Room, Worker};
+use crate::engine::run::worker::{RunPermits, Worker};
 use crate::engine::task::carry_on::CarryOn;
 use crate::engine::task::crashed::Crashed;
 use crate::engine::task::memory::{Memory, Taken};
@@ -282,18 +282,18 @@ impl Intake {
         let answer = if answering.is_empty() { &address.ignored } else { &address.accepted };
         let (id, received) = (event.id, event.received);
         let waiting = (responders > 0).then(|| self.pending.wait_for(id, responders));
-        let room = self.worker.room_for(answering.len(), &event);
+        let permits = self.worker.room_for(answering.len(), &event);
         let accept = Accept {
             deliveries: deliveries(address, &event.address, delivery, proofs),
             runs: answering.iter().map(new_run).collect(),
             is_vouched: !address.guard.is_open(),
             ruleset: routed.rules.number,
             status: answer.status,
-            taken: room.is_some(),
+            taken: permits.is_some(),
             event: Arc::new(event),
         };
         let rules = answering.iter().map(|s| s.rule.clone()).collect();
-        let kept = CarryOn::new(self.clone().keep(accept, rules, ruleset.vault.clone(), room, reading)).await;
+        let kept = CarryOn::new(self.clone().keep(accept, rules, ruleset.vault.clone(), permits, reading)).await;
         match kept.unwrap_or_else(|Crashed| Err(Refusal::CannotKeep("Doorbell crashed while saving the event".to_owned())))? {
             Begun::New(results) => {
                 let repeated = |(s, result): (&Started, &StartResult)| *result == StartResult::Repeated && responding(s);
@@ -326,7 +326,7 @@ impl Intake {
         accept: Accept,
         rules: Vec<Arc<Rule>>,
         vault: Arc<Vault>,
-        room: Option<Room>,
+        permits: Option<RunPermits>,
         // Memory for reading the event, until it is in the store; after that, its runs in progress reserve their own.
         _reading: Option<Taken>,
     ) -> Result<Begun, Refusal> {
@@ -336,7 +336,7 @@ impl Intake {
                 crash(Point::HandOver);
                 let results = runs.iter().map(|(_, result)| *result).collect();
                 doubt.resolved();
-                self.worker.hand_over(runs, rules, &vault, &event, room);
+                self.worker.hand_over(runs, rules, &vault, &event, permits);
                 Ok(Begun::New(results))
             }
             Ok(Accepted::Again { first, is_same, restarted, answer_state }) => {

@@ -2,9 +2,9 @@
 //! the results.
 
 pub mod attempt;
-mod crowd;
-pub mod hands;
 pub mod old_rules;
 pub mod recovery;
+mod run_memory;
+pub mod runs_in_process;
 pub mod watchdog;
 pub mod worker;

@@ -17,7 +17,7 @@ use crate::store::contract::Held;
 
 /// The runs of this process.
 #[derive(Default)]
-pub struct Hands {
+pub struct RunsInProcess {
     held: Mutex<HashSet<RunId>>,
     lost: Mutex<VecDeque<Lost>>,
     was_lost: Notify,
@@ -30,16 +30,16 @@ pub struct Lost {
     pub which: Held,
     /// Whether a panic lost it; that counts as a failure of the step it was at.
     pub crashed: bool,
-    pub room: Option<OwnedSemaphorePermit>,
+    pub permit: Option<OwnedSemaphorePermit>,
 }
 
 /// A run in progress, with its share of the limits.
 pub struct InHand {
-    hands: Arc<Hands>,
+    in_process: Arc<RunsInProcess>,
     run: RunId,
     /// Its turn number when it was last leased or recorded.
     pub turn: i64,
-    room: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
     /// Memory for its large parts; runs of one event share the event's.
     pub memory: Vec<Arc<Taken>>,
     /// How many saved bytes have no memory reserved yet.
@@ -49,12 +49,12 @@ pub struct InHand {
 
 /// An accept whose outcome is not known yet: runs of the event may have been started.
 pub struct Doubt {
-    hands: Arc<Hands>,
+    in_process: Arc<RunsInProcess>,
     event: EventId,
     is_resolved: bool,
 }
 
-impl Hands {
+impl RunsInProcess {
     fn held(&self) -> MutexGuard<'_, HashSet<RunId>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -64,14 +64,14 @@ impl Hands {
     }
 
     /// Starts to hold a run.
-    pub fn take(self: &Arc<Self>, run: &Run, room: Option<OwnedSemaphorePermit>) -> InHand {
+    pub fn take(self: &Arc<Self>, run: &Run, permit: Option<OwnedSemaphorePermit>) -> InHand {
         self.held().insert(run.id);
-        InHand { hands: self.clone(), run: run.id, turn: run.turn, room, memory: Vec::new(), uncounted: 0, is_settled: false }
+        InHand { in_process: self.clone(), run: run.id, turn: run.turn, permit, memory: Vec::new(), uncounted: 0, is_settled: false }
     }
 
     /// Called before accepting an event.
     pub fn doubt(self: &Arc<Self>, event: EventId) -> Doubt {
-        Doubt { hands: self.clone(), event, is_resolved: false }
+        Doubt { in_process: self.clone(), event, is_resolved: false }
     }
 
     /// Of the runs that the store assigns to this owner, those that no task holds are lost.
@@ -81,7 +81,7 @@ impl Hands {
         for (run, turn) in owned.into_iter().filter(|(run, _)| !held.contains(run)) {
             match lost.iter_mut().find(|lost| matches!(lost.which, Held::Run(known, _) if known == run)) {
                 Some(lost) => lost.which = Held::Run(run, turn),
-                None => lost.push_back(Lost { which: Held::Run(run, turn), crashed: false, room: None }),
+                None => lost.push_back(Lost { which: Held::Run(run, turn), crashed: false, permit: None }),
             }
         }
     }
@@ -124,9 +124,13 @@ impl InHand {
 
 impl Drop for InHand {
     fn drop(&mut self) {
-        self.hands.held().remove(&self.run);
+        self.in_process.held().remove(&self.run);
         if !self.is_settled {
-            self.hands.lose(Lost { which: Held::Run(self.run, self.turn), crashed: std::thread::panicking(), room: self.room.take() });
+            self.in_process.lose(Lost {
+                which: Held::Run(self.run, self.turn),
+                crashed: std::thread::panicking(),
+                permit: self.permit.take(),
+            });
         }
     }
 }
@@ -141,7 +145,7 @@ impl Doubt {
 impl Drop for Doubt {
     fn drop(&mut self) {
         if !self.is_resolved {
-            self.hands.lose(Lost { which: Held::Event(self.event), crashed: false, room: None });
+            self.in_process.lose(Lost { which: Held::Event(self.event), crashed: false, permit: None });
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 use crate::body::{read_event, weight_at_most};
-use crate::engine::run::hands::InHand;
+use crate::engine::run::runs_in_process::InHand;
 use crate::engine::task::memory::{LIGHT, MOST_IN_HAND, MOST_MADE, Memory, SHORT, Taken};
 use crate::engine::task::off_thread::off_thread;
 use crate::model::budget::weight;
@@ -22,7 +22,7 @@ use crate::store::contract::Heavy;
 const LARGE: usize = 64 << 10;
 
 /// The memory of all runs in progress.
-pub struct Crowd {
+pub struct RunMemory {
     /// For events and saved values.
     memory: Memory,
     /// For what is rendered for steps.
@@ -41,7 +41,7 @@ pub struct Entry {
 }
 
 /// A run that waits.
-struct Waits(Arc<Crowd>);
+struct Waits(Arc<RunMemory>);
 
 impl Drop for Waits {
     fn drop(&mut self) {
@@ -50,7 +50,7 @@ impl Drop for Waits {
     }
 }
 
-impl Crowd {
+impl RunMemory {
     pub fn new(wake: Arc<Notify>) -> Arc<Self> {
         Arc::new(Self { memory: Memory::new(MOST_IN_HAND), made: Memory::new(MOST_MADE), waiting: AtomicUsize::new(0), wake })
     }

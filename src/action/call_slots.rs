@@ -1,4 +1,4 @@
-//! Room for calls: how many are in progress at a time, per server and in total, and which is next when one ends.
+//! Slots for calls: how many are in progress at a time, per server and in total, and which is next when one ends.
 //!
 //! A call in progress cannot be interrupted, so a share has to be reserved for others in advance. One rule does that: a
 //! server gets another place only while more places are free than it already has (network switches share their buffer
@@ -19,8 +19,8 @@ pub(super) const MOST_WAITING_IN_ALL: usize = 256;
 /// The share of all places that is reserved for servers that have none: one in this many.
 const LEFT: usize = 8;
 
-/// Room for calls to all servers.
-pub struct Room {
+/// The slots for calls to all servers.
+pub struct CallSlots {
     /// The maximum number of calls in progress, in total and to one server.
     most: usize,
     each: usize,
@@ -52,11 +52,11 @@ struct Waiter {
 
 /// A call's place; released when it is dropped.
 pub struct CallSlot {
-    room: Arc<Room>,
+    slots: Arc<CallSlots>,
     server: Arc<str>,
 }
 
-impl Room {
+impl CallSlots {
     pub fn new(most: usize, each: usize, waiting_each: usize) -> Arc<Self> {
         Arc::new(Self { most, each, waiting_each, state: Mutex::default() })
     }
@@ -78,14 +78,14 @@ impl Room {
             let queued = mine.map_or(0, |s| s.queue.len());
             if queued == 0 && self.may_go(&state, mine) {
                 state.go(server);
-                return Some(CallSlot { room: self.clone(), server: server.clone() });
+                return Some(CallSlot { slots: self.clone(), server: server.clone() });
             }
             if queued >= self.waiting_each || !may_have_more(queued, state.waiting, MOST_WAITING_IN_ALL) {
                 return None;
             }
             state.wait(server)
         };
-        let _waiting = WaitingCall { room: self, server, number };
+        let _waiting = WaitingCall { slots: self, server, number };
         comes.await.ok()
     }
 
@@ -152,24 +152,24 @@ impl State {
 
 impl Drop for CallSlot {
     fn drop(&mut self) {
-        self.room.state().end(&self.server);
+        self.slots.state().end(&self.server);
         // Without the lock: if the waiter is gone, dropping its place locks it again.
-        for (server, waiter) in self.room.next() {
-            let _ = waiter.goes.send(CallSlot { room: self.room.clone(), server });
+        for (server, waiter) in self.slots.next() {
+            let _ = waiter.goes.send(CallSlot { slots: self.slots.clone(), server });
         }
     }
 }
 
 /// A waiting call, which can be abandoned.
 struct WaitingCall<'a> {
-    room: &'a Room,
+    slots: &'a CallSlots,
     server: &'a Arc<str>,
     number: u64,
 }
 
 impl Drop for WaitingCall<'_> {
     fn drop(&mut self) {
-        drop(self.room.state().leave(self.server, self.number));
+        drop(self.slots.state().leave(self.server, self.number));
     }
 }
 
@@ -197,10 +197,10 @@ mod tests {
     }
 
     /// Starts as many calls as there is room for, to servers that never answer.
-    fn fill(room: &Arc<Room>, servers: &[Arc<str>]) -> Vec<CallSlot> {
+    fn fill(slots: &Arc<CallSlots>, servers: &[Arc<str>]) -> Vec<CallSlot> {
         let mut places = Vec::new();
         for server in servers {
-            while let Some(Some(place)) = ask(&mut (Box::pin(room.place(server)) as Asking)) {
+            while let Some(Some(place)) = ask(&mut (Box::pin(slots.place(server)) as Asking)) {
                 places.push(place);
             }
         }
@@ -210,30 +210,30 @@ mod tests {
     #[test]
     fn there_is_room_for_another_server_while_a_dozen_hang() {
         for hanging in [1, 2, 4, 8, 12] {
-            let room = Room::new(64, 16, MOST_WAITING);
+            let slots = CallSlots::new(64, 16, MOST_WAITING);
             let names: Vec<Arc<str>> = (0..hanging).map(name).collect();
-            let places = fill(&room, &names);
+            let places = fill(&slots, &names);
             assert!(places.len() >= hanging, "{hanging} servers have {}", places.len());
-            assert!(matches!(ask(&mut (Box::pin(room.place(&name(99))) as Asking)), Some(Some(_))), "while {hanging} servers hang");
+            assert!(matches!(ask(&mut (Box::pin(slots.place(&name(99))) as Asking)), Some(Some(_))), "while {hanging} servers hang");
         }
     }
 
     #[test]
     fn one_server_gets_all_its_slots_while_there_is_room() {
-        assert_eq!(fill(&Room::new(64, 16, MOST_WAITING), &[name(0)]).len(), 16);
-        assert_eq!(fill(&Room::new(16, 16, MOST_WAITING), &[name(0)]).len(), 7);
-        assert_eq!(fill(&Room::new(1, 1, MOST_WAITING), &[name(0)]).len(), 1);
+        assert_eq!(fill(&CallSlots::new(64, 16, MOST_WAITING), &[name(0)]).len(), 16);
+        assert_eq!(fill(&CallSlots::new(16, 16, MOST_WAITING), &[name(0)]).len(), 7);
+        assert_eq!(fill(&CallSlots::new(1, 1, MOST_WAITING), &[name(0)]).len(), 1);
     }
 
     #[test]
     fn the_number_of_waiting_calls_is_limited_but_every_server_can_have_one() {
-        let (room, names) = (Room::new(1, 1, MOST_WAITING), (0..30).map(name).collect::<Vec<_>>());
-        let _places = fill(&room, &names);
+        let (slots, names) = (CallSlots::new(1, 1, MOST_WAITING), (0..30).map(name).collect::<Vec<_>>());
+        let _places = fill(&slots, &names);
         let mut waiting: Vec<Asking> = Vec::new();
         for (n, server) in names.iter().enumerate() {
             let before = waiting.len();
             loop {
-                let mut asking: Asking = Box::pin(room.place(server));
+                let mut asking: Asking = Box::pin(slots.place(server));
                 match ask(&mut asking) {
                     None => waiting.push(asking),
                     Some(answer) => break assert!(answer.is_none()),
@@ -246,9 +246,9 @@ mod tests {
 
     #[test]
     fn the_server_with_the_fewest_calls_is_next_and_then_the_call_that_came_first() {
-        let (room, busy, idle) = (Room::new(2, 1, MOST_WAITING), name(0), name(1));
-        let mut places = fill(&room, &[busy.clone(), idle.clone()]);
-        let mut waiting: Vec<Asking> = vec![Box::pin(room.place(&busy)), Box::pin(room.place(&busy)), Box::pin(room.place(&idle))];
+        let (slots, busy, idle) = (CallSlots::new(2, 1, MOST_WAITING), name(0), name(1));
+        let mut places = fill(&slots, &[busy.clone(), idle.clone()]);
+        let mut waiting: Vec<Asking> = vec![Box::pin(slots.place(&busy)), Box::pin(slots.place(&busy)), Box::pin(slots.place(&idle))];
         assert!(waiting.iter_mut().all(|asking| ask(asking).is_none()));
         // A call to the second server ends: its next call starts, although it came last.
         places.pop();
@@ -258,18 +258,18 @@ mod tests {
 
     #[test]
     fn a_call_that_stops_waiting_takes_no_slot_with_it() {
-        let (room, server) = (Room::new(1, 1, MOST_WAITING), name(0));
-        let places = fill(&room, std::slice::from_ref(&server));
-        let mut waiting: Vec<Asking> = (0..3).map(|_| Box::pin(room.place(&server)) as Asking).collect();
+        let (slots, server) = (CallSlots::new(1, 1, MOST_WAITING), name(0));
+        let places = fill(&slots, std::slice::from_ref(&server));
+        let mut waiting: Vec<Asking> = (0..3).map(|_| Box::pin(slots.place(&server)) as Asking).collect();
         assert!(waiting.iter_mut().all(|asking| ask(asking).is_none()));
         drop(waiting.remove(0));
-        assert_eq!(room.state().waiting, 2);
+        assert_eq!(slots.state().waiting, 2);
         // The next call gets the slot, but is dropped before it notices.
         drop(places);
         drop(waiting.remove(0));
         assert!(matches!(ask(&mut waiting[0]), Some(Some(_))), "so the last call gets the slot");
         drop(waiting);
-        let state = room.state();
+        let state = slots.state();
         assert_eq!((state.busy, state.waiting, state.servers.len()), (0, 0, 0));
     }
 
@@ -277,11 +277,11 @@ mod tests {
         /// Calls to six servers start, end, and are dropped in any order.
         #[test]
         fn the_limits_always_hold_and_every_call_is_served(steps in proptest::collection::vec((0..3u8, 0..6usize, 0..64usize), 1..300)) {
-            let (room, names) = (Room::new(8, 4, MOST_WAITING), (0..6).map(name).collect::<Vec<_>>());
+            let (slots, names) = (CallSlots::new(8, 4, MOST_WAITING), (0..6).map(name).collect::<Vec<_>>());
             let (mut places, mut waiting): (Vec<CallSlot>, Vec<Asking>) = (Vec::new(), Vec::new());
             for (what, server, n) in steps {
                 match what {
-                    0 => waiting.push(Box::pin(room.place(&names[server]))),
+                    0 => waiting.push(Box::pin(slots.place(&names[server]))),
                     1 if !places.is_empty() => drop(places.swap_remove(n % places.len())),
                     2 if !waiting.is_empty() => drop(waiting.swap_remove(n % waiting.len())),
                     _ => {}
@@ -290,7 +290,7 @@ mod tests {
                     Some(place) => { places.extend(place); false }
                     None => true,
                 });
-                let state = room.state();
+                let state = slots.state();
                 proptest::prop_assert!(state.busy == places.len() && state.busy <= 8 && state.waiting == waiting.len());
                 proptest::prop_assert!(state.servers.values().all(|s| s.busy <= 4 && s.queue.len() <= MOST_WAITING));
             }
