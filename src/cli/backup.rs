@@ -33,7 +33,8 @@ impl Backup {
         // Under a temporary name until it is complete, so that a partial copy is never mistaken for a backup.
         let name = self.file.file_name().and_then(|n| n.to_str()).context("this is not a file name")?;
         let half = folder.join(format!(".{name}.half"));
-        let cannot = |e: std::io::Error| anyhow::anyhow!("the backup {} cannot be created: {}", self.file.display(), disk::words(&e));
+        let cannot =
+            |e: std::io::Error| anyhow::anyhow!("the backup {} cannot be created: {}", self.file.display(), disk::error_sentence(&e));
         if half.exists() {
             std::fs::remove_file(&half).map_err(cannot)?;
         }

@@ -75,11 +75,11 @@ impl RunTests {
                         let (line, column) = rule.source.locate(&test.path).unwrap_or((1, 1));
                         writeln!(out, "✗ {}: {}", rule.name, test.name)?;
                         writeln!(out, "    {}:{line}:{column}", rule.source.name)?;
-                        let told = match other {
-                            Ok(told) => told.unwrap_or_default(),
+                        let shown = match other {
+                            Ok(differences) => differences.unwrap_or_default(),
                             Err(why) => format!("    {why:#}\n"),
                         };
-                        writeln!(out, "{}", told.trim_end_matches('\n'))?;
+                        writeln!(out, "{}", shown.trim_end_matches('\n'))?;
                     }
                 }
             }
@@ -132,8 +132,8 @@ impl Stage<'_> {
                 return Ok(None);
             }
             // A test has no secrets, only their names.
-            let told = trace::tell(&self.rule.condition, &scope, &Vault::default(), true);
-            return Ok(Some(format!("    the rule did not run:\n{}", drawn(&told, 8))));
+            let trace = trace::explain(&self.rule.condition, &scope, &Vault::default(), true);
+            return Ok(Some(format!("    the rule did not run:\n{}", drawn(&trace, 8))));
         };
         if started.step == UNDECIDED {
             return Ok(Some(format!("    the rule would fail: {}\n", self.rule.why_undecided())));

@@ -222,7 +222,7 @@ fn rules_of_then(dossier: &Dossier, lookup: Resolver) -> Option<Ruleset> {
 fn explained_rule(verdict: Verdict, dossier: &Dossier) -> ExplainedRule {
     let mine = dossier.runs.iter().filter(|(page, _)| page.run.rule == verdict.rule.name);
     let runs: Vec<ExplainedRun> = mine.map(|(page, attempts)| explained_run(page, attempts, Some(verdict.rule))).collect();
-    ExplainedRule { rule: verdict.rule.name.clone(), is_else: verdict.is_else() && !runs.is_empty(), runs, trace: verdict.told }
+    ExplainedRule { rule: verdict.rule.name.clone(), is_else: verdict.is_else() && !runs.is_empty(), runs, trace: verdict.trace }
 }
 
 fn explained_run(page: &RunPage, attempts: &[Attempt], rule: Option<&Rule>) -> ExplainedRun {
@@ -334,7 +334,7 @@ rules:
         assert_eq!((run.steps, run.took_ms), (0, 1400), "no step has ended");
         assert_eq!((run.attempts[1].title.as_str(), run.attempts[1].element, run.attempts[1].number), ("post", Some(2), 2));
         assert!(big.runs.is_empty() && !big.is_else);
-        let outcomes: Vec<String> = big.trace.iter().map(|line| line.outcome.words()).collect();
+        let outcomes: Vec<String> = big.trace.iter().map(|line| line.outcome.text()).collect();
         assert_eq!(outcomes, ["yes", "NO, it was not ***"]);
         assert!(!serde_json::to_string(&explanation).unwrap().contains("s3cr3t"), "{explanation:?}");
     }

@@ -78,7 +78,7 @@ impl<'r> Walk<'r, '_> {
             None => None,
             Some(Ok(items)) => Some(items),
             Some(Err(why)) => {
-                self.tell(step, None, What::Failed(why.clone()));
+                self.show(step, None, What::Failed(why.clone()));
                 return (Outcome::failed(why), None);
             }
         };
@@ -88,7 +88,7 @@ impl<'r> Walk<'r, '_> {
         let scope = match item {
             Some(None) => {
                 let name = step.for_each.as_ref().map_or("the list", |f| f.text());
-                self.tell(step, None, What::Empty(format!("{name} is empty")));
+                self.show(step, None, What::Empty(format!("{name} is empty")));
                 return (Outcome::Skipped(String::new()), count);
             }
             Some(Some(item)) => scope.with_item(item, run.place.element as usize + 1),
@@ -98,13 +98,13 @@ impl<'r> Walk<'r, '_> {
             Ok(holds) => holds,
             Err(spent) => {
                 let why = self.rule.place_of(&Unrendered { message: spent.to_string(), path: step.path.clone() });
-                self.tell(step, number, What::Failed(why.clone()));
+                self.show(step, number, What::Failed(why.clone()));
                 return (Outcome::failed(why), count);
             }
         };
         if !holds {
-            let told = trace::tell(&step.condition, &scope, self.vault, true);
-            self.tell(step, number, What::Skipped(told));
+            let trace = trace::explain(&step.condition, &scope, self.vault, true);
+            self.show(step, number, What::Skipped(trace));
             return (Outcome::Skipped(String::new()), count);
         }
         let Some(action) = &step.action else { return (Outcome::Entered, count) };
@@ -112,7 +112,7 @@ impl<'r> Walk<'r, '_> {
             Ok(effect) => effect,
             Err(unrendered) => {
                 let why = self.rule.place_of(&unrendered);
-                self.tell(step, number, What::Failed(why.clone()));
+                self.show(step, number, What::Failed(why.clone()));
                 return (Outcome::failed(why), count);
             }
         };
@@ -137,12 +137,12 @@ impl<'r> Walk<'r, '_> {
         };
         // A retry of the same call is not another effect.
         if run.tried == 0 {
-            self.tell(step, number, What::Effect { shown: effect.to_string(), view, failed });
+            self.show(step, number, What::Effect { shown: effect.to_string(), view, failed });
         }
         outcome
     }
 
-    fn tell(&mut self, step: &'r Step, element: Option<usize>, what: What) {
+    fn show(&mut self, step: &'r Step, element: Option<usize>, what: What) {
         self.dry_steps.push(DryStep { step, element, what });
     }
 }

@@ -12,11 +12,11 @@ pub mod items;
 pub mod load;
 pub mod ruleset;
 pub mod run_policy;
+pub mod schema;
 pub mod step;
 pub mod steps;
 pub mod test;
 pub mod wait;
-pub mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,7 +131,7 @@ impl Rule {
     }
 
     /// Whether its address and method match the event.
-    fn is_rung_by(&self, event: &Event) -> bool {
+    fn is_called_by(&self, event: &Event) -> bool {
         let path = route::normal(&event.address);
         let method = |w: &When| w.methods.as_ref().is_none_or(|all| all.contains(&event.method));
         self.enabled && self.when.iter().any(|w| method(w) && w.route.fit(path).is_some())

@@ -201,10 +201,10 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
 fn not_a_step(item: &Item, text: &str) {
     let word = text.split(|c: char| c.is_whitespace() || c == ':').next().unwrap_or("");
     let rest = text.strip_prefix(word).unwrap_or("").trim_start_matches(':').trim();
-    let told = item.problem("a step begins with a verb, a colon and a space");
+    let draft = item.problem("a step begins with a verb, a colon and a space");
     match verbs().find(|(v, _)| *v == word) {
-        Some((verb, _)) => told.label(format!("write `{verb}: {rest}`")).add(),
-        None => told.label("write for example `log: text`").add(),
+        Some((verb, _)) => draft.label(format!("write `{verb}: {rest}`")).add(),
+        None => draft.label("write for example `log: text`").add(),
     }
 }
 

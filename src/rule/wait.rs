@@ -32,8 +32,8 @@ pub fn look(rule: &Rule, item: &Item) {
             answered = None;
         }
         if answered.is_some() && unconditional(n) && node.is_some() {
-            let told = item.at(&step.path).warning("an earlier step may have answered already; the first answer wins");
-            told.label("add an `if:` to each of them").add();
+            let draft = item.at(&step.path).warning("an earlier step may have answered already; the first answer wins");
+            draft.label("add an `if:` to each of them").add();
         }
         if unconditional(n) {
             answered = Some(n);

@@ -33,7 +33,7 @@ impl Scheme for Adyen {
     fn name(&self) -> &'static str {
         "adyen"
     }
-    fn told(&self) -> Option<SenderFacts> {
+    fn facts(&self) -> Option<SenderFacts> {
         Some(SenderFacts {
             title: "Adyen".into(),
             delivery_id: vec![

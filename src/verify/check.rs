@@ -243,7 +243,7 @@ impl Signing {
     }
 
     fn where_(&self) -> String {
-        self.scheme.from.first().map(Location::words).unwrap_or_default()
+        self.scheme.from.first().map(Location::description).unwrap_or_default()
     }
 
     /// The signatures as sent, not decoded, and the time next to them.
@@ -270,7 +270,7 @@ impl Signing {
         }
         let mut joined = String::new();
         for place in &self.scheme.id {
-            joined += &place.find(request)?.ok_or_else(|| format!("{} is missing", place.words()))?;
+            joined += &place.find(request)?.ok_or_else(|| format!("{} is missing", place.description()))?;
         }
         Ok(Some(joined))
     }
@@ -283,7 +283,7 @@ impl Signing {
             Some(place) => match place.find(request)? {
                 Some(sent) => sent,
                 None if time.optional => return Ok(None),
-                None => return Err(format!("{} is missing", place.words())),
+                None => return Err(format!("{} is missing", place.description())),
             },
         };
         if !time.tolerance.is_zero() {
@@ -296,7 +296,7 @@ impl Signing {
         let scheme = &self.scheme;
         for (place, wanted) in &scheme.require {
             if place.find(request)?.as_deref() != Some(wanted) {
-                return Err(format!("{} is not {wanted}", place.words()));
+                return Err(format!("{} is not {wanted}", place.description()));
             }
         }
         let (signatures, beside) = self.sent(request)?;

@@ -26,7 +26,7 @@ pub trait Scheme: Sync {
     /// The key in the rule file.
     fn name(&self) -> &'static str;
     /// The sender's name for people, and notes about its scheme; `None` if it does not belong to one sender.
-    fn told(&self) -> Option<SenderFacts> {
+    fn facts(&self) -> Option<SenderFacts> {
         None
     }
     /// Reads the value of the key into a guard; problems are reported to the item.

@@ -131,7 +131,7 @@ impl Sender {
         Guard::of(NoSecretYet).greeting(greetings)
     }
 
-    pub(super) fn told(&self) -> SenderFacts {
+    pub(super) fn facts(&self) -> SenderFacts {
         SenderFacts {
             title: self.title.clone(),
             delivery_id: self.delivery_id.clone(),
@@ -165,7 +165,7 @@ impl Verify for NoSecretYet {
 }
 
 /// A sender's scheme as written in `providers.yaml`.
-pub(super) fn words(name: &str) -> String {
+pub(super) fn scheme_text(name: &str) -> String {
     let entry = PROVIDERS.split("- name: ").find(|e| e.lines().next() == Some(name)).unwrap_or_default();
     let own = |l: &&str| {
         ["title:", "delivery_id:", "remembered:", "max_body:", "paste:", "within:", "note:", "handshake:"]
@@ -176,7 +176,7 @@ pub(super) fn words(name: &str) -> String {
 }
 
 /// A sender's handshake as written in `providers.yaml`, if a rule file may contain it.
-pub(super) fn handshake_words(name: &str) -> Option<String> {
+pub(super) fn handshake_text(name: &str) -> Option<String> {
     let handshake = senders().iter().find(|s| s.name == name)?.handshake.as_ref()?;
     // Only a sender known by name may be answered like this.
     if handshake.hands_over.is_some() || handshake.signs() && !handshake.is_signed() {

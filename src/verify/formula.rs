@@ -279,11 +279,11 @@ impl Variable {
             }
             Variable::Secret => out.extend(given.secret.as_bytes()),
             Variable::VerifyToken => {
-                let told = given.verify_token.ok_or("the rule file has no `verify_token:` next to `secret:`")?;
-                out.extend(told.as_bytes());
+                let draft = given.verify_token.ok_or("the rule file has no `verify_token:` next to `secret:`")?;
+                out.extend(draft.as_bytes());
             }
             Variable::At(place) => {
-                let found = place.find(request)?.ok_or_else(|| format!("{} is missing", place.words()))?;
+                let found = place.find(request)?.ok_or_else(|| format!("{} is missing", place.description()))?;
                 out.extend(found.into_bytes());
             }
         }

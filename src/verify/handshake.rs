@@ -214,8 +214,8 @@ impl Handshake {
                 When::There(place) => place.put(request, token),
             }
         }
-        let told = self.means.verify_token.as_ref().map_or("", Secret::reveal);
-        self.check.iter().for_each(|(place, _)| place.put(request, told));
+        let draft = self.means.verify_token.as_ref().map_or("", Secret::reveal);
+        self.check.iter().for_each(|(place, _)| place.put(request, draft));
         for place in self.reply.formulas().flat_map(Formula::places) {
             if place.find(request).ok().flatten().is_none() {
                 place.put(request, token);
@@ -245,7 +245,7 @@ impl Handshake {
         for (place, wanted) in &self.check {
             let (sent, wanted) = (place.find(request)?.unwrap_or_default(), wanted.text(request, given)?);
             if wanted.is_empty() || !equal(sent.as_bytes(), wanted.as_bytes()) {
-                return Err(format!("{} is different from the one in the rule file", place.words()));
+                return Err(format!("{} is different from the one in the rule file", place.description()));
             }
         }
         let text = |formula: &Formula| {
@@ -283,7 +283,7 @@ impl Handshake {
         headers.push(("x-content-type-options".into(), "nosniff".into()));
         let visit = match &self.visit {
             Some((place, may_be)) => {
-                let address = place.find(request)?.ok_or_else(|| format!("{} is missing", place.words()))?;
+                let address = place.find(request)?.ok_or_else(|| format!("{} is missing", place.description()))?;
                 Some(address).filter(|a| may_be(request, a)).ok_or("the address to visit does not belong to the sender").map(Some)?
             }
             None => None,
@@ -321,10 +321,10 @@ fn key_place(text: &str, item: &Item) -> Option<Location> {
     place(text, item.problem(format!("`{text}` does not name a part of the request")).at_key())
 }
 
-fn place(text: &str, told: ProblemDraft) -> Option<Location> {
+fn place(text: &str, draft: ProblemDraft) -> Option<Location> {
     let place = Location::read(text);
     if place.is_none() {
-        told.label(FORMS).add();
+        draft.label(FORMS).add();
     }
     place
 }

@@ -100,7 +100,7 @@ impl Location {
     }
 
     /// `the header X-Signature`.
-    pub(super) fn words(&self) -> String {
+    pub(super) fn description(&self) -> String {
         let one = |(kind, name): &(Source, String)| match kind {
             Source::Header => format!("the header {name}"),
             Source::Query => format!("the query parameter {name}"),

@@ -20,7 +20,7 @@ impl Scheme for Graph {
     fn name(&self) -> &'static str {
         "microsoft_graph"
     }
-    fn told(&self) -> Option<SenderFacts> {
+    fn facts(&self) -> Option<SenderFacts> {
         Some(SenderFacts {
             title: "Microsoft Graph".into(),
             delivery_id: Vec::new(),

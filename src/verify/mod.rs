@@ -63,10 +63,10 @@ pub fn read(item: &Item, known: &Names, public_url: Option<&str>) -> Option<Read
         if word == "none" {
             return Some(Read { guard: Guard::open(), ..read });
         }
-        let told = item.problem(format!("`{word}` needs a value to compare with"));
+        let draft = item.problem(format!("`{word}` needs a value to compare with"));
         match all_names().any(|n| n == word) {
-            true => told.label(format!("write verify: {{ {word}: \"{{{{ secret.NAME }}}}\" }}")).add(),
-            false => told.label("write `none`, or a scheme with its secret").note(known_schemes()).add(),
+            true => draft.label(format!("write verify: {{ {word}: \"{{{{ secret.NAME }}}}\" }}")).add(),
+            false => draft.label("write `none`, or a scheme with its secret").note(known_schemes()).add(),
         }
         return None;
     }
@@ -116,8 +116,8 @@ fn add(
     if let Some(scheme) = SCHEMES.iter().find(|s| s.name() == name) {
         let Some(guard) = scheme.read(value, known, public_url) else { return false };
         read.guard.join(guard);
-        if let Some(told) = scheme.told() {
-            read.brings(told.delivery_id, told.remembered, None);
+        if let Some(facts) = scheme.facts() {
+            read.brings(facts.delivery_id, facts.remembered, None);
         }
         return true;
     }
@@ -127,12 +127,12 @@ fn add(
         read.brings(sender.delivery_id.clone(), sender.remembered, sender.max_body);
         return true;
     }
-    let told = value.problem(format!("there is no scheme called `{name}`")).at_key();
-    let told = match nearest(name, all_names()) {
-        Some(near) => told.label(format!("did you mean `{near}`?")),
-        None => told.label("choose one of the schemes below"),
+    let draft = value.problem(format!("there is no scheme called `{name}`")).at_key();
+    let draft = match nearest(name, all_names()) {
+        Some(near) => draft.label(format!("did you mean `{near}`?")),
+        None => draft.label("choose one of the schemes below"),
     };
-    told.note(known_schemes()).add();
+    draft.note(known_schemes()).add();
     false
 }
 
@@ -153,15 +153,15 @@ pub fn names() -> Vec<String> {
 
 /// Every sender that is known by name, with its description, in the order of their names.
 pub fn senders() -> Vec<(&'static str, SenderFacts)> {
-    let coded = SCHEMES.iter().filter_map(|s| Some((s.name(), s.told()?)));
-    let mut all: Vec<_> = custom::senders().iter().map(|s| (s.name.as_str(), s.told())).chain(coded).collect();
+    let coded = SCHEMES.iter().filter_map(|s| Some((s.name(), s.facts()?)));
+    let mut all: Vec<_> = custom::senders().iter().map(|s| (s.name.as_str(), s.facts())).chain(coded).collect();
     all.sort_by_key(|(name, _)| *name);
     all
 }
 
 /// A sender's scheme as it could be written under `custom:`, if it is defined as data.
-pub fn words(name: &str) -> Option<(String, Option<String>)> {
-    custom::senders().iter().any(|s| s.name == name).then(|| (custom::words(name), custom::handshake_words(name)))
+pub fn as_custom(name: &str) -> Option<(String, Option<String>)> {
+    custom::senders().iter().any(|s| s.name == name).then(|| (custom::scheme_text(name), custom::handshake_text(name)))
 }
 
 /// The guard for a sender's requests with this secret. The error is a message for people.

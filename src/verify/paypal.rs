@@ -20,7 +20,7 @@ impl Scheme for PayPal {
     fn name(&self) -> &'static str {
         "paypal"
     }
-    fn told(&self) -> Option<SenderFacts> {
+    fn facts(&self) -> Option<SenderFacts> {
         Some(SenderFacts {
             title: "PayPal".into(),
             delivery_id: vec!["body.id".into()],

@@ -21,7 +21,7 @@ impl Scheme for PubSub {
     fn name(&self) -> &'static str {
         "google_pubsub"
     }
-    fn told(&self) -> Option<SenderFacts> {
+    fn facts(&self) -> Option<SenderFacts> {
         Some(SenderFacts {
             title: "Google Pub/Sub (push)".into(),
             delivery_id: vec!["body.message.messageId".into()],

@@ -29,7 +29,7 @@ impl Scheme for Sns {
     fn name(&self) -> &'static str {
         "aws_sns"
     }
-    fn told(&self) -> Option<SenderFacts> {
+    fn facts(&self) -> Option<SenderFacts> {
         Some(SenderFacts {
             title: "AWS SNS".into(),
             delivery_id: vec!["body.MessageId".into()],

@@ -22,7 +22,7 @@ impl Scheme for Twilio {
     fn name(&self) -> &'static str {
         "twilio"
     }
-    fn told(&self) -> Option<SenderFacts> {
+    fn facts(&self) -> Option<SenderFacts> {
         Some(SenderFacts {
             title: "Twilio".into(),
             delivery_id: vec!["header.I-Twilio-Idempotency-Token".into()],

@@ -66,16 +66,17 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
     match item.node {
         Node::Map(_) => {}
         Node::List(items) => {
-            let told = item.problem("`if:` is a map of fields, not a list").label("remove the dashes, so that each line is `field: value`");
+            let draft =
+                item.problem("`if:` is a map of fields, not a list").label("remove the dashes, so that each line is `field: value`");
             match items.len() {
-                0 | 1 => told.add(),
-                _ => told.note("if only one of several lines has to be true, put them under `any:`, each with a dash").add(),
+                0 | 1 => draft.add(),
+                _ => draft.note("if only one of several lines has to be true, put them under `any:`, each with a dash").add(),
             }
             return All::default();
         }
         Node::Text(text) => {
-            let told = item.problem("a condition cannot be text");
-            told.label(mend_text(text)).note("each line is a field and what it must be: `body.total: { over: 100 }`").add();
+            let draft = item.problem("a condition cannot be text");
+            draft.label(rewritten(text)).note("each line is a field and what it must be: `body.total: { over: 100 }`").add();
             return All::default();
         }
         Node::Braces => {
@@ -137,7 +138,7 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
 }
 
 /// Rewrites `"{{ body.total > 100 }}"` in our syntax, as far as it can be guessed.
-fn mend_text(text: &str) -> String {
+fn rewritten(text: &str) -> String {
     let bare = text.replace("{{", "").replace("}}", "");
     let words: Vec<&str> = bare.split_whitespace().collect();
     let sign = |s: &str| OTHER_WORDS.iter().find(|(theirs, _)| *theirs == s).map(|(_, ours)| *ours);
@@ -318,14 +319,14 @@ fn test(key: &str, item: &Item, known: &Names, ignore_case: &mut bool) -> Option
         "empty" => Test::Empty(item.flag()?),
         "not" => Test::Not(tests(item, known, ignore_case)?),
         _ => {
-            let told = item.problem(format!("there is no test called `{key}`")).at_key();
+            let draft = item.problem(format!("there is no test called `{key}`")).at_key();
             let ours = OTHER_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)).map(|(_, ours)| *ours);
-            let told = match ours.or_else(|| nearest(key, TESTS.into_iter().chain(["ignore_case"]))) {
-                Some(near) => told.label(format!("did you mean `{near}`?")),
-                None if key.contains('.') => told.label("start a new line with each field"),
-                None => told.label("choose one of the tests below"),
+            let draft = match ours.or_else(|| nearest(key, TESTS.into_iter().chain(["ignore_case"]))) {
+                Some(near) => draft.label(format!("did you mean `{near}`?")),
+                None if key.contains('.') => draft.label("start a new line with each field"),
+                None => draft.label("choose one of the tests below"),
             };
-            told.note(format!("tests: {}, ignore_case", TESTS.join(", "))).add();
+            draft.note(format!("tests: {}, ignore_case", TESTS.join(", "))).add();
             return None;
         }
     })
@@ -335,7 +336,7 @@ fn compile(item: &Item, pattern: &str, ignore_case: bool) -> Option<regex::Regex
     let built = RegexBuilder::new(pattern).case_insensitive(ignore_case).size_limit(MAX_PATTERN).build();
     built
         .map_err(|e| {
-            let told = match e {
+            let draft = match e {
                 regex::Error::CompiledTooBig(_) => item.problem("this pattern is too large").label("use a shorter pattern"),
                 _ => {
                     let said = e.to_string();
@@ -344,7 +345,7 @@ fn compile(item: &Item, pattern: &str, ignore_case: bool) -> Option<regex::Regex
                         .label("put a \\ before characters that have a special meaning in patterns")
                 }
             };
-            told.add();
+            draft.add();
         })
         .ok()
 }
@@ -389,13 +390,13 @@ fn number(item: &Item, known: &Names) -> Option<Operand> {
         Operand::Fixed(Value::Number(n)) => Some(Operand::Fixed(Value::Number(n))),
         Operand::Fixed(Value::String(s)) if crate::expr::number::is_plain(&s) => Some(Operand::Fixed(Value::String(s))),
         Operand::Fixed(_) => {
-            let told = item.problem("this test compares numbers");
+            let draft = item.problem("this test compares numbers");
             match item.node {
-                Node::Text(t) if moment(t).is_some() => told.label("to compare dates, use `before` and `after`").add(),
+                Node::Text(t) if moment(t).is_some() => draft.label("to compare dates, use `before` and `after`").add(),
                 Node::Text(t) if t.replace([',', '_', '\'', ' '], "").parse::<f64>().is_ok() => {
-                    told.label(format!("write {}", t.replace([',', '_', '\'', ' '], ""))).add();
+                    draft.label(format!("write {}", t.replace([',', '_', '\'', ' '], ""))).add();
                 }
-                _ => told.label("write a number, without a unit or a currency").add(),
+                _ => draft.label("write a number, without a unit or a currency").add(),
             }
             None
         }

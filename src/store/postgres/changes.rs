@@ -123,15 +123,15 @@ pub(super) async fn cancel(sql: &Transaction<'_>, which: &WaitingRuns, now: Time
 /// Counts a crash of the program for these runs, and quarantines those that reach the limit.
 pub(super) async fn crashed_with(sql: &Transaction<'_>, runs: &[RunId], now: Timestamp) -> Result<Vec<(EventId, String)>> {
     let mut locked = lock(sql, runs).await?;
-    let mut aside = HashSet::new();
+    let mut quarantined_runs = HashSet::new();
     for run in runs {
         let text = "UPDATE pending SET crashes = crashes + 1 WHERE id = $1 RETURNING crashes";
         let times = sql.query_opt(text, &[run]).await?.map(|row| row.try_get::<_, i32>(0)).transpose()?;
         if times.is_some_and(|times| i64::from(times) >= i64::from(MOST_CRASHES)) {
-            aside.insert(*run);
+            quarantined_runs.insert(*run);
         }
     }
-    locked.retain(|run| aside.contains(&run.id));
+    locked.retain(|run| quarantined_runs.contains(&run.id));
     end(sql, &locked, State::Failed, now, |run| vec![quarantined(run.place, run.tried, now, too_often())]).await?;
     Ok(locked.into_iter().map(|run| (run.event, run.rule)).collect())
 }

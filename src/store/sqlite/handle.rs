@@ -159,7 +159,7 @@ impl Store for Sqlite {
     }
 
     fn crashed_with(&self, runs: Vec<RunId>, now: Timestamp) -> Doing<'_, Vec<(EventId, String)>> {
-        self.ask(Job::CrashedWith(runs, now), |kept| if let Reply::SetAside(runs) = kept { Some(runs) } else { None })
+        self.ask(Job::CrashedWith(runs, now), |kept| if let Reply::Quarantined(runs) = kept { Some(runs) } else { None })
     }
 
     fn replay(&self, event: EventId, rule: Option<String>, now: Timestamp) -> Doing<'_, usize> {

@@ -133,7 +133,7 @@ impl Job {
                 let mut statement = sql.prepare_cached("SELECT name, body FROM text WHERE hash = ?1")?;
                 Ok(Reply::Text(statement.query_row([&**hash], |r| Ok((r.get(0)?, r.get(1)?))).optional()?))
             }
-            Job::CrashedWith(runs, now) => quarantine::crashed_with(sql, runs, *now).map(Reply::SetAside),
+            Job::CrashedWith(runs, now) => quarantine::crashed_with(sql, runs, *now).map(Reply::Quarantined),
             Job::Replay { event, rule, now } => changes::replay(sql, *event, rule.as_deref(), *now).map(Reply::Number),
             Job::StartAnew { event, runs, texts, now } => changes::start_anew(sql, *event, runs, texts, *now).map(Reply::Number),
             Job::Cancel(which, now) => changes::cancel(sql, owner, which, *now).map(Reply::Cancelled),

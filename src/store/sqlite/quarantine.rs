@@ -13,17 +13,17 @@ use crate::store::attempts::{MOST_CRASHES, quarantined, too_often};
 
 /// Counts a crash of the program for these runs, and quarantines those that reach the limit.
 pub(super) fn crashed_with(sql: &Transaction, runs: &[RunId], now: Timestamp) -> Sql<Vec<(EventId, String)>> {
-    let mut aside = Vec::new();
+    let mut quarantined_runs = Vec::new();
     for run in runs {
         let text = "UPDATE pending SET stumbled = stumbled + 1 WHERE id = ?1 RETURNING stumbled";
         let times: Option<u32> = sql.prepare_cached(text)?.query_row([run], |r| r.get(0)).optional()?;
         if times.is_some_and(|times| times >= MOST_CRASHES) {
-            let rule = set_aside(sql, *run, too_often(), now)?;
+            let rule = end_as_failed(sql, *run, too_often(), now)?;
             let event = sql.query_row("SELECT id FROM event WHERE seq = ?1", [run / MOST_RUNS], |r| event_id(r, 0))?;
-            aside.push((event, rule));
+            quarantined_runs.push((event, rule));
         }
     }
-    Ok(aside)
+    Ok(quarantined_runs)
 }
 
 /// Ends a run whose row cannot be read, as failed. Its unreadable columns are cleared, so that lists can show it.
@@ -33,11 +33,11 @@ pub(super) fn unreadable(sql: &Transaction, run: RunId, why: &str, now: Timestam
     let said = format!(
         "the saved data of this run is damaged and cannot be read ({why}); restore a backup, or ask the sender to send the event again"
     );
-    set_aside(sql, run, said, now).map(drop)
+    end_as_failed(sql, run, said, now).map(drop)
 }
 
 /// Ends a run as failed, with a sentence; returns the name of its rule.
-fn set_aside(sql: &Transaction, run: RunId, said: String, now: Timestamp) -> Sql<String> {
+fn end_as_failed(sql: &Transaction, run: RunId, said: String, now: Timestamp) -> Sql<String> {
     let text = "SELECT rule, step, element, tried, lane, once FROM pending WHERE id = ?1";
     type Row = (String, Place, u32, Option<String>, Option<String>);
     let (rule, place, tried, lane, once): Row = sql.prepare_cached(text)?.query_row([run], |r| {

@@ -223,8 +223,8 @@ impl Reader {
     fn attempts(&self, run: RunId) -> Sql<Vec<Attempt>> {
         let text = "SELECT attempts FROM (SELECT nth, attempts FROM attempts WHERE run = ?1 UNION ALL SELECT 1 << 30, attempts FROM ended WHERE id = ?1) ORDER BY nth";
         let mut statement = self.0.prepare_cached(text)?;
-        let told: Vec<String> = statement.query_map([run], |r| r.get(0))?.collect::<Sql<_>>()?;
-        let told: Vec<Vec<Attempt>> = told.iter().map(|json| from_json(json, 0)).collect::<Sql<_>>()?;
-        Ok(told.into_iter().flatten().collect())
+        let recorded: Vec<String> = statement.query_map([run], |r| r.get(0))?.collect::<Sql<_>>()?;
+        let recorded: Vec<Vec<Attempt>> = recorded.iter().map(|json| from_json(json, 0)).collect::<Sql<_>>()?;
+        Ok(recorded.into_iter().flatten().collect())
     }
 }

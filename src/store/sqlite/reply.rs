@@ -26,7 +26,7 @@ pub(super) enum Reply {
     Yes(bool),
     Ruleset(i64),
     Text(Option<(String, String)>),
-    SetAside(Vec<(EventId, String)>),
+    Quarantined(Vec<(EventId, String)>),
     Number(usize),
     Cancelled(Cancelled),
     Pruned(Pruned),

@@ -133,7 +133,7 @@ fn test_word(name: &'static str) -> Word {
 }
 
 /// The JSON Schema (draft 7) of a rule file.
-pub fn schema() -> Value {
+pub fn json_schema() -> Value {
     let verbs: Vec<Word> = KINDS.iter().flat_map(|kind| kind.verbs().iter().map(|verb| word(verb, Shape::Text, kind.does()))).collect();
     let of_do = [word(super::step::DO, Shape::Of("steps"), "several steps under one `if` or `for_each`")];
     let fields: Vec<&[Word]> = KINDS.iter().map(|kind| kind.keys()).collect();
