@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::ended::Ended;
 use super::terminal::stdout;
-use crate::problem::nearest;
+use crate::text::nearest::nearest;
 use crate::verify;
 
 #[derive(Args)]

@@ -8,8 +8,8 @@ use std::cell::{Cell, RefCell};
 
 use crate::expr::field::{Field, ROOTS, Root};
 use crate::model::run::ERROR;
-use crate::problem::nearest;
 use crate::secret::{SHORT, Vault};
+use crate::text::nearest::nearest;
 use crate::yaml::fields::Item;
 
 /// The placeholder for a secret where rules are loaded without their secrets.

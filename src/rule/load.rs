@@ -9,9 +9,10 @@ use super::address::{self, Address};
 use super::compile::{self, Origin};
 use super::ruleset::Ruleset;
 use crate::expr::names::{Names, Resolver};
-use crate::model::run::hash;
+use crate::model::hash::hash;
 use crate::problem::{self, Problem};
 use crate::route::{Route, Routes};
+use crate::text::nearest::nearest;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
 use crate::yaml::reader::Reader;
@@ -146,8 +147,7 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
             top.problem("this file has neither `rules:` nor `webhooks:`").label(label).add();
             return None;
         }
-        if !fields.left().any(|k| TOP_WORDS.iter().any(|(theirs, _)| *theirs == k) || problem::nearest(k, ["rules", "webhooks"]).is_some())
-        {
+        if !fields.left().any(|k| TOP_WORDS.iter().any(|(theirs, _)| *theirs == k) || nearest(k, ["rules", "webhooks"]).is_some()) {
             top.problem("this file has neither `rules:` nor `webhooks:`").label(label).add();
         }
     }
@@ -220,7 +220,7 @@ fn together(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
                 .label(format!("write {}", near.text()))
                 .add();
         } else if all_rules_read {
-            let near = problem::nearest(route.text(), texts().map(Route::text));
+            let near = nearest(route.text(), texts().map(Route::text));
             let label =
                 near.map_or("remove it, or write a rule with `when: { webhook: … }`".to_owned(), |n| format!("did you mean {n}?"));
             entry.problem(format!("no rule uses {}", route.text())).at_key().label(label).add();

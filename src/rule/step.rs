@@ -14,7 +14,7 @@ use crate::expr::names::Names;
 use crate::expr::template::list::HELPERS;
 use crate::model::retry::{LONGEST_WAIT, MOST_TRIES, Plan};
 use crate::model::run::ERROR;
-use crate::problem::nearest;
+use crate::text::nearest::nearest;
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 use crate::yaml::locate::Path;

@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::answer::SealedAnswer;
 use crate::model::event::{Event, EventId, Unread};
-use crate::model::run::{Attempt, Intent, Once, Run, RunId, State, TextHash};
+use crate::model::intent::Intent;
+use crate::model::run::{Attempt, Once, Run, RunId, State, TextHash};
 
 /// Why the store could not complete an operation.
 #[derive(Debug)]

@@ -193,7 +193,7 @@ impl Guard {
     /// Identifies a verified request: a hash of what was signed, as the verifier found it, one for each signature. Empty
     /// if no verifier accepts it, or if it was accepted only because of a secret.
     pub fn proofs(&self, request: &Request, keys: &Keys) -> Vec<String> {
-        self.vouched(request, keys).map_or(Vec::new(), |(signed, _)| signed.iter().map(|one| crate::model::run::hash(one)).collect())
+        self.vouched(request, keys).map_or(Vec::new(), |(signed, _)| signed.iter().map(|one| crate::model::hash::hash(one)).collect())
     }
 
     /// What a verifier expects to be signed, for people who ask why a request is denied.

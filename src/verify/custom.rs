@@ -283,7 +283,7 @@ fn word<T: Copy>(item: &Item, words: &[(&str, T)]) -> Option<T> {
     let found = words.iter().find(|(w, _)| *w == text).map(|(_, t)| *t);
     if found.is_none() {
         let all: Vec<&str> = words.iter().map(|(w, _)| *w).collect();
-        let near = crate::problem::nearest(&text, all.iter().copied())
+        let near = crate::text::nearest::nearest(&text, all.iter().copied())
             .map_or("choose one of the values below".to_owned(), |n| format!("did you mean `{n}`?"));
         item.problem(format!("`{text}` is not a valid value")).label(near).note(format!("valid values: {}", all.join(", "))).add();
     }

@@ -22,7 +22,7 @@ mod twilio;
 use contract::{Guard, Scheme, SenderFacts};
 
 use crate::expr::names::{Names, Resolver};
-use crate::problem::nearest;
+use crate::text::nearest::nearest;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
 use crate::yaml::reader::Reader;

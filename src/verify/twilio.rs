@@ -70,7 +70,7 @@ impl Verify for Signed {
     fn check(&self, request: &Request, _: Option<&Published>) -> Result<SignedTexts, String> {
         let sent = unbase64(request.only_header(SIGNATURE)?).ok_or(format!("the signature in the header {SIGNATURE} cannot be decoded"))?;
         if let Some(hash) = Location::read("query:bodySHA256").map_or(Ok(None), |p| p.find(request))?
-            && hash.to_ascii_lowercase() != crate::model::run::hash(&request.body)
+            && hash.to_ascii_lowercase() != crate::model::hash::hash(&request.body)
         {
             return Err("the body does not match `bodySHA256` in the address".into());
         }

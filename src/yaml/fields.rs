@@ -12,7 +12,8 @@ use super::locate::{Path, PathStep};
 use super::reader::{ProblemDraft, Reader};
 use super::source::Source;
 use super::{Node, below};
-use crate::problem::{Severity, nearest};
+use crate::problem::Severity;
+use crate::text::nearest::nearest;
 
 /// One value of the file, and where it is.
 #[derive(Clone)]

@@ -17,7 +17,9 @@ use super::row::{Mode, Row};
 use super::xlsx::workbook;
 use crate::action::attempt_context::AttemptContext;
 use crate::disk::{flush, flush_folder};
-use crate::model::run::{Intent, RunId, hash};
+use crate::model::hash::hash;
+use crate::model::intent::Intent;
+use crate::model::run::RunId;
 
 /// The state of a `.csv` as its writer left it; any difference means that someone else has changed the file.
 pub(super) struct Known {

@@ -19,7 +19,7 @@ use crate::expr::template::data::Data;
 use crate::expr::template::{Destination, Template, Unrendered};
 use crate::model::budget::weight;
 use crate::model::outcome::Outcome;
-use crate::problem::nearest;
+use crate::text::nearest::nearest;
 use crate::text::word::{Shape, Word};
 use crate::yaml::Node;
 use crate::yaml::fields::Fields;

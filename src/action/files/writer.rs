@@ -20,8 +20,9 @@ use super::content::Content;
 use super::folder::{Output, Unwritten};
 use crate::action::attempt_context::AttemptContext;
 use crate::disk::error_sentence;
+use crate::model::intent::Intent;
 use crate::model::outcome::{Outcome, Receipt, Success};
-use crate::model::run::{Intent, RunId};
+use crate::model::run::RunId;
 use crate::planted::{Point, crash};
 
 /// The maximum number of lines or rows that are written together.

@@ -64,7 +64,7 @@ struct Tried {
 
 impl Tried {
     fn new(files: &RuleFiles, secrets: Vec<Option<Secret>>) -> Self {
-        let read = files.sources.iter().map(|s| (s.name.clone(), crate::model::run::hash(s.text.as_bytes())));
+        let read = files.sources.iter().map(|s| (s.name.clone(), crate::model::hash::hash(s.text.as_bytes())));
         Self { files: read.chain(files.problems.iter().map(|p| (p.file.clone(), p.message.clone()))).collect(), secrets }
     }
 

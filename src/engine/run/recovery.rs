@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::action::files::batch::Verdict;
 use crate::action::files::writer::{Files, Ledger};
-use crate::model::run::Intent;
+use crate::model::intent::Intent;
 use crate::store::contract::{EffectKey, Store};
 
 /// The store, as the file writers of one output folder use it.

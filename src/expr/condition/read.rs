@@ -10,7 +10,7 @@ use crate::expr::field::ROOTS;
 use crate::expr::moment::moment;
 use crate::expr::names::Names;
 use crate::expr::template::{Destination, Template};
-use crate::problem::nearest;
+use crate::text::nearest::nearest;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
 

@@ -3,7 +3,7 @@
 use super::expression::{Expression, Token};
 use super::list::HELPERS;
 use crate::expr::field::ROOTS;
-use crate::problem::nearest;
+use crate::text::nearest::nearest;
 use crate::text::span;
 use crate::yaml::fields::Item;
 

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use tokio_postgres::Transaction;
 
 use super::rows::{column, from_json, json, keep_attempts, moment, read_id};
-use crate::model::run::{RunId, State, hash};
+use crate::model::hash::hash;
+use crate::model::run::{RunId, State};
 use crate::store::attempts::used_already;
 use crate::store::contract::{Accept, Delivery, NewRun, Result, StartResult};
 

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::claims::key;
 use super::connections::Connections;
 use super::rows::{json, read_json};
-use crate::model::run::Intent;
+use crate::model::intent::Intent;
 use crate::store::contract::{Doing, Error, Result};
 
 pub(super) struct Intents(mpsc::UnboundedSender<Job>);

@@ -49,7 +49,8 @@ use super::contract::{
     WaitingRuns,
 };
 use crate::model::event::{EventId, Unread};
-use crate::model::run::{Intent, Run, RunId, TextHash};
+use crate::model::intent::Intent;
+use crate::model::run::{Run, RunId, TextHash};
 use connections::Connections;
 use intents::Intents;
 use owner::Owner;

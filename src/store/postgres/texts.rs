@@ -3,7 +3,8 @@
 use tokio_postgres::Transaction;
 
 use super::rows::json;
-use crate::model::run::{TextHash, hash};
+use crate::model::hash::hash;
+use crate::model::run::TextHash;
 use crate::store::contract::Result;
 
 /// Stores rule files by their hash. In the order of hashes, because several machines get new rules at the same time.

@@ -17,7 +17,8 @@ use super::tables;
 use super::writer::{Answers, QueuedJob, Writer};
 use crate::disk::flush_folder;
 use crate::model::event::{EventId, Unread};
-use crate::model::run::{Intent, Run, RunId, TextHash};
+use crate::model::intent::Intent;
+use crate::model::run::{Run, RunId, TextHash};
 use crate::store::contract::{
     Accept, Accepted, AnswerState, Cancelled, Doing, EffectKey, Error, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result,
     StartResult, Store, WaitingRuns,

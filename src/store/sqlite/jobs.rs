@@ -12,7 +12,9 @@ use super::reply::Reply;
 use super::rows::{Sql, from_json, json, moment};
 use super::{changes, prune, quarantine};
 use crate::model::event::EventId;
-use crate::model::run::{Intent, RunId, TextHash, hash};
+use crate::model::hash::hash;
+use crate::model::intent::Intent;
+use crate::model::run::{RunId, TextHash};
 use crate::store::contract::{Accept, EffectKey, Error, Heavy, Held, NewRun, Pruning, Record, Recorded, Result, WaitingRuns};
 
 /// One operation with its arguments.

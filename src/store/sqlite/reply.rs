@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use crate::model::event::{EventId, Unread};
-use crate::model::run::{Intent, Run, RunId};
+use crate::model::intent::Intent;
+use crate::model::run::{Run, RunId};
 use crate::store::contract::{AnswerState, Cancelled, Pruned, Recorded, StartResult};
 
 /// The result of an operation.

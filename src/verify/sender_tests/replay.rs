@@ -143,7 +143,7 @@ fn no_proof_contains_the_secret() {
     for sender in all().iter().filter(|s| s.scheme.signed.has_secret()) {
         let signer = Signer::new(sender);
         let (draft, request) = signer.signed(b"{}");
-        let with_secret = crate::model::run::hash(&draft.message);
+        let with_secret = crate::model::hash::hash(&draft.message);
         assert!(!signer.guard.proofs(&request, &Keys::new()).contains(&with_secret), "{} has the signature as a proof", sender.name);
     }
 }
