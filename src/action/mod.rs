@@ -6,6 +6,7 @@ pub mod contract;
 pub mod files;
 pub mod http;
 pub mod log;
+pub mod pending_replies;
 pub mod respond;
 pub mod world;
 

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::Map;
 use uuid::Uuid;
 
-use crate::action::world::{PendingReplies, WaitingCaller};
+use crate::action::pending_replies::{PendingReplies, WaitingCaller};
 use crate::body::packed::most_unpacked;
 use crate::body::{heaviest, weight_at_most};
 use crate::engine::intake::key_cache::KeyCache;

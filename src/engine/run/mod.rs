@@ -2,6 +2,7 @@
 //! the results.
 
 pub mod attempt;
+pub mod ledger;
 pub mod old_rules;
 pub mod recovery;
 mod run_memory;
