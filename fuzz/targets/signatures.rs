@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use doorbell::model::event::EventId;
 use doorbell::model::request::Request;
-use doorbell::verify::contract::{Guard, Keys, NotAdmitted, Published};
+use doorbell::verify::guard::{Guard, Keys, NotAdmitted};
+use doorbell::verify::verifier::Published;
 use doorbell::verify::{guard, senders};
 use libfuzzer_sys::fuzz_target;
 

@@ -28,7 +28,7 @@ use crate::rule::test::{Body, Expected, Reply, Test};
 use crate::rule::{Rule, UNDECIDED};
 use crate::secret::Vault;
 use crate::text::printable::short;
-use crate::verify::contract::Guard;
+use crate::verify::guard::Guard;
 
 /// The value of `now` in tests: 2030-01-01T00:00:00Z.
 const NOW: i64 = 1_893_456_000;

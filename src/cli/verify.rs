@@ -19,7 +19,8 @@ use crate::model::request::Request;
 use crate::problem;
 use crate::route;
 use crate::verify;
-use crate::verify::contract::{Guard, KeyAt, Keys, Published};
+use crate::verify::guard::{Guard, Keys};
+use crate::verify::verifier::{KeyAt, Published};
 
 /// How much of the content to sign is shown, in characters.
 const SHOWN: usize = 300;

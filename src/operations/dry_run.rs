@@ -18,7 +18,7 @@ use crate::operations::preview::{DryStep, Replies, What, dry_steps_of, json_repl
 use crate::route;
 use crate::rule::ruleset::{Ruleset, Verdict};
 use crate::secret::Vault;
-use crate::verify::contract::Guard;
+use crate::verify::guard::Guard;
 
 /// A sample webhook made up by a person.
 pub struct Webhook {

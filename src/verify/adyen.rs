@@ -6,10 +6,12 @@ use std::sync::LazyLock;
 use ring::hmac;
 use serde_json::Value;
 
-use super::contract::{Guard, MOST_UNPROVEN, Published, Scheme, SenderFacts, Signed, Verify};
+use super::contract::{Scheme, SenderFacts};
+use super::guard::Guard;
 use super::key::{Algorithm, Key, KeyForm, unbase64};
 use super::location::spelled;
 use super::secret::read_secret;
+use super::verifier::{MOST_UNPROVEN, Published, Signed, Verify};
 use crate::expr::names::{Names, is_stand_in};
 use crate::expr::projection::Projection;
 use crate::model::request::Request;

@@ -8,11 +8,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use jiff::Timestamp;
 
-use super::contract::{KeyAt, Published, Signed, Verify};
 use super::formula::{Formula, Given};
 use super::key::{Algorithm, Key, KeyForm, unbase64, unhex};
 use super::location::Location;
 use super::token::Token;
+use super::verifier::{KeyAt, Published, Signed, Verify};
 use crate::model::request::Request;
 use crate::secret::{STRUCK, Secret};
 

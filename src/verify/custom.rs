@@ -5,12 +5,14 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::check::{Encoding, Format, SignatureScheme, Signing, Time, Unit};
-use super::contract::{Guard, PASTE, Published, SenderFacts, Signed, Verify};
+use super::contract::{PASTE, SenderFacts};
 use super::formula::Formula;
+use super::guard::Guard;
 use super::handshake::{Handshake, Means};
 use super::key::{Algorithm, Key, KeyForm};
 use super::location::{FORMS, Location};
 use super::secret::{read_secret, read_text};
+use super::verifier::{Published, Signed, Verify};
 use crate::expr::field::{Field, Root};
 use crate::expr::names::{Names, Resolver, is_stand_in};
 use crate::model::request::Request;

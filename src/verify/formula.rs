@@ -16,7 +16,7 @@ const LONGEST_TOKEN: usize = 128;
 
 /// Whether a handshake may be answered with a signature of this text: a short token of letters, digits, `-` and `_`.
 ///
-/// No scheme accepts such text as the signed text of an event ([`super::contract::Guard`]), so a signature made for a
+/// No scheme accepts such text as the signed text of an event ([`super::guard::Guard`]), so a signature made for a
 /// handshake is useless for anything else.
 pub(super) fn is_token(text: &[u8]) -> bool {
     (1..=LONGEST_TOKEN).contains(&text.len()) && text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))

@@ -5,7 +5,7 @@
 //! plain text that no browser treats as anything else.
 //!
 //! No reply to a handshake contains a value that would get another request accepted. It never contains the secret. The
-//! key signs only a short token (`formula::is_token`), and no [`super::contract::Guard`] that answers such handshakes
+//! key signs only a short token (`formula::is_token`), and no [`super::guard::Guard`] that answers such handshakes
 //! accepts an event whose signed text is a token. If the handshake itself is not signed, only a sender known by name gets
 //! a reply with a signature.
 

@@ -5,6 +5,7 @@ mod check;
 pub mod contract;
 mod custom;
 mod formula;
+pub mod guard;
 pub mod handshake;
 mod key;
 mod location;
@@ -18,8 +19,10 @@ mod sender_tests;
 mod sns;
 mod token;
 mod twilio;
+pub mod verifier;
 
-use contract::{Guard, Scheme, SenderFacts};
+use contract::{Scheme, SenderFacts};
+use guard::Guard;
 
 use crate::expr::names::{Names, Resolver};
 use crate::text::nearest::nearest;

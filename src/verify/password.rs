@@ -2,9 +2,11 @@
 
 use base64::Engine as _;
 
-use super::contract::{Guard, Published, Scheme, Signed, Verify};
+use super::contract::Scheme;
+use super::guard::Guard;
 use super::location::Location;
 use super::secret::{equal, read_secret};
+use super::verifier::{Published, Signed, Verify};
 use crate::expr::names::Names;
 use crate::model::request::Request;
 use crate::secret::Secret;

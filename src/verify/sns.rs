@@ -7,11 +7,13 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::check::{Unit, is_near};
-use super::contract::{Guard, KeyAt, MOST_UNPROVEN, Published, Scheme, SenderFacts, Signed, Verify};
+use super::contract::{Scheme, SenderFacts};
+use super::guard::Guard;
 use super::handshake::Handshake;
 use super::key::{Algorithm, unbase64};
 use super::location::Location;
 use super::secret::read_text;
+use super::verifier::{KeyAt, MOST_UNPROVEN, Published, Signed, Verify};
 use crate::expr::names::{Names, is_stand_in};
 use crate::expr::projection::Projection;
 use crate::model::request::Request;

@@ -4,11 +4,13 @@
 
 use ring::hmac;
 
-use super::contract::{Guard, Published, Scheme, SenderFacts, Signed as SignedTexts, Verify};
+use super::contract::{Scheme, SenderFacts};
 use super::formula::{Formula, Given};
+use super::guard::Guard;
 use super::key::unbase64;
 use super::location::Location;
 use super::secret::read_secret;
+use super::verifier::{Published, Signed as SignedTexts, Verify};
 use crate::expr::names::Names;
 use crate::model::request::Request;
 use crate::secret::Secret;

@@ -18,7 +18,8 @@ use tokio::time::timeout;
 use crate::action::call_slots::CallSlots;
 use crate::action::http::client::Net;
 use crate::engine::intake::rate_limit::neighbourhood;
-use crate::verify::contract::{KeyAt, Keys, Published};
+use crate::verify::guard::Keys;
+use crate::verify::verifier::{KeyAt, Published};
 
 /// How long a key is used before it is fetched again.
 const REMEMBERED: Duration = Duration::from_secs(3_600);

@@ -39,8 +39,9 @@ use crate::rule::ruleset::InForce;
 use crate::rule::{Rule, Started};
 use crate::secret::Vault;
 use crate::store::contract::{Accept, Accepted, AnswerState, Delivery, NewRun, StartResult, Store};
-use crate::verify::contract::{KeyAt, Keys, NotAdmitted};
+use crate::verify::guard::{Keys, NotAdmitted};
 use crate::verify::handshake::Greeted;
+use crate::verify::verifier::KeyAt;
 
 /// How often the store is checked for a waiting caller's answer.
 const LOOK: Duration = Duration::from_millis(500);

@@ -13,9 +13,9 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
 use super::check::{Encoding, Format, Unit};
-use super::contract::Guard;
 use super::custom::{Sender, described, senders};
 use super::formula::Given;
+use super::guard::Guard;
 use super::key::{Algorithm, Key, KeyForm};
 use crate::expr::names::{Names, Resolver};
 use crate::model::request::Request;

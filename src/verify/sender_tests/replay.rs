@@ -3,7 +3,8 @@
 use ring::{hmac, signature};
 
 use super::*;
-use crate::verify::contract::{Keys, Published};
+use crate::verify::guard::Keys;
+use crate::verify::verifier::Published;
 
 /// The same signature mirrored on the curve: also valid for the same text (the curve's order minus the number).
 fn mirrored(halves: &[u8]) -> Vec<u8> {
