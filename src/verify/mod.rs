@@ -1,4 +1,4 @@
-//! Sender verification. Lists the schemes that are code; senders defined as data are in `providers.yaml`.
+//! Sender verification. Lists the schemes that are code; senders defined as data are in `senders.yaml`.
 
 mod adyen;
 mod check;
@@ -16,6 +16,7 @@ mod pubsub;
 mod secret;
 #[cfg(test)]
 mod sender_tests;
+mod senders;
 mod sns;
 mod token;
 mod twilio;
@@ -124,7 +125,7 @@ fn add(
         }
         return true;
     }
-    if let Some(sender) = custom::senders().iter().find(|s| s.name == name) {
+    if let Some(sender) = senders::senders().iter().find(|s| s.name == name) {
         let Some(guard) = sender.read(value, known, public_url) else { return false };
         read.guard.join(guard);
         read.brings(sender.delivery_id.clone(), sender.remembered, sender.max_body);
@@ -157,14 +158,14 @@ pub fn names() -> Vec<String> {
 /// Every sender that is known by name, with its description, in the order of their names.
 pub fn senders() -> Vec<(&'static str, SenderFacts)> {
     let coded = SCHEMES.iter().filter_map(|s| Some((s.name(), s.facts()?)));
-    let mut all: Vec<_> = custom::senders().iter().map(|s| (s.name.as_str(), s.facts())).chain(coded).collect();
+    let mut all: Vec<_> = senders::senders().iter().map(|s| (s.name.as_str(), s.facts())).chain(coded).collect();
     all.sort_by_key(|(name, _)| *name);
     all
 }
 
 /// A sender's scheme as it could be written under `custom:`, if it is defined as data.
 pub fn as_custom(name: &str) -> Option<(String, Option<String>)> {
-    custom::senders().iter().any(|s| s.name == name).then(|| (custom::scheme_text(name), custom::handshake_text(name)))
+    senders::senders().iter().any(|s| s.name == name).then(|| (senders::scheme_text(name), senders::handshake_text(name)))
 }
 
 /// The guard for a sender's requests with this secret. The error is a message for people.
@@ -184,7 +185,7 @@ pub fn guard(name: &str, secret: &str, public_url: Option<&str>) -> Result<Guard
 }
 
 fn all_names() -> impl Iterator<Item = &'static str> {
-    custom::senders().iter().map(|s| s.name.as_str()).chain(SCHEMES.iter().map(|s| s.name())).chain([CUSTOM])
+    senders::senders().iter().map(|s| s.name.as_str()).chain(SCHEMES.iter().map(|s| s.name())).chain([CUSTOM])
 }
 
 fn known_schemes() -> String {

@@ -13,10 +13,10 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
 use super::check::{Encoding, Format, Unit};
-use super::custom::{Sender, described, senders};
 use super::formula::Given;
 use super::guard::Guard;
 use super::key::{Algorithm, Key, KeyForm};
+use super::senders::{Sender, described, senders};
 use crate::expr::names::{Names, Resolver};
 use crate::model::request::Request;
 use crate::yaml::reader::Reader;
@@ -85,7 +85,7 @@ const OTHERS: &str = r#"
 
 /// Every sender defined as data, and every other kind of scheme that `custom:` can describe.
 pub(super) fn all() -> Vec<Sender> {
-    described(include_str!("../providers.yaml")).into_iter().chain(described(OTHERS)).collect()
+    described(include_str!("../senders.yaml")).into_iter().chain(described(OTHERS)).collect()
 }
 
 /// The guard for this `verify:` text, with this value for every secret.
