@@ -1,4 +1,5 @@
-//! Words of other tools with their Doorbell equivalents, for people who come from those tools.
+//! Words of other tools for the keys of rules and steps, with their Doorbell equivalents. Those for the tests of `if:`
+//! and for helpers are in files of the same name, next to what reads them.
 
 /// In place of a key of a rule.
 pub const RULE_WORDS: [(&str, &str); 31] = [

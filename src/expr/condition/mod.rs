@@ -4,6 +4,7 @@
 //! test), and one for lists (one passing element is enough). [`read`] parses conditions from a file, and [`trace`]
 //! explains their result in plain English; both use the tests listed here.
 
+mod aliases;
 pub mod read;
 pub mod trace;
 

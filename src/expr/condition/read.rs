@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use regex::RegexBuilder;
 use serde_json::Value;
 
+use super::aliases::TEST_WORDS;
 use super::{All, ConditionPart, Line, Operand, TESTS, Test};
 use crate::expr::comparison::spelled;
 use crate::expr::field::ROOTS;
@@ -18,40 +19,6 @@ use crate::yaml::fields::Item;
 const MAX_PATTERN: usize = 1 << 20;
 /// The maximum nesting depth of groups.
 const MAX_DEPTH: usize = 32;
-
-/// Words of other tools, and ours.
-const OTHER_WORDS: [(&str, &str); 30] = [
-    ("equals", "is"),
-    ("eq", "is"),
-    ("equal", "is"),
-    ("==", "is"),
-    ("one_of", "is"),
-    ("in", "is"),
-    ("gt", "over"),
-    ("greater_than", "over"),
-    ("more_than", "over"),
-    (">", "over"),
-    ("gte", "at_least"),
-    (">=", "at_least"),
-    ("min", "at_least"),
-    ("lt", "under"),
-    ("less_than", "under"),
-    ("below", "under"),
-    ("<", "under"),
-    ("lte", "at_most"),
-    ("<=", "at_most"),
-    ("max", "at_most"),
-    ("includes", "contains"),
-    ("regex", "matches"),
-    ("match", "matches"),
-    ("pattern", "matches"),
-    ("glob", "like"),
-    ("wildcard", "like"),
-    ("not_equals", "not"),
-    ("ne", "not"),
-    ("!=", "not"),
-    ("length", "count"),
-];
 
 /// Parses `if:`; after a problem, returns what could be parsed.
 pub fn read(item: &Item, known: &Names) -> All {
@@ -141,7 +108,7 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
 fn rewritten(text: &str) -> String {
     let bare = text.replace("{{", "").replace("}}", "");
     let words: Vec<&str> = bare.split_whitespace().collect();
-    let sign = |s: &str| OTHER_WORDS.iter().find(|(theirs, _)| *theirs == s).map(|(_, ours)| *ours);
+    let sign = |s: &str| TEST_WORDS.iter().find(|(theirs, _)| *theirs == s).map(|(_, ours)| *ours);
     match words.as_slice() {
         [field, "==" | "=" | "===", value] => format!("write `{field}: {value}`"),
         [field, s, value] if sign(s).is_some() => format!("write `{field}: {{ {}: {value} }}`", sign(s).unwrap_or("is")),
@@ -156,7 +123,7 @@ fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
         return None;
     }
     if let [field, sign, value] = key.split_whitespace().collect::<Vec<_>>().as_slice()
-        && let Some((_, ours)) = OTHER_WORDS.iter().find(|(theirs, _)| theirs == sign)
+        && let Some((_, ours)) = TEST_WORDS.iter().find(|(theirs, _)| theirs == sign)
     {
         item.problem("a comparison cannot be written on the left side")
             .at_key()
@@ -320,7 +287,7 @@ fn test(key: &str, item: &Item, known: &Names, ignore_case: &mut bool) -> Option
         "not" => Test::Not(tests(item, known, ignore_case)?),
         _ => {
             let draft = item.problem(format!("there is no test called `{key}`")).at_key();
-            let ours = OTHER_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)).map(|(_, ours)| *ours);
+            let ours = TEST_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)).map(|(_, ours)| *ours);
             let draft = match ours.or_else(|| nearest(key, TESTS.into_iter().chain(["ignore_case"]))) {
                 Some(near) => draft.label(format!("did you mean `{near}`?")),
                 None if key.contains('.') => draft.label("start a new line with each field"),
