@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::action::KINDS;
-use crate::expr::condition::TESTS;
+use crate::expr::condition::read::TESTS;
 use crate::text::word::{Shape, Word, map};
 use crate::verify;
 
@@ -106,32 +106,6 @@ const REPLY: &[Word] = &[
     word("headers", Shape::Map, "headers"),
 ];
 
-/// The operator words of `if:`.
-fn test_word(name: &'static str) -> Word {
-    let (shape, does) = match name {
-        "is" => (Shape::Any, "equals this; with a list: equals one of these"),
-        "not" => (Shape::Any, "does not equal this; with a map: none of these tests passes"),
-        "over" => (Shape::Text, "is a number greater than this"),
-        "at_least" => (Shape::Text, "is a number greater than or equal to this"),
-        "under" => (Shape::Text, "is a number less than this"),
-        "at_most" => (Shape::Text, "is a number less than or equal to this"),
-        "between" => (Shape::List, "is a number from the first to the second"),
-        "contains" => (Shape::Text, "contains this text"),
-        "starts_with" => (Shape::Text, "begins with this text"),
-        "ends_with" => (Shape::Text, "ends with this text"),
-        "like" => (Shape::Text, "looks like this; * matches anything"),
-        "matches" => (Shape::Text, "matches this regular expression"),
-        "in_network" => (Shape::Text, "is an address in this network, such as 10.0.0.0/8"),
-        "before" => (Shape::Text, "is a date before this"),
-        "after" => (Shape::Text, "is a date after this"),
-        "count" => (Shape::Any, "has this many elements: a number, or tests on the number"),
-        "exists" => (Shape::Flag, "exists"),
-        "empty" => (Shape::Flag, "is missing, null or empty"),
-        _ => (Shape::Any, ""),
-    };
-    word(name, shape, does)
-}
-
 /// The JSON Schema (draft 7) of a rule file.
 pub fn json_schema() -> Value {
     let verbs: Vec<Word> = KINDS.iter().flat_map(|kind| kind.verbs().iter().map(|verb| word(verb, Shape::Text, kind.does()))).collect();
@@ -147,7 +121,7 @@ pub fn json_schema() -> Value {
     step["anyOf"] = any_verb.collect();
     let tests: Vec<Word> = TESTS
         .iter()
-        .map(|t| test_word(t))
+        .map(|test| test.word)
         .chain([word("ignore_case", Shape::Flag, "ignores the difference between upper and lower case")])
         .collect();
     let plain = json!({ "type": ["string", "number", "boolean", "null", "array"] });
