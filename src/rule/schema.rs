@@ -139,7 +139,7 @@ pub fn json_schema() -> Value {
     let verify: Map<String, Value> = verify::names()
         .into_iter()
         .map(|name| {
-            let shape = match matches!(&*name, "basic" | "token" | "custom" | "handshake") {
+            let shape = match verify::is_map(&name) {
                 true => json!({ "type": "object" }),
                 false => json!({ "type": ["string", "array", "object"] }),
             };

@@ -12,6 +12,10 @@ pub trait Scheme: Sync {
     fn facts(&self) -> Option<SenderFacts> {
         None
     }
+    /// Whether its value is always a map of settings, for editors; others take a secret, or a list of them.
+    fn is_map(&self) -> bool {
+        false
+    }
     /// Reads the value of the key into a guard; problems are reported to the item.
     fn read(&self, item: &Item, known: &Names, public_url: Option<&str>) -> Option<Guard>;
 }

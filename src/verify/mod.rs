@@ -1,4 +1,5 @@
-//! Sender verification. Lists the schemes that are code; senders defined as data are in `senders.yaml`.
+//! `verify:`: how a sender proves its identity. Lists the schemes that are code ([`contract`] says what each provides)
+//! and reads the key; the senders that are data are in [`senders`].
 
 mod adyen;
 mod check;
@@ -153,6 +154,11 @@ impl Read {
 /// Every word that can be used under `verify:`.
 pub fn names() -> Vec<String> {
     all_names().chain([HANDSHAKE]).map(str::to_owned).collect()
+}
+
+/// Whether the value of a word under `verify:` is always a map.
+pub fn is_map(name: &str) -> bool {
+    matches!(name, CUSTOM | HANDSHAKE) || SCHEMES.iter().any(|scheme| scheme.name() == name && scheme.is_map())
 }
 
 /// Every sender that is known by name, with its description, in the order of their names.

@@ -63,6 +63,9 @@ impl Scheme for Basic {
     fn name(&self) -> &'static str {
         "basic"
     }
+    fn is_map(&self) -> bool {
+        true
+    }
     fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
         let mut fields = item.fields("`basic:`")?;
         let user = fields.must("user").and_then(|i| i.text());
@@ -77,6 +80,9 @@ impl Scheme for Basic {
 impl Scheme for Token {
     fn name(&self) -> &'static str {
         "token"
+    }
+    fn is_map(&self) -> bool {
+        true
     }
     fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
         let mut fields = item.fields("`token:`")?;
