@@ -1,4 +1,5 @@
-//! The actions of a rule. Lists the kinds, in the order of the docs; each kind has its own file, or a folder if it needs more.
+//! What a step can do. Lists the kinds of actions, in the order of the docs; each kind has its own file, or a folder if
+//! it needs more. The other files are what kinds share.
 
 pub mod attempt_context;
 pub mod call_slots;

@@ -1,4 +1,5 @@
-//! Options that several commands share, and what is created from them.
+//! Options that several commands share, and what is made of them: the loader of rules, the store to ask. Also how
+//! commands read headers, networks and lengths of time, and how they write counts.
 
 use std::path::PathBuf;
 use std::sync::Arc;

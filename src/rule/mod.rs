@@ -1,7 +1,8 @@
 //! The rule language: rules and addresses that are known to be valid.
 //!
-//! A [`Rule`] is made only by [`compile`]. This file decides how an event starts one, and provides what a run needs from
-//! it; it does not depend on any kind of action. The set of all rules is in [`ruleset`].
+//! A [`Rule`] is made only by [`compile`]. This file says how an event starts one, and provides what a run needs from it.
+//! What a step does is behind [`Action`](crate::action::contract::Action): nothing in this folder names a verb. The set of
+//! all rules is in [`ruleset`].
 
 pub mod access;
 pub mod address;

@@ -93,6 +93,26 @@ fn every_import_points_down_and_none_is_circular() {
 }
 
 #[test]
+fn the_docs_list_the_modules_from_the_top_down() {
+    let docs = fs::read_to_string(project_folder().join("docs/architecture.md")).unwrap();
+    let list = docs.split("## Modules").nth(1).and_then(|rest| rest.split("```").nth(1)).unwrap();
+    let mut parent = "";
+    let mut names = Vec::new();
+    for line in list.lines().skip(1) {
+        let name = line.split_whitespace().next().unwrap().trim_end_matches('/');
+        if line.starts_with(' ') {
+            names.push(format!("{parent}/{name}"));
+        } else {
+            parent = name;
+            names.push(name.to_owned());
+        }
+        assert!(line.split_whitespace().count() > 2, "{name} has no description");
+    }
+    let layers: Vec<&str> = LAYERS.into_iter().rev().filter(|layer| *layer != "main").collect();
+    assert_eq!(names, layers);
+}
+
+#[test]
 fn imports_and_circles_are_found() {
     let sources = [
         ("a/mod.rs", "mod b;\nuse b::{C, D as E};\nfn f() { super::d::g(); }\n"),

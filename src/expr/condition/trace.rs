@@ -30,7 +30,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// `yes`, `NO, it was 150`, `not looked at`.
+    /// `yes`, `NO, it was 150`, `not checked`.
     pub fn text(&self) -> String {
         match self {
             Outcome::Yes => "yes".to_owned(),
