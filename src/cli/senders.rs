@@ -19,7 +19,7 @@ pub struct Senders {
 impl Senders {
     pub fn run(self) -> anyhow::Result<Ended> {
         let mut out = stdout();
-        let senders = verify::senders();
+        let senders = verify::known_senders();
         let Some(wanted) = &self.name else {
             for (name, facts) in &senders {
                 writeln!(out, "  {name:28} {}", facts.title)?;

@@ -94,7 +94,7 @@ impl VerifyRequest {
                 let name = self.secret_env.as_deref().context("use --secret-env to name the variable that contains the secret")?;
                 let secret = std::env::var(name).ok().filter(|s| !s.is_empty());
                 let secret = secret.with_context(|| format!("the variable {name} is not set, or empty"))?;
-                let guard = verify::guard(&self.sender, &secret, base).map_err(anyhow::Error::msg)?;
+                let guard = verify::guard_for(&self.sender, &secret, base).map_err(anyhow::Error::msg)?;
                 self.judge(&guard, &request)
             }
         }

@@ -1,5 +1,5 @@
 //! `verify:`: how a sender proves its identity. Lists the schemes that are code ([`contract`] says what each provides)
-//! and reads the key; the senders that are data are in [`senders`].
+//! and reads the key; the senders that are data are in `senders.yaml`.
 
 mod adyen;
 mod check;
@@ -126,7 +126,7 @@ fn add(
         }
         return true;
     }
-    if let Some(sender) = senders::senders().iter().find(|s| s.name == name) {
+    if let Some(sender) = senders::all().iter().find(|s| s.name == name) {
         let Some(guard) = sender.read(value, known, public_url) else { return false };
         read.guard.join(guard);
         read.brings(sender.delivery_id.clone(), sender.remembered, sender.max_body);
@@ -162,20 +162,20 @@ pub fn is_map(name: &str) -> bool {
 }
 
 /// Every sender that is known by name, with its description, in the order of their names.
-pub fn senders() -> Vec<(&'static str, SenderFacts)> {
+pub fn known_senders() -> Vec<(&'static str, SenderFacts)> {
     let coded = SCHEMES.iter().filter_map(|s| Some((s.name(), s.facts()?)));
-    let mut all: Vec<_> = senders::senders().iter().map(|s| (s.name.as_str(), s.facts())).chain(coded).collect();
+    let mut all: Vec<_> = senders::all().iter().map(|s| (s.name.as_str(), s.facts())).chain(coded).collect();
     all.sort_by_key(|(name, _)| *name);
     all
 }
 
 /// A sender's scheme as it could be written under `custom:`, if it is defined as data.
 pub fn as_custom(name: &str) -> Option<(String, Option<String>)> {
-    senders::senders().iter().any(|s| s.name == name).then(|| (senders::scheme_text(name), senders::handshake_text(name)))
+    senders::all().iter().any(|s| s.name == name).then(|| (senders::scheme_text(name), senders::handshake_text(name)))
 }
 
 /// The guard for a sender's requests with this secret. The error is a message for people.
-pub fn guard(name: &str, secret: &str, public_url: Option<&str>) -> Result<Guard, String> {
+pub fn guard_for(name: &str, secret: &str, public_url: Option<&str>) -> Result<Guard, String> {
     let known = || all_names().filter(|n| *n != CUSTOM);
     if !known().any(|n| n == name) {
         let near = nearest(name, known()).map_or_else(String::new, |n| format!("; did you mean {n}?"));
@@ -191,7 +191,7 @@ pub fn guard(name: &str, secret: &str, public_url: Option<&str>) -> Result<Guard
 }
 
 fn all_names() -> impl Iterator<Item = &'static str> {
-    senders::senders().iter().map(|s| s.name.as_str()).chain(SCHEMES.iter().map(|s| s.name())).chain([CUSTOM])
+    senders::all().iter().map(|s| s.name.as_str()).chain(SCHEMES.iter().map(|s| s.name())).chain([CUSTOM])
 }
 
 fn known_schemes() -> String {

@@ -39,7 +39,7 @@ pub(super) struct Sender {
 }
 
 /// All senders defined as data.
-pub(super) fn senders() -> &'static [Sender] {
+pub(super) fn all() -> &'static [Sender] {
     static SENDERS: LazyLock<Vec<Sender>> = LazyLock::new(|| described(SENDERS_YAML));
     &SENDERS
 }
@@ -162,7 +162,7 @@ pub(super) fn scheme_text(name: &str) -> String {
 
 /// A sender's handshake as written in `senders.yaml`, if a rule file may contain it.
 pub(super) fn handshake_text(name: &str) -> Option<String> {
-    let handshake = senders().iter().find(|s| s.name == name)?.handshake.as_ref()?;
+    let handshake = all().iter().find(|s| s.name == name)?.handshake.as_ref()?;
     // Only a sender known by name may be answered like this.
     if handshake.hands_over.is_some() || handshake.signs() && !handshake.is_signed() {
         return None;

@@ -296,18 +296,18 @@ impl Worker {
             let (facts, outcome) = if let Some(step) = step {
                 let each = rule.graph.node(run.place.step).and_then(|f| f.each);
                 let mut one = Try { rule: rule.clone(), run: Arc::new(run), event: event.clone(), vault: vault.clone(), elements: None };
-                let mut crowded = None;
+                let mut postponed = None;
                 if let Some(each) = each
                     && gone_through.as_ref().is_none_or(|l| l.each != each)
                 {
                     gone_through = None;
                     match Loop::of(&one, each, &inner.run_memory.made).await {
                         Ok(found) => gone_through = Some(found),
-                        Err(deferred) => crowded = Some(deferred),
+                        Err(deferred) => postponed = Some(deferred),
                     }
                 }
                 let elements = gone_through.as_ref().filter(|_| each.is_some()).map(|l| &l.elements);
-                let (count, outcome) = match (crowded, elements) {
+                let (count, outcome) = match (postponed, elements) {
                     (Some(deferred), _) => (None, deferred),
                     (None, Some(Err(why))) => (None, Outcome::failed(why.clone())),
                     (None, Some(Ok(items))) if items.is_empty() => (Some(0), Outcome::Skipped("the list is empty".into())),

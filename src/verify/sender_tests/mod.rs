@@ -16,7 +16,7 @@ use super::check::{Encoding, Format, Unit};
 use super::formula::Given;
 use super::guard::Guard;
 use super::key::{Algorithm, Key, KeyForm};
-use super::senders::{Sender, described, senders};
+use super::senders::{self, Sender, described};
 use crate::expr::names::{Names, Resolver};
 use crate::model::request::Request;
 use crate::yaml::reader::Reader;
@@ -304,7 +304,7 @@ pub(super) fn wrapped(halves: &[u8]) -> Vec<u8> {
 
 #[test]
 fn every_sender_is_accepted_with_its_own_signature() {
-    assert_eq!(all().len(), senders().len() + 9);
+    assert_eq!(all().len(), senders::all().len() + 9);
     for sender in all() {
         let signer = Signer::new(&sender);
         let (draft, request) = signer.signed(b"{\"type\":\"order\",\"n\":1}");
