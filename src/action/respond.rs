@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::attempt_context::AttemptContext;
 use super::contract::{Action, BODY_VIEW, Effect, EffectView, Kind, Performing, body_view};
-use super::http::step::{Headers, read_headers};
+use super::http::headers::{Headers, read_headers};
 use super::world::World;
 use crate::expr::field::Field;
 use crate::expr::names::Names;

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use ipnet::IpNet;
 
-use crate::action::http::client::Allowed;
+use crate::action::http::guard::Allowed;
 use crate::engine::rules::environment::{Environment, RuleFiles, read_rules};
 use crate::expr::names::{Resolver, stand_in};
 use crate::operations::control::Commands;
@@ -116,7 +116,7 @@ impl LoadOptions {
             Secrets::Stood => Some(environment.variable(name).unwrap_or_else(|| format!("env.{name}"))),
             Secrets::Words => Some(format!("env.{name}")),
         };
-        let refuses = |url: &str| allowed.refuses(url);
+        let refuses = |url: &str| allowed.refuses_text(url);
         let RuleFiles { sources, mut problems } = files;
         let mut loaded = load(sources, Resolver::new(&secret, &variable, &refuses), self.require_verify);
         if problem::any_error(&problems) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::access::{self, Access};
-use crate::action::http::step::read_headers;
+use crate::action::http::headers::read_headers;
 use crate::action::respond::{Body, read_body};
 use crate::expr::field::{Field, Root};
 use crate::expr::names::Names;

@@ -16,7 +16,8 @@ pub fn lines(text: &str) -> Cow<'_, str> {
 
 /// The text on one line, cut to this many characters.
 pub fn short(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
+    // A text has at least as many bytes as characters.
+    match (text.len() > most).then(|| text.char_indices().nth(most)).flatten() {
         None => one_line(text).into_owned(),
         Some(_) => {
             let cut = text.char_indices().nth(most - 1).map_or(text.len(), |(at, _)| at);
@@ -26,7 +27,9 @@ pub fn short(text: &str, most: usize) -> String {
 }
 
 fn cleaned(text: &str, visible: impl Fn(char) -> char) -> Cow<'_, str> {
-    match text.chars().any(is_obeyed) {
+    // Almost all text is of this kind.
+    let is_plain = text.bytes().all(|b| matches!(b, b' '..=b'~'));
+    match !is_plain && text.chars().any(is_obeyed) {
         true => text.chars().map(|c| if is_obeyed(c) { visible(c) } else { c }).collect(),
         false => Cow::Borrowed(text),
     }

@@ -1,4 +1,4 @@
-//! Calls to other apps: what is sent, what is retried, which calls are not allowed, and where secrets must not appear.
+//! Calls to other apps: what is sent, what is retried, and which calls are not allowed.
 
 use crate::harness::{Setup, Target, json, until};
 
@@ -151,14 +151,23 @@ fn calls_to_private_networks_are_rejected_unless_allowed() {
 #[test]
 fn a_request_can_choose_only_among_the_listed_hosts() {
     let target = Target::new(&[&json(200, "{}")]);
-    let setup = Setup::with(&rules("      - post: \"{{ body.to }}\"\n        hosts: [127.0.0.1]\n"));
+    let setup = Setup::with(&rules(&format!("      - post: \"{{{{ body.to }}}}\"\n        hosts: [\"http://{}\"]\n", target.address)));
     let doorbell = setup.serve();
     doorbell.deliver("/a", &format!(r#"{{"to": "{}"}}"#, target.url("/x")));
     until("the call arrived", || target.calls().len() == 1);
-    doorbell.deliver("/a", r#"{"to": "http://evil.example/x"}"#);
-    until("it was rejected", || {
-        setup.printed(&["failed"]).contains("the request chose the server evil.example, which is not listed under the step's `hosts`")
-    });
+    let address = &target.address;
+    for (to, why) in [
+        ("https://evil.example/x".into(), "the request chose the server evil.example, which is not listed under the step's `hosts`"),
+        ("http://127.0.0.1:1/x".into(), "the request chose the server http://127.0.0.1:1, which is not listed under the step's `hosts`"),
+        (format!("https://{address}/x"), "which is not listed under the step's `hosts`"),
+        (format!("http://me@{address}/x"), "the request chose an address with a user name or a password, which is refused"),
+        (format!("http://me:pw@{address}/x"), "the request chose an address with a user name or a password, which is refused"),
+        ("http://a b/".into(), "POST http://a b/: this address is not valid: invalid international domain name"),
+    ] {
+        let event = doorbell.deliver("/a", &format!(r#"{{"to": "{to}"}}"#));
+        until(&to, || setup.printed(&["explain", &event]).contains(why));
+    }
+    assert_eq!(target.calls().len(), 1);
 }
 
 #[test]
@@ -177,56 +186,6 @@ fn a_path_never_loses_its_last_segment() {
 }
 
 #[test]
-fn redirects_are_reported_or_followed() {
-    let moved = |to: &str| format!("HTTP/1.1 307 X\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
-    let target = Target::new(&[&moved("/there"), &moved("/there"), &json(200, "{}")]);
-    let url = target.url("/here");
-    let setup = Setup::with(&rules(&format!(
-        "      - post: {url}\n        json: {{ a: 1 }}\n        on_error: continue\n      - post: {url}\n        json: {{ a: 2 }}\n        follow_redirects: true\n"
-    )));
-    let doorbell = setup.serve();
-    let event = doorbell.deliver("/a", "{}");
-    until("three calls arrived", || target.calls().len() == 3);
-    assert_eq!((target.calls()[2].line.as_str(), target.calls()[2].body.as_str()), ("POST /there HTTP/1.1", r#"{"a":2}"#));
-    until("it is shown", || {
-        setup.printed(&["explain", &event]).contains("it has moved to /there; write that address, or `follow_redirects: true`")
-    });
-}
-
-#[test]
-fn a_redirect_passes_on_no_credentials_and_leads_to_no_private_network() {
-    let moved = |to: &str| format!("HTTP/1.1 307 X\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
-    let other = Target::new(&[&json(200, "{}")]);
-    let target = Target::new(&[
-        &moved(&other.url("/there")),
-        &moved("http://169.254.169.254/latest"),
-        &moved("http://[::ffff:10.0.0.1]/"),
-        &moved("file:///etc/passwd"),
-        &moved("/circle"),
-    ]);
-    let setup = Setup::with(&rules(&format!(
-        "      - post: {}\n        text: hi\n        headers: {{ X-Api-Key: k3y, Accept: text/csv }}\n        auth: {{ bearer: t0ken }}\n        follow_redirects: true\n",
-        target.url("/here")
-    )));
-    let doorbell = setup.serve();
-    doorbell.deliver("/a", "{}");
-    until("the call arrived", || other.calls().len() == 1);
-    let names: Vec<String> = other.calls()[0].headers.iter().map(|(n, _)| n.to_ascii_lowercase()).collect();
-    assert!(names.contains(&"accept".into()) && names.contains(&"content-type".into()), "{names:?}");
-    assert!(!names.contains(&"x-api-key".into()) && !names.contains(&"authorization".into()), "{names:?}");
-    for why in [
-        "169.254.169.254 is in a private network",
-        "10.0.0.1 is in a private network",
-        "`file:` addresses cannot be called, only https and http",
-        "it was redirected more than 3 times",
-    ] {
-        let event = doorbell.deliver("/a", "{}");
-        until(why, || setup.printed(&["explain", &event]).contains(why));
-    }
-    assert_eq!(other.calls().len(), 1);
-}
-
-#[test]
 fn endless_and_missing_answers_are_given_up_in_time() {
     let endless = format!("HTTP/1.1 200 X\r\ncontent-type: text/plain\r\n\r\n{}", "x".repeat(3 << 20));
     let target = Target::new(&[&endless]);
@@ -240,54 +199,6 @@ fn endless_and_missing_answers_are_given_up_in_time() {
     doorbell.deliver("/a", "{}");
     until("it is given up", || setup.printed(&["failed"]).contains("no answer within 0.05 seconds (given up after 2 tries)"));
     assert_eq!(setup.output("size.log"), "200\n");
-}
-
-#[test]
-fn the_secret_that_a_sender_sends_is_not_saved() {
-    for (verify, path, header) in [
-        ("bearer: \"{{ secret.KEY }}\"", "/a?x=1", ("authorization", "Bearer s3cret-t0ken")),
-        ("token: { header: X-Key, value: \"{{ secret.KEY }}\" }", "/a?x=1", ("x-key", "s3cret-t0ken")),
-        ("gitlab: \"{{ secret.KEY }}\"", "/a?x=1", ("x-gitlab-token", "s3cret-t0ken")),
-        (
-            "custom: { secret: \"{{ secret.KEY }}\", algorithm: equals, signature: { from: \"query:key\", encoding: text } }",
-            "/a?key=s3cret-t0ken&x=1",
-            ("x-other", "1"),
-        ),
-    ] {
-        let setup = Setup::with(&format!(
-            "webhooks:\n  /a: {{ verify: {{ {verify} }} }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then: [ {{ append: seen.txt, text: \"{{{{ query.x }}}} {{{{ json header }}}} {{{{ json query }}}}\" }} ]\n"
-        ))
-        .env("KEY", "s3cret-t0ken");
-        let doorbell = setup.serve();
-        let got = doorbell.send("POST", path, &[header], b"{}");
-        assert_eq!(got.status, 200, "{verify}");
-        until("it is written", || !setup.output("seen.txt").is_empty());
-        let mut all = setup.output("seen.txt") + &setup.printed(&["explain", got.header("doorbell-event")]) + &doorbell.log.lock().unwrap();
-        doorbell.stop();
-        for file in ["data/doorbell.db", "data/doorbell.db-wal"] {
-            all += &String::from_utf8_lossy(&std::fs::read(setup.path(file)).unwrap_or_default());
-        }
-        assert!(all.contains("***") && !all.contains("s3cret-t0ken"), "{verify}: {all}");
-    }
-}
-
-#[test]
-fn secrets_are_never_printed_logged_or_saved() {
-    let secret = "s3cret/with+signs";
-    let target = Target::new(&[&json(400, &format!(r#"{{"you sent": "{secret}"}}"#))]);
-    let setup = Setup::with(&rules(&format!("      - log: \"key {{{{ secret.KEY }}}}\"\n      - post: {}/{{{{ secret.KEY }}}}\n        json: {{ key: \"{{{{ secret.KEY }}}}\" }}\n", target.url("")))).env("KEY", secret);
-    let doorbell = setup.serve();
-    let event = doorbell.deliver("/a", "{}");
-    until("it has failed", || setup.printed(&["failed"]).contains("1 failed run"));
-    assert_eq!(target.calls()[0].line, "POST /s3cret%2Fwith+signs HTTP/1.1");
-    let mut all = setup.printed(&["failed"]) + &setup.printed(&["explain", &event]) + &doorbell.log.lock().unwrap();
-    setup.write("order.json", "{}");
-    all += &setup.printed(&["try", "order.json", "--path", "/a"]);
-    doorbell.stop();
-    for file in ["data/doorbell.db", "data/doorbell.db-wal"] {
-        all += &String::from_utf8_lossy(&std::fs::read(setup.path(file)).unwrap_or_default());
-    }
-    assert!(all.contains("***") && !all.contains(secret) && !all.contains("s3cret%2Fwith"), "{all}");
 }
 
 #[test]

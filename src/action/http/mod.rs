@@ -1,5 +1,8 @@
 //! Calls to other apps: the step that makes one, the client that sends it, and the state of each server.
 
 pub mod client;
+pub mod guard;
+pub mod headers;
 pub(super) mod host;
 pub mod step;
+mod target;

@@ -11,17 +11,18 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 
 use super::client::{Call, Got, Unsent};
+use super::headers::{Headers, read_headers};
+use super::target::{Target, check_scheme_and_port, read_targets};
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Action, BODY_VIEW, Effect, EffectView, Kind, MockResponse, Performing, body_view};
 use crate::action::world::World;
 use crate::expr::field::Field;
-use crate::expr::names::Names;
+use crate::expr::names::{Names, is_stand_in};
 use crate::expr::scope::Scope;
 use crate::expr::spell::spell;
 use crate::expr::template::data::Data;
 use crate::expr::template::url::Url;
 use crate::expr::template::{Destination, Template, Unrendered};
-use crate::model::event::HOPS;
 use crate::model::outcome::{Outcome, Success};
 use crate::text::word::{Shape, Word};
 use crate::yaml::Node;
@@ -32,9 +33,6 @@ pub struct Http;
 const VERBS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 /// Statuses that are retried.
 const AGAIN: [u16; 7] = [408, 425, 429, 500, 502, 503, 504];
-/// Headers that Doorbell sets itself.
-const OWN_HEADERS: [&str; 6] = ["host", "content-length", "transfer-encoding", "connection", "idempotency-key", HOPS];
-
 impl Kind for Http {
     fn verbs(&self) -> &'static [&'static str] {
         &VERBS
@@ -72,9 +70,9 @@ impl Kind for Http {
     fn read(&self, verb: &'static str, fields: &mut Fields, known: &Names) -> Option<Box<dyn Action>> {
         let item = fields.must(verb)?;
         let url = Url::read(&item, known);
-        let hosts = fields.may("hosts").map(|i| read_hosts(&i));
-        if let Some(url) = &url {
-            check_url(url, &item, hosts.is_some(), known);
+        let targets = fields.may("hosts").map_or(Some(Vec::new()), |i| read_targets(&i));
+        if let (Some(url), Some(targets)) = (&url, &targets) {
+            check_url(url, &item, targets, known);
         }
         let body = read_body(verb, fields, known);
         let headers = fields.may("headers").map(|i| read_headers(&i, known));
@@ -82,13 +80,16 @@ impl Kind for Http {
         let auth = fields.may("auth").map(|i| read_auth(&i, known));
         let ok = fields.may("ok").map(|i| read_ok(&i));
         let follow = fields.may("follow_redirects").map(|i| i.flag());
+        let (url, query) = (url?, query.unwrap_or(Some(Vec::new()))?);
+        let fixed_url = url.fixed().filter(|_| query.is_empty()).and_then(|text| reqwest::Url::parse(text).ok());
         Some(Box::new(Calling {
             method: verb.to_uppercase(),
-            url: url?,
-            hosts: hosts.unwrap_or(Some(Vec::new()))?,
+            url,
+            fixed_url,
+            targets: targets?,
             body: body?,
             headers: headers.unwrap_or_default(),
-            query: query.unwrap_or(Some(Vec::new()))?,
+            query,
             auth: auth.unwrap_or(Some(Auth::None))?,
             ok: ok.unwrap_or_else(|| Some(vec![200..=299]))?,
             follow: follow.unwrap_or(Some(false))?,
@@ -100,7 +101,9 @@ impl Kind for Http {
 struct Calling {
     method: String,
     url: Url,
-    hosts: Vec<String>,
+    /// The parsed address, if it is the same for every event.
+    fixed_url: Option<reqwest::Url>,
+    targets: Vec<Target>,
     body: Body,
     headers: Headers,
     query: Vec<(String, Data)>,
@@ -120,51 +123,6 @@ enum Auth {
     None,
     Basic(Template, Template),
     Bearer(Template),
-}
-
-/// The compiled headers of a call or a response.
-#[derive(Debug, Clone, Default)]
-pub struct Headers(Vec<(String, Template)>);
-
-impl Headers {
-    pub fn fields(&self) -> impl Iterator<Item = &Field> {
-        self.0.iter().flat_map(|(_, template)| template.fields())
-    }
-
-    /// The headers for one event; a header whose only value is null is omitted.
-    pub fn render(&self, scope: &Scope) -> Result<Vec<(String, String)>, Unrendered> {
-        let mut out = Vec::with_capacity(self.0.len());
-        for (name, template) in &self.0 {
-            if template.is_lone() && template.value(scope)?.is_null() {
-                continue;
-            }
-            out.push((name.clone(), template.text(scope)?));
-        }
-        Ok(out)
-    }
-}
-
-/// Reads `headers:`.
-pub fn read_headers(item: &Item, known: &Names) -> Headers {
-    let mut out = Vec::new();
-    for (name, value) in item.entries("`headers:`").unwrap_or_default() {
-        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)) {
-            value.problem(format!("`{name}` is not a valid header name")).at_key().label("use letters, digits and dashes").add();
-            continue;
-        }
-        if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
-            value.problem(format!("Doorbell sets the header {name} itself")).at_key().label("remove it").add();
-            continue;
-        }
-        if let Some(template) = Template::read(&value, Destination::Header, known) {
-            if template.fixed().is_some_and(|t| t.contains(['\r', '\n'])) {
-                value.problem("a header cannot contain a line break").label("write it on one line").add();
-                continue;
-            }
-            out.push((name, template));
-        }
-    }
-    Headers(out)
 }
 
 fn read_pairs(item: &Item, what: &'static str, known: &Names) -> Option<Vec<(String, Data)>> {
@@ -266,23 +224,9 @@ fn read_ok(item: &Item) -> Option<Vec<RangeInclusive<u16>>> {
     Some(out)
 }
 
-fn read_hosts(item: &Item) -> Option<Vec<String>> {
-    let mut out = Vec::new();
-    for one in item.one_or_many() {
-        let text = one.text()?.to_lowercase();
-        let bare = text.strip_prefix("*.").unwrap_or(&text);
-        if bare.is_empty() || bare.contains(['/', '*', '{', ':', ' ']) {
-            one.problem(format!("`{text}` is not a host name")).label("write for example hooks.slack.com or \"*.myshopify.com\"").add();
-            return None;
-        }
-        out.push(text);
-    }
-    Some(out)
-}
-
 /// Checks an address as far as possible without an event.
-fn check_url(url: &Url, item: &Item, has_hosts: bool, known: &Names) {
-    if url.host_from_data && !has_hosts {
+fn check_url(url: &Url, item: &Item, targets: &[Target], known: &Names) {
+    if url.host_from_data && targets.is_empty() {
         item.problem("a value from the request would decide which server is called")
             .label("list the servers that may be called: hosts: [hooks.slack.com]")
             .add();
@@ -294,12 +238,20 @@ fn check_url(url: &Url, item: &Item, has_hosts: bool, known: &Names) {
         item.problem("the address of a call begins with https:// or http://").label(format!("write https://{fix}")).add();
         return;
     }
-    if let Err(e) = reqwest::Url::parse(&sample) {
-        item.problem(format!("this address is not valid: {e}")).label("write for example https://api.example.com/orders").add();
-    } else if sample.contains(char::is_whitespace) {
+    let parsed = match reqwest::Url::parse(&sample) {
+        Ok(parsed) => parsed,
+        Err(e) => {
+            item.problem(format!("this address is not valid: {e}")).label("write for example https://api.example.com/orders").add();
+            return;
+        }
+    };
+    if sample.contains(char::is_whitespace) {
         item.problem("this address contains a space").label("remove it; spaces in values are encoded automatically").add();
     } else if let Some(why) = known.lookup.refuses(&sample) {
         item.warning(why).add();
+    }
+    if url.host_from_data {
+        check_scheme_and_port(&parsed, targets, item);
     }
 }
 
@@ -343,13 +295,17 @@ impl Action for Calling {
         self.url.fields().chain(self.headers.fields()).chain(query).chain(body).chain(auth).collect()
     }
     fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered> {
-        let mut url = self.url.text(scope)?;
+        let mut address = self.url.text(scope)?;
         let query = Self::pairs(&self.query, scope)?;
         if !query.is_empty() {
-            let (before, fragment) = url.split_once('#').map_or((url.as_str(), None), |(b, f)| (b, Some(f)));
+            let (before, fragment) = address.split_once('#').map_or((address.as_str(), None), |(b, f)| (b, Some(f)));
             let joint = if before.contains('?') { '&' } else { '?' };
-            url = format!("{before}{joint}{}{}", encode(&query), fragment.map_or(String::new(), |f| format!("#{f}")));
+            address = format!("{before}{joint}{}{}", encode(&query), fragment.map_or(String::new(), |f| format!("#{f}")));
         }
+        let url = match &self.fixed_url {
+            Some(url) => Ok(url.clone()),
+            None => reqwest::Url::parse(&address).map_err(|e| format!("this address is not valid: {e}")),
+        };
         let mut headers = self.headers.render(scope)?;
         let set = |headers: &mut Vec<(String, String)>, name: &str, value: String| {
             if !headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name)) {
@@ -379,29 +335,62 @@ impl Action for Calling {
                 text.text(scope)?.into_bytes()
             }
         };
-        let hosts = self.url.host_from_data.then(|| self.hosts.clone());
-        let shown_url = scope.vault().strike(&url);
-        let call = Call { method: self.method.clone(), url, headers, body, hosts, follow: self.follow };
-        Ok(Box::new(Request { call, ok: self.ok.clone(), shown_url }))
+        Ok(Box::new(Request {
+            method: self.method.clone(),
+            shown_url: scope.vault().strike(&address),
+            address,
+            url,
+            headers,
+            body,
+            targets: self.targets.clone(),
+            is_chosen: self.url.host_from_data,
+            follow: self.follow,
+            ok: self.ok.clone(),
+        }))
     }
 }
 
 /// A request that is ready to be sent.
 struct Request {
-    call: Call,
-    ok: Vec<RangeInclusive<u16>>,
-    /// The address without secrets, for messages.
+    method: String,
+    /// The address as the rule wrote it, and without secrets, for messages.
+    address: String,
     shown_url: String,
+    /// The error is a message for people.
+    url: Result<reqwest::Url, String>,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    targets: Vec<Target>,
+    is_chosen: bool,
+    follow: bool,
+    /// The statuses that count as success.
+    ok: Vec<RangeInclusive<u16>>,
+}
+
+/// What a response is judged by.
+struct Asked {
+    /// Method and address, without secrets.
+    call: String,
+    url: Option<reqwest::Url>,
+    has_body: bool,
+    ok: Vec<RangeInclusive<u16>>,
+}
+
+impl Request {
+    fn asked(&self) -> Asked {
+        let call = format!("{} {}", self.method, self.shown_url);
+        Asked { call, url: self.url.as_ref().ok().cloned(), has_body: !self.body.is_empty(), ok: self.ok.clone() }
+    }
 }
 
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}  {}", self.call.method.to_lowercase(), self.call.url)?;
-        for (name, value) in &self.call.headers {
+        write!(f, "{}  {}", self.method.to_lowercase(), self.address)?;
+        for (name, value) in &self.headers {
             write!(f, "\n{name}: {value}")?;
         }
-        if !self.call.body.is_empty() {
-            write!(f, "\n{}", String::from_utf8_lossy(&self.call.body))?;
+        if !self.body.is_empty() {
+            write!(f, "\n{}", String::from_utf8_lossy(&self.body))?;
         }
         Ok(())
     }
@@ -409,56 +398,70 @@ impl fmt::Display for Request {
 
 impl Effect for Request {
     fn bytes(&self) -> usize {
-        self.call.url.len() + self.call.body.len()
+        self.address.len() + self.body.len()
     }
     fn perform<'a>(self: Box<Self>, world: &'a World, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
-            let method = self.call.method.clone();
-            match world.net.send(self.call, &context).await {
-                Ok(got) => judge(got, &self.ok, &method, &self.shown_url),
-                Err(Unsent::Again(why)) => Outcome::retry(format!("{method} {}: {why}", self.shown_url)),
-                Err(Unsent::Resting(why, wait)) => Outcome::Retry {
-                    why: format!("{method} {}: {why}", self.shown_url),
-                    not_before: Some(wait),
-                    status: None,
-                    receipt: None,
-                },
+            let asked = self.asked();
+            let said = |why: String| format!("{}: {why}", asked.call);
+            let Request { method, headers, body, targets, is_chosen, follow, url, .. } = *self;
+            let call = match url {
+                Ok(url) => Call { method, url, headers, body, targets, is_chosen, follow },
+                Err(why) => return Outcome::failed(said(why)),
+            };
+            match world.net.send(call, &context).await {
+                Ok(got) => asked.judge(got),
+                Err(Unsent::Again(why)) => Outcome::retry(said(why)),
+                Err(Unsent::Resting(why, wait)) => Outcome::Retry { why: said(why), not_before: Some(wait), status: None, receipt: None },
                 Err(Unsent::Crowded(wait)) => Outcome::Deferred(wait),
-                Err(Unsent::Never(why)) => Outcome::failed(format!("{method} {}: {why}", self.shown_url)),
+                Err(Unsent::Never(why)) => Outcome::failed(said(why)),
             }
         })
     }
     fn view(&self) -> EffectView {
-        body_view(EffectView::new(self.call.method.to_lowercase(), &self.call.url), &self.call.headers, &self.call.body)
+        body_view(EffectView::new(self.method.to_lowercase(), &self.address), &self.headers, &self.body)
     }
     fn answered(&self, said: MockResponse) -> Option<Outcome> {
         let got = Got { status: said.status, headers: said.headers, body: said.body, received: jiff::Timestamp::UNIX_EPOCH };
-        Some(judge(got, &self.ok, &self.call.method, &self.shown_url))
+        let asked = self.asked();
+        match &self.url {
+            // The address may be a secret that is not known here.
+            Err(why) if !is_stand_in(&self.address) => Some(Outcome::failed(format!("{}: {why}", asked.call))),
+            _ => Some(asked.judge(got)),
+        }
     }
 }
 
-fn judge(got: Got, ok: &[RangeInclusive<u16>], method: &str, url: &str) -> Outcome {
-    let status = got.status;
-    let said = format!("{method} {url} answered {status}");
-    if ok.iter().any(|range| range.contains(&status)) {
-        let kind = got.headers.iter().find(|(n, _)| n == "content-type").map(|(_, v)| v.as_str());
-        let body = crate::body::read(kind, &got.body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&got.body).into_owned()));
-        let headers: serde_json::Map<String, Value> = got.headers.into_iter().map(|(n, v)| (n, Value::String(v))).collect();
-        let output = json!({ "status": status, "header": headers, "body": body });
-        return Outcome::Done(Success { said, output: Some(output), ..Success::default() });
+impl Asked {
+    /// What the response means for the step.
+    fn judge(&self, got: Got) -> Outcome {
+        let status = got.status;
+        let said = format!("{} answered {status}", self.call);
+        if self.ok.iter().any(|range| range.contains(&status)) {
+            let kind = got.headers.iter().find(|(n, _)| n == "content-type").map(|(_, v)| v.as_str());
+            let body =
+                crate::body::read(kind, &got.body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&got.body).into_owned()));
+            let headers: serde_json::Map<String, Value> = got.headers.into_iter().map(|(n, v)| (n, Value::String(v))).collect();
+            let output = json!({ "status": status, "header": headers, "body": body });
+            return Outcome::Done(Success { said, output: Some(output), ..Success::default() });
+        }
+        if AGAIN.contains(&status) {
+            let asked = got.headers.iter().find(|(n, _)| n == "retry-after").and_then(|(_, v)| retry_after(v, got.received));
+            return Outcome::Retry { why: said, not_before: asked, status: Some(status), receipt: None };
+        }
+        if (300..400).contains(&status) {
+            let to = got.headers.iter().find(|(n, _)| n == "location").map_or("another address", |(_, v)| v.as_str());
+            // Following would not help where the other server may not get the body.
+            let is_followed =
+                !self.has_body || self.url.as_ref().is_some_and(|url| url.join(to).is_ok_and(|next| next.origin() == url.origin()));
+            let or = if is_followed { ", or `follow_redirects: true`" } else { "" };
+            let why = format!("{said}: it has moved to {to}; write that address{or}");
+            return Outcome::Failed { why, status: Some(status) };
+        }
+        let text = String::from_utf8_lossy(&got.body);
+        let why = if text.trim().is_empty() { said } else { format!("{said}: {}", text.trim()) };
+        Outcome::Failed { why, status: Some(status) }
     }
-    if AGAIN.contains(&status) {
-        let asked = got.headers.iter().find(|(n, _)| n == "retry-after").and_then(|(_, v)| retry_after(v, got.received));
-        return Outcome::Retry { why: said, not_before: asked, status: Some(status), receipt: None };
-    }
-    if (300..400).contains(&status) {
-        let to = got.headers.iter().find(|(n, _)| n == "location").map_or("another address", |(_, v)| v.as_str());
-        let why = format!("{said}: it has moved to {to}; write that address, or `follow_redirects: true`");
-        return Outcome::Failed { why, status: Some(status) };
-    }
-    let text = String::from_utf8_lossy(&got.body);
-    let why = if text.trim().is_empty() { said } else { format!("{said}: {}", text.trim()) };
-    Outcome::Failed { why, status: Some(status) }
 }
 
 /// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3).

@@ -205,7 +205,7 @@ mod tests {
     use tokio::task::JoinSet;
 
     use super::*;
-    use crate::action::http::client::Allowed;
+    use crate::action::http::guard::Allowed;
 
     /// A server that publishes keys; addresses named `slow` are never answered.
     struct KeyServer {

@@ -146,7 +146,8 @@ impl Worker {
     /// Drives a run in a task of its own.
     fn spawn(&self, hand: InHand, run: Run, event: Arc<Event>, ready: Option<Ready>) {
         let worker = self.clone();
-        tokio::spawn(async move { worker.drive(hand, run, event, ready).await });
+        // On the heap, because a task is moved several times before it runs, and this one is large.
+        tokio::spawn(Box::pin(async move { worker.drive(hand, run, event, ready).await }));
     }
 
     /// Executes what is due in the store, forever.

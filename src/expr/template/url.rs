@@ -71,6 +71,11 @@ impl Url {
         })
     }
 
+    /// The address, if it is the same for every event.
+    pub fn fixed(&self) -> Option<&str> {
+        self.template.fixed()
+    }
+
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
         self.template.fields()
     }
@@ -78,6 +83,9 @@ impl Url {
     /// The address for one event.
     pub fn text(&self, names: &dyn Values) -> Result<String, Unrendered> {
         let template = &self.template;
+        if let Some(text) = template.fixed() {
+            return Ok(text.to_owned());
+        }
         let mut out = String::new();
         // The start of the current path segment, and whether it contains a value.
         let (mut segment_at, mut filled) = (0, None);
