@@ -14,7 +14,7 @@ use doorbell::model::event::{Event, EventId};
 use doorbell::model::request::Request;
 use doorbell::rule::load::load;
 use doorbell::rule::ruleset::Ruleset;
-use doorbell::verify::contract::{Guard, Keys};
+use doorbell::verify::guard::{Guard, Keys};
 use doorbell::yaml::source::Source;
 
 /// The number of events, and how often all of them are matched; the best time counts.

@@ -99,7 +99,7 @@ impl Lock {
 /// Locks a folder for this process. The error is a message that names the process holding it.
 pub fn lock(folder: &Path, what: &str) -> Result<Lock, String> {
     let path = folder.join(".doorbell.lock");
-    let cannot = |e: io::Error| format!("the {what} folder {} cannot be used: {}", folder.display(), words(&e));
+    let cannot = |e: io::Error| format!("the {what} folder {} cannot be used: {}", folder.display(), error_sentence(&e));
     let mut options = File::options();
     let file = options.read(true).write(true).create(true).truncate(false).open(&path).map_err(cannot)?;
     match file.try_lock() {
@@ -131,7 +131,7 @@ pub fn is_taken(folder: &Path) -> bool {
 }
 
 /// An error of the file system in plain English.
-pub fn words(error: &io::Error) -> String {
+pub fn error_sentence(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk is full".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied; check the owner and permissions of the folder".to_owned(),
@@ -160,7 +160,7 @@ impl<'f> Watched<'f> {
     }
 
     fn seen<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        result.inspect_err(|e| self.trouble.set(Some(words(e))))
+        result.inspect_err(|e| self.trouble.set(Some(error_sentence(e))))
     }
 }
 

@@ -3,27 +3,37 @@
 //!
 #![doc = include_str!("../docs/architecture.md")]
 
-// The modules in reading order, from the basic types to the interfaces. Modules that parse text written by people never slice
-// it with `[n..]`, which panics inside a character: see `text::span`.
-pub mod body;
-pub mod disk;
-pub mod model;
+// The modules from the bottom up: each imports only from those above it in this file. Modules that parse text written by
+// people never slice it with `[n..]`, which panics inside a character: see `text::span`.
 pub mod planted;
-#[deny(clippy::string_slice)]
-pub mod problem;
-#[deny(clippy::string_slice)]
-pub mod route;
-pub mod secret;
+
+pub mod disk;
+
 #[deny(clippy::string_slice)]
 pub mod text;
 
+pub mod secret;
+
 #[deny(clippy::string_slice)]
-pub mod expr;
+pub mod problem;
+
+#[deny(clippy::string_slice)]
+pub mod route;
+
+pub mod model;
+
+pub mod body;
+
 #[deny(clippy::string_slice)]
 pub mod yaml;
 
-pub mod action;
+#[deny(clippy::string_slice)]
+pub mod expr;
+
 pub mod store;
+
+pub mod action;
+
 #[deny(clippy::string_slice)]
 pub mod verify;
 

@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 
 use doorbell::model::event::EventId;
 use doorbell::model::request::Request;
-use doorbell::verify::contract::{Guard, Keys, NotAdmitted, Published};
-use doorbell::verify::{guard, senders};
+use doorbell::verify::guard::{Guard, Keys, NotAdmitted};
+use doorbell::verify::verifier::Published;
+use doorbell::verify::{guard_for, known_senders};
 use libfuzzer_sys::fuzz_target;
 
 /// A guard for every sender that takes one secret.
@@ -15,8 +16,8 @@ static GUARDS: LazyLock<Vec<(&str, Guard)>> = LazyLock::new(|| {
     let secret = "whsec_c2VjcmV0IG9mIHRoaXMgZnV6eiB0YXJnZXQ=";
     let topic = "arn:aws:sns:eu-west-1:123456789012:orders";
     let secret = |name: &str| if name == "aws_sns" { topic } else { secret };
-    let read = |name: &'static str| guard(name, secret(name), Some("https://hooks.example.com")).ok().map(|g| (name, g));
-    senders().into_iter().filter_map(|(name, _)| read(name)).collect()
+    let read = |name: &'static str| guard_for(name, secret(name), Some("https://hooks.example.com")).ok().map(|g| (name, g));
+    known_senders().into_iter().filter_map(|(name, _)| read(name)).collect()
 });
 
 fuzz_target!(|bytes: &[u8]| {

@@ -16,7 +16,8 @@ use doorbell::action::files::writer::{Files, Ledger};
 use doorbell::model::event::EventId;
 use doorbell::model::outcome::Outcome;
 use doorbell::model::place::Place;
-use doorbell::model::run::{Intent, RunId};
+use doorbell::model::intent::Intent;
+use doorbell::model::run::RunId;
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
 

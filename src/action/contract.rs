@@ -15,8 +15,8 @@ use crate::expr::field::Field;
 use crate::expr::names::Names;
 use crate::expr::scope::Scope;
 use crate::expr::template::Unrendered;
-use crate::model::outcome::Outcome;
-use crate::text::word::Word;
+use crate::model::outcome::{Outcome, Success};
+use crate::text::word::{Shape, Word};
 use crate::yaml::fields::Fields;
 
 /// A kind of action: its verbs, and how a step with one of them is read.
@@ -25,8 +25,22 @@ pub trait Kind: Sync {
     fn verbs(&self) -> &'static [&'static str];
     /// One line for the docs.
     fn does(&self) -> &'static str;
-    /// The fields that can be used with its verbs, for editors and docs; `read` accepts the same ones.
-    fn words(&self) -> &'static [Word];
+    /// What stands directly after its verbs, for messages: `the file name`.
+    fn value(&self) -> &'static str;
+    /// The keys that can stand next to its verbs, for editors and docs; `read` accepts the same ones.
+    fn keys(&self) -> &'static [Word];
+    /// The keys that a test can expect of its effects; [`Effect::view`] gives the same ones.
+    fn expected(&self) -> &'static [Word] {
+        &[]
+    }
+    /// Whether it calls another app, so that one try can take as long as its `timeout`.
+    fn calls(&self) -> bool {
+        false
+    }
+    /// Whether a test that does not mention its effects ignores them.
+    fn is_quiet(&self) -> bool {
+        false
+    }
     /// A step as a user would write it; a test compiles and renders it.
     fn example(&self) -> &'static str;
     /// Reads one step; problems are added to `fields`.
@@ -55,6 +69,10 @@ pub trait Effect: Display + Send {
     /// The outcome if a target had responded like this; `None` for an effect that calls no target.
     fn answered(&self, _: MockResponse) -> Option<Outcome> {
         None
+    }
+    /// The outcome in a dry run, if no response of a target is known.
+    fn assumed(&self) -> Outcome {
+        Outcome::Done(Success::default())
     }
 }
 
@@ -86,6 +104,18 @@ pub struct MockResponse {
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
+
+/// The keys of [`body_view`], and what a test can expect of each.
+pub const BODY_VIEW: &[Word] = &[
+    Word { name: "json", shape: Shape::Any, does: "the whole JSON body" },
+    HAS_JSON,
+    Word { name: "form", shape: Shape::Map, does: "the whole form" },
+    Word { name: "text", shape: Shape::Text, does: "the text" },
+    Word { name: "xml", shape: Shape::Text, does: "the XML" },
+    Word { name: "headers", shape: Shape::Map, does: "headers that must be among those sent" },
+];
+/// Compares a part of what a view gives as `json`.
+pub const HAS_JSON: Word = Word { name: "json_has", shape: Shape::Any, does: "a part of the JSON body" };
 
 /// A body and its headers, in the form that the tests of a rule compare.
 pub fn body_view(seen: EffectView, headers: &[(String, String)], body: &[u8]) -> EffectView {

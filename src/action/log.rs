@@ -24,8 +24,14 @@ impl Kind for Log {
     fn does(&self) -> &'static str {
         "writes a line to Doorbell's log and to the history of the run"
     }
-    fn words(&self) -> &'static [Word] {
+    fn value(&self) -> &'static str {
+        "the text"
+    }
+    fn keys(&self) -> &'static [Word] {
         &[]
+    }
+    fn is_quiet(&self) -> bool {
+        true
     }
     fn example(&self) -> &'static str {
         "log: \"order {{ body.id }} is being looked at\"\n"
@@ -43,8 +49,14 @@ impl Kind for Stop {
     fn does(&self) -> &'static str {
         "ends the run successfully; the remaining steps are skipped"
     }
-    fn words(&self) -> &'static [Word] {
+    fn value(&self) -> &'static str {
+        "the text"
+    }
+    fn keys(&self) -> &'static [Word] {
         &[]
+    }
+    fn is_quiet(&self) -> bool {
+        true
     }
     fn example(&self) -> &'static str {
         "stop: nothing more to do for {{ body.id }}\n"
@@ -95,6 +107,12 @@ impl Effect for Said {
                 false => Outcome::Done(Success { said: self.text, ..Success::default() }),
             }
         })
+    }
+    fn assumed(&self) -> Outcome {
+        match self.stops {
+            true => Outcome::Stopped(self.text.clone()),
+            false => Outcome::Done(Success::default()),
+        }
     }
     fn view(&self) -> EffectView {
         EffectView::new(if self.stops { "stop" } else { "log" }, &self.text)

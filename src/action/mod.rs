@@ -1,12 +1,14 @@
-//! The actions of a rule. Lists the kinds, in the order of the docs; each kind has its own file, or a folder if it needs more.
+//! What a step can do. Lists the kinds of actions, in the order of the docs; each kind has its own file, or a folder if
+//! it needs more. The other files are what kinds share.
 
 pub mod attempt_context;
+pub mod call_slots;
 pub mod contract;
 pub mod files;
 pub mod http;
 pub mod log;
+pub mod pending_replies;
 pub mod respond;
-pub mod room;
 pub mod world;
 
 use contract::Kind;
@@ -20,6 +22,11 @@ pub const KINDS: &[&dyn Kind] = &[
     &log::Log,
     &log::Stop,
 ];
+
+/// The kind of a verb.
+pub fn kind_of(verb: &str) -> Option<&'static dyn Kind> {
+    verbs().find(|(v, _)| *v == verb).map(|(_, kind)| kind)
+}
 
 /// Every verb, with its kind.
 pub fn verbs() -> impl Iterator<Item = (&'static str, &'static dyn Kind)> {

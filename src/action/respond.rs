@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::attempt_context::AttemptContext;
-use super::contract::{Action, Effect, EffectView, Kind, Performing, body_view};
+use super::contract::{Action, BODY_VIEW, Effect, EffectView, Kind, Performing, body_view};
 use super::http::headers::{Headers, read_headers};
 use super::world::World;
 use crate::expr::field::Field;
@@ -27,13 +27,19 @@ impl Kind for Respond {
     fn does(&self) -> &'static str {
         "answers the caller, who is waiting"
     }
-    fn words(&self) -> &'static [Word] {
+    fn value(&self) -> &'static str {
+        "the status"
+    }
+    fn keys(&self) -> &'static [Word] {
         &[
             Word { name: "json", shape: Shape::Any, does: "the body, as JSON" },
             Word { name: "text", shape: Shape::Text, does: "the body, as text" },
             Word { name: "xml", shape: Shape::Text, does: "the body, as XML; values are escaped" },
             Word { name: "headers", shape: Shape::Map, does: "headers of the answer" },
         ]
+    }
+    fn expected(&self) -> &'static [Word] {
+        BODY_VIEW
     }
     fn example(&self) -> &'static str {
         "respond: 201\njson: { status: success, id: \"{{ body.id }}\" }\n"

@@ -25,7 +25,7 @@ pub struct Backup {
 
 impl Backup {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let records = self.data.records()?;
+        let queries = self.data.queries()?;
         if self.file.exists() {
             anyhow::bail!("{} already exists; choose another name, or move that file", self.file.display());
         }
@@ -33,7 +33,8 @@ impl Backup {
         // Under a temporary name until it is complete, so that a partial copy is never mistaken for a backup.
         let name = self.file.file_name().and_then(|n| n.to_str()).context("this is not a file name")?;
         let half = folder.join(format!(".{name}.half"));
-        let cannot = |e: std::io::Error| anyhow::anyhow!("the backup {} cannot be created: {}", self.file.display(), disk::words(&e));
+        let cannot =
+            |e: std::io::Error| anyhow::anyhow!("the backup {} cannot be created: {}", self.file.display(), disk::error_sentence(&e));
         if half.exists() {
             std::fs::remove_file(&half).map_err(cannot)?;
         }
@@ -41,7 +42,7 @@ impl Backup {
             anyhow::bail!("the backup {} cannot be created: there is no folder {}", self.file.display(), folder.display());
         }
         disk::private_file().create_new(true).open(&half).map_err(cannot)?;
-        let size = records.ask(|r| r.size())?;
+        let size = queries.ask(|r| r.size())?;
         let done = AtomicBool::new(false);
         let copied = std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -51,7 +52,7 @@ impl Backup {
                     std::thread::sleep(Duration::from_millis(50));
                 }
             });
-            let copied = records.ask(|r| r.copy_to(&half));
+            let copied = queries.ask(|r| r.copy_to(&half));
             done.store(true, Ordering::Relaxed);
             copied
         });

@@ -8,7 +8,7 @@ use super::ended::Ended;
 use super::settings::{Data, number};
 use super::terminal::stdout;
 use crate::operations::command::{Command, Done};
-use crate::store::contract::{Cancelled, Waiting};
+use crate::store::contract::{Cancelled, WaitingRuns};
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell cancel --rule 'New orders'")]
@@ -25,18 +25,18 @@ pub struct Cancel {
 
 impl Cancel {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let records = self.data.records()?;
+        let queries = self.data.queries()?;
         let mut commands = self.data.commands()?;
         let mut wanted = Vec::new();
         for event in &self.events {
-            wanted.push(Some(records.ask(|r| r.find(event))?));
+            wanted.push(Some(queries.ask(|r| r.find(event))?));
         }
         if wanted.is_empty() {
             wanted.push(None);
         }
         let mut out = stdout();
         for id in wanted {
-            let command = Command::Cancel(Waiting { event: id, rule: self.rule.clone() });
+            let command = Command::Cancel(WaitingRuns { event: id, rule: self.rule.clone() });
             let done = commands.perform(command).map_err(anyhow::Error::msg)?;
             let Done::Cancelled(Cancelled { runs, busy }) = done else { anyhow::bail!("the running Doorbell sent an unexpected answer") };
             let which = match (&id, &self.rule) {

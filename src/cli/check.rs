@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::ended::Ended;
-use super::settings::{Around, Secrets, counted, counted_problems};
+use super::settings::{LoadOptions, Secrets, counted, counted_problems};
 use super::terminal::stdout;
 use crate::problem;
 
@@ -23,7 +23,7 @@ pub struct Check {
     #[arg(long)]
     no_secrets: bool,
     #[command(flatten)]
-    around: Around,
+    load_options: LoadOptions,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -35,7 +35,7 @@ enum Format {
 impl Check {
     pub fn run(self) -> anyhow::Result<Ended> {
         let secrets = if self.no_secrets { Secrets::Stood } else { Secrets::Real };
-        let loaded = self.around.load(&self.path, secrets)?;
+        let loaded = self.load_options.load(&self.path, secrets)?;
         let mut out = stdout();
         match self.format {
             Format::Json => {

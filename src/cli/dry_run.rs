@@ -40,7 +40,7 @@ pub struct DryRun {
 
 impl DryRun {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let loaded = self.rules.around.load(&self.rules.rules, Secrets::Stood)?;
+        let loaded = self.rules.load_options.load(&self.rules.rules, Secrets::Stood)?;
         let mut out = stdout();
         let Some(ruleset) = loaded.ruleset else {
             write!(out, "{}", problem::draw_all(&loaded.problems))?;
@@ -142,12 +142,12 @@ fn write_step(out: &mut impl Write, step: &StepPreview) -> io::Result<()> {
 }
 
 /// Trace lines with their outcomes aligned in one column.
-pub fn drawn(told: &[TraceLine], indent: usize) -> String {
-    let width = told.iter().map(|t| t.words.chars().count() + 2 * t.depth).max().unwrap_or(0).min(60);
+pub fn drawn(trace: &[TraceLine], indent: usize) -> String {
+    let width = trace.iter().map(|t| t.text.chars().count() + 2 * t.depth).max().unwrap_or(0).min(60);
     let line = |t: &TraceLine| {
-        let words = format!("{}{}", "  ".repeat(t.depth), t.words);
-        let gap = " ".repeat(width.saturating_sub(words.chars().count()) + 2);
-        format!("{}{words}{gap}{}\n", " ".repeat(indent), t.outcome.words())
+        let text = format!("{}{}", "  ".repeat(t.depth), t.text);
+        let gap = " ".repeat(width.saturating_sub(text.chars().count()) + 2);
+        format!("{}{text}{gap}{}\n", " ".repeat(indent), t.outcome.text())
     };
-    told.iter().map(line).collect()
+    trace.iter().map(line).collect()
 }

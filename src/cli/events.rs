@@ -1,4 +1,4 @@
-//! `doorbell events` and `doorbell failed`: lists of the events and of the failed runs.
+//! `doorbell events`: lists the events.
 
 use std::io::Write;
 
@@ -20,19 +20,9 @@ pub struct Events {
     data: Data,
 }
 
-#[derive(Args)]
-#[command(after_help = "Example: doorbell failed")]
-pub struct Failed {
-    /// How many to list
-    #[arg(long, default_value = "50", value_name = "N")]
-    last: usize,
-    #[command(flatten)]
-    data: Data,
-}
-
 impl Events {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let list = self.data.records()?.ask(|r| history::events(r, self.last))?;
+        let list = self.data.queries()?.ask(|r| history::events(r, self.last))?;
         let mut out = stdout();
         if list.events.is_empty() {
             writeln!(out, "No events have been received yet.")?;
@@ -59,24 +49,4 @@ impl Events {
 fn states(event: &EventLine) -> String {
     let words: Vec<String> = event.runs.iter().map(|c| format!("{} {}", number(c.runs, "run"), c.state.word())).collect();
     if words.is_empty() { "no rule ran".to_owned() } else { words.join(", ") }
-}
-
-impl Failed {
-    pub fn run(self) -> anyhow::Result<Ended> {
-        let runs = self.data.records()?.ask(|r| history::failed(r, self.last))?;
-        let mut out = stdout();
-        if runs.is_empty() {
-            writeln!(out, "No runs have failed.")?;
-            return Ok(Ended::Good);
-        }
-        for run in &runs {
-            let time = run.at.strftime("%Y-%m-%d %H:%M:%S");
-            let step = if run.step == 0 { "before its first step".to_owned() } else { format!("step {}", run.step) };
-            writeln!(out, "{}  {time}  {}, {step}", run.event, short(&run.rule, 200))?;
-            writeln!(out, "    {}", short(&run.why, 300))?;
-        }
-        writeln!(out)?;
-        writeln!(out, "{}; `doorbell replay EVENT` continues at the step that failed", number(runs.len(), "failed run"))?;
-        Ok(Ended::Good)
-    }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::dry_run::drawn;
 use super::ended::Ended;
-use super::settings::{Around, Data, number};
+use super::settings::{Data, LoadOptions, number};
 use super::terminal::stdout;
 use crate::disk;
 use crate::engine::intake::rejections::Rejection;
@@ -25,13 +25,13 @@ pub struct Explain {
     #[command(flatten)]
     data: Data,
     #[command(flatten)]
-    around: Around,
+    load_options: LoadOptions,
 }
 
 impl Explain {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let records = self.data.records()?;
-        let found = records.ask(|r| history::find(r, &self.data.data, &self.event))?;
+        let queries = self.data.queries()?;
+        let found = queries.ask(|r| history::find(r, &self.data.data, &self.event))?;
         let mut out = stdout();
         match found {
             Found::Event(dossier) => write_event(&mut out, &self.explanation(&dossier)?, disk::is_taken(&self.data.data))?,
@@ -42,7 +42,7 @@ impl Explain {
 
     /// A missing secret or variable does no harm here: its name is used instead.
     fn explanation(&self, dossier: &Dossier) -> anyhow::Result<Explanation> {
-        let environment = self.around.environment()?;
+        let environment = self.load_options.environment()?;
         let secret = |name: &str| Some(environment.secret(name).unwrap_or_else(|| stand_in(name)));
         let variable = |name: &str| Some(environment.variable(name).unwrap_or_else(|| format!("env.{name}")));
         Ok(history::explain(dossier, Resolver::new(&secret, &variable, &|_| None)))

@@ -9,6 +9,7 @@ mod dry_run;
 mod ended;
 mod events;
 mod explain;
+mod failed;
 mod health;
 mod new;
 mod progress;
@@ -58,7 +59,7 @@ enum Command {
     /// List the latest events
     Events(events::Events),
     /// List the runs that failed and need your attention
-    Failed(events::Failed),
+    Failed(failed::Failed),
     /// Explain what happened to an event, and why rules did or did not run
     Explain(explain::Explain),
     /// Run an event or its failed runs again

@@ -58,9 +58,9 @@ impl New {
         Ok(match (&self.recipe, &self.event, &self.from) {
             (Some(name), ..) => Some(drafts::recipe(name).map_err(anyhow::Error::msg)?),
             (_, Some(event), _) => {
-                let records = self.data.records()?;
-                let id = records.ask(|r| r.find(event))?;
-                let event = records.ask(|r| r.dossier(id))?.event;
+                let queries = self.data.queries()?;
+                let id = queries.ask(|r| r.find(event))?;
+                let event = queries.ask(|r| r.dossier(id))?.event;
                 Some(drafts::draft(&event.into(), &format!("the event {id}")))
             }
             (.., Some(file)) => Some(drafts::draft(&self.sample(file)?, &file.display().to_string())),

@@ -64,10 +64,10 @@ pub struct Replay {
 
 impl Replay {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let mut hands = Hands { records: self.data.records()?, commands: self.data.commands()? };
+        let mut access = Access { queries: self.data.queries()?, commands: self.data.commands()? };
         let today = match self.again {
             true => {
-                let loaded = self.rules.around.load(&self.rules.rules, Secrets::Stood)?;
+                let loaded = self.rules.load_options.load(&self.rules.rules, Secrets::Stood)?;
                 let Some(ruleset) = loaded.ruleset else {
                     write!(stdout(), "{}", problem::draw_all(&loaded.problems))?;
                     return Ok(Ended::Problems);
@@ -78,21 +78,21 @@ impl Replay {
         };
         let mode = today.as_ref().map_or(Mode::GoOn, Mode::StartAnew);
         let total = match self.events.is_empty() {
-            false => self.named(&mut hands, &mode)?,
-            true => self.chosen(&mut hands, &mode)?,
+            false => self.named(&mut access, &mode)?,
+            true => self.chosen(&mut access, &mode)?,
         };
-        if total > 0 && !hands.commands.is_served() {
+        if total > 0 && !access.commands.is_served() {
             writeln!(stdout(), "nothing runs until you start `doorbell serve`")?;
         }
         Ok(Ended::Good)
     }
 
-    fn named(&self, hands: &mut Hands, mode: &Mode) -> anyhow::Result<usize> {
+    fn named(&self, access: &mut Access, mode: &Mode) -> anyhow::Result<usize> {
         let mut out = stdout();
         let mut total = 0;
         for event in &self.events {
-            let id = hands.records.ask(|r| r.find(event))?;
-            let count = self.once(hands, id, mode)?;
+            let id = access.queries.ask(|r| r.find(event))?;
+            let count = self.once(access, id, mode)?;
             total += count;
             match (count, mode) {
                 (0, Mode::GoOn) => writeln!(out, "{id}: no run has failed; to run the event again from the start, add --again")?,
@@ -104,7 +104,7 @@ impl Replay {
         Ok(total)
     }
 
-    fn chosen(&self, hands: &mut Hands, mode: &Mode) -> anyhow::Result<usize> {
+    fn chosen(&self, access: &mut Access, mode: &Mode) -> anyhow::Result<usize> {
         let state = self.state.as_deref().and_then(State::read).unwrap_or(State::Failed);
         if !mode.fits(state) {
             anyhow::bail!("runs that are {} have nothing left to do; to start them again, add --again", state.word());
@@ -115,7 +115,7 @@ impl Replay {
             since: self.since.unwrap_or(Timestamp::UNIX_EPOCH),
             until: self.until.unwrap_or(Timestamp::MAX),
         };
-        let chosen = hands.records.ask(|r| replay::choose(r, choice))?;
+        let chosen = access.queries.ask(|r| replay::choose(r, choice))?;
         if chosen.events.is_empty() {
             writeln!(stdout(), "no {} run matches", state.word())?;
             return Ok(0);
@@ -124,17 +124,17 @@ impl Replay {
             show(&chosen, mode)?;
             return Ok(0);
         }
-        let total = self.all(hands, &chosen, mode)?;
+        let total = self.all(access, &chosen, mode)?;
         writeln!(stdout(), "{} of {} will {}", number(total, "run"), number(chosen.events.len(), "event"), verb(mode))?;
         Ok(total)
     }
 
     /// Replays all selected events, no faster than requested, and shows the progress; returns the number of runs.
-    fn all(&self, hands: &mut Hands, chosen: &Chosen, mode: &Mode) -> anyhow::Result<usize> {
+    fn all(&self, access: &mut Access, chosen: &Chosen, mode: &Mode) -> anyhow::Result<usize> {
         let mut progress = Progress::new("replaying", chosen.events.len() as u64);
         let (began, mut total) = (Instant::now(), 0);
         for (n, one) in (1..).zip(&chosen.events) {
-            total += self.once(hands, one.event, mode)?;
+            total += self.once(access, one.event, mode)?;
             progress.at(n);
             if let Some(rate) = self.rate {
                 let due = Duration::from_secs_f64(n as f64 / f64::from(rate));
@@ -145,9 +145,9 @@ impl Replay {
     }
 
     /// Replays one event; returns the number of runs.
-    fn once(&self, hands: &mut Hands, event: EventId, mode: &Mode) -> anyhow::Result<usize> {
-        let command = hands.records.ask(|r| replay::command(r, event, self.rule.as_deref(), mode))?;
-        match hands.commands.perform(command).map_err(anyhow::Error::msg)? {
+    fn once(&self, access: &mut Access, event: EventId, mode: &Mode) -> anyhow::Result<usize> {
+        let command = access.queries.ask(|r| replay::command(r, event, self.rule.as_deref(), mode))?;
+        match access.commands.perform(command).map_err(anyhow::Error::msg)? {
             Done::Runs(runs) => Ok(runs),
             _ => anyhow::bail!("the running Doorbell sent an unexpected answer"),
         }
@@ -155,8 +155,8 @@ impl Replay {
 }
 
 /// What a replay reads from, and sends its commands to.
-struct Hands {
-    records: Asked,
+struct Access {
+    queries: Asked,
     commands: Commands,
 }
 

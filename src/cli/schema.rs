@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::ended::Ended;
 use super::terminal::stdout;
-use crate::rule::words;
+use crate::rule::schema;
 
 #[derive(Args)]
 #[command(
@@ -16,7 +16,7 @@ pub struct Schema {}
 
 impl Schema {
     pub fn run(self) -> anyhow::Result<Ended> {
-        writeln!(stdout(), "{}", serde_json::to_string_pretty(&words::schema())?)?;
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(&schema::json_schema())?)?;
         Ok(Ended::Good)
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::ended::Ended;
 use super::terminal::stdout;
-use crate::problem::nearest;
+use crate::text::nearest::nearest;
 use crate::verify;
 
 #[derive(Args)]
@@ -19,10 +19,10 @@ pub struct Senders {
 impl Senders {
     pub fn run(self) -> anyhow::Result<Ended> {
         let mut out = stdout();
-        let senders = verify::senders();
+        let senders = verify::known_senders();
         let Some(wanted) = &self.name else {
-            for (name, told) in &senders {
-                writeln!(out, "  {name:28} {}", told.title)?;
+            for (name, facts) in &senders {
+                writeln!(out, "  {name:28} {}", facts.title)?;
             }
             writeln!(
                 out,
@@ -31,42 +31,42 @@ impl Senders {
             writeln!(out, "Others: bearer, basic, token, and custom for any other way of signing (docs/senders.md).")?;
             return Ok(Ended::Good);
         };
-        let Some((name, told)) = senders.iter().find(|(name, _)| name == wanted) else {
+        let Some((name, facts)) = senders.iter().find(|(name, _)| name == wanted) else {
             let near = nearest(wanted, senders.iter().map(|(name, _)| *name));
             let near = near.map_or_else(String::new, |n| format!("; did you mean {n}?"));
             anyhow::bail!("there is no sender called `{wanted}`{near} (`doorbell senders` lists them)");
         };
-        writeln!(out, "{}\n", told.title)?;
-        writeln!(out, "webhooks:\n  /{name}:\n    verify: {}", told.write)?;
-        if let Some((words, handshake)) = verify::words(name) {
+        writeln!(out, "{}\n", facts.title)?;
+        writeln!(out, "webhooks:\n  /{name}:\n    verify: {}", facts.write)?;
+        if let Some((scheme, handshake)) = verify::as_custom(name) {
             let secret = name.to_uppercase();
             writeln!(
                 out,
                 "\nThe same, written out under `custom:`:\n\n    verify:\n      custom:\n        secret: \"{{{{ secret.{secret}_SECRET }}}}\""
             )?;
-            for line in words.lines() {
+            for line in scheme.lines() {
                 writeln!(out, "      {line}")?;
             }
             if let Some(handshake) = handshake {
                 writeln!(out, "        {handshake}")?;
             }
         }
-        writeln!(out, "\nAt {}: {}.", told.title, told.paste)?;
-        match told.within.as_str() {
+        writeln!(out, "\nAt {}: {}.", facts.title, facts.paste)?;
+        match facts.within.as_str() {
             "" => writeln!(out, "It is not known how long it waits for an answer; Doorbell answers as soon as the event is saved.")?,
             within => writeln!(out, "It waits {within} for an answer.")?,
         }
-        match told.delivery_id.as_slice() {
+        match facts.delivery_id.as_slice() {
             [] => writeln!(out, "It does not send an id for each delivery.")?,
             fields => writeln!(
                 out,
                 "Repeated deliveries are detected by {} for {} hours.",
                 fields.join(" and "),
-                told.remembered.unwrap_or(72).max(72)
+                facts.remembered.unwrap_or(72).max(72)
             )?,
         }
-        if !told.note.is_empty() {
-            writeln!(out, "Note: {}.", told.note)?;
+        if !facts.note.is_empty() {
+            writeln!(out, "Note: {}.", facts.note)?;
         }
         Ok(Ended::Good)
     }

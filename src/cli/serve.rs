@@ -17,12 +17,13 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use super::ended::Ended;
-use super::settings::{Around, Data, Rules, Secrets, counted, length, network};
+use super::settings::{Data, LoadOptions, Rules, Secrets, counted, length, network};
 use super::terminal::{self, stderr, stdout};
 use crate::action::files::folder::Output;
 use crate::action::files::writer::Files;
 use crate::action::http::client::Net;
-use crate::action::world::{PendingReplies, World};
+use crate::action::pending_replies::PendingReplies;
+use crate::action::world::World;
 use crate::disk;
 use crate::engine::care::health::Health;
 use crate::engine::care::retention::Retention;
@@ -31,9 +32,10 @@ use crate::engine::intake::key_cache::KeyCache;
 use crate::engine::intake::rate_limit::RateLimiter;
 use crate::engine::intake::rejections::Rejections;
 use crate::engine::rules::environment::HandedOverSecrets;
-use crate::engine::rules::reload::{Standing, Watch, in_force};
+use crate::engine::rules::reload::{LastEditProblems, Watch, in_force};
+use crate::engine::run::ledger::StoreLedger;
 use crate::engine::run::old_rules::{OldRules, RulesOfRuns, Unready};
-use crate::engine::run::recovery::{Intents, recover};
+use crate::engine::run::recovery::recover;
 use crate::engine::run::watchdog::Watchdog;
 use crate::engine::run::worker::Worker;
 use crate::engine::task::memory::{MOST_READ, Memory};
@@ -103,9 +105,9 @@ pub struct Serve {
 
 impl Serve {
     pub fn run(mut self) -> anyhow::Result<Ended> {
-        self.rules.around.handed = Some(self.data.data.clone());
+        self.rules.load_options.handed = Some(self.data.data.clone());
         terminal::write_log();
-        let loaded = self.rules.around.load(&self.rules.rules, Secrets::Real)?;
+        let loaded = self.rules.load_options.load(&self.rules.rules, Secrets::Real)?;
         let serious: Vec<_> = loaded.problems.iter().filter(|p| p.severity != Severity::Note).cloned().collect();
         let _ = write!(stderr(), "{}", problem::draw_all(&serious));
         let Some(ruleset) = loaded.ruleset else {
@@ -154,7 +156,7 @@ impl Serve {
         })?;
         let store = store::open(&self.data.data)?;
         let folder = output.id().to_owned();
-        let files = Files::new(output, Arc::new(Intents { store: store.clone(), folder: folder.clone() }));
+        let files = Files::new(output, Arc::new(StoreLedger { store: store.clone(), folder: folder.clone() }));
         recover(&store, &files, &folder).await?;
         let (watchdog, marked) = Watchdog::open(&self.data.data).context("the data folder cannot be written to")?;
         for (event, rule) in store.crashed_with(marked, Timestamp::now()).await? {
@@ -165,27 +167,27 @@ impl Serve {
         let said = counted(&ruleset);
         let rules = Arc::new(ArcSwap::from_pointee(in_force(ruleset, store.as_ref()).await?));
         let pending = Arc::new(PendingReplies::default());
-        let net = Arc::new(Net::new(self.rules.around.allowed(), self.calls.into(), self.calls_per_host.into()));
+        let net = Arc::new(Net::new(self.rules.load_options.allowed(), self.calls.into(), self.calls_per_host.into()));
         let key_cache = KeyCache::new(net.clone());
         let world = World { net: net.clone(), files, pending: pending.clone() };
         let worker = Worker::new(
             store.clone(),
             world,
-            RulesOfRuns::new(rules.clone(), Box::new(OldRulesOnDisk(self.rules.around.clone()))),
+            RulesOfRuns::new(rules.clone(), Box::new(OldRulesOnDisk(self.rules.load_options.clone()))),
             watchdog,
         );
-        let (standing, supervisor) = (Standing::default(), Supervisor::default());
+        let (last_edit, supervisor) = (LastEditProblems::default(), Supervisor::default());
         let handed = HandedOverSecrets::of(&self.data.data);
         let watch = {
-            let around = self.rules.around.clone();
-            let load = Arc::new(move |files| around.load_files(files, Secrets::Real));
+            let load_options = self.rules.load_options.clone();
+            let load = Arc::new(move |files| load_options.load_files(files, Secrets::Real));
             Watch {
                 folder: self.rules.rules.clone(),
                 load,
                 rules: rules.clone(),
                 store: store.clone(),
-                standing: standing.clone(),
-                secrets: secrets_now(self.rules.around.clone()),
+                last_edit: last_edit.clone(),
+                secrets: secrets_now(self.rules.load_options.clone()),
                 again: handed.changed(),
             }
         };
@@ -212,7 +214,7 @@ impl Serve {
             supervisor.keep("renewing the certificate", move || tls.clone().renew());
         }
         let stopping = Arc::new(AtomicBool::new(false));
-        let health = Arc::new(Health { rules: rules.clone(), standing, net, supervisor: supervisor.clone(), stopping: stopping.clone() });
+        let health = Arc::new(Health { rules: rules.clone(), last_edit, net, supervisor: supervisor.clone(), stopping: stopping.clone() });
         let socket = Arc::new(control::listen(&self.data.data).context("the socket for commands cannot be created in the data folder")?);
         supervisor.keep("accepting commands", {
             let (worker, store, health) = (worker.clone(), store.clone(), health.clone());
@@ -289,15 +291,15 @@ async fn load_again_when_asked(again: Arc<Notify>) {
 }
 
 /// The current values of the secrets.
-fn secrets_now(around: Around) -> crate::engine::rules::reload::Secrets {
+fn secrets_now(load_options: LoadOptions) -> crate::engine::rules::reload::Secrets {
     Arc::new(move |names| {
-        let Ok(environment) = around.environment() else { return Vec::new() };
+        let Ok(environment) = load_options.environment() else { return Vec::new() };
         names.iter().map(|name| environment.secret(name).map(Secret::new)).collect()
     })
 }
 
 /// Rules from file versions that are no longer in use, read with the current secrets.
-struct OldRulesOnDisk(Around);
+struct OldRulesOnDisk(LoadOptions);
 
 impl OldRules for OldRulesOnDisk {
     fn read(&self, file: String, text: String, rule: &str) -> Result<(Rule, Vault), Unready> {

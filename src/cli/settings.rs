@@ -1,4 +1,5 @@
-//! Options that several commands share, and what is created from them.
+//! Options that several commands share, and what is made of them: the loader of rules, the store to ask. Also how
+//! commands read headers, networks and lengths of time, and how they write counts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::rule::access;
 use crate::rule::load::{Loaded, load};
 use crate::rule::ruleset::Ruleset;
 use crate::store;
-use crate::store::contract::{self, Records};
+use crate::store::contract::{self, Queries};
 use crate::yaml::duration;
 
 /// Where the rules are, and what they may use.
@@ -27,11 +28,11 @@ pub struct Rules {
     #[arg(long, env = "DOORBELL_RULES", default_value = "rules", value_name = "FOLDER")]
     pub rules: PathBuf,
     #[command(flatten)]
-    pub around: Around,
+    pub load_options: LoadOptions,
 }
 
 #[derive(Args, Clone, Debug)]
-pub struct Around {
+pub struct LoadOptions {
     /// A file of NAME=value lines with secrets and variables
     #[arg(long, env = "DOORBELL_ENV_FILE", value_name = "FILE")]
     pub env_file: Option<PathBuf>,
@@ -59,9 +60,9 @@ pub struct Data {
 
 impl Data {
     /// The store, for reading.
-    pub fn records(&self) -> anyhow::Result<Asked> {
+    pub fn queries(&self) -> anyhow::Result<Asked> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().context("Doorbell cannot start")?;
-        Ok(Asked { records: store::records(&self.data)?, runtime })
+        Ok(Asked { queries: store::queries(&self.data)?, runtime })
     }
 
     /// The owner of the store, for changing it.
@@ -72,18 +73,18 @@ impl Data {
 
 /// A store that handles one query at a time.
 pub struct Asked {
-    records: Arc<dyn Records>,
+    queries: Arc<dyn Queries>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Asked {
     /// Runs a query, and waits for the result.
-    pub fn ask<'a, T, F: Future<Output = contract::Result<T>>>(&'a self, question: impl FnOnce(&'a dyn Records) -> F) -> anyhow::Result<T> {
-        Ok(self.runtime.block_on(question(self.records.as_ref()))?)
+    pub fn ask<'a, T, F: Future<Output = contract::Result<T>>>(&'a self, question: impl FnOnce(&'a dyn Queries) -> F) -> anyhow::Result<T> {
+        Ok(self.runtime.block_on(question(self.queries.as_ref()))?)
     }
 }
 
-impl Around {
+impl LoadOptions {
     pub fn allowed(&self) -> Allowed {
         Allowed { networks: self.allow_network.clone(), hosts: self.allow_host.clone() }
     }

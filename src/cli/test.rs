@@ -12,9 +12,10 @@ use serde_json::{Map, Value};
 
 use super::dry_run::drawn;
 use super::ended::Ended;
-use super::settings::{Around, Secrets, number};
+use super::settings::{LoadOptions, Secrets, number};
 use super::terminal::stdout;
 use crate::action::contract::{EffectView, MockResponse};
+use crate::action::kind_of;
 use crate::expr::condition::trace;
 use crate::expr::number;
 use crate::model::event::{Event, EventId};
@@ -27,7 +28,7 @@ use crate::rule::test::{Body, Expected, Reply, Test};
 use crate::rule::{Rule, UNDECIDED};
 use crate::secret::Vault;
 use crate::text::printable::short;
-use crate::verify::contract::Guard;
+use crate::verify::guard::Guard;
 
 /// The value of `now` in tests: 2030-01-01T00:00:00Z.
 const NOW: i64 = 1_893_456_000;
@@ -44,12 +45,12 @@ pub struct RunTests {
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
     #[command(flatten)]
-    around: Around,
+    load_options: LoadOptions,
 }
 
 impl RunTests {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let loaded = self.around.load(&self.path, Secrets::Words)?;
+        let loaded = self.load_options.load(&self.path, Secrets::Words)?;
         let mut out = stdout();
         let Some(ruleset) = loaded.ruleset else {
             write!(out, "{}", problem::draw_all(&loaded.problems))?;
@@ -74,11 +75,11 @@ impl RunTests {
                         let (line, column) = rule.source.locate(&test.path).unwrap_or((1, 1));
                         writeln!(out, "✗ {}: {}", rule.name, test.name)?;
                         writeln!(out, "    {}:{line}:{column}", rule.source.name)?;
-                        let told = match other {
-                            Ok(told) => told.unwrap_or_default(),
+                        let shown = match other {
+                            Ok(differences) => differences.unwrap_or_default(),
                             Err(why) => format!("    {why:#}\n"),
                         };
-                        writeln!(out, "{}", told.trim_end_matches('\n'))?;
+                        writeln!(out, "{}", shown.trim_end_matches('\n'))?;
                     }
                 }
             }
@@ -131,19 +132,19 @@ impl Stage<'_> {
                 return Ok(None);
             }
             // A test has no secrets, only their names.
-            let told = trace::tell(&self.rule.condition, &scope, &Vault::default(), true);
-            return Ok(Some(format!("    the rule did not run:\n{}", drawn(&told, 8))));
+            let trace = trace::explain(&self.rule.condition, &scope, &Vault::default(), true);
+            return Ok(Some(format!("    the rule did not run:\n{}", drawn(&trace, 8))));
         };
         if started.step == UNDECIDED {
             return Ok(Some(format!("    the rule would fail: {}\n", self.rule.why_undecided())));
         }
         let (dry_steps, _) = dry_steps_of(self.rule, started.step, &event, &self.ruleset.vault, &mut Given(&test.replies, 0));
-        let told = |verb: &str| test.expect.iter().any(|e| e.verb == verb);
+        let is_quiet = |verb: &str| kind_of(verb).is_some_and(|kind| kind.is_quiet()) && test.expect.iter().all(|e| e.verb != verb);
         let mut got: Vec<EffectView> = Vec::new();
         let mut failed: Vec<String> = Vec::new();
         for dry_step in dry_steps {
             match dry_step.what {
-                What::Effect { view, .. } if matches!(&*view.verb, "log" | "stop") && !told(&view.verb) => {}
+                What::Effect { view, .. } if is_quiet(&view.verb) => {}
                 What::Effect { view, .. } => got.push(view),
                 What::Failed(why) => {
                     failed.push(format!("    step {} ({}) would fail: {why}\n", dry_step.step.number, dry_step.step.title()))

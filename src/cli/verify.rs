@@ -19,7 +19,8 @@ use crate::model::request::Request;
 use crate::problem;
 use crate::route;
 use crate::verify;
-use crate::verify::contract::{Guard, KeyAt, Keys, Published};
+use crate::verify::guard::{Guard, Keys};
+use crate::verify::verifier::{KeyAt, Published};
 
 /// How much of the content to sign is shown, in characters.
 const SHOWN: usize = 300;
@@ -80,7 +81,7 @@ impl VerifyRequest {
         };
         match self.sender.starts_with('/') {
             true => {
-                let loaded = self.rules.around.load(&self.rules.rules, Secrets::Real)?;
+                let loaded = self.rules.load_options.load(&self.rules.rules, Secrets::Real)?;
                 let Some(ruleset) = loaded.ruleset else {
                     eprint!("{}", problem::draw_all(&loaded.problems));
                     return Ok(Ended::Problems);
@@ -93,7 +94,7 @@ impl VerifyRequest {
                 let name = self.secret_env.as_deref().context("use --secret-env to name the variable that contains the secret")?;
                 let secret = std::env::var(name).ok().filter(|s| !s.is_empty());
                 let secret = secret.with_context(|| format!("the variable {name} is not set, or empty"))?;
-                let guard = verify::guard(&self.sender, &secret, base).map_err(anyhow::Error::msg)?;
+                let guard = verify::guard_for(&self.sender, &secret, base).map_err(anyhow::Error::msg)?;
                 self.judge(&guard, &request)
             }
         }
@@ -137,7 +138,7 @@ impl VerifyRequest {
             return Ok(Ok(at.into_iter().map(|at| (at.address().to_owned(), key.clone())).collect()));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let key_cache = KeyCache::new(Arc::new(Net::new(self.rules.around.allowed(), 1, 1)));
+        let key_cache = KeyCache::new(Arc::new(Net::new(self.rules.load_options.allowed(), 1, 1)));
         Ok(runtime.block_on(key_cache.keys(&at, "")))
     }
 }

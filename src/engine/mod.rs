@@ -1,5 +1,6 @@
-//! What Doorbell does by itself: accept requests, run rules, keep rules and store up to date. Of the modules below
-//! `operations`, only this one reads the clock, spawns tasks and draws random numbers. Results are presented by
+//! What Doorbell does by itself: accept requests, run rules, keep rules and store up to date. Except for the modules
+//! above it, and the date of an answer in `action/http/client.rs`, only this one reads the wall clock. It starts the
+//! tasks that run as long as Doorbell does; a store and a file writer have one of their own. Results are presented by
 //! `operations`, `web` and `cli`.
 
 pub mod care;

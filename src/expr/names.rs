@@ -8,8 +8,8 @@ use std::cell::{Cell, RefCell};
 
 use crate::expr::field::{Field, ROOTS, Root};
 use crate::model::run::ERROR;
-use crate::problem::nearest;
 use crate::secret::{SHORT, Vault};
+use crate::text::nearest::nearest;
 use crate::yaml::fields::Item;
 
 /// The placeholder for a secret where rules are loaded without their secrets.
@@ -215,16 +215,16 @@ impl<'a> Names<'a> {
 
     fn missing(&self, message: String, label: String, item: &Item, within: Option<&str>) {
         self.lookup.missing.borrow_mut().push(message.clone());
-        let told = if self.disabled { item.note(message) } else { item.problem(message) };
-        let told = match within {
-            Some(letters) => told.within(letters),
-            None => told,
+        let draft = if self.disabled { item.note(message) } else { item.problem(message) };
+        let draft = match within {
+            Some(letters) => draft.within(letters),
+            None => draft,
         };
-        let told = told.label(label);
-        if self.disabled { told.note("this rule is switched off, so this is only a note").add() } else { told.add() }
+        let draft = draft.label(label);
+        if self.disabled { draft.note("this rule is switched off, so this is only a note").add() } else { draft.add() }
     }
 
-    fn unknown(&self, name: &str, field: &Field, told: crate::yaml::reader::ProblemDraft) {
+    fn unknown(&self, name: &str, field: &Field, draft: crate::yaml::reader::ProblemDraft) {
         let (text, rest) = (field.text(), field.rest());
         let foreign = match name {
             "headers" => Some(format!("header{rest}")),
@@ -242,12 +242,12 @@ impl<'a> Names<'a> {
         };
         if name.chars().all(|c| c.is_ascii_digit()) && !rest.is_empty() {
             let bare = rest.trim_start_matches('.').trim_start_matches("body.");
-            told.label(format!("a number before a name is syntax from another tool: write `body.{bare}`")).add();
+            draft.label(format!("a number before a name is syntax from another tool: write `body.{bare}`")).add();
             return;
         }
         let mine = self.named.iter().map(String::as_str);
         if !self.blocks.borrow().is_empty() && foreign.is_none() {
-            told.label(format!("inside a block write `this.{text}`")).note(format!("fields begin with: this, {}", ROOTS.join(", "))).add();
+            draft.label(format!("inside a block write `this.{text}`")).note(format!("fields begin with: this, {}", ROOTS.join(", "))).add();
             return;
         }
         let label = match (foreign, nearest(name, mine), nearest(name, ROOTS)) {
@@ -255,7 +255,7 @@ impl<'a> Names<'a> {
             (_, Some(near), _) | (_, None, Some(near)) => format!("did you mean `{near}{rest}`?"),
             _ => format!("did you mean `body.{text}`?"),
         };
-        let told = told.label(label).note(format!("fields begin with: {}", ROOTS.join(", ")));
-        if self.named.is_empty() { told.add() } else { told.note(format!("names in this rule: {}", self.named.join(", "))).add() }
+        let draft = draft.label(label).note(format!("fields begin with: {}", ROOTS.join(", ")));
+        if self.named.is_empty() { draft.add() } else { draft.note(format!("names in this rule: {}", self.named.join(", "))).add() }
     }
 }

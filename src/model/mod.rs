@@ -4,6 +4,8 @@
 pub mod answer;
 pub mod budget;
 pub mod event;
+pub mod hash;
+pub mod intent;
 pub mod outcome;
 pub mod place;
 pub mod request;

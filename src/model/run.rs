@@ -24,11 +24,6 @@ pub type RunId = i64;
 /// Identifies a rule file's text by its content: SHA-256, in hex.
 pub type TextHash = Arc<str>;
 
-/// The id of some content: SHA-256, in hex.
-pub fn hash(content: &[u8]) -> String {
-    ring::digest::digest(&ring::digest::SHA256, content).as_ref().iter().map(|b| format!("{b:02x}")).collect()
-}
-
 /// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -317,25 +312,6 @@ impl Run {
         let replay = if self.replays > 0 { format!("-r{}", self.replays) } else { String::new() };
         format!("{}-{}-{step}-{element}{replay}", self.event, self.id)
     }
-}
-
-/// What a file's writer is about to do, saved before it does it, so that the state after a crash is known.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Intent {
-    /// Relative to the output folder, with `/`.
-    pub file: String,
-    /// The file's inode number, so that a different file with the same name is not mistaken for it.
-    pub identity: u64,
-    /// The offset at which the write begins, and its length in bytes.
-    pub offset: u64,
-    pub length: u64,
-    /// SHA-256 of the bytes, in hex; for a workbook, the batch id that it will contain.
-    pub digest: String,
-    /// Whether the whole file is replaced by a new one, whose inode number is `identity`.
-    #[serde(default)]
-    pub replaced: bool,
-    /// The effects that these lines or rows belong to.
-    pub runs: Vec<(RunId, u32, u32)>,
 }
 
 #[cfg(test)]

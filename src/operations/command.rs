@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::event::EventId;
 use crate::model::run::TextHash;
-use crate::store::contract::{Cancelled, NewRun, Pruned, Pruning, Result, Store, Waiting};
+use crate::store::contract::{Cancelled, NewRun, Pruned, Pruning, Result, Store, WaitingRuns};
 
 /// A change to make.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,7 +16,7 @@ pub enum Command {
     /// Starts rules again for an event, with the given rule files: hash, name and content.
     StartAnew { event: EventId, runs: Vec<NewRun>, texts: Vec<(TextHash, String, String)> },
     /// Ends waiting runs.
-    Cancel(Waiting),
+    Cancel(WaitingRuns),
     /// Deletes at most `most` finished events after the number `after`.
     Prune { what: Pruning, after: i64, most: usize },
 }

@@ -8,7 +8,7 @@ use crate::body;
 use crate::expr::field::Field;
 use crate::expr::spell::spell;
 use crate::model::event::Event;
-use crate::problem::nearest;
+use crate::text::nearest::nearest;
 use crate::text::printable::short;
 
 /// The built-in recipes, by file name.

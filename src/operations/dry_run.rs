@@ -18,7 +18,7 @@ use crate::operations::preview::{DryStep, Replies, What, dry_steps_of, json_repl
 use crate::route;
 use crate::rule::ruleset::{Ruleset, Verdict};
 use crate::secret::Vault;
-use crate::verify::contract::Guard;
+use crate::verify::guard::Guard;
 
 /// A sample webhook made up by a person.
 pub struct Webhook {
@@ -169,7 +169,7 @@ impl Previewer<'_> {
         RulePreview {
             rule: verdict.rule.name.clone(),
             branch: branch(&verdict),
-            trace: verdict.told,
+            trace: verdict.trace,
             steps: dry_steps.into_iter().map(|dry_step| self.step(dry_step)).collect(),
             fails: end == Some(State::Failed),
         }
@@ -265,7 +265,7 @@ rules:
         let preview = preview(&rules(), &event("POST", "/orders", &body), None, &[]).unwrap();
         let rule = &preview.rules[0];
         assert_eq!((rule.branch, rule.fails, preview.ignored_status), (Some(Branch::Else), false, None));
-        let lines: Vec<String> = rule.trace.iter().map(|l| format!("{}: {}", l.words, l.outcome.words())).collect();
+        let lines: Vec<String> = rule.trace.iter().map(|l| format!("{}: {}", l.text, l.outcome.text())).collect();
         assert_eq!(lines[1], "body.a is {{ secret.UNSET }}: NO, it was 1");
         let told = serde_json::to_string(&preview).unwrap();
         assert!(!told.contains("l1ne") && told.contains("***"), "{told}");

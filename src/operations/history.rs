@@ -20,7 +20,7 @@ use crate::model::run::{Attempt, State};
 use crate::rule::load::load;
 use crate::rule::ruleset::{Ruleset, Verdict};
 use crate::rule::{Rule, UNDECIDED};
-use crate::store::contract::{Counts, Dossier, EventPage, Records, Result, RunPage};
+use crate::store::contract::{Counts, Dossier, EventPage, Queries, Result, RunPage};
 use crate::yaml::source::Source;
 
 /// The latest events, newest first, and the totals of the store.
@@ -60,9 +60,9 @@ impl EventLine {
 }
 
 /// Lists the latest events.
-pub async fn events(records: &dyn Records, most: usize) -> Result<EventList> {
-    let events = records.events(most).await?.into_iter().map(EventLine::of).collect();
-    Ok(EventList { events, counts: records.counts().await? })
+pub async fn events(queries: &dyn Queries, most: usize) -> Result<EventList> {
+    let events = queries.events(most).await?.into_iter().map(EventLine::of).collect();
+    Ok(EventList { events, counts: queries.counts().await? })
 }
 
 /// A failed run that needs a person.
@@ -77,7 +77,7 @@ pub struct FailedRun {
 }
 
 /// Lists the failed runs, newest first.
-pub async fn failed(records: &dyn Records, most: usize) -> Result<Vec<FailedRun>> {
+pub async fn failed(queries: &dyn Queries, most: usize) -> Result<Vec<FailedRun>> {
     let line = |page: RunPage| FailedRun {
         event: page.run.event,
         rule: page.run.rule,
@@ -85,7 +85,7 @@ pub async fn failed(records: &dyn Records, most: usize) -> Result<Vec<FailedRun>
         at: page.ended.unwrap_or(page.received),
         why: page.said,
     };
-    Ok(records.failed(most).await?.into_iter().map(line).collect())
+    Ok(queries.failed(most).await?.into_iter().map(line).collect())
 }
 
 /// What an id refers to.
@@ -97,9 +97,9 @@ pub enum Found {
 
 /// Finds an event by its id or the beginning of it, or a rejected request by the id that its sender was given. Rejected
 /// requests are stored in the data folder.
-pub async fn find(records: &dyn Records, data: &Path, id: &str) -> Result<Found> {
-    match records.find(id).await {
-        Ok(event) => Ok(Found::Event(Box::new(records.dossier(event).await?))),
+pub async fn find(queries: &dyn Queries, data: &Path, id: &str) -> Result<Found> {
+    match queries.find(id).await {
+        Ok(event) => Ok(Found::Event(Box::new(queries.dossier(event).await?))),
         Err(e) => Rejections::find(data, id).map(Found::Rejection).ok_or(e),
     }
 }
@@ -222,7 +222,7 @@ fn rules_of_then(dossier: &Dossier, lookup: Resolver) -> Option<Ruleset> {
 fn explained_rule(verdict: Verdict, dossier: &Dossier) -> ExplainedRule {
     let mine = dossier.runs.iter().filter(|(page, _)| page.run.rule == verdict.rule.name);
     let runs: Vec<ExplainedRun> = mine.map(|(page, attempts)| explained_run(page, attempts, Some(verdict.rule))).collect();
-    ExplainedRule { rule: verdict.rule.name.clone(), is_else: verdict.is_else() && !runs.is_empty(), runs, trace: verdict.told }
+    ExplainedRule { rule: verdict.rule.name.clone(), is_else: verdict.is_else() && !runs.is_empty(), runs, trace: verdict.trace }
 }
 
 fn explained_run(page: &RunPage, attempts: &[Attempt], rule: Option<&Rule>) -> ExplainedRun {
@@ -334,7 +334,7 @@ rules:
         assert_eq!((run.steps, run.took_ms), (0, 1400), "no step has ended");
         assert_eq!((run.attempts[1].title.as_str(), run.attempts[1].element, run.attempts[1].number), ("post", Some(2), 2));
         assert!(big.runs.is_empty() && !big.is_else);
-        let outcomes: Vec<String> = big.trace.iter().map(|line| line.outcome.words()).collect();
+        let outcomes: Vec<String> = big.trace.iter().map(|line| line.outcome.text()).collect();
         assert_eq!(outcomes, ["yes", "NO, it was not ***"]);
         assert!(!serde_json::to_string(&explanation).unwrap().contains("s3cr3t"), "{explanation:?}");
     }

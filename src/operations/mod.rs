@@ -1,5 +1,6 @@
-//! What people can view and do, as values: used by the command line, and by every future interface. Nothing here prints, and
-//! nothing returned contains secrets.
+//! What people can view and do, as values, for the command line and every other interface; and the socket by which
+//! commands reach a running `serve` ([`control`]). Nothing here prints. What is made to be shown contains no secrets;
+//! the effects of [`preview`] do, and [`dry_run`] redacts them.
 
 pub mod command;
 pub mod control;

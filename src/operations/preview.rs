@@ -10,14 +10,14 @@ use crate::action::contract::{Effect, EffectView, MockResponse};
 use crate::expr::condition::trace::{self, TraceLine};
 use crate::expr::template::Unrendered;
 use crate::model::event::Event;
-use crate::model::outcome::{Outcome, Success};
+use crate::model::outcome::Outcome;
 use crate::model::run::{Run, State};
 use crate::rule::step::Step;
 use crate::rule::{Rule, UNDECIDED};
 use crate::secret::Vault;
 
 /// The maximum number of steps that are followed; a real run has no such limit.
-const MOST_SCENES: usize = 20_000;
+const MOST_STEPS_SHOWN: usize = 20_000;
 
 /// One thing that would happen.
 pub struct DryStep<'r> {
@@ -51,7 +51,7 @@ pub fn dry_steps_of<'r>(rule: &'r Rule, start: u32, event: &Event, vault: &Vault
     }
     let mut walk = Walk { rule, event, vault, replies, not_done: Vec::new(), dry_steps: Vec::new() };
     let mut run = Run::begin(0, event.id, rule.name.clone(), rule.text.clone(), start, Timestamp::UNIX_EPOCH);
-    while run.state == State::Waiting && walk.dry_steps.len() < MOST_SCENES {
+    while run.state == State::Waiting && walk.dry_steps.len() < MOST_STEPS_SHOWN {
         let Some(step) = rule.step(&run) else { break };
         let (mut outcome, elements) = walk.step(step, &run);
         run = run.after(&mut outcome, &rule.facts(step, elements), Timestamp::UNIX_EPOCH, 0.0);
@@ -78,7 +78,7 @@ impl<'r> Walk<'r, '_> {
             None => None,
             Some(Ok(items)) => Some(items),
             Some(Err(why)) => {
-                self.tell(step, None, What::Failed(why.clone()));
+                self.show(step, None, What::Failed(why.clone()));
                 return (Outcome::failed(why), None);
             }
         };
@@ -88,7 +88,7 @@ impl<'r> Walk<'r, '_> {
         let scope = match item {
             Some(None) => {
                 let name = step.for_each.as_ref().map_or("the list", |f| f.text());
-                self.tell(step, None, What::Empty(format!("{name} is empty")));
+                self.show(step, None, What::Empty(format!("{name} is empty")));
                 return (Outcome::Skipped(String::new()), count);
             }
             Some(Some(item)) => scope.with_item(item, run.place.element as usize + 1),
@@ -98,13 +98,13 @@ impl<'r> Walk<'r, '_> {
             Ok(holds) => holds,
             Err(spent) => {
                 let why = self.rule.place_of(&Unrendered { message: spent.to_string(), path: step.path.clone() });
-                self.tell(step, number, What::Failed(why.clone()));
+                self.show(step, number, What::Failed(why.clone()));
                 return (Outcome::failed(why), count);
             }
         };
         if !holds {
-            let told = trace::tell(&step.condition, &scope, self.vault, true);
-            self.tell(step, number, What::Skipped(told));
+            let trace = trace::explain(&step.condition, &scope, self.vault, true);
+            self.show(step, number, What::Skipped(trace));
             return (Outcome::Skipped(String::new()), count);
         }
         let Some(action) = &step.action else { return (Outcome::Entered, count) };
@@ -112,7 +112,7 @@ impl<'r> Walk<'r, '_> {
             Ok(effect) => effect,
             Err(unrendered) => {
                 let why = self.rule.place_of(&unrendered);
-                self.tell(step, number, What::Failed(why.clone()));
+                self.show(step, number, What::Failed(why.clone()));
                 return (Outcome::failed(why), count);
             }
         };
@@ -126,8 +126,7 @@ impl<'r> Walk<'r, '_> {
         let known = reply.is_some();
         let outcome = match reply.and_then(|reply| effect.answered(reply)) {
             Some(outcome) => outcome,
-            None if view.verb == "stop" => Outcome::Stopped(view.what.clone()),
-            None => Outcome::Done(Success::default()),
+            None => effect.assumed(),
         };
         if let (Some(name), false) = (&step.save_as, known) {
             self.not_done.push(name.clone());
@@ -138,12 +137,12 @@ impl<'r> Walk<'r, '_> {
         };
         // A retry of the same call is not another effect.
         if run.tried == 0 {
-            self.tell(step, number, What::Effect { shown: effect.to_string(), view, failed });
+            self.show(step, number, What::Effect { shown: effect.to_string(), view, failed });
         }
         outcome
     }
 
-    fn tell(&mut self, step: &'r Step, element: Option<usize>, what: What) {
+    fn show(&mut self, step: &'r Step, element: Option<usize>, what: What) {
         self.dry_steps.push(DryStep { step, element, what });
     }
 }

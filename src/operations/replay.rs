@@ -8,7 +8,7 @@ use crate::engine::intake::new_run;
 use crate::model::event::EventId;
 use crate::model::run::State;
 use crate::rule::ruleset::Ruleset;
-use crate::store::contract::{Choice, NewRun, Records, Result};
+use crate::store::contract::{Choice, NewRun, Queries, Result};
 
 /// How an event is replayed.
 pub enum Mode<'r> {
@@ -45,17 +45,17 @@ pub struct ChosenEvent {
 }
 
 /// Finds the events that a choice selects; changes nothing.
-pub async fn choose(records: &dyn Records, choice: Choice) -> Result<Chosen> {
+pub async fn choose(queries: &dyn Queries, choice: Choice) -> Result<Chosen> {
     let state = choice.state;
-    let found = records.chosen(choice).await?;
+    let found = queries.chosen(choice).await?;
     let runs = found.iter().map(|(_, runs)| runs).sum();
     Ok(Chosen { state, events: found.into_iter().map(|(event, runs)| ChosenEvent { event, runs }).collect(), runs })
 }
 
 /// The command that replays one event; only for one rule, if one is given.
-pub async fn command(records: &dyn Records, event: EventId, rule: Option<&str>, mode: &Mode<'_>) -> Result<Command> {
+pub async fn command(queries: &dyn Queries, event: EventId, rule: Option<&str>, mode: &Mode<'_>) -> Result<Command> {
     let Mode::StartAnew(ruleset) = mode else { return Ok(Command::Replay { event, rule: rule.map(str::to_owned) }) };
-    let dossier = records.dossier(event).await?;
+    let dossier = queries.dossier(event).await?;
     let answering = ruleset.answering(&dossier.event);
     let wanted = answering.iter().filter(|started| rule.is_none_or(|name| name == &*started.rule.name));
     // A replay ignores `once_per`.

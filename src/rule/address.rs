@@ -15,7 +15,7 @@ use crate::expr::scope::Scope;
 use crate::model::answer::Answer;
 use crate::model::event::Event;
 use crate::route::Route;
-use crate::verify::{self, contract::Guard};
+use crate::verify::{self, guard::Guard};
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 

@@ -1,4 +1,5 @@
-//! Words of other tools with their Doorbell equivalents, for people who come from those tools.
+//! Words of other tools for the keys of rules and steps, with their Doorbell equivalents. Those for the tests of `if:`
+//! and for helpers are in files of the same name, next to what reads them.
 
 /// In place of a key of a rule.
 pub const RULE_WORDS: [(&str, &str); 31] = [
@@ -70,27 +71,6 @@ pub const STEP_WORDS: [(&str, &str); 34] = [
     ("response", "write `respond: 200`"),
     ("print", "write `log: text`"),
     ("echo", "write `log: text`"),
-];
-/// Fields of verbs.
-pub const FIELDS: [&str; 18] = [
-    "text",
-    "json",
-    "form",
-    "xml",
-    "type",
-    "headers",
-    "query",
-    "auth",
-    "ok",
-    "hosts",
-    "follow_redirects",
-    "columns",
-    "sheet",
-    "formulas",
-    "new_columns",
-    "match",
-    "ignore_case",
-    "skip_missing",
 ];
 /// In place of a field of a step.
 pub const STEP_FIELDS: [(&str, &str); 22] = [

@@ -16,8 +16,8 @@ use crate::expr::template::Destination;
 use crate::expr::template::data::Data;
 use crate::model::retry::Plan;
 use crate::model::run::TextHash;
-use crate::problem::nearest;
 use crate::route::Route;
+use crate::text::nearest::nearest;
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 use crate::yaml::source::Source;
@@ -105,10 +105,10 @@ pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Opti
 fn read_when(fields: &mut Fields) -> Vec<When> {
     let Some(item) = fields.must_unless("when", &RULE_WORDS) else { return Vec::new() };
     if let Node::Text(text) = item.node {
-        let told = item.problem("`when:` must say which webhook starts the rule");
+        let draft = item.problem("`when:` must say which webhook starts the rule");
         match text.starts_with('/') {
-            true => told.label(format!("write when: {{ webhook: {} }}", quoted(text))).add(),
-            false => told.label("write when: { webhook: /path }").add(),
+            true => draft.label(format!("write when: {{ webhook: {} }}", quoted(text))).add(),
+            false => draft.label("write when: { webhook: /path }").add(),
         }
         return Vec::new();
     }

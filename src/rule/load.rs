@@ -9,9 +9,10 @@ use super::address::{self, Address};
 use super::compile::{self, Origin};
 use super::ruleset::Ruleset;
 use crate::expr::names::{Names, Resolver};
-use crate::model::run::hash;
+use crate::model::hash::hash;
 use crate::problem::{self, Problem};
 use crate::route::{Route, Routes};
+use crate::text::nearest::nearest;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
 use crate::yaml::reader::Reader;
@@ -62,14 +63,14 @@ pub fn load(sources: Vec<Source>, lookup: Resolver, require_verify: bool) -> Loa
     }
     // Every address that starts rules, and whether any of these rules is enabled.
     let read = all.rules.iter().filter_map(|(r, ..)| r.as_ref());
-    let rung: Routes<bool> = read.flat_map(|r| r.when.iter().map(|w| (w.route.clone(), r.enabled))).collect();
+    let called: Routes<bool> = read.flat_map(|r| r.when.iter().map(|w| (w.route.clone(), r.enabled))).collect();
     // After the rules: an address that only disabled rules use is as disabled as they are.
     for item in &webhooks {
-        read_webhooks(item, &lookup, &rung, &mut all);
+        read_webhooks(item, &lookup, &called, &mut all);
     }
     // A file that cannot be read at all may contain what seems to be missing in another one.
     if problems.is_empty() {
-        together(&mut all, &rung, require_verify);
+        together(&mut all, &called, require_verify);
     } else {
         unique_names(&all);
     }
@@ -77,7 +78,7 @@ pub fn load(sources: Vec<Source>, lookup: Resolver, require_verify: bool) -> Loa
     drop(entries);
     let rules: Vec<Arc<Rule>> = rules.into_iter().filter_map(|(rule, ..)| rule.map(Arc::new)).collect();
     // An address with only disabled rules does not exist.
-    let addresses: Vec<Address> = addresses.into_iter().map(|(a, _)| a).filter(|a| listens(&rung, &a.route)).collect();
+    let addresses: Vec<Address> = addresses.into_iter().map(|(a, _)| a).filter(|a| listens(&called, &a.route)).collect();
     problems.extend(readers.into_iter().flat_map(Reader::problems));
     problem::sort(&mut problems);
     let good = !problem::any_error(&problems);
@@ -146,8 +147,7 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
             top.problem("this file has neither `rules:` nor `webhooks:`").label(label).add();
             return None;
         }
-        if !fields.left().any(|k| TOP_WORDS.iter().any(|(theirs, _)| *theirs == k) || problem::nearest(k, ["rules", "webhooks"]).is_some())
-        {
+        if !fields.left().any(|k| TOP_WORDS.iter().any(|(theirs, _)| *theirs == k) || nearest(k, ["rules", "webhooks"]).is_some()) {
             top.problem("this file has neither `rules:` nor `webhooks:`").label(label).add();
         }
     }
@@ -156,18 +156,18 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
 }
 
 /// Whether an enabled rule listens there.
-fn listens(rung: &Routes<bool>, route: &Route) -> bool {
-    rung.same(route).any(|enabled| *enabled)
+fn listens(called: &Routes<bool>, route: &Route) -> bool {
+    called.same(route).any(|enabled| *enabled)
 }
 
-fn read_webhooks<'a>(item: &Item<'a>, lookup: &Resolver, rung: &Routes<bool>, all: &mut Gathered<'a>) {
+fn read_webhooks<'a>(item: &Item<'a>, lookup: &Resolver, called: &Routes<bool>, all: &mut Gathered<'a>) {
     for (path, entry) in item.entries("`webhooks:`").unwrap_or_default() {
         match Route::read(&path) {
             Err((message, label)) => entry.problem(message).at_key().label(label).add(),
             Ok(route) => {
                 let mut known = Names::new(lookup);
                 known.placeholders = route.placeholders().map(str::to_owned).collect();
-                known.disabled = rung.same(&route).next().is_some() && !listens(rung, &route);
+                known.disabled = called.same(&route).next().is_some() && !listens(called, &route);
                 all.entries.push((route.clone(), entry.clone()));
                 if let Some(address) = address::read(route, &entry, &known) {
                     all.addresses.push((address, entry));
@@ -193,7 +193,7 @@ fn unique_names(all: &Gathered) {
 }
 
 /// Checks that need all files.
-fn together(all: &mut Gathered, rung: &Routes<bool>, require_verify: bool) {
+fn together(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
     unique_names(all);
     let mut before = Routes::default();
     for (route, entry) in &all.entries {
@@ -208,10 +208,10 @@ fn together(all: &mut Gathered, rung: &Routes<bool>, require_verify: bool) {
     }
     let all_rules_read = all.rules.iter().all(|(r, ..)| r.is_some());
     for (route, entry) in &all.entries {
-        if rung.same(route).next().is_some() {
+        if called.same(route).next().is_some() {
             continue;
         }
-        let texts = || rung.iter().map(|(r, _)| r);
+        let texts = || called.iter().map(|(r, _)| r);
         let near = texts().find(|r| r.text().trim_end_matches('/').eq_ignore_ascii_case(route.text().trim_end_matches('/')));
         if let Some(near) = near {
             entry
@@ -220,17 +220,17 @@ fn together(all: &mut Gathered, rung: &Routes<bool>, require_verify: bool) {
                 .label(format!("write {}", near.text()))
                 .add();
         } else if all_rules_read {
-            let near = problem::nearest(route.text(), texts().map(Route::text));
+            let near = nearest(route.text(), texts().map(Route::text));
             let label =
                 near.map_or("remove it, or write a rule with `when: { webhook: … }`".to_owned(), |n| format!("did you mean {n}?"));
             entry.problem(format!("no rule uses {}", route.text())).at_key().label(label).add();
         }
     }
-    addresses(all, rung, require_verify);
+    addresses(all, called, require_verify);
 }
 
 /// Every address that starts rules has one entry: its own, or the open one.
-fn addresses(all: &mut Gathered, rung: &Routes<bool>, require_verify: bool) {
+fn addresses(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
     let described: Routes<bool> = all.entries.iter().map(|(route, entry)| (route.clone(), entry.node.has("method"))).collect();
     let mut numbers: Routes<usize> = all.addresses.iter().map(|(a, _)| a.route.clone()).zip(0..).collect();
     let mut responding: HashMap<String, &str> = HashMap::new();
@@ -293,10 +293,11 @@ fn addresses(all: &mut Gathered, rung: &Routes<bool>, require_verify: bool) {
         if address.methods.is_empty() {
             address.methods.push("POST".into());
         }
-        if !address.described && listens(rung, &address.route) {
+        if !address.described && listens(called, &address.route) {
             let message = format!("anyone who knows the address {} can call it", address.route.text());
-            let told = if require_verify { place.problem(message) } else { place.warning(message) };
-            told.at_key()
+            let draft = if require_verify { place.problem(message) } else { place.warning(message) };
+            draft
+                .at_key()
                 .label(format!("write under `webhooks:` who may call it: {}: {{ verify: … }}", address.route.text()))
                 .note("`verify: none` leaves it open on purpose")
                 .add();

@@ -1,7 +1,8 @@
 //! The rule language: rules and addresses that are known to be valid.
 //!
-//! A [`Rule`] is made only by [`compile`]. This file decides how an event starts one, and provides what a run needs from
-//! it; it does not depend on any kind of action. The set of all rules is in [`ruleset`].
+//! A [`Rule`] is made only by [`compile`]. This file says how an event starts one, and provides what a run needs from it.
+//! What a step does is behind [`Action`](crate::action::contract::Action): nothing in this folder names a verb. The set of
+//! all rules is in [`ruleset`].
 
 pub mod access;
 pub mod address;
@@ -12,11 +13,11 @@ pub mod items;
 pub mod load;
 pub mod ruleset;
 pub mod run_policy;
+pub mod schema;
 pub mod step;
 pub mod steps;
 pub mod test;
 pub mod wait;
-pub mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,7 +132,7 @@ impl Rule {
     }
 
     /// Whether its address and method match the event.
-    fn is_rung_by(&self, event: &Event) -> bool {
+    fn is_called_by(&self, event: &Event) -> bool {
         let path = route::normal(&event.address);
         let method = |w: &When| w.methods.as_ref().is_none_or(|all| all.contains(&event.method));
         self.enabled && self.when.iter().any(|w| method(w) && w.route.fit(path).is_some())

@@ -25,7 +25,7 @@ pub struct Verdict<'r> {
     /// The first step that runs; `None` if the rule does not run.
     pub starts: Option<u32>,
     /// The evaluation of its `if:`.
-    pub told: Vec<TraceLine>,
+    pub trace: Vec<TraceLine>,
 }
 
 impl Verdict<'_> {
@@ -62,11 +62,11 @@ pub struct InForce {
 impl Ruleset {
     pub fn new(rules: Vec<Arc<Rule>>, mut addresses: Vec<Address>, vault: Arc<Vault>, texts: Vec<(TextHash, Arc<Source>)>) -> Self {
         let enabled = rules.iter().filter(|r| r.enabled);
-        let rung: Routes<&Rule> = enabled.flat_map(|r| r.when.iter().map(|w| (w.route.clone(), &**r))).collect();
+        let called: Routes<&Rule> = enabled.flat_map(|r| r.when.iter().map(|w| (w.route.clone(), &**r))).collect();
         for address in &mut addresses {
             // Every rule that some path of this address can start, with any pattern.
-            let ringing = rung.meeting(&address.route).into_iter().flat_map(|(_, rule)| rule.fields());
-            address.wanted = Projection::of(ringing.chain(&address.delivery_id));
+            let fields = called.meeting(&address.route).into_iter().flat_map(|(_, rule)| rule.fields());
+            address.wanted = Projection::of(fields.chain(&address.delivery_id));
         }
         let index = Index::new(&rules, &addresses);
         Self { rules, addresses, vault, texts, index }
@@ -96,7 +96,7 @@ impl Ruleset {
     fn answering_within(&self, event: &Event, allowance: Allowance) -> Vec<Started> {
         let nothing = Map::new();
         let mut all = Vec::new();
-        for rule in self.index.candidates(event).into_iter().map(|n| &self.rules[n]).filter(|r| r.is_rung_by(event)) {
+        for rule in self.index.candidates(event).into_iter().map(|n| &self.rules[n]).filter(|r| r.is_called_by(event)) {
             let started = rule.start(&rule.scope(event, &self.vault, &nothing).within(allowance));
             let is_enough = allowance == Allowance::Small && started.as_ref().is_some_and(|s| s.step == UNDECIDED);
             all.extend(started);
@@ -114,12 +114,12 @@ impl Ruleset {
             let rule: &Arc<Rule> = rule;
             let scope = || rule.scope(event, &self.vault, &nothing);
             // Each has a budget of its own, because explaining evaluates more than deciding does.
-            let mut told = trace::tell(&rule.condition, &scope(), &self.vault, every_line);
+            let mut trace = trace::explain(&rule.condition, &scope(), &self.vault, every_line);
             if rule.condition.holds(&scope()) == Ok(true) {
-                told.extend(rule.once_per.as_ref().and_then(|o| o.told(&scope())));
+                trace.extend(rule.once_per.as_ref().and_then(|o| o.trace(&scope())));
             }
-            Verdict { rule, starts: rule.start(&scope()).map(|s| s.step), told }
+            Verdict { rule, starts: rule.start(&scope()).map(|s| s.step), trace }
         };
-        self.rules.iter().filter(|r| r.is_rung_by(event)).map(verdict).collect()
+        self.rules.iter().filter(|r| r.is_called_by(event)).map(verdict).collect()
     }
 }

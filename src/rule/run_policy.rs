@@ -101,9 +101,9 @@ impl OncePer {
     }
 
     /// The trace line for an event without such a value.
-    pub fn told(&self, names: &dyn Values) -> Option<TraceLine> {
+    pub fn trace(&self, names: &dyn Values) -> Option<TraceLine> {
         let why = self.claim(names).err()?;
-        Some(TraceLine { depth: 0, words: format!("once per {}", self.field.text()), outcome: Outcome::No(why) })
+        Some(TraceLine { depth: 0, text: format!("once per {}", self.field.text()), outcome: Outcome::No(why) })
     }
 }
 

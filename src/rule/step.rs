@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::aliases::{FIELDS, STEP_FIELDS, STEP_WORDS};
+use super::aliases::{STEP_FIELDS, STEP_WORDS};
 use super::items::items;
 use crate::action::contract::Action;
-use crate::action::verbs;
+use crate::action::{KINDS, verbs};
 use crate::expr::condition::All;
 use crate::expr::condition::read as condition;
 use crate::expr::field::{Field, ROOTS};
@@ -14,7 +14,7 @@ use crate::expr::names::Names;
 use crate::expr::template::list::HELPERS;
 use crate::model::retry::{LONGEST_WAIT, MOST_TRIES, Plan};
 use crate::model::run::ERROR;
-use crate::problem::nearest;
+use crate::text::nearest::nearest;
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 use crate::yaml::locate::Path;
@@ -60,9 +60,9 @@ pub enum OnErrorRead {
     Steps(Vec<Read>),
 }
 
-/// The context of a step, and what follows from it.
+/// Where a step is, and what follows from that.
 #[derive(Clone)]
-pub struct Around {
+pub struct StepContext {
     /// The default number of attempts.
     pub plan: Plan,
     pub inside: Inside,
@@ -119,7 +119,7 @@ pub fn saved_names(steps: &[Item]) -> Vec<String> {
 }
 
 /// Reads one step. The names it saves are known to the steps that follow.
-pub fn read(item: &Item, known: &mut Names, around: &Around) -> Option<Read> {
+pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Read> {
     let mut fields = match item.node {
         Node::Text(text) => {
             not_a_step(item, text);
@@ -128,8 +128,8 @@ pub fn read(item: &Item, known: &mut Names, around: &Around) -> Option<Read> {
         _ => item.fields("a step")?,
     };
     let name = fields.may("name").and_then(|i| i.text());
-    known.in_each.set(around.inside.each() || fields.has("for_each"));
-    let for_each = fields.may("for_each").and_then(|i| match around.inside.each() {
+    known.in_each.set(context.inside.each() || fields.has("for_each"));
+    let for_each = fields.may("for_each").and_then(|i| match context.inside.each() {
         true => {
             i.problem("this step is already inside a `for_each`")
                 .at_key()
@@ -139,10 +139,10 @@ pub fn read(item: &Item, known: &mut Names, around: &Around) -> Option<Read> {
         }
         false => Some(read_for_each(&i, known)),
     });
-    let each = for_each.is_some() || around.inside.each();
+    let each = for_each.is_some() || context.inside.each();
     known.in_each.set(each);
     let condition = fields.may("if").map(|i| condition::read(&i, known)).unwrap_or_default();
-    let plan = read_plan(&mut fields, around.plan.clone());
+    let plan = read_plan(&mut fields, context.plan.clone());
     let timeout = read_timeout(&mut fields);
     let save_as = fields.may("save_as").map(|i| read_save_as(&i, known));
     let found = find_verb(&mut fields, item);
@@ -150,13 +150,13 @@ pub fn read(item: &Item, known: &mut Names, around: &Around) -> Option<Read> {
     let work = match found {
         None => None,
         Some(Verb::Do) => {
-            inside = read_do(&mut fields, known, around, each);
+            inside = read_do(&mut fields, known, context, each);
             known.in_each.set(each);
             inside.as_ref().map(|_| (DO, None))
         }
         Some(Verb::Kind(verb, kind)) => match fields.key(verb).node {
             Node::Map(entries) => {
-                below_the_verb(verb, entries, &fields);
+                below_the_verb(verb, kind.value(), entries, &fields);
                 // A step in the wrong place was already reported; its fields would only repeat that.
                 fields.rest();
                 None
@@ -164,7 +164,7 @@ pub fn read(item: &Item, known: &mut Names, around: &Around) -> Option<Read> {
             _ => kind.read(verb, &mut fields, known).map(|action| (verb, Some(action))),
         },
     };
-    let on_error = fields.may("on_error").map_or(Some(OnErrorRead::Not), |i| read_on_error(&i, known, around, each));
+    let on_error = fields.may("on_error").map_or(Some(OnErrorRead::Not), |i| read_on_error(&i, known, context, each));
     if fields.has("else") {
         fields
             .key("else")
@@ -201,25 +201,19 @@ pub fn read(item: &Item, known: &mut Names, around: &Around) -> Option<Read> {
 fn not_a_step(item: &Item, text: &str) {
     let word = text.split(|c: char| c.is_whitespace() || c == ':').next().unwrap_or("");
     let rest = text.strip_prefix(word).unwrap_or("").trim_start_matches(':').trim();
-    let told = item.problem("a step begins with a verb, a colon and a space");
+    let draft = item.problem("a step begins with a verb, a colon and a space");
     match verbs().find(|(v, _)| *v == word) {
-        Some((verb, _)) => told.label(format!("write `{verb}: {rest}`")).add(),
-        None => told.label("write for example `log: text`").add(),
+        Some((verb, _)) => draft.label(format!("write `{verb}: {rest}`")).add(),
+        None => draft.label("write for example `log: text`").add(),
     }
 }
 
 /// The verb's value was written as a map, with the step's other fields in it.
-fn below_the_verb(verb: &'static str, entries: &[(String, Node)], fields: &Fields) {
+fn below_the_verb(verb: &'static str, what: &str, entries: &[(String, Node)], fields: &Fields) {
     let inner = entries.iter().find(|(k, _)| matches!(k.as_str(), "url" | "to" | "file" | "path" | "status" | "text")).map(|(_, v)| v);
     let shown = match inner {
         Some(Node::Text(t)) => format!("write `{verb}: {t}`, and align the other lines below it with `{verb}`"),
         _ => format!("write the value directly after `{verb}:`, and align the other lines below it with `{verb}`"),
-    };
-    let what = match verb {
-        "append" | "add_row" | "update_row" | "add_or_update_row" => "the file name",
-        "respond" => "the status",
-        "log" | "stop" => "the text",
-        _ => "the address",
     };
     fields.key(verb).problem(format!("{what} belongs directly after `{verb}:`")).label(shown).add();
 }
@@ -235,9 +229,9 @@ fn read_timeout(fields: &mut Fields) -> Option<Duration> {
 }
 
 /// The steps of a `do:`.
-fn read_do(fields: &mut Fields, known: &mut Names, around: &Around, each: bool) -> Option<Vec<Read>> {
+fn read_do(fields: &mut Fields, known: &mut Names, context: &StepContext, each: bool) -> Option<Vec<Read>> {
     let item = fields.must(DO)?;
-    match around.inside {
+    match context.inside {
         Inside::Do { .. } => {
             item.problem("a `do:` cannot be inside another `do:`")
                 .at_key()
@@ -261,13 +255,13 @@ fn read_do(fields: &mut Fields, known: &mut Names, around: &Around, each: bool) 
         }
     }
     let items = items(&item)?;
-    let around = Around { inside: Inside::Do { each }, ..around.clone() };
-    let read: Vec<_> = items.iter().map(|i| read(i, known, &around)).collect();
+    let context = StepContext { inside: Inside::Do { each }, ..context.clone() };
+    let read: Vec<_> = items.iter().map(|i| read(i, known, &context)).collect();
     read.into_iter().collect()
 }
 
-fn read_on_error(item: &Item, known: &mut Names, around: &Around, each: bool) -> Option<OnErrorRead> {
-    if around.inside.fixes() {
+fn read_on_error(item: &Item, known: &mut Names, context: &StepContext, each: bool) -> Option<OnErrorRead> {
+    if context.inside.fixes() {
         item.problem("a step under `on_error:` cannot have an `on_error:` of its own")
             .at_key()
             .label("remove it; if this step fails too, the run fails")
@@ -278,9 +272,9 @@ fn read_on_error(item: &Item, known: &mut Names, around: &Around, each: bool) ->
         Node::Text(word) if word == "continue" => Some(OnErrorRead::Continue),
         Node::List(_) => {
             let items = items(item)?;
-            let around = Around { inside: Inside::Error { each }, ..around.clone() };
+            let context = StepContext { inside: Inside::Error { each }, ..context.clone() };
             known.named.push(ERROR.to_owned());
-            let read: Vec<_> = items.iter().map(|i| read(i, known, &around)).collect();
+            let read: Vec<_> = items.iter().map(|i| read(i, known, &context)).collect();
             known.named.retain(|n| n != ERROR);
             read.into_iter().collect::<Option<_>>().map(OnErrorRead::Steps)
         }
@@ -312,6 +306,11 @@ impl Verb {
             Verb::Kind(verb, _) => verb,
         }
     }
+}
+
+/// Whether some verb can have this key next to it.
+fn is_field(key: &str) -> bool {
+    KINDS.iter().any(|kind| kind.keys().iter().any(|word| word.name == key))
 }
 
 fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
@@ -349,7 +348,7 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
         return None;
     }
     // A field of the verb is not reported as a misspelled verb.
-    let left: Vec<&str> = left.into_iter().filter(|k| !FIELDS.contains(k)).collect();
+    let left: Vec<&str> = left.into_iter().filter(|k| !is_field(k)).collect();
     for key in &left {
         if let Some((_, ours)) = STEP_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)) {
             fields.key(key).problem(format!("there is no verb called `{key}`")).label(*ours).note(list).add();

@@ -1,7 +1,7 @@
 //! Combines the lists of steps of a rule into one flat list, with the graph that gives their order.
 
 use super::items::items;
-use super::step::{self, Around, Inside, OnErrorRead, Read, Step};
+use super::step::{self, Inside, OnErrorRead, Read, Step, StepContext};
 use crate::expr::names::Names;
 use crate::model::retry::Plan;
 use crate::model::run::ERROR;
@@ -18,8 +18,8 @@ pub struct Lists {
 
 /// Reads `then:` or `else:`.
 pub fn read(items: &[Item], known: &mut Names, plan: &Plan) -> Vec<Read> {
-    let around = Around { plan: plan.clone(), inside: Inside::Rule };
-    items.iter().filter_map(|i| step::read(i, known, &around)).collect()
+    let context = StepContext { plan: plan.clone(), inside: Inside::Rule };
+    items.iter().filter_map(|i| step::read(i, known, &context)).collect()
 }
 
 /// Reads the rule's own `on_error:`.
@@ -29,9 +29,9 @@ pub fn read_on_error(item: &Item, known: &mut Names) -> Vec<Read> {
         return Vec::new();
     }
     let plan = Plan { tries: 3, ..Plan::default() };
-    let around = Around { plan, inside: Inside::RuleError };
+    let context = StepContext { plan, inside: Inside::RuleError };
     known.named.push(ERROR.to_owned());
-    let read = items(item).unwrap_or_default().iter().filter_map(|i| step::read(i, known, &around)).collect();
+    let read = items(item).unwrap_or_default().iter().filter_map(|i| step::read(i, known, &context)).collect();
     known.named.retain(|n| n != ERROR);
     read
 }
@@ -71,19 +71,19 @@ fn size(read: &Read) -> u32 {
 }
 
 impl Flattened {
-    fn list(&mut self, list: Vec<Read>, end: Next, around: Surrounding, words: &str) {
+    fn list(&mut self, list: Vec<Read>, end: Next, surrounding: Surrounding, words: &str) {
         let last = list.len();
         for (n, read) in (1..).zip(list) {
             let at = self.steps.len() as u32;
             let next = if n < last { Next::Step(at + size(&read)) } else { end };
-            self.one(read, at, next, around, format!("{words}{n}"));
+            self.one(read, at, next, surrounding, format!("{words}{n}"));
         }
     }
 
-    fn one(&mut self, read: Read, at: u32, next: Next, around: Surrounding, number: String) {
+    fn one(&mut self, read: Read, at: u32, next: Next, surrounding: Surrounding, number: String) {
         let Read { mut step, inside, on_error: read } = read;
         let repeats = step.for_each.is_some();
-        let each = if repeats { Some(at) } else { around.each };
+        let each = if repeats { Some(at) } else { surrounding.each };
         // After the last nested step.
         let back = if repeats { Next::Element(at) } else { next };
         let after_inside = at + 1 + inside.iter().map(size).sum::<u32>();
@@ -95,7 +95,7 @@ impl Flattened {
         step.number = number.clone();
         self.steps.push(step);
         let first_inside = (!inside.is_empty()).then_some(at + 1);
-        self.nodes.push(StepNode { next, each, inside: first_inside, within: around.within, on_error, handles: around.handles });
+        self.nodes.push(StepNode { next, each, inside: first_inside, within: surrounding.within, on_error, handles: surrounding.handles });
         self.list(inside, back, Surrounding { each, within: Some(at), handles: None }, &format!("{number}."));
         if let OnErrorRead::Steps(steps) = read {
             self.list(steps, back, Surrounding { each, within: None, handles: Some(at) }, &format!("{number} on_error "));

@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use crate::action::{KINDS, verbs};
+use crate::text::word::Shape;
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 use crate::yaml::locate::Path;
@@ -55,14 +57,10 @@ pub struct Expected {
     pub verb: String,
     /// The verb's value: an address, a file, a status.
     pub what: String,
-    /// `json`, `json_has`, `form`, `text`, `headers`, `columns`.
+    /// The keys of its kind that a test can expect, such as `json` or `columns`.
     pub fields: Vec<(String, Value)>,
     pub path: Path,
 }
-
-const VERBS: [&str; 12] =
-    ["get", "post", "put", "patch", "delete", "append", "add_row", "update_row", "add_or_update_row", "respond", "log", "stop"];
-const FIELDS: [&str; 9] = ["json", "json_has", "form", "text", "xml", "headers", "columns", "match", "sheet"];
 
 /// Reads `tests:`; problems have been reported.
 pub fn read(item: &Item) -> Vec<Test> {
@@ -170,22 +168,26 @@ fn read_expect(item: &Item) -> Option<Vec<Expected>> {
 fn read_expected(item: &Item) -> Option<Expected> {
     let mut fields: Fields = item.fields("an expected action")?;
     let mut found = None;
-    for verb in VERBS {
+    for (verb, kind) in verbs() {
         if let Some(value) = fields.may(verb) {
-            found = Some((verb, value.text()?));
+            found = Some((verb, kind, value.text()?));
             break;
         }
     }
+    let kinds = found.as_ref().map_or(KINDS.to_vec(), |(_, kind, _)| vec![*kind]);
     let mut wanted = Vec::new();
-    for name in FIELDS {
-        if let Some(value) = fields.may(name) {
-            wanted.push((name.to_owned(), plain(&value)?));
+    for word in kinds.iter().flat_map(|kind| kind.expected()) {
+        if let Some(value) = fields.may(word.name) {
+            let one = plain(&value)?;
+            // A list of one may be written without brackets.
+            let whole = if matches!(word.shape, Shape::List) && !one.is_array() { Value::Array(vec![one]) } else { one };
+            wanted.push((word.name.to_owned(), whole));
         }
     }
     if found.is_none() && !fields.left().any(|_| true) {
         item.problem("the expected action is missing").label("begin with its verb, such as `- post: https://…`").add();
     }
     fields.done(&[("body", "write `json:`, `form:` or `text:`"), ("url", "write `post: https://…`")], &[]);
-    let (verb, what) = found?;
+    let (verb, _, what) = found?;
     Some(Expected { verb: verb.to_owned(), what, fields: wanted, path: item.path.clone() })
 }

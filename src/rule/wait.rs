@@ -1,10 +1,8 @@
 //! Warnings for rules whose callers may not get an answer in time. [`super::run_policy`] reads how long a caller waits.
 
 use super::Rule;
+use crate::action::kind_of;
 use crate::yaml::fields::Item;
-
-/// The verbs whose `timeout` can delay a caller.
-const CALLS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 /// Warns if a waiting caller may not get its answer in time.
 pub fn look(rule: &Rule, item: &Item) {
@@ -16,7 +14,7 @@ pub fn look(rule: &Rule, item: &Item) {
             .label("answer without `respond:`, or remove `one_at_a_time:`")
             .add();
     }
-    for step in rule.steps[..answering].iter().filter(|s| CALLS.contains(&s.verb)) {
+    for step in rule.steps[..answering].iter().filter(|s| kind_of(s.verb).is_some_and(|kind| kind.calls())) {
         if step.timeout > rule.answer_within {
             let place = item.at(&step.path);
             place
@@ -34,8 +32,8 @@ pub fn look(rule: &Rule, item: &Item) {
             answered = None;
         }
         if answered.is_some() && unconditional(n) && node.is_some() {
-            let told = item.at(&step.path).warning("an earlier step may have answered already; the first answer wins");
-            told.label("add an `if:` to each of them").add();
+            let draft = item.at(&step.path).warning("an earlier step may have answered already; the first answer wins");
+            draft.label("add an `if:` to each of them").add();
         }
         if unconditional(n) {
             answered = Some(n);

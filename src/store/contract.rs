@@ -5,7 +5,7 @@
 //! then free for others, and once another owner has taken a run, the dead one can no longer record anything for it
 //! ([`Recorded::LeaseLost`]). Runs of one lane are executed one at a time, in the order in which the store accepted them,
 //! regardless of clocks and ids; only a run that is replayed or restarted may overtake others that wait. Values chosen by
-//! senders (`once_per` values, lanes, delivery ids) can be any text. The program uses [`Store`]; [`Records`] answers
+//! senders (`once_per` values, lanes, delivery ids) can be any text. The program uses [`Store`]; [`Queries`] answers
 //! people's questions.
 
 use std::fmt;
@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::answer::SealedAnswer;
 use crate::model::event::{Event, EventId, Unread};
-use crate::model::run::{Attempt, Intent, Once, Run, RunId, State, TextHash};
+use crate::model::intent::Intent;
+use crate::model::run::{Attempt, Once, Run, RunId, State, TextHash};
 
 /// Why the store could not complete an operation.
 #[derive(Debug)]
@@ -73,6 +74,14 @@ pub struct NewRun {
     pub once: Option<Once>,
 }
 
+impl NewRun {
+    /// The run in its initial state.
+    pub(super) fn begin(&self, id: RunId, event: &Event) -> Run {
+        let run = Run::begin(id, event.id, self.rule.clone(), self.text.clone(), self.step, event.received);
+        Run { lane: self.lane.clone(), ..run }
+    }
+}
+
 /// What happened to a run that an event should start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartResult {
@@ -118,9 +127,9 @@ pub enum Accepted {
     /// leased.
     ///
     /// A caller who only guesses the delivery's id learns nothing and starts nothing: if this is not the same request
-    /// ([`Event::request_hash`]), the state of the answer (`standing`) is empty, and failed runs are restarted only for a
+    /// ([`Event::request_hash`]), the state of the answer (`answer_state`) is empty, and failed runs are restarted only for a
     /// verified sender. The same applies to events stored before request hashes existed.
-    Again { first: EventId, is_same: bool, restarted: usize, standing: Standing },
+    Again { first: EventId, is_same: bool, restarted: usize, answer_state: AnswerState },
 }
 
 /// An attempt at a step, and the run's state after it.
@@ -143,7 +152,7 @@ pub enum Recorded {
 
 /// The state of the answer that a rule gives to an event's caller.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Standing {
+pub struct AnswerState {
     /// What a run has answered.
     pub answer: Option<SealedAnswer>,
     /// Whether unfinished runs of the event remain, so that one may still answer.
@@ -209,7 +218,7 @@ pub struct Pruned {
 
 /// Selects waiting runs: those of an event, of a rule, or both; all if neither is given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Waiting {
+pub struct WaitingRuns {
     pub event: Option<EventId>,
     pub rule: Option<String>,
 }
@@ -254,7 +263,7 @@ pub trait Store: Send + Sync {
     /// Stores an event and its runs. Returns once both are safely on disk. May be repeated.
     fn accept(&self, accept: Accept) -> Doing<'_, Accepted>;
     /// The answer to an event, whichever run gave it.
-    fn answer(&self, event: EventId) -> Doing<'_, Standing>;
+    fn answer(&self, event: EventId) -> Doing<'_, AnswerState>;
     /// Stores attempts and the run's new state, if the run belongs to this owner and `run.turn` is still its turn number,
     /// which then grows by one. Returns once both are safely on disk. May be repeated: the second time changes nothing and
     /// returns [`Recorded::Recorded`] if the run continues, [`Recorded::LeaseLost`] if it was released or has ended.
@@ -293,7 +302,7 @@ pub trait Store: Send + Sync {
     /// Starts rules for a stored event, with the given rule files: hash, name and content. The runs wait to be leased.
     fn start_anew(&self, event: EventId, runs: Vec<NewRun>, texts: Vec<(TextHash, String, String)>, now: Timestamp) -> Doing<'_, usize>;
     /// Ends waiting runs, so that they are never executed. Runs that a living owner is working on are not changed.
-    fn cancel(&self, which: Waiting, now: Timestamp) -> Doing<'_, Cancelled>;
+    fn cancel(&self, which: WaitingRuns, now: Timestamp) -> Doing<'_, Cancelled>;
     /// Deletes up to `most` finished events after the number `after`. How events are numbered is up to the store; the next
     /// batch starts at [`Pruned::after`].
     fn prune(&self, what: Pruning, after: i64, most: usize) -> Doing<'_, Pruned>;
@@ -337,7 +346,7 @@ pub enum Held {
 }
 
 /// What people ask a store. It changes nothing, and works with or without a running `serve`.
-pub trait Records: Send + Sync {
+pub trait Queries: Send + Sync {
     /// The latest events, newest first.
     fn events(&self, most: usize) -> Doing<'_, Vec<EventPage>>;
     /// The failed runs, newest first.

@@ -6,10 +6,12 @@ use std::sync::LazyLock;
 use ring::hmac;
 use serde_json::Value;
 
-use super::contract::{Guard, MOST_UNPROVEN, Published, Scheme, SenderFacts, Signed, Verify};
+use super::contract::{Scheme, SenderFacts};
+use super::guard::Guard;
 use super::key::{Algorithm, Key, KeyForm, unbase64};
-use super::place::spelled;
+use super::location::spelled;
 use super::secret::read_secret;
+use super::verifier::{MOST_UNPROVEN, Published, Signed, Verify};
 use crate::expr::names::{Names, is_stand_in};
 use crate::expr::projection::Projection;
 use crate::model::request::Request;
@@ -33,7 +35,7 @@ impl Scheme for Adyen {
     fn name(&self) -> &'static str {
         "adyen"
     }
-    fn told(&self) -> Option<SenderFacts> {
+    fn facts(&self) -> Option<SenderFacts> {
         Some(SenderFacts {
             title: "Adyen".into(),
             delivery_id: vec![

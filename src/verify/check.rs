@@ -8,11 +8,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use jiff::Timestamp;
 
-use super::contract::{KeyAt, Published, Signed, Verify};
 use super::formula::{Formula, Given};
 use super::key::{Algorithm, Key, KeyForm, unbase64, unhex};
-use super::place::Location;
+use super::location::Location;
 use super::token::Token;
+use super::verifier::{KeyAt, Published, Signed, Verify};
 use crate::model::request::Request;
 use crate::secret::{STRUCK, Secret};
 
@@ -134,7 +134,7 @@ pub(super) struct Time {
 
 /// A scheme without its secret.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Scheme {
+pub(super) struct SignatureScheme {
     pub algorithm: Algorithm,
     pub key: KeyForm,
     /// Any of these may contain a signature.
@@ -152,7 +152,7 @@ pub(super) struct Scheme {
     pub claims: Vec<(String, Vec<Formula>)>,
 }
 
-impl Scheme {
+impl SignatureScheme {
     /// Whether it can only be checked if Doorbell knows its own address.
     pub(super) fn needs_url(&self) -> bool {
         self.signed.needs_url() || self.claims.iter().flat_map(|(_, any_of)| any_of).any(Formula::needs_url)
@@ -161,7 +161,7 @@ impl Scheme {
 
 /// A scheme with its secrets; one match is enough.
 pub(super) struct Signing {
-    pub scheme: Scheme,
+    pub scheme: SignatureScheme,
     pub keys: Vec<(Secret, Key)>,
     /// Where the sender publishes its key.
     pub key_at: Option<String>,
@@ -234,7 +234,7 @@ impl Verify for Signing {
 }
 
 impl Signing {
-    pub(super) fn new(scheme: Scheme, public_url: Option<&str>) -> Self {
+    pub(super) fn new(scheme: SignatureScheme, public_url: Option<&str>) -> Self {
         Self { scheme, keys: Vec::new(), key_at: None, public_url: public_url.map(str::to_owned), no_secret: Secret::new("") }
     }
 
@@ -243,7 +243,7 @@ impl Signing {
     }
 
     fn where_(&self) -> String {
-        self.scheme.from.first().map(Location::words).unwrap_or_default()
+        self.scheme.from.first().map(Location::description).unwrap_or_default()
     }
 
     /// The signatures as sent, not decoded, and the time next to them.
@@ -270,7 +270,7 @@ impl Signing {
         }
         let mut joined = String::new();
         for place in &self.scheme.id {
-            joined += &place.find(request)?.ok_or_else(|| format!("{} is missing", place.words()))?;
+            joined += &place.find(request)?.ok_or_else(|| format!("{} is missing", place.description()))?;
         }
         Ok(Some(joined))
     }
@@ -283,7 +283,7 @@ impl Signing {
             Some(place) => match place.find(request)? {
                 Some(sent) => sent,
                 None if time.optional => return Ok(None),
-                None => return Err(format!("{} is missing", place.words())),
+                None => return Err(format!("{} is missing", place.description())),
             },
         };
         if !time.tolerance.is_zero() {
@@ -296,7 +296,7 @@ impl Signing {
         let scheme = &self.scheme;
         for (place, wanted) in &scheme.require {
             if place.find(request)?.as_deref() != Some(wanted) {
-                return Err(format!("{} is not {wanted}", place.words()));
+                return Err(format!("{} is not {wanted}", place.description()));
             }
         }
         let (signatures, beside) = self.sent(request)?;

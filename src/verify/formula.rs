@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::{digest, hmac};
 
-use super::place::Location;
+use super::location::Location;
 use crate::model::request::Request;
 
 /// The longest token that is signed for a handshake, in bytes. X sends 48, Zoom 22.
@@ -16,7 +16,7 @@ const LONGEST_TOKEN: usize = 128;
 
 /// Whether a handshake may be answered with a signature of this text: a short token of letters, digits, `-` and `_`.
 ///
-/// No scheme accepts such text as the signed text of an event ([`super::contract::Guard`]), so a signature made for a
+/// No scheme accepts such text as the signed text of an event ([`super::guard::Guard`]), so a signature made for a
 /// handshake is useless for anything else.
 pub(super) fn is_token(text: &[u8]) -> bool {
     (1..=LONGEST_TOKEN).contains(&text.len()) && text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
@@ -279,11 +279,11 @@ impl Variable {
             }
             Variable::Secret => out.extend(given.secret.as_bytes()),
             Variable::VerifyToken => {
-                let told = given.verify_token.ok_or("the rule file has no `verify_token:` next to `secret:`")?;
-                out.extend(told.as_bytes());
+                let draft = given.verify_token.ok_or("the rule file has no `verify_token:` next to `secret:`")?;
+                out.extend(draft.as_bytes());
             }
             Variable::At(place) => {
-                let found = place.find(request)?.ok_or_else(|| format!("{} is missing", place.words()))?;
+                let found = place.find(request)?.ok_or_else(|| format!("{} is missing", place.description()))?;
                 out.extend(found.into_bytes());
             }
         }

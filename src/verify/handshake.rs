@@ -5,7 +5,7 @@
 //! plain text that no browser treats as anything else.
 //!
 //! No reply to a handshake contains a value that would get another request accepted. It never contains the secret. The
-//! key signs only a short token (`formula::is_token`), and no [`super::contract::Guard`] that answers such handshakes
+//! key signs only a short token (`formula::is_token`), and no [`super::guard::Guard`] that answers such handshakes
 //! accepts an event whose signed text is a token. If the handshake itself is not signed, only a sender known by name gets
 //! a reply with a signature.
 
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::formula::{Formula, Given};
-use super::place::{FORMS, Location};
+use super::location::{FORMS, Location};
 use super::secret::{equal, read_secret};
 use crate::expr::names::Names;
 use crate::model::answer::Answer;
@@ -214,8 +214,8 @@ impl Handshake {
                 When::There(place) => place.put(request, token),
             }
         }
-        let told = self.means.verify_token.as_ref().map_or("", Secret::reveal);
-        self.check.iter().for_each(|(place, _)| place.put(request, told));
+        let draft = self.means.verify_token.as_ref().map_or("", Secret::reveal);
+        self.check.iter().for_each(|(place, _)| place.put(request, draft));
         for place in self.reply.formulas().flat_map(Formula::places) {
             if place.find(request).ok().flatten().is_none() {
                 place.put(request, token);
@@ -245,7 +245,7 @@ impl Handshake {
         for (place, wanted) in &self.check {
             let (sent, wanted) = (place.find(request)?.unwrap_or_default(), wanted.text(request, given)?);
             if wanted.is_empty() || !equal(sent.as_bytes(), wanted.as_bytes()) {
-                return Err(format!("{} is different from the one in the rule file", place.words()));
+                return Err(format!("{} is different from the one in the rule file", place.description()));
             }
         }
         let text = |formula: &Formula| {
@@ -282,7 +282,7 @@ impl Handshake {
         }
         let visit = match &self.visit {
             Some((place, may_be)) => {
-                let address = place.find(request)?.ok_or_else(|| format!("{} is missing", place.words()))?;
+                let address = place.find(request)?.ok_or_else(|| format!("{} is missing", place.description()))?;
                 Some(address).filter(|a| may_be(request, a)).ok_or("the address to visit does not belong to the sender").map(Some)?
             }
             None => None,
@@ -320,10 +320,10 @@ fn key_place(text: &str, item: &Item) -> Option<Location> {
     place(text, item.problem(format!("`{text}` does not name a part of the request")).at_key())
 }
 
-fn place(text: &str, told: ProblemDraft) -> Option<Location> {
+fn place(text: &str, draft: ProblemDraft) -> Option<Location> {
     let place = Location::read(text);
     if place.is_none() {
-        told.label(FORMS).add();
+        draft.label(FORMS).add();
     }
     place
 }

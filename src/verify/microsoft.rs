@@ -5,9 +5,11 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::contract::{Guard, MOST_UNPROVEN, Published, Scheme, SenderFacts, Signed, Verify};
+use super::contract::{Scheme, SenderFacts};
+use super::guard::Guard;
 use super::handshake::Handshake;
 use super::secret::{equal, read_secret};
+use super::verifier::{MOST_UNPROVEN, Published, Signed, Verify};
 use crate::expr::names::Names;
 use crate::expr::projection::Projection;
 use crate::model::request::Request;
@@ -20,7 +22,7 @@ impl Scheme for Graph {
     fn name(&self) -> &'static str {
         "microsoft_graph"
     }
-    fn told(&self) -> Option<SenderFacts> {
+    fn facts(&self) -> Option<SenderFacts> {
         Some(SenderFacts {
             title: "Microsoft Graph".into(),
             delivery_id: Vec::new(),

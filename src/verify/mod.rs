@@ -1,28 +1,33 @@
-//! Sender verification. Lists the schemes that are code; senders defined as data are in `providers.yaml`.
+//! `verify:`: how a sender proves its identity. Lists the schemes that are code ([`contract`] says what each provides)
+//! and reads the key; the senders that are data are in `senders.yaml`.
 
 mod adyen;
 mod check;
 pub mod contract;
 mod custom;
 mod formula;
+pub mod guard;
 pub mod handshake;
 mod key;
+mod location;
 mod microsoft;
 mod password;
 mod paypal;
-mod place;
 mod pubsub;
 mod secret;
 #[cfg(test)]
 mod sender_tests;
+mod senders;
 mod sns;
 mod token;
 mod twilio;
+pub mod verifier;
 
-use contract::{Guard, Scheme, SenderFacts};
+use contract::{Scheme, SenderFacts};
+use guard::Guard;
 
 use crate::expr::names::{Names, Resolver};
-use crate::problem::nearest;
+use crate::text::nearest::nearest;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
 use crate::yaml::reader::Reader;
@@ -63,10 +68,10 @@ pub fn read(item: &Item, known: &Names, public_url: Option<&str>) -> Option<Read
         if word == "none" {
             return Some(Read { guard: Guard::open(), ..read });
         }
-        let told = item.problem(format!("`{word}` needs a value to compare with"));
+        let draft = item.problem(format!("`{word}` needs a value to compare with"));
         match all_names().any(|n| n == word) {
-            true => told.label(format!("write verify: {{ {word}: \"{{{{ secret.NAME }}}}\" }}")).add(),
-            false => told.label("write `none`, or a scheme with its secret").note(known_schemes()).add(),
+            true => draft.label(format!("write verify: {{ {word}: \"{{{{ secret.NAME }}}}\" }}")).add(),
+            false => draft.label("write `none`, or a scheme with its secret").note(known_schemes()).add(),
         }
         return None;
     }
@@ -116,23 +121,23 @@ fn add(
     if let Some(scheme) = SCHEMES.iter().find(|s| s.name() == name) {
         let Some(guard) = scheme.read(value, known, public_url) else { return false };
         read.guard.join(guard);
-        if let Some(told) = scheme.told() {
-            read.brings(told.delivery_id, told.remembered, None);
+        if let Some(facts) = scheme.facts() {
+            read.brings(facts.delivery_id, facts.remembered, None);
         }
         return true;
     }
-    if let Some(sender) = custom::senders().iter().find(|s| s.name == name) {
+    if let Some(sender) = senders::all().iter().find(|s| s.name == name) {
         let Some(guard) = sender.read(value, known, public_url) else { return false };
         read.guard.join(guard);
         read.brings(sender.delivery_id.clone(), sender.remembered, sender.max_body);
         return true;
     }
-    let told = value.problem(format!("there is no scheme called `{name}`")).at_key();
-    let told = match nearest(name, all_names()) {
-        Some(near) => told.label(format!("did you mean `{near}`?")),
-        None => told.label("choose one of the schemes below"),
+    let draft = value.problem(format!("there is no scheme called `{name}`")).at_key();
+    let draft = match nearest(name, all_names()) {
+        Some(near) => draft.label(format!("did you mean `{near}`?")),
+        None => draft.label("choose one of the schemes below"),
     };
-    told.note(known_schemes()).add();
+    draft.note(known_schemes()).add();
     false
 }
 
@@ -151,21 +156,26 @@ pub fn names() -> Vec<String> {
     all_names().chain([HANDSHAKE]).map(str::to_owned).collect()
 }
 
+/// Whether the value of a word under `verify:` is always a map.
+pub fn is_map(name: &str) -> bool {
+    matches!(name, CUSTOM | HANDSHAKE) || SCHEMES.iter().any(|scheme| scheme.name() == name && scheme.is_map())
+}
+
 /// Every sender that is known by name, with its description, in the order of their names.
-pub fn senders() -> Vec<(&'static str, SenderFacts)> {
-    let coded = SCHEMES.iter().filter_map(|s| Some((s.name(), s.told()?)));
-    let mut all: Vec<_> = custom::senders().iter().map(|s| (s.name.as_str(), s.told())).chain(coded).collect();
+pub fn known_senders() -> Vec<(&'static str, SenderFacts)> {
+    let coded = SCHEMES.iter().filter_map(|s| Some((s.name(), s.facts()?)));
+    let mut all: Vec<_> = senders::all().iter().map(|s| (s.name.as_str(), s.facts())).chain(coded).collect();
     all.sort_by_key(|(name, _)| *name);
     all
 }
 
 /// A sender's scheme as it could be written under `custom:`, if it is defined as data.
-pub fn words(name: &str) -> Option<(String, Option<String>)> {
-    custom::senders().iter().any(|s| s.name == name).then(|| (custom::words(name), custom::handshake_words(name)))
+pub fn as_custom(name: &str) -> Option<(String, Option<String>)> {
+    senders::all().iter().any(|s| s.name == name).then(|| (senders::scheme_text(name), senders::handshake_text(name)))
 }
 
 /// The guard for a sender's requests with this secret. The error is a message for people.
-pub fn guard(name: &str, secret: &str, public_url: Option<&str>) -> Result<Guard, String> {
+pub fn guard_for(name: &str, secret: &str, public_url: Option<&str>) -> Result<Guard, String> {
     let known = || all_names().filter(|n| *n != CUSTOM);
     if !known().any(|n| n == name) {
         let near = nearest(name, known()).map_or_else(String::new, |n| format!("; did you mean {n}?"));
@@ -181,7 +191,7 @@ pub fn guard(name: &str, secret: &str, public_url: Option<&str>) -> Result<Guard
 }
 
 fn all_names() -> impl Iterator<Item = &'static str> {
-    custom::senders().iter().map(|s| s.name.as_str()).chain(SCHEMES.iter().map(|s| s.name())).chain([CUSTOM])
+    senders::all().iter().map(|s| s.name.as_str()).chain(SCHEMES.iter().map(|s| s.name())).chain([CUSTOM])
 }
 
 fn known_schemes() -> String {

@@ -2,9 +2,11 @@
 
 use base64::Engine as _;
 
-use super::contract::{Guard, Published, Scheme, Signed, Verify};
-use super::place::Location;
+use super::contract::Scheme;
+use super::guard::Guard;
+use super::location::Location;
 use super::secret::{equal, read_secret};
+use super::verifier::{Published, Signed, Verify};
 use crate::expr::names::Names;
 use crate::model::request::Request;
 use crate::secret::Secret;
@@ -61,6 +63,9 @@ impl Scheme for Basic {
     fn name(&self) -> &'static str {
         "basic"
     }
+    fn is_map(&self) -> bool {
+        true
+    }
     fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
         let mut fields = item.fields("`basic:`")?;
         let user = fields.must("user").and_then(|i| i.text());
@@ -75,6 +80,9 @@ impl Scheme for Basic {
 impl Scheme for Token {
     fn name(&self) -> &'static str {
         "token"
+    }
+    fn is_map(&self) -> bool {
+        true
     }
     fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
         let mut fields = item.fields("`token:`")?;

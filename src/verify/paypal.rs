@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use super::check::{Unit, is_near};
-use super::contract::{Guard, KeyAt, Published, Scheme, SenderFacts, Signed, Verify};
+use super::contract::{Scheme, SenderFacts};
+use super::guard::Guard;
 use super::key::{Algorithm, unbase64};
 use super::secret::read_text;
+use super::verifier::{KeyAt, Published, Signed, Verify};
 use crate::expr::names::Names;
 use crate::model::request::Request;
 use crate::yaml::fields::Item;
@@ -20,7 +22,7 @@ impl Scheme for PayPal {
     fn name(&self) -> &'static str {
         "paypal"
     }
-    fn told(&self) -> Option<SenderFacts> {
+    fn facts(&self) -> Option<SenderFacts> {
         Some(SenderFacts {
             title: "PayPal".into(),
             delivery_id: vec!["body.id".into()],

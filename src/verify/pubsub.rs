@@ -1,11 +1,13 @@
 //! Google Pub/Sub push: a token that Google signed for a service account. The body is not signed.
 //! Source: Google Cloud's documentation, "Authentication for push subscriptions".
 
-use super::contract::{Guard, KeyAt, Published, Scheme, SenderFacts, Signed, Verify};
+use super::contract::{Scheme, SenderFacts};
+use super::guard::Guard;
 use super::key::Algorithm;
-use super::place::Location;
+use super::location::Location;
 use super::secret::read_text;
 use super::token::Token;
+use super::verifier::{KeyAt, Published, Signed, Verify};
 use crate::expr::names::Names;
 use crate::model::request::Request;
 use crate::yaml::Node;
@@ -21,7 +23,7 @@ impl Scheme for PubSub {
     fn name(&self) -> &'static str {
         "google_pubsub"
     }
-    fn told(&self) -> Option<SenderFacts> {
+    fn facts(&self) -> Option<SenderFacts> {
         Some(SenderFacts {
             title: "Google Pub/Sub (push)".into(),
             delivery_id: vec!["body.message.messageId".into()],

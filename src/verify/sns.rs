@@ -7,11 +7,13 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::check::{Unit, is_near};
-use super::contract::{Guard, KeyAt, MOST_UNPROVEN, Published, Scheme, SenderFacts, Signed, Verify};
+use super::contract::{Scheme, SenderFacts};
+use super::guard::Guard;
 use super::handshake::Handshake;
 use super::key::{Algorithm, unbase64};
-use super::place::Location;
+use super::location::Location;
 use super::secret::read_text;
+use super::verifier::{KeyAt, MOST_UNPROVEN, Published, Signed, Verify};
 use crate::expr::names::{Names, is_stand_in};
 use crate::expr::projection::Projection;
 use crate::model::request::Request;
@@ -29,7 +31,7 @@ impl Scheme for Sns {
     fn name(&self) -> &'static str {
         "aws_sns"
     }
-    fn told(&self) -> Option<SenderFacts> {
+    fn facts(&self) -> Option<SenderFacts> {
         Some(SenderFacts {
             title: "AWS SNS".into(),
             delivery_id: vec!["body.MessageId".into()],

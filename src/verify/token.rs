@@ -70,7 +70,7 @@ impl Token {
 
     /// Whether a claim, or one of its values, equals one of these values.
     pub(super) fn claims(&self, name: &str, any_of: &[String]) -> bool {
-        let is = |value: &Value| super::place::spelled(value).is_some_and(|text| any_of.contains(&text));
+        let is = |value: &Value| super::location::spelled(value).is_some_and(|text| any_of.contains(&text));
         match &self.claims[name] {
             Value::Array(all) => all.iter().any(is),
             one => is(one),

@@ -4,11 +4,13 @@
 
 use ring::hmac;
 
-use super::contract::{Guard, Published, Scheme, SenderFacts, Signed as SignedTexts, Verify};
+use super::contract::{Scheme, SenderFacts};
 use super::formula::{Formula, Given};
+use super::guard::Guard;
 use super::key::unbase64;
-use super::place::Location;
+use super::location::Location;
 use super::secret::read_secret;
+use super::verifier::{Published, Signed as SignedTexts, Verify};
 use crate::expr::names::Names;
 use crate::model::request::Request;
 use crate::secret::Secret;
@@ -22,7 +24,7 @@ impl Scheme for Twilio {
     fn name(&self) -> &'static str {
         "twilio"
     }
-    fn told(&self) -> Option<SenderFacts> {
+    fn facts(&self) -> Option<SenderFacts> {
         Some(SenderFacts {
             title: "Twilio".into(),
             delivery_id: vec!["header.I-Twilio-Idempotency-Token".into()],
@@ -70,7 +72,7 @@ impl Verify for Signed {
     fn check(&self, request: &Request, _: Option<&Published>) -> Result<SignedTexts, String> {
         let sent = unbase64(request.only_header(SIGNATURE)?).ok_or(format!("the signature in the header {SIGNATURE} cannot be decoded"))?;
         if let Some(hash) = Location::read("query:bodySHA256").map_or(Ok(None), |p| p.find(request))?
-            && hash.to_ascii_lowercase() != crate::model::run::hash(&request.body)
+            && hash.to_ascii_lowercase() != crate::model::hash::hash(&request.body)
         {
             return Err("the body does not match `bodySHA256` in the address".into());
         }

@@ -12,7 +12,8 @@ use super::locate::{Path, PathStep};
 use super::reader::{ProblemDraft, Reader};
 use super::source::Source;
 use super::{Node, below};
-use crate::problem::{Severity, nearest};
+use crate::problem::Severity;
+use crate::text::nearest::nearest;
 
 /// One value of the file, and where it is.
 #[derive(Clone)]
@@ -32,21 +33,21 @@ impl<'a> Reader<'a> {
 impl<'a> Item<'a> {
     /// Begins to report an error here.
     pub fn problem(&self, message: impl Into<String>) -> ProblemDraft<'a> {
-        self.told(Severity::Error, message.into())
+        self.draft(Severity::Error, message.into())
     }
 
     /// Begins to report something that somebody should check, although the rules can be used.
     pub fn warning(&self, message: impl Into<String>) -> ProblemDraft<'a> {
-        self.told(Severity::Warning, message.into())
+        self.draft(Severity::Warning, message.into())
     }
 
     /// Begins to report something for information.
     pub fn note(&self, message: impl Into<String>) -> ProblemDraft<'a> {
-        self.told(Severity::Note, message.into())
+        self.draft(Severity::Note, message.into())
     }
 
-    fn told(&self, severity: Severity, message: String) -> ProblemDraft<'a> {
-        self.reader.told(severity, self.path.clone(), message)
+    fn draft(&self, severity: Severity, message: String) -> ProblemDraft<'a> {
+        self.reader.draft(severity, self.path.clone(), message)
     }
 
     /// How many errors have been reported so far, here or elsewhere in the file.
@@ -78,22 +79,22 @@ impl<'a> Item<'a> {
             }
             Node::List(items) if what.contains("text") => {
                 let said = format!("{what} is expected here, not a list");
-                let told = self.problem(said).label("text that begins with `[` must be in quotes");
+                let draft = self.problem(said).label("text that begins with `[` must be in quotes");
                 match items.as_slice() {
-                    [Node::Text(t)] => told.note(format!("if you mean the text itself, write \"[{t}]\"")).add(),
-                    _ => told.add(),
+                    [Node::Text(t)] => draft.note(format!("if you mean the text itself, write \"[{t}]\"")).add(),
+                    _ => draft.add(),
                 }
             }
             Node::Text(t) if t.starts_with("{{") && what.starts_with("true") => {
                 self.problem(format!("{what} is expected here; a template cannot decide this")).label("write true or false").add();
             }
             Node::List(_) if what.contains("names and values") => {
-                let told = self.problem(format!("{} takes names and values, not a list", what.trim_end_matches(" (names and values)")));
-                told.label("write each as `name: value`, without a dash").add();
+                let draft = self.problem(format!("{} takes names and values, not a list", what.trim_end_matches(" (names and values)")));
+                draft.label("write each as `name: value`, without a dash").add();
             }
             _ => {
-                let told = self.problem(format!("{what} is expected here, not {}", self.node.kind()));
-                if what.contains("number") { told.label("write for example 5").add() } else { told.add() }
+                let draft = self.problem(format!("{what} is expected here, not {}", self.node.kind()));
+                if what.contains("number") { draft.label("write for example 5").add() } else { draft.add() }
             }
         }
     }
@@ -102,21 +103,21 @@ impl<'a> Item<'a> {
         let (line, column) = self.reader.source.locate(&self.at_its_key()).map_or(("", 1), |(l, c)| (self.reader.source.line(l), c));
         let behind: String = line.chars().skip(column - 1).skip_while(|c| !matches!(c, ':' | ',' | '}')).take(1).collect();
         if behind == "," || behind == "}" {
-            let told = self.problem("a comma inside { } begins a new name, and this one has no value").at_key();
-            told.label("put the whole text in quotes: { text: \"one, two\" }").add();
+            let draft = self.problem("a comma inside { } begins a new name, and this one has no value").at_key();
+            draft.label("put the whole text in quotes: { text: \"one, two\" }").add();
             return;
         }
         let value: String = line.chars().skip(column - 1).skip_while(|c| *c != ':').skip(1).collect();
         if value.trim().starts_with('&') {
-            let told = self.problem("a value that begins with `&` has a special meaning in YAML").at_key();
-            told.label(format!("put it in quotes: \"{}\"", value.trim())).add();
+            let draft = self.problem("a value that begins with `&` has a special meaning in YAML").at_key();
+            draft.label(format!("put it in quotes: \"{}\"", value.trim())).add();
             return;
         }
-        let told = self.problem("this key has no value").at_key();
+        let draft = self.problem("this key has no value").at_key();
         if let Some((_, comment)) = line.split_once(" #") {
-            told.label(format!("everything after # is a comment: put the value in quotes, \"#{}\"", comment.trim())).add();
+            draft.label(format!("everything after # is a comment: put the value in quotes, \"#{}\"", comment.trim())).add();
         } else {
-            told.label("write a value, or `null` if you mean that there is none").add();
+            draft.label("write a value, or `null` if you mean that there is none").add();
         }
     }
 
@@ -361,15 +362,15 @@ impl<'a> Fields<'a> {
                     .add();
                 continue;
             }
-            let told = here.problem(format!("`{key}` is not a valid key in {}", self.what));
-            let told = if let Some((_, ours)) = instead.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)) {
-                told.label(*ours)
+            let draft = here.problem(format!("`{key}` is not a valid key in {}", self.what));
+            let draft = if let Some((_, ours)) = instead.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)) {
+                draft.label(*ours)
             } else if let Some(near) = nearest(key, self.known.iter().copied()) {
-                told.label(format!("did you mean `{near}`?"))
+                draft.label(format!("did you mean `{near}`?"))
             } else {
-                told.label("choose one of the keys below")
+                draft.label("choose one of the keys below")
             };
-            told.note(format!("valid keys: {}", self.known.join(", "))).add();
+            draft.note(format!("valid keys: {}", self.known.join(", "))).add();
         }
     }
 }

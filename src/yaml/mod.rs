@@ -6,10 +6,10 @@
 
 pub mod duration;
 pub mod fields;
-mod hints;
 pub mod locate;
 pub mod reader;
 pub mod source;
+mod syntax_errors;
 
 use std::fmt;
 
@@ -79,14 +79,14 @@ impl Node {
 impl Source {
     /// Parses the file, or explains in plain English why it is not valid YAML.
     pub fn read(&self) -> Result<Node, Box<Problem>> {
-        if let Some(problem) = hints::before(self) {
+        if let Some(problem) = syntax_errors::before(self) {
             return Err(Box::new(problem));
         }
         let mut budget = MAX_NODES;
         let kinds = Kinds { budget: &mut budget };
         let mut node = kinds.deserialize(serde_yaml::Deserializer::from_str(&self.text)).map_err(|e| {
             let (line, column) = e.location().map_or((0, 0), |l| (l.line(), l.column()));
-            Box::new(hints::explain(self, &e.to_string(), line, column))
+            Box::new(syntax_errors::explain(self, &e.to_string(), line, column))
         })?;
         // The second walk cannot fail if the first did not.
         let _ = Spelling(&mut node).deserialize(serde_yaml::Deserializer::from_str(&self.text));
@@ -261,11 +261,6 @@ impl Visitor<'_> for Raw {
     fn visit_unit<E>(self) -> Result<String, E> {
         Ok(String::new())
     }
-}
-
-/// Reads data that ships with the program. It is part of the source, so any test would find a mistake in it.
-pub fn shipped<T: serde::de::DeserializeOwned>(text: &str) -> T {
-    serde_yaml::from_str(text).unwrap_or_else(|e| panic!("the data that ships with the program cannot be read: {e}"))
 }
 
 /// The path of a key or value one level below `parent`.

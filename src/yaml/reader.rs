@@ -41,7 +41,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Begins to report a problem at a place.
-    pub(super) fn told(&'a self, severity: Severity, path: Path, message: String) -> ProblemDraft<'a> {
+    pub(super) fn draft(&'a self, severity: Severity, path: Path, message: String) -> ProblemDraft<'a> {
         ProblemDraft { reader: self, draft: Draft { severity, path, within: None, message, label: String::new(), notes: Vec::new() } }
     }
 

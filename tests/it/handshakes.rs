@@ -171,7 +171,7 @@ fn a_handshake_can_be_described_in_a_rule_file() {
     .env("HOOK", "se");
     let doorbell = setup.serve();
     let got = doorbell.send("GET", "/hook?challenge_code=a8", &[], b"");
-    let expected = doorbell::model::run::hash(b"a8https://hooks.example.com/hook?challenge_code=a8");
+    let expected = doorbell::model::hash::hash(b"a8https://hooks.example.com/hook?challenge_code=a8");
     let expected = format!("{{\"challengeResponse\":\"{expected}\",\"n\":1}}");
     assert_eq!((got.status, got.header("x-mine"), got.body.as_str()), (202, "a8", expected.as_str()));
     // A token with a line break, which could add a header, is denied.

@@ -33,6 +33,7 @@ mod redelivery;
 mod redirects;
 mod reload;
 mod respond;
+mod rule_tests;
 mod run_states;
 mod runs;
 mod schema;

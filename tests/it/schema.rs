@@ -59,8 +59,8 @@ fn the_schema_and_the_rule_reader_know_the_same_keys() {
     ] {
         assert_eq!(keys(name), valid_keys(&file), "{name}");
     }
-    // For a step, the keys of all verbs together.
-    let mut steps = BTreeSet::new();
+    // For a step and an expected effect, the keys of all verbs together.
+    let (mut steps, mut effects) = (BTreeSet::new(), BTreeSet::new());
     for verb in schema["definitions"]["step"]["anyOf"].as_array().unwrap() {
         let verb = verb["required"][0].as_str().unwrap();
         let fields = if verb.ends_with("_row") { "columns: { A: x }, match: A" } else { "text: x" };
@@ -72,8 +72,12 @@ fn the_schema_and_the_rule_reader_know_the_same_keys() {
         steps.extend(valid_keys(&format!(
             "rules:\n  A:\n    when: {{ webhook: /a }}\n    then: [{{ {verb}: {value}, {fields}, zzz: 1 }}]\n"
         )));
+        if verb != "do" {
+            effects.extend(valid_keys(&test(&format!("        send: {{}}\n        expect: [{{ {verb}: x, zzz: 1 }}]\n"))));
+        }
     }
     assert_eq!(keys("step"), steps);
+    assert_eq!(keys("effect"), effects);
 }
 
 /// A conversation with yaml-language-server over its protocol (LSP).

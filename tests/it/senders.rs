@@ -202,7 +202,7 @@ fn an_unknown_sender_can_be_described_in_a_rule_file() {
 }
 
 pub fn doorbell_hash(body: &[u8]) -> String {
-    doorbell::model::run::hash(body)
+    doorbell::model::hash::hash(body)
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use super::content::Content;
 use super::folder;
 use crate::action::attempt_context::AttemptContext;
-use crate::action::contract::{Action, Effect, EffectView, Kind, Performing};
+use crate::action::contract::{Action, Effect, EffectView, HAS_JSON, Kind, Performing};
 use crate::action::world::World;
 use crate::expr::field::Field;
 use crate::expr::names::Names;
@@ -25,8 +25,18 @@ impl Kind for Append {
     fn does(&self) -> &'static str {
         "adds one line to a file"
     }
-    fn words(&self) -> &'static [Word] {
+    fn value(&self) -> &'static str {
+        "the file name"
+    }
+    fn keys(&self) -> &'static [Word] {
         &[Word { name: "text", shape: Shape::Text, does: "the line" }, Word { name: "json", shape: Shape::Any, does: "the line, as JSON" }]
+    }
+    fn expected(&self) -> &'static [Word] {
+        &[
+            Word { name: "text", shape: Shape::Text, does: "the line" },
+            Word { name: "json", shape: Shape::Any, does: "the line, as JSON" },
+            HAS_JSON,
+        ]
     }
     fn example(&self) -> &'static str {
         "append: orders.log\ntext: \"{{ now }} {{ body.id }}\"\n"

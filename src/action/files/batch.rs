@@ -17,7 +17,9 @@ use super::row::{Mode, Row};
 use super::xlsx::workbook;
 use crate::action::attempt_context::AttemptContext;
 use crate::disk::{flush, flush_folder};
-use crate::model::run::{Intent, RunId, hash};
+use crate::model::hash::hash;
+use crate::model::intent::Intent;
+use crate::model::run::RunId;
 
 /// The state of a `.csv` as its writer left it; any difference means that someone else has changed the file.
 pub(super) struct Known {
@@ -211,7 +213,7 @@ pub(super) fn repair(path: &Path, intent: &Intent) -> io::Result<Verdict> {
     let verdict = match () {
         () if is_workbook(&intent.file) => stands(workbook::batch_of(&file)?.as_deref() == Some(&intent.digest)),
         () if intent.replaced => stands(file.metadata()?.ino() == intent.identity),
-        () => return mend_end(&file, intent),
+        () => return repair_end(&file, intent),
     };
     path.parent().map_or(Ok(()), flush_folder)?;
     flush(&file)?;
@@ -223,7 +225,7 @@ fn stands(it: bool) -> Verdict {
 }
 
 /// Repairs the end of a file that was appended to.
-fn mend_end(file: &File, intent: &Intent) -> io::Result<Verdict> {
+fn repair_end(file: &File, intent: &Intent) -> io::Result<Verdict> {
     let (meta, end) = (file.metadata()?, intent.offset + intent.length);
     let mut verdict = Verdict::Absent;
     if meta.ino() == intent.identity && meta.len() > intent.offset {

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use crate::disk::{Lock, flush_folder, lock, words};
+use crate::disk::{Lock, error_sentence, flush_folder, lock};
 
 /// The maximum length of the name of one file or folder, in bytes, as on most file systems.
 const MAX_NAME: usize = 255;
@@ -34,7 +34,7 @@ pub enum Unwritten {
 
 impl From<io::Error> for Unwritten {
     fn from(e: io::Error) -> Self {
-        Unwritten::Again(words(&e))
+        Unwritten::Again(error_sentence(&e))
     }
 }
 
@@ -42,7 +42,7 @@ impl Output {
     /// Locks the folder for this process; creates it if it is missing. The error is a message for people.
     pub fn open(root: &Path, forbidden: &[&Path]) -> Result<Self, String> {
         let made = fs::create_dir_all(root).and_then(|()| root.canonicalize());
-        let real = made.map_err(|e| format!("the output folder {} cannot be used: {}", root.display(), words(&e)))?;
+        let real = made.map_err(|e| format!("the output folder {} cannot be used: {}", root.display(), error_sentence(&e)))?;
         let forbidden = forbidden.iter().filter_map(|p| p.canonicalize().ok()).collect();
         let lock = Arc::new(lock(&real, "output")?);
         Ok(Self { root: real, forbidden, lock })
@@ -65,9 +65,10 @@ impl Output {
         let path = self.root.join(name);
         let parent = path.parent().unwrap_or(&self.root);
         if !parent.is_dir() {
-            self.make(parent).map_err(|e| Unwritten::Again(format!("the folder for {name} cannot be created: {}", words(&e))))?;
+            self.make(parent).map_err(|e| Unwritten::Again(format!("the folder for {name} cannot be created: {}", error_sentence(&e))))?;
         }
-        let folder = parent.canonicalize().map_err(|e| Unwritten::Again(format!("the folder for {name} cannot be used: {}", words(&e))))?;
+        let folder =
+            parent.canonicalize().map_err(|e| Unwritten::Again(format!("the folder for {name} cannot be used: {}", error_sentence(&e))))?;
         let file = folder.join(path.file_name().unwrap_or_default());
         let real = match file.is_symlink() {
             true => {

@@ -19,7 +19,7 @@ use crate::expr::template::data::Data;
 use crate::expr::template::{Destination, Template, Unrendered};
 use crate::model::budget::weight;
 use crate::model::outcome::Outcome;
-use crate::problem::nearest;
+use crate::text::nearest::nearest;
 use crate::text::word::{Shape, Word};
 use crate::yaml::Node;
 use crate::yaml::fields::Fields;
@@ -36,7 +36,10 @@ impl Kind for SheetRow {
     fn does(&self) -> &'static str {
         "adds a row to a spreadsheet (.csv, .tsv, .xlsx), or changes an existing one"
     }
-    fn words(&self) -> &'static [Word] {
+    fn value(&self) -> &'static str {
+        "the file name"
+    }
+    fn keys(&self) -> &'static [Word] {
         &[
             Word { name: "columns", shape: Shape::Map, does: "the values, by column title" },
             Word { name: "sheet", shape: Shape::Text, does: "the sheet of a workbook; the first one by default" },
@@ -49,6 +52,13 @@ impl Kind for SheetRow {
             Word { name: "match", shape: Shape::List, does: "the column or columns that identify the row" },
             Word { name: "ignore_case", shape: Shape::Flag, does: "whether `match:` ignores the difference between upper and lower case" },
             Word { name: "skip_missing", shape: Shape::Flag, does: "whether a cell keeps its value if its field is missing" },
+        ]
+    }
+    fn expected(&self) -> &'static [Word] {
+        &[
+            Word { name: "columns", shape: Shape::Map, does: "all columns and their values" },
+            Word { name: "sheet", shape: Shape::Text, does: "the sheet of a workbook" },
+            Word { name: "match", shape: Shape::List, does: "all columns that identify the row" },
         ]
     }
     fn example(&self) -> &'static str {
@@ -288,9 +298,10 @@ impl Effect for Written {
     fn view(&self) -> EffectView {
         let columns: Map<String, Value> = self.row.cells.iter().map(|(name, cell)| (name.clone(), value_of(cell))).collect();
         let seen = EffectView::new(self.verb, &self.file).with("columns", Value::Object(columns));
-        match &self.row.sheet {
+        let seen = match &self.row.sheet {
             Some(sheet) => seen.with("sheet", sheet.as_str().into()),
             None => seen,
-        }
+        };
+        if self.row.matching.is_empty() { seen } else { seen.with("match", self.row.matching.as_slice().into()) }
     }
 }

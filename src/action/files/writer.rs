@@ -19,9 +19,10 @@ use super::batch::{self, Known, Prepared, Verdict};
 use super::content::Content;
 use super::folder::{Output, Unwritten};
 use crate::action::attempt_context::AttemptContext;
-use crate::disk::words;
+use crate::disk::error_sentence;
+use crate::model::intent::Intent;
 use crate::model::outcome::{Outcome, Receipt, Success};
-use crate::model::run::{Intent, RunId};
+use crate::model::run::RunId;
 use crate::planted::{Point, crash};
 
 /// The maximum number of lines or rows that are written together.
@@ -257,7 +258,7 @@ impl Writer {
                 self.known = known;
                 return Ok(refused);
             }
-            Ok(Err(e)) => words(&e),
+            Ok(Err(e)) => error_sentence(&e),
             Err(panic) => panic.to_string(),
         };
         match self.inner.repair(self.path.clone(), &intent).await {

@@ -1,7 +1,7 @@
 //! The state of one target server: whether it responds at all, and how long a call must wait when there is no room for it.
 //!
 //! After several consecutive calls without a response, a server is not called for a while; then a single call probes it
-//! (a circuit breaker). [`Room`] decides how many calls a server gets at a time: a call that finds no place there goes
+//! (a circuit breaker). [`CallSlots`] decides how many calls a server gets at a time: a call that finds no place there goes
 //! back to the store and is retried at about the time when the server will have finished the calls before it. So a
 //! failing server delays only the calls that need it.
 
@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::action::room::{CallSlot, Room};
+use crate::action::call_slots::{CallSlot, CallSlots};
 
 /// How many consecutive calls must go unanswered before the server is paused.
 const PATIENCE: u32 = 5;
@@ -26,14 +26,14 @@ const MOST: usize = 1_000;
 
 /// All servers, by name.
 pub struct Hosts {
-    room: Arc<Room>,
+    room: Arc<CallSlots>,
     all: Mutex<HashMap<String, Arc<Host>>>,
 }
 
 /// What is known about one server.
 pub struct Host {
     name: Arc<str>,
-    room: Arc<Room>,
+    room: Arc<CallSlots>,
     health: Mutex<Health>,
 }
 
@@ -74,7 +74,7 @@ pub struct Turn<'h> {
 impl Hosts {
     /// Allows `at_a_time` calls in total, and `each` of them to one server.
     pub fn new(at_a_time: usize, each: usize) -> Self {
-        Self { room: Room::new(at_a_time, each, MOST_WAITING), all: Mutex::default() }
+        Self { room: CallSlots::new(at_a_time, each, MOST_WAITING), all: Mutex::default() }
     }
 
     pub fn host(&self, name: &str) -> Arc<Host> {

@@ -14,7 +14,7 @@ use super::client::{Call, Got, Unsent};
 use super::headers::{Headers, read_headers};
 use super::target::{Target, check_scheme_and_port, read_targets};
 use crate::action::attempt_context::AttemptContext;
-use crate::action::contract::{Action, Effect, EffectView, Kind, MockResponse, Performing, body_view};
+use crate::action::contract::{Action, BODY_VIEW, Effect, EffectView, Kind, MockResponse, Performing, body_view};
 use crate::action::world::World;
 use crate::expr::field::Field;
 use crate::expr::names::{Names, is_stand_in};
@@ -40,7 +40,10 @@ impl Kind for Http {
     fn does(&self) -> &'static str {
         "calls another app over HTTP"
     }
-    fn words(&self) -> &'static [Word] {
+    fn value(&self) -> &'static str {
+        "the address"
+    }
+    fn keys(&self) -> &'static [Word] {
         &[
             Word { name: "json", shape: Shape::Any, does: "the body, as JSON" },
             Word { name: "form", shape: Shape::Map, does: "the body, as a form: names and values" },
@@ -54,6 +57,12 @@ impl Kind for Http {
             Word { name: "hosts", shape: Shape::List, does: "the servers that may be called, if the address comes from the webhook" },
             Word { name: "follow_redirects", shape: Shape::Flag, does: "whether to follow redirects" },
         ]
+    }
+    fn expected(&self) -> &'static [Word] {
+        BODY_VIEW
+    }
+    fn calls(&self) -> bool {
+        true
     }
     fn example(&self) -> &'static str {
         "post: https://chat.example.com/hooks/orders\njson: { text: \"New order {{ body.id }} for {{ body.total }}\" }\n"

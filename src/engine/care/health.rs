@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::action::http::client::Net;
-use crate::engine::rules::reload::Standing;
+use crate::engine::rules::reload::LastEditProblems;
 use crate::engine::task::supervisor::Supervisor;
 use crate::problem::Problem;
 use crate::rule::ruleset::InForce;
@@ -53,7 +53,7 @@ pub struct Report {
 /// Where the health report gets its data.
 pub struct Health {
     pub rules: Arc<ArcSwap<InForce>>,
-    pub standing: Standing,
+    pub last_edit: LastEditProblems,
     pub net: Arc<Net>,
     pub supervisor: Supervisor,
     /// Set when shutdown begins.
@@ -70,11 +70,11 @@ impl Health {
     }
 
     pub fn report(&self) -> Report {
-        let standing = self.standing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let last_edit = self.last_edit.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Report {
             status: self.status(),
             rules: self.rules.load().ruleset.rules.len(),
-            problems: standing.iter().map(Problem::json).collect(),
+            problems: last_edit.iter().map(Problem::json).collect(),
             silent: self.net.resting(),
             down: self.supervisor.down().into_iter().map(str::to_owned).collect(),
         }

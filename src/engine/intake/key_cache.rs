@@ -15,10 +15,11 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::action::call_slots::CallSlots;
 use crate::action::http::client::Net;
-use crate::action::room::Room;
 use crate::engine::intake::rate_limit::neighbourhood;
-use crate::verify::contract::{KeyAt, Keys, Published};
+use crate::verify::guard::Keys;
+use crate::verify::verifier::{KeyAt, Published};
 
 /// How long a key is used before it is fetched again.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
@@ -45,7 +46,7 @@ pub struct KeyCache {
     /// Limits fetches from known addresses.
     turn: Semaphore,
     /// Limits fetches from unknown addresses, shared among callers.
-    strangers: Arc<Room>,
+    strangers: Arc<CallSlots>,
     /// A task that fetches an address holds its lock; others that want the same address wait for it.
     fetching: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// How long one fetch may take, and how long an unknown address may wait for its turn.
@@ -88,7 +89,7 @@ impl KeyCache {
             net,
             remembered: Mutex::default(),
             turn: Semaphore::new(AT_A_TIME),
-            strangers: Room::new(STRANGERS, STRANGERS_EACH, STRANGERS_WAITING_EACH),
+            strangers: CallSlots::new(STRANGERS, STRANGERS_EACH, STRANGERS_WAITING_EACH),
             fetching: Mutex::default(),
             timeout: TIMEOUT,
         }

@@ -15,13 +15,13 @@ use jiff::Timestamp;
 use serde_json::Map;
 use uuid::Uuid;
 
-use crate::action::world::{PendingReplies, Waiting};
+use crate::action::pending_replies::{PendingReplies, WaitingCaller};
 use crate::body::packed::most_unpacked;
 use crate::body::{heaviest, weight_at_most};
 use crate::engine::intake::key_cache::KeyCache;
 use crate::engine::intake::rate_limit::RateLimiter;
 use crate::engine::rules::environment::HandedOverSecrets;
-use crate::engine::run::worker::{Room, Worker};
+use crate::engine::run::worker::{RunPermits, Worker};
 use crate::engine::task::carry_on::CarryOn;
 use crate::engine::task::crashed::Crashed;
 use crate::engine::task::memory::{Memory, Taken};
@@ -39,9 +39,10 @@ use crate::rule::address::Address;
 use crate::rule::ruleset::InForce;
 use crate::rule::{Rule, Started};
 use crate::secret::Vault;
-use crate::store::contract::{Accept, Accepted, Delivery, NewRun, Standing, StartResult, Store};
-use crate::verify::contract::{KeyAt, Keys, NotAdmitted};
+use crate::store::contract::{Accept, Accepted, AnswerState, Delivery, NewRun, StartResult, Store};
+use crate::verify::guard::{Keys, NotAdmitted};
 use crate::verify::handshake::Greeted;
+use crate::verify::verifier::KeyAt;
 
 /// How often the store is checked for a waiting caller's answer.
 const LOOK: Duration = Duration::from_millis(500);
@@ -283,18 +284,18 @@ impl Intake {
         let answer = if answering.is_empty() { &address.ignored } else { &address.accepted };
         let (id, received) = (event.id, event.received);
         let waiting = (responders > 0).then(|| self.pending.wait_for(id, responders));
-        let room = self.worker.room_for(answering.len(), &event);
+        let permits = self.worker.room_for(answering.len(), &event);
         let accept = Accept {
             deliveries: deliveries(address, &event.address, delivery, proofs),
             runs: answering.iter().map(new_run).collect(),
             is_vouched: !address.guard.is_open(),
             ruleset: routed.rules.number,
             status: answer.status,
-            taken: room.is_some(),
+            taken: permits.is_some(),
             event: Arc::new(event),
         };
         let rules = answering.iter().map(|s| s.rule.clone()).collect();
-        let kept = CarryOn::new(self.clone().keep(accept, rules, ruleset.vault.clone(), room, reading)).await;
+        let kept = CarryOn::new(self.clone().keep(accept, rules, ruleset.vault.clone(), permits, reading)).await;
         match kept.unwrap_or_else(|Crashed| Err(Refusal::CannotKeep("Doorbell crashed while saving the event".to_owned())))? {
             Begun::New(results) => {
                 let repeated = |(s, result): (&Started, &StartResult)| *result == StartResult::Repeated && responding(s);
@@ -306,12 +307,12 @@ impl Intake {
                     None => Received::Now(Answered { event: Some(id), answer: answer.clone() }),
                 })
             }
-            Begun::Again { first, standing: Standing { answer: Some(sealed), .. } } => {
+            Begun::Again { first, answer_state: AnswerState { answer: Some(sealed), .. } } => {
                 // If it can no longer be opened, the caller gets the default answer.
                 let answer = sealed.open(&ruleset.vault).unwrap_or_else(|| address.accepted.clone());
                 Ok(Received::Now(Answered { event: Some(first), answer }))
             }
-            Begun::Again { first, standing } if standing.is_open && responders > 0 => {
+            Begun::Again { first, answer_state } if answer_state.is_open && responders > 0 => {
                 // Any of its runs may answer, in this process or another: there is no way to count those that can.
                 let waiting = self.pending.wait_for(first, usize::MAX);
                 let store = Some((self.store.clone(), ruleset.vault.clone()));
@@ -327,7 +328,7 @@ impl Intake {
         accept: Accept,
         rules: Vec<Arc<Rule>>,
         vault: Arc<Vault>,
-        room: Option<Room>,
+        permits: Option<RunPermits>,
         // Memory for reading the event, until it is in the store; after that, its runs in progress reserve their own.
         _reading: Option<Taken>,
     ) -> Result<Begun, Refusal> {
@@ -337,10 +338,10 @@ impl Intake {
                 crash(Point::HandOver);
                 let results = runs.iter().map(|(_, result)| *result).collect();
                 doubt.resolved();
-                self.worker.hand_over(runs, rules, &vault, &event, room);
+                self.worker.hand_over(runs, rules, &vault, &event, permits);
                 Ok(Begun::New(results))
             }
-            Ok(Accepted::Again { first, is_same, restarted, standing }) => {
+            Ok(Accepted::Again { first, is_same, restarted, answer_state }) => {
                 doubt.resolved();
                 if restarted > 0 {
                     self.worker.wake();
@@ -349,7 +350,7 @@ impl Intake {
                     true => tracing::info!(event = %first, restarted, "delivery was sent before"),
                     false => tracing::info!(event = %first, restarted, "delivery id was used before, by a different request"),
                 }
-                Ok(Begun::Again { first, standing })
+                Ok(Begun::Again { first, answer_state })
             }
             Err(e) => {
                 if !e.is_unknown() {
@@ -364,7 +365,7 @@ impl Intake {
 /// What was started by an event that was handed to the store.
 enum Begun {
     New(Vec<StartResult>),
-    Again { first: EventId, standing: Standing },
+    Again { first: EventId, answer_state: AnswerState },
 }
 
 fn is_packed(request: &Request) -> bool {
@@ -386,7 +387,7 @@ pub struct Responding {
     event: EventId,
     received: Timestamp,
     patience: Duration,
-    waiting: Waiting,
+    waiting: WaitingCaller,
     /// The store is checked as well if the run may belong to another process, or if its first caller is gone.
     store: Option<(Arc<dyn Store>, Arc<Vault>)>,
 }
@@ -405,8 +406,8 @@ impl Responding {
             }
             let Some((store, vault)) = &self.store else { continue };
             match store.answer(self.event).await {
-                Ok(Standing { answer: Some(sealed), .. }) => break sealed.open(vault),
-                Ok(Standing { is_open: false, .. }) => break Some(Answer::unanswered()),
+                Ok(AnswerState { answer: Some(sealed), .. }) => break sealed.open(vault),
+                Ok(AnswerState { is_open: false, .. }) => break Some(Answer::unanswered()),
                 // The next round asks again; whoever writes to the store reports its errors.
                 Ok(_) | Err(_) => {}
             }

@@ -36,7 +36,7 @@ pub type Load = Arc<dyn Fn(RuleFiles) -> anyhow::Result<Loaded> + Send + Sync>;
 pub type Secrets = Arc<dyn Fn(Vec<String>) -> Vec<Option<Secret>> + Send + Sync>;
 
 /// The errors in the last edit; empty if the current rules are those in the folder.
-pub type Standing = Arc<Mutex<Vec<Problem>>>;
+pub type LastEditProblems = Arc<Mutex<Vec<Problem>>>;
 
 /// Keeps the current rules up to date with a folder.
 pub struct Watch {
@@ -44,7 +44,7 @@ pub struct Watch {
     pub load: Load,
     pub rules: Arc<ArcSwap<InForce>>,
     pub store: Arc<dyn Store>,
-    pub standing: Standing,
+    pub last_edit: LastEditProblems,
     pub secrets: Secrets,
     /// Requests a reload, whether or not a file was changed.
     pub again: Arc<Notify>,
@@ -64,7 +64,7 @@ struct Tried {
 
 impl Tried {
     fn new(files: &RuleFiles, secrets: Vec<Option<Secret>>) -> Self {
-        let read = files.sources.iter().map(|s| (s.name.clone(), crate::model::run::hash(s.text.as_bytes())));
+        let read = files.sources.iter().map(|s| (s.name.clone(), crate::model::hash::hash(s.text.as_bytes())));
         Self { files: read.chain(files.problems.iter().map(|p| (p.file.clone(), p.message.clone()))).collect(), secrets }
     }
 
@@ -164,7 +164,7 @@ impl Watch {
     }
 
     fn show(&self, problems: Vec<Problem>) {
-        *self.standing.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = problems;
+        *self.last_edit.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = problems;
     }
 }
 
@@ -289,7 +289,7 @@ mod tests {
                 load: Arc::new(load),
                 rules: Arc::new(ArcSwap::from_pointee(rules)),
                 store,
-                standing: Standing::default(),
+                last_edit: LastEditProblems::default(),
                 secrets: Arc::new(move |names| names.iter().map(|_| Some(Secret::new(secret.lock().unwrap().clone()))).collect()),
                 again: Arc::default(),
             }
@@ -353,11 +353,11 @@ mod tests {
             watch.look(&mut tried, false).await;
         }
         assert_eq!((name(&watch).as_str(), loads.load(Ordering::Relaxed)), ("A", 1));
-        assert_eq!(watch.standing.lock().unwrap()[0].message, "the rules could not be read: Doorbell crashed while reading them (at 7)");
+        assert_eq!(watch.last_edit.lock().unwrap()[0].message, "the rules could not be read: Doorbell crashed while reading them (at 7)");
         fixture.edit("C");
         watch.look(&mut tried, false).await;
         assert_eq!(name(&watch), "C");
-        assert!(watch.standing.lock().unwrap().is_empty());
+        assert!(watch.last_edit.lock().unwrap().is_empty());
     }
 
     #[tokio::test]

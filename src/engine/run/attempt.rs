@@ -32,7 +32,7 @@ use crate::secret::Vault;
 pub const CRASHED: &str = "this step made Doorbell crash; please report it";
 
 /// How long a run waits before it tries again to get memory for what it renders.
-const CROWDED: Duration = Duration::from_secs(2);
+const WAIT_FOR_MEMORY: Duration = Duration::from_secs(2);
 
 /// The elements of a `for_each`.
 pub type Elements = Arc<Vec<Value>>;
@@ -80,7 +80,7 @@ impl Try {
             Rendered::Ended(outcome) => return outcome,
             Rendered::NotYet => return Outcome::failed(CRASHED),
         };
-        let Ok(_room) = room_for(made, effect.bytes()) else { return Outcome::Deferred(CROWDED) };
+        let Ok(_memory) = room_for(made, effect.bytes()) else { return Outcome::Deferred(WAIT_FOR_MEMORY) };
         let run = &self.run;
         let context = AttemptContext {
             event: self.event.id,
@@ -160,14 +160,14 @@ impl Try {
 }
 
 /// No memory is free right now; try again later.
-pub struct Crowded;
+pub struct NoMemory;
 
 /// Memory for something that was rendered, if it is large. Two of these always fit, so that a run that has one gets the
 /// other one eventually.
-fn room_for(made: &Memory, bytes: usize) -> Result<Option<Taken>, Crowded> {
+fn room_for(made: &Memory, bytes: usize) -> Result<Option<Taken>, NoMemory> {
     match bytes > LIGHT {
         false => Ok(None),
-        true => made.try_take(bytes.min(MOST_MADE / 2)).map(Some).ok_or(Crowded),
+        true => made.try_take(bytes.min(MOST_MADE / 2)).map(Some).ok_or(NoMemory),
     }
 }
 
@@ -176,7 +176,7 @@ pub struct Loop {
     pub each: u32,
     /// The error is a message.
     pub elements: Result<Elements, String>,
-    _room: Option<Taken>,
+    _memory: Option<Taken>,
 }
 
 impl Loop {
@@ -185,8 +185,8 @@ impl Loop {
         let elements = one.elements_of(each).await;
         let bytes = elements.as_ref().map_or(0, |all| all.iter().map(weight).sum());
         match room_for(made, bytes) {
-            Ok(_room) => Ok(Self { each, elements, _room }),
-            Err(Crowded) => Err(Outcome::Deferred(CROWDED)),
+            Ok(_memory) => Ok(Self { each, elements, _memory }),
+            Err(NoMemory) => Err(Outcome::Deferred(WAIT_FOR_MEMORY)),
         }
     }
 }

@@ -2,9 +2,10 @@
 //! the results.
 
 pub mod attempt;
-mod crowd;
-pub mod hands;
+pub mod ledger;
 pub mod old_rules;
 pub mod recovery;
+mod run_memory;
+pub mod runs_in_process;
 pub mod watchdog;
 pub mod worker;

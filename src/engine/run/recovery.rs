@@ -1,32 +1,10 @@
-//! Recovery of files after a crash, before anything else is done; and the store as file writers use it.
+//! Recovery of files after a crash, before anything else is done.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::action::files::batch::Verdict;
-use crate::action::files::writer::{Files, Ledger};
-use crate::model::run::Intent;
-use crate::store::contract::{EffectKey, Store};
-
-/// The store, as the file writers of one output folder use it.
-pub struct Intents {
-    pub store: Arc<dyn Store>,
-    /// The folder's own name.
-    pub folder: String,
-}
-
-impl Ledger for Intents {
-    fn intend(&self, intent: Intent) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
-        Box::pin(async move { self.store.intend(&self.folder, intent).await.map_err(|e| e.to_string()) })
-    }
-    fn settle(&self, done: Vec<EffectKey>) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
-        Box::pin(async move { self.store.settle(done).await.map_err(|e| e.to_string()) })
-    }
-    fn forget(&self, file: &str) {
-        self.store.forget(&self.folder, file);
-    }
-}
+use crate::action::files::writer::Files;
+use crate::store::contract::Store;
 
 /// Checks what a crash has interrupted, before anything else is done: effects that are already in their files are marked
 /// as done; partial ones are removed, so that they are written again.

@@ -5,10 +5,10 @@
 //! process did not finish. The number of runs in progress is limited; the others wait in the store. [`Run::after`]
 //! decides what a run does next; this module only supplies the time and the random numbers, and stores the results.
 //!
-//! Large runs in progress need memory of their own (`crowd`); a run that finds none waits in the store.
+//! Large runs in progress need memory of their own (`run_memory`); a run that finds none waits in the store.
 //!
-//! If a run is dropped before it has ended or was released, this process has lost track of it ([`Hands`]), and the leasing
-//! loop resumes it from the store.
+//! If a run is dropped before it has ended or was released, this process has lost track of it ([`RunsInProcess`]), and the
+//! leasing loop resumes it from the store.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -20,9 +20,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::action::world::World;
 use crate::engine::run::attempt::{CRASHED, Loop, Try, into_record};
-use crate::engine::run::crowd::Crowd;
-use crate::engine::run::hands::{Doubt, Hands, InHand, Lost};
 use crate::engine::run::old_rules::{Ready, RulesOfRuns, Unready};
+use crate::engine::run::run_memory::RunMemory;
+use crate::engine::run::runs_in_process::{Doubt, InHand, Lost, RunsInProcess};
 use crate::engine::run::watchdog::Watchdog;
 use crate::engine::task::memory::Taken;
 use crate::model::answer::{Answer, SealedAnswer};
@@ -54,43 +54,43 @@ struct Inner {
     world: World,
     rules: RulesOfRuns,
     watchdog: Arc<Watchdog>,
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     wake: Arc<Notify>,
     stopping: AtomicBool,
-    hands: Arc<Hands>,
-    crowd: Arc<Crowd>,
+    in_process: Arc<RunsInProcess>,
+    run_memory: Arc<RunMemory>,
     /// Set when the store may have leased runs without the reply arriving.
     is_in_doubt: AtomicBool,
 }
 
-/// Room for runs that are about to start: a permit for each, and memory for their event.
-pub struct Room {
-    places: OwnedSemaphorePermit,
+/// What runs that are about to start need: a permit for each, and memory for their event.
+pub struct RunPermits {
+    permits: OwnedSemaphorePermit,
     memory: Option<Arc<Taken>>,
 }
 
 impl Worker {
     pub fn new(store: Arc<dyn Store>, world: World, rules: RulesOfRuns, watchdog: Arc<Watchdog>) -> Self {
-        let (room, wake) = (Arc::new(Semaphore::new(MAX_IN_HAND)), Arc::new(Notify::new()));
-        let crowd = Crowd::new(wake.clone());
+        let (permits, wake) = (Arc::new(Semaphore::new(MAX_IN_HAND)), Arc::new(Notify::new()));
+        let run_memory = RunMemory::new(wake.clone());
         Self(Arc::new(Inner {
             store,
             world,
             rules,
             watchdog,
-            room,
+            permits,
             wake,
             stopping: AtomicBool::new(false),
-            hands: Arc::default(),
-            crowd,
+            in_process: Arc::default(),
+            run_memory,
             is_in_doubt: AtomicBool::new(false),
         }))
     }
 
     /// Reserves room for this many runs of an event, if there is any; otherwise they wait in the store.
-    pub fn room_for(&self, runs: usize, event: &Event) -> Option<Room> {
-        let places = self.0.room.clone().try_acquire_many_owned(u32::try_from(runs).ok()?).ok()?;
-        Some(Room { places, memory: self.0.crowd.room_for(event).ok()? })
+    pub fn room_for(&self, runs: usize, event: &Event) -> Option<RunPermits> {
+        let permits = self.0.permits.clone().try_acquire_many_owned(u32::try_from(runs).ok()?).ok()?;
+        Some(RunPermits { permits, memory: self.0.run_memory.room_for(event).ok()? })
     }
 
     /// Takes over new runs, with the rules that matched and the secrets these were loaded with.
@@ -100,13 +100,13 @@ impl Worker {
         rules: Vec<Arc<Rule>>,
         vault: &Arc<Vault>,
         event: &Arc<Event>,
-        room: Option<Room>,
+        given: Option<RunPermits>,
     ) {
-        let Some(Room { mut places, memory }) = room else { return self.wake() };
+        let Some(RunPermits { mut permits, memory }) = given else { return self.wake() };
         let begun = runs.into_iter().zip(rules).filter(|((_, result), _)| *result == StartResult::Begun);
         // All are held before the first one starts.
         let held = |((run, _), rule): ((Run, StartResult), Arc<Rule>)| {
-            let mut hand = self.0.hands.take(&run, places.split(1));
+            let mut hand = self.0.in_process.take(&run, permits.split(1));
             hand.memory.extend(memory.clone());
             (hand, run, rule)
         };
@@ -118,7 +118,7 @@ impl Worker {
 
     /// Called before accepting an event: until the result is known, its runs may belong to this process without it knowing.
     pub fn doubt(&self, event: EventId) -> Doubt {
-        self.0.hands.doubt(event)
+        self.0.in_process.doubt(event)
     }
 
     /// Wakes the worker, because there may be something to do in the store.
@@ -128,11 +128,11 @@ impl Worker {
 
     /// Takes over a leased run and continues it once there is memory for it and its event is read; or fails it, if it was
     /// lost in a panic.
-    fn start(&self, run: Run, event: Unread, room: Option<OwnedSemaphorePermit>, crashed: bool) {
-        let mut hand = self.0.hands.take(&run, room);
-        let (worker, entry) = (self.clone(), self.0.crowd.enter(&run, &event));
+    fn start(&self, run: Run, event: Unread, permit: Option<OwnedSemaphorePermit>, crashed: bool) {
+        let mut hand = self.0.in_process.take(&run, permit);
+        let (worker, entry) = (self.clone(), self.0.run_memory.enter(&run, &event));
         tokio::spawn(async move {
-            let event = match worker.0.crowd.read(entry, &mut hand, &run, event).await {
+            let event = match worker.0.run_memory.read(entry, &mut hand, &run, event).await {
                 Ok(event) => Arc::new(event),
                 Err(why) => return worker.end_unread(hand, run, &why).await,
             };
@@ -159,32 +159,32 @@ impl Worker {
                 continue;
             }
             crash(Point::Lease);
-            // Only a part of the room: new events are handed over in memory and need the rest.
-            let mut room = tokio::select! {
-                room = inner.room.clone().acquire_owned() => match room {
-                    Ok(room) => room,
+            // Only a part of the permits: new events are handed over in memory and need the rest.
+            let mut permits = tokio::select! {
+                permits = inner.permits.clone().acquire_owned() => match permits {
+                    Ok(permits) => permits,
                     Err(_) => return,
                 },
-                () = inner.hands.was_lost() => continue,
+                () = inner.in_process.was_lost() => continue,
             };
-            let more = inner.room.available_permits().min(MAX_LEASE - 1);
-            if let Ok(more) = inner.room.clone().try_acquire_many_owned(more as u32) {
-                room.merge(more);
+            let more = inner.permits.available_permits().min(MAX_LEASE - 1);
+            if let Ok(more) = inner.permits.clone().try_acquire_many_owned(more as u32) {
+                permits.merge(more);
             }
-            let is_full = inner.crowd.is_full();
-            let leased = match inner.store.lease(Timestamp::now(), room.num_permits(), inner.crowd.heavy()).await {
+            let is_full = inner.run_memory.is_full();
+            let leased = match inner.store.lease(Timestamp::now(), permits.num_permits(), inner.run_memory.heavy()).await {
                 Ok(leased) => leased,
                 Err(e) => {
-                    drop(room);
+                    drop(permits);
                     self.pause(&e).await;
                     continue;
                 }
             };
             let idle = leased.is_empty();
             for (run, event) in leased {
-                self.start(run, event, room.split(1), false);
+                self.start(run, event, permits.split(1), false);
             }
-            drop(room);
+            drop(permits);
             if idle {
                 // Due runs that were not leased may be those there is no memory for; a run that gets memory wakes this loop.
                 let due = if is_full { None } else { inner.store.next_due().await.ok().flatten() };
@@ -192,7 +192,7 @@ impl Worker {
                 tokio::select! {
                     () = tokio::time::sleep(wait.max(Duration::from_millis(1))) => {}
                     () = inner.wake.notified() => {}
-                    () = inner.hands.was_lost() => {}
+                    () = inner.in_process.was_lost() => {}
                 }
             }
         }
@@ -201,9 +201,9 @@ impl Worker {
     /// Starts nothing new and waits until the runs in progress are done, for at most `grace`. The rest stays in the store.
     pub async fn stop(&self, grace: Duration) {
         self.0.stopping.store(true, Ordering::Relaxed);
-        self.0.hands.close();
+        self.0.in_process.close();
         self.wake();
-        let all = self.0.room.acquire_many(MAX_IN_HAND as u32);
+        let all = self.0.permits.acquire_many(MAX_IN_HAND as u32);
         if tokio::time::timeout(grace, all).await.is_err() {
             tracing::warn!("runs did not finish before the shutdown; they continue at the next start");
         }
@@ -215,14 +215,14 @@ impl Worker {
         if inner.is_in_doubt.load(Ordering::Relaxed) {
             let owned = inner.store.owned().await?;
             inner.is_in_doubt.store(false, Ordering::Relaxed);
-            inner.hands.compare(owned);
+            inner.in_process.compare(owned);
         }
-        while let Some(which) = inner.hands.first_lost() {
+        while let Some(which) = inner.in_process.first_lost() {
             let held = inner.store.held(which).await?;
-            let Some(Lost { crashed, mut room, .. }) = inner.hands.take_lost() else { break };
+            let Some(Lost { crashed, mut permit, .. }) = inner.in_process.take_lost() else { break };
             for (run, event) in held {
                 tracing::warn!(event = %run.event, rule = %run.rule, "run was interrupted because its task ended; it continues");
-                self.start(run, event, room.take(), crashed);
+                self.start(run, event, permit.take(), crashed);
             }
         }
         Ok(())
@@ -297,25 +297,25 @@ impl Worker {
             let (facts, outcome) = if let Some(step) = step {
                 let each = rule.graph.node(run.place.step).and_then(|f| f.each);
                 let mut one = Try { rule: rule.clone(), run: Arc::new(run), event: event.clone(), vault: vault.clone(), elements: None };
-                let mut crowded = None;
+                let mut postponed = None;
                 if let Some(each) = each
                     && gone_through.as_ref().is_none_or(|l| l.each != each)
                 {
                     gone_through = None;
-                    match Loop::of(&one, each, &inner.crowd.made).await {
+                    match Loop::of(&one, each, &inner.run_memory.made).await {
                         Ok(found) => gone_through = Some(found),
-                        Err(deferred) => crowded = Some(deferred),
+                        Err(deferred) => postponed = Some(deferred),
                     }
                 }
                 let elements = gone_through.as_ref().filter(|_| each.is_some()).map(|l| &l.elements);
-                let (count, outcome) = match (crowded, elements) {
+                let (count, outcome) = match (postponed, elements) {
                     (Some(deferred), _) => (None, deferred),
                     (None, Some(Err(why))) => (None, Outcome::failed(why.clone())),
                     (None, Some(Ok(items))) if items.is_empty() => (Some(0), Outcome::Skipped("the list is empty".into())),
                     (None, items) => {
                         one.elements = items.and_then(|items| items.as_ref().ok()).cloned();
                         let count = one.elements.as_ref().map(|items| items.len() as u32);
-                        (count, one.once(&inner.world, &inner.watchdog, &inner.crowd.made).await)
+                        (count, one.once(&inner.world, &inner.watchdog, &inner.run_memory.made).await)
                     }
                 };
                 run = Arc::unwrap_or_clone(one.run);
@@ -354,7 +354,7 @@ impl Worker {
             // An attempt without effect is recorded together with the next one.
             if word != "skipped" || run.state != State::Waiting {
                 // Saved values need memory as well; if there is none, the run waits in the store.
-                let paused = word == "retry" || !inner.crowd.holds_saved(&mut hand, &run);
+                let paused = word == "retry" || !inner.run_memory.holds_saved(&mut hand, &run);
                 let answer = answer.and_then(|answer| SealedAnswer::of(&answer, &vault));
                 match self.record(run, std::mem::take(&mut attempts), answer, !paused, receipt).await {
                     Some(recorded) => {

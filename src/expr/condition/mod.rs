@@ -1,9 +1,11 @@
 //! Compiled `if:` conditions: fields, tests of the values found, and groups of tests.
 //!
 //! There is one rule for comparison (exact numbers, otherwise the same spelling), one for missing values (they pass no
-//! test), and one for lists (one passing element is enough). [`read`] parses conditions from a file, and [`trace`]
-//! explains their result in plain English; both use the tests listed here.
+//! test), and one for lists (one passing element is enough). [`read`] lists the tests and parses conditions from a file,
+//! and [`trace`] explains their result in plain English.
 
+mod aliases;
+mod operand;
 pub mod read;
 pub mod trace;
 
@@ -19,28 +21,6 @@ use crate::expr::field::{Field, Found, Values};
 use crate::expr::moment::moment;
 use crate::expr::spell::spell;
 use crate::model::budget::Spent;
-
-/// The tests, as shown to people.
-pub const TESTS: [&str; 18] = [
-    "is",
-    "over",
-    "at_least",
-    "under",
-    "at_most",
-    "between",
-    "contains",
-    "starts_with",
-    "ends_with",
-    "like",
-    "matches",
-    "in_network",
-    "before",
-    "after",
-    "count",
-    "exists",
-    "empty",
-    "not",
-];
 
 /// A condition: all of these lines and groups must be true.
 #[derive(Debug, Clone, Default)]

@@ -1,57 +1,62 @@
 //! Parses a condition map in a rule file into [`All`], and reports every mistake.
 
 use ipnet::IpNet;
-use regex::RegexBuilder;
-use serde_json::Value;
 
-use super::{All, ConditionPart, Line, Operand, TESTS, Test};
-use crate::expr::comparison::spelled;
+use super::aliases::TEST_WORDS;
+use super::operand::{compile, date, number, operands, text};
+use super::{All, ConditionPart, Line, Operand, Test};
 use crate::expr::field::ROOTS;
-use crate::expr::moment::moment;
 use crate::expr::names::Names;
-use crate::expr::template::{Destination, Template};
-use crate::problem::nearest;
+use crate::text::nearest::nearest;
+use crate::text::word::{Shape, Word};
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
 
-/// The maximum memory of one compiled pattern.
-const MAX_PATTERN: usize = 1 << 20;
 /// The maximum nesting depth of groups.
 const MAX_DEPTH: usize = 32;
 
-/// Words of other tools, and ours.
-const OTHER_WORDS: [(&str, &str); 30] = [
-    ("equals", "is"),
-    ("eq", "is"),
-    ("equal", "is"),
-    ("==", "is"),
-    ("one_of", "is"),
-    ("in", "is"),
-    ("gt", "over"),
-    ("greater_than", "over"),
-    ("more_than", "over"),
-    (">", "over"),
-    ("gte", "at_least"),
-    (">=", "at_least"),
-    ("min", "at_least"),
-    ("lt", "under"),
-    ("less_than", "under"),
-    ("below", "under"),
-    ("<", "under"),
-    ("lte", "at_most"),
-    ("<=", "at_most"),
-    ("max", "at_most"),
-    ("includes", "contains"),
-    ("regex", "matches"),
-    ("match", "matches"),
-    ("pattern", "matches"),
-    ("glob", "like"),
-    ("wildcard", "like"),
-    ("not_equals", "not"),
-    ("ne", "not"),
-    ("!=", "not"),
-    ("length", "count"),
+/// A test: the word that people write, and how what follows it is read.
+pub struct TestWord {
+    pub word: Word,
+    read: Read,
+}
+
+/// The flag is `ignore_case` of the line.
+type Read = fn(&Item, &Names, &mut bool) -> Option<Test>;
+
+const fn test(name: &'static str, shape: Shape, does: &'static str, read: Read) -> TestWord {
+    TestWord { word: Word { name, shape, does }, read }
+}
+
+/// Every test of `if:`, in the order in which they are shown to people.
+pub static TESTS: [TestWord; 18] = [
+    test("is", Shape::Any, "equals this; with a list: equals one of these", |item, known, _| Some(Test::Is(operands(item, known)?))),
+    test("over", Shape::Text, "is a number greater than this", |item, known, _| Some(Test::Over(number(item, known)?))),
+    test("at_least", Shape::Text, "is a number greater than or equal to this", |item, known, _| Some(Test::AtLeast(number(item, known)?))),
+    test("under", Shape::Text, "is a number less than this", |item, known, _| Some(Test::Under(number(item, known)?))),
+    test("at_most", Shape::Text, "is a number less than or equal to this", |item, known, _| Some(Test::AtMost(number(item, known)?))),
+    test("between", Shape::List, "is a number from the first to the second", between),
+    test("contains", Shape::Text, "contains this text", |item, known, _| Some(Test::Contains(text(item, known)?))),
+    test("starts_with", Shape::Text, "begins with this text", |item, known, _| Some(Test::StartsWith(text(item, known)?))),
+    test("ends_with", Shape::Text, "ends with this text", |item, known, _| Some(Test::EndsWith(text(item, known)?))),
+    test("like", Shape::Text, "looks like this; * matches anything", like),
+    test("matches", Shape::Text, "matches this regular expression", matches),
+    test("in_network", Shape::Text, "is an address in this network, such as 10.0.0.0/8", in_network),
+    test("before", Shape::Text, "is a date before this", |item, known, _| Some(Test::Before(date(item, known)?))),
+    test("after", Shape::Text, "is a date after this", |item, known, _| Some(Test::After(date(item, known)?))),
+    test("count", Shape::Any, "has this many elements: a number, or tests on the number", |item, known, case| {
+        Some(Test::Count(tests(item, known, case)?))
+    }),
+    test("exists", Shape::Flag, "exists", |item, _, _| Some(Test::Exists(item.flag()?))),
+    test("empty", Shape::Flag, "is missing, null or empty", |item, _, _| Some(Test::Empty(item.flag()?))),
+    test("not", Shape::Any, "does not equal this; with a map: none of these tests passes", |item, known, case| {
+        Some(Test::Not(tests(item, known, case)?))
+    }),
 ];
+
+fn test_names() -> impl Iterator<Item = &'static str> {
+    TESTS.iter().map(|test| test.word.name)
+}
 
 /// Parses `if:`; after a problem, returns what could be parsed.
 pub fn read(item: &Item, known: &Names) -> All {
@@ -66,16 +71,17 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
     match item.node {
         Node::Map(_) => {}
         Node::List(items) => {
-            let told = item.problem("`if:` is a map of fields, not a list").label("remove the dashes, so that each line is `field: value`");
+            let draft =
+                item.problem("`if:` is a map of fields, not a list").label("remove the dashes, so that each line is `field: value`");
             match items.len() {
-                0 | 1 => told.add(),
-                _ => told.note("if only one of several lines has to be true, put them under `any:`, each with a dash").add(),
+                0 | 1 => draft.add(),
+                _ => draft.note("if only one of several lines has to be true, put them under `any:`, each with a dash").add(),
             }
             return All::default();
         }
         Node::Text(text) => {
-            let told = item.problem("a condition cannot be text");
-            told.label(mend_text(text)).note("each line is a field and what it must be: `body.total: { over: 100 }`").add();
+            let draft = item.problem("a condition cannot be text");
+            draft.label(rewritten(text)).note("each line is a field and what it must be: `body.total: { over: 100 }`").add();
             return All::default();
         }
         Node::Braces => {
@@ -137,10 +143,10 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
 }
 
 /// Rewrites `"{{ body.total > 100 }}"` in our syntax, as far as it can be guessed.
-fn mend_text(text: &str) -> String {
+fn rewritten(text: &str) -> String {
     let bare = text.replace("{{", "").replace("}}", "");
     let words: Vec<&str> = bare.split_whitespace().collect();
-    let sign = |s: &str| OTHER_WORDS.iter().find(|(theirs, _)| *theirs == s).map(|(_, ours)| *ours);
+    let sign = |s: &str| TEST_WORDS.iter().find(|(theirs, _)| *theirs == s).map(|(_, ours)| *ours);
     match words.as_slice() {
         [field, "==" | "=" | "===", value] => format!("write `{field}: {value}`"),
         [field, s, value] if sign(s).is_some() => format!("write `{field}: {{ {}: {value} }}`", sign(s).unwrap_or("is")),
@@ -150,12 +156,12 @@ fn mend_text(text: &str) -> String {
 }
 
 fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
-    if let Some(theirs) = TESTS.iter().find(|t| **t == key) {
+    if let Some(theirs) = test_names().find(|name| *name == key) {
         item.problem(format!("`{theirs}` is a test and belongs after a field")).at_key().label("write `body.field: { … }`").add();
         return None;
     }
     if let [field, sign, value] = key.split_whitespace().collect::<Vec<_>>().as_slice()
-        && let Some((_, ours)) = OTHER_WORDS.iter().find(|(theirs, _)| theirs == sign)
+        && let Some((_, ours)) = TEST_WORDS.iter().find(|(theirs, _)| theirs == sign)
     {
         item.problem("a comparison cannot be written on the left side")
             .at_key()
@@ -165,8 +171,8 @@ fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
     }
     if let Node::Map(inner) = item.node
         && ROOTS.contains(&key)
-        && let Some((name, _)) = inner.iter().find(|(name, _)| !TESTS.contains(&name.as_str()) && name != "ignore_case")
-        && nearest(name, TESTS).is_none()
+        && let Some((name, _)) = inner.iter().find(|(name, _)| test_names().all(|test| test != name) && name != "ignore_case")
+        && nearest(name, test_names()).is_none()
     {
         item.problem("fields cannot be nested").at_key().label(format!("write it on one line: `{key}.{name}: …`")).add();
         return None;
@@ -217,7 +223,7 @@ fn tests(item: &Item, known: &Names, ignore_case: &mut bool) -> Option<Vec<Test>
         if key == "ignore_case" {
             continue;
         }
-        match test(key, value, known, ignore_case) {
+        match one(key, value, known, ignore_case) {
             Some(test) => out.push(test),
             None => good = false,
         }
@@ -253,179 +259,67 @@ fn never(item: &Item, tests: &[Test]) -> Option<()> {
     Some(())
 }
 
-fn test(key: &str, item: &Item, known: &Names, ignore_case: &mut bool) -> Option<Test> {
-    Some(match key {
-        "is" => Test::Is(operands(item, known)?),
-        "over" => Test::Over(number(item, known)?),
-        "at_least" => Test::AtLeast(number(item, known)?),
-        "under" => Test::Under(number(item, known)?),
-        "at_most" => Test::AtMost(number(item, known)?),
-        "between" => {
-            let pair = item.items("a list of two numbers, [from, to],")?;
-            let [a, b] = pair.as_slice() else {
-                item.problem("`between` takes two numbers").label("write between: [10, 20]").add();
-                return None;
-            };
-            let (from, to) = (number(a, known)?, number(b, known)?);
-            if let (Operand::Fixed(x), Operand::Fixed(y)) = (&from, &to)
-                && crate::expr::comparison::compare(x, y) == Some(std::cmp::Ordering::Greater)
-            {
-                item.problem(format!("no number is between {x} and {y}, so this can never be true"))
-                    .label(format!("write [{y}, {x}]"))
-                    .add();
-                return None;
-            }
-            Test::Between(from, to)
-        }
-        "contains" => Test::Contains(text(item, known)?),
-        "starts_with" => Test::StartsWith(text(item, known)?),
-        "ends_with" => Test::EndsWith(text(item, known)?),
-        "like" => {
-            let pattern = item.text()?;
-            let parts: Vec<String> = pattern.split('*').map(regex::escape).collect();
-            let regex = compile(item, &format!("(?s)\\A{}\\z", parts.join(".*")), *ignore_case)?;
-            Test::Like(pattern, Box::new(regex))
-        }
-        "matches" => {
-            let pattern = item.text()?;
-            let between = pattern.strip_prefix('/').and_then(|p| p.strip_suffix('/'));
-            if let Some(bare) = between.filter(|p| !p.is_empty()) {
-                item.problem("slashes around a pattern are syntax from another tool").label(format!("write '{bare}'")).add();
-                return None;
-            }
-            let regex = compile(item, &pattern, *ignore_case)?;
-            Test::Matches(pattern, Box::new(regex))
-        }
-        "in_network" => {
-            let mut networks = Vec::new();
-            for one in item.one_or_many() {
-                let text = one.text()?;
-                let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
-                match network {
-                    Some(network) => networks.push(network),
-                    None => {
-                        one.problem(format!("`{text}` is not a network")).label("write for example 10.0.0.0/8 or 192.0.2.7").add();
-                        return None;
-                    }
-                }
-            }
-            Test::InNetwork(networks)
-        }
-        "before" => Test::Before(date(item, known)?),
-        "after" => Test::After(date(item, known)?),
-        "count" => Test::Count(tests(item, known, ignore_case)?),
-        "exists" => Test::Exists(item.flag()?),
-        "empty" => Test::Empty(item.flag()?),
-        "not" => Test::Not(tests(item, known, ignore_case)?),
-        _ => {
-            let told = item.problem(format!("there is no test called `{key}`")).at_key();
-            let ours = OTHER_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)).map(|(_, ours)| *ours);
-            let told = match ours.or_else(|| nearest(key, TESTS.into_iter().chain(["ignore_case"]))) {
-                Some(near) => told.label(format!("did you mean `{near}`?")),
-                None if key.contains('.') => told.label("start a new line with each field"),
-                None => told.label("choose one of the tests below"),
-            };
-            told.note(format!("tests: {}, ignore_case", TESTS.join(", "))).add();
-            return None;
-        }
-    })
-}
-
-fn compile(item: &Item, pattern: &str, ignore_case: bool) -> Option<regex::Regex> {
-    let built = RegexBuilder::new(pattern).case_insensitive(ignore_case).size_limit(MAX_PATTERN).build();
-    built
-        .map_err(|e| {
-            let told = match e {
-                regex::Error::CompiledTooBig(_) => item.problem("this pattern is too large").label("use a shorter pattern"),
-                _ => {
-                    let said = e.to_string();
-                    let reason = said.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
-                    item.problem(format!("this pattern cannot be read: {reason}"))
-                        .label("put a \\ before characters that have a special meaning in patterns")
-                }
-            };
-            told.add();
-        })
-        .ok()
-}
-
-fn operands(item: &Item, known: &Names) -> Option<Vec<Operand>> {
-    let all: Vec<Option<Operand>> = item.one_or_many().iter().map(|i| operand(i, known)).collect();
-    all.into_iter().collect()
-}
-
-/// A literal value, or exactly one `{{ field }}`.
-fn operand(item: &Item, known: &Names) -> Option<Operand> {
-    match item.node {
-        Node::Text(text) if text.contains("{{") => {
-            let template = Template::read(item, Destination::Plain, known)?;
-            match template.lone_field() {
-                Some(field) => Some(Operand::Field(field.clone())),
-                None => {
-                    item.problem("the right side can be a single {{ field }} and nothing else")
-                        .label("compute the value under `set:` and write its name here")
-                        .add();
-                    None
-                }
-            }
-        }
-        Node::Text(_) => item.text().map(|t| Operand::Fixed(Value::String(t))),
-        Node::Number(_) | Node::Bool(_) | Node::Null => Some(Operand::Fixed(item.node.json())),
-        Node::Map(_) => {
-            item.problem("a plain value is expected here, not names and values")
-                .label("write the test directly after the field: { over: 100 }")
-                .add();
-            None
-        }
-        _ => {
-            item.expected("a value");
-            None
-        }
+fn one(key: &str, item: &Item, known: &Names, ignore_case: &mut bool) -> Option<Test> {
+    if let Some(test) = TESTS.iter().find(|test| test.word.name == key) {
+        return (test.read)(item, known, ignore_case);
     }
+    let draft = item.problem(format!("there is no test called `{key}`")).at_key();
+    let ours = TEST_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)).map(|(_, ours)| *ours);
+    let draft = match ours.or_else(|| nearest(key, test_names().chain(["ignore_case"]))) {
+        Some(near) => draft.label(format!("did you mean `{near}`?")),
+        None if key.contains('.') => draft.label("start a new line with each field"),
+        None => draft.label("choose one of the tests below"),
+    };
+    draft.note(format!("tests: {}, ignore_case", test_names().collect::<Vec<_>>().join(", "))).add();
+    None
 }
 
-fn number(item: &Item, known: &Names) -> Option<Operand> {
-    match operand(item, known)? {
-        Operand::Fixed(Value::Number(n)) => Some(Operand::Fixed(Value::Number(n))),
-        Operand::Fixed(Value::String(s)) if crate::expr::number::is_plain(&s) => Some(Operand::Fixed(Value::String(s))),
-        Operand::Fixed(_) => {
-            let told = item.problem("this test compares numbers");
-            match item.node {
-                Node::Text(t) if moment(t).is_some() => told.label("to compare dates, use `before` and `after`").add(),
-                Node::Text(t) if t.replace([',', '_', '\'', ' '], "").parse::<f64>().is_ok() => {
-                    told.label(format!("write {}", t.replace([',', '_', '\'', ' '], ""))).add();
-                }
-                _ => told.label("write a number, without a unit or a currency").add(),
-            }
-            None
-        }
-        field => Some(field),
-    }
-}
-
-fn text(item: &Item, known: &Names) -> Option<Operand> {
-    if let Node::List(_) = item.node {
-        item.expected("text");
+fn between(item: &Item, known: &Names, _: &mut bool) -> Option<Test> {
+    let pair = item.items("a list of two numbers, [from, to],")?;
+    let [a, b] = pair.as_slice() else {
+        item.problem("`between` takes two numbers").label("write between: [10, 20]").add();
         return None;
-    }
-    let operand = operand(item, known)?;
-    if let Operand::Fixed(Value::String(s)) = &operand
-        && s.is_empty()
+    };
+    let (from, to) = (number(a, known)?, number(b, known)?);
+    if let (Operand::Fixed(x), Operand::Fixed(y)) = (&from, &to)
+        && crate::expr::comparison::compare(x, y) == Some(std::cmp::Ordering::Greater)
     {
-        item.problem("all text contains empty text").label("write what to look for, or { exists: true }").add();
+        item.problem(format!("no number is between {x} and {y}, so this can never be true")).label(format!("write [{y}, {x}]")).add();
         return None;
     }
-    Some(operand)
+    Some(Test::Between(from, to))
 }
 
-fn date(item: &Item, known: &Names) -> Option<Operand> {
-    let operand = operand(item, known)?;
-    if let Operand::Fixed(value) = &operand {
-        let text = spelled(value)?;
-        if moment(&text).is_none() {
-            item.problem(format!("`{text}` is not a date")).label("write for example 2026-03-14 or 2026-03-14T09:30:00Z").add();
-            return None;
+fn like(item: &Item, _: &Names, ignore_case: &mut bool) -> Option<Test> {
+    let pattern = item.text()?;
+    let parts: Vec<String> = pattern.split('*').map(regex::escape).collect();
+    let regex = compile(item, &format!("(?s)\\A{}\\z", parts.join(".*")), *ignore_case)?;
+    Some(Test::Like(pattern, Box::new(regex)))
+}
+
+fn matches(item: &Item, _: &Names, ignore_case: &mut bool) -> Option<Test> {
+    let pattern = item.text()?;
+    let between = pattern.strip_prefix('/').and_then(|p| p.strip_suffix('/'));
+    if let Some(bare) = between.filter(|p| !p.is_empty()) {
+        item.problem("slashes around a pattern are syntax from another tool").label(format!("write '{bare}'")).add();
+        return None;
+    }
+    let regex = compile(item, &pattern, *ignore_case)?;
+    Some(Test::Matches(pattern, Box::new(regex)))
+}
+
+fn in_network(item: &Item, _: &Names, _: &mut bool) -> Option<Test> {
+    let mut networks = Vec::new();
+    for one in item.one_or_many() {
+        let text = one.text()?;
+        let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
+        match network {
+            Some(network) => networks.push(network),
+            None => {
+                one.problem(format!("`{text}` is not a network")).label("write for example 10.0.0.0/8 or 192.0.2.7").add();
+                return None;
+            }
         }
     }
-    Some(operand)
+    Some(Test::InNetwork(networks))
 }

@@ -16,7 +16,7 @@ pub struct TraceLine {
     /// The nesting depth of the line in groups.
     pub depth: usize,
     /// `body.total over 1000`
-    pub words: String,
+    pub text: String,
     pub outcome: Outcome,
 }
 
@@ -30,8 +30,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// `yes`, `NO, it was 150`, `not looked at`.
-    pub fn words(&self) -> String {
+    /// `yes`, `NO, it was 150`, `not checked`.
+    pub fn text(&self) -> String {
         match self {
             Outcome::Yes => "yes".to_owned(),
             Outcome::No(why) => format!("NO, {why}"),
@@ -41,12 +41,12 @@ impl Outcome {
 }
 
 /// Explains the result of every line, with secrets redacted. With `every_line`, lines after a NO are evaluated too.
-pub fn tell(condition: &All, names: &dyn Values, vault: &Vault, every_line: bool) -> Vec<TraceLine> {
+pub fn explain(condition: &All, names: &dyn Values, vault: &Vault, every_line: bool) -> Vec<TraceLine> {
     let mut trace = Trace { names, vault, every_line, lines: Vec::new() };
     trace.all(condition, true, 0);
     let mut lines = trace.lines;
     if let Some(spent) = names.budget().spent() {
-        lines.push(TraceLine { depth: 0, words: "this condition".to_owned(), outcome: Outcome::No(spent.to_string()) });
+        lines.push(TraceLine { depth: 0, text: "this condition".to_owned(), outcome: Outcome::No(spent.to_string()) });
     }
     lines
 }
@@ -81,11 +81,11 @@ impl Trace<'_> {
     fn line(&mut self, line: &Line, look: bool, depth: usize) -> bool {
         let outcome = if look { line_outcome(line, self.names, self.vault) } else { Outcome::NotLookedAt };
         let holds = outcome == Outcome::Yes;
-        self.lines.push(TraceLine { depth, words: line.words(self.vault), outcome });
+        self.lines.push(TraceLine { depth, text: line.text(self.vault), outcome });
         holds
     }
 
-    fn group(&mut self, part: &ConditionPart, groups: &[All], words: &str, look: bool, depth: usize) -> bool {
+    fn group(&mut self, part: &ConditionPart, groups: &[All], text: &str, look: bool, depth: usize) -> bool {
         let holds = look && part.holds(self.names);
         let outcome = match (look, holds) {
             (false, _) => Outcome::NotLookedAt,
@@ -96,7 +96,7 @@ impl Trace<'_> {
                 _ => "one of them was not true".to_owned(),
             }),
         };
-        self.lines.push(TraceLine { depth, words: words.to_owned(), outcome });
+        self.lines.push(TraceLine { depth, text: text.to_owned(), outcome });
         for condition in groups {
             self.all(condition, look, depth + 1);
         }
@@ -170,34 +170,34 @@ fn quoted(value: &Value) -> String {
 
 impl Line {
     /// The line as a sentence: `body.total over 1000`.
-    fn words(&self, vault: &Vault) -> String {
-        let tests: Vec<String> = self.tests.iter().map(|t| t.words(vault)).collect();
+    fn text(&self, vault: &Vault) -> String {
+        let tests: Vec<String> = self.tests.iter().map(|t| t.text(vault)).collect();
         let case = if self.ignore_case { " (ignoring case)" } else { "" };
         short(&format!("{} {}{case}", self.field.text(), tests.join(" and ")), 160)
     }
 }
 
 impl Test {
-    fn words(&self, vault: &Vault) -> String {
-        let many = |tests: &[Test]| tests.iter().map(|t| t.words(vault)).collect::<Vec<_>>().join(" and ");
+    fn text(&self, vault: &Vault) -> String {
+        let many = |tests: &[Test]| tests.iter().map(|t| t.text(vault)).collect::<Vec<_>>().join(" and ");
         match self {
             Test::Is(wanted) => match wanted.as_slice() {
-                [one] => format!("is {}", one.words(vault)),
-                all => format!("is one of {}", all.iter().map(|o| o.words(vault)).collect::<Vec<_>>().join(", ")),
+                [one] => format!("is {}", one.text(vault)),
+                all => format!("is one of {}", all.iter().map(|o| o.text(vault)).collect::<Vec<_>>().join(", ")),
             },
-            Test::Over(o) => format!("over {}", o.words(vault)),
-            Test::AtLeast(o) => format!("at least {}", o.words(vault)),
-            Test::Under(o) => format!("under {}", o.words(vault)),
-            Test::AtMost(o) => format!("at most {}", o.words(vault)),
-            Test::Between(a, b) => format!("between {} and {}", a.words(vault), b.words(vault)),
-            Test::Contains(o) => format!("contains {}", o.words(vault)),
-            Test::StartsWith(o) => format!("starts with {}", o.words(vault)),
-            Test::EndsWith(o) => format!("ends with {}", o.words(vault)),
+            Test::Over(o) => format!("over {}", o.text(vault)),
+            Test::AtLeast(o) => format!("at least {}", o.text(vault)),
+            Test::Under(o) => format!("under {}", o.text(vault)),
+            Test::AtMost(o) => format!("at most {}", o.text(vault)),
+            Test::Between(a, b) => format!("between {} and {}", a.text(vault), b.text(vault)),
+            Test::Contains(o) => format!("contains {}", o.text(vault)),
+            Test::StartsWith(o) => format!("starts with {}", o.text(vault)),
+            Test::EndsWith(o) => format!("ends with {}", o.text(vault)),
             Test::Like(pattern, _) => format!("is like {}", vault.strike(pattern)),
             Test::Matches(pattern, _) => format!("matches {}", vault.strike(pattern)),
             Test::InNetwork(networks) => format!("in network {}", networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
-            Test::Before(o) => format!("before {}", o.words(vault)),
-            Test::After(o) => format!("after {}", o.words(vault)),
+            Test::Before(o) => format!("before {}", o.text(vault)),
+            Test::After(o) => format!("after {}", o.text(vault)),
             Test::Count(tests) => format!("count {}", many(tests)),
             Test::Exists(true) => "exists".to_owned(),
             Test::Exists(false) => "is missing".to_owned(),
@@ -210,7 +210,7 @@ impl Test {
 
 impl Operand {
     /// The name of a secret is not secret.
-    fn words(&self, vault: &Vault) -> String {
+    fn text(&self, vault: &Vault) -> String {
         match self {
             Operand::Fixed(value) => vault.strike(&quoted(value)),
             Operand::Field(field) => format!("{{{{ {} }}}}", field.text()),

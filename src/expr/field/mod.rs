@@ -15,7 +15,7 @@ use jsonpath_rust::parser::model::JpQuery;
 use serde_json::Value;
 
 use crate::model::budget::{Budget, Spent};
-use crate::problem::nearest;
+use crate::text::nearest::nearest;
 use part::{PathPart, index};
 use refusal::{NoField, no};
 use search::MOST_FOUND;

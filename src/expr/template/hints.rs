@@ -1,48 +1,17 @@
 //! The syntax that people know from other tools and write inside braces, and our equivalents.
 
+use super::aliases::HELPER_WORDS;
 use super::expression::{Expression, Token};
 use super::list::HELPERS;
 use crate::expr::field::ROOTS;
-use crate::problem::nearest;
+use crate::text::nearest::nearest;
 use crate::text::span;
 use crate::yaml::fields::Item;
-
-/// Helpers of other tools, and ours.
-const OTHER_HELPERS: [(&str, &str); 28] = [
-    ("formatdate", "date"),
-    ("format_date", "date"),
-    ("dateformat", "date"),
-    ("strftime", "date"),
-    ("touppercase", "upper"),
-    ("uppercase", "upper"),
-    ("upcase", "upper"),
-    ("tolowercase", "lower"),
-    ("lowercase", "lower"),
-    ("downcase", "lower"),
-    ("strip", "trim"),
-    ("length", "count"),
-    ("size", "count"),
-    ("len", "count"),
-    ("substring", "truncate"),
-    ("slice", "truncate"),
-    ("ifempty", "default"),
-    ("coalesce", "default"),
-    ("fallback", "default"),
-    ("tojson", "json"),
-    ("json_encode", "json"),
-    ("stringify", "json"),
-    ("urlencode", "url"),
-    ("url_encode", "url"),
-    ("b64enc", "base64"),
-    ("sha256", "hash"),
-    ("plus", "add"),
-    ("minus", "subtract"),
-];
 
 /// Our helper for another tool's name.
 fn ours(theirs: &str) -> Option<&'static str> {
     let lower = theirs.to_ascii_lowercase();
-    OTHER_HELPERS.iter().find(|(t, _)| *t == lower).map(|(_, ours)| *ours)
+    HELPER_WORDS.iter().find(|(t, _)| *t == lower).map(|(_, ours)| *ours)
 }
 
 /// `{% … %}`, the syntax for blocks in other tools. Returns whether there was one.

@@ -6,6 +6,7 @@
 //! when the template is read; the author has no influence on this. Which names exist is checked at load, by
 //! [`crate::expr::names`].
 
+mod aliases;
 mod call;
 mod charge;
 pub mod data;

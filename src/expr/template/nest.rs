@@ -52,7 +52,7 @@ impl<'n, 'k> Nest<'n, 'k> {
         let word = inner.split_whitespace().next().unwrap_or("");
         let Some((_, kind)) = KINDS.iter().find(|(w, _)| *w == word) else {
             let said = format!("there is no block called `{word}`");
-            let near = crate::problem::nearest(word, KINDS.map(|(w, _)| w))
+            let near = crate::text::nearest::nearest(word, KINDS.map(|(w, _)| w))
                 .map_or("use #if, #unless, #each or #with".to_owned(), |n| format!("did you mean `#{n}`?"));
             self.wrong(source, said, near)?;
             return None;

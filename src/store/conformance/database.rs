@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::store::contract::{Records, Store};
+use crate::store::contract::{Queries, Store};
 
 /// An operation that takes time.
 pub(super) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -26,7 +26,7 @@ pub(super) trait Database: Send + Sync {
     fn kill<'a>(&'a self, owner: &'a Arc<dyn Store>) -> Later<'a, ()>;
     /// Whether there may be several owners at the same time.
     fn allows_several_owners(&self) -> bool;
-    fn records(&self) -> Later<'_, Arc<dyn Records>>;
+    fn queries(&self) -> Later<'_, Arc<dyn Queries>>;
 }
 
 impl dyn Database + '_ {

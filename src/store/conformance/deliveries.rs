@@ -7,7 +7,7 @@ use crate::model::event::Event;
 use crate::model::place::Place;
 use crate::model::run::Run;
 use crate::secret::SealedText;
-use crate::store::contract::{Accept, Accepted, Delivery, Heavy, Pruning, Record, Standing};
+use crate::store::contract::{Accept, Accepted, AnswerState, Delivery, Heavy, Pruning, Record};
 
 pub(super) async fn a_repeated_event_is_recognized_by_any_of_its_deliveries(database: &dyn Database) {
     let store = database.open().await;
@@ -15,21 +15,21 @@ pub(super) async fn a_repeated_event_is_recognized_by_any_of_its_deliveries(data
     let first = accept(&store, again(&one)).await.remove(0).0;
     for keys in [&["id"][..], &["content"], &["unknown", "id"], &["content", "also unknown"]] {
         let known = store.accept(delivered(taken(event(1), vec![run("a")]), keys)).await.unwrap();
-        let Accepted::Again { first, is_same, restarted, standing } = known else {
+        let Accepted::Again { first, is_same, restarted, answer_state } = known else {
             panic!("{keys:?} are not recognized");
         };
         assert_eq!((first, is_same, restarted), (one.event.id, true, 0));
-        assert_eq!(standing, Standing { answer: None, is_open: true });
+        assert_eq!(answer_state, AnswerState { answer: None, is_open: true });
     }
     // Ids that were sent together with a known one were not stored.
     accept(&store, delivered(taken(event(1), vec![run("a")]), &["unknown"])).await;
     let answer = SealedAnswer { status: 201, headers: Vec::new(), body: SealedText::clear("made") };
     record(&store, Record { answer: Some(answer.clone()), ..done(&first) }).await;
-    let Accepted::Again { standing, .. } = store.accept(delivered(taken(event(1), vec![run("a")]), &["id"])).await.unwrap() else {
+    let Accepted::Again { answer_state, .. } = store.accept(delivered(taken(event(1), vec![run("a")]), &["id"])).await.unwrap() else {
         panic!();
     };
-    assert_eq!(standing, Standing { answer: Some(answer), is_open: false });
-    assert_eq!(database.records().await.counts().await.unwrap().events, 2);
+    assert_eq!(answer_state, AnswerState { answer: Some(answer), is_open: false });
+    assert_eq!(database.queries().await.counts().await.unwrap().events, 2);
 }
 
 pub(super) async fn a_delivery_is_remembered_for_its_time_and_no_longer(database: &dyn Database) {
@@ -58,8 +58,8 @@ pub(super) async fn a_repeated_delivery_restarts_failed_runs(database: &dyn Data
     record(&store, failed(&ran)).await;
     record(&store, done(&runs[1].0)).await;
     let again = || delivered(taken(event(60), vec![run("a"), run("b"), run("c")]), &["key"]);
-    let Accepted::Again { restarted, standing, .. } = store.accept(again()).await.unwrap() else { panic!() };
-    assert_eq!((restarted, standing.is_open), (1, true));
+    let Accepted::Again { restarted, answer_state, .. } = store.accept(again()).await.unwrap() else { panic!() };
+    assert_eq!((restarted, answer_state.is_open), (1, true));
     let leased = lease(&store).await;
     let expected = Run { turn: leased[0].turn, due: at(60), replays: 1, ..ran };
     assert_eq!(leased, [expected], "it continues where it failed; the others are done or in hand");
@@ -86,9 +86,9 @@ pub(super) async fn a_different_request_with_a_known_delivery_learns_nothing_abo
         let (store, known) = (store.clone(), one.event.id);
         async move {
             let guess = Accept { is_vouched, ..delivered(taken(event, vec![run("a")]), &["key"]) };
-            let Accepted::Again { first, is_same, restarted, standing } = store.accept(guess).await.unwrap() else { panic!() };
+            let Accepted::Again { first, is_same, restarted, answer_state } = store.accept(guess).await.unwrap() else { panic!() };
             assert_eq!((first, is_same, restarted), (known, false, 0));
-            assert_eq!(standing, Standing::default());
+            assert_eq!(answer_state, AnswerState::default());
         }
     };
     let others = || {
@@ -110,10 +110,14 @@ pub(super) async fn a_different_request_with_a_known_delivery_learns_nothing_abo
         guess(other.clone(), true).await;
         guess(other, false).await;
     }
-    let Accepted::Again { standing, .. } = store.accept(delivered(taken(event(2), vec![run("a")]), &["key"])).await.unwrap() else {
+    let Accepted::Again { answer_state, .. } = store.accept(delivered(taken(event(2), vec![run("a")]), &["key"])).await.unwrap() else {
         panic!()
     };
-    assert_eq!(standing, Standing { answer: Some(answer), is_open: false }, "the same request gets the answer, whoever has asked before");
+    assert_eq!(
+        answer_state,
+        AnswerState { answer: Some(answer), is_open: false },
+        "the same request gets the answer, whoever has asked before"
+    );
 }
 
 pub(super) async fn a_different_request_restarts_failed_runs_only_if_it_is_verified(database: &dyn Database) {
@@ -123,10 +127,10 @@ pub(super) async fn a_different_request_restarts_failed_runs_only_if_it_is_verif
     let other = |is_vouched| Accept { is_vouched, ..guessed(delivered(taken(event(60), vec![run("a")]), &["key"])) };
     let Accepted::Again { restarted, .. } = store.accept(other(false)).await.unwrap() else { panic!() };
     assert_eq!((restarted, lease(&store).await.len()), (0, 0), "anybody may have guessed the id");
-    let Accepted::Again { is_same, restarted, standing, .. } = store.accept(other(true)).await.unwrap() else { panic!() };
+    let Accepted::Again { is_same, restarted, answer_state, .. } = store.accept(other(true)).await.unwrap() else { panic!() };
     assert_eq!(
-        (is_same, restarted, standing),
-        (false, 1, Standing::default()),
+        (is_same, restarted, answer_state),
+        (false, 1, AnswerState::default()),
         "it is from the sender itself, which may count its attempts in the body"
     );
     assert_eq!(ids(&lease(&store).await), [runs[0].0.id]);

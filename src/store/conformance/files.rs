@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::database::Database;
 use super::samples::{accept, begin, done, dossier, event, lease, much_later, postponed, record, run, stepped, taken};
+use crate::model::intent::Intent;
 use crate::model::place::Place;
-use crate::model::run::{Intent, Run, RunId};
+use crate::model::run::{Run, RunId};
 use crate::store::contract::{Accept, Store};
 
 fn intent(file: &str, offset: u64) -> Intent {

@@ -8,8 +8,8 @@ use crate::store::contract::{Choice, Counts, Record};
 
 pub(super) async fn events_and_failed_runs_are_listed_newest_first(database: &dyn Database) {
     let store = database.open().await;
-    let records = database.records().await;
-    assert_eq!(records.counts().await.unwrap(), Counts::default());
+    let queries = database.queries().await;
+    assert_eq!(queries.counts().await.unwrap(), Counts::default());
     let mut all = Vec::new();
     for n in 0..4 {
         let sent = Event { address: format!("address {n}"), ..event(n) };
@@ -18,7 +18,7 @@ pub(super) async fn events_and_failed_runs_are_listed_newest_first(database: &dy
         record(&store, failed(&runs[1].0)).await;
         all.push(runs);
     }
-    let events = records.events(3).await.unwrap();
+    let events = queries.events(3).await.unwrap();
     assert_eq!(events.iter().map(|e| e.address.as_str()).collect::<Vec<_>>(), ["address 3", "address 2", "address 1"]);
     assert_eq!((events[0].id, events[0].received, events[0].status, events[0].method.as_str()), (all[3][0].0.event, at(3), 200, "POST"));
     let states = |state: State| events[0].runs.iter().find(|(s, _)| *s == state).map(|(_, n)| *n);
@@ -26,10 +26,10 @@ pub(super) async fn events_and_failed_runs_are_listed_newest_first(database: &dy
         (states(State::Done), states(State::Failed), states(State::Repeated), states(State::Waiting)),
         (Some(1), Some(1), Some(1), Some(1))
     );
-    let list = records.failed(2).await.unwrap();
+    let list = queries.failed(2).await.unwrap();
     assert_eq!(ids(list.iter().map(|page| &page.run)), [all[3][1].0.id, all[2][1].0.id]);
     assert_eq!((list[0].said.as_str(), list[0].received, list[0].run.event), ("no", at(3), all[3][0].0.event));
-    assert_eq!(records.counts().await.unwrap(), Counts { events: 4, waiting: 5, failed: 4 });
+    assert_eq!(queries.counts().await.unwrap(), Counts { events: 4, waiting: 5, failed: 4 });
 }
 
 pub(super) async fn events_are_chosen_by_rule_state_and_time(database: &dyn Database) {
@@ -42,10 +42,10 @@ pub(super) async fn events_are_chosen_by_rule_state_and_time(database: &dyn Data
             record(&store, if n % 2 == 0 { failed(one) } else { done(one) }).await;
         }
     }
-    let records = database.records().await;
+    let queries = database.queries().await;
     let chosen = async |state, rule: Option<&str>, since, until| {
         let choice = Choice { state, rule: rule.map(str::to_owned), since: at(since), until: at(until) };
-        records.chosen(choice).await.unwrap()
+        queries.chosen(choice).await.unwrap()
     };
     assert_eq!(chosen(State::Failed, None, 0, 9).await, [(events[0], 3), (events[2], 3), (events[4], 3)]);
     assert_eq!(chosen(State::Failed, Some("a"), 1, 4).await, [(events[2], 2)]);
@@ -56,15 +56,15 @@ pub(super) async fn events_are_chosen_by_rule_state_and_time(database: &dyn Data
 pub(super) async fn an_event_is_found_by_the_beginning_of_its_id(database: &dyn Database) {
     let store = database.open().await;
     let (one, _, other) = (begin(&store, 0, run("a")).await, begin(&store, 0, run("a")).await, begin(&store, 900_000_000, run("a")).await);
-    let records = database.records().await;
+    let queries = database.queries().await;
     let text = one.event.to_string();
     for beginning in [&text[..], &text.replace('-', ""), &text.to_uppercase()] {
-        assert_eq!(records.find(beginning).await.unwrap(), one.event);
+        assert_eq!(queries.find(beginning).await.unwrap(), one.event);
     }
-    assert_eq!(records.find(&other.event.to_string()[..8]).await.unwrap(), other.event);
-    assert!(records.find(&text[..13]).await.unwrap_err().to_string().contains("several"));
+    assert_eq!(queries.find(&other.event.to_string()[..8]).await.unwrap(), other.event);
+    assert!(queries.find(&text[..13]).await.unwrap_err().to_string().contains("several"));
     for nothing in ["", "1234567", "01234567", "not an id", &format!("{text}0"), "%%%%%%%%"] {
-        assert!(!records.find(nothing).await.unwrap_err().to_string().is_empty(), "{nothing:?}");
+        assert!(!queries.find(nothing).await.unwrap_err().to_string().is_empty(), "{nothing:?}");
     }
 }
 
@@ -84,5 +84,5 @@ pub(super) async fn the_records_contain_everything_about_an_event(database: &dyn
     assert!(page.ended.is_some());
     let (page, _) = &told.runs[1];
     assert_eq!((page.run.state, page.run.due, page.said.as_str(), page.ended), (State::Waiting, at(60), "later", None));
-    assert!(database.records().await.dossier(event(1).id).await.is_err(), "there is no such event");
+    assert!(database.queries().await.dossier(event(1).id).await.is_err(), "there is no such event");
 }

@@ -9,7 +9,7 @@ use super::samples::{
 };
 use crate::model::event::EventId;
 use crate::model::run::{Run, RunId, State};
-use crate::store::contract::{Cancelled, Heavy, NewRun, Record, StartResult, Store, Waiting};
+use crate::store::contract::{Cancelled, Heavy, NewRun, Record, StartResult, Store, WaitingRuns};
 
 /// Ends a run, and returns the runs that can then be leased.
 async fn end(store: &Arc<dyn Store>, ended: Record) -> Vec<Run> {
@@ -18,7 +18,7 @@ async fn end(store: &Arc<dyn Store>, ended: Record) -> Vec<Run> {
 }
 
 async fn cancel(store: &Arc<dyn Store>, run: &Run) {
-    let cancelled = store.cancel(Waiting { event: Some(run.event), rule: None }, much_later()).await.unwrap();
+    let cancelled = store.cancel(WaitingRuns { event: Some(run.event), rule: None }, much_later()).await.unwrap();
     assert_eq!(cancelled, Cancelled { runs: 1, busy: 0 });
 }
 

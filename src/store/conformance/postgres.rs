@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio_postgres::{Config, NoTls};
 
 use super::database::{Backend, Database, Later};
-use crate::store::contract::{Records, Store};
+use crate::store::contract::{Queries, Store};
 use crate::store::postgres::Postgres;
-use crate::store::postgres::records::PostgresRecords;
+use crate::store::postgres::queries::PostgresQueries;
 use crate::store::postgres::server::Server;
 
 /// How long owners live without renewing: longer than any test, so that an owner dies only when a test ends it.
@@ -72,8 +72,8 @@ impl Database for Schema {
         true
     }
 
-    fn records(&self) -> Later<'_, Arc<dyn Records>> {
-        Box::pin(async { Arc::new(PostgresRecords::new(self.config.clone())) as Arc<dyn Records> })
+    fn queries(&self) -> Later<'_, Arc<dyn Queries>> {
+        Box::pin(async { Arc::new(PostgresQueries::new(self.config.clone())) as Arc<dyn Queries> })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::model::answer::SealedAnswer;
 use crate::model::place::Place;
 use crate::model::run::{Run, SavedAt, State};
 use crate::secret::SealedText;
-use crate::store::contract::{Heavy, Record, Standing, Store};
+use crate::store::contract::{AnswerState, Heavy, Record, Store};
 
 pub(super) async fn attempts_are_in_the_history_in_their_order(database: &dyn Database) {
     let store = database.open().await;
@@ -63,7 +63,7 @@ pub(super) async fn a_run_that_pauses_is_free_when_it_is_due(database: &dyn Data
 }
 
 /// Everything that a record must not change if it is rejected or repeated.
-async fn everything(database: &dyn Database, store: &Arc<dyn Store>, run: &Run) -> (Vec<(State, Vec<String>)>, Standing) {
+async fn everything(database: &dyn Database, store: &Arc<dyn Store>, run: &Run) -> (Vec<(State, Vec<String>)>, AnswerState) {
     (runs_and_attempts(database, run.event).await, store.answer(run.event).await.unwrap())
 }
 

@@ -5,7 +5,7 @@ use super::samples::{DAY, accept, at, begin, delivered, done, dossier, event, fa
 use crate::model::answer::SealedAnswer;
 use crate::model::run::Run;
 use crate::secret::SealedText;
-use crate::store::contract::{Accepted, Pruned, Pruning, Record, Standing};
+use crate::store::contract::{Accepted, AnswerState, Pruned, Pruning, Record};
 
 fn before(seconds: i64) -> Pruning {
     Pruning { before: at(seconds), failed: false, is_dry_run: false }
@@ -20,17 +20,17 @@ pub(super) async fn an_event_is_deleted_with_everything_that_belongs_to_it(datab
     }
     let counted = store.prune(Pruning { is_dry_run: true, ..before(1) }, 0, 10).await.unwrap();
     assert_eq!((counted.events, counted.is_all), (1, true));
-    assert!(database.records().await.dossier(one.event).await.is_ok(), "it was only counted");
+    assert!(database.queries().await.dossier(one.event).await.is_ok(), "it was only counted");
     let pruned = store.prune(before(1), 0, 10).await.unwrap();
     assert_eq!((pruned.events, pruned.is_all), (1, true));
-    assert!(database.records().await.dossier(one.event).await.is_err());
-    assert_eq!(store.answer(one.event).await.unwrap(), Standing::default());
+    assert!(database.queries().await.dossier(one.event).await.is_err());
+    assert_eq!(store.answer(one.event).await.unwrap(), AnswerState::default());
     assert_eq!(store.replay(one.event, None, at(2)).await.unwrap(), 0);
     // The event received at exactly that moment stays, with everything known about it.
     assert_eq!(dossier(database, kept.event).await.runs[0].1.len(), 1);
-    assert_eq!(store.answer(kept.event).await.unwrap(), Standing { answer: Some(answer), is_open: false });
-    assert_eq!(database.records().await.counts().await.unwrap().events, 1);
-    assert!(store.size().await.unwrap() > 0 && database.records().await.size().await.unwrap() > 0);
+    assert_eq!(store.answer(kept.event).await.unwrap(), AnswerState { answer: Some(answer), is_open: false });
+    assert_eq!(database.queries().await.counts().await.unwrap().events, 1);
+    assert!(store.size().await.unwrap() > 0 && database.queries().await.size().await.unwrap() > 0);
 }
 
 pub(super) async fn events_with_waiting_or_failed_runs_are_not_deleted(database: &dyn Database) {
@@ -49,9 +49,9 @@ pub(super) async fn events_with_waiting_or_failed_runs_are_not_deleted(database:
     for kept in [&in_hand, &waits, &failing[0].0] {
         dossier(database, kept.event).await;
     }
-    assert!(database.records().await.dossier(repeated[0].0.event).await.is_err());
+    assert!(database.queries().await.dossier(repeated[0].0.event).await.is_err());
     assert_eq!(store.prune(Pruning { failed: true, ..before(5) }, 0, 10).await.unwrap().events, 1);
-    assert!(database.records().await.dossier(failing[0].0.event).await.is_err());
+    assert!(database.queries().await.dossier(failing[0].0.event).await.is_err());
     record(&store, done(&in_hand)).await;
     assert_eq!(store.prune(Pruning { failed: true, ..before(5) }, 0, 10).await.unwrap().events, 1);
 }
@@ -79,7 +79,7 @@ pub(super) async fn deleting_continues_where_it_stopped(database: &dyn Database)
         }
     }
     assert_eq!(events, 6);
-    assert_eq!(database.records().await.counts().await.unwrap().events, 5);
+    assert_eq!(database.queries().await.counts().await.unwrap().events, 5);
 }
 
 pub(super) async fn expired_deliveries_are_deleted(database: &dyn Database) {

@@ -147,7 +147,7 @@ pub(super) fn postponed(run: &Run, due: Timestamp) -> Record {
     record_of(Run { due, tried: run.tried + 1, ..run.clone() }, attempt(run, "retry", "later"), false)
 }
 
-/// Records, and returns the run as its owner then has it.
+/// Queries, and returns the run as its owner then has it.
 pub(super) async fn record(store: &Arc<dyn Store>, record: Record) -> Run {
     let run = (*record.run).clone();
     assert_eq!(store.record(record).await.unwrap(), Recorded::Recorded);
@@ -159,7 +159,7 @@ pub(super) async fn expect_lease_lost(store: &Arc<dyn Store>, record: Record) {
 }
 
 pub(super) async fn dossier(database: &dyn Database, event: EventId) -> Dossier {
-    database.records().await.dossier(event).await.unwrap()
+    database.queries().await.dossier(event).await.unwrap()
 }
 
 /// The state of an event's runs, and the attempts of each.

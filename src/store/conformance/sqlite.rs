@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 use super::database::{Backend, Database, Later};
-use crate::store::contract::{Records, Store};
+use crate::store::contract::{Queries, Store};
 
 pub(super) struct Sqlites;
 
@@ -31,7 +31,7 @@ impl Database for Folder {
     fn allows_several_owners(&self) -> bool {
         false
     }
-    fn records(&self) -> Later<'_, Arc<dyn Records>> {
-        Box::pin(async { crate::store::records(self.data.path()).unwrap() })
+    fn queries(&self) -> Later<'_, Arc<dyn Queries>> {
+        Box::pin(async { crate::store::queries(self.data.path()).unwrap() })
     }
 }

@@ -9,7 +9,7 @@ use super::samples::{
 };
 use crate::model::event::EventId;
 use crate::model::run::{Run, RunId, State};
-use crate::store::contract::{Heavy, NewRun, Recorded, StartResult, Store, Waiting};
+use crate::store::contract::{Heavy, NewRun, Recorded, StartResult, Store, WaitingRuns};
 use crate::store::dice::Dice;
 
 /// What all tasks together observe.
@@ -149,7 +149,7 @@ impl Worker {
         if self.dice.roll(2) == 0 {
             self.store.replay(event, None, much_later()).await.unwrap();
         } else {
-            self.store.cancel(Waiting { event: Some(event), rule: None }, much_later()).await.unwrap();
+            self.store.cancel(WaitingRuns { event: Some(event), rule: None }, much_later()).await.unwrap();
         }
     }
 }
@@ -189,13 +189,13 @@ pub(super) async fn under_stress_every_run_ends_once_and_alone_in_its_lane(datab
         expect_lease_lost(dead, done(&run)).await;
     }
     let seen = std::mem::take(&mut *seen.lock().unwrap());
-    let counts = database.records().await.counts().await.unwrap();
+    let counts = database.queries().await.counts().await.unwrap();
     assert_eq!((counts.waiting, counts.events as usize), (0, seen.events.len()));
     assert!(seen.in_hand.is_empty() && seen.begun.len() > 50);
     // The history shows what was recorded, and nothing else.
     let mut told = 0;
     for event in &seen.events {
-        for (page, attempts) in database.records().await.dossier(*event).await.unwrap().runs {
+        for (page, attempts) in database.queries().await.dossier(*event).await.unwrap().runs {
             let recorded = seen.recorded.get(&page.run.id).copied().unwrap_or_default();
             assert!(page.run.state == State::Repeated || attempts.len() == recorded, "{page:?} {recorded}");
             told += recorded;

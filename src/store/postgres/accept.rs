@@ -1,4 +1,4 @@
-//! Storing an event with the runs that it starts, or finding that it was already received.
+//! PostgreSQL: storing an event with the runs that it starts, or finding that it was already received.
 
 use tokio_postgres::Transaction;
 
@@ -7,13 +7,12 @@ use super::owner::Owner;
 use super::rows::{Head, column, json, read_id, read_json, read_text};
 use crate::model::event::EventId;
 use crate::model::run::{Run, RunId, State};
-use crate::store::accept::fresh;
-use crate::store::contract::{Accept, Result, Standing, StartResult};
+use crate::store::contract::{Accept, AnswerState, Result, StartResult};
 
 /// The result of accepting an event.
 pub(super) enum Kept {
     New(Vec<(Run, StartResult)>),
-    Again { first: EventId, is_same: bool, restarted: usize, standing: Standing },
+    Again { first: EventId, is_same: bool, restarted: usize, answer_state: AnswerState },
 }
 
 pub(super) async fn accept(sql: &Transaction<'_>, owner: &Owner, accept: &Accept) -> Result<Kept> {
@@ -36,7 +35,7 @@ pub(super) async fn accept(sql: &Transaction<'_>, owner: &Owner, accept: &Accept
     let by = if accept.taken { owner.id } else { 0 };
     let results = insert_runs(sql, seq, now, by, &accept.runs).await?;
     keep_deliveries(sql, &keys, accept, seq).await?;
-    let runs = results.into_iter().zip(&accept.runs).map(|((id, result), new)| (fresh(id, event, new), result));
+    let runs = results.into_iter().zip(&accept.runs).map(|((id, result), new)| (new.begin(id, event), result));
     Ok(Kept::New(runs.collect()))
 }
 
@@ -53,7 +52,7 @@ async fn kept_before(sql: &Transaction<'_>, owner: &Owner, accept: &Accept, seq:
             _ if by == owner.id => StartResult::Begun,
             _ => StartResult::Queued,
         };
-        runs.push((fresh(id, &accept.event, new), result));
+        runs.push((new.begin(id, &accept.event), result));
     }
     Ok(Kept::New(runs))
 }
@@ -84,8 +83,8 @@ async fn redelivered(sql: &Transaction<'_>, owner: &Owner, accept: &Accept, keys
         }
         let is_same = *before == request;
         let restarted = if is_same || accept.is_vouched { restart(sql, *seq, None, now).await? } else { 0 };
-        let standing = if is_same { standing(sql, *seq).await? } else { Standing::default() };
-        return Ok(Some(Kept::Again { first: *first, is_same, restarted, standing }));
+        let answer_state = if is_same { answer_state(sql, *seq).await? } else { AnswerState::default() };
+        return Ok(Some(Kept::Again { first: *first, is_same, restarted, answer_state }));
     }
     Ok(None)
 }
@@ -116,8 +115,8 @@ pub(super) async fn restart(sql: &Transaction<'_>, seq: i64, rule: Option<&str>,
 }
 
 /// The state of the answer to an event.
-pub(super) async fn standing(sql: &Transaction<'_>, seq: i64) -> Result<Standing> {
+pub(super) async fn answer_state(sql: &Transaction<'_>, seq: i64) -> Result<AnswerState> {
     let answer = sql.query_opt("SELECT sealed FROM answer WHERE event = $1", &[&seq]).await?;
     let is_open = sql.query_opt("SELECT 1 FROM pending WHERE event = $1 LIMIT 1", &[&seq]).await?.is_some();
-    Ok(Standing { answer: answer.map(|row| read_json(&row, 0)).transpose()?, is_open })
+    Ok(AnswerState { answer: answer.map(|row| read_json(&row, 0)).transpose()?, is_open })
 }

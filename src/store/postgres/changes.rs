@@ -1,5 +1,5 @@
-//! Changes by people, and at startup: failed runs are continued, rules are started again for an event, waiting runs are
-//! cancelled or quarantined, effects are found to be done.
+//! PostgreSQL: changes by people, and at startup: failed runs are continued, rules are started again for an event,
+//! waiting runs are cancelled or quarantined, effects are found to be done.
 
 use std::collections::HashSet;
 
@@ -14,8 +14,8 @@ use super::texts::keep_texts;
 use crate::model::event::EventId;
 use crate::model::place::Place;
 use crate::model::run::{Attempt, RunId, State, TextHash};
-use crate::store::contract::{Cancelled, EffectKey, NewRun, Result, Waiting};
-use crate::store::quarantine::{MOST, last_word, too_often};
+use crate::store::attempts::{MOST_CRASHES, quarantined, too_often};
+use crate::store::contract::{Cancelled, EffectKey, NewRun, Result, WaitingRuns};
 
 /// The number of an event, locked so that nobody else changes or deletes it until the transaction ends.
 async fn lock_event(sql: &Transaction<'_>, event: EventId) -> Result<Option<i64>> {
@@ -102,7 +102,7 @@ async fn end(sql: &Transaction<'_>, runs: &[Locked], state: State, now: Timestam
 }
 
 /// Ends waiting runs. Runs that a living owner is working on are not changed; those of a dead owner are.
-pub(super) async fn cancel(sql: &Transaction<'_>, which: &Waiting, now: Timestamp) -> Result<Cancelled> {
+pub(super) async fn cancel(sql: &Transaction<'_>, which: &WaitingRuns, now: Timestamp) -> Result<Cancelled> {
     let event = match which.event {
         Some(event) => match number(sql, event).await? {
             Some(event) => Some(event),
@@ -123,16 +123,16 @@ pub(super) async fn cancel(sql: &Transaction<'_>, which: &Waiting, now: Timestam
 /// Counts a crash of the program for these runs, and quarantines those that reach the limit.
 pub(super) async fn crashed_with(sql: &Transaction<'_>, runs: &[RunId], now: Timestamp) -> Result<Vec<(EventId, String)>> {
     let mut locked = lock(sql, runs).await?;
-    let mut aside = HashSet::new();
+    let mut quarantined_runs = HashSet::new();
     for run in runs {
         let text = "UPDATE pending SET crashes = crashes + 1 WHERE id = $1 RETURNING crashes";
         let times = sql.query_opt(text, &[run]).await?.map(|row| row.try_get::<_, i32>(0)).transpose()?;
-        if times.is_some_and(|times| i64::from(times) >= i64::from(MOST)) {
-            aside.insert(*run);
+        if times.is_some_and(|times| i64::from(times) >= i64::from(MOST_CRASHES)) {
+            quarantined_runs.insert(*run);
         }
     }
-    locked.retain(|run| aside.contains(&run.id));
-    end(sql, &locked, State::Failed, now, |run| vec![last_word(run.place, run.tried, now, too_often())]).await?;
+    locked.retain(|run| quarantined_runs.contains(&run.id));
+    end(sql, &locked, State::Failed, now, |run| vec![quarantined(run.place, run.tried, now, too_often())]).await?;
     Ok(locked.into_iter().map(|run| (run.event, run.rule)).collect())
 }
 

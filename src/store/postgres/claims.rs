@@ -1,14 +1,15 @@
-//! How runs start: which start immediately, which wait in their lane, which are skipped because of `once_per`; and which
-//! deliveries are known. All of this happens in the transaction that stores the event, and in one order (see [`super`]),
-//! so that no two transactions deadlock.
+//! PostgreSQL: how runs start: which start immediately, which wait in their lane, which are skipped because of
+//! `once_per`; and which deliveries are known. All of this happens in the transaction that stores the event, and in one
+//! order (see [`super`]), so that no two transactions deadlock.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use tokio_postgres::Transaction;
 
-use super::rows::{column, from_json, json, keep_attempts, read_id};
-use crate::model::run::{RunId, State, hash};
-use crate::store::claims::used_already;
+use super::rows::{column, from_json, json, keep_attempts, moment, read_id};
+use crate::model::hash::hash;
+use crate::model::run::{RunId, State};
+use crate::store::attempts::used_already;
 use crate::store::contract::{Accept, Delivery, NewRun, Result, StartResult};
 
 /// How many locks all lanes share: also the maximum number that one transaction can hold, no matter how many lanes it
@@ -164,7 +165,7 @@ async fn claim(sql: &Transaction<'_>, now: i64, runs: &[NewRun], numbers: &[RunI
     Ok(claimed)
 }
 
-/// Records a run that is never started, for people who ask why.
+/// Queries a run that is never started, for people who ask why.
 async fn repeated(sql: &Transaction<'_>, id: RunId, event: i64, now: i64, run: &NewRun) -> Result<()> {
     let value = run.once.as_ref().map_or("", |o| o.value.as_str());
     // The run that has the value may have ended.
@@ -175,5 +176,5 @@ async fn repeated(sql: &Transaction<'_>, id: RunId, event: i64, now: i64, run: &
                 VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7, FALSE, 0)";
     let state = State::Repeated.word();
     sql.execute(text, &[&id, &event, &run.rule.as_bytes(), &&*run.text, &state, &i64::from(run.step), &now]).await?;
-    keep_attempts(sql, id, &[used_already(value, first, now)]).await
+    keep_attempts(sql, id, &[used_already(value, first, moment(now))]).await
 }

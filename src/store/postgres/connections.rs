@@ -1,4 +1,4 @@
-//! Connections to one database. Each is used by one transaction at a time; a lost one is replaced.
+//! PostgreSQL: connections to one database. Each is used by one transaction at a time; a lost one is replaced.
 
 use std::error::Error as _;
 use std::io;

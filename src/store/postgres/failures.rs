@@ -1,5 +1,5 @@
-//! Failures that only this store can have: expired owners, lost connections, several machines that start at the same
-//! time, a database that is newer.
+//! PostgreSQL, tests: failures that only this store can have: expired owners, lost connections, several machines that
+//! start at the same time, a database that is newer.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The intents of file writers. One task executes all operations in the order in which they were requested: nobody waits
-//! for an intent to be deleted, and deleting it must not affect the one that follows.
+//! PostgreSQL: the intents of file writers. One task executes all operations in the order in which they were requested:
+//! nobody waits for an intent to be deleted, and deleting it must not affect the one that follows.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::claims::key;
 use super::connections::Connections;
 use super::rows::{json, read_json};
-use crate::model::run::Intent;
+use crate::model::intent::Intent;
 use crate::store::contract::{Doing, Error, Result};
 
 pub(super) struct Intents(mpsc::UnboundedSender<Job>);

@@ -1,4 +1,5 @@
-//! Handing out runs: those without an owner to any owner, and those of an owner back to it after it lost track of them.
+//! PostgreSQL: handing out runs: those without an owner to any owner, and those of an owner back to it after it lost
+//! track of them.
 
 use std::collections::HashMap;
 

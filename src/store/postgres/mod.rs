@@ -29,14 +29,14 @@ mod failures;
 mod intents;
 mod lease;
 mod owner;
+pub(super) mod queries;
 mod record;
-pub(super) mod records;
 mod retention;
 mod rows;
 pub(super) mod server;
 mod tables;
 mod texts;
-mod verb;
+mod transaction;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,14 +45,16 @@ use jiff::Timestamp;
 use tokio_postgres::Config;
 
 use super::contract::{
-    Accept, Accepted, Cancelled, Doing, EffectKey, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Standing, Store, Waiting,
+    Accept, Accepted, AnswerState, Cancelled, Doing, EffectKey, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Store,
+    WaitingRuns,
 };
 use crate::model::event::{EventId, Unread};
-use crate::model::run::{Intent, Run, RunId, TextHash};
+use crate::model::intent::Intent;
+use crate::model::run::{Run, RunId, TextHash};
 use connections::Connections;
 use intents::Intents;
 use owner::Owner;
-use verb::verb;
+use transaction::in_transaction;
 
 /// How many transactions of one owner run at the same time.
 const SIDE_BY_SIDE: usize = 4;
@@ -88,37 +90,37 @@ impl Postgres {
 
 impl Store for Postgres {
     fn accept(&self, accept: Accept) -> Doing<'_, Accepted> {
-        verb!(self, |sql| match accept::accept(sql, &self.owner, &accept).await? {
+        in_transaction!(self, |sql| match accept::accept(sql, &self.owner, &accept).await? {
             accept::Kept::New(runs) => Accepted::New(accept.event, runs),
-            accept::Kept::Again { first, is_same, restarted, standing } => Accepted::Again { first, is_same, restarted, standing },
+            accept::Kept::Again { first, is_same, restarted, answer_state } => Accepted::Again { first, is_same, restarted, answer_state },
         })
     }
 
-    fn answer(&self, event: EventId) -> Doing<'_, Standing> {
-        verb!(self, |sql| match rows::number(sql, event).await? {
-            Some(event) => accept::standing(sql, event).await?,
-            None => Standing::default(),
+    fn answer(&self, event: EventId) -> Doing<'_, AnswerState> {
+        in_transaction!(self, |sql| match rows::number(sql, event).await? {
+            Some(event) => accept::answer_state(sql, event).await?,
+            None => AnswerState::default(),
         })
     }
 
     fn record(&self, record: Record) -> Doing<'_, Recorded> {
-        verb!(self, |sql| record::record(sql, &self.owner, &record).await?)
+        in_transaction!(self, |sql| record::record(sql, &self.owner, &record).await?)
     }
 
     fn lease(&self, now: Timestamp, most: usize, heavy: Heavy) -> Doing<'_, Vec<(Run, Unread)>> {
-        verb!(self, |sql| lease::lease(sql, &self.owner, now, most, heavy).await?)
+        in_transaction!(self, |sql| lease::lease(sql, &self.owner, now, most, heavy).await?)
     }
 
     fn held(&self, which: Held) -> Doing<'_, Vec<(Run, Unread)>> {
-        verb!(self, |sql| lease::held(sql, &self.owner, which).await?)
+        in_transaction!(self, |sql| lease::held(sql, &self.owner, which).await?)
     }
 
     fn owned(&self) -> Doing<'_, Vec<(RunId, i64)>> {
-        verb!(self, |sql| lease::owned(sql, &self.owner).await?)
+        in_transaction!(self, |sql| lease::owned(sql, &self.owner).await?)
     }
 
     fn next_due(&self) -> Doing<'_, Option<Timestamp>> {
-        verb!(self, |sql| lease::next_due(sql).await?)
+        in_transaction!(self, |sql| lease::next_due(sql).await?)
     }
 
     fn intend(&self, folder: &str, intent: Intent) -> Doing<'_, ()> {
@@ -134,46 +136,46 @@ impl Store for Postgres {
     }
 
     fn settle(&self, done: Vec<EffectKey>) -> Doing<'_, ()> {
-        verb!(self, |sql| changes::settle(sql, &done).await?)
+        in_transaction!(self, |sql| changes::settle(sql, &done).await?)
     }
 
     fn still_at(&self, places: Vec<EffectKey>) -> Doing<'_, bool> {
-        verb!(self, |sql| changes::still_at(sql, &places).await?)
+        in_transaction!(self, |sql| changes::still_at(sql, &places).await?)
     }
 
     fn remember(&self, texts: Vec<(TextHash, String, String)>) -> Doing<'_, i64> {
-        verb!(self, |sql| texts::remember(sql, &texts).await?)
+        in_transaction!(self, |sql| texts::remember(sql, &texts).await?)
     }
 
     fn text(&self, hash: TextHash) -> Doing<'_, Option<(String, String)>> {
-        verb!(self, |sql| texts::text(sql, &hash).await?)
+        in_transaction!(self, |sql| texts::text(sql, &hash).await?)
     }
 
     fn crashed_with(&self, runs: Vec<RunId>, now: Timestamp) -> Doing<'_, Vec<(EventId, String)>> {
-        verb!(self, |sql| changes::crashed_with(sql, &runs, now).await?)
+        in_transaction!(self, |sql| changes::crashed_with(sql, &runs, now).await?)
     }
 
     fn replay(&self, event: EventId, rule: Option<String>, now: Timestamp) -> Doing<'_, usize> {
-        verb!(self, |sql| changes::replay(sql, event, rule.as_deref(), now).await?)
+        in_transaction!(self, |sql| changes::replay(sql, event, rule.as_deref(), now).await?)
     }
 
     fn start_anew(&self, event: EventId, runs: Vec<NewRun>, texts: Vec<(TextHash, String, String)>, now: Timestamp) -> Doing<'_, usize> {
-        verb!(self, |sql| changes::start_anew(sql, event, &runs, &texts, now).await?)
+        in_transaction!(self, |sql| changes::start_anew(sql, event, &runs, &texts, now).await?)
     }
 
-    fn cancel(&self, which: Waiting, now: Timestamp) -> Doing<'_, Cancelled> {
-        verb!(self, |sql| changes::cancel(sql, &which, now).await?)
+    fn cancel(&self, which: WaitingRuns, now: Timestamp) -> Doing<'_, Cancelled> {
+        in_transaction!(self, |sql| changes::cancel(sql, &which, now).await?)
     }
 
     fn prune(&self, what: Pruning, after: i64, most: usize) -> Doing<'_, Pruned> {
-        verb!(self, |sql| retention::prune(sql, &what, after, most).await?)
+        in_transaction!(self, |sql| retention::prune(sql, &what, after, most).await?)
     }
 
     fn expire(&self, now: Timestamp) -> Doing<'_, bool> {
-        verb!(self, |sql| retention::expire(sql, now).await?)
+        in_transaction!(self, |sql| retention::expire(sql, now).await?)
     }
 
     fn size(&self) -> Doing<'_, u64> {
-        verb!(self, |sql| retention::size(sql).await?)
+        in_transaction!(self, |sql| retention::size(sql).await?)
     }
 }

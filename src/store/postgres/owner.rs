@@ -1,6 +1,6 @@
-//! Who owns runs: each owner has a row with an expiry by the database's clock. After that, all others treat it as dead,
-//! until it renews: a process that was only paused continues with those of its runs that nobody has leased in the
-//! meantime.
+//! PostgreSQL: who owns runs: each owner has a row with an expiry by the database's clock. After that, all others treat
+//! it as dead, until it renews: a process that was only paused continues with those of its runs that nobody has leased
+//! in the meantime.
 //!
 //! Each run's own row decides. So nothing depends on whether an owner learns in time that it was considered dead.
 

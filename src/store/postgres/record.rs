@@ -1,4 +1,4 @@
-//! Recording an attempt and the run's new state, if the run still belongs to this owner.
+//! PostgreSQL: recording an attempt and the run's new state, if the run still belongs to this owner.
 
 use tokio_postgres::Transaction;
 use tokio_postgres::types::ToSql;

@@ -1,4 +1,4 @@
-//! Deleting events whose runs are all finished, and expired ids and values.
+//! PostgreSQL: deleting events whose runs are all finished, and expired ids and values.
 
 use jiff::Timestamp;
 use tokio_postgres::Transaction;

@@ -1,5 +1,5 @@
-//! Reading and writing rows: events, runs, values saved by their steps, attempts. What cannot be read is an error, never a
-//! default.
+//! PostgreSQL: reading and writing rows: events, runs, values saved by their steps, attempts. What cannot be read is an
+//! error, never a default.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The tables of the PostgreSQL store and their history: one migration per version, forward only, by one machine at a time.
+//! PostgreSQL: the tables and their history: one migration per version, forward only, by one machine at a time.
 //!
 //! They are the tables of the SQLite store, except that runs are numbered by a sequence, that all attempts are in a table,
 //! and that saved values are only in rows.

@@ -1,9 +1,10 @@
-//! The rule files that runs refer to, by the hash of their content.
+//! PostgreSQL: the rule files that runs refer to, by the hash of their content.
 
 use tokio_postgres::Transaction;
 
 use super::rows::json;
-use crate::model::run::{TextHash, hash};
+use crate::model::hash::hash;
+use crate::model::run::TextHash;
 use crate::store::contract::Result;
 
 /// Stores rule files by their hash. In the order of hashes, because several machines get new rules at the same time.

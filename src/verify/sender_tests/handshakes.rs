@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::event::EventId;
-use crate::verify::contract::{Keys, NotAdmitted};
+use crate::verify::guard::{Keys, NotAdmitted};
 use crate::verify::handshake::Greeted;
 
 /// Bodies that an attacker would like to have signed.

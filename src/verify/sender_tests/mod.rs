@@ -13,10 +13,10 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
 use super::check::{Encoding, Format, Unit};
-use super::contract::Guard;
-use super::custom::{Sender, described, senders};
 use super::formula::Given;
+use super::guard::Guard;
 use super::key::{Algorithm, Key, KeyForm};
+use super::senders::{self, Sender, described};
 use crate::expr::names::{Names, Resolver};
 use crate::model::request::Request;
 use crate::yaml::reader::Reader;
@@ -85,7 +85,7 @@ const OTHERS: &str = r#"
 
 /// Every sender defined as data, and every other kind of scheme that `custom:` can describe.
 pub(super) fn all() -> Vec<Sender> {
-    described(include_str!("../providers.yaml")).into_iter().chain(described(OTHERS)).collect()
+    described(include_str!("../senders.yaml")).into_iter().chain(described(OTHERS)).collect()
 }
 
 /// The guard for this `verify:` text, with this value for every secret.
@@ -304,7 +304,7 @@ pub(super) fn wrapped(halves: &[u8]) -> Vec<u8> {
 
 #[test]
 fn every_sender_is_accepted_with_its_own_signature() {
-    assert_eq!(all().len(), senders().len() + 9);
+    assert_eq!(all().len(), senders::all().len() + 9);
     for sender in all() {
         let signer = Signer::new(&sender);
         let (draft, request) = signer.signed(b"{\"type\":\"order\",\"n\":1}");

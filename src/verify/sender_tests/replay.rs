@@ -3,7 +3,8 @@
 use ring::{hmac, signature};
 
 use super::*;
-use crate::verify::contract::{Keys, Published};
+use crate::verify::guard::Keys;
+use crate::verify::verifier::Published;
 
 /// The same signature mirrored on the curve: also valid for the same text (the curve's order minus the number).
 fn mirrored(halves: &[u8]) -> Vec<u8> {
@@ -143,7 +144,7 @@ fn no_proof_contains_the_secret() {
     for sender in all().iter().filter(|s| s.scheme.signed.has_secret()) {
         let signer = Signer::new(sender);
         let (draft, request) = signer.signed(b"{}");
-        let with_secret = crate::model::run::hash(&draft.message);
+        let with_secret = crate::model::hash::hash(&draft.message);
         assert!(!signer.guard.proofs(&request, &Keys::new()).contains(&with_secret), "{} has the signature as a proof", sender.name);
     }
 }

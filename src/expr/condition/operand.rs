@@ -1,0 +1,113 @@
+//! Reads what a test compares with: a literal value, one `{{ field }}`, or a pattern.
+
+use regex::RegexBuilder;
+use serde_json::Value;
+
+use super::Operand;
+use crate::expr::comparison::spelled;
+use crate::expr::moment::moment;
+use crate::expr::names::Names;
+use crate::expr::template::{Destination, Template};
+use crate::yaml::Node;
+use crate::yaml::fields::Item;
+
+/// The maximum memory of one compiled pattern.
+const MAX_PATTERN: usize = 1 << 20;
+pub(super) fn compile(item: &Item, pattern: &str, ignore_case: bool) -> Option<regex::Regex> {
+    let built = RegexBuilder::new(pattern).case_insensitive(ignore_case).size_limit(MAX_PATTERN).build();
+    built
+        .map_err(|e| {
+            let draft = match e {
+                regex::Error::CompiledTooBig(_) => item.problem("this pattern is too large").label("use a shorter pattern"),
+                _ => {
+                    let said = e.to_string();
+                    let reason = said.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
+                    item.problem(format!("this pattern cannot be read: {reason}"))
+                        .label("put a \\ before characters that have a special meaning in patterns")
+                }
+            };
+            draft.add();
+        })
+        .ok()
+}
+
+pub(super) fn operands(item: &Item, known: &Names) -> Option<Vec<Operand>> {
+    let all: Vec<Option<Operand>> = item.one_or_many().iter().map(|i| operand(i, known)).collect();
+    all.into_iter().collect()
+}
+
+/// A literal value, or exactly one `{{ field }}`.
+fn operand(item: &Item, known: &Names) -> Option<Operand> {
+    match item.node {
+        Node::Text(text) if text.contains("{{") => {
+            let template = Template::read(item, Destination::Plain, known)?;
+            match template.lone_field() {
+                Some(field) => Some(Operand::Field(field.clone())),
+                None => {
+                    item.problem("the right side can be a single {{ field }} and nothing else")
+                        .label("compute the value under `set:` and write its name here")
+                        .add();
+                    None
+                }
+            }
+        }
+        Node::Text(_) => item.text().map(|t| Operand::Fixed(Value::String(t))),
+        Node::Number(_) | Node::Bool(_) | Node::Null => Some(Operand::Fixed(item.node.json())),
+        Node::Map(_) => {
+            item.problem("a plain value is expected here, not names and values")
+                .label("write the test directly after the field: { over: 100 }")
+                .add();
+            None
+        }
+        _ => {
+            item.expected("a value");
+            None
+        }
+    }
+}
+
+pub(super) fn number(item: &Item, known: &Names) -> Option<Operand> {
+    match operand(item, known)? {
+        Operand::Fixed(Value::Number(n)) => Some(Operand::Fixed(Value::Number(n))),
+        Operand::Fixed(Value::String(s)) if crate::expr::number::is_plain(&s) => Some(Operand::Fixed(Value::String(s))),
+        Operand::Fixed(_) => {
+            let draft = item.problem("this test compares numbers");
+            match item.node {
+                Node::Text(t) if moment(t).is_some() => draft.label("to compare dates, use `before` and `after`").add(),
+                Node::Text(t) if t.replace([',', '_', '\'', ' '], "").parse::<f64>().is_ok() => {
+                    draft.label(format!("write {}", t.replace([',', '_', '\'', ' '], ""))).add();
+                }
+                _ => draft.label("write a number, without a unit or a currency").add(),
+            }
+            None
+        }
+        field => Some(field),
+    }
+}
+
+pub(super) fn text(item: &Item, known: &Names) -> Option<Operand> {
+    if let Node::List(_) = item.node {
+        item.expected("text");
+        return None;
+    }
+    let operand = operand(item, known)?;
+    if let Operand::Fixed(Value::String(s)) = &operand
+        && s.is_empty()
+    {
+        item.problem("all text contains empty text").label("write what to look for, or { exists: true }").add();
+        return None;
+    }
+    Some(operand)
+}
+
+pub(super) fn date(item: &Item, known: &Names) -> Option<Operand> {
+    let operand = operand(item, known)?;
+    if let Operand::Fixed(value) = &operand {
+        let text = spelled(value)?;
+        if moment(&text).is_none() {
+            item.problem(format!("`{text}` is not a date")).label("write for example 2026-03-14 or 2026-03-14T09:30:00Z").add();
+            return None;
+        }
+    }
+    Some(operand)
+}

@@ -1,0 +1,33 @@
+//! Words of other tools for the helpers of templates, with their Doorbell equivalents.
+
+/// In place of a helper, and ours.
+pub(super) const HELPER_WORDS: [(&str, &str); 28] = [
+    ("formatdate", "date"),
+    ("format_date", "date"),
+    ("dateformat", "date"),
+    ("strftime", "date"),
+    ("touppercase", "upper"),
+    ("uppercase", "upper"),
+    ("upcase", "upper"),
+    ("tolowercase", "lower"),
+    ("lowercase", "lower"),
+    ("downcase", "lower"),
+    ("strip", "trim"),
+    ("length", "count"),
+    ("size", "count"),
+    ("len", "count"),
+    ("substring", "truncate"),
+    ("slice", "truncate"),
+    ("ifempty", "default"),
+    ("coalesce", "default"),
+    ("fallback", "default"),
+    ("tojson", "json"),
+    ("json_encode", "json"),
+    ("stringify", "json"),
+    ("urlencode", "url"),
+    ("url_encode", "url"),
+    ("b64enc", "base64"),
+    ("sha256", "hash"),
+    ("plus", "add"),
+    ("minus", "subtract"),
+];

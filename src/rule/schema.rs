@@ -1,0 +1,169 @@
+//! The vocabulary of a rule file, as one JSON Schema, which editors use for completion and help. The keys of a verb are
+//! defined with its kind, in `action`; everything else is defined here.
+
+use serde_json::{Map, Value, json};
+
+use crate::action::KINDS;
+use crate::expr::condition::read::TESTS;
+use crate::text::word::{Shape, Word, map};
+use crate::verify;
+
+const fn word(name: &'static str, shape: Shape, does: &'static str) -> Word {
+    Word { name, shape, does }
+}
+
+const FILE: &[Word] = &[
+    word("$schema", Shape::Text, "the address of the JSON Schema of rule files, for editors"),
+    word("webhooks", Shape::MapOf("address"), "who may call which address"),
+    word("rules", Shape::MapOf("rule"), "the rules, each with its name"),
+];
+pub const RULE: &[Word] = &[
+    word("description", Shape::Text, "what the rule is for, in your own words"),
+    word("enabled", Shape::Flag, "false switches the rule off"),
+    word("when", Shape::OneOrMany("when"), "what starts the rule: { webhook: /path }"),
+    word("set", Shape::Map, "names for values, to use in conditions and text"),
+    word("if", Shape::Of("condition"), "the conditions, one per line; all of them must be true"),
+    word("then", Shape::Of("steps"), "what to do, step by step"),
+    word("else", Shape::Of("steps"), "what to do if `if:` is not true"),
+    word("on_error", Shape::Of("steps"), "what to do when a step has failed permanently; the run stays in the list of failed runs"),
+    word("once_per", Shape::Either(&[Shape::Field, Shape::Of("once_per")]), "a field: the rule runs only once for each of its values"),
+    word(
+        "one_at_a_time",
+        Shape::Either(&[Shape::Flag, Shape::Field]),
+        "runs wait for each other: true for all runs of the rule, or a field for runs with the same value",
+    ),
+    word("answer_within", Shape::Duration, "how long a caller waits for `respond:`; 30 seconds by default"),
+    word("tests", Shape::ListOf("test"), "what the rule should do, for `doorbell test`"),
+];
+pub const WHEN: &[Word] = &[
+    word("webhook", Shape::Text, "the address, such as /orders or \"/shop/{shop}/orders\""),
+    word("method", Shape::List, "only these methods"),
+];
+pub const ADDRESS: &[Word] = &[
+    word(
+        "verify",
+        Shape::Either(&[Shape::One(&["none"]), Shape::OneOrMany("verify")]),
+        "how the sender proves its identity; `none` leaves the address open on purpose",
+    ),
+    word("method", Shape::List, "the methods that are accepted; POST by default"),
+    word("replay_guard", Shape::Flag, "whether Doorbell remembers what was signed, so that nobody can send it a second time"),
+    word("allow_from", Shape::List, "the addresses and networks that may call, such as 203.0.113.0/24; anyone by default"),
+    word("limit", Shape::List, "how often it may be called, such as 100 per minute, or 10 per second per caller"),
+    word("delivery_id", Shape::List, "where to find the sender's id of a delivery, so that a delivery that is sent twice runs once"),
+    word("max_body", Shape::Text, "the largest body that is accepted, such as 5 MB"),
+    word("public_url", Shape::Text, "the public address of this Doorbell, for senders that sign it"),
+    word("answer", Shape::Of("answer"), "what to answer the sender once the event is saved"),
+];
+pub const MODIFIERS: &[Word] = &[
+    word("name", Shape::Text, "a name for the step"),
+    word("if", Shape::Of("condition"), "what must be true for this step; with `for_each` it is checked for each element"),
+    word("for_each", Shape::Field, "a list, without braces: the step runs for each `item`"),
+    word("tries", Shape::Whole(1, 100), "how many times to try in all"),
+    word("first_wait", Shape::Duration, "the pause after the first try; each later pause is three times as long"),
+    word("timeout", Shape::Duration, "how long one try may take"),
+    word("save_as", Shape::Text, "a name for the result: name.status, name.body.…"),
+    word(
+        "on_error",
+        Shape::Either(&[Shape::One(&["continue"]), Shape::Of("steps")]),
+        "`continue`, or steps to run when this step has failed permanently",
+    ),
+];
+const ONCE_PER: &[Word] =
+    &[word("value", Shape::Field, "the field"), word("within", Shape::Duration, "how long a value is remembered; 30 days by default")];
+const AUTH: &[Word] =
+    &[word("bearer", Shape::Text, "sent as `Authorization: Bearer …`"), word("basic", Shape::Map, "{ user: …, password: … }")];
+const ANSWER: &[Word] = &[
+    word("status", Shape::Whole(200, 299), "the status; 200 by default"),
+    word("json", Shape::Any, "the body, as JSON"),
+    word("text", Shape::Text, "the body, as text"),
+    word("xml", Shape::Text, "the body, as XML"),
+    word("headers", Shape::Map, "the headers of the answer"),
+];
+pub const TEST: &[Word] = &[
+    word("name", Shape::Text, "what the test shows"),
+    word("send", Shape::Of("send"), "the webhook to send"),
+    word("replies", Shape::ListOf("reply"), "what the called apps answer, in order; 200 {} by default"),
+    word(
+        "expect",
+        Shape::Either(&[Shape::One(&["nothing"]), Shape::ListOf("effect")]),
+        "`nothing`, or the actions that are expected, in order",
+    ),
+];
+const SEND: &[Word] = &[
+    word("json", Shape::Any, "a JSON body"),
+    word("form", Shape::Map, "a form"),
+    word("text", Shape::Text, "text"),
+    word("file", Shape::Text, "a file next to the rule file that contains the body"),
+    word("headers", Shape::Map, "headers"),
+    word("query", Shape::Map, "the query parameters, after the ?"),
+    word("path", Shape::Text, "the address, if the rule's address has placeholders"),
+    word("method", Shape::Text, "the method"),
+];
+const REPLY: &[Word] = &[
+    word("status", Shape::Whole(100, 599), "the status; 200 by default"),
+    word("json", Shape::Any, "a JSON body"),
+    word("text", Shape::Text, "text"),
+    word("headers", Shape::Map, "headers"),
+];
+
+/// The JSON Schema (draft 7) of a rule file.
+pub fn json_schema() -> Value {
+    let verbs: Vec<Word> = KINDS.iter().flat_map(|kind| kind.verbs().iter().map(|verb| word(verb, Shape::Text, kind.does()))).collect();
+    let of_do = [word(super::step::DO, Shape::Of("steps"), "several steps under one `if` or `for_each`")];
+    let fields: Vec<&[Word]> = KINDS.iter().map(|kind| kind.keys()).collect();
+    let mut step_words: Vec<&[Word]> = vec![&verbs, &of_do];
+    step_words.extend(fields);
+    step_words.push(MODIFIERS);
+    let mut expected: Vec<&[Word]> = vec![&verbs];
+    expected.extend(KINDS.iter().map(|kind| kind.expected()));
+    let mut step = map(&step_words, &[]);
+    let any_verb = verbs.iter().chain(&of_do).map(|v| json!({ "required": [v.name] }));
+    step["anyOf"] = any_verb.collect();
+    let tests: Vec<Word> = TESTS
+        .iter()
+        .map(|test| test.word)
+        .chain([word("ignore_case", Shape::Flag, "ignores the difference between upper and lower case")])
+        .collect();
+    let plain = json!({ "type": ["string", "number", "boolean", "null", "array"] });
+    let line = json!({ "if": { "type": "object" }, "then": map(&[&tests], &[]), "else": plain });
+    let group = |does: &str| json!({ "type": "array", "items": { "$ref": "#/definitions/condition" }, "description": does });
+    let condition = json!({
+        "type": "object",
+        "properties": {
+            "any": group("at least one of these is true"),
+            "all": group("all of these are true"),
+            "none": group("none of these is true"),
+        },
+        "additionalProperties": line,
+    });
+    let verify: Map<String, Value> = verify::names()
+        .into_iter()
+        .map(|name| {
+            let shape = match verify::is_map(&name) {
+                true => json!({ "type": "object" }),
+                false => json!({ "type": ["string", "array", "object"] }),
+            };
+            (name, shape)
+        })
+        .collect();
+    let mut file = map(&[FILE], &[]);
+    file["$schema"] = "http://json-schema.org/draft-07/schema#".into();
+    file["title"] = "Doorbell rules".into();
+    file["definitions"] = json!({
+        "address": map(&[ADDRESS], &[]),
+        "answer": map(&[ANSWER], &[]),
+        "auth": map(&[AUTH], &[]),
+        "condition": condition,
+        "effect": map(&expected, &[]),
+        "once_per": map(&[ONCE_PER], &["value"]),
+        "reply": map(&[REPLY], &[]),
+        "rule": map(&[RULE], &["when", "then"]),
+        "send": map(&[SEND], &[]),
+        "step": step,
+        "steps": { "type": "array", "items": { "$ref": "#/definitions/step" }, "minItems": 1 },
+        "test": map(&[TEST], &["name", "send", "expect"]),
+        "verify": { "type": "object", "properties": verify, "additionalProperties": false },
+        "when": map(&[WHEN], &["webhook"]),
+    });
+    file
+}

@@ -1,0 +1,45 @@
+//! The history entries (attempts) that a store writes itself, and the reason for a state that it reads from them.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::model::event::EventId;
+use crate::model::place::Place;
+use crate::model::run::{Attempt, Run, State};
+use crate::text::printable::short;
+
+/// How often a run may crash the program.
+pub(super) const MOST_CRASHES: u32 = 3;
+
+/// Why a run is in its state: for a failed run the original failure, not what its `on_error:` did afterwards.
+pub(super) fn why(run: &Run, attempts: &[Attempt]) -> String {
+    let failed = attempts.iter().rfind(|a| a.outcome == "failed" && a.place == run.place);
+    failed.filter(|_| run.state == State::Failed).or(attempts.last()).map(|a| a.said.clone()).unwrap_or_default()
+}
+
+/// The history entry of a run that is not started because its `once_per` value was used by an event that may since be
+/// deleted.
+pub(super) fn used_already(value: &str, first: Option<EventId>, now: Timestamp) -> Attempt {
+    let by = first.map_or_else(String::new, |id| format!(", by event {id}"));
+    Attempt {
+        place: Place::default(),
+        number: 1,
+        at: now,
+        took: Duration::ZERO,
+        outcome: "skipped".into(),
+        said: format!("its `once_per` value {} was already used{by}", short(value, 60)),
+    }
+}
+
+/// The reason shown for a quarantined run.
+pub(super) fn too_often() -> String {
+    format!(
+        "Doorbell crashed or hung {MOST_CRASHES} times while it was computing this step, so the run is quarantined: it does not run again by itself; please report it. To try it again, use `doorbell replay`"
+    )
+}
+
+/// The last history entry of a quarantined run.
+pub(super) fn quarantined(place: Place, tried: u32, now: Timestamp, said: String) -> Attempt {
+    Attempt { place, number: tried + 1, at: now, took: Duration::ZERO, outcome: "failed".into(), said }
+}

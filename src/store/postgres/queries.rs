@@ -1,0 +1,165 @@
+//! PostgreSQL: read access to the store for people: lists, and everything about one event. It changes nothing.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use tokio_postgres::{Config, Row, Transaction};
+
+use super::connections::Connections;
+use super::retention;
+use super::rows::{
+    ENDED, EVENT, Head, PENDING, RUN_COLUMNS, add_saved, from_json, moment, number, read_event, read_id, read_json, read_run,
+};
+use super::transaction::in_transaction;
+use crate::model::event::EventId;
+use crate::model::run::{Attempt, Run, RunId, State};
+use crate::store::attempts::why;
+use crate::store::contract::{Choice, Counts, Doing, Dossier, Error, EventPage, Queries, Result, RunPage};
+use crate::store::event_ids::{ids_that_begin, the_one};
+
+pub(in crate::store) struct PostgresQueries {
+    connections: Connections,
+}
+
+impl PostgresQueries {
+    pub(in crate::store) fn new(config: Config) -> Self {
+        Self { connections: Connections::new(config, 1) }
+    }
+}
+
+impl Queries for PostgresQueries {
+    fn events(&self, most: usize) -> Doing<'_, Vec<EventPage>> {
+        in_transaction!(self, |sql| events(sql, most).await?)
+    }
+    fn failed(&self, most: usize) -> Doing<'_, Vec<RunPage>> {
+        in_transaction!(self, |sql| failed(sql, most).await?)
+    }
+    fn counts(&self) -> Doing<'_, Counts> {
+        in_transaction!(self, |sql| counts(sql).await?)
+    }
+    fn chosen(&self, choice: Choice) -> Doing<'_, Vec<(EventId, usize)>> {
+        in_transaction!(self, |sql| chosen(sql, &choice).await?)
+    }
+    fn find(&self, beginning: &str) -> Doing<'_, EventId> {
+        let beginning = beginning.to_owned();
+        in_transaction!(self, |sql| find(sql, &beginning).await?)
+    }
+    fn dossier(&self, id: EventId) -> Doing<'_, Dossier> {
+        in_transaction!(self, |sql| dossier(sql, id).await?)
+    }
+    /// The database's administrators back it up.
+    fn copy_to(&self, _: &Path) -> Doing<'_, ()> {
+        Box::pin(async { Err(Error::new("the events are in PostgreSQL; back them up with `pg_dump` or your usual tool", false)) })
+    }
+    fn size(&self) -> Doing<'_, u64> {
+        in_transaction!(self, |sql| retention::size(sql).await?)
+    }
+}
+
+async fn events(sql: &Transaction<'_>, most: usize) -> Result<Vec<EventPage>> {
+    let rows = sql.query("SELECT seq, id, received, head, status FROM event ORDER BY seq DESC LIMIT $1", &[&(most as i64)]).await?;
+    let mut pages = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Head { method, address, .. } = read_json(&row, 3)?;
+        pages.push(EventPage {
+            id: read_id(&row, 1)?,
+            received: moment(row.try_get(2)?),
+            method,
+            address,
+            status: row.try_get::<_, i32>(4)? as u16,
+            runs: states(sql, row.try_get(0)?).await?,
+        });
+    }
+    Ok(pages)
+}
+
+async fn states(sql: &Transaction<'_>, event: i64) -> Result<Vec<(State, usize)>> {
+    let text = "SELECT state, count(*) FROM (SELECT 'waiting' AS state FROM pending WHERE event = $1
+                UNION ALL SELECT state FROM ended WHERE event = $1) r GROUP BY state";
+    let mut all = Vec::new();
+    for row in sql.query(text, &[&event]).await? {
+        all.extend(State::read(row.try_get(0)?).zip(Some(row.try_get::<_, i64>(1)? as usize)));
+    }
+    Ok(all)
+}
+
+async fn failed(sql: &Transaction<'_>, most: usize) -> Result<Vec<RunPage>> {
+    let text = format!(
+        "SELECT {ENDED}, e.id, e.received FROM ended p JOIN event e ON e.seq = p.event WHERE p.state = 'failed' ORDER BY p.id DESC LIMIT $1"
+    );
+    let mut pages = Vec::new();
+    for row in sql.query(&text, &[&(most as i64)]).await? {
+        let run = read_run(&row, read_id(&row, RUN_COLUMNS)?, State::Failed)?;
+        let said = why(&run, &attempts(sql, run.id).await?);
+        let received = moment(row.try_get(RUN_COLUMNS + 1)?);
+        pages.push(RunPage { said, received, ended: Some(run.due), is_queued: false, is_in_hand: false, run });
+    }
+    Ok(pages)
+}
+
+async fn counts(sql: &Transaction<'_>) -> Result<Counts> {
+    let text = "SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM pending), (SELECT count(*) FROM ended WHERE state = 'failed')";
+    let row = sql.query_one(text, &[]).await?;
+    let count = |column| Ok::<_, Error>(row.try_get::<_, i64>(column)? as u64);
+    Ok(Counts { events: count(0)?, waiting: count(1)?, failed: count(2)? })
+}
+
+async fn chosen(sql: &Transaction<'_>, choice: &Choice) -> Result<Vec<(EventId, usize)>> {
+    let text = "SELECT e.id, count(*) FROM event e JOIN ended r ON r.event = e.seq
+                WHERE e.received >= $1 AND e.received < $2 AND r.state = $3 AND ($4::bytea IS NULL OR r.rule = $4)
+                GROUP BY e.seq, e.id ORDER BY e.seq";
+    let (since, until) = (choice.since.as_millisecond(), choice.until.as_millisecond());
+    let rows = sql.query(text, &[&since, &until, &choice.state.word(), &choice.rule.as_deref().map(str::as_bytes)]).await?;
+    rows.iter().map(|row| Ok((read_id(row, 0)?, row.try_get::<_, i64>(1)? as usize))).collect()
+}
+
+async fn find(sql: &Transaction<'_>, beginning: &str) -> Result<EventId> {
+    let [from, to] = ids_that_begin(beginning)?;
+    let text = "SELECT id FROM event WHERE id >= $1 AND id <= $2 LIMIT 2";
+    let rows = sql.query(text, &[&&from.as_bytes()[..], &&to.as_bytes()[..]]).await?;
+    the_one(beginning, &rows.iter().map(|row| read_id(row, 0)).collect::<Result<Vec<_>>>()?)
+}
+
+async fn dossier(sql: &Transaction<'_>, id: EventId) -> Result<Dossier> {
+    let seq = number(sql, id).await?.ok_or_else(|| Error::new(format!("there is no event {id}"), false))?;
+    let text = format!("SELECT {EVENT}, e.status, s.texts FROM event e LEFT JOIN ruleset s ON s.id = e.ruleset WHERE e.seq = $1");
+    let row = sql.query_one(&text, &[&seq]).await?;
+    let (event, status) = (read_event(&row, 0)?, row.try_get::<_, i32>(4)? as u16);
+    let mut runs: Vec<(Run, bool, bool)> = Vec::new();
+    for text in [
+        format!("SELECT {PENDING}, 'waiting', p.queued, p.owner <> 0 FROM pending p WHERE p.event = $1"),
+        format!("SELECT {ENDED}, p.state, FALSE, FALSE FROM ended p WHERE p.event = $1"),
+    ] {
+        let read = |row: &Row| {
+            let state = State::read(row.try_get(RUN_COLUMNS)?).unwrap_or(State::Failed);
+            Ok((read_run(row, id, state)?, row.try_get(RUN_COLUMNS + 1)?, row.try_get(RUN_COLUMNS + 2)?))
+        };
+        runs.extend(sql.query(&text, &[&seq]).await?.iter().map(read).collect::<Result<Vec<_>>>()?);
+    }
+    runs.sort_by_key(|(run, ..)| run.id);
+    add_saved(sql, &mut runs.iter_mut().map(|(run, ..)| run).collect::<Vec<_>>()).await?;
+    let mut pages = Vec::with_capacity(runs.len());
+    for (run, is_queued, is_in_hand) in runs {
+        let attempts = attempts(sql, run.id).await?;
+        let ended = (run.state != State::Waiting).then_some(run.due);
+        pages.push((RunPage { said: why(&run, &attempts), received: event.received, ended, is_queued, is_in_hand, run }, attempts));
+    }
+    let list: Vec<(String, String)> = row.try_get::<_, Option<&str>>(5)?.map(from_json).transpose()?.unwrap_or_default();
+    let hashes: Vec<&String> = list.iter().map(|(_, hash)| hash).collect();
+    let rows = sql.query("SELECT hash, body FROM text WHERE hash = ANY($1)", &[&hashes]).await?;
+    let mut bodies: HashMap<String, String> = HashMap::new();
+    for row in rows {
+        bodies.insert(row.try_get(0)?, row.try_get(1)?);
+    }
+    let texts = list.into_iter().filter_map(|(name, hash)| Some((name, bodies.get(&hash)?.clone()))).collect();
+    Ok(Dossier { event, status, runs: pages, texts })
+}
+
+/// Every attempt of a run, in order.
+async fn attempts(sql: &Transaction<'_>, run: RunId) -> Result<Vec<Attempt>> {
+    let mut all = Vec::new();
+    for row in sql.query("SELECT attempts FROM attempt WHERE run = $1 ORDER BY nth", &[&run]).await? {
+        all.extend(read_json::<Vec<Attempt>>(&row, 0)?);
+    }
+    Ok(all)
+}

@@ -1,0 +1,20 @@
+//! PostgreSQL: executes an operation of the contract on one connection, in one transaction. What happens in the
+//! transaction is defined elsewhere.
+
+/// An operation: what is done in one transaction.
+macro_rules! in_transaction {
+    ($store:expr, |$sql:ident| $done:expr) => {
+        Box::pin(async move {
+            let mut connection = $store.connections.get().await?;
+            let transaction = connection.begin().await?;
+            let done = {
+                let $sql = &transaction;
+                $done
+            };
+            transaction.commit().await?;
+            Ok(done)
+        })
+    };
+}
+
+pub(super) use in_transaction;

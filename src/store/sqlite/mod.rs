@@ -1,0 +1,22 @@
+//! SQLite: the embedded store. [`handle`] implements the contract and [`queries`] answers people; the statements are in
+//! the other files, one for each thing that the contract does.
+
+mod accept;
+mod changes;
+mod checkpoint;
+mod claims;
+mod connection;
+mod failures;
+pub(super) mod handle;
+mod jobs;
+mod owner;
+mod prune;
+mod quarantine;
+pub(super) mod queries;
+mod record;
+mod reply;
+mod rows;
+#[cfg(test)]
+mod simulation;
+mod tables;
+mod writer;

@@ -1,0 +1,108 @@
+//! SQLite: recording an attempt and the run's new state, if the run still belongs to this owner.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::claims::{give_back, open_lane};
+use super::owner::Owner;
+use super::rows::{Ended, MOST_RUNS, Sql, json, keep_attempts, write_saved};
+use crate::model::answer::SealedAnswer;
+use crate::model::run::{Attempt, Run, State};
+use crate::store::contract::{Record, Recorded};
+
+pub(super) fn record(sql: &Transaction, owner: &Owner, record: &Record) -> Sql<Recorded> {
+    let Record { run, attempts, answer, goes_on } = record;
+    let is_mine = match run.state {
+        State::Waiting => wait(sql, owner, run, attempts, *goes_on)?,
+        _ => end(sql, owner, run, attempts)?,
+    };
+    if !is_mine {
+        return Ok(Recorded::LeaseLost);
+    }
+    if let Some(answer) = answer {
+        keep_answer(sql, run.id / MOST_RUNS, answer)?;
+    }
+    Ok(Recorded::Recorded)
+}
+
+/// The run continues: immediately with its owner, or later with any. Returns whether the run was this owner's.
+fn wait(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt], goes_on: bool) -> Sql<bool> {
+    let by = if goes_on { owner.epoch } else { 0 };
+    let changed = sql
+        .prepare_cached(
+            "UPDATE pending SET settled = settled AND step = ?2 AND element = ?3, step = ?2, element = ?3, tried = ?4, due = ?5, forgiven = ?6, owner = ?7,
+             failed_step = ?8, failed_element = ?9, turn = turn + 1 WHERE id = ?1 AND owner = ?10 AND turn = ?11",
+        )?
+        .execute(params![
+            run.id,
+            run.place.step,
+            run.place.element,
+            run.tried,
+            run.due.as_millisecond(),
+            run.forgiven,
+            by,
+            run.failed_at.map(|p| p.step),
+            run.failed_at.map(|p| p.element),
+            owner.epoch,
+            run.turn
+        ])?;
+    if changed == 0 {
+        // A repeated call, because the outcome of the first was unknown: nothing to do, and the run is still this owner's.
+        let text = "SELECT 1 FROM pending WHERE id = ?1 AND owner = ?2 AND turn = ?3 AND step = ?4 AND element = ?5 AND tried = ?6";
+        let same = params![run.id, owner.epoch, run.turn + 1, run.place.step, run.place.element, run.tried];
+        return Ok(goes_on && sql.prepare_cached(text)?.exists(same)?);
+    }
+    write_saved(sql, run)?;
+    if !attempts.is_empty() {
+        keep_attempts(sql, run.id, &json(attempts)?)?;
+    }
+    Ok(true)
+}
+
+/// The run has ended. Returns whether it was this owner's.
+fn end(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt]) -> Sql<bool> {
+    let failed = run.state == State::Failed;
+    let mine = params![run.id, owner.epoch, run.turn];
+    let (mut once, mut saved): (Option<String>, String) = (None, "{}".to_owned());
+    if failed {
+        let mut statement = sql.prepare_cached("SELECT once, saved FROM pending WHERE id = ?1 AND owner = ?2 AND turn = ?3")?;
+        let kept = statement.query_row(mine, |r| Ok((r.get(0)?, r.get(1)?))).optional()?;
+        (once, saved) = kept.unwrap_or((once, saved));
+    }
+    if sql.prepare_cached("DELETE FROM pending WHERE id = ?1 AND owner = ?2 AND turn = ?3")?.execute(mine)? == 0 {
+        return Ok(false);
+    }
+    if failed {
+        // A failed run releases its claim, and claims the value again when it is replayed; others keep it.
+        give_back(sql, &run.rule, run.id, once.as_deref())?;
+        write_saved(sql, run)?;
+    } else if !run.saved.is_empty() {
+        // Values saved by earlier steps are needed only to continue.
+        sql.prepare_cached("DELETE FROM saved WHERE run = ?1")?.execute([run.id])?;
+    }
+    let ended = Ended {
+        id: run.id,
+        event: run.id / MOST_RUNS,
+        rule: &run.rule,
+        text: &run.text,
+        state: run.state,
+        place: run.place,
+        tried: run.tried,
+        at: attempts.last().map_or(run.due, |a| a.at).as_millisecond(),
+        saved: &saved,
+        forgiven: run.forgiven,
+        replays: run.replays,
+        attempts,
+        lane: run.lane.as_deref(),
+        once: once.as_deref(),
+    };
+    ended.insert(sql)?;
+    open_lane(sql, run.lane.as_deref())?;
+    Ok(true)
+}
+
+/// The first answer wins.
+fn keep_answer(sql: &Transaction, event: i64, answer: &SealedAnswer) -> Sql<()> {
+    sql.prepare_cached("INSERT OR IGNORE INTO answer (event, status, headers, body, sealed) VALUES (?1, ?2, '[]', x'', ?3)")?
+        .execute(params![event, answer.status, json(answer)?])?;
+    Ok(())
+}

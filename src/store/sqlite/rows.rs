@@ -1,0 +1,221 @@
+//! SQLite: reading and writing rows: runs, values saved by their steps, events, attempts. A column that cannot be read
+//! is an error with the column's name, never a default: a damaged store must not look like an empty one.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use rusqlite::{Connection, Row, Transaction, params, types::Type};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::body::Malformed;
+use crate::model::event::{Event, EventId, Unread};
+use crate::model::place::Place;
+use crate::model::run::{Attempt, Run, RunId, SavedAt, State};
+
+/// The maximum number of runs one event can start. A run's number is its event's number times this, plus its position
+/// among the event's runs, so that all runs of an event are a range of keys and need no extra index.
+pub(super) const MOST_RUNS: i64 = 1 << 16;
+
+pub(super) type Sql<T> = rusqlite::Result<T>;
+
+pub(super) fn moment(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// The range of numbers of an event's runs.
+pub(super) fn range(event: i64) -> [RunId; 2] {
+    [event * MOST_RUNS, (event + 1) * MOST_RUNS]
+}
+
+/// An id as its column stores it.
+pub(super) fn event_id(r: &Row, column: usize) -> Sql<EventId> {
+    Ok(EventId(uuid::Uuid::from_bytes(r.get(column)?)))
+}
+
+/// Serializes a value for a JSON column.
+pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> Sql<String> {
+    serde_json::to_string(value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
+}
+
+/// Reads a JSON column.
+pub(super) fn from_json<T: DeserializeOwned>(text: &str, column: usize) -> Sql<T> {
+    serde_json::from_str(text).map_err(|e| unreadable(column, Type::Text, e))
+}
+
+fn unreadable(column: usize, kind: Type, why: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(why))
+}
+
+/// The columns of a waiting run for `read_run`.
+pub(super) const PENDING: &str = "p.id, p.rule, p.text, p.step, p.element, p.tried, p.due, p.saved, p.settled, p.forgiven, p.replays, p.lane, p.failed_step, p.failed_element, p.turn";
+/// The same columns of an ended run.
+pub(super) const ENDED: &str =
+    "p.id, p.rule, p.text, p.step, p.element, p.tried, p.at, p.saved, 0, p.forgiven, p.replays, p.lane, NULL, NULL, 0";
+/// The number of these columns.
+pub(super) const RUN_COLUMNS: usize = 15;
+
+/// A run without the values its steps saved since; `saved_of` adds those.
+pub(super) fn read_run(r: &Row, event: EventId, state: State) -> Sql<Run> {
+    let saved: String = r.get(7)?;
+    Ok(Run {
+        id: r.get(0)?,
+        event,
+        rule: r.get::<_, String>(1)?.into(),
+        text: r.get::<_, String>(2)?.into(),
+        state,
+        place: Place { step: r.get(3)?, element: r.get(4)? },
+        tried: r.get(5)?,
+        due: moment(r.get(6)?),
+        saved: from_json(&saved, 7)?,
+        unsaved: Vec::new(),
+        settled: r.get(8)?,
+        forgiven: r.get(9)?,
+        replays: r.get(10)?,
+        lane: r.get::<_, Option<String>>(11)?.map(Into::into),
+        failed_at: match (r.get(12)?, r.get(13)?) {
+            (Some(step), Some(element)) => Some(Place { step, element }),
+            _ => None,
+        },
+        turn: r.get(14)?,
+    })
+}
+
+/// Writes the values of `save_as`, a row for each, so that a list grows by one row per element.
+pub(super) fn write_saved(sql: &Transaction, run: &Run) -> Sql<()> {
+    for SavedAt { name, element } in &run.unsaved {
+        let Some(value) = (SavedAt { name: name.clone(), element: *element }).of(&run.saved) else { continue };
+        if element.is_none_or(|n| n == 0) {
+            // It replaces what was saved under this name before.
+            sql.prepare_cached("DELETE FROM saved WHERE run = ?1 AND name = ?2")?.execute(params![run.id, name])?;
+        }
+        let element = element.map_or(-1, |n| n as i64);
+        sql.prepare_cached("INSERT OR REPLACE INTO saved (run, name, element, value) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+            run.id,
+            name,
+            element,
+            json(value)?
+        ])?;
+    }
+    Ok(())
+}
+
+/// Adds to a run the values its steps saved.
+pub(super) fn saved_of(sql: &Connection, run: &mut Run) -> Sql<()> {
+    let mut statement = sql.prepare_cached("SELECT name, element, value FROM saved WHERE run = ?1 ORDER BY name, element")?;
+    let mut rows = statement.query([run.id])?;
+    while let Some(r) = rows.next()? {
+        let (name, element, value): (String, i64, String) = (r.get(0)?, r.get(1)?, r.get(2)?);
+        let value: serde_json::Value = from_json(&value, 2)?;
+        match run.saved.get_mut(&name) {
+            Some(serde_json::Value::Array(list)) if element > 0 => list.push(value),
+            _ if element >= 0 => {
+                run.saved.insert(name, serde_json::Value::Array(vec![value]));
+            }
+            _ => {
+                run.saved.insert(name, value);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The stored size in bytes of a waiting run and its event.
+pub(super) const SIZE: &str =
+    "coalesce(octet_length(e.body), 0) + (SELECT coalesce(sum(octet_length(s.value)), 0) FROM saved s WHERE s.run = p.id)";
+
+/// The columns for `read_unread`.
+pub(super) const EVENT: &str = "e.id, e.received, e.method, e.address, e.query, e.headers, e.ip, e.body";
+
+pub(super) fn read_event(r: &Row, from: usize) -> Sql<Event> {
+    // It was parsed once before it was stored, so it can be parsed again.
+    let unreadable = |why: Malformed| unreadable(from + 7, Type::Blob, std::io::Error::other(why.why));
+    crate::body::read_event(read_unread(r, from)?).map_err(unreadable)
+}
+
+pub(super) fn read_unread(r: &Row, from: usize) -> Sql<Unread> {
+    let headers: String = r.get(from + 5)?;
+    let headers: Vec<(String, String)> = from_json(&headers, from + 5)?;
+    let raw = Bytes::from(r.get::<_, Vec<u8>>(from + 7)?);
+    Ok(Unread::new(Event {
+        id: event_id(r, from)?,
+        received: moment(r.get(from + 1)?),
+        method: r.get(from + 2)?,
+        address: r.get(from + 3)?,
+        query: r.get(from + 4)?,
+        headers,
+        ip: r.get(from + 6)?,
+        raw,
+        body: serde_json::Value::Null,
+        is_partial: false,
+    }))
+}
+
+/// A row of `ended`.
+pub(super) struct Ended<'a> {
+    pub id: RunId,
+    pub event: i64,
+    pub rule: &'a str,
+    pub text: &'a str,
+    pub state: State,
+    pub place: Place,
+    pub tried: u32,
+    pub at: i64,
+    /// Saved values as an earlier version stored them; the table `saved` holds the rest.
+    pub saved: &'a str,
+    pub forgiven: bool,
+    pub replays: u32,
+    pub attempts: &'a [Attempt],
+    pub lane: Option<&'a str>,
+    pub once: Option<&'a str>,
+}
+
+impl Ended<'_> {
+    pub(super) fn insert(&self, sql: &Transaction) -> Sql<()> {
+        sql.prepare_cached(
+            "INSERT OR REPLACE INTO ended (id, event, rule, text, state, step, element, tried, at, saved, forgiven, replays, attempts, lane, once)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        )?
+        .execute(params![
+            self.id,
+            self.event,
+            self.rule,
+            self.text,
+            self.state.word(),
+            self.place.step,
+            self.place.element,
+            self.tried,
+            self.at,
+            self.saved,
+            self.forgiven,
+            self.replays,
+            json(self.attempts)?,
+            self.lane,
+            self.once
+        ])?;
+        Ok(())
+    }
+}
+
+/// Moves a waiting run unchanged to the ended ones, with a last history entry. Its saved values are kept for a replay, or
+/// deleted.
+pub(super) fn end(sql: &Transaction, run: RunId, state: State, at: i64, last: &[Attempt]) -> Sql<()> {
+    sql.prepare_cached(
+        "INSERT OR REPLACE INTO ended (id, event, rule, text, state, step, element, tried, at, saved, forgiven, replays, attempts, lane, once)
+         SELECT id, event, rule, text, ?2, step, element, tried, ?3, saved, forgiven, replays, ?4, lane, once FROM pending WHERE id = ?1",
+    )?
+    .execute(params![run, state.word(), at, json(last)?])?;
+    sql.prepare_cached("DELETE FROM pending WHERE id = ?1")?.execute([run])?;
+    if state != State::Failed {
+        sql.prepare_cached("DELETE FROM saved WHERE run = ?1")?.execute([run])?;
+    }
+    Ok(())
+}
+
+/// Adds to a run's history.
+pub(super) fn keep_attempts(sql: &Transaction, run: RunId, attempts: &str) -> Sql<()> {
+    sql.prepare_cached(
+        "INSERT INTO attempts (run, nth, attempts) VALUES (?1, (SELECT coalesce(max(nth), 0) + 1 FROM attempts WHERE run = ?1), ?2)",
+    )?
+    .execute(params![run, attempts])?;
+    Ok(())
+}

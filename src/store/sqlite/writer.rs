@@ -1,0 +1,101 @@
+//! SQLite: the writer thread, with group commit.
+//!
+//! All jobs that wait when the thread is free are committed as one transaction, and all callers are answered after that;
+//! so one flush serves all events that arrived during the previous one.
+
+use std::panic::AssertUnwindSafe;
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::checkpoint::Checkpoint;
+use super::connection::Files;
+use super::failures::{error, no_disk};
+use super::jobs::Job;
+use super::owner::Owner;
+use super::reply::Reply;
+use crate::disk::takes_writes;
+use crate::store::contract::{Error, Result};
+
+/// The maximum number of jobs committed together.
+const MAX_GROUP: usize = 1_024;
+/// A job and its caller.
+pub(super) struct QueuedJob {
+    pub(super) job: Job,
+    pub(super) done: Option<oneshot::Sender<Result<Reply>>>,
+}
+
+/// Callers with their results. There are never more of them than waiting jobs, so this queue needs no limit.
+pub(super) type Answers = Vec<(oneshot::Sender<Result<Reply>>, Result<Reply>)>;
+
+/// The writer thread.
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) files: Files,
+    pub(super) owner: Owner,
+    pub(super) answers: mpsc::UnboundedSender<Answers>,
+    pub(super) checkpoint: Checkpoint,
+}
+
+impl Writer {
+    /// Runs until the last caller is gone. A panic ends the current group, whose callers learn that it may have been
+    /// committed.
+    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<QueuedJob>) {
+        while std::panic::catch_unwind(AssertUnwindSafe(|| self.work(&mut jobs))).is_err() {
+            tracing::error!("store thread crashed and continues; please report it");
+        }
+        self.checkpoint.finish(&self.connection);
+    }
+
+    /// Collects, commits, answers.
+    fn work(&mut self, jobs: &mut mpsc::Receiver<QueuedJob>) {
+        let mut group = Vec::with_capacity(MAX_GROUP);
+        while let Some(first) = jobs.blocking_recv() {
+            group.push(first);
+            while group.len() < MAX_GROUP
+                && let Ok(next) = jobs.try_recv()
+            {
+                group.push(next);
+            }
+            let results = match self.keep(&group) {
+                Ok(results) => results,
+                // One failed job makes the whole group fail: run each job separately, so that only that one fails.
+                Err(_) if group.len() > 1 => {
+                    group.iter().map(|one| self.keep(std::slice::from_ref(one)).and_then(|mut r| r.remove(0))).collect()
+                }
+                Err(e) => vec![Err(e)],
+            };
+            let done = group.drain(..).zip(results).filter_map(|(waiting, result)| waiting.done.map(|done| (done, result)));
+            let _ = self.answers.send(done.collect());
+            self.checkpoint.after_commit(&self.connection);
+        }
+    }
+
+    /// Commits a group of jobs, if the disk and files are still those that were opened.
+    fn keep(&mut self, group: &[QueuedJob]) -> Result<Vec<Result<Reply>>> {
+        self.files.are_there()?;
+        // A panic fails that job only, and must not end the thread that everybody waits for. Its transaction is rolled back.
+        let committed = std::panic::catch_unwind(AssertUnwindSafe(|| commit(&mut self.connection, &mut self.owner, group)));
+        let results = committed.unwrap_or_else(|_| Err(Error::new("the store crashed during this operation; please report it", false)))?;
+        Ok(match takes_writes(&self.files.log) {
+            Ok(()) => results,
+            // As far as SQLite knows, they are committed.
+            Err(_) => group.iter().map(|_| Err(no_disk().but_maybe_done())).collect(),
+        })
+    }
+}
+
+/// Runs a group of jobs in one transaction.
+fn commit(connection: &mut Connection, owner: &mut Owner, group: &[QueuedJob]) -> Result<Vec<Result<Reply>>> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(error)?;
+    if !owner.is_current(&transaction).map_err(error)? {
+        return Ok(group.iter().map(|waiting| waiting.job.refused()).collect());
+    }
+    let mut results = Vec::with_capacity(group.len());
+    for waiting in group {
+        results.push(Ok(waiting.job.run(&transaction, owner).map_err(error)?));
+    }
+    transaction.commit().map_err(error)?;
+    owner.committed();
+    Ok(results)
+}
