@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use jiff::Timestamp;
 
 use super::ended::Ended;
 use super::progress::Progress;
 use super::settings::Data;
 use super::terminal::stdout;
 use crate::disk;
+use crate::store::audit::{Audit, me};
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell backup /backups/doorbell-monday.db")]
@@ -67,6 +69,7 @@ impl Backup {
         std::fs::File::open(&half).and_then(|f| f.sync_all()).map_err(cannot)?;
         std::fs::rename(&half, &self.file).map_err(cannot)?;
         disk::flush_folder(folder).map_err(cannot)?;
+        Audit::of(&self.data.data).write(Timestamp::now(), me(), format!("copied everything to {}", self.file.display()));
         let bytes = self.file.metadata().map_or(0, |m| m.len());
         writeln!(
             stdout(),

@@ -5,10 +5,11 @@ use std::io::Write;
 use clap::Args;
 
 use super::ended::Ended;
-use super::settings::{Data, number};
+use super::settings::Data;
 use super::terminal::stdout;
 use crate::operations::command::{Command, Done};
 use crate::store::contract::{Cancelled, WaitingRuns};
+use crate::text::count::number;
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell cancel --rule 'New orders'")]

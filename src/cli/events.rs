@@ -5,9 +5,10 @@ use std::io::Write;
 use clap::Args;
 
 use super::ended::Ended;
-use super::settings::{Data, number};
+use super::settings::Data;
 use super::terminal::stdout;
 use crate::operations::history::{self, EventLine};
+use crate::text::count::number;
 use crate::text::printable::short;
 
 #[derive(Args)]

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::dry_run::drawn;
 use super::ended::Ended;
-use super::settings::{Data, LoadOptions, number};
+use super::settings::{Data, LoadOptions};
 use super::terminal::stdout;
 use crate::disk;
 use crate::engine::intake::rejections::Rejection;
@@ -15,6 +15,7 @@ use crate::model::event::EventId;
 use crate::model::run::State;
 use crate::operations::history::{self, ExplainedAttempt, ExplainedRule, ExplainedRun, Explanation, Found, Wait};
 use crate::store::contract::Dossier;
+use crate::text::count::number;
 use crate::text::printable::one_line;
 
 #[derive(Args)]

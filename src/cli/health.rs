@@ -10,10 +10,11 @@ use clap::Args;
 use serde_json::Value;
 
 use super::ended::Ended;
-use super::settings::{Data, number};
+use super::settings::Data;
 use super::terminal::stdout;
 use crate::engine::care::health::Report;
 use crate::operations::control;
+use crate::text::count::number;
 use crate::web::tls::asking_ourselves;
 
 #[derive(Args)]

@@ -2,6 +2,7 @@
 //!
 //! Errors are printed once, here. Exit codes: 0 success, 1 problems in rules, 2 could not run.
 
+mod audit;
 mod backup;
 mod cancel;
 mod check;
@@ -70,6 +71,8 @@ enum Command {
     Prune(prune::Prune),
     /// Copy events and runs into one file, while Doorbell keeps running
     Backup(backup::Backup),
+    /// Show what people did to this Doorbell: replays, deletions, changed rules
+    Audit(audit::ShowAudit),
     /// Create a rule from a recipe, or from a webhook that was received
     New(new::New),
     /// Print the JSON Schema of rule files, for editors
@@ -98,6 +101,7 @@ pub fn run() -> ExitCode {
         Some(Command::Cancel(c)) => c.run(),
         Some(Command::Prune(c)) => c.run(),
         Some(Command::Backup(c)) => c.run(),
+        Some(Command::Audit(c)) => c.run(),
         Some(Command::New(c)) => c.run(),
         Some(Command::Schema(c)) => c.run(),
         Some(Command::Senders(c)) => c.run(),

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 
 use super::ended::Ended;
 use super::progress::Progress;
-use super::settings::{Data, length, number};
+use super::settings::{Data, length};
 use super::terminal::stdout;
 use crate::operations::command::{Command, Done};
 use crate::store::contract::Pruning;
+use crate::text::count::number;
 
 /// How many events are checked at a time, and the pause after each batch.
 const AT_A_TIME: usize = 200;

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 
 use super::ended::Ended;
 use super::progress::Progress;
-use super::settings::{Asked, Data, Rules, Secrets, length, number};
+use super::settings::{Asked, Data, Rules, Secrets, length};
 use super::terminal::stdout;
 use crate::model::event::EventId;
 use crate::model::run::State;
@@ -23,6 +23,7 @@ use crate::operations::control::Commands;
 use crate::operations::replay::{self, Chosen, Mode};
 use crate::problem;
 use crate::store::contract::Choice;
+use crate::text::count::number;
 
 /// How many of the selected events are shown.
 const SHOWN: usize = 5;

@@ -47,6 +47,7 @@ use crate::rule::Rule;
 use crate::rule::load::one_rule;
 use crate::secret::{Secret, Vault};
 use crate::store;
+use crate::store::audit::{Audit, me};
 use crate::web;
 use crate::web::body_room::BodyRoom;
 use crate::web::client_ip::Proxies;
@@ -126,10 +127,10 @@ impl Serve {
             tracing::warn!(
                 "other users may be able to read the data folder {}, which cannot be changed: {}",
                 data.display(),
-                disk::words(&e)
+                disk::error_sentence(&e)
             );
         }
-        if let Some(file) = &self.rules.around.env_file
+        if let Some(file) = &self.rules.load_options.env_file
             && disk::is_open_to(file, 0o004)
         {
             tracing::warn!("every user can read the secrets in {0}; to change that, run: chmod 600 {0}", file.display());
@@ -178,6 +179,7 @@ impl Serve {
         );
         let (last_edit, supervisor) = (LastEditProblems::default(), Supervisor::default());
         let handed = HandedOverSecrets::of(&self.data.data);
+        let audit = Arc::new(Audit::of(&self.data.data));
         let watch = {
             let load_options = self.rules.load_options.clone();
             let load = Arc::new(move |files| load_options.load_files(files, Secrets::Real));
@@ -189,6 +191,7 @@ impl Serve {
                 last_edit: last_edit.clone(),
                 secrets: secrets_now(self.rules.load_options.clone()),
                 again: handed.changed(),
+                audit: audit.clone(),
             }
         };
         let again = handed.changed();
@@ -217,12 +220,13 @@ impl Serve {
         let health = Arc::new(Health { rules: rules.clone(), last_edit, net, supervisor: supervisor.clone(), stopping: stopping.clone() });
         let socket = Arc::new(control::listen(&self.data.data).context("the socket for commands cannot be created in the data folder")?);
         supervisor.keep("accepting commands", {
-            let (worker, store, health) = (worker.clone(), store.clone(), health.clone());
+            let (worker, store, health, audit) = (worker.clone(), store.clone(), health.clone(), audit.clone());
             move || {
                 let worker = worker.clone();
-                control::serve(socket.clone(), store.clone(), health.clone(), move || worker.wake())
+                control::serve(socket.clone(), store.clone(), health.clone(), audit.clone(), move || worker.wake())
             }
         });
+        audit.write(Timestamp::now(), me(), format!("started Doorbell {}", env!("CARGO_PKG_VERSION")));
         let intake = Arc::new(Intake {
             rules,
             store,
@@ -251,6 +255,7 @@ impl Serve {
         };
         web::listener::serve(listener, hook, stop(stopping), grace).await;
         worker.stop(grace).await;
+        audit.write(Timestamp::now(), None, "stopped Doorbell");
         tracing::info!("Doorbell stopped");
         Ok(())
     }

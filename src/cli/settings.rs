@@ -19,6 +19,7 @@ use crate::rule::load::{Loaded, load};
 use crate::rule::ruleset::Ruleset;
 use crate::store;
 use crate::store::contract::{self, Queries};
+use crate::text::count::number;
 use crate::yaml::duration;
 
 /// Where the rules are, and what they may use.
@@ -149,11 +150,6 @@ pub fn counted(ruleset: &Ruleset) -> String {
     let rules = number(ruleset.rules.len(), "rule");
     let off = if off > 0 { format!(" ({off} switched off)") } else { String::new() };
     format!("{rules}{off} in {}", number(ruleset.texts.len(), "file"))
-}
-
-/// `1 rule`, `2 rules`.
-pub fn number(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// `2 errors and 1 warning`.

@@ -56,7 +56,8 @@ mod tests {
     #[test]
     fn what_a_terminal_would_obey_is_shown() {
         let mut out = Terminal(Vec::new());
-        writeln!(out, "order {}", "\u{1b}[2Jé\u{202e}").unwrap();
+        let text = "\u{1b}[2Jé\u{202e}";
+        writeln!(out, "order {text}").unwrap();
         out.write_all(b"broken \xff\n").unwrap();
         assert_eq!(String::from_utf8(out.0).unwrap(), "order ␛[2Jé�\nbroken �\n");
     }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::dry_run::drawn;
 use super::ended::Ended;
-use super::settings::{LoadOptions, Secrets, number};
+use super::settings::{LoadOptions, Secrets};
 use super::terminal::stdout;
 use crate::action::contract::{EffectView, MockResponse};
 use crate::action::kind_of;
@@ -27,6 +27,7 @@ use crate::rule::ruleset::Ruleset;
 use crate::rule::test::{Body, Expected, Reply, Test};
 use crate::rule::{Rule, UNDECIDED};
 use crate::secret::Vault;
+use crate::text::count::number;
 use crate::text::printable::short;
 use crate::verify::guard::Guard;
 

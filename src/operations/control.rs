@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use super::command::{Command, Done};
 use crate::disk::{self, Lock};
 use crate::engine::care::health::{Health, Report};
+use crate::store::audit::{Audit, me};
 use crate::store::contract::Store;
 
 const SOCKET: &str = "control.sock";
@@ -82,6 +83,7 @@ pub async fn serve(
     listener: Arc<UnixListener>,
     store: Arc<dyn Store>,
     health: Arc<Health>,
+    audit: Arc<Audit>,
     changed: impl Fn() + Clone + Send + Sync + 'static,
 ) {
     let places = Arc::new(Semaphore::new(AT_A_TIME));
@@ -95,9 +97,9 @@ pub async fn serve(
                 continue;
             }
         };
-        let (store, health, changed) = (store.clone(), health.clone(), changed.clone());
+        let (store, health, audit, changed) = (store.clone(), health.clone(), audit.clone(), changed.clone());
         tokio::spawn(async move {
-            if let Err(e) = converse(stream, store.as_ref(), &health, &changed).await {
+            if let Err(e) = converse(stream, store.as_ref(), &health, &audit, &changed).await {
                 tracing::debug!("command was interrupted: {e}");
             }
             drop(place);
@@ -105,7 +107,14 @@ pub async fn serve(
     }
 }
 
-async fn converse(mut stream: tokio::net::UnixStream, store: &dyn Store, health: &Health, changed: &(impl Fn() + Sync)) -> io::Result<()> {
+async fn converse(
+    mut stream: tokio::net::UnixStream,
+    store: &dyn Store,
+    health: &Health,
+    audit: &Audit,
+    changed: &(impl Fn() + Sync),
+) -> io::Result<()> {
+    let user = stream.peer_cred().ok().map(|peer| peer.uid());
     let (read, mut write) = stream.split();
     let mut lines = tokio::io::BufReader::new(read);
     write.write_all(line(&Greeting { doorbell: version() })?.as_bytes()).await?;
@@ -117,14 +126,23 @@ async fn converse(mut stream: tokio::net::UnixStream, store: &dyn Store, health:
         let answer: Answer = match serde_json::from_str(&text) {
             Ok(Asked::Health) => Ok(Answered::Health(health.report())),
             Ok(Asked::Do(command)) => {
-                let done = command.perform(store, Timestamp::now()).await.map(Answered::Done).map_err(|e| e.to_string());
+                let done = perform(command, store, audit, user).await;
                 changed();
-                done
+                done.map(Answered::Done)
             }
             Err(e) => Err(format!("the command cannot be read: {e}")),
         };
         write.write_all(line(&answer)?.as_bytes()).await?;
     }
+}
+
+/// Executes a command and adds it to the audit log.
+async fn perform(command: Command, store: &dyn Store, audit: &Audit, user: Option<u32>) -> Result<Done, String> {
+    let done = command.perform(store, Timestamp::now()).await.map_err(|e| e.to_string());
+    if let Some(deed) = command.deed(&done) {
+        audit.write(Timestamp::now(), user, deed);
+    }
+    done
 }
 
 fn line<T: Serialize>(what: &T) -> io::Result<String> {
@@ -136,7 +154,7 @@ pub enum Commands {
     /// To the process that serves.
     Serving { stream: BufReader<UnixStream> },
     /// To the store, which this process owns until this is dropped.
-    Alone { store: Arc<dyn Store>, runtime: Runtime, _lock: Lock },
+    Alone { store: Arc<dyn Store>, runtime: Runtime, audit: Audit, _lock: Lock },
 }
 
 impl Commands {
@@ -161,7 +179,7 @@ impl Commands {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| format!("Doorbell cannot start: {e}"))?;
         let store = runtime.block_on(async { crate::store::open(data) }).map_err(|e| e.to_string())?;
-        Ok(Commands::Alone { store, runtime, _lock: lock })
+        Ok(Commands::Alone { store, runtime, audit: Audit::of(data), _lock: lock })
     }
 
     fn serving(data: &Path) -> io::Result<Result<Self, String>> {
@@ -188,9 +206,7 @@ impl Commands {
     /// Executes a command. The error is a message for people.
     pub fn perform(&mut self, command: Command) -> Result<Done, String> {
         match self {
-            Commands::Alone { store, runtime, .. } => {
-                runtime.block_on(command.perform(store.as_ref(), Timestamp::now())).map_err(|e| e.to_string())
-            }
+            Commands::Alone { store, runtime, audit, .. } => runtime.block_on(perform(command, store.as_ref(), audit, me())),
             Commands::Serving { stream } => match ask(stream, &Asked::Do(command))? {
                 Answered::Done(done) => Ok(done),
                 Answered::Health(_) => Err("the running Doorbell sent an unexpected answer".to_owned()),

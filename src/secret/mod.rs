@@ -2,13 +2,15 @@
 //!
 //! A [`Secret`] cannot be printed or serialized by accident. [`Vault`] provides the secrets and environment values that rules
 //! name, looked up once at load time, and redacts secrets in any text that is shown or stored. How a secret is recognized is in
-//! [`pattern`], how a text is stored with the names of secrets in [`sealed`]. The caller decides where secrets come from.
+//! `pattern`, how a text is stored with the names of secrets in `sealed`. The caller decides where secrets come from.
 
+mod data_key;
 mod pattern;
 mod sealed;
 mod value;
 mod vault;
 
+pub use data_key::DataKey;
 pub use sealed::SealedText;
 pub use value::Secret;
 pub use vault::{STRUCK, Vault};

@@ -1,6 +1,7 @@
 //! Where events and runs are stored. A backend is a folder that implements the [`contract`].
 
 mod attempts;
+pub mod audit;
 #[cfg(test)]
 mod conformance;
 pub mod contract;

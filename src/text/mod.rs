@@ -1,5 +1,6 @@
 //! Text, character by character: cutting, comparing by spelling, percent-encoding, showing.
 
+pub mod count;
 pub mod nearest;
 pub mod percent;
 pub mod printable;

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio::task::{JoinError, spawn_blocking};
@@ -22,6 +23,7 @@ use crate::rule::Rule;
 use crate::rule::load::Loaded;
 use crate::rule::ruleset::{InForce, Ruleset};
 use crate::secret::Secret;
+use crate::store::audit::Audit;
 use crate::store::contract::Store;
 
 /// How long to wait after a notification, so that a `git pull` is seen as one change.
@@ -48,6 +50,8 @@ pub struct Watch {
     pub secrets: Secrets,
     /// Requests a reload, whether or not a file was changed.
     pub again: Arc<Notify>,
+    /// Who edited a file is not known here; what was changed is.
+    pub audit: Arc<Audit>,
 }
 
 /// The files and secrets of the last load attempt; if they are unchanged, there is nothing to do.
@@ -138,6 +142,7 @@ impl Watch {
                 self.rules.store(Arc::new(new));
                 self.show(Vec::new());
                 tracing::info!("rules reloaded: {said}");
+                self.audit.write(Timestamp::now(), None, format!("changed the rules: {said}"));
             }
             Err(e) => {
                 let help = format!("check the disk of the data folder; Doorbell tries again every {} seconds", POLL.as_secs());
@@ -292,6 +297,7 @@ mod tests {
                 last_edit: LastEditProblems::default(),
                 secrets: Arc::new(move |names| names.iter().map(|_| Some(Secret::new(secret.lock().unwrap().clone()))).collect()),
                 again: Arc::default(),
+                audit: Arc::new(Audit::of(self.dir.path())),
             }
         }
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::Checkpoint;
-use super::connection::{Files, connect, is_cut_off};
+use super::connection::{Files, connect, file, is_cut_off};
 use super::failures::{damaged, error};
 use super::jobs::Job;
 use super::owner::Owner;
