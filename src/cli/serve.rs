@@ -106,7 +106,8 @@ pub struct Serve {
 
 impl Serve {
     pub fn run(mut self) -> anyhow::Result<Ended> {
-        self.rules.load_options.handed = Some(self.data.data.clone());
+        let key = self.data.key()?;
+        self.rules.load_options.handed = Some((self.data.data.clone(), key));
         terminal::write_log();
         let loaded = self.rules.load_options.load(&self.rules.rules, Secrets::Real)?;
         let serious: Vec<_> = loaded.problems.iter().filter(|p| p.severity != Severity::Note).cloned().collect();
@@ -155,7 +156,8 @@ impl Serve {
         let listener = TcpListener::bind(self.listen).await.with_context(|| {
             format!("cannot listen on {}; if another program uses this address, choose another one with --listen", self.listen)
         })?;
-        let store = store::open(&self.data.data)?;
+        let key = self.rules.load_options.handed.as_ref().and_then(|(_, key)| key.clone());
+        let store = store::open(&self.data.data, &key)?;
         let folder = output.id().to_owned();
         let files = Files::new(output, Arc::new(StoreLedger { store: store.clone(), folder: folder.clone() }));
         recover(&store, &files, &folder).await?;
@@ -178,7 +180,7 @@ impl Serve {
             watchdog,
         );
         let (last_edit, supervisor) = (LastEditProblems::default(), Supervisor::default());
-        let handed = HandedOverSecrets::of(&self.data.data);
+        let handed = HandedOverSecrets::of(&self.data.data, key);
         let audit = Arc::new(Audit::of(&self.data.data));
         let watch = {
             let load_options = self.rules.load_options.clone();

@@ -17,6 +17,7 @@ use crate::problem::{self, Problem, Severity};
 use crate::rule::access;
 use crate::rule::load::{Loaded, load};
 use crate::rule::ruleset::Ruleset;
+use crate::secret::{DataKey, Key};
 use crate::store;
 use crate::store::contract::{self, Queries};
 use crate::text::count::number;
@@ -46,9 +47,9 @@ pub struct LoadOptions {
     /// Report an error if an address does not define who may call it
     #[arg(long, env = "DOORBELL_REQUIRE_VERIFY", value_parser = clap::builder::FalseyValueParser::new(), num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
     pub require_verify: bool,
-    /// The data folder, which contains the secrets that senders have sent
+    /// The data folder, which contains the secrets that senders have sent, and its key
     #[arg(skip)]
-    pub handed: Option<PathBuf>,
+    pub handed: Option<(PathBuf, Key)>,
 }
 
 /// Where events and runs are stored.
@@ -57,18 +58,27 @@ pub struct Data {
     /// The folder where events and runs are saved
     #[arg(long, env = "DOORBELL_DATA", default_value = "data", value_name = "FOLDER")]
     pub data: PathBuf,
+    /// A file with the key that encrypts what is saved; a second one after a comma can still be read
+    #[arg(long, env = "DOORBELL_DATA_KEY", value_name = "FILE", value_delimiter = ',')]
+    pub data_key: Vec<PathBuf>,
 }
 
 impl Data {
+    /// The key of the data folder.
+    pub fn key(&self) -> anyhow::Result<Key> {
+        let read = || DataKey::read(&self.data_key).map(Arc::new).map_err(anyhow::Error::msg);
+        (!self.data_key.is_empty()).then(read).transpose()
+    }
+
     /// The store, for reading.
     pub fn queries(&self) -> anyhow::Result<Asked> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().context("Doorbell cannot start")?;
-        Ok(Asked { queries: store::queries(&self.data)?, runtime })
+        Ok(Asked { queries: store::queries(&self.data, &self.key()?)?, runtime })
     }
 
     /// The owner of the store, for changing it.
     pub fn commands(&self) -> anyhow::Result<Commands> {
-        Commands::open(&self.data).map_err(anyhow::Error::msg)
+        Commands::open(&self.data, &self.key()?).map_err(anyhow::Error::msg)
     }
 }
 
@@ -93,7 +103,7 @@ impl LoadOptions {
     pub fn environment(&self) -> anyhow::Result<Environment> {
         let environment = self.env_file.as_deref().map_or(Ok(Environment::default()), Environment::with_env_file)?;
         Ok(match &self.handed {
-            Some(data) => environment.and_handed(data),
+            Some((data, key)) => environment.and_handed(data, key.clone()),
             None => environment,
         })
     }
@@ -119,7 +129,10 @@ impl LoadOptions {
         };
         let refuses = |url: &str| allowed.refuses_text(url);
         let RuleFiles { sources, mut problems } = files;
-        let mut loaded = load(sources, Resolver::new(&secret, &variable, &refuses), self.require_verify);
+        let resolver = Resolver::new(&secret, &variable, &refuses);
+        // Only `serve` stores anything, and knows whether there is a key.
+        let resolver = if matches!(self.handed, Some((_, None))) { resolver.without_data_key() } else { resolver };
+        let mut loaded = load(sources, resolver, self.require_verify);
         if problem::any_error(&problems) {
             loaded.ruleset = None;
         }

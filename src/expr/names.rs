@@ -28,6 +28,8 @@ pub struct Resolver<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     /// Why an address must not be called, if so.
     refuses: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether what is stored can be encrypted.
+    can_encrypt: bool,
     vault: RefCell<Vault>,
     /// What was looked up but is missing: a sentence for each secret or variable.
     missing: RefCell<Vec<String>>,
@@ -39,7 +41,16 @@ impl<'a> Resolver<'a> {
         env: &'a dyn Fn(&str) -> Option<String>,
         refuses: &'a dyn Fn(&str) -> Option<String>,
     ) -> Self {
-        Self { secret, env, refuses, vault: RefCell::default(), missing: RefCell::default() }
+        Self { secret, env, refuses, can_encrypt: true, vault: RefCell::default(), missing: RefCell::default() }
+    }
+
+    /// The same for a Doorbell that has no data key.
+    pub fn without_data_key(self) -> Self {
+        Self { can_encrypt: false, ..self }
+    }
+
+    pub fn can_encrypt(&self) -> bool {
+        self.can_encrypt
     }
 
     /// Why calls to this address would be refused, if so.

@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use super::command::{Command, Done};
 use crate::disk::{self, Lock};
 use crate::engine::care::health::{Health, Report};
+use crate::secret::Key;
 use crate::store::audit::{Audit, me};
 use crate::store::contract::Store;
 
@@ -159,12 +160,12 @@ pub enum Commands {
 
 impl Commands {
     /// Finds out who owns the store of a data folder. The error is a message for people.
-    pub fn open(data: &Path) -> Result<Self, String> {
+    pub fn open(data: &Path, key: &Key) -> Result<Self, String> {
         let end = Instant::now() + PATIENCE;
         loop {
             // The process with the lock owns the store; one that holds the lock without a socket will be done in a moment.
             let taken = match disk::lock(data, "data") {
-                Ok(lock) => return Self::alone(data, lock),
+                Ok(lock) => return Self::alone(data, key, lock),
                 Err(why) => why,
             };
             match Self::serving(data) {
@@ -175,10 +176,10 @@ impl Commands {
         }
     }
 
-    fn alone(data: &Path, lock: Lock) -> Result<Self, String> {
+    fn alone(data: &Path, key: &Key, lock: Lock) -> Result<Self, String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| format!("Doorbell cannot start: {e}"))?;
-        let store = runtime.block_on(async { crate::store::open(data) }).map_err(|e| e.to_string())?;
+        let store = runtime.block_on(async { crate::store::open(data, key) }).map_err(|e| e.to_string())?;
         Ok(Commands::Alone { store, runtime, audit: Audit::of(data), _lock: lock })
     }
 

@@ -40,6 +40,8 @@ pub struct Address {
     /// Who may call, and how often.
     pub access: Access,
     pub max_body: usize,
+    /// Whether its events may only be stored encrypted.
+    pub is_private: bool,
     /// The answer when an event is stored, and when no rule matched it.
     pub accepted: Answer,
     pub ignored: Answer,
@@ -66,6 +68,7 @@ impl Address {
             replay_guard: false,
             access: Access::default(),
             max_body: MAX_BODY,
+            is_private: false,
             accepted: json_answer(200, "success"),
             ignored: json_answer(200, "ignored"),
             wanted: Projection::default(),
@@ -123,6 +126,15 @@ pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
     address.access = access::read(fields.may("allow_from"), fields.may("limit"));
     if let Some(size) = fields.may("max_body").and_then(|i| read_size(&i)) {
         address.max_body = size;
+    }
+    if let Some(item) = fields.may("private") {
+        address.is_private = item.flag()?;
+        if address.is_private && !known.lookup.can_encrypt() {
+            item.problem("this address is private, but there is no key to encrypt its events with")
+                .at_key()
+                .label("start Doorbell with --data-key FILE; to create the file: openssl rand -hex 32 > FILE")
+                .add();
+        }
     }
     if let Some(answer) = fields.may("answer") {
         read_answer(&answer, &mut address, known);

@@ -51,6 +51,7 @@ pub const ADDRESS: &[Word] = &[
     word("limit", Shape::List, "how often it may be called, such as 100 per minute, or 10 per second per caller"),
     word("delivery_id", Shape::List, "where to find the sender's id of a delivery, so that a delivery that is sent twice runs once"),
     word("max_body", Shape::Text, "the largest body that is accepted, such as 5 MB"),
+    word("private", Shape::Flag, "whether events may only be saved encrypted, which needs `--data-key`"),
     word("public_url", Shape::Text, "the public address of this Doorbell, for senders that sign it"),
     word("answer", Shape::Of("answer"), "what to answer the sender once the event is saved"),
 ];

@@ -15,5 +15,8 @@ pub use sealed::SealedText;
 pub use value::Secret;
 pub use vault::{STRUCK, Vault};
 
+/// The data key, if the operator gave one.
+pub type Key = Option<std::sync::Arc<DataKey>>;
+
 /// The shortest secret that `check` does not warn about, in bytes.
 pub const SHORT: usize = 8;

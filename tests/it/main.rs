@@ -13,6 +13,7 @@ mod crash;
 mod disks;
 mod docs;
 mod dry_run;
+mod encryption;
 mod explain;
 mod failing_servers;
 mod files;

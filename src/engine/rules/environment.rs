@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use crate::disk;
 use crate::problem::Problem;
+use crate::secret::Key;
 use crate::yaml::source::{MAX_FILE, Source};
 
 /// How deep folders may be nested.
@@ -26,7 +27,7 @@ const MAX_FILES: usize = 10_000;
 pub struct Environment {
     file: HashMap<String, String>,
     /// Where handed-over secrets are stored.
-    handed: Option<PathBuf>,
+    handed: Option<HandedOverSecrets>,
 }
 
 impl Environment {
@@ -50,8 +51,8 @@ impl Environment {
     }
 
     /// Also looks for secrets that senders handed over, after all other places.
-    pub fn and_handed(mut self, data: &Path) -> Self {
-        self.handed = Some(HandedOverSecrets::of(data).folder);
+    pub fn and_handed(mut self, data: &Path, key: Key) -> Self {
+        self.handed = Some(HandedOverSecrets::of(data, key));
         self
     }
 
@@ -70,26 +71,43 @@ impl Environment {
             .and_then(|path| from(path.into()))
             .or_else(|| from(Path::new("/run/secrets").join(name)).filter(|_| safe))
             .or_else(|| self.variable(name))
-            .or_else(|| from(self.handed.as_ref()?.join(name)).filter(|_| safe))
+            .or_else(|| self.handed.as_ref()?.read(name).filter(|_| safe))
     }
 }
 
+/// What an encrypted secret begins with.
+const SEALED: &[u8] = b"\0doorbell sealed\0";
+
 /// The folder for secrets that senders handed over: one file each, named like the secret in the rules, readable by its owner
-/// alone.
+/// alone, and encrypted if there is a data key.
+#[derive(Debug, Clone)]
 pub struct HandedOverSecrets {
     folder: PathBuf,
+    key: Key,
     /// Notified when a secret is added.
     changed: Arc<Notify>,
 }
 
 impl HandedOverSecrets {
-    pub fn of(data: &Path) -> Self {
-        Self { folder: data.join("secrets"), changed: Arc::default() }
+    pub fn of(data: &Path, key: Key) -> Self {
+        Self { folder: data.join("secrets"), key, changed: Arc::default() }
     }
 
     /// Notified when a secret is stored.
     pub fn changed(&self) -> Arc<Notify> {
         self.changed.clone()
+    }
+
+    /// A secret that was stored.
+    fn read(&self, name: &str) -> Option<String> {
+        let bytes = fs::read(self.folder.join(name)).ok()?;
+        let opened = match (bytes.strip_prefix(SEALED), &self.key) {
+            (None, _) => Ok(bytes),
+            (Some(sealed), Some(key)) => key.open(sealed, name),
+            (Some(_), None) => Err("it is encrypted; give its key with --data-key FILE".to_owned()),
+        };
+        let text = opened.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not text".to_owned()));
+        text.inspect_err(|why| tracing::error!("secret {name} from a sender cannot be read: {why}")).ok()
     }
 
     /// Stores a new secret safely on disk; returns the path of its file. The error is a message for people. An existing
@@ -106,7 +124,9 @@ impl HandedOverSecrets {
             std::io::ErrorKind::AlreadyExists => format!("a secret was received before, and it stays in use ({})", path.display()),
             _ => cannot(e),
         })?;
-        file.write_all(secret.as_bytes()).and_then(|()| file.sync_all()).map_err(cannot)?;
+        let sealed = self.key.as_ref().map(|key| SEALED.iter().copied().chain(key.seal(secret.as_bytes(), name)).collect());
+        let bytes: Vec<u8> = sealed.unwrap_or_else(|| secret.as_bytes().to_vec());
+        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(cannot)?;
         disk::flush_folder(&self.folder).map_err(cannot)?;
         self.changed.notify_one();
         Ok(path)

@@ -285,7 +285,7 @@ mod tests {
         }
 
         async fn watch(&self, load: impl Fn(RuleFiles) -> anyhow::Result<Loaded> + Send + Sync + 'static) -> Watch {
-            let store = crate::store::open(self.dir.path()).unwrap();
+            let store = crate::store::open(self.dir.path(), &None).unwrap();
             let loaded = self.reader()(read_rules(&self.folder())).unwrap();
             let rules = in_force(loaded.ruleset.unwrap(), store.as_ref()).await.unwrap();
             let secret = self.secret.clone();

@@ -39,7 +39,8 @@ macro_rules! stores {
 }
 
 stores! {
-    sqlite: sqlite::Sqlites;
+    sqlite: sqlite::Sqlites::clear();
+    sqlite_encrypted: sqlite::Sqlites::encrypted();
     #[cfg_attr(not(has_postgres), ignore = "needs a PostgreSQL server: apt-get install postgresql")]
     postgres: postgres::Servers::start();
 }

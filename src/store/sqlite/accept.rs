@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use super::claims::{claim, insert_runs, is_queued};
 use super::owner::Owner;
 use super::reply::Reply;
-use super::rows::{Sql, event_id, from_json, json, keep_attempts, range};
+use super::rows::{Sql, event_id, from_json, json, keep_last_attempts, range};
 use crate::model::answer::SealedAnswer;
 use crate::model::run::{RunId, State};
 use crate::secret::SealedText;
@@ -41,7 +41,7 @@ pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Re
     let inserted = sql
         .prepare_cached(
             "INSERT INTO event (id, received, method, address, query, headers, ip, body, ruleset, status)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO NOTHING",
+             VALUES (?1, ?2, ?3, ?4, sealed(?5, 'query'), sealed(?6, 'headers'), ?7, sealed(?8, 'body'), ?9, ?10) ON CONFLICT (id) DO NOTHING",
         )?
         .execute(params![
             sent.id.0.as_bytes(),
@@ -119,16 +119,16 @@ fn redelivered(sql: &Transaction, owner: &Owner, row: &EventRow, delivery: &Deli
 /// Continues failed runs in a range of numbers at the step that failed; only those of one rule, if one is given. Their
 /// turn number jumps far above any earlier one, so that an owner from before the failure is recognised as stale.
 pub(super) fn restart(sql: &Transaction, from: RunId, to: RunId, rule: Option<&str>, now: i64) -> Sql<usize> {
-    type Row = (RunId, String, String, Option<String>, Option<String>);
+    type Row = (RunId, String, Option<String>, Option<String>);
     let failed: Vec<Row> = {
-        let text = "SELECT id, attempts, rule, lane, once FROM ended
+        let text = "SELECT id, rule, lane, once FROM ended
                     WHERE id >= ?1 AND id < ?2 AND state = 'failed' AND (?3 IS NULL OR rule = ?3)";
         let mut statement = sql.prepare_cached(text)?;
-        let rows = statement.query_map(params![from, to, rule], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?)))?;
+        let rows = statement.query_map(params![from, to, rule], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
         rows.collect::<Sql<_>>()?
     };
-    for (run, attempts, rule, lane, once) in &failed {
-        keep_attempts(sql, *run, attempts)?;
+    for (run, rule, lane, once) in &failed {
+        keep_last_attempts(sql, *run)?;
         let queued = is_queued(sql, lane.as_deref())?;
         sql.prepare_cached(
             "INSERT INTO pending (id, event, rule, text, lane, step, element, tried, due, saved, settled, forgiven, replays, owner, queued, once, turn)
@@ -155,6 +155,6 @@ pub(super) fn answer_state(sql: &Transaction, event: i64) -> Sql<AnswerState> {
         let headers = headers.into_iter().map(|(name, value)| (name, SealedText::clear(value))).collect();
         Ok(SealedAnswer { status: r.get(0)?, headers, body: SealedText::clear(String::from_utf8_lossy(&body)) })
     };
-    let mut statement = sql.prepare_cached("SELECT status, headers, body, sealed FROM answer WHERE event = ?1")?;
+    let mut statement = sql.prepare_cached("SELECT status, headers, body, opened(sealed, 'answer') FROM answer WHERE event = ?1")?;
     Ok(AnswerState { answer: statement.query_row([event], read).optional()?, is_open })
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::failures::error;
+use super::sealing;
+use crate::secret::Key;
 use crate::store::contract::{Error, Result};
 
 const FILE: &str = "doorbell.db";
@@ -29,7 +31,7 @@ pub(super) fn is_cut_off(data: &Path) -> bool {
 }
 
 /// Opens a new connection.
-pub(super) fn connect(data: &Path, create: bool) -> Result<Connection> {
+pub(super) fn connect(data: &Path, create: bool, key: &Key) -> Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
@@ -39,6 +41,7 @@ pub(super) fn connect(data: &Path, create: bool) -> Result<Connection> {
     let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -4000;";
     connection.execute_batch(settings).map_err(error)?;
     connection.set_prepared_statement_cache_capacity(64);
+    sealing::register(&connection, key)?;
     Ok(connection)
 }
 

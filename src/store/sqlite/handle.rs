@@ -13,12 +13,14 @@ use super::failures::{damaged, error};
 use super::jobs::Job;
 use super::owner::Owner;
 use super::reply::Reply;
+use super::sealing;
 use super::tables;
 use super::writer::{Answers, QueuedJob, Writer};
 use crate::disk::{flush_folder, private_file};
 use crate::model::event::{EventId, Unread};
 use crate::model::intent::Intent;
 use crate::model::run::{Run, RunId, TextHash};
+use crate::secret::Key;
 use crate::store::contract::{
     Accept, Accepted, AnswerState, Cancelled, Doing, EffectKey, Error, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result,
     StartResult, Store, WaitingRuns,
@@ -34,7 +36,7 @@ pub struct Sqlite {
 
 impl Sqlite {
     /// Opens the store as its new owner, and starts its writer. Must be called inside a runtime.
-    pub fn open(data: &Path) -> Result<Self> {
+    pub fn open(data: &Path, key: &Key) -> Result<Self> {
         std::fs::create_dir_all(data).map_err(|e| Error::new(format!("the data folder cannot be created: {e}"), false))?;
         if is_cut_off(data) {
             return Err(damaged());
@@ -43,13 +45,14 @@ impl Sqlite {
         if !file(data).exists() {
             private_file().create(true).open(file(data)).map_err(|e| Error::new(format!("the data folder cannot be used: {e}"), false))?;
         }
-        let mut connection = connect(data, true)?;
+        let mut connection = connect(data, true, key)?;
         tables::migrate(&mut connection)?;
+        sealing::check(&connection, key, data, true)?;
         let owner = Owner::take_over(&connection).map_err(error)?;
         // A new database file survives a power cut only if its folder was flushed.
         flush_folder(data).map_err(|e| Error::new(e.to_string(), true))?;
         let files = Files::of(data).map_err(|e| Error::new(format!("the data folder cannot be read: {e}"), true))?;
-        let checkpoint = Checkpoint::new(&mut connection, connect(data, false)?)?;
+        let checkpoint = Checkpoint::new(&mut connection, connect(data, false, key)?)?;
         let (jobs, receive) = mpsc::channel(MAX_WAITING);
         let (answers, mut to_tell) = mpsc::unbounded_channel::<Answers>();
         // Waking many tasks costs more than a flush; so the writer wakes one task, and that one wakes the others.
@@ -222,10 +225,10 @@ mod tests {
     #[tokio::test]
     async fn a_job_that_fails_or_panics_fails_no_other_job_of_its_group() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(folder.path()).unwrap();
+        let store = Sqlite::open(folder.path(), &None).unwrap();
         for panics in [false, true] {
             // While another connection blocks the database, all of them are put into one group.
-            let other = connect(folder.path(), false).unwrap();
+            let other = connect(folder.path(), false, &None).unwrap();
             other.execute_batch("BEGIN IMMEDIATE").unwrap();
             let mut results = Vec::new();
             for job in [accept(), accept(), Job::Failing { panics }, accept()] {
@@ -240,14 +243,14 @@ mod tests {
             }
             assert_eq!(succeeded, [true, true, false, true]);
         }
-        assert_eq!(connect(folder.path(), false).unwrap().query_row("SELECT count(*) FROM event", [], |r| r.get(0)), Ok(6));
+        assert_eq!(connect(folder.path(), false, &None).unwrap().query_row("SELECT count(*) FROM event", [], |r| r.get(0)), Ok(6));
     }
 
     /// Opening the store makes a new owner; the previous one can change nothing any more.
     #[tokio::test]
     async fn an_owner_that_was_replaced_can_change_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let before = Sqlite::open(folder.path()).unwrap();
+        let before = Sqlite::open(folder.path(), &None).unwrap();
         let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: None, once: None };
         let event = || Arc::new(Event { id: EventId(uuid::Uuid::now_v7()), ..Event::nobody() });
         let accept = |taken| Accept {
@@ -260,7 +263,7 @@ mod tests {
             taken,
         };
         let Ok(Accepted::New(_, runs)) = before.accept(accept(true)).await else { panic!() };
-        let after = Sqlite::open(folder.path()).unwrap();
+        let after = Sqlite::open(folder.path(), &None).unwrap();
         let done = |run: &Run| {
             let run = Run { state: crate::model::run::State::Done, ..run.clone() };
             Record { run: run.into(), attempts: Vec::new().into(), answer: None, goes_on: false }

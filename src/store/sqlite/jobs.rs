@@ -100,7 +100,7 @@ impl Job {
             Job::Owned => owner.owned(sql).map(Reply::Owned),
             Job::NextDue => next_due(sql, owner).map(Reply::Due),
             Job::Intend { folder, intent } => {
-                let text = "INSERT OR REPLACE INTO intent (folder, file, intent) VALUES (?1, ?2, ?3)";
+                let text = "INSERT OR REPLACE INTO intent (folder, file, intent) VALUES (?1, ?2, sealed(?3, 'intent'))";
                 sql.prepare_cached(text)?.execute(params![folder, intent.file, json(intent)?])?;
                 Ok(Reply::Done)
             }
@@ -110,7 +110,7 @@ impl Job {
                 Ok(Reply::Done)
             }
             Job::Intents { folder } => {
-                let mut statement = sql.prepare("SELECT intent FROM intent WHERE folder IN (?1, '')")?;
+                let mut statement = sql.prepare("SELECT opened(intent, 'intent') FROM intent WHERE folder IN (?1, '')")?;
                 let read = |r: &Row| from_json(&r.get::<_, String>(0)?, 0);
                 Ok(Reply::Intents(statement.query_map([folder], read)?.collect::<Sql<_>>()?))
             }

@@ -16,6 +16,7 @@ pub(super) mod queries;
 mod record;
 mod reply;
 mod rows;
+mod sealing;
 #[cfg(test)]
 mod simulation;
 mod tables;

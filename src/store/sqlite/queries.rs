@@ -10,9 +10,11 @@ use super::connection::{connect, file};
 use super::failures::error;
 use super::prune;
 use super::rows::{ENDED, EVENT, MOST_RUNS, PENDING, RUN_COLUMNS, Sql, event_id, from_json, moment, range, read_event, read_run, saved_of};
+use super::sealing;
 use super::tables;
 use crate::model::event::EventId;
 use crate::model::run::{Attempt, Run, RunId, State};
+use crate::secret::Key;
 use crate::store::attempts::why;
 use crate::store::contract::{Choice, Counts, Doing, Dossier, Error, EventPage, Queries, Result, RunPage};
 use crate::store::event_ids::{ids_that_begin, the_one};
@@ -22,13 +24,14 @@ pub struct SqliteQueries(Arc<Mutex<Reader>>);
 
 impl SqliteQueries {
     /// Opens the store of an existing data folder.
-    pub fn open(data: &Path) -> Result<Self> {
+    pub fn open(data: &Path, key: &Key) -> Result<Self> {
         if !file(data).exists() {
             let said = format!("{} contains no events yet; start `doorbell serve`, or choose another folder with --data", data.display());
             return Err(Error::new(said, false));
         }
-        let mut connection = connect(data, false)?;
+        let mut connection = connect(data, false, key)?;
         tables::migrate(&mut connection)?;
+        sealing::check(&connection, key, data, false)?;
         Ok(Self(Arc::new(Mutex::new(Reader(connection)))))
     }
 
@@ -221,7 +224,7 @@ impl Reader {
 
     /// Every attempt of a run, including those of its last record.
     fn attempts(&self, run: RunId) -> Sql<Vec<Attempt>> {
-        let text = "SELECT attempts FROM (SELECT nth, attempts FROM attempts WHERE run = ?1 UNION ALL SELECT 1 << 30, attempts FROM ended WHERE id = ?1) ORDER BY nth";
+        let text = "SELECT opened(attempts, 'attempts') FROM (SELECT nth, attempts FROM attempts WHERE run = ?1 UNION ALL SELECT 1 << 30, attempts FROM ended WHERE id = ?1) ORDER BY nth";
         let mut statement = self.0.prepare_cached(text)?;
         let recorded: Vec<String> = statement.query_map([run], |r| r.get(0))?.collect::<Sql<_>>()?;
         let recorded: Vec<Vec<Attempt>> = recorded.iter().map(|json| from_json(json, 0)).collect::<Sql<_>>()?;

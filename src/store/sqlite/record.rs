@@ -102,7 +102,9 @@ fn end(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt]) -> Sql
 
 /// The first answer wins.
 fn keep_answer(sql: &Transaction, event: i64, answer: &SealedAnswer) -> Sql<()> {
-    sql.prepare_cached("INSERT OR IGNORE INTO answer (event, status, headers, body, sealed) VALUES (?1, ?2, '[]', x'', ?3)")?
-        .execute(params![event, answer.status, json(answer)?])?;
+    sql.prepare_cached(
+        "INSERT OR IGNORE INTO answer (event, status, headers, body, sealed) VALUES (?1, ?2, '[]', x'', sealed(?3, 'answer'))",
+    )?
+    .execute(params![event, answer.status, json(answer)?])?;
     Ok(())
 }

@@ -89,19 +89,16 @@ pub(super) fn write_saved(sql: &Transaction, run: &Run) -> Sql<()> {
             sql.prepare_cached("DELETE FROM saved WHERE run = ?1 AND name = ?2")?.execute(params![run.id, name])?;
         }
         let element = element.map_or(-1, |n| n as i64);
-        sql.prepare_cached("INSERT OR REPLACE INTO saved (run, name, element, value) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
-            run.id,
-            name,
-            element,
-            json(value)?
-        ])?;
+        sql.prepare_cached("INSERT OR REPLACE INTO saved (run, name, element, value) VALUES (?1, ?2, ?3, sealed(?4, 'saved'))")?
+            .execute(params![run.id, name, element, json(value)?])?;
     }
     Ok(())
 }
 
 /// Adds to a run the values its steps saved.
 pub(super) fn saved_of(sql: &Connection, run: &mut Run) -> Sql<()> {
-    let mut statement = sql.prepare_cached("SELECT name, element, value FROM saved WHERE run = ?1 ORDER BY name, element")?;
+    let mut statement =
+        sql.prepare_cached("SELECT name, element, opened(value, 'saved') FROM saved WHERE run = ?1 ORDER BY name, element")?;
     let mut rows = statement.query([run.id])?;
     while let Some(r) = rows.next()? {
         let (name, element, value): (String, i64, String) = (r.get(0)?, r.get(1)?, r.get(2)?);
@@ -124,7 +121,10 @@ pub(super) const SIZE: &str =
     "coalesce(octet_length(e.body), 0) + (SELECT coalesce(sum(octet_length(s.value)), 0) FROM saved s WHERE s.run = p.id)";
 
 /// The columns for `read_unread`.
-pub(super) const EVENT: &str = "e.id, e.received, e.method, e.address, e.query, e.headers, e.ip, e.body";
+// The headers show whether the event is sealed: a sender cannot make them begin with the mark.
+pub(super) const EVENT: &str = "e.id, e.received, e.method, e.address,
+    CASE substr(e.headers, 1, 1) WHEN '~' THEN opened(e.query, 'query') ELSE e.query END, opened(e.headers, 'headers'), e.ip,
+    CASE substr(e.headers, 1, 1) WHEN '~' THEN opened(e.body, 'body') ELSE e.body END";
 
 pub(super) fn read_event(r: &Row, from: usize) -> Sql<Event> {
     // It was parsed once before it was stored, so it can be parsed again.
@@ -173,7 +173,7 @@ impl Ended<'_> {
     pub(super) fn insert(&self, sql: &Transaction) -> Sql<()> {
         sql.prepare_cached(
             "INSERT OR REPLACE INTO ended (id, event, rule, text, state, step, element, tried, at, saved, forgiven, replays, attempts, lane, once)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, sealed(?13, 'attempts'), ?14, ?15)",
         )?
         .execute(params![
             self.id,
@@ -201,7 +201,7 @@ impl Ended<'_> {
 pub(super) fn end(sql: &Transaction, run: RunId, state: State, at: i64, last: &[Attempt]) -> Sql<()> {
     sql.prepare_cached(
         "INSERT OR REPLACE INTO ended (id, event, rule, text, state, step, element, tried, at, saved, forgiven, replays, attempts, lane, once)
-         SELECT id, event, rule, text, ?2, step, element, tried, ?3, saved, forgiven, replays, ?4, lane, once FROM pending WHERE id = ?1",
+         SELECT id, event, rule, text, ?2, step, element, tried, ?3, saved, forgiven, replays, sealed(?4, 'attempts'), lane, once FROM pending WHERE id = ?1",
     )?
     .execute(params![run, state.word(), at, json(last)?])?;
     sql.prepare_cached("DELETE FROM pending WHERE id = ?1")?.execute([run])?;
@@ -211,10 +211,19 @@ pub(super) fn end(sql: &Transaction, run: RunId, state: State, at: i64, last: &[
     Ok(())
 }
 
+/// Adds what an ended run did last to its history, because it goes on.
+pub(super) fn keep_last_attempts(sql: &Transaction, run: RunId) -> Sql<()> {
+    sql.prepare_cached(
+        "INSERT INTO attempts (run, nth, attempts) SELECT ?1, (SELECT coalesce(max(nth), 0) + 1 FROM attempts WHERE run = ?1), attempts FROM ended WHERE id = ?1",
+    )?
+    .execute([run])?;
+    Ok(())
+}
+
 /// Adds to a run's history.
 pub(super) fn keep_attempts(sql: &Transaction, run: RunId, attempts: &str) -> Sql<()> {
     sql.prepare_cached(
-        "INSERT INTO attempts (run, nth, attempts) VALUES (?1, (SELECT coalesce(max(nth), 0) + 1 FROM attempts WHERE run = ?1), ?2)",
+        "INSERT INTO attempts (run, nth, attempts) VALUES (?1, (SELECT coalesce(max(nth), 0) + 1 FROM attempts WHERE run = ?1), sealed(?2, 'attempts'))",
     )?
     .execute(params![run, attempts])?;
     Ok(())

@@ -10,7 +10,7 @@ use super::failures::error;
 use crate::store::contract::{Error, Result};
 
 /// The migration of every version, in order. Never edit a released one; add another.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     "
 CREATE TABLE text (hash TEXT PRIMARY KEY, name TEXT NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE ruleset (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, texts TEXT NOT NULL) STRICT;
@@ -109,6 +109,10 @@ ALTER TABLE answer ADD COLUMN sealed TEXT;
     // A hash of the request of this delivery, so that a different request does not get its answer.
     "
 ALTER TABLE delivery ADD COLUMN request TEXT;
+",
+    // How a store recognises its data key.
+    "
+CREATE TABLE sealing (sample TEXT NOT NULL) STRICT;
 ",
 ];
 
