@@ -19,6 +19,7 @@ use super::jobs::Job;
 use super::owner::Owner;
 use super::reply::Reply;
 use super::rows::{MOST_RUNS, range};
+use super::sealing;
 use super::tables;
 use crate::model::event::{Event, EventId};
 use crate::model::outcome::{Outcome, Success};
@@ -125,6 +126,7 @@ impl Simulation {
         let mut dice = Dice(seed);
         let mut sql = Connection::open_in_memory().unwrap();
         tables::migrate(&mut sql).unwrap();
+        sealing::register(&sql, &None).unwrap();
         let (owner, graph) = (Owner::take_over(&sql).unwrap(), graph(&mut dice));
         let plan = Plan { tries: 1 + dice.roll(4) as u32, first_wait: Duration::from_secs(1 + dice.roll(100)) };
         let (elements, now) = (dice.roll(4) as u32, Timestamp::from_second(1_000_000_000).unwrap());
