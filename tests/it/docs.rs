@@ -190,3 +190,15 @@ fn complete(block: &str) -> String {
         _ => format!("{head}    if:\n{}    then: [ log: hi ]\n", indent(6)),
     }
 }
+
+#[test]
+fn every_test_that_the_security_page_names_exists() {
+    let page = std::fs::read_to_string(project_folder().join("docs/security.md")).unwrap();
+    let table = page.split("## The tests that show it").nth(1).unwrap().split("\n## ").next().unwrap();
+    let named: Vec<(&str, &str)> = table.split('`').filter_map(|name| name.split_once("::")).collect();
+    assert!(named.len() > 30, "{named:?}");
+    for (module, test) in named {
+        let text = std::fs::read_to_string(project_folder().join(format!("tests/it/{module}.rs"))).unwrap();
+        assert!(text.contains(&format!("fn {test}()")), "{module}::{test}");
+    }
+}
