@@ -5,6 +5,7 @@ pub mod batch;
 mod changes;
 pub mod content;
 pub mod csv;
+mod date;
 pub mod folder;
 mod replacement;
 pub mod row;

@@ -1,11 +1,15 @@
 //! A row for a sheet, independent of the file format. What it does to the sheet is planned in `changes`.
 
 /// A row: values by the header of their column.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Row {
     pub cells: Vec<(String, Cell)>,
-    /// The sheet of a workbook; the first one by default.
+    /// The sheet of a workbook; the first visible one by default.
     pub sheet: Option<String>,
+    /// Whether a missing sheet is added.
+    pub new_sheet: bool,
+    /// The row that contains the titles, counted from 1; the first one that is not empty by default.
+    pub title_row: Option<u32>,
     /// Whether text that a spreadsheet would treat as a formula is protected from being one, in `.csv`.
     pub guard: bool,
     pub mode: Mode,
@@ -18,8 +22,9 @@ pub struct Row {
 }
 
 /// What is done with a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mode {
+    #[default]
     Add,
     /// Fails if the row does not exist.
     Update,

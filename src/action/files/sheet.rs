@@ -232,6 +232,7 @@ impl Action for Writing {
             matching: self.matching.clone(),
             ignore_case: self.ignore_case,
             new_columns: self.new_columns,
+            ..Row::default()
         };
         Ok(Box::new(Written { verb: self.verb, file, row }))
     }
