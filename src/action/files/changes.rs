@@ -58,6 +58,16 @@ pub(super) fn plain(number: &str) -> String {
     }
 }
 
+/// Whether the cell of a workbook can hold a number: a spreadsheet program stores 15 digits and rounds longer numbers, and it refuses a
+/// file with a number that is too large for it. Such a number stays text.
+pub(super) fn is_exact(number: &str) -> bool {
+    let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
+    let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
+    let is_zero = mantissa.bytes().all(|b| matches!(b, b'0' | b'.' | b'-'));
+    let size = number.parse::<f64>().map_or(f64::INFINITY, f64::abs);
+    digits <= 15 && (is_zero || (2.225_073_858_507_2e-308..=9.999_999_999_999_99e307).contains(&size))
+}
+
 /// The column with a title; the error names two that have it.
 fn column(header: &[(u32, String)], title: &str) -> Result<Option<u32>, String> {
     let mut with_it = header.iter().filter(|(_, h)| h == title.trim()).map(|(c, _)| *c);

@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::append::read_file;
+use super::changes::{is_exact, plain};
 use super::content::Content;
 use super::row::{Cell, Mode, Row};
 use crate::action::attempt_context::AttemptContext;
@@ -26,6 +27,8 @@ use crate::yaml::fields::Fields;
 
 pub struct SheetRow;
 
+/// The last row that can contain titles.
+const MAX_TITLE_ROW: u64 = 1_000_000;
 /// The valid file names of a spreadsheet.
 const KINDS: [&str; 3] = [".csv", ".tsv", ".xlsx"];
 
@@ -39,7 +42,13 @@ impl Kind for SheetRow {
     fn words(&self) -> &'static [Word] {
         &[
             Word { name: "columns", shape: Shape::Map, does: "the values, by column title" },
-            Word { name: "sheet", shape: Shape::Text, does: "the sheet of a workbook; the first one by default" },
+            Word { name: "sheet", shape: Shape::Text, does: "the sheet of a workbook; the first visible one by default" },
+            Word { name: "new_sheet", shape: Shape::One(&["add"]), does: "`add` adds the sheet if it does not exist" },
+            Word {
+                name: "title_row",
+                shape: Shape::Whole(1, 1_000_000),
+                does: "the row that contains the titles; the first one that is not empty by default",
+            },
             Word {
                 name: "formulas",
                 shape: Shape::One(&["allow"]),
@@ -49,6 +58,7 @@ impl Kind for SheetRow {
             Word { name: "match", shape: Shape::List, does: "the column or columns that identify the row" },
             Word { name: "ignore_case", shape: Shape::Flag, does: "whether `match:` ignores the difference between upper and lower case" },
             Word { name: "skip_missing", shape: Shape::Flag, does: "whether a cell keeps its value if its field is missing" },
+            Word { name: "skip_empty", shape: Shape::Flag, does: "whether a cell keeps its value if its field is missing, null or \"\"" },
         ]
     }
     fn example(&self) -> &'static str {
@@ -80,6 +90,15 @@ impl Kind for SheetRow {
             }
             None => None,
         };
+        let new_sheet = read_word(fields, "new_sheet", "add");
+        if sheet.is_none() && new_sheet == Some(true) {
+            fields.key("new_sheet").problem("`new_sheet` adds the sheet that `sheet` names").label("write `sheet: Orders`, too").add();
+            return None;
+        }
+        let title_row = match fields.may("title_row") {
+            Some(row) => Some(row.whole(1, MAX_TITLE_ROW)? as u32),
+            None => None,
+        };
         let formulas = read_word(fields, "formulas", "allow");
         let new_columns = read_word(fields, "new_columns", "add");
         let columns = fields.must("columns")?;
@@ -104,9 +123,10 @@ impl Kind for SheetRow {
         let matching = read_match(fields, verb, mode, &cells)?;
         let ignore_case = matching_flag(fields, "ignore_case", mode)?;
         let skip_missing = matching_flag(fields, "skip_missing", mode)?;
+        let skip_empty = matching_flag(fields, "skip_empty", mode)?;
         let cells = cells.into_iter().map(|(n, d)| Some((n, d?))).collect::<Option<Vec<_>>>()?;
-        let (guard, new_columns) = (!formulas?, new_columns?);
-        Some(Box::new(Writing { verb, file: file?, sheet, cells, guard, mode, matching, ignore_case, skip_missing, new_columns }))
+        let row = Row { guard: !formulas?, mode, matching, ignore_case, new_columns: new_columns?, new_sheet: new_sheet?, title_row, ..Row::default() };
+        Some(Box::new(Writing { verb, file: file?, sheet, cells, skip_missing, skip_empty, row }))
     }
 }
 
@@ -182,13 +202,12 @@ struct Writing {
     file: Template,
     sheet: Option<Template>,
     cells: Vec<(String, Data)>,
-    guard: bool,
-    mode: Mode,
-    matching: Vec<String>,
-    ignore_case: bool,
     /// A cell whose field is missing is left unchanged.
     skip_missing: bool,
-    new_columns: bool,
+    /// The same if its field is missing, null or "".
+    skip_empty: bool,
+    /// The row without its cells.
+    row: Row,
 }
 
 impl Action for Writing {
@@ -202,10 +221,15 @@ impl Action for Writing {
         let mut cells = Vec::with_capacity(self.cells.len());
         let missing = |field: &Field| matches!(field.find(scope), Ok(Found::Missing));
         for (name, data) in &self.cells {
-            if self.skip_missing && !self.matching.contains(name) && data.fields().into_iter().any(missing) {
+            let can_skip = !self.row.matching.contains(name);
+            if can_skip && (self.skip_missing || self.skip_empty) && data.fields().into_iter().any(missing) {
                 continue;
             }
-            let cell = match data.value(scope)? {
+            let value = data.value(scope)?;
+            if can_skip && self.skip_empty && (value.is_null() || value.as_str() == Some("")) {
+                continue;
+            }
+            let cell = match value {
                 Value::Null => Cell::Empty,
                 Value::Bool(b) => Cell::Bool(b),
                 Value::Number(n) => Cell::Number(n.to_string()),
@@ -224,16 +248,7 @@ impl Action for Writing {
             };
             cells.push((name.clone(), cell));
         }
-        let row = Row {
-            cells,
-            sheet,
-            guard: self.guard,
-            mode: self.mode,
-            matching: self.matching.clone(),
-            ignore_case: self.ignore_case,
-            new_columns: self.new_columns,
-            ..Row::default()
-        };
+        let row = Row { cells, sheet, ..self.row.clone() };
         Ok(Box::new(Written { verb: self.verb, file, row }))
     }
 }
@@ -262,11 +277,14 @@ impl fmt::Display for Written {
         if !self.row.matching.is_empty() {
             write!(f, "  (row matched by {})", self.row.matching.join(" and "))?;
         }
+        let is_workbook = self.file.to_ascii_lowercase().ends_with(".xlsx");
         for (name, cell) in &self.row.cells {
             let value = value_of(cell);
-            let shown = match &value {
-                Value::Null => "(empty)".into(),
-                other => spell(other).unwrap_or_default(),
+            let shown = match (cell, &value) {
+                (_, Value::Null) => "(empty)".into(),
+                // A workbook stores the value of a number, but not how it was spelled.
+                (Cell::Number(n), _) if is_workbook && is_exact(n) => plain(n).into(),
+                (_, other) => spell(other).unwrap_or_default(),
             };
             write!(f, "\n{name}: {shown}")?;
         }

@@ -1,6 +1,7 @@
 //! Workbooks (`.xlsx`): a package of XML parts, some of which are sheets.
 
 mod formula;
+mod new_sheet;
 mod package;
 mod plan;
 mod sheets;

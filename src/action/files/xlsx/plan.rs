@@ -15,9 +15,9 @@ use super::worksheet::find::{self, Meanings, Seen};
 use super::worksheet::layout::{Neighbour, Place, place};
 use super::worksheet::reference::{MAX_COLUMNS, MAX_ROWS, at_cell, letters};
 use super::worksheet::scan::{Title, scan};
-use super::worksheet::shape::{Block, Edits, NewCell, Shape};
+use super::worksheet::shape::{Below, Block, Edits, NewCell, Shape};
 use super::xml_reader::attribute;
-use crate::action::files::changes::{self, Changes, Search};
+use crate::action::files::changes::{self, Changes, Search, is_exact};
 use crate::action::files::folder::Unwritten;
 use crate::action::files::row::{Cell, Mode, Row};
 
@@ -36,6 +36,8 @@ pub(super) struct Planned {
     pub tables: Vec<(String, String)>,
     /// What changes, in the old sheet.
     pub changes: Vec<Change>,
+    /// Formulas that move or grow, in the old sheet.
+    pub grown: Vec<Change>,
     /// For each row, why it cannot be written.
     pub refused: Vec<Option<String>>,
 }
@@ -75,7 +77,7 @@ pub(super) fn plan<R: Read + Seek>(
         );
         rows.iter().zip(&mut refused).filter(|(row, _)| row.mode != Mode::Add).for_each(|(_, refused)| *refused = Some(why.clone()));
     }
-    let next_column = next_column(&shape, table);
+    let next_column = next_column(&shape, table, rows);
     loop {
         let mine: Vec<usize> = (0..rows.len()).filter(|n| refused[*n].is_none()).collect();
         let mut planned = changes::Sheet {
@@ -106,7 +108,8 @@ pub(super) fn plan<R: Read + Seek>(
                 let mut edits = edits(&shape, &block, table, changes, place, is_new.then_some(header));
                 edits.title = sheets[sheet].title.clone();
                 let changes = changed(sheet, &shape, &edits);
-                return Ok(Planned { shape, edits, tables, changes, refused });
+                let grown = totals(&shape, &edits).into_iter().map(|area| (sheet, area)).collect();
+                return Ok(Planned { shape, edits, tables, changes, grown, refused });
             }
             // Rows for which there is no room do not keep others from being changed.
             Err(Unwritten::Never(why)) => changes.added.iter().for_each(|n| refused[mine[*n]] = Some(format!("{name}: {why}"))),
@@ -120,9 +123,11 @@ fn neighbour(table: &Table) -> Neighbour<'_> {
 }
 
 /// New columns go next to the table that the rows belong to, if there is room, or else after all others.
-fn next_column(shape: &Shape, table: Option<&Table>) -> u32 {
-    let beside = table.map(|t| t.to.0 + 1).filter(|next| shape.used.range(next..).next().is_none());
-    beside.unwrap_or(shape.last_column + 1)
+fn next_column(shape: &Shape, table: Option<&Table>, rows: &[&Row]) -> u32 {
+    let titles = rows.iter().filter(|row| row.new_columns).flat_map(|row| row.cells.iter().map(|(title, _)| title.trim()));
+    let new: BTreeSet<&str> = titles.filter(|title| !shape.header.iter().any(|(_, known)| known == title)).collect();
+    let is_free = |next: &u32| shape.used.range(*next..*next + new.len() as u32).next().is_none();
+    table.map(|t| t.to.0 + 1).filter(is_free).unwrap_or(shape.last_column + 1)
 }
 
 /// Why a row cannot be written, if it looks for the titles in another row.
@@ -240,16 +245,6 @@ fn fit(name: &str, title: &str, cell: &Cell) -> Result<Cell, String> {
     }
 }
 
-/// Whether a cell can hold a number: a spreadsheet program stores 15 digits and rounds longer numbers, and it refuses a
-/// file with a number that is too large for it. Such a number stays text.
-fn is_exact(number: &str) -> bool {
-    let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
-    let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
-    let is_zero = mantissa.bytes().all(|b| matches!(b, b'0' | b'.' | b'-'));
-    let size = number.parse::<f64>().map_or(f64::INFINITY, f64::abs);
-    digits <= 15 && (is_zero || (2.225_073_858_507_2e-308..=9.999_999_999_999_99e307).contains(&size))
-}
-
 /// What changes in the sheet, as cells.
 fn edits(
     shape: &Shape,
@@ -311,6 +306,14 @@ fn changed(sheet: usize, shape: &Shape, edits: &Edits) -> Vec<Change> {
         areas.push(((1, edits.moving.from), (MAX_COLUMNS, MAX_ROWS)));
     }
     areas.into_iter().map(|area| (sheet, area)).collect()
+}
+
+/// Rows of totals, which grow with the rows above them, and rows that move.
+fn totals(shape: &Shape, edits: &Edits) -> Vec<Area> {
+    let moves = |row: u32| edits.moving.row(row) != row;
+    let grows = |below: &Below| edits.moving.new_last > edits.moving.last && below.has_total();
+    let rows = shape.below.iter().filter(|(row, below)| moves(**row) || grows(below));
+    rows.map(|(row, _)| ((1, *row), (MAX_COLUMNS, *row))).collect()
 }
 
 /// Rows that something refers to by their number are not moved.

@@ -41,12 +41,13 @@ enum Reads {
     Anything,
 }
 
-/// The cells of each sheet, by its position, whose results depend on the changes.
+/// The cells of each sheet, by its position, whose results depend on the changes, or whose formulas themselves have grown.
 pub(super) fn stale<R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     sheets: &[SheetPart],
     without_formulas: &BTreeSet<usize>,
     changes: &[Change],
+    grown: &[Change],
 ) -> Result<BTreeMap<usize, Cells>, Unwritten> {
     let mut with_formulas = Vec::new();
     for (n, sheet) in sheets.iter().enumerate() {
@@ -65,7 +66,7 @@ pub(super) fn stale<R: Read + Seek>(
         each_formula(BufReader::new(part), |at, attributes, text| formulas.push(book.formula(n, at, attributes, text, &mut masters)))
             .map_err(damaged)?;
     }
-    Ok(depending(&formulas, changes))
+    Ok(depending(&formulas, changes, grown))
 }
 
 /// Whether a sheet has a formula, without reading it as XML.
@@ -194,7 +195,7 @@ fn overlap(a: &Area, b: &Area) -> bool {
 }
 
 /// The cells that depend on changes, directly or through other formulas.
-fn depending(formulas: &[Formula], changes: &[Change]) -> BTreeMap<usize, Cells> {
+fn depending(formulas: &[Formula], changes: &[Change], grown: &[Change]) -> BTreeMap<usize, Cells> {
     // Cells by sheet and column, so that a range is looked up column by column.
     let mut found: BTreeMap<(usize, u32), BTreeSet<u32>> = BTreeMap::new();
     let mut is_stale = vec![false; formulas.len()];
@@ -209,7 +210,9 @@ fn depending(formulas: &[Formula], changes: &[Change]) -> BTreeMap<usize, Cells>
                         || columns.into_iter().any(|(_, rows)| rows.range(area.0.1..=area.1.1).next().is_some())
                 }
             };
-            if is_stale[n] || !(round >= MOST_ROUNDS && !formula.reads.is_empty() || formula.reads.iter().any(depends)) {
+            let has_grown = || grown.iter().any(|(sheet, area)| *sheet == formula.sheet && overlap(area, &formula.cells));
+            let is_over = || round >= MOST_ROUNDS && !formula.reads.is_empty();
+            if is_stale[n] || !(has_grown() || is_over() || formula.reads.iter().any(depends)) {
                 continue;
             }
             (is_stale[n], any) = (true, true);

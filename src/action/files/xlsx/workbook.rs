@@ -14,10 +14,11 @@ use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
 use super::package::{CHAIN, CUSTOM, MAX_PART, damaged, new_workbook, recalculated, stamp, stamped, text_of, without_chain};
+use super::new_sheet::with_sheet;
 use super::sheets::{position, sheets};
 use super::worksheet::shape::{Edits, Shape};
 use super::worksheet::write;
-use super::{plan, stale};
+use super::{new_sheet, plan, stale};
 use crate::action::files::folder::Unwritten;
 use crate::action::files::replacement::Replacement;
 use crate::action::files::row::Row;
@@ -62,12 +63,12 @@ pub(crate) fn append(path: &Path, name: &str, rows: &[Option<&Row>], batch: &str
     let added = match &old {
         Some(file) => checked(file).and_then(|()| {
             let from = BufReader::new(Watched::new(file, &trouble));
-            add(ZipArchive::new(from).map_err(damaged)?, to, name, rows, batch)
+            add_with_sheets(ZipArchive::new(from).map_err(damaged)?, to, name, rows, batch)
         }),
         None => {
             let sheet = rows.iter().flatten().find_map(|r| r.sheet.clone()).unwrap_or_else(|| "Sheet1".to_owned());
             let empty = new_workbook(&sheet).map_err(|e| Unwritten::Again(e.to_string()))?;
-            add(ZipArchive::new(io::Cursor::new(empty)).map_err(damaged)?, to, name, rows, batch)
+            add_with_sheets(ZipArchive::new(io::Cursor::new(empty)).map_err(damaged)?, to, name, rows, batch)
         }
     };
     // A disk error does not mean that the workbook is damaged, even if a library has turned it into such an error.
@@ -110,6 +111,27 @@ fn checked(mut file: &File) -> Result<(), Unwritten> {
     }
 }
 
+/// Adds the sheets that rows ask for, and then the rows.
+fn add_with_sheets<R: Read + Seek>(
+    mut archive: ZipArchive<R>,
+    out: Watched,
+    name: &str,
+    rows: &[Option<&Row>],
+    batch: &str,
+) -> Result<Vec<Option<String>>, Unwritten> {
+    let known = sheets(&mut archive)?;
+    // Spreadsheet programs do not distinguish titles by upper and lower case.
+    let is_known = |title: &str| known.iter().any(|sheet| sheet.title.to_lowercase() == title.to_lowercase());
+    let wanted = rows.iter().flatten().filter(|row| row.new_sheet).filter_map(|row| row.sheet.as_deref());
+    match wanted.into_iter().find(|title| !is_known(title) && new_sheet::wrong(title).is_none()) {
+        Some(title) => {
+            let with_sheet = with_sheet(&mut archive, title)?;
+            add_with_sheets(ZipArchive::new(io::Cursor::new(with_sheet)).map_err(damaged)?, out, name, rows, batch)
+        }
+        None => add(archive, out, name, rows, batch),
+    }
+}
+
 /// Copies the workbook, and adds the rows.
 fn add<R: Read + Seek>(
     mut archive: ZipArchive<R>,
@@ -134,7 +156,8 @@ fn add<R: Read + Seek>(
             None => {
                 let known: Vec<&str> = sheets.iter().map(|sheet| sheet.title.as_str()).collect();
                 let wanted = row.sheet.as_deref().unwrap_or("");
-                refused[n] = Some(format!("{name} has no sheet `{wanted}`; it has: {}", known.join(", ")));
+                let wrong = new_sheet::wrong(wanted).filter(|_| row.new_sheet).map(|why| format!("{name}: {why}"));
+                refused[n] = wrong.or_else(|| Some(format!("{name} has no sheet `{wanted}`; it has: {}", known.join(", "))));
             }
         }
     }
@@ -154,7 +177,8 @@ fn add<R: Read + Seek>(
     }
     let changes: Vec<_> = planned.values().flat_map(|plan| plan.changes.iter().copied()).collect();
     let without_formulas = planned.iter().filter(|(_, plan)| !plan.shape.has_formulas).map(|(n, _)| *n).collect();
-    let mut stale = stale::stale(&mut archive, &sheets, &without_formulas, &changes)?;
+    let grown: Vec<_> = planned.values().flat_map(|plan| plan.grown.iter().copied()).collect();
+    let mut stale = stale::stale(&mut archive, &sheets, &without_formulas, &changes, &grown)?;
     let has_new_order = planned.values().any(|plan| plan.edits.reorders());
     for (n, plan) in planned {
         let mut edits = plan.edits;

@@ -47,6 +47,12 @@ pub(crate) struct Below {
     pub shares: bool,
 }
 
+impl Below {
+    pub(crate) fn has_total(&self) -> bool {
+        self.cells.iter().any(|(_, kind)| *kind == Kind::Total)
+    }
+}
+
 /// What has to be known about a sheet before rows are added.
 #[derive(Debug, Default)]
 pub(crate) struct Shape {

@@ -10,7 +10,7 @@ use super::super::xml_reader::attribute;
 use super::super::xml_rewriter::{At, Rewriter};
 use super::reference::{at_range, letters, range};
 use super::scan::{Tag, broken, row_number};
-use super::shape::{Below, Edits, Kind, NewCell, Shape};
+use super::shape::{Below, Edits, NewCell, Shape};
 use crate::action::files::row::Cell;
 
 /// How many bytes of new rows are collected before they are written.
@@ -92,8 +92,7 @@ impl<R: BufRead, W: Write> Writing<'_, R, W> {
 
     /// Whether the current row has a total of rows that now are more.
     fn is_total(&self) -> bool {
-        let is_total = |below: &Below| below.cells.iter().any(|(_, kind)| *kind == Kind::Total);
-        self.edits.moving.new_last > self.edits.moving.last && self.shape.below.get(&self.row).is_some_and(is_total)
+        self.edits.moving.new_last > self.edits.moving.last && self.shape.below.get(&self.row).is_some_and(Below::has_total)
     }
 
     fn row(&mut self, at: At) -> io::Result<()> {
