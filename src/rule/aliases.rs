@@ -72,7 +72,7 @@ pub const STEP_WORDS: [(&str, &str); 34] = [
     ("echo", "write `log: text`"),
 ];
 /// Fields of verbs.
-pub const FIELDS: [&str; 18] = [
+pub const FIELDS: [&str; 22] = [
     "text",
     "json",
     "form",
@@ -91,6 +91,10 @@ pub const FIELDS: [&str; 18] = [
     "match",
     "ignore_case",
     "skip_missing",
+    "skip_empty",
+    "newer_than",
+    "new_sheet",
+    "title_row",
 ];
 /// In place of a field of a step.
 pub const STEP_FIELDS: [(&str, &str); 22] = [

@@ -123,6 +123,22 @@ fn empty_fields_leave_a_cell_as_it_is_if_the_rule_says_so() {
     assert_eq!(setup.output("o.csv"), "Order,Total\nA-1,0\n");
 }
 
+#[test]
+fn an_older_version_of_a_row_does_not_replace_a_newer_one() {
+    let step = "- add_or_update_row: o.csv\n  match: Order\n  newer_than: Updated\n  columns: { Order: \"{{ body.order }}\", Total: \"{{ body.total }}\", Updated: \"{{ body.at }}\" }";
+    let body = |total: u32, at: &str| format!("{{\"order\": \"A-1\", \"total\": {total}, \"at\": \"{at}\"}}");
+    let setup = with_file(b"Order,Total,Updated\n", step);
+    send(&setup, &[&body(1, "2026-03-01T10:00:00Z"), &body(2, "2026-03-02T10:00:00Z")]);
+    let said = send(&setup, &[&body(3, "2026-03-01T10:00:00Z")]);
+    let older = "o.csv: Updated is 2026-03-01T10:00:00Z, which is not later than 2026-03-02T10:00:00Z, so nothing changes";
+    assert!(said.contains("✓ A") && said.contains(older), "{said}");
+    assert_eq!(setup.output("o.csv"), "Order,Total,Updated\nA-1,2,2026-03-02T10:00:00Z\n");
+    send(&setup, &[&body(4, "soon")]);
+    assert_eq!(setup.output("errors.log"), "o.csv: the new value of Updated, `soon`, is neither a date nor a number, so it cannot be compared\n");
+    send(&setup, &[&body(5, "2026-03-02T11:00:00+02:00"), &body(6, "2026-03-02T13:00:00+02:00")]);
+    assert_eq!(setup.output("o.csv"), "Order,Total,Updated\nA-1,6,2026-03-02T13:00:00+02:00\n");
+}
+
 /// 100 times as many rows take no more memory than the few that are read at a time.
 #[test]
 fn changing_a_row_of_a_large_file_takes_no_more_memory_than_in_a_small_one() {

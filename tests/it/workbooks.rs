@@ -237,6 +237,18 @@ fn rows_are_found_by_dates_and_numbers_as_the_workbook_means_them() {
 }
 
 #[test]
+fn an_older_version_of_a_row_does_not_replace_a_newer_one() {
+    let book = Book::default().sheet("S", &[&["Order", "Total", "Updated"], &["A-3", "1", "46143@1"], &["A-4", "1", "2026-05-01"]], "");
+    let step = format!("{}\n  newer_than: Updated", UPDATE.replace("total }}\" }", "total }}\", Updated: \"{{ body.at }}\" }"));
+    for (at, totals) in [("2026-04-30T23:00:00Z", ["1", "1"]), ("2026-05-01", ["1", "1"]), ("2026-05-01T01:00:00Z", ["2", "2"])] {
+        let bodies = ["A-3", "A-4"].map(|order| format!("{{\"order\": \"{order}\", \"total\": 2, \"at\": \"{at}\"}}"));
+        let setup = after(&book, &step, &[&bodies[0], &bodies[1]]);
+        let found: Vec<String> = cells(&setup.path("output/o.xlsx"), "S").into_iter().skip(1).map(|row| row[1].clone()).collect();
+        assert_eq!(found, totals, "{at}");
+    }
+}
+
+#[test]
 fn numbers_that_a_workbook_cannot_hold_stay_text_and_try_shows_what_is_written() {
     let book = Book::default().sheet("S", &[TITLES, &["A-1", "10@2"]], "");
     let setup = with_sheets(&[], ADD);

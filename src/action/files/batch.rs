@@ -14,7 +14,7 @@ use super::csv::change;
 use super::csv::header::Header;
 use super::folder::Unwritten;
 use super::replacement::Replacement;
-use super::row::{Mode, Row};
+use super::row::{Mode, NotWritten, Row};
 use super::xlsx::workbook;
 use crate::action::attempt_context::AttemptContext;
 use crate::disk::{flush, flush_folder};
@@ -33,7 +33,7 @@ pub(super) struct Prepared {
     /// `None` if every job is refused.
     pub what: Option<What>,
     /// For each job, why it cannot be part of the batch.
-    pub refused: Vec<Option<String>>,
+    pub refused: Vec<Option<NotWritten>>,
     /// The file as it will be.
     pub known: Option<Known>,
 }
@@ -66,7 +66,7 @@ pub(super) fn prepare(
     contexts: &[AttemptContext],
     known: Option<Known>,
 ) -> Result<Prepared, Unwritten> {
-    let runs = |refused: &[Option<String>]| {
+    let runs = |refused: &[Option<NotWritten>]| {
         let good = contexts.iter().zip(refused).filter(|(_, r)| r.is_none());
         good.map(|(context, _)| context.effect()).collect::<Vec<_>>()
     };
@@ -124,7 +124,7 @@ pub(super) fn prepare(
                     header.write(&mut bytes);
                     header
                 });
-                *refused = header.write_row(row, name, &mut bytes).err();
+                *refused = header.write_row(row, name, &mut bytes).err().map(NotWritten::Refused);
             }
         }
     }
@@ -150,12 +150,12 @@ fn rewrite(
     file: &File,
     header: Option<Header>,
     contents: &[Content],
-    runs: impl Fn(&[Option<String>]) -> Vec<(RunId, u32, u32)>,
+    runs: impl Fn(&[Option<NotWritten>]) -> Vec<(RunId, u32, u32)>,
 ) -> Result<Prepared, Unwritten> {
     let rows: Vec<&Row> = contents.iter().filter_map(|c| if let Content::Row(row) = c { Some(row) } else { None }).collect();
     let plan = change::plan(file, header, name, &rows)?;
     let mut of_rows = plan.refused.iter().cloned();
-    let refused: Vec<Option<String>> =
+    let refused: Vec<Option<NotWritten>> =
         contents.iter().map(|content| if let Content::Row(_) = content { of_rows.next().flatten() } else { None }).collect();
     let mut intent = Intent {
         file: name.to_owned(),

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::date;
-use super::row::{Cell, Mode, Row};
+use super::row::{Cell, Mode, NotWritten, Row};
+use crate::expr::moment::moment;
 
 /// Where a row is: its number in the file, or its position among the added rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,9 @@ pub(super) struct Search {
     sets: Vec<Set>,
     /// Every value to look for, in any column.
     words: HashSet<String>,
+    /// Columns whose values are compared with new ones, and these values of the rows that were found.
+    kept: BTreeSet<u32>,
+    values: HashMap<(u32, u32), String>,
 }
 
 /// The rows that are looked up by the same columns.
@@ -110,6 +114,7 @@ impl Search {
                 search.sets.push(Set { titles, columns, ignore_case, ..Set::default() });
                 search.sets.len() - 1
             });
+            search.kept.extend(row.newer_than.iter().filter_map(|title| column(header, title).ok().flatten()));
             search.sets[at].wanted.insert(joined(&values, row.ignore_case));
             search.sets[at].wanted.extend(dated(&values, row.ignore_case));
             search.words.extend(values.iter().map(|v| key(v, true)));
@@ -123,12 +128,12 @@ impl Search {
 
     /// The columns that have to be read.
     pub(super) fn columns(&self) -> BTreeSet<u32> {
-        self.sets.iter().flat_map(|s| s.columns.iter().copied()).collect()
+        self.sets.iter().flat_map(|s| s.columns.iter().copied()).chain(self.kept.iter().copied()).collect()
     }
 
     /// Whether a value is looked for in any column; other values can be dropped.
     pub(super) fn wants(&self, text: &str) -> bool {
-        self.words.contains(&key(text, true))
+        self.words.contains(&key(text, true)) || !self.kept.is_empty() && moment(text).is_some()
     }
 
     /// Checks one row, whose cells are spelled as here; returns whether it is one of those looked for.
@@ -140,6 +145,9 @@ impl Search {
                 set.found.entry(key).or_default().push(At::Old(row));
                 any = true;
             }
+        }
+        if any {
+            self.values.extend(self.kept.iter().filter_map(|c| Some(((row, *c), cell(*c)?))));
         }
         any
     }
@@ -213,13 +221,13 @@ pub(super) struct Sheet<'s> {
 }
 
 /// Plans the changes for rows, in order; for each row that cannot be written, the reason.
-pub(super) fn plan(sheet: &mut Sheet, mut search: Search, rows: &[&Row]) -> (Changes, Vec<Option<String>>) {
+pub(super) fn plan(sheet: &mut Sheet, mut search: Search, rows: &[&Row]) -> (Changes, Vec<Option<NotWritten>>) {
     let mut changes = Changes::default();
     let refused = rows.iter().enumerate().map(|(n, row)| one(sheet, &mut search, (n, row), &mut changes).err()).collect();
     (changes, refused)
 }
 
-fn one(sheet: &mut Sheet, search: &mut Search, (number, row): (usize, &Row), changes: &mut Changes) -> Result<(), String> {
+fn one(sheet: &mut Sheet, search: &mut Search, (number, row): (usize, &Row), changes: &mut Changes) -> Result<(), NotWritten> {
     let name = sheet.name;
     let (mut cells, added) = columns_of(sheet, row)?;
     let found = match row.mode {
@@ -228,18 +236,21 @@ fn one(sheet: &mut Sheet, search: &mut Search, (number, row): (usize, &Row), cha
             let values = values(row, sheet.fit).map_err(|why| format!("{name}: {why}"))?;
             let found = search.find(row, &values, name)?;
             if found.is_none() && row.mode == Mode::Update {
-                return Err(format!("{name} has no row where {}", described(row, &values)));
+                return Err(format!("{name} has no row where {}", described(row, &values)).into());
             }
             found
         }
     };
+    if let Some(at) = found {
+        is_newer(sheet, search, row, &cells, at, changes)?;
+    }
     if let Some(At::Old(at)) = found {
         // The value by which it was found is already there, as it was originally written.
         cells.retain(|c, _| !is_matched(row, &sheet.header, *c));
         let locked = cells.keys().find_map(|c| Some((*c, (sheet.locked)(at, *c)?)));
         if let Some((column, why)) = locked {
             let title = sheet.header.iter().find(|(c, _)| *c == column).map_or("", |(_, t)| t.as_str());
-            return Err(format!("{name}: the cell under {title} in row {at} {why}"));
+            return Err(format!("{name}: the cell under {title} in row {at} {why}").into());
         }
     }
     sheet.next_column += added.len() as u32;
@@ -280,6 +291,40 @@ pub(super) fn no_column<'t>(
 fn elsewhere(row: &Row, others: &[(u32, Vec<String>)]) -> Option<u32> {
     let has_all = |titles: &[String]| row.cells.iter().all(|(title, _)| titles.iter().any(|t| t == title.trim()));
     others.iter().find(|(_, titles)| has_all(titles)).map(|(n, _)| *n)
+}
+
+/// Whether a row is later than the one that it changes, as far as the rule asks for that.
+fn is_newer(
+    sheet: &Sheet,
+    search: &Search,
+    row: &Row,
+    cells: &BTreeMap<u32, Cell>,
+    at: At,
+    changes: &Changes,
+) -> Result<(), NotWritten> {
+    let Some(title) = &row.newer_than else { return Ok(()) };
+    let name = sheet.name;
+    let Some(column) = column(&sheet.header, title).ok().flatten() else { return Ok(()) };
+    let planned = match at {
+        At::Old(at) => changes.old.get(&at),
+        At::New(at) => changes.new.get(at),
+    };
+    let kept = || if let At::Old(at) = at { search.values.get(&(at, column)).cloned() } else { None };
+    let old = planned.and_then(|cells| cells.get(&column)).map(spelled).or_else(kept).unwrap_or_default();
+    let new = cells.get(&column).map(spelled).unwrap_or_default();
+    let (old, new) = (date::unmarked(&old), date::unmarked(&new));
+    if old.is_empty() {
+        return Ok(());
+    }
+    match (moment(old), moment(new)) {
+        (Some(old), Some(new)) if new > old => Ok(()),
+        (Some(_), Some(_)) => Err(NotWritten::Older(format!("{name}: {title} is {new}, which is not later than {old}, so nothing changes"))),
+        _ => {
+            let wrong = if moment(new).is_none() { new } else { old };
+            let which = if moment(new).is_none() { "new" } else { "current" };
+            Err(format!("{name}: the {which} value of {title}, `{wrong}`, is neither a date nor a number, so it cannot be compared").into())
+        }
+    }
 }
 
 /// Cells by column, and columns to be added with their titles.
@@ -370,7 +415,7 @@ mod tests {
         assert_eq!(changes.old, BTreeMap::from([(2, BTreeMap::from([(2, text("Ada"))]))]));
         assert_eq!((changes.new.len(), changes.added), (1, BTreeSet::from([1, 2])));
         assert_eq!(changes.new[0][&2], text("Robert"));
-        let refused: Vec<&str> = refused.iter().flatten().map(String::as_str).collect();
+        let refused: Vec<NotWritten> = refused.into_iter().flatten().collect();
         assert_eq!(
             refused,
             [
@@ -378,6 +423,7 @@ mod tests {
                 "c.csv has two rows where Email is two@x: rows 3 and 4",
                 "c.csv: the value for Email is empty, so it cannot identify a row",
             ]
+            .map(|why| NotWritten::Refused(why.to_owned()))
         );
     }
 
@@ -440,7 +486,7 @@ mod tests {
         let mut sheet = sheet(&["Name", "Name", "Total"]);
         let (changes, refused) = plan(&mut sheet, Search::default(), &rows.iter().collect::<Vec<_>>());
         let why = "c.csv has two columns with the title `Name`, columns 1 and 2; give each of them its own title";
-        assert_eq!((changes.new.len(), refused), (1, vec![Some(why.to_owned()), None]));
+        assert_eq!((changes.new.len(), refused), (1, vec![Some(why.to_owned().into()), None]));
     }
 
     #[test]
@@ -449,6 +495,6 @@ mod tests {
         let mut sheet = Sheet { most_columns: 1, ..sheet(&["Id"]) };
         let (changes, refused) = plan(&mut sheet, Search::default(), &[&rows[0]]);
         let why = "c.csv is full: a sheet has at most 1 columns, so `New` cannot be added";
-        assert_eq!((changes, refused), (Changes::default(), vec![Some(why.to_owned())]));
+        assert_eq!((changes, refused), (Changes::default(), vec![Some(why.to_owned().into())]));
     }
 }

@@ -20,6 +20,11 @@ pub(super) fn read(text: &str) -> Option<String> {
     Some(spelled(day.to_datetime(time)))
 }
 
+/// A value from a cell; of a date without its mark.
+pub(super) fn unmarked(text: &str) -> &str {
+    text.strip_prefix(MARK).unwrap_or(text)
+}
+
 fn spelled(moment: DateTime) -> String {
     match moment.time() == Time::midnight() {
         true => format!("{MARK}{}", moment.date()),
@@ -47,10 +52,6 @@ pub(super) fn of_number(days: f64, since_1904: bool) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn unmarked(date: &str) -> &str {
-        date.strip_prefix(MARK).unwrap()
-    }
 
     #[test]
     fn dates_are_spelled_in_one_way() {

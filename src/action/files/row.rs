@@ -19,6 +19,23 @@ pub struct Row {
     pub ignore_case: bool,
     /// Whether missing columns are added.
     pub new_columns: bool,
+    /// The title of the column whose value must be later than the one in the file.
+    pub newer_than: Option<String>,
+}
+
+/// Why a row is not written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NotWritten {
+    /// It cannot be; the step fails.
+    Refused(String),
+    /// It need not be; the step is done.
+    Older(String),
+}
+
+impl From<String> for NotWritten {
+    fn from(why: String) -> Self {
+        NotWritten::Refused(why)
+    }
 }
 
 /// What is done with a row.

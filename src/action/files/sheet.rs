@@ -57,6 +57,7 @@ impl Kind for SheetRow {
             Word { name: "new_columns", shape: Shape::One(&["add"]), does: "`add` adds missing columns at the end" },
             Word { name: "match", shape: Shape::List, does: "the column or columns that identify the row" },
             Word { name: "ignore_case", shape: Shape::Flag, does: "whether `match:` ignores the difference between upper and lower case" },
+            Word { name: "newer_than", shape: Shape::Text, does: "the column whose new value must be later for the row to change" },
             Word { name: "skip_missing", shape: Shape::Flag, does: "whether a cell keeps its value if its field is missing" },
             Word { name: "skip_empty", shape: Shape::Flag, does: "whether a cell keeps its value if its field is missing, null or \"\"" },
         ]
@@ -124,8 +125,9 @@ impl Kind for SheetRow {
         let ignore_case = matching_flag(fields, "ignore_case", mode)?;
         let skip_missing = matching_flag(fields, "skip_missing", mode)?;
         let skip_empty = matching_flag(fields, "skip_empty", mode)?;
+        let newer_than = read_newer_than(fields, mode, &cells)?;
         let cells = cells.into_iter().map(|(n, d)| Some((n, d?))).collect::<Option<Vec<_>>>()?;
-        let row = Row { guard: !formulas?, mode, matching, ignore_case, new_columns: new_columns?, new_sheet: new_sheet?, title_row, ..Row::default() };
+        let row = Row { guard: !formulas?, mode, matching, ignore_case, new_columns: new_columns?, new_sheet: new_sheet?, title_row, newer_than, ..Row::default() };
         Some(Box::new(Writing { verb, file: file?, sheet, cells, skip_missing, skip_empty, row }))
     }
 }
@@ -186,6 +188,22 @@ fn read_match(fields: &mut Fields, verb: &str, mode: Mode, cells: &[(String, Opt
         titles.push(title);
     }
     Some(titles)
+}
+
+/// `newer_than:` - the column that says which of two versions of a row is the later one.
+fn read_newer_than(fields: &mut Fields, mode: Mode, cells: &[(String, Option<Data>)]) -> Option<Option<String>> {
+    let Some(item) = fields.may("newer_than") else { return Some(None) };
+    let title = item.text()?;
+    if mode == Mode::Add {
+        item.problem("`newer_than` can only be used with `update_row` and `add_or_update_row`").at_key().label("remove it").add();
+        return None;
+    }
+    if !cells.iter().any(|(t, _)| t.trim() == title.trim()) {
+        let label = format!("write {title} under `columns:` as well, with the new value");
+        item.problem(format!("the column `{title}` has no value here, so it cannot be compared")).label(label).add();
+        return None;
+    }
+    Some(Some(title))
 }
 
 fn matching_flag(fields: &mut Fields, key: &'static str, mode: Mode) -> Option<bool> {

@@ -10,7 +10,7 @@ use super::header::Header;
 use super::records::{Record, Records};
 use crate::action::files::changes::{self, Changes, Search};
 use crate::action::files::folder::Unwritten;
-use crate::action::files::row::{Cell, Row};
+use crate::action::files::row::{Cell, NotWritten, Row};
 
 /// The maximum size of a file in which rows are changed, in bytes; such a file is rewritten.
 const MAX_CHANGED: u64 = 200 << 20;
@@ -27,7 +27,7 @@ pub(in crate::action::files) struct Plan {
     /// The number of columns, old and new.
     width: usize,
     /// For each row, why it cannot be written.
-    pub refused: Vec<Option<String>>,
+    pub refused: Vec<Option<NotWritten>>,
 }
 
 /// Finds the rows that change.
@@ -66,8 +66,8 @@ pub(in crate::action::files) fn plan(file: &File, header: Option<Header>, name: 
         fit: &fit,
     };
     let (elsewhere, here): (Vec<_>, Vec<_>) = rows.iter().map(|row| header.other_row(row, name)).enumerate().partition(|(_, w)| w.is_some());
-    let mut refused: Vec<Option<String>> = vec![None; rows.len()];
-    elsewhere.into_iter().for_each(|(n, why)| refused[n] = why);
+    let mut refused: Vec<Option<NotWritten>> = vec![None; rows.len()];
+    elsewhere.into_iter().for_each(|(n, why)| refused[n] = why.map(NotWritten::Refused));
     let mine: Vec<&Row> = here.iter().map(|(n, _)| rows[*n]).collect();
     let (changes, why) = changes::plan(&mut sheet, search, &mine);
     here.iter().zip(why).for_each(|((n, _), why)| refused[*n] = why);
@@ -177,7 +177,7 @@ mod tests {
     use crate::action::files::row::Mode;
 
     /// The file with these rows, and for each row, why it could not be written.
-    fn change(text: &str, rows: &[&Row]) -> (String, Vec<Option<String>>) {
+    fn change(text: &str, rows: &[&Row]) -> (String, Vec<Option<NotWritten>>) {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(text.as_bytes()).unwrap();
         let header = (!text.is_empty()).then(|| Header::read(&file, "x.csv", rows[0].title_row).unwrap());

@@ -19,7 +19,7 @@ use super::worksheet::shape::{Below, Block, Edits, NewCell, Shape};
 use super::xml_reader::attribute;
 use crate::action::files::changes::{self, Changes, Search, is_exact};
 use crate::action::files::folder::Unwritten;
-use crate::action::files::row::{Cell, Mode, Row};
+use crate::action::files::row::{Cell, Mode, NotWritten, Row};
 
 /// The maximum number of characters in a cell.
 const MAX_CELL: usize = 32_767;
@@ -39,7 +39,7 @@ pub(super) struct Planned {
     /// Formulas that move or grow, in the old sheet.
     pub grown: Vec<Change>,
     /// For each row, why it cannot be written.
-    pub refused: Vec<Option<String>>,
+    pub refused: Vec<Option<NotWritten>>,
 }
 
 /// Plans the changes for rows of one sheet.
@@ -66,7 +66,7 @@ pub(super) fn plan<R: Read + Seek>(
         let why = format!("row {row} of the sheet {} has no titles, so no column can be found by name", sheets[sheet].title);
         return Err(Unwritten::Never(format!("{why}; `title_row:` is the row with the titles")));
     }
-    let mut refused: Vec<Option<String>> = rows.iter().map(|row| other_row(row, &shape, name)).collect();
+    let mut refused: Vec<Option<NotWritten>> = rows.iter().map(|row| other_row(row, &shape, name).map(NotWritten::Refused)).collect();
     let fit = |_: &Row, title: &str, cell: &Cell| fit(name, title, cell);
     let search = Search::new(&shape.header, rows.iter().copied(), &fit);
     let (search, seen) = find(archive, part, &shape, &block, search)?;
@@ -75,7 +75,7 @@ pub(super) fn plan<R: Read + Seek>(
             "{name}: the formula in {}{row} has no result yet, so rows cannot be found by this column; open the file in a spreadsheet program and save it there",
             letters(column)
         );
-        rows.iter().zip(&mut refused).filter(|(row, _)| row.mode != Mode::Add).for_each(|(_, refused)| *refused = Some(why.clone()));
+        rows.iter().zip(&mut refused).filter(|(row, _)| row.mode != Mode::Add).for_each(|(_, refused)| *refused = Some(why.clone().into()));
     }
     let next_column = next_column(&shape, table, rows);
     loop {
@@ -112,7 +112,7 @@ pub(super) fn plan<R: Read + Seek>(
                 return Ok(Planned { shape, edits, tables, changes, grown, refused });
             }
             // Rows for which there is no room do not keep others from being changed.
-            Err(Unwritten::Never(why)) => changes.added.iter().for_each(|n| refused[mine[*n]] = Some(format!("{name}: {why}"))),
+            Err(Unwritten::Never(why)) => changes.added.iter().for_each(|n| refused[mine[*n]] = Some(format!("{name}: {why}").into())),
             Err(again) => return Err(again),
         }
     }
@@ -147,7 +147,7 @@ fn inspect<'t, R: Read + Seek>(
     title_row: Option<u32>,
     rows: &[&Row],
 ) -> Result<(Block, Option<&'t Table>, Shape), Unwritten> {
-    let with_all: Vec<&Table> = tables.iter().filter(|t| title_row.is_none_or(|row| row == t.from.1) && t.knows(rows).1).collect();
+    let with_all: Vec<&Table> = tables.iter().filter(|t| title_row.is_none_or(|row| row == t.from.1) && t.has_all_titles(rows)).collect();
     if let [one, two, ..] = with_all.as_slice() {
         return Err(Unwritten::Never(format!(
             "the tables {} and {} have the same titles, so it is not known which one is meant; give them different titles",
@@ -158,8 +158,10 @@ fn inspect<'t, R: Read + Seek>(
     let mut block = block(tables, table, title_row);
     let mut shape = shape(archive, part, &block)?;
     if table.is_none() {
-        // The titles may be those of a table and of columns next to it.
-        table = tables.iter().filter(|t| t.from.1 == shape.header_row && t.knows(rows).0 > 0).max_by_key(|t| t.knows(rows).0);
+        // The titles may be those of a table and of columns next to it, or spelled in another way in the table.
+        let titles: BTreeSet<&str> = rows.iter().flat_map(|row| row.cells.iter().map(|(title, _)| title.trim())).collect();
+        let own = |t: &Table| shape.header.iter().filter(|(c, title)| t.has_column(*c) && titles.contains(title.as_str())).count();
+        table = tables.iter().filter(|t| t.from.1 == shape.header_row && own(t) > 0).max_by_key(|t| own(t));
         if table.is_some() {
             block = self::block(tables, table, title_row);
             shape = self::shape(archive, part, &block)?;

@@ -38,11 +38,10 @@ impl Table {
         (self.from.0..=self.to.0).contains(&column)
     }
 
-    /// How many of the titles that rows use are titles of this table, and whether all of them are.
-    pub(super) fn knows(&self, rows: &[&Row]) -> (usize, bool) {
-        let titles = || rows.iter().flat_map(|row| row.cells.iter().map(|(title, _)| title.trim()));
-        let known = titles().filter(|title| self.titles.iter().any(|t| t.trim() == *title)).count();
-        (known, known == titles().count())
+    /// Whether all titles that rows use are titles of this table.
+    pub(super) fn has_all_titles(&self, rows: &[&Row]) -> bool {
+        let mut titles = rows.iter().flat_map(|row| row.cells.iter().map(|(title, _)| title.trim()));
+        titles.all(|title| self.titles.iter().any(|t| t.trim() == title))
     }
 }
 

@@ -21,7 +21,7 @@ use super::worksheet::write;
 use super::{new_sheet, plan, stale};
 use crate::action::files::folder::Unwritten;
 use crate::action::files::replacement::Replacement;
-use crate::action::files::row::Row;
+use crate::action::files::row::{NotWritten, Row};
 use crate::disk::{Trouble, Watched};
 
 /// The maximum size of a workbook, in bytes.
@@ -38,7 +38,7 @@ pub(crate) struct Laid {
     /// The id in the new file.
     pub batch: String,
     /// For each row, why it cannot be part of the batch.
-    pub refused: Vec<Option<String>>,
+    pub refused: Vec<Option<NotWritten>>,
 }
 
 /// Writes the workbook with these rows under a temporary name and flushes it. A `None` is a line instead of a row, and is
@@ -118,7 +118,7 @@ fn add_with_sheets<R: Read + Seek>(
     name: &str,
     rows: &[Option<&Row>],
     batch: &str,
-) -> Result<Vec<Option<String>>, Unwritten> {
+) -> Result<Vec<Option<NotWritten>>, Unwritten> {
     let known = sheets(&mut archive)?;
     // Spreadsheet programs do not distinguish titles by upper and lower case.
     let is_known = |title: &str| known.iter().any(|sheet| sheet.title.to_lowercase() == title.to_lowercase());
@@ -139,13 +139,13 @@ fn add<R: Read + Seek>(
     name: &str,
     rows: &[Option<&Row>],
     batch: &str,
-) -> Result<Vec<Option<String>>, Unwritten> {
+) -> Result<Vec<Option<NotWritten>>, Unwritten> {
     let names: Vec<String> = archive.file_names().filter_map(|n| n.ok().map(|n| n.into_owned())).collect();
     if names.iter().any(|n| n.starts_with("_xmlsignatures/")) {
         return Err(Unwritten::Never("it is signed, and a change would break the signature; write to another file".into()));
     }
-    let mut refused: Vec<Option<String>> =
-        rows.iter().map(|r| r.is_none().then(|| format!("{name}: a workbook has rows, not lines; use add_row"))).collect();
+    let lines = rows.iter().map(|r| r.is_none().then(|| format!("{name}: a workbook has rows, not lines; use add_row").into()));
+    let mut refused: Vec<Option<NotWritten>> = lines.collect();
     let sheets = sheets(&mut archive)?;
     // Rows for several sheets: each sheet is changed only once.
     let mut by_sheet: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -157,7 +157,8 @@ fn add<R: Read + Seek>(
                 let known: Vec<&str> = sheets.iter().map(|sheet| sheet.title.as_str()).collect();
                 let wanted = row.sheet.as_deref().unwrap_or("");
                 let wrong = new_sheet::wrong(wanted).filter(|_| row.new_sheet).map(|why| format!("{name}: {why}"));
-                refused[n] = wrong.or_else(|| Some(format!("{name} has no sheet `{wanted}`; it has: {}", known.join(", "))));
+                let why = wrong.unwrap_or_else(|| format!("{name} has no sheet `{wanted}`; it has: {}", known.join(", ")));
+                refused[n] = Some(why.into());
             }
         }
     }
