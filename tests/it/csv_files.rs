@@ -68,7 +68,11 @@ fn a_file_that_cannot_be_written_with_certainty_is_left_as_it_is() {
             ORDER,
             "o.csv: the quote at the beginning of a cell in row 2 is never closed, so all that follows would be part of this cell; close the quote, or remove it",
         ),
-        (b"Order,Order,Total\na,b,1\n", ORDER, "o.csv has two columns with the title `Order`, columns 1 and 2; give each of them its own title"),
+        (
+            b"Order,Order,Total\na,b,1\n",
+            ORDER,
+            "o.csv has two columns with the title `Order`, columns 1 and 2; give each of them its own title",
+        ),
         (b"\xff\xfeO\0,\0", ORDER, utf_16),
         (b"O\0r\0d\0e\0r\0,\0T\0", ORDER, utf_16),
         (
@@ -134,7 +138,10 @@ fn an_older_version_of_a_row_does_not_replace_a_newer_one() {
     assert!(said.contains("✓ A") && said.contains(older), "{said}");
     assert_eq!(setup.output("o.csv"), "Order,Total,Updated\nA-1,2,2026-03-02T10:00:00Z\n");
     send(&setup, &[&body(4, "soon")]);
-    assert_eq!(setup.output("errors.log"), "o.csv: the new value of Updated, `soon`, is neither a date nor a number, so it cannot be compared\n");
+    assert_eq!(
+        setup.output("errors.log"),
+        "o.csv: the new value of Updated, `soon`, is neither a date nor a number, so it cannot be compared\n"
+    );
     send(&setup, &[&body(5, "2026-03-02T11:00:00+02:00"), &body(6, "2026-03-02T13:00:00+02:00")]);
     assert_eq!(setup.output("o.csv"), "Order,Total,Updated\nA-1,6,2026-03-02T13:00:00+02:00\n");
 }

@@ -27,7 +27,8 @@ impl Book {
 
     /// A table in the last sheet.
     fn table(mut self, name: &str, range: &str, columns: &[&str], more: &str) -> Self {
-        let columns: Vec<String> = columns.iter().enumerate().map(|(n, c)| format!("<tableColumn id=\"{}\" {c}</tableColumn>", n + 1)).collect();
+        let columns: Vec<String> =
+            columns.iter().enumerate().map(|(n, c)| format!("<tableColumn id=\"{}\" {c}</tableColumn>", n + 1)).collect();
         let (count, columns) = (columns.len(), columns.concat());
         let id = self.sheets.iter().map(|s| s.2.len()).sum::<usize>() + 1;
         let table = format!(
@@ -64,7 +65,10 @@ impl Book {
                 format!("<worksheet xmlns=\"{MAIN}\" xmlns:r=\"{LINKS}\">{content}{list}</worksheet>"),
             ));
             if !own.is_empty() {
-                parts.push((format!("xl/worksheets/_rels/sheet{n}.xml.rels"), format!("<Relationships xmlns=\"{PACKAGE}/relationships\">{own}</Relationships>")));
+                parts.push((
+                    format!("xl/worksheets/_rels/sheet{n}.xml.rels"),
+                    format!("<Relationships xmlns=\"{PACKAGE}/relationships\">{own}</Relationships>"),
+                ));
             }
         }
         let names = &self.names;
@@ -73,9 +77,14 @@ impl Book {
             format!("<workbook xmlns=\"{MAIN}\" xmlns:r=\"{LINKS}\"><sheets>{list}</sheets>{names}<calcPr calcId=\"1\"/></workbook>"),
         ));
         links += &format!("<Relationship Id=\"rIdS\" Type=\"{LINKS}/styles\" Target=\"styles.xml\"/>");
-        parts.push(("xl/_rels/workbook.xml.rels".into(), format!("<Relationships xmlns=\"{PACKAGE}/relationships\">{links}</Relationships>")));
+        parts.push((
+            "xl/_rels/workbook.xml.rels".into(),
+            format!("<Relationships xmlns=\"{PACKAGE}/relationships\">{links}</Relationships>"),
+        ));
         // Style 1 shows a date, and style 2 two decimals.
-        let xf = |format: u32| format!("<xf numFmtId=\"{format}\" fontId=\"0\" fillId=\"0\" borderId=\"0\" xfId=\"0\" applyNumberFormat=\"1\"/>");
+        let xf = |format: u32| {
+            format!("<xf numFmtId=\"{format}\" fontId=\"0\" fillId=\"0\" borderId=\"0\" xfId=\"0\" applyNumberFormat=\"1\"/>")
+        };
         parts.push(("xl/styles.xml".into(), format!("<styleSheet xmlns=\"{MAIN}\"><fonts count=\"1\"><font><sz val=\"11\"/></font></fonts><fills count=\"1\"><fill><patternFill patternType=\"none\"/></fill></fills><borders count=\"1\"><border/></borders><cellStyleXfs count=\"1\"><xf numFmtId=\"0\"/></cellStyleXfs><cellXfs count=\"3\">{}{}{}</cellXfs></styleSheet>", xf(0), xf(14), xf(2))));
         parts.push(("_rels/.rels".into(), format!("<Relationships xmlns=\"{PACKAGE}/relationships\"><Relationship Id=\"rId1\" Type=\"{LINKS}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>")));
         parts.push(("[Content_Types].xml".into(), format!("<Types xmlns=\"{PACKAGE}/content-types\"><Default Extension=\"rels\" ContentType=\"application/vnd.openxmlformats-package.relationships+xml\"/><Default Extension=\"xml\" ContentType=\"application/xml\"/><Override PartName=\"/xl/workbook.xml\" ContentType=\"{kind}.sheet.main+xml\"/><Override PartName=\"/xl/styles.xml\" ContentType=\"{kind}.styles+xml\"/>{types}</Types>")));
@@ -141,7 +150,10 @@ fn a_row_goes_into_the_table_that_has_its_titles_and_what_is_beside_it_stays() {
         .sheet("S", &[&["Order", "Total", "", "Notes", "=SUM(Orders[Total])|30"], &["A-1", "10"], &["A-2", "20"], note, note, note], "")
         .table("Orders", "A1:B3", &["name=\"Order\">", "name=\"Total\">"], "");
     let setup = after(&book, ADD, &[ORDER, r#"{"order": "A-4", "total": 40}"#]);
-    assert_eq!(rows(&setup, "S"), ["Order|Total||Notes|", "A-1|10", "A-2|20", "A-3|30||note", "A-4|40||note", "|||note"].map(|r| r.trim_end_matches('|')));
+    assert_eq!(
+        rows(&setup, "S"),
+        ["Order|Total||Notes|", "A-1|10", "A-2|20", "A-3|30||note", "A-4|40||note", "|||note"].map(|r| r.trim_end_matches('|'))
+    );
     assert!(text(&setup, "xl/tables/table0-0.xml").contains("ref=\"A1:B5\""));
     // The result of the sum is not true any more.
     assert!(text(&setup, "xl/worksheets/sheet0.xml").contains("<f>SUM(Orders[Total])</f></c>"));
@@ -192,15 +204,16 @@ fn a_row_goes_above_a_total_and_into_prepared_rows() {
 
 #[test]
 fn results_of_formulas_that_depend_on_a_change_are_dropped_and_others_stay() {
-    let book = Book {
-        names: "<definedNames><definedName name=\"All\">S!$B$2:$B$100</definedName></definedNames>".into(),
-        ..Book::default()
-    }
-    .sheet("S", &[&["Order", "Total", "=SUM(B:B)|30", "=C1*2|60", "=B2*2|20"], &["A-1", "10"], &["A-2", "20"]], "")
-    .sheet("Sums", &[&["=SUM(S!B2:B1000)|30", "=MAX(All)|20", "=A1+B1|50", "=INDIRECT(\"S!B2\")|10", "=S!B2|10", "=1+1|2"]], "");
+    let book =
+        Book { names: "<definedNames><definedName name=\"All\">S!$B$2:$B$100</definedName></definedNames>".into(), ..Book::default() }
+            .sheet("S", &[&["Order", "Total", "=SUM(B:B)|30", "=C1*2|60", "=B2*2|20"], &["A-1", "10"], &["A-2", "20"]], "")
+            .sheet("Sums", &[&["=SUM(S!B2:B1000)|30", "=MAX(All)|20", "=A1+B1|50", "=INDIRECT(\"S!B2\")|10", "=S!B2|10", "=1+1|2"]], "");
     let setup = after(&book, ADD, &[ORDER]);
     let left = |name: &str| text(&setup, name).matches("<f>").count() - text(&setup, name).matches("</f></c>").count();
-    assert!(text(&setup, "xl/worksheets/sheet0.xml").contains("<f>SUM(B:B)</f></c><c r=\"D1\" s=\"0\"><f>C1*2</f></c><c r=\"E1\" s=\"0\"><f>B2*2</f><v>20</v>"));
+    assert!(
+        text(&setup, "xl/worksheets/sheet0.xml")
+            .contains("<f>SUM(B:B)</f></c><c r=\"D1\" s=\"0\"><f>C1*2</f></c><c r=\"E1\" s=\"0\"><f>B2*2</f><v>20</v>")
+    );
     assert_eq!((left("xl/worksheets/sheet0.xml"), left("xl/worksheets/sheet1.xml")), (1, 2));
     assert!(text(&setup, "xl/worksheets/sheet1.xml").contains("<f>S!B2</f><v>10</v></c><c r=\"F1\" s=\"0\"><f>1+1</f><v>2</v>"));
 }
@@ -219,7 +232,14 @@ fn without_a_name_the_first_visible_sheet_is_meant() {
 fn rows_are_found_by_dates_and_numbers_as_the_workbook_means_them() {
     let book = Book::default().sheet(
         "S",
-        &[TITLES, &["46143@1", "day"], &["19.989999999999998", "price"], &["00123", "text"], &["12345678901", "number"], &["1.1", "version"]],
+        &[
+            TITLES,
+            &["46143@1", "day"],
+            &["19.989999999999998", "price"],
+            &["00123", "text"],
+            &["12345678901", "number"],
+            &["1.1", "version"],
+        ],
         "",
     );
     let step = UPDATE.replace("{{ body.total }}", "found");
@@ -259,7 +279,10 @@ fn numbers_that_a_workbook_cannot_hold_stay_text_and_try_shows_what_is_written()
     assert!(said.contains("Order: 1e+400\n       Total: 19\n"), "{said}");
     send(&setup, &[body]);
     let sheet = text(&setup, "xl/worksheets/sheet0.xml");
-    assert!(sheet.contains("t=\"inlineStr\"><is><t xml:space=\"preserve\">1e+400</t></is></c><c r=\"B3\" s=\"2\"><v>19.00</v></c>"), "{sheet}");
+    assert!(
+        sheet.contains("t=\"inlineStr\"><is><t xml:space=\"preserve\">1e+400</t></is></c><c r=\"B3\" s=\"2\"><v>19.00</v></c>"),
+        "{sheet}"
+    );
 }
 
 #[test]
@@ -269,11 +292,17 @@ fn a_new_column_goes_next_to_its_table_if_there_is_room() {
         let mut titles = vec!["Order", "Total"];
         titles.resize(if beside == "E" { 4 } else { 2 }, "");
         titles.push("note");
-        let book = Book::default()
-            .sheet("S", &[&titles, &["A-1", "10"]], "")
-            .table("Orders", "A1:B2", &["name=\"Order\">", "name=\"Total\">"], "");
+        let book = Book::default().sheet("S", &[&titles, &["A-1", "10"]], "").table(
+            "Orders",
+            "A1:B2",
+            &["name=\"Order\">", "name=\"Total\">"],
+            "",
+        );
         let setup = after(&book, step, &[ORDER]);
-        assert!(text(&setup, "xl/worksheets/sheet0.xml").contains(&format!("<c r=\"{at}\" t=\"inlineStr\"><is><t xml:space=\"preserve\">State")));
+        assert!(
+            text(&setup, "xl/worksheets/sheet0.xml")
+                .contains(&format!("<c r=\"{at}\" t=\"inlineStr\"><is><t xml:space=\"preserve\">State"))
+        );
         assert_eq!(text(&setup, "xl/tables/table0-0.xml").contains("ref=\"A1:C3\""), beside == "E");
     }
 }
@@ -281,10 +310,17 @@ fn a_new_column_goes_next_to_its_table_if_there_is_room() {
 #[test]
 fn a_sheet_is_added_if_the_rule_says_so() {
     let book = Book::default().sheet("S", &[TITLES], "");
-    let setup = after(&book, &format!("{ADD}\n  sheet: \"{{{{ body.year }}}}\"\n  new_sheet: add"), &[r#"{"year": "2026", "order": "A-1", "total": 1}"#]);
+    let setup = after(
+        &book,
+        &format!("{ADD}\n  sheet: \"{{{{ body.year }}}}\"\n  new_sheet: add"),
+        &[r#"{"year": "2026", "order": "A-1", "total": 1}"#],
+    );
     assert_eq!(rows(&setup, "2026"), ["Order|Total", "A-1|1"]);
     for (year, said) in [
-        (r#""2026/27""#, "o.xlsx: the title of a new sheet, `2026/27`, contains one of the characters [ ] : * ? / \\ or begins or ends with '"),
+        (
+            r#""2026/27""#,
+            "o.xlsx: the title of a new sheet, `2026/27`, contains one of the characters [ ] : * ? / \\ or begins or ends with '",
+        ),
         (r#""s""#, "o.xlsx has no sheet `s`; it has: S"),
     ] {
         let setup = with_sheets(&[], &format!("{ADD}\n  sheet: \"{{{{ body.year }}}}\"\n  new_sheet: add"));
@@ -300,7 +336,9 @@ fn a_step_says_in_which_row_the_titles_are() {
     let setup = after(&book, &format!("{UPDATE}\n  title_row: 3"), &[ORDER, r#"{"order": "A-1", "total": 11}"#]);
     assert_eq!(rows(&setup, "S"), ["Orders of 2026", "", "Order|Total", "A-1|11", "A-3|30"]);
     let setup = after(&Book::default().sheet("S", &[], ""), &format!("{ADD}\n  title_row: 3"), &[ORDER]);
-    assert!(text(&setup, "xl/worksheets/sheet0.xml").contains("<row r=\"3\"><c r=\"A3\" t=\"inlineStr\"><is><t xml:space=\"preserve\">Order<"));
+    assert!(
+        text(&setup, "xl/worksheets/sheet0.xml").contains("<row r=\"3\"><c r=\"A3\" t=\"inlineStr\"><is><t xml:space=\"preserve\">Order<")
+    );
 }
 
 /// Each with what the step says; the file stays as it was.
@@ -311,7 +349,8 @@ fn a_row_that_would_damage_a_workbook_is_rejected_before_anything_is_written() {
     let orders: &[&[&str]] = &[TITLES, &["A-1", "10"], &["A-3", "20"]];
     let total: &[&[&str]] = &[TITLES, &["A-1", "10"], &["Total", "=SUM(B2:B2)|10"]];
     let mut array = sheet(orders, "");
-    array.sheets[0].1 = array.sheets[0].1.replace("<c r=\"B2\" s=\"0\"><v>10</v></c>", "<c r=\"B2\"><f t=\"array\" ref=\"B2:B3\">D2:D3</f></c>");
+    array.sheets[0].1 =
+        array.sheets[0].1.replace("<c r=\"B2\" s=\"0\"><v>10</v></c>", "<c r=\"B2\"><f t=\"array\" ref=\"B2:B3\">D2:D3</f></c>");
     let mut unordered = sheet(orders, "");
     unordered.sheets[0].1 = unordered.sheets[0].1.replace("<row r=\"2\">", "<row r=\"4\">");
     let mut too_wide = sheet(orders, "");
@@ -319,31 +358,90 @@ fn a_row_that_would_damage_a_workbook_is_rejected_before_anything_is_written() {
     let mut full = sheet(orders, "");
     full.sheets[0].1 = full.sheets[0].1.replace("</row><row r=\"2\">", "<c r=\"XFD1\"><v>1</v></c></row><row r=\"2\">");
     let columns: &[&str] = &["name=\"Order\">", "name=\"Total\">"];
-    let beside = sheet(&[TITLES, &["A-1", "10"], &["Total", "10"], &["", "", "", "note"]], "")
-        .table("Orders", "A1:B3", columns, " totalsRowCount=\"1\"");
-    let below = sheet(&[TITLES, &["A-1", "10"], &["Order", "Price"], &["X", "1"]], "")
-        .table("Orders", "A1:B2", columns, "")
-        .table("Prices", "A3:B4", &["name=\"Order\">", "name=\"Price\">"], "");
+    let beside = sheet(&[TITLES, &["A-1", "10"], &["Total", "10"], &["", "", "", "note"]], "").table(
+        "Orders",
+        "A1:B3",
+        columns,
+        " totalsRowCount=\"1\"",
+    );
+    let below = sheet(&[TITLES, &["A-1", "10"], &["Order", "Price"], &["X", "1"]], "").table("Orders", "A1:B2", columns, "").table(
+        "Prices",
+        "A3:B4",
+        &["name=\"Order\">", "name=\"Price\">"],
+        "",
+    );
     let twice = sheet(&[&["Order", "Total", "", "Order", "Total"], &["A-1", "10", "", "A-1", "10"]], "")
         .table("One", "A1:B2", columns, "")
         .table("Two", "D1:E2", columns, "");
     let noted = Book { notes: Some("A3".into()), ..Book::default() }.sheet("S", total, "");
     let new_column = ADD.replace("Total:", "New:") + "\n  new_columns: add";
     for (book, step, said) in [
-        (sheet(orders, merged), UPDATE, "o.xlsx: the cell under Total in row 3 is hidden, because B2:B3 are merged into one cell; split it in your spreadsheet program"),
-        (sheet(orders, &merged.replace("B2:B3", "B3:B5")), ADD, "o.xlsx: B3:B5 are merged into one cell; split it in your spreadsheet program, so that there is room for a new row"),
-        (array, UPDATE, "o.xlsx: the cell under Total in row 3 belongs to the array formula in B2:B3, which Doorbell does not overwrite; remove the column from the rule"),
-        (unordered, ADD, "o.xlsx: this workbook cannot be read: row 3 comes after row 4; open it in your spreadsheet program and save it again"),
-        (too_wide, ADD, "o.xlsx: this workbook cannot be read: there is no cell `XFE2`; open it in your spreadsheet program and save it again"),
+        (
+            sheet(orders, merged),
+            UPDATE,
+            "o.xlsx: the cell under Total in row 3 is hidden, because B2:B3 are merged into one cell; split it in your spreadsheet program",
+        ),
+        (
+            sheet(orders, &merged.replace("B2:B3", "B3:B5")),
+            ADD,
+            "o.xlsx: B3:B5 are merged into one cell; split it in your spreadsheet program, so that there is room for a new row",
+        ),
+        (
+            array,
+            UPDATE,
+            "o.xlsx: the cell under Total in row 3 belongs to the array formula in B2:B3, which Doorbell does not overwrite; remove the column from the rule",
+        ),
+        (
+            unordered,
+            ADD,
+            "o.xlsx: this workbook cannot be read: row 3 comes after row 4; open it in your spreadsheet program and save it again",
+        ),
+        (
+            too_wide,
+            ADD,
+            "o.xlsx: this workbook cannot be read: there is no cell `XFE2`; open it in your spreadsheet program and save it again",
+        ),
         (full, new_column.as_str(), "o.xlsx is full: a sheet has at most 16384 columns, so `New` cannot be added"),
-        (sheet(&[&["Order", "Order", "Total"], &["A-1", "", "10"]], ""), ADD, "o.xlsx has two columns with the title `Order`, columns 1 and 2; give each of them its own title"),
-        (sheet(&[&["Orders of 2026"], TITLES, &["A-1", "10"]], ""), ADD, "o.xlsx has no column `Order` where the titles are expected, but row 2 has it; write `title_row: 2`"),
-        (sheet(&[TITLES, &["=\"A\"&amp;1", "10"]], ""), UPDATE, "o.xlsx: the formula in A2 has no result yet, so rows cannot be found by this column; open the file in a spreadsheet program and save it there"),
-        (sheet(total, "").sheet("T", &[&["=S!B3|10"]], ""), ADD, "o.xlsx: a formula in the sheet T refers to row 3 or below, which has to move down for a new row; write the total above the titles instead"),
-        (noted, ADD, "o.xlsx: the row of A3 has to move down for a new row, and the note at A3 cannot be moved; delete the note, or write it above the titles"),
-        (beside, ADD, "o.xlsx: there is no room for a new row above row 3: D4 next to it would have to move, too; move it to another sheet"),
-        (below, ADD, "o.xlsx: there is no room for a new row above row 3: the table Prices in A3:B4 would have to move, too; move it to another sheet"),
-        (twice, ADD, "o.xlsx: the tables One and Two have the same titles, so it is not known which one is meant; give them different titles"),
+        (
+            sheet(&[&["Order", "Order", "Total"], &["A-1", "", "10"]], ""),
+            ADD,
+            "o.xlsx has two columns with the title `Order`, columns 1 and 2; give each of them its own title",
+        ),
+        (
+            sheet(&[&["Orders of 2026"], TITLES, &["A-1", "10"]], ""),
+            ADD,
+            "o.xlsx has no column `Order` where the titles are expected, but row 2 has it; write `title_row: 2`",
+        ),
+        (
+            sheet(&[TITLES, &["=\"A\"&amp;1", "10"]], ""),
+            UPDATE,
+            "o.xlsx: the formula in A2 has no result yet, so rows cannot be found by this column; open the file in a spreadsheet program and save it there",
+        ),
+        (
+            sheet(total, "").sheet("T", &[&["=S!B3|10"]], ""),
+            ADD,
+            "o.xlsx: a formula in the sheet T refers to row 3 or below, which has to move down for a new row; write the total above the titles instead",
+        ),
+        (
+            noted,
+            ADD,
+            "o.xlsx: the row of A3 has to move down for a new row, and the note at A3 cannot be moved; delete the note, or write it above the titles",
+        ),
+        (
+            beside,
+            ADD,
+            "o.xlsx: there is no room for a new row above row 3: D4 next to it would have to move, too; move it to another sheet",
+        ),
+        (
+            below,
+            ADD,
+            "o.xlsx: there is no room for a new row above row 3: the table Prices in A3:B4 would have to move, too; move it to another sheet",
+        ),
+        (
+            twice,
+            ADD,
+            "o.xlsx: the tables One and Two have the same titles, so it is not known which one is meant; give them different titles",
+        ),
     ] {
         let setup = with_sheets(&[], &format!("{step}\n  on_error:\n    - append: errors.log\n      text: \"{{{{ error.message }}}}\""));
         book.save(&setup);
@@ -361,7 +459,11 @@ fn libreoffice_calculates_tables_and_totals_with_new_rows() {
     let double = format!("={formula}|20");
     let calculated = format!("name=\"Double\"><calculatedColumnFormula>{formula}</calculatedColumnFormula>");
     let book = Book::default()
-        .sheet("S", &[&["Order", "Total", "Double", "", "=SUM(Orders[Total])|10"], &["A-1", "10", &double], &["Total", "=SUM(B2:B2)|10"]], "")
+        .sheet(
+            "S",
+            &[&["Order", "Total", "Double", "", "=SUM(Orders[Total])|10"], &["A-1", "10", &double], &["Total", "=SUM(B2:B2)|10"]],
+            "",
+        )
         .table("Orders", "A1:C2", &["name=\"Order\">", "name=\"Total\">", &calculated], "")
         .sheet("Sums", &[&["=SUM(S!B:B)|20"]], "");
     let sheets = read_by_libreoffice(&after(&book, ADD, &[ORDER, r#"{"order": "A-4", "total": 5}"#]), "o.xlsx");

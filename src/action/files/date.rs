@@ -75,7 +75,7 @@ mod tests {
     fn a_number_in_a_cell_means_a_date() {
         for (days, since_1904, said) in [
             (46_143.0, false, Some("2026-05-01")),
-            (46_143.4375, false, Some("2026-05-01T10:30:00")),
+            (46_143.437_5, false, Some("2026-05-01T10:30:00")),
             (46_143.999_999_99, false, Some("2026-05-02")),
             (44_681.0, true, Some("2026-05-01")),
             (1.0, false, Some("1900-01-01")),

@@ -9,6 +9,7 @@ mod date;
 pub mod folder;
 mod replacement;
 pub mod row;
+mod search;
 pub mod sheet;
 pub mod writer;
 pub mod xlsx;

@@ -6,9 +6,9 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::append::read_file;
-use super::changes::{is_exact, plain};
 use super::content::Content;
 use super::row::{Cell, Mode, Row};
+use super::search::{is_exact, plain};
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Action, Effect, EffectView, Kind, Performing};
 use crate::action::world::World;
@@ -94,12 +94,8 @@ impl Kind for SheetRow {
         let new_sheet = read_word(fields, "new_sheet", "add");
         if sheet.is_none() && new_sheet == Some(true) {
             fields.key("new_sheet").problem("`new_sheet` adds the sheet that `sheet` names").label("write `sheet: Orders`, too").add();
-            return None;
         }
-        let title_row = match fields.may("title_row") {
-            Some(row) => Some(row.whole(1, MAX_TITLE_ROW)? as u32),
-            None => None,
-        };
+        let title_row = fields.may("title_row").map(|row| row.whole(1, MAX_TITLE_ROW).and_then(|row| u32::try_from(row).ok()));
         let formulas = read_word(fields, "formulas", "allow");
         let new_columns = read_word(fields, "new_columns", "add");
         let columns = fields.must("columns")?;
@@ -122,13 +118,23 @@ impl Kind for SheetRow {
             _ => Mode::Add,
         };
         let matching = read_match(fields, verb, mode, &cells)?;
-        let ignore_case = matching_flag(fields, "ignore_case", mode)?;
-        let skip_missing = matching_flag(fields, "skip_missing", mode)?;
-        let skip_empty = matching_flag(fields, "skip_empty", mode)?;
-        let newer_than = read_newer_than(fields, mode, &cells)?;
+        let ignore_case = matching_flag(fields, "ignore_case", mode);
+        let skip_missing = matching_flag(fields, "skip_missing", mode);
+        let skip_empty = matching_flag(fields, "skip_empty", mode);
+        let newer_than = read_newer_than(fields, mode, &cells);
         let cells = cells.into_iter().map(|(n, d)| Some((n, d?))).collect::<Option<Vec<_>>>()?;
-        let row = Row { guard: !formulas?, mode, matching, ignore_case, new_columns: new_columns?, new_sheet: new_sheet?, title_row, newer_than, ..Row::default() };
-        Some(Box::new(Writing { verb, file: file?, sheet, cells, skip_missing, skip_empty, row }))
+        let row = Row {
+            guard: !formulas?,
+            mode,
+            matching,
+            ignore_case: ignore_case?,
+            new_columns: new_columns?,
+            new_sheet: new_sheet?,
+            title_row: title_row.map_or(Some(None), |row| row.map(Some))?,
+            newer_than: newer_than?,
+            ..Row::default()
+        };
+        Some(Box::new(Writing { verb, file: file?, sheet, cells, skip_missing: skip_missing?, skip_empty: skip_empty?, row }))
     }
 }
 

@@ -8,9 +8,10 @@ use super::format::spelled;
 use super::guard::guarded;
 use super::header::Header;
 use super::records::{Record, Records};
-use crate::action::files::changes::{self, Changes, Search};
+use crate::action::files::changes::{self, Changes};
 use crate::action::files::folder::Unwritten;
 use crate::action::files::row::{Cell, NotWritten, Row};
+use crate::action::files::search::Search;
 
 /// The maximum size of a file in which rows are changed, in bytes; such a file is rewritten.
 const MAX_CHANGED: u64 = 200 << 20;
@@ -65,7 +66,8 @@ pub(in crate::action::files) fn plan(file: &File, header: Option<Header>, name: 
         others: header.others.clone(),
         fit: &fit,
     };
-    let (elsewhere, here): (Vec<_>, Vec<_>) = rows.iter().map(|row| header.other_row(row, name)).enumerate().partition(|(_, w)| w.is_some());
+    let (elsewhere, here): (Vec<_>, Vec<_>) =
+        rows.iter().map(|row| header.other_row(row, name)).enumerate().partition(|(_, w)| w.is_some());
     let mut refused: Vec<Option<NotWritten>> = vec![None; rows.len()];
     elsewhere.into_iter().for_each(|(n, why)| refused[n] = why.map(NotWritten::Refused));
     let mine: Vec<&Row> = here.iter().map(|(n, _)| rows[*n]).collect();

@@ -113,7 +113,9 @@ impl Header {
         }
         if self.row == 0 || self.names.iter().all(String::is_empty) {
             let row = self.wanted.map_or_else(|| "every row".to_owned(), |n| format!("row {n}"));
-            return Err(Unwritten::Never(format!("{row} is empty, so no column can be found by name; `title_row:` is the row with the titles")));
+            return Err(Unwritten::Never(format!(
+                "{row} is empty, so no column can be found by name; `title_row:` is the row with the titles"
+            )));
         }
         Ok(())
     }
@@ -197,7 +199,9 @@ fn separator(bytes: &[u8], line_end: LineEnd) -> Option<(u8, usize)> {
     let line = bytes[..end].trim_ascii_end();
     let line = line.strip_prefix(b"\"").and_then(|l| l.strip_suffix(b"\"")).unwrap_or(line);
     match line {
-        [s, e, p, b'=', delimiter] if [s, e, p].map(u8::to_ascii_lowercase) == *b"sep" && delimiter.is_ascii() => Some((*delimiter, end + 1)),
+        [s, e, p, b'=', delimiter] if [s, e, p].map(u8::to_ascii_lowercase) == *b"sep" && delimiter.is_ascii() => {
+            Some((*delimiter, end + 1))
+        }
         // A tab was cut from the end of the line.
         b"sep=" | b"SEP=" if bytes[..end].contains(&b'\t') => Some((b'\t', end + 1)),
         _ => None,

@@ -314,7 +314,11 @@ mod tests {
         let said = tokens(formula).into_iter().map(|token| match token {
             Token::Reference(r) => {
                 let area = r.area();
-                format!("{}{}", r.sheet.map(|s| format!("{s} ")).unwrap_or_default(), super::super::worksheet::reference::range(area.0, area.1))
+                format!(
+                    "{}{}",
+                    r.sheet.map(|s| format!("{s} ")).unwrap_or_default(),
+                    super::super::worksheet::reference::range(area.0, area.1)
+                )
             }
             Token::Table(table, text) => format!("table {table}{text}"),
             Token::Name(name) => format!("name {name}"),

@@ -17,9 +17,10 @@ use super::worksheet::reference::{MAX_COLUMNS, MAX_ROWS, at_cell, letters};
 use super::worksheet::scan::{Title, scan};
 use super::worksheet::shape::{Below, Block, Edits, NewCell, Shape};
 use super::xml_reader::attribute;
-use crate::action::files::changes::{self, Changes, Search, is_exact};
+use crate::action::files::changes::{self, Changes};
 use crate::action::files::folder::Unwritten;
 use crate::action::files::row::{Cell, Mode, NotWritten, Row};
+use crate::action::files::search::{Search, is_exact};
 
 /// The maximum number of characters in a cell.
 const MAX_CELL: usize = 32_767;
@@ -127,7 +128,9 @@ fn next_column(shape: &Shape, table: Option<&Table>, rows: &[&Row]) -> u32 {
     let titles = rows.iter().filter(|row| row.new_columns).flat_map(|row| row.cells.iter().map(|(title, _)| title.trim()));
     let new: BTreeSet<&str> = titles.filter(|title| !shape.header.iter().any(|(_, known)| known == title)).collect();
     let is_free = |next: &u32| shape.used.range(*next..*next + new.len() as u32).next().is_none();
-    table.map(|t| t.to.0 + 1).filter(is_free).unwrap_or(shape.last_column + 1)
+    // A title in merged cells hides those to the right of it.
+    let merged = shape.merged.iter().filter(|(from, to)| (from.1..=to.1).contains(&shape.header_row)).map(|(_, to)| to.0);
+    table.map(|t| t.to.0 + 1).filter(is_free).unwrap_or(merged.max().unwrap_or(0).max(shape.last_column) + 1)
 }
 
 /// Why a row cannot be written, if it looks for the titles in another row.
@@ -344,7 +347,9 @@ fn can_move<R: Read + Seek>(
     let refuse = |at: &str| {
         let what = match totals > 0 {
             true => "the total row of the table, which has to move down; refer to the table column instead".to_owned(),
-            false => format!("row {} or below, which has to move down for a new row; write the total above the titles instead", moving.from),
+            false => {
+                format!("row {} or below, which has to move down for a new row; write the total above the titles instead", moving.from)
+            }
         };
         Err(Unwritten::Never(format!("a formula in {at} refers to {what}")))
     };

@@ -124,9 +124,9 @@ impl Book {
         let mut formula = Formula { sheet, cells: array.unwrap_or((at, at)), reads: Vec::new() };
         match &attributes.shared {
             Some(number) if text.is_empty() => {
-                let copy = masters.get(number).and_then(|(text, column, row)| {
-                    copied(text, i64::from(at.1) - i64::from(*row), i64::from(at.0) - i64::from(*column))
-                });
+                let copy = masters
+                    .get(number)
+                    .and_then(|(text, column, row)| copied(text, i64::from(at.1) - i64::from(*row), i64::from(at.0) - i64::from(*column)));
                 match copy {
                     Some(copy) => self.reads(sheet, at, &copy, 0, &mut formula.reads),
                     None => formula.reads.push(Reads::Anything),
@@ -178,9 +178,11 @@ impl Book {
         let is_own_row = part.contains('@') || part.contains("#This Row");
         let found = match name.is_empty() {
             false => self.tables.get(&name.to_lowercase()).copied(),
-            true => self.tables.values().copied().find(|(n, (from, to))| {
-                *n == sheet && (from.0..=to.0).contains(&column) && (from.1..=to.1).contains(&row)
-            }),
+            true => self
+                .tables
+                .values()
+                .copied()
+                .find(|(n, (from, to))| *n == sheet && (from.0..=to.0).contains(&column) && (from.1..=to.1).contains(&row)),
         };
         let Some((of, (from, to))) = found else { return Some(Reads::Anything) };
         Some(match is_own_row {

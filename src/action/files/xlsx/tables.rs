@@ -7,8 +7,8 @@ use quick_xml::escape::unescape;
 use zip::ZipArchive;
 
 use super::package::{Relation, damaged, each_tag, relations, text_of};
+use super::worksheet::cell::spelled_out;
 use super::worksheet::reference::{self, at_range};
-use super::worksheet::write::spelled_out;
 use super::xml_reader::attribute;
 use super::xml_rewriter::{At, attribute_value, rewrite};
 use crate::action::files::folder::Unwritten;

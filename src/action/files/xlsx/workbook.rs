@@ -13,8 +13,8 @@ use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
-use super::package::{CHAIN, CUSTOM, MAX_PART, damaged, new_workbook, recalculated, stamp, stamped, text_of, without_chain};
 use super::new_sheet::with_sheet;
+use super::package::{CHAIN, CUSTOM, MAX_PART, damaged, new_workbook, recalculated, stamp, stamped, text_of, without_chain};
 use super::sheets::{position, sheets};
 use super::worksheet::shape::{Edits, Shape};
 use super::worksheet::write;

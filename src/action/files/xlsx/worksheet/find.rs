@@ -10,8 +10,8 @@ use quick_xml::reader::Reader;
 
 use super::super::xml_reader::attribute;
 use super::scan::{Tag, broken, row_number};
-use crate::action::files::changes::plain;
 use crate::action::files::date;
+use crate::action::files::search::plain;
 
 /// The shared strings that are wanted, by index and text; at most this many.
 pub(crate) fn shared(xml: impl BufRead, most: usize, wanted: impl Fn(usize, &str) -> bool) -> io::Result<HashMap<usize, String>> {
@@ -131,19 +131,15 @@ pub(crate) fn find(
             Event::End(tag) if in_data => match tag.local_name().as_ref() {
                 "sheetData" => in_data = false,
                 "v" | "t" => reading = false,
-                "c" if columns.contains(&cell.column) && text.is_empty() && here.last() == Some(&cell.column) => {
-                    if rows.contains(&row) {
-                        seen.uncalculated.get_or_insert((cell.column, row));
-                    }
+                "c" if columns.contains(&cell.column) && rows.contains(&row) && text.is_empty() && here.last() == Some(&cell.column) => {
+                    seen.uncalculated.get_or_insert((cell.column, row));
                 }
                 "c" if columns.contains(&cell.column) && !text.is_empty() => {
                     let style = cell.style.as_deref().and_then(|s| s.parse().ok());
                     cells.insert(cell.column, meanings.of(&cell.kind, style, &text));
                 }
-                "row" if rows.contains(&row) && look(row, &|c| cells.get(&c).cloned()) => {
-                    if !here.is_empty() {
-                        seen.formulas.insert(row, here.clone());
-                    }
+                "row" if rows.contains(&row) && look(row, &|c| cells.get(&c).cloned()) && !here.is_empty() => {
+                    seen.formulas.insert(row, here.clone());
                 }
                 _ => {}
             },
@@ -169,7 +165,8 @@ pub(crate) fn each_formula(xml: impl BufRead, mut look: impl FnMut((u32, u32), &
                 "row" if in_data => (row, column) = (row_number(&tag, row)?, 0),
                 "c" if in_data => column = Tag::read(&tag, column)?.column,
                 "f" if in_data => {
-                    let attributes = Attributes { kind: attribute(&tag, "t"), range: attribute(&tag, "ref"), shared: attribute(&tag, "si") };
+                    let attributes =
+                        Attributes { kind: attribute(&tag, "t"), range: attribute(&tag, "ref"), shared: attribute(&tag, "si") };
                     text.clear();
                     match is_start {
                         true => formula = Some(attributes),

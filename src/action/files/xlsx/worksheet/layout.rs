@@ -50,7 +50,8 @@ pub(crate) fn place(
     let rows = first..first + count;
     for area in shape.merged.iter().chain(&shape.arrays).filter(|a| a.0 != a.1) {
         let is_cut = moving.by > 0 && area.0.1 < moving.from && area.1.1 >= moving.from;
-        let is_under = rows.start <= area.1.1 && area.0.1 < rows.end.min(moving.from) && written.iter().any(|c| (area.0.0..=area.1.0).contains(c));
+        let is_under =
+            rows.start <= area.1.1 && area.0.1 < rows.end.min(moving.from) && written.iter().any(|c| (area.0.0..=area.1.0).contains(c));
         if is_cut || is_under {
             let what = if shape.merged.contains(area) { "merged into one cell; split it" } else { "one array formula; move it" };
             return Err(format!("{} are {what} in your spreadsheet program, so that there is room for a new row", spelled(area)));

@@ -4,6 +4,7 @@
 //! All passes stream, so that a sheet of 100,000 rows uses no more memory than a small one. Everything that should not
 //! change is copied as it was read.
 
+pub(super) mod cell;
 pub(super) mod find;
 pub(super) mod layout;
 pub(super) mod reference;

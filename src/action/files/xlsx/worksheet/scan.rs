@@ -20,10 +20,12 @@ pub(super) fn broken(e: impl std::fmt::Display) -> io::Error {
 
 /// A title: its column, its text or the number of a shared string, and which of both it is.
 pub(crate) type Title = (u32, String, bool);
+/// The text of some rows, by their number.
+pub(crate) type Texts = Vec<(u32, Vec<Title>)>;
 
 /// Inspects a sheet. What is found to be well-formed can then be copied without reading it again. The second value is the
 /// text of the first rows; whoever knows the shared strings finds the titles among it.
-pub(crate) fn scan(xml: impl BufRead, block: &Block) -> io::Result<(Shape, Vec<(u32, Vec<Title>)>)> {
+pub(crate) fn scan(xml: impl BufRead, block: &Block) -> io::Result<(Shape, Texts)> {
     let mut reader = XmlReader::new(xml)?;
     let mut buffer = Vec::new();
     let mut scan = Scan::new(block);
@@ -95,7 +97,7 @@ struct Current {
 struct Scan<'b> {
     block: &'b Block,
     shape: Shape,
-    texts: Vec<(u32, Vec<Title>)>,
+    texts: Texts,
     reading: Reading,
     row: u32,
     cell: Current,
@@ -244,7 +246,8 @@ impl<'b> Scan<'b> {
         self.shape.styles = self.styles.drain(..).collect();
         // Formulas are copied to new rows of a table only.
         if self.block.table.is_some() {
-            self.shape.formulas = self.formulas.iter().filter_map(|(column, written)| Some((*column, self.formula(*column, written)?))).collect();
+            self.shape.formulas =
+                self.formulas.iter().filter_map(|(column, written)| Some((*column, self.formula(*column, written)?))).collect();
         }
     }
 

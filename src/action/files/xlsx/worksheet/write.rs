@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, BufRead, Write};
 
-use quick_xml::escape::{escape, partial_escape, unescape};
+use quick_xml::escape::{partial_escape, unescape};
 
 use super::super::formula::{Area, moved};
 use super::super::xml_reader::attribute;
 use super::super::xml_rewriter::{At, Rewriter};
+use super::cell::cell_xml;
 use super::reference::{at_range, letters, range};
 use super::scan::{Tag, broken, row_number};
 use super::shape::{Below, Edits, NewCell, Shape};
@@ -69,6 +70,10 @@ impl<R: BufRead, W: Write> Writing<'_, R, W> {
 
     /// Writes the new rows above this one, before the current event or at the end of the sheet.
     fn new_rows(&mut self, before: u32, is_end: bool) -> io::Result<()> {
+        // Only a sheet in which rows are added is known to be in order.
+        if before <= self.written {
+            return Ok(());
+        }
         let p = &self.shape.prefix;
         let mut xml = String::new();
         let edits = self.edits;
@@ -82,7 +87,11 @@ impl<R: BufRead, W: Write> Writing<'_, R, W> {
             }
             xml.push_str(&format!("</{p}row>"));
             if xml.len() > PIECE {
-                if is_end { self.xml.append(&xml)? } else { self.xml.insert(&xml)? }
+                if is_end {
+                    self.xml.append(&xml)?
+                } else {
+                    self.xml.insert(&xml)?
+                }
                 xml.clear();
             }
         }
@@ -117,13 +126,7 @@ impl<R: BufRead, W: Write> Writing<'_, R, W> {
     }
 
     /// The cells of the current row.
-    fn cells(
-        &mut self,
-        mut at: At,
-        number: u32,
-        cells: Option<&BTreeMap<u32, NewCell>>,
-        stale: Option<&BTreeSet<u32>>,
-    ) -> io::Result<()> {
+    fn cells(&mut self, mut at: At, number: u32, cells: Option<&BTreeMap<u32, NewCell>>, stale: Option<&BTreeSet<u32>>) -> io::Result<()> {
         let of_row = row_style(&self.xml);
         let is_added = (self.edits.added.0..self.edits.added.1).contains(&number);
         let style = |shape: &Shape, column: u32| match &of_row {
@@ -160,7 +163,9 @@ impl<R: BufRead, W: Write> Writing<'_, R, W> {
                 }
                 "v" if at.begins() && is_stale => self.xml.discard()?,
                 "f" if self.adjusts => {
-                    if at.begins() && let Some(area) = attribute(&self.xml.tag(), "ref").and_then(|r| at_range(&r)) {
+                    if at.begins()
+                        && let Some(area) = attribute(&self.xml.tag(), "ref").and_then(|r| at_range(&r))
+                    {
                         self.xml.set("ref", &spelled(self.moved(area)))?;
                     }
                     self.formula_tag(at)?;
@@ -303,38 +308,6 @@ fn spelled(area: Area) -> String {
     if area.0 == area.1 { format!("{}{}", letters(area.0.0), area.0.1) } else { range(area.0, area.1) }
 }
 
-fn cell_xml(p: &str, column: u32, row: u32, cell: &NewCell, style: &str) -> String {
-    let at = format!("{}{row}", letters(column));
-    let style = if style.is_empty() { String::new() } else { format!(" s=\"{}\"", escape(style)) };
-    match cell {
-        NewCell::Formula(text) => format!("<{p}c r=\"{at}\"{style}><{p}f>{}</{p}f></{p}c>", partial_escape(text.as_str())),
-        NewCell::Value(Cell::Empty) => format!("<{p}c r=\"{at}\"{style}/>"),
-        NewCell::Value(Cell::Number(n)) => format!("<{p}c r=\"{at}\"{style}><{p}v>{n}</{p}v></{p}c>"),
-        NewCell::Value(Cell::Bool(b)) => format!("<{p}c r=\"{at}\"{style} t=\"b\"><{p}v>{}</{p}v></{p}c>", u8::from(*b)),
-        NewCell::Value(Cell::Text(t)) => {
-            let text = partial_escape(spelled_out(t));
-            format!("<{p}c r=\"{at}\"{style} t=\"inlineStr\"><{p}is><{p}t xml:space=\"preserve\">{text}</{p}t></{p}is></{p}c>")
-        }
-    }
-}
-
-/// Encodes text for a cell or a title, still to be escaped: characters that XML cannot contain become `_x0001_` (ECMA-376,
-/// 22.9.2.19).
-pub(crate) fn spelled_out(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for (at, c) in text.char_indices() {
-        let code = c as u32;
-        match c {
-            '\t' | '\n' => out.push(c),
-            '\r' => out.push_str("_x000D_"),
-            '_' if text[at + 1..].starts_with('x') && text.as_bytes().get(at + 6) == Some(&b'_') => out.push_str("_x005F_"),
-            _ if code < 0x20 || code == 0xfffe || code == 0xffff => out.push_str(&format!("_x{code:04X}_")),
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::super::formula::Move;
@@ -381,7 +354,9 @@ mod tests {
     #[test]
     fn a_new_row_is_formatted_as_it_was_prepared() {
         let sheet = |cols: &str, row: &str, new: &str| {
-            format!("<s>{cols}<sheetData><row r=\"1\"><c r=\"A1\" t=\"inlineStr\"><is><t>N</t></is></c></row>{row}{new}<row r=\"4\" ht=\"9\"/></sheetData></s>")
+            format!(
+                "<s>{cols}<sheetData><row r=\"1\"><c r=\"A1\" t=\"inlineStr\"><is><t>N</t></is></c></row>{row}{new}<row r=\"4\" ht=\"9\"/></sheetData></s>"
+            )
         };
         let cols = "<cols><col min=\"1\" max=\"2\" style=\"5\"/></cols>";
         let row = "<row r=\"2\"><c r=\"A2\" s=\"4\"><v>1</v></c></row>";
@@ -390,8 +365,18 @@ mod tests {
             (cols, row, "", "<row r=\"3\"><c r=\"A3\" s=\"4\"><v>7</v></c></row>"),
             (cols, "<row r=\"2\"><c r=\"A2\"><v>1</v></c></row>", "", "<row r=\"3\"><c r=\"A3\" s=\"5\"><v>7</v></c></row>"),
             (cols, row, "<row r=\"3\" ht=\"9\"/>", "<row r=\"3\" ht=\"9\"><c r=\"A3\" s=\"4\"><v>7</v></c></row>"),
-            (cols, row, "<row r=\"3\" s=\"6\" customFormat=\"1\"/>", "<row r=\"3\" s=\"6\" customFormat=\"1\"><c r=\"A3\" s=\"6\"><v>7</v></c></row>"),
-            (cols, row, "<row r=\"3\" ht=\"9\"><c r=\"A3\" s=\"8\"/><c r=\"B3\" s=\"2\"/></row>", "<row r=\"3\" ht=\"9\"><c r=\"A3\" s=\"8\"><v>7</v></c><c r=\"B3\" s=\"2\"/></row>"),
+            (
+                cols,
+                row,
+                "<row r=\"3\" s=\"6\" customFormat=\"1\"/>",
+                "<row r=\"3\" s=\"6\" customFormat=\"1\"><c r=\"A3\" s=\"6\"><v>7</v></c></row>",
+            ),
+            (
+                cols,
+                row,
+                "<row r=\"3\" ht=\"9\"><c r=\"A3\" s=\"8\"/><c r=\"B3\" s=\"2\"/></row>",
+                "<row r=\"3\" ht=\"9\"><c r=\"A3\" s=\"8\"><v>7</v></c><c r=\"B3\" s=\"2\"/></row>",
+            ),
         ] {
             let before = sheet(cols, row, prepared);
             assert_eq!(written(&before, &added(2, &[(1, number("7"))])).unwrap(), sheet(cols, row, new));
@@ -423,20 +408,39 @@ mod tests {
     /// Ranges around the rows of a sheet whose last row was 3 and is 4; a total below moved from 4 to 5.
     #[test]
     fn formats_and_validations_grow_and_what_is_below_moves() {
-        let sheet = |around: &str| format!("<s><sheetData><row r=\"1\"><c r=\"A1\"><v>1</v></c></row><row r=\"2\"><c r=\"A2\"><v>1</v></c></row><row r=\"3\"><c r=\"A3\"><v>1</v></c></row></sheetData>{around}</s>");
+        let sheet = |around: &str| {
+            format!(
+                "<s><sheetData><row r=\"1\"><c r=\"A1\"><v>1</v></c></row><row r=\"2\"><c r=\"A2\"><v>1</v></c></row><row r=\"3\"><c r=\"A3\"><v>1</v></c></row></sheetData>{around}</s>"
+            )
+        };
         let moving = Move { from: 4, by: 1, last: 3, new_last: 4 };
         let edits = Edits { cells: cells(4, &[(1, number("7"))]), added: (4, 5), moving, columns: (1, 4), ..Edits::default() };
         for (before, after) in [
             ("<conditionalFormatting sqref=\"A2:D3 F2:F3\"/>", "<conditionalFormatting sqref=\"A2:D4 F2:F3\"/>"),
-            ("<dataValidations><dataValidation sqref='D2:D3'/></dataValidations>", "<dataValidations><dataValidation sqref='D2:D4'/></dataValidations>"),
-            ("<dataValidation sqref=\"A2:A3\"><formula1>B3</formula1></dataValidation>", "<dataValidation sqref=\"A2:A4\"><formula1>B3</formula1></dataValidation>"),
-            ("<conditionalFormatting sqref=\"B4\"><cfRule><formula>B4&gt;0</formula></cfRule></conditionalFormatting>", "<conditionalFormatting sqref=\"B5\"><cfRule><formula>B5&gt;0</formula></cfRule></conditionalFormatting>"),
+            (
+                "<dataValidations><dataValidation sqref='D2:D3'/></dataValidations>",
+                "<dataValidations><dataValidation sqref='D2:D4'/></dataValidations>",
+            ),
+            (
+                "<dataValidation sqref=\"A2:A3\"><formula1>B3</formula1></dataValidation>",
+                "<dataValidation sqref=\"A2:A4\"><formula1>B3</formula1></dataValidation>",
+            ),
+            (
+                "<conditionalFormatting sqref=\"B4\"><cfRule><formula>B4&gt;0</formula></cfRule></conditionalFormatting>",
+                "<conditionalFormatting sqref=\"B5\"><cfRule><formula>B5&gt;0</formula></cfRule></conditionalFormatting>",
+            ),
             ("<conditionalFormatting sqref=\"A1:A1048576\"/>", "<conditionalFormatting sqref=\"A1:A1048576\"/>"),
             ("<conditionalFormatting sqref=\"A3\"/>", "<conditionalFormatting sqref=\"A3\"/>"),
-            ("<mergeCell ref=\"A4:B4\"/><hyperlink ref=\"A4\"/><hyperlink ref=\"A3\"/>", "<mergeCell ref=\"A5:B5\"/><hyperlink ref=\"A5\"/><hyperlink ref=\"A3\"/>"),
+            (
+                "<mergeCell ref=\"A4:B4\"/><hyperlink ref=\"A4\"/><hyperlink ref=\"A3\"/>",
+                "<mergeCell ref=\"A5:B5\"/><hyperlink ref=\"A5\"/><hyperlink ref=\"A3\"/>",
+            ),
             ("<e xmlns:xm='x'><xm:sqref>A2:A3 B4</xm:sqref></e>", "<e xmlns:xm='x'><xm:sqref>A2:A4 B5</xm:sqref></e>"),
             // What is not in the rows of the sheet is not taken for one of them.
-            ("<controls><from xmlns:xdr='x'><xdr:row>1</xdr:row></from></controls>", "<controls><from xmlns:xdr='x'><xdr:row>1</xdr:row></from></controls>"),
+            (
+                "<controls><from xmlns:xdr='x'><xdr:row>1</xdr:row></from></controls>",
+                "<controls><from xmlns:xdr='x'><xdr:row>1</xdr:row></from></controls>",
+            ),
         ] {
             let row = "<row r=\"4\"><c r=\"A4\"><v>7</v></c></row></sheetData>";
             assert_eq!(written(&sheet(before), &edits).unwrap(), sheet(after).replace("</sheetData>", row));
@@ -452,10 +456,5 @@ mod tests {
             let why = if cut.ends_with("</worksheet>") { "it has no rows" } else { "its XML is malformed: it ends too early" };
             assert_eq!(written.unwrap_err().to_string(), why, "{cut}");
         }
-    }
-
-    #[test]
-    fn characters_that_xml_cannot_contain_are_escaped() {
-        assert_eq!(spelled_out("a\u{1}b_x0001_<"), "a_x0001_b_x005F_x0001_<");
     }
 }
