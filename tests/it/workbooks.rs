@@ -308,6 +308,13 @@ fn a_new_column_goes_next_to_its_table_if_there_is_room() {
 }
 
 #[test]
+fn line_breaks_and_repeated_spaces_in_a_title_do_not_matter() {
+    let book = Book::default().sheet("S", &[&["Order\n number", "Total"], &["A-1", "10"]], "");
+    let setup = after(&book, &ADD.replace("Order:", "Order number:"), &[ORDER]);
+    assert_eq!(rows(&setup, "S")[2], "A-3|30");
+}
+
+#[test]
 fn a_sheet_is_added_if_the_rule_says_so() {
     let book = Book::default().sheet("S", &[TITLES], "");
     let setup = after(

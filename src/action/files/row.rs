@@ -23,6 +23,11 @@ pub struct Row {
     pub newer_than: Option<String>,
 }
 
+/// A title as it is compared: line breaks and repeated spaces in it, which nobody sees, count as one space.
+pub(super) fn title(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Why a row is not written.
 #[derive(Debug, Clone, PartialEq)]
 pub enum NotWritten {

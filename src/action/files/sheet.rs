@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::append::read_file;
 use super::content::Content;
-use super::row::{Cell, Mode, Row};
+use super::row::{Cell, Mode, Row, title};
 use super::search::{is_exact, plain};
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Action, Effect, EffectView, Kind, Performing};
@@ -69,6 +69,7 @@ impl Kind for SheetRow {
         let item = fields.must(verb)?;
         if item.text().is_some_and(|t| t.starts_with("https://docs.google.com/")) {
             item.problem("Google Sheets is not available yet").label("write to an .xlsx or .csv file").add();
+            fields.rest();
             return None;
         }
         let file = read_file(&item, known);
@@ -76,7 +77,7 @@ impl Kind for SheetRow {
         if let Some(name) = &named
             && !KINDS.iter().any(|k| name.to_ascii_lowercase().ends_with(k))
         {
-            let fix = match name.to_ascii_lowercase().ends_with(".xls") || name.to_ascii_lowercase().ends_with(".ods") {
+            let fix = match [".xls", ".xlsm", ".xlsb", ".ods"].iter().any(|kind| name.to_ascii_lowercase().ends_with(kind)) {
                 true => "save it as .xlsx and write that name".to_owned(),
                 false => format!("write {name}.xlsx or {name}.csv"),
             };
@@ -105,7 +106,7 @@ impl Kind for SheetRow {
                 Node::List(_) | Node::Map(_) => {
                     value.problem("a cell holds one value").label("write text or {{ a field }}; {{ join … }} turns a list into text").add();
                 }
-                _ => cells.push((name, Data::read(&value, Destination::Plain, known))),
+                _ => cells.push((title(&name), Data::read(&value, Destination::Plain, known))),
             }
         }
         if cells.is_empty() {
@@ -182,7 +183,7 @@ fn read_match(fields: &mut Fields, verb: &str, mode: Mode, cells: &[(String, Opt
     }
     for one in item.one_or_many() {
         let title = one.text()?;
-        if !cells.iter().any(|(t, _)| t.trim() == title.trim()) {
+        if !cells.iter().any(|(t, _)| *t == self::title(&title)) {
             let near = nearest(&title, cells.iter().map(|(t, _)| t.as_str()));
             let label = near.map_or_else(
                 || format!("write {title} under `columns:` as well, with the value to look for"),
@@ -191,7 +192,7 @@ fn read_match(fields: &mut Fields, verb: &str, mode: Mode, cells: &[(String, Opt
             one.problem(format!("the column `{title}` has no value here, so it cannot identify a row")).label(label).add();
             return None;
         }
-        titles.push(title);
+        titles.push(self::title(&title));
     }
     Some(titles)
 }
@@ -204,12 +205,12 @@ fn read_newer_than(fields: &mut Fields, mode: Mode, cells: &[(String, Option<Dat
         item.problem("`newer_than` can only be used with `update_row` and `add_or_update_row`").at_key().label("remove it").add();
         return None;
     }
-    if !cells.iter().any(|(t, _)| t.trim() == title.trim()) {
+    if !cells.iter().any(|(t, _)| *t == self::title(&title)) {
         let label = format!("write {title} under `columns:` as well, with the new value");
         item.problem(format!("the column `{title}` has no value here, so it cannot be compared")).label(label).add();
         return None;
     }
-    Some(Some(title))
+    Some(Some(self::title(&title)))
 }
 
 fn matching_flag(fields: &mut Fields, key: &'static str, mode: Mode) -> Option<bool> {

@@ -8,7 +8,7 @@ use super::guard::guarded;
 use super::records::{Meaning, Records, Splitter};
 use crate::action::files::changes::no_column;
 use crate::action::files::folder::Unwritten;
-use crate::action::files::row::Row;
+use crate::action::files::row::{Row, title};
 
 /// The maximum length of everything up to the titles, in bytes.
 const MAX_HEADER: usize = 1 << 20;
@@ -102,7 +102,7 @@ impl Header {
         (self.row, self.others) = (0, Vec::new());
         while let Some(record) = records.next()? {
             number += 1;
-            let names = || record.fields.iter().map(|f| self.format.plain(&record.bytes[f.clone()]).trim().to_owned()).collect();
+            let names = || record.fields.iter().map(|f| title(&self.format.plain(&record.bytes[f.clone()]))).collect();
             match self.wanted {
                 _ if self.row > 0 && number as usize > MAX_OTHERS => break,
                 Some(wanted) if wanted == number => (self.row, self.names) = (number, names()),

@@ -19,7 +19,7 @@ use super::worksheet::shape::{Below, Block, Edits, NewCell, Shape};
 use super::xml_reader::attribute;
 use crate::action::files::changes::{self, Changes};
 use crate::action::files::folder::Unwritten;
-use crate::action::files::row::{Cell, Mode, NotWritten, Row};
+use crate::action::files::row::{self, Cell, Mode, NotWritten, Row};
 use crate::action::files::search::{Search, is_exact};
 
 /// The maximum number of characters in a cell.
@@ -197,8 +197,8 @@ fn shape<R: Read + Seek>(archive: &mut ZipArchive<R>, part: &str, block: &Block)
         strings = find::shared(BufReader::new(part.take(MAX_PART)), shared.len(), |n, _| shared.contains(&n)).map_err(damaged)?;
     }
     let text = |title: Title| match title.1.parse::<usize>() {
-        Ok(index) if title.2 => strings.get(&index).map(|text| (title.0, text.trim().to_owned())),
-        _ => Some((title.0, title.1.trim().to_owned())),
+        Ok(index) if title.2 => strings.get(&index).map(|text| (title.0, row::title(text))),
+        _ => Some((title.0, row::title(&title.1))),
     };
     for (row, titles) in texts {
         let titles: Vec<(u32, String)> = titles.into_iter().filter_map(text).filter(|(_, title)| !title.is_empty()).collect();

@@ -12,7 +12,7 @@ use super::worksheet::reference::{self, at_range};
 use super::xml_reader::attribute;
 use super::xml_rewriter::{At, attribute_value, rewrite};
 use crate::action::files::folder::Unwritten;
-use crate::action::files::row::Row;
+use crate::action::files::row::{Row, title};
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Table {
@@ -40,8 +40,8 @@ impl Table {
 
     /// Whether all titles that rows use are titles of this table.
     pub(super) fn has_all_titles(&self, rows: &[&Row]) -> bool {
-        let mut titles = rows.iter().flat_map(|row| row.cells.iter().map(|(title, _)| title.trim()));
-        titles.all(|title| self.titles.iter().any(|t| t.trim() == title))
+        let mut titles = rows.iter().flat_map(|row| row.cells.iter().map(|(wanted, _)| wanted.trim()));
+        titles.all(|wanted| self.titles.iter().any(|t| t == wanted))
     }
 }
 
@@ -74,7 +74,7 @@ pub(super) fn of_sheet<R: Read + Seek>(archive: &mut ZipArchive<R>, sheet: &str)
         })?;
         let Some((from, to)) = at_range(&range) else { continue };
         (table.from, table.to) = (from, to);
-        each_tag(&xml, "tableColumn", |tag| table.titles.push(read_out(&attribute(tag, "name").unwrap_or_default())))?;
+        each_tag(&xml, "tableColumn", |tag| table.titles.push(title(&read_out(&attribute(tag, "name").unwrap_or_default()))))?;
         table.calculated = calculated(&xml, from.0)?;
         if table.has_titles && to.1 > from.1 && to.0 >= from.0 {
             found.push(table);
