@@ -89,7 +89,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mode = [Mode::Add, Mode::Update, Mode::AddOrUpdate][chosen / 8 % 3];
     let cells = vec![("Id".to_owned(), Cell::Number("7".into())), ("Name".to_owned(), Cell::Text("=x\u{1}".into()))];
     let matching = if mode == Mode::Add { Vec::new() } else { vec!["Id".to_owned()] };
-    let row = Row { cells, sheet: None, guard: true, mode, matching, ignore_case: false, new_columns: chosen & 64 != 0 };
+    let row = Row { cells, guard: true, mode, matching, new_columns: chosen & 64 != 0, ..Row::default() };
     let context = AttemptContext {
         event: EventId(uuid::Uuid::nil()),
         run: 1,

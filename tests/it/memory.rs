@@ -14,7 +14,7 @@ use flate2::read::GzEncoder;
 use crate::harness::{Doorbell, Setup, until};
 
 /// The most memory that it has used, in MB.
-fn peak(doorbell: &Doorbell) -> u64 {
+pub fn peak(doorbell: &Doorbell) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{}/status", doorbell.child.id())).unwrap();
     let line = text.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10

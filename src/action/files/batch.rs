@@ -5,15 +5,16 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use super::content::Content;
-use super::csv;
+use super::csv::change;
+use super::csv::header::Header;
 use super::folder::Unwritten;
 use super::replacement::Replacement;
-use super::row::{Mode, Row};
+use super::row::{Mode, NotWritten, Row};
 use super::xlsx::workbook;
 use crate::action::attempt_context::AttemptContext;
 use crate::disk::{flush, flush_folder};
@@ -25,7 +26,7 @@ use crate::model::run::RunId;
 pub(super) struct Known {
     identity: u64,
     length: u64,
-    header: csv::Header,
+    header: Header,
 }
 
 /// A batch that is ready to be written.
@@ -34,7 +35,7 @@ pub(super) struct Prepared {
     /// `None` if every job is refused.
     pub what: Option<What>,
     /// For each job, why it cannot be part of the batch.
-    pub refused: Vec<Option<String>>,
+    pub refused: Vec<Option<NotWritten>>,
     /// The file as it will be.
     pub known: Option<Known>,
 }
@@ -67,7 +68,7 @@ pub(super) fn prepare(
     contexts: &[AttemptContext],
     known: Option<Known>,
 ) -> Result<Prepared, Unwritten> {
-    let runs = |refused: &[Option<String>]| {
+    let runs = |refused: &[Option<NotWritten>]| {
         let good = contexts.iter().zip(refused).filter(|(_, r)| r.is_none());
         good.map(|(context, _)| context.effect()).collect::<Vec<_>>()
     };
@@ -79,39 +80,39 @@ pub(super) fn prepare(
         return Ok(Prepared { intent, what: replacement.map(What::Replace), refused, known: None });
     }
     let is_new = !path.exists();
-    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+    let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
     if is_new && let Some(folder) = path.parent() {
         flush_folder(folder)?;
     }
     let meta = file.metadata()?;
     let (identity, offset) = (meta.ino(), meta.len());
-    let mut bytes = Vec::new();
-    if offset > 0 {
-        let mut last = [0];
-        file.seek(SeekFrom::Start(offset - 1))?;
-        file.read_exact(&mut last)?;
-        if last != *b"\n" {
-            bytes.push(b'\n');
-        }
-    }
     let mut refused = vec![None; contents.len()];
+    let rows = || contents.iter().filter_map(|c| if let Content::Row(row) = c { Some(row) } else { None });
     let mut header = None;
-    if contents.iter().any(|c| matches!(c, Content::Row(_))) {
-        let kept = known.filter(|k| k.identity == identity && k.length == offset).map(|k| k.header);
+    if offset > 0 && rows().next().is_some() {
+        let title_row = rows().find_map(|row| row.title_row);
+        let kept = known.filter(|k| k.identity == identity && k.length == offset && k.header.is_for(title_row)).map(|k| k.header);
         header = match kept {
             Some(header) => Some(header),
-            None if offset > 0 => Some(csv::Header::read(&file, name)?),
-            None => None,
+            None => Some(Header::read(&file, name, title_row)?),
         };
     }
-    let anew = |row: &Row| row.mode != Mode::Add || header.as_ref().is_some_and(|h| h.grows(row));
-    if contents.iter().any(|c| matches!(c, Content::Row(row) if anew(row))) {
-        let prepared = rewrite(path, name, &file, contents, runs)?;
+    if rows().any(|row| row.mode != Mode::Add || header.as_ref().is_some_and(|h| h.grows(row))) {
+        let prepared = rewrite(path, name, &file, header, contents, runs)?;
         if is_new && prepared.intent.runs.is_empty() {
             // A file that did not exist has no rows to find.
             fs::remove_file(path)?;
         }
         return Ok(prepared);
+    }
+    let line_end = header.as_ref().map_or("\n", Header::line_end);
+    let mut bytes = Vec::new();
+    if offset > 0 {
+        let mut last = [0];
+        file.read_exact_at(&mut last, offset - 1)?;
+        if !line_end.ends_with(char::from(last[0])) {
+            bytes.extend_from_slice(line_end.as_bytes());
+        }
     }
     for (content, refused) in contents.iter().zip(&mut refused) {
         match content {
@@ -121,11 +122,11 @@ pub(super) fn prepare(
             }
             Content::Row(row) => {
                 let header = header.get_or_insert_with(|| {
-                    let header = csv::Header::new(row, name);
+                    let header = Header::new(row, name);
                     header.write(&mut bytes);
                     header
                 });
-                *refused = header.write_row(row, name, &mut bytes).err();
+                *refused = header.write_row(row, name, &mut bytes).err().map(NotWritten::Refused);
             }
         }
     }
@@ -149,38 +150,39 @@ fn rewrite(
     path: &Path,
     name: &str,
     file: &File,
+    header: Option<Header>,
     contents: &[Content],
-    runs: impl Fn(&[Option<String>]) -> Vec<(RunId, u32, u32)>,
+    runs: impl Fn(&[Option<NotWritten>]) -> Vec<(RunId, u32, u32)>,
 ) -> Result<Prepared, Unwritten> {
     let rows: Vec<&Row> = contents.iter().filter_map(|c| if let Content::Row(row) = c { Some(row) } else { None }).collect();
-    let (mut bytes, of_rows) = csv::change(file, name, &rows)?;
-    let mut of_rows = of_rows.into_iter();
-    let mut refused = Vec::with_capacity(contents.len());
-    for content in contents {
-        refused.push(match content {
-            Content::Row(_) => of_rows.next().flatten(),
-            Content::Line(line) => {
-                bytes.extend_from_slice(line.as_bytes());
-                bytes.push(b'\n');
-                None
-            }
-        });
-    }
+    let plan = change::plan(file, header, name, &rows)?;
+    let mut of_rows = plan.refused.iter().cloned();
+    let refused: Vec<Option<NotWritten>> =
+        contents.iter().map(|content| if let Content::Row(_) = content { of_rows.next().flatten() } else { None }).collect();
     let mut intent = Intent {
         file: name.to_owned(),
         identity: 0,
         offset: 0,
-        length: bytes.len() as u64,
-        digest: hash(&bytes),
+        length: 0,
+        // The inode number is enough to recognise the new file.
+        digest: String::new(),
         replaced: true,
         runs: runs(&refused),
     };
     let mut what = None;
     if !intent.runs.is_empty() {
         let new = Replacement::new(path, Some(file))?;
-        let mut out = new.file();
-        out.write_all(&bytes)?;
-        intent.identity = out.metadata()?.ino();
+        let mut out = BufWriter::with_capacity(256 << 10, new.file());
+        plan.write(file, &mut out)?;
+        for content in contents {
+            if let Content::Line(line) = content {
+                out.write_all(line.as_bytes())?;
+                out.write_all(b"\n")?;
+            }
+        }
+        out.flush()?;
+        drop(out);
+        intent.identity = new.file().metadata()?.ino();
         what = Some(What::Replace(new.ready()?));
     }
     Ok(Prepared { intent, what, refused, known: None })

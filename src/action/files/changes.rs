@@ -1,144 +1,12 @@
 //! What a batch of rows does to a sheet: which cells of which rows change, and which rows and columns are added. The same
-//! for `.csv` and `.xlsx`, whose modules write it to a file.
+//! for `.csv` and `.xlsx`, whose modules write it to a file. Rows are found in [`super::search`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::row::{Cell, Mode, Row};
-use crate::expr::number;
-
-/// Where a row is: its number in the file, or its position among the added rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
-    Old(u32),
-    New(usize),
-}
-
-/// The rows of a sheet that a batch looks for, found in a single pass.
-#[derive(Default)]
-pub(super) struct Search {
-    sets: Vec<Set>,
-    /// Every value to look for, in any column.
-    words: HashSet<String>,
-}
-
-/// The rows that are looked up by the same columns.
-struct Set {
-    titles: Vec<String>,
-    columns: Vec<u32>,
-    ignore_case: bool,
-    wanted: HashSet<String>,
-    found: HashMap<String, Vec<At>>,
-}
-
-/// How a value is compared: numbers by value, text by its characters. An apostrophe that protects it is ignored.
-fn key(text: &str, ignore_case: bool) -> String {
-    let text = text.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])).unwrap_or(text);
-    match number::canonical(text).filter(|_| number::is_plain(text)) {
-        Some(canonical) => format!("n{canonical}"),
-        None if ignore_case => format!("t{}", text.to_lowercase()),
-        None => format!("t{text}"),
-    }
-}
-
-fn spelled(cell: &Cell) -> String {
-    match cell {
-        Cell::Empty => String::new(),
-        Cell::Text(text) | Cell::Number(text) => text.clone(),
-        Cell::Bool(b) => b.to_string(),
-    }
-}
-
-fn column(header: &[(u32, String)], title: &str) -> Option<u32> {
-    header.iter().find(|(_, h)| h == title.trim()).map(|(c, _)| *c)
-}
-
-/// The values by which a row is looked up; the error names the empty one.
-fn values(row: &Row) -> Result<Vec<String>, String> {
-    let value = |title: &String| {
-        let cell = row.cells.iter().find(|(t, _)| t.trim() == title.trim()).map(|(_, c)| spelled(c)).unwrap_or_default();
-        if cell.is_empty() { Err(format!("the value for {title} is empty, so it cannot identify a row")) } else { Ok(cell) }
-    };
-    row.matching.iter().map(value).collect()
-}
-
-fn joined(values: &[String], ignore_case: bool) -> String {
-    values.iter().map(|v| key(v, ignore_case)).collect::<Vec<_>>().join("\u{1f}")
-}
-
-impl Search {
-    pub(super) fn new<'r>(header: &[(u32, String)], rows: impl Iterator<Item = &'r Row>) -> Self {
-        let mut search = Self::default();
-        for row in rows.filter(|r| r.mode != Mode::Add) {
-            let Some(columns) = row.matching.iter().map(|t| column(header, t)).collect::<Option<Vec<_>>>() else { continue };
-            let Ok(values) = values(row) else { continue };
-            let at = search.sets.iter().position(|s| s.columns == columns && s.ignore_case == row.ignore_case).unwrap_or_else(|| {
-                let (titles, ignore_case) = (row.matching.clone(), row.ignore_case);
-                search.sets.push(Set { titles, columns, ignore_case, wanted: HashSet::new(), found: HashMap::new() });
-                search.sets.len() - 1
-            });
-            search.sets[at].wanted.insert(joined(&values, row.ignore_case));
-            search.words.extend(values.iter().map(|v| key(v, true)));
-        }
-        search
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.sets.is_empty()
-    }
-
-    /// The columns that have to be read.
-    pub(super) fn columns(&self) -> BTreeSet<u32> {
-        self.sets.iter().flat_map(|s| s.columns.iter().copied()).collect()
-    }
-
-    /// Whether a value is looked for in any column; other values can be dropped.
-    pub(super) fn wants(&self, text: &str) -> bool {
-        self.words.contains(&key(text, true))
-    }
-
-    /// Checks one row; returns whether it is one of those looked for.
-    pub(super) fn look(&mut self, row: u32, cell: &dyn Fn(u32) -> Option<String>) -> bool {
-        let mut any = false;
-        for set in &mut self.sets {
-            let values: Option<Vec<String>> = set.columns.iter().map(|c| cell(*c).filter(|t| !t.is_empty())).collect();
-            let Some(key) = values.map(|v| joined(&v, set.ignore_case)) else { continue };
-            if set.wanted.contains(&key) {
-                set.found.entry(key).or_default().push(At::Old(row));
-                any = true;
-            }
-        }
-        any
-    }
-
-    /// A row that was added can be found by later rows of the batch.
-    fn added(&mut self, at: usize, row: &BTreeMap<u32, Cell>) {
-        for set in &mut self.sets {
-            let values: Option<Vec<String>> = set.columns.iter().map(|c| row.get(c).map(spelled).filter(|t| !t.is_empty())).collect();
-            if let Some(key) = values.map(|v| joined(&v, set.ignore_case)) {
-                set.found.entry(key).or_default().push(At::New(at));
-            }
-        }
-    }
-
-    /// The one row that matches, if there is one.
-    fn find(&self, row: &Row, values: &[String], name: &str) -> Result<Option<At>, String> {
-        let key = joined(values, row.ignore_case);
-        let set = self.sets.iter().find(|s| s.titles == row.matching && s.ignore_case == row.ignore_case);
-        let found = set.and_then(|s| s.found.get(&key)).map(Vec::as_slice).unwrap_or_default();
-        match found {
-            [] => Ok(None),
-            [one] => Ok(Some(*one)),
-            [At::Old(a), At::Old(b), ..] => Err(format!("{name} has two rows where {}: rows {a} and {b}", described(row, values))),
-            _ => Err(format!("{name} has two rows where {}", described(row, values))),
-        }
-    }
-}
-
-/// `Email is ada@example.com and Shop is 7`.
-fn described(row: &Row, values: &[String]) -> String {
-    let both = row.matching.iter().zip(values).map(|(title, value)| format!("{title} is {value}"));
-    both.collect::<Vec<_>>().join(" and ")
-}
+use super::date;
+use super::row::{Cell, Mode, NotWritten, Row};
+use super::search::{At, Fit, Search, column, described, spelled, values};
+use crate::expr::moment::moment;
 
 /// What a batch does to one sheet.
 #[derive(Debug, Default, PartialEq)]
@@ -148,130 +16,215 @@ pub(super) struct Changes {
     /// Cells by row and column.
     pub old: BTreeMap<u32, BTreeMap<u32, Cell>>,
     pub new: Vec<BTreeMap<u32, Cell>>,
+    /// The rows of the batch, by their position, that are added.
+    pub added: BTreeSet<usize>,
 }
-
 /// What a planner has to know about a sheet.
 pub(super) struct Sheet<'s> {
     /// The sheet's name in messages.
     pub name: &'s str,
     pub header: Vec<(u32, String)>,
-    /// The last column with any content.
-    pub last_column: u32,
-    /// Cells of found rows that contain a formula.
-    pub formulas: HashMap<u32, Vec<u32>>,
-    /// Converts a value of a row to what a cell of this kind of file can hold. It receives the row because rows of several
-    /// rules are written together, each with its own settings. The result is what is planned, so nothing is added later.
-    pub fit: &'s dyn Fn(&Row, &str, &Cell) -> Result<Cell, String>,
+    /// Where the next new column goes, and the last column that a file of this kind can have.
+    pub next_column: u32,
+    pub most_columns: u32,
+    /// Why a cell must not be changed, if so: `contains a formula; …`.
+    pub locked: &'s dyn Fn(u32, u32) -> Option<String>,
+    /// Other rows, in which the titles may be.
+    pub others: Vec<(u32, Vec<String>)>,
+    pub fit: Fit<'s>,
 }
 
 /// Plans the changes for rows, in order; for each row that cannot be written, the reason.
-pub(super) fn plan(sheet: &mut Sheet, mut search: Search, rows: &[&Row]) -> (Changes, Vec<Option<String>>) {
+pub(super) fn plan(sheet: &mut Sheet, mut search: Search, rows: &[&Row]) -> (Changes, Vec<Option<NotWritten>>) {
     let mut changes = Changes::default();
-    let refused = rows.iter().map(|row| one(sheet, &mut search, row, &mut changes).err()).collect();
+    let refused = rows.iter().enumerate().map(|(n, row)| one(sheet, &mut search, (n, row), &mut changes).err()).collect();
     (changes, refused)
 }
 
-fn one(sheet: &mut Sheet, search: &mut Search, row: &Row, changes: &mut Changes) -> Result<(), String> {
+fn one(sheet: &mut Sheet, search: &mut Search, (number, row): (usize, &Row), changes: &mut Changes) -> Result<(), NotWritten> {
     let name = sheet.name;
-    let unknown = |header: &[(u32, String)], title: &str| {
-        let known: Vec<&str> = header.iter().map(|(_, h)| h.as_str()).collect();
-        format!("{name} has no column `{title}`; it has: {}", known.join(", "))
-    };
-    let mut added = Vec::new();
-    let mut cells = BTreeMap::new();
-    for (title, cell) in &row.cells {
-        let fitting = (sheet.fit)(row, title, cell)?;
-        let at = match column(&sheet.header, title).or_else(|| column(&added, title)) {
-            Some(at) => at,
-            None if row.new_columns => {
-                let at = sheet.last_column + 1 + added.len() as u32;
-                added.push((at, title.trim().to_owned()));
-                at
-            }
-            None => return Err(unknown(&sheet.header, title)),
-        };
-        cells.insert(at, fitting);
-    }
+    let (mut cells, added) = columns_of(sheet, row)?;
     let found = match row.mode {
         Mode::Add => None,
         Mode::Update | Mode::AddOrUpdate => {
-            let values = values(row).map_err(|why| format!("{name}: {why}"))?;
+            let values = values(row, sheet.fit).map_err(|why| format!("{name}: {why}"))?;
             let found = search.find(row, &values, name)?;
             if found.is_none() && row.mode == Mode::Update {
-                return Err(format!("{name} has no row where {}", described(row, &values)));
+                return Err(format!("{name} has no row where {}", described(row, &values)).into());
             }
             found
         }
     };
+    if let Some(at) = found {
+        is_newer(sheet, search, row, &cells, at, changes)?;
+    }
     if let Some(At::Old(at)) = found {
-        let formula = sheet.formulas.get(&at).into_iter().flatten().find(|c| cells.contains_key(c) && !is_matched(row, &sheet.header, **c));
-        if let Some(column) = formula {
-            let title = sheet.header.iter().find(|(c, _)| c == column).map_or("", |(_, t)| t.as_str());
-            return Err(format!(
-                "{name}: the cell under {title} in row {at} contains a formula, which Doorbell does not overwrite; remove the column from the rule"
-            ));
+        // The value by which it was found is already there, as it was originally written.
+        cells.retain(|c, _| !is_matched(row, &sheet.header, *c));
+        let locked = cells.keys().find_map(|c| Some((*c, (sheet.locked)(at, *c)?)));
+        if let Some((column, why)) = locked {
+            let title = sheet.header.iter().find(|(c, _)| *c == column).map_or("", |(_, t)| t.as_str());
+            return Err(format!("{name}: the cell under {title} in row {at} {why}").into());
         }
     }
-    sheet.last_column += added.len() as u32;
+    sheet.next_column += added.len() as u32;
     sheet.header.extend(added.iter().cloned());
     changes.titles.extend(added);
     match found {
         None => {
             search.added(changes.new.len(), &cells);
             changes.new.push(cells);
+            changes.added.insert(number);
         }
-        Some(At::New(at)) => changes.new[at].extend(cells),
-        Some(At::Old(at)) => {
-            // The value by which it was found is already there, as it was originally written.
-            cells.retain(|c, _| !is_matched(row, &sheet.header, *c));
-            changes.old.entry(at).or_default().extend(cells);
+        Some(At::New(at)) => {
+            changes.new[at].extend(cells);
+            changes.added.insert(number);
         }
+        Some(At::Old(at)) => changes.old.entry(at).or_default().extend(cells),
     }
     Ok(())
 }
 
+/// Says that a title is missing, or that it is not where it was looked for.
+pub(super) fn no_column<'t>(
+    name: &str,
+    title: &str,
+    row: &Row,
+    titles: impl Iterator<Item = &'t str>,
+    others: &[(u32, Vec<String>)],
+) -> String {
+    match elsewhere(row, others) {
+        Some(other) => {
+            format!("{name} has no column `{title}` where the titles are expected, but row {other} has it; write `title_row: {other}`")
+        }
+        None => format!("{name} has no column `{title}`; it has: {}", titles.collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// The row that contains all titles that a rule uses, if there is one.
+fn elsewhere(row: &Row, others: &[(u32, Vec<String>)]) -> Option<u32> {
+    let has_all = |titles: &[String]| row.cells.iter().all(|(title, _)| titles.iter().any(|t| t == title.trim()));
+    others.iter().find(|(_, titles)| has_all(titles)).map(|(n, _)| *n)
+}
+
+/// Whether a row is later than the one that it changes, as far as the rule asks for that.
+fn is_newer(sheet: &Sheet, search: &Search, row: &Row, cells: &BTreeMap<u32, Cell>, at: At, changes: &Changes) -> Result<(), NotWritten> {
+    let Some(title) = &row.newer_than else { return Ok(()) };
+    let name = sheet.name;
+    let Some(column) = column(&sheet.header, title).ok().flatten() else { return Ok(()) };
+    let planned = match at {
+        At::Old(at) => changes.old.get(&at),
+        At::New(at) => changes.new.get(at),
+    };
+    let kept = || if let At::Old(at) = at { search.values.get(&(at, column)).cloned() } else { None };
+    let old = planned.and_then(|cells| cells.get(&column)).map(spelled).or_else(kept).unwrap_or_default();
+    let new = cells.get(&column).map(spelled).unwrap_or_default();
+    let (old, new) = (date::unmarked(&old), date::unmarked(&new));
+    if old.is_empty() {
+        return Ok(());
+    }
+    match (moment(old), moment(new)) {
+        (Some(old), Some(new)) if new > old => Ok(()),
+        (Some(_), Some(_)) => {
+            Err(NotWritten::Older(format!("{name}: {title} is {new}, which is not later than {old}, so nothing changes")))
+        }
+        _ => {
+            let wrong = if moment(new).is_none() { new } else { old };
+            let which = if moment(new).is_none() { "new" } else { "current" };
+            Err(format!("{name}: the {which} value of {title}, `{wrong}`, is neither a date nor a number, so it cannot be compared").into())
+        }
+    }
+}
+
+/// Cells by column, and columns to be added with their titles.
+type Columns = (BTreeMap<u32, Cell>, Vec<(u32, String)>);
+
+fn columns_of(sheet: &Sheet, row: &Row) -> Result<Columns, String> {
+    let name = sheet.name;
+    let (mut cells, mut added) = (BTreeMap::new(), Vec::new());
+    for (title, cell) in &row.cells {
+        let fitting = (sheet.fit)(row, title, cell)?;
+        let known = column(&sheet.header, title).and_then(|known| Ok(known.or(column(&added, title)?)));
+        let at = match known.map_err(|why| format!("{name} {why}"))? {
+            Some(at) => at,
+            None => {
+                if !row.new_columns || elsewhere(row, &sheet.others).is_some() {
+                    return Err(no_column(name, title, row, sheet.header.iter().map(|(_, h)| h.as_str()), &sheet.others));
+                }
+                let at = sheet.next_column + added.len() as u32;
+                if at > sheet.most_columns {
+                    let most = sheet.most_columns;
+                    return Err(format!("{name} is full: a sheet has at most {most} columns, so `{title}` cannot be added"));
+                }
+                added.push((at, title.trim().to_owned()));
+                at
+            }
+        };
+        cells.insert(at, fitting);
+    }
+    Ok((cells, added))
+}
+
 fn is_matched(row: &Row, header: &[(u32, String)], at: u32) -> bool {
-    row.matching.iter().any(|title| column(header, title) == Some(at))
+    row.matching.iter().any(|title| column(header, title) == Ok(Some(at)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn row(mode: Mode, matching: &[&str], cells: &[(&str, &str)]) -> Row {
+    fn row(mode: Mode, matching: &[&str], cells: &[(&str, Cell)]) -> Row {
         Row {
-            cells: cells.iter().map(|(t, v)| ((*t).to_owned(), Cell::Text((*v).to_owned()))).collect(),
-            sheet: None,
+            cells: cells.iter().map(|(t, v)| ((*t).to_owned(), v.clone())).collect(),
             guard: true,
             mode,
             matching: matching.iter().map(|t| (*t).to_owned()).collect(),
-            ignore_case: true,
-            new_columns: false,
+            ..Row::default()
         }
+    }
+
+    fn text(text: &str) -> Cell {
+        Cell::Text(text.to_owned())
+    }
+
+    fn number(number: &str) -> Cell {
+        Cell::Number(number.to_owned())
+    }
+
+    fn fit(_: &Row, _: &str, cell: &Cell) -> Result<Cell, String> {
+        Ok(cell.clone())
+    }
+
+    fn sheet(header: &[&str]) -> Sheet<'static> {
+        let header: Vec<(u32, String)> = (1..).zip(header.iter().map(|t| (*t).to_owned())).collect();
+        let next_column = header.len() as u32 + 1;
+        Sheet { name: "c.csv", header, next_column, most_columns: 16_384, locked: &|_, _| None, others: Vec::new(), fit: &fit }
     }
 
     #[test]
     fn rows_are_found_changed_and_added_in_order_or_rejected_with_the_reason() {
-        let header = vec![(1, "Email".to_owned()), (2, "Name".to_owned())];
+        let mut sheet = sheet(&["Email", "Name"]);
+        let with = |mode: Mode, email: &str, name: &str| Row {
+            ignore_case: true,
+            ..row(mode, &["Email"], &[("Email", text(email)), ("Name", text(name))])
+        };
         let rows = [
-            row(Mode::AddOrUpdate, &["Email"], &[("Email", "ADA@x"), ("Name", "Ada")]),
-            row(Mode::AddOrUpdate, &["Email"], &[("Email", "bob@x"), ("Name", "Bob")]),
-            row(Mode::AddOrUpdate, &["Email"], &[("Email", "bob@x"), ("Name", "Robert")]),
-            row(Mode::Update, &["Email"], &[("Email", "eve@x"), ("Name", "Eve")]),
-            row(Mode::Update, &["Email"], &[("Email", "two@x"), ("Name", "Two")]),
-            row(Mode::Update, &["Email"], &[("Email", ""), ("Name", "Nobody")]),
+            with(Mode::AddOrUpdate, "ADA@x", "Ada"),
+            with(Mode::AddOrUpdate, "bob@x", "Bob"),
+            with(Mode::AddOrUpdate, "bob@x", "Robert"),
+            with(Mode::Update, "eve@x", "Eve"),
+            with(Mode::Update, "two@x", "Two"),
+            with(Mode::Update, "", "Nobody"),
         ];
-        let mut search = Search::new(&header, rows.iter());
+        let mut search = Search::new(&sheet.header, rows.iter(), &fit);
         for (n, email) in [(2, "ada@x"), (3, "two@x"), (4, "two@x"), (5, "other@x")] {
             search.look(n, &|_| Some(email.to_owned()));
         }
-        let fit = |_: &Row, _: &str, cell: &Cell| Ok(cell.clone());
-        let mut sheet = Sheet { name: "c.csv", header, last_column: 2, formulas: HashMap::new(), fit: &fit };
         let (changes, refused) = plan(&mut sheet, search, &rows.iter().collect::<Vec<_>>());
-        assert_eq!(changes.old, BTreeMap::from([(2, BTreeMap::from([(2, Cell::Text("Ada".into()))]))]));
-        assert_eq!(changes.new.len(), 1);
-        assert_eq!(changes.new[0][&2], Cell::Text("Robert".into()));
-        let refused: Vec<&str> = refused.iter().flatten().map(String::as_str).collect();
+        assert_eq!(changes.old, BTreeMap::from([(2, BTreeMap::from([(2, text("Ada"))]))]));
+        assert_eq!((changes.new.len(), changes.added), (1, BTreeSet::from([1, 2])));
+        assert_eq!(changes.new[0][&2], text("Robert"));
+        let refused: Vec<NotWritten> = refused.into_iter().flatten().collect();
         assert_eq!(
             refused,
             [
@@ -279,6 +232,78 @@ mod tests {
                 "c.csv has two rows where Email is two@x: rows 3 and 4",
                 "c.csv: the value for Email is empty, so it cannot identify a row",
             ]
+            .map(|why| NotWritten::Refused(why.to_owned()))
         );
+    }
+
+    /// The value that is looked for, the cell, and whether they are the same.
+    #[test]
+    fn text_matches_character_by_character_and_a_number_by_its_value() {
+        for (wanted, cell, is_same) in [
+            (text("007"), text("7"), false),
+            (text("1.10"), text("1.1"), false),
+            (text("00123"), number("123"), false),
+            (number("123"), text("00123"), false),
+            (text("5.0"), number("5"), false),
+            (text("5"), number("5"), true),
+            (text("5"), number("5.0"), true),
+            (number("5"), text("5"), true),
+            (number("5.0"), number("5"), true),
+            (number("1E5"), number("100000"), true),
+            (number("19.99"), number("19.989999999999998"), true),
+            (number("1.1"), number("1.1000000000000001"), true),
+            (number("19.99"), number("19.98"), false),
+            (text("12345678901234567890"), text("12345678901234567890"), true),
+            (text("12345678901234567890"), number("12345678901234567891"), false),
+            (text("a"), text("A"), false),
+            (text("'=1"), text("=1"), true),
+            (text("true"), Cell::Bool(true), true),
+            (text("2026-05-01"), text("2026-05-01"), true),
+            (text("2026-05-01T00:00:00Z"), text("2026-05-01"), false),
+        ] {
+            let rows = [row(Mode::Update, &["Id"], &[("Id", wanted.clone()), ("Name", text("x"))])];
+            let mut sheet = sheet(&["Id", "Name"]);
+            let mut search = Search::new(&sheet.header, rows.iter(), &fit);
+            search.look(2, &|_| Some(spelled(&cell)));
+            let (changes, _) = plan(&mut sheet, search, &[&rows[0]]);
+            assert_eq!(changes.old.contains_key(&2), is_same, "{wanted:?} {cell:?}");
+        }
+    }
+
+    #[test]
+    fn a_date_in_a_cell_matches_every_spelling_of_it() {
+        for (wanted, is_same) in [
+            ("2026-05-01", true),
+            ("2026-05-01T00:00:00Z", true),
+            ("2026-05-01 00:00", true),
+            ("2026-05-01T10:30:00+02:00", false),
+            ("2026-05-02", false),
+            ("46143", false),
+        ] {
+            let rows = [row(Mode::Update, &["Day"], &[("Day", text(wanted)), ("Name", text("x"))])];
+            let mut sheet = sheet(&["Day", "Name"]);
+            let mut search = Search::new(&sheet.header, rows.iter(), &fit);
+            search.look(2, &|_| date::of_number(46_143.0, false));
+            let (changes, _) = plan(&mut sheet, search, &[&rows[0]]);
+            assert_eq!(changes.old.contains_key(&2), is_same, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_title_that_two_columns_have_is_rejected_only_where_it_is_used() {
+        let rows = [row(Mode::Add, &[], &[("Name", text("x"))]), row(Mode::Add, &[], &[("Total", text("1"))])];
+        let mut sheet = sheet(&["Name", "Name", "Total"]);
+        let (changes, refused) = plan(&mut sheet, Search::default(), &rows.iter().collect::<Vec<_>>());
+        let why = "c.csv has two columns with the title `Name`, columns 1 and 2; give each of them its own title";
+        assert_eq!((changes.new.len(), refused), (1, vec![Some(why.to_owned().into()), None]));
+    }
+
+    #[test]
+    fn no_column_is_added_after_the_last_one_that_a_file_can_have() {
+        let rows = [Row { new_columns: true, ..row(Mode::Add, &[], &[("Id", text("x")), ("New", text("1"))]) }];
+        let mut sheet = Sheet { most_columns: 1, ..sheet(&["Id"]) };
+        let (changes, refused) = plan(&mut sheet, Search::default(), &[&rows[0]]);
+        let why = "c.csv is full: a sheet has at most 1 columns, so `New` cannot be added";
+        assert_eq!((changes, refused), (Changes::default(), vec![Some(why.to_owned().into())]));
     }
 }

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::append::read_file;
 use super::content::Content;
-use super::row::{Cell, Mode, Row};
+use super::row::{Cell, Mode, Row, title};
+use super::search::{is_exact, plain};
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Action, Effect, EffectView, Kind, Performing};
 use crate::action::world::World;
@@ -26,6 +27,8 @@ use crate::yaml::fields::Fields;
 
 pub struct SheetRow;
 
+/// The last row that can contain titles.
+const MAX_TITLE_ROW: u64 = 1_000_000;
 /// The valid file names of a spreadsheet.
 const KINDS: [&str; 3] = [".csv", ".tsv", ".xlsx"];
 
@@ -42,7 +45,13 @@ impl Kind for SheetRow {
     fn keys(&self) -> &'static [Word] {
         &[
             Word { name: "columns", shape: Shape::Map, does: "the values, by column title" },
-            Word { name: "sheet", shape: Shape::Text, does: "the sheet of a workbook; the first one by default" },
+            Word { name: "sheet", shape: Shape::Text, does: "the sheet of a workbook; the first visible one by default" },
+            Word { name: "new_sheet", shape: Shape::One(&["add"]), does: "`add` adds the sheet if it does not exist" },
+            Word {
+                name: "title_row",
+                shape: Shape::Whole(1, 1_000_000),
+                does: "the row that contains the titles; the first one that is not empty by default",
+            },
             Word {
                 name: "formulas",
                 shape: Shape::One(&["allow"]),
@@ -51,7 +60,9 @@ impl Kind for SheetRow {
             Word { name: "new_columns", shape: Shape::One(&["add"]), does: "`add` adds missing columns at the end" },
             Word { name: "match", shape: Shape::List, does: "the column or columns that identify the row" },
             Word { name: "ignore_case", shape: Shape::Flag, does: "whether `match:` ignores the difference between upper and lower case" },
+            Word { name: "newer_than", shape: Shape::Text, does: "the column whose new value must be later for the row to change" },
             Word { name: "skip_missing", shape: Shape::Flag, does: "whether a cell keeps its value if its field is missing" },
+            Word { name: "skip_empty", shape: Shape::Flag, does: "whether a cell keeps its value if its field is missing, null or \"\"" },
         ]
     }
     fn expected(&self) -> &'static [Word] {
@@ -68,6 +79,7 @@ impl Kind for SheetRow {
         let item = fields.must(verb)?;
         if item.text().is_some_and(|t| t.starts_with("https://docs.google.com/")) {
             item.problem("Google Sheets is not available yet").label("write to an .xlsx or .csv file").add();
+            fields.rest();
             return None;
         }
         let file = read_file(&item, known);
@@ -75,7 +87,7 @@ impl Kind for SheetRow {
         if let Some(name) = &named
             && !KINDS.iter().any(|k| name.to_ascii_lowercase().ends_with(k))
         {
-            let fix = match name.to_ascii_lowercase().ends_with(".xls") || name.to_ascii_lowercase().ends_with(".ods") {
+            let fix = match [".xls", ".xlsm", ".xlsb", ".ods"].iter().any(|kind| name.to_ascii_lowercase().ends_with(kind)) {
                 true => "save it as .xlsx and write that name".to_owned(),
                 false => format!("write {name}.xlsx or {name}.csv"),
             };
@@ -90,6 +102,11 @@ impl Kind for SheetRow {
             }
             None => None,
         };
+        let new_sheet = read_word(fields, "new_sheet", "add");
+        if sheet.is_none() && new_sheet == Some(true) {
+            fields.key("new_sheet").problem("`new_sheet` adds the sheet that `sheet` names").label("write `sheet: Orders`, too").add();
+        }
+        let title_row = fields.may("title_row").map(|row| row.whole(1, MAX_TITLE_ROW).and_then(|row| u32::try_from(row).ok()));
         let formulas = read_word(fields, "formulas", "allow");
         let new_columns = read_word(fields, "new_columns", "add");
         let columns = fields.must("columns")?;
@@ -99,7 +116,7 @@ impl Kind for SheetRow {
                 Node::List(_) | Node::Map(_) => {
                     value.problem("a cell holds one value").label("write text or {{ a field }}; {{ join … }} turns a list into text").add();
                 }
-                _ => cells.push((name, Data::read(&value, Destination::Plain, known))),
+                _ => cells.push((title(&name), Data::read(&value, Destination::Plain, known))),
             }
         }
         if cells.is_empty() {
@@ -112,11 +129,23 @@ impl Kind for SheetRow {
             _ => Mode::Add,
         };
         let matching = read_match(fields, verb, mode, &cells)?;
-        let ignore_case = matching_flag(fields, "ignore_case", mode)?;
-        let skip_missing = matching_flag(fields, "skip_missing", mode)?;
+        let ignore_case = matching_flag(fields, "ignore_case", mode);
+        let skip_missing = matching_flag(fields, "skip_missing", mode);
+        let skip_empty = matching_flag(fields, "skip_empty", mode);
+        let newer_than = read_newer_than(fields, mode, &cells);
         let cells = cells.into_iter().map(|(n, d)| Some((n, d?))).collect::<Option<Vec<_>>>()?;
-        let (guard, new_columns) = (!formulas?, new_columns?);
-        Some(Box::new(Writing { verb, file: file?, sheet, cells, guard, mode, matching, ignore_case, skip_missing, new_columns }))
+        let row = Row {
+            guard: !formulas?,
+            mode,
+            matching,
+            ignore_case: ignore_case?,
+            new_columns: new_columns?,
+            new_sheet: new_sheet?,
+            title_row: title_row.map_or(Some(None), |row| row.map(Some))?,
+            newer_than: newer_than?,
+            ..Row::default()
+        };
+        Some(Box::new(Writing { verb, file: file?, sheet, cells, skip_missing: skip_missing?, skip_empty: skip_empty?, row }))
     }
 }
 
@@ -164,7 +193,7 @@ fn read_match(fields: &mut Fields, verb: &str, mode: Mode, cells: &[(String, Opt
     }
     for one in item.one_or_many() {
         let title = one.text()?;
-        if !cells.iter().any(|(t, _)| t.trim() == title.trim()) {
+        if !cells.iter().any(|(t, _)| *t == self::title(&title)) {
             let near = nearest(&title, cells.iter().map(|(t, _)| t.as_str()));
             let label = near.map_or_else(
                 || format!("write {title} under `columns:` as well, with the value to look for"),
@@ -173,9 +202,25 @@ fn read_match(fields: &mut Fields, verb: &str, mode: Mode, cells: &[(String, Opt
             one.problem(format!("the column `{title}` has no value here, so it cannot identify a row")).label(label).add();
             return None;
         }
-        titles.push(title);
+        titles.push(self::title(&title));
     }
     Some(titles)
+}
+
+/// `newer_than:` - the column that says which of two versions of a row is the later one.
+fn read_newer_than(fields: &mut Fields, mode: Mode, cells: &[(String, Option<Data>)]) -> Option<Option<String>> {
+    let Some(item) = fields.may("newer_than") else { return Some(None) };
+    let title = item.text()?;
+    if mode == Mode::Add {
+        item.problem("`newer_than` can only be used with `update_row` and `add_or_update_row`").at_key().label("remove it").add();
+        return None;
+    }
+    if !cells.iter().any(|(t, _)| *t == self::title(&title)) {
+        let label = format!("write {title} under `columns:` as well, with the new value");
+        item.problem(format!("the column `{title}` has no value here, so it cannot be compared")).label(label).add();
+        return None;
+    }
+    Some(Some(self::title(&title)))
 }
 
 fn matching_flag(fields: &mut Fields, key: &'static str, mode: Mode) -> Option<bool> {
@@ -192,13 +237,12 @@ struct Writing {
     file: Template,
     sheet: Option<Template>,
     cells: Vec<(String, Data)>,
-    guard: bool,
-    mode: Mode,
-    matching: Vec<String>,
-    ignore_case: bool,
     /// A cell whose field is missing is left unchanged.
     skip_missing: bool,
-    new_columns: bool,
+    /// The same if its field is missing, null or "".
+    skip_empty: bool,
+    /// The row without its cells.
+    row: Row,
 }
 
 impl Action for Writing {
@@ -212,10 +256,15 @@ impl Action for Writing {
         let mut cells = Vec::with_capacity(self.cells.len());
         let missing = |field: &Field| matches!(field.find(scope), Ok(Found::Missing));
         for (name, data) in &self.cells {
-            if self.skip_missing && !self.matching.contains(name) && data.fields().into_iter().any(missing) {
+            let can_skip = !self.row.matching.contains(name);
+            if can_skip && (self.skip_missing || self.skip_empty) && data.fields().into_iter().any(missing) {
                 continue;
             }
-            let cell = match data.value(scope)? {
+            let value = data.value(scope)?;
+            if can_skip && self.skip_empty && (value.is_null() || value.as_str() == Some("")) {
+                continue;
+            }
+            let cell = match value {
                 Value::Null => Cell::Empty,
                 Value::Bool(b) => Cell::Bool(b),
                 Value::Number(n) => Cell::Number(n.to_string()),
@@ -234,15 +283,7 @@ impl Action for Writing {
             };
             cells.push((name.clone(), cell));
         }
-        let row = Row {
-            cells,
-            sheet,
-            guard: self.guard,
-            mode: self.mode,
-            matching: self.matching.clone(),
-            ignore_case: self.ignore_case,
-            new_columns: self.new_columns,
-        };
+        let row = Row { cells, sheet, ..self.row.clone() };
         Ok(Box::new(Written { verb: self.verb, file, row }))
     }
 }
@@ -271,11 +312,14 @@ impl fmt::Display for Written {
         if !self.row.matching.is_empty() {
             write!(f, "  (row matched by {})", self.row.matching.join(" and "))?;
         }
+        let is_workbook = self.file.to_ascii_lowercase().ends_with(".xlsx");
         for (name, cell) in &self.row.cells {
             let value = value_of(cell);
-            let shown = match &value {
-                Value::Null => "(empty)".into(),
-                other => spell(other).unwrap_or_default(),
+            let shown = match (cell, &value) {
+                (_, Value::Null) => "(empty)".into(),
+                // A workbook stores the value of a number, but not how it was spelled.
+                (Cell::Number(n), _) if is_workbook && is_exact(n) => plain(n).into(),
+                (_, other) => spell(other).unwrap_or_default(),
             };
             write!(f, "\n{name}: {shown}")?;
         }

@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::batch::{self, Known, Prepared, Verdict};
 use super::content::Content;
 use super::folder::{Output, Unwritten};
+use super::row::NotWritten;
 use crate::action::attempt_context::AttemptContext;
 use crate::disk::error_sentence;
 use crate::model::intent::Intent;
@@ -216,7 +217,8 @@ impl Writer {
             let _ = outcome.send(match &written {
                 Ok(refused) => match &refused[n] {
                     None => done(&receipt),
-                    Some(why) => Outcome::failed(why.clone()),
+                    Some(NotWritten::Refused(why)) => Outcome::failed(why.clone()),
+                    Some(NotWritten::Older(why)) => Outcome::Done(Success { said: why.clone(), ..Success::default() }),
                 },
                 Err(Unwritten::Again(why)) => {
                     Outcome::Retry { why: format!("{}: {why}", self.name), not_before: None, status: None, receipt: Some(receipt.clone()) }
@@ -240,7 +242,7 @@ impl Writer {
     }
 
     /// Writes a batch. Returns for each of its jobs why it is not part of the batch.
-    async fn write(&mut self, contents: Vec<Content>, contexts: Vec<AttemptContext>) -> Result<Vec<Option<String>>, Unwritten> {
+    async fn write(&mut self, contents: Vec<Content>, contexts: Vec<AttemptContext>) -> Result<Vec<Option<NotWritten>>, Unwritten> {
         let (path, name, known) = (self.path.clone(), self.name.clone(), self.known.take());
         let output = self.inner.output.clone();
         let prepared = tokio::task::spawn_blocking(move || {

@@ -117,8 +117,7 @@ pub(super) fn saved_of(sql: &Connection, run: &mut Run) -> Sql<()> {
 }
 
 /// The size in bytes of a waiting run and its event; what encryption adds to a body does not count.
-pub(super) const SIZE: &str =
-    "coalesce(octet_length(e.body) - CASE substr(e.headers, 1, 1) WHEN '~' THEN 45 ELSE 0 END, 0) + (SELECT coalesce(sum(octet_length(s.value)), 0) FROM saved s WHERE s.run = p.id)";
+pub(super) const SIZE: &str = "coalesce(octet_length(e.body) - CASE substr(e.headers, 1, 1) WHEN '~' THEN 45 ELSE 0 END, 0) + (SELECT coalesce(sum(octet_length(s.value)), 0) FROM saved s WHERE s.run = p.id)";
 
 /// The columns for `read_unread`.
 // The headers show whether the event is sealed: a sender cannot make them begin with the mark.

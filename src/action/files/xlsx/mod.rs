@@ -1,6 +1,13 @@
 //! Workbooks (`.xlsx`): a package of XML parts, some of which are sheets.
 
+mod formula;
+mod new_sheet;
 mod package;
+mod plan;
+mod sheets;
+mod stale;
+mod styles;
+mod tables;
 pub(super) mod workbook;
 mod worksheet;
 mod xml_reader;

@@ -18,7 +18,7 @@ pub(super) const MAX_PART: u64 = 2 << 30;
 pub(super) const WORKBOOK: &str = "xl/workbook.xml";
 pub(super) const CHAIN: &str = "xl/calcChain.xml";
 pub(super) const CUSTOM: &str = "docProps/custom.xml";
-const TYPES: &str = "[Content_Types].xml";
+pub(super) const TYPES: &str = "[Content_Types].xml";
 const RELS: &str = "_rels/.rels";
 /// The document property that contains the last batch's id.
 const PROPERTY: &str = "DoorbellBatch";
@@ -218,18 +218,18 @@ fn property(p: &str, pid: u32, batch: &str) -> String {
     )
 }
 
-/// A part with elements appended to its root; they get the same prefix as the root.
-fn with_last(xml: &str, root: &str, added: impl Fn(&str) -> String) -> Result<String, Unwritten> {
+/// A part with content appended to this element, which is its root or in it; the content gets the same prefix.
+pub(super) fn with_last(xml: &str, element: &str, added: impl Fn(&str) -> String) -> Result<String, Unwritten> {
     let mut is_there = false;
     let new = rewrite(xml, |xml, at| {
-        if at.ends() && xml.depth() == 0 && xml.local() == root {
+        if at.ends() && xml.depth() <= 1 && xml.local() == element {
             is_there = true;
             xml.append(&added(xml.prefix()))?;
         }
         Ok(())
     });
     let new = new.map_err(damaged)?;
-    if is_there { Ok(new) } else { Err(damaged(format!("<{root}> is missing"))) }
+    if is_there { Ok(new) } else { Err(damaged(format!("<{element}> is missing"))) }
 }
 
 const XML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n";

@@ -2,8 +2,12 @@
 
 use std::borrow::Cow;
 
+/// The maximum number of columns and rows of a sheet.
+pub(crate) const MAX_COLUMNS: u32 = 16_384;
+pub(crate) const MAX_ROWS: u32 = 1_048_576;
+
 /// `C` for 3.
-pub(super) fn letters(mut column: u32) -> String {
+pub(crate) fn letters(mut column: u32) -> String {
     let mut out = Vec::new();
     while column > 0 {
         column -= 1;
@@ -15,12 +19,12 @@ pub(super) fn letters(mut column: u32) -> String {
 }
 
 /// Column and row of `C7`, with or without dollar signs.
-pub(super) fn at_cell(name: &str) -> Option<(u32, u32)> {
+pub(crate) fn at_cell(name: &str) -> Option<(u32, u32)> {
     let name = if name.contains('$') { name.replace('$', "").into() } else { Cow::Borrowed(name) };
     let digits = name.find(|c: char| c.is_ascii_digit())?;
     let column = name[..digits]
         .bytes()
-        .try_fold(0u32, |n, b| b.is_ascii_uppercase().then(|| n * 26 + u32::from(b - b'A') + 1).filter(|c| *c <= 16_384))?;
+        .try_fold(0u32, |n, b| b.is_ascii_uppercase().then(|| n * 26 + u32::from(b - b'A') + 1).filter(|c| *c <= MAX_COLUMNS))?;
     Some((column, name[digits..].parse().ok().filter(|row| *row > 0)?))
 }
 
