@@ -5,8 +5,10 @@
 //! immediately costs one row. Runs of one `lane` are executed one at a time; `once` holds the used `once_per` values.
 
 use rusqlite::Connection;
+use rusqlite::functions::{Context, FunctionFlags};
 
 use super::failures::error;
+use crate::model::hash::hash;
 use crate::store::contract::{Error, Result};
 
 /// The migration of every version, in order. Never edit a released one; add another.
@@ -110,9 +112,10 @@ ALTER TABLE answer ADD COLUMN sealed TEXT;
     "
 ALTER TABLE delivery ADD COLUMN request TEXT;
 ",
-    // How a store recognises its data key.
+    // How a store recognises its data key. Ids of deliveries are stored as hashes.
     "
 CREATE TABLE sealing (sample TEXT NOT NULL) STRICT;
+UPDATE delivery SET key = hashed(key);
 ",
 ];
 
@@ -126,6 +129,8 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
             false,
         ));
     }
+    let hashed = |call: &Context| Ok(hash(call.get_raw(0).as_bytes()?));
+    connection.create_scalar_function("hashed", 1, FunctionFlags::SQLITE_UTF8, hashed).map_err(error)?;
     for (n, change) in MIGRATIONS.iter().enumerate().skip(version) {
         let change = format!("BEGIN; {change} PRAGMA user_version = {}; COMMIT;", n + 1);
         connection.execute_batch(&change).map_err(error)?;
