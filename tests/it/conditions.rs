@@ -152,3 +152,35 @@ fn before_and_after_read_the_same_dates_as_templates_and_guess_nothing() {
     let german = "set: { day: \"{{ parse_date body.german '%d.%m.%Y' }}\" }\nif: { day: { after: 2026-03-13, before: 2026-03-15 } }";
     assert!(try_rule(german, body).contains("✓ A  would run"));
 }
+
+#[test]
+fn a_table_of_words_gives_a_word_for_each_value() {
+    let word = |table: &str, body: &str| {
+        let setup = Setup::with(&format!(
+            "webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    set: {{ label: {table} }}\n    then:\n      - log: \"{{{{ label }}}}\"\n"
+        ));
+        setup.write("body.json", body);
+        setup.printed(&["try", "body.json", "--path", "/a"])
+    };
+    let table = r#"{ of: body.status, map: { paid: Bezahlt, 7: seven, true: "yes", "": none, own: "{{ upper body.name }}" }, else: "?" }"#;
+    for (body, expected) in [
+        (r#"{"status": "paid"}"#, "Bezahlt"),
+        (r#"{"status": 7.0}"#, "seven"),
+        (r#"{"status": "7"}"#, "seven"),
+        (r#"{"status": true}"#, "yes"),
+        (r#"{"status": ""}"#, "none"),
+        (r#"{"status": "own", "name": "ada"}"#, "ADA"),
+        (r#"{"status": "PAID"}"#, "?"),
+        (r#"{"status": ["paid"]}"#, "?"),
+        ("{}", "?"),
+    ] {
+        let said = word(table, body);
+        assert!(said.contains(&format!("log  {expected}\n")), "{body}: {said}");
+    }
+    let strict = r#"{ of: "{{ lower body.status }}", map: { paid: Bezahlt } }"#;
+    assert!(word(strict, r#"{"status": "PAID"}"#).contains("log  Bezahlt\n"));
+    let said = word(strict, r#"{"status": "open"}"#);
+    assert!(said.contains("`label` cannot be computed: the table has no entry for `open` and no `else:`"), "{said}");
+    let said = word("{ of: body.stauts, map: { paid: Bezahlt } }", r#"{"status": "open"}"#);
+    assert!(said.contains("there is no body.stauts in this request; there is `status`"), "{said}");
+}

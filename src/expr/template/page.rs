@@ -4,6 +4,7 @@
 //! no escaping is safe for every value, so a value there is a problem when rules are loaded. A link that is a value must
 //! lead to a page: browsers run `javascript:` links.
 
+use super::html::refused_scheme;
 use super::piece::{Piece, What};
 use crate::yaml::fields::Item;
 
@@ -11,6 +12,9 @@ use crate::yaml::fields::Item;
 const LINKS: [&str; 10] = ["href", "src", "action", "formaction", "poster", "data", "cite", "background", "ping", "xlink:href"];
 /// Elements whose content is not HTML.
 const FOREIGN: [&str; 7] = ["script", "style", "iframe", "noembed", "noframes", "xmp", "plaintext"];
+/// Stands for a value in what was read of a link.
+const VALUE: char = '\u{1}';
+
 /// A position in a page.
 #[derive(Debug, Clone, PartialEq)]
 enum Place {
@@ -123,11 +127,8 @@ impl Page {
             Place::Text => Ok(false),
             Place::Quoted(_) if self.attribute.starts_with("on") || self.attribute == "srcdoc" => Err("an attribute that browsers execute"),
             Place::Quoted(_) if self.attribute == "style" => Err("a style"),
-            Place::Quoted(_) => {
-                let begins = self.behind.trim().is_empty();
-                self.behind.push('x');
-                Ok(begins && LINKS.contains(&self.attribute.as_str()))
-            }
+            Place::Quoted(_) if LINKS.contains(&self.attribute.as_str()) => self.link(),
+            Place::Quoted(_) => Ok(false),
             Place::Equals | Place::Unquoted => {
                 self.place = Place::Unquoted;
                 Err("an attribute without quotes")
@@ -136,6 +137,19 @@ impl Page {
             Place::Comment => Err("a comment"),
             Place::Foreign if self.tag == "style" => Err("a style"),
             Place::Foreign => Err("a script"),
+        }
+    }
+
+    /// A value in a link. Only its beginning decides where it leads, and a beginning must not be put together from values.
+    fn link(&mut self) -> Result<bool, &'static str> {
+        let before = self.behind.trim_start().to_owned();
+        self.behind.push(VALUE);
+        match before.strip_prefix(VALUE) {
+            Some(behind) if !behind.split([':', VALUE]).next().is_some_and(|text| text.contains(['/', '?', '#'])) => {
+                Err("a link that begins with another value")
+            }
+            None if refused_scheme(&before.replace(VALUE, "")).is_some() => Err("a script"),
+            _ => Ok(before.is_empty()),
         }
     }
 
@@ -171,6 +185,7 @@ fn wrong(place: &str, source: &str, what: &What, item: &Item) {
     };
     let label = match place {
         "an attribute without quotes" => "put it in quotes: name='{{ … }}'".to_owned(),
+        "a link that begins with another value" => "use one value for the whole link, or write `/`, `?` or `#` behind the first".to_owned(),
         "a script" => format!("put it into the page, such as <p data-value='{{{{ {shown} }}}}'>, and let the script read it there"),
         _ => "put it between tags, or in a quoted attribute".to_owned(),
     };
@@ -206,7 +221,12 @@ mod tests {
         for text in ["<a href=\"", "<A HREF = ' ", "<img alt='x' src='"] {
             assert_eq!(behind(text), Ok(true), "{text}");
         }
-        assert_eq!(behind("<a href='https://example.com/?q="), Ok(false));
+        for link in ["https://example.com/?q=", "/x?a=", "\u{1}/", "\u{1}?a=\u{1}&b=", "page-"] {
+            assert_eq!(behind(&format!("<a href='{link}")), Ok(false), "{link}");
+        }
+        for link in ["\u{1}", "\u{1}:", "\u{1}://\u{1}/", "\u{1}\u{1}/", " \u{1}x"] {
+            assert_eq!(behind(&format!("<a href='{link}")), Err("a link that begins with another value"), "{link}");
+        }
         for (text, place) in [
             ("<a href=", "an attribute without quotes"),
             ("<a href=x", "an attribute without quotes"),
@@ -218,6 +238,7 @@ mod tests {
             ("<SCRIPT>let a = '", "a script"),
             ("<script src='/a.js'>", "a script"),
             ("<!-- ", "a comment"),
+            ("<a href='javascript:f(", "a script"),
         ] {
             assert_eq!(behind(text), Err(place), "{text}");
         }
