@@ -98,8 +98,8 @@ fn read_body_as(fields: &mut Fields, known: &Names, headers: &Headers) -> Option
             }
             Some(Body::Json(data))
         }
-        (_, Some(text), _) => read_text(&text, known, kind).map(Body::Text),
-        (.., Some(xml)) => Template::read(&xml, Destination::Xml, known).map(Body::Xml),
+        (_, Some(text), _) => read_text(&text, Destination::Plain, kind, known).map(Body::Text),
+        (.., Some(xml)) => read_text(&xml, Destination::Xml, kind, known).map(Body::Xml),
         _ => Some(Body::Nothing),
     }
 }
@@ -115,23 +115,22 @@ fn markup(content_type: &str) -> Destination {
     }
 }
 
-/// Reads `text:`. Whether values in it must be escaped has to be known when rules are loaded.
-fn read_text(item: &Item, known: &Names, kind: Option<&Template>) -> Option<Template> {
-    let Some(kind) = kind else { return Template::read(item, Destination::Plain, known) };
-    match kind.fixed() {
-        Some(kind) => Template::read(item, markup(kind), known),
-        None => {
-            let text = Template::read(item, Destination::Plain, known)?;
-            if text.fixed().is_none() {
-                item.problem("how values are made safe here depends on the Content-Type, which is a template")
-                    .at_key()
-                    .label("write the Content-Type without {{ }}")
-                    .add();
-                return None;
-            }
-            Some(text)
-        }
+/// Reads `text:` or `xml:`. How values in it are made safe has to be known when rules are loaded.
+fn read_text(item: &Item, place: Destination, kind: Option<&Template>, known: &Names) -> Option<Template> {
+    let Some(kind) = kind else { return Template::read(item, place, known) };
+    if let Some(kind) = kind.fixed() {
+        let place = if markup(kind) == Destination::Plain { place } else { markup(kind) };
+        return Template::read(item, place, known);
     }
+    let text = Template::read(item, place, known)?;
+    if text.fixed().is_none() {
+        item.problem("how values are made safe here depends on the Content-Type, which is a template")
+            .at_key()
+            .label("write the Content-Type without {{ }}")
+            .add();
+        return None;
+    }
+    Some(text)
 }
 
 struct Reply {

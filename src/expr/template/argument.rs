@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::format::{self, BadFormat};
 use super::pattern::pattern;
 use super::zone::zone;
-use crate::expr::comparison::spelled;
+use crate::expr::comparison::{compare, spelled};
 use crate::expr::field::ROOTS;
 use crate::expr::moment::{instead_of, when};
 use crate::text::nearest::nearest;
@@ -21,6 +21,8 @@ pub(super) enum Wants {
     Maybe,
     List,
     Number,
+    /// A number to compare with, however long.
+    Comparable,
     /// A number other than 0.
     Divisor,
     /// A whole number from the first to the second.
@@ -93,6 +95,11 @@ impl Wants {
             Wants::List if value.is_null() => Ok(()),
             Wants::List => misfit(format!("a list is needed here, not {}", shown(value)), named(&text)),
             Wants::Number => number(value, &text).map(|_| ()),
+            Wants::Comparable if compare(value, value).is_some() => Ok(()),
+            Wants::Comparable => misfit(
+                format!("a number is needed here, not {}", shown(value)),
+                named(&text).or_else(|| when(&text).map(|_| "compare dates with `before` and `after`, under `if:`".to_owned())),
+            ),
             Wants::Divisor if number(value, &text)?.is_zero() => misfit("a number cannot be divided by 0", None),
             Wants::Divisor => Ok(()),
             Wants::Whole(least, most) => match text.trim().parse::<i64>() {

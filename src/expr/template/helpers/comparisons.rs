@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 
 use crate::expr::comparison::{compare, is_truthy, same};
+use crate::expr::template::argument::Wants;
 use crate::expr::template::charge::charge;
 use crate::expr::template::helper::{Given, Helper};
 
@@ -39,7 +40,7 @@ pub(crate) const HELPERS: &[Helper] = &[
         does: "whether the first number is greater than the second",
         example: ("{{#if (gt body.amount 1000)}}big{{/if}}", "big"),
         takes: 2..=2,
-        wants: &[],
+        wants: &[Wants::Comparable; 2],
         seeded: false,
         run: |a| ordered(a, &[Ordering::Greater]),
     },
@@ -49,7 +50,7 @@ pub(crate) const HELPERS: &[Helper] = &[
         does: "whether the first number is at least the second",
         example: ("{{#if (gte body.zip 7)}}yes{{/if}}", "yes"),
         takes: 2..=2,
-        wants: &[],
+        wants: &[Wants::Comparable; 2],
         seeded: false,
         run: |a| ordered(a, &[Ordering::Greater, Ordering::Equal]),
     },
@@ -59,7 +60,7 @@ pub(crate) const HELPERS: &[Helper] = &[
         does: "whether the first number is less than the second",
         example: ("{{#if (lt body.zip 7)}}yes{{else}}no{{/if}}", "no"),
         takes: 2..=2,
-        wants: &[],
+        wants: &[Wants::Comparable; 2],
         seeded: false,
         run: |a| ordered(a, &[Ordering::Less]),
     },
@@ -69,7 +70,7 @@ pub(crate) const HELPERS: &[Helper] = &[
         does: "whether the first number is at most the second",
         example: ("{{#if (lte body.zip 7)}}yes{{/if}}", "yes"),
         takes: 2..=2,
-        wants: &[],
+        wants: &[Wants::Comparable; 2],
         seeded: false,
         run: |a| ordered(a, &[Ordering::Less, Ordering::Equal]),
     },

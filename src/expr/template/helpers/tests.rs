@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::dates::date;
+use super::dates::{date, gives_date};
 use super::encodings::json as as_json_text;
 use super::lists::join;
 use super::numbers::rounded;
 use super::text::{MOST_PARTS, map_text, pad, replace, split};
 use crate::body::walk::MAX_VALUES;
+use crate::expr::moment::when;
 use crate::expr::template::format::MOST_FORMAT;
 use crate::expr::template::helper::{Given, Wrong};
 use crate::expr::template::length::MAX_RENDERED;
@@ -102,6 +103,17 @@ fn dates_are_reckoned_as_a_calendar_does() {
     ] {
         assert_eq!(called(name, arguments.clone()), expected, "{name} {arguments}");
     }
+}
+
+#[test]
+fn what_counts_as_a_date_is_read_as_one() {
+    let mut count = 0;
+    for helper in HELPERS.iter().filter(|h| gives_date(h.name, *h.takes.start())) {
+        let result = if helper.name == "date" { "2026-03-14" } else { helper.example.1 };
+        assert!(when(result).is_some(), "{} gives {result}", helper.name);
+        count += 1;
+    }
+    assert_eq!(count, 7);
 }
 
 #[test]
