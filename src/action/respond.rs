@@ -16,7 +16,7 @@ use crate::expr::template::{Destination, Template, Unrendered};
 use crate::model::answer::Answer;
 use crate::model::outcome::{Outcome, Success};
 use crate::text::word::{Shape, Word};
-use crate::yaml::fields::Fields;
+use crate::yaml::fields::{Fields, Item};
 
 pub struct Respond;
 
@@ -54,9 +54,9 @@ impl Kind for Respond {
             }
             i.whole(200, 599).map(|s| s as u16)
         });
-        let body = read_body(fields, known);
-        let headers = fields.may("headers").map(|i| read_headers(&i, known));
-        Some(Box::new(Reply { status: status?, body: body?, headers: headers.unwrap_or_default() }))
+        let headers = fields.may("headers").map(|i| read_headers(&i, known)).unwrap_or_default();
+        let body = read_body_as(fields, known, &headers);
+        Some(Box::new(Reply { status: status?, body: body?, headers }))
     }
 }
 
@@ -71,6 +71,11 @@ pub enum Body {
 
 /// Reads `json:`, `text:` or `xml:`.
 pub fn read_body(fields: &mut Fields, known: &Names) -> Option<Body> {
+    read_body_as(fields, known, &Headers::default())
+}
+
+/// The same, where the content type decides how values are made safe.
+fn read_body_as(fields: &mut Fields, known: &Names, headers: &Headers) -> Option<Body> {
     let json = fields.may("json");
     let text = fields.may("text");
     let xml = fields.may("xml");
@@ -80,12 +85,52 @@ pub fn read_body(fields: &mut Fields, known: &Names) -> Option<Body> {
         item.problem(format!("a response takes either `{first}:` or `{second}:`, not both")).at_key().label("remove one of them").add();
         return None;
     }
+    let kind = headers.get("content-type");
     match (json, text, xml) {
-        (Some(json), ..) => Data::read(&json, Destination::Plain, known).map(Body::Json),
-        (_, Some(text), _) => Template::read(&text, Destination::Plain, known).map(Body::Text),
-        (.., Some(xml)) => Template::read(&xml, Destination::Xml, known).map(Body::Xml),
+        (Some(json), ..) => {
+            let data = Data::read(&json, Destination::Plain, known)?;
+            if kind.and_then(Template::fixed).is_some_and(|kind| markup(kind) == Destination::Html) {
+                json.problem("`json:` cannot be answered as HTML: values in it would be shown as a page")
+                    .at_key()
+                    .label("use `text:`, or another Content-Type")
+                    .add();
+                return None;
+            }
+            Some(Body::Json(data))
+        }
+        (_, Some(text), _) => read_text(&text, Destination::Plain, kind, known).map(Body::Text),
+        (.., Some(xml)) => read_text(&xml, Destination::Xml, kind, known).map(Body::Xml),
         _ => Some(Body::Nothing),
     }
+}
+
+/// How values are made safe in text of a content type.
+fn markup(content_type: &str) -> Destination {
+    let kind = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    match kind.as_str() {
+        "text/html" | "application/xhtml+xml" | "image/svg+xml" => Destination::Html,
+        "text/xml" | "application/xml" => Destination::Xml,
+        other if other.ends_with("+xml") => Destination::Xml,
+        _ => Destination::Plain,
+    }
+}
+
+/// Reads `text:` or `xml:`. How values in it are made safe has to be known when rules are loaded.
+fn read_text(item: &Item, place: Destination, kind: Option<&Template>, known: &Names) -> Option<Template> {
+    let Some(kind) = kind else { return Template::read(item, place, known) };
+    if let Some(kind) = kind.fixed() {
+        let place = if markup(kind) == Destination::Plain { place } else { markup(kind) };
+        return Template::read(item, place, known);
+    }
+    let text = Template::read(item, place, known)?;
+    if text.fixed().is_none() {
+        item.problem("how values are made safe here depends on the Content-Type, which is a template")
+            .at_key()
+            .label("write the Content-Type without {{ }}")
+            .add();
+        return None;
+    }
+    Some(text)
 }
 
 struct Reply {

@@ -11,3 +11,4 @@ pub mod projection;
 pub mod scope;
 pub mod spell;
 pub mod template;
+pub mod word_table;

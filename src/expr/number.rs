@@ -65,6 +65,54 @@ pub fn is_plain(text: &str) -> bool {
     digits(whole) && digits(fraction)
 }
 
+/// The languages in which numbers can be read.
+pub const LANGUAGES: [&str; 12] = ["de", "en", "fr", "es", "it", "nl", "pt", "da", "pl", "sv", "ch", "at"];
+
+/// What separates groups of three digits in a language, and what precedes the decimals.
+fn separators(language: &str) -> (&'static [char], char) {
+    // Spaces of three widths.
+    const SPACES: &[char] = &[' ', '\u{a0}', '\u{202f}'];
+    match language {
+        "en" => (&[','], '.'),
+        "ch" => (&['\'', '’'], '.'),
+        "fr" | "pl" | "sv" => (SPACES, ','),
+        "at" => (&['.', ' ', '\u{a0}', '\u{202f}'], ','),
+        _ => (&['.'], ','),
+    }
+}
+
+/// A number as it is written in a language, as JSON writes it; without a language, plain digits. `1.23` is not a number in
+/// a language that separates groups of three digits by points.
+pub fn localized(text: &str, language: &str) -> Option<String> {
+    let text = text.trim();
+    if language.is_empty() {
+        return if is_plain(text) { Some(without_zeros(text)) } else { crate::yaml::is_json_number(text).then(|| text.to_owned()) };
+    }
+    let (group, point) = separators(language);
+    let (sign, rest) = match text.strip_prefix(['-', '−']) {
+        Some(rest) => ("-", rest),
+        None => ("", text),
+    };
+    let (whole, fraction) = rest.split_once(point).map_or((rest, None), |(whole, fraction)| (whole, Some(fraction)));
+    let groups: Vec<&str> = whole.split(group).collect();
+    let grouped = match groups.as_slice() {
+        [_] => true,
+        [first, others @ ..] => (1..=3).contains(&first.len()) && others.iter().all(|group| group.len() == 3),
+        [] => false,
+    };
+    let digits = groups.concat();
+    let plain = fraction.map_or_else(|| format!("{sign}{digits}"), |fraction| format!("{sign}{digits}.{fraction}"));
+    (grouped && is_plain(&plain)).then(|| without_zeros(&plain))
+}
+
+/// A plain number without the zeros at its beginning, which JSON does not allow.
+fn without_zeros(plain: &str) -> String {
+    let (sign, rest) = plain.strip_prefix('-').map_or(("", plain), |rest| ("-", rest));
+    let short = rest.trim_start_matches('0');
+    let zero = if short.is_empty() || short.starts_with('.') { "0" } else { "" };
+    format!("{sign}{zero}{short}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,5 +142,35 @@ mod tests {
     fn plain_numbers_have_no_exponent() {
         assert!(is_plain("007") && is_plain("-1.50") && is_plain("0"));
         assert!(!is_plain("1e5") && !is_plain("1.") && !is_plain("+1") && !is_plain("") && !is_plain("0x1F"));
+    }
+
+    #[test]
+    fn numbers_are_read_as_they_are_written_in_a_language() {
+        for (text, language, expected) in [
+            ("007.50", "", "7.50"),
+            (" -0.5 ", "", "-0.5"),
+            ("000", "", "0"),
+            ("1e5", "", "1e5"),
+            ("1.234,50", "de", "1234.50"),
+            ("1.234.567", "de", "1234567"),
+            ("-3,5", "de", "-3.5"),
+            ("1234,5", "de", "1234.5"),
+            ("1,234.50", "en", "1234.50"),
+            ("1 234,50", "fr", "1234.50"),
+            ("1\u{202f}234,50", "fr", "1234.50"),
+            ("1'234.50", "ch", "1234.50"),
+            ("1.234,50", "", "-"),
+            ("1.23", "de", "-"),
+            ("1.234.56,7", "de", "-"),
+            ("1,234.50", "de", "-"),
+            (".5", "en", "-"),
+            ("5,", "de", "-"),
+            ("1,2,3", "de", "-"),
+            ("12 €", "de", "-"),
+            ("", "de", "-"),
+            ("", "", "-"),
+        ] {
+            assert_eq!(localized(text, language).as_deref().unwrap_or("-"), expected, "{text} {language}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::expr::field::{Field, Root, Values};
 use crate::expr::template::data::Data;
+use crate::expr::word_table::WordTable;
 use crate::model::budget::{Allowance, Budget};
 use crate::model::event::Event;
 use crate::model::place::Place;
@@ -27,6 +28,7 @@ pub struct SetName {
 pub enum SetValue {
     Field(Field),
     Data(Data),
+    Words(WordTable),
 }
 
 /// The names of one run.
@@ -96,6 +98,7 @@ impl<'a> Scope<'a> {
         let Some(n) = self.set.iter().position(|s| s.name == name) else { return Ok(None) };
         let value = self.worked_out[n].get_or_init(|| match &self.set[n].value {
             SetValue::Field(field) => field.value(self),
+            SetValue::Words(table) => table.value(self).map_err(|why| format!("`{name}` cannot be computed: {why}")),
             SetValue::Data(data) => data.value(self).map(Some).map_err(|e| format!("`{name}` cannot be computed: {}", e.message)),
         });
         match value {

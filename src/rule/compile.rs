@@ -14,6 +14,7 @@ use crate::expr::names::{Names, Resolver};
 use crate::expr::scope::{SetName, SetValue};
 use crate::expr::template::Destination;
 use crate::expr::template::data::Data;
+use crate::expr::word_table::{Looked, WordTable};
 use crate::model::retry::Plan;
 use crate::model::run::TextHash;
 use crate::route::Route;
@@ -151,18 +152,46 @@ fn read_set(item: &Item, known: &mut Names) -> Vec<SetName> {
         if known.later.contains(&name) {
             key.problem(format!("`{name}` is also saved by a step")).label("choose another name").add();
         }
-        let field = match value.node {
-            Node::Text(text) if names_a_field(text, known) => Some(known.field(text, &value, None).map(SetValue::Field)),
-            _ => None,
-        };
-        let read = field.unwrap_or_else(|| Data::read(&value, Destination::Plain, known).map(SetValue::Data));
-        if let Some(read) = read {
+        if let Some(read) = read_set_value(&value, known) {
             out.push(SetName { name: name.clone(), value: read });
         }
         // Known even if it is wrong, so that its uses are not reported as well.
         known.named.push(name);
     }
     out
+}
+
+fn read_set_value(value: &Item, known: &Names) -> Option<SetValue> {
+    match value.node {
+        Node::Text(text) if names_a_field(text, known) => known.field(text, value, None).map(SetValue::Field),
+        Node::Map(entries) if ["of", "map"].iter().all(|word| entries.iter().any(|(key, _)| key == word)) => {
+            read_words(value, known).map(SetValue::Words)
+        }
+        _ => Data::read(value, Destination::Plain, known).map(SetValue::Data),
+    }
+}
+
+/// A table of words: `{ of: body.status, map: { paid: Bezahlt }, else: "?" }`.
+fn read_words(item: &Item, known: &Names) -> Option<WordTable> {
+    let mut fields = item.fields("a table of words")?;
+    let of = fields.must("of").and_then(|of| match read_set_value(&of, known)? {
+        SetValue::Field(field) => Some(Looked::Field(field)),
+        SetValue::Data(Data::Fixed(_)) => {
+            of.problem("`of:` is always the same here").label("write the field that is looked up, such as body.status").add();
+            None
+        }
+        SetValue::Data(data) => Some(Looked::Data(data)),
+        SetValue::Words(_) => {
+            of.problem("a table cannot be inside another one").label("give it a name of its own, and write that name here").add();
+            None
+        }
+    });
+    let word = |item: &Item| Data::read(item, Destination::Plain, known);
+    let entries = fields.must("map").and_then(|map| map.entries("a table of words"));
+    let map = entries.and_then(|all| all.into_iter().map(|(key, item)| Some((key, word(&item)?))).collect::<Option<Vec<_>>>());
+    let otherwise = fields.may("else").map(|item| word(&item));
+    fields.done(&[("default", "did you mean `else`?"), ("otherwise", "did you mean `else`?")], &[]);
+    Some(WordTable { of: of?, map: map?, otherwise: otherwise.map_or(Some(None), |word| word.map(Some))? })
 }
 
 /// Whether a value in `set:` names a field: it begins with `$` or with a word that fields begin with.

@@ -125,6 +125,7 @@ impl Rule {
         let set = self.set.iter().flat_map(|s| match &s.value {
             SetValue::Field(field) => vec![field],
             SetValue::Data(data) => data.fields(),
+            SetValue::Words(table) => table.fields(),
         });
         let steps = self.steps.iter().flat_map(|s| s.action.iter().flat_map(|a| a.fields()).chain(s.condition.fields()).chain(&s.for_each));
         let lane = self.one_at_a_time.iter().filter_map(|o| if let OneAtATime::Each(field) = o { Some(field) } else { None });

@@ -21,7 +21,7 @@ pub const RULE: &[Word] = &[
     word("description", Shape::Text, "what the rule is for, in your own words"),
     word("enabled", Shape::Flag, "false switches the rule off"),
     word("when", Shape::OneOrMany("when"), "what starts the rule: { webhook: /path }"),
-    word("set", Shape::Map, "names for values, to use in conditions and text"),
+    word("set", Shape::Map, "names for values, to use in conditions and text; { of: body.x, map: { a: b }, else: c } looks a word up"),
     word("if", Shape::Of("condition"), "the conditions, one per line; all of them must be true"),
     word("then", Shape::Of("steps"), "what to do, step by step"),
     word("else", Shape::Of("steps"), "what to do if `if:` is not true"),

@@ -125,3 +125,62 @@ Nothing was sent or written.
     let plain = |t: &str| t.replace(['"'], "").split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(plain(&said), plain(expected), "{said}");
 }
+
+#[test]
+fn before_and_after_read_the_same_dates_as_templates_and_guess_nothing() {
+    let body = r#"{"day": "2026-03-14", "compact": 20260314, "mail": "Sat, 14 Mar 2026 09:26:53 +0000", "space": "2026-03-14 10:26:53 +0100",
+        "utc": "2026-03-14 09:26:53 UTC", "stamp": "1773480413", "milli": 1773480413000, "german": "14.03.2026", "short": 177348041}"#;
+    for field in ["mail", "space", "utc", "stamp", "milli"] {
+        for (test, expected) in [
+            ("{ after: 2026-03-14T09:26:52Z, before: 2026-03-14T09:26:54Z }", true),
+            ("{ after: 2026-03-14T09:26:53Z }", false),
+            ("{ after: 2026-03-14, before: 20260315 }", true),
+            ("{ after: 'Sat, 14 Mar 2026 10:26:52 +0100' }", true),
+        ] {
+            assert_eq!(holds(&format!("body.{field}: {test}"), body), expected, "{field} {test}");
+        }
+    }
+    for field in ["day", "compact"] {
+        assert!(holds(&format!("body.{field}: {{ after: 2026-03-13, before: 2026-03-15 }}"), body), "{field}");
+        assert!(!holds(&format!("body.{field}: {{ after: 2026-03-14 }}"), body), "{field}");
+    }
+    for field in ["german", "short"] {
+        assert!(!holds(&format!("body.{field}: {{ after: 1999-01-01 }}"), body), "{field}");
+    }
+    let said = try_rule("if:\n  body.german: { after: 2026-01-01 }", body);
+    assert!(said.contains("NO, it was 14.03.2026, which is not a date in a form that is read; `parse_date` reads others"), "{said}");
+    let german = "set: { day: \"{{ parse_date body.german '%d.%m.%Y' }}\" }\nif: { day: { after: 2026-03-13, before: 2026-03-15 } }";
+    assert!(try_rule(german, body).contains("✓ A  would run"));
+}
+
+#[test]
+fn a_table_of_words_gives_a_word_for_each_value() {
+    let word = |table: &str, body: &str| {
+        let setup = Setup::with(&format!(
+            "webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    set: {{ label: {table} }}\n    then:\n      - log: \"{{{{ label }}}}\"\n"
+        ));
+        setup.write("body.json", body);
+        setup.printed(&["try", "body.json", "--path", "/a"])
+    };
+    let table = r#"{ of: body.status, map: { paid: Bezahlt, 7: seven, true: "yes", "": none, own: "{{ upper body.name }}" }, else: "?" }"#;
+    for (body, expected) in [
+        (r#"{"status": "paid"}"#, "Bezahlt"),
+        (r#"{"status": 7.0}"#, "seven"),
+        (r#"{"status": "7"}"#, "seven"),
+        (r#"{"status": true}"#, "yes"),
+        (r#"{"status": ""}"#, "none"),
+        (r#"{"status": "own", "name": "ada"}"#, "ADA"),
+        (r#"{"status": "PAID"}"#, "?"),
+        (r#"{"status": ["paid"]}"#, "?"),
+        ("{}", "?"),
+    ] {
+        let said = word(table, body);
+        assert!(said.contains(&format!("log  {expected}\n")), "{body}: {said}");
+    }
+    let strict = r#"{ of: "{{ lower body.status }}", map: { paid: Bezahlt } }"#;
+    assert!(word(strict, r#"{"status": "PAID"}"#).contains("log  Bezahlt\n"));
+    let said = word(strict, r#"{"status": "open"}"#);
+    assert!(said.contains("`label` cannot be computed: the table has no entry for `open` and no `else:`"), "{said}");
+    let said = word("{ of: body.stauts, map: { paid: Bezahlt } }", r#"{"status": "open"}"#);
+    assert!(said.contains("there is no body.stauts in this request; there is `status`"), "{said}");
+}

@@ -12,10 +12,10 @@ fn every_helper_does_what_its_example_says_and_is_in_the_docs() {
     setup.write("body.json", EXAMPLE_BODY);
     let mut rules = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n".to_owned();
     let mut table = String::new();
-    for helper in HELPERS {
+    for helper in HELPERS.iter() {
         let (example, result) = helper.example;
         rules += &format!("      - log: \"<{example}>\"\n");
-        table += &format!("| `{}` | {} | `{example}` | `{result}` |\n", helper.name, helper.does);
+        table += &format!("| `{}` | {} | `{example}` | `{result}` |\n", helper.usage, helper.does);
     }
     setup.write("rules/a.yaml", &rules);
     let said = setup.printed(&["try", "body.json", "--path", "/a"]);
@@ -23,6 +23,13 @@ fn every_helper_does_what_its_example_says_and_is_in_the_docs() {
         let expected = format!("  {}. log  <{}>\n", n + 1, helper.example.1);
         assert!(said.contains(&expected), "{} does something else:\n{said}", helper.name);
     }
+    // The arguments that are shown for a helper pass the checks of arguments.
+    let usages: String = HELPERS.iter().map(|h| format!("      - log: \"{}\"\n", h.usage)).collect();
+    setup.write(
+        "rules/a.yaml",
+        &format!("webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n{usages}"),
+    );
+    assert_eq!(setup.printed(&["check", "--no-secrets"]), "1 rule in 1 file: valid\n");
     let docs = project_folder().join("docs/rules.md");
     let text = std::fs::read_to_string(&docs).unwrap();
     let head = "| helper | gives | example | result |\n|---|---|---|---|\n";

@@ -15,6 +15,11 @@ const OWN_HEADERS: [&str; 6] = ["host", "content-length", "transfer-encoding", "
 pub struct Headers(Vec<(String, Template)>);
 
 impl Headers {
+    /// The value of a header.
+    pub fn get(&self, name: &str) -> Option<&Template> {
+        self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
         self.0.iter().flat_map(|(_, template)| template.fields())
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Operand;
 use crate::expr::comparison::spelled;
-use crate::expr::moment::moment;
+use crate::expr::moment::{FORMS, instead_of, moment};
 use crate::expr::names::Names;
 use crate::expr::template::{Destination, Template};
 use crate::yaml::Node;
@@ -105,7 +105,10 @@ pub(super) fn date(item: &Item, known: &Names) -> Option<Operand> {
     if let Operand::Fixed(value) = &operand {
         let text = spelled(value)?;
         if moment(&text).is_none() {
-            item.problem(format!("`{text}` is not a date")).label("write for example 2026-03-14 or 2026-03-14T09:30:00Z").add();
+            item.problem(format!("`{text}` is not a date in a form that can be read"))
+                .label(instead_of(&text))
+                .note(format!("dates: {FORMS}"))
+                .add();
             return None;
         }
     }

@@ -143,7 +143,14 @@ fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Values, vault: &
         "a date" => spelled(one).is_some_and(|t| moment(&t).is_some()),
         _ => true,
     };
-    (!is_kind).then(|| format!("it was {}, which is not {kind}", shown(found, vault)))
+    // Only what looks like a date is worth the explanation.
+    let other = match kind {
+        "a date" if spelled(one).is_some_and(|t| t.contains(|c: char| c.is_ascii_digit())) => {
+            " in a form that is read; `parse_date` reads others"
+        }
+        _ => "",
+    };
+    (!is_kind).then(|| format!("it was {}, which is not {kind}{other}", shown(found, vault)))
 }
 
 /// A value for display: short, on one line. Secrets are redacted first, because a truncated secret would not be

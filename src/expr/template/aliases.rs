@@ -1,7 +1,7 @@
 //! Words of other tools for the helpers of templates, with their Doorbell equivalents.
 
 /// In place of a helper, and ours.
-pub(super) const HELPER_WORDS: [(&str, &str); 28] = [
+pub(super) const HELPER_WORDS: [(&str, &str); 44] = [
     ("formatdate", "date"),
     ("format_date", "date"),
     ("dateformat", "date"),
@@ -16,8 +16,24 @@ pub(super) const HELPER_WORDS: [(&str, &str); 28] = [
     ("length", "count"),
     ("size", "count"),
     ("len", "count"),
-    ("substring", "truncate"),
-    ("slice", "truncate"),
+    ("substr", "substring"),
+    ("mid", "substring"),
+    ("parsedate", "parse_date"),
+    ("strptime", "parse_date"),
+    ("todate", "parse_date"),
+    ("adddays", "add_days"),
+    ("addmonths", "add_months"),
+    ("addhours", "add_hours"),
+    ("datediff", "days_between"),
+    ("startof", "start_of"),
+    ("endof", "end_of"),
+    ("padstart", "pad"),
+    ("parsejson", "parse_json"),
+    ("json_decode", "parse_json"),
+    ("fromjson", "parse_json"),
+    ("parsenumber", "number"),
+    ("escape", "html"),
+    ("avg", "average"),
     ("ifempty", "default"),
     ("coalesce", "default"),
     ("fallback", "default"),

@@ -14,6 +14,8 @@ pub(super) struct Call {
     pub(super) template: Handlebars,
     /// The values of `v0`, `v1`, …
     pub(super) arguments: Vec<Argument>,
+    /// Whether its result is a date in a form that is read again.
+    pub(super) gives_date: bool,
 }
 
 /// An argument of a helper.

@@ -2,6 +2,7 @@
 
 use super::aliases::HELPER_WORDS;
 use super::expression::{Expression, Token};
+use super::format::translated;
 use super::list::HELPERS;
 use crate::expr::field::ROOTS;
 use crate::text::nearest::nearest;
@@ -12,6 +13,24 @@ use crate::yaml::fields::Item;
 fn ours(theirs: &str) -> Option<&'static str> {
     let lower = theirs.to_ascii_lowercase();
     HELPER_WORDS.iter().find(|(t, _)| *t == lower).map(|(_, ours)| *ours)
+}
+
+/// The arguments of another tool's helper as ours are written: separated by spaces, with our date formats.
+fn rewritten(helper: &str, arguments: &str) -> String {
+    let mut words = Vec::new();
+    let mut rest = arguments;
+    while let Some(at) = rest.find(['\'', '"']) {
+        let (before, quoted) = (span::before(rest, at), span::from(rest, at));
+        let quote = if quoted.starts_with('"') { '"' } else { '\'' };
+        let (text, behind) = span::from(quoted, 1).split_once(quote).unwrap_or((span::from(quoted, 1), ""));
+        words.extend(before.split([',', ';', ' ']).map(str::to_owned));
+        let ours = if text.contains('%') || !helper.contains("date") { None } else { translated(text) };
+        words.push(format!("'{}'", ours.as_deref().unwrap_or(text)));
+        rest = behind;
+    }
+    words.extend(rest.split([',', ';', ' ']).map(str::to_owned));
+    words.retain(|word| !word.is_empty());
+    words.join(" ")
 }
 
 /// `{% … %}`, the syntax for blocks in other tools. Returns whether there was one.
@@ -38,8 +57,7 @@ impl Expression<'_, '_> {
         }
         let helper = HELPERS.iter().map(|h| h.name).find(|h| h == name).or_else(|| ours(name));
         let Some(helper) = helper else { return false };
-        let arguments = self.inner.strip_prefix(name.as_str()).unwrap_or("").trim_matches(['(', ')', ' ']).replace([',', ';'], " ");
-        let arguments = arguments.split_whitespace().collect::<Vec<_>>().join(" ");
+        let arguments = rewritten(helper, self.inner.strip_prefix(name.as_str()).unwrap_or("").trim_matches(['(', ')', ' ']));
         self.wrong("the arguments of a helper are not written in brackets", format!("write {{{{ {helper} {arguments} }}}}"));
         true
     }
@@ -55,6 +73,7 @@ impl Expression<'_, '_> {
                     let filter = filter.split(':').next().unwrap_or(filter);
                     let fix = ours(filter).or_else(|| nearest(filter, HELPERS.iter().map(|h| h.name))).unwrap_or("upper");
                     let behind = self.inner.split('|').nth(1).and_then(|f| f.split_once(':')).map_or("", |(_, a)| a.trim());
+                    let behind = rewritten(fix, behind);
                     self.wrong(
                         "a `|` is syntax from another tool",
                         format!("write {}", format!("{{{{ {fix} {name} {behind} }}}}").replace("  ", " ")),

@@ -7,21 +7,28 @@
 //! [`crate::expr::names`].
 
 mod aliases;
+mod argument;
 mod call;
 mod charge;
 pub mod data;
 mod expression;
+mod fixed;
+mod format;
 pub mod helper;
 mod helpers;
 mod hints;
+mod html;
 mod inside;
 mod length;
 pub mod list;
 mod nest;
+mod page;
+mod pattern;
 mod piece;
 mod registry;
 mod tags;
 pub mod url;
+mod zone;
 
 use std::cell::Cell;
 
@@ -58,6 +65,10 @@ pub enum Destination {
     File,
     /// Between the tags of XML.
     Xml,
+    /// Between the tags of HTML, or in an attribute.
+    Html,
+    /// An address in an attribute of HTML.
+    HtmlLink,
     /// After the `?` of a URL, or one segment of its path: percent-encoded.
     UrlQuery,
     UrlSegment,
@@ -94,7 +105,10 @@ impl Template {
             item.problem("this text is too long").label(format!("use at most {} KB", MAX_TEMPLATE >> 10)).add();
             return None;
         }
-        let pieces = tags::pieces(text, item, known)?;
+        let mut pieces = tags::pieces(text, item, known)?;
+        if place == Destination::Html && !page::place(&mut pieces, item) {
+            return None;
+        }
         Some(Self { pieces, place, path: item.path.clone() })
     }
 
@@ -133,6 +147,11 @@ impl Template {
         }
     }
 
+    /// Whether it is exactly one call whose result is a date, in a form that is read again: `{{ add_days body.x 14 }}`.
+    pub fn gives_date(&self) -> bool {
+        matches!(self.pieces.as_slice(), [Piece::Value { what: What::Call(call), .. }] if call.gives_date)
+    }
+
     /// Whether it contains a block (`{{#if}}`).
     pub fn has_block(&self) -> bool {
         self.pieces.iter().any(|p| matches!(p, Piece::Block(_)))
@@ -158,7 +177,10 @@ impl Template {
             names.budget().steps(1).map_err(|spent| self.wrong(spent))?;
             match piece {
                 Piece::Text(text) => out.push_str(text),
-                Piece::Value { what, raw, source } => self.put(what, *raw, source, names, out)?,
+                Piece::Value { what, raw, source, link } => {
+                    let place = if *link { Destination::HtmlLink } else { self.place };
+                    self.put(what, *raw, place, source, names, out)?;
+                }
                 Piece::Block(block) => self.block(block, names, turns, out)?,
             }
             // What a block creates was charged inside it.
@@ -257,17 +279,25 @@ impl Template {
         }
     }
 
-    fn put(&self, what: &What, raw: bool, source: &str, names: &dyn Values, out: &mut String) -> Result<(), Unrendered> {
+    fn put(
+        &self,
+        what: &What,
+        raw: bool,
+        place: Destination,
+        source: &str,
+        names: &dyn Values,
+        out: &mut String,
+    ) -> Result<(), Unrendered> {
         // The common case borrows: a name whose value is text.
         if let What::Name(field) = what
             && let Ok(Found::One(value)) = field.find(names)
             && let Value::String(text) = value.as_ref()
         {
-            return self.escape(text, raw, source, out);
+            return self.escape(text, raw, place, source, out);
         }
         let value = self.look(what, source, names)?;
         match spell(&value) {
-            Some(text) => self.escape(&text, raw, source, out),
+            Some(text) => self.escape(&text, raw, place, source, out),
             None => {
                 let kind = if value.is_array() { "a list" } else { "an object" };
                 Err(self.wrong(format!("{source} is {kind}; write {{{{ join … }}}} or {{{{ json … }}}} to turn it into text")))
@@ -275,17 +305,21 @@ impl Template {
         }
     }
 
-    fn escape(&self, text: &str, raw: bool, source: &str, out: &mut String) -> Result<(), Unrendered> {
+    fn escape(&self, text: &str, raw: bool, place: Destination, source: &str, out: &mut String) -> Result<(), Unrendered> {
         if text.len() > MAX_RENDERED {
             return Err(self.too_long(&format!("{source} is")));
         }
-        match self.place {
+        match place {
             Destination::Header if text.contains(['\r', '\n', '\0']) => {
                 return Err(self.wrong(format!("{source} contains a line break, which is not allowed in a header")));
             }
             Destination::File => out.extend(text.chars().map(|c| if c == '/' || c == '\\' || c.is_control() { '_' } else { c })),
             _ if raw => out.push_str(text),
             Destination::Line => out.extend(text.chars().map(|c| if is_line_break(c) { ' ' } else { c })),
+            Destination::HtmlLink if let Some(scheme) = html::refused_scheme(text) => {
+                return Err(self.wrong(format!("{source} is a link that begins with `{scheme}:`, which a browser could run")));
+            }
+            Destination::Html | Destination::HtmlLink => out.push_str(&html::escaped(text)),
             Destination::Xml => out.push_str(&quick_xml::escape::escape(text)),
             Destination::UrlQuery => out.extend(percent_encoding::utf8_percent_encode(text, percent::QUERY)),
             Destination::UrlSegment => out.extend(percent_encoding::utf8_percent_encode(text, percent::SEGMENT)),

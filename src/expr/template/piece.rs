@@ -8,7 +8,13 @@ use crate::expr::field::Field;
 #[derive(Debug, Clone)]
 pub(super) enum Piece {
     Text(Box<str>),
-    Value { what: What, raw: bool, source: Box<str> },
+    /// `link`: the beginning of an address in HTML.
+    Value {
+        what: What,
+        raw: bool,
+        source: Box<str>,
+        link: bool,
+    },
     Block(Box<Block>),
 }
 

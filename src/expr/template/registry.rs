@@ -6,8 +6,7 @@ use handlebars::{Context, Handlebars, Helper as Called, HelperDef, Output, Rende
 use serde_json::Value;
 
 use super::charge::charge;
-use super::helper::{Given, Helper, Wrong};
-use super::helpers::short_enough;
+use super::helper::{Given, Helper, Wrong, short_enough};
 use super::list::HELPERS;
 use crate::model::budget::weight;
 
@@ -15,7 +14,7 @@ use crate::model::budget::weight;
 pub(super) fn registry() -> &'static Handlebars<'static> {
     static REGISTRY: LazyLock<Handlebars<'static>> = LazyLock::new(|| {
         let mut registry = Handlebars::new();
-        for helper in HELPERS {
+        for helper in HELPERS.iter() {
             registry.register_helper(helper.name, Box::new(Registered(helper)));
         }
         registry.register_helper("keep", Box::new(keep));

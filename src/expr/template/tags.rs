@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::call::{Argument, Call};
 use super::expression::{Expression, Token, tokens};
+use super::fixed::Written;
 use super::helper::Helper;
+use super::helpers::dates;
 use super::hints;
 use super::list::HELPERS;
 use super::nest::Nest;
@@ -120,7 +122,7 @@ fn one(tag: &Tag, source: &str, item: &Item, known: &Names, nest: &mut Nest) -> 
     }
     let good = read.is_some();
     if let Some(what) = read {
-        nest.push(Piece::Value { what, raw: tag.raw, source: source.into() });
+        nest.push(Piece::Value { what, raw: tag.raw, source: source.into(), link: false });
     }
     Some(good)
 }
@@ -193,102 +195,136 @@ impl Expression<'_, '_> {
         if let [Token::Text(text)] = tokens.as_slice() {
             return self.wrong("these braces contain only text", format!("write it without braces: {text}"));
         }
-        let mut arguments = Vec::new();
         if self.is_call(&tokens) {
             return None;
         }
         let bracketed = matches!(tokens.first(), Some(Token::Open));
-        let mut at = usize::from(bracketed);
-        let text = self.call(&tokens, &mut at, &mut arguments, 0)?;
-        if bracketed && matches!(tokens.get(at), Some(Token::Close)) {
-            at += 1;
+        let mut reading = Reading { tokens: &tokens, at: usize::from(bracketed), arguments: Vec::new(), top: 0 };
+        let (text, _) = self.call(&mut reading, 0)?;
+        let gives_date = matches!(tokens.get(usize::from(bracketed)), Some(Token::Word(name)) if dates::gives_date(name, reading.top));
+        if bracketed && matches!(tokens.get(reading.at), Some(Token::Close)) {
+            reading.at += 1;
         }
-        if at < tokens.len() {
+        if reading.at < tokens.len() {
             return self.wrong("a `)` has no `(` before it", "count the ( and )");
         }
         match Handlebars::compile(&format!("{{{{{{keep {text}}}}}}}")) {
-            Ok(template) => Some(What::Call(Box::new(Call { template, arguments }))),
+            Ok(template) => Some(What::Call(Box::new(Call { template, arguments: reading.arguments, gives_date }))),
             Err(e) => self.wrong(format!("this cannot be read: {}", e.reason()), "write {{ helper field 'text' }}"),
         }
     }
 
     /// The word that a problem points at; the whole tag if the word is very short or a number.
-    fn at<'w>(&'w self, word: &'w str) -> &'w str {
+    pub(super) fn at<'w>(&'w self, word: &'w str) -> &'w str {
         if word.len() > 2 && !word.starts_with(|c: char| c.is_ascii_digit()) { word } else { self.source }
     }
 
-    /// Parses `helper argument …` up to the closing bracket, and returns its Handlebars form.
-    fn call(&self, tokens: &[Token], at: &mut usize, arguments: &mut Vec<Argument>, depth: usize) -> Option<String> {
+    /// Parses `helper argument …` up to the closing bracket. Returns its Handlebars form, and its result if that is the same
+    /// for every event.
+    fn call(&self, reading: &mut Reading, depth: usize) -> Option<(String, Option<Value>)> {
         if depth > MAX_NESTING {
             self.wrong("brackets are nested too deeply", format!("use at most {MAX_NESTING} levels"));
             return None;
         }
-        let Some(Token::Word(name)) = tokens.get(*at) else {
+        let Some(Token::Word(name)) = reading.next() else {
             self.wrong("a helper's name is missing here", "write {{ helper field 'text' }}");
             return None;
         };
         let Some(helper) = helper(name) else {
-            self.no_helper(name, tokens.get(*at + 1), depth);
+            self.no_helper(name, reading.next(), depth);
             return None;
         };
-        *at += 1;
         let mut out = format!("({name}");
-        let mut count = 0;
         if helper.seeded {
-            out.push_str(&format!(" v{}", arguments.len()));
-            arguments.push(Argument::Field(Field::seed()));
+            out.push_str(&reading.add(Argument::Field(Field::seed())));
         }
-        loop {
-            match tokens.get(*at) {
-                None | Some(Token::Close) => break,
-                Some(Token::Open) => {
-                    *at += 1;
-                    out.push(' ');
-                    out.push_str(&self.call(tokens, at, arguments, depth + 1)?);
-                    if !matches!(tokens.get(*at), Some(Token::Close)) {
-                        self.wrong("a `(` is never closed", "write a `)`");
-                        return None;
-                    }
-                    *at += 1;
-                }
-                Some(token) => {
-                    let argument = match token {
-                        Token::Text(text) => Argument::Constant(Value::String(text.clone())),
-                        Token::Word(word) => match constant(word) {
-                            Some(value) => Argument::Constant(value),
-                            None if word.contains('=') => {
-                                self.wrong(
-                                    format!("`{word}` names an argument, but arguments have no names"),
-                                    format!("write {}", helper.usage),
-                                );
-                                return None;
-                            }
-                            None if helper_only(word) => {
-                                self.wrong(format!("`{word}` is a helper and needs brackets here"), format!("write ({word} …)"));
-                                return None;
-                            }
-                            None => Argument::Field(self.known.field(word, self.item, Some(self.at(word)))?),
-                        },
-                        Token::Open | Token::Close => unreachable!("handled above"),
-                    };
-                    out.push_str(&format!(" v{}", arguments.len()));
-                    arguments.push(argument);
-                    *at += 1;
-                }
-            }
-            count += 1;
+        let mut written = Vec::new();
+        while !matches!(reading.peek(), None | Some(Token::Close)) {
+            let (text, argument) = self.argument(helper, reading, depth)?;
+            out.push_str(&text);
+            written.push(argument);
         }
+        let count = written.len();
         if !helper.takes.contains(&count) {
-            self.wrong(format!("`{name}` takes {}, here it has {count}", helper.wants()), format!("write {}", helper.usage));
+            self.wrong(format!("`{name}` takes {}, here it has {count}", helper.wants_count()), format!("write {}", helper.usage));
             return None;
         }
+        let result = self.fixed(helper, &written)?;
+        if depth == 0 {
+            reading.top = count;
+        }
         out.push(')');
-        Some(out)
+        Some((out, result))
+    }
+
+    /// Parses one argument. Returns its Handlebars form, with a space before it, and how it is written.
+    fn argument(&self, helper: &Helper, reading: &mut Reading, depth: usize) -> Option<(String, Written)> {
+        let (shown, argument) = match reading.next()? {
+            Token::Open => {
+                let (text, value) = self.call(reading, depth + 1)?;
+                if !matches!(reading.next(), Some(Token::Close)) {
+                    self.wrong("a `(` is never closed", "write a `)`");
+                    return None;
+                }
+                return Some((format!(" {text}"), Written { shown: "(…)".to_owned(), value }));
+            }
+            Token::Close => return None,
+            Token::Text(text) => (format!("'{text}'"), Argument::Constant(Value::String(text.clone()))),
+            Token::Word(word) => (word.clone(), self.word(word, helper)?),
+        };
+        let value = match &argument {
+            Argument::Constant(value) => Some(value.clone()),
+            Argument::Field(_) => None,
+        };
+        Some((reading.add(argument), Written { shown, value }))
+    }
+
+    /// An argument without quotes: a field, a number, or `true`, `false` and `null`.
+    fn word(&self, word: &str, helper: &Helper) -> Option<Argument> {
+        if let Some(value) = constant(word) {
+            return Some(Argument::Constant(value));
+        }
+        if word.contains('=') {
+            self.wrong(format!("`{word}` names an argument, but arguments have no names"), format!("write {}", helper.usage));
+            return None;
+        }
+        if helper_only(word) {
+            self.wrong(format!("`{word}` is a helper and needs brackets here"), format!("write ({word} …)"));
+            return None;
+        }
+        Some(Argument::Field(self.known.field(word, self.item, Some(self.at(word)))?))
+    }
+}
+
+/// The words of a call while they are being read, and the arguments so far.
+struct Reading<'t> {
+    tokens: &'t [Token],
+    at: usize,
+    arguments: Vec<Argument>,
+    /// How many arguments the outermost call has.
+    top: usize,
+}
+
+impl<'t> Reading<'t> {
+    fn peek(&self) -> Option<&'t Token> {
+        self.tokens.get(self.at)
+    }
+
+    fn next(&mut self) -> Option<&'t Token> {
+        let token = self.peek();
+        self.at += 1;
+        token
+    }
+
+    /// Adds an argument, and returns the name of its value with a space before it.
+    fn add(&mut self, argument: Argument) -> String {
+        self.arguments.push(argument);
+        format!(" v{}", self.arguments.len() - 1)
     }
 }
 
 fn helper(name: &str) -> Option<&'static Helper> {
-    HELPERS.iter().find(|h| h.name == name)
+    HELPERS.iter().find(|h| h.name == name).copied()
 }
 
 fn helper_only(word: &str) -> bool {

@@ -105,14 +105,13 @@ impl Url {
                         }
                     }
                 }
-                Piece::Value { what, raw, source } => {
+                Piece::Value { what, raw, source, .. } => {
                     let place = match part {
                         UrlPart::Base => Destination::Plain,
                         UrlPart::Path => Destination::UrlSegment,
                         UrlPart::Query => Destination::UrlQuery,
                     };
-                    let encoded = Template { pieces: Vec::new(), place, path: template.path.clone() };
-                    encoded.put(what, *raw, source, names, &mut out)?;
+                    template.put(what, *raw, place, source, names, &mut out)?;
                     filled = (*part == UrlPart::Path).then_some(source.as_ref());
                 }
                 Piece::Block(_) => {}
