@@ -32,6 +32,7 @@ mod problems;
 mod public_keys;
 mod redelivery;
 mod redirects;
+mod refusals;
 mod reload;
 mod respond;
 mod rule_tests;
