@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::body::walk::{self, MAX_VALUES, Walk};
+use crate::expr::field::Field;
 use crate::expr::field::part::PathPart;
-use crate::expr::field::{Field, Root};
 
 /// What is needed of a value.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -28,9 +28,9 @@ impl Projection {
     /// What these fields need of the body.
     pub fn of<'f>(fields: impl IntoIterator<Item = &'f Field>) -> Self {
         let mut all = Self::default();
-        for field in fields.into_iter().filter(|f| f.root == Root::Body) {
+        for parts in fields.into_iter().flat_map(Field::needs_of_body) {
             // A search continues below its parts, in everything that is there.
-            all.want(field.parts());
+            all.want(parts);
         }
         all
     }
@@ -83,7 +83,10 @@ impl Projection {
             _ if self.all => whole(walk, left),
             b'{' => {
                 // An object instead of a list counts as a list of one item.
-                let wanted = if self.names.is_empty() { self.items.as_deref().unwrap_or(self) } else { self };
+                let mut wanted = self;
+                while let (true, Some(items)) = (wanted.names.is_empty(), wanted.items.as_deref()) {
+                    wanted = items;
+                }
                 if wanted.all {
                     return whole(walk, left);
                 }
@@ -134,7 +137,7 @@ fn whole(walk: &mut Walk, left: &mut usize) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expr::field::Values;
+    use crate::expr::field::{Root, Values};
     use crate::model::budget::Budget;
     use proptest::prelude::*;
     use std::borrow::Cow;
@@ -144,8 +147,11 @@ mod tests {
         fn budget(&self) -> &Budget {
             &self.1
         }
-        fn root(&self, _: &Root) -> Result<Option<Cow<'_, Value>>, String> {
-            Ok(Some(Cow::Borrowed(&self.0)))
+        fn root(&self, root: &Root) -> Result<Option<Cow<'_, Value>>, String> {
+            Ok(Some(match root {
+                Root::Body => Cow::Borrowed(&self.0),
+                _ => Cow::Owned(serde_json::json!([1, "a", {"b": 2}])),
+            }))
         }
     }
 
@@ -153,8 +159,22 @@ mod tests {
         field.value(&Body(body.clone(), Budget::default())).unwrap()
     }
 
-    const FIELDS: [&str; 9] =
-        ["body.a", "body.b.c", "body.b.a[0]", "body.c[*].a", "body.c[*].b.c", "$.a[?@.b]", "$.b..c", "body[0].a", "$.c[*].a"];
+    const FIELDS: [&str; 14] = [
+        "body.a",
+        "body.b.c",
+        "body.b.a[0]",
+        "body.c[*].a",
+        "body.c[*].b.c",
+        "$.a[?@.b]",
+        "$.b..c",
+        "body[0].a",
+        "$.c[*].a",
+        "body[*].a",
+        "body[*][*].b",
+        "$.a[?@ != $.b.c]",
+        "$.a[?@.b == $.c[0] || $.b]",
+        "header.a[?@ == $.b]",
+    ];
 
     fn json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
@@ -194,6 +214,15 @@ mod tests {
         assert_eq!((read(text, cost.unwrap()).as_deref(), cost < Some(20)), (Some(built), true), "{cost:?}");
         assert_eq!(read(&format!("{{\"items\": [{}0]}}", "0,".repeat(100)), 100), None);
         assert_eq!(read(&format!("{{\"name\": [{}0]}}", "0,".repeat(100)), 100), None);
+    }
+
+    #[test]
+    fn a_search_that_looks_elsewhere_gets_what_it_looks_at() {
+        let fields = [Field::read("$.items[?@.price > $.limit].id").unwrap()];
+        let text = r#"{"limit": 5, "other": [1], "items": [{"id": 1, "price": 9}, {"id": 2, "price": 3}]}"#;
+        let parts = Projection::of(&fields).read(text.as_bytes()).unwrap();
+        assert_eq!(parts.get("other"), None);
+        assert_eq!(find(&fields[0], &parts), Some(serde_json::json!([1])));
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod harness;
 mod hostile_requests;
 mod hostile_text;
 mod imports;
+mod jsonpath;
 mod memory;
 mod new_rules;
 mod one_at_a_time;
