@@ -18,14 +18,14 @@ use serde_json::Value;
 
 use crate::model::budget::{Budget, Spent};
 use crate::text::nearest::nearest;
-use part::{PathPart, index};
+use part::{PathPart, index, named};
 use path::Steps;
 use refusal::{NoField, no};
 use search::MOST_FOUND;
 
 /// The words that a field can begin with, as shown to people.
-pub const ROOTS: [&str; 13] =
-    ["body", "header", "query", "path", "method", "address", "ip", "event", "now", "item", "item_number", "secret", "env"];
+pub const ROOTS: [&str; 14] =
+    ["body", "raw", "header", "query", "path", "method", "address", "ip", "event", "now", "item", "item_number", "secret", "env"];
 /// The variables that `{{#each}}` provides for the current element.
 pub const LOOP_WORDS: [&str; 4] = ["@index", "@key", "@first", "@last"];
 const LONGEST: usize = 4_096;
@@ -37,6 +37,8 @@ const LONGEST_COMPARED: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Root {
     Body,
+    /// The body as text, not parsed.
+    Raw,
     /// One header, or all of them.
     Header(Option<String>),
     Query,
@@ -176,6 +178,7 @@ impl Field {
         };
         let root = match word {
             "body" => Root::Body,
+            "raw" => Root::Raw,
             "header" if rest.is_empty() => Root::Header(None),
             "header" => Root::Header(Some(first_name("Name")?)),
             "query" => Root::Query,
@@ -261,7 +264,7 @@ impl Field {
         let mut at = start;
         for (n, part) in self.parts.iter().enumerate().skip(from) {
             let next = match part {
-                PathPart::Name(name) => at.as_object().and_then(|o| o.get(name)),
+                PathPart::Name(name) => named(at, name),
                 PathPart::Index(i) => index(at, *i),
                 PathPart::Each => {
                     let each: &[Value] = match at {
@@ -306,7 +309,7 @@ impl Field {
         let mut at: &Value = &start;
         for part in &self.parts {
             let next = match part {
-                PathPart::Name(name) => at.as_object().and_then(|o| o.get(name)),
+                PathPart::Name(name) => named(at, name),
                 PathPart::Index(i) => index(at, *i),
                 PathPart::Each => break,
             };
