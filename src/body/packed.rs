@@ -4,6 +4,7 @@
 use std::io::Read;
 
 use bytes::Bytes;
+use encoding_rs::Encoding;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 /// The maximum compression ratio of a body, above the first [`ALWAYS`] bytes. Text usually shrinks to 5 to 10 %; data
@@ -29,8 +30,9 @@ pub fn most_unpacked(packed: usize) -> usize {
 
 /// Decompresses a body, up to `limit` bytes; `encoding` is the header's value.
 pub fn unpack(encoding: &str, body: &Bytes, limit: usize) -> Result<Bytes, Unpacked> {
-    let layers: Vec<String> =
-        encoding.split(',').map(|l| l.trim().to_ascii_lowercase()).filter(|l| !l.is_empty() && l != "identity").collect();
+    // Some senders write the encoding of their letters here (`UTF-8`), which says nothing about compression.
+    let is_packed = |l: &String| !l.is_empty() && l != "identity" && Encoding::for_label(l.as_bytes()).is_none();
+    let layers: Vec<String> = encoding.split(',').map(|l| l.trim().to_ascii_lowercase()).filter(is_packed).collect();
     if layers.len() > MOST_LAYERS {
         return Err(Unpacked::Not("The body is compressed too many times.".into()));
     }
@@ -89,7 +91,10 @@ mod tests {
             assert_eq!(unpack(encoding, packed, 600), Ok(plain.clone().into()), "{encoding}");
             assert_eq!(unpack(encoding, packed, 599), Err(Unpacked::TooLarge), "{encoding}");
         }
-        assert_eq!(unpack("identity", &Bytes::from_static(b"x"), 0), Ok(Bytes::from_static(b"x")));
+        for nothing in ["identity", "", "UTF-8", "utf8", "iso-8859-1, identity"] {
+            assert_eq!(unpack(nothing, &Bytes::from_static(b"x"), 0), Ok(Bytes::from_static(b"x")), "{nothing}");
+        }
+        assert_eq!(unpack("utf-8, gzip", &gzip, 600), Ok(plain.clone().into()));
         assert_eq!(
             unpack("gzip", &gzip.slice(..20), 600),
             Err(Unpacked::Not("The body is declared as gzip, but it cannot be decompressed.".into()))

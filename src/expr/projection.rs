@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::body::form_names::FormName;
+use crate::body::opened::{self, ENVELOPES, Envelope};
 use crate::body::walk::{self, MAX_VALUES, Walk};
+use crate::expr::field::Field;
 use crate::expr::field::part::PathPart;
-use crate::expr::field::{Field, Root};
 
 /// What is needed of a value.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -28,11 +30,38 @@ impl Projection {
     /// What these fields need of the body.
     pub fn of<'f>(fields: impl IntoIterator<Item = &'f Field>) -> Self {
         let mut all = Self::default();
-        for field in fields.into_iter().filter(|f| f.root == Root::Body) {
+        for parts in fields.into_iter().flat_map(Field::needs_of_body) {
             // A search continues below its parts, in everything that is there.
-            all.want(field.parts());
+            all.want(parts);
+            all.want_form_name(parts);
+            ENVELOPES.iter().for_each(|envelope| all.want_envelope(envelope, parts));
         }
         all
+    }
+
+    /// A name may be the one that the sender of a form used, which is looked up part by part.
+    fn want_form_name(&mut self, parts: &[PathPart]) {
+        for (n, part) in parts.iter().enumerate() {
+            if let PathPart::Name(name) = part
+                && let Some(name) = FormName::read(name)
+            {
+                let first = PathPart::Name(name.parts[0].to_owned());
+                self.want(&[&parts[..n], &[first]].concat());
+            }
+        }
+    }
+
+    /// If these parts lead to or into the text of an envelope, all of it is needed, and what shows that it is one.
+    fn want_envelope(&mut self, envelope: &Envelope, parts: &[PathPart]) {
+        let each = parts.iter().take_while(|p| **p == PathPart::Each).count();
+        let mut both = parts[each..].iter().zip(envelope.text);
+        if !both.all(|(part, name)| matches!(part, PathPart::Name(n) if n == name)) {
+            return;
+        }
+        for path in [envelope.text].iter().chain(envelope.marks) {
+            let names = path.iter().map(|name| PathPart::Name((*name).to_owned()));
+            self.want(&parts[..each].iter().cloned().chain(names).collect::<Vec<_>>());
+        }
     }
 
     /// What these pointers (RFC 6901) refer to; `*` is every item of a list.
@@ -64,7 +93,12 @@ impl Projection {
     /// Reads what is needed, if this body can be read in parts; otherwise all of it has to be parsed, which also gives the
     /// error message for an invalid body.
     pub fn read(&self, raw: &[u8]) -> Option<Value> {
-        if self.all { None } else { self.read_at_most(raw, MAX_VALUES) }
+        if self.all {
+            return None;
+        }
+        let mut value = self.read_at_most(raw, MAX_VALUES)?;
+        opened::open(&mut value, raw);
+        Some(value)
     }
 
     /// The same for a sender that is not authenticated yet: also `None` if more than `most` values would have to be built.
@@ -83,7 +117,10 @@ impl Projection {
             _ if self.all => whole(walk, left),
             b'{' => {
                 // An object instead of a list counts as a list of one item.
-                let wanted = if self.names.is_empty() { self.items.as_deref().unwrap_or(self) } else { self };
+                let mut wanted = self;
+                while let (true, Some(items)) = (wanted.names.is_empty(), wanted.items.as_deref()) {
+                    wanted = items;
+                }
                 if wanted.all {
                     return whole(walk, left);
                 }
@@ -134,7 +171,7 @@ fn whole(walk: &mut Walk, left: &mut usize) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expr::field::Values;
+    use crate::expr::field::{Root, Values};
     use crate::model::budget::Budget;
     use proptest::prelude::*;
     use std::borrow::Cow;
@@ -144,8 +181,11 @@ mod tests {
         fn budget(&self) -> &Budget {
             &self.1
         }
-        fn root(&self, _: &Root) -> Result<Option<Cow<'_, Value>>, String> {
-            Ok(Some(Cow::Borrowed(&self.0)))
+        fn root(&self, root: &Root) -> Result<Option<Cow<'_, Value>>, String> {
+            Ok(Some(match root {
+                Root::Body => Cow::Borrowed(&self.0),
+                _ => Cow::Owned(serde_json::json!([1, "a", {"b": 2}])),
+            }))
         }
     }
 
@@ -153,8 +193,29 @@ mod tests {
         field.value(&Body(body.clone(), Budget::default())).unwrap()
     }
 
-    const FIELDS: [&str; 9] =
-        ["body.a", "body.b.c", "body.b.a[0]", "body.c[*].a", "body.c[*].b.c", "$.a[?@.b]", "$.b..c", "body[0].a", "$.c[*].a"];
+    const FIELDS: [&str; 21] = [
+        "body.a",
+        "body.b.c",
+        "body.b.a[0]",
+        "body.c[*].a",
+        "body.c[*].b.c",
+        "$.a[?@.b]",
+        "$.b..c",
+        "body[0].a",
+        "$.c[*].a",
+        "body[*].a",
+        "body[*][*].b",
+        "$.a[?@ != $.b.c]",
+        "$.a[?@.b == $.c[0] || $.b]",
+        "body['a[b]']",
+        "body['a[b][0]']",
+        "body.b['c[]']",
+        "body.Message.a",
+        "body[*].Message.b.c",
+        "body.message.data[0]",
+        "body.message",
+        "header.a[?@ == $.b]",
+    ];
 
     fn json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
@@ -170,7 +231,40 @@ mod tests {
         })
     }
 
+    /// A body as text: as it is, in an envelope, or with something that only reading all of it can repair.
+    fn spelled(body: &Value, way: usize) -> Vec<u8> {
+        let text = body.to_string();
+        let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &text);
+        match way {
+            0 => text.into_bytes(),
+            1 => serde_json::json!({"TopicArn": "t", "MessageId": "1", "Message": text, "a": body}).to_string().into_bytes(),
+            2 => serde_json::json!({"TopicArn": "t", "Message": text, "b": body}).to_string().into_bytes(),
+            3 => serde_json::json!({"message": {"data": base64, "messageId": "1"}, "subscription": "s"}).to_string().into_bytes(),
+            4 => format!("{{\"a\": \"\\ud83d\", \"b\": {text}}}").into_bytes(),
+            5 => [b"{\"a\": \"\xff\", \"c\": ", text.as_bytes(), b"}"].concat(),
+            6 => format!("{{\"a\": {text}}}\n{{\"b\": {text}}}").into_bytes(),
+            _ => format!("{{\"a\": {text}, \"c\": 1, \"a\": [{text}]}}").into_bytes(),
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_body_that_is_read_in_parts_is_the_one_that_is_read_whole(
+            body in json(),
+            way in 0..8usize,
+            first in 0..FIELDS.len(),
+            second in 0..FIELDS.len(),
+        ) {
+            let raw = spelled(&body, way);
+            let fields: Vec<Field> = [first, second].iter().map(|n| Field::read(FIELDS[*n]).unwrap()).collect();
+            let whole = crate::body::read(Some("application/json"), &raw).unwrap();
+            if let Some(parts) = Projection::of(&fields).read(&raw) {
+                for field in &fields {
+                    prop_assert_eq!(find(field, &parts), find(field, &whole), "{} in {} as {}", field.text(), whole, parts);
+                }
+            }
+        }
+
         #[test]
         fn a_field_finds_the_same_in_the_parts_as_in_the_whole(body in json(), first in 0..FIELDS.len(), second in 0..FIELDS.len()) {
             let fields: Vec<Field> = [first, second].iter().map(|n| Field::read(FIELDS[*n]).unwrap()).collect();
@@ -194,6 +288,15 @@ mod tests {
         assert_eq!((read(text, cost.unwrap()).as_deref(), cost < Some(20)), (Some(built), true), "{cost:?}");
         assert_eq!(read(&format!("{{\"items\": [{}0]}}", "0,".repeat(100)), 100), None);
         assert_eq!(read(&format!("{{\"name\": [{}0]}}", "0,".repeat(100)), 100), None);
+    }
+
+    #[test]
+    fn a_search_that_looks_elsewhere_gets_what_it_looks_at() {
+        let fields = [Field::read("$.items[?@.price > $.limit].id").unwrap()];
+        let text = r#"{"limit": 5, "other": [1], "items": [{"id": 1, "price": 9}, {"id": 2, "price": 3}]}"#;
+        let parts = Projection::of(&fields).read(text.as_bytes()).unwrap();
+        assert_eq!(parts.get("other"), None);
+        assert_eq!(find(&fields[0], &parts), Some(serde_json::json!([1])));
     }
 
     #[test]

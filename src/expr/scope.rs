@@ -124,6 +124,10 @@ impl Values for Scope<'_> {
         let text = |t: &str| Some(Cow::Owned(Value::from(t)));
         Ok(match root {
             Root::Body => Some(Cow::Borrowed(&self.event.body)),
+            Root::Raw => {
+                self.budget.made(self.event.raw.len())?;
+                text(&crate::body::text(self.event.content_type(), &self.event.raw))
+            }
             Root::Header(Some(name)) => self.event.header(name).map(Cow::Owned),
             Root::Header(None) => Some(Cow::Owned(self.event.headers_object())),
             Root::Query => Some(Cow::Owned(self.event.query_object())),

@@ -186,11 +186,11 @@ impl Guard {
             request.headers.retain(|(n, _)| n != ENCODING && n != "content-length");
         }
         let content_type = request.headers.iter().find(|(n, _)| n == "content-type").map(|(_, v)| v.as_str());
-        let parts = wanted.filter(|_| body::is_json(content_type)).and_then(|w| w.read(&request.body));
+        let parts = wanted.filter(|_| body::has_parts(content_type)).and_then(|w| w.read(&request.body));
         let is_partial = parts.is_some();
         let read = match parts {
             Some(parts) => parts,
-            None => body::read(content_type, &request.body).map_err(|m| NotAdmitted::Malformed(m.why))?,
+            None => body::read_headed(&request.headers, &request.body).map_err(|m| NotAdmitted::Malformed(m.why))?,
         };
         Ok(Event {
             id,

@@ -25,9 +25,11 @@ use warp::http::{Request, Response};
 
 use super::client_ip::Proxies;
 use super::connections::Connections;
+use super::first_line::{FirstLine, LastReceived};
 use super::head::{MAX_HEAD, MAX_HEADERS};
 use super::tls::Tls;
 use super::webhook::{self, RequestHead};
+use crate::engine::intake::rejections::Rejections;
 
 /// How long a new connection may send nothing.
 const FIRST_BYTES: Duration = Duration::from_secs(10);
@@ -52,6 +54,7 @@ pub struct Listener {
 pub async fn serve(bound: Listener, door: webhook::Hook, stop: impl Future<Output = ()>, grace: Duration) {
     let Listener { listener, tls, proxies, most_connections, most_connections_each } = bound;
     let proxies = Arc::new(proxies);
+    let rejections = door.rejections.clone();
     let routes = TowerToHyperService::new(warp::service(webhook::routes(door)));
     let graceful = GracefulShutdown::new();
     let connections = Connections::new(most_connections, most_connections_each);
@@ -102,22 +105,28 @@ pub async fn serve(bound: Listener, door: webhook::Hook, stop: impl Future<Outpu
         let place = Arc::new(place);
         let _ = stream.set_nodelay(true);
         let (routes, proxies) = (routes.clone(), proxies.clone());
-        let of_service = place.clone();
+        let (of_service, rejected) = (place.clone(), rejections.clone());
         let service = service_fn(move |request| {
-            let (routes, proxies, place) = (routes.clone(), proxies.clone(), of_service.clone());
+            let (routes, proxies, place, rejections) = (routes.clone(), proxies.clone(), of_service.clone(), rejected.clone());
             async move {
                 let _busy = place.busy();
-                answer(routes, request, peer, proxies).await
+                answer(routes, request, peer, proxies, &rejections).await
             }
         });
+        let (rejections, last) = (rejections.clone(), LastReceived::default());
         let (builder, watcher, tls) = (builder.clone(), graceful.watcher(), tls.clone());
         tokio::spawn(async move {
+            let received = last.clone();
             let talk = async {
                 match tls {
-                    None => watcher.watch(builder.serve_connection(TokioIo::new(Hurried::new(stream)), service).into_owned()).await,
+                    None => {
+                        let stream = FirstLine::new(Hurried::new(stream), received);
+                        watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await
+                    }
                     Some(tls) => match tokio::time::timeout(FIRST_BYTES, tls.accept(stream)).await {
                         Ok(Ok(stream)) => {
-                            watcher.watch(builder.serve_connection(TokioIo::new(Hurried::new(stream)), service).into_owned()).await
+                            let stream = FirstLine::new(Hurried::new(stream), received);
+                            watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await
                         }
                         Ok(Err(e)) => Err(e.into()),
                         Err(_) => Err("nothing was sent in time".into()),
@@ -129,6 +138,12 @@ pub async fn serve(bound: Listener, door: webhook::Hook, stop: impl Future<Outpu
                 () = place.is_needed() => Err("its place is needed for another connection".into()),
             };
             if let Err(e) = ended {
+                // hyper has answered by itself.
+                if let Some(e) = e.downcast_ref::<hyper::Error>().filter(|e| e.is_parse()) {
+                    let status = if e.is_parse_too_large() { 431 } else { 400 };
+                    let why = format!("This is not a valid HTTP request: {e}");
+                    webhook::remember_unread(&rejections, peer.ip().to_string(), last.request(), status, &why);
+                }
                 tracing::debug!(%peer, "connection ended early: {e}");
             }
         });
@@ -145,6 +160,7 @@ async fn answer<S>(
     mut request: Request<Incoming>,
     peer: SocketAddr,
     proxies: Arc<Proxies>,
+    rejections: &Rejections,
 ) -> Result<Response<webhook::Body>, Infallible>
 where
     S: Service<Request<Incoming>, Response = Response<webhook::Body>, Error = Infallible>,
@@ -158,6 +174,11 @@ where
             let mut refused = Response::new(webhook::Body::from(format!("{{\"status\":\"refused\",\"message\":\"{said}\"}}")));
             *refused.status_mut() = status;
             refused.headers_mut().insert("content-type", warp::http::HeaderValue::from_static("application/json"));
+            let called = (request.method().to_string(), request.uri().path().to_owned());
+            let id = webhook::remember_unread(rejections, peer.ip().to_string(), called, status.as_u16(), said);
+            if let Ok(id) = warp::http::HeaderValue::from_str(&id) {
+                refused.headers_mut().insert("doorbell-request", id);
+            }
             Ok(refused)
         }
     }

@@ -3,6 +3,7 @@
 pub mod body_room;
 pub mod client_ip;
 mod connections;
+mod first_line;
 mod head;
 pub mod listener;
 pub mod tls;

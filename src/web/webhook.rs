@@ -261,6 +261,14 @@ impl Hook {
     }
 }
 
+/// Remembers a request that was refused before its address was looked up; returns the id of the refusal.
+pub fn remember_unread(rejections: &Rejections, ip: String, (method, address): (String, String), status: u16, why: &str) -> String {
+    let id = Uuid::now_v7().to_string();
+    tracing::info!(request = %id, ip, address, status, "request refused: {why}");
+    rejections.remember(Rejection { id: id.clone(), at: Timestamp::now(), ip, method, address, status, why: why.to_owned() });
+    id
+}
+
 impl From<Full> for Refusal {
     fn from(_: Full) -> Self {
         Refusal::CannotKeep("too many large bodies are arriving at once".into())

@@ -132,7 +132,7 @@ impl Try {
     fn render_whole(mut self) -> Rendered {
         match self.render(Allowance::Full) {
             Rendered::NotYet => {
-                let body = crate::body::read(self.event.content_type(), &self.event.raw).unwrap_or_default();
+                let body = crate::body::read_headed(&self.event.headers, &self.event.raw).unwrap_or_default();
                 self.event = Arc::new(Event { body, is_partial: false, ..Event::clone(&self.event) });
                 self.render(Allowance::Full)
             }

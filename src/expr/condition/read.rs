@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use super::aliases::TEST_WORDS;
 use super::operand::{compile, date, number, operands, text};
 use super::{All, ConditionPart, Line, Operand, Test};
-use crate::expr::field::ROOTS;
+use crate::expr::field::{Field, ROOTS};
 use crate::expr::names::Names;
 use crate::text::nearest::nearest;
 use crate::text::word::{Shape, Word};
@@ -162,6 +162,8 @@ fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
     }
     if let [field, sign, value] = key.split_whitespace().collect::<Vec<_>>().as_slice()
         && let Some((_, ours)) = TEST_WORDS.iter().find(|(theirs, _)| theirs == sign)
+        // A search has signs of its own in its brackets.
+        && Field::read(key).is_err()
     {
         item.problem("a comparison cannot be written on the left side")
             .at_key()

@@ -8,6 +8,8 @@ pub mod part;
 mod path;
 pub mod refusal;
 mod search;
+#[cfg(test)]
+mod suite;
 
 use std::borrow::Cow;
 
@@ -16,13 +18,14 @@ use serde_json::Value;
 
 use crate::model::budget::{Budget, Spent};
 use crate::text::nearest::nearest;
-use part::{PathPart, index};
+use part::{PathPart, index, named};
+use path::Steps;
 use refusal::{NoField, no};
 use search::MOST_FOUND;
 
 /// The words that a field can begin with, as shown to people.
-pub const ROOTS: [&str; 13] =
-    ["body", "header", "query", "path", "method", "address", "ip", "event", "now", "item", "item_number", "secret", "env"];
+pub const ROOTS: [&str; 14] =
+    ["body", "raw", "header", "query", "path", "method", "address", "ip", "event", "now", "item", "item_number", "secret", "env"];
 /// The variables that `{{#each}}` provides for the current element.
 pub const LOOP_WORDS: [&str; 4] = ["@index", "@key", "@first", "@last"];
 const LONGEST: usize = 4_096;
@@ -34,6 +37,8 @@ const LONGEST_COMPARED: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Root {
     Body,
+    /// The body as text, not parsed.
+    Raw,
     /// One header, or all of them.
     Header(Option<String>),
     Query,
@@ -105,6 +110,8 @@ pub struct Field {
     parts: Vec<PathPart>,
     /// What names and indexes cannot express, starting at the place that `parts` lead to.
     tail: Option<JpQuery>,
+    /// The parts of the body that the filters of `tail` look at, from its root (`$`).
+    elsewhere: Vec<Vec<PathPart>>,
 }
 
 impl PartialEq for Field {
@@ -129,6 +136,12 @@ impl Field {
         &self.parts
     }
 
+    /// Every place in the body that it needs to see, as steps down from the root.
+    pub fn needs_of_body(&self) -> impl Iterator<Item = &[PathPart]> {
+        let own = (self.root == Root::Body).then_some(self.parts.as_slice());
+        own.into_iter().chain(self.elsewhere.iter().map(Vec::as_slice))
+    }
+
     /// Whether it can only give one value: names and numbers only.
     pub fn is_single(&self) -> bool {
         self.tail.is_none() && !self.parts.contains(&PathPart::Each)
@@ -144,28 +157,28 @@ impl Field {
             if rest.starts_with(|c: char| c.is_alphabetic() || c == '{') {
                 return Err(no(format!("`{text}` is not a Doorbell field"), "fields begin with `body.`, `header.`, `query.`, …"));
             }
-            let (parts, tail) = path::rfc(text)?;
-            return Ok(Self { text: text.to_owned(), root: Root::Body, parts, tail });
+            return Ok(Self::of(text, Root::Body, path::rfc(text)?));
         }
         let rest = after_first_word(text);
         let word = text.strip_suffix(rest).unwrap_or(text);
         if LOOP_WORDS.contains(&text) {
-            return Ok(Self { text: text.to_owned(), root: Root::Loop(text.to_owned()), parts: Vec::new(), tail: None });
+            return Ok(Self::of(text, Root::Loop(text.to_owned()), Steps::default()));
         }
         if word.is_empty() || !word.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-') {
             return Err(no(format!("`{text}` is not a valid field name"), "fields begin with `body.`, `header.`, `query.`, …"));
         }
-        let (mut parts, tail) = path::ours(text, rest)?;
-        let mut first_name = |what: &str| match parts.first() {
+        let mut steps = path::ours(text, rest)?;
+        let mut first_name = |what: &str| match steps.parts.first() {
             Some(PathPart::Name(name)) => {
                 let name = name.clone();
-                parts.remove(0);
+                steps.parts.remove(0);
                 Ok(name)
             }
             _ => Err(no(format!("`{word}` needs a name after it"), format!("write `{word}.{what}`"))),
         };
         let root = match word {
             "body" => Root::Body,
+            "raw" => Root::Raw,
             "header" if rest.is_empty() => Root::Header(None),
             "header" => Root::Header(Some(first_name("Name")?)),
             "query" => Root::Query,
@@ -188,21 +201,26 @@ impl Field {
             "input" => return Err(no("`input` is not available yet", "it is reserved for rules that are called by other rules")),
             other => Root::Named(other.to_owned()),
         };
-        if matches!(root, Root::Secret(_) | Root::Env(_)) && !(parts.is_empty() && tail.is_none()) {
+        if matches!(root, Root::Secret(_) | Root::Env(_)) && !(steps.parts.is_empty() && steps.tail.is_none()) {
             return Err(no(format!("`{word}` takes one name"), format!("write `{word}.NAME`")));
         }
         // Header names are case-insensitive; those of a saved response are stored in lower case.
-        if let (Root::Named(_), [PathPart::Name(header), PathPart::Name(name), ..]) = (&root, parts.as_mut_slice())
+        if let (Root::Named(_), [PathPart::Name(header), PathPart::Name(name), ..]) = (&root, steps.parts.as_mut_slice())
             && header == "header"
         {
             name.make_ascii_lowercase();
         }
-        Ok(Self { text: text.to_owned(), root, parts, tail })
+        Ok(Self::of(text, root, steps))
+    }
+
+    fn of(text: &str, root: Root, steps: Steps) -> Self {
+        let Steps { parts, tail, elsewhere } = steps;
+        Self { text: text.to_owned(), root, parts, tail, elsewhere }
     }
 
     /// The seed of `uuid`.
     pub fn seed() -> Self {
-        Self { text: "uuid".to_owned(), root: Root::Seed, parts: Vec::new(), tail: None }
+        Self::of("uuid", Root::Seed, Steps::default())
     }
 
     /// Looks up the value.
@@ -217,11 +235,17 @@ impl Field {
     fn find_there<'a>(&self, names: &'a dyn Values) -> Result<Found<'a>, String> {
         let Some(start) = names.root(&self.root)? else { return Ok(Found::Missing) };
         let budget = names.budget();
-        Ok(match start {
-            Cow::Borrowed(value) => self.walk(value, 0, budget)?,
-            Cow::Owned(value) => {
-                budget.copy(&value)?;
-                match self.walk(&value, 0, budget)? {
+        // In a filter, `$` is the body, wherever the filter looks.
+        let body = if self.elsewhere.is_empty() { None } else { names.root(&Root::Body)? };
+        Ok(match (start, body) {
+            (Cow::Borrowed(value), None) => self.walk(value, 0, &Value::Null, budget)?,
+            (Cow::Borrowed(value), Some(Cow::Borrowed(body))) => self.walk(value, 0, body, budget)?,
+            (value, body) => {
+                if let Cow::Owned(value) = &value {
+                    budget.copy(value)?;
+                }
+                let body = body.unwrap_or(Cow::Owned(Value::Null));
+                match self.walk(&value, 0, &body, budget)? {
                     Found::Missing => Found::Missing,
                     Found::One(v) => Found::One(Cow::Owned(own(v, budget)?)),
                     Found::Many(all) => Found::Many(all.into_iter().map(|v| own(v, budget).map(Cow::Owned)).collect::<Result<_, _>>()?),
@@ -235,12 +259,12 @@ impl Field {
         Ok(self.find(names)?.into_value(names.budget())?)
     }
 
-    fn walk<'a>(&self, start: &'a Value, from: usize, budget: &Budget) -> Result<Found<'a>, Spent> {
+    fn walk<'a>(&self, start: &'a Value, from: usize, body: &'a Value, budget: &Budget) -> Result<Found<'a>, Spent> {
         budget.steps(1 + self.parts.len() - from)?;
         let mut at = start;
         for (n, part) in self.parts.iter().enumerate().skip(from) {
             let next = match part {
-                PathPart::Name(name) => at.as_object().and_then(|o| o.get(name)),
+                PathPart::Name(name) => named(at, name),
                 PathPart::Index(i) => index(at, *i),
                 PathPart::Each => {
                     let each: &[Value] = match at {
@@ -249,7 +273,7 @@ impl Field {
                     };
                     let mut all = Vec::new();
                     for value in each {
-                        match self.walk(value, n + 1, budget)? {
+                        match self.walk(value, n + 1, body, budget)? {
                             Found::Missing => {}
                             Found::One(v) => all.push(v),
                             Found::Many(v) => all.extend(v),
@@ -271,7 +295,7 @@ impl Field {
         Ok(match &self.tail {
             None => Found::One(Cow::Borrowed(at)),
             Some(query) => {
-                let found = search::search(query, at, budget)?;
+                let found = search::search(query, at, body, budget)?;
                 Found::Many(found.into_iter().map(Cow::Borrowed).collect())
             }
         })
@@ -285,7 +309,7 @@ impl Field {
         let mut at: &Value = &start;
         for part in &self.parts {
             let next = match part {
-                PathPart::Name(name) => at.as_object().and_then(|o| o.get(name)),
+                PathPart::Name(name) => named(at, name),
                 PathPart::Index(i) => index(at, *i),
                 PathPart::Each => break,
             };
@@ -354,6 +378,14 @@ mod tests {
             ("$.items[?@.sku == 'Z']", Some(json!([]))),
             ("$.items[0:2].sku", Some(json!(["A"]))),
             ("$.items[?@.sku == $.one.sku || @.sku == $.items[0].sku].sku", Some(json!(["A"]))),
+            ("$.items[?@.sku == $.one.sku || @.sku == 'A'].sku", Some(json!(["A"]))),
+            ("$.items[?length(value($..b)) == 2].sku", Some(json!(["A", "B"]))),
+            ("$.items[?count($.items[?@.sku == 'A']) == 1].sku", Some(json!(["A", "B"]))),
+            ("body['a$b']", None),
+            ("$.items[?@.sku != $.nothing].sku", Some(json!(["A", "B"]))),
+            ("$.a.b[?@ == $.a.b[0]]", Some(json!([1]))),
+            ("body.items[*][?@ == $.items[0].sku]", Some(json!(["A"]))),
+            ("$.one[?@ == 'C' && $.items[?@.qty]]", Some(json!(["C"]))),
             ("header.X-Id", Some(json!("7"))),
             ("$", Some(body.clone())),
         ] {
@@ -370,7 +402,9 @@ mod tests {
             ("event.time", "an event has no `time`"),
             ("secret", "`secret` needs a name after it"),
             ("$[?length(@.a)]", "`length(@.a)` must be compared with something"),
-            ("$[?@[?@>1]]", "a filter inside a filter is not available yet"),
+            ("$[?in(@.a, $.b)]", "there is no function called `in`"),
+            ("$[?value(1) == 1]", "`value(1)` must have a path in its brackets"),
+            ("$[?@[?@.a > length(@.*)]]", "length() takes a path that gives one value"),
         ] {
             let said_now = Field::read(field).map(|f| f.text).unwrap_err();
             assert!(said_now.message.starts_with(said) || field.starts_with("$[?l"), "{field}: {said_now:?}");

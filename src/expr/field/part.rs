@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use crate::body::form_names::FormName;
+
 /// A step down that needs no search.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PathPart {
@@ -10,6 +12,12 @@ pub enum PathPart {
     Index(i64),
     /// `[*]` as rule authors mean it: a value that is not a list counts as a list with one element.
     Each,
+}
+
+/// The value with a name. A field of a form is also found by the name that its sender used, `a[b][0]` for `a.b[0]`.
+pub(super) fn named<'v>(at: &'v Value, name: &str) -> Option<&'v Value> {
+    let map = at.as_object()?;
+    map.get(name).or_else(|| if name.ends_with(']') { FormName::read(name)?.find(at) } else { None })
 }
 
 /// The value at an index of a list; a negative index counts from the end.

@@ -4,7 +4,9 @@
 //! whatever the library would accept by mistake or evaluate incorrectly: a problem at load is better than a wrong result
 //! in production.
 
-use jsonpath_rust::parser::model::{Comparable, Comparison, Filter, FilterAtom, FnArg, JpQuery, Segment, Selector, Test, TestFunction};
+use jsonpath_rust::parser::model::{
+    Comparable, Filter, FilterAtom, FnArg, JpQuery, Segment, Selector, SingularQuery, SingularQuerySegment, Test, TestFunction,
+};
 use jsonpath_rust::parser::parse_json_path;
 
 use super::part::PathPart;
@@ -12,7 +14,13 @@ use super::refusal::{NoField, no};
 use crate::text::span;
 
 /// A parsed path: simple steps, and a search that begins after them.
-type Steps = (Vec<PathPart>, Option<JpQuery>);
+#[derive(Debug, Default)]
+pub(super) struct Steps {
+    pub parts: Vec<PathPart>,
+    pub tail: Option<JpQuery>,
+    /// Where the filters of the search look in the whole body (`$`).
+    pub elsewhere: Vec<Vec<PathPart>>,
+}
 
 /// Reads a path that begins with `$`.
 pub(super) fn rfc(text: &str) -> Result<Steps, NoField> {
@@ -127,34 +135,110 @@ fn split(path: &str, forgiving: bool) -> Result<Steps, NoField> {
         no(format!("this path cannot be read{place}"), "paths look like body.items[0].sku, body['First name'], $.items[?@.qty > 5]")
     })?;
     check(&query.segments)?;
-    let mut parts = Vec::new();
+    let mut steps = Steps::default();
     let mut segments = query.segments.into_iter().peekable();
-    // If a filter refers to the root (`$`), the search begins there.
-    let looks_back = path.chars().skip(1).any(|c| c == '$');
-    while let Some(segment) = segments.peek().filter(|_| !looks_back) {
-        let part = match segment {
-            Segment::Selector(Selector::Name(name)) => PathPart::Name(name.clone()),
-            Segment::Selector(Selector::Index(i)) => PathPart::Index(*i),
-            Segment::Selector(Selector::Wildcard) if forgiving => PathPart::Each,
-            _ => break,
-        };
-        parts.push(part);
+    while let Some(part) = segments.peek().and_then(|segment| simple(segment, forgiving)) {
+        steps.parts.push(part);
         segments.next();
     }
     let rest: Vec<Segment> = segments.collect();
-    Ok((parts, (!rest.is_empty()).then(|| JpQuery::new(rest))))
+    elsewhere(&rest, &mut steps.elsewhere);
+    steps.tail = (!rest.is_empty()).then(|| JpQuery::new(rest));
+    Ok(steps)
+}
+
+/// A segment that needs no search.
+fn simple(segment: &Segment, forgiving: bool) -> Option<PathPart> {
+    match segment {
+        Segment::Selector(Selector::Name(name)) => Some(PathPart::Name(name.clone())),
+        Segment::Selector(Selector::Index(i)) => Some(PathPart::Index(*i)),
+        Segment::Selector(Selector::Wildcard) if forgiving => Some(PathPart::Each),
+        _ => None,
+    }
+}
+
+/// Collects the beginning of every path of a filter that starts at the root.
+fn elsewhere(segments: &[Segment], out: &mut Vec<Vec<PathPart>>) {
+    for_each_filter(segments, &mut |filter| in_filter(filter, out));
+}
+
+fn for_each_filter<'s>(segments: &'s [Segment], each: &mut impl FnMut(&'s Filter)) {
+    for segment in segments {
+        let selectors = match segment {
+            Segment::Descendant(inner) => {
+                for_each_filter(std::slice::from_ref(inner), each);
+                continue;
+            }
+            Segment::Selector(one) => std::slice::from_ref(one),
+            Segment::Selectors(all) => all,
+        };
+        for selector in selectors {
+            if let Selector::Filter(filter) = selector {
+                each(filter);
+            }
+        }
+    }
+}
+
+fn in_filter(filter: &Filter, out: &mut Vec<Vec<PathPart>>) {
+    match filter {
+        Filter::Or(all) | Filter::And(all) => all.iter().for_each(|f| in_filter(f, out)),
+        Filter::Atom(FilterAtom::Filter { expr, .. }) => in_filter(expr, out),
+        Filter::Atom(FilterAtom::Test { expr, .. }) => in_test(expr, out),
+        Filter::Atom(FilterAtom::Comparison(comparison)) => {
+            let (left, right) = comparison.vals();
+            for side in [left, right] {
+                match side {
+                    Comparable::SingularQuery(SingularQuery::Root(way)) => out.push(way.iter().map(part_of).collect()),
+                    Comparable::Function(function) => in_function(function, out),
+                    Comparable::SingularQuery(SingularQuery::Current(_)) | Comparable::Literal(_) => {}
+                }
+            }
+        }
+    }
+}
+
+fn part_of(segment: &SingularQuerySegment) -> PathPart {
+    match segment {
+        SingularQuerySegment::Name(name) => PathPart::Name(name.clone()),
+        SingularQuerySegment::Index(i) => PathPart::Index(*i),
+    }
+}
+
+fn in_test(test: &Test, out: &mut Vec<Vec<PathPart>>) {
+    match test {
+        Test::RelQuery(segments) => elsewhere(segments, out),
+        Test::AbsQuery(query) => {
+            out.push(query.segments.iter().map_while(|segment| simple(segment, false)).collect());
+            elsewhere(&query.segments, out);
+        }
+        Test::Function(function) => in_function(function, out),
+    }
+}
+
+fn in_function(function: &TestFunction, out: &mut Vec<Vec<PathPart>>) {
+    for argument in arguments(function) {
+        match argument {
+            FnArg::Test(test) => in_test(test, out),
+            FnArg::Filter(filter) => in_filter(filter, out),
+            FnArg::Literal(_) => {}
+        }
+    }
+}
+
+fn arguments(function: &TestFunction) -> Vec<&FnArg> {
+    match function {
+        TestFunction::Length(arg) => vec![arg],
+        TestFunction::Value(arg) | TestFunction::Count(arg) => vec![arg],
+        TestFunction::Search(a, b) | TestFunction::Match(a, b) => vec![a, b],
+        TestFunction::Custom(_, all) => all.iter().collect(),
+    }
 }
 
 fn check(segments: &[Segment]) -> Result<(), NoField> {
-    let selector = |s: &Selector| match s {
-        Selector::Filter(f) => filter(f),
-        _ => Ok(()),
-    };
-    segments.iter().try_for_each(|segment| match segment {
-        Segment::Descendant(inner) => check(std::slice::from_ref(inner)),
-        Segment::Selector(s) => selector(s),
-        Segment::Selectors(all) => all.iter().try_for_each(selector),
-    })
+    let mut filters = Vec::new();
+    for_each_filter(segments, &mut |f| filters.push(f));
+    filters.into_iter().try_for_each(filter)
 }
 
 fn filter(f: &Filter) -> Result<(), NoField> {
@@ -162,54 +246,67 @@ fn filter(f: &Filter) -> Result<(), NoField> {
         Filter::Or(all) | Filter::And(all) => all.iter().try_for_each(filter),
         Filter::Atom(FilterAtom::Filter { expr, .. }) => filter(expr),
         Filter::Atom(FilterAtom::Comparison(c)) => {
-            let (Comparison::Eq(a, b)
-            | Comparison::Ne(a, b)
-            | Comparison::Gt(a, b)
-            | Comparison::Gte(a, b)
-            | Comparison::Lt(a, b)
-            | Comparison::Lte(a, b)) = c.as_ref();
-            [a, b].into_iter().try_for_each(|side| match side {
+            let (left, right) = c.vals();
+            [left, right].into_iter().try_for_each(|side| match side {
                 Comparable::Function(f) => function(f),
                 _ => Ok(()),
             })
         }
         Filter::Atom(FilterAtom::Test { expr, .. }) => match expr.as_ref() {
-            Test::RelQuery(segments) => nested(segments),
-            Test::AbsQuery(query) => nested(&query.segments),
-            Test::Function(f) if expr.is_res_bool() => function(f),
+            Test::RelQuery(segments) => check(segments),
+            Test::AbsQuery(query) => check(&query.segments),
+            Test::Function(f) if gives_truth(f) => function(f),
             Test::Function(f) => Err(no(format!("`{f}` must be compared with something"), "write for example length(@.a) > 3")),
         },
     }
 }
 
-/// A filter inside a filter: the library finds nothing there, so it is refused instead of giving a wrong result.
-fn nested(segments: &[Segment]) -> Result<(), NoField> {
-    let has_filter = |s: &Segment| match s {
-        Segment::Selector(s) => matches!(s, Selector::Filter(_)),
-        Segment::Selectors(all) => all.iter().any(|s| matches!(s, Selector::Filter(_))),
-        Segment::Descendant(inner) => matches!(inner.as_ref(), Segment::Selector(Selector::Filter(_))),
-    };
-    match segments.iter().any(has_filter) {
-        true => Err(no("a filter inside a filter is not available yet", "put the second filter into an `if:` of its own")),
-        false => Ok(()),
+/// Whether the result of a function is true or false; that of all others is a value.
+fn gives_truth(f: &TestFunction) -> bool {
+    matches!(f, TestFunction::Match(..) | TestFunction::Search(..) | TestFunction::Custom(..))
+}
+
+/// Whether an argument is one value: text or a number, a path that gives at most one value, or the result of a function.
+fn is_value(arg: &FnArg) -> bool {
+    match arg {
+        FnArg::Literal(_) => true,
+        FnArg::Filter(_) => false,
+        FnArg::Test(test) => match test.as_ref() {
+            Test::RelQuery(segments) => singular(segments),
+            Test::AbsQuery(query) => singular(&query.segments),
+            Test::Function(f) => !gives_truth(f),
+        },
     }
 }
 
 fn function(f: &TestFunction) -> Result<(), NoField> {
-    let single = |arg: &FnArg| match arg {
-        FnArg::Test(test) => match test.as_ref() {
-            Test::RelQuery(segments) => singular(segments),
-            Test::AbsQuery(query) => singular(&query.segments),
-            Test::Function(_) => true,
-        },
-        _ => true,
-    };
+    for argument in arguments(f) {
+        match argument {
+            FnArg::Literal(_) => {}
+            FnArg::Filter(f) => filter(f)?,
+            FnArg::Test(test) => match test.as_ref() {
+                Test::RelQuery(segments) => check(segments)?,
+                Test::AbsQuery(query) => check(&query.segments)?,
+                Test::Function(f) => function(f)?,
+            },
+        }
+    }
+    let is_path = |arg: &FnArg| matches!(arg, FnArg::Test(test) if !matches!(test.as_ref(), Test::Function(_)));
     match f {
-        TestFunction::Length(arg) if !single(arg) => {
+        TestFunction::Custom(name, _) => {
+            Err(no(format!("there is no function called `{name}`"), "the functions are length, count, value, match and search"))
+        }
+        TestFunction::Length(arg) if !is_value(arg) => {
             Err(no("length() takes a path that gives one value", "use count() for several values"))
+        }
+        TestFunction::Count(arg) | TestFunction::Value(arg) if !is_path(arg) => {
+            Err(no(format!("`{f}` must have a path in its brackets"), "write for example count(@.items[*])"))
         }
         TestFunction::Match(_, pattern) | TestFunction::Search(_, pattern) if !matches!(pattern, FnArg::Literal(_)) => {
             Err(no("the pattern of match() and search() must be plain text", "write it in quotes"))
+        }
+        TestFunction::Match(text, _) | TestFunction::Search(text, _) if !is_value(text) => {
+            Err(no("match() and search() take a path that gives one value", "write for example match(@.sku, 'A.*')"))
         }
         _ => Ok(()),
     }

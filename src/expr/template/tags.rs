@@ -149,18 +149,24 @@ fn cut(text: &str) -> Option<(Tag<'_>, usize)> {
     }
     let raw = text.starts_with("{{{");
     let (open, close) = if raw { (3, "}}}") } else { (2, "}}") };
-    let mut quote = None;
+    let (mut quote, mut brackets, mut is_escaped) = (None, 0usize, false);
     let mut end = None;
     for (n, c) in text.char_indices().skip(open) {
+        if std::mem::take(&mut is_escaped) {
+            continue;
+        }
         match quote {
             Some(q) if c == q => quote = None,
-            Some(_) => {}
+            // Only in brackets, where a name is text of JSONPath.
+            Some(_) => is_escaped = brackets > 0 && c == '\\',
             None if span::from(text, n).starts_with(close) => {
                 end = Some(n);
                 break;
             }
             None if span::from(text, n).starts_with("{{") => return None,
-            None if (c == '\'' || c == '"') && span::before(text, n).ends_with([' ', '(', '[', '=']) => quote = Some(c),
+            None if (c == '\'' || c == '"') && (brackets > 0 || span::before(text, n).ends_with([' ', '(', '[', '='])) => quote = Some(c),
+            None if c == '[' => brackets += 1,
+            None if c == ']' => brackets = brackets.saturating_sub(1),
             None => {}
         }
     }
@@ -182,6 +188,10 @@ impl Expression<'_, '_> {
         }
         if inner.starts_with('=') {
             return self.wrong("`=` is not allowed here", "write only the field, such as {{ body.name }}");
+        }
+        // White space is allowed between the parts of a search.
+        if inner.starts_with('$') && Field::read(inner).is_ok() {
+            return self.known.field(inner, self.item, Some(self.source)).map(What::Name);
         }
         let tokens = match tokens(inner) {
             Ok(tokens) => tokens,
@@ -284,7 +294,7 @@ impl Expression<'_, '_> {
         if let Some(value) = constant(word) {
             return Some(Argument::Constant(value));
         }
-        if word.contains('=') {
+        if names_argument(word) {
             self.wrong(format!("`{word}` names an argument, but arguments have no names"), format!("write {}", helper.usage));
             return None;
         }
@@ -329,6 +339,11 @@ fn helper(name: &str) -> Option<&'static Helper> {
 
 fn helper_only(word: &str) -> bool {
     helper(word).is_some()
+}
+
+/// Whether a word is `name=value`; a search has signs of its own in its brackets.
+fn names_argument(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-'))
 }
 
 fn constant(word: &str) -> Option<Value> {
