@@ -32,8 +32,11 @@ pub struct DataKey {
     sealing: Arc<LessSafeKey>,
     counter: AtomicU64,
     /// Subkeys of the other processes whose texts were opened.
-    known: Mutex<HashMap<(usize, [u8; SALT]), Arc<LessSafeKey>>>,
+    known: Mutex<Subkeys>,
 }
+
+/// By the number of the key and the random part.
+type Subkeys = HashMap<(usize, [u8; SALT]), Arc<LessSafeKey>>;
 
 struct Master {
     id: [u8; ID],

@@ -1,4 +1,4 @@
-//! The list of all helpers, in the order of the docs. Each is in the file of its family, in [`super::helpers`].
+//! The list of all helpers, in the order of the docs. Each is in the file of its family, in `super::helpers`.
 
 use std::sync::LazyLock;
 
