@@ -258,3 +258,17 @@ fn a_file_of_another_user_is_replaced_only_if_nobody_loses_access() {
     until("it is written again", || cells(&setup, "shared/group.xlsx").len() == 6);
     assert_eq!(logged("shared/group.xlsx"), 1, "logged once");
 }
+
+#[test]
+fn a_line_in_a_csv_contains_no_formula_unless_the_rule_allows_it() {
+    let setup = Setup::with(
+        "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - append: a.csv\n        text: \"{{ body.a }},{{ body.b }}\"\n      - append: allowed.csv\n        text: \"{{ body.a }},{{ body.b }}\"\n        formulas: allow\n      - append: a.txt\n        text: \"{{ body.a }},{{ body.b }}\"\n",
+    );
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", r#"{"a": "=HYPERLINK(1)", "b": "x,@SUM(A1)"}"#);
+    until("all are written", || !setup.output("a.txt").is_empty());
+    assert_eq!(setup.output("a.csv"), "'=HYPERLINK(1),x,'@SUM(A1)\n");
+    for file in ["allowed.csv", "a.txt"] {
+        assert_eq!(setup.output(file), "=HYPERLINK(1),x,@SUM(A1)\n", "{file}");
+    }
+}

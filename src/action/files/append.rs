@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::content::Content;
+use super::csv::guard::guarded_line;
 use super::folder;
+use super::option::{FORMULAS, read_word};
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Action, Effect, EffectView, HAS_JSON, Kind, Performing};
 use crate::action::world::World;
@@ -29,7 +31,11 @@ impl Kind for Append {
         "the file name"
     }
     fn keys(&self) -> &'static [Word] {
-        &[Word { name: "text", shape: Shape::Text, does: "the line" }, Word { name: "json", shape: Shape::Any, does: "the line, as JSON" }]
+        &[
+            Word { name: "text", shape: Shape::Text, does: "the line" },
+            Word { name: "json", shape: Shape::Any, does: "the line, as JSON" },
+            FORMULAS,
+        ]
     }
     fn expected(&self) -> &'static [Word] {
         &[
@@ -67,7 +73,8 @@ impl Kind for Append {
                 None
             }
         };
-        Some(Box::new(Appending { file: file?, line: line? }))
+        let formulas = read_word(fields, "formulas", "allow");
+        Some(Box::new(Appending { file: file?, line: line?, guard: !formulas? }))
     }
 }
 
@@ -97,6 +104,8 @@ enum Line {
 struct Appending {
     file: Template,
     line: Line,
+    /// Whether no cell of a line in a `.csv` may be a formula.
+    guard: bool,
 }
 
 impl Action for Appending {
@@ -113,12 +122,17 @@ impl Action for Appending {
             Line::Text(text) => {
                 let mut line = text.text(scope)?;
                 line.truncate(line.trim_end_matches(['\n', '\r']).len());
-                line
+                if self.guard && has_cells(&file) { guarded_line(&line) } else { line }
             }
             Line::Json(data) => data.json(scope)?,
         };
         Ok(Box::new(Appended { file, line }))
     }
+}
+
+fn has_cells(file: &str) -> bool {
+    let name = file.to_ascii_lowercase();
+    name.ends_with(".csv") || name.ends_with(".tsv")
 }
 
 struct Appended {

@@ -7,6 +7,7 @@ pub mod content;
 pub mod csv;
 mod date;
 pub mod folder;
+mod option;
 mod replacement;
 pub mod row;
 mod search;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::append::read_file;
 use super::content::Content;
+use super::option::{FORMULAS, read_word};
 use super::row::{Cell, Mode, Row, title};
 use super::search::{is_exact, plain};
 use crate::action::attempt_context::AttemptContext;
@@ -52,11 +53,7 @@ impl Kind for SheetRow {
                 shape: Shape::Whole(1, 1_000_000),
                 does: "the row that contains the titles; the first one that is not empty by default",
             },
-            Word {
-                name: "formulas",
-                shape: Shape::One(&["allow"]),
-                does: "`allow` leaves text unchanged that a spreadsheet program would read as a formula",
-            },
+            FORMULAS,
             Word { name: "new_columns", shape: Shape::One(&["add"]), does: "`add` adds missing columns at the end" },
             Word { name: "match", shape: Shape::List, does: "the column or columns that identify the row" },
             Word { name: "ignore_case", shape: Shape::Flag, does: "whether `match:` ignores the difference between upper and lower case" },
@@ -147,17 +144,6 @@ impl Kind for SheetRow {
         };
         Some(Box::new(Writing { verb, file: file?, sheet, cells, skip_missing: skip_missing?, skip_empty: skip_empty?, row }))
     }
-}
-
-/// An option that is written as one word.
-fn read_word(fields: &mut Fields, key: &'static str, word: &str) -> Option<bool> {
-    let Some(item) = fields.may(key) else { return Some(false) };
-    let found = item.text()?;
-    if found != word {
-        item.problem(format!("`{found}` is not a valid value")).label(format!("write `{key}: {word}`, or remove the line")).add();
-        return None;
-    }
-    Some(true)
 }
 
 /// `match:` - the columns used to find the row.

@@ -7,6 +7,6 @@
 
 pub(super) mod change;
 mod format;
-mod guard;
+pub mod guard;
 pub(super) mod header;
 mod records;
