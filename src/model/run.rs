@@ -124,7 +124,7 @@ pub struct Attempt {
     #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub at: Timestamp,
     pub took: Duration,
-    /// `done`, `skipped`, `stopped`, `retry`, `failed`.
+    /// `done`, `skipped`, `stopped`, `paused`, `retry`, `failed`.
     pub outcome: Cow<'static, str>,
     pub said: String,
 }
@@ -185,8 +185,9 @@ impl Run {
                 None => self.forward(step, now),
             },
             Outcome::Stopped(_) => self.go(None, now),
-            Outcome::Deferred(wait) => {
-                self.due = now.checked_add(*wait).unwrap_or(now);
+            // Nothing was tried, so nothing counts.
+            Outcome::Deferred(_) | Outcome::Paused { .. } => {
+                self.due = due.unwrap_or(now);
                 self
             }
             Outcome::Retry { why, status, .. } => {
@@ -290,10 +291,13 @@ impl Run {
         self.unsaved.push(SavedAt { name: name.to_owned(), element });
     }
 
-    /// When the step is retried after this outcome; `None` if it is not.
+    /// When the step is tried next after this outcome; `None` if it is not.
     pub fn retry_at(&self, outcome: &Outcome, plan: &Plan, now: Timestamp, dice: f64) -> Option<Timestamp> {
-        let Outcome::Retry { not_before, .. } = outcome else { return None };
-        let wait = plan.wait(self.tried + 1, *not_before, dice)?;
+        let wait = match outcome {
+            Outcome::Retry { not_before, .. } => plan.wait(self.tried + 1, *not_before, dice)?,
+            Outcome::Deferred(wait) | Outcome::Paused { wait, .. } => *wait,
+            _ => return None,
+        };
         Some(now.checked_add(wait).unwrap_or(now))
     }
 
@@ -369,6 +373,17 @@ mod tests {
         assert_eq!((r.state, r.tried), (State::Failed, 2));
         assert!(matches!(last, Outcome::Failed { why, status: Some(500) } if why == "it answered 500 (given up after 2 tries)"));
         assert!(r.clone().replayed(now).idempotency_key().ends_with("-0-0-r1"));
+    }
+
+    #[test]
+    fn a_pause_is_not_a_try() {
+        let (plan, now, graph) = (Plan { tries: 1, ..Plan::default() }, Timestamp::UNIX_EPOCH, two(false, OnError::Not));
+        let mut pause = Outcome::Paused { why: "it does not answer".into(), wait: Duration::from_secs(300) };
+        let mut r = run();
+        for _ in 0..20 {
+            r = r.after(&mut pause, &facts(&plan, &graph, None), now, 0.0);
+            assert_eq!((r.state, r.tried, r.due.as_second()), (State::Waiting, 0, 300));
+        }
     }
 
     #[test]

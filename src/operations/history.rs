@@ -162,6 +162,8 @@ pub struct ExplainedRun {
 pub enum Wait {
     /// Its next attempt: when, and which one.
     Retry { due: Timestamp, number: u32 },
+    /// The end of a pause: its target did not answer several calls and is left alone until then.
+    Pause { due: Timestamp },
     /// An earlier run of its queue (`one_at_a_time`).
     Turn,
     /// Nothing: the owner of the store is working on it, if that owner is alive.
@@ -183,7 +185,7 @@ pub struct ExplainedAttempt {
     pub number: u32,
     pub at: Timestamp,
     pub took_ms: u64,
-    /// `done`, `skipped`, `stopped`, `retry`, `failed`.
+    /// `done`, `skipped`, `stopped`, `paused`, `retry`, `failed`.
     pub outcome: String,
     pub said: String,
 }
@@ -228,10 +230,11 @@ fn explained_rule(verdict: Verdict, dossier: &Dossier) -> ExplainedRule {
 fn explained_run(page: &RunPage, attempts: &[Attempt], rule: Option<&Rule>) -> ExplainedRun {
     let run = &page.run;
     let took: Duration = attempts.iter().map(|a| a.took).sum();
-    let ended: BTreeSet<u32> = attempts.iter().filter(|a| a.outcome != "retry").map(|a| a.place.step).collect();
+    let ended: BTreeSet<u32> = attempts.iter().filter(|a| !matches!(&*a.outcome, "retry" | "paused")).map(|a| a.place.step).collect();
     let waits = match run.state {
         State::Waiting if page.is_in_hand => Some(Wait::InHand),
         State::Waiting if page.is_queued => Some(Wait::Turn),
+        State::Waiting if attempts.last().is_some_and(|a| a.outcome == "paused") => Some(Wait::Pause { due: run.due }),
         State::Waiting if run.tried > 0 => Some(Wait::Retry { due: run.due, number: run.tried + 1 }),
         State::Waiting => Some(Wait::Worker),
         _ => None,

@@ -201,6 +201,7 @@ pub fn into_record(outcome: Outcome) -> (&'static str, String, Option<Answer>, O
         Outcome::Failed { why, .. } => ("failed", why, None, None),
         Outcome::Entered => ("entered", String::new(), None, None),
         Outcome::Deferred(_) => ("deferred", String::new(), None, None),
+        Outcome::Paused { why, .. } => ("paused", why, None, None),
     }
 }
 
