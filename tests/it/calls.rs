@@ -101,6 +101,22 @@ fn a_run_that_failed_is_saved_and_continues_when_it_is_replayed() {
 }
 
 #[test]
+fn a_call_without_a_body_says_so_where_a_body_is_usual() {
+    let target = Target::new(&[&json(200, "{}")]);
+    let steps = ["post", "put", "patch", "get", "delete"].map(|verb| format!("      - {verb}: {}\n", target.url("/x")));
+    let setup = Setup::with(&rules(&steps.concat()));
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", "{}");
+    until("all of them are made", || target.calls().len() == 5);
+    let lengths = target
+        .calls()
+        .iter()
+        .map(|call| call.headers.iter().filter(|(n, v)| n.eq_ignore_ascii_case("content-length") && v == "0").count())
+        .collect::<Vec<_>>();
+    assert_eq!(lengths, [1, 1, 1, 0, 0]);
+}
+
+#[test]
 fn a_rule_can_continue_after_an_error_and_accept_other_statuses() {
     let target = Target::new(&[&json(404, "{}"), &json(400, "{}")]);
     let url = target.url("/x");
