@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::dry_run::drawn;
 use super::ended::Ended;
+use super::events::sent;
 use super::settings::{Data, LoadOptions};
 use super::terminal::stdout;
 use crate::disk;
@@ -54,7 +55,8 @@ fn write_event(out: &mut impl Write, told: &Explanation, is_served: bool) -> io:
     let time = told.received.strftime("%Y-%m-%d %H:%M:%S UTC");
     let rules = number(told.total, "rule");
     let address = one_line(&told.address);
-    writeln!(out, "event {}  {} {address}  {time}  → {}, {} of {rules} ran", told.event, told.method, told.status, told.ran)?;
+    let status = sent(told.status);
+    writeln!(out, "event {}  {} {address}  {time}  → {status}, {} of {rules} ran", told.event, told.method, told.ran)?;
     for rule in &told.rules {
         write_rule(out, told.event, rule, is_served)?;
     }
