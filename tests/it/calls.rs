@@ -147,6 +147,41 @@ fn each_element_of_a_list_is_sent_and_retried_separately() {
 }
 
 #[test]
+fn in_a_loop_the_answer_is_that_of_the_current_item() {
+    let target = Target::new(&[&json(201, r#"{"id": 1}"#), &json(404, "{}"), &json(201, r#"{"id": 3}"#)]);
+    let rule = format!(
+        "      - for_each: body.items\n        do:\n          - post: {}\n            if: {{ item: {{ not: none }} }}\n            tries: 1\n            save_as: made\n            on_error: continue\n          - append: each.log\n            if: {{ made.status: 201 }}\n            text: \"{{{{ item }}}} {{{{ made.body.id }}}}\"\n          - append: all.log\n            text: \"{{{{ item }}}} {{{{ default made.body.id 'nothing' }}}}\"\n      - append: end.log\n        for_each: made\n        text: \"{{{{ item.body.id }}}} of {{{{ count made }}}}\"\n",
+        target.url("/x")
+    );
+    let tests = "    tests:\n      - name: each\n        send: { json: { items: [mug, desk, none, lamp] } }\n        replies: [{ status: 201, json: { id: 1 } }, { status: 404 }, { status: 201, json: { id: 3 } }]\n        expect: [EFFECTS]\n";
+    let post = format!("{{ post: \"{}\" }}", target.url("/x"));
+    let line = |file: &str, text: &str| format!("{{ append: {file}.log, text: {text} }}");
+    let effects = [
+        post.clone(),
+        line("each", "mug 1"),
+        line("all", "mug 1"),
+        post.clone(),
+        line("all", "desk nothing"),
+        line("all", "none nothing"),
+        post,
+        line("each", "lamp 3"),
+        line("all", "lamp 3"),
+        line("end", "1 of 2"),
+        line("end", "3 of 2"),
+    ];
+    let setup = Setup::with(&format!("{}{}", rules(&rule), tests.replace("EFFECTS", &effects.join(", "))));
+    assert_eq!(setup.printed(&["test"]), "✓ A: each\n\n1 test passed\n");
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", r#"{"items": ["mug", "desk", "none", "lamp"]}"#);
+    until("all are done", || setup.output("end.log") == "1 of 2\n3 of 2\n");
+    assert_eq!(setup.output("each.log"), "mug 1\nlamp 3\n");
+    assert_eq!(setup.output("all.log"), "mug 1\ndesk nothing\nnone nothing\nlamp 3\n");
+    setup.write("items.json", r#"{"items": ["mug", "none"]}"#);
+    let shown = setup.printed(&["try", "items.json", "--path", "/a"]);
+    assert!(shown.contains("mug ‹made.body.id›") && shown.contains("none nothing"), "{shown}");
+}
+
+#[test]
 fn calls_to_private_networks_are_rejected_unless_allowed() {
     let setup = Setup::with(&rules("      - post: http://127.0.0.1:9/x\n      \n"));
     let said = setup.printed(&["check"]);
