@@ -22,7 +22,8 @@ use crate::text::printable::one_line;
 #[derive(Args)]
 #[command(after_help = "Example: doorbell explain 0192f3c1")]
 pub struct Explain {
-    /// The event's id, or its first characters; or the `Doorbell-Request` id that a refused sender received
+    /// The event's id, or at least its first 8 characters, more if several events begin with them; or the `Doorbell-Request`
+    /// id that a refused sender received
     event: String,
     #[command(flatten)]
     data: Data,
