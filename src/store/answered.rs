@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(answered(Some(201), &[done(9, said_too_late(201))]), Answered::With(504));
         assert_eq!(answered(None, &[run(State::Waiting, None, 0, &[])]), Answered::Until(at(3)));
         let no = (1, "failed", "no".to_owned());
-        assert_eq!(answered(None, &[run(State::Failed, Some(1), 0, &[no.clone()])]), Answered::With(500));
+        assert_eq!(answered(None, &[run(State::Failed, Some(1), 0, std::slice::from_ref(&no))]), Answered::With(500));
         let replayed = run(State::Done, Some(99), 1, &[no, (99, "done", said_too_late(201))]);
         assert_eq!(answered(Some(201), &[replayed]), Answered::With(500), "a replay answers nobody");
         assert_eq!(answered(None, &[run(State::Repeated, Some(0), 0, &[])]), Answered::With(202));
