@@ -13,7 +13,7 @@ use crate::expr::names::Names;
 use crate::expr::scope::Scope;
 use crate::expr::template::data::Data;
 use crate::expr::template::{Destination, Template, Unrendered};
-use crate::model::answer::Answer;
+use crate::model::answer::{Answer, said, said_too_late};
 use crate::model::outcome::{Outcome, Success};
 use crate::text::word::{Shape, Word};
 use crate::yaml::fields::{Fields, Item};
@@ -200,11 +200,11 @@ impl Effect for Replied {
     fn perform<'a>(self: Box<Self>, world: &'a World, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
             let status = self.0.status;
-            let said = match world.pending.answer(context.event, self.0.clone()) {
-                true => format!("answered {status}"),
-                false => format!("would have answered {status}, but the caller was no longer waiting"),
+            let told = match world.pending.answer(context.event, self.0.clone()) {
+                true => said(status),
+                false => said_too_late(status),
             };
-            Outcome::Done(Success { said, answer: Some(self.0), ..Success::default() })
+            Outcome::Done(Success { said: told, answer: Some(self.0), ..Success::default() })
         })
     }
     fn view(&self) -> EffectView {

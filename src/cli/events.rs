@@ -31,7 +31,15 @@ impl Events {
         }
         for event in &list.events {
             let time = event.received.strftime("%Y-%m-%d %H:%M:%S");
-            writeln!(out, "{}  {time}  {} {}  → {}, {}", event.id, event.method, short(&event.address, 60), event.status, states(event))?;
+            writeln!(
+                out,
+                "{}  {time}  {} {}  → {}, {}",
+                event.id,
+                event.method,
+                short(&event.address, 60),
+                sent(event.status),
+                states(event)
+            )?;
         }
         writeln!(out)?;
         let counts = list.counts;
@@ -44,6 +52,11 @@ impl Events {
         writeln!(out, "{} in total{waiting}{failed}; times are in UTC", number(counts.events as usize, "event"))?;
         Ok(Ended::Good)
     }
+}
+
+/// What the sender got: `200`, or that it waits.
+pub fn sent(status: Option<u16>) -> String {
+    status.map_or_else(|| "waiting for its answer".to_owned(), |status| status.to_string())
 }
 
 /// `2 runs done, 1 run failed`.

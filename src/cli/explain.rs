@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::dry_run::drawn;
 use super::ended::Ended;
+use super::events::sent;
 use super::settings::{Data, LoadOptions};
 use super::terminal::stdout;
 use crate::disk;
@@ -21,7 +22,8 @@ use crate::text::printable::one_line;
 #[derive(Args)]
 #[command(after_help = "Example: doorbell explain 0192f3c1")]
 pub struct Explain {
-    /// The event's id, or its first characters; or the `Doorbell-Request` id that a refused sender received
+    /// The event's id, or at least its first 8 characters, more if several events begin with them; or the `Doorbell-Request`
+    /// id that a refused sender received
     event: String,
     #[command(flatten)]
     data: Data,
@@ -54,7 +56,8 @@ fn write_event(out: &mut impl Write, told: &Explanation, is_served: bool) -> io:
     let time = told.received.strftime("%Y-%m-%d %H:%M:%S UTC");
     let rules = number(told.total, "rule");
     let address = one_line(&told.address);
-    writeln!(out, "event {}  {} {address}  {time}  → {}, {} of {rules} ran", told.event, told.method, told.status, told.ran)?;
+    let status = sent(told.status);
+    writeln!(out, "event {}  {} {address}  {time}  → {status}, {} of {rules} ran", told.event, told.method, told.ran)?;
     for rule in &told.rules {
         write_rule(out, told.event, rule, is_served)?;
     }
@@ -101,6 +104,7 @@ fn write_run(out: &mut impl Write, event: EventId, run: &ExplainedRun, is_served
 fn waits(wait: Option<&Wait>, is_served: bool) -> String {
     match wait {
         Some(Wait::Retry { due, number }) => format!("waits until {} for try {number}", due.strftime("%H:%M:%S UTC")),
+        Some(Wait::Pause { due }) => format!("waits until {}, because calls to its server are paused", due.strftime("%H:%M:%S UTC")),
         Some(Wait::Turn) => "waits for its turn (one_at_a_time)".to_owned(),
         Some(Wait::InHand) if is_served => "is running".to_owned(),
         Some(Wait::Worker) if is_served => "waits for its turn".to_owned(),

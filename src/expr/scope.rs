@@ -15,6 +15,7 @@ use crate::expr::word_table::WordTable;
 use crate::model::budget::{Allowance, Budget};
 use crate::model::event::Event;
 use crate::model::place::Place;
+use crate::model::run::saved_at;
 use crate::secret::Vault;
 
 /// One line of `set:`.
@@ -41,6 +42,8 @@ pub struct Scope<'a> {
     worked_out: Vec<OnceCell<Result<Option<Value>, String>>>,
     saved: &'a Map<String, Value>,
     item: Option<(&'a Value, usize)>,
+    /// The step whose `for_each` provides `item`.
+    each: Option<u32>,
     /// The step and its element, for values that have to differ between them.
     place: Place,
     /// In a dry run: the names of steps that were not performed, whose responses are not known.
@@ -51,13 +54,26 @@ pub struct Scope<'a> {
 impl<'a> Scope<'a> {
     pub fn new(event: &'a Event, vault: &'a Vault, path: Value, set: &'a [SetName], saved: &'a Map<String, Value>) -> Self {
         let worked_out = set.iter().map(|_| OnceCell::new()).collect();
-        Self { event, vault, path, set, worked_out, saved, item: None, place: Place::default(), not_done: &[], budget: Budget::default() }
+        Self {
+            event,
+            vault,
+            path,
+            set,
+            worked_out,
+            saved,
+            item: None,
+            each: None,
+            place: Place::default(),
+            not_done: &[],
+            budget: Budget::default(),
+        }
     }
 
-    /// The same names plus the element of a `for_each`; `number` counts from 1.
-    pub fn with_item(&self, item: &'a Value, number: usize) -> Self {
+    /// The same names plus the element of the `for_each` of the step `each`; `number` counts from 1.
+    pub fn with_item(&self, item: &'a Value, number: usize, each: Option<u32>) -> Self {
         Self {
             item: Some((item, number)),
+            each,
             place: self.place,
             not_done: self.not_done,
             budget: Budget::new(self.budget.allowance()),
@@ -91,9 +107,14 @@ impl<'a> Scope<'a> {
         self.event
     }
 
+    /// What an earlier step saved under this name.
+    fn saved(&self, name: &str) -> Option<&Value> {
+        saved_at(self.saved, name, self.each.map(|each| (each, self.place.element)))
+    }
+
     fn named(&self, name: &str) -> Result<Option<Cow<'_, Value>>, String> {
-        if let Some(value) = self.saved.get(name) {
-            return Ok(Some(Cow::Borrowed(value)));
+        if self.saved.contains_key(name) {
+            return Ok(self.saved(name).map(Cow::Borrowed));
         }
         let Some(n) = self.set.iter().position(|s| s.name == name) else { return Ok(None) };
         let value = self.worked_out[n].get_or_init(|| match &self.set[n].value {
@@ -115,7 +136,10 @@ impl Values for Scope<'_> {
 
     fn stand_in(&self, field: &Field) -> Option<Value> {
         match &field.root {
-            Root::Named(name) if self.not_done.contains(name) => Some(Value::String(format!("‹{}›", field.text()))),
+            // In a loop, a step may not have been reached for this element.
+            Root::Named(name) if self.not_done.contains(name) && self.saved(name).is_some() => {
+                Some(Value::String(format!("‹{}›", field.text())))
+            }
             _ => None,
         }
     }

@@ -1,5 +1,7 @@
 //! The answer to a caller: created by rules and by Doorbell itself, and stored without the secrets in it.
 
+use jiff::Timestamp;
+
 use crate::secret::{SealedText, Vault};
 
 /// The answer to a caller.
@@ -20,6 +22,38 @@ impl Answer {
     pub fn unanswered() -> Self {
         Self::json(500, "failed", "The rule ended without an answer.")
     }
+}
+
+/// What the sender of an event was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// This status.
+    With(u16),
+    /// Nothing yet: it waits for a rule until then, and gets 504 after that.
+    Until(Timestamp),
+}
+
+impl Answered {
+    /// The status sent by now, if any.
+    pub fn by(self, now: Timestamp) -> Option<u16> {
+        match self {
+            Answered::With(status) => Some(status),
+            Answered::Until(until) => (until <= now).then_some(LATE),
+        }
+    }
+}
+
+/// The status for a caller whose rule does not answer in time.
+pub const LATE: u16 = 504;
+
+/// What the history says of an answer that was sent.
+pub fn said(status: u16) -> String {
+    format!("answered {status}")
+}
+
+/// What the history says of an answer that nobody was waiting for any more.
+pub fn said_too_late(status: u16) -> String {
+    format!("would have answered {status}, but the caller was no longer waiting")
 }
 
 /// An answer as it is stored: secrets in it are referred to by name.

@@ -40,6 +40,11 @@ pub enum Outcome {
     Stopped(String),
     /// It was not attempted, because it is not its turn yet; it will be after about this time.
     Deferred(Duration),
+    /// It was not attempted, because its target is left alone for this time. Unlike a deferral, the history says so.
+    Paused {
+        why: String,
+        wait: Duration,
+    },
     Retry {
         why: String,
         /// The delay that the target requested.
@@ -71,7 +76,18 @@ impl Outcome {
             Outcome::Stopped(text) => Outcome::Stopped(said(text)),
             Outcome::Retry { why, not_before, status, receipt } => Outcome::Retry { why: cut(why), not_before, status, receipt },
             Outcome::Failed { why, status } => Outcome::Failed { why: cut(why), status },
+            Outcome::Paused { why, wait } => Outcome::Paused { why: cut(why), wait },
             Outcome::Entered | Outcome::Deferred(_) => self,
+        }
+    }
+
+    /// The failure of a step that is not tried again, because a caller who waits for an answer would get it too late.
+    pub fn given_up_for_caller(self) -> Self {
+        const WHY: &str = "because the caller is waiting for an answer and it would be too late";
+        match self {
+            Outcome::Retry { why, status, .. } => Outcome::Failed { why: format!("{why} (not tried again, {WHY})"), status },
+            Outcome::Paused { why, .. } => Outcome::failed(format!("{why} (not waited for, {WHY})")),
+            other => other,
         }
     }
 

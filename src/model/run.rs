@@ -19,6 +19,26 @@ use crate::model::step_graph::{OnError, StepGraph};
 /// The name under which `on_error:` steps see what went wrong; nothing else may be saved under it.
 pub const ERROR: &str = "error";
 
+/// The name under which a run saves, next to a list of answers, which `for_each` and element each of them belongs to. No
+/// name of a rule contains this character.
+fn elements_of(name: &str) -> String {
+    format!("{name}@")
+}
+
+/// The value saved under a name, as it is at one place: inside the `for_each` that saves it (its step, and the current
+/// element) it is the answer of this element, and there is none if its step failed or was skipped; anywhere else it is the
+/// whole list.
+pub fn saved_at<'s>(saved: &'s Map<String, Value>, name: &str, inside: Option<(u32, u32)>) -> Option<&'s Value> {
+    let value = saved.get(name)?;
+    let (Some((each, element)), Value::Array(answers)) = (inside, value) else { return Some(value) };
+    let Some(last) = saved.get(&elements_of(name)).and_then(|of| of.as_array()?.last()) else { return Some(value) };
+    let is = |index: usize, number: u32| last.get(index).and_then(Value::as_u64) == Some(u64::from(number));
+    match is(0, each) {
+        true => answers.last().filter(|_| is(1, element)),
+        false => Some(value),
+    }
+}
+
 /// The id of a run in one store.
 pub type RunId = i64;
 /// Identifies a rule file's text by its content: SHA-256, in hex.
@@ -124,7 +144,7 @@ pub struct Attempt {
     #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub at: Timestamp,
     pub took: Duration,
-    /// `done`, `skipped`, `stopped`, `retry`, `failed`.
+    /// `done`, `skipped`, `stopped`, `paused`, `retry`, `failed`.
     pub outcome: Cow<'static, str>,
     pub said: String,
 }
@@ -173,6 +193,9 @@ impl Run {
                 if let Some(name) = step.save_as {
                     let output = success.output.take().unwrap_or(Value::Null);
                     self.save(name, output, step.elements.is_some());
+                    if let Some(each) = step.graph.node(self.place.step).and_then(|node| node.each) {
+                        self.save(&elements_of(name), serde_json::json!([each, self.place.element]), true);
+                    }
                 }
                 self.forward(step, now)
             }
@@ -185,8 +208,9 @@ impl Run {
                 None => self.forward(step, now),
             },
             Outcome::Stopped(_) => self.go(None, now),
-            Outcome::Deferred(wait) => {
-                self.due = now.checked_add(*wait).unwrap_or(now);
+            // Nothing was tried, so nothing counts.
+            Outcome::Deferred(_) | Outcome::Paused { .. } => {
+                self.due = due.unwrap_or(now);
                 self
             }
             Outcome::Retry { why, status, .. } => {
@@ -290,10 +314,13 @@ impl Run {
         self.unsaved.push(SavedAt { name: name.to_owned(), element });
     }
 
-    /// When the step is retried after this outcome; `None` if it is not.
+    /// When the step is tried next after this outcome; `None` if it is not.
     pub fn retry_at(&self, outcome: &Outcome, plan: &Plan, now: Timestamp, dice: f64) -> Option<Timestamp> {
-        let Outcome::Retry { not_before, .. } = outcome else { return None };
-        let wait = plan.wait(self.tried + 1, *not_before, dice)?;
+        let wait = match outcome {
+            Outcome::Retry { not_before, .. } => plan.wait(self.tried + 1, *not_before, dice)?,
+            Outcome::Deferred(wait) | Outcome::Paused { wait, .. } => *wait,
+            _ => return None,
+        };
         Some(now.checked_add(wait).unwrap_or(now))
     }
 
@@ -369,6 +396,33 @@ mod tests {
         assert_eq!((r.state, r.tried), (State::Failed, 2));
         assert!(matches!(last, Outcome::Failed { why, status: Some(500) } if why == "it answered 500 (given up after 2 tries)"));
         assert!(r.clone().replayed(now).idempotency_key().ends_with("-0-0-r1"));
+    }
+
+    #[test]
+    fn a_pause_is_not_a_try() {
+        let (plan, now, graph) = (Plan { tries: 1, ..Plan::default() }, Timestamp::UNIX_EPOCH, two(false, OnError::Not));
+        let mut pause = Outcome::Paused { why: "it does not answer".into(), wait: Duration::from_secs(300) };
+        let mut r = run();
+        for _ in 0..20 {
+            r = r.after(&mut pause, &facts(&plan, &graph, None), now, 0.0);
+            assert_eq!((r.state, r.tried, r.due.as_second()), (State::Waiting, 0, 300));
+        }
+    }
+
+    #[test]
+    fn inside_its_loop_a_saved_value_is_that_of_the_element() {
+        let (plan, now, graph) = (Plan { tries: 1, ..Plan::default() }, Timestamp::UNIX_EPOCH, two(true, OnError::Continue));
+        let facts = StepFacts { save_as: Some("made"), ..facts(&plan, &graph, Some(3)) };
+        let made = |n: u32| Outcome::Done(Success { output: Some(n.into()), ..Success::default() });
+        let mut r = run();
+        for (n, mut outcome) in [made(1), retry(), made(3)].into_iter().enumerate() {
+            r = r.after(&mut outcome, &facts, now, 0.0);
+            let inside = saved_at(&r.saved, "made", Some((0, n as u32)));
+            assert_eq!(inside, [Some(&1.into()), None, Some(&3.into())][n]);
+        }
+        let list = serde_json::json!([1, 3]);
+        assert_eq!(saved_at(&r.saved, "made", None), Some(&list));
+        assert_eq!(saved_at(&r.saved, "made", Some((1, 2))), Some(&list), "in another loop it is the list");
     }
 
     #[test]

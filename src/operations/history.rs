@@ -37,8 +37,8 @@ pub struct EventLine {
     pub received: Timestamp,
     pub method: String,
     pub address: String,
-    /// The status sent to the sender.
-    pub status: u16,
+    /// The status sent to the sender; nothing while it waits for the answer of a rule.
+    pub status: Option<u16>,
     /// How many runs are in each state, in the order of [`State::ALL`]; states without runs are left out.
     pub runs: Vec<RunCount>,
 }
@@ -51,17 +51,18 @@ pub struct RunCount {
 }
 
 impl EventLine {
-    fn of(page: EventPage) -> Self {
+    fn of(page: EventPage, now: Timestamp) -> Self {
         let count = |state| RunCount { state, runs: page.runs.iter().filter(|(s, _)| *s == state).map(|(_, n)| n).sum() };
         let runs = State::ALL.into_iter().map(count).filter(|count| count.runs > 0).collect();
-        let EventPage { id, received, method, address, status, .. } = page;
-        Self { id, received, method, address, status, runs }
+        let EventPage { id, received, method, address, answered, .. } = page;
+        Self { id, received, method, address, status: answered.by(now), runs }
     }
 }
 
 /// Lists the latest events.
 pub async fn events(queries: &dyn Queries, most: usize) -> Result<EventList> {
-    let events = queries.events(most).await?.into_iter().map(EventLine::of).collect();
+    let (events, now) = (queries.events(most).await?, Timestamp::now());
+    let events = events.into_iter().map(|page| EventLine::of(page, now)).collect();
     Ok(EventList { events, counts: queries.counts().await? })
 }
 
@@ -111,8 +112,8 @@ pub struct Explanation {
     pub received: Timestamp,
     pub method: String,
     pub address: String,
-    /// The status sent to the sender.
-    pub status: u16,
+    /// The status sent to the sender; nothing while it waits for the answer of a rule.
+    pub status: Option<u16>,
     /// How many runs were started.
     pub ran: usize,
     /// The number of rules that listened or the number of runs, whichever is greater.
@@ -162,6 +163,8 @@ pub struct ExplainedRun {
 pub enum Wait {
     /// Its next attempt: when, and which one.
     Retry { due: Timestamp, number: u32 },
+    /// The end of a pause: its target did not answer several calls and is left alone until then.
+    Pause { due: Timestamp },
     /// An earlier run of its queue (`one_at_a_time`).
     Turn,
     /// Nothing: the owner of the store is working on it, if that owner is alive.
@@ -183,7 +186,7 @@ pub struct ExplainedAttempt {
     pub number: u32,
     pub at: Timestamp,
     pub took_ms: u64,
-    /// `done`, `skipped`, `stopped`, `retry`, `failed`.
+    /// `done`, `skipped`, `stopped`, `paused`, `retry`, `failed`.
     pub outcome: String,
     pub said: String,
 }
@@ -204,7 +207,7 @@ pub fn explain(dossier: &Dossier, lookup: Resolver) -> Explanation {
         received: event.received,
         method: event.method.clone(),
         address: event.address.clone(),
-        status: dossier.status,
+        status: dossier.answered.by(Timestamp::now()),
         ran: dossier.runs.iter().filter(|(page, _)| page.run.state != State::Repeated).count(),
         total: verdicts.len().max(dossier.runs.len()),
         rules: verdicts.into_iter().map(|verdict| explained_rule(verdict, dossier)).collect(),
@@ -228,10 +231,11 @@ fn explained_rule(verdict: Verdict, dossier: &Dossier) -> ExplainedRule {
 fn explained_run(page: &RunPage, attempts: &[Attempt], rule: Option<&Rule>) -> ExplainedRun {
     let run = &page.run;
     let took: Duration = attempts.iter().map(|a| a.took).sum();
-    let ended: BTreeSet<u32> = attempts.iter().filter(|a| a.outcome != "retry").map(|a| a.place.step).collect();
+    let ended: BTreeSet<u32> = attempts.iter().filter(|a| !matches!(&*a.outcome, "retry" | "paused")).map(|a| a.place.step).collect();
     let waits = match run.state {
         State::Waiting if page.is_in_hand => Some(Wait::InHand),
         State::Waiting if page.is_queued => Some(Wait::Turn),
+        State::Waiting if attempts.last().is_some_and(|a| a.outcome == "paused") => Some(Wait::Pause { due: run.due }),
         State::Waiting if run.tried > 0 => Some(Wait::Retry { due: run.due, number: run.tried + 1 }),
         State::Waiting => Some(Wait::Worker),
         _ => None,
@@ -277,6 +281,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::answer::Answered;
     use crate::model::event::Event;
     use crate::model::place::Place;
     use crate::model::run::Run;
@@ -316,7 +321,7 @@ rules:
         };
         let page = RunPage { run, said: String::new(), received: due, ended: None, is_queued: false, is_in_hand: false };
         let attempts = vec![attempt(1, "retry"), attempt(2, "retry")];
-        Dossier { event, status: 200, runs: vec![(page, attempts)], texts: vec![("rules/a.yaml".into(), texts.into())] }
+        Dossier { event, answered: Answered::With(200), runs: vec![(page, attempts)], texts: vec![("rules/a.yaml".into(), texts.into())] }
     }
 
     fn explained(dossier: &Dossier) -> Explanation {
@@ -353,8 +358,15 @@ rules:
     fn a_list_always_names_states_in_the_same_order() {
         let runs = vec![(State::Failed, 1), (State::Waiting, 0), (State::Done, 2)];
         let id = Event::nobody().id;
-        let page = EventPage { id, received: Timestamp::UNIX_EPOCH, method: String::new(), address: String::new(), status: 200, runs };
+        let page = EventPage {
+            id,
+            received: Timestamp::UNIX_EPOCH,
+            method: String::new(),
+            address: String::new(),
+            answered: Answered::With(200),
+            runs,
+        };
         let expected = [RunCount { state: State::Done, runs: 2 }, RunCount { state: State::Failed, runs: 1 }];
-        assert_eq!(EventLine::of(page).runs, expected);
+        assert_eq!(EventLine::of(page, Timestamp::UNIX_EPOCH).runs, expected);
     }
 }

@@ -91,7 +91,7 @@ impl<'r> Walk<'r, '_> {
                 self.show(step, None, What::Empty(format!("{name} is empty")));
                 return (Outcome::Skipped(String::new()), count);
             }
-            Some(Some(item)) => scope.with_item(item, run.place.element as usize + 1),
+            Some(Some(item)) => scope.with_item(item, run.place.element as usize + 1, each),
             None => scope,
         };
         let holds = match step.condition.holds(&scope) {

@@ -18,7 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::answer::SealedAnswer;
+use crate::model::answer::{Answered, SealedAnswer};
 use crate::model::event::{Event, EventId, Unread};
 use crate::model::intent::Intent;
 use crate::model::run::{Attempt, Once, Run, RunId, State, TextHash};
@@ -111,8 +111,8 @@ pub struct Accept {
     pub is_vouched: bool,
     /// Which rules were current: a number returned by `remember`.
     pub ruleset: i64,
-    /// The HTTP status sent to the sender.
-    pub status: u16,
+    /// The HTTP status sent to the sender; where a rule answers, [`by_a_rule`](super::answered::by_a_rule).
+    pub status: u32,
     /// Whether the owner takes the runs immediately, so that `lease` does not hand them out.
     pub taken: bool,
 }
@@ -180,7 +180,7 @@ pub struct EventPage {
     pub received: Timestamp,
     pub method: String,
     pub address: String,
-    pub status: u16,
+    pub answered: Answered,
     /// How many runs are in each state.
     pub runs: Vec<(State, usize)>,
 }
@@ -189,7 +189,7 @@ pub struct EventPage {
 #[derive(Debug)]
 pub struct Dossier {
     pub event: Event,
-    pub status: u16,
+    pub answered: Answered,
     pub runs: Vec<(RunPage, Vec<Attempt>)>,
     /// The rule files that were current: names and contents.
     pub texts: Vec<(String, String)>,

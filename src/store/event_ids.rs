@@ -8,7 +8,7 @@ pub(super) fn ids_that_begin(beginning: &str) -> Result<[uuid::Uuid; 2]> {
     let hex: String = beginning.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_lowercase();
     if hex.len() < 8 || hex.len() > 32 || beginning.chars().any(|c| !c.is_ascii_hexdigit() && c != '-' && c != '…') {
         return Err(Error::new(
-            format!("`{beginning}` is not the id of an event; `doorbell events` lists them, and the first 8 characters are enough"),
+            format!("`{beginning}` is not the id of an event; write one that `doorbell events` lists, or at least its first 8 characters"),
             false,
         ));
     }

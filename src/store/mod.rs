@@ -1,5 +1,6 @@
 //! Where events and runs are stored. A backend is a folder that implements the [`contract`].
 
+pub mod answered;
 mod attempts;
 pub mod audit;
 #[cfg(test)]

@@ -101,6 +101,22 @@ fn a_run_that_failed_is_saved_and_continues_when_it_is_replayed() {
 }
 
 #[test]
+fn a_call_without_a_body_says_so_where_a_body_is_usual() {
+    let target = Target::new(&[&json(200, "{}")]);
+    let steps = ["post", "put", "patch", "get", "delete"].map(|verb| format!("      - {verb}: {}\n", target.url("/x")));
+    let setup = Setup::with(&rules(&steps.concat()));
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", "{}");
+    until("all of them are made", || target.calls().len() == 5);
+    let lengths = target
+        .calls()
+        .iter()
+        .map(|call| call.headers.iter().filter(|(n, v)| n.eq_ignore_ascii_case("content-length") && v == "0").count())
+        .collect::<Vec<_>>();
+    assert_eq!(lengths, [1, 1, 1, 0, 0]);
+}
+
+#[test]
 fn a_rule_can_continue_after_an_error_and_accept_other_statuses() {
     let target = Target::new(&[&json(404, "{}"), &json(400, "{}")]);
     let url = target.url("/x");
@@ -128,6 +144,41 @@ fn each_element_of_a_list_is_sent_and_retried_separately() {
     let calls = target.calls();
     assert_eq!(calls[1].header("idempotency-key"), calls[2].header("idempotency-key"));
     assert_ne!(calls[0].header("idempotency-key"), calls[1].header("idempotency-key"));
+}
+
+#[test]
+fn in_a_loop_the_answer_is_that_of_the_current_item() {
+    let target = Target::new(&[&json(201, r#"{"id": 1}"#), &json(404, "{}"), &json(201, r#"{"id": 3}"#)]);
+    let rule = format!(
+        "      - for_each: body.items\n        do:\n          - post: {}\n            if: {{ item: {{ not: none }} }}\n            tries: 1\n            save_as: made\n            on_error: continue\n          - append: each.log\n            if: {{ made.status: 201 }}\n            text: \"{{{{ item }}}} {{{{ made.body.id }}}}\"\n          - append: all.log\n            text: \"{{{{ item }}}} {{{{ default made.body.id 'nothing' }}}}\"\n      - append: end.log\n        for_each: made\n        text: \"{{{{ item.body.id }}}} of {{{{ count made }}}}\"\n",
+        target.url("/x")
+    );
+    let tests = "    tests:\n      - name: each\n        send: { json: { items: [mug, desk, none, lamp] } }\n        replies: [{ status: 201, json: { id: 1 } }, { status: 404 }, { status: 201, json: { id: 3 } }]\n        expect: [EFFECTS]\n";
+    let post = format!("{{ post: \"{}\" }}", target.url("/x"));
+    let line = |file: &str, text: &str| format!("{{ append: {file}.log, text: {text} }}");
+    let effects = [
+        post.clone(),
+        line("each", "mug 1"),
+        line("all", "mug 1"),
+        post.clone(),
+        line("all", "desk nothing"),
+        line("all", "none nothing"),
+        post,
+        line("each", "lamp 3"),
+        line("all", "lamp 3"),
+        line("end", "1 of 2"),
+        line("end", "3 of 2"),
+    ];
+    let setup = Setup::with(&format!("{}{}", rules(&rule), tests.replace("EFFECTS", &effects.join(", "))));
+    assert_eq!(setup.printed(&["test"]), "✓ A: each\n\n1 test passed\n");
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", r#"{"items": ["mug", "desk", "none", "lamp"]}"#);
+    until("all are done", || setup.output("end.log") == "1 of 2\n3 of 2\n");
+    assert_eq!(setup.output("each.log"), "mug 1\nlamp 3\n");
+    assert_eq!(setup.output("all.log"), "mug 1\ndesk nothing\nnone nothing\nlamp 3\n");
+    setup.write("items.json", r#"{"items": ["mug", "none"]}"#);
+    let shown = setup.printed(&["try", "items.json", "--path", "/a"]);
+    assert!(shown.contains("mug ‹made.body.id›") && shown.contains("none nothing"), "{shown}");
 }
 
 #[test]

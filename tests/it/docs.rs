@@ -77,6 +77,18 @@ fn the_shipped_rules_pass_their_tests() {
 }
 
 #[test]
+fn the_first_edit_in_the_readme_breaks_no_test() {
+    let readme = std::fs::read_to_string(project_folder().join("README.md")).unwrap();
+    let step = readme.lines().find(|line| line.starts_with("- log: ")).unwrap();
+    let rule = std::fs::read_to_string(project_folder().join("rules/new-customer.yaml")).unwrap();
+    let setup = Setup::with(&rule.replacen("    then:\n", &format!("    then:\n      {step}\n"), 1));
+    let said = setup.printed(&["test"]);
+    assert!(said.ends_with("2 tests passed\n"), "{said}");
+    setup.write("ada.json", r#"{"email": "ada@example.com"}"#);
+    assert!(setup.printed(&["try", "ada.json", "--path", "/webhook/new-customer"]).contains("a new customer, ada@example.com"));
+}
+
+#[test]
 fn every_yaml_block_in_the_docs_is_valid() {
     let mut files = vec![project_folder().join("README.md")];
     for folder in ["docs", "docs/tasks"] {

@@ -140,6 +140,36 @@ fn calls_to_an_unreachable_server_are_paused_and_health_shows_it() {
 }
 
 #[test]
+fn a_pause_is_not_a_try_and_a_waiting_caller_still_gets_the_answer() {
+    let server = ClosedPort::new();
+    let gone = server.address();
+    let rules = format!(
+        "{}  Ask:\n    when: {{ webhook: /ask }}\n    answer_within: 3 seconds\n    then:\n      - get: \"http://{gone}/\"\n        tries: 2\n        first_wait: 5 milliseconds\n        on_error: [ {{ respond: 503, text: \"{{{{ error.message }}}}\" }} ]\n",
+        rules(&format!("http://{gone}/"), ", tries: 6, first_wait: 1 millisecond")
+    );
+    let setup = Setup::with(&rules.replace("webhooks:\n", "webhooks:\n  /ask: { verify: none }\n"));
+    let doorbell = setup.serve();
+    // Five calls in a row go unanswered, and the sixth try is not made.
+    let first = doorbell.deliver("/call", "{}");
+    let waits = "waits until ";
+    let paused = |event: &str| setup.printed(&["explain", event]).contains("because calls to its server are paused");
+    until("the first one waits for the end of the pause", || paused(&first));
+    let second = doorbell.deliver("/call", "{}");
+    until("so does one without a try of its own", || paused(&second));
+    let told = setup.printed(&["explain", &first]);
+    assert!(told.contains(waits) && told.contains(", try 6  paused: GET http://"), "{told}");
+    let answer = doorbell.post("/ask", "{}");
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.contains("are paused for a while (not waited for, because the caller is waiting"), "{}", answer.body);
+    // The pause of ten seconds ends, and one of them calls again.
+    until("one of them calls again", || {
+        let told = [&first, &second].map(|event| setup.printed(&["explain", event]));
+        assert_eq!(told[0].matches(", try 6  paused: ").count(), 1, "the history says it once: {}", told[0]);
+        told[0].contains("given up after 6 tries") || told[1].contains("retry: ")
+    });
+}
+
+#[test]
 fn slow_and_interrupted_answers_are_given_up_in_time() {
     type Answer = fn(std::net::TcpStream);
     let byte_by_byte: Answer = |mut stream| {

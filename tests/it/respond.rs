@@ -40,3 +40,31 @@ fn a_rule_can_try_three_times_and_then_answer_503() {
     assert_eq!((got.status, got.body.as_str()), (503, r#"{"status":"later"}"#));
     assert_eq!(target.calls().len(), 3);
 }
+
+#[test]
+fn lists_show_the_status_that_the_sender_got() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let setup = Setup::with(&format!(
+        "webhooks:\n  /no: {{ verify: none }}\n  /none: {{ verify: none }}\n  /late: {{ verify: none }}\nrules:\n  No:\n    when: {{ webhook: /no }}\n    then: [ {{ respond: 422 }} ]\n  None:\n    when: {{ webhook: /none }}\n    then: [ {{ stop: early }}, {{ respond: 200 }} ]\n  Late:\n    when: {{ webhook: /late }}\n    answer_within: 500 milliseconds\n    then: [ {{ get: \"http://{}/\", timeout: 2 seconds, tries: 1, on_error: continue }}, {{ respond: 201 }} ]\n",
+        silent.local_addr().unwrap()
+    ));
+    let doorbell = setup.serve();
+    let mut events = Vec::new();
+    for (path, status) in [("/no", 422), ("/none", 500), ("/late", 504)] {
+        let got = doorbell.post(path, "{}");
+        assert_eq!(got.status, status);
+        events.push((got.header("doorbell-event").to_owned(), format!("→ {status}, 1")));
+    }
+    let are_shown = || {
+        let all = setup.printed(&["events"]);
+        for (event, shown) in &events {
+            let said = setup.printed(&["explain", event]);
+            assert!(said.lines().next().unwrap().contains(shown.as_str()), "{said}");
+            assert!(all.lines().any(|line| line.starts_with(event.as_str()) && line.contains(shown.as_str())), "{all}");
+        }
+    };
+    are_shown();
+    until("the late one ends", || !setup.printed(&["events"]).contains("waiting"));
+    // What it would have answered is kept, for the case that the delivery is repeated.
+    are_shown();
+}

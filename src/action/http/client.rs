@@ -147,6 +147,9 @@ impl Net {
             }
             if !body.is_empty() {
                 request = request.body(body.clone());
+            } else if matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
+                // Some servers answer 411 without it (RFC 9110, 8.6); an empty body alone does not bring it.
+                request = request.header(header::CONTENT_LENGTH, "0");
             }
             let answer = tokio::time::timeout_at(deadline, read(request)).await;
             let got = answer.map_err(|_| Unsent::Again(format!("no answer within {} seconds", timeout.as_secs_f32())))??;

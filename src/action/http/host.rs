@@ -21,6 +21,8 @@ pub(crate) const MOST_WAITING: usize = 112;
 /// The minimum and maximum delay before a call is retried.
 const SOONEST: Duration = Duration::from_secs(1);
 const LATEST: Duration = Duration::from_secs(60);
+/// The minimum interval between calls that are retried, where a server has not shown its own rate.
+const LEAST_PACE: Duration = Duration::from_millis(10);
 /// The maximum number of servers to remember; above that, the servers with no current calls are dropped.
 const MOST: usize = 1_000;
 
@@ -122,7 +124,8 @@ impl Health {
         match self.rests_until {
             None => Ok(false),
             Some(until) if now < until => Err(NotNow::Rests(until - now)),
-            Some(_) if self.is_probed => Err(NotNow::Rests(SOONEST)),
+            // They do not all come back at once while the probe may take as long as its timeout.
+            Some(_) if self.is_probed => Err(NotNow::Rests(self.next_turn(now))),
             Some(_) => {
                 self.is_probed = true;
                 Ok(true)
@@ -132,7 +135,7 @@ impl Health {
 
     /// The next time at which a call that is turned away may try again: one call after another, at the server's own rate.
     fn next_turn(&mut self, now: Instant) -> Duration {
-        let after = self.last_turn.map_or(now, |t| t + self.pace);
+        let after = self.last_turn.map_or(now, |t| t + self.pace.max(LEAST_PACE));
         let turn = after.clamp(now + SOONEST, now + LATEST);
         self.last_turn = Some(turn);
         turn - now

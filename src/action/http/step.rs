@@ -412,7 +412,7 @@ impl Effect for Request {
             match world.net.send(call, &context).await {
                 Ok(got) => asked.judge(got),
                 Err(Unsent::Again(why)) => Outcome::retry(said(why)),
-                Err(Unsent::Resting(why, wait)) => Outcome::Retry { why: said(why), not_before: Some(wait), status: None, receipt: None },
+                Err(Unsent::Resting(why, wait)) => Outcome::Paused { why: said(why), wait },
                 Err(Unsent::Crowded(wait)) => Outcome::Deferred(wait),
                 Err(Unsent::Never(why)) => Outcome::failed(said(why)),
             }

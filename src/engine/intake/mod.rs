@@ -28,7 +28,7 @@ use crate::engine::task::memory::{Memory, Taken};
 use crate::engine::task::off_thread::off_thread;
 use crate::expr::field::Values;
 use crate::expr::scope::Scope;
-use crate::model::answer::Answer;
+use crate::model::answer::{Answer, LATE};
 use crate::model::budget::{Allowance, Spent, weight};
 use crate::model::event::{Event, EventId, MOST_HOPS};
 use crate::model::hash::hash;
@@ -39,6 +39,7 @@ use crate::rule::address::Address;
 use crate::rule::ruleset::InForce;
 use crate::rule::{Rule, Started};
 use crate::secret::Vault;
+use crate::store::answered::by_a_rule;
 use crate::store::contract::{Accept, Accepted, AnswerState, Delivery, NewRun, StartResult, Store};
 use crate::verify::guard::{Keys, NotAdmitted};
 use crate::verify::handshake::Greeted;
@@ -290,7 +291,7 @@ impl Intake {
             runs: answering.iter().map(new_run).collect(),
             is_vouched: !address.guard.is_open(),
             ruleset: routed.rules.number,
-            status: answer.status,
+            status: if responders > 0 { by_a_rule(patience, answer.status) } else { u32::from(answer.status) },
             taken: permits.is_some(),
             event: Arc::new(event),
         };
@@ -412,7 +413,7 @@ impl Responding {
                 Ok(_) | Err(_) => {}
             }
         };
-        let answer = answer.unwrap_or_else(|| Answer::json(504, "late", "The rule did not respond in time; it is still running."));
+        let answer = answer.unwrap_or_else(|| Answer::json(LATE, "late", "The rule did not respond in time; it is still running."));
         Answered { event: Some(self.event), answer }
     }
 }

@@ -104,7 +104,10 @@ impl Try {
         let scope = rule.scope(event, vault, &run.saved).within(allowance).at(run.place);
         let item = elements.as_ref().and_then(|items| items.get(run.place.element as usize));
         let scope = match item {
-            Some(item) => scope.with_item(item, run.place.element as usize + 1),
+            Some(item) => {
+                let each = rule.graph.node(run.place.step).and_then(|node| node.each);
+                scope.with_item(item, run.place.element as usize + 1, each)
+            }
             None => scope,
         };
         let unrendered = match step.condition.holds(&scope) {
@@ -201,6 +204,7 @@ pub fn into_record(outcome: Outcome) -> (&'static str, String, Option<Answer>, O
         Outcome::Failed { why, .. } => ("failed", why, None, None),
         Outcome::Entered => ("entered", String::new(), None, None),
         Outcome::Deferred(_) => ("deferred", String::new(), None, None),
+        Outcome::Paused { why, .. } => ("paused", why, None, None),
     }
 }
 

@@ -7,5 +7,6 @@ pub mod old_rules;
 pub mod recovery;
 mod run_memory;
 pub mod runs_in_process;
+mod told_pauses;
 pub mod watchdog;
 pub mod worker;

@@ -23,6 +23,7 @@ use crate::engine::run::attempt::{CRASHED, Loop, Try, into_record};
 use crate::engine::run::old_rules::{Ready, RulesOfRuns, Unready};
 use crate::engine::run::run_memory::RunMemory;
 use crate::engine::run::runs_in_process::{Doubt, InHand, Lost, RunsInProcess};
+use crate::engine::run::told_pauses::ToldPauses;
 use crate::engine::run::watchdog::Watchdog;
 use crate::engine::task::memory::Taken;
 use crate::model::answer::{Answer, SealedAnswer};
@@ -59,6 +60,7 @@ struct Inner {
     stopping: AtomicBool,
     in_process: Arc<RunsInProcess>,
     run_memory: Arc<RunMemory>,
+    told_pauses: ToldPauses,
     /// Set when the store may have leased runs without the reply arriving.
     is_in_doubt: AtomicBool,
 }
@@ -83,6 +85,7 @@ impl Worker {
             stopping: AtomicBool::new(false),
             in_process: Arc::default(),
             run_memory,
+            told_pauses: ToldPauses::default(),
             is_in_doubt: AtomicBool::new(false),
         }))
     }
@@ -335,13 +338,11 @@ impl Worker {
                 return hand.settled();
             }
             let (now, dice) = (Timestamp::now(), dice(&run));
-            // No waiting caller has to wait for a retry that would come too late.
+            // No waiting caller has to wait for a try that would come too late.
             if let Some(due) = run.retry_at(&outcome, facts.plan, now, dice)
                 && self.too_late(&rule, run.place.step, due, &event)
-                && let Outcome::Retry { why, status, .. } = outcome
             {
-                let why = format!("{why} (not tried again, because the caller is waiting for an answer and it would be too late)");
-                outcome = Outcome::Failed { why, status };
+                outcome = outcome.given_up_for_caller();
             }
             let attempt = self.attempt(&run, at, clock, "", String::new());
             run = run.after(&mut outcome, &facts, now, dice);
@@ -350,11 +351,14 @@ impl Worker {
             if word == "failed" {
                 tracing::warn!(event = %event.id, rule = %rule.name, step = facts.title, "step failed: {}", attempt.said);
             }
-            attempts.push(attempt);
+            // However long a pause is, it is one line of the history.
+            if word != "paused" || inner.told_pauses.is_new(&run) {
+                attempts.push(attempt);
+            }
             // An attempt without effect is recorded together with the next one.
             if word != "skipped" || run.state != State::Waiting {
                 // Saved values need memory as well; if there is none, the run waits in the store.
-                let paused = word == "retry" || !inner.run_memory.holds_saved(&mut hand, &run);
+                let paused = matches!(word, "retry" | "paused") || !inner.run_memory.holds_saved(&mut hand, &run);
                 let answer = answer.and_then(|answer| SealedAnswer::of(&answer, &vault));
                 match self.record(run, std::mem::take(&mut attempts), answer, !paused, receipt).await {
                     Some(recorded) => {
@@ -370,6 +374,7 @@ impl Worker {
             }
         }
         if run.state != State::Waiting {
+            inner.told_pauses.forget(run.id);
             self.ended(&run, rule.responds_from(began), &event);
         }
         // The waiting run was released; or Doorbell stops, and the next process continues it.

@@ -2,6 +2,7 @@
 
 use super::database::Database;
 use super::samples::{accept, at, attempt, begin, done, dossier, event, failed, ids, once, postponed, record, run, taken};
+use crate::model::answer::Answered;
 use crate::model::event::{Event, EventId};
 use crate::model::run::{Run, State};
 use crate::store::contract::{Choice, Counts, Record};
@@ -20,7 +21,10 @@ pub(super) async fn events_and_failed_runs_are_listed_newest_first(database: &dy
     }
     let events = queries.events(3).await.unwrap();
     assert_eq!(events.iter().map(|e| e.address.as_str()).collect::<Vec<_>>(), ["address 3", "address 2", "address 1"]);
-    assert_eq!((events[0].id, events[0].received, events[0].status, events[0].method.as_str()), (all[3][0].0.event, at(3), 200, "POST"));
+    assert_eq!(
+        (events[0].id, events[0].received, events[0].answered, events[0].method.as_str()),
+        (all[3][0].0.event, at(3), Answered::With(200), "POST")
+    );
     let states = |state: State| events[0].runs.iter().find(|(s, _)| *s == state).map(|(_, n)| *n);
     assert_eq!(
         (states(State::Done), states(State::Failed), states(State::Repeated), states(State::Waiting)),
@@ -77,7 +81,7 @@ pub(super) async fn the_records_contain_everything_about_an_event(database: &dyn
     record(&store, Record { attempts: both.clone().into(), ..failed(&runs[0].0) }).await;
     record(&store, postponed(&runs[1].0, at(60))).await;
     let told = dossier(database, runs[0].0.event).await;
-    assert_eq!((told.status, told.runs.len()), (200, 3));
+    assert_eq!((told.answered, told.runs.len()), (Answered::With(200), 3));
     assert_eq!(ids(told.runs.iter().map(|(page, _)| &page.run)), ids(runs.iter().map(|(run, _)| run)));
     let (page, attempts) = &told.runs[0];
     assert_eq!((page.said.as_str(), page.received, attempts), ("why", at(0), &both));

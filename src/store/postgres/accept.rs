@@ -26,7 +26,9 @@ pub(super) async fn accept(sql: &Transaction<'_>, owner: &Owner, accept: &Accept
     let text = "INSERT INTO event (id, received, head, body, ruleset, status) VALUES ($1, $2, $3, $4, $5, $6)
                 ON CONFLICT (id) DO NOTHING RETURNING seq";
     let id = &event.id.0.as_bytes()[..];
-    let inserted = sql.query_opt(text, &[&id, &now, &head, &&event.raw[..], &accept.ruleset, &i32::from(accept.status)]).await?;
+    let inserted = sql
+        .query_opt(text, &[&id, &now, &head, &&event.raw[..], &accept.ruleset, &i32::try_from(accept.status).unwrap_or_default()])
+        .await?;
     let Some(inserted) = inserted else {
         let seq = sql.query_one("SELECT seq FROM event WHERE id = $1", &[&id]).await?.try_get(0)?;
         return kept_before(sql, owner, accept, seq).await;

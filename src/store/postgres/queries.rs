@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use jiff::Timestamp;
 use tokio_postgres::{Config, Row, Transaction};
 
 use super::connections::Connections;
@@ -11,8 +12,10 @@ use super::rows::{
     ENDED, EVENT, Head, PENDING, RUN_COLUMNS, add_saved, from_json, moment, number, read_event, read_id, read_json, read_run,
 };
 use super::transaction::in_transaction;
+use crate::model::answer::SealedAnswer;
 use crate::model::event::EventId;
 use crate::model::run::{Attempt, Run, RunId, State};
+use crate::store::answered::{answered, is_by_a_rule};
 use crate::store::attempts::why;
 use crate::store::contract::{Choice, Counts, Doing, Dossier, Error, EventPage, Queries, Result, RunPage};
 use crate::store::event_ids::{ids_that_begin, the_one};
@@ -61,14 +64,10 @@ async fn events(sql: &Transaction<'_>, most: usize) -> Result<Vec<EventPage>> {
     let mut pages = Vec::with_capacity(rows.len());
     for row in rows {
         let Head { method, address, .. } = read_json(&row, 3)?;
-        pages.push(EventPage {
-            id: read_id(&row, 1)?,
-            received: moment(row.try_get(2)?),
-            method,
-            address,
-            status: row.try_get::<_, i32>(4)? as u16,
-            runs: states(sql, row.try_get(0)?).await?,
-        });
+        let (seq, id, received, stored) = (row.try_get(0)?, read_id(&row, 1)?, moment(row.try_get(2)?), row.try_get::<_, i32>(4)? as u32);
+        let runs = if is_by_a_rule(stored) { runs(sql, seq, id, received).await? } else { Vec::new() };
+        let answered = answered(stored, received, kept(sql, seq).await?, &runs);
+        pages.push(EventPage { id, received, method, address, answered, runs: states(sql, seq).await? });
     }
     Ok(pages)
 }
@@ -124,7 +123,22 @@ async fn dossier(sql: &Transaction<'_>, id: EventId) -> Result<Dossier> {
     let seq = number(sql, id).await?.ok_or_else(|| Error::new(format!("there is no event {id}"), false))?;
     let text = format!("SELECT {EVENT}, e.status, s.texts FROM event e LEFT JOIN ruleset s ON s.id = e.ruleset WHERE e.seq = $1");
     let row = sql.query_one(&text, &[&seq]).await?;
-    let (event, status) = (read_event(&row, 0)?, row.try_get::<_, i32>(4)? as u16);
+    let (event, status) = (read_event(&row, 0)?, row.try_get::<_, i32>(4)? as u32);
+    let runs = runs(sql, seq, id, event.received).await?;
+    let answered = answered(status, event.received, kept(sql, seq).await?, &runs);
+    let list: Vec<(String, String)> = row.try_get::<_, Option<&str>>(5)?.map(from_json).transpose()?.unwrap_or_default();
+    let hashes: Vec<&String> = list.iter().map(|(_, hash)| hash).collect();
+    let rows = sql.query("SELECT hash, body FROM text WHERE hash = ANY($1)", &[&hashes]).await?;
+    let mut bodies: HashMap<String, String> = HashMap::new();
+    for row in rows {
+        bodies.insert(row.try_get(0)?, row.try_get(1)?);
+    }
+    let texts = list.into_iter().filter_map(|(name, hash)| Some((name, bodies.get(&hash)?.clone()))).collect();
+    Ok(Dossier { event, answered, runs, texts })
+}
+
+/// The runs of an event, in order, with every attempt.
+async fn runs(sql: &Transaction<'_>, seq: i64, id: EventId, received: Timestamp) -> Result<Vec<(RunPage, Vec<Attempt>)>> {
     let mut runs: Vec<(Run, bool, bool)> = Vec::new();
     for text in [
         format!("SELECT {PENDING}, 'waiting', p.queued, p.owner <> 0 FROM pending p WHERE p.event = $1"),
@@ -142,17 +156,15 @@ async fn dossier(sql: &Transaction<'_>, id: EventId) -> Result<Dossier> {
     for (run, is_queued, is_in_hand) in runs {
         let attempts = attempts(sql, run.id).await?;
         let ended = (run.state != State::Waiting).then_some(run.due);
-        pages.push((RunPage { said: why(&run, &attempts), received: event.received, ended, is_queued, is_in_hand, run }, attempts));
+        pages.push((RunPage { said: why(&run, &attempts), received, ended, is_queued, is_in_hand, run }, attempts));
     }
-    let list: Vec<(String, String)> = row.try_get::<_, Option<&str>>(5)?.map(from_json).transpose()?.unwrap_or_default();
-    let hashes: Vec<&String> = list.iter().map(|(_, hash)| hash).collect();
-    let rows = sql.query("SELECT hash, body FROM text WHERE hash = ANY($1)", &[&hashes]).await?;
-    let mut bodies: HashMap<String, String> = HashMap::new();
-    for row in rows {
-        bodies.insert(row.try_get(0)?, row.try_get(1)?);
-    }
-    let texts = list.into_iter().filter_map(|(name, hash)| Some((name, bodies.get(&hash)?.clone()))).collect();
-    Ok(Dossier { event, status, runs: pages, texts })
+    Ok(pages)
+}
+
+/// The status of the answer that is kept for an event.
+async fn kept(sql: &Transaction<'_>, seq: i64) -> Result<Option<u16>> {
+    let row = sql.query_opt("SELECT sealed FROM answer WHERE event = $1", &[&seq]).await?;
+    row.map(|row| Ok(read_json::<SealedAnswer>(&row, 0)?.status)).transpose()
 }
 
 /// Every attempt of a run, in order.

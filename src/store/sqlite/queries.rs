@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use rusqlite::{Connection, Row, params};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::connection::{connect, file};
 use super::failures::error;
@@ -12,9 +13,11 @@ use super::prune;
 use super::rows::{ENDED, EVENT, MOST_RUNS, PENDING, RUN_COLUMNS, Sql, event_id, from_json, moment, range, read_event, read_run, saved_of};
 use super::sealing;
 use super::tables;
+use crate::model::answer::Answered;
 use crate::model::event::EventId;
 use crate::model::run::{Attempt, Run, RunId, State};
 use crate::secret::Key;
+use crate::store::answered::{answered, is_by_a_rule};
 use crate::store::attempts::why;
 use crate::store::contract::{Choice, Counts, Doing, Dossier, Error, EventPage, Queries, Result, RunPage};
 use crate::store::event_ids::{ids_that_begin, the_one};
@@ -85,18 +88,21 @@ impl Reader {
                 received: moment(r.get(2)?),
                 method: r.get(3)?,
                 address: r.get(4)?,
-                status: r.get(5)?,
+                // What it was depends on its runs.
+                answered: Answered::With(0),
                 runs: Vec::new(),
             };
-            Ok((event, page))
+            Ok((event, r.get(5)?, page))
         };
         let events = || -> Sql<Vec<EventPage>> {
             let mut statement =
                 self.0.prepare("SELECT seq, id, received, method, address, status FROM event ORDER BY seq DESC LIMIT ?1")?;
-            let rows: Vec<(i64, EventPage)> = statement.query_map([most as i64], read)?.collect::<Sql<_>>()?;
+            let rows: Vec<(i64, u32, EventPage)> = statement.query_map([most as i64], read)?.collect::<Sql<_>>()?;
             rows.into_iter()
-                .map(|(event, mut page)| {
+                .map(|(event, stored, mut page)| {
                     page.runs = self.states(event)?;
+                    let runs = if is_by_a_rule(stored) { self.runs(event, page.id, page.received)? } else { Vec::new() };
+                    page.answered = answered(stored, page.received, self.kept(event)?, &runs);
                     Ok(page)
                 })
                 .collect()
@@ -186,40 +192,50 @@ impl Reader {
             let text = format!("SELECT {EVENT}, e.status, s.texts FROM event e LEFT JOIN ruleset s ON s.id = e.ruleset WHERE e.seq = ?1");
             let (event, status, texts) =
                 self.0.query_row(&text, [number], |r| Ok((read_event(r, 0)?, r.get(8)?, r.get::<_, Option<String>>(9)?)))?;
-            let range = range(number);
-            let mut runs = Vec::new();
-            let in_hand = "p.owner = (SELECT epoch FROM owner)";
-            let pending = format!("SELECT {PENDING}, 'waiting', p.queued, {in_hand} FROM pending p WHERE p.id >= ?1 AND p.id < ?2");
-            let ended = format!("SELECT {ENDED}, p.state, 0, 0 FROM ended p WHERE p.id >= ?1 AND p.id < ?2");
-            for text in [pending, ended] {
-                let mut statement = self.0.prepare(&text)?;
-                let state = |r: &Row| Sql::Ok(State::read(&r.get::<_, String>(RUN_COLUMNS)?).unwrap_or(State::Failed));
-                let read = |r: &Row| Ok((read_run(r, id, state(r)?)?, r.get(RUN_COLUMNS + 1)?, r.get(RUN_COLUMNS + 2)?));
-                let some: Vec<(Run, bool, bool)> = statement.query_map(range, read)?.collect::<Sql<Vec<_>>>()?;
-                for (mut run, is_queued, is_in_hand) in some {
-                    saved_of(&self.0, &mut run)?;
-                    runs.push((run, is_queued, is_in_hand));
-                }
-            }
-            runs.sort_by_key(|(run, ..)| run.id);
-            let runs = runs
-                .into_iter()
-                .map(|(run, is_queued, is_in_hand)| {
-                    let attempts = self.attempts(run.id)?;
-                    let said = why(&run, &attempts);
-                    let ended = (run.state != State::Waiting).then_some(run.due);
-                    Ok((RunPage { run, said, received: event.received, ended, is_queued, is_in_hand }, attempts))
-                })
-                .collect::<Sql<_>>()?;
+            let runs = self.runs(number, id, event.received)?;
+            let answered = answered(status, event.received, self.kept(number)?, &runs);
             let list: Vec<(String, String)> = texts.map(|t| from_json(&t, 9)).transpose()?.unwrap_or_default();
             let mut texts = Vec::new();
             for (name, hash) in list {
                 let body = self.0.query_row("SELECT body FROM text WHERE hash = ?1", [hash], |r| r.get(0))?;
                 texts.push((name, body));
             }
-            Ok(Dossier { event, status, runs, texts })
+            Ok(Dossier { event, answered, runs, texts })
         };
         read().map_err(error)
+    }
+
+    /// The runs of an event, in order, with every attempt.
+    fn runs(&self, event: i64, id: EventId, received: Timestamp) -> Sql<Vec<(RunPage, Vec<Attempt>)>> {
+        let range = range(event);
+        let mut runs = Vec::new();
+        let in_hand = "p.owner = (SELECT epoch FROM owner)";
+        let pending = format!("SELECT {PENDING}, 'waiting', p.queued, {in_hand} FROM pending p WHERE p.id >= ?1 AND p.id < ?2");
+        let ended = format!("SELECT {ENDED}, p.state, 0, 0 FROM ended p WHERE p.id >= ?1 AND p.id < ?2");
+        for text in [pending, ended] {
+            let mut statement = self.0.prepare(&text)?;
+            let state = |r: &Row| Sql::Ok(State::read(&r.get::<_, String>(RUN_COLUMNS)?).unwrap_or(State::Failed));
+            let read = |r: &Row| Ok((read_run(r, id, state(r)?)?, r.get(RUN_COLUMNS + 1)?, r.get(RUN_COLUMNS + 2)?));
+            let some: Vec<(Run, bool, bool)> = statement.query_map(range, read)?.collect::<Sql<Vec<_>>>()?;
+            for (mut run, is_queued, is_in_hand) in some {
+                saved_of(&self.0, &mut run)?;
+                runs.push((run, is_queued, is_in_hand));
+            }
+        }
+        runs.sort_by_key(|(run, ..)| run.id);
+        runs.into_iter()
+            .map(|(run, is_queued, is_in_hand)| {
+                let attempts = self.attempts(run.id)?;
+                let said = why(&run, &attempts);
+                let ended = (run.state != State::Waiting).then_some(run.due);
+                Ok((RunPage { run, said, received, ended, is_queued, is_in_hand }, attempts))
+            })
+            .collect()
+    }
+
+    /// The status of the answer that is kept for an event.
+    fn kept(&self, event: i64) -> Sql<Option<u16>> {
+        self.0.prepare_cached("SELECT status FROM answer WHERE event = ?1")?.query_row([event], |r| r.get(0)).optional()
     }
 
     /// Every attempt of a run, including those of its last record.
