@@ -64,12 +64,13 @@ pub enum Outcome {
 impl Outcome {
     /// The outcome as it is recorded, shown, and passed on to later steps: without secrets, its sentence on one line and cut.
     /// Secrets are redacted before anything is cut, because a part of a secret would not be recognized.
-    pub fn for_history(self, vault: &Vault) -> Self {
+    /// The output is kept only if it `is_saved` under a name.
+    pub fn for_history(self, vault: &Vault, is_saved: bool) -> Self {
         let said = |text: String| short(&vault.strike(&text), MOST_SAID);
         let cut = |text: String| short(&vault.strike(&text), MOST_WHY);
         match self {
             Outcome::Done(success) => {
-                let output = success.output.map(|value| vault.strike_value(value));
+                let output = success.output.filter(|_| is_saved).map(|value| vault.strike_value(value));
                 Outcome::Done(Success { said: said(success.said), output, ..success })
             }
             Outcome::Skipped(text) => Outcome::Skipped(said(text)),

@@ -327,7 +327,7 @@ impl Worker {
                 let facts = StepFacts { plan: &plan, title: "if", save_as: None, elements: None, graph: &rule.graph };
                 (facts, Outcome::failed(rule.why_undecided()))
             };
-            let mut outcome = outcome.for_history(&vault);
+            let mut outcome = outcome.for_history(&vault, facts.save_as.is_some());
             if matches!(outcome, Outcome::Entered) {
                 run = run.after(&mut outcome, &facts, Timestamp::now(), 0.0);
                 continue;
