@@ -68,6 +68,36 @@ fn nothing_that_came_from_outside_is_stored_in_the_clear() {
 }
 
 #[test]
+fn a_run_whose_key_is_missing_fails_alone_and_can_be_replayed_with_the_key() {
+    let app = crate::harness::ClosedPort::new();
+    let url = format!("http://{}/", app.address());
+    let step = format!("{{ post: \"{url}\", first_wait: 2 seconds }}");
+    let setup = Setup::with(&format!(
+        "webhooks:\n  /a: {{ verify: none }}\n  /b: {{ verify: none }}\nrules:\n  A: {{ when: {{ webhook: /a }}, then: [ {step} ] }}\n  B: {{ when: {{ webhook: /b }}, then: [ {{ append: b.txt, text: x }} ] }}\n"
+    ));
+    setup.write("old.key", ONE);
+    setup.write("new.key", TWO);
+    let doorbell = setup.serve_with(&["--data-key", "old.key"]);
+    let event = doorbell.deliver("/a", "{}");
+    until("it waits for its second try", || setup.printed(&["explain", &event, "--data-key", "old.key"]).contains("for try 2"));
+    doorbell.kill();
+    setup.serve_with(&["--data-key", "new.key,old.key"]).kill();
+    // Without the old key, from which the waiting run still is.
+    let doorbell = setup.serve_with(&["--data-key", "new.key"]);
+    doorbell.deliver("/b", "{}");
+    until("the other run is done", || setup.output("b.txt") == "x\n");
+    until("the run has failed", || {
+        setup.printed(&["failed", "--data-key", "new.key,old.key"]).contains("it was encrypted with another data key")
+    });
+    doorbell.stop();
+    let both = ["--data-key", "new.key,old.key"];
+    let doorbell = setup.serve_with(&both);
+    setup.printed(&[&["replay", &event][..], &both].concat());
+    until("it is called again", || setup.printed(&[&["explain", &event][..], &both].concat()).contains("waits until"));
+    doorbell.stop();
+}
+
+#[test]
 fn what_was_stored_before_there_was_a_key_can_still_be_read() {
     let target = Target::new(&[&json(200, r#"{"word": "x"}"#), &json(200, "{}")]);
     let setup = Setup::with(&rules(&target, false));

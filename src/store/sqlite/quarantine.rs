@@ -15,7 +15,7 @@ use crate::store::attempts::{MOST_CRASHES, quarantined, too_often};
 pub(super) fn crashed_with(sql: &Transaction, runs: &[RunId], now: Timestamp) -> Sql<Vec<(EventId, String)>> {
     let mut quarantined_runs = Vec::new();
     for run in runs {
-        let text = "UPDATE pending SET stumbled = stumbled + 1 WHERE id = ?1 RETURNING stumbled";
+        let text = "UPDATE pending SET crashes = crashes + 1 WHERE id = ?1 RETURNING crashes";
         let times: Option<u32> = sql.prepare_cached(text)?.query_row([run], |r| r.get(0)).optional()?;
         if times.is_some_and(|times| times >= MOST_CRASHES) {
             let rule = end_as_failed(sql, *run, too_often(), now)?;
@@ -29,7 +29,7 @@ pub(super) fn crashed_with(sql: &Transaction, runs: &[RunId], now: Timestamp) ->
 /// Ends a run whose row cannot be read, as failed. Its unreadable columns are cleared, so that lists can show it.
 pub(super) fn unreadable(sql: &Transaction, run: RunId, why: &str, now: Timestamp) -> Sql<()> {
     sql.execute("UPDATE pending SET saved = '{}' WHERE id = ?1 AND NOT json_valid(saved)", [run])?;
-    sql.execute("DELETE FROM saved WHERE run = ?1 AND NOT json_valid(value)", [run])?;
+    sql.execute("DELETE FROM saved WHERE run = ?1 AND NOT json_valid(opened(value, 'saved')) AND substr(value, 1, 1) <> '~'", [run])?;
     let said = format!(
         "the saved data of this run is damaged and cannot be read ({why}); restore a backup, or ask the sender to send the event again"
     );

@@ -7,6 +7,7 @@ use rusqlite::{Connection, Row, Transaction, params, types::Type};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::sealing::MARK;
 use crate::body::Malformed;
 use crate::model::event::{Event, EventId, Unread};
 use crate::model::place::Place;
@@ -39,6 +40,10 @@ pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> Sql<String> {
 
 /// Reads a JSON column.
 pub(super) fn from_json<T: DeserializeOwned>(text: &str, column: usize) -> Sql<T> {
+    if text.starts_with(MARK) {
+        let why = "it was encrypted with another data key; give that key, too: --data-key NEW,OLD";
+        return Err(unreadable(column, Type::Text, std::io::Error::other(why)));
+    }
     serde_json::from_str(text).map_err(|e| unreadable(column, Type::Text, e))
 }
 

@@ -18,7 +18,7 @@ use super::rows::Sql;
 use crate::secret::{DataKey, Key};
 use crate::store::contract::{Error, Result};
 
-const MARK: &str = "~";
+pub(super) const MARK: &str = "~";
 /// What the store seals to recognise its key.
 const SAMPLE: &str = "doorbell";
 
@@ -43,22 +43,21 @@ fn sealed(key: &DataKey, call: &Context) -> Sql<Value> {
     })
 }
 
-/// A text without the mark was stored before there was a key.
+/// A text without the mark was stored before there was a key. What cannot be opened is returned as it is, so that only its own
+/// row is unreadable and not the whole query.
 fn opened(key: &DataKey, call: &Context) -> Sql<Value> {
     let kind = call.get_raw(1).as_str()?;
-    let failed = |why: String| rusqlite::Error::UserFunctionError(why.into());
-    Ok(match call.get_raw(0) {
-        ValueRef::Text(text) => match str::from_utf8(text).ok().and_then(|text| text.strip_prefix(MARK)) {
-            Some(encoded) => {
-                let bytes = STANDARD_NO_PAD.decode(encoded).map_err(|_| failed("an encrypted record is damaged".into()))?;
-                let clear = key.open(&bytes, kind).map_err(failed)?;
-                Value::Text(String::from_utf8(clear).map_err(|_| failed("an encrypted record is damaged".into()))?)
-            }
-            None => call.get(0)?,
-        },
-        ValueRef::Blob(bytes) => Value::Blob(key.open(bytes, kind).map_err(failed)?),
-        _ => call.get(0)?,
-    })
+    let clear = match call.get_raw(0) {
+        ValueRef::Text(text) => open_text(key, text, kind).map(Value::Text),
+        ValueRef::Blob(bytes) => key.open(bytes, kind).ok().map(Value::Blob),
+        _ => None,
+    };
+    clear.map_or_else(|| call.get(0), Ok)
+}
+
+fn open_text(key: &DataKey, text: &[u8], kind: &str) -> Option<String> {
+    let encoded = str::from_utf8(text).ok()?.strip_prefix(MARK)?;
+    String::from_utf8(key.open(&STANDARD_NO_PAD.decode(encoded).ok()?, kind).ok()?).ok()
 }
 
 /// Checks that the store can be read with this key. With `remember`, a store that has none yet belongs to this key from now on.
@@ -70,7 +69,8 @@ pub(super) fn check(connection: &Connection, key: &Key, data: &Path, remember: b
         (Some(_), None) => Err(Error::new(format!("the data in {data} is encrypted; give its key with --data-key FILE"), false)),
         (None, None) => Ok(()),
         (_, Some(_)) => {
-            if sample.is_some() && read("SELECT opened(sample, 'sample') FROM sealing").is_err() {
+            let is_mine = |sample: Option<String>| sample.is_none_or(|sample| sample == SAMPLE);
+            if !is_mine(read("SELECT opened(sample, 'sample') FROM sealing").map_err(error)?) {
                 let said = format!("the data in {data} is encrypted with another key; give that key, too: --data-key NEW,OLD");
                 return Err(Error::new(said, false));
             }

@@ -116,6 +116,7 @@ ALTER TABLE delivery ADD COLUMN request TEXT;
     "
 CREATE TABLE sealing (sample TEXT NOT NULL) STRICT;
 UPDATE delivery SET key = hashed(key);
+ALTER TABLE pending RENAME COLUMN stumbled TO crashes;
 ",
 ];
 
