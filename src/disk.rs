@@ -29,18 +29,16 @@ pub fn flush_folder(folder: &Path) -> io::Result<()> {
 const PRIVATE_FOLDER: u32 = 0o700;
 const PRIVATE_FILE: u32 = 0o600;
 
-/// Creates a folder that only its owner may open. If it exists with wider permissions, it and the files in it are closed to
-/// others; the error is one of a folder that belongs to somebody else.
+/// Creates a folder that only its owner may open, or closes an existing one to others. The error is often that it belongs to
+/// somebody else.
 pub fn private_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(folder)?;
-    close_to_others(folder, PRIVATE_FOLDER)?;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            close_to_others(&entry.path(), PRIVATE_FILE)?;
-        }
-    }
-    Ok(())
+    close_to_others(folder, PRIVATE_FOLDER)
+}
+
+/// Closes an existing file to others.
+pub fn close_file(file: &Path) -> io::Result<()> {
+    close_to_others(file, PRIVATE_FILE)
 }
 
 fn close_to_others(path: &Path, mode: u32) -> io::Result<()> {

@@ -23,6 +23,9 @@ pub struct ShowAudit {
 
 impl ShowAudit {
     pub fn run(self) -> anyhow::Result<Ended> {
+        if !self.data.data.is_dir() {
+            anyhow::bail!("there is no folder {}; choose another one with --data", self.data.data.display());
+        }
         let list = entries(&self.data.data, self.last).with_context(|| format!("{} cannot be read", self.data.data.display()))?;
         let mut out = stdout();
         if list.is_empty() {

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -124,7 +124,15 @@ impl Serve {
     /// Closes the data folder to others, and tells who else could read what is secret.
     fn tell_who_can_read(&self) {
         let data = &self.data.data;
-        if let Err(e) = disk::private_folder(data) {
+        // People must still reach the rules and the output, even where these are inside it.
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let is_shared = [&self.rules.rules, &self.output].iter().any(|folder| real(folder).starts_with(real(data)));
+        if is_shared && disk::is_open_to(data, 0o077) {
+            tracing::warn!(
+                "other users may be able to read the data folder {}, because it contains the rules or the output; give it a folder of its own with --data",
+                data.display()
+            );
+        } else if let Err(e) = disk::private_folder(data) {
             tracing::warn!(
                 "other users may be able to read the data folder {}, which cannot be changed: {}",
                 data.display(),

@@ -1,7 +1,7 @@
 //! The audit log: what people did to this Doorbell, one line of JSON each, in the data folder.
 //!
-//! Unlike the log, it stays when the program restarts and is never thinned out. What is worth an entry is decided by those who
-//! write it; `doorbell audit` shows it.
+//! Unlike the log, it is still there after a restart. Those who write an entry decide what is worth one; `doorbell audit` shows
+//! them.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk;
 
 const FILE: &str = "audit.jsonl";
-/// The size at which a file is set aside, and how many of those are kept: 40 MB in all, about 200,000 entries.
+/// The size at which a new file begins, and how many older ones are kept: 40 MB in total, about 200,000 entries.
 const MOST_BYTES: u64 = 8 << 20;
 const MOST_FILES: usize = 4;
 

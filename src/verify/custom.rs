@@ -1,4 +1,4 @@
-//! `custom:`: reads a scheme that is written in words, and the guard that it makes with a secret. How such a scheme
+//! `custom:`: reads a scheme that a rule file describes, and the guard that it makes with a secret. How such a scheme
 //! verifies a request is in [`super::check`].
 
 use std::time::Duration;

@@ -263,10 +263,10 @@ fn only_the_owner_can_read_the_data_and_a_backup() {
     use std::os::unix::fs::PermissionsExt;
     let setup = Setup::with("webhooks:\n  /a: { verify: none }\nrules:\n  A: { when: { webhook: /a }, then: [ { log: x } ] }\n");
     // As an earlier version, or somebody, left them.
-    setup.write("data/old.txt", "x");
+    setup.write("data/doorbell.db", "");
     let set = |name: &str, mode: u32| std::fs::set_permissions(setup.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
     set("data", 0o755);
-    set("data/old.txt", 0o644);
+    set("data/doorbell.db", 0o644);
     setup.write("secrets.env", "X=1\n");
     set("secrets.env", 0o644);
     let doorbell = setup.serve_with(&["--env-file", "secrets.env"]);
@@ -298,4 +298,16 @@ fn ids_of_deliveries_are_not_stored_as_they_came_and_answers_say_what_they_are()
     let store = rusqlite::Connection::open(setup.path("data/doorbell.db")).unwrap();
     let key: String = store.query_row("SELECT key FROM delivery", [], |row| row.get(0)).unwrap();
     assert!(key.len() == 64 && !key.contains("4711"), "{key}");
+}
+
+#[test]
+fn a_data_folder_that_contains_the_rules_stays_open_to_the_people_who_write_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let setup = Setup::with("webhooks:\n  /a: { verify: none }\nrules:\n  A: { when: { webhook: /a }, then: [ { log: x } ] }\n");
+    let mode = |name: &str| std::fs::metadata(setup.path(name)).unwrap().permissions().mode() & 0o777;
+    std::fs::set_permissions(setup.path("."), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let rules = mode("rules/rules.yaml");
+    let doorbell = setup.serve_with(&["--data", "."]);
+    assert!(doorbell.logged("because it contains the rules or the output; give it a folder of its own with --data"));
+    assert_eq!((mode("."), mode("rules/rules.yaml"), mode("doorbell.db")), (0o755, rules, 0o600));
 }

@@ -11,6 +11,8 @@ fn what_people_do_is_written_down_with_and_without_serve() {
     };
     let setup = Setup::with(&rules("A"));
     assert_eq!(setup.printed(&["audit", "--data", "."]), "Nothing has been done yet.\n");
+    let said = "doorbell: there is no folder nowhere; choose another one with --data\n";
+    assert_eq!(setup.printed(&["audit", "--data", "nowhere"]), said);
     let doorbell = setup.serve();
     let event = doorbell.deliver("/a", "{}");
     until("it has failed", || setup.printed(&["failed"]).contains("1 failed run"));
@@ -34,7 +36,7 @@ fn what_people_do_is_written_down_with_and_without_serve() {
         format!("replayed event {event}: 1 run"),
         format!("cancelled event {event}: 0 runs"),
         "copied everything to copy.db".to_owned(),
-        "changed the rules: added `B`; removed `A`".to_owned(),
+        "reloaded the rules: added `B`; removed `A`".to_owned(),
         "stopped Doorbell".to_owned(),
     ];
     assert_eq!(deeds[..6], expected, "{said}");

@@ -142,7 +142,7 @@ impl Watch {
                 self.rules.store(Arc::new(new));
                 self.show(Vec::new());
                 tracing::info!("rules reloaded: {said}");
-                self.audit.write(Timestamp::now(), None, format!("changed the rules: {said}"));
+                self.audit.write(Timestamp::now(), None, format!("reloaded the rules: {said}"));
             }
             Err(e) => {
                 let help = format!("check the disk of the data folder; Doorbell tries again every {} seconds", POLL.as_secs());

@@ -12,7 +12,7 @@ use super::sealing;
 use crate::secret::Key;
 use crate::store::contract::{Error, Result};
 
-const FILE: &str = "doorbell.db";
+pub(super) const FILE: &str = "doorbell.db";
 
 /// The database file of a data folder.
 pub(super) fn file(data: &Path) -> PathBuf {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::Checkpoint;
-use super::connection::{Files, connect, file, is_cut_off};
+use super::connection::{FILE, Files, connect, file, is_cut_off};
 use super::failures::{damaged, error};
 use super::jobs::Job;
 use super::owner::Owner;
@@ -16,7 +16,7 @@ use super::reply::Reply;
 use super::sealing;
 use super::tables;
 use super::writer::{Answers, QueuedJob, Writer};
-use crate::disk::{flush_folder, private_file};
+use crate::disk::{close_file, flush_folder, private_file};
 use crate::model::event::{EventId, Unread};
 use crate::model::intent::Intent;
 use crate::model::run::{Run, RunId, TextHash};
@@ -40,6 +40,10 @@ impl Sqlite {
         std::fs::create_dir_all(data).map_err(|e| Error::new(format!("the data folder cannot be created: {e}"), false))?;
         if is_cut_off(data) {
             return Err(damaged());
+        }
+        for name in [FILE.to_owned(), format!("{FILE}-wal"), format!("{FILE}-shm")] {
+            // As an earlier version left it. Where this is not allowed, the folder protects it, or `serve` says so.
+            let _ = close_file(&data.join(name));
         }
         // SQLite gives its log the permissions of the database.
         if !file(data).exists() {

@@ -14,7 +14,7 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::failures::error;
-use super::rows::Sql;
+
 use crate::secret::{DataKey, Key};
 use crate::store::contract::{Error, Result};
 
@@ -34,7 +34,7 @@ pub(super) fn register(connection: &Connection, key: &Key) -> Result<()> {
     connection.create_scalar_function("opened", 2, flags, move |call| opened(&opening, call)).map_err(error)
 }
 
-fn sealed(key: &DataKey, call: &Context) -> Sql<Value> {
+fn sealed(key: &DataKey, call: &Context) -> rusqlite::Result<Value> {
     let kind = call.get_raw(1).as_str()?;
     Ok(match call.get_raw(0) {
         ValueRef::Text(text) => Value::Text(MARK.to_owned() + &STANDARD_NO_PAD.encode(key.seal(text, kind))),
@@ -45,7 +45,7 @@ fn sealed(key: &DataKey, call: &Context) -> Sql<Value> {
 
 /// A text without the mark was stored before there was a key. What cannot be opened is returned as it is, so that only its own
 /// row is unreadable and not the whole query.
-fn opened(key: &DataKey, call: &Context) -> Sql<Value> {
+fn opened(key: &DataKey, call: &Context) -> rusqlite::Result<Value> {
     let kind = call.get_raw(1).as_str()?;
     let clear = match call.get_raw(0) {
         ValueRef::Text(text) => open_text(key, text, kind).map(Value::Text),
