@@ -98,8 +98,7 @@ impl Lock {
 pub fn lock(folder: &Path, what: &str) -> Result<Lock, String> {
     let path = folder.join(".doorbell.lock");
     let cannot = |e: io::Error| format!("the {what} folder {} cannot be used: {}", folder.display(), error_sentence(&e));
-    let mut options = File::options();
-    let file = options.read(true).write(true).create(true).truncate(false).open(&path).map_err(cannot)?;
+    let file = private_file().read(true).create(true).truncate(false).open(&path).map_err(cannot)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
