@@ -92,6 +92,14 @@ impl Outcome {
         }
     }
 
+    /// The failure of a step whose target was left alone for too long; any other outcome stays as it is.
+    pub fn given_up_after_pause(self) -> Self {
+        match self {
+            Outcome::Paused { why, .. } => Outcome::failed(format!("{why} (given up after 24 hours)")),
+            other => other,
+        }
+    }
+
     /// A permanent failure without a response from a target.
     pub fn failed(why: impl Into<String>) -> Self {
         Outcome::Failed { why: why.into(), status: None }

@@ -344,6 +344,9 @@ impl Worker {
             {
                 outcome = outcome.given_up_for_caller();
             }
+            if inner.told_pauses.is_over(&run, now) {
+                outcome = outcome.given_up_after_pause();
+            }
             let attempt = self.attempt(&run, at, clock, "", String::new());
             run = run.after(&mut outcome, &facts, now, dice);
             let (word, said, answer, receipt) = into_record(outcome);
@@ -352,7 +355,7 @@ impl Worker {
                 tracing::warn!(event = %event.id, rule = %rule.name, step = facts.title, "step failed: {}", attempt.said);
             }
             // However long a pause is, it is one line of the history.
-            if word != "paused" || inner.told_pauses.is_new(&run) {
+            if word != "paused" || inner.told_pauses.is_new(&run, now) {
                 attempts.push(attempt);
             }
             // An attempt without effect is recorded together with the next one.
