@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 
 use crate::expr::field::{Field, ROOTS, Root};
 use crate::model::run::ERROR;
-use crate::secret::{SHORT, Vault};
+use crate::secret::{LONGEST, SHORT, Vault};
 use crate::text::nearest::nearest;
 use crate::yaml::fields::Item;
 
@@ -204,6 +204,14 @@ impl<'a> Names<'a> {
             return;
         }
         match (self.lookup.secret)(name) {
+            Some(value) if value.len() > LONGEST => {
+                let draft = item.problem(format!("the secret {name} has more than {} KB", LONGEST >> 10));
+                let draft = match within {
+                    Some(letters) => draft.within(letters),
+                    None => draft,
+                };
+                draft.label("check that it is the right file").add();
+            }
             Some(value) if !value.is_empty() => {
                 if value.len() < SHORT {
                     let draft = item.warning(format!("the secret {name} is shorter than {SHORT} characters"));

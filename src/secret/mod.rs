@@ -18,5 +18,8 @@ pub use vault::{STRUCK, Vault};
 /// The data key, if the operator gave one.
 pub type Key = Option<std::sync::Arc<DataKey>>;
 
+/// The largest secret, in bytes: the pattern that finds a secret takes about three thousand times its size while it is compiled.
+pub const LONGEST: usize = 16 << 10;
+
 /// The shortest secret that `check` does not warn about, in bytes.
 pub const SHORT: usize = 8;

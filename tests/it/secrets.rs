@@ -126,3 +126,15 @@ fn check_warns_about_a_short_secret_once() {
     let setup = Setup::with(&rules(step)).env("KEY", "12345678");
     assert!(!setup.printed(&["check"]).contains("shorter"));
 }
+
+#[test]
+fn a_secret_may_have_16_kb() {
+    let step = "      - log: \"{{ secret.KEY }}\"\n";
+    let check = |length: usize| {
+        let setup = Setup::with(&rules(step)).env("KEY", &"é".repeat(length / 2));
+        (setup.run(&["check"]).status.code(), setup.printed(&["check"]))
+    };
+    assert_eq!(check(16 << 10).0, Some(0));
+    let (code, said) = check((16 << 10) + 2);
+    assert!(code == Some(1) && said.contains("error: the secret KEY has more than 16 KB"), "{said}");
+}
