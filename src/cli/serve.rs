@@ -53,7 +53,7 @@ use crate::web::body_room::BodyRoom;
 use crate::web::client_ip::Proxies;
 use crate::web::listener::Listener;
 use crate::web::tls::Tls;
-use crate::web::webhook::Hook;
+use crate::web::webhook::{self, Hook};
 use crate::yaml::source::Source;
 
 #[derive(Args, Clone)]
@@ -255,15 +255,15 @@ impl Serve {
         // The process that started Doorbell may have stopped reading its output; that is no reason not to serve.
         let _ = writeln!(stdout(), "listening on {scheme}://{address}\n{said}; files are written to {}", self.output.display());
         let grace = Duration::from_secs(self.grace);
-        let proxies = Proxies { trusted: self.trusted_proxies, header: self.client_ip_header.to_ascii_lowercase() };
+        let proxies = Arc::new(Proxies { trusted: self.trusted_proxies, header: self.client_ip_header.to_ascii_lowercase() });
         let listener = Listener {
             listener,
             tls,
-            proxies,
+            proxies: proxies.clone(),
             most_connections: self.max_connections as usize,
             most_connections_each: self.max_connections_per_caller.map(|n| n as usize),
         };
-        web::listener::serve(listener, hook, stop(stopping), grace).await;
+        web::listener::serve(listener, webhook::door(hook, proxies), stop(stopping), grace).await;
         worker.stop(grace).await;
         audit.write(Timestamp::now(), None, "stopped Doorbell");
         tracing::info!("Doorbell stopped");

@@ -1,4 +1,4 @@
-//! Our accept loop around `warp::service`: limits, timeouts, TLS, graceful shutdown.
+//! Our accept loop: limits, timeouts, TLS, graceful shutdown. What is answered is up to a [`Door`].
 //!
 //! warp's own server panics on `CONNECT host:443`, has no timeouts and no limit on connections, and waits forever when it
 //! stops. So warp provides only the filters, and Doorbell handles the sockets itself.
@@ -6,30 +6,25 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::time::Sleep;
-use warp::http::{Request, Response};
 
 use super::client_ip::Proxies;
 use super::connections::Connections;
+use super::door::Door;
 use super::first_line::{FirstLine, LastReceived};
 use super::head::{MAX_HEAD, MAX_HEADERS};
 use super::tls::Tls;
-use super::webhook::{self, RequestHead};
-use crate::engine::intake::rejections::Rejections;
 
 /// How long a new connection may send nothing.
 const FIRST_BYTES: Duration = Duration::from_secs(10);
@@ -42,8 +37,8 @@ pub struct Listener {
     pub listener: TcpListener,
     /// `None`: plain HTTP.
     pub tls: Option<Tls>,
-    /// The proxies that may report a caller's address, and the header for it.
-    pub proxies: Proxies,
+    /// The proxies whose connections are not counted as those of one caller.
+    pub proxies: Arc<Proxies>,
     /// The maximum number of connections at a time, and the most per caller; further ones wait in the kernel's queue, or
     /// are closed.
     pub most_connections: usize,
@@ -51,11 +46,8 @@ pub struct Listener {
 }
 
 /// Serves until `stop` completes, then finishes the requests in progress, for at most `grace`.
-pub async fn serve(bound: Listener, door: webhook::Hook, stop: impl Future<Output = ()>, grace: Duration) {
+pub async fn serve(bound: Listener, door: impl Door, stop: impl Future<Output = ()>, grace: Duration) {
     let Listener { listener, tls, proxies, most_connections, most_connections_each } = bound;
-    let proxies = Arc::new(proxies);
-    let rejections = door.rejections.clone();
-    let routes = TowerToHyperService::new(warp::service(webhook::routes(door)));
     let graceful = GracefulShutdown::new();
     let connections = Connections::new(most_connections, most_connections_each);
     let mut builder = Builder::new(TokioExecutor::new());
@@ -104,16 +96,15 @@ pub async fn serve(bound: Listener, door: webhook::Hook, stop: impl Future<Outpu
         };
         let place = Arc::new(place);
         let _ = stream.set_nodelay(true);
-        let (routes, proxies) = (routes.clone(), proxies.clone());
-        let (of_service, rejected) = (place.clone(), rejections.clone());
+        let (answering, of_service) = (door.clone(), place.clone());
         let service = service_fn(move |request| {
-            let (routes, proxies, place, rejections) = (routes.clone(), proxies.clone(), of_service.clone(), rejected.clone());
+            let (door, place) = (answering.clone(), of_service.clone());
             async move {
                 let _busy = place.busy();
-                answer(routes, request, peer, proxies, &rejections).await
+                Ok::<_, Infallible>(door.answer(request, peer).await)
             }
         });
-        let (rejections, last) = (rejections.clone(), LastReceived::default());
+        let (door, last) = (door.clone(), LastReceived::default());
         let (builder, watcher, tls) = (builder.clone(), graceful.watcher(), tls.clone());
         tokio::spawn(async move {
             let received = last.clone();
@@ -142,7 +133,7 @@ pub async fn serve(bound: Listener, door: webhook::Hook, stop: impl Future<Outpu
                 if let Some(e) = e.downcast_ref::<hyper::Error>().filter(|e| e.is_parse()) {
                     let status = if e.is_parse_too_large() { 431 } else { 400 };
                     let why = format!("This is not a valid HTTP request: {e}");
-                    webhook::remember_unread(&rejections, peer.ip().to_string(), last.request(), status, &why);
+                    door.unread(peer, last.request(), status, &why);
                 }
                 tracing::debug!(%peer, "connection ended early: {e}");
             }
@@ -151,36 +142,6 @@ pub async fn serve(bound: Listener, door: webhook::Hook, stop: impl Future<Outpu
     drop(listener);
     if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
         tracing::warn!("connections did not end in time");
-    }
-}
-
-/// One request: what warp cannot handle is rejected here, the rest goes through its filters.
-async fn answer<S>(
-    routes: S,
-    mut request: Request<Incoming>,
-    peer: SocketAddr,
-    proxies: Arc<Proxies>,
-    rejections: &Rejections,
-) -> Result<Response<webhook::Body>, Infallible>
-where
-    S: Service<Request<Incoming>, Response = Response<webhook::Body>, Error = Infallible>,
-{
-    match RequestHead::new(&request, peer, &proxies) {
-        Ok(head) => {
-            request.extensions_mut().insert(Arc::new(Mutex::new(Some(head))));
-            routes.call(request).await
-        }
-        Err((status, said)) => {
-            let mut refused = Response::new(webhook::Body::from(format!("{{\"status\":\"refused\",\"message\":\"{said}\"}}")));
-            *refused.status_mut() = status;
-            refused.headers_mut().insert("content-type", warp::http::HeaderValue::from_static("application/json"));
-            let called = (request.method().to_string(), request.uri().path().to_owned());
-            let id = webhook::remember_unread(rejections, peer.ip().to_string(), called, status.as_u16(), said);
-            if let Ok(id) = warp::http::HeaderValue::from_str(&id) {
-                refused.headers_mut().insert("doorbell-request", id);
-            }
-            Ok(refused)
-        }
     }
 }
 

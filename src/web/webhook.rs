@@ -1,12 +1,15 @@
 //! Handles requests: passes any path to the intake and sends its answer; also serves the two addresses that report
 //! whether Doorbell is healthy.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
@@ -17,6 +20,7 @@ use warp::http::{HeaderName, HeaderValue, Request as HttpRequest, Response, Stat
 
 use super::body_room::{BodyRoom, Full, Taken};
 use super::client_ip::Proxies;
+use super::door::Door;
 use super::head::MAX_HEADERS;
 use crate::body::packed::most_unpacked;
 use crate::engine::care::health::{Health, Status};
@@ -46,7 +50,7 @@ const RETRY_AFTER: &str = "10";
 
 /// A request's head, read before warp sees it.
 #[derive(Debug)]
-pub struct RequestHead {
+struct RequestHead {
     method: String,
     path: String,
     /// The path as received, not decoded.
@@ -61,7 +65,7 @@ pub struct RequestHead {
 impl RequestHead {
     /// Parses the head; the error is a status and a message for the sender. Whatever one version of HTTP forbids is
     /// rejected in the other versions, too.
-    pub fn new(request: &HttpRequest<Incoming>, peer: SocketAddr, proxies: &Proxies) -> Result<Self, (StatusCode, &'static str)> {
+    fn new(request: &HttpRequest<Incoming>, peer: SocketAddr, proxies: &Proxies) -> Result<Self, (StatusCode, &'static str)> {
         let bad = |said| (StatusCode::BAD_REQUEST, said);
         let target = request.uri().path_and_query().ok_or(bad("This request cannot be answered."))?;
         if request.method() == warp::http::Method::CONNECT || !target.path().starts_with('/') {
@@ -122,8 +126,51 @@ pub struct Hook {
     pub health: Arc<Health>,
 }
 
+/// The door for webhooks: what warp cannot handle is rejected here, the rest goes through its filters.
+pub fn door(hook: Hook, proxies: Arc<Proxies>) -> impl Door<Body = Body> {
+    let rejections = hook.rejections.clone();
+    Webhooks { routes: TowerToHyperService::new(warp::service(routes(hook))), proxies, rejections }
+}
+
+#[derive(Clone)]
+struct Webhooks<S> {
+    routes: S,
+    proxies: Arc<Proxies>,
+    rejections: Arc<Rejections>,
+}
+
+impl<S> Door for Webhooks<S>
+where
+    S: Service<HttpRequest<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static,
+{
+    type Body = Body;
+
+    async fn answer(&self, mut request: HttpRequest<Incoming>, peer: SocketAddr) -> Response<Body> {
+        match RequestHead::new(&request, peer, &self.proxies) {
+            Ok(head) => {
+                request.extensions_mut().insert(Arc::new(Mutex::new(Some(head))));
+                let Ok(response) = self.routes.call(request).await;
+                response
+            }
+            Err((status, said)) => {
+                let called = (request.method().to_string(), request.uri().path().to_owned());
+                let id = remember_unread(&self.rejections, peer.ip().to_string(), called, status.as_u16(), said);
+                let mut refused = plain(&Answer::json(status.as_u16(), "refused", said));
+                if let Ok(id) = HeaderValue::from_str(&id) {
+                    refused.headers_mut().insert("doorbell-request", id);
+                }
+                refused
+            }
+        }
+    }
+
+    fn unread(&self, peer: SocketAddr, called: (String, String), status: u16, why: &str) {
+        remember_unread(&self.rejections, peer.ip().to_string(), called, status, why);
+    }
+}
+
 /// The one filter that takes every request.
-pub fn routes(hook: Hook) -> impl Filter<Extract = (Response<Body>,), Error = warp::Rejection> + Clone {
+fn routes(hook: Hook) -> impl Filter<Extract = (Response<Body>,), Error = warp::Rejection> + Clone {
     warp::any().map(move || hook.clone()).and(warp::ext::get::<Arc<Mutex<Option<RequestHead>>>>()).and(warp::body::stream()).then(
         |hook: Hook, head: Arc<Mutex<Option<RequestHead>>>, body| async move {
             // warp clones what it extracts, so it gets a reference, from which the head is taken once.
@@ -262,7 +309,7 @@ impl Hook {
 }
 
 /// Remembers a request that was refused before its address was looked up; returns the id of the refusal.
-pub fn remember_unread(rejections: &Rejections, ip: String, (method, address): (String, String), status: u16, why: &str) -> String {
+fn remember_unread(rejections: &Rejections, ip: String, (method, address): (String, String), status: u16, why: &str) -> String {
     let id = Uuid::now_v7().to_string();
     tracing::info!(request = %id, ip, address, status, "request refused: {why}");
     rejections.remember(Rejection { id: id.clone(), at: Timestamp::now(), ip, method, address, status, why: why.to_owned() });
