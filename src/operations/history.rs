@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -20,7 +20,7 @@ use crate::model::run::{Attempt, State};
 use crate::rule::load::load;
 use crate::rule::ruleset::{Ruleset, Verdict};
 use crate::rule::{Rule, UNDECIDED};
-use crate::store::contract::{Counts, Dossier, EventPage, Queries, Result, RunPage};
+use crate::store::contract::{Counts, Cursor, Dossier, EventFilter, EventPage, Queries, Result, RunPage};
 use crate::yaml::source::Source;
 
 /// The latest events, newest first, and the totals of the store.
@@ -28,6 +28,23 @@ use crate::yaml::source::Source;
 pub struct EventList {
     pub events: Vec<EventLine>,
     pub counts: Counts,
+}
+
+/// How long a search may take before it shows what it has found so far.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// How many events are looked at before the time is checked.
+const AT_A_TIME: usize = 2_000;
+
+/// What a search found within its time.
+#[derive(Debug, Serialize)]
+pub struct EventSearch {
+    /// Newest first.
+    pub events: Vec<EventLine>,
+    /// Where to go on; nothing if all events were looked at.
+    pub next: Option<Cursor>,
+    /// How many events were looked at, and when the oldest of them was received.
+    pub looked: usize,
+    pub back_to: Option<Timestamp>,
 }
 
 /// An event in a list.
@@ -61,9 +78,25 @@ impl EventLine {
 
 /// Lists the latest events.
 pub async fn events(queries: &dyn Queries, most: usize) -> Result<EventList> {
-    let (events, now) = (queries.events(most).await?, Timestamp::now());
-    let events = events.into_iter().map(|page| EventLine::of(page, now)).collect();
+    let EventSearch { events, .. } = search(queries, &EventFilter::default(), None, most).await?;
     Ok(EventList { events, counts: queries.counts().await? })
+}
+
+/// Searches the events, newest first, from where an earlier search stopped. Stops when it has found `most`, or when it takes
+/// too long.
+pub async fn search(queries: &dyn Queries, filter: &EventFilter, from: Option<Cursor>, most: usize) -> Result<EventSearch> {
+    let end = Instant::now() + PATIENCE;
+    let mut all = EventSearch { events: Vec::new(), next: from, looked: 0, back_to: None };
+    loop {
+        let left = most - all.events.len();
+        let found = queries.search(filter.clone(), all.next, left, AT_A_TIME.max(left)).await?;
+        let now = Timestamp::now();
+        all.events.extend(found.events.into_iter().map(|page| EventLine::of(page, now)));
+        (all.next, all.looked, all.back_to) = (found.next, all.looked + found.looked, found.back_to.or(all.back_to));
+        if all.next.is_none() || all.events.len() >= most || Instant::now() >= end {
+            return Ok(all);
+        }
+    }
 }
 
 /// A failed run that needs a person.

@@ -243,6 +243,44 @@ pub struct Choice {
     pub until: Timestamp,
 }
 
+/// What became of an event, for a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhatBecame {
+    /// No rule ran.
+    Nothing,
+    /// At least one run is in this state.
+    Runs(State),
+}
+
+/// Selects events for a list; what is not given does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// The path that was called.
+    pub address: Option<String>,
+    /// A rule that ran. Together with `became`, one of its runs.
+    pub rule: Option<String>,
+    pub became: Option<WhatBecame>,
+    /// Text in the body, exactly as it was received.
+    pub text: Option<String>,
+    /// Events received before this moment.
+    pub before: Option<Timestamp>,
+}
+
+/// Where a search stopped, for the next one. What it means is up to the store.
+pub type Cursor = i64;
+
+/// What one search found.
+#[derive(Debug, Default)]
+pub struct Searched {
+    /// Newest first.
+    pub events: Vec<EventPage>,
+    /// Where to go on; nothing if there are no older events.
+    pub next: Option<Cursor>,
+    /// How many events were looked at, and when the oldest of them was received.
+    pub looked: usize,
+    pub back_to: Option<Timestamp>,
+}
+
 /// Identifies one effect: a run, and the step and element it is at.
 pub type EffectKey = (RunId, u32, u32);
 
@@ -347,8 +385,11 @@ pub enum Held {
 
 /// What people ask a store. It changes nothing, and works with or without a running `serve`.
 pub trait Queries: Send + Sync {
-    /// The latest events, newest first.
-    fn events(&self, most: usize) -> Doing<'_, Vec<EventPage>>;
+    /// The events that a filter selects, newest first. Looks at no more than `look` events and returns no more than `most`;
+    /// begins where an earlier search stopped, or with the latest event.
+    fn search(&self, filter: EventFilter, from: Option<Cursor>, most: usize, look: usize) -> Doing<'_, Searched>;
+    /// The unfinished runs, oldest first.
+    fn waiting(&self, most: usize) -> Doing<'_, Vec<RunPage>>;
     /// The failed runs, newest first.
     fn failed(&self, most: usize) -> Doing<'_, Vec<RunPage>>;
     /// How much is stored.

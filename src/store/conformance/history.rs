@@ -5,7 +5,7 @@ use super::samples::{accept, at, attempt, begin, done, dossier, event, failed, i
 use crate::model::answer::Answered;
 use crate::model::event::{Event, EventId};
 use crate::model::run::{Run, State};
-use crate::store::contract::{Choice, Counts, Record};
+use crate::store::contract::{Choice, Counts, EventFilter, Record, WhatBecame};
 
 pub(super) async fn events_and_failed_runs_are_listed_newest_first(database: &dyn Database) {
     let store = database.open().await;
@@ -19,7 +19,7 @@ pub(super) async fn events_and_failed_runs_are_listed_newest_first(database: &dy
         record(&store, failed(&runs[1].0)).await;
         all.push(runs);
     }
-    let events = queries.events(3).await.unwrap();
+    let events = queries.search(EventFilter::default(), None, 3, 100).await.unwrap().events;
     assert_eq!(events.iter().map(|e| e.address.as_str()).collect::<Vec<_>>(), ["address 3", "address 2", "address 1"]);
     assert_eq!(
         (events[0].id, events[0].received, events[0].answered, events[0].method.as_str()),
@@ -34,6 +34,50 @@ pub(super) async fn events_and_failed_runs_are_listed_newest_first(database: &dy
     assert_eq!(ids(list.iter().map(|page| &page.run)), [all[3][1].0.id, all[2][1].0.id]);
     assert_eq!((list[0].said.as_str(), list[0].received, list[0].run.event), ("no", at(3), all[3][0].0.event));
     assert_eq!(queries.counts().await.unwrap(), Counts { events: 4, waiting: 5, failed: 4 });
+}
+
+pub(super) async fn events_are_searched_newest_first_and_a_search_goes_on_where_it_stopped(database: &dyn Database) {
+    let store = database.open().await;
+    let mut ids: Vec<EventId> = Vec::new();
+    for n in 0..6 {
+        let body: &'static [u8] = if n % 2 == 0 { br#"{"city":"Berlin"}"# } else { br#"{"city":"Paris"}"# };
+        let sent = Event { address: format!("/shop/{}", n % 3), raw: body.into(), ..event(n) };
+        ids.push(sent.id);
+        let runs = if n == 5 { Vec::new() } else { vec![run("a"), run("b")] };
+        let runs = accept(&store, taken(sent, runs)).await;
+        if n < 2 {
+            record(&store, done(&runs[0].0)).await;
+            record(&store, failed(&runs[1].0)).await;
+        }
+    }
+    let queries = database.queries().await;
+    let found = async |filter: EventFilter, from, most, look| {
+        let found = queries.search(filter, from, most, look).await.unwrap();
+        (found.events.iter().map(|e| ids.iter().position(|id| *id == e.id).unwrap()).collect::<Vec<_>>(), found.next, found.looked)
+    };
+    let all = async |filter: EventFilter| found(filter, None, 10, 100).await.0;
+    let none = EventFilter::default;
+    assert_eq!(all(none()).await, [5, 4, 3, 2, 1, 0]);
+    assert_eq!(all(EventFilter { address: Some("/shop/1".into()), ..none() }).await, [4, 1]);
+    assert_eq!(all(EventFilter { text: Some("Berlin".into()), ..none() }).await, [4, 2, 0]);
+    assert_eq!(all(EventFilter { rule: Some("a".into()), ..none() }).await, [4, 3, 2, 1, 0]);
+    assert!(all(EventFilter { rule: Some("c".into()), ..none() }).await.is_empty());
+    assert_eq!(all(EventFilter { became: Some(WhatBecame::Nothing), ..none() }).await, [5]);
+    let became = |state| EventFilter { became: Some(WhatBecame::Runs(state)), ..none() };
+    assert_eq!(all(became(State::Waiting)).await, [4, 3, 2]);
+    assert_eq!(all(became(State::Failed)).await, [1, 0]);
+    assert!(all(EventFilter { rule: Some("a".into()), ..became(State::Failed) }).await.is_empty());
+    assert_eq!(all(EventFilter { rule: Some("b".into()), ..became(State::Failed) }).await, [1, 0]);
+    // Both limits end a search, and the next one goes on behind what was looked at.
+    let (first, next, _) = found(none(), None, 2, 100).await;
+    assert_eq!(first, [5, 4]);
+    assert_eq!(found(none(), next, 10, 3).await.0, [3, 2, 1]);
+    let failed = became(State::Failed);
+    let (first, next, looked) = found(failed.clone(), None, 10, 3).await;
+    assert_eq!((first, looked, next.is_some()), (vec![], 3, true));
+    assert_eq!(found(failed, next, 10, 3).await, (vec![1, 0], None, 3));
+    let waiting = queries.waiting(3).await.unwrap();
+    assert_eq!(waiting.iter().map(|p| (p.run.event, &*p.run.rule)).collect::<Vec<_>>(), [(ids[2], "a"), (ids[2], "b"), (ids[3], "a")]);
 }
 
 pub(super) async fn events_are_chosen_by_rule_state_and_time(database: &dyn Database) {

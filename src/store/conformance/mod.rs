@@ -138,6 +138,7 @@ const PROMISES: &[(&str, Promise)] = promises![
     retention::deleting_continues_where_it_stopped,
     retention::expired_deliveries_are_deleted,
     history::events_and_failed_runs_are_listed_newest_first,
+    history::events_are_searched_newest_first_and_a_search_goes_on_where_it_stopped,
     history::events_are_chosen_by_rule_state_and_time,
     history::an_event_is_found_by_the_beginning_of_its_id,
     history::the_records_contain_everything_about_an_event,

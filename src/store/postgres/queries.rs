@@ -17,7 +17,7 @@ use crate::model::event::EventId;
 use crate::model::run::{Attempt, Run, RunId, State};
 use crate::store::answered::{answered, is_by_a_rule};
 use crate::store::attempts::why;
-use crate::store::contract::{Choice, Counts, Doing, Dossier, Error, EventPage, Queries, Result, RunPage};
+use crate::store::contract::{Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RunPage, Searched, WhatBecame};
 use crate::store::event_ids::{ids_that_begin, the_one};
 
 pub(in crate::store) struct PostgresQueries {
@@ -31,8 +31,11 @@ impl PostgresQueries {
 }
 
 impl Queries for PostgresQueries {
-    fn events(&self, most: usize) -> Doing<'_, Vec<EventPage>> {
-        in_transaction!(self, |sql| events(sql, most).await?)
+    fn search(&self, filter: EventFilter, from: Option<Cursor>, most: usize, look: usize) -> Doing<'_, Searched> {
+        in_transaction!(self, |sql| search(sql, &filter, from, most, look).await?)
+    }
+    fn waiting(&self, most: usize) -> Doing<'_, Vec<RunPage>> {
+        in_transaction!(self, |sql| waiting(sql, most).await?)
     }
     fn failed(&self, most: usize) -> Doing<'_, Vec<RunPage>> {
         in_transaction!(self, |sql| failed(sql, most).await?)
@@ -59,17 +62,44 @@ impl Queries for PostgresQueries {
     }
 }
 
-async fn events(sql: &Transaction<'_>, most: usize) -> Result<Vec<EventPage>> {
-    let rows = sql.query("SELECT seq, id, received, head, status FROM event ORDER BY seq DESC LIMIT $1", &[&(most as i64)]).await?;
+async fn search(sql: &Transaction<'_>, filter: &EventFilter, from: Option<Cursor>, most: usize, look: usize) -> Result<Searched> {
+    let before = filter.before.map_or(i64::MAX, |before| before.as_millisecond());
+    let from = from.unwrap_or(i64::MAX);
+    let edge = "SELECT min(seq), count(*), min(received) FROM
+                (SELECT seq, received FROM event WHERE seq < $1 AND received < $2 ORDER BY seq DESC LIMIT $3) looked";
+    let row = sql.query_one(edge, &[&from, &before, &(look as i64)]).await?;
+    let Some(first) = row.try_get::<_, Option<i64>>(0)? else { return Ok(Searched::default()) };
+    let (looked, back_to) = (row.try_get::<_, i64>(1)? as usize, row.try_get::<_, Option<i64>>(2)?.map(moment));
+    let runs_of = "SELECT rule, 'waiting' AS state FROM pending WHERE event = e.seq UNION ALL SELECT rule, state FROM ended WHERE event = e.seq";
+    let text = format!(
+        "SELECT seq, id, received, head, status FROM event e WHERE seq >= $1 AND seq < $2 AND received < $3
+         AND ($4::text IS NULL OR head::json ->> 'address' = $4) AND ($5::bytea IS NULL OR position($5 in body) > 0)
+         AND CASE $6 WHEN 'any' THEN $7::bytea IS NULL OR EXISTS (SELECT 1 FROM ({runs_of}) r WHERE r.rule = $7)
+                     WHEN 'none' THEN NOT EXISTS (SELECT 1 FROM ({runs_of}) r WHERE $7 IS NULL OR r.rule = $7)
+                     ELSE EXISTS (SELECT 1 FROM ({runs_of}) r WHERE r.state = $6 AND ($7 IS NULL OR r.rule = $7)) END
+         ORDER BY seq DESC LIMIT $8"
+    );
+    let became = match filter.became {
+        None => "any",
+        Some(WhatBecame::Nothing) => "none",
+        Some(WhatBecame::Runs(state)) => state.word(),
+    };
+    let (body, rule) = (filter.text.as_deref().map(str::as_bytes), filter.rule.as_deref().map(str::as_bytes));
+    let rows = sql.query(&text, &[&first, &from, &before, &filter.address, &body, &became, &rule, &(most as i64)]).await?;
+    let mut last = first;
     let mut pages = Vec::with_capacity(rows.len());
-    for row in rows {
-        let Head { method, address, .. } = read_json(&row, 3)?;
-        let (seq, id, received, stored) = (row.try_get(0)?, read_id(&row, 1)?, moment(row.try_get(2)?), row.try_get::<_, i32>(4)? as u32);
+    for row in &rows {
+        let Head { method, address, .. } = read_json(row, 3)?;
+        let (seq, id, received, stored) = (row.try_get(0)?, read_id(row, 1)?, moment(row.try_get(2)?), row.try_get::<_, i32>(4)? as u32);
         let runs = if is_by_a_rule(stored) { runs(sql, seq, id, received).await? } else { Vec::new() };
         let answered = answered(stored, received, kept(sql, seq).await?, &runs);
         pages.push(EventPage { id, received, method, address, answered, runs: states(sql, seq).await? });
+        if rows.len() == most {
+            last = seq;
+        }
     }
-    Ok(pages)
+    let older = sql.query_opt("SELECT 1 FROM event WHERE seq < $1 AND received < $2 LIMIT 1", &[&last, &before]).await?;
+    Ok(Searched { events: pages, next: older.map(|_| last), looked, back_to })
 }
 
 async fn states(sql: &Transaction<'_>, event: i64) -> Result<Vec<(State, usize)>> {
@@ -92,6 +122,20 @@ async fn failed(sql: &Transaction<'_>, most: usize) -> Result<Vec<RunPage>> {
         let said = why(&run, &attempts(sql, run.id).await?);
         let received = moment(row.try_get(RUN_COLUMNS + 1)?);
         pages.push(RunPage { said, received, ended: Some(run.due), is_queued: false, is_in_hand: false, run });
+    }
+    Ok(pages)
+}
+
+async fn waiting(sql: &Transaction<'_>, most: usize) -> Result<Vec<RunPage>> {
+    let text = format!(
+        "SELECT {PENDING}, p.queued, p.owner <> 0, e.id, e.received FROM pending p JOIN event e ON e.seq = p.event ORDER BY p.id LIMIT $1"
+    );
+    let mut pages = Vec::new();
+    for row in sql.query(&text, &[&(most as i64)]).await? {
+        let run = read_run(&row, read_id(&row, RUN_COLUMNS + 2)?, State::Waiting)?;
+        let said = why(&run, &attempts(sql, run.id).await?);
+        let (is_queued, is_in_hand) = (row.try_get(RUN_COLUMNS)?, row.try_get(RUN_COLUMNS + 1)?);
+        pages.push(RunPage { said, received: moment(row.try_get(RUN_COLUMNS + 3)?), ended: None, is_queued, is_in_hand, run });
     }
     Ok(pages)
 }

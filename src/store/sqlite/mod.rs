@@ -17,6 +17,7 @@ mod record;
 mod reply;
 mod rows;
 mod sealing;
+mod search;
 #[cfg(test)]
 mod simulation;
 mod tables;

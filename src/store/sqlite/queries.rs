@@ -12,14 +12,14 @@ use super::failures::error;
 use super::prune;
 use super::rows::{ENDED, EVENT, MOST_RUNS, PENDING, RUN_COLUMNS, Sql, event_id, from_json, moment, range, read_event, read_run, saved_of};
 use super::sealing;
+use super::search::{self, FoundRows};
 use super::tables;
-use crate::model::answer::Answered;
 use crate::model::event::EventId;
 use crate::model::run::{Attempt, Run, RunId, State};
 use crate::secret::Key;
 use crate::store::answered::{answered, is_by_a_rule};
 use crate::store::attempts::why;
-use crate::store::contract::{Choice, Counts, Doing, Dossier, Error, EventPage, Queries, Result, RunPage};
+use crate::store::contract::{Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RunPage, Searched};
 use crate::store::event_ids::{ids_that_begin, the_one};
 
 /// A read-only connection.
@@ -49,8 +49,11 @@ impl SqliteQueries {
 }
 
 impl Queries for SqliteQueries {
-    fn events(&self, most: usize) -> Doing<'_, Vec<EventPage>> {
-        self.ask(move |reader| reader.events(most))
+    fn search(&self, filter: EventFilter, from: Option<Cursor>, most: usize, look: usize) -> Doing<'_, Searched> {
+        self.ask(move |reader| reader.search(&filter, from, most, look))
+    }
+    fn waiting(&self, most: usize) -> Doing<'_, Vec<RunPage>> {
+        self.ask(move |reader| reader.waiting(most))
     }
     fn failed(&self, most: usize) -> Doing<'_, Vec<RunPage>> {
         self.ask(move |reader| reader.failed(most))
@@ -80,34 +83,18 @@ impl Queries for SqliteQueries {
 struct Reader(Connection);
 
 impl Reader {
-    fn events(&self, most: usize) -> Result<Vec<EventPage>> {
-        let read = |r: &Row| {
-            let event: i64 = r.get(0)?;
-            let page = EventPage {
-                id: event_id(r, 1)?,
-                received: moment(r.get(2)?),
-                method: r.get(3)?,
-                address: r.get(4)?,
-                // What it was depends on its runs.
-                answered: Answered::With(0),
-                runs: Vec::new(),
+    fn search(&self, filter: &EventFilter, from: Option<Cursor>, most: usize, look: usize) -> Result<Searched> {
+        let search = || -> Sql<Searched> {
+            let FoundRows { rows, next, looked, back_to } = search::search(&self.0, filter, from, most, look)?;
+            let whole = |(event, stored, mut page): (i64, u32, EventPage)| -> Sql<EventPage> {
+                page.runs = self.states(event)?;
+                let runs = if is_by_a_rule(stored) { self.runs(event, page.id, page.received)? } else { Vec::new() };
+                page.answered = answered(stored, page.received, self.kept(event)?, &runs);
+                Ok(page)
             };
-            Ok((event, r.get(5)?, page))
+            Ok(Searched { events: rows.into_iter().map(whole).collect::<Sql<_>>()?, next, looked, back_to })
         };
-        let events = || -> Sql<Vec<EventPage>> {
-            let mut statement =
-                self.0.prepare("SELECT seq, id, received, method, address, status FROM event ORDER BY seq DESC LIMIT ?1")?;
-            let rows: Vec<(i64, u32, EventPage)> = statement.query_map([most as i64], read)?.collect::<Sql<_>>()?;
-            rows.into_iter()
-                .map(|(event, stored, mut page)| {
-                    page.runs = self.states(event)?;
-                    let runs = if is_by_a_rule(stored) { self.runs(event, page.id, page.received)? } else { Vec::new() };
-                    page.answered = answered(stored, page.received, self.kept(event)?, &runs);
-                    Ok(page)
-                })
-                .collect()
-        };
-        events().map_err(error)
+        search().map_err(error)
     }
 
     fn states(&self, event: i64) -> Sql<Vec<(State, usize)>> {
@@ -132,6 +119,21 @@ impl Reader {
             let said = why(&run, &self.attempts(run.id)?);
             let received = moment(r.get(RUN_COLUMNS + 1)?);
             Ok(RunPage { said, received, ended: Some(run.due), is_queued: false, is_in_hand: false, run })
+        };
+        let all = || self.0.prepare(&text)?.query_map([most as i64], read)?.collect::<Sql<Vec<_>>>();
+        all().map_err(error)
+    }
+
+    fn waiting(&self, most: usize) -> Result<Vec<RunPage>> {
+        let text = format!(
+            "SELECT {PENDING}, p.queued, p.owner = (SELECT epoch FROM owner), e.id, e.received
+             FROM pending p JOIN event e ON e.seq = p.event ORDER BY p.id LIMIT ?1"
+        );
+        let read = |r: &Row| -> Sql<RunPage> {
+            let run = read_run(r, event_id(r, RUN_COLUMNS + 2)?, State::Waiting)?;
+            let said = why(&run, &self.attempts(run.id)?);
+            let (is_queued, is_in_hand) = (r.get(RUN_COLUMNS)?, r.get(RUN_COLUMNS + 1)?);
+            Ok(RunPage { said, received: moment(r.get(RUN_COLUMNS + 3)?), ended: None, is_queued, is_in_hand, run })
         };
         let all = || self.0.prepare(&text)?.query_map([most as i64], read)?.collect::<Sql<Vec<_>>>();
         all().map_err(error)
