@@ -37,19 +37,21 @@ impl Explain {
         let found = queries.ask(|r| history::find(r, &self.data.data, &self.event))?;
         let mut out = stdout();
         match found {
-            Found::Event(dossier) => write_event(&mut out, &self.explanation(&dossier)?, disk::is_taken(&self.data.data))?,
+            Found::Event(dossier) => write_event(&mut out, &explanation(&self.load_options, &dossier)?, disk::is_taken(&self.data.data))?,
             Found::Rejection(refused) => write_refused(&mut out, &refused)?,
         }
         Ok(Ended::Good)
     }
 
-    /// A missing secret or variable does no harm here: its name is used instead.
-    fn explanation(&self, dossier: &Dossier) -> anyhow::Result<Explanation> {
-        let environment = self.load_options.environment()?;
-        let secret = |name: &str| Some(environment.secret(name).unwrap_or_else(|| stand_in(name)));
-        let variable = |name: &str| Some(environment.variable(name).unwrap_or_else(|| format!("env.{name}")));
-        Ok(history::explain(dossier, Resolver::new(&secret, &variable, &|_| None)))
-    }
+}
+
+/// Explains an event with the secrets of this process. A missing secret or variable does no harm here: its name is used
+/// instead.
+pub fn explanation(load_options: &LoadOptions, dossier: &Dossier) -> anyhow::Result<Explanation> {
+    let environment = load_options.environment()?;
+    let secret = |name: &str| Some(environment.secret(name).unwrap_or_else(|| stand_in(name)));
+    let variable = |name: &str| Some(environment.variable(name).unwrap_or_else(|| format!("env.{name}")));
+    Ok(history::explain(dossier, Resolver::new(&secret, &variable, &|_| None)))
 }
 
 fn write_event(out: &mut impl Write, told: &Explanation, is_served: bool) -> io::Result<()> {

@@ -6,6 +6,8 @@ mod audit;
 mod backup;
 mod cancel;
 mod check;
+mod console;
+mod console_options;
 mod dry_run;
 mod ended;
 mod events;
@@ -57,6 +59,8 @@ enum Command {
     Test(test::RunTests),
     /// Show what the rules would do with a webhook, without doing it
     Try(dry_run::DryRun),
+    /// Print the link to the console in the browser
+    Console(console::PrintLink),
     /// List the latest events
     Events(events::Events),
     /// List the runs that failed and need your attention
@@ -94,6 +98,7 @@ pub fn run() -> ExitCode {
         Some(Command::Check(c)) => c.run(),
         Some(Command::Test(c)) => c.run(),
         Some(Command::Try(c)) => c.run(),
+        Some(Command::Console(c)) => c.run(),
         Some(Command::Events(c)) => c.run(),
         Some(Command::Failed(c)) => c.run(),
         Some(Command::Explain(c)) => c.run(),

@@ -36,7 +36,7 @@ pub struct Prune {
 
 impl Prune {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let counts = self.data.queries()?.ask(|r| r.counts())?;
+        let counts = self.data.queries()?.ask(|r| r.counts(usize::MAX))?;
         let mut commands = self.data.commands()?;
         let what = Pruning { before: Timestamp::now().checked_sub(self.older_than)?, failed: self.failed, is_dry_run: self.dry_run };
         let (mut events, mut after) = (0, 0);

@@ -1,6 +1,6 @@
 //! `doorbell serve`: listens for webhooks and acts on them.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,9 +14,11 @@ use clap::Args;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
+use super::console_options::ConsoleOptions;
 use super::ended::Ended;
+use super::explain::explanation;
 use super::settings::{Data, LoadOptions, Rules, Secrets, counted, length, network};
 use super::terminal::{self, stderr, stdout};
 use crate::action::files::folder::Output;
@@ -41,20 +43,29 @@ use crate::engine::run::worker::Worker;
 use crate::engine::task::memory::{MOST_READ, Memory};
 use crate::engine::task::supervisor::Supervisor;
 use crate::expr::names::Resolver;
-use crate::operations::control;
+use crate::operations::control::{self, ConsoleAccess, Served};
 use crate::problem::{self, Severity};
 use crate::rule::Rule;
 use crate::rule::load::one_rule;
 use crate::secret::{Secret, Vault};
 use crate::store;
 use crate::store::audit::{Audit, me};
+use crate::store::news::News;
 use crate::web;
 use crate::web::body_room::BodyRoom;
 use crate::web::client_ip::Proxies;
+use crate::web::console::Console;
+use crate::web::console::gate::Gate;
+use crate::web::console::session::Sessions;
+use crate::web::console::settings::Settings;
 use crate::web::listener::Listener;
 use crate::web::tls::Tls;
 use crate::web::webhook::{self, Hook};
 use crate::yaml::source::Source;
+
+/// The most connections of browsers at a time, and how long they may take to end when Doorbell stops.
+const MOST_CONSOLE_CONNECTIONS: usize = 256;
+const CONSOLE_GRACE: Duration = Duration::from_secs(3);
 
 #[derive(Args, Clone)]
 #[command(after_help = "Example: doorbell serve --rules rules --data data --output output --listen 127.0.0.1:8080")]
@@ -99,6 +110,8 @@ pub struct Serve {
     /// The maximum size of the data folder in MB; above that, the oldest events whose runs have ended are deleted
     #[arg(long, env = "DOORBELL_KEEP_MB", value_name = "MB")]
     keep_mb: Option<u64>,
+    #[command(flatten)]
+    console: ConsoleOptions,
     /// How long runs in progress may take when Doorbell stops, in seconds
     #[arg(long, env = "DOORBELL_GRACE", default_value = "25", value_name = "SECONDS")]
     grace: u64,
@@ -164,6 +177,14 @@ impl Serve {
         let listener = TcpListener::bind(self.listen).await.with_context(|| {
             format!("cannot listen on {}; if another program uses this address, choose another one with --listen", self.listen)
         })?;
+        let console = match self.console.address() {
+            None => None,
+            // Senders matter more than the console.
+            Some(address) => TcpListener::bind(address)
+                .await
+                .inspect_err(|e| tracing::warn!("console cannot listen on {address} ({e}), so there is none; choose another address with --console"))
+                .ok(),
+        };
         let key = self.rules.load_options.handed.as_ref().and_then(|(_, key)| key.clone());
         let store = store::open(&self.data.data, &key)?;
         let folder = output.id().to_owned();
@@ -187,6 +208,7 @@ impl Serve {
             RulesOfRuns::new(rules.clone(), Box::new(OldRulesOnDisk(self.rules.load_options.clone()))),
             watchdog,
         );
+        let queries = store::queries(&self.data.data, &key)?;
         let (last_edit, supervisor) = (LastEditProblems::default(), Supervisor::default());
         let handed = HandedOverSecrets::of(&self.data.data, key);
         let audit = Arc::new(Audit::of(&self.data.data));
@@ -228,18 +250,33 @@ impl Serve {
         }
         let stopping = Arc::new(AtomicBool::new(false));
         let health = Arc::new(Health { rules: rules.clone(), last_edit, net, supervisor: supervisor.clone(), stopping: stopping.clone() });
+        let (scheme, address) = (if tls.is_some() { "https" } else { "http" }, listener.local_addr()?);
+        let console = match console {
+            None => None,
+            Some(listener) => {
+                let at = listener.local_addr()?;
+                let tls = tls.clone().filter(|_| !at.ip().is_loopback());
+                let environment = self.rules.load_options.environment()?;
+                let webhooks = format!("{scheme}://{address}");
+                let (settings, sessions) = self.console.read(&environment, &self.data.data, at, tls.is_some(), webhooks)?;
+                Some((listener, tls, settings, sessions))
+            }
+        };
+        let access = console.as_ref().map(|(listener, tls, settings, sessions)| console_access(listener, tls.is_some(), settings, sessions));
         let socket = Arc::new(control::listen(&self.data.data).context("the socket for commands cannot be created in the data folder")?);
         supervisor.keep("accepting commands", {
-            let (worker, store, health, audit) = (worker.clone(), store.clone(), health.clone(), audit.clone());
+            let worker = worker.clone();
+            let served =
+                Arc::new(Served { store: store.clone(), health: health.clone(), audit: audit.clone(), console: access.clone() });
             move || {
                 let worker = worker.clone();
-                control::serve(socket.clone(), store.clone(), health.clone(), audit.clone(), move || worker.wake())
+                control::serve(socket.clone(), served.clone(), move || worker.wake())
             }
         });
         audit.write(Timestamp::now(), me(), format!("started Doorbell {}", env!("CARGO_PKG_VERSION")));
         let intake = Arc::new(Intake {
             rules,
-            store,
+            store: store.clone(),
             worker: worker.clone(),
             pending,
             key_cache,
@@ -248,12 +285,43 @@ impl Serve {
             reading: Memory::new(MOST_READ),
         });
         let bodies = Arc::new(BodyRoom::default());
-        let scheme = if tls.is_some() { "https" } else { "http" };
         let rejections = Arc::new(Rejections::of(&self.data.data));
+        let (stopped, mut stopping_now) = watch::channel(false);
+        let console = console.map(|(listener, tls, settings, sessions)| {
+            let load_options = self.rules.load_options.clone();
+            let console = Console {
+                settings,
+                sessions,
+                queries,
+                store: store.clone(),
+                intake: intake.clone(),
+                health: health.clone(),
+                rejections: rejections.clone(),
+                audit: audit.clone(),
+                explain: Box::new(move |dossier| explanation(&load_options, dossier)),
+                data: self.data.data.clone(),
+            };
+            let listener = Listener {
+                listener,
+                tls,
+                proxies: Arc::new(Proxies { trusted: Vec::new(), header: String::new() }),
+                most_connections: MOST_CONSOLE_CONNECTIONS,
+                most_connections_each: None,
+            };
+            let stop = async move {
+                let _ = stopping_now.wait_for(|stopped| *stopped).await;
+            };
+            tokio::spawn(web::listener::serve(listener, Gate(Arc::new(console)), stop, CONSOLE_GRACE))
+        });
         let hook = Hook { intake, bodies, rejections, health };
-        let address = listener.local_addr()?;
         // The process that started Doorbell may have stopped reading its output; that is no reason not to serve.
         let _ = writeln!(stdout(), "listening on {scheme}://{address}\n{said}; files are written to {}", self.output.display());
+        match access {
+            // The link lets anybody in who sees it, so it is not for logs.
+            Some(access) if std::io::stdout().is_terminal() => drop(writeln!(stdout(), "console: {}", access.link)),
+            Some(_) => drop(writeln!(stdout(), "console: `doorbell console` prints the link")),
+            None => {}
+        }
         let grace = Duration::from_secs(self.grace);
         let proxies = Arc::new(Proxies { trusted: self.trusted_proxies, header: self.client_ip_header.to_ascii_lowercase() });
         let listener = Listener {
@@ -263,12 +331,23 @@ impl Serve {
             most_connections: self.max_connections as usize,
             most_connections_each: self.max_connections_per_caller.map(|n| n as usize),
         };
-        web::listener::serve(listener, webhook::door(hook, proxies), stop(stopping), grace).await;
+        web::listener::serve(listener, webhook::door(hook, proxies), stop(stopping, stopped, store.news()), grace).await;
+        if let Some(console) = console {
+            let _ = console.await;
+        }
         worker.stop(grace).await;
         audit.write(Timestamp::now(), None, "stopped Doorbell");
         tracing::info!("Doorbell stopped");
         Ok(())
     }
+}
+
+/// Where the console is, for those who may use the data folder.
+fn console_access(listener: &TcpListener, has_tls: bool, settings: &Settings, sessions: &Sessions) -> ConsoleAccess {
+    let address = listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
+    let scheme = if has_tls { "https" } else { "http" };
+    let key = if sessions.has_link() { format!("/login?key={}", sessions.link_key()) } else { "/".to_owned() };
+    ConsoleAccess { link: format!("{scheme}://{address}{}{key}", settings.base), api_key: sessions.api_key() }
 }
 
 /// How long something is stored; `None` means forever.
@@ -280,7 +359,7 @@ fn keep(text: &str) -> Result<Keep, String> {
 }
 
 /// Waits for SIGTERM or SIGINT.
-async fn stop(stopping: Arc<AtomicBool>) {
+async fn stop(stopping: Arc<AtomicBool>, stopped: watch::Sender<bool>, news: News) {
     use tokio::signal::unix::{SignalKind, signal};
     let interrupted = tokio::signal::ctrl_c();
     match signal(SignalKind::terminate()) {
@@ -292,6 +371,9 @@ async fn stop(stopping: Arc<AtomicBool>) {
         }
     }
     stopping.store(true, Ordering::Relaxed);
+    stopped.send_replace(true);
+    // Whoever looks at the console learns that it ends.
+    news.tell();
     tracing::info!("shutdown started; finishing the runs in progress");
 }
 

@@ -42,16 +42,34 @@ struct Greeting {
     doorbell: String,
 }
 
+/// How the console is reached by whoever may use the data folder.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ConsoleAccess {
+    /// With a key, where one is enough.
+    pub link: String,
+    pub api_key: String,
+}
+
+/// What the socket answers from.
+pub struct Served {
+    pub store: Arc<dyn Store>,
+    pub health: Arc<Health>,
+    pub audit: Arc<Audit>,
+    pub console: Option<ConsoleAccess>,
+}
+
 /// A request to the socket.
 #[derive(Serialize, Deserialize)]
 enum Asked {
     Health,
+    Console,
     Do(Command),
 }
 
 #[derive(Serialize, Deserialize)]
 enum Answered {
     Health(Report),
+    Console(Option<ConsoleAccess>),
     Done(Done),
 }
 
@@ -80,13 +98,7 @@ fn reachable(data: &Path) -> io::Result<(PathBuf, fs::File)> {
 }
 
 /// Executes commands forever; `changed` is called after each, because there may be something to do now.
-pub async fn serve(
-    listener: Arc<UnixListener>,
-    store: Arc<dyn Store>,
-    health: Arc<Health>,
-    audit: Arc<Audit>,
-    changed: impl Fn() + Clone + Send + Sync + 'static,
-) {
+pub async fn serve(listener: Arc<UnixListener>, served: Arc<Served>, changed: impl Fn() + Clone + Send + Sync + 'static) {
     let places = Arc::new(Semaphore::new(AT_A_TIME));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
@@ -98,9 +110,9 @@ pub async fn serve(
                 continue;
             }
         };
-        let (store, health, audit, changed) = (store.clone(), health.clone(), audit.clone(), changed.clone());
+        let (served, changed) = (served.clone(), changed.clone());
         tokio::spawn(async move {
-            if let Err(e) = converse(stream, store.as_ref(), &health, &audit, &changed).await {
+            if let Err(e) = converse(stream, &served, &changed).await {
                 tracing::debug!("command was interrupted: {e}");
             }
             drop(place);
@@ -108,13 +120,7 @@ pub async fn serve(
     }
 }
 
-async fn converse(
-    mut stream: tokio::net::UnixStream,
-    store: &dyn Store,
-    health: &Health,
-    audit: &Audit,
-    changed: &(impl Fn() + Sync),
-) -> io::Result<()> {
+async fn converse(mut stream: tokio::net::UnixStream, served: &Served, changed: &(impl Fn() + Sync)) -> io::Result<()> {
     let user = stream.peer_cred().ok().map(|peer| peer.uid());
     let (read, mut write) = stream.split();
     let mut lines = tokio::io::BufReader::new(read);
@@ -125,9 +131,10 @@ async fn converse(
             return Ok(());
         }
         let answer: Answer = match serde_json::from_str(&text) {
-            Ok(Asked::Health) => Ok(Answered::Health(health.report())),
+            Ok(Asked::Health) => Ok(Answered::Health(served.health.report())),
+            Ok(Asked::Console) => Ok(Answered::Console(served.console.clone())),
             Ok(Asked::Do(command)) => {
-                let done = perform(command, store, audit, user).await;
+                let done = perform(command, served.store.as_ref(), &served.audit, user, None).await;
                 changed();
                 done.map(Answered::Done)
             }
@@ -137,11 +144,11 @@ async fn converse(
     }
 }
 
-/// Executes a command and adds it to the audit log.
-async fn perform(command: Command, store: &dyn Store, audit: &Audit, user: Option<u32>) -> Result<Done, String> {
+/// Executes a command and adds it to the audit log: the user of the operating system, or, in words, who else it was.
+pub async fn perform(command: Command, store: &dyn Store, audit: &Audit, user: Option<u32>, by: Option<&str>) -> Result<Done, String> {
     let done = command.perform(store, Timestamp::now()).await.map_err(|e| e.to_string());
     if let Some(deed) = command.deed(&done) {
-        audit.write(Timestamp::now(), user, deed);
+        audit.write(Timestamp::now(), user, by.map_or(deed.clone(), |by| format!("{deed}, {by}")));
     }
     done
 }
@@ -207,10 +214,10 @@ impl Commands {
     /// Executes a command. The error is a message for people.
     pub fn perform(&mut self, command: Command) -> Result<Done, String> {
         match self {
-            Commands::Alone { store, runtime, audit, .. } => runtime.block_on(perform(command, store.as_ref(), audit, me())),
+            Commands::Alone { store, runtime, audit, .. } => runtime.block_on(perform(command, store.as_ref(), audit, me(), None)),
             Commands::Serving { stream } => match ask(stream, &Asked::Do(command))? {
                 Answered::Done(done) => Ok(done),
-                Answered::Health(_) => Err("the running Doorbell sent an unexpected answer".to_owned()),
+                Answered::Health(_) | Answered::Console(_) => Err("the running Doorbell sent an unexpected answer".to_owned()),
             },
         }
     }
@@ -221,6 +228,16 @@ pub fn health(data: &Path) -> Option<Report> {
     let Ok(Ok(Commands::Serving { mut stream })) = Commands::serving(data) else { return None };
     match ask(&mut stream, &Asked::Health) {
         Ok(Answered::Health(report)) => Some(report),
+        _ => None,
+    }
+}
+
+/// How the console of the `serve` of a data folder is reached, if it has one; `None` if there is no `serve`, or one of another
+/// version.
+pub fn console(data: &Path) -> Option<Option<ConsoleAccess>> {
+    let Ok(Ok(Commands::Serving { mut stream })) = Commands::serving(data) else { return None };
+    match ask(&mut stream, &Asked::Console) {
+        Ok(Answered::Console(access)) => Some(access),
         _ => None,
     }
 }

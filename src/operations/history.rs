@@ -79,7 +79,7 @@ impl EventLine {
 /// Lists the latest events.
 pub async fn events(queries: &dyn Queries, most: usize) -> Result<EventList> {
     let EventSearch { events, .. } = search(queries, &EventFilter::default(), None, most).await?;
-    Ok(EventList { events, counts: queries.counts().await? })
+    Ok(EventList { events, counts: queries.counts(usize::MAX).await? })
 }
 
 /// Searches the events, newest first, from where an earlier search stopped. Stops when it has found `most`, or when it takes
@@ -120,6 +120,32 @@ pub async fn failed(queries: &dyn Queries, most: usize) -> Result<Vec<FailedRun>
         why: page.said,
     };
     Ok(queries.failed(most).await?.into_iter().map(line).collect())
+}
+
+/// A run that is not finished.
+#[derive(Debug, Serialize)]
+pub struct WaitingRun {
+    pub event: EventId,
+    pub rule: Arc<str>,
+    /// The step it is at, counted from 1 through all steps of the rule.
+    pub step: u32,
+    pub received: Timestamp,
+    pub waits: Wait,
+    /// What happened at its last try; empty if there was none.
+    pub why: String,
+}
+
+/// Lists the unfinished runs, oldest first.
+pub async fn waiting(queries: &dyn Queries, most: usize) -> Result<Vec<WaitingRun>> {
+    let line = |(page, attempts): (RunPage, Vec<Attempt>)| WaitingRun {
+        event: page.run.event,
+        step: page.run.place.step + 1,
+        received: page.received,
+        waits: wait(&page, &attempts),
+        why: page.said,
+        rule: page.run.rule,
+    };
+    Ok(queries.waiting(most).await?.into_iter().map(line).collect())
 }
 
 /// What an id refers to.
@@ -265,23 +291,28 @@ fn explained_run(page: &RunPage, attempts: &[Attempt], rule: Option<&Rule>) -> E
     let run = &page.run;
     let took: Duration = attempts.iter().map(|a| a.took).sum();
     let ended: BTreeSet<u32> = attempts.iter().filter(|a| !matches!(&*a.outcome, "retry" | "paused")).map(|a| a.place.step).collect();
-    let waits = match run.state {
-        State::Waiting if page.is_in_hand => Some(Wait::InHand),
-        State::Waiting if page.is_queued => Some(Wait::Turn),
-        State::Waiting if attempts.last().is_some_and(|a| a.outcome == "paused") => Some(Wait::Pause { due: run.due }),
-        State::Waiting if run.tried > 0 => Some(Wait::Retry { due: run.due, number: run.tried + 1 }),
-        State::Waiting => Some(Wait::Worker),
-        _ => None,
-    };
     ExplainedRun {
         rule: run.rule.clone(),
         state: run.state,
         step: number_of(rule, run.place.step),
-        waits,
+        waits: (run.state == State::Waiting).then(|| wait(page, attempts)),
         steps: ended.len(),
         took_ms: took.as_millis() as u64,
         replays: run.replays,
         attempts: attempts.iter().map(|attempt| explained_attempt(attempt, rule)).collect(),
+    }
+}
+
+/// What an unfinished run waits for.
+fn wait(page: &RunPage, attempts: &[Attempt]) -> Wait {
+    let run = &page.run;
+    let is_paused = attempts.last().is_some_and(|a| a.outcome == "paused");
+    match () {
+        () if page.is_in_hand => Wait::InHand,
+        () if page.is_queued => Wait::Turn,
+        () if is_paused => Wait::Pause { due: run.due },
+        () if run.tried > 0 => Wait::Retry { due: run.due, number: run.tried + 1 },
+        () => Wait::Worker,
     }
 }
 

@@ -22,6 +22,7 @@ use crate::model::answer::{Answered, SealedAnswer};
 use crate::model::event::{Event, EventId, Unread};
 use crate::model::intent::Intent;
 use crate::model::run::{Attempt, Once, Run, RunId, State, TextHash};
+use crate::store::news::News;
 
 /// Why the store could not complete an operation.
 #[derive(Debug)]
@@ -348,6 +349,8 @@ pub trait Store: Send + Sync {
     fn expire(&self, now: Timestamp) -> Doing<'_, bool>;
     /// How many bytes are in use; fewer once events are deleted.
     fn size(&self) -> Doing<'_, u64>;
+    /// Tells whenever this owner has changed something.
+    fn news(&self) -> News;
 }
 
 /// How many heavy runs a lease may hand out. A run is heavy if its event's body and saved values have more bytes than
@@ -388,12 +391,12 @@ pub trait Queries: Send + Sync {
     /// The events that a filter selects, newest first. Looks at no more than `look` events and returns no more than `most`;
     /// begins where an earlier search stopped, or with the latest event.
     fn search(&self, filter: EventFilter, from: Option<Cursor>, most: usize, look: usize) -> Doing<'_, Searched>;
-    /// The unfinished runs, oldest first.
-    fn waiting(&self, most: usize) -> Doing<'_, Vec<RunPage>>;
+    /// The unfinished runs, oldest first, with every attempt.
+    fn waiting(&self, most: usize) -> Doing<'_, Vec<(RunPage, Vec<Attempt>)>>;
     /// The failed runs, newest first.
     fn failed(&self, most: usize) -> Doing<'_, Vec<RunPage>>;
-    /// How much is stored.
-    fn counts(&self) -> Doing<'_, Counts>;
+    /// How much is stored; each number is counted only up to `most`.
+    fn counts(&self, most: usize) -> Doing<'_, Counts>;
     /// The events with matching runs, oldest first, each with the number of those runs.
     fn chosen(&self, choice: Choice) -> Doing<'_, Vec<(EventId, usize)>>;
     /// The one event whose id begins with this text. The error is a message for the user.

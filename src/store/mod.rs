@@ -9,6 +9,7 @@ pub mod contract;
 #[cfg(test)]
 mod dice;
 mod event_ids;
+pub mod news;
 #[cfg(test)]
 mod postgres;
 mod sqlite;

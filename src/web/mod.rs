@@ -2,6 +2,7 @@
 
 pub mod body_room;
 pub mod client_ip;
+pub mod console;
 mod connections;
 pub mod door;
 mod first_line;

@@ -99,7 +99,8 @@ impl Setup {
             }
             None => Command::new(env!("CARGO_BIN_EXE_doorbell")),
         };
-        command.current_dir(self.dir.path()).args(arguments).envs(self.env.iter().cloned());
+        // Tests of the console name an address of its own.
+        command.current_dir(self.dir.path()).args(arguments).env("DOORBELL_CONSOLE", "off").envs(self.env.iter().cloned());
         command
     }
 
@@ -124,7 +125,7 @@ impl Setup {
 
     /// Starts Doorbell with another command that passes its arguments on to it, such as one that sets a limit first.
     pub fn serve_with_command(&self, mut command: Command, arguments: &[&str]) -> Doorbell {
-        command.current_dir(self.dir.path()).envs(self.env.iter().cloned());
+        command.current_dir(self.dir.path()).env("DOORBELL_CONSOLE", "off").envs(self.env.iter().cloned());
         command.args(["serve", "--listen", "127.0.0.1:0", "--allow-network", "127.0.0.0/8"]).args(arguments);
         self.start(command)
     }

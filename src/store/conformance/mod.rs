@@ -97,6 +97,7 @@ const PROMISES: &[(&str, Promise)] = promises![
     leasing::the_next_due_time_counts_only_runs_that_nobody_has,
     recording::attempts_are_in_the_history_in_their_order,
     recording::a_run_continues_where_it_was_recorded,
+    recording::whoever_watches_is_told_of_every_change,
     recording::a_run_that_pauses_is_free_when_it_is_due,
     recording::a_repeated_record_changes_nothing,
     recording::a_record_by_an_owner_without_the_run_is_rejected_and_changes_nothing,

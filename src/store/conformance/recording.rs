@@ -51,6 +51,16 @@ pub(super) async fn a_run_continues_where_it_was_recorded(database: &dyn Databas
     assert_eq!(lease(&successor).await, [Run { turn: repaired.turn + 1, ..repaired }]);
 }
 
+pub(super) async fn whoever_watches_is_told_of_every_change(database: &dyn Database) {
+    let store = database.open().await;
+    let mut watching = store.news().watch();
+    let told = async |watching: &mut tokio::sync::watch::Receiver<()>| watching.changed().await.unwrap();
+    let one = begin(&store, 0, run("a")).await;
+    told(&mut watching).await;
+    record(&store, done(&one)).await;
+    told(&mut watching).await;
+}
+
 pub(super) async fn a_run_that_pauses_is_free_when_it_is_due(database: &dyn Database) {
     let owners = database.owners().await;
     let one = begin(&owners[0], 0, run("a")).await;

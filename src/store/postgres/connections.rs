@@ -8,16 +8,18 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_postgres::{Client, Config, IsolationLevel, NoTls, Transaction};
 
 use crate::store::contract::{Error, Result};
+use crate::store::news::News;
 
 pub(super) struct Connections {
     config: Config,
     idle: Mutex<Vec<Client>>,
     room: Semaphore,
+    pub(super) news: News,
 }
 
 impl Connections {
     pub(super) fn new(config: Config, most: usize) -> Self {
-        Self { config, idle: Mutex::default(), room: Semaphore::new(most) }
+        Self { config, idle: Mutex::default(), room: Semaphore::new(most), news: News::default() }
     }
 
     /// Waits for an idle connection.

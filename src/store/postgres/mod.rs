@@ -51,6 +51,7 @@ use super::contract::{
 use crate::model::event::{EventId, Unread};
 use crate::model::intent::Intent;
 use crate::model::run::{Run, RunId, TextHash};
+use crate::store::news::News;
 use connections::Connections;
 use intents::Intents;
 use owner::Owner;
@@ -177,5 +178,10 @@ impl Store for Postgres {
 
     fn size(&self) -> Doing<'_, u64> {
         in_transaction!(self, |sql| retention::size(sql).await?)
+    }
+
+    /// Tells only what this owner changes.
+    fn news(&self) -> News {
+        self.connections.news.clone()
     }
 }

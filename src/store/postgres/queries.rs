@@ -34,14 +34,14 @@ impl Queries for PostgresQueries {
     fn search(&self, filter: EventFilter, from: Option<Cursor>, most: usize, look: usize) -> Doing<'_, Searched> {
         in_transaction!(self, |sql| search(sql, &filter, from, most, look).await?)
     }
-    fn waiting(&self, most: usize) -> Doing<'_, Vec<RunPage>> {
+    fn waiting(&self, most: usize) -> Doing<'_, Vec<(RunPage, Vec<Attempt>)>> {
         in_transaction!(self, |sql| waiting(sql, most).await?)
     }
     fn failed(&self, most: usize) -> Doing<'_, Vec<RunPage>> {
         in_transaction!(self, |sql| failed(sql, most).await?)
     }
-    fn counts(&self) -> Doing<'_, Counts> {
-        in_transaction!(self, |sql| counts(sql).await?)
+    fn counts(&self, most: usize) -> Doing<'_, Counts> {
+        in_transaction!(self, |sql| counts(sql, most).await?)
     }
     fn chosen(&self, choice: Choice) -> Doing<'_, Vec<(EventId, usize)>> {
         in_transaction!(self, |sql| chosen(sql, &choice).await?)
@@ -126,23 +126,24 @@ async fn failed(sql: &Transaction<'_>, most: usize) -> Result<Vec<RunPage>> {
     Ok(pages)
 }
 
-async fn waiting(sql: &Transaction<'_>, most: usize) -> Result<Vec<RunPage>> {
+async fn waiting(sql: &Transaction<'_>, most: usize) -> Result<Vec<(RunPage, Vec<Attempt>)>> {
     let text = format!(
         "SELECT {PENDING}, p.queued, p.owner <> 0, e.id, e.received FROM pending p JOIN event e ON e.seq = p.event ORDER BY p.id LIMIT $1"
     );
     let mut pages = Vec::new();
     for row in sql.query(&text, &[&(most as i64)]).await? {
         let run = read_run(&row, read_id(&row, RUN_COLUMNS + 2)?, State::Waiting)?;
-        let said = why(&run, &attempts(sql, run.id).await?);
-        let (is_queued, is_in_hand) = (row.try_get(RUN_COLUMNS)?, row.try_get(RUN_COLUMNS + 1)?);
-        pages.push(RunPage { said, received: moment(row.try_get(RUN_COLUMNS + 3)?), ended: None, is_queued, is_in_hand, run });
+        let attempts = attempts(sql, run.id).await?;
+        let (said, is_queued, is_in_hand) = (why(&run, &attempts), row.try_get(RUN_COLUMNS)?, row.try_get(RUN_COLUMNS + 1)?);
+        pages.push((RunPage { said, received: moment(row.try_get(RUN_COLUMNS + 3)?), ended: None, is_queued, is_in_hand, run }, attempts));
     }
     Ok(pages)
 }
 
-async fn counts(sql: &Transaction<'_>) -> Result<Counts> {
-    let text = "SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM pending), (SELECT count(*) FROM ended WHERE state = 'failed')";
-    let row = sql.query_one(text, &[]).await?;
+async fn counts(sql: &Transaction<'_>, most: usize) -> Result<Counts> {
+    let count = |rows: &str| format!("(SELECT count(*) FROM (SELECT 1 FROM {rows} LIMIT $1) counted)");
+    let text = format!("SELECT {}, {}, {}", count("event"), count("pending"), count("ended WHERE state = 'failed'"));
+    let row = sql.query_one(&text, &[&i64::try_from(most).unwrap_or(i64::MAX)]).await?;
     let count = |column| Ok::<_, Error>(row.try_get::<_, i64>(column)? as u64);
     Ok(Counts { events: count(0)?, waiting: count(1)?, failed: count(2)? })
 }

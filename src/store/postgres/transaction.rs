@@ -12,6 +12,7 @@ macro_rules! in_transaction {
                 $done
             };
             transaction.commit().await?;
+            $store.connections.news.tell();
             Ok(done)
         })
     };

@@ -25,6 +25,7 @@ use crate::store::contract::{
     Accept, Accepted, AnswerState, Cancelled, Doing, EffectKey, Error, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result,
     StartResult, Store, WaitingRuns,
 };
+use crate::store::news::News;
 
 /// The maximum number of jobs that wait for the writer; above that the sender is told to retry later.
 const MAX_WAITING: usize = 8_192;
@@ -32,6 +33,7 @@ const MAX_WAITING: usize = 8_192;
 #[derive(Clone)]
 pub struct Sqlite {
     jobs: mpsc::Sender<QueuedJob>,
+    news: News,
 }
 
 impl Sqlite {
@@ -58,6 +60,7 @@ impl Sqlite {
         let files = Files::of(data).map_err(|e| Error::new(format!("the data folder cannot be read: {e}"), true))?;
         let checkpoint = Checkpoint::new(&mut connection, connect(data, false, key)?)?;
         let (jobs, receive) = mpsc::channel(MAX_WAITING);
+        let news = News::default();
         let (answers, mut to_tell) = mpsc::unbounded_channel::<Answers>();
         // Waking many tasks costs more than a flush; so the writer wakes one task, and that one wakes the others.
         tokio::spawn(async move {
@@ -69,9 +72,12 @@ impl Sqlite {
         });
         thread::Builder::new()
             .name("store".into())
-            .spawn(move || Writer { connection, files, owner, answers, checkpoint }.run(receive))
+            .spawn({
+                let news = news.clone();
+                move || Writer { connection, files, owner, answers, checkpoint, news }.run(receive)
+            })
             .map_err(|e| Error::new(e.to_string(), true))?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, news })
     }
 
     /// Runs a job and extracts its result.
@@ -196,6 +202,10 @@ impl Store for Sqlite {
 
     fn size(&self) -> Doing<'_, u64> {
         self.ask(Job::Size, |kept| if let Reply::Size(bytes) = kept { Some(bytes) } else { None })
+    }
+
+    fn news(&self) -> News {
+        self.news.clone()
     }
 }
 

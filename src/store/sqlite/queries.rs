@@ -52,14 +52,14 @@ impl Queries for SqliteQueries {
     fn search(&self, filter: EventFilter, from: Option<Cursor>, most: usize, look: usize) -> Doing<'_, Searched> {
         self.ask(move |reader| reader.search(&filter, from, most, look))
     }
-    fn waiting(&self, most: usize) -> Doing<'_, Vec<RunPage>> {
+    fn waiting(&self, most: usize) -> Doing<'_, Vec<(RunPage, Vec<Attempt>)>> {
         self.ask(move |reader| reader.waiting(most))
     }
     fn failed(&self, most: usize) -> Doing<'_, Vec<RunPage>> {
         self.ask(move |reader| reader.failed(most))
     }
-    fn counts(&self) -> Doing<'_, Counts> {
-        self.ask(Reader::counts)
+    fn counts(&self, most: usize) -> Doing<'_, Counts> {
+        self.ask(move |reader| reader.counts(most))
     }
     fn chosen(&self, choice: Choice) -> Doing<'_, Vec<(EventId, usize)>> {
         self.ask(move |reader| reader.chosen(&choice))
@@ -124,28 +124,28 @@ impl Reader {
         all().map_err(error)
     }
 
-    fn waiting(&self, most: usize) -> Result<Vec<RunPage>> {
+    fn waiting(&self, most: usize) -> Result<Vec<(RunPage, Vec<Attempt>)>> {
         let text = format!(
             "SELECT {PENDING}, p.queued, p.owner = (SELECT epoch FROM owner), e.id, e.received
              FROM pending p JOIN event e ON e.seq = p.event ORDER BY p.id LIMIT ?1"
         );
-        let read = |r: &Row| -> Sql<RunPage> {
+        let read = |r: &Row| -> Sql<(RunPage, Vec<Attempt>)> {
             let run = read_run(r, event_id(r, RUN_COLUMNS + 2)?, State::Waiting)?;
-            let said = why(&run, &self.attempts(run.id)?);
-            let (is_queued, is_in_hand) = (r.get(RUN_COLUMNS)?, r.get(RUN_COLUMNS + 1)?);
-            Ok(RunPage { said, received: moment(r.get(RUN_COLUMNS + 3)?), ended: None, is_queued, is_in_hand, run })
+            let attempts = self.attempts(run.id)?;
+            let (said, is_queued, is_in_hand) = (why(&run, &attempts), r.get(RUN_COLUMNS)?, r.get(RUN_COLUMNS + 1)?);
+            Ok((RunPage { said, received: moment(r.get(RUN_COLUMNS + 3)?), ended: None, is_queued, is_in_hand, run }, attempts))
         };
         let all = || self.0.prepare(&text)?.query_map([most as i64], read)?.collect::<Sql<Vec<_>>>();
         all().map_err(error)
     }
 
-    fn counts(&self) -> Result<Counts> {
-        let count = |sql: &str| self.0.query_row(sql, [], |r| r.get::<_, i64>(0)).map(|n| n as u64).map_err(error);
-        Ok(Counts {
-            events: count("SELECT count(*) FROM event")?,
-            waiting: count("SELECT count(*) FROM pending")?,
-            failed: count("SELECT count(*) FROM ended WHERE state = 'failed'")?,
-        })
+    fn counts(&self, most: usize) -> Result<Counts> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let count = |rows: &str| {
+            let text = format!("SELECT count(*) FROM (SELECT 1 FROM {rows} LIMIT ?1)");
+            self.0.query_row(&text, [most], |r| r.get::<_, i64>(0)).map(|n| n as u64).map_err(error)
+        };
+        Ok(Counts { events: count("event")?, waiting: count("pending")?, failed: count("ended WHERE state = 'failed'")? })
     }
 
     fn chosen(&self, choice: &Choice) -> Result<Vec<(EventId, usize)>> {

@@ -16,6 +16,7 @@ use super::owner::Owner;
 use super::reply::Reply;
 use crate::disk::takes_writes;
 use crate::store::contract::{Error, Result};
+use crate::store::news::News;
 
 /// The maximum number of jobs committed together.
 const MAX_GROUP: usize = 1_024;
@@ -35,6 +36,7 @@ pub(super) struct Writer {
     pub(super) owner: Owner,
     pub(super) answers: mpsc::UnboundedSender<Answers>,
     pub(super) checkpoint: Checkpoint,
+    pub(super) news: News,
 }
 
 impl Writer {
@@ -57,6 +59,7 @@ impl Writer {
             {
                 group.push(next);
             }
+            let before = self.connection.total_changes();
             let results = match self.keep(&group) {
                 Ok(results) => results,
                 // One failed job makes the whole group fail: run each job separately, so that only that one fails.
@@ -68,6 +71,9 @@ impl Writer {
             let done = group.drain(..).zip(results).filter_map(|(waiting, result)| waiting.done.map(|done| (done, result)));
             let _ = self.answers.send(done.collect());
             self.checkpoint.after_commit(&self.connection);
+            if self.connection.total_changes() != before {
+                self.news.tell();
+            }
         }
     }
 

@@ -1,0 +1,63 @@
+//! Why the console cannot show or do something, in words for the person who asked.
+
+use warp::http::StatusCode;
+
+use crate::store::contract;
+
+/// What went wrong.
+#[derive(Debug)]
+pub enum Fault {
+    /// There is no such page or thing.
+    NotFound(String),
+    /// It was there, and was deleted.
+    Gone(String),
+    /// What was sent makes no sense.
+    Bad(String),
+    /// This visitor may not do that.
+    Forbidden(String),
+    /// Somebody else changed it in the meantime.
+    Conflict(String),
+    /// Doorbell could not do it now.
+    Failed(String),
+}
+
+impl Fault {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Fault::NotFound(_) => StatusCode::NOT_FOUND,
+            Fault::Gone(_) => StatusCode::GONE,
+            Fault::Bad(_) => StatusCode::BAD_REQUEST,
+            Fault::Forbidden(_) => StatusCode::FORBIDDEN,
+            Fault::Conflict(_) => StatusCode::CONFLICT,
+            Fault::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    pub fn title(&self) -> &'static str {
+        match self {
+            Fault::NotFound(_) => "There is nothing here",
+            Fault::Gone(_) => "This was deleted",
+            Fault::Bad(_) => "This cannot be understood",
+            Fault::Forbidden(_) => "You may not do this",
+            Fault::Conflict(_) => "Somebody else changed this",
+            Fault::Failed(_) => "This did not work",
+        }
+    }
+
+    pub fn said(&self) -> &str {
+        match self {
+            Fault::NotFound(said)
+            | Fault::Gone(said)
+            | Fault::Bad(said)
+            | Fault::Forbidden(said)
+            | Fault::Conflict(said)
+            | Fault::Failed(said) => said,
+        }
+    }
+}
+
+impl From<contract::Error> for Fault {
+    fn from(e: contract::Error) -> Self {
+        Fault::Failed(format!("The data folder could not be read or written: {e}"))
+    }
+}

@@ -1,0 +1,66 @@
+//! The console: pages in the browser that show what happened and change rules, and the same as JSON. It has a listener of its
+//! own and is never at the address that senders call.
+//!
+//! Pages are HTML made here; a small script adds what is live. They show values of `operations/` and send it commands, as the
+//! command line does; nothing is worked out twice. Who may is decided in [`gate`].
+
+mod answer;
+mod api;
+mod ask;
+mod assets;
+mod draw;
+mod fault;
+mod frame;
+pub mod gate;
+mod live;
+mod pages;
+pub mod session;
+pub mod settings;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::engine::care::health::Health;
+use crate::engine::intake::Intake;
+use crate::engine::intake::rejections::Rejections;
+use crate::operations::command::{Command, Done};
+use crate::operations::control;
+use crate::operations::history::Explanation;
+use crate::store::audit::Audit;
+use crate::store::contract::{Dossier, Queries, Store};
+use fault::Fault;
+use session::{Sessions, Visitor};
+use settings::Settings;
+
+/// Explains an event with the secrets that `serve` has.
+pub type Explain = Box<dyn Fn(&Dossier) -> anyhow::Result<Explanation> + Send + Sync>;
+
+/// What the console looks at and changes.
+pub struct Console {
+    pub settings: Settings,
+    pub sessions: Sessions,
+    pub queries: Arc<dyn Queries>,
+    pub store: Arc<dyn Store>,
+    pub intake: Arc<Intake>,
+    pub health: Arc<Health>,
+    pub rejections: Arc<Rejections>,
+    pub audit: Arc<Audit>,
+    pub explain: Explain,
+    /// The data folder.
+    pub data: PathBuf,
+}
+
+impl Console {
+    /// The address of a page.
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.settings.base)
+    }
+
+    /// Does what a visitor asks for, and notes it in the audit log.
+    async fn perform(&self, visitor: &Visitor, command: Command) -> Result<Done, Fault> {
+        let by = format!("in the console, from {}", visitor.ip);
+        let done = control::perform(command, self.store.as_ref(), &self.audit, None, Some(&by)).await;
+        self.intake.worker.wake();
+        done.map_err(Fault::Failed)
+    }
+}

@@ -1,0 +1,269 @@
+//! `/events/ID`: one event: what arrived, what every rule made of it and why, and what can be done about it. Also a request
+//! that was refused, by the id that its sender got.
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+use crate::engine::intake::rejections::Rejection;
+use crate::model::event::Event;
+use crate::model::run::State;
+use crate::operations::command::{Command, Done};
+use crate::operations::history::{self, ExplainedAttempt, ExplainedRule, ExplainedRun, Explanation, Found, Wait};
+use crate::store::contract::{Dossier, WaitingRuns};
+use crate::text::count::number;
+use crate::text::printable::{one_line, short};
+use crate::web::console::answer::{Answer, Page};
+use crate::web::console::ask::{Ask, escaped};
+use crate::web::console::draw;
+use crate::web::console::fault::Fault;
+
+/// The most values of a body that are shown as a tree, the longest of them in characters, and the most of the body as text.
+const MOST_VALUES: usize = 500;
+const LONGEST_VALUE: usize = 300;
+const LONGEST_BODY: usize = 100_000;
+
+pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
+    let dossier = match history::find(ask.console.queries.as_ref(), &ask.console.data, id).await {
+        Ok(Found::Event(dossier)) => dossier,
+        Ok(Found::Rejection(rejection)) => return Ok(Answer::Page(refused(&rejection))),
+        Err(e) => return Err(missing(id, &e.to_string())),
+    };
+    let told = (ask.console.explain)(&dossier).map_err(|e| Fault::Failed(format!("{e:#}")))?;
+    let live = html! {
+        p.summary {
+            (draw::time(told.received)) " · " span.method { (draw::brief(&told.method)) } " " code { (draw::brief(&told.address)) }
+            " · answered " (draw::status(told.status)) " · " (told.ran) " of " (number(told.total, "rule")) " ran"
+        }
+        @for rule in &told.rules { (explained(ask, &told, rule)) }
+        @for run in &told.others { section.rule { h2 { (draw::rule(ask, &run.rule)) } (drawn(ask, &told, run)) } }
+        @if !told.is_readable {
+            p.note { "The rule files from that time cannot be read any more, so Doorbell cannot show why other rules did not run." }
+        }
+    };
+    let page = Page::new(format!("Event {}", id_of(&told)), "/events", html! { (deeds(ask, &told)) }).live(live);
+    Ok(Answer::Page(page.below(request(ask, &dossier))))
+}
+
+fn id_of(told: &Explanation) -> String {
+    told.event.to_string()
+}
+
+/// An id that is not there: it was never one, or its event was deleted.
+fn missing(id: &str, why: &str) -> Fault {
+    let is_id = id.parse::<crate::model::event::EventId>().is_ok();
+    match is_id {
+        true => Fault::Gone("There is no event with this id any more. Events are deleted when they are older than --keep says (30 days by default).".to_owned()),
+        false => Fault::NotFound(format!("{}.", one_line(why))),
+    }
+}
+
+/// What can be done with the event as a whole.
+fn deeds(ask: &Ask, told: &Explanation) -> Markup {
+    let runs = || told.rules.iter().flat_map(|rule| &rule.runs).chain(&told.others);
+    let id = id_of(told);
+    html! {
+        div.deeds {
+            @if runs().any(|run| run.state == State::Failed) {
+                (draw::button(ask, &format!("/events/{id}/replay"), &[], "Go on from the failed step"))
+            }
+            @if runs().any(|run| run.state == State::Waiting) {
+                (draw::button(ask, &format!("/events/{id}/cancel"), &[], "Cancel what waits"))
+            }
+            @if ask.may_edit() { a.button href=(ask.at(&format!("/new?event={id}"))) { "Make a rule from this event" } }
+        }
+    }
+}
+
+fn explained(ask: &Ask, told: &Explanation, rule: &ExplainedRule) -> Markup {
+    html! {
+        section.rule {
+            h2 { (draw::rule(ask, &rule.rule)) }
+            @for run in &rule.runs { (drawn(ask, told, run)) }
+            @if rule.runs.is_empty() {
+                p { span.state.off { span aria-hidden="true" { "–" } " did not run" } }
+                (draw::trace(&rule.trace))
+            } @else if rule.is_else {
+                p { "Its " code { "else:" } " ran, because its " code { "if:" } " was not true:" }
+                (draw::trace(&rule.trace))
+            } @else if !rule.trace.is_empty() {
+                details { summary { "Why it ran" } (draw::trace(&rule.trace)) }
+            }
+        }
+    }
+}
+
+fn drawn(ask: &Ask, told: &Explanation, run: &ExplainedRun) -> Markup {
+    let id = id_of(told);
+    html! {
+        div.run {
+            p {
+                (draw::state(run.state))
+                @match run.state {
+                    State::Done | State::Handled => { " · " (number(run.steps, "step")) " in " (draw::took(run.took_ms)) },
+                    State::Failed if run.step.is_empty() => { " before its first step" },
+                    State::Failed => { " at step " (run.step) },
+                    State::Cancelled => { " at step " (run.step) },
+                    State::Repeated => { ": its " code { "once_per" } " value was there before" },
+                    State::Waiting => { " · " (waits(run.waits.as_ref())) ", at step " (run.step) },
+                }
+                @if run.replays > 0 { " · replayed " (number(run.replays as usize, "time")) }
+            }
+            @if !run.attempts.is_empty() { ol.attempts { @for attempt in &run.attempts { (tried(attempt)) } } }
+            @if run.state == State::Failed { (draw::button(ask, &format!("/events/{id}/replay"), &[("rule", &run.rule)], "Go on from this step")) }
+            @if run.state == State::Waiting { (draw::button(ask, &format!("/events/{id}/cancel"), &[("rule", &run.rule)], "Cancel this run")) }
+        }
+    }
+}
+
+/// What a waiting run waits for.
+pub fn waits(wait: Option<&Wait>) -> Markup {
+    html! {
+        @match wait {
+            Some(Wait::Retry { due, number }) => { "waits until " (draw::time(*due)) " for try " (number) },
+            Some(Wait::Pause { due }) => { "waits until " (draw::time(*due)) ", because calls to its server are paused" },
+            Some(Wait::Turn) => { "waits for its turn (one_at_a_time)" },
+            Some(Wait::InHand) => { "is running" },
+            Some(Wait::Worker) | None => { "is about to run" },
+        }
+    }
+}
+
+fn tried(attempt: &ExplainedAttempt) -> Markup {
+    let (class, sign) = match attempt.outcome.as_str() {
+        "done" | "stopped" => ("good", "✓"),
+        "failed" => ("bad", "✗"),
+        "retry" | "paused" => ("wait", "↻"),
+        _ => ("off", "–"),
+    };
+    html! {
+        li.(class) {
+            span.sign aria-hidden="true" { (sign) } " "
+            @if !attempt.step.is_empty() { strong { (attempt.step) ". " (draw::brief(&attempt.title)) } }
+            @if let Some(element) = attempt.element { ", element " (element) }
+            @if attempt.number > 1 { ", try " (attempt.number) }
+            " " span.outcome { (attempt.outcome) } " "
+            span.when { (draw::time(attempt.at)) ", " (draw::took(attempt.took_ms)) }
+            @if !attempt.said.is_empty() { div.said-by { (draw::text(&attempt.said)) } }
+        }
+    }
+}
+
+/// The request, as it arrived.
+fn request(ask: &Ask, dossier: &Dossier) -> Markup {
+    let event = &dossier.event;
+    let vault = ask.console.health.rules.load().ruleset.vault.clone();
+    let hidden = ask.console.settings.hides_bodies;
+    html! {
+        section.request {
+            h2 { "What arrived" }
+            @if hidden {
+                p.note { "Bodies, headers and queries are hidden in this console." }
+            } @else {
+                @if !event.query.is_empty() { p { "Query: " code { (draw::text(&vault.strike(&event.query))) } } }
+                (body(event, &vault))
+                details {
+                    summary { (number(event.headers.len(), "header")) ", from " (event.ip) }
+                    table.pairs { @for (name, value) in &event.headers {
+                        tr { th { button.field type="button" data-copy=(format!("header.{name}")) { (one_line(name)) } } td { (draw::text(&vault.strike(value))) } }
+                    } }
+                }
+            }
+        }
+    }
+}
+
+fn body(event: &Event, vault: &crate::secret::Vault) -> Markup {
+    if event.raw.is_empty() {
+        return html! { p { "The body is empty." } };
+    }
+    let raw = String::from_utf8_lossy(&event.raw);
+    let mut left = MOST_VALUES;
+    html! {
+        @if event.body.is_object() || event.body.is_array() {
+            p.hint { "Click a field to copy its name for a rule." }
+            div.tree { (tree("body", &vault.strike_value(event.body.clone()), &mut left)) }
+            @if left == 0 { p.note { "Only the first " (MOST_VALUES) " values are shown." } }
+        }
+        details open[!(event.body.is_object() || event.body.is_array())] {
+            summary { "Exactly as it arrived, " (number(event.raw.len(), "byte")) }
+            (draw::block(&short_lines(&vault.strike(&raw))))
+        }
+    }
+}
+
+fn short_lines(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_BODY) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// A value and everything in it, each with the name that rules use for it.
+fn tree(path: &str, value: &Value, left: &mut usize) -> Markup {
+    let mut children: Vec<(String, String, &Value)> = Vec::new();
+    match value {
+        Value::Object(map) => children.extend(map.iter().map(|(name, value)| (name.clone(), member(path, name), value))),
+        Value::Array(list) => children.extend(list.iter().enumerate().map(|(n, value)| (n.to_string(), format!("{path}[{n}]"), value))),
+        _ => {}
+    }
+    html! {
+        ul {
+            @for (name, path, value) in &children {
+                @if *left > 0 {
+                    @let _ = { *left -= 1; };
+                    li {
+                        button.field type="button" data-copy=(path) title=(path) { (one_line(name)) } ": "
+                        @match value {
+                            Value::Object(map) if map.is_empty() => span.value { "{}" },
+                            Value::Array(list) if list.is_empty() => span.value { "[]" },
+                            Value::Object(_) | Value::Array(_) => (tree(path, value, left)),
+                            Value::String(text) => span.value.text { "\"" (short(text, LONGEST_VALUE)) "\"" },
+                            other => span.value { (other.to_string()) },
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The name of a member, as rules write it.
+fn member(path: &str, name: &str) -> String {
+    let is_plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    if is_plain { format!("{path}.{name}") } else { format!("{path}['{name}']") }
+}
+
+fn refused(rejection: &Rejection) -> Page {
+    let Rejection { id, at, ip, method, address, status, why } = rejection;
+    let still = html! {
+        p.summary { (draw::time(*at)) " · " span.method { (draw::brief(method)) } " " code { (draw::brief(address)) } " · from " (ip) " · answered " (draw::status(Some(*status))) }
+        p.said.bad { "It was not accepted: " (draw::text(why)) }
+    };
+    Page::new(format!("Request {id}"), "/events", still)
+}
+
+pub async fn replay(ask: &Ask, id: &str) -> Result<Answer, Fault> {
+    let event = ask.console.queries.find(id).await?;
+    let done = ask.console.perform(&ask.visitor, Command::Replay { event, rule: ask.field("rule") }).await?;
+    let said = match done {
+        Done::Runs(0) => "No failed run was left: somebody else was faster.".to_owned(),
+        Done::Runs(runs) => format!("{} on from the failed step.", if runs == 1 { "One run goes".to_owned() } else { format!("{runs} runs go") }),
+        _ => String::new(),
+    };
+    ask.console.sessions.say(&ask.visitor, said);
+    Ok(Answer::See(format!("/events/{}", escaped(id))))
+}
+
+pub async fn cancel(ask: &Ask, id: &str) -> Result<Answer, Fault> {
+    let event = ask.console.queries.find(id).await?;
+    let done = ask.console.perform(&ask.visitor, Command::Cancel(WaitingRuns { event: Some(event), rule: ask.field("rule") })).await?;
+    let said = match done {
+        Done::Cancelled(cancelled) if cancelled.busy > 0 => {
+            format!("{} cancelled; {} being done at this moment, and cannot be stopped.", number(cancelled.runs, "run"), cancelled.busy)
+        }
+        Done::Cancelled(cancelled) => format!("{} cancelled.", number(cancelled.runs, "run")),
+        _ => String::new(),
+    };
+    ask.console.sessions.say(&ask.visitor, said);
+    Ok(Answer::See(format!("/events/{}", escaped(id))))
+}

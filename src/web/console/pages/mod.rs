@@ -1,0 +1,41 @@
+//! The pages of the console: one file each, with what it shows and what its buttons do. The table below is the list of all
+//! addresses; they end up in chats and handbooks, so they stay.
+
+mod event;
+pub mod events;
+mod failed;
+mod now;
+mod rule;
+mod rules;
+mod system;
+mod waiting;
+
+use maud::html;
+
+use super::answer::{Answer, Page};
+use super::ask::Ask;
+use super::fault::Fault;
+
+/// Answers a request for a page.
+pub async fn answer(ask: &Ask) -> Result<Answer, Fault> {
+    let path: Vec<&str> = ask.path.iter().map(String::as_str).collect();
+    match (ask.is_post, path.as_slice()) {
+        (false, []) => now::show(ask).await,
+        (false, ["events"]) => events::show(ask).await,
+        (false, ["events", id]) => event::show(ask, id).await,
+        (true, ["events", id, "replay"]) => event::replay(ask, id).await,
+        (true, ["events", id, "cancel"]) => event::cancel(ask, id).await,
+        (false, ["rules"]) => rules::show(ask).await,
+        (false, ["rules", name]) => rule::show(ask, name).await,
+        (false, ["failed"]) => failed::show(ask).await,
+        (false, ["waiting"]) => waiting::show(ask).await,
+        (false, ["system"]) => system::show(ask).await,
+        (false, _) => Err(Fault::NotFound("No page of the console has this address.".to_owned())),
+        (true, _) => Err(Fault::NotFound("Nothing can be done at this address.".to_owned())),
+    }
+}
+
+/// The page that says why something did not work.
+pub fn fault(fault: &Fault) -> Page {
+    Page::new(fault.title(), "", html! { p.said.bad role="alert" { (fault.said()) } })
+}

@@ -1,0 +1,60 @@
+//! `/rules`: all rules, by file; first of all the problems of the last edit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use maud::{Markup, html};
+
+use crate::rule::Rule;
+use crate::text::count::number;
+use crate::web::console::answer::{Answer, Page};
+use crate::web::console::ask::Ask;
+use crate::web::console::draw;
+use crate::web::console::fault::Fault;
+
+pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
+    let rules = ask.console.health.rules.load_full();
+    let mut files: BTreeMap<&str, Vec<&Arc<Rule>>> = BTreeMap::new();
+    for rule in &rules.ruleset.rules {
+        files.entry(&rule.source.name).or_default().push(rule);
+    }
+    let live = html! {
+        (problems(ask))
+        @if files.is_empty() { p.empty { "There are no rules yet." } }
+        @for (file, rules) in &files {
+            section.file {
+                h2 { code { (draw::text(file)) } }
+                table.rows {
+                    thead { tr { th { "Rule" } th { "Starts" } th { "Steps" } th { "State" } } }
+                    tbody { @for rule in rules { (row(ask, rule)) } }
+                }
+            }
+        }
+    };
+    Ok(Answer::Page(Page::new("Rules", "/rules", html! {}).live(live)))
+}
+
+/// The problems of the last edit, which is therefore not in use.
+fn problems(ask: &Ask) -> Markup {
+    let last_edit = ask.console.health.last_edit.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    html! {
+        @if !last_edit.is_empty() {
+            section.problems {
+                h2 { "The last edit is not in use: " (number(last_edit.len(), "problem")) }
+                p { "The rules from before this edit still run. Mend the problems and save; then the new rules are used at once." }
+                @for problem in last_edit.iter() { (draw::problem(problem)) }
+            }
+        }
+    }
+}
+
+fn row(ask: &Ask, rule: &Rule) -> Markup {
+    html! {
+        tr {
+            td { (draw::rule(ask, &rule.name)) }
+            td { @for (n, when) in rule.when.iter().enumerate() { @if n > 0 { ", " } code { (draw::brief(when.route.text())) } } }
+            td { (rule.steps.len()) }
+            td { @if rule.enabled { span.state.good { span aria-hidden="true" { "✓" } " on" } } @else { span.state.off { span aria-hidden="true" { "–" } " off" } } }
+        }
+    }
+}
