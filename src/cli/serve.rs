@@ -30,11 +30,12 @@ use crate::disk;
 use crate::engine::care::health::Health;
 use crate::engine::care::retention::Retention;
 use crate::engine::intake::Intake;
+use crate::engine::intake::catcher::Catcher;
 use crate::engine::intake::key_cache::KeyCache;
 use crate::engine::intake::rate_limit::RateLimiter;
 use crate::engine::intake::rejections::Rejections;
 use crate::engine::rules::environment::HandedOverSecrets;
-use crate::engine::rules::reload::{LastEditProblems, Watch, in_force};
+use crate::engine::rules::reload::{LastEditProblems, Load, Watch, in_force};
 use crate::engine::run::ledger::StoreLedger;
 use crate::engine::run::old_rules::{OldRules, RulesOfRuns, Unready};
 use crate::engine::run::recovery::recover;
@@ -44,6 +45,7 @@ use crate::engine::task::memory::{MOST_READ, Memory};
 use crate::engine::task::supervisor::Supervisor;
 use crate::expr::names::Resolver;
 use crate::operations::control::{self, ConsoleAccess, Served};
+use crate::operations::editing::Editor;
 use crate::problem::{self, Severity};
 use crate::rule::Rule;
 use crate::rule::load::one_rule;
@@ -226,7 +228,7 @@ impl Serve {
                 audit: audit.clone(),
             }
         };
-        let again = handed.changed();
+        let (again, again_now) = (handed.changed(), handed.changed());
         supervisor.keep("listening for SIGHUP", move || load_again_when_asked(again.clone()));
         let watch = Arc::new(watch);
         supervisor.keep("watching the rules folder", move || {
@@ -283,12 +285,19 @@ impl Serve {
             rate_limiter: RateLimiter::default(),
             handed,
             reading: Memory::new(MOST_READ),
+            catcher: Catcher::default(),
         });
         let bodies = Arc::new(BodyRoom::default());
         let rejections = Arc::new(Rejections::of(&self.data.data));
         let (stopped, mut stopping_now) = watch::channel(false);
         let console = console.map(|(listener, tls, settings, sessions)| {
             let load_options = self.rules.load_options.clone();
+            let loads = |secrets| -> Load {
+                let load_options = load_options.clone();
+                Arc::new(move |files| load_options.load_files(files, secrets))
+            };
+            let editor =
+                Editor { folder: self.rules.rules.clone(), load: loads(Secrets::Real), load_with_stand_ins: loads(Secrets::Words) };
             let console = Console {
                 settings,
                 sessions,
@@ -299,6 +308,8 @@ impl Serve {
                 rejections: rejections.clone(),
                 audit: audit.clone(),
                 explain: Box::new(move |dossier| explanation(&load_options, dossier)),
+                editor,
+                reload: again_now,
                 data: self.data.data.clone(),
             };
             let listener = Listener {

@@ -3,12 +3,13 @@
 //! Nothing is answered with a 2xx before the store has committed. One table here defines what a rejected sender is told;
 //! the full reason goes to the operator's log.
 
+pub mod catcher;
 pub mod key_cache;
 pub mod rate_limit;
 pub mod rejections;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use crate::action::pending_replies::{PendingReplies, WaitingCaller};
 use crate::body::packed::most_unpacked;
 use crate::body::{heaviest, weight_at_most};
+use crate::engine::intake::catcher::Catcher;
 use crate::engine::intake::key_cache::KeyCache;
 use crate::engine::intake::rate_limit::RateLimiter;
 use crate::engine::rules::environment::HandedOverSecrets;
@@ -62,6 +64,8 @@ pub struct Intake {
     pub handed: HandedOverSecrets,
     /// Memory for large bodies being read, until the store has them.
     pub reading: Memory,
+    /// Addresses that wait for their first webhook.
+    pub catcher: Catcher,
 }
 
 /// What is sent to the sender.
@@ -114,12 +118,24 @@ impl Refusal {
 #[derive(Clone)]
 pub struct RoutedAddress {
     rules: Arc<InForce>,
-    address: usize,
+    address: Called,
+}
+
+/// The address that was called.
+#[derive(Clone)]
+enum Called {
+    /// By its number in the ruleset.
+    Ruled(usize),
+    /// One that waits for its first webhook.
+    Waiting(Arc<Address>),
 }
 
 impl RoutedAddress {
     fn address(&self) -> &Address {
-        &self.rules.ruleset.addresses[self.address]
+        match &self.address {
+            Called::Ruled(number) => &self.rules.ruleset.addresses[*number],
+            Called::Waiting(address) => address,
+        }
     }
     /// How many bytes of body to read.
     pub fn max_body(&self) -> usize {
@@ -156,8 +172,12 @@ impl Intake {
     /// Finds the address that a request calls, before its body is read.
     pub fn routed(&self, method: &str, path: &str, ip: &str) -> Result<RoutedAddress, Refusal> {
         let rules = self.rules.load_full();
-        let number = rules.ruleset.address_number(path).ok_or(Refusal::NoAddress)?;
-        let address = &rules.ruleset.addresses[number];
+        let called = match rules.ruleset.address_number(path) {
+            Some(number) => Called::Ruled(number),
+            None => Called::Waiting(self.catcher.at(path, Instant::now()).ok_or(Refusal::NoAddress)?),
+        };
+        let routed = RoutedAddress { rules, address: called };
+        let address = routed.address();
         if !address.methods.iter().any(|m| m == method) && !address.guard.greets_by(method) {
             return Err(Refusal::WrongMethod(address.methods.clone()));
         }
@@ -165,7 +185,7 @@ impl Intake {
             return Err(Refusal::Denied("this caller is not in the `allow_from` of the address".into()));
         }
         self.count(address, ip, true)?;
-        Ok(RoutedAddress { rules, address: number })
+        Ok(routed)
     }
 
     /// Counts a call against the limits of an address. Limits per caller are counted on arrival, and limits for all

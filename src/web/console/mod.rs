@@ -14,17 +14,21 @@ mod frame;
 pub mod gate;
 mod live;
 mod pages;
+mod preview;
 pub mod session;
 pub mod settings;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use crate::engine::care::health::Health;
 use crate::engine::intake::Intake;
 use crate::engine::intake::rejections::Rejections;
 use crate::operations::command::{Command, Done};
 use crate::operations::control;
+use crate::operations::editing::Editor;
 use crate::operations::history::Explanation;
 use crate::store::audit::Audit;
 use crate::store::contract::{Dossier, Queries, Store};
@@ -46,6 +50,9 @@ pub struct Console {
     pub rejections: Arc<Rejections>,
     pub audit: Arc<Audit>,
     pub explain: Explain,
+    pub editor: Editor,
+    /// Makes the rules be read again at once.
+    pub reload: Arc<Notify>,
     /// The data folder.
     pub data: PathBuf,
 }

@@ -1,9 +1,11 @@
 //! The pages of the console: one file each, with what it shows and what its buttons do. The table below is the list of all
 //! addresses; they end up in chats and handbooks, so they stay.
 
+mod edit;
 mod event;
 pub mod events;
 mod failed;
+mod new;
 mod now;
 mod rule;
 mod rules;
@@ -27,6 +29,11 @@ pub async fn answer(ask: &Ask) -> Result<Answer, Fault> {
         (true, ["events", id, "cancel"]) => event::cancel(ask, id).await,
         (false, ["rules"]) => rules::show(ask).await,
         (false, ["rules", name]) => rule::show(ask, name).await,
+        (false, ["edit", file @ ..]) => edit::show(ask, &file.join("/")).await,
+        (true, ["edit", file @ ..]) => edit::act(ask, &file.join("/")).await,
+        (false, ["new"]) => new::show(ask).await,
+        (true, ["new"]) => new::begin(ask).await,
+        (false, ["new", "wait"]) => new::wait(ask).await,
         (false, ["failed"]) => failed::show(ask).await,
         (false, ["waiting"]) => waiting::show(ask).await,
         (false, ["system"]) => system::show(ask).await,
