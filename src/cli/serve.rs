@@ -46,6 +46,7 @@ use crate::engine::task::supervisor::Supervisor;
 use crate::expr::names::Resolver;
 use crate::operations::control::{self, ConsoleAccess, Served};
 use crate::operations::editing::Editor;
+use crate::operations::output_files::OutputFiles;
 use crate::problem::{self, Severity};
 use crate::rule::Rule;
 use crate::rule::load::one_rule;
@@ -57,6 +58,7 @@ use crate::web;
 use crate::web::body_room::BodyRoom;
 use crate::web::client_ip::Proxies;
 use crate::web::console::Console;
+use crate::web::console::bulk::Bulk;
 use crate::web::console::gate::Gate;
 use crate::web::console::session::Sessions;
 use crate::web::console::settings::Settings;
@@ -184,7 +186,9 @@ impl Serve {
             // Senders matter more than the console.
             Some(address) => TcpListener::bind(address)
                 .await
-                .inspect_err(|e| tracing::warn!("console cannot listen on {address} ({e}), so there is none; choose another address with --console"))
+                .inspect_err(|e| {
+                    tracing::warn!("console cannot listen on {address} ({e}), so there is none; choose another address with --console")
+                })
                 .ok(),
         };
         let key = self.rules.load_options.handed.as_ref().and_then(|(_, key)| key.clone());
@@ -264,12 +268,12 @@ impl Serve {
                 Some((listener, tls, settings, sessions))
             }
         };
-        let access = console.as_ref().map(|(listener, tls, settings, sessions)| console_access(listener, tls.is_some(), settings, sessions));
+        let access =
+            console.as_ref().map(|(listener, tls, settings, sessions)| console_access(listener, tls.is_some(), settings, sessions));
         let socket = Arc::new(control::listen(&self.data.data).context("the socket for commands cannot be created in the data folder")?);
         supervisor.keep("accepting commands", {
             let worker = worker.clone();
-            let served =
-                Arc::new(Served { store: store.clone(), health: health.clone(), audit: audit.clone(), console: access.clone() });
+            let served = Arc::new(Served { store: store.clone(), health: health.clone(), audit: audit.clone(), console: access.clone() });
             move || {
                 let worker = worker.clone();
                 control::serve(socket.clone(), served.clone(), move || worker.wake())
@@ -298,6 +302,7 @@ impl Serve {
             };
             let editor =
                 Editor { folder: self.rules.rules.clone(), load: loads(Secrets::Real), load_with_stand_ins: loads(Secrets::Words) };
+            let files = OutputFiles { folder: self.output.clone(), hidden: vec![self.rules.rules.clone(), self.data.data.clone()] };
             let console = Console {
                 settings,
                 sessions,
@@ -310,6 +315,8 @@ impl Serve {
                 explain: Box::new(move |dossier| explanation(&load_options, dossier)),
                 editor,
                 reload: again_now,
+                files,
+                bulk: Bulk::default(),
                 data: self.data.data.clone(),
             };
             let listener = Listener {

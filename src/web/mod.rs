@@ -2,8 +2,8 @@
 
 pub mod body_room;
 pub mod client_ip;
-pub mod console;
 mod connections;
+pub mod console;
 pub mod door;
 mod first_line;
 mod head;

@@ -3,6 +3,6 @@
 pub mod client;
 pub mod guard;
 pub mod headers;
-pub(super) mod host;
+pub mod host;
 pub mod step;
 mod target;

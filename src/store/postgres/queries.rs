@@ -17,7 +17,9 @@ use crate::model::event::EventId;
 use crate::model::run::{Attempt, Run, RunId, State};
 use crate::store::answered::{answered, is_by_a_rule};
 use crate::store::attempts::why;
-use crate::store::contract::{Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RunPage, Searched, WhatBecame};
+use crate::store::contract::{
+    Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RunPage, Searched, WhatBecame,
+};
 use crate::store::event_ids::{ids_that_begin, the_one};
 
 pub(in crate::store) struct PostgresQueries {
@@ -70,7 +72,8 @@ async fn search(sql: &Transaction<'_>, filter: &EventFilter, from: Option<Cursor
     let row = sql.query_one(edge, &[&from, &before, &(look as i64)]).await?;
     let Some(first) = row.try_get::<_, Option<i64>>(0)? else { return Ok(Searched::default()) };
     let (looked, back_to) = (row.try_get::<_, i64>(1)? as usize, row.try_get::<_, Option<i64>>(2)?.map(moment));
-    let runs_of = "SELECT rule, 'waiting' AS state FROM pending WHERE event = e.seq UNION ALL SELECT rule, state FROM ended WHERE event = e.seq";
+    let runs_of =
+        "SELECT rule, 'waiting' AS state FROM pending WHERE event = e.seq UNION ALL SELECT rule, state FROM ended WHERE event = e.seq";
     let text = format!(
         "SELECT seq, id, received, head, status FROM event e WHERE seq >= $1 AND seq < $2 AND received < $3
          AND ($4::text IS NULL OR head::json ->> 'address' = $4) AND ($5::bytea IS NULL OR position($5 in body) > 0)

@@ -86,7 +86,8 @@ impl Gate {
             Ok(form) => form,
             Err(response) => return response,
         };
-        let ask = |visitor| Ask { console: console.clone(), is_post, path: parts.clone(), query: query.clone(), form: form.clone(), visitor };
+        let ask =
+            |visitor| Ask { console: console.clone(), is_post, path: parts.clone(), query: query.clone(), form: form.clone(), visitor };
         match visitor {
             _ if parts == ["login"] => self.log_in(&ask(Visitor { id: String::new(), may_change: false, ip })),
             None if is_api => {
@@ -141,7 +142,6 @@ async fn answered(ask: Ask, is_api: bool) -> Response<Body> {
     let (status, page) = match answer {
         Ok(Answer::Page(page)) => (StatusCode::OK, page),
         Ok(Answer::See(to)) => return see(&ask.at(&to)),
-        Ok(Answer::Json(value)) => return answer::json(StatusCode::OK, &value),
         Ok(Answer::Part(part)) => return html(StatusCode::OK, part),
         Ok(Answer::File { name, kind, bytes }) => return answer::file(&name, kind, bytes),
         Err(fault) => (fault.status(), pages::fault(&fault)),

@@ -8,6 +8,7 @@ mod answer;
 mod api;
 mod ask;
 mod assets;
+pub mod bulk;
 mod draw;
 mod fault;
 mod frame;
@@ -30,8 +31,10 @@ use crate::operations::command::{Command, Done};
 use crate::operations::control;
 use crate::operations::editing::Editor;
 use crate::operations::history::Explanation;
+use crate::operations::output_files::OutputFiles;
 use crate::store::audit::Audit;
 use crate::store::contract::{Dossier, Queries, Store};
+use bulk::Bulk;
 use fault::Fault;
 use session::{Sessions, Visitor};
 use settings::Settings;
@@ -51,6 +54,9 @@ pub struct Console {
     pub audit: Arc<Audit>,
     pub explain: Explain,
     pub editor: Editor,
+    pub files: OutputFiles,
+    /// The failed runs that somebody goes on with.
+    pub bulk: Bulk,
     /// Makes the rules be read again at once.
     pub reload: Arc<Notify>,
     /// The data folder.

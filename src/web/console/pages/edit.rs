@@ -127,9 +127,12 @@ async fn save(ask: &Ask, draft: Draft) -> Result<Answer, Fault> {
         }
         Err(NotSaved::Changed(now)) => page(ask, &draft, Some(changed(&draft, now.as_ref()))).await,
         Err(NotSaved::Name(why)) => Err(Fault::Bad(format!("{why}."))),
-        Err(NotSaved::TooLarge) => Err(Fault::Bad("A rule file can have at most 1 MB; put some of the rules into another file.".to_owned())),
+        Err(NotSaved::TooLarge) => {
+            Err(Fault::Bad("A rule file can have at most 1 MB; put some of the rules into another file.".to_owned()))
+        }
         Err(NotSaved::Disk(why)) => {
-            let said = html! { p.said.bad role="alert" { "Not saved: " (why) ". Your text is still here; copy it before you leave this page." } };
+            let said =
+                html! { p.said.bad role="alert" { "Not saved: " (why) ". Your text is still here; copy it before you leave this page." } };
             page(ask, &draft, Some(said)).await
         }
     }
@@ -242,7 +245,9 @@ fn routes(ask: &Ask, ruleset: &Ruleset, name: &str) -> Vec<Route> {
 async fn load(ask: &Ask, draft: &Draft, stand_ins: bool) -> Result<Loaded, Fault> {
     let (console, name, text) = (ask.console.clone(), draft.name.clone(), draft.text.clone());
     let work = move || console.editor.with(&name, &text, stand_ins);
-    let loaded = tokio::task::spawn_blocking(work).await.map_err(|_| Fault::Failed("Doorbell crashed while reading this text; please report it.".to_owned()))?;
+    let loaded = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Fault::Failed("Doorbell crashed while reading this text; please report it.".to_owned()))?;
     loaded.map_err(Fault::Bad)
 }
 
@@ -279,7 +284,8 @@ async fn look(ask: &Ask, draft: &Draft) -> Result<Markup, Fault> {
 async fn event(ask: &Ask, draft: &Draft, ruleset: &Ruleset) -> Result<Option<Event>, Fault> {
     let routes = routes(ask, ruleset, &draft.name);
     if let Some(typed) = &draft.typed {
-        let target = draft.address.clone().or_else(|| routes.first().map(|route| route.text().to_owned())).unwrap_or_else(|| "/".to_owned());
+        let target =
+            draft.address.clone().or_else(|| routes.first().map(|route| route.text().to_owned())).unwrap_or_else(|| "/".to_owned());
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         let webhook = Webhook { method: "POST".to_owned(), target, headers, body: typed.clone().into_bytes() };
         return webhook.into_event(Timestamp::now()).map(Some).map_err(Fault::Bad);

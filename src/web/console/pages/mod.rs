@@ -7,8 +7,11 @@ pub mod events;
 mod failed;
 mod new;
 mod now;
+mod ring;
 mod rule;
 mod rules;
+mod senders;
+mod servers;
 mod system;
 mod waiting;
 
@@ -35,7 +38,16 @@ pub async fn answer(ask: &Ask) -> Result<Answer, Fault> {
         (true, ["new"]) => new::begin(ask).await,
         (false, ["new", "wait"]) => new::wait(ask).await,
         (false, ["failed"]) => failed::show(ask).await,
+        (false, ["failed.jsonl"]) => failed::save(ask).await,
+        (true, ["failed", "go-on"]) => failed::begin(ask).await,
+        (true, ["failed", "stop"]) => Ok(failed::stop(ask)),
         (false, ["waiting"]) => waiting::show(ask).await,
+        (false, ["servers"]) => servers::show(ask).await,
+        (false, ["files", name @ ..]) => servers::file(ask, &name.join("/")).await,
+        (false, ["download", name @ ..]) => servers::download(ask, &name.join("/")).await,
+        (false, ["senders"]) => senders::show(ask).await,
+        (true, ["senders"]) => senders::check(ask).await,
+        (true, ["ring"]) => ring::send(ask).await,
         (false, ["system"]) => system::show(ask).await,
         (false, _) => Err(Fault::NotFound("No page of the console has this address.".to_owned())),
         (true, _) => Err(Fault::NotFound("Nothing can be done at this address.".to_owned())),
