@@ -109,7 +109,7 @@ async fn save(ask: &Ask, draft: Draft) -> Result<Answer, Fault> {
     let loaded = load(ask, &draft, false).await?;
     let errors = loaded.problems.iter().filter(|p| p.severity == Severity::Error).count();
     if errors > 0 && ask.field("anyway").is_none() {
-        let said = html! { p.said.bad role="alert" { "Not saved: there " (if errors == 1 { "is " } else { "are " }) (number(errors, "error")) ". Mend it, or save anyway: then the rules from before stay in use until it is mended." } };
+        let said = html! { p.said.bad role="alert" { "Not saved: there " (if errors == 1 { "is " } else { "are " }) (number(errors, "error")) ". Fix it, or save anyway: then the rules from before stay in use until it is fixed." } };
         return page(ask, &draft, Some(said)).await;
     }
     match ask.console.editor.save(&draft.name, &draft.text, draft.opened.as_deref()) {
@@ -119,7 +119,7 @@ async fn save(ask: &Ask, draft: Draft) -> Result<Answer, Fault> {
             ask.console.audit.write(Timestamp::now(), None, did);
             let said = match in_use(ask, &file).await {
                 true => "Saved, and in use.".to_owned(),
-                false if errors > 0 => "Saved, but not in use: the rules from before stay in use until the errors are mended.".to_owned(),
+                false if errors > 0 => "Saved, but not in use: the rules from before stay in use until the errors are fixed.".to_owned(),
                 false => "Saved. It is not in use yet; the page “Rules” shows why.".to_owned(),
             };
             ask.console.sessions.say(&ask.visitor, said);
@@ -274,7 +274,7 @@ async fn look(ask: &Ask, draft: &Draft) -> Result<Markup, Fault> {
         @if mine.is_empty() { p.calm { span aria-hidden="true" { "✓ " } "No problems." } }
         @for problem in &mine { (draw::problem(problem)) }
         @if any_error(&others.into_iter().cloned().collect::<Vec<_>>()) {
-            p.card.bad { "Other files have errors, so nothing new can be used before these are mended: " a href=(ask.at("/rules")) { "look at them" } }
+            p.card.bad { "Other files have errors, so nothing new can be used before these are fixed: " a href=(ask.at("/rules")) { "look at them" } }
         }
         (tried)
     })

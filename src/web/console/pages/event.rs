@@ -167,7 +167,7 @@ fn request(ask: &Ask, dossier: &Dossier) -> Markup {
                 details {
                     summary { (number(event.headers.len(), "header")) ", from " (event.ip) }
                     table.pairs { @for (name, value) in &event.headers {
-                        tr { th { button.field type="button" data-copy=(format!("header.{name}")) { (one_line(name)) } } td { (draw::text(&vault.strike(value))) } }
+                        tr { th { (field(&format!("header.{name}"), name)) } td { (draw::text(&vault.strike(value))) } }
                     } }
                 }
             }
@@ -214,7 +214,7 @@ fn tree(path: &str, value: &Value, left: &mut usize) -> Markup {
             @for (name, path, value) in &children {
                 @if takes_one(left) {
                     li {
-                        button.field type="button" data-copy=(path) title=(path) { (one_line(name)) } ": "
+                        (field(path, name)) ": "
                         @match value {
                             Value::Object(map) if map.is_empty() => span.value { "{}" },
                             Value::Array(list) if list.is_empty() => span.value { "[]" },
@@ -226,6 +226,14 @@ fn tree(path: &str, value: &Value, left: &mut usize) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// A name that is copied as rules write it; not one with characters that nobody could see in a rule.
+fn field(path: &str, name: &str) -> Markup {
+    html! {
+        @if one_line(path) == path { button.field type="button" data-copy=(path) title=(path) { (name) } }
+        @else { (one_line(name)) }
     }
 }
 

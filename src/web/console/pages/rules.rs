@@ -41,7 +41,7 @@ fn problems(ask: &Ask) -> Markup {
         @if !last_edit.is_empty() {
             section.problems {
                 h2 { "The last edit is not in use: " (number(last_edit.len(), "problem")) }
-                p { "The rules from before this edit still run. Mend the problems and save; then the new rules are used at once." }
+                p { "The rules from before this edit still run. Fix the problems and save; then the new rules are used at once." }
                 @for problem in last_edit.iter() { (draw::problem(problem)) }
             }
         }
