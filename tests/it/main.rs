@@ -5,6 +5,7 @@ mod access;
 mod answers;
 mod audit;
 mod bodies;
+mod browser;
 mod budgets;
 mod calls;
 mod conditions;
