@@ -15,6 +15,7 @@ use crate::engine::rules::environment::{RuleFiles, read_rules};
 use crate::engine::rules::reload::Load;
 use crate::model::hash::hash;
 use crate::rule::load::Loaded;
+use crate::rule::ruleset::Ruleset;
 use crate::yaml::source::{MAX_FILE, Source};
 
 /// The rules folder, and how its files are compiled.
@@ -109,6 +110,12 @@ impl Editor {
         sources.sort_by(|a, b| a.name.cmp(&b.name));
         let load: &Load = if stand_ins { &self.load_with_stand_ins } else { &self.load };
         load(RuleFiles { sources, problems }).map_err(|e| format!("{e:#}"))
+    }
+
+    /// The rules in use, with stand-ins for secrets. The error is a message for people.
+    pub fn in_use(&self, ruleset: &Ruleset) -> Result<Loaded, String> {
+        let sources = ruleset.texts.iter().map(|(_, source)| Source::clone(source)).collect();
+        (self.load_with_stand_ins)(RuleFiles { sources, problems: Vec::new() }).map_err(|e| format!("{e:#}"))
     }
 
     /// Saves a file, if it is still the version that was opened; `None` for a file that must not exist yet.

@@ -282,6 +282,15 @@ pub struct Searched {
     pub back_to: Option<Timestamp>,
 }
 
+/// A set of rule files that was in use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RulesVersion {
+    /// Since when.
+    pub at: Timestamp,
+    /// The name and hash of each file.
+    pub files: Vec<(String, TextHash)>,
+}
+
 /// Identifies one effect: a run, and the step and element it is at.
 pub type EffectKey = (RunId, u32, u32);
 
@@ -328,8 +337,8 @@ pub trait Store: Send + Sync {
     fn settle(&self, done: Vec<EffectKey>) -> Doing<'_, ()>;
     /// Whether any of these runs is still at the same place, so that it matters whether its effect was done.
     fn still_at(&self, places: Vec<EffectKey>) -> Doing<'_, bool>;
-    /// Stores rule files by their hash, and returns the number of this set of files.
-    fn remember(&self, texts: Vec<(TextHash, String, String)>) -> Doing<'_, i64>;
+    /// Stores rule files by their hash, as those that are in use from now on, and returns the number of this set of files.
+    fn remember(&self, texts: Vec<(TextHash, String, String)>, now: Timestamp) -> Doing<'_, i64>;
     /// A stored rule file: its name and content.
     fn text(&self, hash: TextHash) -> Doing<'_, Option<(String, String)>>;
     /// Counts a crash of the program while it worked on these runs, and quarantines those that reach three crashes: they end
@@ -403,6 +412,10 @@ pub trait Queries: Send + Sync {
     fn find(&self, beginning: &str) -> Doing<'_, EventId>;
     /// Everything about one event.
     fn dossier(&self, id: EventId) -> Doing<'_, Dossier>;
+    /// The sets of rule files that were in use, the latest first.
+    fn versions(&self, most: usize) -> Doing<'_, Vec<RulesVersion>>;
+    /// A stored rule file.
+    fn text(&self, hash: TextHash) -> Doing<'_, Option<String>>;
     /// Copies a consistent snapshot into a file that must not exist yet. A store that is backed up by other means returns an
     /// error saying so.
     fn copy_to(&self, file: &Path) -> Doing<'_, ()>;

@@ -164,6 +164,53 @@ fn a_rule_is_edited_tried_saved_and_used() {
 }
 
 #[test]
+fn earlier_versions_of_a_file_are_shown_and_one_can_be_brought_back() {
+    let setup = Setup::with(ORDERS);
+    let _serving = setup.serve_with_console(&[]);
+    let visitor = setup.visitor();
+    let opened = |page: &str| page.split("name=\"opened\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
+    let first = opened(&visitor.get("/edit/rules.yaml").body);
+    let right = ORDERS.replace("over: 1000", "over: 100");
+    let saved = visitor.post("/edit/rules.yaml", &[("text", &right), ("opened", &first), ("do", "save")]).body;
+    assert!(saved.contains("Saved, and in use."), "{saved}");
+    let page = visitor.get("/history/rules.yaml").body;
+    assert!(
+        page.contains("<del>-     if: { body.total: { over: 1000 } }</del>")
+            && page.contains("<ins>+     if: { body.total: { over: 100 } }</ins>"),
+        "{page}"
+    );
+    let back = page.split("/edit/rules.yaml?version=").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
+    let page = visitor.get(&format!("/edit/rules.yaml?version={back}")).body;
+    assert!(page.contains("over: 1000"), "{page}");
+    let saved = visitor.post("/edit/rules.yaml", &[("text", ORDERS), ("opened", &opened(&page)), ("do", "save")]).body;
+    assert!(saved.contains("Saved, and in use."), "{saved}");
+    assert_eq!(std::fs::read_to_string(setup.path("rules/rules.yaml")).unwrap(), ORDERS);
+    assert_eq!(visitor.get("/history/rules.yaml").body.matches("<h2>Since").count(), 3);
+    assert_eq!(visitor.get("/history/other.yaml").status, 404);
+}
+
+#[test]
+fn an_event_is_shown_under_the_rules_of_then_and_today_and_can_be_run_again() {
+    let setup = Setup::with(ORDERS);
+    let serving = setup.serve_with_console(&[]);
+    let visitor = setup.visitor();
+    let id = serving.deliver("/orders", r#"{"id": 7, "total": 150}"#);
+    until("it has run", || setup.output("orders.log") == "7\n");
+    setup.write("rules/rules.yaml", &ORDERS.replace("over: 1000", "over: 100"));
+    serving.reload();
+    until("the new rules are in use", || visitor.get("/rules/Big%20orders").body.contains("over: 100 "));
+    let page = visitor.get(&format!("/events/{id}/today")).body;
+    assert!(
+        page.contains("body.total over 1000") && page.contains("NO, it was 150") && page.contains("body.total over 100</code>"),
+        "{page}"
+    );
+    assert!(page.contains("would run") && setup.output("big.log").is_empty(), "{page}");
+    let page = visitor.post(&format!("/events/{id}/again"), &[]).body;
+    assert!(page.contains("2 runs started again with today's rules.") || page.contains("today&#39;s"), "{page}");
+    until("the new rule has run", || setup.output("big.log") == "7\n");
+}
+
+#[test]
 fn an_edit_with_errors_can_be_saved_and_the_rules_from_before_stay_in_use() {
     let setup = Setup::with(ORDERS);
     let serving = setup.serve_with_console(&[]);

@@ -11,14 +11,15 @@ use super::retention;
 use super::rows::{
     ENDED, EVENT, Head, PENDING, RUN_COLUMNS, add_saved, from_json, moment, number, read_event, read_id, read_json, read_run,
 };
+use super::texts;
 use super::transaction::in_transaction;
 use crate::model::answer::SealedAnswer;
 use crate::model::event::EventId;
-use crate::model::run::{Attempt, Run, RunId, State};
+use crate::model::run::{Attempt, Run, RunId, State, TextHash};
 use crate::store::answered::{answered, is_by_a_rule};
 use crate::store::attempts::why;
 use crate::store::contract::{
-    Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RunPage, Searched, WhatBecame,
+    Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RulesVersion, RunPage, Searched, WhatBecame,
 };
 use crate::store::event_ids::{ids_that_begin, the_one};
 
@@ -54,6 +55,12 @@ impl Queries for PostgresQueries {
     }
     fn dossier(&self, id: EventId) -> Doing<'_, Dossier> {
         in_transaction!(self, |sql| dossier(sql, id).await?)
+    }
+    fn versions(&self, most: usize) -> Doing<'_, Vec<RulesVersion>> {
+        in_transaction!(self, |sql| texts::versions(sql, most).await?)
+    }
+    fn text(&self, hash: TextHash) -> Doing<'_, Option<String>> {
+        in_transaction!(self, |sql| texts::text(sql, &hash).await?.map(|(_, text)| text))
     }
     /// The database's administrators back it up.
     fn copy_to(&self, _: &Path) -> Doing<'_, ()> {

@@ -15,11 +15,13 @@ use super::sealing;
 use super::search::{self, FoundRows};
 use super::tables;
 use crate::model::event::EventId;
-use crate::model::run::{Attempt, Run, RunId, State};
+use crate::model::run::{Attempt, Run, RunId, State, TextHash};
 use crate::secret::Key;
 use crate::store::answered::{answered, is_by_a_rule};
 use crate::store::attempts::why;
-use crate::store::contract::{Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RunPage, Searched};
+use crate::store::contract::{
+    Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RulesVersion, RunPage, Searched,
+};
 use crate::store::event_ids::{ids_that_begin, the_one};
 
 /// A read-only connection.
@@ -70,6 +72,14 @@ impl Queries for SqliteQueries {
     }
     fn dossier(&self, id: EventId) -> Doing<'_, Dossier> {
         self.ask(move |reader| reader.dossier(id))
+    }
+    fn versions(&self, most: usize) -> Doing<'_, Vec<RulesVersion>> {
+        self.ask(move |reader| reader.versions(most))
+    }
+    fn text(&self, hash: TextHash) -> Doing<'_, Option<String>> {
+        self.ask(move |reader| {
+            reader.0.query_row("SELECT body FROM text WHERE hash = ?1", [&*hash], |r| r.get(0)).optional().map_err(error)
+        })
     }
     fn copy_to(&self, file: &Path) -> Doing<'_, ()> {
         let file: PathBuf = file.to_owned();
@@ -165,6 +175,16 @@ impl Reader {
                 .query_map(params![MOST_RUNS, since, until, choice.state.word(), choice.rule], read)?
                 .collect::<Sql<Vec<_>>>()
         };
+        all().map_err(error)
+    }
+
+    fn versions(&self, most: usize) -> Result<Vec<RulesVersion>> {
+        let read = |r: &Row| -> Sql<RulesVersion> {
+            let files: Vec<(String, String)> = from_json(&r.get::<_, String>(1)?, 1)?;
+            Ok(RulesVersion { at: moment(r.get(0)?), files: files.into_iter().map(|(name, hash)| (name, hash.into())).collect() })
+        };
+        let text = "SELECT f.at, s.texts FROM in_force f JOIN ruleset s ON s.id = f.ruleset ORDER BY f.id DESC LIMIT ?1";
+        let all = || self.0.prepare(text)?.query_map([most as i64], read)?.collect::<Sql<Vec<_>>>();
         all().map_err(error)
     }
 

@@ -19,7 +19,7 @@ use crate::rule::ruleset::Ruleset;
 use crate::store::contract::EventFilter;
 use crate::text::count::number;
 use crate::web::console::answer::{Answer, Page};
-use crate::web::console::ask::Ask;
+use crate::web::console::ask::{Ask, escaped_path};
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
 use crate::web::console::preview;
@@ -60,10 +60,14 @@ struct Draft {
 
 pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
     let file = ask.console.editor.read(name).map_err(Fault::NotFound)?;
-    let (text, opened) = match file {
+    let (mut text, opened) = match file {
         Some(file) => (file.text, Some(file.version)),
         None => (new_text(ask, name).await?, None),
     };
+    if let Some(hash) = ask.query("version") {
+        let earlier = ask.console.queries.text(hash.as_str().into()).await?;
+        text = earlier.ok_or_else(|| Fault::Gone("This version of the file is not kept any more.".to_owned()))?;
+    }
     let draft = Draft { name: name.to_owned(), text, opened, event: ask.query("event"), typed: None, address: None };
     page(ask, &draft, None).await
 }
@@ -79,7 +83,7 @@ async fn new_text(ask: &Ask, name: &str) -> Result<String, Fault> {
     if let Some(recipe) = ask.query("recipe") {
         return drafts::recipe(&recipe).map(|draft| draft.text).map_err(Fault::NotFound);
     }
-    if ask.query("empty").is_some() {
+    if ask.query("empty").is_some() || ask.query("version").is_some() {
         return Ok(EMPTY.to_owned());
     }
     Err(Fault::NotFound(format!("There is no rule file called “{}”.", draw::plain(name))))
@@ -182,7 +186,7 @@ async fn page(ask: &Ask, draft: &Draft, said: Option<Markup>) -> Result<Answer, 
     let still = html! {
         @if let Some(said) = &said { (said) }
         @if let Some(why) = read_only { p.card.off { (why) " You can try changes here, and copy the text." } }
-        form.editor #editor method="post" action=(ask.at(&format!("/edit/{}", draft.name))) data-address=(ask.at(&format!("/edit/{}", draft.name))) {
+        form.editor #editor method="post" action=(ask.at(&format!("/edit/{}", escaped_path(&draft.name)))) data-address=(ask.at(&format!("/edit/{}", escaped_path(&draft.name)))) {
             div.written {
                 label for="text" { "The rule file" }
                 textarea #text name="text" rows="28" spellcheck="false" autocapitalize="off" autocomplete="off" wrap="off" { "\n" (draft.text) }
@@ -190,6 +194,7 @@ async fn page(ask: &Ask, draft: &Draft, said: Option<Markup>) -> Result<Answer, 
                 div.deeds {
                     @if read_only.is_none() { button.primary name="do" value="save" { "Save" } }
                     button name="do" value="try" { "Check and try" }
+                    @if opened.is_some() { a.button href=(ask.at(&format!("/history/{}", escaped_path(&draft.name)))) { "Versions" } }
                     @if said.is_some() && read_only.is_none() { label { input type="checkbox" name="anyway" value="yes"; " save although there are errors" } }
                 }
             }

@@ -72,12 +72,13 @@ fn deeds(ask: &Ask, told: &Explanation) -> Markup {
             @if runs().any(|run| run.state == State::Waiting) {
                 (draw::button(ask, &format!("/events/{id}/cancel"), &[], "Cancel what waits"))
             }
+            a.button href=(ask.at(&format!("/events/{id}/today"))) { "What would today's rules do?" }
             @if ask.may_edit() { a.button href=(ask.at(&format!("/new?event={id}"))) { "Make a rule from this event" } }
         }
     }
 }
 
-fn explained(ask: &Ask, told: &Explanation, rule: &ExplainedRule) -> Markup {
+pub fn explained(ask: &Ask, told: &Explanation, rule: &ExplainedRule) -> Markup {
     html! {
         section.rule {
             h2 { (draw::rule(ask, &rule.rule)) }
