@@ -12,6 +12,7 @@ mod conditions;
 mod connections;
 mod console;
 mod console_access;
+mod console_api;
 mod console_client;
 mod crash;
 mod csv_files;
