@@ -22,6 +22,9 @@ const MOST_VALUES: usize = 500;
 const LONGEST_VALUE: usize = 300;
 const LONGEST_BODY: usize = 100_000;
 
+/// Headers that a client sets by itself.
+const LEFT_OUT: [&str; 7] = ["host", "content-length", "connection", "user-agent", "accept", "accept-encoding", "transfer-encoding"];
+
 pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
     let dossier = match history::find(ask.console.queries.as_ref(), &ask.console.data, id).await {
         Ok(Found::Event(dossier)) => dossier,
@@ -81,7 +84,7 @@ fn deeds(ask: &Ask, told: &Explanation) -> Markup {
 pub fn explained(ask: &Ask, told: &Explanation, rule: &ExplainedRule) -> Markup {
     html! {
         section.rule {
-            h2 { (draw::rule(ask, &rule.rule)) }
+            h2 { a href=(ask.at(&format!("/rules/{}?event={}", escaped(&rule.rule), told.event))) { (draw::brief(&rule.rule)) } }
             @for run in &rule.runs { (drawn(ask, told, run)) }
             @if rule.runs.is_empty() {
                 p { span.state.off { span aria-hidden="true" { "–" } " did not run" } }
@@ -165,6 +168,7 @@ fn request(ask: &Ask, dossier: &Dossier) -> Markup {
             } @else {
                 @if !event.query.is_empty() { p { "Query: " code { (draw::text(&vault.strike(&event.query))) } } }
                 (body(event, &vault))
+                (curl(ask, event, &vault))
                 details {
                     summary { (number(event.headers.len(), "header")) ", from " (event.ip) }
                     table.pairs { @for (name, value) in &event.headers {
@@ -174,6 +178,22 @@ fn request(ask: &Ask, dossier: &Dossier) -> Markup {
             }
         }
     }
+}
+
+/// The request as a command that sends it again.
+fn curl(ask: &Ask, event: &Event, vault: &crate::secret::Vault) -> Markup {
+    let quoted = |text: &str| format!("'{}'", vault.strike(text).replace('\'', "'\\''"));
+    let query = if event.query.is_empty() { String::new() } else { format!("?{}", event.query) };
+    let path = percent_encoding::utf8_percent_encode(&event.address, crate::text::percent::SEGMENT).to_string().replace("%2F", "/");
+    let mut command = format!("curl -X {} {}", event.method, quoted(&format!("{}{path}{query}", ask.console.settings.webhooks)));
+    for (name, value) in event.headers.iter().filter(|(name, _)| !LEFT_OUT.contains(&name.as_str())) {
+        command += &format!(" \\\n  -H {}", quoted(&format!("{name}: {value}")));
+    }
+    let is_text = std::str::from_utf8(&event.raw).is_ok_and(|text| !text.contains('\0'));
+    if is_text && !event.raw.is_empty() && event.raw.len() <= LONGEST_BODY {
+        command += &format!(" \\\n  --data-binary {}", quoted(&String::from_utf8_lossy(&event.raw)));
+    }
+    html! { @if is_text { details { summary { "As a command for a terminal" } (draw::copy(&command)) } } }
 }
 
 fn body(event: &Event, vault: &crate::secret::Vault) -> Markup {
