@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::dry_run::drawn;
 use super::ended::Ended;
-use super::events::sent;
+use super::events::{by, sent};
 use super::settings::{Data, LoadOptions};
 use super::terminal::stdout;
 use crate::disk;
@@ -43,7 +43,7 @@ impl Explain {
         Ok(Ended::Good)
     }
 
-    /// A missing secret or variable does no harm here: its name is used instead.
+    /// A missing secret or variable does no harm here: its name is used instead, and what depends on it is not judged.
     fn explanation(&self, dossier: &Dossier) -> anyhow::Result<Explanation> {
         let environment = self.load_options.environment()?;
         let secret = |name: &str| Some(environment.secret(name).unwrap_or_else(|| stand_in(name)));
@@ -56,13 +56,21 @@ fn write_event(out: &mut impl Write, told: &Explanation, is_served: bool) -> io:
     let time = told.received.strftime("%Y-%m-%d %H:%M:%S UTC");
     let rules = number(told.total, "rule");
     let address = one_line(&told.address);
-    let status = sent(told.status);
-    writeln!(out, "event {}  {} {address}  {time}  → {status}, {} of {rules} ran", told.event, told.method, told.ran)?;
+    let (status, by) = (sent(told.status), by(told.sender.as_deref()));
+    writeln!(out, "event {}  {} {address}{by}  {time}  → {status}, {} of {rules} ran", told.event, told.method, told.ran)?;
     for rule in &told.rules {
         write_rule(out, told.event, rule, is_served)?;
     }
     for run in &told.others {
         write_run(out, told.event, run, is_served)?;
+    }
+    if !told.not_given.is_empty() {
+        let names: Vec<String> = told.not_given.iter().map(|name| format!("secret.{name}")).collect();
+        writeln!(
+            out,
+            "  This command was not given {}, so values that may contain a secret are hidden; pass --env-file, or set them as for `serve`.",
+            names.join(", ")
+        )?;
     }
     if !told.is_readable {
         writeln!(out, "  The rule files from that time can no longer be read, so Doorbell cannot show why other rules did not run.")?;

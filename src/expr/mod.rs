@@ -4,11 +4,13 @@
 pub mod comparison;
 pub mod condition;
 pub mod field;
+pub mod field_use;
 pub mod moment;
 pub mod names;
 pub mod number;
 pub mod projection;
 pub mod scope;
+pub mod secret_use;
 pub mod spell;
 pub mod template;
 pub mod word_table;

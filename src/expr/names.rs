@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 
 use crate::expr::field::{Field, ROOTS, Root};
+use crate::expr::field_use::FieldUses;
 use crate::model::run::ERROR;
 use crate::secret::{LONGEST, SHORT, Vault};
 use crate::text::nearest::nearest;
@@ -103,6 +104,8 @@ pub struct Names<'a> {
     pub in_each: Cell<bool>,
     /// The template blocks around the place, with the names that they define.
     pub blocks: RefCell<Vec<BlockNames>>,
+    /// Fields whose meaning depends on the address.
+    pub uses: RefCell<FieldUses>,
     /// Whether the rule is disabled, so that a missing secret is only a warning.
     pub disabled: bool,
 }
@@ -117,6 +120,7 @@ impl<'a> Names<'a> {
             placeholders: Vec::new(),
             in_each: Cell::new(false),
             blocks: RefCell::default(),
+            uses: RefCell::default(),
             disabled: false,
         }
     }
@@ -196,6 +200,7 @@ impl<'a> Names<'a> {
             },
             _ => {}
         }
+        self.uses.borrow_mut().add(&field, &item.path, within);
         Some(field)
     }
 

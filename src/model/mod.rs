@@ -11,4 +11,6 @@ pub mod place;
 pub mod request;
 pub mod retry;
 pub mod run;
+pub mod sealed_part;
+pub mod sealing;
 pub mod step_graph;

@@ -14,6 +14,7 @@ use crate::expr::projection::Projection;
 use crate::expr::scope::Scope;
 use crate::model::answer::Answer;
 use crate::model::event::Event;
+use crate::model::sealing::Exposed;
 use crate::route::Route;
 use crate::verify::{self, guard::Guard};
 use crate::yaml::Node;
@@ -47,6 +48,8 @@ pub struct Address {
     pub ignored: Answer,
     /// The parts of a body that the rules of this address need.
     pub wanted: Projection,
+    /// The headers and query values in which secrets are replaced before an event is stored.
+    pub exposed: Exposed,
     /// Whether `webhooks:` has an entry for it.
     pub described: bool,
 }
@@ -72,6 +75,7 @@ impl Address {
             accepted: json_answer(200, "success"),
             ignored: json_answer(200, "ignored"),
             wanted: Projection::default(),
+            exposed: Exposed::default(),
             described: false,
         }
     }
@@ -110,7 +114,7 @@ pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
     address.delivery_id = match fields.may("delivery_id") {
         Some(item) => {
             let fields = item.one_or_more("write for example body.id").unwrap_or_default();
-            fields.iter().filter_map(|i| read_delivery_id(i, known)).collect()
+            fields.iter().filter_map(|i| read_delivery_id(i, known).filter(|field| is_readable(field, i, &address.guard))).collect()
         }
         None => preset,
     };
@@ -199,6 +203,17 @@ fn read_delivery_id(item: &Item, known: &Names) -> Option<Field> {
         return None;
     }
     Some(field)
+}
+
+/// Whether the id can be seen: a value that proves who the sender is is redacted, and every delivery would have the same.
+fn is_readable(field: &Field, item: &Item, guard: &Guard) -> bool {
+    let is_redacted = guard.redacts(field);
+    if is_redacted {
+        item.problem(format!("{} proves who the sender is, so it is redacted and cannot be the id of a delivery", field.text()))
+            .label("write a field that is different in each delivery, such as body.id")
+            .add();
+    }
+    !is_redacted
 }
 
 /// `10 MB`, `512 KB`, `100 bytes`.

@@ -73,6 +73,7 @@ const ONCE_PER: &[Word] =
     &[word("value", Shape::Field, "the field"), word("within", Shape::Duration, "how long a value is remembered; 30 days by default")];
 const AUTH: &[Word] =
     &[word("bearer", Shape::Text, "sent as `Authorization: Bearer …`"), word("basic", Shape::Map, "{ user: …, password: … }")];
+const SENDER_NAME: Word = word(verify::NAME, Shape::Text, "what rules call this sender (`sender`); by default, the word of the scheme");
 const ANSWER: &[Word] = &[
     word("status", Shape::Whole(200, 299), "the status; 200 by default"),
     word("json", Shape::Any, "the body, as JSON"),
@@ -97,6 +98,7 @@ const SEND: &[Word] = &[
     word("file", Shape::Text, "a file next to the rule file that contains the body"),
     word("headers", Shape::Map, "headers"),
     word("query", Shape::Map, "the query parameters, after the ?"),
+    word("sender", Shape::Text, "who sends it: the name of an entry of `verify:`; by default, the only sender of the address"),
     word("path", Shape::Text, "the address, if the rule's address has placeholders"),
     word("method", Shape::Text, "the method"),
 ];
@@ -141,6 +143,7 @@ pub fn json_schema() -> Value {
         .into_iter()
         .map(|name| {
             let shape = match verify::is_map(&name) {
+                _ if name == verify::NAME => SENDER_NAME.schema(),
                 true => json!({ "type": "object" }),
                 false => json!({ "type": ["string", "array", "object"] }),
             };

@@ -210,10 +210,9 @@ impl Verify for Signing {
         Err("the signature was made with a different secret or for a different body".into())
     }
 
-    fn strike(&self, request: &mut Request) {
-        if self.scheme.algorithm == Algorithm::Equals || self.scheme.algorithm.token_word().is_some() {
-            self.scheme.from.iter().for_each(|place| place.strike(request));
-        }
+    fn secret_at(&self) -> Vec<Location> {
+        let is_sent = self.scheme.algorithm == Algorithm::Equals || self.scheme.algorithm.token_word().is_some();
+        if is_sent { self.scheme.from.clone() } else { Vec::new() }
     }
 
     fn signs(&self) -> bool {

@@ -5,13 +5,15 @@ use serde_json::Value;
 
 use crate::body::has_too_many_fields;
 use crate::body::walk;
+use crate::expr::field::part::PathPart;
+use crate::expr::field::{Field, Root};
 use crate::model::event::pairs;
 use crate::model::request::Request;
 use crate::secret::STRUCK;
 
 /// One or more places; the first one that exists counts.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Location(Vec<(Source, String)>);
+pub struct Location(Vec<(Source, String)>);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Source {
@@ -38,6 +40,19 @@ impl Location {
             (!name.is_empty()).then(|| (kind, name.to_owned()))
         };
         text.split(" | ").map(one).collect::<Option<Vec<_>>>().map(Self)
+    }
+
+    pub(super) fn header(name: &str) -> Self {
+        Self(vec![(Source::Header, name.to_owned())])
+    }
+
+    /// Whether a field of a rule shows the value at this place, in a header or in the query.
+    pub(super) fn is_shown_by(&self, field: &Field) -> bool {
+        self.0.iter().any(|(kind, name)| match (kind, &field.root, field.parts().first()) {
+            (Source::Header, Root::Header(Some(header)), _) => header.eq_ignore_ascii_case(name),
+            (Source::Query, Root::Query, Some(PathPart::Name(parameter))) => parameter == name,
+            _ => false,
+        })
     }
 
     /// The value at this place; `None` if it is missing. The error is for the operator.

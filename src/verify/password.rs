@@ -42,10 +42,8 @@ impl Verify for Expected {
         }
     }
 
-    fn strike(&self, request: &mut Request) {
-        if let Some(place) = Location::read(&format!("header:{}", self.header)) {
-            place.strike(request);
-        }
+    fn secret_at(&self) -> Vec<Location> {
+        vec![Location::header(&self.header)]
     }
 }
 

@@ -105,9 +105,7 @@ impl Verify for Pushed {
         Ok(Signed::new())
     }
 
-    fn strike(&self, request: &mut Request) {
-        if let Some(place) = Location::read("header:Authorization") {
-            place.strike(request);
-        }
+    fn secret_at(&self) -> Vec<Location> {
+        vec![Location::header("Authorization")]
     }
 }

@@ -48,4 +48,5 @@ mod spreadsheets;
 mod stored_events;
 mod templates;
 mod tidy;
+mod who_sent;
 mod workbooks;

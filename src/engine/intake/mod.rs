@@ -259,14 +259,18 @@ impl Intake {
             reading.shrink_to(event.raw.len() + weight(&event.body));
         }
         self.count(address, &event.ip, false)?;
-        let (event, answering, id) = match (ruleset.answering_soon(&event), delivery_id(address, &event, Allowance::Small)) {
-            (Some(answering), Ok(id)) => (event, answering, Ok(id)),
+        let decided = ruleset.decided(&event, Allowance::Small);
+        let soon = (ruleset.answering_soon(&event), delivery_id(address, &event, Allowance::Small), decided);
+        let (mut event, answering, id, decided) = match soon {
+            (Some(answering), Ok(id), Some(decided)) => (event, answering, Ok(id), decided),
             _ => {
                 let routed = routed.clone();
                 let work = move || {
-                    let answering = routed.rules.ruleset.answering(&event);
+                    let ruleset = &routed.rules.ruleset;
+                    let answering = ruleset.answering(&event);
                     let id = delivery_id(routed.address(), &event, Allowance::Full);
-                    (event, answering, id)
+                    let decided = ruleset.decided(&event, Allowance::Full).unwrap_or_default();
+                    (event, answering, id, decided)
                 };
                 Box::pin(off_thread(work))
                     .await
@@ -285,6 +289,7 @@ impl Intake {
         let answer = if answering.is_empty() { &address.ignored } else { &address.accepted };
         let (id, received) = (event.id, event.received);
         let waiting = (responders > 0).then(|| self.pending.wait_for(id, responders));
+        event.seal(&address.exposed, &ruleset.vault);
         let permits = self.worker.room_for(answering.len(), &event);
         let accept = Accept {
             deliveries: deliveries(address, &event.address, delivery, proofs),
@@ -292,6 +297,7 @@ impl Intake {
             is_vouched: !address.guard.is_open(),
             ruleset: routed.rules.number,
             status: if responders > 0 { by_a_rule(patience, answer.status) } else { u32::from(answer.status) },
+            decided,
             taken: permits.is_some(),
             event: Arc::new(event),
         };

@@ -12,7 +12,7 @@ use crate::model::hash::hash;
 use crate::store::contract::{Error, Result};
 
 /// The migration of every version, in order. Never edit a released one; add another.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     "
 CREATE TABLE text (hash TEXT PRIMARY KEY, name TEXT NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE ruleset (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, texts TEXT NOT NULL) STRICT;
@@ -117,6 +117,12 @@ ALTER TABLE delivery ADD COLUMN request TEXT;
 CREATE TABLE sealing (sample TEXT NOT NULL) STRICT;
 UPDATE delivery SET key = hashed(key);
 ALTER TABLE pending RENAME COLUMN stumbled TO crashes;
+",
+    // Who sent an event; values of headers and of the query with the names of secrets; how conditions on secrets were decided.
+    "
+ALTER TABLE event ADD COLUMN sender TEXT;
+ALTER TABLE event ADD COLUMN parts TEXT;
+ALTER TABLE event ADD COLUMN decided TEXT;
 ",
 ];
 
