@@ -32,8 +32,8 @@ pub struct Address {
     pub route: Route,
     pub guard: Guard,
     pub methods: Vec<String>,
-    /// The fields that contain the sender's own id of a delivery; several are joined.
-    pub delivery_id: Vec<Field>,
+    /// The fields that contain the sender's own id of a delivery: of each list the first one that exists; several are joined.
+    pub delivery_id: Vec<Vec<Field>>,
     /// How long it is remembered.
     pub remembered: Duration,
     /// Whether what was signed is remembered too, so that nobody can send it twice.
@@ -100,7 +100,8 @@ pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
         Some(Some(read)) => {
             address.guard = read.guard;
             address.max_body = read.max_body.unwrap_or(MAX_BODY);
-            preset = read.delivery_id.iter().filter_map(|f| Field::read(f).ok()).collect();
+            let alternatives = |text: &String| text.split(verify::OR).filter_map(|f| Field::read(f).ok()).collect();
+            preset = read.delivery_id.iter().map(alternatives).collect();
             address.remembered = REMEMBERED.max(Duration::from_secs(read.remembered.unwrap_or(0) * 3600));
         }
         // Its protection could not be read, so the address does not exist; it is never left open.
@@ -114,7 +115,11 @@ pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
     address.delivery_id = match fields.may("delivery_id") {
         Some(item) => {
             let fields = item.one_or_more("write for example body.id").unwrap_or_default();
-            fields.iter().filter_map(|i| read_delivery_id(i, known).filter(|field| is_readable(field, i, &address.guard))).collect()
+            fields
+                .iter()
+                .filter_map(|i| read_delivery_id(i, known).filter(|field| is_readable(field, i, &address.guard)))
+                .map(|field| vec![field])
+                .collect()
         }
         None => preset,
     };

@@ -74,7 +74,7 @@ impl Ruleset {
         for address in &mut addresses {
             // Every rule that some path of this address can start, with any pattern.
             let fields = called.meeting(&address.route).into_iter().flat_map(|(_, rule)| rule.fields());
-            address.wanted = Projection::of(fields.chain(&address.delivery_id));
+            address.wanted = Projection::of(fields.chain(address.delivery_id.iter().flatten()));
             address.exposed = exposed(called.meeting(&address.route).into_iter().map(|(_, rule)| *rule));
         }
         let index = Index::new(&rules, &addresses);

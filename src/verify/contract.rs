@@ -23,7 +23,7 @@ pub trait Scheme: Sync {
 /// A sender, as described to people.
 pub struct SenderFacts {
     pub title: String,
-    /// The fields that contain its own id of a delivery.
+    /// The fields that contain its own id of a delivery; alternatives are separated by [`OR`](super::OR).
     pub delivery_id: Vec<String>,
     /// How long that is remembered, in hours, if longer than usual.
     pub remembered: Option<u64>,

@@ -44,7 +44,7 @@ pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Names, public
     );
     let (scheme, secret) = (scheme?, secret?);
     let handshake = handshake.map_or(Some(beside), |h| h.map(Some))?;
-    let id = scheme.id.iter().filter_map(Location::field).collect();
+    let id = scheme.id.iter().map(Location::field).collect();
     let guarding = Guarding { scheme: &scheme, handshake: handshake.as_ref(), who: "this scheme", public_url };
     Some((guarding.read(&secret, None, known)?, id))
 }

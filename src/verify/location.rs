@@ -23,6 +23,8 @@ enum Source {
     Json,
 }
 
+/// What separates several places, or several fields, of which the first one that exists counts.
+pub const OR: &str = " | ";
 /// The possible forms, for messages.
 pub(super) const FORMS: &str = "write header:Name, query:name, form:name or json:/pointer";
 
@@ -39,7 +41,7 @@ impl Location {
             };
             (!name.is_empty()).then(|| (kind, name.to_owned()))
         };
-        text.split(" | ").map(one).collect::<Option<Vec<_>>>().map(Self)
+        text.split(OR).map(one).collect::<Option<Vec<_>>>().map(Self)
     }
 
     pub(super) fn header(name: &str) -> Self {
@@ -125,10 +127,9 @@ impl Location {
         self.0.iter().map(one).collect::<Vec<_>>().join(" or ")
     }
 
-    /// The same place as a field of a rule: `header.X-Id`, `body.data.id`.
-    pub(super) fn field(&self) -> Option<String> {
-        let [(kind, name)] = self.0.as_slice() else { return None };
-        Some(match kind {
+    /// The same places as fields of a rule: `header.X-Id`, `body.data.id | body.id`.
+    pub(super) fn field(&self) -> String {
+        let one = |(kind, name): &(Source, String)| match kind {
             Source::Header => format!("header.{name}"),
             Source::Query => format!("query.{name}"),
             Source::Form => format!("body.{name}"),
@@ -136,7 +137,8 @@ impl Location {
                 Ok(n) => format!("{out}[{n}]"),
                 Err(_) => format!("{out}.{}", part.replace("~1", "/").replace("~0", "~")),
             }),
-        })
+        };
+        self.0.iter().map(one).collect::<Vec<_>>().join(OR)
     }
 }
 

@@ -33,6 +33,8 @@ use crate::yaml::fields::Item;
 use crate::yaml::reader::Reader;
 use crate::yaml::source::Source;
 
+pub use location::OR;
+
 /// Every scheme that is code, in the order of the docs.
 pub const SCHEMES: &[&dyn Scheme] = &[
     &password::Bearer,
@@ -58,7 +60,7 @@ const LONGEST_NAME: usize = 100;
 #[derive(Default)]
 pub struct Read {
     pub guard: Guard,
-    /// Where the sender's own id of a delivery is.
+    /// Where the sender's own id of a delivery is; fields separated by [`OR`] are alternatives.
     pub delivery_id: Vec<String>,
     /// How long that is remembered, in hours, if the sender needs longer than usual.
     pub remembered: Option<u64>,

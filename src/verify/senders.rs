@@ -25,7 +25,7 @@ pub(super) struct Sender {
     pub title: String,
     pub(super) scheme: SignatureScheme,
     pub(super) handshake: Option<Handshake>,
-    /// The fields that contain the sender's own id of a delivery.
+    /// The fields that contain the sender's own id of a delivery; alternatives are separated by [`OR`](super::OR).
     pub delivery_id: Vec<String>,
     /// How long it is remembered, in hours, if longer than usual.
     pub remembered: Option<u64>,

@@ -26,7 +26,7 @@ use crate::engine::task::carry_on::CarryOn;
 use crate::engine::task::crashed::Crashed;
 use crate::engine::task::memory::{Memory, Taken};
 use crate::engine::task::off_thread::off_thread;
-use crate::expr::field::Values;
+use crate::expr::field::{Field, Values};
 use crate::expr::scope::Scope;
 use crate::model::answer::{Answer, LATE};
 use crate::model::budget::{Allowance, Spent, weight};
@@ -434,10 +434,8 @@ pub fn new_run(started: &Started) -> NewRun {
 fn delivery_id(address: &Address, event: &Event, allowance: Allowance) -> Result<Option<String>, Spent> {
     let (vault, saved) = (Vault::default(), Map::new());
     let scope = Scope::new(event, &vault, serde_json::Value::Null, &[], &saved).within(allowance);
-    let part = |field: &crate::expr::field::Field| {
-        let value = field.value(&scope).ok()?.filter(|v| !v.is_null() && v.as_str() != Some(""))?;
-        Some(value.to_string())
-    };
+    let value = |field: &Field| field.value(&scope).ok()?.filter(|v| !v.is_null() && v.as_str() != Some(""));
+    let part = |alternatives: &Vec<Field>| alternatives.iter().find_map(value).map(|value| value.to_string());
     let parts = address.delivery_id.iter().map(part).collect::<Option<Vec<_>>>().filter(|parts| !parts.is_empty());
     scope.budget().spent().map_or_else(|| Ok(parts.map(|parts| parts.join(" "))), Err)
 }
