@@ -13,4 +13,5 @@ pub mod retry;
 pub mod run;
 pub mod sealed_part;
 pub mod sealing;
+pub mod second_error;
 pub mod step_graph;
