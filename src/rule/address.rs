@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::access::{self, Access};
+use super::cors::{self, Cors};
 use crate::action::http::headers::read_headers;
 use crate::action::respond::{Body, read_body};
 use crate::expr::field::{Field, Root};
@@ -40,6 +41,8 @@ pub struct Address {
     pub replay_guard: bool,
     /// Who may call, and how often.
     pub access: Access,
+    /// From which web pages scripts may call; `None`: from none of another site.
+    pub cors: Option<Cors>,
     pub max_body: usize,
     /// Whether its events may only be stored encrypted.
     pub is_private: bool,
@@ -70,6 +73,7 @@ impl Address {
             remembered: REMEMBERED,
             replay_guard: false,
             access: Access::default(),
+            cors: None,
             max_body: MAX_BODY,
             is_private: false,
             accepted: json_answer(200, "success"),
@@ -123,6 +127,7 @@ pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
         }
         None => preset,
     };
+    address.cors = fields.may("cors").and_then(|item| cors::read(&item));
     if let Some(item) = fields.may("replay_guard") {
         address.replay_guard = item.flag()?;
         if address.replay_guard && guarded && !address.guard.signs() {

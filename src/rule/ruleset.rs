@@ -59,6 +59,7 @@ pub struct Ruleset {
     index: Index,
     /// The rules whose `if:` depends on secrets, by their position.
     deciding_by_secrets: Vec<usize>,
+    has_cors: bool,
 }
 
 /// The current rules, and their number in the store.
@@ -79,12 +80,18 @@ impl Ruleset {
         }
         let index = Index::new(&rules, &addresses);
         let deciding_by_secrets = (0..rules.len()).filter(|n| rules[*n].enabled && rules[*n].decides_by_secrets()).collect();
-        Self { rules, addresses, vault, texts, index, deciding_by_secrets }
+        let has_cors = addresses.iter().any(|address| address.cors.is_some());
+        Self { rules, addresses, vault, texts, index, deciding_by_secrets, has_cors }
     }
 
     /// The address for a path, if a rule listens there.
     pub fn address(&self, path: &str) -> Option<&Address> {
         self.address_number(path).map(|n| &self.addresses[n])
+    }
+
+    /// Whether scripts of web pages may call any address.
+    pub fn has_cors(&self) -> bool {
+        self.has_cors
     }
 
     /// Its index among the addresses.

@@ -49,6 +49,7 @@ pub const ADDRESS: &[Word] = &[
     word("replay_guard", Shape::Flag, "whether Doorbell remembers what was signed, so that nobody can send it a second time"),
     word("allow_from", Shape::List, "the addresses and networks that may call, such as 203.0.113.0/24; anyone by default"),
     word("limit", Shape::List, "how often it may be called, such as 100 per minute, or 10 per second per caller"),
+    word("cors", Shape::List, "the origins of web pages whose scripts may call it, such as https://shop.example.com; `any` for all"),
     word("delivery_id", Shape::List, "where to find the sender's id of a delivery, so that a delivery that is sent twice runs once"),
     word("max_body", Shape::Text, "the largest body that is accepted, such as 5 MB"),
     word("private", Shape::Flag, "whether events may only be saved encrypted, which needs `--data-key`"),

@@ -3,6 +3,7 @@
 pub mod body_room;
 pub mod client_ip;
 mod connections;
+mod cors;
 mod first_line;
 mod head;
 pub mod listener;

@@ -9,6 +9,7 @@ mod budgets;
 mod calls;
 mod conditions;
 mod connections;
+mod cors;
 mod crash;
 mod csv_files;
 mod disks;

@@ -36,6 +36,7 @@ use crate::model::request::Request;
 use crate::planted::{Point, crash};
 use crate::route::normal;
 use crate::rule::address::Address;
+use crate::rule::cors::Cors;
 use crate::rule::ruleset::InForce;
 use crate::rule::{Rule, Started};
 use crate::secret::Vault;
@@ -87,6 +88,8 @@ pub enum Refusal {
     TooSlow,
     /// With how long to wait.
     TooOften(Duration),
+    /// The script of a web page asks whether it may call, and it may not; with the page's origin.
+    OtherPage(String),
     /// The chain of events that led to this request is too long.
     Loop,
     /// With the reason, for the operator only.
@@ -102,6 +105,7 @@ impl Refusal {
             Refusal::Denied(_) => (401, "denied".into()),
             Refusal::TooLarge(limit) => (413, format!("The body is larger than {limit} bytes.")),
             Refusal::Malformed(why) => (400, why.clone()),
+            Refusal::OtherPage(_) => (403, "Scripts of this web page may not call this address.".into()),
             Refusal::TooSlow => (408, "The body did not arrive in time.".into()),
             Refusal::Loop => (508, format!("Doorbell's own calls have reached this address {MOST_HOPS} times; a rule is calling itself.")),
             Refusal::TooOften(_) => (429, "Too many requests; try again later.".into()),
@@ -120,6 +124,13 @@ pub struct RoutedAddress {
 impl RoutedAddress {
     fn address(&self) -> &Address {
         &self.rules.ruleset.addresses[self.address]
+    }
+    /// From which web pages scripts may call it.
+    pub fn cors(&self) -> Option<&Cors> {
+        self.address().cors.as_ref()
+    }
+    pub fn methods(&self) -> &[String] {
+        &self.address().methods
     }
     /// How many bytes of body to read.
     pub fn max_body(&self) -> usize {
@@ -153,6 +164,17 @@ impl RoutedAddress {
 }
 
 impl Intake {
+    /// The address at a path, if scripts of web pages may call it. Its answers need headers for that, whatever they say.
+    pub fn cors_address(&self, path: &str) -> Option<RoutedAddress> {
+        if !self.rules.load().ruleset.has_cors() {
+            return None;
+        }
+        let rules = self.rules.load_full();
+        let address = rules.ruleset.address_number(path)?;
+        let routed = RoutedAddress { rules, address };
+        routed.cors().is_some().then_some(routed)
+    }
+
     /// Finds the address that a request calls, before its body is read.
     pub fn routed(&self, method: &str, path: &str, ip: &str) -> Result<RoutedAddress, Refusal> {
         let rules = self.rules.load_full();
