@@ -219,7 +219,7 @@ fn read_delivery_id(item: &Item, known: &Names) -> Option<Field> {
 fn is_readable(field: &Field, item: &Item, guard: &Guard) -> bool {
     let is_redacted = guard.redacts(field);
     if is_redacted {
-        item.problem(format!("{} proves who the sender is, so it is redacted and cannot be the id of a delivery", field.text()))
+        item.problem(format!("{} proves who the sender is, so it is masked and cannot be the id of a delivery", field.text()))
             .label("write a field that is different in each delivery, such as body.id")
             .add();
     }

@@ -28,7 +28,7 @@ pub fn look(rule: &Rule, uses: &FieldUses, item: &Item, addresses: &[&Address]) 
         };
         let text = used.field.text();
         if let Some(address) = addresses.iter().find(|address| address.guard.redacts(&used.field)) {
-            let draft = point(format!("{text} is redacted, because it proves who calls {}: it is always `***` here", address.route.text()));
+            let draft = point(format!("{text} is masked, because it proves who calls {}: it is always `***` here", address.route.text()));
             let draft = match names.as_slice() {
                 [] | [_] if address.guard.has_several_ways() => {
                     draft.label("give each entry of `verify:` a `name:`, and compare `sender` with it")

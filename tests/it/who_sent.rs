@@ -23,7 +23,7 @@ rules:
       - name: an order of Berlin
         send: { sender: berlin, json: { n: 1 } }
         expect: [ { append: berlin.txt, text: 1 by berlin } ]
-      - name: a redacted value is redacted here, too
+      - name: a masked value is masked here, too
         send: { sender: by key, query: { key: abc, x: 1 }, json: { n: 2 } }
         expect: [ { append: others.txt, text: '2 by by key, {"key":"***","x":"1"}' } ]
   Anyone:
@@ -78,7 +78,7 @@ fn a_dry_run_and_a_test_see_the_sender_that_they_name() {
     let setup = setup();
     assert_eq!(
         setup.printed(&["test"]),
-        "✓ Berlin: an order of Berlin\n✓ Berlin: a redacted value is redacted here, too\n\n2 tests passed; 1 rule has no tests\n"
+        "✓ Berlin: an order of Berlin\n✓ Berlin: a masked value is masked here, too\n\n2 tests passed; 1 rule has no tests\n"
     );
     setup.write("order.json", "{\"n\": 3}");
     let tried = |more: &[&str]| setup.printed(&[&["try", "order.json", "--path", "/shop?key=abc"], more].concat());
