@@ -11,7 +11,7 @@ use super::settings::{Data, LoadOptions};
 use super::terminal::stdout;
 use crate::disk;
 use crate::engine::intake::rejections::Rejection;
-use crate::expr::names::{Resolver, stand_in};
+use crate::expr::names::{Resolver, env_stand_in, stand_in};
 use crate::model::event::EventId;
 use crate::model::run::State;
 use crate::operations::history::{self, ExplainedAttempt, ExplainedRule, ExplainedRun, Explanation, Found, Wait};
@@ -47,7 +47,7 @@ impl Explain {
     fn explanation(&self, dossier: &Dossier) -> anyhow::Result<Explanation> {
         let environment = self.load_options.environment()?;
         let secret = |name: &str| Some(environment.secret(name).unwrap_or_else(|| stand_in(name)));
-        let variable = |name: &str| Some(environment.variable(name).unwrap_or_else(|| format!("env.{name}")));
+        let variable = |name: &str| Some(environment.variable(name).unwrap_or_else(|| env_stand_in(name)));
         Ok(history::explain(dossier, Resolver::new(&secret, &variable, &|_| None)))
     }
 }

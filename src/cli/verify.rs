@@ -18,6 +18,7 @@ use crate::engine::intake::key_cache::KeyCache;
 use crate::model::request::Request;
 use crate::problem;
 use crate::route;
+use crate::text::printable::one_line;
 use crate::verify;
 use crate::verify::guard::{Guard, Keys};
 use crate::verify::verifier::{KeyAt, Published};
@@ -108,9 +109,12 @@ impl VerifyRequest {
         }
         let why = match self.keys(guard.keys_at(request))? {
             Err(why) => why,
-            Ok(keys) => match guard.check(request, &keys) {
-                Ok(()) => {
-                    writeln!(out, "accepted")?;
+            Ok(keys) => match guard.sender(request, &keys) {
+                Ok(sender) => {
+                    // Where several may call, the one that rules see is of interest.
+                    let sender = sender.filter(|_| guard.senders().len() > 1);
+                    let seen = sender.map_or_else(String::new, |name| format!("; rules see the sender {}", one_line(&name)));
+                    writeln!(out, "accepted{seen}")?;
                     return Ok(Ended::Good);
                 }
                 Err(why) => why,

@@ -18,6 +18,11 @@ pub fn stand_in(name: &str) -> String {
     format!("secret.{name}")
 }
 
+/// The placeholder for a variable in the same case.
+pub fn env_stand_in(name: &str) -> String {
+    format!("env.{name}")
+}
+
 /// Whether some text is only a placeholder for a secret.
 pub fn is_stand_in(text: &str) -> bool {
     text.starts_with("secret.")

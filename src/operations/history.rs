@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::engine::intake::rejections::{Rejection, Rejections};
 use crate::expr::condition::trace::{HIDDEN, Outcome, TraceLine};
 use crate::expr::names::Resolver;
-use crate::expr::secret_use::not_given;
+use crate::expr::outside_use::secrets_not_given;
 use crate::model::event::EventId;
 use crate::model::run::{Attempt, State};
 use crate::rule::load::load;
@@ -219,7 +219,7 @@ pub fn explain(dossier: &Dossier, lookup: Resolver) -> Explanation {
         status: dossier.answered.by(Timestamp::now()),
         ran: dossier.runs.iter().filter(|(page, _)| page.run.state != State::Repeated).count(),
         total: explained.len().max(dossier.runs.len()),
-        not_given: if explained.iter().flat_map(|(_, trace)| trace).any(is_withheld) { not_given(&then.vault) } else { Vec::new() },
+        not_given: if explained.iter().flat_map(|(_, trace)| trace).any(is_withheld) { secrets_not_given(&then.vault) } else { Vec::new() },
         rules: explained.into_iter().map(|(rule, trace)| explained_rule(rule, trace, dossier)).collect(),
         others,
         is_readable,

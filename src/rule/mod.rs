@@ -28,8 +28,8 @@ use serde_json::{Map, Value};
 
 use crate::expr::condition::All;
 use crate::expr::field::{Field, Found, Root, Values};
+use crate::expr::outside_use::{OutsideUse, is_outside};
 use crate::expr::scope::{Scope, SetName};
-use crate::expr::secret_use::SecretUse;
 use crate::expr::template::Unrendered;
 use crate::model::budget::{MOST_MADE, MOST_STEPS};
 use crate::model::event::Event;
@@ -136,10 +136,10 @@ impl Rule {
         self.fields().any(|field| field.root == Root::Sender)
     }
 
-    /// Whether its `if:` depends on a secret.
-    fn decides_by_secrets(&self) -> bool {
-        let secrets = SecretUse::of(&self.set, &|_| true);
-        self.condition.lines().into_iter().any(|line| secrets.in_line(line).is_some())
+    /// Whether its `if:` depends on a secret or a variable.
+    fn depends_on_outside(&self) -> bool {
+        let outside = OutsideUse::of(&self.set, &is_outside);
+        self.condition.lines().into_iter().any(|line| outside.in_line(line).is_some())
     }
 
     /// Whether its address and method match the event.

@@ -14,9 +14,9 @@ use crate::expr::condition::All;
 use crate::expr::condition::trace::{self, Decided, Outcome, TraceLine};
 use crate::expr::field::part::PathPart;
 use crate::expr::field::{Field, Root, Values};
+use crate::expr::outside_use::{OutsideUse, is_not_given, is_secret};
 use crate::expr::projection::Projection;
 use crate::expr::scope::Scope;
-use crate::expr::secret_use::{SecretUse, not_given};
 use crate::model::budget::Allowance;
 use crate::model::event::Event;
 use crate::model::run::TextHash;
@@ -57,8 +57,8 @@ pub struct Ruleset {
     /// Every file, by the hash of its content.
     pub texts: Vec<(TextHash, Arc<Source>)>,
     index: Index,
-    /// The rules whose `if:` depends on secrets, by their position.
-    deciding_by_secrets: Vec<usize>,
+    /// The rules whose `if:` depends on secrets or variables, by their position.
+    decided_outside: Vec<usize>,
     has_cors: bool,
 }
 
@@ -79,9 +79,9 @@ impl Ruleset {
             address.exposed = exposed(called.meeting(&address.route).into_iter().map(|(_, rule)| *rule));
         }
         let index = Index::new(&rules, &addresses);
-        let deciding_by_secrets = (0..rules.len()).filter(|n| rules[*n].enabled && rules[*n].decides_by_secrets()).collect();
+        let decided_outside = (0..rules.len()).filter(|n| rules[*n].enabled && rules[*n].depends_on_outside()).collect();
         let has_cors = addresses.iter().any(|address| address.cors.is_some());
-        Self { rules, addresses, vault, texts, index, deciding_by_secrets, has_cors }
+        Self { rules, addresses, vault, texts, index, decided_outside, has_cors }
     }
 
     /// The address for a path, if a rule listens there.
@@ -138,18 +138,18 @@ impl Ruleset {
         self.rules.iter().filter(|r| r.is_called_by(event)).map(verdict).collect()
     }
 
-    /// How the conditions that depend on secrets are decided now, so that nobody has to know these secrets later. `None` if
+    /// How the conditions that depend on secrets and variables are decided now, so that nobody has to know these later. `None` if
     /// that takes longer than the budget.
     pub fn decided(&self, event: &Event, allowance: Allowance) -> Option<Vec<Decided>> {
         let nothing = Map::new();
         let decided = |rule: &Arc<Rule>| {
             let scope = rule.scope(event, &self.vault, &nothing).within(allowance);
-            let mut lines = trace::explain_to_keep(&rule.condition, &scope, &self.vault, &SecretUse::of(&rule.set, &|_| true));
+            let mut lines = trace::explain_to_keep(&rule.condition, &scope, &self.vault, &OutsideUse::of(&rule.set, &is_secret));
             add_once_per(&mut lines, rule, &scope);
             let is_spent = allowance == Allowance::Small && scope.budget().spent().is_some();
             (!is_spent).then(|| Decided { rule: rule.name.clone(), lines })
         };
-        self.deciding_by_secrets.iter().map(|n| &self.rules[*n]).filter(|r| r.is_called_by(event)).map(decided).collect()
+        self.decided_outside.iter().map(|n| &self.rules[*n]).filter(|r| r.is_called_by(event)).map(decided).collect()
     }
 
     /// The event as steps see it and as it is stored: without secrets in what conditions compare with them.
@@ -160,22 +160,33 @@ impl Ruleset {
         event
     }
 
+    /// The secrets and variables that have to be known to decide which rules an event starts, and that are only placeholders.
+    pub fn missing_for(&self, event: &Event) -> Vec<String> {
+        let is_wanted = |root: &Root| is_not_given(root, &self.vault);
+        let mut missing = Vec::new();
+        for rule in self.decided_outside.iter().map(|n| &self.rules[*n]).filter(|r| r.is_called_by(event)) {
+            let not_given = OutsideUse::of(&rule.set, &is_wanted);
+            let fields = rule.condition.lines().into_iter().filter_map(|line| not_given.in_line(line));
+            missing.extend(fields.map(|field| field.text().to_owned()));
+        }
+        missing.sort();
+        missing.dedup();
+        missing
+    }
+
     /// Every rule that listened at the address of an event of the past, and how its conditions were decided, as far as it is
     /// known: `decided` was stored with the event.
     pub fn explained(&self, event: &Event, decided: &[Decided]) -> Vec<(&Arc<Rule>, Vec<TraceLine>)> {
         let nothing = Map::new();
-        let not_given = not_given(&self.vault);
-        let is_wanted = |name: &str| not_given.iter().any(|secret| secret == name);
+        let is_wanted = |root: &Root| is_not_given(root, &self.vault);
         let explained = |rule| -> (&Arc<Rule>, Vec<TraceLine>) {
             let rule: &Arc<Rule> = rule;
             if let Some(then) = decided.iter().find(|one| one.rule == rule.name) {
                 return (rule, then.lines.clone());
             }
             let scope = rule.scope(event, &self.vault, &nothing);
-            let mut lines = match not_given.is_empty() {
-                true => trace::explain(&rule.condition, &scope, &self.vault, false),
-                false => trace::explain_without(&rule.condition, &scope, &self.vault, &SecretUse::of(&rule.set, &is_wanted)),
-            };
+            let not_given = OutsideUse::of(&rule.set, &is_wanted);
+            let mut lines = trace::explain_without(&rule.condition, &scope, &self.vault, &not_given);
             add_once_per(&mut lines, rule, &rule.scope(event, &self.vault, &nothing));
             (rule, lines)
         };
@@ -206,7 +217,7 @@ fn exposed<'r>(rules: impl Iterator<Item = &'r Rule>) -> Exposed {
                 _ => {}
             }
         }
-        let secrets = SecretUse::of(&rule.set, &|_| true);
+        let secrets = OutsideUse::of(&rule.set, &is_secret);
         let conditions = rule.steps.iter().map(|step| &step.condition).chain([&rule.condition]);
         for field in conditions.flat_map(All::lines).flat_map(|line| secrets.compared_in(line)) {
             match (&field.root, field.parts().first()) {

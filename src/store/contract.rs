@@ -114,7 +114,7 @@ pub struct Accept {
     pub ruleset: i64,
     /// The HTTP status sent to the sender; where a rule answers, [`by_a_rule`](super::answered::by_a_rule).
     pub status: u32,
-    /// How the conditions that depend on secrets were decided: the secrets may be others later.
+    /// How the conditions that depend on secrets and variables were decided: the secrets may be others later.
     pub decided: Vec<Decided>,
     /// Whether the owner takes the runs immediately, so that `lease` does not hand them out.
     pub taken: bool,
@@ -196,7 +196,7 @@ pub struct Dossier {
     pub event: Event,
     pub answered: Answered,
     pub runs: Vec<(RunPage, Vec<Attempt>)>,
-    /// How the conditions that depend on secrets were decided.
+    /// How the conditions that depend on secrets and variables were decided.
     pub decided: Vec<Decided>,
     /// The rule files that were current: names and contents.
     pub texts: Vec<(String, String)>,

@@ -159,6 +159,11 @@ impl Guard {
         self.vouched(request, keys).map(drop)
     }
 
+    /// The same; also returns who the sender is.
+    pub fn sender(&self, request: &Request, keys: &Keys) -> Result<Option<Arc<str>>, String> {
+        self.vouched(request, keys).map(|by| by.sender)
+    }
+
     /// The same; also returns where the key was published, if it was.
     pub fn check_by(&self, request: &Request, keys: &Keys) -> Result<Option<KeyAt>, String> {
         self.vouched(request, keys).map(|by| by.key_at)

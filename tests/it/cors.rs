@@ -10,6 +10,9 @@ webhooks:
     max_body: 100 bytes
     limit: 3 per hour
   /public: { verify: none, cors: any, method: [GET, POST] }
+  /keyed:
+    verify: { custom: { secret: "http://127.0.0.1:1/keys", key: url, algorithm: ed25519, signature: { from: "header:X-Sig" } } }
+    cors: any
   /closed: { verify: none }
 rules:
   Contact form on a static page:
@@ -18,6 +21,7 @@ rules:
   Answer:
     when: { webhook: /public }
     then: [ { respond: 201, json: { made: true }, headers: { Access-Control-Allow-Origin: https://old.example.com, Vary: Accept } } ]
+  Keyed: { when: { webhook: /keyed }, then: [ log: x ] }
   Closed: { when: { webhook: /closed }, then: [ log: x ] }
 "#;
 const SHOP: (&str, &str) = ("origin", "https://shop.example.com");
@@ -94,6 +98,8 @@ fn every_answer_of_the_address_can_be_read_by_the_page_refusals_too() {
     ] {
         assert_eq!(told(&got), allowed(status), "{got:?}");
     }
+    let got = doorbell.send("POST", "/keyed", &[SHOP, json, ("x-sig", &"00".repeat(64))], b"{}");
+    assert_eq!((told(&got), got.header("retry-after")), ((503, "*", "Origin"), "10"), "the key of the sender cannot be fetched");
     // Other callers get the same answers without that header, and caches keep them apart.
     assert_eq!(told(&send("POST", &[("origin", "https://evil.example"), json], "{}")), (401, "", "Origin"));
     assert_eq!(told(&send("POST", &[json], "{}")), (401, "", "Origin"));

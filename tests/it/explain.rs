@@ -121,12 +121,16 @@ rules:
         - body.n: 3
       body.kind: order
     then: [ { append: body.txt, text: "{{ body.n }}" } ]
+  By variable:
+    when: { webhook: /a }
+    if: { body.kind: "{{ env.KIND }}" }
+    then: [ { append: variable.txt, text: "{{ body.n }}" } ]
   By text:
     when: { webhook: /a }
     if: { body.token: { starts_with: x } }
     then: [ log: x ]
 "#;
-const GIVEN: &str = "HEADER=header-secret-1\nQUERY=query-secret-1\nBODY=body-secret-1\n";
+const GIVEN: &str = "KIND=order\nHEADER=header-secret-1\nQUERY=query-secret-1\nBODY=body-secret-1\n";
 
 /// Sends a request with the right values, and one with wrong ones; returns their ids.
 fn send_both(setup: &Setup) -> [String; 2] {
@@ -152,7 +156,7 @@ fn what_secrets_decided_is_explained_without_them_and_with_others() {
     let [right, wrong] = send_both(&setup);
     for options in [&["--env-file", "given.env"][..], &["--env-file", "other.env"], &[]] {
         let said = setup.printed(&[&["explain", right.as_str()], options].concat());
-        for rule in ["By header", "By query", "By body"] {
+        for rule in ["By header", "By query", "By body", "By variable"] {
             assert!(said.contains(&format!("✓ {rule}  ran, 1 step")), "{options:?}: {said}");
         }
         let shown = if options == ["--env-file", "other.env"] { said.replace("it was body-secret-1", "") } else { said };

@@ -104,6 +104,15 @@ fn a_dry_run_and_a_test_see_the_sender_that_they_name() {
 }
 
 #[test]
+fn verify_shows_which_sender_rules_see() {
+    let setup = setup();
+    setup.write("body", "{}");
+    let said = |header: &str| setup.printed(&["verify", "/shop", "--body", "body", "--header", header]);
+    assert_eq!(said("X-Shop: token-of-hamburg"), "accepted; rules see the sender hamburg\n");
+    assert!(said("X-Shop: token-of-nobody").starts_with("denied: "));
+}
+
+#[test]
 fn a_run_that_is_replayed_after_a_restart_sees_the_same_sender() {
     let target = Target::new(&[&json(400, "{}"), &json(200, "{}")]);
     let rules = "webhooks:\n  /a: { verify: { bearer: \"{{ secret.KEY }}\", name: the shop } }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [ { post: URL, json: { from: \"{{ sender }}\" } } ]\n";

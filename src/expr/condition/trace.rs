@@ -9,7 +9,7 @@ use super::{All, ConditionPart, Line, Operand, Test, Why};
 use crate::expr::comparison::spelled;
 use crate::expr::field::{Field, Found, Root, Values};
 use crate::expr::moment::moment;
-use crate::expr::secret_use::{SecretUse, may_hold_secret};
+use crate::expr::outside_use::{OutsideUse, may_hold_secret, secrets_not_given};
 use crate::secret::Vault;
 use crate::text::printable::short;
 
@@ -30,7 +30,7 @@ pub enum Outcome {
     /// With what was found instead.
     No(String),
     NotLookedAt,
-    /// With a secret that it depends on and that is not known here.
+    /// With a secret or variable that it depends on and that is not known here.
     NotKnown(String),
 }
 
@@ -41,8 +41,8 @@ impl Outcome {
             Outcome::Yes => "yes".to_owned(),
             Outcome::No(why) => format!("NO, {why}"),
             Outcome::NotLookedAt => "not checked".to_owned(),
-            Outcome::NotKnown(secret) => {
-                format!("not known: it compares with secret.{secret}, which this command was not given; pass --env-file")
+            Outcome::NotKnown(outside) => {
+                format!("not known: it compares with {outside}, which this command was not given; pass --env-file")
             }
         }
     }
@@ -57,18 +57,19 @@ pub struct Decided {
 
 /// Explains the result of every line, with secrets redacted. With `every_line`, lines after a NO are evaluated too.
 pub fn explain(condition: &All, names: &dyn Values, vault: &Vault, every_line: bool) -> Vec<TraceLine> {
-    Trace { names, vault, every_line, secrets: None, not_given: None, lines: Vec::new() }.explained(condition)
+    Trace { names, vault, every_line, secrets: None, not_given: None, hides: false, lines: Vec::new() }.explained(condition)
 }
 
 /// The same, to be stored: without values of headers and the query that were compared with secrets, even if they were wrong.
-pub fn explain_to_keep(condition: &All, names: &dyn Values, vault: &Vault, secrets: &SecretUse) -> Vec<TraceLine> {
-    Trace { names, vault, every_line: false, secrets: Some(secrets), not_given: None, lines: Vec::new() }.explained(condition)
+pub fn explain_to_keep(condition: &All, names: &dyn Values, vault: &Vault, secrets: &OutsideUse) -> Vec<TraceLine> {
+    Trace { names, vault, every_line: false, secrets: Some(secrets), not_given: None, hides: false, lines: Vec::new() }.explained(condition)
 }
 
-/// The same without some of the secrets: lines that depend on them are not known, and no value is shown that one of them could
-/// be in.
-pub fn explain_without(condition: &All, names: &dyn Values, vault: &Vault, not_given: &SecretUse) -> Vec<TraceLine> {
-    Trace { names, vault, every_line: false, secrets: None, not_given: Some(not_given), lines: Vec::new() }.explained(condition)
+/// The same without some of the secrets and variables: lines that depend on them are not known, and if a secret is missing, no value
+/// is shown that it could be in.
+pub fn explain_without(condition: &All, names: &dyn Values, vault: &Vault, not_given: &OutsideUse) -> Vec<TraceLine> {
+    let hides = !secrets_not_given(vault).is_empty();
+    Trace { names, vault, every_line: false, secrets: None, not_given: Some(not_given), hides, lines: Vec::new() }.explained(condition)
 }
 
 struct Trace<'a> {
@@ -76,9 +77,11 @@ struct Trace<'a> {
     vault: &'a Vault,
     every_line: bool,
     /// The secrets with which no value may be shown.
-    secrets: Option<&'a SecretUse<'a>>,
-    /// The secrets that are not known.
-    not_given: Option<&'a SecretUse<'a>>,
+    secrets: Option<&'a OutsideUse<'a>>,
+    /// The secrets and variables that are not known.
+    not_given: Option<&'a OutsideUse<'a>>,
+    /// Whether values are hidden that a secret could be in.
+    hides: bool,
     lines: Vec<TraceLine>,
 }
 
@@ -120,7 +123,7 @@ impl<'a> Trace<'a> {
     fn line(&mut self, line: &'a Line, look: bool, depth: usize) -> Holds {
         let outcome = match self.not_given.and_then(|secrets| secrets.in_line(line)) {
             _ if !look => Outcome::NotLookedAt,
-            Some(secret) => Outcome::NotKnown(secret.to_owned()),
+            Some(outside) => Outcome::NotKnown(outside.text().to_owned()),
             None => self.line_outcome(line),
         };
         let holds = match outcome {
@@ -168,15 +171,15 @@ impl<'a> Trace<'a> {
     fn line_outcome(&self, line: &'a Line) -> Outcome {
         let found = match line.field.find(self.names) {
             Ok(found) => found,
-            Err(_) if self.not_given.is_some() => return Outcome::No("its value could not be computed".to_owned()),
+            Err(_) if self.hides => return Outcome::No("its value could not be computed".to_owned()),
             Err(why) => return Outcome::No(self.vault.strike(&why)),
         };
         match line.tests.iter().find(|t| !t.passes(&found, self.names, line.ignore_case)) {
             None => Outcome::Yes,
             Some(test) => {
                 let is_credential = || self.secrets.is_some_and(|secrets| secrets.compared_in(line).into_iter().any(is_from_head));
-                let shown = match self.not_given {
-                    Some(_) if may_hold_secret(&line.field, &found) => HIDDEN.to_owned(),
+                let shown = match self.hides {
+                    true if may_hold_secret(&line.field, &found) => HIDDEN.to_owned(),
                     _ if is_credential() => "another value".to_owned(),
                     _ => shown(&found, self.vault),
                 };

@@ -66,7 +66,7 @@ pub(super) async fn number(sql: &Transaction<'_>, event: EventId) -> Result<Opti
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// Everything in an event except its body, and how conditions that depend on secrets were decided.
+/// Everything in an event except its body, and how conditions that depend on secrets and variables were decided.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Head {
     pub method: String,

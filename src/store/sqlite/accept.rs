@@ -17,7 +17,7 @@ use crate::store::contract::{Accept, AnswerState, Delivery, StartResult};
 pub(super) struct EventRow {
     accept: Arc<Accept>,
     headers: String,
-    /// Values with the names of secrets, and decisions that depend on secrets, if there are any.
+    /// Values with the names of secrets, and decisions that depend on secrets and variables, if there are any.
     parts: Option<String>,
     decided: Option<String>,
     /// The hash that distinguishes its request from others, if it may be needed.

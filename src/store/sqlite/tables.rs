@@ -118,7 +118,7 @@ CREATE TABLE sealing (sample TEXT NOT NULL) STRICT;
 UPDATE delivery SET key = hashed(key);
 ALTER TABLE pending RENAME COLUMN stumbled TO crashes;
 ",
-    // Who sent an event; values of headers and of the query with the names of secrets; how conditions on secrets were decided.
+    // Who sent an event; values of headers and of the query with the names of secrets; how conditions on secrets and variables were decided.
     "
 ALTER TABLE event ADD COLUMN sender TEXT;
 ALTER TABLE event ADD COLUMN parts TEXT;

@@ -1,5 +1,5 @@
-//! Which fields of a rule depend on secrets: those that name one, and names under `set:` that use one. Conditions on them are
-//! decided when the event arrives; later, the secrets may be others, or not known.
+//! Which fields of a rule depend on what is outside of the request: those that name a secret or a variable, and names under `set:`
+//! that use one. Conditions on them are decided when the event arrives; later, the values may be others, or not known.
 
 use std::collections::BTreeMap;
 
@@ -7,46 +7,48 @@ use serde_json::Value;
 
 use super::condition::Line;
 use super::field::{Field, Found, Root};
-use super::names::stand_in;
+use super::names::{env_stand_in, stand_in};
 use super::scope::SetName;
 use crate::secret::{SHORTEST, Vault};
 
 /// A number of fewer characters is shown although some secrets are not known.
 const SHORT_NUMBER: usize = 8;
 
-/// Some secrets, and the names under `set:` that depend on them.
-pub struct SecretUse<'a> {
-    wanted: &'a dyn Fn(&str) -> bool,
-    /// By the name, one of the secrets.
-    set: BTreeMap<&'a str, &'a str>,
+/// Whether a secret or a variable is meant.
+type Wanted<'a> = &'a dyn Fn(&Root) -> bool;
+
+/// Some secrets and variables, and the names under `set:` that depend on them.
+pub struct OutsideUse<'a> {
+    wanted: Wanted<'a>,
+    /// By the name, one of the fields that it depends on.
+    set: BTreeMap<&'a str, &'a Field>,
     all: &'a [SetName],
 }
 
-impl<'a> SecretUse<'a> {
-    pub fn of(set: &'a [SetName], wanted: &'a dyn Fn(&str) -> bool) -> Self {
+impl<'a> OutsideUse<'a> {
+    pub fn of(set: &'a [SetName], wanted: Wanted<'a>) -> Self {
         let mut all = Self { wanted, set: BTreeMap::new(), all: set };
         for one in set {
-            if let Some(secret) = one.value.fields().into_iter().find_map(|field| all.in_field(field)) {
-                all.set.insert(&one.name, secret);
+            if let Some(outside) = one.value.fields().into_iter().find_map(|field| all.in_field(field)) {
+                all.set.insert(&one.name, outside);
             }
         }
         all
     }
 
-    fn in_field(&self, field: &'a Field) -> Option<&'a str> {
+    fn in_field(&self, field: &'a Field) -> Option<&'a Field> {
         match &field.root {
-            Root::Secret(name) => (self.wanted)(name).then_some(name),
             Root::Named(name) => self.set.get(name.as_str()).copied(),
-            _ => None,
+            root => (self.wanted)(root).then_some(field),
         }
     }
 
-    /// A secret that this line depends on.
-    pub fn in_line(&self, line: &'a Line) -> Option<&'a str> {
+    /// A secret or variable that this line depends on.
+    pub fn in_line(&self, line: &'a Line) -> Option<&'a Field> {
         line.fields().into_iter().find_map(|field| self.in_field(field))
     }
 
-    /// The fields of the request that this line compares with a secret; none if it does not.
+    /// The fields of the request that this line compares with one of them; none if it does not.
     pub fn compared_in(&self, line: &'a Line) -> Vec<&'a Field> {
         if self.in_line(line).is_none() {
             return Vec::new();
@@ -64,9 +66,28 @@ impl<'a> SecretUse<'a> {
     }
 }
 
-/// The secrets that are only placeholders, because whoever loaded the rules did not have them.
-pub fn not_given(vault: &Vault) -> Vec<String> {
-    vault.names().into_iter().filter(|name| vault.secret(name).is_some_and(|secret| secret.reveal() == stand_in(name))).collect()
+/// Whether a field names a secret.
+pub fn is_secret(root: &Root) -> bool {
+    matches!(root, Root::Secret(_))
+}
+
+/// Whether a field names a secret or a variable.
+pub fn is_outside(root: &Root) -> bool {
+    matches!(root, Root::Secret(_) | Root::Env(_))
+}
+
+/// Whether there is only a placeholder for a secret or variable, because whoever loaded the rules did not have it.
+pub fn is_not_given(root: &Root, vault: &Vault) -> bool {
+    match root {
+        Root::Secret(name) => vault.secret(name).is_some_and(|secret| secret.reveal() == stand_in(name)),
+        Root::Env(name) => vault.env(name).is_some_and(|value| value == env_stand_in(name)),
+        _ => false,
+    }
+}
+
+/// The secrets that are only placeholders.
+pub fn secrets_not_given(vault: &Vault) -> Vec<String> {
+    vault.names().into_iter().filter(|name| is_not_given(&Root::Secret(name.clone()), vault)).collect()
 }
 
 /// Whether a secret that nobody knows here could be in the value of a field.
