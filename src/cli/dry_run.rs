@@ -58,6 +58,14 @@ impl DryRun {
         match preview(&ruleset, &event, self.rule.as_deref(), &replies) {
             Ok(preview) => {
                 write_preview(&mut out, &preview)?;
+                let missing = ruleset.missing_for(&event);
+                if !missing.is_empty() {
+                    let missing = missing.join(" and ");
+                    writeln!(
+                        out,
+                        "Conditions compare with {missing}, which this command was not given; pass --env-file to see what they decide."
+                    )?;
+                }
                 Ok(if preview.fails() { Ended::Problems } else { Ended::Good })
             }
             Err(why) => {

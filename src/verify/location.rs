@@ -85,7 +85,8 @@ impl Location {
                 }
                 Source::Query => {
                     let is_it = |pair: &&str| form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(n, _)| n == *name);
-                    let struck = |pair: &str| if is_it(&pair) { format!("{name}={STRUCK}") } else { pair.to_owned() };
+                    let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
+                    let struck = |pair: &str| if is_it(&pair) { format!("{}={STRUCK}", name(pair)) } else { pair.to_owned() };
                     request.query = request.query.split('&').map(struck).collect::<Vec<_>>().join("&");
                 }
                 Source::Form | Source::Json => {}

@@ -107,7 +107,7 @@ fn a_dry_run_and_a_test_see_the_sender_that_they_name() {
 fn verify_shows_which_sender_rules_see() {
     let setup = setup();
     setup.write("body", "{}");
-    let said = |header: &str| setup.printed(&["verify", "/shop", "--body", "body", "--header", header]);
+    let said = |header: &str| setup.printed(&["verify", "/shop", "--rules", "rules", "--body", "body", "--header", header]);
     assert_eq!(said("X-Shop: token-of-hamburg"), "accepted; rules see the sender hamburg\n");
     assert!(said("X-Shop: token-of-nobody").starts_with("denied: "));
 }
