@@ -224,11 +224,12 @@ impl Stage<'_> {
             let event = Guard::open().admit_unproven(request, None, id).map_err(anyhow::Error::msg)?;
             return Ok(Event { sender: sender.map(Into::into), ..event });
         };
+        let event = address.guard.admit_unproven(request, sender, id).map_err(anyhow::Error::msg)?;
         let senders = address.guard.senders();
-        if sender.is_none() && senders.len() > 1 && self.rule.reads_sender() {
+        if event.sender.is_none() && senders.len() > 1 && self.rule.reads_sender() {
             anyhow::bail!("write who sends it, such as send: {{ sender: {} }}; its senders: {}", senders[0], senders.join(", "));
         }
-        address.guard.admit_unproven(request, sender, id).map_err(anyhow::Error::msg)
+        Ok(event)
     }
 
     /// A file that a test sends; its path is relative to the rule file.

@@ -205,7 +205,8 @@ impl Guard {
     }
 
     /// Makes an event from a request that needs no verification, because a person at this machine has created it: the event
-    /// that it would be if this sender had sent it, or without a name, the only sender. The error is a message for people.
+    /// that it would be if this sender had sent it; without a name, the only sender, or the one that the request proves. The error
+    /// is a message for people.
     pub fn admit_unproven(&self, request: Request, sender: Option<&str>, id: EventId) -> Result<Event, String> {
         let mut senders = self.senders();
         let sender = match sender {
@@ -218,7 +219,7 @@ impl Guard {
                 Some(senders.iter().find(|s| ***s == *name).cloned().ok_or_else(unknown)?)
             }
             None if senders.len() == 1 => senders.pop(),
-            None => None,
+            None => self.sender(&request, &Keys::new()).ok().flatten(),
         };
         self.event(request, sender, id, usize::MAX >> 1, None).map_err(|e| match e {
             NotAdmitted::Denied(why) => why,

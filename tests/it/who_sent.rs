@@ -87,6 +87,7 @@ fn a_dry_run_and_a_test_see_the_sender_that_they_name() {
     let said = tried(&[]);
     assert!(said.starts_with("It is not known who sends this; choose one with --sender: berlin, hamburg, by key, bearer\n\n"), "{said}");
     assert!(said.contains("sender is berlin  NO, it is not known who sent it\n"), "{said}");
+    assert!(tried(&["--header", "X-Shop: token-of-berlin"]).contains("       3 by berlin\n"), "the request proves who sends it");
     let said = tried(&["--sender", "Berlin"]);
     assert_eq!(said, "doorbell: no sender of this address is called `Berlin`; its senders: berlin, hamburg, by key, bearer\n");
     // A test that does not say who sends is not guessed; the only sender of an address is known.
