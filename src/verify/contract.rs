@@ -37,5 +37,8 @@ pub struct SenderFacts {
     pub note: String,
 }
 
+/// How to fix a name of a sender that is written inside of its scheme.
+pub const NAME_OUTSIDE: &str = "write `name:` next to the scheme, not inside of it: { token: { … }, name: … }";
+
 /// What to do on the website of a sender about which nothing else is known.
 pub const PASTE: &str = "paste your address, such as https://hooks.example.com/NAME, as the webhook's URL, and copy its signing secret";

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::check::{Encoding, Format, SignatureScheme, Signing, Time, Unit};
+use super::contract::NAME_OUTSIDE;
 use super::formula::Formula;
 use super::guard::Guard;
 use super::handshake::{Handshake, Means};
@@ -39,6 +40,7 @@ pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Names, public
             ("header", "write `signature: { from: header:Name }`"),
             ("hash", "did you mean `algorithm`?"),
             ("tolerance", "write it under `timestamp:`"),
+            ("name", NAME_OUTSIDE),
         ],
         &[],
     );
