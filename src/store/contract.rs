@@ -18,6 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::expr::condition::trace::Decided;
 use crate::model::answer::{Answered, SealedAnswer};
 use crate::model::event::{Event, EventId, Unread};
 use crate::model::intent::Intent;
@@ -114,6 +115,8 @@ pub struct Accept {
     pub ruleset: i64,
     /// The HTTP status sent to the sender; where a rule answers, [`by_a_rule`](super::answered::by_a_rule).
     pub status: u32,
+    /// How the conditions that depend on secrets and variables were decided: the secrets may be others later.
+    pub decided: Vec<Decided>,
     /// Whether the owner takes the runs immediately, so that `lease` does not hand them out.
     pub taken: bool,
 }
@@ -181,6 +184,8 @@ pub struct EventPage {
     pub received: Timestamp,
     pub method: String,
     pub address: String,
+    /// Who sent it; `None` if the address was open.
+    pub sender: Option<Arc<str>>,
     pub answered: Answered,
     /// How many runs are in each state.
     pub runs: Vec<(State, usize)>,
@@ -192,6 +197,8 @@ pub struct Dossier {
     pub event: Event,
     pub answered: Answered,
     pub runs: Vec<(RunPage, Vec<Attempt>)>,
+    /// How the conditions that depend on secrets and variables were decided.
+    pub decided: Vec<Decided>,
     /// The rule files that were current: names and contents.
     pub texts: Vec<(String, String)>,
 }

@@ -5,6 +5,7 @@ pub mod client_ip;
 mod connections;
 pub mod console;
 pub mod door;
+mod cors;
 mod first_line;
 mod head;
 pub mod listener;

@@ -99,11 +99,11 @@ async fn search(sql: &Transaction<'_>, filter: &EventFilter, from: Option<Cursor
     let mut last = first;
     let mut pages = Vec::with_capacity(rows.len());
     for row in &rows {
-        let Head { method, address, .. } = read_json(row, 3)?;
+        let Head { method, address, sender, .. } = read_json(row, 3)?;
         let (seq, id, received, stored) = (row.try_get(0)?, read_id(row, 1)?, moment(row.try_get(2)?), row.try_get::<_, i32>(4)? as u32);
         let runs = if is_by_a_rule(stored) { runs(sql, seq, id, received).await? } else { Vec::new() };
         let answered = answered(stored, received, kept(sql, seq).await?, &runs);
-        pages.push(EventPage { id, received, method, address, answered, runs: states(sql, seq).await? });
+        pages.push(EventPage { id, received, method, address, sender: sender.map(Into::into), answered, runs: states(sql, seq).await? });
         if rows.len() == most {
             last = seq;
         }
@@ -189,7 +189,8 @@ async fn dossier(sql: &Transaction<'_>, id: EventId) -> Result<Dossier> {
         bodies.insert(row.try_get(0)?, row.try_get(1)?);
     }
     let texts = list.into_iter().filter_map(|(name, hash)| Some((name, bodies.get(&hash)?.clone()))).collect();
-    Ok(Dossier { event, answered, runs, texts })
+    let Head { decided, .. } = read_json(&row, 2)?;
+    Ok(Dossier { event, answered, runs, decided, texts })
 }
 
 /// The runs of an event, in order, with every attempt.

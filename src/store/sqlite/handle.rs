@@ -231,7 +231,16 @@ mod tests {
         let id = EventId(uuid::Uuid::now_v7());
         let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: None, once: None };
         let event = Arc::new(Event { id, ..Event::nobody() });
-        let accept = Accept { event, runs: vec![run], deliveries: Vec::new(), is_vouched: false, ruleset: 1, status: 200, taken: true };
+        let accept = Accept {
+            event,
+            runs: vec![run],
+            deliveries: Vec::new(),
+            is_vouched: false,
+            ruleset: 1,
+            status: 200,
+            decided: Vec::new(),
+            taken: true,
+        };
         Job::accept(Arc::new(accept))
     }
 
@@ -274,6 +283,7 @@ mod tests {
             is_vouched: false,
             ruleset: 1,
             status: 200,
+            decided: Vec::new(),
             taken,
         };
         let Ok(Accepted::New(_, runs)) = before.accept(accept(true)).await else { panic!() };

@@ -10,7 +10,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::connection::{connect, file};
 use super::failures::error;
 use super::prune;
-use super::rows::{ENDED, EVENT, MOST_RUNS, PENDING, RUN_COLUMNS, Sql, event_id, from_json, moment, range, read_event, read_run, saved_of};
+use super::rows::{
+    ENDED, EVENT, EVENT_COLUMNS, MOST_RUNS, PENDING, RUN_COLUMNS, Sql, event_id, from_json, moment, range, read_event, read_run, saved_of,
+};
 use super::sealing;
 use super::search::{self, FoundRows};
 use super::tables;
@@ -211,18 +213,24 @@ impl Reader {
     fn dossier(&self, id: EventId) -> Result<Dossier> {
         let number = self.number(id)?;
         let read = || -> Sql<Dossier> {
-            let text = format!("SELECT {EVENT}, e.status, s.texts FROM event e LEFT JOIN ruleset s ON s.id = e.ruleset WHERE e.seq = ?1");
-            let (event, status, texts) =
-                self.0.query_row(&text, [number], |r| Ok((read_event(r, 0)?, r.get(8)?, r.get::<_, Option<String>>(9)?)))?;
+            let text = format!(
+                "SELECT {EVENT}, e.status, s.texts, opened(e.decided, 'decided') FROM event e LEFT JOIN ruleset s ON s.id = e.ruleset WHERE e.seq = ?1"
+            );
+            let read = |r: &Row| {
+                let text = |column| r.get::<_, Option<String>>(EVENT_COLUMNS + column);
+                Ok((read_event(r, 0)?, r.get(EVENT_COLUMNS)?, text(1)?, text(2)?))
+            };
+            let (event, status, texts, decided) = self.0.query_row(&text, [number], read)?;
             let runs = self.runs(number, id, event.received)?;
             let answered = answered(status, event.received, self.kept(number)?, &runs);
-            let list: Vec<(String, String)> = texts.map(|t| from_json(&t, 9)).transpose()?.unwrap_or_default();
+            let list: Vec<(String, String)> = texts.map(|t| from_json(&t, EVENT_COLUMNS + 1)).transpose()?.unwrap_or_default();
             let mut texts = Vec::new();
             for (name, hash) in list {
                 let body = self.0.query_row("SELECT body FROM text WHERE hash = ?1", [hash], |r| r.get(0))?;
                 texts.push((name, body));
             }
-            Ok(Dossier { event, answered, runs, texts })
+            let decided = decided.map(|t| from_json(&t, EVENT_COLUMNS + 2)).transpose()?.unwrap_or_default();
+            Ok(Dossier { event, answered, runs, decided, texts })
         };
         read().map_err(error)
     }

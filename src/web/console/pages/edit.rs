@@ -293,7 +293,7 @@ async fn event(ask: &Ask, draft: &Draft, ruleset: &Ruleset) -> Result<Option<Eve
             draft.address.clone().or_else(|| routes.first().map(|route| route.text().to_owned())).unwrap_or_else(|| "/".to_owned());
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         let webhook = Webhook { method: "POST".to_owned(), target, headers, body: typed.clone().into_bytes() };
-        return webhook.into_event(Timestamp::now()).map(Some).map_err(Fault::Bad);
+        return webhook.into_event(ruleset, None, Timestamp::now()).map(Some).map_err(Fault::Bad);
     }
     let id = match &draft.event {
         Some(id) => ask.console.queries.find(id).await?,

@@ -35,6 +35,7 @@ pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
     let live = html! {
         p.summary {
             (draw::time(told.received)) " · " span.method { (draw::brief(&told.method)) } " " code { (draw::brief(&told.address)) }
+            @if let Some(sender) = &told.sender { " · from " strong { (draw::brief(sender)) } }
             " · answered " (draw::status(told.status)) " · " (told.ran) " of " (number(told.total, "rule")) " ran"
         }
         @for rule in &told.rules { (explained(ask, &told, rule)) }
