@@ -118,6 +118,12 @@ impl Editor {
         (self.load_with_stand_ins)(RuleFiles { sources, problems: Vec::new() }).map_err(|e| format!("{e:#}"))
     }
 
+    /// The rules in these files, with stand-ins for secrets; `None` if they cannot be read any more.
+    pub fn of_then(&self, texts: &[(String, String)]) -> Option<Ruleset> {
+        let sources = texts.iter().map(|(name, text)| Source { name: name.clone(), text: text.clone() }).collect();
+        (self.load_with_stand_ins)(RuleFiles { sources, problems: Vec::new() }).ok()?.ruleset
+    }
+
     /// Saves a file, if it is still the version that was opened; `None` for a file that must not exist yet.
     pub fn save(&self, name: &str, text: &str, opened: Option<&str>) -> Result<RuleFile, NotSaved> {
         let path = self.place(name).map_err(NotSaved::Name)?;

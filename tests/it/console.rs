@@ -46,7 +46,7 @@ fn an_event_page_says_why_each_rule_did_or_did_not_run() {
     let id = serving.deliver("/orders", r#"{"id": 7, "total": 150, "items": [{"sku": "A1"}], "first name": "Ada"}"#);
     until("the run has ended", || visitor.get(&format!("/events/{id}")).body.contains("done"));
     let page = visitor.get(&format!("/events/{id}")).body;
-    for words in ["1 of 2 rules ran", "body.total over 1000", "NO, it was 150", "wrote to orders.log", "did not run"] {
+    for words in ["1 of 2 rules ran", "body.total over 1000", "NO, it was 150", "wrote to orders.log", "did not run", "Reconstructed from the event", "append  orders.log\n7"] {
         assert!(page.contains(words), "{words}: {page}");
     }
     for field in ["body.id", "body.items[0].sku", "body['first name']"] {

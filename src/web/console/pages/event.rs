@@ -8,6 +8,7 @@ use crate::engine::intake::rejections::Rejection;
 use crate::model::event::Event;
 use crate::model::run::State;
 use crate::operations::command::{Command, Done};
+use crate::operations::dry_run::{Preview, preview};
 use crate::operations::history::{self, ExplainedAttempt, ExplainedRule, ExplainedRun, Explanation, Found, Wait};
 use crate::store::contract::{Dossier, WaitingRuns};
 use crate::text::count::number;
@@ -16,6 +17,7 @@ use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped};
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
+use crate::web::console::preview;
 
 /// The most values of a body that are shown as a tree, the longest of them in characters, and the most of the body as text.
 const MOST_VALUES: usize = 500;
@@ -32,13 +34,14 @@ pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
         Err(e) => return Err(missing(id, &e.to_string())),
     };
     let told = (ask.console.explain)(&dossier).map_err(|e| Fault::Failed(format!("{e:#}")))?;
+    let sent = sent(ask, &dossier).await;
     let live = html! {
         p.summary {
             (draw::time(told.received)) " · " span.method { (draw::brief(&told.method)) } " " code { (draw::brief(&told.address)) }
             @if let Some(sender) = &told.sender { " · from " strong { (draw::brief(sender)) } }
             " · answered " (draw::status(told.status)) " · " (told.ran) " of " (number(told.total, "rule")) " ran"
         }
-        @for rule in &told.rules { (explained(ask, &told, rule)) }
+        @for rule in &told.rules { (explained(ask, &told, rule, sent.as_ref())) }
         @for run in &told.others { section.rule { h2 { (draw::rule(ask, &run.rule)) } (drawn(ask, &told, run)) } }
         @if !told.is_readable {
             p.note { "The rule files from that time cannot be read any more, so Doorbell cannot show why other rules did not run." }
@@ -82,7 +85,19 @@ fn deeds(ask: &Ask, told: &Explanation) -> Markup {
     }
 }
 
-pub fn explained(ask: &Ask, told: &Explanation, rule: &ExplainedRule) -> Markup {
+/// What the steps of the rules of then send, worked out again; nothing where bodies are hidden.
+async fn sent(ask: &Ask, dossier: &Dossier) -> Option<Preview> {
+    if ask.console.settings.hides_bodies || dossier.runs.is_empty() {
+        return None;
+    }
+    let (console, texts, event) = (ask.console.clone(), dossier.texts.clone(), dossier.event.clone());
+    let work = move || preview(&console.editor.of_then(&texts)?, &event, None, &[]).ok();
+    tokio::task::spawn_blocking(work).await.ok().flatten()
+}
+
+/// What a rule did with the event; `sent` is what its steps send, where that is to be shown.
+pub fn explained(ask: &Ask, told: &Explanation, rule: &ExplainedRule, sent: Option<&Preview>) -> Markup {
+    let sent = sent.and_then(|sent| sent.rules.iter().find(|sent| sent.rule == rule.rule)).filter(|sent| !sent.steps.is_empty());
     html! {
         section.rule {
             h2 { a href=(ask.at(&format!("/rules/{}?event={}", escaped(&rule.rule), told.event))) { (draw::brief(&rule.rule)) } }
@@ -95,6 +110,13 @@ pub fn explained(ask: &Ask, told: &Explanation, rule: &ExplainedRule) -> Markup 
                 (draw::trace(&rule.trace))
             } @else if !rule.trace.is_empty() {
                 details { summary { "Why it ran" } (draw::trace(&rule.trace)) }
+            }
+            @if let Some(sent) = sent.filter(|_| !rule.runs.is_empty()) {
+                details {
+                    summary { "What its steps send" }
+                    p.hint { "Reconstructed from the event and the rules of then. In place of a secret stands its name, and answers of other apps are not known." }
+                    (preview::steps(sent))
+                }
             }
         }
     }

@@ -36,7 +36,7 @@ pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
         }
         p.hint { "Running it again really does everything that is shown under “Today”, even if it was done before." }
         div.columns {
-            section { h2 { "Then" } @for rule in &then.rules { (event::explained(ask, &then, rule)) } }
+            section { h2 { "Then" } @for rule in &then.rules { (event::explained(ask, &then, rule, None)) } }
             section { h2 { "Today" } (today) }
         }
     };
