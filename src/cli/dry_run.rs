@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::ended::Ended;
 use super::settings::{Rules, Secrets, headers};
 use super::terminal::stdout;
-use crate::expr::condition::trace::TraceLine;
+use crate::expr::condition::trace::aligned;
 use crate::operations::dry_run::{Branch, NoPreview, Preview, RulePreview, StepEffect, StepPreview, Webhook, possible_senders, preview};
 use crate::problem;
 
@@ -132,7 +132,7 @@ fn write_rule(out: &mut impl Write, rule: &RulePreview) -> io::Result<()> {
         Some(Branch::Undecided) => ("✗", "would fail immediately"),
     };
     writeln!(out, "{mark} {}  {word}", rule.rule)?;
-    write!(out, "{}", drawn(&rule.trace, 4))?;
+    write!(out, "{}", aligned(&rule.trace, 4))?;
     for step in &rule.steps {
         write_step(out, step)?;
     }
@@ -143,7 +143,7 @@ fn write_step(out: &mut impl Write, step: &StepPreview) -> io::Result<()> {
     let element = step.element.map_or_else(String::new, |element| format!(", element {element}"));
     let number = format!("{}{element}", step.number);
     match &step.what {
-        StepEffect::Skipped { trace } => write!(out, "  {number}. {}  would be skipped\n{}", step.title(), drawn(trace, 8)),
+        StepEffect::Skipped { trace } => write!(out, "  {number}. {}  would be skipped\n{}", step.title(), aligned(trace, 8)),
         StepEffect::Empty { why } => writeln!(out, "  {number}. {}  nothing to do: {why}", step.title()),
         StepEffect::Failed { why } => writeln!(out, "  {number}. {}  would fail\n       {why}", step.title()),
         StepEffect::Done { shown, failed } => {
@@ -154,15 +154,4 @@ fn write_step(out: &mut impl Write, step: &StepPreview) -> io::Result<()> {
             lines.chain(failure.into_iter().flatten()).try_for_each(|line| writeln!(out, "       {line}"))
         }
     }
-}
-
-/// Trace lines with their outcomes aligned in one column.
-pub fn drawn(trace: &[TraceLine], indent: usize) -> String {
-    let width = trace.iter().map(|t| t.text.chars().count() + 2 * t.depth).max().unwrap_or(0).min(60);
-    let line = |t: &TraceLine| {
-        let text = format!("{}{}", "  ".repeat(t.depth), t.text);
-        let gap = " ".repeat(width.saturating_sub(text.chars().count()) + 2);
-        format!("{}{text}{gap}{}\n", " ".repeat(indent), t.outcome.text())
-    };
-    trace.iter().map(line).collect()
 }

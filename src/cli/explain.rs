@@ -4,13 +4,13 @@ use std::io::{self, Write};
 
 use clap::Args;
 
-use super::dry_run::drawn;
 use super::ended::Ended;
 use super::events::{by, sent};
 use super::settings::{Data, LoadOptions};
 use super::terminal::stdout;
 use crate::disk;
 use crate::engine::intake::rejections::Rejection;
+use crate::expr::condition::trace::aligned;
 use crate::expr::names::{Resolver, env_stand_in, stand_in};
 use crate::model::event::EventId;
 use crate::model::run::State;
@@ -85,10 +85,10 @@ fn write_rule(out: &mut impl Write, event: EventId, rule: &ExplainedRule, is_ser
     }
     if rule.runs.is_empty() {
         writeln!(out, "  ✗ {}  did not run", one_line(&rule.rule))?;
-        write!(out, "{}", drawn(&rule.trace, 8))?;
+        write!(out, "{}", aligned(&rule.trace, 8))?;
     } else if rule.is_else {
         writeln!(out, "        its `else:` ran, because its `if:` was not true:")?;
-        write!(out, "{}", drawn(&rule.trace, 10))?;
+        write!(out, "{}", aligned(&rule.trace, 10))?;
     }
     Ok(())
 }

@@ -3,38 +3,16 @@
 //! Nothing is sent or written, no sender is verified, and `secret.NAME` is used as the value of every secret.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use clap::Args;
-use jiff::Timestamp;
-use serde_json::{Map, Value};
 
-use super::dry_run::drawn;
 use super::ended::Ended;
 use super::settings::{LoadOptions, Secrets};
 use super::terminal::stdout;
-use crate::action::contract::{EffectView, MockResponse};
-use crate::action::kind_of;
-use crate::expr::condition::trace;
-use crate::expr::number;
-use crate::model::event::{Event, EventId};
-use crate::model::request::Request;
-use crate::operations::preview::{Replies, What, dry_steps_of, json_reply};
+use crate::operations::rule_tests::{self, TestResult};
 use crate::problem;
-use crate::route;
-use crate::rule::ruleset::Ruleset;
-use crate::rule::test::{Body, Expected, Reply, Test};
-use crate::rule::{Rule, UNDECIDED};
-use crate::secret::Vault;
 use crate::text::count::number;
-use crate::text::printable::short;
-use crate::verify::guard::Guard;
-
-/// The value of `now` in tests: 2030-01-01T00:00:00Z.
-const NOW: i64 = 1_893_456_000;
-/// The width of the left of two columns, in characters.
-const WIDTH: usize = 56;
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell test rules/orders.yaml")]
@@ -57,290 +35,32 @@ impl RunTests {
             write!(out, "{}", problem::draw_all(&loaded.problems))?;
             return Ok(Ended::Problems);
         };
-        let wanted = |rule: &&Arc<Rule>| self.rule.as_deref().is_none_or(|name| name == &*rule.name);
-        let rules: Vec<&Arc<Rule>> = ruleset.rules.iter().filter(wanted).collect();
-        if let (Some(name), true) = (&self.rule, rules.is_empty()) {
+        if let Some(name) = &self.rule
+            && ruleset.rules.iter().all(|rule| *name != *rule.name)
+        {
             anyhow::bail!("there is no rule called `{name}`");
         }
-        let (mut passed, mut failed, mut without) = (0, 0, 0);
-        for rule in rules {
-            without += usize::from(rule.tests.is_empty());
-            for test in &rule.tests {
-                match (Stage { ruleset: &ruleset, rule, folder: &self.path }).differences(test) {
-                    Ok(None) => {
-                        passed += 1;
-                        writeln!(out, "✓ {}: {}", rule.name, test.name)?;
-                    }
-                    other => {
-                        failed += 1;
-                        let (line, column) = rule.source.locate(&test.path).unwrap_or((1, 1));
-                        writeln!(out, "✗ {}: {}", rule.name, test.name)?;
-                        writeln!(out, "    {}:{line}:{column}", rule.source.name)?;
-                        let shown = match other {
-                            Ok(differences) => differences.unwrap_or_default(),
-                            Err(why) => format!("    {why:#}\n"),
-                        };
-                        writeln!(out, "{}", shown.trim_end_matches('\n'))?;
-                    }
+        let results = rule_tests::run(&ruleset, &self.path, self.rule.as_deref());
+        for result in &results.tests {
+            let TestResult { rule, test, file, line, column, differences } = result;
+            match differences {
+                None => writeln!(out, "✓ {rule}: {test}")?,
+                Some(differences) => {
+                    writeln!(out, "✗ {rule}: {test}\n    {file}:{line}:{column}\n{}", differences.trim_end_matches('\n'))?;
                 }
             }
         }
-        if passed + failed > 0 {
+        let failed = results.failed();
+        if !results.tests.is_empty() {
             writeln!(out)?;
         }
         let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
-        let rest = match without {
+        let rest = match results.without {
             0 => String::new(),
             1 => "; 1 rule has no tests".to_owned(),
             n => format!("; {n} rules have no tests"),
         };
-        writeln!(out, "{} passed{failures}{rest}", number(passed, "test"))?;
+        writeln!(out, "{} passed{failures}{rest}", number(results.tests.len() - failed, "test"))?;
         Ok(if failed > 0 { Ended::Problems } else { Ended::Good })
-    }
-}
-
-/// The mock responses of a test, in order; the last one is repeated.
-struct Given<'t>(&'t [Reply], usize);
-
-impl Replies for Given<'_> {
-    fn next(&mut self, _: bool) -> Option<MockResponse> {
-        let reply = self.0.get(self.1.min(self.0.len().saturating_sub(1)));
-        self.1 += 1;
-        Some(match reply {
-            Some(reply) => {
-                let headers = reply.headers.iter().map(|(n, v)| (n.to_ascii_lowercase(), v.clone())).collect();
-                json_reply(reply.status, headers, &reply.body)
-            }
-            None => json_reply(200, Vec::new(), &Value::Object(Map::new())),
-        })
-    }
-}
-
-struct Stage<'a> {
-    ruleset: &'a Ruleset,
-    rule: &'a Arc<Rule>,
-    folder: &'a Path,
-}
-
-impl Stage<'_> {
-    /// The differences from what is expected, as lines; `None` if there are none.
-    fn differences(&self, test: &Test) -> anyhow::Result<Option<String>> {
-        let event = self.event(test)?;
-        let saved = Map::new();
-        let scope = self.rule.scope(&event, &self.ruleset.vault, &saved);
-        let Some(started) = self.rule.start(&scope) else {
-            if test.expect.is_empty() {
-                return Ok(None);
-            }
-            // A test has no secrets, only their names.
-            let trace = trace::explain(&self.rule.condition, &scope, &Vault::default(), true);
-            return Ok(Some(format!("    the rule did not run:\n{}", drawn(&trace, 8))));
-        };
-        if started.step == UNDECIDED {
-            return Ok(Some(format!("    the rule would fail: {}\n", self.rule.why_undecided())));
-        }
-        let event = self.ruleset.sealed(event);
-        let (dry_steps, _) = dry_steps_of(self.rule, started.step, &event, &self.ruleset.vault, &mut Given(&test.replies, 0));
-        let is_quiet = |verb: &str| kind_of(verb).is_some_and(|kind| kind.is_quiet()) && test.expect.iter().all(|e| e.verb != verb);
-        let mut got: Vec<EffectView> = Vec::new();
-        let mut failed: Vec<String> = Vec::new();
-        for dry_step in dry_steps {
-            match dry_step.what {
-                What::Effect { view, .. } if is_quiet(&view.verb) => {}
-                What::Effect { view, .. } => got.push(view),
-                What::Failed(why) => {
-                    failed.push(format!("    step {} ({}) would fail: {why}\n", dry_step.step.number, dry_step.step.title()))
-                }
-                What::Skipped(_) | What::Empty(_) => {}
-            }
-        }
-        let same = got.len() == test.expect.len() && got.iter().zip(&test.expect).all(|(g, e)| compared(e, g).iter().all(|(l, r)| l == r));
-        if same {
-            return Ok(None);
-        }
-        let mut out = failed.concat();
-        out.push_str(&format!("      {:WIDTH$} got\n", "expected"));
-        for n in 0..got.len().max(test.expect.len()) {
-            for (left, right) in pair(test.expect.get(n), got.get(n)) {
-                let mark = if left == right { ' ' } else { '≠' };
-                let line = format!("    {mark} {:WIDTH$} {}", short(&left, WIDTH), short(&right, 120));
-                out.push_str(line.trim_end());
-                out.push('\n');
-            }
-        }
-        Ok(Some(out))
-    }
-
-    /// The event that a test sends.
-    fn event(&self, test: &Test) -> anyhow::Result<Event> {
-        let when = &self.rule.when[0];
-        let path = match (&test.send.path, when.route.literal()) {
-            (Some(path), _) => path.clone(),
-            (None, Some(path)) => path,
-            (None, None) => {
-                anyhow::bail!("write which address to call: send: {{ path: {} }}, with a value for each {{ }}", when.route.text())
-            }
-        };
-        let (path, query) = path.split_once('?').unwrap_or((&path, ""));
-        if !self.rule.when.iter().any(|w| w.route.fit(route::normal(&route::decode(path))).is_some()) {
-            anyhow::bail!("the path {path} does not match the rule's address {}", when.route.text());
-        }
-        let mut pairs = form_urlencoded::Serializer::new(query.to_owned());
-        pairs.extend_pairs(&test.send.query);
-        let (kind, body) = match &test.send.body {
-            Body::Nothing => ("", Vec::new()),
-            Body::Json(value) => ("application/json", value.to_string().into_bytes()),
-            Body::Form(fields) => (
-                "application/x-www-form-urlencoded",
-                form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish().into_bytes(),
-            ),
-            Body::Text(text) => ("text/plain; charset=utf-8", text.clone().into_bytes()),
-            Body::File(name) => (content_type(name), self.file(name)?),
-        };
-        let mut headers: Vec<(String, String)> = test.send.headers.iter().map(|(n, v)| (n.to_ascii_lowercase(), v.clone())).collect();
-        if !kind.is_empty() && !headers.iter().any(|(n, _)| n == "content-type") {
-            headers.push(("content-type".into(), kind.into()));
-        }
-        let method = match (&test.send.method, &when.methods) {
-            (Some(method), _) => method.clone(),
-            (None, Some(methods)) => methods[0].clone(),
-            (None, None) => "POST".into(),
-        };
-        let received = Timestamp::from_second(NOW)?;
-        let ip = "127.0.0.1".to_owned();
-        let request = Request {
-            method,
-            path: route::decode(path),
-            target: path.to_owned(),
-            query: pairs.finish(),
-            headers,
-            ip,
-            body: body.into(),
-            received,
-        };
-        let (id, sender) = (EventId::new(received, [0; 10]), test.send.sender.as_ref().map(|(name, _)| name.as_str()));
-        let Some(address) = self.ruleset.address(&request.path) else {
-            // Only rules that are switched off use it, so nobody listens there.
-            let event = Guard::open().admit_unproven(request, None, id).map_err(anyhow::Error::msg)?;
-            return Ok(Event { sender: sender.map(Into::into), ..event });
-        };
-        let event = address.guard.admit_unproven(request, sender, id).map_err(anyhow::Error::msg)?;
-        let senders = address.guard.senders();
-        if event.sender.is_none() && senders.len() > 1 && self.rule.reads_sender() {
-            anyhow::bail!("write who sends it, such as send: {{ sender: {} }}; its senders: {}", senders[0], senders.join(", "));
-        }
-        Ok(event)
-    }
-
-    /// A file that a test sends; its path is relative to the rule file.
-    fn file(&self, name: &str) -> anyhow::Result<Vec<u8>> {
-        let base = if self.folder.is_dir() { self.folder } else { self.folder.parent().unwrap_or(Path::new("")) };
-        let below = Path::new(&self.rule.source.name).parent().unwrap_or(Path::new(""));
-        let candidates = [below.join(name), base.join(below).join(name), base.join(name)];
-        let found = candidates.iter().find(|p| p.is_file());
-        let path = found.ok_or_else(|| anyhow::anyhow!("the file {name} does not exist next to the rule file"))?;
-        Ok(std::fs::read(path)?)
-    }
-}
-
-fn content_type(name: &str) -> &'static str {
-    match Path::new(name).extension().and_then(|e| e.to_str()) {
-        Some("xml") => "application/xml",
-        Some("form") => "application/x-www-form-urlencoded",
-        Some("txt") => "text/plain; charset=utf-8",
-        _ => "application/json",
-    }
-}
-
-/// Lines in two columns.
-fn pair(expected: Option<&Expected>, got: Option<&EffectView>) -> Vec<(String, String)> {
-    match (expected, got) {
-        (Some(expected), Some(got)) => compared(expected, got),
-        (Some(expected), None) => {
-            let head = [format!("{}: {}", expected.verb, expected.what)].into_iter();
-            head.chain(expected.fields.iter().flat_map(|(n, v)| lines(n, v))).map(|l| (l, String::new())).collect()
-        }
-        (None, Some(got)) => {
-            let body = got.fields.iter().filter(|(n, _)| *n != "headers").flat_map(|(n, v)| lines(n, v));
-            [format!("{}: {}", got.verb, got.what)].into_iter().chain(body).map(|l| (String::new(), l)).collect()
-        }
-        (None, None) => Vec::new(),
-    }
-}
-
-/// What was expected next to what would be done, line by line, with equal lines aligned.
-fn compared(expected: &Expected, got: &EffectView) -> Vec<(String, String)> {
-    let mut out = vec![(format!("{}: {}", expected.verb, expected.what), format!("{}: {}", got.verb, got.what))];
-    for (name, wanted) in &expected.fields {
-        let key = if name == "json_has" { "json" } else { name };
-        let found = got.fields.get(key);
-        let same = match (name.as_str(), found) {
-            (_, None) => false,
-            ("json_has", Some(found)) => has(found, wanted),
-            ("headers", Some(found)) => has(found, &lowered(wanted)),
-            ("form", Some(found)) => spelled(found) == spelled(wanted),
-            (_, Some(found)) => is(found, wanted),
-        };
-        let left = lines(name, wanted);
-        if same {
-            out.extend(left.into_iter().map(|l| (l.clone(), l)));
-            continue;
-        }
-        let right = found.map_or_else(|| vec![format!("(no {key})")], |f| lines(key, f));
-        for n in 0..left.len().max(right.len()) {
-            out.push((left.get(n).cloned().unwrap_or_default(), right.get(n).cloned().unwrap_or_default()));
-        }
-    }
-    out
-}
-
-/// A field as lines: short ones on one line, others with a line for each name.
-fn lines(name: &str, value: &Value) -> Vec<String> {
-    let short = match value {
-        Value::String(text) if !text.contains('\n') => format!("{name}: {text}"),
-        other => format!("{name}: {other}"),
-    };
-    if short.chars().count() <= WIDTH {
-        return vec![short];
-    }
-    let pretty = match value {
-        Value::String(text) => text.clone(),
-        other => serde_json::to_string_pretty(other).unwrap_or_default(),
-    };
-    [format!("{name}:")].into_iter().chain(pretty.lines().map(|l| format!("  {l}"))).collect()
-}
-
-/// Whether two values are equal; numbers are compared by value.
-fn is(found: &Value, wanted: &Value) -> bool {
-    match (found, wanted) {
-        (Value::Number(a), Value::Number(b)) => number::canonical(&a.to_string()) == number::canonical(&b.to_string()),
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is(a, b)),
-        (Value::Object(a), Value::Object(b)) => a.len() == b.len() && b.iter().all(|(k, b)| a.get(k).is_some_and(|a| is(a, b))),
-        (a, b) => a == b,
-    }
-}
-
-/// Whether everything that is expected is present.
-fn has(found: &Value, wanted: &Value) -> bool {
-    match (found, wanted) {
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| has(a, b)),
-        (Value::Object(a), Value::Object(b)) => b.iter().all(|(k, b)| a.get(k).is_some_and(|a| has(a, b))),
-        (a, b) => is(a, b),
-    }
-}
-
-/// Header names in lower case, values as text.
-fn lowered(headers: &Value) -> Value {
-    let Value::Object(map) = headers else { return headers.clone() };
-    map.iter().map(|(n, v)| (n.to_ascii_lowercase(), spelled(v))).collect::<Map<_, _>>().into()
-}
-
-/// Values as a form encodes them.
-fn spelled(value: &Value) -> Value {
-    match value {
-        Value::Object(map) => map.iter().map(|(n, v)| (n.clone(), spelled(v))).collect::<Map<_, _>>().into(),
-        Value::Array(list) => list.iter().map(spelled).collect(),
-        Value::String(_) | Value::Null => value.clone(),
-        other => Value::String(other.to_string()),
     }
 }

@@ -46,7 +46,15 @@ fn an_event_page_says_why_each_rule_did_or_did_not_run() {
     let id = serving.deliver("/orders", r#"{"id": 7, "total": 150, "items": [{"sku": "A1"}], "first name": "Ada"}"#);
     until("the run has ended", || visitor.get(&format!("/events/{id}")).body.contains("done"));
     let page = visitor.get(&format!("/events/{id}")).body;
-    for words in ["1 of 2 rules ran", "body.total over 1000", "NO, it was 150", "wrote to orders.log", "did not run", "Reconstructed from the event", "append  orders.log\n7"] {
+    for words in [
+        "1 of 2 rules ran",
+        "body.total over 1000",
+        "NO, it was 150",
+        "wrote to orders.log",
+        "did not run",
+        "Reconstructed from the event",
+        "append  orders.log\n7",
+    ] {
         assert!(page.contains(words), "{words}: {page}");
     }
     for field in ["body.id", "body.items[0].sku", "body['first name']"] {
@@ -161,6 +169,51 @@ fn a_rule_is_edited_tried_saved_and_used() {
     let late = visitor.submit("/edit/rules.yaml", &[("text", "rules: {}"), ("opened", &opened), ("do", "save"), ("anyway", "yes")]);
     assert!(late.body.contains("was changed while you edited it"), "{}", late.body);
     assert_eq!(std::fs::read_to_string(setup.path("rules/rules.yaml")).unwrap(), right);
+}
+
+#[test]
+fn an_event_is_kept_as_a_test_of_a_rule_and_the_tests_of_a_rule_can_be_run() {
+    let rules = "webhooks:\n  /orders: { verify: none }\nrules:\n  Plain:\n    when: { webhook: /orders }\n    if: { header.x-shop: berlin }\n    then:\n      - post: https://crm.example.com/orders\n        json: { number: \"{{ body.id }}\", shop: \"{{ header.x-shop }}\" }\n      - respond: 201\n        json: { ok: true }\n\n  # the next one\n  Tested:\n    when: { webhook: /orders }\n    tests:\n      - name: nothing in it\n        send: { json: { id: 1 } }\n        expect: [{ append: a.log, text: \"1\" }]\n    then:\n      - append: a.log\n        text: \"{{ body.id }}\"\n";
+    let setup = Setup::with(rules);
+    let serving = setup.serve_with_console(&["--rules", "rules"]);
+    let visitor = setup.visitor();
+    let headers = [("content-type", "application/json"), ("x-shop", "berlin"), ("x-other", "other")];
+    let id = serving.send("POST", "/orders", &headers, br#"{"id": 7, "note": "it's \"new\": yes"}"#).header("doorbell-event").to_owned();
+    let text_of = |page: &str| {
+        let text = page
+            .split("<textarea id=\"text\"")
+            .nth(1)
+            .and_then(|rest| rest.split_once('>'))
+            .and_then(|(_, rest)| rest.split_once("</textarea>"))
+            .unwrap()
+            .0;
+        text.trim_start_matches('\n')
+            .replace("&quot;", "\"")
+            .replace("&#39;", "'")
+            .replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&amp;", "&")
+    };
+    let mut text = String::new();
+    for rule in ["Plain", "Tested"] {
+        let page = visitor.get(&format!("/edit/rules.yaml?keep={id}&rule={rule}")).body;
+        text = text_of(&page);
+        let opened = page.split("name=\"opened\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
+        let saved = visitor.post("/edit/rules.yaml", &[("text", &text), ("opened", &opened), ("do", "save")]).body;
+        assert!(saved.contains("Saved, and in use."), "{saved}");
+    }
+    assert!(
+        text.contains(
+            "        expect:\n          - post: \"https://crm.example.com/orders\"\n            json: {\"number\":7,\"shop\":\"berlin\"}\n"
+        ),
+        "{text}"
+    );
+    assert!(text.contains("\"x-shop\": \"berlin\"") && !text.contains("x-other") && text.contains("  # the next one\n  Tested:"), "{text}");
+    assert!(setup.printed(&["test"]).contains("3 tests passed"), "{text}");
+    assert!(visitor.get("/rules/Tested/test").body.contains("2 tests passed."));
+    setup.write("rules/rules.yaml", &text.replace("text: \"{{ body.id }}\"", "text: \"{{ body.id }}!\""));
+    serving.reload();
+    until("a test fails", || visitor.get("/rules/Tested/test").body.contains("2 of 2 tests failed."));
 }
 
 #[test]

@@ -55,6 +55,17 @@ pub struct Decided {
     pub lines: Vec<TraceLine>,
 }
 
+/// Trace lines with their outcomes aligned in one column.
+pub fn aligned(trace: &[TraceLine], indent: usize) -> String {
+    let width = trace.iter().map(|t| t.text.chars().count() + 2 * t.depth).max().unwrap_or(0).min(60);
+    let line = |t: &TraceLine| {
+        let text = format!("{}{}", "  ".repeat(t.depth), t.text);
+        let gap = " ".repeat(width.saturating_sub(text.chars().count()) + 2);
+        format!("{}{text}{gap}{}\n", " ".repeat(indent), t.outcome.text())
+    };
+    trace.iter().map(line).collect()
+}
+
 /// Explains the result of every line, with secrets redacted. With `every_line`, lines after a NO are evaluated too.
 pub fn explain(condition: &All, names: &dyn Values, vault: &Vault, every_line: bool) -> Vec<TraceLine> {
     Trace { names, vault, every_line, secrets: None, not_given: None, hides: false, lines: Vec::new() }.explained(condition)

@@ -12,6 +12,7 @@ use crate::operations::drafts::{self, Sample};
 use crate::operations::dry_run::{Webhook, preview};
 use crate::operations::editing::{NotSaved, RuleFile};
 use crate::operations::history;
+use crate::operations::kept_test::with_test;
 use crate::problem::{Severity, any_error};
 use crate::route::Route;
 use crate::rule::load::Loaded;
@@ -64,12 +65,30 @@ pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
         Some(file) => (file.text, Some(file.version)),
         None => (new_text(ask, name).await?, None),
     };
+    if let Some(id) = ask.query("keep") {
+        text = kept(ask, name, &id, &text).await?;
+    }
     if let Some(hash) = ask.query("version") {
         let earlier = ask.console.queries.text(hash.as_str().into()).await?;
         text = earlier.ok_or_else(|| Fault::Gone("This version of the file is not kept any more.".to_owned()))?;
     }
     let draft = Draft { name: name.to_owned(), text, opened, event: ask.query("event"), typed: None, address: None };
     page(ask, &draft, None).await
+}
+
+/// The text with an event as a new test of the rule that the address of the page names.
+async fn kept(ask: &Ask, name: &str, id: &str, text: &str) -> Result<String, Fault> {
+    let rule = ask.query("rule").ok_or_else(|| Fault::Bad("This link is not complete.".to_owned()))?;
+    let event = ask.console.queries.dossier(ask.console.queries.find(id).await?).await?.event;
+    let (console, file, text) = (ask.console.clone(), name.to_owned(), text.to_owned());
+    let work = move || {
+        let load = |text: &str| console.editor.with(&file, text, true).map(|loaded| loaded.ruleset);
+        let ruleset = load(&text)?.ok_or("this file has errors; fix them first")?;
+        let found = ruleset.rules.iter().find(|found| *found.name == *rule).ok_or("this rule is not in the file any more")?;
+        with_test(found, &event, &load)
+    };
+    let kept = tokio::task::spawn_blocking(work).await.map_err(|e| Fault::Failed(e.to_string()))?;
+    kept.map_err(|why| Fault::Failed(format!("The event cannot be kept as a test: {why}.")))
 }
 
 /// The text that a new file begins with.

@@ -14,7 +14,7 @@ use crate::store::contract::{Dossier, WaitingRuns};
 use crate::text::count::number;
 use crate::text::printable::{one_line, short};
 use crate::web::console::answer::{Answer, Page};
-use crate::web::console::ask::{Ask, escaped};
+use crate::web::console::ask::{Ask, escaped, escaped_path};
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
 use crate::web::console::preview;
@@ -111,6 +111,7 @@ pub fn explained(ask: &Ask, told: &Explanation, rule: &ExplainedRule, sent: Opti
             } @else if !rule.trace.is_empty() {
                 details { summary { "Why it ran" } (draw::trace(&rule.trace)) }
             }
+            @if let Some(keep) = keep(ask, told, rule) { p { a href=(keep) { "Keep this event as a test of the rule" } } }
             @if let Some(sent) = sent.filter(|_| !rule.runs.is_empty()) {
                 details {
                     summary { "What its steps send" }
@@ -120,6 +121,14 @@ pub fn explained(ask: &Ask, told: &Explanation, rule: &ExplainedRule, sent: Opti
             }
         }
     }
+}
+
+/// The page where this event becomes a test of the rule, if its file can be edited here.
+fn keep(ask: &Ask, told: &Explanation, rule: &ExplainedRule) -> Option<String> {
+    let rules = ask.console.health.rules.load();
+    let found = rules.ruleset.rules.iter().find(|found| found.name == rule.rule).filter(|_| ask.may_edit())?;
+    let file = ask.console.editor.below(&found.source.name)?;
+    Some(ask.at(&format!("/edit/{}?keep={}&rule={}", escaped_path(&file), told.event, escaped(&rule.rule))))
 }
 
 fn drawn(ask: &Ask, told: &Explanation, run: &ExplainedRun) -> Markup {

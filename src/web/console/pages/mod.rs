@@ -10,6 +10,7 @@ mod new;
 mod now;
 mod ring;
 mod rule;
+mod rule_tests;
 mod rules;
 mod senders;
 mod servers;
@@ -35,6 +36,7 @@ pub async fn answer(ask: &Ask) -> Result<Answer, Fault> {
         (true, ["events", id, "replay"]) => event::replay(ask, id).await,
         (true, ["events", id, "cancel"]) => event::cancel(ask, id).await,
         (false, ["rules"]) => rules::show(ask).await,
+        (false, ["rules", name, "test"]) => rule_tests::show(ask, name).await,
         (false, ["rules", name]) => rule::show(ask, name).await,
         (false, ["edit", file @ ..]) => edit::show(ask, &file.join("/")).await,
         (true, ["edit", file @ ..]) => edit::act(ask, &file.join("/")).await,
