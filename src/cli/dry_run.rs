@@ -1,14 +1,13 @@
 //! `doorbell try`: shows what the rules would do with a webhook. Nothing is sent or written.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 
 use super::ended::Ended;
-use super::settings::{Rules, Secrets, headers};
+use super::settings::{Rules, Secrets, headers, read_file};
 use super::terminal::stdout;
 use crate::expr::condition::trace::TraceLine;
 use crate::operations::dry_run::{Branch, NoPreview, Preview, RulePreview, StepEffect, StepPreview, Webhook, preview};
@@ -61,13 +60,7 @@ impl DryRun {
     }
 
     fn webhook(&self) -> anyhow::Result<Webhook> {
-        let body = if self.file.as_os_str() == "-" {
-            let mut body = Vec::new();
-            io::Read::read_to_end(&mut io::stdin(), &mut body)?;
-            body
-        } else {
-            std::fs::read(&self.file).with_context(|| format!("{} cannot be read", self.file.display()))?
-        };
+        let body = if self.file.as_os_str() == "-" { read_file(Path::new("/dev/stdin"))? } else { read_file(&self.file)? };
         let mut headers = headers(&self.headers)?;
         if !headers.iter().any(|(n, _)| n == "content-type") {
             let kind = match self.file.extension().and_then(|e| e.to_str()) {
@@ -81,8 +74,7 @@ impl DryRun {
     }
 
     fn replies(&self) -> anyhow::Result<Vec<Vec<u8>>> {
-        let read = |file: &PathBuf| std::fs::read(file).with_context(|| format!("the reply {} cannot be read", file.display()));
-        self.replies.iter().map(read).collect()
+        self.replies.iter().map(|file| read_file(file)).collect()
     }
 }
 

@@ -32,7 +32,7 @@ use crate::engine::intake::key_cache::KeyCache;
 use crate::engine::intake::rate_limit::RateLimiter;
 use crate::engine::intake::rejections::Rejections;
 use crate::engine::rules::environment::HandedOverSecrets;
-use crate::engine::rules::reload::{LastEditProblems, Watch, in_force};
+use crate::engine::rules::reload::{LastEditProblems, PATIENCE, Watch, in_force};
 use crate::engine::run::ledger::StoreLedger;
 use crate::engine::run::old_rules::{OldRules, RulesOfRuns, Unready};
 use crate::engine::run::recovery::recover;
@@ -55,6 +55,9 @@ use crate::web::listener::Listener;
 use crate::web::tls::Tls;
 use crate::web::webhook::Hook;
 use crate::yaml::source::Source;
+
+/// How long work that cannot be stopped may take at the very end.
+const LAST_WAIT: Duration = Duration::from_secs(5);
 
 #[derive(Args, Clone)]
 #[command(after_help = "Example: doorbell serve --rules rules --data data --output output --listen 127.0.0.1:8080")]
@@ -117,7 +120,10 @@ impl Serve {
             return Ok(Ended::Problems);
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("Doorbell cannot start its threads")?;
-        runtime.block_on(self.serve(ruleset))?;
+        let served = runtime.block_on(self.serve(ruleset));
+        // A disk that does not answer must not keep Doorbell from ending.
+        runtime.shutdown_timeout(LAST_WAIT);
+        served?;
         Ok(Ended::Good)
     }
 
@@ -201,6 +207,7 @@ impl Serve {
                 last_edit: last_edit.clone(),
                 secrets: secrets_now(self.rules.load_options.clone()),
                 again: handed.changed(),
+                patience: PATIENCE,
                 audit: audit.clone(),
             }
         };

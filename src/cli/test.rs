@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::dry_run::drawn;
 use super::ended::Ended;
-use super::settings::{LoadOptions, Secrets};
+use super::settings::{LoadOptions, Secrets, read_file};
 use super::terminal::stdout;
 use crate::action::contract::{EffectView, MockResponse};
 use crate::action::kind_of;
@@ -227,7 +227,7 @@ impl Stage<'_> {
         let candidates = [below.join(name), base.join(below).join(name), base.join(name)];
         let found = candidates.iter().find(|p| p.is_file());
         let path = found.ok_or_else(|| anyhow::anyhow!("the file {name} does not exist next to the rule file"))?;
-        Ok(std::fs::read(path)?)
+        read_file(path)
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod address;
 pub mod aliases;
+mod bounds;
 pub mod compile;
 pub mod index;
 pub mod items;

@@ -21,6 +21,7 @@ mod files;
 mod handshakes;
 mod hang_ups;
 mod harness;
+mod hostile_files;
 mod hostile_requests;
 mod hostile_text;
 mod imports;
