@@ -27,6 +27,8 @@ pub trait Kind: Sync {
     fn does(&self) -> &'static str;
     /// What stands directly after its verbs, for messages: `the file name`.
     fn value(&self) -> &'static str;
+    /// What a sentence says before that: `add a row to`.
+    fn phrase(&self, verb: &str) -> &'static str;
     /// The keys that can stand next to its verbs, for editors and docs; `read` accepts the same ones.
     fn keys(&self) -> &'static [Word];
     /// The keys that a test can expect of its effects; [`Effect::view`] gives the same ones.

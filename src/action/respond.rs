@@ -30,6 +30,9 @@ impl Kind for Respond {
     fn value(&self) -> &'static str {
         "the status"
     }
+    fn phrase(&self, _: &str) -> &'static str {
+        "answer with status"
+    }
     fn keys(&self) -> &'static [Word] {
         &[
             Word { name: "json", shape: Shape::Any, does: "the body, as JSON" },

@@ -13,9 +13,11 @@ use crate::problem;
 #[derive(Args)]
 #[command(after_help = "Example: doorbell check rules/orders.yaml")]
 pub struct Check {
-    /// A rule file, or a folder of rule files
-    #[arg(env = "DOORBELL_RULES", default_value = "rules")]
-    path: PathBuf,
+    /// Rule files, or folders of rule files
+    paths: Vec<PathBuf>,
+    /// The folder with the rule files, if no other is given
+    #[arg(long, env = "DOORBELL_RULES", default_value = "rules", value_name = "FOLDER")]
+    rules: PathBuf,
     /// The format of the problems
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -35,7 +37,8 @@ enum Format {
 impl Check {
     pub fn run(self) -> anyhow::Result<Ended> {
         let secrets = if self.no_secrets { Secrets::Stood } else { Secrets::Real };
-        let loaded = self.load_options.load(&self.path, secrets)?;
+        let paths = if self.paths.is_empty() { vec![self.rules] } else { self.paths };
+        let loaded = self.load_options.load_all(&paths, secrets)?;
         let mut out = stdout();
         match self.format {
             Format::Json => {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -80,8 +81,12 @@ impl DryRun {
 
 fn write_no_preview(out: &mut impl Write, why: &NoPreview) -> io::Result<()> {
     match why {
-        NoPreview::UnknownAddress { address, known } => {
-            writeln!(out, "No rule uses {address}: the sender would get 404.")?;
+        NoPreview::UnknownAddress { address, known, switched_off } => {
+            match switched_off.is_empty() {
+                true => writeln!(out, "No rule uses {address}: the sender would get 404.")?,
+                false => writeln!(out, "Only rules that are switched off use {address}: the sender would get 404.")?,
+            }
+            write_switched_off(out, switched_off)?;
             writeln!(out, "Addresses: {}", known.join(", "))
         }
         NoPreview::WrongMethod { address, method, methods } => {
@@ -95,15 +100,22 @@ fn write_preview(out: &mut impl Write, preview: &Preview) -> io::Result<()> {
     for rule in &preview.rules {
         write_rule(out, rule)?;
     }
+    write_switched_off(out, &preview.switched_off)?;
     if let Some(status) = preview.ignored_status {
         writeln!(out, "No rule would run: the sender would get {status}, and the event would be saved.")?;
     }
     writeln!(out, "Nothing was sent or written.")
 }
 
+fn write_switched_off(out: &mut impl Write, rules: &[Arc<str>]) -> io::Result<()> {
+    rules.iter().try_for_each(|rule| writeln!(out, "– {rule}  is switched off (`enabled: false`)\n"))
+}
+
 fn write_rule(out: &mut impl Write, rule: &RulePreview) -> io::Result<()> {
     let (mark, word) = match rule.branch {
         None => ("✗", "would not run"),
+        Some(Branch::Then) if rule.fails => ("✗", "would run, and fail"),
+        Some(Branch::Else) if rule.fails => ("✗", "would run its `else:`, and fail"),
         Some(Branch::Then) => ("✓", "would run"),
         Some(Branch::Else) => ("✓", "would run its `else:`"),
         Some(Branch::Undecided) => ("✗", "would fail immediately"),
@@ -112,6 +124,9 @@ fn write_rule(out: &mut impl Write, rule: &RulePreview) -> io::Result<()> {
     write!(out, "{}", drawn(&rule.trace, 4))?;
     for step in &rule.steps {
         write_step(out, step)?;
+    }
+    if !rule.on_error.is_empty() && !rule.fails && rule.branch.is_some() {
+        writeln!(out, "  if a step fails after all tries: {}", rule.on_error)?;
     }
     writeln!(out)
 }
@@ -128,7 +143,11 @@ fn write_step(out: &mut impl Write, step: &StepPreview) -> io::Result<()> {
             let name = step.name.as_ref().map_or_else(String::new, |name| format!("{name}: "));
             writeln!(out, "  {number}. {name}{}", lines.next().unwrap_or(""))?;
             let failure = failed.as_deref().map(|why| ["would fail:", why]);
-            lines.chain(failure.into_iter().flatten()).try_for_each(|line| writeln!(out, "       {line}"))
+            lines.chain(failure.into_iter().flatten()).try_for_each(|line| writeln!(out, "       {line}"))?;
+            match step.on_error.is_empty() || failed.is_some() {
+                true => Ok(()),
+                false => writeln!(out, "       if it fails after all tries: {}", step.on_error),
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use clap::Args;
 use ipnet::IpNet;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -28,6 +29,7 @@ use crate::disk;
 use crate::engine::care::health::Health;
 use crate::engine::care::retention::Retention;
 use crate::engine::intake::Intake;
+use crate::engine::intake::event_lines::EventLines;
 use crate::engine::intake::key_cache::KeyCache;
 use crate::engine::intake::rate_limit::RateLimiter;
 use crate::engine::intake::rejections::Rejections;
@@ -48,6 +50,7 @@ use crate::rule::load::one_rule;
 use crate::secret::{Secret, Vault};
 use crate::store;
 use crate::store::audit::{Audit, me};
+use crate::text::printable::one_line;
 use crate::web;
 use crate::web::body_room::BodyRoom;
 use crate::web::client_ip::Proxies;
@@ -105,6 +108,9 @@ pub struct Serve {
     /// How long runs in progress may take when Doorbell stops, in seconds
     #[arg(long, env = "DOORBELL_GRACE", default_value = "25", value_name = "SECONDS")]
     grace: u64,
+    /// Do not print a line for each event
+    #[arg(long, env = "DOORBELL_QUIET", value_parser = clap::builder::FalseyValueParser::new(), num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
+    quiet: bool,
 }
 
 impl Serve {
@@ -244,6 +250,7 @@ impl Serve {
             }
         });
         audit.write(Timestamp::now(), me(), format!("started Doorbell {}", env!("CARGO_PKG_VERSION")));
+        let event_lines = if self.quiet { EventLines::default() } else { write_events() };
         let intake = Arc::new(Intake {
             rules,
             store,
@@ -253,6 +260,7 @@ impl Serve {
             rate_limiter: RateLimiter::default(),
             handed,
             reading: Memory::new(MOST_READ),
+            event_lines,
         });
         let bodies = Arc::new(BodyRoom::default());
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -284,6 +292,22 @@ struct Keep(Option<Duration>);
 
 fn keep(text: &str) -> Result<Keep, String> {
     if text == "forever" { Ok(Keep(None)) } else { length(text).map(|time| Keep(Some(time))) }
+}
+
+/// Prints a line for each event, in a thread that only writes. Without a thread, nothing is printed.
+fn write_events() -> EventLines {
+    let (lines, told) = EventLines::new();
+    let write = || {
+        told.each(|received, line| {
+            let time = received.map_or_else(String::new, |at| at.to_zoned(TimeZone::system()).strftime("%H:%M:%S ").to_string());
+            // Whoever started Doorbell may have stopped reading its output.
+            let _ = writeln!(stdout(), "{time}{}", one_line(line));
+        });
+    };
+    match std::thread::Builder::new().name("event lines".into()).spawn(write) {
+        Ok(_) => lines,
+        Err(_) => EventLines::default(),
+    }
 }
 
 /// Waits for SIGTERM or SIGINT.

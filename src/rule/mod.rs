@@ -15,6 +15,7 @@ pub mod load;
 pub mod ruleset;
 pub mod run_policy;
 pub mod schema;
+pub mod sentence;
 pub mod step;
 pub mod steps;
 pub mod test;
@@ -138,6 +139,11 @@ impl Rule {
         let path = route::normal(&event.address);
         let method = |w: &When| w.methods.as_ref().is_none_or(|all| all.contains(&event.method));
         self.enabled && self.when.iter().any(|w| method(w) && w.route.fit(path).is_some())
+    }
+
+    /// Whether it listens at this path, enabled or not.
+    pub fn listens_at(&self, path: &str) -> bool {
+        self.when.iter().any(|w| w.route.fit(route::normal(path)).is_some())
     }
 
     /// Whether a step answers the caller.

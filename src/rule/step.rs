@@ -33,6 +33,8 @@ pub const DO: &str = "do";
 pub struct Step {
     pub name: Option<String>,
     pub verb: &'static str,
+    /// What follows its verb, as it is written in the file.
+    pub value: String,
     /// The number shown to people: `2`, `2.1` inside a `do:`, `else 1`.
     pub number: String,
     /// `None` for a `do:`, whose steps follow.
@@ -146,6 +148,10 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
     let timeout = read_timeout(&mut fields);
     let save_as = fields.may("save_as").map(|i| read_save_as(&i, known));
     let found = find_verb(&mut fields, item);
+    let value = match found.map(|verb| fields.key(verb.word()).node) {
+        Some(Node::Text(text) | Node::Number(text)) => text.clone(),
+        _ => String::new(),
+    };
     let mut inside = Some(Vec::new());
     let work = match found {
         None => None,
@@ -186,6 +192,7 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
     let step = Step {
         name,
         verb,
+        value,
         number: String::new(),
         action,
         condition,

@@ -45,6 +45,7 @@ mod runs;
 mod schema;
 mod secrets;
 mod senders;
+mod sentences;
 mod spreadsheets;
 mod stored_events;
 mod templates;

@@ -30,6 +30,9 @@ impl Kind for Append {
     fn value(&self) -> &'static str {
         "the file name"
     }
+    fn phrase(&self, _: &str) -> &'static str {
+        "add a line to"
+    }
     fn keys(&self) -> &'static [Word] {
         &[
             Word { name: "text", shape: Shape::Text, does: "the line" },

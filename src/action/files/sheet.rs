@@ -43,6 +43,13 @@ impl Kind for SheetRow {
     fn value(&self) -> &'static str {
         "the file name"
     }
+    fn phrase(&self, verb: &str) -> &'static str {
+        match verb {
+            "add_row" => "add a row to",
+            "update_row" => "update a row in",
+            _ => "add or update a row in",
+        }
+    }
     fn keys(&self) -> &'static [Word] {
         &[
             Word { name: "columns", shape: Shape::Map, does: "the values, by column title" },

@@ -43,6 +43,15 @@ impl Kind for Http {
     fn value(&self) -> &'static str {
         "the address"
     }
+    fn phrase(&self, verb: &str) -> &'static str {
+        match verb {
+            "get" => "get",
+            "post" => "post to",
+            "put" => "put to",
+            "patch" => "patch",
+            _ => "delete",
+        }
+    }
     fn keys(&self) -> &'static [Word] {
         &[
             Word { name: "json", shape: Shape::Any, does: "the body, as JSON" },

@@ -7,6 +7,7 @@
 mod aliases;
 mod operand;
 pub mod read;
+mod sentence;
 pub mod trace;
 
 use std::borrow::Cow;

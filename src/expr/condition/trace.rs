@@ -10,6 +10,10 @@ use crate::expr::moment::moment;
 use crate::secret::Vault;
 use crate::text::printable::short;
 
+/// How many values, and of which length, are compared to find a difference in spelling.
+const MOST_HINTED: usize = 20;
+const LONGEST_HINTED: usize = 200;
+
 /// One line of a trace.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TraceLine {
@@ -122,6 +126,9 @@ fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Values, vault: &
     if matches!(found, Found::Missing) {
         return Some(line.field.why_missing(names));
     }
+    if let Some(hint) = spelling(line, test, found, names, vault) {
+        return Some(hint);
+    }
     let operand = match test {
         Test::Over(o) | Test::AtLeast(o) | Test::Under(o) | Test::AtMost(o) => Some((o, "a number")),
         Test::Before(o) | Test::After(o) => Some((o, "a date")),
@@ -151,6 +158,42 @@ fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Values, vault: &
         _ => "",
     };
     (!is_kind).then(|| format!("it was {}, which is not {kind}{other}", shown(found, vault)))
+}
+
+/// Whether the text found differs from what is wanted only in its spelling, and what to write.
+fn spelling(line: &Line, test: &Test, found: &Found, names: &dyn Values, vault: &Vault) -> Why {
+    let (wanted, fits): (Vec<&Operand>, fn(&str, &str) -> bool) = match test {
+        Test::Is(wanted) => (wanted.iter().collect(), |found, wanted| found == wanted),
+        Test::Contains(o) => (vec![o], |found, wanted| found.contains(wanted)),
+        Test::StartsWith(o) => (vec![o], |found, wanted| found.starts_with(wanted)),
+        Test::EndsWith(o) => (vec![o], |found, wanted| found.ends_with(wanted)),
+        _ => return None,
+    };
+    let found: Vec<&Value> = match found {
+        Found::Missing => Vec::new(),
+        Found::One(value) => value.as_array().map_or_else(|| vec![value.as_ref()], |list| list.iter().take(MOST_HINTED).collect()),
+        Found::Many(all) => all.iter().take(MOST_HINTED).map(AsRef::as_ref).collect(),
+    };
+    for (one, operand) in found.into_iter().flat_map(|one| wanted.iter().take(MOST_HINTED).map(move |operand| (one, operand))) {
+        let wanted = operand.get(names);
+        let (Some(text), Some(wanted)) = (spelled(one), wanted.as_deref().and_then(spelled)) else { continue };
+        if text.len() > LONGEST_HINTED || wanted.is_empty() || matches!(operand, Operand::Field(_)) {
+            continue;
+        }
+        let it = format!("it was {}", short(&vault.strike(&quoted(one)), 120));
+        if !line.ignore_case && fits(&text.to_lowercase(), &wanted.to_lowercase()) {
+            return Some(format!("{it}, which differs in upper and lower case: write it like that, or add `ignore_case: true`"));
+        }
+        if fits(text.trim(), wanted.trim()) {
+            return Some(format!("{it}, with a space at its beginning or end: write it in quotes, with that space, or use `contains`"));
+        }
+        let is_digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+        let plain = |t: &str| t.trim_start_matches('0').to_owned();
+        if matches!(test, Test::Is(_)) && is_digits(&text) && is_digits(&wanted) && plain(&text) == plain(&wanted) {
+            return Some(format!("{it}, which is not the same text: write {} as it came", short(&vault.strike(&text), 120)));
+        }
+    }
+    None
 }
 
 /// A value for display: short, on one line. Secrets are redacted first, because a truncated secret would not be
@@ -185,7 +228,7 @@ impl Line {
 }
 
 impl Test {
-    fn text(&self, vault: &Vault) -> String {
+    pub(super) fn text(&self, vault: &Vault) -> String {
         let many = |tests: &[Test]| tests.iter().map(|t| t.text(vault)).collect::<Vec<_>>().join(" and ");
         match self {
             Test::Is(wanted) => match wanted.as_slice() {
