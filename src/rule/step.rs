@@ -425,15 +425,15 @@ fn read_save_as(item: &Item, known: &Names) -> Option<String> {
     Some(name)
 }
 
+/// Names that authors cannot choose.
+pub fn reserved_names() -> impl Iterator<Item = &'static str> {
+    let words = ["any", "all", "none", "input", ERROR, "true", "false", "null", "this", "if", "unless", "each", "with", "else"];
+    ROOTS.into_iter().chain(HELPERS.iter().map(|helper| helper.name)).chain(words)
+}
+
 /// Whether users may choose this word as a name.
 pub fn check_name(name: &str, item: &Item) -> Option<()> {
-    let ours = ROOTS.contains(&name)
-        || HELPERS.iter().any(|h| h.name == name)
-        || matches!(
-            name,
-            "any" | "all" | "none" | "input" | ERROR | "true" | "false" | "null" | "this" | "if" | "unless" | "each" | "with" | "else"
-        );
-    if ours {
+    if reserved_names().any(|ours| ours == name) {
         item.problem(format!("`{name}` is a reserved word")).label(format!("choose another name, such as my_{name}")).add();
         return None;
     }
