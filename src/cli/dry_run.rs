@@ -46,7 +46,8 @@ impl DryRun {
             write!(out, "{}", problem::draw_all(&loaded.problems))?;
             return Ok(Ended::Problems);
         };
-        let event = self.webhook()?.into_event(Timestamp::now()).map_err(anyhow::Error::msg)?;
+        let webhook = read_webhook(&self.file, &self.method, &self.path, &self.headers)?;
+        let event = webhook.into_event(Timestamp::now()).map_err(anyhow::Error::msg)?;
         let replies = self.replies()?;
         match preview(&ruleset, &event, self.rule.as_deref(), &replies) {
             Ok(preview) => {
@@ -60,23 +61,24 @@ impl DryRun {
         }
     }
 
-    fn webhook(&self) -> anyhow::Result<Webhook> {
-        let body = if self.file.as_os_str() == "-" { read_file(Path::new("/dev/stdin"))? } else { read_file(&self.file)? };
-        let mut headers = headers(&self.headers)?;
-        if !headers.iter().any(|(n, _)| n == "content-type") {
-            let kind = match self.file.extension().and_then(|e| e.to_str()) {
-                Some("txt") => "text/plain",
-                Some("form") => "application/x-www-form-urlencoded",
-                _ => "application/json",
-            };
-            headers.push(("content-type".to_owned(), kind.to_owned()));
-        }
-        Ok(Webhook { method: self.method.clone(), target: self.path.clone(), headers, body })
-    }
-
     fn replies(&self) -> anyhow::Result<Vec<Vec<u8>>> {
         self.replies.iter().map(|file| read_file(file)).collect()
     }
+}
+
+/// A webhook whose body is in a file, or comes from standard input.
+pub fn read_webhook(file: &Path, method: &str, target: &str, lines: &[String]) -> anyhow::Result<Webhook> {
+    let body = read_file(if file.as_os_str() == "-" { Path::new("/dev/stdin") } else { file })?;
+    let mut headers = headers(lines)?;
+    if !headers.iter().any(|(n, _)| n == "content-type") {
+        let kind = match file.extension().and_then(|e| e.to_str()) {
+            Some("txt") => "text/plain",
+            Some("form") => "application/x-www-form-urlencoded",
+            _ => "application/json",
+        };
+        headers.push(("content-type".to_owned(), kind.to_owned()));
+    }
+    Ok(Webhook { method: method.to_owned(), target: target.to_owned(), headers, body })
 }
 
 fn write_no_preview(out: &mut impl Write, why: &NoPreview) -> io::Result<()> {

@@ -15,6 +15,7 @@ use crate::engine::rules::environment::Environment;
 use crate::engine::rules::folder::{RuleFiles, read_all};
 use crate::expr::names::{Resolver, stand_in};
 use crate::operations::control::Commands;
+use crate::operations::experience::Webhooks;
 use crate::problem::{self, Problem, Severity};
 use crate::rule::access;
 use crate::rule::address::MOST_BODY;
@@ -77,6 +78,15 @@ impl Data {
     pub fn queries(&self) -> anyhow::Result<Asked> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().context("Doorbell cannot start")?;
         Ok(Asked { queries: store::queries(&self.data, &self.key()?)?, runtime })
+    }
+
+    /// The last webhooks that were received, if there is a data folder that can be read.
+    pub fn received(&self) -> Option<Webhooks> {
+        if !self.data.is_dir() {
+            return None;
+        }
+        let asked = self.queries().ok()?;
+        asked.ask(|queries| Webhooks::received(queries)).ok()
     }
 
     /// The owner of the store, for changing it.

@@ -6,6 +6,7 @@ pub mod command;
 pub mod control;
 pub mod drafts;
 pub mod dry_run;
+pub mod experience;
 pub mod history;
 pub mod preview;
 pub mod replay;

@@ -135,7 +135,7 @@ impl Rule {
     }
 
     /// Whether its address and method match the event.
-    fn is_called_by(&self, event: &Event) -> bool {
+    pub fn is_called_by(&self, event: &Event) -> bool {
         let path = route::normal(&event.address);
         let method = |w: &When| w.methods.as_ref().is_none_or(|all| all.contains(&event.method));
         self.enabled && self.when.iter().any(|w| method(w) && w.route.fit(path).is_some())

@@ -46,6 +46,11 @@ impl<'a> Item<'a> {
         self.draft(Severity::Note, message.into())
     }
 
+    /// Begins to report something of any severity.
+    pub fn tell(&self, severity: Severity, message: impl Into<String>) -> ProblemDraft<'a> {
+        self.draft(severity, message.into())
+    }
+
     fn draft(&self, severity: Severity, message: String) -> ProblemDraft<'a> {
         self.reader.draft(severity, self.path.clone(), message)
     }

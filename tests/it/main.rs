@@ -7,6 +7,7 @@ mod audit;
 mod bodies;
 mod budgets;
 mod calls;
+mod check_with;
 mod conditions;
 mod connections;
 mod crash;

@@ -22,6 +22,7 @@ use crate::expr::field::{Field, Found, Values};
 use crate::expr::moment::moment;
 use crate::expr::spell::spell;
 use crate::model::budget::Spent;
+use crate::yaml::locate::Path;
 
 /// A condition: all of these lines and groups must be true.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +46,8 @@ pub struct Line {
     pub field: Field,
     pub tests: Vec<Test>,
     pub ignore_case: bool,
+    /// Where it is in its file.
+    pub path: Path,
 }
 
 /// What a test compares with: a literal value, or one `{{ field }}`.
@@ -111,6 +114,18 @@ impl All {
             }
         }
         self.lines().into_iter().flat_map(|l| l.tests.iter().flat_map(operands).filter_map(named).chain([&l.field])).collect()
+    }
+
+    /// Every line at any depth, but for those of which none must be true.
+    pub fn wanted(&self) -> Vec<&Line> {
+        self.0
+            .iter()
+            .flat_map(|part| match part {
+                ConditionPart::Line(line) => vec![line],
+                ConditionPart::Any(groups) | ConditionPart::Every(groups) => groups.iter().flat_map(All::wanted).collect(),
+                ConditionPart::None(_) => Vec::new(),
+            })
+            .collect()
     }
 
     /// Every line at any depth.

@@ -193,7 +193,7 @@ fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
     let field = known.field(key, &at_key(item), None);
     let mut ignore_case = false;
     let tests = tests(item, known, &mut ignore_case)?;
-    Some(Line { field: field?, tests, ignore_case })
+    Some(Line { field: field?, tests, ignore_case, path: at_key(item).path })
 }
 
 /// The same item, with problems pointing at its key.

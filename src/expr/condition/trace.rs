@@ -108,7 +108,8 @@ impl Trace<'_> {
     }
 }
 
-fn line_outcome(line: &Line, names: &dyn Values, vault: &Vault) -> Outcome {
+/// The result of one line, with secrets redacted.
+pub fn line_outcome(line: &Line, names: &dyn Values, vault: &Vault) -> Outcome {
     let found = match line.field.find(names) {
         Ok(found) => found,
         Err(why) => return Outcome::No(vault.strike(&why)),
