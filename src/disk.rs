@@ -202,3 +202,18 @@ impl Seek for Watched<'_> {
         self.file.seek(to)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_up_to_its_limit_and_a_device_never_to_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, "x".repeat(2048)).unwrap();
+        assert_eq!(read_at_most(&path, 2048).unwrap().len(), 2048);
+        assert_eq!(read_at_most(&path, 2047).unwrap_err().to_string(), "it is larger than 1 KB");
+        assert_eq!(read_text_at_most(Path::new("/dev/zero"), 1 << 20).unwrap_err().to_string(), "it is larger than 1 MB");
+    }
+}

@@ -44,3 +44,34 @@ impl Bounds {
         count <= most
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml::Node;
+    use crate::yaml::reader::{Effort, Reader};
+    use crate::yaml::source::Source;
+
+    #[test]
+    fn as_many_as_the_limit_are_allowed_and_the_first_one_above_is_reported_once() {
+        let source = Source { name: "a.yaml".into(), text: "a: 1\n".into() };
+        let (effort, node) = (Effort::default(), Node::Null);
+        let reader = Reader::new(&source, &effort);
+        let item = reader.top(&node);
+        let (plain, open) = (Route::read("/a").unwrap(), Route::read("/{a}").unwrap());
+        let mut bounds = Bounds::default();
+        assert!((0..MOST_RULES).all(|_| bounds.allows_rule(&item)));
+        assert!((0..MOST_PLACEHOLDERS).all(|_| bounds.allows_address(&open, &item)));
+        assert!((MOST_PLACEHOLDERS..MOST_ADDRESSES).all(|_| bounds.allows_address(&plain, &item)));
+        assert!(!bounds.exceeded);
+        for _ in 0..3 {
+            assert!(!bounds.allows_rule(&item) && !bounds.allows_address(&plain, &item));
+        }
+        assert!(bounds.exceeded);
+        let mut more = Bounds::default();
+        assert!((0..MOST_PLACEHOLDERS).all(|_| more.allows_address(&open, &item)) && !more.allows_address(&open, &item));
+        let said: Vec<String> = reader.problems().into_iter().map(|p| p.message).collect();
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert!(said[2].contains("1,000 addresses with placeholders"), "{said:?}");
+    }
+}

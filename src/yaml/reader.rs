@@ -199,3 +199,34 @@ impl ProblemDraft<'_> {
         self.reader.add(self.draft);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml::Node;
+
+    /// Reports this many problems of a severity in a file of this size; returns how many are shown, and the last one.
+    fn shown(size: usize, all: &[(Severity, usize)]) -> (usize, Problem) {
+        let source = Source { name: "a.yaml".into(), text: format!("a: 1\n#{}\n", " ".repeat(size)) };
+        let effort = Effort::default();
+        let reader = Reader::new(&source, &effort);
+        for (severity, count) in all {
+            (0..*count).for_each(|n| reader.top(&Node::Null).tell(*severity, format!("{n}")).add());
+        }
+        let mut problems = reader.problems();
+        let last = problems.pop().unwrap();
+        (problems.len(), last)
+    }
+
+    #[test]
+    fn a_hundred_problems_are_shown_and_fewer_of_a_large_file() {
+        let (count, last) = shown(0, &[(Severity::Warning, 2), (Severity::Error, 98)]);
+        assert_eq!((count, last.severity, last.message.as_str()), (99, Severity::Warning, "1"));
+        let (count, last) = shown(0, &[(Severity::Warning, 3), (Severity::Error, 99)]);
+        assert_eq!((count, last.severity, last.message.as_str()), (100, Severity::Warning, "2 more problems in this file are not shown"));
+        let (count, last) = shown(0, &[(Severity::Error, 20_000), (Severity::Note, 1)]);
+        assert_eq!((count, last.severity, last.message.as_str()), (100, Severity::Error, "19901 more problems in this file are not shown"));
+        let (count, last) = shown(4 << 20, &[(Severity::Error, 100)]);
+        assert_eq!((count, last.message.as_str()), (7, "93 more problems in this file are not shown"));
+    }
+}
