@@ -86,7 +86,7 @@ impl Data {
             return None;
         }
         let asked = self.queries().ok()?;
-        asked.ask(|queries| Webhooks::received(queries)).ok()
+        asked.ask(Webhooks::received).ok()
     }
 
     /// The owner of the store, for changing it.

@@ -105,7 +105,7 @@ impl Scan<'_> {
     }
 
     fn skip_word(&mut self) {
-        while !self.is_space(0) && !(self.depth > 0 && self.byte(0).is_some_and(|b| b",[]{}".contains(&b))) {
+        while !(self.is_space(0) || self.depth > 0 && self.byte(0).is_some_and(|b| b",[]{}".contains(&b))) {
             self.at += 1;
         }
     }

@@ -163,7 +163,8 @@ fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Values, vault: &
 
 /// Whether the text found differs from what is wanted only in its spelling, and what to write.
 fn spelling(line: &Line, test: &Test, found: &Found, names: &dyn Values, vault: &Vault) -> Why {
-    let (wanted, fits): (Vec<&Operand>, fn(&str, &str) -> bool) = match test {
+    type Fits = fn(&str, &str) -> bool;
+    let (wanted, fits): (Vec<&Operand>, Fits) = match test {
         Test::Is(wanted) => (wanted.iter().collect(), |found, wanted| found == wanted),
         Test::Contains(o) => (vec![o], |found, wanted| found.contains(wanted)),
         Test::StartsWith(o) => (vec![o], |found, wanted| found.starts_with(wanted)),
