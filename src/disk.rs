@@ -20,6 +20,24 @@ pub fn takes_writes(mut file: &File) -> io::Result<()> {
     file.write(&[]).map(drop)
 }
 
+/// Reads a file, or a pipe, of at most this size: a device such as `/dev/zero` never ends.
+pub fn read_at_most(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    match bytes.len() > most {
+        true => Err(io::Error::other(format!(
+            "it is larger than {}",
+            if most < 1 << 20 { format!("{} KB", most >> 10) } else { format!("{} MB", most >> 20) }
+        ))),
+        false => Ok(bytes),
+    }
+}
+
+/// The same for text.
+pub fn read_text_at_most(path: &Path, most: usize) -> io::Result<String> {
+    String::from_utf8(read_at_most(path, most)?).map_err(|_| io::Error::other("it is not UTF-8 text"))
+}
+
 /// Flushes a folder, so that a file created or renamed in it still exists after a power failure.
 pub fn flush_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
@@ -182,5 +200,20 @@ impl Seek for Watched<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         // A damaged workbook may contain offsets that no file has.
         self.file.seek(to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_up_to_its_limit_and_a_device_never_to_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, "x".repeat(2048)).unwrap();
+        assert_eq!(read_at_most(&path, 2048).unwrap().len(), 2048);
+        assert_eq!(read_at_most(&path, 2047).unwrap_err().to_string(), "it is larger than 1 KB");
+        assert_eq!(read_text_at_most(Path::new("/dev/zero"), 1 << 20).unwrap_err().to_string(), "it is larger than 1 MB");
     }
 }

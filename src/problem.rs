@@ -5,7 +5,13 @@
 
 use std::fmt::Write as _;
 
-use crate::text::printable::one_line;
+use crate::text::printable::{cut, one_line};
+
+/// The most characters of a message, of what to write instead, and of each note: each may repeat text of a file, which can be
+/// of any length.
+const MOST_MESSAGE: usize = 500;
+const MOST_LABEL: usize = 1_000;
+const MOST_NOTE: usize = 2_000;
 
 /// How serious it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,30 +75,32 @@ impl Problem {
 
     /// The problem as shown to people, with the line and a caret below the place.
     pub fn draw(&self) -> String {
+        let (message, label) = (cut(&self.message, MOST_MESSAGE), cut(&self.label, MOST_LABEL));
+        let notes = self.notes.iter().map(|n| cut(n, MOST_NOTE));
         if self.severity == Severity::Note {
-            let more = self.notes.iter().map(|n| format!("; {n}")).collect::<String>();
-            return format!("note: {}:{}:{}: {}{more}\n", self.file, self.line, self.column, self.message);
+            let more = notes.map(|n| format!("; {n}")).collect::<String>();
+            return format!("note: {}:{}:{}: {message}{more}\n", self.file, self.line, self.column);
         }
-        let mut out = format!("{}: {}\n", self.severity.word(), self.message);
+        let mut out = format!("{}: {message}\n", self.severity.word());
         let number = self.line.to_string();
         let gutter = " ".repeat(number.len() + 1);
         if self.line == 0 {
             let _ = writeln!(out, "  --> {}", self.file);
         } else {
             let _ = writeln!(out, "{gutter}--> {}:{}:{}", self.file, self.line, self.column);
-            // A tab is shown as one space, so that the caret stays below its character.
-            let shown = one_line(&self.text);
             // A very long line is cut around the place.
             let from = self.column.saturating_sub(80);
-            let window: String = shown.chars().skip(from).take(160).collect();
+            let window: String = self.text.chars().skip(from).take(160).collect();
+            // A tab is shown as one space, so that the caret stays below its character.
+            let window = one_line(&window);
             let _ = writeln!(out, "{gutter} |");
             let _ = writeln!(out, " {number} | {}", window.trim_end());
             let left = (window.chars().count() + 1).saturating_sub(self.column - from).max(1);
             let caret = "^".repeat(self.length.clamp(1, left));
-            let line = format!("{gutter} | {}{caret} {}", " ".repeat(self.column.saturating_sub(1 + from)), self.label);
+            let line = format!("{gutter} | {}{caret} {}", " ".repeat(self.column.saturating_sub(1 + from)), label);
             let _ = writeln!(out, "{}", line.trim_end());
         }
-        for note in &self.notes {
+        for note in notes {
             let _ = writeln!(out, "{gutter} = {note}");
         }
         out
@@ -103,7 +111,8 @@ impl Problem {
         serde_json::json!({
             "severity": self.severity.word(),
             "file": self.file, "line": self.line, "column": self.column, "length": self.length,
-            "message": self.message, "help": self.label, "notes": self.notes,
+            "message": cut(&self.message, MOST_MESSAGE), "help": cut(&self.label, MOST_LABEL),
+            "notes": self.notes.iter().map(|n| cut(n, MOST_NOTE)).collect::<Vec<_>>(),
         })
     }
 }
@@ -119,11 +128,14 @@ pub fn any_error(problems: &[Problem]) -> bool {
     problems.iter().any(|p| p.severity == Severity::Error)
 }
 
-/// All problems, one below the other; notes come last, one line each.
+/// All problems, one below the other; notes come last, one line each, or are only counted if there are errors.
 pub fn draw_all(problems: &[Problem]) -> String {
     let is_note = |p: &&Problem| p.severity == Severity::Note;
     let mut out: String = problems.iter().filter(|p| !is_note(p)).map(|p| p.draw() + "\n").collect();
-    let notes: String = problems.iter().filter(is_note).map(Problem::draw).collect();
+    let notes: String = match problems.iter().filter(is_note).count() {
+        n @ 2.. if any_error(problems) => format!("note: {n} notes are not shown; they follow when the errors are fixed\n"),
+        _ => problems.iter().filter(is_note).map(Problem::draw).collect(),
+    };
     if !notes.is_empty() {
         out.push_str(&notes);
         out.push('\n');

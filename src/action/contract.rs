@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::future::Future;
 use std::pin::Pin;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::attempt_context::AttemptContext;
 use super::world::World;
@@ -27,6 +27,12 @@ pub trait Kind: Sync {
     fn does(&self) -> &'static str;
     /// What stands directly after its verbs, for messages: `the file name`.
     fn value(&self) -> &'static str;
+    /// What a sentence says before that: `add a row to`.
+    fn phrase(&self, verb: &str) -> &'static str;
+    /// What a JSON Schema says about a step with this verb: what follows it, and which keys belong together.
+    fn step_schema(&self, _: &str) -> Value {
+        json!({})
+    }
     /// The keys that can stand next to its verbs, for editors and docs; `read` accepts the same ones.
     fn keys(&self) -> &'static [Word];
     /// The keys that a test can expect of its effects; [`Effect::view`] gives the same ones.

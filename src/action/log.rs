@@ -27,6 +27,9 @@ impl Kind for Log {
     fn value(&self) -> &'static str {
         "the text"
     }
+    fn phrase(&self, _: &str) -> &'static str {
+        "log"
+    }
     fn keys(&self) -> &'static [Word] {
         &[]
     }
@@ -51,6 +54,9 @@ impl Kind for Stop {
     }
     fn value(&self) -> &'static str {
         "the text"
+    }
+    fn phrase(&self, _: &str) -> &'static str {
+        "stop with"
     }
     fn keys(&self) -> &'static [Word] {
         &[]

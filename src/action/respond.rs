@@ -4,6 +4,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use serde_json::{Value, json};
+
 use super::attempt_context::AttemptContext;
 use super::contract::{Action, BODY_VIEW, Effect, EffectView, Kind, Performing, body_view};
 use super::http::headers::{Headers, read_headers};
@@ -15,7 +17,7 @@ use crate::expr::template::data::Data;
 use crate::expr::template::{Destination, Template, Unrendered};
 use crate::model::answer::{Answer, said, said_too_late};
 use crate::model::outcome::{Outcome, Success};
-use crate::text::word::{Shape, Word};
+use crate::text::word::{HEADER, Shape, Word};
 use crate::yaml::fields::{Fields, Item};
 
 pub struct Respond;
@@ -30,12 +32,18 @@ impl Kind for Respond {
     fn value(&self) -> &'static str {
         "the status"
     }
+    fn phrase(&self, _: &str) -> &'static str {
+        "answer with status"
+    }
+    fn step_schema(&self, verb: &str) -> Value {
+        json!({ "properties": { verb: { "type": "integer", "minimum": 200, "maximum": 599 } } })
+    }
     fn keys(&self) -> &'static [Word] {
         &[
             Word { name: "json", shape: Shape::Any, does: "the body, as JSON" },
             Word { name: "text", shape: Shape::Text, does: "the body, as text" },
             Word { name: "xml", shape: Shape::Text, does: "the body, as XML; values are escaped" },
-            Word { name: "headers", shape: Shape::Map, does: "headers of the answer" },
+            Word { name: "headers", shape: Shape::MapNamed(HEADER), does: "headers of the answer" },
         ]
     }
     fn expected(&self) -> &'static [Word] {

@@ -6,6 +6,7 @@
 use NotJson::{Broken, TooMany};
 use serde_json::Value;
 
+use crate::body::number_text;
 use crate::body::walk::{MAX_VALUES, Walk};
 
 /// Why some JSON text was not parsed.
@@ -32,7 +33,7 @@ pub(super) fn json(text: &str) -> Result<Value, NotJson> {
     // A value or name takes at least two bytes, so most text does not need counting.
     let parse = |text: &str| match text.len() > MAX_VALUES * 2 && Walk::new(text).has_too_many() {
         true => Err(TooMany),
-        false => serde_json::from_str(text).map_err(|e| broken(&e, 0)),
+        false => number_text::parse(text).map_err(|e| broken(&e, 0)),
     };
     match parse(text) {
         Err(Broken { what, line, column }) => match repaired(text) {
@@ -50,7 +51,7 @@ pub(super) fn json_lines(text: &str) -> Result<Value, NotJson> {
     if text.len() > MAX_VALUES * 2 && has_too_many_lines(text) {
         return Err(TooMany);
     }
-    let values = lines(text).map(|(n, line)| serde_json::from_str(line).map_err(|e| broken(&e, n)));
+    let values = lines(text).map(|(n, line)| number_text::parse(line).map_err(|e| broken(&e, n)));
     values.collect::<Result<_, _>>().map(Value::Array)
 }
 

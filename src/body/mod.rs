@@ -11,6 +11,7 @@ pub mod form_names;
 mod json;
 mod limits;
 mod multipart;
+pub mod number_text;
 pub mod opened;
 pub mod packed;
 pub mod walk;

@@ -1,27 +1,44 @@
 //! `doorbell check`: reports every problem of every rule file, in one pass.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use jiff::Timestamp;
 
+use super::dry_run::read_webhook;
 use super::ended::Ended;
-use super::settings::{LoadOptions, Secrets, counted, counted_problems};
+use super::settings::{Data, LoadOptions, Secrets, counted, counted_problems};
 use super::terminal::stdout;
+use crate::operations::experience::{Webhooks, learned};
 use crate::problem;
+use crate::rule::ruleset::Ruleset;
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell check rules/orders.yaml")]
 pub struct Check {
-    /// A rule file, or a folder of rule files
-    #[arg(env = "DOORBELL_RULES", default_value = "rules")]
-    path: PathBuf,
+    /// Rule files, or folders of rule files
+    paths: Vec<PathBuf>,
+    /// The folder with the rule files, if no other is given
+    #[arg(long, env = "DOORBELL_RULES", default_value = "rules", value_name = "FOLDER")]
+    rules: PathBuf,
     /// The format of the problems
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     /// Do not require secrets and variables; use the word secret.NAME for each of them
     #[arg(long)]
     no_secrets: bool,
+    /// A file with the body of a webhook, to check the rules with; `-` reads it from standard input
+    #[arg(long, value_name = "FILE")]
+    with: Option<PathBuf>,
+    /// The address that this webhook is sent to, if there are several
+    #[arg(long, value_name = "PATH", requires = "with")]
+    path: Option<String>,
+    /// A header of this webhook, `Name: value`; can be repeated
+    #[arg(long = "header", value_name = "HEADER", requires = "with")]
+    headers: Vec<String>,
+    #[command(flatten)]
+    data: Data,
     #[command(flatten)]
     load_options: LoadOptions,
 }
@@ -35,7 +52,16 @@ enum Format {
 impl Check {
     pub fn run(self) -> anyhow::Result<Ended> {
         let secrets = if self.no_secrets { Secrets::Stood } else { Secrets::Real };
-        let loaded = self.load_options.load(&self.path, secrets)?;
+        let paths = if self.paths.is_empty() { vec![self.rules.clone()] } else { self.paths.clone() };
+        let mut loaded = self.load_options.load_all(&paths, secrets)?;
+        if let Some(ruleset) = &loaded.ruleset {
+            let webhooks = match &self.with {
+                Some(file) => Some(sample(ruleset, file, self.path.as_deref(), &self.headers)?),
+                None => self.data.received(),
+            };
+            loaded.problems.extend(webhooks.into_iter().flat_map(|webhooks| learned(ruleset, &webhooks)));
+            problem::sort(&mut loaded.problems);
+        }
         let mut out = stdout();
         match self.format {
             Format::Json => {
@@ -54,4 +80,19 @@ impl Check {
         }
         Ok(if loaded.ruleset.is_some() { Ended::Good } else { Ended::Problems })
     }
+}
+
+/// A webhook from a file, for the address that is named, or the only one.
+fn sample(ruleset: &Ruleset, file: &Path, path: Option<&str>, headers: &[String]) -> anyhow::Result<Webhooks> {
+    let known: Vec<&str> = ruleset.addresses.iter().map(|a| a.route.text()).collect();
+    let address = match (path, known.as_slice()) {
+        (Some(path), _) => path,
+        (None, [only]) if !only.contains('{') => only,
+        _ => anyhow::bail!("name the address that {} is sent to with --path; addresses: {}", file.display(), known.join(", ")),
+    };
+    let found = ruleset.address(address.split('?').next().unwrap_or(address));
+    let found = found.ok_or_else(|| anyhow::anyhow!("no rule uses {address}; addresses: {}", known.join(", ")))?;
+    let method = found.methods.first().map_or("POST", String::as_str);
+    let event = read_webhook(file, method, address, headers)?.into_event(ruleset, None, Timestamp::now()).map_err(anyhow::Error::msg)?;
+    Ok(Webhooks { events: vec![event], name: Some(file.display().to_string()) })
 }

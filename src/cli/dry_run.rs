@@ -1,14 +1,14 @@
 //! `doorbell try`: shows what the rules would do with a webhook. Nothing is sent or written.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 
 use super::ended::Ended;
-use super::settings::{Rules, Secrets, headers};
+use super::settings::{Rules, Secrets, headers, read_file};
 use super::terminal::stdout;
 use crate::expr::condition::trace::aligned;
 use crate::operations::dry_run::{Branch, NoPreview, Preview, RulePreview, StepEffect, StepPreview, Webhook, possible_senders, preview};
@@ -49,7 +49,8 @@ impl DryRun {
             write!(out, "{}", problem::draw_all(&loaded.problems))?;
             return Ok(Ended::Problems);
         };
-        let event = self.webhook()?.into_event(&ruleset, self.sender.as_deref(), Timestamp::now()).map_err(anyhow::Error::msg)?;
+        let webhook = read_webhook(&self.file, &self.method, &self.path, &self.headers)?;
+        let event = webhook.into_event(&ruleset, self.sender.as_deref(), Timestamp::now()).map_err(anyhow::Error::msg)?;
         let replies = self.replies()?;
         let senders = possible_senders(&ruleset, &event);
         if !senders.is_empty() {
@@ -75,36 +76,34 @@ impl DryRun {
         }
     }
 
-    fn webhook(&self) -> anyhow::Result<Webhook> {
-        let body = if self.file.as_os_str() == "-" {
-            let mut body = Vec::new();
-            io::Read::read_to_end(&mut io::stdin(), &mut body)?;
-            body
-        } else {
-            std::fs::read(&self.file).with_context(|| format!("{} cannot be read", self.file.display()))?
-        };
-        let mut headers = headers(&self.headers)?;
-        if !headers.iter().any(|(n, _)| n == "content-type") {
-            let kind = match self.file.extension().and_then(|e| e.to_str()) {
-                Some("txt") => "text/plain",
-                Some("form") => "application/x-www-form-urlencoded",
-                _ => "application/json",
-            };
-            headers.push(("content-type".to_owned(), kind.to_owned()));
-        }
-        Ok(Webhook { method: self.method.clone(), target: self.path.clone(), headers, body })
-    }
-
     fn replies(&self) -> anyhow::Result<Vec<Vec<u8>>> {
-        let read = |file: &PathBuf| std::fs::read(file).with_context(|| format!("the reply {} cannot be read", file.display()));
-        self.replies.iter().map(read).collect()
+        self.replies.iter().map(|file| read_file(file)).collect()
     }
+}
+
+/// A webhook whose body is in a file, or comes from standard input.
+pub fn read_webhook(file: &Path, method: &str, target: &str, lines: &[String]) -> anyhow::Result<Webhook> {
+    let body = read_file(if file.as_os_str() == "-" { Path::new("/dev/stdin") } else { file })?;
+    let mut headers = headers(lines)?;
+    if !headers.iter().any(|(n, _)| n == "content-type") {
+        let kind = match file.extension().and_then(|e| e.to_str()) {
+            Some("txt") => "text/plain",
+            Some("form") => "application/x-www-form-urlencoded",
+            _ => "application/json",
+        };
+        headers.push(("content-type".to_owned(), kind.to_owned()));
+    }
+    Ok(Webhook { method: method.to_owned(), target: target.to_owned(), headers, body })
 }
 
 fn write_no_preview(out: &mut impl Write, why: &NoPreview) -> io::Result<()> {
     match why {
-        NoPreview::UnknownAddress { address, known } => {
-            writeln!(out, "No rule uses {address}: the sender would get 404.")?;
+        NoPreview::UnknownAddress { address, known, switched_off } => {
+            match switched_off.is_empty() {
+                true => writeln!(out, "No rule uses {address}: the sender would get 404.")?,
+                false => writeln!(out, "Only rules that are switched off use {address}: the sender would get 404.")?,
+            }
+            write_switched_off(out, switched_off)?;
             writeln!(out, "Addresses: {}", known.join(", "))
         }
         NoPreview::WrongMethod { address, method, methods } => {
@@ -118,15 +117,22 @@ fn write_preview(out: &mut impl Write, preview: &Preview) -> io::Result<()> {
     for rule in &preview.rules {
         write_rule(out, rule)?;
     }
+    write_switched_off(out, &preview.switched_off)?;
     if let Some(status) = preview.ignored_status {
         writeln!(out, "No rule would run: the sender would get {status}, and the event would be saved.")?;
     }
     writeln!(out, "Nothing was sent or written.")
 }
 
+fn write_switched_off(out: &mut impl Write, rules: &[Arc<str>]) -> io::Result<()> {
+    rules.iter().try_for_each(|rule| writeln!(out, "– {rule}  is switched off (`enabled: false`)\n"))
+}
+
 fn write_rule(out: &mut impl Write, rule: &RulePreview) -> io::Result<()> {
     let (mark, word) = match rule.branch {
         None => ("✗", "would not run"),
+        Some(Branch::Then) if rule.fails => ("✗", "would run, and fail"),
+        Some(Branch::Else) if rule.fails => ("✗", "would run its `else:`, and fail"),
         Some(Branch::Then) => ("✓", "would run"),
         Some(Branch::Else) => ("✓", "would run its `else:`"),
         Some(Branch::Undecided) => ("✗", "would fail immediately"),
@@ -135,6 +141,9 @@ fn write_rule(out: &mut impl Write, rule: &RulePreview) -> io::Result<()> {
     write!(out, "{}", aligned(&rule.trace, 4))?;
     for step in &rule.steps {
         write_step(out, step)?;
+    }
+    if !rule.on_error.is_empty() && !rule.fails && rule.branch.is_some() {
+        writeln!(out, "  if a step fails after all tries: {}", rule.on_error)?;
     }
     writeln!(out)
 }
@@ -151,7 +160,11 @@ fn write_step(out: &mut impl Write, step: &StepPreview) -> io::Result<()> {
             let name = step.name.as_ref().map_or_else(String::new, |name| format!("{name}: "));
             writeln!(out, "  {number}. {name}{}", lines.next().unwrap_or(""))?;
             let failure = failed.as_deref().map(|why| ["would fail:", why]);
-            lines.chain(failure.into_iter().flatten()).try_for_each(|line| writeln!(out, "       {line}"))
+            lines.chain(failure.into_iter().flatten()).try_for_each(|line| writeln!(out, "       {line}"))?;
+            match step.on_error.is_empty() || failed.is_some() {
+                true => Ok(()),
+                false => writeln!(out, "       if it fails after all tries: {}", step.on_error),
+            }
         }
     }
 }

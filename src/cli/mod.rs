@@ -14,6 +14,7 @@ mod events;
 mod explain;
 mod failed;
 mod health;
+mod list;
 mod new;
 mod progress;
 mod prune;
@@ -55,6 +56,8 @@ enum Command {
     Serve(serve::Serve),
     /// Check the rule files for problems
     Check(check::Check),
+    /// Show the rules as sentences
+    List(list::List),
     /// Run the tests in the rule files
     Test(test::RunTests),
     /// Show what the rules would do with a webhook, without doing it
@@ -96,6 +99,7 @@ pub fn run() -> ExitCode {
         None => cli.serve.run(),
         Some(Command::Serve(c)) => c.run(),
         Some(Command::Check(c)) => c.run(),
+        Some(Command::List(c)) => c.run(),
         Some(Command::Test(c)) => c.run(),
         Some(Command::Try(c)) => c.run(),
         Some(Command::Console(c)) => c.run(),

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::ended::Ended;
-use super::settings::{Data, headers};
+use super::settings::{Data, headers, read_file};
 use super::terminal::stdout;
 use crate::operations::drafts::{self, Draft, Sample};
 use crate::text::printable::short;
@@ -69,7 +69,7 @@ impl New {
     }
 
     fn sample(&self, file: &Path) -> anyhow::Result<Sample> {
-        let body = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let body = read_file(file)?;
         let address = self.path.as_deref().unwrap_or_default();
         Sample::read(address, headers(&self.headers)?, &body).map_err(anyhow::Error::msg)
     }

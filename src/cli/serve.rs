@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use clap::Args;
 use ipnet::IpNet;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
@@ -31,11 +32,12 @@ use crate::engine::care::health::Health;
 use crate::engine::care::retention::Retention;
 use crate::engine::intake::Intake;
 use crate::engine::intake::catcher::Catcher;
+use crate::engine::intake::event_lines::EventLines;
 use crate::engine::intake::key_cache::KeyCache;
 use crate::engine::intake::rate_limit::RateLimiter;
 use crate::engine::intake::rejections::Rejections;
 use crate::engine::rules::environment::HandedOverSecrets;
-use crate::engine::rules::reload::{LastEditProblems, Load, Watch, in_force};
+use crate::engine::rules::reload::{LastEditProblems, Load, PATIENCE, Watch, in_force};
 use crate::engine::run::ledger::StoreLedger;
 use crate::engine::run::old_rules::{OldRules, RulesOfRuns, Unready};
 use crate::engine::run::recovery::recover;
@@ -54,6 +56,7 @@ use crate::secret::{Secret, Vault};
 use crate::store;
 use crate::store::audit::{Audit, me};
 use crate::store::news::News;
+use crate::text::printable::one_line;
 use crate::web;
 use crate::web::body_room::BodyRoom;
 use crate::web::client_ip::Proxies;
@@ -70,6 +73,8 @@ use crate::yaml::source::Source;
 /// The most connections of browsers at a time, and how long they may take to end when Doorbell stops.
 const MOST_CONSOLE_CONNECTIONS: usize = 256;
 const CONSOLE_GRACE: Duration = Duration::from_secs(3);
+/// How long work that cannot be stopped may take at the very end.
+const LAST_WAIT: Duration = Duration::from_secs(5);
 
 #[derive(Args, Clone)]
 #[command(after_help = "Example: doorbell serve --rules rules --data data --output output --listen 127.0.0.1:8080")]
@@ -119,6 +124,9 @@ pub struct Serve {
     /// How long runs in progress may take when Doorbell stops, in seconds
     #[arg(long, env = "DOORBELL_GRACE", default_value = "25", value_name = "SECONDS")]
     grace: u64,
+    /// Do not print a line for each event
+    #[arg(long, env = "DOORBELL_QUIET", value_parser = clap::builder::FalseyValueParser::new(), num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
+    quiet: bool,
 }
 
 impl Serve {
@@ -134,7 +142,10 @@ impl Serve {
             return Ok(Ended::Problems);
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("Doorbell cannot start its threads")?;
-        runtime.block_on(self.serve(ruleset))?;
+        let served = runtime.block_on(self.serve(ruleset));
+        // A disk that does not answer must not keep Doorbell from ending.
+        runtime.shutdown_timeout(LAST_WAIT);
+        served?;
         Ok(Ended::Good)
     }
 
@@ -229,6 +240,7 @@ impl Serve {
                 last_edit: last_edit.clone(),
                 secrets: secrets_now(self.rules.load_options.clone()),
                 again: handed.changed(),
+                patience: PATIENCE,
                 audit: audit.clone(),
             }
         };
@@ -280,6 +292,7 @@ impl Serve {
             }
         });
         audit.write(Timestamp::now(), me(), format!("started Doorbell {}", env!("CARGO_PKG_VERSION")));
+        let event_lines = if self.quiet { EventLines::default() } else { write_events() };
         let intake = Arc::new(Intake {
             rules,
             store: store.clone(),
@@ -290,6 +303,7 @@ impl Serve {
             handed,
             reading: Memory::new(MOST_READ),
             catcher: Catcher::default(),
+            event_lines,
         });
         let bodies = Arc::new(BodyRoom::default());
         let rejections = Arc::new(Rejections::of(&self.data.data));
@@ -374,6 +388,22 @@ struct Keep(Option<Duration>);
 
 fn keep(text: &str) -> Result<Keep, String> {
     if text == "forever" { Ok(Keep(None)) } else { length(text).map(|time| Keep(Some(time))) }
+}
+
+/// Prints a line for each event, in a thread that only writes. Without a thread, nothing is printed.
+fn write_events() -> EventLines {
+    let (lines, told) = EventLines::new();
+    let write = || {
+        told.each(|received, line| {
+            let time = received.map_or_else(String::new, |at| at.to_zoned(TimeZone::system()).strftime("%H:%M:%S ").to_string());
+            // Whoever started Doorbell may have stopped reading its output.
+            let _ = writeln!(stdout(), "{time}{}", one_line(line));
+        });
+    };
+    match std::thread::Builder::new().name("event lines".into()).spawn(write) {
+        Ok(_) => lines,
+        Err(_) => EventLines::default(),
+    }
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -1,7 +1,7 @@
 //! Options that several commands share, and what is made of them: the loader of rules, the store to ask. Also how
 //! commands read headers, networks and lengths of time, and how they write counts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +10,15 @@ use clap::Args;
 use ipnet::IpNet;
 
 use crate::action::http::guard::Allowed;
-use crate::engine::rules::environment::{Environment, RuleFiles, read_rules};
+use crate::disk;
+use crate::engine::rules::environment::Environment;
+use crate::engine::rules::folder::{RuleFiles, read_all};
 use crate::expr::names::{Resolver, env_stand_in, stand_in};
 use crate::operations::control::Commands;
+use crate::operations::experience::Webhooks;
 use crate::problem::{self, Problem, Severity};
 use crate::rule::access;
+use crate::rule::address::MOST_BODY;
 use crate::rule::load::{Loaded, load};
 use crate::rule::ruleset::Ruleset;
 use crate::secret::{DataKey, Key};
@@ -76,6 +80,15 @@ impl Data {
         Ok(Asked { queries: store::queries(&self.data, &self.key()?)?, runtime })
     }
 
+    /// The last webhooks that were received, if there is a data folder that can be read.
+    pub fn received(&self) -> Option<Webhooks> {
+        if !self.data.is_dir() {
+            return None;
+        }
+        let asked = self.queries().ok()?;
+        asked.ask(Webhooks::received).ok()
+    }
+
     /// The owner of the store, for changing it.
     pub fn commands(&self) -> anyhow::Result<Commands> {
         Commands::open(&self.data, &self.key()?).map_err(anyhow::Error::msg)
@@ -109,8 +122,15 @@ impl LoadOptions {
     }
 
     /// Loads rules from files: the one loader of all commands.
-    pub fn load(&self, path: &std::path::Path, secrets: Secrets) -> anyhow::Result<Loaded> {
-        self.load_files(read_rules(path), secrets)
+    pub fn load(&self, path: &Path, secrets: Secrets) -> anyhow::Result<Loaded> {
+        self.load_all(&[path.to_owned()], secrets)
+    }
+
+    /// The same for several folders and files. Files that seem to be meant as rule files are mentioned.
+    pub fn load_all(&self, paths: &[PathBuf], secrets: Secrets) -> anyhow::Result<Loaded> {
+        let mut files = read_all(paths);
+        files.problems.extend(files.not_read());
+        self.load_files(files, secrets)
     }
 
     /// Loads rules from files that have been read.
@@ -128,7 +148,7 @@ impl LoadOptions {
             Secrets::Words => Some(env_stand_in(name)),
         };
         let refuses = |url: &str| allowed.refuses_text(url);
-        let RuleFiles { sources, mut problems } = files;
+        let RuleFiles { sources, mut problems, .. } = files;
         let resolver = Resolver::new(&secret, &variable, &refuses);
         // Only `serve` stores anything, and knows whether there is a key.
         let resolver = if matches!(self.handed, Some((_, None))) { resolver.without_data_key() } else { resolver };
@@ -173,6 +193,15 @@ pub fn counted_problems(problems: &[Problem]) -> String {
     };
     let counts = [count(Severity::Error, "error"), count(Severity::Warning, "warning"), count(Severity::Note, "note")];
     counts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
+}
+
+/// Reads a file that somebody named, of at most the size of the largest body.
+pub fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
+    disk::read_at_most(path, MOST_BODY).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => anyhow::anyhow!("the file {} does not exist", path.display()),
+        std::io::ErrorKind::IsADirectory => anyhow::anyhow!("{} is a folder, not a file", path.display()),
+        _ => anyhow::anyhow!("{} cannot be read: {e}", path.display()),
+    })
 }
 
 /// Parses headers from the command line, `Name: value`; the names become lower case.

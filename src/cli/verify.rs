@@ -11,7 +11,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::ended::Ended;
-use super::settings::{Rules, Secrets, headers};
+use super::settings::{Rules, Secrets, headers, read_file};
 use super::terminal::stdout;
 use crate::action::http::client::Net;
 use crate::engine::intake::key_cache::KeyCache;
@@ -57,7 +57,7 @@ pub struct VerifyRequest {
 
 impl VerifyRequest {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let body = std::fs::read(&self.body).with_context(|| format!("{} cannot be read", self.body.display()))?;
+        let body = read_file(&self.body)?;
         let headers = headers(&self.headers)?;
         let (base, target) = match &self.url {
             Some(url) => {
@@ -124,7 +124,7 @@ impl VerifyRequest {
             return Ok(Ok(Keys::new()));
         }
         if let Some(file) = &self.key {
-            let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+            let bytes = read_file(file)?;
             let key = Published::read(&bytes).map_err(anyhow::Error::msg)?;
             return Ok(Ok(at.into_iter().map(|at| (at.address().to_owned(), key.clone())).collect()));
         }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::body::form_names::FormName;
+use crate::body::number_text;
 use crate::body::opened::{self, ENVELOPES, Envelope};
 use crate::body::walk::{self, MAX_VALUES, Walk};
 use crate::expr::field::Field;
@@ -164,7 +165,7 @@ fn whole(walk: &mut Walk, left: &mut usize) -> Option<Value> {
     *left = left.checked_sub(walk.count() - before)?;
     match text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
         Some(letters) if !letters.contains('\\') => Some(Value::from(letters)),
-        _ => serde_json::from_str(text).ok(),
+        _ => number_text::parse(text).ok(),
     }
 }
 

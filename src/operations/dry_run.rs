@@ -16,7 +16,9 @@ use crate::model::request::Request;
 use crate::model::run::State;
 use crate::operations::preview::{DryStep, Replies, What, dry_steps_of, json_reply};
 use crate::route;
+use crate::rule::Rule;
 use crate::rule::ruleset::{Ruleset, Verdict};
+use crate::rule::sentence::{self, Sentence};
 use crate::secret::Vault;
 use crate::verify::guard::Guard;
 
@@ -56,7 +58,8 @@ impl Webhook {
 #[serde(rename_all = "snake_case")]
 pub enum NoPreview {
     /// No rule listens there; the sender would get 404. `known` lists the addresses of the rules.
-    UnknownAddress { address: String, known: Vec<String> },
+    /// `switched_off` lists the disabled rules that would.
+    UnknownAddress { address: String, known: Vec<String>, switched_off: Vec<Arc<str>> },
     /// The address accepts other methods; the sender would get 405.
     WrongMethod { address: String, method: String, methods: Vec<String> },
     /// No rule of this name listens at the address.
@@ -77,6 +80,8 @@ pub struct Preview {
     pub rules: Vec<RulePreview>,
     /// The status the sender would get if no rule at the address would run; the event would still be stored.
     pub ignored_status: Option<u16>,
+    /// The disabled rules that listen at the address.
+    pub switched_off: Vec<Arc<str>>,
 }
 
 impl Preview {
@@ -97,6 +102,8 @@ pub struct RulePreview {
     pub steps: Vec<StepPreview>,
     /// Whether its run would fail.
     pub fails: bool,
+    /// What happens if it fails after all, if the rule says so.
+    pub on_error: String,
 }
 
 /// The steps of `then:`, or those of `else:`.
@@ -119,6 +126,8 @@ pub struct StepPreview {
     pub name: Option<String>,
     pub verb: String,
     pub what: StepEffect,
+    /// What happens if it fails, if the rule says so: `continue`, or steps.
+    pub on_error: String,
 }
 
 impl StepPreview {
@@ -146,9 +155,11 @@ pub enum StepEffect {
 /// answer with, one for each call with `save_as`, in the order of the calls.
 pub fn preview(ruleset: &Ruleset, event: &Event, rule: Option<&str>, replies: &[Vec<u8>]) -> Result<Preview, NoPreview> {
     let address = event.address.clone();
+    let disabled = ruleset.rules.iter().filter(|r| !r.enabled && r.listens_at(&address));
+    let switched_off: Vec<Arc<str>> = disabled.map(|r| r.name.clone()).collect();
     let Some(found) = ruleset.address(&address) else {
         let known = ruleset.addresses.iter().map(|a| a.route.text().to_owned()).collect();
-        return Err(NoPreview::UnknownAddress { address, known });
+        return Err(NoPreview::UnknownAddress { address, known, switched_off });
     };
     if !found.methods.contains(&event.method) {
         return Err(NoPreview::WrongMethod { address, method: event.method.clone(), methods: found.methods.clone() });
@@ -163,7 +174,9 @@ pub fn preview(ruleset: &Ruleset, event: &Event, rule: Option<&str>, replies: &[
     let ignored_status = verdicts.iter().all(|v| !v.runs()).then_some(found.ignored.status);
     let event = &ruleset.sealed(event.clone());
     let mut previewer = Previewer { event, vault: &ruleset.vault, replies: Given(replies.iter()) };
-    Ok(Preview { rules: verdicts.into_iter().filter(is_wanted).map(|verdict| previewer.rule(verdict)).collect(), ignored_status })
+    let rules = verdicts.into_iter().filter(is_wanted).map(|verdict| previewer.rule(verdict)).collect();
+    let switched_off = switched_off.into_iter().filter(|name| rule.is_none_or(|wanted| wanted == &**name)).collect();
+    Ok(Preview { rules, ignored_status, switched_off })
 }
 
 /// What all rules of a preview share.
@@ -175,18 +188,21 @@ struct Previewer<'a> {
 
 impl Previewer<'_> {
     fn rule(&mut self, verdict: Verdict) -> RulePreview {
+        let on_error = sentence::joined(&Sentence::of(verdict.rule, self.vault).on_error);
+        let rule = verdict.rule;
         let run = verdict.starts.map(|start| dry_steps_of(verdict.rule, start, self.event, self.vault, &mut self.replies));
         let (dry_steps, end) = run.map_or((Vec::new(), None), |(dry_steps, end)| (dry_steps, Some(end)));
         RulePreview {
             rule: verdict.rule.name.clone(),
             branch: branch(&verdict),
             trace: verdict.trace,
-            steps: dry_steps.into_iter().map(|dry_step| self.step(dry_step)).collect(),
+            steps: dry_steps.into_iter().map(|dry_step| self.step(rule, dry_step)).collect(),
             fails: end == Some(State::Failed),
+            on_error,
         }
     }
 
-    fn step(&self, dry_step: DryStep) -> StepPreview {
+    fn step(&self, rule: &Rule, dry_step: DryStep) -> StepPreview {
         let strike = |text: &str| self.vault.strike(text);
         let what = match dry_step.what {
             What::Skipped(trace) => StepEffect::Skipped { trace },
@@ -200,6 +216,11 @@ impl Previewer<'_> {
             name: dry_step.step.name.as_deref().map(strike),
             verb: dry_step.step.verb.to_owned(),
             what,
+            on_error: rule
+                .steps
+                .iter()
+                .position(|s| std::ptr::eq(s, dry_step.step))
+                .map_or_else(String::new, |n| sentence::handlers(rule, self.vault, n as u32)),
         }
     }
 }
@@ -263,7 +284,10 @@ rules:
     fn each_reason_for_no_preview_is_reported_separately() {
         let rules = rules();
         let (address, known) = ("/b".to_owned(), vec!["/orders".to_owned()]);
-        assert_eq!(preview(&rules, &event("POST", "/b?x=1", "1"), None, &[]).unwrap_err(), NoPreview::UnknownAddress { address, known });
+        assert_eq!(
+            preview(&rules, &event("POST", "/b?x=1", "1"), None, &[]).unwrap_err(),
+            NoPreview::UnknownAddress { address, known, switched_off: Vec::new() }
+        );
         let wrong = NoPreview::WrongMethod { address: "/orders".into(), method: "PUT".into(), methods: vec!["POST".into()] };
         assert_eq!(preview(&rules, &event("put", "/orders", "1"), None, &[]).unwrap_err(), wrong);
         let unknown = NoPreview::UnknownRule { address: "/orders".into(), rule: "Other".into() };

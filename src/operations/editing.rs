@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::Serialize;
 
 use crate::disk;
-use crate::engine::rules::environment::{RuleFiles, read_rules};
+use crate::engine::rules::folder::{RuleFiles, read_rules};
 use crate::engine::rules::reload::Load;
 use crate::model::hash::hash;
 use crate::rule::load::Loaded;
@@ -100,7 +100,7 @@ impl Editor {
     /// message for people.
     pub fn with(&self, name: &str, text: &str, stand_ins: bool) -> Result<Loaded, String> {
         let shown = self.place(name)?.to_string_lossy().into_owned();
-        let RuleFiles { mut sources, problems } = read_rules(&self.folder);
+        let RuleFiles { mut sources, problems, .. } = read_rules(&self.folder);
         sources.retain(|source| source.name != shown);
         let mut problems: Vec<_> = problems.into_iter().filter(|problem| problem.file != shown).collect();
         match Source::new(&shown, text.as_bytes().to_vec()) {
@@ -109,19 +109,19 @@ impl Editor {
         }
         sources.sort_by(|a, b| a.name.cmp(&b.name));
         let load: &Load = if stand_ins { &self.load_with_stand_ins } else { &self.load };
-        load(RuleFiles { sources, problems }).map_err(|e| format!("{e:#}"))
+        load(RuleFiles::of(sources, problems)).map_err(|e| format!("{e:#}"))
     }
 
     /// The rules in use, with stand-ins for secrets. The error is a message for people.
     pub fn in_use(&self, ruleset: &Ruleset) -> Result<Loaded, String> {
         let sources = ruleset.texts.iter().map(|(_, source)| Source::clone(source)).collect();
-        (self.load_with_stand_ins)(RuleFiles { sources, problems: Vec::new() }).map_err(|e| format!("{e:#}"))
+        (self.load_with_stand_ins)(RuleFiles::of(sources, Vec::new())).map_err(|e| format!("{e:#}"))
     }
 
     /// The rules in these files, with stand-ins for secrets; `None` if they cannot be read any more.
     pub fn of_then(&self, texts: &[(String, String)]) -> Option<Ruleset> {
         let sources = texts.iter().map(|(name, text)| Source { name: name.clone(), text: text.clone() }).collect();
-        (self.load_with_stand_ins)(RuleFiles { sources, problems: Vec::new() }).ok()?.ruleset
+        (self.load_with_stand_ins)(RuleFiles::of(sources, Vec::new())).ok()?.ruleset
     }
 
     /// Saves a file, if it is still the version that was opened; `None` for a file that must not exist yet.

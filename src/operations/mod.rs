@@ -7,6 +7,7 @@ pub mod control;
 pub mod drafts;
 pub mod dry_run;
 pub mod editing;
+pub mod experience;
 pub mod failures;
 pub mod history;
 pub mod kept_test;

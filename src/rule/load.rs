@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Rule;
 use super::address::{self, Address};
+use super::bounds::Bounds;
 use super::compile::{self, Origin};
 use super::ruleset::Ruleset;
 use super::senders;
@@ -17,7 +18,7 @@ use crate::route::{Route, Routes};
 use crate::text::nearest::nearest;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
-use crate::yaml::reader::Reader;
+use crate::yaml::reader::{Effort, Reader};
 use crate::yaml::source::Source;
 
 /// Top-level keys in the files of other tools.
@@ -43,6 +44,7 @@ struct Gathered<'a> {
     addresses: Vec<(Address, Item<'a>)>,
     /// Entries whose route could be read, valid or not.
     entries: Vec<(Route, Item<'a>)>,
+    bounds: Bounds,
 }
 
 /// Reads all files. With `require_verify`, an address left open by oversight is an error.
@@ -56,8 +58,9 @@ pub fn load(sources: Vec<Source>, lookup: Resolver, require_verify: bool) -> Loa
             Err(problem) => problems.push(*problem),
         }
     }
-    let readers: Vec<Reader> = nodes.iter().map(|(source, _)| Reader::new(source)).collect();
-    let mut all = Gathered { rules: Vec::new(), uses: Vec::new(), addresses: Vec::new(), entries: Vec::new() };
+    let effort = Effort::default();
+    let readers: Vec<Reader> = nodes.iter().map(|(source, _)| Reader::new(source, &effort)).collect();
+    let mut all = Gathered { rules: Vec::new(), uses: Vec::new(), addresses: Vec::new(), entries: Vec::new(), bounds: Bounds::default() };
     let mut texts = Vec::new();
     let mut webhooks = Vec::new();
     for (reader, (source, node)) in readers.iter().zip(&nodes) {
@@ -73,7 +76,7 @@ pub fn load(sources: Vec<Source>, lookup: Resolver, require_verify: bool) -> Loa
         read_webhooks(item, &lookup, &called, &mut all);
     }
     // A file that cannot be read at all may contain what seems to be missing in another one.
-    if problems.is_empty() {
+    if problems.is_empty() && !all.bounds.exceeded {
         together(&mut all, &called, require_verify);
     } else {
         unique_names(&all);
@@ -94,7 +97,8 @@ pub fn load(sources: Vec<Source>, lookup: Resolver, require_verify: bool) -> Loa
 pub fn one_rule(source: Source, name: &str, lookup: &Resolver) -> Result<Rule, String> {
     let source = Arc::new(source);
     let node = source.read().map_err(|problem| problem.message)?;
-    let reader = Reader::new(&source);
+    let effort = Effort::default();
+    let reader = Reader::new(&source, &effort);
     let origin = Origin { source: Arc::clone(&source), text: hash(source.text.as_bytes()).into() };
     let read = || {
         let rules = reader.top(&node).fields("a rule file")?.may("rules")?.entries("`rules:`")?;
@@ -125,7 +129,14 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
                 .add(),
             _ => {
                 for (name, item) in rules.entries("`rules:`").unwrap_or_default() {
+                    if !all.bounds.allows_rule(&item) {
+                        break;
+                    }
                     let (rule, uses) = compile::read(&name, &item, lookup, origin).unzip();
+                    let mut called = rule.iter().flat_map(|r: &Rule| &r.when);
+                    if !called.all(|when| all.bounds.allows_address(&when.route, &item)) {
+                        break;
+                    }
                     all.uses.extend(uses.map(|uses| (all.rules.len(), uses)));
                     all.rules.push((rule, name, item));
                 }
@@ -170,6 +181,9 @@ fn read_webhooks<'a>(item: &Item<'a>, lookup: &Resolver, called: &Routes<bool>, 
         match Route::read(&path) {
             Err((message, label)) => entry.problem(message).at_key().label(label).add(),
             Ok(route) => {
+                if !all.bounds.allows_address(&route, &entry) {
+                    return;
+                }
                 let mut known = Names::new(lookup);
                 known.placeholders = route.placeholders().map(str::to_owned).collect();
                 known.disabled = called.same(&route).next().is_some() && !listens(called, &route);
@@ -188,10 +202,11 @@ fn unique_names(all: &Gathered) {
     for (_, name, item) in &all.rules {
         if let Some(first) = names.insert(name, item) {
             let file = &first.source().name;
-            let line = first.source().locate(&first.path).map_or(0, |(l, _)| l.saturating_sub(1).max(1));
+            let line = if item.shows_more_errors() { first.line_of(&first.path) } else { None };
+            let place = line.map_or(format!("in {file}"), |l| format!("at {file}:{}", l.saturating_sub(1).max(1)));
             item.problem(format!("two rules have the name `{name}`"))
                 .at_key()
-                .label(format!("the other one is at {file}:{line}; rename one of them"))
+                .label(format!("the other one is {place}; rename one of them"))
                 .add();
         }
     }
@@ -216,7 +231,8 @@ fn together(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
         if called.same(route).next().is_some() {
             continue;
         }
-        let texts = || called.iter().map(|(r, _)| r);
+        // Comparing it with all others is only worth while it is shown.
+        let texts = || called.iter().map(|(r, _)| r).take(if entry.shows_more_errors() { usize::MAX } else { 0 });
         let near = texts().find(|r| r.text().trim_end_matches('/').eq_ignore_ascii_case(route.text().trim_end_matches('/')));
         if let Some(near) = near {
             entry

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod address;
 pub mod aliases;
+mod bounds;
 pub mod compile;
 pub mod cors;
 pub mod index;
@@ -16,6 +17,7 @@ pub mod ruleset;
 pub mod run_policy;
 pub mod schema;
 pub mod senders;
+pub mod sentence;
 pub mod step;
 pub mod steps;
 pub mod test;
@@ -143,10 +145,15 @@ impl Rule {
     }
 
     /// Whether its address and method match the event.
-    fn is_called_by(&self, event: &Event) -> bool {
+    pub fn is_called_by(&self, event: &Event) -> bool {
         let path = route::normal(&event.address);
         let method = |w: &When| w.methods.as_ref().is_none_or(|all| all.contains(&event.method));
         self.enabled && self.when.iter().any(|w| method(w) && w.route.fit(path).is_some())
+    }
+
+    /// Whether it listens at this path, enabled or not.
+    pub fn listens_at(&self, path: &str) -> bool {
+        self.when.iter().any(|w| w.route.fit(route::normal(path)).is_some())
     }
 
     /// Whether a step answers the caller.

@@ -3,25 +3,43 @@
 
 use serde_json::{Map, Value, json};
 
+use super::step::reserved_names;
 use crate::action::KINDS;
 use crate::expr::condition::read::TESTS;
-use crate::text::word::{Shape, Word, map};
+use crate::text::word::{FIELD, HEADER, NAME, Shape, Word, map};
 use crate::verify;
 
 const fn word(name: &'static str, shape: Shape, does: &'static str) -> Word {
     Word { name, shape, does }
 }
 
+/// An address, as [`crate::route::Route`] reads it.
+const ROUTE: &str = r"^(?!/(health|_doorbell)(/|$))(?![\s\S]*(://|[^{]\*|/:))/[^?#\s]*$";
+/// An IP address or a network.
+const NETWORK: &str = r"^\s*((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}(/(3[0-2]|[12]?[0-9]))?|[0-9a-fA-F.]*:[0-9a-fA-F:.]*(/[0-9]{1,3})?)\s*$";
+/// How often an address may be called.
+const LIMIT: &str = r"^\s*[0-9]+\s+per\s+(second|minute|hour)(\s+per\s+caller)?\s*$";
+const METHODS: Shape = Shape::Each(
+    0,
+    &Shape::Matching(
+        r"^([gG][eE][tT]|[hH][eE][aA][dD]|[pP][oO][sS][tT]|[pP][uU][tT]|[pP][aA][tT][cC][hH]|[dD][eE][lL][eE][tT][eE]|[oO][pP][tT][iI][oO][nN][sS])$",
+    ),
+);
+
 const FILE: &[Word] = &[
     word("$schema", Shape::Text, "the address of the JSON Schema of rule files, for editors"),
-    word("webhooks", Shape::MapOf("address"), "who may call which address"),
+    word("webhooks", Shape::MapOfNamed(ROUTE, "address"), "who may call which address"),
     word("rules", Shape::MapOf("rule"), "the rules, each with its name"),
 ];
 pub const RULE: &[Word] = &[
     word("description", Shape::Text, "what the rule is for, in your own words"),
     word("enabled", Shape::Flag, "false switches the rule off"),
     word("when", Shape::OneOrMany("when"), "what starts the rule: { webhook: /path }"),
-    word("set", Shape::Map, "names for values, to use in conditions and text; { of: body.x, map: { a: b }, else: c } looks a word up"),
+    word(
+        "set",
+        Shape::MapNamed(NAME),
+        "names for values, to use in conditions and text; { of: body.x, map: { a: b }, else: c } looks a word up",
+    ),
     word("if", Shape::Of("condition"), "the conditions, one per line; all of them must be true"),
     word("then", Shape::Of("steps"), "what to do, step by step"),
     word("else", Shape::Of("steps"), "what to do if `if:` is not true"),
@@ -36,8 +54,8 @@ pub const RULE: &[Word] = &[
     word("tests", Shape::ListOf("test"), "what the rule should do, for `doorbell test`"),
 ];
 pub const WHEN: &[Word] = &[
-    word("webhook", Shape::Text, "the address, such as /orders or \"/shop/{shop}/orders\""),
-    word("method", Shape::List, "only these methods"),
+    word("webhook", Shape::Matching(ROUTE), "the address, such as /orders or \"/shop/{shop}/orders\""),
+    word("method", METHODS, "only these methods"),
 ];
 pub const ADDRESS: &[Word] = &[
     word(
@@ -45,15 +63,27 @@ pub const ADDRESS: &[Word] = &[
         Shape::Either(&[Shape::One(&["none"]), Shape::OneOrMany("verify")]),
         "how the sender proves its identity; `none` leaves the address open on purpose",
     ),
-    word("method", Shape::List, "the methods that are accepted; POST by default"),
+    word("method", METHODS, "the methods that are accepted; POST by default"),
     word("replay_guard", Shape::Flag, "whether Doorbell remembers what was signed, so that nobody can send it a second time"),
-    word("allow_from", Shape::List, "the addresses and networks that may call, such as 203.0.113.0/24; anyone by default"),
-    word("limit", Shape::List, "how often it may be called, such as 100 per minute, or 10 per second per caller"),
+    word(
+        "allow_from",
+        Shape::Each(1, &Shape::Matching(NETWORK)),
+        "the addresses and networks that may call, such as 203.0.113.0/24; anyone by default",
+    ),
+    word(
+        "limit",
+        Shape::Each(1, &Shape::Spelled(LIMIT)),
+        "how often it may be called, such as 100 per minute, or 10 per second per caller",
+    ),
     word("cors", Shape::List, "the origins of web pages whose scripts may call it, such as https://shop.example.com; `any` for all"),
-    word("delivery_id", Shape::List, "where to find the sender's id of a delivery, so that a delivery that is sent twice runs once"),
-    word("max_body", Shape::Text, "the largest body that is accepted, such as 5 MB"),
+    word(
+        "delivery_id",
+        Shape::Each(1, &Shape::Field),
+        "where to find the sender's id of a delivery, so that a delivery that is sent twice runs once",
+    ),
+    word("max_body", Shape::Spelled(r"^[0-9]+\s*(bytes|KB|MB)\s*$"), "the largest body that is accepted, such as 5 MB"),
     word("private", Shape::Flag, "whether events may only be saved encrypted, which needs `--data-key`"),
-    word("public_url", Shape::Text, "the public address of this Doorbell, for senders that sign it"),
+    word("public_url", Shape::Matching(r"^https?://[^ {?#]+$"), "the public address of this Doorbell, for senders that sign it"),
     word("answer", Shape::Of("answer"), "what to answer the sender once the event is saved"),
 ];
 pub const MODIFIERS: &[Word] = &[
@@ -63,7 +93,7 @@ pub const MODIFIERS: &[Word] = &[
     word("tries", Shape::Whole(1, 100), "how many times to try in all"),
     word("first_wait", Shape::Duration, "the pause after the first try; each later pause is three times as long"),
     word("timeout", Shape::Duration, "how long one try may take"),
-    word("save_as", Shape::Text, "a name for the result: name.status, name.body.…"),
+    word("save_as", Shape::Matching(NAME), "a name for the result: name.status, name.body.…"),
     word(
         "on_error",
         Shape::Either(&[Shape::One(&["continue"]), Shape::Of("steps")]),
@@ -80,7 +110,7 @@ const ANSWER: &[Word] = &[
     word("json", Shape::Any, "the body, as JSON"),
     word("text", Shape::Text, "the body, as text"),
     word("xml", Shape::Text, "the body, as XML"),
-    word("headers", Shape::Map, "the headers of the answer"),
+    word("headers", Shape::MapNamed(HEADER), "the headers of the answer"),
 ];
 pub const TEST: &[Word] = &[
     word("name", Shape::Text, "what the test shows"),
@@ -110,6 +140,9 @@ const REPLY: &[Word] = &[
     word("headers", Shape::Map, "headers"),
 ];
 
+/// Keys that belong to a verb.
+const NOT_WITH_DO: [&str; 4] = ["tries", "first_wait", "timeout", "save_as"];
+
 /// The JSON Schema (draft 7) of a rule file.
 pub fn json_schema() -> Value {
     let verbs: Vec<Word> = KINDS.iter().flat_map(|kind| kind.verbs().iter().map(|verb| word(verb, Shape::Text, kind.does()))).collect();
@@ -123,14 +156,34 @@ pub fn json_schema() -> Value {
     let mut step = map(&step_words, &[]);
     let any_verb = verbs.iter().chain(&of_do).map(|v| json!({ "required": [v.name] }));
     step["anyOf"] = any_verb.collect();
+    // What follows a verb, and what it needs.
+    let step_schema = |verb: &str| match crate::action::verbs().find(|(v, _)| *v == verb) {
+        Some((verb, kind)) => kind.step_schema(verb),
+        None => json!({ "not": { "anyOf": NOT_WITH_DO.map(|word| json!({ "required": [word] })) } }),
+    };
+    let all: Vec<&str> = verbs.iter().chain(&of_do).map(|word| word.name).collect();
+    let each = all.iter().map(|verb| {
+        let others: Vec<Value> = all.iter().filter(|other| *other != verb).map(|other| json!({ "required": [other] })).collect();
+        json!({ "if": { "required": [verb] }, "then": { "allOf": [step_schema(verb), { "not": { "anyOf": others } }] } })
+    });
+    step["allOf"] = each.collect();
+    let reserved: Vec<&str> = reserved_names().collect();
+    step["properties"]["save_as"]["not"] = json!({ "enum": reserved });
+    let mut rule = map(&[RULE], &["when", "then"]);
+    rule["properties"]["set"]["propertyNames"]["not"] = json!({ "enum": reserved });
     let tests: Vec<Word> = TESTS
         .iter()
         .map(|test| test.word)
         .chain([word("ignore_case", Shape::Flag, "ignores the difference between upper and lower case")])
         .collect();
-    let plain = json!({ "type": ["string", "number", "boolean", "null", "array"] });
-    let line = json!({ "if": { "type": "object" }, "then": map(&[&tests], &[]), "else": plain });
+    let one = Shape::Compared("").schema();
+    let plain = json!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] });
+    let mut of_a_field = map(&[&tests], &[]);
+    of_a_field["minProperties"] = 1.into();
+    let line = json!({ "if": { "type": "object" }, "then": of_a_field, "else": { "$ref": "#/definitions/plain" } });
     let group = |does: &str| json!({ "type": "array", "items": { "$ref": "#/definitions/condition" }, "description": does });
+    // Groups of other tools, and tests in the wrong place.
+    let not_fields: Vec<&str> = ["or", "and", "anyOf", "allOf"].into_iter().chain(TESTS.iter().map(|test| test.word.name)).collect();
     let condition = json!({
         "type": "object",
         "properties": {
@@ -138,7 +191,9 @@ pub fn json_schema() -> Value {
             "all": group("all of these are true"),
             "none": group("none of these is true"),
         },
-        "additionalProperties": line,
+        "additionalProperties": { "$ref": "#/definitions/line" },
+        "propertyNames": { "pattern": FIELD, "not": { "enum": not_fields } },
+        "minProperties": 1,
     });
     let verify: Map<String, Value> = verify::names()
         .into_iter()
@@ -146,7 +201,7 @@ pub fn json_schema() -> Value {
             let shape = match verify::is_map(&name) {
                 _ if name == verify::NAME => SENDER_NAME.schema(),
                 true => json!({ "type": "object" }),
-                false => json!({ "type": ["string", "array", "object"] }),
+                false => json!({ "type": ["string", "array", "object"], "minLength": 1, "minItems": 1 }),
             };
             (name, shape)
         })
@@ -160,14 +215,16 @@ pub fn json_schema() -> Value {
         "auth": map(&[AUTH], &[]),
         "condition": condition,
         "effect": map(&expected, &[]),
+        "line": line,
         "once_per": map(&[ONCE_PER], &["value"]),
+        "plain": plain,
         "reply": map(&[REPLY], &[]),
-        "rule": map(&[RULE], &["when", "then"]),
+        "rule": rule,
         "send": map(&[SEND], &[]),
         "step": step,
         "steps": { "type": "array", "items": { "$ref": "#/definitions/step" }, "minItems": 1 },
         "test": map(&[TEST], &["name", "send", "expect"]),
-        "verify": { "type": "object", "properties": verify, "additionalProperties": false },
+        "verify": { "type": "object", "properties": verify, "additionalProperties": false, "minProperties": 1 },
         "when": map(&[WHEN], &["webhook"]),
     });
     file

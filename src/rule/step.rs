@@ -33,6 +33,8 @@ pub const DO: &str = "do";
 pub struct Step {
     pub name: Option<String>,
     pub verb: &'static str,
+    /// What follows its verb, as it is written in the file.
+    pub value: String,
     /// The number shown to people: `2`, `2.1` inside a `do:`, `else 1`.
     pub number: String,
     /// `None` for a `do:`, whose steps follow.
@@ -146,6 +148,10 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
     let timeout = read_timeout(&mut fields);
     let save_as = fields.may("save_as").map(|i| read_save_as(&i, known));
     let found = find_verb(&mut fields, item);
+    let value = match found.map(|verb| fields.key(verb.word()).node) {
+        Some(Node::Text(text) | Node::Number(text)) => text.clone(),
+        _ => String::new(),
+    };
     let mut inside = Some(Vec::new());
     let work = match found {
         None => None,
@@ -186,6 +192,7 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
     let step = Step {
         name,
         verb,
+        value,
         number: String::new(),
         action,
         condition,
@@ -418,15 +425,15 @@ fn read_save_as(item: &Item, known: &Names) -> Option<String> {
     Some(name)
 }
 
+/// Names that authors cannot choose.
+pub fn reserved_names() -> impl Iterator<Item = &'static str> {
+    let words = ["any", "all", "none", "input", ERROR, "true", "false", "null", "this", "if", "unless", "each", "with", "else"];
+    ROOTS.into_iter().chain(HELPERS.iter().map(|helper| helper.name)).chain(words)
+}
+
 /// Whether users may choose this word as a name.
 pub fn check_name(name: &str, item: &Item) -> Option<()> {
-    let ours = ROOTS.contains(&name)
-        || HELPERS.iter().any(|h| h.name == name)
-        || matches!(
-            name,
-            "any" | "all" | "none" | "input" | ERROR | "true" | "false" | "null" | "this" | "if" | "unless" | "each" | "with" | "else"
-        );
-    if ours {
+    if reserved_names().any(|ours| ours == name) {
         item.problem(format!("`{name}` is a reserved word")).label(format!("choose another name, such as my_{name}")).add();
         return None;
     }

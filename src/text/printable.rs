@@ -26,6 +26,14 @@ pub fn short(text: &str, most: usize) -> String {
     }
 }
 
+/// The text, cut to this many characters.
+pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    match (text.len() > most).then(|| text.char_indices().nth(most)).flatten() {
+        None => Cow::Borrowed(text),
+        Some((at, _)) => Cow::Owned(format!("{}…", text.get(..at).unwrap_or(text))),
+    }
+}
+
 fn cleaned(text: &str, visible: impl Fn(char) -> char) -> Cow<'_, str> {
     // Almost all text is of this kind.
     let is_plain = text.bytes().all(|b| matches!(b, b' '..=b'~'));

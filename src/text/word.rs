@@ -19,8 +19,16 @@ pub enum Shape {
     Any,
     /// Text, or a number or true/false taken as it is spelled.
     Text,
+    /// The same, with text that matches this pattern. It must not reject what the reader takes.
+    Matching(&'static str),
+    /// Text that matches this pattern, and nothing that is a number or true/false.
+    Spelled(&'static str),
     /// A field, without braces.
     Field,
+    /// Text without `{{ }}`, or one `{{ field }}`, that matches this pattern.
+    Compared(&'static str),
+    /// A status, or a range of them.
+    Status,
     Flag,
     Whole(u64, u64),
     /// A whole number and its unit.
@@ -29,8 +37,14 @@ pub enum Shape {
     One(&'static [&'static str]),
     /// Names and values chosen by the author.
     Map,
+    /// The same, with names that match this pattern.
+    MapNamed(&'static str),
     /// A list, or a single value in its place.
     List,
+    /// One of these, or a list of at least so many of them.
+    Each(u8, &'static Shape),
+    /// A list of two of these.
+    Two(&'static Shape),
     /// What is defined under this name.
     Of(&'static str),
     /// One of these, or a list of them.
@@ -38,26 +52,58 @@ pub enum Shape {
     ListOf(&'static str),
     /// Names chosen by the author, each with what is defined here.
     MapOf(&'static str),
+    /// The same, with names that match this pattern.
+    MapOfNamed(&'static str, &'static str),
     /// One of several shapes.
     Either(&'static [Shape]),
 }
 
+/// A field: JSONPath, or names with dots. What is in brackets is up to the reader.
+pub const FIELD: &str = r#"^(\$([.\[][\s\S]*)?|(?![0-9])[^\s$\[\]{}()<>/\\=|:,;'"]+(\[[\s\S]*)?)$"#;
+/// Text without `{{`, or one pair of braces and nothing else.
+const COMPARED: &str = r"^((?!\{\{)[\s\S])*$|^\s*\{\{\{?((?!\}\})[\s\S])*\}\}\}?\s*$";
+/// A name that authors choose.
+pub const NAME: &str = r"^[^\s0-9.{}()\[\]/\\<>=|:,;'\x22$@#%&*+!?~-][^\s.{}()\[\]/\\<>=|:,;'\x22$@#%&*+!?~]*$";
+/// The name of a header.
+pub const HEADER: &str = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+
 impl Shape {
-    fn schema(self) -> Value {
+    pub fn schema(self) -> Value {
         let of = |name: &str| json!({ "$ref": format!("#/definitions/{name}") });
         match self {
             Shape::Any => json!({}),
-            Shape::Text | Shape::Field => json!({ "type": ["string", "number", "boolean"] }),
+            Shape::Text => json!({ "type": ["string", "number", "boolean"] }),
+            Shape::Matching(pattern) => json!({ "type": ["string", "number", "boolean"], "pattern": pattern }),
+            Shape::Spelled(pattern) => json!({ "type": "string", "pattern": pattern }),
+            Shape::Field => Shape::Spelled(FIELD).schema(),
+            Shape::Compared(pattern) => {
+                json!({ "type": ["string", "number", "boolean", "null"], "allOf": [{ "pattern": COMPARED }, { "pattern": pattern }] })
+            }
+            Shape::Status => {
+                let range = "^\\s*[1-5][0-9]{2}\\s*(-\\s*[1-5][0-9]{2}\\s*)?$";
+                json!({ "anyOf": [{ "type": "integer", "minimum": 100, "maximum": 599 }, { "type": "string", "pattern": range }] })
+            }
             Shape::Flag => json!({ "type": "boolean" }),
             Shape::Whole(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
-            Shape::Duration => json!({ "type": "string", "pattern": "^[0-9]+ (milliseconds?|seconds?|minutes?|hours?|days?)$" }),
+            Shape::Duration => {
+                let unit = "(millisecond|second|minute|hour|day)";
+                json!({ "type": "string", "pattern": format!("^(0*1 {unit}|(0*[02-9]|[0-9]*[1-9][0-9]+) {unit}s)$") })
+            }
             Shape::One(words) => json!({ "enum": words }),
             Shape::Map => json!({ "type": "object" }),
+            Shape::MapNamed(pattern) => json!({ "type": "object", "propertyNames": { "pattern": pattern } }),
+            Shape::Each(least, shape) => {
+                json!({ "anyOf": [shape.schema(), { "type": "array", "items": shape.schema(), "minItems": least }] })
+            }
+            Shape::Two(shape) => json!({ "type": "array", "items": shape.schema(), "minItems": 2, "maxItems": 2 }),
             Shape::List => json!({ "type": ["array", "string", "number"] }),
             Shape::Of(name) => of(name),
-            Shape::OneOrMany(name) => json!({ "anyOf": [of(name), { "type": "array", "items": of(name) }] }),
+            Shape::OneOrMany(name) => json!({ "anyOf": [of(name), { "type": "array", "items": of(name), "minItems": 1 }] }),
             Shape::ListOf(name) => json!({ "type": "array", "items": of(name), "minItems": 1 }),
             Shape::MapOf(name) => json!({ "type": "object", "additionalProperties": of(name) }),
+            Shape::MapOfNamed(pattern, name) => {
+                json!({ "type": "object", "additionalProperties": of(name), "propertyNames": { "pattern": pattern } })
+            }
             Shape::Either(shapes) => json!({ "anyOf": shapes.iter().map(|s| s.schema()).collect::<Vec<_>>() }),
         }
     }

@@ -30,7 +30,7 @@ use crate::expr::names::{Names, Resolver};
 use crate::text::nearest::nearest;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
-use crate::yaml::reader::Reader;
+use crate::yaml::reader::{Effort, Reader};
 use crate::yaml::source::Source;
 
 pub use location::OR;
@@ -225,7 +225,8 @@ pub fn guard_for(name: &str, secret: &str, public_url: Option<&str>) -> Result<G
     }
     let source = Source { name: "verify".into(), text: format!("{name}: \"{{{{ secret.GIVEN }}}}\"\n") };
     let node = source.read().map_err(|p| p.message.clone())?;
-    let reader = Reader::new(&source);
+    let effort = Effort::default();
+    let reader = Reader::new(&source, &effort);
     let given = |_: &str| Some(secret.to_owned());
     let lookup = Resolver::new(&given, &|_| None, &|_| None);
     let read = read(&reader.top(&node), &Names::new(&lookup), public_url);

@@ -13,7 +13,7 @@ use crate::expr::field::{Field, Root};
 use crate::expr::names::{Names, Resolver};
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
-use crate::yaml::reader::Reader;
+use crate::yaml::reader::{Effort, Reader};
 use crate::yaml::source::Source;
 
 const SENDERS_YAML: &str = include_str!("senders.yaml");
@@ -48,7 +48,8 @@ pub(super) fn all() -> &'static [Sender] {
 pub(super) fn described(text: &str) -> Vec<Sender> {
     let source = Source { name: "senders.yaml".into(), text: text.into() };
     let Ok(node) = source.read() else { return Vec::new() };
-    let reader = Reader::new(&source);
+    let effort = Effort::default();
+    let reader = Reader::new(&source, &effort);
     let lookup = Resolver::new(&|_| None, &|_| None, &|_| None);
     let known = Names::new(&lookup);
     let items = reader.top(&node).items("a list of senders").unwrap_or_default();

@@ -46,6 +46,11 @@ impl<'a> Item<'a> {
         self.draft(Severity::Note, message.into())
     }
 
+    /// Begins to report something of any severity.
+    pub fn tell(&self, severity: Severity, message: impl Into<String>) -> ProblemDraft<'a> {
+        self.draft(severity, message.into())
+    }
+
     fn draft(&self, severity: Severity, message: String) -> ProblemDraft<'a> {
         self.reader.draft(severity, self.path.clone(), message)
     }
@@ -62,6 +67,16 @@ impl<'a> Item<'a> {
     /// Another place in the same file, to report something there.
     pub fn at(&self, path: &Path) -> Item<'a> {
         Item { path: path.clone(), ..self.clone() }
+    }
+
+    /// The line of another place in the file, to be named in an error; `None` if that error would not be shown.
+    pub fn line_of(&self, path: &Path) -> Option<usize> {
+        self.reader.shows_more_errors().then(|| self.reader.locate(path)).flatten().map(|(line, _)| line)
+    }
+
+    /// Whether an error that is reported now would be shown; if not, it needs no suggestion.
+    pub fn shows_more_errors(&self) -> bool {
+        self.reader.shows_more_errors()
     }
 
     /// The n-th item of this list.
@@ -100,7 +115,8 @@ impl<'a> Item<'a> {
     }
 
     fn nothing(&self) {
-        let (line, column) = self.reader.source.locate(&self.at_its_key()).map_or(("", 1), |(l, c)| (self.reader.source.line(l), c));
+        let found = if self.reader.shows_more_errors() { self.reader.locate(&self.at_its_key()) } else { None };
+        let (line, column) = found.map_or(("", 1), |(l, c)| (self.reader.source.line(l), c));
         let behind: String = line.chars().skip(column - 1).skip_while(|c| !matches!(c, ':' | ',' | '}')).take(1).collect();
         if behind == "," || behind == "}" {
             let draft = self.problem("a comma inside { } begins a new name, and this one has no value").at_key();
@@ -270,10 +286,11 @@ impl<'a> Fields<'a> {
             if let Some(first) = seen.insert(key.as_str(), n) {
                 taken[n] = true;
                 let here = Item { node: item.node, path: below(&item.path, PathStep::Key(n)), reader: item.reader };
-                let line = item.reader.source.locate(&below(&item.path, PathStep::Key(first))).map_or(0, |(l, _)| l);
-                here.problem(format!("`{key}` is written twice"))
-                    .label(format!("the first one is on line {line}; remove one of them"))
-                    .add();
+                let draft = here.problem(format!("`{key}` is written twice"));
+                match here.line_of(&below(&item.path, PathStep::Key(first))) {
+                    Some(line) => draft.label(format!("the first one is on line {line}; remove one of them")).add(),
+                    None => draft.label("remove one of them").add(),
+                }
             }
         }
         Self { item, entries, taken, known: Vec::new(), what }

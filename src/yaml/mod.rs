@@ -7,6 +7,7 @@
 pub mod duration;
 pub mod fields;
 pub mod locate;
+mod nesting;
 pub mod reader;
 pub mod source;
 mod syntax_errors;
@@ -81,6 +82,9 @@ impl Source {
     pub fn read(&self) -> Result<Node, Box<Problem>> {
         if let Some(problem) = syntax_errors::before(self) {
             return Err(Box::new(problem));
+        }
+        if let Some((line, column)) = nesting::too_deep(&self.text) {
+            return Err(Box::new(syntax_errors::too_deep(self, line, column)));
         }
         let mut budget = MAX_NODES;
         let kinds = Kinds { budget: &mut budget };

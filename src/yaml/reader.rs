@@ -3,20 +3,33 @@
 //!
 //! [`super::fields`] walks through the values.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::locate::{Path, PathStep};
 use super::source::Source;
 use crate::problem::{Problem, Severity};
 use crate::text::span;
 
-/// How many problems of one file are shown; each costs another walk through the file.
+/// How many problems of one file are shown.
 const MOST_SHOWN: usize = 100;
+
+/// How much may still be spent on finding the lines of problems, in bytes: each costs another walk through its file.
+pub struct Effort(Cell<usize>);
+
+impl Default for Effort {
+    fn default() -> Self {
+        Self(Cell::new(32 << 20))
+    }
+}
 
 /// Collects the problems of one file.
 pub struct Reader<'a> {
     pub source: &'a Source,
+    effort: &'a Effort,
+    /// The first ones of each severity; the others would not be shown.
     drafts: RefCell<Vec<Draft>>,
+    /// How many there are of each severity.
+    counts: [Cell<usize>; 3],
 }
 
 /// A problem whose line is not known yet.
@@ -31,13 +44,33 @@ struct Draft {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(source: &'a Source) -> Self {
-        Self { source, drafts: RefCell::new(Vec::new()) }
+    /// Readers of several files share an effort.
+    pub fn new(source: &'a Source, effort: &'a Effort) -> Self {
+        Self { source, effort, drafts: RefCell::default(), counts: Default::default() }
     }
 
     /// How many errors have been reported so far.
     pub(super) fn errors(&self) -> usize {
-        self.drafts.borrow().iter().filter(|d| d.severity == Severity::Error).count()
+        self.counts[Severity::Error as usize].get()
+    }
+
+    /// Whether an error that is reported now would be shown; if not, it needs no details.
+    pub(super) fn shows_more_errors(&self) -> bool {
+        self.errors() < MOST_SHOWN
+    }
+
+    /// Line and column of a place, unless that takes too much effort.
+    pub(super) fn locate(&self, path: &Path) -> Option<(usize, usize)> {
+        let left = self.effort.0.get().checked_sub(self.source.text.len())?;
+        self.effort.0.set(left);
+        self.source.locate(path).or(Some((1, 1)))
+    }
+
+    fn add(&self, draft: Draft) {
+        let count = &self.counts[draft.severity as usize];
+        if count.replace(count.get() + 1) < MOST_SHOWN {
+            self.drafts.borrow_mut().push(draft);
+        }
     }
 
     /// Begins to report a problem at a place.
@@ -48,22 +81,31 @@ impl<'a> Reader<'a> {
     /// Finds the line of every reported problem. Those not shown are summed up in one, with the severity of the first of
     /// them.
     pub fn problems(self) -> Vec<Problem> {
-        let mut drafts = self.drafts.into_inner();
+        let mut drafts = self.drafts.take();
         drafts.sort_by_key(|d| d.severity);
-        let hidden = drafts.split_off(drafts.len().min(MOST_SHOWN));
-        let mut out: Vec<Problem> = drafts.into_iter().map(|d| d.settle(self.source)).collect();
-        if let Some(first) = hidden.first() {
-            let said = format!("{} more problems in this file are not shown", hidden.len());
+        let mut out: Vec<Problem> = Vec::new();
+        for draft in drafts.into_iter().take(MOST_SHOWN) {
+            let Some(place) = self.locate(&draft.path) else { break };
+            out.push(draft.settle(self.source, place));
+        }
+        let all = [Severity::Error, Severity::Warning, Severity::Note].into_iter().zip(self.counts.iter().map(Cell::get));
+        let mut before = 0;
+        let first_hidden = all.clone().find(|(_, n)| {
+            before += n;
+            before > out.len()
+        });
+        if let Some((severity, _)) = first_hidden {
+            let hidden = all.map(|(_, n)| n).sum::<usize>() - out.len();
+            let said = format!("{hidden} more problems in this file are not shown");
             let rest = Problem::of_file(&self.source.name, said, "fix the problems above, then check again");
-            out.push(Problem { severity: first.severity, ..rest });
+            out.push(Problem { severity, ..rest });
         }
         out
     }
 }
 
 impl Draft {
-    fn settle(self, source: &Source) -> Problem {
-        let (mut line, mut column) = source.locate(&self.path).unwrap_or((1, 1));
+    fn settle(self, source: &Source, (mut line, mut column): (usize, usize)) -> Problem {
         let is_key = matches!(self.path.last(), Some(PathStep::Key(_)));
         let mut length = None;
         if let Some(needle) = &self.within
@@ -154,6 +196,37 @@ impl ProblemDraft<'_> {
         self
     }
     pub fn add(self) {
-        self.reader.drafts.borrow_mut().push(self.draft);
+        self.reader.add(self.draft);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml::Node;
+
+    /// Reports this many problems of a severity in a file of this size; returns how many are shown, and the last one.
+    fn shown(size: usize, all: &[(Severity, usize)]) -> (usize, Problem) {
+        let source = Source { name: "a.yaml".into(), text: format!("a: 1\n#{}\n", " ".repeat(size)) };
+        let effort = Effort::default();
+        let reader = Reader::new(&source, &effort);
+        for (severity, count) in all {
+            (0..*count).for_each(|n| reader.top(&Node::Null).tell(*severity, format!("{n}")).add());
+        }
+        let mut problems = reader.problems();
+        let last = problems.pop().unwrap();
+        (problems.len(), last)
+    }
+
+    #[test]
+    fn a_hundred_problems_are_shown_and_fewer_of_a_large_file() {
+        let (count, last) = shown(0, &[(Severity::Warning, 2), (Severity::Error, 98)]);
+        assert_eq!((count, last.severity, last.message.as_str()), (99, Severity::Warning, "1"));
+        let (count, last) = shown(0, &[(Severity::Warning, 3), (Severity::Error, 99)]);
+        assert_eq!((count, last.severity, last.message.as_str()), (100, Severity::Warning, "2 more problems in this file are not shown"));
+        let (count, last) = shown(0, &[(Severity::Error, 20_000), (Severity::Note, 1)]);
+        assert_eq!((count, last.severity, last.message.as_str()), (100, Severity::Error, "19901 more problems in this file are not shown"));
+        let (count, last) = shown(4 << 20, &[(Severity::Error, 100)]);
+        assert_eq!((count, last.message.as_str()), (7, "93 more problems in this file are not shown"));
     }
 }

@@ -59,6 +59,11 @@ fn problem(source: &Source, line: usize, column: usize, length: usize, message: 
     }
 }
 
+/// Values in values in values, too many of them.
+pub(super) fn too_deep(source: &Source, line: usize, column: usize) -> Problem {
+    problem(source, line, column, 1, "this is nested too deeply", "use fewer than 100 levels")
+}
+
 /// Turns a parser error into what the author should do about it.
 pub(super) fn explain(source: &Source, said: &str, line: usize, column: usize) -> Problem {
     let begun = context(said);
@@ -92,7 +97,7 @@ pub(super) fn explain(source: &Source, said: &str, line: usize, column: usize) -
         );
     }
     if said.contains("recursion limit") {
-        return at(l, c, "this is nested too deeply", "use fewer than 100 levels");
+        return too_deep(source, l, c);
     }
     if said.contains("repetition limit") || said.contains("too many values") {
         return at(
@@ -254,13 +259,12 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
 /// A line is indented more or less than those it belongs to.
 fn indentation(source: &Source, line: usize) -> Problem {
     let indent = |l: &str| l.len() - l.trim_start().len();
-    let here = source.line(line);
-    let above = (1..line).rev().map(|n| source.line(n)).find(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#'));
+    let lines: Vec<&str> = source.text.lines().take(line).collect();
+    let here = lines.last().copied().unwrap_or("");
+    let before = || lines.iter().rev().skip(1).copied().filter(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#'));
+    let above = before().next();
     let spaces = indent(here);
-    let siblings = (1..line)
-        .rev()
-        .map(|n| source.line(n))
-        .filter(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#'))
+    let siblings = before()
         .map(|l| if l.trim_start().starts_with("- ") { indent(l) + 2 } else { indent(l) })
         .find(|other| other.abs_diff(spaces) == 1)
         .or_else(|| above.map(indent).filter(|a| *a < spaces));

@@ -160,3 +160,13 @@ fn a_signature_is_checked_on_the_exact_bytes_of_a_body_that_is_repaired() {
     }
     until("it is written", || setup.output("a.log") == "\u{fffd} \u{fffd}\n");
 }
+
+#[test]
+fn a_number_with_an_exponent_is_passed_on_as_it_came() {
+    let rules = "webhooks: { /a: { verify: none } }\nrules:\n  A:\n    when: { webhook: /a }\n    if: { body.n: 100000 }\n    then:\n      - append: a.log\n        text: \"{{ body.n }} {{ add body.n 1 }}\"\n      - append: b.log\n        json: \"{{ body }}\"\n";
+    let setup = Setup::with(rules);
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", r#"{"n": 1E5, "all": [1.0e-2, 2E+3]}"#);
+    until("it is written", || setup.output("b.log") == "{\"n\":1E5,\"all\":[1.0e-2,2E+3]}\n");
+    assert_eq!(setup.output("a.log"), "1E5 100001\n");
+}

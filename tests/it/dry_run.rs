@@ -63,3 +63,42 @@ fn a_dry_run_says_which_secrets_it_would_need_to_decide() {
     let said = setup.printed(&["try", "a.json", "--path", "/a", "--env-file", "given.env"]);
     assert!(said.contains("✓ A  would run") && !said.contains("not given"), "{said}");
 }
+
+#[test]
+fn what_would_fail_and_what_would_follow_is_shown() {
+    let rules = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - append: a.log\n        text: x\n        on_error: [ log: sorry ]\n      - log: \"{{ body.nam }}\"\n    on_error: [ log: bad ]\n  Off:\n    enabled: false\n    when: [ { webhook: /a }, { webhook: /off } ]\n    then: [ log: x ]\n";
+    let setup = Setup::with(rules);
+    setup.write("a.json", "{}");
+    let said = setup.printed(&["try", "a.json", "--path", "/a"]);
+    let expected = "✗ A  would run, and fail\n  1. append  a.log\n       x\n       if it fails after all tries: log \"sorry\"\n  2. log  would fail\n       rules/rules.yaml:10:14: there is no body.nam in this request, needed for {{ body.nam }}\n  on_error 1. log  bad\n\n– Off  is switched off (`enabled: false`)\n\nNothing was sent or written.\n";
+    assert_eq!(said, expected);
+    setup.write("rules/rules.yaml", &rules.replace("body.nam", "now"));
+    let said = setup.printed(&["try", "a.json", "--path", "/a"]);
+    assert!(said.starts_with("✓ A  would run\n") && said.contains("  if a step fails after all tries: log \"bad\"\n"), "{said}");
+    let said = setup.printed(&["try", "a.json", "--path", "/off"]);
+    assert!(said.starts_with("Only rules that are switched off use /off: the sender would get 404.\n– Off  is switched off"), "{said}");
+    assert_eq!(setup.printed(&["try", "b.json", "--path", "/a"]), "doorbell: the file b.json does not exist\n");
+}
+
+#[test]
+fn a_difference_in_spelling_is_explained() {
+    let rules = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    if:\n      body.status: Paid\n      body.title: { contains: Urgent }\n      body.number: 42\n      body.zip: 0042\n      body.name: Ada\n      body.items.sku: x\n    then: [ log: x ]\n";
+    let setup = Setup::with(rules);
+    setup.write(
+        "a.json",
+        r#"{"status": "paid", "title": "very urgent", "number": "0042", "zip": 42, "name": "Ada ", "items": [{"sku": "x"}]}"#,
+    );
+    let said = setup.printed(&["try", "a.json", "--path", "/a"]);
+    let case = "which differs in upper and lower case: write it like that, or add `ignore_case: true`";
+    for line in [
+        format!("body.status is Paid            NO, it was paid, {case}\n"),
+        format!("body.title contains Urgent     NO, it was very urgent, {case}\n"),
+        "body.number is 42              NO, it was 0042, which is not the same text: write 0042 as it came\n".to_owned(),
+        "body.zip is 0042               NO, it was 42, which is not the same text: write 42 as it came\n".to_owned(),
+        "body.name is Ada               NO, it was \"Ada \", with a space at its beginning or end: write it in quotes, with that space, or use `contains`\n".to_owned(),
+        "body.items.sku is x            NO, there is no body.items.sku in this request: body.items is a list; write body.items[*].sku, or [0] for the first one\n".to_owned(),
+    ] {
+        let squeezed = |t: &str| t.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(squeezed(&said).contains(&squeezed(&line)), "{line} is not in\n{said}");
+    }
+}

@@ -210,3 +210,37 @@ fn a_long_list_of_warnings_is_cut_short_and_does_not_prevent_starting() {
     assert!(said.ends_with("150 rules in 1 file: valid, with 101 warnings\n"), "{said}");
     setup.serve().deliver("/w149", "{}");
 }
+
+#[test]
+fn several_files_can_be_checked_and_a_missing_one_is_named() {
+    let setup = Setup::new();
+    for name in ["a", "b", "c"] {
+        let text = format!(
+            "webhooks: {{ /{name}: {{ verify: none }} }}\nrules: {{ {name}: {{ when: {{ webhook: /{name} }}, then: [ log: x ] }} }}\n"
+        );
+        setup.write(&format!("rules/{name}.yaml"), &text);
+    }
+    assert_eq!(setup.printed(&["check", "rules/a.yaml", "rules/b.yaml"]), "2 rules in 2 files: valid\n");
+    assert_eq!(setup.printed(&["check", "--rules", "rules"]), "3 rules in 3 files: valid\n");
+    assert_eq!(setup.printed(&["check", "rules", "rules/a.yaml"]), "3 rules in 3 files: valid\n", "a file is read once");
+    assert_eq!(
+        setup.printed(&["check", "rules/bb.yaml"]),
+        "error: this file does not exist\n  --> rules/bb.yaml\n   = did you mean rules/b.yaml?\n\n1 error\n"
+    );
+    setup.write("rules/d.yml.txt", "rules:\n");
+    assert_eq!(
+        setup.printed(&["check"]),
+        "warning: this file is not read as a rule file, because its name ends in .txt\n  --> rules/d.yml.txt\n   = rename it to d.yml\n\n3 rules in 3 files: valid, with 1 warning\n"
+    );
+}
+
+#[test]
+fn notes_about_disabled_rules_do_not_bury_an_error() {
+    let off =
+        |name: &str| format!("  {name}: {{ enabled: false, when: {{ webhook: /{name} }}, then: [ log: \"{{{{ secret.{name} }}}}\" ] }}\n");
+    let setup = Setup::with(&format!("rules:\n{}{}", off("a"), off("b")));
+    assert_eq!(setup.printed(&["check"]).matches("note: ").count(), 2);
+    setup.write("rules/rules.yaml", &format!("rules:\n{}{}  c: 1\n", off("a"), off("b")));
+    let said = setup.printed(&["check"]);
+    assert!(said.ends_with("note: 2 notes are not shown; they follow when the errors are fixed\n\n1 error and 2 notes\n"), "{said}");
+}

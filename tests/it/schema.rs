@@ -207,3 +207,51 @@ fn a_language_server_completes_explains_and_finds_mistakes() {
     let said = server.hover(&uri, &text, "    whe");
     assert!(said.contains("what starts the rule"), "{said}");
 }
+
+/// Rule files that `check` takes and rule files that it refuses: every file in `tests/problems`, the recipes, and the complete
+/// files in the docs.
+fn files_by_verdict() -> (Vec<String>, Vec<(String, String)>) {
+    let setup = Setup::new();
+    let mut texts: Vec<(String, String)> = Vec::new();
+    for folder in ["rules", "tests/problems"].map(|folder| project_folder().join(folder)) {
+        for file in std::fs::read_dir(folder).unwrap().flatten().filter(|f| f.path().extension().is_some_and(|e| e == "yaml")) {
+            texts.push((file.file_name().into_string().unwrap(), std::fs::read_to_string(file.path()).unwrap()));
+        }
+    }
+    let docs = std::fs::read_dir(project_folder().join("docs")).unwrap().flatten().map(|f| f.path());
+    for page in docs.filter(|p| p.extension().is_some_and(|e| e == "md")) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let snippets = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("\n```").next());
+        let complete = snippets.filter(|s| s.lines().any(|line| line == "rules:") && !s.contains('…'));
+        texts.extend(complete.map(|s| (page.display().to_string(), s.to_owned())));
+    }
+    let (mut taken, mut refused) = (Vec::new(), Vec::new());
+    for (name, text) in texts {
+        setup.write("rule.yaml", &text);
+        match setup.run(&["check", "--no-secrets", "rule.yaml"]).status.code() {
+            Some(0) => taken.push(text),
+            _ => refused.push((name, text)),
+        }
+    }
+    (taken, refused)
+}
+
+#[test]
+#[cfg_attr(not(has_language_server), ignore = "needs `node` and yaml-language-server, whose script YAML_LANGUAGE_SERVER names")]
+fn the_schema_refuses_nothing_that_check_takes_and_most_of_what_it_refuses() {
+    let mut server = LanguageServer::start();
+    let mut number = 0;
+    let mut told = |text: &str| {
+        number += 1;
+        let uri = format!("file://{}/rules/verdict-{number}.yaml", project_folder().display());
+        server.open(&uri, &format!("# yaml-language-server: $schema=doorbell.schema.json\n{text}"))
+    };
+    let (taken, refused) = files_by_verdict();
+    assert!(taken.len() > 16 && refused.len() > 150, "{} {}", taken.len(), refused.len());
+    for text in &taken {
+        assert_eq!(told(text), Vec::<String>::new(), "{text}");
+    }
+    // Templates and what depends on another place are beyond a schema.
+    let missed: Vec<&str> = refused.iter().filter(|(_, text)| told(text).is_empty()).map(|(name, _)| name.as_str()).collect();
+    assert!(missed.len() * 100 < refused.len() * 45, "{} of {}: {missed:?}", missed.len(), refused.len());
+}

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::{Value, json};
+
 use super::content::Content;
 use super::csv::guard::guarded_line;
 use super::folder;
@@ -29,6 +31,13 @@ impl Kind for Append {
     }
     fn value(&self) -> &'static str {
         "the file name"
+    }
+    fn phrase(&self, _: &str) -> &'static str {
+        "add a line to"
+    }
+    fn step_schema(&self, verb: &str) -> Value {
+        let is_line_file = json!({ "pattern": r"^(?!/)(?!([\s\S]*/)?\.\.(/|$))(?![^{]*\.[xX][lL][sS][xX]$)" });
+        json!({ "properties": { verb: is_line_file }, "anyOf": [{ "required": ["text"] }, { "required": ["json"] }] })
     }
     fn keys(&self) -> &'static [Word] {
         &[

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::append::read_file;
 use super::content::Content;
@@ -42,6 +42,24 @@ impl Kind for SheetRow {
     }
     fn value(&self) -> &'static str {
         "the file name"
+    }
+    fn phrase(&self, verb: &str) -> &'static str {
+        match verb {
+            "add_row" => "add a row to",
+            "update_row" => "update a row in",
+            _ => "add or update a row in",
+        }
+    }
+    fn step_schema(&self, verb: &str) -> Value {
+        let is_sheet = json!({ "pattern": r"^(?!/)(?!([\s\S]*/)?\.\.(/|$))[\s\S]*(\{\{|\.([cC][sS][vV]|[tT][sS][vV]|[xX][lL][sS][xX])$)" });
+        let needed: &[&str] = if verb == "add_row" { &["columns"] } else { &["columns", "match"] };
+        let of_a_row: &[&str] = if verb == "add_row" { &["match", "newer_than"] } else { &[] };
+        let excluded: Vec<Value> = of_a_row.iter().map(|word| json!({ "required": [word] })).collect();
+        let schema = json!({ "properties": { verb: is_sheet }, "required": needed });
+        match excluded.is_empty() {
+            true => schema,
+            false => json!({ "allOf": [schema, { "not": { "anyOf": excluded } }] }),
+        }
     }
     fn keys(&self) -> &'static [Word] {
         &[

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::client::{Call, Got, Unsent};
 use super::headers::{Headers, read_headers};
-use super::target::{Target, check_scheme_and_port, read_targets};
+use super::target::{self, Target, check_scheme_and_port, read_targets};
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Action, BODY_VIEW, Effect, EffectView, Kind, MockResponse, Performing, body_view};
 use crate::action::world::World;
@@ -24,7 +24,7 @@ use crate::expr::template::data::Data;
 use crate::expr::template::url::Url;
 use crate::expr::template::{Destination, Template, Unrendered};
 use crate::model::outcome::{Outcome, Success};
-use crate::text::word::{Shape, Word};
+use crate::text::word::{HEADER, Shape, Word};
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 
@@ -43,6 +43,18 @@ impl Kind for Http {
     fn value(&self) -> &'static str {
         "the address"
     }
+    fn phrase(&self, verb: &str) -> &'static str {
+        match verb {
+            "get" => "get",
+            "post" => "post to",
+            "put" => "put to",
+            "patch" => "patch",
+            _ => "delete",
+        }
+    }
+    fn step_schema(&self, verb: &str) -> Value {
+        target::schema(verb)
+    }
     fn keys(&self) -> &'static [Word] {
         &[
             Word { name: "json", shape: Shape::Any, does: "the body, as JSON" },
@@ -50,10 +62,10 @@ impl Kind for Http {
             Word { name: "text", shape: Shape::Text, does: "the body, as text" },
             Word { name: "xml", shape: Shape::Text, does: "the body, as XML; values are escaped" },
             Word { name: "type", shape: Shape::Text, does: "the content type of `text:`" },
-            Word { name: "headers", shape: Shape::Map, does: "headers to send" },
+            Word { name: "headers", shape: Shape::MapNamed(HEADER), does: "headers to send" },
             Word { name: "query", shape: Shape::Map, does: "the query parameters, after the ? of the address" },
             Word { name: "auth", shape: Shape::Of("auth"), does: "your credentials for the other app" },
-            Word { name: "ok", shape: Shape::List, does: "the statuses that count as success; [200-299] by default" },
+            Word { name: "ok", shape: Shape::Each(0, &Shape::Status), does: "the statuses that count as success; [200-299] by default" },
             Word { name: "hosts", shape: Shape::List, does: "the servers that may be called, if the address comes from the webhook" },
             Word { name: "follow_redirects", shape: Shape::Flag, does: "whether to follow redirects" },
         ]

@@ -4,6 +4,7 @@
 //! `http://nas.example:8080`.
 
 use reqwest::Url;
+use serde_json::{Value, json};
 
 use crate::yaml::fields::Item;
 
@@ -88,6 +89,15 @@ pub fn check_scheme_and_port(url: &Url, targets: &[Target], item: &Item) {
             .note("an entry without them means https at its default port")
             .add();
     }
+}
+
+/// What a JSON Schema says about a step with this verb.
+pub fn schema(verb: &str) -> Value {
+    // No spaces but in braces.
+    let is_url = r"^(?=[hH][tT][tT][pP][sS]?://[^/\s]|\{\{)(\{\{((?!\}\})[\s\S])*\}\}\}?|[^\s{]|\{(?!\{))*$";
+    let bodies = ["json", "form", "text", "xml"];
+    let pairs = (0..bodies.len()).flat_map(|a| bodies.iter().skip(a + 1).map(move |b| json!({ "required": [bodies[a], b] })));
+    json!({ "properties": { verb: { "pattern": is_url } }, "not": { "anyOf": pairs.collect::<Vec<_>>() } })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! the full reason goes to the operator's log.
 
 pub mod catcher;
+pub mod event_lines;
 pub mod key_cache;
 pub mod rate_limit;
 pub mod rejections;
@@ -20,6 +21,7 @@ use crate::action::pending_replies::{PendingReplies, WaitingCaller};
 use crate::body::packed::most_unpacked;
 use crate::body::{heaviest, weight_at_most};
 use crate::engine::intake::catcher::Catcher;
+use crate::engine::intake::event_lines::{EventLine, EventLines, Told};
 use crate::engine::intake::key_cache::KeyCache;
 use crate::engine::intake::rate_limit::RateLimiter;
 use crate::engine::rules::environment::HandedOverSecrets;
@@ -67,6 +69,8 @@ pub struct Intake {
     pub reading: Memory,
     /// Addresses that wait for their first webhook.
     pub catcher: Catcher,
+    /// Where each event is told.
+    pub event_lines: EventLines,
 }
 
 /// What is sent to the sender.
@@ -333,6 +337,10 @@ impl Intake {
         let waiting = (responders > 0).then(|| self.pending.wait_for(id, responders));
         event.seal(&address.exposed, &ruleset.vault);
         let permits = self.worker.room_for(answering.len(), &event);
+        let event = Arc::new(event);
+        let tell = |what: &dyn Fn() -> Told| {
+            self.event_lines.tell(|| EventLine { received, method: event.method.clone(), address: event.address.clone(), what: what() });
+        };
         let accept = Accept {
             deliveries: deliveries(address, &event.address, delivery, proofs),
             runs: answering.iter().map(new_run).collect(),
@@ -341,7 +349,7 @@ impl Intake {
             status: if responders > 0 { by_a_rule(patience, answer.status) } else { u32::from(answer.status) },
             decided,
             taken: permits.is_some(),
-            event: Arc::new(event),
+            event: event.clone(),
         };
         let rules = answering.iter().map(|s| s.rule.clone()).collect();
         let kept = CarryOn::new(self.clone().keep(accept, rules, ruleset.vault.clone(), permits, reading)).await;
@@ -351,23 +359,29 @@ impl Intake {
                 let silent = answering.iter().zip(&results).filter(|both| repeated(*both)).count();
                 // Runs that were already claimed by `once_per` never answer.
                 let waiting = waiting.filter(|_| !(0..silent).any(|_| self.pending.gone(id)));
+                tell(&|| Told::runs(&answering, waiting.is_none().then_some(answer.status)));
                 Ok(match waiting {
                     Some(waiting) => Received::Later(Responding { event: id, received, patience, waiting, store: None }),
                     None => Received::Now(Answered { event: Some(id), answer: answer.clone() }),
                 })
             }
             Begun::Again { first, answer_state: AnswerState { answer: Some(sealed), .. } } => {
+                tell(&|| Told::Again);
                 // If it can no longer be opened, the caller gets the default answer.
                 let answer = sealed.open(&ruleset.vault).unwrap_or_else(|| address.accepted.clone());
                 Ok(Received::Now(Answered { event: Some(first), answer }))
             }
             Begun::Again { first, answer_state } if answer_state.is_open && responders > 0 => {
+                tell(&|| Told::Again);
                 // Any of its runs may answer, in this process or another: there is no way to count those that can.
                 let waiting = self.pending.wait_for(first, usize::MAX);
                 let store = Some((self.store.clone(), ruleset.vault.clone()));
                 Ok(Received::Later(Responding { event: first, received: Timestamp::now(), patience, waiting, store }))
             }
-            Begun::Again { first, .. } => Ok(Received::Now(Answered { event: Some(first), answer: address.accepted.clone() })),
+            Begun::Again { first, .. } => {
+                tell(&|| Told::Again);
+                Ok(Received::Now(Answered { event: Some(first), answer: address.accepted.clone() }))
+            }
         }
     }
 

@@ -1,11 +1,10 @@
-//! The environment, read at load time: environment variables, files with secrets, the rules folder.
+//! The environment, read at load time: environment variables and files with secrets.
 //!
 //! A secret `NAME` comes from the file that the variable `NAME_FILE` names, else from `/run/secrets/NAME`, else from the
 //! variable `NAME`, else from a file that its sender handed over. An env file adds variables without putting them into the
 //! process.
 
-use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,14 +12,11 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::disk;
-use crate::problem::Problem;
 use crate::secret::Key;
-use crate::yaml::source::{MAX_FILE, Source};
 
-/// How deep folders may be nested.
-const MAX_DEPTH: usize = 16;
-/// The maximum number of rule files in one folder.
-const MAX_FILES: usize = 10_000;
+/// The maximum sizes of an env file and of a file with a secret, in bytes.
+const MAX_ENV_FILE: usize = 1 << 20;
+const MAX_SECRET: usize = 64 << 10;
 
 /// Environment variables; those of an env file take precedence.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +29,8 @@ pub struct Environment {
 impl Environment {
     /// Reads an env file: `NAME=value` lines, `#` comments, quotes removed.
     pub fn with_env_file(path: &Path) -> anyhow::Result<Self> {
-        let text = fs::read_to_string(path).map_err(|e| anyhow::anyhow!("the env file {} cannot be read: {e}", path.display()))?;
+        let text = disk::read_text_at_most(path, MAX_ENV_FILE)
+            .map_err(|e| anyhow::anyhow!("the env file {} cannot be read: {e}", path.display()))?;
         let mut file = HashMap::new();
         for (n, line) in text.lines().enumerate() {
             let line = line.trim().strip_prefix("export ").unwrap_or(line.trim());
@@ -64,7 +61,9 @@ impl Environment {
     /// A secret. A trailing newline in a file is removed.
     pub fn secret(&self, name: &str) -> Option<String> {
         let from = |path: PathBuf| {
-            fs::read_to_string(path).ok().map(|t| t.strip_suffix('\n').map_or(t.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).to_owned())
+            disk::read_text_at_most(&path, MAX_SECRET)
+                .ok()
+                .map(|t| t.strip_suffix('\n').map_or(t.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).to_owned())
         };
         let safe = !name.contains(['/', '\\']) && name != "..";
         self.variable(&format!("{name}_FILE"))
@@ -100,7 +99,7 @@ impl HandedOverSecrets {
 
     /// A secret that was stored.
     fn read(&self, name: &str) -> Option<String> {
-        let bytes = fs::read(self.folder.join(name)).ok()?;
+        let bytes = disk::read_at_most(&self.folder.join(name), MAX_SECRET).ok()?;
         let opened = match (bytes.strip_prefix(SEALED), &self.key) {
             (None, _) => Ok(bytes),
             (Some(sealed), Some(key)) => key.open(sealed, name),
@@ -130,90 +129,5 @@ impl HandedOverSecrets {
         disk::flush_folder(&self.folder).map_err(cannot)?;
         self.changed.notify_one();
         Ok(path)
-    }
-}
-
-/// The result of reading the rules folder.
-#[derive(Default)]
-pub struct RuleFiles {
-    pub sources: Vec<Source>,
-    /// What could not be read.
-    pub problems: Vec<Problem>,
-}
-
-/// Reads every rule file of a folder (or a single file), in the order of their names. Hidden files are skipped, including
-/// those that Kubernetes and editors put next to the rules.
-pub fn read_rules(path: &Path) -> RuleFiles {
-    let RuleFiles { mut sources, mut problems } = RuleFiles::default();
-    if path.is_file() {
-        read_file(path, &mut sources, &mut problems);
-        return RuleFiles { sources, problems };
-    }
-    if !path.is_dir() {
-        let said = "this folder does not exist";
-        problems.push(Problem::of_file(&shown(path), said, "create it and put a rule file into it, or choose another folder with --rules"));
-        return RuleFiles { sources, problems };
-    }
-    let mut files = Vec::new();
-    gather(path, 0, &mut HashSet::new(), &mut files, &mut problems);
-    files.sort();
-    if files.len() > MAX_FILES {
-        problems.push(Problem::of_file(
-            &shown(path),
-            format!("this folder contains more than {MAX_FILES} rule files"),
-            "put several rules into one file",
-        ));
-        files.truncate(MAX_FILES);
-    }
-    for file in files {
-        read_file(&file, &mut sources, &mut problems);
-    }
-    RuleFiles { sources, problems }
-}
-
-fn shown(path: &Path) -> String {
-    path.to_string_lossy().replace('\\', "/")
-}
-
-fn gather(folder: &Path, depth: usize, seen: &mut HashSet<PathBuf>, files: &mut Vec<PathBuf>, problems: &mut Vec<Problem>) {
-    let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    if depth > MAX_DEPTH || !seen.insert(real) {
-        return;
-    }
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(e) => {
-            return problems.push(Problem::of_file(
-                &shown(folder),
-                format!("this folder cannot be read: {e}"),
-                "check its owner and permissions",
-            ));
-        }
-    };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') {
-            continue;
-        }
-        let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-        if path.is_dir() {
-            gather(&path, depth + 1, seen, files, problems);
-        } else if extension == "yaml" || extension == "yml" {
-            files.push(path);
-        }
-    }
-}
-
-fn read_file(path: &Path, sources: &mut Vec<Source>, problems: &mut Vec<Problem>) {
-    let name = shown(path);
-    let size = fs::metadata(path).map(|m| m.len()).unwrap_or(0);
-    let bytes = if size > MAX_FILE as u64 { Ok(vec![b' '; MAX_FILE + 1]) } else { fs::read(path) };
-    match bytes {
-        Ok(bytes) => match Source::new(&name, bytes) {
-            Ok(source) => sources.push(source),
-            Err(problem) => problems.push(*problem),
-        },
-        Err(e) => problems.push(Problem::of_file(&name, format!("this file cannot be read: {e}"), "check its owner and permissions")),
     }
 }

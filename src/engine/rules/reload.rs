@@ -2,10 +2,10 @@
 //!
 //! Folders are watched, never single files: an atomic save or a Kubernetes swap replaces the file, and a watch on the old
 //! file would see no more changes. A notification only means "look"; whether anything changed is decided by content. A
-//! slow poll covers disks without notifications. Files are read in a separate thread, where a panic is reported like any
-//! other problem.
+//! slow poll covers disks without notifications. Files are read in a thread of their own, where a panic is reported like any
+//! other problem, and so is a disk that does not answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,11 +14,11 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
-use tokio::task::{JoinError, spawn_blocking};
 
-use crate::engine::rules::environment::{RuleFiles, read_rules};
+use crate::engine::rules::folder::{RuleFiles, read_rules};
+use crate::engine::task::own_thread::{Ended, own_thread};
 use crate::planted::{Point, crash};
-use crate::problem::{Problem, draw_all};
+use crate::problem::{Problem, Severity, draw_all};
 use crate::rule::Rule;
 use crate::rule::load::Loaded;
 use crate::rule::ruleset::{InForce, Ruleset};
@@ -30,6 +30,8 @@ use crate::store::contract::Store;
 const SETTLE: Duration = Duration::from_millis(300);
 /// How often to look without a notification.
 const POLL: Duration = Duration::from_secs(10);
+/// How long reading the rules and secrets may take before it is reported.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Compiles the rules in files that were read.
 pub type Load = Arc<dyn Fn(RuleFiles) -> anyhow::Result<Loaded> + Send + Sync>;
@@ -50,6 +52,8 @@ pub struct Watch {
     pub secrets: Secrets,
     /// Requests a reload, whether or not a file was changed.
     pub again: Arc<Notify>,
+    /// See [`PATIENCE`].
+    pub patience: Duration,
     /// Who edited a file is not known here; what was changed is.
     pub audit: Arc<Audit>,
 }
@@ -69,7 +73,8 @@ struct Tried {
 impl Tried {
     fn new(files: &RuleFiles, secrets: Vec<Option<Secret>>) -> Self {
         let read = files.sources.iter().map(|s| (s.name.clone(), crate::model::hash::hash(s.text.as_bytes())));
-        Self { files: read.chain(files.problems.iter().map(|p| (p.file.clone(), p.message.clone()))).collect(), secrets }
+        let errors = files.problems.iter().filter(|p| p.severity == Severity::Error).map(|p| (p.file.clone(), p.message.clone()));
+        Self { files: read.chain(errors).collect(), secrets }
     }
 
     /// What the current rules were made from.
@@ -83,12 +88,15 @@ impl Tried {
 impl Watch {
     /// Watches the folder; never returns.
     pub async fn run(&self) {
-        let hints = Hints::of(&self.folder, notify::recommended_watcher);
+        let mut hints = Hints::of(&self.folder, notify::recommended_watcher);
         let mut tried = Tried::of(&self.rules.load().ruleset);
         let mut asked = false;
         loop {
             crash(Point::Watch);
-            self.look(&mut tried, asked).await;
+            let folders = self.look(&mut tried, asked).await;
+            if !folders.is_empty() {
+                hints.watch(folders);
+            }
             asked = tokio::select! {
                 () = hints.next() => {
                     tokio::time::sleep(SETTLE).await;
@@ -100,27 +108,48 @@ impl Watch {
         }
     }
 
-    /// Reads the folder, and reloads if it differs from the last attempt, or if a reload was requested.
-    async fn look(&self, tried: &mut Tried, asked: bool) {
+    /// Reads the folder, and reloads if it differs from the last attempt, or if a reload was requested. Returns the folders
+    /// that were read.
+    async fn look(&self, tried: &mut Tried, asked: bool) -> Vec<PathBuf> {
         let (folder, secrets) = (self.folder.clone(), self.secrets.clone());
         let names = self.rules.load().ruleset.vault.names();
-        let (secrets, files) = match spawn_blocking(move || (secrets(names), read_rules(&folder))).await {
+        let (secrets, mut files) = match self.in_time(move || (secrets(names), read_rules(&folder))).await {
             Ok(read) => read,
-            Err(e) => return self.crashed(e),
+            Err(e) => {
+                self.crashed(e);
+                return Vec::new();
+            }
         };
-        let now = Tried::new(&files, secrets);
+        let (now, folders) = (Tried::new(&files, secrets), std::mem::take(&mut files.folders));
         if asked || now != *tried {
             let is_refused = self.reload(files).await;
             // Anything else that is not in use by now is tried again next time.
             *tried = if is_refused { now } else { Tried::of(&self.rules.load().ruleset) };
         }
+        folders
+    }
+
+    /// Runs work that may never end. While it takes too long, that is shown in place of the problems in the last edit.
+    async fn in_time<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Ended> {
+        let mut done = std::pin::pin!(own_thread(work));
+        tokio::select! {
+            done = &mut done => return done,
+            () = tokio::time::sleep(self.patience) => {}
+        }
+        let before = self.last_edit.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let said = format!("the rules and secrets could not be read within {} seconds", self.patience.as_secs());
+        self.refuse(said, "check the disk of the rules folder and the files that contain secrets; Doorbell is still waiting for them");
+        let done = done.await;
+        tracing::info!("rules and secrets were read after all");
+        self.show(before);
+        done
     }
 
     /// Makes the rules in these files the current ones. Returns whether they were rejected: then the old rules stay until
     /// something changes.
     async fn reload(&self, files: RuleFiles) -> bool {
         let load = self.load.clone();
-        let loaded = match spawn_blocking(move || load(files)).await {
+        let loaded = match self.in_time(move || load(files)).await {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(e)) => {
                 self.refuse(format!("the rules could not be read: {e:#}"), "fix this, then save a rule file or send SIGHUP");
@@ -152,15 +181,18 @@ impl Watch {
         false
     }
 
-    /// Reading the rules panicked, or the program is ending.
-    fn crashed(&self, e: JoinError) {
-        let Ok(panic) = e.try_into_panic() else { return };
-        let said =
-            panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
-        self.refuse(
-            format!("the rules could not be read: Doorbell crashed while reading them ({said})"),
-            "undo the last edit, and please report this",
-        );
+    /// Reading the rules panicked, or could not begin.
+    fn crashed(&self, e: Ended) {
+        match e {
+            Ended::Panicked(said) => self.refuse(
+                format!("the rules could not be read: Doorbell crashed while reading them ({said})"),
+                "undo the last edit, and please report this",
+            ),
+            Ended::NotStarted(_) => self.refuse(
+                "the rules could not be read: the system starts no more threads".to_owned(),
+                "raise its limit of threads; Doorbell tries again every 10 seconds",
+            ),
+        }
     }
 
     fn refuse(&self, message: String, help: &str) {
@@ -173,18 +205,21 @@ impl Watch {
     }
 }
 
-/// Notifies when something below a folder may have changed; never, if the system does not support that.
+/// Notifies when something in a folder that rules were read from may have changed; never, if the system does not support
+/// that. Each folder is watched by itself: watching all below the first one would follow every link, to the whole disk.
 struct Hints {
+    root: PathBuf,
     /// A channel would also wake up when its sender is gone.
     changed: Arc<Notify>,
-    _watcher: Option<RecommendedWatcher>,
+    watched: HashSet<PathBuf>,
+    watcher: Option<RecommendedWatcher>,
 }
 
 /// A watcher's callback.
 type Handler = Box<dyn FnMut(notify::Result<notify::Event>) + Send>;
 
 impl Hints {
-    fn of(folder: &Path, watcher: impl FnOnce(Handler) -> notify::Result<RecommendedWatcher>) -> Self {
+    fn of(root: &Path, watcher: impl FnOnce(Handler) -> notify::Result<RecommendedWatcher>) -> Self {
         let changed = Arc::new(Notify::new());
         let hint = changed.clone();
         let told = move |event: notify::Result<notify::Event>| {
@@ -193,23 +228,58 @@ impl Hints {
                 hint.notify_one();
             }
         };
-        let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        let (watcher, error) = match watcher(Box::new(told)) {
-            Ok(mut watcher) => {
-                let error = watcher.watch(&real, RecursiveMode::Recursive).err();
-                (Some(watcher), error)
+        let watcher = watcher(Box::new(told));
+        let mut hints = Self { root: root.to_owned(), changed, watched: HashSet::new(), watcher: None };
+        match watcher {
+            Ok(watcher) => {
+                hints.watcher = Some(watcher);
+                hints.watch(vec![root.to_owned()]);
             }
-            Err(e) => (None, Some(e)),
-        };
-        if let Some(e) = error {
-            tracing::warn!(
-                "rules folder {} cannot be watched ({e}), so it is read every {} seconds instead; to apply edits immediately, raise \
-                 the limits fs.inotify.max_user_instances and fs.inotify.max_user_watches and restart Doorbell, or send SIGHUP after an edit",
-                folder.display(),
-                POLL.as_secs(),
-            );
+            Err(e) => hints.cannot_watch(&e),
         }
-        Self { changed, _watcher: watcher }
+        hints
+    }
+
+    /// Watches these folders, too.
+    fn watch(&mut self, folders: Vec<PathBuf>) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let real: HashSet<PathBuf> = folders.into_iter().map(|folder| folder.canonicalize().unwrap_or(folder)).collect();
+        // A folder that is gone and comes back must be watched anew.
+        let (kept, gone): (HashSet<PathBuf>, HashSet<PathBuf>) = self.watched.drain().partition(|folder| real.contains(folder));
+        self.watched = kept;
+        for folder in gone {
+            // It may not exist any more.
+            let _ = watcher.unwatch(&folder);
+        }
+        let mut failed = None;
+        for folder in real {
+            if self.watched.contains(&folder) {
+                continue;
+            }
+            match watcher.watch(&folder, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    self.watched.insert(folder);
+                    // What changed since it was read was not noticed.
+                    self.changed.notify_one();
+                }
+                // It was removed in the meantime.
+                Err(_) if !folder.exists() => {}
+                Err(e) => failed = Some(e),
+            }
+        }
+        if let Some(e) = failed {
+            self.watcher = None;
+            self.cannot_watch(&e);
+        }
+    }
+
+    fn cannot_watch(&self, e: &notify::Error) {
+        tracing::warn!(
+            "rules folder {} cannot be watched ({e}), so it is read every {} seconds instead; to apply edits immediately, raise \
+             the limits fs.inotify.max_user_instances and fs.inotify.max_user_watches and restart Doorbell, or send SIGHUP after an edit",
+            self.root.display(),
+            POLL.as_secs(),
+        );
     }
 
     async fn next(&self) {
@@ -297,6 +367,7 @@ mod tests {
                 last_edit: LastEditProblems::default(),
                 secrets: Arc::new(move |names| names.iter().map(|_| Some(Secret::new(secret.lock().unwrap().clone()))).collect()),
                 again: Arc::default(),
+                patience: PATIENCE,
                 audit: Arc::new(Audit::of(self.dir.path())),
             }
         }
@@ -364,6 +435,33 @@ mod tests {
         watch.look(&mut tried, false).await;
         assert_eq!(name(&watch), "C");
         assert!(watch.last_edit.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn rules_that_take_too_long_to_read_are_reported_until_they_are_read() {
+        let fixture = Fixture::new();
+        let (reader, (go, wait)) = (fixture.reader(), std::sync::mpsc::channel());
+        let wait = Mutex::new(wait);
+        let load = move |files| {
+            wait.lock().unwrap().recv().unwrap();
+            reader(files)
+        };
+        let watch = Watch { patience: Duration::from_millis(1), ..fixture.watch(load).await };
+        let mut tried = Tried::of(&watch.rules.load().ruleset);
+        fixture.edit("B");
+        let mut look = Box::pin(watch.look(&mut tried, false));
+        let shown = || watch.last_edit.lock().unwrap().first().map(|p| p.message.clone());
+        while shown().is_none() {
+            tokio::select! {
+                _ = &mut look => panic!("it did not wait"),
+                () = tokio::time::sleep(Duration::from_millis(5)) => {}
+            }
+        }
+        assert_eq!(shown().unwrap(), "the rules and secrets could not be read within 0 seconds");
+        assert_eq!(name(&watch), "A");
+        go.send(()).unwrap();
+        look.await;
+        assert_eq!((name(&watch).as_str(), shown()), ("B", None));
     }
 
     #[tokio::test]

@@ -4,4 +4,5 @@ pub mod carry_on;
 pub mod crashed;
 pub mod memory;
 pub mod off_thread;
+pub mod own_thread;
 pub mod supervisor;

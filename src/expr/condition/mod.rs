@@ -7,6 +7,7 @@
 mod aliases;
 mod operand;
 pub mod read;
+mod sentence;
 pub mod trace;
 
 use std::borrow::Cow;
@@ -21,6 +22,7 @@ use crate::expr::field::{Field, Found, Values};
 use crate::expr::moment::moment;
 use crate::expr::spell::spell;
 use crate::model::budget::Spent;
+use crate::yaml::locate::Path;
 
 /// A condition: all of these lines and groups must be true.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +46,8 @@ pub struct Line {
     pub field: Field,
     pub tests: Vec<Test>,
     pub ignore_case: bool,
+    /// Where it is in its file.
+    pub path: Path,
 }
 
 /// What a test compares with: a literal value, or one `{{ field }}`.
@@ -94,6 +98,18 @@ impl All {
     /// Every field that it may use.
     pub fn fields(&self) -> Vec<&Field> {
         self.lines().into_iter().flat_map(Line::fields).collect()
+    }
+
+    /// Every line at any depth, but for those of which none must be true.
+    pub fn wanted(&self) -> Vec<&Line> {
+        self.0
+            .iter()
+            .flat_map(|part| match part {
+                ConditionPart::Line(line) => vec![line],
+                ConditionPart::Any(groups) | ConditionPart::Every(groups) => groups.iter().flat_map(All::wanted).collect(),
+                ConditionPart::None(_) => Vec::new(),
+            })
+            .collect()
     }
 
     /// Every line at any depth.

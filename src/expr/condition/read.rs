@@ -28,28 +28,39 @@ const fn test(name: &'static str, shape: Shape, does: &'static str, read: Read) 
     TestWord { word: Word { name, shape, does }, read }
 }
 
+const NUMBER: Shape = Shape::Compared(r"^-?[0-9]+(\.[0-9]+)?$|\{\{");
+/// The beginnings of the forms in which dates are read.
+const DATE: Shape = Shape::Compared(
+    r"\{\{|^\s*([0-9]{10}|[0-9]{13})(\.[0-9]+)?\s*$|^\s*[0-9]{4}-?(0[1-9]|1[0-2])-?(0[1-9]|[12][0-9]|3[01])|^\s*([A-Za-z]{3},\s*)?[0-9]{1,2}\s+[A-Za-z]{3}\s+[0-9]{4}",
+);
+/// Neither look-around nor slashes around a pattern.
+const PATTERN: &str = r"^(?!([^\[\\]|\\[\s\S])*\(\?(=|!|<=|<!))(?!/[\s\S]+/$)";
+const NETWORK: &str = r"^((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}(/(3[0-2]|[12]?[0-9]))?|[0-9a-fA-F.]*:[0-9a-fA-F:.]*(/[0-9]{1,3})?)$";
+
 /// Every test of `if:`, in the order in which they are shown to people.
 pub static TESTS: [TestWord; 18] = [
-    test("is", Shape::Any, "equals this; with a list: equals one of these", |item, known, _| Some(Test::Is(operands(item, known)?))),
-    test("over", Shape::Text, "is a number greater than this", |item, known, _| Some(Test::Over(number(item, known)?))),
-    test("at_least", Shape::Text, "is a number greater than or equal to this", |item, known, _| Some(Test::AtLeast(number(item, known)?))),
-    test("under", Shape::Text, "is a number less than this", |item, known, _| Some(Test::Under(number(item, known)?))),
-    test("at_most", Shape::Text, "is a number less than or equal to this", |item, known, _| Some(Test::AtMost(number(item, known)?))),
-    test("between", Shape::List, "is a number from the first to the second", between),
-    test("contains", Shape::Text, "contains this text", |item, known, _| Some(Test::Contains(text(item, known)?))),
-    test("starts_with", Shape::Text, "begins with this text", |item, known, _| Some(Test::StartsWith(text(item, known)?))),
-    test("ends_with", Shape::Text, "ends with this text", |item, known, _| Some(Test::EndsWith(text(item, known)?))),
+    test("is", Shape::Of("plain"), "equals this; with a list: equals one of these", |item, known, _| {
+        Some(Test::Is(operands(item, known)?))
+    }),
+    test("over", NUMBER, "is a number greater than this", |item, known, _| Some(Test::Over(number(item, known)?))),
+    test("at_least", NUMBER, "is a number greater than or equal to this", |item, known, _| Some(Test::AtLeast(number(item, known)?))),
+    test("under", NUMBER, "is a number less than this", |item, known, _| Some(Test::Under(number(item, known)?))),
+    test("at_most", NUMBER, "is a number less than or equal to this", |item, known, _| Some(Test::AtMost(number(item, known)?))),
+    test("between", Shape::Two(&NUMBER), "is a number from the first to the second", between),
+    test("contains", Shape::Compared("."), "contains this text", |item, known, _| Some(Test::Contains(text(item, known)?))),
+    test("starts_with", Shape::Compared("."), "begins with this text", |item, known, _| Some(Test::StartsWith(text(item, known)?))),
+    test("ends_with", Shape::Compared("."), "ends with this text", |item, known, _| Some(Test::EndsWith(text(item, known)?))),
     test("like", Shape::Text, "looks like this; * matches anything", like),
-    test("matches", Shape::Text, "matches this regular expression", matches),
-    test("in_network", Shape::Text, "is an address in this network, such as 10.0.0.0/8", in_network),
-    test("before", Shape::Text, "is a date before this", |item, known, _| Some(Test::Before(date(item, known)?))),
-    test("after", Shape::Text, "is a date after this", |item, known, _| Some(Test::After(date(item, known)?))),
-    test("count", Shape::Any, "has this many elements: a number, or tests on the number", |item, known, case| {
+    test("matches", Shape::Matching(PATTERN), "matches this regular expression", matches),
+    test("in_network", Shape::Each(0, &Shape::Matching(NETWORK)), "is an address in this network, such as 10.0.0.0/8", in_network),
+    test("before", DATE, "is a date before this", |item, known, _| Some(Test::Before(date(item, known)?))),
+    test("after", DATE, "is a date after this", |item, known, _| Some(Test::After(date(item, known)?))),
+    test("count", Shape::Of("line"), "has this many elements: a number, or tests on the number", |item, known, case| {
         Some(Test::Count(tests(item, known, case)?))
     }),
     test("exists", Shape::Flag, "exists", |item, _, _| Some(Test::Exists(item.flag()?))),
     test("empty", Shape::Flag, "is missing, null or empty", |item, _, _| Some(Test::Empty(item.flag()?))),
-    test("not", Shape::Any, "does not equal this; with a map: none of these tests passes", |item, known, case| {
+    test("not", Shape::Of("line"), "does not equal this; with a map: none of these tests passes", |item, known, case| {
         Some(Test::Not(tests(item, known, case)?))
     }),
 ];
@@ -185,7 +196,7 @@ fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
     let tests = tests(item, known, &mut ignore_case)?;
     let field = field?;
     known.uses.borrow_mut().compared(&field, &tests, ignore_case, &item.path, before);
-    Some(Line { field, tests, ignore_case })
+    Some(Line { field, tests, ignore_case, path: at_key(item).path })
 }
 
 /// The same item, with problems pointing at its key.

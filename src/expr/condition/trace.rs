@@ -13,6 +13,10 @@ use crate::expr::outside_use::{OutsideUse, may_hold_secret, secrets_not_given};
 use crate::secret::Vault;
 use crate::text::printable::short;
 
+/// How many values, and of which length, are compared to find a difference in spelling.
+const MOST_HINTED: usize = 20;
+const LONGEST_HINTED: usize = 200;
+
 /// One line of a trace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TraceLine {
@@ -81,6 +85,11 @@ pub fn explain_to_keep(condition: &All, names: &dyn Values, vault: &Vault, secre
 pub fn explain_without(condition: &All, names: &dyn Values, vault: &Vault, not_given: &OutsideUse) -> Vec<TraceLine> {
     let hides = !secrets_not_given(vault).is_empty();
     Trace { names, vault, every_line: false, secrets: None, not_given: Some(not_given), hides, lines: Vec::new() }.explained(condition)
+}
+
+/// The result of one line, with secrets redacted.
+pub fn line_outcome(line: &Line, names: &dyn Values, vault: &Vault) -> Outcome {
+    Trace { names, vault, every_line: false, secrets: None, not_given: None, hides: false, lines: Vec::new() }.line_outcome(line)
 }
 
 struct Trace<'a> {
@@ -189,12 +198,14 @@ impl<'a> Trace<'a> {
             None => Outcome::Yes,
             Some(test) => {
                 let is_credential = || self.secrets.is_some_and(|secrets| secrets.compared_in(line).into_iter().any(is_from_head));
-                let shown = match self.hides {
-                    true if may_hold_secret(&line.field, &found) => HIDDEN.to_owned(),
-                    _ if is_credential() => "another value".to_owned(),
-                    _ => shown(&found, self.vault),
+                let withheld = match self.hides {
+                    true if may_hold_secret(&line.field, &found) => Some(HIDDEN.to_owned()),
+                    _ => is_credential().then(|| "another value".to_owned()),
                 };
-                let why = why_not(line, test, &found, self.names, &shown);
+                // A hint at the spelling would tell the value.
+                let hint = if withheld.is_none() { spelling(line, test, &found, self.names, self.vault) } else { None };
+                let shown = withheld.unwrap_or_else(|| shown(&found, self.vault));
+                let why = hint.or_else(|| why_not(line, test, &found, self.names, &shown));
                 Outcome::No(why.unwrap_or_else(|| format!("it was {shown}")))
             }
         }
@@ -244,6 +255,43 @@ fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Values, shown: &
     (!is_kind).then(|| format!("it was {shown}, which is not {kind}{other}"))
 }
 
+/// Whether the text found differs from what is wanted only in its spelling, and what to write.
+fn spelling(line: &Line, test: &Test, found: &Found, names: &dyn Values, vault: &Vault) -> Why {
+    type Fits = fn(&str, &str) -> bool;
+    let (wanted, fits): (Vec<&Operand>, Fits) = match test {
+        Test::Is(wanted) => (wanted.iter().collect(), |found, wanted| found == wanted),
+        Test::Contains(o) => (vec![o], |found, wanted| found.contains(wanted)),
+        Test::StartsWith(o) => (vec![o], |found, wanted| found.starts_with(wanted)),
+        Test::EndsWith(o) => (vec![o], |found, wanted| found.ends_with(wanted)),
+        _ => return None,
+    };
+    let found: Vec<&Value> = match found {
+        Found::Missing => Vec::new(),
+        Found::One(value) => value.as_array().map_or_else(|| vec![value.as_ref()], |list| list.iter().take(MOST_HINTED).collect()),
+        Found::Many(all) => all.iter().take(MOST_HINTED).map(AsRef::as_ref).collect(),
+    };
+    for (one, operand) in found.into_iter().flat_map(|one| wanted.iter().take(MOST_HINTED).map(move |operand| (one, operand))) {
+        let wanted = operand.get(names);
+        let (Some(text), Some(wanted)) = (spelled(one), wanted.as_deref().and_then(spelled)) else { continue };
+        if text.len() > LONGEST_HINTED || wanted.is_empty() || matches!(operand, Operand::Field(_)) {
+            continue;
+        }
+        let it = format!("it was {}", short(&vault.strike(&quoted(one)), 120));
+        if !line.ignore_case && fits(&text.to_lowercase(), &wanted.to_lowercase()) {
+            return Some(format!("{it}, which differs in upper and lower case: write it like that, or add `ignore_case: true`"));
+        }
+        if fits(text.trim(), wanted.trim()) {
+            return Some(format!("{it}, with a space at its beginning or end: write it in quotes, with that space, or use `contains`"));
+        }
+        let is_digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+        let plain = |t: &str| t.trim_start_matches('0').to_owned();
+        if matches!(test, Test::Is(_)) && is_digits(&text) && is_digits(&wanted) && plain(&text) == plain(&wanted) {
+            return Some(format!("{it}, which is not the same text: write {} as it came", short(&vault.strike(&text), 120)));
+        }
+    }
+    None
+}
+
 /// A value for display: short, on one line. Secrets are redacted first, because a truncated secret would not be
 /// recognised.
 fn shown(found: &Found, vault: &Vault) -> String {
@@ -276,7 +324,7 @@ impl Line {
 }
 
 impl Test {
-    fn text(&self, vault: &Vault) -> String {
+    pub(super) fn text(&self, vault: &Vault) -> String {
         let many = |tests: &[Test]| tests.iter().map(|t| t.text(vault)).collect::<Vec<_>>().join(" and ");
         match self {
             Test::Is(wanted) => match wanted.as_slice() {

@@ -313,6 +313,7 @@ impl Field {
             return format!("there is no {} in this request", self.text);
         };
         let mut at: &Value = &start;
+        let mut so_far = self.text.split(['.', '[']).next().unwrap_or("").to_owned();
         for part in &self.parts {
             let next = match part {
                 PathPart::Name(name) => named(at, name),
@@ -320,7 +321,20 @@ impl Field {
                 PathPart::Each => break,
             };
             match (next, part) {
-                (Some(value), _) => at = value,
+                (Some(value), PathPart::Name(name)) => {
+                    so_far += &format!(".{name}");
+                    at = value;
+                }
+                (Some(value), PathPart::Index(i)) => {
+                    so_far += &format!("[{i}]");
+                    at = value;
+                }
+                (Some(value), PathPart::Each) => at = value,
+                (None, PathPart::Name(_)) if at.is_array() => {
+                    let rest = self.text.strip_prefix(&so_far).unwrap_or("");
+                    let fix = if rest.is_empty() { String::new() } else { format!("; write {so_far}[*]{rest}, or [0] for the first one") };
+                    return format!("there is no {} in this request: {so_far} is a list{fix}", self.text);
+                }
                 (None, PathPart::Name(name)) => {
                     let near = at.as_object().and_then(|o| {
                         let short = o.keys().take(MOST_COMPARED).map(String::as_str).filter(|k| k.len() <= LONGEST_COMPARED);

@@ -20,7 +20,7 @@ use super::key::{Algorithm, Key, KeyForm};
 use super::senders::{self, Sender, described};
 use crate::expr::names::{Names, Resolver};
 use crate::model::request::Request;
-use crate::yaml::reader::Reader;
+use crate::yaml::reader::{Effort, Reader};
 use crate::yaml::source::Source;
 
 /// When every request arrives, and at which address.
@@ -93,7 +93,8 @@ pub(super) fn all() -> Vec<Sender> {
 pub(super) fn guard(verify: &str, secret: &str) -> Guard {
     let source = Source { name: "verify".into(), text: verify.to_owned() };
     let node = source.read().unwrap();
-    let reader = Reader::new(&source);
+    let effort = Effort::default();
+    let reader = Reader::new(&source, &effort);
     let given = |_: &str| Some(secret.to_owned());
     let lookup = Resolver::new(&given, &|_| None, &|_| None);
     let read = super::read(&reader.top(&node), &Names::new(&lookup), Some(URL));
@@ -172,7 +173,8 @@ impl<'a> Signer<'a> {
         let verify_token = if token { format!(", verify_token: \"{VERIFY_TOKEN}\"") } else { String::new() };
         let source = Source { name: "x".into(), text: format!("secret: \"{{{{ secret.S }}}}\"{verify_token}").replace(", ", "\n") };
         let node = source.read().unwrap();
-        let reader = Reader::new(&source);
+        let effort = Effort::default();
+        let reader = Reader::new(&source, &effort);
         let given = |_: &str| Some(secret.clone());
         let lookup = Resolver::new(&given, &|_| None, &|_| None);
         let guard = sender.read(&reader.top(&node), &Names::new(&lookup), Some(URL));
