@@ -11,6 +11,7 @@ pub mod failures;
 pub mod history;
 pub mod output_files;
 pub mod preview;
+pub mod recipes;
 pub mod replay;
 pub mod verification;
 pub mod versions;
