@@ -123,3 +123,47 @@ fn copying_one_shows_how_to_set_it_up_and_never_overwrites_a_file() {
         "{said}"
     );
 }
+
+#[test]
+fn the_console_shows_them_with_a_search_what_each_needs_and_leads_to_the_editor() {
+    let setup = Setup::new().env("SLACK_URL", "https://hooks.slack.com/services/T0/B0/abc");
+    setup.write("rules/a.yaml", "webhooks:\n  /a: { verify: none }\nrules:\n  A: { when: { webhook: /a }, then: [ log: x ] }\n");
+    let _serving = setup.serve_with_console(&[]);
+    let visitor = setup.visitor();
+    let page = visitor.get("/recipes").body;
+    for recipe in recipes::all() {
+        assert!(page.contains(&format!("href=\"/recipes/{}\"", recipe.name)), "{}", recipe.name);
+    }
+    assert!(recipes::THEMES.iter().all(|theme| page.contains(&format!("<h2>{theme}</h2>"))), "{page}");
+    let page = visitor.get("/recipes?search=sentry%20discord").body;
+    assert!(page.contains("1 recipe for") && page.contains("/recipes/sentry-errors-to-chat") && !page.contains("/recipes/website-down"));
+    let page = visitor.get("/recipes?search=%3Cscript%3E").body;
+    assert!(page.contains("&lt;script&gt;") && page.contains("There is no recipe for this yet.") && !page.contains("<script>"), "{page}");
+    assert!(visitor.get("/recipes?search=shopfy").body.contains("/recipes?search=Shopify"));
+    let page = visitor.get("/recipes/sentry-errors-to-chat").body;
+    for words in [
+        "Posts new errors from Sentry to Discord",
+        "/sentry",
+        "SENTRY_SECRET",
+        "not set yet",
+        "Use this recipe",
+        "header.Sentry-Hook-Resource: issue",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    let page = visitor.get("/recipes/notion-new-pages-to-chat").body;
+    assert!(page.contains("the sender sends it") && page.contains("✓") && !page.contains("hooks.slack.com"), "{page}");
+    assert_eq!(visitor.get("/recipes/no-such").status, 404);
+    let next = visitor.submit("/new", &[("recipe", "sentry-errors-to-chat")]);
+    assert_eq!((next.status, next.header("location")), (303, "/edit/sentry-errors-to-chat.yaml?recipe=sentry-errors-to-chat"));
+    assert!(visitor.get(next.header("location")).body.contains("Sentry errors to the chat:"));
+    assert!(!setup.path("rules/sentry-errors-to-chat.yaml").exists(), "nothing is written before somebody saves it");
+}
+
+#[test]
+fn where_rules_are_not_edited_the_console_shows_how_to_copy_one() {
+    let setup = Setup::with("webhooks:\n  /a: { verify: none }\nrules:\n  A: { when: { webhook: /a }, then: [ log: x ] }\n");
+    let _serving = setup.serve_with_console(&["--console-read-only"]);
+    let page = setup.visitor().get("/recipes/contact-form").body;
+    assert!(page.contains("doorbell new contact-form --to rules/contact-form.yaml") && !page.contains("Use this recipe"), "{page}");
+}

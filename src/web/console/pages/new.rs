@@ -41,6 +41,8 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
             h2 { "Start from a recipe" }
             p { (recipes::all().len()) " rules for common apps, with comments and tests." }
             (super::recipes::search(ask, ""))
+            (super::recipes::popular(ask))
+            p.more { a href=(ask.at("/recipes")) { "All recipes, by theme" } }
         }
         section {
             h2 { "Start from nothing" }

@@ -43,7 +43,7 @@ pub fn search(ask: &Ask, words: &str) -> Markup {
 }
 
 /// The apps with the most recipes, each a search.
-fn popular(ask: &Ask) -> Markup {
+pub fn popular(ask: &Ask) -> Markup {
     let all = recipes::all();
     let mut apps: Vec<&str> = all.iter().flat_map(|recipe| recipe.apps.iter().copied()).filter(|app| !app.contains(' ')).collect();
     apps.sort_unstable();
@@ -69,10 +69,15 @@ fn nothing(ask: &Ask, words: &str) -> Markup {
 fn card(ask: &Ask, recipe: &Recipe) -> Markup {
     html! {
         li {
-            a href=(address(ask, recipe)) { (recipe.does) }
+            a href=(address(ask, recipe)) { (with_code(&recipe.does)) }
             ul.tags aria-label="Apps" { @for app in &recipe.apps { li.tag { (app) } } }
         }
     }
+}
+
+/// Text of a comment, in which code is between backticks.
+fn with_code(text: &str) -> Markup {
+    html! { @for (n, part) in text.split('`').enumerate() { @if n % 2 == 1 { code { (part) } } @else { (part) } } }
 }
 
 fn address(ask: &Ask, recipe: &Recipe) -> String {
@@ -88,7 +93,7 @@ pub fn one(ask: &Ask, name: &str) -> Result<Answer, Fault> {
         div.deeds { (use_it(ask, &recipe)) }
         section {
             h2 { "How to set it up" }
-            ol.steps { @for step in recipe.setup_steps() { li { (step.text) @if !step.code.is_empty() { (draw::copy(&step.code)) } } } }
+            ol.steps { @for step in recipe.setup_steps() { li { (with_code(&step.text)) @if !step.code.is_empty() { (draw::copy(&step.code)) } } } }
         }
         section {
             h2 { "What it needs" }
@@ -96,11 +101,11 @@ pub fn one(ask: &Ask, name: &str) -> Result<Answer, Fault> {
                 @for address in &needs.addresses { tr { th scope="row" { "Address" } td { code { (address) } } } }
                 @for secret in &needs.secrets { tr { th scope="row" { "Secret" } td { code { (secret.name) } " " (state(ask, secret)) } } }
             }
-            @if !needs.secrets.is_empty() { p.note { "A secret is an environment variable of this name, or a file; Doorbell reads it again after a restart or a SIGHUP. This page never shows what it is." } }
+            @if !needs.secrets.is_empty() { p.note { "Set a secret where Doorbell runs: in the file of " code { "serve --env-file" } ", as a file " code { "/run/secrets/NAME" } ", or as an environment variable, which needs a restart. Its value is never shown." } }
         }
-        section { h2 { "The rule file" } (draw::copy(recipe.text)) }
+        section.whole { h2 { "The rule file" } (draw::copy(recipe.text)) }
     };
-    Ok(Answer::Page(Page::new(recipe.does.trim_end_matches('.'), "/rules", still)))
+    Ok(Answer::Page(Page::new(recipe.does.trim_end_matches('.').replace('`', ""), "/rules", still)))
 }
 
 fn state(ask: &Ask, secret: &NeededSecret) -> Markup {
