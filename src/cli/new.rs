@@ -47,6 +47,9 @@ pub struct New {
     data: Data,
 }
 
+/// What is shown for a secret that a recipe needs and nobody has set.
+const NOT_SET: &str = "not set yet";
+
 /// A rule file to print or save.
 enum Wanted {
     Recipe(Recipe),
@@ -85,15 +88,16 @@ impl New {
         let state = |secret: &NeededSecret| match (environment.has_secret(&secret.name), secret.from_sender) {
             (true, _) => "set",
             (false, true) => "the sender sends it",
-            (false, false) => "not set yet",
+            (false, false) => NOT_SET,
         };
         let secrets = recipe.needs().secrets;
         let width = secrets.iter().map(|secret| secret.name.len()).max().unwrap_or_default();
         let lines = secrets.iter().map(|secret| format!("  {:width$}  {}\n", secret.name, state(secret))).collect::<String>();
-        Ok(if lines.is_empty() {
-            String::new()
-        } else {
-            format!("\nSecrets, as environment variables or files (docs/operating.md):\n{lines}")
+        let missing = secrets.iter().any(|secret| state(secret) == NOT_SET);
+        let until = if missing { "Until all of them are set, a running Doorbell keeps using the rules from before.\n" } else { "" };
+        Ok(match lines.as_str() {
+            "" => String::new(),
+            lines => format!("\nSecrets, as environment variables or files (docs/operating.md):\n{lines}{until}"),
         })
     }
 

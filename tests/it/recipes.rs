@@ -119,7 +119,7 @@ fn copying_one_shows_how_to_set_it_up_and_never_overwrites_a_file() {
     assert_eq!(setup.printed(&["new", "contact-form.yaml"]), recipes::find("contact-form").unwrap().text);
     let said = setup.printed(&["new", "notion-new-pages-to-chat", "--to", "notion.yaml"]);
     assert!(
-        said.contains("\n  NOTION_TOKEN    not set yet\n  NOTION_WEBHOOK  the sender sends it\n  SLACK_URL       not set yet\n"),
+        said.contains("\n  NOTION_TOKEN    not set yet\n  NOTION_WEBHOOK  the sender sends it\n  SLACK_URL       not set yet\nUntil all of them are set, "),
         "{said}"
     );
 }
