@@ -97,7 +97,7 @@ fn everything_answers_as_it_is_described() {
         }
     }
     assert_eq!(different, Vec::<String>::new());
-    assert_eq!(asked, 12);
+    assert_eq!(asked, 13);
     let (status, wrong) = ask(&visitor, &key, "GET", "/api/v1/events/00000000-0000-0000-0000-000000000000", "");
     assert_eq!(status, 404);
     differences(&wrong, &whole["components"]["schemas"]["Error"], &whole, "error", &mut different);
@@ -106,7 +106,9 @@ fn everything_answers_as_it_is_described() {
 
 #[test]
 fn a_long_list_goes_on_where_it_stopped() {
-    let setup = Setup::with("webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    if: { body: 1 }\n    then:\n      - log: x\n");
+    let setup = Setup::with(
+        "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    if: { body: 1 }\n    then:\n      - log: x\n",
+    );
     let serving = setup.serve_with_console(&[]);
     let visitor = setup.visitor();
     let key = format!("Bearer {}", setup.printed(&["console", "--api-key"]).trim());

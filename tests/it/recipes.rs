@@ -34,9 +34,8 @@ fn all_recipes_are_valid_also_together_and_pass_their_tests() {
     let tested = setup.run(&["test"]);
     let said = String::from_utf8(tested.stdout).unwrap();
     assert!(tested.status.success(), "{said}");
-    for rule in said.lines().filter(|line| line.contains("no tests")) {
-        panic!("{rule}");
-    }
+    let passed: usize = said.trim_end().lines().last().and_then(|line| line.split(' ').next()).and_then(|n| n.parse().ok()).unwrap();
+    assert!(passed > 100, "{said}");
 }
 
 #[test]
@@ -106,7 +105,7 @@ fn copying_one_shows_how_to_set_it_up_and_never_overwrites_a_file() {
     assert_eq!(
         setup.printed(&["new", "contact-form", "--to", "rules/contact.yaml"]),
         "rules/contact.yaml created. To set it up:\n\n  \
-         1. Change the helpdesk's address below, and set the secret HELPDESK_TOKEN to its API key.\n  \
+         1. Change the addresses of your page and of the helpdesk below, and set the secret HELPDESK_TOKEN to its API key.\n  \
          2. On your web page, send the form to https://YOUR-SERVER/contact with the fields `email` and `message`.\n\n\
          Secrets, as environment variables or files (docs/operating.md):\n  HELPDESK_TOKEN  set\n\nThen run: doorbell check\n"
     );
