@@ -10,16 +10,21 @@ use clap::Args;
 use super::ended::Ended;
 use super::settings::{Data, headers, read_file};
 use super::terminal::stdout;
-use crate::operations::drafts::{self, Draft, Sample};
-use crate::text::printable::short;
+use crate::engine::rules::environment::Environment;
+use crate::operations::drafts::{self, Sample};
+use crate::operations::recipes::{self, NeededSecret, Recipe};
+use crate::text::count::number;
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples: doorbell new\n          doorbell new contact-form --to rules/contact.yaml\n          doorbell new --event 0192f3c1 --to rules/orders.yaml"
+    after_help = "Examples: doorbell new --search slack\n          doorbell new contact-form --to rules/contact.yaml\n          doorbell new --event 0192f3c1 --to rules/orders.yaml"
 )]
 pub struct New {
     /// The recipe; without one, all recipes are listed
     recipe: Option<String>,
+    /// List only the recipes with these words in their name, sentence, theme or apps
+    #[arg(long, value_name = "WORDS", conflicts_with_all = ["recipe", "event", "from"])]
+    search: Option<String>,
     /// Create a rule from this event: its id, or its first characters
     #[arg(long, value_name = "EVENT", conflicts_with_all = ["recipe", "from"])]
     event: Option<String>,
@@ -35,35 +40,78 @@ pub struct New {
     /// Save the rule in this file, which must not exist yet
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
+    /// A file of NAME=value lines with secrets, to show which secrets of a recipe are not set yet
+    #[arg(long, env = "DOORBELL_ENV_FILE", value_name = "FILE")]
+    env_file: Option<PathBuf>,
     #[command(flatten)]
     data: Data,
 }
 
+/// What is shown for a secret that a recipe needs and nobody has set.
+const NOT_SET: &str = "not set yet";
+
+/// A rule file to print or save.
+enum Wanted {
+    Recipe(Recipe),
+    Draft(String),
+}
+
 impl New {
     pub fn run(self) -> anyhow::Result<Ended> {
-        let Some(draft) = self.draft()? else { return list() };
-        match &self.to {
-            None => write!(stdout(), "{}", draft.text)?,
-            Some(to) => {
-                let mut file = std::fs::File::create_new(to).with_context(|| format!("{} cannot be created", to.display()))?;
-                file.write_all(draft.text.as_bytes())?;
-                writeln!(stdout(), "{} created; check it, then run: doorbell test {}", to.display(), to.display())?;
+        let Some(wanted) = self.wanted()? else { return list(self.search.as_deref().unwrap_or_default()) };
+        let text = match &wanted {
+            Wanted::Recipe(recipe) => recipe.text,
+            Wanted::Draft(text) => text,
+        };
+        let mut out = stdout();
+        let Some(to) = &self.to else {
+            write!(out, "{text}")?;
+            return Ok(Ended::Good);
+        };
+        let mut file = std::fs::File::create_new(to).with_context(|| format!("{} cannot be created", to.display()))?;
+        file.write_all(text.as_bytes())?;
+        match wanted {
+            Wanted::Draft(_) => writeln!(out, "{} created; check it, then run: doorbell test {}", to.display(), to.display())?,
+            Wanted::Recipe(recipe) => {
+                writeln!(out, "{} created. To set it up:\n", to.display())?;
+                recipe.setup().try_for_each(|line| writeln!(out, "{line}"))?;
+                writeln!(out, "{}\nThen run: doorbell check", self.secrets(&recipe)?)?;
             }
         }
         Ok(Ended::Good)
     }
 
+    /// Which secrets a recipe needs, and which of them are set where this command runs.
+    fn secrets(&self, recipe: &Recipe) -> anyhow::Result<String> {
+        let environment = self.env_file.as_deref().map_or(Ok(Environment::default()), Environment::with_env_file)?;
+        let environment = environment.and_handed(&self.data.data, self.data.key()?);
+        let state = |secret: &NeededSecret| match (environment.has_secret(&secret.name), secret.from_sender) {
+            (true, _) => "set",
+            (false, true) => "the sender sends it",
+            (false, false) => NOT_SET,
+        };
+        let secrets = recipe.needs().secrets;
+        let width = secrets.iter().map(|secret| secret.name.len()).max().unwrap_or_default();
+        let lines = secrets.iter().map(|secret| format!("  {:width$}  {}\n", secret.name, state(secret))).collect::<String>();
+        let missing = secrets.iter().any(|secret| state(secret) == NOT_SET);
+        let until = if missing { "Until all of them are set, a running Doorbell keeps using the rules from before.\n" } else { "" };
+        Ok(match lines.as_str() {
+            "" => String::new(),
+            lines => format!("\nSecrets, as environment variables or files (docs/operating.md):\n{lines}{until}"),
+        })
+    }
+
     /// The requested rule; `None` if the list of recipes is requested.
-    fn draft(&self) -> anyhow::Result<Option<Draft>> {
+    fn wanted(&self) -> anyhow::Result<Option<Wanted>> {
         Ok(match (&self.recipe, &self.event, &self.from) {
-            (Some(name), ..) => Some(drafts::recipe(name).map_err(anyhow::Error::msg)?),
+            (Some(name), ..) => Some(Wanted::Recipe(recipes::find(name).map_err(anyhow::Error::msg)?)),
             (_, Some(event), _) => {
                 let queries = self.data.queries()?;
                 let id = queries.ask(|r| r.find(event))?;
                 let event = queries.ask(|r| r.dossier(id))?.event;
-                Some(drafts::draft(&event.into(), &format!("the event {id}"), false))
+                Some(Wanted::Draft(drafts::draft(&event.into(), &format!("the event {id}"), false).text))
             }
-            (.., Some(file)) => Some(drafts::draft(&self.sample(file)?, &file.display().to_string(), false)),
+            (.., Some(file)) => Some(Wanted::Draft(drafts::draft(&self.sample(file)?, &file.display().to_string(), false).text)),
             _ => None,
         })
     }
@@ -75,15 +123,26 @@ impl New {
     }
 }
 
-fn list() -> anyhow::Result<Ended> {
+fn list(words: &str) -> anyhow::Result<Ended> {
+    let found = recipes::search(words);
     let mut out = stdout();
-    writeln!(out, "Recipes:\n")?;
-    for recipe in drafts::recipes() {
-        writeln!(out, "  {:24} {}", recipe.name, short(&recipe.does, 110))?;
+    if found.is_empty() {
+        let near = recipes::similar_app(words).map_or_else(String::new, |app| format!("; did you mean {app}?"));
+        anyhow::bail!("there is no recipe for `{words}`{near} (`doorbell new` lists all of them)");
+    }
+    let width = found.iter().map(|recipe| recipe.name.len()).max().unwrap_or_default();
+    for (theme, recipes) in recipes::by_theme(&found) {
+        writeln!(out, "{theme}\n")?;
+        for recipe in recipes {
+            writeln!(out, "  {:width$}  {}", recipe.name, recipe.does)?;
+        }
+        writeln!(out)?;
     }
     writeln!(
         out,
-        "\n`doorbell new NAME` prints a recipe, and --to FILE saves it; --event creates a rule from a webhook that was received"
+        "{}. `doorbell new NAME` prints one, --to FILE saves it and shows how to set it up, and --search WORDS finds those for an app;\n\
+         --event creates a rule from a webhook that was received.",
+        number(found.len(), "recipe")
     )?;
     Ok(Ended::Good)
 }

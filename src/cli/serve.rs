@@ -310,6 +310,7 @@ impl Serve {
         let (stopped, mut stopping_now) = watch::channel(false);
         let console = console.map(|(listener, tls, settings, sessions)| {
             let load_options = self.rules.load_options.clone();
+            let for_secrets = load_options.clone();
             let loads = |secrets| -> Load {
                 let load_options = load_options.clone();
                 Arc::new(move |files| load_options.load_files(files, secrets))
@@ -327,6 +328,7 @@ impl Serve {
                 rejections: rejections.clone(),
                 audit: audit.clone(),
                 explain: Box::new(move |dossier| explanation(&load_options, dossier)),
+                has_secret: Box::new(move |name| for_secrets.environment().is_ok_and(|environment| environment.has_secret(name))),
                 editor,
                 reload: again_now,
                 files,

@@ -1,5 +1,5 @@
-//! Drafts of rules, as values: the built-in recipes, and a rule generated from a received webhook, with a test for it.
-//! The caller writes the text to a file.
+//! Drafts of rules, as values: a rule generated from a received webhook, with a test for it. The caller writes the text to a
+//! file. Rules for common apps are in [`super::recipes`].
 
 use serde::Serialize;
 use serde_json::Value;
@@ -8,28 +8,7 @@ use crate::body;
 use crate::expr::field::Field;
 use crate::expr::spell::spell;
 use crate::model::event::Event;
-use crate::text::nearest::nearest;
 use crate::text::printable::short;
-
-/// The built-in recipes, by file name.
-const RECIPES: [(&str, &str); 16] = [
-    ("alerts-in-one-message", include_str!("../../rules/alerts-in-one-message.yaml")),
-    ("bad-rating-to-the-boss", include_str!("../../rules/bad-rating-to-the-boss.yaml")),
-    ("bookings-in-a-sheet", include_str!("../../rules/bookings-in-a-sheet.yaml")),
-    ("chat-slash-command", include_str!("../../rules/chat-slash-command.yaml")),
-    ("contact-form", include_str!("../../rules/contact-form.yaml")),
-    ("customers-up-to-date", include_str!("../../rules/customers-up-to-date.yaml")),
-    ("failed-payment-to-chat", include_str!("../../rules/failed-payment-to-chat.yaml")),
-    ("github-push-to-chat", include_str!("../../rules/github-push-to-chat.yaml")),
-    ("low-stock-reminder", include_str!("../../rules/low-stock-reminder.yaml")),
-    ("new-customer", include_str!("../../rules/new-customer.yaml")),
-    ("newsletter-signup", include_str!("../../rules/newsletter-signup.yaml")),
-    ("order-items-to-rows", include_str!("../../rules/order-items-to-rows.yaml")),
-    ("order-to-another-app", include_str!("../../rules/order-to-another-app.yaml")),
-    ("release-to-two-places", include_str!("../../rules/release-to-two-places.yaml")),
-    ("survey-answers-to-sheet", include_str!("../../rules/survey-answers-to-sheet.yaml")),
-    ("website-down", include_str!("../../rules/website-down.yaml")),
-];
 
 /// Headers that identify the sender, and how to verify it.
 const SENDERS: [(&str, &str, &str); 6] = [
@@ -69,37 +48,6 @@ pub struct Draft {
     pub text: String,
     /// A suggested file name in the rules folder.
     pub file: String,
-}
-
-/// A recipe in a list.
-#[derive(Debug, Serialize)]
-pub struct Recipe {
-    pub name: &'static str,
-    /// The first sentence of its comment.
-    pub does: String,
-}
-
-/// Lists the recipes.
-pub fn recipes() -> Vec<Recipe> {
-    RECIPES.into_iter().map(|(name, text)| Recipe { name, does: first_sentence(text) }).collect()
-}
-
-/// The first sentence of a recipe's opening comment, after its line for editors.
-fn first_sentence(text: &str) -> String {
-    let comment: Vec<&str> = text.lines().skip(1).map_while(|l| l.strip_prefix("# ")).collect();
-    comment.join(" ").split_inclusive(". ").next().unwrap_or("").trim_end().to_owned()
-}
-
-/// A recipe by its name. The error is a message for people.
-pub fn recipe(name: &str) -> Result<Draft, String> {
-    let plain = name.trim_end_matches(".yaml");
-    match RECIPES.iter().find(|(n, _)| *n == plain) {
-        Some((_, text)) => Ok(Draft { text: (*text).to_owned(), file: format!("{plain}.yaml") }),
-        None => {
-            let near = nearest(plain, RECIPES.iter().map(|(n, _)| *n)).map_or_else(String::new, |n| format!("; did you mean {n}?"));
-            Err(format!("there is no recipe called `{name}`{near} (`doorbell new` lists them)"))
-        }
-    }
 }
 
 /// The parts of a webhook that are needed to make a rule.
@@ -314,11 +262,6 @@ mod tests {
             [("/shop/new-orders/", "orders.yaml"), ("/", "events.yaml"), ("/a/..", "events.yaml"), ("/é:*", "é.yaml")]
         {
             assert_eq!(file(address), expected, "{address}");
-        }
-        for listed in recipes() {
-            let draft = recipe(listed.name).unwrap();
-            assert_eq!(draft.file, format!("{}.yaml", listed.name));
-            assert!(!listed.does.is_empty() && draft.text.contains("tests:"), "{}", listed.name);
         }
     }
 

@@ -13,6 +13,7 @@ pub mod history;
 pub mod kept_test;
 pub mod output_files;
 pub mod preview;
+pub mod recipes;
 pub mod replay;
 pub mod rule_tests;
 pub mod verification;

@@ -112,7 +112,7 @@ try {
   calm();
 
   // Every page, for every eye.
-  const paths = ["/", "/events", `/events/${seen}`, "/rules", "/rules/Big%20orders", "/edit/rules.yaml", "/new", "/new/wait?path=/sign-up", "/failed", "/waiting", "/servers", "/files/orders.log", "/senders", "/system", "/nothing-here"];
+  const paths = ["/", "/events", `/events/${seen}`, "/rules", "/rules/Big%20orders", "/edit/rules.yaml", "/new", "/new/wait?path=/sign-up", "/recipes", "/recipes?search=slack", "/recipes/alerts-in-one-message", "/recipes/chat-slash-command", "/failed", "/waiting", "/servers", "/files/orders.log", "/senders", "/system", "/nothing-here"];
   for (const options of [{ colorScheme: "light" }, { colorScheme: "dark" }, { viewport: { width: 360, height: 740 } }]) {
     const looking = await open(options);
     for (const path of paths) {

@@ -97,7 +97,7 @@ fn everything_answers_as_it_is_described() {
         }
     }
     assert_eq!(different, Vec::<String>::new());
-    assert_eq!(asked, 12);
+    assert_eq!(asked, 13);
     let (status, wrong) = ask(&visitor, &key, "GET", "/api/v1/events/00000000-0000-0000-0000-000000000000", "");
     assert_eq!(status, 404);
     differences(&wrong, &whole["components"]["schemas"]["Error"], &whole, "error", &mut different);

@@ -63,17 +63,10 @@ fn every_kind_of_action_has_an_example_that_works() {
 }
 
 #[test]
-fn the_shipped_rules_are_valid() {
-    let said = Setup::new().printed(&["check", project_folder().join("rules").to_str().unwrap(), "--no-secrets"]);
-    assert_eq!(said, "18 rules (13 switched off) in 16 files: valid\n");
-}
-
-#[test]
-fn the_shipped_rules_pass_their_tests() {
-    let out = Setup::new().run(&["test", project_folder().join("rules").to_str().unwrap()]);
-    let said = String::from_utf8(out.stdout).unwrap();
-    assert!(out.status.success(), "{said}");
-    assert!(said.ends_with("39 tests passed\n"), "{said}");
+fn the_shipped_rules_are_one_rule_that_is_valid_without_a_word_and_passes_its_tests() {
+    let rules = project_folder().join("rules");
+    assert_eq!(Setup::new().printed(&["check", rules.to_str().unwrap()]), "1 rule in 1 file: valid\n");
+    assert!(Setup::new().printed(&["test", rules.to_str().unwrap()]).ends_with("2 tests passed\n"));
 }
 
 #[test]
@@ -91,7 +84,7 @@ fn the_first_edit_in_the_readme_breaks_no_test() {
 #[test]
 fn every_yaml_block_in_the_docs_is_valid() {
     let mut files = vec![project_folder().join("README.md")];
-    for folder in ["docs", "docs/tasks"] {
+    for folder in ["docs", "docs/tasks", "docs/recipes"] {
         let pages = std::fs::read_dir(project_folder().join(folder)).unwrap().map(|e| e.unwrap().path());
         files.extend(pages.filter(|p| p.extension().is_some_and(|e| e == "md")));
     }
@@ -153,15 +146,14 @@ fn every_task_page_shows_the_real_output() {
         let commands: Vec<&str> = (1..).map_while(|n| block("sh", n)).flat_map(str::lines).collect();
         let mut bodies = (1..).map_while(|n| block("json", n));
         let mut shown = (1..).map_while(|n| block("text", n));
+        // A page that copies no recipe is about the rule that is shipped.
+        if !text.contains("doorbell new") {
+            std::fs::copy(project_folder().join("rules/new-customer.yaml"), setup.path("rules/new-customer.yaml")).unwrap();
+        }
         for command in commands {
             let words: Vec<&str> = command.split_whitespace().skip(1).collect();
             if words[0] == "try" {
                 setup.write(words[1], bodies.next().unwrap());
-                // The page says to enable the rule.
-                for file in std::fs::read_dir(setup.path("rules")).unwrap().map(|e| e.unwrap().path()) {
-                    let rule = std::fs::read_to_string(&file).unwrap().replace("enabled: false", "enabled: true");
-                    std::fs::write(file, rule).unwrap();
-                }
             }
             let said = setup.printed(&words);
             if words[0] == "try" {

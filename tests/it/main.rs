@@ -41,6 +41,7 @@ mod owners;
 mod payloads;
 mod problems;
 mod public_keys;
+mod recipes;
 mod redelivery;
 mod redirects;
 mod refusals;

@@ -1,31 +1,6 @@
-//! `doorbell new`: creating a rule from a recipe or from a webhook.
+//! `doorbell new`: creating a rule from a webhook. Recipes are in `recipes.rs`.
 
-use crate::harness::{Setup, project_folder};
-
-#[test]
-fn recipes_are_listed_printed_and_written_but_never_overwrite_a_file() {
-    let setup = Setup::new();
-    let listed = setup.printed(&["new"]);
-    for file in std::fs::read_dir(project_folder().join("rules")).unwrap().flatten() {
-        let name = file.file_name().into_string().unwrap();
-        if let Some(recipe) = name.strip_suffix(".yaml") {
-            assert!(listed.contains(&format!("  {recipe} ")), "{recipe} is not listed");
-            assert_eq!(setup.printed(&["new", recipe]), std::fs::read_to_string(file.path()).unwrap());
-        }
-    }
-    assert_eq!(
-        setup.printed(&["new", "contact-form", "--to", "rules/contact.yaml"]),
-        "rules/contact.yaml created; check it, then run: doorbell test rules/contact.yaml\n"
-    );
-    assert_eq!(
-        setup.printed(&["new", "new-customer", "--to", "rules/contact.yaml"]),
-        "doorbell: rules/contact.yaml cannot be created: File exists (os error 17)\n"
-    );
-    assert_eq!(
-        setup.printed(&["new", "contact"]),
-        "doorbell: there is no recipe called `contact`; did you mean contact-form? (`doorbell new` lists them)\n"
-    );
-}
+use crate::harness::Setup;
 
 #[test]
 fn a_rule_made_from_a_webhook_passes_its_own_test() {

@@ -72,6 +72,11 @@ impl Environment {
             .or_else(|| self.variable(name))
             .or_else(|| self.handed.as_ref()?.read(name).filter(|_| safe))
     }
+
+    /// Whether a secret exists and is not empty.
+    pub fn has_secret(&self, name: &str) -> bool {
+        self.secret(name).is_some_and(|value| !value.is_empty())
+    }
 }
 
 /// What an encrypted secret begins with.

@@ -11,6 +11,7 @@ use crate::engine::intake::rejections::Rejections;
 use crate::operations::command::{Command, Done};
 use crate::operations::failures::groups;
 use crate::operations::history::{self, Found};
+use crate::operations::recipes;
 use crate::operations::replay::{self, Mode};
 use crate::store::contract::{Queries, WaitingRuns};
 
@@ -61,6 +62,7 @@ pub async fn answer(ask: &Ask) -> Result<Value, Fault> {
             Ok(json!({ "requests": as_json(refused.map_err(|e| Fault::Failed(e.to_string()))?)? }))
         }
         (false, ["api", "v1", "rules"]) => Ok(json!({ "rules": as_json(rules(ask))? })),
+        (false, ["api", "v1", "recipes"]) => Ok(json!({ "recipes": as_json(recipes::search(&ask.query("search").unwrap_or_default()))? })),
         (false, ["api", "v1", "health"]) => as_json(ask.console.health.report()),
         _ => Err(Fault::NotFound("There is nothing at this address; /api/v1/openapi.json describes what there is.".to_owned())),
     }

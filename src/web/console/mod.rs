@@ -43,6 +43,9 @@ use settings::Settings;
 /// Explains an event with the secrets that `serve` has.
 pub type Explain = Box<dyn Fn(&Dossier) -> anyhow::Result<Explanation> + Send + Sync>;
 
+/// Whether a secret is set; never what it is.
+pub type HasSecret = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// What the console looks at and changes.
 pub struct Console {
     pub settings: Settings,
@@ -54,6 +57,7 @@ pub struct Console {
     pub rejections: Arc<Rejections>,
     pub audit: Arc<Audit>,
     pub explain: Explain,
+    pub has_secret: HasSecret,
     pub editor: Editor,
     pub files: OutputFiles,
     /// The failed runs that somebody goes on with.

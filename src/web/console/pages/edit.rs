@@ -13,6 +13,7 @@ use crate::operations::dry_run::{Webhook, preview};
 use crate::operations::editing::{NotSaved, RuleFile};
 use crate::operations::history;
 use crate::operations::kept_test::with_test;
+use crate::operations::recipes;
 use crate::problem::{Severity, any_error};
 use crate::route::Route;
 use crate::rule::load::Loaded;
@@ -100,7 +101,7 @@ async fn new_text(ask: &Ask, name: &str) -> Result<String, Fault> {
         return Ok(drafts::draft(&Sample::from(event), &format!("the event {id}"), address).text);
     }
     if let Some(recipe) = ask.query("recipe") {
-        return drafts::recipe(&recipe).map(|draft| draft.text).map_err(Fault::NotFound);
+        return recipes::find(&recipe).map(|recipe| recipe.text.to_owned()).map_err(Fault::NotFound);
     }
     if ask.query("empty").is_some() || ask.query("version").is_some() {
         return Ok(EMPTY.to_owned());

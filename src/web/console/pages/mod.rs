@@ -8,6 +8,7 @@ mod failed;
 mod history;
 mod new;
 mod now;
+mod recipes;
 mod ring;
 mod rule;
 mod rule_tests;
@@ -44,6 +45,8 @@ pub async fn answer(ask: &Ask) -> Result<Answer, Fault> {
         (false, ["new"]) => new::show(ask).await,
         (true, ["new"]) => new::begin(ask).await,
         (false, ["new", "wait"]) => new::wait(ask).await,
+        (false, ["recipes"]) => Ok(recipes::show(ask)),
+        (false, ["recipes", name]) => recipes::one(ask, name),
         (false, ["failed"]) => failed::show(ask).await,
         (false, ["failed.jsonl"]) => failed::save(ask).await,
         (true, ["failed", "go-on"]) => failed::begin(ask).await,

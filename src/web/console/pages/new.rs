@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use crate::engine::intake::catcher::PATIENCE;
 use crate::operations::drafts;
 use crate::operations::history;
+use crate::operations::recipes;
 use crate::route::Route;
 use crate::store::contract::EventFilter;
 use crate::web::console::answer::{Answer, Page};
@@ -38,16 +39,10 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
         }
         section {
             h2 { "Start from a recipe" }
-            p { "Rules for common apps, with comments and tests." }
-            ul.recipes { @for recipe in drafts::recipes() {
-                li {
-                    form.inline method="post" action=(ask.at("/new")) {
-                        input type="hidden" name="recipe" value=(recipe.name);
-                        button { (recipe.name) }
-                    }
-                    " " (recipe.does)
-                }
-            } }
+            p { (recipes::all().len()) " rules for common apps, with comments and tests." }
+            (super::recipes::search(ask, ""))
+            (super::recipes::popular(ask))
+            p.more { a href=(ask.at("/recipes")) { "All recipes, by theme" } }
         }
         section {
             h2 { "Start from nothing" }
@@ -66,8 +61,8 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
 
 pub async fn begin(ask: &Ask) -> Result<Answer, Fault> {
     if let Some(recipe) = ask.field("recipe") {
-        let draft = drafts::recipe(&recipe).map_err(Fault::NotFound)?;
-        let name = ask.console.editor.free_name(&draft.file);
+        let found = recipes::find(&recipe).map_err(Fault::NotFound)?;
+        let name = ask.console.editor.free_name(&found.file());
         return Ok(Answer::See(format!("/edit/{name}?recipe={}", escaped(&recipe))));
     }
     if ask.field("do").as_deref() == Some("wait") {

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::operations::history;
+use crate::rule::sentence::Sentence;
 use crate::store::contract::EventFilter;
 use crate::text::count::number;
 use crate::web::console::answer::{Answer, Page};
@@ -67,7 +68,8 @@ fn first_steps(ask: &Ask) -> Markup {
                 Some(rule) => {
                     @let path = rule.when.first().map(|w| w.route.text()).unwrap_or("/");
                     p { "This rule waits for a webhook at " code { (url) (path) } ":" }
-                    p.sentence { (draw::rule(ask, &rule.name)) }
+                    p.sentence { (draw::text(&Sentence::of(rule, &ruleset.vault).text())) }
+                    p { "It is called " (draw::rule(ask, &rule.name)) "." }
                     @match ring::sample(ask, rule) {
                         Some((path, body)) => {
                             (draw::button(ask, "/ring", &[("rule", &rule.name)], "Send a test event"))

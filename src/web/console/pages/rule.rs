@@ -4,6 +4,7 @@
 use maud::html;
 
 use crate::operations::history::{self, ExplainedRun};
+use crate::rule::sentence::Sentence;
 use crate::store::contract::EventFilter;
 use crate::text::count::number;
 use crate::web::console::answer::{Answer, Page};
@@ -27,6 +28,7 @@ pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
     let still = html! {
         @if !rule.enabled { p.card.off { "This rule is switched off (" code { "enabled: false" } "), so it does nothing." } }
         @if let Some(id) = ask.query("event") { p.hint { "What it did with the event " a href=(ask.at(&format!("/events/{}", escaped(&id)))) { (draw::brief(&id)) } " is lit up." } }
+        p.sentence { (draw::text(&Sentence::of(rule, &rules.ruleset.vault).text())) }
         (picture(rule, run.as_ref()))
         @if !rule.tests.is_empty() { p { a.button href=(ask.at(&format!("/rules/{}/test", escaped(name)))) { "Run its " (number(rule.tests.len(), "test")) } } }
         section {

@@ -6,16 +6,22 @@ use std::sync::Arc;
 use maud::{Markup, html};
 
 use crate::rule::Rule;
+use crate::rule::sentence::Sentence;
+use crate::secret::Vault;
 use crate::text::count::number;
+use crate::text::printable::short;
 use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped_path};
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
 
+/// The longest sentence in the list, in characters.
+const SENTENCE: usize = 300;
+
 pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
-    let rules = ask.console.health.rules.load_full();
+    let all = ask.console.health.rules.load_full();
     let mut files: BTreeMap<&str, Vec<&Arc<Rule>>> = BTreeMap::new();
-    for rule in &rules.ruleset.rules {
+    for rule in &all.ruleset.rules {
         files.entry(&rule.source.name).or_default().push(rule);
     }
     let live = html! {
@@ -26,7 +32,7 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
                 h2 { code { (draw::text(file)) } " " @if let Some(name) = ask.console.editor.below(file) { a.button href=(ask.at(&format!("/edit/{}", escaped_path(&name)))) { "Edit" } } }
                 table.rows {
                     thead { tr { th { "Rule" } th { "Starts" } th { "Steps" } th { "State" } } }
-                    tbody { @for rule in rules { (row(ask, rule)) } }
+                    tbody { @for rule in rules { (row(ask, rule, &all.ruleset.vault)) } }
                 }
             }
         }
@@ -48,10 +54,10 @@ fn problems(ask: &Ask) -> Markup {
     }
 }
 
-fn row(ask: &Ask, rule: &Rule) -> Markup {
+fn row(ask: &Ask, rule: &Rule, vault: &Vault) -> Markup {
     html! {
         tr {
-            td { (draw::rule(ask, &rule.name)) }
+            td { (draw::rule(ask, &rule.name)) div.hint { (draw::text(&short(&Sentence::of(rule, vault).text(), SENTENCE))) } }
             td { @for (n, when) in rule.when.iter().enumerate() { @if n > 0 { ", " } code { (draw::brief(when.route.text())) } } }
             td { (rule.steps.len()) }
             td { @if rule.enabled { span.state.good { span aria-hidden="true" { "✓" } " on" } } @else { span.state.off { span aria-hidden="true" { "–" } " off" } } }
