@@ -42,7 +42,6 @@ impl Explain {
         }
         Ok(Ended::Good)
     }
-
 }
 
 /// Explains an event with the secrets of this process. A missing secret or variable does no harm here: its name is used

@@ -14,6 +14,7 @@ mod events;
 mod explain;
 mod failed;
 mod health;
+mod json_lines;
 mod new;
 mod progress;
 mod prune;
@@ -22,6 +23,7 @@ mod schema;
 mod senders;
 mod serve;
 mod settings;
+mod telemetry_options;
 mod terminal;
 mod test;
 mod verify;
@@ -116,6 +118,7 @@ pub fn run() -> ExitCode {
     match ended {
         Ok(Ended::Good) => ExitCode::SUCCESS,
         Ok(Ended::Problems) => ExitCode::from(1),
+        Ok(Ended::Unable) => ExitCode::from(2),
         Err(e) => {
             // A closed pipe (`doorbell events | head`) is not an error.
             if e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod budget;
 pub mod event;
 pub mod hash;
+pub mod hourly;
 pub mod intent;
 pub mod outcome;
 pub mod place;

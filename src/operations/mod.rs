@@ -7,5 +7,6 @@ pub mod control;
 pub mod drafts;
 pub mod dry_run;
 pub mod history;
+pub mod metrics;
 pub mod preview;
 pub mod replay;

@@ -2,11 +2,12 @@
 
 pub mod body_room;
 pub mod client_ip;
-pub mod console;
 mod connections;
+pub mod console;
 pub mod door;
 mod first_line;
 mod head;
 pub mod listener;
+pub mod metrics;
 pub mod tls;
 pub mod webhook;

@@ -8,7 +8,7 @@ pub mod rate_limit;
 pub mod rejections;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -22,6 +22,8 @@ use crate::engine::intake::key_cache::KeyCache;
 use crate::engine::intake::rate_limit::RateLimiter;
 use crate::engine::rules::environment::HandedOverSecrets;
 use crate::engine::run::worker::{RunPermits, Worker};
+use crate::engine::tallies::counters::Counters;
+use crate::engine::tallies::of_address::RequestResult;
 use crate::engine::task::carry_on::CarryOn;
 use crate::engine::task::crashed::Crashed;
 use crate::engine::task::memory::{Memory, Taken};
@@ -62,6 +64,7 @@ pub struct Intake {
     pub handed: HandedOverSecrets,
     /// Memory for large bodies being read, until the store has them.
     pub reading: Memory,
+    pub counters: Arc<Counters>,
 }
 
 /// What is sent to the sender.
@@ -94,6 +97,21 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// What is counted.
+    fn result(&self) -> RequestResult {
+        match self {
+            Refusal::NoAddress => RequestResult::NoAddress,
+            Refusal::WrongMethod(_) => RequestResult::WrongMethod,
+            Refusal::Denied(_) => RequestResult::Denied,
+            Refusal::TooLarge(_) => RequestResult::TooLarge,
+            Refusal::Malformed(_) => RequestResult::Malformed,
+            Refusal::TooSlow => RequestResult::TooSlow,
+            Refusal::TooOften(_) => RequestResult::TooOften,
+            Refusal::Loop => RequestResult::Loop,
+            Refusal::CannotKeep(_) => RequestResult::NotSaved,
+        }
+    }
+
     /// The status, and the sentence that the sender reads.
     pub fn answer(&self) -> (u16, String) {
         match self {
@@ -201,6 +219,13 @@ impl Intake {
         self.check(routed, request, keys).await.map(|(request, keys, _)| (request, keys))
     }
 
+    /// Counts a request that was refused.
+    pub fn count_refusal(&self, path: &str, refusal: &Refusal) {
+        let rules = self.rules.load();
+        let address = rules.ruleset.address(path).map(|address| address.route.text());
+        self.counters.request(address, refusal.result());
+    }
+
     /// Does what a handshake requires before it is answered.
     async fn greet(&self, greeted: Greeted) -> Result<Answered, Refusal> {
         if let Some(visit) = &greeted.visit {
@@ -226,6 +251,7 @@ impl Intake {
     ///
     /// Storing the event and handing its runs over continue even if the caller hangs up.
     pub async fn receive(self: &Arc<Self>, routed: RoutedAddress, request: Request) -> Result<Received, Refusal> {
+        let began = Instant::now();
         let address = routed.address();
         let ruleset = &routed.rules.ruleset;
         let keys_at = |address: &Address, request: Request| {
@@ -250,7 +276,11 @@ impl Intake {
         let event = match admitted {
             Ok(event) if address.methods.contains(&event.method) => event,
             Ok(_) => return Err(Refusal::WrongMethod(address.methods.clone())),
-            Err(NotAdmitted::Greeted(greeted)) => return Box::pin(self.greet(*greeted)).await.map(Received::Now),
+            Err(NotAdmitted::Greeted(greeted)) => {
+                let answered = Box::pin(self.greet(*greeted)).await?;
+                self.counters.request(Some(address.route.text()), RequestResult::Handshake);
+                return Ok(Received::Now(answered));
+            }
             Err(NotAdmitted::TooLarge) => return Err(Refusal::TooLarge(address.max_body)),
             Err(NotAdmitted::Denied(why)) => return Err(Refusal::Denied(why)),
             Err(NotAdmitted::Malformed(why)) => return Err(Refusal::Malformed(why)),
@@ -297,7 +327,16 @@ impl Intake {
         };
         let rules = answering.iter().map(|s| s.rule.clone()).collect();
         let kept = CarryOn::new(self.clone().keep(accept, rules, ruleset.vault.clone(), permits, reading)).await;
-        match kept.unwrap_or_else(|Crashed| Err(Refusal::CannotKeep("Doorbell crashed while saving the event".to_owned())))? {
+        let begun = kept.unwrap_or_else(|Crashed| Err(Refusal::CannotKeep("Doorbell crashed while saving the event".to_owned())))?;
+        self.counters.accepting.add(began.elapsed());
+        match &begun {
+            Begun::New(results) => {
+                let started = answering.iter().map(|s| &*s.rule.name).zip(results.iter().copied());
+                self.counters.event(address.route.text(), started);
+            }
+            Begun::Again { .. } => self.counters.request(Some(address.route.text()), RequestResult::Repeated),
+        }
+        match begun {
             Begun::New(results) => {
                 let repeated = |(s, result): (&Started, &StartResult)| *result == StartResult::Repeated && responding(s);
                 let silent = answering.iter().zip(&results).filter(|both| repeated(*both)).count();

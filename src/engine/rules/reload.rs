@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinError, spawn_blocking};
 
 use crate::engine::rules::environment::{RuleFiles, read_rules};
+use crate::engine::tallies::counters::Counters;
 use crate::planted::{Point, crash};
 use crate::problem::{Problem, draw_all};
 use crate::rule::Rule;
@@ -52,6 +53,7 @@ pub struct Watch {
     pub again: Arc<Notify>,
     /// Who edited a file is not known here; what was changed is.
     pub audit: Arc<Audit>,
+    pub counters: Arc<Counters>,
 }
 
 /// The files and secrets of the last load attempt; if they are unchanged, there is nothing to do.
@@ -133,12 +135,15 @@ impl Watch {
         };
         let Some(ruleset) = loaded.ruleset else {
             tracing::error!("rules have problems after an edit; the old rules stay in use\n{}", draw_all(&loaded.problems));
+            self.counters.failed_reloads.one();
             self.show(loaded.problems);
             return true;
         };
         match in_force(ruleset, self.store.as_ref()).await {
             Ok(new) => {
                 let said = difference(&self.rules.load().ruleset, &new.ruleset);
+                self.counters.adopt(&new.ruleset, Timestamp::now());
+                self.counters.reloads.one();
                 self.rules.store(Arc::new(new));
                 self.show(Vec::new());
                 tracing::info!("rules reloaded: {said}");
@@ -165,6 +170,7 @@ impl Watch {
 
     fn refuse(&self, message: String, help: &str) {
         tracing::error!("{message}; the old rules stay in use; {help}");
+        self.counters.failed_reloads.one();
         self.show(vec![Problem::of_file(&self.folder.to_string_lossy(), message, help)]);
     }
 
@@ -298,6 +304,7 @@ mod tests {
                 secrets: Arc::new(move |names| names.iter().map(|_| Some(Secret::new(secret.lock().unwrap().clone()))).collect()),
                 again: Arc::default(),
                 audit: Arc::new(Audit::of(self.dir.path())),
+                counters: Arc::default(),
             }
         }
     }

@@ -7,17 +7,20 @@ use jiff::Timestamp;
 use tokio_postgres::{Config, Row, Transaction};
 
 use super::connections::Connections;
-use super::retention;
 use super::rows::{
     ENDED, EVENT, Head, PENDING, RUN_COLUMNS, add_saved, from_json, moment, number, read_event, read_id, read_json, read_run,
 };
 use super::transaction::in_transaction;
+use super::{hourly, retention};
 use crate::model::answer::SealedAnswer;
 use crate::model::event::EventId;
+use crate::model::hourly::{Hour, Hourly};
 use crate::model::run::{Attempt, Run, RunId, State};
 use crate::store::answered::{answered, is_by_a_rule};
 use crate::store::attempts::why;
-use crate::store::contract::{Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RunPage, Searched, WhatBecame};
+use crate::store::contract::{
+    Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RunPage, Searched, WhatBecame,
+};
 use crate::store::event_ids::{ids_that_begin, the_one};
 
 pub(in crate::store) struct PostgresQueries {
@@ -57,6 +60,9 @@ impl Queries for PostgresQueries {
     fn copy_to(&self, _: &Path) -> Doing<'_, ()> {
         Box::pin(async { Err(Error::new("the events are in PostgreSQL; back them up with `pg_dump` or your usual tool", false)) })
     }
+    fn hourly(&self, since: Hour, rule: Option<String>) -> Doing<'_, Vec<Hourly>> {
+        in_transaction!(self, |sql| hourly::since(sql, since, rule.as_deref()).await?)
+    }
     fn size(&self) -> Doing<'_, u64> {
         in_transaction!(self, |sql| retention::size(sql).await?)
     }
@@ -70,7 +76,8 @@ async fn search(sql: &Transaction<'_>, filter: &EventFilter, from: Option<Cursor
     let row = sql.query_one(edge, &[&from, &before, &(look as i64)]).await?;
     let Some(first) = row.try_get::<_, Option<i64>>(0)? else { return Ok(Searched::default()) };
     let (looked, back_to) = (row.try_get::<_, i64>(1)? as usize, row.try_get::<_, Option<i64>>(2)?.map(moment));
-    let runs_of = "SELECT rule, 'waiting' AS state FROM pending WHERE event = e.seq UNION ALL SELECT rule, state FROM ended WHERE event = e.seq";
+    let runs_of =
+        "SELECT rule, 'waiting' AS state FROM pending WHERE event = e.seq UNION ALL SELECT rule, state FROM ended WHERE event = e.seq";
     let text = format!(
         "SELECT seq, id, received, head, status FROM event e WHERE seq >= $1 AND seq < $2 AND received < $3
          AND ($4::text IS NULL OR head::json ->> 'address' = $4) AND ($5::bytea IS NULL OR position($5 in body) > 0)

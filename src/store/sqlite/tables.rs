@@ -12,7 +12,7 @@ use crate::model::hash::hash;
 use crate::store::contract::{Error, Result};
 
 /// The migration of every version, in order. Never edit a released one; add another.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     "
 CREATE TABLE text (hash TEXT PRIMARY KEY, name TEXT NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE ruleset (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, texts TEXT NOT NULL) STRICT;
@@ -117,6 +117,18 @@ ALTER TABLE delivery ADD COLUMN request TEXT;
 CREATE TABLE sealing (sample TEXT NOT NULL) STRICT;
 UPDATE delivery SET key = hashed(key);
 ALTER TABLE pending RENAME COLUMN stumbled TO crashes;
+",
+    // What happened to a rule at an address within an hour.
+    "
+CREATE TABLE hourly (
+    hour INTEGER NOT NULL,
+    rule TEXT NOT NULL,
+    address TEXT NOT NULL,
+    ran INTEGER NOT NULL,
+    did_not INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    PRIMARY KEY (hour, rule, address)
+) STRICT, WITHOUT ROWID;
 ",
 ];
 

@@ -9,8 +9,8 @@ use http_body_util::{BodyExt, Full};
 use maud::Markup;
 use serde_json::Value;
 use warp::http::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use warp::http::{HeaderName, HeaderValue, Response, StatusCode};
 
@@ -58,7 +58,11 @@ pub enum Answer {
     /// A part of a page, for the console's script.
     Part(Markup),
     /// A file to save.
-    File { name: String, kind: &'static str, bytes: Bytes },
+    File {
+        name: String,
+        kind: &'static str,
+        bytes: Bytes,
+    },
 }
 
 /// A whole HTML page.

@@ -26,6 +26,7 @@ use crate::engine::intake::rejections::Rejections;
 use crate::operations::command::{Command, Done};
 use crate::operations::control;
 use crate::operations::history::Explanation;
+use crate::operations::metrics::Metrics;
 use crate::store::audit::Audit;
 use crate::store::contract::{Dossier, Queries, Store};
 use fault::Fault;
@@ -45,6 +46,7 @@ pub struct Console {
     pub health: Arc<Health>,
     pub rejections: Arc<Rejections>,
     pub audit: Arc<Audit>,
+    pub metrics: Arc<Metrics>,
     pub explain: Explain,
     /// The data folder.
     pub data: PathBuf,

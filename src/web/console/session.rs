@@ -235,8 +235,7 @@ mod tests {
 
     fn sessions(data: &Path, is_secure: bool) -> Sessions {
         let secret = |text: &str| Some(Secret::new(text.to_owned()));
-        let ways =
-            Ways { password: secret("right"), read_password: secret("look"), link: true, port: 8081, is_secure, has_base: false };
+        let ways = Ways { password: secret("right"), read_password: secret("look"), link: true, port: 8081, is_secure, has_base: false };
         Sessions::open(data, None, ways).unwrap()
     }
 

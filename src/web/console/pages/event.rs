@@ -52,7 +52,10 @@ fn id_of(told: &Explanation) -> String {
 fn missing(id: &str, why: &str) -> Fault {
     let is_id = id.parse::<crate::model::event::EventId>().is_ok();
     match is_id {
-        true => Fault::Gone("There is no event with this id any more. Events are deleted when they are older than --keep says (30 days by default).".to_owned()),
+        true => Fault::Gone(
+            "There is no event with this id any more. Events are deleted when they are older than --keep says (30 days by default)."
+                .to_owned(),
+        ),
         false => Fault::NotFound(format!("{}.", one_line(why))),
     }
 }
@@ -247,7 +250,9 @@ pub async fn replay(ask: &Ask, id: &str) -> Result<Answer, Fault> {
     let done = ask.console.perform(&ask.visitor, Command::Replay { event, rule: ask.field("rule") }).await?;
     let said = match done {
         Done::Runs(0) => "No failed run was left: somebody else was faster.".to_owned(),
-        Done::Runs(runs) => format!("{} on from the failed step.", if runs == 1 { "One run goes".to_owned() } else { format!("{runs} runs go") }),
+        Done::Runs(runs) => {
+            format!("{} on from the failed step.", if runs == 1 { "One run goes".to_owned() } else { format!("{runs} runs go") })
+        }
         _ => String::new(),
     };
     ask.console.sessions.say(&ask.visitor, said);

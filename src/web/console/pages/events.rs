@@ -49,7 +49,9 @@ pub fn filter_of(ask: &Ask) -> Result<(EventFilter, Option<Cursor>), Fault> {
     };
     let before = match ask.query("before") {
         None => None,
-        Some(text) => Some(moment(&text).ok_or_else(|| Fault::Bad(format!("“{text}” is not a time; write 2026-03-14 or 2026-03-14 09:30.")))?),
+        Some(text) => {
+            Some(moment(&text).ok_or_else(|| Fault::Bad(format!("“{text}” is not a time; write 2026-03-14 or 2026-03-14 09:30.")))?)
+        }
     };
     let from = match ask.query("from") {
         None => None,

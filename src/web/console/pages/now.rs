@@ -79,4 +79,3 @@ fn first_steps(ask: &Ask) -> Markup {
         }
     }
 }
-
