@@ -61,9 +61,9 @@ impl New {
                 let queries = self.data.queries()?;
                 let id = queries.ask(|r| r.find(event))?;
                 let event = queries.ask(|r| r.dossier(id))?.event;
-                Some(drafts::draft(&event.into(), &format!("the event {id}")))
+                Some(drafts::draft(&event.into(), &format!("the event {id}"), false))
             }
-            (.., Some(file)) => Some(drafts::draft(&self.sample(file)?, &file.display().to_string())),
+            (.., Some(file)) => Some(drafts::draft(&self.sample(file)?, &file.display().to_string(), false)),
             _ => None,
         })
     }

@@ -31,11 +31,12 @@ use crate::disk;
 use crate::engine::care::health::Health;
 use crate::engine::care::retention::Retention;
 use crate::engine::intake::Intake;
+use crate::engine::intake::catcher::Catcher;
 use crate::engine::intake::key_cache::KeyCache;
 use crate::engine::intake::rate_limit::RateLimiter;
 use crate::engine::intake::rejections::Rejections;
 use crate::engine::rules::environment::HandedOverSecrets;
-use crate::engine::rules::reload::{LastEditProblems, Watch, in_force};
+use crate::engine::rules::reload::{LastEditProblems, Load, Watch, in_force};
 use crate::engine::run::ledger::StoreLedger;
 use crate::engine::run::old_rules::{OldRules, RulesOfRuns, Unready};
 use crate::engine::run::recovery::recover;
@@ -46,7 +47,9 @@ use crate::engine::task::memory::{MOST_READ, Memory};
 use crate::engine::task::supervisor::Supervisor;
 use crate::expr::names::Resolver;
 use crate::operations::control::{self, ConsoleAccess, Served};
+use crate::operations::editing::Editor;
 use crate::operations::metrics::Metrics;
+use crate::operations::output_files::OutputFiles;
 use crate::problem::Severity;
 use crate::rule::Rule;
 use crate::rule::load::one_rule;
@@ -58,6 +61,7 @@ use crate::web;
 use crate::web::body_room::BodyRoom;
 use crate::web::client_ip::Proxies;
 use crate::web::console::Console;
+use crate::web::console::bulk::Bulk;
 use crate::web::console::gate::Gate;
 use crate::web::console::session::Sessions;
 use crate::web::console::settings::Settings;
@@ -243,7 +247,7 @@ impl Serve {
                 counters: counters.clone(),
             }
         };
-        let again = handed.changed();
+        let (again, again_now) = (handed.changed(), handed.changed());
         supervisor.keep("listening for SIGHUP", move || load_again_when_asked(again.clone()));
         let watch = Arc::new(watch);
         supervisor.keep("watching the rules folder", move || {
@@ -305,6 +309,7 @@ impl Serve {
             handed,
             reading: Memory::new(MOST_READ),
             counters: counters.clone(),
+            catcher: Catcher::default(),
         });
         let bodies = Arc::new(BodyRoom::default());
         let metrics = Arc::new(Metrics {
@@ -322,6 +327,13 @@ impl Serve {
         let (stopped, stopping_now) = watch::channel(false);
         let console = console.map(|(listener, tls, settings, sessions)| {
             let load_options = self.rules.load_options.clone();
+            let loads = |secrets| -> Load {
+                let load_options = load_options.clone();
+                Arc::new(move |files| load_options.load_files(files, secrets))
+            };
+            let editor =
+                Editor { folder: self.rules.rules.clone(), load: loads(Secrets::Real), load_with_stand_ins: loads(Secrets::Words) };
+            let files = OutputFiles { folder: self.output.clone(), hidden: vec![self.rules.rules.clone(), self.data.data.clone()] };
             let console = Console {
                 settings,
                 sessions,
@@ -333,6 +345,10 @@ impl Serve {
                 audit: audit.clone(),
                 metrics: metrics.clone(),
                 explain: Box::new(move |dossier| explanation(&load_options, dossier)),
+                editor,
+                reload: again_now,
+                files,
+                bulk: Bulk::default(),
                 data: self.data.data.clone(),
             };
             let stop = is_set(stopping_now.clone());

@@ -16,14 +16,12 @@ use super::terminal::stdout;
 use crate::action::http::client::Net;
 use crate::engine::intake::key_cache::KeyCache;
 use crate::model::request::Request;
+use crate::operations::verification::{self, Verification};
 use crate::problem;
 use crate::route;
 use crate::verify;
 use crate::verify::guard::{Guard, Keys};
 use crate::verify::verifier::{KeyAt, Published};
-
-/// How much of the content to sign is shown, in characters.
-const SHOWN: usize = 300;
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell verify stripe --body payload.json --header 'Stripe-Signature: t=…,v1=…' --secret-env STRIPE")]
@@ -102,27 +100,15 @@ impl VerifyRequest {
 
     fn judge(&self, guard: &Guard, request: &Request) -> anyhow::Result<Ended> {
         let mut out = stdout();
-        if guard.is_open() {
-            writeln!(out, "accepted: this address accepts every sender")?;
+        let keys = if guard.is_open() { Ok(Keys::new()) } else { self.keys(guard.keys_at(request))? };
+        let Verification { denied, is_open, signed } = verification::verify(guard, request, keys);
+        let Some(why) = denied else {
+            writeln!(out, "{}", if is_open { "accepted: this address accepts every sender" } else { "accepted" })?;
             return Ok(Ended::Good);
-        }
-        let why = match self.keys(guard.keys_at(request))? {
-            Err(why) => why,
-            Ok(keys) => match guard.check(request, &keys) {
-                Ok(()) => {
-                    writeln!(out, "accepted")?;
-                    return Ok(Ended::Good);
-                }
-                Err(why) => why,
-            },
         };
         writeln!(out, "denied: {why}")?;
-        if let Some(signed) = guard.expected(request) {
-            let text = String::from_utf8_lossy(&signed);
-            let shown: String =
-                text.chars().take(SHOWN).flat_map(|c| if c == '\n' { vec![c] } else { c.escape_debug().collect() }).collect();
-            let more = if text.chars().count() > SHOWN { "…" } else { "" };
-            writeln!(out, "the content that has to be signed, {} bytes:\n{}{more}", signed.len(), shown.replace("\\\"", "\""))?;
+        if let Some((signed, bytes)) = signed {
+            writeln!(out, "the content that has to be signed, {bytes} bytes:\n{signed}")?;
         }
         Ok(Ended::Problems)
     }

@@ -145,11 +145,13 @@ impl From<Event> for Sample {
     }
 }
 
-/// Generates a rule for webhooks like this one. `from` names the webhook in the rule's comment.
-pub fn draft(sample: &Sample, from: &str) -> Draft {
+/// Generates a rule for webhooks like this one. `from` names the webhook in the rule's comment. If other rules already say who
+/// may call the address (`is_described`), the new one does not repeat it.
+pub fn draft(sample: &Sample, from: &str, is_described: bool) -> Draft {
     let fields = fields(&sample.body);
     let found = Findings::of(sample, &fields);
-    let text = [found.head(from), found.webhook(), found.rule(), found.test()].concat();
+    let webhook = if is_described { String::new() } else { found.webhook() };
+    let text = [found.head(from), webhook, found.rule(), found.test()].concat();
     Draft { text, file: format!("{}.yaml", file_name(&found.log)) }
 }
 
@@ -307,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_draft_has_a_valid_file_name() {
-        let file = |address| draft(&sample(address, &[], "{}").unwrap(), "a test").file;
+        let file = |address| draft(&sample(address, &[], "{}").unwrap(), "a test", false).file;
         for (address, expected) in
             [("/shop/new-orders/", "orders.yaml"), ("/", "events.yaml"), ("/a/..", "events.yaml"), ("/é:*", "é.yaml")]
         {
@@ -324,7 +326,7 @@ mod tests {
     fn the_last_header_of_a_name_counts_and_a_body_is_json_by_default() {
         let headers = [("x-event", "a"), ("authorization", "Basic eA=="), ("x-event", "b")];
         let read = sample("/a", &headers, r#"{"id": 1}"#).unwrap();
-        let text = draft(&read, "a test").text;
+        let text = draft(&read, "a test", false).text;
         assert!(text.contains("header.x-event: \"b\"") && text.contains("body.id = 1"), "{text}");
         assert!(text.contains("verify: none"), "Basic is not a bearer token: {text}");
         assert!(sample("/a", &[("content-type", "text/plain")], "{").is_ok_and(|s| s.body == "{"));

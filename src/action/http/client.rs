@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::{Client, Url, header, redirect};
 
 use super::guard::{Allowed, Guarded, Refused};
-use super::host::{Hosts, NotNow};
+use super::host::{HostState, Hosts, NotNow};
 use super::servers::{CallResult, Servers};
 use super::target::{Target, server_of};
 use crate::action::attempt_context::AttemptContext;
@@ -85,6 +85,11 @@ impl Net {
     fn client(&self) -> Result<&Client, Unsent> {
         // Created on the first call, so that it costs nothing if no rule makes calls.
         self.client.get_or_init(|| build(&self.allowed)).as_ref().map_err(|e| Unsent::Again(e.clone()))
+    }
+
+    /// The state of every server that is remembered.
+    pub fn hosts(&self) -> Vec<HostState> {
+        self.hosts.states(Instant::now())
     }
 
     /// The servers that are paused because they do not respond.

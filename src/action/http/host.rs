@@ -57,6 +57,18 @@ struct Health {
     last_turn: Option<Instant>,
 }
 
+/// The state of a server, for people.
+#[derive(Debug, PartialEq)]
+pub struct HostState {
+    pub name: Arc<str>,
+    /// How many calls in a row were not answered.
+    pub silent: u32,
+    /// How long it is still left alone.
+    pub rests: Option<Duration>,
+    /// How long ago a call last ended with an answer.
+    pub last: Option<Duration>,
+}
+
 /// Why a call is not made now.
 #[derive(Debug, PartialEq)]
 pub enum NotNow {
@@ -89,6 +101,14 @@ impl Hosts {
         }
         let fresh = || Arc::new(Host { name: name.into(), listed: listed.cloned(), room: self.room.clone(), health: Mutex::default() });
         all.entry(name.to_owned()).or_insert_with(fresh).clone()
+    }
+
+    /// Every server that is remembered, sorted by name.
+    pub fn states(&self, now: Instant) -> Vec<HostState> {
+        let all = self.all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut states: Vec<HostState> = all.values().map(|host| host.health().state(&host.name, now)).collect();
+        states.sort_by(|a, b| a.name.cmp(&b.name));
+        states
     }
 
     /// The servers that are paused because they do not respond, sorted by name.
@@ -132,6 +152,11 @@ impl Host {
 }
 
 impl Health {
+    fn state(&self, name: &Arc<str>, now: Instant) -> HostState {
+        let rests = self.rests_until.map(|until| until.saturating_duration_since(now));
+        HostState { name: name.clone(), silent: self.silent, rests, last: self.last_end.map(|at| now.saturating_duration_since(at)) }
+    }
+
     /// Whether a call may be made; the value shows whether it is the probe.
     fn may_call(&mut self, now: Instant) -> Result<bool, NotNow> {
         match self.rests_until {

@@ -3,7 +3,7 @@
 pub mod client;
 pub mod guard;
 pub mod headers;
-pub(super) mod host;
+pub mod host;
 pub mod servers;
 pub mod step;
 mod target;

@@ -1,10 +1,11 @@
 //! The path of a request: verified -> matched -> stored -> answered. The only writer of events.
 //!
-//! Nothing is answered with a 2xx before the store has committed. One table here defines what a rejected sender is told;
-//! the full reason goes to the operator's log.
+//! Nothing is answered with a 2xx before the store has committed. What a rejected sender is told is in [`refusal`].
 
+pub mod catcher;
 pub mod key_cache;
 pub mod rate_limit;
+pub mod refusal;
 pub mod rejections;
 
 use std::sync::Arc;
@@ -18,8 +19,10 @@ use uuid::Uuid;
 use crate::action::pending_replies::{PendingReplies, WaitingCaller};
 use crate::body::packed::most_unpacked;
 use crate::body::{heaviest, weight_at_most};
+use crate::engine::intake::catcher::Catcher;
 use crate::engine::intake::key_cache::KeyCache;
 use crate::engine::intake::rate_limit::RateLimiter;
+use crate::engine::intake::refusal::Refusal;
 use crate::engine::rules::environment::HandedOverSecrets;
 use crate::engine::run::worker::{RunPermits, Worker};
 use crate::engine::tallies::counters::Counters;
@@ -32,7 +35,7 @@ use crate::expr::field::Values;
 use crate::expr::scope::Scope;
 use crate::model::answer::{Answer, LATE};
 use crate::model::budget::{Allowance, Spent, weight};
-use crate::model::event::{Event, EventId, MOST_HOPS};
+use crate::model::event::{Event, EventId};
 use crate::model::hash::hash;
 use crate::model::request::Request;
 use crate::planted::{Point, crash};
@@ -65,6 +68,8 @@ pub struct Intake {
     /// Memory for large bodies being read, until the store has them.
     pub reading: Memory,
     pub counters: Arc<Counters>,
+    /// Addresses that wait for their first webhook.
+    pub catcher: Catcher,
 }
 
 /// What is sent to the sender.
@@ -75,69 +80,28 @@ pub struct Answered {
     pub answer: Answer,
 }
 
-/// Why a request was not accepted.
-#[derive(Debug, PartialEq)]
-pub enum Refusal {
-    /// No rule listens at this path.
-    NoAddress,
-    /// With the methods that the address accepts.
-    WrongMethod(Vec<String>),
-    /// With the reason, for the operator only.
-    Denied(String),
-    /// With the limit, in bytes.
-    TooLarge(usize),
-    Malformed(String),
-    TooSlow,
-    /// With how long to wait.
-    TooOften(Duration),
-    /// The chain of events that led to this request is too long.
-    Loop,
-    /// With the reason, for the operator only.
-    CannotKeep(String),
-}
-
-impl Refusal {
-    /// What is counted.
-    fn result(&self) -> RequestResult {
-        match self {
-            Refusal::NoAddress => RequestResult::NoAddress,
-            Refusal::WrongMethod(_) => RequestResult::WrongMethod,
-            Refusal::Denied(_) => RequestResult::Denied,
-            Refusal::TooLarge(_) => RequestResult::TooLarge,
-            Refusal::Malformed(_) => RequestResult::Malformed,
-            Refusal::TooSlow => RequestResult::TooSlow,
-            Refusal::TooOften(_) => RequestResult::TooOften,
-            Refusal::Loop => RequestResult::Loop,
-            Refusal::CannotKeep(_) => RequestResult::NotSaved,
-        }
-    }
-
-    /// The status, and the sentence that the sender reads.
-    pub fn answer(&self) -> (u16, String) {
-        match self {
-            Refusal::NoAddress => (404, "No rule uses this address.".into()),
-            Refusal::WrongMethod(methods) => (405, format!("This address accepts {}.", methods.join(" and "))),
-            Refusal::Denied(_) => (401, "denied".into()),
-            Refusal::TooLarge(limit) => (413, format!("The body is larger than {limit} bytes.")),
-            Refusal::Malformed(why) => (400, why.clone()),
-            Refusal::TooSlow => (408, "The body did not arrive in time.".into()),
-            Refusal::Loop => (508, format!("Doorbell's own calls have reached this address {MOST_HOPS} times; a rule is calling itself.")),
-            Refusal::TooOften(_) => (429, "Too many requests; try again later.".into()),
-            Refusal::CannotKeep(_) => (503, "The event could not be saved; please retry.".into()),
-        }
-    }
-}
-
 /// A request's address, held while its body is read, so that one set of rules serves it to the end.
 #[derive(Clone)]
 pub struct RoutedAddress {
     rules: Arc<InForce>,
-    address: usize,
+    address: Called,
+}
+
+/// The address that was called.
+#[derive(Clone)]
+enum Called {
+    /// By its number in the ruleset.
+    Ruled(usize),
+    /// One that waits for its first webhook.
+    Waiting(Arc<Address>),
 }
 
 impl RoutedAddress {
     fn address(&self) -> &Address {
-        &self.rules.ruleset.addresses[self.address]
+        match &self.address {
+            Called::Ruled(number) => &self.rules.ruleset.addresses[*number],
+            Called::Waiting(address) => address,
+        }
     }
     /// How many bytes of body to read.
     pub fn max_body(&self) -> usize {
@@ -174,8 +138,12 @@ impl Intake {
     /// Finds the address that a request calls, before its body is read.
     pub fn routed(&self, method: &str, path: &str, ip: &str) -> Result<RoutedAddress, Refusal> {
         let rules = self.rules.load_full();
-        let number = rules.ruleset.address_number(path).ok_or(Refusal::NoAddress)?;
-        let address = &rules.ruleset.addresses[number];
+        let called = match rules.ruleset.address_number(path) {
+            Some(number) => Called::Ruled(number),
+            None => Called::Waiting(self.catcher.at(path, Instant::now()).ok_or(Refusal::NoAddress)?),
+        };
+        let routed = RoutedAddress { rules, address: called };
+        let address = routed.address();
         if !address.methods.iter().any(|m| m == method) && !address.guard.greets_by(method) {
             return Err(Refusal::WrongMethod(address.methods.clone()));
         }
@@ -183,7 +151,7 @@ impl Intake {
             return Err(Refusal::Denied("this caller is not in the `allow_from` of the address".into()));
         }
         self.count(address, ip, true)?;
-        Ok(RoutedAddress { rules, address: number })
+        Ok(routed)
     }
 
     /// Counts a call against the limits of an address. Limits per caller are counted on arrival, and limits for all

@@ -88,10 +88,23 @@ impl Rejections {
 
     /// The rejected request whose id begins with this text, if it is still stored.
     pub fn find(data: &Path, id: &str) -> Option<Rejection> {
-        let read = |path: PathBuf| File::open(path).map(BufReader::new).into_iter().flat_map(|f| f.lines().map_while(Result::ok));
-        let mut all = paths(data).into_iter().flat_map(read).filter_map(|line| serde_json::from_str::<Rejection>(&line).ok());
-        all.find(|refused| refused.id.starts_with(id))
+        paths(data).into_iter().flat_map(read).find(|refused| refused.id.starts_with(id))
     }
+
+    /// The latest rejected requests, newest first.
+    pub fn latest(data: &Path, most: usize) -> Vec<Rejection> {
+        let [new, old] = paths(data);
+        let mut all: Vec<Rejection> = read(old).chain(read(new)).collect();
+        all.reverse();
+        all.truncate(most);
+        all
+    }
+}
+
+/// The rejected requests in a file, oldest first. A line that was cut off is left out.
+fn read(path: PathBuf) -> impl Iterator<Item = Rejection> {
+    let lines = File::open(path).map(BufReader::new).into_iter().flat_map(|f| f.lines().map_while(Result::ok));
+    lines.filter_map(|line| serde_json::from_str(&line).ok())
 }
 
 #[cfg(test)]

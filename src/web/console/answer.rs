@@ -54,7 +54,6 @@ pub enum Answer {
     Page(Page),
     /// To another page of the console, after something was done.
     See(String),
-    Json(Value),
     /// A part of a page, for the console's script.
     Part(Markup),
     /// A file to save.

@@ -6,6 +6,7 @@ use super::Console;
 use super::fault::Fault;
 use super::session::Visitor;
 use crate::route::decode;
+use crate::text::percent::QUERY;
 
 /// The largest form: a rule file may have 1 MB, and percent-encoding can make three bytes of one.
 pub const MAX_FORM: usize = 4 << 20;
@@ -67,5 +68,5 @@ fn value<'a>(all: impl Iterator<Item = (std::borrow::Cow<'a, str>, std::borrow::
 
 /// The address of something with this name in a path or a query: percent-encoded.
 pub fn escaped(name: &str) -> String {
-    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
+    percent_encoding::utf8_percent_encode(name, QUERY).to_string()
 }

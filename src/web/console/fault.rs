@@ -15,8 +15,6 @@ pub enum Fault {
     Bad(String),
     /// This visitor may not do that.
     Forbidden(String),
-    /// Somebody else changed it in the meantime.
-    Conflict(String),
     /// Doorbell could not do it now.
     Failed(String),
 }
@@ -28,7 +26,6 @@ impl Fault {
             Fault::Gone(_) => StatusCode::GONE,
             Fault::Bad(_) => StatusCode::BAD_REQUEST,
             Fault::Forbidden(_) => StatusCode::FORBIDDEN,
-            Fault::Conflict(_) => StatusCode::CONFLICT,
             Fault::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -39,19 +36,13 @@ impl Fault {
             Fault::Gone(_) => "This was deleted",
             Fault::Bad(_) => "This cannot be understood",
             Fault::Forbidden(_) => "You may not do this",
-            Fault::Conflict(_) => "Somebody else changed this",
             Fault::Failed(_) => "This did not work",
         }
     }
 
     pub fn said(&self) -> &str {
         match self {
-            Fault::NotFound(said)
-            | Fault::Gone(said)
-            | Fault::Bad(said)
-            | Fault::Forbidden(said)
-            | Fault::Conflict(said)
-            | Fault::Failed(said) => said,
+            Fault::NotFound(said) | Fault::Gone(said) | Fault::Bad(said) | Fault::Forbidden(said) | Fault::Failed(said) => said,
         }
     }
 }

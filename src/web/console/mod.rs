@@ -8,27 +8,34 @@ mod answer;
 mod api;
 mod ask;
 mod assets;
+pub mod bulk;
 mod draw;
 mod fault;
 mod frame;
 pub mod gate;
 mod live;
 mod pages;
+mod preview;
 pub mod session;
 pub mod settings;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use crate::engine::care::health::Health;
 use crate::engine::intake::Intake;
 use crate::engine::intake::rejections::Rejections;
 use crate::operations::command::{Command, Done};
 use crate::operations::control;
+use crate::operations::editing::Editor;
 use crate::operations::history::Explanation;
 use crate::operations::metrics::Metrics;
+use crate::operations::output_files::OutputFiles;
 use crate::store::audit::Audit;
 use crate::store::contract::{Dossier, Queries, Store};
+use bulk::Bulk;
 use fault::Fault;
 use session::{Sessions, Visitor};
 use settings::Settings;
@@ -48,6 +55,12 @@ pub struct Console {
     pub audit: Arc<Audit>,
     pub metrics: Arc<Metrics>,
     pub explain: Explain,
+    pub editor: Editor,
+    pub files: OutputFiles,
+    /// The failed runs that somebody goes on with.
+    pub bulk: Bulk,
+    /// Makes the rules be read again at once.
+    pub reload: Arc<Notify>,
     /// The data folder.
     pub data: PathBuf,
 }

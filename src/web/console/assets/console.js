@@ -107,6 +107,51 @@
     if (!document.hidden) listen();
   }
 
+  // The editor: what is typed is checked and tried by the server, as the button does.
+  const editor = document.getElementById("editor");
+  if (editor) {
+    const look = document.getElementById("look");
+    const text = document.getElementById("text");
+    let timer = 0;
+    let asked = 0;
+    const tryIt = async () => {
+      const form = new URLSearchParams(new FormData(editor));
+      form.set("do", "look");
+      form.delete("anyway");
+      const mine = ++asked;
+      try {
+        const answer = await fetch(editor.dataset.address, { method: "POST", body: form });
+        const html = await answer.text();
+        if (mine !== asked || !answer.ok) return;
+        const part = parse(html);
+        local(part);
+        look.replaceChildren(part);
+      } catch {
+        say("The connection to Doorbell is lost; your text is still here.");
+      }
+    };
+    editor.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(tryIt, 350); });
+    editor.addEventListener("change", tryIt);
+    text.addEventListener("keydown", (event) => {
+      // Two spaces, as YAML wants them. Escape, then Tab, leaves the field.
+      if (event.key === "Tab" && !event.shiftKey && !text.dataset.left) {
+        event.preventDefault();
+        document.execCommand("insertText", false, "  ");
+      }
+      text.dataset.left = event.key === "Escape" ? "yes" : "";
+    });
+    const saved = text.value;
+    let isSaving = false;
+    editor.addEventListener("submit", () => { isSaving = true; });
+    window.addEventListener("beforeunload", (event) => { if (!isSaving && text.value !== saved) event.preventDefault(); });
+    document.addEventListener("keydown", (event) => {
+      if ((event.ctrlKey || event.metaKey) && event.key === "s") {
+        event.preventDefault();
+        editor.querySelector("button[value=save]")?.click();
+      }
+    });
+  }
+
   // Keys: `g` and a letter lead to a page, `/` to the search, `?` shows them.
   let isGoing = false;
   document.addEventListener("keydown", (event) => {

@@ -212,8 +212,7 @@ fn tree(path: &str, value: &Value, left: &mut usize) -> Markup {
     html! {
         ul {
             @for (name, path, value) in &children {
-                @if *left > 0 {
-                    @let _ = { *left -= 1; };
+                @if takes_one(left) {
                     li {
                         button.field type="button" data-copy=(path) title=(path) { (one_line(name)) } ": "
                         @match value {
@@ -228,6 +227,13 @@ fn tree(path: &str, value: &Value, left: &mut usize) -> Markup {
             }
         }
     }
+}
+
+/// Counts down to zero; whether there was one left.
+fn takes_one(left: &mut usize) -> bool {
+    let before = *left;
+    *left = before.saturating_sub(1);
+    before > 0
 }
 
 /// The name of a member, as rules write it.

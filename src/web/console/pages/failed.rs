@@ -1,27 +1,124 @@
-//! `/failed`: the runs that failed for good, grouped by rule, step and reason.
+//! `/failed`: the runs that failed for good, gathered by rule, step and reason; one button for all of a group.
 
-use maud::html;
+use bytes::Bytes;
+use maud::{Markup, html};
 
-use crate::operations::history;
+use crate::operations::failures::{FailureGroup, groups};
+use crate::operations::history::{self, FailedRun};
+use crate::text::count::number;
 use crate::web::console::answer::{Answer, Page};
-use crate::web::console::ask::Ask;
+use crate::web::console::ask::{Ask, escaped};
+use crate::web::console::bulk::{Progress, go_on};
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
 
-/// How many failed runs are looked at.
-const MOST: usize = 1_000;
+/// How many failed runs are looked at, and how many events of a group are shown.
+const MOST: usize = 10_000;
+const SHOWN: usize = 5;
+/// How many events a second may go on, by choice: servers that were down need time.
+const RATES: [u32; 4] = [5, 20, 100, 500];
+const USUAL_RATE: u32 = 20;
 
 pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
-    let runs = history::failed(ask.console.queries.as_ref(), MOST).await?;
+    let runs = runs(ask).await?;
+    let found = groups(&runs);
     let live = html! {
-        @if runs.is_empty() { p.calm { span aria-hidden="true" { "✓ " } "No run has failed." } } @else {
-            table.rows {
-                thead { tr { th { "Failed" } th { "Rule" } th { "Why" } th { "Event" } } }
-                tbody { @for run in &runs {
-                    tr { td { (draw::time(run.at)) } td { (draw::rule(ask, &run.rule)) } td { (draw::text(&run.why)) } td { (draw::event(ask, run.event)) } }
-                } }
-            }
+        @if let Some(progress) = ask.console.bulk.progress() { (going_on(ask, &progress)) }
+        @if found.is_empty() { p.calm { span aria-hidden="true" { "✓ " } "No run has failed." } } @else {
+            p { (number(runs.len(), "failed run")) " in " (number(found.len(), "group")) @if runs.len() == MOST { ", of the " (MOST) " that failed last" } ". "
+                a href=(ask.at(&export(ask))) { "Save the list" } }
+            @for group in &found { (drawn(ask, group)) }
         }
     };
     Ok(Answer::Page(Page::new("Failed", "/failed", html! {}).live(live)))
+}
+
+/// The failed runs that the address of the page names.
+async fn runs(ask: &Ask) -> Result<Vec<FailedRun>, Fault> {
+    let mut runs = history::failed(ask.console.queries.as_ref(), MOST).await?;
+    if let Some(rule) = ask.query("rule") {
+        runs.retain(|run| *run.rule == *rule);
+    }
+    Ok(runs)
+}
+
+fn export(ask: &Ask) -> String {
+    ask.query("rule").map_or_else(|| "/failed.jsonl".to_owned(), |rule| format!("/failed.jsonl?rule={}", escaped(&rule)))
+}
+
+fn drawn(ask: &Ask, group: &FailureGroup) -> Markup {
+    html! {
+        section.group id=(format!("g-{}", group.key)) {
+            h2 { (draw::rule(ask, &group.rule)) " " span.state.bad { span aria-hidden="true" { "✗" } " " (number(group.runs, "run")) } }
+            p { @if group.step == 0 { "Failed before the first step: " } @else { "Failed at step " (group.step) ": " } code { (draw::text(&group.why)) } }
+            p.hint { "Between " (draw::time(group.first)) " and " (draw::time(group.last)) }
+            @if ask.may_change() {
+                form.inline method="post" action=(ask.at("/failed/go-on")) {
+                    input type="hidden" name="group" value=(group.key);
+                    button.primary { "Go on with " @if group.runs == 1 { "it" } @else { "all " (group.runs) } }
+                    @if group.runs > 1 {
+                        label { " at most "
+                            select name="rate" { @for rate in RATES { option value=(rate) selected[rate == USUAL_RATE] { (rate) " a second" } } }
+                        }
+                    }
+                }
+            }
+            details {
+                summary { "Events" }
+                ul { @for event in group.events.iter().rev().take(SHOWN) { li { (draw::event(ask, *event)) } } }
+                @if group.events.len() > SHOWN {
+                    p { a href=(ask.at(&format!("/events?outcome=failed&rule={}", escaped(&group.rule)))) { "All events of this rule with a failed run" } }
+                }
+            }
+        }
+    }
+}
+
+/// How far the runs are that go on.
+fn going_on(ask: &Ask, progress: &Progress) -> Markup {
+    let class = if progress.failed.is_some() { "bad" } else { "wait" };
+    html! {
+        div.card.(class) role="status" {
+            p {
+                @match (&progress.failed, progress.is_stopped, progress.is_over()) {
+                    (Some(why), ..) => { strong { "Stopped: " } (why) " " },
+                    (None, true, _) => { strong { "Stopped. " } },
+                    (None, false, true) => { strong { "All go on. " } },
+                    (None, false, false) => { strong { "Going on … " } },
+                }
+                (progress.done) " of " (number(progress.total, "event")) " of “" (draw::brief(&progress.rule)) "”, " (number(progress.runs, "run")) "."
+            }
+            progress max=(progress.total) value=(progress.done) { (progress.done) " of " (progress.total) }
+            @if !progress.is_over() { " " (draw::button(ask, "/failed/stop", &[], "Stop")) }
+        }
+    }
+}
+
+pub async fn begin(ask: &Ask) -> Result<Answer, Fault> {
+    let key = ask.must("group")?;
+    let rate = ask.field("rate").and_then(|rate| rate.parse().ok()).unwrap_or(USUAL_RATE);
+    let found = groups(&history::failed(ask.console.queries.as_ref(), MOST).await?);
+    let group = found.into_iter().find(|group| group.key == key);
+    let said = match group.map(|group| go_on(&ask.console, &ask.visitor, &group.rule, group.events, rate)) {
+        None => "Nothing of this group is left: its runs go on already.",
+        Some(true) => "They go on from the step that failed.",
+        Some(false) => "Others are going on at this moment; wait until they are through, or stop them.",
+    };
+    ask.console.sessions.say(&ask.visitor, said.to_owned());
+    Ok(Answer::See("/failed".to_owned()))
+}
+
+pub fn stop(ask: &Ask) -> Answer {
+    ask.console.bulk.stop();
+    Answer::See("/failed".to_owned())
+}
+
+/// The list as lines of JSON.
+pub async fn save(ask: &Ask) -> Result<Answer, Fault> {
+    let mut text = String::new();
+    for run in runs(ask).await? {
+        text += &serde_json::to_string(&run).map_err(|e| Fault::Failed(e.to_string()))?;
+        text.push('\n');
+    }
+    Ok(Answer::File { name: "failed.jsonl".to_owned(), kind: "application/x-ndjson", bytes: Bytes::from(text) })
 }

@@ -1,12 +1,17 @@
 //! The pages of the console: one file each, with what it shows and what its buttons do. The table below is the list of all
 //! addresses; they end up in chats and handbooks, so they stay.
 
+mod edit;
 mod event;
 pub mod events;
 mod failed;
+mod new;
 mod now;
+mod ring;
 mod rule;
 mod rules;
+mod senders;
+mod servers;
 mod system;
 mod waiting;
 
@@ -27,8 +32,22 @@ pub async fn answer(ask: &Ask) -> Result<Answer, Fault> {
         (true, ["events", id, "cancel"]) => event::cancel(ask, id).await,
         (false, ["rules"]) => rules::show(ask).await,
         (false, ["rules", name]) => rule::show(ask, name).await,
+        (false, ["edit", file @ ..]) => edit::show(ask, &file.join("/")).await,
+        (true, ["edit", file @ ..]) => edit::act(ask, &file.join("/")).await,
+        (false, ["new"]) => new::show(ask).await,
+        (true, ["new"]) => new::begin(ask).await,
+        (false, ["new", "wait"]) => new::wait(ask).await,
         (false, ["failed"]) => failed::show(ask).await,
+        (false, ["failed.jsonl"]) => failed::save(ask).await,
+        (true, ["failed", "go-on"]) => failed::begin(ask).await,
+        (true, ["failed", "stop"]) => Ok(failed::stop(ask)),
         (false, ["waiting"]) => waiting::show(ask).await,
+        (false, ["servers"]) => servers::show(ask).await,
+        (false, ["files", name @ ..]) => servers::file(ask, &name.join("/")).await,
+        (false, ["download", name @ ..]) => servers::download(ask, &name.join("/")).await,
+        (false, ["senders"]) => senders::show(ask).await,
+        (true, ["senders"]) => senders::check(ask).await,
+        (true, ["ring"]) => ring::send(ask).await,
         (false, ["system"]) => system::show(ask).await,
         (false, _) => Err(Fault::NotFound("No page of the console has this address.".to_owned())),
         (true, _) => Err(Fault::NotFound("Nothing can be done at this address.".to_owned())),

@@ -9,6 +9,7 @@ use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::Ask;
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
+use crate::web::console::pages::ring;
 
 /// How many events are shown.
 const SHOWN: usize = 15;
@@ -67,8 +68,14 @@ fn first_steps(ask: &Ask) -> Markup {
                     @let path = rule.when.first().map(|w| w.route.text()).unwrap_or("/");
                     p { "This rule waits for a webhook at " code { (url) (path) } ":" }
                     p.sentence { (draw::rule(ask, &rule.name)) }
-                    p { "Send it one from a terminal:" }
-                    (draw::copy(&format!("curl {url}{path} -d '{{\"text\":\"Hello\"}}' -H 'content-type: application/json'")))
+                    @match ring::sample(ask, rule) {
+                        Some((path, body)) => {
+                            (draw::button(ask, "/ring", &[("rule", &rule.name)], "Send a test event"))
+                            p { "Or send one from a terminal:" }
+                            (draw::copy(&format!("curl {url}{path} -H 'content-type: application/json' -d '{}'", body.replace('\'', "'\\''"))))
+                        },
+                        None => p { "Let its sender send something." },
+                    }
                     p { "What arrives appears here within a second." }
                 },
                 None => {

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use crate::rule::Rule;
 use crate::text::count::number;
 use crate::web::console::answer::{Answer, Page};
-use crate::web::console::ask::Ask;
+use crate::web::console::ask::{Ask, escaped};
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
 
@@ -23,7 +23,7 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
         @if files.is_empty() { p.empty { "There are no rules yet." } }
         @for (file, rules) in &files {
             section.file {
-                h2 { code { (draw::text(file)) } }
+                h2 { code { (draw::text(file)) } " " @if let Some(name) = ask.console.editor.below(file) { a.button href=(ask.at(&format!("/edit/{}", address(&name)))) { "Edit" } } }
                 table.rows {
                     thead { tr { th { "Rule" } th { "Starts" } th { "Steps" } th { "State" } } }
                     tbody { @for rule in rules { (row(ask, rule)) } }
@@ -46,6 +46,11 @@ fn problems(ask: &Ask) -> Markup {
             }
         }
     }
+}
+
+/// The name of a file in an address: its slashes stay.
+fn address(name: &str) -> String {
+    name.split('/').map(escaped).collect::<Vec<_>>().join("/")
 }
 
 fn row(ask: &Ask, rule: &Rule) -> Markup {

@@ -1,0 +1,303 @@
+//! `/edit/FILE`: a rule file, and beside it what it would do with an event that really came. What is typed is checked by the
+//! product's own loader; saving puts it to use at once.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use crate::model::event::Event;
+use crate::model::hash::hash;
+use crate::operations::drafts::{self, Sample};
+use crate::operations::dry_run::{Webhook, preview};
+use crate::operations::editing::{NotSaved, RuleFile};
+use crate::operations::history;
+use crate::problem::{Severity, any_error};
+use crate::route::Route;
+use crate::rule::load::Loaded;
+use crate::rule::ruleset::Ruleset;
+use crate::store::contract::EventFilter;
+use crate::text::count::number;
+use crate::web::console::answer::{Answer, Page};
+use crate::web::console::ask::Ask;
+use crate::web::console::draw;
+use crate::web::console::fault::Fault;
+use crate::web::console::preview;
+
+/// How many of the latest events are searched for some of this file's addresses, and how many can be chosen.
+const LOOKED: usize = 300;
+const CHOICES: usize = 8;
+/// How long saving waits until the rules are in use.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A file to start from nothing.
+const EMPTY: &str = r#"# yaml-language-server: $schema=doorbell.schema.json
+# When something arrives at this address, a line is written to a file in the output folder.
+
+webhooks:
+  /my-app:
+    verify: none   # anyone can call this address; better: { token: { header: X-Token, value: "{{ secret.MY_TOKEN }}" } }
+
+rules:
+  My first rule:
+    when: { webhook: /my-app }
+    then:
+      - append: my-app.log
+        text: "{{ now }} something arrived"
+"#;
+
+/// What is in the editor.
+struct Draft {
+    name: String,
+    text: String,
+    /// The version that was opened; nothing for a new file.
+    opened: Option<String>,
+    /// The event that it is tried on.
+    event: Option<String>,
+    /// A body that was typed instead, and the address it is sent to.
+    typed: Option<String>,
+    address: Option<String>,
+}
+
+pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
+    let file = ask.console.editor.read(name).map_err(Fault::NotFound)?;
+    let (text, opened) = match file {
+        Some(file) => (file.text, Some(file.version)),
+        None => (new_text(ask, name).await?, None),
+    };
+    let draft = Draft { name: name.to_owned(), text, opened, event: ask.query("event"), typed: None, address: None };
+    page(ask, &draft, None).await
+}
+
+/// The text that a new file begins with.
+async fn new_text(ask: &Ask, name: &str) -> Result<String, Fault> {
+    if let Some(id) = ask.query("event") {
+        let event = ask.console.queries.find(&id).await?;
+        let event = ask.console.queries.dossier(event).await?.event;
+        let address = ask.console.health.rules.load().ruleset.address(&event.address).is_some_and(|address| address.described);
+        return Ok(drafts::draft(&Sample::from(event), &format!("the event {id}"), address).text);
+    }
+    if let Some(recipe) = ask.query("recipe") {
+        return drafts::recipe(&recipe).map(|draft| draft.text).map_err(Fault::NotFound);
+    }
+    if ask.query("empty").is_some() {
+        return Ok(EMPTY.to_owned());
+    }
+    Err(Fault::NotFound(format!("There is no rule file called “{}”.", draw::plain(name))))
+}
+
+pub async fn act(ask: &Ask, name: &str) -> Result<Answer, Fault> {
+    if !ask.may_edit() {
+        return Err(Fault::Forbidden("Rules cannot be edited in this console; start Doorbell with --console-edit to allow it.".to_owned()));
+    }
+    let draft = Draft {
+        name: name.to_owned(),
+        // Browsers send the line ends of forms as CR LF.
+        text: ask.field("text").unwrap_or_default().replace("\r\n", "\n"),
+        opened: ask.field("opened"),
+        event: ask.field("event"),
+        typed: ask.field("typed"),
+        address: ask.field("address"),
+    };
+    match ask.field("do").as_deref() {
+        Some("save") => save(ask, draft).await,
+        Some("look") => look(ask, &draft).await.map(Answer::Part),
+        _ => page(ask, &draft, None).await,
+    }
+}
+
+async fn save(ask: &Ask, draft: Draft) -> Result<Answer, Fault> {
+    let loaded = load(ask, &draft, false).await?;
+    let errors = loaded.problems.iter().filter(|p| p.severity == Severity::Error).count();
+    if errors > 0 && ask.field("anyway").is_none() {
+        let said = html! { p.said.bad role="alert" { "Not saved: there " (if errors == 1 { "is " } else { "are " }) (number(errors, "error")) ". Mend it, or save anyway: then the rules from before stay in use until it is mended." } };
+        return page(ask, &draft, Some(said)).await;
+    }
+    match ask.console.editor.save(&draft.name, &draft.text, draft.opened.as_deref()) {
+        Ok(file) => {
+            let what = if draft.opened.is_none() { "created" } else { "edited" };
+            let did = format!("{what} the rule file {} in the console, from {}", draft.name, ask.visitor.ip);
+            ask.console.audit.write(Timestamp::now(), None, did);
+            let said = match in_use(ask, &file).await {
+                true => "Saved, and in use.".to_owned(),
+                false if errors > 0 => "Saved, but not in use: the rules from before stay in use until the errors are mended.".to_owned(),
+                false => "Saved. It is not in use yet; the page “Rules” shows why.".to_owned(),
+            };
+            ask.console.sessions.say(&ask.visitor, said);
+            Ok(Answer::See(format!("/edit/{}", draft.name)))
+        }
+        Err(NotSaved::Changed(now)) => page(ask, &draft, Some(changed(&draft, now.as_ref()))).await,
+        Err(NotSaved::Name(why)) => Err(Fault::Bad(format!("{why}."))),
+        Err(NotSaved::TooLarge) => {
+            Err(Fault::Bad("A rule file can have at most 1 MB; put some of the rules into another file.".to_owned()))
+        }
+        Err(NotSaved::Disk(why)) => {
+            let said =
+                html! { p.said.bad role="alert" { "Not saved: " (why) ". Your text is still here; copy it before you leave this page." } };
+            page(ask, &draft, Some(said)).await
+        }
+    }
+}
+
+/// Waits until the file is among the rules in use.
+async fn in_use(ask: &Ask, file: &RuleFile) -> bool {
+    let wanted = hash(file.text.as_bytes());
+    let is_used = || ask.console.health.rules.load().ruleset.texts.iter().any(|(hash, _)| **hash == *wanted);
+    let mut changes = ask.console.store.news().watch();
+    ask.console.reload.notify_one();
+    let end = tokio::time::Instant::now() + PATIENCE;
+    while !is_used() {
+        let failed = !ask.console.health.last_edit.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_empty();
+        if failed || tokio::time::Instant::now() >= end {
+            return false;
+        }
+        // The rules are stored before they are used.
+        let _ = tokio::time::timeout(Duration::from_millis(100), changes.changed()).await;
+    }
+    true
+}
+
+/// Somebody else was faster: both texts.
+fn changed(draft: &Draft, now: Option<&RuleFile>) -> Markup {
+    html! {
+        div.said.bad role="alert" {
+            @match now {
+                Some(file) => {
+                    p { "Not saved: " code { (draft.name) } " was changed while you edited it. This is what it says now; take over what you need, then save again." }
+                    (draw::block(&file.text))
+                },
+                None => p { "Not saved: " code { (draft.name) } " was deleted while you edited it. Save again to make it anew." },
+            }
+        }
+    }
+}
+
+async fn page(ask: &Ask, draft: &Draft, said: Option<Markup>) -> Result<Answer, Fault> {
+    let read_only = if ask.may_edit() { ask.console.editor.read_only() } else { Some("Rules cannot be edited in this console.") };
+    let right = look(ask, draft).await?;
+    // What is saved next replaces what was shown, even if somebody else wrote it.
+    let opened = match &said {
+        Some(_) => ask.console.editor.read(&draft.name).ok().flatten().map(|file| file.version),
+        None => draft.opened.clone(),
+    };
+    let still = html! {
+        @if let Some(said) = &said { (said) }
+        @if let Some(why) = read_only { p.card.off { (why) " You can try changes here, and copy the text." } }
+        form.editor #editor method="post" action=(ask.at(&format!("/edit/{}", draft.name))) data-address=(ask.at(&format!("/edit/{}", draft.name))) {
+            div.written {
+                label for="text" { "The rule file" }
+                textarea #text name="text" rows="28" spellcheck="false" autocapitalize="off" autocomplete="off" wrap="off" { "\n" (draft.text) }
+                @if let Some(opened) = &opened { input type="hidden" name="opened" value=(opened); }
+                div.deeds {
+                    @if read_only.is_none() { button.primary name="do" value="save" { "Save" } }
+                    button name="do" value="try" { "Check and try" }
+                    @if said.is_some() && read_only.is_none() { label { input type="checkbox" name="anyway" value="yes"; " save although there are errors" } }
+                }
+            }
+            div.tried {
+                (choices(ask, draft).await?)
+                div #look aria-live="polite" { (right) }
+            }
+        }
+    };
+    let title = if draft.opened.is_some() { draft.name.clone() } else { format!("New file: {}", draft.name) };
+    Ok(Answer::Page(Page::new(title, "/rules", still)))
+}
+
+/// The events that the file can be tried on.
+async fn choices(ask: &Ask, draft: &Draft) -> Result<Markup, Fault> {
+    let found = history::search(ask.console.queries.as_ref(), &EventFilter::default(), None, LOOKED).await?;
+    let ruleset = load(ask, draft, true).await?.ruleset;
+    let routes = ruleset.map(|ruleset| routes(ask, &ruleset, &draft.name));
+    let is_mine = |address: &str| routes.as_ref().is_none_or(|routes| routes.iter().any(|route| route.fit(address).is_some()));
+    let chosen: Vec<_> = found.events.iter().filter(|event| is_mine(&event.address)).take(CHOICES).collect();
+    let picked = draft.event.as_deref();
+    Ok(html! {
+        div.choice {
+            label { "Try it on "
+                select name="event" {
+                    option value="" { "the latest event of its address" }
+                    @for event in &chosen {
+                        @let id = event.id.to_string();
+                        option value=(id) selected[picked == Some(id.as_str())] { (event.received.strftime("%m-%d %H:%M:%S")) " " (event.method) " " (draw::brief(&event.address)) }
+                    }
+                    @if let Some(picked) = picked.filter(|picked| chosen.iter().all(|event| event.id.to_string() != **picked)) {
+                        option value=(picked) selected { "event " (picked) }
+                    }
+                }
+            }
+            details open[draft.typed.is_some()] {
+                summary { "Or on something typed" }
+                label { "Address " input name="address" value=[&draft.address] placeholder="/orders"; }
+                label for="typed" { "Body (JSON)" }
+                textarea #typed name="typed" rows="5" spellcheck="false" { "\n" (draft.typed.as_deref().unwrap_or_default()) }
+            }
+        }
+    })
+}
+
+/// The addresses of this file's rules.
+fn routes(ask: &Ask, ruleset: &Ruleset, name: &str) -> Vec<Route> {
+    let shown = ask.console.editor.folder.join(name).to_string_lossy().into_owned();
+    let mine = ruleset.rules.iter().filter(|rule| rule.source.name == shown);
+    mine.flat_map(|rule| &rule.when).map(|when| when.route.clone()).collect()
+}
+
+async fn load(ask: &Ask, draft: &Draft, stand_ins: bool) -> Result<Loaded, Fault> {
+    let (console, name, text) = (ask.console.clone(), draft.name.clone(), draft.text.clone());
+    let work = move || console.editor.with(&name, &text, stand_ins);
+    let loaded = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Fault::Failed("Doorbell crashed while reading this text; please report it.".to_owned()))?;
+    loaded.map_err(Fault::Bad)
+}
+
+/// The problems of the text, and what it would do.
+async fn look(ask: &Ask, draft: &Draft) -> Result<Markup, Fault> {
+    let real = load(ask, draft, false).await?;
+    let here = |file: &str| ask.console.editor.below(file).as_deref() == Some(draft.name.as_str());
+    let (mine, others): (Vec<_>, Vec<_>) = real.problems.iter().partition(|problem| here(&problem.file));
+    let loaded = load(ask, draft, true).await?;
+    let tried = match &loaded.ruleset {
+        None => html! {},
+        Some(ruleset) => match event(ask, draft, ruleset).await? {
+            Some(event) => html! {
+                h2 { "What it would do" }
+                @match preview(ruleset, &event, None, &[]) {
+                    Ok(shown) => (preview::preview(&shown)),
+                    Err(why) => (preview::no_preview(&why)),
+                }
+            },
+            None => html! { p.note { "No event has arrived at its addresses yet. Type one above to try it." } },
+        },
+    };
+    Ok(html! {
+        @if mine.is_empty() { p.calm { span aria-hidden="true" { "✓ " } "No problems." } }
+        @for problem in &mine { (draw::problem(problem)) }
+        @if any_error(&others.into_iter().cloned().collect::<Vec<_>>()) {
+            p.card.bad { "Other files have errors, so nothing new can be used before these are mended: " a href=(ask.at("/rules")) { "look at them" } }
+        }
+        (tried)
+    })
+}
+
+/// The event that the text is tried on.
+async fn event(ask: &Ask, draft: &Draft, ruleset: &Ruleset) -> Result<Option<Event>, Fault> {
+    let routes = routes(ask, ruleset, &draft.name);
+    if let Some(typed) = &draft.typed {
+        let target =
+            draft.address.clone().or_else(|| routes.first().map(|route| route.text().to_owned())).unwrap_or_else(|| "/".to_owned());
+        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        let webhook = Webhook { method: "POST".to_owned(), target, headers, body: typed.clone().into_bytes() };
+        return webhook.into_event(Timestamp::now()).map(Some).map_err(Fault::Bad);
+    }
+    let id = match &draft.event {
+        Some(id) => ask.console.queries.find(id).await?,
+        None => {
+            let found = history::search(ask.console.queries.as_ref(), &EventFilter::default(), None, LOOKED).await?;
+            let latest = found.events.into_iter().find(|event| routes.iter().any(|route| route.fit(&event.address).is_some()));
+            let Some(latest) = latest else { return Ok(None) };
+            latest.id
+        }
+    };
+    Ok(Some(ask.console.queries.dossier(id).await?.event))
+}

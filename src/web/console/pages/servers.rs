@@ -1,0 +1,130 @@
+//! `/servers`: the servers that rules call, and the files that they write.
+
+use bytes::Bytes;
+use maud::{Markup, html};
+
+use crate::action::http::host::HostState;
+use crate::web::console::answer::{Answer, Page};
+use crate::web::console::ask::{Ask, escaped};
+use crate::web::console::draw;
+use crate::web::console::fault::Fault;
+
+/// How many lines of the end of a file are shown.
+const SHOWN: usize = 30;
+/// The most columns of a table.
+const MOST_COLUMNS: usize = 40;
+
+pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
+    let console = ask.console.clone();
+    let files = tokio::task::spawn_blocking(move || console.files.list()).await.unwrap_or_default();
+    let live = html! {
+        section {
+            h2 { "Servers" }
+            (servers(&ask.console.health.net.hosts()))
+        }
+        section {
+            h2 { "Files" }
+            p.hint { "In the folder " code { (ask.console.files.folder.display()) } }
+            @if files.is_empty() { p.empty { "No rule has written a file yet." } } @else {
+                table.rows {
+                    thead { tr { th { "File" } th { "Size" } th { "Changed" } th { "Get it" } } }
+                    tbody { @for file in &files {
+                        tr {
+                            td { a href=(ask.at(&format!("/files/{}", address(&file.name)))) { (draw::brief(&file.name)) } }
+                            td { (size(file.bytes)) }
+                            td { @if let Some(changed) = file.changed { (draw::time(changed)) } }
+                            td { @if !ask.console.settings.hides_bodies { a href=(ask.at(&format!("/download/{}", address(&file.name)))) { "Save" } } }
+                        }
+                    } }
+                }
+            }
+        }
+    };
+    Ok(Answer::Page(Page::new("Servers and files", "/servers", html! {}).live(live)))
+}
+
+fn servers(all: &[HostState]) -> Markup {
+    html! {
+        @if all.is_empty() { p.empty { "No rule has called another server since Doorbell started." } } @else {
+            table.rows {
+                thead { tr { th { "Server" } th { "State" } th { "Last answer or failure" } } }
+                tbody { @for host in all {
+                    tr {
+                        td { (draw::brief(&host.name)) }
+                        td { @match host.rests {
+                            Some(rests) => { span.state.bad { span aria-hidden="true" { "✗" } " does not answer" } " Calls wait; it is tried again in " (draw::took(rests.as_millis() as u64)) "." },
+                            None if host.silent > 0 => { span.state.wait { span aria-hidden="true" { "…" } " the last " (host.silent) " calls were not answered" } },
+                            None => { span.state.good { span aria-hidden="true" { "✓" } " answers" } },
+                        } }
+                        td { @if let Some(ago) = host.last { (draw::took(ago.as_millis() as u64)) " ago" } }
+                    }
+                } }
+            }
+        }
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} bytes"),
+        10_000..10_000_000 => format!("{} KB", bytes >> 10),
+        _ => format!("{} MB", bytes >> 20),
+    }
+}
+
+fn address(name: &str) -> String {
+    name.split('/').map(escaped).collect::<Vec<_>>().join("/")
+}
+
+/// The end of a file: as a table, if it is one.
+pub async fn file(ask: &Ask, name: &str) -> Result<Answer, Fault> {
+    if ask.console.settings.hides_bodies {
+        return Err(Fault::Forbidden("What files say is hidden in this console.".to_owned()));
+    }
+    let (console, wanted) = (ask.console.clone(), name.to_owned());
+    let read = tokio::task::spawn_blocking(move || console.files.tail(&wanted, SHOWN)).await;
+    let (first, last) = read.map_err(|e| Fault::Failed(e.to_string()))?.map_err(|why| Fault::NotFound(format!("{why}.")))?;
+    let vault = ask.console.health.rules.load().ruleset.vault.clone();
+    let last: Vec<String> = last.iter().map(|line| vault.strike(line)).collect();
+    let is_table = [".csv", ".tsv"].iter().any(|ending| name.to_ascii_lowercase().ends_with(ending));
+    let is_workbook = name.to_ascii_lowercase().ends_with(".xlsx");
+    let live = html! {
+        @if is_workbook { p { "A workbook can be saved and opened in a spreadsheet program." } }
+        @else if is_table { (table(&first, &last)) }
+        @else { p.hint { "The last lines:" } (draw::block(&last.join("\n"))) }
+    };
+    let still = html! { p { a.button href=(ask.at(&format!("/download/{}", address(name)))) { "Save this file" } } };
+    Ok(Answer::Page(Page::new(draw::plain(name), "/servers", still).live(live)))
+}
+
+/// The last rows of a table, under its titles; the newest first.
+fn table(first: &str, last: &[String]) -> Markup {
+    let delimiter = [b'\t', b';', b'|', b','].into_iter().max_by_key(|d| first.bytes().filter(|b| b == d).count()).unwrap_or(b',');
+    let fields = |line: &str| -> Vec<String> {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(line.as_bytes());
+        let row = reader.records().next().and_then(Result::ok);
+        row.map(|row| row.iter().take(MOST_COLUMNS).map(str::to_owned).collect()).unwrap_or_default()
+    };
+    html! {
+        p.hint { "The last rows, the newest first:" }
+        div.wide tabindex="0" role="region" aria-label="Rows" {
+            table {
+                thead { tr { @for title in fields(first) { th { (draw::brief(&title)) } } } }
+                tbody { @for line in last.iter().rev().filter(|line| *line != first) {
+                    tr { @for value in fields(line) { td { (draw::brief(&value)) } } }
+                } }
+            }
+        }
+    }
+}
+
+pub async fn download(ask: &Ask, name: &str) -> Result<Answer, Fault> {
+    if ask.console.settings.hides_bodies {
+        return Err(Fault::Forbidden("What files say is hidden in this console.".to_owned()));
+    }
+    let (console, wanted) = (ask.console.clone(), name.to_owned());
+    let read = tokio::task::spawn_blocking(move || console.files.read(&wanted)).await;
+    let bytes = read.map_err(|e| Fault::Failed(e.to_string()))?.map_err(|why| Fault::NotFound(format!("{why}.")))?;
+    let plain = name.rsplit('/').next().unwrap_or(name).to_owned();
+    Ok(Answer::File { name: plain, kind: "application/octet-stream", bytes: Bytes::from(bytes) })
+}
