@@ -17,7 +17,7 @@ pub struct TelemetryOptions {
     #[arg(long, env = "DOORBELL_METRICS", value_name = "ADDR")]
     metrics: Option<SocketAddr>,
     /// How to write the log: as text for people, or each line as a JSON object
-    #[arg(long = "log", env = "DOORBELL_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    #[arg(long, env = "DOORBELL_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log: LogFormat,
 }
 

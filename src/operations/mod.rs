@@ -9,6 +9,7 @@ pub mod dry_run;
 pub mod editing;
 pub mod failures;
 pub mod history;
+pub mod hours;
 pub mod metrics;
 pub mod output_files;
 pub mod preview;

@@ -1,7 +1,6 @@
 //! All counters of a running Doorbell, by the addresses and rules of the current rule files. Whatever these do not name is
 //! counted as "other".
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 
@@ -9,8 +8,8 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
 use super::hours::{Gathered, gather};
-use super::of_address::{OfAddress, RequestResult};
-use super::of_rule::{AtAddress, OfRule};
+use super::listed::Listed;
+use super::of_address::RequestResult;
 use crate::model::hourly::Hour;
 use crate::model::run::{Attempt, Run, State};
 use crate::rule::ruleset::Ruleset;
@@ -32,49 +31,6 @@ pub struct Counters {
     pub unread: Tally,
     /// Hourly counts that are not in the store yet.
     pub(super) gathered: Mutex<Gathered>,
-}
-
-/// The addresses and rules of the current rule files.
-#[derive(Debug, Default)]
-pub struct Listed {
-    pub addresses: HashMap<Arc<str>, Arc<OfAddress>>,
-    pub rules: HashMap<Arc<str>, OfRule>,
-    pub other_address: Arc<OfAddress>,
-    pub other_rule: OfRule,
-}
-
-impl Listed {
-    fn address(&self, route: &str) -> &OfAddress {
-        self.addresses.get(route).unwrap_or(&self.other_address)
-    }
-
-    fn rule(&self, name: &str) -> &OfRule {
-        self.rules.get(name).unwrap_or(&self.other_rule)
-    }
-
-    /// The lists for new rules; what is in both keeps its numbers.
-    fn next(&self, ruleset: &Ruleset) -> Self {
-        let addresses = ruleset.addresses.iter().map(|address| {
-            let text: Arc<str> = address.route.text().into();
-            let counted = self.addresses.get(&text).cloned().unwrap_or_default();
-            (text, counted)
-        });
-        let rules = ruleset.rules.iter().map(|rule| {
-            let before = self.rules.get(&rule.name);
-            let at = rule.when.iter().filter(|_| rule.enabled).map(|when| {
-                let known = before.and_then(|rule| rule.at.iter().find(|(route, _)| route.text() == when.route.text()));
-                (when.route.clone(), known.map_or_else(Arc::<AtAddress>::default, |(_, at)| at.clone()))
-            });
-            let totals = before.map(|rule| rule.totals.clone()).unwrap_or_default();
-            (rule.name.clone(), OfRule { totals, at: at.collect() })
-        });
-        Self {
-            addresses: addresses.collect(),
-            rules: rules.collect(),
-            other_address: self.other_address.clone(),
-            other_rule: OfRule { totals: self.other_rule.totals.clone(), at: Vec::new() },
-        }
-    }
 }
 
 impl Counters {

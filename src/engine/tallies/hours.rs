@@ -1,27 +1,19 @@
-//! The hourly counts of rules and addresses: gathered from the counters, and added to the store every few seconds. They are
-//! approximate: a crash loses the last seconds, and what happens at the end of an hour may be counted in the next one.
+//! The hourly counts of rules and addresses, gathered from the counters until they are in the store. What happens at the end of
+//! an hour may be counted in the next one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::Timestamp;
+use super::listed::Listed;
+use crate::model::hourly::{Hour, HourlyCounts};
 
-use super::counters::{Counters, Listed};
-use crate::model::hourly::{Hour, Hourly, HourlyCounts};
-use crate::store::contract::Store;
-
-/// How often they are written.
-const PAUSE: Duration = Duration::from_secs(10);
-/// How many hours are kept.
-const KEPT: i64 = 8 * 24;
 /// The most counts that wait while the store cannot be written to; above that, the latest are lost.
 const MOST: usize = 100_000;
 
 /// Counts that are not in the store yet, by hour, rule and address.
 #[derive(Debug, Default)]
 pub struct Gathered {
-    counts: BTreeMap<(Hour, Arc<str>, Arc<str>), HourlyCounts>,
+    pub(super) counts: BTreeMap<(Hour, Arc<str>, Arc<str>), HourlyCounts>,
     /// By rule and address: starts whose event is not counted yet.
     early: BTreeMap<(Arc<str>, Arc<str>), u64>,
 }
@@ -48,42 +40,6 @@ pub(super) fn gather(listed: &Listed, hour: Hour, into: &mut Gathered) {
             let place = (hour, name.clone(), address);
             if !counts.is_empty() && (into.counts.len() < MOST || into.counts.contains_key(&place)) {
                 into.counts.entry(place).or_default().add(counts);
-            }
-        }
-    }
-}
-
-impl Counters {
-    /// Writes the hourly counts into the store again and again; never returns.
-    pub async fn keep_hours(self: Arc<Self>, store: Arc<dyn Store>) {
-        loop {
-            tokio::time::sleep(PAUSE).await;
-            self.write_hours(store.as_ref(), Timestamp::now()).await;
-        }
-    }
-
-    /// Writes what is not in the store yet.
-    pub async fn write_hours(&self, store: &dyn Store, now: Timestamp) {
-        self.gather(now);
-        let counts = std::mem::take(&mut self.gathered.lock().unwrap_or_else(std::sync::PoisonError::into_inner).counts);
-        if counts.is_empty() {
-            return;
-        }
-        let hourly = |((hour, rule, address), counts): (&(Hour, Arc<str>, Arc<str>), &HourlyCounts)| Hourly {
-            hour: *hour,
-            rule: rule.to_string(),
-            address: address.to_string(),
-            counts: *counts,
-        };
-        let all = counts.iter().map(hourly).collect();
-        // What may have been written is not written twice.
-        if let Err(e) = store.add_hourly(all, Hour::of(now).before(KEPT)).await
-            && !e.is_unknown()
-        {
-            tracing::debug!("hourly counts cannot be saved yet: {e}");
-            let mut gathered = self.gathered.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            for (place, more) in counts {
-                gathered.counts.entry(place).or_default().add(more);
             }
         }
     }

@@ -2,6 +2,8 @@
 //! files, so that no sender can make the lists grow.
 
 pub mod counters;
-pub mod hours;
+pub mod hour_writer;
+mod hours;
+mod listed;
 pub mod of_address;
 pub mod of_rule;

@@ -1,12 +1,14 @@
 //! The same as the pages show, as JSON at `/api/v1/`, for programs. Fields are only ever added; cursors mean nothing; ids are
 //! text.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::ask::Ask;
 use super::fault::Fault;
 use super::pages;
 use crate::operations::history::{self, Found};
+use crate::operations::hours;
 
 /// The most entries of one list.
 const MOST: usize = 200;
@@ -27,6 +29,7 @@ pub async fn answer(ask: &Ask) -> Result<Value, Fault> {
             Found::Event(dossier) => as_json((ask.console.explain)(&dossier).map_err(|e| Fault::Failed(format!("{e:#}")))?)?,
             Found::Rejection(rejection) => as_json(rejection)?,
         },
+        (false, ["api", "v1", "rules", name, "hours"]) => as_json(hours::of_rule(queries, name, Timestamp::now()).await?)?,
         (false, ["api", "v1", "failed"]) => as_json(history::failed(queries, MOST).await?)?,
         (false, ["api", "v1", "health"]) => as_json(ask.console.health.report())?,
         _ => return Err(Fault::NotFound("There is nothing at this address; the addresses are listed in docs/console.md.".to_owned())),

@@ -8,6 +8,7 @@ mod answer;
 mod api;
 mod ask;
 mod assets;
+mod bars;
 pub mod bulk;
 mod draw;
 mod fault;

@@ -1,11 +1,13 @@
 //! `/rules/NAME`: one rule: what it says, and what it did last.
 
+use jiff::Timestamp;
 use maud::html;
 
-use crate::operations::history;
+use crate::operations::{history, hours};
 use crate::store::contract::EventFilter;
 use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped};
+use crate::web::console::bars;
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
 
@@ -24,7 +26,13 @@ pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
         p { "In the file " code { (draw::text(&rule.source.name)) } "." }
         (draw::block(rule.own_text()))
     };
+    let day = hours::of_rule(ask.console.queries.as_ref(), name, Timestamp::now()).await?;
     let live = html! {
+        section {
+            h2 { "Last 24 hours" }
+            (bars::day(&day))
+            p.hint { "Each bar is an hour: full for runs that ended well, empty for events for which it did not run; below the line are failed runs." }
+        }
         section {
             h2 { "Latest runs" }
             @if found.events.is_empty() { p.empty { "It has not run yet." } } @else { (draw::events(ask, &found.events)) }

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use maud::{Markup, html};
 
+use crate::operations::hours::{self, Day};
 use crate::rule::Rule;
 use crate::text::count::number;
 use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped};
+use crate::web::console::bars;
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
 
@@ -18,6 +21,8 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
     for rule in &rules.ruleset.rules {
         files.entry(&rule.source.name).or_default().push(rule);
     }
+    let now = Timestamp::now();
+    let (days, empty) = (hours::of_all(ask.console.queries.as_ref(), now).await?, Day::empty(now));
     let live = html! {
         (problems(ask))
         @if files.is_empty() { p.empty { "There are no rules yet." } }
@@ -25,8 +30,8 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
             section.file {
                 h2 { code { (draw::text(file)) } " " @if let Some(name) = ask.console.editor.below(file) { a.button href=(ask.at(&format!("/edit/{}", address(&name)))) { "Edit" } } }
                 table.rows {
-                    thead { tr { th { "Rule" } th { "Starts" } th { "Steps" } th { "State" } } }
-                    tbody { @for rule in rules { (row(ask, rule)) } }
+                    thead { tr { th { "Rule" } th { "Starts" } th { "Steps" } th { "State" } th { "Last 24 hours" } } }
+                    tbody { @for rule in rules { (row(ask, rule, days.get(&*rule.name).unwrap_or(&empty))) } }
                 }
             }
         }
@@ -53,13 +58,14 @@ fn address(name: &str) -> String {
     name.split('/').map(escaped).collect::<Vec<_>>().join("/")
 }
 
-fn row(ask: &Ask, rule: &Rule) -> Markup {
+fn row(ask: &Ask, rule: &Rule, day: &Day) -> Markup {
     html! {
         tr {
             td { (draw::rule(ask, &rule.name)) }
             td { @for (n, when) in rule.when.iter().enumerate() { @if n > 0 { ", " } code { (draw::brief(when.route.text())) } } }
             td { (rule.steps.len()) }
             td { @if rule.enabled { span.state.good { span aria-hidden="true" { "✓" } " on" } } @else { span.state.off { span aria-hidden="true" { "–" } " off" } } }
+            td { (bars::day(day)) }
         }
     }
 }
