@@ -38,6 +38,7 @@ use crate::engine::intake::rejections::Rejections;
 use crate::engine::rules::environment::HandedOverSecrets;
 use crate::engine::rules::reload::{LastEditProblems, Load, Watch, in_force};
 use crate::engine::run::ledger::StoreLedger;
+use crate::engine::run::observer::Observer;
 use crate::engine::run::old_rules::{OldRules, RulesOfRuns, Unready};
 use crate::engine::run::recovery::recover;
 use crate::engine::run::watchdog::Watchdog;
@@ -220,13 +221,14 @@ impl Serve {
         let pending = Arc::new(PendingReplies::default());
         let net = Arc::new(Net::new(self.rules.load_options.allowed(), self.calls.into(), self.calls_per_host.into()));
         let key_cache = KeyCache::new(net.clone());
-        let world = World { net: net.clone(), files, pending: pending.clone() };
+        let traces = self.telemetry.traces(&counters)?;
+        let world = World { net: net.clone(), files, pending: pending.clone(), is_traced: traces.is_some() };
         let worker = Worker::new(
             store.clone(),
             world,
             RulesOfRuns::new(rules.clone(), Box::new(OldRulesOnDisk(self.rules.load_options.clone()))),
             watchdog,
-            counters.clone(),
+            Observer { counters: counters.clone(), traces: traces.clone() },
         );
         let queries = store::queries(&self.data.data, &key)?;
         let (last_edit, supervisor) = (LastEditProblems::default(), Supervisor::default());
@@ -266,6 +268,9 @@ impl Serve {
             let store = store.clone();
             move || retention.keep(store.clone())
         });
+        if let Some(traces) = traces.clone() {
+            supervisor.keep("sending traces", move || traces.clone().send());
+        }
         supervisor.keep("writing the hourly counts", {
             let (counters, store) = (counters.clone(), store.clone());
             move || counters.clone().keep_hours(store.clone())
@@ -382,6 +387,9 @@ impl Serve {
         }
         worker.stop(grace).await;
         counters.write_hours(store.as_ref(), Timestamp::now()).await;
+        if let Some(traces) = traces {
+            traces.end().await;
+        }
         audit.write(Timestamp::now(), None, "stopped Doorbell");
         tracing::info!("Doorbell stopped");
         Ok(())

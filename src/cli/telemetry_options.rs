@@ -1,7 +1,8 @@
-//! The options of `serve` for what others read of it while it runs: its log and its metrics.
+//! The options of `serve` for what others read of it while it runs: its log, its metrics and its traces.
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -9,6 +10,9 @@ use tokio::net::TcpListener;
 
 use super::ended::Ended;
 use super::terminal::{self, stderr};
+use crate::action::http::collector::Collector;
+use crate::engine::run::traces::Traces;
+use crate::engine::tallies::counters::Counters;
 use crate::problem::{self, Problem, Severity};
 
 #[derive(Args, Clone, Debug)]
@@ -16,6 +20,9 @@ pub struct TelemetryOptions {
     /// The address of a listener for Prometheus, such as 127.0.0.1:9464; anyone who reaches it can read /metrics
     #[arg(long, env = "DOORBELL_METRICS", value_name = "ADDR")]
     metrics: Option<SocketAddr>,
+    /// Where to send traces (OTLP over HTTP, JSON), such as http://127.0.0.1:4318/v1/traces
+    #[arg(long, env = "DOORBELL_TRACES", value_name = "URL", value_parser = collector_url)]
+    traces: Option<String>,
     /// How to write the log: as text for people, or each line as a JSON object
     #[arg(long, env = "DOORBELL_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log: LogFormat,
@@ -64,6 +71,13 @@ impl TelemetryOptions {
         }
     }
 
+    /// What sends traces, if they are sent anywhere.
+    pub fn traces(&self, counters: &Arc<Counters>) -> anyhow::Result<Option<Arc<Traces>>> {
+        let Some(url) = &self.traces else { return Ok(None) };
+        let collector = Collector::new(url).map_err(|e| anyhow::anyhow!("traces cannot be sent: {e}"))?;
+        Ok(Some(Arc::new(Traces::new(collector, counters.clone()))))
+    }
+
     /// Opens the listener for metrics, if there is one.
     pub async fn listener(&self) -> anyhow::Result<Option<TcpListener>> {
         let Some(address) = self.metrics else { return Ok(None) };
@@ -75,6 +89,10 @@ impl TelemetryOptions {
         }
         Ok(Some(listener))
     }
+}
+
+fn collector_url(url: &str) -> Result<String, String> {
+    Collector::new(url).map(|_| url.to_owned())
 }
 
 fn log(problem: &Problem) {

@@ -13,3 +13,4 @@ pub mod request;
 pub mod retry;
 pub mod run;
 pub mod step_graph;
+pub mod trace;

@@ -85,6 +85,7 @@ metrics! {
     COMMITS = Histogram "doorbell_store_commit_duration_seconds" [] "how long the commits of the store take, with the flush to the disk";
     OPERATIONS = Counter "doorbell_store_operations_total" [] "operations of the store that were committed; several share a commit";
     STORE_FAILURES = Counter "doorbell_store_failures_total" [] "operations of the store that failed";
+    SPANS = Counter "doorbell_trace_spans_total" ["result"] "spans of traces: `sent` to the collector, or `lost` because it did not take them";
     SIZE = Gauge "doorbell_store_size_bytes" [] "the size of what is stored";
 }
 
@@ -140,6 +141,8 @@ impl Metrics {
                 }
             }
         }
+        all.one(&SPANS, &["sent"], counters.sent_spans.now());
+        all.one(&SPANS, &["lost"], counters.lost_spans.now());
         all.one(&UNREAD, &[], counters.unread.now());
         all.add(&ACCEPTING, &[], Number::Distribution(counters.accepting.now()));
         all.one(&BODIES, &[], (self.bodies)());

@@ -51,4 +51,5 @@ mod spreadsheets;
 mod stored_events;
 mod templates;
 mod tidy;
+mod traces;
 mod workbooks;

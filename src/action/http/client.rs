@@ -104,7 +104,10 @@ impl Net {
 
     /// Sends a call and reads the response, up to the limits.
     pub async fn send(&self, call: Call, context: &AttemptContext) -> Result<Got, Unsent> {
-        let marks = [("idempotency-key", context.idempotency_key.clone()), (HOPS, context.hops.to_string())];
+        let mut marks = vec![("idempotency-key", context.idempotency_key.clone()), (HOPS, context.hops.to_string())];
+        // A rule may say itself which trace its calls belong to.
+        let is_own = |name: &str| call.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        marks.extend(context.trace.iter().filter(|(name, _)| !is_own(name)).cloned());
         self.call(call, &marks, context.timeout).await
     }
 
@@ -292,8 +295,12 @@ fn build(allowed: &Arc<Allowed>) -> Result<Client, String> {
             .tcp_keepalive(Duration::from_secs(15))
             .user_agent(concat!("doorbell/", env!("CARGO_PKG_VERSION")))
     };
+    with_certificates(builder)
+}
+
+/// A client with the certificates of the system; if it has none (a minimal container), with the built-in ones.
+pub(super) fn with_certificates(builder: impl Fn() -> reqwest::ClientBuilder) -> Result<Client, String> {
     builder().build().or_else(|_| {
-        // The system has no certificates (a minimal container): use the built-in ones instead.
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| reqwest::Certificate::from_der(der).ok());
         builder().tls_certs_only(roots).build().map_err(|e| format!("TLS cannot be set up: {e}"))
     })

@@ -29,6 +29,9 @@ pub struct Counters {
     pub failed_reloads: Tally,
     /// Requests that are not valid HTTP.
     pub unread: Tally,
+    /// Spans of traces.
+    pub sent_spans: Tally,
+    pub lost_spans: Tally,
     /// Hourly counts that are not in the store yet.
     pub(super) gathered: Mutex<Gathered>,
 }
