@@ -54,7 +54,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Listen for webhooks and act on them
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Check the rule files for problems
     Check(check::Check),
     /// Run the tests in the rule files

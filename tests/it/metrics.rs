@@ -255,6 +255,7 @@ fn the_docs_list_every_metric_as_it_is() {
         table += &format!("| `{}` | {kind} | {} | {} |\n", metric.name, labels.join(", "), metric.means);
     }
     // What is there, and with which labels.
+    let names = regex::Regex::new(r#"([a-z]+)=""#).unwrap();
     let mut seen: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (name, labels) = line.rsplit_once(' ').unwrap().0.split_once('{').unwrap_or((line.split(' ').next().unwrap(), ""));
@@ -262,7 +263,6 @@ fn the_docs_list_every_metric_as_it_is() {
             .iter()
             .map(|m| m.name)
             .find(|known| *known == name || ["_bucket", "_sum", "_count"].iter().any(|suffix| name.strip_suffix(suffix) == Some(known)));
-        let names = regex::Regex::new(r#"([a-z]+)=""#).unwrap();
         let labels = names.captures_iter(labels).map(|label| label.get(1).unwrap().as_str()).filter(|label| *label != "le");
         seen.entry(name.unwrap_or_else(|| panic!("{line} is not listed"))).or_default().extend(labels);
     }

@@ -294,17 +294,8 @@ impl Intake {
             event: Arc::new(event),
         };
         let rules = answering.iter().map(|s| s.rule.clone()).collect();
-        let kept = CarryOn::new(self.clone().keep(accept, rules, ruleset.vault.clone(), permits, reading)).await;
-        let begun = kept.unwrap_or_else(|Crashed| Err(Refusal::CannotKeep("Doorbell crashed while saving the event".to_owned())))?;
-        self.counters.accepting.add(began.elapsed());
-        match &begun {
-            Begun::New(results) => {
-                let started = answering.iter().map(|s| &*s.rule.name).zip(results.iter().copied());
-                self.counters.event(address.route.text(), started);
-            }
-            Begun::Again { .. } => self.counters.request(Some(address.route.text()), RequestResult::Repeated),
-        }
-        match begun {
+        let kept = CarryOn::new(self.clone().keep(accept, rules, routed.clone(), permits, reading, began)).await;
+        match kept.unwrap_or_else(|Crashed| Err(Refusal::CannotKeep("Doorbell crashed while saving the event".to_owned())))? {
             Begun::New(results) => {
                 let repeated = |(s, result): (&Started, &StartResult)| *result == StartResult::Repeated && responding(s);
                 let silent = answering.iter().zip(&results).filter(|both| repeated(*both)).count();
@@ -330,27 +321,32 @@ impl Intake {
         }
     }
 
-    /// Stores an event, and hands its runs over.
+    /// Stores an event, counts it, and hands its runs over.
     async fn keep(
         self: Arc<Self>,
         accept: Accept,
         rules: Vec<Arc<Rule>>,
-        vault: Arc<Vault>,
+        routed: RoutedAddress,
         permits: Option<RunPermits>,
         // Memory for reading the event, until it is in the store; after that, its runs in progress reserve their own.
         _reading: Option<Taken>,
+        began: Instant,
     ) -> Result<Begun, Refusal> {
+        let (route, vault) = (routed.address().route.text(), &routed.rules.ruleset.vault);
         let doubt = self.worker.doubt(accept.event.id);
         match self.store.accept(accept).await {
             Ok(Accepted::New(event, runs)) => {
                 crash(Point::HandOver);
-                let results = runs.iter().map(|(_, result)| *result).collect();
+                let results: Vec<StartResult> = runs.iter().map(|(_, result)| *result).collect();
                 doubt.resolved();
-                self.worker.hand_over(runs, rules, &vault, &event, permits);
+                self.counters.accepting.add(began.elapsed());
+                self.counters.event(route, rules.iter().map(|rule| &*rule.name).zip(results.iter().copied()));
+                self.worker.hand_over(runs, rules, vault, &event, permits);
                 Ok(Begun::New(results))
             }
             Ok(Accepted::Again { first, is_same, restarted, answer_state }) => {
                 doubt.resolved();
+                self.counters.request(Some(route), RequestResult::Repeated);
                 if restarted > 0 {
                     self.worker.wake();
                 }
