@@ -31,7 +31,7 @@ COPY --from=build --chown=65532:65532 /empty/ /
 COPY --from=build --chown=65532:65532 /off/rules /rules
 COPY --from=build /licenses /licenses
 USER 65532:65532
-ENV DOORBELL_RULES=/rules DOORBELL_DATA=/data DOORBELL_OUTPUT=/output DOORBELL_LISTEN=0.0.0.0:8080
+ENV DOORBELL_RULES=/rules DOORBELL_DATA=/data DOORBELL_OUTPUT=/output DOORBELL_LISTEN=0.0.0.0:8080 DOORBELL_CONSOLE=off
 VOLUME ["/rules", "/data", "/output"]
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["/doorbell", "health"]

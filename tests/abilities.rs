@@ -15,13 +15,16 @@ const MANY_FILES: u64 = 12_000;
 
 fn main() {
     println!("cargo::rerun-if-changed=tests/abilities.rs");
-    for variable in ["DOORBELL_TESTS_WITHOUT", "YAML_LANGUAGE_SERVER", "GITHUB_PAYLOADS", "USER"] {
+    for variable in ["DOORBELL_TESTS_WITHOUT", "YAML_LANGUAGE_SERVER", "GITHUB_PAYLOADS", "PLAYWRIGHT", "USER"] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
     let mount = has_capability(21) && all(&[program("mount"), program("umount")]);
     let loops = all(&[file("/dev/loop-control"), program("mkfs.ext4"), program("python3")]);
     let faketime = library("faketime/libfaketimeMT.so.1");
     println!("cargo::rustc-env=CLOCK_LIBRARY={}", faketime.iter().map(|path| path.display().to_string()).collect::<String>());
+    let (packages, chromium) = (named_by("PLAYWRIGHT"), program("chromium"));
+    println!("cargo::rustc-env=PLAYWRIGHT_PACKAGES={}", packages.iter().map(|path| path.display().to_string()).collect::<String>());
+    println!("cargo::rustc-env=CHROMIUM_PROGRAM={}", chromium.iter().map(|path| path.display().to_string()).collect::<String>());
     // For machines that seem to have an ability and do not.
     let without = env::var("DOORBELL_TESTS_WITHOUT").unwrap_or_default();
     for (ability, is_found) in [
@@ -36,6 +39,7 @@ fn main() {
         ("has_payloads", all(&[named_by("GITHUB_PAYLOADS")])),
         ("has_faketime", all(std::slice::from_ref(&faketime))),
         ("has_promtool", all(&[program("promtool")])),
+        ("has_browser", all(&[program("node"), packages.and_then(|folder| file(folder.join("playwright-core"))), chromium])),
         ("has_postgres", all(&[postgres("initdb"), postgres("postgres")])),
     ] {
         println!("cargo::rustc-check-cfg=cfg({ability})");

@@ -11,7 +11,7 @@ use super::ended::Ended;
 use super::settings::{Rules, Secrets, headers};
 use super::terminal::stdout;
 use crate::expr::condition::trace::TraceLine;
-use crate::operations::dry_run::{Branch, NoPreview, Preview, RulePreview, StepEffect, StepPreview, Webhook, preview};
+use crate::operations::dry_run::{Branch, NoPreview, Preview, RulePreview, StepEffect, StepPreview, Webhook, possible_senders, preview};
 use crate::problem;
 
 #[derive(Args)]
@@ -28,6 +28,9 @@ pub struct DryRun {
     /// A header, `Name: value`; can be repeated
     #[arg(long = "header", value_name = "HEADER")]
     headers: Vec<String>,
+    /// Who sends it: the name of an entry of `verify:`; by default, the only sender of the address
+    #[arg(long, value_name = "NAME")]
+    sender: Option<String>,
     /// Show only this rule
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
@@ -46,11 +49,23 @@ impl DryRun {
             write!(out, "{}", problem::draw_all(&loaded.problems))?;
             return Ok(Ended::Problems);
         };
-        let event = self.webhook()?.into_event(Timestamp::now()).map_err(anyhow::Error::msg)?;
+        let event = self.webhook()?.into_event(&ruleset, self.sender.as_deref(), Timestamp::now()).map_err(anyhow::Error::msg)?;
         let replies = self.replies()?;
+        let senders = possible_senders(&ruleset, &event);
+        if !senders.is_empty() {
+            writeln!(out, "It is not known who sends this; choose one with --sender: {}\n", senders.join(", "))?;
+        }
         match preview(&ruleset, &event, self.rule.as_deref(), &replies) {
             Ok(preview) => {
                 write_preview(&mut out, &preview)?;
+                let missing = ruleset.missing_for(&event);
+                if !missing.is_empty() {
+                    let missing = missing.join(" and ");
+                    writeln!(
+                        out,
+                        "Conditions compare with {missing}, which this command was not given; pass --env-file to see what they decide."
+                    )?;
+                }
                 Ok(if preview.fails() { Ended::Problems } else { Ended::Good })
             }
             Err(why) => {

@@ -9,7 +9,7 @@ use super::settings::Data;
 use super::terminal::stdout;
 use crate::operations::history::{self, EventLine};
 use crate::text::count::number;
-use crate::text::printable::short;
+use crate::text::printable::{one_line, short};
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell events --last 50")]
@@ -33,10 +33,11 @@ impl Events {
             let time = event.received.strftime("%Y-%m-%d %H:%M:%S");
             writeln!(
                 out,
-                "{}  {time}  {} {}  → {}, {}",
+                "{}  {time}  {} {}{}  → {}, {}",
                 event.id,
                 event.method,
                 short(&event.address, 60),
+                by(event.sender.as_deref()),
                 sent(event.status),
                 states(event)
             )?;
@@ -52,6 +53,11 @@ impl Events {
         writeln!(out, "{} in total{waiting}{failed}; times are in UTC", number(counts.events as usize, "event"))?;
         Ok(Ended::Good)
     }
+}
+
+/// Who sent it: ` from github`.
+pub fn by(sender: Option<&str>) -> String {
+    sender.map_or_else(String::new, |sender| format!(" from {}", one_line(sender)))
 }
 
 /// What the sender got: `200`, or that it waits.

@@ -6,12 +6,12 @@ use clap::Args;
 
 use super::dry_run::drawn;
 use super::ended::Ended;
-use super::events::sent;
+use super::events::{by, sent};
 use super::settings::{Data, LoadOptions};
 use super::terminal::stdout;
 use crate::disk;
 use crate::engine::intake::rejections::Rejection;
-use crate::expr::names::{Resolver, stand_in};
+use crate::expr::names::{Resolver, env_stand_in, stand_in};
 use crate::model::event::EventId;
 use crate::model::run::State;
 use crate::operations::history::{self, ExplainedAttempt, ExplainedRule, ExplainedRun, Explanation, Found, Wait};
@@ -45,11 +45,11 @@ impl Explain {
 }
 
 /// Explains an event with the secrets of this process. A missing secret or variable does no harm here: its name is used
-/// instead.
+/// instead, and what depends on it is not judged.
 pub fn explanation(load_options: &LoadOptions, dossier: &Dossier) -> anyhow::Result<Explanation> {
     let environment = load_options.environment()?;
     let secret = |name: &str| Some(environment.secret(name).unwrap_or_else(|| stand_in(name)));
-    let variable = |name: &str| Some(environment.variable(name).unwrap_or_else(|| format!("env.{name}")));
+    let variable = |name: &str| Some(environment.variable(name).unwrap_or_else(|| env_stand_in(name)));
     Ok(history::explain(dossier, Resolver::new(&secret, &variable, &|_| None)))
 }
 
@@ -57,13 +57,21 @@ fn write_event(out: &mut impl Write, told: &Explanation, is_served: bool) -> io:
     let time = told.received.strftime("%Y-%m-%d %H:%M:%S UTC");
     let rules = number(told.total, "rule");
     let address = one_line(&told.address);
-    let status = sent(told.status);
-    writeln!(out, "event {}  {} {address}  {time}  → {status}, {} of {rules} ran", told.event, told.method, told.ran)?;
+    let (status, by) = (sent(told.status), by(told.sender.as_deref()));
+    writeln!(out, "event {}  {} {address}{by}  {time}  → {status}, {} of {rules} ran", told.event, told.method, told.ran)?;
     for rule in &told.rules {
         write_rule(out, told.event, rule, is_served)?;
     }
     for run in &told.others {
         write_run(out, told.event, run, is_served)?;
+    }
+    if !told.not_given.is_empty() {
+        let names: Vec<String> = told.not_given.iter().map(|name| format!("secret.{name}")).collect();
+        writeln!(
+            out,
+            "  This command was not given {}, so values that may contain a secret are hidden; pass --env-file, or set them as for `serve`.",
+            names.join(", ")
+        )?;
     }
     if !told.is_readable {
         writeln!(out, "  The rule files from that time can no longer be read, so Doorbell cannot show why other rules did not run.")?;

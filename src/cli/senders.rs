@@ -7,7 +7,7 @@ use clap::Args;
 use super::ended::Ended;
 use super::terminal::stdout;
 use crate::text::nearest::nearest;
-use crate::verify;
+use crate::verify::{self, OR};
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell senders stripe")]
@@ -61,7 +61,7 @@ impl Senders {
             fields => writeln!(
                 out,
                 "Repeated deliveries are detected by {} for {} hours.",
-                fields.join(" and "),
+                fields.join(" and ").replace(OR, " or "),
                 facts.remembered.unwrap_or(72).max(72)
             )?,
         }

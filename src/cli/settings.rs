@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use crate::action::http::guard::Allowed;
 use crate::engine::rules::environment::{Environment, RuleFiles, read_rules};
-use crate::expr::names::{Resolver, stand_in};
+use crate::expr::names::{Resolver, env_stand_in, stand_in};
 use crate::operations::control::Commands;
 use crate::problem::{self, Problem, Severity};
 use crate::rule::access;
@@ -124,8 +124,8 @@ impl LoadOptions {
         };
         let variable = |name: &str| match secrets {
             Secrets::Real => environment.variable(name),
-            Secrets::Stood => Some(environment.variable(name).unwrap_or_else(|| format!("env.{name}"))),
-            Secrets::Words => Some(format!("env.{name}")),
+            Secrets::Stood => Some(environment.variable(name).unwrap_or_else(|| env_stand_in(name))),
+            Secrets::Words => Some(env_stand_in(name)),
         };
         let refuses = |url: &str| allowed.refuses_text(url);
         let RuleFiles { sources, mut problems } = files;

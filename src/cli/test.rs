@@ -139,6 +139,7 @@ impl Stage<'_> {
         if started.step == UNDECIDED {
             return Ok(Some(format!("    the rule would fail: {}\n", self.rule.why_undecided())));
         }
+        let event = self.ruleset.sealed(event);
         let (dry_steps, _) = dry_steps_of(self.rule, started.step, &event, &self.ruleset.vault, &mut Given(&test.replies, 0));
         let is_quiet = |verb: &str| kind_of(verb).is_some_and(|kind| kind.is_quiet()) && test.expect.iter().all(|e| e.verb != verb);
         let mut got: Vec<EffectView> = Vec::new();
@@ -217,7 +218,18 @@ impl Stage<'_> {
             body: body.into(),
             received,
         };
-        Guard::admit_unproven(request, EventId::new(received, [0; 10])).map_err(anyhow::Error::msg)
+        let (id, sender) = (EventId::new(received, [0; 10]), test.send.sender.as_ref().map(|(name, _)| name.as_str()));
+        let Some(address) = self.ruleset.address(&request.path) else {
+            // Only rules that are switched off use it, so nobody listens there.
+            let event = Guard::open().admit_unproven(request, None, id).map_err(anyhow::Error::msg)?;
+            return Ok(Event { sender: sender.map(Into::into), ..event });
+        };
+        let event = address.guard.admit_unproven(request, sender, id).map_err(anyhow::Error::msg)?;
+        let senders = address.guard.senders();
+        if event.sender.is_none() && senders.len() > 1 && self.rule.reads_sender() {
+            anyhow::bail!("write who sends it, such as send: {{ sender: {} }}; its senders: {}", senders[0], senders.join(", "));
+        }
+        Ok(event)
     }
 
     /// A file that a test sends; its path is relative to the rule file.

@@ -19,6 +19,7 @@ use crate::model::request::Request;
 use crate::operations::verification::{self, Verification};
 use crate::problem;
 use crate::route;
+use crate::text::printable::one_line;
 use crate::verify;
 use crate::verify::guard::{Guard, Keys};
 use crate::verify::verifier::{KeyAt, Published};
@@ -101,9 +102,13 @@ impl VerifyRequest {
     fn judge(&self, guard: &Guard, request: &Request) -> anyhow::Result<Ended> {
         let mut out = stdout();
         let keys = if guard.is_open() { Ok(Keys::new()) } else { self.keys(guard.keys_at(request))? };
-        let Verification { denied, is_open, signed } = verification::verify(guard, request, keys);
+        let Verification { denied, is_open, sender, signed } = verification::verify(guard, request, keys);
         let Some(why) = denied else {
-            writeln!(out, "{}", if is_open { "accepted: this address accepts every sender" } else { "accepted" })?;
+            match sender {
+                _ if is_open => writeln!(out, "accepted: this address accepts every sender")?,
+                Some(name) => writeln!(out, "accepted; rules see the sender {}", one_line(&name))?,
+                None => writeln!(out, "accepted")?,
+            }
             return Ok(Ended::Good);
         };
         writeln!(out, "denied: {why}")?;

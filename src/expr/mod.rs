@@ -4,9 +4,11 @@
 pub mod comparison;
 pub mod condition;
 pub mod field;
+pub mod field_use;
 pub mod moment;
 pub mod names;
 pub mod number;
+pub mod outside_use;
 pub mod projection;
 pub mod scope;
 pub mod spell;

@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 
 use crate::expr::field::{Field, ROOTS, Root};
+use crate::expr::field_use::FieldUses;
 use crate::model::run::ERROR;
 use crate::secret::{LONGEST, SHORT, Vault};
 use crate::text::nearest::nearest;
@@ -15,6 +16,11 @@ use crate::yaml::fields::Item;
 /// The placeholder for a secret where rules are loaded without their secrets.
 pub fn stand_in(name: &str) -> String {
     format!("secret.{name}")
+}
+
+/// The placeholder for a variable in the same case.
+pub fn env_stand_in(name: &str) -> String {
+    format!("env.{name}")
 }
 
 /// Whether some text is only a placeholder for a secret.
@@ -103,6 +109,8 @@ pub struct Names<'a> {
     pub in_each: Cell<bool>,
     /// The template blocks around the place, with the names that they define.
     pub blocks: RefCell<Vec<BlockNames>>,
+    /// Fields whose meaning depends on the address.
+    pub uses: RefCell<FieldUses>,
     /// Whether the rule is disabled, so that a missing secret is only a warning.
     pub disabled: bool,
 }
@@ -117,6 +125,7 @@ impl<'a> Names<'a> {
             placeholders: Vec::new(),
             in_each: Cell::new(false),
             blocks: RefCell::default(),
+            uses: RefCell::default(),
             disabled: false,
         }
     }
@@ -196,6 +205,7 @@ impl<'a> Names<'a> {
             },
             _ => {}
         }
+        self.uses.borrow_mut().add(&field, &item.path, within);
         Some(field)
     }
 

@@ -32,6 +32,17 @@ pub enum SetValue {
     Words(WordTable),
 }
 
+impl SetValue {
+    /// Every field that it uses.
+    pub fn fields(&self) -> Vec<&Field> {
+        match self {
+            SetValue::Field(field) => vec![field],
+            SetValue::Data(data) => data.fields(),
+            SetValue::Words(table) => table.fields(),
+        }
+    }
+}
+
 /// The names of one run.
 pub struct Scope<'a> {
     event: &'a Event,
@@ -152,13 +163,14 @@ impl Values for Scope<'_> {
                 self.budget.made(self.event.raw.len())?;
                 text(&crate::body::text(self.event.content_type(), &self.event.raw))
             }
-            Root::Header(Some(name)) => self.event.header(name).map(Cow::Owned),
-            Root::Header(None) => Some(Cow::Owned(self.event.headers_object())),
-            Root::Query => Some(Cow::Owned(self.event.query_object())),
+            Root::Header(Some(name)) => self.event.header(name, self.vault).map(Cow::Owned),
+            Root::Header(None) => Some(Cow::Owned(self.event.headers_object(self.vault))),
+            Root::Query => Some(Cow::Owned(self.event.query_object(self.vault))),
             Root::Path => Some(Cow::Borrowed(&self.path)),
             Root::Method => text(&self.event.method),
             Root::Address => text(&self.event.address),
             Root::Ip => text(&self.event.ip),
+            Root::Sender => self.event.sender.as_deref().and_then(text),
             Root::EventId => text(&self.event.id.to_string()),
             // RFC 3339 in UTC, with seconds.
             Root::Now => text(&jiff::fmt::strtime::format("%Y-%m-%dT%H:%M:%SZ", self.event.received).unwrap_or_default()),

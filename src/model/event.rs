@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,6 +13,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
+
+use super::sealed_part::{PartOf, SealedPart};
+use crate::secret::Vault;
 
 /// The id of an event: a UUID version 7, so that ids sort by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -64,6 +68,13 @@ pub struct Event {
     pub headers: Vec<(String, String)>,
     /// The caller's address.
     pub ip: String,
+    /// Who sent it: the name that the rule file gives to what verified it. `None` if the address is open.
+    pub sender: Option<Arc<str>>,
+    /// The values of headers and of the query in which there are secrets of rules: `***` is in their place, and here they are with
+    /// the names of the secrets.
+    pub sealed: Vec<SealedPart>,
+    /// The hash of the request, if its query was replaced since.
+    pub hash_before: Option<String>,
     /// The raw bytes of the body.
     pub raw: Bytes,
     /// What was parsed from the body: all of it, or the parts that rules ask for.
@@ -82,6 +93,9 @@ impl Event {
             query: String::new(),
             headers: Vec::new(),
             ip: String::new(),
+            sender: None,
+            sealed: Vec::new(),
+            hash_before: None,
             raw: Bytes::new(),
             body: Value::Null,
             is_partial: false,
@@ -91,6 +105,9 @@ impl Event {
     /// Identifies the content of this request: a hash of method, address, query and body, each prefixed with its length.
     /// Headers are excluded: a sender that repeats a request may sign it again, or include an attempt count.
     pub fn request_hash(&self) -> String {
+        if let Some(hash) = &self.hash_before {
+            return hash.clone();
+        }
         let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
         for part in [self.method.as_bytes(), self.address.as_bytes(), self.query.as_bytes(), &self.raw] {
             hash.update(&(part.len() as u64).to_be_bytes());
@@ -104,9 +121,15 @@ impl Event {
         self.headers.iter().find(|(n, _)| n == "content-type").map(|(_, v)| v.as_str())
     }
 
+    /// What was received at a place, if it is sealed and its secrets are still known.
+    fn opened(&self, at: PartOf, vault: &Vault) -> Option<String> {
+        self.sealed.iter().find(|part| part.of == at).and_then(|part| vault.unseal(&part.text))
+    }
+
     /// A header by name, in any case: text, or a list if the name was received more than once.
-    pub fn header(&self, name: &str) -> Option<Value> {
-        let mut found = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| Value::from(v.as_str()));
+    pub fn header(&self, name: &str, vault: &Vault) -> Option<Value> {
+        let all = self.headers.iter().enumerate().filter(|(_, (n, _))| n.eq_ignore_ascii_case(name));
+        let mut found = all.map(|(at, (_, v))| self.opened(PartOf::Header(at), vault).map_or_else(|| Value::from(v.as_str()), Value::from));
         let first = found.next()?;
         match found.next() {
             None => Some(first),
@@ -115,17 +138,23 @@ impl Event {
     }
 
     /// All headers as one object.
-    pub fn headers_object(&self) -> Value {
+    pub fn headers_object(&self, vault: &Vault) -> Value {
         let mut all = Map::new();
-        for (name, value) in &self.headers {
-            gather(&mut all, name, Value::from(value.as_str()));
+        for (at, (name, value)) in self.headers.iter().enumerate() {
+            let opened = self.opened(PartOf::Header(at), vault);
+            gather(&mut all, name, opened.map_or_else(|| Value::from(value.as_str()), Value::from));
         }
         Value::Object(all)
     }
 
     /// The names and values after the `?`, decoded; a name that occurs more than once is a list.
-    pub fn query_object(&self) -> Value {
-        pairs(self.query.as_bytes())
+    pub fn query_object(&self, vault: &Vault) -> Value {
+        let mut all = Map::new();
+        for (at, (name, value)) in form_urlencoded::parse(self.query.as_bytes()).enumerate() {
+            let value = self.opened(PartOf::Query(at), vault).unwrap_or_else(|| value.into_owned());
+            gather(&mut all, &name, Value::from(value));
+        }
+        Value::Object(all)
     }
 }
 

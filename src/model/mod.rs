@@ -12,5 +12,8 @@ pub mod place;
 pub mod request;
 pub mod retry;
 pub mod run;
+pub mod sealed_part;
+pub mod sealing;
+pub mod second_error;
 pub mod step_graph;
 pub mod trace;

@@ -14,6 +14,7 @@ use crate::model::event::EventId;
 use crate::model::outcome::Outcome;
 use crate::model::place::Place;
 use crate::model::retry::Plan;
+use crate::model::second_error::{self, ON_ERROR};
 use crate::model::step_graph::{OnError, StepGraph};
 
 /// The name under which `on_error:` steps see what went wrong; nothing else may be saved under it.
@@ -207,7 +208,7 @@ impl Run {
                 }
                 None => self.forward(step, now),
             },
-            Outcome::Stopped(_) => self.go(None, now),
+            Outcome::Stopped(_) => self.end(now),
             // Nothing was tried, so nothing counts.
             Outcome::Deferred(_) | Outcome::Paused { .. } => {
                 self.due = due.unwrap_or(now);
@@ -222,7 +223,8 @@ impl Run {
                     }
                     None => {
                         let tries = if self.tried == 1 { "1 try".to_owned() } else { format!("{} tries", self.tried) };
-                        let (why, status) = (format!("{why} (given up after {tries})"), *status);
+                        let (why, status) =
+                            (second_error::both(self.handled(step.graph), format!("{why} (given up after {tries})")), *status);
                         *outcome = Outcome::Failed { why: why.clone(), status };
                         self.given_up(&why, status, step, now)
                     }
@@ -230,20 +232,25 @@ impl Run {
             }
             Outcome::Failed { why, status } => {
                 self.tried += 1;
+                *why = second_error::both(self.handled(step.graph), std::mem::take(why));
                 self.given_up(why, *status, step, now)
             }
         }
     }
 
+    /// The error that this step was to handle.
+    fn handled(&self, graph: &StepGraph) -> Option<&Value> {
+        let handles = self.failed_at.is_some() || graph.node(self.place.step).is_some_and(|node| node.handles.is_some());
+        self.saved.get(ERROR).filter(|_| handles)
+    }
+
     /// A step has failed permanently: its error is handled, or the run fails.
     fn given_up(mut self, why: &str, status: Option<u16>, step: &StepFacts, now: Timestamp) -> Run {
         let graph = step.graph;
-        let mut error = serde_json::json!({ "message": why, "tries": self.tried, "step": step.title });
-        if let Some(status) = status {
-            error["status"] = status.into();
-        }
+        let error = second_error::value(why, status, self.tried, step.title, self.handled(graph));
         if self.failed_at.is_some() {
             // The rule's own `on_error:` failed too; the run is in the failed list anyway.
+            self.save(ON_ERROR, second_error::saved(self.place), false);
             return self.go(None, now);
         }
         match graph.handler(self.place.step) {
@@ -260,15 +267,15 @@ impl Run {
                 }
             }
             None => {
-                let at = graph.blame(self.place);
+                // A failed step of an `on_error:` stays where it is: what its first steps did is done.
                 match graph.on_error {
                     Some(first) => {
                         self.save(ERROR, error, false);
-                        self.failed_at = Some(at);
-                        self.go(Some(Place { step: first, element: 0 }), now)
+                        self.failed_at = Some(self.place);
+                        let place = second_error::failed_at(&self.saved).unwrap_or(Place { step: first, element: 0 });
+                        self.go(Some(place), now)
                     }
                     None => {
-                        self.place = at;
                         self.state = State::Failed;
                         self
                     }
@@ -278,8 +285,18 @@ impl Run {
     }
 
     fn forward(self, step: &StepFacts, now: Timestamp) -> Run {
-        let to = step.graph.after(self.place, step.elements);
-        self.go(to, now)
+        match step.graph.after(self.place, step.elements) {
+            Some(to) => self.go(Some(to), now),
+            None => self.end(now),
+        }
+    }
+
+    /// Ends after its last step: of the rule, or of the rule's `on_error:`, which then starts anew if it is needed again.
+    fn end(mut self, now: Timestamp) -> Run {
+        if self.failed_at.is_some() && second_error::failed_at(&self.saved).is_some() {
+            self.save(ON_ERROR, Value::Null, false);
+        }
+        self.go(None, now)
     }
 
     /// Moves to a place, or to the end.

@@ -111,9 +111,4 @@ impl StepGraph {
             on_error => Some((step, on_error)),
         }
     }
-
-    /// Where a failure is recorded: a failed step of an `on_error:` fails the step whose error it was supposed to handle.
-    pub fn blame(&self, at: Place) -> Place {
-        self.node(at.step).and_then(|f| f.handles).map_or(at, |owner| self.to(at, owner))
-    }
 }

@@ -31,8 +31,9 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// The event it would become. The error is a message for people.
-    pub fn into_event(self, now: Timestamp) -> Result<Event, String> {
+    /// The event it would become if this sender sent it; if nobody is named, the only sender of the address. The error is a
+    /// message for people.
+    pub fn into_event(self, ruleset: &Ruleset, sender: Option<&str>, now: Timestamp) -> Result<Event, String> {
         let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
         let request = Request {
             method: self.method.to_uppercase(),
@@ -44,7 +45,9 @@ impl Webhook {
             body: self.body.into(),
             received: now,
         };
-        Guard::admit_unproven(request, EventId::new(now, [0; 10]))
+        let open = Guard::open();
+        let guard = ruleset.address(&request.path).map_or(&open, |address| &address.guard);
+        guard.admit_unproven(request, sender, EventId::new(now, [0; 10]))
     }
 }
 
@@ -58,6 +61,13 @@ pub enum NoPreview {
     WrongMethod { address: String, method: String, methods: Vec<String> },
     /// No rule of this name listens at the address.
     UnknownRule { address: String, rule: String },
+}
+
+/// The senders of an event's address, if it is not known which of them sent it and a rule asks for that.
+pub fn possible_senders(ruleset: &Ruleset, event: &Event) -> Vec<Arc<str>> {
+    let senders = ruleset.address(&event.address).map(|address| address.guard.senders()).unwrap_or_default();
+    let asks = || ruleset.verdicts(event, false).iter().any(|verdict| verdict.rule.reads_sender());
+    if event.sender.is_none() && senders.len() > 1 && asks() { senders } else { Vec::new() }
 }
 
 /// What the rules would do.
@@ -151,6 +161,7 @@ pub fn preview(ruleset: &Ruleset, event: &Event, rule: Option<&str>, replies: &[
         return Err(NoPreview::UnknownRule { address, rule: rule.to_owned() });
     }
     let ignored_status = verdicts.iter().all(|v| !v.runs()).then_some(found.ignored.status);
+    let event = &ruleset.sealed(event.clone());
     let mut previewer = Previewer { event, vault: &ruleset.vault, replies: Given(replies.iter()) };
     Ok(Preview { rules: verdicts.into_iter().filter(is_wanted).map(|verdict| previewer.rule(verdict)).collect(), ignored_status })
 }
@@ -245,7 +256,7 @@ rules:
     fn event(method: &str, target: &str, body: &str) -> Event {
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         let webhook = Webhook { method: method.into(), target: target.into(), headers, body: body.into() };
-        webhook.into_event(Timestamp::UNIX_EPOCH).unwrap()
+        webhook.into_event(&rules(), None, Timestamp::UNIX_EPOCH).unwrap()
     }
 
     #[test]

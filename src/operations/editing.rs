@@ -15,6 +15,7 @@ use crate::engine::rules::environment::{RuleFiles, read_rules};
 use crate::engine::rules::reload::Load;
 use crate::model::hash::hash;
 use crate::rule::load::Loaded;
+use crate::rule::ruleset::Ruleset;
 use crate::yaml::source::{MAX_FILE, Source};
 
 /// The rules folder, and how its files are compiled.
@@ -109,6 +110,18 @@ impl Editor {
         sources.sort_by(|a, b| a.name.cmp(&b.name));
         let load: &Load = if stand_ins { &self.load_with_stand_ins } else { &self.load };
         load(RuleFiles { sources, problems }).map_err(|e| format!("{e:#}"))
+    }
+
+    /// The rules in use, with stand-ins for secrets. The error is a message for people.
+    pub fn in_use(&self, ruleset: &Ruleset) -> Result<Loaded, String> {
+        let sources = ruleset.texts.iter().map(|(_, source)| Source::clone(source)).collect();
+        (self.load_with_stand_ins)(RuleFiles { sources, problems: Vec::new() }).map_err(|e| format!("{e:#}"))
+    }
+
+    /// The rules in these files, with stand-ins for secrets; `None` if they cannot be read any more.
+    pub fn of_then(&self, texts: &[(String, String)]) -> Option<Ruleset> {
+        let sources = texts.iter().map(|(name, text)| Source { name: name.clone(), text: text.clone() }).collect();
+        (self.load_with_stand_ins)(RuleFiles { sources, problems: Vec::new() }).ok()?.ruleset
     }
 
     /// Saves a file, if it is still the version that was opened; `None` for a file that must not exist yet.

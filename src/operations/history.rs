@@ -1,7 +1,8 @@
 //! What happened, as values: the latest events, the failed runs, and the explanation of one event.
 //!
 //! An explanation is computed again from the event and the rule files that were current when it arrived; the caller looks
-//! up the secrets and variables that they name. It contains no secrets. The caller presents it; changes are in
+//! up the secrets and variables that they name. Conditions that depend on secrets are shown as they were decided then. It
+//! contains no secrets. The caller presents it; changes are in
 //! [`super::command`].
 
 use std::collections::BTreeSet;
@@ -13,12 +14,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::engine::intake::rejections::{Rejection, Rejections};
-use crate::expr::condition::trace::TraceLine;
+use crate::expr::condition::trace::{HIDDEN, Outcome, TraceLine};
 use crate::expr::names::Resolver;
+use crate::expr::outside_use::secrets_not_given;
 use crate::model::event::EventId;
 use crate::model::run::{Attempt, State};
 use crate::rule::load::load;
-use crate::rule::ruleset::{Ruleset, Verdict};
+use crate::rule::ruleset::Ruleset;
 use crate::rule::{Rule, UNDECIDED};
 use crate::store::contract::{Counts, Cursor, Dossier, EventFilter, EventPage, Queries, Result, RunPage};
 use crate::yaml::source::Source;
@@ -54,6 +56,8 @@ pub struct EventLine {
     pub received: Timestamp,
     pub method: String,
     pub address: String,
+    /// Who sent it; nothing if the address was open.
+    pub sender: Option<Arc<str>>,
     /// The status sent to the sender; nothing while it waits for the answer of a rule.
     pub status: Option<u16>,
     /// How many runs are in each state, in the order of [`State::ALL`]; states without runs are left out.
@@ -71,8 +75,8 @@ impl EventLine {
     fn of(page: EventPage, now: Timestamp) -> Self {
         let count = |state| RunCount { state, runs: page.runs.iter().filter(|(s, _)| *s == state).map(|(_, n)| n).sum() };
         let runs = State::ALL.into_iter().map(count).filter(|count| count.runs > 0).collect();
-        let EventPage { id, received, method, address, answered, .. } = page;
-        Self { id, received, method, address, status: answered.by(now), runs }
+        let EventPage { id, received, method, address, sender, answered, .. } = page;
+        Self { id, received, method, address, sender, status: answered.by(now), runs }
     }
 }
 
@@ -171,6 +175,8 @@ pub struct Explanation {
     pub received: Timestamp,
     pub method: String,
     pub address: String,
+    /// Who sent it; nothing if the address was open.
+    pub sender: Option<Arc<str>>,
     /// The status sent to the sender; nothing while it waits for the answer of a rule.
     pub status: Option<u16>,
     /// How many runs were started.
@@ -184,6 +190,8 @@ pub struct Explanation {
     /// Whether the original rule files can still be read. If not, `rules` is empty, and nothing is known about rules that did
     /// not run.
     pub is_readable: bool,
+    /// The secrets that are not known here, if something is therefore hidden or not known.
+    pub not_given: Vec<String>,
 }
 
 /// What a rule did with the event.
@@ -257,8 +265,8 @@ pub fn explain(dossier: &Dossier, lookup: Resolver) -> Explanation {
     let is_readable = then.is_some();
     let then = then.unwrap_or_default();
     let event = &dossier.event;
-    let verdicts = then.verdicts(event, false);
-    let is_other = |page: &RunPage| verdicts.iter().all(|v| v.rule.name != page.run.rule);
+    let explained = then.explained(event, &dossier.decided);
+    let is_other = |page: &RunPage| explained.iter().all(|(rule, _)| rule.name != page.run.rule);
     let others =
         dossier.runs.iter().filter(|(page, _)| is_other(page)).map(|(page, attempts)| explained_run(page, attempts, None)).collect();
     Explanation {
@@ -266,12 +274,23 @@ pub fn explain(dossier: &Dossier, lookup: Resolver) -> Explanation {
         received: event.received,
         method: event.method.clone(),
         address: event.address.clone(),
+        sender: event.sender.clone(),
         status: dossier.answered.by(Timestamp::now()),
         ran: dossier.runs.iter().filter(|(page, _)| page.run.state != State::Repeated).count(),
-        total: verdicts.len().max(dossier.runs.len()),
-        rules: verdicts.into_iter().map(|verdict| explained_rule(verdict, dossier)).collect(),
+        total: explained.len().max(dossier.runs.len()),
+        not_given: if explained.iter().flat_map(|(_, trace)| trace).any(is_withheld) { secrets_not_given(&then.vault) } else { Vec::new() },
+        rules: explained.into_iter().map(|(rule, trace)| explained_rule(rule, trace, dossier)).collect(),
         others,
         is_readable,
+    }
+}
+
+/// Whether a line could say more if all secrets were known.
+fn is_withheld(line: &TraceLine) -> bool {
+    match &line.outcome {
+        Outcome::NotKnown(_) => true,
+        Outcome::No(why) => why.contains(HIDDEN),
+        Outcome::Yes | Outcome::NotLookedAt => false,
     }
 }
 
@@ -281,10 +300,13 @@ fn rules_of_then(dossier: &Dossier, lookup: Resolver) -> Option<Ruleset> {
     load(sources, lookup, false).ruleset
 }
 
-fn explained_rule(verdict: Verdict, dossier: &Dossier) -> ExplainedRule {
-    let mine = dossier.runs.iter().filter(|(page, _)| page.run.rule == verdict.rule.name);
-    let runs: Vec<ExplainedRun> = mine.map(|(page, attempts)| explained_run(page, attempts, Some(verdict.rule))).collect();
-    ExplainedRule { rule: verdict.rule.name.clone(), is_else: verdict.is_else() && !runs.is_empty(), runs, trace: verdict.trace }
+fn explained_rule(rule: &Rule, trace: Vec<TraceLine>, dossier: &Dossier) -> ExplainedRule {
+    let mine = || dossier.runs.iter().filter(|(page, _)| page.run.rule == rule.name);
+    // What happened, not what would happen now: the secrets may be others.
+    let is_else =
+        mine().any(|(page, attempts)| rule.is_in_else(page.run.place.step) || attempts.iter().any(|a| rule.is_in_else(a.place.step)));
+    let runs = mine().map(|(page, attempts)| explained_run(page, attempts, Some(rule))).collect();
+    ExplainedRule { rule: rule.name.clone(), is_else, runs, trace }
 }
 
 fn explained_run(page: &RunPage, attempts: &[Attempt], rule: Option<&Rule>) -> ExplainedRun {
@@ -385,7 +407,13 @@ rules:
         };
         let page = RunPage { run, said: String::new(), received: due, ended: None, is_queued: false, is_in_hand: false };
         let attempts = vec![attempt(1, "retry"), attempt(2, "retry")];
-        Dossier { event, answered: Answered::With(200), runs: vec![(page, attempts)], texts: vec![("rules/a.yaml".into(), texts.into())] }
+        Dossier {
+            event,
+            answered: Answered::With(200),
+            runs: vec![(page, attempts)],
+            decided: Vec::new(),
+            texts: vec![("rules/a.yaml".into(), texts.into())],
+        }
     }
 
     fn explained(dossier: &Dossier) -> Explanation {
@@ -427,6 +455,7 @@ rules:
             received: Timestamp::UNIX_EPOCH,
             method: String::new(),
             address: String::new(),
+            sender: None,
             answered: Answered::With(200),
             runs,
         };

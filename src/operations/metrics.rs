@@ -69,7 +69,7 @@ metrics! {
     RULES = Gauge "doorbell_rules" [] "the rules in use";
     PROBLEMS = Gauge "doorbell_last_edit_problems" [] "the problems of the last edit of the rules, which is therefore not in use";
     RELOADS = Counter "doorbell_reloads_total" ["result"] "reloads of the rules: `success` or `failure`";
-    REQUESTS = Counter "doorbell_requests_total" ["address", "result"] "requests by what happened to them: `accepted`, `repeated` (the delivery of an earlier event), `handshake`, or refused: `no_address`, `wrong_method`, `denied`, `too_large`, `malformed`, `too_slow`, `too_often`, `loop`, `not_saved`";
+    REQUESTS = Counter "doorbell_requests_total" ["address", "result"] "requests by what happened to them: `accepted`, `repeated` (the delivery of an earlier event), `handshake`, or refused: `no_address`, `wrong_method`, `denied`, `too_large`, `malformed`, `too_slow`, `too_often`, `other_page` (a script that `cors` does not allow), `loop`, `not_saved`";
     UNREAD = Counter "doorbell_unreadable_requests_total" [] "requests that are not valid HTTP, which have no address";
     EVENTS = Counter "doorbell_events_total" ["address"] "events that were saved";
     ACCEPTING = Histogram "doorbell_accept_duration_seconds" [] "the time from a complete request until its event is on disk";

@@ -15,3 +15,4 @@ pub mod output_files;
 pub mod preview;
 pub mod replay;
 pub mod verification;
+pub mod versions;

@@ -8,7 +8,7 @@ use crate::engine::intake::new_run;
 use crate::model::event::EventId;
 use crate::model::run::State;
 use crate::rule::ruleset::Ruleset;
-use crate::store::contract::{Choice, NewRun, Queries, Result};
+use crate::store::contract::{Choice, Error, NewRun, Queries, Result};
 
 /// How an event is replayed.
 pub enum Mode<'r> {
@@ -56,6 +56,14 @@ pub async fn choose(queries: &dyn Queries, choice: Choice) -> Result<Chosen> {
 pub async fn command(queries: &dyn Queries, event: EventId, rule: Option<&str>, mode: &Mode<'_>) -> Result<Command> {
     let Mode::StartAnew(ruleset) = mode else { return Ok(Command::Replay { event, rule: rule.map(str::to_owned) }) };
     let dossier = queries.dossier(event).await?;
+    let missing = ruleset.missing_for(&dossier.event);
+    if !missing.is_empty() {
+        let missing = missing.join(" and ");
+        return Err(Error::new(
+            format!("rules compare this event with {missing}, which this command was not given; pass --env-file"),
+            false,
+        ));
+    }
     let answering = ruleset.answering(&dossier.event);
     let wanted = answering.iter().filter(|started| rule.is_none_or(|name| name == &*started.rule.name));
     // A replay ignores `once_per`.

@@ -16,6 +16,8 @@ pub struct Verification {
     pub denied: Option<String>,
     /// Whether the address accepts every sender.
     pub is_open: bool,
+    /// The sender that rules see, where several may call.
+    pub sender: Option<String>,
     /// The content that has to be signed, and how many bytes it has.
     pub signed: Option<(String, usize)>,
 }
@@ -23,14 +25,14 @@ pub struct Verification {
 /// Checks a request against the guard of an address, with the keys that its sender publishes.
 pub fn verify(guard: &Guard, request: &Request, keys: Result<Keys, String>) -> Verification {
     if guard.is_open() {
-        return Verification { denied: None, is_open: true, signed: None };
+        return Verification { denied: None, is_open: true, sender: None, signed: None };
     }
-    let denied = match keys {
-        Err(why) => Some(why),
-        Ok(keys) => guard.check(request, &keys).err(),
+    let (denied, sender) = match keys.and_then(|keys| guard.sender(request, &keys)) {
+        Err(why) => (Some(why), None),
+        Ok(sender) => (None, sender.filter(|_| guard.senders().len() > 1).map(|name| name.to_string())),
     };
     let signed = denied.as_ref().and_then(|_| guard.expected(request)).map(|signed| (shown(&signed), signed.len()));
-    Verification { denied, is_open: false, signed }
+    Verification { denied, is_open: false, sender, signed }
 }
 
 /// Bytes as text, with everything visible but line breaks.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::access::{self, Access};
+use super::cors::{self, Cors};
 use crate::action::http::headers::read_headers;
 use crate::action::respond::{Body, read_body};
 use crate::expr::field::{Field, Root};
@@ -14,6 +15,7 @@ use crate::expr::projection::Projection;
 use crate::expr::scope::Scope;
 use crate::model::answer::Answer;
 use crate::model::event::Event;
+use crate::model::sealing::Exposed;
 use crate::route::Route;
 use crate::verify::{self, guard::Guard};
 use crate::yaml::Node;
@@ -31,14 +33,16 @@ pub struct Address {
     pub route: Route,
     pub guard: Guard,
     pub methods: Vec<String>,
-    /// The fields that contain the sender's own id of a delivery; several are joined.
-    pub delivery_id: Vec<Field>,
+    /// The fields that contain the sender's own id of a delivery: of each list the first one that exists; several are joined.
+    pub delivery_id: Vec<Vec<Field>>,
     /// How long it is remembered.
     pub remembered: Duration,
     /// Whether what was signed is remembered too, so that nobody can send it twice.
     pub replay_guard: bool,
     /// Who may call, and how often.
     pub access: Access,
+    /// From which web pages scripts may call; `None`: from none of another site.
+    pub cors: Option<Cors>,
     pub max_body: usize,
     /// Whether its events may only be stored encrypted.
     pub is_private: bool,
@@ -47,6 +51,8 @@ pub struct Address {
     pub ignored: Answer,
     /// The parts of a body that the rules of this address need.
     pub wanted: Projection,
+    /// The headers and query values in which secrets are replaced before an event is stored.
+    pub exposed: Exposed,
     /// Whether `webhooks:` has an entry for it.
     pub described: bool,
 }
@@ -67,11 +73,13 @@ impl Address {
             remembered: REMEMBERED,
             replay_guard: false,
             access: Access::default(),
+            cors: None,
             max_body: MAX_BODY,
             is_private: false,
             accepted: json_answer(200, "success"),
             ignored: json_answer(200, "ignored"),
             wanted: Projection::default(),
+            exposed: Exposed::default(),
             described: false,
         }
     }
@@ -96,7 +104,8 @@ pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
         Some(Some(read)) => {
             address.guard = read.guard;
             address.max_body = read.max_body.unwrap_or(MAX_BODY);
-            preset = read.delivery_id.iter().filter_map(|f| Field::read(f).ok()).collect();
+            let alternatives = |text: &String| text.split(verify::OR).filter_map(|f| Field::read(f).ok()).collect();
+            preset = read.delivery_id.iter().map(alternatives).collect();
             address.remembered = REMEMBERED.max(Duration::from_secs(read.remembered.unwrap_or(0) * 3600));
         }
         // Its protection could not be read, so the address does not exist; it is never left open.
@@ -110,10 +119,15 @@ pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
     address.delivery_id = match fields.may("delivery_id") {
         Some(item) => {
             let fields = item.one_or_more("write for example body.id").unwrap_or_default();
-            fields.iter().filter_map(|i| read_delivery_id(i, known)).collect()
+            fields
+                .iter()
+                .filter_map(|i| read_delivery_id(i, known).filter(|field| is_readable(field, i, &address.guard)))
+                .map(|field| vec![field])
+                .collect()
         }
         None => preset,
     };
+    address.cors = fields.may("cors").and_then(|item| cors::read(&item));
     if let Some(item) = fields.may("replay_guard") {
         address.replay_guard = item.flag()?;
         if address.replay_guard && guarded && !address.guard.signs() {
@@ -199,6 +213,17 @@ fn read_delivery_id(item: &Item, known: &Names) -> Option<Field> {
         return None;
     }
     Some(field)
+}
+
+/// Whether the id can be seen: a value that proves who the sender is is redacted, and every delivery would have the same.
+fn is_readable(field: &Field, item: &Item, guard: &Guard) -> bool {
+    let is_redacted = guard.redacts(field);
+    if is_redacted {
+        item.problem(format!("{} proves who the sender is, so it is masked and cannot be the id of a delivery", field.text()))
+            .label("write a field that is different in each delivery, such as body.id")
+            .add();
+    }
+    !is_redacted
 }
 
 /// `10 MB`, `512 KB`, `100 bytes`.

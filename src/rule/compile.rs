@@ -10,6 +10,7 @@ use super::steps::{self, Lists};
 use super::{ANSWER_WITHIN, Rule, When, run_policy, test, wait};
 use crate::expr::condition::read as condition;
 use crate::expr::field::ROOTS;
+use crate::expr::field_use::FieldUses;
 use crate::expr::names::{Names, Resolver};
 use crate::expr::scope::{SetName, SetValue};
 use crate::expr::template::Destination;
@@ -29,8 +30,8 @@ pub struct Origin {
     pub text: TextHash,
 }
 
-/// Reads one rule; problems have been reported.
-pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Option<Rule> {
+/// Reads one rule; problems have been reported. Also returns which fields have to be checked with its addresses.
+pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Option<(Rule, FieldUses)> {
     let errors = item.errors();
     if name.trim().is_empty() {
         item.problem("a rule needs a name").at_key().label("write it before the colon: `New orders:`").add();
@@ -100,7 +101,7 @@ pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Opti
             .add();
     }
     wait::look(&rule, item);
-    (item.errors() == errors).then_some(rule)
+    (item.errors() == errors).then(|| (rule, known.uses.take()))
 }
 
 fn read_when(fields: &mut Fields) -> Vec<When> {

@@ -8,6 +8,8 @@ use super::Rule;
 use super::address::{self, Address};
 use super::compile::{self, Origin};
 use super::ruleset::Ruleset;
+use super::senders;
+use crate::expr::field_use::FieldUses;
 use crate::expr::names::{Names, Resolver};
 use crate::model::hash::hash;
 use crate::problem::{self, Problem};
@@ -36,6 +38,8 @@ pub struct Loaded {
 /// The contents of all files, with their places.
 struct Gathered<'a> {
     rules: Vec<(Option<Rule>, String, Item<'a>)>,
+    /// What has to be checked of some of these rules when all addresses are known.
+    uses: Vec<(usize, FieldUses)>,
     addresses: Vec<(Address, Item<'a>)>,
     /// Entries whose route could be read, valid or not.
     entries: Vec<(Route, Item<'a>)>,
@@ -53,7 +57,7 @@ pub fn load(sources: Vec<Source>, lookup: Resolver, require_verify: bool) -> Loa
         }
     }
     let readers: Vec<Reader> = nodes.iter().map(|(source, _)| Reader::new(source)).collect();
-    let mut all = Gathered { rules: Vec::new(), addresses: Vec::new(), entries: Vec::new() };
+    let mut all = Gathered { rules: Vec::new(), uses: Vec::new(), addresses: Vec::new(), entries: Vec::new() };
     let mut texts = Vec::new();
     let mut webhooks = Vec::new();
     for (reader, (source, node)) in readers.iter().zip(&nodes) {
@@ -74,7 +78,7 @@ pub fn load(sources: Vec<Source>, lookup: Resolver, require_verify: bool) -> Loa
     } else {
         unique_names(&all);
     }
-    let Gathered { rules, addresses, entries } = all;
+    let Gathered { rules, addresses, entries, .. } = all;
     drop(entries);
     let rules: Vec<Arc<Rule>> = rules.into_iter().filter_map(|(rule, ..)| rule.map(Arc::new)).collect();
     // An address with only disabled rules does not exist.
@@ -94,7 +98,7 @@ pub fn one_rule(source: Source, name: &str, lookup: &Resolver) -> Result<Rule, S
     let origin = Origin { source: Arc::clone(&source), text: hash(source.text.as_bytes()).into() };
     let read = || {
         let rules = reader.top(&node).fields("a rule file")?.may("rules")?.entries("`rules:`")?;
-        rules.iter().find(|(n, _)| n == name).and_then(|(n, item)| compile::read(n, item, lookup, &origin))
+        rules.iter().find(|(n, _)| n == name).and_then(|(n, item)| compile::read(n, item, lookup, &origin)).map(|(rule, _)| rule)
     };
     let rule = read();
     let problems = reader.problems();
@@ -121,7 +125,8 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
                 .add(),
             _ => {
                 for (name, item) in rules.entries("`rules:`").unwrap_or_default() {
-                    let rule = compile::read(&name, &item, lookup, origin);
+                    let (rule, uses) = compile::read(&name, &item, lookup, origin).unzip();
+                    all.uses.extend(uses.map(|uses| (all.rules.len(), uses)));
                     all.rules.push((rule, name, item));
                 }
             }
@@ -227,6 +232,12 @@ fn together(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
         }
     }
     addresses(all, called, require_verify);
+    for (n, uses) in &all.uses {
+        let Some((Some(rule), _, item)) = all.rules.get(*n) else { continue };
+        let is_its = |address: &&Address| rule.when.iter().any(|when| when.route.same(&address.route));
+        let addresses: Vec<&Address> = all.addresses.iter().map(|(address, _)| address).filter(is_its).collect();
+        senders::look(rule, uses, item, &addresses);
+    }
 }
 
 /// Every address that starts rules has one entry: its own, or the open one.

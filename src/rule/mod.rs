@@ -8,12 +8,14 @@ pub mod access;
 pub mod address;
 pub mod aliases;
 pub mod compile;
+pub mod cors;
 pub mod index;
 pub mod items;
 pub mod load;
 pub mod ruleset;
 pub mod run_policy;
 pub mod schema;
+pub mod senders;
 pub mod step;
 pub mod steps;
 pub mod test;
@@ -25,8 +27,9 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::expr::condition::All;
-use crate::expr::field::{Field, Found, Values};
-use crate::expr::scope::{Scope, SetName, SetValue};
+use crate::expr::field::{Field, Found, Root, Values};
+use crate::expr::outside_use::{OutsideUse, is_outside};
+use crate::expr::scope::{Scope, SetName};
 use crate::expr::template::Unrendered;
 use crate::model::budget::{MOST_MADE, MOST_STEPS};
 use crate::model::event::Event;
@@ -122,14 +125,21 @@ impl Rule {
 
     /// Every field that it may need.
     fn fields(&self) -> impl Iterator<Item = &Field> {
-        let set = self.set.iter().flat_map(|s| match &s.value {
-            SetValue::Field(field) => vec![field],
-            SetValue::Data(data) => data.fields(),
-            SetValue::Words(table) => table.fields(),
-        });
+        let set = self.set.iter().flat_map(|s| s.value.fields());
         let steps = self.steps.iter().flat_map(|s| s.action.iter().flat_map(|a| a.fields()).chain(s.condition.fields()).chain(&s.for_each));
         let lane = self.one_at_a_time.iter().filter_map(|o| if let OneAtATime::Each(field) = o { Some(field) } else { None });
         set.chain(self.condition.fields()).chain(self.once_per.iter().map(|o| &o.field)).chain(lane).chain(steps)
+    }
+
+    /// Whether it makes a difference who sent the event.
+    pub fn reads_sender(&self) -> bool {
+        self.fields().any(|field| field.root == Root::Sender)
+    }
+
+    /// Whether its `if:` depends on a secret or a variable.
+    fn depends_on_outside(&self) -> bool {
+        let outside = OutsideUse::of(&self.set, &is_outside);
+        self.condition.lines().into_iter().any(|line| outside.in_line(line).is_some())
     }
 
     /// Whether its address and method match the event.
@@ -159,6 +169,12 @@ impl Rule {
         };
         let answers = |from: u32, to: u32| self.steps.iter().take(to as usize).skip(from as usize).any(Step::answers);
         answers(step, end) || answers(on_error, all)
+    }
+
+    /// Whether a step belongs to `else:`.
+    pub fn is_in_else(&self, step: u32) -> bool {
+        let end = self.graph.on_error.unwrap_or(self.steps.len() as u32);
+        self.graph.otherwise.is_some_and(|first| (first..end).contains(&step))
     }
 
     /// How an event starts it, if it does.

@@ -10,11 +10,17 @@ use serde_json::Map;
 use super::address::Address;
 use super::index::Index;
 use super::{Rule, Started, UNDECIDED};
-use crate::expr::condition::trace::{self, TraceLine};
+use crate::expr::condition::All;
+use crate::expr::condition::trace::{self, Decided, Outcome, TraceLine};
+use crate::expr::field::part::PathPart;
+use crate::expr::field::{Field, Root, Values};
+use crate::expr::outside_use::{OutsideUse, is_not_given, is_secret};
 use crate::expr::projection::Projection;
+use crate::expr::scope::Scope;
 use crate::model::budget::Allowance;
 use crate::model::event::Event;
 use crate::model::run::TextHash;
+use crate::model::sealing::Exposed;
 use crate::route::{self, Routes};
 use crate::secret::Vault;
 use crate::yaml::source::Source;
@@ -51,6 +57,9 @@ pub struct Ruleset {
     /// Every file, by the hash of its content.
     pub texts: Vec<(TextHash, Arc<Source>)>,
     index: Index,
+    /// The rules whose `if:` depends on secrets or variables, by their position.
+    decided_outside: Vec<usize>,
+    has_cors: bool,
 }
 
 /// The current rules, and their number in the store.
@@ -66,15 +75,23 @@ impl Ruleset {
         for address in &mut addresses {
             // Every rule that some path of this address can start, with any pattern.
             let fields = called.meeting(&address.route).into_iter().flat_map(|(_, rule)| rule.fields());
-            address.wanted = Projection::of(fields.chain(&address.delivery_id));
+            address.wanted = Projection::of(fields.chain(address.delivery_id.iter().flatten()));
+            address.exposed = exposed(called.meeting(&address.route).into_iter().map(|(_, rule)| *rule));
         }
         let index = Index::new(&rules, &addresses);
-        Self { rules, addresses, vault, texts, index }
+        let decided_outside = (0..rules.len()).filter(|n| rules[*n].enabled && rules[*n].depends_on_outside()).collect();
+        let has_cors = addresses.iter().any(|address| address.cors.is_some());
+        Self { rules, addresses, vault, texts, index, decided_outside, has_cors }
     }
 
     /// The address for a path, if a rule listens there.
     pub fn address(&self, path: &str) -> Option<&Address> {
         self.address_number(path).map(|n| &self.addresses[n])
+    }
+
+    /// Whether scripts of web pages may call any address.
+    pub fn has_cors(&self) -> bool {
+        self.has_cors
     }
 
     /// Its index among the addresses.
@@ -115,11 +132,100 @@ impl Ruleset {
             let scope = || rule.scope(event, &self.vault, &nothing);
             // Each has a budget of its own, because explaining evaluates more than deciding does.
             let mut trace = trace::explain(&rule.condition, &scope(), &self.vault, every_line);
-            if rule.condition.holds(&scope()) == Ok(true) {
-                trace.extend(rule.once_per.as_ref().and_then(|o| o.trace(&scope())));
-            }
+            add_once_per(&mut trace, rule, &scope());
             Verdict { rule, starts: rule.start(&scope()).map(|s| s.step), trace }
         };
         self.rules.iter().filter(|r| r.is_called_by(event)).map(verdict).collect()
     }
+
+    /// How the conditions that depend on secrets and variables are decided now, so that nobody has to know these later. `None` if
+    /// that takes longer than the budget.
+    pub fn decided(&self, event: &Event, allowance: Allowance) -> Option<Vec<Decided>> {
+        let nothing = Map::new();
+        let decided = |rule: &Arc<Rule>| {
+            let scope = rule.scope(event, &self.vault, &nothing).within(allowance);
+            let mut lines = trace::explain_to_keep(&rule.condition, &scope, &self.vault, &OutsideUse::of(&rule.set, &is_secret));
+            add_once_per(&mut lines, rule, &scope);
+            let is_spent = allowance == Allowance::Small && scope.budget().spent().is_some();
+            (!is_spent).then(|| Decided { rule: rule.name.clone(), lines })
+        };
+        self.decided_outside.iter().map(|n| &self.rules[*n]).filter(|r| r.is_called_by(event)).map(decided).collect()
+    }
+
+    /// The event as steps see it and as it is stored: without secrets in what conditions compare with them.
+    pub fn sealed(&self, mut event: Event) -> Event {
+        if let Some(address) = self.address(&event.address) {
+            event.seal(&address.exposed, &self.vault);
+        }
+        event
+    }
+
+    /// The secrets and variables that have to be known to decide which rules an event starts, and that are only placeholders.
+    pub fn missing_for(&self, event: &Event) -> Vec<String> {
+        let is_wanted = |root: &Root| is_not_given(root, &self.vault);
+        let mut missing = Vec::new();
+        for rule in self.decided_outside.iter().map(|n| &self.rules[*n]).filter(|r| r.is_called_by(event)) {
+            let not_given = OutsideUse::of(&rule.set, &is_wanted);
+            let fields = rule.condition.lines().into_iter().filter_map(|line| not_given.in_line(line));
+            missing.extend(fields.map(|field| field.text().to_owned()));
+        }
+        missing.sort();
+        missing.dedup();
+        missing
+    }
+
+    /// Every rule that listened at the address of an event of the past, and how its conditions were decided, as far as it is
+    /// known: `decided` was stored with the event.
+    pub fn explained(&self, event: &Event, decided: &[Decided]) -> Vec<(&Arc<Rule>, Vec<TraceLine>)> {
+        let nothing = Map::new();
+        let is_wanted = |root: &Root| is_not_given(root, &self.vault);
+        let explained = |rule| -> (&Arc<Rule>, Vec<TraceLine>) {
+            let rule: &Arc<Rule> = rule;
+            if let Some(then) = decided.iter().find(|one| one.rule == rule.name) {
+                return (rule, then.lines.clone());
+            }
+            let scope = rule.scope(event, &self.vault, &nothing);
+            let not_given = OutsideUse::of(&rule.set, &is_wanted);
+            let mut lines = trace::explain_without(&rule.condition, &scope, &self.vault, &not_given);
+            add_once_per(&mut lines, rule, &rule.scope(event, &self.vault, &nothing));
+            (rule, lines)
+        };
+        self.rules.iter().filter(|r| r.is_called_by(event)).map(explained).collect()
+    }
+}
+
+/// If the condition is true, the next thing that could prevent a run.
+fn add_once_per(trace: &mut Vec<TraceLine>, rule: &Rule, scope: &Scope) {
+    if trace.iter().all(|line| line.depth > 0 || line.outcome == Outcome::Yes) {
+        trace.extend(rule.once_per.as_ref().and_then(|once_per| once_per.trace(scope)));
+    }
+}
+
+/// The values that rules with secrets read, because they may compare them.
+fn exposed<'r>(rules: impl Iterator<Item = &'r Rule>) -> Exposed {
+    let mut exposed = Exposed::default();
+    for rule in rules {
+        let fields: Vec<&Field> = rule.fields().collect();
+        if !fields.iter().any(|field| matches!(field.root, Root::Secret(_))) {
+            continue;
+        }
+        for field in fields {
+            match &field.root {
+                Root::Header(Some(name)) => drop(exposed.headers.insert(name.to_ascii_lowercase())),
+                Root::Header(None) => exposed.all_headers = true,
+                Root::Query => exposed.query = true,
+                _ => {}
+            }
+        }
+        let secrets = OutsideUse::of(&rule.set, &is_secret);
+        let conditions = rule.steps.iter().map(|step| &step.condition).chain([&rule.condition]);
+        for field in conditions.flat_map(All::lines).flat_map(|line| secrets.compared_in(line)) {
+            match (&field.root, field.parts().first()) {
+                (Root::Header(Some(name)), _) => drop(exposed.compared_headers.insert(name.to_ascii_lowercase())),
+                (Root::Query, Some(PathPart::Name(name))) => drop(exposed.compared_query.insert(name.clone())),
+                _ => {}
+            }
+        }
+    }
+    exposed
 }

@@ -49,6 +49,7 @@ pub const ADDRESS: &[Word] = &[
     word("replay_guard", Shape::Flag, "whether Doorbell remembers what was signed, so that nobody can send it a second time"),
     word("allow_from", Shape::List, "the addresses and networks that may call, such as 203.0.113.0/24; anyone by default"),
     word("limit", Shape::List, "how often it may be called, such as 100 per minute, or 10 per second per caller"),
+    word("cors", Shape::List, "the origins of web pages whose scripts may call it, such as https://shop.example.com; `any` for all"),
     word("delivery_id", Shape::List, "where to find the sender's id of a delivery, so that a delivery that is sent twice runs once"),
     word("max_body", Shape::Text, "the largest body that is accepted, such as 5 MB"),
     word("private", Shape::Flag, "whether events may only be saved encrypted, which needs `--data-key`"),
@@ -73,6 +74,7 @@ const ONCE_PER: &[Word] =
     &[word("value", Shape::Field, "the field"), word("within", Shape::Duration, "how long a value is remembered; 30 days by default")];
 const AUTH: &[Word] =
     &[word("bearer", Shape::Text, "sent as `Authorization: Bearer …`"), word("basic", Shape::Map, "{ user: …, password: … }")];
+const SENDER_NAME: Word = word(verify::NAME, Shape::Text, "what rules call this sender (`sender`); by default, the word of the scheme");
 const ANSWER: &[Word] = &[
     word("status", Shape::Whole(200, 299), "the status; 200 by default"),
     word("json", Shape::Any, "the body, as JSON"),
@@ -97,6 +99,7 @@ const SEND: &[Word] = &[
     word("file", Shape::Text, "a file next to the rule file that contains the body"),
     word("headers", Shape::Map, "headers"),
     word("query", Shape::Map, "the query parameters, after the ?"),
+    word("sender", Shape::Text, "who sends it: the name of an entry of `verify:`; by default, the only sender of the address"),
     word("path", Shape::Text, "the address, if the rule's address has placeholders"),
     word("method", Shape::Text, "the method"),
 ];
@@ -141,6 +144,7 @@ pub fn json_schema() -> Value {
         .into_iter()
         .map(|name| {
             let shape = match verify::is_map(&name) {
+                _ if name == verify::NAME => SENDER_NAME.schema(),
                 true => json!({ "type": "object" }),
                 false => json!({ "type": ["string", "array", "object"] }),
             };

@@ -29,6 +29,8 @@ pub struct Sending {
     pub path: Option<String>,
     pub query: Vec<(String, String)>,
     pub headers: Vec<(String, String)>,
+    /// Who sends it, and where that is written; if nobody is named, the only sender of the address.
+    pub sender: Option<(String, Path)>,
     pub body: Body,
 }
 
@@ -113,6 +115,7 @@ fn read_send(item: &Item) -> Option<Sending> {
         path: fields.may("path").and_then(|i| i.text()),
         query: fields.may("query").and_then(|i| texts(&i, "`query:`")).unwrap_or_default(),
         headers: fields.may("headers").and_then(|i| texts(&i, "`headers:`")).unwrap_or_default(),
+        sender: fields.may("sender").and_then(|i| Some((i.text()?, i.path.clone()))),
         body: Body::Nothing,
     };
     for kind in ["json", "form", "text", "file"] {

@@ -11,6 +11,7 @@ mod value;
 mod vault;
 
 pub use data_key::DataKey;
+pub use pattern::SHORTEST;
 pub use sealed::SealedText;
 pub use value::Secret;
 pub use vault::{STRUCK, Vault};

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use regex::{Regex, RegexBuilder};
 
 /// The shortest secret that is redacted as it is, in bytes: redacting shorter ones would tear up every text.
-pub(super) const SHORTEST: usize = 4;
+pub const SHORTEST: usize = 4;
 /// The shortest line of a secret that is searched for by itself, in bytes.
 const SHORTEST_LINE: usize = 8;
 /// Long secrets are searched for in pieces of this many characters.

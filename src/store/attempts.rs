@@ -12,9 +12,11 @@ use crate::text::printable::short;
 /// How often a run may crash the program.
 pub(super) const MOST_CRASHES: u32 = 3;
 
-/// Why a run is in its state: for a failed run the original failure, not what its `on_error:` did afterwards.
+/// Why a run is in its state: for a failed run the original failure, not what its `on_error:` did afterwards; if that failed, too,
+/// both.
 pub(super) fn why(run: &Run, attempts: &[Attempt]) -> String {
-    let failed = attempts.iter().rfind(|a| a.outcome == "failed" && a.place == run.place);
+    let failed = attempts.last().filter(|a| a.outcome == "failed");
+    let failed = failed.or_else(|| attempts.iter().rfind(|a| a.outcome == "failed" && a.place == run.place));
     failed.filter(|_| run.state == State::Failed).or(attempts.last()).map(|a| a.said.clone()).unwrap_or_default()
 }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::expr::condition::trace::Decided;
 use crate::model::answer::{Answered, SealedAnswer};
 use crate::model::event::{Event, EventId, Unread};
 use crate::model::hourly::{Hour, Hourly};
@@ -116,6 +117,8 @@ pub struct Accept {
     pub ruleset: i64,
     /// The HTTP status sent to the sender; where a rule answers, [`by_a_rule`](super::answered::by_a_rule).
     pub status: u32,
+    /// How the conditions that depend on secrets and variables were decided: the secrets may be others later.
+    pub decided: Vec<Decided>,
     /// Whether the owner takes the runs immediately, so that `lease` does not hand them out.
     pub taken: bool,
 }
@@ -183,6 +186,8 @@ pub struct EventPage {
     pub received: Timestamp,
     pub method: String,
     pub address: String,
+    /// Who sent it; `None` if the address was open.
+    pub sender: Option<Arc<str>>,
     pub answered: Answered,
     /// How many runs are in each state.
     pub runs: Vec<(State, usize)>,
@@ -194,6 +199,8 @@ pub struct Dossier {
     pub event: Event,
     pub answered: Answered,
     pub runs: Vec<(RunPage, Vec<Attempt>)>,
+    /// How the conditions that depend on secrets and variables were decided.
+    pub decided: Vec<Decided>,
     /// The rule files that were current: names and contents.
     pub texts: Vec<(String, String)>,
 }
@@ -284,6 +291,15 @@ pub struct Searched {
     pub back_to: Option<Timestamp>,
 }
 
+/// A set of rule files that was in use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RulesVersion {
+    /// Since when.
+    pub at: Timestamp,
+    /// The name and hash of each file.
+    pub files: Vec<(String, TextHash)>,
+}
+
 /// Identifies one effect: a run, and the step and element it is at.
 pub type EffectKey = (RunId, u32, u32);
 
@@ -330,8 +346,8 @@ pub trait Store: Send + Sync {
     fn settle(&self, done: Vec<EffectKey>) -> Doing<'_, ()>;
     /// Whether any of these runs is still at the same place, so that it matters whether its effect was done.
     fn still_at(&self, places: Vec<EffectKey>) -> Doing<'_, bool>;
-    /// Stores rule files by their hash, and returns the number of this set of files.
-    fn remember(&self, texts: Vec<(TextHash, String, String)>) -> Doing<'_, i64>;
+    /// Stores rule files by their hash, as those that are in use from now on, and returns the number of this set of files.
+    fn remember(&self, texts: Vec<(TextHash, String, String)>, now: Timestamp) -> Doing<'_, i64>;
     /// A stored rule file: its name and content.
     fn text(&self, hash: TextHash) -> Doing<'_, Option<(String, String)>>;
     /// Counts a crash of the program while it worked on these runs, and quarantines those that reach three crashes: they end
@@ -410,6 +426,10 @@ pub trait Queries: Send + Sync {
     fn find(&self, beginning: &str) -> Doing<'_, EventId>;
     /// Everything about one event.
     fn dossier(&self, id: EventId) -> Doing<'_, Dossier>;
+    /// The sets of rule files that were in use, the latest first.
+    fn versions(&self, most: usize) -> Doing<'_, Vec<RulesVersion>>;
+    /// A stored rule file.
+    fn text(&self, hash: TextHash) -> Doing<'_, Option<String>>;
     /// Copies a consistent snapshot into a file that must not exist yet. A store that is backed up by other means returns an
     /// error saying so.
     fn copy_to(&self, file: &Path) -> Doing<'_, ()>;

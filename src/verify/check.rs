@@ -75,12 +75,15 @@ impl Format {
                 (parts.into_iter().filter_map(one).filter(|s| !s.is_empty()).collect(), None)
             }
             Format::Pairs { between, time, signature } => {
-                let pairs: Vec<(&str, &str)> = text.split(*between).filter_map(|p| p.trim().split_once('=')).collect();
+                let sets: Vec<&str> = list.map_or_else(|| vec![text], |between| text.split(between).collect());
+                let pairs: Vec<(&str, &str)> =
+                    sets.iter().flat_map(|set| set.split(*between)).filter_map(|p| p.trim().split_once('=')).collect();
                 let all = |name: &str| {
                     pairs.iter().filter(|(n, v)| *n == name && !v.is_empty()).map(|(_, v)| (*v).to_owned()).collect::<Vec<_>>()
                 };
-                // If the time could occur twice, an attacker could choose which one counts.
-                let times = time.as_ref().map(|t| all(t)).unwrap_or_default();
+                // If different times could occur, an attacker could choose which one counts.
+                let mut times = time.as_ref().map(|t| all(t)).unwrap_or_default();
+                times.dedup();
                 (all(signature), if times.len() == 1 { times.into_iter().next() } else { None })
             }
         }
@@ -210,10 +213,9 @@ impl Verify for Signing {
         Err("the signature was made with a different secret or for a different body".into())
     }
 
-    fn strike(&self, request: &mut Request) {
-        if self.scheme.algorithm == Algorithm::Equals || self.scheme.algorithm.token_word().is_some() {
-            self.scheme.from.iter().for_each(|place| place.strike(request));
-        }
+    fn secret_at(&self) -> Vec<Location> {
+        let is_sent = self.scheme.algorithm == Algorithm::Equals || self.scheme.algorithm.token_word().is_some();
+        if is_sent { self.scheme.from.clone() } else { Vec::new() }
     }
 
     fn signs(&self) -> bool {

@@ -23,7 +23,7 @@ pub trait Scheme: Sync {
 /// A sender, as described to people.
 pub struct SenderFacts {
     pub title: String,
-    /// The fields that contain its own id of a delivery.
+    /// The fields that contain its own id of a delivery; alternatives are separated by [`OR`](super::OR).
     pub delivery_id: Vec<String>,
     /// How long that is remembered, in hours, if longer than usual.
     pub remembered: Option<u64>,
@@ -36,6 +36,9 @@ pub struct SenderFacts {
     /// What is not verified, and other things to know.
     pub note: String,
 }
+
+/// How to fix a name of a sender that is written inside of its scheme.
+pub const NAME_OUTSIDE: &str = "write `name:` next to the scheme, not inside of it: { token: { … }, name: … }";
 
 /// What to do on the website of a sender about which nothing else is known.
 pub const PASTE: &str = "paste your address, such as https://hooks.example.com/NAME, as the webhook's URL, and copy its signing secret";

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::check::{Encoding, Format, SignatureScheme, Signing, Time, Unit};
+use super::contract::NAME_OUTSIDE;
 use super::formula::Formula;
 use super::guard::Guard;
 use super::handshake::{Handshake, Means};
@@ -39,12 +40,13 @@ pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Names, public
             ("header", "write `signature: { from: header:Name }`"),
             ("hash", "did you mean `algorithm`?"),
             ("tolerance", "write it under `timestamp:`"),
+            ("name", NAME_OUTSIDE),
         ],
         &[],
     );
     let (scheme, secret) = (scheme?, secret?);
     let handshake = handshake.map_or(Some(beside), |h| h.map(Some))?;
-    let id = scheme.id.iter().filter_map(Location::field).collect();
+    let id = scheme.id.iter().map(Location::field).collect();
     let guarding = Guarding { scheme: &scheme, handshake: handshake.as_ref(), who: "this scheme", public_url };
     Some((guarding.read(&secret, None, known)?, id))
 }

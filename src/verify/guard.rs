@@ -1,6 +1,7 @@
 //! The guard of an address: the only way from a [`Request`] to an [`Event`].
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -9,6 +10,7 @@ use super::handshake::{Greeted, Handshake};
 use super::verifier::{KeyAt, Published, Signed, Verify};
 use crate::body;
 use crate::body::packed::{Unpacked, unpack};
+use crate::expr::field::Field;
 use crate::expr::projection::Projection;
 use crate::model::event::{Event, EventId};
 use crate::model::request::Request;
@@ -36,8 +38,22 @@ pub enum NotAdmitted {
 #[derive(Default)]
 pub struct Guard {
     is_open: bool,
-    vouchers: Vec<Box<dyn Verify>>,
+    vouchers: Vec<Voucher>,
     greetings: Vec<Handshake>,
+}
+
+/// A verifier, and the name of the sender that it accepts.
+struct Voucher {
+    verify: Box<dyn Verify>,
+    sender: Option<Arc<str>>,
+}
+
+/// Why a request is accepted.
+struct Vouched {
+    signed: Signed,
+    /// Where the key that verified it is published.
+    key_at: Option<KeyAt>,
+    sender: Option<Arc<str>>,
 }
 
 /// The keys that were fetched for a request, by their address.
@@ -54,8 +70,40 @@ impl Guard {
     }
 
     pub fn any_of(vouchers: impl IntoIterator<Item = impl Verify + 'static>) -> Self {
-        let boxed = |verify| Box::new(verify) as Box<dyn Verify>;
-        Self { vouchers: vouchers.into_iter().map(boxed).collect(), ..Self::default() }
+        let unnamed = |verify| Voucher { verify: Box::new(verify) as Box<dyn Verify>, sender: None };
+        Self { vouchers: vouchers.into_iter().map(unnamed).collect(), ..Self::default() }
+    }
+
+    /// The same guard, with this name for every sender that it accepts.
+    pub(super) fn called(mut self, sender: &str) -> Self {
+        let sender: Arc<str> = sender.into();
+        self.vouchers.iter_mut().for_each(|voucher| voucher.sender = Some(sender.clone()));
+        self
+    }
+
+    /// The names of the senders that it accepts, in the order of the rule file.
+    pub fn senders(&self) -> Vec<Arc<str>> {
+        let mut all: Vec<Arc<str>> = Vec::new();
+        for sender in self.vouchers.iter().filter_map(|voucher| voucher.sender.as_ref()) {
+            if !all.contains(sender) {
+                all.push(sender.clone());
+            }
+        }
+        all
+    }
+
+    /// Whether there are several ways to verify a sender.
+    pub fn has_several_ways(&self) -> bool {
+        self.vouchers.len() > 1
+    }
+
+    /// Whether a field of a rule shows a secret that a sender sends, which is therefore redacted.
+    pub fn redacts(&self, field: &Field) -> bool {
+        self.verifiers().any(|verify| verify.secret_at().iter().any(|place| place.is_shown_by(field)))
+    }
+
+    fn verifiers(&self) -> impl Iterator<Item = &dyn Verify> {
+        self.vouchers.iter().map(|voucher| voucher.verify.as_ref())
     }
 
     /// The same guard, also answering these handshakes.
@@ -87,23 +135,23 @@ impl Guard {
 
     /// Whether any verifier covers the content, so that a repeated request is noticed.
     pub fn signs(&self) -> bool {
-        self.vouchers.iter().any(|v| v.signs())
+        self.verifiers().any(Verify::signs)
     }
 
     /// Where the keys that a request needs are published.
     pub fn keys_at(&self, request: &Request) -> Vec<KeyAt> {
-        self.vouchers.iter().filter_map(|v| v.key_at(request).ok().flatten()).collect()
+        self.verifiers().filter_map(|v| v.key_at(request).ok().flatten()).collect()
     }
 
     /// Identifies a verified request: a hash of what was signed, as the verifier found it, one for each signature. Empty
     /// if no verifier accepts it, or if it was accepted only because of a secret.
     pub fn proofs(&self, request: &Request, keys: &Keys) -> Vec<String> {
-        self.vouched(request, keys).map_or(Vec::new(), |(signed, _)| signed.iter().map(|one| crate::model::hash::hash(one)).collect())
+        self.vouched(request, keys).map_or(Vec::new(), |by| by.signed.iter().map(|one| crate::model::hash::hash(one)).collect())
     }
 
     /// What a verifier expects to be signed, for people who ask why a request is denied.
     pub fn expected(&self, request: &Request) -> Option<Vec<u8>> {
-        self.vouchers.iter().find_map(|v| v.expected(request))
+        self.verifiers().find_map(|v| v.expected(request))
     }
 
     /// Whether any verifier accepts the request; the error contains every reason, for the operator.
@@ -111,25 +159,29 @@ impl Guard {
         self.vouched(request, keys).map(drop)
     }
 
-    /// The same; also returns where the key was published, if it was.
-    pub fn check_by(&self, request: &Request, keys: &Keys) -> Result<Option<KeyAt>, String> {
-        self.vouched(request, keys).map(|(_, at)| at)
+    /// The same; also returns who the sender is.
+    pub fn sender(&self, request: &Request, keys: &Keys) -> Result<Option<Arc<str>>, String> {
+        self.vouched(request, keys).map(|by| by.sender)
     }
 
-    /// What was signed, and where the key that verified it is published.
-    fn vouched(&self, request: &Request, keys: &Keys) -> Result<(Signed, Option<KeyAt>), String> {
+    /// The same; also returns where the key was published, if it was.
+    pub fn check_by(&self, request: &Request, keys: &Keys) -> Result<Option<KeyAt>, String> {
+        self.vouched(request, keys).map(|by| by.key_at)
+    }
+
+    fn vouched(&self, request: &Request, keys: &Keys) -> Result<Vouched, String> {
         if self.is_open {
-            return Ok((Signed::new(), None));
+            return Ok(Vouched { signed: Signed::new(), key_at: None, sender: None });
         }
         let mut reasons: Vec<String> = Vec::new();
         let signs_tokens = self.greetings.iter().any(Handshake::signs);
-        for verify in &self.vouchers {
+        for Voucher { verify, sender } in &self.vouchers {
             let checked = verify.key_at(request).and_then(|at| {
                 let signed = verify.check(request, at.as_ref().and_then(|at| keys.get(at.address())))?;
                 // Anyone could have used a handshake to get it signed.
                 match signs_tokens && signed.iter().any(|text| is_token(text)) {
                     true => Err("only a token is signed, as in the replies to handshakes at this address".to_owned()),
-                    false => Ok((signed, at)),
+                    false => Ok(Vouched { signed, key_at: at, sender: sender.clone() }),
                 }
             });
             match checked {
@@ -152,10 +204,24 @@ impl Guard {
         Ok(())
     }
 
-    /// Makes an event from a request that needs no verification, because a person at this machine has created it. The
-    /// error is a message for people.
-    pub fn admit_unproven(request: Request, id: EventId) -> Result<Event, String> {
-        Guard::open().admit(request, &Keys::new(), id, usize::MAX >> 1, None).map_err(|e| match e {
+    /// Makes an event from a request that needs no verification, because a person at this machine has created it: the event
+    /// that it would be if this sender had sent it; without a name, the only sender, or the one that the request proves. The error
+    /// is a message for people.
+    pub fn admit_unproven(&self, request: Request, sender: Option<&str>, id: EventId) -> Result<Event, String> {
+        let mut senders = self.senders();
+        let sender = match sender {
+            Some(name) => {
+                let known = senders.iter().map(|s| &**s).collect::<Vec<_>>().join(", ");
+                let unknown = || match known.as_str() {
+                    "" => format!("the address is open, so nobody is known there as `{name}`"),
+                    known => format!("no sender of this address is called `{name}`; its senders: {known}"),
+                };
+                Some(senders.iter().find(|s| ***s == *name).cloned().ok_or_else(unknown)?)
+            }
+            None if senders.len() == 1 => senders.pop(),
+            None => self.sender(&request, &Keys::new()).ok().flatten(),
+        };
+        self.event(request, sender, id, usize::MAX >> 1, None).map_err(|e| match e {
             NotAdmitted::Denied(why) => why,
             NotAdmitted::Malformed(why) => format!("{why} The sender would get 400."),
             NotAdmitted::TooLarge => "The body is too large.".into(),
@@ -167,16 +233,30 @@ impl Guard {
     /// bytes) and parsed. Of a JSON body only the `wanted` parts are built, if given.
     pub fn admit(
         &self,
-        mut request: Request,
+        request: Request,
         keys: &Keys,
         id: EventId,
         limit: usize,
         wanted: Option<&Projection>,
     ) -> Result<Event, NotAdmitted> {
         self.greeted(&request, false)?;
-        self.check(&request, keys).map_err(NotAdmitted::Denied)?;
+        let sender = self.vouched(&request, keys).map_err(NotAdmitted::Denied)?.sender;
         self.greeted(&request, true)?;
-        self.vouchers.iter().for_each(|v| v.strike(&mut request));
+        self.event(request, sender, id, limit, wanted)
+    }
+
+    /// Makes an event from a request whose sender is known.
+    fn event(
+        &self,
+        mut request: Request,
+        sender: Option<Arc<str>>,
+        id: EventId,
+        limit: usize,
+        wanted: Option<&Projection>,
+    ) -> Result<Event, NotAdmitted> {
+        for place in self.verifiers().flat_map(Verify::secret_at) {
+            place.strike(&mut request);
+        }
         let packed: Vec<String> = request.headers.iter().filter(|(n, _)| n == ENCODING).map(|(_, v)| v.clone()).collect();
         if !packed.is_empty() {
             request.body = unpack(&packed.join(","), &request.body, limit).map_err(|e| match e {
@@ -200,9 +280,11 @@ impl Guard {
             query: request.query,
             headers: request.headers,
             ip: request.ip,
+            sender,
             raw: Bytes::clone(&request.body),
             body: read,
             is_partial,
+            ..Event::nobody()
         })
     }
 }
@@ -214,8 +296,7 @@ mod tests {
     #[test]
     fn an_empty_guard_denies_everybody_and_only_an_open_one_is_open() {
         let admits = |guard: &Guard| guard.admit(Request::nobody(), &Keys::new(), EventId(uuid::Uuid::nil()), 1, None).is_ok();
-        let nobody: [Box<dyn Verify>; 0] = [];
-        for guard in [Guard::default(), Guard { vouchers: nobody.into(), ..Guard::default() }] {
+        for guard in [Guard::default(), Guard { vouchers: Vec::new(), ..Guard::default() }.called("nobody")] {
             assert!(!guard.is_open() && !admits(&guard) && guard.check(&Request::nobody(), &Keys::new()).is_err());
         }
         assert!(Guard::open().is_open() && admits(&Guard::open()));

@@ -5,13 +5,15 @@ use serde_json::Value;
 
 use crate::body::has_too_many_fields;
 use crate::body::walk;
+use crate::expr::field::part::PathPart;
+use crate::expr::field::{Field, Root};
 use crate::model::event::pairs;
 use crate::model::request::Request;
 use crate::secret::STRUCK;
 
 /// One or more places; the first one that exists counts.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Location(Vec<(Source, String)>);
+pub struct Location(Vec<(Source, String)>);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Source {
@@ -21,6 +23,8 @@ enum Source {
     Json,
 }
 
+/// What separates several places, or several fields, of which the first one that exists counts.
+pub const OR: &str = " | ";
 /// The possible forms, for messages.
 pub(super) const FORMS: &str = "write header:Name, query:name, form:name or json:/pointer";
 
@@ -37,7 +41,20 @@ impl Location {
             };
             (!name.is_empty()).then(|| (kind, name.to_owned()))
         };
-        text.split(" | ").map(one).collect::<Option<Vec<_>>>().map(Self)
+        text.split(OR).map(one).collect::<Option<Vec<_>>>().map(Self)
+    }
+
+    pub(super) fn header(name: &str) -> Self {
+        Self(vec![(Source::Header, name.to_owned())])
+    }
+
+    /// Whether a field of a rule shows the value at this place, in a header or in the query.
+    pub(super) fn is_shown_by(&self, field: &Field) -> bool {
+        self.0.iter().any(|(kind, name)| match (kind, &field.root, field.parts().first()) {
+            (Source::Header, Root::Header(Some(header)), _) => header.eq_ignore_ascii_case(name),
+            (Source::Query, Root::Query, Some(PathPart::Name(parameter))) => parameter == name,
+            _ => false,
+        })
     }
 
     /// The value at this place; `None` if it is missing. The error is for the operator.
@@ -68,7 +85,8 @@ impl Location {
                 }
                 Source::Query => {
                     let is_it = |pair: &&str| form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(n, _)| n == *name);
-                    let struck = |pair: &str| if is_it(&pair) { format!("{name}={STRUCK}") } else { pair.to_owned() };
+                    let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
+                    let struck = |pair: &str| if is_it(&pair) { format!("{}={STRUCK}", name(pair)) } else { pair.to_owned() };
                     request.query = request.query.split('&').map(struck).collect::<Vec<_>>().join("&");
                 }
                 Source::Form | Source::Json => {}
@@ -110,10 +128,9 @@ impl Location {
         self.0.iter().map(one).collect::<Vec<_>>().join(" or ")
     }
 
-    /// The same place as a field of a rule: `header.X-Id`, `body.data.id`.
-    pub(super) fn field(&self) -> Option<String> {
-        let [(kind, name)] = self.0.as_slice() else { return None };
-        Some(match kind {
+    /// The same places as fields of a rule: `header.X-Id`, `body.data.id | body.id`.
+    pub(super) fn field(&self) -> String {
+        let one = |(kind, name): &(Source, String)| match kind {
             Source::Header => format!("header.{name}"),
             Source::Query => format!("query.{name}"),
             Source::Form => format!("body.{name}"),
@@ -121,7 +138,8 @@ impl Location {
                 Ok(n) => format!("{out}[{n}]"),
                 Err(_) => format!("{out}.{}", part.replace("~1", "/").replace("~0", "~")),
             }),
-        })
+        };
+        self.0.iter().map(one).collect::<Vec<_>>().join(OR)
     }
 }
 

@@ -33,6 +33,8 @@ use crate::yaml::fields::Item;
 use crate::yaml::reader::Reader;
 use crate::yaml::source::Source;
 
+pub use location::OR;
+
 /// Every scheme that is code, in the order of the docs.
 pub const SCHEMES: &[&dyn Scheme] = &[
     &password::Bearer,
@@ -49,12 +51,16 @@ pub const SCHEMES: &[&dyn Scheme] = &[
 /// The words for a scheme defined in a rule file, and for a handshake next to any scheme.
 const CUSTOM: &str = "custom";
 const HANDSHAKE: &str = "handshake";
+/// The word for what rules call the sender that a scheme accepts.
+pub const NAME: &str = "name";
+/// The longest such name, in characters.
+const LONGEST_NAME: usize = 100;
 
 /// The value of `verify:`, and the defaults that come with the sender.
 #[derive(Default)]
 pub struct Read {
     pub guard: Guard,
-    /// Where the sender's own id of a delivery is.
+    /// Where the sender's own id of a delivery is; fields separated by [`OR`] are alternatives.
     pub delivery_id: Vec<String>,
     /// How long that is remembered, in hours, if the sender needs longer than usual.
     pub remembered: Option<u64>,
@@ -83,10 +89,27 @@ pub fn read(item: &Item, known: &Names, public_url: Option<&str>) -> Option<Read
             good = false;
         }
         let mut handshake = None;
+        let called = entries.iter().find(|(name, _)| name == NAME).map(|(_, value)| read_name(value));
+        good &= called.as_ref().is_none_or(Option::is_some);
+        let ways: Vec<&(String, Item)> = entries.iter().filter(|(name, _)| name != HANDSHAKE && name != NAME).collect();
+        if let [(first, _), (second, value), ..] = ways.as_slice() {
+            value
+                .problem(format!("`{first}` and `{second}` are two ways to verify a sender"))
+                .at_key()
+                .label("write each with a dash, as an item of a list; one match is enough")
+                .add();
+            good = false;
+        }
+        if let ([], [(_, value), ..]) = (ways.as_slice(), entries.as_slice())
+            && called.is_some()
+        {
+            value.problem("a name alone proves nothing").at_key().label("write `token:` or another scheme next to it").add();
+            good = false;
+        }
         if let Some((_, value)) = entries.iter().find(|(name, _)| name == HANDSHAKE) {
             handshake = handshake::Handshake::read(value, known).filter(|h| h.is_safe(value));
             good &= handshake.is_some();
-            if entries.len() == 1 {
+            if ways.is_empty() && called.is_none() {
                 value
                     .problem("a handshake alone proves nothing")
                     .at_key()
@@ -95,17 +118,36 @@ pub fn read(item: &Item, known: &Names, public_url: Option<&str>) -> Option<Read
                 good = false;
             }
         }
-        for (name, value) in entries.iter().filter(|(name, _)| name != HANDSHAKE) {
-            good &= add(&mut read, name, value, handshake.take(), known, public_url);
+        for (name, value) in ways {
+            let called = called.as_ref().and_then(Option::as_deref).unwrap_or(name);
+            good &= add(&mut read, name, called, value, handshake.take(), known, public_url);
         }
     }
     good.then_some(read)
+}
+
+/// Reads what rules call a sender.
+fn read_name(item: &Item) -> Option<String> {
+    let name = item.text()?;
+    let draft = match name.as_str() {
+        text if text.contains("{{") => item.problem("the name of a sender is fixed").label("write a word, such as berlin"),
+        text if text.trim().is_empty() || text.contains(char::is_control) => {
+            item.problem("this is not a name").label("write a word, such as berlin")
+        }
+        text if text.chars().count() > LONGEST_NAME => {
+            item.problem(format!("the name of a sender has at most {LONGEST_NAME} characters")).label("choose a shorter name")
+        }
+        _ => return Some(name),
+    };
+    draft.add();
+    None
 }
 
 /// Reads one scheme and adds it; returns whether it is valid. The handshake next to it uses its secret.
 fn add(
     read: &mut Read,
     name: &str,
+    called: &str,
     value: &Item,
     handshake: Option<handshake::Handshake>,
     known: &Names,
@@ -113,14 +155,14 @@ fn add(
 ) -> bool {
     if name == CUSTOM {
         let Some((guard, id)) = custom::read(value, handshake, known, public_url) else { return false };
-        read.guard.join(guard);
+        read.guard.join(guard.called(called));
         read.delivery_id.extend(id);
         return true;
     }
     read.guard = std::mem::take(&mut read.guard).greeting(handshake);
     if let Some(scheme) = SCHEMES.iter().find(|s| s.name() == name) {
         let Some(guard) = scheme.read(value, known, public_url) else { return false };
-        read.guard.join(guard);
+        read.guard.join(guard.called(called));
         if let Some(facts) = scheme.facts() {
             read.brings(facts.delivery_id, facts.remembered, None);
         }
@@ -128,7 +170,7 @@ fn add(
     }
     if let Some(sender) = senders::all().iter().find(|s| s.name == name) {
         let Some(guard) = sender.read(value, known, public_url) else { return false };
-        read.guard.join(guard);
+        read.guard.join(guard.called(called));
         read.brings(sender.delivery_id.clone(), sender.remembered, sender.max_body);
         return true;
     }
@@ -153,7 +195,7 @@ impl Read {
 
 /// Every word that can be used under `verify:`.
 pub fn names() -> Vec<String> {
-    all_names().chain([HANDSHAKE]).map(str::to_owned).collect()
+    all_names().chain([HANDSHAKE, NAME]).map(str::to_owned).collect()
 }
 
 /// Whether the value of a word under `verify:` is always a map.

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 
-use super::contract::Scheme;
+use super::contract::{NAME_OUTSIDE, Scheme};
 use super::guard::Guard;
 use super::location::Location;
 use super::secret::{equal, read_secret};
@@ -42,10 +42,8 @@ impl Verify for Expected {
         }
     }
 
-    fn strike(&self, request: &mut Request) {
-        if let Some(place) = Location::read(&format!("header:{}", self.header)) {
-            place.strike(request);
-        }
+    fn secret_at(&self) -> Vec<Location> {
+        vec![Location::header(&self.header)]
     }
 }
 
@@ -70,7 +68,7 @@ impl Scheme for Basic {
         let mut fields = item.fields("`basic:`")?;
         let user = fields.must("user").and_then(|i| i.text());
         let password = fields.must("password").and_then(|i| read_secret(&i, known));
-        fields.done(&[("username", "did you mean `user`?"), ("pass", "did you mean `password`?")], &[]);
+        fields.done(&[("username", "did you mean `user`?"), ("pass", "did you mean `password`?"), ("name", NAME_OUTSIDE)], &[]);
         let both = format!("{}:{}", user?, password?.reveal());
         let value = Secret::new(base64::engine::general_purpose::STANDARD.encode(both));
         Some(Guard::of(Expected { header: "authorization".into(), scheme: Some("Basic"), value }))
@@ -88,7 +86,8 @@ impl Scheme for Token {
         let mut fields = item.fields("`token:`")?;
         let header = fields.must("header").and_then(|i| i.text());
         let value = fields.must("value").and_then(|i| read_secret(&i, known));
-        fields.done(&[("name", "did you mean `header`?"), ("secret", "did you mean `value`?"), ("token", "did you mean `value`?")], &[]);
+        let name = if header.is_some() { NAME_OUTSIDE } else { "did you mean `header`?" };
+        fields.done(&[("name", name), ("secret", "did you mean `value`?"), ("token", "did you mean `value`?")], &[]);
         Some(Guard::of(Expected { header: header?.to_ascii_lowercase(), scheme: None, value: value? }))
     }
 }

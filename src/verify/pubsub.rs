@@ -1,7 +1,7 @@
 //! Google Pub/Sub push: a token that Google signed for a service account. The body is not signed.
 //! Source: Google Cloud's documentation, "Authentication for push subscriptions".
 
-use super::contract::{Scheme, SenderFacts};
+use super::contract::{NAME_OUTSIDE, Scheme, SenderFacts};
 use super::guard::Guard;
 use super::key::Algorithm;
 use super::location::Location;
@@ -40,7 +40,10 @@ impl Scheme for PubSub {
                 let mut fields = item.fields("`google_pubsub:`")?;
                 let email = fields.must("email").and_then(|i| read_text(&i, known));
                 let audience = fields.may("audience").map(|i| read_text(&i, known));
-                fields.done(&[("service_account", "did you mean `email`?"), ("aud", "did you mean `audience`?")], &[]);
+                fields.done(
+                    &[("service_account", "did you mean `email`?"), ("aud", "did you mean `audience`?"), ("name", NAME_OUTSIDE)],
+                    &[],
+                );
                 (email?, audience.map_or(Some(None), |a| a.map(Some))?)
             }
             _ => (read_text(item, known)?, None),
@@ -105,9 +108,7 @@ impl Verify for Pushed {
         Ok(Signed::new())
     }
 
-    fn strike(&self, request: &mut Request) {
-        if let Some(place) = Location::read("header:Authorization") {
-            place.strike(request);
-        }
+    fn secret_at(&self) -> Vec<Location> {
+        vec![Location::header("Authorization")]
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use super::check::SignatureScheme;
-use super::contract::{PASTE, SenderFacts};
+use super::contract::{NAME_OUTSIDE, PASTE, SenderFacts};
 use super::custom::{Guarding, NoSecretYet, read_scheme};
 use super::guard::Guard;
 use super::handshake::{Handshake, Means};
@@ -25,7 +25,7 @@ pub(super) struct Sender {
     pub title: String,
     pub(super) scheme: SignatureScheme,
     pub(super) handshake: Option<Handshake>,
-    /// The fields that contain the sender's own id of a delivery.
+    /// The fields that contain the sender's own id of a delivery; alternatives are separated by [`OR`](super::OR).
     pub delivery_id: Vec<String>,
     /// How long it is remembered, in hours, if longer than usual.
     pub remembered: Option<u64>,
@@ -97,7 +97,7 @@ impl Sender {
         let mut fields = item.fields("a sender")?;
         let secret = fields.must("secret");
         let token = if wants_token { fields.may("verify_token").map(|i| read_secret(&i, known)) } else { None };
-        fields.done(&[("token", "did you mean `secret`?"), ("key", "did you mean `secret`?")], &[]);
+        fields.done(&[("token", "did you mean `secret`?"), ("key", "did you mean `secret`?"), ("name", NAME_OUTSIDE)], &[]);
         let guarding = Guarding { scheme: &self.scheme, handshake: self.handshake.as_ref(), who: &self.title, public_url };
         guarding.read(&secret?, token.map_or(Some(None), |t| t.map(Some))?, known)
     }

@@ -1,6 +1,7 @@
 //! What verifies a request: a scheme with its secret. It never fetches anything, but says where its key is published.
 
 use super::key::Key;
+use super::location::Location;
 use crate::model::request::Request;
 
 /// The maximum number of values built from a body whose sender is not verified yet.
@@ -51,8 +52,11 @@ pub trait Verify: Send + Sync {
     /// Verifies the request, and returns what its sender has signed. The error is for the operator's log, never for the
     /// sender.
     fn check(&self, request: &Request, published: Option<&Published>) -> Result<Signed, String>;
-    /// Redacts a secret that is sent in plain text: it is only for verification, and nobody needs it afterwards.
-    fn strike(&self, _: &mut Request) {}
+    /// Where the sender sends a secret in plain text. It is only for verification and nobody needs it afterwards, so it is
+    /// redacted there.
+    fn secret_at(&self) -> Vec<Location> {
+        Vec::new()
+    }
     /// Whether it covers the content, so that a repeated request is noticed.
     fn signs(&self) -> bool {
         false

@@ -4,6 +4,7 @@ pub mod body_room;
 pub mod client_ip;
 mod connections;
 pub mod console;
+mod cors;
 pub mod door;
 mod first_line;
 mod head;

@@ -20,13 +20,14 @@ use warp::http::{HeaderName, HeaderValue, Request as HttpRequest, Response, Stat
 
 use super::body_room::{BodyRoom, Full, Taken};
 use super::client_ip::Proxies;
+use super::cors::Asked;
 use super::door::Door;
 use super::head::MAX_HEADERS;
 use crate::body::packed::most_unpacked;
 use crate::engine::care::health::{Health, Status};
 use crate::engine::intake::refusal::Refusal;
 use crate::engine::intake::rejections::{Rejection, Rejections};
-use crate::engine::intake::{Answered, Intake, Received};
+use crate::engine::intake::{Answered, Intake, Received, RoutedAddress};
 use crate::model::answer::Answer;
 use crate::model::event::{EventId, MOST_HOPS, hops};
 use crate::model::request::Request;
@@ -200,11 +201,33 @@ impl Hook {
         if RESERVED.iter().any(|r| head.path == *r || head.path.strip_prefix(r).is_some_and(|rest| rest.starts_with('/'))) {
             return self.own(&head);
         }
-        match self.take(&mut head, body).await {
-            Ok(Answered { event: Some(event), answer }) => accepted(answer, event),
-            Ok(Answered { event: None, answer }) => plain(&answer),
-            Err(refusal) => self.refused(&refusal, &head),
+        let cors = self.intake.cors_address(&head.path).map(|address| (address, Asked::of(&head.method, &head.headers)));
+        let mut response = match &cors {
+            Some((address, asked)) if asked.is_preflight() => self.preflight(address, asked, &head),
+            _ => match self.take(&mut head, body).await {
+                Ok(Answered { event: Some(event), answer }) => accepted(answer, event),
+                Ok(Answered { event: None, answer }) => plain(&answer),
+                Err(refusal) => self.refused(&refusal, &head),
+            },
+        };
+        if let Some((address, asked)) = &cors
+            && let Some(cors) = address.cors()
+        {
+            asked.add_to(response.headers_mut(), cors);
         }
+        response
+    }
+
+    /// Answers a browser that asks whether the script of a page may call an address. That is no event, and nobody is verified:
+    /// browsers ask without any header of the script.
+    fn preflight(&self, address: &RoutedAddress, asked: &Asked, head: &RequestHead) -> Response<Body> {
+        let origin = asked.origin.as_deref().unwrap_or_default();
+        if !address.cors().is_some_and(|cors| cors.allows(origin)) {
+            return self.refused(&Refusal::OtherPage(origin.to_owned()), head);
+        }
+        let mut response = plain(&Answer { status: 204, headers: Vec::new(), body: Bytes::new() });
+        asked.allow(response.headers_mut(), address.methods());
+        response
     }
 
     async fn take<S, B>(&self, head: &mut RequestHead, body: S) -> Result<Answered, Refusal>
@@ -279,6 +302,7 @@ impl Hook {
         }
         let why = match refusal {
             Refusal::Denied(why) | Refusal::CannotKeep(why) => why.clone(),
+            Refusal::OtherPage(origin) => format!("scripts of pages from {origin} may not call this address (`cors:`)"),
             _ => said.clone(),
         };
         self.rejections.remember(Rejection {

@@ -49,3 +49,17 @@ fn a_step_that_cannot_be_rendered_is_shown_with_its_place() {
     );
     assert_eq!(setup.printed(&["try", "a.json", "--path", "/b"]), "No rule uses /b: the sender would get 404.\nAddresses: /a\n");
 }
+
+#[test]
+fn a_dry_run_says_which_secrets_it_would_need_to_decide() {
+    let rules = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    if: { body.key: \"{{ secret.KEY }}\", body.shop: \"{{ env.SHOP }}\" }\n    then: [ log: x ]\n";
+    let setup = Setup::with(rules);
+    setup.write("a.json", r#"{"key": "the-right-key", "shop": "berlin"}"#);
+    setup.write("given.env", "KEY=the-right-key\nSHOP=berlin\n");
+    let said = setup.printed(&["try", "a.json", "--path", "/a"]);
+    let note =
+        "Conditions compare with env.SHOP and secret.KEY, which this command was not given; pass --env-file to see what they decide.\n";
+    assert!(said.ends_with(note), "{said}");
+    let said = setup.printed(&["try", "a.json", "--path", "/a", "--env-file", "given.env"]);
+    assert!(said.contains("✓ A  would run") && !said.contains("not given"), "{said}");
+}

@@ -249,44 +249,6 @@ pub fn parse_response(text: &str) -> Response {
     Response { status, headers, body: body.to_owned() }
 }
 
-/// Sends a request without a body to any listener; each of `headers` ends with a line break.
-pub fn ask(address: &str, line: &str, headers: &str) -> Response {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
-    write!(stream, "{line} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: 0\r\n{headers}\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    parse_response(&answer)
-}
-
-/// Somebody who has logged in to the console of the running Doorbell.
-pub struct Console {
-    pub address: String,
-    cookie: String,
-    key: String,
-}
-
-/// Logs in with the link that `doorbell console` prints.
-pub fn console_of(setup: &Setup) -> Console {
-    let link = setup.printed(&["console"]);
-    let (address, login) = link.trim().strip_prefix("http://").unwrap_or_else(|| panic!("{link}")).split_once('/').unwrap();
-    let cookie = ask(address, &format!("GET /{login}"), "").header("set-cookie").split(';').next().unwrap().to_owned();
-    let key = setup.printed(&["console", "--api-key"]).trim().to_owned();
-    Console { address: address.to_owned(), cookie, key }
-}
-
-impl Console {
-    /// A page.
-    pub fn get(&self, path: &str) -> Response {
-        ask(&self.address, &format!("GET {path}"), &format!("cookie: {}\r\n", self.cookie))
-    }
-
-    /// What a program gets that has the key.
-    pub fn api(&self, path: &str) -> Response {
-        ask(&self.address, &format!("GET {path}"), &format!("authorization: Bearer {}\r\n", self.key))
-    }
-}
-
 /// A frame of HTTP/2 (RFC 9113, 4.1).
 pub fn http2_frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use doorbell::operations::metrics::{ALL, Kind};
 
-use crate::harness::{Doorbell, Response, Setup, Target, ask, console_of, json, project_folder, until};
+use crate::console_client::Visitor;
+use crate::harness::{Doorbell, Response, Setup, Target, json, project_folder, until};
 
 /// A running Doorbell with a listener for metrics.
 struct Measured {
@@ -30,7 +31,7 @@ impl Measured {
     }
 
     fn text(&self) -> String {
-        let got = ask(&self.at, "GET /metrics", "");
+        let got = ask(&self.at, "GET", "/metrics");
         assert_eq!((got.status, got.header("content-type")), (200, "text/plain; version=0.0.4; charset=utf-8"));
         got.body
     }
@@ -44,6 +45,11 @@ impl Measured {
 fn value(text: &str, series: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(series).and_then(|rest| rest.strip_prefix(' ')));
     line.unwrap_or_else(|| panic!("{series} is missing in\n{text}")).parse().unwrap()
+}
+
+/// Somebody who has not logged in anywhere sends a request.
+fn ask(address: &str, method: &str, path: &str) -> Response {
+    Visitor { address: address.to_owned(), cookie: String::new() }.send(method, path, &[], "")
 }
 
 /// Every name of a metric in a text.
@@ -202,10 +208,11 @@ fn a_reload_keeps_the_numbers_of_what_stays_and_is_counted_itself() {
 fn the_listener_for_metrics_shows_nothing_else_and_is_off_by_default() {
     let setup = Setup::with("webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [ { log: hi } ]\n");
     let measured = Measured::new(&setup);
-    for (line, status) in [("GET /", 404), ("GET /metrics/x", 404), ("GET /health", 404), ("POST /a", 405), ("POST /metrics", 405)] {
-        assert_eq!(ask(&measured.at, line, "").status, status, "{line}");
+    let others = [("GET", "/", 404), ("GET", "/metrics/x", 404), ("GET", "/health", 404), ("POST", "/a", 405), ("POST", "/metrics", 405)];
+    for (method, path, status) in others {
+        assert_eq!(ask(&measured.at, method, path).status, status, "{method} {path}");
     }
-    let head = ask(&measured.at, "HEAD /metrics", "");
+    let head = ask(&measured.at, "HEAD", "/metrics");
     assert_eq!((head.status, head.body.as_str()), (200, ""));
     // Senders cannot read it.
     assert_eq!(measured.doorbell.send("GET", "/metrics", &[], b"").status, 404);
@@ -225,15 +232,17 @@ fn the_listener_for_metrics_shows_nothing_else_and_is_off_by_default() {
 #[test]
 fn the_console_shows_metrics_to_those_who_log_in_and_to_programs_with_the_key() {
     let setup = Setup::with("webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [ { log: hi } ]\n");
-    let _doorbell = setup.serve_with(&["--console", "127.0.0.1:0"]);
-    let console = console_of(&setup);
-    let got = |headers: &str| ask(&console.address, "GET /metrics", headers);
+    let _doorbell = setup.serve_with_console(&[]);
+    let visitor = setup.visitor();
+    let key = format!("Bearer {}", setup.printed(&["console", "--api-key"]).trim());
+    let with_key = |key: &str, path: &str| visitor.send("GET", path, &[("authorization", key), ("cookie", "")], "");
     let is_shown = |got: &Response| got.status == 200 && got.body.contains("doorbell_ready 1");
-    assert!(is_shown(&console.api("/metrics")) && is_shown(&console.get("/metrics")));
-    assert_eq!(got("authorization: Bearer wrong\r\n").status, 401);
-    assert_eq!((got("").status, got("").header("location")), (303, "/login?to=%2Fmetrics"));
+    assert!(is_shown(&with_key(&key, "/metrics")) && is_shown(&visitor.get("/metrics")));
+    assert_eq!(with_key("Bearer wrong", "/metrics").status, 401);
+    let nobody = ask(&visitor.address, "GET", "/metrics");
+    assert_eq!((nobody.status, nobody.header("location")), (303, "/login?to=%2Fmetrics"));
     // The key opens no page.
-    assert_eq!(console.api("/events").status, 303);
+    assert_eq!(with_key(&key, "/events").status, 303);
 }
 
 #[test]

@@ -225,10 +225,38 @@ fn deliveries_saved_by_an_older_version_get_the_plain_answer() {
     doorbell.stop();
     let store = rusqlite::Connection::open(setup.path("data/doorbell.db")).unwrap();
     // The path and the id, as they came.
-    let text = "ALTER TABLE delivery DROP COLUMN request; DROP TABLE sealing; ALTER TABLE pending RENAME COLUMN crashes TO stumbled; UPDATE delivery SET key = ?1; PRAGMA user_version = 5;";
+    let text = "ALTER TABLE delivery DROP COLUMN request; DROP TABLE sealing; ALTER TABLE event DROP COLUMN sender; ALTER TABLE event DROP COLUMN parts; ALTER TABLE event DROP COLUMN decided; ALTER TABLE pending RENAME COLUMN crashes TO stumbled; UPDATE delivery SET key = ?1; PRAGMA user_version = 5;";
     store.execute_batch(&text.replace("?1", "'/orders/1 7'")).unwrap();
     drop(store);
     let doorbell = setup.serve();
     assert_eq!(order(&doorbell), (PLAIN.0, PLAIN.1.to_owned()), "it is unknown whether it is the same request");
     assert!(setup.printed(&["events"]).contains("1 event in total"), "the delivery is still known");
+}
+
+#[test]
+fn the_id_of_a_standard_webhook_is_known_in_both_spellings_of_its_headers() {
+    use base64::Engine as _;
+    let setup = Setup::with(
+        "webhooks:\n  /a: { verify: { standard_webhooks: \"{{ secret.KEY }}\" } }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [ { append: a.log, text: \"{{ body.n }}\" } ]\n",
+    )
+    .env("KEY", "whsec_c2VjcmV0LWtleS1mb3ItdGVzdHM=");
+    let doorbell = setup.serve();
+    let deliver = |spelling: &str, id: &str, n: u32| {
+        let (time, body) = (jiff::Timestamp::now().as_second().to_string(), format!("{{\"n\": {n}}}"));
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"secret-key-for-tests");
+        let tag = ring::hmac::sign(&key, format!("{id}.{time}.{body}").as_bytes());
+        let signature = format!("v1a,AAAA v1,{}", base64::engine::general_purpose::STANDARD.encode(tag));
+        let names = ["id", "timestamp", "signature"].map(|name| format!("{spelling}-{name}"));
+        let headers = [(names[0].as_str(), id), (&names[1], time.as_str()), (&names[2], signature.as_str())];
+        let got = doorbell.send("POST", "/a", &headers, body.as_bytes());
+        assert_eq!(got.status, 200, "{spelling}: {got:?}");
+        got.header("doorbell-event").to_owned()
+    };
+    let first = deliver("svix", "msg_1", 1);
+    assert_eq!(deliver("svix", "msg_1", 1), first);
+    let second = deliver("webhook", "msg_2", 2);
+    assert_eq!(deliver("webhook", "msg_2", 2), second);
+    assert_ne!(first, second);
+    until("both are written", || setup.output("a.log").lines().count() == 2);
+    assert!(setup.printed(&["senders", "standard_webhooks"]).contains("are detected by header.webhook-id or header.svix-id for 72 hours."));
 }

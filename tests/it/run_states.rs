@@ -36,7 +36,9 @@ fn graph(steps: &[DrawnStep], on_error: bool) -> StepGraph {
     nodes.extend(handlers);
     let on_error = on_error.then_some(nodes.len() as u32);
     if on_error.is_some() {
-        nodes.push(StepNode { next: Next::End, each: None, inside: None, within: None, on_error: OnError::Not, handles: None });
+        let first = nodes.len() as u32;
+        let node = |next| StepNode { next, each: None, inside: None, within: None, on_error: OnError::Not, handles: None };
+        nodes.extend([node(Next::Step(first + 1)), node(Next::End)]);
     }
     StepGraph { nodes, otherwise: None, on_error }
 }
@@ -75,14 +77,24 @@ proptest! {
         let mut now = Timestamp::UNIX_EPOCH;
         let mut run = Run::begin(1, EventId::new(now, [0; 10]), "r".into(), "".into(), 0, now);
         let (mut done, mut keys, mut failures) = (HashSet::new(), HashMap::new(), 0);
+        let first_on_error = graph.on_error.unwrap_or(u32::MAX);
         for drawn in drawn {
+            if run.state == State::Failed && run.replays < 3 {
+                // It stays where it failed, so a replay continues there, under a new key.
+                prop_assert!(failures > 0 && run.place.step < first_on_error, "{:?}", run.place);
+                prop_assert!(!done.contains(&run.place) && run.failed_at.is_none());
+                let again = run.clone().replayed(now);
+                prop_assert_eq!((again.state, again.place, again.tried), (State::Waiting, run.place, 0));
+                prop_assert_ne!(again.idempotency_key(), run.idempotency_key());
+                run = again;
+            }
             if run.state != State::Waiting {
                 break;
             }
             now = now.max(run.due);
             let (place, tried) = (run.place, run.tried);
             prop_assert!(!done.contains(&place), "{place:?} was already done");
-            prop_assert_eq!(keys.entry(place).or_insert_with(|| run.idempotency_key()), &run.idempotency_key(), "one key for all tries");
+            prop_assert_eq!(keys.entry((place, run.replays)).or_insert_with(|| run.idempotency_key()), &run.idempotency_key(), "one key for all tries");
             let facts = StepFacts { plan: &plan, title: "x", save_as: None, elements: elements(place.step), graph: &graph };
             let mut outcome = outcome(drawn);
             run = run.after(&mut outcome, &facts, now, 0.5);
@@ -97,21 +109,18 @@ proptest! {
                 Outcome::Failed { .. } => failures += 1,
                 _ => {}
             }
+            // Once the rule's `on_error:` is complete, it runs again for the next failure.
+            if place.step == first_on_error.saturating_add(1) && !matches!(outcome, Outcome::Failed { .. }) && run.state == State::Failed {
+                done.retain(|place| place.step < first_on_error);
+            }
             prop_assert!(run.due >= now || run.state != State::Waiting);
         }
         prop_assert_ne!(run.state, State::Waiting, "four steps cannot need 400 attempts");
         prop_assert!(run.failed_at.is_none());
         match run.state {
-            State::Done => prop_assert_eq!(failures, 0),
+            State::Done => prop_assert!(failures == 0 || run.replays > 0),
             State::Handled => prop_assert!(failures > 0 && run.forgiven),
-            State::Failed => {
-                // It stays where it failed, so a replay continues there, under a new key.
-                prop_assert!(failures > 0 && run.place.step < steps.len() as u32, "{:?}", run.place);
-                prop_assert!(!done.contains(&run.place));
-                let again = run.clone().replayed(now);
-                prop_assert_eq!((again.state, again.place, again.tried), (State::Waiting, run.place, 0));
-                prop_assert_ne!(again.idempotency_key(), run.idempotency_key());
-            }
+            State::Failed => prop_assert!(failures > 0 && run.place.step < first_on_error, "{:?}", run.place),
             other => prop_assert!(false, "{:?}", other),
         }
         let distinct: HashSet<&String> = keys.values().collect();

@@ -86,17 +86,58 @@ fn each_step_of_a_rules_on_error_is_retried_like_any_other() {
 }
 
 #[test]
-fn if_a_step_of_on_error_fails_the_run_stays_at_the_step_that_failed_first() {
-    let target = Target::new(&[&json(400, "a"), &json(400, "b"), &json(200, "{}")]);
+fn a_failed_on_error_shows_both_errors_and_a_replay_goes_on_there() {
+    let target = Target::new(&[&json(400, "no"), &json(400, "busy"), &json(400, "busy again"), &json(200, "{}")]);
     let setup = rules(
-        "rules:\n  Orders:\n    when: { webhook: /orders }\n    then:\n      - post: TARGET/crm\n        on_error:\n          - post: TARGET/spare\n",
+        "rules:\n  Orders:\n    when: { webhook: /orders }\n    then:\n      - post: TARGET/crm\n        on_error:\n          - append: kept.csv\n            text: \"{{ body.id }} {{ error.message }}\"\n          - post: TARGET/spare\n            json: { why: \"{{ error.message }}\" }\n      - append: done.log\n        text: \"{{ body.id }}\"\n",
+        &target,
+    );
+    let doorbell = setup.serve();
+    let event = doorbell.deliver("/orders", r#"{"id": 7}"#);
+    let both = format!("POST {0}/crm answered 400: no; its `on_error` failed, too: POST {0}/spare answered 400: busy", target.url(""));
+    until("it is in the failed list", || setup.printed(&["failed"]).contains(&format!("    {both}\n")));
+    let said = setup.printed(&["explain", &event]);
+    let expected = [
+        format!("  ✗ Orders  failed at step 1 on_error 2; `doorbell replay {event}` continues there"),
+        format!("        1. post  failed: POST {}/crm answered 400: no", target.url("")),
+        "        1 on_error 1. append  done: wrote to kept.csv".to_owned(),
+        format!("        1 on_error 2. post  failed: {both}"),
+    ];
+    assert_eq!(said.lines().skip(1).collect::<Vec<_>>(), expected, "{said}");
+    // What the fallback has done is not done again, and neither is what it stands for. Each error names the first one, once.
+    setup.printed(&["replay", &event]);
+    until("the last error is shown", || setup.printed(&["failed"]).contains(&format!("    {both} again\n")));
+    setup.printed(&["replay", &event]);
+    until("the rest is done", || setup.output("done.log") == "7\n");
+    assert_eq!(paths(&target), ["/crm", "/spare", "/spare", "/spare"]);
+    assert_eq!(setup.output("kept.csv").lines().count(), 1);
+    assert!(target.calls()[3].body.contains("/crm answered 400: no\""), "`error` is still the first one: {:?}", target.calls()[3]);
+    until("it ends as handled", || setup.printed(&["explain", &event]).contains("ran with errors that `on_error` handled"));
+}
+
+#[test]
+fn a_failed_on_error_of_a_rule_goes_on_where_it_was_if_it_is_needed_again() {
+    let bad = |word: &str| json(400, word);
+    let answers =
+        [bad("no"), json(200, "{}"), bad("busy"), bad("still no"), json(200, "{}"), bad("never"), json(200, "{}"), json(200, "{}")];
+    let target = Target::new(&answers.iter().map(String::as_str).collect::<Vec<_>>());
+    let setup = rules(
+        "rules:\n  Orders:\n    when: { webhook: /orders }\n    then:\n      - post: TARGET/crm\n    on_error:\n      - post: TARGET/chat\n      - post: TARGET/mail\n",
         &target,
     );
     let doorbell = setup.serve();
     let event = doorbell.deliver("/orders", "{}");
-    until("it is in the failed list", || setup.printed(&["failed"]).contains("Orders, step 1"));
-    setup.printed(&["replay", &event]);
-    until("the first step is tried again", || paths(&target) == ["/crm", "/spare", "/crm"]);
+    let both = format!("POST {0}/crm answered 400: no; its `on_error` failed, too: POST {0}/mail answered 400: busy", target.url(""));
+    until("both errors are shown", || setup.printed(&["failed"]).contains(&format!("    {both}\n")));
+    let replay = |calls: &[&str], why: &str| {
+        setup.printed(&["replay", &event]);
+        until("it has failed again", || {
+            paths(&target) == calls && setup.printed(&["failed"]).contains(&format!("/crm answered 400: {why}\n"))
+        });
+    };
+    // The message in the chat is not repeated. Then all of `on_error` is done, so the next failure is reported anew.
+    replay(&["/crm", "/chat", "/mail", "/crm", "/mail"], "still no");
+    replay(&["/crm", "/chat", "/mail", "/crm", "/mail", "/crm", "/chat", "/mail"], "never");
 }
 
 #[test]

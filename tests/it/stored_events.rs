@@ -49,6 +49,22 @@ fn serve_deletes_finished_events_by_age_and_by_size() {
     assert!(setup.printed(&["events"]).contains("3 events in total"));
 }
 
+#[test]
+fn a_replay_from_the_start_needs_what_conditions_compare_with() {
+    let setup = Setup::with(
+        "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    if: { body.key: \"{{ secret.KEY }}\" }\n    then: [ { append: out.txt, text: x } ]\n",
+    );
+    setup.write("given.env", "KEY=the-right-key\n");
+    let doorbell = setup.serve_with(&["--env-file", "given.env"]);
+    let event = doorbell.deliver("/a", "{\"key\": \"the-right-key\"}");
+    until("it is written", || setup.output("out.txt") == "x\n");
+    let said = setup.printed(&["replay", "--again", &event]);
+    assert_eq!(said, "doorbell: rules compare this event with secret.KEY, which this command was not given; pass --env-file\n");
+    let said = setup.printed(&["replay", "--again", &event, "--env-file", "given.env"]);
+    assert_eq!(said, format!("{event}: 1 run will start again\n"));
+    until("it is written again", || setup.output("out.txt") == "x\nx\n");
+}
+
 /// How many events are stored.
 fn stored(setup: &Setup) -> usize {
     let said = setup.printed(&["events", "--last", "1"]);

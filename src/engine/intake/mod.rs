@@ -31,7 +31,7 @@ use crate::engine::task::carry_on::CarryOn;
 use crate::engine::task::crashed::Crashed;
 use crate::engine::task::memory::{Memory, Taken};
 use crate::engine::task::off_thread::off_thread;
-use crate::expr::field::Values;
+use crate::expr::field::{Field, Values};
 use crate::expr::scope::Scope;
 use crate::model::answer::{Answer, LATE};
 use crate::model::budget::{Allowance, Spent, weight};
@@ -41,6 +41,7 @@ use crate::model::request::Request;
 use crate::planted::{Point, crash};
 use crate::route::normal;
 use crate::rule::address::Address;
+use crate::rule::cors::Cors;
 use crate::rule::ruleset::InForce;
 use crate::rule::{Rule, Started};
 use crate::secret::Vault;
@@ -103,6 +104,13 @@ impl RoutedAddress {
             Called::Waiting(address) => address,
         }
     }
+    /// From which web pages scripts may call it.
+    pub fn cors(&self) -> Option<&Cors> {
+        self.address().cors.as_ref()
+    }
+    pub fn methods(&self) -> &[String] {
+        &self.address().methods
+    }
     /// How many bytes of body to read.
     pub fn max_body(&self) -> usize {
         self.address().max_body
@@ -135,6 +143,17 @@ impl RoutedAddress {
 }
 
 impl Intake {
+    /// The address at a path, if scripts of web pages may call it. Its answers need headers for that, whatever they say.
+    pub fn cors_address(&self, path: &str) -> Option<RoutedAddress> {
+        if !self.rules.load().ruleset.has_cors() {
+            return None;
+        }
+        let rules = self.rules.load_full();
+        let address = rules.ruleset.address_number(path)?;
+        let routed = RoutedAddress { rules, address: Called::Ruled(address) };
+        routed.cors().is_some().then_some(routed)
+    }
+
     /// Finds the address that a request calls, before its body is read.
     pub fn routed(&self, method: &str, path: &str, ip: &str) -> Result<RoutedAddress, Refusal> {
         let rules = self.rules.load_full();
@@ -257,14 +276,18 @@ impl Intake {
             reading.shrink_to(event.raw.len() + weight(&event.body));
         }
         self.count(address, &event.ip, false)?;
-        let (event, answering, id) = match (ruleset.answering_soon(&event), delivery_id(address, &event, Allowance::Small)) {
-            (Some(answering), Ok(id)) => (event, answering, Ok(id)),
+        let decided = ruleset.decided(&event, Allowance::Small);
+        let soon = (ruleset.answering_soon(&event), delivery_id(address, &event, Allowance::Small), decided);
+        let (mut event, answering, id, decided) = match soon {
+            (Some(answering), Ok(id), Some(decided)) => (event, answering, Ok(id), decided),
             _ => {
                 let routed = routed.clone();
                 let work = move || {
-                    let answering = routed.rules.ruleset.answering(&event);
+                    let ruleset = &routed.rules.ruleset;
+                    let answering = ruleset.answering(&event);
                     let id = delivery_id(routed.address(), &event, Allowance::Full);
-                    (event, answering, id)
+                    let decided = ruleset.decided(&event, Allowance::Full).unwrap_or_default();
+                    (event, answering, id, decided)
                 };
                 Box::pin(off_thread(work))
                     .await
@@ -283,6 +306,7 @@ impl Intake {
         let answer = if answering.is_empty() { &address.ignored } else { &address.accepted };
         let (id, received) = (event.id, event.received);
         let waiting = (responders > 0).then(|| self.pending.wait_for(id, responders));
+        event.seal(&address.exposed, &ruleset.vault);
         let permits = self.worker.room_for(answering.len(), &event);
         let accept = Accept {
             deliveries: deliveries(address, &event.address, delivery, proofs),
@@ -290,6 +314,7 @@ impl Intake {
             is_vouched: !address.guard.is_open(),
             ruleset: routed.rules.number,
             status: if responders > 0 { by_a_rule(patience, answer.status) } else { u32::from(answer.status) },
+            decided,
             taken: permits.is_some(),
             event: Arc::new(event),
         };
@@ -431,10 +456,8 @@ pub fn new_run(started: &Started) -> NewRun {
 fn delivery_id(address: &Address, event: &Event, allowance: Allowance) -> Result<Option<String>, Spent> {
     let (vault, saved) = (Vault::default(), Map::new());
     let scope = Scope::new(event, &vault, serde_json::Value::Null, &[], &saved).within(allowance);
-    let part = |field: &crate::expr::field::Field| {
-        let value = field.value(&scope).ok()?.filter(|v| !v.is_null() && v.as_str() != Some(""))?;
-        Some(value.to_string())
-    };
+    let value = |field: &Field| field.value(&scope).ok()?.filter(|v| !v.is_null() && v.as_str() != Some(""));
+    let part = |alternatives: &Vec<Field>| alternatives.iter().find_map(value).map(|value| value.to_string());
     let parts = address.delivery_id.iter().map(part).collect::<Option<Vec<_>>>().filter(|parts| !parts.is_empty());
     scope.budget().spent().map_or_else(|| Ok(parts.map(|parts| parts.join(" "))), Err)
 }

@@ -20,6 +20,8 @@ pub enum Refusal {
     TooSlow,
     /// With how long to wait.
     TooOften(Duration),
+    /// The script of a web page asks whether it may call, and it may not; with the page's origin.
+    OtherPage(String),
     /// The chain of events that led to this request is too long.
     Loop,
     /// With the reason, for the operator only.
@@ -37,6 +39,7 @@ impl Refusal {
             Refusal::Malformed(_) => RequestResult::Malformed,
             Refusal::TooSlow => RequestResult::TooSlow,
             Refusal::TooOften(_) => RequestResult::TooOften,
+            Refusal::OtherPage(_) => RequestResult::OtherPage,
             Refusal::Loop => RequestResult::Loop,
             Refusal::CannotKeep(_) => RequestResult::NotSaved,
         }
@@ -50,6 +53,7 @@ impl Refusal {
             Refusal::Denied(_) => (401, "denied".into()),
             Refusal::TooLarge(limit) => (413, format!("The body is larger than {limit} bytes.")),
             Refusal::Malformed(why) => (400, why.clone()),
+            Refusal::OtherPage(_) => (403, "Scripts of this web page may not call this address.".into()),
             Refusal::TooSlow => (408, "The body did not arrive in time.".into()),
             Refusal::Loop => (508, format!("Doorbell's own calls have reached this address {MOST_HOPS} times; a rule is calling itself.")),
             Refusal::TooOften(_) => (429, "Too many requests; try again later.".into()),

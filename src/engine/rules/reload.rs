@@ -227,7 +227,7 @@ impl Hints {
 /// with.
 pub async fn in_force(ruleset: Ruleset, store: &dyn Store) -> Result<InForce, crate::store::contract::Error> {
     let texts = ruleset.texts.iter().map(|(hash, source)| (hash.clone(), source.name.clone(), source.text.clone())).collect();
-    let number = store.remember(texts).await?;
+    let number = store.remember(texts, Timestamp::now()).await?;
     Ok(InForce { ruleset, number })
 }
 

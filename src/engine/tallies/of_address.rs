@@ -18,12 +18,13 @@ pub enum RequestResult {
     Malformed,
     TooSlow,
     TooOften,
+    OtherPage,
     Loop,
     NotSaved,
 }
 
 impl RequestResult {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Accepted,
         Self::Repeated,
         Self::Handshake,
@@ -34,6 +35,7 @@ impl RequestResult {
         Self::Malformed,
         Self::TooSlow,
         Self::TooOften,
+        Self::OtherPage,
         Self::Loop,
         Self::NotSaved,
     ];
@@ -51,6 +53,7 @@ impl RequestResult {
             Self::Malformed => "malformed",
             Self::TooSlow => "too_slow",
             Self::TooOften => "too_often",
+            Self::OtherPage => "other_page",
             Self::Loop => "loop",
             Self::NotSaved => "not_saved",
         }

@@ -93,27 +93,11 @@ impl All {
 
     /// Every field that it may use.
     pub fn fields(&self) -> Vec<&Field> {
-        fn operands(test: &Test) -> Vec<&Operand> {
-            match test {
-                Test::Is(all) => all.iter().collect(),
-                Test::Between(a, b) => vec![a, b],
-                Test::Over(o) | Test::AtLeast(o) | Test::Under(o) | Test::AtMost(o) | Test::Contains(o) | Test::StartsWith(o) => vec![o],
-                Test::EndsWith(o) | Test::Before(o) | Test::After(o) => vec![o],
-                Test::Count(tests) | Test::Not(tests) => tests.iter().flat_map(operands).collect(),
-                Test::Like(..) | Test::Matches(..) | Test::InNetwork(_) | Test::Exists(_) | Test::Empty(_) => Vec::new(),
-            }
-        }
-        fn named(operand: &Operand) -> Option<&Field> {
-            match operand {
-                Operand::Field(field) => Some(field),
-                Operand::Fixed(_) => None,
-            }
-        }
-        self.lines().into_iter().flat_map(|l| l.tests.iter().flat_map(operands).filter_map(named).chain([&l.field])).collect()
+        self.lines().into_iter().flat_map(Line::fields).collect()
     }
 
     /// Every line at any depth.
-    fn lines(&self) -> Vec<&Line> {
+    pub fn lines(&self) -> Vec<&Line> {
         self.0
             .iter()
             .flat_map(|part| match part {
@@ -138,6 +122,27 @@ impl ConditionPart {
 }
 
 impl Line {
+    /// Every field that it uses.
+    pub fn fields(&self) -> Vec<&Field> {
+        fn operands(test: &Test) -> Vec<&Operand> {
+            match test {
+                Test::Is(all) => all.iter().collect(),
+                Test::Between(a, b) => vec![a, b],
+                Test::Over(o) | Test::AtLeast(o) | Test::Under(o) | Test::AtMost(o) | Test::Contains(o) | Test::StartsWith(o) => vec![o],
+                Test::EndsWith(o) | Test::Before(o) | Test::After(o) => vec![o],
+                Test::Count(tests) | Test::Not(tests) => tests.iter().flat_map(operands).collect(),
+                Test::Like(..) | Test::Matches(..) | Test::InNetwork(_) | Test::Exists(_) | Test::Empty(_) => Vec::new(),
+            }
+        }
+        fn named(operand: &Operand) -> Option<&Field> {
+            match operand {
+                Operand::Field(field) => Some(field),
+                Operand::Fixed(_) => None,
+            }
+        }
+        self.tests.iter().flat_map(operands).filter_map(named).chain([&self.field]).collect()
+    }
+
     fn holds(&self, names: &dyn Values) -> bool {
         match self.field.find(names) {
             Ok(found) => self.tests.iter().all(|t| t.passes(&found, names, self.ignore_case)),

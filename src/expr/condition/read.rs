@@ -179,10 +179,13 @@ fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
         item.problem("fields cannot be nested").at_key().label(format!("write it on one line: `{key}.{name}: …`")).add();
         return None;
     }
+    let before = known.uses.borrow().fields.len();
     let field = known.field(key, &at_key(item), None);
     let mut ignore_case = false;
     let tests = tests(item, known, &mut ignore_case)?;
-    Some(Line { field: field?, tests, ignore_case })
+    let field = field?;
+    known.uses.borrow_mut().compared(&field, &tests, ignore_case, &item.path, before);
+    Some(Line { field, tests, ignore_case })
 }
 
 /// The same item, with problems pointing at its key.

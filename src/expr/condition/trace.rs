@@ -1,17 +1,20 @@
 //! Explains how a condition was evaluated, in plain English: the same lines on the command line, in the log and in the console.
 
-use serde::Serialize;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{All, ConditionPart, Line, Operand, Test, Why};
 use crate::expr::comparison::spelled;
-use crate::expr::field::{Found, Values};
+use crate::expr::field::{Field, Found, Root, Values};
 use crate::expr::moment::moment;
+use crate::expr::outside_use::{OutsideUse, may_hold_secret, secrets_not_given};
 use crate::secret::Vault;
 use crate::text::printable::short;
 
 /// One line of a trace.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TraceLine {
     /// The nesting depth of the line in groups.
     pub depth: usize,
@@ -20,13 +23,15 @@ pub struct TraceLine {
     pub outcome: Outcome,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Yes,
     /// With what was found instead.
     No(String),
     NotLookedAt,
+    /// With a secret or variable that it depends on and that is not known here.
+    NotKnown(String),
 }
 
 impl Outcome {
@@ -36,32 +41,65 @@ impl Outcome {
             Outcome::Yes => "yes".to_owned(),
             Outcome::No(why) => format!("NO, {why}"),
             Outcome::NotLookedAt => "not checked".to_owned(),
+            Outcome::NotKnown(outside) => {
+                format!("not known: it compares with {outside}, which this command was not given; pass --env-file")
+            }
         }
     }
 }
 
+/// How the `if:` of a rule was decided when an event arrived.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decided {
+    pub rule: Arc<str>,
+    pub lines: Vec<TraceLine>,
+}
+
 /// Explains the result of every line, with secrets redacted. With `every_line`, lines after a NO are evaluated too.
 pub fn explain(condition: &All, names: &dyn Values, vault: &Vault, every_line: bool) -> Vec<TraceLine> {
-    let mut trace = Trace { names, vault, every_line, lines: Vec::new() };
-    trace.all(condition, true, 0);
-    let mut lines = trace.lines;
-    if let Some(spent) = names.budget().spent() {
-        lines.push(TraceLine { depth: 0, text: "this condition".to_owned(), outcome: Outcome::No(spent.to_string()) });
-    }
-    lines
+    Trace { names, vault, every_line, secrets: None, not_given: None, hides: false, lines: Vec::new() }.explained(condition)
+}
+
+/// The same, to be stored: without values of headers and the query that were compared with secrets, even if they were wrong.
+pub fn explain_to_keep(condition: &All, names: &dyn Values, vault: &Vault, secrets: &OutsideUse) -> Vec<TraceLine> {
+    Trace { names, vault, every_line: false, secrets: Some(secrets), not_given: None, hides: false, lines: Vec::new() }.explained(condition)
+}
+
+/// The same without some of the secrets and variables: lines that depend on them are not known, and if a secret is missing, no value
+/// is shown that it could be in.
+pub fn explain_without(condition: &All, names: &dyn Values, vault: &Vault, not_given: &OutsideUse) -> Vec<TraceLine> {
+    let hides = !secrets_not_given(vault).is_empty();
+    Trace { names, vault, every_line: false, secrets: None, not_given: Some(not_given), hides, lines: Vec::new() }.explained(condition)
 }
 
 struct Trace<'a> {
     names: &'a dyn Values,
     vault: &'a Vault,
     every_line: bool,
+    /// The secrets with which no value may be shown.
+    secrets: Option<&'a OutsideUse<'a>>,
+    /// The secrets and variables that are not known.
+    not_given: Option<&'a OutsideUse<'a>>,
+    /// Whether values are hidden that a secret could be in.
+    hides: bool,
     lines: Vec<TraceLine>,
 }
 
-impl Trace<'_> {
+/// Whether something is true; `None` if that is not known.
+type Holds = Option<bool>;
+
+impl<'a> Trace<'a> {
+    fn explained(mut self, condition: &'a All) -> Vec<TraceLine> {
+        self.all(condition, true, 0);
+        if let Some(spent) = self.names.budget().spent() {
+            self.lines.push(TraceLine { depth: 0, text: "this condition".to_owned(), outcome: Outcome::No(spent.to_string()) });
+        }
+        self.lines
+    }
+
     /// Explains one condition map; `look` is false if an earlier line has already decided.
-    fn all(&mut self, condition: &All, mut look: bool, depth: usize) -> bool {
-        let mut holds = true;
+    fn all(&mut self, condition: &'a All, mut look: bool, depth: usize) -> Holds {
+        let mut holds = Some(true);
         for part in &condition.0 {
             let looked = look || self.every_line;
             let this = match part {
@@ -70,55 +108,97 @@ impl Trace<'_> {
                 ConditionPart::Every(groups) => self.group(part, groups, "all of these", looked, depth),
                 ConditionPart::None(groups) => self.group(part, groups, "none of these", looked, depth),
             };
-            if looked && !this {
-                holds = false;
-                look = false;
+            match this {
+                Some(false) if looked => {
+                    holds = Some(false);
+                    look = false;
+                }
+                None if holds == Some(true) => holds = None,
+                _ => {}
             }
         }
         holds
     }
 
-    fn line(&mut self, line: &Line, look: bool, depth: usize) -> bool {
-        let outcome = if look { line_outcome(line, self.names, self.vault) } else { Outcome::NotLookedAt };
-        let holds = outcome == Outcome::Yes;
+    fn line(&mut self, line: &'a Line, look: bool, depth: usize) -> Holds {
+        let outcome = match self.not_given.and_then(|secrets| secrets.in_line(line)) {
+            _ if !look => Outcome::NotLookedAt,
+            Some(outside) => Outcome::NotKnown(outside.text().to_owned()),
+            None => self.line_outcome(line),
+        };
+        let holds = match outcome {
+            Outcome::Yes => Some(true),
+            Outcome::NotKnown(_) => None,
+            Outcome::No(_) | Outcome::NotLookedAt => Some(false),
+        };
         self.lines.push(TraceLine { depth, text: line.text(self.vault), outcome });
         holds
     }
 
-    fn group(&mut self, part: &ConditionPart, groups: &[All], text: &str, look: bool, depth: usize) -> bool {
-        let holds = look && part.holds(self.names);
-        let outcome = match (look, holds) {
-            (false, _) => Outcome::NotLookedAt,
-            (true, true) => Outcome::Yes,
-            (true, false) => Outcome::No(match part {
+    fn group(&mut self, part: &ConditionPart, groups: &'a [All], text: &str, look: bool, depth: usize) -> Holds {
+        let at = self.lines.len();
+        self.lines.push(TraceLine { depth, text: text.to_owned(), outcome: Outcome::NotLookedAt });
+        let each: Vec<Holds> = groups.iter().map(|condition| self.all(condition, look, depth + 1)).collect();
+        if !look {
+            return Some(false);
+        }
+        let any = |wanted: bool| each.contains(&Some(wanted));
+        let is_open = each.contains(&None);
+        let holds = match part {
+            ConditionPart::Any(_) if any(true) => Some(true),
+            ConditionPart::None(_) if any(true) => Some(false),
+            ConditionPart::Every(_) if any(false) => Some(false),
+            _ if is_open => None,
+            ConditionPart::Any(_) => Some(false),
+            _ => Some(true),
+        };
+        let secret = self.lines.iter().skip(at).find_map(|line| match &line.outcome {
+            Outcome::NotKnown(secret) => Some(secret.clone()),
+            _ => None,
+        });
+        self.lines[at].outcome = match (holds, secret) {
+            (Some(true), _) => Outcome::Yes,
+            (None, Some(secret)) => Outcome::NotKnown(secret),
+            _ => Outcome::No(match part {
                 ConditionPart::Any(_) => "none of them was true".to_owned(),
                 ConditionPart::None(_) => "one of them was true".to_owned(),
                 _ => "one of them was not true".to_owned(),
             }),
         };
-        self.lines.push(TraceLine { depth, text: text.to_owned(), outcome });
-        for condition in groups {
-            self.all(condition, look, depth + 1);
-        }
         holds
     }
-}
 
-fn line_outcome(line: &Line, names: &dyn Values, vault: &Vault) -> Outcome {
-    let found = match line.field.find(names) {
-        Ok(found) => found,
-        Err(why) => return Outcome::No(vault.strike(&why)),
-    };
-    match line.tests.iter().find(|t| !t.passes(&found, names, line.ignore_case)) {
-        None => Outcome::Yes,
-        Some(test) => {
-            let why = why_not(line, test, &found, names, vault);
-            Outcome::No(why.unwrap_or_else(|| format!("it was {}", shown(&found, vault))))
+    fn line_outcome(&self, line: &'a Line) -> Outcome {
+        let found = match line.field.find(self.names) {
+            Ok(found) => found,
+            Err(_) if self.hides => return Outcome::No("its value could not be computed".to_owned()),
+            Err(why) => return Outcome::No(self.vault.strike(&why)),
+        };
+        match line.tests.iter().find(|t| !t.passes(&found, self.names, line.ignore_case)) {
+            None => Outcome::Yes,
+            Some(test) => {
+                let is_credential = || self.secrets.is_some_and(|secrets| secrets.compared_in(line).into_iter().any(is_from_head));
+                let shown = match self.hides {
+                    true if may_hold_secret(&line.field, &found) => HIDDEN.to_owned(),
+                    _ if is_credential() => "another value".to_owned(),
+                    _ => shown(&found, self.vault),
+                };
+                let why = why_not(line, test, &found, self.names, &shown);
+                Outcome::No(why.unwrap_or_else(|| format!("it was {shown}")))
+            }
         }
     }
 }
 
-fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Values, vault: &Vault) -> Why {
+/// Whether a field shows a header or a part of the query.
+fn is_from_head(field: &Field) -> bool {
+    matches!(field.root, Root::Header(_) | Root::Query)
+}
+
+/// In place of a value in which a secret could be that is not known.
+pub const HIDDEN: &str = "a value that is hidden here";
+
+fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Values, shown: &str) -> Why {
     if matches!(found, Found::Missing) {
         return Some(line.field.why_missing(names));
     }
@@ -150,7 +230,7 @@ fn why_not(line: &Line, test: &Test, found: &Found, names: &dyn Values, vault: &
         }
         _ => "",
     };
-    (!is_kind).then(|| format!("it was {}, which is not {kind}{other}", shown(found, vault)))
+    (!is_kind).then(|| format!("it was {shown}, which is not {kind}{other}"))
 }
 
 /// A value for display: short, on one line. Secrets are redacted first, because a truncated secret would not be

@@ -24,8 +24,8 @@ use refusal::{NoField, no};
 use search::MOST_FOUND;
 
 /// The words that a field can begin with, as shown to people.
-pub const ROOTS: [&str; 14] =
-    ["body", "raw", "header", "query", "path", "method", "address", "ip", "event", "now", "item", "item_number", "secret", "env"];
+pub const ROOTS: [&str; 15] =
+    ["body", "raw", "header", "query", "path", "method", "address", "ip", "sender", "event", "now", "item", "item_number", "secret", "env"];
 /// The variables that `{{#each}}` provides for the current element.
 pub const LOOP_WORDS: [&str; 4] = ["@index", "@key", "@first", "@last"];
 const LONGEST: usize = 4_096;
@@ -46,6 +46,8 @@ pub enum Root {
     Method,
     Address,
     Ip,
+    /// Who sent the request: the name of what verified it.
+    Sender,
     EventId,
     Now,
     Item,
@@ -186,6 +188,7 @@ impl Field {
             "method" => Root::Method,
             "address" => Root::Address,
             "ip" => Root::Ip,
+            "sender" => Root::Sender,
             "now" => Root::Now,
             "item" => Root::Item,
             "item_number" => Root::ItemNumber,
@@ -303,6 +306,9 @@ impl Field {
 
     /// Explains what is missing: the first name along the path that does not exist, and the most similar one that does.
     pub fn why_missing(&self, names: &dyn Values) -> String {
+        if self.root == Root::Sender {
+            return "it is not known who sent it".to_owned();
+        }
         let Ok(Some(start)) = names.root(&self.root) else {
             return format!("there is no {} in this request", self.text);
         };

@@ -9,10 +9,13 @@ use super::samples::{
     accept, again, are_different, at, begin, delivered, done, dossier, event, ids, in_lane, lease, left, once, queue, record, run, state,
     taken,
 };
+use crate::expr::condition::trace::{Decided, Outcome, TraceLine};
 use crate::model::event::Event;
 use crate::model::place::Place;
 use crate::model::run::{Run, State};
-use crate::store::contract::{Accept, Accepted, Heavy, NewRun, StartResult, Store};
+use crate::model::sealed_part::{PartOf, SealedPart};
+use crate::secret::SealedText;
+use crate::store::contract::{Accept, Accepted, EventFilter, Heavy, NewRun, StartResult, Store};
 
 pub(super) async fn an_event_is_saved_exactly_as_it_arrived(database: &dyn Database) {
     let store = database.open().await;
@@ -27,6 +30,8 @@ pub(super) async fn an_event_is_saved_exactly_as_it_arrived(database: &dyn Datab
             ("x".into(), "2\u{fffd}".into()),
         ],
         ip: "2001:db8::1".into(),
+        sender: Some("a shop \u{0}\"'ä".into()),
+        sealed: vec![SealedPart { of: PartOf::Query(1), text: SealedText::clear("x") }],
         raw: Bytes::from_static(b"\x00\xff\r\n"),
         ..event(5)
     };
@@ -37,7 +42,23 @@ pub(super) async fn an_event_is_saved_exactly_as_it_arrived(database: &dyn Datab
         assert_eq!((read.id, read.received, &read.method), (sent.id, sent.received, &sent.method));
         assert_eq!((&read.address, &read.query, &read.ip), (&sent.address, &sent.query, &sent.ip));
         assert_eq!((&read.headers, &read.raw), (&sent.headers, &sent.raw));
+        assert_eq!((&read.sender, &read.sealed), (&sent.sender, &sent.sealed));
     }
+    let listed = database.queries().await.search(EventFilter::default(), None, 1, 10).await.unwrap().events.remove(0);
+    assert_eq!((listed.id, listed.sender), (sent.id, sent.sender));
+}
+
+pub(super) async fn what_was_decided_is_saved_with_the_event(database: &dyn Database) {
+    let store = database.open().await;
+    let line = |outcome| TraceLine { depth: 1, text: "body.a is {{ secret.A }}".into(), outcome };
+    let outcomes = [Outcome::Yes, Outcome::No("it was \u{0}".into()), Outcome::NotLookedAt, Outcome::NotKnown("A".into())];
+    let decided = vec![Decided { rule: "r ä".into(), lines: outcomes.map(line).into() }];
+    let (first, second) = (event(0), event(1));
+    let (with, without) = (first.id, second.id);
+    accept(&store, Accept { decided: decided.clone(), ..taken(first, vec![run("r")]) }).await;
+    accept(&store, taken(second, vec![run("r")])).await;
+    assert_eq!(dossier(database, with).await.decided, decided);
+    assert_eq!(dossier(database, without).await.decided, []);
 }
 
 pub(super) async fn runs_are_returned_in_the_order_in_which_they_were_passed(database: &dyn Database) {

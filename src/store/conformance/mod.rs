@@ -55,6 +55,7 @@ macro_rules! promises {
 
 const PROMISES: &[(&str, Promise)] = promises![
     accepting::an_event_is_saved_exactly_as_it_arrived,
+    accepting::what_was_decided_is_saved_with_the_event,
     accepting::runs_are_returned_in_the_order_in_which_they_were_passed,
     accepting::runs_that_the_owner_does_not_take_can_be_leased_by_any_owner,
     accepting::a_repeated_accept_returns_the_same_and_changes_nothing,

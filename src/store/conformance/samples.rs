@@ -56,7 +56,16 @@ pub(super) fn once(value: &str) -> NewRun {
 
 /// An event whose runs the owner takes immediately.
 pub(super) fn taken(event: Event, runs: Vec<NewRun>) -> Accept {
-    Accept { event: Arc::new(event), runs, deliveries: Vec::new(), is_vouched: false, ruleset: 1, status: 200, taken: true }
+    Accept {
+        event: Arc::new(event),
+        runs,
+        deliveries: Vec::new(),
+        is_vouched: false,
+        ruleset: 1,
+        status: 200,
+        decided: Vec::new(),
+        taken: true,
+    }
 }
 
 /// An event whose runs are left for any owner to lease.
@@ -77,7 +86,13 @@ pub(super) fn guessed(accept: Accept) -> Accept {
 
 /// The same accept again, as after an unknown result.
 pub(super) fn again(accept: &Accept) -> Accept {
-    Accept { event: accept.event.clone(), runs: accept.runs.clone(), deliveries: accept.deliveries.clone(), ..*accept }
+    Accept {
+        event: accept.event.clone(),
+        runs: accept.runs.clone(),
+        deliveries: accept.deliveries.clone(),
+        decided: accept.decided.clone(),
+        ..*accept
+    }
 }
 
 /// Accepts a new event; returns its runs.

@@ -22,7 +22,7 @@ pub(super) async fn accept(sql: &Transaction<'_>, owner: &Owner, accept: &Accept
     if let Some(kept) = redelivered(sql, owner, accept, &keys, now).await? {
         return Ok(kept);
     }
-    let (event, head) = (&accept.event, json(&Head::of(&accept.event))?);
+    let (event, head) = (&accept.event, json(&Head::of(accept))?);
     let text = "INSERT INTO event (id, received, head, body, ruleset, status) VALUES ($1, $2, $3, $4, $5, $6)
                 ON CONFLICT (id) DO NOTHING RETURNING seq";
     let id = &event.id.0.as_bytes()[..];

@@ -28,8 +28,16 @@ async fn open(config: &Config, life: Duration) -> Arc<dyn Store> {
 async fn begin(store: &Arc<dyn Store>) -> Run {
     let event = Event { id: EventId(uuid::Uuid::now_v7()), ..Event::nobody() };
     let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: None, once: None };
-    let accept =
-        Accept { event: Arc::new(event), runs: vec![run], deliveries: Vec::new(), is_vouched: false, ruleset: 1, status: 200, taken: true };
+    let accept = Accept {
+        event: Arc::new(event),
+        runs: vec![run],
+        deliveries: Vec::new(),
+        is_vouched: false,
+        ruleset: 1,
+        status: 200,
+        decided: Vec::new(),
+        taken: true,
+    };
     let Accepted::New(_, mut runs) = store.accept(accept).await.unwrap() else { panic!() };
     assert_eq!(runs[0].1, StartResult::Begun);
     runs.remove(0).0

@@ -10,16 +10,17 @@ use super::connections::Connections;
 use super::rows::{
     ENDED, EVENT, Head, PENDING, RUN_COLUMNS, add_saved, from_json, moment, number, read_event, read_id, read_json, read_run,
 };
+use super::texts;
 use super::transaction::in_transaction;
 use super::{hourly, retention};
 use crate::model::answer::SealedAnswer;
 use crate::model::event::EventId;
 use crate::model::hourly::{Hour, Hourly};
-use crate::model::run::{Attempt, Run, RunId, State};
+use crate::model::run::{Attempt, Run, RunId, State, TextHash};
 use crate::store::answered::{answered, is_by_a_rule};
 use crate::store::attempts::why;
 use crate::store::contract::{
-    Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RunPage, Searched, WhatBecame,
+    Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RulesVersion, RunPage, Searched, WhatBecame,
 };
 use crate::store::event_ids::{ids_that_begin, the_one};
 
@@ -55,6 +56,12 @@ impl Queries for PostgresQueries {
     }
     fn dossier(&self, id: EventId) -> Doing<'_, Dossier> {
         in_transaction!(self, |sql| dossier(sql, id).await?)
+    }
+    fn versions(&self, most: usize) -> Doing<'_, Vec<RulesVersion>> {
+        in_transaction!(self, |sql| texts::versions(sql, most).await?)
+    }
+    fn text(&self, hash: TextHash) -> Doing<'_, Option<String>> {
+        in_transaction!(self, |sql| texts::text(sql, &hash).await?.map(|(_, text)| text))
     }
     /// The database's administrators back it up.
     fn copy_to(&self, _: &Path) -> Doing<'_, ()> {
@@ -96,11 +103,11 @@ async fn search(sql: &Transaction<'_>, filter: &EventFilter, from: Option<Cursor
     let mut last = first;
     let mut pages = Vec::with_capacity(rows.len());
     for row in &rows {
-        let Head { method, address, .. } = read_json(row, 3)?;
+        let Head { method, address, sender, .. } = read_json(row, 3)?;
         let (seq, id, received, stored) = (row.try_get(0)?, read_id(row, 1)?, moment(row.try_get(2)?), row.try_get::<_, i32>(4)? as u32);
         let runs = if is_by_a_rule(stored) { runs(sql, seq, id, received).await? } else { Vec::new() };
         let answered = answered(stored, received, kept(sql, seq).await?, &runs);
-        pages.push(EventPage { id, received, method, address, answered, runs: states(sql, seq).await? });
+        pages.push(EventPage { id, received, method, address, sender: sender.map(Into::into), answered, runs: states(sql, seq).await? });
         if rows.len() == most {
             last = seq;
         }
@@ -186,7 +193,8 @@ async fn dossier(sql: &Transaction<'_>, id: EventId) -> Result<Dossier> {
         bodies.insert(row.try_get(0)?, row.try_get(1)?);
     }
     let texts = list.into_iter().filter_map(|(name, hash)| Some((name, bodies.get(&hash)?.clone()))).collect();
-    Ok(Dossier { event, answered, runs, texts })
+    let Head { decided, .. } = read_json(&row, 2)?;
+    Ok(Dossier { event, answered, runs, decided, texts })
 }
 
 /// The runs of an event, in order, with every attempt.

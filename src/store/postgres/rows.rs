@@ -11,10 +11,12 @@ use serde_json::Value;
 use tokio_postgres::types::FromSql;
 use tokio_postgres::{Row, Transaction};
 
+use crate::expr::condition::trace::Decided;
 use crate::model::event::{Event, EventId, Unread};
 use crate::model::place::Place;
 use crate::model::run::{Attempt, Run, RunId, SavedAt, State};
-use crate::store::contract::{Error, Result};
+use crate::model::sealed_part::SealedPart;
+use crate::store::contract::{Accept, Error, Result};
 
 pub(super) fn moment(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
@@ -64,7 +66,7 @@ pub(super) async fn number(sql: &Transaction<'_>, event: EventId) -> Result<Opti
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// Everything in an event except its body.
+/// Everything in an event except its body, and how conditions that depend on secrets and variables were decided.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Head {
     pub method: String,
@@ -72,16 +74,26 @@ pub(super) struct Head {
     pub query: String,
     pub headers: Vec<(String, String)>,
     pub ip: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sealed: Vec<SealedPart>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decided: Vec<Decided>,
 }
 
 impl Head {
-    pub(super) fn of(event: &Event) -> Self {
+    pub(super) fn of(accept: &Accept) -> Self {
+        let event = &accept.event;
         Self {
             method: event.method.clone(),
             address: event.address.clone(),
             query: event.query.clone(),
             headers: event.headers.clone(),
             ip: event.ip.clone(),
+            sender: event.sender.as_deref().map(str::to_owned),
+            sealed: event.sealed.clone(),
+            decided: accept.decided.clone(),
         }
     }
 }
@@ -99,7 +111,7 @@ pub(super) fn read_event(row: &Row, from: usize) -> Result<Event> {
 }
 
 pub(super) fn read_unread(row: &Row, from: usize) -> Result<Unread> {
-    let Head { method, address, query, headers, ip } = read_json(row, from + 2)?;
+    let Head { method, address, query, headers, ip, sender, sealed, .. } = read_json(row, from + 2)?;
     let raw = Bytes::copy_from_slice(row.try_get(from + 3)?);
     Ok(Unread::new(Event {
         id: read_id(row, from)?,
@@ -109,9 +121,10 @@ pub(super) fn read_unread(row: &Row, from: usize) -> Result<Unread> {
         query,
         headers,
         ip,
+        sender: sender.map(Into::into),
+        sealed,
         raw,
-        body: Value::Null,
-        is_partial: false,
+        ..Event::nobody()
     }))
 }
 

@@ -22,6 +22,7 @@ CREATE TABLE event (
     ruleset BIGINT NOT NULL,
     status INTEGER NOT NULL
 );
+CREATE TABLE in_force (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at BIGINT NOT NULL, ruleset BIGINT NOT NULL);
 CREATE INDEX event_received ON event (received);
 CREATE SEQUENCE run_number;
 CREATE TABLE pending (

@@ -17,6 +17,9 @@ use crate::store::contract::{Accept, AnswerState, Delivery, StartResult};
 pub(super) struct EventRow {
     accept: Arc<Accept>,
     headers: String,
+    /// Values with the names of secrets, and decisions that depend on secrets and variables, if there are any.
+    parts: Option<String>,
+    decided: Option<String>,
     /// The hash that distinguishes its request from others, if it may be needed.
     request: Option<String>,
 }
@@ -25,8 +28,10 @@ impl EventRow {
     pub(super) fn of(accept: Arc<Accept>) -> Self {
         // A list of strings always serializes.
         let headers = json(&accept.event.headers).unwrap_or_else(|_| "[]".to_owned());
+        let parts = (!accept.event.sealed.is_empty()).then(|| json(&accept.event.sealed).unwrap_or_default());
+        let decided = (!accept.decided.is_empty()).then(|| json(&accept.decided).unwrap_or_default());
         let request = (!accept.deliveries.is_empty()).then(|| accept.event.request_hash());
-        Self { accept, headers, request }
+        Self { accept, headers, parts, decided, request }
     }
 }
 
@@ -40,8 +45,9 @@ pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Re
     }
     let inserted = sql
         .prepare_cached(
-            "INSERT INTO event (id, received, method, address, query, headers, ip, body, ruleset, status)
-             VALUES (?1, ?2, ?3, ?4, sealed(?5, 'query'), sealed(?6, 'headers'), ?7, sealed(?8, 'body'), ?9, ?10) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO event (id, received, method, address, query, headers, ip, body, ruleset, status, sender, parts, decided)
+             VALUES (?1, ?2, ?3, ?4, sealed(?5, 'query'), sealed(?6, 'headers'), ?7, sealed(?8, 'body'), ?9, ?10, ?11,
+                     sealed(?12, 'parts'), sealed(?13, 'decided')) ON CONFLICT (id) DO NOTHING",
         )?
         .execute(params![
             sent.id.0.as_bytes(),
@@ -53,7 +59,10 @@ pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Re
             sent.ip,
             &sent.raw[..],
             ruleset,
-            status
+            status,
+            sent.sender.as_deref(),
+            row.parts,
+            row.decided
         ])?;
     if inserted == 0 {
         let event = sql.query_row("SELECT seq FROM event WHERE id = ?1", [sent.id.0.as_bytes()], |r| r.get(0))?;

@@ -171,8 +171,8 @@ impl Store for Sqlite {
         self.ask(Job::StillAt(places), yes)
     }
 
-    fn remember(&self, texts: Vec<(TextHash, String, String)>) -> Doing<'_, i64> {
-        self.ask(Job::Remember(texts), |kept| if let Reply::Ruleset(number) = kept { Some(number) } else { None })
+    fn remember(&self, texts: Vec<(TextHash, String, String)>, now: Timestamp) -> Doing<'_, i64> {
+        self.ask(Job::Remember(texts, now), |kept| if let Reply::Ruleset(number) = kept { Some(number) } else { None })
     }
 
     fn text(&self, hash: TextHash) -> Doing<'_, Option<(String, String)>> {
@@ -242,7 +242,16 @@ mod tests {
         let id = EventId(uuid::Uuid::now_v7());
         let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: None, once: None };
         let event = Arc::new(Event { id, ..Event::nobody() });
-        let accept = Accept { event, runs: vec![run], deliveries: Vec::new(), is_vouched: false, ruleset: 1, status: 200, taken: true };
+        let accept = Accept {
+            event,
+            runs: vec![run],
+            deliveries: Vec::new(),
+            is_vouched: false,
+            ruleset: 1,
+            status: 200,
+            decided: Vec::new(),
+            taken: true,
+        };
         Job::accept(Arc::new(accept))
     }
 
@@ -285,6 +294,7 @@ mod tests {
             is_vouched: false,
             ruleset: 1,
             status: 200,
+            decided: Vec::new(),
             taken,
         };
         let Ok(Accepted::New(_, runs)) = before.accept(accept(true)).await else { panic!() };

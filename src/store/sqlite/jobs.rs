@@ -44,7 +44,7 @@ pub(super) enum Job {
     },
     Settle(Vec<EffectKey>),
     StillAt(Vec<EffectKey>),
-    Remember(Vec<(TextHash, String, String)>),
+    Remember(Vec<(TextHash, String, String)>, Timestamp),
     Text(TextHash),
     CrashedWith(Vec<RunId>, Timestamp),
     Replay {
@@ -132,7 +132,7 @@ impl Job {
                 }
                 Ok(Reply::Yes(false))
             }
-            Job::Remember(texts) => remember(sql, texts),
+            Job::Remember(texts, now) => remember(sql, texts, *now),
             Job::Text(hash) => {
                 let mut statement = sql.prepare_cached("SELECT name, body FROM text WHERE hash = ?1")?;
                 Ok(Reply::Text(statement.query_row([&**hash], |r| Ok((r.get(0)?, r.get(1)?))).optional()?))
@@ -163,11 +163,15 @@ fn next_due(sql: &Transaction, owner: &Owner) -> Sql<Option<Timestamp>> {
     Ok(due.map(moment))
 }
 
-fn remember(sql: &Transaction, texts: &[(TextHash, String, String)]) -> Sql<Reply> {
+fn remember(sql: &Transaction, texts: &[(TextHash, String, String)], now: Timestamp) -> Sql<Reply> {
     changes::keep_texts(sql, texts)?;
     let list: Vec<(&str, &str)> = texts.iter().map(|(h, n, _)| (n.as_str(), &**h)).collect();
     let list = json(&list)?;
     let hash = hash(list.as_bytes());
     sql.prepare_cached("INSERT OR IGNORE INTO ruleset (hash, texts) VALUES (?1, ?2)")?.execute(params![hash, list])?;
-    Ok(Reply::Ruleset(sql.prepare_cached("SELECT id FROM ruleset WHERE hash = ?1")?.query_row([hash], |r| r.get(0))?))
+    let number: i64 = sql.prepare_cached("SELECT id FROM ruleset WHERE hash = ?1")?.query_row([hash], |r| r.get(0))?;
+    // A restart with the same rules is no new version.
+    let text = "INSERT INTO in_force (at, ruleset) SELECT ?1, ?2 WHERE ?2 IS NOT (SELECT ruleset FROM in_force ORDER BY id DESC LIMIT 1)";
+    sql.prepare_cached(text)?.execute(params![now.as_millisecond(), number])?;
+    Ok(Reply::Ruleset(number))
 }

@@ -9,18 +9,22 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::connection::{connect, file};
 use super::failures::error;
-use super::rows::{ENDED, EVENT, MOST_RUNS, PENDING, RUN_COLUMNS, Sql, event_id, from_json, moment, range, read_event, read_run, saved_of};
+use super::rows::{
+    ENDED, EVENT, EVENT_COLUMNS, MOST_RUNS, PENDING, RUN_COLUMNS, Sql, event_id, from_json, moment, range, read_event, read_run, saved_of,
+};
 use super::sealing;
 use super::search::{self, FoundRows};
 use super::tables;
 use super::{hourly, prune};
 use crate::model::event::EventId;
 use crate::model::hourly::{Hour, Hourly};
-use crate::model::run::{Attempt, Run, RunId, State};
+use crate::model::run::{Attempt, Run, RunId, State, TextHash};
 use crate::secret::Key;
 use crate::store::answered::{answered, is_by_a_rule};
 use crate::store::attempts::why;
-use crate::store::contract::{Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RunPage, Searched};
+use crate::store::contract::{
+    Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RulesVersion, RunPage, Searched,
+};
 use crate::store::event_ids::{ids_that_begin, the_one};
 
 /// A read-only connection.
@@ -71,6 +75,14 @@ impl Queries for SqliteQueries {
     }
     fn dossier(&self, id: EventId) -> Doing<'_, Dossier> {
         self.ask(move |reader| reader.dossier(id))
+    }
+    fn versions(&self, most: usize) -> Doing<'_, Vec<RulesVersion>> {
+        self.ask(move |reader| reader.versions(most))
+    }
+    fn text(&self, hash: TextHash) -> Doing<'_, Option<String>> {
+        self.ask(move |reader| {
+            reader.0.query_row("SELECT body FROM text WHERE hash = ?1", [&*hash], |r| r.get(0)).optional().map_err(error)
+        })
     }
     fn copy_to(&self, file: &Path) -> Doing<'_, ()> {
         let file: PathBuf = file.to_owned();
@@ -172,6 +184,16 @@ impl Reader {
         all().map_err(error)
     }
 
+    fn versions(&self, most: usize) -> Result<Vec<RulesVersion>> {
+        let read = |r: &Row| -> Sql<RulesVersion> {
+            let files: Vec<(String, String)> = from_json(&r.get::<_, String>(1)?, 1)?;
+            Ok(RulesVersion { at: moment(r.get(0)?), files: files.into_iter().map(|(name, hash)| (name, hash.into())).collect() })
+        };
+        let text = "SELECT f.at, s.texts FROM in_force f JOIN ruleset s ON s.id = f.ruleset ORDER BY f.id DESC LIMIT ?1";
+        let all = || self.0.prepare(text)?.query_map([most as i64], read)?.collect::<Sql<Vec<_>>>();
+        all().map_err(error)
+    }
+
     fn copy_to(&self, file: &Path) -> Result<()> {
         let name = file.to_str().ok_or_else(|| Error::new("the file's name is not UTF-8", false))?;
         self.0.execute("VACUUM INTO ?1", [name]).map(drop).map_err(error)
@@ -195,18 +217,24 @@ impl Reader {
     fn dossier(&self, id: EventId) -> Result<Dossier> {
         let number = self.number(id)?;
         let read = || -> Sql<Dossier> {
-            let text = format!("SELECT {EVENT}, e.status, s.texts FROM event e LEFT JOIN ruleset s ON s.id = e.ruleset WHERE e.seq = ?1");
-            let (event, status, texts) =
-                self.0.query_row(&text, [number], |r| Ok((read_event(r, 0)?, r.get(8)?, r.get::<_, Option<String>>(9)?)))?;
+            let text = format!(
+                "SELECT {EVENT}, e.status, s.texts, opened(e.decided, 'decided') FROM event e LEFT JOIN ruleset s ON s.id = e.ruleset WHERE e.seq = ?1"
+            );
+            let read = |r: &Row| {
+                let text = |column| r.get::<_, Option<String>>(EVENT_COLUMNS + column);
+                Ok((read_event(r, 0)?, r.get(EVENT_COLUMNS)?, text(1)?, text(2)?))
+            };
+            let (event, status, texts, decided) = self.0.query_row(&text, [number], read)?;
             let runs = self.runs(number, id, event.received)?;
             let answered = answered(status, event.received, self.kept(number)?, &runs);
-            let list: Vec<(String, String)> = texts.map(|t| from_json(&t, 9)).transpose()?.unwrap_or_default();
+            let list: Vec<(String, String)> = texts.map(|t| from_json(&t, EVENT_COLUMNS + 1)).transpose()?.unwrap_or_default();
             let mut texts = Vec::new();
             for (name, hash) in list {
                 let body = self.0.query_row("SELECT body FROM text WHERE hash = ?1", [hash], |r| r.get(0))?;
                 texts.push((name, body));
             }
-            Ok(Dossier { event, answered, runs, texts })
+            let decided = decided.map(|t| from_json(&t, EVENT_COLUMNS + 2)).transpose()?.unwrap_or_default();
+            Ok(Dossier { event, answered, runs, decided, texts })
         };
         read().map_err(error)
     }

@@ -128,7 +128,9 @@ pub(super) const SIZE: &str = "coalesce(octet_length(e.body) - CASE substr(e.hea
 // The headers show whether the event is sealed: a sender cannot make them begin with the mark.
 pub(super) const EVENT: &str = "e.id, e.received, e.method, e.address,
     CASE substr(e.headers, 1, 1) WHEN '~' THEN opened(e.query, 'query') ELSE e.query END, opened(e.headers, 'headers'), e.ip,
-    CASE substr(e.headers, 1, 1) WHEN '~' THEN opened(e.body, 'body') ELSE e.body END";
+    CASE substr(e.headers, 1, 1) WHEN '~' THEN opened(e.body, 'body') ELSE e.body END, e.sender, opened(e.parts, 'parts')";
+/// The number of these columns.
+pub(super) const EVENT_COLUMNS: usize = 10;
 
 pub(super) fn read_event(r: &Row, from: usize) -> Sql<Event> {
     // It was parsed once before it was stored, so it can be parsed again.
@@ -148,9 +150,10 @@ pub(super) fn read_unread(r: &Row, from: usize) -> Sql<Unread> {
         query: r.get(from + 4)?,
         headers,
         ip: r.get(from + 6)?,
+        sender: r.get::<_, Option<String>>(from + 8)?.map(Into::into),
+        sealed: r.get::<_, Option<String>>(from + 9)?.map(|text| from_json(&text, from + 9)).transpose()?.unwrap_or_default(),
         raw,
-        body: serde_json::Value::Null,
-        is_partial: false,
+        ..Event::nobody()
     }))
 }
 

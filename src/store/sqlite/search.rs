@@ -77,7 +77,7 @@ fn matching(connection: &Connection, filter: &EventFilter, range: [i64; 2], most
         Some(WhatBecame::Runs(state)) => format!(" AND {}", runs("ended", &format!("{of_rule} AND r.state = {}", value(state.word())))),
     };
     let text = format!(
-        "SELECT seq, id, received, method, address, status FROM event WHERE seq >= ?1 AND seq < ?2{conditions} ORDER BY seq DESC LIMIT ?3"
+        "SELECT seq, id, received, method, address, status, sender FROM event WHERE seq >= ?1 AND seq < ?2{conditions} ORDER BY seq DESC LIMIT ?3"
     );
     let read = |r: &Row| {
         let page = EventPage {
@@ -85,6 +85,7 @@ fn matching(connection: &Connection, filter: &EventFilter, range: [i64; 2], most
             received: moment(r.get(2)?),
             method: r.get(3)?,
             address: r.get(4)?,
+            sender: r.get::<_, Option<String>>(6)?.map(Into::into),
             // What it was depends on its runs.
             answered: Answered::With(0),
             runs: Vec::new(),

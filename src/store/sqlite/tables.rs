@@ -12,7 +12,7 @@ use crate::model::hash::hash;
 use crate::store::contract::{Error, Result};
 
 /// The migration of every version, in order. Never edit a released one; add another.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 10] = [
     "
 CREATE TABLE text (hash TEXT PRIMARY KEY, name TEXT NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE ruleset (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, texts TEXT NOT NULL) STRICT;
@@ -117,6 +117,16 @@ ALTER TABLE delivery ADD COLUMN request TEXT;
 CREATE TABLE sealing (sample TEXT NOT NULL) STRICT;
 UPDATE delivery SET key = hashed(key);
 ALTER TABLE pending RENAME COLUMN stumbled TO crashes;
+",
+    // Which rules were in use since when.
+    "
+CREATE TABLE in_force (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, ruleset INTEGER NOT NULL) STRICT;
+",
+    // Who sent an event; values of headers and of the query with the names of secrets; how conditions on secrets and variables were decided.
+    "
+ALTER TABLE event ADD COLUMN sender TEXT;
+ALTER TABLE event ADD COLUMN parts TEXT;
+ALTER TABLE event ADD COLUMN decided TEXT;
 ",
     // What happened to a rule at an address within an hour.
     "

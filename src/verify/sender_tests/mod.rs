@@ -2,6 +2,7 @@
 
 mod handshakes;
 mod replay;
+mod versions;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};

@@ -1,42 +1,120 @@
 //! The same as the pages show, as JSON at `/api/v1/`, for programs. Fields are only ever added; cursors mean nothing; ids are
-//! text.
+//! text. docs/openapi.json describes all of it, and a test compares both.
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::ask::Ask;
 use super::fault::Fault;
 use super::pages;
+use crate::engine::intake::rejections::Rejections;
+use crate::operations::command::{Command, Done};
+use crate::operations::failures::groups;
 use crate::operations::history::{self, Found};
-use crate::operations::hours;
+use crate::operations::hours::{self, Day};
+use crate::operations::replay::{self, Mode};
+use crate::store::contract::{Queries, WaitingRuns};
 
+/// The description of the API.
+const OPENAPI: &str = include_str!("../../../docs/openapi.json");
 /// The most entries of one list.
 const MOST: usize = 200;
+/// How many failed runs are looked at.
+const MOST_FAILED: usize = 10_000;
+
+/// A rule in the list of rules.
+#[derive(Serialize)]
+struct ListedRule {
+    name: String,
+    file: String,
+    enabled: bool,
+    addresses: Vec<String>,
+    /// The last 24 hours, the oldest first.
+    hours: Day,
+}
 
 /// Answers a program.
 pub async fn answer(ask: &Ask) -> Result<Value, Fault> {
     let path: Vec<&str> = ask.path.iter().map(String::as_str).collect();
     let queries = ask.console.queries.as_ref();
-    let value = match (ask.is_post, path.as_slice()) {
-        (false, ["api", "v1", "events"]) => {
-            let (filter, from) = pages::events::filter_of(ask)?;
-            let mut found = as_json(history::search(queries, &filter, from, MOST).await?)?;
-            let next = found["next"].as_i64().map(|n| n.to_string());
-            found["next"] = json!(next);
-            found
+    match (ask.is_post, path.as_slice()) {
+        (false, ["api", "v1", "openapi.json"]) => serde_json::from_str(OPENAPI).map_err(|e| Fault::Failed(e.to_string())),
+        (false, ["api", "v1", "events"]) => events(ask, queries).await,
+        (false, ["api", "v1", "events", id]) => event(ask, queries, id).await,
+        (true, ["api", "v1", "events", id, "replay"]) => {
+            let command = Command::Replay { event: queries.find(id).await?, rule: ask.field("rule") };
+            done(ask, command).await
         }
-        (false, ["api", "v1", "events", id]) => match history::find(queries, &ask.console.data, id).await? {
-            Found::Event(dossier) => as_json((ask.console.explain)(&dossier).map_err(|e| Fault::Failed(format!("{e:#}")))?)?,
-            Found::Rejection(rejection) => as_json(rejection)?,
-        },
-        (false, ["api", "v1", "rules", name, "hours"]) => as_json(hours::of_rule(queries, name, Timestamp::now()).await?)?,
-        (false, ["api", "v1", "failed"]) => as_json(history::failed(queries, MOST).await?)?,
-        (false, ["api", "v1", "health"]) => as_json(ask.console.health.report())?,
-        _ => return Err(Fault::NotFound("There is nothing at this address; the addresses are listed in docs/console.md.".to_owned())),
-    };
-    Ok(value)
+        (true, ["api", "v1", "events", id, "again"]) => {
+            let (id, rules) = (queries.find(id).await?, ask.console.health.rules.load_full());
+            let command = replay::command(queries, id, ask.field("rule").as_deref(), &Mode::StartAnew(&rules.ruleset)).await?;
+            done(ask, command).await
+        }
+        (true, ["api", "v1", "events", id, "cancel"]) => {
+            done(ask, Command::Cancel(WaitingRuns { event: Some(queries.find(id).await?), rule: ask.field("rule") })).await
+        }
+        (false, ["api", "v1", "failed"]) => Ok(json!({ "runs": as_json(history::failed(queries, MOST).await?)? })),
+        (false, ["api", "v1", "failed", "groups"]) => {
+            Ok(json!({ "groups": as_json(groups(&history::failed(queries, MOST_FAILED).await?))? }))
+        }
+        (false, ["api", "v1", "waiting"]) => Ok(json!({ "runs": as_json(history::waiting(queries, MOST).await?)? })),
+        (false, ["api", "v1", "refused"]) => {
+            let data = ask.console.data.clone();
+            let refused = tokio::task::spawn_blocking(move || Rejections::latest(&data, MOST)).await;
+            Ok(json!({ "requests": as_json(refused.map_err(|e| Fault::Failed(e.to_string()))?)? }))
+        }
+        (false, ["api", "v1", "rules"]) => Ok(json!({ "rules": as_json(rules(ask, queries).await?)? })),
+        (false, ["api", "v1", "health"]) => as_json(ask.console.health.report()),
+        _ => Err(Fault::NotFound("There is nothing at this address; /api/v1/openapi.json describes what there is.".to_owned())),
+    }
 }
 
-fn as_json(what: impl serde::Serialize) -> Result<Value, Fault> {
+async fn events(ask: &Ask, queries: &dyn Queries) -> Result<Value, Fault> {
+    let (filter, from) = pages::events::filter_of(ask)?;
+    let mut found = as_json(history::search(queries, &filter, from, MOST).await?)?;
+    // A cursor is text to programs, so that it can become something else.
+    let next = found.get("next").and_then(Value::as_i64).map(|next| next.to_string());
+    if let Some(found) = found.as_object_mut() {
+        found.insert("next".to_owned(), json!(next));
+    }
+    Ok(found)
+}
+
+async fn event(ask: &Ask, queries: &dyn Queries, id: &str) -> Result<Value, Fault> {
+    match history::find(queries, &ask.console.data, id).await {
+        Ok(Found::Event(dossier)) => as_json((ask.console.explain)(&dossier).map_err(|e| Fault::Failed(format!("{e:#}")))?),
+        Ok(Found::Rejection(_)) => Err(Fault::NotFound("This request was refused; /api/v1/refused lists those.".to_owned())),
+        Err(e) => Err(Fault::NotFound(format!("{e}."))),
+    }
+}
+
+/// Does something, and says for how many runs.
+async fn done(ask: &Ask, command: Command) -> Result<Value, Fault> {
+    if !ask.may_change() {
+        return Err(Fault::Forbidden("This console only shows things; nothing was changed.".to_owned()));
+    }
+    match ask.console.perform(&ask.visitor, command).await? {
+        Done::Runs(runs) => Ok(json!({ "runs": runs })),
+        Done::Cancelled(cancelled) => Ok(json!({ "runs": cancelled.runs, "busy": cancelled.busy })),
+        Done::Pruned(pruned) => Ok(json!({ "events": pruned.events })),
+    }
+}
+
+async fn rules(ask: &Ask, queries: &dyn Queries) -> Result<Vec<ListedRule>, Fault> {
+    let now = Timestamp::now();
+    let mut days = hours::of_all(queries, now).await?;
+    let rules = ask.console.health.rules.load();
+    let mut listed = |rule: &std::sync::Arc<crate::rule::Rule>| ListedRule {
+        name: rule.name.to_string(),
+        file: rule.source.name.clone(),
+        enabled: rule.enabled,
+        addresses: rule.when.iter().map(|when| when.route.text().to_owned()).collect(),
+        hours: days.remove(&*rule.name).unwrap_or_else(|| Day::empty(now)),
+    };
+    Ok(rules.ruleset.rules.iter().map(&mut listed).collect())
+}
+
+fn as_json(what: impl Serialize) -> Result<Value, Fault> {
     serde_json::to_value(what).map_err(|e| Fault::Failed(e.to_string()))
 }

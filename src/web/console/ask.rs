@@ -66,6 +66,11 @@ fn value<'a>(all: impl Iterator<Item = (std::borrow::Cow<'a, str>, std::borrow::
     all.find(|(n, _)| n == name).map(|(_, v)| v.into_owned()).filter(|v| !v.is_empty())
 }
 
+/// A path of names as part of an address: its slashes stay.
+pub fn escaped_path(path: &str) -> String {
+    path.split('/').map(escaped).collect::<Vec<_>>().join("/")
+}
+
 /// The address of something with this name in a path or a query: percent-encoded.
 pub fn escaped(name: &str) -> String {
     percent_encoding::utf8_percent_encode(name, QUERY).to_string()

@@ -1,15 +1,6 @@
-//! Going on with many failed runs: one after the other, oldest first, not faster than asked for, until somebody stops it. One
-//! at a time; its progress is shown to everybody.
+//! How far somebody is who goes on with many failed runs. One does so at a time; the progress is shown to everybody.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep_until};
-
-use super::Console;
-use super::session::Visitor;
-use crate::model::event::EventId;
-use crate::operations::command::{Command, Done};
+use std::sync::Mutex;
 
 /// The progress of one of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +34,8 @@ impl Bulk {
         self.change(|progress| progress.is_stopped = true);
     }
 
-    fn change(&self, change: impl FnOnce(&mut Progress)) -> bool {
+    /// Changes the progress; returns whether there is more to do.
+    pub fn change(&self, change: impl FnOnce(&mut Progress)) -> bool {
         let mut now = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let Some(progress) = now.as_mut() else { return false };
         if !progress.is_over() {
@@ -53,7 +45,7 @@ impl Bulk {
     }
 
     /// Begins, unless another one is still going on.
-    fn begin(&self, rule: &str, total: usize) -> bool {
+    pub fn begin(&self, rule: &str, total: usize) -> bool {
         let mut now = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if now.as_ref().is_some_and(|progress| !progress.is_over()) {
             return false;
@@ -61,32 +53,6 @@ impl Bulk {
         *now = Some(Progress { rule: rule.to_owned(), total, done: 0, runs: 0, failed: None, is_stopped: false });
         true
     }
-}
-
-/// Goes on with the failed runs of a rule for these events, `rate` events a second. Returns whether it has begun.
-pub fn go_on(console: &Arc<Console>, visitor: &Visitor, rule: &str, events: Vec<EventId>, rate: u32) -> bool {
-    if events.is_empty() || !console.bulk.begin(rule, events.len()) {
-        return false;
-    }
-    let (console, visitor, rule) = (console.clone(), visitor.clone(), rule.to_owned());
-    tokio::spawn(async move {
-        let pace = Duration::from_secs(1) / rate.max(1);
-        let mut next = Instant::now();
-        for event in events {
-            sleep_until(next).await;
-            next += pace;
-            let done = console.perform(&visitor, Command::Replay { event, rule: Some(rule.clone()) }).await;
-            let goes_on = console.bulk.change(|progress| match done {
-                Ok(Done::Runs(runs)) => (progress.done, progress.runs) = (progress.done + 1, progress.runs + runs),
-                Ok(_) => progress.done += 1,
-                Err(fault) => progress.failed = Some(fault.said().to_owned()),
-            });
-            if !goes_on {
-                return;
-            }
-        }
-    });
-    true
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ pub fn events(ask: &Ask, all: &[EventLine]) -> Markup {
                 @for line in all {
                     tr id=(format!("e-{}", line.id)) {
                         td { (time(line.received)) }
-                        td.call { span.method { (brief(&line.method)) } " " a href=(ask.at(&format!("/events?address={}", escaped(&line.address)))) { (brief(&line.address)) } }
+                        td.call { span.method { (brief(&line.method)) } " " a href=(ask.at(&format!("/events?address={}", escaped(&line.address)))) { (brief(&line.address)) } @if let Some(sender) = &line.sender { " " span.sender { "from " (brief(sender)) } } }
                         td { (status(line.status)) }
                         td { (became(line)) }
                         td { (event(ask, line.id)) }

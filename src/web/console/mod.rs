@@ -16,6 +16,7 @@ mod frame;
 pub mod gate;
 mod live;
 mod pages;
+mod picture;
 mod preview;
 pub mod session;
 pub mod settings;

@@ -42,9 +42,14 @@ fn of_rule(rule: &RulePreview) -> Markup {
         div.rule-preview {
             h3 { (draw::brief(&rule.rule)) " " span.state.(class) { span aria-hidden="true" { (sign) } " " (word) } }
             (draw::trace(&rule.trace))
-            @if !rule.steps.is_empty() { ol.attempts { @for step in &rule.steps { (of_step(step)) } } }
+            @if !rule.steps.is_empty() { (steps(rule)) }
         }
     }
+}
+
+/// What the steps of one rule would do.
+pub fn steps(rule: &RulePreview) -> Markup {
+    html! { ol.attempts { @for step in &rule.steps { (of_step(step)) } } }
 }
 
 fn of_step(step: &StepPreview) -> Markup {

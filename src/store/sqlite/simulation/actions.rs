@@ -18,8 +18,16 @@ impl Simulation {
         let deliveries = key.iter().map(|key| Delivery { key: key.clone(), remembered: DAY }).collect();
         let (taken, is_vouched) = (self.dice.one_in(2), self.dice.one_in(2));
         let runs = vec![run; 1 + self.dice.roll(2) as usize];
-        let job =
-            Job::accept(std::sync::Arc::new(Accept { event: event.into(), runs, deliveries, is_vouched, ruleset: 1, status: 200, taken }));
+        let job = Job::accept(std::sync::Arc::new(Accept {
+            event: event.into(),
+            runs,
+            deliveries,
+            is_vouched,
+            ruleset: 1,
+            status: 200,
+            decided: Vec::new(),
+            taken,
+        }));
         let mut told = self.commit(&job);
         let was_done = matches!(told, Committed::Unknown);
         if was_done && self.dice.one_in(2) {

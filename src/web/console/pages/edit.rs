@@ -19,7 +19,7 @@ use crate::rule::ruleset::Ruleset;
 use crate::store::contract::EventFilter;
 use crate::text::count::number;
 use crate::web::console::answer::{Answer, Page};
-use crate::web::console::ask::Ask;
+use crate::web::console::ask::{Ask, escaped_path};
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
 use crate::web::console::preview;
@@ -60,10 +60,14 @@ struct Draft {
 
 pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
     let file = ask.console.editor.read(name).map_err(Fault::NotFound)?;
-    let (text, opened) = match file {
+    let (mut text, opened) = match file {
         Some(file) => (file.text, Some(file.version)),
         None => (new_text(ask, name).await?, None),
     };
+    if let Some(hash) = ask.query("version") {
+        let earlier = ask.console.queries.text(hash.as_str().into()).await?;
+        text = earlier.ok_or_else(|| Fault::Gone("This version of the file is not kept any more.".to_owned()))?;
+    }
     let draft = Draft { name: name.to_owned(), text, opened, event: ask.query("event"), typed: None, address: None };
     page(ask, &draft, None).await
 }
@@ -79,7 +83,7 @@ async fn new_text(ask: &Ask, name: &str) -> Result<String, Fault> {
     if let Some(recipe) = ask.query("recipe") {
         return drafts::recipe(&recipe).map(|draft| draft.text).map_err(Fault::NotFound);
     }
-    if ask.query("empty").is_some() {
+    if ask.query("empty").is_some() || ask.query("version").is_some() {
         return Ok(EMPTY.to_owned());
     }
     Err(Fault::NotFound(format!("There is no rule file called “{}”.", draw::plain(name))))
@@ -109,7 +113,7 @@ async fn save(ask: &Ask, draft: Draft) -> Result<Answer, Fault> {
     let loaded = load(ask, &draft, false).await?;
     let errors = loaded.problems.iter().filter(|p| p.severity == Severity::Error).count();
     if errors > 0 && ask.field("anyway").is_none() {
-        let said = html! { p.said.bad role="alert" { "Not saved: there " (if errors == 1 { "is " } else { "are " }) (number(errors, "error")) ". Mend it, or save anyway: then the rules from before stay in use until it is mended." } };
+        let said = html! { p.said.bad role="alert" { "Not saved: there " (if errors == 1 { "is " } else { "are " }) (number(errors, "error")) ". Fix it, or save anyway: then the rules from before stay in use until it is fixed." } };
         return page(ask, &draft, Some(said)).await;
     }
     match ask.console.editor.save(&draft.name, &draft.text, draft.opened.as_deref()) {
@@ -119,7 +123,7 @@ async fn save(ask: &Ask, draft: Draft) -> Result<Answer, Fault> {
             ask.console.audit.write(Timestamp::now(), None, did);
             let said = match in_use(ask, &file).await {
                 true => "Saved, and in use.".to_owned(),
-                false if errors > 0 => "Saved, but not in use: the rules from before stay in use until the errors are mended.".to_owned(),
+                false if errors > 0 => "Saved, but not in use: the rules from before stay in use until the errors are fixed.".to_owned(),
                 false => "Saved. It is not in use yet; the page “Rules” shows why.".to_owned(),
             };
             ask.console.sessions.say(&ask.visitor, said);
@@ -182,7 +186,7 @@ async fn page(ask: &Ask, draft: &Draft, said: Option<Markup>) -> Result<Answer, 
     let still = html! {
         @if let Some(said) = &said { (said) }
         @if let Some(why) = read_only { p.card.off { (why) " You can try changes here, and copy the text." } }
-        form.editor #editor method="post" action=(ask.at(&format!("/edit/{}", draft.name))) data-address=(ask.at(&format!("/edit/{}", draft.name))) {
+        form.editor #editor method="post" action=(ask.at(&format!("/edit/{}", escaped_path(&draft.name)))) data-address=(ask.at(&format!("/edit/{}", escaped_path(&draft.name)))) {
             div.written {
                 label for="text" { "The rule file" }
                 textarea #text name="text" rows="28" spellcheck="false" autocapitalize="off" autocomplete="off" wrap="off" { "\n" (draft.text) }
@@ -190,6 +194,7 @@ async fn page(ask: &Ask, draft: &Draft, said: Option<Markup>) -> Result<Answer, 
                 div.deeds {
                     @if read_only.is_none() { button.primary name="do" value="save" { "Save" } }
                     button name="do" value="try" { "Check and try" }
+                    @if opened.is_some() { a.button href=(ask.at(&format!("/history/{}", escaped_path(&draft.name)))) { "Versions" } }
                     @if said.is_some() && read_only.is_none() { label { input type="checkbox" name="anyway" value="yes"; " save although there are errors" } }
                 }
             }
@@ -274,7 +279,7 @@ async fn look(ask: &Ask, draft: &Draft) -> Result<Markup, Fault> {
         @if mine.is_empty() { p.calm { span aria-hidden="true" { "✓ " } "No problems." } }
         @for problem in &mine { (draw::problem(problem)) }
         @if any_error(&others.into_iter().cloned().collect::<Vec<_>>()) {
-            p.card.bad { "Other files have errors, so nothing new can be used before these are mended: " a href=(ask.at("/rules")) { "look at them" } }
+            p.card.bad { "Other files have errors, so nothing new can be used before these are fixed: " a href=(ask.at("/rules")) { "look at them" } }
         }
         (tried)
     })
@@ -288,7 +293,7 @@ async fn event(ask: &Ask, draft: &Draft, ruleset: &Ruleset) -> Result<Option<Eve
             draft.address.clone().or_else(|| routes.first().map(|route| route.text().to_owned())).unwrap_or_else(|| "/".to_owned());
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         let webhook = Webhook { method: "POST".to_owned(), target, headers, body: typed.clone().into_bytes() };
-        return webhook.into_event(Timestamp::now()).map(Some).map_err(Fault::Bad);
+        return webhook.into_event(ruleset, None, Timestamp::now()).map(Some).map_err(Fault::Bad);
     }
     let id = match &draft.event {
         Some(id) => ask.console.queries.find(id).await?,

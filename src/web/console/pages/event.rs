@@ -8,6 +8,7 @@ use crate::engine::intake::rejections::Rejection;
 use crate::model::event::Event;
 use crate::model::run::State;
 use crate::operations::command::{Command, Done};
+use crate::operations::dry_run::{Preview, preview};
 use crate::operations::history::{self, ExplainedAttempt, ExplainedRule, ExplainedRun, Explanation, Found, Wait};
 use crate::store::contract::{Dossier, WaitingRuns};
 use crate::text::count::number;
@@ -16,11 +17,15 @@ use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped};
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
+use crate::web::console::preview;
 
 /// The most values of a body that are shown as a tree, the longest of them in characters, and the most of the body as text.
 const MOST_VALUES: usize = 500;
 const LONGEST_VALUE: usize = 300;
 const LONGEST_BODY: usize = 100_000;
+
+/// Headers that a client sets by itself.
+const LEFT_OUT: [&str; 7] = ["host", "content-length", "connection", "user-agent", "accept", "accept-encoding", "transfer-encoding"];
 
 pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
     let dossier = match history::find(ask.console.queries.as_ref(), &ask.console.data, id).await {
@@ -29,12 +34,14 @@ pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
         Err(e) => return Err(missing(id, &e.to_string())),
     };
     let told = (ask.console.explain)(&dossier).map_err(|e| Fault::Failed(format!("{e:#}")))?;
+    let sent = sent(ask, &dossier).await;
     let live = html! {
         p.summary {
             (draw::time(told.received)) " · " span.method { (draw::brief(&told.method)) } " " code { (draw::brief(&told.address)) }
+            @if let Some(sender) = &told.sender { " · from " strong { (draw::brief(sender)) } }
             " · answered " (draw::status(told.status)) " · " (told.ran) " of " (number(told.total, "rule")) " ran"
         }
-        @for rule in &told.rules { (explained(ask, &told, rule)) }
+        @for rule in &told.rules { (explained(ask, &told, rule, sent.as_ref())) }
         @for run in &told.others { section.rule { h2 { (draw::rule(ask, &run.rule)) } (drawn(ask, &told, run)) } }
         @if !told.is_readable {
             p.note { "The rule files from that time cannot be read any more, so Doorbell cannot show why other rules did not run." }
@@ -72,15 +79,28 @@ fn deeds(ask: &Ask, told: &Explanation) -> Markup {
             @if runs().any(|run| run.state == State::Waiting) {
                 (draw::button(ask, &format!("/events/{id}/cancel"), &[], "Cancel what waits"))
             }
+            a.button href=(ask.at(&format!("/events/{id}/today"))) { "What would today's rules do?" }
             @if ask.may_edit() { a.button href=(ask.at(&format!("/new?event={id}"))) { "Make a rule from this event" } }
         }
     }
 }
 
-fn explained(ask: &Ask, told: &Explanation, rule: &ExplainedRule) -> Markup {
+/// What the steps of the rules of then send, worked out again; nothing where bodies are hidden.
+async fn sent(ask: &Ask, dossier: &Dossier) -> Option<Preview> {
+    if ask.console.settings.hides_bodies || dossier.runs.is_empty() {
+        return None;
+    }
+    let (console, texts, event) = (ask.console.clone(), dossier.texts.clone(), dossier.event.clone());
+    let work = move || preview(&console.editor.of_then(&texts)?, &event, None, &[]).ok();
+    tokio::task::spawn_blocking(work).await.ok().flatten()
+}
+
+/// What a rule did with the event; `sent` is what its steps send, where that is to be shown.
+pub fn explained(ask: &Ask, told: &Explanation, rule: &ExplainedRule, sent: Option<&Preview>) -> Markup {
+    let sent = sent.and_then(|sent| sent.rules.iter().find(|sent| sent.rule == rule.rule)).filter(|sent| !sent.steps.is_empty());
     html! {
         section.rule {
-            h2 { (draw::rule(ask, &rule.rule)) }
+            h2 { a href=(ask.at(&format!("/rules/{}?event={}", escaped(&rule.rule), told.event))) { (draw::brief(&rule.rule)) } }
             @for run in &rule.runs { (drawn(ask, told, run)) }
             @if rule.runs.is_empty() {
                 p { span.state.off { span aria-hidden="true" { "–" } " did not run" } }
@@ -90,6 +110,13 @@ fn explained(ask: &Ask, told: &Explanation, rule: &ExplainedRule) -> Markup {
                 (draw::trace(&rule.trace))
             } @else if !rule.trace.is_empty() {
                 details { summary { "Why it ran" } (draw::trace(&rule.trace)) }
+            }
+            @if let Some(sent) = sent.filter(|_| !rule.runs.is_empty()) {
+                details {
+                    summary { "What its steps send" }
+                    p.hint { "Reconstructed from the event and the rules of then. In place of a secret stands its name, and answers of other apps are not known." }
+                    (preview::steps(sent))
+                }
             }
         }
     }
@@ -164,15 +191,32 @@ fn request(ask: &Ask, dossier: &Dossier) -> Markup {
             } @else {
                 @if !event.query.is_empty() { p { "Query: " code { (draw::text(&vault.strike(&event.query))) } } }
                 (body(event, &vault))
+                (curl(ask, event, &vault))
                 details {
                     summary { (number(event.headers.len(), "header")) ", from " (event.ip) }
                     table.pairs { @for (name, value) in &event.headers {
-                        tr { th { button.field type="button" data-copy=(format!("header.{name}")) { (one_line(name)) } } td { (draw::text(&vault.strike(value))) } }
+                        tr { th { (field(&format!("header.{name}"), name)) } td { (draw::text(&vault.strike(value))) } }
                     } }
                 }
             }
         }
     }
+}
+
+/// The request as a command that sends it again.
+fn curl(ask: &Ask, event: &Event, vault: &crate::secret::Vault) -> Markup {
+    let quoted = |text: &str| format!("'{}'", vault.strike(text).replace('\'', "'\\''"));
+    let query = if event.query.is_empty() { String::new() } else { format!("?{}", event.query) };
+    let path = percent_encoding::utf8_percent_encode(&event.address, crate::text::percent::SEGMENT).to_string().replace("%2F", "/");
+    let mut command = format!("curl -X {} {}", event.method, quoted(&format!("{}{path}{query}", ask.console.settings.webhooks)));
+    for (name, value) in event.headers.iter().filter(|(name, _)| !LEFT_OUT.contains(&name.as_str())) {
+        command += &format!(" \\\n  -H {}", quoted(&format!("{name}: {value}")));
+    }
+    let is_text = std::str::from_utf8(&event.raw).is_ok_and(|text| !text.contains('\0'));
+    if is_text && !event.raw.is_empty() && event.raw.len() <= LONGEST_BODY {
+        command += &format!(" \\\n  --data-binary {}", quoted(&String::from_utf8_lossy(&event.raw)));
+    }
+    html! { @if is_text { details { summary { "As a command for a terminal" } (draw::copy(&command)) } } }
 }
 
 fn body(event: &Event, vault: &crate::secret::Vault) -> Markup {
@@ -214,7 +258,7 @@ fn tree(path: &str, value: &Value, left: &mut usize) -> Markup {
             @for (name, path, value) in &children {
                 @if takes_one(left) {
                     li {
-                        button.field type="button" data-copy=(path) title=(path) { (one_line(name)) } ": "
+                        (field(path, name)) ": "
                         @match value {
                             Value::Object(map) if map.is_empty() => span.value { "{}" },
                             Value::Array(list) if list.is_empty() => span.value { "[]" },
@@ -226,6 +270,14 @@ fn tree(path: &str, value: &Value, left: &mut usize) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// A name that is copied as rules write it; not one with characters that nobody could see in a rule.
+fn field(path: &str, name: &str) -> Markup {
+    html! {
+        @if one_line(path) == path { button.field type="button" data-copy=(path) title=(path) { (name) } }
+        @else { (one_line(name)) }
     }
 }
 

@@ -1,16 +1,24 @@
 //! `/failed`: the runs that failed for good, gathered by rule, step and reason; one button for all of a group.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use maud::{Markup, html};
+use tokio::time::{Instant, sleep_until};
 
+use crate::model::event::EventId;
+use crate::operations::command::{Command, Done};
 use crate::operations::failures::{FailureGroup, groups};
 use crate::operations::history::{self, FailedRun};
 use crate::text::count::number;
+use crate::web::console::Console;
 use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped};
-use crate::web::console::bulk::{Progress, go_on};
+use crate::web::console::bulk::Progress;
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
+use crate::web::console::session::Visitor;
 
 /// How many failed runs are looked at, and how many events of a group are shown.
 const MOST: usize = 10_000;
@@ -106,6 +114,33 @@ pub async fn begin(ask: &Ask) -> Result<Answer, Fault> {
     };
     ask.console.sessions.say(&ask.visitor, said.to_owned());
     Ok(Answer::See("/failed".to_owned()))
+}
+
+/// Goes on with the failed runs of a rule for these events, oldest first, `rate` events a second, until somebody stops it.
+/// Returns whether it has begun.
+fn go_on(console: &Arc<Console>, visitor: &Visitor, rule: &str, events: Vec<EventId>, rate: u32) -> bool {
+    if events.is_empty() || !console.bulk.begin(rule, events.len()) {
+        return false;
+    }
+    let (console, visitor, rule) = (console.clone(), visitor.clone(), rule.to_owned());
+    tokio::spawn(async move {
+        let pace = Duration::from_secs(1) / rate.max(1);
+        let mut next = Instant::now();
+        for event in events {
+            sleep_until(next).await;
+            next += pace;
+            let done = console.perform(&visitor, Command::Replay { event, rule: Some(rule.clone()) }).await;
+            let goes_on = console.bulk.change(|progress| match done {
+                Ok(Done::Runs(runs)) => (progress.done, progress.runs) = (progress.done + 1, progress.runs + runs),
+                Ok(_) => progress.done += 1,
+                Err(fault) => progress.failed = Some(fault.said().to_owned()),
+            });
+            if !goes_on {
+                return;
+            }
+        }
+    });
+    true
 }
 
 pub fn stop(ask: &Ask) -> Answer {

@@ -5,6 +5,7 @@ mod edit;
 mod event;
 pub mod events;
 mod failed;
+mod history;
 mod new;
 mod now;
 mod ring;
@@ -13,6 +14,7 @@ mod rules;
 mod senders;
 mod servers;
 mod system;
+mod today;
 mod waiting;
 
 use maud::html;
@@ -28,12 +30,15 @@ pub async fn answer(ask: &Ask) -> Result<Answer, Fault> {
         (false, []) => now::show(ask).await,
         (false, ["events"]) => events::show(ask).await,
         (false, ["events", id]) => event::show(ask, id).await,
+        (false, ["events", id, "today"]) => today::show(ask, id).await,
+        (true, ["events", id, "again"]) => today::again(ask, id).await,
         (true, ["events", id, "replay"]) => event::replay(ask, id).await,
         (true, ["events", id, "cancel"]) => event::cancel(ask, id).await,
         (false, ["rules"]) => rules::show(ask).await,
         (false, ["rules", name]) => rule::show(ask, name).await,
         (false, ["edit", file @ ..]) => edit::show(ask, &file.join("/")).await,
         (true, ["edit", file @ ..]) => edit::act(ask, &file.join("/")).await,
+        (false, ["history", file @ ..]) => history::show(ask, &file.join("/")).await,
         (false, ["new"]) => new::show(ask).await,
         (true, ["new"]) => new::begin(ask).await,
         (false, ["new", "wait"]) => new::wait(ask).await,

@@ -1,15 +1,18 @@
-//! `/rules/NAME`: one rule: what it says, and what it did last.
+//! `/rules/NAME`: one rule: its picture, its text, and what it did last. With `?event=ID`, what it did with that event is lit
+//! up in the picture.
 
 use jiff::Timestamp;
 use maud::html;
 
-use crate::operations::{history, hours};
+use crate::operations::history::{self, ExplainedRun};
+use crate::operations::hours;
 use crate::store::contract::EventFilter;
 use crate::web::console::answer::{Answer, Page};
-use crate::web::console::ask::{Ask, escaped};
+use crate::web::console::ask::{Ask, escaped, escaped_path};
 use crate::web::console::bars;
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
+use crate::web::console::picture::picture;
 
 /// How many events are shown.
 const SHOWN: usize = 10;
@@ -21,10 +24,16 @@ pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
     };
     let filter = EventFilter { rule: Some(name.to_owned()), ..EventFilter::default() };
     let found = history::search(ask.console.queries.as_ref(), &filter, None, SHOWN).await?;
+    let run = run(ask, name).await?;
+    let file = ask.console.editor.below(&rule.source.name);
     let still = html! {
         @if !rule.enabled { p.card.off { "This rule is switched off (" code { "enabled: false" } "), so it does nothing." } }
-        p { "In the file " code { (draw::text(&rule.source.name)) } "." }
-        (draw::block(rule.own_text()))
+        @if let Some(id) = ask.query("event") { p.hint { "What it did with the event " a href=(ask.at(&format!("/events/{}", escaped(&id)))) { (draw::brief(&id)) } " is lit up." } }
+        (picture(rule, run.as_ref()))
+        section {
+            h2 { "In the file " code { (draw::text(&rule.source.name)) } " " @if let Some(file) = &file { a.button href=(ask.at(&format!("/edit/{}", escaped_path(file)))) { "Edit" } } }
+            (draw::block(rule.own_text()))
+        }
     };
     let day = hours::of_rule(ask.console.queries.as_ref(), name, Timestamp::now()).await?;
     let live = html! {
@@ -40,4 +49,13 @@ pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
         }
     };
     Ok(Answer::Page(Page::new(draw::plain(name), "/rules", still).live(live)))
+}
+
+/// What this rule did with the event that the address of the page names.
+async fn run(ask: &Ask, name: &str) -> Result<Option<ExplainedRun>, Fault> {
+    let Some(id) = ask.query("event") else { return Ok(None) };
+    let dossier = ask.console.queries.dossier(ask.console.queries.find(&id).await?).await?;
+    let told = (ask.console.explain)(&dossier).map_err(|e| Fault::Failed(format!("{e:#}")))?;
+    let runs = told.rules.into_iter().flat_map(|rule| rule.runs).chain(told.others);
+    Ok(runs.filter(|run| *run.rule == *name).last())
 }

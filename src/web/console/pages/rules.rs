@@ -10,7 +10,7 @@ use crate::operations::hours::{self, Day};
 use crate::rule::Rule;
 use crate::text::count::number;
 use crate::web::console::answer::{Answer, Page};
-use crate::web::console::ask::{Ask, escaped};
+use crate::web::console::ask::{Ask, escaped_path};
 use crate::web::console::bars;
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
@@ -28,7 +28,7 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
         @if files.is_empty() { p.empty { "There are no rules yet." } }
         @for (file, rules) in &files {
             section.file {
-                h2 { code { (draw::text(file)) } " " @if let Some(name) = ask.console.editor.below(file) { a.button href=(ask.at(&format!("/edit/{}", address(&name)))) { "Edit" } } }
+                h2 { code { (draw::text(file)) } " " @if let Some(name) = ask.console.editor.below(file) { a.button href=(ask.at(&format!("/edit/{}", escaped_path(&name)))) { "Edit" } } }
                 table.rows {
                     thead { tr { th { "Rule" } th { "Starts" } th { "Steps" } th { "State" } th { "Last 24 hours" } } }
                     tbody { @for rule in rules { (row(ask, rule, days.get(&*rule.name).unwrap_or(&empty))) } }
@@ -46,16 +46,11 @@ fn problems(ask: &Ask) -> Markup {
         @if !last_edit.is_empty() {
             section.problems {
                 h2 { "The last edit is not in use: " (number(last_edit.len(), "problem")) }
-                p { "The rules from before this edit still run. Mend the problems and save; then the new rules are used at once." }
+                p { "The rules from before this edit still run. Fix the problems and save; then the new rules are used at once." }
                 @for problem in last_edit.iter() { (draw::problem(problem)) }
             }
         }
     }
-}
-
-/// The name of a file in an address: its slashes stay.
-fn address(name: &str) -> String {
-    name.split('/').map(escaped).collect::<Vec<_>>().join("/")
 }
 
 fn row(ask: &Ask, rule: &Rule, day: &Day) -> Markup {

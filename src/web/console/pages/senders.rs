@@ -73,7 +73,7 @@ fn judged(found: &Verification) -> Markup {
     html! {
         @match (&found.denied, found.is_open) {
             (_, true) => p.said { "Accepted: this address accepts every sender." },
-            (None, false) => p.said { "Accepted." },
+            (None, false) => p.said { "Accepted." @if let Some(sender) = &found.sender { " Rules see the sender " code { (draw::text(sender)) } "." } },
             (Some(why), false) => p.said.bad role="alert" { "Denied: " (draw::text(why)) },
         }
         @if let Some((signed, bytes)) = &found.signed {

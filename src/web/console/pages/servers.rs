@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use crate::action::http::host::HostState;
 use crate::web::console::answer::{Answer, Page};
-use crate::web::console::ask::{Ask, escaped};
+use crate::web::console::ask::{Ask, escaped_path};
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
 
@@ -30,10 +30,10 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
                     thead { tr { th { "File" } th { "Size" } th { "Changed" } th { "Get it" } } }
                     tbody { @for file in &files {
                         tr {
-                            td { a href=(ask.at(&format!("/files/{}", address(&file.name)))) { (draw::brief(&file.name)) } }
+                            td { a href=(ask.at(&format!("/files/{}", escaped_path(&file.name)))) { (draw::brief(&file.name)) } }
                             td { (size(file.bytes)) }
                             td { @if let Some(changed) = file.changed { (draw::time(changed)) } }
-                            td { @if !ask.console.settings.hides_bodies { a href=(ask.at(&format!("/download/{}", address(&file.name)))) { "Save" } } }
+                            td { @if !ask.console.settings.hides_bodies { a href=(ask.at(&format!("/download/{}", escaped_path(&file.name)))) { "Save" } } }
                         }
                     } }
                 }
@@ -72,10 +72,6 @@ fn size(bytes: u64) -> String {
     }
 }
 
-fn address(name: &str) -> String {
-    name.split('/').map(escaped).collect::<Vec<_>>().join("/")
-}
-
 /// The end of a file: as a table, if it is one.
 pub async fn file(ask: &Ask, name: &str) -> Result<Answer, Fault> {
     if ask.console.settings.hides_bodies {
@@ -93,7 +89,7 @@ pub async fn file(ask: &Ask, name: &str) -> Result<Answer, Fault> {
         @else if is_table { (table(&first, &last)) }
         @else { p.hint { "The last lines:" } (draw::block(&last.join("\n"))) }
     };
-    let still = html! { p { a.button href=(ask.at(&format!("/download/{}", address(name)))) { "Save this file" } } };
+    let still = html! { p { a.button href=(ask.at(&format!("/download/{}", escaped_path(name)))) { "Save this file" } } };
     Ok(Answer::Page(Page::new(draw::plain(name), "/servers", still).live(live)))
 }
 

@@ -1,0 +1,219 @@
+//! Who gets into the console: logins, names, other people's pages, and what a visitor who may only look can do.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::console_client::Visitor;
+use crate::harness::Setup;
+
+const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - log: x\n";
+
+fn stranger(setup: &Setup) -> Visitor {
+    Visitor { cookie: String::new(), ..setup.visitor() }
+}
+
+#[test]
+fn only_the_link_lets_people_in_and_it_lives_through_a_restart() {
+    let setup = Setup::with(RULES);
+    let serving = setup.serve_with_console(&[]);
+    let visitor = setup.visitor();
+    assert!(visitor.cookie.starts_with("doorbell-"), "{}", visitor.cookie);
+    let stranger = stranger(&setup);
+    for path in ["/", "/events", "/edit/rules.yaml", "/live?of=/", "/download/x", "/failed.jsonl"] {
+        let got = stranger.get(path);
+        assert_eq!(got.status, 303, "{path}");
+        assert!(got.header("location").starts_with("/login?to="), "{path}: {}", got.header("location"));
+    }
+    let wrong = stranger.get("/login?key=00000000000000000000000000000000");
+    assert_eq!((wrong.status, wrong.header("set-cookie")), (401, ""));
+    let key = setup.path("data/console.key");
+    assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    let before = setup.console_link();
+    serving.stop();
+    let _serving = setup.serve_with_console(&[]);
+    let after = setup.console_link();
+    assert_eq!(before.split("key=").nth(1), after.split("key=").nth(1));
+    let again = setup.visitor();
+    assert_eq!(again.get("/").status, 200);
+}
+
+#[test]
+fn another_name_for_the_same_address_finds_nothing() {
+    let setup = Setup::with(RULES);
+    let _serving = setup.serve_with_console(&["--console-host", "bell.local"]);
+    let visitor = setup.visitor();
+    let port = visitor.address.rsplit(':').next().unwrap();
+    for host in ["evil.example.com", &format!("evil.example.com:{port}"), "127.0.0.1:1", "127.0.0.1", ""] {
+        let got = visitor.send("GET", "/", &[("host", host)], "");
+        assert!(got.status == 421 || got.status == 400, "{host}: {}", got.status);
+        assert!(!got.body.contains("Latest events"), "{host}");
+    }
+    for host in [format!("localhost:{port}"), format!("bell.local:{port}"), "bell.local".to_owned()] {
+        assert_eq!(visitor.send("GET", "/", &[("host", &host)], "").status, 200, "{host}");
+    }
+}
+
+#[test]
+fn a_page_of_another_site_changes_nothing() {
+    let setup = Setup::with(RULES);
+    let _serving = setup.serve_with_console(&[]);
+    let visitor = setup.visitor();
+    let own = format!("http://{}", visitor.address);
+    let post = |headers: &[(&str, &str)]| visitor.send("POST", "/new", headers, "path=/x&do=wait").status;
+    for headers in [
+        vec![],
+        vec![("sec-fetch-site", "cross-site")],
+        vec![("sec-fetch-site", "same-site")],
+        vec![("sec-fetch-site", "none")],
+        vec![("sec-fetch-site", "cross-site"), ("origin", own.as_str())],
+        vec![("origin", "http://evil.example.com")],
+        vec![("origin", "null")],
+        vec![("origin", "https://127.0.0.1")],
+    ] {
+        assert_eq!(post(&headers), 403, "{headers:?}");
+    }
+    assert_eq!(post(&[("origin", &own)]), 303);
+    assert_eq!(post(&[("sec-fetch-site", "same-origin")]), 303);
+    assert_eq!(
+        visitor.send("POST", "/new", &[("sec-fetch-site", "same-origin"), ("content-type", "text/plain")], "path=/x&do=wait").status,
+        415
+    );
+    assert_eq!(visitor.send("DELETE", "/rules/A", &[("sec-fetch-site", "same-origin")], "").status, 405);
+}
+
+#[test]
+fn a_login_leads_only_to_pages_of_the_console() {
+    let setup = Setup::with(RULES);
+    let _serving = setup.serve_with_console(&[]);
+    let visitor = setup.visitor();
+    let key = setup.console_link().split("key=").nth(1).unwrap().to_owned();
+    let leads = |to: &str| visitor.get(&format!("/login?key={key}&to={to}")).header("location").to_owned();
+    assert_eq!(leads("/events"), "/events");
+    for to in ["//evil.example.com", "https://evil.example.com", "%2F%5Cevil.example.com", "/%09/evil.example.com"] {
+        assert_eq!(leads(to), "/", "{to}");
+    }
+}
+
+#[test]
+fn elsewhere_a_password_is_required_and_editing_is_off_unless_asked_for() {
+    let setup = Setup::with(RULES);
+    let refused = setup.printed(&["serve", "--listen", "127.0.0.1:0", "--console", "0.0.0.0:0"]);
+    assert!(refused.contains("the console would be open to everybody who can reach"), "{refused}");
+    let setup =
+        Setup::with(RULES).env("DOORBELL_CONSOLE_PASSWORD", "correct horse").env("DOORBELL_CONSOLE_READ_PASSWORD", "battery staple");
+    let _serving = setup.serve_with(&["--console", "0.0.0.0:0", "--console-host", "127.0.0.1"]);
+    let link = setup.console_link();
+    let port = link.trim_end_matches('/').rsplit(':').next().unwrap().to_owned();
+    let log_in = |password: &str| {
+        let mut visitor = Visitor { address: format!("127.0.0.1:{port}"), cookie: String::new() };
+        let got = visitor.submit("/login", &[("password", password), ("to", "/rules")]);
+        visitor.cookie = got.header("set-cookie").split(';').next().unwrap().to_owned();
+        (visitor, got)
+    };
+    let (stranger, got) = log_in("wrong");
+    assert!(got.status == 401 && got.body.contains("This password is wrong."), "{got:?}");
+    assert_eq!(stranger.get("/").status, 303);
+    let (full, got) = log_in("correct horse");
+    assert_eq!((got.status, got.header("location")), (303, "/rules"));
+    assert!(got.header("set-cookie").ends_with("HttpOnly; SameSite=Lax"), "{}", got.header("set-cookie"));
+    assert_eq!(full.submit("/edit/rules.yaml", &[("text", "rules: {}"), ("do", "save")]).status, 403);
+    assert!(full.get("/edit/rules.yaml").body.contains("Rules cannot be edited in this console."));
+    let (reader, _) = log_in("battery staple");
+    assert_eq!(reader.get("/events").status, 200);
+    assert!(reader.get("/").body.contains("You can look at everything and change nothing."));
+    for path in ["/failed/go-on", "/new", "/edit/rules.yaml", "/ring"] {
+        assert_eq!(reader.submit(path, &[("text", "x")]).status, 403, "{path}");
+    }
+    for _ in 0..12 {
+        log_in("wrong again");
+    }
+    assert_eq!(log_in("correct horse").1.status, 429);
+}
+
+#[test]
+fn a_console_that_only_shows_changes_nothing_and_one_that_hides_bodies_shows_none() {
+    let setup = Setup::with(RULES);
+    let serving = setup.serve_with_console(&["--console-read-only", "--console-hide-bodies"]);
+    let visitor = setup.visitor();
+    let id = serving.deliver("/a?token=quiet-query", r#"{"name": "quiet-body"}"#);
+    let page = visitor.get(&format!("/events/{id}")).body;
+    assert!(page.contains("are hidden in this console") && !page.contains("quiet-"), "{page}");
+    assert_eq!(visitor.submit("/ring", &[("rule", "A")]).status, 403);
+    assert_eq!(visitor.get("/download/x").status, 403);
+}
+
+#[test]
+fn behind_a_proxy_links_cookies_and_origins_are_those_of_the_proxy() {
+    let setup = Setup::with(RULES).env("DOORBELL_CONSOLE_PASSWORD", "correct horse");
+    let _serving = setup.serve_with(&["--console", "127.0.0.1:0", "--console-url", "https://ops.example.com/doorbell"]);
+    let link = setup.console_link();
+    let address = link.strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
+    let mut visitor = Visitor { address, cookie: String::new() };
+    let host = ("host", "ops.example.com");
+    let from = ("origin", "https://ops.example.com");
+    let got = visitor.send("POST", "/doorbell/login", &[host, from], "password=correct+horse");
+    assert_eq!((got.status, got.header("location")), (303, "/doorbell/"));
+    assert!(got.header("set-cookie").starts_with("__Secure-doorbell-") && got.header("set-cookie").contains("Path=/doorbell;"), "{got:?}");
+    visitor.cookie = got.header("set-cookie").split(';').next().unwrap().to_owned();
+    let page = visitor.send("GET", "/doorbell/", &[host], "").body;
+    assert!(page.contains("href=\"/doorbell/events\"") && !page.contains("href=\"/events\""), "{page}");
+    assert_eq!(visitor.send("POST", "/doorbell/new", &[host, ("origin", "http://ops.example.com")], "path=/x&do=wait").status, 403);
+    assert_eq!(visitor.send("POST", "/doorbell/new", &[host, from], "path=/x&do=wait").status, 303);
+}
+
+#[test]
+fn a_console_whose_port_is_taken_is_left_out_and_senders_are_served() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let setup = Setup::with(RULES);
+    let serving = setup.serve_with(&["--console", &taken.local_addr().unwrap().to_string()]);
+    serving.deliver("/a", "{}");
+    assert!(serving.logged("console cannot listen on"), "{}", serving.log.lock().unwrap());
+    let out = setup.printed(&["console"]);
+    assert!(out.contains("this Doorbell runs without a console"), "{out}");
+}
+
+#[test]
+fn programs_use_a_key_and_get_json() {
+    let setup = Setup::with(RULES);
+    let serving = setup.serve_with_console(&[]);
+    let visitor = setup.visitor();
+    let id = serving.deliver("/a", r#"{"n": 1}"#);
+    let key = setup.printed(&["console", "--api-key"]).trim().to_owned();
+    let bearer = format!("Bearer {key}");
+    let ask = |path: &str, header: &str| visitor.send("GET", path, &[("authorization", header), ("cookie", "")], "");
+    assert_eq!(ask("/api/v1/events", "").status, 401);
+    assert_eq!(ask("/api/v1/events", "Bearer wrong").status, 401);
+    assert_eq!(visitor.get("/api/v1/events").status, 401, "a browser's login is not enough");
+    assert_eq!(ask("/events", &bearer).status, 303, "and a program's key opens no page");
+    let got = ask("/api/v1/events?address=/a", &bearer);
+    let list: serde_json::Value = serde_json::from_str(&got.body).unwrap();
+    assert_eq!((list["events"][0]["id"].as_str(), list["events"][0]["address"].as_str()), (Some(id.as_str()), Some("/a")));
+    let event: serde_json::Value = serde_json::from_str(&ask(&format!("/api/v1/events/{id}"), &bearer).body).unwrap();
+    assert_eq!(event["rules"][0]["rule"], "A");
+    assert_eq!(ask("/api/v1/other", &bearer).status, 404);
+}
+
+#[test]
+fn stopping_does_not_wait_for_pages_that_are_open() {
+    use std::io::{Read, Write};
+    let setup = Setup::with(RULES);
+    let serving = setup.serve_with_console(&[]);
+    let visitor = setup.visitor();
+    let mut stream = std::net::TcpStream::connect(&visitor.address).unwrap();
+    write!(stream, "GET /live?of=/ HTTP/1.1\r\nhost: {}\r\ncookie: {}\r\n\r\n", visitor.address, visitor.cookie).unwrap();
+    let mut seen = Vec::new();
+    let mut part = [0; 4096];
+    while !String::from_utf8_lossy(&seen).contains("event: part") {
+        let n = stream.read(&mut part).unwrap();
+        assert!(n > 0);
+        seen.extend_from_slice(&part[..n]);
+    }
+    assert!(String::from_utf8_lossy(&seen).contains("text/event-stream"));
+    serving.deliver("/a", "{}");
+    seen.clear();
+    while !String::from_utf8_lossy(&seen).contains("Latest events") {
+        let n = stream.read(&mut part).unwrap();
+        assert!(n > 0);
+        seen.extend_from_slice(&part[..n]);
+    }
+    serving.stop();
+}
