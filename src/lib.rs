@@ -7,6 +7,8 @@
 // people never slice it with `[n..]`, which panics inside a character: see `text::span`.
 pub mod planted;
 
+pub mod tally;
+
 pub mod disk;
 
 #[deny(clippy::string_slice)]

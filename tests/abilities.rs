@@ -38,6 +38,7 @@ fn main() {
         ("has_language_server", all(&[program("node"), named_by("YAML_LANGUAGE_SERVER")])),
         ("has_payloads", all(&[named_by("GITHUB_PAYLOADS")])),
         ("has_faketime", all(std::slice::from_ref(&faketime))),
+        ("has_promtool", all(&[program("promtool")])),
         ("has_browser", all(&[program("node"), packages.and_then(|folder| file(folder.join("playwright-core"))), chromium])),
         ("has_postgres", all(&[postgres("initdb"), postgres("postgres")])),
     ] {

@@ -16,6 +16,8 @@ pub struct AttemptContext {
     pub idempotency_key: String,
     /// How many events have led to this one, including itself.
     pub hops: u32,
+    /// The headers by which a call passes a trace on.
+    pub trace: Vec<(&'static str, String)>,
     /// The timeout of one attempt.
     pub timeout: Duration,
 }

@@ -11,4 +11,6 @@ pub struct World {
     pub net: Arc<Net>,
     pub files: Files,
     pub pending: Arc<PendingReplies>,
+    /// Whether tries are recorded as spans of traces, so that calls name theirs.
+    pub is_traced: bool,
 }

@@ -5,4 +5,6 @@ pub enum Ended {
     Good,
     /// Problems were found and shown.
     Problems,
+    /// It could not run, and has said why.
+    Unable,
 }

@@ -14,6 +14,7 @@ mod events;
 mod explain;
 mod failed;
 mod health;
+mod json_lines;
 mod list;
 mod new;
 mod progress;
@@ -23,6 +24,7 @@ mod schema;
 mod senders;
 mod serve;
 mod settings;
+mod telemetry_options;
 mod terminal;
 mod test;
 mod verify;
@@ -53,7 +55,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Listen for webhooks and act on them
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Check the rule files for problems
     Check(check::Check),
     /// Show the rules as sentences
@@ -120,6 +122,7 @@ pub fn run() -> ExitCode {
     match ended {
         Ok(Ended::Good) => ExitCode::SUCCESS,
         Ok(Ended::Problems) => ExitCode::from(1),
+        Ok(Ended::Unable) => ExitCode::from(2),
         Err(e) => {
             // A closed pipe (`doorbell events | head`) is not an error.
             if e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {

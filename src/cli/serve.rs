@@ -21,7 +21,8 @@ use super::console_options::ConsoleOptions;
 use super::ended::Ended;
 use super::explain::explanation;
 use super::settings::{Data, LoadOptions, Rules, Secrets, counted, length, network};
-use super::terminal::{self, stderr, stdout};
+use super::telemetry_options::TelemetryOptions;
+use super::terminal::stdout;
 use crate::action::files::folder::Output;
 use crate::action::files::writer::Files;
 use crate::action::http::client::Net;
@@ -39,17 +40,20 @@ use crate::engine::intake::rejections::Rejections;
 use crate::engine::rules::environment::HandedOverSecrets;
 use crate::engine::rules::reload::{LastEditProblems, Load, PATIENCE, Watch, in_force};
 use crate::engine::run::ledger::StoreLedger;
+use crate::engine::run::observer::Observer;
 use crate::engine::run::old_rules::{OldRules, RulesOfRuns, Unready};
 use crate::engine::run::recovery::recover;
 use crate::engine::run::watchdog::Watchdog;
 use crate::engine::run::worker::Worker;
+use crate::engine::tallies::counters::Counters;
 use crate::engine::task::memory::{MOST_READ, Memory};
 use crate::engine::task::supervisor::Supervisor;
 use crate::expr::names::Resolver;
 use crate::operations::control::{self, ConsoleAccess, Served};
 use crate::operations::editing::Editor;
+use crate::operations::metrics::Metrics;
 use crate::operations::output_files::OutputFiles;
-use crate::problem::{self, Severity};
+use crate::problem::Severity;
 use crate::rule::Rule;
 use crate::rule::load::one_rule;
 use crate::secret::{Secret, Vault};
@@ -66,15 +70,15 @@ use crate::web::console::gate::Gate;
 use crate::web::console::session::Sessions;
 use crate::web::console::settings::Settings;
 use crate::web::listener::Listener;
+use crate::web::metrics::MetricsDoor;
 use crate::web::tls::Tls;
 use crate::web::webhook::{self, Hook};
 use crate::yaml::source::Source;
 
-/// The most connections of browsers at a time, and how long they may take to end when Doorbell stops.
-const MOST_CONSOLE_CONNECTIONS: usize = 256;
-const CONSOLE_GRACE: Duration = Duration::from_secs(3);
 /// How long work that cannot be stopped may take at the very end.
 const LAST_WAIT: Duration = Duration::from_secs(5);
+/// How long connections to the console and for metrics may take to end when Doorbell stops.
+const ASIDE_GRACE: Duration = Duration::from_secs(3);
 
 #[derive(Args, Clone)]
 #[command(after_help = "Example: doorbell serve --rules rules --data data --output output --listen 127.0.0.1:8080")]
@@ -121,6 +125,8 @@ pub struct Serve {
     keep_mb: Option<u64>,
     #[command(flatten)]
     console: ConsoleOptions,
+    #[command(flatten)]
+    telemetry: TelemetryOptions,
     /// How long runs in progress may take when Doorbell stops, in seconds
     #[arg(long, env = "DOORBELL_GRACE", default_value = "25", value_name = "SECONDS")]
     grace: u64,
@@ -130,15 +136,20 @@ pub struct Serve {
 }
 
 impl Serve {
-    pub fn run(mut self) -> anyhow::Result<Ended> {
+    pub fn run(self) -> anyhow::Result<Ended> {
+        let telemetry = self.telemetry.clone();
+        telemetry.write_log();
+        telemetry.ended(self.load_and_serve())
+    }
+
+    fn load_and_serve(mut self) -> anyhow::Result<Ended> {
         let key = self.data.key()?;
         self.rules.load_options.handed = Some((self.data.data.clone(), key));
-        terminal::write_log();
         let loaded = self.rules.load_options.load(&self.rules.rules, Secrets::Real)?;
         let serious: Vec<_> = loaded.problems.iter().filter(|p| p.severity != Severity::Note).cloned().collect();
-        let _ = write!(stderr(), "{}", problem::draw_all(&serious));
+        self.telemetry.show(&serious);
         let Some(ruleset) = loaded.ruleset else {
-            let _ = writeln!(stderr(), "Doorbell did not start. Fix the problems above.");
+            self.telemetry.end();
             return Ok(Ended::Problems);
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("Doorbell cannot start its threads")?;
@@ -202,6 +213,7 @@ impl Serve {
                 })
                 .ok(),
         };
+        let metrics_listener = self.telemetry.listener().await?;
         let key = self.rules.load_options.handed.as_ref().and_then(|(_, key)| key.clone());
         let store = store::open(&self.data.data, &key)?;
         let folder = output.id().to_owned();
@@ -214,16 +226,20 @@ impl Serve {
         let watchdog = Arc::new(watchdog);
         watchdog.guard().context("Doorbell cannot start its threads")?;
         let said = counted(&ruleset);
+        let counters = Arc::new(Counters::default());
+        counters.adopt(&ruleset, Timestamp::now());
         let rules = Arc::new(ArcSwap::from_pointee(in_force(ruleset, store.as_ref()).await?));
         let pending = Arc::new(PendingReplies::default());
         let net = Arc::new(Net::new(self.rules.load_options.allowed(), self.calls.into(), self.calls_per_host.into()));
         let key_cache = KeyCache::new(net.clone());
-        let world = World { net: net.clone(), files, pending: pending.clone() };
+        let traces = self.telemetry.traces(&counters)?;
+        let world = World { net: net.clone(), files, pending: pending.clone(), is_traced: traces.is_some() };
         let worker = Worker::new(
             store.clone(),
             world,
             RulesOfRuns::new(rules.clone(), Box::new(OldRulesOnDisk(self.rules.load_options.clone()))),
             watchdog,
+            Observer { counters: counters.clone(), traces: traces.clone() },
         );
         let queries = store::queries(&self.data.data, &key)?;
         let (last_edit, supervisor) = (LastEditProblems::default(), Supervisor::default());
@@ -242,6 +258,7 @@ impl Serve {
                 again: handed.changed(),
                 patience: PATIENCE,
                 audit: audit.clone(),
+                counters: counters.clone(),
             }
         };
         let (again, again_now) = (handed.changed(), handed.changed());
@@ -262,6 +279,13 @@ impl Serve {
         supervisor.keep("deleting old events", {
             let store = store.clone();
             move || retention.keep(store.clone())
+        });
+        if let Some(traces) = traces.clone() {
+            supervisor.keep("sending traces", move || traces.clone().send());
+        }
+        supervisor.keep("writing the hourly counts", {
+            let (counters, store) = (counters.clone(), store.clone());
+            move || counters.clone().keep_hours(store.clone())
         });
         if let Some(tls) = tls.clone() {
             supervisor.keep("renewing the certificate", move || tls.clone().renew());
@@ -302,12 +326,24 @@ impl Serve {
             rate_limiter: RateLimiter::default(),
             handed,
             reading: Memory::new(MOST_READ),
+            counters: counters.clone(),
             catcher: Catcher::default(),
             event_lines,
         });
         let bodies = Arc::new(BodyRoom::default());
+        let metrics = Arc::new(Metrics {
+            counters: counters.clone(),
+            health: health.clone(),
+            queries: queries.clone(),
+            commits: store.commits(),
+            bodies: {
+                let bodies = bodies.clone();
+                Box::new(move || bodies.bytes())
+            },
+            started: Timestamp::now(),
+        });
         let rejections = Arc::new(Rejections::of(&self.data.data));
-        let (stopped, mut stopping_now) = watch::channel(false);
+        let (stopped, stopping_now) = watch::channel(false);
         let console = console.map(|(listener, tls, settings, sessions)| {
             let load_options = self.rules.load_options.clone();
             let for_secrets = load_options.clone();
@@ -327,6 +363,7 @@ impl Serve {
                 health: health.clone(),
                 rejections: rejections.clone(),
                 audit: audit.clone(),
+                metrics: metrics.clone(),
                 explain: Box::new(move |dossier| explanation(&load_options, dossier)),
                 has_secret: Box::new(move |name| for_secrets.environment().is_ok_and(|environment| environment.has_secret(name))),
                 editor,
@@ -335,17 +372,12 @@ impl Serve {
                 bulk: Bulk::default(),
                 data: self.data.data.clone(),
             };
-            let listener = Listener {
-                listener,
-                tls,
-                proxies: Arc::new(Proxies { trusted: Vec::new(), header: String::new() }),
-                most_connections: MOST_CONSOLE_CONNECTIONS,
-                most_connections_each: None,
-            };
-            let stop = async move {
-                let _ = stopping_now.wait_for(|stopped| *stopped).await;
-            };
-            tokio::spawn(web::listener::serve(listener, Gate(Arc::new(console)), stop, CONSOLE_GRACE))
+            let stop = is_set(stopping_now.clone());
+            tokio::spawn(web::listener::serve(Listener::aside(listener, tls), Gate(Arc::new(console)), stop, ASIDE_GRACE))
+        });
+        let metrics = metrics_listener.map(|listener| {
+            let stop = is_set(stopping_now);
+            tokio::spawn(web::listener::serve(Listener::aside(listener, None), MetricsDoor(metrics), stop, ASIDE_GRACE))
         });
         let hook = Hook { intake, bodies, rejections, health };
         // The process that started Doorbell may have stopped reading its output; that is no reason not to serve.
@@ -366,10 +398,14 @@ impl Serve {
             most_connections_each: self.max_connections_per_caller.map(|n| n as usize),
         };
         web::listener::serve(listener, webhook::door(hook, proxies), stop(stopping, stopped, store.news()), grace).await;
-        if let Some(console) = console {
-            let _ = console.await;
+        for aside in [console, metrics].into_iter().flatten() {
+            let _ = aside.await;
         }
         worker.stop(grace).await;
+        counters.write_hours(store.as_ref(), Timestamp::now()).await;
+        if let Some(traces) = traces {
+            traces.end().await;
+        }
         audit.write(Timestamp::now(), None, "stopped Doorbell");
         tracing::info!("Doorbell stopped");
         Ok(())
@@ -425,6 +461,11 @@ async fn stop(stopping: Arc<AtomicBool>, stopped: watch::Sender<bool>, news: New
     // Whoever looks at the console learns that it ends.
     news.tell();
     tracing::info!("shutdown started; finishing the runs in progress");
+}
+
+/// Waits until this is set.
+async fn is_set(mut set: watch::Receiver<bool>) {
+    let _ = set.wait_for(|set| *set).await;
 }
 
 /// Reloads rules and secrets on SIGHUP.

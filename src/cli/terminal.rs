@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal, StderrLock, StdoutLock, Write};
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::debug_fn;
 
+use super::json_lines::JsonLines;
 use crate::text::printable::lines;
 
 /// Standard output or standard error.
@@ -47,6 +48,17 @@ pub fn write_log() {
     });
     let colors = io::stderr().is_terminal();
     tracing_subscriber::fmt().fmt_fields(value.delimited(" ")).with_writer(io::stderr).with_ansi(colors).with_target(false).init();
+}
+
+/// Writes the log to standard error, each entry as a JSON object on a line of its own; also what Rust prints about a crash.
+pub fn write_json_log() {
+    std::panic::set_hook(Box::new(|info| {
+        let thread = std::thread::current().name().unwrap_or_default().to_owned();
+        let said = info.payload_as_str().unwrap_or("no reason given");
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(thread, place, "Doorbell crashed: {said}");
+    }));
+    tracing_subscriber::fmt().event_format(JsonLines).with_writer(io::stderr).init();
 }
 
 #[cfg(test)]

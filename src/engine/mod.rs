@@ -7,4 +7,5 @@ pub mod care;
 pub mod intake;
 pub mod rules;
 pub mod run;
+pub mod tallies;
 pub mod task;

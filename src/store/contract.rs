@@ -21,8 +21,10 @@ use serde::{Deserialize, Serialize};
 use crate::expr::condition::trace::Decided;
 use crate::model::answer::{Answered, SealedAnswer};
 use crate::model::event::{Event, EventId, Unread};
+use crate::model::hourly::{Hour, Hourly};
 use crate::model::intent::Intent;
 use crate::model::run::{Attempt, Once, Run, RunId, State, TextHash};
+use crate::store::commits::Commits;
 use crate::store::news::News;
 
 /// Why the store could not complete an operation.
@@ -365,6 +367,11 @@ pub trait Store: Send + Sync {
     fn expire(&self, now: Timestamp) -> Doing<'_, bool>;
     /// How many bytes are in use; fewer once events are deleted.
     fn size(&self) -> Doing<'_, u64>;
+    /// Adds to the hourly counts, and deletes those of hours before `first`. Counts are approximate: unlike everything else,
+    /// they may be repeated if the outcome is unknown.
+    fn add_hourly(&self, counts: Vec<Hourly>, first: Hour) -> Doing<'_, ()>;
+    /// How the commits of this owner go.
+    fn commits(&self) -> Arc<Commits>;
     /// Tells whenever this owner has changed something.
     fn news(&self) -> News;
 }
@@ -426,6 +433,8 @@ pub trait Queries: Send + Sync {
     /// Copies a consistent snapshot into a file that must not exist yet. A store that is backed up by other means returns an
     /// error saying so.
     fn copy_to(&self, file: &Path) -> Doing<'_, ()>;
+    /// The hourly counts from an hour on, of all rules or of one, in no particular order.
+    fn hourly(&self, since: Hour, rule: Option<String>) -> Doing<'_, Vec<Hourly>>;
     /// How many bytes are in use.
     fn size(&self) -> Doing<'_, u64>;
 }

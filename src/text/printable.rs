@@ -34,6 +34,22 @@ pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
+/// JSON that shows nothing of what a terminal obeys: such characters are escaped, so that programs still read them. They can
+/// only be in its strings, where JSON already escapes the first 32.
+pub fn escaped(json: &str) -> Cow<'_, str> {
+    if !json.chars().any(is_obeyed) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        match is_obeyed(c) {
+            true => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
+            false => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
 fn cleaned(text: &str, visible: impl Fn(char) -> char) -> Cow<'_, str> {
     // Almost all text is of this kind.
     let is_plain = text.bytes().all(|b| matches!(b, b' '..=b'~'));
@@ -75,6 +91,15 @@ mod tests {
             assert!(one_line(&code.to_string()).chars().all(|c| !is_obeyed(c)), "{code:?}");
         }
         assert!(matches!(one_line("Grüße, 世界 👩‍🚀 מזל"), Cow::Borrowed(_)), "text stays as it is");
+    }
+
+    #[test]
+    fn json_with_any_character_is_read_back_and_shows_nothing_that_a_terminal_obeys() {
+        let text: String = (0..=0x10ffff).filter_map(char::from_u32).filter(|c| is_obeyed(*c)).chain("\"\\é世".chars()).collect();
+        let json = serde_json::to_string(&text).unwrap();
+        let safe = escaped(&json);
+        assert!(!safe.chars().any(is_obeyed) && safe.contains("é世"));
+        assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), text);
     }
 
     #[test]

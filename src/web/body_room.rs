@@ -51,6 +51,12 @@ impl BodyRoom {
         Taken { room: self, caller, beginning: None, large: None, size: 0, shared: 0 }
     }
 
+    /// How many bytes are reserved.
+    pub fn bytes(&self) -> u64 {
+        let free = self.beginnings.available_permits() + self.large.available_permits();
+        ((BEGINNINGS + LARGE).saturating_sub(free) as u64) << 10
+    }
+
     fn shares(&self) -> MutexGuard<'_, HashMap<String, usize>> {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }

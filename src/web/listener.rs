@@ -45,6 +45,17 @@ pub struct Listener {
     pub most_connections_each: Option<usize>,
 }
 
+/// The most connections of a listener that is not for senders.
+const MOST_ASIDE: usize = 256;
+
+impl Listener {
+    /// A listener that is not for senders: for people's browsers, or for metrics.
+    pub fn aside(listener: TcpListener, tls: Option<Tls>) -> Self {
+        let proxies = Arc::new(Proxies { trusted: Vec::new(), header: String::new() });
+        Self { listener, tls, proxies, most_connections: MOST_ASIDE, most_connections_each: None }
+    }
+}
+
 /// Serves until `stop` completes, then finishes the requests in progress, for at most `grace`.
 pub async fn serve(bound: Listener, door: impl Door, stop: impl Future<Output = ()>, grace: Duration) {
     let Listener { listener, tls, proxies, most_connections, most_connections_each } = bound;

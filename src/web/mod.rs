@@ -9,5 +9,6 @@ pub mod door;
 mod first_line;
 mod head;
 pub mod listener;
+pub mod metrics;
 pub mod tls;
 pub mod webhook;

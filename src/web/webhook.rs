@@ -25,8 +25,9 @@ use super::door::Door;
 use super::head::MAX_HEADERS;
 use crate::body::packed::most_unpacked;
 use crate::engine::care::health::{Health, Status};
+use crate::engine::intake::refusal::Refusal;
 use crate::engine::intake::rejections::{Rejection, Rejections};
-use crate::engine::intake::{Answered, Intake, Received, Refusal, RoutedAddress};
+use crate::engine::intake::{Answered, Intake, Received, RoutedAddress};
 use crate::model::answer::Answer;
 use crate::model::event::{EventId, MOST_HOPS, hops};
 use crate::model::request::Request;
@@ -129,15 +130,22 @@ pub struct Hook {
 
 /// The door for webhooks: what warp cannot handle is rejected here, the rest goes through its filters.
 pub fn door(hook: Hook, proxies: Arc<Proxies>) -> impl Door<Body = Body> {
-    let rejections = hook.rejections.clone();
-    Webhooks { routes: TowerToHyperService::new(warp::service(routes(hook))), proxies, rejections }
+    let unread = Unread { rejections: hook.rejections.clone(), intake: hook.intake.clone() };
+    Webhooks { routes: TowerToHyperService::new(warp::service(routes(hook))), proxies, unread }
 }
 
 #[derive(Clone)]
 struct Webhooks<S> {
     routes: S,
     proxies: Arc<Proxies>,
+    unread: Unread,
+}
+
+/// Remembers requests that were refused before their address was looked up.
+#[derive(Clone)]
+struct Unread {
     rejections: Arc<Rejections>,
+    intake: Arc<Intake>,
 }
 
 impl<S> Door for Webhooks<S>
@@ -155,7 +163,7 @@ where
             }
             Err((status, said)) => {
                 let called = (request.method().to_string(), request.uri().path().to_owned());
-                let id = remember_unread(&self.rejections, peer.ip().to_string(), called, status.as_u16(), said);
+                let id = self.unread.remember(peer.ip().to_string(), called, status.as_u16(), said);
                 let mut refused = plain(&Answer::json(status.as_u16(), "refused", said));
                 if let Ok(id) = HeaderValue::from_str(&id) {
                     refused.headers_mut().insert("doorbell-request", id);
@@ -166,7 +174,7 @@ where
     }
 
     fn unread(&self, peer: SocketAddr, called: (String, String), status: u16, why: &str) {
-        remember_unread(&self.rejections, peer.ip().to_string(), called, status, why);
+        self.unread.remember(peer.ip().to_string(), called, status, why);
     }
 }
 
@@ -286,6 +294,7 @@ impl Hook {
     fn refused(&self, refusal: &Refusal, head: &RequestHead) -> Response<Body> {
         let id = Uuid::now_v7();
         let (status, said) = refusal.answer();
+        self.intake.count_refusal(&head.path, refusal);
         match refusal {
             Refusal::Denied(why) => tracing::warn!(request = %id, ip = head.ip, address = head.path, "request denied: {why}"),
             Refusal::CannotKeep(why) => tracing::error!(request = %id, address = head.path, "event not saved: {why}"),
@@ -332,12 +341,15 @@ impl Hook {
     }
 }
 
-/// Remembers a request that was refused before its address was looked up; returns the id of the refusal.
-fn remember_unread(rejections: &Rejections, ip: String, (method, address): (String, String), status: u16, why: &str) -> String {
-    let id = Uuid::now_v7().to_string();
-    tracing::info!(request = %id, ip, address, status, "request refused: {why}");
-    rejections.remember(Rejection { id: id.clone(), at: Timestamp::now(), ip, method, address, status, why: why.to_owned() });
-    id
+impl Unread {
+    /// Returns the id of the refusal.
+    fn remember(&self, ip: String, (method, address): (String, String), status: u16, why: &str) -> String {
+        let id = Uuid::now_v7().to_string();
+        tracing::info!(request = %id, ip, address, status, "request refused: {why}");
+        self.intake.counters.unread.one();
+        self.rejections.remember(Rejection { id: id.clone(), at: Timestamp::now(), ip, method, address, status, why: why.to_owned() });
+        id
+    }
 }
 
 impl From<Full> for Refusal {

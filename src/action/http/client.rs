@@ -3,6 +3,7 @@
 //! Every address is checked by [`super::guard`] and against the step's `hosts:` before a call and again on every redirect.
 //! Nothing that a caller could take for a password leaves for another server. Only this folder uses `reqwest`.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -12,9 +13,11 @@ use reqwest::{Client, Url, header, redirect};
 
 use super::guard::{Allowed, Guarded, Refused};
 use super::host::{HostState, Hosts, NotNow};
+use super::servers::{CallResult, Servers};
 use super::target::{Target, server_of};
 use crate::action::attempt_context::AttemptContext;
 use crate::model::event::HOPS;
+use crate::tally::Durations;
 
 /// The maximum number of bytes read from a response.
 pub const MAX_ANSWER: usize = 1 << 20;
@@ -39,6 +42,8 @@ pub struct Call {
     pub is_chosen: bool,
     /// Whether redirects are followed.
     pub follow: bool,
+    /// The server as the rule file writes it, for metrics; nothing if something else decides which one it is.
+    pub server: Option<Arc<str>>,
 }
 
 /// The response of a target.
@@ -67,12 +72,14 @@ pub struct Net {
     client: OnceLock<Result<Client, String>>,
     allowed: Arc<Allowed>,
     hosts: Hosts,
+    /// How calls go.
+    pub servers: Servers,
 }
 
 impl Net {
     /// Allows `at_a_time` calls in total, and `each_host` of them to one host.
     pub fn new(allowed: Allowed, at_a_time: usize, each_host: usize) -> Self {
-        Self { client: OnceLock::new(), allowed: Arc::new(allowed), hosts: Hosts::new(at_a_time, each_host) }
+        Self { client: OnceLock::new(), allowed: Arc::new(allowed), hosts: Hosts::new(at_a_time, each_host), servers: Servers::default() }
     }
 
     fn client(&self) -> Result<&Client, Unsent> {
@@ -90,18 +97,40 @@ impl Net {
         self.hosts.resting()
     }
 
+    /// How many servers are paused at present, by the names in rule files.
+    pub fn paused(&self) -> BTreeMap<Option<Arc<str>>, u64> {
+        self.hosts.paused()
+    }
+
     /// Sends a call and reads the response, up to the limits.
     pub async fn send(&self, call: Call, context: &AttemptContext) -> Result<Got, Unsent> {
-        let marks = [("idempotency-key", context.idempotency_key.clone()), (HOPS, context.hops.to_string())];
+        let mut marks = vec![("idempotency-key", context.idempotency_key.clone()), (HOPS, context.hops.to_string())];
+        // A rule may say itself which trace its calls belong to.
+        let is_own = |name: &str| call.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        marks.extend(context.trace.iter().filter(|(name, _)| !is_own(name)).cloned());
         self.call(call, &marks, context.timeout).await
     }
 
-    /// Makes a call with additional headers set by Doorbell itself.
+    /// Makes a call with additional headers set by Doorbell itself, and counts it.
     async fn call(&self, call: Call, marks: &[(&str, String)], timeout: Duration) -> Result<Got, Unsent> {
+        let counted = self.servers.of(call.server.as_ref());
+        let result = self.in_turn(call, marks, timeout, &counted.took).await;
+        counted.count(match &result {
+            Ok(got) => CallResult::of_status(got.status),
+            Err(Unsent::Again(_)) => CallResult::NoAnswer,
+            Err(Unsent::Never(_)) => CallResult::Refused,
+            Err(Unsent::Resting(..)) => CallResult::Paused,
+            Err(Unsent::Crowded(_)) => CallResult::Postponed,
+        });
+        result
+    }
+
+    /// Makes a call when it is its turn.
+    async fn in_turn(&self, call: Call, marks: &[(&str, String)], timeout: Duration, took: &Durations) -> Result<Got, Unsent> {
         self.check(&call.url, &call)?;
         let name = call.url.host_str().unwrap_or("").to_owned();
         let name = call.url.port().map_or(name.clone(), |port| format!("{name}:{port}"));
-        let host = self.hosts.host(&name);
+        let host = self.hosts.host(&name, call.server.as_ref());
         let turn = host.turn(std::time::Instant::now()).await.map_err(|e| match e {
             NotNow::Rests(wait) => {
                 Unsent::Resting(format!("{name} did not answer several calls in a row, so calls to it are paused for a while"), wait)
@@ -109,7 +138,9 @@ impl Net {
             NotNow::Crowded(wait) => Unsent::Crowded(wait),
         })?;
         let began = std::time::Instant::now();
-        match self.talk(call, marks, timeout).await {
+        let answer = self.talk(call, marks, timeout).await;
+        took.add(began.elapsed());
+        match answer {
             Err(Unsent::Again(why)) => {
                 // A call with a short timeout says nothing about the server.
                 let hurried = timeout < PATIENT && began.elapsed() >= timeout;
@@ -187,8 +218,8 @@ impl Net {
     /// Fetches the content at an address for Doorbell itself, not for a rule. Only status 200 counts as success.
     pub async fn fetch(&self, url: &str, timeout: Duration) -> Result<Vec<u8>, String> {
         let url = Url::parse(url).map_err(|e| format!("its address cannot be read: {e}"))?;
-        let call =
-            Call { method: "GET".into(), url, headers: Vec::new(), body: Vec::new(), targets: Vec::new(), is_chosen: false, follow: false };
+        let (headers, body, targets) = (Vec::new(), Vec::new(), Vec::new());
+        let call = Call { method: "GET".into(), url, headers, body, targets, is_chosen: false, follow: false, server: None };
         match self.call(call, &[], timeout).await {
             Ok(got) if got.status == 200 => Ok(got.body),
             Ok(got) => Err(format!("it answered {}", got.status)),
@@ -264,8 +295,12 @@ fn build(allowed: &Arc<Allowed>) -> Result<Client, String> {
             .tcp_keepalive(Duration::from_secs(15))
             .user_agent(concat!("doorbell/", env!("CARGO_PKG_VERSION")))
     };
+    with_certificates(builder)
+}
+
+/// A client with the certificates of the system; if it has none (a minimal container), with the built-in ones.
+pub(super) fn with_certificates(builder: impl Fn() -> reqwest::ClientBuilder) -> Result<Client, String> {
     builder().build().or_else(|_| {
-        // The system has no certificates (a minimal container): use the built-in ones instead.
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| reqwest::Certificate::from_der(der).ok());
         builder().tls_certs_only(roots).build().map_err(|e| format!("TLS cannot be set up: {e}"))
     })

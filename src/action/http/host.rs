@@ -5,7 +5,7 @@
 //! back to the store and is retried at about the time when the server will have finished the calls before it. So a
 //! failing server delays only the calls that need it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,8 @@ pub struct Hosts {
 /// What is known about one server.
 pub struct Host {
     name: Arc<str>,
+    /// As a rule file writes it.
+    listed: Option<Arc<str>>,
     room: Arc<CallSlots>,
     health: Mutex<Health>,
 }
@@ -91,12 +93,13 @@ impl Hosts {
         Self { room: CallSlots::new(at_a_time, each, MOST_WAITING), all: Mutex::default() }
     }
 
-    pub fn host(&self, name: &str) -> Arc<Host> {
+    /// The server of this name; `listed` is what the rule file calls it.
+    pub fn host(&self, name: &str, listed: Option<&Arc<str>>) -> Arc<Host> {
         let mut all = self.all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if all.len() > MOST {
             all.retain(|_, h| Arc::strong_count(h) > 1 || h.health().rests_until.is_some());
         }
-        let fresh = || Arc::new(Host { name: name.into(), room: self.room.clone(), health: Mutex::default() });
+        let fresh = || Arc::new(Host { name: name.into(), listed: listed.cloned(), room: self.room.clone(), health: Mutex::default() });
         all.entry(name.to_owned()).or_insert_with(fresh).clone()
     }
 
@@ -114,6 +117,16 @@ impl Hosts {
         let mut names: Vec<String> = all.iter().filter(|(_, h)| h.health().rests_until.is_some()).map(|(n, _)| n.clone()).collect();
         names.sort();
         names
+    }
+
+    /// How many servers are paused, by what rule files call them.
+    pub fn paused(&self) -> BTreeMap<Option<Arc<str>>, u64> {
+        let all = self.all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut paused = BTreeMap::new();
+        for host in all.values().filter(|host| host.health().rests_until.is_some()) {
+            *paused.entry(host.listed.clone()).or_default() += 1;
+        }
+        paused
     }
 }
 
@@ -229,7 +242,7 @@ mod tests {
     #[test]
     fn calls_to_a_silent_server_pause_until_a_single_call_is_answered() {
         let hosts = Hosts::new(64, 2);
-        let (host, start) = (hosts.host("a"), Instant::now());
+        let (host, start) = (hosts.host("a", None), Instant::now());
         assert_eq!((0..PATIENCE).map(|_| call_without_answer(&host, start)).collect::<Vec<_>>(), [false, false, false, false, true]);
         assert_eq!(hosts.resting(), ["a"]);
         assert_eq!(host.health().may_call(start), Err(NotNow::Rests(FIRST_REST)));
@@ -247,7 +260,7 @@ mod tests {
 
     #[test]
     fn the_pause_has_a_maximum() {
-        let host = Hosts::new(64, 1).host("a");
+        let host = Hosts::new(64, 1).host("a", None);
         let mut now = Instant::now();
         for _ in 0..PATIENCE {
             call_without_answer(&host, now);
@@ -272,7 +285,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_a_limited_number_of_calls_waits_in_memory() {
-        let host = Hosts::new(64, 1).host("a");
+        let host = Hosts::new(64, 1).host("a", None);
         let mut context = Context::from_waker(Waker::noop());
         let _turn = host.turn(Instant::now()).await.unwrap();
         let mut waiting: Vec<_> = (0..MOST_WAITING).map(|_| Box::pin(host.turn(Instant::now()))).collect();
@@ -286,7 +299,7 @@ mod tests {
 
     #[tokio::test]
     async fn if_the_call_that_checks_a_server_is_dropped_another_one_checks() {
-        let host = Hosts::new(64, 1).host("a");
+        let host = Hosts::new(64, 1).host("a", None);
         let start = Instant::now();
         let turn = host.turn(start).await.unwrap();
         assert!((0..PATIENCE).any(|_| call_without_answer(&host, start)), "calls are paused");

@@ -1,8 +1,10 @@
 //! Calls to other apps: the step that makes one, the client that sends it, and the state of each server.
 
 pub mod client;
+pub mod collector;
 pub mod guard;
 pub mod headers;
 pub mod host;
+pub mod servers;
 pub mod step;
 mod target;

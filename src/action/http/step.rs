@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::client::{Call, Got, Unsent};
 use super::headers::{Headers, read_headers};
-use super::target::{self, Target, check_scheme_and_port, read_targets};
+use super::target::{self, Target, check_scheme_and_port, read_targets, server_of};
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Action, BODY_VIEW, Effect, EffectView, Kind, MockResponse, Performing, body_view};
 use crate::action::world::World;
@@ -93,11 +94,13 @@ impl Kind for Http {
         let ok = fields.may("ok").map(|i| read_ok(&i));
         let follow = fields.may("follow_redirects").map(|i| i.flag());
         let (url, query) = (url?, query.unwrap_or(Some(Vec::new()))?);
+        let server = url.fixed_server().and_then(|text| reqwest::Url::parse(&text).ok()).map(|url| server_of(&url).into());
         let fixed_url = url.fixed().filter(|_| query.is_empty()).and_then(|text| reqwest::Url::parse(text).ok());
         Some(Box::new(Calling {
             method: verb.to_uppercase(),
             url,
             fixed_url,
+            server,
             targets: targets?,
             body: body?,
             headers: headers.unwrap_or_default(),
@@ -115,6 +118,8 @@ struct Calling {
     url: Url,
     /// The parsed address, if it is the same for every event.
     fixed_url: Option<reqwest::Url>,
+    /// The server, if it is written in the rule file.
+    server: Option<Arc<str>>,
     targets: Vec<Target>,
     body: Body,
     headers: Headers,
@@ -356,6 +361,7 @@ impl Action for Calling {
             body,
             targets: self.targets.clone(),
             is_chosen: self.url.host_from_data,
+            server: self.server.clone(),
             follow: self.follow,
             ok: self.ok.clone(),
         }))
@@ -374,6 +380,7 @@ struct Request {
     body: Vec<u8>,
     targets: Vec<Target>,
     is_chosen: bool,
+    server: Option<Arc<str>>,
     follow: bool,
     /// The statuses that count as success.
     ok: Vec<RangeInclusive<u16>>,
@@ -416,9 +423,13 @@ impl Effect for Request {
         Box::pin(async move {
             let asked = self.asked();
             let said = |why: String| format!("{}: {why}", asked.call);
-            let Request { method, headers, body, targets, is_chosen, follow, url, .. } = *self;
+            let Request { method, headers, body, targets, is_chosen, server, follow, url, .. } = *self;
             let call = match url {
-                Ok(url) => Call { method, url, headers, body, targets, is_chosen, follow },
+                Ok(url) => {
+                    let listed = || targets.iter().find(|target| target.fits(&url)).map(|target| target.name().into());
+                    let server = server.or_else(listed);
+                    Call { method, url, headers, body, targets, is_chosen, follow, server }
+                }
                 Err(why) => return Outcome::failed(said(why)),
             };
             match world.net.send(call, &context).await {

@@ -48,6 +48,14 @@ impl Target {
         (url.scheme() == "https") == self.is_https && url.port_or_known_default() == Some(self.port)
     }
 
+    /// The entry in its shortest form.
+    pub fn name(&self) -> String {
+        let scheme = if self.is_https { "" } else { "http://" };
+        let usual = if self.is_https { 443 } else { 80 };
+        let port = if self.port == usual { String::new() } else { format!(":{}", self.port) };
+        format!("{scheme}{}{}{port}", if self.is_parent { "*." } else { "" }, self.host)
+    }
+
     /// The entry as it would be written with the scheme and port of this address.
     fn written_for(&self, url: &Url) -> String {
         let scheme = if url.scheme() == "https" { "" } else { "http://" };

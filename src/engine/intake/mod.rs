@@ -1,12 +1,12 @@
 //! The path of a request: verified -> matched -> stored -> answered. The only writer of events.
 //!
-//! Nothing is answered with a 2xx before the store has committed. One table here defines what a rejected sender is told;
-//! the full reason goes to the operator's log.
+//! Nothing is answered with a 2xx before the store has committed. What a rejected sender is told is in [`refusal`].
 
 pub mod catcher;
 pub mod event_lines;
 pub mod key_cache;
 pub mod rate_limit;
+pub mod refusal;
 pub mod rejections;
 
 use std::sync::Arc;
@@ -24,8 +24,11 @@ use crate::engine::intake::catcher::Catcher;
 use crate::engine::intake::event_lines::{EventLine, EventLines, Told};
 use crate::engine::intake::key_cache::KeyCache;
 use crate::engine::intake::rate_limit::RateLimiter;
+use crate::engine::intake::refusal::Refusal;
 use crate::engine::rules::environment::HandedOverSecrets;
 use crate::engine::run::worker::{RunPermits, Worker};
+use crate::engine::tallies::counters::Counters;
+use crate::engine::tallies::of_address::RequestResult;
 use crate::engine::task::carry_on::CarryOn;
 use crate::engine::task::crashed::Crashed;
 use crate::engine::task::memory::{Memory, Taken};
@@ -34,7 +37,7 @@ use crate::expr::field::{Field, Values};
 use crate::expr::scope::Scope;
 use crate::model::answer::{Answer, LATE};
 use crate::model::budget::{Allowance, Spent, weight};
-use crate::model::event::{Event, EventId, MOST_HOPS};
+use crate::model::event::{Event, EventId};
 use crate::model::hash::hash;
 use crate::model::request::Request;
 use crate::planted::{Point, crash};
@@ -67,6 +70,7 @@ pub struct Intake {
     pub handed: HandedOverSecrets,
     /// Memory for large bodies being read, until the store has them.
     pub reading: Memory,
+    pub counters: Arc<Counters>,
     /// Addresses that wait for their first webhook.
     pub catcher: Catcher,
     /// Where each event is told.
@@ -79,47 +83,6 @@ pub struct Answered {
     /// `None` for a sender's handshake, which is not an event.
     pub event: Option<EventId>,
     pub answer: Answer,
-}
-
-/// Why a request was not accepted.
-#[derive(Debug, PartialEq)]
-pub enum Refusal {
-    /// No rule listens at this path.
-    NoAddress,
-    /// With the methods that the address accepts.
-    WrongMethod(Vec<String>),
-    /// With the reason, for the operator only.
-    Denied(String),
-    /// With the limit, in bytes.
-    TooLarge(usize),
-    Malformed(String),
-    TooSlow,
-    /// With how long to wait.
-    TooOften(Duration),
-    /// The script of a web page asks whether it may call, and it may not; with the page's origin.
-    OtherPage(String),
-    /// The chain of events that led to this request is too long.
-    Loop,
-    /// With the reason, for the operator only.
-    CannotKeep(String),
-}
-
-impl Refusal {
-    /// The status, and the sentence that the sender reads.
-    pub fn answer(&self) -> (u16, String) {
-        match self {
-            Refusal::NoAddress => (404, "No rule uses this address.".into()),
-            Refusal::WrongMethod(methods) => (405, format!("This address accepts {}.", methods.join(" and "))),
-            Refusal::Denied(_) => (401, "denied".into()),
-            Refusal::TooLarge(limit) => (413, format!("The body is larger than {limit} bytes.")),
-            Refusal::Malformed(why) => (400, why.clone()),
-            Refusal::OtherPage(_) => (403, "Scripts of this web page may not call this address.".into()),
-            Refusal::TooSlow => (408, "The body did not arrive in time.".into()),
-            Refusal::Loop => (508, format!("Doorbell's own calls have reached this address {MOST_HOPS} times; a rule is calling itself.")),
-            Refusal::TooOften(_) => (429, "Too many requests; try again later.".into()),
-            Refusal::CannotKeep(_) => (503, "The event could not be saved; please retry.".into()),
-        }
-    }
 }
 
 /// A request's address, held while its body is read, so that one set of rules serves it to the end.
@@ -247,6 +210,13 @@ impl Intake {
         self.check(routed, request, keys).await.map(|(request, keys, _)| (request, keys))
     }
 
+    /// Counts a request that was refused.
+    pub fn count_refusal(&self, path: &str, refusal: &Refusal) {
+        let rules = self.rules.load();
+        let address = rules.ruleset.address(path).map(|address| address.route.text());
+        self.counters.request(address, refusal.result());
+    }
+
     /// Does what a handshake requires before it is answered.
     async fn greet(&self, greeted: Greeted) -> Result<Answered, Refusal> {
         if let Some(visit) = &greeted.visit {
@@ -272,6 +242,7 @@ impl Intake {
     ///
     /// Storing the event and handing its runs over continue even if the caller hangs up.
     pub async fn receive(self: &Arc<Self>, routed: RoutedAddress, request: Request) -> Result<Received, Refusal> {
+        let began = Instant::now();
         let address = routed.address();
         let ruleset = &routed.rules.ruleset;
         let keys_at = |address: &Address, request: Request| {
@@ -296,7 +267,11 @@ impl Intake {
         let event = match admitted {
             Ok(event) if address.methods.contains(&event.method) => event,
             Ok(_) => return Err(Refusal::WrongMethod(address.methods.clone())),
-            Err(NotAdmitted::Greeted(greeted)) => return Box::pin(self.greet(*greeted)).await.map(Received::Now),
+            Err(NotAdmitted::Greeted(greeted)) => {
+                let answered = Box::pin(self.greet(*greeted)).await?;
+                self.counters.request(Some(address.route.text()), RequestResult::Handshake);
+                return Ok(Received::Now(answered));
+            }
             Err(NotAdmitted::TooLarge) => return Err(Refusal::TooLarge(address.max_body)),
             Err(NotAdmitted::Denied(why)) => return Err(Refusal::Denied(why)),
             Err(NotAdmitted::Malformed(why)) => return Err(Refusal::Malformed(why)),
@@ -352,7 +327,7 @@ impl Intake {
             event: event.clone(),
         };
         let rules = answering.iter().map(|s| s.rule.clone()).collect();
-        let kept = CarryOn::new(self.clone().keep(accept, rules, ruleset.vault.clone(), permits, reading)).await;
+        let kept = CarryOn::new(self.clone().keep(accept, rules, routed.clone(), permits, reading, began)).await;
         match kept.unwrap_or_else(|Crashed| Err(Refusal::CannotKeep("Doorbell crashed while saving the event".to_owned())))? {
             Begun::New(results) => {
                 let repeated = |(s, result): (&Started, &StartResult)| *result == StartResult::Repeated && responding(s);
@@ -385,27 +360,32 @@ impl Intake {
         }
     }
 
-    /// Stores an event, and hands its runs over.
+    /// Stores an event, counts it, and hands its runs over.
     async fn keep(
         self: Arc<Self>,
         accept: Accept,
         rules: Vec<Arc<Rule>>,
-        vault: Arc<Vault>,
+        routed: RoutedAddress,
         permits: Option<RunPermits>,
         // Memory for reading the event, until it is in the store; after that, its runs in progress reserve their own.
         _reading: Option<Taken>,
+        began: Instant,
     ) -> Result<Begun, Refusal> {
+        let (route, vault) = (routed.address().route.text(), &routed.rules.ruleset.vault);
         let doubt = self.worker.doubt(accept.event.id);
         match self.store.accept(accept).await {
             Ok(Accepted::New(event, runs)) => {
                 crash(Point::HandOver);
-                let results = runs.iter().map(|(_, result)| *result).collect();
+                let results: Vec<StartResult> = runs.iter().map(|(_, result)| *result).collect();
                 doubt.resolved();
-                self.worker.hand_over(runs, rules, &vault, &event, permits);
+                self.counters.accepting.add(began.elapsed());
+                self.counters.event(route, rules.iter().map(|rule| &*rule.name).zip(results.iter().copied()));
+                self.worker.hand_over(runs, rules, vault, &event, permits);
                 Ok(Begun::New(results))
             }
             Ok(Accepted::Again { first, is_same, restarted, answer_state }) => {
                 doubt.resolved();
+                self.counters.request(Some(route), RequestResult::Repeated);
                 if restarted > 0 {
                     self.worker.wake();
                 }

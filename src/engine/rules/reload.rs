@@ -16,6 +16,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
 use crate::engine::rules::folder::{RuleFiles, read_rules};
+use crate::engine::tallies::counters::Counters;
 use crate::engine::task::own_thread::{Ended, own_thread};
 use crate::planted::{Point, crash};
 use crate::problem::{Problem, Severity, draw_all};
@@ -56,6 +57,7 @@ pub struct Watch {
     pub patience: Duration,
     /// Who edited a file is not known here; what was changed is.
     pub audit: Arc<Audit>,
+    pub counters: Arc<Counters>,
 }
 
 /// The files and secrets of the last load attempt; if they are unchanged, there is nothing to do.
@@ -162,12 +164,15 @@ impl Watch {
         };
         let Some(ruleset) = loaded.ruleset else {
             tracing::error!("rules have problems after an edit; the old rules stay in use\n{}", draw_all(&loaded.problems));
+            self.counters.failed_reloads.one();
             self.show(loaded.problems);
             return true;
         };
         match in_force(ruleset, self.store.as_ref()).await {
             Ok(new) => {
                 let said = difference(&self.rules.load().ruleset, &new.ruleset);
+                self.counters.adopt(&new.ruleset, Timestamp::now());
+                self.counters.reloads.one();
                 self.rules.store(Arc::new(new));
                 self.show(Vec::new());
                 tracing::info!("rules reloaded: {said}");
@@ -197,6 +202,7 @@ impl Watch {
 
     fn refuse(&self, message: String, help: &str) {
         tracing::error!("{message}; the old rules stay in use; {help}");
+        self.counters.failed_reloads.one();
         self.show(vec![Problem::of_file(&self.folder.to_string_lossy(), message, help)]);
     }
 
@@ -369,6 +375,7 @@ mod tests {
                 again: Arc::default(),
                 patience: PATIENCE,
                 audit: Arc::new(Audit::of(self.dir.path())),
+                counters: Arc::default(),
             }
         }
     }

@@ -24,6 +24,7 @@ use crate::model::budget::{Allowance, weight};
 use crate::model::event::{Event, hops};
 use crate::model::outcome::{Outcome, Receipt, Success};
 use crate::model::run::Run;
+use crate::model::trace::{Trace, attempt_span};
 use crate::rule::Rule;
 use crate::rule::step::TIMEOUT;
 use crate::secret::Vault;
@@ -82,7 +83,9 @@ impl Try {
         };
         let Ok(_memory) = room_for(made, effect.bytes()) else { return Outcome::Deferred(WAIT_FOR_MEMORY) };
         let run = &self.run;
+        let span = world.is_traced.then(|| attempt_span(run, run.place, run.tried + 1));
         let context = AttemptContext {
+            trace: Trace::headers(&self.event, span.as_deref()),
             event: self.event.id,
             run: run.id,
             place: run.place,

@@ -3,10 +3,12 @@
 
 pub mod attempt;
 pub mod ledger;
+pub mod observer;
 pub mod old_rules;
 pub mod recovery;
 mod run_memory;
 pub mod runs_in_process;
 mod told_pauses;
+pub mod traces;
 pub mod watchdog;
 pub mod worker;

@@ -20,6 +20,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::action::world::World;
 use crate::engine::run::attempt::{CRASHED, Loop, Try, into_record};
+use crate::engine::run::observer::Observer;
 use crate::engine::run::old_rules::{Ready, RulesOfRuns, Unready};
 use crate::engine::run::run_memory::RunMemory;
 use crate::engine::run::runs_in_process::{Doubt, InHand, Lost, RunsInProcess};
@@ -61,6 +62,7 @@ struct Inner {
     in_process: Arc<RunsInProcess>,
     run_memory: Arc<RunMemory>,
     told_pauses: ToldPauses,
+    observer: Observer,
     /// Set when the store may have leased runs without the reply arriving.
     is_in_doubt: AtomicBool,
 }
@@ -72,7 +74,7 @@ pub struct RunPermits {
 }
 
 impl Worker {
-    pub fn new(store: Arc<dyn Store>, world: World, rules: RulesOfRuns, watchdog: Arc<Watchdog>) -> Self {
+    pub fn new(store: Arc<dyn Store>, world: World, rules: RulesOfRuns, watchdog: Arc<Watchdog>, observer: Observer) -> Self {
         let (permits, wake) = (Arc::new(Semaphore::new(MAX_IN_HAND)), Arc::new(Notify::new()));
         let run_memory = RunMemory::new(wake.clone());
         Self(Arc::new(Inner {
@@ -86,6 +88,7 @@ impl Worker {
             in_process: Arc::default(),
             run_memory,
             told_pauses: ToldPauses::default(),
+            observer,
             is_in_doubt: AtomicBool::new(false),
         }))
     }
@@ -260,7 +263,7 @@ impl Worker {
         let next = ready.as_ref().and_then(|ready| std::panic::catch_unwind(AssertUnwindSafe(|| after(ready))).ok().flatten());
         let next =
             next.unwrap_or_else(|| Run { state: State::Failed, place: run.failed_at.unwrap_or(run.place), failed_at: None, ..run.clone() });
-        match self.record(next, vec![attempt], None, true, None).await {
+        match self.record(next, vec![attempt], None, true, None, Some(&event)).await {
             Some(run) if run.state == State::Waiting => {
                 hand.turn = run.turn;
                 self.drive(hand, run, event, ready).await;
@@ -334,7 +337,7 @@ impl Worker {
             }
             if matches!(outcome, Outcome::Deferred(_)) {
                 run = run.after(&mut outcome, &facts, Timestamp::now(), 0.0);
-                self.record(run, attempts, None, false, None).await;
+                self.record(run, attempts, None, false, None, Some(&event)).await;
                 return hand.settled();
             }
             let (now, dice) = (Timestamp::now(), dice(&run));
@@ -363,7 +366,7 @@ impl Worker {
                 // Saved values need memory as well; if there is none, the run waits in the store.
                 let paused = matches!(word, "retry" | "paused") || !inner.run_memory.holds_saved(&mut hand, &run);
                 let answer = answer.and_then(|answer| SealedAnswer::of(&answer, &vault));
-                match self.record(run, std::mem::take(&mut attempts), answer, !paused, receipt).await {
+                match self.record(run, std::mem::take(&mut attempts), answer, !paused, receipt, Some(&event)).await {
                     Some(recorded) => {
                         hand.turn = recorded.turn;
                         run = recorded;
@@ -391,7 +394,7 @@ impl Worker {
             format!("the body of the event can no longer be read ({why}); restore a backup, or ask the sender to send the event again");
         tracing::error!(event = %run.event, rule = %run.rule, "run failed: {said}");
         let attempt = self.attempt(&run, at, clock, "failed", said);
-        self.record(Run { state: State::Failed, ..run }, vec![attempt], None, false, None).await;
+        self.record(Run { state: State::Failed, ..run }, vec![attempt], None, false, None, None).await;
         hand.settled();
         self.wake();
     }
@@ -430,7 +433,7 @@ impl Worker {
         let attempt = self.attempt(&run, at, clock, "", String::new());
         let next = run.after(&mut outcome, &facts, at, dice);
         let (word, said, ..) = into_record(outcome);
-        self.record(next, vec![Attempt { outcome: word.into(), said, ..attempt }], None, false, None).await;
+        self.record(next, vec![Attempt { outcome: word.into(), said, ..attempt }], None, false, None, None).await;
         hand.settled();
         self.wake();
     }
@@ -453,6 +456,7 @@ impl Worker {
         answer: Option<SealedAnswer>,
         goes_on: bool,
         receipt: Option<Receipt>,
+        event: Option<&Event>,
     ) -> Option<Run> {
         let mut told = false;
         let record = Record { run: Arc::new(run), attempts: Arc::new(attempts), answer, goes_on };
@@ -460,6 +464,7 @@ impl Worker {
             match self.0.store.record(record.clone()).await {
                 Ok(Recorded::Recorded) => {
                     drop(receipt);
+                    self.0.observer.recorded(&record.run, &record.attempts, event);
                     let run = Arc::unwrap_or_clone(record.run);
                     return Some(Run { unsaved: Vec::new(), turn: run.turn + 1, ..run });
                 }

@@ -76,6 +76,12 @@ impl Url {
         self.template.fixed()
     }
 
+    /// The address with every `{{ }}` replaced by a letter, if its server is written there as it is.
+    pub fn fixed_server(&self) -> Option<String> {
+        let is_value = |(piece, part): (&Piece, &UrlPart)| *part == UrlPart::Base && !matches!(piece, Piece::Text(_));
+        if self.template.pieces.iter().zip(&self.parts).any(is_value) { None } else { self.sample() }
+    }
+
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
         self.template.fields()
     }

@@ -8,10 +8,12 @@
 mod accepting;
 mod answers;
 mod commands;
+mod commits;
 mod database;
 mod deliveries;
 mod files;
 mod history;
+mod hourly;
 mod lanes;
 mod leasing;
 mod once_per;
@@ -144,6 +146,9 @@ const PROMISES: &[(&str, Promise)] = promises![
     history::events_are_chosen_by_rule_state_and_time,
     history::an_event_is_found_by_the_beginning_of_its_id,
     history::the_records_contain_everything_about_an_event,
+    hourly::hourly_counts_add_up,
+    hourly::hourly_counts_of_old_hours_are_deleted,
+    commits::commits_are_counted,
     stress::under_stress_every_run_ends_once_and_alone_in_its_lane,
 ];
 

@@ -2,11 +2,12 @@
 
 use std::error::Error as _;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_postgres::{Client, Config, IsolationLevel, NoTls, Transaction};
 
+use crate::store::commits::Commits;
 use crate::store::contract::{Error, Result};
 use crate::store::news::News;
 
@@ -15,11 +16,12 @@ pub(super) struct Connections {
     idle: Mutex<Vec<Client>>,
     room: Semaphore,
     pub(super) news: News,
+    pub(super) commits: Arc<Commits>,
 }
 
 impl Connections {
     pub(super) fn new(config: Config, most: usize) -> Self {
-        Self { config, idle: Mutex::default(), room: Semaphore::new(most), news: News::default() }
+        Self { config, idle: Mutex::default(), room: Semaphore::new(most), news: News::default(), commits: Arc::default() }
     }
 
     /// Waits for an idle connection.

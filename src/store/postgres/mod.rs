@@ -14,7 +14,7 @@
 //!   are hashes, and such text is stored as bytes.
 //!
 //! **No two transactions deadlock**, because each locks what it needs in this order, and rows of the same kind in sorted
-//! order: the owner's own row, deliveries, events, lanes, runs, `once_per` values, answers. A transaction that waits for
+//! order: the owner's own row, deliveries, events, lanes, runs, `once_per` values, answers, hourly counts. A transaction that waits for
 //! runs that others may start has locked their lanes first; `record` of a run that continues waits for that run only, and
 //! `lease` for nothing.
 //!
@@ -26,6 +26,7 @@ mod changes;
 mod claims;
 mod connections;
 mod failures;
+mod hourly;
 mod intents;
 mod lease;
 mod owner;
@@ -49,8 +50,10 @@ use super::contract::{
     WaitingRuns,
 };
 use crate::model::event::{EventId, Unread};
+use crate::model::hourly::{Hour, Hourly};
 use crate::model::intent::Intent;
 use crate::model::run::{Run, RunId, TextHash};
+use crate::store::commits::Commits;
 use crate::store::news::News;
 use connections::Connections;
 use intents::Intents;
@@ -178,6 +181,14 @@ impl Store for Postgres {
 
     fn size(&self) -> Doing<'_, u64> {
         in_transaction!(self, |sql| retention::size(sql).await?)
+    }
+
+    fn add_hourly(&self, counts: Vec<Hourly>, first: Hour) -> Doing<'_, ()> {
+        in_transaction!(self, |sql| hourly::add(sql, &counts, first).await?)
+    }
+
+    fn commits(&self) -> Arc<Commits> {
+        self.connections.commits.clone()
     }
 
     /// Tells only what this owner changes.

@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use tokio_postgres::{Config, Row, Transaction};
 
 use super::connections::Connections;
-use super::retention;
 use super::rows::{
     ENDED, EVENT, Head, PENDING, RUN_COLUMNS, add_saved, from_json, moment, number, read_event, read_id, read_json, read_run,
 };
 use super::texts;
 use super::transaction::in_transaction;
+use super::{hourly, retention};
 use crate::model::answer::SealedAnswer;
 use crate::model::event::EventId;
+use crate::model::hourly::{Hour, Hourly};
 use crate::model::run::{Attempt, Run, RunId, State, TextHash};
 use crate::store::answered::{answered, is_by_a_rule};
 use crate::store::attempts::why;
@@ -65,6 +66,9 @@ impl Queries for PostgresQueries {
     /// The database's administrators back it up.
     fn copy_to(&self, _: &Path) -> Doing<'_, ()> {
         Box::pin(async { Err(Error::new("the events are in PostgreSQL; back them up with `pg_dump` or your usual tool", false)) })
+    }
+    fn hourly(&self, since: Hour, rule: Option<String>) -> Doing<'_, Vec<Hourly>> {
+        in_transaction!(self, |sql| hourly::since(sql, since, rule.as_deref()).await?)
     }
     fn size(&self) -> Doing<'_, u64> {
         in_transaction!(self, |sql| retention::size(sql).await?)

@@ -6,12 +6,14 @@ macro_rules! in_transaction {
     ($store:expr, |$sql:ident| $done:expr) => {
         Box::pin(async move {
             let mut connection = $store.connections.get().await?;
+            let began = std::time::Instant::now();
             let transaction = connection.begin().await?;
             let done = {
                 let $sql = &transaction;
                 $done
             };
             transaction.commit().await?;
+            $store.connections.commits.count(began.elapsed(), 1, 0);
             $store.connections.news.tell();
             Ok(done)
         })

@@ -18,9 +18,11 @@ use super::tables;
 use super::writer::{Answers, QueuedJob, Writer};
 use crate::disk::{close_file, flush_folder, private_file};
 use crate::model::event::{EventId, Unread};
+use crate::model::hourly::{Hour, Hourly};
 use crate::model::intent::Intent;
 use crate::model::run::{Run, RunId, TextHash};
 use crate::secret::Key;
+use crate::store::commits::Commits;
 use crate::store::contract::{
     Accept, Accepted, AnswerState, Cancelled, Doing, EffectKey, Error, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result,
     StartResult, Store, WaitingRuns,
@@ -34,6 +36,7 @@ const MAX_WAITING: usize = 8_192;
 pub struct Sqlite {
     jobs: mpsc::Sender<QueuedJob>,
     news: News,
+    commits: Arc<Commits>,
 }
 
 impl Sqlite {
@@ -60,7 +63,7 @@ impl Sqlite {
         let files = Files::of(data).map_err(|e| Error::new(format!("the data folder cannot be read: {e}"), true))?;
         let checkpoint = Checkpoint::new(&mut connection, connect(data, false, key)?)?;
         let (jobs, receive) = mpsc::channel(MAX_WAITING);
-        let news = News::default();
+        let (news, commits) = (News::default(), Arc::new(Commits::default()));
         let (answers, mut to_tell) = mpsc::unbounded_channel::<Answers>();
         // Waking many tasks costs more than a flush; so the writer wakes one task, and that one wakes the others.
         tokio::spawn(async move {
@@ -73,11 +76,11 @@ impl Sqlite {
         thread::Builder::new()
             .name("store".into())
             .spawn({
-                let news = news.clone();
-                move || Writer { connection, files, owner, answers, checkpoint, news }.run(receive)
+                let (news, commits) = (news.clone(), commits.clone());
+                move || Writer { connection, files, owner, answers, checkpoint, news, commits }.run(receive)
             })
             .map_err(|e| Error::new(e.to_string(), true))?;
-        Ok(Self { jobs, news })
+        Ok(Self { jobs, news, commits })
     }
 
     /// Runs a job and extracts its result.
@@ -202,6 +205,14 @@ impl Store for Sqlite {
 
     fn size(&self) -> Doing<'_, u64> {
         self.ask(Job::Size, |kept| if let Reply::Size(bytes) = kept { Some(bytes) } else { None })
+    }
+
+    fn add_hourly(&self, counts: Vec<Hourly>, first: Hour) -> Doing<'_, ()> {
+        self.ask(Job::AddHourly(counts, first), |_| Some(()))
+    }
+
+    fn commits(&self) -> Arc<Commits> {
+        self.commits.clone()
     }
 
     fn news(&self) -> News {

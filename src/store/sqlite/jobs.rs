@@ -10,9 +10,10 @@ use super::owner::Owner;
 use super::record::record;
 use super::reply::Reply;
 use super::rows::{Sql, from_json, json, moment};
-use super::{changes, prune, quarantine};
+use super::{changes, hourly, prune, quarantine};
 use crate::model::event::EventId;
 use crate::model::hash::hash;
+use crate::model::hourly::{Hour, Hourly};
 use crate::model::intent::Intent;
 use crate::model::run::{RunId, TextHash};
 use crate::store::contract::{Accept, EffectKey, Error, Heavy, Held, NewRun, Pruning, Record, Recorded, Result, WaitingRuns};
@@ -64,6 +65,7 @@ pub(super) enum Job {
         most: usize,
     },
     Expire(Timestamp),
+    AddHourly(Vec<Hourly>, Hour),
     Size,
     /// Fails or panics on purpose, for tests.
     #[cfg(test)]
@@ -141,6 +143,7 @@ impl Job {
             Job::Cancel(which, now) => changes::cancel(sql, owner, which, *now).map(Reply::Cancelled),
             Job::Prune { what, after, most } => prune::prune(sql, what, *after, *most).map(Reply::Pruned),
             Job::Expire(now) => prune::expire(sql, *now).map(Reply::Yes),
+            Job::AddHourly(counts, first) => hourly::add(sql, counts, *first).map(|()| Reply::Done),
             Job::Size => prune::size(sql).map(Reply::Size),
             #[cfg(test)]
             Job::Failing { panics: true } => panic!("as planted"),

@@ -8,6 +8,7 @@ mod claims;
 mod connection;
 mod failures;
 pub(super) mod handle;
+mod hourly;
 mod jobs;
 mod owner;
 mod prune;

@@ -9,14 +9,15 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::connection::{connect, file};
 use super::failures::error;
-use super::prune;
 use super::rows::{
     ENDED, EVENT, EVENT_COLUMNS, MOST_RUNS, PENDING, RUN_COLUMNS, Sql, event_id, from_json, moment, range, read_event, read_run, saved_of,
 };
 use super::sealing;
 use super::search::{self, FoundRows};
 use super::tables;
+use super::{hourly, prune};
 use crate::model::event::EventId;
+use crate::model::hourly::{Hour, Hourly};
 use crate::model::run::{Attempt, Run, RunId, State, TextHash};
 use crate::secret::Key;
 use crate::store::answered::{answered, is_by_a_rule};
@@ -86,6 +87,9 @@ impl Queries for SqliteQueries {
     fn copy_to(&self, file: &Path) -> Doing<'_, ()> {
         let file: PathBuf = file.to_owned();
         self.ask(move |reader| reader.copy_to(&file))
+    }
+    fn hourly(&self, since: Hour, rule: Option<String>) -> Doing<'_, Vec<Hourly>> {
+        self.ask(move |reader| hourly::since(&reader.0, since, rule.as_deref()).map_err(error))
     }
     fn size(&self) -> Doing<'_, u64> {
         self.ask(|reader| prune::size(&reader.0).map_err(error))

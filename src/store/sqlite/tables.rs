@@ -12,7 +12,7 @@ use crate::model::hash::hash;
 use crate::store::contract::{Error, Result};
 
 /// The migration of every version, in order. Never edit a released one; add another.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     "
 CREATE TABLE text (hash TEXT PRIMARY KEY, name TEXT NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE ruleset (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, texts TEXT NOT NULL) STRICT;
@@ -127,6 +127,18 @@ CREATE TABLE in_force (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, ruleset INTE
 ALTER TABLE event ADD COLUMN sender TEXT;
 ALTER TABLE event ADD COLUMN parts TEXT;
 ALTER TABLE event ADD COLUMN decided TEXT;
+",
+    // What happened to a rule at an address within an hour.
+    "
+CREATE TABLE hourly (
+    hour INTEGER NOT NULL,
+    rule TEXT NOT NULL,
+    address TEXT NOT NULL,
+    ran INTEGER NOT NULL,
+    did_not INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    PRIMARY KEY (hour, rule, address)
+) STRICT, WITHOUT ROWID;
 ",
 ];
 

@@ -4,6 +4,8 @@
 //! so one flush serves all events that arrived during the previous one.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -15,6 +17,7 @@ use super::jobs::Job;
 use super::owner::Owner;
 use super::reply::Reply;
 use crate::disk::takes_writes;
+use crate::store::commits::Commits;
 use crate::store::contract::{Error, Result};
 use crate::store::news::News;
 
@@ -37,6 +40,7 @@ pub(super) struct Writer {
     pub(super) answers: mpsc::UnboundedSender<Answers>,
     pub(super) checkpoint: Checkpoint,
     pub(super) news: News,
+    pub(super) commits: Arc<Commits>,
 }
 
 impl Writer {
@@ -79,6 +83,17 @@ impl Writer {
 
     /// Commits a group of jobs, if the disk and files are still those that were opened.
     fn keep(&mut self, group: &[QueuedJob]) -> Result<Vec<Result<Reply>>> {
+        let began = Instant::now();
+        let results = self.commit(group);
+        let succeeded = results.as_ref().map_or(0, |all| all.iter().filter(|result| result.is_ok()).count());
+        // If a whole group fails, its operations are committed one by one, and counted then.
+        let is_repeated = results.is_err() && group.len() > 1;
+        let failed = if is_repeated { 0 } else { group.len() - succeeded };
+        self.commits.count(began.elapsed(), succeeded, failed);
+        results
+    }
+
+    fn commit(&mut self, group: &[QueuedJob]) -> Result<Vec<Result<Reply>>> {
         self.files.are_there()?;
         // A panic fails that job only, and must not end the thread that everybody waits for. Its transaction is rolled back.
         let committed = std::panic::catch_unwind(AssertUnwindSafe(|| commit(&mut self.connection, &mut self.owner, group)));

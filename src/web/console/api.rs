@@ -1,6 +1,7 @@
 //! The same as the pages show, as JSON at `/api/v1/`, for programs. Fields are only ever added; cursors mean nothing; ids are
 //! text. docs/openapi.json describes all of it, and a test compares both.
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -11,6 +12,7 @@ use crate::engine::intake::rejections::Rejections;
 use crate::operations::command::{Command, Done};
 use crate::operations::failures::groups;
 use crate::operations::history::{self, Found};
+use crate::operations::hours::{self, Day};
 use crate::operations::recipes;
 use crate::operations::replay::{self, Mode};
 use crate::store::contract::{Queries, WaitingRuns};
@@ -29,6 +31,8 @@ struct ListedRule {
     file: String,
     enabled: bool,
     addresses: Vec<String>,
+    /// The last 24 hours, the oldest first.
+    hours: Day,
 }
 
 /// Answers a program.
@@ -61,8 +65,8 @@ pub async fn answer(ask: &Ask) -> Result<Value, Fault> {
             let refused = tokio::task::spawn_blocking(move || Rejections::latest(&data, MOST)).await;
             Ok(json!({ "requests": as_json(refused.map_err(|e| Fault::Failed(e.to_string()))?)? }))
         }
-        (false, ["api", "v1", "rules"]) => Ok(json!({ "rules": as_json(rules(ask))? })),
         (false, ["api", "v1", "recipes"]) => Ok(json!({ "recipes": as_json(recipes::search(&ask.query("search").unwrap_or_default()))? })),
+        (false, ["api", "v1", "rules"]) => Ok(json!({ "rules": as_json(rules(ask, queries).await?)? })),
         (false, ["api", "v1", "health"]) => as_json(ask.console.health.report()),
         _ => Err(Fault::NotFound("There is nothing at this address; /api/v1/openapi.json describes what there is.".to_owned())),
     }
@@ -99,15 +103,18 @@ async fn done(ask: &Ask, command: Command) -> Result<Value, Fault> {
     }
 }
 
-fn rules(ask: &Ask) -> Vec<ListedRule> {
+async fn rules(ask: &Ask, queries: &dyn Queries) -> Result<Vec<ListedRule>, Fault> {
+    let now = Timestamp::now();
+    let mut days = hours::of_all(queries, now).await?;
     let rules = ask.console.health.rules.load();
-    let listed = |rule: &std::sync::Arc<crate::rule::Rule>| ListedRule {
+    let mut listed = |rule: &std::sync::Arc<crate::rule::Rule>| ListedRule {
         name: rule.name.to_string(),
         file: rule.source.name.clone(),
         enabled: rule.enabled,
         addresses: rule.when.iter().map(|when| when.route.text().to_owned()).collect(),
+        hours: days.remove(&*rule.name).unwrap_or_else(|| Day::empty(now)),
     };
-    rules.ruleset.rules.iter().map(listed).collect()
+    Ok(rules.ruleset.rules.iter().map(&mut listed).collect())
 }
 
 fn as_json(what: impl Serialize) -> Result<Value, Fault> {

@@ -19,6 +19,7 @@ use super::frame::{MOST_COUNTED, framed, login, plain};
 use super::session::{NotIn, Visitor};
 use super::{Console, api, assets, live, pages};
 use crate::expr::spell::spell;
+use crate::operations::metrics::CONTENT_TYPE as METRICS_TYPE;
 use crate::web::door::Door;
 
 /// The console's door.
@@ -69,7 +70,9 @@ impl Gate {
         }
         let parts = Ask::parts(&path);
         let (ip, now) = (peer.ip().to_canonical(), Timestamp::now());
-        let is_api = parts.first().is_some_and(|p| p == "api");
+        let has_key = request.headers().contains_key(AUTHORIZATION);
+        // Prometheus sends a key, and people look at the metrics with their browser.
+        let is_api = parts.first().is_some_and(|p| p == "api") || (parts == ["metrics"] && has_key);
         let visitor = match header(AUTHORIZATION).strip_prefix("Bearer ") {
             Some(key) if is_api => {
                 let visitor = Visitor { id: String::new(), may_change: true, ip };
@@ -122,6 +125,12 @@ impl Gate {
 
 /// Answers somebody who may be here.
 async fn answered(ask: Ask, is_api: bool) -> Response<Body> {
+    if !ask.is_post && ask.path == ["metrics"] {
+        return match ask.console.metrics.text().await {
+            Ok(text) => answer::bytes(StatusCode::OK, METRICS_TYPE, text.into()),
+            Err(e) => answer::json(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "error": e.to_string() })),
+        };
+    }
     if is_api {
         return match api::answer(&ask).await {
             Ok(value) => answer::json(StatusCode::OK, &value),

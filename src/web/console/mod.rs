@@ -8,6 +8,7 @@ mod answer;
 mod api;
 mod ask;
 mod assets;
+mod bars;
 pub mod bulk;
 mod draw;
 mod fault;
@@ -32,6 +33,7 @@ use crate::operations::command::{Command, Done};
 use crate::operations::control;
 use crate::operations::editing::Editor;
 use crate::operations::history::Explanation;
+use crate::operations::metrics::Metrics;
 use crate::operations::output_files::OutputFiles;
 use crate::store::audit::Audit;
 use crate::store::contract::{Dossier, Queries, Store};
@@ -56,6 +58,7 @@ pub struct Console {
     pub health: Arc<Health>,
     pub rejections: Arc<Rejections>,
     pub audit: Arc<Audit>,
+    pub metrics: Arc<Metrics>,
     pub explain: Explain,
     pub has_secret: HasSecret,
     pub editor: Editor,

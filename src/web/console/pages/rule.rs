@@ -1,14 +1,17 @@
 //! `/rules/NAME`: one rule: its picture, its text, and what it did last. With `?event=ID`, what it did with that event is lit
 //! up in the picture.
 
+use jiff::Timestamp;
 use maud::html;
 
 use crate::operations::history::{self, ExplainedRun};
+use crate::operations::hours;
 use crate::rule::sentence::Sentence;
 use crate::store::contract::EventFilter;
 use crate::text::count::number;
 use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped, escaped_path};
+use crate::web::console::bars;
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
 use crate::web::console::picture::picture;
@@ -36,7 +39,13 @@ pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
             (draw::block(rule.own_text()))
         }
     };
+    let day = hours::of_rule(ask.console.queries.as_ref(), name, Timestamp::now()).await?;
     let live = html! {
+        section {
+            h2 { "Last 24 hours" }
+            (bars::day(&day))
+            p.hint { "Each bar is an hour: full for runs that ended well, empty for events for which it did not run; below the line are failed runs." }
+        }
         section {
             h2 { "Latest runs" }
             @if found.events.is_empty() { p.empty { "It has not run yet." } } @else { (draw::events(ask, &found.events)) }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use maud::{Markup, html};
 
+use crate::operations::hours::{self, Day};
 use crate::rule::Rule;
 use crate::rule::sentence::Sentence;
 use crate::secret::Vault;
@@ -12,6 +14,7 @@ use crate::text::count::number;
 use crate::text::printable::short;
 use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped_path};
+use crate::web::console::bars;
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
 
@@ -24,6 +27,8 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
     for rule in &all.ruleset.rules {
         files.entry(&rule.source.name).or_default().push(rule);
     }
+    let now = Timestamp::now();
+    let (days, empty) = (hours::of_all(ask.console.queries.as_ref(), now).await?, Day::empty(now));
     let live = html! {
         (problems(ask))
         @if files.is_empty() { p.empty { "There are no rules yet." } }
@@ -31,8 +36,8 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
             section.file {
                 h2 { code { (draw::text(file)) } " " @if let Some(name) = ask.console.editor.below(file) { a.button href=(ask.at(&format!("/edit/{}", escaped_path(&name)))) { "Edit" } } }
                 table.rows {
-                    thead { tr { th { "Rule" } th { "Starts" } th { "Steps" } th { "State" } } }
-                    tbody { @for rule in rules { (row(ask, rule, &all.ruleset.vault)) } }
+                    thead { tr { th { "Rule" } th { "Starts" } th { "Steps" } th { "State" } th { "Last 24 hours" } } }
+                    tbody { @for rule in rules { (row(ask, rule, &all.ruleset.vault, days.get(&*rule.name).unwrap_or(&empty))) } }
                 }
             }
         }
@@ -54,13 +59,14 @@ fn problems(ask: &Ask) -> Markup {
     }
 }
 
-fn row(ask: &Ask, rule: &Rule, vault: &Vault) -> Markup {
+fn row(ask: &Ask, rule: &Rule, vault: &Vault, day: &Day) -> Markup {
     html! {
         tr {
             td { (draw::rule(ask, &rule.name)) div.hint { (draw::text(&short(&Sentence::of(rule, vault).text(), SENTENCE))) } }
             td { @for (n, when) in rule.when.iter().enumerate() { @if n > 0 { ", " } code { (draw::brief(when.route.text())) } } }
             td { (rule.steps.len()) }
             td { @if rule.enabled { span.state.good { span aria-hidden="true" { "✓" } " on" } } @else { span.state.off { span aria-hidden="true" { "–" } " off" } } }
+            td { (bars::day(day)) }
         }
     }
 }
