@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::ended::Ended;
+use super::fix;
 use super::settings::{LoadOptions, Secrets, counted, counted_problems};
 use super::terminal::stdout;
 use crate::problem;
@@ -22,6 +23,12 @@ pub struct Check {
     /// Do not require secrets and variables; use the word secret.NAME for each of them
     #[arg(long)]
     no_secrets: bool,
+    /// Write proven corrections into the files; each is shown first, and the old file is kept
+    #[arg(long)]
+    fix: bool,
+    /// Do not ask before each correction
+    #[arg(long, requires = "fix")]
+    yes: bool,
     #[command(flatten)]
     load_options: LoadOptions,
 }
@@ -35,7 +42,8 @@ enum Format {
 impl Check {
     pub fn run(self) -> anyhow::Result<Ended> {
         let secrets = if self.no_secrets { Secrets::Stood } else { Secrets::Real };
-        let loaded = self.load_options.load(&self.path, secrets)?;
+        let load = || self.load_options.load(&self.path, secrets);
+        let loaded = if self.fix { fix::run(load, self.yes)? } else { load()? };
         let mut out = stdout();
         match self.format {
             Format::Json => {

@@ -11,6 +11,7 @@ mod ended;
 mod events;
 mod explain;
 mod failed;
+mod fix;
 mod health;
 mod new;
 mod progress;

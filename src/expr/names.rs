@@ -6,7 +6,8 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::expr::field::{Field, ROOTS, Root};
+use crate::expr::field::part::PathPart;
+use crate::expr::field::{Field, ROOTS, Root, spelling};
 use crate::model::run::ERROR;
 use crate::secret::{LONGEST, SHORT, Vault};
 use crate::text::nearest::nearest;
@@ -47,6 +48,11 @@ impl<'a> Resolver<'a> {
     /// The same for a Doorbell that has no data key.
     pub fn without_data_key(self) -> Self {
         Self { can_encrypt: false, ..self }
+    }
+
+    /// The same, with nothing looked up yet: for checking the files again.
+    pub fn again(&self) -> Self {
+        Self { can_encrypt: self.can_encrypt, ..Self::new(self.secret, self.env, self.refuses) }
     }
 
     pub fn can_encrypt(&self) -> bool {
@@ -93,6 +99,8 @@ pub struct Names<'a> {
     pub lookup: &'a Resolver<'a>,
     /// Names from `set:` above, and from `save_as:` of earlier steps.
     pub named: Vec<String>,
+    /// Names from `save_as:` that hold the answer to one call.
+    pub answers: Vec<String>,
     /// Names that `save_as:` gives to later steps.
     pub later: Vec<String>,
     /// Names that the steps of `then:` save, when `else:` is read.
@@ -112,6 +120,7 @@ impl<'a> Names<'a> {
         Self {
             lookup,
             named: Vec::new(),
+            answers: Vec::new(),
             later: Vec::new(),
             elsewhere: Vec::new(),
             placeholders: Vec::new(),
@@ -131,7 +140,8 @@ impl<'a> Names<'a> {
         let field = match Field::read(text) {
             Ok(field) => field,
             Err(no) => {
-                point(no.message).label(no.label).add();
+                let draft = spelling::meant(text).iter().fold(point(no.message), |draft, ours| draft.meant(ours));
+                draft.label(no.label).add();
                 return None;
             }
         };
@@ -147,6 +157,7 @@ impl<'a> Names<'a> {
                 return None;
             }
             Root::Named(name) if self.blocks.borrow().iter().any(|b| b.names.contains(name)) => {}
+            Root::Named(name) if self.answers.contains(name) && !self.is_part_of_answer(&field, &point) => return None,
             Root::Named(name) if self.named.contains(name) => {}
             Root::Named(name) if self.elsewhere.contains(name) => {
                 point(format!("`{name}` is saved by a step under `then:`, and those steps do not run here"))
@@ -194,9 +205,26 @@ impl<'a> Names<'a> {
                     within,
                 ),
             },
+            Root::Body => doubtful(&field, &point),
             _ => {}
         }
         Some(field)
+    }
+
+    /// Whether a part of an answer exists; the others are reported.
+    fn is_part_of_answer<'p>(&self, field: &Field, point: &impl Fn(String) -> crate::yaml::reader::ProblemDraft<'p>) -> bool {
+        let (text, rest) = (field.text(), field.rest());
+        let Some(PathPart::Name(part)) = field.parts().first() else { return true };
+        if matches!(part.as_str(), "status" | "header" | "body") {
+            return true;
+        }
+        let name = text.strip_suffix(rest).unwrap_or(text);
+        let rest = rest.strip_prefix(".headers").map_or_else(|| format!(".body{rest}"), |rest| format!(".header{rest}"));
+        point(format!("the answer `{name}` has `status`, `header` and `body`, but no `{part}`"))
+            .meant(&format!("{name}{rest}"))
+            .label("write one of them after the name")
+            .add();
+        false
     }
 
     fn secret(&self, name: &str, item: &Item, within: Option<&str>) {
@@ -252,29 +280,64 @@ impl<'a> Names<'a> {
                 Some(format!("body{rest}"))
             }
             "params" => Some(format!("query{rest}")),
+            "process" | "environ" if rest.starts_with(".env.") => Some(rest.trim_start_matches('.').to_owned()),
             "secrets" => Some(format!("secret{rest}")),
             "vars" => Some(format!("env{rest}")),
             "loop" | "this" | "each" => Some(format!("item{rest}")),
             "timestamp" | "date" | "today" => Some("now".to_owned()),
-            "id" => Some("event.id` or `body.id".to_owned()),
+            "X-GitHub-Event" | "Authorization" => Some(format!("header.{text}")),
             _ => None,
         };
         if name.chars().all(|c| c.is_ascii_digit()) && !rest.is_empty() {
             let bare = rest.trim_start_matches('.').trim_start_matches("body.");
-            draft.label(format!("a number before a name is syntax from another tool: write `body.{bare}`")).add();
+            draft.label("a number before a name is syntax from another tool").write(&format!("body.{bare}")).add();
             return;
         }
         let mine = self.named.iter().map(String::as_str);
         if !self.blocks.borrow().is_empty() && foreign.is_none() {
-            draft.label(format!("inside a block write `this.{text}`")).note(format!("fields begin with: this, {}", ROOTS.join(", "))).add();
+            draft.write(&format!("this.{text}")).label("a field of the element begins with `this.`").note(format!("fields begin with: this, {}", ROOTS.join(", "))).add();
             return;
         }
-        let label = match (foreign, nearest(name, mine), nearest(name, ROOTS)) {
-            (Some(ours), ..) => format!("did you mean `{ours}`?"),
-            (_, Some(near), _) | (_, None, Some(near)) => format!("did you mean `{near}{rest}`?"),
-            _ => format!("did you mean `body.{text}`?"),
+        let is_constant = name.len() > 2 && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        let draft = match (foreign, nearest(name, mine), nearest(name, ROOTS)) {
+            (Some(ours), ..) => draft.meant(&ours),
+            // All in capital letters, as secrets and variables are.
+            _ if is_constant && rest.is_empty() && text.contains('_') => draft.meant(&format!("secret.{text}")),
+            (_, Some(near), _) | (_, None, Some(near)) => draft.meant(&format!("{near}{rest}")),
+            _ if text.starts_with(|c: char| c.is_ascii_digit()) => draft,
+            _ if text.starts_with("X-") => draft.meant(&format!("header.{text}")),
+            _ => draft.meant(&format!("body.{text}")),
         };
-        let draft = draft.label(label).note(format!("fields begin with: {}", ROOTS.join(", ")));
+        let draft = draft.label("choose where the value comes from").note(format!("fields begin with: {}", ROOTS.join(", ")));
         if self.named.is_empty() { draft.add() } else { draft.note(format!("names in this rule: {}", self.named.join(", "))).add() }
+    }
+}
+
+/// Reports a path that is valid and probably finds nothing: `items.0`, `$.body.items`, `items.length`.
+fn doubtful<'p>(field: &Field, point: &impl Fn(String) -> crate::yaml::reader::ProblemDraft<'p>) {
+    let text = field.text();
+    if text.starts_with("$.body.") || text.starts_with("$['body']") {
+        let ours = format!("${}", text.trim_start_matches("$.body").trim_start_matches("$['body']"));
+        let draft = point("`$` is already the body, so this looks for a field called `body` in it".to_owned()).warn();
+        return draft.meant(&ours).label("remove `body` after the `$`").add();
+    }
+    let is_index = |name: &str| !name.is_empty() && name.len() <= 4 && name.chars().all(|c| c.is_ascii_digit());
+    let names: Vec<&str> = text.split('.').collect();
+    if names.iter().skip(2).any(|name| is_index(name)) && !text.contains(['\'', '"']) {
+        let ours = names.iter().fold(String::new(), |out, name| match (out.is_empty(), is_index(name)) {
+            (true, _) => (*name).to_owned(),
+            (_, true) => format!("{out}[{name}]"),
+            (_, false) => format!("{out}.{name}"),
+        });
+        let draft = point(format!("`{text}` looks for a name that is a number; an element of a list is written in brackets")).warn();
+        return draft.meant(&ours).label("write the number in brackets: [0]").add();
+    }
+    if let Some((list, word)) = text.rsplit_once('.')
+        && matches!(word, "length" | "size" | "count")
+        && list.rsplit('.').next().is_some_and(|name| name.ends_with('s') && !name.ends_with("ss") && name != "body")
+    {
+        let draft = point(format!("a list has no `{word}` in Doorbell: `{text}` looks for a field of that name")).warn();
+        let ours = format!("count {list}");
+        draft.meant(&ours).propose(format!("did you mean `({ours})`?"), &format!("({ours})")).label("use `count`").add();
     }
 }

@@ -8,6 +8,7 @@ pub mod access;
 pub mod address;
 pub mod aliases;
 pub mod compile;
+mod foreign;
 pub mod index;
 pub mod items;
 pub mod load;

@@ -37,7 +37,7 @@ fn bare(item: &Item, what: &'static str, known: &Names) -> Option<Field> {
     let text = item.text()?;
     if text.contains("{{") {
         let bare = text.replace("{{", "").replace("}}", "");
-        item.problem("a field is written without braces here").label(format!("write {what}: {}", bare.trim())).add();
+        item.problem(format!("`{what}:` takes a field, which is written without braces here")).label("write the field alone").write(bare.trim()).add();
         return None;
     }
     known.field(&text, item, None)
@@ -47,7 +47,7 @@ pub fn read_once_per(item: &Item, known: &Names) -> Option<OncePer> {
     if let Node::Text(text) = item.node
         && crate::yaml::duration::read(text).is_ok()
     {
-        item.problem("`once_per:` takes a field").label(format!("write {{ value: body.id, within: {text} }}")).add();
+        item.problem("`once_per:` takes a field").label("write the field, and the time after `within:`: { value: body.id, within: 7 days }").add();
         return None;
     }
     if !matches!(item.node, Node::Map(_)) {
@@ -63,7 +63,7 @@ pub fn read_once_per(item: &Item, known: &Names) -> Option<OncePer> {
         }
         Some(within)
     });
-    fields.done(&[("field", "did you mean `value`?"), ("key", "did you mean `value`?"), ("for", "did you mean `within`?")], &[]);
+    fields.done(&[("field", "value"), ("key", "value"), ("for", "within")], &[]);
     Some(OncePer { field: field??, within: within.unwrap_or(Some(ONCE_WITHIN))? })
 }
 

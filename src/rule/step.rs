@@ -15,9 +15,12 @@ use crate::expr::template::list::HELPERS;
 use crate::model::retry::{LONGEST_WAIT, MOST_TRIES, Plan};
 use crate::model::run::ERROR;
 use crate::text::nearest::nearest;
+use crate::text::span;
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
+use crate::yaml::layout::{self, Rewritten};
 use crate::yaml::locate::Path;
+use crate::yaml::place::scalar;
 
 /// The default and the maximum timeout for one attempt at a step.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
@@ -178,9 +181,16 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
     } else {
         fields.rest();
     }
+    if let Some(Some(list)) = &for_each {
+        whole_list(&condition, list, item);
+    }
     known.in_each.set(false);
     if let Some(Some(name)) = &save_as {
         known.named.push(name.clone());
+        let is_call = matches!(found, Some(Verb::Kind(_, kind)) if kind.calls());
+        if is_call && (for_each.is_none() || context.inside.each()) {
+            known.answers.push(name.clone());
+        }
     }
     let (verb, action) = work?;
     let step = Step {
@@ -198,31 +208,69 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
     Some(Read { step, inside: inside?, on_error: on_error? })
 }
 
+/// Reports a condition of a repeated step that looks at the whole list instead of its element.
+fn whole_list(condition: &All, list: &Field, item: &Item) {
+    for line in condition.lines() {
+        let rest = line.field.text().strip_prefix(list.text()).filter(|rest| rest.starts_with('.'));
+        if let Some(rest) = rest {
+            let draft = item.at(&line.path).warning(format!("this looks at the whole list {}, not at its element", list.text())).at_key();
+            draft.meant(&format!("item{rest}")).label("the element is called `item`").add();
+        }
+    }
+}
+
 fn not_a_step(item: &Item, text: &str) {
     let word = text.split(|c: char| c.is_whitespace() || c == ':').next().unwrap_or("");
     let rest = text.strip_prefix(word).unwrap_or("").trim_start_matches(':').trim();
     let draft = item.problem("a step begins with a verb, a colon and a space");
     match verbs().find(|(v, _)| *v == word) {
-        Some((verb, _)) => draft.label(format!("write `{verb}: {rest}`")).add(),
+        Some((verb, _)) if !rest.is_empty() => draft.label("write for example `log: text`").write(&format!("{verb}: {rest}")).add(),
+        Some(_) => draft.label("write a colon after it, a space, and what it needs").add(),
         None => draft.label("write for example `log: text`").add(),
     }
 }
 
 /// The verb's value was written as a map, with the step's other fields in it.
 fn below_the_verb(verb: &'static str, what: &str, entries: &[(String, Node)], fields: &Fields) {
-    let inner = entries.iter().find(|(k, _)| matches!(k.as_str(), "url" | "to" | "file" | "path" | "status" | "text")).map(|(_, v)| v);
-    let shown = match inner {
-        Some(Node::Text(t)) => format!("write `{verb}: {t}`, and align the other lines below it with `{verb}`"),
-        _ => format!("write the value directly after `{verb}:`, and align the other lines below it with `{verb}`"),
+    let shown = format!("write the value directly after `{verb}:`, and align the other lines below it with `{verb}`");
+    let key = fields.key(verb);
+    let draft = key.problem(format!("{what} belongs directly after `{verb}:`")).label(shown);
+    match flat(&key, verb, entries) {
+        Some((span, text)) => draft.change("write the value directly after it, and the other lines below it", Some(span), text).add(),
+        None => draft.add(),
+    }
+}
+
+/// The verb with its value, and what was below it aligned with it.
+fn flat(key: &Item, verb: &str, entries: &[(String, Node)]) -> Rewritten {
+    const VALUES: [&str; 6] = ["url", "to", "file", "path", "status", "text"];
+    let at = entries.iter().position(|(k, _)| VALUES.contains(&k.as_str()))?;
+    let value = match &entries[at].1 {
+        Node::Text(text) => scalar(text),
+        Node::Number(number) => number.clone(),
+        _ => return None,
     };
-    fields.key(verb).problem(format!("{what} belongs directly after `{verb}:`")).label(shown).add();
+    let source = key.source();
+    let first = key.line()?;
+    let (inner, last) = (first + 1 + at, source.block_end(first));
+    let line = source.line(first);
+    let verb_at = line.find(verb)?;
+    // Each entry before the value takes one line; others are not moved.
+    if !source.line(inner).trim_start().starts_with(entries[at].0.as_str()) {
+        return None;
+    }
+    let depth = layout::indent(source.line(first + 1));
+    let others = (first + 1..=last).filter(|n| *n != inner).map(|n| source.line(n));
+    let others = others.map(|l| format!("\n{}{}", " ".repeat(verb_at), span::from(l, depth.min(layout::indent(l)))));
+    let text = format!("{}{verb}: {value}{}", span::before(line, verb_at), others.collect::<String>());
+    Some((source.span_of(first, last)?, text))
 }
 
 fn read_timeout(fields: &mut Fields) -> Option<Duration> {
     let Some(timeout) = fields.may("timeout") else { return Some(TIMEOUT) };
     let given = timeout.duration()?;
     if given > LONGEST_TIMEOUT || given.is_zero() {
-        timeout.problem("a try can take at most 10 minutes").add();
+        timeout.problem("the time for one try must be between 1 millisecond and 10 minutes").label("write for example 30 seconds").add();
         return None;
     }
     Some(given)
@@ -279,14 +327,26 @@ fn read_on_error(item: &Item, known: &mut Names, context: &StepContext, each: bo
             read.into_iter().collect::<Option<_>>().map(OnErrorRead::Steps)
         }
         Node::Map(_) => {
-            item.problem("steps must be a list").label("put a dash before each step: `- `").add();
+            super::items::without_dash(item);
             None
         }
         node => {
-            let again = matches!(node, Node::Text(word) if word == "retry");
-            let label =
-                if again { "a step is retried automatically; write `tries: 5` to choose how often" } else { "write `on_error: continue`" };
-            item.problem("`on_error:` takes `continue` or steps").label(label).add();
+            let draft = item.problem("`on_error:` takes `continue` or steps");
+            let word = match node {
+                Node::Text(word) => word.to_lowercase(),
+                _ => String::new(),
+            };
+            if word.starts_with("retry") || word.starts_with("try") {
+                draft.label("a step is retried automatically; write `tries: 5` to choose how often").add();
+            } else if ["stop", "fail", "abort", "exit", "break"].contains(&word.as_str()) {
+                let line = item.line().filter(|n| item.source().line(*n).trim_start().starts_with("on_error:"));
+                let span = line.and_then(|n| item.source().whole_lines(n, n));
+                draft.change("remove this line: without it, the run stops and is on the failed list", span, "").label("without `on_error:` the run stops").add();
+            } else if ["ignore", "skip", "next", "none", "proceed", "resume"].contains(&word.as_str()) || matches!(node, Node::Null | Node::Bool(_)) {
+                draft.write("continue").label("write `continue`, or steps").add();
+            } else {
+                draft.label("write `continue` to go on with the next step, or write steps below it").add();
+            }
             None
         }
     }
@@ -351,11 +411,16 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
     let left: Vec<&str> = left.into_iter().filter(|k| !is_field(k)).collect();
     for key in &left {
         if let Some((_, ours)) = STEP_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)) {
-            fields.key(key).problem(format!("there is no verb called `{key}`")).label(*ours).note(list).add();
+            let draft = fields.key(key).problem(format!("there is no verb called `{key}`"));
+            match all.contains(ours) {
+                true => draft.meant(ours).label("begin the step with a verb").note(list).add(),
+                false => draft.label(*ours).note(list).add(),
+            }
             return None;
         }
         if let Some(near) = nearest(key, all.iter().copied()) {
-            fields.key(key).problem(format!("there is no verb called `{key}`")).label(format!("did you mean `{near}`?")).note(list).add();
+            let draft = fields.key(key).problem(format!("there is no verb called `{key}`"));
+            draft.meant(near).label("begin the step with a verb").note(list).add();
             return None;
         }
     }
@@ -374,16 +439,22 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
 
 fn read_for_each(item: &Item, known: &Names) -> Option<Field> {
     known.in_each.set(false);
+    if let Node::List(_) | Node::Number(_) | Node::Map(_) = item.node {
+        let draft = item.problem("`for_each:` takes a list from the webhook").label("write the field of the list, such as body.items");
+        draft.note("a fixed list can be written under `set:`, and its name here").add();
+        return None;
+    }
     let text = item.text()?;
     if let [name, "in", list] = text.split_whitespace().collect::<Vec<_>>().as_slice() {
         item.problem("`for_each:` takes only the list; its element is always called `item`")
-            .label(format!("write for_each: {list}, and item instead of {name}"))
+            .propose(if *name == "item" { format!("write {list}") } else { format!("write {list}, and `item` instead of `{name}`") }, list)
+            .label("write only the list, and `item` for its element")
             .add();
         return None;
     }
     if text.contains("{{") {
         let bare = text.replace("{{", "").replace("}}", "");
-        item.problem("a list is written without braces here").label(format!("write for_each: {}", bare.trim())).add();
+        item.problem("a list is written without braces here").label("write the field alone").write(bare.trim()).add();
         return None;
     }
     known.field(&text, item, None)
@@ -427,16 +498,19 @@ pub fn check_name(name: &str, item: &Item) -> Option<()> {
             "any" | "all" | "none" | "input" | ERROR | "true" | "false" | "null" | "this" | "if" | "unless" | "each" | "with" | "else"
         );
     if ours {
-        item.problem(format!("`{name}` is a reserved word")).label(format!("choose another name, such as my_{name}")).add();
+        item.problem(format!("`{name}` is a reserved word")).label("choose another name").write(&format!("my_{name}")).add();
         return None;
     }
     let good =
         name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
     if !good {
         let fix: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
-        item.problem(format!("`{name}` is not a valid name"))
-            .label(format!("use letters, digits and _, such as {}", fix.trim_start_matches(|c: char| c.is_ascii_digit())))
-            .add();
+        let fix = fix.trim_matches('_').trim_start_matches(|c: char| c.is_ascii_digit() || c == '_').to_owned();
+        let draft = item.problem(format!("`{name}` is not a valid name")).label("use letters, digits and _");
+        match fix.is_empty() {
+            true => draft.add(),
+            false => draft.write(&fix).add(),
+        }
         return None;
     }
     Some(())

@@ -8,12 +8,15 @@
 use std::time::Duration;
 
 use super::duration;
+use super::layout::{self, Rewritten};
 use super::locate::{Path, PathStep};
+use super::place;
 use super::reader::{ProblemDraft, Reader};
 use super::source::Source;
 use super::{Node, below};
 use crate::problem::Severity;
 use crate::text::nearest::nearest;
+use crate::text::span;
 
 /// One value of the file, and where it is.
 #[derive(Clone)]
@@ -59,6 +62,79 @@ impl<'a> Item<'a> {
         self.reader.source
     }
 
+    /// The value as it is written, if it ends on the line where it begins.
+    pub fn raw(&self) -> Option<&'a str> {
+        let (line, column) = self.source().locate(&self.path)?;
+        let start = self.source().offset(line, column)?;
+        let length = place::span_at(self.source().line(line), column, matches!(self.path.last(), Some(PathStep::Key(_))))?;
+        Some(span::between(&self.source().text, start, start + length))
+    }
+
+    /// From where the value begins to the end of the line.
+    fn span_after(&self) -> Option<std::ops::Range<usize>> {
+        let (line, column) = self.source().locate(&self.path)?;
+        let start = self.source().offset(line, column)?;
+        Some(start..self.source().line_start(line)? + self.source().line(line).trim_end().len())
+    }
+
+    fn line_after(&self) -> Option<&'a str> {
+        self.span_after().map(|s| span::between(&self.source().text, s.start, s.end))
+    }
+
+    /// The bytes from the beginning of this entry's key to the end of its value; of the key and its colon if this is a key.
+    pub fn entry_span(&self) -> Option<std::ops::Range<usize>> {
+        let key = self.at(&self.at_its_key());
+        let (line, column) = self.source().locate(&key.path)?;
+        let start = self.source().offset(line, column)?;
+        let (line, column) = self.source().locate(&self.path)?;
+        let at = self.source().offset(line, column)?;
+        Some(start..at + place::span_at(self.source().line(line), column, matches!(self.path.last(), Some(PathStep::Key(_))))?)
+    }
+
+    /// The bytes of the key.
+    pub fn key_span(&self) -> Option<std::ops::Range<usize>> {
+        let key = self.at(&self.at_its_key());
+        let (line, column) = self.source().locate(&key.path)?;
+        let start = self.source().offset(line, column)?;
+        Some(start..start + place::span_at(self.source().line(line), column, true)?)
+    }
+
+    /// The value of the only entry of this map, as it is written.
+    pub fn only_value_raw(&self) -> Option<&'a str> {
+        let Node::Map(entries) = self.node else { return None };
+        let [(_, node)] = entries.as_slice() else { return None };
+        Item { node, path: below(&self.path, PathStep::Value(0)), reader: self.reader }.raw()
+    }
+
+    /// The lines of this map, if each entry has one: with their indentation, changed.
+    pub fn each_line(&self, change: impl Fn(&str) -> String) -> Rewritten {
+        let Node::Map(entries) = self.node else { return None };
+        let first = self.line()?;
+        let last = first + entries.len() - 1;
+        let depth = layout::indent(self.source().line(first));
+        let is_one_each = (first..=last).all(|n| layout::indent(self.source().line(n)) == depth && !layout::is_blank(self.source().line(n)));
+        let changed = |_: usize, line: &str| " ".repeat(depth) + &change(line.trim_start());
+        if is_one_each { self.source().rewritten(first, last, changed) } else { None }
+    }
+
+    /// The bytes of some text in this value, as it is written.
+    pub fn span_within(&self, text: &str) -> Option<std::ops::Range<usize>> {
+        let start = self.span_after()?.start;
+        let at = start + span::from(&self.source().text, start).find(text)?;
+        Some(at..at + text.len())
+    }
+
+    /// The line on which the value begins.
+    pub fn line(&self) -> Option<usize> {
+        self.source().locate(&self.path).map(|(line, _)| line)
+    }
+
+    /// Whether the value is in quotes, so that it is certainly meant as text.
+    pub fn is_quoted(&self) -> bool {
+        let place = self.source().locate(&self.path);
+        place.and_then(|(line, column)| self.source().line(line).chars().nth(column - 1)).is_some_and(|c| matches!(c, '"' | '\'' | '|' | '>'))
+    }
+
     /// Another place in the same file, to report something there.
     pub fn at(&self, path: &Path) -> Item<'a> {
         Item { path: path.clone(), ..self.clone() }
@@ -73,24 +149,49 @@ impl<'a> Item<'a> {
     pub fn expected(&self, what: &str) {
         match self.node {
             Node::Empty => self.nothing(),
-            Node::Braces => self.problem("a value that begins with `{{` must be in quotes").label("put it in quotes: \"{{ … }}\"").add(),
+            Node::Braces => {
+                let draft = self.problem("a value that begins with `{{` must be in quotes").label("put it in quotes: \"{{ … }}\"");
+                match self.raw() {
+                    Some(raw) => draft.write(&format!("\"{}\"", raw.replace('"', "'"))).add(),
+                    None => draft.add(),
+                }
+            }
             Node::Tagged => {
-                self.problem("a `!` at the beginning of a value has a special meaning in YAML").label("put the value in quotes").add();
+                let draft = self.problem("a `!` at the beginning of a value has a special meaning in YAML");
+                let draft = draft.label("put the value in quotes; a secret is written \"{{ secret.NAME }}\"");
+                let raw = self.line_after().unwrap_or_default().to_owned();
+                let name: String = raw.rsplit([' ', ':']).next().unwrap_or("").chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
+                let root = if raw.to_lowercase().starts_with("!env") { "env" } else { "secret" };
+                let value = format!("\"{{{{ {root}.{} }}}}\"", name.to_uppercase());
+                draft.change(format!("write {value}"), self.span_after(), value).add();
             }
             Node::List(items) if what.contains("text") => {
-                let said = format!("{what} is expected here, not a list");
-                let draft = self.problem(said).label("text that begins with `[` must be in quotes");
+                let draft = self.problem(format!("{what} is expected here, not a list"));
+                let draft = draft.label("write one value; text that begins with `[` must be in quotes");
                 match items.as_slice() {
                     [Node::Text(t)] => draft.note(format!("if you mean the text itself, write \"[{t}]\"")).add(),
                     _ => draft.add(),
                 }
+            }
+            Node::List(items) if what == "a value" && items.len() == 1 => {
+                let draft = self.problem("one value is expected here, not a list");
+                let inner = self.raw().map(|raw| raw.trim_matches(['[', ']', ' ']).to_owned()).unwrap_or_default();
+                draft.label("write the value without [ ]").write(&inner).add();
             }
             Node::Text(t) if t.starts_with("{{") && what.starts_with("true") => {
                 self.problem(format!("{what} is expected here; a template cannot decide this")).label("write true or false").add();
             }
             Node::List(_) if what.contains("names and values") => {
                 let draft = self.problem(format!("{} takes names and values, not a list", what.trim_end_matches(" (names and values)")));
-                draft.label("write each as `name: value`, without a dash").add();
+                let draft = draft.label("write each as `name: value`, without a dash");
+                let dash = self.span_after().filter(|_| self.line_after().is_some_and(|text| text.starts_with("- ")));
+                draft.change("remove the second dash", dash.map(|span| span.start..span.start + 2), "").add();
+            }
+            Node::Text(t) if what.ends_with("(names and values)") => {
+                let draft = self.problem(format!("{} takes names and values, not text", what.trim_end_matches(" (names and values)")));
+                let map = format!("{{ {} }}", t.replace('=', ": ").replace('&', ", "));
+                let draft = if t.contains('=') { draft.write(&map) } else { draft };
+                draft.label("write a name, a colon and a value").add();
             }
             _ => {
                 let draft = self.problem(format!("{what} is expected here, not {}", self.node.kind()));
@@ -99,29 +200,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    fn nothing(&self) {
-        let (line, column) = self.reader.source.locate(&self.at_its_key()).map_or(("", 1), |(l, c)| (self.reader.source.line(l), c));
-        let behind: String = line.chars().skip(column - 1).skip_while(|c| !matches!(c, ':' | ',' | '}')).take(1).collect();
-        if behind == "," || behind == "}" {
-            let draft = self.problem("a comma inside { } begins a new name, and this one has no value").at_key();
-            draft.label("put the whole text in quotes: { text: \"one, two\" }").add();
-            return;
-        }
-        let value: String = line.chars().skip(column - 1).skip_while(|c| *c != ':').skip(1).collect();
-        if value.trim().starts_with('&') {
-            let draft = self.problem("a value that begins with `&` has a special meaning in YAML").at_key();
-            draft.label(format!("put it in quotes: \"{}\"", value.trim())).add();
-            return;
-        }
-        let draft = self.problem("this key has no value").at_key();
-        if let Some((_, comment)) = line.split_once(" #") {
-            draft.label(format!("everything after # is a comment: put the value in quotes, \"#{}\"", comment.trim())).add();
-        } else {
-            draft.label("write a value, or `null` if you mean that there is none").add();
-        }
-    }
-
-    fn at_its_key(&self) -> Path {
+    pub(super) fn at_its_key(&self) -> Path {
         let mut path = self.path.clone();
         if let Some(PathStep::Value(n)) = path.last().copied() {
             path.pop();
@@ -135,7 +214,11 @@ impl<'a> Item<'a> {
         match self.node {
             Node::Text(t) => {
                 if t.starts_with(['“', '”', '„', '‘', '’']) {
-                    self.problem("these are curly quotes, which YAML does not read as quotes").label("use straight quotes: \" or '").add();
+                    let bare: String = t.chars().filter(|c| !matches!(c, '“' | '”' | '„' | '‘' | '’')).collect();
+                    self.problem("these are curly quotes, which YAML does not read as quotes")
+                        .label("use straight quotes: \" or '")
+                        .write(&format!("\"{}\"", bare.replace('"', "'")))
+                        .add();
                 }
                 Some(t.clone())
             }
@@ -159,7 +242,7 @@ impl<'a> Item<'a> {
                     _ => None,
                 };
                 if let Some(meant) = meant {
-                    self.problem(format!("`{t}` is text here")).label(format!("write {meant}")).add();
+                    self.problem(format!("`{t}` is text here")).label("write true or false, without quotes").write(meant).add();
                     return None;
                 }
                 self.expected("true or false");
@@ -172,13 +255,20 @@ impl<'a> Item<'a> {
     /// A whole number within limits.
     pub fn whole(&self, least: u64, most: u64) -> Option<u64> {
         let Node::Number(n) = self.node else {
-            self.expected("a whole number");
+            match self.node {
+                Node::Text(t) if t.trim().parse::<u64>().is_ok() => {
+                    self.problem("a whole number is expected here, not text").label("write it without quotes").write(t.trim()).add();
+                }
+                _ => self.expected("a whole number"),
+            }
             return None;
         };
         match n.parse::<u64>() {
             Ok(v) if (least..=most).contains(&v) => Some(v),
             _ => {
-                self.problem(format!("a whole number from {least} to {most} is expected here, not {n}")).add();
+                let draft = self.problem(format!("a whole number from {least} to {most} is expected here, not {n}"));
+                let rounded = n.split('.').next().unwrap_or(n);
+                draft.label("write a number within these limits").write(rounded).add();
                 None
             }
         }
@@ -188,15 +278,23 @@ impl<'a> Item<'a> {
     pub fn duration(&self) -> Option<Duration> {
         let text = match self.node {
             Node::Number(n) => {
-                self.problem("a length of time needs a unit").label(format!("write `{n} seconds` or `{n} minutes`")).add();
+                let unit = if n == "1" { "second" } else { "seconds" };
+                self.problem("a length of time needs a unit")
+                    .label("write the unit after the number: milliseconds, seconds, minutes, hours or days")
+                    .propose(format!("write for example {n} {unit}"), &format!("{n} {unit}"))
+                    .add();
                 return None;
             }
             _ => self.text()?,
         };
         match duration::read(&text) {
             Ok(d) => Some(d),
-            Err(fix) => {
-                self.problem(format!("`{text}` is not a length of time")).label(fix).add();
+            Err(wrong) => {
+                let draft = self.problem(format!("`{text}` is not a length of time")).label(wrong.rule);
+                match wrong.instead {
+                    Some(instead) => draft.write(&instead).add(),
+                    None => draft.add(),
+                }
                 None
             }
         }
@@ -236,6 +334,8 @@ impl<'a> Item<'a> {
             Node::Text(t) if t.contains(": ") || t.ends_with(':') => {
                 self.problem(format!("{what} must be written as names and values, one per line"))
                     .label("this is read as text; check the quotes and the indentation")
+                    .write(&format!("{{ {t} }}"))
+                    .write(t)
                     .add();
                 None
             }
@@ -259,6 +359,9 @@ pub struct Fields<'a> {
     entries: &'a [(String, Node)],
     taken: Vec<bool>,
     known: Vec<&'static str>,
+    /// Required keys that are missing.
+    missing: Vec<&'static str>,
+    excused: Vec<&'static str>,
     what: &'static str,
 }
 
@@ -276,7 +379,7 @@ impl<'a> Fields<'a> {
                     .add();
             }
         }
-        Self { item, entries, taken, known: Vec::new(), what }
+        Self { item, entries, taken, known: Vec::new(), missing: Vec::new(), excused: Vec::new(), what }
     }
 
     fn value(&self, n: usize) -> Item<'a> {
@@ -300,17 +403,23 @@ impl<'a> Fields<'a> {
 
     /// The value of a required key.
     pub fn must(&mut self, key: &'static str) -> Option<Item<'a>> {
-        self.must_unless(key, &[])
-    }
-
-    /// Like `must`, but if another tool's word for the key is used, which `done` reports, it is not also reported as missing.
-    pub fn must_unless(&mut self, key: &'static str, instead: &[(&str, &str)]) -> Option<Item<'a>> {
-        let meant =
-            |k: &str| nearest(k, [key]).is_some() || instead.iter().any(|(theirs, ours)| *theirs == k && ours.contains(&format!("`{key}")));
-        if !self.has(key) && !self.left().any(meant) {
-            self.item.problem(format!("{} needs `{key}:`", self.what)).at_key().label(format!("write `{key}:` below")).add();
+        if !self.has(key) && !self.excused.contains(&key) {
+            self.missing.push(key);
+            let draft = self.item.problem(format!("{} needs `{key}:`", self.what)).at_key();
+            draft.label(format!("write `{key}:` below")).missing_in(&self.item.path).add();
         }
         self.may(key)
+    }
+
+    /// Reports in its own words that a required key is missing.
+    pub fn lacks(&mut self, key: &'static str, message: &str, label: &str) {
+        self.missing.push(key);
+        self.item.problem(message).at_key().label(label).missing_in(&self.item.path).add();
+    }
+
+    /// A required key that is missing for a reason that was reported.
+    pub fn expected(&mut self, key: &'static str) {
+        self.excused.push(key);
     }
 
     /// Whether a key exists, taken or not.
@@ -347,30 +456,58 @@ impl<'a> Fields<'a> {
         out
     }
 
-    /// Reports the keys that no code has asked for. `instead` maps words of other tools to ours, `later` lists words that
-    /// are planned.
+    /// Reports the keys that no code has asked for. `instead` has words of other tools, each with our key for it, or with a
+    /// sentence; `later` has words that are planned.
     pub fn done(self, instead: &[(&str, &str)], later: &[&str]) {
         for (n, (key, node)) in self.entries.iter().enumerate().filter(|(n, _)| !self.taken[*n]) {
             let here = Item { node, path: below(&self.item.path, PathStep::Key(n)), reader: self.item.reader };
             if later.contains(&key.as_str()) {
-                here.problem(format!("`{key}:` is not available yet")).label("remove it for now").add();
+                here.problem(format!("`{key}:` is not available yet")).label("remove it for now").unknown_in(&self.item.path).add();
                 continue;
             }
-            if key.contains(['\u{a0}', '\u{200b}', '\u{feff}', '“', '”', '‘', '’']) {
+            if let Some(plain) = visible(key) {
                 here.problem("this name contains an invisible or curly character, as in text pasted from a document")
+                    .propose(format!("type the line again by hand, or write `{plain}`"), &plain)
                     .label("type the line again by hand")
+                    .unknown_in(&self.item.path)
                     .add();
                 continue;
             }
-            let draft = here.problem(format!("`{key}` is not a valid key in {}", self.what));
-            let draft = if let Some((_, ours)) = instead.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)) {
-                draft.label(*ours)
-            } else if let Some(near) = nearest(key, self.known.iter().copied()) {
-                draft.label(format!("did you mean `{near}`?"))
-            } else {
-                draft.label("choose one of the keys below")
+            if key == "<<" {
+                here.problem("`<<`, which copies keys from another place in YAML, is not supported")
+                    .label("write the keys themselves")
+                    .unknown_in(&self.item.path)
+                    .add();
+                continue;
+            }
+            let mut draft = here.problem(format!("`{key}` is not a valid key in {}", self.what)).label("choose one of the keys below");
+            let fits = |ours: &str| match ours {
+                "json" => matches!(node, Node::Map(_) | Node::List(_)),
+                "text" => !matches!(node, Node::Map(_) | Node::List(_)),
+                _ => true,
             };
-            draft.note(format!("valid keys: {}", self.known.join(", "))).add();
+            for ours in instead.iter().filter(|(theirs, _)| theirs.eq_ignore_ascii_case(key)).map(|(_, ours)| *ours) {
+                draft = match ours.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+                    true if fits(ours) => draft.meant(ours),
+                    true => draft,
+                    false => draft.label(ours),
+                };
+            }
+            if let Some(near) = nearest(key, self.known.iter().copied().filter(|k| !self.has(k))) {
+                draft = draft.meant(near);
+            }
+            // One word too many and one too few is probably one mistake.
+            for missing in self.missing.iter().filter(|missing| fits(missing)) {
+                draft = draft.meant(missing);
+            }
+            draft.one_level_out().note(format!("valid keys: {}", self.known.join(", "))).unknown_in(&self.item.path).add();
         }
     }
+}
+
+/// A name without invisible and curly characters, if it has any.
+fn visible(name: &str) -> Option<String> {
+    let plain = name.replace('\u{a0}', " ");
+    let plain: String = plain.chars().filter(|c| !matches!(c, '\u{200b}' | '\u{200c}' | '\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{ad}' | '“' | '”' | '‘' | '’' | '„')).collect();
+    (plain != name).then(|| plain.trim().to_owned())
 }

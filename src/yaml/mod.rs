@@ -6,7 +6,12 @@
 
 pub mod duration;
 pub mod fields;
+pub mod layout;
+mod lines;
 pub mod locate;
+mod no_value;
+mod pasted;
+pub mod place;
 pub mod reader;
 pub mod source;
 mod syntax_errors;
@@ -79,7 +84,7 @@ impl Node {
 impl Source {
     /// Parses the file, or explains in plain English why it is not valid YAML.
     pub fn read(&self) -> Result<Node, Box<Problem>> {
-        if let Some(problem) = syntax_errors::before(self) {
+        if let Some(problem) = pasted::find(self) {
             return Err(Box::new(problem));
         }
         let mut budget = MAX_NODES;

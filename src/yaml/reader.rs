@@ -4,11 +4,13 @@
 //! [`super::fields`] walks through the values.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use super::locate::{Path, PathStep};
+use super::place::{find_from, span_at, width_at};
 use super::source::Source;
+use crate::problem::correction::{Edit, Proposal};
 use crate::problem::{Problem, Severity};
-use crate::text::span;
 
 /// How many problems of one file are shown; each costs another walk through the file.
 const MOST_SHOWN: usize = 100;
@@ -28,6 +30,29 @@ struct Draft {
     message: String,
     label: String,
     notes: Vec<String>,
+    changes: Vec<Change>,
+    region: Region,
+}
+
+/// What could be written instead.
+#[derive(Clone)]
+struct Change {
+    /// What is shown to people if it is right.
+    says: String,
+    /// The bytes to replace; `None` for the place that the problem points at.
+    span: Option<Range<usize>>,
+    text: String,
+}
+
+/// What a problem says about the map that it is in, so that one mistake is reported once.
+#[derive(Clone, Default, PartialEq)]
+enum Region {
+    #[default]
+    Other,
+    /// This map has a key that is not known.
+    Unknown(Path),
+    /// This map lacks a key; where one is not known, that is probably the same mistake.
+    Missing(Path),
 }
 
 impl<'a> Reader<'a> {
@@ -42,13 +67,18 @@ impl<'a> Reader<'a> {
 
     /// Begins to report a problem at a place.
     pub(super) fn draft(&'a self, severity: Severity, path: Path, message: String) -> ProblemDraft<'a> {
-        ProblemDraft { reader: self, draft: Draft { severity, path, within: None, message, label: String::new(), notes: Vec::new() } }
+        ProblemDraft { reader: self, draft: Draft { severity, path, within: None, message, label: String::new(), notes: Vec::new(), changes: Vec::new(), region: Region::Other } }
     }
 
     /// Finds the line of every reported problem. Those not shown are summed up in one, with the severity of the first of
     /// them.
     pub fn problems(self) -> Vec<Problem> {
         let mut drafts = self.drafts.into_inner();
+        let unknown: Vec<Region> = drafts.iter().map(|d| d.region.clone()).filter(|r| matches!(r, Region::Unknown(_))).collect();
+        drafts.retain(|d| match &d.region {
+            Region::Missing(map) => !unknown.contains(&Region::Unknown(map.clone())),
+            Region::Unknown(_) | Region::Other => true,
+        });
         drafts.sort_by_key(|d| d.severity);
         let hidden = drafts.split_off(drafts.len().min(MOST_SHOWN));
         let mut out: Vec<Problem> = drafts.into_iter().map(|d| d.settle(self.source)).collect();
@@ -72,7 +102,15 @@ impl Draft {
             (line, column, length) = (l, c, Some(needle.chars().count()));
         }
         let text = source.line(line).to_owned();
+        let here = source.offset(line, column).and_then(|start| match length {
+            Some(_) => self.within.as_ref().map(|needle| start..start + needle.lines().next().unwrap_or("").len()),
+            None => span_at(&text, column, is_key).map(|width| start..start + width),
+        });
         let length = length.unwrap_or_else(|| width_at(&text, column, is_key));
+        let proposal = |change: Change| {
+            let edit = Edit { file: source.name.clone(), span: change.span.or(here.clone())?, text: change.text };
+            Some(Proposal::new(edit, change.says))
+        };
         Problem {
             severity: self.severity,
             file: source.name.clone(),
@@ -83,43 +121,12 @@ impl Draft {
             label: self.label,
             notes: self.notes,
             text,
+            is_key,
+            unread: false,
+            proposals: self.changes.into_iter().filter_map(proposal).collect(),
+            correction: None,
         }
     }
-}
-
-/// Where `needle` next occurs at or after a place, at most 200 lines on.
-fn find_from(text: &str, line: usize, column: usize, needle: &str) -> Option<(usize, usize)> {
-    let first = needle.lines().next().unwrap_or("");
-    for (n, l) in text.lines().enumerate().skip(line - 1).take(200) {
-        let skip = if n + 1 == line { l.char_indices().nth(column - 1).map_or(l.len(), |(i, _)| i) } else { 0 };
-        if let Some(at) = span::from(l, skip).find(first) {
-            return Some((n + 1, span::before(l, skip + at).chars().count() + 1));
-        }
-    }
-    None
-}
-
-/// How many characters the key or value at this column takes on its line.
-fn width_at(line: &str, column: usize, is_key: bool) -> usize {
-    let rest: String = line.chars().skip(column - 1).collect();
-    let rest = rest.trim_end();
-    let chars = |s: &str| s.chars().count().max(1);
-    for quote in ['"', '\''] {
-        if let Some(inner) = rest.strip_prefix(quote) {
-            return inner.split_once(quote).map_or(chars(rest), |(text, _)| text.chars().count() + 2);
-        }
-    }
-    if is_key {
-        return rest.find(": ").or_else(|| rest.strip_suffix(':').map(str::len)).map_or(1, |end| chars(span::before(rest, end)));
-    }
-    let value = rest.split(" #").next().unwrap_or(rest);
-    if value.starts_with(['{', '[']) && !value.starts_with("{{") || value.starts_with(['|', '>']) {
-        return 1;
-    }
-    if line.chars().take(column - 1).any(|c| c == '{' || c == '[') && !value.starts_with("{{") {
-        return chars(value.split([',', '}', ']']).next().unwrap_or(value).trim_end());
-    }
-    chars(value.trim_end())
 }
 
 /// A problem while it is being described.
@@ -130,9 +137,53 @@ pub struct ProblemDraft<'a> {
 }
 
 impl ProblemDraft<'_> {
-    /// What to write instead; shown next to the caret.
+    /// What to do, next to the caret. It never contains a text to write in place of the author's own: that is a proposal.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.draft.label = label.into();
+        self
+    }
+    /// It is only a warning.
+    pub fn warn(mut self) -> Self {
+        self.draft.severity = Severity::Warning;
+        self
+    }
+    /// Proposes another word for what the problem points at.
+    pub fn meant(self, word: &str) -> Self {
+        self.propose(format!("did you mean `{word}`?"), word)
+    }
+    /// Proposes another text for what the problem points at, as it is written in the file.
+    pub fn write(self, text: &str) -> Self {
+        self.propose(format!("write {text}"), text)
+    }
+    /// Proposes another text for what the problem points at; `says` is shown if it is right.
+    pub fn propose(mut self, says: impl Into<String>, text: &str) -> Self {
+        self.draft.changes.push(Change { says: says.into(), span: None, text: text.to_owned() });
+        self
+    }
+    /// Proposes another text for some bytes of the file.
+    pub fn change(mut self, says: impl Into<String>, span: Option<Range<usize>>, text: impl Into<String>) -> Self {
+        if span.is_some() {
+            self.draft.changes.push(Change { says: says.into(), span, text: text.into() });
+        }
+        self
+    }
+    /// Proposes to align the key that this points at, with what is below it, with the key that it is under.
+    pub fn one_level_out(self) -> Self {
+        let source = self.reader.source;
+        let begins = |(line, column): &(usize, usize)| super::layout::indent(source.line(*line)) + 1 == *column;
+        match source.locate(&self.draft.path).filter(begins).and_then(|(line, _)| source.one_level_out(line)) {
+            Some((span, text)) => self.change("align it with the line that it is under, further to the left", Some(span), text),
+            None => self,
+        }
+    }
+    /// The map that this is about has a key that is not known.
+    pub(super) fn unknown_in(mut self, map: &Path) -> Self {
+        self.draft.region = Region::Unknown(map.clone());
+        self
+    }
+    /// The map that this is about lacks a key.
+    pub(super) fn missing_in(mut self, map: &Path) -> Self {
+        self.draft.region = Region::Missing(map.clone());
         self
     }
     /// Another line, such as the words that are valid here.

@@ -1,8 +1,11 @@
 //! Calls to other apps: the step that makes one, the client that sends it, and the state of each server.
 
+mod address;
+mod auth;
 pub mod client;
 pub mod guard;
 pub mod headers;
 pub(super) mod host;
+mod ok;
 pub mod step;
 mod target;

@@ -5,6 +5,9 @@
 //! and [`trace`] explains their result in plain English.
 
 mod aliases;
+mod doubt;
+mod meant;
+mod never;
 mod operand;
 pub mod read;
 pub mod trace;
@@ -21,6 +24,7 @@ use crate::expr::field::{Field, Found, Values};
 use crate::expr::moment::moment;
 use crate::expr::spell::spell;
 use crate::model::budget::Spent;
+use crate::yaml::locate::Path;
 
 /// A condition: all of these lines and groups must be true.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +48,8 @@ pub struct Line {
     pub field: Field,
     pub tests: Vec<Test>,
     pub ignore_case: bool,
+    /// Where it is in its file.
+    pub path: Path,
 }
 
 /// What a test compares with: a literal value, or one `{{ field }}`.
@@ -113,7 +119,7 @@ impl All {
     }
 
     /// Every line at any depth.
-    fn lines(&self) -> Vec<&Line> {
+    pub fn lines(&self) -> Vec<&Line> {
         self.0
             .iter()
             .flat_map(|part| match part {

@@ -7,6 +7,7 @@
 pub mod part;
 mod path;
 pub mod refusal;
+pub mod spelling;
 mod search;
 #[cfg(test)]
 mod suite;
