@@ -70,20 +70,26 @@ impl Route {
         };
         if text.contains(['?', '#']) {
             let path = text.split(['?', '#']).next().unwrap_or("/");
-            let message = if text.contains('?') { "the part after `?` does not belong to the address" } else { "the part after `#` is never sent" };
+            let message =
+                if text.contains('?') { "the part after `?` does not belong to the address" } else { "the part after `#` is never sent" };
             return no(message, "write only the path; what is after a `?` is `query.…` under `if:`", Some(path.to_owned()));
         }
         if let Some((before, name, after)) = doubled(text) {
             return no("a placeholder has one brace on each side", "write {name}", Some(format!("{before}{{{name}}}{after}")));
         }
         if text.contains(char::is_whitespace) {
-            return no("an address cannot contain spaces", "write a dash instead", Some(text.split_whitespace().collect::<Vec<_>>().join("-")));
+            return no(
+                "an address cannot contain spaces",
+                "write a dash instead",
+                Some(text.split_whitespace().collect::<Vec<_>>().join("-")),
+            );
         }
         if text.contains('<') && text.contains('>') {
             return no("a placeholder is written in braces", "write {name}", Some(text.replace('<', "{").replace('>', "}")));
         }
         if text.contains('*') && !text.contains("{*") {
-            let rest = text.strip_suffix('*').map(|start| format!("{}{{*rest}}", start.trim_end_matches('*'))).filter(|t| !t.contains("/*"));
+            let rest =
+                text.strip_suffix('*').map(|start| format!("{}{{*rest}}", start.trim_end_matches('*'))).filter(|t| !t.contains("/*"));
             return no("a `*` alone has no meaning here", "write {name} for one part, or {*rest} for the rest of the path", rest);
         }
         if text.contains("//") || below.split('/').any(|part| part == "." || part == "..") {
@@ -92,7 +98,11 @@ impl Route {
             return no("an address has no empty parts, and none that consist of dots", "write the path as it is called", meant);
         }
         if RESERVED.iter().any(|r| text == *r || text.starts_with(&format!("{r}/"))) {
-            return no("this address is reserved for Doorbell", "choose another address", Some(format!("/hooks{text}")).filter(|_| text == "/health"));
+            return no(
+                "this address is reserved for Doorbell",
+                "choose another address",
+                Some(format!("/hooks{text}")).filter(|_| text == "/health"),
+            );
         }
         let mut segments = Vec::new();
         let mut names: Vec<&str> = Vec::new();
@@ -107,7 +117,11 @@ impl Route {
                     return no("two placeholders have the same name", "rename the second one", None);
                 }
                 if rest && n + 1 < parts.len() {
-                    return no("{*…} matches the rest of the path, so it must come last", "write {name} for one part", Some(text.replace("{*", "{")));
+                    return no(
+                        "{*…} matches the rest of the path, so it must come last",
+                        "write {name} for one part",
+                        Some(text.replace("{*", "{")),
+                    );
                 }
                 names.push(name);
                 segments.push(if rest { Segment::Rest(name.to_owned()) } else { Segment::One(name.to_owned()) });

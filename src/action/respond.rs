@@ -48,7 +48,9 @@ impl Kind for Respond {
     fn read(&self, verb: &'static str, fields: &mut Fields, known: &Names) -> Option<Box<dyn Action>> {
         let status = fields.must(verb).and_then(|i| {
             if let crate::yaml::Node::Text(text) = i.node {
-                let draft = i.problem(format!("`{text}` is not a status")).label("write the number: `respond: 200`, and `text:` or `json:` below it");
+                let draft = i
+                    .problem(format!("`{text}` is not a status"))
+                    .label("write the number: `respond: 200`, and `text:` or `json:` below it");
                 let number = match text.to_lowercase().trim() {
                     "ok" | "success" => Some("200"),
                     "created" => Some("201"),
@@ -68,7 +70,11 @@ impl Kind for Respond {
         let headers = fields.may("headers").map(|i| read_headers(&i, known)).unwrap_or_default();
         let body = read_body_as(fields, known, &headers);
         if let (Some(204 | 205 | 304), false) = (status, matches!(body, None | Some(Body::Nothing))) {
-            fields.key(verb).warning("an answer with this status has no body, so what is below is not sent").label("write `respond: 200`").add();
+            fields
+                .key(verb)
+                .warning("an answer with this status has no body, so what is below is not sent")
+                .label("write `respond: 200`")
+                .add();
         }
         Some(Box::new(Reply { status: status?, body: body?, headers }))
     }

@@ -39,7 +39,8 @@ pub fn run(load: impl Fn() -> anyhow::Result<Loaded>, yes: bool) -> anyhow::Resu
     let mut done = 0;
     let loaded = loop {
         let loaded = load()?;
-        let next = loaded.problems.iter().find_map(|p| Some((p, p.correction.as_ref()?.edit())).filter(|(p, e)| !declined.contains(&id(p, e))));
+        let next =
+            loaded.problems.iter().find_map(|p| Some((p, p.correction.as_ref()?.edit())).filter(|(p, e)| !declined.contains(&id(p, e))));
         let Some((problem, edit)) = next.filter(|_| done < MOST) else { break loaded };
         let (bytes, text) = read(Path::new(&edit.file))?;
         let Some(corrected) = edit.applied(&text) else {
@@ -82,7 +83,8 @@ fn id(problem: &Problem, edit: &Edit) -> (String, String, String) {
 /// A file's bytes, and its text as it is checked.
 fn read(path: &Path) -> anyhow::Result<(Vec<u8>, String)> {
     let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let text = std::str::from_utf8(bytes.strip_prefix(BOM).unwrap_or(&bytes)).with_context(|| format!("{} is not UTF-8 text", path.display()))?;
+    let text =
+        std::str::from_utf8(bytes.strip_prefix(BOM).unwrap_or(&bytes)).with_context(|| format!("{} is not UTF-8 text", path.display()))?;
     let end = if text.ends_with('\n') { "" } else { "\n" };
     let text = format!("{text}{end}");
     Ok((bytes, text))
@@ -113,7 +115,10 @@ fn keep(path: &Path, bytes: &[u8]) -> anyhow::Result<PathBuf> {
         let backup = with_suffix(path, &suffix);
         match fs::OpenOptions::new().write(true).create_new(true).open(&backup) {
             Ok(mut file) => {
-                file.write_all(bytes).and_then(|()| file.set_permissions(fs::metadata(path)?.permissions())).and_then(|()| disk::flush(&file)).with_context(|| format!("{} cannot be written", backup.display()))?;
+                file.write_all(bytes)
+                    .and_then(|()| file.set_permissions(fs::metadata(path)?.permissions()))
+                    .and_then(|()| disk::flush(&file))
+                    .with_context(|| format!("{} cannot be written", backup.display()))?;
                 return Ok(backup);
             }
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}

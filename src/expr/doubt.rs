@@ -11,6 +11,7 @@ use crate::text::span;
 use crate::yaml::Node;
 use crate::yaml::duration;
 use crate::yaml::fields::Item;
+use crate::yaml::reader::ProblemDraft;
 
 /// Words before a dot that begin a field; others (`now`, `ip`) are words of everyday language.
 const ROOTS: &str = "body|header|query|path|item|secret|env|event|input";
@@ -20,9 +21,11 @@ fn regex(pattern: &str) -> Option<Regex> {
 }
 
 /// A whole text that is a field.
-static FIELD: LazyLock<Option<Regex>> = LazyLock::new(|| regex(&format!(r"^(?:(?:{ROOTS})\.[A-Za-z_][\w.\-]*(?:\[[^\]]*\][\w.\-]*)*|\$\.[A-Za-z_][\w.\[\]*]*)$")));
+static FIELD: LazyLock<Option<Regex>> =
+    LazyLock::new(|| regex(&format!(r"^(?:(?:{ROOTS})\.[A-Za-z_][\w.\-]*(?:\[[^\]]*\][\w.\-]*)*|\$\.[A-Za-z_][\w.\[\]*]*)$")));
 /// A field in a sentence.
-static IN_TEXT: LazyLock<Option<Regex>> = LazyLock::new(|| regex(r"(?:^|[\s(#:])((?:body|header|secret)\.[a-z_][\w]*(?:\.[a-z_]\w*)*)(?:$|[\s,.;:!?)])"));
+static IN_TEXT: LazyLock<Option<Regex>> =
+    LazyLock::new(|| regex(r"(?:^|[\s(#:])((?:body|header|secret)\.[a-z_][\w]*(?:\.[a-z_]\w*)*)(?:$|[\s,.;:!?)])"));
 /// `${x}`, `#{x}`, `%{x}`, `@{x}`, `<%= x %>`, `[[x]]`, `{x}`: the name is the first group that matches.
 static PLACEHOLDER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let name = r"\s*([A-Za-z_][\w]*(?:\.[\w\[\]]+)*)\s*";
@@ -41,7 +44,8 @@ static SECRET: LazyLock<Option<Regex>> = LazyLock::new(|| {
     ))
 });
 /// `"C:\new"` in double quotes.
-static BROKEN_PATH: LazyLock<Option<Regex>> = LazyLock::new(|| regex(r"(?:^|[\s'])[A-Za-z]:[^\n]{0,60}?[\x00\x07-\x0d\x1b\u{85}\u{a0}\u{2028}\u{2029}]"));
+static BROKEN_PATH: LazyLock<Option<Regex>> =
+    LazyLock::new(|| regex(r"(?:^|[\s'])[A-Za-z]:[^\n]{0,60}?[\x00\x07-\x0d\x1b\u{85}\u{a0}\u{2028}\u{2029}]"));
 
 /// Looks at text without `{{ }}` that is written as a value.
 pub fn text(item: &Item, text: &str, known: &Names) {
@@ -50,7 +54,7 @@ pub fn text(item: &Item, text: &str, known: &Names) {
     }
     if let Some(found) = IN_TEXT.as_ref().and_then(|r| r.captures(text)).and_then(|c| c.get(1)) {
         let name = found.as_str();
-        item.warning(format!("`{name}` is text here, not the value of the field"))
+        item.warning(is_text(name))
             .within(name)
             .label("to insert the value, put the field in two braces: {{ … }}")
             .write(&format!("{{{{ {name} }}}}"))
@@ -68,11 +72,19 @@ pub fn field(item: &Item, text: &str, known: &Names) -> bool {
     if !is_field || Field::read(text).is_err() {
         return false;
     }
-    item.warning(format!("`{text}` is text here, not the value of the field"))
-        .label("to insert the value, put the field in quotes and two braces: \"{{ … }}\"")
-        .write(&format!("\"{{{{ {text} }}}}\""))
-        .add();
+    field_as(item.warning(is_text(text)), text).add();
     true
+}
+
+/// That a field was written as text.
+pub fn is_text(field: &str) -> String {
+    format!("`{field}` is text here, not the value of the field")
+}
+
+/// What to write instead of the text.
+pub fn field_as<'p>(draft: ProblemDraft<'p>, field: &str) -> ProblemDraft<'p> {
+    let draft = draft.label("to insert the value, put the field in quotes and two braces: \"{{ … }}\"");
+    draft.write(&format!("\"{{{{ {field} }}}}\""))
 }
 
 /// Placeholders of other tools, in text with or without ours; reported. Returns whether there was one.
@@ -113,7 +125,9 @@ fn ours(name: &str) -> String {
         "body" | "header" | "query" | "path" | "item" | "secret" | "env" | "event" if !rest.is_empty() => name.to_owned(),
         "headers" => format!("header{rest}"),
         "secrets" => format!("secret{rest}"),
-        "payload" | "data" | "json" | "request" | "trigger" if !rest.is_empty() => format!("body{}", rest.strip_prefix(".body").unwrap_or(rest)),
+        "payload" | "data" | "json" | "request" | "trigger" if !rest.is_empty() => {
+            format!("body{}", rest.strip_prefix(".body").unwrap_or(rest))
+        }
         _ if name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_') => format!("secret.{name}"),
         _ => format!("body.{name}"),
     }
@@ -152,7 +166,7 @@ pub fn always_secret(item: &Item, fixed: Option<&str>) {
 }
 
 fn is_example(text: &str) -> bool {
-    ["XXXX", "xxxx", "…", "...", "<", "example", "EXAMPLE", "YOUR", "your-", "your_"].iter().any(|mark| text.contains(mark)) && !text.starts_with("https://hooks.")
+    ["xxxx", "…", "...", "<", "YOUR", "your-", "your_"].iter().any(|mark| text.contains(mark))
 }
 
 fn said(item: &Item) {
@@ -189,9 +203,13 @@ pub fn modifiers(json: &Item) {
 pub fn json_text(item: &Item) {
     let Node::Text(text) = item.node else { return };
     let text = text.trim();
-    let is_json = text.starts_with('{') && !text.starts_with("{{") && text.ends_with('}') && text.contains(':') || text.starts_with("[{") && text.ends_with("}]");
+    let is_json = text.starts_with('{') && !text.starts_with("{{") && text.ends_with('}') && text.contains(':')
+        || text.starts_with("[{") && text.ends_with("}]");
     if is_json {
-        item.warning("this is sent as one text, not as an object").label("write names and values without quotes around all of it").write(text).add();
+        item.warning("this is sent as one text, not as an object")
+            .label("write names and values without quotes around all of it")
+            .write(text)
+            .add();
     }
 }
 
@@ -213,7 +231,19 @@ mod tests {
 
     #[test]
     fn everyday_text_is_not_taken_for_a_field_or_a_placeholder() {
-        for text in ["Hello {{ body.name }}", "a {{#if x}}b{{/if}} c", "{\"a\": 1}", "{ }", "function () { return 1; }", "100 %", "$5", "a.b.c", "<b>hi</b>", "[1]", "{1,2}"] {
+        for text in [
+            "Hello {{ body.name }}",
+            "a {{#if x}}b{{/if}} c",
+            "{\"a\": 1}",
+            "{ }",
+            "function () { return 1; }",
+            "100 %",
+            "$5",
+            "a.b.c",
+            "<b>hi</b>",
+            "[1]",
+            "{1,2}",
+        ] {
             let blank = without_ours(text);
             assert!(!PLACEHOLDER.as_ref().unwrap().is_match(&blank), "{text}");
             assert!(!VARIABLE.as_ref().unwrap().is_match(text), "{text}");
@@ -238,7 +268,8 @@ mod tests {
         ] {
             assert!(is(text), "{text}");
         }
-        for text in ["https://x.example.com/a?page=2", "sk_live", "a token: {{ secret.X }}", "https://x.example.com/a?token={{ secret.X }}"] {
+        for text in ["https://x.example.com/a?page=2", "sk_live", "a token: {{ secret.X }}", "https://x.example.com/a?token={{ secret.X }}"]
+        {
             assert!(!is(text), "{text}");
         }
     }

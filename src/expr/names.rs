@@ -12,6 +12,7 @@ use crate::model::run::ERROR;
 use crate::secret::{LONGEST, SHORT, Vault};
 use crate::text::nearest::nearest;
 use crate::yaml::fields::Item;
+use crate::yaml::reader::ProblemDraft;
 
 /// The placeholder for a secret where rules are loaded without their secrets.
 pub fn stand_in(name: &str) -> String {
@@ -137,10 +138,15 @@ impl<'a> Names<'a> {
             Some(letters) => item.problem(message).within(letters),
             None => item.problem(message),
         };
+        // Another field in place of this one, where the problem points at.
+        let put = |ours: &str| match within {
+            Some(around) if around.len() > text.len() => around.replacen(text, ours, 1),
+            _ => ours.to_owned(),
+        };
         let field = match Field::read(text) {
             Ok(field) => field,
             Err(no) => {
-                let draft = spelling::meant(text).iter().fold(point(no.message), |draft, ours| draft.meant(ours));
+                let draft = spelling::meant(text).iter().fold(point(no.message), |draft, ours| draft.meant_as(ours, &put(ours)));
                 draft.label(no.label).add();
                 return None;
             }
@@ -157,7 +163,7 @@ impl<'a> Names<'a> {
                 return None;
             }
             Root::Named(name) if self.blocks.borrow().iter().any(|b| b.names.contains(name)) => {}
-            Root::Named(name) if self.answers.contains(name) && !self.is_part_of_answer(&field, &point) => return None,
+            Root::Named(name) if self.answers.contains(name) && !self.is_part_of_answer(&field, &point, &put) => return None,
             Root::Named(name) if self.named.contains(name) => {}
             Root::Named(name) if self.elsewhere.contains(name) => {
                 point(format!("`{name}` is saved by a step under `then:`, and those steps do not run here"))
@@ -174,7 +180,7 @@ impl<'a> Names<'a> {
                 return None;
             }
             Root::Named(name) => {
-                self.unknown(name, &field, point(format!("`{name}` is not defined here")));
+                self.unknown(name, &field, point(format!("`{name}` is not defined here")), &put);
                 return None;
             }
             Root::Item | Root::ItemNumber if !self.in_each.get() => {
@@ -205,14 +211,19 @@ impl<'a> Names<'a> {
                     within,
                 ),
             },
-            Root::Body => doubtful(&field, &point),
+            Root::Body => doubtful(&field, &point, &put),
+            Root::Header(Some(name)) if name.contains('_') && !name.contains('-') => {
+                let draft = point(format!("the names of headers have dashes, so `{name}` is probably never there")).warn();
+                let ours = text.replace('_', "-");
+                draft.meant_as(&ours, &put(&ours)).label("write dashes").add();
+            }
             _ => {}
         }
         Some(field)
     }
 
     /// Whether a part of an answer exists; the others are reported.
-    fn is_part_of_answer<'p>(&self, field: &Field, point: &impl Fn(String) -> crate::yaml::reader::ProblemDraft<'p>) -> bool {
+    fn is_part_of_answer<'p>(&self, field: &Field, point: &impl Fn(String) -> ProblemDraft<'p>, put: &dyn Fn(&str) -> String) -> bool {
         let (text, rest) = (field.text(), field.rest());
         let Some(PathPart::Name(part)) = field.parts().first() else { return true };
         if matches!(part.as_str(), "status" | "header" | "body") {
@@ -221,7 +232,7 @@ impl<'a> Names<'a> {
         let name = text.strip_suffix(rest).unwrap_or(text);
         let rest = rest.strip_prefix(".headers").map_or_else(|| format!(".body{rest}"), |rest| format!(".header{rest}"));
         point(format!("the answer `{name}` has `status`, `header` and `body`, but no `{part}`"))
-            .meant(&format!("{name}{rest}"))
+            .meant_as(&format!("{name}{rest}"), &put(&format!("{name}{rest}")))
             .label("write one of them after the name")
             .add();
         false
@@ -271,7 +282,7 @@ impl<'a> Names<'a> {
         if self.disabled { draft.note("this rule is switched off, so this is only a note").add() } else { draft.add() }
     }
 
-    fn unknown(&self, name: &str, field: &Field, draft: crate::yaml::reader::ProblemDraft) {
+    fn unknown(&self, name: &str, field: &Field, draft: ProblemDraft, put: &dyn Fn(&str) -> String) {
         let (text, rest) = (field.text(), field.rest());
         let foreign = match name {
             "headers" => Some(format!("header{rest}")),
@@ -290,23 +301,35 @@ impl<'a> Names<'a> {
         };
         if name.chars().all(|c| c.is_ascii_digit()) && !rest.is_empty() {
             let bare = rest.trim_start_matches('.').trim_start_matches("body.");
-            draft.label("a number before a name is syntax from another tool").write(&format!("body.{bare}")).add();
+            draft
+                .label("a number before a name is syntax from another tool")
+                .propose(format!("write body.{bare}"), &put(&format!("body.{bare}")))
+                .add();
             return;
         }
         let mine = self.named.iter().map(String::as_str);
         if !self.blocks.borrow().is_empty() && foreign.is_none() {
-            draft.write(&format!("this.{text}")).label("a field of the element begins with `this.`").note(format!("fields begin with: this, {}", ROOTS.join(", "))).add();
+            draft
+                .propose(format!("write this.{text}"), &put(&format!("this.{text}")))
+                .label("a field of the element begins with `this.`")
+                .note(format!("fields begin with: this, {}", ROOTS.join(", ")))
+                .add();
             return;
         }
         let is_constant = name.len() > 2 && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        fn mean<'p>(draft: ProblemDraft<'p>, ours: String, put: &dyn Fn(&str) -> String) -> ProblemDraft<'p> {
+            draft.meant_as(&ours, &put(&ours))
+        }
         let draft = match (foreign, nearest(name, mine), nearest(name, ROOTS)) {
-            (Some(ours), ..) => draft.meant(&ours),
+            (Some(ours), ..) => mean(draft, ours, put),
             // All in capital letters, as secrets and variables are.
-            _ if is_constant && rest.is_empty() && text.contains('_') => draft.meant(&format!("secret.{text}")),
-            (_, Some(near), _) | (_, None, Some(near)) => draft.meant(&format!("{near}{rest}")),
+            _ if is_constant && rest.is_empty() && text.contains('_') => mean(draft, format!("secret.{text}"), put),
+            (_, Some(near), _) | (_, None, Some(near)) => mean(draft, format!("{near}{rest}"), put),
+            // In a step that is repeated, other tools give the element a name.
+            _ if self.in_each.get() && !rest.is_empty() => mean(draft, format!("item{rest}"), put),
             _ if text.starts_with(|c: char| c.is_ascii_digit()) => draft,
-            _ if text.starts_with("X-") => draft.meant(&format!("header.{text}")),
-            _ => draft.meant(&format!("body.{text}")),
+            _ if text.starts_with("X-") => mean(draft, format!("header.{text}"), put),
+            _ => mean(draft, format!("body.{text}"), put),
         };
         let draft = draft.label("choose where the value comes from").note(format!("fields begin with: {}", ROOTS.join(", ")));
         if self.named.is_empty() { draft.add() } else { draft.note(format!("names in this rule: {}", self.named.join(", "))).add() }
@@ -314,12 +337,12 @@ impl<'a> Names<'a> {
 }
 
 /// Reports a path that is valid and probably finds nothing: `items.0`, `$.body.items`, `items.length`.
-fn doubtful<'p>(field: &Field, point: &impl Fn(String) -> crate::yaml::reader::ProblemDraft<'p>) {
+fn doubtful<'p>(field: &Field, point: &impl Fn(String) -> ProblemDraft<'p>, put: &dyn Fn(&str) -> String) {
     let text = field.text();
     if text.starts_with("$.body.") || text.starts_with("$['body']") {
         let ours = format!("${}", text.trim_start_matches("$.body").trim_start_matches("$['body']"));
         let draft = point("`$` is already the body, so this looks for a field called `body` in it".to_owned()).warn();
-        return draft.meant(&ours).label("remove `body` after the `$`").add();
+        return draft.meant_as(&ours, &put(&ours)).label("remove `body` after the `$`").add();
     }
     let is_index = |name: &str| !name.is_empty() && name.len() <= 4 && name.chars().all(|c| c.is_ascii_digit());
     let names: Vec<&str> = text.split('.').collect();
@@ -330,7 +353,7 @@ fn doubtful<'p>(field: &Field, point: &impl Fn(String) -> crate::yaml::reader::P
             (_, false) => format!("{out}.{name}"),
         });
         let draft = point(format!("`{text}` looks for a name that is a number; an element of a list is written in brackets")).warn();
-        return draft.meant(&ours).label("write the number in brackets: [0]").add();
+        return draft.meant_as(&ours, &put(&ours)).label("write the number in brackets: [0]").add();
     }
     if let Some((list, word)) = text.rsplit_once('.')
         && matches!(word, "length" | "size" | "count")
@@ -338,6 +361,6 @@ fn doubtful<'p>(field: &Field, point: &impl Fn(String) -> crate::yaml::reader::P
     {
         let draft = point(format!("a list has no `{word}` in Doorbell: `{text}` looks for a field of that name")).warn();
         let ours = format!("count {list}");
-        draft.meant(&ours).propose(format!("did you mean `({ours})`?"), &format!("({ours})")).label("use `count`").add();
+        draft.meant_as(&ours, &put(&ours)).meant_as(&format!("({ours})"), &put(&format!("({ours})"))).label("use `count`").add();
     }
 }

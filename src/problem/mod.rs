@@ -5,6 +5,7 @@
 //! [`correction`].
 
 pub mod correction;
+pub mod proof;
 
 use std::fmt::Write as _;
 
@@ -59,6 +60,8 @@ pub struct Problem {
     pub is_key: bool,
     /// Whether nothing else in the file could be read because of it.
     pub unread: bool,
+    /// Whether it concerns several rules or addresses, which are compared only if all of them can be read.
+    pub together: bool,
     /// What could be written instead, until it is tried.
     pub proposals: Vec<Proposal>,
     /// What to write instead.
@@ -81,6 +84,7 @@ impl Problem {
             text: String::new(),
             is_key: false,
             unread: true,
+            together: false,
             proposals: Vec::new(),
             correction: None,
         }
@@ -91,6 +95,12 @@ impl Problem {
         if let Some(span) = span {
             self.proposals.push(Proposal::new(Edit { file: self.file.clone(), span, text: text.into() }, says.into()));
         }
+        self
+    }
+
+    /// The same for a change that is made in many lines alike.
+    pub fn propose_everywhere(mut self, says: impl Into<String>, span: Range<usize>, text: impl Into<String>) -> Self {
+        self.proposals.push(Proposal::everywhere(Edit { file: self.file.clone(), span, text: text.into() }, says.into()));
         self
     }
 
@@ -124,12 +134,9 @@ impl Problem {
             let line = format!("{gutter} | {}{caret} {}", " ".repeat(self.column.saturating_sub(1 + from)), self.help());
             let _ = writeln!(out, "{}", line.trim_end());
         }
-        if self.line == 0
-            && let Some(correction) = &self.correction
-        {
-            let _ = writeln!(out, "{gutter} = {}", correction.says());
-        }
-        for note in &self.notes {
+        // A problem of a whole file has its help among the notes.
+        let help = self.correction.as_ref().filter(|_| self.line == 0).map(|c| c.says().to_owned());
+        for note in help.iter().chain(self.notes.iter().skip(usize::from(help.is_some()))) {
             let _ = writeln!(out, "{gutter} = {note}");
         }
         out

@@ -95,7 +95,8 @@ fn read_limit(item: &Item) -> Option<Limit> {
             None
         }
         None => {
-            let draft = item.problem(format!("`{text}` is not a limit")).label("write for example 100 per minute, or 10 per second per caller");
+            let draft =
+                item.problem(format!("`{text}` is not a limit")).label("write for example 100 per minute, or 10 per second per caller");
             let (number, unit) = text.split_once(['/', ' ']).unwrap_or((&text, ""));
             let unit = unit.trim_start_matches("per ").trim();
             let unit = match unit.to_lowercase().as_str() {

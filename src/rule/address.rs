@@ -143,6 +143,9 @@ pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
         &[
             ("secret", "write `verify:` with the sender's name and the secret"),
             ("token", "write `verify:` with the sender's name and the secret"),
+            ("when", "an address says only who may call it; rules are under `rules:`, with a name"),
+            ("then", "an address says only who may call it; rules are under `rules:`, with a name"),
+            ("if", "an address says only who may call it; rules are under `rules:`, with a name"),
             ("auth", "verify"),
             ("methods", "method"),
             ("response", "answer"),
@@ -241,7 +244,10 @@ fn read_size(item: &Item) -> Option<usize> {
 fn read_answer(item: &Item, address: &mut Address, known: &Names) -> Option<()> {
     if let (Node::Text(_) | Node::Number(_), Some(raw)) = (item.node, item.raw()) {
         let key = if let Node::Number(_) = item.node { "status" } else { "text" };
-        item.problem("`answer:` takes `status:` and `json:` or `text:`").label("write for example { status: 202 }").write(&format!("{{ {key}: {raw} }}")).add();
+        item.problem("`answer:` takes `status:` and `json:` or `text:`")
+            .label("write for example { status: 202 }")
+            .write(&format!("{{ {key}: {raw} }}"))
+            .add();
         return None;
     }
     let mut fields = item.fields("`answer:`")?;

@@ -54,8 +54,8 @@ pub const STEP_WORDS: [(&str, &str); 48] = [
     ("script", "Doorbell does not run programs; call an address with `post: https://…`"),
     ("save", "write `append: file.log` with `text:`"),
     ("loop", "write `for_each:` next to the verb, in the same step"),
-    ("return", "respond"),
-    ("answer", "respond"),
+    ("return", "write `respond: 200`"),
+    ("answer", "write `respond: 200`"),
     ("sleep", "waiting is not available yet"),
     ("upsert", "add_or_update_row"),
     ("upsert_row", "add_or_update_row"),
@@ -81,10 +81,10 @@ pub const STEP_WORDS: [(&str, &str); 48] = [
     ("append_row", "write `add_row: file.xlsx` with `columns:`"),
     ("excel", "write `add_row: file.xlsx` with `columns:`"),
     ("csv", "write `add_row: file.csv` with `columns:`"),
-    ("reply", "respond"),
-    ("response", "respond"),
-    ("print", "log"),
-    ("echo", "log"),
+    ("reply", "write `respond: 200`"),
+    ("response", "write `respond: 200`"),
+    ("print", "write `log: text`"),
+    ("echo", "write `log: text`"),
 ];
 /// In place of a field of a step.
 pub const STEP_FIELDS: [(&str, &str); 38] = [

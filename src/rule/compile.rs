@@ -187,7 +187,7 @@ fn whole_lines(fields: &mut Fields) {
             };
             let ours = format!("when: {{ webhook: {value} }}");
             let draft = item.problem(format!("`{key}` is not a valid key in a rule")).label("write `when: { webhook: /path }`");
-            let span = fields.may(key).and_then(|value| value.entry_span());
+            let span = fields.take(key).and_then(|value| value.entry_span());
             draft.change(format!("write {ours}"), span, ours).add();
             fields.expected("when");
             return;
@@ -198,7 +198,7 @@ fn whole_lines(fields: &mut Fields) {
         let enabled = matches!(item.node, Node::Bool(false));
         let ours = format!("enabled: {enabled}");
         let draft = item.problem("`disabled` is not a valid key in a rule").label("write `enabled: false`");
-        let span = fields.may("disabled").and_then(|value| value.entry_span());
+        let span = fields.take("disabled").and_then(|value| value.entry_span());
         draft.change(format!("write {ours}"), span, ours).add();
     }
 }

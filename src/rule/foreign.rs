@@ -11,6 +11,8 @@ struct Tool {
     keys: &'static [&'static str],
     /// How many of the keys are needed.
     least: usize,
+    /// Whether it reacts to something, as rules do.
+    automates: bool,
     sketch: fn(&Node) -> Sketch,
 }
 
@@ -36,25 +38,120 @@ impl Default for Sketch {
 }
 
 const TOOLS: [Tool; 19] = [
-    Tool { name: "the webhook server of adnanh", keys: &["execute-command", "trigger-rule", "command-working-directory", "pass-arguments-to-command", "response-message", "http-methods", "id"], least: 2, sketch: hooks },
-    Tool { name: "Home Assistant", keys: &["alias", "trigger", "triggers", "condition", "conditions", "action", "actions", "mode", "automation", "script"], least: 2, sketch: home },
-    Tool { name: "GitHub Actions", keys: &["on", "jobs", "permissions", "runs-on", "defaults", "steps", "uses"], least: 2, sketch: actions },
-    Tool { name: "n8n", keys: &["nodes", "connections", "pinData", "staticData"], least: 2, sketch: n8n },
-    Tool { name: "Kubernetes", keys: &["apiVersion", "kind", "metadata", "spec"], least: 2, sketch: plain },
-    Tool { name: "Docker Compose", keys: &["services", "volumes", "networks", "version", "configs", "secrets"], least: 2, sketch: plain },
-    Tool { name: "GitLab CI", keys: &["stages", "script", "before_script", "after_script", "image", "stage", "variables", "include", "workflow"], least: 2, sketch: plain },
-    Tool { name: "Azure Pipelines", keys: &["trigger", "pool", "stages", "jobs", "steps", "variables"], least: 2, sketch: plain },
-    Tool { name: "CircleCI", keys: &["orbs", "executors", "workflows", "jobs", "version"], least: 2, sketch: plain },
-    Tool { name: "Ansible", keys: &["hosts", "tasks", "roles", "become", "vars", "gather_facts"], least: 2, sketch: plain },
-    Tool { name: "Alertmanager", keys: &["route", "receivers", "inhibit_rules", "global"], least: 2, sketch: plain },
-    Tool { name: "Power Automate", keys: &["definition", "contentVersion", "parameters", "triggers", "actions", "outputs"], least: 2, sketch: plain },
-    Tool { name: "Node-RED", keys: &["wires", "z", "type", "id"], least: 3, sketch: plain },
-    Tool { name: "Huginn", keys: &["agents", "schema_version", "links", "guid"], least: 2, sketch: plain },
-    Tool { name: "the Serverless Framework", keys: &["service", "provider", "functions", "plugins"], least: 2, sketch: plain },
-    Tool { name: "an OpenAPI description", keys: &["openapi", "swagger", "paths", "components", "info", "servers"], least: 2, sketch: plain },
-    Tool { name: "AWS CloudFormation", keys: &["AWSTemplateFormatVersion", "Resources", "Transform", "Parameters"], least: 2, sketch: plain },
-    Tool { name: "Zapier, Make or IFTTT", keys: &["trigger", "action", "steps", "actions", "filter", "zap", "scenario", "modules", "flow", "workflow", "workflows", "if", "pipeline", "tasks"], least: 2, sketch: plain },
-    Tool { name: "a Postman collection", keys: &["info", "item", "event"], least: 2, sketch: plain },
+    Tool {
+        name: "the webhook server of adnanh",
+        keys: &[
+            "execute-command",
+            "trigger-rule",
+            "command-working-directory",
+            "pass-arguments-to-command",
+            "response-message",
+            "http-methods",
+            "id",
+        ],
+        least: 2,
+        automates: true,
+        sketch: hooks,
+    },
+    Tool {
+        name: "Home Assistant",
+        keys: &["alias", "trigger", "triggers", "condition", "conditions", "action", "actions", "mode", "automation", "script"],
+        least: 2,
+        automates: true,
+        sketch: home,
+    },
+    Tool {
+        name: "GitHub Actions",
+        keys: &["on", "jobs", "permissions", "runs-on", "defaults", "steps", "uses"],
+        least: 2,
+        automates: true,
+        sketch: actions,
+    },
+    Tool { name: "n8n", keys: &["nodes", "connections", "pinData", "staticData"], least: 2, automates: true, sketch: n8n },
+    Tool { name: "Kubernetes", keys: &["apiVersion", "kind", "metadata", "spec"], least: 2, automates: false, sketch: plain },
+    Tool {
+        name: "Docker Compose",
+        keys: &["services", "volumes", "networks", "version", "configs", "secrets"],
+        least: 2,
+        automates: false,
+        sketch: plain,
+    },
+    Tool {
+        name: "GitLab CI",
+        keys: &["stages", "script", "before_script", "after_script", "image", "stage", "variables", "include", "workflow"],
+        least: 2,
+        automates: false,
+        sketch: plain,
+    },
+    Tool {
+        name: "Azure Pipelines",
+        keys: &["pool", "stages", "trigger", "resources", "variables"],
+        least: 2,
+        automates: false,
+        sketch: plain,
+    },
+    Tool { name: "CircleCI", keys: &["orbs", "executors", "workflows", "jobs", "version"], least: 2, automates: false, sketch: plain },
+    Tool {
+        name: "Ansible",
+        keys: &["hosts", "tasks", "roles", "become", "vars", "gather_facts"],
+        least: 2,
+        automates: false,
+        sketch: plain,
+    },
+    Tool { name: "Alertmanager", keys: &["route", "receivers", "inhibit_rules", "global"], least: 2, automates: false, sketch: plain },
+    Tool {
+        name: "Power Automate",
+        keys: &["definition", "contentVersion", "parameters", "triggers", "actions", "outputs"],
+        least: 2,
+        automates: true,
+        sketch: plain,
+    },
+    Tool { name: "Node-RED", keys: &["wires", "z", "type", "id"], least: 3, automates: true, sketch: plain },
+    Tool { name: "Huginn", keys: &["agents", "schema_version", "links", "guid"], least: 2, automates: true, sketch: plain },
+    Tool {
+        name: "the Serverless Framework",
+        keys: &["service", "provider", "functions", "plugins"],
+        least: 2,
+        automates: false,
+        sketch: plain,
+    },
+    Tool {
+        name: "OpenAPI",
+        keys: &["openapi", "swagger", "paths", "components", "info", "servers"],
+        least: 2,
+        automates: false,
+        sketch: plain,
+    },
+    Tool {
+        name: "AWS CloudFormation",
+        keys: &["AWSTemplateFormatVersion", "Resources", "Transform", "Parameters"],
+        least: 2,
+        automates: false,
+        sketch: plain,
+    },
+    Tool {
+        name: "another automation tool",
+        keys: &[
+            "trigger",
+            "action",
+            "steps",
+            "actions",
+            "filter",
+            "zap",
+            "scenario",
+            "modules",
+            "flow",
+            "workflow",
+            "workflows",
+            "if",
+            "pipeline",
+            "tasks",
+        ],
+        least: 2,
+        automates: true,
+        sketch: plain,
+    },
+    Tool { name: "Postman", keys: &["info", "item", "event"], least: 2, automates: false, sketch: plain },
 ];
 
 /// Reports a file of another tool; returns whether it is one.
@@ -78,7 +175,10 @@ pub(super) fn is_foreign(top: &Item) -> bool {
     let best = TOOLS.iter().filter(|tool| score(tool) >= tool.least);
     let Some(tool) = best.reduce(|best, tool| if score(tool) > score(best) { tool } else { best }) else { return false };
     let sketch = (tool.sketch)(entry);
-    let mut draft = top.problem(format!("this is a file of {}, not a rule file", tool.name)).label("write a rule for the same thing, as shown below");
+    let mut draft = top.problem(format!("this is a file for {}, not a rule file", tool.name)).label(match tool.automates {
+        true => "write a rule for the same thing, as shown below",
+        false => "move it out of the rules folder; a rule file looks as shown below",
+    });
     for line in sketch.lines() {
         draft = draft.note(line);
     }

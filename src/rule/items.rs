@@ -42,7 +42,10 @@ pub fn without_dash(item: &Item) {
     let source = item.source();
     if let Some(first) = item.line() {
         let depth = layout::indent(source.line(first));
-        let last = (first..=source.lines()).take_while(|n| layout::is_blank(source.line(*n)) || layout::indent(source.line(*n)) >= depth).last().unwrap_or(first);
+        let last = (first..=source.lines())
+            .take_while(|n| layout::is_blank(source.line(*n)) || layout::indent(source.line(*n)) >= depth)
+            .last()
+            .unwrap_or(first);
         let with_signs = source.rewritten(first, last, |_, line| {
             let rest = line.trim_start();
             let bare = rest.strip_prefix(['–', '—', '•', '*', '·', '+']).filter(|r| r.starts_with(' '));

@@ -11,7 +11,7 @@ use super::foreign;
 use super::ruleset::Ruleset;
 use crate::expr::names::{Names, Resolver};
 use crate::model::hash::hash;
-use crate::problem::correction::prove;
+use crate::problem::proof::prove;
 use crate::problem::{self, Problem};
 use crate::route::{Route, Routes};
 use crate::text::nearest::nearest;
@@ -23,12 +23,7 @@ use crate::yaml::reader::Reader;
 use crate::yaml::source::Source;
 
 /// In place of a key of a file.
-const TOP_WORDS: [(&str, &str); 4] = [
-    ("rule", "rules"),
-    ("webhook", "webhooks"),
-    ("hooks", "webhooks"),
-    ("workflows", "rules"),
-];
+const TOP_WORDS: [(&str, &str); 4] = [("rule", "rules"), ("webhook", "webhooks"), ("hooks", "webhooks"), ("workflows", "rules")];
 
 /// The result of loading: the rules if there were no errors, and every problem.
 pub struct Loaded {
@@ -152,7 +147,9 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
     if let Some(rules) = fields.may("rules") {
         match rules.node {
             Node::List(_) => list_of_rules(&rules),
-            Node::Map(entries) if entries.is_empty() => rules.problem("there are no rules here").at_key().label("write a name, a colon and the rule below it").add(),
+            Node::Map(entries) if entries.is_empty() => {
+                rules.problem("there are no rules here").at_key().label("write a name, a colon and the rule below it").add()
+            }
             _ => {
                 for (name, item) in rules.entries("`rules:`").unwrap_or_default() {
                     let rule = compile::read(&name, &item, lookup, origin);
@@ -172,7 +169,9 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
         if looks_like_a_rule || has_rules_inside {
             let indented = |by: usize, head: &str| {
                 let source = top.source();
-                source.rewritten(1, source.lines(), |_, l| if l.trim().is_empty() { l.to_owned() } else { " ".repeat(by) + l }).map(|(span, text)| (span, format!("{head}{text}")))
+                source
+                    .rewritten(1, source.lines(), |_, l| if l.trim().is_empty() { l.to_owned() } else { " ".repeat(by) + l })
+                    .map(|(span, text)| (span, format!("{head}{text}")))
             };
             let (span, text) = if has_rules_inside { indented(2, "rules:\n") } else { indented(4, "rules:\n  My rule:\n") }.unzip();
             top.problem("this file has neither `rules:` nor `webhooks:`").label(label).change(label, span, text.unwrap_or_default()).add();
@@ -200,7 +199,9 @@ fn list_of_rules(rules: &Item) {
             let name = rest.strip_prefix("- name:").filter(|_| indent(line) == depth).map(|name| name.trim().trim_matches(['"', '\'']));
             match name {
                 Some(name) => format!("{}{}:", " ".repeat(depth), scalar(name)),
-                None if line.trim().is_empty() || depth > 0 => format!("{}{line}", if depth > 0 && indent(line) > depth { "  " } else { "" }),
+                None if line.trim().is_empty() || depth > 0 => {
+                    format!("{}{line}", if depth > 0 && indent(line) > depth { "  " } else { "" })
+                }
                 None => format!("  {line}"),
             }
         })
@@ -268,7 +269,7 @@ fn together(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
                 true => format!("the address {} is configured twice", route.text()),
                 false => format!("a path can match both {} and {}", other.text(), route.text()),
             };
-            entry.problem(message).at_key().label("write in one place who may call it").add();
+            entry.problem(message).together().at_key().label("write in one place who may call it").add();
         }
         before.add(route.clone(), ());
     }
@@ -282,19 +283,22 @@ fn together(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
         if let Some(near) = near {
             entry
                 .problem(format!("no rule uses {}, but one uses {}", route.text(), near.text()))
+                .together()
                 .at_key()
                 .label("write the address in both places in the same way")
                 .write(&scalar(near.text()))
                 .add();
         } else if all_rules_read {
-            let draft = entry.problem(format!("no rule uses {}", route.text())).at_key();
+            let draft = entry.problem(format!("no rule uses {}", route.text())).together().at_key();
             let draft = draft.label("remove it, or write a rule with `when: { webhook: … }`");
             // The only entry that no rule uses, and the only address without an entry, are probably the same.
             let open: Vec<&Route> = texts().filter(|r| !all.entries.iter().any(|(e, _)| e.same(r))).collect();
             let lonely = all.entries.iter().filter(|(e, _)| called.same(e).next().is_none()).count() == 1;
             match (nearest(route.text(), texts().map(Route::text)), open.as_slice()) {
                 (Some(near), _) => draft.meant(near).add(),
-                (None, [one]) if lonely => draft.propose(format!("did you mean `{}`, which a rule uses?", one.text()), &scalar(one.text())).add(),
+                (None, [one]) if lonely => {
+                    draft.propose(format!("did you mean `{}`, which a rule uses?", one.text()), &scalar(one.text())).add()
+                }
                 _ => draft.add(),
             }
         }
@@ -322,6 +326,7 @@ fn addresses(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
                         let list = address.methods.join(", ");
                         place
                             .problem(format!("{} accepts only {list}, so this rule never runs", when.route.text()))
+                            .together()
                             .at_key()
                             .label("write the same `method:` in both places")
                             .add();
@@ -342,6 +347,7 @@ fn addresses(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
                         );
                         place
                             .problem(message)
+                            .together()
                             .at_key()
                             .label(format!("add {} there as well, or choose another address", when.route.text()))
                             .add();
@@ -356,6 +362,7 @@ fn addresses(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
                 if let Some(other) = responding.insert(key, name).filter(|o| *o != name) {
                     place
                         .warning(format!("`{other}` also answers the callers of {}; the first answer wins", when.route.text()))
+                        .together()
                         .at_key()
                         .add();
                 }
@@ -370,6 +377,7 @@ fn addresses(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
             let message = format!("anyone who knows the address {} can call it", address.route.text());
             let draft = if require_verify { place.problem(message) } else { place.warning(message) };
             draft
+                .together()
                 .at_key()
                 .label(format!("write under `webhooks:` who may call it: {}: {{ verify: … }}", address.route.text()))
                 .note("`verify: none` leaves it open on purpose")

@@ -16,6 +16,7 @@ pub mod ruleset;
 pub mod run_policy;
 pub mod schema;
 pub mod step;
+mod step_shape;
 pub mod steps;
 pub mod test;
 pub mod wait;

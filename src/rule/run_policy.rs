@@ -37,7 +37,10 @@ fn bare(item: &Item, what: &'static str, known: &Names) -> Option<Field> {
     let text = item.text()?;
     if text.contains("{{") {
         let bare = text.replace("{{", "").replace("}}", "");
-        item.problem(format!("`{what}:` takes a field, which is written without braces here")).label("write the field alone").write(bare.trim()).add();
+        item.problem(format!("`{what}:` takes a field, which is written without braces here"))
+            .label("write the field alone")
+            .write(bare.trim())
+            .add();
         return None;
     }
     known.field(&text, item, None)
@@ -47,7 +50,9 @@ pub fn read_once_per(item: &Item, known: &Names) -> Option<OncePer> {
     if let Node::Text(text) = item.node
         && crate::yaml::duration::read(text).is_ok()
     {
-        item.problem("`once_per:` takes a field").label("write the field, and the time after `within:`: { value: body.id, within: 7 days }").add();
+        item.problem("`once_per:` takes a field")
+            .label("write the field, and the time after `within:`: { value: body.id, within: 7 days }")
+            .add();
         return None;
     }
     if !matches!(item.node, Node::Map(_)) {

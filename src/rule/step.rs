@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::aliases::{STEP_FIELDS, STEP_WORDS};
 use super::items::items;
+use super::step_shape::{below_the_verb, not_a_step, whole_list};
 use crate::action::contract::Action;
 use crate::action::{KINDS, verbs};
 use crate::expr::condition::All;
@@ -15,12 +16,9 @@ use crate::expr::template::list::HELPERS;
 use crate::model::retry::{LONGEST_WAIT, MOST_TRIES, Plan};
 use crate::model::run::ERROR;
 use crate::text::nearest::nearest;
-use crate::text::span;
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
-use crate::yaml::layout::{self, Rewritten};
 use crate::yaml::locate::Path;
-use crate::yaml::place::scalar;
 
 /// The default and the maximum timeout for one attempt at a step.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
@@ -167,6 +165,13 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
             _ => kind.read(verb, &mut fields, known).map(|action| (verb, Some(action))),
         },
     };
+    for key in ["ignore_errors", "continue_on_error", "continue-on-error"] {
+        if matches!(fields.key(key).node, Node::Bool(true)) && fields.has(key) && !fields.has("on_error") {
+            let draft = fields.key(key).problem(format!("`{key}` is not a valid key in a step")).label("write `on_error: continue`");
+            let span = fields.take(key).and_then(|value| value.entry_span());
+            draft.change("write on_error: continue", span, "on_error: continue").add();
+        }
+    }
     let on_error = fields.may("on_error").map_or(Some(OnErrorRead::Not), |i| read_on_error(&i, known, context, each));
     if fields.has("else") {
         fields
@@ -206,64 +211,6 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
         path: item.path.clone(),
     };
     Some(Read { step, inside: inside?, on_error: on_error? })
-}
-
-/// Reports a condition of a repeated step that looks at the whole list instead of its element.
-fn whole_list(condition: &All, list: &Field, item: &Item) {
-    for line in condition.lines() {
-        let rest = line.field.text().strip_prefix(list.text()).filter(|rest| rest.starts_with('.'));
-        if let Some(rest) = rest {
-            let draft = item.at(&line.path).warning(format!("this looks at the whole list {}, not at its element", list.text())).at_key();
-            draft.meant(&format!("item{rest}")).label("the element is called `item`").add();
-        }
-    }
-}
-
-fn not_a_step(item: &Item, text: &str) {
-    let word = text.split(|c: char| c.is_whitespace() || c == ':').next().unwrap_or("");
-    let rest = text.strip_prefix(word).unwrap_or("").trim_start_matches(':').trim();
-    let draft = item.problem("a step begins with a verb, a colon and a space");
-    match verbs().find(|(v, _)| *v == word) {
-        Some((verb, _)) if !rest.is_empty() => draft.label("write for example `log: text`").write(&format!("{verb}: {rest}")).add(),
-        Some(_) => draft.label("write a colon after it, a space, and what it needs").add(),
-        None => draft.label("write for example `log: text`").add(),
-    }
-}
-
-/// The verb's value was written as a map, with the step's other fields in it.
-fn below_the_verb(verb: &'static str, what: &str, entries: &[(String, Node)], fields: &Fields) {
-    let shown = format!("write the value directly after `{verb}:`, and align the other lines below it with `{verb}`");
-    let key = fields.key(verb);
-    let draft = key.problem(format!("{what} belongs directly after `{verb}:`")).label(shown);
-    match flat(&key, verb, entries) {
-        Some((span, text)) => draft.change("write the value directly after it, and the other lines below it", Some(span), text).add(),
-        None => draft.add(),
-    }
-}
-
-/// The verb with its value, and what was below it aligned with it.
-fn flat(key: &Item, verb: &str, entries: &[(String, Node)]) -> Rewritten {
-    const VALUES: [&str; 6] = ["url", "to", "file", "path", "status", "text"];
-    let at = entries.iter().position(|(k, _)| VALUES.contains(&k.as_str()))?;
-    let value = match &entries[at].1 {
-        Node::Text(text) => scalar(text),
-        Node::Number(number) => number.clone(),
-        _ => return None,
-    };
-    let source = key.source();
-    let first = key.line()?;
-    let (inner, last) = (first + 1 + at, source.block_end(first));
-    let line = source.line(first);
-    let verb_at = line.find(verb)?;
-    // Each entry before the value takes one line; others are not moved.
-    if !source.line(inner).trim_start().starts_with(entries[at].0.as_str()) {
-        return None;
-    }
-    let depth = layout::indent(source.line(first + 1));
-    let others = (first + 1..=last).filter(|n| *n != inner).map(|n| source.line(n));
-    let others = others.map(|l| format!("\n{}{}", " ".repeat(verb_at), span::from(l, depth.min(layout::indent(l)))));
-    let text = format!("{}{verb}: {value}{}", span::before(line, verb_at), others.collect::<String>());
-    Some((source.span_of(first, last)?, text))
 }
 
 fn read_timeout(fields: &mut Fields) -> Option<Duration> {
@@ -341,8 +288,13 @@ fn read_on_error(item: &Item, known: &mut Names, context: &StepContext, each: bo
             } else if ["stop", "fail", "abort", "exit", "break"].contains(&word.as_str()) {
                 let line = item.line().filter(|n| item.source().line(*n).trim_start().starts_with("on_error:"));
                 let span = line.and_then(|n| item.source().whole_lines(n, n));
-                draft.change("remove this line: without it, the run stops and is on the failed list", span, "").label("without `on_error:` the run stops").add();
-            } else if ["ignore", "skip", "next", "none", "proceed", "resume"].contains(&word.as_str()) || matches!(node, Node::Null | Node::Bool(_)) {
+                draft
+                    .change("remove this line: without it, the run stops and is on the failed list", span, "")
+                    .label("without `on_error:` the run stops")
+                    .add();
+            } else if ["ignore", "skip", "next", "none", "proceed", "resume"].contains(&word.as_str())
+                || matches!(node, Node::Null | Node::Bool(_))
+            {
                 draft.write("continue").label("write `continue`, or steps").add();
             } else {
                 draft.label("write `continue` to go on with the next step, or write steps below it").add();
@@ -412,9 +364,11 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
     for key in &left {
         if let Some((_, ours)) = STEP_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)) {
             let draft = fields.key(key).problem(format!("there is no verb called `{key}`"));
-            match all.contains(ours) {
-                true => draft.meant(ours).label("begin the step with a verb").note(list).add(),
-                false => draft.label(*ours).note(list).add(),
+            let verb = all.iter().find(|verb| *verb == ours || ours.starts_with(&format!("write `{verb}:")));
+            let draft = draft.label(if all.contains(ours) { "begin the step with a verb" } else { ours });
+            match verb {
+                Some(verb) => draft.meant(verb).note(list).add(),
+                None => draft.note(list).add(),
             }
             return None;
         }

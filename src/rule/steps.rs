@@ -23,7 +23,9 @@ pub fn read(items: &[Item], known: &mut Names, plan: &Plan) -> Vec<Read> {
     let mut ends = false;
     for item in items {
         if std::mem::take(&mut ends) {
-            item.warning("this step never runs, because the step above it always ends the run").label("move it up, or write an `if:` at the step with `stop:`").add();
+            item.warning("this step never runs, because the step above it always ends the run")
+                .label("move it up, or write an `if:` at the step with `stop:`")
+                .add();
         }
         if let Some(one) = step::read(item, known, &context) {
             ends = one.step.verb == "stop" && one.step.condition.0.is_empty();

@@ -35,11 +35,7 @@ pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Names, public
     let scheme = read_scheme(&mut fields, item);
     let handshake = fields.may("handshake").map(|i| Handshake::read(&i, known).filter(|h| h.is_safe(&i)));
     fields.done(
-        &[
-            ("header", "write `signature: { from: header:Name }`"),
-            ("hash", "algorithm"),
-            ("tolerance", "write it under `timestamp:`"),
-        ],
+        &[("header", "write `signature: { from: header:Name }`"), ("hash", "algorithm"), ("tolerance", "write it under `timestamp:`")],
         &[],
     );
     let (scheme, secret) = (scheme?, secret?);

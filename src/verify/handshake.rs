@@ -107,10 +107,7 @@ impl Handshake {
         let hands_over = fields.may("hands_over").map(|i| read_place(&i));
         let reply =
             fields.may("reply").map_or(Some(Reply { status: 200, headers: Vec::new(), body: ReplyBody::Nothing }), |i| read_reply(&i));
-        fields.done(
-            &[("text", "write `reply: { text: … }`"), ("json", "write `reply: { json: … }`"), ("answer", "reply")],
-            &[],
-        );
+        fields.done(&[("text", "write `reply: { text: … }`"), ("json", "write `reply: { json: … }`"), ("answer", "reply")], &[]);
         let (when, signed) = (when?, signed?);
         if when.is_empty() {
             item.problem("`handshake:` does not show which requests are handshakes")

@@ -82,7 +82,8 @@ pub fn read(item: &Item, known: &Names, public_url: Option<&str>) -> Option<Read
         return None;
     }
     if let Node::Bool(_) | Node::Null = item.node {
-        let draft = item.problem("`verify:` needs the scheme that proves who calls").label("write for example { github: \"{{ secret.NAME }}\" }");
+        let draft =
+            item.problem("`verify:` needs the scheme that proves who calls").label("write for example { github: \"{{ secret.NAME }}\" }");
         draft.note("`verify: none` leaves the address open on purpose").add();
         return None;
     }

@@ -90,7 +90,12 @@ impl Scheme for Token {
             let draft = item.problem("`token:` takes the header that contains the token, and its value");
             let draft = draft.label("write { header: X-Token, value: \"{{ secret.NAME }}\" }");
             match text.contains("{{") {
-                true => draft.propose(format!("write the header that the sender uses, such as {{ header: X-Token, value: {raw} }}"), &format!("{{ header: X-Token, value: {raw} }}")).add(),
+                true => draft
+                    .propose(
+                        format!("write the header that the sender uses, such as {{ header: X-Token, value: {raw} }}"),
+                        &format!("{{ header: X-Token, value: {raw} }}"),
+                    )
+                    .add(),
                 false => draft.add(),
             }
             return None;

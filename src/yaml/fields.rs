@@ -8,7 +8,6 @@
 use std::time::Duration;
 
 use super::duration;
-use super::layout::{self, Rewritten};
 use super::locate::{Path, PathStep};
 use super::place;
 use super::reader::{ProblemDraft, Reader};
@@ -16,7 +15,6 @@ use super::source::Source;
 use super::{Node, below};
 use crate::problem::Severity;
 use crate::text::nearest::nearest;
-use crate::text::span;
 
 /// One value of the file, and where it is.
 #[derive(Clone)]
@@ -62,79 +60,6 @@ impl<'a> Item<'a> {
         self.reader.source
     }
 
-    /// The value as it is written, if it ends on the line where it begins.
-    pub fn raw(&self) -> Option<&'a str> {
-        let (line, column) = self.source().locate(&self.path)?;
-        let start = self.source().offset(line, column)?;
-        let length = place::span_at(self.source().line(line), column, matches!(self.path.last(), Some(PathStep::Key(_))))?;
-        Some(span::between(&self.source().text, start, start + length))
-    }
-
-    /// From where the value begins to the end of the line.
-    fn span_after(&self) -> Option<std::ops::Range<usize>> {
-        let (line, column) = self.source().locate(&self.path)?;
-        let start = self.source().offset(line, column)?;
-        Some(start..self.source().line_start(line)? + self.source().line(line).trim_end().len())
-    }
-
-    fn line_after(&self) -> Option<&'a str> {
-        self.span_after().map(|s| span::between(&self.source().text, s.start, s.end))
-    }
-
-    /// The bytes from the beginning of this entry's key to the end of its value; of the key and its colon if this is a key.
-    pub fn entry_span(&self) -> Option<std::ops::Range<usize>> {
-        let key = self.at(&self.at_its_key());
-        let (line, column) = self.source().locate(&key.path)?;
-        let start = self.source().offset(line, column)?;
-        let (line, column) = self.source().locate(&self.path)?;
-        let at = self.source().offset(line, column)?;
-        Some(start..at + place::span_at(self.source().line(line), column, matches!(self.path.last(), Some(PathStep::Key(_))))?)
-    }
-
-    /// The bytes of the key.
-    pub fn key_span(&self) -> Option<std::ops::Range<usize>> {
-        let key = self.at(&self.at_its_key());
-        let (line, column) = self.source().locate(&key.path)?;
-        let start = self.source().offset(line, column)?;
-        Some(start..start + place::span_at(self.source().line(line), column, true)?)
-    }
-
-    /// The value of the only entry of this map, as it is written.
-    pub fn only_value_raw(&self) -> Option<&'a str> {
-        let Node::Map(entries) = self.node else { return None };
-        let [(_, node)] = entries.as_slice() else { return None };
-        Item { node, path: below(&self.path, PathStep::Value(0)), reader: self.reader }.raw()
-    }
-
-    /// The lines of this map, if each entry has one: with their indentation, changed.
-    pub fn each_line(&self, change: impl Fn(&str) -> String) -> Rewritten {
-        let Node::Map(entries) = self.node else { return None };
-        let first = self.line()?;
-        let last = first + entries.len() - 1;
-        let depth = layout::indent(self.source().line(first));
-        let is_one_each = (first..=last).all(|n| layout::indent(self.source().line(n)) == depth && !layout::is_blank(self.source().line(n)));
-        let changed = |_: usize, line: &str| " ".repeat(depth) + &change(line.trim_start());
-        if is_one_each { self.source().rewritten(first, last, changed) } else { None }
-    }
-
-    /// The bytes of some text in this value, as it is written.
-    pub fn span_within(&self, text: &str) -> Option<std::ops::Range<usize>> {
-        let start = self.span_after()?.start;
-        let at = start + span::from(&self.source().text, start).find(text)?;
-        Some(at..at + text.len())
-    }
-
-    /// The line on which the value begins.
-    pub fn line(&self) -> Option<usize> {
-        self.source().locate(&self.path).map(|(line, _)| line)
-    }
-
-    /// Whether the value is in quotes, so that it is certainly meant as text.
-    pub fn is_quoted(&self) -> bool {
-        let place = self.source().locate(&self.path);
-        place.and_then(|(line, column)| self.source().line(line).chars().nth(column - 1)).is_some_and(|c| matches!(c, '"' | '\'' | '|' | '>'))
-    }
-
     /// Another place in the same file, to report something there.
     pub fn at(&self, path: &Path) -> Item<'a> {
         Item { path: path.clone(), ..self.clone() }
@@ -160,14 +85,15 @@ impl<'a> Item<'a> {
                 let draft = self.problem("a `!` at the beginning of a value has a special meaning in YAML");
                 let draft = draft.label("put the value in quotes; a secret is written \"{{ secret.NAME }}\"");
                 let raw = self.line_after().unwrap_or_default().to_owned();
-                let name: String = raw.rsplit([' ', ':']).next().unwrap_or("").chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
+                let name: String =
+                    raw.rsplit([' ', ':']).next().unwrap_or("").chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
                 let root = if raw.to_lowercase().starts_with("!env") { "env" } else { "secret" };
                 let value = format!("\"{{{{ {root}.{} }}}}\"", name.to_uppercase());
                 draft.change(format!("write {value}"), self.span_after(), value).add();
             }
             Node::List(items) if what.contains("text") => {
                 let draft = self.problem(format!("{what} is expected here, not a list"));
-                let draft = draft.label("write one value; text that begins with `[` must be in quotes");
+                let draft = draft.label("write one value here; text that begins with `[` must be in quotes");
                 match items.as_slice() {
                     [Node::Text(t)] => draft.note(format!("if you mean the text itself, write \"[{t}]\"")).add(),
                     _ => draft.add(),
@@ -181,11 +107,26 @@ impl<'a> Item<'a> {
             Node::Text(t) if t.starts_with("{{") && what.starts_with("true") => {
                 self.problem(format!("{what} is expected here; a template cannot decide this")).label("write true or false").add();
             }
-            Node::List(_) if what.contains("names and values") => {
+            Node::List(items) if what.contains("names and values") => {
+                let pair = |node: &Node| {
+                    let Node::Map(entries) = node else { return None };
+                    let text = |words: &[&str]| match entries.iter().find(|(key, _)| words.contains(&key.as_str()))? {
+                        (_, Node::Text(text)) => Some(place::scalar(text)),
+                        (_, Node::Number(text)) => Some(text.clone()),
+                        _ => None,
+                    };
+                    Some(format!("{}: {}", text(&["name", "key", "header", "title"])?, text(&["value"])?))
+                };
+                let pairs: Option<Vec<String>> = items.iter().map(pair).collect();
                 let draft = self.problem(format!("{} takes names and values, not a list", what.trim_end_matches(" (names and values)")));
                 let draft = draft.label("write each as `name: value`, without a dash");
                 let dash = self.span_after().filter(|_| self.line_after().is_some_and(|text| text.starts_with("- ")));
-                draft.change("remove the second dash", dash.map(|span| span.start..span.start + 2), "").add();
+                let pairs = pairs.filter(|p| !p.is_empty()).map(|pairs| format!("{{ {} }}", pairs.join(", ")));
+                let draft = match pairs {
+                    Some(pairs) => draft.change(format!("write {pairs}"), self.whole_span(), pairs),
+                    None => draft,
+                };
+                draft.change("remove this dash", dash.map(|span| span.start..span.start + 2), "").add();
             }
             Node::Text(t) if what.ends_with("(names and values)") => {
                 let draft = self.problem(format!("{} takes names and values, not text", what.trim_end_matches(" (names and values)")));
@@ -193,20 +134,15 @@ impl<'a> Item<'a> {
                 let draft = if t.contains('=') { draft.write(&map) } else { draft };
                 draft.label("write a name, a colon and a value").add();
             }
+            Node::Map(entries) if what.contains("text") && entries.len() == 1 && self.only_value_raw().is_some() => {
+                let draft = self.problem(format!("{what} is expected here, not {}", self.node.kind()));
+                draft.label("write the text alone").write(self.only_value_raw().unwrap_or_default()).add();
+            }
             _ => {
                 let draft = self.problem(format!("{what} is expected here, not {}", self.node.kind()));
                 if what.contains("number") { draft.label("write for example 5").add() } else { draft.add() }
             }
         }
-    }
-
-    pub(super) fn at_its_key(&self) -> Path {
-        let mut path = self.path.clone();
-        if let Some(PathStep::Value(n)) = path.last().copied() {
-            path.pop();
-            path.push(PathStep::Key(n));
-        }
-        path
     }
 
     /// Text, or a number or true/false taken as it is spelled.
@@ -401,6 +337,13 @@ impl<'a> Fields<'a> {
         Some(value)
     }
 
+    /// The value of a key of another tool.
+    pub fn take(&mut self, key: &str) -> Option<Item<'a>> {
+        let n = self.entries.iter().position(|(k, _)| k == key)?;
+        self.taken[n] = true;
+        Some(self.value(n))
+    }
+
     /// The value of a required key.
     pub fn must(&mut self, key: &'static str) -> Option<Item<'a>> {
         if !self.has(key) && !self.excused.contains(&key) {
@@ -480,6 +423,10 @@ impl<'a> Fields<'a> {
                     .add();
                 continue;
             }
+            if *node == Node::Empty && key.contains([' ', '=', ':']) && self.value(n).is_in_braces() {
+                self.value(n).nothing();
+                continue;
+            }
             let mut draft = here.problem(format!("`{key}` is not a valid key in {}", self.what)).label("choose one of the keys below");
             let fits = |ours: &str| match ours {
                 "json" => matches!(node, Node::Map(_) | Node::List(_)),
@@ -488,7 +435,7 @@ impl<'a> Fields<'a> {
             };
             for ours in instead.iter().filter(|(theirs, _)| theirs.eq_ignore_ascii_case(key)).map(|(_, ours)| *ours) {
                 draft = match ours.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
-                    true if fits(ours) => draft.meant(ours),
+                    true if fits(ours) => draft.label(format!("the key for this is `{ours}:`")).meant(ours),
                     true => draft,
                     false => draft.label(ours),
                 };
@@ -508,6 +455,9 @@ impl<'a> Fields<'a> {
 /// A name without invisible and curly characters, if it has any.
 fn visible(name: &str) -> Option<String> {
     let plain = name.replace('\u{a0}', " ");
-    let plain: String = plain.chars().filter(|c| !matches!(c, '\u{200b}' | '\u{200c}' | '\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{ad}' | '“' | '”' | '‘' | '’' | '„')).collect();
+    let plain: String = plain
+        .chars()
+        .filter(|c| !matches!(c, '\u{200b}' | '\u{200c}' | '\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{ad}' | '“' | '”' | '‘' | '’' | '„'))
+        .collect();
     (plain != name).then(|| plain.trim().to_owned())
 }

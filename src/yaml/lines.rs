@@ -67,7 +67,14 @@ fn invisible(source: &Source, number: usize, line: &str) -> Option<Problem> {
     };
     let (at, c) = line.char_indices().find(|(at, c)| is_invisible(*c) || alone(*at, *c))?;
     let start = source.line_start(number)?;
-    let draft = warning(source, number, at, 1, "this line contains an invisible character, as in text pasted from a document", "type the line again by hand");
+    let draft = warning(
+        source,
+        number,
+        at,
+        1,
+        "this line contains an invisible character, as in text pasted from a document",
+        "type the line again by hand",
+    );
     let plain: String = line.chars().filter(|other| *other != c).collect();
     Some(draft.propose("remove the invisible character", Some(start..start + line.len()), plain))
 }
@@ -79,16 +86,27 @@ fn cut(source: &Source, number: usize, line: &str) -> Option<Problem> {
     if is_comment && !comment.contains("{{") {
         return None;
     }
-    let value_at = before.find(": ").map(|at| at + 2).or_else(|| before.trim_start().strip_prefix("- ").map(|rest| before.len() - rest.len()))?;
+    let value_at =
+        before.find(": ").map(|at| at + 2).or_else(|| before.trim_start().strip_prefix("- ").map(|rest| before.len() - rest.len()))?;
     let value_at = value_at + (span::from(before, value_at).len() - span::from(before, value_at).trim_start().len());
     let value = span::from(before, value_at);
-    if value.is_empty() || value.starts_with(['"', '\'', '{', '[', '|', '>', '&', '*', '!', '#']) || is_comment && !value.contains("{{") && !value.contains(char::is_alphabetic) {
+    if value.is_empty()
+        || value.starts_with(['"', '\'', '{', '[', '|', '>', '&', '*', '!', '#'])
+        || is_comment && !value.contains("{{") && !value.contains(char::is_alphabetic)
+    {
         return None;
     }
     let start = source.line_start(number)?;
     let whole = span::from(line, value_at).trim_end();
     let quoted = if whole.contains('"') { scalar(whole) } else { format!("\"{whole}\"") };
-    let draft = warning(source, number, before.len() + 1, comment.chars().count() + 1, "everything after ` #` is a comment and does not belong to the text", "put the whole text in quotes, or write a space after the #");
+    let draft = warning(
+        source,
+        number,
+        before.len() + 1,
+        comment.chars().count() + 1,
+        "everything after ` #` is a comment and does not belong to the text",
+        "put the whole text in quotes, or write a space after the #",
+    );
     Some(draft.propose(format!("write {quoted}"), Some(start + value_at..start + value_at + whole.len()), quoted))
 }
 

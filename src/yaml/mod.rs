@@ -15,6 +15,7 @@ pub mod place;
 pub mod reader;
 pub mod source;
 mod syntax_errors;
+mod written;
 
 use std::fmt;
 

@@ -21,14 +21,14 @@ impl Item<'_> {
         if rest.len() > name.len() && before.ends_with(['{', ',']) && !name.ends_with(':') {
             return self.without_colon(number, start, name);
         }
-        let draft = self.problem("this key has no value").at_key();
         let after = rest.split_once(':').map_or("", |(_, after)| after);
         let bytes = source.line_start(number).map(|n| n + start + (rest.len() - after.len())..n + line.len());
         let quoted = format!(" {}", scalar(after.trim()));
         if after.trim().starts_with('&') {
-            let draft = draft.change(format!("a value that begins with `&` has a special meaning in YAML; write{quoted}"), bytes, quoted);
-            return draft.label("a value that begins with `&` must be in quotes").add();
+            let draft = self.problem("a value that begins with `&` has a special meaning in YAML").at_key();
+            return draft.change(format!("write{quoted}"), bytes, quoted).label("put the value in quotes").add();
         }
+        let draft = self.problem("this key has no value").at_key();
         if let Some((_, comment)) = after.split_once('#') {
             let value = scalar(&format!("#{}", comment.trim_end()));
             let draft = draft.change(format!("everything after # is a comment: write {value}"), bytes, format!(" {value}"));
@@ -39,7 +39,10 @@ impl Item<'_> {
             return draft.label("write a value after the colon").add();
         };
         // What belongs to the key is probably written below it, but not indented.
-        let last = (next..=source.lines()).take_while(|n| is_blank(source.line(*n)) || indent(source.line(*n)) >= indent(line)).last().unwrap_or(next);
+        let last = (next..=source.lines())
+            .take_while(|n| is_blank(source.line(*n)) || indent(source.line(*n)) >= indent(line))
+            .last()
+            .unwrap_or(next);
         let deeper = source.moved(next, last, 2);
         let as_rule = source.rewritten(next, last, |n, line| match line.trim().is_empty() {
             true => line.to_owned(),
@@ -61,8 +64,18 @@ impl Item<'_> {
         let here = Some(at + start..at + start + name.len());
         let has_comma = before.trim_end().ends_with(',');
         let draft = match has_comma {
-            true => self.problem("a comma inside { } begins a new name, and this one has no value").label("put text that contains a comma in quotes"),
+            true => self
+                .problem("a comma inside { } begins a new name, and this one has no value")
+                .label("put text that contains a comma in quotes"),
             false => self.problem("inside { } each name needs a colon, a space and a value").label("write for example { name: value }"),
+        };
+        let is_number = has_comma
+            && name.chars().all(|c| c.is_ascii_digit())
+            && before.trim_end().trim_end_matches(',').ends_with(|c: char| c.is_ascii_digit());
+        let draft = if is_number {
+            draft.label("write the number with a point before its decimals, and nothing between the thousands")
+        } else {
+            draft
         };
         let mut draft = draft.at_key();
         for sign in [" = ", "=", ":", " "] {

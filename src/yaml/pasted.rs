@@ -20,13 +20,21 @@ pub(super) fn find(source: &Source) -> Option<Problem> {
     }
     let nul = text.matches('\0').count();
     if nul * 4 > text.len() {
-        return Some(Problem::of_file(&source.name, "this file is not UTF-8 text; it is probably UTF-16", "save it as UTF-8 in your editor"));
+        return Some(Problem::of_file(
+            &source.name,
+            "this file is not UTF-8 text; it is probably UTF-16",
+            "save it as UTF-8 in your editor",
+        ));
     }
     let lone = text.replace("\r\n", "\n").matches('\r').count();
     if lone > 0 && text.matches('\n').count() <= lone {
         let fixed = text.trim_end_matches('\n').replace("\r\n", "\n").replace('\r', "\n");
-        let draft = Problem::of_file(&source.name, "the lines of this file end with CR alone, as on old computers", "save it with line ends of Unix (LF) or Windows (CRLF)");
-        return Some(draft.propose("write LF after each line", Some(0..text.trim_end_matches('\n').len()), fixed));
+        let draft = Problem::of_file(
+            &source.name,
+            "the lines of this file end with CR alone, as on old computers",
+            "save it with line ends of Unix (LF) or Windows (CRLF)",
+        );
+        return Some(draft.propose_everywhere("write LF after each line", 0..text.trim_end_matches('\n').len(), fixed));
     }
     framed(source).or_else(|| prefixed(source)).or_else(|| lines(source))
 }
@@ -41,19 +49,45 @@ fn framed(source: &Source) -> Option<Problem> {
     let line = source.line(first);
     let lower = line.trim_start().to_lowercase();
     if lower.starts_with("<!doctype") || lower.starts_with("<html") {
-        return Some(problem(source, first, 1, line.chars().count(), "this is a web page, not a rule file", "download the file itself, for example with the button Raw"));
+        return Some(problem(
+            source,
+            first,
+            1,
+            line.chars().count(),
+            "this is a web page, not a rule file",
+            "download the file itself, for example with the button Raw",
+        ));
     }
     let fence = (1..=source.lines()).find(|n| source.line(*n).trim_start().starts_with("```"));
     let is_start = |l: &str| l.starts_with("rules:") || l.starts_with("webhooks:");
     let start = (1..=source.lines()).find(|n| is_start(source.line(*n)))?;
     if let Some(fence) = fence {
         let end = (start..=source.lines()).find(|n| source.line(*n).trim_start().starts_with("```")).unwrap_or(source.lines() + 1);
-        let draft = problem(source, fence, 1, source.line(fence).chars().count(), "this line is the frame of a code block, not a part of the rules", "remove everything before and after the rules");
+        let draft = problem(
+            source,
+            fence,
+            1,
+            source.line(fence).chars().count(),
+            "this line is the frame of a code block, not a part of the rules",
+            "remove everything before and after the rules",
+        );
         return Some(kept(draft, source, start, end, "remove the lines that begin with ```"));
     }
-    let is_sentence = |n: usize| !is_blank(source.line(n)) && source.line(n).trim_end_matches(':').contains(' ') && !source.line(n).starts_with([' ', '-', '$', '"', '\'', '%', '{', '+']) && !source.line(n).contains(": ");
+    let is_sentence = |n: usize| {
+        !is_blank(source.line(n))
+            && source.line(n).trim_end_matches(':').contains(' ')
+            && !source.line(n).starts_with([' ', '-', '$', '"', '\'', '%', '{', '+'])
+            && !source.line(n).contains(": ")
+    };
     if start > first && is_sentence(first) && !line.starts_with("//") && !line.starts_with("1 ") {
-        let draft = problem(source, first, 1, line.chars().count(), "this line is not a part of the rules", "remove everything before and after the rules");
+        let draft = problem(
+            source,
+            first,
+            1,
+            line.chars().count(),
+            "this line is not a part of the rules",
+            "remove everything before and after the rules",
+        );
         return Some(kept(draft, source, start, source.lines() + 1, "remove the lines before the rules"));
     }
     None
@@ -62,7 +96,7 @@ fn framed(source: &Source) -> Option<Problem> {
 /// Proposes to keep only the lines from `start` to before `end`.
 fn kept(draft: Problem, source: &Source, start: usize, end: usize, says: &str) -> Problem {
     let lines: Vec<&str> = (start..end).map(|n| source.line(n)).collect();
-    draft.propose(says, Some(0..source.text.len()), lines.join("\n") + "\n")
+    draft.propose_everywhere(says, 0..source.text.len(), lines.join("\n") + "\n")
 }
 
 /// The `+` of a difference, or line numbers, before every line.
@@ -74,11 +108,15 @@ fn prefixed(source: &Source) -> Option<Problem> {
     let said = |message: &str, label: &str, rewritten: Rewritten| {
         let (span, text) = rewritten?;
         let draft = problem(source, 1, 1, 1, message, label);
-        Some(draft.propose(label, Some(span), text))
+        Some(draft.propose_everywhere(label, span, text))
     };
     if all.iter().all(|l| l.starts_with('+')) {
         let without = source.rewritten(1, source.lines(), |_, l| l.strip_prefix('+').unwrap_or(l).to_owned());
-        return said("every line begins with a `+`, as in a difference between two files", "remove the `+` at the beginning of every line", without);
+        return said(
+            "every line begins with a `+`, as in a difference between two files",
+            "remove the `+` at the beginning of every line",
+            without,
+        );
     }
     let number = |l: &str| {
         let rest = l.trim_start().trim_start_matches(|c: char| c.is_ascii_digit());
@@ -112,7 +150,11 @@ fn lines(source: &Source) -> Option<Problem> {
                     let mut draft = at("this line begins with a tab; YAML allows only spaces there", "replace it with spaces");
                     for width in [2, 4, 8] {
                         if let Some((span, text)) = spaced(source, n + 1, '\t', width) {
-                            draft = draft.propose(format!("replace each tab at the beginning of a line with {width} spaces"), Some(span), text);
+                            draft = draft.propose_everywhere(
+                                format!("replace each tab at the beginning of a line with {width} spaces"),
+                                span,
+                                text,
+                            );
                         }
                     }
                     return Some(draft);
@@ -122,7 +164,7 @@ fn lines(source: &Source) -> Option<Problem> {
                     for width in [1, 0, 2] {
                         if let Some((span, text)) = spaced(source, n + 1, c, width) {
                             let says = if width == 0 { "remove it".to_owned() } else { "replace it with spaces".to_owned() };
-                            draft = draft.propose(says, Some(span), text);
+                            draft = draft.propose_everywhere(says, span, text);
                         }
                     }
                     return Some(draft);

@@ -47,11 +47,25 @@ pub(super) fn span_at(line: &str, column: usize, is_key: bool) -> Option<usize> 
     match rest.chars().next()? {
         '{' | '[' if !is_key => bracketed(rest),
         '|' | '>' if !is_key => None,
+        // A map or list on lines of its own.
+        _ if !is_key
+            && (rest.split(" #").next().is_some_and(|text| text.contains(": ") || text.trim_end().ends_with(':'))
+                || rest.starts_with("- "))
+            && !in_brackets(line, start) =>
+        {
+            None
+        }
         _ => {
             let characters = width_at(line, column, is_key);
             Some(rest.char_indices().nth(characters).map_or(rest.len(), |(i, _)| i))
         }
     }
+}
+
+/// Whether a bracket is open before this position.
+fn in_brackets(line: &str, at: usize) -> bool {
+    let count = |signs: [char; 2]| span::before(line, at).matches(signs).count();
+    count(['{', '[']) > count(['}', ']'])
 }
 
 /// The length of a text in quotes, with them.
@@ -92,7 +106,9 @@ fn bracketed(rest: &str) -> Option<usize> {
 /// The text as it can be written as a value anywhere in a file, with quotes if it needs them.
 pub fn scalar(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '/' | '-' | ' ' | '@' | '+' | '$' | '%');
-    let plain = text.chars().all(is_plain) && text.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '/' | '$' | '.')) && !text.ends_with(' ');
+    let plain = text.replacen("://", "", 1).chars().all(is_plain)
+        && text.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '/' | '$' | '.'))
+        && !text.ends_with(' ');
     match (plain, text.contains(['"', '\\']) || text.chars().any(char::is_control)) {
         (true, _) => text.to_owned(),
         (_, false) => format!("\"{text}\""),
@@ -107,7 +123,9 @@ mod tests {
 
     #[test]
     fn a_value_ends_where_its_quotes_and_brackets_do() {
-        let cut = |line: &str, column, is_key| span_at(line, column, is_key).and_then(|n| line.get(column - 1..column - 1 + n)).map(str::to_owned);
+        let cut = |line: &str, column, is_key| {
+            span_at(line, column, is_key).and_then(|n| line.get(column - 1..column - 1 + n)).map(str::to_owned)
+        };
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(cut("a: 'it''s' # x", 4, false), some("'it''s'"));
         assert_eq!(cut(r#"a: "b\" c" # x"#, 4, false), some(r#""b\" c""#));
@@ -121,7 +139,9 @@ mod tests {
 
     #[test]
     fn text_is_written_so_that_it_is_read_again() {
-        for (text, written) in [("paid", "paid"), ("{{ a }}", "\"{{ a }}\""), ("a \"b\" it's", "'a \"b\" it''s'"), ("a, b", "\"a, b\""), ("-", "\"-\"")] {
+        for (text, written) in
+            [("paid", "paid"), ("{{ a }}", "\"{{ a }}\""), ("a \"b\" it's", "'a \"b\" it''s'"), ("a, b", "\"a, b\""), ("-", "\"-\"")]
+        {
             assert_eq!(scalar(text), written);
         }
     }

@@ -32,6 +32,7 @@ struct Draft {
     notes: Vec<String>,
     changes: Vec<Change>,
     region: Region,
+    together: bool,
 }
 
 /// What could be written instead.
@@ -67,7 +68,20 @@ impl<'a> Reader<'a> {
 
     /// Begins to report a problem at a place.
     pub(super) fn draft(&'a self, severity: Severity, path: Path, message: String) -> ProblemDraft<'a> {
-        ProblemDraft { reader: self, draft: Draft { severity, path, within: None, message, label: String::new(), notes: Vec::new(), changes: Vec::new(), region: Region::Other } }
+        ProblemDraft {
+            reader: self,
+            draft: Draft {
+                severity,
+                path,
+                within: None,
+                message,
+                label: String::new(),
+                notes: Vec::new(),
+                changes: Vec::new(),
+                region: Region::Other,
+                together: false,
+            },
+        }
     }
 
     /// Finds the line of every reported problem. Those not shown are summed up in one, with the severity of the first of
@@ -123,6 +137,7 @@ impl Draft {
             text,
             is_key,
             unread: false,
+            together: self.together,
             proposals: self.changes.into_iter().filter_map(proposal).collect(),
             correction: None,
         }
@@ -142,6 +157,11 @@ impl ProblemDraft<'_> {
         self.draft.label = label.into();
         self
     }
+    /// It concerns several rules or addresses.
+    pub fn together(mut self) -> Self {
+        self.draft.together = true;
+        self
+    }
     /// It is only a warning.
     pub fn warn(mut self) -> Self {
         self.draft.severity = Severity::Warning;
@@ -150,6 +170,10 @@ impl ProblemDraft<'_> {
     /// Proposes another word for what the problem points at.
     pub fn meant(self, word: &str) -> Self {
         self.propose(format!("did you mean `{word}`?"), word)
+    }
+    /// The same, where the word is a part of what the problem points at, which becomes `whole`.
+    pub fn meant_as(self, word: &str, whole: &str) -> Self {
+        self.propose(format!("did you mean `{word}`?"), whole)
     }
     /// Proposes another text for what the problem points at, as it is written in the file.
     pub fn write(self, text: &str) -> Self {

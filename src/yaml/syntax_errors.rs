@@ -3,9 +3,9 @@
 //! `serde_yaml` says what its scanner expected; this looks at the line and says what to write. Mistakes that are valid YAML
 //! (a key without a value, braces without quotes) are reported where the values are read, in [`super::fields`].
 
-use super::source::Source;
 use super::layout::{indent, is_blank};
 use super::place::scalar;
+use super::source::Source;
 use crate::problem::{Problem, Severity};
 use crate::text::span;
 
@@ -22,6 +22,7 @@ pub(super) fn problem(source: &Source, line: usize, column: usize, length: usize
         text: source.line(line).to_owned(),
         is_key: false,
         unread: true,
+        together: false,
         proposals: Vec::new(),
         correction: None,
     }
@@ -45,6 +46,7 @@ fn repairs(mut problem: Problem, source: &Source, number: usize) -> Problem {
     let Some(whole) = source.span_of(number, number) else { return problem };
     let spaces = " ".repeat(indent(line));
     let bare = line.trim();
+    let mut first: Vec<(String, std::ops::Range<usize>, String)> = Vec::new();
     let mut instead = |says: String, text: String| {
         problem = std::mem::replace(&mut problem, Problem::of_file("", "", "")).propose(says, Some(whole.clone()), text);
     };
@@ -96,15 +98,35 @@ fn repairs(mut problem: Problem, source: &Source, number: usize) -> Problem {
             problem = problem.propose("write the step after its dash", Some(span), format!("{spaces}- {next}"));
         }
     }
+    if let Some((key, "-")) = line.trim_end().rsplit_once(": ") {
+        first.push(("write \"-\"".to_owned(), whole.clone(), format!("{key}: \"-\"")));
+    }
+    // The line above has no dash, although this one has.
+    let before = (1..number).rev().find(|n| !is_blank(source.line(*n))).unwrap_or(0);
+    if bare.starts_with("- ")
+        && before > 0
+        && indent(source.line(before)) == indent(line)
+        && !source.line(before).trim_start().starts_with("- ")
+    {
+        first.extend(source.span_of(before, before).map(|span| {
+            ("put a dash before the line above, too: `- `".to_owned(), span, format!("{spaces}- {}", source.line(before).trim()))
+        }));
+    }
     // Text that goes on below `key: |` or `key: >` must be indented more than the key.
     let above = source.line(number.saturating_sub(1)).trim_end();
     if number > 1 && above.ends_with(['|', '>']) && above.contains(": ") {
         let key = indent(above) + if above.trim_start().starts_with("- ") { 2 } else { 0 };
-        let last = (number..=source.lines()).take_while(|n| source.line(*n).trim().is_empty() || indent(source.line(*n)) == indent(line)).last();
-        if let Some((span, text)) = last.and_then(|last| source.moved(number, last, (key + 2) as isize - indent(line) as isize)) {
-            problem = problem.propose("indent the text by two more spaces than its key", Some(span), text);
-        }
+        let last =
+            (number..=source.lines()).take_while(|n| source.line(*n).trim().is_empty() || indent(source.line(*n)) == indent(line)).last();
+        let moved = last.and_then(|last| source.moved(number, last, (key + 2) as isize - indent(line) as isize));
+        first.extend(moved.map(|(span, text)| ("indent the text by two more spaces than its key".to_owned(), span, text)));
     }
+    // These are tried before everything else.
+    let later = std::mem::take(&mut problem.proposals);
+    for (says, span, text) in first {
+        problem = problem.propose(says, Some(span), text);
+    }
+    problem.proposals.extend(later);
     // Another indentation that occurs above, nearest first.
     let mut depths: Vec<usize> = Vec::new();
     for n in (1..number).rev().filter(|n| !is_blank(source.line(*n))).take(30) {
@@ -150,12 +172,7 @@ fn explained(source: &Source, said: &str, line: usize, column: usize) -> Problem
     let at = |l: usize, c: usize, message: &str, label: &str| problem(source, l, c, 1, message, label);
     if said.contains("more than one document") {
         let l = source.text.lines().skip(1).position(|l| l.starts_with("---")).map_or(1, |n| n + 2);
-        return at(
-            l,
-            1,
-            "one file contains one document; `---` begins a second one",
-            "move what follows to a file of its own",
-        );
+        return at(l, 1, "one file contains one document; `---` begins a second one", "move what follows to a file of its own");
     }
     if said.contains("recursion limit") {
         return at(l, c, "this is nested too deeply", "use fewer than 100 levels");
@@ -174,7 +191,11 @@ fn explained(source: &Source, said: &str, line: usize, column: usize) -> Problem
         let text = source.line(l).trim_end();
         let end = source.line_start(l).unwrap_or(0) + text.len();
         let quote = span::from(&source.text, start).chars().next().unwrap_or('"');
-        return at(l, c, "this quote is never closed", "close it at the end of the text").propose(format!("write a {quote} at the end of the line"), Some(end..end), quote);
+        return at(l, c, "this quote is never closed", "close it at the end of the text").propose(
+            format!("write a {quote} at the end of the line"),
+            Some(end..end),
+            quote,
+        );
     }
     if said.contains("unknown anchor") {
         return at(l, c, "a value that begins with `*` has a special meaning in YAML", "put it in quotes");
@@ -278,7 +299,12 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
                 // `'it's here'`: a quote inside the text, which ends with one.
                 if let Some(whole) = inner.strip_suffix(quote).filter(|_| !rest.starts_with(' ')) {
                     let other = if quote == '\'' { '"' } else { '\'' };
-                    let draft = at(byte, behind.chars().count(), message, "a quote inside the text ends it; put the other kind of quotes around all of it");
+                    let draft = at(
+                        byte,
+                        behind.chars().count(),
+                        message,
+                        "a quote inside the text ends it; put the other kind of quotes around all of it",
+                    );
                     return with(draft, value_at, end, format!("{other}{whole}{other}"));
                 }
                 let whole = format!("{text}{rest}");
@@ -296,7 +322,7 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
         let draft = at(value_at, value.chars().count(), &message, "put text that begins with it in quotes");
         let end = value_at + value.len();
         let number = value.trim_start_matches(['>', '=', ' ']);
-        if first == '>' && crate::yaml::is_json_number(number) {
+        if first == '>' && number.starts_with(|c: char| c.is_ascii_digit()) && number.parse::<f64>().is_ok() {
             let test = if value.starts_with(">=") { "at_least" } else { "over" };
             return with(draft, value_at, end, format!("{{ {test}: {number} }}"));
         }
@@ -341,7 +367,12 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
     if said.contains("mapping values are not allowed") && !value.starts_with(['"', '\'', '{', '[']) {
         let after_key = colon.map_or("", |_| value);
         if let Some(n) = after_key.find(": ") {
-            let draft = at(value_at + n, 1, "this line contains a second `: `", "put the whole value in quotes, or write the second name on a line of its own");
+            let draft = at(
+                value_at + n,
+                1,
+                "this line contains a second `: `",
+                "put the whole value in quotes, or write the second name on a line of its own",
+            );
             if value.starts_with('(') {
                 return draft;
             }
@@ -360,7 +391,8 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
         if said.contains("could not find expected ':'") && !bare.contains(':') && number == context(said).map_or(number, |c| c.0) {
             let word = bare.trim();
             let draft = at(start, word.chars().count(), "a `:` is missing after this name", "write a colon and a space");
-            let draft = match word.split_once(' ') {
+            let is_word = |key: &str| key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            let draft = match word.split_once(' ').filter(|(key, _)| is_word(key)) {
                 Some((key, value)) => with(draft, start, start + word.len(), format!("{key}: {value}")),
                 None => draft,
             };

@@ -62,7 +62,9 @@ fn read_basic(item: &Item, known: &Names) -> Option<Auth> {
     if let Node::Text(text) = item.node {
         let draft = item.problem("`basic:` takes a user and a password").label("write { user: …, password: \"{{ secret.NAME }}\" }");
         match text.split_once(':') {
-            Some((user, password)) => draft.write(&format!("{{ user: {}, password: {} }}", scalar(user.trim()), scalar(password.trim()))).add(),
+            Some((user, password)) => {
+                draft.write(&format!("{{ user: {}, password: {} }}", scalar(user.trim()), scalar(password.trim()))).add()
+            }
             None => draft.add(),
         }
         return None;

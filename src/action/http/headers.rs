@@ -33,8 +33,12 @@ impl Headers {
     pub(super) fn is_json(&self, item: &Item) {
         let kind = self.get("content-type").and_then(Template::fixed).map(str::to_lowercase);
         if let Some(kind) = kind.filter(|kind| !kind.contains("json")) {
-            let other = if kind.contains("form") { "use `form:` instead of `json:`" } else { "use `text:` with `type:` instead of `json:`" };
-            item.warning(format!("the body is JSON, but the header says {kind}")).at_key().label(format!("remove the header, or {other}")).add();
+            let other =
+                if kind.contains("form") { "use `form:` instead of `json:`" } else { "use `text:` with `type:` instead of `json:`" };
+            item.warning(format!("the body is JSON, but the header says {kind}"))
+                .at_key()
+                .label(format!("remove the header, or {other}"))
+                .add();
         }
     }
 

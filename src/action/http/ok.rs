@@ -12,7 +12,10 @@ pub(super) fn read_ok(item: &Item) -> Option<Vec<RangeInclusive<u16>>> {
         match (range.0.trim().parse::<u16>(), range.1.trim().parse::<u16>()) {
             (Ok(a), Ok(b)) if (100..=599).contains(&a) && a <= b && b <= 599 => out.push(a..=b),
             (Ok(a), Ok(b)) if a > b => {
-                one.problem(format!("`{text}` begins with the larger number")).label("write the smaller number first").write(&format!("{b}-{a}")).add();
+                one.problem(format!("`{text}` begins with the larger number"))
+                    .label("write the smaller number first")
+                    .write(&format!("{b}-{a}"))
+                    .add();
                 return None;
             }
             _ => {
@@ -27,7 +30,8 @@ pub(super) fn read_ok(item: &Item) -> Option<Vec<RangeInclusive<u16>>> {
     }
     if !out.iter().any(|range| (200..300).any(|status| range.contains(&status))) {
         let draft = item.warning("no status of success (200 to 299) is in this list, so every call that works counts as failed");
-        let listed: Vec<String> = out.iter().map(|r| if r.start() == r.end() { r.start().to_string() } else { format!("{}-{}", r.start(), r.end()) }).collect();
+        let listed: Vec<String> =
+            out.iter().map(|r| if r.start() == r.end() { r.start().to_string() } else { format!("{}-{}", r.start(), r.end()) }).collect();
         draft.label("add 200-299, unless only these statuses are a success").write(&format!("[200-299, {}]", listed.join(", "))).add();
     }
     Some(out)

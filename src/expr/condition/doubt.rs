@@ -24,7 +24,7 @@ pub(super) fn value(item: &Item, field: &str, known: &Names) {
         return method(item, text);
     }
     let say = |message: &str, label: &str, ours: Option<String>| {
-        let draft = item.warning(format!("`{text}` is compared as text, letter by letter: {message}")).label(label.to_owned());
+        let draft = item.warning(format!("`{text}` is compared as text, character by character: {message}")).label(label.to_owned());
         match ours {
             Some(ours) => draft.write(&ours).add(),
             None => draft.add(),
@@ -127,7 +127,8 @@ pub(super) fn matches(item: &Item, pattern: &str) {
 /// Whether `count` is compared with a number; reports it if not.
 pub(super) fn counted(item: &Item) -> bool {
     let wrong = |text: &str| {
-        let draft = item.problem("`count` compares how many there are with a number").label("write a number or a test, such as { over: 2 }");
+        let draft =
+            item.problem("`count` compares how many there are with a number").label("write a number or a test, such as { over: 2 }");
         match meant::comparison(text).or_else(|| meant::number(text)) {
             Some(ours) => draft.write(&ours).add(),
             None => draft.add(),

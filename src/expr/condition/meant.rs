@@ -129,12 +129,14 @@ pub(super) fn test(text: &str) -> Option<String> {
 pub(super) fn list(text: &str) -> Option<String> {
     let inside = text.trim();
     let bracketed = inside.strip_prefix(['[', '(']).and_then(|t| t.strip_suffix([']', ')']));
-    let is_word = |part: &str| !part.is_empty() && part.len() <= 30 && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    let is_word =
+        |part: &str| !part.is_empty() && part.len() <= 30 && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
     let split = |separator: &str, text: &str| -> Option<Vec<String>> {
         let parts: Vec<String> = text.split(separator).map(|p| p.trim().trim_matches(['\'', '"']).to_owned()).collect();
         (parts.len() > 1 && parts.len() <= 20 && parts.iter().all(|p| is_word(p))).then_some(parts)
     };
-    let is_lower = |parts: &Vec<String>| parts.iter().all(|p| p.chars().all(|c| !c.is_uppercase()) && !p.chars().all(|c| c.is_ascii_digit()));
+    let is_lower =
+        |parts: &Vec<String>| parts.iter().all(|p| p.chars().all(|c| !c.is_uppercase()) && !p.chars().all(|c| c.is_ascii_digit()));
     let parts = match bracketed {
         Some(inner) => split(",", inner),
         None => split(" or ", inside)
@@ -157,7 +159,8 @@ pub(super) fn pattern(text: &str) -> Option<String> {
         return Some(format!("{{ matches: {} }}", single(text)));
     }
     let stars = text.trim_matches(['*', '%']);
-    let is_glob = stars.len() < text.len() && !stars.is_empty() && !stars.contains([' ', '*', '%']) && !stars.ends_with(|c: char| c.is_ascii_digit());
+    let is_glob =
+        stars.len() < text.len() && !stars.is_empty() && !stars.contains([' ', '*', '%']) && !stars.ends_with(|c: char| c.is_ascii_digit());
     is_glob.then(|| format!("{{ like: {} }}", single(&text.replace('%', "*"))))
 }
 
@@ -185,7 +188,10 @@ mod tests {
     #[test]
     fn numbers_are_recognised_unless_they_could_be_two() {
         let number = |t| number(t).unwrap_or_default();
-        assert_eq!([number("19,99"), number("100 EUR"), number("$5"), number("1_000"), number(".5"), number("+5")], ["19.99", "100", "5", "1000", "0.5", "5"]);
+        assert_eq!(
+            [number("19,99"), number("100 EUR"), number("$5"), number("1_000"), number(".5"), number("+5")],
+            ["19.99", "100", "5", "1000", "0.5", "5"]
+        );
         assert_eq!([number("12,500"), number("1.234,50"), number("ten"), number("5")], ["", "", "", ""]);
         assert_eq!(number("12,5"), "12.5", "never 125");
     }

@@ -70,8 +70,11 @@ fn contradicts(facts: &[Fact], item: &Item) -> bool {
         }
         let Some(last) = same.last() else { continue };
         if let Some(why) = impossible(&same) {
-            let draft = item.at(&last.line.path).warning(format!("this can never be true: {why}")).at_key();
-            draft.label("remove one of the tests, or put them under `any:` if one of them is enough").add();
+            let place = item.at(&last.line.path);
+            let message = format!("this can never be true: {why}");
+            // The tests of one line are next to each other, and nobody means them for a list.
+            let draft = if same.len() == 1 { place.problem(message) } else { place.warning(message) };
+            draft.at_key().label("remove one of the tests, or put them under `any:` if one of them is enough").add();
             return true;
         }
     }
@@ -88,7 +91,9 @@ fn branches(all: &All, around: &[Fact], item: &Item) {
             && a != b
             && opposites.len() == groups.len()
         {
-            let draft = item.at(&second.path).warning(format!("under `any:` this is true for every {}: it is always different from one of them", first.field.text()));
+            let draft = item
+                .at(&second.path)
+                .warning(format!("under `any:` this is true for every {}: it is always different from one of them", first.field.text()));
             draft.at_key().label("write one line with a list: { not: [one, two] }").add();
         }
         for group in groups.iter().take(MOST) {
@@ -126,16 +131,25 @@ fn alone(line: &Line, item: &Item) {
     }
     for test in &line.tests {
         if let Test::Count(tests) = test {
-            let at_least_none = |t: &Test| matches!(t, Test::AtLeast(Operand::Fixed(v)) if compare(v, &Value::from(0)) != Some(Ordering::Greater));
+            let at_least_none =
+                |t: &Test| matches!(t, Test::AtLeast(Operand::Fixed(v)) if compare(v, &Value::from(0)) != Some(Ordering::Greater));
             let below_none = |t: &Test| match t {
                 Test::Under(Operand::Fixed(v)) => compare(v, &Value::from(0)) != Some(Ordering::Greater),
                 Test::AtMost(Operand::Fixed(v)) => compare(v, &Value::from(0)) == Some(Ordering::Less),
                 _ => false,
             };
             if tests.iter().any(below_none) {
-                place().warning("this can never be true: there are never fewer than none").at_key().label("to match an empty list write { empty: true }").add();
+                place()
+                    .warning("this can never be true: there are never fewer than none")
+                    .at_key()
+                    .label("to match an empty list write { empty: true }")
+                    .add();
             } else if tests.iter().any(at_least_none) {
-                place().warning("this is always true: there are always at least none").at_key().label("write for example { count: { at_least: 1 } }").add();
+                place()
+                    .warning("this is always true: there are always at least none")
+                    .at_key()
+                    .label("write for example { count: { at_least: 1 } }")
+                    .add();
             }
         }
     }
@@ -190,7 +204,20 @@ fn missing(tests: &[(&Test, &Line)]) -> Option<String> {
     if has(|t| matches!(t, Test::Exists(false))) && (has(needs_value) || has(|t| matches!(t, Test::Not(_)))) {
         return Some("a field that is missing passes no other test".to_owned());
     }
-    let needs_content = |t: &Test| matches!(t, Test::Over(_) | Test::AtLeast(_) | Test::Under(_) | Test::AtMost(_) | Test::Contains(_) | Test::StartsWith(_) | Test::EndsWith(_) | Test::Before(_) | Test::After(_));
+    let needs_content = |t: &Test| {
+        matches!(
+            t,
+            Test::Over(_)
+                | Test::AtLeast(_)
+                | Test::Under(_)
+                | Test::AtMost(_)
+                | Test::Contains(_)
+                | Test::StartsWith(_)
+                | Test::EndsWith(_)
+                | Test::Before(_)
+                | Test::After(_)
+        )
+    };
     if has(|t| matches!(t, Test::Empty(true))) && (has(needs_content) || has(|t| matches!(t, Test::Empty(false)))) {
         return Some("what is empty passes no other test".to_owned());
     }
@@ -215,7 +242,10 @@ fn candidates(facts: &[Fact], tests: &[(&Test, &Line)]) -> Option<String> {
     };
     let fits = |value: &&Value| {
         tests.iter().all(|(test, line)| passes(value, test, line))
-            && facts.iter().filter(|f| !f.holds).all(|f| !f.line.tests.iter().all(is_fixed) || !f.line.tests.iter().all(|t| passes(value, t, f.line)))
+            && facts
+                .iter()
+                .filter(|f| !f.holds)
+                .all(|f| !f.line.tests.iter().all(is_fixed) || !f.line.tests.iter().all(|t| passes(value, t, f.line)))
     };
     if values.iter().any(fits) {
         return None;

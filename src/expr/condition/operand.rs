@@ -22,8 +22,19 @@ pub(super) fn compile(item: &Item, pattern: &str, ignore_case: bool) -> Option<r
                 _ => {
                     let said = e.to_string();
                     let reason = said.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
-                    item.problem(format!("this pattern cannot be read: {reason}"))
-                        .label("put a \\ before characters that have a special meaning in patterns")
+                    let label = match reason.as_str() {
+                        r if r.contains("look-around") => "describe the text without it; `not:` is true if a pattern does not match",
+                        r if r.contains("backreference") => "describe the text without it",
+                        r if r.contains("unclosed") => "close the bracket, or put a \\ before it if it is a part of the text",
+                        r if r.contains("repetition operator") => "write .* for any text; a single * repeats what is before it",
+                        _ => "put a \\ before characters that have a special meaning in patterns",
+                    };
+                    let draft = item.problem(format!("this pattern cannot be read: {reason}")).label(label);
+                    let any = pattern.strip_prefix('*').map(|rest| format!("'.*{rest}'"));
+                    match any.filter(|_| reason.contains("repetition operator")) {
+                        Some(ours) => draft.write(&ours),
+                        None => draft,
+                    }
                 }
             };
             draft.add();

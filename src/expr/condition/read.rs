@@ -77,11 +77,16 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
     match item.node {
         Node::Map(_) => {}
         Node::List(items) => {
-            let draft =
-                item.problem("`if:` is a map of fields, not a list").label("remove the dashes, so that each line is `field: value`");
-            match items.len() {
-                0 | 1 => draft.add(),
-                _ => draft.note("if only one of several lines has to be true, put them under `any:`, each with a dash").add(),
+            let draft = item.problem("`if:` is a map of fields, not a list");
+            match items.as_slice() {
+                [_] => {
+                    let draft = draft.label("remove the dash, so that the line is `field: value`");
+                    draft.change("remove the dash", item.span_within("- "), "").add();
+                }
+                _ => draft
+                    .label("write lines that must all be true without dashes: `field: value`")
+                    .note("if only one of them has to be true, put them under `any:`, each with a dash")
+                    .add(),
             }
             return All::default();
         }
@@ -95,6 +100,11 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
             item.problem("a condition cannot be text")
                 .label("write a field and what it must be, without braces: `body.total: { over: 100 }`")
                 .add();
+            return All::default();
+        }
+        Node::Bool(_) => {
+            let draft = item.problem("a condition is a map of fields and what they must be");
+            draft.label("remove this line: without `if:` it always runs; a rule is switched off with `enabled: false`").add();
             return All::default();
         }
         _ => {
@@ -125,22 +135,24 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
                 };
                 let draft = value.problem(format!("there is no group called `{key}`")).at_key();
                 let draft = match (value.node, value.raw()) {
-                    (Node::Map(_), Some(raw)) => draft.change(format!("write {ours}: [{raw}]"), value.entry_span(), format!("{ours}: [{raw}]")),
+                    (Node::Map(_), Some(raw)) => {
+                        draft.change(format!("write {ours}: [{raw}]"), value.entry_span(), format!("{ours}: [{raw}]"))
+                    }
+                    (Node::Map(_), None) => match (value.each_line(|line| format!("- {line}")), value.key_span()) {
+                        (Some((lines, text)), Some(name)) => {
+                            let between = crate::text::span::between(&value.source().text, name.end, lines.start);
+                            let says = format!("write {ours}, and a dash before each line below it");
+                            draft.change(says, Some(name.start..lines.end), format!("{ours}{between}{text}"))
+                        }
+                        _ => draft,
+                    },
                     _ => draft,
                 };
-                draft
-                    .meant(ours)
-                    .label("write a group, and below it each condition with a dash")
-                    .note("groups: any, all, none")
-                    .add();
+                draft.meant(ours).label("write a group, and below it each condition with a dash").note("groups: any, all, none").add();
             }
             _ if key.contains("{{") => {
                 let bare = key.replace("{{", "").replace("}}", "");
-                value
-                    .problem("a field on the left side is written without braces")
-                    .at_key()
-                    .write(bare.trim())
-                    .add();
+                value.problem("a field on the left side is written without braces").at_key().write(bare.trim()).add();
             }
             _ => {
                 let place = crate::yaml::fields::Item::clone(&value);
@@ -157,7 +169,11 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
 fn group_items<'i>(value: &Item<'i>) -> Option<Vec<Item<'i>>> {
     match value.node {
         Node::List(items) if items.is_empty() => {
-            value.problem("this group is empty, so it decides nothing").at_key().label("write a condition below it, with a dash, or remove it").add();
+            value
+                .problem("this group is empty, so it decides nothing")
+                .at_key()
+                .label("write a condition below it, with a dash, or remove it")
+                .add();
             None
         }
         Node::Map(_) => {
@@ -165,7 +181,13 @@ fn group_items<'i>(value: &Item<'i>) -> Option<Vec<Item<'i>>> {
             let dashes = value.each_line(|line| format!("- {line}"));
             match value.raw() {
                 Some(raw) => draft.write(&format!("[{raw}]")).add(),
-                None => draft.change("put a dash before each line", dashes.as_ref().map(|(span, _)| span.clone()), dashes.map_or(String::new(), |d| d.1)).add(),
+                None => draft
+                    .change(
+                        "put a dash before each line",
+                        dashes.as_ref().map(|(span, _)| span.clone()),
+                        dashes.map_or(String::new(), |d| d.1),
+                    )
+                    .add(),
             }
             None
         }
@@ -191,7 +213,8 @@ fn compared(text: &str) -> Option<String> {
         _ => return None,
     };
     let value = value.trim_matches(['\'', '"']);
-    let value = if crate::yaml::is_json_number(value) || matches!(value, "true" | "false" | "null") { value.to_owned() } else { scalar(value) };
+    let value =
+        if crate::yaml::is_json_number(value) || matches!(value, "true" | "false" | "null") { value.to_owned() } else { scalar(value) };
     match sign {
         "==" | "=" | "===" | "is" | "equals" => Some(format!("{field}: {value}")),
         _ => TEST_WORDS.iter().find(|(theirs, _)| *theirs == sign).map(|(_, ours)| format!("{field}: {{ {ours}: {value} }}")),
@@ -208,8 +231,15 @@ fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
         let draft = draft.label("write the field, a colon and the test: `body.total: { over: 100 }`");
         let value = test.1.map(str::to_owned).or_else(|| item.raw().map(str::to_owned)).unwrap_or_default();
         let ours = format!("{field}: {{ {}: {value} }}", test.0);
-        let entry = if test.1.is_some() { item.at(&at_key(item).path).entry_span() } else { item.entry_span() };
-        draft.change(format!("write {ours}"), entry, ours).add();
+        draft.change(format!("write {ours}"), item.entry_span(), ours).add();
+        return None;
+    }
+    if matches!(key, "field" | "jsonpath" | "json_path" | "property" | "variable" | "left" | "key")
+        && let Node::Text(text) = item.node
+        && (Field::read(text).is_ok() && text.contains('.'))
+    {
+        let draft = item.problem(format!("the field itself comes before the colon, not the word `{key}`")).at_key();
+        draft.label("write the field, a colon and what it must be: `body.status: paid`").add();
         return None;
     }
     if matches!(key, "then" | "else" | "set" | "on_error" | "when" | "once_per" | "tests" | "enabled") {
@@ -221,19 +251,31 @@ fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
         && (ROOTS.contains(&key) || inner.iter().all(|(name, value)| is_field_name(name) && matches!(value, Node::Map(_))))
         && nearest(name, test_names()).is_none()
     {
-        let draft = item.problem("fields cannot be nested").at_key().label("write the whole field on one line, with dots between the names");
-        let draft = match (inner.as_slice(), item.only_value_raw()) {
-            ([(name, _)], Some(raw)) => {
-                let ours = format!("{key}.{name}: {raw}");
-                draft.change(format!("write {ours}"), item.entry_span(), ours)
+        let draft =
+            item.problem("fields cannot be nested").at_key().label("write the whole field on one line, with dots between the names");
+        let start = item.key_span().map(|span| span.start);
+        let draft = match (item.each_line(|line| format!("{key}.{line}")), start) {
+            // On lines of their own: each gets the name, and they move to where it was.
+            (Some((lines, text)), Some(start)) => {
+                let depth = crate::yaml::layout::indent(item.source().line(item.line().unwrap_or(1).saturating_sub(1)));
+                let all: Vec<&str> = text.lines().map(str::trim_start).collect();
+                draft.change(format!("write {}", all[0]), Some(start..lines.end), all.join(&format!("\n{}", " ".repeat(depth))))
             }
-            _ => draft,
+            _ => match (inner.as_slice(), item.only_value_raw()) {
+                ([(name, _)], Some(raw)) => {
+                    let ours = format!("{key}.{name}: {raw}");
+                    draft.change(format!("write {ours}"), item.entry_span(), ours)
+                }
+                _ => draft,
+            },
         };
         draft.add();
         return None;
     }
     if let Some(counted) = length_of(key) {
-        let draft = item.warning(format!("a list has no `{}` in Doorbell; the test `count` counts its elements", key.rsplit('.').next().unwrap_or(""))).at_key();
+        let draft = item
+            .warning(format!("a list has no `{}` in Doorbell; the test `count` counts its elements", key.rsplit('.').next().unwrap_or("")))
+            .at_key();
         let raw = item.raw().unwrap_or("1");
         let ours = format!("{counted}: {{ count: {raw} }}");
         draft.change(format!("write {ours}"), item.entry_span(), ours).label("write { count: … } after the list").add();
@@ -367,7 +409,10 @@ fn between(item: &Item, known: &Names, _: &mut bool) -> Option<Test> {
     if let (Operand::Fixed(x), Operand::Fixed(y)) = (&from, &to)
         && crate::expr::comparison::compare(x, y) == Some(std::cmp::Ordering::Greater)
     {
-        item.problem(format!("no number is between {x} and {y}, so this can never be true")).label("write the smaller number first").write(&format!("[{y}, {x}]")).add();
+        item.problem(format!("no number is between {x} and {y}, so this can never be true"))
+            .label("write the smaller number first")
+            .write(&format!("[{y}, {x}]"))
+            .add();
         return None;
     }
     Some(Test::Between(from, to))

@@ -7,8 +7,8 @@
 pub mod part;
 mod path;
 pub mod refusal;
-pub mod spelling;
 mod search;
+pub mod spelling;
 #[cfg(test)]
 mod suite;
 

@@ -67,7 +67,8 @@ impl Expression<'_, '_> {
         let draft = match swapped(helper, arguments, n) {
             Some(order) => {
                 let draft = self.item.problem(format!("the arguments of `{}` are in the wrong order", helper.name)).within(place);
-                let draft = draft.label(format!("write {}", helper.usage));
+                let usage = format!("write {}", helper.usage);
+                let draft = draft.label(usage);
                 // A call inside another one is a part of the braces.
                 match self.inner.starts_with(helper.name) && place == self.source {
                     true => draft.write(&order),
@@ -80,7 +81,11 @@ impl Expression<'_, '_> {
                 let draft = draft.label(if meant { usage } else { misfit.instead.unwrap_or(usage) });
                 match misfit.meant.filter(|_| !meant) {
                     Some(ours) => {
-                        let whole = if place == self.source { self.source.replacen(shown.as_str(), &ours, 1) } else { place.replacen(shown.as_str(), &ours, 1) };
+                        let whole = if place == self.source {
+                            self.source.replacen(shown.as_str(), &ours, 1)
+                        } else {
+                            place.replacen(shown.as_str(), &ours, 1)
+                        };
                         draft.propose(format!("did you mean {ours}?"), &whole)
                     }
                     None => draft,

@@ -105,9 +105,10 @@ impl Expression<'_, '_> {
 
     /// Reports a sign or word that stands between values in other tools; returns whether it is one.
     fn is_sign(&self, sign: &str) -> bool {
-        let words = words(self.inner);
+        let words = words(&self.inner.replace("||", " || "));
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match sign {
+            "|" if self.inner.contains("||") => return self.is_sign("||"),
             "|" | "|>" => {
                 let message = "a `|` is syntax from another tool";
                 let label = "write the helper first, then the field: {{ upper body.x }}";
@@ -140,7 +141,11 @@ impl Expression<'_, '_> {
             }
             "if" if self.inner.contains(" else ") => {
                 let (message, label) = ("`if` is a block", "write {{#if body.x}}…{{else}}…{{/if}}");
-                match self.inner.split_once(" if ").and_then(|(a, rest)| rest.split_once(" else ").map(|(b, c)| (a.trim(), b.trim(), c.trim()))) {
+                match self
+                    .inner
+                    .split_once(" if ")
+                    .and_then(|(a, rest)| rest.split_once(" else ").map(|(b, c)| (a.trim(), b.trim(), c.trim())))
+                {
                     Some((a, b, c)) if !b.contains(' ') => self.instead(message, label, &either(b, a, c)),
                     _ => self.wrong(message, label),
                 };

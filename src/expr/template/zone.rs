@@ -48,10 +48,8 @@ pub(super) fn zone(name: &str) -> Result<TimeZone, NoZone> {
     if name == "UTC" {
         return Ok(TimeZone::UTC);
     }
-    TimeZone::get(name).map_err(|_| NoZone {
-        why: format!("there is no time zone called `{name}`"),
-        meant: near(name).map(|near| format!("'{near}'")),
-    })
+    TimeZone::get(name)
+        .map_err(|_| NoZone { why: format!("there is no time zone called `{name}`"), meant: near(name).map(|near| format!("'{near}'")) })
 }
 
 /// The known zone that was probably meant.
