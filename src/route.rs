@@ -74,6 +74,9 @@ impl Route {
                 if text.contains('?') { "the part after `?` does not belong to the address" } else { "the part after `#` is never sent" };
             return no(message, "write only the path; what is after a `?` is `query.…` under `if:`", Some(path.to_owned()));
         }
+        if text.split_once(" {").is_some_and(|(_, rest)| rest.contains(' ')) {
+            return no("a colon is missing after the address", "write a colon and a space after it", None);
+        }
         if let Some((before, name, after)) = doubled(text) {
             return no("a placeholder has one brace on each side", "write {name}", Some(format!("{before}{{{name}}}{after}")));
         }

@@ -51,13 +51,14 @@ impl Kind for Respond {
                 let draft = i
                     .problem(format!("`{text}` is not a status"))
                     .label("write the number: `respond: 200`, and `text:` or `json:` below it");
-                let number = match text.to_lowercase().trim() {
+                let lower = text.to_lowercase();
+                let number = match lower.trim() {
                     "ok" | "success" => Some("200"),
                     "created" => Some("201"),
                     "accepted" => Some("202"),
                     "no content" => Some("204"),
                     "not found" => Some("404"),
-                    other => other.parse::<u16>().ok().map(|_| text.trim()),
+                    other => other.split(' ').next().filter(|number| number.parse::<u16>().is_ok()),
                 };
                 match number {
                     Some(number) => draft.write(number).add(),

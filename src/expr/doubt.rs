@@ -30,7 +30,9 @@ static IN_TEXT: LazyLock<Option<Regex>> =
 static PLACEHOLDER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let name = r"\s*([A-Za-z_][\w]*(?:\.[\w\[\]]+)*)\s*";
     let tight = r"([A-Za-z_][\w]*(?:\.[\w\[\]]+)*)";
-    regex(&format!(r"[$#%@]\{{{name}\}}|<%=?{name}%>|\[\[{name}\]\]|\{{{tight}\}}|\{{ ((?:{ROOTS})\.[\w.\[\]]+) \}}"))
+    regex(&format!(
+        r"[$#%@]\{{{name}\}}|<%=?{name}%>|\[\[{name}\]\]|\{{{tight}\}}|\{{ ((?:{ROOTS})\.[\w.\[\]]+) \}}|[$<]((?:{ROOTS})\.[\w.]+)>?|\[((?:{ROOTS})\.[\w.]+)\]|%((?:{ROOTS})\.[\w.]+)%"
+    ))
 });
 /// A whole text that is a variable of a shell.
 static VARIABLE: LazyLock<Option<Regex>> = LazyLock::new(|| regex(r"^(?:\$([A-Za-z_]\w{2,}(?:\.[\w.]+)?)|%([A-Z_][A-Z0-9_]{2,})%)$"));
@@ -90,9 +92,8 @@ pub fn field_as<'p>(draft: ProblemDraft<'p>, field: &str) -> ProblemDraft<'p> {
 /// Placeholders of other tools, in text with or without ours; reported. Returns whether there was one.
 pub fn placeholders(item: &Item, text: &str) -> bool {
     let blank = without_ours(text);
-    if let Some(found) = VARIABLE.as_ref().and_then(|r| r.captures(text)) {
-        let name = found.get(1).or_else(|| found.get(2)).map_or("", |m| m.as_str());
-        foreign(item, text, &format!("\"{{{{ {} }}}}\"", ours(name)), false);
+    if let Some(name) = variable_name(text) {
+        foreign(item.warning(is_foreign(text)), &format!("\"{{{{ {} }}}}\"", ours(name))).add();
         return true;
     }
     let mut any = false;
@@ -105,16 +106,33 @@ pub fn placeholders(item: &Item, text: &str) -> bool {
         }
         let is_whole = whole.as_str() == text;
         let value = format!("{{{{ {} }}}}", ours(name.as_str()));
-        foreign(item, whole.as_str(), &if is_whole { format!("\"{value}\"") } else { value }, !is_whole);
+        let draft = item.warning(is_foreign(whole.as_str()));
+        let draft = if is_whole { draft } else { draft.within(whole.as_str()) };
+        foreign(draft, &if is_whole { format!("\"{value}\"") } else { value }).add();
         any = true;
     }
     any
 }
 
-fn foreign(item: &Item, theirs: &str, ours: &str, is_part: bool) {
-    let draft = item.warning(format!("`{theirs}` is text here: a value is inserted with two braces"));
-    let draft = if is_part { draft.within(theirs) } else { draft };
-    draft.label("write where the value comes from, such as {{ body.id }} or {{ secret.NAME }}").write(ours).add();
+/// The name in a whole text that is a variable of a shell.
+fn variable_name(text: &str) -> Option<&str> {
+    let found = VARIABLE.as_ref()?.captures(text)?;
+    found.get(1).or_else(|| found.get(2)).map(|m| m.as_str())
+}
+
+/// Whether a whole text is a variable of a shell, where text of this kind cannot be; reported.
+pub fn variable(item: &Item, text: &str) -> bool {
+    let Some(name) = variable_name(text) else { return false };
+    foreign(item.problem(is_foreign(text)), &format!("\"{{{{ {} }}}}\"", ours(name))).add();
+    true
+}
+
+fn is_foreign(theirs: &str) -> String {
+    format!("`{theirs}` is text here: a value is inserted with two braces")
+}
+
+fn foreign<'p>(draft: ProblemDraft<'p>, ours: &str) -> ProblemDraft<'p> {
+    draft.label("write where the value comes from, such as {{ body.id }} or {{ secret.NAME }}").write(ours)
 }
 
 /// A placeholder's name as a field of ours.

@@ -163,6 +163,7 @@ impl<'a> Names<'a> {
                 return None;
             }
             Root::Named(name) if self.blocks.borrow().iter().any(|b| b.names.contains(name)) => {}
+            Root::Named(name) if name == ERROR && self.named.contains(name) && !is_part_of_error(&field, &point, &put) => return None,
             Root::Named(name) if self.answers.contains(name) && !self.is_part_of_answer(&field, &point, &put) => return None,
             Root::Named(name) if self.named.contains(name) => {}
             Root::Named(name) if self.elsewhere.contains(name) => {
@@ -290,6 +291,12 @@ impl<'a> Names<'a> {
                 let rest = rest.trim_start_matches(".json").trim_start_matches(".body").trim_start_matches(".event");
                 Some(format!("body{rest}"))
             }
+            "webhook" | "req" | "context" | "ctx" | "msg" | "message" | "hook" | "http" | "steps" | "github"
+                if [".body.", ".payload.", ".event."].iter().any(|part| rest.contains(part)) =>
+            {
+                let after = [".body.", ".payload.", ".event."].iter().find_map(|part| rest.split_once(part)).map_or("", |(_, after)| after);
+                Some(format!("body.{after}"))
+            }
             "params" => Some(format!("query{rest}")),
             "process" | "environ" if rest.starts_with(".env.") => Some(rest.trim_start_matches('.').to_owned()),
             "secrets" => Some(format!("secret{rest}")),
@@ -324,7 +331,8 @@ impl<'a> Names<'a> {
             (Some(ours), ..) => mean(draft, ours, put),
             // All in capital letters, as secrets and variables are.
             _ if is_constant && rest.is_empty() && text.contains('_') => mean(draft, format!("secret.{text}"), put),
-            (_, Some(near), _) | (_, None, Some(near)) => mean(draft, format!("{near}{rest}"), put),
+            (_, Some(near), _) => mean(draft, format!("{near}{rest}"), put),
+            (_, None, Some(near)) => mean(mean(draft, format!("{near}{rest}"), put), format!("body.{text}"), put),
             // In a step that is repeated, other tools give the element a name.
             _ if self.in_each.get() && !rest.is_empty() => mean(draft, format!("item{rest}"), put),
             _ if text.starts_with(|c: char| c.is_ascii_digit()) => draft,
@@ -343,6 +351,18 @@ fn doubtful<'p>(field: &Field, point: &impl Fn(String) -> ProblemDraft<'p>, put:
         let ours = format!("${}", text.trim_start_matches("$.body").trim_start_matches("$['body']"));
         let draft = point("`$` is already the body, so this looks for a field called `body` in it".to_owned()).warn();
         return draft.meant_as(&ours, &put(&ours)).label("remove `body` after the `$`").add();
+    }
+    if let Some((value, word)) = text.rsplit_once('.')
+        && let Some(helper) = match word {
+            "upper" | "toUpperCase" => Some("upper"),
+            "lower" | "toLowerCase" => Some("lower"),
+            "trim" => Some("trim"),
+            _ => None,
+        }
+    {
+        let draft = point(format!("`{text}` looks for a field called `{word}`; a helper comes first")).warn();
+        let ours = format!("{helper} {value}");
+        return draft.meant_as(&ours, &put(&ours)).label("write the helper, then the field: {{ upper body.x }}").add();
     }
     let is_index = |name: &str| !name.is_empty() && name.len() <= 4 && name.chars().all(|c| c.is_ascii_digit());
     let names: Vec<&str> = text.split('.').collect();
@@ -363,4 +383,20 @@ fn doubtful<'p>(field: &Field, point: &impl Fn(String) -> ProblemDraft<'p>, put:
         let ours = format!("count {list}");
         draft.meant_as(&ours, &put(&ours)).meant_as(&format!("({ours})"), &put(&format!("({ours})"))).label("use `count`").add();
     }
+}
+
+/// Whether a part of `error` exists; the others are reported.
+fn is_part_of_error<'p>(field: &Field, point: &impl Fn(String) -> ProblemDraft<'p>, put: &dyn Fn(&str) -> String) -> bool {
+    const PARTS: [&str; 4] = ["message", "status", "tries", "step"];
+    let Some(PathPart::Name(part)) = field.parts().first() else { return true };
+    if PARTS.contains(&part.as_str()) {
+        return true;
+    }
+    let draft = point(format!("`error` has no `{part}`")).label("write error.message, error.status, error.tries or error.step");
+    let near = nearest(part, PARTS).or_else(|| matches!(part.as_str(), "text" | "msg" | "reason" | "description").then_some("message"));
+    match near.map(|near| format!("error.{near}")) {
+        Some(ours) => draft.meant_as(&ours, &put(&ours)).add(),
+        None => draft.add(),
+    }
+    false
 }

@@ -150,6 +150,25 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
             Node::Map(entries) if entries.is_empty() => {
                 rules.problem("there are no rules here").at_key().label("write a name, a colon and the rule below it").add()
             }
+            Node::Map(_) if rules.node.has("when") && rules.node.has("then") => {
+                let draft = rules
+                    .problem("this rule has no name")
+                    .at_key()
+                    .label("write a name and a colon below `rules:`, and indent the rule below it");
+                let source = rules.source();
+                let named = rules.line().and_then(|first| {
+                    let depth = indent(source.line(first));
+                    let last =
+                        (first..=source.lines()).take_while(|n| is_blank(source.line(*n)) || indent(source.line(*n)) >= depth).last()?;
+                    source.moved(first, last, 2).map(|(span, text)| (span, format!("{}My rule:\n{text}", " ".repeat(depth))))
+                });
+                match named {
+                    Some((span, text)) => {
+                        draft.change("write `My rule:` below `rules:`, and indent the rule by two more spaces", Some(span), text).add()
+                    }
+                    None => draft.add(),
+                }
+            }
             _ => {
                 for (name, item) in rules.entries("`rules:`").unwrap_or_default() {
                     let rule = compile::read(&name, &item, lookup, origin);
@@ -178,7 +197,7 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
             return None;
         }
         if !fields.left().any(|k| TOP_WORDS.iter().any(|(theirs, _)| *theirs == k) || nearest(k, ["rules", "webhooks"]).is_some()) {
-            top.problem("this file has neither `rules:` nor `webhooks:`").label(label).add();
+            fields.lacks("rules", "this file has neither `rules:` nor `webhooks:`", label);
         }
     }
     fields.done(&TOP_WORDS, &[]);

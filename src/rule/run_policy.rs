@@ -43,6 +43,17 @@ fn bare(item: &Item, what: &'static str, known: &Names) -> Option<Field> {
             .add();
         return None;
     }
+    if let Some((field, time)) = text.split_once(" within ").filter(|_| what == "once_per") {
+        let draft = item
+            .problem("`once_per:` takes a field")
+            .label("write the field, and the time after `within:`: { value: body.id, within: 7 days }");
+        draft.write(&format!("{{ value: {field}, within: {time} }}")).add();
+        return None;
+    }
+    if matches!(text.as_str(), "yes" | "on" | "True") {
+        item.problem(format!("`{what}:` takes a field, or true")).label("write true or a field").write("true").add();
+        return None;
+    }
     known.field(&text, item, None)
 }
 

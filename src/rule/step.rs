@@ -265,6 +265,10 @@ fn read_on_error(item: &Item, known: &mut Names, context: &StepContext, each: bo
     }
     match item.node {
         Node::Text(word) if word == "continue" => Some(OnErrorRead::Continue),
+        Node::List(all) if matches!(all.as_slice(), [Node::Text(word)] if word == "continue") => {
+            item.problem("`on_error:` takes `continue` or steps").write("continue").label("write `continue` alone").add();
+            None
+        }
         Node::List(_) => {
             let items = items(item)?;
             let context = StepContext { inside: Inside::Error { each }, ..context.clone() };
@@ -399,7 +403,14 @@ fn read_for_each(item: &Item, known: &Names) -> Option<Field> {
         return None;
     }
     let text = item.text()?;
-    if let [name, "in", list] = text.split_whitespace().collect::<Vec<_>>().as_slice() {
+    if let [list, "as", name] = text.split_whitespace().collect::<Vec<_>>().as_slice() {
+        item.problem("`for_each:` takes only the list; its element is always called `item`")
+            .propose(if *name == "item" { format!("write {list}") } else { format!("write {list}, and `item` instead of `{name}`") }, list)
+            .label("write only the list, and `item` for its element")
+            .add();
+        return None;
+    }
+    if let [name, "in" | "of", list] = text.split_whitespace().collect::<Vec<_>>().as_slice() {
         item.problem("`for_each:` takes only the list; its element is always called `item`")
             .propose(if *name == "item" { format!("write {list}") } else { format!("write {list}, and `item` instead of `{name}`") }, list)
             .label("write only the list, and `item` for its element")

@@ -27,6 +27,9 @@ pub(super) fn not_a_step(item: &Item, text: &str) {
     match verbs().find(|(v, _)| *v == word) {
         Some((verb, _)) if !rest.is_empty() => draft.label("write for example `log: text`").write(&format!("{verb}: {rest}")).add(),
         Some(_) => draft.label("write a colon after it, a space, and what it needs").add(),
+        None if text.starts_with("https://") || text.starts_with("http://") => {
+            draft.label("write `post:` before the address").write(&format!("post: {text}")).add();
+        }
         None => draft.label("write for example `log: text`").add(),
     }
 }

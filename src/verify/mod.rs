@@ -68,7 +68,9 @@ pub fn read(item: &Item, known: &Names, public_url: Option<&str>) -> Option<Read
         if word == "none" {
             return Some(Read { guard: Guard::open(), ..read });
         }
-        let draft = item.problem(format!("`{word}` needs a value to compare with"));
+        let is_known = all_names().any(|n| n == word);
+        let message = if is_known { format!("`{word}` needs a value to compare with") } else { format!("`{word}` is not a scheme") };
+        let draft = item.problem(message);
         match all_names().any(|n| n == word) {
             true => {
                 let example = format!("write it with its secret, such as {{ {word}: \"{{{{ secret.NAME }}}}\" }}");
@@ -96,6 +98,10 @@ pub fn read(item: &Item, known: &Names, public_url: Option<&str>) -> Option<Read
             return None;
         }
         let entries = one.entries("`verify:`")?;
+        if entries.is_empty() && *one.node != Node::Map(Vec::new()) {
+            // Its keys have no values, which was reported.
+            return None;
+        }
         if entries.is_empty() {
             one.problem("`verify:` has no value").label("write `none` to leave the address open on purpose").add();
             good = false;

@@ -55,6 +55,13 @@ impl Scheme for Bearer {
         "bearer"
     }
     fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
+        if let (Node::Text(text), Some(raw)) = (item.node, item.raw())
+            && text.starts_with("Bearer ")
+        {
+            let draft = item.problem("`bearer:` expects the word `Bearer` itself, so it is not a part of the secret");
+            draft.label("write only what follows it").write(&raw.replacen("Bearer ", "", 1)).add();
+            return None;
+        }
         let value = read_secret(item, known)?;
         Some(Guard::of(Expected { header: "authorization".into(), scheme: Some("Bearer"), value }))
     }

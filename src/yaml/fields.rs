@@ -56,6 +56,10 @@ impl<'a> Item<'a> {
         self.reader.errors()
     }
 
+    pub(super) fn look(&self, path: &Path) -> Option<(usize, usize)> {
+        self.reader.look(path)
+    }
+
     pub fn source(&self) -> &'a Source {
         self.reader.source
     }
@@ -84,12 +88,25 @@ impl<'a> Item<'a> {
             Node::Tagged => {
                 let draft = self.problem("a `!` at the beginning of a value has a special meaning in YAML");
                 let draft = draft.label("put the value in quotes; a secret is written \"{{ secret.NAME }}\"");
-                let raw = self.line_after().unwrap_or_default().to_owned();
-                let name: String =
-                    raw.rsplit([' ', ':']).next().unwrap_or("").chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
-                let root = if raw.to_lowercase().starts_with("!env") { "env" } else { "secret" };
-                let value = format!("\"{{{{ {root}.{} }}}}\"", name.to_uppercase());
-                draft.change(format!("write {value}"), self.span_after(), value).add();
+                let raw = self.line_after().unwrap_or_default();
+                let lower = raw.to_lowercase();
+                let root = ["!secret", "!vault", "!env"].iter().find(|tag| lower.starts_with(**tag));
+                let draft = match root {
+                    Some(tag) => {
+                        let name = raw.rsplit([' ', ':']).next().unwrap_or("");
+                        let name: String = name.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
+                        let root = if *tag == "!env" { "env" } else { "secret" };
+                        let value = format!("\"{{{{ {root}.{} }}}}\"", name.to_uppercase());
+                        draft.change(format!("write {value}"), self.span_after(), value)
+                    }
+                    None => {
+                        let opposite = format!("{{ not: {} }}", raw.trim_start_matches(['!', '=', ' ']));
+                        let quoted = place::scalar(raw);
+                        let draft = draft.change(format!("write {opposite}"), self.span_after(), opposite);
+                        draft.change(format!("write {quoted}"), self.span_after(), quoted)
+                    }
+                };
+                draft.add();
             }
             Node::List(items) if what.contains("text") => {
                 let draft = self.problem(format!("{what} is expected here, not a list"));
@@ -130,7 +147,7 @@ impl<'a> Item<'a> {
             }
             Node::Text(t) if what.ends_with("(names and values)") => {
                 let draft = self.problem(format!("{} takes names and values, not text", what.trim_end_matches(" (names and values)")));
-                let map = format!("{{ {} }}", t.replace('=', ": ").replace('&', ", "));
+                let map = format!("{{ {} }}", t.trim_start_matches('?').replace(" = ", "=").replace('=', ": ").replace('&', ", "));
                 let draft = if t.contains('=') { draft.write(&map) } else { draft };
                 draft.label("write a name, a colon and a value").add();
             }
@@ -140,7 +157,11 @@ impl<'a> Item<'a> {
             }
             _ => {
                 let draft = self.problem(format!("{what} is expected here, not {}", self.node.kind()));
-                if what.contains("number") { draft.label("write for example 5").add() } else { draft.add() }
+                match what {
+                    "true or false" => draft.label("write true or false").add(),
+                    _ if what.contains("number") && !what.contains("list") => draft.label("write for example 5").add(),
+                    _ => draft.add(),
+                }
             }
         }
     }

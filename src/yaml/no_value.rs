@@ -10,7 +10,7 @@ impl Item<'_> {
     pub(super) fn nothing(&self) {
         let key = self.at(&self.at_its_key());
         let source = self.source();
-        let Some((number, column)) = source.locate(&key.path) else {
+        let Some((number, column)) = self.look(&key.path) else {
             return self.problem("this key has no value").label("write a value after it").add();
         };
         let line = source.line(number);
@@ -78,11 +78,23 @@ impl Item<'_> {
             draft
         };
         let mut draft = draft.at_key();
+        let flags = [("exists", "exists: true"), ("not exists", "exists: false"), ("empty", "empty: true"), ("not empty", "empty: false")];
+        for (_, ours) in flags.iter().filter(|(theirs, _)| *theirs == name) {
+            draft = draft.change(format!("write {ours}"), here.clone(), *ours);
+        }
         for sign in [" = ", "=", ":", " "] {
             if let Some((word, value)) = name.split_once(sign) {
                 let pair = format!("{}: {}", word.trim(), value.trim());
                 draft = draft.change(format!("write {pair}"), here.clone(), pair);
             }
+        }
+        // `{paid}`: a value that needs no braces.
+        let braces = span::before(line, start).rfind('{').filter(|open| span::between(line, open + 1, start).trim().is_empty());
+        let close = span::from(line, start + name.len()).find('}').map(|n| start + name.len() + n + 1);
+        if let (Some(open), Some(close)) = (braces, close)
+            && !has_comma
+        {
+            draft = draft.change(format!("write {name}"), Some(at + open..at + close), name);
         }
         if let Some(value_at) = before.rfind(": ").map(|n| n + 2).filter(|_| has_comma) {
             let end = start + name.len();

@@ -3,7 +3,7 @@
 //!
 //! [`super::fields`] walks through the values.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
 use super::locate::{Path, PathStep};
@@ -14,11 +14,15 @@ use crate::problem::{Problem, Severity};
 
 /// How many problems of one file are shown; each costs another walk through the file.
 const MOST_SHOWN: usize = 100;
+/// How often places are looked up while a file is read, and how many bytes are walked through for it.
+const MOST_LOOKS: usize = 500;
+const MOST_WALKED: usize = 64 << 20;
 
 /// Collects the problems of one file.
 pub struct Reader<'a> {
     pub source: &'a Source,
     drafts: RefCell<Vec<Draft>>,
+    looks: Cell<usize>,
 }
 
 /// A problem whose line is not known yet.
@@ -58,7 +62,17 @@ enum Region {
 
 impl<'a> Reader<'a> {
     pub fn new(source: &'a Source) -> Self {
-        Self { source, drafts: RefCell::new(Vec::new()) }
+        Self { source, drafts: RefCell::new(Vec::new()), looks: Cell::new(0) }
+    }
+
+    /// Line and column of a place. In a file with very many mistakes, not all of them are worth this.
+    pub(super) fn look(&self, path: &Path) -> Option<(usize, usize)> {
+        let looks = self.looks.get();
+        if looks >= MOST_LOOKS || looks.saturating_mul(self.source.text.len()) > MOST_WALKED {
+            return None;
+        }
+        self.looks.set(looks + 1);
+        self.source.locate(path)
     }
 
     /// How many errors have been reported so far.
@@ -195,7 +209,7 @@ impl ProblemDraft<'_> {
     pub fn one_level_out(self) -> Self {
         let source = self.reader.source;
         let begins = |(line, column): &(usize, usize)| super::layout::indent(source.line(*line)) + 1 == *column;
-        match source.locate(&self.draft.path).filter(begins).and_then(|(line, _)| source.one_level_out(line)) {
+        match self.reader.look(&self.draft.path).filter(begins).and_then(|(line, _)| source.one_level_out(line)) {
             Some((span, text)) => self.change("align it with the line that it is under, further to the left", Some(span), text),
             None => self,
         }

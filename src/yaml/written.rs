@@ -11,7 +11,7 @@ use crate::text::span;
 impl<'a> Item<'a> {
     /// The value as it is written, if it ends on the line where it begins.
     pub fn raw(&self) -> Option<&'a str> {
-        let (line, column) = self.source().locate(&self.path)?;
+        let (line, column) = self.look(&self.path)?;
         let start = self.source().offset(line, column)?;
         let length = place::span_at(self.source().line(line), column, matches!(self.path.last(), Some(PathStep::Key(_))))?;
         Some(span::between(&self.source().text, start, start + length))
@@ -19,7 +19,7 @@ impl<'a> Item<'a> {
 
     /// From where the value begins to the end of the line.
     pub(super) fn span_after(&self) -> Option<Range<usize>> {
-        let (line, column) = self.source().locate(&self.path)?;
+        let (line, column) = self.look(&self.path)?;
         let start = self.source().offset(line, column)?;
         Some(start..self.source().line_start(line)? + self.source().line(line).trim_end().len())
     }
@@ -31,9 +31,9 @@ impl<'a> Item<'a> {
     /// The bytes from the beginning of this entry's key to the end of its value; of the key and its colon if this is a key.
     pub fn entry_span(&self) -> Option<Range<usize>> {
         let key = self.at(&self.at_its_key());
-        let (line, column) = self.source().locate(&key.path)?;
+        let (line, column) = self.look(&key.path)?;
         let start = self.source().offset(line, column)?;
-        let (line, column) = self.source().locate(&self.path)?;
+        let (line, column) = self.look(&self.path)?;
         let at = self.source().offset(line, column)?;
         Some(start..at + place::span_at(self.source().line(line), column, matches!(self.path.last(), Some(PathStep::Key(_))))?)
     }
@@ -41,7 +41,7 @@ impl<'a> Item<'a> {
     /// The bytes of the key.
     pub fn key_span(&self) -> Option<Range<usize>> {
         let key = self.at(&self.at_its_key());
-        let (line, column) = self.source().locate(&key.path)?;
+        let (line, column) = self.look(&key.path)?;
         let start = self.source().offset(line, column)?;
         Some(start..start + place::span_at(self.source().line(line), column, true)?)
     }
@@ -82,21 +82,19 @@ impl<'a> Item<'a> {
     /// Whether the entry is inside of `{ }`.
     pub(super) fn is_in_braces(&self) -> bool {
         let key = self.at(&self.at_its_key());
-        let place = self.source().locate(&key.path);
+        let place = self.look(&key.path);
         place.is_some_and(|(line, column)| self.source().line(line).chars().take(column - 1).any(|c| c == '{'))
     }
 
     /// The line on which the value begins.
     pub fn line(&self) -> Option<usize> {
-        self.source().locate(&self.path).map(|(line, _)| line)
+        self.look(&self.path).map(|(line, _)| line)
     }
 
     /// Whether the value is in quotes, so that it is certainly meant as text.
     pub fn is_quoted(&self) -> bool {
-        let place = self.source().locate(&self.path);
-        place
-            .and_then(|(line, column)| self.source().line(line).chars().nth(column - 1))
-            .is_some_and(|c| matches!(c, '"' | '\'' | '|' | '>'))
+        let first = |(line, column): (usize, usize)| self.source().line(line).chars().nth(column - 1);
+        self.look(&self.path).is_none_or(|place| matches!(first(place), Some('"' | '\'' | '|' | '>')))
     }
 
     /// The place of its key.

@@ -118,7 +118,19 @@ impl Kind for SheetRow {
                 Node::List(_) | Node::Map(_) => {
                     value.problem("a cell holds one value").label("write text or {{ a field }}; {{ join … }} turns a list into text").add();
                 }
-                _ => cells.push((title(&name), Data::read(&value, Destination::Plain, known))),
+                _ => {
+                    let data = Data::read(&value, Destination::Plain, known);
+                    if let Some(Data::Template(template)) = &data
+                        && let Some(field) = template.lone_field().filter(|field| !field.is_single())
+                    {
+                        let draft = value.problem(format!("{} is a list, and a cell holds one value", field.text()));
+                        draft
+                            .label("write `join` before it, or an index: [0]")
+                            .write(&format!("\"{{{{ join {} ', ' }}}}\"", field.text()))
+                            .add();
+                    }
+                    cells.push((title(&name), data));
+                }
             }
         }
         if cells.is_empty() {

@@ -109,6 +109,9 @@ fn without_scheme(item: &Item, written: &str) {
         doubt::field_as(item.problem(doubt::is_text(text)), text).add();
         return;
     }
+    if doubt::variable(item, text) {
+        return;
+    }
     let draft = item
         .problem("the address of a call begins with https:// or http://")
         .label("write the whole address, such as https://api.example.com/orders");

@@ -49,7 +49,7 @@ pub(super) fn read_auth(item: &Item, known: &Names) -> Option<Auth> {
             Some(Auth::Bearer(token))
         }
         _ => {
-            let unknown = item.node.has("token") || item.node.has("api_key");
+            let unknown = ["token", "api_key"].iter().any(|key| item.node.has(key)) || item.node.has("bearer") != item.node.has("basic");
             if !unknown {
                 item.problem("`auth:` takes either `basic` or `bearer`").label("write { bearer: \"{{ secret.NAME }}\" }").add();
             }

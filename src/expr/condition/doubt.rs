@@ -42,12 +42,15 @@ pub(super) fn value(item: &Item, field: &str, known: &Names) {
     if let Some(ours) = meant::pattern(text) {
         return say("this is not a pattern", "write a pattern as { like: 'a*' } or { matches: '^a' }", Some(ours));
     }
-    let is_certain = text.trim() == "*" || text.contains(' ');
+    let is_certain = text.trim() == "*" || text.contains([' ', '(']);
     if let Some(ours) = meant::test(text).filter(|_| is_certain || !item.is_quoted()) {
         return say("this is not a test", "write a test in braces, or put the text in quotes", Some(ours));
     }
     if let Some(ours) = meant::literal(text).filter(|_| !item.is_quoted()) {
         return say("only `true`, `false` and `null` have a meaning", "put it in quotes if it is text", Some(ours.to_owned()));
+    }
+    if meant::is_grouped(text) && !item.is_quoted() {
+        return say("this is not a number", "write the number with a point before its decimals, and nothing between the thousands", None);
     }
     if text.len() <= 12
         && let Some(ours) = meant::number(text).filter(|_| !item.is_quoted())

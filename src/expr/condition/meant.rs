@@ -31,7 +31,9 @@ const COMPARISONS: [(&str, &str); 22] = [
     ("<", "under"),
 ];
 /// Tests in words, which take text.
-const TEXT_TESTS: [(&str, &str); 8] = [
+const TEXT_TESTS: [(&str, &str); 10] = [
+    ("is equal to ", "is"),
+    ("equals ", "is"),
     ("contains ", "contains"),
     ("includes ", "contains"),
     ("starts with ", "starts_with"),
@@ -42,7 +44,7 @@ const TEXT_TESTS: [(&str, &str); 8] = [
     ("after ", "after"),
 ];
 const CURRENCIES: [&str; 8] = ["EUR", "USD", "GBP", "CHF", "€", "$", "£", "%"];
-const EXISTS: [&str; 8] = ["exists", "present", "is set", "not null", "!null", "is not null", "not missing", "*"];
+const EXISTS: [&str; 9] = [".*", "exists", "present", "is set", "not null", "!null", "is not null", "not missing", "*"];
 const MISSING: [&str; 7] = ["missing", "absent", "not set", "not exists", "does not exist", "not present", "is missing"];
 const EMPTY: [&str; 4] = ["empty", "blank", "is empty", "is blank"];
 const NOT_EMPTY: [&str; 5] = ["not empty", "not blank", "is not empty", "non-empty", "!empty"];
@@ -75,6 +77,23 @@ pub(super) fn comparison(text: &str) -> Option<String> {
     {
         return Some(format!("{{ between: [{}, {}] }}", a.trim(), b.trim()));
     }
+    for both in [" and ", " && ", " & "] {
+        if let Some((a, b)) = text.split_once(both)
+            && let (Some(a), Some(b)) = (comparison(a), comparison(b))
+            && let (Some(a), Some(b)) = (a.strip_suffix(" }"), b.strip_prefix("{ "))
+            && a.starts_with('{')
+        {
+            return Some(format!("{a}, {b}"));
+        }
+    }
+    for range in ["...", "..", " to "] {
+        if let Some((a, b)) = text.split_once(range)
+            && is_json_number(a.trim())
+            && is_json_number(b.trim())
+        {
+            return Some(format!("{{ between: [{}, {}] }}", a.trim(), b.trim()));
+        }
+    }
     for (word, test) in COMPARISONS {
         if let Some(rest) = lower.strip_prefix(word) {
             let rest = rest.trim();
@@ -93,7 +112,10 @@ pub(super) fn comparison(text: &str) -> Option<String> {
 
 /// Whether some text only looks like a comparison, whatever follows.
 pub(super) fn begins_with_sign(text: &str) -> bool {
-    ["==", "!=", ">=", "<=", "<>", "> ", "< "].iter().any(|sign| text.trim_start().starts_with(sign))
+    let text = text.trim_start();
+    let after = text.strip_prefix(['>', '<']);
+    ["==", "!=", ">=", "<=", "<>"].iter().any(|sign| text.starts_with(sign))
+        || after.is_some_and(|rest| rest.starts_with(|c: char| c == ' ' || c.is_ascii_digit()))
 }
 
 /// A test in words: `exists`, `not empty`, `contains x`.
@@ -112,6 +134,19 @@ pub(super) fn test(text: &str) -> Option<String> {
     if is(&NOT_EMPTY) {
         return Some("{ empty: false }".to_owned());
     }
+    // `startsWith("A")`
+    if let Some((name, value)) = text.trim().strip_suffix(')').and_then(|t| t.split_once('('))
+        && let Some(test) = match name.to_lowercase().replace('_', "").as_str() {
+            "startswith" => Some("starts_with"),
+            "endswith" => Some("ends_with"),
+            "contains" | "includes" => Some("contains"),
+            "matches" | "match" | "regex" => Some("matches"),
+            "equals" => Some("is"),
+            _ => None,
+        }
+    {
+        return Some(format!("{{ {test}: {} }}", scalar(value.trim_matches(['\'', '"']))));
+    }
     if let Some(rest) = lower.strip_prefix("not ")
         && !["found", "available", "applicable", "started", "allowed", "authorized", "authorised", "implemented"].contains(&rest)
         && rest.chars().all(char::is_alphanumeric)
@@ -128,6 +163,10 @@ pub(super) fn test(text: &str) -> Option<String> {
 /// Several values in one text: `paid or open`, `paid | open`, `[paid, open]`, and `paid, open` if no word is a name.
 pub(super) fn list(text: &str) -> Option<String> {
     let inside = text.trim();
+    let inside = ["one of ", "any of ", "either ", "in "]
+        .iter()
+        .find_map(|words| inside.strip_prefix(words).filter(|r| r.contains([',', '(', '[']) || *words == "either "))
+        .unwrap_or(inside);
     let bracketed = inside.strip_prefix(['[', '(']).and_then(|t| t.strip_suffix([']', ')']));
     let is_word =
         |part: &str| !part.is_empty() && part.len() <= 30 && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
@@ -155,7 +194,10 @@ pub(super) fn pattern(text: &str) -> Option<String> {
         let case = if flags.contains('i') { ", ignore_case: true" } else { "" };
         return Some(format!("{{ matches: {}{case} }}", single(inner)));
     }
-    if text.len() > 2 && (text.starts_with('^') || text.ends_with('$') && text.contains(['*', '^', '['])) || text.contains(".*") {
+    if text.len() > 2 && (text.starts_with('^') || text.ends_with('$') && text.contains(['*', '^', '[']))
+        || text.contains(".*")
+        || text.strip_suffix('$').is_some_and(|t| t.ends_with(char::is_alphabetic))
+    {
         return Some(format!("{{ matches: {} }}", single(text)));
     }
     let stars = text.trim_matches(['*', '%']);
@@ -169,6 +211,18 @@ pub(super) fn slashed(text: &str) -> Option<(&str, &str)> {
     let (inner, flags) = text.strip_prefix('/')?.rsplit_once('/')?;
     let is_pattern = !inner.is_empty() && flags.chars().all(|c| matches!(c, 'i' | 'g' | 'm' | 's' | 'u'));
     (is_pattern && inner.contains(['^', '$', '.', '*', '+', '?', '\\', '[', '(', '|'])).then_some((inner, flags))
+}
+
+/// Whether it is a number with signs between its thousands, which could mean two numbers.
+pub(super) fn is_grouped(text: &str) -> bool {
+    let whole = text.split_once([',', '.']).map_or(text, |(whole, _)| whole);
+    let parts: Vec<&str> = text.split(['.', ',', ' ', '\'']).collect();
+    let is_digits = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
+    parts.len() > 1
+        && whole.len() <= 3
+        && text.contains([',', ' ', '\''])
+        && parts.iter().all(|p| is_digits(&p))
+        && parts.get(1).is_some_and(|p| p.len() == 3)
 }
 
 /// What other languages write for true, false and null.

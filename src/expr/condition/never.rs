@@ -129,8 +129,24 @@ fn alone(line: &Line, item: &Item) {
         let draft = place().warning(format!("{} is the same for every event, so this is always true or never", line.field.text())).at_key();
         draft.label("compare something from the request, such as header.X-Token, or use `verify:`").add();
     }
+    if let [Test::Not(tests)] = line.tests.as_slice()
+        && let [Test::Exists(wanted)] = tests.as_slice()
+    {
+        let draft = place().problem("this can never be true: a field that is missing does not pass `not:` either");
+        draft.label("use `exists` alone").write(&format!("{{ exists: {} }}", !wanted)).add();
+    }
     for test in &line.tests {
         if let Test::Count(tests) = test {
+            let all: Vec<(&Test, &Line)> = tests.iter().map(|t| (t, line)).collect();
+            if let Some(why) = numbers(&all) {
+                place().problem(format!("this can never be true: {why}")).at_key().label("remove one of the tests").add();
+            }
+            let nothing = Nothing(Budget::default());
+            let none = Value::from(0);
+            let passes = |t: &Test| !is_fixed(t) || t.passes(&Found::One(Cow::Borrowed(&none)), &nothing, false);
+            if line.tests.iter().any(|t| matches!(t, Test::Empty(true))) && !tests.iter().all(passes) {
+                place().problem("this can never be true: what is empty has no elements").at_key().label("remove one of the tests").add();
+            }
             let at_least_none =
                 |t: &Test| matches!(t, Test::AtLeast(Operand::Fixed(v)) if compare(v, &Value::from(0)) != Some(Ordering::Greater));
             let below_none = |t: &Test| match t {

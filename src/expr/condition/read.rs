@@ -127,12 +127,8 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
             "any" => parts.push(group(ConditionPart::Any)),
             "all" => parts.push(group(ConditionPart::Every)),
             "none" => parts.push(group(ConditionPart::None)),
-            "or" | "and" | "not" | "anyOf" | "allOf" => {
-                let ours = match key.as_str() {
-                    "or" | "anyOf" => "any",
-                    "and" | "allOf" => "all",
-                    _ => "none",
-                };
+            _ if group_meant(key.as_str()).is_some() => {
+                let ours = group_meant(key.as_str()).unwrap_or("any");
                 let draft = value.problem(format!("there is no group called `{key}`")).at_key();
                 let draft = match (value.node, value.raw()) {
                     (Node::Map(_), Some(raw)) => {
@@ -152,7 +148,12 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
             }
             _ if key.contains("{{") => {
                 let bare = key.replace("{{", "").replace("}}", "");
-                value.problem("a field on the left side is written without braces").at_key().write(bare.trim()).add();
+                value
+                    .problem("a field on the left side is written without braces")
+                    .at_key()
+                    .label("write the field alone: `body.total`")
+                    .write(bare.trim())
+                    .add();
             }
             _ => {
                 let place = crate::yaml::fields::Item::clone(&value);
@@ -163,6 +164,16 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
         }
     }
     All(parts)
+}
+
+/// Our group for another tool's word.
+fn group_meant(key: &str) -> Option<&'static str> {
+    match key.to_lowercase().replace(['_', '-', ' '], "").as_str() {
+        "or" | "anyof" | "oneof" | "either" | "some" => Some("any"),
+        "and" | "allof" | "every" | "both" => Some("all"),
+        "not" | "noneof" | "nor" | "neither" | "unless" => Some("none"),
+        _ => None,
+    }
 }
 
 /// The conditions of a group.
@@ -345,6 +356,10 @@ fn tests(item: &Item, known: &Names, ignore_case: &mut bool) -> Option<Vec<Test>
         _ => return Some(vec![Test::Is(operands(item, known)?)]),
     }
     let entries = item.entries("a test")?;
+    if entries.is_empty() && *item.node != Node::Map(Vec::new()) {
+        // Its keys have no values, which was reported.
+        return None;
+    }
     if entries.is_empty() {
         item.problem("there is no test in these braces").label("write for example { over: 100 }").add();
         return None;
@@ -400,9 +415,18 @@ fn one(key: &str, item: &Item, known: &Names, ignore_case: &mut bool) -> Option<
 }
 
 fn between(item: &Item, known: &Names, _: &mut bool) -> Option<Test> {
+    if let Node::Text(text) = item.node {
+        let draft = item.problem("`between` takes a list of two numbers").label("write for example [10, 20]");
+        let pair = [" and ", " to ", "...", "..", "-", ","].iter().find_map(|sign| text.split_once(sign));
+        match pair {
+            Some((a, b)) => draft.write(&format!("[{}, {}]", a.trim(), b.trim())).add(),
+            None => draft.add(),
+        }
+        return None;
+    }
     let pair = item.items("a list of two numbers, [from, to],")?;
     let [a, b] = pair.as_slice() else {
-        item.problem("`between` takes two numbers").label("write between: [10, 20]").add();
+        item.problem("`between` takes two numbers").label("write for example [10, 20]").add();
         return None;
     };
     let (from, to) = (number(a, known)?, number(b, known)?);

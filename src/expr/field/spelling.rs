@@ -17,6 +17,9 @@ pub fn meant(text: &str) -> Vec<String> {
     if let Some((before, name)) = text.rsplit_once('.')
         && name.contains(' ')
         && !name.contains(['=', '<', '>', '|', '+', '*', '\''])
+        && !name
+            .split(' ')
+            .any(|word| matches!(word, "as" | "in" | "of" | "within" | "is" | "over" | "and" | "or" | "not" | "for" | "contains"))
     {
         all.push(format!("{before}['{name}']"));
     }

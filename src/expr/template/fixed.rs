@@ -37,6 +37,19 @@ impl Expression<'_, '_> {
                     self.wrong(format!("the pattern of `{}` must be written in the rule", helper.name), format!("write {}", helper.usage));
                     return None;
                 }
+                // `hash 'sha256' body.x`: what must be written in the rule comes from the event, and the value does not.
+                None if n > 0
+                    && matches!(wants, Wants::Word(_) | Wants::Format | Wants::Reading | Wants::Whole(..))
+                    && arguments[0].value.is_some() =>
+                {
+                    let mut order: Vec<&str> = arguments.iter().map(|a| a.shown.as_str()).collect();
+                    order.swap(0, n);
+                    let ours = format!("{{{{ {} {} }}}}", helper.name, order.join(" "));
+                    let draft = self.item.problem(format!("the arguments of `{}` are in the wrong order", helper.name)).within(self.source);
+                    let usage = format!("write {}", helper.usage);
+                    draft.label(usage).write(&ours).add();
+                    return None;
+                }
                 None => {}
             }
         }

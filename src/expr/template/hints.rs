@@ -78,7 +78,15 @@ impl Expression<'_, '_> {
             let message = format!("`{name}` is a field and cannot be followed by {first}");
             let label = "write the helper first: {{ default body.x 'y' }}; for a name with a space write body['First name']";
             let words: Vec<&str> = self.inner.split_whitespace().collect();
+            let called = self.inner.strip_prefix(name).and_then(|rest| rest.trim().strip_prefix('(')?.strip_suffix(')'));
             match (words.as_slice(), name.rsplit_once('.')) {
+                _ if called.is_some_and(|inside| inside.trim().is_empty()) => {
+                    self.instead(message, "write the field without brackets", &format!("{{{{ {name} }}}}"));
+                }
+                _ if called.is_some_and(|inside| inside.starts_with(['\'', '"'])) => {
+                    let inside = called.unwrap_or_default().trim_matches(['\'', '"']);
+                    self.instead(message, "write the name after a dot", &format!("{{{{ {name}.{inside} }}}}"));
+                }
                 ([field, helper], _) if HELPERS.iter().any(|h| h.name == *helper) => {
                     self.instead(message, label, &format!("{{{{ {helper} {field} }}}}"));
                 }
@@ -105,7 +113,7 @@ impl Expression<'_, '_> {
 
     /// Reports a sign or word that stands between values in other tools; returns whether it is one.
     fn is_sign(&self, sign: &str) -> bool {
-        let words = words(&self.inner.replace("||", " || "));
+        let words = words_of(&self.inner.replace("||", " || "));
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match sign {
             "|" if self.inner.contains("||") => return self.is_sign("||"),
@@ -122,6 +130,16 @@ impl Expression<'_, '_> {
                 match words.as_slice() {
                     [field, _, other] => self.instead(message, label, &format!("{{{{ default {field} {} }}}}", single(other))),
                     _ => self.wrong(message, label),
+                };
+            }
+            "–" | "−" | "×" => {
+                let plain = self.inner.replace(['–', '−'], "-").replace('×', "*");
+                let plain = words_of(&plain);
+                let message = format!("`{sign}` is not known in templates");
+                let label = "calculate with helpers: {{ add body.a body.b }}";
+                match calculated(&plain.iter().map(String::as_str).collect::<Vec<_>>()) {
+                    Some(ours) => self.instead(message, label, &format!("{{{{ {ours} }}}}")),
+                    None => self.wrong(message, label),
                 };
             }
             "+" | "-" | "*" | "/" => {
@@ -178,7 +196,7 @@ fn single(word: &str) -> String {
 }
 
 /// The words between the braces; text in quotes is one word.
-fn words(inner: &str) -> Vec<String> {
+fn words_of(inner: &str) -> Vec<String> {
     let (mut out, mut word, mut quote) = (Vec::new(), String::new(), None);
     for c in inner.chars() {
         match quote {

@@ -220,7 +220,7 @@ impl Expression<'_, '_> {
             return self.known.field(word, self.item, Some(self.at(word))).map(What::Name);
         }
         if let [Token::Text(text)] = tokens.as_slice() {
-            return self.wrong("these braces contain only text", format!("write it without braces: {text}"));
+            return self.instead("these braces contain only text", "write it without braces", text);
         }
         if self.is_call(&tokens) {
             return None;
