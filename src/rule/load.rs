@@ -150,7 +150,9 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
             Node::Map(entries) if entries.is_empty() => {
                 rules.problem("there are no rules here").at_key().label("write a name, a colon and the rule below it").add()
             }
-            Node::Map(_) if rules.node.has("when") && rules.node.has("then") => {
+            Node::Map(entries)
+                if rules.node.has("when") && rules.node.has("then") && entries.iter().all(|(_, node)| *node != Node::Empty) =>
+            {
                 let draft = rules
                     .problem("this rule has no name")
                     .at_key()

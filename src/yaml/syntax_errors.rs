@@ -326,6 +326,11 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
             let test = if value.starts_with(">=") { "at_least" } else { "over" };
             return with(draft, value_at, end, format!("{{ {test}: {number} }}"));
         }
+        let draft = match first {
+            '*' if value == "*" => with(draft, value_at, end, "{ exists: true }".to_owned()),
+            '*' if !value.contains(' ') => with(draft, value_at, end, format!("{{ like: '{value}' }}")),
+            _ => draft,
+        };
         if value.contains("&quot;") || value.contains("&#39;") {
             return draft;
         }

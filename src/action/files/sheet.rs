@@ -179,11 +179,9 @@ fn read_match(fields: &mut Fields, verb: &str, mode: Mode, cells: &[(String, Opt
     }
     if !fields.has("match") {
         let first = cells.first().map_or("Email", |(title, _)| title.as_str());
-        fields
-            .key(if mode == Mode::Update { "update_row" } else { "add_or_update_row" })
-            .problem(format!("`{verb}` needs to know which row to change"))
-            .label(format!("write `match:` below it, with the column that identifies the row, such as {first}"))
-            .add();
+        let message = format!("`{verb}` needs to know which row to change");
+        let label = format!("write `match:` below it, with the column that identifies the row, such as {first}");
+        fields.lacks("match", &message, &label);
         return None;
     }
     let mut titles = Vec::new();

@@ -39,6 +39,9 @@ pub(super) fn value(item: &Item, field: &str, known: &Names) {
     if let Some(ours) = meant::list(text) {
         return say("this is one value, not several", "write several values as a list: [one, two]", Some(ours));
     }
+    if let Some(ours) = meant::test(text).filter(|_| text.trim() == ".*") {
+        return say("this is not a pattern", "write { exists: true }", Some(ours));
+    }
     if let Some(ours) = meant::pattern(text) {
         return say("this is not a pattern", "write a pattern as { like: 'a*' } or { matches: '^a' }", Some(ours));
     }

@@ -215,8 +215,8 @@ pub(super) fn slashed(text: &str) -> Option<(&str, &str)> {
 
 /// Whether it is a number with signs between its thousands, which could mean two numbers.
 pub(super) fn is_grouped(text: &str) -> bool {
-    let whole = text.split_once([',', '.']).map_or(text, |(whole, _)| whole);
     let parts: Vec<&str> = text.split(['.', ',', ' ', '\'']).collect();
+    let whole = parts[0];
     let is_digits = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
     parts.len() > 1
         && whole.len() <= 3

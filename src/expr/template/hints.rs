@@ -87,6 +87,9 @@ impl Expression<'_, '_> {
                     let inside = called.unwrap_or_default().trim_matches(['\'', '"']);
                     self.instead(message, "write the name after a dot", &format!("{{{{ {name}.{inside} }}}}"));
                 }
+                ([field, helper, rest @ ..], _) if !rest.is_empty() && HELPERS.iter().any(|h| h.name == *helper) => {
+                    self.instead(message, label, &format!("{{{{ {helper} {field} {} }}}}", rest.join(" ")));
+                }
                 ([field, helper], _) if HELPERS.iter().any(|h| h.name == *helper) => {
                     self.instead(message, label, &format!("{{{{ {helper} {field} }}}}"));
                 }
