@@ -289,7 +289,8 @@ fn read_on_error(item: &Item, known: &mut Names, context: &StepContext, each: bo
             };
             if word.starts_with("retry") || word.starts_with("try") {
                 draft.label("a step is retried automatically; write `tries: 5` to choose how often").add();
-            } else if ["stop", "fail", "abort", "exit", "break"].contains(&word.as_str()) {
+            } else if ["stops", "fails", "aborts", "exits", "breaks"].iter().any(|w| w.trim_end_matches('s') == word.trim_end_matches('s'))
+            {
                 let line = item.line().filter(|n| item.source().line(*n).trim_start().starts_with("on_error:"));
                 let span = line.and_then(|n| item.source().whole_lines(n, n));
                 draft

@@ -28,7 +28,7 @@ pub fn read(items: &[Item], known: &mut Names, plan: &Plan) -> Vec<Read> {
                 .add();
         }
         if let Some(one) = step::read(item, known, &context) {
-            ends = one.step.verb == "stop" && one.step.condition.0.is_empty();
+            ends = one.step.action.as_ref().is_some_and(|a| a.ends_run()) && one.step.condition.0.is_empty();
             read.push(one);
         }
     }
