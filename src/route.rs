@@ -30,34 +30,82 @@ pub struct Route {
     has_placeholders: bool,
 }
 
+/// Why some text is not an address.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NotAnAddress {
+    pub message: &'static str,
+    /// What to do, in a sentence.
+    pub label: &'static str,
+    /// The address that is probably meant.
+    pub meant: Option<String>,
+}
+
 /// Addresses reserved for Doorbell itself.
 pub const RESERVED: [&str; 2] = ["/health", "/_doorbell"];
 /// The longest path that is accepted, in bytes.
 pub const MAX_PATH: usize = 8 << 10;
 
+/// `{{ id }}` in an address: what is before it, its name, and what is after it.
+fn doubled(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once("{{")?;
+    let (name, after) = rest.split_once("}}")?;
+    let name = name.trim();
+    let name = name.rsplit('.').next().unwrap_or(name);
+    (!name.is_empty()).then_some((before, name, after))
+}
+
 impl Route {
-    /// Parses an address; the error is a message, and how to fix the address.
-    pub fn read(text: &str) -> Result<Self, (String, String)> {
-        let no = |m: &str, l: String| Err((m.to_owned(), l));
+    /// Parses an address.
+    pub fn read(text: &str) -> Result<Self, NotAnAddress> {
+        let no = |message, label, meant: Option<String>| Err(NotAnAddress { message, label, meant });
         if let Some((_, rest)) = text.split_once("://") {
             let path = rest.find('/').map_or("/", |n| span::from(rest, n));
-            return no("an address is only the path, without https:// and the host name", format!("write {path}"));
+            return no("an address is only the path, without https:// and the host name", "write only the path", Some(path.to_owned()));
+        }
+        if text.starts_with('^') || text.contains(".*") || text.ends_with('$') || text.contains('\\') {
+            return no("an address is not a pattern", "write {name} for one part, or {*rest} for the rest of the path", None);
         }
         let Some(below) = text.strip_prefix('/') else {
-            return no("an address begins with a slash", format!("write /{text}"));
+            return no("an address begins with a slash", "write a slash before it", Some(format!("/{text}")));
         };
         if text.contains(['?', '#']) {
             let path = text.split(['?', '#']).next().unwrap_or("/");
-            return no("the part after `?` does not belong to the address", format!("write {path} and test `query.…` under `if:`"));
+            let message =
+                if text.contains('?') { "the part after `?` does not belong to the address" } else { "the part after `#` is never sent" };
+            return no(message, "write only the path; what is after a `?` is `query.…` under `if:`", Some(path.to_owned()));
+        }
+        if text.split_once(" {").is_some_and(|(_, rest)| rest.contains(' ')) {
+            return no("a colon is missing after the address", "write a colon and a space after it", None);
+        }
+        if let Some((before, name, after)) = doubled(text) {
+            return no("a placeholder has one brace on each side", "write {name}", Some(format!("{before}{{{name}}}{after}")));
         }
         if text.contains(char::is_whitespace) {
-            return no("an address cannot contain spaces", format!("write {}", text.split_whitespace().collect::<String>()));
+            return no(
+                "an address cannot contain spaces",
+                "write a dash instead",
+                Some(text.split_whitespace().collect::<Vec<_>>().join("-")),
+            );
+        }
+        if text.contains('<') && text.contains('>') {
+            return no("a placeholder is written in braces", "write {name}", Some(text.replace('<', "{").replace('>', "}")));
         }
         if text.contains('*') && !text.contains("{*") {
-            return no("a `*` alone has no meaning here", "write {name} for one part, or {*rest} for the rest of the path".into());
+            let rest =
+                text.strip_suffix('*').map(|start| format!("{}{{*rest}}", start.trim_end_matches('*'))).filter(|t| !t.contains("/*"));
+            return no("a `*` alone has no meaning here", "write {name} for one part, or {*rest} for the rest of the path", rest);
+        }
+        if text.contains("//") || below.split('/').any(|part| part == "." || part == "..") {
+            let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
+            let meant = (!parts.iter().any(|part| part.starts_with('.'))).then(|| format!("/{}", parts.join("/")));
+            return no("an address has no empty parts, and none that consist of dots", "write the path as it is called", meant);
         }
         if RESERVED.iter().any(|r| text == *r || text.starts_with(&format!("{r}/"))) {
-            return no("this address is reserved for Doorbell", "choose another address, such as /hooks/health".into());
+            return no(
+                "this address is reserved for Doorbell",
+                "choose another address",
+                Some(format!("/hooks{text}")).filter(|_| text == "/health"),
+            );
         }
         let mut segments = Vec::new();
         let mut names: Vec<&str> = Vec::new();
@@ -66,20 +114,25 @@ impl Route {
             if let Some(inner) = part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
                 let (rest, name) = inner.strip_prefix('*').map_or((false, inner), |r| (true, r));
                 if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-') {
-                    return no("a placeholder's name consists of letters, digits, _ and -", "write {shop} or {*rest}".into());
+                    return no("a placeholder's name consists of letters, digits, _ and -", "write {shop} or {*rest}", None);
                 }
                 if names.contains(&name) {
-                    return no("two placeholders have the same name", format!("rename the second {{{name}}}"));
+                    return no("two placeholders have the same name", "rename the second one", None);
                 }
                 if rest && n + 1 < parts.len() {
-                    return no("{*…} matches the rest of the path, so it must come last", format!("write {{{name}}}"));
+                    return no(
+                        "{*…} matches the rest of the path, so it must come last",
+                        "write {name} for one part",
+                        Some(text.replace("{*", "{")),
+                    );
                 }
                 names.push(name);
                 segments.push(if rest { Segment::Rest(name.to_owned()) } else { Segment::One(name.to_owned()) });
             } else if part.contains(['{', '}']) {
-                return no("a placeholder must fill the whole part between two slashes", "write /orders/{id}/paid".into());
+                return no("a placeholder must fill the whole part between two slashes", "write for example /orders/{id}/paid", None);
             } else if let Some(name) = part.strip_prefix(':') {
-                return no("`:name` is syntax from another tool", format!("write {{{name}}}"));
+                let meant = text.replace(&format!(":{name}"), &format!("{{{name}}}"));
+                return no("`:name` is syntax from another tool", "write {name}", Some(meant));
             } else {
                 segments.push(Segment::Literal(decode(part)));
             }
@@ -303,14 +356,23 @@ mod tests {
 
     #[test]
     fn an_invalid_address_gets_a_suggestion() {
-        for (text, fix) in [
-            ("https://x.example/orders", "write /orders"),
-            ("orders", "write /orders"),
-            ("/orders?x=1", "write /orders and test `query.…` under `if:`"),
-            ("/orders/:id", "write {id}"),
-            ("/health", "choose another address, such as /hooks/health"),
+        for (text, meant) in [
+            ("https://x.example/orders", "/orders"),
+            ("orders", "/orders"),
+            ("/orders?x=1", "/orders"),
+            ("/orders/:id", "/orders/{id}"),
+            ("/orders/{{ id }}", "/orders/{id}"),
+            ("/orders/<id>", "/orders/{id}"),
+            ("/orders/*", "/orders/{*rest}"),
+            ("//orders", "/orders"),
+            ("/my orders", "/my-orders"),
+            ("/health", "/hooks/health"),
         ] {
-            assert_eq!(Route::read(text).unwrap_err().1, fix, "{text}");
+            assert_eq!(Route::read(text).unwrap_err().meant.as_deref(), Some(meant), "{text}");
+            assert!(Route::read(meant).is_ok(), "{meant}");
+        }
+        for text in ["/orders/../x", "^/orders/.*$", "/_doorbell/x"] {
+            assert_eq!(Route::read(text).unwrap_err().meant, None, "{text}");
         }
     }
 }

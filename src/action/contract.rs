@@ -59,6 +59,10 @@ pub trait Action: Send + Sync {
     fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered>;
     /// Every field that it may need for rendering.
     fn fields(&self) -> Vec<&Field>;
+    /// Whether nothing comes after it in the run.
+    fn ends_run(&self) -> bool {
+        false
+    }
     /// Whether it responds to the caller.
     fn answers(&self) -> bool {
         false

@@ -79,6 +79,9 @@ struct Words {
 }
 
 impl Action for Words {
+    fn ends_run(&self) -> bool {
+        self.stops
+    }
     fn fields(&self) -> Vec<&Field> {
         self.text.fields().collect()
     }

@@ -10,6 +10,7 @@ use super::attempt_context::AttemptContext;
 use super::contract::{Action, BODY_VIEW, Effect, EffectView, Kind, Performing, body_view};
 use super::http::headers::{Headers, read_headers};
 use super::world::World;
+use crate::expr::doubt;
 use crate::expr::field::Field;
 use crate::expr::names::Names;
 use crate::expr::scope::Scope;
@@ -55,15 +56,35 @@ impl Kind for Respond {
     fn read(&self, verb: &'static str, fields: &mut Fields, known: &Names) -> Option<Box<dyn Action>> {
         let status = fields.must(verb).and_then(|i| {
             if let crate::yaml::Node::Text(text) = i.node {
-                i.problem(format!("`{text}` is not a status"))
-                    .label("write the number: `respond: 200`, and `text:` or `json:` below it")
-                    .add();
+                let draft = i
+                    .problem(format!("`{text}` is not a status"))
+                    .label("write the number: `respond: 200`, and `text:` or `json:` below it");
+                let lower = text.to_lowercase();
+                let number = match lower.trim() {
+                    "ok" | "success" => Some("200"),
+                    "created" => Some("201"),
+                    "accepted" => Some("202"),
+                    "no content" => Some("204"),
+                    "not found" => Some("404"),
+                    other => other.split(' ').next().filter(|number| number.parse::<u16>().is_ok()),
+                };
+                match number {
+                    Some(number) => draft.write(number).add(),
+                    None => draft.add(),
+                }
                 return None;
             }
             i.whole(200, 599).map(|s| s as u16)
         });
         let headers = fields.may("headers").map(|i| read_headers(&i, known)).unwrap_or_default();
         let body = read_body_as(fields, known, &headers);
+        if let (Some(204 | 205 | 304), false) = (status, matches!(body, None | Some(Body::Nothing))) {
+            fields
+                .key(verb)
+                .warning("an answer with this status has no body, so what is below is not sent")
+                .label("write `respond: 200`")
+                .add();
+        }
         Some(Box::new(Reply { status: status?, body: body?, headers }))
     }
 }
@@ -96,6 +117,7 @@ fn read_body_as(fields: &mut Fields, known: &Names, headers: &Headers) -> Option
     let kind = headers.get("content-type");
     match (json, text, xml) {
         (Some(json), ..) => {
+            doubt::json_text(&json);
             let data = Data::read(&json, Destination::Plain, known)?;
             if kind.and_then(Template::fixed).is_some_and(|kind| markup(kind) == Destination::Html) {
                 json.problem("`json:` cannot be answered as HTML: values in it would be shown as a page")

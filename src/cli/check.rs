@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::dry_run::read_webhook;
 use super::ended::Ended;
+use super::fix;
 use super::settings::{Data, LoadOptions, Secrets, counted, counted_problems};
 use super::terminal::stdout;
 use crate::operations::experience::{Webhooks, learned};
@@ -39,6 +40,12 @@ pub struct Check {
     headers: Vec<String>,
     #[command(flatten)]
     data: Data,
+    /// Write proven corrections into the files; each is shown first, and the old file is kept
+    #[arg(long)]
+    fix: bool,
+    /// Do not ask before each correction
+    #[arg(long, requires = "fix")]
+    yes: bool,
     #[command(flatten)]
     load_options: LoadOptions,
 }
@@ -53,7 +60,8 @@ impl Check {
     pub fn run(self) -> anyhow::Result<Ended> {
         let secrets = if self.no_secrets { Secrets::Stood } else { Secrets::Real };
         let paths = if self.paths.is_empty() { vec![self.rules.clone()] } else { self.paths.clone() };
-        let mut loaded = self.load_options.load_all(&paths, secrets)?;
+        let load = || self.load_options.load_all(&paths, secrets);
+        let mut loaded = if self.fix { fix::run(load, self.yes)? } else { load()? };
         if let Some(ruleset) = &loaded.ruleset {
             let webhooks = match &self.with {
                 Some(file) => Some(sample(ruleset, file, self.path.as_deref(), &self.headers)?),

@@ -13,6 +13,7 @@ mod ended;
 mod events;
 mod explain;
 mod failed;
+mod fix;
 mod health;
 mod json_lines;
 mod list;

@@ -220,5 +220,5 @@ pub fn network(text: &str) -> Result<IpNet, String> {
 
 /// Parses a duration from the command line.
 pub fn length(text: &str) -> Result<Duration, String> {
-    duration::read(text)
+    duration::read(text).map_err(|wrong| wrong.instead.map_or(wrong.rule.to_owned(), |instead| format!("write `{instead}`")))
 }

@@ -3,6 +3,7 @@
 
 pub mod comparison;
 pub mod condition;
+pub mod doubt;
 pub mod field;
 pub mod field_use;
 pub mod moment;

@@ -147,15 +147,30 @@ fn mail(text: &str) -> Option<Timestamp> {
 }
 
 /// What to write in place of a date that cannot be read: with points, as in `14.03.2026`, the day always comes first.
-pub fn instead_of(text: &str) -> String {
-    let day = || {
-        let parts: Vec<&str> = text.trim().split('.').collect();
-        let [day, month, year] = parts.as_slice() else { return None };
-        let is_long = year.len() == 4 && [day, month, year].iter().all(|part| digits(part));
-        if is_long { Date::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?).ok() } else { None }
+pub fn day_of(text: &str) -> Option<String> {
+    let text = text.trim();
+    let part = |text: &str| digits(text).then(|| text.parse::<i16>().ok()).flatten();
+    let (year, month, day) = match text.contains('.') {
+        true => {
+            let parts: Vec<&str> = text.split('.').collect();
+            let [day, month, year] = parts.as_slice() else { return None };
+            (*year, *month, *day)
+        }
+        false => {
+            let parts: Vec<&str> = text.split(['-', '/']).collect();
+            let [year, month, day] = parts.as_slice() else { return None };
+            (*year, *month, *day)
+        }
     };
-    day().map_or("write for example 2026-03-14 or 2026-03-14T09:30:00Z".to_owned(), |day| format!("write {day}"))
+    if year.len() != 4 {
+        return None;
+    }
+    let date = Date::new(part(year)?, part(month)?.try_into().ok()?, part(day)?.try_into().ok()?).ok()?;
+    Some(date.to_string())
 }
+
+/// How dates are written, as a sentence.
+pub const DATE_EXAMPLE: &str = "write for example 2026-03-14 or 2026-03-14T09:30:00Z";
 
 #[cfg(test)]
 mod tests {

@@ -6,12 +6,14 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::expr::field::{Field, ROOTS, Root};
+use crate::expr::field::part::PathPart;
+use crate::expr::field::{Field, ROOTS, Root, spelling};
 use crate::expr::field_use::FieldUses;
 use crate::model::run::ERROR;
 use crate::secret::{LONGEST, SHORT, Vault};
 use crate::text::nearest::nearest;
 use crate::yaml::fields::Item;
+use crate::yaml::reader::ProblemDraft;
 
 /// The placeholder for a secret where rules are loaded without their secrets.
 pub fn stand_in(name: &str) -> String {
@@ -53,6 +55,11 @@ impl<'a> Resolver<'a> {
     /// The same for a Doorbell that has no data key.
     pub fn without_data_key(self) -> Self {
         Self { can_encrypt: false, ..self }
+    }
+
+    /// The same, with nothing looked up yet: for checking the files again.
+    pub fn again(&self) -> Self {
+        Self { can_encrypt: self.can_encrypt, ..Self::new(self.secret, self.env, self.refuses) }
     }
 
     pub fn can_encrypt(&self) -> bool {
@@ -99,6 +106,8 @@ pub struct Names<'a> {
     pub lookup: &'a Resolver<'a>,
     /// Names from `set:` above, and from `save_as:` of earlier steps.
     pub named: Vec<String>,
+    /// Names from `save_as:` that hold the answer to one call.
+    pub answers: Vec<String>,
     /// Names that `save_as:` gives to later steps.
     pub later: Vec<String>,
     /// Names that the steps of `then:` save, when `else:` is read.
@@ -120,6 +129,7 @@ impl<'a> Names<'a> {
         Self {
             lookup,
             named: Vec::new(),
+            answers: Vec::new(),
             later: Vec::new(),
             elsewhere: Vec::new(),
             placeholders: Vec::new(),
@@ -137,10 +147,16 @@ impl<'a> Names<'a> {
             Some(letters) => item.problem(message).within(letters),
             None => item.problem(message),
         };
+        // Another field in place of this one, where the problem points at.
+        let put = |ours: &str| match within {
+            Some(around) if around.len() > text.len() => around.replacen(text, ours, 1),
+            _ => ours.to_owned(),
+        };
         let field = match Field::read(text) {
             Ok(field) => field,
             Err(no) => {
-                point(no.message).label(no.label).add();
+                let draft = spelling::meant(text).iter().fold(point(no.message), |draft, ours| draft.meant_as(ours, &put(ours)));
+                draft.label(no.label).add();
                 return None;
             }
         };
@@ -156,6 +172,8 @@ impl<'a> Names<'a> {
                 return None;
             }
             Root::Named(name) if self.blocks.borrow().iter().any(|b| b.names.contains(name)) => {}
+            Root::Named(name) if name == ERROR && self.named.contains(name) && !is_part_of_error(&field, &point, &put) => return None,
+            Root::Named(name) if self.answers.contains(name) && !self.is_part_of_answer(&field, &point, &put) => return None,
             Root::Named(name) if self.named.contains(name) => {}
             Root::Named(name) if self.elsewhere.contains(name) => {
                 point(format!("`{name}` is saved by a step under `then:`, and those steps do not run here"))
@@ -172,7 +190,7 @@ impl<'a> Names<'a> {
                 return None;
             }
             Root::Named(name) => {
-                self.unknown(name, &field, point(format!("`{name}` is not defined here")));
+                self.unknown(name, &field, point(format!("`{name}` is not defined here")), &put);
                 return None;
             }
             Root::Item | Root::ItemNumber if !self.in_each.get() => {
@@ -203,10 +221,32 @@ impl<'a> Names<'a> {
                     within,
                 ),
             },
+            Root::Body => doubtful(&field, &point, &put),
+            Root::Header(Some(name)) if name.contains('_') && !name.contains('-') => {
+                let draft = point(format!("the names of headers have dashes, so `{name}` is probably never there")).warn();
+                let ours = text.replace('_', "-");
+                draft.meant_as(&ours, &put(&ours)).label("write dashes").add();
+            }
             _ => {}
         }
         self.uses.borrow_mut().add(&field, &item.path, within);
         Some(field)
+    }
+
+    /// Whether a part of an answer exists; the others are reported.
+    fn is_part_of_answer<'p>(&self, field: &Field, point: &impl Fn(String) -> ProblemDraft<'p>, put: &dyn Fn(&str) -> String) -> bool {
+        let (text, rest) = (field.text(), field.rest());
+        let Some(PathPart::Name(part)) = field.parts().first() else { return true };
+        if matches!(part.as_str(), "status" | "header" | "body") {
+            return true;
+        }
+        let name = text.strip_suffix(rest).unwrap_or(text);
+        let rest = rest.strip_prefix(".headers").map_or_else(|| format!(".body{rest}"), |rest| format!(".header{rest}"));
+        point(format!("the answer `{name}` has `status`, `header` and `body`, but no `{part}`"))
+            .meant_as(&format!("{name}{rest}"), &put(&format!("{name}{rest}")))
+            .label("write one of them after the name")
+            .add();
+        false
     }
 
     fn secret(&self, name: &str, item: &Item, within: Option<&str>) {
@@ -253,7 +293,7 @@ impl<'a> Names<'a> {
         if self.disabled { draft.note("this rule is switched off, so this is only a note").add() } else { draft.add() }
     }
 
-    fn unknown(&self, name: &str, field: &Field, draft: crate::yaml::reader::ProblemDraft) {
+    fn unknown(&self, name: &str, field: &Field, draft: ProblemDraft, put: &dyn Fn(&str) -> String) {
         let (text, rest) = (field.text(), field.rest());
         let foreign = match name {
             "headers" => Some(format!("header{rest}")),
@@ -261,30 +301,112 @@ impl<'a> Names<'a> {
                 let rest = rest.trim_start_matches(".json").trim_start_matches(".body").trim_start_matches(".event");
                 Some(format!("body{rest}"))
             }
+            "webhook" | "req" | "context" | "ctx" | "msg" | "message" | "hook" | "http" | "steps" | "github"
+                if [".body.", ".payload.", ".event."].iter().any(|part| rest.contains(part)) =>
+            {
+                let after = [".body.", ".payload.", ".event."].iter().find_map(|part| rest.split_once(part)).map_or("", |(_, after)| after);
+                Some(format!("body.{after}"))
+            }
             "params" => Some(format!("query{rest}")),
+            "process" | "environ" if rest.starts_with(".env.") => Some(rest.trim_start_matches('.').to_owned()),
             "secrets" => Some(format!("secret{rest}")),
             "vars" => Some(format!("env{rest}")),
             "loop" | "this" | "each" => Some(format!("item{rest}")),
             "timestamp" | "date" | "today" => Some("now".to_owned()),
-            "id" => Some("event.id` or `body.id".to_owned()),
+            "X-GitHub-Event" | "Authorization" => Some(format!("header.{text}")),
             _ => None,
         };
         if name.chars().all(|c| c.is_ascii_digit()) && !rest.is_empty() {
             let bare = rest.trim_start_matches('.').trim_start_matches("body.");
-            draft.label(format!("a number before a name is syntax from another tool: write `body.{bare}`")).add();
+            draft
+                .label("a number before a name is syntax from another tool")
+                .propose(format!("write body.{bare}"), &put(&format!("body.{bare}")))
+                .add();
             return;
         }
         let mine = self.named.iter().map(String::as_str);
         if !self.blocks.borrow().is_empty() && foreign.is_none() {
-            draft.label(format!("inside a block write `this.{text}`")).note(format!("fields begin with: this, {}", ROOTS.join(", "))).add();
+            draft
+                .propose(format!("write this.{text}"), &put(&format!("this.{text}")))
+                .label("a field of the element begins with `this.`")
+                .note(format!("fields begin with: this, {}", ROOTS.join(", ")))
+                .add();
             return;
         }
-        let label = match (foreign, nearest(name, mine), nearest(name, ROOTS)) {
-            (Some(ours), ..) => format!("did you mean `{ours}`?"),
-            (_, Some(near), _) | (_, None, Some(near)) => format!("did you mean `{near}{rest}`?"),
-            _ => format!("did you mean `body.{text}`?"),
+        let is_constant = name.len() > 2 && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        fn mean<'p>(draft: ProblemDraft<'p>, ours: String, put: &dyn Fn(&str) -> String) -> ProblemDraft<'p> {
+            draft.meant_as(&ours, &put(&ours))
+        }
+        let draft = match (foreign, nearest(name, mine), nearest(name, ROOTS)) {
+            (Some(ours), ..) => mean(draft, ours, put),
+            // All in capital letters, as secrets and variables are.
+            _ if is_constant && rest.is_empty() && text.contains('_') => mean(draft, format!("secret.{text}"), put),
+            (_, Some(near), _) => mean(draft, format!("{near}{rest}"), put),
+            (_, None, Some(near)) => mean(mean(draft, format!("{near}{rest}"), put), format!("body.{text}"), put),
+            // In a step that is repeated, other tools give the element a name.
+            _ if self.in_each.get() && !rest.is_empty() => mean(draft, format!("item{rest}"), put),
+            _ if text.starts_with(|c: char| c.is_ascii_digit()) => draft,
+            _ if text.starts_with("X-") => mean(draft, format!("header.{text}"), put),
+            _ => mean(draft, format!("body.{text}"), put),
         };
-        let draft = draft.label(label).note(format!("fields begin with: {}", ROOTS.join(", ")));
+        let draft = draft.label("choose where the value comes from").note(format!("fields begin with: {}", ROOTS.join(", ")));
         if self.named.is_empty() { draft.add() } else { draft.note(format!("names in this rule: {}", self.named.join(", "))).add() }
     }
+}
+
+/// Reports a path that is valid and probably finds nothing: `items.0`, `$.body.items`, `items.length`.
+fn doubtful<'p>(field: &Field, point: &impl Fn(String) -> ProblemDraft<'p>, put: &dyn Fn(&str) -> String) {
+    let text = field.text();
+    if text.starts_with("$.body.") || text.starts_with("$['body']") {
+        let ours = format!("${}", text.trim_start_matches("$.body").trim_start_matches("$['body']"));
+        let draft = point("`$` is already the body, so this looks for a field called `body` in it".to_owned()).warn();
+        return draft.meant_as(&ours, &put(&ours)).label("remove `body` after the `$`").add();
+    }
+    if let Some((value, word)) = text.rsplit_once('.')
+        && let Some(helper) = match word {
+            "upper" | "toUpperCase" => Some("upper"),
+            "lower" | "toLowerCase" => Some("lower"),
+            "trim" => Some("trim"),
+            _ => None,
+        }
+    {
+        let draft = point(format!("`{text}` looks for a field called `{word}`; a helper comes first")).warn();
+        let ours = format!("{helper} {value}");
+        return draft.meant_as(&ours, &put(&ours)).label("write the helper, then the field: {{ upper body.x }}").add();
+    }
+    let is_index = |name: &str| !name.is_empty() && name.len() <= 4 && name.chars().all(|c| c.is_ascii_digit());
+    let names: Vec<&str> = text.split('.').collect();
+    if names.iter().skip(2).any(|name| is_index(name)) && !text.contains(['\'', '"']) {
+        let ours = names.iter().fold(String::new(), |out, name| match (out.is_empty(), is_index(name)) {
+            (true, _) => (*name).to_owned(),
+            (_, true) => format!("{out}[{name}]"),
+            (_, false) => format!("{out}.{name}"),
+        });
+        let draft = point(format!("`{text}` looks for a name that is a number; an element of a list is written in brackets")).warn();
+        return draft.meant_as(&ours, &put(&ours)).label("write the number in brackets: [0]").add();
+    }
+    if let Some((list, word)) = text.rsplit_once('.')
+        && matches!(word, "length" | "size" | "count")
+        && list.rsplit('.').next().is_some_and(|name| name.ends_with('s') && !name.ends_with("ss") && name != "body")
+    {
+        let draft = point(format!("a list has no `{word}` in Doorbell: `{text}` looks for a field of that name")).warn();
+        let ours = format!("count {list}");
+        draft.meant_as(&ours, &put(&ours)).meant_as(&format!("({ours})"), &put(&format!("({ours})"))).label("use `count`").add();
+    }
+}
+
+/// Whether a part of `error` exists; the others are reported.
+fn is_part_of_error<'p>(field: &Field, point: &impl Fn(String) -> ProblemDraft<'p>, put: &dyn Fn(&str) -> String) -> bool {
+    const PARTS: [&str; 4] = ["message", "status", "tries", "step"];
+    let Some(PathPart::Name(part)) = field.parts().first() else { return true };
+    if PARTS.contains(&part.as_str()) {
+        return true;
+    }
+    let draft = point(format!("`error` has no `{part}`")).label("write error.message, error.status, error.tries or error.step");
+    let near = nearest(part, PARTS).or_else(|| matches!(part.as_str(), "text" | "msg" | "reason" | "description").then_some("message"));
+    match near.map(|near| format!("error.{near}")) {
+        Some(ours) => draft.meant_as(&ours, &put(&ours)).add(),
+        None => draft.add(),
+    }
+    false
 }

@@ -79,6 +79,8 @@ fn about(rule: &Rule, events: &[&Event], webhooks: &Webhooks, vault: &Vault, rea
     let severity = if webhooks.name.is_some() { Severity::Warning } else { Severity::Note };
     let tell = |path: &Path, within: Option<&str>, message: String, label: &str| {
         let draft = reader.top(&Node::Empty).at(path).tell(severity, message).label(label);
+        // A line of a condition is its field.
+        let draft = if within.is_none() { draft.at_key() } else { draft };
         within.into_iter().fold(draft, |draft, text| draft.within(text)).add();
     };
     let nothing = Map::new();

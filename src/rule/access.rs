@@ -95,10 +95,21 @@ fn read_limit(item: &Item) -> Option<Limit> {
             None
         }
         None => {
-            item.problem(format!("`{text}` is not a limit"))
-                .label("write for example 100 per minute, or 10 per second per caller")
-                .note("valid units: per second, per minute, per hour")
-                .add();
+            let draft =
+                item.problem(format!("`{text}` is not a limit")).label("write for example 100 per minute, or 10 per second per caller");
+            let (number, unit) = text.split_once(['/', ' ']).unwrap_or((&text, ""));
+            let unit = unit.trim_start_matches("per ").trim();
+            let unit = match unit.to_lowercase().as_str() {
+                "s" | "sec" | "second" | "seconds" => Some("second"),
+                "m" | "min" | "minute" | "minutes" => Some("minute"),
+                "h" | "hour" | "hours" => Some("hour"),
+                _ => None,
+            };
+            let draft = match (number.trim().parse::<u64>(), unit) {
+                (Ok(number), Some(unit)) => draft.write(&format!("{number} per {unit}")),
+                _ => draft,
+            };
+            draft.note("valid units: per second, per minute, per hour").add();
             None
         }
     }

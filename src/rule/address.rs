@@ -92,7 +92,7 @@ pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
     if let Node::Text(word) = item.node
         && word == "none"
     {
-        item.problem("`none` belongs after `verify:`").label("write { verify: none }").add();
+        item.problem("`none` belongs after `verify:`").label("write `verify:` before it").write("{ verify: none }").add();
         return None;
     }
     let mut fields = item.fields("an address")?;
@@ -155,13 +155,17 @@ pub fn read(route: Route, item: &Item, known: &Names) -> Option<Address> {
     }
     fields.done(
         &[
-            ("secret", "write `verify:` with a scheme"),
-            ("auth", "did you mean `verify`?"),
-            ("methods", "did you mean `method`?"),
-            ("response", "did you mean `answer`?"),
-            ("rate_limit", "did you mean `limit`?"),
-            ("allow", "did you mean `allow_from`?"),
-            ("ips", "did you mean `allow_from`?"),
+            ("secret", "write `verify:` with the sender's name and the secret"),
+            ("token", "write `verify:` with the sender's name and the secret"),
+            ("when", "an address says only who may call it; rules are under `rules:`, with a name"),
+            ("then", "an address says only who may call it; rules are under `rules:`, with a name"),
+            ("if", "an address says only who may call it; rules are under `rules:`, with a name"),
+            ("auth", "verify"),
+            ("methods", "method"),
+            ("response", "answer"),
+            ("rate_limit", "limit"),
+            ("allow", "allow_from"),
+            ("ips", "allow_from"),
         ],
         &[],
     );
@@ -191,10 +195,10 @@ pub fn read_methods(item: &Item) -> Vec<String> {
         let upper = text.to_uppercase();
         match METHODS.contains(&upper.as_str()) {
             true => out.push(upper),
-            false => one
-                .problem(format!("`{text}` is not a method"))
-                .label("write POST for webhooks; other methods are GET, PUT, PATCH and DELETE")
-                .add(),
+            false => {
+                let draft = one.problem(format!("`{text}` is not a method"));
+                draft.label("write POST for webhooks; other methods are GET, PUT, PATCH and DELETE").add();
+            }
         }
     }
     out
@@ -204,7 +208,7 @@ fn read_delivery_id(item: &Item, known: &Names) -> Option<Field> {
     let text = item.text()?;
     if text.contains("{{") {
         let bare = text.replace("{{", "").replace("}}", "");
-        item.problem("a field is written without braces here").label(format!("write {}", bare.trim())).add();
+        item.problem("a field is written without braces here").label("write the field alone").write(bare.trim()).add();
         return None;
     }
     let field = known.field(&text, item, None)?;
@@ -244,13 +248,33 @@ fn read_size(item: &Item) -> Option<usize> {
             None
         }
         None => {
-            item.problem(format!("`{text}` is not a size")).label("write for example 5 MB").add();
+            let draft = item.problem(format!("`{text}` is not a size")).label("write for example 5 MB");
+            let number = text.strip_suffix(unit).unwrap_or(&text).trim();
+            let ours = match unit.trim().to_lowercase().as_str() {
+                "k" | "kb" | "kib" | "kilobytes" => Some(format!("{number} KB")),
+                "m" | "mb" | "mib" | "megabytes" => Some(format!("{number} MB")),
+                "g" | "gb" | "gib" => number.parse::<u64>().ok().and_then(|n| n.checked_mul(1024)).map(|n| format!("{n} MB")),
+                "b" | "byte" => Some(format!("{number} bytes")),
+                _ => None,
+            };
+            match ours {
+                Some(ours) => draft.write(&ours).add(),
+                None => draft.add(),
+            }
             None
         }
     }
 }
 
 fn read_answer(item: &Item, address: &mut Address, known: &Names) -> Option<()> {
+    if let (Node::Text(_) | Node::Number(_), Some(raw)) = (item.node, item.raw()) {
+        let key = if let Node::Number(_) = item.node { "status" } else { "text" };
+        item.problem("`answer:` takes `status:` and `json:` or `text:`")
+            .label("write for example { status: 202 }")
+            .write(&format!("{{ {key}: {raw} }}"))
+            .add();
+        return None;
+    }
     let mut fields = item.fields("`answer:`")?;
     let status = match fields.may("status") {
         Some(status) => status.whole(200, 299)? as u16,
@@ -258,7 +282,7 @@ fn read_answer(item: &Item, address: &mut Address, known: &Names) -> Option<()> 
     };
     let body = fixed_body(&mut fields, item, known)?;
     let headers = fields.may("headers").map(|i| read_headers(&i, known)).unwrap_or_default();
-    fields.done(&[("body", "write `json:` or `text:`")], &[]);
+    fields.done(&[("body", "json"), ("body", "text"), ("body", "write `json:` or `text:`")], &[]);
     let (vault, saved) = (known.lookup.vault(), Map::new());
     let nobody = Event::nobody();
     let scope = Scope::new(&nobody, &vault, Value::Null, &[], &saved);

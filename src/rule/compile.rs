@@ -22,6 +22,7 @@ use crate::route::Route;
 use crate::text::nearest::nearest;
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
+use crate::yaml::place::scalar;
 use crate::yaml::source::Source;
 
 /// Where a rule comes from.
@@ -43,9 +44,10 @@ pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Opti
     }
     let enabled = fields.may("enabled").map_or(Some(true), |i| i.flag());
     known.disabled = enabled == Some(false);
+    whole_lines(&mut fields);
     let when = read_when(&mut fields);
     known.placeholders = when.iter().flat_map(|w| w.route.placeholders().map(str::to_owned)).collect();
-    let then = fields.must_unless("then", &RULE_WORDS).and_then(|i| items(&i)).unwrap_or_default();
+    let then = fields.must("then").and_then(|i| items(&i)).unwrap_or_default();
     let otherwise = fields.may("else").and_then(|i| items(&i)).unwrap_or_default();
     known.later = step::saved_names(&then);
     known.later.extend(step::saved_names(&otherwise));
@@ -105,39 +107,101 @@ pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Opti
 }
 
 fn read_when(fields: &mut Fields) -> Vec<When> {
-    let Some(item) = fields.must_unless("when", &RULE_WORDS) else { return Vec::new() };
+    let Some(item) = fields.must("when") else { return Vec::new() };
+    if let Node::Bool(_) = item.node {
+        item.problem("`when:` must say which webhook starts the rule").label("write { webhook: /path }").add();
+        return Vec::new();
+    }
     if let Node::Text(text) = item.node {
-        let draft = item.problem("`when:` must say which webhook starts the rule");
-        match text.starts_with('/') {
-            true => draft.label(format!("write when: {{ webhook: {} }}", quoted(text))).add(),
-            false => draft.label("write when: { webhook: /path }").add(),
-        }
+        only_path(&item, text);
         return Vec::new();
     }
     let mut out = Vec::new();
     for one in item.one_or_many() {
+        if let Node::Text(text) = one.node {
+            only_path(&one, text);
+            continue;
+        }
         let Some(mut when) = one.fields("`when:`") else { continue };
         let schedule = ["every", "at", "cron", "called", "days", "timezone"].iter().any(|k| when.has(k));
         let address = if schedule { when.may("webhook") } else { when.must("webhook") };
         let methods = when.may("method").map(|i| read_methods(&i));
-        if let Some(address) = address
+        if let Some(address) = &address
+            && let Node::List(addresses) = address.node
+        {
+            let each = |node: &Node| if let Node::Text(t) = node { Some(format!("{{ webhook: {} }}", scalar(t))) } else { None };
+            let all: Option<Vec<String>> = addresses.iter().map(each).collect();
+            let draft = address.problem("`webhook:` takes one address").label("write several as a list of `{ webhook: … }`");
+            match all {
+                Some(all) => {
+                    let list = format!("[{}]", all.join(", "));
+                    draft.change(format!("write when: {list}"), one.raw().and_then(|raw| one.span_within(raw)), list).add();
+                }
+                None => draft.add(),
+            }
+        } else if let Some(address) = address
             && let Some(text) = address.text()
         {
             match Route::read(&text) {
                 Ok(route) => out.push(When { route, methods: methods.filter(|m| !m.is_empty()) }),
-                Err((message, label)) => address.problem(message).label(label).add(),
+                Err(no) => {
+                    let draft = address.problem(no.message).label(no.label);
+                    match no.meant {
+                        Some(meant) => draft.write(&scalar(&meant)).add(),
+                        None => draft.add(),
+                    }
+                }
             }
         }
         when.done(
-            &[("path", "did you mean `webhook`?"), ("url", "did you mean `webhook`?"), ("address", "did you mean `webhook`?")],
+            &[
+                ("path", "webhook"),
+                ("url", "webhook"),
+                ("address", "webhook"),
+                ("hook", "webhook"),
+                ("event", "write `webhook:` and the address; which event it is, is compared under `if:`"),
+                ("schedule", "starting by time is not available yet; write `webhook:` and the address"),
+            ],
             &["every", "at", "cron", "called", "days", "timezone"],
         );
     }
     out
 }
 
-fn quoted(path: &str) -> String {
-    if path.contains(['{', '}', ',']) { format!("\"{path}\"") } else { path.to_owned() }
+/// `when: /orders` and `when: POST /orders`.
+fn only_path(item: &Item, text: &str) {
+    let draft = item.problem("`when:` must say which webhook starts the rule").label("write { webhook: /path }");
+    match text.split_whitespace().next_back().filter(|path| path.starts_with('/')) {
+        Some(path) => draft.write(&format!("{{ webhook: {} }}", scalar(path))).add(),
+        None => draft.add(),
+    }
+}
+
+/// Keys of other tools that stand for a whole line of ours: `webhook: /orders`, `disabled: true`.
+fn whole_lines(fields: &mut Fields) {
+    for key in ["webhook", "path", "url"] {
+        if fields.has(key) && !fields.has("when") {
+            let item = fields.key(key);
+            let value = match item.node {
+                Node::Text(text) if text.starts_with('/') => scalar(text),
+                _ => continue,
+            };
+            let ours = format!("when: {{ webhook: {value} }}");
+            let draft = item.problem(format!("`{key}` is not a valid key in a rule")).label("write `when: { webhook: /path }`");
+            let span = fields.take(key).and_then(|value| value.entry_span());
+            draft.change(format!("write {ours}"), span, ours).add();
+            fields.expected("when");
+            return;
+        }
+    }
+    if fields.has("disabled") && !fields.has("enabled") {
+        let item = fields.key("disabled");
+        let enabled = matches!(item.node, Node::Bool(false));
+        let ours = format!("enabled: {enabled}");
+        let draft = item.problem("`disabled` is not a valid key in a rule").label("write `enabled: false`");
+        let span = fields.take("disabled").and_then(|value| value.entry_span());
+        draft.change(format!("write {ours}"), span, ours).add();
+    }
 }
 
 fn read_set(item: &Item, known: &mut Names) -> Vec<SetName> {
@@ -191,7 +255,7 @@ fn read_words(item: &Item, known: &Names) -> Option<WordTable> {
     let entries = fields.must("map").and_then(|map| map.entries("a table of words"));
     let map = entries.and_then(|all| all.into_iter().map(|(key, item)| Some((key, word(&item)?))).collect::<Option<Vec<_>>>());
     let otherwise = fields.may("else").map(|item| word(&item));
-    fields.done(&[("default", "did you mean `else`?"), ("otherwise", "did you mean `else`?")], &[]);
+    fields.done(&[("default", "else"), ("otherwise", "else")], &[]);
     Some(WordTable { of: of?, map: map?, otherwise: otherwise.map_or(Some(None), |word| word.map(Some))? })
 }
 

@@ -8,27 +8,25 @@ use super::Rule;
 use super::address::{self, Address};
 use super::bounds::Bounds;
 use super::compile::{self, Origin};
+use super::foreign;
 use super::ruleset::Ruleset;
 use super::senders;
 use crate::expr::field_use::FieldUses;
 use crate::expr::names::{Names, Resolver};
 use crate::model::hash::hash;
+use crate::problem::proof::prove;
 use crate::problem::{self, Problem};
 use crate::route::{Route, Routes};
 use crate::text::nearest::nearest;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
+use crate::yaml::layout::{indent, is_blank};
+use crate::yaml::place::scalar;
 use crate::yaml::reader::{Effort, Reader};
 use crate::yaml::source::Source;
 
-/// Top-level keys in the files of other tools.
-const OTHER_TOOLS: [&str; 6] = ["jobs", "automation", "nodes", "pipeline", "services", "apiVersion"];
-const TOP_WORDS: [(&str, &str); 4] = [
-    ("rule", "did you mean `rules`?"),
-    ("webhook", "did you mean `webhooks`?"),
-    ("hooks", "did you mean `webhooks`?"),
-    ("workflows", "did you mean `rules`?"),
-];
+/// In place of a key of a file.
+const TOP_WORDS: [(&str, &str); 4] = [("rule", "rules"), ("webhook", "webhooks"), ("hooks", "webhooks"), ("workflows", "rules")];
 
 /// The result of loading: the rules if there were no errors, and every problem.
 pub struct Loaded {
@@ -47,12 +45,36 @@ struct Gathered<'a> {
     bounds: Bounds,
 }
 
-/// Reads all files. With `require_verify`, an address left open by oversight is an error.
+/// Reads all files. With `require_verify`, an address left open by oversight is an error. Corrections are tried before they
+/// are shown: with each of them, all files are read again.
 pub fn load(sources: Vec<Source>, lookup: Resolver, require_verify: bool) -> Loaded {
     let sources: Vec<Arc<Source>> = sources.into_iter().map(Arc::new).collect();
+    let size = sources.iter().map(|s| s.text.len()).sum();
+    let again = lookup.again();
+    let mut loaded = once(&sources, lookup, require_verify);
+    prove(&mut loaded.problems, size, |edit| {
+        let mut changed = sources.clone();
+        let source = changed.iter_mut().find(|s| s.name == edit.file)?;
+        let text = edit.applied(&source.text)?;
+        *source = Arc::new(Source::new(&edit.file, text.into_bytes()).ok()?);
+        Some(once(&changed, again.again(), require_verify).problems)
+    });
+    loaded
+}
+
+/// The problems in the text of one file, each with its place and, where it is certain, its correction: for editors.
+pub fn problems_of(name: &str, text: &str, lookup: Resolver) -> Vec<Problem> {
+    match Source::new(name, text.as_bytes().to_vec()) {
+        Ok(source) => load(vec![source], lookup, false).problems,
+        Err(problem) => vec![*problem],
+    }
+}
+
+/// Reads all files, without trying corrections.
+fn once(sources: &[Arc<Source>], lookup: Resolver, require_verify: bool) -> Loaded {
     let mut problems = Vec::new();
     let mut nodes = Vec::new();
-    for source in &sources {
+    for source in sources {
         match source.read() {
             Ok(node) => nodes.push((source, node)),
             Err(problem) => problems.push(*problem),
@@ -86,6 +108,7 @@ pub fn load(sources: Vec<Source>, lookup: Resolver, require_verify: bool) -> Loa
     let rules: Vec<Arc<Rule>> = rules.into_iter().filter_map(|(rule, ..)| rule.map(Arc::new)).collect();
     // An address with only disabled rules does not exist.
     let addresses: Vec<Address> = addresses.into_iter().map(|(a, _)| a).filter(|a| listens(&called, &a.route)).collect();
+    problems.extend(nodes.iter().flat_map(|(source, _)| source.doubtful_lines()));
     problems.extend(readers.into_iter().flat_map(Reader::problems));
     problem::sort(&mut problems);
     let good = !problem::any_error(&problems);
@@ -111,6 +134,14 @@ pub fn one_rule(source: Source, name: &str, lookup: &Resolver) -> Result<Rule, S
 
 /// Reads a file's rules, and returns its `webhooks:` for later.
 fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut Gathered<'a>) -> Option<Item<'a>> {
+    let is_ours = top.node.has("rules") || top.node.has("webhooks");
+    if !is_ours && foreign::is_foreign(top) {
+        return None;
+    }
+    if let Node::Text(_) | Node::Null | Node::Empty = top.node {
+        top.problem("this file contains no rules").label("write `rules:`, and below it a name, a colon and the rule").add();
+        return None;
+    }
     if let Node::List(_) = top.node {
         top.problem("a rule file begins with `rules:`")
             .label("write `rules:` above, then each rule's name and a colon, without a dash")
@@ -123,10 +154,31 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
     let webhooks = fields.may("webhooks");
     if let Some(rules) = fields.may("rules") {
         match rules.node {
-            Node::List(_) => rules
-                .problem("rules are not a list: each rule has a name and a colon")
-                .label("write `New orders:` instead of the dash, and the rule below it")
-                .add(),
+            Node::List(_) => list_of_rules(&rules),
+            Node::Map(entries) if entries.is_empty() => {
+                rules.problem("there are no rules here").at_key().label("write a name, a colon and the rule below it").add()
+            }
+            Node::Map(entries)
+                if rules.node.has("when") && rules.node.has("then") && entries.iter().all(|(_, node)| *node != Node::Empty) =>
+            {
+                let draft = rules
+                    .problem("this rule has no name")
+                    .at_key()
+                    .label("write a name and a colon below `rules:`, and indent the rule below it");
+                let source = rules.source();
+                let named = rules.line().and_then(|first| {
+                    let depth = indent(source.line(first));
+                    let last =
+                        (first..=source.lines()).take_while(|n| is_blank(source.line(*n)) || indent(source.line(*n)) >= depth).last()?;
+                    source.moved(first, last, 2).map(|(span, text)| (span, format!("{}My rule:\n{text}", " ".repeat(depth))))
+                });
+                match named {
+                    Some((span, text)) => {
+                        draft.change("write `My rule:` below `rules:`, and indent the rule by two more spaces", Some(span), text).add()
+                    }
+                    None => draft.add(),
+                }
+            }
             _ => {
                 for (name, item) in rules.entries("`rules:`").unwrap_or_default() {
                     if !all.bounds.allows_rule(&item) {
@@ -144,14 +196,6 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
         }
     }
     if !has_webhooks && !has_rules {
-        if let Some(theirs) = OTHER_TOOLS.iter().find(|k| fields.has(k)) {
-            fields
-                .key(theirs)
-                .problem("this is a file for another tool")
-                .label("begin a rule file with `rules:`; docs/rules.md shows one, and `doorbell new` creates one")
-                .add();
-            return None;
-        }
         let looks_like_a_rule = ["when", "then", "if", "on", "trigger"].iter().any(|k| fields.has(k));
         let has_rules_inside = fields.left().any(|k| fields.key(k).node.has("then") || fields.key(k).node.has("when"));
         let label = match (looks_like_a_rule, has_rules_inside) {
@@ -160,15 +204,49 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
             _ => "write `rules:` and a rule below it",
         };
         if looks_like_a_rule || has_rules_inside {
-            top.problem("this file has neither `rules:` nor `webhooks:`").label(label).add();
+            let indented = |by: usize, head: &str| {
+                let source = top.source();
+                source
+                    .rewritten(1, source.lines(), |_, l| if l.trim().is_empty() { l.to_owned() } else { " ".repeat(by) + l })
+                    .map(|(span, text)| (span, format!("{head}{text}")))
+            };
+            let (span, text) = if has_rules_inside { indented(2, "rules:\n") } else { indented(4, "rules:\n  My rule:\n") }.unzip();
+            top.problem("this file has neither `rules:` nor `webhooks:`").label(label).change(label, span, text.unwrap_or_default()).add();
             return None;
         }
         if !fields.left().any(|k| TOP_WORDS.iter().any(|(theirs, _)| *theirs == k) || nearest(k, ["rules", "webhooks"]).is_some()) {
-            top.problem("this file has neither `rules:` nor `webhooks:`").label(label).add();
+            fields.lacks("rules", "this file has neither `rules:` nor `webhooks:`", label);
         }
     }
     fields.done(&TOP_WORDS, &[]);
     webhooks
+}
+
+/// Reports rules that are written as a list: the name is a key.
+fn list_of_rules(rules: &Item) {
+    let draft = rules.problem("rules are not a list: each rule has a name and a colon");
+    let draft = draft.label("write `New orders:` instead of the dash, and the rule below it");
+    let source = rules.source();
+    let named = || {
+        let first = rules.line()?;
+        let depth = indent(source.line(first));
+        let last = (first..=source.lines()).take_while(|n| is_blank(source.line(*n)) || indent(source.line(*n)) >= depth).last()?;
+        source.rewritten(first, last, |_, line| {
+            let rest = line.trim_start();
+            let name = rest.strip_prefix("- name:").filter(|_| indent(line) == depth).map(|name| name.trim().trim_matches(['"', '\'']));
+            match name {
+                Some(name) => format!("{}{}:", " ".repeat(depth), scalar(name)),
+                None if line.trim().is_empty() || depth > 0 => {
+                    format!("{}{line}", if depth > 0 && indent(line) > depth { "  " } else { "" })
+                }
+                None => format!("  {line}"),
+            }
+        })
+    };
+    match named() {
+        Some((span, text)) => draft.change("write each name before a colon, without the dash and `name:`", Some(span), text).add(),
+        None => draft.add(),
+    }
 }
 
 /// Whether an enabled rule listens there.
@@ -179,7 +257,17 @@ fn listens(called: &Routes<bool>, route: &Route) -> bool {
 fn read_webhooks<'a>(item: &Item<'a>, lookup: &Resolver, called: &Routes<bool>, all: &mut Gathered<'a>) {
     for (path, entry) in item.entries("`webhooks:`").unwrap_or_default() {
         match Route::read(&path) {
-            Err((message, label)) => entry.problem(message).at_key().label(label).add(),
+            Err(_) if matches!(path.as_str(), "rules" | "webhooks") => {
+                let draft = entry.problem(format!("`{path}:` is indented too far, so it is read as an address"));
+                draft.at_key().one_level_out().label("write it at the beginning of its line").add();
+            }
+            Err(no) => {
+                let draft = entry.problem(no.message).at_key().label(no.label);
+                match no.meant {
+                    Some(meant) => draft.write(&scalar(&meant)).add(),
+                    None => draft.add(),
+                }
+            }
             Ok(route) => {
                 if !all.bounds.allows_address(&route, &entry) {
                     return;
@@ -222,7 +310,7 @@ fn together(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
                 true => format!("the address {} is configured twice", route.text()),
                 false => format!("a path can match both {} and {}", other.text(), route.text()),
             };
-            entry.problem(message).at_key().label("write in one place who may call it").add();
+            entry.problem(message).together().at_key().label("write in one place who may call it").add();
         }
         before.add(route.clone(), ());
     }
@@ -237,14 +325,24 @@ fn together(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
         if let Some(near) = near {
             entry
                 .problem(format!("no rule uses {}, but one uses {}", route.text(), near.text()))
+                .together()
                 .at_key()
-                .label(format!("write {}", near.text()))
+                .label("write the address in both places in the same way")
+                .write(&scalar(near.text()))
                 .add();
         } else if all_rules_read {
-            let near = nearest(route.text(), texts().map(Route::text));
-            let label =
-                near.map_or("remove it, or write a rule with `when: { webhook: … }`".to_owned(), |n| format!("did you mean {n}?"));
-            entry.problem(format!("no rule uses {}", route.text())).at_key().label(label).add();
+            let draft = entry.problem(format!("no rule uses {}", route.text())).together().at_key();
+            let draft = draft.label("remove it, or write a rule with `when: { webhook: … }`");
+            // The only entry that no rule uses, and the only address without an entry, are probably the same.
+            let open: Vec<&Route> = texts().filter(|r| !all.entries.iter().any(|(e, _)| e.same(r))).collect();
+            let lonely = all.entries.iter().filter(|(e, _)| called.same(e).next().is_none()).count() == 1;
+            match (nearest(route.text(), texts().map(Route::text)), open.as_slice()) {
+                (Some(near), _) => draft.meant(near).add(),
+                (None, [one]) if lonely => {
+                    draft.propose(format!("did you mean `{}`, which a rule uses?", one.text()), &scalar(one.text())).add()
+                }
+                _ => draft.add(),
+            }
         }
     }
     addresses(all, called, require_verify);
@@ -276,6 +374,7 @@ fn addresses(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
                         let list = address.methods.join(", ");
                         place
                             .problem(format!("{} accepts only {list}, so this rule never runs", when.route.text()))
+                            .together()
                             .at_key()
                             .label("write the same `method:` in both places")
                             .add();
@@ -296,6 +395,7 @@ fn addresses(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
                         );
                         place
                             .problem(message)
+                            .together()
                             .at_key()
                             .label(format!("add {} there as well, or choose another address", when.route.text()))
                             .add();
@@ -310,6 +410,7 @@ fn addresses(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
                 if let Some(other) = responding.insert(key, name).filter(|o| *o != name) {
                     place
                         .warning(format!("`{other}` also answers the callers of {}; the first answer wins", when.route.text()))
+                        .together()
                         .at_key()
                         .add();
                 }
@@ -324,6 +425,7 @@ fn addresses(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
             let message = format!("anyone who knows the address {} can call it", address.route.text());
             let draft = if require_verify { place.problem(message) } else { place.warning(message) };
             draft
+                .together()
                 .at_key()
                 .label(format!("write under `webhooks:` who may call it: {}: {{ verify: … }}", address.route.text()))
                 .note("`verify: none` leaves it open on purpose")

@@ -37,7 +37,21 @@ fn bare(item: &Item, what: &'static str, known: &Names) -> Option<Field> {
     let text = item.text()?;
     if text.contains("{{") {
         let bare = text.replace("{{", "").replace("}}", "");
-        item.problem("a field is written without braces here").label(format!("write {what}: {}", bare.trim())).add();
+        item.problem(format!("`{what}:` takes a field, which is written without braces here"))
+            .label("write the field alone")
+            .write(bare.trim())
+            .add();
+        return None;
+    }
+    if let Some((field, time)) = text.split_once(" within ").filter(|_| what == "once_per") {
+        let draft = item
+            .problem("`once_per:` takes a field")
+            .label("write the field, and the time after `within:`: { value: body.id, within: 7 days }");
+        draft.write(&format!("{{ value: {field}, within: {time} }}")).add();
+        return None;
+    }
+    if matches!(text.as_str(), "yes" | "on" | "True") {
+        item.problem(format!("`{what}:` takes a field, or true")).label("write true or a field").write("true").add();
         return None;
     }
     known.field(&text, item, None)
@@ -47,7 +61,9 @@ pub fn read_once_per(item: &Item, known: &Names) -> Option<OncePer> {
     if let Node::Text(text) = item.node
         && crate::yaml::duration::read(text).is_ok()
     {
-        item.problem("`once_per:` takes a field").label(format!("write {{ value: body.id, within: {text} }}")).add();
+        item.problem("`once_per:` takes a field")
+            .label("write the field, and the time after `within:`: { value: body.id, within: 7 days }")
+            .add();
         return None;
     }
     if !matches!(item.node, Node::Map(_)) {
@@ -63,7 +79,7 @@ pub fn read_once_per(item: &Item, known: &Names) -> Option<OncePer> {
         }
         Some(within)
     });
-    fields.done(&[("field", "did you mean `value`?"), ("key", "did you mean `value`?"), ("for", "did you mean `within`?")], &[]);
+    fields.done(&[("field", "value"), ("key", "value"), ("for", "within")], &[]);
     Some(OncePer { field: field??, within: within.unwrap_or(Some(ONCE_WITHIN))? })
 }
 

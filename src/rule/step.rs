@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::aliases::{STEP_FIELDS, STEP_WORDS};
 use super::items::items;
+use super::step_shape::{below_the_verb, not_a_step, whole_list};
 use crate::action::contract::Action;
 use crate::action::{KINDS, verbs};
 use crate::expr::condition::All;
@@ -170,6 +171,13 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
             _ => kind.read(verb, &mut fields, known).map(|action| (verb, Some(action))),
         },
     };
+    for key in ["ignore_errors", "continue_on_error", "continue-on-error"] {
+        if matches!(fields.key(key).node, Node::Bool(true)) && fields.has(key) && !fields.has("on_error") {
+            let draft = fields.key(key).problem(format!("`{key}` is not a valid key in a step")).label("write `on_error: continue`");
+            let span = fields.take(key).and_then(|value| value.entry_span());
+            draft.change("write on_error: continue", span, "on_error: continue").add();
+        }
+    }
     let on_error = fields.may("on_error").map_or(Some(OnErrorRead::Not), |i| read_on_error(&i, known, context, each));
     if fields.has("else") {
         fields
@@ -184,9 +192,16 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
     } else {
         fields.rest();
     }
+    if let Some(Some(list)) = &for_each {
+        whole_list(&condition, list, item);
+    }
     known.in_each.set(false);
     if let Some(Some(name)) = &save_as {
         known.named.push(name.clone());
+        let is_call = matches!(found, Some(Verb::Kind(_, kind)) if kind.calls());
+        if is_call && (for_each.is_none() || context.inside.each()) {
+            known.answers.push(name.clone());
+        }
     }
     let (verb, action) = work?;
     let step = Step {
@@ -205,31 +220,11 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
     Some(Read { step, inside: inside?, on_error: on_error? })
 }
 
-fn not_a_step(item: &Item, text: &str) {
-    let word = text.split(|c: char| c.is_whitespace() || c == ':').next().unwrap_or("");
-    let rest = text.strip_prefix(word).unwrap_or("").trim_start_matches(':').trim();
-    let draft = item.problem("a step begins with a verb, a colon and a space");
-    match verbs().find(|(v, _)| *v == word) {
-        Some((verb, _)) => draft.label(format!("write `{verb}: {rest}`")).add(),
-        None => draft.label("write for example `log: text`").add(),
-    }
-}
-
-/// The verb's value was written as a map, with the step's other fields in it.
-fn below_the_verb(verb: &'static str, what: &str, entries: &[(String, Node)], fields: &Fields) {
-    let inner = entries.iter().find(|(k, _)| matches!(k.as_str(), "url" | "to" | "file" | "path" | "status" | "text")).map(|(_, v)| v);
-    let shown = match inner {
-        Some(Node::Text(t)) => format!("write `{verb}: {t}`, and align the other lines below it with `{verb}`"),
-        _ => format!("write the value directly after `{verb}:`, and align the other lines below it with `{verb}`"),
-    };
-    fields.key(verb).problem(format!("{what} belongs directly after `{verb}:`")).label(shown).add();
-}
-
 fn read_timeout(fields: &mut Fields) -> Option<Duration> {
     let Some(timeout) = fields.may("timeout") else { return Some(TIMEOUT) };
     let given = timeout.duration()?;
     if given > LONGEST_TIMEOUT || given.is_zero() {
-        timeout.problem("a try can take at most 10 minutes").add();
+        timeout.problem("the time for one try must be between 1 millisecond and 10 minutes").label("write for example 30 seconds").add();
         return None;
     }
     Some(given)
@@ -277,6 +272,10 @@ fn read_on_error(item: &Item, known: &mut Names, context: &StepContext, each: bo
     }
     match item.node {
         Node::Text(word) if word == "continue" => Some(OnErrorRead::Continue),
+        Node::List(all) if matches!(all.as_slice(), [Node::Text(word)] if word == "continue") => {
+            item.problem("`on_error:` takes `continue` or steps").write("continue").label("write `continue` alone").add();
+            None
+        }
         Node::List(_) => {
             let items = items(item)?;
             let context = StepContext { inside: Inside::Error { each }, ..context.clone() };
@@ -286,14 +285,32 @@ fn read_on_error(item: &Item, known: &mut Names, context: &StepContext, each: bo
             read.into_iter().collect::<Option<_>>().map(OnErrorRead::Steps)
         }
         Node::Map(_) => {
-            item.problem("steps must be a list").label("put a dash before each step: `- `").add();
+            super::items::without_dash(item);
             None
         }
         node => {
-            let again = matches!(node, Node::Text(word) if word == "retry");
-            let label =
-                if again { "a step is retried automatically; write `tries: 5` to choose how often" } else { "write `on_error: continue`" };
-            item.problem("`on_error:` takes `continue` or steps").label(label).add();
+            let draft = item.problem("`on_error:` takes `continue` or steps");
+            let word = match node {
+                Node::Text(word) => word.to_lowercase(),
+                _ => String::new(),
+            };
+            if word.starts_with("retry") || word.starts_with("try") {
+                draft.label("a step is retried automatically; write `tries: 5` to choose how often").add();
+            } else if ["stops", "fails", "aborts", "exits", "breaks"].iter().any(|w| w.trim_end_matches('s') == word.trim_end_matches('s'))
+            {
+                let line = item.line().filter(|n| item.source().line(*n).trim_start().starts_with("on_error:"));
+                let span = line.and_then(|n| item.source().whole_lines(n, n));
+                draft
+                    .change("remove this line: without it, the run stops and is on the failed list", span, "")
+                    .label("without `on_error:` the run stops")
+                    .add();
+            } else if ["ignore", "skip", "next", "none", "proceed", "resume"].contains(&word.as_str())
+                || matches!(node, Node::Null | Node::Bool(_))
+            {
+                draft.write("continue").label("write `continue`, or steps").add();
+            } else {
+                draft.label("write `continue` to go on with the next step, or write steps below it").add();
+            }
             None
         }
     }
@@ -358,11 +375,18 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
     let left: Vec<&str> = left.into_iter().filter(|k| !is_field(k)).collect();
     for key in &left {
         if let Some((_, ours)) = STEP_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)) {
-            fields.key(key).problem(format!("there is no verb called `{key}`")).label(*ours).note(list).add();
+            let draft = fields.key(key).problem(format!("there is no verb called `{key}`"));
+            let verb = all.iter().find(|verb| *verb == ours || ours.starts_with(&format!("write `{verb}:")));
+            let draft = draft.label(if all.contains(ours) { "begin the step with a verb" } else { ours });
+            match verb {
+                Some(verb) => draft.meant(verb).note(list).add(),
+                None => draft.note(list).add(),
+            }
             return None;
         }
         if let Some(near) = nearest(key, all.iter().copied()) {
-            fields.key(key).problem(format!("there is no verb called `{key}`")).label(format!("did you mean `{near}`?")).note(list).add();
+            let draft = fields.key(key).problem(format!("there is no verb called `{key}`"));
+            draft.meant(near).label("begin the step with a verb").note(list).add();
             return None;
         }
     }
@@ -381,16 +405,29 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
 
 fn read_for_each(item: &Item, known: &Names) -> Option<Field> {
     known.in_each.set(false);
+    if let Node::List(_) | Node::Number(_) | Node::Map(_) = item.node {
+        let draft = item.problem("`for_each:` takes a list from the webhook").label("write the field of the list, such as body.items");
+        draft.note("a fixed list can be written under `set:`, and its name here").add();
+        return None;
+    }
     let text = item.text()?;
-    if let [name, "in", list] = text.split_whitespace().collect::<Vec<_>>().as_slice() {
+    if let [list, "as", name] = text.split_whitespace().collect::<Vec<_>>().as_slice() {
         item.problem("`for_each:` takes only the list; its element is always called `item`")
-            .label(format!("write for_each: {list}, and item instead of {name}"))
+            .propose(if *name == "item" { format!("write {list}") } else { format!("write {list}, and `item` instead of `{name}`") }, list)
+            .label("write only the list, and `item` for its element")
+            .add();
+        return None;
+    }
+    if let [name, "in" | "of", list] = text.split_whitespace().collect::<Vec<_>>().as_slice() {
+        item.problem("`for_each:` takes only the list; its element is always called `item`")
+            .propose(if *name == "item" { format!("write {list}") } else { format!("write {list}, and `item` instead of `{name}`") }, list)
+            .label("write only the list, and `item` for its element")
             .add();
         return None;
     }
     if text.contains("{{") {
         let bare = text.replace("{{", "").replace("}}", "");
-        item.problem("a list is written without braces here").label(format!("write for_each: {}", bare.trim())).add();
+        item.problem("a list is written without braces here").label("write the field alone").write(bare.trim()).add();
         return None;
     }
     known.field(&text, item, None)
@@ -434,16 +471,19 @@ pub fn reserved_names() -> impl Iterator<Item = &'static str> {
 /// Whether users may choose this word as a name.
 pub fn check_name(name: &str, item: &Item) -> Option<()> {
     if reserved_names().any(|ours| ours == name) {
-        item.problem(format!("`{name}` is a reserved word")).label(format!("choose another name, such as my_{name}")).add();
+        item.problem(format!("`{name}` is a reserved word")).label("choose another name").write(&format!("my_{name}")).add();
         return None;
     }
     let good =
         name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
     if !good {
         let fix: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
-        item.problem(format!("`{name}` is not a valid name"))
-            .label(format!("use letters, digits and _, such as {}", fix.trim_start_matches(|c: char| c.is_ascii_digit())))
-            .add();
+        let fix = fix.trim_matches('_').trim_start_matches(|c: char| c.is_ascii_digit() || c == '_').to_owned();
+        let draft = item.problem(format!("`{name}` is not a valid name")).label("use letters, digits and _");
+        match fix.is_empty() {
+            true => draft.add(),
+            false => draft.write(&fix).add(),
+        }
         return None;
     }
     Some(())

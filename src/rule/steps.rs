@@ -19,13 +19,26 @@ pub struct Lists {
 /// Reads `then:` or `else:`.
 pub fn read(items: &[Item], known: &mut Names, plan: &Plan) -> Vec<Read> {
     let context = StepContext { plan: plan.clone(), inside: Inside::Rule };
-    items.iter().filter_map(|i| step::read(i, known, &context)).collect()
+    let mut read = Vec::new();
+    let mut ends = false;
+    for item in items {
+        if std::mem::take(&mut ends) {
+            item.warning("this step never runs, because the step above it always ends the run")
+                .label("move it up, or write an `if:` at the step with `stop:`")
+                .add();
+        }
+        if let Some(one) = step::read(item, known, &context) {
+            ends = one.step.action.as_ref().is_some_and(|a| a.ends_run()) && one.step.condition.0.is_empty();
+            read.push(one);
+        }
+    }
+    read
 }
 
 /// Reads the rule's own `on_error:`.
 pub fn read_on_error(item: &Item, known: &mut Names) -> Vec<Read> {
     if matches!(item.node, Node::Text(word) if word == "continue") {
-        item.problem("a rule cannot continue after its own error").label("write `on_error: continue` at the step that may fail").add();
+        item.problem("a rule cannot continue after its own error").label("write it at the step that may fail").add();
         return Vec::new();
     }
     let plan = Plan { tries: 3, ..Plan::default() };

@@ -83,7 +83,7 @@ fn one(item: &Item) -> Option<Test> {
         None => Some(Vec::new()),
     };
     let expect = fields.must("expect").and_then(|i| read_expect(&i));
-    fields.done(&[("given", "did you mean `send`?"), ("then", "did you mean `expect`?"), ("reply", "did you mean `replies`?")], &[]);
+    fields.done(&[("given", "send"), ("then", "expect"), ("reply", "replies")], &[]);
     Some(Test { name: name?, send: send?, replies: replies?, expect: expect?, path: item.path.clone() })
 }
 
@@ -131,7 +131,7 @@ fn read_send(item: &Item) -> Option<Sending> {
             _ => Body::File(value.text()?),
         };
     }
-    fields.done(&[("body", "write `json:`, `form:`, `text:` or `file:`"), ("header", "did you mean `headers`?")], &[]);
+    fields.done(&[("body", "write `json:`, `form:`, `text:` or `file:`"), ("header", "headers")], &[]);
     Some(send)
 }
 

@@ -38,7 +38,7 @@ pub(super) fn read(item: &Item, beside: Option<Handshake>, known: &Names, public
     fields.done(
         &[
             ("header", "write `signature: { from: header:Name }`"),
-            ("hash", "did you mean `algorithm`?"),
+            ("hash", "algorithm"),
             ("tolerance", "write it under `timestamp:`"),
             ("name", NAME_OUTSIDE),
         ],
@@ -125,9 +125,12 @@ fn word<T: Copy>(item: &Item, words: &[(&str, T)]) -> Option<T> {
     let found = words.iter().find(|(w, _)| *w == text).map(|(_, t)| *t);
     if found.is_none() {
         let all: Vec<&str> = words.iter().map(|(w, _)| *w).collect();
-        let near = crate::text::nearest::nearest(&text, all.iter().copied())
-            .map_or("choose one of the values below".to_owned(), |n| format!("did you mean `{n}`?"));
-        item.problem(format!("`{text}` is not a valid value")).label(near).note(format!("valid values: {}", all.join(", "))).add();
+        let draft = item.problem(format!("`{text}` is not a valid value")).label("choose one of the values below");
+        let draft = match crate::text::nearest::nearest(&text, all.iter().copied()) {
+            Some(near) => draft.meant(near),
+            None => draft,
+        };
+        draft.note(format!("valid values: {}", all.join(", "))).add();
     }
     found
 }

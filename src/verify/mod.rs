@@ -74,19 +74,52 @@ pub fn read(item: &Item, known: &Names, public_url: Option<&str>) -> Option<Read
         if word == "none" {
             return Some(Read { guard: Guard::open(), ..read });
         }
-        let draft = item.problem(format!("`{word}` needs a value to compare with"));
+        let is_known = all_names().any(|n| n == word);
+        let message = if is_known { format!("`{word}` needs a value to compare with") } else { format!("`{word}` is not a scheme") };
+        let draft = item.problem(message);
         match all_names().any(|n| n == word) {
-            true => draft.label(format!("write verify: {{ {word}: \"{{{{ secret.NAME }}}}\" }}")).add(),
+            true => {
+                let example = format!("write it with its secret, such as {{ {word}: \"{{{{ secret.NAME }}}}\" }}");
+                draft.label(if is_map(word) { "write it with its settings, as docs/rules.md shows".to_owned() } else { example }).add();
+            }
+            false if ["off", "no", "false", "null", "open", "nothing"].contains(&word.to_lowercase().as_str()) || word == "None" => {
+                draft.propose("write none, if anyone may call this address", "none").label("write a scheme with its secret").add();
+            }
             false => draft.label("write `none`, or a scheme with its secret").note(known_schemes()).add(),
         }
         return None;
     }
+    if let Node::Bool(_) | Node::Null = item.node {
+        let draft =
+            item.problem("`verify:` needs the scheme that proves who calls").label("write for example { github: \"{{ secret.NAME }}\" }");
+        draft.note("`verify: none` leaves the address open on purpose").add();
+        return None;
+    }
     let mut good = true;
     for one in item.one_or_more("write a scheme with its secret, or `none` to leave the address open on purpose")? {
+        if let Node::Text(word) = one.node
+            && word == "none"
+        {
+            one.problem("`none` in a list would let everyone in").label("remove it, or write `verify: none` alone").add();
+            return None;
+        }
         let entries = one.entries("`verify:`")?;
+        if entries.is_empty() && *one.node != Node::Map(Vec::new()) {
+            // Its keys have no values, which was reported.
+            return None;
+        }
         if entries.is_empty() {
             one.problem("`verify:` has no value").label("write `none` to leave the address open on purpose").add();
             good = false;
+        }
+        if let [_, (second, value), ..] = entries.iter().filter(|(name, _)| name != HANDSHAKE).collect::<Vec<_>>().as_slice() {
+            value
+                .problem(format!("it is not clear whether `{second}` is needed as well or is enough alone"))
+                .at_key()
+                .label("write each in an item of a list: one of them is enough then")
+                .add();
+            good = false;
+            continue;
         }
         let mut handshake = None;
         let called = entries.iter().find(|(name, _)| name == NAME).map(|(_, value)| read_name(value));
@@ -176,7 +209,11 @@ fn add(
     }
     let draft = value.problem(format!("there is no scheme called `{name}`")).at_key();
     let draft = match nearest(name, all_names()) {
-        Some(near) => draft.label(format!("did you mean `{near}`?")),
+        Some(near) => draft.meant(near).label("choose one of the schemes below"),
+        None if name == "none" => draft.label("write `verify: none`, without braces"),
+        None if ["hmac", "signature", "hmac_sha256", "sha256"].contains(&name) => {
+            draft.label("write the sender's name, or describe its signature under `custom:`, as docs/rules.md shows")
+        }
         None => draft.label("choose one of the schemes below"),
     };
     draft.note(known_schemes()).add();

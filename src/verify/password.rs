@@ -10,6 +10,7 @@ use super::verifier::{Published, Signed, Verify};
 use crate::expr::names::Names;
 use crate::model::request::Request;
 use crate::secret::Secret;
+use crate::yaml::Node;
 use crate::yaml::fields::Item;
 
 pub struct Bearer;
@@ -52,6 +53,13 @@ impl Scheme for Bearer {
         "bearer"
     }
     fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
+        if let (Node::Text(text), Some(raw)) = (item.node, item.raw())
+            && text.starts_with("Bearer ")
+        {
+            let draft = item.problem("`bearer:` expects the word `Bearer` itself, so it is not a part of the secret");
+            draft.label("write only what follows it").write(&raw.replacen("Bearer ", "", 1)).add();
+            return None;
+        }
         let value = read_secret(item, known)?;
         Some(Guard::of(Expected { header: "authorization".into(), scheme: Some("Bearer"), value }))
     }
@@ -68,7 +76,7 @@ impl Scheme for Basic {
         let mut fields = item.fields("`basic:`")?;
         let user = fields.must("user").and_then(|i| i.text());
         let password = fields.must("password").and_then(|i| read_secret(&i, known));
-        fields.done(&[("username", "did you mean `user`?"), ("pass", "did you mean `password`?"), ("name", NAME_OUTSIDE)], &[]);
+        fields.done(&[("username", "user"), ("pass", "password"), ("name", NAME_OUTSIDE)], &[]);
         let both = format!("{}:{}", user?, password?.reveal());
         let value = Secret::new(base64::engine::general_purpose::STANDARD.encode(both));
         Some(Guard::of(Expected { header: "authorization".into(), scheme: Some("Basic"), value }))
@@ -83,11 +91,25 @@ impl Scheme for Token {
         true
     }
     fn read(&self, item: &Item, known: &Names, _: Option<&str>) -> Option<Guard> {
+        if let (Node::Text(text), Some(raw)) = (item.node, item.raw()) {
+            let draft = item.problem("`token:` takes the header that contains the token, and its value");
+            let draft = draft.label("write { header: X-Token, value: \"{{ secret.NAME }}\" }");
+            match text.contains("{{") {
+                true => draft
+                    .propose(
+                        format!("write the header that the sender uses, such as {{ header: X-Token, value: {raw} }}"),
+                        &format!("{{ header: X-Token, value: {raw} }}"),
+                    )
+                    .add(),
+                false => draft.add(),
+            }
+            return None;
+        }
         let mut fields = item.fields("`token:`")?;
         let header = fields.must("header").and_then(|i| i.text());
         let value = fields.must("value").and_then(|i| read_secret(&i, known));
-        let name = if header.is_some() { NAME_OUTSIDE } else { "did you mean `header`?" };
-        fields.done(&[("name", name), ("secret", "did you mean `value`?"), ("token", "did you mean `value`?")], &[]);
+        let name = if header.is_some() { NAME_OUTSIDE } else { "header" };
+        fields.done(&[("name", name), ("secret", "value"), ("token", "value")], &[]);
         Some(Guard::of(Expected { header: header?.to_ascii_lowercase(), scheme: None, value: value? }))
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::duration;
 use super::locate::{Path, PathStep};
+use super::place;
 use super::reader::{ProblemDraft, Reader};
 use super::source::Source;
 use super::{Node, below};
@@ -60,6 +61,10 @@ impl<'a> Item<'a> {
         self.reader.errors()
     }
 
+    pub(super) fn look(&self, path: &Path) -> Option<(usize, usize)> {
+        self.reader.look(path)
+    }
+
     pub fn source(&self) -> &'a Source {
         self.reader.source
     }
@@ -88,62 +93,92 @@ impl<'a> Item<'a> {
     pub fn expected(&self, what: &str) {
         match self.node {
             Node::Empty => self.nothing(),
-            Node::Braces => self.problem("a value that begins with `{{` must be in quotes").label("put it in quotes: \"{{ … }}\"").add(),
+            Node::Braces => {
+                let draft = self.problem("a value that begins with `{{` must be in quotes").label("put it in quotes: \"{{ … }}\"");
+                match self.raw() {
+                    Some(raw) => draft.write(&format!("\"{}\"", raw.replace('"', "'"))).add(),
+                    None => draft.add(),
+                }
+            }
             Node::Tagged => {
-                self.problem("a `!` at the beginning of a value has a special meaning in YAML").label("put the value in quotes").add();
+                let draft = self.problem("a `!` at the beginning of a value has a special meaning in YAML");
+                let draft = draft.label("put the value in quotes; a secret is written \"{{ secret.NAME }}\"");
+                let raw = self.line_after().unwrap_or_default();
+                let lower = raw.to_lowercase();
+                let root = ["!secret", "!vault", "!env"].iter().find(|tag| lower.starts_with(**tag));
+                let draft = match root {
+                    Some(tag) => {
+                        let name = raw.rsplit([' ', ':']).next().unwrap_or("");
+                        let name: String = name.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
+                        let root = if *tag == "!env" { "env" } else { "secret" };
+                        let value = format!("\"{{{{ {root}.{} }}}}\"", name.to_uppercase());
+                        draft.change(format!("write {value}"), self.span_after(), value)
+                    }
+                    None => {
+                        let opposite = format!("{{ not: {} }}", raw.trim_start_matches(['!', '=', ' ']));
+                        let quoted = place::scalar(raw);
+                        let draft = draft.change(format!("write {opposite}"), self.span_after(), opposite);
+                        draft.change(format!("write {quoted}"), self.span_after(), quoted)
+                    }
+                };
+                draft.add();
             }
             Node::List(items) if what.contains("text") => {
-                let said = format!("{what} is expected here, not a list");
-                let draft = self.problem(said).label("text that begins with `[` must be in quotes");
+                let draft = self.problem(format!("{what} is expected here, not a list"));
+                let draft = draft.label("write one value here; text that begins with `[` must be in quotes");
                 match items.as_slice() {
                     [Node::Text(t)] => draft.note(format!("if you mean the text itself, write \"[{t}]\"")).add(),
                     _ => draft.add(),
                 }
             }
+            Node::List(items) if what == "a value" && items.len() == 1 => {
+                let draft = self.problem("one value is expected here, not a list");
+                let inner = self.raw().map(|raw| raw.trim_matches(['[', ']', ' ']).to_owned()).unwrap_or_default();
+                draft.label("write the value without [ ]").write(&inner).add();
+            }
             Node::Text(t) if t.starts_with("{{") && what.starts_with("true") => {
                 self.problem(format!("{what} is expected here; a template cannot decide this")).label("write true or false").add();
             }
-            Node::List(_) if what.contains("names and values") => {
+            Node::List(items) if what.contains("names and values") => {
+                let pair = |node: &Node| {
+                    let Node::Map(entries) = node else { return None };
+                    let text = |words: &[&str]| match entries.iter().find(|(key, _)| words.contains(&key.as_str()))? {
+                        (_, Node::Text(text)) => Some(place::scalar(text)),
+                        (_, Node::Number(text)) => Some(text.clone()),
+                        _ => None,
+                    };
+                    Some(format!("{}: {}", text(&["name", "key", "header", "title"])?, text(&["value"])?))
+                };
+                let pairs: Option<Vec<String>> = items.iter().map(pair).collect();
                 let draft = self.problem(format!("{} takes names and values, not a list", what.trim_end_matches(" (names and values)")));
-                draft.label("write each as `name: value`, without a dash").add();
+                let draft = draft.label("write each as `name: value`, without a dash");
+                let dash = self.span_after().filter(|_| self.line_after().is_some_and(|text| text.starts_with("- ")));
+                let pairs = pairs.filter(|p| !p.is_empty()).map(|pairs| format!("{{ {} }}", pairs.join(", ")));
+                let draft = match pairs {
+                    Some(pairs) => draft.change(format!("write {pairs}"), self.whole_span(), pairs),
+                    None => draft,
+                };
+                draft.change("remove this dash", dash.map(|span| span.start..span.start + 2), "").add();
+            }
+            Node::Text(t) if what.ends_with("(names and values)") => {
+                let draft = self.problem(format!("{} takes names and values, not text", what.trim_end_matches(" (names and values)")));
+                let map = format!("{{ {} }}", t.trim_start_matches('?').replace(" = ", "=").replace('=', ": ").replace('&', ", "));
+                let draft = if t.contains('=') { draft.write(&map) } else { draft };
+                draft.label("write a name, a colon and a value").add();
+            }
+            Node::Map(entries) if what.contains("text") && entries.len() == 1 && self.only_value_raw().is_some() => {
+                let draft = self.problem(format!("{what} is expected here, not {}", self.node.kind()));
+                draft.label("write the text alone").write(self.only_value_raw().unwrap_or_default()).add();
             }
             _ => {
                 let draft = self.problem(format!("{what} is expected here, not {}", self.node.kind()));
-                if what.contains("number") { draft.label("write for example 5").add() } else { draft.add() }
+                match what {
+                    "true or false" => draft.label("write true or false").add(),
+                    _ if what.contains("number") && !what.contains("list") => draft.label("write for example 5").add(),
+                    _ => draft.add(),
+                }
             }
         }
-    }
-
-    fn nothing(&self) {
-        let found = if self.reader.shows_more_errors() { self.reader.locate(&self.at_its_key()) } else { None };
-        let (line, column) = found.map_or(("", 1), |(l, c)| (self.reader.source.line(l), c));
-        let behind: String = line.chars().skip(column - 1).skip_while(|c| !matches!(c, ':' | ',' | '}')).take(1).collect();
-        if behind == "," || behind == "}" {
-            let draft = self.problem("a comma inside { } begins a new name, and this one has no value").at_key();
-            draft.label("put the whole text in quotes: { text: \"one, two\" }").add();
-            return;
-        }
-        let value: String = line.chars().skip(column - 1).skip_while(|c| *c != ':').skip(1).collect();
-        if value.trim().starts_with('&') {
-            let draft = self.problem("a value that begins with `&` has a special meaning in YAML").at_key();
-            draft.label(format!("put it in quotes: \"{}\"", value.trim())).add();
-            return;
-        }
-        let draft = self.problem("this key has no value").at_key();
-        if let Some((_, comment)) = line.split_once(" #") {
-            draft.label(format!("everything after # is a comment: put the value in quotes, \"#{}\"", comment.trim())).add();
-        } else {
-            draft.label("write a value, or `null` if you mean that there is none").add();
-        }
-    }
-
-    fn at_its_key(&self) -> Path {
-        let mut path = self.path.clone();
-        if let Some(PathStep::Value(n)) = path.last().copied() {
-            path.pop();
-            path.push(PathStep::Key(n));
-        }
-        path
     }
 
     /// Text, or a number or true/false taken as it is spelled.
@@ -151,7 +186,11 @@ impl<'a> Item<'a> {
         match self.node {
             Node::Text(t) => {
                 if t.starts_with(['“', '”', '„', '‘', '’']) {
-                    self.problem("these are curly quotes, which YAML does not read as quotes").label("use straight quotes: \" or '").add();
+                    let bare: String = t.chars().filter(|c| !matches!(c, '“' | '”' | '„' | '‘' | '’')).collect();
+                    self.problem("these are curly quotes, which YAML does not read as quotes")
+                        .label("use straight quotes: \" or '")
+                        .write(&format!("\"{}\"", bare.replace('"', "'")))
+                        .add();
                 }
                 Some(t.clone())
             }
@@ -175,7 +214,7 @@ impl<'a> Item<'a> {
                     _ => None,
                 };
                 if let Some(meant) = meant {
-                    self.problem(format!("`{t}` is text here")).label(format!("write {meant}")).add();
+                    self.problem(format!("`{t}` is text here")).label("write true or false, without quotes").write(meant).add();
                     return None;
                 }
                 self.expected("true or false");
@@ -188,13 +227,20 @@ impl<'a> Item<'a> {
     /// A whole number within limits.
     pub fn whole(&self, least: u64, most: u64) -> Option<u64> {
         let Node::Number(n) = self.node else {
-            self.expected("a whole number");
+            match self.node {
+                Node::Text(t) if t.trim().parse::<u64>().is_ok() => {
+                    self.problem("a whole number is expected here, not text").label("write it without quotes").write(t.trim()).add();
+                }
+                _ => self.expected("a whole number"),
+            }
             return None;
         };
         match n.parse::<u64>() {
             Ok(v) if (least..=most).contains(&v) => Some(v),
             _ => {
-                self.problem(format!("a whole number from {least} to {most} is expected here, not {n}")).add();
+                let draft = self.problem(format!("a whole number from {least} to {most} is expected here, not {n}"));
+                let rounded = n.split('.').next().unwrap_or(n);
+                draft.label("write a number within these limits").write(rounded).add();
                 None
             }
         }
@@ -204,15 +250,23 @@ impl<'a> Item<'a> {
     pub fn duration(&self) -> Option<Duration> {
         let text = match self.node {
             Node::Number(n) => {
-                self.problem("a length of time needs a unit").label(format!("write `{n} seconds` or `{n} minutes`")).add();
+                let unit = if n == "1" { "second" } else { "seconds" };
+                self.problem("a length of time needs a unit")
+                    .label("write the unit after the number: milliseconds, seconds, minutes, hours or days")
+                    .propose(format!("write for example {n} {unit}"), &format!("{n} {unit}"))
+                    .add();
                 return None;
             }
             _ => self.text()?,
         };
         match duration::read(&text) {
             Ok(d) => Some(d),
-            Err(fix) => {
-                self.problem(format!("`{text}` is not a length of time")).label(fix).add();
+            Err(wrong) => {
+                let draft = self.problem(format!("`{text}` is not a length of time")).label(wrong.rule);
+                match wrong.instead {
+                    Some(instead) => draft.write(&instead).add(),
+                    None => draft.add(),
+                }
                 None
             }
         }
@@ -252,6 +306,8 @@ impl<'a> Item<'a> {
             Node::Text(t) if t.contains(": ") || t.ends_with(':') => {
                 self.problem(format!("{what} must be written as names and values, one per line"))
                     .label("this is read as text; check the quotes and the indentation")
+                    .write(&format!("{{ {t} }}"))
+                    .write(t)
                     .add();
                 None
             }
@@ -275,6 +331,9 @@ pub struct Fields<'a> {
     entries: &'a [(String, Node)],
     taken: Vec<bool>,
     known: Vec<&'static str>,
+    /// Required keys that are missing.
+    missing: Vec<&'static str>,
+    excused: Vec<&'static str>,
     what: &'static str,
 }
 
@@ -293,7 +352,7 @@ impl<'a> Fields<'a> {
                 }
             }
         }
-        Self { item, entries, taken, known: Vec::new(), what }
+        Self { item, entries, taken, known: Vec::new(), missing: Vec::new(), excused: Vec::new(), what }
     }
 
     fn value(&self, n: usize) -> Item<'a> {
@@ -315,19 +374,32 @@ impl<'a> Fields<'a> {
         Some(value)
     }
 
-    /// The value of a required key.
-    pub fn must(&mut self, key: &'static str) -> Option<Item<'a>> {
-        self.must_unless(key, &[])
+    /// The value of a key of another tool.
+    pub fn take(&mut self, key: &str) -> Option<Item<'a>> {
+        let n = self.entries.iter().position(|(k, _)| k == key)?;
+        self.taken[n] = true;
+        Some(self.value(n))
     }
 
-    /// Like `must`, but if another tool's word for the key is used, which `done` reports, it is not also reported as missing.
-    pub fn must_unless(&mut self, key: &'static str, instead: &[(&str, &str)]) -> Option<Item<'a>> {
-        let meant =
-            |k: &str| nearest(k, [key]).is_some() || instead.iter().any(|(theirs, ours)| *theirs == k && ours.contains(&format!("`{key}")));
-        if !self.has(key) && !self.left().any(meant) {
-            self.item.problem(format!("{} needs `{key}:`", self.what)).at_key().label(format!("write `{key}:` below")).add();
+    /// The value of a required key.
+    pub fn must(&mut self, key: &'static str) -> Option<Item<'a>> {
+        if !self.has(key) && !self.excused.contains(&key) {
+            self.missing.push(key);
+            let draft = self.item.problem(format!("{} needs `{key}:`", self.what)).at_key();
+            draft.label(format!("write `{key}:` below")).missing_in(&self.item.path).add();
         }
         self.may(key)
+    }
+
+    /// Reports in its own words that a required key is missing.
+    pub fn lacks(&mut self, key: &'static str, message: &str, label: &str) {
+        self.missing.push(key);
+        self.item.problem(message).at_key().label(label).missing_in(&self.item.path).add();
+    }
+
+    /// A required key that is missing for a reason that was reported.
+    pub fn expected(&mut self, key: &'static str) {
+        self.excused.push(key);
     }
 
     /// Whether a key exists, taken or not.
@@ -364,30 +436,65 @@ impl<'a> Fields<'a> {
         out
     }
 
-    /// Reports the keys that no code has asked for. `instead` maps words of other tools to ours, `later` lists words that
-    /// are planned.
+    /// Reports the keys that no code has asked for. `instead` has words of other tools, each with our key for it, or with a
+    /// sentence; `later` has words that are planned.
     pub fn done(self, instead: &[(&str, &str)], later: &[&str]) {
         for (n, (key, node)) in self.entries.iter().enumerate().filter(|(n, _)| !self.taken[*n]) {
             let here = Item { node, path: below(&self.item.path, PathStep::Key(n)), reader: self.item.reader };
             if later.contains(&key.as_str()) {
-                here.problem(format!("`{key}:` is not available yet")).label("remove it for now").add();
+                here.problem(format!("`{key}:` is not available yet")).label("remove it for now").unknown_in(&self.item.path).add();
                 continue;
             }
-            if key.contains(['\u{a0}', '\u{200b}', '\u{feff}', '“', '”', '‘', '’']) {
+            if let Some(plain) = visible(key) {
                 here.problem("this name contains an invisible or curly character, as in text pasted from a document")
+                    .propose(format!("type the line again by hand, or write `{plain}`"), &plain)
                     .label("type the line again by hand")
+                    .unknown_in(&self.item.path)
                     .add();
                 continue;
             }
-            let draft = here.problem(format!("`{key}` is not a valid key in {}", self.what));
-            let draft = if let Some((_, ours)) = instead.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)) {
-                draft.label(*ours)
-            } else if let Some(near) = nearest(key, self.known.iter().copied()) {
-                draft.label(format!("did you mean `{near}`?"))
-            } else {
-                draft.label("choose one of the keys below")
+            if key == "<<" {
+                here.problem("`<<`, which copies keys from another place in YAML, is not supported")
+                    .label("write the keys themselves")
+                    .unknown_in(&self.item.path)
+                    .add();
+                continue;
+            }
+            if *node == Node::Empty && key.contains([' ', '=', ':']) && self.value(n).is_in_braces() {
+                self.value(n).nothing();
+                continue;
+            }
+            let mut draft = here.problem(format!("`{key}` is not a valid key in {}", self.what)).label("choose one of the keys below");
+            let fits = |ours: &str| match ours {
+                "json" => matches!(node, Node::Map(_) | Node::List(_)),
+                "text" => !matches!(node, Node::Map(_) | Node::List(_)),
+                _ => true,
             };
-            draft.note(format!("valid keys: {}", self.known.join(", "))).add();
+            for ours in instead.iter().filter(|(theirs, _)| theirs.eq_ignore_ascii_case(key)).map(|(_, ours)| *ours) {
+                draft = match ours.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+                    true if fits(ours) => draft.label(format!("the key for this is `{ours}:`")).meant(ours),
+                    true => draft,
+                    false => draft.label(ours),
+                };
+            }
+            if let Some(near) = nearest(key, self.known.iter().copied().filter(|k| !self.has(k))) {
+                draft = draft.meant(near);
+            }
+            // One word too many and one too few is probably one mistake.
+            for missing in self.missing.iter().filter(|missing| fits(missing)) {
+                draft = draft.meant(missing);
+            }
+            draft.one_level_out().note(format!("valid keys: {}", self.known.join(", "))).unknown_in(&self.item.path).add();
         }
     }
+}
+
+/// A name without invisible and curly characters, if it has any.
+fn visible(name: &str) -> Option<String> {
+    let plain = name.replace('\u{a0}', " ");
+    let plain: String = plain
+        .chars()
+        .filter(|c| !matches!(c, '\u{200b}' | '\u{200c}' | '\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{ad}' | '“' | '”' | '‘' | '’' | '„'))
+        .collect();
+    (plain != name).then(|| plain.trim().to_owned())
 }

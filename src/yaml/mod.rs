@@ -6,11 +6,17 @@
 
 pub mod duration;
 pub mod fields;
+pub mod layout;
+mod lines;
 pub mod locate;
 mod nesting;
+mod no_value;
+mod pasted;
+pub mod place;
 pub mod reader;
 pub mod source;
 mod syntax_errors;
+mod written;
 
 use std::fmt;
 
@@ -80,7 +86,7 @@ impl Node {
 impl Source {
     /// Parses the file, or explains in plain English why it is not valid YAML.
     pub fn read(&self) -> Result<Node, Box<Problem>> {
-        if let Some(problem) = syntax_errors::before(self) {
+        if let Some(problem) = pasted::find(self) {
             return Err(Box::new(problem));
         }
         if let Some((line, column)) = nesting::too_deep(&self.text) {

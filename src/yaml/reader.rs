@@ -4,14 +4,19 @@
 //! [`super::fields`] walks through the values.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 
 use super::locate::{Path, PathStep};
+use super::place::{find_from, span_at, width_at};
 use super::source::Source;
+use crate::problem::correction::{Edit, Proposal};
 use crate::problem::{Problem, Severity};
-use crate::text::span;
 
 /// How many problems of one file are shown.
 const MOST_SHOWN: usize = 100;
+/// How often places are looked up while a file is read, and how many bytes are walked through for it.
+const MOST_LOOKS: usize = 500;
+const MOST_WALKED: usize = 64 << 20;
 
 /// How much may still be spent on finding the lines of problems, in bytes: each costs another walk through its file.
 pub struct Effort(Cell<usize>);
@@ -30,6 +35,7 @@ pub struct Reader<'a> {
     drafts: RefCell<Vec<Draft>>,
     /// How many there are of each severity.
     counts: [Cell<usize>; 3],
+    looks: Cell<usize>,
 }
 
 /// A problem whose line is not known yet.
@@ -41,12 +47,46 @@ struct Draft {
     message: String,
     label: String,
     notes: Vec<String>,
+    changes: Vec<Change>,
+    region: Region,
+    together: bool,
+}
+
+/// What could be written instead.
+#[derive(Clone)]
+struct Change {
+    /// What is shown to people if it is right.
+    says: String,
+    /// The bytes to replace; `None` for the place that the problem points at.
+    span: Option<Range<usize>>,
+    text: String,
+}
+
+/// What a problem says about the map that it is in, so that one mistake is reported once.
+#[derive(Clone, Default, PartialEq)]
+enum Region {
+    #[default]
+    Other,
+    /// This map has a key that is not known.
+    Unknown(Path),
+    /// This map lacks a key; where one is not known, that is probably the same mistake.
+    Missing(Path),
 }
 
 impl<'a> Reader<'a> {
     /// Readers of several files share an effort.
     pub fn new(source: &'a Source, effort: &'a Effort) -> Self {
-        Self { source, effort, drafts: RefCell::default(), counts: Default::default() }
+        Self { source, effort, drafts: RefCell::default(), counts: Default::default(), looks: Cell::new(0) }
+    }
+
+    /// Line and column of a place. In a file with very many mistakes, not all of them are worth this.
+    pub(super) fn look(&self, path: &Path) -> Option<(usize, usize)> {
+        let looks = self.looks.get();
+        if looks >= MOST_LOOKS || looks.saturating_mul(self.source.text.len()) > MOST_WALKED {
+            return None;
+        }
+        self.looks.set(looks + 1);
+        self.source.locate(path)
     }
 
     /// How many errors have been reported so far.
@@ -75,13 +115,35 @@ impl<'a> Reader<'a> {
 
     /// Begins to report a problem at a place.
     pub(super) fn draft(&'a self, severity: Severity, path: Path, message: String) -> ProblemDraft<'a> {
-        ProblemDraft { reader: self, draft: Draft { severity, path, within: None, message, label: String::new(), notes: Vec::new() } }
+        ProblemDraft {
+            reader: self,
+            draft: Draft {
+                severity,
+                path,
+                within: None,
+                message,
+                label: String::new(),
+                notes: Vec::new(),
+                changes: Vec::new(),
+                region: Region::Other,
+                together: false,
+            },
+        }
     }
 
     /// Finds the line of every reported problem. Those not shown are summed up in one, with the severity of the first of
     /// them.
     pub fn problems(self) -> Vec<Problem> {
         let mut drafts = self.drafts.take();
+        let unknown: Vec<Region> = drafts.iter().map(|d| d.region.clone()).filter(|r| matches!(r, Region::Unknown(_))).collect();
+        drafts.retain(|draft| {
+            let is_explained = matches!(&draft.region, Region::Missing(map) if unknown.contains(&Region::Unknown(map.clone())));
+            if is_explained {
+                let count = &self.counts[draft.severity as usize];
+                count.set(count.get().saturating_sub(1));
+            }
+            !is_explained
+        });
         drafts.sort_by_key(|d| d.severity);
         let mut out: Vec<Problem> = Vec::new();
         for draft in drafts.into_iter().take(MOST_SHOWN) {
@@ -114,7 +176,15 @@ impl Draft {
             (line, column, length) = (l, c, Some(needle.chars().count()));
         }
         let text = source.line(line).to_owned();
+        let here = source.offset(line, column).and_then(|start| match length {
+            Some(_) => self.within.as_ref().map(|needle| start..start + needle.lines().next().unwrap_or("").len()),
+            None => span_at(&text, column, is_key).map(|width| start..start + width),
+        });
         let length = length.unwrap_or_else(|| width_at(&text, column, is_key));
+        let proposal = |change: Change| {
+            let edit = Edit { file: source.name.clone(), span: change.span.or(here.clone())?, text: change.text };
+            Some(Proposal::new(edit, change.says))
+        };
         Problem {
             severity: self.severity,
             file: source.name.clone(),
@@ -125,43 +195,13 @@ impl Draft {
             label: self.label,
             notes: self.notes,
             text,
+            is_key,
+            unread: false,
+            together: self.together,
+            proposals: self.changes.into_iter().filter_map(proposal).collect(),
+            correction: None,
         }
     }
-}
-
-/// Where `needle` next occurs at or after a place, at most 200 lines on.
-fn find_from(text: &str, line: usize, column: usize, needle: &str) -> Option<(usize, usize)> {
-    let first = needle.lines().next().unwrap_or("");
-    for (n, l) in text.lines().enumerate().skip(line - 1).take(200) {
-        let skip = if n + 1 == line { l.char_indices().nth(column - 1).map_or(l.len(), |(i, _)| i) } else { 0 };
-        if let Some(at) = span::from(l, skip).find(first) {
-            return Some((n + 1, span::before(l, skip + at).chars().count() + 1));
-        }
-    }
-    None
-}
-
-/// How many characters the key or value at this column takes on its line.
-fn width_at(line: &str, column: usize, is_key: bool) -> usize {
-    let rest: String = line.chars().skip(column - 1).collect();
-    let rest = rest.trim_end();
-    let chars = |s: &str| s.chars().count().max(1);
-    for quote in ['"', '\''] {
-        if let Some(inner) = rest.strip_prefix(quote) {
-            return inner.split_once(quote).map_or(chars(rest), |(text, _)| text.chars().count() + 2);
-        }
-    }
-    if is_key {
-        return rest.find(": ").or_else(|| rest.strip_suffix(':').map(str::len)).map_or(1, |end| chars(span::before(rest, end)));
-    }
-    let value = rest.split(" #").next().unwrap_or(rest);
-    if value.starts_with(['{', '[']) && !value.starts_with("{{") || value.starts_with(['|', '>']) {
-        return 1;
-    }
-    if line.chars().take(column - 1).any(|c| c == '{' || c == '[') && !value.starts_with("{{") {
-        return chars(value.split([',', '}', ']']).next().unwrap_or(value).trim_end());
-    }
-    chars(value.trim_end())
 }
 
 /// A problem while it is being described.
@@ -172,9 +212,62 @@ pub struct ProblemDraft<'a> {
 }
 
 impl ProblemDraft<'_> {
-    /// What to write instead; shown next to the caret.
+    /// What to do, next to the caret. It never contains a text to write in place of the author's own: that is a proposal.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.draft.label = label.into();
+        self
+    }
+    /// It concerns several rules or addresses.
+    pub fn together(mut self) -> Self {
+        self.draft.together = true;
+        self
+    }
+    /// It is only a warning.
+    pub fn warn(mut self) -> Self {
+        self.draft.severity = Severity::Warning;
+        self
+    }
+    /// Proposes another word for what the problem points at.
+    pub fn meant(self, word: &str) -> Self {
+        self.propose(format!("did you mean `{word}`?"), word)
+    }
+    /// The same, where the word is a part of what the problem points at, which becomes `whole`.
+    pub fn meant_as(self, word: &str, whole: &str) -> Self {
+        self.propose(format!("did you mean `{word}`?"), whole)
+    }
+    /// Proposes another text for what the problem points at, as it is written in the file.
+    pub fn write(self, text: &str) -> Self {
+        self.propose(format!("write {text}"), text)
+    }
+    /// Proposes another text for what the problem points at; `says` is shown if it is right.
+    pub fn propose(mut self, says: impl Into<String>, text: &str) -> Self {
+        self.draft.changes.push(Change { says: says.into(), span: None, text: text.to_owned() });
+        self
+    }
+    /// Proposes another text for some bytes of the file.
+    pub fn change(mut self, says: impl Into<String>, span: Option<Range<usize>>, text: impl Into<String>) -> Self {
+        if span.is_some() {
+            self.draft.changes.push(Change { says: says.into(), span, text: text.into() });
+        }
+        self
+    }
+    /// Proposes to align the key that this points at, with what is below it, with the key that it is under.
+    pub fn one_level_out(self) -> Self {
+        let source = self.reader.source;
+        let begins = |(line, column): &(usize, usize)| super::layout::indent(source.line(*line)) + 1 == *column;
+        match self.reader.look(&self.draft.path).filter(begins).and_then(|(line, _)| source.one_level_out(line)) {
+            Some((span, text)) => self.change("align it with the line that it is under, further to the left", Some(span), text),
+            None => self,
+        }
+    }
+    /// The map that this is about has a key that is not known.
+    pub(super) fn unknown_in(mut self, map: &Path) -> Self {
+        self.draft.region = Region::Unknown(map.clone());
+        self
+    }
+    /// The map that this is about lacks a key.
+    pub(super) fn missing_in(mut self, map: &Path) -> Self {
+        self.draft.region = Region::Missing(map.clone());
         self
     }
     /// Another line, such as the words that are valid here.

@@ -3,49 +3,13 @@
 //! `serde_yaml` says what its scanner expected; this looks at the line and says what to write. Mistakes that are valid YAML
 //! (a key without a value, braces without quotes) are reported where the values are read, in [`super::fields`].
 
+use super::layout::{indent, is_blank};
+use super::place::scalar;
 use super::source::Source;
 use crate::problem::{Problem, Severity};
 use crate::text::span;
 
-/// Mistakes that are best found before parsing: invisible characters at the beginning of a line, NUL.
-pub(super) fn before(source: &Source) -> Option<Problem> {
-    if source.text.trim().is_empty() {
-        return Some(Problem::of_file(&source.name, "this file is empty", "write `rules:` and a rule below it, or delete the file"));
-    }
-    let mut block: Option<usize> = None;
-    for (n, line) in source.text.lines().enumerate() {
-        let rest = line.trim_start_matches(' ');
-        let indent = line.len() - rest.len();
-        if let Some(parent) = block {
-            if indent > parent || line.trim().is_empty() {
-                continue;
-            }
-            block = None;
-        }
-        let at = |message: &str, label: &str| Some(problem(source, n + 1, indent + 1, 1, message, label));
-        if let Some(c) = rest.chars().next() {
-            match c {
-                '\t' if rest.trim().is_empty() => {}
-                '\t' => return at("this line begins with a tab; YAML allows only spaces there", "replace it with spaces"),
-                '\u{a0}' | '\u{200b}' | '\u{3000}' | '\u{feff}' => {
-                    return at("this line begins with an invisible character (a no-break space)", "replace it with spaces");
-                }
-                _ => {}
-            }
-        }
-        if let Some(column) = line.chars().position(|c| c == '\0') {
-            return Some(problem(source, n + 1, column + 1, 1, "this is a NUL character", "remove it, and check that this is a text file"));
-        }
-        let plain = rest.trim_end();
-        if [": |", ": >", ": |-", ": >-", ": |+", ": >+", "- |", "- >", "- |-", "- >-"].iter().any(|end| plain.ends_with(end)) {
-            // `- text: |`: the block is indented relative to `text`, not to the dash.
-            block = Some(if rest.starts_with("- ") && rest.contains(": ") { indent + 2 } else { indent });
-        }
-    }
-    None
-}
-
-fn problem(source: &Source, line: usize, column: usize, length: usize, message: &str, label: &str) -> Problem {
+pub(super) fn problem(source: &Source, line: usize, column: usize, length: usize, message: &str, label: &str) -> Problem {
     Problem {
         severity: Severity::Error,
         file: source.name.clone(),
@@ -56,6 +20,11 @@ fn problem(source: &Source, line: usize, column: usize, length: usize, message: 
         label: label.to_owned(),
         notes: Vec::new(),
         text: source.line(line).to_owned(),
+        is_key: false,
+        unread: true,
+        together: false,
+        proposals: Vec::new(),
+        correction: None,
     }
 }
 
@@ -66,6 +35,125 @@ pub(super) fn too_deep(source: &Source, line: usize, column: usize) -> Problem {
 
 /// Turns a parser error into what the author should do about it.
 pub(super) fn explain(source: &Source, said: &str, line: usize, column: usize) -> Problem {
+    let mut problem = explained(source, said, line, column);
+    let places = [problem.line, line, context(said).map_or(0, |(l, _)| l), line.saturating_sub(1)];
+    for (n, place) in places.iter().enumerate() {
+        if *place > 0 && !places[..n].contains(place) {
+            problem = repairs(problem, source, *place);
+        }
+    }
+    problem
+}
+
+/// What could be written on this line instead; each is tried.
+fn repairs(mut problem: Problem, source: &Source, number: usize) -> Problem {
+    let line = source.line(number);
+    let Some(whole) = source.span_of(number, number) else { return problem };
+    let spaces = " ".repeat(indent(line));
+    let bare = line.trim();
+    let mut first: Vec<(String, std::ops::Range<usize>, String)> = Vec::new();
+    let mut instead = |says: String, text: String| {
+        problem = std::mem::replace(&mut problem, Problem::of_file("", "", "")).propose(says, Some(whole.clone()), text);
+    };
+    if bare == "..." || bare.starts_with("```") {
+        instead("remove this line".into(), String::new());
+    }
+    if let Some(rest) = bare.strip_prefix("//") {
+        instead("a comment begins with `#`, not with `//`".into(), format!("{spaces}#{rest}"));
+    } else if let Some((before, comment)) = bare.split_once(" //") {
+        instead("a comment begins with `#`, not with `//`".into(), format!("{spaces}{before} #{comment}"));
+    }
+    if let Some(rest) = bare.strip_suffix([';', ',']) {
+        instead(format!("remove the `{}` at the end", bare.chars().last().unwrap_or(',')), format!("{spaces}{rest}"));
+    }
+    for dash in ['–', '—', '•', '*', '·'] {
+        if let Some(rest) = bare.strip_prefix(dash).filter(|rest| rest.starts_with(' ')) {
+            instead("begin the line with a dash: `- `".into(), format!("{spaces}-{rest}"));
+        }
+    }
+    if let Some((before, after)) = line.split_once('：') {
+        instead("write the colon that is on your keyboard: `:`".into(), format!("{before}: {}", after.trim_start()).trim_end().to_owned());
+    }
+    if let Some((key, value)) = line.split_once(": (") {
+        if let Some(value) = value.trim_end().strip_suffix(')') {
+            instead(format!("write {{ {} }}", value.trim()), format!("{key}: {{ {} }}", value.trim()));
+        }
+    }
+    if let Some((key, value)) = line.split_once(": ") {
+        let value = value.trim();
+        if let Some((_, link)) = value.strip_prefix('[').and_then(|v| v.strip_suffix(')')).and_then(|v| v.split_once("](")) {
+            instead(format!("write {link}"), format!("{key}: {link}"));
+        }
+        for (entity, plain) in [("&quot;", "\""), ("&#39;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")] {
+            if value.contains(entity) {
+                let all = [("&quot;", "\""), ("&#39;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
+                let value = all.iter().fold(value.to_owned(), |v, (entity, plain)| v.replace(entity, plain));
+                instead(format!("`{entity}` is how a web page writes `{plain}`: write {value}"), format!("{key}: {value}"));
+                break;
+            }
+        }
+        if value.contains(['“', '”', '„']) {
+            let inner = value.trim_matches(['“', '”', '„']).replace(['“', '”', '„'], "'");
+            instead(format!("write {}", scalar(&inner)), format!("{key}: {}", scalar(&inner)));
+        }
+    }
+    if bare == "-" && source.line(number + 1).trim_end().len() > indent(source.line(number + 1)) {
+        let next = source.line(number + 1).trim_start();
+        if let Some(span) = source.span_of(number, number + 1) {
+            problem = problem.propose("write the step after its dash", Some(span), format!("{spaces}- {next}"));
+        }
+    }
+    if let Some((key, "-")) = line.trim_end().rsplit_once(": ") {
+        first.push(("write \"-\"".to_owned(), whole.clone(), format!("{key}: \"-\"")));
+    }
+    // The line above has no dash, although this one has.
+    let before = (1..number).rev().find(|n| !is_blank(source.line(*n))).unwrap_or(0);
+    if bare.starts_with("- ")
+        && before > 0
+        && indent(source.line(before)) == indent(line)
+        && !source.line(before).trim_start().starts_with("- ")
+    {
+        first.extend(source.span_of(before, before).map(|span| {
+            ("put a dash before the line above, too: `- `".to_owned(), span, format!("{spaces}- {}", source.line(before).trim()))
+        }));
+    }
+    // Text that goes on below `key: |` or `key: >` must be indented more than the key.
+    let above = source.line(number.saturating_sub(1)).trim_end();
+    if number > 1 && above.ends_with(['|', '>']) && above.contains(": ") {
+        let key = indent(above) + if above.trim_start().starts_with("- ") { 2 } else { 0 };
+        let last =
+            (number..=source.lines()).take_while(|n| source.line(*n).trim().is_empty() || indent(source.line(*n)) == indent(line)).last();
+        let moved = last.and_then(|last| source.moved(number, last, (key + 2) as isize - indent(line) as isize));
+        first.extend(moved.map(|(span, text)| ("indent the text by two more spaces than its key".to_owned(), span, text)));
+    }
+    // These are tried before everything else.
+    let later = std::mem::take(&mut problem.proposals);
+    for (says, span, text) in first {
+        problem = problem.propose(says, Some(span), text);
+    }
+    problem.proposals.extend(later);
+    // Another indentation that occurs above, nearest first.
+    let mut depths: Vec<usize> = Vec::new();
+    for n in (1..number).rev().filter(|n| !is_blank(source.line(*n))).take(30) {
+        let other = source.line(n);
+        for depth in [indent(other), indent(other) + 2] {
+            if depth != indent(line) && !depths.contains(&depth) && depths.len() < 6 {
+                depths.push(depth);
+            }
+        }
+    }
+    depths.sort_by_key(|depth| depth.abs_diff(indent(line)));
+    let end = source.block_end(number);
+    for depth in depths.into_iter().filter(|_| !bare.is_empty()) {
+        if let Some((span, text)) = source.moved(number, end, depth as isize - indent(line) as isize) {
+            let says = format!("indent it by {depth} spaces instead of {}", indent(line));
+            problem = problem.propose(says, Some(span), text);
+        }
+    }
+    problem
+}
+
+fn explained(source: &Source, said: &str, line: usize, column: usize) -> Problem {
     let begun = context(said);
     // The mistake is usually where something began earlier: an open quote, a key without its colon.
     let mut places = Vec::new();
@@ -89,12 +177,7 @@ pub(super) fn explain(source: &Source, said: &str, line: usize, column: usize) -
     let at = |l: usize, c: usize, message: &str, label: &str| problem(source, l, c, 1, message, label);
     if said.contains("more than one document") {
         let l = source.text.lines().skip(1).position(|l| l.starts_with("---")).map_or(1, |n| n + 2);
-        return at(
-            l,
-            1,
-            "one file contains one document; `---` begins a second one",
-            "delete this line, or move what follows to a file of its own",
-        );
+        return at(l, 1, "one file contains one document; `---` begins a second one", "move what follows to a file of its own");
     }
     if said.contains("recursion limit") {
         return too_deep(source, l, c);
@@ -109,7 +192,15 @@ pub(super) fn explain(source: &Source, said: &str, line: usize, column: usize) -
     }
     if said.contains("quoted scalar") && said.contains("end of stream") {
         let (l, c) = begun.unwrap_or((l, c));
-        return at(l, c, "this quote is never closed", "close it at the end of the text");
+        let start = source.offset(l, c).unwrap_or(0);
+        let text = source.line(l).trim_end();
+        let end = source.line_start(l).unwrap_or(0) + text.len();
+        let quote = span::from(&source.text, start).chars().next().unwrap_or('"');
+        return at(l, c, "this quote is never closed", "close it at the end of the text").propose(
+            format!("write a {quote} at the end of the line"),
+            Some(end..end),
+            quote,
+        );
     }
     if said.contains("unknown anchor") {
         return at(l, c, "a value that begins with `*` has a special meaning in YAML", "put it in quotes");
@@ -153,11 +244,16 @@ fn context(said: &str) -> Option<(usize, usize)> {
 /// Mistakes that are visible on one line.
 fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<Problem> {
     let line = source.line(number);
-    let at = |byte: usize, length: usize, message: &str, label: String| {
-        Some(problem(source, number, span::before(line, byte).chars().count() + 1, length, message, &label))
+    let at = |byte: usize, length: usize, message: &str, label: &str| {
+        Some(problem(source, number, span::before(line, byte).chars().count() + 1, length, message, label))
+    };
+    let begins = source.line_start(number).unwrap_or(0);
+    // A problem with what to write in place of the line from a byte to another.
+    let with = |draft: Option<Problem>, from: usize, to: usize, text: String| {
+        draft.map(|p| p.propose(format!("write {text}"), Some(begins + from..begins + to), text))
     };
     if let Some(byte) = line.find(['“', '”', '„']) {
-        return at(byte, 1, "these are curly quotes, which YAML does not read as quotes", "use straight quotes: \"".into());
+        return at(byte, 1, "these are curly quotes, which YAML does not read as quotes", "use straight quotes: \"");
     }
     if line.trim_start().starts_with('#') {
         return None;
@@ -165,12 +261,16 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
     if said.contains("unknown escape character") {
         let byte = line.char_indices().nth(column.saturating_sub(1)).map_or(0, |(i, _)| i);
         let byte = span::from(line, byte).find('\\').map_or(byte, |n| byte + n);
-        return at(
+        let draft = at(
             byte,
             2,
             "in double quotes, `\\` begins an escape sequence, and YAML does not know this one",
-            "use single quotes around the text: '…'".into(),
+            "use single quotes around the text: '…'",
         );
+        let start = span::before(line, byte).rfind('"').unwrap_or(byte);
+        let end = span::from(line, byte).find('"').map_or(line.len(), |n| byte + n);
+        let inner = span::between(line, start + 1, end).replace('\'', "''");
+        return with(draft, start, end + 1, format!("'{inner}'"));
     }
     // Where the value begins on this line: after the first colon, or after the dash.
     let trimmed = line.trim_start();
@@ -182,12 +282,9 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
     let value_at = colon.map_or(start, |n| line.len() - span::from(line, n).trim_start().len());
     let value = span::from(line, value_at).trim_end();
     if value.starts_with("{{") {
-        return at(
-            value_at,
-            value.chars().count(),
-            "a value that begins with `{{` must be in quotes",
-            format!("write \"{}\"", value.replace('"', "'")),
-        );
+        let draft = at(value_at, value.chars().count(), "a value that begins with `{{` must be in quotes", "put the whole value in quotes");
+        let draft = with(draft, value_at, value_at + value.len(), format!("\"{}\"", value.replace('"', "'")));
+        return with(draft, value_at, value_at + value.len(), format!("'{}'", value.replace('\'', "''")));
     }
     for quote in ['"', '\''] {
         if let Some(inner) = value.strip_prefix(quote)
@@ -196,14 +293,29 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
             let behind = rest.trim_start();
             let inside_braces = text.rsplit_once("{{").is_some_and(|(_, tag)| !tag.contains("}}"));
             if quote == '"' && inside_braces {
-                let fix = format!("inside the braces use single quotes: \"{}\"", inner.trim_end_matches('"').replace('"', "'"));
-                return at(value_at, value.chars().count(), "the quotes inside the braces end the text too early", fix);
+                let message = "the quotes inside the braces end the text too early";
+                let draft = at(value_at, value.chars().count(), message, "use single quotes inside the braces");
+                return with(draft, value_at, value_at + value.len(), format!("\"{}\"", inner.trim_end_matches('"').replace('"', "'")));
             }
             if !behind.is_empty() && !behind.starts_with(['#', ',', '}', ']', ':']) {
-                let whole = format!("{text}{rest}").replace(quote, "");
                 let byte = value_at + (value.len() - behind.len());
-                let byte_message = "there is text after the closing quote";
-                return at(byte, behind.chars().count(), byte_message, format!("put the quotes around all of it: {quote}{whole}{quote}"));
+                let message = "there is text after the closing quote";
+                let end = value_at + value.len();
+                // `'it's here'`: a quote inside the text, which ends with one.
+                if let Some(whole) = inner.strip_suffix(quote).filter(|_| !rest.starts_with(' ')) {
+                    let other = if quote == '\'' { '"' } else { '\'' };
+                    let draft = at(
+                        byte,
+                        behind.chars().count(),
+                        message,
+                        "a quote inside the text ends it; put the other kind of quotes around all of it",
+                    );
+                    return with(draft, value_at, end, format!("{other}{whole}{other}"));
+                }
+                let whole = format!("{text}{rest}");
+                let draft = at(byte, behind.chars().count(), message, "put the quotes around all of it");
+                let draft = with(draft, value_at, end, scalar(&whole.replace(quote, "")));
+                return with(draft, value_at, end, scalar(&whole));
             }
         }
     }
@@ -212,7 +324,22 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
         && !(matches!(first, '|' | '>') && value.len() <= 2)
     {
         let message = format!("a value that begins with `{first}` has a special meaning in YAML");
-        return at(value_at, value.chars().count(), &message, format!("put it in quotes: \"{}\"", value.replace('"', "'")));
+        let draft = at(value_at, value.chars().count(), &message, "put text that begins with it in quotes");
+        let end = value_at + value.len();
+        let number = value.trim_start_matches(['>', '=', ' ']);
+        if first == '>' && number.starts_with(|c: char| c.is_ascii_digit()) && number.parse::<f64>().is_ok() {
+            let test = if value.starts_with(">=") { "at_least" } else { "over" };
+            return with(draft, value_at, end, format!("{{ {test}: {number} }}"));
+        }
+        let draft = match first {
+            '*' if value == "*" => with(draft, value_at, end, "{ exists: true }".to_owned()),
+            '*' if !value.contains(' ') => with(draft, value_at, end, format!("{{ like: '{value}' }}")),
+            _ => draft,
+        };
+        if value.contains("&quot;") || value.contains("&#39;") {
+            return draft;
+        }
+        return with(draft, value_at, end, format!("\"{}\"", value.replace('"', "'")));
     }
     let flow = value.starts_with('{') || trimmed.starts_with('{') || trimmed.starts_with("- {");
     if flow {
@@ -220,7 +347,10 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
             && !span::before(value, n).ends_with(['"', '\''])
             && span::before(value, n).matches('"').count().is_multiple_of(2)
         {
-            return at(value_at + n, 2, "a value that begins with `{{` must be in quotes", "put it in quotes: \"{{ … }}\"".into());
+            let draft = at(value_at + n, 2, "a value that begins with `{{` must be in quotes", "put it in quotes: \"{{ … }}\"");
+            let end = span::from(value, n).find("}}").map_or(n, |end| n + end + 2);
+            let tag = span::between(value, n, end).replace('"', "'");
+            return with(draft, value_at + n, value_at + end, format!("\"{tag}\""));
         }
         if let Some(n) = value.char_indices().skip(1).find(|(_, c)| matches!(c, '{' | '[')).map(|(n, _)| n)
             && span::before(value, n).ends_with(|c: char| !c.is_whitespace() && !"{[:,\"'".contains(c))
@@ -230,14 +360,33 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
             let word: String = span::from(value, from).chars().take_while(|c| !c.is_whitespace() && *c != ',').collect();
             let word = word.trim_end_matches(':').to_owned();
             let message = "a `{` or `[` inside { } begins a new map or list";
-            return at(value_at + from, word.chars().count(), message, format!("put it in quotes: \"{word}\""));
+            let draft = at(value_at + from, word.chars().count(), message, "put the whole value in quotes");
+            let (from, to) = (value_at + from, value_at + from + word.len());
+            let bare = word.trim_end_matches([' ', '}']);
+            // `${NAME}` is how other tools write a variable.
+            let draft = match word.strip_prefix("${").and_then(|w| w.split_once('}')) {
+                Some((name, _)) if name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_') => {
+                    with(draft, from, from + name.len() + 3, format!("\"{{{{ secret.{name} }}}}\""))
+                }
+                _ => draft,
+            };
+            let draft = with(draft, from, to, format!("\"{word}\""));
+            return with(draft, from, from + bare.len(), format!("\"{bare}\""));
         }
     }
     if said.contains("mapping values are not allowed") && !value.starts_with(['"', '\'', '{', '[']) {
         let after_key = colon.map_or("", |_| value);
         if let Some(n) = after_key.find(": ") {
-            let fix = format!("put the whole value in quotes: \"{}\"", value.replace('"', "'"));
-            return at(value_at + n, 1, "this line contains a second `: `", fix);
+            let draft = at(
+                value_at + n,
+                1,
+                "this line contains a second `: `",
+                "put the whole value in quotes, or write the second name on a line of its own",
+            );
+            if value.starts_with('(') {
+                return draft;
+            }
+            return with(draft, value_at, value_at + value.len(), scalar(value));
         }
     }
     if said.contains("could not find expected ':'") || said.contains("mapping values are not allowed") {
@@ -246,11 +395,18 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
             && !bare.contains(": ")
             && value.chars().next().is_some_and(|c| !c.is_whitespace() && c != '/')
         {
-            return at(start + key.len(), 1, "a space is missing after this colon", format!("write `{key}: {}`", value.trim()));
+            let draft = at(start + key.len(), 1, "a space is missing after this colon", "write a space after the colon");
+            return with(draft, start, start + bare.trim_end().len(), format!("{key}: {}", value.trim()));
         }
         if said.contains("could not find expected ':'") && !bare.contains(':') && number == context(said).map_or(number, |c| c.0) {
             let word = bare.trim();
-            return at(start, word.chars().count(), "a `:` is missing after this name", format!("write `{word}: …`"));
+            let draft = at(start, word.chars().count(), "a `:` is missing after this name", "write a colon and a space");
+            let is_word = |key: &str| key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            let draft = match word.split_once(' ').filter(|(key, _)| is_word(key)) {
+                Some((key, value)) => with(draft, start, start + word.len(), format!("{key}: {value}")),
+                None => draft,
+            };
+            return with(draft, start, start + word.len(), format!("{word}:"));
         }
     }
     None

@@ -114,6 +114,17 @@ impl Setup {
         String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap()
     }
 
+    /// The same for a command that asks questions, with the lines that somebody types.
+    pub fn answered(&self, arguments: &[&str], lines: &str) -> String {
+        let mut command = self.command(arguments);
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A command that asks nothing may have ended.
+        let _ = child.stdin.take().unwrap().write_all(lines.as_bytes());
+        let out = child.wait_with_output().unwrap();
+        String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap()
+    }
+
     pub fn serve(&self) -> Doorbell {
         self.serve_with(&[])
     }

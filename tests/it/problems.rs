@@ -1,7 +1,10 @@
 //! Invalid rule files and the messages about them. `tests/problems` contains pairs of a rule file and its complete messages.
 
+use std::collections::HashSet;
+
 use doorbell::expr::names::Resolver;
-use doorbell::rule::load::load;
+use doorbell::problem::Problem;
+use doorbell::rule::load::{load, problems_of};
 use doorbell::yaml::source::Source;
 use proptest::prelude::*;
 
@@ -137,15 +140,86 @@ fn every_mistake_is_reported_with_its_place_and_how_to_fix_it() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Every pair's rule file.
+fn pairs() -> Vec<(String, String)> {
+    let folder = project_folder().join("tests/problems");
+    let paths = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "yaml"));
+    let mut all: Vec<_> =
+        paths.map(|p| (p.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(&p).unwrap())).collect();
+    all.sort();
+    all
+}
+
+fn problems_in(name: &str, text: &str) -> Vec<Problem> {
+    problems_of(name, text, Resolver::new(&|_| None, &|_| None, &|_| None))
+}
+
+#[test]
+fn following_the_corrections_never_leads_in_a_circle() {
+    let mut corrections = 0;
+    for (name, text) in pairs() {
+        let (mut text, mut seen) = (text.trim_start_matches('\u{feff}').to_owned() + "\n", HashSet::new());
+        loop {
+            assert!(seen.insert(text.clone()), "{name}: the corrections lead back to:\n{text}");
+            let before = problems_in(&name, &text);
+            let Some((problem, correction)) = before.iter().find_map(|p| Some((p, p.correction.as_ref()?))) else { break };
+            let corrected = correction.edit().applied(&text).unwrap_or_else(|| panic!("{name}: {} changes nothing", correction.says()));
+            let after = problems_in(&name, &corrected);
+            let same = |all: &[Problem]| all.iter().filter(|p| p.message == problem.message && p.line == problem.line).count();
+            assert!(same(&after) < same(&before), "{name}: `{}` does not solve: {}", correction.says(), problem.draw());
+            corrections += 1;
+            text = corrected;
+        }
+    }
+    assert!(corrections >= 150, "only {corrections} corrections in all pairs");
+}
+
+#[test]
+fn corrections_are_written_after_asking_and_the_old_file_is_kept() {
+    let wrong = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    whne: { webhook: /a }\n    if: { body.total: { ovre: 100 } }\n    then: [ log: hi ]\n";
+    let right = wrong.replace("whne", "when").replace("ovre", "over");
+    let setup = Setup::with(wrong);
+    let file = setup.path("rules/rules.yaml");
+    let text = || std::fs::read_to_string(&file).unwrap();
+    let said = setup.answered(&["check", "--fix"], "n\ny\n");
+    assert!(said.contains(" -     whne: { webhook: /a }\n +     when: { webhook: /a }\n"), "{said}");
+    assert_eq!(text(), wrong.replace("ovre", "over"));
+    assert!(said.ends_with("1 error\n"), "{said}");
+    let backup = |n: &str| std::fs::read_to_string(setup.path(&format!("rules/rules.yaml.bak{n}"))).unwrap();
+    assert_eq!(backup(""), wrong);
+    let said = setup.answered(&["check", "--fix", "--yes"], "");
+    assert!(said.ends_with("1 correction made\n\n1 rule in 1 file: valid\n"), "{said}");
+    assert_eq!((text(), backup("2")), (right, wrong.replace("ovre", "over")));
+    // Nothing more to do, and no copy of a file that does not change.
+    let said = setup.answered(&["check", "--fix"], "");
+    assert_eq!(said, "0 corrections made\n\n1 rule in 1 file: valid\n");
+    assert!(!setup.path("rules/rules.yaml.bak3").exists());
+    let names: Vec<_> = std::fs::read_dir(setup.path("rules")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+}
+
+#[test]
+fn a_file_keeps_its_bom_and_its_permissions_when_it_is_corrected() {
+    use std::os::unix::fs::PermissionsExt;
+    let setup = Setup::new();
+    let file = setup.path("rules/rules.yaml");
+    let text = "webhooks:\r\n  /a: { verify: none }\r\nrules:\r\n  A:\r\n    when: { webhook: /a }\r\n    thne: [ log: hi ]";
+    std::fs::write(&file, format!("\u{feff}{text}")).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    setup.answered(&["check", "--fix", "--yes"], "");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("\u{feff}{}\n", text.replace("thne", "then")));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
 #[test]
 fn problems_can_be_printed_as_json() {
-    let setup = Setup::with("rules:\n  A:\n    whne: 1\n");
+    let setup = Setup::with("rules:\n  A:\n    whne: { webhook: /a }\n    then: [ log: hi ]\n");
     let out = setup.run(&["check", "--format", "json"]);
     assert_eq!(out.status.code(), Some(1));
     let said: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     let expected = serde_json::json!({
         "severity": "error", "file": "rules/rules.yaml", "line": 3, "column": 5, "length": 4,
-        "message": "`whne` is not a valid key in a rule", "help": "did you mean `when`?", "notes": ["valid keys: description, enabled, when, then, else, set, if, once_per, one_at_a_time, answer_within, on_error, tests"],
+        "message": "`whne` is not a valid key in a rule", "help": "did you mean `when`?", "correction": { "start": 16, "end": 20, "text": "when" }, "notes": ["valid keys: description, enabled, when, then, else, set, if, once_per, one_at_a_time, answer_within, on_error, tests"],
     });
     assert!(said["problems"].as_array().unwrap().contains(&expected), "{said:#}");
 }

@@ -33,7 +33,7 @@ fn edits_take_effect_and_are_logged() {
 fn an_invalid_edit_changes_nothing_and_is_shown_until_it_is_fixed() {
     let setup = Setup::with(&rule("A", "/a", "good"));
     let doorbell = setup.serve();
-    setup.write("rules/rules.yaml", "rules:\n  A:\n    whne: 1\n");
+    setup.write("rules/rules.yaml", &rule("A", "/a", "good").replace("when", "whne"));
     until("it is logged", || doorbell.logged("rules have problems after an edit; the old rules stay in use"));
     assert_eq!(doorbell.post("/a", "{}").status, 200);
     let health = || setup.printed(&["health", "--json", "--listen", &doorbell.address]);

@@ -291,3 +291,21 @@ fn text_literals_are_found() {
     let found = literals(text);
     assert_eq!(found, [(2, "one \\\" two".to_owned()), (3, "raw \"x\" text".to_owned()), (3, String::new())]);
 }
+
+/// What people are told to write in place of their own text is tried first: the help next to a problem, which is not tried,
+/// has no such text.
+#[test]
+fn only_what_was_tried_is_shown_as_a_correction() {
+    let mut wrong = Vec::new();
+    for (name, text) in sources() {
+        for (n, line) in program(&text).lines().enumerate() {
+            let help = line.split(".label(").skip(1).any(|rest| {
+                rest.starts_with("format!(\"write {") || rest.starts_with("format!(\"did you") || rest.starts_with("\"did you")
+            });
+            if help {
+                wrong.push(format!("{name}:{}: {}", n + 1, line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "use `meant`, `write` or `propose`, which are tried:\n{}", wrong.join("\n"));
+}

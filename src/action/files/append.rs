@@ -63,7 +63,8 @@ impl Kind for Append {
             item.problem("a workbook has rows, not lines").label("use `add_row:` with `columns:`").add();
         }
         if fields.has("columns") {
-            fields.key("columns").problem("`append` writes lines, which have no columns").label("did you mean `add_row`?").add();
+            let draft = fields.key("append").problem("`append` writes lines, which have no columns");
+            draft.meant("add_row").label("use `add_row` with a spreadsheet file").add();
             fields.rest();
             return None;
         }
@@ -77,7 +78,7 @@ impl Kind for Append {
             }
             (None, None) => {
                 if !fields.has("text") && !fields.has("json") {
-                    item.problem("the line to write is missing").label("write `text:` below it, aligned with `append`").add();
+                    fields.lacks("text", "the line to write is missing", "write `text:` below it, aligned with `append`");
                 }
                 None
             }

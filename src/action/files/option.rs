@@ -15,7 +15,10 @@ pub(super) fn read_word(fields: &mut Fields, key: &'static str, word: &str) -> O
     let Some(item) = fields.may(key) else { return Some(false) };
     let found = item.text()?;
     if found != word {
-        item.problem(format!("`{found}` is not a valid value")).label(format!("write `{key}: {word}`, or remove the line")).add();
+        item.problem(format!("`{found}` is not a valid value"))
+            .label("remove this line, or write the word that is known here")
+            .write(word)
+            .add();
         return None;
     }
     Some(true)

@@ -25,6 +25,7 @@ use crate::text::nearest::nearest;
 use crate::text::word::{Shape, Word};
 use crate::yaml::Node;
 use crate::yaml::fields::Fields;
+use crate::yaml::place::scalar;
 
 pub struct SheetRow;
 
@@ -103,10 +104,14 @@ impl Kind for SheetRow {
             && !KINDS.iter().any(|k| name.to_ascii_lowercase().ends_with(k))
         {
             let fix = match [".xls", ".xlsm", ".xlsb", ".ods"].iter().any(|kind| name.to_ascii_lowercase().ends_with(kind)) {
-                true => "save it as .xlsx and write that name".to_owned(),
-                false => format!("write {name}.xlsx or {name}.csv"),
+                true => "save it as .xlsx and write that name",
+                false => "write a name such as orders.xlsx or orders.csv",
             };
-            item.problem("the name of a spreadsheet file ends in .csv, .tsv or .xlsx").label(fix).add();
+            let draft = item.problem("the name of a spreadsheet file ends in .csv, .tsv or .xlsx").label(fix);
+            match fix.starts_with("save") {
+                true => draft.add(),
+                false => draft.write(&scalar(&format!("{}.xlsx", name.strip_suffix(".txt").unwrap_or(name)))).add(),
+            }
         }
         let sheet = match fields.may("sheet") {
             Some(sheet) => {
@@ -131,7 +136,19 @@ impl Kind for SheetRow {
                 Node::List(_) | Node::Map(_) => {
                     value.problem("a cell holds one value").label("write text or {{ a field }}; {{ join … }} turns a list into text").add();
                 }
-                _ => cells.push((title(&name), Data::read(&value, Destination::Plain, known))),
+                _ => {
+                    let data = Data::read(&value, Destination::Plain, known);
+                    if let Some(Data::Template(template)) = &data
+                        && let Some(field) = template.lone_field().filter(|field| !field.is_single())
+                    {
+                        let draft = value.problem(format!("{} is a list, and a cell holds one value", field.text()));
+                        draft
+                            .label("write `join` before it, or an index: [0]")
+                            .write(&format!("\"{{{{ join {} ', ' }}}}\"", field.text()))
+                            .add();
+                    }
+                    cells.push((title(&name), data));
+                }
             }
         }
         if cells.is_empty() {
@@ -171,7 +188,8 @@ fn read_match(fields: &mut Fields, verb: &str, mode: Mode, cells: &[(String, Opt
             fields
                 .key("match")
                 .problem("`add_row` always adds a row, so it has nothing to match")
-                .label("did you mean `add_or_update_row`?")
+                .change("did you mean `add_or_update_row`?", fields.key("add_row").key_span(), "add_or_update_row")
+                .label("remove it, or use `add_or_update_row`")
                 .add();
             fields.may("match");
         }
@@ -179,11 +197,9 @@ fn read_match(fields: &mut Fields, verb: &str, mode: Mode, cells: &[(String, Opt
     }
     if !fields.has("match") {
         let first = cells.first().map_or("Email", |(title, _)| title.as_str());
-        fields
-            .key(if mode == Mode::Update { "update_row" } else { "add_or_update_row" })
-            .problem(format!("`{verb}` needs to know which row to change"))
-            .label(format!("write `match: {first}` below it, with the column that identifies the row"))
-            .add();
+        let message = format!("`{verb}` needs to know which row to change");
+        let label = format!("write `match:` below it, with the column that identifies the row, such as {first}");
+        fields.lacks("match", &message, &label);
         return None;
     }
     let mut titles = Vec::new();
@@ -191,19 +207,20 @@ fn read_match(fields: &mut Fields, verb: &str, mode: Mode, cells: &[(String, Opt
     if let Node::Map(entries) = item.node {
         let title = entries.first().map_or("Email", |(title, _)| title.as_str());
         item.problem("`match:` takes the title of a column; the value goes under `columns:`")
-            .label(format!("write `match: {title}`"))
+            .label("write the title of the column alone")
+            .write(&scalar(title))
             .add();
         return None;
     }
     for one in item.one_or_many() {
         let title = one.text()?;
         if !cells.iter().any(|(t, _)| *t == self::title(&title)) {
-            let near = nearest(&title, cells.iter().map(|(t, _)| t.as_str()));
-            let label = near.map_or_else(
-                || format!("write {title} under `columns:` as well, with the value to look for"),
-                |n| format!("did you mean `{n}`?"),
-            );
-            one.problem(format!("the column `{title}` has no value here, so it cannot identify a row")).label(label).add();
+            let draft = one.problem(format!("the column `{title}` has no value here, so it cannot identify a row"));
+            let draft = draft.label("write it under `columns:` as well, with the value to look for");
+            match nearest(&title, cells.iter().map(|(t, _)| t.as_str())) {
+                Some(near) => draft.meant(near).add(),
+                None => draft.add(),
+            }
             return None;
         }
         titles.push(self::title(&title));

@@ -11,12 +11,16 @@ use std::time::Duration;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
+use super::address::check_url;
+use super::auth::{Auth, read_auth};
 use super::client::{Call, Got, Unsent};
 use super::headers::{Headers, read_headers};
-use super::target::{self, Target, check_scheme_and_port, read_targets, server_of};
+use super::ok::read_ok;
+use super::target::{self, Target, read_targets, server_of};
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Action, BODY_VIEW, Effect, EffectView, Kind, MockResponse, Performing, body_view};
 use crate::action::world::World;
+use crate::expr::doubt;
 use crate::expr::field::Field;
 use crate::expr::names::{Names, is_stand_in};
 use crate::expr::scope::Scope;
@@ -93,6 +97,12 @@ impl Kind for Http {
         let auth = fields.may("auth").map(|i| read_auth(&i, known));
         let ok = fields.may("ok").map(|i| read_ok(&i));
         let follow = fields.may("follow_redirects").map(|i| i.flag());
+        if let (Some(headers), true) = (&headers, fields.has("auth")) {
+            headers.without_authorization(&fields.key("headers"));
+        }
+        if let (Some(headers), true) = (&headers, fields.has("json")) {
+            headers.is_json(&fields.key("headers"));
+        }
         let (url, query) = (url?, query.unwrap_or(Some(Vec::new()))?);
         let server = url.fixed_server().and_then(|text| reqwest::Url::parse(&text).ok()).map(|url| server_of(&url).into());
         let fixed_url = url.fixed().filter(|_| query.is_empty()).and_then(|text| reqwest::Url::parse(text).ok());
@@ -136,12 +146,6 @@ enum Body {
     Text(Template, String),
 }
 
-enum Auth {
-    None,
-    Basic(Template, Template),
-    Bearer(Template),
-}
-
 fn read_pairs(item: &Item, what: &'static str, known: &Names) -> Option<Vec<(String, Data)>> {
     let entries = item.entries(what)?;
     let mut out = Vec::with_capacity(entries.len());
@@ -172,6 +176,8 @@ fn read_body(verb: &str, fields: &mut Fields, known: &Names) -> Option<Body> {
         return None;
     }
     if let Some(item) = json {
+        doubt::modifiers(&item);
+        doubt::json_text(&item);
         return Data::read(&item, Destination::Plain, known).map(Body::Json);
     }
     if let Some(item) = form {
@@ -202,74 +208,6 @@ fn read_body(verb: &str, fields: &mut Fields, known: &Names) -> Option<Body> {
         return None;
     }
     Some(Body::Text(template, kind))
-}
-
-fn read_auth(item: &Item, known: &Names) -> Option<Auth> {
-    let mut fields = item.fields("`auth:`")?;
-    let basic = fields.may("basic");
-    let bearer = fields.may("bearer");
-    fields.done(&[("token", "write `bearer:`"), ("username", "write `basic: { user: …, password: … }`")], &[]);
-    match (basic, bearer) {
-        (Some(basic), None) => {
-            let mut fields = basic.fields("`basic:`")?;
-            let user = fields.must("user").and_then(|i| Template::read(&i, Destination::Header, known));
-            let password = fields.must("password").and_then(|i| Template::read(&i, Destination::Header, known));
-            fields.done(&[("username", "did you mean `user`?"), ("pass", "did you mean `password`?")], &[]);
-            Some(Auth::Basic(user?, password?))
-        }
-        (None, Some(bearer)) => Template::read(&bearer, Destination::Header, known).map(Auth::Bearer),
-        _ => {
-            item.problem("`auth:` takes either `basic` or `bearer`").label("write auth: { bearer: \"{{ secret.NAME }}\" }").add();
-            None
-        }
-    }
-}
-
-fn read_ok(item: &Item) -> Option<Vec<RangeInclusive<u16>>> {
-    let mut out = Vec::new();
-    for one in item.one_or_many() {
-        let text = one.text()?;
-        let range = text.split_once('-').unwrap_or((&text, &text));
-        match (range.0.trim().parse::<u16>(), range.1.trim().parse::<u16>()) {
-            (Ok(a), Ok(b)) if (100..=599).contains(&a) && a <= b && b <= 599 => out.push(a..=b),
-            _ => {
-                one.problem(format!("`{text}` is not a status")).label("write for example [200-299, 404]").add();
-                return None;
-            }
-        }
-    }
-    Some(out)
-}
-
-/// Checks an address as far as possible without an event.
-fn check_url(url: &Url, item: &Item, targets: &[Target], known: &Names) {
-    if url.host_from_data && targets.is_empty() {
-        item.problem("a value from the request would decide which server is called")
-            .label("list the servers that may be called: hosts: [hooks.slack.com]")
-            .add();
-        return;
-    }
-    let Some(sample) = url.sample() else { return };
-    if !sample.starts_with("http://") && !sample.starts_with("https://") {
-        let fix = sample.split("://").last().unwrap_or("").trim_start_matches('/');
-        item.problem("the address of a call begins with https:// or http://").label(format!("write https://{fix}")).add();
-        return;
-    }
-    let parsed = match reqwest::Url::parse(&sample) {
-        Ok(parsed) => parsed,
-        Err(e) => {
-            item.problem(format!("this address is not valid: {e}")).label("write for example https://api.example.com/orders").add();
-            return;
-        }
-    };
-    if sample.contains(char::is_whitespace) {
-        item.problem("this address contains a space").label("remove it; spaces in values are encoded automatically").add();
-    } else if let Some(why) = known.lookup.refuses(&sample) {
-        item.warning(why).add();
-    }
-    if url.host_from_data {
-        check_scheme_and_port(&parsed, targets, item);
-    }
 }
 
 impl Calling {

@@ -1,7 +1,7 @@
 //! Words of other tools for the tests of `if:`, with their Doorbell equivalents.
 
 /// In place of a test, and ours.
-pub(super) const TEST_WORDS: [(&str, &str); 30] = [
+pub(super) const TEST_WORDS: [(&str, &str); 46] = [
     ("equals", "is"),
     ("eq", "is"),
     ("equal", "is"),
@@ -32,4 +32,20 @@ pub(super) const TEST_WORDS: [(&str, &str); 30] = [
     ("ne", "not"),
     ("!=", "not"),
     ("length", "count"),
+    ("size", "count"),
+    ("is_not", "not"),
+    ("not_in", "not"),
+    ("not_equal", "not"),
+    ("nin", "not"),
+    ("equal_to", "is"),
+    ("any_of", "is"),
+    ("has", "contains"),
+    ("contains_text", "contains"),
+    ("begins_with", "starts_with"),
+    ("startswith", "starts_with"),
+    ("endswith", "ends_with"),
+    ("newer_than", "after"),
+    ("older_than", "before"),
+    ("case_insensitive", "ignore_case"),
+    ("above", "over"),
 ];

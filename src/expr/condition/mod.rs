@@ -5,6 +5,9 @@
 //! and [`trace`] explains their result in plain English.
 
 mod aliases;
+mod doubt;
+mod meant;
+mod never;
 mod operand;
 pub mod read;
 mod sentence;

@@ -3,9 +3,9 @@
 use regex::RegexBuilder;
 use serde_json::Value;
 
-use super::Operand;
+use super::{Operand, meant};
 use crate::expr::comparison::spelled;
-use crate::expr::moment::{FORMS, instead_of, moment};
+use crate::expr::moment::{DATE_EXAMPLE, FORMS, day_of, moment};
 use crate::expr::names::Names;
 use crate::expr::template::{Destination, Template};
 use crate::yaml::Node;
@@ -22,8 +22,19 @@ pub(super) fn compile(item: &Item, pattern: &str, ignore_case: bool) -> Option<r
                 _ => {
                     let said = e.to_string();
                     let reason = said.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
-                    item.problem(format!("this pattern cannot be read: {reason}"))
-                        .label("put a \\ before characters that have a special meaning in patterns")
+                    let label = match reason.as_str() {
+                        r if r.contains("look-around") => "describe the text without it; `not:` is true if a pattern does not match",
+                        r if r.contains("backreference") => "describe the text without it",
+                        r if r.contains("unclosed") => "close the bracket, or put a \\ before it if it is a part of the text",
+                        r if r.contains("repetition operator") => "write .* for any text; a single * repeats what is before it",
+                        _ => "put a \\ before characters that have a special meaning in patterns",
+                    };
+                    let draft = item.problem(format!("this pattern cannot be read: {reason}")).label(label);
+                    let any = pattern.strip_prefix('*').map(|rest| format!("'.*{rest}'"));
+                    match any.filter(|_| reason.contains("repetition operator")) {
+                        Some(ours) => draft.write(&ours),
+                        None => draft,
+                    }
                 }
             };
             draft.add();
@@ -40,7 +51,7 @@ pub(super) fn operands(item: &Item, known: &Names) -> Option<Vec<Operand>> {
 fn operand(item: &Item, known: &Names) -> Option<Operand> {
     match item.node {
         Node::Text(text) if text.contains("{{") => {
-            let template = Template::read(item, Destination::Plain, known)?;
+            let template = Template::parse(text, item, Destination::Plain, known)?;
             match template.lone_field() {
                 Some(field) => Some(Operand::Field(field.clone())),
                 None => {
@@ -74,10 +85,14 @@ pub(super) fn number(item: &Item, known: &Names) -> Option<Operand> {
             let draft = item.problem("this test compares numbers");
             match item.node {
                 Node::Text(t) if moment(t).is_some() => draft.label("to compare dates, use `before` and `after`").add(),
-                Node::Text(t) if t.replace([',', '_', '\'', ' '], "").parse::<f64>().is_ok() => {
-                    draft.label(format!("write {}", t.replace([',', '_', '\'', ' '], ""))).add();
+                Node::Text(t) => {
+                    let draft = draft.label("write only the number, with a point before its decimals, such as 1234.5");
+                    match meant::number(t) {
+                        Some(number) => draft.write(&number).add(),
+                        None => draft.add(),
+                    }
                 }
-                _ => draft.label("write a number, without a unit or a currency").add(),
+                _ => draft.label("write a number").add(),
             }
             None
         }
@@ -105,10 +120,12 @@ pub(super) fn date(item: &Item, known: &Names) -> Option<Operand> {
     if let Operand::Fixed(value) = &operand {
         let text = spelled(value)?;
         if moment(&text).is_none() {
-            item.problem(format!("`{text}` is not a date in a form that can be read"))
-                .label(instead_of(&text))
-                .note(format!("dates: {FORMS}"))
-                .add();
+            let draft = item.problem(format!("`{text}` is not a date in a form that can be read")).label(DATE_EXAMPLE);
+            let draft = match day_of(&text) {
+                Some(day) => draft.write(&day),
+                None => draft,
+            };
+            draft.note(format!("dates: {FORMS}")).add();
             return None;
         }
     }

@@ -4,13 +4,14 @@ use ipnet::IpNet;
 
 use super::aliases::TEST_WORDS;
 use super::operand::{compile, date, number, operands, text};
-use super::{All, ConditionPart, Line, Operand, Test};
+use super::{All, ConditionPart, Line, Operand, Test, doubt, meant, never};
 use crate::expr::field::{Field, ROOTS};
 use crate::expr::names::Names;
 use crate::text::nearest::nearest;
 use crate::text::word::{Shape, Word};
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
+use crate::yaml::place::scalar;
 
 /// The maximum nesting depth of groups.
 const MAX_DEPTH: usize = 32;
@@ -71,7 +72,12 @@ fn test_names() -> impl Iterator<Item = &'static str> {
 
 /// Parses `if:`; after a problem, returns what could be parsed.
 pub fn read(item: &Item, known: &Names) -> All {
-    all(item, known, 0)
+    let errors = item.errors();
+    let all = all(item, known, 0);
+    if item.errors() == errors {
+        never::look(&all, item);
+    }
+    all
 }
 
 fn all(item: &Item, known: &Names, depth: usize) -> All {
@@ -82,23 +88,34 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
     match item.node {
         Node::Map(_) => {}
         Node::List(items) => {
-            let draft =
-                item.problem("`if:` is a map of fields, not a list").label("remove the dashes, so that each line is `field: value`");
-            match items.len() {
-                0 | 1 => draft.add(),
-                _ => draft.note("if only one of several lines has to be true, put them under `any:`, each with a dash").add(),
+            let draft = item.problem("`if:` is a map of fields, not a list");
+            match items.as_slice() {
+                [_] => {
+                    let draft = draft.label("remove the dash, so that the line is `field: value`");
+                    draft.change("remove the dash", item.span_within("- "), "").add();
+                }
+                _ => draft
+                    .label("write lines that must all be true without dashes: `field: value`")
+                    .note("if only one of them has to be true, put them under `any:`, each with a dash")
+                    .add(),
             }
             return All::default();
         }
         Node::Text(text) => {
-            let draft = item.problem("a condition cannot be text");
-            draft.label(rewritten(text)).note("each line is a field and what it must be: `body.total: { over: 100 }`").add();
+            let draft = item.problem("a condition cannot be text").label("write a field and what it must be");
+            let draft = rewritten(text).iter().fold(draft, |draft, ours| draft.write(ours));
+            draft.note("each line is a field and what it must be: `body.total: { over: 100 }`").add();
             return All::default();
         }
         Node::Braces => {
             item.problem("a condition cannot be text")
                 .label("write a field and what it must be, without braces: `body.total: { over: 100 }`")
                 .add();
+            return All::default();
+        }
+        Node::Bool(_) => {
+            let draft = item.problem("a condition is a map of fields and what they must be");
+            draft.label("remove this line: without `if:` it always runs; a rule is switched off with `enabled: false`").add();
             return All::default();
         }
         _ => {
@@ -113,7 +130,7 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
     let mut parts = Vec::new();
     for (key, value) in entries {
         let group = |make: fn(Vec<All>) -> ConditionPart| {
-            let items = value.items("a list of conditions, each with a dash,");
+            let items = group_items(&value);
             let groups: Vec<All> = items.unwrap_or_default().iter().map(|i| all(i, known, depth + 1)).collect();
             make(groups)
         };
@@ -121,25 +138,32 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
             "any" => parts.push(group(ConditionPart::Any)),
             "all" => parts.push(group(ConditionPart::Every)),
             "none" => parts.push(group(ConditionPart::None)),
-            "or" | "and" | "not" | "anyOf" | "allOf" => {
-                let ours = match key.as_str() {
-                    "or" | "anyOf" => "any",
-                    "and" | "allOf" => "all",
-                    _ => "none",
+            _ if group_meant(key.as_str()).is_some() => {
+                let ours = group_meant(key.as_str()).unwrap_or("any");
+                let draft = value.problem(format!("there is no group called `{key}`")).at_key();
+                let draft = match (value.node, value.raw()) {
+                    (Node::Map(_), Some(raw)) => {
+                        draft.change(format!("write {ours}: [{raw}]"), value.entry_span(), format!("{ours}: [{raw}]"))
+                    }
+                    (Node::Map(_), None) => match (value.each_line(|line| format!("- {line}")), value.key_span()) {
+                        (Some((lines, text)), Some(name)) => {
+                            let between = crate::text::span::between(&value.source().text, name.end, lines.start);
+                            let says = format!("write {ours}, and a dash before each line below it");
+                            draft.change(says, Some(name.start..lines.end), format!("{ours}{between}{text}"))
+                        }
+                        _ => draft,
+                    },
+                    _ => draft,
                 };
-                value
-                    .problem(format!("there is no group called `{key}`"))
-                    .at_key()
-                    .label(format!("did you mean `{ours}`?"))
-                    .note("groups: any, all, none")
-                    .add();
+                draft.meant(ours).label("write a group, and below it each condition with a dash").note("groups: any, all, none").add();
             }
             _ if key.contains("{{") => {
                 let bare = key.replace("{{", "").replace("}}", "");
                 value
                     .problem("a field on the left side is written without braces")
                     .at_key()
-                    .label(format!("write `{}`", bare.trim()))
+                    .label("write the field alone: `body.total`")
+                    .write(bare.trim())
                     .add();
             }
             _ => {
@@ -153,16 +177,69 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
     All(parts)
 }
 
-/// Rewrites `"{{ body.total > 100 }}"` in our syntax, as far as it can be guessed.
-fn rewritten(text: &str) -> String {
+/// Our group for another tool's word.
+fn group_meant(key: &str) -> Option<&'static str> {
+    match key.to_lowercase().replace(['_', '-', ' '], "").as_str() {
+        "or" | "anyof" | "oneof" | "either" | "some" => Some("any"),
+        "and" | "allof" | "every" | "both" => Some("all"),
+        "not" | "noneof" | "nor" | "neither" | "unless" => Some("none"),
+        _ => None,
+    }
+}
+
+/// The conditions of a group.
+fn group_items<'i>(value: &Item<'i>) -> Option<Vec<Item<'i>>> {
+    match value.node {
+        Node::List(items) if items.is_empty() => {
+            value
+                .problem("this group is empty, so it decides nothing")
+                .at_key()
+                .label("write a condition below it, with a dash, or remove it")
+                .add();
+            None
+        }
+        Node::Map(_) => {
+            let draft = value.problem("a group is a list of conditions, each with a dash").label("put a dash before each line: `- `");
+            let dashes = value.each_line(|line| format!("- {line}"));
+            match value.raw() {
+                Some(raw) => draft.write(&format!("[{raw}]")).add(),
+                None => draft
+                    .change(
+                        "put a dash before each line",
+                        dashes.as_ref().map(|(span, _)| span.clone()),
+                        dashes.map_or(String::new(), |d| d.1),
+                    )
+                    .add(),
+            }
+            None
+        }
+        _ => value.items("a list of conditions, each with a dash,"),
+    }
+}
+
+/// Rewrites `"{{ body.total > 100 }}"` in our syntax, as far as it can be guessed: as a block, and in braces.
+fn rewritten(text: &str) -> Vec<String> {
     let bare = text.replace("{{", "").replace("}}", "");
-    let words: Vec<&str> = bare.split_whitespace().collect();
-    let sign = |s: &str| TEST_WORDS.iter().find(|(theirs, _)| *theirs == s).map(|(_, ours)| *ours);
-    match words.as_slice() {
-        [field, "==" | "=" | "===", value] => format!("write `{field}: {value}`"),
-        [field, s, value] if sign(s).is_some() => format!("write `{field}: {{ {}: {value} }}`", sign(s).unwrap_or("is")),
-        [field] => format!("write `{field}: true`, or what it must be"),
-        _ => "write a field and what it must be, such as `body.total: { over: 100 }`".to_owned(),
+    let both = |line: String| vec![format!("{{ {line} }}")];
+    let parts: Vec<&str> = bare.split("&&").flat_map(|p| p.split(" and ")).map(str::trim).collect();
+    let lines: Option<Vec<String>> = parts.iter().map(|part| compared(part)).collect();
+    lines.map_or_else(Vec::new, |lines| both(lines.join(", ")))
+}
+
+/// One comparison: `body.total > 100`.
+fn compared(text: &str) -> Option<String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (field, sign, value) = match words.as_slice() {
+        [field] if field.contains('.') => return Some(format!("{field}: true")),
+        [field, sign, value @ ..] if !value.is_empty() => (*field, *sign, value.join(" ")),
+        _ => return None,
+    };
+    let value = value.trim_matches(['\'', '"']);
+    let value =
+        if crate::yaml::is_json_number(value) || matches!(value, "true" | "false" | "null") { value.to_owned() } else { scalar(value) };
+    match sign {
+        "==" | "=" | "===" | "is" | "equals" => Some(format!("{field}: {value}")),
+        _ => TEST_WORDS.iter().find(|(theirs, _)| *theirs == sign).map(|(_, ours)| format!("{field}: {{ {ours}: {value} }}")),
     }
 }
 
@@ -171,32 +248,104 @@ fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
         item.problem(format!("`{theirs}` is a test and belongs after a field")).at_key().label("write `body.field: { … }`").add();
         return None;
     }
-    if let [field, sign, value] = key.split_whitespace().collect::<Vec<_>>().as_slice()
-        && let Some((_, ours)) = TEST_WORDS.iter().find(|(theirs, _)| theirs == sign)
-        // A search has signs of its own in its brackets.
-        && Field::read(key).is_err()
+    if let Some((field, test)) = on_the_left(key) {
+        let draft = item.problem("a comparison cannot be written on the left side").at_key();
+        let draft = draft.label("write the field, a colon and the test: `body.total: { over: 100 }`");
+        let value = test.1.map(str::to_owned).or_else(|| item.raw().map(str::to_owned)).unwrap_or_default();
+        let ours = format!("{field}: {{ {}: {value} }}", test.0);
+        draft.change(format!("write {ours}"), item.entry_span(), ours).add();
+        return None;
+    }
+    if matches!(key, "field" | "jsonpath" | "json_path" | "property" | "variable" | "left" | "key")
+        && let Node::Text(text) = item.node
+        && (Field::read(text).is_ok() && text.contains('.'))
     {
-        item.problem("a comparison cannot be written on the left side")
-            .at_key()
-            .label(format!("write `{field}: {{ {ours}: {value} }}`"))
-            .add();
+        let draft = item.problem(format!("the field itself comes before the colon, not the word `{key}`")).at_key();
+        draft.label("write the field, a colon and what it must be: `body.status: paid`").add();
+        return None;
+    }
+    if matches!(key, "then" | "else" | "set" | "on_error" | "when" | "once_per" | "tests" | "enabled") {
+        item.problem(format!("`{key}:` is not a part of the condition")).at_key().one_level_out().label("align it with `if:`").add();
         return None;
     }
     if let Node::Map(inner) = item.node
-        && ROOTS.contains(&key)
         && let Some((name, _)) = inner.iter().find(|(name, _)| test_names().all(|test| test != name) && name != "ignore_case")
+        && (ROOTS.contains(&key) || inner.iter().all(|(name, value)| is_field_name(name) && matches!(value, Node::Map(_))))
         && nearest(name, test_names()).is_none()
     {
-        item.problem("fields cannot be nested").at_key().label(format!("write it on one line: `{key}.{name}: …`")).add();
+        let draft =
+            item.problem("fields cannot be nested").at_key().label("write the whole field on one line, with dots between the names");
+        let start = item.key_span().map(|span| span.start);
+        let draft = match (item.each_line(|line| format!("{key}.{line}")), start) {
+            // On lines of their own: each gets the name, and they move to where it was.
+            (Some((lines, text)), Some(start)) => {
+                let depth = crate::yaml::layout::indent(item.source().line(item.line().unwrap_or(1).saturating_sub(1)));
+                let all: Vec<&str> = text.lines().map(str::trim_start).collect();
+                draft.change(format!("write {}", all[0]), Some(start..lines.end), all.join(&format!("\n{}", " ".repeat(depth))))
+            }
+            _ => match (inner.as_slice(), item.only_value_raw()) {
+                ([(name, _)], Some(raw)) => {
+                    let ours = format!("{key}.{name}: {raw}");
+                    draft.change(format!("write {ours}"), item.entry_span(), ours)
+                }
+                _ => draft,
+            },
+        };
+        draft.add();
         return None;
     }
     let before = known.uses.borrow().fields.len();
-    let field = known.field(key, &at_key(item), None);
+    if let Some(counted) = length_of(key) {
+        let draft = item
+            .warning(format!("a list has no `{}` in Doorbell; the test `count` counts its elements", key.rsplit('.').next().unwrap_or("")))
+            .at_key();
+        let raw = item.raw().unwrap_or("1");
+        let ours = format!("{counted}: {{ count: {raw} }}");
+        draft.change(format!("write {ours}"), item.entry_span(), ours).label("write { count: … } after the list").add();
+    }
+    let field = match length_of(key) {
+        Some(_) => Field::read(key).ok(),
+        None => known.field(key, &at_key(item), None),
+    };
     let mut ignore_case = false;
+    if let Node::Text(_) | Node::Number(_) = item.node {
+        doubt::value(item, key, known);
+    }
     let tests = tests(item, known, &mut ignore_case)?;
     let field = field?;
     known.uses.borrow_mut().compared(&field, &tests, ignore_case, &item.path, before);
-    Some(Line { field, tests, ignore_case, path: at_key(item).path })
+    Some(Line { field, tests, ignore_case, path: item.path.clone() })
+}
+
+fn is_field_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_') && !TEST_WORDS.iter().any(|(theirs, _)| *theirs == name)
+}
+
+/// The list in `body.items.length`.
+fn length_of(key: &str) -> Option<&str> {
+    let list = key.strip_suffix(".length").or_else(|| key.strip_suffix(".size")).or_else(|| key.strip_suffix(".count"))?;
+    let last = list.rsplit('.').next()?;
+    (key.starts_with("body.") && last.ends_with('s') && !last.ends_with("ss")).then_some(list)
+}
+
+/// A comparison that was written before the colon: `body.total > 100`, `body.total over`, `$.items.length()`.
+fn on_the_left(key: &str) -> Option<(&str, (&'static str, Option<&str>))> {
+    // A search has signs of its own in its brackets.
+    if Field::read(key).is_ok() {
+        return None;
+    }
+    if let Some(list) = key.strip_suffix(".length()").or_else(|| key.strip_suffix(".size()")).or_else(|| key.strip_suffix(".count()")) {
+        return Some((list, ("count", None)));
+    }
+    let sign = |word: &str| {
+        let ours = test_names().find(|name| *name == word);
+        ours.or_else(|| TEST_WORDS.iter().find(|(theirs, _)| *theirs == word).map(|(_, ours)| *ours))
+    };
+    match key.split_whitespace().collect::<Vec<_>>().as_slice() {
+        [field, word, value] => Some((field, (sign(word)?, Some(value)))),
+        [field, word] => Some((field, (sign(word)?, None))),
+        _ => None,
+    }
 }
 
 /// The same item, with problems pointing at its key.
@@ -221,6 +370,10 @@ fn tests(item: &Item, known: &Names, ignore_case: &mut bool) -> Option<Vec<Test>
         _ => return Some(vec![Test::Is(operands(item, known)?)]),
     }
     let entries = item.entries("a test")?;
+    if entries.is_empty() && *item.node != Node::Map(Vec::new()) {
+        // Its keys have no values, which was reported.
+        return None;
+    }
     if entries.is_empty() {
         item.problem("there is no test in these braces").label("write for example { over: 100 }").add();
         return None;
@@ -248,59 +401,56 @@ fn tests(item: &Item, known: &Names, ignore_case: &mut bool) -> Option<Vec<Test>
         item.problem("`ignore_case` needs a test next to it").label("write for example { is: abc, ignore_case: true }").add();
         return None;
     }
-    good.then(|| never(item, &out)).flatten()?;
     good.then_some(out)
-}
-
-/// Reports two tests that exclude each other.
-fn never(item: &Item, tests: &[Test]) -> Option<()> {
-    let fixed = |o: &Operand| match o {
-        Operand::Fixed(v) => Some(v.clone()),
-        Operand::Field(_) => None,
-    };
-    let least = tests.iter().find_map(|t| match t {
-        Test::Over(n) | Test::AtLeast(n) => fixed(n),
-        _ => None,
-    });
-    let most = tests.iter().find_map(|t| match t {
-        Test::Under(n) | Test::AtMost(n) => fixed(n),
-        _ => None,
-    });
-    if let (Some(a), Some(b)) = (least, most)
-        && crate::expr::comparison::compare(&a, &b) == Some(std::cmp::Ordering::Greater)
-    {
-        item.problem(format!("no number is over {a} and under {b}, so this can never be true")).label("swap the two numbers").add();
-        return None;
-    }
-    Some(())
 }
 
 fn one(key: &str, item: &Item, known: &Names, ignore_case: &mut bool) -> Option<Test> {
     if let Some(test) = TESTS.iter().find(|test| test.word.name == key) {
+        match key {
+            "is" | "not" => doubt::value(item, "", known),
+            "contains" | "starts_with" | "ends_with" => doubt::part(item, key),
+            "count" if !doubt::counted(item) => return None,
+            _ => {}
+        }
+        if let ("over" | "at_least" | "under" | "at_most", Node::Number(number)) = (key, item.node) {
+            doubt::grouped(item, number);
+        }
         return (test.read)(item, known, ignore_case);
     }
     let draft = item.problem(format!("there is no test called `{key}`")).at_key();
     let ours = TEST_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)).map(|(_, ours)| *ours);
     let draft = match ours.or_else(|| nearest(key, test_names().chain(["ignore_case"]))) {
-        Some(near) => draft.label(format!("did you mean `{near}`?")),
-        None if key.contains('.') => draft.label("start a new line with each field"),
-        None => draft.label("choose one of the tests below"),
+        Some(near) => draft.meant(near),
+        None => draft,
     };
+    let draft = draft.label(if key.contains('.') { "start a new line with each field" } else { "choose one of the tests below" });
     draft.note(format!("tests: {}, ignore_case", test_names().collect::<Vec<_>>().join(", "))).add();
     None
 }
 
 fn between(item: &Item, known: &Names, _: &mut bool) -> Option<Test> {
+    if let Node::Text(text) = item.node {
+        let draft = item.problem("`between` takes a list of two numbers").label("write for example [10, 20]");
+        let pair = [" and ", " to ", "...", "..", "-", ","].iter().find_map(|sign| text.split_once(sign));
+        match pair {
+            Some((a, b)) => draft.write(&format!("[{}, {}]", a.trim(), b.trim())).add(),
+            None => draft.add(),
+        }
+        return None;
+    }
     let pair = item.items("a list of two numbers, [from, to],")?;
     let [a, b] = pair.as_slice() else {
-        item.problem("`between` takes two numbers").label("write between: [10, 20]").add();
+        item.problem("`between` takes two numbers").label("write for example [10, 20]").add();
         return None;
     };
     let (from, to) = (number(a, known)?, number(b, known)?);
     if let (Operand::Fixed(x), Operand::Fixed(y)) = (&from, &to)
         && crate::expr::comparison::compare(x, y) == Some(std::cmp::Ordering::Greater)
     {
-        item.problem(format!("no number is between {x} and {y}, so this can never be true")).label(format!("write [{y}, {x}]")).add();
+        item.problem(format!("no number is between {x} and {y}, so this can never be true"))
+            .label("write the smaller number first")
+            .write(&format!("[{y}, {x}]"))
+            .add();
         return None;
     }
     Some(Test::Between(from, to))
@@ -308,6 +458,7 @@ fn between(item: &Item, known: &Names, _: &mut bool) -> Option<Test> {
 
 fn like(item: &Item, _: &Names, ignore_case: &mut bool) -> Option<Test> {
     let pattern = item.text()?;
+    doubt::like(item, &pattern);
     let parts: Vec<String> = pattern.split('*').map(regex::escape).collect();
     let regex = compile(item, &format!("(?s)\\A{}\\z", parts.join(".*")), *ignore_case)?;
     Some(Test::Like(pattern, Box::new(regex)))
@@ -315,11 +466,17 @@ fn like(item: &Item, _: &Names, ignore_case: &mut bool) -> Option<Test> {
 
 fn matches(item: &Item, _: &Names, ignore_case: &mut bool) -> Option<Test> {
     let pattern = item.text()?;
-    let between = pattern.strip_prefix('/').and_then(|p| p.strip_suffix('/'));
-    if let Some(bare) = between.filter(|p| !p.is_empty()) {
-        item.problem("slashes around a pattern are syntax from another tool").label(format!("write '{bare}'")).add();
+    let plain = pattern.strip_prefix('/').and_then(|p| p.strip_suffix('/')).filter(|p| !p.is_empty()).map(|p| (p, ""));
+    if let Some((bare, flags)) = plain.or_else(|| meant::slashed(&pattern)) {
+        let draft = item.problem("slashes around a pattern are syntax from another tool").label("write only what is between them");
+        let bare = format!("'{}'", bare.replace('\'', "''"));
+        match flags.contains('i') && !*ignore_case {
+            true => draft.write(&format!("{bare}, ignore_case: true")).note("the `i` after the slash is `ignore_case: true` here").add(),
+            false => draft.write(&bare).add(),
+        }
         return None;
     }
+    doubt::matches(item, &pattern);
     let regex = compile(item, &pattern, *ignore_case)?;
     Some(Test::Matches(pattern, Box::new(regex)))
 }
@@ -332,7 +489,11 @@ fn in_network(item: &Item, _: &Names, _: &mut bool) -> Option<Test> {
         match network {
             Some(network) => networks.push(network),
             None => {
-                one.problem(format!("`{text}` is not a network")).label("write for example 10.0.0.0/8 or 192.0.2.7").add();
+                let draft = one.problem(format!("`{text}` is not a network")).label("write for example 10.0.0.0/8 or 192.0.2.7");
+                match text.strip_suffix(".*") {
+                    Some(start) => draft.write(&format!("{start}.0/24")).add(),
+                    None => draft.add(),
+                }
                 return None;
             }
         }

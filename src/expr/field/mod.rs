@@ -8,6 +8,7 @@ pub mod part;
 mod path;
 pub mod refusal;
 mod search;
+pub mod spelling;
 #[cfg(test)]
 mod suite;
 

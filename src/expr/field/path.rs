@@ -47,8 +47,7 @@ fn canonical(text: &str, rest: &str) -> Result<String, NoField> {
                     }
                 }
                 if matches!(chars.peek(), Some((_, '['))) {
-                    let fix = text.replace(".[", "[");
-                    return Err(no("a dot before `[` is syntax from another tool", format!("write `{fix}`")));
+                    return Err(no("a dot before `[` is syntax from another tool", "write body.items[0], without the dot"));
                 }
                 let mut name = String::new();
                 while let Some((_, c)) =

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::format::{self, BadFormat};
 use super::pattern::pattern;
-use super::zone::zone;
+use super::zone::{EXAMPLE, zone};
 use crate::expr::comparison::{compare, spelled};
 use crate::expr::field::ROOTS;
-use crate::expr::moment::{instead_of, when};
+use crate::expr::moment::{DATE_EXAMPLE, day_of, when};
 use crate::text::nearest::nearest;
 
 /// What one argument must be.
@@ -49,7 +49,10 @@ pub(super) struct Words {
 /// Why a fixed argument does not fit, and what to write instead, if that is known.
 pub(super) struct Misfit {
     pub(super) why: String,
+    /// A sentence.
     pub(super) instead: Option<String>,
+    /// The argument that is probably meant, as it is written.
+    pub(super) meant: Option<String>,
 }
 
 impl Words {
@@ -65,20 +68,17 @@ impl Words {
     }
 
     fn misfit(&self, word: &str) -> Misfit {
-        let instead = match nearest(word, self.all.iter().copied()) {
-            Some(near) => format!("did you mean '{near}'?"),
-            None => format!("write {}", self.listed()),
-        };
-        Misfit { why: format!("`{word}` is not a known {}", self.called), instead: Some(instead) }
+        let meant = nearest(word, self.all.iter().copied()).map(|near| format!("'{near}'"));
+        Misfit { why: format!("`{word}` is not a known {}", self.called), instead: Some(format!("write {}", self.listed())), meant }
     }
 }
 
 fn misfit(why: impl Into<String>, instead: Option<String>) -> Result<(), Misfit> {
-    Err(Misfit { why: why.into(), instead })
+    Err(Misfit { why: why.into(), instead, meant: None })
 }
 
 fn bad_format(bad: BadFormat) -> Misfit {
-    Misfit { why: bad.why, instead: Some(bad.instead) }
+    Misfit { why: bad.why, instead: Some(bad.instead.to_owned()), meant: bad.meant.map(|format| format!("'{format}'")) }
 }
 
 impl Wants {
@@ -93,29 +93,31 @@ impl Wants {
             Wants::Maybe if value.is_null() || text.is_empty() => Ok(()),
             Wants::Maybe => misfit("the first value is fixed and never missing, so the second one is never used", None),
             Wants::List if value.is_null() => Ok(()),
-            Wants::List => misfit(format!("a list is needed here, not {}", shown(value)), named(&text)),
+            Wants::List => Err(field_meant(format!("a list is needed here, not {}", shown(value)), &text)),
             Wants::Number => number(value, &text).map(|_| ()),
             Wants::Comparable if compare(value, value).is_some() => Ok(()),
-            Wants::Comparable => misfit(
-                format!("a number is needed here, not {}", shown(value)),
-                named(&text).or_else(|| when(&text).map(|_| "compare dates with `before` and `after`, under `if:`".to_owned())),
-            ),
+            Wants::Comparable => {
+                let misfit = field_meant(format!("a number is needed here, not {}", shown(value)), &text);
+                let dates = when(&text).map(|_| "compare dates with `before` and `after`, under `if:`".to_owned());
+                Err(Misfit { instead: misfit.instead.or(dates), ..misfit })
+            }
             Wants::Divisor if number(value, &text)?.is_zero() => misfit("a number cannot be divided by 0", None),
             Wants::Divisor => Ok(()),
             Wants::Whole(least, most) => match text.trim().parse::<i64>() {
                 Ok(number) if (least..=most).contains(&number) => Ok(()),
                 Ok(_) => misfit(format!("a whole number from {least} to {most} is needed here, not {text}"), None),
-                Err(_) => misfit(format!("a whole number is needed here, not {}", shown(value)), named(&text)),
+                Err(_) => Err(field_meant(format!("a whole number is needed here, not {}", shown(value)), &text)),
             },
             Wants::Date if when(&text).is_some() => Ok(()),
-            Wants::Date => misfit(
-                format!("{} is not a date in a form that can be read", shown(value)),
-                named(&text).or_else(|| Some(instead_of(&text))),
-            ),
+            Wants::Date => {
+                let misfit = field_meant(format!("{} is not a date in a form that can be read", shown(value)), &text);
+                let day = day_of(&text).map(|day| format!("'{day}'"));
+                Err(Misfit { instead: misfit.instead.or(Some(DATE_EXAMPLE.to_owned())), meant: misfit.meant.or(day), ..misfit })
+            }
             Wants::Format => format::check(&text).map_err(bad_format),
             Wants::Reading => format::check_reading(&text).map_err(bad_format),
-            Wants::Zone => zone(&text).map(|_| ()).map_err(|no| Misfit { why: no.why, instead: Some(no.instead) }),
-            Wants::Pattern => pattern(&text).map(|_| ()).map_err(|why| Misfit { why, instead: None }),
+            Wants::Zone => zone(&text).map(|_| ()).map_err(|no| Misfit { why: no.why, instead: Some(EXAMPLE.to_owned()), meant: no.meant }),
+            Wants::Pattern => pattern(&text).map(|_| ()).map_err(|why| Misfit { why, instead: None, meant: None }),
             Wants::Word(words) if words.all.contains(&text.as_ref()) => Ok(()),
             Wants::Word(words) => Err(words.misfit(&text)),
         }
@@ -145,8 +147,8 @@ pub(super) fn decimal(text: &str) -> Result<Decimal, String> {
 
 fn number(value: &Value, text: &str) -> Result<Decimal, Misfit> {
     decimal(text).map_err(|why| match value {
-        Value::Number(_) => Misfit { why, instead: None },
-        _ => Misfit { why: format!("a number is needed here, not {}", shown(value)), instead: named(text) },
+        Value::Number(_) => Misfit { why, instead: None, meant: None },
+        _ => field_meant(format!("a number is needed here, not {}", shown(value)), text),
     })
 }
 
@@ -158,8 +160,10 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// What to write if the text is the name of a field that somebody put in quotes.
-fn named(text: &str) -> Option<String> {
+/// A misfit, maybe because somebody put the name of a field in quotes.
+fn field_meant(why: String, text: &str) -> Misfit {
     let root = text.split(['.', '[']).next().unwrap_or("");
-    (root.len() < text.len() && ROOTS.contains(&root)).then(|| format!("without quotes, it is a field: {text}"))
+    let is_field = root.len() < text.len() && ROOTS.contains(&root);
+    let instead = is_field.then(|| "a field is written without quotes".to_owned());
+    Misfit { why, instead, meant: is_field.then(|| text.to_owned()) }
 }

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::{Destination, Template, Unrendered};
+use crate::expr::doubt;
 use crate::expr::field::{Field, Values};
 use crate::expr::names::Names;
 use crate::yaml::Node;
@@ -26,7 +27,13 @@ impl Data {
         match item.node {
             Node::Text(text) => match text.contains("{{") || text.contains("}}") || text.contains("{%") {
                 true => Template::parse(text, item, place, known).map(Data::Template),
-                false => item.text().map(|t| Data::Fixed(Value::String(t))),
+                false => {
+                    if place != Destination::File {
+                        doubt::text(item, text, known);
+                    }
+                    doubt::secret(item, text);
+                    item.text().map(|t| Data::Fixed(Value::String(t)))
+                }
             },
             Node::List(_) => {
                 let items: Vec<_> = item.items("a list")?.iter().map(|i| Self::read(i, place, known)).collect();

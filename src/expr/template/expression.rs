@@ -15,6 +15,12 @@ pub(super) struct Expression<'x, 'k> {
 }
 
 impl Expression<'_, '_> {
+    /// Reports something wrong with these braces, and what could be written in place of them.
+    pub(super) fn instead(&self, message: impl Into<String>, label: impl Into<String>, ours: &str) -> Option<What> {
+        self.item.problem(message).within(self.source).label(label).write(ours).add();
+        None
+    }
+
     pub(super) fn wrong(&self, message: impl Into<String>, label: impl Into<String>) -> Option<What> {
         self.item.problem(message).within(self.source).label(label).add();
         None

@@ -37,6 +37,19 @@ impl Expression<'_, '_> {
                     self.wrong(format!("the pattern of `{}` must be written in the rule", helper.name), format!("write {}", helper.usage));
                     return None;
                 }
+                // `hash 'sha256' body.x`: what must be written in the rule comes from the event, and the value does not.
+                None if n > 0
+                    && matches!(wants, Wants::Word(_) | Wants::Format | Wants::Reading | Wants::Whole(..))
+                    && arguments[0].value.is_some() =>
+                {
+                    let mut order: Vec<&str> = arguments.iter().map(|a| a.shown.as_str()).collect();
+                    order.swap(0, n);
+                    let ours = format!("{{{{ {} {} }}}}", helper.name, order.join(" "));
+                    let draft = self.item.problem(format!("the arguments of `{}` are in the wrong order", helper.name)).within(self.source);
+                    let usage = format!("write {}", helper.usage);
+                    draft.label(usage).write(&ours).add();
+                    return None;
+                }
                 None => {}
             }
         }
@@ -66,15 +79,33 @@ impl Expression<'_, '_> {
         let meant = (n + 1..helper.takes.end() + 1).any(|other| value.as_ref().is_some_and(|v| helper.wants(other).is_meant(v)));
         let draft = match swapped(helper, arguments, n) {
             Some(order) => {
-                self.item.problem(format!("the arguments of `{}` are in the wrong order", helper.name)).label(format!("write {order}"))
+                let draft = self.item.problem(format!("the arguments of `{}` are in the wrong order", helper.name)).within(place);
+                let usage = format!("write {}", helper.usage);
+                let draft = draft.label(usage);
+                // A call inside another one is a part of the braces.
+                match self.inner.starts_with(helper.name) && place == self.source {
+                    true => draft.write(&order),
+                    false => draft.change(format!("write {order}"), self.item.span_within(self.source), order),
+                }
             }
-            None if meant => self.item.problem(format!("`{}`: {}", helper.name, misfit.why)).label(format!("write {}", helper.usage)),
             None => {
-                let label = misfit.instead.unwrap_or_else(|| format!("write {}", helper.usage));
-                self.item.problem(format!("`{}`: {}", helper.name, misfit.why)).label(label)
+                let draft = self.item.problem(format!("`{}`: {}", helper.name, misfit.why)).within(place);
+                let usage = format!("write {}", helper.usage);
+                let draft = draft.label(if meant { usage } else { misfit.instead.unwrap_or(usage) });
+                match misfit.meant.filter(|_| !meant) {
+                    Some(ours) => {
+                        let whole = if place == self.source {
+                            self.source.replacen(shown.as_str(), &ours, 1)
+                        } else {
+                            place.replacen(shown.as_str(), &ours, 1)
+                        };
+                        draft.propose(format!("did you mean {ours}?"), &whole)
+                    }
+                    None => draft,
+                }
             }
         };
-        draft.within(place).add();
+        draft.add();
     }
 }
 

@@ -19,7 +19,17 @@ const LITERALS: [(char, char); 2] = [('\'', '\''), ('[', ']')];
 /// Why a date format cannot be used, and what to write instead.
 pub(super) struct BadFormat {
     pub(super) why: String,
-    pub(super) instead: String,
+    /// A sentence.
+    pub(super) instead: &'static str,
+    /// The format in our words.
+    pub(super) meant: Option<String>,
+}
+
+impl BadFormat {
+    /// What to write, in a sentence.
+    pub(super) fn instead(&self) -> String {
+        self.meant.as_ref().map_or(self.instead.to_owned(), |meant| format!("write '{meant}'"))
+    }
 }
 
 /// A date whose parts are all different, to try a format with.
@@ -32,17 +42,16 @@ fn sample(format: &str) -> Option<String> {
 
 /// Checks a format for printing.
 pub(super) fn check(format: &str) -> Result<(), BadFormat> {
-    let bad = |why: String, instead: String| Err(BadFormat { why, instead });
+    let bad = |why: String, instead, meant| Err(BadFormat { why, instead, meant });
     if format.len() > MOST_FORMAT {
-        return bad(format!("a date format has at most {MOST_FORMAT} characters"), "use a shorter one".to_owned());
+        return bad(format!("a date format has at most {MOST_FORMAT} characters"), "use a shorter one", None);
     }
     if !format.contains('%') {
-        let instead = translated(format).map_or(EXAMPLE.to_owned(), |ours| format!("write '{ours}'"));
-        return bad(format!("`{format}` has no `%`, so it is not a date format"), instead);
+        return bad(format!("`{format}` has no `%`, so it is not a date format"), EXAMPLE, translated(format));
     }
     match sample(format) {
         Some(_) => Ok(()),
-        None => bad(format!("`{format}` is not a date format"), EXAMPLE.to_owned()),
+        None => bad(format!("`{format}` is not a date format"), EXAMPLE, None),
     }
 }
 
@@ -54,7 +63,8 @@ pub(super) fn check_reading(format: &str) -> Result<(), BadFormat> {
         true => Ok(()),
         false => Err(BadFormat {
             why: format!("`{format}` does not contain a whole date, so no date can be read with it"),
-            instead: "write the year, the month and the day, as in '%d.%m.%Y'".to_owned(),
+            instead: "write the year, the month and the day, as in '%d.%m.%Y'",
+            meant: None,
         }),
     }
 }

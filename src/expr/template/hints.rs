@@ -40,9 +40,9 @@ pub(super) fn percent_blocks(text: &str, item: &Item) -> bool {
     let tag = rest.find("%}").map_or(rest, |n| span::before(rest, n + 2));
     let words: Vec<&str> = tag.trim_matches(['{', '%', '}', '-', ' ']).split_whitespace().collect();
     let label = match words.as_slice() {
-        ["for", name, "in", list] => format!("write {{{{#each {list} as |{name}|}}}}…{{{{/each}}}}"),
-        ["if", rest @ ..] => format!("write {{{{#if {}}}}}…{{{{/if}}}}", rest.join(" ")),
-        _ => "write {{#if body.x}}…{{/if}} or {{#each body.list}}…{{/each}}".to_owned(),
+        ["for", ..] => "write {{#each body.list as |line|}}…{{/each}}",
+        ["if", ..] => "write {{#if body.x}}…{{/if}}",
+        _ => "write {{#if body.x}}…{{/if}} or {{#each body.list}}…{{/each}}",
     };
     item.problem("`{% … %}` is syntax from another tool").within(tag).label(label).add();
     true
@@ -58,7 +58,8 @@ impl Expression<'_, '_> {
         let helper = HELPERS.iter().map(|h| h.name).find(|h| h == name).or_else(|| ours(name));
         let Some(helper) = helper else { return false };
         let arguments = rewritten(helper, self.inner.strip_prefix(name.as_str()).unwrap_or("").trim_matches(['(', ')', ' ']));
-        self.wrong("the arguments of a helper are not written in brackets", format!("write {{{{ {helper} {arguments} }}}}"));
+        let message = "the arguments of a helper are not written in brackets";
+        self.instead(message, "write the helper, a space and its arguments", &format!("{{{{ {helper} {arguments} }}}}"));
         true
     }
 
@@ -66,94 +67,223 @@ impl Expression<'_, '_> {
         let field = |n: &str| ROOTS.iter().any(|r| n == *r || n.starts_with(&format!("{r}."))) || n.contains(['.', '[']);
         if let Some(Token::Word(sign)) = next
             && depth == 0
+            && self.is_sign(sign)
         {
-            let helper = match sign.as_str() {
-                "|" | "|>" => {
-                    let filter = self.inner.split('|').nth(1).unwrap_or("").split_whitespace().next().unwrap_or("upper");
-                    let filter = filter.split(':').next().unwrap_or(filter);
-                    let fix = ours(filter).or_else(|| nearest(filter, HELPERS.iter().map(|h| h.name))).unwrap_or("upper");
-                    let behind = self.inner.split('|').nth(1).and_then(|f| f.split_once(':')).map_or("", |(_, a)| a.trim());
-                    let behind = rewritten(fix, behind);
-                    self.wrong(
-                        "a `|` is syntax from another tool",
-                        format!("write {}", format!("{{{{ {fix} {name} {behind} }}}}").replace("  ", " ")),
-                    );
-                    return;
-                }
-                "+" => "add",
-                "-" => "subtract",
-                "*" => "multiply",
-                "/" => "divide",
-                "||" | "??" | "or" => "default",
-                "?" => {
-                    let parts: Vec<&str> = self.inner.split(['?', ':']).map(str::trim).collect();
-                    let label = match parts.as_slice() {
-                        [a, b, c] => format!("write {{{{#if {a}}}}}{{{{ {b} }}}}{{{{else}}}}{{{{ {c} }}}}{{{{/if}}}}"),
-                        _ => "write {{#if body.x}}…{{else}}…{{/if}}".to_owned(),
-                    };
-                    self.wrong("`?` is syntax from another tool", label);
-                    return;
-                }
-                "==" | "===" | "!=" | ">" | "<" | ">=" | "<=" => {
-                    let test = match sign.as_str() {
-                        "==" | "===" => "eq",
-                        "!=" => "ne",
-                        ">" => "gt",
-                        "<" => "lt",
-                        ">=" => "gte",
-                        _ => "lte",
-                    };
-                    let other = self.inner.rsplit(' ').next().unwrap_or("1");
-                    let label = format!("write {{{{#if ({test} {name} {other})}}}}…{{{{/if}}}}, or put it under `if:`");
-                    self.wrong(format!("`{sign}` is syntax from another tool"), label);
-                    return;
-                }
-                "if" if self.inner.contains(" else ") => {
-                    let label = match self.inner.split_once(" if ").and_then(|(a, rest)| rest.split_once(" else ").map(|(b, c)| (a, b, c)))
-                    {
-                        Some((a, b, c)) => {
-                            format!("write {{{{#if {}}}}}{{{{ {} }}}}{{{{else}}}}{{{{ {} }}}}{{{{/if}}}}", b.trim(), a.trim(), c.trim())
-                        }
-                        None => "write {{#if body.x}}…{{else}}…{{/if}}".to_owned(),
-                    };
-                    self.wrong("`if` is a block", label);
-                    return;
-                }
-                _ => "",
-            };
-            if !helper.is_empty() {
-                let other = self.inner.rsplit(' ').next().unwrap_or("1");
-                self.wrong(format!("`{sign}` is not known in templates"), format!("write {{{{ {helper} {name} {other} }}}}"));
-                return;
-            }
+            return;
         }
         if name.starts_with('$') && !name.starts_with("$.") && !name.starts_with("$[") || name.contains("$json") {
             self.wrong(format!("`{name}` is what another tool calls the content of the webhook"), "in Doorbell it is `body`");
         } else if field(name) {
             let first = next.map(Token::shown).unwrap_or_default();
-            let label = match (next, name.rsplit_once('.')) {
-                (Some(Token::Word(word)), Some((before, last))) => {
-                    format!("for a name with a space, write {before}['{last} {word}']; a helper comes first: {{{{ default {name} 'y' }}}}")
+            let message = format!("`{name}` is a field and cannot be followed by {first}");
+            let label = "write the helper first: {{ default body.x 'y' }}; for a name with a space write body['First name']";
+            let words: Vec<&str> = self.inner.split_whitespace().collect();
+            let called = self.inner.strip_prefix(name).and_then(|rest| rest.trim().strip_prefix('(')?.strip_suffix(')'));
+            match (words.as_slice(), name.rsplit_once('.')) {
+                _ if called.is_some_and(|inside| inside.trim().is_empty()) => {
+                    self.instead(message, "write the field without brackets", &format!("{{{{ {name} }}}}"));
                 }
-                _ => "write the helper first: {{ default body.x 'y' }}".to_owned(),
-            };
-            self.wrong(format!("`{name}` is a field and cannot be followed by {first}"), label);
+                _ if called.is_some_and(|inside| inside.starts_with(['\'', '"'])) => {
+                    let inside = called.unwrap_or_default().trim_matches(['\'', '"']);
+                    self.instead(message, "write the name after a dot", &format!("{{{{ {name}.{inside} }}}}"));
+                }
+                ([field, helper, rest @ ..], _) if !rest.is_empty() && HELPERS.iter().any(|h| h.name == *helper) => {
+                    self.instead(message, label, &format!("{{{{ {helper} {field} {} }}}}", rest.join(" ")));
+                }
+                ([field, helper], _) if HELPERS.iter().any(|h| h.name == *helper) => {
+                    self.instead(message, label, &format!("{{{{ {helper} {field} }}}}"));
+                }
+                ([_, word], Some((before, last))) if word.chars().all(char::is_alphanumeric) => {
+                    self.instead(message, label, &format!("{{{{ {before}['{last} {word}'] }}}}"));
+                }
+                _ => {
+                    self.wrong(message, label);
+                }
+            }
         } else if matches!(name, "if" | "unless" | "each" | "with") {
-            let body =
-                format!("write {{{{#{name} {}}}}}…{{{{/{name}}}}}", next.map_or("body.x".to_owned(), |n| n.shown().replace('`', "")));
-            self.wrong(format!("`{name}` is a block"), body);
+            self.wrong(format!("`{name}` is a block"), "begin with {{#…}} and end with {{/…}}, such as {{#if body.x}}…{{/if}}");
         } else {
-            let label = match ours(name).or_else(|| nearest(name, HELPERS.iter().map(|h| h.name))) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "write names with spaces as body['First name']".to_owned(),
-            };
             let names: Vec<&str> = HELPERS.iter().map(|h| h.name).collect();
-            self.item
-                .problem(format!("there is no helper called `{name}`"))
-                .within(self.source)
-                .label(label)
-                .note(format!("helpers: {}", names.join(", ")))
-                .add();
+            let draft = self.item.problem(format!("there is no helper called `{name}`")).within(self.source);
+            let draft = draft.label("choose one of the helpers below; write names with spaces as body['First name']");
+            let draft = match ours(name).or_else(|| nearest(name, HELPERS.iter().map(|h| h.name))) {
+                Some(near) => draft.propose(format!("did you mean `{near}`?"), &self.source.replacen(name, near, 1)),
+                None => draft,
+            };
+            draft.note(format!("helpers: {}", names.join(", "))).add();
         }
+    }
+
+    /// Reports a sign or word that stands between values in other tools; returns whether it is one.
+    fn is_sign(&self, sign: &str) -> bool {
+        let words = words_of(&self.inner.replace("||", " || "));
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match sign {
+            "|" if self.inner.contains("||") => return self.is_sign("||"),
+            "|" | "|>" => {
+                let message = "a `|` is syntax from another tool";
+                let label = "write the helper first, then the field: {{ upper body.x }}";
+                match piped(self.inner) {
+                    Some(ours) => self.instead(message, label, &format!("{{{{ {ours} }}}}")),
+                    None => self.wrong(message, label),
+                };
+            }
+            "||" | "??" | "or" | "?:" => {
+                let (message, label) = (format!("`{sign}` is not known in templates"), "write {{ default body.x 'y' }}");
+                match words.as_slice() {
+                    [field, _, other] => self.instead(message, label, &format!("{{{{ default {field} {} }}}}", single(other))),
+                    _ => self.wrong(message, label),
+                };
+            }
+            "–" | "−" | "×" => {
+                let plain = self.inner.replace(['–', '−'], "-").replace('×', "*");
+                let plain = words_of(&plain);
+                let message = format!("`{sign}` is not known in templates");
+                let label = "calculate with helpers: {{ add body.a body.b }}";
+                match calculated(&plain.iter().map(String::as_str).collect::<Vec<_>>()) {
+                    Some(ours) => self.instead(message, label, &format!("{{{{ {ours} }}}}")),
+                    None => self.wrong(message, label),
+                };
+            }
+            "+" | "-" | "*" | "/" => {
+                let (message, label) = (format!("`{sign}` is not known in templates"), "calculate with helpers: {{ add body.a body.b }}");
+                match calculated(&words) {
+                    Some(ours) => self.instead(message, label, &format!("{{{{ {ours} }}}}")),
+                    None => self.wrong(message, label),
+                };
+            }
+            "?" => {
+                let (message, label) = ("`?` is syntax from another tool", "write {{#if body.x}}…{{else}}…{{/if}}");
+                let parts: Vec<&str> = self.inner.split(['?', ':']).map(str::trim).collect();
+                match parts.as_slice() {
+                    [a, b, c] if !a.contains(' ') => self.instead(message, label, &either(a, b, c)),
+                    _ => self.wrong(message, label),
+                };
+            }
+            "if" if self.inner.contains(" else ") => {
+                let (message, label) = ("`if` is a block", "write {{#if body.x}}…{{else}}…{{/if}}");
+                match self
+                    .inner
+                    .split_once(" if ")
+                    .and_then(|(a, rest)| rest.split_once(" else ").map(|(b, c)| (a.trim(), b.trim(), c.trim())))
+                {
+                    Some((a, b, c)) if !b.contains(' ') => self.instead(message, label, &either(b, a, c)),
+                    _ => self.wrong(message, label),
+                };
+            }
+            "==" | "===" | "!=" | ">" | "<" | ">=" | "<=" => {
+                let label = "put the comparison under `if:`, or write it as a helper: {{#if (gt body.total 100)}}…{{/if}}";
+                self.wrong(format!("`{sign}` is syntax from another tool"), label);
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// One of two values, as a block; text in quotes stands in it without them.
+fn either(about: &str, then: &str, otherwise: &str) -> String {
+    let value = |v: &str| match v.strip_prefix(['\'', '"']).and_then(|t| t.strip_suffix(['\'', '"'])) {
+        Some(text) => text.to_owned(),
+        None => format!("{{{{ {v} }}}}"),
+    };
+    format!("{{{{#if {about}}}}}{}{{{{else}}}}{}{{{{/if}}}}", value(then), value(otherwise))
+}
+
+/// Text in single quotes, as it is in templates.
+fn single(word: &str) -> String {
+    match word.strip_prefix('"').and_then(|w| w.strip_suffix('"')) {
+        Some(text) => format!("'{text}'"),
+        None => word.to_owned(),
+    }
+}
+
+/// The words between the braces; text in quotes is one word.
+fn words_of(inner: &str) -> Vec<String> {
+    let (mut out, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for c in inner.chars() {
+        match quote {
+            None if c.is_whitespace() => {
+                if !word.is_empty() {
+                    out.push(std::mem::take(&mut word));
+                }
+                continue;
+            }
+            None if matches!(c, '\'' | '"') => quote = Some(c),
+            Some(q) if c == q => quote = None,
+            _ => {}
+        }
+        word.push(c);
+    }
+    if !word.is_empty() {
+        out.push(word);
+    }
+    out
+}
+
+/// `a | round(2) | upper` with our helpers; `None` if one of them is not known.
+fn piped(inner: &str) -> Option<String> {
+    let mut parts = inner.split('|').map(|p| p.trim_start_matches('>').trim());
+    let mut value = parts.next().filter(|v| !v.is_empty() && !v.contains(' '))?.to_owned();
+    let mut nested = false;
+    for filter in parts {
+        let end = filter.find(['(', ':', ' ']).unwrap_or(filter.len());
+        let (name, arguments) = (span::before(filter, end), span::from(filter, end).trim_matches(['(', ')', ':', ' ']));
+        let helper = HELPERS.iter().map(|h| h.name).find(|h| *h == name).or_else(|| ours(name))?;
+        let inside = if nested { format!("({value})") } else { value };
+        value = format!("{helper} {inside} {}", rewritten(helper, arguments)).trim_end().to_owned();
+        nested = true;
+    }
+    nested.then_some(value)
+}
+
+/// `a * 19 / 119` with our helpers, in brackets; times and divided come before plus and minus.
+fn calculated(words: &[&str]) -> Option<String> {
+    let is_value = |w: &str| !w.is_empty() && w.chars().all(|c| c.is_alphanumeric() || "._-[]*'".contains(c)) && w != "-" && w != "*";
+    if words.len() < 3 || words.len() % 2 == 0 || words.len() > 15 || !words.iter().step_by(2).all(|w| is_value(w)) {
+        return None;
+    }
+    let (mut values, mut signs) = (vec![words[0].to_owned()], Vec::new());
+    for pair in words[1..].chunks(2) {
+        let helper = match pair[0] {
+            "+" => "add",
+            "-" => "subtract",
+            "*" => "multiply",
+            "/" => "divide",
+            _ => return None,
+        };
+        if matches!(helper, "multiply" | "divide") {
+            let left = values.pop()?;
+            values.push(format!("({helper} {left} {})", pair[1]));
+        } else {
+            signs.push(helper);
+            values.push(pair[1].to_owned());
+        }
+    }
+    let mut values = values.into_iter();
+    let first = values.next()?;
+    let all = signs.into_iter().zip(values).fold(first, |left, (helper, right)| format!("({helper} {left} {right})"));
+    // The outermost brackets are the braces.
+    all.strip_prefix('(').and_then(|a| a.strip_suffix(')')).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calculations_keep_their_order() {
+        let ours = |text: &str| calculated(&text.split(' ').collect::<Vec<_>>()).unwrap_or_default();
+        assert_eq!(ours("body.total * 19 / 119"), "divide (multiply body.total 19) 119");
+        assert_eq!(ours("body.a + body.b * 2"), "add body.a (multiply body.b 2)");
+        assert_eq!(ours("body.a - 1 + 2"), "add (subtract body.a 1) 2");
+        assert_eq!(ours("body.a + ( body.b"), "");
+    }
+
+    #[test]
+    fn filters_become_helpers_only_if_all_are_known() {
+        assert_eq!(piped("body.a | round(2)").as_deref(), Some("round body.a 2"));
+        assert_eq!(piped("body.a | trim | upcase").as_deref(), Some("upper (trim body.a)"));
+        assert_eq!(piped("body.a | frobnicate"), None);
     }
 }

@@ -35,6 +35,7 @@ use std::cell::Cell;
 use serde_json::Value;
 
 use crate::expr::comparison::is_truthy;
+use crate::expr::doubt;
 use crate::expr::field::{Field, Found, Values};
 use crate::expr::names::Names;
 use crate::expr::spell::spell;
@@ -96,7 +97,8 @@ impl Template {
     /// Parses the text of an item.
     pub fn read(item: &Item, place: Destination, known: &Names) -> Option<Self> {
         let text = item.text()?;
-        Self::parse(&text, item, place, known)
+        let template = Self::parse(&text, item, place, known)?;
+        (!template.has_list(item, true)).then_some(template)
     }
 
     /// Parses text that belongs to an item.
@@ -105,11 +107,38 @@ impl Template {
             item.problem("this text is too long").label(format!("use at most {} KB", MAX_TEMPLATE >> 10)).add();
             return None;
         }
+        if place != Destination::File {
+            match text.contains("{{") {
+                true => drop(doubt::placeholders(item, text)),
+                false => doubt::text(item, text, known),
+            }
+        }
+        doubt::secret(item, text);
         let mut pieces = tags::pieces(text, item, known)?;
         if place == Destination::Html && !page::place(&mut pieces, item) {
             return None;
         }
-        Some(Self { pieces, place, path: item.path.clone() })
+        let template = Self { pieces, place, path: item.path.clone() };
+        (!template.has_list(item, false)).then_some(template)
+    }
+
+    /// Whether a list is in the middle of text, or `alone` where text is needed, which fails for every event; reported.
+    fn has_list(&self, item: &Item, alone: bool) -> bool {
+        fn list(pieces: &[Piece]) -> Option<&str> {
+            pieces.iter().find_map(|piece| match piece {
+                Piece::Value { what: What::Name(field), source, .. } if !field.is_single() => Some(source.as_ref()),
+                Piece::Block(block) => list(&block.inner).or_else(|| list(&block.otherwise)),
+                Piece::Text(_) | Piece::Value { .. } => None,
+            })
+        }
+        let Some(source) = list(&self.pieces).filter(|_| alone || self.pieces.len() > 1) else { return false };
+        let field = source.trim_matches(['{', '}', ' ', '~']);
+        item.problem(format!("{source} is a list, which cannot be a part of text"))
+            .within(source)
+            .label("write a helper before it: `join` for text, `first` or `count`, or an index: [0]")
+            .write(&format!("{{{{ join {field} ', ' }}}}"))
+            .add();
+        true
     }
 
     /// Text without any `{{ }}`.

@@ -52,9 +52,11 @@ impl<'n, 'k> Nest<'n, 'k> {
         let word = inner.split_whitespace().next().unwrap_or("");
         let Some((_, kind)) = KINDS.iter().find(|(w, _)| *w == word) else {
             let said = format!("there is no block called `{word}`");
-            let near = crate::text::nearest::nearest(word, KINDS.map(|(w, _)| w))
-                .map_or("use #if, #unless, #each or #with".to_owned(), |n| format!("did you mean `#{n}`?"));
-            self.wrong(source, said, near)?;
+            let draft = self.item.problem(said).within(source).label("use #if, #unless, #each or #with");
+            match crate::text::nearest::nearest(word, KINDS.map(|(w, _)| w)) {
+                Some(near) => draft.propose(format!("did you mean `#{near}`?"), &source.replacen(word, near, 1)).add(),
+                None => draft.add(),
+            }
             return None;
         };
         let rest = inner.trim_start().strip_prefix(word).unwrap_or("").trim();

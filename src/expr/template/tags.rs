@@ -38,15 +38,29 @@ pub(super) fn pieces(text: &str, item: &Item, known: &Names) -> Option<Vec<Piece
         }
         let Some((tag, length)) = cut(span::from(rest, start)) else {
             let shown: String = span::from(rest, start).chars().take(30).collect();
-            item.problem("this `{{` is never closed").within(&shown).label("write `}}` after the name").add();
+            let draft = item.problem("this `{{` is never closed").within(&shown).label("write `}}` after the name");
+            let one = span::from(rest, start);
+            match one.split_once('}').filter(|(tag, after)| !tag.contains(' ') && !after.starts_with('}') && shown.starts_with(*tag)) {
+                Some((tag, _)) => {
+                    draft.propose(format!("write {tag}}}}}"), &shown.replacen(&format!("{tag}}}"), &format!("{tag}}}}}"), 1)).add()
+                }
+                None => draft.add(),
+            }
             return None;
         };
         let source = span::between(rest, start, start + length);
         if before.ends_with('$') {
-            item.problem("`${{ … }}` is syntax from another tool")
-                .within(&format!("${source}"))
-                .label("write two braces without a `$`: {{ body.name }}")
-                .add();
+            let field = ["github.event.", "json.", "$json.", "event.", "inputs."]
+                .iter()
+                .find_map(|p| tag.inner.strip_prefix(p))
+                .map(|f| format!("body.{f}"));
+            let field = field.or_else(|| tag.inner.strip_prefix("secrets.").map(|name| format!("secret.{name}")));
+            let draft = item.problem("`${{ … }}` is syntax from another tool").within(&format!("${source}"));
+            let draft = draft.label("write two braces without a `$`: {{ body.name }}");
+            match field {
+                Some(field) => draft.write(&format!("{{{{ {field} }}}}")).add(),
+                None => draft.write(source).add(),
+            }
             good = false;
             rest = span::from(rest, start + length);
             continue;
@@ -195,7 +209,10 @@ impl Expression<'_, '_> {
         }
         let tokens = match tokens(inner) {
             Ok(tokens) => tokens,
-            Err(message) => return self.wrong(message, "text is written in single quotes: 'like this'"),
+            Err(message) => {
+                let straight = self.source.replace(['‘', '’', '“', '”', '„'], "'");
+                return self.instead(message, "text is written in single quotes: 'like this'", &straight);
+            }
         };
         if let [Token::Word(word)] = tokens.as_slice()
             && helper(word).is_none()
@@ -203,7 +220,7 @@ impl Expression<'_, '_> {
             return self.known.field(word, self.item, Some(self.at(word))).map(What::Name);
         }
         if let [Token::Text(text)] = tokens.as_slice() {
-            return self.wrong("these braces contain only text", format!("write it without braces: {text}"));
+            return self.instead("these braces contain only text", "write it without braces", text);
         }
         if self.is_call(&tokens) {
             return None;

@@ -28,20 +28,28 @@ static PLACES: LazyLock<Vec<String>> = LazyLock::new(|| {
     all
 });
 
-/// Why there is no such zone, and what to write instead.
+/// Why there is no such zone, and the one that is probably meant, in quotes.
 pub(super) struct NoZone {
     pub(super) why: String,
-    pub(super) instead: String,
+    pub(super) meant: Option<String>,
 }
+
+impl NoZone {
+    /// What to write, in a sentence.
+    pub(super) fn instead(&self) -> String {
+        self.meant.as_ref().map_or(EXAMPLE.to_owned(), |meant| format!("did you mean {meant}?"))
+    }
+}
+
+/// For names that are near no other.
+pub(super) const EXAMPLE: &str = "write a place, for example 'Europe/Berlin'";
 
 pub(super) fn zone(name: &str) -> Result<TimeZone, NoZone> {
     if name == "UTC" {
         return Ok(TimeZone::UTC);
     }
-    TimeZone::get(name).map_err(|_| NoZone {
-        why: format!("there is no time zone called `{name}`"),
-        instead: near(name).map_or("write a place, for example 'Europe/Berlin'".to_owned(), |near| format!("did you mean '{near}'?")),
-    })
+    TimeZone::get(name)
+        .map_err(|_| NoZone { why: format!("there is no time zone called `{name}`"), meant: near(name).map(|near| format!("'{near}'")) })
 }
 
 /// The known zone that was probably meant.
@@ -73,7 +81,7 @@ mod tests {
             ("+02:00", "write a place, for example 'Europe/Berlin'"),
             ("", "write a place, for example 'Europe/Berlin'"),
         ] {
-            assert_eq!(zone(name).err().map(|e| e.instead).as_deref(), Some(instead), "{name}");
+            assert_eq!(zone(name).err().map(|e| e.instead()).as_deref(), Some(instead), "{name}");
         }
         assert!(zone("Europe/Berlin").is_ok() && zone("UTC").is_ok());
     }

@@ -131,13 +131,13 @@ fn date_of(arguments: &[Option<&Value>], n: usize) -> Result<When, Wrong> {
 
 /// The zone that was named, or UTC.
 fn zone_of(arguments: &[Option<&Value>], n: usize) -> Result<TimeZone, Wrong> {
-    zone::zone(&text_or(arguments, n, "UTC")?).map_err(|no| said(format!("{}; {}", no.why, no.instead)))
+    zone::zone(&text_or(arguments, n, "UTC")?).map_err(|no| said(format!("{}; {}", no.why, no.instead())))
 }
 
 /// A format that was checked when the rules were loaded, or comes from the event.
 fn format_of(arguments: &[Option<&Value>], check: fn(&str) -> Result<(), format::BadFormat>) -> Result<String, Wrong> {
     let format = text_or(arguments, 1, "%Y-%m-%d")?;
-    check(&format).map_err(|bad| said(format!("{}; {}", bad.why, bad.instead)))?;
+    check(&format).map_err(|bad| said(format!("{}; {}", bad.why, bad.instead())))?;
     Ok(format)
 }
 

@@ -67,7 +67,7 @@ pub async fn begin(ask: &Ask) -> Result<Answer, Fault> {
     }
     if ask.field("do").as_deref() == Some("wait") {
         let path = ask.must("path")?;
-        let route = Route::read(&path).map_err(|(why, mend)| Fault::Bad(format!("“{}”: {why}; {mend}.", draw::plain(&path))))?;
+        let route = Route::read(&path).map_err(|no| Fault::Bad(format!("“{}”: {}; {}.", draw::plain(&path), no.message, no.label)))?;
         if route.placeholders().next().is_some() {
             return Err(Fault::Bad("Wait at one address, without { }.".to_owned()));
         }

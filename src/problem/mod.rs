@@ -1,9 +1,17 @@
 //! A problem in a rule file: where it is, what is wrong, and what to write instead.
 //!
 //! Problems are collected, sorted and rendered in this one place, for people and as JSON for programs. No code depends on a
-//! problem's text; whether a set of rules may run depends only on [`Severity`].
+//! problem's text; whether a set of rules may run depends only on [`Severity`]. How to correct the file is in
+//! [`correction`].
+
+pub mod correction;
+pub mod proof;
 
 use std::fmt::Write as _;
+
+use std::ops::Range;
+
+use correction::{Correction, Edit, Proposal};
 
 use crate::text::printable::{cut, one_line};
 
@@ -48,12 +56,22 @@ pub struct Problem {
     pub length: usize,
     /// One sentence, in the words of the rule language.
     pub message: String,
-    /// What to write instead; shown next to the caret.
+    /// What to do about it; shown next to the caret, unless there is a correction.
     pub label: String,
     /// More lines, such as the words that are valid here.
     pub notes: Vec<String>,
     /// The line of the file that is shown.
     pub text: String,
+    /// Whether it points at a name, whose value may then not have been read.
+    pub is_key: bool,
+    /// Whether nothing else in the file could be read because of it.
+    pub unread: bool,
+    /// Whether it concerns several rules or addresses, which are compared only if all of them can be read.
+    pub together: bool,
+    /// What could be written instead, until it is tried.
+    pub proposals: Vec<Proposal>,
+    /// What to write instead.
+    pub correction: Option<Correction>,
 }
 
 impl Problem {
@@ -70,12 +88,36 @@ impl Problem {
             label: String::new(),
             notes,
             text: String::new(),
+            is_key: false,
+            unread: true,
+            together: false,
+            proposals: Vec::new(),
+            correction: None,
         }
+    }
+
+    /// Proposes to write something else; `says` is shown if that solves the problem.
+    pub fn propose(mut self, says: impl Into<String>, span: Option<Range<usize>>, text: impl Into<String>) -> Self {
+        if let Some(span) = span {
+            self.proposals.push(Proposal::new(Edit { file: self.file.clone(), span, text: text.into() }, says.into()));
+        }
+        self
+    }
+
+    /// The same for a change that is made in many lines alike.
+    pub fn propose_everywhere(mut self, says: impl Into<String>, span: Range<usize>, text: impl Into<String>) -> Self {
+        self.proposals.push(Proposal::everywhere(Edit { file: self.file.clone(), span, text: text.into() }, says.into()));
+        self
+    }
+
+    /// What to do about it: the correction, if there is one.
+    pub fn help(&self) -> &str {
+        self.correction.as_ref().map_or(&self.label, |correction| correction.says())
     }
 
     /// The problem as shown to people, with the line and a caret below the place.
     pub fn draw(&self) -> String {
-        let (message, label) = (cut(&self.message, MOST_MESSAGE), cut(&self.label, MOST_LABEL));
+        let (message, label) = (cut(&self.message, MOST_MESSAGE), cut(self.help(), MOST_LABEL));
         let notes = self.notes.iter().map(|n| cut(n, MOST_NOTE));
         if self.severity == Severity::Note {
             let more = notes.map(|n| format!("; {n}")).collect::<String>();
@@ -97,10 +139,13 @@ impl Problem {
             let _ = writeln!(out, " {number} | {}", window.trim_end());
             let left = (window.chars().count() + 1).saturating_sub(self.column - from).max(1);
             let caret = "^".repeat(self.length.clamp(1, left));
-            let line = format!("{gutter} | {}{caret} {}", " ".repeat(self.column.saturating_sub(1 + from)), label);
+            let line = format!("{gutter} | {}{caret} {label}", " ".repeat(self.column.saturating_sub(1 + from)));
             let _ = writeln!(out, "{}", line.trim_end());
         }
-        for note in notes {
+        // A problem of a whole file has its help among the notes.
+        let help = self.correction.as_ref().filter(|_| self.line == 0).map(|c| cut(c.says(), MOST_LABEL));
+        let skipped = usize::from(help.is_some());
+        for note in help.into_iter().chain(notes.skip(skipped)) {
             let _ = writeln!(out, "{gutter} = {note}");
         }
         out
@@ -108,11 +153,13 @@ impl Problem {
 
     /// The problem as one JSON object: the stable format of `check --format json`.
     pub fn json(&self) -> serde_json::Value {
+        let edit = self.correction.as_ref().map(Correction::edit);
         serde_json::json!({
             "severity": self.severity.word(),
             "file": self.file, "line": self.line, "column": self.column, "length": self.length,
-            "message": cut(&self.message, MOST_MESSAGE), "help": cut(&self.label, MOST_LABEL),
+            "message": cut(&self.message, MOST_MESSAGE), "help": cut(self.help(), MOST_LABEL),
             "notes": self.notes.iter().map(|n| cut(n, MOST_NOTE)).collect::<Vec<_>>(),
+            "correction": edit.map(|e| serde_json::json!({ "start": e.span.start, "end": e.span.end, "text": e.text })),
         })
     }
 }
