@@ -54,7 +54,7 @@ impl Proposal {
 
     /// The correction, if the proposal is better than what is in the file.
     pub(super) fn tried(self, is_better: impl FnOnce(&Self) -> bool) -> Option<Correction> {
-        is_better(&self).then(|| Correction { edit: self.edit, says: self.says })
+        if is_better(&self) { Some(Correction { edit: self.edit, says: self.says }) } else { None }
     }
 }
 

@@ -47,7 +47,7 @@ fn counted(number: u64, unit: &str) -> String {
 
 /// A number of milliseconds in the largest unit that fits.
 fn written(ms: u64) -> String {
-    let (unit, factor) = UNITS.into_iter().rev().find(|(_, factor)| ms > 0 && ms % factor == 0).unwrap_or(UNITS[1]);
+    let (unit, factor) = UNITS.into_iter().rev().find(|(_, factor)| ms > 0 && ms.is_multiple_of(*factor)).unwrap_or(UNITS[1]);
     counted(ms / factor, unit)
 }
 

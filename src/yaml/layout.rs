@@ -90,9 +90,15 @@ mod tests {
         let source = Source::new("t", b"a:\n  b:\n    c: 1\n\n    d:\n    - e\n  f: 2\n".to_vec()).unwrap();
         assert_eq!((source.block_end(2), source.block_end(5), source.block_end(1)), (6, 6, 7));
         let (span, text) = source.moved(2, 6, 2).unwrap();
-        assert_eq!((&source.text[span], text.as_str()), ("  b:\n    c: 1\n\n    d:\n    - e", "    b:\n      c: 1\n\n      d:\n      - e"));
+        assert_eq!(
+            (source.text.get(span).unwrap(), text.as_str()),
+            ("  b:\n    c: 1\n\n    d:\n    - e", "    b:\n      c: 1\n\n      d:\n      - e")
+        );
         assert_eq!(source.moved(1, 2, -1), None);
         let (span, text) = source.one_level_out(2).unwrap();
-        assert_eq!((&source.text[span], text.as_str()), ("  b:\n    c: 1\n\n    d:\n    - e\n  f: 2", "  f: 2\nb:\n  c: 1\n\n  d:\n  - e"));
+        assert_eq!(
+            (source.text.get(span).unwrap(), text.as_str()),
+            ("  b:\n    c: 1\n\n    d:\n    - e\n  f: 2", "  f: 2\nb:\n  c: 1\n\n  d:\n  - e")
+        );
     }
 }

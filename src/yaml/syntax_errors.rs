@@ -74,10 +74,10 @@ fn repairs(mut problem: Problem, source: &Source, number: usize) -> Problem {
     if let Some((before, after)) = line.split_once('：') {
         instead("write the colon that is on your keyboard: `:`".into(), format!("{before}: {}", after.trim_start()).trim_end().to_owned());
     }
-    if let Some((key, value)) = line.split_once(": (") {
-        if let Some(value) = value.trim_end().strip_suffix(')') {
-            instead(format!("write {{ {} }}", value.trim()), format!("{key}: {{ {} }}", value.trim()));
-        }
+    if let Some((key, value)) = line.split_once(": (")
+        && let Some(value) = value.trim_end().strip_suffix(')')
+    {
+        instead(format!("write {{ {} }}", value.trim()), format!("{key}: {{ {} }}", value.trim()));
     }
     if let Some((key, value)) = line.split_once(": ") {
         let value = value.trim();

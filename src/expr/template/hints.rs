@@ -240,7 +240,7 @@ fn piped(inner: &str) -> Option<String> {
 /// `a * 19 / 119` with our helpers, in brackets; times and divided come before plus and minus.
 fn calculated(words: &[&str]) -> Option<String> {
     let is_value = |w: &str| !w.is_empty() && w.chars().all(|c| c.is_alphanumeric() || "._-[]*'".contains(c)) && w != "-" && w != "*";
-    if words.len() < 3 || words.len() % 2 == 0 || words.len() > 15 || !words.iter().step_by(2).all(|w| is_value(w)) {
+    if words.len() < 3 || words.len().is_multiple_of(2) || words.len() > 15 || !words.iter().step_by(2).all(|w| is_value(w)) {
         return None;
     }
     let (mut values, mut signs) = (vec![words[0].to_owned()], Vec::new());
