@@ -1,11 +1,9 @@
 //! The editor of rule files in the console: what it asks Doorbell for while somebody types.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
 use serde_json::{Value, json};
 
-use crate::harness::{Doorbell, MAX_WAIT, Response, Setup, parse_response};
+use crate::console_client::Visitor;
+use crate::harness::{Doorbell, Response, Setup};
 
 const RULES: &str = r#"webhooks:
   /orders:
@@ -21,44 +19,7 @@ rules:
 "#;
 const SECRET: &str = "a-secret-that-nobody-sees";
 
-/// A console, and somebody who is logged in.
-struct Browser {
-    address: String,
-    cookie: String,
-    _doorbell: Doorbell,
-}
-
-impl Browser {
-    fn open(setup: &Setup, arguments: &[&str]) -> Self {
-        let all = [&["--console", "127.0.0.1:0"], arguments].concat();
-        let doorbell = setup.serve_with(&all);
-        let link = setup.printed(&["console"]);
-        let (address, login) = link.trim().strip_prefix("http://").unwrap().split_once('/').unwrap();
-        let mut browser = Self { address: address.to_owned(), cookie: String::new(), _doorbell: doorbell };
-        let answer = browser.get(&format!("/{login}"));
-        assert_eq!(answer.status, 303, "{answer:?}");
-        browser.cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
-        browser
-    }
-
-    fn ask(&self, method: &str, path: &str, form: &str) -> Response {
-        let (address, cookie, length) = (&self.address, &self.cookie, form.len());
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {address}\r\ncookie: {cookie}\r\nsec-fetch-site: same-origin\r\nconnection: close\r\n\
-             content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n\r\n{form}"
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        parse_response(&String::from_utf8_lossy(&answer))
-    }
-
-    fn get(&self, path: &str) -> Response {
-        self.ask("GET", path, "")
-    }
-
+impl Visitor {
     fn json(&self, path: &str) -> Value {
         let answer = self.get(path);
         assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"), "{answer:?}");
@@ -67,16 +28,15 @@ impl Browser {
 
     /// What Doorbell says about a text while somebody types it.
     fn look(&self, file: &str, text: &str) -> Response {
-        let form = form_urlencoded::Serializer::new(String::new()).append_pair("do", "look").append_pair("text", text).finish();
-        self.ask("POST", &format!("/edit/{file}"), &form)
+        self.submit(&format!("/edit/{file}"), &[("do", "look"), ("text", text)])
     }
+}
 
-    /// Sends an event as the shop does.
-    fn deliver(&self, body: &Value) {
-        let headers = [("content-type", "application/json"), ("x-token", SECRET)];
-        let got = self._doorbell.send("POST", "/orders?from=shop", &headers, body.to_string().as_bytes());
-        assert_eq!(got.status, 200, "{got:?}");
-    }
+/// Sends an event as the shop does.
+fn deliver(serving: &Doorbell, body: &Value) {
+    let headers = [("content-type", "application/json"), ("x-token", SECRET)];
+    let got = serving.send("POST", "/orders?from=shop", &headers, body.to_string().as_bytes());
+    assert_eq!(got.status, 200, "{got:?}");
 }
 
 fn setup() -> Setup {
@@ -91,9 +51,10 @@ fn assets(page: &str) -> Vec<&str> {
 #[test]
 fn problems_are_those_of_check_at_their_place() {
     let setup = setup();
-    let browser = Browser::open(&setup, &[]);
+    let _serving = setup.serve_with_console(&[]);
+    let visitor = setup.visitor();
     let wrong = RULES.replace("over: 1000", "ovre: 1000").replace("if:", "# é𝄞\n    if:");
-    let answer = browser.look("rules.yaml", &wrong);
+    let answer = visitor.look("rules.yaml", &wrong);
     let looked: Value = serde_json::from_str(&answer.body).unwrap();
     assert_eq!(std::fs::read_to_string(setup.path("rules/rules.yaml")).unwrap(), RULES, "nothing is saved");
 
@@ -105,22 +66,23 @@ fn problems_are_those_of_check_at_their_place() {
     let shown = looked["shown"].as_str().unwrap();
     assert!(shown.contains("there is no test called `ovre`") && shown.matches("class=\"problem bad\"").count() == 1, "{shown}");
 
-    let good: Value = serde_json::from_str(&browser.look("rules.yaml", RULES).body).unwrap();
+    let good: Value = serde_json::from_str(&visitor.look("rules.yaml", RULES).body).unwrap();
     assert_eq!(good["problems"], json!([]));
     assert!(good["shown"].as_str().unwrap().contains("No problems."));
     // Where a file ends too early, that is said about its place, too.
-    let torn: Value = serde_json::from_str(&browser.look("new.yaml", "rules:\n  A: {").body).unwrap();
+    let torn: Value = serde_json::from_str(&visitor.look("new.yaml", "rules:\n  A: {").body).unwrap();
     assert_eq!(torn["problems"].as_array().map(Vec::len), Some(1), "{torn}");
 }
 
 #[test]
 fn the_words_are_those_of_the_schema_and_the_fields_that_came() {
     let setup = setup();
-    let browser = Browser::open(&setup, &[]);
+    let serving = setup.serve_with_console(&[]);
+    let visitor = setup.visitor();
     for n in 0..55 {
-        browser.deliver(&json!({ "total": n, "items": [{ "sku": "A" }], "note": format!("my {SECRET}"), "<b>": 1 }));
+        deliver(&serving, &json!({ "total": n, "items": [{ "sku": "A" }], "note": format!("my {SECRET}"), "<b>": 1 }));
     }
-    let words = browser.json("/words?address=/orders&address=/quiet&address=not-an-address");
+    let words = visitor.json("/words?address=/orders&address=/quiet&address=not-an-address");
     let schema: Value = serde_json::from_str(&setup.printed(&["schema"])).unwrap();
     assert_eq!(words["schema"], schema);
     assert_eq!(words["field_keys"], json!(["for_each", "once_per", "one_at_a_time", "value"]));
@@ -145,46 +107,49 @@ fn the_words_are_those_of_the_schema_and_the_fields_that_came() {
     assert_eq!(field("body['<b>']")["example"], "1");
     assert_eq!(field("query.from")["example"], "shop");
     assert_eq!(field("header.x-token")["example"], "***");
-    let alone = browser.json("/words?address=/orders");
+    let alone = visitor.json("/words?address=/orders");
     assert_eq!(alone["seen"][0]["events"], 50, "the work is limited");
 }
 
 #[test]
 fn words_are_only_for_those_who_are_logged_in_and_hidden_bodies_stay_hidden() {
     let setup = setup();
-    let mut browser = Browser::open(&setup, &["--console-hide-bodies"]);
-    browser.deliver(&json!({ "total": 1 }));
-    let words = browser.json("/words?address=/orders");
+    let serving = setup.serve_with_console(&["--console-hide-bodies"]);
+    let mut visitor = setup.visitor();
+    deliver(&serving, &json!({ "total": 1 }));
+    let words = visitor.json("/words?address=/orders");
     assert_eq!(words["seen"], json!([]));
-    browser.cookie = String::new();
-    let answer = browser.get("/words?address=/orders");
+    visitor.cookie = String::new();
+    let answer = visitor.get("/words?address=/orders");
     assert_eq!((answer.status, answer.body.as_str()), (303, ""), "{answer:?}");
-    assert_eq!(browser.look("rules.yaml", RULES).status, 303);
+    assert_eq!(visitor.look("rules.yaml", RULES).status, 303);
 }
 
 #[test]
 fn a_console_that_changes_nothing_checks_nothing_that_is_typed() {
     let setup = setup();
-    let browser = Browser::open(&setup, &["--console-read-only"]);
-    assert_eq!(browser.look("rules.yaml", RULES).status, 403);
-    let page = browser.get("/edit/rules.yaml").body;
+    let _serving = setup.serve_with_console(&["--console-read-only"]);
+    let visitor = setup.visitor();
+    assert_eq!(visitor.look("rules.yaml", RULES).status, 403);
+    let page = visitor.get("/edit/rules.yaml").body;
     assert!(page.contains("readonly") && page.contains("You can read and copy the text.") && !page.contains("Check and try"), "{page}");
-    assert_eq!(browser.json("/words")["addresses"], json!(["/orders"]), "what a word means can be read");
+    assert_eq!(visitor.json("/words")["addresses"], json!(["/orders"]), "what a word means can be read");
 }
 
 #[test]
 fn only_the_page_of_the_editor_loads_it_and_works_without_it() {
     let setup = setup();
-    let browser = Browser::open(&setup, &[]);
-    let page = browser.get("/edit/rules.yaml").body;
+    let _serving = setup.serve_with_console(&[]);
+    let visitor = setup.visitor();
+    let page = visitor.get("/edit/rules.yaml").body;
     let loaded = assets(&page);
     assert_eq!(loaded.iter().filter(|path| path.contains("/editor-")).count(), 1, "{loaded:?}");
     assert!(page.contains("<textarea id=\"text\" name=\"text\"") && page.contains("value=\"save\"") && page.contains("value=\"try\""));
     for path in ["/", "/events", "/rules", "/new", "/failed", "/senders"] {
-        let page = browser.get(path).body;
+        let page = visitor.get(path).body;
         assert!(!assets(&page).is_empty() && !page.contains("/assets/editor-"), "{path}");
     }
-    let sent: usize = loaded.iter().map(|path| browser.get(path).header("content-length").parse::<usize>().unwrap()).sum();
-    let words = browser.get("/words?address=/orders").body.len();
+    let sent: usize = loaded.iter().map(|path| visitor.get(path).header("content-length").parse::<usize>().unwrap()).sum();
+    let words = visitor.get("/words?address=/orders").body.len();
     assert!(page.len() + sent + words < 600 << 10, "{} + {sent} + {words} bytes", page.len());
 }

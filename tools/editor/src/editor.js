@@ -7,13 +7,13 @@
 import { acceptCompletion, autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, completionStatus } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
 import { yaml } from "@codemirror/lang-yaml";
-import { bracketMatching, indentOnInput, indentUnit } from "@codemirror/language";
+import { bracketMatching, indentOnInput, indentService, indentUnit } from "@codemirror/language";
 import { lintGutter, lintKeymap } from "@codemirror/lint";
 import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
 import { EditorState } from "@codemirror/state";
 import { EditorView, highlightActiveLine, highlightActiveLineGutter, hoverTooltip, keymap, lineNumbers, showPanel } from "@codemirror/view";
 import { look } from "./look.js";
-import { placeAt } from "./place.js";
+import { nextColumn, placeAt } from "./place.js";
 import { correctHere, link, show } from "./problems.js";
 import { about, addressesIn, offers } from "./words.js";
 
@@ -125,6 +125,7 @@ function open() {
   const editable = [
     history(),
     indentOnInput(),
+    indentService.of((context, pos) => (context.simulatedBreak === pos ? nextColumn(context.lineAt(pos, -1).text) : undefined)),
     closeBrackets(),
     lintGutter(),
     autocompletion({ override: [complete], icons: false }),

@@ -197,6 +197,15 @@ export function placeAt(lines, count, number, column) {
   return { kind: "key", path, siblings: siblings(lines, count, number, at), from: at, word: text.slice(at, column), isFlow: false };
 }
 
+/** The column at which the line after this one begins: below a key without a value, deeper; else beside the key. */
+export function nextColumn(text) {
+  const found = entry(text);
+  if (!found) return text.length - text.trimStart().length;
+  const value = text.slice(found.value);
+  const isOpen = found.key !== null && /^([|>][+-]?\d?)?\s*(#.*)?$/.test(value);
+  return isOpen ? found.at + 2 : found.at;
+}
+
 /** The UTF-16 index of a column that is counted in characters from 1. */
 export function indexOfColumn(text, column) {
   let index = 0;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { indexOfByte, indexOfColumn, placeAt, template } from "../src/place.js";
+import { indexOfByte, indexOfColumn, nextColumn, placeAt, template } from "../src/place.js";
 
 /** The place of the `‸` in a text. */
 function at(marked) {
@@ -49,6 +49,12 @@ test("the keys around a place", () => {
 test("what is inside of a template", () => {
   for (const [text, wanted] of [["a {{ body.‸ }}", " body."], ["a {{ x }} ‸", null], ["a {{‸", ""], ["{ a: 1 }‸", null], ["{{{ a‸", " a"]]) {
     assert.equal(template(text.replace("‸", ""), text.indexOf("‸")), wanted, text);
+  }
+});
+
+test("the next line begins below or beside the key", () => {
+  for (const [text, column] of [["    then:", 6], ["    then:  # steps", 6], ["      - append: a.log", 8], ["      - do:", 10], ["        text: |", 10], ["        text: x", 8], ["    when: { webhook: /a }", 4], ["  # a", 2], ["", 0]]) {
+    assert.equal(nextColumn(text), column, text);
   }
 });
 
