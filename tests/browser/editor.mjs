@@ -100,8 +100,8 @@ try {
     await route.fulfill({ response: answer, json: said });
   };
   await page.route(address, (route) => (route.request().method() === "POST" ? proven(route) : route.continue()));
-  await page.keyboard.press("End");
-  await page.keyboard.type("  # é");
+  await endOf(page, "body.total");
+  await page.keyboard.type("  # é𝄞");
   await page.locator("#look").getByRole("button", { name: "Apply this correction" }).click();
   await page.locator("#look").getByText("No problems.").waitFor();
   check((await text(page)).includes("body.customer.name: { contains: A}"), "the correction was not applied");
@@ -122,6 +122,19 @@ try {
   await page.keyboard.press("ArrowLeft");
   await page.keyboard.press("Control+i");
   await page.locator(".cm-keys").getByText("what to do, step by step").waitFor();
+
+  // Braces are not offered where text may be meant.
+  const held = await text(page);
+  await endOf(page, "body.total");
+  await page.keyboard.press("Enter");
+  await page.keyboard.type("body.kind: a");
+  await page.waitForTimeout(500);
+  check((await list.count()) === 0, "Enter would write braces in place of a text");
+  await page.keyboard.press("Control+Space");
+  await list.getByText("after", { exact: true }).waitFor();
+  await page.keyboard.press("Escape");
+  for (let n = 0; n < 9 && (await text(page)) !== held; n += 1) await page.keyboard.press("Control+z");
+  check((await text(page)) === held, "undoing does not lead back");
 
   // Nothing is offered that nobody asked for; Ctrl+Space asks.
   await endOf(page, "then:");
@@ -151,6 +164,9 @@ try {
   await page.keyboard.press("Control+s");
   await page.getByText("Saved, and in use.").waitFor();
   check((await text(page)).includes("then: # g n c / ?"), "something else was saved");
+  await page.keyboard.type("!");
+  check((await text(page)).includes("then: # g n c / ?!"), "after saving, the cursor is not where it was");
+  await page.keyboard.press("Backspace");
 
   // Leaving with changes asks first.
   await endOf(page, "then:");

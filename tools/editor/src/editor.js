@@ -60,8 +60,11 @@ function complete(context) {
   const typed = lines(number).slice(found.from, column);
   // Nobody wants a list where nothing was begun, unless it is asked for.
   if (!context.explicit && typed === "" && !/\{\{\s*$/.test(lines(number).slice(0, column))) return null;
-  if (!context.explicit && place.kind === "value" && found.options.every((one) => one.kind === "key") && !/^\{?\s*[a-z_]+$/.test(typed)) return null;
-  const options = found.options.map(({ label, apply, after, kind, detail, info, boost }) => ({
+  // Nor one of braces where text may be meant: Enter would take its first entry.
+  const isSure = context.explicit || place.path[place.path.length - 1] === "verify";
+  const wanted = found.options.filter((one) => isSure || !one.after);
+  if (wanted.length === 0) return null;
+  const options = wanted.map(({ label, apply, after, kind, detail, info, boost }) => ({
     label,
     detail: detail || undefined,
     info: info || undefined,
@@ -113,6 +116,20 @@ function panel(text) {
     dom.textContent = text;
     return { dom, update: (update) => { if (update.docChanged || update.selectionSet) dom.textContent = text; } };
   };
+}
+
+/** After saving, the page is loaded again: the cursor goes on where it was. */
+function goOn(view) {
+  const key = `doorbell:place:${location.pathname}`;
+  form.addEventListener("submit", () => {
+    sessionStorage.setItem(key, JSON.stringify({ head: view.state.selection.main.head, top: view.scrollDOM.scrollTop, length: view.state.doc.length }));
+  });
+  const place = JSON.parse(sessionStorage.getItem(key) ?? "null");
+  sessionStorage.removeItem(key);
+  if (place?.length !== view.state.doc.length) return;
+  view.dispatch({ selection: { anchor: place.head } });
+  view.requestMeasure({ read() {}, write: () => { view.scrollDOM.scrollTop = place.top; } });
+  view.contentDOM.focus({ preventScroll: true });
 }
 
 function open() {
@@ -181,6 +198,7 @@ function open() {
     show(view, problems, sent);
     link(view, problems, sent, column);
   });
+  goOn(view);
   ask(view.state.doc);
   if (!isFixed) form.dispatchEvent(new Event("change"));
 }

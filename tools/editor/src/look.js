@@ -57,7 +57,7 @@ const theme = EditorView.theme({
   ".cm-panel.cm-panel-lint ul": { maxHeight: "10rem" },
   ".cm-panel.cm-panel-lint ul [aria-selected]": { backgroundColor: "var(--sheet)" },
   "&.cm-focused .cm-panel.cm-panel-lint ul [aria-selected], .cm-panel.cm-panel-lint ul:focus [aria-selected]": { backgroundColor: "var(--sheet)", color: "var(--ink)" },
-  ".cm-panel.cm-search": { padding: ".375rem .5rem 1.75rem", fontSize: ".875rem" },
+  ".cm-panel.cm-search": { padding: ".375rem 1.75rem .375rem .5rem", fontSize: ".875rem" },
   ".cm-panel.cm-search label": { fontSize: ".8125rem" },
   ".cm-textfield": { backgroundColor: "var(--sheet)", color: "var(--ink)", border: "1px solid var(--faint)", borderRadius: "6px", padding: ".125rem .375rem", fontSize: ".875rem" },
   ".cm-button": { ...button, fontSize: ".8125rem" },
