@@ -109,6 +109,7 @@ try {
   await page.keyboard.press("Control+z");
   await marked.waitFor();
   await page.waitForTimeout(700);
+  await page.keyboard.press("F8");
   await page.keyboard.press("Control+.");
   await page.locator("#look").getByText("No problems.").waitFor();
   await page.unroute(address);
