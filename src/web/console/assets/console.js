@@ -121,6 +121,7 @@
       look.replaceChildren(said);
     };
     const tryIt = async () => {
+      if (text.readOnly) return;
       const form = new URLSearchParams(new FormData(editor));
       form.set("do", "look");
       form.delete("anyway");

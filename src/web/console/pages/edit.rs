@@ -227,7 +227,7 @@ async fn page(ask: &Ask, draft: &Draft, said: Option<Markup>) -> Result<Answer, 
                 }
             }
             div.tried {
-                (choices(ask, draft).await?)
+                @if ask.may_edit() { (choices(ask, draft).await?) }
                 div #look aria-live="polite" { (right) }
             }
         }
