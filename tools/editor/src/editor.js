@@ -14,7 +14,7 @@ import { EditorState } from "@codemirror/state";
 import { EditorView, highlightActiveLine, highlightActiveLineGutter, hoverTooltip, keymap, lineNumbers, showPanel } from "@codemirror/view";
 import { look } from "./look.js";
 import { nextColumn, placeAt } from "./place.js";
-import { correctHere, link, show } from "./problems.js";
+import { changed, correctHere, link, show } from "./problems.js";
 import { about, addressesIn, offers } from "./words.js";
 
 /** How long after the last change of an address its fields are asked for. */
@@ -181,6 +181,7 @@ function open() {
         }),
         EditorView.updateListener.of((update) => {
           if (!update.docChanged) return;
+          changed(update);
           field.value = update.state.doc.toString();
           field.dispatchEvent(new Event("input", { bubbles: true }));
           clearTimeout(timer);

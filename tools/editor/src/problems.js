@@ -2,6 +2,7 @@
 // proven a correction. The column beside the text shows the same problems; here they get buttons that lead to their place.
 
 import { forEachDiagnostic, setDiagnostics } from "@codemirror/lint";
+import { ChangeSet } from "@codemirror/state";
 import { EditorView } from "@codemirror/view";
 import { indexOfByte, indexOfColumn } from "./place.js";
 
@@ -24,14 +25,27 @@ function change(text, correction) {
   return { from: indexOfByte(text, correction.start + mark), to: indexOfByte(text, correction.end + mark), insert: correction.text };
 }
 
-/** Makes a change that was proven for `text`; nothing if something else was typed in the meantime. */
+/** The text that was checked last, and what has changed since then. */
+let checked = { text: null, since: null };
+
+/** Has to be told of every change. */
+export function changed(update) {
+  checked.since = checked.since ? checked.since.compose(update.changes) : update.changes;
+}
+
+/** Makes a change that was proven for `text`; nothing if something else was typed at its place in the meantime. */
 function apply(view, text, correction) {
-  if (view.state.doc.toString() !== text) {
+  const proven = change(text, correction);
+  const isSame = view.state.doc.toString() === text;
+  const since = checked.text === text ? checked.since : null;
+  if (!isSame && (!since || since.touchesRange(proven.from, proven.to))) {
     view.dispatch({ effects: EditorView.announce.of("The text has changed since it was checked. It is checked again now.") });
     return;
   }
-  const changes = change(text, correction);
-  view.dispatch({ changes, selection: { anchor: changes.from + changes.insert.length }, scrollIntoView: true, userEvent: "input.correction", effects: EditorView.announce.of("Corrected.") });
+  const changes = ChangeSet.of(proven, text.length);
+  const now = isSame ? changes : changes.map(since);
+  const from = isSame ? proven.from : since.mapPos(proven.from);
+  view.dispatch({ changes: now, selection: { anchor: from + proven.insert.length }, scrollIntoView: true, userEvent: "input.correction", effects: EditorView.announce.of("Corrected.") });
   view.focus();
 }
 
@@ -45,6 +59,7 @@ function paragraph(text, kind) {
 /** Shows what the checker found in `text`. */
 export function show(view, problems, text) {
   if (view.state.doc.toString() !== text) return;
+  checked = { text, since: null };
   const diagnostics = problems.map((problem) => {
     const { message, help, notes, correction } = problem;
     const renderMessage = () => {
