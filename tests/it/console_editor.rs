@@ -132,7 +132,13 @@ fn a_console_that_changes_nothing_checks_nothing_that_is_typed() {
     let visitor = setup.visitor();
     assert_eq!(visitor.look("rules.yaml", RULES).status, 403);
     let page = visitor.get("/edit/rules.yaml").body;
-    assert!(page.contains("readonly") && page.contains("You can read and copy the text.") && !page.contains("Check and try") && !page.contains("Try it on"), "{page}");
+    assert!(
+        page.contains("readonly")
+            && page.contains("You can read and copy the text.")
+            && !page.contains("Check and try")
+            && !page.contains("Try it on"),
+        "{page}"
+    );
     assert_eq!(visitor.json("/words")["addresses"], json!(["/orders"]), "what a word means can be read");
 }
 
