@@ -47,17 +47,20 @@ function ofStep(words, schema, names, siblings) {
   return names.filter((name) => !isVerb(name) && !foreign(name));
 }
 
-/** The keys of a map, with what follows them. */
+/** The keys of a map, with what follows them. What only limits a value, such as a pattern for it, describes nothing. */
 function keys(words, schemas, siblings) {
-  return schemas.filter((schema) => schema.properties).flatMap((schema) => {
+  const all = new Map();
+  for (const schema of schemas.filter((one) => one.properties)) {
     const isStep = schema === words.schema.definitions.step;
-    const all = Object.keys(schema.properties);
-    const names = isStep ? ofStep(words, schema, all, siblings) : all;
+    const described = Object.keys(schema.properties).filter((name) => explained(words, schema, name));
+    const names = isStep ? ofStep(words, schema, described, siblings) : described;
     const isVerb = (name) => isStep && schema.anyOf.some((one) => one.required[0] === name);
-    return names
-      .filter((name) => !siblings.has(name))
-      .map((name) => option(name, { apply: `${name}: `, kind: "key", info: explained(words, schema, name), boost: isVerb(name) ? 1 : 0 }));
-  });
+    for (const name of names) {
+      if (siblings.has(name) || all.has(name)) continue;
+      all.set(name, option(name, { apply: `${name}: `, kind: "key", info: explained(words, schema, name), boost: isVerb(name) ? 1 : 0 }));
+    }
+  }
+  return [...all.values()];
 }
 
 function explained(words, schema, name) {
@@ -196,7 +199,7 @@ export function offers(words, place, lines, count, number, column) {
   }
   if (words.field_keys.includes(key) || new RegExp(`^(${words.roots.join("|")})[.[]`).test(place.word)) {
     const options = fields(words, place, lines, count, number).filter((one) => !one.label.startsWith("secret."));
-    return { from, options: [...options, ...values(words, schemas)] };
+    return { from, options: [...options, ...values(schemas)] };
   }
   if (key === "webhook") {
     return { from: place.from, options: known(words, lines, count).map((address) => option(address, { kind: "word", apply: /[{}]/.test(address) ? `"${address}"` : address })) };
@@ -204,7 +207,7 @@ export function offers(words, place, lines, count, number, column) {
   const verify = is("verify") ? schemes(words, new Map()) : keys(words, schemas, new Map());
   const inline = place.isFlow && place.path.includes("[]") && schemas.length === 0 ? [] : verify;
   const maps = inline.map((one) => ({ ...one, apply: `{ ${one.apply}`, after: " }" }));
-  return { from: place.from, options: [...values(words, schemas), ...maps] };
+  return { from: place.from, options: [...values(schemas), ...maps] };
 }
 
 /** A field as a key of `if:`. */
@@ -213,11 +216,9 @@ function keyed(field) {
 }
 
 /** The words that a schema lists, and true and false. */
-function values(words, schemas) {
-  return schemas.flatMap((schema) => {
-    const all = schema.enum ?? (schema.type === "boolean" ? [true, false] : []);
-    return all.map((value) => option(String(value), { kind: "value" }));
-  });
+function values(schemas) {
+  const all = schemas.flatMap((schema) => schema.enum ?? (schema.type === "boolean" ? [true, false] : []));
+  return [...new Set(all.map(String))].map((value) => option(value, { kind: "value" }));
 }
 
 /** The addresses that are in use, and those of this file. */
