@@ -4,8 +4,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::event_fields::fields;
 use crate::body;
-use crate::expr::field::Field;
 use crate::expr::spell::spell;
 use crate::model::event::Event;
 use crate::text::printable::short;
@@ -32,6 +32,8 @@ const WORTH: [&str; 12] =
 /// The maximum length of a value that is written into a line.
 const LONGEST: usize = 60;
 
+/// The maximum number of values of a body that are looked at.
+const MOST_READ: usize = 10_000;
 /// The maximum number of fields that are listed above a rule.
 const MOST_LISTED: usize = 25;
 /// The maximum number of fields that are written into a line.
@@ -96,7 +98,7 @@ impl From<Event> for Sample {
 /// Generates a rule for webhooks like this one. `from` names the webhook in the rule's comment. If other rules already say who
 /// may call the address (`is_described`), the new one does not repeat it.
 pub fn draft(sample: &Sample, from: &str, is_described: bool) -> Draft {
-    let fields = fields(&sample.body);
+    let fields = fields(&sample.body, MOST_READ);
     let found = Findings::of(sample, &fields);
     let webhook = if is_described { String::new() } else { found.webhook() };
     let text = [found.head(from), webhook, found.rule(), found.test()].concat();
@@ -217,34 +219,6 @@ fn worth(fields: &[(String, Value)]) -> Vec<&(String, Value)> {
     let named = |word: &str| fields.iter().find(|(f, v)| f.ends_with(&format!(".{word}")) && has_text(v));
     let best: Vec<_> = WORTH.iter().filter_map(|w| named(w)).take(MOST_WORTH).collect();
     if best.is_empty() { fields.iter().filter(|(_, v)| has_text(v)).take(MOST_WORTH).collect() } else { best }
-}
-
-/// Every single value of a body, by its field.
-fn fields(body: &Value) -> Vec<(String, Value)> {
-    fn walk(at: &str, value: &Value, out: &mut Vec<(String, Value)>) {
-        match value {
-            Value::Object(map) => {
-                for (name, value) in map {
-                    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') && !name.is_empty();
-                    let field = if plain { format!("{at}.{name}") } else { format!("{at}['{name}']") };
-                    if Field::read(&field).is_ok() {
-                        walk(&field, value, out);
-                    }
-                }
-            }
-            Value::Array(list) => {
-                if let Some(first) = list.first() {
-                    walk(&format!("{at}[0]"), first, out);
-                }
-            }
-            one => out.push((at.to_owned(), one.clone())),
-        }
-    }
-    let mut out = Vec::new();
-    if body.is_object() || body.is_array() {
-        walk("body", body, &mut out);
-    }
-    out
 }
 
 #[cfg(test)]

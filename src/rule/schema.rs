@@ -143,6 +143,16 @@ const REPLY: &[Word] = &[
 /// Keys that belong to a verb.
 const NOT_WITH_DO: [&str; 4] = ["tries", "first_wait", "timeout", "save_as"];
 
+/// The keys after which a field can be written as it is, without braces; the schema has no word for that.
+pub fn field_keys() -> Vec<&'static str> {
+    let kinds = KINDS.iter().flat_map(|kind| kind.keys());
+    let all = [RULE, MODIFIERS, ONCE_PER].into_iter().flatten().chain(kinds);
+    let mut names: Vec<_> = all.filter(|word| word.shape.is_field()).map(|word| word.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 /// The JSON Schema (draft 7) of a rule file.
 pub fn json_schema() -> Value {
     let verbs: Vec<Word> = KINDS.iter().flat_map(|kind| kind.verbs().iter().map(|verb| word(verb, Shape::Text, kind.does()))).collect();

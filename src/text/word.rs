@@ -68,6 +68,15 @@ pub const NAME: &str = r"^[^\s0-9.{}()\[\]/\\<>=|:,;'\x22$@#%&*+!?~-][^\s.{}()\[
 pub const HEADER: &str = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
 
 impl Shape {
+    /// Whether a field can be written here as it is, without braces.
+    pub fn is_field(self) -> bool {
+        match self {
+            Shape::Field => true,
+            Shape::Either(shapes) => shapes.iter().any(|shape| shape.is_field()),
+            _ => false,
+        }
+    }
+
     pub fn schema(self) -> Value {
         let of = |name: &str| json!({ "$ref": format!("#/definitions/{name}") });
         match self {

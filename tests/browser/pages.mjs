@@ -89,8 +89,9 @@ try {
 
   // A rule is edited: a mistake is shown while typing, saving puts it to use.
   await page.goto(console_ + "/edit/rules.yaml");
-  const text = page.locator("textarea[name=text]");
-  const before = await text.inputValue();
+  const text = page.locator(".cm-content");
+  await text.waitFor();
+  const before = await page.locator("textarea[name=text]").inputValue();
   await text.fill(before.replace("over: 1000", "ovr: 10"));
   await page.getByText("there is no test called `ovr`").waitFor();
   await text.fill(before.replace("over: 1000", "over: 10"));

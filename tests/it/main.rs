@@ -15,6 +15,7 @@ mod console;
 mod console_access;
 mod console_api;
 mod console_client;
+mod console_editor;
 mod cors;
 mod crash;
 mod csv_files;

@@ -54,8 +54,8 @@ pub enum Answer {
     Page(Page),
     /// To another page of the console, after something was done.
     See(String),
-    /// A part of a page, for the console's script.
-    Part(Markup),
+    /// Values, for the console's script.
+    Json(Value),
     /// A file to save.
     File {
         name: String,

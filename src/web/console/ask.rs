@@ -35,6 +35,11 @@ impl Ask {
         value(form_urlencoded::parse(self.query.as_bytes()), name)
     }
 
+    /// All values of a name in the query, in their order.
+    pub fn queries(&self, name: &str) -> Vec<String> {
+        form_urlencoded::parse(self.query.as_bytes()).filter(|(n, _)| n == name).map(|(_, value)| value.into_owned()).collect()
+    }
+
     /// A field of the form; none if it is empty.
     pub fn field(&self, name: &str) -> Option<String> {
         value(self.form.iter().map(|(n, v)| (n.into(), v.into())), name)

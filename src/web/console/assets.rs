@@ -20,9 +20,11 @@ struct Asset {
     packed: Bytes,
 }
 
-const FILES: [(&str, &str, &str, &[u8]); 3] = [
+const FILES: [(&str, &str, &str, &[u8]); 4] = [
     ("style", "css", "text/css; charset=utf-8", include_bytes!("assets/style.css")),
     ("console", "js", "text/javascript; charset=utf-8", include_bytes!("assets/console.js")),
+    // Made by tools/editor from the packages that its first lines name; only the page that edits rule files loads it.
+    ("editor", "js", "text/javascript; charset=utf-8", include_bytes!("assets/editor.js")),
     ("icon", "svg", "image/svg+xml", include_bytes!("assets/icon.svg")),
 ];
 

@@ -137,8 +137,8 @@ pub fn problem(problem: &Problem) -> Markup {
         div.problem.(class) {
             p { strong { (word) } " in " code { (problem.file) @if problem.line > 0 { ":" (problem.line) } } ": " (problem.message) }
             @if !problem.text.is_empty() {
-                pre { code { (one_line(&problem.text)) "\n" (" ".repeat(problem.column.saturating_sub(1))) ("^".repeat(problem.length.max(1))) " " (problem.label) } }
-            } @else if !problem.label.is_empty() { p { (problem.label) } }
+                pre tabindex="0" { code { (one_line(&problem.text)) "\n" (" ".repeat(problem.column.saturating_sub(1))) ("^".repeat(problem.length.max(1))) " " (problem.help()) } }
+            } @else if !problem.help().is_empty() { p { (problem.help()) } }
             @for note in &problem.notes { p.note { (note) } }
         }
     }

@@ -151,7 +151,7 @@ async fn answered(ask: Ask, is_api: bool) -> Response<Body> {
     let (status, page) = match answer {
         Ok(Answer::Page(page)) => (StatusCode::OK, page),
         Ok(Answer::See(to)) => return see(&ask.at(&to)),
-        Ok(Answer::Part(part)) => return html(StatusCode::OK, part),
+        Ok(Answer::Json(value)) => return answer::json(StatusCode::OK, &value),
         Ok(Answer::File { name, kind, bytes }) => return answer::file(&name, kind, bytes),
         Err(fault) => (fault.status(), pages::fault(&fault)),
     };

@@ -114,20 +114,31 @@
     const text = document.getElementById("text");
     let timer = 0;
     let asked = 0;
+    const cannot = (text) => {
+      const said = document.createElement("p");
+      said.className = "said bad";
+      said.textContent = text;
+      look.replaceChildren(said);
+    };
     const tryIt = async () => {
+      if (text.readOnly) return;
       const form = new URLSearchParams(new FormData(editor));
       form.set("do", "look");
       form.delete("anyway");
       const mine = ++asked;
       try {
         const answer = await fetch(editor.dataset.address, { method: "POST", body: form });
-        const html = await answer.text();
-        if (mine !== asked || !answer.ok) return;
-        const part = parse(html);
+        if (mine !== asked) return;
+        if (answer.redirected) return cannot("You are not logged in any more. Copy your text, then reload this page.");
+        if (!answer.ok) return cannot("Doorbell cannot check this text. Copy it, then reload this page to see why.");
+        const { problems, shown } = await answer.json();
+        if (mine !== asked) return;
+        const part = parse(shown);
         local(part);
         look.replaceChildren(part);
+        editor.dispatchEvent(new CustomEvent("doorbell:looked", { detail: { problems, text: form.get("text") } }));
       } catch {
-        say("The connection to Doorbell is lost; your text is still here.");
+        if (mine === asked) cannot("The connection to Doorbell is lost; your text is still here.");
       }
     };
     editor.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(tryIt, 350); });
@@ -155,7 +166,9 @@
   // Keys: `g` and a letter lead to a page, `/` to the search, `?` shows them.
   let isGoing = false;
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || event.target.isContentEditable) return;
+    // The editor's own field is inside of the element that the event seems to come from.
+    const target = event.composedPath()[0];
+    if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName) || target.isContentEditable) return;
     const leads = (key) => document.querySelector(`.bar [data-key="${CSS.escape(key)}"]`);
     if (isGoing) {
       isGoing = false;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use maud::{Markup, html};
+use serde_json::json;
 
 use crate::model::event::Event;
 use crate::model::hash::hash;
@@ -14,7 +15,7 @@ use crate::operations::editing::{NotSaved, RuleFile};
 use crate::operations::history;
 use crate::operations::kept_test::with_test;
 use crate::operations::recipes;
-use crate::problem::{Severity, any_error};
+use crate::problem::{Problem, Severity, any_error};
 use crate::route::Route;
 use crate::rule::load::Loaded;
 use crate::rule::ruleset::Ruleset;
@@ -22,6 +23,7 @@ use crate::store::contract::EventFilter;
 use crate::text::count::number;
 use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped_path};
+use crate::web::console::assets;
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
 use crate::web::console::preview;
@@ -124,7 +126,11 @@ pub async fn act(ask: &Ask, name: &str) -> Result<Answer, Fault> {
     };
     match ask.field("do").as_deref() {
         Some("save") => save(ask, draft).await,
-        Some("look") => look(ask, &draft).await.map(Answer::Part),
+        Some("look") => {
+            let Looked { problems, shown } = look(ask, &draft).await?;
+            let problems: Vec<_> = problems.iter().map(Problem::json).collect();
+            Ok(Answer::Json(json!({ "problems": problems, "shown": shown.into_string() })))
+        }
         _ => page(ask, &draft, None).await,
     }
 }
@@ -197,7 +203,7 @@ fn changed(draft: &Draft, now: Option<&RuleFile>) -> Markup {
 
 async fn page(ask: &Ask, draft: &Draft, said: Option<Markup>) -> Result<Answer, Fault> {
     let read_only = if ask.may_edit() { ask.console.editor.read_only() } else { Some("Rules cannot be edited in this console.") };
-    let right = look(ask, draft).await?;
+    let right = look(ask, draft).await?.shown;
     // What is saved next replaces what was shown, even if somebody else wrote it.
     let opened = match &said {
         Some(_) => ask.console.editor.read(&draft.name).ok().flatten().map(|file| file.version),
@@ -205,24 +211,27 @@ async fn page(ask: &Ask, draft: &Draft, said: Option<Markup>) -> Result<Answer, 
     };
     let still = html! {
         @if let Some(said) = &said { (said) }
-        @if let Some(why) = read_only { p.card.off { (why) " You can try changes here, and copy the text." } }
-        form.editor #editor method="post" action=(ask.at(&format!("/edit/{}", escaped_path(&draft.name)))) data-address=(ask.at(&format!("/edit/{}", escaped_path(&draft.name)))) {
+        @if let Some(why) = read_only {
+            p.card.off { (why) " " @if ask.may_edit() { "You can try changes here, and copy the text." } @else { "You can read and copy the text." } }
+        }
+        form.editor #editor method="post" action=(ask.at(&format!("/edit/{}", escaped_path(&draft.name)))) data-address=(ask.at(&format!("/edit/{}", escaped_path(&draft.name)))) data-words=(ask.at("/words")) {
             div.written {
                 label for="text" { "The rule file" }
-                textarea #text name="text" rows="28" spellcheck="false" autocapitalize="off" autocomplete="off" wrap="off" { "\n" (draft.text) }
+                textarea #text name="text" rows="28" spellcheck="false" autocapitalize="off" autocomplete="off" wrap="off" readonly[!ask.may_edit()] { "\n" (draft.text) }
                 @if let Some(opened) = &opened { input type="hidden" name="opened" value=(opened); }
                 div.deeds {
                     @if read_only.is_none() { button.primary name="do" value="save" { "Save" } }
-                    button name="do" value="try" { "Check and try" }
+                    @if ask.may_edit() { button name="do" value="try" { "Check and try" } }
                     @if opened.is_some() { a.button href=(ask.at(&format!("/history/{}", escaped_path(&draft.name)))) { "Versions" } }
                     @if said.is_some() && read_only.is_none() { label { input type="checkbox" name="anyway" value="yes"; " save although there are errors" } }
                 }
             }
             div.tried {
-                (choices(ask, draft).await?)
+                @if ask.may_edit() { (choices(ask, draft).await?) }
                 div #look aria-live="polite" { (right) }
             }
         }
+        script src=(ask.at(assets::path("editor.js"))) defer {}
     };
     let title = if draft.opened.is_some() { draft.name.clone() } else { format!("New file: {}", draft.name) };
     Ok(Answer::Page(Page::new(title, "/rules", still)))
@@ -276,11 +285,18 @@ async fn load(ask: &Ask, draft: &Draft, stand_ins: bool) -> Result<Loaded, Fault
     loaded.map_err(Fault::Bad)
 }
 
-/// The problems of the text, and what it would do.
-async fn look(ask: &Ask, draft: &Draft) -> Result<Markup, Fault> {
+/// What there is to say about a text.
+struct Looked {
+    /// In the order in which they are shown.
+    problems: Vec<Problem>,
+    /// The problems, and what the text would do.
+    shown: Markup,
+}
+
+async fn look(ask: &Ask, draft: &Draft) -> Result<Looked, Fault> {
     let real = load(ask, draft, false).await?;
     let here = |file: &str| ask.console.editor.below(file).as_deref() == Some(draft.name.as_str());
-    let (mine, others): (Vec<_>, Vec<_>) = real.problems.iter().partition(|problem| here(&problem.file));
+    let (problems, others): (Vec<_>, Vec<_>) = real.problems.into_iter().partition(|problem| here(&problem.file));
     let loaded = load(ask, draft, true).await?;
     let tried = match &loaded.ruleset {
         None => html! {},
@@ -295,14 +311,15 @@ async fn look(ask: &Ask, draft: &Draft) -> Result<Markup, Fault> {
             None => html! { p.note { "No event has arrived at its addresses yet. Type one above to try it." } },
         },
     };
-    Ok(html! {
-        @if mine.is_empty() { p.calm { span aria-hidden="true" { "✓ " } "No problems." } }
-        @for problem in &mine { (draw::problem(problem)) }
-        @if any_error(&others.into_iter().cloned().collect::<Vec<_>>()) {
+    let shown = html! {
+        @if problems.is_empty() { p.calm { span aria-hidden="true" { "✓ " } "No problems." } }
+        @for problem in &problems { (draw::problem(problem)) }
+        @if any_error(&others) {
             p.card.bad { "Other files have errors, so nothing new can be used before these are fixed: " a href=(ask.at("/rules")) { "look at them" } }
         }
         (tried)
-    })
+    };
+    Ok(Looked { problems, shown })
 }
 
 /// The event that the text is tried on.

@@ -18,6 +18,7 @@ mod servers;
 mod system;
 mod today;
 mod waiting;
+mod words;
 
 use maud::html;
 
@@ -42,6 +43,7 @@ pub async fn answer(ask: &Ask) -> Result<Answer, Fault> {
         (false, ["edit", file @ ..]) => edit::show(ask, &file.join("/")).await,
         (true, ["edit", file @ ..]) => edit::act(ask, &file.join("/")).await,
         (false, ["history", file @ ..]) => history::show(ask, &file.join("/")).await,
+        (false, ["words"]) => words::show(ask).await,
         (false, ["new"]) => new::show(ask).await,
         (true, ["new"]) => new::begin(ask).await,
         (false, ["new", "wait"]) => new::wait(ask).await,
