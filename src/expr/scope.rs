@@ -5,7 +5,7 @@
 //! so that a name for which another kind of event has no value does no harm.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use serde_json::{Map, Value};
 
@@ -15,7 +15,7 @@ use crate::expr::word_table::WordTable;
 use crate::model::budget::{Allowance, Budget};
 use crate::model::event::Event;
 use crate::model::place::Place;
-use crate::model::run::saved_at;
+use crate::model::saved::saved_at;
 use crate::secret::Vault;
 
 /// One line of `set:`.
@@ -32,18 +32,23 @@ pub enum SetValue {
     Words(WordTable),
 }
 
+/// A line of `set:`, and the step that it belongs to, if it is not the rule's own.
+type Named<'a> = (&'a SetName, Option<u32>);
+
 /// The names of one run.
 pub struct Scope<'a> {
     event: &'a Event,
     vault: &'a Vault,
     /// The values of the address's placeholders.
     path: Value,
-    set: &'a [SetName],
+    set: Vec<Named<'a>>,
     worked_out: Vec<OnceCell<Result<Option<Value>, String>>>,
     saved: &'a Map<String, Value>,
     item: Option<(&'a Value, usize)>,
     /// The step whose `for_each` provides `item`.
     each: Option<u32>,
+    /// The step whose `set:` is being computed.
+    seed: Cell<Option<u32>>,
     /// The step and its element, for values that have to differ between them.
     place: Place,
     /// In a dry run: the names of steps that were not performed, whose responses are not known.
@@ -53,13 +58,13 @@ pub struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     pub fn new(event: &'a Event, vault: &'a Vault, path: Value, set: &'a [SetName], saved: &'a Map<String, Value>) -> Self {
-        let worked_out = set.iter().map(|_| OnceCell::new()).collect();
         Self {
             event,
             vault,
             path,
-            set,
-            worked_out,
+            set: set.iter().map(|line| (line, None)).collect(),
+            worked_out: set.iter().map(|_| OnceCell::new()).collect(),
+            seed: Cell::new(None),
             saved,
             item: None,
             each: None,
@@ -77,13 +82,22 @@ impl<'a> Scope<'a> {
             place: self.place,
             not_done: self.not_done,
             budget: Budget::new(self.budget.allowance()),
-            ..Self::new(self.event, self.vault, self.path.clone(), self.set, self.saved)
+            set: self.set.clone(),
+            worked_out: self.set.iter().map(|_| OnceCell::new()).collect(),
+            ..Self::new(self.event, self.vault, self.path.clone(), &[], self.saved)
         }
     }
 
     /// The same names at a step and element.
     pub fn at(mut self, place: Place) -> Self {
         self.place = place;
+        self
+    }
+
+    /// The same names and those of a step's `set:`.
+    pub fn and_set(mut self, set: &'a [SetName], step: u32) -> Self {
+        self.set.extend(set.iter().map(|line| (line, Some(step))));
+        self.worked_out.extend(set.iter().map(|_| OnceCell::new()));
         self
     }
 
@@ -116,11 +130,18 @@ impl<'a> Scope<'a> {
         if self.saved.contains_key(name) {
             return Ok(self.saved(name).map(Cow::Borrowed));
         }
-        let Some(n) = self.set.iter().position(|s| s.name == name) else { return Ok(None) };
-        let value = self.worked_out[n].get_or_init(|| match &self.set[n].value {
-            SetValue::Field(field) => field.value(self),
-            SetValue::Words(table) => table.value(self).map_err(|why| format!("`{name}` cannot be computed: {why}")),
-            SetValue::Data(data) => data.value(self).map(Some).map_err(|e| format!("`{name}` cannot be computed: {}", e.message)),
+        let Some(n) = self.set.iter().position(|(s, _)| s.name == name) else { return Ok(None) };
+        let value = self.worked_out[n].get_or_init(|| {
+            let (line, step) = self.set[n];
+            // The steps inside a `do:` see the same value.
+            let seed = self.seed.replace(step.or(self.seed.get()));
+            let value = match &line.value {
+                SetValue::Field(field) => field.value(self),
+                SetValue::Words(table) => table.value(self).map_err(|why| format!("`{name}` cannot be computed: {why}")),
+                SetValue::Data(data) => data.value(self).map(Some).map_err(|e| format!("`{name}` cannot be computed: {}", e.message)),
+            };
+            self.seed.set(seed);
+            value
         });
         match value {
             Ok(value) => Ok(value.as_ref().map(Cow::Borrowed)),
@@ -166,7 +187,10 @@ impl Values for Scope<'_> {
             Root::ItemNumber => self.item.map(|(_, n)| Cow::Owned(Value::from(n))),
             // Only blocks of templates have these; they do not exist elsewhere.
             Root::This | Root::Loop(_) => None,
-            Root::Seed => text(&format!("{}-{}-{}", self.event.id, self.place.step, self.place.element)),
+            Root::Seed => {
+                let step = self.seed.get().unwrap_or(self.place.step);
+                text(&format!("{}-{step}-{}", self.event.id, self.place.element))
+            }
             Root::Secret(name) => self.vault.secret(name).and_then(|s| text(s.reveal())),
             Root::Env(name) => self.vault.env(name).and_then(text),
             Root::Named(name) => return self.named(name),

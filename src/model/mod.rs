@@ -11,4 +11,10 @@ pub mod place;
 pub mod request;
 pub mod retry;
 pub mod run;
+pub mod saved;
 pub mod step_graph;
+pub mod transition;
+pub mod unfinished;
+
+#[cfg(test)]
+mod loop_tests;

@@ -17,6 +17,7 @@ use crate::expr::condition::trace::TraceLine;
 use crate::expr::names::Resolver;
 use crate::model::event::EventId;
 use crate::model::run::{Attempt, State};
+use crate::model::unfinished::Summary;
 use crate::rule::load::load;
 use crate::rule::ruleset::{Ruleset, Verdict};
 use crate::rule::{Rule, UNDECIDED};
@@ -146,6 +147,8 @@ pub struct ExplainedRun {
     pub state: State,
     /// The step it is at or ended at, as shown to people: `2`, `2.1`; empty if it failed before its first step.
     pub step: String,
+    /// If it is at an element of a `for_each` that waits or has failed: what is known about all of these.
+    pub elements: Option<Summary>,
     /// What a waiting run waits for.
     pub waits: Option<Wait>,
     /// How many steps have finished.
@@ -244,6 +247,7 @@ fn explained_run(page: &RunPage, attempts: &[Attempt], rule: Option<&Rule>) -> E
         rule: run.rule.clone(),
         state: run.state,
         step: number_of(rule, run.place.step),
+        elements: run.unfinished.summary_at(run.place, run.replays),
         waits,
         steps: ended.len(),
         took_ms: took.as_millis() as u64,

@@ -72,7 +72,7 @@ struct Walk<'r, 'a> {
 
 impl<'r> Walk<'r, '_> {
     fn step(&mut self, step: &'r Step, run: &Run) -> (Outcome, Option<u32>) {
-        let scope = self.rule.scope(self.event, self.vault, &run.saved).at(run.place).not_done(&self.not_done);
+        let scope = self.rule.scope_at(run.place, self.event, self.vault, &run.saved).not_done(&self.not_done);
         let each = self.rule.graph.node(run.place.step).and_then(|f| f.each);
         let elements = match each.map(|each| self.rule.elements(each, &scope)) {
             None => None,
@@ -87,7 +87,7 @@ impl<'r> Walk<'r, '_> {
         let number = elements.is_some().then_some(run.place.element as usize + 1);
         let scope = match item {
             Some(None) => {
-                let name = step.for_each.as_ref().map_or("the list", |f| f.text());
+                let name = step.for_each.as_ref().map_or("the list", |each| each.field.text());
                 self.show(step, None, What::Empty(format!("{name} is empty")));
                 return (Outcome::Skipped(String::new()), count);
             }

@@ -14,6 +14,9 @@ pub(super) const MOST_CRASHES: u32 = 3;
 
 /// Why a run is in its state: for a failed run the original failure, not what its `on_error:` did afterwards.
 pub(super) fn why(run: &Run, attempts: &[Attempt]) -> String {
+    if let Some(why) = run.unfinished.why_failed_at(run.place, run.replays).filter(|_| run.state == State::Failed) {
+        return why;
+    }
     let failed = attempts.iter().rfind(|a| a.outcome == "failed" && a.place == run.place);
     failed.filter(|_| run.state == State::Failed).or(attempts.last()).map(|a| a.said.clone()).unwrap_or_default()
 }

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use doorbell::model::event::EventId;
 use doorbell::model::outcome::{Outcome, Success};
+use doorbell::model::place::Place;
 use doorbell::model::retry::{LONGEST_RETRY_AFTER, LONGEST_WAIT, Plan};
 use doorbell::model::run::{Run, State, StepFacts};
 use doorbell::model::step_graph::{Next, OnError, StepGraph, StepNode};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-/// A step: how many elements its `for_each` has, if it has one, and how its error is handled.
-type DrawnStep = (Option<u32>, u8);
+/// A step: how many elements its `for_each` has, if it has one, whether an element stops the others, and how its error is handled.
+type DrawnStep = (Option<(u32, bool)>, u8);
 
 /// The graph of these steps, followed by the steps that handle their errors, and the `on_error:` of the rule at the end.
 fn graph(steps: &[DrawnStep], on_error: bool) -> StepGraph {
@@ -21,22 +22,39 @@ fn graph(steps: &[DrawnStep], on_error: bool) -> StepGraph {
     let mut handlers = Vec::new();
     let mut nodes: Vec<StepNode> = Vec::new();
     for (n, (each, on_error)) in (0..count).zip(steps) {
+        let stop_at_first = each.is_some_and(|(_, stops)| stops);
         let each = each.map(|_| n);
         let on_error = match on_error {
             0 => OnError::Not,
             1 => OnError::Continue,
             _ => {
                 let next = if each.is_some() { Next::Element(n) } else { next(n, count) };
-                handlers.push(StepNode { next, each, inside: None, within: None, on_error: OnError::Not, handles: Some(n) });
+                handlers.push(StepNode {
+                    next,
+                    each,
+                    stop_at_first: false,
+                    inside: None,
+                    within: None,
+                    on_error: OnError::Not,
+                    handles: Some(n),
+                });
                 OnError::Steps(count + handlers.len() as u32 - 1)
             }
         };
-        nodes.push(StepNode { next: next(n, count), each, inside: None, within: None, on_error, handles: None });
+        nodes.push(StepNode { next: next(n, count), each, stop_at_first, inside: None, within: None, on_error, handles: None });
     }
     nodes.extend(handlers);
     let on_error = on_error.then_some(nodes.len() as u32);
     if on_error.is_some() {
-        nodes.push(StepNode { next: Next::End, each: None, inside: None, within: None, on_error: OnError::Not, handles: None });
+        nodes.push(StepNode {
+            next: Next::End,
+            each: None,
+            stop_at_first: false,
+            inside: None,
+            within: None,
+            on_error: OnError::Not,
+            handles: None,
+        });
     }
     StepGraph { nodes, otherwise: None, on_error }
 }
@@ -61,7 +79,7 @@ proptest! {
 
     #[test]
     fn every_run_ends_and_never_repeats_a_finished_step(
-        steps in prop::collection::vec((prop::option::of(1u32..4), 0u8..3), 1..5),
+        steps in prop::collection::vec((prop::option::of((1u32..4, any::<bool>())), 0u8..3), 1..5),
         on_error in any::<bool>(),
         tries in 1u32..5,
         drawn in prop::collection::vec(0u8..10, 400),
@@ -70,11 +88,14 @@ proptest! {
         let plan = Plan { tries, first_wait: Duration::from_secs(5) };
         let elements = |step: u32| {
             let each = graph.node(step).and_then(|f| f.each);
-            each.and_then(|n| steps[n as usize].0)
+            each.and_then(|n| steps[n as usize].0).map(|(of, _)| of)
         };
         let mut now = Timestamp::UNIX_EPOCH;
         let mut run = Run::begin(1, EventId::new(now, [0; 10]), "r".into(), "".into(), 0, now);
         let (mut done, mut keys, mut failures) = (HashSet::new(), HashMap::new(), 0);
+        // When a place may be tried again, and how often it was tried.
+        let mut dues: HashMap<Place, (Timestamp, u32)> = HashMap::new();
+        let is_free = |step: u32| graph.node(step).and_then(|f| f.each).is_some_and(|n| steps[n as usize].0.is_some_and(|(_, stops)| !stops));
         for drawn in drawn {
             if run.state != State::Waiting {
                 break;
@@ -82,6 +103,8 @@ proptest! {
             now = now.max(run.due);
             let (place, tried) = (run.place, run.tried);
             prop_assert!(!done.contains(&place), "{place:?} was already done");
+            let (due, before) = dues.get(&place).copied().unwrap_or((Timestamp::UNIX_EPOCH, 0));
+            prop_assert!(due <= now && before == tried, "{place:?} at {now} for try {tried}, not {due} for {before}");
             prop_assert_eq!(keys.entry(place).or_insert_with(|| run.idempotency_key()), &run.idempotency_key(), "one key for all tries");
             let facts = StepFacts { plan: &plan, title: "x", save_as: None, elements: elements(place.step), graph: &graph };
             let mut outcome = outcome(drawn);
@@ -89,9 +112,14 @@ proptest! {
             match &outcome {
                 Outcome::Done(_) => prop_assert!(done.insert(place)),
                 Outcome::Retry { not_before, .. } => {
-                    let wait = plan.wait(run.tried, *not_before, 0.5).expect("there is another try");
-                    prop_assert_eq!((run.place, run.tried, run.due), (place, tried + 1, now.checked_add(wait).unwrap()));
-                    prop_assert!(run.tried < tries);
+                    let wait = plan.wait(tried + 1, *not_before, 0.5).expect("there is another try");
+                    let due = now.checked_add(wait).unwrap();
+                    dues.insert(place, (due, tried + 1));
+                    // Without a loop the run waits; in a loop another element may be next.
+                    if !is_free(place.step) || run.place == place {
+                        prop_assert_eq!((run.place, run.tried, run.due), (place, tried + 1, due));
+                    }
+                    prop_assert!(tried + 1 < plan.tries);
                 }
                 Outcome::Deferred(_) => prop_assert_eq!((run.place, run.tried), (place, tried), "it was not tried"),
                 Outcome::Failed { .. } => failures += 1,
@@ -99,6 +127,7 @@ proptest! {
             }
             prop_assert!(run.due >= now || run.state != State::Waiting);
         }
+        let is_failed_loop = |step: u32| is_free(step) && run.unfinished.why_failed_at(run.place, run.replays).is_some();
         prop_assert_ne!(run.state, State::Waiting, "four steps cannot need 400 attempts");
         prop_assert!(run.failed_at.is_none());
         match run.state {
@@ -111,6 +140,19 @@ proptest! {
                 let again = run.clone().replayed(now);
                 prop_assert_eq!((again.state, again.place, again.tried), (State::Waiting, run.place, 0));
                 prop_assert_ne!(again.idempotency_key(), run.idempotency_key());
+                // A replay tries exactly what failed: afterwards, every element of a loop is done.
+                if is_failed_loop(run.place.step) {
+                    let failed = run.unfinished.summary_at(run.place, run.replays).map(|s| s.failed.len()).unwrap_or_default();
+                    let (step, mut again, mut tried) = (run.place.step, again, 0);
+                    while again.state == State::Waiting && again.place.step == step {
+                        prop_assert!(done.insert(again.place), "{:?} was already done", again.place);
+                        tried += 1;
+                        let facts = StepFacts { plan: &plan, title: "x", save_as: None, elements: elements(step), graph: &graph };
+                        again = again.after(&mut Outcome::Done(Success::default()), &facts, now, 0.5);
+                    }
+                    prop_assert_eq!(tried, failed);
+                    prop_assert!(again.unfinished.summary_at(run.place, again.replays).is_none());
+                }
             }
             other => prop_assert!(false, "{:?}", other),
         }

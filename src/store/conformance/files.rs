@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::database::Database;
-use super::samples::{accept, begin, done, dossier, event, lease, much_later, postponed, record, run, stepped, taken};
+use super::samples::{accept, begin, done, dossier, event, lease, much_later, postponed, record, run, set_aside, stepped, taken, waits};
 use crate::model::intent::Intent;
 use crate::model::place::Place;
 use crate::model::run::{Run, RunId};
@@ -65,10 +65,31 @@ pub(super) async fn a_settled_effect_stays_settled_until_the_run_continues(datab
     let still = Run { settled: true, ..record(&successor, postponed(settled, much_later())).await };
     let settled = lease(&successor).await.into_iter().find(|run| run.id == one.id).unwrap();
     assert_eq!(settled, Run { turn: still.turn + 1, ..still });
-    let next = record(&successor, stepped(&settled)).await;
+    let next = record(&successor, stepped(&Run { settled: false, ..settled })).await;
     let successor = database.successor(&successor).await;
     let leased = lease(&successor).await;
     assert!(leased.iter().any(|run| run.id == next.id && !run.settled));
+}
+
+pub(super) async fn an_effect_of_an_element_that_waits_aside_is_settled_too(database: &dyn Database) {
+    let first = database.open().await;
+    let one = set_aside(begin(&first, 0, run("a")).await, 3, waits(5));
+    let one = record(&first, stepped(&one)).await;
+    let still = async |store: &Arc<dyn Store>, element| store.still_at(vec![(one.id, 5, element)]).await.unwrap();
+    assert!(still(&first, 3).await && !still(&first, 4).await);
+    let successor = database.successor(&first).await;
+    // Effects of other steps and elements are none of its business.
+    successor.settle(vec![(one.id, 4, 3), (one.id, 5, 4), (one.id + 1, 5, 3)]).await.unwrap();
+    let leased = lease(&successor).await.remove(0);
+    assert_eq!(leased.unfinished.get(2, 3), Some(&waits(5)));
+    let leased = record(&successor, postponed(&leased, much_later())).await;
+    successor.settle(vec![(leased.id, 5, 3)]).await.unwrap();
+    let leased = lease(&successor).await.remove(0);
+    assert!(!leased.settled && leased.unfinished.get(2, 3).unwrap().settled);
+    // The run takes up the element.
+    let settled = Run { place: Place { step: 5, element: 3 }, settled: true, ..leased };
+    record(&successor, postponed(&settled, much_later())).await;
+    assert!(lease(&successor).await.remove(0).settled);
 }
 
 pub(super) async fn an_effect_matters_only_while_a_run_is_still_at_it(database: &dyn Database) {

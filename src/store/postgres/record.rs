@@ -40,14 +40,15 @@ pub(super) async fn record(sql: &Transaction<'_>, owner: &Owner, record: &Record
 /// The run continues: immediately with its owner, or later with any. Returns whether the run was this owner's.
 async fn wait(sql: &Transaction<'_>, owner: &Owner, run: &Run, goes_on: bool) -> Result<bool> {
     let by = if goes_on { owner.id } else { 0 };
-    let text = "UPDATE pending SET settled = settled AND step = $4 AND element = $5, step = $4, element = $5, tried = $6, due = $7,
+    let text =
+        "UPDATE pending SET settled = $12 OR (settled AND step = $4 AND element = $5), step = $4, element = $5, tried = $6, due = $7,
                 forgiven = $8, failed_step = $9, failed_element = $10, owner = $11, turn = turn + 1
                 WHERE id = $1 AND owner = $2 AND turn = $3";
     let (step, element, tried) = (i64::from(run.place.step), i64::from(run.place.element), i64::from(run.tried));
     let (failed_step, failed_element) = (run.failed_at.map(|p| i64::from(p.step)), run.failed_at.map(|p| i64::from(p.element)));
     let due = run.due.as_millisecond();
     let whose: [&(dyn ToSql + Sync); 3] = [&run.id, &owner.id, &run.turn];
-    let what: [&(dyn ToSql + Sync); 8] = [&step, &element, &tried, &due, &run.forgiven, &failed_step, &failed_element, &by];
+    let what: [&(dyn ToSql + Sync); 9] = [&step, &element, &tried, &due, &run.forgiven, &failed_step, &failed_element, &by, &run.settled];
     Ok(sql.execute(text, &[&whose[..], &what].concat()).await? > 0)
 }
 

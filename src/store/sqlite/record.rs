@@ -29,7 +29,7 @@ fn wait(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt], goes_
     let by = if goes_on { owner.epoch } else { 0 };
     let changed = sql
         .prepare_cached(
-            "UPDATE pending SET settled = settled AND step = ?2 AND element = ?3, step = ?2, element = ?3, tried = ?4, due = ?5, forgiven = ?6, owner = ?7,
+            "UPDATE pending SET settled = ?12 OR (settled AND step = ?2 AND element = ?3), step = ?2, element = ?3, tried = ?4, due = ?5, forgiven = ?6, owner = ?7,
              failed_step = ?8, failed_element = ?9, turn = turn + 1 WHERE id = ?1 AND owner = ?10 AND turn = ?11",
         )?
         .execute(params![
@@ -43,7 +43,8 @@ fn wait(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt], goes_
             run.failed_at.map(|p| p.step),
             run.failed_at.map(|p| p.element),
             owner.epoch,
-            run.turn
+            run.turn,
+            run.settled
         ])?;
     if changed == 0 {
         // A repeated call, because the outcome of the first was unknown: nothing to do, and the run is still this owner's.
@@ -75,7 +76,7 @@ fn end(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt]) -> Sql
         // A failed run releases its claim, and claims the value again when it is replayed; others keep it.
         give_back(sql, &run.rule, run.id, once.as_deref())?;
         write_saved(sql, run)?;
-    } else if !run.saved.is_empty() {
+    } else if !run.saved.is_empty() || !run.unsaved.is_empty() {
         // Values saved by earlier steps are needed only to continue.
         sql.prepare_cached("DELETE FROM saved WHERE run = ?1")?.execute([run.id])?;
     }
