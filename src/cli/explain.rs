@@ -114,13 +114,13 @@ fn write_run(out: &mut impl Write, event: EventId, run: &ExplainedRun, is_served
     run.attempts.iter().try_for_each(|attempt| write_attempt(out, attempt))
 }
 
-/// How many elements wait, and which ones have failed already.
+/// ` (3 elements wait, 2 failed: 2, 5)`, if there are several.
 fn others(elements: &Summary) -> String {
     let Summary { failed, waiting, .. } = elements;
-    let waiting = if *waiting > 1 { format!(", with {}", number(*waiting, "element")) } else { String::new() };
-    let failed =
-        if failed.is_empty() { String::new() } else { format!(", after {} failed ({})", number(failed.len(), "element"), listed(failed)) };
-    waiting + &failed
+    let waiting = (*waiting > 1).then(|| format!("{} wait", number(*waiting, "element")));
+    let failed = (!failed.is_empty()).then(|| format!("{} failed: {}", failed.len(), listed(failed)));
+    let said: Vec<String> = waiting.into_iter().chain(failed).collect();
+    if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) }
 }
 
 /// The numbers of elements: `2, 5, 9, …`.

@@ -150,10 +150,15 @@ impl Run {
         }
     }
 
+    /// Whether the effect at its place was found to be done already.
+    pub fn is_settled(&self) -> bool {
+        self.settled || self.unfinished.at(self.place).is_some_and(|element| element.settled)
+    }
+
     /// Whether it waits before its next attempt, or has to be read again for it: an element that was set aside may have been
     /// found to be done since.
     pub fn rests(&self, now: Timestamp) -> bool {
-        self.state == State::Waiting && (self.due > now || self.unfinished.is_at(self.place))
+        self.state == State::Waiting && (self.due > now || self.unfinished.at(self.place).is_some())
     }
 
     /// A failed run, ready to continue at the step that failed.

@@ -188,7 +188,7 @@ impl Run {
                 let due = waits.due_in(replays).max(now);
                 self.unsaved.push(self.unfinished.begun(each, next, of));
                 let run = self.go(Some(Place { step: waits.step, element }), now);
-                let mut run = Run { tried: if waits.replays == replays { waits.tried } else { 0 }, due, settled: waits.settled, ..run };
+                let mut run = Run { tried: if waits.replays == replays { waits.tried } else { 0 }, due, ..run };
                 if let Some(error) = waits.error {
                     run.save(ERROR, error);
                 }

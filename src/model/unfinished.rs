@@ -87,9 +87,9 @@ impl Unfinished {
         self.0.get(&each)?.elements.get(&element)
     }
 
-    /// Whether an element is set aside at this place.
-    pub fn is_at(&self, place: Place) -> bool {
-        self.0.values().any(|one| one.elements.get(&place.element).is_some_and(|e| e.step == place.step))
+    /// The element that is set aside at this place.
+    pub fn at(&self, place: Place) -> Option<&Element> {
+        self.0.values().find_map(|one| one.elements.get(&place.element).filter(|e| e.step == place.step))
     }
 
     /// Sets an element aside. Returns what has to be stored.

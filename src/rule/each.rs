@@ -53,7 +53,7 @@ pub fn read(fields: &mut Fields, known: &Names, inside: bool) -> ReadEach {
                 .add();
         }
         read.is_there = true;
-        let field = read_field(&item, word, known).filter(|_| !inside);
+        let field = if inside { None } else { read_field(&item, word, known) };
         read.for_each = read.for_each.or(field.map(|field| ForEach { field, entries }));
     }
     if let Some(stop) = fields.may(STOP) {

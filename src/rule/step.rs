@@ -133,7 +133,7 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
     let name = fields.may("name").and_then(|i| i.text());
     known.in_each.set(context.inside.each() || each::is_repeated(&fields));
     let ReadEach { is_there: repeats, for_each, stop_at_first } = each::read(&mut fields, known, context.inside.each());
-    let each = for_each.is_some() || context.inside.each();
+    let each = repeats || context.inside.each();
     known.in_each.set(each);
     let before = known.named.len();
     let set = fields.may("set").map(|i| read_set(&i, known)).unwrap_or_default();

@@ -25,6 +25,7 @@ mod hostile_requests;
 mod hostile_text;
 mod imports;
 mod jsonpath;
+mod lists;
 mod memory;
 mod new_rules;
 mod one_at_a_time;

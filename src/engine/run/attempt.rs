@@ -60,7 +60,7 @@ impl Try {
     /// Renders and performs the step. Its output takes memory from `made` until it is done; if there is none, the step is
     /// postponed.
     pub async fn once(&self, world: &World, watchdog: &Arc<Watchdog>, made: &Memory) -> Outcome {
-        if self.run.settled {
+        if self.run.is_settled() {
             return Outcome::Done(Success { said: "completed before the restart".into(), ..Success::default() });
         }
         let mut rendered = {

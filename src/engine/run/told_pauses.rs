@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::model::outcome::Outcome;
 use crate::model::place::Place;
 use crate::model::run::{Run, RunId};
 
@@ -32,9 +33,20 @@ impl ToldPauses {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the history says how this attempt ended: everything but a pause that it knows already.
+    pub fn tells(&self, run: &Run, outcome: &Outcome, now: Timestamp) -> bool {
+        match outcome {
+            Outcome::Paused { .. } => self.is_new(run, now),
+            _ => {
+                self.lock().remove(&(run.id, run.place));
+                true
+            }
+        }
+    }
+
     /// Whether the history does not say it yet for this try; from now on it does. If several elements of a run wait, it says
     /// so for the first one.
-    pub fn is_new(&self, run: &Run, now: Timestamp) -> bool {
+    fn is_new(&self, run: &Run, now: Timestamp) -> bool {
         let mut told = self.lock();
         if told.len() >= MOST {
             told.clear();
@@ -52,11 +64,6 @@ impl ToldPauses {
     pub fn is_over(&self, run: &Run, now: Timestamp) -> bool {
         let is_over = |(tried, since): &Pause| *tried == run.tried && now.duration_since(*since) >= LONGEST;
         self.lock().get(&(run.id, run.place)).is_some_and(is_over)
-    }
-
-    /// The run has made an attempt at its place.
-    pub fn tried_at(&self, run: &Run) {
-        self.lock().remove(&(run.id, run.place));
     }
 
     /// The run has ended.
@@ -87,7 +94,7 @@ mod tests {
         assert!(told.is_new(&run, begin + LONGEST));
         run.place.element = 1;
         assert!(!told.is_new(&run, begin), "another element of the same run");
-        told.tried_at(&run);
+        assert!(told.tells(&run, &Outcome::retry("no"), begin));
         run.place.element = 0;
         told.forget(run.id);
         assert!(told.is_new(&run, begin + LONGEST));

@@ -352,13 +352,7 @@ impl Worker {
             if inner.told_pauses.is_over(&run, now) {
                 outcome = outcome.given_up_after_pause();
             }
-            let is_told = match outcome {
-                Outcome::Paused { .. } => inner.told_pauses.is_new(&run, now),
-                _ => {
-                    inner.told_pauses.tried_at(&run);
-                    true
-                }
-            };
+            let is_told = inner.told_pauses.tells(&run, &outcome, now);
             let attempt = self.attempt(&run, at, clock, "", String::new());
             run = run.after(&mut outcome, &facts, now, dice);
             let (word, said, answer, receipt) = into_record(outcome);

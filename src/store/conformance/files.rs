@@ -85,11 +85,25 @@ pub(super) async fn an_effect_of_an_element_that_waits_aside_is_settled_too(data
     let leased = record(&successor, postponed(&leased, much_later())).await;
     successor.settle(vec![(leased.id, 5, 3)]).await.unwrap();
     let leased = lease(&successor).await.remove(0);
-    assert!(!leased.settled && leased.unfinished.get(2, 3).unwrap().settled);
+    assert!(!leased.is_settled() && leased.unfinished.get(2, 3).unwrap().settled);
     // The run takes up the element.
-    let settled = Run { place: Place { step: 5, element: 3 }, settled: true, ..leased };
-    record(&successor, postponed(&settled, much_later())).await;
-    assert!(lease(&successor).await.remove(0).settled);
+    let taken_up = Run { place: Place { step: 5, element: 3 }, ..leased };
+    record(&successor, postponed(&taken_up, much_later())).await;
+    assert!(lease(&successor).await.remove(0).is_settled());
+}
+
+pub(super) async fn an_element_that_is_set_aside_takes_along_that_it_is_settled(database: &dyn Database) {
+    let store = database.open().await;
+    let one = begin(&store, 0, run("a")).await;
+    let one = record(&store, postponed(&Run { place: Place { step: 5, element: 3 }, ..one }, much_later())).await;
+    assert_eq!(one.place.element, 3);
+    let one = lease(&store).await.remove(0);
+    // Before the result of its try is recorded.
+    store.settle(vec![(one.id, 5, 3)]).await.unwrap();
+    let aside = set_aside(Run { place: Place { step: 5, element: 4 }, ..one }, 3, waits(5));
+    record(&store, postponed(&aside, much_later())).await;
+    let leased = lease(&store).await.remove(0);
+    assert!(!leased.is_settled() && leased.unfinished.get(2, 3).unwrap().settled);
 }
 
 pub(super) async fn an_effect_matters_only_while_a_run_is_still_at_it(database: &dyn Database) {

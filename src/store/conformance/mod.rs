@@ -123,6 +123,7 @@ const PROMISES: &[(&str, Promise)] = promises![
     files::an_intent_that_follows_a_deleted_one_stays,
     files::a_settled_effect_stays_settled_until_the_run_continues,
     files::an_effect_of_an_element_that_waits_aside_is_settled_too,
+    files::an_element_that_is_set_aside_takes_along_that_it_is_settled,
     files::an_effect_matters_only_while_a_run_is_still_at_it,
     files::rule_files_are_stored_by_their_content,
     quarantine::a_run_that_crashed_the_program_three_times_is_quarantined,

@@ -160,11 +160,11 @@ impl Simulation {
     fn try_once(&mut self, run: Run) -> (Run, Option<Record>) {
         let is_each = self.graph.node(run.place.step).is_some_and(|f| f.each.is_some());
         let mut outcome = match () {
-            () if run.settled => Outcome::Done(Success::default()),
+            () if run.is_settled() => Outcome::Done(Success::default()),
             () if is_each && self.elements == 0 => Outcome::Skipped("the list is empty".into()),
             () => self.outcome(&run),
         };
-        if matches!(outcome, Outcome::Done(_)) && !run.settled {
+        if matches!(outcome, Outcome::Done(_)) && !run.is_settled() {
             *self.seen.performed.entry((run.id, run.place)).or_default() += 1;
         }
         let name = format!("step {}", run.place.step);
