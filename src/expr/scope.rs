@@ -35,6 +35,17 @@ pub enum SetValue {
 /// A line of `set:`, and the step that it belongs to, if it is not the rule's own.
 type Named<'a> = (&'a SetName, Option<u32>);
 
+/// A value of `set:`, and which unknown answer it depends on.
+type WorkedOut = (Result<Option<Value>, String>, Option<usize>);
+
+/// In a dry run: a step that was not performed, so that its answer is not known.
+pub struct NotDone {
+    /// The name from its `save_as:`.
+    pub name: String,
+    /// Its number as shown to people.
+    pub step: String,
+}
+
 /// The names of one run.
 pub struct Scope<'a> {
     event: &'a Event,
@@ -42,7 +53,7 @@ pub struct Scope<'a> {
     /// The values of the address's placeholders.
     path: Value,
     set: Vec<Named<'a>>,
-    worked_out: Vec<OnceCell<Result<Option<Value>, String>>>,
+    worked_out: Vec<OnceCell<WorkedOut>>,
     saved: &'a Map<String, Value>,
     item: Option<(&'a Value, usize)>,
     /// The step whose `for_each` provides `item`.
@@ -51,8 +62,11 @@ pub struct Scope<'a> {
     seed: Cell<Option<u32>>,
     /// The step and its element, for values that have to differ between them.
     place: Place,
-    /// In a dry run: the names of steps that were not performed, whose responses are not known.
-    not_done: &'a [String],
+    not_done: &'a [NotDone],
+    /// The element is that of a list which is part of this unknown answer.
+    unknown_item: Option<usize>,
+    /// The unknown answer for which a placeholder was used last.
+    unknown: Cell<Option<usize>>,
     budget: Budget,
 }
 
@@ -70,6 +84,8 @@ impl<'a> Scope<'a> {
             each: None,
             place: Place::default(),
             not_done: &[],
+            unknown_item: None,
+            unknown: Cell::new(None),
             budget: Budget::default(),
         }
     }
@@ -108,8 +124,14 @@ impl<'a> Scope<'a> {
     }
 
     /// For a dry run: the unknown values of these names are shown as `‹name.body.id›`.
-    pub fn not_done(mut self, names: &'a [String]) -> Self {
-        self.not_done = names;
+    pub fn not_done(mut self, steps: &'a [NotDone]) -> Self {
+        self.not_done = steps;
+        self
+    }
+
+    /// For a dry run: the element is that of a list which is not known.
+    pub fn of_unknown(mut self, step: Option<&str>) -> Self {
+        self.unknown_item = step.and_then(|step| self.not_done.iter().position(|one| one.step == step));
         self
     }
 
@@ -135,14 +157,17 @@ impl<'a> Scope<'a> {
             let (line, step) = self.set[n];
             // The steps inside a `do:` see the same value.
             let seed = self.seed.replace(step.or(self.seed.get()));
+            let before = self.unknown.take();
             let value = match &line.value {
                 SetValue::Field(field) => field.value(self),
                 SetValue::Words(table) => table.value(self).map_err(|why| format!("`{name}` cannot be computed: {why}")),
                 SetValue::Data(data) => data.value(self).map(Some).map_err(|e| format!("`{name}` cannot be computed: {}", e.message)),
             };
             self.seed.set(seed);
-            value
+            (value, self.unknown.replace(before))
         });
+        let (value, unknown) = value;
+        self.unknown.set(unknown.or(self.unknown.get()));
         match value {
             Ok(value) => Ok(value.as_ref().map(Cow::Borrowed)),
             Err(why) => Err(why.clone()),
@@ -156,13 +181,20 @@ impl Values for Scope<'_> {
     }
 
     fn stand_in(&self, field: &Field) -> Option<Value> {
-        match &field.root {
+        let unknown = match &field.root {
             // In a loop, a step may not have been reached for this element.
-            Root::Named(name) if self.not_done.contains(name) && self.saved(name).is_some() => {
-                Some(Value::String(format!("‹{}›", field.text())))
-            }
+            Root::Named(name) => self.not_done.iter().position(|one| one.name == *name).filter(|_| self.saved(name).is_some()),
+            Root::Item => self.unknown_item,
             _ => None,
-        }
+        };
+        let unknown = unknown?;
+        self.unknown.set(Some(unknown));
+        Some(Value::String(format!("‹{}›", field.text())))
+    }
+
+    fn take_unknown(&self) -> Option<String> {
+        let unknown = self.unknown.take()?;
+        self.not_done.get(unknown).map(|one| one.step.clone())
     }
 
     fn root(&self, root: &Root) -> Result<Option<Cow<'_, Value>>, String> {

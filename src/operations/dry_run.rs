@@ -124,6 +124,8 @@ impl StepPreview {
 pub enum StepEffect {
     /// The effect in lines, and why it would fail with the given reply.
     Done { shown: String, failed: Option<String> },
+    /// Its `if:` depends on an answer that is not known; the next one shows what it would do if it is true.
+    Depends { trace: Vec<TraceLine> },
     /// Its `if:` is false.
     Skipped { trace: Vec<TraceLine> },
     /// Its `for_each` has no elements.
@@ -178,6 +180,7 @@ impl Previewer<'_> {
     fn step(&self, dry_step: DryStep) -> StepPreview {
         let strike = |text: &str| self.vault.strike(text);
         let what = match dry_step.what {
+            What::Depends(trace) => StepEffect::Depends { trace },
             What::Skipped(trace) => StepEffect::Skipped { trace },
             What::Empty(why) => StepEffect::Empty { why: strike(&why) },
             What::Failed(why) => StepEffect::Failed { why: strike(&why) },

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{All, ConditionPart, Line, Operand, Test, Why};
+use super::{All, ConditionPart, Line, Operand, Test, Truth, Why};
 use crate::expr::comparison::spelled;
 use crate::expr::field::{Found, Values};
 use crate::expr::moment::moment;
@@ -26,6 +26,8 @@ pub enum Outcome {
     Yes,
     /// With what was found instead.
     No(String),
+    /// In a dry run: it depends on the answer of the step with this number.
+    Depends(String),
     NotLookedAt,
 }
 
@@ -35,6 +37,7 @@ impl Outcome {
         match self {
             Outcome::Yes => "yes".to_owned(),
             Outcome::No(why) => format!("NO, {why}"),
+            Outcome::Depends(step) => format!("depends on the answer of step {step}; pass --reply to try it"),
             Outcome::NotLookedAt => "not checked".to_owned(),
         }
     }
@@ -80,17 +83,19 @@ impl Trace<'_> {
 
     fn line(&mut self, line: &Line, look: bool, depth: usize) -> bool {
         let outcome = if look { line_outcome(line, self.names, self.vault) } else { Outcome::NotLookedAt };
-        let holds = outcome == Outcome::Yes;
+        let holds = matches!(outcome, Outcome::Yes | Outcome::Depends(_));
         self.lines.push(TraceLine { depth, text: line.text(self.vault), outcome });
         holds
     }
 
     fn group(&mut self, part: &ConditionPart, groups: &[All], text: &str, look: bool, depth: usize) -> bool {
-        let holds = look && part.holds(self.names);
-        let outcome = match (look, holds) {
-            (false, _) => Outcome::NotLookedAt,
-            (true, true) => Outcome::Yes,
-            (true, false) => Outcome::No(match part {
+        let truth = look.then(|| part.truth(self.names));
+        let holds = matches!(truth, Some(Truth::Yes | Truth::Depends(_)));
+        let outcome = match truth {
+            None => Outcome::NotLookedAt,
+            Some(Truth::Yes) => Outcome::Yes,
+            Some(Truth::Depends(step)) => Outcome::Depends(step),
+            Some(Truth::No) => Outcome::No(match part {
                 ConditionPart::Any(_) => "none of them was true".to_owned(),
                 ConditionPart::None(_) => "one of them was true".to_owned(),
                 _ => "one of them was not true".to_owned(),
@@ -105,6 +110,12 @@ impl Trace<'_> {
 }
 
 fn line_outcome(line: &Line, names: &dyn Values, vault: &Vault) -> Outcome {
+    names.take_unknown();
+    let outcome = known_outcome(line, names, vault);
+    names.take_unknown().map_or(outcome, Outcome::Depends)
+}
+
+fn known_outcome(line: &Line, names: &dyn Values, vault: &Vault) -> Outcome {
     let found = match line.field.find(names) {
         Ok(found) => found,
         Err(why) => return Outcome::No(vault.strike(&why)),
