@@ -143,6 +143,16 @@ impl<'a> Scope<'a> {
         self.event
     }
 
+    /// Whether a value is a date: the result of a helper that gives one, or a name of `set:` for it.
+    pub fn gives_date(&self, data: &Data) -> bool {
+        let of_name = |name: &str| match self.set.iter().find(|(line, _)| line.name == name).map(|(line, _)| &line.value) {
+            Some(SetValue::Data(data)) => data.gives_date(),
+            _ => false,
+        };
+        let named = data.lone_field().filter(|field| field.rest().is_empty());
+        data.gives_date() || named.is_some_and(|field| matches!(&field.root, Root::Named(name) if of_name(name)))
+    }
+
     /// What an earlier step saved under this name.
     fn saved(&self, name: &str) -> Option<&Value> {
         saved_at(self.saved, name, self.each.map(|each| (each, self.place.element)))

@@ -11,6 +11,7 @@ mod conditions;
 mod connections;
 mod crash;
 mod csv_files;
+mod date_cells;
 mod disks;
 mod docs;
 mod dry_run;

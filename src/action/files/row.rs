@@ -60,4 +60,6 @@ pub enum Cell {
     /// Character by character.
     Number(String),
     Bool(bool),
+    /// A date, spelled `2026-05-01` or as in RFC 3339: a date in a workbook, text elsewhere.
+    Date(String),
 }

@@ -45,7 +45,7 @@ fn key(text: &str, ignore_case: bool) -> String {
 pub(super) fn spelled(cell: &Cell) -> String {
     match cell {
         Cell::Empty => String::new(),
-        Cell::Text(text) => text.clone(),
+        Cell::Text(text) | Cell::Date(text) => text.clone(),
         Cell::Number(number) => plain(number),
         Cell::Bool(b) => b.to_string(),
     }

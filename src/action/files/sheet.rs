@@ -254,6 +254,7 @@ impl Action for Writing {
                 Value::Null => Cell::Empty,
                 Value::Bool(b) => Cell::Bool(b),
                 Value::Number(n) => Cell::Number(n.to_string()),
+                Value::String(s) if scope.gives_date(data) => Cell::Date(s),
                 Value::String(s) => Cell::Text(s),
                 list => {
                     let path = match data {
@@ -285,7 +286,7 @@ fn value_of(cell: &Cell) -> Value {
         Cell::Empty => Value::Null,
         Cell::Bool(b) => Value::Bool(*b),
         Cell::Number(n) => serde_json::from_str(n).unwrap_or_default(),
-        Cell::Text(t) => Value::String(t.clone()),
+        Cell::Text(t) | Cell::Date(t) => Value::String(t.clone()),
     }
 }
 

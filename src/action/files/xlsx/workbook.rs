@@ -16,6 +16,7 @@ use zip::{ZipArchive, ZipWriter};
 use super::new_sheet::with_sheet;
 use super::package::{CHAIN, CUSTOM, MAX_PART, damaged, new_workbook, recalculated, stamp, stamped, text_of, without_chain};
 use super::sheets::{position, sheets};
+use super::styles::{DateStyles, STYLES};
 use super::worksheet::shape::{Edits, Shape};
 use super::worksheet::write;
 use super::{new_sheet, plan, stale};
@@ -180,6 +181,7 @@ fn add<R: Read + Seek>(
     let without_formulas = planned.iter().filter(|(_, plan)| !plan.shape.has_formulas).map(|(n, _)| *n).collect();
     let grown: Vec<_> = planned.values().flat_map(|plan| plan.grown.iter().copied()).collect();
     let mut stale = stale::stale(&mut archive, &sheets, &without_formulas, &changes, &grown)?;
+    let has_dates = planned.values().any(|plan| !plan.edits.dates().is_empty());
     let has_new_order = planned.values().any(|plan| plan.edits.reorders());
     for (n, plan) in planned {
         let mut edits = plan.edits;
@@ -203,9 +205,15 @@ fn add<R: Read + Seek>(
         zip::result::ZipError::Io(e) => Unwritten::from(e),
         other => damaged(other),
     };
+    let styles = if has_dates { Some(text_of(&mut archive, STYLES)?) } else { None };
+    let mut dates = styles.as_deref().map(DateStyles::of).transpose()?.unwrap_or_default();
     for index in 0..archive.len() {
         let file = archive.by_index_raw(index).map_err(damaged)?;
         let title = file.name().map_err(damaged)?.into_owned();
+        // Which styles are added is known after the sheets.
+        if has_dates && title == STYLES {
+            continue;
+        }
         if drop_chain && title == CHAIN {
             continue;
         }
@@ -223,9 +231,12 @@ fn add<R: Read + Seek>(
                 let sheet = archive.by_name(&title).map_err(damaged)?.take(MAX_PART);
                 let mut out = BufWriter::with_capacity(PIECE, &mut writer);
                 let sheet = BufReader::with_capacity(PIECE, sheet);
-                write::write(sheet, &mut out, &shape, &edits).and_then(|()| out.flush()).map_err(damaged)?;
+                write::write(sheet, &mut out, &shape, &edits, &mut dates).and_then(|()| out.flush()).map_err(damaged)?;
             }
         }
+    }
+    if let Some(styles) = styles {
+        replaced.insert(STYLES.to_owned(), NewPart::Text(dates.added(&styles)?));
     }
     for (title, part) in replaced {
         if let NewPart::Text(text) = part {

@@ -10,4 +10,5 @@ pub(super) mod layout;
 pub(super) mod reference;
 pub(super) mod scan;
 pub(super) mod shape;
+mod widths;
 pub(super) mod write;
