@@ -12,6 +12,7 @@ mod connections;
 mod crash;
 mod csv_files;
 mod date_cells;
+mod deleted_rows;
 mod disks;
 mod docs;
 mod dry_run;

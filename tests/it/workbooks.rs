@@ -13,9 +13,9 @@ const PACKAGE: &str = "http://schemas.openxmlformats.org/package/2006";
 /// A workbook: for each sheet, its title and state, its content, and the tables in it.
 #[derive(Default)]
 pub struct Book {
-    sheets: Vec<(String, String, Vec<String>)>,
-    names: String,
-    notes: Option<String>,
+    pub sheets: Vec<(String, String, Vec<String>)>,
+    pub names: String,
+    pub notes: Option<String>,
 }
 
 impl Book {
@@ -26,7 +26,7 @@ impl Book {
     }
 
     /// A table in the last sheet.
-    fn table(mut self, name: &str, range: &str, columns: &[&str], more: &str) -> Self {
+    pub fn table(mut self, name: &str, range: &str, columns: &[&str], more: &str) -> Self {
         let columns: Vec<String> =
             columns.iter().enumerate().map(|(n, c)| format!("<tableColumn id=\"{}\" {c}</tableColumn>", n + 1)).collect();
         let (count, columns) = (columns.len(), columns.concat());
@@ -38,7 +38,7 @@ impl Book {
         self
     }
 
-    fn save(&self, setup: &Setup) {
+    pub fn save(&self, setup: &Setup) {
         let mut parts: Vec<(String, String)> = Vec::new();
         let (mut list, mut links, mut types) = (String::new(), String::new(), String::new());
         let kind = "application/vnd.openxmlformats-officedocument.spreadsheetml";

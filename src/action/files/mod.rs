@@ -6,6 +6,7 @@ mod changes;
 pub mod content;
 pub mod csv;
 mod date;
+pub mod delete;
 pub mod folder;
 mod option;
 mod replacement;

@@ -141,7 +141,7 @@ fn next_column(shape: &Shape, table: Option<&Table>, rows: &[&Row]) -> u32 {
 }
 
 /// Why a row cannot be written, if it looks for the titles in another row.
-fn other_row(row: &Row, shape: &Shape, name: &str) -> Option<String> {
+pub(super) fn other_row(row: &Row, shape: &Shape, name: &str) -> Option<String> {
     let wanted = row.title_row.filter(|wanted| *wanted != shape.header_row)?;
     Some(format!(
         "{name}: one rule says that the titles are in row {wanted}, and another one that they are in row {}; write the same `title_row:` in both",
@@ -150,7 +150,7 @@ fn other_row(row: &Row, shape: &Shape, name: &str) -> Option<String> {
 }
 
 /// Reads a sheet, and finds the table that its rows belong to.
-fn inspect<'t, R: Read + Seek>(
+pub(super) fn inspect<'t, R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     part: &str,
     tables: &'t [Table],
@@ -218,7 +218,7 @@ fn shape<R: Read + Seek>(archive: &mut ZipArchive<R>, part: &str, block: &Block)
 }
 
 /// Finds the rows that a batch looks for.
-fn find<R: Read + Seek>(
+pub(super) fn find<R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     part: &str,
     shape: &Shape,
@@ -265,7 +265,7 @@ fn as_dates(edits: &mut Edits, since_1904: bool) {
 }
 
 /// A value in the form that a workbook cell can hold.
-fn fit(name: &str, title: &str, cell: &Cell) -> Result<Cell, String> {
+pub(super) fn fit(name: &str, title: &str, cell: &Cell) -> Result<Cell, String> {
     match cell {
         Cell::Number(n) if !is_exact(n) => Ok(Cell::Text(n.clone())),
         Cell::Text(t) if t.encode_utf16().count() > MAX_CELL => {
