@@ -35,6 +35,8 @@ pub enum What {
     Effect { shown: String, view: EffectView, failed: Option<String> },
     /// Its `if:` depends on an answer that is not known; what follows shows what it would do if it is true.
     Depends(Vec<TraceLine>),
+    /// It cannot be shown without the answer of the step with this number.
+    Unknown(String),
     /// Its `if:` is false.
     Skipped(Vec<TraceLine>),
     /// Its `for_each` has no elements.
@@ -119,9 +121,15 @@ impl<'r> Walk<'r, '_> {
             return (Outcome::Skipped(String::new()), count);
         }
         let Some(action) = &step.action else { return (Outcome::Entered, count) };
+        scope.take_unknown();
         let effect = match action.render(&scope) {
             Ok(effect) => effect,
             Err(unrendered) => {
+                // A helper that cannot work with the placeholder may well work with the answer.
+                if let Some(of) = scope.take_unknown() {
+                    self.show(step, number, What::Unknown(of));
+                    return (Outcome::Skipped(String::new()), count);
+                }
                 let why = self.rule.place_of(&unrendered);
                 self.show(step, number, What::Failed(why.clone()));
                 return (if depends { Outcome::Skipped(why) } else { Outcome::failed(why) }, count);

@@ -5,9 +5,9 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::content::Content;
-use super::option::{ALL, IGNORE_CASE, SHEET, TITLE_ROW, is_sheet, read_sheet, read_sheet_file, read_title_row};
 use super::row::{Cell, Mode, Row, title};
 use super::sheet::{cell_of, value_of};
+use super::spreadsheet::{ALL, IGNORE_CASE, SHEET, TITLE_ROW, is_sheet, read_sheet, read_sheet_file, read_title_row};
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Action, Effect, EffectView, Kind, Performing};
 use crate::action::world::World;
@@ -44,7 +44,7 @@ impl Kind for DeleteRow {
         &[WHERE, Word { name: "sheet", shape: Shape::Text, does: "the sheet of a workbook" }]
     }
     fn example(&self) -> &'static str {
-        "delete_row: customers.csv\nwhere: { Email: \"{{ body.email }}\" }\n"
+        "delete_row: orders.xlsx\nwhere: { Number: \"{{ body.id }}\" }\n"
     }
     fn read(&self, verb: &'static str, fields: &mut Fields, known: &Names) -> Option<Box<dyn Action>> {
         let item = fields.must(verb)?;
@@ -53,30 +53,29 @@ impl Kind for DeleteRow {
         let title_row = read_title_row(fields);
         let mut flag = |key: &'static str| fields.may(key).map_or(Some(false), |item| item.flag());
         let (all, ignore_case) = (flag(ALL.name), flag(IGNORE_CASE.name));
-        for other in ["columns", "match"] {
-            if fields.has(other) {
-                let draft = fields.key(other).problem(format!("`{verb}` takes the values that identify the row under `where:`"));
-                draft.label("write `where: { Email: \"{{ body.email }}\" }`").add();
-                fields.rest();
-                return None;
-            }
+        if let Some(other) = ["columns", "match"].into_iter().find(|word| fields.has(word)).filter(|_| !fields.has(WHERE.name)) {
+            let draft = fields.key(other).problem(format!("`{verb}` takes the values that identify the row under `where:`"));
+            draft.label("write `where: { Email: \"{{ body.email }}\" }`").add();
+            fields.rest();
+            return None;
         }
         let wanted = fields.must(WHERE.name)?;
-        let mut cells = Vec::new();
-        for (name, value) in wanted.entries("`where:`")? {
+        let (mut cells, entries) = (Vec::new(), wanted.entries("`where:`")?);
+        let is_empty = entries.is_empty();
+        for (name, value) in entries {
             match value.node {
                 Node::List(_) | Node::Map(_) => value.problem("a cell holds one value").label("write text or {{ a field }}").add(),
                 _ => cells.push((title(&name), Data::read(&value, Destination::Plain, known))),
             }
         }
-        if cells.is_empty() {
+        if is_empty {
             wanted
                 .problem("without a column it is not known which row is meant")
                 .label("write where: { Email: \"{{ body.email }}\" }")
                 .add();
             return None;
         }
-        let cells = cells.into_iter().map(|(n, d)| Some((n, d?))).collect::<Option<Vec<_>>>()?;
+        let cells = cells.into_iter().map(|(n, d)| Some((n, d?))).collect::<Option<Vec<_>>>().filter(|cells| !cells.is_empty())?;
         let row = Row {
             mode: Mode::Delete,
             matching: cells.iter().map(|(title, _)| title.clone()).collect(),

@@ -13,5 +13,6 @@ mod replacement;
 pub mod row;
 mod search;
 pub mod sheet;
+mod spreadsheet;
 pub mod writer;
 pub mod xlsx;

@@ -6,9 +6,10 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::content::Content;
-use super::option::{ALL, FORMULAS, IGNORE_CASE, SHEET, TITLE_ROW, is_sheet, read_sheet, read_sheet_file, read_title_row, read_word};
+use super::option::{FORMULAS, read_word};
 use super::row::{Cell, Mode, Row, title};
 use super::search::{is_exact, plain};
+use super::spreadsheet::{ALL, IGNORE_CASE, SHEET, TITLE_ROW, is_sheet, read_sheet, read_sheet_file, read_title_row};
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Action, Effect, EffectView, Kind, Performing};
 use crate::action::world::World;
@@ -75,8 +76,9 @@ impl Kind for SheetRow {
         let formulas = read_word(fields, "formulas", "allow");
         let new_columns = read_word(fields, "new_columns", "add");
         let columns = fields.must("columns")?;
-        let mut cells = Vec::new();
-        for (name, value) in columns.entries("`columns:`")? {
+        let (mut cells, entries) = (Vec::new(), columns.entries("`columns:`")?);
+        let is_empty = entries.is_empty();
+        for (name, value) in entries {
             match value.node {
                 Node::List(_) | Node::Map(_) => {
                     value.problem("a cell holds one value").label("write text or {{ a field }}; {{ join … }} turns a list into text").add();
@@ -84,7 +86,7 @@ impl Kind for SheetRow {
                 _ => cells.push((title(&name), Data::read(&value, Destination::Plain, known))),
             }
         }
-        if cells.is_empty() {
+        if is_empty {
             columns.problem("a row needs at least one column").label("write columns: { Name: \"{{ body.name }}\" }").add();
             return None;
         }
