@@ -155,10 +155,14 @@ impl Run {
         self.settled || self.unfinished.at(self.place).is_some_and(|element| element.settled)
     }
 
-    /// Whether it waits before its next attempt, or has to be read again for it: an element that was set aside may have been
-    /// found to be done since.
+    /// Whether it waits before its next attempt.
     pub fn rests(&self, now: Timestamp) -> bool {
-        self.state == State::Waiting && (self.due > now || self.unfinished.at(self.place).is_some())
+        self.state == State::Waiting && self.due > now
+    }
+
+    /// Whether it takes up an element that was set aside.
+    pub fn takes_up(&self) -> bool {
+        self.state == State::Waiting && self.unfinished.at(self.place).is_some()
     }
 
     /// A failed run, ready to continue at the step that failed.

@@ -8,7 +8,7 @@ use super::each::{self, ForEach, ReadEach};
 use super::items::items;
 use super::set::{check_name, read_set};
 use crate::action::contract::Action;
-use crate::action::{KINDS, verbs};
+use crate::action::{KINDS, kind_of, verbs};
 use crate::expr::condition::All;
 use crate::expr::condition::read as condition;
 use crate::expr::names::Names;
@@ -97,6 +97,10 @@ impl Step {
     /// Whether it answers the caller.
     pub fn answers(&self) -> bool {
         self.action.as_ref().is_some_and(|a| a.answers())
+    }
+    /// Whether it calls another app.
+    pub fn calls(&self) -> bool {
+        kind_of(self.verb).is_some_and(|kind| kind.calls())
     }
     /// The step's name, or else its verb.
     pub fn title(&self) -> &str {

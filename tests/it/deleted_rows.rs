@@ -89,8 +89,9 @@ fn everything_below_a_deleted_row_of_a_workbook_moves_up() {
             ],
             around,
         )
-        .sheet("Sums", &[&["=SUM(S!B2:B4)|60", "=S!B5|60", "=SUM(S!B:B)|120", "=1+1|2"]], "");
-    book.names = "<definedNames><definedName name=\"Totals\">S!$B$2:$B$4</definedName></definedNames>".to_owned();
+        .sheet("Sums", &[&["=SUM(S!B2:B4)|60", "=S!B5|60", "=SUM(S!B:B)|120", "=1+1|2"]], "")
+        .sheet("Form", &[&["Order"]], "<dataValidations count=\"1\"><dataValidation type=\"list\" sqref=\"A2:A9\"><formula1>S!$A$2:$A$4</formula1></dataValidation></dataValidations>");
+    book.names = "<definedNames><definedName name=\"Totals\">'S'!$B$2:$B$4&amp;\"\"</definedName></definedNames>".to_owned();
     let setup = after(&book, DELETE, &[SECOND]);
     let sheet = text(&setup, "xl/worksheets/sheet0.xml");
     assert_eq!(rows(&setup, "S"), ["Order|Total|Double", "A-1|10|20", "A-3|30"]);
@@ -103,7 +104,9 @@ fn everything_below_a_deleted_row_of_a_workbook_moves_up() {
     for formula in ["<f>SUM(S!B2:B3)</f></c>", "<f>S!B4</f></c>", "<f>SUM(S!B:B)</f></c>", "<f>1+1</f><v>2</v>"] {
         assert!(sums.contains(formula), "{formula}: {sums}");
     }
-    assert!(text(&setup, "xl/workbook.xml").contains("<definedName name=\"Totals\">S!$B$2:$B$3</definedName>"));
+    assert!(text(&setup, "xl/workbook.xml").contains("<definedName name=\"Totals\">'S'!$B$2:$B$3&amp;\"\"</definedName>"));
+    let form = text(&setup, "xl/worksheets/sheet2.xml");
+    assert!(form.contains("sqref=\"A2:A9\"><formula1>S!$A$2:$A$3</formula1>"), "{form}");
 }
 
 #[test]

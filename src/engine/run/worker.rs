@@ -260,7 +260,7 @@ impl Worker {
         let next = ready.as_ref().and_then(|ready| std::panic::catch_unwind(AssertUnwindSafe(|| after(ready))).ok().flatten());
         let next =
             next.unwrap_or_else(|| Run { state: State::Failed, place: run.failed_at.unwrap_or(run.place), failed_at: None, ..run.clone() });
-        let goes_on = !next.rests(at);
+        let goes_on = !next.rests(at) && !next.takes_up();
         match self.record(next, vec![attempt], None, goes_on, None).await {
             Some(run) if run.state == State::Waiting && goes_on => {
                 hand.turn = run.turn;
@@ -364,7 +364,8 @@ impl Worker {
             if is_told {
                 attempts.push(attempt);
             }
-            let rests = run.rests(now);
+            // The effect of an element in a file may have been found to be done since it was set aside: it is read again.
+            let rests = run.rests(now) || run.takes_up() && !rule.step(&run).is_some_and(|step| step.calls());
             // An attempt without effect is recorded together with the next one.
             if !matches!(word, "skipped" | "paused") || rests || run.state != State::Waiting {
                 // Saved values need memory as well; if there is none, the run waits in the store.

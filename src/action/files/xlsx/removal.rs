@@ -18,8 +18,8 @@ use super::worksheet::reference::{MAX_COLUMNS, MAX_ROWS, at_cell, at_range, lett
 use super::worksheet::remove::{Removal, Removed, refers};
 use super::worksheet::scan::{Tag, row_number};
 use super::worksheet::shape::{Block, Shape};
-use super::xml_reader::{XmlReader, attribute};
-use super::xml_rewriter::rewrite;
+use super::xml_reader::{XmlReader, attribute, malformed};
+use super::xml_rewriter::{At, rewrite};
 use super::{plan, stale};
 use crate::action::files::changes;
 use crate::action::files::folder::Unwritten;
@@ -122,7 +122,7 @@ impl Book<'_> {
                 }
             })
             .map_err(damaged)?;
-            if is_affected {
+            if is_affected || self.is_referred_to(archive, &sheet.part)? {
                 let (rows, title, stale) = (self.removed.clone(), title.clone(), stale.remove(&n).unwrap_or_default());
                 replaced.insert(sheet.part.clone(), NewPart::Shorter(Box::new(Removal { rows, title, is_here, shared, stale })));
             }
@@ -150,6 +150,40 @@ impl Book<'_> {
         repack(archive, out, replaced, drop_chain.then_some(CHAIN), false)
     }
 
+    /// Whether a format or a validation of another sheet refers to rows that move.
+    fn is_referred_to<R: Read + Seek>(&self, archive: &mut ZipArchive<R>, sheet: &str) -> Result<bool, Unwritten> {
+        let part = archive.by_name(sheet).map_err(damaged)?.take(MAX_PART);
+        let mut reader = XmlReader::new(BufReader::new(part)).map_err(damaged)?;
+        let (mut buffer, mut formula, mut in_data) = (Vec::new(), None::<String>, false);
+        let (first, title) = (self.removed.first(), &self.sheets[self.sheet].title);
+        loop {
+            match reader.read(&mut buffer).map_err(damaged)? {
+                Event::Start(tag) if tag.local_name().as_ref() == "sheetData" => in_data = true,
+                Event::Start(tag) if !in_data => {
+                    formula = matches!(tag.local_name().as_ref(), "formula" | "formula1" | "formula2" | "f").then(String::new);
+                }
+                Event::Text(text) => {
+                    if let Some(formula) = &mut formula {
+                        formula.push_str(&text.xml10_content());
+                    }
+                }
+                Event::GeneralRef(name) => {
+                    if let Some(formula) = &mut formula {
+                        formula.push_str(&unescape(&format!("&{};", name.as_ref())).map_err(damaged)?);
+                    }
+                }
+                Event::End(tag) => {
+                    in_data &= tag.local_name().as_ref() != "sheetData";
+                    if formula.take().is_some_and(|formula| refers(&formula, title, false, first)) {
+                        return Ok(true);
+                    }
+                }
+                Event::Eof => return Ok(false),
+                _ => {}
+            }
+        }
+    }
+
     fn refuse<T>(why: String) -> Result<T, Unwritten> {
         Err(Unwritten::Never(why))
     }
@@ -172,7 +206,7 @@ impl Book<'_> {
             return Self::refuse(format!("the array formula in {at} would have to move; write it above row {first}"));
         }
         if let Some(table) = self.table
-            && table.last_data() - self.removed.0.len() as u32 <= table.from.1
+            && table.last_data().saturating_sub(self.removed.0.len() as u32) <= table.from.1
         {
             return Self::refuse(format!("the table {} would have no row any more, which a table cannot be without", table.name));
         }
@@ -271,23 +305,26 @@ impl Book<'_> {
     fn with_texts(&self, text: &str, element: &str) -> Result<String, Unwritten> {
         let title = self.sheets[self.sheet].title.clone();
         let removal = Removal { rows: self.removed.clone(), title, is_here: false, shared: HashMap::new(), stale: BTreeMap::new() };
-        let (mut reading, mut wrong) = (None::<bool>, None);
+        let (mut reading, mut wrong): (Option<(String, bool)>, Option<String>) = (None, None);
         let new = rewrite(text, |xml, at| {
-            if at.begins() || at.ends() {
+            if at == At::Start && xml.local() == element {
                 // Names that begin so are those of print areas and filters; they may lose what they refer to.
-                let is_built_in = |name: String| name.starts_with("_xlnm.");
-                let is_here = at.begins() && xml.local() == element;
-                reading = is_here.then(|| attribute(&xml.tag(), "name").is_some_and(is_built_in));
-            } else if let Some(may_fail) = reading {
-                let Ok(old) = unescape(xml.text()).map(|old| old.into_owned()) else { return Ok(()) };
+                let may_fail = attribute(&xml.tag(), "name").is_some_and(|name| name.starts_with("_xlnm."));
+                reading = Some((String::new(), may_fail));
+            } else if at.begins() || at.ends() {
+                let Some((raw, may_fail)) = reading.take() else { return Ok(()) };
+                let old = unescape(&raw).map_err(malformed)?;
                 match removal.formula(&old, false) {
-                    Ok(new) if new != old => {
-                        xml.insert(&partial_escape(&new))?;
-                        xml.discard()?;
+                    Ok(new) if new != old => xml.insert(&partial_escape(&new))?,
+                    Err(why) if !may_fail => {
+                        wrong.get_or_insert(why);
+                        xml.insert(&raw)?;
                     }
-                    Err(why) if !may_fail => drop(wrong.get_or_insert(why)),
-                    _ => {}
+                    _ => xml.insert(&raw)?,
                 }
+            } else if let Some((raw, _)) = &mut reading {
+                raw.push_str(xml.text());
+                xml.discard()?;
             }
             Ok(())
         });

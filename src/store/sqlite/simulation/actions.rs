@@ -189,7 +189,7 @@ impl Simulation {
         }
         let attempt = Attempt { place, number: 1, at: self.now, took: Duration::ZERO, outcome: word.into(), said: String::new() };
         let attempts = if word == "deferred" { Vec::new() } else { vec![attempt] };
-        let goes_on = word != "deferred" && !next.rests(self.now);
+        let goes_on = word != "deferred" && !next.rests(self.now) && !next.takes_up();
         let record = Record { run: next.clone().into(), attempts: attempts.into(), answer: None, goes_on };
         next.unsaved.clear();
         next.turn += 1;
