@@ -19,7 +19,7 @@ use tokio::sync::{Notify, watch};
 use super::console_options::ConsoleOptions;
 use super::ended::Ended;
 use super::explain::explanation;
-use super::settings::{Data, LoadOptions, Rules, Secrets, counted, length, network};
+use super::settings::{Data, LoadOptions, Rules, Secrets, Trust, counted, length, network};
 use super::terminal::{self, stderr, stdout};
 use crate::action::files::folder::Output;
 use crate::action::files::writer::Files;
@@ -84,6 +84,8 @@ pub struct Serve {
     /// The address to listen on; with port 0, any free port is used
     #[arg(long, env = "DOORBELL_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     listen: SocketAddr,
+    #[command(flatten)]
+    trust: Trust,
     /// The maximum number of calls to other apps at a time
     #[arg(long, env = "DOORBELL_CALLS", default_value = "64", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     calls: u16,
@@ -205,7 +207,8 @@ impl Serve {
         let said = counted(&ruleset);
         let rules = Arc::new(ArcSwap::from_pointee(in_force(ruleset, store.as_ref()).await?));
         let pending = Arc::new(PendingReplies::default());
-        let net = Arc::new(Net::new(self.rules.load_options.allowed(), self.calls.into(), self.calls_per_host.into()));
+        let net = Net::new(self.rules.load_options.allowed(), self.calls.into(), self.calls_per_host.into());
+        let net = Arc::new(net.trusting(self.trust.own_ca()?));
         let key_cache = KeyCache::new(net.clone());
         let world = World { net: net.clone(), files, pending: pending.clone() };
         let worker = Worker::new(

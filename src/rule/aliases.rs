@@ -36,7 +36,7 @@ pub const RULE_WORDS: [(&str, &str); 31] = [
     ("vars", "did you mean `set`?"),
 ];
 /// In place of a verb, and what to write.
-pub const STEP_WORDS: [(&str, &str); 34] = [
+pub const STEP_WORDS: [(&str, &str); 38] = [
     ("steps", "did you mean `do`?"),
     ("actions", "did you mean `do`?"),
     ("block", "did you mean `do`?"),
@@ -46,6 +46,10 @@ pub const STEP_WORDS: [(&str, &str); 34] = [
     ("upsert", "did you mean `add_or_update_row`?"),
     ("upsert_row", "did you mean `add_or_update_row`?"),
     ("change_row", "did you mean `update_row`?"),
+    ("remove_row", "did you mean `delete_row`?"),
+    ("delete_rows", "write `delete_row:` with `all: true`"),
+    ("update_rows", "write `update_row:` with `all: true`"),
+    ("for_each_key", "write `for_each_entry:` next to the verb, in the same step"),
     ("foreach", "write `for_each:` next to the verb, in the same step"),
     ("uses", "begin the step with a verb: `post: https://…`"),
     ("action", "begin the step with a verb: `post: https://…`"),

@@ -10,7 +10,6 @@ use serde_json::Map;
 use super::address::Address;
 use super::index::Index;
 use super::{Rule, Started, UNDECIDED};
-use crate::expr::condition::All;
 use crate::expr::condition::trace::{self, Decided, Outcome, TraceLine};
 use crate::expr::field::part::PathPart;
 use crate::expr::field::{Field, Root, Values};
@@ -217,13 +216,14 @@ fn exposed<'r>(rules: impl Iterator<Item = &'r Rule>) -> Exposed {
                 _ => {}
             }
         }
-        let secrets = OutsideUse::of(&rule.set, &is_secret);
-        let conditions = rule.steps.iter().map(|step| &step.condition).chain([&rule.condition]);
-        for field in conditions.flat_map(All::lines).flat_map(|line| secrets.compared_in(line)) {
-            match (&field.root, field.parts().first()) {
-                (Root::Header(Some(name)), _) => drop(exposed.compared_headers.insert(name.to_ascii_lowercase())),
-                (Root::Query, Some(PathPart::Name(name))) => drop(exposed.compared_query.insert(name.clone())),
-                _ => {}
+        for (condition, set) in rule.conditions() {
+            let secrets = OutsideUse::of(set, &is_secret);
+            for field in condition.lines().into_iter().flat_map(|line| secrets.compared_in(line)) {
+                match (&field.root, field.parts().first()) {
+                    (Root::Header(Some(name)), _) => drop(exposed.compared_headers.insert(name.to_ascii_lowercase())),
+                    (Root::Query, Some(PathPart::Name(name))) => drop(exposed.compared_query.insert(name.clone())),
+                    _ => {}
+                }
             }
         }
     }

@@ -106,7 +106,9 @@ fn everything_answers_as_it_is_described() {
 
 #[test]
 fn a_long_list_goes_on_where_it_stopped() {
-    let setup = Setup::with("webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    if: { body: 1 }\n    then:\n      - log: x\n");
+    let setup = Setup::with(
+        "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    if: { body: 1 }\n    then:\n      - log: x\n",
+    );
     let serving = setup.serve_with_console(&[]);
     let visitor = setup.visitor();
     let key = format!("Bearer {}", setup.printed(&["console", "--api-key"]).trim());

@@ -12,6 +12,7 @@ use reqwest::{Client, Url, header, redirect};
 
 use super::guard::{Allowed, Guarded, Refused};
 use super::host::{HostState, Hosts, NotNow};
+use super::own_ca::OwnCa;
 use super::target::{Target, server_of};
 use crate::action::attempt_context::AttemptContext;
 use crate::model::event::HOPS;
@@ -66,18 +67,25 @@ pub enum Unsent {
 pub struct Net {
     client: OnceLock<Result<Client, String>>,
     allowed: Arc<Allowed>,
+    own_ca: OwnCa,
     hosts: Hosts,
 }
 
 impl Net {
     /// Allows `at_a_time` calls in total, and `each_host` of them to one host.
     pub fn new(allowed: Allowed, at_a_time: usize, each_host: usize) -> Self {
-        Self { client: OnceLock::new(), allowed: Arc::new(allowed), hosts: Hosts::new(at_a_time, each_host) }
+        let (allowed, own_ca) = (Arc::new(allowed), OwnCa::default());
+        Self { client: OnceLock::new(), allowed, own_ca, hosts: Hosts::new(at_a_time, each_host) }
+    }
+
+    /// The same, with more certificates that are trusted.
+    pub fn trusting(self, own_ca: OwnCa) -> Self {
+        Self { own_ca, ..self }
     }
 
     fn client(&self) -> Result<&Client, Unsent> {
         // Created on the first call, so that it costs nothing if no rule makes calls.
-        self.client.get_or_init(|| build(&self.allowed)).as_ref().map_err(|e| Unsent::Again(e.clone()))
+        self.client.get_or_init(|| build(&self.allowed, &self.own_ca)).as_ref().map_err(|e| Unsent::Again(e.clone()))
     }
 
     /// The state of every server that is remembered.
@@ -250,7 +258,7 @@ fn sort_out(error: &reqwest::Error) -> Unsent {
     Unsent::Again(format!("{what}: {last}"))
 }
 
-fn build(allowed: &Arc<Allowed>) -> Result<Client, String> {
+fn build(allowed: &Arc<Allowed>, own_ca: &OwnCa) -> Result<Client, String> {
     // It fails only if another caller has already installed the same provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
@@ -264,9 +272,10 @@ fn build(allowed: &Arc<Allowed>) -> Result<Client, String> {
             .tcp_keepalive(Duration::from_secs(15))
             .user_agent(concat!("doorbell/", env!("CARGO_PKG_VERSION")))
     };
-    builder().build().or_else(|_| {
+    let own = || own_ca.certificates().filter_map(|der| reqwest::Certificate::from_der(der).ok());
+    builder().tls_certs_merge(own()).build().or_else(|_| {
         // The system has no certificates (a minimal container): use the built-in ones instead.
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| reqwest::Certificate::from_der(der).ok());
-        builder().tls_certs_only(roots).build().map_err(|e| format!("TLS cannot be set up: {e}"))
+        builder().tls_certs_only(roots.chain(own())).build().map_err(|e| format!("TLS cannot be set up: {e}"))
     })
 }

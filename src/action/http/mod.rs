@@ -4,5 +4,6 @@ pub mod client;
 pub mod guard;
 pub mod headers;
 pub mod host;
+pub mod own_ca;
 pub mod step;
 mod target;
