@@ -18,6 +18,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &http::step::Http, //
     &files::append::Append,
     &files::sheet::SheetRow,
+    &files::delete::DeleteRow,
     &respond::Respond,
     &log::Log,
     &log::Stop,

@@ -152,6 +152,10 @@ fn write_step(out: &mut impl Write, step: &StepPreview) -> io::Result<()> {
     let element = step.element.map_or_else(String::new, |element| format!(", element {element}"));
     let number = format!("{}{element}", step.number);
     match &step.what {
+        StepEffect::Unknown { of } => {
+            writeln!(out, "  {number}. {}  depends on the answer of step {of}; pass --reply to see it", step.title())
+        }
+        StepEffect::Depends { trace } => write!(out, "  {number}. {}  would run if this is true:\n{}", step.title(), aligned(trace, 8)),
         StepEffect::Skipped { trace } => write!(out, "  {number}. {}  would be skipped\n{}", step.title(), aligned(trace, 8)),
         StepEffect::Empty { why } => writeln!(out, "  {number}. {}  nothing to do: {why}", step.title()),
         StepEffect::Failed { why } => writeln!(out, "  {number}. {}  would fail\n       {why}", step.title()),

@@ -14,6 +14,7 @@ use crate::expr::condition::trace::aligned;
 use crate::expr::names::{Resolver, env_stand_in, stand_in};
 use crate::model::event::EventId;
 use crate::model::run::State;
+use crate::model::unfinished::{Summary, listed};
 use crate::operations::history::{self, ExplainedAttempt, ExplainedRule, ExplainedRun, Explanation, Found, Wait};
 use crate::store::contract::Dossier;
 use crate::text::count::number;
@@ -102,12 +103,33 @@ fn write_run(out: &mut impl Write, event: EventId, run: &ExplainedRun, is_served
         State::Done => writeln!(out, "  ✓ {rule}  ran, {steps}, {took_ms} ms{replays}")?,
         State::Handled => writeln!(out, "  ✓ {rule}  ran with errors that `on_error` handled, {steps}{replays}")?,
         State::Failed if step.is_empty() => writeln!(out, "  ✗ {rule}  failed before its first step{replays}")?,
-        State::Failed => writeln!(out, "  ✗ {rule}  failed at step {step}{replays}; `doorbell replay {event}` continues there")?,
+        State::Failed => match &run.elements {
+            Some(Summary { failed, of, .. }) if !failed.is_empty() => writeln!(
+                out,
+                "  ✗ {rule}  failed at step {step}{replays}: {} of {} failed ({}); `doorbell replay {event}` tries only these again",
+                failed.len(),
+                number(*of as usize, "element"),
+                listed(failed)
+            )?,
+            _ => writeln!(out, "  ✗ {rule}  failed at step {step}{replays}; `doorbell replay {event}` continues there")?,
+        },
         State::Cancelled => writeln!(out, "  ✗ {rule}  was cancelled at step {step}")?,
         State::Repeated => writeln!(out, "  ✗ {rule}  was not run again")?,
-        State::Waiting => writeln!(out, "  … {rule}  {}, at step {step}{replays}", waits(run.waits.as_ref(), is_served))?,
+        State::Waiting => {
+            let elements = run.elements.as_ref().map_or_else(String::new, others);
+            writeln!(out, "  … {rule}  {}, at step {step}{elements}{replays}", waits(run.waits.as_ref(), is_served))?;
+        }
     }
     run.attempts.iter().try_for_each(|attempt| write_attempt(out, attempt))
+}
+
+/// ` (3 elements wait, 2 failed: 2, 5)`, if there are several.
+fn others(elements: &Summary) -> String {
+    let Summary { failed, waiting, .. } = elements;
+    let waiting = (*waiting > 1).then(|| format!("{} wait", number(*waiting, "element")));
+    let failed = (!failed.is_empty()).then(|| format!("{} failed: {}", failed.len(), listed(failed)));
+    let said: Vec<String> = waiting.into_iter().chain(failed).collect();
+    if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) }
 }
 
 fn waits(wait: Option<&Wait>, is_served: bool) -> String {

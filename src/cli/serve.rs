@@ -20,7 +20,7 @@ use tokio::sync::{Notify, watch};
 use super::console_options::ConsoleOptions;
 use super::ended::Ended;
 use super::explain::explanation;
-use super::settings::{Data, LoadOptions, Rules, Secrets, counted, length, network};
+use super::settings::{Data, LoadOptions, Rules, Secrets, Trust, counted, length, network};
 use super::telemetry_options::TelemetryOptions;
 use super::terminal::stdout;
 use crate::action::files::folder::Output;
@@ -93,6 +93,8 @@ pub struct Serve {
     /// The address to listen on; with port 0, any free port is used
     #[arg(long, env = "DOORBELL_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     listen: SocketAddr,
+    #[command(flatten)]
+    trust: Trust,
     /// The maximum number of calls to other apps at a time
     #[arg(long, env = "DOORBELL_CALLS", default_value = "64", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     calls: u16,
@@ -230,9 +232,11 @@ impl Serve {
         counters.adopt(&ruleset, Timestamp::now());
         let rules = Arc::new(ArcSwap::from_pointee(in_force(ruleset, store.as_ref()).await?));
         let pending = Arc::new(PendingReplies::default());
-        let net = Arc::new(Net::new(self.rules.load_options.allowed(), self.calls.into(), self.calls_per_host.into()));
+        let net = Net::new(self.rules.load_options.allowed(), self.calls.into(), self.calls_per_host.into());
+        let own_ca = self.trust.own_ca()?;
+        let traces = self.telemetry.traces(&counters, &own_ca)?;
+        let net = Arc::new(net.trusting(own_ca));
         let key_cache = KeyCache::new(net.clone());
-        let traces = self.telemetry.traces(&counters)?;
         let world = World { net: net.clone(), files, pending: pending.clone(), is_traced: traces.is_some() };
         let worker = Worker::new(
             store.clone(),

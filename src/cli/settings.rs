@@ -10,6 +10,7 @@ use clap::Args;
 use ipnet::IpNet;
 
 use crate::action::http::guard::Allowed;
+use crate::action::http::own_ca::OwnCa;
 use crate::disk;
 use crate::engine::rules::environment::Environment;
 use crate::engine::rules::folder::{RuleFiles, read_all};
@@ -54,6 +55,20 @@ pub struct LoadOptions {
     /// The data folder, which contains the secrets that senders have sent, and its key
     #[arg(skip)]
     pub handed: Option<(PathBuf, Key)>,
+}
+
+/// What calls to other servers trust.
+#[derive(Args, Clone, Debug)]
+pub struct Trust {
+    /// A file with certificates (PEM) that calls trust in addition to the usual ones, such as that of your own CA
+    #[arg(long, env = "DOORBELL_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+impl Trust {
+    pub fn own_ca(&self) -> anyhow::Result<OwnCa> {
+        self.ca_file.as_deref().map_or(Ok(OwnCa::default()), |file| OwnCa::read(file).map_err(anyhow::Error::msg))
+    }
 }
 
 /// Where events and runs are stored.

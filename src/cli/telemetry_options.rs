@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use super::ended::Ended;
 use super::terminal::{self, stderr};
 use crate::action::http::collector::Collector;
+use crate::action::http::own_ca::OwnCa;
 use crate::engine::run::traces::Traces;
 use crate::engine::tallies::counters::Counters;
 use crate::problem::{self, Problem, Severity};
@@ -72,9 +73,9 @@ impl TelemetryOptions {
     }
 
     /// What sends traces, if they are sent anywhere.
-    pub fn traces(&self, counters: &Arc<Counters>) -> anyhow::Result<Option<Arc<Traces>>> {
+    pub fn traces(&self, counters: &Arc<Counters>, own_ca: &OwnCa) -> anyhow::Result<Option<Arc<Traces>>> {
         let Some(url) = &self.traces else { return Ok(None) };
-        let collector = Collector::new(url).map_err(|e| anyhow::anyhow!("traces cannot be sent: {e}"))?;
+        let collector = Collector::new(url, own_ca).map_err(|e| anyhow::anyhow!("traces cannot be sent: {e}"))?;
         Ok(Some(Arc::new(Traces::new(collector, counters.clone()))))
     }
 
@@ -92,7 +93,7 @@ impl TelemetryOptions {
 }
 
 fn collector_url(url: &str) -> Result<String, String> {
-    Collector::new(url).map(|_| url.to_owned())
+    Collector::new(url, &OwnCa::default()).map(|_| url.to_owned())
 }
 
 fn log(problem: &Problem) {

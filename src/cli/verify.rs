@@ -11,7 +11,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::ended::Ended;
-use super::settings::{Rules, Secrets, headers, read_file};
+use super::settings::{Rules, Secrets, Trust, headers, read_file};
 use super::terminal::stdout;
 use crate::action::http::client::Net;
 use crate::engine::intake::key_cache::KeyCache;
@@ -51,6 +51,8 @@ pub struct VerifyRequest {
     /// A file with the key or certificate that the sender publishes; without this option, it is fetched
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    #[command(flatten)]
+    trust: Trust,
     #[command(flatten)]
     rules: Rules,
 }
@@ -129,7 +131,7 @@ impl VerifyRequest {
             return Ok(Ok(at.into_iter().map(|at| (at.address().to_owned(), key.clone())).collect()));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let key_cache = KeyCache::new(Arc::new(Net::new(self.rules.load_options.allowed(), 1, 1)));
+        let key_cache = KeyCache::new(Arc::new(Net::new(self.rules.load_options.allowed(), 1, 1).trusting(self.trust.own_ca()?)));
         Ok(runtime.block_on(key_cache.keys(&at, "")))
     }
 }

@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use crate::expr::field::part::PathPart;
 use crate::expr::field::{Field, ROOTS, Root, spelling};
 use crate::expr::field_use::FieldUses;
-use crate::model::run::ERROR;
+use crate::model::saved::ERROR;
 use crate::secret::{LONGEST, SHORT, Vault};
 use crate::text::nearest::nearest;
 use crate::yaml::fields::Item;
@@ -110,6 +110,8 @@ pub struct Names<'a> {
     pub answers: Vec<String>,
     /// Names that `save_as:` gives to later steps.
     pub later: Vec<String>,
+    /// Names from the `set:` of earlier steps, which exist only there.
+    pub set_in_steps: Vec<String>,
     /// Names that the steps of `then:` save, when `else:` is read.
     pub elsewhere: Vec<String>,
     /// The placeholders of the rule's address.
@@ -131,6 +133,7 @@ impl<'a> Names<'a> {
             named: Vec::new(),
             answers: Vec::new(),
             later: Vec::new(),
+            set_in_steps: Vec::new(),
             elsewhere: Vec::new(),
             placeholders: Vec::new(),
             in_each: Cell::new(false),
@@ -183,6 +186,12 @@ impl<'a> Names<'a> {
             }
             Root::Named(name) if self.later.contains(name) => {
                 point(format!("`{name}` is saved by a later step")).label("move that step above this one").add();
+                return None;
+            }
+            Root::Named(name) if self.set_in_steps.contains(name) => {
+                point(format!("`{name}` exists only in the step whose `set:` names it"))
+                    .label("move it to the `set:` of the rule, or name it in this step as well")
+                    .add();
                 return None;
             }
             Root::Named(name) if name == ERROR => {

@@ -22,13 +22,13 @@ pub struct OutsideUse<'a> {
     wanted: Wanted<'a>,
     /// By the name, one of the fields that it depends on.
     set: BTreeMap<&'a str, &'a Field>,
-    all: &'a [SetName],
+    all: Vec<&'a SetName>,
 }
 
 impl<'a> OutsideUse<'a> {
-    pub fn of(set: &'a [SetName], wanted: Wanted<'a>) -> Self {
-        let mut all = Self { wanted, set: BTreeMap::new(), all: set };
-        for one in set {
+    pub fn of(set: impl IntoIterator<Item = &'a SetName>, wanted: Wanted<'a>) -> Self {
+        let mut all = Self { wanted, set: BTreeMap::new(), all: set.into_iter().collect() };
+        for one in all.all.clone() {
             if let Some(outside) = one.value.fields().into_iter().find_map(|field| all.in_field(field)) {
                 all.set.insert(&one.name, outside);
             }

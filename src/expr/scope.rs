@@ -5,7 +5,7 @@
 //! so that a name for which another kind of event has no value does no harm.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use serde_json::{Map, Value};
 
@@ -15,7 +15,7 @@ use crate::expr::word_table::WordTable;
 use crate::model::budget::{Allowance, Budget};
 use crate::model::event::Event;
 use crate::model::place::Place;
-use crate::model::run::saved_at;
+use crate::model::saved::saved_at;
 use crate::secret::Vault;
 
 /// One line of `set:`.
@@ -43,39 +43,60 @@ impl SetValue {
     }
 }
 
+/// A line of `set:`, and the step that it belongs to, if it is not the rule's own.
+type Named<'a> = (&'a SetName, Option<u32>);
+
+/// A value of `set:`, and which unknown answer it depends on.
+type WorkedOut = (Result<Option<Value>, String>, Option<usize>);
+
+/// In a dry run: a step that was not performed, so that its answer is not known.
+pub struct NotDone {
+    /// The name from its `save_as:`.
+    pub name: String,
+    /// Its number as shown to people.
+    pub step: String,
+}
+
 /// The names of one run.
 pub struct Scope<'a> {
     event: &'a Event,
     vault: &'a Vault,
     /// The values of the address's placeholders.
     path: Value,
-    set: &'a [SetName],
-    worked_out: Vec<OnceCell<Result<Option<Value>, String>>>,
+    set: Vec<Named<'a>>,
+    worked_out: Vec<OnceCell<WorkedOut>>,
     saved: &'a Map<String, Value>,
     item: Option<(&'a Value, usize)>,
     /// The step whose `for_each` provides `item`.
     each: Option<u32>,
+    /// The step whose `set:` is being computed.
+    seed: Cell<Option<u32>>,
     /// The step and its element, for values that have to differ between them.
     place: Place,
-    /// In a dry run: the names of steps that were not performed, whose responses are not known.
-    not_done: &'a [String],
+    not_done: &'a [NotDone],
+    /// The element is that of a list which is part of this unknown answer.
+    unknown_item: Option<usize>,
+    /// The unknown answer for which a placeholder was used last.
+    unknown: Cell<Option<usize>>,
     budget: Budget,
 }
 
 impl<'a> Scope<'a> {
     pub fn new(event: &'a Event, vault: &'a Vault, path: Value, set: &'a [SetName], saved: &'a Map<String, Value>) -> Self {
-        let worked_out = set.iter().map(|_| OnceCell::new()).collect();
         Self {
             event,
             vault,
             path,
-            set,
-            worked_out,
+            set: set.iter().map(|line| (line, None)).collect(),
+            worked_out: set.iter().map(|_| OnceCell::new()).collect(),
+            seed: Cell::new(None),
             saved,
             item: None,
             each: None,
             place: Place::default(),
             not_done: &[],
+            unknown_item: None,
+            unknown: Cell::new(None),
             budget: Budget::default(),
         }
     }
@@ -88,13 +109,22 @@ impl<'a> Scope<'a> {
             place: self.place,
             not_done: self.not_done,
             budget: Budget::new(self.budget.allowance()),
-            ..Self::new(self.event, self.vault, self.path.clone(), self.set, self.saved)
+            set: self.set.clone(),
+            worked_out: self.set.iter().map(|_| OnceCell::new()).collect(),
+            ..Self::new(self.event, self.vault, self.path.clone(), &[], self.saved)
         }
     }
 
     /// The same names at a step and element.
     pub fn at(mut self, place: Place) -> Self {
         self.place = place;
+        self
+    }
+
+    /// The same names and those of a step's `set:`.
+    pub fn and_set(mut self, set: &'a [SetName], step: u32) -> Self {
+        self.set.extend(set.iter().map(|line| (line, Some(step))));
+        self.worked_out.extend(set.iter().map(|_| OnceCell::new()));
         self
     }
 
@@ -105,8 +135,14 @@ impl<'a> Scope<'a> {
     }
 
     /// For a dry run: the unknown values of these names are shown as `‹name.body.id›`.
-    pub fn not_done(mut self, names: &'a [String]) -> Self {
-        self.not_done = names;
+    pub fn not_done(mut self, steps: &'a [NotDone]) -> Self {
+        self.not_done = steps;
+        self
+    }
+
+    /// For a dry run: the element is that of a list which is not known.
+    pub fn of_unknown(mut self, step: Option<&str>) -> Self {
+        self.unknown_item = step.and_then(|step| self.not_done.iter().position(|one| one.step == step));
         self
     }
 
@@ -118,6 +154,16 @@ impl<'a> Scope<'a> {
         self.event
     }
 
+    /// Whether a value is a date: the result of a helper that gives one, or a name of `set:` for it.
+    pub fn gives_date(&self, data: &Data) -> bool {
+        let of_name = |name: &str| match self.set.iter().find(|(line, _)| line.name == name).map(|(line, _)| &line.value) {
+            Some(SetValue::Data(data)) => data.gives_date(),
+            _ => false,
+        };
+        let named = data.lone_field().filter(|field| field.rest().is_empty());
+        data.gives_date() || named.is_some_and(|field| matches!(&field.root, Root::Named(name) if of_name(name)))
+    }
+
     /// What an earlier step saved under this name.
     fn saved(&self, name: &str) -> Option<&Value> {
         saved_at(self.saved, name, self.each.map(|each| (each, self.place.element)))
@@ -127,12 +173,22 @@ impl<'a> Scope<'a> {
         if self.saved.contains_key(name) {
             return Ok(self.saved(name).map(Cow::Borrowed));
         }
-        let Some(n) = self.set.iter().position(|s| s.name == name) else { return Ok(None) };
-        let value = self.worked_out[n].get_or_init(|| match &self.set[n].value {
-            SetValue::Field(field) => field.value(self),
-            SetValue::Words(table) => table.value(self).map_err(|why| format!("`{name}` cannot be computed: {why}")),
-            SetValue::Data(data) => data.value(self).map(Some).map_err(|e| format!("`{name}` cannot be computed: {}", e.message)),
+        let Some(n) = self.set.iter().position(|(s, _)| s.name == name) else { return Ok(None) };
+        let value = self.worked_out[n].get_or_init(|| {
+            let (line, step) = self.set[n];
+            // The steps inside a `do:` see the same value.
+            let seed = self.seed.replace(step.or(self.seed.get()));
+            let before = self.unknown.take();
+            let value = match &line.value {
+                SetValue::Field(field) => field.value(self),
+                SetValue::Words(table) => table.value(self).map_err(|why| format!("`{name}` cannot be computed: {why}")),
+                SetValue::Data(data) => data.value(self).map(Some).map_err(|e| format!("`{name}` cannot be computed: {}", e.message)),
+            };
+            self.seed.set(seed);
+            (value, self.unknown.replace(before))
         });
+        let (value, unknown) = value;
+        self.unknown.set(unknown.or(self.unknown.get()));
         match value {
             Ok(value) => Ok(value.as_ref().map(Cow::Borrowed)),
             Err(why) => Err(why.clone()),
@@ -146,13 +202,20 @@ impl Values for Scope<'_> {
     }
 
     fn stand_in(&self, field: &Field) -> Option<Value> {
-        match &field.root {
+        let unknown = match &field.root {
             // In a loop, a step may not have been reached for this element.
-            Root::Named(name) if self.not_done.contains(name) && self.saved(name).is_some() => {
-                Some(Value::String(format!("‹{}›", field.text())))
-            }
+            Root::Named(name) => self.not_done.iter().position(|one| one.name == *name).filter(|_| self.saved(name).is_some()),
+            Root::Item => self.unknown_item,
             _ => None,
-        }
+        };
+        let unknown = unknown?;
+        self.unknown.set(Some(unknown));
+        Some(Value::String(format!("‹{}›", field.text())))
+    }
+
+    fn take_unknown(&self) -> Option<String> {
+        let unknown = self.unknown.take()?;
+        self.not_done.get(unknown).map(|one| one.step.clone())
     }
 
     fn root(&self, root: &Root) -> Result<Option<Cow<'_, Value>>, String> {
@@ -178,7 +241,10 @@ impl Values for Scope<'_> {
             Root::ItemNumber => self.item.map(|(_, n)| Cow::Owned(Value::from(n))),
             // Only blocks of templates have these; they do not exist elsewhere.
             Root::This | Root::Loop(_) => None,
-            Root::Seed => text(&format!("{}-{}-{}", self.event.id, self.place.step, self.place.element)),
+            Root::Seed => {
+                let step = self.seed.get().unwrap_or(self.place.step);
+                text(&format!("{}-{step}-{}", self.event.id, self.place.element))
+            }
             Root::Secret(name) => self.vault.secret(name).and_then(|s| text(s.reveal())),
             Root::Env(name) => self.vault.env(name).and_then(text),
             Root::Named(name) => return self.named(name),

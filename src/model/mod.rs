@@ -12,8 +12,14 @@ pub mod place;
 pub mod request;
 pub mod retry;
 pub mod run;
+pub mod saved;
 pub mod sealed_part;
 pub mod sealing;
 pub mod second_error;
 pub mod step_graph;
 pub mod trace;
+pub mod transition;
+pub mod unfinished;
+
+#[cfg(test)]
+mod loop_tests;

@@ -6,16 +6,22 @@ use serde_json::{Map, Value, json};
 use super::place::Place;
 use crate::text::printable::short;
 
-/// The name under which a run saves where the rule's `on_error:` has failed.
-pub const ON_ERROR: &str = "on_error@";
+/// The name under which a run saves where the rule's `on_error:` has failed. Lists of answers have names that end with the same
+/// character, and unfinished elements have names that begin with it.
+pub const ON_ERROR: &str = "on_error@place";
 /// In an error that was caused while another one was handled: the first one.
 const FIRST: &str = "@";
 /// The maximum length of the first error in the message of the second one, in characters.
 const LONGEST_FIRST: usize = 120;
 
 /// The first error, if this one was caused while it was handled.
+pub fn handled_first(error: &Value) -> Option<&Value> {
+    error.get(FIRST)
+}
+
+/// The same, or else this one.
 fn first(handled: &Value) -> &Value {
-    handled.get(FIRST).unwrap_or(handled)
+    handled_first(handled).unwrap_or(handled)
 }
 
 /// The message of an error, or both if another one was handled.

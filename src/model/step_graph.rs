@@ -10,7 +10,7 @@ use crate::model::place::Place;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     Step(u32),
-    /// The next element of the step with this number; after the last one, what follows that step.
+    /// The current element of the step with this number is finished; after the last one, what follows that step.
     Element(u32),
     End,
 }
@@ -33,6 +33,8 @@ pub struct StepNode {
     pub next: Next,
     /// The step whose `for_each` provides `item` for this one: itself, or the one around it.
     pub each: Option<u32>,
+    /// For a step with `for_each`: whether an element that waits or fails stops the others.
+    pub stop_at_first: bool,
     /// The first step inside, for a `do:`.
     pub inside: Option<u32>,
     /// The `do:` that contains it.
@@ -58,7 +60,8 @@ impl StepGraph {
         self.nodes.get(step as usize)
     }
 
-    fn each(&self, step: u32) -> Option<u32> {
+    /// The step whose `for_each` provides `item` for this one.
+    pub fn each(&self, step: u32) -> Option<u32> {
         self.node(step).and_then(|f| f.each)
     }
 
@@ -68,31 +71,10 @@ impl StepGraph {
         Place { step, element: if same { from.element } else { 0 } }
     }
 
-    /// The next place, with this many elements in the current `for_each`; `None` at the end.
-    pub fn after(&self, from: Place, elements: Option<u32>) -> Option<Place> {
+    /// What follows a step that is done, or that its element skips.
+    pub fn after(&self, from: Place) -> Option<Next> {
         let node = self.node(from.step)?;
-        match node.each {
-            Some(each) if each == from.step => self.element_after(each, from, elements),
-            _ => self.follow(node.next, from, elements),
-        }
-    }
-
-    fn follow(&self, next: Next, from: Place, elements: Option<u32>) -> Option<Place> {
-        match next {
-            Next::Step(step) => Some(self.to(from, step)),
-            Next::Element(each) => self.element_after(each, from, elements),
-            Next::End => None,
-        }
-    }
-
-    fn element_after(&self, each: u32, from: Place, elements: Option<u32>) -> Option<Place> {
-        if from.element + 1 < elements.unwrap_or(0) {
-            return Some(Place { step: each, element: from.element + 1 });
-        }
-        match self.node(each)?.next {
-            Next::Step(step) => Some(Place { step, element: 0 }),
-            _ => None,
-        }
+        Some(if node.each == Some(from.step) { Next::Element(from.step) } else { node.next })
     }
 
     /// Which step handles an error of a step, and how: itself or the `do:` around it. Nothing handles the errors of an

@@ -143,6 +143,10 @@ impl StepPreview {
 pub enum StepEffect {
     /// The effect in lines, and why it would fail with the given reply.
     Done { shown: String, failed: Option<String> },
+    /// It cannot be shown without the answer of the step with this number.
+    Unknown { of: String },
+    /// Its `if:` depends on an answer that is not known; the next one shows what it would do if it is true.
+    Depends { trace: Vec<TraceLine> },
     /// Its `if:` is false.
     Skipped { trace: Vec<TraceLine> },
     /// Its `for_each` has no elements.
@@ -205,6 +209,8 @@ impl Previewer<'_> {
     fn step(&self, rule: &Rule, dry_step: DryStep) -> StepPreview {
         let strike = |text: &str| self.vault.strike(text);
         let what = match dry_step.what {
+            What::Unknown(of) => StepEffect::Unknown { of },
+            What::Depends(trace) => StepEffect::Depends { trace },
             What::Skipped(trace) => StepEffect::Skipped { trace },
             What::Empty(why) => StepEffect::Empty { why: strike(&why) },
             What::Failed(why) => StepEffect::Failed { why: strike(&why) },

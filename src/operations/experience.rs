@@ -105,7 +105,7 @@ fn about(rule: &Rule, events: &[&Event], webhooks: &Webhooks, vault: &Vault, rea
         }
     }
     for step in &rule.steps {
-        let fields = step.action.iter().flat_map(|action| action.fields()).chain(&step.for_each);
+        let fields = step.action.iter().flat_map(|action| action.fields()).chain(step.for_each.as_ref().map(|each| &each.field));
         for field in fields.filter(|field| is_of_request(field)) {
             if told.contains(&field.text()) {
                 continue;

@@ -19,6 +19,7 @@ use crate::expr::names::Resolver;
 use crate::expr::outside_use::secrets_not_given;
 use crate::model::event::EventId;
 use crate::model::run::{Attempt, State};
+use crate::model::unfinished::Summary;
 use crate::rule::load::load;
 use crate::rule::ruleset::Ruleset;
 use crate::rule::{Rule, UNDECIDED};
@@ -213,6 +214,8 @@ pub struct ExplainedRun {
     pub state: State,
     /// The step it is at or ended at, as shown to people: `2`, `2.1`; empty if it failed before its first step.
     pub step: String,
+    /// If it is at an element of a `for_each` that waits or has failed: what is known about all of these.
+    pub elements: Option<Summary>,
     /// What a waiting run waits for.
     pub waits: Option<Wait>,
     /// How many steps have finished.
@@ -290,7 +293,7 @@ fn is_withheld(line: &TraceLine) -> bool {
     match &line.outcome {
         Outcome::NotKnown(_) => true,
         Outcome::No(why) => why.contains(HIDDEN),
-        Outcome::Yes | Outcome::NotLookedAt => false,
+        Outcome::Yes | Outcome::Depends(_) | Outcome::NotLookedAt => false,
     }
 }
 
@@ -317,6 +320,7 @@ fn explained_run(page: &RunPage, attempts: &[Attempt], rule: Option<&Rule>) -> E
         rule: run.rule.clone(),
         state: run.state,
         step: number_of(rule, run.place.step),
+        elements: run.unfinished.summary_at(run.place, run.replays),
         waits: (run.state == State::Waiting).then(|| wait(page, attempts)),
         steps: ended.len(),
         took_ms: took.as_millis() as u64,

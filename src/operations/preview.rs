@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::action::contract::{Effect, EffectView, MockResponse};
+use crate::expr::condition::Truth;
 use crate::expr::condition::trace::{self, TraceLine};
+use crate::expr::field::Values;
+use crate::expr::scope::NotDone;
 use crate::expr::template::Unrendered;
 use crate::model::event::Event;
 use crate::model::outcome::Outcome;
@@ -30,6 +33,10 @@ pub struct DryStep<'r> {
 pub enum What {
     /// The effect, and why it would have failed with the given reply.
     Effect { shown: String, view: EffectView, failed: Option<String> },
+    /// Its `if:` depends on an answer that is not known; what follows shows what it would do if it is true.
+    Depends(Vec<TraceLine>),
+    /// It cannot be shown without the answer of the step with this number.
+    Unknown(String),
     /// Its `if:` is false.
     Skipped(Vec<TraceLine>),
     /// Its `for_each` has no elements.
@@ -65,16 +72,18 @@ struct Walk<'r, 'a> {
     event: &'a Event,
     vault: &'a Vault,
     replies: &'a mut dyn Replies,
-    /// Names of steps whose replies are not known.
-    not_done: Vec<String>,
+    /// The steps whose replies are not known.
+    not_done: Vec<NotDone>,
     dry_steps: Vec<DryStep<'r>>,
 }
 
 impl<'r> Walk<'r, '_> {
     fn step(&mut self, step: &'r Step, run: &Run) -> (Outcome, Option<u32>) {
-        let scope = self.rule.scope(self.event, self.vault, &run.saved).at(run.place).not_done(&self.not_done);
+        let scope = self.rule.scope_at(run.place, self.event, self.vault, &run.saved).not_done(&self.not_done);
         let each = self.rule.graph.node(run.place.step).and_then(|f| f.each);
-        let elements = match each.map(|each| self.rule.elements(each, &scope)) {
+        let elements = each.map(|each| self.rule.elements(each, &scope));
+        let unknown = scope.take_unknown();
+        let elements = match elements {
             None => None,
             Some(Ok(items)) => Some(items),
             Some(Err(why)) => {
@@ -87,49 +96,63 @@ impl<'r> Walk<'r, '_> {
         let number = elements.is_some().then_some(run.place.element as usize + 1);
         let scope = match item {
             Some(None) => {
-                let name = step.for_each.as_ref().map_or("the list", |f| f.text());
+                let name = step.for_each.as_ref().map_or("the list", |each| each.field.text());
                 self.show(step, None, What::Empty(format!("{name} is empty")));
                 return (Outcome::Skipped(String::new()), count);
             }
-            Some(Some(item)) => scope.with_item(item, run.place.element as usize + 1, each),
+            Some(Some(item)) => scope.with_item(item, run.place.element as usize + 1, each).of_unknown(unknown.as_deref()),
             None => scope,
         };
-        let holds = match step.condition.holds(&scope) {
-            Ok(holds) => holds,
+        let truth = match step.condition.truth(&scope) {
+            Ok(truth) => truth,
             Err(spent) => {
                 let why = self.rule.place_of(&Unrendered { message: spent.to_string(), path: step.path.clone() });
                 self.show(step, number, What::Failed(why.clone()));
                 return (Outcome::failed(why), count);
             }
         };
-        if !holds {
+        let depends = matches!(truth, Truth::Depends(_));
+        if truth == Truth::No || depends && run.tried == 0 {
             let trace = trace::explain(&step.condition, &scope, self.vault, true);
-            self.show(step, number, What::Skipped(trace));
+            let what = if depends { What::Depends(trace) } else { What::Skipped(trace) };
+            self.dry_steps.push(DryStep { step, element: number, what });
+        }
+        if truth == Truth::No {
             return (Outcome::Skipped(String::new()), count);
         }
         let Some(action) = &step.action else { return (Outcome::Entered, count) };
+        scope.take_unknown();
         let effect = match action.render(&scope) {
             Ok(effect) => effect,
             Err(unrendered) => {
+                // A helper that cannot work with the placeholder may well work with the answer.
+                if let Some(of) = scope.take_unknown() {
+                    self.show(step, number, What::Unknown(of));
+                    return (Outcome::Skipped(String::new()), count);
+                }
                 let why = self.rule.place_of(&unrendered);
                 self.show(step, number, What::Failed(why.clone()));
-                return (Outcome::failed(why), count);
+                return (if depends { Outcome::Skipped(why) } else { Outcome::failed(why) }, count);
             }
         };
-        (self.done(step, run, number, effect.as_ref()), count)
+        match self.done(step, run, number, effect.as_ref()) {
+            // Whether the run ends here is not known, so what would follow is shown, too.
+            Outcome::Stopped(said) if depends => (Outcome::Skipped(said), count),
+            outcome => (outcome, count),
+        }
     }
 
     fn done(&mut self, step: &'r Step, run: &Run, number: Option<usize>, effect: &dyn Effect) -> Outcome {
         let view = effect.view();
         let calls = effect.answered(MockResponse { status: 200, headers: Vec::new(), body: Vec::new() }).is_some();
         let reply = if calls { self.replies.next(step.save_as.is_some()) } else { None };
-        let known = reply.is_some();
+        let known = reply.is_some() || !calls;
         let outcome = match reply.and_then(|reply| effect.answered(reply)) {
             Some(outcome) => outcome,
             None => effect.assumed(),
         };
         if let (Some(name), false) = (&step.save_as, known) {
-            self.not_done.push(name.clone());
+            self.not_done.push(NotDone { name: name.clone(), step: step.number.clone() });
         }
         let failed = match &outcome {
             Outcome::Failed { why, .. } => Some(why.clone()),

@@ -84,7 +84,7 @@ pub fn effects(ruleset: &Ruleset, rule: &Arc<Rule>, test: &Test) -> anyhow::Resu
         match step.what {
             What::Effect { view, .. } => views.push(view),
             What::Failed(why) => anyhow::bail!("step {} ({}) would fail: {why}", step.step.number, step.step.title()),
-            What::Skipped(_) | What::Empty(_) => {}
+            What::Depends(_) | What::Unknown(_) | What::Skipped(_) | What::Empty(_) => {}
         }
     }
     Ok(views)
@@ -142,7 +142,7 @@ impl Stage<'_> {
                 What::Failed(why) => {
                     failed.push(format!("    step {} ({}) would fail: {why}\n", dry_step.step.number, dry_step.step.title()))
                 }
-                What::Skipped(_) | What::Empty(_) => {}
+                What::Depends(_) | What::Unknown(_) | What::Skipped(_) | What::Empty(_) => {}
             }
         }
         let same = got.len() == test.expect.len() && got.iter().zip(&test.expect).all(|(g, e)| compared(e, g).iter().all(|(l, r)| l == r));

@@ -53,6 +53,8 @@ pub struct Address {
     pub wanted: Projection,
     /// The headers and query values in which secrets are replaced before an event is stored.
     pub exposed: Exposed,
+    /// The rules that it can start and whose `if:` depends on secrets or variables, by their position.
+    pub decided_outside: Vec<usize>,
     /// Whether `webhooks:` has an entry for it.
     pub described: bool,
 }
@@ -80,6 +82,7 @@ impl Address {
             ignored: json_answer(200, "ignored"),
             wanted: Projection::default(),
             exposed: Exposed::default(),
+            decided_outside: Vec::new(),
             described: false,
         }
     }

@@ -36,7 +36,7 @@ pub const RULE_WORDS: [(&str, &str); 31] = [
     ("vars", "set"),
 ];
 /// In place of a verb, and what to write.
-pub const STEP_WORDS: [(&str, &str); 48] = [
+pub const STEP_WORDS: [(&str, &str); 52] = [
     ("steps", "do"),
     ("actions", "do"),
     ("block", "do"),
@@ -60,6 +60,10 @@ pub const STEP_WORDS: [(&str, &str); 48] = [
     ("upsert", "write `add_or_update_row: file.xlsx` with `match:` and `columns:`"),
     ("upsert_row", "write `add_or_update_row: file.xlsx` with `match:` and `columns:`"),
     ("change_row", "write `update_row: file.xlsx` with `match:` and `columns:`"),
+    ("remove_row", "write `delete_row: file.xlsx` with `where:`"),
+    ("delete_rows", "write `delete_row:` with `all: true`"),
+    ("update_rows", "write `update_row:` with `all: true`"),
+    ("for_each_key", "write `for_each_entry:` next to the verb, in the same step"),
     ("foreach", "write `for_each:` next to the verb, in the same step"),
     ("uses", "begin the step with a verb: `post: https://…`"),
     ("action", "begin the step with a verb: `post: https://…`"),

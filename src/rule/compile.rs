@@ -5,21 +5,16 @@ use std::sync::Arc;
 use super::address::read_methods;
 use super::aliases::RULE_WORDS;
 use super::items::{MAX_STEPS, items};
-use super::step::{self, check_name};
+use super::set::read_set;
+use super::step;
 use super::steps::{self, Lists};
 use super::{ANSWER_WITHIN, Rule, When, run_policy, test, wait};
 use crate::expr::condition::read as condition;
-use crate::expr::field::ROOTS;
 use crate::expr::field_use::FieldUses;
 use crate::expr::names::{Names, Resolver};
-use crate::expr::scope::{SetName, SetValue};
-use crate::expr::template::Destination;
-use crate::expr::template::data::Data;
-use crate::expr::word_table::{Looked, WordTable};
 use crate::model::retry::Plan;
 use crate::model::run::TextHash;
 use crate::route::Route;
-use crate::text::nearest::nearest;
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 use crate::yaml::place::scalar;
@@ -202,70 +197,4 @@ fn whole_lines(fields: &mut Fields) {
         let span = fields.take("disabled").and_then(|value| value.entry_span());
         draft.change(format!("write {ours}"), span, ours).add();
     }
-}
-
-fn read_set(item: &Item, known: &mut Names) -> Vec<SetName> {
-    let mut out = Vec::new();
-    for (name, value) in item.entries("`set:`").unwrap_or_default() {
-        let mut key = value.clone();
-        if let Some(crate::yaml::locate::PathStep::Value(n)) = key.path.pop() {
-            key.path.push(crate::yaml::locate::PathStep::Key(n));
-        }
-        if check_name(&name, &key).is_none() {
-            continue;
-        }
-        if known.later.contains(&name) {
-            key.problem(format!("`{name}` is also saved by a step")).label("choose another name").add();
-        }
-        if let Some(read) = read_set_value(&value, known) {
-            out.push(SetName { name: name.clone(), value: read });
-        }
-        // Known even if it is wrong, so that its uses are not reported as well.
-        known.named.push(name);
-    }
-    out
-}
-
-fn read_set_value(value: &Item, known: &Names) -> Option<SetValue> {
-    match value.node {
-        Node::Text(text) if names_a_field(text, known) => known.field(text, value, None).map(SetValue::Field),
-        Node::Map(entries) if ["of", "map"].iter().all(|word| entries.iter().any(|(key, _)| key == word)) => {
-            read_words(value, known).map(SetValue::Words)
-        }
-        _ => Data::read(value, Destination::Plain, known).map(SetValue::Data),
-    }
-}
-
-/// A table of words: `{ of: body.status, map: { paid: Bezahlt }, else: "?" }`.
-fn read_words(item: &Item, known: &Names) -> Option<WordTable> {
-    let mut fields = item.fields("a table of words")?;
-    let of = fields.must("of").and_then(|of| match read_set_value(&of, known)? {
-        SetValue::Field(field) => Some(Looked::Field(field)),
-        SetValue::Data(Data::Fixed(_)) => {
-            of.problem("`of:` is always the same here").label("write the field that is looked up, such as body.status").add();
-            None
-        }
-        SetValue::Data(data) => Some(Looked::Data(data)),
-        SetValue::Words(_) => {
-            of.problem("a table cannot be inside another one").label("give it a name of its own, and write that name here").add();
-            None
-        }
-    });
-    let word = |item: &Item| Data::read(item, Destination::Plain, known);
-    let entries = fields.must("map").and_then(|map| map.entries("a table of words"));
-    let map = entries.and_then(|all| all.into_iter().map(|(key, item)| Some((key, word(&item)?))).collect::<Option<Vec<_>>>());
-    let otherwise = fields.may("else").map(|item| word(&item));
-    fields.done(&[("default", "else"), ("otherwise", "else")], &[]);
-    Some(WordTable { of: of?, map: map?, otherwise: otherwise.map_or(Some(None), |word| word.map(Some))? })
-}
-
-/// Whether a value in `set:` names a field: it begins with `$` or with a word that fields begin with.
-fn names_a_field(text: &str, known: &Names) -> bool {
-    if text.contains("{{") {
-        return false;
-    }
-    let word = text.split(['.', '[']).next().unwrap_or(text);
-    text.strip_prefix('$').is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
-        || (ROOTS.contains(&word) || known.named.iter().any(|n| n == word)) && !text.ends_with('.')
-        || text.contains('.') && !text.contains(' ') && nearest(word, ["headers", "payload"]).is_some_and(|w| w == word)
 }

@@ -346,10 +346,15 @@ fn together(all: &mut Gathered, called: &Routes<bool>, require_verify: bool) {
         }
     }
     addresses(all, called, require_verify);
+    let by_route: Routes<&Address> = all.addresses.iter().map(|(address, _)| (address.route.clone(), address)).collect();
     for (n, uses) in &all.uses {
         let Some((Some(rule), _, item)) = all.rules.get(*n) else { continue };
-        let is_its = |address: &&Address| rule.when.iter().any(|when| when.route.same(&address.route));
-        let addresses: Vec<&Address> = all.addresses.iter().map(|(address, _)| address).filter(is_its).collect();
+        let mut addresses: Vec<&Address> = Vec::new();
+        for address in rule.when.iter().flat_map(|when| by_route.same(&when.route)) {
+            if !addresses.iter().any(|known| known.route.same(&address.route)) {
+                addresses.push(address);
+            }
+        }
         senders::look(rule, uses, item, &addresses);
     }
 }

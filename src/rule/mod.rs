@@ -10,6 +10,7 @@ pub mod aliases;
 mod bounds;
 pub mod compile;
 pub mod cors;
+pub mod each;
 mod foreign;
 pub mod index;
 pub mod items;
@@ -19,6 +20,7 @@ pub mod run_policy;
 pub mod schema;
 pub mod senders;
 pub mod sentence;
+pub mod set;
 pub mod step;
 mod step_shape;
 pub mod steps;
@@ -31,12 +33,13 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::expr::condition::All;
-use crate::expr::field::{Field, Found, Root, Values};
+use crate::expr::field::{Field, Root, Values};
 use crate::expr::outside_use::{OutsideUse, is_outside};
 use crate::expr::scope::{Scope, SetName};
 use crate::expr::template::Unrendered;
 use crate::model::budget::{MOST_MADE, MOST_STEPS};
 use crate::model::event::Event;
+use crate::model::place::Place;
 use crate::model::run::{Once, Run, StepFacts, TextHash};
 use crate::model::step_graph::StepGraph;
 use crate::route::{self, Route};
@@ -46,7 +49,7 @@ use crate::yaml::locate::Path;
 use crate::yaml::source::Source;
 
 use run_policy::{OncePer, OneAtATime};
-use step::{MOST_ELEMENTS, Step};
+use step::Step;
 use test::Test;
 
 /// The first step of a run whose rule's `if:` exceeds its limits: the run fails immediately, so that somebody notices.
@@ -104,9 +107,37 @@ impl Rule {
         self.when.iter().find_map(|w| w.route.fit(path)).map_or(Value::Null, Value::Object)
     }
 
-    /// The names available to a run of this rule.
+    /// The names available to a rule, before its first step.
     pub fn scope<'a>(&'a self, event: &'a Event, vault: &'a Vault, saved: &'a Map<String, Value>) -> Scope<'a> {
         Scope::new(event, vault, self.path_values(event), &self.set, saved)
+    }
+
+    /// The names available at a place: also those of the step's own `set:`, and of the steps around it.
+    pub fn scope_at<'a>(&'a self, place: Place, event: &'a Event, vault: &'a Vault, saved: &'a Map<String, Value>) -> Scope<'a> {
+        let scope = self.scope(event, vault, saved).at(place);
+        self.sets_of(place.step).into_iter().fold(scope, |scope, (number, set)| scope.and_set(set, number))
+    }
+
+    /// The `set:` of a step and of the steps around it, the outermost first, with their numbers.
+    fn sets_of(&self, step: u32) -> Vec<(u32, &[SetName])> {
+        let mut around = Vec::new();
+        let mut step = Some(step);
+        while let Some((number, one)) = step.and_then(|number| Some((number, self.steps.get(number as usize)?))) {
+            around.push((number, one.set.as_slice()));
+            step = self.graph.node(number).and_then(|node| node.within.or(node.handles));
+        }
+        around.reverse();
+        around
+    }
+
+    /// Every condition, with the names that it can use.
+    fn conditions(&self) -> Vec<(&All, Vec<&SetName>)> {
+        let mut all: Vec<(&All, Vec<&SetName>)> = vec![(&self.condition, self.set.iter().collect())];
+        for (number, step) in (0..).zip(&self.steps) {
+            let own = self.sets_of(number).into_iter().flat_map(|(_, set)| set);
+            all.push((&step.condition, self.set.iter().chain(own).collect()));
+        }
+        all
     }
 
     /// The rule's own lines of the file, to detect whether it was changed.
@@ -129,8 +160,11 @@ impl Rule {
 
     /// Every field that it may need.
     fn fields(&self) -> impl Iterator<Item = &Field> {
-        let set = self.set.iter().flat_map(|s| s.value.fields());
-        let steps = self.steps.iter().flat_map(|s| s.action.iter().flat_map(|a| a.fields()).chain(s.condition.fields()).chain(&s.for_each));
+        let of_steps = self.steps.iter().flat_map(|step| &step.set);
+        let set = self.set.iter().chain(of_steps).flat_map(|s| s.value.fields());
+        let steps = self.steps.iter().flat_map(|s| {
+            s.action.iter().flat_map(|a| a.fields()).chain(s.condition.fields()).chain(s.for_each.as_ref().map(|each| &each.field))
+        });
         let lane = self.one_at_a_time.iter().filter_map(|o| if let OneAtATime::Each(field) = o { Some(field) } else { None });
         set.chain(self.condition.fields()).chain(self.once_per.iter().map(|o| &o.field)).chain(lane).chain(steps)
     }
@@ -229,18 +263,8 @@ impl Rule {
 
     /// The elements of a step's `for_each`, in order; the error is a message.
     pub fn elements(&self, each: u32, scope: &Scope) -> Result<Vec<Value>, String> {
-        let Some(field) = self.steps.get(each as usize).and_then(|s| s.for_each.as_ref()) else { return Ok(Vec::new()) };
-        match field.find(scope)? {
-            Found::Missing => Err(format!("{}, needed for `for_each`", field.why_missing(scope))),
-            found => match found.into_value(scope.budget())? {
-                None | Some(Value::Null) => Ok(Vec::new()),
-                Some(Value::Array(items)) if items.len() > MOST_ELEMENTS => {
-                    Err(format!("{} has {} elements; {MOST_ELEMENTS} is the limit", field.text(), items.len()))
-                }
-                Some(Value::Array(items)) => Ok(items),
-                Some(one) => Ok(vec![one]),
-            },
-        }
+        let for_each = self.steps.get(each as usize).and_then(|s| s.for_each.as_ref());
+        for_each.map_or(Ok(Vec::new()), |for_each| for_each.elements(scope))
     }
 
     /// The number of a step as shown to people: `2`, `2.1`, `else 1`.

@@ -3,6 +3,7 @@
 //!
 //! [`Rule`] decides how one rule is started, and [`super::index`] finds the candidates.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Map;
@@ -10,7 +11,6 @@ use serde_json::Map;
 use super::address::Address;
 use super::index::Index;
 use super::{Rule, Started, UNDECIDED};
-use crate::expr::condition::All;
 use crate::expr::condition::trace::{self, Decided, Outcome, TraceLine};
 use crate::expr::field::part::PathPart;
 use crate::expr::field::{Field, Root, Values};
@@ -57,8 +57,6 @@ pub struct Ruleset {
     /// Every file, by the hash of its content.
     pub texts: Vec<(TextHash, Arc<Source>)>,
     index: Index,
-    /// The rules whose `if:` depends on secrets or variables, by their position.
-    decided_outside: Vec<usize>,
     has_cors: bool,
 }
 
@@ -70,18 +68,19 @@ pub struct InForce {
 
 impl Ruleset {
     pub fn new(rules: Vec<Arc<Rule>>, mut addresses: Vec<Address>, vault: Arc<Vault>, texts: Vec<(TextHash, Arc<Source>)>) -> Self {
-        let enabled = rules.iter().filter(|r| r.enabled);
-        let called: Routes<&Rule> = enabled.flat_map(|r| r.when.iter().map(|w| (w.route.clone(), &**r))).collect();
+        let enabled = rules.iter().enumerate().filter(|(_, r)| r.enabled);
+        let called: Routes<(usize, &Rule)> = enabled.flat_map(|(n, r)| r.when.iter().map(move |w| (w.route.clone(), (n, &**r)))).collect();
         for address in &mut addresses {
             // Every rule that some path of this address can start, with any pattern.
-            let fields = called.meeting(&address.route).into_iter().flat_map(|(_, rule)| rule.fields());
+            let here: BTreeMap<usize, &Rule> = called.meeting(&address.route).into_iter().map(|(_, called)| *called).collect();
+            let fields = here.values().flat_map(|rule| rule.fields());
             address.wanted = Projection::of(fields.chain(address.delivery_id.iter().flatten()));
-            address.exposed = exposed(called.meeting(&address.route).into_iter().map(|(_, rule)| *rule));
+            address.exposed = exposed(here.values().copied());
+            address.decided_outside = here.iter().filter(|(_, rule)| rule.depends_on_outside()).map(|(n, _)| *n).collect();
         }
         let index = Index::new(&rules, &addresses);
-        let decided_outside = (0..rules.len()).filter(|n| rules[*n].enabled && rules[*n].depends_on_outside()).collect();
         let has_cors = addresses.iter().any(|address| address.cors.is_some());
-        Self { rules, addresses, vault, texts, index, decided_outside, has_cors }
+        Self { rules, addresses, vault, texts, index, has_cors }
     }
 
     /// The address for a path, if a rule listens there.
@@ -138,6 +137,12 @@ impl Ruleset {
         self.rules.iter().filter(|r| r.is_called_by(event)).map(verdict).collect()
     }
 
+    /// The rules that an event may start and whose `if:` depends on secrets or variables.
+    fn decided_outside<'s>(&'s self, event: &'s Event) -> impl Iterator<Item = &'s Arc<Rule>> {
+        let numbers = self.address(&event.address).map_or(&[][..], |address| &address.decided_outside);
+        numbers.iter().map(|n| &self.rules[*n]).filter(|rule| rule.is_called_by(event))
+    }
+
     /// How the conditions that depend on secrets and variables are decided now, so that nobody has to know these later. `None` if
     /// that takes longer than the budget.
     pub fn decided(&self, event: &Event, allowance: Allowance) -> Option<Vec<Decided>> {
@@ -149,7 +154,7 @@ impl Ruleset {
             let is_spent = allowance == Allowance::Small && scope.budget().spent().is_some();
             (!is_spent).then(|| Decided { rule: rule.name.clone(), lines })
         };
-        self.decided_outside.iter().map(|n| &self.rules[*n]).filter(|r| r.is_called_by(event)).map(decided).collect()
+        self.decided_outside(event).map(decided).collect()
     }
 
     /// The event as steps see it and as it is stored: without secrets in what conditions compare with them.
@@ -164,7 +169,7 @@ impl Ruleset {
     pub fn missing_for(&self, event: &Event) -> Vec<String> {
         let is_wanted = |root: &Root| is_not_given(root, &self.vault);
         let mut missing = Vec::new();
-        for rule in self.decided_outside.iter().map(|n| &self.rules[*n]).filter(|r| r.is_called_by(event)) {
+        for rule in self.decided_outside(event) {
             let not_given = OutsideUse::of(&rule.set, &is_wanted);
             let fields = rule.condition.lines().into_iter().filter_map(|line| not_given.in_line(line));
             missing.extend(fields.map(|field| field.text().to_owned()));
@@ -217,13 +222,14 @@ fn exposed<'r>(rules: impl Iterator<Item = &'r Rule>) -> Exposed {
                 _ => {}
             }
         }
-        let secrets = OutsideUse::of(&rule.set, &is_secret);
-        let conditions = rule.steps.iter().map(|step| &step.condition).chain([&rule.condition]);
-        for field in conditions.flat_map(All::lines).flat_map(|line| secrets.compared_in(line)) {
-            match (&field.root, field.parts().first()) {
-                (Root::Header(Some(name)), _) => drop(exposed.compared_headers.insert(name.to_ascii_lowercase())),
-                (Root::Query, Some(PathPart::Name(name))) => drop(exposed.compared_query.insert(name.clone())),
-                _ => {}
+        for (condition, set) in rule.conditions() {
+            let secrets = OutsideUse::of(set, &is_secret);
+            for field in condition.lines().into_iter().flat_map(|line| secrets.compared_in(line)) {
+                match (&field.root, field.parts().first()) {
+                    (Root::Header(Some(name)), _) => drop(exposed.compared_headers.insert(name.to_ascii_lowercase())),
+                    (Root::Query, Some(PathPart::Name(name))) => drop(exposed.compared_query.insert(name.clone())),
+                    _ => {}
+                }
             }
         }
     }

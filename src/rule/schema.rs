@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::step::reserved_names;
+use super::set::reserved_names;
 use crate::action::KINDS;
 use crate::expr::condition::read::TESTS;
 use crate::text::word::{FIELD, HEADER, NAME, Shape, Word, map};
@@ -89,7 +89,10 @@ pub const ADDRESS: &[Word] = &[
 pub const MODIFIERS: &[Word] = &[
     word("name", Shape::Text, "a name for the step"),
     word("if", Shape::Of("condition"), "what must be true for this step; with `for_each` it is checked for each element"),
+    word("set", Shape::Map, "names for values, as in a rule, but only for this step; they can use `item`"),
     word("for_each", Shape::Field, "a list, without braces: the step runs for each `item`"),
+    word("for_each_entry", Shape::Field, "an object, without braces: the step runs for each entry, with `item.name` and `item.value`"),
+    word("stop_at_first", Shape::Flag, "true: an element that waits or fails stops the others; otherwise these go on"),
     word("tries", Shape::Whole(1, 100), "how many times to try in all"),
     word("first_wait", Shape::Duration, "the pause after the first try; each later pause is three times as long"),
     word("timeout", Shape::Duration, "how long one try may take"),

@@ -94,7 +94,7 @@ pub fn said(rule: &Rule, vault: &Vault, number: u32) -> Option<String> {
         _ => spoken(step),
     };
     if let Some(each) = &step.for_each {
-        out = format!("for each of {}: {out}", each.text());
+        out = format!("for each of {}: {out}", each.field.text());
     }
     let condition = step.condition.sentence(vault);
     out = match (condition.is_empty(), step.verb) {

@@ -4,17 +4,18 @@
 use std::time::Duration;
 
 use super::aliases::{STEP_FIELDS, STEP_WORDS};
+use super::each::{self, ForEach, ReadEach};
 use super::items::items;
+use super::set::{check_name, read_set};
 use super::step_shape::{below_the_verb, not_a_step, whole_list};
 use crate::action::contract::Action;
-use crate::action::{KINDS, verbs};
+use crate::action::{KINDS, kind_of, verbs};
 use crate::expr::condition::All;
 use crate::expr::condition::read as condition;
-use crate::expr::field::{Field, ROOTS};
 use crate::expr::names::Names;
-use crate::expr::template::list::HELPERS;
+use crate::expr::scope::SetName;
 use crate::model::retry::{LONGEST_WAIT, MOST_TRIES, Plan};
-use crate::model::run::ERROR;
+use crate::model::saved::ERROR;
 use crate::text::nearest::nearest;
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
@@ -23,8 +24,6 @@ use crate::yaml::locate::Path;
 /// The default and the maximum timeout for one attempt at a step.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
-/// The maximum number of elements in a `for_each`.
-pub const MOST_ELEMENTS: usize = 10_000;
 
 /// Verbs that rules.md describes but that do not exist yet.
 const LATER: [&str; 2] = ["run_rule", "wait"];
@@ -41,7 +40,11 @@ pub struct Step {
     /// `None` for a `do:`, whose steps follow.
     pub action: Option<Box<dyn Action>>,
     pub condition: All,
-    pub for_each: Option<Field>,
+    /// Names that exist only in this step, and in the steps inside it.
+    pub set: Vec<SetName>,
+    pub for_each: Option<ForEach>,
+    /// With `for_each`: an element that waits or fails stops the others.
+    pub stop_at_first: bool,
     pub plan: Plan,
     pub timeout: Duration,
     pub save_as: Option<String>,
@@ -98,6 +101,10 @@ impl Step {
     pub fn answers(&self) -> bool {
         self.action.as_ref().is_some_and(|a| a.answers())
     }
+    /// Whether it calls another app.
+    pub fn calls(&self) -> bool {
+        kind_of(self.verb).is_some_and(|kind| kind.calls())
+    }
     /// The step's name, or else its verb.
     pub fn title(&self) -> &str {
         self.name.as_deref().unwrap_or(self.verb)
@@ -131,19 +138,14 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
         _ => item.fields("a step")?,
     };
     let name = fields.may("name").and_then(|i| i.text());
-    known.in_each.set(context.inside.each() || fields.has("for_each"));
-    let for_each = fields.may("for_each").and_then(|i| match context.inside.each() {
-        true => {
-            i.problem("this step is already inside a `for_each`")
-                .at_key()
-                .label("use only one `for_each`; build one list under `set:`")
-                .add();
-            None
-        }
-        false => Some(read_for_each(&i, known)),
-    });
-    let each = for_each.is_some() || context.inside.each();
+    known.in_each.set(context.inside.each() || each::is_repeated(&fields));
+    let ReadEach { is_there: repeats, for_each, stop_at_first } = each::read(&mut fields, known, context.inside.each());
+    let each = repeats || context.inside.each();
     known.in_each.set(each);
+    let before = known.named.len();
+    let set = fields.may("set").map(|i| read_set(&i, known)).unwrap_or_default();
+    let own: Vec<String> = known.named.split_off(before);
+    known.named.extend(own.iter().cloned());
     let condition = fields.may("if").map(|i| condition::read(&i, known)).unwrap_or_default();
     let plan = read_plan(&mut fields, context.plan.clone());
     let timeout = read_timeout(&mut fields);
@@ -192,10 +194,12 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
     } else {
         fields.rest();
     }
-    if let Some(Some(list)) = &for_each {
-        whole_list(&condition, list, item);
+    if let Some(each) = &for_each {
+        whole_list(&condition, &each.field, item);
     }
     known.in_each.set(false);
+    known.named.retain(|name| !own.contains(name));
+    known.set_in_steps.extend(own);
     if let Some(Some(name)) = &save_as {
         known.named.push(name.clone());
         let is_call = matches!(found, Some(Verb::Kind(_, kind)) if kind.calls());
@@ -211,7 +215,9 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
         number: String::new(),
         action,
         condition,
-        for_each: for_each.map_or(Some(None), |f| f.map(Some))?,
+        set,
+        for_each: if repeats { Some(for_each?) } else { None },
+        stop_at_first,
         plan: plan?,
         timeout: timeout?,
         save_as: save_as.map_or(Some(None), |s| s.map(Some))?,
@@ -403,36 +409,6 @@ fn find_verb(fields: &mut Fields, item: &Item) -> Option<Verb> {
     None
 }
 
-fn read_for_each(item: &Item, known: &Names) -> Option<Field> {
-    known.in_each.set(false);
-    if let Node::List(_) | Node::Number(_) | Node::Map(_) = item.node {
-        let draft = item.problem("`for_each:` takes a list from the webhook").label("write the field of the list, such as body.items");
-        draft.note("a fixed list can be written under `set:`, and its name here").add();
-        return None;
-    }
-    let text = item.text()?;
-    if let [list, "as", name] = text.split_whitespace().collect::<Vec<_>>().as_slice() {
-        item.problem("`for_each:` takes only the list; its element is always called `item`")
-            .propose(if *name == "item" { format!("write {list}") } else { format!("write {list}, and `item` instead of `{name}`") }, list)
-            .label("write only the list, and `item` for its element")
-            .add();
-        return None;
-    }
-    if let [name, "in" | "of", list] = text.split_whitespace().collect::<Vec<_>>().as_slice() {
-        item.problem("`for_each:` takes only the list; its element is always called `item`")
-            .propose(if *name == "item" { format!("write {list}") } else { format!("write {list}, and `item` instead of `{name}`") }, list)
-            .label("write only the list, and `item` for its element")
-            .add();
-        return None;
-    }
-    if text.contains("{{") {
-        let bare = text.replace("{{", "").replace("}}", "");
-        item.problem("a list is written without braces here").label("write the field alone").write(bare.trim()).add();
-        return None;
-    }
-    known.field(&text, item, None)
-}
-
 fn read_plan(fields: &mut Fields, mut plan: Plan) -> Option<Plan> {
     let tries = fields.may("tries").map(|i| i.whole(1, MOST_TRIES));
     let wait = fields.may("first_wait").map(|i| {
@@ -460,31 +436,4 @@ fn read_save_as(item: &Item, known: &Names) -> Option<String> {
         return None;
     }
     Some(name)
-}
-
-/// Names that authors cannot choose.
-pub fn reserved_names() -> impl Iterator<Item = &'static str> {
-    let words = ["any", "all", "none", "input", ERROR, "true", "false", "null", "this", "if", "unless", "each", "with", "else"];
-    ROOTS.into_iter().chain(HELPERS.iter().map(|helper| helper.name)).chain(words)
-}
-
-/// Whether users may choose this word as a name.
-pub fn check_name(name: &str, item: &Item) -> Option<()> {
-    if reserved_names().any(|ours| ours == name) {
-        item.problem(format!("`{name}` is a reserved word")).label("choose another name").write(&format!("my_{name}")).add();
-        return None;
-    }
-    let good =
-        name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
-    if !good {
-        let fix: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
-        let fix = fix.trim_matches('_').trim_start_matches(|c: char| c.is_ascii_digit() || c == '_').to_owned();
-        let draft = item.problem(format!("`{name}` is not a valid name")).label("use letters, digits and _");
-        match fix.is_empty() {
-            true => draft.add(),
-            false => draft.write(&fix).add(),
-        }
-        return None;
-    }
-    Some(())
 }

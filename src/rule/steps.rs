@@ -4,7 +4,7 @@ use super::items::items;
 use super::step::{self, Inside, OnErrorRead, Read, Step, StepContext};
 use crate::expr::names::Names;
 use crate::model::retry::Plan;
-use crate::model::run::ERROR;
+use crate::model::saved::ERROR;
 use crate::model::step_graph::{Next, OnError, StepGraph, StepNode};
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
@@ -105,10 +105,19 @@ impl Flattened {
             OnErrorRead::Continue => OnError::Continue,
             OnErrorRead::Steps(_) => OnError::Steps(after_inside),
         };
+        let stop_at_first = step.stop_at_first;
         step.number = number.clone();
         self.steps.push(step);
         let first_inside = (!inside.is_empty()).then_some(at + 1);
-        self.nodes.push(StepNode { next, each, inside: first_inside, within: surrounding.within, on_error, handles: surrounding.handles });
+        self.nodes.push(StepNode {
+            next,
+            each,
+            stop_at_first,
+            inside: first_inside,
+            within: surrounding.within,
+            on_error,
+            handles: surrounding.handles,
+        });
         self.list(inside, back, Surrounding { each, within: Some(at), handles: None }, &format!("{number}."));
         if let OnErrorRead::Steps(steps) = read {
             self.list(steps, back, Surrounding { each, within: None, handles: Some(at) }, &format!("{number} on_error "));

@@ -1,7 +1,6 @@
 //! Warnings for rules whose callers may not get an answer in time. [`super::run_policy`] reads how long a caller waits.
 
 use super::Rule;
-use crate::action::kind_of;
 use crate::yaml::fields::Item;
 
 /// Warns if a waiting caller may not get its answer in time.
@@ -14,7 +13,7 @@ pub fn look(rule: &Rule, item: &Item) {
             .label("answer without `respond:`, or remove `one_at_a_time:`")
             .add();
     }
-    for step in rule.steps[..answering].iter().filter(|s| kind_of(s.verb).is_some_and(|kind| kind.calls())) {
+    for step in rule.steps[..answering].iter().filter(|s| s.calls()) {
         if step.timeout > rule.answer_within {
             let place = item.at(&step.path);
             place

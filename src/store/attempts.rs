@@ -7,17 +7,25 @@ use jiff::Timestamp;
 use crate::model::event::EventId;
 use crate::model::place::Place;
 use crate::model::run::{Attempt, Run, State};
+use crate::model::second_error;
 use crate::text::printable::short;
 
 /// How often a run may crash the program.
 pub(super) const MOST_CRASHES: u32 = 3;
 
 /// Why a run is in its state: for a failed run the original failure, not what its `on_error:` did afterwards; if that failed, too,
-/// both.
+/// both. Of what the run saved, this needs only its unfinished elements and [`ON_ERROR`](second_error::ON_ERROR).
 pub(super) fn why(run: &Run, attempts: &[Attempt]) -> String {
-    let failed = attempts.last().filter(|a| a.outcome == "failed");
-    let failed = failed.or_else(|| attempts.iter().rfind(|a| a.outcome == "failed" && a.place == run.place));
-    failed.filter(|_| run.state == State::Failed).or(attempts.last()).map(|a| a.said.clone()).unwrap_or_default()
+    if run.state != State::Failed {
+        return attempts.last().map(|a| a.said.clone()).unwrap_or_default();
+    }
+    let on_error = second_error::failed_at(&run.saved);
+    let last = attempts.iter().rfind(|a| a.outcome == "failed" && (a.place == run.place || Some(a.place) == on_error));
+    let of_elements = || run.unfinished.why_failed_at(run.place, run.replays);
+    match last {
+        Some(failed) if Some(failed.place) == on_error => failed.said.clone(),
+        last => of_elements().or(last.or(attempts.last()).map(|a| a.said.clone())).unwrap_or_default(),
+    }
 }
 
 /// The history entry of a run that is not started because its `once_per` value was used by an event that may since be

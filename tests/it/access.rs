@@ -247,6 +247,43 @@ fn https_works_and_a_renewed_certificate_is_used_after_a_reload() {
 }
 
 #[test]
+fn calls_trust_an_own_ca_if_its_certificate_is_given() {
+    let other = Setup::with(
+        "webhooks:\n  /orders: { verify: none }\nrules:\n  B:\n    when: { webhook: /orders }\n    then:\n      - append: came.log\n        text: \"{{ body.id }}\"\n",
+    );
+    for part in ["cert", "key"] {
+        std::fs::copy(project_folder().join(format!("tests/keys/rsa.{part}.pem")), other.path(&format!("{part}.pem"))).unwrap();
+    }
+    let server = other.serve_with(&["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
+    let port = server.address.rsplit_once(':').unwrap().1;
+    let setup = Setup::with(&format!(
+        "webhooks:\n  /a: {{ verify: none }}\nrules:\n  A:\n    when: {{ webhook: /a }}\n    then:\n      - post: https://localhost:{port}/orders\n        json: {{ id: \"{{{{ body.id }}}}\" }}\n        tries: 1\n"
+    ));
+    let doorbell = setup.serve_with(&["--allow-host", "localhost"]);
+    doorbell.deliver("/a", r#"{"id": 1}"#);
+    until("the call is refused", || setup.printed(&["failed"]).contains("the connection failed: "));
+    let said = setup.printed(&["failed"]);
+    assert!(said.contains("certificate"), "{said}");
+    drop(doorbell);
+    // Another certificate in the same file does no harm.
+    let both: String =
+        ["ec", "rsa"].map(|kind| std::fs::read_to_string(project_folder().join(format!("tests/keys/{kind}.cert.pem"))).unwrap()).concat();
+    setup.write("ca.pem", &both);
+    let doorbell = setup.serve_with(&["--allow-host", "localhost", "--ca-file", "ca.pem"]);
+    doorbell.deliver("/a", r#"{"id": 2}"#);
+    until("the call arrives", || other.output("came.log") == "2\n");
+}
+
+#[test]
+fn a_file_without_a_ca_is_reported_at_startup() {
+    let setup = Setup::with("webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [ { log: hi } ]\n");
+    setup.write("ca.pem", "nothing\n");
+    let out = setup.command(&["serve", "--listen", "127.0.0.1:0"]).env("DOORBELL_CA_FILE", "ca.pem").output().unwrap();
+    let said = "doorbell: the file ca.pem contains no certificate; it must be PEM, with -----BEGIN CERTIFICATE-----";
+    assert_eq!((String::from_utf8_lossy(&out.stderr).lines().last(), out.status.success()), (Some(said), false));
+}
+
+#[test]
 fn an_unusable_certificate_is_reported_at_startup() {
     let setup = Setup::with(&rules("verify: none"));
     setup.write("cert.pem", "nothing\n");

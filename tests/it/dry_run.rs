@@ -102,3 +102,44 @@ fn a_difference_in_spelling_is_explained() {
         assert!(squeezed(&said).contains(&squeezed(&line)), "{line} is not in\n{said}");
     }
 }
+
+#[test]
+fn a_condition_on_an_unknown_answer_is_neither_true_nor_false() {
+    let rules = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - post: https://crm.example.com/orders\n        ok: [200-299, 404]\n        save_as: made\n      - append: made.log\n        if: { made.status: 201, body.id: { over: 5 } }\n        text: \"{{ made.body.number }}\"\n      - append: small.log\n        if: { made.status: 201, body.id: { under: 5 } }\n        text: small\n      - append: any.log\n        if: { any: [ { made.status: 404 }, { body.id: 7 } ] }\n        text: any\n      - if: { none: [ { made.body.ok: true } ] }\n        set: { new_id: \"{{ made.body.number }}\" }\n        do:\n          - stop: not made\n            if: { new_id: 3 }\n      - append: items.log\n        for_each: made.body.items\n        if: { item.qty: { over: 0 } }\n        text: \"{{ item.sku }}\"\n      - append: total.log\n        text: \"{{ decimals made.body.total 2 }}\"\n";
+    let setup = Setup::with(rules);
+    setup.write("a.json", r#"{"id": 7}"#);
+    let out = setup.run(&["try", "a.json", "--path", "/a"]);
+    let expected = "✓ A  would run
+  1. post  https://crm.example.com/orders
+  2. append  would run if this is true:
+        made.status is 201  depends on the answer of step 1; pass --reply to try it
+        body.id over 5      yes
+  2. append  made.log
+       ‹made.body.number›
+  3. append  would be skipped
+        made.status is 201  depends on the answer of step 1; pass --reply to try it
+        body.id under 5     NO, it was 7
+  4. append  any.log
+       any
+  5. do  would run if this is true:
+        none of these           depends on the answer of step 1; pass --reply to try it
+          made.body.ok is true  depends on the answer of step 1; pass --reply to try it
+  5.1. stop  would run if this is true:
+        new_id is 3  depends on the answer of step 1; pass --reply to try it
+  5.1. stop  not made
+  6, element 1. append  would run if this is true:
+        item.qty over 0  depends on the answer of step 1; pass --reply to try it
+  6, element 1. append  items.log
+       ‹item.sku›
+  7. append  depends on the answer of step 1; pass --reply to see it
+
+Nothing was sent or written.
+";
+    assert_eq!((String::from_utf8(out.stdout).unwrap().as_str(), out.status.code()), (expected, Some(0)));
+    setup.write("reply.json", r#"{"number": 3, "ok": false, "items": [], "total": 1}"#);
+    let said = setup.printed(&["try", "a.json", "--path", "/a", "--reply", "reply.json"]);
+    assert!(
+        said.contains("made.status is 201  NO, it was 200") && said.contains("5.1. stop  not made") && !said.contains("depends"),
+        "{said}"
+    );
+}

@@ -226,3 +226,15 @@ fn a_token_that_a_rule_compares_is_not_saved_and_steps_see_it_again_after_a_rest
     let _doorbell = setup.serve();
     until("it is done", || setup.output("out.txt") == "done\n");
 }
+
+#[test]
+fn a_wrong_token_is_not_saved_either_also_if_a_step_compares_it_with_a_name_of_its_own() {
+    let rules = "webhooks: { /a: { verify: none } }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - set: { wanted: \"{{ secret.KEY }}\" }\n        do:\n          - append: out.txt\n            set: { token: \"Token {{ wanted }}\" }\n            if: { header.X-Token: { not: \"{{ token }}\" } }\n            text: denied\n";
+    let setup = Setup::with(rules).env("KEY", "s3cret-t0ken");
+    let doorbell = setup.serve();
+    doorbell.send("POST", "/a", &[("x-token", "Token wr0ng-t0ken")], b"{}");
+    until("it is done", || setup.output("out.txt") == "denied\n");
+    doorbell.stop();
+    let stored = ["data/doorbell.db", "data/doorbell.db-wal"].map(|file| std::fs::read(setup.path(file)).unwrap_or_default()).concat();
+    assert!(!String::from_utf8_lossy(&stored).contains("wr0ng-t0ken"), "it is in the data folder");
+}

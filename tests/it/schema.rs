@@ -63,7 +63,11 @@ fn the_schema_and_the_rule_reader_know_the_same_keys() {
     let (mut steps, mut effects) = (BTreeSet::new(), BTreeSet::new());
     for verb in schema["definitions"]["step"]["anyOf"].as_array().unwrap() {
         let verb = verb["required"][0].as_str().unwrap();
-        let fields = if verb.ends_with("_row") { "columns: { A: x }, match: A" } else { "text: x" };
+        let fields = match verb {
+            "delete_row" => "where: { A: x }",
+            _ if verb.ends_with("_row") => "columns: { A: x }, match: A",
+            _ => "text: x",
+        };
         let value = match verb {
             "do" => "[{ log: x }]",
             "respond" => "200",

@@ -12,21 +12,21 @@ const PACKAGE: &str = "http://schemas.openxmlformats.org/package/2006";
 
 /// A workbook: for each sheet, its title and state, its content, and the tables in it.
 #[derive(Default)]
-struct Book {
-    sheets: Vec<(String, String, Vec<String>)>,
-    names: String,
-    notes: Option<String>,
+pub struct Book {
+    pub sheets: Vec<(String, String, Vec<String>)>,
+    pub names: String,
+    pub notes: Option<String>,
 }
 
 impl Book {
-    fn sheet(mut self, title: &str, rows: &[&[&str]], around: &str) -> Self {
+    pub fn sheet(mut self, title: &str, rows: &[&[&str]], around: &str) -> Self {
         let data = format!("<sheetData>{}</sheetData>", written(rows));
         self.sheets.push((format!("name=\"{title}\""), data + around, Vec::new()));
         self
     }
 
     /// A table in the last sheet.
-    fn table(mut self, name: &str, range: &str, columns: &[&str], more: &str) -> Self {
+    pub fn table(mut self, name: &str, range: &str, columns: &[&str], more: &str) -> Self {
         let columns: Vec<String> =
             columns.iter().enumerate().map(|(n, c)| format!("<tableColumn id=\"{}\" {c}</tableColumn>", n + 1)).collect();
         let (count, columns) = (columns.len(), columns.concat());
@@ -38,7 +38,7 @@ impl Book {
         self
     }
 
-    fn save(&self, setup: &Setup) {
+    pub fn save(&self, setup: &Setup) {
         let mut parts: Vec<(String, String)> = Vec::new();
         let (mut list, mut links, mut types) = (String::new(), String::new(), String::new());
         let kind = "application/vnd.openxmlformats-officedocument.spreadsheetml";
@@ -124,7 +124,7 @@ const UPDATE: &str = "- add_or_update_row: o.xlsx\n  match: Order\n  columns: { 
 const ORDER: &str = r#"{"order": "A-3", "total": 30}"#;
 
 /// The workbook after these bodies.
-fn after(book: &Book, step: &str, bodies: &[&str]) -> Setup {
+pub fn after(book: &Book, step: &str, bodies: &[&str]) -> Setup {
     let setup = with_sheets(&[], step);
     book.save(&setup);
     let said = send(&setup, bodies);
@@ -133,11 +133,11 @@ fn after(book: &Book, step: &str, bodies: &[&str]) -> Setup {
 }
 
 /// The rows of a sheet, with a bar between cells.
-fn rows(setup: &Setup, sheet: &str) -> Vec<String> {
+pub fn rows(setup: &Setup, sheet: &str) -> Vec<String> {
     cells(&setup.path("output/o.xlsx"), sheet).iter().map(|row| row.join("|").trim_end_matches('|').to_owned()).collect()
 }
 
-fn text(setup: &Setup, name: &str) -> String {
+pub fn text(setup: &Setup, name: &str) -> String {
     String::from_utf8(part(&setup.path("output/o.xlsx"), name).unwrap()).unwrap()
 }
 

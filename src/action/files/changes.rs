@@ -16,6 +16,9 @@ pub(super) struct Changes {
     /// Cells by row and column.
     pub old: BTreeMap<u32, BTreeMap<u32, Cell>>,
     pub new: Vec<BTreeMap<u32, Cell>>,
+    /// Rows of the file that are deleted, and new ones that later rows of the batch delete again.
+    pub deleted: BTreeSet<u32>,
+    dropped: BTreeSet<usize>,
     /// The rows of the batch, by their position, that are added.
     pub added: BTreeSet<usize>,
 }
@@ -38,29 +41,46 @@ pub(super) struct Sheet<'s> {
 pub(super) fn plan(sheet: &mut Sheet, mut search: Search, rows: &[&Row]) -> (Changes, Vec<Option<NotWritten>>) {
     let mut changes = Changes::default();
     let refused = rows.iter().enumerate().map(|(n, row)| one(sheet, &mut search, (n, row), &mut changes).err()).collect();
+    let dropped = std::mem::take(&mut changes.dropped);
+    let mut at = 0..;
+    changes.new.retain(|_| at.next().is_none_or(|at| !dropped.contains(&at)));
     (changes, refused)
 }
 
 fn one(sheet: &mut Sheet, search: &mut Search, (number, row): (usize, &Row), changes: &mut Changes) -> Result<(), NotWritten> {
     let name = sheet.name;
+    if row.mode == Mode::Delete {
+        return delete(sheet, search, row, changes);
+    }
     let (mut cells, added) = columns_of(sheet, row)?;
     let found = match row.mode {
-        Mode::Add => None,
+        Mode::Add | Mode::Delete => Vec::new(),
         Mode::Update | Mode::AddOrUpdate => {
             let values = values(row, sheet.fit).map_err(|why| format!("{name}: {why}"))?;
             let found = search.find(row, &values, name)?;
-            if found.is_none() && row.mode == Mode::Update {
+            if found.is_empty() && row.mode == Mode::Update {
                 return Err(format!("{name} has no row where {}", described(row, &values)).into());
             }
             found
         }
     };
-    if let Some(at) = found {
-        is_newer(sheet, search, row, &cells, at, changes)?;
+    let (mut older, mut wanted) = (None, Vec::with_capacity(found.len()));
+    for at in &found {
+        match is_newer(sheet, search, row, &cells, *at, changes) {
+            Ok(()) => wanted.push(*at),
+            Err(NotWritten::NotNeeded(why)) => older = Some(why),
+            Err(refused) => return Err(refused),
+        }
     }
-    if let Some(At::Old(at)) = found {
+    if let (true, Some(why)) = (wanted.is_empty(), older) {
+        return Err(NotWritten::NotNeeded(why));
+    }
+    if wanted.iter().any(|at| matches!(at, At::Old(_))) {
         // The value by which it was found is already there, as it was originally written.
         cells.retain(|c, _| !is_matched(row, &sheet.header, *c));
+    }
+    for at in &wanted {
+        let At::Old(at) = *at else { continue };
         let locked = cells.keys().find_map(|c| Some((*c, (sheet.locked)(at, *c)?)));
         if let Some((column, why)) = locked {
             let title = sheet.header.iter().find(|(c, _)| *c == column).map_or("", |(_, t)| t.as_str());
@@ -70,18 +90,46 @@ fn one(sheet: &mut Sheet, search: &mut Search, (number, row): (usize, &Row), cha
     sheet.next_column += added.len() as u32;
     sheet.header.extend(added.iter().cloned());
     changes.titles.extend(added);
-    match found {
-        None => {
-            search.added(changes.new.len(), &cells);
-            changes.new.push(cells);
-            changes.added.insert(number);
+    for at in &wanted {
+        match at {
+            At::New(at) => {
+                changes.new[*at].extend(cells.clone());
+                changes.added.insert(number);
+            }
+            At::Old(at) => changes.old.entry(*at).or_default().extend(cells.clone()),
         }
-        Some(At::New(at)) => {
-            changes.new[at].extend(cells);
-            changes.added.insert(number);
-        }
-        Some(At::Old(at)) => changes.old.entry(at).or_default().extend(cells),
     }
+    if found.is_empty() {
+        search.added(changes.new.len(), &cells);
+        changes.new.push(cells);
+        changes.added.insert(number);
+    }
+    Ok(())
+}
+
+/// Deletes what a row describes.
+fn delete(sheet: &Sheet, search: &mut Search, row: &Row, changes: &mut Changes) -> Result<(), NotWritten> {
+    let name = sheet.name;
+    for title in &row.matching {
+        if column(&sheet.header, title).map_err(|why| format!("{name} {why}"))?.is_none() {
+            return Err(no_column(name, title, row, sheet.header.iter().map(|(_, h)| h.as_str()), &sheet.others).into());
+        }
+    }
+    let values = values(row, sheet.fit).map_err(|why| format!("{name}: {why}"))?;
+    let found = search.find(row, &values, name)?;
+    if found.is_empty() {
+        return Err(NotWritten::NotNeeded(format!("{name} has no row where {}, so nothing is deleted", described(row, &values))));
+    }
+    for at in &found {
+        match at {
+            At::Old(at) => {
+                changes.old.remove(at);
+                changes.deleted.insert(*at);
+            }
+            At::New(at) => drop(changes.dropped.insert(*at)),
+        }
+    }
+    search.forget(&found);
     Ok(())
 }
 
@@ -126,7 +174,7 @@ fn is_newer(sheet: &Sheet, search: &Search, row: &Row, cells: &BTreeMap<u32, Cel
     match (moment(old), moment(new)) {
         (Some(old), Some(new)) if new > old => Ok(()),
         (Some(_), Some(_)) => {
-            Err(NotWritten::Older(format!("{name}: {title} is {new}, which is not later than {old}, so nothing changes")))
+            Err(NotWritten::NotNeeded(format!("{name}: {title} is {new}, which is not later than {old}, so nothing changes")))
         }
         _ => {
             let wrong = if moment(new).is_none() { new } else { old };
@@ -229,7 +277,7 @@ mod tests {
             refused,
             [
                 "c.csv has no row where Email is eve@x",
-                "c.csv has two rows where Email is two@x: rows 3 and 4",
+                "c.csv has two rows where Email is two@x: rows 3 and 4; `all: true` means all of them",
                 "c.csv: the value for Email is empty, so it cannot identify a row",
             ]
             .map(|why| NotWritten::Refused(why.to_owned()))
@@ -287,6 +335,45 @@ mod tests {
             let (changes, _) = plan(&mut sheet, search, &[&rows[0]]);
             assert_eq!(changes.old.contains_key(&2), is_same, "{wanted}");
         }
+    }
+
+    #[test]
+    fn all_rows_that_match_are_changed_or_deleted_if_the_rule_says_so() {
+        let header = ["Email", "Name"];
+        let named = |mode, email: &str, all| Row { all, ..row(mode, &["Email"], &[("Email", text(email)), ("Name", text("x"))]) };
+        let gone = |email: &str, all| Row { all, ..row(Mode::Delete, &["Email"], &[("Email", text(email))]) };
+        let rows = [
+            named(Mode::Update, "two@x", true),
+            gone("two@x", false),
+            gone("two@x", true),
+            gone("two@x", true),
+            named(Mode::AddOrUpdate, "new@x", true),
+            named(Mode::AddOrUpdate, "kept@x", true),
+            gone("new@x", false),
+            gone("", false),
+            row(Mode::Delete, &["Mail"], &[("Mail", text("x"))]),
+        ];
+        let mut sheet = sheet(&header);
+        let mut search = Search::new(&sheet.header, rows.iter(), &fit);
+        for (n, email) in [(2, "two@x"), (3, "one@x"), (4, "two@x")] {
+            search.look(n, &|c| (c == 1).then(|| email.to_owned()));
+        }
+        let (changes, refused) = plan(&mut sheet, search, &rows.iter().collect::<Vec<_>>());
+        assert_eq!((changes.deleted, changes.old.len(), changes.new.len()), (BTreeSet::from([2, 4]), 0, 1));
+        assert_eq!(changes.new[0][&1], text("kept@x"));
+        let no = |why: &str| Some(NotWritten::Refused(why.to_owned()));
+        let expected = [
+            None,
+            no("c.csv has two rows where Email is two@x: rows 2 and 4; `all: true` means all of them"),
+            None,
+            Some(NotWritten::NotNeeded("c.csv has no row where Email is two@x, so nothing is deleted".to_owned())),
+            None,
+            None,
+            None,
+            no("c.csv: the value for Email is empty, so it cannot identify a row"),
+            no("c.csv has no column `Mail`; it has: Email, Name"),
+        ];
+        assert_eq!(refused, expected);
     }
 
     #[test]

@@ -49,6 +49,23 @@ pub(super) fn of_number(days: f64, since_1904: bool) -> Option<String> {
     Some(spelled(day.to_datetime(Time::midnight()).checked_add(seconds).ok()?))
 }
 
+/// The number that means a date in a cell, and whether it has a time; `None` for text that is no date, and for dates that a
+/// workbook cannot hold.
+pub(super) fn number(text: &str, since_1904: bool) -> Option<(String, bool)> {
+    let read = read(text)?;
+    let text = unmarked(&read);
+    let has_time = text.len() > 10;
+    let moment: DateTime = text.parse().ok().or_else(|| Some(text.parse::<Date>().ok()?.to_datetime(Time::midnight())))?;
+    // Days before 1900-03-01 are not numbered in the same way by all programs.
+    let (first, earliest) = if since_1904 { (date(1904, 1, 1), date(1904, 1, 2)) } else { (date(1899, 12, 30), date(1900, 3, 1)) };
+    if !(earliest..=date(9999, 12, 31)).contains(&moment.date()) {
+        return None;
+    }
+    let days = moment.date().since(first).ok()?.get_days();
+    let seconds = moment.time().since(Time::midnight()).ok()?.total(jiff::Unit::Second).ok()?;
+    Some(((f64::from(days) + seconds / DAY).to_string(), has_time))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +85,27 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(read(text).as_deref().map(unmarked), said, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_a_number_that_is_read_back() {
+        for (text, since_1904, said) in [
+            ("2026-05-01", false, Some(("46143", false))),
+            ("2026-05-01T10:30:00+02:00", false, Some(("46143.4375", true))),
+            ("2026-05-01T00:00:00Z", false, Some(("46143", false))),
+            ("2026-05-01", true, Some(("44681", false))),
+            ("1900-03-01", false, Some(("61", false))),
+            ("1900-02-28", false, None),
+            ("9999-12-31", false, Some(("2958465", false))),
+            ("10000-01-01", false, None),
+            ("tomorrow", false, None),
+        ] {
+            let number = number(text, since_1904);
+            assert_eq!(number.as_ref().map(|(n, has_time)| (n.as_str(), *has_time)), said, "{text}");
+            if let Some((number, _)) = number {
+                assert_eq!(of_number(number.parse().unwrap(), since_1904), read(text), "{text}");
+            }
         }
     }
 

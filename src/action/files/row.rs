@@ -15,6 +15,8 @@ pub struct Row {
     pub mode: Mode,
     /// The titles of the columns used to find the row.
     pub matching: Vec<String>,
+    /// Whether all rows that match are meant, instead of the only one.
+    pub all: bool,
     /// Whether upper and lower case are treated as equal when a row is looked for.
     pub ignore_case: bool,
     /// Whether missing columns are added.
@@ -33,8 +35,8 @@ pub(super) fn title(text: &str) -> String {
 pub enum NotWritten {
     /// It cannot be; the step fails.
     Refused(String),
-    /// It need not be; the step is done.
-    Older(String),
+    /// It need not be, because the file has a newer one, or has none to delete; the step is done.
+    NotNeeded(String),
 }
 
 impl From<String> for NotWritten {
@@ -51,6 +53,8 @@ pub enum Mode {
     /// Fails if the row does not exist.
     Update,
     AddOrUpdate,
+    /// Deletes the row; its cells are those that identify it.
+    Delete,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -60,4 +64,6 @@ pub enum Cell {
     /// Character by character.
     Number(String),
     Bool(bool),
+    /// A date, spelled `2026-05-01` or as in RFC 3339: a date in a workbook, text elsewhere.
+    Date(String),
 }

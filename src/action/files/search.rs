@@ -45,7 +45,7 @@ fn key(text: &str, ignore_case: bool) -> String {
 pub(super) fn spelled(cell: &Cell) -> String {
     match cell {
         Cell::Empty => String::new(),
-        Cell::Text(text) => text.clone(),
+        Cell::Text(text) | Cell::Date(text) => text.clone(),
         Cell::Number(number) => plain(number),
         Cell::Bool(b) => b.to_string(),
     }
@@ -160,15 +160,24 @@ impl Search {
         }
     }
 
-    /// The one row that matches, if there is one.
-    pub(super) fn find(&self, row: &Row, values: &[String], name: &str) -> Result<Option<At>, String> {
+    /// Rows that are deleted are not found any more.
+    pub(super) fn forget(&mut self, gone: &[At]) {
+        for found in self.sets.iter_mut().flat_map(|set| set.found.values_mut()) {
+            found.retain(|at| !gone.contains(at));
+        }
+    }
+
+    /// The rows that match: at most one, unless the row means all.
+    pub(super) fn find(&self, row: &Row, values: &[String], name: &str) -> Result<Vec<At>, String> {
         let set = self.sets.iter().find(|s| s.titles == row.matching && s.ignore_case == row.ignore_case);
         let keys = std::iter::once(joined(values, row.ignore_case)).chain(dated(values, row.ignore_case));
         let found: Vec<At> = keys.filter_map(|key| set?.found.get(&key)).flatten().copied().collect();
         match found.as_slice() {
-            [] => Ok(None),
-            [one] => Ok(Some(*one)),
-            [At::Old(a), At::Old(b), ..] => Err(format!("{name} has two rows where {}: rows {a} and {b}", described(row, values))),
+            [] | [_] => Ok(found),
+            _ if row.all => Ok(found),
+            [At::Old(a), At::Old(b), ..] => {
+                Err(format!("{name} has two rows where {}: rows {a} and {b}; `all: true` means all of them", described(row, values)))
+            }
             _ => Err(format!("{name} has two rows where {}", described(row, values))),
         }
     }

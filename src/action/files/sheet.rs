@@ -5,11 +5,11 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-use super::append::read_file;
 use super::content::Content;
 use super::option::{FORMULAS, read_word};
 use super::row::{Cell, Mode, Row, title};
 use super::search::{is_exact, plain};
+use super::spreadsheet::{ALL, IGNORE_CASE, SHEET, TITLE_ROW, is_sheet, read_sheet, read_sheet_file, read_title_row, sheet_file_schema};
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Action, Effect, EffectView, Kind, Performing};
 use crate::action::world::World;
@@ -29,11 +29,6 @@ use crate::yaml::place::scalar;
 
 pub struct SheetRow;
 
-/// The last row that can contain titles.
-const MAX_TITLE_ROW: u64 = 1_000_000;
-/// The valid file names of a spreadsheet.
-const KINDS: [&str; 3] = [".csv", ".tsv", ".xlsx"];
-
 impl Kind for SheetRow {
     fn verbs(&self) -> &'static [&'static str] {
         &["add_row", "update_row", "add_or_update_row"]
@@ -52,11 +47,10 @@ impl Kind for SheetRow {
         }
     }
     fn step_schema(&self, verb: &str) -> Value {
-        let is_sheet = json!({ "pattern": r"^(?!/)(?!([\s\S]*/)?\.\.(/|$))[\s\S]*(\{\{|\.([cC][sS][vV]|[tT][sS][vV]|[xX][lL][sS][xX])$)" });
         let needed: &[&str] = if verb == "add_row" { &["columns"] } else { &["columns", "match"] };
         let of_a_row: &[&str] = if verb == "add_row" { &["match", "newer_than"] } else { &[] };
         let excluded: Vec<Value> = of_a_row.iter().map(|word| json!({ "required": [word] })).collect();
-        let schema = json!({ "properties": { verb: is_sheet }, "required": needed });
+        let schema = json!({ "properties": { verb: sheet_file_schema() }, "required": needed });
         match excluded.is_empty() {
             true => schema,
             false => json!({ "allOf": [schema, { "not": { "anyOf": excluded } }] }),
@@ -65,17 +59,14 @@ impl Kind for SheetRow {
     fn keys(&self) -> &'static [Word] {
         &[
             Word { name: "columns", shape: Shape::Map, does: "the values, by column title" },
-            Word { name: "sheet", shape: Shape::Text, does: "the sheet of a workbook; the first visible one by default" },
+            SHEET,
             Word { name: "new_sheet", shape: Shape::One(&["add"]), does: "`add` adds the sheet if it does not exist" },
-            Word {
-                name: "title_row",
-                shape: Shape::Whole(1, 1_000_000),
-                does: "the row that contains the titles; the first one that is not empty by default",
-            },
+            TITLE_ROW,
             FORMULAS,
             Word { name: "new_columns", shape: Shape::One(&["add"]), does: "`add` adds missing columns at the end" },
             Word { name: "match", shape: Shape::List, does: "the column or columns that identify the row" },
-            Word { name: "ignore_case", shape: Shape::Flag, does: "whether `match:` ignores the difference between upper and lower case" },
+            IGNORE_CASE,
+            ALL,
             Word { name: "newer_than", shape: Shape::Text, does: "the column whose new value must be later for the row to change" },
             Word { name: "skip_missing", shape: Shape::Flag, does: "whether a cell keeps its value if its field is missing" },
             Word { name: "skip_empty", shape: Shape::Flag, does: "whether a cell keeps its value if its field is missing, null or \"\"" },
@@ -93,45 +84,19 @@ impl Kind for SheetRow {
     }
     fn read(&self, verb: &'static str, fields: &mut Fields, known: &Names) -> Option<Box<dyn Action>> {
         let item = fields.must(verb)?;
-        if item.text().is_some_and(|t| t.starts_with("https://docs.google.com/")) {
-            item.problem("Google Sheets is not available yet").label("write to an .xlsx or .csv file").add();
-            fields.rest();
-            return None;
-        }
-        let file = read_file(&item, known);
-        let named = file.as_ref().and_then(|f| f.fixed().map(str::to_owned));
-        if let Some(name) = &named
-            && !KINDS.iter().any(|k| name.to_ascii_lowercase().ends_with(k))
-        {
-            let fix = match [".xls", ".xlsm", ".xlsb", ".ods"].iter().any(|kind| name.to_ascii_lowercase().ends_with(kind)) {
-                true => "save it as .xlsx and write that name",
-                false => "write a name such as orders.xlsx or orders.csv",
-            };
-            let draft = item.problem("the name of a spreadsheet file ends in .csv, .tsv or .xlsx").label(fix);
-            match fix.starts_with("save") {
-                true => draft.add(),
-                false => draft.write(&scalar(&format!("{}.xlsx", name.strip_suffix(".txt").unwrap_or(name)))).add(),
-            }
-        }
-        let sheet = match fields.may("sheet") {
-            Some(sheet) => {
-                if named.as_ref().is_some_and(|n| !n.to_ascii_lowercase().ends_with(".xlsx")) {
-                    sheet.problem("only a workbook (.xlsx) has sheets").at_key().label("remove this line").add();
-                }
-                Some(Template::read(&sheet, Destination::Plain, known)?)
-            }
-            None => None,
-        };
+        let file = read_sheet_file(&item, fields, known)?;
+        let sheet = read_sheet(fields, file.as_ref(), known)?;
         let new_sheet = read_word(fields, "new_sheet", "add");
         if sheet.is_none() && new_sheet == Some(true) {
             fields.key("new_sheet").problem("`new_sheet` adds the sheet that `sheet` names").label("write `sheet: Orders`, too").add();
         }
-        let title_row = fields.may("title_row").map(|row| row.whole(1, MAX_TITLE_ROW).and_then(|row| u32::try_from(row).ok()));
+        let title_row = read_title_row(fields);
         let formulas = read_word(fields, "formulas", "allow");
         let new_columns = read_word(fields, "new_columns", "add");
         let columns = fields.must("columns")?;
-        let mut cells = Vec::new();
-        for (name, value) in columns.entries("`columns:`")? {
+        let (mut cells, entries) = (Vec::new(), columns.entries("`columns:`")?);
+        let is_empty = entries.is_empty();
+        for (name, value) in entries {
             match value.node {
                 Node::List(_) | Node::Map(_) => {
                     value.problem("a cell holds one value").label("write text or {{ a field }}; {{ join … }} turns a list into text").add();
@@ -151,7 +116,7 @@ impl Kind for SheetRow {
                 }
             }
         }
-        if cells.is_empty() {
+        if is_empty {
             columns.problem("a row needs at least one column").label("write columns: { Name: \"{{ body.name }}\" }").add();
             return None;
         }
@@ -162,6 +127,7 @@ impl Kind for SheetRow {
         };
         let matching = read_match(fields, verb, mode, &cells)?;
         let ignore_case = matching_flag(fields, "ignore_case", mode);
+        let all = matching_flag(fields, "all", mode);
         let skip_missing = matching_flag(fields, "skip_missing", mode);
         let skip_empty = matching_flag(fields, "skip_empty", mode);
         let newer_than = read_newer_than(fields, mode, &cells);
@@ -171,9 +137,10 @@ impl Kind for SheetRow {
             mode,
             matching,
             ignore_case: ignore_case?,
+            all: all?,
             new_columns: new_columns?,
             new_sheet: new_sheet?,
-            title_row: title_row.map_or(Some(None), |row| row.map(Some))?,
+            title_row: title_row?,
             newer_than: newer_than?,
             ..Row::default()
         };
@@ -285,28 +252,34 @@ impl Action for Writing {
             if can_skip && self.skip_empty && (value.is_null() || value.as_str() == Some("")) {
                 continue;
             }
-            let cell = match value {
-                Value::Null => Cell::Empty,
-                Value::Bool(b) => Cell::Bool(b),
-                Value::Number(n) => Cell::Number(n.to_string()),
-                Value::String(s) => Cell::Text(s),
-                list => {
-                    let path = match data {
-                        Data::Template(t) => t.path().clone(),
-                        _ => Vec::new(),
-                    };
-                    let kind = if list.is_array() { "a list" } else { "an object" };
-                    return Err(Unrendered {
-                        message: format!("the column {name} would contain {kind}; {{{{ join … }}}} turns it into text"),
-                        path,
-                    });
-                }
-            };
+            let cell = cell_of(name, data, value, scope)?;
             cells.push((name.clone(), cell));
         }
         let row = Row { cells, sheet, ..self.row.clone() };
         Ok(Box::new(Written { verb: self.verb, file, row }))
     }
+}
+
+/// The cell for a value under a title.
+pub(super) fn cell_of(title: &str, data: &Data, value: Value, scope: &Scope) -> Result<Cell, Unrendered> {
+    Ok(match value {
+        Value::Null => Cell::Empty,
+        Value::Bool(b) => Cell::Bool(b),
+        Value::Number(n) => Cell::Number(n.to_string()),
+        Value::String(s) if scope.gives_date(data) => Cell::Date(s),
+        Value::String(s) => Cell::Text(s),
+        list => {
+            let path = match data {
+                Data::Template(t) => t.path().clone(),
+                _ => Vec::new(),
+            };
+            let kind = if list.is_array() { "a list" } else { "an object" };
+            return Err(Unrendered {
+                message: format!("the column {title} would contain {kind}; {{{{ join … }}}} turns it into text"),
+                path,
+            });
+        }
+    })
 }
 
 struct Written {
@@ -315,12 +288,12 @@ struct Written {
     row: Row,
 }
 
-fn value_of(cell: &Cell) -> Value {
+pub(super) fn value_of(cell: &Cell) -> Value {
     match cell {
         Cell::Empty => Value::Null,
         Cell::Bool(b) => Value::Bool(*b),
         Cell::Number(n) => serde_json::from_str(n).unwrap_or_default(),
-        Cell::Text(t) => Value::String(t.clone()),
+        Cell::Text(t) | Cell::Date(t) => Value::String(t.clone()),
     }
 }
 
@@ -354,7 +327,7 @@ impl Effect for Written {
     }
     fn perform<'a>(self: Box<Self>, world: &'a World, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
-            if !KINDS.iter().any(|k| self.file.to_ascii_lowercase().ends_with(k)) {
+            if !is_sheet(&self.file) {
                 return Outcome::failed(format!("{}: the name of a spreadsheet file ends in .csv, .tsv or .xlsx", self.file));
             }
             world.files.write(&self.file, Content::Row(self.row), context).await

@@ -218,7 +218,7 @@ impl Writer {
                 Ok(refused) => match &refused[n] {
                     None => done(&receipt),
                     Some(NotWritten::Refused(why)) => Outcome::failed(why.clone()),
-                    Some(NotWritten::Older(why)) => Outcome::Done(Success { said: why.clone(), ..Success::default() }),
+                    Some(NotWritten::NotNeeded(why)) => Outcome::Done(Success { said: why.clone(), ..Success::default() }),
                 },
                 Err(Unwritten::Again(why)) => {
                     Outcome::Retry { why: format!("{}: {why}", self.name), not_before: None, status: None, receipt: Some(receipt.clone()) }

@@ -13,6 +13,7 @@ use reqwest::{Client, Url, header, redirect};
 
 use super::guard::{Allowed, Guarded, Refused};
 use super::host::{HostState, Hosts, NotNow};
+use super::own_ca::OwnCa;
 use super::servers::{CallResult, Servers};
 use super::target::{Target, server_of};
 use crate::action::attempt_context::AttemptContext;
@@ -71,6 +72,7 @@ pub enum Unsent {
 pub struct Net {
     client: OnceLock<Result<Client, String>>,
     allowed: Arc<Allowed>,
+    own_ca: OwnCa,
     hosts: Hosts,
     /// How calls go.
     pub servers: Servers,
@@ -79,12 +81,18 @@ pub struct Net {
 impl Net {
     /// Allows `at_a_time` calls in total, and `each_host` of them to one host.
     pub fn new(allowed: Allowed, at_a_time: usize, each_host: usize) -> Self {
-        Self { client: OnceLock::new(), allowed: Arc::new(allowed), hosts: Hosts::new(at_a_time, each_host), servers: Servers::default() }
+        let (allowed, own_ca) = (Arc::new(allowed), OwnCa::default());
+        Self { client: OnceLock::new(), allowed, own_ca, hosts: Hosts::new(at_a_time, each_host), servers: Servers::default() }
+    }
+
+    /// The same, with more certificates that are trusted.
+    pub fn trusting(self, own_ca: OwnCa) -> Self {
+        Self { own_ca, ..self }
     }
 
     fn client(&self) -> Result<&Client, Unsent> {
         // Created on the first call, so that it costs nothing if no rule makes calls.
-        self.client.get_or_init(|| build(&self.allowed)).as_ref().map_err(|e| Unsent::Again(e.clone()))
+        self.client.get_or_init(|| build(&self.allowed, &self.own_ca)).as_ref().map_err(|e| Unsent::Again(e.clone()))
     }
 
     /// The state of every server that is remembered.
@@ -281,7 +289,7 @@ fn sort_out(error: &reqwest::Error) -> Unsent {
     Unsent::Again(format!("{what}: {last}"))
 }
 
-fn build(allowed: &Arc<Allowed>) -> Result<Client, String> {
+fn build(allowed: &Arc<Allowed>, own_ca: &OwnCa) -> Result<Client, String> {
     // It fails only if another caller has already installed the same provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
@@ -295,13 +303,15 @@ fn build(allowed: &Arc<Allowed>) -> Result<Client, String> {
             .tcp_keepalive(Duration::from_secs(15))
             .user_agent(concat!("doorbell/", env!("CARGO_PKG_VERSION")))
     };
-    with_certificates(builder)
+    with_certificates(builder, own_ca)
 }
 
-/// A client with the certificates of the system; if it has none (a minimal container), with the built-in ones.
-pub(super) fn with_certificates(builder: impl Fn() -> reqwest::ClientBuilder) -> Result<Client, String> {
-    builder().build().or_else(|_| {
+/// A client with the certificates of the system, and the operator's own; if the system has none (a minimal container), with the
+/// built-in ones.
+pub(super) fn with_certificates(builder: impl Fn() -> reqwest::ClientBuilder, own_ca: &OwnCa) -> Result<Client, String> {
+    let own = || own_ca.certificates().filter_map(|der| reqwest::Certificate::from_der(der).ok());
+    builder().tls_certs_merge(own()).build().or_else(|_| {
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| reqwest::Certificate::from_der(der).ok());
-        builder().tls_certs_only(roots).build().map_err(|e| format!("TLS cannot be set up: {e}"))
+        builder().tls_certs_only(roots.chain(own())).build().map_err(|e| format!("TLS cannot be set up: {e}"))
     })
 }

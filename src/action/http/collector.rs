@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::{Client, Url, header, redirect};
 
 use super::client::with_certificates;
+use super::own_ca::OwnCa;
 
 /// How long sending may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -18,7 +19,7 @@ pub struct Collector {
 
 impl Collector {
     /// The error is a message for people.
-    pub fn new(url: &str) -> Result<Self, String> {
+    pub fn new(url: &str, own_ca: &OwnCa) -> Result<Self, String> {
         let url = Url::parse(url).map_err(|e| format!("this address is not valid: {e}"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err("the address begins with https:// or http://".to_owned());
@@ -27,7 +28,7 @@ impl Collector {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let agent = concat!("doorbell/", env!("CARGO_PKG_VERSION"));
         let builder = || Client::builder().redirect(redirect::Policy::none()).no_proxy().timeout(TIMEOUT).user_agent(agent);
-        Ok(Self { client: with_certificates(builder)?, url })
+        Ok(Self { client: with_certificates(builder, own_ca)?, url })
     }
 
     /// Sends JSON. The error is a message for people, without the address, which may contain a password.

@@ -8,6 +8,7 @@ pub mod guard;
 pub mod headers;
 pub mod host;
 mod ok;
+pub mod own_ca;
 pub mod servers;
 pub mod step;
 mod target;

@@ -61,7 +61,7 @@ impl Try {
     /// Renders and performs the step. Its output takes memory from `made` until it is done; if there is none, the step is
     /// postponed.
     pub async fn once(&self, world: &World, watchdog: &Arc<Watchdog>, made: &Memory) -> Outcome {
-        if self.run.settled {
+        if self.run.is_settled() {
             return Outcome::Done(Success { said: "completed before the restart".into(), ..Success::default() });
         }
         let mut rendered = {
@@ -104,7 +104,7 @@ impl Try {
     fn render_within(&self, allowance: Allowance) -> Rendered {
         let Self { rule, run, event, vault, elements } = self;
         let Some(step) = rule.step(run) else { return Rendered::Ended(Outcome::failed(CRASHED)) };
-        let scope = rule.scope(event, vault, &run.saved).within(allowance).at(run.place);
+        let scope = rule.scope_at(run.place, event, vault, &run.saved).within(allowance);
         let item = elements.as_ref().and_then(|items| items.get(run.place.element as usize));
         let scope = match item {
             Some(item) => {
@@ -150,7 +150,7 @@ impl Try {
     pub async fn elements_of(&self, each: u32) -> Result<Elements, String> {
         let find = move |one: &Self, allowance| {
             let find = || {
-                let scope = one.rule.scope(&one.event, &one.vault, &one.run.saved).within(allowance);
+                let scope = one.rule.scope_at(one.run.place, &one.event, &one.vault, &one.run.saved).within(allowance);
                 let found = one.rule.elements(each, &scope);
                 (found, scope.budget().spent().is_some())
             };

@@ -263,10 +263,15 @@ impl Worker {
         let next = ready.as_ref().and_then(|ready| std::panic::catch_unwind(AssertUnwindSafe(|| after(ready))).ok().flatten());
         let next =
             next.unwrap_or_else(|| Run { state: State::Failed, place: run.failed_at.unwrap_or(run.place), failed_at: None, ..run.clone() });
-        match self.record(next, vec![attempt], None, true, None, Some(&event)).await {
-            Some(run) if run.state == State::Waiting => {
+        let goes_on = !next.rests(at) && !next.takes_up();
+        match self.record(next, vec![attempt], None, goes_on, None, Some(&event)).await {
+            Some(run) if run.state == State::Waiting && goes_on => {
                 hand.turn = run.turn;
                 self.drive(hand, run, event, ready).await;
+            }
+            Some(run) if run.state == State::Waiting => {
+                hand.settled();
+                self.wake();
             }
             Some(run) => {
                 self.ended(&run, ready.as_ref().is_none_or(|ready| ready.rule.responds()), &event);
@@ -350,6 +355,7 @@ impl Worker {
             if inner.told_pauses.is_over(&run, now) {
                 outcome = outcome.given_up_after_pause();
             }
+            let is_told = inner.told_pauses.tells(&run, &outcome, now);
             let attempt = self.attempt(&run, at, clock, "", String::new());
             run = run.after(&mut outcome, &facts, now, dice);
             let (word, said, answer, receipt) = into_record(outcome);
@@ -358,13 +364,15 @@ impl Worker {
                 tracing::warn!(event = %event.id, rule = %rule.name, step = facts.title, "step failed: {}", attempt.said);
             }
             // However long a pause is, it is one line of the history.
-            if word != "paused" || inner.told_pauses.is_new(&run, now) {
+            if is_told {
                 attempts.push(attempt);
             }
+            // The effect of an element in a file may have been found to be done since it was set aside: it is read again.
+            let rests = run.rests(now) || run.takes_up() && !rule.step(&run).is_some_and(|step| step.calls());
             // An attempt without effect is recorded together with the next one.
-            if word != "skipped" || run.state != State::Waiting {
+            if !matches!(word, "skipped" | "paused") || rests || run.state != State::Waiting {
                 // Saved values need memory as well; if there is none, the run waits in the store.
-                let paused = matches!(word, "retry" | "paused") || !inner.run_memory.holds_saved(&mut hand, &run);
+                let paused = rests || !inner.run_memory.holds_saved(&mut hand, &run);
                 let answer = answer.and_then(|answer| SealedAnswer::of(&answer, &vault));
                 match self.record(run, std::mem::take(&mut attempts), answer, !paused, receipt, Some(&event)).await {
                     Some(recorded) => {

@@ -221,7 +221,7 @@ pub(super) fn is_grouped(text: &str) -> bool {
     parts.len() > 1
         && whole.len() <= 3
         && text.contains([',', ' ', '\''])
-        && parts.iter().all(|p| is_digits(p))
+        && parts.iter().all(is_digits)
         && parts.get(1).is_some_and(|p| p.len() == 3)
 }
 

@@ -129,7 +129,69 @@ impl All {
     }
 }
 
+/// Whether a condition is true, as far as a dry run can know.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Truth {
+    Yes,
+    No,
+    /// It depends on the answer of the step with this number, which is not known.
+    Depends(String),
+}
+
+impl Truth {
+    /// True if all are; false, whatever the unknown ones are, if one is false.
+    fn all(parts: impl Iterator<Item = Truth>) -> Self {
+        let mut all = Truth::Yes;
+        for part in parts {
+            match part {
+                Truth::No => return Truth::No,
+                Truth::Depends(_) if all == Truth::Yes => all = part,
+                _ => {}
+            }
+        }
+        all
+    }
+
+    fn not(self) -> Self {
+        match self {
+            Truth::Yes => Truth::No,
+            Truth::No => Truth::Yes,
+            depends => depends,
+        }
+    }
+}
+
+impl All {
+    /// Like `holds`, for a dry run in which some answers are not known.
+    pub fn truth(&self, names: &dyn Values) -> Result<Truth, Spent> {
+        let truth = self.every_truth(names);
+        names.budget().spent().map_or(Ok(truth), Err)
+    }
+
+    fn every_truth(&self, names: &dyn Values) -> Truth {
+        Truth::all(self.0.iter().map(|part| part.truth(names)))
+    }
+}
+
 impl ConditionPart {
+    fn truth(&self, names: &dyn Values) -> Truth {
+        let none = |groups: &[All]| Truth::all(groups.iter().map(|group| group.every_truth(names).not()));
+        match self {
+            ConditionPart::Line(line) => {
+                names.take_unknown();
+                let holds = line.holds(names);
+                match names.take_unknown() {
+                    Some(step) => Truth::Depends(step),
+                    None if holds => Truth::Yes,
+                    None => Truth::No,
+                }
+            }
+            ConditionPart::Any(groups) => none(groups).not(),
+            ConditionPart::Every(groups) => Truth::all(groups.iter().map(|group| group.every_truth(names))),
+            ConditionPart::None(groups) => none(groups),
+        }
+    }
+
     fn holds(&self, names: &dyn Values) -> bool {
         match self {
             ConditionPart::Line(line) => line.holds(names),

@@ -33,6 +33,8 @@ pub enum Outcome {
     Yes,
     /// With what was found instead.
     No(String),
+    /// In a dry run: it depends on the answer of the step with this number.
+    Depends(String),
     NotLookedAt,
     /// With a secret or variable that it depends on and that is not known here.
     NotKnown(String),
@@ -44,6 +46,7 @@ impl Outcome {
         match self {
             Outcome::Yes => "yes".to_owned(),
             Outcome::No(why) => format!("NO, {why}"),
+            Outcome::Depends(step) => format!("depends on the answer of step {step}; pass --reply to try it"),
             Outcome::NotLookedAt => "not checked".to_owned(),
             Outcome::NotKnown(outside) => {
                 format!("not known: it compares with {outside}, which this command was not given; pass --env-file")
@@ -105,8 +108,14 @@ struct Trace<'a> {
     lines: Vec<TraceLine>,
 }
 
-/// Whether something is true; `None` if that is not known.
-type Holds = Option<bool>;
+/// Whether something is true, as far as it is known.
+#[derive(Clone, PartialEq)]
+enum Holds {
+    Yes,
+    No,
+    /// It depends on what is not known, as this outcome says.
+    Open(Outcome),
+}
 
 impl<'a> Trace<'a> {
     fn explained(mut self, condition: &'a All) -> Vec<TraceLine> {
@@ -119,7 +128,7 @@ impl<'a> Trace<'a> {
 
     /// Explains one condition map; `look` is false if an earlier line has already decided.
     fn all(&mut self, condition: &'a All, mut look: bool, depth: usize) -> Holds {
-        let mut holds = Some(true);
+        let mut holds = Holds::Yes;
         for part in &condition.0 {
             let looked = look || self.every_line;
             let this = match part {
@@ -129,11 +138,11 @@ impl<'a> Trace<'a> {
                 ConditionPart::None(groups) => self.group(part, groups, "none of these", looked, depth),
             };
             match this {
-                Some(false) if looked => {
-                    holds = Some(false);
+                Holds::No if looked => {
+                    holds = Holds::No;
                     look = false;
                 }
-                None if holds == Some(true) => holds = None,
+                Holds::Open(_) if holds == Holds::Yes => holds = this,
                 _ => {}
             }
         }
@@ -147,9 +156,9 @@ impl<'a> Trace<'a> {
             None => self.line_outcome(line),
         };
         let holds = match outcome {
-            Outcome::Yes => Some(true),
-            Outcome::NotKnown(_) => None,
-            Outcome::No(_) | Outcome::NotLookedAt => Some(false),
+            Outcome::Yes => Holds::Yes,
+            Outcome::NotKnown(_) | Outcome::Depends(_) => Holds::Open(outcome.clone()),
+            Outcome::No(_) | Outcome::NotLookedAt => Holds::No,
         };
         self.lines.push(TraceLine { depth, text: line.text(self.vault), outcome });
         holds
@@ -160,26 +169,22 @@ impl<'a> Trace<'a> {
         self.lines.push(TraceLine { depth, text: text.to_owned(), outcome: Outcome::NotLookedAt });
         let each: Vec<Holds> = groups.iter().map(|condition| self.all(condition, look, depth + 1)).collect();
         if !look {
-            return Some(false);
+            return Holds::No;
         }
-        let any = |wanted: bool| each.contains(&Some(wanted));
-        let is_open = each.contains(&None);
-        let holds = match part {
-            ConditionPart::Any(_) if any(true) => Some(true),
-            ConditionPart::None(_) if any(true) => Some(false),
-            ConditionPart::Every(_) if any(false) => Some(false),
-            _ if is_open => None,
-            ConditionPart::Any(_) => Some(false),
-            _ => Some(true),
+        let any = |wanted: Holds| each.contains(&wanted);
+        let open = each.iter().find(|holds| matches!(holds, Holds::Open(_)));
+        let holds = match (part, open) {
+            (ConditionPart::Any(_), _) if any(Holds::Yes) => Holds::Yes,
+            (ConditionPart::None(_), _) if any(Holds::Yes) => Holds::No,
+            (ConditionPart::Every(_), _) if any(Holds::No) => Holds::No,
+            (_, Some(open)) => open.clone(),
+            (ConditionPart::Any(_), None) => Holds::No,
+            _ => Holds::Yes,
         };
-        let secret = self.lines.iter().skip(at).find_map(|line| match &line.outcome {
-            Outcome::NotKnown(secret) => Some(secret.clone()),
-            _ => None,
-        });
-        self.lines[at].outcome = match (holds, secret) {
-            (Some(true), _) => Outcome::Yes,
-            (None, Some(secret)) => Outcome::NotKnown(secret),
-            _ => Outcome::No(match part {
+        self.lines[at].outcome = match &holds {
+            Holds::Yes => Outcome::Yes,
+            Holds::Open(outcome) => outcome.clone(),
+            Holds::No => Outcome::No(match part {
                 ConditionPart::Any(_) => "none of them was true".to_owned(),
                 ConditionPart::None(_) => "one of them was true".to_owned(),
                 _ => "one of them was not true".to_owned(),
@@ -189,6 +194,12 @@ impl<'a> Trace<'a> {
     }
 
     fn line_outcome(&self, line: &'a Line) -> Outcome {
+        self.names.take_unknown();
+        let outcome = self.known_outcome(line);
+        self.names.take_unknown().map_or(outcome, Outcome::Depends)
+    }
+
+    fn known_outcome(&self, line: &'a Line) -> Outcome {
         let found = match line.field.find(self.names) {
             Ok(found) => found,
             Err(_) if self.hides => return Outcome::No("its value could not be computed".to_owned()),

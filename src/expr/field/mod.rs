@@ -76,6 +76,10 @@ pub trait Values {
     fn stand_in(&self, _: &Field) -> Option<Value> {
         None
     }
+    /// The number of a step whose answer is not known, if a placeholder for it was used since this was last asked.
+    fn take_unknown(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What a field found.

@@ -59,6 +59,16 @@ impl Data {
         Some((key, Self::read(item, place, known)?))
     }
 
+    /// Whether it is exactly one call whose result is a date.
+    pub fn gives_date(&self) -> bool {
+        matches!(self, Data::Template(template) if template.gives_date())
+    }
+
+    /// The field, if it is exactly one `{{ field }}`.
+    pub fn lone_field(&self) -> Option<&Field> {
+        if let Data::Template(template) = self { template.lone_field() } else { None }
+    }
+
     /// The values for one event.
     pub fn value(&self, names: &dyn Values) -> Result<Value, Unrendered> {
         Ok(match self {

@@ -53,4 +53,7 @@ impl Values for Inside<'_> {
     fn stand_in(&self, field: &Field) -> Option<Value> {
         self.around.stand_in(field)
     }
+    fn take_unknown(&self) -> Option<String> {
+        self.around.take_unknown()
+    }
 }

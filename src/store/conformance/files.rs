@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::database::Database;
-use super::samples::{accept, at, begin, done, dossier, event, lease, much_later, postponed, record, run, stepped, taken};
+use super::samples::{
+    accept, at, begin, done, dossier, event, lease, much_later, postponed, record, run, set_aside, stepped, taken, waits,
+};
 use crate::model::intent::Intent;
 use crate::model::place::Place;
 use crate::model::run::{Run, RunId};
@@ -65,10 +67,45 @@ pub(super) async fn a_settled_effect_stays_settled_until_the_run_continues(datab
     let still = Run { settled: true, ..record(&successor, postponed(settled, much_later())).await };
     let settled = lease(&successor).await.into_iter().find(|run| run.id == one.id).unwrap();
     assert_eq!(settled, Run { turn: still.turn + 1, ..still });
-    let next = record(&successor, stepped(&settled)).await;
+    let next = record(&successor, stepped(&Run { settled: false, ..settled })).await;
     let successor = database.successor(&successor).await;
     let leased = lease(&successor).await;
     assert!(leased.iter().any(|run| run.id == next.id && !run.settled));
+}
+
+pub(super) async fn an_effect_of_an_element_that_waits_aside_is_settled_too(database: &dyn Database) {
+    let first = database.open().await;
+    let one = set_aside(begin(&first, 0, run("a")).await, 3, waits(5));
+    let one = record(&first, stepped(&one)).await;
+    let still = async |store: &Arc<dyn Store>, element| store.still_at(vec![(one.id, 5, element)]).await.unwrap();
+    assert!(still(&first, 3).await && !still(&first, 4).await);
+    let successor = database.successor(&first).await;
+    // Effects of other steps and elements are none of its business.
+    successor.settle(vec![(one.id, 4, 3), (one.id, 5, 4), (one.id + 1, 5, 3)]).await.unwrap();
+    let leased = lease(&successor).await.remove(0);
+    assert_eq!(leased.unfinished.get(2, 3), Some(&waits(5)));
+    let leased = record(&successor, postponed(&leased, much_later())).await;
+    successor.settle(vec![(leased.id, 5, 3)]).await.unwrap();
+    let leased = lease(&successor).await.remove(0);
+    assert!(!leased.is_settled() && leased.unfinished.get(2, 3).unwrap().settled);
+    // The run takes up the element.
+    let taken_up = Run { place: Place { step: 5, element: 3 }, ..leased };
+    record(&successor, postponed(&taken_up, much_later())).await;
+    assert!(lease(&successor).await.remove(0).is_settled());
+}
+
+pub(super) async fn an_element_that_is_set_aside_takes_along_that_it_is_settled(database: &dyn Database) {
+    let store = database.open().await;
+    let one = begin(&store, 0, run("a")).await;
+    let one = record(&store, postponed(&Run { place: Place { step: 5, element: 3 }, ..one }, much_later())).await;
+    assert_eq!(one.place.element, 3);
+    let one = lease(&store).await.remove(0);
+    // Before the result of its try is recorded.
+    store.settle(vec![(one.id, 5, 3)]).await.unwrap();
+    let aside = set_aside(Run { place: Place { step: 5, element: 4 }, ..one }, 3, waits(5));
+    record(&store, postponed(&aside, much_later())).await;
+    let leased = lease(&store).await.remove(0);
+    assert!(!leased.is_settled() && leased.unfinished.get(2, 3).unwrap().settled);
 }
 
 pub(super) async fn an_effect_matters_only_while_a_run_is_still_at_it(database: &dyn Database) {

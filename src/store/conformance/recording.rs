@@ -11,7 +11,8 @@ use super::samples::{
 };
 use crate::model::answer::SealedAnswer;
 use crate::model::place::Place;
-use crate::model::run::{Run, SavedAt, State};
+use crate::model::run::{Run, State};
+use crate::model::saved::SavedAt;
 use crate::secret::SealedText;
 use crate::store::contract::{AnswerState, Heavy, Record, Store};
 

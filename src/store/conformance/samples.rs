@@ -12,6 +12,7 @@ use super::database::Database;
 use crate::model::event::{Event, EventId};
 use crate::model::place::Place;
 use crate::model::run::{Attempt, Once, Run, RunId, State};
+use crate::model::unfinished::Element;
 use crate::store::contract::{Accept, Accepted, Delivery, Dossier, Heavy, NewRun, Record, Recorded, StartResult, Store};
 
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
@@ -192,4 +193,15 @@ pub(super) async fn state(database: &dyn Database, run: &Run) -> State {
 pub(super) fn are_different<T: Ord>(all: impl IntoIterator<Item = T>) -> bool {
     let mut seen = BTreeSet::new();
     all.into_iter().all(|one| seen.insert(one))
+}
+
+/// An element that waits at a step.
+pub(super) fn waits(step: u32) -> Element {
+    Element { step, tried: 2, due: much_later(), replays: 0, settled: false, error: None, failure: None }
+}
+
+/// The run after an element of its step 2 was set aside.
+pub(super) fn set_aside(mut run: Run, element: u32, state: Element) -> Run {
+    run.unsaved.push(run.unfinished.set(2, element, state));
+    run
 }

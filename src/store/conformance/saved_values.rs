@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 use super::database::Database;
-use super::samples::{begin, done, dossier, failed, lease, much_later, postponed, record, run, stepped};
-use crate::model::run::{Run, SavedAt};
+use super::samples::{begin, done, dossier, failed, lease, much_later, postponed, record, run, set_aside, stepped, waits};
+use crate::model::run::Run;
+use crate::model::saved::SavedAt;
+use crate::model::unfinished::{Element, Failure, Unfinished};
 use crate::store::contract::Record;
 
 /// The run after it saved a value under a name, or as the next element of a list.
@@ -92,6 +94,37 @@ pub(super) async fn saved_values_are_read_back_after_a_failure_and_a_replay(data
     let more = record(&store, postponed(&save(leased, "last", json!(3), true), much_later())).await;
     assert_eq!(more.saved["last"], json!([1, 2, 3]));
     assert_eq!(lease(&store).await[0].saved, more.saved);
+}
+
+pub(super) async fn unfinished_elements_are_read_back_until_their_loop_has_ended(database: &dyn Database) {
+    let store = database.open().await;
+    let failure = Failure { why: "ä \u{0}".into(), status: Some(422), tries: 3, title: "t".into() };
+    let has_failed = Element { failure: Some(failure), error: Some(json!({ "message": "m" })), ..waits(6) };
+    let mut one = begin(&store, 0, run("a")).await;
+    for element in [0, 7, 4_294_967_295] {
+        one = record(&store, stepped(&set_aside(one, element, waits(5)))).await;
+    }
+    one = save(set_aside(one, 7, has_failed.clone()), "list", json!(1), true);
+    let gone = one.unfinished.remove(2, 0);
+    let head = one.unfinished.begun(2, 8, 9);
+    one.unsaved.extend(gone.into_iter().chain([head]));
+    let one = record(&store, postponed(&one, much_later())).await;
+    let leased = lease(&store).await.remove(0);
+    assert_eq!((&leased.unfinished, &leased.saved), (&one.unfinished, &one.saved));
+    assert_eq!((leased.unfinished.get(2, 0), leased.unfinished.get(2, 7)), (None, Some(&has_failed)));
+    assert_eq!(leased.unfinished.next(2, 7), 8);
+    // They are there for a replay, and for people.
+    let ended = record(&store, failed(&leased)).await;
+    assert_eq!(dossier(database, ended.event).await.runs[0].0.run.unfinished, ended.unfinished);
+    assert_eq!(database.queries().await.failed(1).await.unwrap()[0].run.unfinished, ended.unfinished);
+    store.replay(ended.event, None, much_later()).await.unwrap();
+    let mut again = lease(&store).await.remove(0);
+    assert_eq!(again.unfinished, ended.unfinished);
+    again.unsaved.extend(again.unfinished.clear(2));
+    let again = record(&store, stepped(&again)).await;
+    let successor = database.successor(&store).await;
+    assert_eq!(lease(&successor).await[0].unfinished, Unfinished::default());
+    assert_eq!(again.saved, json!({ "list": [1] }).as_object().unwrap().clone());
 }
 
 pub(super) async fn saving_the_same_values_again_repeats_nothing(database: &dyn Database) {

@@ -9,7 +9,7 @@ use tokio_postgres::Transaction;
 use super::accept::restart;
 use super::claims::{give_back, insert_runs, lock_lanes, open_lane};
 use super::owner::dead;
-use super::rows::{column, keep_attempts, number, read_id, read_text};
+use super::rows::{column, keep_attempts, number, read_id, read_text, settle_aside};
 use super::texts::keep_texts;
 use crate::model::event::EventId;
 use crate::model::place::Place;
@@ -142,6 +142,7 @@ pub(super) async fn settle(sql: &Transaction<'_>, done: &[EffectKey]) -> Result<
     for (run, step, element) in done {
         let text = "UPDATE pending SET settled = TRUE WHERE id = $1 AND step = $2 AND element = $3";
         sql.execute(text, &[run, &i64::from(*step), &i64::from(*element)]).await?;
+        settle_aside(sql, *run, *step, *element).await?;
     }
     Ok(())
 }
@@ -149,7 +150,9 @@ pub(super) async fn settle(sql: &Transaction<'_>, done: &[EffectKey]) -> Result<
 /// Whether a run is still at one of these places.
 pub(super) async fn still_at(sql: &Transaction<'_>, places: &[EffectKey]) -> Result<bool> {
     for (run, step, element) in places {
-        let text = "SELECT 1 FROM pending WHERE id = $1 AND step = $2 AND element = $3";
+        // An element that waits aside counts, whatever step it is at.
+        let text = "SELECT 1 FROM pending p WHERE id = $1 AND (step = $2 AND element = $3 OR EXISTS
+                    (SELECT 1 FROM saved s WHERE s.run = p.id AND s.name LIKE '@%' AND s.element = $3))";
         if sql.query_opt(text, &[run, &i64::from(*step), &i64::from(*element)]).await?.is_some() {
             return Ok(true);
         }

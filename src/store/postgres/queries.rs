@@ -132,7 +132,8 @@ async fn failed(sql: &Transaction<'_>, most: usize) -> Result<Vec<RunPage>> {
     );
     let mut pages = Vec::new();
     for row in sql.query(&text, &[&(most as i64)]).await? {
-        let run = read_run(&row, read_id(&row, RUN_COLUMNS)?, State::Failed)?;
+        let mut run = read_run(&row, read_id(&row, RUN_COLUMNS)?, State::Failed)?;
+        add_saved(sql, &mut [&mut run]).await?;
         let said = why(&run, &attempts(sql, run.id).await?);
         let received = moment(row.try_get(RUN_COLUMNS + 1)?);
         pages.push(RunPage { said, received, ended: Some(run.due), is_queued: false, is_in_hand: false, run });

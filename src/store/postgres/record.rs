@@ -1,16 +1,18 @@
 //! PostgreSQL: recording an attempt and the run's new state, if the run still belongs to this owner.
 
-use tokio_postgres::Transaction;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Transaction};
 
 use super::claims::{give_back, lock_lanes, open_lane};
 use super::owner::Owner;
-use super::rows::{json, keep_attempts, write_saved};
+use super::rows::{json, keep_attempts, settle_aside, write_saved};
 use crate::model::run::{Run, State};
+use crate::model::unfinished::Unfinished;
 use crate::store::contract::{Record, Recorded, Result};
 
 pub(super) async fn record(sql: &Transaction<'_>, owner: &Owner, record: &Record) -> Result<Recorded> {
     let Record { run, attempts, answer, goes_on } = record;
+    let settled = settled_at(sql, owner, run).await?;
     let changed = match run.state {
         State::Waiting => wait(sql, owner, run, *goes_on).await?,
         _ => end(sql, owner, run, attempts.last().map_or(run.due, |a| a.at).as_millisecond()).await?,
@@ -21,6 +23,9 @@ pub(super) async fn record(sql: &Transaction<'_>, owner: &Owner, record: &Record
     }
     if matches!(run.state, State::Waiting | State::Failed) {
         write_saved(sql, run).await?;
+        if let Some((step, element)) = settled {
+            settle_aside(sql, run.id, step, element).await?;
+        }
     } else {
         // Values saved by earlier steps are needed only to continue.
         sql.execute("DELETE FROM saved WHERE run = $1", &[&run.id]).await?;
@@ -35,6 +40,18 @@ pub(super) async fn record(sql: &Transaction<'_>, owner: &Owner, record: &Record
         sql.execute(text, &[&&run.event.0.as_bytes()[..], &json(answer)?]).await?;
     }
     Ok(Recorded::Recorded)
+}
+
+/// The step and element that the run was at, if their effect was found to be done meanwhile, and the element may be set aside
+/// by this record: it must not forget that.
+async fn settled_at(sql: &Transaction<'_>, owner: &Owner, run: &Run) -> Result<Option<(u32, u32)>> {
+    if !run.unsaved.iter().any(|at| Unfinished::is_row(&at.name)) {
+        return Ok(None);
+    }
+    let text = "SELECT step, element FROM pending WHERE id = $1 AND owner = $2 AND turn = $3 AND settled FOR UPDATE";
+    let row = sql.query_opt(text, &[&run.id, &owner.id, &run.turn]).await?;
+    let number = |row: &Row, column| Ok::<_, tokio_postgres::Error>(row.try_get::<_, i64>(column)? as u32);
+    Ok(row.map(|row| Ok::<_, tokio_postgres::Error>((number(&row, 0)?, number(&row, 1)?))).transpose()?)
 }
 
 /// The run continues: immediately with its owner, or later with any. Returns whether the run was this owner's.

@@ -14,8 +14,10 @@ use tokio_postgres::{Row, Transaction};
 use crate::expr::condition::trace::Decided;
 use crate::model::event::{Event, EventId, Unread};
 use crate::model::place::Place;
-use crate::model::run::{Attempt, Run, RunId, SavedAt, State};
+use crate::model::run::{Attempt, Run, RunId, State};
+use crate::model::saved::SavedAt;
 use crate::model::sealed_part::SealedPart;
+use crate::model::unfinished::{Element, Unfinished};
 use crate::store::contract::{Accept, Error, Result};
 
 pub(super) fn moment(millis: i64) -> Timestamp {
@@ -150,6 +152,7 @@ pub(super) fn read_run(row: &Row, event: EventId, state: State) -> Result<Run> {
         due: moment(row.try_get(7)?),
         saved: serde_json::Map::new(),
         unsaved: Vec::new(),
+        unfinished: Unfinished::default(),
         settled: row.try_get(8)?,
         forgiven: row.try_get(9)?,
         replays: read_count(row, 10)?,
@@ -162,16 +165,21 @@ pub(super) fn read_run(row: &Row, event: EventId, state: State) -> Result<Run> {
 /// Writes the values of `save_as`, a row for each, so that a list grows by one row per element.
 pub(super) async fn write_saved(sql: &Transaction<'_>, run: &Run) -> Result<()> {
     for at in &run.unsaved {
-        let Some(value) = at.of(&run.saved) else { continue };
         let SavedAt { name, element } = at;
-        if element.is_none_or(|n| n == 0) {
+        let is_unfinished = Unfinished::is_row(name);
+        let number = element.map_or(-1, |n| n as i64);
+        if is_unfinished {
+            sql.execute("DELETE FROM saved WHERE run = $1 AND name = $2 AND element = $3", &[&run.id, name, &number]).await?;
+        }
+        let value = if is_unfinished { run.unfinished.row(at).map_err(|e| damaged(&e))? } else { at.of(&run.saved).cloned() };
+        let Some(value) = value else { continue };
+        if !is_unfinished && element.is_none_or(|n| n == 0) {
             // It replaces what was saved under this name before.
             sql.execute("DELETE FROM saved WHERE run = $1 AND name = $2", &[&run.id, name]).await?;
         }
-        let element = element.map_or(-1, |n| n as i64);
         let text = "INSERT INTO saved (run, name, element, value) VALUES ($1, $2, $3, $4)
                     ON CONFLICT (run, name, element) DO UPDATE SET value = EXCLUDED.value";
-        sql.execute(text, &[&run.id, name, &element, &json(value)?]).await?;
+        sql.execute(text, &[&run.id, name, &number, &json(&value)?]).await?;
     }
     Ok(())
 }
@@ -186,10 +194,29 @@ pub(super) async fn add_saved(sql: &Transaction<'_>, runs: &mut [&mut Run]) -> R
         let (run, name, element): (RunId, String, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let value: Value = read_json(&row, 3)?;
         let Some(run) = by_id.get_mut(&run) else { continue };
+        if Unfinished::is_row(&name) {
+            let at = SavedAt { name, element: usize::try_from(element).ok() };
+            run.unfinished.read_row(&at, value).map_err(|e| damaged(&e))?;
+            continue;
+        }
         match run.saved.get_mut(&name) {
             Some(Value::Array(list)) if element > 0 => list.push(value),
             _ if element >= 0 => drop(run.saved.insert(name, Value::Array(vec![value]))),
             _ => drop(run.saved.insert(name, value)),
+        }
+    }
+    Ok(())
+}
+
+/// Marks the effect of a step and element that waits aside as already done.
+pub(super) async fn settle_aside(sql: &Transaction<'_>, run: RunId, step: u32, element: u32) -> Result<()> {
+    let element = i64::from(element);
+    let text = "SELECT name, value FROM saved WHERE run = $1 AND name LIKE '@%' AND element = $2";
+    for row in sql.query(text, &[&run, &element]).await? {
+        let (name, waits): (String, Element) = (row.try_get(0)?, read_json(&row, 1)?);
+        if let Some(settled) = waits.settled_at(step) {
+            let text = "UPDATE saved SET value = $4 WHERE run = $1 AND name = $2 AND element = $3";
+            sql.execute(text, &[&run, &name, &element, &json(&settled)?]).await?;
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ use super::accept::{EventRow, accept, answer_state};
 use super::owner::Owner;
 use super::record::record;
 use super::reply::Reply;
-use super::rows::{Sql, from_json, json, moment};
+use super::rows::{Sql, from_json, json, moment, settle_aside};
 use super::{changes, hourly, prune, quarantine};
 use crate::model::event::EventId;
 use crate::model::hash::hash;
@@ -120,12 +120,16 @@ impl Job {
                 for (run, step, element) in done {
                     sql.prepare_cached("UPDATE pending SET settled = 1 WHERE id = ?1 AND step = ?2 AND element = ?3")?
                         .execute(params![run, step, element])?;
+                    settle_aside(sql, *run, *step, *element)?;
                 }
                 Ok(Reply::Done)
             }
             Job::StillAt(places) => {
                 for (run, step, element) in places {
-                    let mut statement = sql.prepare_cached("SELECT 1 FROM pending WHERE id = ?1 AND step = ?2 AND element = ?3")?;
+                    // An element that waits aside counts, whatever step it is at.
+                    let text = "SELECT 1 FROM pending p WHERE id = ?1 AND (step = ?2 AND element = ?3 OR EXISTS
+                                (SELECT 1 FROM saved s WHERE s.run = p.id AND s.name >= '@' AND s.name < 'A' AND s.element = ?3))";
+                    let mut statement = sql.prepare_cached(text)?;
                     if statement.exists(params![run, step, element])? {
                         return Ok(Reply::Yes(true));
                     }

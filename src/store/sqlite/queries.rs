@@ -10,7 +10,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::connection::{connect, file};
 use super::failures::error;
 use super::rows::{
-    ENDED, EVENT, EVENT_COLUMNS, MOST_RUNS, PENDING, RUN_COLUMNS, Sql, event_id, from_json, moment, range, read_event, read_run, saved_of,
+    ENDED, EVENT, EVENT_COLUMNS, MOST_RUNS, PENDING, RUN_COLUMNS, Sql, event_id, failures_of, from_json, moment, range, read_event,
+    read_run, saved_of,
 };
 use super::sealing;
 use super::search::{self, FoundRows};
@@ -131,7 +132,8 @@ impl Reader {
             "SELECT {ENDED}, e.id, e.received FROM ended p JOIN event e ON e.seq = p.event WHERE p.state = 'failed' ORDER BY p.id DESC LIMIT ?1"
         );
         let read = |r: &Row| -> Sql<RunPage> {
-            let run = read_run(r, event_id(r, RUN_COLUMNS)?, State::Failed)?;
+            let mut run = read_run(r, event_id(r, RUN_COLUMNS)?, State::Failed)?;
+            failures_of(&self.0, &mut run)?;
             let said = why(&run, &self.attempts(run.id)?);
             let received = moment(r.get(RUN_COLUMNS + 1)?);
             Ok(RunPage { said, received, ended: Some(run.due), is_queued: false, is_in_hand: false, run })

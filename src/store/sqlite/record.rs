@@ -4,9 +4,10 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::claims::{give_back, open_lane};
 use super::owner::Owner;
-use super::rows::{Ended, MOST_RUNS, Sql, json, keep_attempts, write_saved};
+use super::rows::{Ended, MOST_RUNS, Sql, json, keep_attempts, settle_aside, write_saved};
 use crate::model::answer::SealedAnswer;
 use crate::model::run::{Attempt, Run, State};
+use crate::model::unfinished::Unfinished;
 use crate::store::contract::{Record, Recorded};
 
 pub(super) fn record(sql: &Transaction, owner: &Owner, record: &Record) -> Sql<Recorded> {
@@ -27,6 +28,7 @@ pub(super) fn record(sql: &Transaction, owner: &Owner, record: &Record) -> Sql<R
 /// The run continues: immediately with its owner, or later with any. Returns whether the run was this owner's.
 fn wait(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt], goes_on: bool) -> Sql<bool> {
     let by = if goes_on { owner.epoch } else { 0 };
+    let settled = settled_at(sql, owner, run)?;
     let changed = sql
         .prepare_cached(
             "UPDATE pending SET settled = settled AND step = ?2 AND element = ?3, step = ?2, element = ?3, tried = ?4, due = ?5, forgiven = ?6, owner = ?7,
@@ -52,10 +54,24 @@ fn wait(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt], goes_
         return Ok(goes_on && sql.prepare_cached(text)?.exists(same)?);
     }
     write_saved(sql, run)?;
+    if let Some((step, element)) = settled {
+        settle_aside(sql, run.id, step, element)?;
+    }
     if !attempts.is_empty() {
         keep_attempts(sql, run.id, &json(attempts)?)?;
     }
     Ok(true)
+}
+
+/// The step and element that the run was at, if their effect was found to be done meanwhile, and the element may be set aside
+/// by this record: it must not forget that.
+fn settled_at(sql: &Transaction, owner: &Owner, run: &Run) -> Sql<Option<(u32, u32)>> {
+    if !run.unsaved.iter().any(|at| Unfinished::is_row(&at.name)) {
+        return Ok(None);
+    }
+    let text = "SELECT step, element FROM pending WHERE id = ?1 AND owner = ?2 AND turn = ?3 AND settled";
+    let mine = params![run.id, owner.epoch, run.turn];
+    sql.prepare_cached(text)?.query_row(mine, |r| Ok((r.get(0)?, r.get(1)?))).optional()
 }
 
 /// The run has ended. Returns whether it was this owner's.
@@ -75,7 +91,7 @@ fn end(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt]) -> Sql
         // A failed run releases its claim, and claims the value again when it is replayed; others keep it.
         give_back(sql, &run.rule, run.id, once.as_deref())?;
         write_saved(sql, run)?;
-    } else if !run.saved.is_empty() {
+    } else if !run.saved.is_empty() || !run.unsaved.is_empty() {
         // Values saved by earlier steps are needed only to continue.
         sql.prepare_cached("DELETE FROM saved WHERE run = ?1")?.execute([run.id])?;
     }

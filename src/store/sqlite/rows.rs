@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, Transaction, params, types::Type};
+use rusqlite::{Connection, Row, Rows, Transaction, params, types::Type};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -11,7 +11,10 @@ use super::sealing::MARK;
 use crate::body::Malformed;
 use crate::model::event::{Event, EventId, Unread};
 use crate::model::place::Place;
-use crate::model::run::{Attempt, Run, RunId, SavedAt, State};
+use crate::model::run::{Attempt, Run, RunId, State};
+use crate::model::saved::SavedAt;
+use crate::model::second_error::ON_ERROR;
+use crate::model::unfinished::{Element, Unfinished};
 
 /// The maximum number of runs one event can start. A run's number is its event's number times this, plus its position
 /// among the event's runs, so that all runs of an event are a range of keys and need no extra index.
@@ -73,6 +76,7 @@ pub(super) fn read_run(r: &Row, event: EventId, state: State) -> Sql<Run> {
         due: moment(r.get(6)?),
         saved: from_json(&saved, 7)?,
         unsaved: Vec::new(),
+        unfinished: Unfinished::default(),
         settled: r.get(8)?,
         forgiven: r.get(9)?,
         replays: r.get(10)?,
@@ -87,27 +91,44 @@ pub(super) fn read_run(r: &Row, event: EventId, state: State) -> Sql<Run> {
 
 /// Writes the values of `save_as`, a row for each, so that a list grows by one row per element.
 pub(super) fn write_saved(sql: &Transaction, run: &Run) -> Sql<()> {
-    for SavedAt { name, element } in &run.unsaved {
-        let Some(value) = (SavedAt { name: name.clone(), element: *element }).of(&run.saved) else { continue };
-        if element.is_none_or(|n| n == 0) {
+    for at in &run.unsaved {
+        let SavedAt { name, element } = at;
+        let is_unfinished = Unfinished::is_row(name);
+        let number = element.map_or(-1, |n| n as i64);
+        if is_unfinished {
+            sql.prepare_cached("DELETE FROM saved WHERE run = ?1 AND name = ?2 AND element = ?3")?
+                .execute(params![run.id, name, number])?;
+        }
+        let value = match is_unfinished {
+            true => run.unfinished.row(at).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?,
+            false => at.of(&run.saved).cloned(),
+        };
+        let Some(value) = value else { continue };
+        if !is_unfinished && element.is_none_or(|n| n == 0) {
             // It replaces what was saved under this name before.
             sql.prepare_cached("DELETE FROM saved WHERE run = ?1 AND name = ?2")?.execute(params![run.id, name])?;
         }
-        let element = element.map_or(-1, |n| n as i64);
         sql.prepare_cached("INSERT OR REPLACE INTO saved (run, name, element, value) VALUES (?1, ?2, ?3, sealed(?4, 'saved'))")?
-            .execute(params![run.id, name, element, json(value)?])?;
+            .execute(params![run.id, name, number, json(&value)?])?;
     }
     Ok(())
 }
 
 /// Adds to a run the values its steps saved.
 pub(super) fn saved_of(sql: &Connection, run: &mut Run) -> Sql<()> {
-    let mut statement =
-        sql.prepare_cached("SELECT name, element, opened(value, 'saved') FROM saved WHERE run = ?1 ORDER BY name, element")?;
-    let mut rows = statement.query([run.id])?;
+    let text = "SELECT name, element, opened(value, 'saved') FROM saved WHERE run = ?1 ORDER BY name, element";
+    read_saved(sql.prepare_cached(text)?.query([run.id])?, run)
+}
+
+fn read_saved(mut rows: Rows, run: &mut Run) -> Sql<()> {
     while let Some(r) = rows.next()? {
         let (name, element, value): (String, i64, String) = (r.get(0)?, r.get(1)?, r.get(2)?);
         let value: serde_json::Value = from_json(&value, 2)?;
+        if Unfinished::is_row(&name) {
+            let at = SavedAt { name, element: usize::try_from(element).ok() };
+            run.unfinished.read_row(&at, value).map_err(|e| unreadable(2, Type::Text, e))?;
+            continue;
+        }
         match run.saved.get_mut(&name) {
             Some(serde_json::Value::Array(list)) if element > 0 => list.push(value),
             _ if element >= 0 => {
@@ -116,6 +137,27 @@ pub(super) fn saved_of(sql: &Connection, run: &mut Run) -> Sql<()> {
             _ => {
                 run.saved.insert(name, value);
             }
+        }
+    }
+    Ok(())
+}
+
+/// Adds to a run which elements of its `for_each` are unfinished, and where its `on_error:` failed, without the other values that
+/// it saved.
+pub(super) fn failures_of(sql: &Connection, run: &mut Run) -> Sql<()> {
+    let text = "SELECT name, element, opened(value, 'saved') FROM saved WHERE run = ?1 AND (name >= '@' AND name < 'A' OR name = ?2)";
+    read_saved(sql.prepare_cached(text)?.query(params![run.id, ON_ERROR])?, run)
+}
+
+/// Marks the effect of a step and element that waits aside as already done.
+pub(super) fn settle_aside(sql: &Transaction, run: RunId, step: u32, element: u32) -> Sql<()> {
+    let text = "SELECT name, opened(value, 'saved') FROM saved WHERE run = ?1 AND name >= '@' AND name < 'A' AND element = ?2";
+    let read = |r: &Row| Ok((r.get(0)?, r.get(1)?));
+    let found: Vec<(String, String)> = sql.prepare_cached(text)?.query_map(params![run, element], read)?.collect::<Sql<_>>()?;
+    for (name, value) in found {
+        if let Some(settled) = from_json::<Element>(&value, 1)?.settled_at(step) {
+            sql.prepare_cached("UPDATE saved SET value = sealed(?4, 'saved') WHERE run = ?1 AND name = ?2 AND element = ?3")?
+                .execute(params![run, name, element, json(&settled)?])?;
         }
     }
     Ok(())

@@ -117,7 +117,12 @@ pub fn trace(all: &[TraceLine]) -> Markup {
     html! {
         ul.trace {
             @for line in all {
-                @let (class, sign) = match line.outcome { Outcome::Yes => ("yes", "✓"), Outcome::No(_) => ("no", "✗"), _ => ("unknown", "·") };
+                @let (class, sign) = match line.outcome {
+                    Outcome::Yes => ("yes", "✓"),
+                    Outcome::No(_) => ("no", "✗"),
+                    Outcome::Depends(_) | Outcome::NotKnown(_) => ("unknown", "?"),
+                    Outcome::NotLookedAt => ("unknown", "·"),
+                };
                 li.(class).{ "depth-" (line.depth.min(6)) } {
                     span aria-hidden="true" { (sign) } " " code { (one_line(&line.text)) } " " span.found { (one_line(&line.outcome.text())) }
                 }

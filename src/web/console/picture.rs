@@ -44,7 +44,7 @@ fn drawn(step: &Step, run: Option<&ExplainedRun>) -> Markup {
     let depth = step.number.matches('.').count().min(3);
     html! {
         li.box.step.{ "in-" (depth) }.(class) {
-            @if let Some(each) = &step.for_each { span.what { "for each of " code { (one_line(each.text())) } } " " }
+            @if let Some(each) = &step.for_each { span.what { "for each of " code { (one_line(each.field.text())) } } " " }
             @for line in &conditions { span.what { "if " code { (one_line(&line.text)) } } " " }
             span.sign { (sign) } (step.number) ". " strong { (draw::brief(step.title())) }
             @if let Some(attempt) = last { " " span.outcome { (attempt.outcome) } }

@@ -59,6 +59,8 @@ fn of_step(step: &StepPreview) -> Markup {
     };
     html! {
         @match &step.what {
+            StepEffect::Unknown { of } => li.wait { (title) " depends on the answer of step " (of) ", which is not known here" },
+            StepEffect::Depends { trace } => li.wait { (title) " would run if this is true:" (draw::trace(trace)) },
             StepEffect::Skipped { trace } => li.off { (title) " would be skipped" (draw::trace(trace)) },
             StepEffect::Empty { why } => li.off { (title) " has nothing to do: " (draw::text(why)) },
             StepEffect::Failed { why } => li.bad { (title) " " span.outcome { "would fail" } (draw::block(why)) },

@@ -10,7 +10,7 @@ use super::header::Header;
 use super::records::{Record, Records};
 use crate::action::files::changes::{self, Changes};
 use crate::action::files::folder::Unwritten;
-use crate::action::files::row::{Cell, NotWritten, Row};
+use crate::action::files::row::{Cell, Mode, NotWritten, Row};
 use crate::action::files::search::Search;
 
 /// The maximum size of a file in which rows are changed, in bytes; such a file is rewritten.
@@ -40,7 +40,12 @@ pub(in crate::action::files) fn plan(file: &File, header: Option<Header>, name: 
             MAX_CHANGED >> 20
         )));
     }
-    let first = rows.first().ok_or_else(|| Unwritten::Never("there is no row to write".into()))?;
+    // A row that is deleted says nothing about the columns of a new file.
+    let first = rows
+        .iter()
+        .find(|row| row.mode != Mode::Delete)
+        .or(rows.first())
+        .ok_or_else(|| Unwritten::Never("there is no row to write".into()))?;
     let is_new = length == 0;
     let header = match header {
         Some(header) if !is_new => header,
@@ -128,6 +133,9 @@ impl Plan {
         let (mut number, mut is_ended) = (0u32, true);
         while let Some(record) = records.next().map_err(too_long)? {
             number += 1;
+            if self.changes.deleted.contains(&number) {
+                continue;
+            }
             is_ended = record.is_ended();
             let changed = self.changes.old.get(&number);
             let is_header = number == self.header.row;
@@ -176,7 +184,6 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::action::files::row::Mode;
 
     /// The file with these rows, and for each row, why it could not be written.
     fn change(text: &str, rows: &[&Row]) -> (String, Vec<Option<NotWritten>>) {

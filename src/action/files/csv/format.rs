@@ -116,6 +116,6 @@ pub(super) fn spelled(cell: &Cell, guard: bool) -> String {
         Cell::Number(n) => n.clone(),
         Cell::Bool(b) => b.to_string(),
         Cell::Text(text) if guard => guarded(text),
-        Cell::Text(text) => text.clone(),
+        Cell::Text(text) | Cell::Date(text) => text.clone(),
     }
 }

@@ -253,6 +253,44 @@ pub(super) fn moved(formula: &str, title: &str, moving: &Move) -> String {
     })
 }
 
+/// A formula of a sheet from which rows are deleted, or that refers to it; `rows` says what is left of some of them. `None` if
+/// nothing is left of what it refers to. `is_here`: whether it is in that sheet.
+pub(super) fn without_rows(formula: &str, title: &str, is_here: bool, rows: impl Fn(u32, u32) -> Option<(u32, u32)>) -> Option<String> {
+    let is_left = std::cell::Cell::new(true);
+    let out = with_references(formula, |reference, corner, _| {
+        let is_meant = reference.is_to(title) || is_here && reference.sheet.is_none();
+        if !is_meant || corner.row == 0 {
+            return corner;
+        }
+        let ((_, top), (_, bottom)) = reference.area();
+        match rows(top, bottom) {
+            Some((new_top, new_bottom)) => Corner { row: if corner.row == top { new_top } else { new_bottom }, ..corner },
+            None => {
+                is_left.set(false);
+                corner
+            }
+        }
+    });
+    is_left.get().then_some(out)
+}
+
+/// A formula about the first cell of a range, which moves by so many rows: relative references move with it, and fixed ones
+/// follow their rows.
+pub(super) fn shifted(formula: &str, title: &str, by: i64, rows: impl Fn(u32, u32) -> Option<(u32, u32)>) -> Option<String> {
+    let is_left = std::cell::Cell::new(true);
+    let out = with_references(formula, |reference, corner, _| {
+        let is_meant = reference.is_to(title) || reference.sheet.is_none();
+        let row = match is_meant && corner.row > 0 {
+            false => Some(corner.row),
+            true if corner.has_fixed_row => rows(corner.row, corner.row).map(|(row, _)| row),
+            true => u32::try_from(i64::from(corner.row) + by).ok().filter(|row| *row > 0),
+        };
+        is_left.set(is_left.get() && row.is_some());
+        Corner { row: row.unwrap_or(corner.row), ..corner }
+    });
+    is_left.get().then_some(out)
+}
+
 /// A formula as it is when copied this many rows down and columns to the right; `None` if that leaves the sheet.
 pub(super) fn copied(formula: &str, rows: i64, columns: i64) -> Option<String> {
     let is_inside = std::cell::Cell::new(true);

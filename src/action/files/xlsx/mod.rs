@@ -4,6 +4,8 @@ mod formula;
 mod new_sheet;
 mod package;
 mod plan;
+mod removal;
+mod repack;
 mod sheets;
 mod stale;
 mod styles;

@@ -43,6 +43,14 @@ pub(super) fn without_chain<R: Read + io::Seek>(
     Ok(())
 }
 
+/// A signed workbook is not changed.
+pub(super) fn unsigned(parts: &[String]) -> Result<(), Unwritten> {
+    match parts.iter().any(|part| part.starts_with("_xmlsignatures/")) {
+        true => Err(Unwritten::Never("it is signed, and a change would break the signature; write to another file".into())),
+        false => Ok(()),
+    }
+}
+
 pub(super) fn damaged(what: impl std::fmt::Display) -> Unwritten {
     Unwritten::Never(format!("this workbook cannot be read: {what}; open it in your spreadsheet program and save it again"))
 }

@@ -9,7 +9,7 @@ use super::formula::{Area, copied, is_about_its_row, references};
 use super::package::{MAX_PART, WORKBOOK, damaged, each_tag, each_text, text_of};
 use super::sheets::SheetPart;
 use super::stale::Change;
-use super::styles;
+use super::styles::{self, STYLES};
 use super::tables::{self, Table, grown, links};
 use super::worksheet::find::{self, Meanings, Seen};
 use super::worksheet::layout::{Neighbour, Place, place};
@@ -18,6 +18,7 @@ use super::worksheet::scan::{Title, scan};
 use super::worksheet::shape::{Below, Block, Edits, NewCell, Shape};
 use super::xml_reader::attribute;
 use crate::action::files::changes::{self, Changes};
+use crate::action::files::date;
 use crate::action::files::folder::Unwritten;
 use crate::action::files::row::{self, Cell, Mode, NotWritten, Row};
 use crate::action::files::search::{Search, is_exact};
@@ -27,7 +28,6 @@ const MAX_CELL: usize = 32_767;
 /// How many bytes of a sheet are decompressed at a time.
 const PIECE: usize = 64 << 10;
 const STRINGS: &str = "xl/sharedStrings.xml";
-const STYLES: &str = "xl/styles.xml";
 
 /// The changes in one sheet.
 pub(super) struct Planned {
@@ -54,6 +54,10 @@ pub(super) fn plan<R: Read + Seek>(
     let part = sheets[sheet].part.as_str();
     let tables = tables::of_sheet(archive, part)?;
     let title_row = rows.iter().find_map(|row| row.title_row);
+    let since_1904 = is_since_1904(archive)?;
+    let has_dates = rows.iter().any(|row| row.cells.iter().any(|(_, cell)| matches!(cell, Cell::Date(_))));
+    // Without styles, a date would be shown as a number.
+    let shows_dates = has_dates && archive.index_for_name(STYLES).is_some() && styles::has_any(&text_of(archive, STYLES)?)?;
     let (block, table, mut shape) = inspect(archive, part, &tables, title_row, rows)?;
     let is_new = !shape.has_content;
     if is_new {
@@ -107,6 +111,9 @@ pub(super) fn plan<R: Read + Seek>(
                 let more = table.map(|t| grown(archive, t, if count > 0 { place.moving.new_last } else { t.last_data() }, &changes.titles));
                 let tables = more.transpose()?.flatten().into_iter().collect();
                 let mut edits = edits(&shape, &block, table, changes, place, is_new.then_some(header));
+                if shows_dates {
+                    as_dates(&mut edits, since_1904);
+                }
                 edits.title = sheets[sheet].title.clone();
                 let changes = changed(sheet, &shape, &edits);
                 let grown = totals(&shape, &edits).into_iter().map(|area| (sheet, area)).collect();
@@ -134,7 +141,7 @@ fn next_column(shape: &Shape, table: Option<&Table>, rows: &[&Row]) -> u32 {
 }
 
 /// Why a row cannot be written, if it looks for the titles in another row.
-fn other_row(row: &Row, shape: &Shape, name: &str) -> Option<String> {
+pub(super) fn other_row(row: &Row, shape: &Shape, name: &str) -> Option<String> {
     let wanted = row.title_row.filter(|wanted| *wanted != shape.header_row)?;
     Some(format!(
         "{name}: one rule says that the titles are in row {wanted}, and another one that they are in row {}; write the same `title_row:` in both",
@@ -143,7 +150,7 @@ fn other_row(row: &Row, shape: &Shape, name: &str) -> Option<String> {
 }
 
 /// Reads a sheet, and finds the table that its rows belong to.
-fn inspect<'t, R: Read + Seek>(
+pub(super) fn inspect<'t, R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     part: &str,
     tables: &'t [Table],
@@ -211,7 +218,7 @@ fn shape<R: Read + Seek>(archive: &mut ZipArchive<R>, part: &str, block: &Block)
 }
 
 /// Finds the rows that a batch looks for.
-fn find<R: Read + Seek>(
+pub(super) fn find<R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     part: &str,
     shape: &Shape,
@@ -228,9 +235,7 @@ fn find<R: Read + Seek>(
     if archive.index_for_name(STYLES).is_some() {
         meanings.dates = styles::dates(&text_of(archive, STYLES)?)?;
     }
-    each_tag(&text_of(archive, WORKBOOK)?, "workbookPr", |tag| {
-        meanings.since_1904 = matches!(attribute(tag, "date1904").as_deref(), Some("1" | "true"));
-    })?;
+    meanings.since_1904 = is_since_1904(archive)?;
     let columns = search.columns();
     let sheet = archive.by_name(part).map_err(damaged)?.take(MAX_PART);
     let last = block.table.map_or(shape.last_row, |(.., last)| last);
@@ -239,8 +244,28 @@ fn find<R: Read + Seek>(
     Ok((search, seen))
 }
 
+/// Whether the days of a workbook are counted from 1904.
+fn is_since_1904<R: Read + Seek>(archive: &mut ZipArchive<R>) -> Result<bool, Unwritten> {
+    let mut since_1904 = false;
+    each_tag(&text_of(archive, WORKBOOK)?, "workbookPr", |tag| {
+        since_1904 = matches!(attribute(tag, "date1904").as_deref(), Some("1" | "true"));
+    })?;
+    Ok(since_1904)
+}
+
+/// Dates become numbers; one that a workbook cannot hold stays text.
+fn as_dates(edits: &mut Edits, since_1904: bool) {
+    for cell in edits.cells.values_mut().flat_map(BTreeMap::values_mut) {
+        if let NewCell::Value(Cell::Date(text)) = cell
+            && let Some((number, has_time)) = date::number(text, since_1904)
+        {
+            *cell = NewCell::Date(number, has_time);
+        }
+    }
+}
+
 /// A value in the form that a workbook cell can hold.
-fn fit(name: &str, title: &str, cell: &Cell) -> Result<Cell, String> {
+pub(super) fn fit(name: &str, title: &str, cell: &Cell) -> Result<Cell, String> {
     match cell {
         Cell::Number(n) if !is_exact(n) => Ok(Cell::Text(n.clone())),
         Cell::Text(t) if t.encode_utf16().count() > MAX_CELL => {

@@ -16,7 +16,7 @@ use crate::action::files::row::{Row, title};
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Table {
-    part: String,
+    pub part: String,
     pub name: String,
     /// The first and the last cell, as column and row.
     pub from: (u32, u32),

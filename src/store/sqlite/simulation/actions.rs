@@ -168,11 +168,11 @@ impl Simulation {
     fn try_once(&mut self, run: Run) -> (Run, Option<Record>) {
         let is_each = self.graph.node(run.place.step).is_some_and(|f| f.each.is_some());
         let mut outcome = match () {
-            () if run.settled => Outcome::Done(Success::default()),
+            () if run.is_settled() => Outcome::Done(Success::default()),
             () if is_each && self.elements == 0 => Outcome::Skipped("the list is empty".into()),
             () => self.outcome(&run),
         };
-        if matches!(outcome, Outcome::Done(_)) && !run.settled {
+        if matches!(outcome, Outcome::Done(_)) && !run.is_settled() {
             *self.seen.performed.entry((run.id, run.place)).or_default() += 1;
         }
         let name = format!("step {}", run.place.step);
@@ -197,7 +197,7 @@ impl Simulation {
         }
         let attempt = Attempt { place, number: 1, at: self.now, took: Duration::ZERO, outcome: word.into(), said: String::new() };
         let attempts = if word == "deferred" { Vec::new() } else { vec![attempt] };
-        let goes_on = !matches!(word, "retry" | "deferred");
+        let goes_on = word != "deferred" && !next.rests(self.now) && !next.takes_up();
         let record = Record { run: next.clone().into(), attempts: attempts.into(), answer: None, goes_on };
         next.unsaved.clear();
         next.turn += 1;

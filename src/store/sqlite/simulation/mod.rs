@@ -108,6 +108,7 @@ fn graph(dice: &mut Dice) -> StepGraph {
     let node = |step: u32, last: u32, on_error| StepNode {
         next: if step + 1 < last { Next::Step(step + 1) } else { Next::End },
         each: (step == each && step < steps).then_some(step),
+        stop_at_first: step % 2 == 1,
         inside: None,
         within: None,
         on_error,

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::engine::intake::rejections::Rejection;
 use crate::model::event::Event;
 use crate::model::run::State;
+use crate::model::unfinished::{Summary, listed};
 use crate::operations::command::{Command, Done};
 use crate::operations::dry_run::{Preview, preview};
 use crate::operations::history::{self, ExplainedAttempt, ExplainedRule, ExplainedRun, Explanation, Found, Wait};
@@ -133,6 +134,10 @@ fn keep(ask: &Ask, told: &Explanation, rule: &ExplainedRule) -> Option<String> {
 
 fn drawn(ask: &Ask, told: &Explanation, run: &ExplainedRun) -> Markup {
     let id = id_of(told);
+    let words = match &run.elements {
+        Some(all) if !all.failed.is_empty() => "Go on with the failed elements",
+        _ => "Go on from this step",
+    };
     html! {
         div.run {
             p {
@@ -140,17 +145,28 @@ fn drawn(ask: &Ask, told: &Explanation, run: &ExplainedRun) -> Markup {
                 @match run.state {
                     State::Done | State::Handled => { " · " (number(run.steps, "step")) " in " (draw::took(run.took_ms)) },
                     State::Failed if run.step.is_empty() => { " before its first step" },
-                    State::Failed => { " at step " (run.step) },
+                    State::Failed => { " at step " (run.step) @if let Some(all) = &run.elements { (elements(all)) } },
                     State::Cancelled => { " at step " (run.step) },
                     State::Repeated => { ": its " code { "once_per" } " value was there before" },
-                    State::Waiting => { " · " (waits(run.waits.as_ref())) ", at step " (run.step) },
+                    State::Waiting => { " · " (waits(run.waits.as_ref())) ", at step " (run.step) @if let Some(all) = &run.elements { (elements(all)) } },
                 }
                 @if run.replays > 0 { " · replayed " (number(run.replays as usize, "time")) }
             }
             @if !run.attempts.is_empty() { ol.attempts { @for attempt in &run.attempts { (tried(attempt)) } } }
-            @if run.state == State::Failed { (draw::button(ask, &format!("/events/{id}/replay"), &[("rule", &run.rule)], "Go on from this step")) }
+            @if run.state == State::Failed { (draw::button(ask, &format!("/events/{id}/replay"), &[("rule", &run.rule)], words)) }
             @if run.state == State::Waiting { (draw::button(ask, &format!("/events/{id}/cancel"), &[("rule", &run.rule)], "Cancel this run")) }
         }
+    }
+}
+
+/// The unfinished elements of a list: `: 2 of 7 elements failed (2, 5)`.
+fn elements(all: &Summary) -> Markup {
+    let Summary { failed, waiting, of } = all;
+    html! {
+        @if !failed.is_empty() {
+            ": " (failed.len()) @if *of > 0 { " of " (number(*of as usize, "element")) } " failed (" (listed(failed)) ")"
+        }
+        @if *waiting > 1 { @if failed.is_empty() { ": " } @else { ", " } (number(*waiting, "element")) " wait" }
     }
 }
 

@@ -12,9 +12,9 @@ pub(super) fn cell_xml(p: &str, column: u32, row: u32, cell: &NewCell, style: &s
     match cell {
         NewCell::Formula(text) => format!("<{p}c r=\"{at}\"{style}><{p}f>{}</{p}f></{p}c>", partial_escape(text.as_str())),
         NewCell::Value(Cell::Empty) => format!("<{p}c r=\"{at}\"{style}/>"),
-        NewCell::Value(Cell::Number(n)) => format!("<{p}c r=\"{at}\"{style}><{p}v>{n}</{p}v></{p}c>"),
+        NewCell::Value(Cell::Number(n)) | NewCell::Date(n, _) => format!("<{p}c r=\"{at}\"{style}><{p}v>{n}</{p}v></{p}c>"),
         NewCell::Value(Cell::Bool(b)) => format!("<{p}c r=\"{at}\"{style} t=\"b\"><{p}v>{}</{p}v></{p}c>", u8::from(*b)),
-        NewCell::Value(Cell::Text(t)) => {
+        NewCell::Value(Cell::Text(t) | Cell::Date(t)) => {
             let text = partial_escape(spelled_out(t));
             format!("<{p}c r=\"{at}\"{style} t=\"inlineStr\"><{p}is><{p}t xml:space=\"preserve\">{text}</{p}t></{p}is></{p}c>")
         }

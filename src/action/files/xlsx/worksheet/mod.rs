@@ -8,6 +8,8 @@ pub(super) mod cell;
 pub(super) mod find;
 pub(super) mod layout;
 pub(super) mod reference;
+pub(super) mod remove;
 pub(super) mod scan;
 pub(super) mod shape;
+mod widths;
 pub(super) mod write;

@@ -304,7 +304,7 @@ fn contains(((left, top), (right, bottom)): &((u32, u32), (u32, u32)), column: u
 }
 
 /// The number of a row, from its attribute or from the row before it.
-pub(super) fn row_number(tag: &BytesStart, before: u32) -> io::Result<u32> {
+pub(crate) fn row_number(tag: &BytesStart, before: u32) -> io::Result<u32> {
     match attribute(tag, "r") {
         None => Some(before + 1),
         Some(number) => number.parse().ok(),
@@ -314,14 +314,14 @@ pub(super) fn row_number(tag: &BytesStart, before: u32) -> io::Result<u32> {
 }
 
 /// The attributes of a cell.
-pub(super) struct Tag {
+pub(crate) struct Tag {
     pub column: u32,
     pub kind: String,
     pub style: Option<String>,
 }
 
 impl Tag {
-    pub(super) fn read(tag: &BytesStart, before: u32) -> io::Result<Self> {
+    pub(crate) fn read(tag: &BytesStart, before: u32) -> io::Result<Self> {
         let mut cell = Tag { column: before + 1, kind: String::new(), style: None };
         for attribute in tag.attributes().with_checks(false).flatten() {
             match attribute.key.as_ref() {

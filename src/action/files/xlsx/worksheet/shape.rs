@@ -114,6 +114,8 @@ impl Shape {
 pub(crate) enum NewCell {
     Value(Cell),
     Formula(String),
+    /// The number that means a date, and whether it has a time.
+    Date(String, bool),
 }
 
 /// What changes in a sheet.
@@ -134,6 +136,17 @@ pub(crate) struct Edits {
 }
 
 impl Edits {
+    /// The columns that get a date, and whether with a time.
+    pub(crate) fn dates(&self) -> BTreeMap<u32, bool> {
+        let mut columns = BTreeMap::new();
+        for (column, cell) in self.cells.values().flatten() {
+            if let NewCell::Date(_, has_time) = cell {
+                *columns.entry(*column).or_default() |= has_time;
+            }
+        }
+        columns
+    }
+
     /// Whether formulas move or are added, so that the order in which they are calculated is not true any more.
     pub(crate) fn reorders(&self) -> bool {
         self.moving.by > 0 || self.cells.values().flat_map(BTreeMap::values).any(|cell| matches!(cell, NewCell::Formula(_)))

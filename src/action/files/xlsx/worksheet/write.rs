@@ -6,26 +6,43 @@ use std::io::{self, BufRead, Write};
 use quick_xml::escape::{partial_escape, unescape};
 
 use super::super::formula::{Area, moved};
+use super::super::styles::DateStyles;
 use super::super::xml_reader::attribute;
 use super::super::xml_rewriter::{At, Rewriter};
 use super::cell::cell_xml;
 use super::reference::{at_range, letters, range};
 use super::scan::{Tag, broken, row_number};
 use super::shape::{Below, Edits, NewCell, Shape};
+use super::widths::Widths;
 use crate::action::files::row::Cell;
 
 /// How many bytes of new rows are collected before they are written.
 const PIECE: usize = 64 << 10;
 
 /// Copies a sheet with its changes.
-pub(crate) fn write(xml: impl BufRead, out: impl Write, shape: &Shape, edits: &Edits) -> io::Result<()> {
-    Writing { xml: Rewriter::new(xml, out)?, shape, edits, row: 0, written: 0, formula: None, adjusts: false, is_moving: false }.all()
+pub(crate) fn write(xml: impl BufRead, out: impl Write, shape: &Shape, edits: &Edits, dates: &mut DateStyles) -> io::Result<()> {
+    let widths = Widths::of(edits);
+    Writing {
+        xml: Rewriter::new(xml, out)?,
+        shape,
+        edits,
+        dates,
+        widths,
+        row: 0,
+        written: 0,
+        formula: None,
+        adjusts: false,
+        is_moving: false,
+    }
+    .all()
 }
 
 struct Writing<'e, R, W> {
     xml: Rewriter<R, W>,
     shape: &'e Shape,
     edits: &'e Edits,
+    dates: &'e mut DateStyles,
+    widths: Widths,
     /// The current row of the old sheet.
     row: u32,
     /// New rows are written up to this one.
@@ -45,6 +62,9 @@ impl<R: BufRead, W: Write> Writing<'_, R, W> {
             match self.xml.local() {
                 "sheetData" => {
                     in_data = at == At::Start;
+                    if at.begins() {
+                        self.widths.missing(&mut self.xml, &self.shape.prefix)?;
+                    }
                     if in_data && self.is_only_added() {
                         self.xml.copy_to(self.shape.end)?;
                         self.row = self.shape.last_row;
@@ -80,7 +100,7 @@ impl<R: BufRead, W: Write> Writing<'_, R, W> {
         for (row, cells) in edits.cells.range(self.written.saturating_add(1)..before) {
             xml.push_str(&format!("<{p}row r=\"{row}\">"));
             for (column, cell) in &with_formats(self.shape, edits, *row, cells) {
-                let style = self.shape.style(*column);
+                let style = &styled(self.dates, cell, self.shape.style(*column).to_owned());
                 if !(matches!(cell, NewCell::Value(Cell::Empty)) && style.is_empty()) {
                     xml.push_str(&cell_xml(p, *column, *row, cell, style));
                 }
@@ -146,6 +166,7 @@ impl<R: BufRead, W: Write> Writing<'_, R, W> {
                     let own = tag.style.filter(|own| own != "0" || !is_added);
                     while let Some((c, cell)) = left.pop_front_if(|(c, _)| *c <= column) {
                         let style = own.clone().filter(|_| c == column).unwrap_or_else(|| style(self.shape, c));
+                        let style = styled(self.dates, cell, style);
                         self.xml.insert(&cell_xml(&self.shape.prefix, c, number, cell, &style))?;
                     }
                     if cells.is_some_and(|cells| cells.contains_key(&column)) {
@@ -173,8 +194,11 @@ impl<R: BufRead, W: Write> Writing<'_, R, W> {
                 _ => self.formula_text(at)?,
             }
         }
-        let rest = left.into_iter().map(|(c, cell)| cell_xml(&self.shape.prefix, c, number, cell, &style(self.shape, c)));
-        let rest = rest.collect::<String>();
+        let mut rest = String::new();
+        for (c, cell) in left {
+            let style = styled(self.dates, cell, style(self.shape, c));
+            rest.push_str(&cell_xml(&self.shape.prefix, c, number, cell, &style));
+        }
         if rest.is_empty() { Ok(()) } else { self.xml.append(&rest) }
     }
 
@@ -210,6 +234,7 @@ impl<R: BufRead, W: Write> Writing<'_, R, W> {
     /// What is not a row, but refers to rows.
     fn around(&mut self, at: At) -> io::Result<()> {
         match self.xml.local() {
+            "cols" | "col" => self.widths.look(&mut self.xml, at),
             "dimension" if at.begins() => self.reference("ref", |this, area| this.enlarged(area)),
             "autoFilter" if at.begins() => self.reference("ref", |this, area| this.grown(area)),
             "mergeCell" | "hyperlink" if at.begins() => self.reference("ref", |this, area| this.moved(area)),
@@ -285,6 +310,11 @@ impl<R: BufRead, W: Write> Writing<'_, R, W> {
     }
 }
 
+/// The style of a new cell, which shows a date as one.
+fn styled(dates: &mut DateStyles, cell: &NewCell, style: String) -> String {
+    if let NewCell::Date(_, has_time) = cell { dates.style(&style, *has_time) } else { style }
+}
+
 /// The style of a row, which its empty cells have.
 fn row_style<R: BufRead, W: Write>(xml: &Rewriter<R, W>) -> Option<String> {
     let tag = xml.tag();
@@ -323,7 +353,7 @@ mod tests {
 
     fn written(xml: &str, edits: &Edits) -> io::Result<String> {
         let mut out = Vec::new();
-        write(xml.as_bytes(), &mut out, &shape(xml), edits)?;
+        write(xml.as_bytes(), &mut out, &shape(xml), edits, &mut DateStyles::default())?;
         Ok(String::from_utf8(out).unwrap())
     }
 
@@ -452,7 +482,7 @@ mod tests {
         let whole = "<worksheet><sheetData><row r=\"1\"><c r=\"A1\"><v>1</v></c></row></sheetData></worksheet>";
         let shape = shape(whole);
         for cut in [&whole[..30], &whole[..whole.len() - 30], "<worksheet></worksheet>"] {
-            let written = write(cut.as_bytes(), &mut Vec::new(), &shape, &added(1, &[(1, Cell::Empty)]));
+            let written = write(cut.as_bytes(), &mut Vec::new(), &shape, &added(1, &[(1, Cell::Empty)]), &mut DateStyles::default());
             let why = if cut.ends_with("</worksheet>") { "it has no rows" } else { "its XML is malformed: it ends too early" };
             assert_eq!(written.unwrap_err().to_string(), why, "{cut}");
         }
