@@ -169,5 +169,7 @@ pub fn button(ask: &Ask, to: &str, fields: &[(&str, &str)], words: &str) -> Mark
 
 /// A text that one copies, with a button for it where scripts run.
 pub fn copy(what: &str) -> Markup {
-    html! { div.copy { pre { code { (lines(what)) } } button.quiet type="button" data-copy=(what) hidden { "Copy" } } }
+    // What nobody could see in it is not copied either.
+    let is_plain = lines(what) == what;
+    html! { div.copy { pre { code { (lines(what)) } } @if is_plain { button.quiet type="button" data-copy=(what) hidden { "Copy" } } } }
 }
