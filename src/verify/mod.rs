@@ -112,15 +112,6 @@ pub fn read(item: &Item, known: &Names, public_url: Option<&str>) -> Option<Read
             one.problem("`verify:` has no value").label("write `none` to leave the address open on purpose").add();
             good = false;
         }
-        if let [_, (second, value), ..] = entries.iter().filter(|(name, _)| name != HANDSHAKE).collect::<Vec<_>>().as_slice() {
-            value
-                .problem(format!("it is not clear whether `{second}` is needed as well or is enough alone"))
-                .at_key()
-                .label("write each in an item of a list: one of them is enough then")
-                .add();
-            good = false;
-            continue;
-        }
         let mut handshake = None;
         let called = entries.iter().find(|(name, _)| name == NAME).map(|(_, value)| read_name(value));
         good &= called.as_ref().is_none_or(Option::is_some);
