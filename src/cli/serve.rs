@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -15,12 +15,14 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::console_options::ConsoleOptions;
 use super::ended::Ended;
 use super::explain::explanation;
-use super::settings::{Data, LoadOptions, Rules, Secrets, Trust, counted, length, network};
+use super::old_rules::{OldRulesOnDisk, secrets_now};
+use super::settings::{Data, Rules, Secrets, Trust, counted, length, network};
+use super::signals::{is_set, load_again_when_asked, stop};
 use super::telemetry_options::TelemetryOptions;
 use super::terminal::stdout;
 use crate::action::files::folder::Output;
@@ -41,25 +43,20 @@ use crate::engine::rules::environment::HandedOverSecrets;
 use crate::engine::rules::reload::{LastEditProblems, Load, PATIENCE, Watch, in_force};
 use crate::engine::run::ledger::StoreLedger;
 use crate::engine::run::observer::Observer;
-use crate::engine::run::old_rules::{OldRules, RulesOfRuns, Unready};
+use crate::engine::run::old_rules::RulesOfRuns;
 use crate::engine::run::recovery::recover;
 use crate::engine::run::watchdog::Watchdog;
 use crate::engine::run::worker::Worker;
 use crate::engine::tallies::counters::Counters;
 use crate::engine::task::memory::{MOST_READ, Memory};
 use crate::engine::task::supervisor::Supervisor;
-use crate::expr::names::Resolver;
 use crate::operations::control::{self, ConsoleAccess, Served};
 use crate::operations::editing::Editor;
 use crate::operations::metrics::Metrics;
 use crate::operations::output_files::OutputFiles;
 use crate::problem::Severity;
-use crate::rule::Rule;
-use crate::rule::load::one_rule;
-use crate::secret::{Secret, Vault};
 use crate::store;
 use crate::store::audit::{Audit, me};
-use crate::store::news::News;
 use crate::text::printable::one_line;
 use crate::web;
 use crate::web::body_room::BodyRoom;
@@ -73,7 +70,6 @@ use crate::web::listener::Listener;
 use crate::web::metrics::MetricsDoor;
 use crate::web::tls::Tls;
 use crate::web::webhook::{self, Hook};
-use crate::yaml::source::Source;
 
 /// How long work that cannot be stopped may take at the very end.
 const LAST_WAIT: Duration = Duration::from_secs(5);
@@ -445,69 +441,5 @@ fn write_events() -> EventLines {
     match std::thread::Builder::new().name("event lines".into()).spawn(write) {
         Ok(_) => lines,
         Err(_) => EventLines::default(),
-    }
-}
-
-/// Waits for SIGTERM or SIGINT.
-async fn stop(stopping: Arc<AtomicBool>, stopped: watch::Sender<bool>, news: News) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let interrupted = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminated) => {
-            tokio::select! { _ = interrupted => {}, _ = terminated.recv() => {} }
-        }
-        Err(_) => {
-            let _ = interrupted.await;
-        }
-    }
-    stopping.store(true, Ordering::Relaxed);
-    stopped.send_replace(true);
-    // Whoever looks at the console learns that it ends.
-    news.tell();
-    tracing::info!("shutdown started; finishing the runs in progress");
-}
-
-/// Waits until this is set.
-async fn is_set(mut set: watch::Receiver<bool>) {
-    let _ = set.wait_for(|set| *set).await;
-}
-
-/// Reloads rules and secrets on SIGHUP.
-async fn load_again_when_asked(again: Arc<Notify>) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut asked) = signal(SignalKind::hangup()) else { return };
-    while asked.recv().await.is_some() {
-        tracing::info!("SIGHUP received; reading the rules and secrets again");
-        again.notify_one();
-    }
-}
-
-/// The current values of the secrets.
-fn secrets_now(load_options: LoadOptions) -> crate::engine::rules::reload::Secrets {
-    Arc::new(move |names| {
-        let Ok(environment) = load_options.environment() else { return Vec::new() };
-        names.iter().map(|name| environment.secret(name).map(Secret::new)).collect()
-    })
-}
-
-/// Rules from file versions that are no longer in use, read with the current secrets.
-struct OldRulesOnDisk(LoadOptions);
-
-impl OldRules for OldRulesOnDisk {
-    fn read(&self, file: String, text: String, rule: &str) -> Result<(Rule, Vault), Unready> {
-        let environment = self.0.environment().map_err(|e| Unready::Missing(format!("{e:#}")))?;
-        let secret = |name: &str| environment.secret(name);
-        let variable = |name: &str| environment.variable(name);
-        let lookup = Resolver::new(&secret, &variable, &|_| None);
-        let read = one_rule(Source { name: file, text }, rule, &lookup);
-        match lookup.missing().into_iter().next() {
-            Some(what) => Err(Unready::Missing(what)),
-            None => Ok((read.map_err(Unready::Unreadable)?, lookup.into_vault())),
-        }
-    }
-
-    fn are_current(&self, secrets: &Vault) -> bool {
-        let Ok(environment) = self.0.environment() else { return false };
-        secrets.names().iter().all(|name| environment.secret(name).as_deref() == secrets.secret(name).map(Secret::reveal))
     }
 }

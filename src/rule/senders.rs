@@ -52,7 +52,7 @@ pub fn look(rule: &Rule, uses: &FieldUses, item: &Item, addresses: &[&Address]) 
         }
         let draft = item.at(path).problem(format!("no sender of {routes} is called `{name}`")).within(name);
         let draft = match nearest(name, names.iter().map(|name| &**name)) {
-            Some(near) => draft.label(format!("did you mean `{near}`?")),
+            Some(near) => draft.meant(near).label("write one of the names below"),
             None => draft.label("write one of the names below, or add it as `name:` to an entry of `verify:`"),
         };
         draft.note(format!("senders: {known}")).add();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::action::attempt_context::AttemptContext;
@@ -221,4 +222,15 @@ impl Future for Unpanicked<'_> {
         std::panic::catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(context)))
             .unwrap_or_else(|_| Poll::Ready(Outcome::failed(CRASHED)))
     }
+}
+
+/// How long it is until then.
+pub fn until(due: Timestamp) -> Duration {
+    Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default()
+}
+
+/// From 0 to 1, different for every run and try; only used to spread retries over time.
+pub fn dice(run: &Run) -> f64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one((run.id, run.tried)) as f64 / u64::MAX as f64
 }

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::action::world::World;
-use crate::engine::run::attempt::{CRASHED, Loop, Try, into_record};
+use crate::engine::run::attempt::{CRASHED, Loop, Try, dice, into_record, until};
 use crate::engine::run::observer::Observer;
 use crate::engine::run::old_rules::{Ready, RulesOfRuns, Unready};
 use crate::engine::run::run_memory::RunMemory;
@@ -492,14 +492,4 @@ impl Worker {
             }
         }
     }
-}
-
-fn until(due: Timestamp) -> Duration {
-    Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default()
-}
-
-/// From 0 to 1, different for every run and try; only used to spread retries over time.
-fn dice(run: &Run) -> f64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one((run.id, run.tried)) as f64 / u64::MAX as f64
 }

@@ -235,6 +235,13 @@ pub(super) fn literal(text: &str) -> Option<&'static str> {
     }
 }
 
+/// The list in `body.items.length`.
+pub(super) fn length_of(key: &str) -> Option<&str> {
+    let list = key.strip_suffix(".length").or_else(|| key.strip_suffix(".size")).or_else(|| key.strip_suffix(".count"))?;
+    let last = list.rsplit('.').next()?;
+    (key.starts_with("body.") && last.ends_with('s') && !last.ends_with("ss")).then_some(list)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

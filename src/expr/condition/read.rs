@@ -295,7 +295,7 @@ fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
         return None;
     }
     let before = known.uses.borrow().fields.len();
-    if let Some(counted) = length_of(key) {
+    if let Some(counted) = meant::length_of(key) {
         let draft = item
             .warning(format!("a list has no `{}` in Doorbell; the test `count` counts its elements", key.rsplit('.').next().unwrap_or("")))
             .at_key();
@@ -303,7 +303,7 @@ fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
         let ours = format!("{counted}: {{ count: {raw} }}");
         draft.change(format!("write {ours}"), item.entry_span(), ours).label("write { count: … } after the list").add();
     }
-    let field = match length_of(key) {
+    let field = match meant::length_of(key) {
         Some(_) => Field::read(key).ok(),
         None => known.field(key, &at_key(item), None),
     };
@@ -319,13 +319,6 @@ fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
 
 fn is_field_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_') && !TEST_WORDS.iter().any(|(theirs, _)| *theirs == name)
-}
-
-/// The list in `body.items.length`.
-fn length_of(key: &str) -> Option<&str> {
-    let list = key.strip_suffix(".length").or_else(|| key.strip_suffix(".size")).or_else(|| key.strip_suffix(".count"))?;
-    let last = list.rsplit('.').next()?;
-    (key.starts_with("body.") && last.ends_with('s') && !last.ends_with("ss")).then_some(list)
 }
 
 /// A comparison that was written before the colon: `body.total > 100`, `body.total over`, `$.items.length()`.
