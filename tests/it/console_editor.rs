@@ -85,7 +85,7 @@ fn the_words_are_those_of_the_schema_and_the_fields_that_came() {
     let words = visitor.json("/words?address=/orders&address=/quiet&address=not-an-address");
     let schema: Value = serde_json::from_str(&setup.printed(&["schema"])).unwrap();
     assert_eq!(words["schema"], schema);
-    assert_eq!(words["field_keys"], json!(["for_each", "once_per", "one_at_a_time", "value"]));
+    assert_eq!(words["field_keys"], json!(["for_each", "for_each_entry", "once_per", "one_at_a_time", "value"]));
     let listed =
         |list: &str, name: &str| words[list].as_array().unwrap().iter().find(|word| word["name"] == name).cloned().unwrap_or_default();
     assert_eq!(listed("helpers", "upper")["does"], "in upper case");

@@ -36,7 +36,7 @@ pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
         @if !rule.tests.is_empty() { p { a.button href=(ask.at(&format!("/rules/{}/test", escaped(name)))) { "Run its " (number(rule.tests.len(), "test")) } } }
         section {
             h2 { "In the file " code { (draw::text(&rule.source.name)) } " " @if let Some(file) = &file { a.button href=(ask.at(&format!("/edit/{}", escaped_path(file)))) { "Edit" } } }
-            (draw::block(rule.own_text()))
+            (draw::block(&to_the_left(rule.own_text())))
         }
     };
     let day = hours::of_rule(ask.console.queries.as_ref(), name, Timestamp::now()).await?;
@@ -53,6 +53,13 @@ pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
         }
     };
     Ok(Answer::Page(Page::new(draw::plain(name), "/rules", still).live(live)))
+}
+
+/// The lines without the spaces that all of them begin with.
+fn to_the_left(text: &str) -> String {
+    let depth = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let least = text.lines().filter(|line| !line.trim().is_empty()).map(depth).min().unwrap_or(0);
+    text.lines().map(|line| line.get(least..).unwrap_or("")).collect::<Vec<_>>().join("\n")
 }
 
 /// What this rule did with the event that the address of the page names.
