@@ -83,6 +83,10 @@ fn invisible(source: &Source, number: usize, line: &str) -> Option<Problem> {
 fn cut(source: &Source, number: usize, line: &str) -> Option<Problem> {
     let (before, comment) = line.split_once(" #")?;
     let is_comment = comment.is_empty() || comment.starts_with([' ', '#', '!', '-', '=']);
+    // Set apart from the text, as only comments are.
+    if before.ends_with("  ") && comment.starts_with(' ') {
+        return None;
+    }
     if is_comment && !comment.contains("{{") {
         return None;
     }

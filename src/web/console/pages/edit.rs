@@ -15,6 +15,7 @@ use crate::operations::editing::{NotSaved, RuleFile};
 use crate::operations::history;
 use crate::operations::kept_test::with_test;
 use crate::operations::recipes;
+use crate::operations::rule_tests;
 use crate::problem::{Problem, Severity, any_error};
 use crate::route::Route;
 use crate::rule::load::Loaded;
@@ -75,8 +76,34 @@ pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
         let earlier = ask.console.queries.text(hash.as_str().into()).await?;
         text = earlier.ok_or_else(|| Fault::Gone("This version of the file is not kept any more.".to_owned()))?;
     }
-    let draft = Draft { name: name.to_owned(), text, opened, event: ask.query("event"), typed: None, address: None };
-    page(ask, &draft, None).await
+    // An event that is kept as a test is also what the file is tried on.
+    let event = ask.query("event").or(ask.query("keep"));
+    let draft = Draft { name: name.to_owned(), text, opened, event, typed: None, address: None };
+    let page = page(ask, &draft, None).await?;
+    let what = match (ask.query("keep"), ask.query("version")) {
+        (Some(_), _) => "The event is in the text now, as the last of the rule's tests.",
+        (None, Some(_)) => "This is the earlier version.",
+        (None, None) if draft.opened.is_none() => "This file is a draft.",
+        (None, None) => return Ok(page),
+    };
+    Ok(match page {
+        Answer::Page(page) => {
+            let still = html! { p.card.wait role="status" { (what) " It is used as soon as you save it." } (page.still) };
+            Answer::Page(Page { still, ..page })
+        }
+        other => other,
+    })
+}
+
+/// A draft whose rule is not called like one that is in use.
+fn with_free_names(ask: &Ask, text: String) -> String {
+    let rules = ask.console.health.rules.load();
+    let is_used = |name: &str| rules.ruleset.rules.iter().any(|rule| *rule.name == *name);
+    let title = text.lines().skip_while(|line| *line != "rules:").nth(1).map(|line| line.trim().trim_end_matches(':').to_owned());
+    let Some(title) = title.filter(|title| title.len() > 2) else { return text };
+    let name = title.trim_matches('"');
+    let Some(free) = (2..100).map(|n| format!("{name} ({n})")).find(|free| !is_used(free)).filter(|_| is_used(name)) else { return text };
+    text.replacen(&format!("  {title}:\n"), &format!("  \"{free}\":\n"), 1)
 }
 
 /// The text with an event as a new test of the rule that the address of the page names.
@@ -100,7 +127,8 @@ async fn new_text(ask: &Ask, name: &str) -> Result<String, Fault> {
         let event = ask.console.queries.find(&id).await?;
         let event = ask.console.queries.dossier(event).await?.event;
         let address = ask.console.health.rules.load().ruleset.address(&event.address).is_some_and(|address| address.described);
-        return Ok(drafts::draft(&Sample::from(event), &format!("the event {id}"), address).text);
+        let text = drafts::draft(&Sample::from(event), &format!("the event {id}"), address).text;
+        return Ok(with_free_names(ask, text));
     }
     if let Some(recipe) = ask.query("recipe") {
         return recipes::find(&recipe).map(|recipe| recipe.text.to_owned()).map_err(Fault::NotFound);
@@ -300,26 +328,61 @@ async fn look(ask: &Ask, draft: &Draft) -> Result<Looked, Fault> {
     let loaded = load(ask, draft, true).await?;
     let tried = match &loaded.ruleset {
         None => html! {},
-        Some(ruleset) => match event(ask, draft, ruleset).await? {
-            Some(event) => html! {
+        Some(ruleset) => match event(ask, draft, ruleset).await {
+            Ok(Some(event)) => html! {
                 h2 { "What it would do" }
                 @match preview(ruleset, &event, None, &[]) {
                     Ok(shown) => (preview::preview(&shown)),
                     Err(why) => (preview::no_preview(&why)),
                 }
             },
-            None => html! { p.note { "No event has arrived at its addresses yet. Type one above to try it." } },
+            Ok(None) => html! { p.note { "No event has arrived at its addresses yet. Type one above to try it." } },
+            Err(fault) => html! { p.note { "It cannot be tried on this: " (fault.said()) } },
         },
+    };
+    let tests = match loaded.ruleset {
+        Some(ruleset) => tests(ask, draft, ruleset).await,
+        None => html! {},
     };
     let shown = html! {
         @if problems.is_empty() { p.calm { span aria-hidden="true" { "✓ " } "No problems." } }
         @for problem in &problems { (draw::problem(problem)) }
         @if any_error(&others) {
-            p.card.bad { "Other files have errors, so nothing new can be used before these are fixed: " a href=(ask.at("/rules")) { "look at them" } }
+            div.card.bad {
+                p { "Other files have errors, so nothing new can be used before these are fixed:" }
+                ul { @for problem in others.iter().filter(|problem| problem.severity == Severity::Error) {
+                    li {
+                        @match ask.console.editor.below(&problem.file) {
+                            Some(name) => a href=(ask.at(&format!("/edit/{}", escaped_path(&name)))) { (draw::plain(&name)) },
+                            None => code { (draw::text(&problem.file)) },
+                        }
+                        ": " (draw::text(&problem.message))
+                    }
+                } }
+            }
         }
+        (tests)
         (tried)
     };
     Ok(Looked { problems, shown })
+}
+
+/// Whether the `tests:` of this file pass.
+async fn tests(ask: &Ask, draft: &Draft, ruleset: Ruleset) -> Markup {
+    let (console, shown) = (ask.console.clone(), ask.console.editor.folder.join(&draft.name).to_string_lossy().into_owned());
+    let work = move || rule_tests::run(&ruleset, &console.editor.folder, None);
+    let Ok(results) = tokio::task::spawn_blocking(work).await else { return html! {} };
+    let mine: Vec<_> = results.tests.iter().filter(|test| test.file == shown).collect();
+    let failed: Vec<_> = mine.iter().filter(|test| test.differences.is_some()).collect();
+    html! {
+        @if !mine.is_empty() && failed.is_empty() { p.calm { span aria-hidden="true" { "✓ " } (number(mine.len(), "test")) " of this file passed." } }
+        @for test in failed {
+            details.card.wait {
+                summary { "The test “" (draw::brief(&test.test)) "” of “" (draw::brief(&test.rule)) "” fails" }
+                (draw::block(test.differences.as_deref().unwrap_or_default()))
+            }
+        }
+    }
 }
 
 /// The event that the text is tried on.

@@ -37,6 +37,7 @@ pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
     let told = (ask.console.explain)(&dossier).map_err(|e| Fault::Failed(format!("{e:#}")))?;
     let sent = sent(ask, &dossier).await;
     let live = html! {
+        (deeds(ask, &told))
         p.summary {
             (draw::time(told.received)) " · " span.method { (draw::brief(&told.method)) } " " code { (draw::brief(&told.address)) }
             @if let Some(sender) = &told.sender { " · from " strong { (draw::brief(sender)) } }
@@ -48,7 +49,7 @@ pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
             p.note { "The rule files from that time cannot be read any more, so Doorbell cannot show why other rules did not run." }
         }
     };
-    let page = Page::new(format!("Event {}", id_of(&told)), "/events", html! { (deeds(ask, &told)) }).live(live);
+    let page = Page::new(format!("Event {}", id_of(&told)), "/events", html! {}).live(live);
     Ok(Answer::Page(page.below(request(ask, &dossier))))
 }
 

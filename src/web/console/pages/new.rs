@@ -49,7 +49,7 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
             form.stack method="post" action=(ask.at("/new")) {
                 label for="name" { "Name of the file" }
                 div.with-button {
-                    input #name name="name" required pattern="[^/.][^/]*" placeholder="my-app";
+                    input #name name="name" required pattern="[^\\/.][^\\/]*" placeholder="my-app";
                     span.prefix { code { ".yaml" } }
                     button name="do" value="empty" { "Begin" }
                 }

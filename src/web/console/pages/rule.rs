@@ -14,6 +14,7 @@ use crate::web::console::ask::{Ask, escaped, escaped_path};
 use crate::web::console::bars;
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
+use crate::web::console::pages::ring;
 use crate::web::console::picture::picture;
 
 /// How many events are shown.
@@ -33,6 +34,7 @@ pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
         @if let Some(id) = ask.query("event") { p.hint { "What it did with the event " a href=(ask.at(&format!("/events/{}", escaped(&id)))) { (draw::brief(&id)) } " is lit up." } }
         p.sentence { (draw::text(&Sentence::of(rule, &rules.ruleset.vault).text())) }
         (picture(rule, run.as_ref()))
+        @if rule.enabled && ring::sample(ask, rule).is_some() { (draw::button(ask, "/ring", &[("rule", name)], "Send a test event")) }
         @if !rule.tests.is_empty() { p { a.button href=(ask.at(&format!("/rules/{}/test", escaped(name)))) { "Run its " (number(rule.tests.len(), "test")) } } }
         section {
             h2 { "In the file " code { (draw::text(&rule.source.name)) } " " @if let Some(file) = &file { a.button href=(ask.at(&format!("/edit/{}", escaped_path(file)))) { "Edit" } } }

@@ -27,11 +27,21 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
     for rule in &all.ruleset.rules {
         files.entry(&rule.source.name).or_default().push(rule);
     }
+    let console = ask.console.clone();
+    let names = tokio::task::spawn_blocking(move || console.editor.files()).await.unwrap_or_default();
+    let used: Vec<String> = files.keys().filter_map(|file| ask.console.editor.below(file)).collect();
+    let unused: Vec<&String> = names.iter().filter(|name| !used.contains(name)).collect();
     let now = Timestamp::now();
     let (days, empty) = (hours::of_all(ask.console.queries.as_ref(), now).await?, Day::empty(now));
     let live = html! {
         (problems(ask))
         @if files.is_empty() { p.empty { "There are no rules yet." } }
+        @for name in &unused {
+            section.file {
+                h2 { code { (draw::plain(name)) } " " a.button href=(ask.at(&format!("/edit/{}", escaped_path(name)))) { "Edit" } }
+                p.note { "No rule of this file is in use." }
+            }
+        }
         @for (file, rules) in &files {
             section.file {
                 h2 { code { (draw::text(file)) } " " @if let Some(name) = ask.console.editor.below(file) { a.button href=(ask.at(&format!("/edit/{}", escaped_path(&name)))) { "Edit" } } }
