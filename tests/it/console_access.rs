@@ -142,6 +142,40 @@ fn a_console_that_only_shows_changes_nothing_and_one_that_hides_bodies_shows_non
 }
 
 #[test]
+fn whoever_may_only_look_cannot_act_through_the_stream_of_a_page_either() {
+    let setup = Setup::with(RULES);
+    let serving = setup.serve_with_console(&["--console-read-only"]);
+    let visitor = setup.visitor();
+    let id = serving.deliver("/a", "{}");
+    for of in ["/ring", "/new", "/failed/go-on", "/failed/stop", &format!("/events/{id}/again"), &format!("/events/{id}/replay")] {
+        let got = visitor.submit(&format!("/live?of={of}"), &[("rule", "A")]);
+        assert_eq!(got.status, 403, "{of}");
+    }
+    let audit = setup.printed(&["audit"]);
+    assert!(!audit.contains("replay"), "{audit}");
+}
+
+#[test]
+fn nothing_that_a_stranger_sends_is_read() {
+    let setup = Setup::with(RULES).env("DOORBELL_CONSOLE_PASSWORD", "correct horse");
+    let _serving = setup.serve_with_console(&[]);
+    let link = setup.console_link();
+    let address = link.strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
+    let stranger = Visitor { address, cookie: String::new() };
+    let (large, small) = ("a".repeat(5000), "a".repeat(3000));
+    let own = format!("http://{}", stranger.address);
+    let post = |path: &str, body: &str| stranger.send("POST", path, &[("origin", own.as_str())], body).status;
+    assert_eq!(post("/login", &format!("password={large}")), 413);
+    assert_eq!(post("/login", &format!("password={small}")), 401);
+    assert_eq!(post("/edit/rules.yaml", &large), 303, "to the login");
+    // The answer comes although the body does not.
+    let head = [("origin", own.as_str()), ("content-length", "4000000"), ("expect", "100-continue")];
+    let got = stranger.send("POST", "/new", &head, "");
+    assert_eq!(got.status, 303, "{got:?}");
+    assert!(got.header("location").starts_with("/login"), "{got:?}");
+}
+
+#[test]
 fn behind_a_proxy_links_cookies_and_origins_are_those_of_the_proxy() {
     let setup = Setup::with(RULES).env("DOORBELL_CONSOLE_PASSWORD", "correct horse");
     let _serving = setup.serve_with(&["--console", "127.0.0.1:0", "--console-url", "https://ops.example.com/doorbell"]);

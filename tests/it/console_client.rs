@@ -55,9 +55,10 @@ impl Visitor {
 
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
         let kind = "application/x-www-form-urlencoded";
-        let mut request = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+        let (mut request, length) = (format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n"), body.len().to_string());
         let has = |name: &str| headers.iter().any(|(n, _)| *n == name);
-        let usual = [("host", self.address.as_str()), ("content-type", kind), ("cookie", self.cookie.as_str())];
+        let host = self.address.as_str();
+        let usual = [("host", host), ("content-type", kind), ("cookie", self.cookie.as_str()), ("content-length", length.as_str())];
         for (name, value) in usual.iter().filter(|(n, _)| !has(n)).chain(headers) {
             request += &format!("{name}: {value}\r\n");
         }

@@ -35,41 +35,52 @@ struct ListedRule {
     hours: Day,
 }
 
-/// Answers a program.
-pub async fn answer(ask: &Ask) -> Result<Value, Fault> {
+/// Shows a program something.
+pub async fn show(ask: &Ask) -> Result<Value, Fault> {
     let path: Vec<&str> = ask.path.iter().map(String::as_str).collect();
     let queries = ask.console.queries.as_ref();
-    match (ask.is_post, path.as_slice()) {
-        (false, ["api", "v1", "openapi.json"]) => serde_json::from_str(OPENAPI).map_err(|e| Fault::Failed(e.to_string())),
-        (false, ["api", "v1", "events"]) => events(ask, queries).await,
-        (false, ["api", "v1", "events", id]) => event(ask, queries, id).await,
-        (true, ["api", "v1", "events", id, "replay"]) => {
-            let command = Command::Replay { event: queries.find(id).await?, rule: ask.field("rule") };
-            done(ask, command).await
-        }
-        (true, ["api", "v1", "events", id, "again"]) => {
-            let (id, rules) = (queries.find(id).await?, ask.console.health.rules.load_full());
-            let command = replay::command(queries, id, ask.field("rule").as_deref(), &Mode::StartAnew(&rules.ruleset)).await?;
-            done(ask, command).await
-        }
-        (true, ["api", "v1", "events", id, "cancel"]) => {
-            done(ask, Command::Cancel(WaitingRuns { event: Some(queries.find(id).await?), rule: ask.field("rule") })).await
-        }
-        (false, ["api", "v1", "failed"]) => Ok(json!({ "runs": as_json(history::failed(queries, MOST).await?)? })),
-        (false, ["api", "v1", "failed", "groups"]) => {
-            Ok(json!({ "groups": as_json(groups(&history::failed(queries, MOST_FAILED).await?))? }))
-        }
-        (false, ["api", "v1", "waiting"]) => Ok(json!({ "runs": as_json(history::waiting(queries, MOST).await?)? })),
-        (false, ["api", "v1", "refused"]) => {
+    match path.as_slice() {
+        ["api", "v1", "openapi.json"] => serde_json::from_str(OPENAPI).map_err(|e| Fault::Failed(e.to_string())),
+        ["api", "v1", "events"] => events(ask, queries).await,
+        ["api", "v1", "events", id] => event(ask, queries, id).await,
+        ["api", "v1", "failed"] => Ok(json!({ "runs": as_json(history::failed(queries, MOST).await?)? })),
+        ["api", "v1", "failed", "groups"] => Ok(json!({ "groups": as_json(groups(&history::failed(queries, MOST_FAILED).await?))? })),
+        ["api", "v1", "waiting"] => Ok(json!({ "runs": as_json(history::waiting(queries, MOST).await?)? })),
+        ["api", "v1", "refused"] => {
             let data = ask.console.data.clone();
             let refused = tokio::task::spawn_blocking(move || Rejections::latest(&data, MOST)).await;
             Ok(json!({ "requests": as_json(refused.map_err(|e| Fault::Failed(e.to_string()))?)? }))
         }
-        (false, ["api", "v1", "recipes"]) => Ok(json!({ "recipes": as_json(recipes::search(&ask.query("search").unwrap_or_default()))? })),
-        (false, ["api", "v1", "rules"]) => Ok(json!({ "rules": as_json(rules(ask, queries).await?)? })),
-        (false, ["api", "v1", "health"]) => as_json(ask.console.health.report()),
-        _ => Err(Fault::NotFound("There is nothing at this address; /api/v1/openapi.json describes what there is.".to_owned())),
+        ["api", "v1", "recipes"] => Ok(json!({ "recipes": as_json(recipes::search(&ask.query("search").unwrap_or_default()))? })),
+        ["api", "v1", "rules"] => Ok(json!({ "rules": as_json(rules(ask, queries).await?)? })),
+        ["api", "v1", "health"] => as_json(ask.console.health.report()),
+        _ => Err(nothing_here()),
     }
+}
+
+/// Does something for a program that may change things.
+pub async fn act(ask: &Ask) -> Result<Value, Fault> {
+    let path: Vec<&str> = ask.path.iter().map(String::as_str).collect();
+    let queries = ask.console.queries.as_ref();
+    match path.as_slice() {
+        ["api", "v1", "events", id, "replay"] => {
+            let command = Command::Replay { event: queries.find(id).await?, rule: ask.field("rule") };
+            done(ask, command).await
+        }
+        ["api", "v1", "events", id, "again"] => {
+            let (id, rules) = (queries.find(id).await?, ask.console.health.rules.load_full());
+            let command = replay::command(queries, id, ask.field("rule").as_deref(), &Mode::StartAnew(&rules.ruleset)).await?;
+            done(ask, command).await
+        }
+        ["api", "v1", "events", id, "cancel"] => {
+            done(ask, Command::Cancel(WaitingRuns { event: Some(queries.find(id).await?), rule: ask.field("rule") })).await
+        }
+        _ => Err(nothing_here()),
+    }
+}
+
+fn nothing_here() -> Fault {
+    Fault::NotFound("There is nothing at this address; /api/v1/openapi.json describes what there is.".to_owned())
 }
 
 async fn events(ask: &Ask, queries: &dyn Queries) -> Result<Value, Fault> {
@@ -93,9 +104,6 @@ async fn event(ask: &Ask, queries: &dyn Queries, id: &str) -> Result<Value, Faul
 
 /// Does something, and says for how many runs.
 async fn done(ask: &Ask, command: Command) -> Result<Value, Fault> {
-    if !ask.may_change() {
-        return Err(Fault::Forbidden("This console only shows things; nothing was changed.".to_owned()));
-    }
     match ask.console.perform(&ask.visitor, command).await? {
         Done::Runs(runs) => Ok(json!({ "runs": runs })),
         Done::Cancelled(cancelled) => Ok(json!({ "runs": cancelled.runs, "busy": cancelled.busy })),

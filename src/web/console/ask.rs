@@ -10,12 +10,12 @@ use crate::text::percent::QUERY;
 
 /// The largest form: a rule file may have 1 MB, and percent-encoding can make three bytes of one.
 pub const MAX_FORM: usize = 4 << 20;
+/// The largest form of somebody who is not known yet.
+pub const MAX_LOGIN: usize = 4 << 10;
 
 /// One request, from somebody who may make it.
 pub struct Ask {
     pub console: Arc<Console>,
-    /// Whether something is to be changed.
-    pub is_post: bool,
     /// The path below the console's own, in parts, decoded.
     pub path: Vec<String>,
     /// The query as it was sent.

@@ -13,7 +13,7 @@ use warp::http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGI
 use warp::http::{HeaderName, Method, Request, Response, StatusCode};
 
 use super::answer::{self, Answer, Body, html, see, set, with_cookie};
-use super::ask::{Ask, MAX_FORM};
+use super::ask::{Ask, MAX_FORM, MAX_LOGIN};
 use super::fault::Fault;
 use super::frame::{MOST_COUNTED, framed, login, plain};
 use super::session::{NotIn, Visitor};
@@ -85,28 +85,40 @@ impl Gate {
             let said = "This change did not come from a page of this console, so nothing was changed.";
             return html(StatusCode::FORBIDDEN, plain("Not changed", said));
         }
-        let form = match read_form(request, is_post, is_api).await {
-            Ok(form) => form,
-            Err(response) => return response,
-        };
-        let ask =
-            |visitor| Ask { console: console.clone(), is_post, path: parts.clone(), query: query.clone(), form: form.clone(), visitor };
-        match visitor {
-            _ if parts == ["login"] => self.log_in(&ask(Visitor { id: String::new(), may_change: false, ip })),
+        let ask = |visitor| Ask { console: console.clone(), path: parts.clone(), query: query.clone(), form: Vec::new(), visitor };
+        if parts == ["login"] {
+            let ask = ask(Visitor { id: String::new(), may_change: false, ip });
+            return match is_post {
+                true => match read_form(request, false, MAX_LOGIN).await {
+                    Ok(form) => self.log_in(&Ask { form, ..ask }, true),
+                    Err(response) => response,
+                },
+                false => self.log_in(&ask, false),
+            };
+        }
+        // Nothing that a stranger sends is read.
+        let ask = match visitor {
+            Some(visitor) => ask(visitor),
             None if is_api => {
                 let said = "Send the header `Authorization: Bearer KEY`; `doorbell console --api-key` prints the key.";
-                answer::json(StatusCode::UNAUTHORIZED, &json!({ "error": said }))
+                return answer::json(StatusCode::UNAUTHORIZED, &json!({ "error": said }));
             }
-            None => see(&console.at(&format!("/login?to={}", super::ask::escaped(&with_query(&path, &query))))),
-            Some(visitor) => answered(ask(visitor), is_api).await,
+            None => return see(&console.at(&format!("/login?to={}", super::ask::escaped(&with_query(&path, &query))))),
+        };
+        if !is_post {
+            return shown(ask, is_api).await;
+        }
+        match read_form(request, is_api, MAX_FORM).await {
+            Ok(form) => acted(Ask { form, ..ask }, is_api).await,
+            Err(response) => response,
         }
     }
 
     /// The page that asks for the password, and what it sends; also the link with the key.
-    fn log_in(&self, ask: &Ask) -> Response<Body> {
+    fn log_in(&self, ask: &Ask, is_post: bool) -> Response<Body> {
         let (console, ip, now) = (&self.0, ask.visitor.ip, Timestamp::now());
         let to = ask.field("to").or(ask.query("to")).filter(|to| is_page(to)).unwrap_or_else(|| "/".to_owned());
-        let tried = match (ask.is_post, ask.query("key")) {
+        let tried = match (is_post, ask.query("key")) {
             (true, _) => Some(console.sessions.by_password(&ask.field("password").unwrap_or_default(), ip, now)),
             (false, Some(key)) => Some(console.sessions.by_link(&key, ip, now)),
             (false, None) => None,
@@ -116,38 +128,58 @@ impl Gate {
             Some(Err(NotIn::Wait)) => {
                 html(StatusCode::TOO_MANY_REQUESTS, login(console, &to, Some("Too many attempts. Wait a minute, then try again.")))
             }
-            Some(Err(NotIn::Wrong)) if ask.is_post => html(StatusCode::UNAUTHORIZED, login(console, &to, Some("This password is wrong."))),
+            Some(Err(NotIn::Wrong)) if is_post => html(StatusCode::UNAUTHORIZED, login(console, &to, Some("This password is wrong."))),
             Some(Err(NotIn::Wrong)) => html(StatusCode::UNAUTHORIZED, login(console, &to, Some("This link is not valid any more."))),
             None => html(StatusCode::OK, login(console, &to, None)),
         }
     }
 }
 
-/// Answers somebody who may be here.
-async fn answered(ask: Ask, is_api: bool) -> Response<Body> {
-    if !ask.is_post && ask.path == ["metrics"] {
+/// Shows something to somebody who may be here.
+async fn shown(ask: Ask, is_api: bool) -> Response<Body> {
+    if ask.path == ["metrics"] {
         return match ask.console.metrics.text().await {
             Ok(text) => answer::bytes(StatusCode::OK, METRICS_TYPE, text.into()),
             Err(e) => answer::json(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "error": e.to_string() })),
         };
     }
     if is_api {
-        return match api::answer(&ask).await {
-            Ok(value) => answer::json(StatusCode::OK, &value),
-            Err(fault) => answer::json(fault.status(), &json!({ "error": fault.said() })),
-        };
+        return for_programs(api::show(&ask).await);
     }
     if ask.path == ["live"] {
         return live::stream(ask);
     }
-    if ask.is_post && ask.path == ["logout"] {
-        let console = &ask.console;
+    let answer = pages::show(&ask).await;
+    for_people(&ask, answer).await
+}
+
+/// Does what somebody who may be here asks for, if they may change things.
+async fn acted(ask: Ask, is_api: bool) -> Response<Body> {
+    let console = &ask.console;
+    if !is_api && ask.path == ["logout"] {
         return with_cookie(see(&console.at("/login")), &console.sessions.set_cookie("", &console.settings.base));
     }
-    let answer = match ask.is_post && !ask.may_change() {
-        true => Err(Fault::Forbidden("This console only shows things; nothing was changed.".to_owned())),
-        false => pages::answer(&ask).await,
-    };
+    let allowed =
+        ask.may_change().then_some(()).ok_or_else(|| Fault::Forbidden("This console only shows things; nothing was changed.".to_owned()));
+    match (allowed, is_api) {
+        (Err(no), true) => for_programs(Err(no)),
+        (Err(no), false) => for_people(&ask, Err(no)).await,
+        (Ok(()), true) => for_programs(api::act(&ask).await),
+        (Ok(()), false) => {
+            let answer = pages::act(&ask).await;
+            for_people(&ask, answer).await
+        }
+    }
+}
+
+fn for_programs(answer: Result<Value, Fault>) -> Response<Body> {
+    match answer {
+        Ok(value) => answer::json(StatusCode::OK, &value),
+        Err(fault) => answer::json(fault.status(), &json!({ "error": fault.said() })),
+    }
+}
+
+async fn for_people(ask: &Ask, answer: Result<Answer, Fault>) -> Response<Body> {
     let (status, page) = match answer {
         Ok(Answer::Page(page)) => (StatusCode::OK, page),
         Ok(Answer::See(to)) => return see(&ask.at(&to)),
@@ -157,7 +189,7 @@ async fn answered(ask: Ask, is_api: bool) -> Response<Body> {
     };
     // A page is shown even if nothing can be counted.
     let failed = ask.console.queries.counts(MOST_COUNTED).await.map_or(0, |counts| counts.failed);
-    html(status, framed(&ask, &page, failed))
+    html(status, framed(ask, &page, failed))
 }
 
 /// The path below the console's own; `None` for a path that is not below it.
@@ -189,20 +221,20 @@ fn with_query(path: &str, query: &str) -> String {
 }
 
 /// The fields of a form. Programs may send them as one JSON object.
-async fn read_form(request: Request<Incoming>, is_post: bool, is_api: bool) -> Result<Vec<(String, String)>, Response<Body>> {
-    if !is_post {
-        return Ok(Vec::new());
-    }
+async fn read_form(request: Request<Incoming>, is_api: bool, most: usize) -> Result<Vec<(String, String)>, Response<Body>> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let is_json = is_api && kind.starts_with("application/json");
     if !is_json && !kind.starts_with("application/x-www-form-urlencoded") {
         let said = "Changes are sent as forms, with the type application/x-www-form-urlencoded.";
         return Err(html(StatusCode::UNSUPPORTED_MEDIA_TYPE, plain("Not changed", said)));
     }
-    let read = tokio::time::timeout(std::time::Duration::from_secs(30), Limited::new(request.into_body(), MAX_FORM).collect()).await;
+    let read = tokio::time::timeout(std::time::Duration::from_secs(30), Limited::new(request.into_body(), most).collect()).await;
     let bytes: Bytes = match read {
         Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(_)) => return Err(html(StatusCode::PAYLOAD_TOO_LARGE, plain("Not changed", "What was sent is larger than 4 MB."))),
+        Ok(Err(_)) => {
+            let said = format!("What was sent is larger than {} KB.", most >> 10);
+            return Err(html(StatusCode::PAYLOAD_TOO_LARGE, plain("Not changed", &said)));
+        }
         Err(_) => return Err(html(StatusCode::REQUEST_TIMEOUT, plain("Not changed", "What was sent did not arrive in time."))),
     };
     if !is_json {

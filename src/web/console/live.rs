@@ -63,7 +63,7 @@ pub fn stream(ask: Ask) -> Response<Body> {
 
 /// The changing part of a page; empty if it has none.
 async fn part(ask: &Ask) -> String {
-    match pages::answer(ask).await {
+    match pages::show(ask).await {
         Ok(Answer::Page(page)) => page.live.map(|live| live.into_string()).unwrap_or_default(),
         _ => String::new(),
     }

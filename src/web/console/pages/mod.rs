@@ -26,43 +26,50 @@ use super::answer::{Answer, Page};
 use super::ask::Ask;
 use super::fault::Fault;
 
-/// Answers a request for a page.
-pub async fn answer(ask: &Ask) -> Result<Answer, Fault> {
+/// Shows a page; nothing is changed by it.
+pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
     let path: Vec<&str> = ask.path.iter().map(String::as_str).collect();
-    match (ask.is_post, path.as_slice()) {
-        (false, []) => now::show(ask).await,
-        (false, ["events"]) => events::show(ask).await,
-        (false, ["events", id]) => event::show(ask, id).await,
-        (false, ["events", id, "today"]) => today::show(ask, id).await,
-        (true, ["events", id, "again"]) => today::again(ask, id).await,
-        (true, ["events", id, "replay"]) => event::replay(ask, id).await,
-        (true, ["events", id, "cancel"]) => event::cancel(ask, id).await,
-        (false, ["rules"]) => rules::show(ask).await,
-        (false, ["rules", name, "test"]) => rule_tests::show(ask, name).await,
-        (false, ["rules", name]) => rule::show(ask, name).await,
-        (false, ["edit", file @ ..]) => edit::show(ask, &file.join("/")).await,
-        (true, ["edit", file @ ..]) => edit::act(ask, &file.join("/")).await,
-        (false, ["history", file @ ..]) => history::show(ask, &file.join("/")).await,
-        (false, ["words"]) => words::show(ask).await,
-        (false, ["new"]) => new::show(ask).await,
-        (true, ["new"]) => new::begin(ask).await,
-        (false, ["new", "wait"]) => new::wait(ask).await,
-        (false, ["recipes"]) => Ok(recipes::show(ask)),
-        (false, ["recipes", name]) => recipes::one(ask, name),
-        (false, ["failed"]) => failed::show(ask).await,
-        (false, ["failed.jsonl"]) => failed::save(ask).await,
-        (true, ["failed", "go-on"]) => failed::begin(ask).await,
-        (true, ["failed", "stop"]) => Ok(failed::stop(ask)),
-        (false, ["waiting"]) => waiting::show(ask).await,
-        (false, ["servers"]) => servers::show(ask).await,
-        (false, ["files", name @ ..]) => servers::file(ask, &name.join("/")).await,
-        (false, ["download", name @ ..]) => servers::download(ask, &name.join("/")).await,
-        (false, ["senders"]) => senders::show(ask).await,
-        (true, ["senders"]) => senders::check(ask).await,
-        (true, ["ring"]) => ring::send(ask).await,
-        (false, ["system"]) => system::show(ask).await,
-        (false, _) => Err(Fault::NotFound("No page of the console has this address.".to_owned())),
-        (true, _) => Err(Fault::NotFound("Nothing can be done at this address.".to_owned())),
+    match path.as_slice() {
+        [] => now::show(ask).await,
+        ["events"] => events::show(ask).await,
+        ["events", id] => event::show(ask, id).await,
+        ["events", id, "today"] => today::show(ask, id).await,
+        ["rules"] => rules::show(ask).await,
+        ["rules", name, "test"] => rule_tests::show(ask, name).await,
+        ["rules", name] => rule::show(ask, name).await,
+        ["edit", file @ ..] => edit::show(ask, &file.join("/")).await,
+        ["history", file @ ..] => history::show(ask, &file.join("/")).await,
+        ["words"] => words::show(ask).await,
+        ["new"] => new::show(ask).await,
+        ["new", "wait"] => new::wait(ask).await,
+        ["recipes"] => Ok(recipes::show(ask)),
+        ["recipes", name] => recipes::one(ask, name),
+        ["failed"] => failed::show(ask).await,
+        ["failed.jsonl"] => failed::save(ask).await,
+        ["waiting"] => waiting::show(ask).await,
+        ["servers"] => servers::show(ask).await,
+        ["files", name @ ..] => servers::file(ask, &name.join("/")).await,
+        ["download", name @ ..] => servers::download(ask, &name.join("/")).await,
+        ["senders"] => senders::show(ask).await,
+        ["system"] => system::show(ask).await,
+        _ => Err(Fault::NotFound("No page of the console has this address.".to_owned())),
+    }
+}
+
+/// Does what a button of a page says, for somebody who may change things.
+pub async fn act(ask: &Ask) -> Result<Answer, Fault> {
+    let path: Vec<&str> = ask.path.iter().map(String::as_str).collect();
+    match path.as_slice() {
+        ["events", id, "again"] => today::again(ask, id).await,
+        ["events", id, "replay"] => event::replay(ask, id).await,
+        ["events", id, "cancel"] => event::cancel(ask, id).await,
+        ["edit", file @ ..] => edit::act(ask, &file.join("/")).await,
+        ["new"] => new::begin(ask).await,
+        ["failed", "go-on"] => failed::begin(ask).await,
+        ["failed", "stop"] => Ok(failed::stop(ask)),
+        ["senders"] => senders::check(ask).await,
+        ["ring"] => ring::send(ask).await,
+        _ => Err(Fault::NotFound("Nothing can be done at this address.".to_owned())),
     }
 }
 
