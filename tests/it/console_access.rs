@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use crate::console_client::Visitor;
-use crate::harness::Setup;
+use crate::harness::{Setup, Target, json, until};
 
 const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - log: x\n";
 
@@ -139,6 +139,72 @@ fn a_console_that_only_shows_changes_nothing_and_one_that_hides_bodies_shows_non
     assert!(page.contains("are hidden in this console") && !page.contains("quiet-"), "{page}");
     assert_eq!(visitor.submit("/ring", &[("rule", "A")]).status, 403);
     assert_eq!(visitor.get("/download/x").status, 403);
+}
+
+#[test]
+fn a_console_that_hides_bodies_repeats_nothing_of_them_anywhere() {
+    let quiet = "quiet-4111";
+    let rules = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    if: { body.kind: order }\n    then:\n      - log: x\n  \
+        B:\n    when: { webhook: /a }\n    then:\n      - get: \"TARGET/{{ body.kind }}\"\n";
+    let target = Target::new(&[&json(404, "{}")]);
+    let rules = &rules.replace("TARGET", &target.url(""));
+    let setup = Setup::with(rules);
+    let serving = setup.serve_with_console(&["--console-hide-bodies", "--console-edit"]);
+    let visitor = setup.visitor();
+    let id = serving.deliver("/a", &format!(r#"{{"kind": "{quiet}"}}"#));
+    until("B has failed", || setup.printed(&["explain", &id]).contains("failed"));
+    let bearer = format!("Bearer {}", setup.printed(&["console", "--api-key"]).trim());
+    for path in [
+        "/",
+        "/events",
+        "/failed",
+        "/failed.jsonl",
+        "/waiting",
+        "/rules/A",
+        "/edit/rules.yaml",
+        "/words?address=/a",
+        &format!("/events/{id}"),
+        &format!("/events/{id}/today"),
+        &format!("/rules/A?event={id}"),
+        &format!("/new?event={id}"),
+        &format!("/edit/rules.yaml?event={id}"),
+        &format!("/edit/rules.yaml?keep={id}&rule=A"),
+        &format!("/edit/new.yaml?event={id}"),
+        "/api/v1/failed",
+        "/api/v1/failed/groups",
+        "/api/v1/waiting",
+        &format!("/api/v1/events/{id}"),
+    ] {
+        let got = visitor.send("GET", path, &[("authorization", bearer.as_str())], "");
+        assert!(!got.body.contains(quiet) && !got.header("location").contains(quiet), "{path}: {}", got.body);
+    }
+    let told = visitor.get(&format!("/events/{id}")).body;
+    assert!(told.contains("<code>body.kind ") && told.contains("NO, hidden in this console"), "{told}");
+    assert_eq!(visitor.get("/events?text=quiet").status, 403, "a search would tell it letter by letter");
+    let typed = [("do", "look"), ("text", rules), ("typed", "{\"kind\": \"typed-value\"}"), ("address", "/a")];
+    assert!(visitor.submit("/edit/rules.yaml", &typed).body.contains("typed-value"), "what somebody types is theirs");
+}
+
+#[test]
+fn a_secret_that_arrived_in_a_body_is_shown_nowhere() {
+    let rules = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - append: a.log\n        text: \"{{ body.x }}\"\n  \
+        B:\n    when: { webhook: /b }\n    then:\n      - log: \"{{ secret.TOKEN }}\"\n";
+    let setup = Setup::with(rules).env("TOKEN", "tok-secret-123");
+    let serving = setup.serve_with_console(&[]);
+    let visitor = setup.visitor();
+    let id = serving.deliver("/a", r#"{"x": "it says tok-secret-123"}"#);
+    until("A is done", || setup.output("a.log").contains("it says"));
+    for path in [
+        format!("/events/{id}"),
+        format!("/events/{id}/today"),
+        format!("/edit/rules.yaml?event={id}"),
+        format!("/edit/rules.yaml?keep={id}&rule=A"),
+        format!("/edit/new.yaml?event={id}"),
+    ] {
+        let got = visitor.get(&path);
+        assert_eq!(got.status, 200, "{path}: {}", got.body);
+        assert!(got.body.contains("it says") && !got.body.contains("tok-secret"), "{path}: {}", got.body);
+    }
 }
 
 #[test]

@@ -43,9 +43,9 @@ pub async fn show(ask: &Ask) -> Result<Value, Fault> {
         ["api", "v1", "openapi.json"] => serde_json::from_str(OPENAPI).map_err(|e| Fault::Failed(e.to_string())),
         ["api", "v1", "events"] => events(ask, queries).await,
         ["api", "v1", "events", id] => event(ask, queries, id).await,
-        ["api", "v1", "failed"] => Ok(json!({ "runs": as_json(history::failed(queries, MOST).await?)? })),
-        ["api", "v1", "failed", "groups"] => Ok(json!({ "groups": as_json(groups(&history::failed(queries, MOST_FAILED).await?))? })),
-        ["api", "v1", "waiting"] => Ok(json!({ "runs": as_json(history::waiting(queries, MOST).await?)? })),
+        ["api", "v1", "failed"] => Ok(json!({ "runs": as_json(ask.failed_runs(MOST).await?)? })),
+        ["api", "v1", "failed", "groups"] => Ok(json!({ "groups": as_json(groups(&ask.failed_runs(MOST_FAILED).await?))? })),
+        ["api", "v1", "waiting"] => Ok(json!({ "runs": as_json(ask.waiting_runs(MOST).await?)? })),
         ["api", "v1", "refused"] => {
             let data = ask.console.data.clone();
             let refused = tokio::task::spawn_blocking(move || Rejections::latest(&data, MOST)).await;
@@ -96,7 +96,7 @@ async fn events(ask: &Ask, queries: &dyn Queries) -> Result<Value, Fault> {
 
 async fn event(ask: &Ask, queries: &dyn Queries, id: &str) -> Result<Value, Fault> {
     match history::find(queries, &ask.console.data, id).await {
-        Ok(Found::Event(dossier)) => as_json((ask.console.explain)(&dossier).map_err(|e| Fault::Failed(format!("{e:#}")))?),
+        Ok(Found::Event(dossier)) => as_json(ask.explanation(&dossier)?),
         Ok(Found::Rejection(_)) => Err(Fault::NotFound("This request was refused; /api/v1/refused lists those.".to_owned())),
         Err(e) => Err(Fault::NotFound(format!("{e}."))),
     }

@@ -157,6 +157,7 @@ async fn shown(ask: Ask, is_api: bool) -> Response<Body> {
 async fn acted(ask: Ask, is_api: bool) -> Response<Body> {
     let console = &ask.console;
     if !is_api && ask.path == ["logout"] {
+        console.sessions.end(&ask.visitor, Timestamp::now());
         return with_cookie(see(&console.at("/login")), &console.sessions.set_cookie("", &console.settings.base));
     }
     let allowed =

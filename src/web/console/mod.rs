@@ -18,6 +18,7 @@ mod live;
 mod pages;
 mod picture;
 mod preview;
+mod seen;
 pub mod session;
 pub mod settings;
 

@@ -39,14 +39,26 @@ pub struct Visitor {
 /// The logins of the console.
 pub struct Sessions {
     key: hmac::Key,
+    /// What cookies are signed with.
+    cookie_key: hmac::Key,
     /// Full access, and looking only.
     password: Option<Secret>,
     read_password: Option<Secret>,
     /// Whether the link with a key works: only where nobody else can reach the console.
     has_link: bool,
     cookie: String,
-    wrong: Mutex<HashMap<IpAddr, (u32, i64)>>,
+    wrong: Mutex<HashMap<(Way, IpAddr), (u32, i64)>>,
+    /// Logins that were ended before their time, and when they would have ended by themselves.
+    ended: Mutex<HashMap<String, i64>>,
     said: Mutex<HashMap<String, String>>,
+}
+
+/// How somebody tries to get in. Each is counted by itself: a page that calls one with wrong keys locks nobody out of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Way {
+    Link,
+    Password,
+    Api,
 }
 
 /// Why somebody was not let in.
@@ -80,13 +92,20 @@ impl Sessions {
             (true, true) => "__Secure-",
             (false, _) => "",
         };
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        // A changed password ends what was begun with the old one.
+        let revealed = |known: &Option<Secret>| known.as_ref().map_or(String::new(), |known| known.reveal().to_owned());
+        let passwords = format!("{}\0{}", revealed(&ways.password), revealed(&ways.read_password));
+        let cookie_key = hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&key, passwords.as_bytes()).as_ref());
         Ok(Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
+            key,
+            cookie_key,
             password: ways.password,
             read_password: ways.read_password,
             has_link: ways.link,
             cookie: format!("{prefix}doorbell-{}", ways.port),
             wrong: Mutex::default(),
+            ended: Mutex::default(),
             said: Mutex::default(),
         })
     }
@@ -116,7 +135,7 @@ impl Sessions {
 
     /// The cookie for whoever comes with the key of the link.
     pub fn by_link(&self, key: &str, ip: IpAddr, now: Timestamp) -> Result<String, NotIn> {
-        self.judge(ip, now, self.has_link && is_same(key, &self.link_key()), true)
+        self.judge((Way::Link, ip), now, self.has_link && is_same(key, &self.link_key()), true)
     }
 
     /// The cookie for whoever knows a password.
@@ -124,25 +143,27 @@ impl Sessions {
         let is = |known: &Option<Secret>| known.as_ref().is_some_and(|known| is_same(password, known.reveal()));
         // Both are always compared.
         let (is_full, is_reader) = (is(&self.password), is(&self.read_password));
-        self.judge(ip, now, is_full || is_reader, is_full)
+        self.judge((Way::Password, ip), now, is_full || is_reader, is_full)
     }
 
     /// Whether this is the key of the API.
     pub fn is_api_key(&self, key: &str, ip: IpAddr, now: Timestamp) -> bool {
-        self.judge(ip, now, is_same(key, &self.api_key()), true).is_ok()
+        self.judge((Way::Api, ip), now, is_same(key, &self.api_key()), true).is_ok()
     }
 
-    fn judge(&self, ip: IpAddr, now: Timestamp, is_right: bool, may_change: bool) -> Result<String, NotIn> {
+    fn judge(&self, (way, ip): (Way, IpAddr), now: Timestamp, is_right: bool, may_change: bool) -> Result<String, NotIn> {
         let minute = now.as_second() / 60;
         let mut wrong = self.wrong.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if wrong.len() > MOST_CALLERS {
             wrong.retain(|_, (_, at)| *at == minute);
         }
-        let (count, at) = wrong.entry(ip).or_insert((0, minute));
+        // A key has 128 bits: nobody guesses it, and who has it is let in whatever others at this address send.
+        let is_sure = is_right && way != Way::Password;
+        let (count, at) = wrong.entry((way, network(ip))).or_insert((0, minute));
         if *at != minute {
             (*count, *at) = (0, minute);
         }
-        if *count >= MOST_WRONG {
+        if *count >= MOST_WRONG && !is_sure {
             return Err(NotIn::Wait);
         }
         if !is_right {
@@ -156,7 +177,7 @@ impl Sessions {
         SystemRandom::new().fill(&mut id).map_err(|_| NotIn::Wait)?;
         let role = if may_change { 'c' } else { 'r' };
         let text = format!("{}.{role}.{}", now.as_second() + LASTS, hex(&id));
-        Ok(format!("{text}.{}", hex(hmac::sign(&self.key, text.as_bytes()).as_ref())))
+        Ok(format!("{text}.{}", hex(hmac::sign(&self.cookie_key, text.as_bytes()).as_ref())))
     }
 
     /// The `Set-Cookie` that keeps somebody logged in; an empty value logs out.
@@ -176,12 +197,20 @@ impl Sessions {
 
     fn read(&self, value: &str, ip: IpAddr, now: Timestamp) -> Option<Visitor> {
         let (text, mac) = value.rsplit_once('.')?;
-        if !is_same(mac, &hex(hmac::sign(&self.key, text.as_bytes()).as_ref())) {
+        if !is_same(mac, &hex(hmac::sign(&self.cookie_key, text.as_bytes()).as_ref())) {
             return None;
         }
         let mut parts = text.split('.');
         let (until, role, id) = (parts.next()?.parse::<i64>().ok()?, parts.next()?, parts.next()?);
-        (now.as_second() < until).then(|| Visitor { id: id.to_owned(), may_change: role == "c", ip })
+        let is_ended = || self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains_key(id);
+        (now.as_second() < until && !is_ended()).then(|| Visitor { id: id.to_owned(), may_change: role == "c", ip })
+    }
+
+    /// Ends a login: its cookie is worth nothing any more, also if somebody has copied it. Forgotten when Doorbell starts again.
+    pub fn end(&self, visitor: &Visitor, now: Timestamp) {
+        let mut ended = self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        ended.retain(|_, until| *until > now.as_second());
+        ended.insert(visitor.id.clone(), now.as_second() + LASTS);
     }
 
     /// Keeps a message for the next page that this visitor sees.
@@ -196,6 +225,14 @@ impl Sessions {
     /// The message for this page, once.
     pub fn said(&self, visitor: &Visitor) -> Option<String> {
         self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&visitor.id)
+    }
+}
+
+/// The callers that are counted as one: whoever has one address of IPv6 has 2^64 of them.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(ip) => IpAddr::V6((u128::from(ip) >> 64 << 64).into()),
     }
 }
 
@@ -268,6 +305,53 @@ mod tests {
         let set = sessions.set_cookie(&value, "");
         assert_eq!(set, format!("__Host-doorbell-8081={value}; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax; Secure"));
         assert!(!sessions.visitor(&set, IP, at(0)).unwrap().may_change);
+    }
+
+    #[test]
+    fn a_login_ends_when_somebody_logs_out_or_a_password_is_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = sessions(folder.path(), false);
+        let log_in = || format!("doorbell-8081={}", first.by_password("right", IP, at(0)).unwrap());
+        let (one, other) = (log_in(), log_in());
+        first.end(&first.visitor(&one, IP, at(1)).unwrap(), at(1));
+        assert_eq!(first.visitor(&one, IP, at(2)), None);
+        assert!(first.visitor(&other, IP, at(2)).is_some());
+        let ways = Ways {
+            password: Some(Secret::new("changed".to_owned())),
+            read_password: None,
+            link: true,
+            port: 8081,
+            is_secure: false,
+            has_base: false,
+        };
+        let changed = Sessions::open(folder.path(), None, ways).unwrap();
+        assert_eq!(changed.visitor(&other, IP, at(2)), None);
+        assert_eq!(changed.link_key(), first.link_key(), "the link is no login");
+    }
+
+    #[test]
+    fn a_page_that_sends_wrong_keys_locks_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let sessions = sessions(folder.path(), false);
+        for _ in 0..=MOST_WRONG {
+            assert!(sessions.by_link("wrong", IP, at(0)).is_err());
+            assert!(!sessions.is_api_key("wrong", IP, at(0)));
+        }
+        assert!(sessions.by_link(&sessions.link_key(), IP, at(0)).is_ok());
+        assert!(sessions.is_api_key(&sessions.api_key(), IP, at(0)));
+        assert!(sessions.by_password("right", IP, at(0)).is_ok());
+    }
+
+    #[test]
+    fn all_addresses_of_one_home_are_one_caller() {
+        let folder = tempfile::tempdir().unwrap();
+        let sessions = sessions(folder.path(), false);
+        for n in 0..MOST_WRONG {
+            let ip = format!("2001:db8:0:1::{n}").parse().unwrap();
+            assert_eq!(sessions.by_password("wrong", ip, at(0)), Err(NotIn::Wrong));
+        }
+        assert_eq!(sessions.by_password("right", "2001:db8:0:1:ffff::1".parse().unwrap(), at(0)), Err(NotIn::Wait));
+        assert!(sessions.by_password("right", "2001:db8:0:2::1".parse().unwrap(), at(0)).is_ok());
     }
 
     #[test]

@@ -109,7 +109,7 @@ fn with_free_names(ask: &Ask, text: String) -> String {
 /// The text with an event as a new test of the rule that the address of the page names.
 async fn kept(ask: &Ask, name: &str, id: &str, text: &str) -> Result<String, Fault> {
     let rule = ask.query("rule").ok_or_else(|| Fault::Bad("This link is not complete.".to_owned()))?;
-    let event = ask.console.queries.dossier(ask.console.queries.find(id).await?).await?.event;
+    let event = ask.content(ask.console.queries.find(id).await?).await?;
     let (console, file, text) = (ask.console.clone(), name.to_owned(), text.to_owned());
     let work = move || {
         let load = |text: &str| console.editor.with(&file, text, true).map(|loaded| loaded.ruleset);
@@ -125,7 +125,7 @@ async fn kept(ask: &Ask, name: &str, id: &str, text: &str) -> Result<String, Fau
 async fn new_text(ask: &Ask, name: &str) -> Result<String, Fault> {
     if let Some(id) = ask.query("event") {
         let event = ask.console.queries.find(&id).await?;
-        let event = ask.console.queries.dossier(event).await?.event;
+        let event = ask.content(event).await?;
         let address = ask.console.health.rules.load().ruleset.address(&event.address).is_some_and(|address| address.described);
         let text = drafts::draft(&Sample::from(event), &format!("the event {id}"), address).text;
         return Ok(with_free_names(ask, text));
@@ -336,7 +336,7 @@ async fn look(ask: &Ask, draft: &Draft) -> Result<Looked, Fault> {
                     Err(why) => (preview::no_preview(&why)),
                 }
             },
-            Ok(None) => html! { p.note { "No event has arrived at its addresses yet. Type one above to try it." } },
+            Ok(None) => html! { p.note { "No event of its addresses can be shown yet. Type one above to try it." } },
             Err(fault) => html! { p.note { "It cannot be tried on this: " (fault.said()) } },
         },
     };
@@ -397,6 +397,7 @@ async fn event(ask: &Ask, draft: &Draft, ruleset: &Ruleset) -> Result<Option<Eve
     }
     let id = match &draft.event {
         Some(id) => ask.console.queries.find(id).await?,
+        None if !ask.shows_bodies() => return Ok(None),
         None => {
             let found = history::search(ask.console.queries.as_ref(), &EventFilter::default(), None, LOOKED).await?;
             let latest = found.events.into_iter().find(|event| routes.iter().any(|route| route.fit(&event.address).is_some()));
@@ -404,5 +405,5 @@ async fn event(ask: &Ask, draft: &Draft, ruleset: &Ruleset) -> Result<Option<Eve
             latest.id
         }
     };
-    Ok(Some(ask.console.queries.dossier(id).await?.event))
+    ask.content(id).await.map(Some)
 }

@@ -34,7 +34,7 @@ pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
         Ok(Found::Rejection(rejection)) => return Ok(Answer::Page(refused(&rejection))),
         Err(e) => return Err(missing(id, &e.to_string())),
     };
-    let told = (ask.console.explain)(&dossier).map_err(|e| Fault::Failed(format!("{e:#}")))?;
+    let told = ask.explanation(&dossier)?;
     let sent = sent(ask, &dossier).await;
     let live = html! {
         (deeds(ask, &told))
@@ -81,18 +81,18 @@ fn deeds(ask: &Ask, told: &Explanation) -> Markup {
             @if runs().any(|run| run.state == State::Waiting) {
                 (draw::button(ask, &format!("/events/{id}/cancel"), &[], "Cancel what waits"))
             }
-            a.button href=(ask.at(&format!("/events/{id}/today"))) { "What would today's rules do?" }
-            @if ask.may_edit() { a.button href=(ask.at(&format!("/new?event={id}"))) { "Make a rule from this event" } }
+            @if ask.shows_bodies() { a.button href=(ask.at(&format!("/events/{id}/today"))) { "What would today's rules do?" } }
+            @if ask.may_edit() && ask.shows_bodies() { a.button href=(ask.at(&format!("/new?event={id}"))) { "Make a rule from this event" } }
         }
     }
 }
 
 /// What the steps of the rules of then send, worked out again; nothing where bodies are hidden.
 async fn sent(ask: &Ask, dossier: &Dossier) -> Option<Preview> {
-    if ask.console.settings.hides_bodies || dossier.runs.is_empty() {
+    if dossier.runs.is_empty() {
         return None;
     }
-    let (console, texts, event) = (ask.console.clone(), dossier.texts.clone(), dossier.event.clone());
+    let (console, texts, event) = (ask.console.clone(), dossier.texts.clone(), ask.content(dossier.event.id).await.ok()?);
     let work = move || preview(&console.editor.of_then(&texts)?, &event, None, &[]).ok();
     tokio::task::spawn_blocking(work).await.ok().flatten()
 }
@@ -128,7 +128,7 @@ pub fn explained(ask: &Ask, told: &Explanation, rule: &ExplainedRule, sent: Opti
 /// The page where this event becomes a test of the rule, if its file can be edited here.
 fn keep(ask: &Ask, told: &Explanation, rule: &ExplainedRule) -> Option<String> {
     let rules = ask.console.health.rules.load();
-    let found = rules.ruleset.rules.iter().find(|found| found.name == rule.rule).filter(|_| ask.may_edit())?;
+    let found = rules.ruleset.rules.iter().find(|found| found.name == rule.rule).filter(|_| ask.may_edit() && ask.shows_bodies())?;
     let file = ask.console.editor.below(&found.source.name)?;
     Some(ask.at(&format!("/edit/{}?keep={}&rule={}", escaped_path(&file), told.event, escaped(&rule.rule))))
 }
@@ -208,7 +208,7 @@ fn tried(attempt: &ExplainedAttempt) -> Markup {
 fn request(ask: &Ask, dossier: &Dossier) -> Markup {
     let event = &dossier.event;
     let vault = ask.console.health.rules.load().ruleset.vault.clone();
-    let hidden = ask.console.settings.hides_bodies;
+    let hidden = !ask.shows_bodies();
     html! {
         section.request {
             h2 { "What arrived" }

@@ -53,6 +53,9 @@ pub fn filter_of(ask: &Ask) -> Result<(EventFilter, Option<Cursor>), Fault> {
             Some(moment(&text).ok_or_else(|| Fault::Bad(format!("“{text}” is not a time; write 2026-03-14 or 2026-03-14 09:30.")))?)
         }
     };
+    if ask.query("text").is_some() {
+        ask.must_show_bodies()?;
+    }
     let from = match ask.query("from") {
         None => None,
         Some(text) => Some(text.parse().map_err(|_| Fault::Bad("This link is not complete.".to_owned()))?),
@@ -98,7 +101,7 @@ fn filters(ask: &Ask) -> Markup {
                     @for (word, shown, _) in OUTCOMES { option value=(word) selected[outcome.as_deref() == Some(word)] { (shown) } }
                 }
             }
-            label { "Text in the body " input name="text" value=(text("text")); }
+            @if ask.shows_bodies() { label { "Text in the body " input name="text" value=(text("text")); } }
             label { "Before (UTC) " input name="before" value=(text("before")) placeholder="2026-03-14 09:30" size="16"; }
             button.primary { "Search" }
             @if !ask.query.is_empty() { a href=(ask.at("/events")) { "Show all" } }

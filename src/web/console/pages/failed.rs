@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::model::event::EventId;
 use crate::operations::command::{Command, Done};
 use crate::operations::failures::{FailureGroup, groups};
-use crate::operations::history::{self, FailedRun};
+use crate::operations::history::FailedRun;
 use crate::text::count::number;
 use crate::web::console::Console;
 use crate::web::console::answer::{Answer, Page};
@@ -43,7 +43,7 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
 
 /// The failed runs that the address of the page names.
 async fn runs(ask: &Ask) -> Result<Vec<FailedRun>, Fault> {
-    let mut runs = history::failed(ask.console.queries.as_ref(), MOST).await?;
+    let mut runs = ask.failed_runs(MOST).await?;
     if let Some(rule) = ask.query("rule") {
         runs.retain(|run| *run.rule == *rule);
     }
@@ -105,7 +105,7 @@ fn going_on(ask: &Ask, progress: &Progress) -> Markup {
 pub async fn begin(ask: &Ask) -> Result<Answer, Fault> {
     let key = ask.must("group")?;
     let rate = ask.field("rate").and_then(|rate| rate.parse().ok()).unwrap_or(USUAL_RATE);
-    let found = groups(&history::failed(ask.console.queries.as_ref(), MOST).await?);
+    let found = groups(&ask.failed_runs(MOST).await?);
     let group = found.into_iter().find(|group| group.key == key);
     let said = match group.map(|group| go_on(&ask.console, &ask.visitor, &group.rule, group.events, rate)) {
         None => "Nothing of this group is left: its runs go on already.",

@@ -20,7 +20,7 @@ const SHOWN: usize = 5;
 
 pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
     if let Some(id) = ask.query("event") {
-        let event = ask.console.queries.dossier(ask.console.queries.find(&id).await?).await?.event;
+        let event = ask.content(ask.console.queries.find(&id).await?).await?;
         let name = ask.console.editor.free_name(&drafts::draft(&event.into(), "", false).file);
         return Ok(Answer::See(format!("/edit/{name}?event={}", escaped(&id))));
     }

@@ -68,7 +68,7 @@ fn to_the_left(text: &str) -> String {
 async fn run(ask: &Ask, name: &str) -> Result<Option<ExplainedRun>, Fault> {
     let Some(id) = ask.query("event") else { return Ok(None) };
     let dossier = ask.console.queries.dossier(ask.console.queries.find(&id).await?).await?;
-    let told = (ask.console.explain)(&dossier).map_err(|e| Fault::Failed(format!("{e:#}")))?;
+    let told = ask.explanation(&dossier)?;
     let runs = told.rules.into_iter().flat_map(|rule| rule.runs).chain(told.others);
     Ok(runs.filter(|run| *run.rule == *name).last())
 }

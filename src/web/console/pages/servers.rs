@@ -33,7 +33,7 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
                             td { a href=(ask.at(&format!("/files/{}", escaped_path(&file.name)))) { (draw::brief(&file.name)) } }
                             td { (size(file.bytes)) }
                             td { @if let Some(changed) = file.changed { (draw::time(changed)) } }
-                            td { @if !ask.console.settings.hides_bodies { a href=(ask.at(&format!("/download/{}", escaped_path(&file.name)))) { "Save" } } }
+                            td { @if ask.shows_bodies() { a href=(ask.at(&format!("/download/{}", escaped_path(&file.name)))) { "Save" } } }
                         }
                     } }
                 }
@@ -74,7 +74,7 @@ fn size(bytes: u64) -> String {
 
 /// The end of a file: as a table, if it is one.
 pub async fn file(ask: &Ask, name: &str) -> Result<Answer, Fault> {
-    if ask.console.settings.hides_bodies {
+    if !ask.shows_bodies() {
         return Err(Fault::Forbidden("What files say is hidden in this console.".to_owned()));
     }
     let (console, wanted) = (ask.console.clone(), name.to_owned());
@@ -115,7 +115,7 @@ fn table(first: &str, last: &[String]) -> Markup {
 }
 
 pub async fn download(ask: &Ask, name: &str) -> Result<Answer, Fault> {
-    if ask.console.settings.hides_bodies {
+    if !ask.shows_bodies() {
         return Err(Fault::Forbidden("What files say is hidden in this console.".to_owned()));
     }
     let (console, wanted) = (ask.console.clone(), name.to_owned());

@@ -16,14 +16,15 @@ use crate::web::console::preview;
 
 pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
     let id = ask.console.queries.find(id).await?;
+    ask.must_show_bodies()?;
     let dossier = ask.console.queries.dossier(id).await?;
-    let then = (ask.console.explain)(&dossier).map_err(|e| Fault::Failed(format!("{e:#}")))?;
+    let then = ask.explanation(&dossier)?;
     // The rules in use, with stand-ins for secrets: not those of an edit with errors.
     let console = ask.console.clone();
     let loaded = tokio::task::spawn_blocking(move || console.editor.in_use(&console.health.rules.load().ruleset)).await;
     let Loaded { ruleset, .. } = loaded.map_err(|e| Fault::Failed(e.to_string()))?.map_err(Fault::Failed)?;
     let today = match &ruleset {
-        Some(ruleset) => match preview(ruleset, &dossier.event, None, &[]) {
+        Some(ruleset) => match preview(ruleset, &ask.content(id).await?, None, &[]) {
             Ok(shown) => preview::preview(&shown),
             Err(why) => preview::no_preview(&why),
         },

@@ -2,7 +2,6 @@
 
 use maud::html;
 
-use crate::operations::history;
 use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::Ask;
 use crate::web::console::draw;
@@ -13,7 +12,7 @@ use crate::web::console::pages::event::waits;
 const SHOWN: usize = 200;
 
 pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
-    let runs = history::waiting(ask.console.queries.as_ref(), SHOWN).await?;
+    let runs = ask.waiting_runs(SHOWN).await?;
     let live = html! {
         @if runs.is_empty() { p.calm { span aria-hidden="true" { "✓ " } "Nothing waits." } } @else {
             table.rows {

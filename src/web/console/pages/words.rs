@@ -20,9 +20,9 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
     // What is typed may not be an address yet.
     let routes: Vec<Route> = ask.queries("address").iter().take(MOST_ASKED).filter_map(|address| Route::read(address).ok()).collect();
     // Names of fields can say as much as their values.
-    let seen = match ask.console.settings.hides_bodies {
-        true => Vec::new(),
-        false => event_fields::seen(ask.console.queries.as_ref(), routes, vault).await?,
+    let seen = match ask.shows_bodies() {
+        false => Vec::new(),
+        true => event_fields::seen(ask.console.queries.as_ref(), routes, vault).await?,
     };
     let mut words = serde_json::to_value(vocabulary()).map_err(|e| Fault::Failed(e.to_string()))?;
     if let Value::Object(words) = &mut words {

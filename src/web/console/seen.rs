@@ -1,0 +1,94 @@
+//! What a visitor gets to see of events: secrets are struck, and with `--console-hide-bodies` nothing of what arrived is shown.
+//! Pages ask here, never the store itself, so that none of them can forget it.
+
+use crate::expr::condition::trace::{Outcome, TraceLine};
+use crate::model::event::{Event, EventId};
+use crate::operations::history::{self, ExplainedRun, Explanation, FailedRun, WaitingRun};
+use crate::secret::Vault;
+use crate::store::contract::Dossier;
+
+use super::ask::Ask;
+use super::fault::Fault;
+
+/// What stands in the place of something hidden.
+const HIDDEN: &str = "hidden in this console";
+
+impl Ask {
+    /// Whether what arrived is shown in this console.
+    pub fn shows_bodies(&self) -> bool {
+        !self.console.settings.hides_bodies
+    }
+
+    /// Refuses what cannot be done without showing what arrived.
+    pub fn must_show_bodies(&self) -> Result<(), Fault> {
+        let hidden = || Fault::Forbidden("What arrived is hidden in this console (--console-hide-bodies).".to_owned());
+        self.shows_bodies().then_some(()).ok_or_else(hidden)
+    }
+
+    /// The content of an event, without secrets.
+    pub async fn content(&self, id: EventId) -> Result<Event, Fault> {
+        self.must_show_bodies()?;
+        let event = self.console.queries.dossier(id).await?.event;
+        Ok(struck(event, &self.console.health.rules.load().ruleset.vault))
+    }
+
+    /// What became of an event, and why.
+    pub fn explanation(&self, dossier: &Dossier) -> Result<Explanation, Fault> {
+        let mut told = (self.console.explain)(dossier).map_err(|e| Fault::Failed(format!("{e:#}")))?;
+        if !self.shows_bodies() {
+            for rule in &mut told.rules {
+                hide_found(&mut rule.trace);
+                rule.runs.iter_mut().for_each(hide_said);
+            }
+            told.others.iter_mut().for_each(hide_said);
+        }
+        Ok(told)
+    }
+
+    /// The failed runs, newest first. What servers answered and the addresses that were called can repeat what arrived.
+    pub async fn failed_runs(&self, most: usize) -> Result<Vec<FailedRun>, Fault> {
+        let mut runs = history::failed(self.console.queries.as_ref(), most).await?;
+        if !self.shows_bodies() {
+            runs.iter_mut().for_each(|run| hide(&mut run.why));
+        }
+        Ok(runs)
+    }
+
+    /// The unfinished runs, oldest first.
+    pub async fn waiting_runs(&self, most: usize) -> Result<Vec<WaitingRun>, Fault> {
+        let mut runs = history::waiting(self.console.queries.as_ref(), most).await?;
+        if !self.shows_bodies() {
+            runs.iter_mut().for_each(|run| hide(&mut run.why));
+        }
+        Ok(runs)
+    }
+}
+
+fn hide(text: &mut String) {
+    if !text.is_empty() {
+        HIDDEN.clone_into(text);
+    }
+}
+
+/// The conditions stay, and how they were decided; the values that were found do not.
+fn hide_found(trace: &mut [TraceLine]) {
+    for line in trace {
+        if let Outcome::No(found) = &mut line.outcome {
+            hide(found);
+        }
+    }
+}
+
+fn hide_said(run: &mut ExplainedRun) {
+    run.attempts.iter_mut().for_each(|attempt| hide(&mut attempt.said));
+}
+
+/// An event in which the names of secrets stand in their places.
+pub fn struck(event: Event, vault: &Vault) -> Event {
+    let raw = match std::str::from_utf8(&event.raw) {
+        Ok(text) => vault.strike(text).into_bytes().into(),
+        Err(_) => event.raw,
+    };
+    let headers = event.headers.into_iter().map(|(name, value)| (name, vault.strike(&value))).collect();
+    Event { body: vault.strike_value(event.body), query: vault.strike(&event.query), headers, raw, ..event }
+}
