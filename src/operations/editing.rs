@@ -16,6 +16,7 @@ use crate::engine::rules::reload::Load;
 use crate::model::hash::hash;
 use crate::rule::load::Loaded;
 use crate::rule::ruleset::Ruleset;
+use crate::text::printable::one_line;
 use crate::yaml::source::{MAX_FILE, Source};
 
 /// The rules folder, and how its files are compiled.
@@ -163,7 +164,7 @@ impl Editor {
             _ => false,
         });
         let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
-        if !is_plain || name.contains(['\\', '\0', '\n', '\r']) || name.ends_with('/') || name.len() > 200 {
+        if !is_plain || name.contains('\\') || one_line(name) != name || name.ends_with('/') || name.len() > 200 {
             return Err(format!("`{}` is not the name of a file in the rules folder", name.escape_debug()));
         }
         if ending != "yaml" && ending != "yml" {
@@ -219,6 +220,8 @@ mod tests {
             "a.txt",
             "a.yaml/",
             "a\0.yaml",
+            "a\u{1b}]0;x.yaml",
+            "a\u{202e}lmay.yaml",
             "..\\a.yaml",
             "",
             "missing/a.yaml",

@@ -64,16 +64,16 @@ pub async fn act(ask: &Ask) -> Result<Value, Fault> {
     let queries = ask.console.queries.as_ref();
     match path.as_slice() {
         ["api", "v1", "events", id, "replay"] => {
-            let command = Command::Replay { event: queries.find(id).await?, rule: ask.field("rule") };
+            let command = Command::Replay { event: ask.event_id(id).await?, rule: ask.field("rule") };
             done(ask, command).await
         }
         ["api", "v1", "events", id, "again"] => {
-            let (id, rules) = (queries.find(id).await?, ask.console.health.rules.load_full());
+            let (id, rules) = (ask.event_id(id).await?, ask.console.health.rules.load_full());
             let command = replay::command(queries, id, ask.field("rule").as_deref(), &Mode::StartAnew(&rules.ruleset)).await?;
             done(ask, command).await
         }
         ["api", "v1", "events", id, "cancel"] => {
-            done(ask, Command::Cancel(WaitingRuns { event: Some(queries.find(id).await?), rule: ask.field("rule") })).await
+            done(ask, Command::Cancel(WaitingRuns { event: Some(ask.event_id(id).await?), rule: ask.field("rule") })).await
         }
         _ => Err(nothing_here()),
     }

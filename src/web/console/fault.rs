@@ -2,7 +2,9 @@
 
 use warp::http::StatusCode;
 
+use crate::model::event::EventId;
 use crate::store::contract;
+use crate::text::printable::one_line;
 
 /// What went wrong.
 #[derive(Debug)]
@@ -43,6 +45,17 @@ impl Fault {
     pub fn said(&self) -> &str {
         match self {
             Fault::NotFound(said) | Fault::Gone(said) | Fault::Bad(said) | Fault::Forbidden(said) | Fault::Failed(said) => said,
+        }
+    }
+
+    /// An id that is not there: it was never one, or its event was deleted.
+    pub fn no_event(id: &str, why: &str) -> Self {
+        match id.parse::<EventId>().is_ok() {
+            true => Fault::Gone(
+                "There is no event with this id any more. Events are deleted when they are older than --keep says (30 days by default)."
+                    .to_owned(),
+            ),
+            false => Fault::NotFound(format!("{}.", one_line(why))),
         }
     }
 }

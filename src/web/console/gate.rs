@@ -20,6 +20,7 @@ use super::session::{NotIn, Visitor};
 use super::{Console, api, assets, live, pages};
 use crate::expr::spell::spell;
 use crate::operations::metrics::CONTENT_TYPE as METRICS_TYPE;
+use crate::route::decode;
 use crate::web::door::Door;
 
 /// The console's door.
@@ -214,7 +215,9 @@ fn is_from_here(site: &str, origin: &str, host: &str, console: &Console) -> bool
 
 /// Only to pages of this console: `//example.com` would lead to somebody else's.
 fn is_page(to: &str) -> bool {
-    to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n', '\t']) && !to.starts_with("/login")
+    let path = to.split(['?', '#']).next().unwrap_or_default();
+    let leads_up = decode(path).split('/').any(|part| part == ".." || part == ".");
+    to.starts_with('/') && !to.starts_with("//") && !leads_up && !to.contains(['\\', '\r', '\n', '\t']) && !to.starts_with("/login")
 }
 
 fn with_query(path: &str, query: &str) -> String {
@@ -256,7 +259,18 @@ mod tests {
         for to in ["/", "/events?text=a", "/rules/a%2Fb"] {
             assert!(is_page(to), "{to}");
         }
-        for to in ["", "events", "//example.com", "/\\example.com", "/\tevil", "https://example.com", "/login?to=/"] {
+        for to in [
+            "",
+            "events",
+            "//example.com",
+            "/\\example.com",
+            "/\tevil",
+            "https://example.com",
+            "/login?to=/",
+            "/..//x",
+            "/%2e%2E/x",
+            "/events/./..",
+        ] {
             assert!(!is_page(to), "{to}");
         }
     }

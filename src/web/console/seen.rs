@@ -25,6 +25,11 @@ impl Ask {
         self.shows_bodies().then_some(()).ok_or_else(hidden)
     }
 
+    /// The event whose id this is, or begins so.
+    pub async fn event_id(&self, id: &str) -> Result<EventId, Fault> {
+        self.console.queries.find(id).await.map_err(|e| if e.is_transient() { e.into() } else { Fault::no_event(id, &e.to_string()) })
+    }
+
     /// The content of an event, without secrets.
     pub async fn content(&self, id: EventId) -> Result<Event, Fault> {
         self.must_show_bodies()?;

@@ -109,7 +109,7 @@ fn with_free_names(ask: &Ask, text: String) -> String {
 /// The text with an event as a new test of the rule that the address of the page names.
 async fn kept(ask: &Ask, name: &str, id: &str, text: &str) -> Result<String, Fault> {
     let rule = ask.query("rule").ok_or_else(|| Fault::Bad("This link is not complete.".to_owned()))?;
-    let event = ask.content(ask.console.queries.find(id).await?).await?;
+    let event = ask.content(ask.event_id(id).await?).await?;
     let (console, file, text) = (ask.console.clone(), name.to_owned(), text.to_owned());
     let work = move || {
         let load = |text: &str| console.editor.with(&file, text, true).map(|loaded| loaded.ruleset);
@@ -124,7 +124,7 @@ async fn kept(ask: &Ask, name: &str, id: &str, text: &str) -> Result<String, Fau
 /// The text that a new file begins with.
 async fn new_text(ask: &Ask, name: &str) -> Result<String, Fault> {
     if let Some(id) = ask.query("event") {
-        let event = ask.console.queries.find(&id).await?;
+        let event = ask.event_id(&id).await?;
         let event = ask.content(event).await?;
         let address = ask.console.health.rules.load().ruleset.address(&event.address).is_some_and(|address| address.described);
         let text = drafts::draft(&Sample::from(event), &format!("the event {id}"), address).text;
@@ -181,7 +181,7 @@ async fn save(ask: &Ask, draft: Draft) -> Result<Answer, Fault> {
                 false => "Saved. It is not in use yet; the page “Rules” shows why.".to_owned(),
             };
             ask.console.sessions.say(&ask.visitor, said);
-            Ok(Answer::See(format!("/edit/{}", draft.name)))
+            Ok(Answer::See(format!("/edit/{}", escaped_path(&draft.name))))
         }
         Err(NotSaved::Changed(now)) => page(ask, &draft, Some(changed(&draft, now.as_ref()))).await,
         Err(NotSaved::Name(why)) => Err(Fault::Bad(format!("{why}."))),
@@ -396,7 +396,7 @@ async fn event(ask: &Ask, draft: &Draft, ruleset: &Ruleset) -> Result<Option<Eve
         return webhook.into_event(ruleset, None, Timestamp::now()).map(Some).map_err(Fault::Bad);
     }
     let id = match &draft.event {
-        Some(id) => ask.console.queries.find(id).await?,
+        Some(id) => ask.event_id(id).await?,
         None if !ask.shows_bodies() => return Ok(None),
         None => {
             let found = history::search(ask.console.queries.as_ref(), &EventFilter::default(), None, LOOKED).await?;

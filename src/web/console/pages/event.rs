@@ -32,7 +32,7 @@ pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
     let dossier = match history::find(ask.console.queries.as_ref(), &ask.console.data, id).await {
         Ok(Found::Event(dossier)) => dossier,
         Ok(Found::Rejection(rejection)) => return Ok(Answer::Page(refused(&rejection))),
-        Err(e) => return Err(missing(id, &e.to_string())),
+        Err(e) => return Err(Fault::no_event(id, &e.to_string())),
     };
     let told = ask.explanation(&dossier)?;
     let sent = sent(ask, &dossier).await;
@@ -55,18 +55,6 @@ pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
 
 fn id_of(told: &Explanation) -> String {
     told.event.to_string()
-}
-
-/// An id that is not there: it was never one, or its event was deleted.
-fn missing(id: &str, why: &str) -> Fault {
-    let is_id = id.parse::<crate::model::event::EventId>().is_ok();
-    match is_id {
-        true => Fault::Gone(
-            "There is no event with this id any more. Events are deleted when they are older than --keep says (30 days by default)."
-                .to_owned(),
-        ),
-        false => Fault::NotFound(format!("{}.", one_line(why))),
-    }
 }
 
 /// What can be done with the event as a whole.
@@ -330,7 +318,7 @@ fn refused(rejection: &Rejection) -> Page {
 }
 
 pub async fn replay(ask: &Ask, id: &str) -> Result<Answer, Fault> {
-    let event = ask.console.queries.find(id).await?;
+    let event = ask.event_id(id).await?;
     let done = ask.console.perform(&ask.visitor, Command::Replay { event, rule: ask.field("rule") }).await?;
     let said = match done {
         Done::Runs(0) => "No failed run was left: somebody else was faster.".to_owned(),
@@ -344,7 +332,7 @@ pub async fn replay(ask: &Ask, id: &str) -> Result<Answer, Fault> {
 }
 
 pub async fn cancel(ask: &Ask, id: &str) -> Result<Answer, Fault> {
-    let event = ask.console.queries.find(id).await?;
+    let event = ask.event_id(id).await?;
     let done = ask.console.perform(&ask.visitor, Command::Cancel(WaitingRuns { event: Some(event), rule: ask.field("rule") })).await?;
     let said = match done {
         Done::Cancelled(cancelled) if cancelled.busy > 0 => {

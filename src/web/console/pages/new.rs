@@ -11,7 +11,7 @@ use crate::operations::recipes;
 use crate::route::Route;
 use crate::store::contract::EventFilter;
 use crate::web::console::answer::{Answer, Page};
-use crate::web::console::ask::{Ask, escaped};
+use crate::web::console::ask::{Ask, escaped, escaped_path};
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
 
@@ -20,9 +20,9 @@ const SHOWN: usize = 5;
 
 pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
     if let Some(id) = ask.query("event") {
-        let event = ask.content(ask.console.queries.find(&id).await?).await?;
+        let event = ask.content(ask.event_id(&id).await?).await?;
         let name = ask.console.editor.free_name(&drafts::draft(&event.into(), "", false).file);
-        return Ok(Answer::See(format!("/edit/{name}?event={}", escaped(&id))));
+        return Ok(Answer::See(format!("/edit/{}?event={}", escaped_path(&name), escaped(&id))));
     }
     let still = html! {
         section {
@@ -63,7 +63,7 @@ pub async fn begin(ask: &Ask) -> Result<Answer, Fault> {
     if let Some(recipe) = ask.field("recipe") {
         let found = recipes::find(&recipe).map_err(Fault::NotFound)?;
         let name = ask.console.editor.free_name(&found.file());
-        return Ok(Answer::See(format!("/edit/{name}?recipe={}", escaped(&recipe))));
+        return Ok(Answer::See(format!("/edit/{}?recipe={}", escaped_path(&name), escaped(&recipe))));
     }
     if ask.field("do").as_deref() == Some("wait") {
         let path = ask.must("path")?;
@@ -76,7 +76,7 @@ pub async fn begin(ask: &Ask) -> Result<Answer, Fault> {
     }
     let name = ask.must("name")?;
     let name = ask.console.editor.free_name(&format!("{}.yaml", name.trim_end_matches(".yaml").replace(' ', "-")));
-    Ok(Answer::See(format!("/edit/{name}?empty=yes")))
+    Ok(Answer::See(format!("/edit/{}?empty=yes", escaped_path(&name))))
 }
 
 /// What arrives at the address that waits.

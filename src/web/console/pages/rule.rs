@@ -67,7 +67,7 @@ fn to_the_left(text: &str) -> String {
 /// What this rule did with the event that the address of the page names.
 async fn run(ask: &Ask, name: &str) -> Result<Option<ExplainedRun>, Fault> {
     let Some(id) = ask.query("event") else { return Ok(None) };
-    let dossier = ask.console.queries.dossier(ask.console.queries.find(&id).await?).await?;
+    let dossier = ask.console.queries.dossier(ask.event_id(&id).await?).await?;
     let told = ask.explanation(&dossier)?;
     let runs = told.rules.into_iter().flat_map(|rule| rule.runs).chain(told.others);
     Ok(runs.filter(|run| *run.rule == *name).last())

@@ -15,7 +15,7 @@ use crate::web::console::pages::event;
 use crate::web::console::preview;
 
 pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
-    let id = ask.console.queries.find(id).await?;
+    let id = ask.event_id(id).await?;
     ask.must_show_bodies()?;
     let dossier = ask.console.queries.dossier(id).await?;
     let then = ask.explanation(&dossier)?;
@@ -46,7 +46,7 @@ pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
 
 /// Starts today's rules for the event, from the beginning.
 pub async fn again(ask: &Ask, id: &str) -> Result<Answer, Fault> {
-    let id = ask.console.queries.find(id).await?;
+    let id = ask.event_id(id).await?;
     let rules = ask.console.health.rules.load_full();
     let command = replay::command(ask.console.queries.as_ref(), id, None, &Mode::StartAnew(&rules.ruleset)).await?;
     let said = match ask.console.perform(&ask.visitor, command).await? {
