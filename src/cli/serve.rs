@@ -343,6 +343,7 @@ impl Serve {
             started: Timestamp::now(),
         });
         let rejections = Arc::new(Rejections::of(&self.data.data));
+        let proxies = Arc::new(Proxies { trusted: self.trusted_proxies, header: self.client_ip_header.to_ascii_lowercase() });
         let (stopped, stopping_now) = watch::channel(false);
         let console = console.map(|(listener, tls, settings, sessions)| {
             let load_options = self.rules.load_options.clone();
@@ -370,14 +371,15 @@ impl Serve {
                 reload: again_now,
                 files,
                 bulk: Bulk::default(),
+                proxies: proxies.clone(),
                 data: self.data.data.clone(),
             };
             let stop = is_set(stopping_now.clone());
-            tokio::spawn(web::listener::serve(Listener::aside(listener, tls), Gate(Arc::new(console)), stop, ASIDE_GRACE))
+            tokio::spawn(web::listener::serve(Listener::aside(listener, tls, proxies.clone()), Gate(Arc::new(console)), stop, ASIDE_GRACE))
         });
         let metrics = metrics_listener.map(|listener| {
             let stop = is_set(stopping_now);
-            tokio::spawn(web::listener::serve(Listener::aside(listener, None), MetricsDoor(metrics), stop, ASIDE_GRACE))
+            tokio::spawn(web::listener::serve(Listener::aside(listener, None, proxies.clone()), MetricsDoor(metrics), stop, ASIDE_GRACE))
         });
         let hook = Hook { intake, bodies, rejections, health };
         // The process that started Doorbell may have stopped reading its output; that is no reason not to serve.
@@ -389,7 +391,6 @@ impl Serve {
             None => {}
         }
         let grace = Duration::from_secs(self.grace);
-        let proxies = Arc::new(Proxies { trusted: self.trusted_proxies, header: self.client_ip_header.to_ascii_lowercase() });
         let listener = Listener {
             listener,
             tls,

@@ -14,8 +14,6 @@ const MOST_FILES: usize = 1_000;
 const MAX_DEPTH: usize = 8;
 /// How much of the end of a file is read.
 const TAIL: u64 = 64 << 10;
-/// The largest file that is handed out as a whole.
-const MOST_BYTES: u64 = 100 << 20;
 
 /// A file that rules have written.
 #[derive(Debug, PartialEq, Serialize)]
@@ -67,16 +65,11 @@ impl OutputFiles {
         self.hidden.iter().any(|hidden| hidden.canonicalize().is_ok_and(|hidden| real.starts_with(hidden)))
     }
 
-    /// A whole file. The error is a message for people.
-    pub fn read(&self, name: &str) -> Result<Vec<u8>, String> {
-        let mut file = self.open(name)?;
-        let size = file.metadata().map_or(0, |found| found.len());
-        if size > MOST_BYTES {
-            return Err(format!("{name} is larger than {} MB; take it from the folder {}", MOST_BYTES >> 20, self.folder.display()));
-        }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|e| format!("{name} cannot be read: {}", error_sentence(&e)))?;
-        Ok(bytes)
+    /// A file, and its size in bytes. The error is a message for people.
+    pub fn whole(&self, name: &str) -> Result<(File, u64), String> {
+        let file = self.open(name)?;
+        let size = file.metadata().map_err(|e| format!("{name} cannot be read: {}", error_sentence(&e)))?.len();
+        Ok((file, size))
     }
 
     /// The first line of a file, and its last lines, at most `most`.
@@ -132,9 +125,9 @@ mod tests {
         let mut names: Vec<String> = files.list().into_iter().map(|file| file.name).collect();
         names.sort();
         assert_eq!(names, ["2026/b.log", "a.csv"]);
-        assert_eq!(files.read("2026/b.log").unwrap(), b"x\n");
+        assert_eq!(files.whole("2026/b.log").unwrap().1, 2);
         for name in ["link", "../secret", "data/doorbell.db", ".doorbell.lock", "", "2026", "/etc/passwd", "2026/../../secret"] {
-            assert!(files.read(name).is_err(), "{name}");
+            assert!(files.whole(name).is_err(), "{name}");
         }
     }
 

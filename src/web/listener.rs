@@ -45,14 +45,15 @@ pub struct Listener {
     pub most_connections_each: Option<usize>,
 }
 
-/// The most connections of a listener that is not for senders.
+/// The most connections of a listener that is not for senders, and the most of one caller: an office behind one address, with
+/// several pages open in every browser.
 const MOST_ASIDE: usize = 256;
+const MOST_ASIDE_EACH: usize = 64;
 
 impl Listener {
     /// A listener that is not for senders: for people's browsers, or for metrics.
-    pub fn aside(listener: TcpListener, tls: Option<Tls>) -> Self {
-        let proxies = Arc::new(Proxies { trusted: Vec::new(), header: String::new() });
-        Self { listener, tls, proxies, most_connections: MOST_ASIDE, most_connections_each: None }
+    pub fn aside(listener: TcpListener, tls: Option<Tls>, proxies: Arc<Proxies>) -> Self {
+        Self { listener, tls, proxies, most_connections: MOST_ASIDE, most_connections_each: Some(MOST_ASIDE_EACH) }
     }
 }
 

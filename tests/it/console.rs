@@ -1,6 +1,7 @@
 //! The console: its pages, what its buttons do, and that they work without scripts.
 
 use crate::harness::{ClosedPort, Setup, until};
+use crate::memory::peak;
 
 const ORDERS: &str = r#"
 webhooks:
@@ -385,6 +386,31 @@ fn files_that_rules_write_can_be_looked_at_and_saved_and_no_others() {
         let got = visitor.get(path);
         assert!(got.status == 404 || got.status == 400, "{path}: {}", got.status);
     }
+}
+
+#[test]
+fn a_large_file_is_saved_whole_and_slow_readers_of_it_take_no_memory() {
+    use std::io::{Read, Write};
+    let setup = Setup::with(
+        "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - append: a.log\n        text: x\n",
+    );
+    let serving = setup.serve_with_console(&[]);
+    let visitor = setup.visitor();
+    let large = "0123456789abcde\n".repeat(16 << 16);
+    setup.write("output/large.log", &large);
+    let ask = || {
+        let mut stream = std::net::TcpStream::connect(&visitor.address).unwrap();
+        let head = format!("GET /download/large.log HTTP/1.1\r\nhost: {0}\r\ncookie: {1}\r\n\r\n", visitor.address, visitor.cookie);
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.read_exact(&mut [0; 1000]).unwrap();
+        stream
+    };
+    let before = peak(&serving);
+    let slow: Vec<_> = (0..20).map(|_| ask()).collect();
+    let got = visitor.get("/download/large.log");
+    assert!(got.header("content-length") == large.len().to_string() && got.body == large, "{}", got.body.len());
+    assert!(peak(&serving) < before + 100, "{} MB more for 20 readers of 16 MB", peak(&serving) - before);
+    drop(slow);
 }
 
 #[test]

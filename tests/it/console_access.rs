@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::console_client::Visitor;
+use crate::console_client::{Visitor, form};
 use crate::harness::{Setup, Target, json, until};
 
 const RULES: &str = "webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then:\n      - log: x\n";
@@ -258,6 +258,22 @@ fn behind_a_proxy_links_cookies_and_origins_are_those_of_the_proxy() {
     assert!(page.contains("href=\"/doorbell/events\"") && !page.contains("href=\"/events\""), "{page}");
     assert_eq!(visitor.send("POST", "/doorbell/new", &[host, ("origin", "http://ops.example.com")], "path=/x&do=wait").status, 403);
     assert_eq!(visitor.send("POST", "/doorbell/new", &[host, from], "path=/x&do=wait").status, 303);
+}
+
+#[test]
+fn behind_a_trusted_proxy_whoever_guesses_locks_out_nobody_else() {
+    let setup = Setup::with(RULES).env("DOORBELL_CONSOLE_PASSWORD", "correct horse");
+    let _serving = setup.serve_with_console(&["--trusted-proxies", "127.0.0.1"]);
+    let link = setup.console_link();
+    let address = link.strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
+    let visitor = Visitor { address, cookie: String::new() };
+    let log_in = |ip: &str, password: &str| {
+        let headers = [("sec-fetch-site", "same-origin"), ("x-forwarded-for", ip)];
+        visitor.send("POST", "/login", &headers, &form(&[("password", password)])).status
+    };
+    let guessed: Vec<u16> = (0..11).map(|_| log_in("203.0.113.7", "wrong")).collect();
+    assert_eq!(guessed[9..], [401, 429]);
+    assert_eq!(log_in("203.0.113.8", "correct horse"), 303);
 }
 
 #[test]

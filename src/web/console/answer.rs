@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full};
 use maud::Markup;
 use serde_json::Value;
 use warp::http::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE,
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use warp::http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -60,7 +60,9 @@ pub enum Answer {
     File {
         name: String,
         kind: &'static str,
-        bytes: Bytes,
+        /// In bytes.
+        size: u64,
+        body: Body,
     },
 }
 
@@ -83,8 +85,9 @@ pub fn json(status: StatusCode, value: &Value) -> Response<Body> {
 }
 
 /// A file that a browser saves instead of showing it.
-pub fn file(name: &str, kind: &str, content: Bytes) -> Response<Body> {
-    let mut response = bytes(StatusCode::OK, kind, content);
+pub fn file(name: &str, kind: &str, size: u64, body: Body) -> Response<Body> {
+    let mut response = with_body(StatusCode::OK, kind, body);
+    set(&mut response, CONTENT_LENGTH, &size.to_string());
     let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' }).collect();
     set(&mut response, CONTENT_DISPOSITION, &format!("attachment; filename=\"{plain}\""));
     response

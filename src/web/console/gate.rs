@@ -1,7 +1,7 @@
 //! The door of the console: which requests are let in. Each must call the console by one of its own names, come from somebody
 //! who has logged in, and, where it changes something, from a page of the console itself.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -50,7 +50,7 @@ impl Gate {
         let header = |name: HeaderName| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
         let host = request.uri().authority().map_or_else(|| header(HOST), |a| a.as_str().to_owned());
         if !console.settings.is_own(&host) {
-            tracing::warn!(%peer, host, "request to the console refused: it has none of the console's names");
+            tracing::debug!(%peer, host, "request to the console refused: it has none of the console's names");
             let said = "This console is not known by this name. Open it by the address that Doorbell printed, or start Doorbell with --console-host NAME.";
             return html(StatusCode::MISDIRECTED_REQUEST, plain("Wrong name", said));
         }
@@ -70,7 +70,7 @@ impl Gate {
             return asset;
         }
         let parts = Ask::parts(&path);
-        let (ip, now) = (peer.ip().to_canonical(), Timestamp::now());
+        let (ip, now) = (self.caller(&request, peer), Timestamp::now());
         let has_key = request.headers().contains_key(AUTHORIZATION);
         // Prometheus sends a key, and people look at the metrics with their browser.
         let is_api = parts.first().is_some_and(|p| p == "api") || (parts == ["metrics"] && has_key);
@@ -113,6 +113,14 @@ impl Gate {
             Ok(form) => acted(Ask { form, ..ask }, is_api).await,
             Err(response) => response,
         }
+    }
+
+    /// Whoever sends this: the one whom a trusted proxy names.
+    fn caller(&self, request: &Request<Incoming>, peer: SocketAddr) -> IpAddr {
+        let proxies = &self.0.proxies;
+        let lines = request.headers().get_all(proxies.header.as_str()).iter();
+        let named: Vec<_> = lines.map(|line| (proxies.header.clone(), String::from_utf8_lossy(line.as_bytes()).into_owned())).collect();
+        proxies.caller(peer.ip(), &named).parse().unwrap_or_else(|_| peer.ip().to_canonical())
     }
 
     /// The page that asks for the password, and what it sends; also the link with the key.
@@ -186,7 +194,7 @@ async fn for_people(ask: &Ask, answer: Result<Answer, Fault>) -> Response<Body> 
         Ok(Answer::Page(page)) => (StatusCode::OK, page),
         Ok(Answer::See(to)) => return see(&ask.at(&to)),
         Ok(Answer::Json(value)) => return answer::json(StatusCode::OK, &value),
-        Ok(Answer::File { name, kind, bytes }) => return answer::file(&name, kind, bytes),
+        Ok(Answer::File { name, kind, size, body }) => return answer::file(&name, kind, size, body),
         Err(fault) => (fault.status(), pages::fault(&fault)),
     };
     // A page is shown even if nothing can be counted.

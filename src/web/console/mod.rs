@@ -10,6 +10,7 @@ mod ask;
 mod assets;
 mod bars;
 pub mod bulk;
+mod download;
 mod draw;
 mod fault;
 mod frame;
@@ -38,6 +39,7 @@ use crate::operations::metrics::Metrics;
 use crate::operations::output_files::OutputFiles;
 use crate::store::audit::Audit;
 use crate::store::contract::{Dossier, Queries, Store};
+use crate::web::client_ip::Proxies;
 use bulk::Bulk;
 use fault::Fault;
 use session::{Sessions, Visitor};
@@ -68,6 +70,8 @@ pub struct Console {
     pub bulk: Bulk,
     /// Makes the rules be read again at once.
     pub reload: Arc<Notify>,
+    /// The proxies whose word about a caller is trusted.
+    pub proxies: Arc<Proxies>,
     /// The data folder.
     pub data: PathBuf,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
 use maud::{Markup, html};
 use tokio::time::{Instant, sleep_until};
 
@@ -155,5 +156,10 @@ pub async fn save(ask: &Ask) -> Result<Answer, Fault> {
         text += &serde_json::to_string(&run).map_err(|e| Fault::Failed(e.to_string()))?;
         text.push('\n');
     }
-    Ok(Answer::File { name: "failed.jsonl".to_owned(), kind: "application/x-ndjson", bytes: Bytes::from(text) })
+    Ok(Answer::File {
+        name: "failed.jsonl".to_owned(),
+        kind: "application/x-ndjson",
+        size: text.len() as u64,
+        body: Full::new(Bytes::from(text)).boxed_unsync(),
+    })
 }

@@ -1,11 +1,11 @@
 //! `/servers`: the servers that rules call, and the files that they write.
 
-use bytes::Bytes;
 use maud::{Markup, html};
 
 use crate::action::http::host::HostState;
 use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped_path};
+use crate::web::console::download;
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
 
@@ -119,8 +119,8 @@ pub async fn download(ask: &Ask, name: &str) -> Result<Answer, Fault> {
         return Err(Fault::Forbidden("What files say is hidden in this console.".to_owned()));
     }
     let (console, wanted) = (ask.console.clone(), name.to_owned());
-    let read = tokio::task::spawn_blocking(move || console.files.read(&wanted)).await;
-    let bytes = read.map_err(|e| Fault::Failed(e.to_string()))?.map_err(|why| Fault::NotFound(format!("{why}.")))?;
+    let opened = tokio::task::spawn_blocking(move || console.files.whole(&wanted)).await;
+    let (file, size) = opened.map_err(|e| Fault::Failed(e.to_string()))?.map_err(|why| Fault::NotFound(format!("{why}.")))?;
     let plain = name.rsplit('/').next().unwrap_or(name).to_owned();
-    Ok(Answer::File { name: plain, kind: "application/octet-stream", bytes: Bytes::from(bytes) })
+    Ok(Answer::File { name: plain, kind: "application/octet-stream", size, body: download::of(file, size) })
 }
