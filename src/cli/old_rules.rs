@@ -29,7 +29,7 @@ impl OldRules for OldRulesOnDisk {
         let secret = |name: &str| environment.secret(name);
         let variable = |name: &str| environment.variable(name);
         let lookup = Resolver::new(&secret, &variable, &|_| None);
-        let read = one_rule(Source { name: file, text }, rule, &lookup);
+        let read = one_rule(Source::stored(file, text), rule, &lookup);
         match lookup.missing().into_iter().next() {
             Some(what) => Err(Unready::Missing(what)),
             None => Ok((read.map_err(Unready::Unreadable)?, lookup.into_vault())),

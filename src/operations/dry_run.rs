@@ -275,7 +275,7 @@ rules:
 
     fn rules() -> Ruleset {
         let secret = |name: &str| Some(if name == "KEY" { KEY.to_owned() } else { stand_in(name) });
-        let source = Source { name: "rules/a.yaml".into(), text: RULES.into() };
+        let source = Source::stored("rules/a.yaml", RULES.into());
         let loaded = load(vec![source], Resolver::new(&secret, &|_| None, &|_| None), false);
         loaded.ruleset.unwrap_or_else(|| panic!("{:?}", loaded.problems))
     }

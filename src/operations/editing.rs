@@ -121,7 +121,7 @@ impl Editor {
 
     /// The rules in these files, with stand-ins for secrets; `None` if they cannot be read any more.
     pub fn of_then(&self, texts: &[(String, String)]) -> Option<Ruleset> {
-        let sources = texts.iter().map(|(name, text)| Source { name: name.clone(), text: text.clone() }).collect();
+        let sources = texts.iter().map(|(name, text)| Source::stored(name, text.clone())).collect();
         (self.load_with_stand_ins)(RuleFiles::of(sources, Vec::new())).ok()?.ruleset
     }
 

@@ -299,7 +299,7 @@ fn is_withheld(line: &TraceLine) -> bool {
 
 /// The rules that were current when the event arrived.
 fn rules_of_then(dossier: &Dossier, lookup: Resolver) -> Option<Ruleset> {
-    let sources = dossier.texts.iter().map(|(name, text)| Source { name: name.clone(), text: text.clone() }).collect();
+    let sources = dossier.texts.iter().map(|(name, text)| Source::stored(name, text.clone())).collect();
     load(sources, lookup, false).ruleset
 }
 

@@ -233,7 +233,7 @@ impl Recipe {
     fn load_without(&self, missing: Option<&str>) -> Option<Ruleset> {
         let secret = |name: &str| (Some(name) != missing).then(|| stand_in(name));
         let lookup = Resolver::new(&secret, &|_| None, &|_| None);
-        load(vec![Source { name: self.file(), text: self.text.to_owned() }], lookup, false).ruleset
+        load(vec![Source::stored(self.file(), self.text.to_owned())], lookup, false).ruleset
     }
 }
 

@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn as_many_as_the_limit_are_allowed_and_the_first_one_above_is_reported_once() {
-        let source = Source { name: "a.yaml".into(), text: "a: 1\n".into() };
+        let source = Source::stored("a.yaml", "a: 1\n".into());
         let (effort, node) = (Effort::default(), Node::Null);
         let reader = Reader::new(&source, &effort);
         let item = reader.top(&node);

@@ -251,7 +251,7 @@ pub fn guard_for(name: &str, secret: &str, public_url: Option<&str>) -> Result<G
         let near = nearest(name, known()).map_or_else(String::new, |n| format!("; did you mean {n}?"));
         return Err(format!("there is no sender called `{name}`{near} (`doorbell senders` lists them)"));
     }
-    let source = Source { name: "verify".into(), text: format!("{name}: \"{{{{ secret.GIVEN }}}}\"\n") };
+    let source = Source::stored("verify", format!("{name}: \"{{{{ secret.GIVEN }}}}\"\n"));
     let node = source.read().map_err(|p| p.message.clone())?;
     let effort = Effort::default();
     let reader = Reader::new(&source, &effort);

@@ -46,7 +46,7 @@ pub(super) fn all() -> &'static [Sender] {
 
 /// The senders in text that has the format of `senders.yaml`.
 pub(super) fn described(text: &str) -> Vec<Sender> {
-    let source = Source { name: "senders.yaml".into(), text: text.into() };
+    let source = Source::stored("senders.yaml", text.into());
     let Ok(node) = source.read() else { return Vec::new() };
     let effort = Effort::default();
     let reader = Reader::new(&source, &effort);

@@ -20,11 +20,6 @@ pub fn is_blank(line: &str) -> bool {
 }
 
 impl Source {
-    /// The number of lines.
-    pub fn lines(&self) -> usize {
-        self.text.lines().count()
-    }
-
     /// The last line of the block that begins on this line: those below it that are indented more.
     pub fn block_end(&self, first: usize) -> usize {
         let own = indent(self.line(first));

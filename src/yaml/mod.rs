@@ -16,6 +16,7 @@ pub mod place;
 pub mod reader;
 pub mod source;
 mod syntax_errors;
+mod unknown_keys;
 mod written;
 
 use std::fmt;

@@ -10,7 +10,9 @@ impl Item<'_> {
     pub(super) fn nothing(&self) {
         let key = self.at(&self.at_its_key());
         let source = self.source();
-        let Some((number, column)) = self.look(&key.path) else {
+        // What would not be shown needs no help, which costs a look at all lines below.
+        let place = self.shows_more_errors().then(|| self.look(&key.path)).flatten();
+        let Some((number, column)) = place else {
             return self.problem("this key has no value").label("write a value after it").add();
         };
         let line = source.line(number);

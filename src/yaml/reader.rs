@@ -300,7 +300,7 @@ mod tests {
 
     /// Reports this many problems of a severity in a file of this size; returns how many are shown, and the last one.
     fn shown(size: usize, all: &[(Severity, usize)]) -> (usize, Problem) {
-        let source = Source { name: "a.yaml".into(), text: format!("a: 1\n#{}\n", " ".repeat(size)) };
+        let source = Source::stored("a.yaml", format!("a: 1\n#{}\n", " ".repeat(size)));
         let effort = Effort::default();
         let reader = Reader::new(&source, &effort);
         for (severity, count) in all {

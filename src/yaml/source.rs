@@ -1,5 +1,7 @@
 //! A rule file's text, under the name that the user knows, and positions in it. [`super`] reads values from it.
 
+use std::sync::OnceLock;
+
 use super::locate::{self, Path};
 use crate::problem::Problem;
 use crate::text::span;
@@ -12,6 +14,8 @@ pub const MAX_FILE: usize = 4 << 20;
 pub struct Source {
     pub name: String,
     pub text: String,
+    /// Where each line begins, found when somebody asks: help looks at many lines, one after the other.
+    starts: OnceLock<Vec<usize>>,
 }
 
 impl Source {
@@ -35,7 +39,12 @@ impl Source {
         if !text.ends_with('\n') {
             text.push('\n');
         }
-        Ok(Self { name: name.to_owned(), text })
+        Ok(Self::stored(name, text))
+    }
+
+    /// The same of text that was a source before.
+    pub fn stored(name: impl Into<String>, text: String) -> Self {
+        Self { name: name.into(), text, starts: OnceLock::new() }
     }
 
     /// Line and column, from 1, of the value or key that `path` leads to.
@@ -53,12 +62,41 @@ impl Source {
 
     /// Where a line begins in the text, in bytes; the end of the text for the line after the last.
     pub fn line_start(&self, number: usize) -> Option<usize> {
-        let mut starts = std::iter::once(0).chain(self.text.match_indices('\n').map(|(at, _)| at + 1));
-        starts.nth(number.checked_sub(1)?)
+        self.starts().get(number.checked_sub(1)?).copied()
+    }
+
+    fn starts(&self) -> &[usize] {
+        self.starts.get_or_init(|| std::iter::once(0).chain(self.text.match_indices('\n').map(|(at, _)| at + 1)).collect())
+    }
+
+    /// How many lines the file has.
+    pub fn lines(&self) -> usize {
+        let starts = self.starts();
+        // After the last line break there is usually nothing.
+        starts.len() - usize::from(starts.last() == Some(&self.text.len()))
     }
 
     /// One line of the file, counted from 1.
     pub fn line(&self, number: usize) -> &str {
-        self.text.lines().nth(number.saturating_sub(1)).unwrap_or("")
+        let number = number.max(1);
+        let Some(start) = self.line_start(number) else { return "" };
+        let end = self.line_start(number + 1).unwrap_or(self.text.len());
+        let line = span::between(&self.text, start, end);
+        line.strip_suffix('\n').map_or(line, |line| line.strip_suffix('\r').unwrap_or(line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_those_of_the_text() {
+        for text in ["", "a", "a\n", "a\n\n", "\na\r\n b\n", "é\n\r\nx", "a\rb\r"] {
+            let source = Source::stored("a.yaml", text.to_owned());
+            let lines: Vec<&str> = (1..=source.lines()).map(|n| source.line(n)).collect();
+            assert_eq!(lines, text.lines().collect::<Vec<_>>(), "{text:?}");
+            assert_eq!(source.line(source.lines() + 1), "", "{text:?}");
+        }
     }
 }

@@ -91,7 +91,7 @@ pub(super) fn all() -> Vec<Sender> {
 
 /// The guard for this `verify:` text, with this value for every secret.
 pub(super) fn guard(verify: &str, secret: &str) -> Guard {
-    let source = Source { name: "verify".into(), text: verify.to_owned() };
+    let source = Source::stored("verify", verify.to_owned());
     let node = source.read().unwrap();
     let effort = Effort::default();
     let reader = Reader::new(&source, &effort);
@@ -171,7 +171,7 @@ impl<'a> Signer<'a> {
         };
         let token = sender.handshake.as_ref().is_some_and(|h| h.wants_token());
         let verify_token = if token { format!(", verify_token: \"{VERIFY_TOKEN}\"") } else { String::new() };
-        let source = Source { name: "x".into(), text: format!("secret: \"{{{{ secret.S }}}}\"{verify_token}").replace(", ", "\n") };
+        let source = Source::stored("x", format!("secret: \"{{{{ secret.S }}}}\"{verify_token}").replace(", ", "\n"));
         let node = source.read().unwrap();
         let effort = Effort::default();
         let reader = Reader::new(&source, &effort);
