@@ -96,6 +96,7 @@ fuzz_target!(|bytes: &[u8]| {
         place: Place::default(),
         idempotency_key: "k".into(),
         hops: 1,
+        trace: Vec::new(),
         timeout: Duration::from_secs(30),
     };
     let outcome = runtime.block_on(async {
