@@ -22,6 +22,9 @@ pub mod problem;
 #[deny(clippy::string_slice)]
 pub mod route;
 
+#[deny(clippy::string_slice)]
+pub mod schedule;
+
 pub mod model;
 
 pub mod body;

@@ -12,6 +12,7 @@ use super::fix;
 use super::settings::{Data, LoadOptions, Secrets, counted, counted_problems};
 use super::terminal::stdout;
 use crate::operations::experience::{Webhooks, learned};
+use crate::operations::schedules::{ScheduledRule, scheduled_rules};
 use crate::problem;
 use crate::rule::ruleset::Ruleset;
 
@@ -70,11 +71,16 @@ impl Check {
             loaded.problems.extend(webhooks.into_iter().flat_map(|webhooks| learned(ruleset, &webhooks)));
             problem::sort(&mut loaded.problems);
         }
+        let scheduled = loaded.ruleset.as_ref().map_or_else(Vec::new, |ruleset| scheduled_rules(ruleset, &[], Timestamp::now()));
         let mut out = stdout();
         match self.format {
             Format::Json => {
                 let all: Vec<_> = loaded.problems.iter().map(problem::Problem::json).collect();
-                writeln!(out, "{}", serde_json::to_string_pretty(&serde_json::json!({ "problems": all }))?)?;
+                let mut found = serde_json::json!({ "problems": all });
+                if !scheduled.is_empty() {
+                    found["schedules"] = serde_json::to_value(&scheduled)?;
+                }
+                writeln!(out, "{}", serde_json::to_string_pretty(&found)?)?;
             }
             Format::Text => {
                 write!(out, "{}", problem::draw_all(&loaded.problems))?;
@@ -84,9 +90,21 @@ impl Check {
                     Some(ruleset) => writeln!(out, "{}: valid, with {}", counted(ruleset), counted_problems(&loaded.problems))?,
                     None => writeln!(out, "{}", counted_problems(&loaded.problems))?,
                 }
+                for one in scheduled.iter().filter(|one| one.enabled) {
+                    writeln!(out, "`{}` starts {}: {}", one.rule, one.when, upcoming(one))?;
+                }
             }
         }
         Ok(if loaded.ruleset.is_some() { Ended::Good } else { Ended::Problems })
+    }
+}
+
+/// When a rule starts next: `next on Sat 2026-11-28 09:00, then …`.
+pub fn upcoming(rule: &ScheduledRule) -> String {
+    match rule.next.as_slice() {
+        [] => "never; check its days".to_owned(),
+        [only] => format!("next on {only}"),
+        [first, rest @ ..] => format!("next on {first}, then {}", rest.join(", ")),
     }
 }
 

@@ -11,17 +11,26 @@ use super::ended::Ended;
 use super::settings::{Rules, Secrets, headers, read_file};
 use super::terminal::stdout;
 use crate::expr::condition::trace::aligned;
+use crate::model::event::Event;
 use crate::operations::dry_run::{Branch, NoPreview, Preview, RulePreview, StepEffect, StepPreview, Webhook, possible_senders, preview};
+use crate::operations::schedules::moments_at;
 use crate::problem;
+use crate::rule::ruleset::Ruleset;
 
 #[derive(Args)]
-#[command(after_help = "Example: doorbell try order.json --path /orders --header 'X-Shop: berlin'")]
+#[command(
+    after_help = "Examples:\n  doorbell try order.json --path /orders --header 'X-Shop: berlin'\n  doorbell try --at 2026-03-02T09:00"
+)]
 pub struct DryRun {
     /// The file with the body of the webhook; `-` reads it from standard input
-    file: PathBuf,
+    #[arg(required_unless_present = "at")]
+    file: Option<PathBuf>,
     /// The address that it is sent to, including any query after a `?`
-    #[arg(long, value_name = "PATH")]
-    path: String,
+    #[arg(long, value_name = "PATH", required_unless_present = "at")]
+    path: Option<String>,
+    /// Show what happens at this moment, in place of a webhook: the rules that start by themselves then
+    #[arg(long, value_name = "MOMENT", conflicts_with_all = ["file", "path", "method", "headers", "sender"])]
+    at: Option<String>,
     /// The method of the webhook
     #[arg(long, default_value = "POST")]
     method: String,
@@ -49,17 +58,38 @@ impl DryRun {
             write!(out, "{}", problem::draw_all(&loaded.problems))?;
             return Ok(Ended::Problems);
         };
-        let webhook = read_webhook(&self.file, &self.method, &self.path, &self.headers)?;
-        let event = webhook.into_event(&ruleset, self.sender.as_deref(), Timestamp::now()).map_err(anyhow::Error::msg)?;
         let replies = self.replies()?;
+        if let Some(at) = &self.at {
+            let events = match moments_at(&ruleset, at, self.rule.as_deref(), Timestamp::now()) {
+                Ok(events) => events,
+                Err(why) => {
+                    writeln!(out, "{why}")?;
+                    return Ok(Ended::Problems);
+                }
+            };
+            let mut ended = Ended::Good;
+            for event in &events {
+                if matches!(self.show(&mut out, &ruleset, event, &replies)?, Ended::Problems) {
+                    ended = Ended::Problems;
+                }
+            }
+            return Ok(ended);
+        }
+        let (Some(file), Some(path)) = (&self.file, &self.path) else { anyhow::bail!("name a file and --path, or a moment with --at") };
+        let webhook = read_webhook(file, &self.method, path, &self.headers)?;
+        let event = webhook.into_event(&ruleset, self.sender.as_deref(), Timestamp::now()).map_err(anyhow::Error::msg)?;
         let senders = possible_senders(&ruleset, &event);
         if !senders.is_empty() {
             writeln!(out, "It is not known who sends this; choose one with --sender: {}\n", senders.join(", "))?;
         }
-        match preview(&ruleset, &event, self.rule.as_deref(), &replies) {
+        self.show(&mut out, &ruleset, &event, &replies)
+    }
+
+    fn show(&self, out: &mut impl Write, ruleset: &Ruleset, event: &Event, replies: &[Vec<u8>]) -> anyhow::Result<Ended> {
+        match preview(ruleset, event, self.rule.as_deref(), replies) {
             Ok(preview) => {
-                write_preview(&mut out, &preview)?;
-                let missing = ruleset.missing_for(&event);
+                write_preview(out, &preview)?;
+                let missing = ruleset.missing_for(event);
                 if !missing.is_empty() {
                     let missing = missing.join(" and ");
                     writeln!(
@@ -70,7 +100,7 @@ impl DryRun {
                 Ok(if preview.fails() { Ended::Problems } else { Ended::Good })
             }
             Err(why) => {
-                write_no_preview(&mut out, &why)?;
+                write_no_preview(out, &why)?;
                 Ok(Ended::Problems)
             }
         }

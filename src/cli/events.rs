@@ -7,6 +7,7 @@ use clap::Args;
 use super::ended::Ended;
 use super::settings::Data;
 use super::terminal::stdout;
+use crate::model::event::SCHEDULE;
 use crate::operations::history::{self, EventLine};
 use crate::text::count::number;
 use crate::text::printable::{one_line, short};
@@ -38,7 +39,7 @@ impl Events {
                 event.method,
                 short(&event.address, 60),
                 by(event.sender.as_deref()),
-                sent(event.status),
+                sent(&event.method, event.status),
                 states(event)
             )?;
         }
@@ -60,8 +61,11 @@ pub fn by(sender: Option<&str>) -> String {
     sender.map_or_else(String::new, |sender| format!(" from {}", one_line(sender)))
 }
 
-/// What the sender got: `200`, or that it waits.
-pub fn sent(status: Option<u16>) -> String {
+/// What the sender got: `200`, or that it waits; nobody sends the moments of a rule.
+pub fn sent(method: &str, status: Option<u16>) -> String {
+    if method == SCHEDULE {
+        return "started by itself".to_owned();
+    }
     status.map_or_else(|| "waiting for its answer".to_owned(), |status| status.to_string())
 }
 

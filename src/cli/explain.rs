@@ -58,7 +58,7 @@ fn write_event(out: &mut impl Write, told: &Explanation, is_served: bool) -> io:
     let time = told.received.strftime("%Y-%m-%d %H:%M:%S UTC");
     let rules = number(told.total, "rule");
     let address = one_line(&told.address);
-    let (status, by) = (sent(told.status), by(told.sender.as_deref()));
+    let (status, by) = (sent(&told.method, told.status), by(told.sender.as_deref()));
     writeln!(out, "event {}  {} {address}{by}  {time}  → {status}, {} of {rules} ran", told.event, told.method, told.ran)?;
     for rule in &told.rules {
         write_rule(out, told.event, rule, is_served)?;

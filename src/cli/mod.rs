@@ -22,6 +22,7 @@ mod old_rules;
 mod progress;
 mod prune;
 mod replay;
+mod schedules;
 mod schema;
 mod senders;
 mod serve;
@@ -63,6 +64,8 @@ enum Command {
     Check(check::Check),
     /// Show the rules as sentences
     List(list::List),
+    /// List the rules that start by themselves, or start one now
+    Schedules(schedules::Schedules),
     /// Run the tests in the rule files
     Test(test::RunTests),
     /// Show what the rules would do with a webhook, without doing it
@@ -105,6 +108,7 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(c)) => c.run(),
         Some(Command::Check(c)) => c.run(),
         Some(Command::List(c)) => c.run(),
+        Some(Command::Schedules(c)) => c.run(),
         Some(Command::Test(c)) => c.run(),
         Some(Command::Try(c)) => c.run(),
         Some(Command::Console(c)) => c.run(),

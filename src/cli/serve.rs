@@ -47,6 +47,8 @@ use crate::engine::run::old_rules::RulesOfRuns;
 use crate::engine::run::recovery::recover;
 use crate::engine::run::watchdog::Watchdog;
 use crate::engine::run::worker::Worker;
+use crate::engine::starts::starter::Starter;
+use crate::engine::starts::timekeeper::Timekeeper;
 use crate::engine::tallies::counters::Counters;
 use crate::engine::task::memory::{MOST_READ, Memory};
 use crate::engine::task::supervisor::Supervisor;
@@ -306,17 +308,35 @@ impl Serve {
         };
         let access =
             console.as_ref().map(|(listener, tls, settings, sessions)| console_access(listener, tls.is_some(), settings, sessions));
+        let event_lines = Arc::new(if self.quiet { EventLines::default() } else { write_events() });
+        let starter = Starter {
+            rules: rules.clone(),
+            store: store.clone(),
+            worker: worker.clone(),
+            counters: counters.clone(),
+            event_lines: event_lines.clone(),
+        };
+        let timekeeper = Arc::new(Timekeeper { starter: starter.clone(), stopping: stopping.clone() });
+        supervisor.keep("starting rules on time", move || {
+            let timekeeper = timekeeper.clone();
+            async move { timekeeper.run().await }
+        });
         let socket = Arc::new(control::listen(&self.data.data).context("the socket for commands cannot be created in the data folder")?);
         supervisor.keep("accepting commands", {
             let worker = worker.clone();
-            let served = Arc::new(Served { store: store.clone(), health: health.clone(), audit: audit.clone(), console: access.clone() });
+            let served = Arc::new(Served {
+                store: store.clone(),
+                health: health.clone(),
+                audit: audit.clone(),
+                starter: starter.clone(),
+                console: access.clone(),
+            });
             move || {
                 let worker = worker.clone();
                 control::serve(socket.clone(), served.clone(), move || worker.wake())
             }
         });
         audit.write(Timestamp::now(), me(), format!("started Doorbell {}", env!("CARGO_PKG_VERSION")));
-        let event_lines = if self.quiet { EventLines::default() } else { write_events() };
         let intake = Arc::new(Intake {
             rules,
             store: store.clone(),
@@ -361,6 +381,7 @@ impl Serve {
                 queries,
                 store: store.clone(),
                 intake: intake.clone(),
+                starter,
                 health: health.clone(),
                 rejections: rejections.clone(),
                 audit: audit.clone(),

@@ -22,6 +22,7 @@ use crate::rule::access;
 use crate::rule::address::MOST_BODY;
 use crate::rule::load::{Loaded, load};
 use crate::rule::ruleset::Ruleset;
+use crate::schedule::zone::{self, Named};
 use crate::secret::{DataKey, Key};
 use crate::store;
 use crate::store::contract::{self, Queries};
@@ -49,6 +50,9 @@ pub struct LoadOptions {
     /// Allow calls to this private host, such as crm.internal
     #[arg(long, env = "DOORBELL_ALLOW_HOST", value_name = "NAME", value_delimiter = ',')]
     pub allow_host: Vec<String>,
+    /// The time zone of rules that name none, such as Europe/Berlin; by default, that of this machine
+    #[arg(long, env = "DOORBELL_TIMEZONE", value_name = "ZONE", value_parser = time_zone)]
+    pub timezone: Option<Named>,
     /// Report an error if an address does not define who may call it
     #[arg(long, env = "DOORBELL_REQUIRE_VERIFY", value_parser = clap::builder::FalseyValueParser::new(), num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
     pub require_verify: bool,
@@ -164,7 +168,8 @@ impl LoadOptions {
         };
         let refuses = |url: &str| allowed.refuses_text(url);
         let RuleFiles { sources, mut problems, .. } = files;
-        let resolver = Resolver::new(&secret, &variable, &refuses);
+        let zone = self.timezone.clone().unwrap_or_else(Named::system);
+        let resolver = Resolver::new(&secret, &variable, &refuses).in_zone(zone);
         // Only `serve` stores anything, and knows whether there is a key.
         let resolver = if matches!(self.handed, Some((_, None))) { resolver.without_data_key() } else { resolver };
         let mut loaded = load(sources, resolver, self.require_verify);
@@ -176,6 +181,13 @@ impl LoadOptions {
         loaded.problems = problems;
         Ok(loaded)
     }
+}
+
+fn time_zone(name: &str) -> Result<Named, String> {
+    zone::place(name).map_err(|no| match no.meant {
+        Some(meant) => format!("{}; did you mean {meant}?", no.why),
+        None => format!("{}; write a place, such as Europe/Berlin", no.why),
+    })
 }
 
 /// How secrets are resolved.

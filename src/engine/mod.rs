@@ -7,5 +7,6 @@ pub mod care;
 pub mod intake;
 pub mod rules;
 pub mod run;
+pub mod starts;
 pub mod tallies;
 pub mod task;

@@ -10,6 +10,7 @@ use crate::expr::field::part::PathPart;
 use crate::expr::field::{Field, ROOTS, Root, spelling};
 use crate::expr::field_use::FieldUses;
 use crate::model::saved::ERROR;
+use crate::schedule::zone::Named;
 use crate::secret::{LONGEST, SHORT, Vault};
 use crate::text::nearest::nearest;
 use crate::yaml::fields::Item;
@@ -38,6 +39,8 @@ pub struct Resolver<'a> {
     refuses: &'a dyn Fn(&str) -> Option<String>,
     /// Whether what is stored can be encrypted.
     can_encrypt: bool,
+    /// The time zone of rules that name none.
+    zone: Named,
     vault: RefCell<Vault>,
     /// What was looked up but is missing: a sentence for each secret or variable.
     missing: RefCell<Vec<String>>,
@@ -49,7 +52,7 @@ impl<'a> Resolver<'a> {
         env: &'a dyn Fn(&str) -> Option<String>,
         refuses: &'a dyn Fn(&str) -> Option<String>,
     ) -> Self {
-        Self { secret, env, refuses, can_encrypt: true, vault: RefCell::default(), missing: RefCell::default() }
+        Self { secret, env, refuses, can_encrypt: true, zone: Named::utc(), vault: RefCell::default(), missing: RefCell::default() }
     }
 
     /// The same for a Doorbell that has no data key.
@@ -57,9 +60,18 @@ impl<'a> Resolver<'a> {
         Self { can_encrypt: false, ..self }
     }
 
+    /// The same, where rules that name no time zone mean this one.
+    pub fn in_zone(self, zone: Named) -> Self {
+        Self { zone, ..self }
+    }
+
+    pub fn zone(&self) -> &Named {
+        &self.zone
+    }
+
     /// The same, with nothing looked up yet: for checking the files again.
     pub fn again(&self) -> Self {
-        Self { can_encrypt: self.can_encrypt, ..Self::new(self.secret, self.env, self.refuses) }
+        Self { can_encrypt: self.can_encrypt, zone: self.zone.clone(), ..Self::new(self.secret, self.env, self.refuses) }
     }
 
     pub fn can_encrypt(&self) -> bool {

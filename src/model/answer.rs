@@ -29,6 +29,8 @@ impl Answer {
 pub enum Answered {
     /// This status.
     With(u16),
+    /// Nothing: nobody sent it.
+    Nobody,
     /// Nothing yet: it waits for a rule until then, and gets 504 after that.
     Until(Timestamp),
 }
@@ -38,6 +40,7 @@ impl Answered {
     pub fn by(self, now: Timestamp) -> Option<u16> {
         match self {
             Answered::With(status) => Some(status),
+            Answered::Nobody => None,
             Answered::Until(until) => (until <= now).then_some(LATE),
         }
     }

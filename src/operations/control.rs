@@ -23,6 +23,8 @@ use tokio::sync::Semaphore;
 use super::command::{Command, Done};
 use crate::disk::{self, Lock};
 use crate::engine::care::health::{Health, Report};
+use crate::engine::starts::starter::{Start, Starter};
+use crate::model::event::EventId;
 use crate::secret::Key;
 use crate::store::audit::{Audit, me};
 use crate::store::contract::Store;
@@ -55,6 +57,7 @@ pub struct Served {
     pub store: Arc<dyn Store>,
     pub health: Arc<Health>,
     pub audit: Arc<Audit>,
+    pub starter: Starter,
     pub console: Option<ConsoleAccess>,
 }
 
@@ -64,6 +67,8 @@ enum Asked {
     Health,
     Console,
     Do(Command),
+    /// Starts a rule that starts by itself, now.
+    Start(String),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -71,6 +76,7 @@ enum Answered {
     Health(Report),
     Console(Option<ConsoleAccess>),
     Done(Done),
+    Started(EventId),
 }
 
 type Answer = Result<Answered, String>;
@@ -138,10 +144,22 @@ async fn converse(mut stream: tokio::net::UnixStream, served: &Served, changed: 
                 changed();
                 done.map(Answered::Done)
             }
+            Ok(Asked::Start(rule)) => start_rule(&rule, &served.starter, &served.audit, user, None).await.map(Answered::Started),
             Err(e) => Err(format!("the command cannot be read: {e}")),
         };
         write.write_all(line(&answer)?.as_bytes()).await?;
     }
+}
+
+/// Starts a rule now that starts by itself, and adds that to the audit log.
+pub async fn start_rule(rule: &str, starter: &Starter, audit: &Audit, user: Option<u32>, by: Option<&str>) -> Result<EventId, String> {
+    let now = Timestamp::now();
+    let start = Start { planned: now, previous: None, missed: 0, is_by_hand: true };
+    let event = starter.start(rule, start).await.map_err(|e| e.to_string())?;
+    let event = event.ok_or_else(|| format!("no rule called `{rule}` starts by itself; `doorbell schedules` lists those that do"))?;
+    let deed = format!("started rule `{rule}`");
+    audit.write(now, user, by.map_or(deed.clone(), |by| format!("{deed}, {by}")));
+    Ok(event)
 }
 
 /// Executes a command and adds it to the audit log: the user of the operating system, or, in words, who else it was.
@@ -217,7 +235,9 @@ impl Commands {
             Commands::Alone { store, runtime, audit, .. } => runtime.block_on(perform(command, store.as_ref(), audit, me(), None)),
             Commands::Serving { stream } => match ask(stream, &Asked::Do(command))? {
                 Answered::Done(done) => Ok(done),
-                Answered::Health(_) | Answered::Console(_) => Err("the running Doorbell sent an unexpected answer".to_owned()),
+                Answered::Health(_) | Answered::Console(_) | Answered::Started(_) => {
+                    Err("the running Doorbell sent an unexpected answer".to_owned())
+                }
             },
         }
     }
@@ -230,6 +250,16 @@ pub fn health(data: &Path) -> Option<Report> {
         Ok(Answered::Health(report)) => Some(report),
         _ => None,
     }
+}
+
+/// Has the `serve` of a data folder start a rule now that starts by itself; `None` if there is none, or one of another version.
+pub fn start(data: &Path, rule: &str) -> Option<Result<EventId, String>> {
+    let Ok(Ok(Commands::Serving { mut stream })) = Commands::serving(data) else { return None };
+    Some(match ask(&mut stream, &Asked::Start(rule.to_owned())) {
+        Ok(Answered::Started(event)) => Ok(event),
+        Ok(_) => Err("the running Doorbell sent an unexpected answer".to_owned()),
+        Err(why) => Err(why),
+    })
 }
 
 /// How the console of the `serve` of a data folder is reached, if it has one; `None` if there is no `serve`, or one of another

@@ -20,6 +20,7 @@ use crate::rule::Rule;
 use crate::rule::ruleset::{Ruleset, Verdict};
 use crate::rule::sentence::{self, Sentence};
 use crate::secret::Vault;
+use crate::text::phrase::joined;
 use crate::verify::guard::Guard;
 
 /// A sample webhook made up by a person.
@@ -161,13 +162,18 @@ pub fn preview(ruleset: &Ruleset, event: &Event, rule: Option<&str>, replies: &[
     let address = event.address.clone();
     let disabled = ruleset.rules.iter().filter(|r| !r.enabled && r.listens_at(&address));
     let switched_off: Vec<Arc<str>> = disabled.map(|r| r.name.clone()).collect();
-    let Some(found) = ruleset.address(&address) else {
-        let known = ruleset.addresses.iter().map(|a| a.route.text().to_owned()).collect();
-        return Err(NoPreview::UnknownAddress { address, known, switched_off });
+    let ignored = match (event.scheduled_rule(), ruleset.address(&address)) {
+        // Nobody gets an answer.
+        (Some(_), _) => None,
+        (None, None) => {
+            let known = ruleset.addresses.iter().map(|a| a.route.text().to_owned()).collect();
+            return Err(NoPreview::UnknownAddress { address, known, switched_off });
+        }
+        (None, Some(found)) if !found.methods.contains(&event.method) => {
+            return Err(NoPreview::WrongMethod { address, method: event.method.clone(), methods: found.methods.clone() });
+        }
+        (None, Some(found)) => Some(found.ignored.status),
     };
-    if !found.methods.contains(&event.method) {
-        return Err(NoPreview::WrongMethod { address, method: event.method.clone(), methods: found.methods.clone() });
-    }
     let verdicts = ruleset.verdicts(event, true);
     let is_wanted = |verdict: &Verdict| rule.is_none_or(|name| name == &*verdict.rule.name);
     if let Some(rule) = rule
@@ -175,7 +181,7 @@ pub fn preview(ruleset: &Ruleset, event: &Event, rule: Option<&str>, replies: &[
     {
         return Err(NoPreview::UnknownRule { address, rule: rule.to_owned() });
     }
-    let ignored_status = verdicts.iter().all(|v| !v.runs()).then_some(found.ignored.status);
+    let ignored_status = ignored.filter(|_| verdicts.iter().all(|v| !v.runs()));
     let event = &ruleset.sealed(event.clone());
     let mut previewer = Previewer { event, vault: &ruleset.vault, replies: Given(replies.iter()) };
     let rules = verdicts.into_iter().filter(is_wanted).map(|verdict| previewer.rule(verdict)).collect();
@@ -192,7 +198,7 @@ struct Previewer<'a> {
 
 impl Previewer<'_> {
     fn rule(&mut self, verdict: Verdict) -> RulePreview {
-        let on_error = sentence::joined(&Sentence::of(verdict.rule, self.vault).on_error);
+        let on_error = joined(&Sentence::of(verdict.rule, self.vault).on_error);
         let rule = verdict.rule;
         let run = verdict.starts.map(|start| dry_steps_of(verdict.rule, start, self.event, self.vault, &mut self.replies));
         let (dry_steps, end) = run.map_or((Vec::new(), None), |(dry_steps, end)| (dry_steps, Some(end)));

@@ -22,7 +22,7 @@ pub fn with_test(rule: &Rule, event: &Event, load: &dyn Fn(&str) -> Result<Optio
     // Only the rule itself knows what it does with what was sent.
     let first = entry(&format!("{}expect: nothing\n", spaces(at.indent + 2)));
     let ruleset = load(&first)?.ok_or("the event cannot be written as a test of this rule")?;
-    let found = ruleset.rules.iter().find(|found| found.name == rule.name).ok_or_else(by_hand)?;
+    let found = ruleset.rule(&rule.name).ok_or_else(by_hand)?;
     let test = found.tests.last().ok_or_else(by_hand)?;
     let views = effects(&ruleset, found, test).map_err(|e| format!("{e:#}"))?;
     let text = entry(&expected(&views, at.indent));

@@ -12,15 +12,18 @@ use serde_json::{Map, Value};
 
 use crate::action::contract::{EffectView, MockResponse};
 use crate::action::kind_of;
+use crate::engine::starts::starter::{Start, made};
 use crate::expr::condition::trace;
 use crate::expr::number;
 use crate::model::event::{Event, EventId};
 use crate::model::request::Request;
 use crate::operations::preview::{Replies, What, dry_steps_of, json_reply};
+use crate::operations::schedules::not_a_moment;
 use crate::route;
 use crate::rule::ruleset::Ruleset;
 use crate::rule::test::{Body, Expected, Reply, Test};
 use crate::rule::{Rule, UNDECIDED};
+use crate::schedule::timetable::Timetable;
 use crate::secret::Vault;
 use crate::text::printable::short;
 use crate::verify::guard::Guard;
@@ -116,6 +119,13 @@ struct Stage<'a> {
 impl Stage<'_> {
     /// The differences from what is expected, as lines; `None` if there are none.
     fn differences(&self, test: &Test) -> anyhow::Result<Option<String>> {
+        if let (Some(timetable), Some(text)) = (&self.rule.timetable, &test.send.planned) {
+            let planned = timetable.read(text).map_err(anyhow::Error::msg)?;
+            if !timetable.has(planned) {
+                // That it does not start then may be what the test shows.
+                return Ok((!test.expect.is_empty()).then(|| format!("    {}\n", not_a_moment(timetable, text, planned))));
+            }
+        }
         let event = self.event(test)?;
         let saved = Map::new();
         let scope = self.rule.scope(&event, &self.ruleset.vault, &saved);
@@ -164,7 +174,12 @@ impl Stage<'_> {
 
     /// The event that a test sends.
     fn event(&self, test: &Test) -> anyhow::Result<Event> {
-        let when = &self.rule.when[0];
+        if let (Some(timetable), Some(text)) = (&self.rule.timetable, &test.send.planned) {
+            return self.moment(timetable, text, test.send.missed);
+        }
+        let Some(when) = self.rule.when.first() else {
+            anyhow::bail!("write the moment at which it starts: send: {{ planned: 2026-03-02T09:00 }}");
+        };
         let path = match (&test.send.path, when.route.literal()) {
             (Some(path), _) => path.clone(),
             (None, Some(path)) => path,
@@ -221,6 +236,13 @@ impl Stage<'_> {
             anyhow::bail!("write who sends it, such as send: {{ sender: {} }}; its senders: {}", senders[0], senders.join(", "));
         }
         Ok(event)
+    }
+
+    /// The event of a moment.
+    fn moment(&self, timetable: &Timetable, text: &str, missed: u64) -> anyhow::Result<Event> {
+        let planned = timetable.read(text).map_err(anyhow::Error::msg)?;
+        let start = Start { planned, previous: None, missed: missed as usize, is_by_hand: false };
+        Ok(made(self.rule, timetable, start, EventId::new(planned, [0; 10]), planned))
     }
 
     /// A file that a test sends; its path is relative to the rule file.

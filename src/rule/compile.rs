@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use super::address::read_methods;
 use super::aliases::RULE_WORDS;
 use super::items::{MAX_STEPS, items};
 use super::set::read_set;
 use super::step;
 use super::steps::{self, Lists};
-use super::{ANSWER_WITHIN, Rule, When, run_policy, test, wait};
+use super::{ANSWER_WITHIN, Rule, by_itself, run_policy, test, wait, when};
 use crate::expr::condition::read as condition;
 use crate::expr::field_use::FieldUses;
 use crate::expr::names::{Names, Resolver};
 use crate::model::retry::Plan;
 use crate::model::run::TextHash;
-use crate::route::Route;
+use crate::schedule::zone::Named;
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 use crate::yaml::place::scalar;
@@ -24,6 +23,8 @@ use crate::yaml::source::Source;
 pub struct Origin {
     pub source: Arc<Source>,
     pub text: TextHash,
+    /// The time zone of the file's rules, unless they name their own.
+    pub zone: Named,
 }
 
 /// Reads one rule; problems have been reported. Also returns which fields have to be checked with its addresses.
@@ -40,7 +41,8 @@ pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Opti
     let enabled = fields.may("enabled").map_or(Some(true), |i| i.flag());
     known.disabled = enabled == Some(false);
     whole_lines(&mut fields);
-    let when = read_when(&mut fields);
+    let starts = when::read(&mut fields, &origin.zone);
+    let when = starts.webhooks;
     known.placeholders = when.iter().flat_map(|w| w.route.placeholders().map(str::to_owned)).collect();
     let then = fields.must("then").and_then(|i| items(&i)).unwrap_or_default();
     let otherwise = fields.may("else").and_then(|i| items(&i)).unwrap_or_default();
@@ -79,6 +81,7 @@ pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Opti
         name: name.into(),
         enabled: enabled.unwrap_or(true),
         when,
+        timetable: starts.timetable,
         set,
         condition,
         once_per,
@@ -98,78 +101,8 @@ pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Opti
             .add();
     }
     wait::look(&rule, item);
+    by_itself::look(&rule, item);
     (item.errors() == errors).then(|| (rule, known.uses.take()))
-}
-
-fn read_when(fields: &mut Fields) -> Vec<When> {
-    let Some(item) = fields.must("when") else { return Vec::new() };
-    if let Node::Bool(_) = item.node {
-        item.problem("`when:` must say which webhook starts the rule").label("write { webhook: /path }").add();
-        return Vec::new();
-    }
-    if let Node::Text(text) = item.node {
-        only_path(&item, text);
-        return Vec::new();
-    }
-    let mut out = Vec::new();
-    for one in item.one_or_many() {
-        if let Node::Text(text) = one.node {
-            only_path(&one, text);
-            continue;
-        }
-        let Some(mut when) = one.fields("`when:`") else { continue };
-        let schedule = ["every", "at", "cron", "called", "days", "timezone"].iter().any(|k| when.has(k));
-        let address = if schedule { when.may("webhook") } else { when.must("webhook") };
-        let methods = when.may("method").map(|i| read_methods(&i));
-        if let Some(address) = &address
-            && let Node::List(addresses) = address.node
-        {
-            let each = |node: &Node| if let Node::Text(t) = node { Some(format!("{{ webhook: {} }}", scalar(t))) } else { None };
-            let all: Option<Vec<String>> = addresses.iter().map(each).collect();
-            let draft = address.problem("`webhook:` takes one address").label("write several as a list of `{ webhook: … }`");
-            match all {
-                Some(all) => {
-                    let list = format!("[{}]", all.join(", "));
-                    draft.change(format!("write when: {list}"), one.raw().and_then(|raw| one.span_within(raw)), list).add();
-                }
-                None => draft.add(),
-            }
-        } else if let Some(address) = address
-            && let Some(text) = address.text()
-        {
-            match Route::read(&text) {
-                Ok(route) => out.push(When { route, methods: methods.filter(|m| !m.is_empty()) }),
-                Err(no) => {
-                    let draft = address.problem(no.message).label(no.label);
-                    match no.meant {
-                        Some(meant) => draft.write(&scalar(&meant)).add(),
-                        None => draft.add(),
-                    }
-                }
-            }
-        }
-        when.done(
-            &[
-                ("path", "webhook"),
-                ("url", "webhook"),
-                ("address", "webhook"),
-                ("hook", "webhook"),
-                ("event", "write `webhook:` and the address; which event it is, is compared under `if:`"),
-                ("schedule", "starting by time is not available yet; write `webhook:` and the address"),
-            ],
-            &["every", "at", "cron", "called", "days", "timezone"],
-        );
-    }
-    out
-}
-
-/// `when: /orders` and `when: POST /orders`.
-fn only_path(item: &Item, text: &str) {
-    let draft = item.problem("`when:` must say which webhook starts the rule").label("write { webhook: /path }");
-    match text.split_whitespace().next_back().filter(|path| path.starts_with('/')) {
-        Some(path) => draft.write(&format!("{{ webhook: {} }}", scalar(path))).add(),
-        None => draft.add(),
-    }
 }
 
 /// Keys of other tools that stand for a whole line of ours: `webhook: /orders`, `disabled: true`.

@@ -28,6 +28,8 @@ pub struct Index {
     literal: HashMap<String, usize>,
     /// Addresses with placeholders, one by one.
     patterns: Vec<(crate::route::Route, usize)>,
+    /// Rules by their names.
+    names: HashMap<Arc<str>, usize>,
     rules_at: HashMap<String, Group>,
     rules_by_pattern: Vec<(crate::route::Route, Group)>,
 }
@@ -89,6 +91,7 @@ impl Index {
                 None => index.patterns.push((address.route.clone(), n)),
             }
         }
+        index.names = rules.iter().map(|rule| rule.name.clone()).zip(0..).collect();
         let mut by_pattern: HashMap<String, usize> = HashMap::new();
         for (n, rule) in rules.iter().enumerate().filter(|(_, r)| r.enabled) {
             for when in &rule.when {
@@ -113,8 +116,16 @@ impl Index {
         self.literal.get(path).copied().or_else(|| self.patterns.iter().find(|(r, _)| r.fit(path).is_some()).map(|(_, n)| *n))
     }
 
+    /// A rule by its name.
+    pub fn named(&self, name: &str) -> Option<usize> {
+        self.names.get(name).copied()
+    }
+
     /// The rules that may match an event, in the order of the files.
     pub fn candidates(&self, event: &Event) -> Vec<usize> {
+        if let Some(rule) = event.scheduled_rule() {
+            return self.named(rule).into_iter().collect();
+        }
         let path = route::normal(&event.address);
         let mut out = Vec::new();
         if let Some(group) = self.rules_at.get(path) {

@@ -11,12 +11,14 @@ use super::compile::{self, Origin};
 use super::foreign;
 use super::ruleset::Ruleset;
 use super::senders;
+use super::when;
 use crate::expr::field_use::FieldUses;
 use crate::expr::names::{Names, Resolver};
 use crate::model::hash::hash;
 use crate::problem::proof::prove;
 use crate::problem::{self, Problem};
 use crate::route::{Route, Routes};
+use crate::schedule::zone::{self, Named};
 use crate::text::nearest::nearest;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
@@ -86,7 +88,8 @@ fn once(sources: &[Arc<Source>], lookup: Resolver, require_verify: bool) -> Load
     let mut texts = Vec::new();
     let mut webhooks = Vec::new();
     for (reader, (source, node)) in readers.iter().zip(&nodes) {
-        let origin = Origin { source: Arc::clone(source), text: hash(source.text.as_bytes()).into() };
+        let origin =
+            Origin { source: Arc::clone(source), text: hash(source.text.as_bytes()).into(), zone: zone_of(&reader.top(node), &lookup) };
         texts.push((origin.text.clone(), origin.source.clone()));
         webhooks.extend(read_file(&reader.top(node), &lookup, &origin, &mut all));
     }
@@ -122,7 +125,8 @@ pub fn one_rule(source: Source, name: &str, lookup: &Resolver) -> Result<Rule, S
     let node = source.read().map_err(|problem| problem.message)?;
     let effort = Effort::default();
     let reader = Reader::new(&source, &effort);
-    let origin = Origin { source: Arc::clone(&source), text: hash(source.text.as_bytes()).into() };
+    let zone = zone_of(&reader.top(&node), lookup);
+    let origin = Origin { source: Arc::clone(&source), text: hash(source.text.as_bytes()).into(), zone };
     let read = || {
         let rules = reader.top(&node).fields("a rule file")?.may("rules")?.entries("`rules:`")?;
         rules.iter().find(|(n, _)| n == name).and_then(|(n, item)| compile::read(n, item, lookup, &origin)).map(|(rule, _)| rule)
@@ -130,6 +134,16 @@ pub fn one_rule(source: Source, name: &str, lookup: &Resolver) -> Result<Rule, S
     let rule = read();
     let problems = reader.problems();
     rule.ok_or_else(|| problems.into_iter().next().map_or_else(|| format!("the file has no rule `{name}`"), |p| p.message))
+}
+
+/// The time zone of a file's rules. Problems with it are reported when the file is read.
+fn zone_of(top: &Item, lookup: &Resolver) -> Named {
+    let written = match top.node {
+        Node::Map(entries) => entries.iter().find(|(key, _)| key == "timezone"),
+        _ => None,
+    };
+    let named = written.and_then(|(_, node)| if let Node::Text(name) = node { Some(name) } else { None });
+    named.and_then(|name| zone::place(name).ok()).unwrap_or_else(|| lookup.zone().clone())
 }
 
 /// Reads a file's rules, and returns its `webhooks:` for later.
@@ -150,6 +164,9 @@ fn read_file<'a>(top: &Item<'a>, lookup: &Resolver, origin: &Origin, all: &mut G
     }
     let mut fields = top.fields("a rule file")?;
     fields.may("$schema");
+    if let Some(zone) = fields.may("timezone") {
+        when::read_zone(&zone);
+    }
     let (has_webhooks, has_rules) = (fields.has("webhooks"), fields.has("rules"));
     let webhooks = fields.may("webhooks");
     if let Some(rules) = fields.may("rules") {

@@ -8,6 +8,7 @@ pub mod access;
 pub mod address;
 pub mod aliases;
 mod bounds;
+mod by_itself;
 pub mod compile;
 pub mod cors;
 pub mod each;
@@ -25,7 +26,9 @@ pub mod step;
 mod step_shape;
 pub mod steps;
 pub mod test;
+mod timing;
 pub mod wait;
+pub mod when;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +45,8 @@ use crate::model::event::Event;
 use crate::model::place::Place;
 use crate::model::run::{Once, Run, StepFacts, TextHash};
 use crate::model::step_graph::StepGraph;
-use crate::route::{self, Route};
+use crate::route;
+use crate::schedule::timetable::Timetable;
 use crate::secret::Vault;
 use crate::text::span;
 use crate::yaml::locate::Path;
@@ -51,6 +55,7 @@ use crate::yaml::source::Source;
 use run_policy::{OncePer, OneAtATime};
 use step::Step;
 use test::Test;
+use when::When;
 
 /// The first step of a run whose rule's `if:` exceeds its limits: the run fails immediately, so that somebody notices.
 pub const UNDECIDED: u32 = u32::MAX;
@@ -63,6 +68,8 @@ pub struct Rule {
     pub enabled: bool,
     /// The addresses that start it.
     pub when: Vec<When>,
+    /// The moments that start it.
+    pub timetable: Option<Timetable>,
     pub set: Vec<SetName>,
     pub condition: All,
     pub once_per: Option<OncePer>,
@@ -79,14 +86,6 @@ pub struct Rule {
     pub path: Path,
 }
 
-/// One `webhook:` of a rule.
-#[derive(Debug, Clone)]
-pub struct When {
-    pub route: Route,
-    /// Narrower than those of the address, if the rule says so.
-    pub methods: Option<Vec<String>>,
-}
-
 /// A rule that an event starts, and how.
 #[derive(Clone)]
 pub struct Started {
@@ -100,7 +99,8 @@ pub struct Started {
 impl Rule {
     /// The values of the address's placeholders in this event.
     fn path_values(&self, event: &Event) -> Value {
-        if self.when.iter().all(|w| w.route.placeholders().next().is_none()) {
+        let has_none = self.when.iter().all(|w| w.route.placeholders().next().is_none());
+        if has_none || event.scheduled_rule().is_some() {
             return Value::Null;
         }
         let path = route::normal(&event.address);
@@ -180,8 +180,11 @@ impl Rule {
         self.condition.lines().into_iter().any(|line| outside.in_line(line).is_some())
     }
 
-    /// Whether its address and method match the event.
+    /// Whether its address and method match the event, or the event is one of its moments.
     pub fn is_called_by(&self, event: &Event) -> bool {
+        if let Some(rule) = event.scheduled_rule() {
+            return self.enabled && self.timetable.is_some() && *self.name == *rule;
+        }
         let path = route::normal(&event.address);
         let method = |w: &When| w.methods.as_ref().is_none_or(|all| all.contains(&event.method));
         self.enabled && self.when.iter().any(|w| method(w) && w.route.fit(path).is_some())

@@ -22,6 +22,7 @@ use crate::model::event::Event;
 use crate::model::run::TextHash;
 use crate::model::sealing::Exposed;
 use crate::route::{self, Routes};
+use crate::schedule::timetable::Timetable;
 use crate::secret::Vault;
 use crate::yaml::source::Source;
 
@@ -93,6 +94,21 @@ impl Ruleset {
         self.has_cors
     }
 
+    /// The address that an event was sent to; none for the moment of a rule.
+    fn address_of(&self, event: &Event) -> Option<&Address> {
+        event.scheduled_rule().is_none().then(|| self.address(&event.address)).flatten()
+    }
+
+    /// A rule by its name.
+    pub fn rule(&self, name: &str) -> Option<&Arc<Rule>> {
+        self.index.named(name).map(|n| &self.rules[n])
+    }
+
+    /// The enabled rules that start by themselves.
+    pub fn scheduled(&self) -> impl Iterator<Item = (&Arc<Rule>, &Timetable)> {
+        self.rules.iter().filter(|rule| rule.enabled).filter_map(|rule| Some((rule, rule.timetable.as_ref()?)))
+    }
+
     /// Its index among the addresses.
     pub fn address_number(&self, path: &str) -> Option<usize> {
         self.index.address(route::normal(path))
@@ -139,8 +155,10 @@ impl Ruleset {
 
     /// The rules that an event may start and whose `if:` depends on secrets or variables.
     fn decided_outside<'s>(&'s self, event: &'s Event) -> impl Iterator<Item = &'s Arc<Rule>> {
-        let numbers = self.address(&event.address).map_or(&[][..], |address| &address.decided_outside);
-        numbers.iter().map(|n| &self.rules[*n]).filter(|rule| rule.is_called_by(event))
+        let scheduled = event.scheduled_rule().and_then(|name| self.rule(name)).filter(|rule| rule.depends_on_outside());
+        let numbers = self.address_of(event).map_or(&[][..], |address| &address.decided_outside);
+        let called = numbers.iter().map(|n| &self.rules[*n]);
+        called.chain(scheduled).filter(|rule| rule.is_called_by(event))
     }
 
     /// How the conditions that depend on secrets and variables are decided now, so that nobody has to know these later. `None` if
@@ -159,7 +177,7 @@ impl Ruleset {
 
     /// The event as steps see it and as it is stored: without secrets in what conditions compare with them.
     pub fn sealed(&self, mut event: Event) -> Event {
-        if let Some(address) = self.address(&event.address) {
+        if let Some(address) = self.address_of(&event) {
             event.seal(&address.exposed, &self.vault);
         }
         event

@@ -17,6 +17,8 @@ const fn word(name: &'static str, shape: Shape, does: &'static str) -> Word {
 const ROUTE: &str = r"^(?!/(health|_doorbell)(/|$))(?![\s\S]*(://|[^{]\*|/:))/[^?#\s]*$";
 /// An IP address or a network.
 const NETWORK: &str = r"^\s*((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}(/(3[0-2]|[12]?[0-9]))?|[0-9a-fA-F.]*:[0-9a-fA-F:.]*(/[0-9]{1,3})?)\s*$";
+/// A time of day.
+const TIME: &str = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$";
 /// How often an address may be called.
 const LIMIT: &str = r"^\s*[0-9]+\s+per\s+(second|minute|hour)(\s+per\s+caller)?\s*$";
 const METHODS: Shape = Shape::Each(
@@ -28,13 +30,20 @@ const METHODS: Shape = Shape::Each(
 
 const FILE: &[Word] = &[
     word("$schema", Shape::Text, "the address of the JSON Schema of rule files, for editors"),
+    word("timezone", Shape::Text, "the time zone of the rules in this file, unless they name another, such as Europe/Berlin"),
     word("webhooks", Shape::MapOfNamed(ROUTE, "address"), "who may call which address"),
     word("rules", Shape::MapOf("rule"), "the rules, each with its name"),
 ];
 pub const RULE: &[Word] = &[
     word("description", Shape::Text, "what the rule is for, in your own words"),
     word("enabled", Shape::Flag, "false switches the rule off"),
-    word("when", Shape::OneOrMany("when"), "what starts the rule: { webhook: /path }"),
+    word("when", Shape::OneOrMany("when"), "what starts the rule: { webhook: /path }, { every: 15 minutes }, { at: \"09:00\" }"),
+    word("timezone", Shape::Text, "the time zone of its times, such as Europe/Berlin"),
+    word(
+        "missed",
+        Shape::One(&["once", "skip"]),
+        "what becomes of times at which Doorbell was not running: one start when it is back, or none",
+    ),
     word(
         "set",
         Shape::MapNamed(NAME),
@@ -56,6 +65,14 @@ pub const RULE: &[Word] = &[
 pub const WHEN: &[Word] = &[
     word("webhook", Shape::Matching(ROUTE), "the address, such as /orders or \"/shop/{shop}/orders\""),
     word("method", METHODS, "only these methods"),
+    word("every", Shape::Duration, "the rule starts by itself each time this length of time has passed, counted from midnight"),
+    word("at", Shape::Each(1, &Shape::Matching(TIME)), "the rule starts by itself at this time of day, such as \"09:00\""),
+    word(
+        "days",
+        Shape::Each(1, &Shape::Any),
+        "on which days: weekdays, weekends, monday, days of the month such as 15, first day of month, last day of month",
+    ),
+    word("cron", Shape::Text, "the rule starts by itself at these moments, such as \"0 9 * * MON-FRI\""),
 ];
 pub const ADDRESS: &[Word] = &[
     word(
@@ -135,6 +152,8 @@ const SEND: &[Word] = &[
     word("sender", Shape::Text, "who sends it: the name of an entry of `verify:`; by default, the only sender of the address"),
     word("path", Shape::Text, "the address, if the rule's address has placeholders"),
     word("method", Shape::Text, "the method"),
+    word("planned", Shape::Text, "the moment, for a rule that starts by itself, such as 2026-03-02T09:00"),
+    word("missed", Shape::Whole(0, 10_000), "how many moments were missed before, for a rule that starts by itself"),
 ];
 const REPLY: &[Word] = &[
     word("status", Shape::Whole(100, 599), "the status; 200 by default"),
@@ -219,6 +238,8 @@ pub fn json_schema() -> Value {
             (name, shape)
         })
         .collect();
+    let mut when = map(&[WHEN], &[]);
+    when["anyOf"] = ["webhook", "every", "at", "cron"].iter().map(|key| json!({ "required": [key] })).collect();
     let mut file = map(&[FILE], &[]);
     file["$schema"] = "http://json-schema.org/draft-07/schema#".into();
     file["title"] = "Doorbell rules".into();
@@ -238,7 +259,7 @@ pub fn json_schema() -> Value {
         "steps": { "type": "array", "items": { "$ref": "#/definitions/step" }, "minItems": 1 },
         "test": map(&[TEST], &["name", "send", "expect"]),
         "verify": { "type": "object", "properties": verify, "additionalProperties": false, "minProperties": 1 },
-        "when": map(&[WHEN], &["webhook"]),
+        "when": when,
     });
     file
 }

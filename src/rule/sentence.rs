@@ -8,6 +8,7 @@ use super::step::{DO, Step};
 use crate::action::verbs;
 use crate::model::step_graph::OnError;
 use crate::secret::Vault;
+use crate::text::phrase::joined;
 use crate::text::printable::short;
 
 /// The most characters of a value that are part of a sentence.
@@ -32,7 +33,7 @@ pub struct Sentence {
 
 impl Sentence {
     pub fn of(rule: &Rule, vault: &Vault) -> Self {
-        let one = |when: &super::When| {
+        let one = |when: &super::when::When| {
             let methods = when.methods.as_ref().map(|all| format!(" with {}", all.join(" or "))).unwrap_or_default();
             format!("{}{methods}", when.route.text())
         };
@@ -43,7 +44,7 @@ impl Sentence {
         Self {
             rule: rule.name.to_string(),
             enabled: rule.enabled,
-            when: format!("a webhook arrives at {}", addresses.join(" or ")),
+            when: when(addresses, rule),
             condition: rule.condition.sentence(vault),
             then: list(rule, vault, 0, otherwise),
             otherwise: list(rule, vault, otherwise, on_error),
@@ -64,17 +65,11 @@ impl Sentence {
     }
 }
 
-/// `one, two and three`; a part that has commas in it makes them semicolons.
-pub fn joined(parts: &[String]) -> String {
-    match parts {
-        [] => String::new(),
-        [one] => one.clone(),
-        [rest @ .., last] => {
-            let comma = if parts.iter().any(|part| part.contains(", ")) { "; " } else { ", " };
-            let and = if comma == "; " { "; and " } else { " and " };
-            format!("{}{and}{last}", rest.join(comma))
-        }
-    }
+/// `a webhook arrives at /orders`, `it is time, every 15 minutes`
+fn when(addresses: Vec<String>, rule: &Rule) -> String {
+    let webhooks = (!addresses.is_empty()).then(|| format!("a webhook arrives at {}", addresses.join(" or ")));
+    let times = rule.timetable.as_ref().map(|timetable| format!("it is time, {}", timetable.said()));
+    webhooks.into_iter().chain(times).collect::<Vec<_>>().join(" or ")
 }
 
 /// The steps between two numbers, without those that are inside of others.

@@ -32,6 +32,9 @@ pub struct Sending {
     /// Who sends it, and where that is written; if nobody is named, the only sender of the address.
     pub sender: Option<(String, Path)>,
     pub body: Body,
+    /// The moment of a rule that starts by itself, as it is written, and how many were missed.
+    pub planned: Option<String>,
+    pub missed: u64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -117,7 +120,12 @@ fn read_send(item: &Item) -> Option<Sending> {
         headers: fields.may("headers").and_then(|i| texts(&i, "`headers:`")).unwrap_or_default(),
         sender: fields.may("sender").and_then(|i| Some((i.text()?, i.path.clone()))),
         body: Body::Nothing,
+        planned: fields.may("planned").and_then(|i| i.text()),
+        missed: fields.may("missed").and_then(|i| i.whole(0, 10_000)).unwrap_or(0),
     };
+    if send.planned.is_some() && (send.path.is_some() || send.method.is_some() || !send.headers.is_empty() || !send.query.is_empty()) {
+        item.problem("a moment is no request, so it has no path, method, headers or query").label("keep only `planned:`").add();
+    }
     for kind in ["json", "form", "text", "file"] {
         let Some(value) = fields.may(kind) else { continue };
         if !matches!(send.body, Body::Nothing) {

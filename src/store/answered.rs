@@ -12,6 +12,8 @@ use crate::store::contract::RunPage;
 /// An event whose sender waits for a rule is stored with the milliseconds that it waits, in thousands, above the status of
 /// its address.
 const UNIT: u32 = 1_000;
+/// What is stored as the status of an event that nobody sent.
+pub const NOBODY: u32 = 0;
 
 /// What is stored as the status of an event whose sender waits this long for a rule, and gets `status` if none answers it.
 pub fn by_a_rule(patience: Duration, status: u16) -> u32 {
@@ -28,6 +30,9 @@ pub(super) fn is_by_a_rule(stored: u32) -> bool {
 /// What the sender of an event was sent. `kept` is the status of the answer that is stored for the same delivery.
 pub(super) fn answered(stored: u32, received: Timestamp, kept: Option<u16>, runs: &[(RunPage, Vec<Attempt>)]) -> Answered {
     let own = (stored % UNIT) as u16;
+    if stored == NOBODY {
+        return Answered::Nobody;
+    }
     if !is_by_a_rule(stored) {
         // An earlier version stored the status of the address although a rule answered.
         return Answered::With(kept.unwrap_or(own));
@@ -100,5 +105,6 @@ mod tests {
         assert_eq!(answered(Some(201), &[replayed]), Answered::With(500), "a replay answers nobody");
         assert_eq!(answered(None, &[run(State::Repeated, Some(0), 0, &[])]), Answered::With(202));
         assert_eq!(super::answered(202, at(0), None, &[]), Answered::With(202));
+        assert_eq!(super::answered(NOBODY, at(0), None, &[]), Answered::Nobody);
     }
 }

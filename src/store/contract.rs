@@ -104,11 +104,32 @@ pub struct Delivery {
     pub remembered: Duration,
 }
 
+/// A moment at which a rule starts by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    pub rule: Arc<str>,
+    pub planned: Timestamp,
+}
+
+/// How far a rule that starts by itself has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleProgress {
+    pub rule: String,
+    /// Its schedules, as text that is different for different ones.
+    pub timing: String,
+    /// Everything until then is settled: moments were started, or do not count.
+    pub since: Timestamp,
+    /// The last moment that was started.
+    pub last: Option<Timestamp>,
+}
+
 /// An event to be stored, with the runs that it starts.
 #[derive(Debug)]
 pub struct Accept {
     pub event: Arc<Event>,
     pub runs: Vec<NewRun>,
+    /// If the event is a moment of a rule: it is claimed in the same transaction.
+    pub moment: Option<Moment>,
     /// How to recognise the delivery if it arrives again; one match is enough.
     pub deliveries: Vec<Delivery>,
     /// Whether the sender's identity was verified. Anybody else may only have guessed the delivery's id.
@@ -136,6 +157,8 @@ pub enum Accepted {
     /// ([`Event::request_hash`]), the state of the answer (`answer_state`) is empty, and failed runs are restarted only for a
     /// verified sender. The same applies to events stored before request hashes existed.
     Again { first: EventId, is_same: bool, restarted: usize, answer_state: AnswerState },
+    /// The moment was claimed before, by this owner or another, or no longer counts. Nothing was stored.
+    Claimed,
 }
 
 /// An attempt at a step, and the run's state after it.
@@ -231,6 +254,8 @@ pub struct Pruned {
 pub struct WaitingRuns {
     pub event: Option<EventId>,
     pub rule: Option<String>,
+    /// Only those that wait for another run of their lane.
+    pub queued: bool,
 }
 
 /// The result of cancelling.
@@ -370,6 +395,10 @@ pub trait Store: Send + Sync {
     /// Adds to the hourly counts, and deletes those of hours before `first`. Counts are approximate: unlike everything else,
     /// they may be repeated if the outcome is unknown.
     fn add_hourly(&self, counts: Vec<Hourly>, first: Hour) -> Doing<'_, ()>;
+    /// How far each rule that starts by itself has come.
+    fn schedules(&self) -> Doing<'_, Vec<ScheduleProgress>>;
+    /// Goes on with these rules from the given moments (what they started last stays), and forgets those that are `gone`.
+    fn set_schedules(&self, from: Vec<ScheduleProgress>, gone: Vec<String>) -> Doing<'_, ()>;
     /// How the commits of this owner go.
     fn commits(&self) -> Arc<Commits>;
     /// Tells whenever this owner has changed something.
@@ -435,6 +464,8 @@ pub trait Queries: Send + Sync {
     fn copy_to(&self, file: &Path) -> Doing<'_, ()>;
     /// The hourly counts from an hour on, of all rules or of one, in no particular order.
     fn hourly(&self, since: Hour, rule: Option<String>) -> Doing<'_, Vec<Hourly>>;
+    /// How far each rule that starts by itself has come.
+    fn schedules(&self) -> Doing<'_, Vec<ScheduleProgress>>;
     /// How many bytes are in use.
     fn size(&self) -> Doing<'_, u64>;
 }

@@ -3,6 +3,7 @@
 pub mod count;
 pub mod nearest;
 pub mod percent;
+pub mod phrase;
 pub mod printable;
 pub mod span;
 pub mod word;

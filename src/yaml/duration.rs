@@ -45,6 +45,11 @@ fn counted(number: u64, unit: &str) -> String {
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
+/// A duration in the largest unit that fits: `15 minutes`.
+pub fn spell_largest(time: Duration) -> String {
+    written(time.as_millis() as u64)
+}
+
 /// A number of milliseconds in the largest unit that fits.
 fn written(ms: u64) -> String {
     let (unit, factor) = UNITS.into_iter().rev().find(|(_, factor)| ms > 0 && ms.is_multiple_of(*factor)).unwrap_or(UNITS[1]);

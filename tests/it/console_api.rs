@@ -68,7 +68,7 @@ fn ask(visitor: &Visitor, key: &str, method: &str, path: &str, body: &str) -> (u
 fn everything_answers_as_it_is_described() {
     let closed = ClosedPort::new();
     let rules = format!(
-        "webhooks:\n  /orders: {{ verify: none }}\nrules:\n  Fails:\n    when: {{ webhook: /orders }}\n    if: {{ body.id: {{ over: 0 }} }}\n    then:\n      - post: http://{0}/x\n        tries: 1\n  Waits:\n    when: {{ webhook: /orders }}\n    then:\n      - post: http://{0}/x\n        first_wait: 1 hour\n",
+        "webhooks:\n  /orders: {{ verify: none }}\nrules:\n  Fails:\n    when: {{ webhook: /orders }}\n    if: {{ body.id: {{ over: 0 }} }}\n    then:\n      - post: http://{0}/x\n        tries: 1\n  Waits:\n    when: [{{ webhook: /orders }}, {{ at: \"00:00\", days: 29 }}]\n    then:\n      - post: http://{0}/x\n        first_wait: 1 hour\n",
         closed.address()
     );
     let setup = Setup::with(&rules);
@@ -97,7 +97,7 @@ fn everything_answers_as_it_is_described() {
         }
     }
     assert_eq!(different, Vec::<String>::new());
-    assert_eq!(asked, 13);
+    assert_eq!(asked, 15);
     let (status, wrong) = ask(&visitor, &key, "GET", "/api/v1/events/00000000-0000-0000-0000-000000000000", "");
     assert_eq!(status, 404);
     differences(&wrong, &whole["components"]["schemas"]["Error"], &whole, "error", &mut different);

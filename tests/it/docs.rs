@@ -178,7 +178,7 @@ fn complete(block: &str) -> String {
     let first = block.lines().find(|l| !l.starts_with('#') && !l.is_empty()).unwrap_or("");
     let head = "rules:\n  Shown in the docs:\n    when: { webhook: /shown }\n";
     match first {
-        f if f.starts_with("rules:") || f.starts_with("webhooks:") && block.contains("\nrules:") => block.to_owned(),
+        f if f.starts_with("rules:") || block.contains("\nrules:") => block.to_owned(),
         f if f.starts_with("webhooks:") => {
             let path = block.lines().find_map(|l| {
                 l.trim()

@@ -57,6 +57,7 @@ mod respond;
 mod rule_tests;
 mod run_states;
 mod runs;
+mod schedules;
 mod schema;
 mod secrets;
 mod senders;

@@ -12,7 +12,7 @@ use crate::imports::{circles, imports, is_entry, program};
 
 /// The folders of `src/`, and the files outside of folders, from the bottom up. A file imports only from its own folder and
 /// from those before it in this list, and never in a circle.
-const LAYERS: [&str; 26] = [
+const LAYERS: [&str; 28] = [
     "planted",
     "tally",
     "disk",
@@ -20,6 +20,7 @@ const LAYERS: [&str; 26] = [
     "secret",
     "problem",
     "route",
+    "schedule",
     "model",
     "body",
     "yaml",
@@ -34,6 +35,7 @@ const LAYERS: [&str; 26] = [
     "engine/run",
     "engine/care",
     "engine/intake",
+    "engine/starts",
     "engine",
     "operations",
     "web",

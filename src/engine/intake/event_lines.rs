@@ -33,6 +33,8 @@ pub enum Told {
     Runs { status: Option<u16>, names: Vec<Arc<str>>, count: usize },
     /// The delivery was received before.
     Again,
+    /// A rule starts by itself, and its steps run or not.
+    ByItself { runs: bool },
 }
 
 impl Told {
@@ -43,8 +45,12 @@ impl Told {
 
 impl fmt::Display for EventLine {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        if let Told::ByItself { runs } = self.what {
+            return write!(f, "`{}` starts by itself{}", self.address, if runs { "" } else { ", and its `if:` is not true" });
+        }
         write!(f, "{} {}: ", self.method, self.address)?;
         match &self.what {
+            Told::ByItself { .. } => Ok(()),
             Told::Again => f.write_str("received before, so nothing runs again"),
             Told::Runs { status, count: 0, .. } => write!(f, "no rule runs, answered {}", status.unwrap_or_default()),
             Told::Runs { status, names, count } => {

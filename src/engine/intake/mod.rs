@@ -74,7 +74,7 @@ pub struct Intake {
     /// Addresses that wait for their first webhook.
     pub catcher: Catcher,
     /// Where each event is told.
-    pub event_lines: EventLines,
+    pub event_lines: Arc<EventLines>,
 }
 
 /// What is sent to the sender.
@@ -317,6 +317,7 @@ impl Intake {
             self.event_lines.tell(|| EventLine { received, method: event.method.clone(), address: event.address.clone(), what: what() });
         };
         let accept = Accept {
+            moment: None,
             deliveries: deliveries(address, &event.address, delivery, proofs),
             runs: answering.iter().map(new_run).collect(),
             is_vouched: !address.guard.is_open(),
@@ -395,6 +396,8 @@ impl Intake {
                 }
                 Ok(Begun::Again { first, answer_state })
             }
+            // Only moments are claimed, and this is a request.
+            Ok(Accepted::Claimed) => Err(Refusal::CannotKeep("the store returned an unexpected result".to_owned())),
             Err(e) => {
                 if !e.is_unknown() {
                     doubt.resolved();

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::format::{self, BadFormat};
 use super::pattern::pattern;
-use super::zone::{EXAMPLE, zone};
 use crate::expr::comparison::{compare, spelled};
 use crate::expr::field::ROOTS;
 use crate::expr::moment::{DATE_EXAMPLE, day_of, when};
+use crate::schedule::zone::{EXAMPLE, zone};
 use crate::text::nearest::nearest;
 
 /// What one argument must be.

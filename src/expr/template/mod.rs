@@ -28,7 +28,6 @@ mod piece;
 mod registry;
 mod tags;
 pub mod url;
-mod zone;
 
 use std::cell::Cell;
 

@@ -24,6 +24,7 @@ mod recording;
 mod retention;
 mod samples;
 mod saved_values;
+mod schedules;
 mod sqlite;
 mod stress;
 
@@ -151,6 +152,9 @@ const PROMISES: &[(&str, Promise)] = promises![
     history::the_records_contain_everything_about_an_event,
     hourly::hourly_counts_add_up,
     hourly::hourly_counts_of_old_hours_are_deleted,
+    schedules::a_moment_of_a_rule_is_claimed_once,
+    schedules::a_rule_with_another_schedule_goes_on_from_there,
+    schedules::of_the_runs_of_a_moment_only_those_in_a_queue_are_cancelled,
     commits::commits_are_counted,
     stress::under_stress_every_run_ends_once_and_alone_in_its_lane,
 ];

@@ -58,6 +58,7 @@ pub(super) fn once(value: &str) -> NewRun {
 /// An event whose runs the owner takes immediately.
 pub(super) fn taken(event: Event, runs: Vec<NewRun>) -> Accept {
     Accept {
+        moment: None,
         event: Arc::new(event),
         runs,
         deliveries: Vec::new(),
@@ -90,6 +91,7 @@ pub(super) fn again(accept: &Accept) -> Accept {
     Accept {
         event: accept.event.clone(),
         runs: accept.runs.clone(),
+        moment: accept.moment.clone(),
         deliveries: accept.deliveries.clone(),
         decided: accept.decided.clone(),
         ..*accept
@@ -101,6 +103,7 @@ pub(super) async fn accept(store: &Arc<dyn Store>, accept: Accept) -> Vec<(Run, 
     match store.accept(accept).await.unwrap() {
         Accepted::New(_, runs) => runs,
         Accepted::Again { first, .. } => panic!("it was mistaken for the event {first}"),
+        Accepted::Claimed => panic!("its moment was claimed before"),
     }
 }
 

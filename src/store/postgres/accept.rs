@@ -4,7 +4,8 @@ use tokio_postgres::Transaction;
 
 use super::claims::{Known, claim_again, claim_deliveries, insert_runs, keep_deliveries, lock_lanes};
 use super::owner::Owner;
-use super::rows::{Head, column, json, read_id, read_json, read_text};
+use super::rows::{Head, column, json, number, read_id, read_json, read_text};
+use super::schedules;
 use crate::model::event::EventId;
 use crate::model::run::{Run, RunId, State};
 use crate::store::contract::{Accept, AnswerState, Result, StartResult};
@@ -13,11 +14,20 @@ use crate::store::contract::{Accept, AnswerState, Result, StartResult};
 pub(super) enum Kept {
     New(Vec<(Run, StartResult)>),
     Again { first: EventId, is_same: bool, restarted: usize, answer_state: AnswerState },
+    Claimed,
 }
 
 pub(super) async fn accept(sql: &Transaction<'_>, owner: &Owner, accept: &Accept) -> Result<Kept> {
     owner.live(sql).await?;
     let now = accept.event.received.as_millisecond();
+    if let Some(moment) = &accept.moment
+        && !schedules::claim(sql, moment).await?
+    {
+        return match number(sql, accept.event.id).await? {
+            Some(seq) => kept_before(sql, owner, accept, seq).await,
+            None => Ok(Kept::Claimed),
+        };
+    }
     let keys = claim_deliveries(sql, &accept.deliveries).await?;
     if let Some(kept) = redelivered(sql, owner, accept, &keys, now).await? {
         return Ok(kept);

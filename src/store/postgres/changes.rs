@@ -110,8 +110,9 @@ pub(super) async fn cancel(sql: &Transaction<'_>, which: &WaitingRuns, now: Time
         },
         None => None,
     };
-    let text = "SELECT id FROM pending WHERE ($1::bigint IS NULL OR event = $1) AND ($2::bytea IS NULL OR rule = $2)";
-    let found = sql.query(text, &[&event, &which.rule.as_deref().map(str::as_bytes)]).await?;
+    let text = "SELECT id FROM pending WHERE ($1::bigint IS NULL OR event = $1) AND ($2::bytea IS NULL OR rule = $2)
+                AND (NOT $3 OR queued)";
+    let found = sql.query(text, &[&event, &which.rule.as_deref().map(str::as_bytes), &which.queued]).await?;
     let found: Vec<RunId> = column(&found, 0)?;
     let locked = lock(sql, &found).await?;
     let dead: HashSet<i64> = dead(sql).await?.into_iter().collect();

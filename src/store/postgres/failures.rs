@@ -29,6 +29,7 @@ async fn begin(store: &Arc<dyn Store>) -> Run {
     let event = Event { id: EventId(uuid::Uuid::now_v7()), ..Event::nobody() };
     let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: None, once: None };
     let accept = Accept {
+        moment: None,
         event: Arc::new(event),
         runs: vec![run],
         deliveries: Vec::new(),

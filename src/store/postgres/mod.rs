@@ -14,7 +14,7 @@
 //!   are hashes, and such text is stored as bytes.
 //!
 //! **No two transactions deadlock**, because each locks what it needs in this order, and rows of the same kind in sorted
-//! order: the owner's own row, deliveries, events, lanes, runs, `once_per` values, answers, hourly counts. A transaction that waits for
+//! order: the owner's own row, schedules, deliveries, events, lanes, runs, `once_per` values, answers, hourly counts. A transaction that waits for
 //! runs that others may start has locked their lanes first; `record` of a run that continues waits for that run only, and
 //! `lease` for nothing.
 //!
@@ -34,6 +34,7 @@ pub(super) mod queries;
 mod record;
 mod retention;
 mod rows;
+mod schedules;
 pub(super) mod server;
 mod tables;
 mod texts;
@@ -46,8 +47,8 @@ use jiff::Timestamp;
 use tokio_postgres::Config;
 
 use super::contract::{
-    Accept, Accepted, AnswerState, Cancelled, Doing, EffectKey, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result, Store,
-    WaitingRuns,
+    Accept, Accepted, AnswerState, Cancelled, Doing, EffectKey, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result,
+    ScheduleProgress, Store, WaitingRuns,
 };
 use crate::model::event::{EventId, Unread};
 use crate::model::hourly::{Hour, Hourly};
@@ -97,6 +98,7 @@ impl Store for Postgres {
         in_transaction!(self, |sql| match accept::accept(sql, &self.owner, &accept).await? {
             accept::Kept::New(runs) => Accepted::New(accept.event, runs),
             accept::Kept::Again { first, is_same, restarted, answer_state } => Accepted::Again { first, is_same, restarted, answer_state },
+            accept::Kept::Claimed => Accepted::Claimed,
         })
     }
 
@@ -181,6 +183,14 @@ impl Store for Postgres {
 
     fn size(&self) -> Doing<'_, u64> {
         in_transaction!(self, |sql| retention::size(sql).await?)
+    }
+
+    fn schedules(&self) -> Doing<'_, Vec<ScheduleProgress>> {
+        in_transaction!(self, |sql| schedules::all(sql).await?)
+    }
+
+    fn set_schedules(&self, from: Vec<ScheduleProgress>, gone: Vec<String>) -> Doing<'_, ()> {
+        in_transaction!(self, |sql| schedules::set(sql, &from, &gone).await?)
     }
 
     fn add_hourly(&self, counts: Vec<Hourly>, first: Hour) -> Doing<'_, ()> {

@@ -12,7 +12,7 @@ use super::rows::{
 };
 use super::texts;
 use super::transaction::in_transaction;
-use super::{hourly, retention};
+use super::{hourly, retention, schedules};
 use crate::model::answer::SealedAnswer;
 use crate::model::event::EventId;
 use crate::model::hourly::{Hour, Hourly};
@@ -20,7 +20,8 @@ use crate::model::run::{Attempt, Run, RunId, State, TextHash};
 use crate::store::answered::{answered, is_by_a_rule};
 use crate::store::attempts::why;
 use crate::store::contract::{
-    Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RulesVersion, RunPage, Searched, WhatBecame,
+    Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RulesVersion, RunPage, ScheduleProgress,
+    Searched, WhatBecame,
 };
 use crate::store::event_ids::{ids_that_begin, the_one};
 
@@ -69,6 +70,9 @@ impl Queries for PostgresQueries {
     }
     fn hourly(&self, since: Hour, rule: Option<String>) -> Doing<'_, Vec<Hourly>> {
         in_transaction!(self, |sql| hourly::since(sql, since, rule.as_deref()).await?)
+    }
+    fn schedules(&self) -> Doing<'_, Vec<ScheduleProgress>> {
+        in_transaction!(self, |sql| schedules::all(sql).await?)
     }
     fn size(&self) -> Doing<'_, u64> {
         in_transaction!(self, |sql| retention::size(sql).await?)

@@ -8,6 +8,7 @@ use super::claims::{claim, insert_runs, is_queued};
 use super::owner::Owner;
 use super::reply::Reply;
 use super::rows::{Sql, event_id, from_json, json, keep_last_attempts, range};
+use super::schedules;
 use crate::model::answer::SealedAnswer;
 use crate::model::run::{RunId, State};
 use crate::secret::SealedText;
@@ -36,8 +37,15 @@ impl EventRow {
 }
 
 pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Reply> {
-    let Accept { event: sent, runs, deliveries, ruleset, status, taken, .. } = &*row.accept;
+    let Accept { event: sent, runs, moment, deliveries, ruleset, status, taken, .. } = &*row.accept;
     let received = sent.received.as_millisecond();
+    if let Some(moment) = moment
+        && !schedules::claim(sql, moment)?
+    {
+        let mut same = sql.prepare_cached("SELECT seq FROM event WHERE id = ?1")?;
+        let event: Option<i64> = same.query_row([sent.id.0.as_bytes()], |r| r.get(0)).optional()?;
+        return event.map_or(Ok(Reply::Claimed), |event| kept_before(sql, owner, event, runs.len()));
+    }
     for delivery in deliveries {
         if let Some(again) = redelivered(sql, owner, row, delivery)? {
             return Ok(again);

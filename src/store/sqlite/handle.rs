@@ -25,7 +25,7 @@ use crate::secret::Key;
 use crate::store::commits::Commits;
 use crate::store::contract::{
     Accept, Accepted, AnswerState, Cancelled, Doing, EffectKey, Error, Heavy, Held, NewRun, Pruned, Pruning, Record, Recorded, Result,
-    StartResult, Store, WaitingRuns,
+    ScheduleProgress, StartResult, Store, WaitingRuns,
 };
 use crate::store::news::News;
 
@@ -119,6 +119,7 @@ impl Store for Sqlite {
                     Ok(Accepted::New(accept.event.clone(), runs))
                 }
                 Reply::Again { first, is_same, restarted, answer_state } => Ok(Accepted::Again { first, is_same, restarted, answer_state }),
+                Reply::Claimed => Ok(Accepted::Claimed),
                 _ => Err(other()),
             }
         })
@@ -207,6 +208,14 @@ impl Store for Sqlite {
         self.ask(Job::Size, |kept| if let Reply::Size(bytes) = kept { Some(bytes) } else { None })
     }
 
+    fn schedules(&self) -> Doing<'_, Vec<ScheduleProgress>> {
+        self.ask(Job::Schedules, |kept| if let Reply::Schedules(all) = kept { Some(all) } else { None })
+    }
+
+    fn set_schedules(&self, from: Vec<ScheduleProgress>, gone: Vec<String>) -> Doing<'_, ()> {
+        self.ask(Job::SetSchedules { from, gone }, |_| Some(()))
+    }
+
     fn add_hourly(&self, counts: Vec<Hourly>, first: Hour) -> Doing<'_, ()> {
         self.ask(Job::AddHourly(counts, first), |_| Some(()))
     }
@@ -243,6 +252,7 @@ mod tests {
         let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: None, once: None };
         let event = Arc::new(Event { id, ..Event::nobody() });
         let accept = Accept {
+            moment: None,
             event,
             runs: vec![run],
             deliveries: Vec::new(),
@@ -288,6 +298,7 @@ mod tests {
         let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: None, once: None };
         let event = || Arc::new(Event { id: EventId(uuid::Uuid::now_v7()), ..Event::nobody() });
         let accept = |taken| Accept {
+            moment: None,
             event: event(),
             runs: vec![run.clone(), run.clone()],
             deliveries: Vec::new(),

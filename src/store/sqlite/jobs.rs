@@ -10,13 +10,15 @@ use super::owner::Owner;
 use super::record::record;
 use super::reply::Reply;
 use super::rows::{Sql, from_json, json, moment, settle_aside};
-use super::{changes, hourly, prune, quarantine};
+use super::{changes, hourly, prune, quarantine, schedules};
 use crate::model::event::EventId;
 use crate::model::hash::hash;
 use crate::model::hourly::{Hour, Hourly};
 use crate::model::intent::Intent;
 use crate::model::run::{RunId, TextHash};
-use crate::store::contract::{Accept, EffectKey, Error, Heavy, Held, NewRun, Pruning, Record, Recorded, Result, WaitingRuns};
+use crate::store::contract::{
+    Accept, EffectKey, Error, Heavy, Held, NewRun, Pruning, Record, Recorded, Result, ScheduleProgress, WaitingRuns,
+};
 
 /// One operation with its arguments.
 pub(super) enum Job {
@@ -66,6 +68,11 @@ pub(super) enum Job {
     },
     Expire(Timestamp),
     AddHourly(Vec<Hourly>, Hour),
+    Schedules,
+    SetSchedules {
+        from: Vec<ScheduleProgress>,
+        gone: Vec<String>,
+    },
     Size,
     /// Fails or panics on purpose, for tests.
     #[cfg(test)]
@@ -148,6 +155,8 @@ impl Job {
             Job::Prune { what, after, most } => prune::prune(sql, what, *after, *most).map(Reply::Pruned),
             Job::Expire(now) => prune::expire(sql, *now).map(Reply::Yes),
             Job::AddHourly(counts, first) => hourly::add(sql, counts, *first).map(|()| Reply::Done),
+            Job::Schedules => schedules::all(sql).map(Reply::Schedules),
+            Job::SetSchedules { from, gone } => schedules::set(sql, from, gone).map(|()| Reply::Done),
             Job::Size => prune::size(sql).map(Reply::Size),
             #[cfg(test)]
             Job::Failing { panics: true } => panic!("as planted"),

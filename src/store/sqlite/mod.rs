@@ -17,6 +17,7 @@ pub(super) mod queries;
 mod record;
 mod reply;
 mod rows;
+mod schedules;
 mod sealing;
 mod search;
 #[cfg(test)]

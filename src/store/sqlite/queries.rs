@@ -16,7 +16,7 @@ use super::rows::{
 use super::sealing;
 use super::search::{self, FoundRows};
 use super::tables;
-use super::{hourly, prune};
+use super::{hourly, prune, schedules};
 use crate::model::event::EventId;
 use crate::model::hourly::{Hour, Hourly};
 use crate::model::run::{Attempt, Run, RunId, State, TextHash};
@@ -24,7 +24,8 @@ use crate::secret::Key;
 use crate::store::answered::{answered, is_by_a_rule};
 use crate::store::attempts::why;
 use crate::store::contract::{
-    Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RulesVersion, RunPage, Searched,
+    Choice, Counts, Cursor, Doing, Dossier, Error, EventFilter, EventPage, Queries, Result, RulesVersion, RunPage, ScheduleProgress,
+    Searched,
 };
 use crate::store::event_ids::{ids_that_begin, the_one};
 
@@ -91,6 +92,9 @@ impl Queries for SqliteQueries {
     }
     fn hourly(&self, since: Hour, rule: Option<String>) -> Doing<'_, Vec<Hourly>> {
         self.ask(move |reader| hourly::since(&reader.0, since, rule.as_deref()).map_err(error))
+    }
+    fn schedules(&self) -> Doing<'_, Vec<ScheduleProgress>> {
+        self.ask(|reader| schedules::all(&reader.0).map_err(error))
     }
     fn size(&self) -> Doing<'_, u64> {
         self.ask(|reader| prune::size(&reader.0).map_err(error))

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::model::event::{EventId, Unread};
 use crate::model::intent::Intent;
 use crate::model::run::{Run, RunId};
-use crate::store::contract::{AnswerState, Cancelled, Pruned, Recorded, StartResult};
+use crate::store::contract::{AnswerState, Cancelled, Pruned, Recorded, ScheduleProgress, StartResult};
 
 /// The result of an operation.
 pub(super) enum Reply {
@@ -18,6 +18,9 @@ pub(super) enum Reply {
         restarted: usize,
         answer_state: AnswerState,
     },
+    /// The moment of the event was claimed before.
+    Claimed,
+    Schedules(Vec<ScheduleProgress>),
     AnswerState(AnswerState),
     Recorded(Recorded),
     Runs(Vec<(Run, Unread)>),

@@ -15,6 +15,7 @@ use crate::operations::history::{self, Found};
 use crate::operations::hours::{self, Day};
 use crate::operations::recipes;
 use crate::operations::replay::{self, Mode};
+use crate::operations::schedules::scheduled_rules;
 use crate::store::contract::{Queries, WaitingRuns};
 
 /// The description of the API.
@@ -53,6 +54,10 @@ pub async fn show(ask: &Ask) -> Result<Value, Fault> {
         }
         ["api", "v1", "recipes"] => Ok(json!({ "recipes": as_json(recipes::search(&ask.query("search").unwrap_or_default()))? })),
         ["api", "v1", "rules"] => Ok(json!({ "rules": as_json(rules(ask, queries).await?)? })),
+        ["api", "v1", "schedules"] => {
+            let rules = ask.console.health.rules.load_full();
+            Ok(json!({ "rules": as_json(scheduled_rules(&rules.ruleset, &queries.schedules().await?, Timestamp::now()))? }))
+        }
         ["api", "v1", "health"] => as_json(ask.console.health.report()),
         _ => Err(nothing_here()),
     }
@@ -72,8 +77,11 @@ pub async fn act(ask: &Ask) -> Result<Value, Fault> {
             let command = replay::command(queries, id, ask.field("rule").as_deref(), &Mode::StartAnew(&rules.ruleset)).await?;
             done(ask, command).await
         }
+        ["api", "v1", "schedules", "start"] => {
+            Ok(json!({ "event": ask.console.start_rule(&ask.visitor, &ask.must("rule")?).await?.to_string() }))
+        }
         ["api", "v1", "events", id, "cancel"] => {
-            done(ask, Command::Cancel(WaitingRuns { event: Some(ask.event_id(id).await?), rule: ask.field("rule") })).await
+            done(ask, Command::Cancel(WaitingRuns { event: Some(ask.event_id(id).await?), rule: ask.field("rule"), queued: false })).await
         }
         _ => Err(nothing_here()),
     }

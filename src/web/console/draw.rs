@@ -5,10 +5,11 @@ use maud::{Markup, html};
 
 use super::ask::{Ask, escaped};
 use crate::expr::condition::trace::{Outcome, TraceLine};
-use crate::model::event::EventId;
+use crate::model::event::{EventId, SCHEDULE};
 use crate::model::run::State;
 use crate::operations::history::{EventLine, RunCount};
 use crate::problem::{Problem, Severity};
+use crate::rule::Rule;
 use crate::text::count::number;
 use crate::text::printable::{lines, one_line, short};
 
@@ -81,6 +82,23 @@ pub fn status(status: Option<u16>) -> Markup {
     }
 }
 
+/// What starts a rule: `something arrives at /orders`, `it is time, every 15 minutes`.
+pub fn starts(rule: &Rule) -> Markup {
+    html! {
+        @for (n, when) in rule.when.iter().enumerate() { @if n > 0 { " or " } "something arrives at " code { (brief(when.route.text())) } }
+        @if let Some(timetable) = &rule.timetable { @if !rule.when.is_empty() { " or " } "it is time, " (text(&timetable.said())) }
+    }
+}
+
+/// What the sender got; nobody sends the moments of a rule.
+pub fn answer(method: &str, got: Option<u16>) -> Markup {
+    if method == SCHEDULE {
+        html! { "–" }
+    } else {
+        status(got)
+    }
+}
+
 /// A link to an event, by the end of its id, which differs most.
 pub fn event(ask: &Ask, id: EventId) -> Markup {
     let text = id.to_string();
@@ -102,7 +120,7 @@ pub fn events(ask: &Ask, all: &[EventLine]) -> Markup {
                     tr id=(format!("e-{}", line.id)) {
                         td { (time(line.received)) }
                         td.call { span.method { (brief(&line.method)) } " " a href=(ask.at(&format!("/events?address={}", escaped(&line.address)))) { (brief(&line.address)) } @if let Some(sender) = &line.sender { " " span.sender { "from " (brief(sender)) } } }
-                        td { (status(line.status)) }
+                        td { (answer(&line.method, line.status)) }
                         td { (became(line)) }
                         td { (event(ask, line.id)) }
                     }

@@ -31,6 +31,8 @@ use tokio::sync::Notify;
 use crate::engine::care::health::Health;
 use crate::engine::intake::Intake;
 use crate::engine::intake::rejections::Rejections;
+use crate::engine::starts::starter::Starter;
+use crate::model::event::EventId;
 use crate::operations::command::{Command, Done};
 use crate::operations::control;
 use crate::operations::editing::Editor;
@@ -58,6 +60,7 @@ pub struct Console {
     pub queries: Arc<dyn Queries>,
     pub store: Arc<dyn Store>,
     pub intake: Arc<Intake>,
+    pub starter: Starter,
     pub health: Arc<Health>,
     pub rejections: Arc<Rejections>,
     pub audit: Arc<Audit>,
@@ -88,5 +91,11 @@ impl Console {
         let done = control::perform(command, self.store.as_ref(), &self.audit, None, Some(&by)).await;
         self.intake.worker.wake();
         done.map_err(Fault::Failed)
+    }
+
+    /// Starts a rule now that starts by itself.
+    async fn start_rule(&self, visitor: &Visitor, rule: &str) -> Result<EventId, Fault> {
+        let by = format!("in the console, from {}", visitor.ip);
+        control::start_rule(rule, &self.starter, &self.audit, None, Some(&by)).await.map_err(Fault::Bad)
     }
 }

@@ -21,7 +21,7 @@ pub fn picture(rule: &Rule, run: Option<&ExplainedRun>) -> Markup {
         ol.picture aria-label="The rule as a picture" {
             li.box.start {
                 span.what { "When" } " "
-                @for (n, when) in rule.when.iter().enumerate() { @if n > 0 { " or " } "something arrives at " code { (draw::brief(when.route.text())) } }
+                (draw::starts(rule))
             }
             @if !conditions.is_empty() {
                 li.box.condition { span.what { "if" } ul { @for line in &conditions { li.{ "depth-" (line.depth.min(6)) } { code { (one_line(&line.text)) } } } } }

@@ -14,7 +14,7 @@ use crate::expr::spell::spell;
 use crate::expr::template::argument::{self, Wants, Words};
 use crate::expr::template::format;
 use crate::expr::template::helper::{Given, Helper, Wrong, said};
-use crate::expr::template::zone;
+use crate::schedule::zone;
 
 /// The largest number of days, months or hours that can be added.
 const MOST: i64 = 100_000;

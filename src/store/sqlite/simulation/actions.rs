@@ -19,6 +19,7 @@ impl Simulation {
         let (taken, is_vouched) = (self.dice.one_in(2), self.dice.one_in(2));
         let runs = vec![run; 1 + self.dice.roll(2) as usize];
         let job = Job::accept(std::sync::Arc::new(Accept {
+            moment: None,
             event: event.into(),
             runs,
             deliveries,
@@ -340,7 +341,7 @@ impl Simulation {
                 let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: Some("lane 1".into()), once: None };
                 Job::StartAnew { event: chosen, runs: vec![run], texts: Vec::new(), now: self.now }
             }
-            3 => Job::Cancel(WaitingRuns { event: Some(chosen), rule: None }, self.now),
+            3 => Job::Cancel(WaitingRuns { event: Some(chosen), rule: None, queued: false }, self.now),
             _ => Job::Prune { what: Pruning { before: self.now, failed: self.dice.one_in(2), is_dry_run: false }, after: 0, most: 5 },
         };
         let before = self.pending();

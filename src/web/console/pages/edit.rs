@@ -114,7 +114,7 @@ async fn kept(ask: &Ask, name: &str, id: &str, text: &str) -> Result<String, Fau
     let work = move || {
         let load = |text: &str| console.editor.with(&file, text, true).map(|loaded| loaded.ruleset);
         let ruleset = load(&text)?.ok_or("this file has errors; fix them first")?;
-        let found = ruleset.rules.iter().find(|found| *found.name == *rule).ok_or("this rule is not in the file any more")?;
+        let found = ruleset.rule(&rule).ok_or("this rule is not in the file any more")?;
         with_test(found, &event, &load)
     };
     let kept = tokio::task::spawn_blocking(work).await.map_err(|e| Fault::Failed(e.to_string()))?;

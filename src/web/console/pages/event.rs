@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::engine::intake::rejections::Rejection;
 use crate::model::event::Event;
+use crate::model::event::SCHEDULE;
 use crate::model::run::State;
 use crate::model::unfinished::{Summary, listed};
 use crate::operations::command::{Command, Done};
@@ -41,7 +42,8 @@ pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
         p.summary {
             (draw::time(told.received)) " · " span.method { (draw::brief(&told.method)) } " " code { (draw::brief(&told.address)) }
             @if let Some(sender) = &told.sender { " · from " strong { (draw::brief(sender)) } }
-            " · answered " (draw::status(told.status)) " · " (told.ran) " of " (number(told.total, "rule")) " ran"
+            @if told.method == SCHEDULE { " · started by itself" } @else { " · answered " (draw::status(told.status)) }
+            " · " (told.ran) " of " (number(told.total, "rule")) " ran"
         }
         @for rule in &told.rules { (explained(ask, &told, rule, sent.as_ref())) }
         @for run in &told.others { section.rule { h2 { (draw::rule(ask, &run.rule)) } (drawn(ask, &told, run)) } }
@@ -116,7 +118,7 @@ pub fn explained(ask: &Ask, told: &Explanation, rule: &ExplainedRule, sent: Opti
 /// The page where this event becomes a test of the rule, if its file can be edited here.
 fn keep(ask: &Ask, told: &Explanation, rule: &ExplainedRule) -> Option<String> {
     let rules = ask.console.health.rules.load();
-    let found = rules.ruleset.rules.iter().find(|found| found.name == rule.rule).filter(|_| ask.may_edit() && ask.shows_bodies())?;
+    let found = rules.ruleset.rule(&rule.rule).filter(|_| ask.may_edit() && ask.shows_bodies())?;
     let file = ask.console.editor.below(&found.source.name)?;
     Some(ask.at(&format!("/edit/{}?keep={}&rule={}", escaped_path(&file), told.event, escaped(&rule.rule))))
 }
@@ -333,7 +335,10 @@ pub async fn replay(ask: &Ask, id: &str) -> Result<Answer, Fault> {
 
 pub async fn cancel(ask: &Ask, id: &str) -> Result<Answer, Fault> {
     let event = ask.event_id(id).await?;
-    let done = ask.console.perform(&ask.visitor, Command::Cancel(WaitingRuns { event: Some(event), rule: ask.field("rule") })).await?;
+    let done = ask
+        .console
+        .perform(&ask.visitor, Command::Cancel(WaitingRuns { event: Some(event), rule: ask.field("rule"), queued: false }))
+        .await?;
     let said = match done {
         Done::Cancelled(cancelled) if cancelled.busy > 0 => {
             format!("{} cancelled; {} being done at this moment, and cannot be stopped.", number(cancelled.runs, "run"), cancelled.busy)

@@ -69,6 +69,7 @@ pub async fn act(ask: &Ask) -> Result<Answer, Fault> {
         ["failed", "stop"] => Ok(failed::stop(ask)),
         ["senders"] => senders::check(ask).await,
         ["ring"] => ring::send(ask).await,
+        ["rules", name, "start"] => rule::start(ask, name).await,
         _ => Err(Fault::NotFound("Nothing can be done at this address.".to_owned())),
     }
 }

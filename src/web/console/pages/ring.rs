@@ -30,7 +30,7 @@ pub fn sample(ask: &Ask, rule: &Rule) -> Option<(String, String)> {
 pub async fn send(ask: &Ask) -> Result<Answer, Fault> {
     let name = ask.must("rule")?;
     let rules = ask.console.health.rules.load_full();
-    let rule = rules.ruleset.rules.iter().find(|rule| *rule.name == *name);
+    let rule = rules.ruleset.rule(&name);
     let rule = rule.ok_or_else(|| Fault::NotFound(format!("No rule is called “{}” any more.", draw::plain(&name))))?;
     let (path, body) =
         sample(ask, rule).ok_or_else(|| Fault::Bad("A test event can be sent only to an address that accepts every sender.".to_owned()))?;

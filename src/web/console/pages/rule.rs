@@ -2,10 +2,12 @@
 //! up in the picture.
 
 use jiff::Timestamp;
-use maud::html;
+use maud::{Markup, html};
 
 use crate::operations::history::{self, ExplainedRun};
 use crate::operations::hours;
+use crate::operations::schedules::scheduled_rule;
+use crate::rule::Rule;
 use crate::rule::sentence::Sentence;
 use crate::store::contract::EventFilter;
 use crate::text::count::number;
@@ -22,7 +24,7 @@ const SHOWN: usize = 10;
 
 pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
     let rules = ask.console.health.rules.load_full();
-    let Some(rule) = rules.ruleset.rules.iter().find(|rule| &*rule.name == name) else {
+    let Some(rule) = rules.ruleset.rule(name) else {
         return Err(Fault::NotFound(format!("No rule is called “{}”. It may have been renamed, or deleted.", draw::plain(name))));
     };
     let filter = EventFilter { rule: Some(name.to_owned()), ..EventFilter::default() };
@@ -43,6 +45,7 @@ pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
     };
     let day = hours::of_rule(ask.console.queries.as_ref(), name, Timestamp::now()).await?;
     let live = html! {
+        (by_itself(ask, rule).await?)
         section {
             h2 { "Last 24 hours" }
             (bars::day(&day))
@@ -55,6 +58,31 @@ pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
         }
     };
     Ok(Answer::Page(Page::new(draw::plain(name), "/rules", still).live(live)))
+}
+
+/// When a rule starts by itself next, and a button for now.
+async fn by_itself(ask: &Ask, rule: &Rule) -> Result<Markup, Fault> {
+    let Some(timetable) = rule.timetable.as_ref().filter(|_| rule.enabled) else { return Ok(html! {}) };
+    let progress = ask.console.queries.schedules().await?;
+    let shown = scheduled_rule(rule, timetable, &progress, Timestamp::now());
+    Ok(html! {
+        section {
+            h2 { "Starts by itself" }
+            p { (draw::text(&shown.when)) }
+            @if shown.next.is_empty() { p.said.bad { "It never starts: no day is one of its days." } } @else {
+                p { "Next: " @for (n, moment) in shown.next.iter().enumerate() { @if n > 0 { ", then " } time { (moment) } } }
+            }
+            @if let Some(last) = &shown.last { p.hint { "The last start was for " (last) "." } } @else { p.hint { "It has not started by itself yet." } }
+            (draw::button(ask, &format!("/rules/{}/start", escaped(&rule.name)), &[], "Start it now"))
+        }
+    })
+}
+
+/// Starts the rule now.
+pub async fn start(ask: &Ask, name: &str) -> Result<Answer, Fault> {
+    let event = ask.console.start_rule(&ask.visitor, name).await?;
+    ask.console.sessions.say(&ask.visitor, "The rule has started. This is what it did.".to_owned());
+    Ok(Answer::See(format!("/events/{event}")))
 }
 
 /// The lines without the spaces that all of them begin with.

@@ -73,7 +73,10 @@ fn row(ask: &Ask, rule: &Rule, vault: &Vault, day: &Day) -> Markup {
     html! {
         tr {
             td { (draw::rule(ask, &rule.name)) div.hint { (draw::text(&short(&Sentence::of(rule, vault).text(), SENTENCE))) } }
-            td { @for (n, when) in rule.when.iter().enumerate() { @if n > 0 { ", " } code { (draw::brief(when.route.text())) } } }
+            td {
+                @for (n, when) in rule.when.iter().enumerate() { @if n > 0 { ", " } code { (draw::brief(when.route.text())) } }
+                @if let Some(timetable) = &rule.timetable { @if !rule.when.is_empty() { ", " } (draw::text(&timetable.said())) }
+            }
             td { (rule.steps.len()) }
             td { @if rule.enabled { span.state.good { span aria-hidden="true" { "✓" } " on" } } @else { span.state.off { span aria-hidden="true" { "–" } " off" } } }
             td { (bars::day(day)) }

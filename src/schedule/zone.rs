@@ -1,4 +1,4 @@
-//! Time zones by their names, such as `Europe/Berlin`.
+//! Time zones: by their names, such as `Europe/Berlin`, and the one of this machine.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,13 @@ use jiff::tz::{TimeZone, db};
 use crate::text::nearest::nearest;
 
 /// Abbreviations that are not the names of zones, and a place where they are used.
-const ABBREVIATIONS: [(&str, &str); 10] = [
+const ABBREVIATIONS: [(&str, &str); 16] = [
+    ("CET", "Europe/Berlin"),
+    ("EET", "Europe/Helsinki"),
+    ("WET", "Europe/Lisbon"),
+    ("GMT", "Europe/London"),
+    ("EST", "America/New_York"),
+    ("MST", "America/Denver"),
     ("MEZ", "Europe/Berlin"),
     ("MESZ", "Europe/Berlin"),
     ("CEST", "Europe/Berlin"),
@@ -29,22 +35,54 @@ static PLACES: LazyLock<Vec<String>> = LazyLock::new(|| {
 });
 
 /// Why there is no such zone, and the one that is probably meant, in quotes.
-pub(super) struct NoZone {
-    pub(super) why: String,
-    pub(super) meant: Option<String>,
+pub struct NoZone {
+    pub why: String,
+    pub meant: Option<String>,
 }
 
 impl NoZone {
     /// What to write, in a sentence.
-    pub(super) fn instead(&self) -> String {
+    pub fn instead(&self) -> String {
         self.meant.as_ref().map_or(EXAMPLE.to_owned(), |meant| format!("did you mean {meant}?"))
     }
 }
 
-/// For names that are near no other.
-pub(super) const EXAMPLE: &str = "write a place, for example 'Europe/Berlin'";
+/// A time zone, with its name.
+#[derive(Debug, Clone)]
+pub struct Named {
+    pub zone: TimeZone,
+    pub name: String,
+}
 
-pub(super) fn zone(name: &str) -> Result<TimeZone, NoZone> {
+impl Named {
+    pub fn utc() -> Self {
+        Self { zone: TimeZone::UTC, name: "UTC".to_owned() }
+    }
+
+    /// The zone of this machine: what `TZ` says, else its own setting, else UTC.
+    pub fn system() -> Self {
+        let zone = TimeZone::system();
+        match zone.iana_name().map(str::to_owned) {
+            Some(name) => Self { zone, name },
+            None => Self::utc(),
+        }
+    }
+}
+
+/// For names that are near no other.
+pub const EXAMPLE: &str = "write a place, for example 'Europe/Berlin'";
+
+/// The zone of a place, or UTC: an abbreviation such as `EST` has no summer time, which people rarely mean.
+pub fn place(name: &str) -> Result<Named, NoZone> {
+    let no_place = || NoZone { why: format!("`{name}` is not the name of a place"), meant: near(name).map(str::to_owned) };
+    let known = zone(name).map_err(|no| NoZone { meant: near(name).map(str::to_owned), ..no })?;
+    if name != "UTC" && !name.contains('/') {
+        return Err(no_place());
+    }
+    Ok(Named { zone: known, name: name.to_owned() })
+}
+
+pub fn zone(name: &str) -> Result<TimeZone, NoZone> {
     if name == "UTC" {
         return Ok(TimeZone::UTC);
     }

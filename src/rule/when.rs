@@ -1,0 +1,193 @@
+//! `when:`: what starts a rule: webhooks, and moments. [`super::timing`] reads when a rule starts by itself.
+
+use super::address::read_methods;
+use super::timing::{self, TIMING};
+use crate::route::Route;
+use crate::schedule::Schedule;
+use crate::schedule::timetable::{Missed, Timetable};
+use crate::schedule::zone::{self, Named};
+use crate::yaml::Node;
+use crate::yaml::fields::{Fields, Item};
+use crate::yaml::place::scalar;
+
+/// The most schedules of one rule.
+const MOST_SCHEDULES: usize = 20;
+
+/// One `webhook:` of a rule.
+#[derive(Debug, Clone)]
+pub struct When {
+    pub route: Route,
+    /// Narrower than those of the address, if the rule says so.
+    pub methods: Option<Vec<String>>,
+}
+
+/// Everything that starts a rule.
+#[derive(Default)]
+pub struct Starts {
+    pub webhooks: Vec<When>,
+    pub timetable: Option<Timetable>,
+}
+
+/// Reads `when:`, `timezone:` and `missed:` of a rule; problems have been reported.
+///
+/// `zone` is the time zone of the file, or of this Doorbell.
+pub fn read(fields: &mut Fields, zone: &Named) -> Starts {
+    let (own, missed) = (fields.may("timezone"), fields.may("missed"));
+    let mut starts = Starts::default();
+    let mut schedules = Vec::new();
+    let mut is_timed = false;
+    if let Some(item) = fields.must("when") {
+        for one in item.one_or_many() {
+            is_timed |= TIMING.iter().any(|key| one.node.has(key));
+            read_one(&one, &mut starts.webhooks, &mut schedules);
+        }
+        if schedules.len() > MOST_SCHEDULES {
+            item.problem(format!("a rule can have at most {MOST_SCHEDULES} schedules")).label("split it into two rules").add();
+        }
+    }
+    let own_zone = own.as_ref().map(read_zone);
+    let missed_is = missed.as_ref().map(read_missed);
+    // What is wrong with a schedule was reported there.
+    if !is_timed {
+        for (item, key) in [(own, "timezone"), (missed, "missed")] {
+            let Some(item) = item else { continue };
+            let draft = item.problem(format!("`{key}:` has no effect, because the rule does not start by itself")).at_key();
+            draft.label("remove it, or add a time under `when:`, such as at: \"09:00\"").add();
+        }
+        return starts;
+    }
+    let zone = own_zone.flatten().unwrap_or_else(|| zone.clone());
+    if !schedules.is_empty() {
+        starts.timetable = Some(Timetable { schedules, zone, missed: missed_is.flatten().unwrap_or_default() });
+    }
+    starts
+}
+
+/// A `timezone:` of a rule or of a file.
+pub fn read_zone(item: &Item) -> Option<Named> {
+    let name = item.text()?;
+    match zone::place(&name) {
+        Ok(zone) => Some(zone),
+        Err(no) => {
+            let draft = item.problem(&no.why).label("write a place, such as Europe/Berlin, or UTC");
+            match no.meant {
+                Some(meant) => draft.write(&meant).add(),
+                None => draft.add(),
+            }
+            None
+        }
+    }
+}
+
+fn read_missed(item: &Item) -> Option<Missed> {
+    match item.text()?.as_str() {
+        "once" => Some(Missed::Once),
+        "skip" => Some(Missed::Skip),
+        other => {
+            let draft = item.problem(format!("`{other}` is not a way to treat missed moments"));
+            draft.label("write `once` (one start when Doorbell is back) or `skip`").add();
+            None
+        }
+    }
+}
+
+/// Reads one map under `when:`.
+fn read_one(one: &Item, webhooks: &mut Vec<When>, schedules: &mut Vec<(Schedule, String)>) {
+    match one.node {
+        Node::Bool(_) => {
+            one.problem("`when:` must say what starts the rule").label("write { webhook: /path }, or { at: \"09:00\" }").add();
+            return;
+        }
+        Node::Text(text) => {
+            only_text(one, text);
+            return;
+        }
+        _ => {}
+    }
+    let Some(mut when) = one.fields("`when:`") else { return };
+    let is_timed = TIMING.iter().any(|key| when.has(key));
+    let address = match (is_timed, when.has("webhook")) {
+        (false, _) if !FOREIGN.iter().any(|(key, _)| when.has(key)) => when.must("webhook"),
+        _ => when.may("webhook"),
+    };
+    let methods = when.may("method").map(|i| read_methods(&i));
+    if is_timed {
+        if let Some(address) = &address {
+            let draft = address.problem("a webhook and a time are two ways to start, so each is an entry of its own").at_key();
+            draft.label("write a list: when: [{ webhook: /path }, { at: \"09:00\" }]").add();
+        }
+    }
+    schedules.extend(timing::read(&mut when));
+    if let Some(address) = &address
+        && let Node::List(addresses) = address.node
+    {
+        let each = |node: &Node| if let Node::Text(t) = node { Some(format!("{{ webhook: {} }}", scalar(t))) } else { None };
+        let all: Option<Vec<String>> = addresses.iter().map(each).collect();
+        let draft = address.problem("`webhook:` takes one address").label("write several as a list of `{ webhook: … }`");
+        match all {
+            Some(all) => {
+                let list = format!("[{}]", all.join(", "));
+                draft.change(format!("write when: {list}"), one.raw().and_then(|raw| one.span_within(raw)), list).add();
+            }
+            None => draft.add(),
+        }
+    } else if let Some(address) = address
+        && let Some(text) = address.text()
+    {
+        match Route::read(&text) {
+            Ok(route) => webhooks.push(When { route, methods: methods.filter(|m| !m.is_empty()) }),
+            Err(no) => {
+                let draft = address.problem(no.message).label(no.label);
+                match no.meant {
+                    Some(meant) => draft.write(&scalar(&meant)).add(),
+                    None => draft.add(),
+                }
+            }
+        }
+    }
+    for key in ["timezone", "missed"] {
+        if let Some(value) = when.take(key) {
+            let draft = value.problem(format!("`{key}:` belongs to the rule, beside `when:`")).at_key();
+            draft.one_level_out().label("write it one level further out").add();
+        }
+    }
+    when.done(&FOREIGN, &["called"]);
+}
+
+/// Words of other tools in `when:`.
+const FOREIGN: [(&str, &str); 18] = [
+    ("path", "webhook"),
+    ("url", "webhook"),
+    ("address", "webhook"),
+    ("hook", "webhook"),
+    ("event", "write `webhook:` and the address; which event it is, is compared under `if:`"),
+    ("schedule", "write every: 15 minutes, or at: \"09:00\" with days: weekdays"),
+    ("interval", "every"),
+    ("time", "at"),
+    ("times", "at"),
+    ("daily", "write at: \"09:00\""),
+    ("hourly", "write every: 1 hour"),
+    ("weekly", "write at: \"09:00\" with days: [monday]"),
+    ("monthly", "write at: \"09:00\" with days: first day of month"),
+    ("on_days", "days"),
+    ("weekday", "days"),
+    ("weekdays", "days"),
+    ("day", "days"),
+    ("crontab", "cron"),
+];
+
+/// `when: /orders`, `when: POST /orders` and `when: every 5 minutes`.
+fn only_text(item: &Item, text: &str) {
+    let draft = item.problem("`when:` must say what starts the rule").label("write { webhook: /path }, or { at: \"09:00\" }");
+    let timed = || {
+        let (key, value) = text.split_once([' ', ':'])?;
+        TIMING.contains(&key).then(|| format!("{{ {key}: {} }}", scalar(value.trim())))
+    };
+    match text.split_whitespace().next_back().filter(|path| path.starts_with('/')) {
+        Some(path) => draft.write(&format!("{{ webhook: {} }}", scalar(path))).add(),
+        None => match timed() {
+            Some(meant) => draft.write(&meant).add(),
+            None => draft.add(),
+        },
+    }
+}
