@@ -111,11 +111,9 @@ fn read_one(one: &Item, webhooks: &mut Vec<When>, schedules: &mut Vec<(Schedule,
         _ => when.may("webhook"),
     };
     let methods = when.may("method").map(|i| read_methods(&i));
-    if is_timed {
-        if let Some(address) = &address {
-            let draft = address.problem("a webhook and a time are two ways to start, so each is an entry of its own").at_key();
-            draft.label("write a list: when: [{ webhook: /path }, { at: \"09:00\" }]").add();
-        }
+    if let Some(address) = address.as_ref().filter(|_| is_timed) {
+        let draft = address.problem("a webhook and a time are two ways to start, so each is an entry of its own").at_key();
+        draft.label("write a list: when: [{ webhook: /path }, { at: \"09:00\" }]").add();
     }
     schedules.extend(timing::read(&mut when));
     if let Some(address) = &address
