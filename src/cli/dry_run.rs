@@ -11,7 +11,9 @@ use super::ended::Ended;
 use super::settings::{Rules, Secrets, headers, read_file};
 use super::terminal::stdout;
 use crate::expr::condition::trace::aligned;
-use crate::operations::dry_run::{Branch, NoPreview, Preview, RulePreview, StepEffect, StepPreview, Webhook, possible_senders, preview};
+use crate::operations::dry_run::{
+    Answers, Branch, NoPreview, Preview, RulePreview, StepEffect, StepPreview, Webhook, possible_senders, preview,
+};
 use crate::problem;
 
 #[derive(Args)]
@@ -56,7 +58,7 @@ impl DryRun {
         if !senders.is_empty() {
             writeln!(out, "It is not known who sends this; choose one with --sender: {}\n", senders.join(", "))?;
         }
-        match preview(&ruleset, &event, self.rule.as_deref(), &replies) {
+        match preview(&ruleset, &event, self.rule.as_deref(), Answers::InOrder(&replies)) {
             Ok(preview) => {
                 write_preview(&mut out, &preview)?;
                 let missing = ruleset.missing_for(&event);

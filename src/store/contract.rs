@@ -302,6 +302,13 @@ pub struct RulesVersion {
 
 /// Identifies one effect: a run, and the step and element it is at.
 pub type EffectKey = (RunId, u32, u32);
+impl RulesVersion {
+    /// The hash of a file, by its name.
+    pub fn hash_of(&self, name: &str) -> Option<&TextHash> {
+        self.files.iter().find(|(file, _)| file == name).map(|(_, hash)| hash)
+    }
+}
+
 
 /// How much is stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]

@@ -16,6 +16,7 @@ mod console_access;
 mod console_api;
 mod console_client;
 mod console_editor;
+mod console_files;
 mod cors;
 mod crash;
 mod csv_files;

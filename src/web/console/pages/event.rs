@@ -9,7 +9,7 @@ use crate::model::event::Event;
 use crate::model::run::State;
 use crate::model::unfinished::{Summary, listed};
 use crate::operations::command::{Command, Done};
-use crate::operations::dry_run::{Preview, preview};
+use crate::operations::dry_run::{Answers, Preview, preview};
 use crate::operations::history::{self, ExplainedAttempt, ExplainedRule, ExplainedRun, Explanation, Found, Wait};
 use crate::store::contract::{Dossier, WaitingRuns};
 use crate::text::count::number;
@@ -81,7 +81,7 @@ async fn sent(ask: &Ask, dossier: &Dossier) -> Option<Preview> {
         return None;
     }
     let (console, texts, event) = (ask.console.clone(), dossier.texts.clone(), ask.content(dossier.event.id).await.ok()?);
-    let work = move || preview(&console.editor.of_then(&texts)?, &event, None, &[]).ok();
+    let work = move || preview(&console.editor.of_then(&texts)?, &event, None, Answers::InOrder(&[])).ok();
     tokio::task::spawn_blocking(work).await.ok().flatten()
 }
 
@@ -106,7 +106,7 @@ pub fn explained(ask: &Ask, told: &Explanation, rule: &ExplainedRule, sent: Opti
                 details {
                     summary { "What its steps send" }
                     p.hint { "Reconstructed from the event and the rules of then. In place of a secret stands its name, and answers of other apps are not known." }
-                    (preview::steps(sent))
+                    (preview::steps(sent, None))
                 }
             }
         }
