@@ -20,6 +20,7 @@ use crate::expr::outside_use::secrets_not_given;
 use crate::model::event::EventId;
 use crate::model::run::{Attempt, State};
 use crate::model::unfinished::Summary;
+use crate::operations::run_rules::RunRules;
 use crate::rule::load::load;
 use crate::rule::ruleset::Ruleset;
 use crate::rule::{Rule, UNDECIDED};
@@ -270,10 +271,11 @@ pub fn explain(dossier: &Dossier, lookup: Resolver) -> Explanation {
     let event = &dossier.event;
     let explained = then.explained(event, &dossier.decided);
     let is_other = |page: &RunPage| explained.iter().all(|(rule, _)| rule.name != page.run.rule);
-    let others =
-        dossier.runs.iter().filter(|(page, _)| is_other(page)).map(|(page, attempts)| explained_run(page, attempts, None)).collect();
+    let others = dossier.runs.iter().filter(|(page, _)| is_other(page)).map(|(page, attempts)| explained_run(page, attempts, &run_rules));
+    let others = others.collect();
     Explanation {
         event: event.id,
+    let run_rules = RunRules::of(dossier, &then);
         received: event.received,
         method: event.method.clone(),
         address: event.address.clone(),
@@ -282,7 +284,7 @@ pub fn explain(dossier: &Dossier, lookup: Resolver) -> Explanation {
         ran: dossier.runs.iter().filter(|(page, _)| page.run.state != State::Repeated).count(),
         total: explained.len().max(dossier.runs.len()),
         not_given: if explained.iter().flat_map(|(_, trace)| trace).any(is_withheld) { secrets_not_given(&then.vault) } else { Vec::new() },
-        rules: explained.into_iter().map(|(rule, trace)| explained_rule(rule, trace, dossier)).collect(),
+        rules: explained.into_iter().map(|(rule, trace)| explained_rule(rule, trace, dossier, &run_rules)).collect(),
         others,
         is_readable,
     }
@@ -303,17 +305,17 @@ fn rules_of_then(dossier: &Dossier, lookup: Resolver) -> Option<Ruleset> {
     load(sources, lookup, false).ruleset
 }
 
-fn explained_rule(rule: &Rule, trace: Vec<TraceLine>, dossier: &Dossier) -> ExplainedRule {
+fn explained_rule(rule: &Rule, trace: Vec<TraceLine>, dossier: &Dossier, run_rules: &RunRules) -> ExplainedRule {
     let mine = || dossier.runs.iter().filter(|(page, _)| page.run.rule == rule.name);
     // What happened, not what would happen now: the secrets may be others.
     let is_else =
         mine().any(|(page, attempts)| rule.is_in_else(page.run.place.step) || attempts.iter().any(|a| rule.is_in_else(a.place.step)));
-    let runs = mine().map(|(page, attempts)| explained_run(page, attempts, Some(rule))).collect();
+    let runs = mine().map(|(page, attempts)| explained_run(page, attempts, run_rules)).collect();
     ExplainedRule { rule: rule.name.clone(), is_else, runs, trace }
 }
 
-fn explained_run(page: &RunPage, attempts: &[Attempt], rule: Option<&Rule>) -> ExplainedRun {
-    let run = &page.run;
+fn explained_run(page: &RunPage, attempts: &[Attempt], run_rules: &RunRules) -> ExplainedRun {
+    let (run, rule) = (&page.run, run_rules.of_run(&page.run));
     let took: Duration = attempts.iter().map(|a| a.took).sum();
     let ended: BTreeSet<u32> = attempts.iter().filter(|a| !matches!(&*a.outcome, "retry" | "paused")).map(|a| a.place.step).collect();
     ExplainedRun {
@@ -422,6 +424,7 @@ rules:
 
     fn explained(dossier: &Dossier) -> Explanation {
         let secret = |_: &str| Some("s3cr3t-t0ken".to_owned());
+            later_texts: Vec::new(),
         explain(dossier, Resolver::new(&secret, &|_| None, &|_| None))
     }
 
@@ -455,6 +458,19 @@ rules:
         let runs = vec![(State::Failed, 1), (State::Waiting, 0), (State::Done, 2)];
         let id = Event::nobody().id;
         let page = EventPage {
+    #[test]
+    fn runs_of_later_rules_are_explained_with_the_text_that_they_began_with() {
+        let later = "rules:\n  Later:\n    when: { webhook: /b }\n    then:\n      - log: \"{{ secret.NEW }}\"\n        name: tell\n  Every order:\n    when: { webhook: /orders }\n    then:\n      - respond: 201\n";
+        for (rule, title) in [("Later", "tell"), ("Every order", "respond")] {
+            let mut dossier = dossier(rule, State::Done, RULES);
+            dossier.later_texts = vec![("rules/b.yaml".into(), "rules: [".into()), ("rules/b.yaml".into(), later.into())];
+            dossier.runs[0].0.run.text = crate::model::hash::hash(later.as_bytes()).into();
+            let explanation = explained(&dossier);
+            let runs = explanation.rules.iter().flat_map(|rule| &rule.runs).chain(&explanation.others);
+            assert_eq!(runs.map(|run| run.attempts[0].title.as_str()).collect::<Vec<_>>(), [title]);
+        }
+    }
+
             id,
             received: Timestamp::UNIX_EPOCH,
             method: String::new(),

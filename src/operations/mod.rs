@@ -19,6 +19,7 @@ pub mod preview;
 pub mod recipes;
 pub mod replay;
 pub mod rule_tests;
+pub mod run_rules;
 pub mod switched_off;
 pub mod verification;
 pub mod versions;

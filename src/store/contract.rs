@@ -203,6 +203,8 @@ pub struct Dossier {
     pub decided: Vec<Decided>,
     /// The rule files that were current: names and contents.
     pub texts: Vec<(String, String)>,
+    /// Other rule files that its runs began with: it was run again when these were current.
+    pub later_texts: Vec<(String, String)>,
 }
 
 /// Which events to delete.

@@ -265,6 +265,20 @@ fn an_event_is_shown_under_the_rules_of_then_and_today_and_can_be_run_again() {
 }
 
 #[test]
+    // A rule that is younger than the event: its steps have their verbs.
+    setup.write(
+        "rules/later.yaml",
+        "rules:\n  Later:\n    when: { webhook: /orders }\n    then:\n      - append: later.log\n        text: x\n",
+    );
+    serving.reload();
+    until("it is in use", || visitor.get("/rules/Later").status == 200);
+    visitor.post(&format!("/events/{id}/again"), &[]);
+    until("it has run", || setup.output("later.log") == "x\n");
+    until("its end is recorded", || visitor.get(&format!("/events/{id}")).body.contains("wrote to later.log"));
+    let page = visitor.get(&format!("/events/{id}")).body;
+    let later = page.split("/rules/Later").nth(1).unwrap();
+    assert!(later.contains("<strong>1. <span>append</span></strong>"), "{later}");
+    assert!(setup.printed(&["explain", &id]).contains("1. append"), "{}", setup.printed(&["explain", &id]));
 fn an_edit_with_errors_can_be_saved_and_the_rules_from_before_stay_in_use() {
     let setup = Setup::with(ORDERS);
     let serving = setup.serve_with_console(&[]);

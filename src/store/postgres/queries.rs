@@ -187,15 +187,20 @@ async fn dossier(sql: &Transaction<'_>, id: EventId) -> Result<Dossier> {
     let runs = runs(sql, seq, id, event.received).await?;
     let answered = answered(status, event.received, kept(sql, seq).await?, &runs);
     let list: Vec<(String, String)> = row.try_get::<_, Option<&str>>(5)?.map(from_json).transpose()?.unwrap_or_default();
-    let hashes: Vec<&String> = list.iter().map(|(_, hash)| hash).collect();
-    let rows = sql.query("SELECT hash, body FROM text WHERE hash = ANY($1)", &[&hashes]).await?;
-    let mut bodies: HashMap<String, String> = HashMap::new();
+    let of_runs = runs.iter().map(|(page, _)| &*page.run.text);
+    let hashes: Vec<&str> = list.iter().map(|(_, hash)| hash.as_str()).chain(of_runs).collect();
+    let rows = sql.query("SELECT hash, body, name FROM text WHERE hash = ANY($1)", &[&hashes]).await?;
+    let (mut bodies, mut later_texts) = (HashMap::<String, String>::new(), Vec::new());
     for row in rows {
-        bodies.insert(row.try_get(0)?, row.try_get(1)?);
+        let (hash, body): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        if list.iter().all(|(_, of_then)| *of_then != hash) {
+            later_texts.push((row.try_get(2)?, body.clone()));
+        }
+        bodies.insert(hash, body);
     }
     let texts = list.into_iter().filter_map(|(name, hash)| Some((name, bodies.get(&hash)?.clone()))).collect();
     let Head { decided, .. } = read_json(&row, 2)?;
-    Ok(Dossier { event, answered, runs, decided, texts })
+    Ok(Dossier { event, answered, runs, decided, texts, later_texts })
 }
 
 /// The runs of an event, in order, with every attempt.
