@@ -20,6 +20,7 @@ use crate::expr::outside_use::secrets_not_given;
 use crate::model::event::EventId;
 use crate::model::run::{Attempt, State};
 use crate::model::unfinished::Summary;
+use crate::operations::excerpt::Excerpt;
 use crate::operations::run_rules::RunRules;
 use crate::rule::load::load;
 use crate::rule::ruleset::Ruleset;
@@ -64,6 +65,9 @@ pub struct EventLine {
     pub status: Option<u16>,
     /// How many runs are in each state, in the order of [`State::ALL`]; states without runs are left out.
     pub runs: Vec<RunCount>,
+    /// Where the text that was searched for is in its body, if the caller has looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<Excerpt>,
 }
 
 /// How many runs of an event are in one state.
@@ -78,7 +82,7 @@ impl EventLine {
         let count = |state| RunCount { state, runs: page.runs.iter().filter(|(s, _)| *s == state).map(|(_, n)| n).sum() };
         let runs = State::ALL.into_iter().map(count).filter(|count| count.runs > 0).collect();
         let EventPage { id, received, method, address, sender, answered, .. } = page;
-        Self { id, received, method, address, sender, status: answered.by(now), runs }
+        Self { id, received, method, address, sender, status: answered.by(now), runs, excerpt: None }
     }
 }
 
@@ -270,12 +274,12 @@ pub fn explain(dossier: &Dossier, lookup: Resolver) -> Explanation {
     let then = then.unwrap_or_default();
     let event = &dossier.event;
     let explained = then.explained(event, &dossier.decided);
+    let run_rules = RunRules::of(dossier, &then);
     let is_other = |page: &RunPage| explained.iter().all(|(rule, _)| rule.name != page.run.rule);
     let others = dossier.runs.iter().filter(|(page, _)| is_other(page)).map(|(page, attempts)| explained_run(page, attempts, &run_rules));
     let others = others.collect();
     Explanation {
         event: event.id,
-    let run_rules = RunRules::of(dossier, &then);
         received: event.received,
         method: event.method.clone(),
         address: event.address.clone(),
@@ -419,12 +423,12 @@ rules:
             runs: vec![(page, attempts)],
             decided: Vec::new(),
             texts: vec![("rules/a.yaml".into(), texts.into())],
+            later_texts: Vec::new(),
         }
     }
 
     fn explained(dossier: &Dossier) -> Explanation {
         let secret = |_: &str| Some("s3cr3t-t0ken".to_owned());
-            later_texts: Vec::new(),
         explain(dossier, Resolver::new(&secret, &|_| None, &|_| None))
     }
 
@@ -454,11 +458,6 @@ rules:
     }
 
     #[test]
-    fn a_list_always_names_states_in_the_same_order() {
-        let runs = vec![(State::Failed, 1), (State::Waiting, 0), (State::Done, 2)];
-        let id = Event::nobody().id;
-        let page = EventPage {
-    #[test]
     fn runs_of_later_rules_are_explained_with_the_text_that_they_began_with() {
         let later = "rules:\n  Later:\n    when: { webhook: /b }\n    then:\n      - log: \"{{ secret.NEW }}\"\n        name: tell\n  Every order:\n    when: { webhook: /orders }\n    then:\n      - respond: 201\n";
         for (rule, title) in [("Later", "tell"), ("Every order", "respond")] {
@@ -471,6 +470,11 @@ rules:
         }
     }
 
+    #[test]
+    fn a_list_always_names_states_in_the_same_order() {
+        let runs = vec![(State::Failed, 1), (State::Waiting, 0), (State::Done, 2)];
+        let id = Event::nobody().id;
+        let page = EventPage {
             id,
             received: Timestamp::UNIX_EPOCH,
             method: String::new(),

@@ -8,6 +8,7 @@ pub mod drafts;
 pub mod dry_run;
 pub mod editing;
 pub mod event_fields;
+pub mod excerpt;
 pub mod experience;
 pub mod failures;
 pub mod history;

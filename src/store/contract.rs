@@ -272,7 +272,7 @@ pub struct EventFilter {
     /// A rule that ran. Together with `became`, one of its runs.
     pub rule: Option<String>,
     pub became: Option<WhatBecame>,
-    /// Text in the body, exactly as it was received.
+    /// Text in the body as it was received; upper and lower case are the same.
     pub text: Option<String>,
     /// Events received before this moment.
     pub before: Option<Timestamp>,
@@ -302,8 +302,6 @@ pub struct RulesVersion {
     pub files: Vec<(String, TextHash)>,
 }
 
-/// Identifies one effect: a run, and the step and element it is at.
-pub type EffectKey = (RunId, u32, u32);
 impl RulesVersion {
     /// The hash of a file, by its name.
     pub fn hash_of(&self, name: &str) -> Option<&TextHash> {
@@ -311,6 +309,8 @@ impl RulesVersion {
     }
 }
 
+/// Identifies one effect: a run, and the step and element it is at.
+pub type EffectKey = (RunId, u32, u32);
 
 /// How much is stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]

@@ -78,6 +78,9 @@ fn events_are_found_by_address_rule_outcome_and_text_and_the_filter_is_in_the_li
     assert_eq!(found(""), (true, true));
     assert_eq!(found("rule=Big%20orders"), (false, true));
     assert_eq!(found("text=small"), (true, false));
+    assert_eq!(found("text=%22ID%22:%20%22SMA"), (true, false));
+    let page = visitor.get("/events?text=SMALL").body;
+    assert!(page.contains("{&quot;id&quot;: &quot;<mark>small</mark>&quot;, &quot;total&quot;: 1}"), "{page}");
     assert_eq!(found("address=/other"), (false, false));
     assert_eq!(found("outcome=failed"), (false, false));
     until("their ends are recorded", || found("outcome=done") == (true, true));
@@ -370,7 +373,11 @@ fn secrets_are_struck_out_on_every_page() {
     let visitor = setup.visitor();
     let id = serving.deliver("/a", r#"{"copied": "s3cr3t-v4lue"}"#);
     until("it has failed", || visitor.get("/failed").body.contains("1 failed run"));
-    for path in ["/", "/events", &format!("/events/{id}"), "/failed", "/failed.jsonl", "/servers", "/edit/rules.yaml"] {
+    // Nobody finds a secret by searching for parts of it.
+    assert!(visitor.get("/events?text=copied").body.contains(&id) && !visitor.get("/events?text=s3cr3t").body.contains(&id));
+    for path in
+        ["/", "/events", "/events?text=copied", &format!("/events/{id}"), "/failed", "/failed.jsonl", "/servers", "/edit/rules.yaml"]
+    {
         let got = visitor.get(path);
         assert!(got.status == 200 && !got.body.contains("s3cr3t"), "{path}: {}", got.body);
     }

@@ -75,6 +75,11 @@ impl Queries for PostgresQueries {
     }
 }
 
+/// Whether $5 is in a body. All bytes but zeros are text in this encoding, and this collation changes the case of ASCII only, so
+/// no other bytes are taken for the same.
+const HAS_TEXT: &str = r#"CASE WHEN position('\x00'::bytea in body) > 0 OR position('\x00'::bytea in $5) > 0 THEN position($5 in body) > 0
+    ELSE position(lower(convert_from($5, 'LATIN1') COLLATE "C") in lower(convert_from(body, 'LATIN1') COLLATE "C")) > 0 END"#;
+
 async fn search(sql: &Transaction<'_>, filter: &EventFilter, from: Option<Cursor>, most: usize, look: usize) -> Result<Searched> {
     let before = filter.before.map_or(i64::MAX, |before| before.as_millisecond());
     let from = from.unwrap_or(i64::MAX);
@@ -87,7 +92,7 @@ async fn search(sql: &Transaction<'_>, filter: &EventFilter, from: Option<Cursor
         "SELECT rule, 'waiting' AS state FROM pending WHERE event = e.seq UNION ALL SELECT rule, state FROM ended WHERE event = e.seq";
     let text = format!(
         "SELECT seq, id, received, head, status FROM event e WHERE seq >= $1 AND seq < $2 AND received < $3
-         AND ($4::text IS NULL OR head::json ->> 'address' = $4) AND ($5::bytea IS NULL OR position($5 in body) > 0)
+         AND ($4::text IS NULL OR head::json ->> 'address' = $4) AND ($5::bytea IS NULL OR {HAS_TEXT})
          AND CASE $6 WHEN 'any' THEN $7::bytea IS NULL OR EXISTS (SELECT 1 FROM ({runs_of}) r WHERE r.rule = $7)
                      WHEN 'none' THEN NOT EXISTS (SELECT 1 FROM ({runs_of}) r WHERE $7 IS NULL OR r.rule = $7)
                      ELSE EXISTS (SELECT 1 FROM ({runs_of}) r WHERE r.state = $6 AND ($7 IS NULL OR r.rule = $7)) END

@@ -41,7 +41,7 @@ pub async fn show(ask: &Ask) -> Result<Value, Fault> {
     let queries = ask.console.queries.as_ref();
     match path.as_slice() {
         ["api", "v1", "openapi.json"] => serde_json::from_str(OPENAPI).map_err(|e| Fault::Failed(e.to_string())),
-        ["api", "v1", "events"] => events(ask, queries).await,
+        ["api", "v1", "events"] => events(ask).await,
         ["api", "v1", "events", id] => event(ask, queries, id).await,
         ["api", "v1", "failed"] => Ok(json!({ "runs": as_json(ask.failed_runs(MOST).await?)? })),
         ["api", "v1", "failed", "groups"] => Ok(json!({ "groups": as_json(groups(&ask.failed_runs(MOST_FAILED).await?))? })),
@@ -83,9 +83,9 @@ fn nothing_here() -> Fault {
     Fault::NotFound("There is nothing at this address; /api/v1/openapi.json describes what there is.".to_owned())
 }
 
-async fn events(ask: &Ask, queries: &dyn Queries) -> Result<Value, Fault> {
+async fn events(ask: &Ask) -> Result<Value, Fault> {
     let (filter, from) = pages::events::filter_of(ask)?;
-    let mut found = as_json(history::search(queries, &filter, from, MOST).await?)?;
+    let mut found = as_json(ask.events(&filter, from, MOST).await?)?;
     // A cursor is text to programs, so that it can become something else.
     let next = found.get("next").and_then(Value::as_i64).map(|next| next.to_string());
     if let Some(found) = found.as_object_mut() {
