@@ -14,6 +14,7 @@ pub mod failures;
 pub mod history;
 pub mod hours;
 pub mod kept_test;
+pub mod lost_calls;
 pub mod metrics;
 pub mod output_files;
 pub mod preview;

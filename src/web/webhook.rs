@@ -314,6 +314,8 @@ impl Hook {
             status,
             why,
         });
+        // Pages of the console show it at once.
+        self.intake.store.news().tell();
         let mut response = plain(&Answer::json(status, "refused", &said));
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::from_str(&id.to_string()) {

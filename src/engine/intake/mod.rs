@@ -8,6 +8,7 @@ pub mod key_cache;
 pub mod rate_limit;
 pub mod refusal;
 pub mod rejections;
+pub mod unknown_addresses;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

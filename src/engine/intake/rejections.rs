@@ -11,14 +11,18 @@ use std::sync::Mutex;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::unknown_addresses::UnknownAddresses;
 use crate::disk::private_file;
 
 /// The maximum size of a file; the previous file is kept as well.
 const MOST_BYTES: u64 = 1 << 20;
 /// The maximum number of entries written in one second.
 const MOST_A_SECOND: u32 = 50;
-/// The maximum length of the path and of the reason that are stored, in characters.
+/// The maximum length of the method, the path and the reason that are stored, in characters.
 const LONGEST: usize = 300;
+
+/// The status of a request to an address that no rule uses.
+const UNKNOWN: u16 = 404;
 
 /// A request that was rejected.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,6 +41,8 @@ pub struct Rejection {
 pub struct Rejections {
     path: PathBuf,
     now: Mutex<Second>,
+    /// Those of them that no rule uses.
+    pub unknown_addresses: UnknownAddresses,
 }
 
 /// How much was written in the current second.
@@ -53,8 +59,12 @@ fn paths(data: &Path) -> [PathBuf; 2] {
 
 impl Rejections {
     pub fn of(data: &Path) -> Self {
-        let [path, _] = paths(data);
-        Self { path, now: Mutex::default() }
+        let unknown_addresses = UnknownAddresses::default();
+        let [path, old] = paths(data);
+        for one in read(old).chain(read(path.clone())).filter(|one| one.status == UNKNOWN) {
+            unknown_addresses.note(&one.address, &one.method, one.at);
+        }
+        Self { path, now: Mutex::default(), unknown_addresses }
     }
 
     /// Stores a rejected request, if that can be done without waiting.
@@ -67,10 +77,13 @@ impl Rejections {
         if now.count > MOST_A_SECOND {
             return;
         }
-        for text in [&mut refused.address, &mut refused.why] {
+        for text in [&mut refused.method, &mut refused.address, &mut refused.why] {
             if let Some((at, _)) = text.char_indices().nth(LONGEST) {
                 text.truncate(at);
             }
+        }
+        if refused.status == UNKNOWN {
+            self.unknown_addresses.note(&refused.address, &refused.method, refused.at);
         }
         let Ok(mut line) = serde_json::to_vec(&refused) else { return };
         line.push(b'\n');
@@ -133,5 +146,8 @@ mod tests {
         assert!(Rejections::find(folder.path(), "199-49").is_some());
         assert!(Rejections::find(folder.path(), "199-50").is_none(), "only 50 are saved per second");
         assert!(Rejections::find(folder.path(), "0-0").is_none(), "old rejections are deleted");
+        let calls = |rejections: &Rejections| rejections.unknown_addresses.lately(Timestamp::from_second(200).unwrap())[0].calls;
+        assert_eq!(calls(&rejections), 200 * u64::from(MOST_A_SECOND));
+        assert!(calls(&Rejections::of(folder.path())) > 1_000, "what is stored is known after a restart");
     }
 }

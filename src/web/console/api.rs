@@ -13,6 +13,7 @@ use crate::operations::command::{Command, Done};
 use crate::operations::failures::groups;
 use crate::operations::history::{self, Found};
 use crate::operations::hours::{self, Day};
+use crate::operations::lost_calls::lost_calls;
 use crate::operations::recipes;
 use crate::operations::replay::{self, Mode};
 use crate::store::contract::{Queries, WaitingRuns};
@@ -49,7 +50,10 @@ pub async fn show(ask: &Ask) -> Result<Value, Fault> {
         ["api", "v1", "refused"] => {
             let data = ask.console.data.clone();
             let refused = tokio::task::spawn_blocking(move || Rejections::latest(&data, MOST)).await;
-            Ok(json!({ "requests": as_json(refused.map_err(|e| Fault::Failed(e.to_string()))?)? }))
+            let unknown = ask.console.rejections.unknown_addresses.lately(Timestamp::now());
+            let lost = lost_calls(unknown, &ask.console.health.rules.load().ruleset);
+            let refused = refused.map_err(|e| Fault::Failed(e.to_string()))?;
+            Ok(json!({ "requests": as_json(refused)?, "unknown_addresses": as_json(lost)? }))
         }
         ["api", "v1", "recipes"] => Ok(json!({ "recipes": as_json(recipes::search(&ask.query("search").unwrap_or_default()))? })),
         ["api", "v1", "rules"] => Ok(json!({ "rules": as_json(rules(ask, queries).await?)? })),
