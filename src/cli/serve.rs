@@ -66,6 +66,7 @@ use crate::web::console::bulk::Bulk;
 use crate::web::console::gate::Gate;
 use crate::web::console::session::Sessions;
 use crate::web::console::settings::Settings;
+use crate::web::console::streams::Streams;
 use crate::web::listener::Listener;
 use crate::web::metrics::MetricsDoor;
 use crate::web::tls::Tls;
@@ -371,6 +372,7 @@ impl Serve {
                 reload: again_now,
                 files,
                 bulk: Bulk::default(),
+                streams: Streams::default(),
                 proxies: proxies.clone(),
                 data: self.data.data.clone(),
             };

@@ -123,9 +123,9 @@ fn failed_runs_are_gathered_and_go_on_with_one_button() {
         }
     });
     let after = visitor.post("/failed/go-on", &[("group", &key), ("rate", "500")]).body;
-    assert!(after.contains("They go on from the step that failed."), "{after}");
+    assert!(after.contains("from the step that failed") && after.contains("<progress"), "{after}");
     until("all are done", || setup.output("told.log").lines().count() == 3);
-    until("the list is empty", || page().contains("No run has failed.") && page().contains("All go on."));
+    until("the list is empty", || page().contains("No run has failed.") && page().contains("All go on from the step that failed."));
     assert!(visitor.post("/failed/go-on", &[("group", &key)]).body.contains("Nothing of this group is left"));
     let audit = setup.printed(&["audit"]);
     assert_eq!(audit.matches("in the console, from 127.0.0.1").count(), 3, "{audit}");
@@ -265,9 +265,6 @@ fn an_event_is_shown_under_the_rules_of_then_and_today_and_can_be_run_again() {
     let page = visitor.post(&format!("/events/{id}/again"), &[]).body;
     assert!(page.contains("2 runs started again with today's rules.") || page.contains("today&#39;s"), "{page}");
     until("the new rule has run", || setup.output("big.log") == "7\n");
-}
-
-#[test]
     // A rule that is younger than the event: its steps have their verbs.
     setup.write(
         "rules/later.yaml",
@@ -282,6 +279,9 @@ fn an_event_is_shown_under_the_rules_of_then_and_today_and_can_be_run_again() {
     let later = page.split("/rules/Later").nth(1).unwrap();
     assert!(later.contains("<strong>1. <span>append</span></strong>"), "{later}");
     assert!(setup.printed(&["explain", &id]).contains("1. append"), "{}", setup.printed(&["explain", &id]));
+}
+
+#[test]
 fn an_edit_with_errors_can_be_saved_and_the_rules_from_before_stay_in_use() {
     let setup = Setup::with(ORDERS);
     let serving = setup.serve_with_console(&[]);

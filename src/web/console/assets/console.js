@@ -82,10 +82,14 @@
     if (waiting !== null && !isBusy()) { show(waiting); waiting = null; }
   };
   const say = (text) => { if (word) word.textContent = text; };
+  const bar = document.querySelector("header[data-live]");
+  const failed = document.getElementById("failed-count");
   const listen = () => {
-    if (!live || source) return;
-    source = new EventSource(live.dataset.live + "?of=" + encodeURIComponent(location.pathname + location.search));
-    source.addEventListener("part", (event) => { waiting = event.data; update(); });
+    if (!bar || source) return;
+    // A page that does not change is told how many runs have failed.
+    source = new EventSource(bar.dataset.live + (live ? "?of=" + encodeURIComponent(location.pathname + location.search) : ""));
+    source.addEventListener("part", (event) => { waiting = event.data; if (live) update(); });
+    source.addEventListener("failed", (event) => { failed.textContent = event.data; failed.hidden = event.data === ""; });
     source.onopen = () => { if (!isPaused) say("Live."); };
     source.onerror = () => {
       say("The connection to Doorbell is lost; trying again …");
@@ -102,6 +106,8 @@
       update();
     });
     document.addEventListener("selectionchange", update);
+  }
+  if (bar) {
     // A page that nobody sees needs no updates, and browsers open only a few connections to one server.
     document.addEventListener("visibilitychange", () => (document.hidden ? hush() : listen()));
     if (!document.hidden) listen();
@@ -120,12 +126,6 @@
       said.textContent = text;
       look.replaceChildren(said);
     };
-    const tryIt = async () => {
-      if (text.readOnly) return;
-      const form = new URLSearchParams(new FormData(editor));
-      form.set("do", "look");
-      form.delete("anyway");
-      const mine = ++asked;
     // Fields in the column that is replaced keep what is typed in them.
     const replace = (column, part) => {
       const kept = new Map([...column.querySelectorAll("[data-keep]")].map((field) => [field.dataset.keep, field]));
@@ -144,6 +144,12 @@
       field.focus({ preventScroll: true });
       field.setSelectionRange(before.selectionStart, before.selectionEnd);
     };
+    const tryIt = async () => {
+      if (text.readOnly) return;
+      const form = new URLSearchParams(new FormData(editor));
+      form.set("do", "look");
+      form.delete("anyway");
+      const mine = ++asked;
       try {
         const answer = await fetch(editor.dataset.address, { method: "POST", body: form });
         if (mine !== asked) return;
