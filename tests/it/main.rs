@@ -17,6 +17,7 @@ mod console_api;
 mod console_client;
 mod console_editor;
 mod console_files;
+mod console_now;
 mod cors;
 mod crash;
 mod csv_files;
