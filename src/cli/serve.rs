@@ -67,7 +67,7 @@ use crate::web::console::gate::Gate;
 use crate::web::console::session::Sessions;
 use crate::web::console::settings::Settings;
 use crate::web::console::streams::Streams;
-use crate::web::listener::Listener;
+use crate::web::listener::{Listener, MAX_STREAMS};
 use crate::web::metrics::MetricsDoor;
 use crate::web::tls::Tls;
 use crate::web::webhook::{self, Hook};
@@ -380,8 +380,8 @@ impl Serve {
             tokio::spawn(web::listener::serve(Listener::aside(listener, tls, proxies.clone()), Gate(Arc::new(console)), stop, ASIDE_GRACE))
         });
         let metrics = metrics_listener.map(|listener| {
-            let stop = is_set(stopping_now);
-            tokio::spawn(web::listener::serve(Listener::aside(listener, None, proxies.clone()), MetricsDoor(metrics), stop, ASIDE_GRACE))
+            let (stop, door) = (is_set(stopping_now), MetricsDoor { metrics, hosts: self.telemetry.metrics_hosts() });
+            tokio::spawn(web::listener::serve(Listener::aside(listener, None, proxies.clone()), door, stop, ASIDE_GRACE))
         });
         let hook = Hook { intake, bodies, rejections, health };
         // The process that started Doorbell may have stopped reading its output; that is no reason not to serve.
@@ -399,6 +399,7 @@ impl Serve {
             proxies: proxies.clone(),
             most_connections: self.max_connections as usize,
             most_connections_each: self.max_connections_per_caller.map(|n| n as usize),
+            most_streams: MAX_STREAMS,
         };
         web::listener::serve(listener, webhook::door(hook, proxies), stop(stopping, stopped, store.news()), grace).await;
         for aside in [console, metrics].into_iter().flatten() {

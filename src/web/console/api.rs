@@ -57,6 +57,7 @@ pub async fn show(ask: &Ask) -> Result<Value, Fault> {
         }
         ["api", "v1", "recipes"] => Ok(json!({ "recipes": as_json(recipes::search(&ask.query("search").unwrap_or_default()))? })),
         ["api", "v1", "rules"] => Ok(json!({ "rules": as_json(rules(ask, queries).await?)? })),
+        ["api", "v1", "words"] => pages::words::words(ask).await,
         ["api", "v1", "health"] => as_json(ask.console.health.report()),
         _ => Err(nothing_here()),
     }

@@ -20,7 +20,7 @@ mod servers;
 mod system;
 mod today;
 mod waiting;
-mod words;
+pub mod words;
 
 use maud::html;
 
