@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -122,6 +122,9 @@ pub struct Serve {
     /// The maximum size of the data folder in MB; above that, the oldest events whose runs have ended are deleted
     #[arg(long, env = "DOORBELL_KEEP_MB", value_name = "MB")]
     keep_mb: Option<u64>,
+    /// What to keep of requests that are refused: the reason, or also headers and body where the sender could not be verified
+    #[arg(long, env = "DOORBELL_KEEP_REFUSED", value_name = "WHAT", default_value = "reasons")]
+    keep_refused: KeepRefused,
     #[command(flatten)]
     console: ConsoleOptions,
     #[command(flatten)]
@@ -132,6 +135,13 @@ pub struct Serve {
     /// Do not print a line for each event
     #[arg(long, env = "DOORBELL_QUIET", value_parser = clap::builder::FalseyValueParser::new(), num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
     quiet: bool,
+}
+
+/// What is kept of refused requests.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum KeepRefused {
+    Reasons,
+    Bodies,
 }
 
 impl Serve {
@@ -343,7 +353,11 @@ impl Serve {
             },
             started: Timestamp::now(),
         });
-        let rejections = Arc::new(Rejections::of(&self.data.data));
+        let rejections = Rejections::of(&self.data.data);
+        let rejections = Arc::new(match self.keep_refused {
+            KeepRefused::Reasons => rejections,
+            KeepRefused::Bodies => rejections.keeping_requests(),
+        });
         let proxies = Arc::new(Proxies { trusted: self.trusted_proxies, header: self.client_ip_header.to_ascii_lowercase() });
         let (stopped, stopping_now) = watch::channel(false);
         let console = console.map(|(listener, tls, settings, sessions)| {

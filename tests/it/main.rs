@@ -18,6 +18,7 @@ mod console_client;
 mod console_editor;
 mod console_files;
 mod console_now;
+mod console_refused;
 mod cors;
 mod crash;
 mod csv_files;

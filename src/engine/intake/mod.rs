@@ -4,6 +4,7 @@
 
 pub mod catcher;
 pub mod event_lines;
+pub mod kept_requests;
 pub mod key_cache;
 pub mod rate_limit;
 pub mod refusal;

@@ -1,7 +1,8 @@
 //! Rejected requests and the reasons, stored next to the data, so that people can find out later what happened to one.
 //!
 //! Best effort: not flushed, limited per second, and the oldest are dropped when the file is full. So a flood of rejected
-//! requests costs little. Bodies and headers are not stored.
+//! requests costs little. Bodies and headers are not stored; they are in [`kept_requests`](super::kept_requests) if the operator
+//! wants that.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -11,6 +12,7 @@ use std::sync::Mutex;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::kept_requests::KeptRequests;
 use super::unknown_addresses::UnknownAddresses;
 use crate::disk::private_file;
 
@@ -43,6 +45,8 @@ pub struct Rejections {
     now: Mutex<Second>,
     /// Those of them that no rule uses.
     pub unknown_addresses: UnknownAddresses,
+    /// The requests themselves, if they are kept.
+    pub kept: Option<KeptRequests>,
 }
 
 /// How much was written in the current second.
@@ -64,18 +68,23 @@ impl Rejections {
         for one in read(old).chain(read(path.clone())).filter(|one| one.status == UNKNOWN) {
             unknown_addresses.note(&one.address, &one.method, one.at);
         }
-        Self { path, now: Mutex::default(), unknown_addresses }
+        Self { path, now: Mutex::default(), unknown_addresses, kept: None }
     }
 
-    /// Stores a rejected request, if that can be done without waiting.
-    pub fn remember(&self, mut refused: Rejection) {
+    /// The same, with what was sent where the sender could not be verified.
+    pub fn keeping_requests(self) -> Self {
+        Self { kept: Some(KeptRequests::default()), ..self }
+    }
+
+    /// Stores a rejected request, if that can be done without waiting. Returns whether it was not one too many.
+    pub fn remember(&self, mut refused: Rejection) -> bool {
         let mut now = self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if now.second != refused.at.as_second() {
             (now.second, now.count) = (refused.at.as_second(), 0);
         }
         now.count += 1;
         if now.count > MOST_A_SECOND {
-            return;
+            return false;
         }
         for text in [&mut refused.method, &mut refused.address, &mut refused.why] {
             if let Some((at, _)) = text.char_indices().nth(LONGEST) {
@@ -85,7 +94,7 @@ impl Rejections {
         if refused.status == UNKNOWN {
             self.unknown_addresses.note(&refused.address, &refused.method, refused.at);
         }
-        let Ok(mut line) = serde_json::to_vec(&refused) else { return };
+        let Ok(mut line) = serde_json::to_vec(&refused) else { return false };
         line.push(b'\n');
         if now.file.as_ref().and_then(|f| f.metadata().ok()).is_some_and(|m| m.len() > MOST_BYTES) {
             now.file = None;
@@ -97,6 +106,7 @@ impl Rejections {
         if let Some(file) = &mut now.file {
             let _ = file.write_all(&line);
         }
+        true
     }
 
     /// The rejected request whose id begins with this text, if it is still stored.

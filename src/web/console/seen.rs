@@ -3,6 +3,7 @@
 
 use crate::expr::condition::trace::{Outcome, TraceLine};
 use crate::model::event::{Event, EventId};
+use crate::model::request::Request;
 use crate::operations::excerpt::excerpt;
 use crate::operations::history::{self, EventSearch, ExplainedRun, Explanation, FailedRun, WaitingRun};
 use crate::secret::Vault;
@@ -37,6 +38,15 @@ impl Ask {
         self.must_show_bodies()?;
         let event = self.console.queries.dossier(id).await?.event;
         Ok(struck(event, &self.console.health.rules.load().ruleset.vault))
+    }
+
+    /// A request that was refused, if it is kept, without secrets.
+    pub fn refused_request(&self, id: &str) -> Option<Request> {
+        let kept = self.console.rejections.kept.as_ref().filter(|_| self.shows_bodies())?.find(id)?;
+        let vault = self.console.health.rules.load().ruleset.vault.clone();
+        let body = vault.strike(&String::from_utf8_lossy(&kept.body)).into_bytes().into();
+        let headers = kept.headers.iter().map(|(name, value)| (name.clone(), vault.strike(value))).collect();
+        Some(Request { body, headers, ..Request::clone(&kept) })
     }
 
     /// Searches the events. Each that has a text comes with what is around it, without secrets; one that has it only in a

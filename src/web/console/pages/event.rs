@@ -31,7 +31,7 @@ const LEFT_OUT: [&str; 7] = ["host", "content-length", "connection", "user-agent
 pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
     let dossier = match history::find(ask.console.queries.as_ref(), &ask.console.data, id).await {
         Ok(Found::Event(dossier)) => dossier,
-        Ok(Found::Rejection(rejection)) => return Ok(Answer::Page(refused(&rejection))),
+        Ok(Found::Rejection(rejection)) => return Ok(Answer::Page(refused(ask, &rejection))),
         Err(e) => return Err(Fault::no_event(id, &e.to_string())),
     };
     let told = ask.explanation(&dossier)?;
@@ -308,11 +308,20 @@ fn member(path: &str, name: &str) -> String {
     if is_plain { format!("{path}.{name}") } else { format!("{path}['{name}']") }
 }
 
-fn refused(rejection: &Rejection) -> Page {
+fn refused(ask: &Ask, rejection: &Rejection) -> Page {
     let Rejection { id, at, ip, method, address, status, why } = rejection;
     let still = html! {
         p.summary { (draw::time(*at)) " · " span.method { (draw::brief(method)) } " " code { (draw::brief(address)) } " · from " (ip) " · answered " (draw::status(Some(*status))) }
         p.said.bad { "It was not accepted: " (draw::text(why)) }
+        @if let Some(sent) = ask.refused_request(id) {
+            (draw::button(ask, "/senders", &[("refused", id)], "Check the signature"))
+            section {
+                h2 { "What arrived" }
+                p.hint { "Kept in memory, because Doorbell runs with --keep-refused bodies." }
+                (draw::block(&short_lines(&String::from_utf8_lossy(&sent.body))))
+                table.pairs { @for (name, value) in &sent.headers { tr { th { (draw::text(name)) } td { (draw::text(value)) } } } }
+            }
+        }
     };
     Page::new(format!("Request {id}"), "/events", still)
 }
