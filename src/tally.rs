@@ -50,6 +50,20 @@ pub struct Distribution {
     pub classes: Vec<(f64, u64)>,
 }
 
+impl Distribution {
+    /// The bound, in seconds, that this share of the durations does not exceed: infinite if there is none, nothing if there were
+    /// no durations.
+    pub fn bound_of(&self, share: f64) -> Option<f64> {
+        let wanted = (self.count as f64 * share).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        let reaches = |(bound, n): &(f64, u64)| {
+            seen += n;
+            (seen >= wanted).then_some(*bound)
+        };
+        self.classes.iter().find_map(reaches)
+    }
+}
+
 impl Durations {
     pub fn add(&self, took: Duration) {
         let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -81,6 +95,18 @@ mod tests {
         let filled: Vec<(f64, u64)> = classes.into_iter().filter(|(_, n)| *n > 0).collect();
         assert_eq!((sum, count), (60.004, 5));
         assert_eq!(filled, [(0.001, 2), (0.0025, 1), (30.0, 1), (f64::INFINITY, 1)]);
+    }
+
+    #[test]
+    fn a_share_of_the_durations_has_a_bound() {
+        let durations = Durations::default();
+        assert_eq!(durations.now().bound_of(0.5), None);
+        for milliseconds in [1, 4, 90, 700] {
+            durations.add(Duration::from_millis(milliseconds));
+        }
+        assert_eq!([0.0, 0.5, 0.75, 1.0].map(|share| durations.now().bound_of(share)), [0.001, 0.005, 0.1, 1.0].map(Some));
+        durations.add(Duration::from_secs(60));
+        assert_eq!(durations.now().bound_of(1.0), Some(f64::INFINITY));
     }
 
     #[test]

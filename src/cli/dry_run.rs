@@ -12,7 +12,9 @@ use super::settings::{Rules, Secrets, headers, read_file};
 use super::terminal::stdout;
 use crate::expr::condition::trace::aligned;
 use crate::model::event::Event;
-use crate::operations::dry_run::{Branch, NoPreview, Preview, RulePreview, StepEffect, StepPreview, Webhook, possible_senders, preview};
+use crate::operations::dry_run::{
+    Answers, Branch, NoPreview, Preview, RulePreview, StepEffect, StepPreview, Webhook, possible_senders, preview,
+};
 use crate::operations::schedules::moments_at;
 use crate::problem;
 use crate::rule::ruleset::Ruleset;
@@ -86,7 +88,7 @@ impl DryRun {
     }
 
     fn show(&self, out: &mut impl Write, ruleset: &Ruleset, event: &Event, replies: &[Vec<u8>]) -> anyhow::Result<Ended> {
-        match preview(ruleset, event, self.rule.as_deref(), replies) {
+        match preview(ruleset, event, self.rule.as_deref(), Answers::InOrder(replies)) {
             Ok(preview) => {
                 write_preview(out, &preview)?;
                 let missing = ruleset.missing_for(event);

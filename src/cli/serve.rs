@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -68,7 +68,8 @@ use crate::web::console::bulk::Bulk;
 use crate::web::console::gate::Gate;
 use crate::web::console::session::Sessions;
 use crate::web::console::settings::Settings;
-use crate::web::listener::Listener;
+use crate::web::console::streams::Streams;
+use crate::web::listener::{Listener, MAX_STREAMS};
 use crate::web::metrics::MetricsDoor;
 use crate::web::tls::Tls;
 use crate::web::webhook::{self, Hook};
@@ -123,6 +124,9 @@ pub struct Serve {
     /// The maximum size of the data folder in MB; above that, the oldest events whose runs have ended are deleted
     #[arg(long, env = "DOORBELL_KEEP_MB", value_name = "MB")]
     keep_mb: Option<u64>,
+    /// What to keep of requests that are refused: the reason, or also headers and body where the sender could not be verified
+    #[arg(long, env = "DOORBELL_KEEP_REFUSED", value_name = "WHAT", default_value = "reasons")]
+    keep_refused: KeepRefused,
     #[command(flatten)]
     console: ConsoleOptions,
     #[command(flatten)]
@@ -133,6 +137,13 @@ pub struct Serve {
     /// Do not print a line for each event
     #[arg(long, env = "DOORBELL_QUIET", value_parser = clap::builder::FalseyValueParser::new(), num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
     quiet: bool,
+}
+
+/// What is kept of refused requests.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum KeepRefused {
+    Reasons,
+    Bodies,
 }
 
 impl Serve {
@@ -362,7 +373,11 @@ impl Serve {
             },
             started: Timestamp::now(),
         });
-        let rejections = Arc::new(Rejections::of(&self.data.data));
+        let rejections = Rejections::of(&self.data.data);
+        let rejections = Arc::new(match self.keep_refused {
+            KeepRefused::Reasons => rejections,
+            KeepRefused::Bodies => rejections.keeping_requests(),
+        });
         let proxies = Arc::new(Proxies { trusted: self.trusted_proxies, header: self.client_ip_header.to_ascii_lowercase() });
         let (stopped, stopping_now) = watch::channel(false);
         let console = console.map(|(listener, tls, settings, sessions)| {
@@ -392,6 +407,7 @@ impl Serve {
                 reload: again_now,
                 files,
                 bulk: Bulk::default(),
+                streams: Streams::default(),
                 proxies: proxies.clone(),
                 data: self.data.data.clone(),
             };
@@ -399,8 +415,8 @@ impl Serve {
             tokio::spawn(web::listener::serve(Listener::aside(listener, tls, proxies.clone()), Gate(Arc::new(console)), stop, ASIDE_GRACE))
         });
         let metrics = metrics_listener.map(|listener| {
-            let stop = is_set(stopping_now);
-            tokio::spawn(web::listener::serve(Listener::aside(listener, None, proxies.clone()), MetricsDoor(metrics), stop, ASIDE_GRACE))
+            let (stop, door) = (is_set(stopping_now), MetricsDoor { metrics, hosts: self.telemetry.metrics_hosts() });
+            tokio::spawn(web::listener::serve(Listener::aside(listener, None, proxies.clone()), door, stop, ASIDE_GRACE))
         });
         let hook = Hook { intake, bodies, rejections, health };
         // The process that started Doorbell may have stopped reading its output; that is no reason not to serve.
@@ -418,6 +434,7 @@ impl Serve {
             proxies: proxies.clone(),
             most_connections: self.max_connections as usize,
             most_connections_each: self.max_connections_per_caller.map(|n| n as usize),
+            most_streams: MAX_STREAMS,
         };
         web::listener::serve(listener, webhook::door(hook, proxies), stop(stopping, stopped, store.news()), grace).await;
         for aside in [console, metrics].into_iter().flatten() {

@@ -21,6 +21,9 @@ pub struct TelemetryOptions {
     /// The address of a listener for Prometheus, such as 127.0.0.1:9464; anyone who reaches it can read /metrics
     #[arg(long, env = "DOORBELL_METRICS", value_name = "ADDR")]
     metrics: Option<SocketAddr>,
+    /// A name by which Prometheus calls this listener, such as doorbell.example.com; can be repeated
+    #[arg(long, env = "DOORBELL_METRICS_HOST", value_name = "NAME", value_delimiter = ',')]
+    metrics_host: Vec<String>,
     /// Where to send traces (OTLP over HTTP, JSON), such as http://127.0.0.1:4318/v1/traces
     #[arg(long, env = "DOORBELL_TRACES", value_name = "URL", value_parser = collector_url)]
     traces: Option<String>,
@@ -77,6 +80,11 @@ impl TelemetryOptions {
         let Some(url) = &self.traces else { return Ok(None) };
         let collector = Collector::new(url, own_ca).map_err(|e| anyhow::anyhow!("traces cannot be sent: {e}"))?;
         Ok(Some(Arc::new(Traces::new(collector, counters.clone()))))
+    }
+
+    /// The names by which the listener for metrics may be called, besides addresses and private names.
+    pub fn metrics_hosts(&self) -> Arc<[String]> {
+        self.metrics_host.iter().map(|host| host.to_ascii_lowercase()).collect()
     }
 
     /// Opens the listener for metrics, if there is one.

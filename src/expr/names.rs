@@ -236,6 +236,7 @@ impl<'a> Names<'a> {
             Root::Env(name) => match (self.lookup.env)(name) {
                 Some(value) => self.lookup.vault.borrow_mut().keep_env(name, value),
                 None => self.missing(
+                    name,
                     format!("the environment variable {name} is not set"),
                     format!("set {name} before you start Doorbell"),
                     item,
@@ -298,19 +299,19 @@ impl<'a> Names<'a> {
                 let state = if found.is_some() { "is empty" } else { "is not set" };
                 let fix =
                     format!("set the variable {name}, set {name}_FILE to a file that contains it, or put it into /run/secrets/{name}");
-                self.missing(format!("the secret {name} {state}"), fix, item, within);
+                self.missing(name, format!("the secret {name} {state}"), fix, item, within);
             }
         }
     }
 
-    fn missing(&self, message: String, label: String, item: &Item, within: Option<&str>) {
+    fn missing(&self, name: &str, message: String, label: String, item: &Item, within: Option<&str>) {
         self.lookup.missing.borrow_mut().push(message.clone());
         let draft = if self.disabled { item.note(message) } else { item.problem(message) };
         let draft = match within {
             Some(letters) => draft.within(letters),
             None => draft,
         };
-        let draft = draft.label(label);
+        let draft = draft.label(label).not_set(name);
         if self.disabled { draft.note("this rule is switched off, so this is only a note").add() } else { draft.add() }
     }
 

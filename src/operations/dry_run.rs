@@ -19,6 +19,7 @@ use crate::route;
 use crate::rule::Rule;
 use crate::rule::ruleset::{Ruleset, Verdict};
 use crate::rule::sentence::{self, Sentence};
+use crate::rule::step::Step;
 use crate::secret::Vault;
 use crate::text::phrase::joined;
 use crate::verify::guard::Guard;
@@ -126,6 +127,9 @@ pub struct StepPreview {
     pub element: Option<usize>,
     pub name: Option<String>,
     pub verb: String,
+    /// Whether later steps can use its answer.
+    #[serde(skip)]
+    pub saves: bool,
     pub what: StepEffect,
     /// What happens if it fails, if the rule says so: `continue`, or steps.
     pub on_error: String,
@@ -156,9 +160,26 @@ pub enum StepEffect {
     Failed { why: String },
 }
 
-/// Shows what the rules would do with an event; only one rule, if one is given. `replies` are the bodies that targets would
-/// answer with, one for each call with `save_as`, in the order of the calls.
-pub fn preview(ruleset: &Ruleset, event: &Event, rule: Option<&str>, replies: &[Vec<u8>]) -> Result<Preview, NoPreview> {
+/// What the answer of a step would be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepAnswer {
+    pub rule: String,
+    /// Its number, as shown to people.
+    pub step: String,
+    pub body: Vec<u8>,
+}
+
+/// The bodies that targets would answer with.
+#[derive(Clone, Copy)]
+pub enum Answers<'a> {
+    /// One for each call with `save_as`, in the order of the calls.
+    InOrder(&'a [Vec<u8>]),
+    /// By step; each of its calls gets the same.
+    OfSteps(&'a [StepAnswer]),
+}
+
+/// Shows what the rules would do with an event; only one rule, if one is given.
+pub fn preview(ruleset: &Ruleset, event: &Event, rule: Option<&str>, answers: Answers) -> Result<Preview, NoPreview> {
     let address = event.address.clone();
     let disabled = ruleset.rules.iter().filter(|r| !r.enabled && r.listens_at(&address));
     let switched_off: Vec<Arc<str>> = disabled.map(|r| r.name.clone()).collect();
@@ -183,7 +204,7 @@ pub fn preview(ruleset: &Ruleset, event: &Event, rule: Option<&str>, replies: &[
     }
     let ignored_status = ignored.filter(|_| verdicts.iter().all(|v| !v.runs()));
     let event = &ruleset.sealed(event.clone());
-    let mut previewer = Previewer { event, vault: &ruleset.vault, replies: Given(replies.iter()) };
+    let mut previewer = Previewer { event, vault: &ruleset.vault, replies: Given { rule: Arc::from(""), next: 0, answers } };
     let rules = verdicts.into_iter().filter(is_wanted).map(|verdict| previewer.rule(verdict)).collect();
     let switched_off = switched_off.into_iter().filter(|name| rule.is_none_or(|wanted| wanted == &**name)).collect();
     Ok(Preview { rules, ignored_status, switched_off })
@@ -200,6 +221,7 @@ impl Previewer<'_> {
     fn rule(&mut self, verdict: Verdict) -> RulePreview {
         let on_error = joined(&Sentence::of(verdict.rule, self.vault).on_error);
         let rule = verdict.rule;
+        self.replies.rule = rule.name.clone();
         let run = verdict.starts.map(|start| dry_steps_of(verdict.rule, start, self.event, self.vault, &mut self.replies));
         let (dry_steps, end) = run.map_or((Vec::new(), None), |(dry_steps, end)| (dry_steps, Some(end)));
         RulePreview {
@@ -227,6 +249,7 @@ impl Previewer<'_> {
             element: dry_step.element,
             name: dry_step.step.name.as_deref().map(strike),
             verb: dry_step.step.verb.to_owned(),
+            saves: dry_step.step.save_as.is_some(),
             what,
             on_error: rule
                 .steps
@@ -246,12 +269,23 @@ fn branch(verdict: &Verdict) -> Option<Branch> {
     }
 }
 
-/// The given replies, for the calls that save their reply.
-struct Given<'a>(std::slice::Iter<'a, Vec<u8>>);
+/// The given answers, for the calls that save their answer.
+struct Given<'a> {
+    /// The rule that is followed.
+    rule: Arc<str>,
+    /// How many were given so far.
+    next: usize,
+    answers: Answers<'a>,
+}
 
 impl Replies for Given<'_> {
-    fn next(&mut self, saves: bool) -> Option<MockResponse> {
-        let body = if saves { self.0.next()? } else { return None };
+    fn next(&mut self, step: &Step) -> Option<MockResponse> {
+        step.save_as.as_ref()?;
+        let body = match self.answers {
+            Answers::InOrder(all) => all.get(self.next)?,
+            Answers::OfSteps(all) => &all.iter().find(|answer| *answer.rule == *self.rule && answer.step == step.number)?.body,
+        };
+        self.next += 1;
         let value = serde_json::from_slice(body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()));
         Some(json_reply(200, Vec::new(), &value))
     }
@@ -297,19 +331,35 @@ rules:
         let rules = rules();
         let (address, known) = ("/b".to_owned(), vec!["/orders".to_owned()]);
         assert_eq!(
-            preview(&rules, &event("POST", "/b?x=1", "1"), None, &[]).unwrap_err(),
+            preview(&rules, &event("POST", "/b?x=1", "1"), None, Answers::InOrder(&[])).unwrap_err(),
             NoPreview::UnknownAddress { address, known, switched_off: Vec::new() }
         );
         let wrong = NoPreview::WrongMethod { address: "/orders".into(), method: "PUT".into(), methods: vec!["POST".into()] };
-        assert_eq!(preview(&rules, &event("put", "/orders", "1"), None, &[]).unwrap_err(), wrong);
+        assert_eq!(preview(&rules, &event("put", "/orders", "1"), None, Answers::InOrder(&[])).unwrap_err(), wrong);
         let unknown = NoPreview::UnknownRule { address: "/orders".into(), rule: "Other".into() };
-        assert_eq!(preview(&rules, &event("POST", "/orders", "1"), Some("Other"), &[]).unwrap_err(), unknown);
+        assert_eq!(preview(&rules, &event("POST", "/orders", "1"), Some("Other"), Answers::InOrder(&[])).unwrap_err(), unknown);
+    }
+
+    #[test]
+    fn answers_are_given_in_the_order_of_the_calls_or_by_step() {
+        let text = "webhooks:\n  /a: { verify: none }\nrules:\n  One:\n    when: { webhook: /a }\n    then:\n      - post: https://x.example.com/1\n        save_as: one\n      - post: https://x.example.com/2\n        save_as: two\n      - log: \"{{ one.body.n }} {{ two.body.n }}\"\n";
+        let source = Source::stored("rules/a.yaml", text.into());
+        let rules = load(vec![source], Resolver::new(&|_| None, &|_| None, &|_| None), false).ruleset.unwrap();
+        let last = |answers: Answers| {
+            let shown = preview(&rules, &event("POST", "/a", "{}"), None, answers).unwrap();
+            shown.rules.into_iter().next().unwrap().steps.pop().unwrap().what
+        };
+        let logged = |said: &str| StepEffect::Done { shown: format!("log  {said}"), failed: None };
+        assert_eq!(last(Answers::InOrder(&[br#"{"n":1}"#.to_vec(), br#"{"n":2}"#.to_vec()])), logged("1 2"));
+        let of = |step: &str, body: &str| StepAnswer { rule: "One".into(), step: step.into(), body: body.into() };
+        assert_eq!(last(Answers::OfSteps(&[of("2", r#"{"n":2}"#), of("1", r#"{"n":1}"#)])), logged("1 2"));
+        assert_eq!(last(Answers::OfSteps(&[of("1", r#"{"n":1}"#)])), logged("1 ‹two.body.n›"));
     }
 
     #[test]
     fn a_preview_contains_no_secret_but_names_one_that_is_not_set() {
         let body = serde_json::json!({ "a": 1, "all": KEY }).to_string();
-        let preview = preview(&rules(), &event("POST", "/orders", &body), None, &[]).unwrap();
+        let preview = preview(&rules(), &event("POST", "/orders", &body), None, Answers::InOrder(&[])).unwrap();
         let rule = &preview.rules[0];
         assert_eq!((rule.branch, rule.fails, preview.ignored_status), (Some(Branch::Else), false, None));
         let lines: Vec<String> = rule.trace.iter().map(|l| format!("{}: {}", l.text, l.outcome.text())).collect();

@@ -4,7 +4,7 @@
 //! changed it in the meantime. Who may edit is up to the callers.
 
 use std::fs::{self, File, Permissions};
-use std::io::Write;
+use std::io::{Error, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -14,6 +14,7 @@ use crate::disk;
 use crate::engine::rules::folder::{RuleFiles, read_rules};
 use crate::engine::rules::reload::Load;
 use crate::model::hash::hash;
+use crate::problem::Problem;
 use crate::rule::load::Loaded;
 use crate::rule::ruleset::Ruleset;
 use crate::text::printable::one_line;
@@ -46,7 +47,9 @@ pub enum NotSaved {
     /// Somebody else has changed it; this is what it says now. Nothing if it was deleted.
     Changed(Option<RuleFile>),
     TooLarge,
-    /// The folder cannot be written to.
+    /// Something else manages the folder; see [`Editor::read_only`].
+    ReadOnly(&'static str),
+    /// The folder cannot be written to; why, and what to do, in plain English.
     Disk(String),
 }
 
@@ -61,7 +64,19 @@ impl Editor {
         }
         let probe = self.folder.join(".doorbell-probe");
         let written = File::create(&probe).and_then(|_| fs::remove_file(&probe));
-        written.is_err().then_some("Doorbell may not write to the rules folder.")
+        // A full disk is something that passes.
+        let is_forbidden = |e: &Error| matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem);
+        written.is_err_and(|e| is_forbidden(&e)).then_some("Doorbell may not write to the rules folder.")
+    }
+
+    /// Why nothing can be saved, as a reason not to save something.
+    fn writable(&self) -> Result<(), NotSaved> {
+        self.read_only().map_or(Ok(()), |why| Err(NotSaved::ReadOnly(why)))
+    }
+
+    /// Whether a file can have this name. The error is a message for people.
+    pub fn may_be_called(&self, name: &str) -> Result<(), String> {
+        self.place(name).map(|_| ())
     }
 
     /// The names of all rule files, below the folder.
@@ -82,7 +97,7 @@ impl Editor {
             Ok(found) if !found.is_file() => return Err(format!("{name} is not a file")),
             Ok(found) if found.len() > MAX_FILE as u64 => return Err(format!("{name} is larger than {} KB", MAX_FILE >> 10)),
             Ok(_) => fs::read(&path).map_err(|e| format!("{name} cannot be read: {}", disk::error_sentence(&e)))?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(format!("{name} cannot be read: {}", disk::error_sentence(&e))),
         };
         let text = String::from_utf8(text).map_err(|_| format!("{name} is not UTF-8 text"))?;
@@ -101,9 +116,7 @@ impl Editor {
     /// message for people.
     pub fn with(&self, name: &str, text: &str, stand_ins: bool) -> Result<Loaded, String> {
         let shown = self.place(name)?.to_string_lossy().into_owned();
-        let RuleFiles { mut sources, problems, .. } = read_rules(&self.folder);
-        sources.retain(|source| source.name != shown);
-        let mut problems: Vec<_> = problems.into_iter().filter(|problem| problem.file != shown).collect();
+        let (mut sources, mut problems) = self.others(&shown);
         match Source::new(&shown, text.as_bytes().to_vec()) {
             Ok(source) => sources.push(source),
             Err(problem) => problems.push(*problem),
@@ -111,6 +124,20 @@ impl Editor {
         sources.sort_by(|a, b| a.name.cmp(&b.name));
         let load: &Load = if stand_ins { &self.load_with_stand_ins } else { &self.load };
         load(RuleFiles::of(sources, problems)).map_err(|e| format!("{e:#}"))
+    }
+
+    /// What all rules would be without this file. The error is a message for people.
+    pub fn without(&self, name: &str) -> Result<Loaded, String> {
+        let (sources, problems) = self.others(&self.place(name)?.to_string_lossy());
+        (self.load)(RuleFiles::of(sources, problems)).map_err(|e| format!("{e:#}"))
+    }
+
+    /// All files but one, and what is wrong with finding them.
+    fn others(&self, shown: &str) -> (Vec<Source>, Vec<Problem>) {
+        let RuleFiles { mut sources, mut problems, .. } = read_rules(&self.folder);
+        sources.retain(|source| source.name != shown);
+        problems.retain(|problem| problem.file != shown);
+        (sources, problems)
     }
 
     /// The rules in use, with stand-ins for secrets. The error is a message for people.
@@ -131,13 +158,40 @@ impl Editor {
         if text.len() > MAX_FILE {
             return Err(NotSaved::TooLarge);
         }
-        let now = self.read(name).map_err(NotSaved::Disk)?;
-        if now.as_ref().map(|file| file.version.as_str()) != opened {
-            return Err(NotSaved::Changed(now));
-        }
+        self.writable()?;
+        self.as_opened(name, opened)?;
         let permissions = fs::metadata(&path).map_or(Permissions::from_mode(0o644), |found| found.permissions());
-        self.replace(&path, text, permissions).map_err(|e| NotSaved::Disk(disk::error_sentence(&e)))?;
+        self.replace(&path, text, permissions).map_err(of_disk)?;
         Ok(RuleFile { version: version(text), name: name.to_owned(), text: text.to_owned() })
+    }
+
+    /// Deletes a file, if it is still the version that was opened.
+    pub fn remove(&self, name: &str, opened: &str) -> Result<(), NotSaved> {
+        let path = self.place(name).map_err(NotSaved::Name)?;
+        self.writable()?;
+        self.as_opened(name, Some(opened))?;
+        fs::remove_file(&path).and_then(|()| disk::flush_folder(path.parent().unwrap_or(&self.folder))).map_err(of_disk)
+    }
+
+    /// Gives a file another name that no file has, if it is still the version that was opened.
+    pub fn rename(&self, name: &str, to: &str, opened: &str) -> Result<(), NotSaved> {
+        let (path, new) = (self.place(name).map_err(NotSaved::Name)?, self.place(to).map_err(NotSaved::Name)?);
+        self.writable()?;
+        self.as_opened(name, Some(opened))?;
+        if new.symlink_metadata().is_ok() {
+            return Err(NotSaved::Name(format!("there is a file called {to} already")));
+        }
+        let flushed = |path: &Path| disk::flush_folder(path.parent().unwrap_or(&self.folder));
+        fs::rename(&path, &new).and_then(|()| flushed(&new)).and_then(|()| flushed(&path)).map_err(of_disk)
+    }
+
+    /// Whether a file is still the version that was opened.
+    fn as_opened(&self, name: &str, opened: Option<&str>) -> Result<(), NotSaved> {
+        let now = self.read(name).map_err(NotSaved::Disk)?;
+        match now.as_ref().map(|file| file.version.as_str()) == opened {
+            true => Ok(()),
+            false => Err(NotSaved::Changed(now)),
+        }
     }
 
     /// Writes a new file beside the old one and puts it in its place, so that nobody ever reads half of it.
@@ -182,6 +236,14 @@ impl Editor {
         }
         Ok(whole)
     }
+}
+
+fn of_disk(e: Error) -> NotSaved {
+    NotSaved::Disk(match e.kind() {
+        ErrorKind::StorageFull => "the disk of the rules folder is full; free some space on it".to_owned(),
+        ErrorKind::QuotaExceeded => "the rules folder has reached its quota; free some space in it".to_owned(),
+        _ => disk::error_sentence(&e),
+    })
 }
 
 /// The version of a text: its hash.
@@ -260,11 +322,36 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_deleted_or_renamed_only_as_it_was_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let editor = editor(dir.path());
+        let first = editor.save("a.yaml", "one", None).unwrap();
+        let second = editor.save("a.yaml", "two", Some(&first.version)).unwrap();
+        assert_eq!(editor.remove("a.yaml", &first.version), Err(NotSaved::Changed(Some(second.clone()))));
+        assert_eq!(editor.rename("a.yaml", "b.yaml", &first.version), Err(NotSaved::Changed(Some(second.clone()))));
+        editor.save("b.yaml", "other", None).unwrap();
+        let taken = NotSaved::Name("there is a file called b.yaml already".to_owned());
+        assert_eq!(editor.rename("a.yaml", "b.yaml", &second.version), Err(taken));
+        for name in ["../c.yaml", "c.txt", ".c.yaml", "missing/c.yaml"] {
+            assert!(matches!(editor.rename("a.yaml", name, &second.version), Err(NotSaved::Name(_))), "{name}");
+        }
+        assert_eq!(editor.rename("a.yaml", "c.yaml", &second.version), Ok(()));
+        assert_eq!(editor.remove("a.yaml", &second.version), Err(NotSaved::Changed(None)));
+        assert_eq!(editor.remove("c.yaml", &second.version), Ok(()));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "only b.yaml is left");
+    }
+
+    #[test]
     fn a_folder_that_something_else_manages_is_read_only() {
         let dir = tempfile::tempdir().unwrap();
         let editor = editor(dir.path());
         assert_eq!(editor.read_only(), None);
+        let file = editor.save("a.yaml", "one", None).unwrap();
         fs::create_dir(dir.path().join(".git")).unwrap();
-        assert!(editor.read_only().is_some_and(|why| why.contains("git")));
+        let why = editor.read_only().unwrap();
+        assert!(why.contains("git"));
+        assert_eq!(editor.save("a.yaml", "two", Some(&file.version)), Err(NotSaved::ReadOnly(why)));
+        assert_eq!(editor.remove("a.yaml", &file.version), Err(NotSaved::ReadOnly(why)));
+        assert_eq!(editor.rename("a.yaml", "b.yaml", &file.version), Err(NotSaved::ReadOnly(why)));
     }
 }

@@ -20,6 +20,8 @@ use crate::expr::outside_use::secrets_not_given;
 use crate::model::event::EventId;
 use crate::model::run::{Attempt, State};
 use crate::model::unfinished::Summary;
+use crate::operations::excerpt::Excerpt;
+use crate::operations::run_rules::RunRules;
 use crate::rule::load::load;
 use crate::rule::ruleset::Ruleset;
 use crate::rule::{Rule, UNDECIDED};
@@ -63,6 +65,9 @@ pub struct EventLine {
     pub status: Option<u16>,
     /// How many runs are in each state, in the order of [`State::ALL`]; states without runs are left out.
     pub runs: Vec<RunCount>,
+    /// Where the text that was searched for is in its body, if the caller has looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<Excerpt>,
 }
 
 /// How many runs of an event are in one state.
@@ -77,7 +82,7 @@ impl EventLine {
         let count = |state| RunCount { state, runs: page.runs.iter().filter(|(s, _)| *s == state).map(|(_, n)| n).sum() };
         let runs = State::ALL.into_iter().map(count).filter(|count| count.runs > 0).collect();
         let EventPage { id, received, method, address, sender, answered, .. } = page;
-        Self { id, received, method, address, sender, status: answered.by(now), runs }
+        Self { id, received, method, address, sender, status: answered.by(now), runs, excerpt: None }
     }
 }
 
@@ -269,9 +274,10 @@ pub fn explain(dossier: &Dossier, lookup: Resolver) -> Explanation {
     let then = then.unwrap_or_default();
     let event = &dossier.event;
     let explained = then.explained(event, &dossier.decided);
+    let run_rules = RunRules::of(dossier, &then);
     let is_other = |page: &RunPage| explained.iter().all(|(rule, _)| rule.name != page.run.rule);
-    let others =
-        dossier.runs.iter().filter(|(page, _)| is_other(page)).map(|(page, attempts)| explained_run(page, attempts, None)).collect();
+    let others = dossier.runs.iter().filter(|(page, _)| is_other(page)).map(|(page, attempts)| explained_run(page, attempts, &run_rules));
+    let others = others.collect();
     Explanation {
         event: event.id,
         received: event.received,
@@ -282,7 +288,7 @@ pub fn explain(dossier: &Dossier, lookup: Resolver) -> Explanation {
         ran: dossier.runs.iter().filter(|(page, _)| page.run.state != State::Repeated).count(),
         total: explained.len().max(dossier.runs.len()),
         not_given: if explained.iter().flat_map(|(_, trace)| trace).any(is_withheld) { secrets_not_given(&then.vault) } else { Vec::new() },
-        rules: explained.into_iter().map(|(rule, trace)| explained_rule(rule, trace, dossier)).collect(),
+        rules: explained.into_iter().map(|(rule, trace)| explained_rule(rule, trace, dossier, &run_rules)).collect(),
         others,
         is_readable,
     }
@@ -303,17 +309,17 @@ fn rules_of_then(dossier: &Dossier, lookup: Resolver) -> Option<Ruleset> {
     load(sources, lookup, false).ruleset
 }
 
-fn explained_rule(rule: &Rule, trace: Vec<TraceLine>, dossier: &Dossier) -> ExplainedRule {
+fn explained_rule(rule: &Rule, trace: Vec<TraceLine>, dossier: &Dossier, run_rules: &RunRules) -> ExplainedRule {
     let mine = || dossier.runs.iter().filter(|(page, _)| page.run.rule == rule.name);
     // What happened, not what would happen now: the secrets may be others.
     let is_else =
         mine().any(|(page, attempts)| rule.is_in_else(page.run.place.step) || attempts.iter().any(|a| rule.is_in_else(a.place.step)));
-    let runs = mine().map(|(page, attempts)| explained_run(page, attempts, Some(rule))).collect();
+    let runs = mine().map(|(page, attempts)| explained_run(page, attempts, run_rules)).collect();
     ExplainedRule { rule: rule.name.clone(), is_else, runs, trace }
 }
 
-fn explained_run(page: &RunPage, attempts: &[Attempt], rule: Option<&Rule>) -> ExplainedRun {
-    let run = &page.run;
+fn explained_run(page: &RunPage, attempts: &[Attempt], run_rules: &RunRules) -> ExplainedRun {
+    let (run, rule) = (&page.run, run_rules.of_run(&page.run));
     let took: Duration = attempts.iter().map(|a| a.took).sum();
     let ended: BTreeSet<u32> = attempts.iter().filter(|a| !matches!(&*a.outcome, "retry" | "paused")).map(|a| a.place.step).collect();
     ExplainedRun {
@@ -417,6 +423,7 @@ rules:
             runs: vec![(page, attempts)],
             decided: Vec::new(),
             texts: vec![("rules/a.yaml".into(), texts.into())],
+            later_texts: Vec::new(),
         }
     }
 
@@ -448,6 +455,19 @@ rules:
         assert_eq!((explanation.ran, explanation.total, explanation.rules.len(), explanation.is_readable), (1, 1, 0, false));
         let run = &explanation.others[0];
         assert_eq!((run.step.as_str(), run.attempts[0].title.as_str(), run.attempts[0].element), ("1", "", None));
+    }
+
+    #[test]
+    fn runs_of_later_rules_are_explained_with_the_text_that_they_began_with() {
+        let later = "rules:\n  Later:\n    when: { webhook: /b }\n    then:\n      - log: \"{{ secret.NEW }}\"\n        name: tell\n  Every order:\n    when: { webhook: /orders }\n    then:\n      - respond: 201\n";
+        for (rule, title) in [("Later", "tell"), ("Every order", "respond")] {
+            let mut dossier = dossier(rule, State::Done, RULES);
+            dossier.later_texts = vec![("rules/b.yaml".into(), "rules: [".into()), ("rules/b.yaml".into(), later.into())];
+            dossier.runs[0].0.run.text = crate::model::hash::hash(later.as_bytes()).into();
+            let explanation = explained(&dossier);
+            let runs = explanation.rules.iter().flat_map(|rule| &rule.runs).chain(&explanation.others);
+            assert_eq!(runs.map(|run| run.attempts[0].title.as_str()).collect::<Vec<_>>(), [title]);
+        }
     }
 
     #[test]

@@ -47,8 +47,8 @@ pub enum What {
 
 /// The replies of targets.
 pub trait Replies {
-    /// The reply to the next call; `None` if it is not known.
-    fn next(&mut self, saves: bool) -> Option<MockResponse>;
+    /// The reply to the next call, which this step makes; `None` if it is not known.
+    fn next(&mut self, step: &Step) -> Option<MockResponse>;
 }
 
 /// Follows a rule from a step on. Returns what would happen, and how the run would end.
@@ -145,7 +145,7 @@ impl<'r> Walk<'r, '_> {
     fn done(&mut self, step: &'r Step, run: &Run, number: Option<usize>, effect: &dyn Effect) -> Outcome {
         let view = effect.view();
         let calls = effect.answered(MockResponse { status: 200, headers: Vec::new(), body: Vec::new() }).is_some();
-        let reply = if calls { self.replies.next(step.save_as.is_some()) } else { None };
+        let reply = if calls { self.replies.next(step) } else { None };
         let known = reply.is_some() || !calls;
         let outcome = match reply.and_then(|reply| effect.answered(reply)) {
             Some(outcome) => outcome,

@@ -21,6 +21,7 @@ use crate::operations::preview::{Replies, What, dry_steps_of, json_reply};
 use crate::operations::schedules::not_a_moment;
 use crate::route;
 use crate::rule::ruleset::Ruleset;
+use crate::rule::step::Step;
 use crate::rule::test::{Body, Expected, Reply, Test};
 use crate::rule::{Rule, UNDECIDED};
 use crate::schedule::timetable::Timetable;
@@ -97,7 +98,7 @@ pub fn effects(ruleset: &Ruleset, rule: &Arc<Rule>, test: &Test) -> anyhow::Resu
 struct Given<'t>(&'t [Reply], usize);
 
 impl Replies for Given<'_> {
-    fn next(&mut self, _: bool) -> Option<MockResponse> {
+    fn next(&mut self, _: &Step) -> Option<MockResponse> {
         let reply = self.0.get(self.1.min(self.0.len().saturating_sub(1)));
         self.1 += 1;
         Some(match reply {

@@ -68,6 +68,8 @@ pub struct Problem {
     pub unread: bool,
     /// Whether it concerns several rules or addresses, which are compared only if all of them can be read.
     pub together: bool,
+    /// The name of the secret or variable that is not set, if that is all that is wrong.
+    pub not_set: Option<String>,
     /// What could be written instead, until it is tried.
     pub proposals: Vec<Proposal>,
     /// What to write instead.
@@ -91,6 +93,7 @@ impl Problem {
             is_key: false,
             unread: true,
             together: false,
+            not_set: None,
             proposals: Vec::new(),
             correction: None,
         }

@@ -226,6 +226,8 @@ pub struct Dossier {
     pub decided: Vec<Decided>,
     /// The rule files that were current: names and contents.
     pub texts: Vec<(String, String)>,
+    /// Other rule files that its runs began with: it was run again when these were current.
+    pub later_texts: Vec<(String, String)>,
 }
 
 /// Which events to delete.
@@ -295,7 +297,7 @@ pub struct EventFilter {
     /// A rule that ran. Together with `became`, one of its runs.
     pub rule: Option<String>,
     pub became: Option<WhatBecame>,
-    /// Text in the body, exactly as it was received.
+    /// Text in the body as it was received; upper and lower case are the same.
     pub text: Option<String>,
     /// Events received before this moment.
     pub before: Option<Timestamp>,
@@ -323,6 +325,13 @@ pub struct RulesVersion {
     pub at: Timestamp,
     /// The name and hash of each file.
     pub files: Vec<(String, TextHash)>,
+}
+
+impl RulesVersion {
+    /// The hash of a file, by its name.
+    pub fn hash_of(&self, name: &str) -> Option<&TextHash> {
+        self.files.iter().find(|(file, _)| file == name).map(|(_, hash)| hash)
+    }
 }
 
 /// Identifies one effect: a run, and the step and element it is at.

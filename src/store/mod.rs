@@ -3,6 +3,7 @@
 pub mod answered;
 mod attempts;
 pub mod audit;
+pub mod body_text;
 pub mod commits;
 #[cfg(test)]
 mod conformance;

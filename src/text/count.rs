@@ -5,6 +5,15 @@ pub fn number(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
+/// `a`, `a and b`, `a, b and c`.
+pub fn with_and(all: &[String]) -> String {
+    match all {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
 /// `1,234`.
 pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
@@ -15,6 +24,12 @@ pub fn grouped(n: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_joined_as_in_a_sentence() {
+        let all = ["a", "b", "c"].map(str::to_owned);
+        assert_eq!([0, 1, 2, 3].map(|n| with_and(&all[..n])), ["", "a", "a and b", "a, b and c"]);
+    }
 
     #[test]
     fn long_numbers_are_grouped() {

@@ -30,7 +30,8 @@ use super::tls::Tls;
 const FIRST_BYTES: Duration = Duration::from_secs(10);
 /// How long a request's head may take, and how long a connection may be idle: longer than load balancers wait.
 const HEAD: Duration = Duration::from_secs(75);
-const MAX_STREAMS: u32 = 128;
+/// How many requests one connection of HTTP/2 may make at a time.
+pub const MAX_STREAMS: u32 = 128;
 
 /// A bound socket with its settings.
 pub struct Listener {
@@ -43,23 +44,29 @@ pub struct Listener {
     /// are closed.
     pub most_connections: usize,
     pub most_connections_each: Option<usize>,
+    /// How many requests one connection of HTTP/2 may make at a time.
+    pub most_streams: u32,
 }
 
 /// The most connections of a listener that is not for senders, and the most of one caller: an office behind one address, with
 /// several pages open in every browser.
 const MOST_ASIDE: usize = 256;
 const MOST_ASIDE_EACH: usize = 64;
+/// How many requests one of these connections may make at a time: a browser has one for each open page, and some for what it
+/// loads.
+const MOST_ASIDE_STREAMS: u32 = 24;
 
 impl Listener {
     /// A listener that is not for senders: for people's browsers, or for metrics.
     pub fn aside(listener: TcpListener, tls: Option<Tls>, proxies: Arc<Proxies>) -> Self {
-        Self { listener, tls, proxies, most_connections: MOST_ASIDE, most_connections_each: Some(MOST_ASIDE_EACH) }
+        let (most_connections, most_connections_each) = (MOST_ASIDE, Some(MOST_ASIDE_EACH));
+        Self { listener, tls, proxies, most_connections, most_connections_each, most_streams: MOST_ASIDE_STREAMS }
     }
 }
 
 /// Serves until `stop` completes, then finishes the requests in progress, for at most `grace`.
 pub async fn serve(bound: Listener, door: impl Door, stop: impl Future<Output = ()>, grace: Duration) {
-    let Listener { listener, tls, proxies, most_connections, most_connections_each } = bound;
+    let Listener { listener, tls, proxies, most_connections, most_connections_each, most_streams } = bound;
     let graceful = GracefulShutdown::new();
     let connections = Connections::new(most_connections, most_connections_each);
     let mut builder = Builder::new(TokioExecutor::new());
@@ -77,7 +84,7 @@ pub async fn serve(bound: Listener, door: impl Door, stop: impl Future<Output = 
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
+        .max_concurrent_streams(most_streams)
         .max_header_list_size(MAX_HEAD as u32)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(10))

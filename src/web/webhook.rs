@@ -25,6 +25,7 @@ use super::door::Door;
 use super::head::MAX_HEADERS;
 use crate::body::packed::most_unpacked;
 use crate::engine::care::health::{Health, Status};
+use crate::engine::intake::kept_requests::KeptRequests;
 use crate::engine::intake::refusal::Refusal;
 use crate::engine::intake::rejections::{Rejection, Rejections};
 use crate::engine::intake::{Answered, Intake, Received, RoutedAddress};
@@ -62,6 +63,8 @@ struct RequestHead {
     ip: String,
     /// The length of the body that the sender announced.
     length: Option<u64>,
+    /// A copy of the whole request, to be kept if its sender cannot be verified.
+    kept: Option<Box<Request>>,
 }
 
 impl RequestHead {
@@ -98,6 +101,7 @@ impl RequestHead {
             headers,
             ip,
             length,
+            kept: None,
         })
     }
 }
@@ -207,7 +211,10 @@ impl Hook {
             _ => match self.take(&mut head, body).await {
                 Ok(Answered { event: Some(event), answer }) => accepted(answer, event),
                 Ok(Answered { event: None, answer }) => plain(&answer),
-                Err(refusal) => self.refused(&refusal, &head),
+                Err(refusal) => {
+                    let sent = head.kept.take();
+                    self.refused_with(&refusal, &head, sent)
+                }
             },
         };
         if let Some((address, asked)) = &cors
@@ -264,8 +271,9 @@ impl Hook {
             body,
             received: Timestamp::now(),
         };
+        head.kept = self.rejections.kept.as_ref().and_then(|_| KeptRequests::copy(&request)).map(Box::new);
         let reply = self.intake.receive(routed, request).await?;
-        drop(room);
+        drop((room, head.kept.take()));
         Ok(match reply {
             Received::Now(answered) => answered,
             Received::Later(responding) => Box::pin(responding.answer()).await,
@@ -290,8 +298,12 @@ impl Hook {
         }
     }
 
-    /// What the sender receives, and what is logged for the operator.
     fn refused(&self, refusal: &Refusal, head: &RequestHead) -> Response<Body> {
+        self.refused_with(refusal, head, None)
+    }
+
+    /// What the sender receives, and what is logged for the operator.
+    fn refused_with(&self, refusal: &Refusal, head: &RequestHead, sent: Option<Box<Request>>) -> Response<Body> {
         let id = Uuid::now_v7();
         let (status, said) = refusal.answer();
         self.intake.count_refusal(&head.path, refusal);
@@ -305,7 +317,7 @@ impl Hook {
             Refusal::OtherPage(origin) => format!("scripts of pages from {origin} may not call this address (`cors:`)"),
             _ => said.clone(),
         };
-        self.rejections.remember(Rejection {
+        let is_stored = self.rejections.remember(Rejection {
             id: id.to_string(),
             at: Timestamp::now(),
             ip: head.ip.clone(),
@@ -314,6 +326,11 @@ impl Hook {
             status,
             why,
         });
+        if let (Some(kept), Some(sent), Refusal::Denied(_), true) = (&self.rejections.kept, sent, refusal, is_stored) {
+            kept.keep(id.to_string(), *sent);
+        }
+        // Pages of the console show it at once.
+        self.intake.store.news().tell();
         let mut response = plain(&Answer::json(status, "refused", &said));
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::from_str(&id.to_string()) {

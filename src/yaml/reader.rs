@@ -50,6 +50,7 @@ struct Draft {
     changes: Vec<Change>,
     region: Region,
     together: bool,
+    not_set: Option<String>,
 }
 
 /// What could be written instead.
@@ -127,6 +128,7 @@ impl<'a> Reader<'a> {
                 changes: Vec::new(),
                 region: Region::Other,
                 together: false,
+                not_set: None,
             },
         }
     }
@@ -198,6 +200,7 @@ impl Draft {
             is_key,
             unread: false,
             together: self.together,
+            not_set: self.not_set,
             proposals: self.changes.into_iter().filter_map(proposal).collect(),
             correction: None,
         }
@@ -220,6 +223,11 @@ impl ProblemDraft<'_> {
     /// It concerns several rules or addresses.
     pub fn together(mut self) -> Self {
         self.draft.together = true;
+        self
+    }
+    /// Nothing is wrong but that this secret or variable is not set.
+    pub fn not_set(mut self, name: &str) -> Self {
+        self.draft.not_set = Some(name.to_owned());
         self
     }
     /// It is only a warning.

@@ -23,6 +23,7 @@ pub(super) fn problem(source: &Source, line: usize, column: usize, length: usize
         is_key: false,
         unread: true,
         together: false,
+        not_set: None,
         proposals: Vec::new(),
         correction: None,
     }

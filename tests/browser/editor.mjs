@@ -91,6 +91,7 @@ try {
   check(await content.evaluate((node) => node.getRootNode().activeElement === node), "the button does not lead into the editor");
 
   // A proven correction is one click away, also when something else was typed since the check.
+  check((await page.locator("#look").getByRole("button", { name: "Apply this correction" }).count()) === 1, "a correction has two buttons");
   await endOf(page, "body.total");
   await page.keyboard.type("  # é𝄞");
   await page.locator("#look").getByRole("button", { name: "Apply this correction" }).click();
@@ -157,7 +158,23 @@ try {
   check((await text(page)).includes("then: # g n c / ?"), "something else was saved");
   await page.keyboard.type("!");
   check((await text(page)).includes("then: # g n c / ?!"), "after saving, the cursor is not where it was");
+  check((await page.getByText("Saved, and in use.").count()) === 0, "what is typed now is not saved");
+  await page.getByText("Not saved yet.").waitFor();
   await page.keyboard.press("Backspace");
+  await page.waitForFunction(() => document.getElementById("unsaved").textContent === "");
+
+  // What another app would answer is typed beside the text, and stays while it is tried.
+  const whole = await text(page);
+  await content.fill(whole.replace("then: # g n c / ?", "then:\n      - get: https://crm.example.com/customers\n        save_as: customer"));
+  await page.getByText("What if it answers …").first().click();
+  const answer = page.getByLabel(/^Answer of step 1/).first();
+  await answer.fill('{ "name": "Ad');
+  await page.waitForTimeout(900);
+  await page.keyboard.type('a" }');
+  check((await answer.inputValue()) === '{ "name": "Ada" }', `the typed answer is lost: ${await answer.inputValue()}`);
+  check(await answer.evaluate((field) => field === document.activeElement), "the field of the answer lost the focus");
+  await content.fill(whole);
+  await page.locator("#look").getByText("No problems.").waitFor();
 
   // Leaving with changes asks first.
   await endOf(page, "then:");
@@ -195,6 +212,9 @@ try {
   await field.fill((await field.inputValue()).replace("contains: A", "contians: A"));
   await plain.getByRole("button", { name: "Check and try" }).click();
   await plain.getByText("there is no test called `contians`").waitFor();
+  await plain.getByRole("button", { name: "Apply this correction" }).click();
+  await plain.getByText("No problems.").waitFor();
+  check((await field.inputValue()).includes("contains: A"), "the correction was not applied without scripts");
   await field.fill(before);
   await plain.getByRole("button", { name: "Save" }).click();
   await plain.getByText("Saved, and in use.").waitFor();

@@ -108,12 +108,34 @@ try {
   await deliver("/sign-up", { type: "signup", email: "ada@example.com" });
   await page.getByRole("link", { name: "Make a rule from this" }).click();
   await page.getByText("What it would do").waitFor();
+  await page.getByLabel("Name of the file").fill("sign ups");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("Saved, and in use.").waitFor();
+  check(page.url().endsWith("/edit/sign-ups.yaml"), `the file has another name: ${page.url()}`);
+
+  // A call to an address that no rule uses is shown while one looks, with the one that was meant.
+  await page.goto(console_ + "/");
+  await page.getByText("Live.").waitFor();
+  await fetch(`${webhooks}/ordes`, { method: "POST", body: "{}" });
+  await page.getByText("Did you mean").waitFor();
+
+  // A file is renamed, deleted and brought back.
+  await page.goto(console_ + "/edit/sign-ups.yaml");
+  await page.getByText("Rename or delete this file").click();
+  await page.getByLabel("New name").fill("people");
+  await page.getByRole("button", { name: "Rename" }).click();
+  await page.waitForURL("**/edit/people.yaml");
+  await page.getByText("Rename or delete this file").click();
+  await page.getByRole("button", { name: "Delete this file" }).click();
+  await page.getByText("people.yaml is deleted, and its rules do not run any more.").waitFor();
+  await page.getByRole("link", { name: "Back to this one" }).first().click();
+  await page.getByText("This is the earlier version.").waitFor();
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("Saved, and in use.").waitFor();
   calm();
 
   // Every page, for every eye.
-  const paths = ["/", "/events", `/events/${seen}`, "/rules", "/rules/Big%20orders", "/edit/rules.yaml", "/new", "/new/wait?path=/sign-up", "/recipes", "/recipes?search=slack", "/recipes/alerts-in-one-message", "/recipes/chat-slash-command", "/failed", "/waiting", "/servers", "/files/orders.log", "/senders", "/system", "/nothing-here"];
+  const paths = ["/", "/events", `/events/${seen}`, "/rules", "/rules/Big%20orders", "/edit/rules.yaml", "/edit/draft.yaml?empty=yes", "/history/people.yaml", "/events?text=SEEN-live", "/new", "/new/wait?path=/sign-up", "/recipes", "/recipes?search=slack", "/recipes/alerts-in-one-message", "/recipes/chat-slash-command", "/failed", "/waiting", "/servers", "/files/orders.log", "/senders", "/system", "/nothing-here"];
   for (const options of [{ colorScheme: "light" }, { colorScheme: "dark" }, { viewport: { width: 360, height: 740 } }]) {
     const looking = await open(options);
     for (const path of paths) {

@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 use crate::harness::{Setup, unable, until};
 
 /// A small disk in memory, mounted at a folder.
-struct MemoryDisk(PathBuf);
+pub struct MemoryDisk(PathBuf);
 
 impl MemoryDisk {
-    fn new(folder: PathBuf, size: &str) -> Self {
+    pub fn new(folder: PathBuf, size: &str) -> Self {
         fs::create_dir_all(&folder).unwrap();
         let options = format!("size={size}");
         let out = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&folder).output();

@@ -52,6 +52,21 @@ fn ask(address: &str, method: &str, path: &str) -> Response {
     Visitor { address: address.to_owned(), cookie: String::new() }.send(method, path, &[], "")
 }
 
+#[test]
+fn the_listener_answers_only_to_names_that_no_web_page_can_have() {
+    let setup = Setup::with("webhooks:\n  /a: { verify: none }\nrules:\n  A:\n    when: { webhook: /a }\n    then: [ { log: x } ]\n");
+    let measured = Measured::with(&setup, &["--metrics-host", "Doorbell.example.com", "--console", "off"]);
+    let visitor = Visitor { address: measured.at.clone(), cookie: String::new() };
+    let status = |host: &str| visitor.send("GET", "/metrics", &[("host", host)], "").status;
+    for own in [&measured.at, "[::1]:9464", "10.0.0.7", "localhost:80", "doorbell:9464", "doorbell.shop.svc", "doorbell.example.com:9464"] {
+        assert_eq!(status(own), 200, "{own}");
+    }
+    for other in ["evil.example.com", "127.0.0.1.evil.example", "doorbell.example.com.evil.example", "evil.example:80", "a.localhost.evil"]
+    {
+        assert_eq!(status(other), 421, "{other}");
+    }
+}
+
 /// Every name of a metric in a text.
 fn names_in(text: &str) -> BTreeSet<String> {
     regex::Regex::new(r"\bdoorbell_[a-z_]+").unwrap().find_iter(text).map(|name| name.as_str().to_owned()).collect()

@@ -61,6 +61,8 @@ struct Health {
 #[derive(Debug, PartialEq)]
 pub struct HostState {
     pub name: Arc<str>,
+    /// As a rule file writes it; calls are counted by that.
+    pub listed: Option<Arc<str>>,
     /// How many calls in a row were not answered.
     pub silent: u32,
     /// How long it is still left alone.
@@ -106,7 +108,7 @@ impl Hosts {
     /// Every server that is remembered, sorted by name.
     pub fn states(&self, now: Instant) -> Vec<HostState> {
         let all = self.all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut states: Vec<HostState> = all.values().map(|host| host.health().state(&host.name, now)).collect();
+        let mut states: Vec<HostState> = all.values().map(|host| host.health().state(host, now)).collect();
         states.sort_by(|a, b| a.name.cmp(&b.name));
         states
     }
@@ -152,9 +154,10 @@ impl Host {
 }
 
 impl Health {
-    fn state(&self, name: &Arc<str>, now: Instant) -> HostState {
+    fn state(&self, host: &Host, now: Instant) -> HostState {
         let rests = self.rests_until.map(|until| until.saturating_duration_since(now));
-        HostState { name: name.clone(), silent: self.silent, rests, last: self.last_end.map(|at| now.saturating_duration_since(at)) }
+        let last = self.last_end.map(|at| now.saturating_duration_since(at));
+        HostState { name: host.name.clone(), listed: host.listed.clone(), silent: self.silent, rests, last }
     }
 
     /// Whether a call may be made; the value shows whether it is the probe.

@@ -4,10 +4,12 @@
 
 pub mod catcher;
 pub mod event_lines;
+pub mod kept_requests;
 pub mod key_cache;
 pub mod rate_limit;
 pub mod refusal;
 pub mod rejections;
+pub mod unknown_addresses;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

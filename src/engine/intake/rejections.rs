@@ -1,7 +1,8 @@
 //! Rejected requests and the reasons, stored next to the data, so that people can find out later what happened to one.
 //!
 //! Best effort: not flushed, limited per second, and the oldest are dropped when the file is full. So a flood of rejected
-//! requests costs little. Bodies and headers are not stored.
+//! requests costs little. Bodies and headers are not stored; they are in [`kept_requests`](super::kept_requests) if the operator
+//! wants that.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -11,14 +12,19 @@ use std::sync::Mutex;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::kept_requests::KeptRequests;
+use super::unknown_addresses::UnknownAddresses;
 use crate::disk::private_file;
 
 /// The maximum size of a file; the previous file is kept as well.
 const MOST_BYTES: u64 = 1 << 20;
 /// The maximum number of entries written in one second.
 const MOST_A_SECOND: u32 = 50;
-/// The maximum length of the path and of the reason that are stored, in characters.
+/// The maximum length of the method, the path and the reason that are stored, in characters.
 const LONGEST: usize = 300;
+
+/// The status of a request to an address that no rule uses.
+const UNKNOWN: u16 = 404;
 
 /// A request that was rejected.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,6 +43,10 @@ pub struct Rejection {
 pub struct Rejections {
     path: PathBuf,
     now: Mutex<Second>,
+    /// Those of them that no rule uses.
+    pub unknown_addresses: UnknownAddresses,
+    /// The requests themselves, if they are kept.
+    pub kept: Option<KeptRequests>,
 }
 
 /// How much was written in the current second.
@@ -53,26 +63,38 @@ fn paths(data: &Path) -> [PathBuf; 2] {
 
 impl Rejections {
     pub fn of(data: &Path) -> Self {
-        let [path, _] = paths(data);
-        Self { path, now: Mutex::default() }
+        let unknown_addresses = UnknownAddresses::default();
+        let [path, old] = paths(data);
+        for one in read(old).chain(read(path.clone())).filter(|one| one.status == UNKNOWN) {
+            unknown_addresses.note(&one.address, &one.method, one.at);
+        }
+        Self { path, now: Mutex::default(), unknown_addresses, kept: None }
     }
 
-    /// Stores a rejected request, if that can be done without waiting.
-    pub fn remember(&self, mut refused: Rejection) {
+    /// The same, with what was sent where the sender could not be verified.
+    pub fn keeping_requests(self) -> Self {
+        Self { kept: Some(KeptRequests::default()), ..self }
+    }
+
+    /// Stores a rejected request, if that can be done without waiting. Returns whether it was not one too many.
+    pub fn remember(&self, mut refused: Rejection) -> bool {
         let mut now = self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if now.second != refused.at.as_second() {
             (now.second, now.count) = (refused.at.as_second(), 0);
         }
         now.count += 1;
         if now.count > MOST_A_SECOND {
-            return;
+            return false;
         }
-        for text in [&mut refused.address, &mut refused.why] {
+        for text in [&mut refused.method, &mut refused.address, &mut refused.why] {
             if let Some((at, _)) = text.char_indices().nth(LONGEST) {
                 text.truncate(at);
             }
         }
-        let Ok(mut line) = serde_json::to_vec(&refused) else { return };
+        if refused.status == UNKNOWN {
+            self.unknown_addresses.note(&refused.address, &refused.method, refused.at);
+        }
+        let Ok(mut line) = serde_json::to_vec(&refused) else { return false };
         line.push(b'\n');
         if now.file.as_ref().and_then(|f| f.metadata().ok()).is_some_and(|m| m.len() > MOST_BYTES) {
             now.file = None;
@@ -84,6 +106,7 @@ impl Rejections {
         if let Some(file) = &mut now.file {
             let _ = file.write_all(&line);
         }
+        true
     }
 
     /// The rejected request whose id begins with this text, if it is still stored.
@@ -133,5 +156,8 @@ mod tests {
         assert!(Rejections::find(folder.path(), "199-49").is_some());
         assert!(Rejections::find(folder.path(), "199-50").is_none(), "only 50 are saved per second");
         assert!(Rejections::find(folder.path(), "0-0").is_none(), "old rejections are deleted");
+        let calls = |rejections: &Rejections| rejections.unknown_addresses.lately(Timestamp::from_second(200).unwrap())[0].calls;
+        assert_eq!(calls(&rejections), 200 * u64::from(MOST_A_SECOND));
+        assert!(calls(&Rejections::of(folder.path())) > 1_000, "what is stored is known after a restart");
     }
 }

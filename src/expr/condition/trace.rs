@@ -41,16 +41,25 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// `yes`, `NO, it was 150`, `not checked`.
+    /// `yes`, `NO, it was 150`, `not checked`. How to find out more differs between a terminal and a browser, so it is not said.
     pub fn text(&self) -> String {
         match self {
             Outcome::Yes => "yes".to_owned(),
             Outcome::No(why) => format!("NO, {why}"),
-            Outcome::Depends(step) => format!("depends on the answer of step {step}; pass --reply to try it"),
+            Outcome::Depends(step) => format!("depends on the answer of step {step}"),
             Outcome::NotLookedAt => "not checked".to_owned(),
+            Outcome::NotKnown(outside) => format!("not known: it compares with {outside}, which is not set here"),
+        }
+    }
+
+    /// The same for a command.
+    fn for_a_command(&self) -> String {
+        match self {
+            Outcome::Depends(_) => self.text() + "; pass --reply to try it",
             Outcome::NotKnown(outside) => {
                 format!("not known: it compares with {outside}, which this command was not given; pass --env-file")
             }
+            Outcome::Yes | Outcome::No(_) | Outcome::NotLookedAt => self.text(),
         }
     }
 }
@@ -62,13 +71,13 @@ pub struct Decided {
     pub lines: Vec<TraceLine>,
 }
 
-/// Trace lines with their outcomes aligned in one column.
+/// Trace lines for a terminal, with their outcomes aligned in one column.
 pub fn aligned(trace: &[TraceLine], indent: usize) -> String {
     let width = trace.iter().map(|t| t.text.chars().count() + 2 * t.depth).max().unwrap_or(0).min(60);
     let line = |t: &TraceLine| {
         let text = format!("{}{}", "  ".repeat(t.depth), t.text);
         let gap = " ".repeat(width.saturating_sub(text.chars().count()) + 2);
-        format!("{}{text}{gap}{}\n", " ".repeat(indent), t.outcome.text())
+        format!("{}{text}{gap}{}\n", " ".repeat(indent), t.outcome.for_a_command())
     };
     trace.iter().map(line).collect()
 }

@@ -60,6 +60,8 @@ pub(super) async fn events_are_searched_newest_first_and_a_search_goes_on_where_
     assert_eq!(all(none()).await, [5, 4, 3, 2, 1, 0]);
     assert_eq!(all(EventFilter { address: Some("/shop/1".into()), ..none() }).await, [4, 1]);
     assert_eq!(all(EventFilter { text: Some("Berlin".into()), ..none() }).await, [4, 2, 0]);
+    assert_eq!(all(EventFilter { text: Some("\"CITY\":\"berLIN\"".into()), ..none() }).await, [4, 2, 0]);
+    assert!(all(EventFilter { text: Some("b.rlin".into()), ..none() }).await.is_empty());
     assert_eq!(all(EventFilter { rule: Some("a".into()), ..none() }).await, [4, 3, 2, 1, 0]);
     assert!(all(EventFilter { rule: Some("c".into()), ..none() }).await.is_empty());
     assert_eq!(all(EventFilter { became: Some(WhatBecame::Nothing), ..none() }).await, [5]);

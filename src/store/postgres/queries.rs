@@ -79,6 +79,11 @@ impl Queries for PostgresQueries {
     }
 }
 
+/// Whether $5 is in a body. All bytes but zeros are text in this encoding, and this collation changes the case of ASCII only, so
+/// no other bytes are taken for the same.
+const HAS_TEXT: &str = r#"CASE WHEN position('\x00'::bytea in body) > 0 OR position('\x00'::bytea in $5) > 0 THEN position($5 in body) > 0
+    ELSE position(lower(convert_from($5, 'LATIN1') COLLATE "C") in lower(convert_from(body, 'LATIN1') COLLATE "C")) > 0 END"#;
+
 async fn search(sql: &Transaction<'_>, filter: &EventFilter, from: Option<Cursor>, most: usize, look: usize) -> Result<Searched> {
     let before = filter.before.map_or(i64::MAX, |before| before.as_millisecond());
     let from = from.unwrap_or(i64::MAX);
@@ -91,7 +96,7 @@ async fn search(sql: &Transaction<'_>, filter: &EventFilter, from: Option<Cursor
         "SELECT rule, 'waiting' AS state FROM pending WHERE event = e.seq UNION ALL SELECT rule, state FROM ended WHERE event = e.seq";
     let text = format!(
         "SELECT seq, id, received, head, status FROM event e WHERE seq >= $1 AND seq < $2 AND received < $3
-         AND ($4::text IS NULL OR head::json ->> 'address' = $4) AND ($5::bytea IS NULL OR position($5 in body) > 0)
+         AND ($4::text IS NULL OR head::json ->> 'address' = $4) AND ($5::bytea IS NULL OR {HAS_TEXT})
          AND CASE $6 WHEN 'any' THEN $7::bytea IS NULL OR EXISTS (SELECT 1 FROM ({runs_of}) r WHERE r.rule = $7)
                      WHEN 'none' THEN NOT EXISTS (SELECT 1 FROM ({runs_of}) r WHERE $7 IS NULL OR r.rule = $7)
                      ELSE EXISTS (SELECT 1 FROM ({runs_of}) r WHERE r.state = $6 AND ($7 IS NULL OR r.rule = $7)) END
@@ -191,15 +196,20 @@ async fn dossier(sql: &Transaction<'_>, id: EventId) -> Result<Dossier> {
     let runs = runs(sql, seq, id, event.received).await?;
     let answered = answered(status, event.received, kept(sql, seq).await?, &runs);
     let list: Vec<(String, String)> = row.try_get::<_, Option<&str>>(5)?.map(from_json).transpose()?.unwrap_or_default();
-    let hashes: Vec<&String> = list.iter().map(|(_, hash)| hash).collect();
-    let rows = sql.query("SELECT hash, body FROM text WHERE hash = ANY($1)", &[&hashes]).await?;
-    let mut bodies: HashMap<String, String> = HashMap::new();
+    let of_runs = runs.iter().map(|(page, _)| &*page.run.text);
+    let hashes: Vec<&str> = list.iter().map(|(_, hash)| hash.as_str()).chain(of_runs).collect();
+    let rows = sql.query("SELECT hash, body, name FROM text WHERE hash = ANY($1)", &[&hashes]).await?;
+    let (mut bodies, mut later_texts) = (HashMap::<String, String>::new(), Vec::new());
     for row in rows {
-        bodies.insert(row.try_get(0)?, row.try_get(1)?);
+        let (hash, body): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        if list.iter().all(|(_, of_then)| *of_then != hash) {
+            later_texts.push((row.try_get(2)?, body.clone()));
+        }
+        bodies.insert(hash, body);
     }
     let texts = list.into_iter().filter_map(|(name, hash)| Some((name, bodies.get(&hash)?.clone()))).collect();
     let Head { decided, .. } = read_json(&row, 2)?;
-    Ok(Dossier { event, answered, runs, decided, texts })
+    Ok(Dossier { event, answered, runs, decided, texts, later_texts })
 }
 
 /// The runs of an event, in order, with every attempt.

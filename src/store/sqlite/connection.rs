@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::failures::error;
 use super::sealing;
+use super::search;
 use crate::secret::Key;
 use crate::store::contract::{Error, Result};
 
@@ -42,6 +43,7 @@ pub(super) fn connect(data: &Path, create: bool, key: &Key) -> Result<Connection
     connection.execute_batch(settings).map_err(error)?;
     connection.set_prepared_statement_cache_capacity(64);
     sealing::register(&connection, key)?;
+    search::register(&connection).map_err(error)?;
     Ok(connection)
 }
 

@@ -1,6 +1,7 @@
 //! SQLite: read access to the store for people: lists, and everything about one event. Works with or without a running
 //! `serve`, over its own connection, and changes nothing.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -235,12 +236,19 @@ impl Reader {
             let answered = answered(status, event.received, self.kept(number)?, &runs);
             let list: Vec<(String, String)> = texts.map(|t| from_json(&t, EVENT_COLUMNS + 1)).transpose()?.unwrap_or_default();
             let mut texts = Vec::new();
+            let later: BTreeSet<&str> =
+                runs.iter().map(|(page, _)| &*page.run.text).filter(|text| list.iter().all(|(_, hash)| hash != text)).collect();
+            let mut later_texts = Vec::new();
+            for hash in later {
+                let read = |r: &Row| Ok((r.get(0)?, r.get(1)?));
+                later_texts.extend(self.0.query_row("SELECT name, body FROM text WHERE hash = ?1", [hash], read).optional()?);
+            }
             for (name, hash) in list {
                 let body = self.0.query_row("SELECT body FROM text WHERE hash = ?1", [hash], |r| r.get(0))?;
                 texts.push((name, body));
             }
             let decided = decided.map(|t| from_json(&t, EVENT_COLUMNS + 2)).transpose()?.unwrap_or_default();
-            Ok(Dossier { event, answered, runs, decided, texts })
+            Ok(Dossier { event, answered, runs, decided, texts, later_texts })
         };
         read().map_err(error)
     }

@@ -2,14 +2,26 @@
 //! every event dearer; so a search looks at a limited number of events at a time and says where it stopped.
 
 use jiff::Timestamp;
-use rusqlite::types::Value;
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::{FromSqlError, Value};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::rows::{MOST_RUNS, Sql, event_id, moment};
 use crate::model::answer::Answered;
 use crate::model::run::State;
+use crate::store::body_text::BodyText;
 use crate::store::contract::{EventFilter, EventPage, WhatBecame};
 use crate::store::event_ids::first_id_at;
+
+/// Adds the function that looks for text in a body to a connection: `has_text(body, text)`.
+pub(super) fn register(connection: &Connection) -> Sql<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function("has_text", 2, flags, |call| {
+        // SQLite keeps it for all rows of a statement.
+        let text = call.get_or_create_aux(1, |text| Ok::<_, FromSqlError>(BodyText::new(text.as_str()?)))?;
+        Ok(call.get_raw(0).as_bytes().is_ok_and(|body| text.find(body).is_some()))
+    })
+}
 
 /// Events that were found, each with its number and the status as it is stored, and how far the search came.
 #[derive(Default)]
@@ -66,7 +78,7 @@ fn matching(connection: &Connection, filter: &EventFilter, range: [i64; 2], most
     }
     if let Some(text) = &filter.text {
         let body = "CASE substr(headers, 1, 1) WHEN '~' THEN opened(body, 'body') ELSE body END";
-        conditions += &format!(" AND instr({body}, CAST({} AS BLOB)) > 0", value(text));
+        conditions += &format!(" AND has_text({body}, {})", value(text));
     }
     let of_rule = filter.rule.as_ref().map_or_else(String::new, |rule| format!(" AND r.rule = {}", value(rule)));
     conditions += &match filter.became {

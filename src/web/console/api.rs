@@ -13,6 +13,7 @@ use crate::operations::command::{Command, Done};
 use crate::operations::failures::groups;
 use crate::operations::history::{self, Found};
 use crate::operations::hours::{self, Day};
+use crate::operations::lost_calls::lost_calls;
 use crate::operations::recipes;
 use crate::operations::replay::{self, Mode};
 use crate::operations::schedules::scheduled_rules;
@@ -42,7 +43,7 @@ pub async fn show(ask: &Ask) -> Result<Value, Fault> {
     let queries = ask.console.queries.as_ref();
     match path.as_slice() {
         ["api", "v1", "openapi.json"] => serde_json::from_str(OPENAPI).map_err(|e| Fault::Failed(e.to_string())),
-        ["api", "v1", "events"] => events(ask, queries).await,
+        ["api", "v1", "events"] => events(ask).await,
         ["api", "v1", "events", id] => event(ask, queries, id).await,
         ["api", "v1", "failed"] => Ok(json!({ "runs": as_json(ask.failed_runs(MOST).await?)? })),
         ["api", "v1", "failed", "groups"] => Ok(json!({ "groups": as_json(groups(&ask.failed_runs(MOST_FAILED).await?))? })),
@@ -50,7 +51,10 @@ pub async fn show(ask: &Ask) -> Result<Value, Fault> {
         ["api", "v1", "refused"] => {
             let data = ask.console.data.clone();
             let refused = tokio::task::spawn_blocking(move || Rejections::latest(&data, MOST)).await;
-            Ok(json!({ "requests": as_json(refused.map_err(|e| Fault::Failed(e.to_string()))?)? }))
+            let unknown = ask.console.rejections.unknown_addresses.lately(Timestamp::now());
+            let lost = lost_calls(unknown, &ask.console.health.rules.load().ruleset);
+            let refused = refused.map_err(|e| Fault::Failed(e.to_string()))?;
+            Ok(json!({ "requests": as_json(refused)?, "unknown_addresses": as_json(lost)? }))
         }
         ["api", "v1", "recipes"] => Ok(json!({ "recipes": as_json(recipes::search(&ask.query("search").unwrap_or_default()))? })),
         ["api", "v1", "rules"] => Ok(json!({ "rules": as_json(rules(ask, queries).await?)? })),
@@ -58,6 +62,7 @@ pub async fn show(ask: &Ask) -> Result<Value, Fault> {
             let rules = ask.console.health.rules.load_full();
             Ok(json!({ "rules": as_json(scheduled_rules(&rules.ruleset, &queries.schedules().await?, Timestamp::now()))? }))
         }
+        ["api", "v1", "words"] => pages::words::words(ask).await,
         ["api", "v1", "health"] => as_json(ask.console.health.report()),
         _ => Err(nothing_here()),
     }
@@ -91,9 +96,9 @@ fn nothing_here() -> Fault {
     Fault::NotFound("There is nothing at this address; /api/v1/openapi.json describes what there is.".to_owned())
 }
 
-async fn events(ask: &Ask, queries: &dyn Queries) -> Result<Value, Fault> {
+async fn events(ask: &Ask) -> Result<Value, Fault> {
     let (filter, from) = pages::events::filter_of(ask)?;
-    let mut found = as_json(history::search(queries, &filter, from, MOST).await?)?;
+    let mut found = as_json(ask.events(&filter, from, MOST).await?)?;
     // A cursor is text to programs, so that it can become something else.
     let next = found.get("next").and_then(Value::as_i64).map(|next| next.to_string());
     if let Some(found) = found.as_object_mut() {

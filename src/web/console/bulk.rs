@@ -1,6 +1,11 @@
-//! How far somebody is who goes on with many failed runs. One does so at a time; the progress is shown to everybody.
+//! How far somebody is who goes on with many failed runs. One does so at a time; the progress is shown to everybody, and for a
+//! short time after its end.
 
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How long the end of one is shown.
+pub const SHOWN: Duration = Duration::from_secs(10);
 
 /// The progress of one of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +18,8 @@ pub struct Progress {
     /// Why it ended early.
     pub failed: Option<String>,
     pub is_stopped: bool,
+    /// When it ended.
+    ended: Option<Instant>,
 }
 
 impl Progress {
@@ -26,8 +33,11 @@ impl Progress {
 pub struct Bulk(Mutex<Option<Progress>>);
 
 impl Bulk {
-    pub fn progress(&self) -> Option<Progress> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    /// What is to be shown. One that failed is shown until another one begins: somebody has to know of it.
+    pub fn progress(&self, now: Instant) -> Option<Progress> {
+        let latest = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()?;
+        let is_old = latest.failed.is_none() && latest.ended.is_some_and(|ended| now.saturating_duration_since(ended) >= SHOWN);
+        (!is_old).then_some(latest)
     }
 
     pub fn stop(&self) {
@@ -40,6 +50,7 @@ impl Bulk {
         let Some(progress) = now.as_mut() else { return false };
         if !progress.is_over() {
             change(progress);
+            progress.ended = progress.is_over().then(Instant::now);
         }
         !progress.is_over()
     }
@@ -50,7 +61,7 @@ impl Bulk {
         if now.as_ref().is_some_and(|progress| !progress.is_over()) {
             return false;
         }
-        *now = Some(Progress { rule: rule.to_owned(), total, done: 0, runs: 0, failed: None, is_stopped: false });
+        *now = Some(Progress { rule: rule.to_owned(), total, done: 0, runs: 0, failed: None, is_stopped: false, ended: None });
         true
     }
 }
@@ -62,12 +73,25 @@ mod tests {
     #[test]
     fn one_goes_on_at_a_time_and_can_be_stopped() {
         let bulk = Bulk::default();
-        assert!(bulk.progress().is_none() && bulk.begin("a", 3) && !bulk.begin("b", 1));
+        assert!(bulk.progress(Instant::now()).is_none() && bulk.begin("a", 3) && !bulk.begin("b", 1));
         assert!(bulk.change(|progress| progress.done += 1));
         bulk.stop();
         assert!(!bulk.change(|progress| progress.done += 1));
-        let stopped = bulk.progress().unwrap();
+        let stopped = bulk.progress(Instant::now()).unwrap();
         assert!(stopped.is_over() && stopped.done == 1);
         assert!(bulk.begin("b", 1) && !bulk.change(|progress| progress.done += 1), "the last one ends it");
+    }
+
+    #[test]
+    fn the_end_is_shown_for_a_short_time_and_a_failure_until_the_next_one() {
+        let (bulk, start) = (Bulk::default(), Instant::now());
+        assert!(bulk.begin("a", 1));
+        assert!(bulk.progress(start + SHOWN * 9).is_some_and(|progress| !progress.is_over()), "one that takes long is shown to its end");
+        bulk.change(|progress| progress.done += 1);
+        assert!(bulk.progress(Instant::now()).is_some_and(|progress| progress.is_over()));
+        assert!(bulk.progress(Instant::now() + SHOWN).is_none());
+        assert!(bulk.begin("b", 1));
+        bulk.change(|progress| progress.failed = Some("the disk is full".into()));
+        assert!(bulk.progress(Instant::now() + SHOWN).is_some());
     }
 }

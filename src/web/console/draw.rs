@@ -119,7 +119,7 @@ pub fn events(ask: &Ask, all: &[EventLine]) -> Markup {
                 @for line in all {
                     tr id=(format!("e-{}", line.id)) {
                         td { (time(line.received)) }
-                        td.call { span.method { (brief(&line.method)) } " " a href=(ask.at(&format!("/events?address={}", escaped(&line.address)))) { (brief(&line.address)) } @if let Some(sender) = &line.sender { " " span.sender { "from " (brief(sender)) } } }
+                        td.call { span.method { (brief(&line.method)) } " " a href=(ask.at(&format!("/events?address={}", escaped(&line.address)))) { (brief(&line.address)) } @if let Some(sender) = &line.sender { " " span.sender { "from " (brief(sender)) } } @if let Some(around) = &line.excerpt { div.excerpt { (around.before) mark { (around.found) } (around.after) } } }
                         td { (answer(&line.method, line.status)) }
                         td { (became(line)) }
                         td { (event(ask, line.id)) }

@@ -25,14 +25,14 @@ pub fn framed(ask: &Ask, page: &Page, failed: u64) -> Markup {
     let said = ask.console.sessions.said(&ask.visitor);
     let inside = html! {
         a.skip href="#main" { "Skip to the content" }
-        header.bar {
+        header.bar data-live=(ask.at("/live")) {
             a.brand href=(ask.at("/")) { img src=(ask.at(assets::path("icon.svg"))) alt="" width="22" height="22"; "Doorbell" }
             nav aria-label="Pages" {
                 ul {
                     @for (path, name, key) in PLACES {
                         li { a href=(ask.at(path)) data-key=(key) aria-current=[(page.place == path).then_some("page")] {
                             (name)
-                            @if path == "/failed" && failed > 0 { " " span.count { @if failed >= MOST_COUNTED as u64 { "999+" } @else { (failed) } } }
+                            @if path == "/failed" { " " span.count #failed-count hidden[failed == 0] { (counted(failed)) } }
                         } }
                     }
                 }
@@ -44,7 +44,7 @@ pub fn framed(ask: &Ask, page: &Page, failed: u64) -> Markup {
             @if let Some(said) = &said { p.said role="status" { (said) } }
             (page.still)
             @if let Some(live) = &page.live {
-                div #live data-live=(ask.at("/live")) { (live) }
+                div #live { (live) }
                 p.live-state #live-state { span #live-word { "As of now. Reload the page to see what came since." } " " button.quiet #pause type="button" hidden { "Pause" } }
             }
             (page.below)
@@ -56,6 +56,15 @@ pub fn framed(ask: &Ask, page: &Page, failed: u64) -> Markup {
         }
     };
     document(&ask.console, &page.title, &inside)
+}
+
+/// The number of failed runs, as the navigation shows it; empty if there are none.
+pub fn counted(failed: u64) -> String {
+    match failed {
+        0 => String::new(),
+        n if n >= MOST_COUNTED as u64 => "999+".to_owned(),
+        n => n.to_string(),
+    }
 }
 
 /// The page that asks for the password.

@@ -22,6 +22,7 @@ mod preview;
 mod seen;
 pub mod session;
 pub mod settings;
+pub mod streams;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ use bulk::Bulk;
 use fault::Fault;
 use session::{Sessions, Visitor};
 use settings::Settings;
+use streams::Streams;
 
 /// Explains an event with the secrets that `serve` has.
 pub type Explain = Box<dyn Fn(&Dossier) -> anyhow::Result<Explanation> + Send + Sync>;
@@ -71,6 +73,8 @@ pub struct Console {
     pub files: OutputFiles,
     /// The failed runs that somebody goes on with.
     pub bulk: Bulk,
+    /// The pages that change while somebody looks at them.
+    pub streams: Streams,
     /// Makes the rules be read again at once.
     pub reload: Arc<Notify>,
     /// The proxies whose word about a caller is trusted.

@@ -3,12 +3,12 @@
 use maud::{Markup, html};
 
 use super::draw;
-use crate::operations::dry_run::{Branch, NoPreview, Preview, RulePreview, StepEffect, StepPreview};
+use crate::operations::dry_run::{Branch, NoPreview, Preview, RulePreview, StepAnswer, StepEffect, StepPreview};
 
-/// A dry run.
-pub fn preview(preview: &Preview) -> Markup {
+/// A dry run. Where `answers` are given, others can be typed: it is then inside of a form.
+pub fn preview(preview: &Preview, answers: Option<&[StepAnswer]>) -> Markup {
     html! {
-        @for rule in &preview.rules { (of_rule(rule)) }
+        @for rule in &preview.rules { (of_rule(rule, answers)) }
         @if let Some(status) = preview.ignored_status {
             p { "No rule would run: the sender would get " (draw::status(Some(status))) ", and the event would be saved." }
         }
@@ -31,7 +31,7 @@ pub fn no_preview(why: &NoPreview) -> Markup {
     }
 }
 
-fn of_rule(rule: &RulePreview) -> Markup {
+fn of_rule(rule: &RulePreview, answers: Option<&[StepAnswer]>) -> Markup {
     let (class, sign, word) = match rule.branch {
         None => ("off", "–", "would not run"),
         Some(Branch::Then) => ("good", "✓", "would run"),
@@ -42,17 +42,54 @@ fn of_rule(rule: &RulePreview) -> Markup {
         div.rule-preview {
             h3 { (draw::brief(&rule.rule)) " " span.state.(class) { span aria-hidden="true" { (sign) } " " (word) } }
             (draw::trace(&rule.trace))
-            @if !rule.steps.is_empty() { (steps(rule)) }
+            @if !rule.steps.is_empty() { (steps(rule, answers)) }
+            @if answers.is_some() && rule.steps.iter().any(needs_an_answer) {
+                p.hint { "Some of it depends on what another app answers. To try that, open “What if it answers …” at the step that calls it, and type an answer." }
+            }
         }
     }
 }
 
-/// What the steps of one rule would do.
-pub fn steps(rule: &RulePreview) -> Markup {
-    html! { ol.attempts { @for step in &rule.steps { (of_step(step)) } } }
+/// Whether it is not known what a step would do, because the answer of an earlier one is not.
+fn needs_an_answer(step: &StepPreview) -> bool {
+    matches!(step.what, StepEffect::Unknown { .. } | StepEffect::Depends { .. })
 }
 
-fn of_step(step: &StepPreview) -> Markup {
+/// What the steps of one rule would do.
+pub fn steps(rule: &RulePreview, answers: Option<&[StepAnswer]>) -> Markup {
+    html! { ol.attempts { @for step in &rule.steps { (of_step(rule, step, answers)) } } }
+}
+
+/// The field for the answer of a step that later ones use, once for all of its calls.
+fn answer(rule: &RulePreview, step: &StepPreview, answers: Option<&[StepAnswer]>) -> Markup {
+    let Some(answers) = answers.filter(|_| step.saves && step.element.is_none_or(|element| element == 1)) else { return html! {} };
+    let given = answers.iter().find(|answer| *answer.rule == *rule.rule && answer.step == step.number);
+    let key = format!("{} {}", step.number, rule.rule);
+    html! {
+        details.answer open[given.is_some()] {
+            summary { "What if it answers …" }
+            label {
+                "Answer of step " (step.number) " (JSON) "
+                input type="hidden" name="answer_of" value=(key);
+                textarea name="answer" rows="3" spellcheck="false" data-keep=(key) placeholder="{ \"id\": 1 }" { "\n" (given.map(|answer| String::from_utf8_lossy(&answer.body)).unwrap_or_default()) }
+            }
+        }
+    }
+}
+
+/// The answers that were typed into these fields.
+pub fn answers(form: &[(String, String)]) -> Vec<StepAnswer> {
+    let pairs = form.windows(2).filter_map(|pair| match pair {
+        [(of, key), (name, body)] if of == "answer_of" && name == "answer" && !body.trim().is_empty() => {
+            let (step, rule) = key.split_once(' ')?;
+            Some(StepAnswer { rule: rule.to_owned(), step: step.to_owned(), body: body.trim().as_bytes().to_vec() })
+        }
+        _ => None,
+    });
+    pairs.collect()
+}
+
+fn of_step(rule: &RulePreview, step: &StepPreview, answers: Option<&[StepAnswer]>) -> Markup {
     let title = html! {
         strong { (step.number) ". " (draw::brief(step.title())) }
         @if let Some(element) = step.element { ", element " (element) }
@@ -66,6 +103,7 @@ fn of_step(step: &StepPreview) -> Markup {
             StepEffect::Failed { why } => li.bad { (title) " " span.outcome { "would fail" } (draw::block(why)) },
             StepEffect::Done { shown, failed } => li.good {
                 (title) (draw::block(shown))
+                (answer(rule, step, answers))
                 @if let Some(why) = failed { span.state.bad { "✗ would fail" } (draw::block(why)) }
             },
         }

@@ -3,9 +3,12 @@
 
 use crate::expr::condition::trace::{Outcome, TraceLine};
 use crate::model::event::{Event, EventId};
-use crate::operations::history::{self, ExplainedRun, Explanation, FailedRun, WaitingRun};
+use crate::model::request::Request;
+use crate::operations::excerpt::excerpt;
+use crate::operations::history::{self, EventSearch, ExplainedRun, Explanation, FailedRun, WaitingRun};
 use crate::secret::Vault;
-use crate::store::contract::Dossier;
+use crate::store::body_text::BodyText;
+use crate::store::contract::{Cursor, Dossier, EventFilter};
 
 use super::ask::Ask;
 use super::fault::Fault;
@@ -35,6 +38,31 @@ impl Ask {
         self.must_show_bodies()?;
         let event = self.console.queries.dossier(id).await?.event;
         Ok(struck(event, &self.console.health.rules.load().ruleset.vault))
+    }
+
+    /// A request that was refused, if it is kept, without secrets.
+    pub fn refused_request(&self, id: &str) -> Option<Request> {
+        let kept = self.console.rejections.kept.as_ref().filter(|_| self.shows_bodies())?.find(id)?;
+        let vault = self.console.health.rules.load().ruleset.vault.clone();
+        let body = vault.strike(&String::from_utf8_lossy(&kept.body)).into_bytes().into();
+        let headers = kept.headers.iter().map(|(name, value)| (name.clone(), vault.strike(value))).collect();
+        Some(Request { body, headers, ..Request::clone(&kept) })
+    }
+
+    /// Searches the events. Each that has a text comes with what is around it, without secrets; one that has it only in a
+    /// secret is left out, so that nobody finds a secret by searching for parts of it.
+    pub async fn events(&self, filter: &EventFilter, from: Option<Cursor>, most: usize) -> Result<EventSearch, Fault> {
+        let mut found = history::search(self.console.queries.as_ref(), filter, from, most).await?;
+        let Some(text) = filter.text.as_deref().map(BodyText::new) else { return Ok(found) };
+        let mut shown = Vec::with_capacity(found.events.len());
+        for mut line in found.events {
+            // It may have been deleted since it was found.
+            let Ok(event) = self.content(line.id).await else { continue };
+            line.excerpt = excerpt(&String::from_utf8_lossy(&event.raw), &text);
+            shown.extend(line.excerpt.is_some().then_some(line));
+        }
+        found.events = shown;
+        Ok(found)
     }
 
     /// What became of an event, and why.

@@ -82,10 +82,14 @@
     if (waiting !== null && !isBusy()) { show(waiting); waiting = null; }
   };
   const say = (text) => { if (word) word.textContent = text; };
+  const bar = document.querySelector("header[data-live]");
+  const failed = document.getElementById("failed-count");
   const listen = () => {
-    if (!live || source) return;
-    source = new EventSource(live.dataset.live + "?of=" + encodeURIComponent(location.pathname + location.search));
-    source.addEventListener("part", (event) => { waiting = event.data; update(); });
+    if (!bar || source) return;
+    // A page that does not change is told how many runs have failed.
+    source = new EventSource(bar.dataset.live + (live ? "?of=" + encodeURIComponent(location.pathname + location.search) : ""));
+    source.addEventListener("part", (event) => { waiting = event.data; if (live) update(); });
+    source.addEventListener("failed", (event) => { failed.textContent = event.data; failed.hidden = event.data === ""; });
     source.onopen = () => { if (!isPaused) say("Live."); };
     source.onerror = () => {
       say("The connection to Doorbell is lost; trying again …");
@@ -102,6 +106,8 @@
       update();
     });
     document.addEventListener("selectionchange", update);
+  }
+  if (bar) {
     // A page that nobody sees needs no updates, and browsers open only a few connections to one server.
     document.addEventListener("visibilitychange", () => (document.hidden ? hush() : listen()));
     if (!document.hidden) listen();
@@ -120,6 +126,24 @@
       said.textContent = text;
       look.replaceChildren(said);
     };
+    // Fields in the column that is replaced keep what is typed in them.
+    const replace = (column, part) => {
+      const kept = new Map([...column.querySelectorAll("[data-keep]")].map((field) => [field.dataset.keep, field]));
+      const focused = document.activeElement?.dataset?.keep;
+      const open = new Set([...kept.values()].filter((field) => field.closest("details")?.open).map((field) => field.dataset.keep));
+      for (const field of part.querySelectorAll("[data-keep]")) {
+        const before = kept.get(field.dataset.keep);
+        if (!before) continue;
+        field.value = before.value;
+        if (open.has(field.dataset.keep)) field.closest("details").open = true;
+      }
+      column.replaceChildren(part);
+      const field = focused === undefined ? null : [...column.querySelectorAll("[data-keep]")].find((one) => one.dataset.keep === focused);
+      if (!field) return;
+      const before = kept.get(focused);
+      field.focus({ preventScroll: true });
+      field.setSelectionRange(before.selectionStart, before.selectionEnd);
+    };
     const tryIt = async () => {
       if (text.readOnly) return;
       const form = new URLSearchParams(new FormData(editor));
@@ -135,7 +159,9 @@
         if (mine !== asked) return;
         const part = parse(shown);
         local(part);
-        look.replaceChildren(part);
+        // The editor has buttons of its own, which know what was typed in the meantime.
+        if (document.querySelector(".written .code")) for (const fix of part.querySelectorAll(".fix")) fix.remove();
+        replace(look, part);
         editor.dispatchEvent(new CustomEvent("doorbell:looked", { detail: { problems, text: form.get("text") } }));
       } catch {
         if (mine === asked) cannot("The connection to Doorbell is lost; your text is still here.");
@@ -151,10 +177,18 @@
       }
       text.dataset.left = event.key === "Escape" ? "yes" : "";
     });
-    const saved = text.value;
+    // What was said about saving is about the text of then.
+    const saved = editor.dataset.unsaved === undefined ? text.value : null;
+    const word = document.getElementById("unsaved");
+    const isUnsaved = () => text.value !== saved;
+    editor.addEventListener("input", () => {
+      if (!isUnsaved()) { if (word) word.textContent = ""; return; }
+      if (word) word.textContent = "Not saved yet.";
+      for (const said of document.querySelectorAll("main > .said[role=status]")) said.remove();
+    });
     let isSaving = false;
     editor.addEventListener("submit", () => { isSaving = true; });
-    window.addEventListener("beforeunload", (event) => { if (!isSaving && text.value !== saved) event.preventDefault(); });
+    window.addEventListener("beforeunload", (event) => { if (!isSaving && isUnsaved()) event.preventDefault(); });
     document.addEventListener("keydown", (event) => {
       if ((event.ctrlKey || event.metaKey) && event.key === "s") {
         event.preventDefault();

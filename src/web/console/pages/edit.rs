@@ -1,39 +1,26 @@
 //! `/edit/FILE`: a rule file, and beside it what it would do with an event that really came. What is typed is checked by the
 //! product's own loader; saving puts it to use at once.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
 use maud::{Markup, html};
 use serde_json::json;
 
-use crate::model::event::Event;
-use crate::model::hash::hash;
 use crate::operations::drafts::{self, Sample};
-use crate::operations::dry_run::{Webhook, preview};
-use crate::operations::editing::{NotSaved, RuleFile};
 use crate::operations::history;
 use crate::operations::kept_test::with_test;
 use crate::operations::recipes;
-use crate::operations::rule_tests;
-use crate::problem::{Problem, Severity, any_error};
-use crate::route::Route;
-use crate::rule::load::Loaded;
-use crate::rule::ruleset::Ruleset;
+use crate::problem::Problem;
 use crate::store::contract::EventFilter;
-use crate::text::count::number;
+use crate::text::count::with_and;
 use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped_path};
 use crate::web::console::assets;
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
-use crate::web::console::preview;
+use crate::web::console::pages::draft::{Draft, LOOKED, Looked, look, shown};
+use crate::web::console::pages::save::{self, Saved};
 
-/// How many of the latest events are searched for some of this file's addresses, and how many can be chosen.
-const LOOKED: usize = 300;
+/// How many events can be chosen.
 const CHOICES: usize = 8;
-/// How long saving waits until the rules are in use.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// A file to start from nothing.
 const EMPTY: &str = r#"# yaml-language-server: $schema=doorbell.schema.json
 # When something arrives at this address, a line is written to a file in the output folder.
@@ -50,19 +37,6 @@ rules:
         text: "{{ now }} something arrived"
 "#;
 
-/// What is in the editor.
-struct Draft {
-    name: String,
-    text: String,
-    /// The version that was opened; nothing for a new file.
-    opened: Option<String>,
-    /// The event that it is tried on.
-    event: Option<String>,
-    /// A body that was typed instead, and the address it is sent to.
-    typed: Option<String>,
-    address: Option<String>,
-}
-
 pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
     let file = ask.console.editor.read(name).map_err(Fault::NotFound)?;
     let (mut text, opened) = match file {
@@ -78,7 +52,7 @@ pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
     }
     // An event that is kept as a test is also what the file is tried on.
     let event = ask.query("event").or(ask.query("keep"));
-    let draft = Draft { name: name.to_owned(), text, opened, event, typed: None, address: None };
+    let draft = Draft { event, ..Draft::of(name, text, opened) };
     let page = page(ask, &draft, None).await?;
     let what = match (ask.query("keep"), ask.query("version")) {
         (Some(_), _) => "The event is in the text now, as the last of the rule's tests.",
@@ -143,88 +117,53 @@ pub async fn act(ask: &Ask, name: &str) -> Result<Answer, Fault> {
     if !ask.may_edit() {
         return Err(Fault::Forbidden("Rules cannot be edited in this console; start Doorbell with --console-edit to allow it.".to_owned()));
     }
-    let draft = Draft {
-        name: name.to_owned(),
-        // Browsers send the line ends of forms as CR LF.
-        text: ask.field("text").unwrap_or_default().replace("\r\n", "\n"),
-        opened: ask.field("opened"),
-        event: ask.field("event"),
-        typed: ask.field("typed"),
-        address: ask.field("address"),
-    };
+    let draft = Draft::sent(ask, name);
     match ask.field("do").as_deref() {
-        Some("save") => save(ask, draft).await,
+        Some("save") => {
+            // The name of a new file can be chosen.
+            let chosen = ask.field("name").filter(|_| draft.opened.is_none()).map(|typed| save::named(&typed));
+            match save::save(ask, &draft, chosen.as_deref()).await? {
+                Saved::See(to) => Ok(Answer::See(to)),
+                Saved::Not(said) => page(ask, &draft, Some(said)).await,
+                Saved::Changed(said, now) => {
+                    // What is saved next replaces what is shown now, even if somebody else wrote it.
+                    let draft = Draft { opened: now.map(|file| file.version), ..draft };
+                    page(ask, &draft, Some(said)).await
+                }
+            }
+        }
+        Some("delete") => done(ask, name, save::delete(ask, name).await?).await,
+        Some("rename") => done(ask, name, save::rename(ask, name).await?).await,
         Some("look") => {
             let Looked { problems, shown } = look(ask, &draft).await?;
             let problems: Vec<_> = problems.iter().map(Problem::json).collect();
             Ok(Answer::Json(json!({ "problems": problems, "shown": shown.into_string() })))
         }
-        _ => page(ask, &draft, None).await,
+        _ => match ask.field("fix") {
+            Some(fix) => match draft.corrected(ask, &fix).await? {
+                Some(text) => page(ask, &Draft { text, ..draft }, None).await,
+                None => {
+                    page(
+                        ask,
+                        &draft,
+                        Some(html! { p.said role="status" { "The text has changed since it was checked, so nothing was corrected." } }),
+                    )
+                    .await
+                }
+            },
+            None => page(ask, &draft, None).await,
+        },
     }
 }
 
-async fn save(ask: &Ask, draft: Draft) -> Result<Answer, Fault> {
-    let loaded = load(ask, &draft, false).await?;
-    let errors = loaded.problems.iter().filter(|p| p.severity == Severity::Error).count();
-    if errors > 0 && ask.field("anyway").is_none() {
-        let said = html! { p.said.bad role="alert" { "Not saved: there " (if errors == 1 { "is " } else { "are " }) (number(errors, "error")) ". Fix it, or save anyway: then the rules from before stay in use until it is fixed." } };
-        return page(ask, &draft, Some(said)).await;
-    }
-    match ask.console.editor.save(&draft.name, &draft.text, draft.opened.as_deref()) {
-        Ok(file) => {
-            let what = if draft.opened.is_none() { "created" } else { "edited" };
-            let did = format!("{what} the rule file {} in the console, from {}", draft.name, ask.visitor.ip);
-            ask.console.audit.write(Timestamp::now(), None, did);
-            let said = match in_use(ask, &file).await {
-                true => "Saved, and in use.".to_owned(),
-                false if errors > 0 => "Saved, but not in use: the rules from before stay in use until the errors are fixed.".to_owned(),
-                false => "Saved. It is not in use yet; the page “Rules” shows why.".to_owned(),
-            };
-            ask.console.sessions.say(&ask.visitor, said);
-            Ok(Answer::See(format!("/edit/{}", escaped_path(&draft.name))))
-        }
-        Err(NotSaved::Changed(now)) => page(ask, &draft, Some(changed(&draft, now.as_ref()))).await,
-        Err(NotSaved::Name(why)) => Err(Fault::Bad(format!("{why}."))),
-        Err(NotSaved::TooLarge) => {
-            Err(Fault::Bad("A rule file can have at most 1 MB; put some of the rules into another file.".to_owned()))
-        }
-        Err(NotSaved::Disk(why)) => {
-            let said =
-                html! { p.said.bad role="alert" { "Not saved: " (why) ". Your text is still here; copy it before you leave this page." } };
-            page(ask, &draft, Some(said)).await
-        }
-    }
-}
-
-/// Waits until the file is among the rules in use.
-async fn in_use(ask: &Ask, file: &RuleFile) -> bool {
-    let wanted = hash(file.text.as_bytes());
-    let is_used = || ask.console.health.rules.load().ruleset.texts.iter().any(|(hash, _)| **hash == *wanted);
-    let mut changes = ask.console.store.news().watch();
-    ask.console.reload.notify_one();
-    let end = tokio::time::Instant::now() + PATIENCE;
-    while !is_used() {
-        let failed = !ask.console.health.last_edit.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_empty();
-        if failed || tokio::time::Instant::now() >= end {
-            return false;
-        }
-        // The rules are stored before they are used.
-        let _ = tokio::time::timeout(Duration::from_millis(100), changes.changed()).await;
-    }
-    true
-}
-
-/// Somebody else was faster: both texts.
-fn changed(draft: &Draft, now: Option<&RuleFile>) -> Markup {
-    html! {
-        div.said.bad role="alert" {
-            @match now {
-                Some(file) => {
-                    p { "Not saved: " code { (draft.name) } " was changed while you edited it. This is what it says now; take over what you need, then save again." }
-                    (draw::block(&file.text))
-                },
-                None => p { "Not saved: " code { (draft.name) } " was deleted while you edited it. Save again to make it anew." },
-            }
+/// The page after a file was renamed or deleted, or was not.
+async fn done(ask: &Ask, name: &str, saved: Saved) -> Result<Answer, Fault> {
+    match saved {
+        Saved::See(to) => Ok(Answer::See(to)),
+        Saved::Not(said) | Saved::Changed(said, _) => {
+            let file = ask.console.editor.read(name).map_err(Fault::NotFound)?;
+            let file = file.ok_or_else(|| Fault::Gone(format!("The rule file “{}” is not there any more.", draw::plain(name))))?;
+            page(ask, &Draft::of(name, file.text, Some(file.version)), Some(said)).await
         }
     }
 }
@@ -232,26 +171,27 @@ fn changed(draft: &Draft, now: Option<&RuleFile>) -> Markup {
 async fn page(ask: &Ask, draft: &Draft, said: Option<Markup>) -> Result<Answer, Fault> {
     let read_only = if ask.may_edit() { ask.console.editor.read_only() } else { Some("Rules cannot be edited in this console.") };
     let right = look(ask, draft).await?.shown;
-    // What is saved next replaces what was shown, even if somebody else wrote it.
-    let opened = match &said {
-        Some(_) => ask.console.editor.read(&draft.name).ok().flatten().map(|file| file.version),
-        None => draft.opened.clone(),
-    };
+    let (may_save, address) = (read_only.is_none(), ask.at(&format!("/edit/{}", escaped_path(&draft.name))));
     let still = html! {
         @if let Some(said) = &said { (said) }
         @if let Some(why) = read_only {
             p.card.off { (why) " " @if ask.may_edit() { "You can try changes here, and copy the text." } @else { "You can read and copy the text." } }
         }
-        form.editor #editor method="post" action=(ask.at(&format!("/edit/{}", escaped_path(&draft.name)))) data-address=(ask.at(&format!("/edit/{}", escaped_path(&draft.name)))) data-words=(ask.at("/words")) {
+        form.editor #editor method="post" action=(address) data-address=(address) data-words=(ask.at("/words")) data-unsaved[is_unsaved(ask, draft)] {
             div.written {
+                @if draft.opened.is_none() && may_save {
+                    label for="name" { "Name of the file" }
+                    input #name name="name" value=(ask.field("name").as_deref().unwrap_or(&draft.name)) required maxlength="200" spellcheck="false" autocapitalize="off" autocomplete="off";
+                }
                 label for="text" { "The rule file" }
                 textarea #text name="text" rows="28" spellcheck="false" autocapitalize="off" autocomplete="off" wrap="off" readonly[!ask.may_edit()] { "\n" (draft.text) }
-                @if let Some(opened) = &opened { input type="hidden" name="opened" value=(opened); }
+                @if let Some(opened) = &draft.opened { input type="hidden" name="opened" value=(opened); }
                 div.deeds {
-                    @if read_only.is_none() { button.primary name="do" value="save" { "Save" } }
+                    @if may_save { button.primary name="do" value="save" { "Save" } }
                     @if ask.may_edit() { button name="do" value="try" { "Check and try" } }
-                    @if opened.is_some() { a.button href=(ask.at(&format!("/history/{}", escaped_path(&draft.name)))) { "Versions" } }
-                    @if said.is_some() && read_only.is_none() { label { input type="checkbox" name="anyway" value="yes"; " save although there are errors" } }
+                    @if draft.opened.is_some() { a.button href=(ask.at(&format!("/history/{}", escaped_path(&draft.name)))) { "Versions" } }
+                    @if said.is_some() && may_save { label { input type="checkbox" name="anyway" value="yes"; " save although there are errors" } }
+                    @if may_save { span.note #unsaved role="status" { @if is_unsaved(ask, draft) { "Not saved yet." } } }
                 }
             }
             div.tried {
@@ -259,17 +199,68 @@ async fn page(ask: &Ask, draft: &Draft, said: Option<Markup>) -> Result<Answer, 
                 div #look aria-live="polite" { (right) }
             }
         }
+        @if let Some(opened) = draft.opened.as_deref().filter(|_| may_save) { (other_deeds(ask, draft, &address, opened)) }
         script src=(ask.at(assets::path("editor.js"))) defer {}
     };
     let title = if draft.opened.is_some() { draft.name.clone() } else { format!("New file: {}", draft.name) };
     Ok(Answer::Page(Page::new(title, "/rules", still)))
 }
 
+/// Whether something would be lost by leaving: a draft that nobody has touched can be made again.
+fn is_unsaved(ask: &Ask, draft: &Draft) -> bool {
+    match &draft.opened {
+        None => !ask.form.is_empty(),
+        Some(_) => ask.console.editor.read(&draft.name).ok().flatten().is_none_or(|file| file.text != draft.text),
+    }
+}
+
+/// Renaming and deleting, with what deleting means.
+fn other_deeds(ask: &Ask, draft: &Draft, address: &str, opened: &str) -> Markup {
+    let mine = shown(ask, &draft.name);
+    let rules = ask.console.health.rules.load();
+    let running: Vec<String> = rules
+        .ruleset
+        .rules
+        .iter()
+        .filter(|rule| rule.source.name == mine && rule.enabled)
+        .map(|rule| format!("“{}”", draw::plain(&rule.name)))
+        .collect();
+    let was_used = rules.ruleset.texts.iter().any(|(_, source)| source.name == mine);
+    html! {
+        details.other-deeds {
+            summary { "Rename or delete this file" }
+            section {
+                form.stack method="post" action=(address) {
+                    input type="hidden" name="opened" value=(opened);
+                    label for="to" { "New name" }
+                    div.with-button {
+                        input #to name="to" value=(draft.name) required maxlength="200" spellcheck="false" autocapitalize="off" autocomplete="off";
+                        button name="do" value="rename" { "Rename" }
+                    }
+                }
+            }
+            section {
+                p {
+                    @if running.is_empty() { "No rule of this file is in use. " } @else {
+                        "The " (if running.len() == 1 { "rule" } else { "rules" }) " " (with_and(&running)) " will not run any more. Runs that have begun go on as they began. "
+                    }
+                    @if was_used { "The text is kept among the versions, and can be brought back." }
+                    @else { "The text was never in use, so it is not kept: copy it if you may need it." }
+                }
+                form.inline method="post" action=(address) {
+                    input type="hidden" name="opened" value=(opened);
+                    button.danger name="do" value="delete" { "Delete this file" }
+                }
+            }
+        }
+    }
+}
+
 /// The events that the file can be tried on.
 async fn choices(ask: &Ask, draft: &Draft) -> Result<Markup, Fault> {
     let found = history::search(ask.console.queries.as_ref(), &EventFilter::default(), None, LOOKED).await?;
-    let ruleset = load(ask, draft, true).await?.ruleset;
-    let routes = ruleset.map(|ruleset| routes(ask, &ruleset, &draft.name));
+    let ruleset = draft.load(ask, true).await?.ruleset;
+    let routes = ruleset.map(|ruleset| draft.routes(ask, &ruleset));
     let is_mine = |address: &str| routes.as_ref().is_none_or(|routes| routes.iter().any(|route| route.fit(address).is_some()));
     let chosen: Vec<_> = found.events.iter().filter(|event| is_mine(&event.address)).take(CHOICES).collect();
     let picked = draft.event.as_deref();
@@ -295,115 +286,4 @@ async fn choices(ask: &Ask, draft: &Draft) -> Result<Markup, Fault> {
             }
         }
     })
-}
-
-/// The addresses of this file's rules.
-fn routes(ask: &Ask, ruleset: &Ruleset, name: &str) -> Vec<Route> {
-    let shown = ask.console.editor.folder.join(name).to_string_lossy().into_owned();
-    let mine = ruleset.rules.iter().filter(|rule| rule.source.name == shown);
-    mine.flat_map(|rule| &rule.when).map(|when| when.route.clone()).collect()
-}
-
-async fn load(ask: &Ask, draft: &Draft, stand_ins: bool) -> Result<Loaded, Fault> {
-    let (console, name, text) = (ask.console.clone(), draft.name.clone(), draft.text.clone());
-    let work = move || console.editor.with(&name, &text, stand_ins);
-    let loaded = tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| Fault::Failed("Doorbell crashed while reading this text; please report it.".to_owned()))?;
-    loaded.map_err(Fault::Bad)
-}
-
-/// What there is to say about a text.
-struct Looked {
-    /// In the order in which they are shown.
-    problems: Vec<Problem>,
-    /// The problems, and what the text would do.
-    shown: Markup,
-}
-
-async fn look(ask: &Ask, draft: &Draft) -> Result<Looked, Fault> {
-    let real = load(ask, draft, false).await?;
-    let here = |file: &str| ask.console.editor.below(file).as_deref() == Some(draft.name.as_str());
-    let (problems, others): (Vec<_>, Vec<_>) = real.problems.into_iter().partition(|problem| here(&problem.file));
-    let loaded = load(ask, draft, true).await?;
-    let tried = match &loaded.ruleset {
-        None => html! {},
-        Some(ruleset) => match event(ask, draft, ruleset).await {
-            Ok(Some(event)) => html! {
-                h2 { "What it would do" }
-                @match preview(ruleset, &event, None, &[]) {
-                    Ok(shown) => (preview::preview(&shown)),
-                    Err(why) => (preview::no_preview(&why)),
-                }
-            },
-            Ok(None) => html! { p.note { "No event of its addresses can be shown yet. Type one above to try it." } },
-            Err(fault) => html! { p.note { "It cannot be tried on this: " (fault.said()) } },
-        },
-    };
-    let tests = match loaded.ruleset {
-        Some(ruleset) => tests(ask, draft, ruleset).await,
-        None => html! {},
-    };
-    let shown = html! {
-        @if problems.is_empty() { p.calm { span aria-hidden="true" { "✓ " } "No problems." } }
-        @for problem in &problems { (draw::problem(problem)) }
-        @if any_error(&others) {
-            div.card.bad {
-                p { "Other files have errors, so nothing new can be used before these are fixed:" }
-                ul { @for problem in others.iter().filter(|problem| problem.severity == Severity::Error) {
-                    li {
-                        @match ask.console.editor.below(&problem.file) {
-                            Some(name) => a href=(ask.at(&format!("/edit/{}", escaped_path(&name)))) { (draw::plain(&name)) },
-                            None => code { (draw::text(&problem.file)) },
-                        }
-                        ": " (draw::text(&problem.message))
-                    }
-                } }
-            }
-        }
-        (tests)
-        (tried)
-    };
-    Ok(Looked { problems, shown })
-}
-
-/// Whether the `tests:` of this file pass.
-async fn tests(ask: &Ask, draft: &Draft, ruleset: Ruleset) -> Markup {
-    let (console, shown) = (ask.console.clone(), ask.console.editor.folder.join(&draft.name).to_string_lossy().into_owned());
-    let work = move || rule_tests::run(&ruleset, &console.editor.folder, None);
-    let Ok(results) = tokio::task::spawn_blocking(work).await else { return html! {} };
-    let mine: Vec<_> = results.tests.iter().filter(|test| test.file == shown).collect();
-    let failed: Vec<_> = mine.iter().filter(|test| test.differences.is_some()).collect();
-    html! {
-        @if !mine.is_empty() && failed.is_empty() { p.calm { span aria-hidden="true" { "✓ " } (number(mine.len(), "test")) " of this file passed." } }
-        @for test in failed {
-            details.card.wait {
-                summary { "The test “" (draw::brief(&test.test)) "” of “" (draw::brief(&test.rule)) "” fails" }
-                (draw::block(test.differences.as_deref().unwrap_or_default()))
-            }
-        }
-    }
-}
-
-/// The event that the text is tried on.
-async fn event(ask: &Ask, draft: &Draft, ruleset: &Ruleset) -> Result<Option<Event>, Fault> {
-    let routes = routes(ask, ruleset, &draft.name);
-    if let Some(typed) = &draft.typed {
-        let target =
-            draft.address.clone().or_else(|| routes.first().map(|route| route.text().to_owned())).unwrap_or_else(|| "/".to_owned());
-        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        let webhook = Webhook { method: "POST".to_owned(), target, headers, body: typed.clone().into_bytes() };
-        return webhook.into_event(ruleset, None, Timestamp::now()).map(Some).map_err(Fault::Bad);
-    }
-    let id = match &draft.event {
-        Some(id) => ask.event_id(id).await?,
-        None if !ask.shows_bodies() => return Ok(None),
-        None => {
-            let found = history::search(ask.console.queries.as_ref(), &EventFilter::default(), None, LOOKED).await?;
-            let latest = found.events.into_iter().find(|event| routes.iter().any(|route| route.fit(&event.address).is_some()));
-            let Some(latest) = latest else { return Ok(None) };
-            latest.id
-        }
-    };
-    ask.content(id).await.map(Some)
 }

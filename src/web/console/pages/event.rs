@@ -10,7 +10,7 @@ use crate::model::event::SCHEDULE;
 use crate::model::run::State;
 use crate::model::unfinished::{Summary, listed};
 use crate::operations::command::{Command, Done};
-use crate::operations::dry_run::{Preview, preview};
+use crate::operations::dry_run::{Answers, Preview, preview};
 use crate::operations::history::{self, ExplainedAttempt, ExplainedRule, ExplainedRun, Explanation, Found, Wait};
 use crate::store::contract::{Dossier, WaitingRuns};
 use crate::text::count::number;
@@ -32,7 +32,7 @@ const LEFT_OUT: [&str; 7] = ["host", "content-length", "connection", "user-agent
 pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
     let dossier = match history::find(ask.console.queries.as_ref(), &ask.console.data, id).await {
         Ok(Found::Event(dossier)) => dossier,
-        Ok(Found::Rejection(rejection)) => return Ok(Answer::Page(refused(&rejection))),
+        Ok(Found::Rejection(rejection)) => return Ok(Answer::Page(refused(ask, &rejection))),
         Err(e) => return Err(Fault::no_event(id, &e.to_string())),
     };
     let told = ask.explanation(&dossier)?;
@@ -83,7 +83,7 @@ async fn sent(ask: &Ask, dossier: &Dossier) -> Option<Preview> {
         return None;
     }
     let (console, texts, event) = (ask.console.clone(), dossier.texts.clone(), ask.content(dossier.event.id).await.ok()?);
-    let work = move || preview(&console.editor.of_then(&texts)?, &event, None, &[]).ok();
+    let work = move || preview(&console.editor.of_then(&texts)?, &event, None, Answers::InOrder(&[])).ok();
     tokio::task::spawn_blocking(work).await.ok().flatten()
 }
 
@@ -108,7 +108,7 @@ pub fn explained(ask: &Ask, told: &Explanation, rule: &ExplainedRule, sent: Opti
                 details {
                     summary { "What its steps send" }
                     p.hint { "Reconstructed from the event and the rules of then. In place of a secret stands its name, and answers of other apps are not known." }
-                    (preview::steps(sent))
+                    (preview::steps(sent, None))
                 }
             }
         }
@@ -310,11 +310,20 @@ fn member(path: &str, name: &str) -> String {
     if is_plain { format!("{path}.{name}") } else { format!("{path}['{name}']") }
 }
 
-fn refused(rejection: &Rejection) -> Page {
+fn refused(ask: &Ask, rejection: &Rejection) -> Page {
     let Rejection { id, at, ip, method, address, status, why } = rejection;
     let still = html! {
         p.summary { (draw::time(*at)) " · " span.method { (draw::brief(method)) } " " code { (draw::brief(address)) } " · from " (ip) " · answered " (draw::status(Some(*status))) }
         p.said.bad { "It was not accepted: " (draw::text(why)) }
+        @if let Some(sent) = ask.refused_request(id) {
+            (draw::button(ask, "/senders", &[("refused", id)], "Check the signature"))
+            section {
+                h2 { "What arrived" }
+                p.hint { "Kept in memory, because Doorbell runs with --keep-refused bodies." }
+                (draw::block(&short_lines(&String::from_utf8_lossy(&sent.body))))
+                table.pairs { @for (name, value) in &sent.headers { tr { th { (draw::text(name)) } td { (draw::text(value)) } } } }
+            }
+        }
     };
     Page::new(format!("Request {id}"), "/events", still)
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use crate::model::run::State;
-use crate::operations::history::{self, EventSearch};
+use crate::operations::history::EventSearch;
 use crate::store::contract::{Cursor, EventFilter, WhatBecame};
 use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped};
@@ -27,7 +27,7 @@ const OUTCOMES: [(&str, &str, WhatBecame); 7] = [
 
 pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
     let (filter, from) = filter_of(ask)?;
-    let found = history::search(ask.console.queries.as_ref(), &filter, from, SHOWN).await?;
+    let found = ask.events(&filter, from, SHOWN).await?;
     let list = html! {
         @if found.events.is_empty() { p.empty { "No event fits." } } @else { (draw::events(ask, &found.events)) }
         (more(ask, &found))

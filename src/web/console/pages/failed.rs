@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use maud::{Markup, html};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::model::event::EventId;
 use crate::operations::command::{Command, Done};
@@ -16,7 +16,7 @@ use crate::text::count::number;
 use crate::web::console::Console;
 use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped};
-use crate::web::console::bulk::Progress;
+use crate::web::console::bulk::{self, Progress};
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
 use crate::web::console::session::Visitor;
@@ -32,7 +32,7 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
     let runs = runs(ask).await?;
     let found = groups(&runs);
     let live = html! {
-        @if let Some(progress) = ask.console.bulk.progress() { (going_on(ask, &progress)) }
+        @if let Some(progress) = ask.console.bulk.progress(std::time::Instant::now()) { (going_on(ask, &progress)) }
         @if found.is_empty() { p.calm { span aria-hidden="true" { "✓ " } "No run has failed." } } @else {
             p { (number(runs.len(), "failed run")) " in " (number(found.len(), "group")) @if runs.len() == MOST { ", of the " (MOST) " that failed last" } ". "
                 a href=(ask.at(&export(ask))) { "Save the list" } }
@@ -85,15 +85,19 @@ fn drawn(ask: &Ask, group: &FailureGroup) -> Markup {
 
 /// How far the runs are that go on.
 fn going_on(ask: &Ask, progress: &Progress) -> Markup {
-    let class = if progress.failed.is_some() { "bad" } else { "wait" };
+    let class = match (progress.failed.is_some(), progress.done == progress.total) {
+        (true, _) => "bad",
+        (false, true) => "good",
+        (false, false) => "wait",
+    };
     html! {
         div.card.(class) role="status" {
             p {
                 @match (&progress.failed, progress.is_stopped, progress.is_over()) {
                     (Some(why), ..) => { strong { "Stopped: " } (why) " " },
                     (None, true, _) => { strong { "Stopped. " } },
-                    (None, false, true) => { strong { "All go on. " } },
-                    (None, false, false) => { strong { "Going on … " } },
+                    (None, false, true) => { strong { "All go on from the step that failed. " } },
+                    (None, false, false) => { strong { "Going on from the step that failed … " } },
                 }
                 (progress.done) " of " (number(progress.total, "event")) " of “" (draw::brief(&progress.rule)) "”, " (number(progress.runs, "run")) "."
             }
@@ -108,12 +112,15 @@ pub async fn begin(ask: &Ask) -> Result<Answer, Fault> {
     let rate = ask.field("rate").and_then(|rate| rate.parse().ok()).unwrap_or(USUAL_RATE);
     let found = groups(&ask.failed_runs(MOST).await?);
     let group = found.into_iter().find(|group| group.key == key);
-    let said = match group.map(|group| go_on(&ask.console, &ask.visitor, &group.rule, group.events, rate)) {
-        None => "Nothing of this group is left: its runs go on already.",
-        Some(true) => "They go on from the step that failed.",
-        Some(false) => "Others are going on at this moment; wait until they are through, or stop them.",
+    let refused = match group.map(|group| go_on(&ask.console, &ask.visitor, &group.rule, group.events, rate)) {
+        None => Some("Nothing of this group is left: its runs go on already."),
+        // The page shows how far they are.
+        Some(true) => None,
+        Some(false) => Some("Others are going on at this moment; wait until they are through, or stop them."),
     };
-    ask.console.sessions.say(&ask.visitor, said.to_owned());
+    if let Some(said) = refused {
+        ask.console.sessions.say(&ask.visitor, said.to_owned());
+    }
     Ok(Answer::See("/failed".to_owned()))
 }
 
@@ -137,9 +144,12 @@ fn go_on(console: &Arc<Console>, visitor: &Visitor, rule: &str, events: Vec<Even
                 Err(fault) => progress.failed = Some(fault.said().to_owned()),
             });
             if !goes_on {
-                return;
+                break;
             }
         }
+        // Then the end of it is not shown any more.
+        sleep(bulk::SHOWN).await;
+        console.store.news().tell();
     });
     true
 }

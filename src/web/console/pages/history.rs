@@ -26,23 +26,26 @@ pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
         });
     }
     let text = |n: usize| texts.get(n).and_then(|text| text.as_deref()).unwrap_or_default();
+    let is_there = versions.first().is_some_and(|latest| latest.hash.is_some());
     let still = html! {
-        p { a.button href=(ask.at(&format!("/edit/{}", escaped_path(name)))) { "Edit this file" } }
+        @if is_there { p { a.button href=(ask.at(&format!("/edit/{}", escaped_path(name)))) { "Edit this file" } } }
         @for (n, version) in versions.iter().take(SHOWN).enumerate() {
-            (drawn(ask, name, version, n == 0, &difference(text(n + 1), text(n))))
+            (drawn(ask, name, version, versions.get(n + 1), n == 0, &difference(text(n + 1), text(n))))
         }
         @if versions.len() > SHOWN { p.more { "Only the latest " (SHOWN) " versions are shown." } }
     };
     Ok(Answer::Page(Page::new(format!("Versions of {}", draw::plain(name)), "/rules", still)))
 }
 
-fn drawn(ask: &Ask, name: &str, version: &FileVersion, is_latest: bool, changes: &[DiffLine]) -> Markup {
+fn drawn(ask: &Ask, name: &str, version: &FileVersion, before: Option<&FileVersion>, is_latest: bool, changes: &[DiffLine]) -> Markup {
+    let renamed = before.filter(|before| before.name != version.name).and_then(|before| ask.console.editor.below(&before.name));
     html! {
         section {
-            h2 { "Since " (draw::time(version.at)) @if is_latest { " " span.state.good { "✓ in use" } } }
-            @match &version.hash {
-                None => p { "The file was not there." },
-                Some(hash) => {
+            h2 { "Since " (draw::time(version.at)) @if is_latest && version.hash.is_some() { " " span.state.good { "✓ in use" } } }
+            @match (&version.hash, renamed) {
+                (None, _) => p { "There was no file of this name: it was deleted or renamed." },
+                (Some(_), Some(old)) => p { "Renamed; before, it was called " code { (draw::plain(&old)) } "." },
+                (Some(hash), None) => {
                     (diff(changes))
                     @if !is_latest && ask.may_edit() {
                         p { a.button href=(ask.at(&format!("/edit/{}?version={hash}", escaped_path(name)))) { "Back to this one" } }

@@ -1,6 +1,7 @@
 //! The pages of the console: one file each, with what it shows and what its buttons do. The table below is the list of all
 //! addresses; they end up in chats and handbooks, so they stay.
 
+mod draft;
 mod edit;
 mod event;
 pub mod events;
@@ -13,12 +14,13 @@ mod ring;
 mod rule;
 mod rule_tests;
 mod rules;
+mod save;
 mod senders;
 mod servers;
 mod system;
 mod today;
 mod waiting;
-mod words;
+pub mod words;
 
 use maud::html;
 

@@ -32,7 +32,7 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
                 label for="path" { "Address" }
                 div.with-button {
                     span.prefix { code { (ask.console.settings.webhooks) } }
-                    input #path name="path" required pattern="/.*" placeholder="/my-app" value="/";
+                    input #path name="path" required pattern="/.*" placeholder="/my-app" value=(ask.query("path").as_deref().unwrap_or("/"));
                     button.primary name="do" value="wait" { "Wait here" }
                 }
             }

@@ -101,7 +101,7 @@ pub fn one(ask: &Ask, name: &str) -> Result<Answer, Fault> {
                 @for address in &needs.addresses { tr { th scope="row" { "Address" } td { code { (address) } } } }
                 @for secret in &needs.secrets { tr { th scope="row" { "Secret" } td { code { (secret.name) } " " (state(ask, secret)) } } }
             }
-            @if !needs.secrets.is_empty() { p.note { "Set a secret where Doorbell runs: in the file of " code { "serve --env-file" } ", as a file " code { "/run/secrets/NAME" } ", or as an environment variable, which needs a restart. Until all are set, a rule that needs them is not used, and the rules from before stay in use." } }
+            @if !needs.secrets.is_empty() { p.note { "Set a secret where Doorbell runs: in the file of " code { "serve --env-file" } ", as a file " code { "/run/secrets/NAME" } ", or as an environment variable, which needs a restart. Until all are set, the rules that need them are saved switched off." } }
         }
         section.whole { h2 { "The rule file" } (draw::copy(recipe.text)) }
     };

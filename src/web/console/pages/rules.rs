@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use crate::operations::hours::{self, Day};
+use crate::operations::versions;
 use crate::rule::Rule;
 use crate::rule::sentence::Sentence;
 use crate::secret::Vault;
@@ -52,7 +53,22 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
             }
         }
     };
-    Ok(Answer::Page(Page::new("Rules", "/rules", html! {}).live(live)))
+    let below = deleted(ask).await?;
+    Ok(Answer::Page(Page::new("Rules", "/rules", html! {}).live(live).below(below)))
+}
+
+/// The way back to files that were deleted.
+async fn deleted(ask: &Ask) -> Result<Markup, Fault> {
+    let all = versions::deleted(ask.console.queries.as_ref()).await?;
+    let names: Vec<String> = all.iter().filter_map(|shown| ask.console.editor.below(shown)).collect();
+    Ok(html! {
+        @if !names.is_empty() {
+            details {
+                summary { "Deleted files" }
+                ul { @for name in &names { li { a href=(ask.at(&format!("/history/{}", escaped_path(name)))) { "Versions of " (draw::plain(name)) } } } }
+            }
+        }
+    })
 }
 
 /// The problems of the last edit, which is therefore not in use.

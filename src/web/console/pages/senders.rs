@@ -7,7 +7,9 @@ use crate::engine::intake::rejections::Rejections;
 use crate::model::request::Request;
 use crate::operations::verification::{Verification, verify};
 use crate::route::decode;
+use crate::rule::address::Address;
 use crate::text::count::number;
+use crate::text::printable::one_line;
 use crate::verify::known_senders;
 use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::Ask;
@@ -28,7 +30,7 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
                     thead { tr { th { "When" } th { "Called" } th { "Answer" } th { "Why" } th { "From" } } }
                     tbody { @for one in &refused {
                         tr id=(format!("r-{}", one.id)) {
-                            td { (draw::time(one.at)) }
+                            td { a href=(ask.at(&format!("/events/{}", one.id))) { (draw::time(one.at)) } }
                             td.call { span.method { (draw::brief(&one.method)) } " " code { (draw::brief(&one.address)) } }
                             td { (draw::status(Some(one.status))) }
                             td { (draw::text(&one.why)) }
@@ -39,15 +41,14 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
             }
         }
     };
-    let below = html! { (form(ask, None)) (known()) };
+    let below = html! { (form(ask, None, &Typed::default())) (known()) };
     Ok(Answer::Page(Page::new("Senders", "/senders", html! {}).live(live).below(below)))
 }
 
 /// The form that asks for a request that was denied, and what was found.
-fn form(ask: &Ask, found: Option<&Verification>) -> Markup {
+fn form(ask: &Ask, found: Option<&Verification>, typed: &Typed) -> Markup {
     let rules = ask.console.health.rules.load();
-    let text = |name: &str| ask.field(name).unwrap_or_default();
-    let chosen = ask.field("address");
+    let Typed { address: chosen, headers, body } = typed;
     html! {
         section #verify {
             h2 { "Why is it denied?" }
@@ -60,9 +61,9 @@ fn form(ask: &Ask, found: Option<&Verification>) -> Markup {
                     option value=(text) selected[chosen.as_deref() == Some(text)] { (draw::brief(text)) }
                 } }
                 label for="headers" { "Headers, one a line" }
-                textarea #headers name="headers" rows="4" spellcheck="false" placeholder="X-Hub-Signature-256: sha256=…" { "\n" (text("headers")) }
+                textarea #headers name="headers" rows="4" spellcheck="false" placeholder="X-Hub-Signature-256: sha256=…" { "\n" (headers) }
                 label for="body" { "Body, exactly as it was sent" }
-                textarea #body name="body" rows="6" spellcheck="false" { "\n" (text("body")) }
+                textarea #body name="body" rows="6" spellcheck="false" { "\n" (body) }
                 div { button.primary { "Check it" } }
             }
         }
@@ -100,30 +101,73 @@ fn known() -> Markup {
     }
 }
 
+/// Checks a request that was typed, or one that was refused and is kept.
 pub async fn check(ask: &Ask) -> Result<Answer, Fault> {
-    let address = ask.must("address")?;
     let rules = ask.console.health.rules.load_full();
+    if let Some(id) = ask.field("refused") {
+        ask.must_show_bodies()?;
+        let kept = ask.console.rejections.kept.as_ref().and_then(|kept| kept.find(&id));
+        let kept = kept.ok_or_else(|| Fault::Gone("What was sent with this request is not kept any more.".to_owned()))?;
+        let known = rules.ruleset.address_number(&kept.path).and_then(|number| rules.ruleset.addresses.get(number));
+        let known = known.ok_or_else(|| Fault::NotFound(format!("No rule uses {} any more.", draw::plain(&kept.path))))?;
+        let shown = ask.refused_request(&id);
+        let typed = shown.as_ref().map(|shown| Typed::of(known, shown)).unwrap_or_default();
+        return checked(ask, known, &kept, shown.as_ref(), &typed).await;
+    }
+    let address = ask.must("address")?;
     let number = rules.ruleset.addresses.iter().position(|known| known.route.text() == address);
     let Some(known) = number.and_then(|number| rules.ruleset.addresses.get(number)) else {
         return Err(Fault::NotFound(format!("No rule uses {} any more.", draw::plain(&address))));
     };
-    let headers = ask.field("headers").unwrap_or_default();
+    let typed = Typed {
+        address: Some(address.clone()),
+        headers: ask.field("headers").unwrap_or_default(),
+        body: ask.field("body").unwrap_or_default(),
+    };
     let headers =
-        headers.lines().filter_map(|line| line.split_once(':')).map(|(n, v)| (n.trim().to_ascii_lowercase(), v.trim().to_owned()));
+        typed.headers.lines().filter_map(|line| line.split_once(':')).map(|(n, v)| (n.trim().to_ascii_lowercase(), v.trim().to_owned()));
     let request = Request {
         method: known.methods.first().cloned().unwrap_or_else(|| "POST".to_owned()),
         path: decode(&address),
         target: address.clone(),
         headers: headers.collect(),
         // Browsers send the line ends of forms as CR LF.
-        body: ask.field("body").unwrap_or_default().replace("\r\n", "\n").into(),
+        body: typed.body.replace("\r\n", "\n").into(),
         received: Timestamp::now(),
         ..Request::nobody()
     };
-    let keys = match known.guard.keys_at(&request) {
+    checked(ask, known, &request, None, &typed).await
+}
+
+/// What is in the form.
+#[derive(Default)]
+struct Typed {
+    address: Option<String>,
+    headers: String,
+    body: String,
+}
+
+impl Typed {
+    fn of(address: &Address, request: &Request) -> Self {
+        Self {
+            address: Some(address.route.text().to_owned()),
+            headers: request.headers.iter().map(|(name, value)| format!("{name}: {}\n", one_line(value))).collect(),
+            body: String::from_utf8_lossy(&request.body).into_owned(),
+        }
+    }
+}
+
+/// The page with what was found about a request. What had to be signed is shown as it is in `shown`, if that is given: a copy
+/// without secrets.
+async fn checked(ask: &Ask, known: &Address, request: &Request, shown: Option<&Request>, typed: &Typed) -> Result<Answer, Fault> {
+    let keys = match known.guard.keys_at(request) {
         at if at.is_empty() => Ok(Default::default()),
         at => ask.console.intake.key_cache.keys(&at, "").await,
     };
-    let found = verify(&known.guard, &request, keys);
-    Ok(Answer::Page(Page::new("Senders", "/senders", form(ask, Some(&found)))))
+    let mut found = verify(&known.guard, request, keys);
+    if let (Some(shown), Some((content, _))) = (shown, &mut found.signed) {
+        let struck = verify(&known.guard, shown, Err(String::new())).signed;
+        *content = struck.map(|(content, _)| content).unwrap_or_default();
+    }
+    Ok(Answer::Page(Page::new("Senders", "/senders", form(ask, Some(&found), typed))))
 }

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::action::http::host::HostState;
+use crate::tally::Distribution;
 use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped_path};
 use crate::web::console::download;
@@ -20,7 +21,7 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
     let live = html! {
         section {
             h2 { "Servers" }
-            (servers(&ask.console.health.net.hosts()))
+            (servers(ask, &ask.console.health.net.hosts()))
         }
         section {
             h2 { "Files" }
@@ -43,11 +44,11 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
     Ok(Answer::Page(Page::new("Servers and files", "/servers", html! {}).live(live)))
 }
 
-fn servers(all: &[HostState]) -> Markup {
+fn servers(ask: &Ask, all: &[HostState]) -> Markup {
     html! {
         @if all.is_empty() { p.empty { "No rule has called another server since Doorbell started." } } @else {
             table.rows {
-                thead { tr { th { "Server" } th { "State" } th { "Last answer or failure" } } }
+                thead { tr { th { "Server" } th { "State" } th { "Last answer" } th { "How long calls take" } } }
                 tbody { @for host in all {
                     tr {
                         td { (draw::brief(&host.name)) }
@@ -57,11 +58,25 @@ fn servers(all: &[HostState]) -> Markup {
                             None => { span.state.good { span aria-hidden="true" { "✓" } " answers" } },
                         } }
                         td { @if let Some(ago) = host.last { (draw::took(ago.as_millis() as u64)) " ago" } }
+                        td { (times(host.listed.as_ref().map(|listed| ask.console.health.net.servers.of(Some(listed)).took.now()).as_ref())) }
                     }
                 } }
             }
+            p.hint { "Times are rounded up, and are those of all calls since Doorbell started." }
         }
     }
+}
+
+/// How long calls took; those to a server that an event has chosen are not counted by server.
+fn times(calls: Option<&Distribution>) -> Markup {
+    let Some((calls, half, slowest)) = calls.and_then(|calls| Some((calls, calls.bound_of(0.5)?, calls.bound_of(1.0)?))) else {
+        return html! { span.hint { "not known" } };
+    };
+    let took = |bound: f64| match bound.is_finite() {
+        true => format!("at most {}", draw::took((bound * 1_000.0).ceil() as u64)),
+        false => "more than 30 s".to_owned(),
+    };
+    html! { "half of them " (took(half)) ", the slowest " (took(slowest)) " (" (draw::count(calls.count, "call")) ")" }
 }
 
 fn size(bytes: u64) -> String {

@@ -3,7 +3,7 @@
 use maud::html;
 
 use crate::operations::command::Done;
-use crate::operations::dry_run::preview;
+use crate::operations::dry_run::{Answers, preview};
 use crate::operations::replay::{self, Mode};
 use crate::rule::load::Loaded;
 use crate::text::count::number;
@@ -24,8 +24,8 @@ pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
     let loaded = tokio::task::spawn_blocking(move || console.editor.in_use(&console.health.rules.load().ruleset)).await;
     let Loaded { ruleset, .. } = loaded.map_err(|e| Fault::Failed(e.to_string()))?.map_err(Fault::Failed)?;
     let today = match &ruleset {
-        Some(ruleset) => match preview(ruleset, &ask.content(id).await?, None, &[]) {
-            Ok(shown) => preview::preview(&shown),
+        Some(ruleset) => match preview(ruleset, &ask.content(id).await?, None, Answers::InOrder(&[])) {
+            Ok(shown) => preview::preview(&shown, None),
             Err(why) => preview::no_preview(&why),
         },
         None => html! { p.note { "Today's rules cannot be tried without their secrets." } },

@@ -14,6 +14,11 @@ use crate::web::console::fault::Fault;
 const MOST_ASKED: usize = 100;
 
 pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
+    words(ask).await.map(Answer::Json)
+}
+
+/// The words; programs get the same.
+pub async fn words(ask: &Ask) -> Result<Value, Fault> {
     let rules = ask.console.health.rules.load_full();
     let addresses: Vec<&str> = rules.ruleset.addresses.iter().map(|address| address.route.text()).collect();
     let vault = &rules.ruleset.vault;
@@ -30,5 +35,5 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
         words.insert("secrets".to_owned(), json!(vault.names()));
         words.insert("seen".to_owned(), json!(seen));
     }
-    Ok(Answer::Json(words))
+    Ok(words)
 }
