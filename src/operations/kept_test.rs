@@ -110,6 +110,12 @@ fn sent(rule: &Rule, event: &Event, indent: usize) -> String {
     let own = rule.own_text().to_lowercase();
     let (dash, key, inside) = (spaces(indent), spaces(indent + 2), spaces(indent + 4));
     let mut out = format!("{dash}- name: {}\n{key}send:\n", quoted(&format!("event {}", event.id)));
+    if event.scheduled_rule().is_some() {
+        let field = |name: &str| event.body.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), quoted));
+        let planned = field("planned").unwrap_or_default();
+        let missed = field("missed").filter(|missed| missed != "0").map(|missed| format!("{inside}missed: {missed}\n"));
+        return out + &format!("{inside}planned: {planned}\n{}", missed.unwrap_or_default());
+    }
     let mut lines: Vec<(&str, String)> = Vec::new();
     if event.method != "POST" {
         lines.push(("method", quoted(&event.method)));

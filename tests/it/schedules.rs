@@ -260,3 +260,19 @@ fn the_time_zone_is_that_of_the_rule_else_the_file_else_the_option() {
     let said = setup.printed(&["schedules", "--timezone", "Berlin"]);
     assert!(said.contains("there is no time zone called `Berlin`; did you mean Europe/Berlin?"), "{said}");
 }
+
+#[test]
+fn the_console_shows_when_a_rule_starts_and_starts_it_now() {
+    let setup = Setup::with(&format!("timezone: Europe/Berlin\nrules:\n{}", rule("report", "{ at: \"09:00\", days: 29 }")));
+    let _serving = setup.serve_with_console(&[]);
+    let visitor = setup.visitor();
+    let page = visitor.get("/rules/report");
+    assert!(page.body.contains("it is time, at 09:00 on day 29 of the month (Europe/Berlin)"), "{}", page.body);
+    assert!(page.body.contains("It has not started by itself yet.") && page.body.contains("Start it now"), "{}", page.body);
+    // The page of its event follows.
+    let event = visitor.post("/rules/report/start", &[]).body;
+    until("it has run", || setup.output("report.log").lines().count() == 1);
+    assert!(event.contains("started by itself") && event.contains("The moment") && !event.contains("curl"), "{event}");
+    assert_eq!(visitor.post("/rules/nobody/start", &[]).status, 400);
+    until("the hour is counted", || visitor.get("/api/v1/rules").body.contains("\"ran\":1"));
+}

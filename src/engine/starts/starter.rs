@@ -73,8 +73,7 @@ impl Starter {
         match self.store.accept(accept).await {
             Ok(Accepted::New(event, runs)) => {
                 doubt.resolved();
-                let names = answering.iter().map(|started| &*started.rule.name);
-                self.counters.event(SCHEDULE, names.zip(runs.iter().map(|(_, result)| *result)));
+                self.counters.moment(name, runs.first().map(|(_, result)| *result));
                 let rules = answering.iter().map(|started| started.rule.clone()).collect();
                 self.worker.hand_over(runs, rules, &ruleset.vault, &event, permits);
                 self.event_lines.tell(|| EventLine {

@@ -70,8 +70,23 @@ impl Counters {
         of_address.events.one();
     }
 
-    /// Attempts of a run were recorded, and the run is in this state after them. `path` is what the event's sender called.
-    pub fn recorded(&self, run: &Run, attempts: &[Attempt], path: &str) {
+    /// It was time for a rule, which started, or did not because of its `if:`.
+    pub fn moment(&self, rule: &str, started: Option<StartResult>) {
+        let listed = self.listed.load();
+        let rule = listed.rule(rule);
+        let (moments, at) = &*rule.by_itself;
+        if let Some(result) = started {
+            at.started.one();
+            if result == StartResult::Repeated {
+                rule.totals.ended(State::Repeated);
+            }
+        }
+        moments.one();
+    }
+
+    /// Attempts of a run were recorded, and the run is in this state after them. `path` is what the event's sender called;
+    /// `None` for a moment of the rule.
+    pub fn recorded(&self, run: &Run, attempts: &[Attempt], path: Option<&str>) {
         let listed = self.listed.load();
         let rule = listed.rule(&run.rule);
         attempts.iter().for_each(|attempt| rule.totals.attempted(attempt));

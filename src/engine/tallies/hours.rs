@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::listed::Listed;
+use super::of_rule::AtAddress;
+use crate::model::event::SCHEDULE;
 use crate::model::hourly::{Hour, HourlyCounts};
 
 /// The most counts that wait while the store cannot be written to; above that, the latest are lost.
@@ -24,24 +26,30 @@ pub(super) fn gather(listed: &Listed, hour: Hour, into: &mut Gathered) {
     let events: BTreeMap<&str, u64> = listed.addresses.iter().map(|(address, counted)| (&**address, counted.events.take())).collect();
     for (name, rule) in &listed.rules {
         for (route, at) in &rule.at {
-            let started = at.started.take();
-            let (ran, failed) = (at.ran.take(), at.failed.take());
-            let events = events.get(route.text()).copied().unwrap_or_default();
-            if started == 0 && events == 0 && ran == 0 && failed == 0 {
-                continue;
-            }
-            let address: Arc<str> = route.text().into();
-            let key = (name.clone(), address.clone());
-            let started = started + into.early.remove(&key).unwrap_or_default();
-            if started > events {
-                into.early.insert(key, started - events);
-            }
-            let counts = HourlyCounts { ran, did_not: events.saturating_sub(started), failed };
-            let place = (hour, name.clone(), address);
-            if !counts.is_empty() && (into.counts.len() < MOST || into.counts.contains_key(&place)) {
-                into.counts.entry(place).or_default().add(counts);
-            }
+            add(into, (hour, name, route.text()), at, events.get(route.text()).copied().unwrap_or_default());
         }
+        let (moments, at) = &*rule.by_itself;
+        add(into, (hour, name, SCHEDULE), at, moments.take());
+    }
+}
+
+/// Adds what was counted of a rule at one address, where so many events were.
+fn add(into: &mut Gathered, (hour, name, address): (Hour, &Arc<str>, &str), at: &AtAddress, events: u64) {
+    let started = at.started.take();
+    let (ran, failed) = (at.ran.take(), at.failed.take());
+    if started == 0 && events == 0 && ran == 0 && failed == 0 {
+        return;
+    }
+    let address: Arc<str> = address.into();
+    let key = (name.clone(), address.clone());
+    let started = started + into.early.remove(&key).unwrap_or_default();
+    if started > events {
+        into.early.insert(key, started - events);
+    }
+    let counts = HourlyCounts { ran, did_not: events.saturating_sub(started), failed };
+    let place = (hour, name.clone(), address);
+    if !counts.is_empty() && (into.counts.len() < MOST || into.counts.contains_key(&place)) {
+        into.counts.entry(place).or_default().add(counts);
     }
 }
 
@@ -49,7 +57,7 @@ pub(super) fn gather(listed: &Listed, hour: Hour, into: &mut Gathered) {
 mod tests {
     use super::*;
     use crate::engine::tallies::of_address::OfAddress;
-    use crate::engine::tallies::of_rule::{AtAddress, OfRule};
+    use crate::engine::tallies::of_rule::OfRule;
     use crate::route::Route;
 
     fn listed() -> (Listed, Arc<OfAddress>, Arc<AtAddress>) {
@@ -75,6 +83,19 @@ mod tests {
         assert_eq!(in_hour(&gathered, 1), HourlyCounts { ran: 2, did_not: 2, failed: 1 });
         gather(&listed, Hour(2), &mut gathered);
         assert_eq!(in_hour(&gathered, 2), HourlyCounts::default(), "nothing more happened");
+    }
+
+    #[test]
+    fn the_moments_of_a_rule_are_counted_like_events() {
+        let (listed, ..) = listed();
+        let mut gathered = Gathered::default();
+        let (moments, at) = &*listed.rules["r"].by_itself;
+        moments.add(3);
+        at.started.add(2);
+        at.ran.add(2);
+        gather(&listed, Hour(1), &mut gathered);
+        let counts = gathered.counts.get(&(Hour(1), "r".into(), SCHEDULE.into())).copied();
+        assert_eq!(counts, Some(HourlyCounts { ran: 2, did_not: 1, failed: 0 }));
     }
 
     /// The start is counted first, and the counters may be gathered in between.

@@ -39,13 +39,14 @@ impl Listed {
                 (when.route.clone(), known.map_or_else(Arc::<AtAddress>::default, |(_, at)| at.clone()))
             });
             let totals = before.map(|rule| rule.totals.clone()).unwrap_or_default();
-            (rule.name.clone(), OfRule { totals, at: at.collect() })
+            let by_itself = before.map(|rule| rule.by_itself.clone()).unwrap_or_default();
+            (rule.name.clone(), OfRule { totals, at: at.collect(), by_itself })
         });
         Self {
             addresses: addresses.collect(),
             rules: rules.collect(),
             other_address: self.other_address.clone(),
-            other_rule: OfRule { totals: self.other_rule.totals.clone(), at: Vec::new() },
+            other_rule: OfRule { totals: self.other_rule.totals.clone(), ..OfRule::default() },
         }
     }
 }

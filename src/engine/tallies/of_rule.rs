@@ -62,6 +62,8 @@ pub struct OfRule {
     pub totals: Arc<Totals>,
     /// By the addresses that start it. Nothing for a rule that is not enabled.
     pub(super) at: Vec<(Route, Arc<AtAddress>)>,
+    /// At its own moments, and how many there were.
+    pub(super) by_itself: Arc<(Tally, AtAddress)>,
 }
 
 impl OfRule {
@@ -72,14 +74,15 @@ impl OfRule {
         }
     }
 
-    /// A run of an event that called this path ended.
-    pub(super) fn ended(&self, path: &str, state: State) {
+    /// A run ended, of an event that called this path; `None` for a moment of the rule.
+    pub(super) fn ended(&self, path: Option<&str>, state: State) {
         self.totals.ended(state);
-        let called = match self.at.as_slice() {
-            [only] => Some(only),
-            several => several.iter().find(|(route, _)| route.fit(normal(path)).is_some()),
+        let at = match (path, self.at.as_slice()) {
+            (None, _) => Some(&self.by_itself.1),
+            (Some(_), [(_, only)]) => Some(&**only),
+            (Some(path), several) => several.iter().find(|(route, _)| route.fit(normal(path)).is_some()).map(|(_, at)| &**at),
         };
-        let Some((_, at)) = called else { return };
+        let Some(at) = at else { return };
         match state {
             State::Done | State::Handled => at.ran.one(),
             State::Failed => at.failed.one(),

@@ -72,7 +72,7 @@ fn deeds(ask: &Ask, told: &Explanation) -> Markup {
                 (draw::button(ask, &format!("/events/{id}/cancel"), &[], "Cancel what waits"))
             }
             @if ask.shows_bodies() { a.button href=(ask.at(&format!("/events/{id}/today"))) { "What would today's rules do?" } }
-            @if ask.may_edit() && ask.shows_bodies() { a.button href=(ask.at(&format!("/new?event={id}"))) { "Make a rule from this event" } }
+            @if ask.may_edit() && ask.shows_bodies() && told.method != SCHEDULE { a.button href=(ask.at(&format!("/new?event={id}"))) { "Make a rule from this event" } }
         }
     }
 }
@@ -201,19 +201,18 @@ fn request(ask: &Ask, dossier: &Dossier) -> Markup {
     let hidden = !ask.shows_bodies();
     html! {
         section.request {
-            h2 { "What arrived" }
+            @if event.scheduled_rule().is_some() { h2 { "The moment" } } @else { h2 { "What arrived" } }
             @if hidden {
                 p.note { "Bodies, headers and queries are hidden in this console." }
             } @else {
                 @if !event.query.is_empty() { p { "Query: " code { (draw::text(&vault.strike(&event.query))) } } }
                 (body(event, &vault))
-                (curl(ask, event, &vault))
-                details {
+                @if event.scheduled_rule().is_none() { (curl(ask, event, &vault)) details {
                     summary { (number(event.headers.len(), "header")) ", from " (event.ip) }
                     table.pairs { @for (name, value) in &event.headers {
                         tr { th { (field(&format!("header.{name}"), name)) } td { (draw::text(&vault.strike(value))) } }
                     } }
-                }
+                } }
             }
         }
     }
