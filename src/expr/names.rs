@@ -225,7 +225,7 @@ impl<'a> Names<'a> {
                 Some(value) => self.lookup.vault.borrow_mut().keep_env(name, value),
                 None => self.missing(
                     format!("the environment variable {name} is not set"),
-                    format!("set {name} before you start Doorbell"),
+                    format!("set {name} before you start Doorbell, or write {name}=… into a file and pass it with --env-file"),
                     item,
                     within,
                 ),
@@ -284,8 +284,9 @@ impl<'a> Names<'a> {
             }
             found => {
                 let state = if found.is_some() { "is empty" } else { "is not set" };
-                let fix =
-                    format!("set the variable {name}, set {name}_FILE to a file that contains it, or put it into /run/secrets/{name}");
+                let fix = format!(
+                    "set the variable {name}; or write {name}=… into a file and pass it with --env-file; or set {name}_FILE to a file that contains only the secret; or save it as /run/secrets/{name}"
+                );
                 self.missing(format!("the secret {name} {state}"), fix, item, within);
             }
         }
