@@ -16,6 +16,7 @@ pub mod kept_test;
 pub mod metrics;
 pub mod output_files;
 pub mod preview;
+pub mod recipe_words;
 pub mod recipes;
 pub mod replay;
 pub mod rule_tests;
