@@ -14,6 +14,7 @@ pub mod history;
 pub mod hours;
 pub mod kept_test;
 pub mod metrics;
+pub mod neighbours;
 pub mod output_files;
 pub mod preview;
 pub mod recipe_words;
