@@ -14,6 +14,13 @@ pub fn parse(text: &str) -> serde_json::Result<Value> {
     Ok(value)
 }
 
+/// A number of JSON, as it is spelled.
+pub fn number(text: &str) -> Option<Number> {
+    text.parse::<Number>().ok()?;
+    // Only this makes a number of a given spelling; the text was parsed above.
+    Some(Number::from_string_unchecked(text.to_owned()))
+}
+
 /// Whether a digit is followed by an `e` anywhere. Often, that is only part of an id, and nothing is restored.
 fn may_have_exponent(text: &str) -> bool {
     text.as_bytes().windows(2).any(|pair| matches!(pair, [b'0'..=b'9', b'e' | b'E']))
@@ -40,9 +47,9 @@ fn restore(walk: &mut Walk, mut value: Option<&mut Value>) -> Option<()> {
             if let Some(Value::Number(number)) = value
                 && text.contains(['e', 'E'])
                 && text.parse::<Number>().is_ok_and(|same| same == *number)
+                && let Some(spelled) = self::number(text)
             {
-                // Only this makes a number of a given spelling; the text was parsed above.
-                *number = Number::from_string_unchecked(text.to_owned());
+                *number = spelled;
             }
             Some(())
         }

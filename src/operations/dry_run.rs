@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::action::contract::MockResponse;
+use crate::body::number_text;
 use crate::expr::condition::trace::TraceLine;
 use crate::model::event::{Event, EventId};
 use crate::model::request::Request;
@@ -246,7 +247,8 @@ struct Given<'a>(std::slice::Iter<'a, Vec<u8>>);
 impl Replies for Given<'_> {
     fn next(&mut self, saves: bool) -> Option<MockResponse> {
         let body = if saves { self.0.next()? } else { return None };
-        let value = serde_json::from_slice(body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()));
+        let text = String::from_utf8_lossy(body);
+        let value = number_text::parse(&text).unwrap_or_else(|_| Value::String(text.into_owned()));
         Some(json_reply(200, Vec::new(), &value))
     }
 }

@@ -13,6 +13,7 @@ use super::spreadsheet::{ALL, IGNORE_CASE, SHEET, TITLE_ROW, is_sheet, read_shee
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Action, Effect, EffectView, Kind, Performing};
 use crate::action::world::World;
+use crate::body::number_text;
 use crate::expr::field::{Field, Found};
 use crate::expr::names::Names;
 use crate::expr::scope::Scope;
@@ -292,7 +293,7 @@ pub(super) fn value_of(cell: &Cell) -> Value {
     match cell {
         Cell::Empty => Value::Null,
         Cell::Bool(b) => Value::Bool(*b),
-        Cell::Number(n) => serde_json::from_str(n).unwrap_or_default(),
+        Cell::Number(n) => number_text::number(n).map_or(Value::Null, Value::Number),
         Cell::Text(t) | Cell::Date(t) => Value::String(t.clone()),
     }
 }

@@ -13,6 +13,7 @@ use super::hints;
 use super::list::HELPERS;
 use super::nest::Nest;
 use super::piece::{Piece, What};
+use crate::body::number_text;
 use crate::expr::field::Field;
 use crate::expr::names::Names;
 use crate::text::span;
@@ -368,7 +369,7 @@ fn constant(word: &str) -> Option<Value> {
         "true" => Some(Value::Bool(true)),
         "false" => Some(Value::Bool(false)),
         "null" => Some(Value::Null),
-        _ if crate::yaml::is_json_number(word) => serde_json::from_str(word).ok(),
+        _ if crate::yaml::is_json_number(word) => number_text::number(word).map(Value::Number),
         _ => None,
     }
 }
