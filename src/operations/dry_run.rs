@@ -214,7 +214,7 @@ impl Previewer<'_> {
             What::Depends(trace) => StepEffect::Depends { trace },
             What::Skipped(trace) => StepEffect::Skipped { trace },
             What::Empty(why) => StepEffect::Empty { why: strike(&why) },
-            What::Failed(why) => StepEffect::Failed { why: strike(&why) },
+            What::Failed(why, _) => StepEffect::Failed { why: strike(&why) },
             What::Effect { shown, failed, .. } => StepEffect::Done { shown: strike(&shown), failed: failed.as_deref().map(strike) },
         };
         StepPreview {
