@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::expr::calculation;
 use crate::expr::field::Field;
 use crate::expr::names::Names;
-use crate::text::span;
+use crate::text::{span, trigger_path};
 use crate::yaml::Node;
 use crate::yaml::duration;
 use crate::yaml::fields::Item;
@@ -49,9 +50,16 @@ static SECRET: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static BROKEN_PATH: LazyLock<Option<Regex>> =
     LazyLock::new(|| regex(r"(?:^|[\s'])[A-Za-z]:[^\n]{0,60}?[\x00\x07-\x0d\x1b\u{85}\u{a0}\u{2028}\u{2029}]"));
 
+/// A call of a function in another tool.
+static FUNCTION: LazyLock<Option<Regex>> = LazyLock::new(|| regex(r"@\{[A-Za-z]\w*\([^{}]*\)[^{}]*\}|^@[A-Za-z]\w*\([^{}]*\)\S*$"));
+
 /// Looks at text without `{{ }}` that is written as a value.
 pub fn text(item: &Item, text: &str, known: &Names) {
     if field(item, text, known) || placeholders(item, text) {
+        return;
+    }
+    if let Some(ours) = calculation(text, known) {
+        calculated(item.warning(is_text(text)), &ours).add();
         return;
     }
     if let Some(found) = IN_TEXT.as_ref().and_then(|r| r.captures(text)).and_then(|c| c.get(1)) {
@@ -78,6 +86,21 @@ pub fn field(item: &Item, text: &str, known: &Names) -> bool {
     true
 }
 
+/// The same with our helpers, if the text calculates with fields.
+pub fn calculation(text: &str, known: &Names) -> Option<String> {
+    let is_field = |word: &str| {
+        let (root, rest) = word.split_at(word.find(['.', '[']).unwrap_or(word.len()));
+        let is_root = !rest.is_empty() && (root == "$" || ROOTS.split('|').any(|ours| ours == root));
+        is_root || known.named.iter().any(|name| name == root)
+    };
+    calculation::ours(text, &is_field)
+}
+
+/// What to write instead of a calculation.
+pub fn calculated<'p>(draft: ProblemDraft<'p>, ours: &str) -> ProblemDraft<'p> {
+    draft.label("calculate with helpers, in quotes and two braces: \"{{ add body.a body.b }}\"").write(&format!("\"{ours}\""))
+}
+
 /// That a field was written as text.
 pub fn is_text(field: &str) -> String {
     format!("`{field}` is text here, not the value of the field")
@@ -97,6 +120,24 @@ pub fn placeholders(item: &Item, text: &str) -> bool {
         return true;
     }
     let mut any = false;
+    let mut rest = blank.clone();
+    while let Some((span, field)) = trigger_path::find(&rest) {
+        let whole = span::between(&rest, span.start, span.end).to_owned();
+        let draft = item.warning(is_foreign(&whole));
+        match whole == text {
+            true => foreign(draft, &format!("\"{{{{ {field} }}}}\"")).add(),
+            // An object in the middle of a text.
+            false if field == "body" => foreign(draft.within(&whole), "{{ json body }}").add(),
+            false => foreign(draft.within(&whole), &format!("{{{{ {field} }}}}")).add(),
+        }
+        any = true;
+        rest = span::from(&rest, span.end).to_owned();
+    }
+    if !any && let Some(found) = FUNCTION.as_ref().and_then(|r| r.find(&blank)) {
+        let draft = item.warning(format!("`{}` is text here: it is a function of another tool", found.as_str())).within(found.as_str());
+        draft.label("write where the value comes from, such as {{ body.id }}, or a helper, such as {{ upper body.id }}").add();
+        return true;
+    }
     for found in PLACEHOLDER.iter().flat_map(|r| r.captures_iter(&blank)).take(5) {
         let (Some(whole), Some(name)) = (found.get(0), found.iter().skip(1).flatten().next()) else { continue };
         let before = span::before(&blank, whole.start());

@@ -5,4 +5,5 @@ pub mod nearest;
 pub mod percent;
 pub mod printable;
 pub mod span;
+pub mod trigger_path;
 pub mod word;

@@ -16,6 +16,7 @@ pub mod place;
 pub mod reader;
 pub mod source;
 mod syntax_errors;
+mod unexpected;
 mod written;
 
 use std::fmt;

@@ -6,6 +6,8 @@
 
 mod aliases;
 mod doubt;
+mod formula;
+mod left;
 mod meant;
 mod never;
 mod operand;

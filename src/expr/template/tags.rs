@@ -51,17 +51,7 @@ pub(super) fn pieces(text: &str, item: &Item, known: &Names) -> Option<Vec<Piece
         };
         let source = span::between(rest, start, start + length);
         if before.ends_with('$') {
-            let field = ["github.event.", "json.", "$json.", "event.", "inputs."]
-                .iter()
-                .find_map(|p| tag.inner.strip_prefix(p))
-                .map(|f| format!("body.{f}"));
-            let field = field.or_else(|| tag.inner.strip_prefix("secrets.").map(|name| format!("secret.{name}")));
-            let draft = item.problem("`${{ … }}` is syntax from another tool").within(&format!("${source}"));
-            let draft = draft.label("write two braces without a `$`: {{ body.name }}");
-            match field {
-                Some(field) => draft.write(&format!("{{{{ {field} }}}}")).add(),
-                None => draft.write(source).add(),
-            }
+            hints::dollar(text, &tag.inner, source, item, known);
             good = false;
             rest = span::from(rest, start + length);
             continue;
