@@ -64,11 +64,20 @@ pub fn text(item: &Item, text: &str, known: &Names) {
     }
     if let Some(found) = IN_TEXT.as_ref().and_then(|r| r.captures(text)).and_then(|c| c.get(1)) {
         let name = found.as_str();
-        item.warning(is_text(name))
-            .within(name)
-            .label("to insert the value, put the field in two braces: {{ … }}")
-            .write(&format!("{{{{ {name} }}}}"))
-            .add();
+        let draft = item.warning(is_text(name)).within(name);
+        if let Some(helper) = called(text) {
+            let draft = draft.label("write the helper, then its arguments, in quotes and two braces: \"{{ upper body.x }}\"");
+            let whole = item.raw().and_then(|raw| item.span_within(raw));
+            return draft.change(format!("write {helper}"), whole, helper).add();
+        }
+        let draft = draft.label("to insert the value, put the field in two braces: {{ … }}");
+        // In a calculation, the value alone would only become a part of the text.
+        let is_sign = |c: char| "*/^%=<>|&+?".contains(c);
+        let (before, after) = (span::before(text, found.start()).trim_end(), span::from(text, found.end()).trim_start());
+        match before.ends_with(is_sign) || after.starts_with(is_sign) || before.ends_with('(') && !before.ends_with(" (") {
+            true => draft.add(),
+            false => draft.write(&format!("{{{{ {name} }}}}")).add(),
+        }
         return;
     }
     broken_path(item, text);
@@ -86,8 +95,22 @@ pub fn field(item: &Item, text: &str, known: &Names) -> bool {
     true
 }
 
-/// The same with our helpers, if the text calculates with fields.
+/// `upper(body.x)` as a helper and its arguments; whether there is such a helper is found out by trying it.
+fn called(text: &str) -> Option<String> {
+    let (name, arguments) = text.strip_suffix(')')?.split_once('(')?;
+    let is_plain = |argument: &&str| {
+        let argument = argument.trim();
+        !argument.is_empty() && !argument.contains(['(', ')', '"', ' ', '*', '+'])
+    };
+    let arguments: Vec<&str> = arguments.split(',').collect();
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let all = || arguments.iter().map(|argument| argument.trim()).collect::<Vec<_>>().join(" ");
+    (is_name && arguments.iter().all(is_plain)).then(|| format!("\"{{{{ {name} {} }}}}\"", all()))
+}
+
+/// The same with our helpers, if the text calculates with fields, perhaps after the `=` of a spreadsheet.
 pub fn calculation(text: &str, known: &Names) -> Option<String> {
+    let text = text.strip_prefix('=').unwrap_or(text);
     let is_field = |word: &str| {
         let (root, rest) = word.split_at(word.find(['.', '[']).unwrap_or(word.len()));
         let is_root = !rest.is_empty() && (root == "$" || ROOTS.split('|').any(|ours| ours == root));

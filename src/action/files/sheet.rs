@@ -96,7 +96,8 @@ impl Kind for SheetRow {
         let new_columns = read_word(fields, "new_columns", "add");
         let columns = fields.must("columns")?;
         let (mut cells, entries) = (Vec::new(), columns.entries("`columns:`")?);
-        let is_empty = entries.is_empty();
+        // Titles without values have been reported.
+        let is_empty = *columns.node == Node::Map(Vec::new());
         for (name, value) in entries {
             match value.node {
                 Node::List(_) | Node::Map(_) => {

@@ -1,18 +1,20 @@
 //! Text in a condition that is probably not meant as text: a comparison in words, a list, a pattern in the wrong test. It is
 //! valid, so it is a warning; text in quotes is taken for what it is, where people would write it like that.
 
-use super::meant;
+use super::{left, meant};
 use crate::expr::doubt;
 use crate::expr::names::Names;
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
 use crate::yaml::is_json_number;
+use crate::yaml::place::scalar;
 
 /// Looks at what a field is compared with; `field` is the left side, and `test` is `is` or `not` if there is one.
 pub(super) fn value(item: &Item, field: &str, test: &str, known: &Names) {
     match item.node {
         Node::Number(number) => grouped(item, number),
         Node::Text(text) if test.is_empty() && field == "method" => method(item, text, known),
+        Node::Text(text) if test.is_empty() && left::goes_on(field, item, text) => {}
         Node::Text(text) => one(item, text, test, known),
         Node::List(_) => {
             for each in item.one_or_many() {
@@ -122,12 +124,12 @@ pub(super) fn ip(item: &Item, known: &Names) {
     };
     let said = |text: &str| format!("`{text}` is not the address of one machine, so this is never true");
     let label = "for a network write { in_network: 10.0.0.0/8 }";
-    let ours = |text: &str| meant::network(text).unwrap_or_else(|| text.to_owned());
+    let ours = |text: &str| scalar(meant::network(text).as_deref().unwrap_or(text));
     match item.node {
+        // Reported already, if it is a field or a placeholder.
+        Node::Text(text) if doubt::field(item, text, known) || doubt::placeholders(item, text) => {}
         Node::Text(text) if is_network(item.node) => {
-            if !doubt::field(item, text, known) && !doubt::placeholders(item, text) {
-                item.warning(said(text)).label(label).write(&format!("{{ in_network: {} }}", ours(text))).add();
-            }
+            item.warning(said(text)).label(label).write(&format!("{{ in_network: {} }}", ours(text))).add();
         }
         Node::List(all) => {
             for one in item.one_or_many().iter().filter(|one| is_network(one.node)).take(1) {
@@ -181,13 +183,15 @@ pub(super) fn part(item: &Item, test: &str) {
     if is_glob || is_regex {
         let draft = item.warning(format!("`{test}` looks for exactly this text; `{text}` is not a pattern here"));
         let draft = draft.label("write the text alone, or use `like` or `matches`");
-        if is_glob { draft.write(&crate::yaml::place::scalar(bare)).add() } else { draft.add() }
+        if is_glob { draft.write(&scalar(bare)).add() } else { draft.add() }
     }
 }
 
 /// Looks at the pattern of `like`, in which only `*` has a meaning.
 pub(super) fn like(item: &Item, pattern: &str) {
     let is_regex = pattern.starts_with('^') || pattern.ends_with('$') || pattern.contains(".*") || pattern.contains("\\d");
+    // `10.*` has a point before any text.
+    let is_regex = is_regex && meant::network(pattern).is_none();
     if is_regex || meant::slashed(pattern).is_some() {
         let draft = item.warning("in `like` only `*` has a meaning; this is a pattern for `matches`");
         let bare = pattern.trim_start_matches('^').trim_end_matches('$').replace(".*", "*");

@@ -1,39 +1,15 @@
 //! A condition in the syntax of a programming language, written in ours: `a.x > 1 && (a.y == 'z' || !a.z)`. Whether it fits is
 //! found out by trying it.
 
-use super::aliases::TEST_WORDS;
+use super::code_words::{Token, sign_of, tokens};
 use super::meant;
 use crate::expr::field::ROOTS;
-use crate::text::span;
 use crate::yaml::is_json_number;
 use crate::yaml::place::scalar;
 
 /// The longest text that is looked at, in bytes, and how deep brackets and opposites may be nested.
 const LONGEST: usize = 2_000;
 const DEEPEST: usize = 16;
-
-/// Our tests that are written between two values in this syntax.
-const OURS: [&str; 11] =
-    ["over", "under", "at_least", "at_most", "contains", "starts_with", "ends_with", "matches", "like", "before", "after"];
-
-/// A word of a condition.
-#[derive(Debug, Clone, PartialEq)]
-enum Token {
-    And,
-    Or,
-    Not,
-    Open,
-    Close,
-    /// `==`, `>`, `contains`: a comparison.
-    Sign(String),
-    /// A field, a number, a word.
-    Word(String),
-    /// Text in quotes.
-    Text(String),
-    /// `contains(` and `body.x.includes(`.
-    Call(String),
-    Comma,
-}
 
 /// An entry of a condition.
 #[derive(Debug, Clone)]
@@ -49,8 +25,7 @@ pub(super) fn entries(text: &str) -> Option<Vec<String>> {
     if text.len() > LONGEST {
         return None;
     }
-    let bare = text.replace("${{", " ").replace("{{", " ").replace("}}", " ");
-    let tokens = tokens(&bare)?;
+    let tokens = tokens(text)?;
     let mut reading = Reading { tokens: &tokens, at: 0 };
     let all = reading.either(0)?;
     (reading.at == tokens.len()).then(|| all.iter().map(written).collect())
@@ -59,81 +34,6 @@ pub(super) fn entries(text: &str) -> Option<Vec<String>> {
 /// The same as one map in braces.
 pub(super) fn map(text: &str) -> Option<String> {
     Some(format!("{{ {} }}", entries(text)?.join(", ")))
-}
-
-fn tokens(text: &str) -> Option<Vec<Token>> {
-    let mut out = Vec::new();
-    let mut rest = text.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let signs = ["===", "!==", "&&", "||", "==", "!=", "<>", ">=", "<=", "=>", ">", "<", "=", "≥", "≤", "!", "(", ")", ","];
-        if let Some(sign) = signs.iter().find(|sign| rest.starts_with(**sign)) {
-            out.push(match *sign {
-                "&&" => Token::And,
-                "||" => Token::Or,
-                "!" => Token::Not,
-                "(" => Token::Open,
-                ")" => Token::Close,
-                "," => Token::Comma,
-                sign => Token::Sign(sign.to_owned()),
-            });
-            rest = span::from(rest, sign.len()).trim_start();
-            continue;
-        }
-        if matches!(first, '\'' | '"') {
-            let (inside, after) = span::from(rest, 1).split_once(first)?;
-            out.push(Token::Text(inside.to_owned()));
-            rest = after.trim_start();
-            continue;
-        }
-        let end = word_end(rest)?;
-        let (word, after) = (span::before(rest, end), span::from(rest, end));
-        if after.starts_with('(') {
-            out.push(Token::Call(word.to_owned()));
-            rest = span::from(after, 1).trim_start();
-            continue;
-        }
-        out.push(match word.to_lowercase().as_str() {
-            "and" => Token::And,
-            "or" => Token::Or,
-            "not" => Token::Not,
-            lower if sign_of(lower).is_some() => Token::Sign(lower.to_owned()),
-            _ => Token::Word(word.to_owned()),
-        });
-        rest = after.trim_start();
-    }
-    Some(out)
-}
-
-/// Where a word ends; what is in `[ ]` belongs to it.
-fn word_end(text: &str) -> Option<usize> {
-    let mut depth = 0_usize;
-    for (at, c) in text.char_indices() {
-        match c {
-            '[' => depth += 1,
-            ']' => depth = depth.checked_sub(1)?,
-            _ if depth > 0 => {}
-            c if c.is_whitespace() || "()&|!=<>,'\"≥≤".contains(c) => return (at > 0).then_some(at),
-            _ => {}
-        }
-    }
-    (depth == 0 && !text.is_empty()).then_some(text.len())
-}
-
-/// Our test for a sign or a word between two values.
-pub(super) fn sign_of(sign: &str) -> Option<&'static str> {
-    match sign {
-        "==" | "=" | "===" | "is" | "equals" | "eq" | "in" => Some("is"),
-        "!=" | "!==" | "<>" => Some("not"),
-        "≥" | "=>" => Some("at_least"),
-        "≤" => Some("at_most"),
-        // Both are words of fields and values as well.
-        "count" | "empty" | "exists" | "length" | "size" | "has" | "pattern" | "min" | "max" => None,
-        _ => {
-            let bare = sign.replace('_', "");
-            let ours = OURS.into_iter().find(|name| name.replace('_', "") == bare);
-            ours.or_else(|| TEST_WORDS.iter().find(|(theirs, _)| theirs.replace('_', "") == bare).map(|(_, ours)| *ours))
-        }
-    }
 }
 
 struct Reading<'t> {
@@ -161,7 +61,21 @@ impl Reading<'_> {
     fn either(&mut self, depth: usize) -> Option<Vec<Entry>> {
         let mut all = vec![self.both(depth)?];
         while self.skips(&Token::Or) {
-            all.push(self.both(depth)?);
+            // `body.x == 'a' || 'b'`
+            let other = match (all.last().map(Vec::as_slice), self.peek()) {
+                (Some([Entry::Line(field, tests)]), Some(one @ (Token::Text(_) | Token::Word(_)))) => match tests.as_slice() {
+                    [(test, _)] if test == "is" && !matches!(one, Token::Word(word) if is_field(word)) => {
+                        Some(Entry::Line(field.clone(), vec![(test.clone(), value(one)?)]))
+                    }
+                    _ => None,
+                },
+                _ => None,
+            };
+            self.at += usize::from(other.is_some());
+            all.push(match other {
+                Some(entry) => vec![entry],
+                None => self.both(depth)?,
+            });
         }
         Some(if all.len() == 1 { all.remove(0) } else { one_of(all) })
     }
@@ -203,6 +117,7 @@ impl Reading<'_> {
             Some(Token::Sign(sign)) => sign.clone(),
             // `body.status not in [a, b]`
             Some(Token::Not) => "!=".to_owned(),
+            Some(Token::Word(word)) if matches!(word.as_str(), "exists" | "between") => return self.in_words(&left),
             _ => return if let Token::Word(field) = left { lone(&field) } else { None },
         };
         self.at += 1;
@@ -213,6 +128,15 @@ impl Reading<'_> {
         }
         let right = self.next()?;
         match (&left, &right) {
+            (Token::Word(field), Token::Word(word)) if is_field(field) && matches!(test, "is" | "not") && state(word).is_some() => {
+                let (test, holds) = state(word).map(|(state, holds)| (state, holds == (test == "is")))?;
+                Some(Entry::Line(field.clone(), vec![(test.to_owned(), holds.to_string())]))
+            }
+            (Token::Word(field), _) if is_field(field) && meant::length_of(field).is_some() => {
+                let number = value(&right).filter(|number| is_json_number(number))?;
+                let count = if test == "is" { number } else { format!("{{ {test}: {number} }}") };
+                Some(Entry::Line(meant::length_of(field)?.to_owned(), vec![("count".to_owned(), count)]))
+            }
             (Token::Word(field), _) if is_field(field) => {
                 // Text without quotes can be several words.
                 let mut words = value(&right)?;
@@ -236,6 +160,18 @@ impl Reading<'_> {
             }
             _ => None,
         }
+    }
+
+    /// `body.x exists`, `body.x between 1 and 5`, after the field.
+    fn in_words(&mut self, left: &Token) -> Option<Entry> {
+        let Token::Word(field) = left else { return None };
+        let line = |test: &str, value: String| is_field(field).then(|| Entry::Line(field.clone(), vec![(test.to_owned(), value)]));
+        if self.next() == Some(Token::Word("exists".to_owned())) {
+            return line("exists", "true".to_owned());
+        }
+        let from = value(&self.next()?)?;
+        let to = if self.skips(&Token::And) { value(&self.next()?)? } else { return None };
+        line("between", format!("[{from}, {to}]"))
     }
 
     /// `contains(body.x, 'y')` and `body.x.includes('y')`, after the bracket.
@@ -277,6 +213,16 @@ impl Reading<'_> {
     }
 }
 
+/// What a field can be in other languages, as one of our tests, and whether that test is true then.
+fn state(word: &str) -> Option<(&'static str, bool)> {
+    match word {
+        "undefined" | "missing" | "absent" => Some(("exists", false)),
+        "present" => Some(("exists", true)),
+        "empty" | "blank" => Some(("empty", true)),
+        _ => None,
+    }
+}
+
 /// A field alone: it is true.
 fn lone(field: &str) -> Option<Entry> {
     is_field(field).then(|| Entry::Line(field.to_owned(), vec![("is".to_owned(), "true".to_owned())]))
@@ -300,6 +246,7 @@ fn value(token: &Token) -> Option<String> {
         Token::Word(field) if ROOTS.iter().any(|root| field.strip_prefix(root).is_some_and(|rest| rest.starts_with(['.', '[']))) => {
             Some(format!("\"{{{{ {field} }}}}\""))
         }
+        Token::Word(word) if word.contains(['/', '~', ';']) => None,
         Token::Word(word) => Some(meant::literal(word).map_or_else(|| plain(word), str::to_owned)),
         _ => None,
     }
@@ -421,6 +368,16 @@ mod tests {
             ("100 < body.total", "{ body.total: { over: 100 } }"),
             ("body.a == body.b", "{ body.a: \"{{ body.b }}\" }"),
             ("body.city == New York", "{ body.city: New York }"),
+            ("body.a == 'x' || 'y' || z", "{ body.a: [x, y, z] }"),
+            ("body.status equals paid or open", "{ body.status: [paid, open] }"),
+            ("body.total is greater than 100", "{ body.total: { over: 100 } }"),
+            ("body.total between 1 and 5 and body.x exists", "{ body.total: { between: [1, 5] }, body.x: { exists: true } }"),
+            ("body.x is not empty", "{ body.x: { empty: false } }"),
+            ("body.x === undefined", "{ body.x: { exists: false } }"),
+            ("body.x !== undefined", "{ body.x: { exists: true } }"),
+            ("body.items.length > 0 && body.lines.length == 2", "{ body.items: { count: { over: 0 } }, body.lines: { count: 2 } }"),
+            ("body.x =~ /^a|b$/", "{ body.x: { matches: \"^a|b$\" } }"),
+            ("github.event.action == 'opened'", "{ body.action: opened }"),
         ] {
             assert_eq!(map(theirs).as_deref(), Some(ours), "{theirs}");
         }

@@ -90,7 +90,7 @@ pub(super) fn comparison(text: &str) -> Option<String> {
         }
     }
     for range in ["...", "..", " to "] {
-        if let Some((a, b)) = text.split_once(range)
+        if let Some((a, b)) = text.strip_prefix("from ").unwrap_or(text).split_once(range)
             && is_json_number(a.trim())
             && is_json_number(b.trim())
         {
@@ -222,7 +222,7 @@ pub(super) fn pattern(text: &str) -> Option<String> {
         return Some(format!("{{ like: {} }}", single(text)));
     }
     if text.len() > 2 && (text.starts_with('^') || text.ends_with('$') && text.contains(['*', '^', '[']))
-        || text.contains(".*")
+        || [".*", "]+", "]*", "]{", "\\d", "\\w", "\\s"].iter().any(|part| text.contains(part))
         || text.strip_suffix('$').is_some_and(|t| t.ends_with(char::is_alphabetic))
     {
         return Some(format!("{{ matches: {} }}", single(text)));
@@ -240,7 +240,9 @@ pub(super) fn pattern(text: &str) -> Option<String> {
 pub(super) fn wildcard(text: &str) -> Option<String> {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '?' | '*' | '_' | '-' | '.');
     let inside = text.trim_end_matches('?');
-    let is_wildcard = text.len() > 2 && inside.contains('?') && text.chars().all(is_part) && text.chars().any(char::is_alphanumeric);
+    // `2026-03-??` is not a question.
+    let has_mark = inside.contains('?') || text.ends_with("??") && text.contains(|c: char| c.is_ascii_digit());
+    let is_wildcard = text.len() > 2 && has_mark && text.chars().all(is_part) && text.chars().any(char::is_alphanumeric);
     let ours = text.replace('.', "\\.").replace('?', ".").replace('*', ".*");
     is_wildcard.then(|| format!("matches: '^{ours}$'"))
 }
@@ -363,6 +365,8 @@ mod tests {
         assert_eq!(pattern("1.2.*").as_deref(), Some("{ like: '1.2.*' }"));
         assert_eq!(pattern("pa?d").as_deref(), Some("{ matches: '^pa.d$' }"));
         assert_eq!(pattern("a?-*.csv").as_deref(), Some("{ matches: '^a.-.*\\.csv$' }"));
+        assert_eq!(pattern("2026-03-??").as_deref(), Some("{ matches: '^2026-03-..$' }"));
+        assert_eq!(pattern("[A-Z]+").as_deref(), Some("{ matches: '[A-Z]+' }"));
         for text in ["paid?", "really?!", "??", "a?b=c", "why? because"] {
             assert_eq!(pattern(text), None, "{text}");
         }

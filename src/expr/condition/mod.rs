@@ -5,6 +5,7 @@
 //! and [`trace`] explains their result in plain English.
 
 mod aliases;
+mod code_words;
 mod doubt;
 mod formula;
 mod left;

@@ -249,7 +249,8 @@ fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
         return None;
     }
     if let Node::Map(inner) = item.node
-        && let Some((name, _)) = inner.iter().find(|(name, _)| test_names().all(|test| test != name) && name != "ignore_case")
+        && let Some((name, _)) =
+            inner.iter().find(|(name, _)| test_names().all(|test| test != name) && name != "ignore_case" && is_field_name(name))
         && (ROOTS.contains(&key) || inner.iter().all(|(name, value)| is_field_name(name) && matches!(value, Node::Map(_))))
         && nearest(name, test_names()).is_none()
     {
@@ -374,6 +375,8 @@ fn one(key: &str, item: &Item, field: &str, known: &Names, ignore_case: &mut boo
     }
     let draft = item.problem(format!("there is no test called `{key}`")).at_key();
     let ours = TEST_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)).map(|(_, ours)| *ours);
+    let is_network = field == "ip" && matches!(key, "in" | "within" | "network" | "subnet" | "cidr");
+    let ours = if is_network { Some("in_network") } else { ours };
     let draft = match ours.or_else(|| nearest(key, test_names().chain(["ignore_case"]))) {
         Some(near) => draft.meant(near),
         None => draft,

@@ -17,7 +17,7 @@ pub fn meant(text: &str) -> Vec<String> {
     }
     if let Some((before, name)) = text.rsplit_once('.')
         && name.contains(' ')
-        && !name.contains(['=', '<', '>', '|', '+', '*', '\''])
+        && !name.contains(['=', '<', '>', '|', '+', '*', '/', '^', '%', '?', '&', '\'', '"'])
         && !name
             .split(' ')
             .any(|word| matches!(word, "as" | "in" | "of" | "within" | "is" | "over" | "and" | "or" | "not" | "for" | "contains"))

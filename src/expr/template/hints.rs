@@ -9,8 +9,9 @@ use crate::expr::doubt;
 use crate::expr::field::ROOTS;
 use crate::expr::names::Names;
 use crate::text::nearest::nearest;
-use crate::text::span;
+use crate::text::{span, trigger_path};
 use crate::yaml::fields::Item;
+use crate::yaml::place::scalar;
 
 /// Our helper for another tool's name.
 fn ours(theirs: &str) -> Option<&'static str> {
@@ -51,20 +52,30 @@ pub(super) fn percent_blocks(text: &str, item: &Item) -> bool {
     true
 }
 
-/// `${{ … }}`, a value in the workflows of GitHub; `source` is the tag without the `$`.
-pub(super) fn dollar(text: &str, inner: &str, source: &str, item: &Item, known: &Names) {
+/// Reports `${{ … }}`, a value in the workflows of GitHub, once for the whole text.
+pub(super) fn dollars(text: &str, item: &Item, known: &Names) {
+    let (mut ours, mut rest) = (String::new(), text);
+    let mut is_secret = false;
+    while let Some((before, (inner, after))) = rest.split_once("${{").and_then(|(before, tag)| Some((before, tag.split_once("}}")?))) {
+        is_secret |= inner.trim().starts_with("secrets.");
+        ours += before;
+        ours += &dollar(inner.trim(), known);
+        rest = after;
+    }
+    ours += rest;
+    let example = if is_secret { "{{ secret.NAME }}" } else { "{{ body.name }}" };
+    let draft = item.problem("`${{ … }}` is syntax from another tool").label(format!("write two braces without a `$`: {example}"));
+    // Text that begins with braces needs quotes.
+    draft.write(&scalar(&ours)).add();
+}
+
+/// What is in `${{ }}`, in our braces.
+fn dollar(inner: &str, known: &Names) -> String {
     let theirs = ["github.event.", "json.", "$json.", "event.", "inputs."].iter().find_map(|start| inner.strip_prefix(start));
     let field = theirs.map(|field| format!("body.{field}"));
     let field = field.or_else(|| inner.strip_prefix("secrets.").map(|name| format!("secret.{name}")));
     let value = field.map(|field| format!("{{{{ {field} }}}}"));
-    let value = value.or_else(|| doubt::calculation(inner, known)).unwrap_or_else(|| source.to_owned());
-    let example = if inner.starts_with("secrets.") { "{{ secret.NAME }}" } else { "{{ body.name }}" };
-    let draft = item.problem("`${{ … }}` is syntax from another tool").label(format!("write two braces without a `$`: {example}"));
-    // A whole value in braces needs quotes.
-    match text.trim().strip_prefix('$') == Some(source) {
-        true => draft.write(&format!("\"{value}\"")).add(),
-        false => draft.within(&format!("${source}")).write(&value).add(),
-    }
+    value.or_else(|| doubt::calculation(inner, known)).unwrap_or_else(|| format!("{{{{ {inner} }}}}"))
 }
 
 impl Expression<'_, '_> {
@@ -88,6 +99,10 @@ impl Expression<'_, '_> {
             && depth == 0
             && self.is_sign(sign)
         {
+            return;
+        }
+        if let Some((_, field)) = trigger_path::find(&format!("@{{{}}}", self.inner)) {
+            self.instead("this is how another tool names a field", "write the field: {{ body.x }}", &format!("{{{{ {field} }}}}"));
             return;
         }
         if name.starts_with('$') && !name.starts_with("$.") && !name.starts_with("$[") || name.contains("$json") {

@@ -51,10 +51,8 @@ pub(super) fn pieces(text: &str, item: &Item, known: &Names) -> Option<Vec<Piece
         };
         let source = span::between(rest, start, start + length);
         if before.ends_with('$') {
-            hints::dollar(text, &tag.inner, source, item, known);
-            good = false;
-            rest = span::from(rest, start + length);
-            continue;
+            hints::dollars(text, item, known);
+            return None;
         }
         if tag.trim_left {
             before = before.trim_end();
