@@ -91,8 +91,9 @@ fn what_the_checker_advises_passes_its_own_checks() {
         "{{ upper(body.x) }}",
     ] {
         let said = checked(&format!("- log: \"{wrong}\""));
-        let (_, advice) = said.split_once(" write ").unwrap_or_else(|| panic!("{said}"));
-        let advice = advice.lines().next().unwrap();
+        let found = said.split_once(" write ").or_else(|| said.split_once(" did you mean "));
+        let (_, advice) = found.unwrap_or_else(|| panic!("{said}"));
+        let advice = advice.lines().next().unwrap().trim_end_matches('?');
         let mended = match advice.strip_prefix('\'') {
             Some(format) => wrong.replace("DD.MM.YYYY", format.trim_end_matches('\'')),
             None => advice.to_owned(),

@@ -276,11 +276,11 @@ fn numbers_that_a_workbook_cannot_hold_stay_text_and_try_shows_what_is_written()
     let body = r#"{"order": 1e400, "total": 19.00}"#;
     setup.write("body.json", body);
     let said = setup.printed(&["try", "body.json", "--path", "/a"]);
-    assert!(said.contains("Order: 1e+400\n       Total: 19\n"), "{said}");
+    assert!(said.contains("Order: 1e400\n       Total: 19\n"), "{said}");
     send(&setup, &[body]);
     let sheet = text(&setup, "xl/worksheets/sheet0.xml");
     assert!(
-        sheet.contains("t=\"inlineStr\"><is><t xml:space=\"preserve\">1e+400</t></is></c><c r=\"B3\" s=\"2\"><v>19.00</v></c>"),
+        sheet.contains("t=\"inlineStr\"><is><t xml:space=\"preserve\">1e400</t></is></c><c r=\"B3\" s=\"2\"><v>19.00</v></c>"),
         "{sheet}"
     );
 }
