@@ -62,9 +62,7 @@ pub(super) fn tokens(text: &str) -> Option<Vec<Token>> {
             continue;
         }
         // A pattern between slashes, in which signs have other meanings.
-        if first == '/' && out.last() == Some(&Token::Sign("=~".to_owned()))
-            || first == '/' && matches!(out.last(), Some(Token::Sign(sign)) if sign == "matches")
-        {
+        if first == '/' && matches!(out.last(), Some(Token::Sign(sign)) if sign == "=~" || sign == "matches") {
             let (inside, after) = span::from(rest, 1).split_once('/')?;
             // Flags have no place in one value.
             if after.starts_with(char::is_alphanumeric) {
