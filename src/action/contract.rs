@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::attempt_context::AttemptContext;
 use super::world::World;
+use crate::body::number_text;
 use crate::expr::field::Field;
 use crate::expr::names::Names;
 use crate::expr::scope::Scope;
@@ -137,7 +138,7 @@ pub fn body_view(seen: EffectView, headers: &[(String, String)], body: &[u8]) ->
     }
     let text = String::from_utf8_lossy(body).into_owned();
     match kind {
-        kind if crate::body::is_json(kind) => seen.with("json", serde_json::from_slice(body).unwrap_or(Value::Null)),
+        kind if crate::body::is_json(kind) => seen.with("json", number_text::parse(&text).unwrap_or(Value::Null)),
         Some("application/x-www-form-urlencoded") => seen.with("form", crate::model::event::pairs(body)),
         Some(kind) if kind.contains("xml") => seen.with("xml", text.into()),
         _ => seen.with("text", text.into()),

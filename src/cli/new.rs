@@ -11,7 +11,9 @@ use super::ended::Ended;
 use super::settings::{Data, headers, read_file};
 use super::terminal::stdout;
 use crate::engine::rules::environment::Environment;
+use crate::engine::rules::folder::read_rules;
 use crate::operations::drafts::{self, Sample};
+use crate::operations::neighbours::Neighbours;
 use crate::operations::recipes::{self, NeededSecret, Recipe};
 use crate::text::count::number;
 
@@ -40,6 +42,9 @@ pub struct New {
     /// Save the rule in this file, which must not exist yet
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
+    /// The folder with the rule files; what they say about the address is not repeated in the new one
+    #[arg(long, env = "DOORBELL_RULES", default_value = "rules", value_name = "FOLDER")]
+    rules: PathBuf,
     /// A file of NAME=value lines with secrets, to show which secrets of a recipe are not set yet
     #[arg(long, env = "DOORBELL_ENV_FILE", value_name = "FILE")]
     env_file: Option<PathBuf>,
@@ -71,7 +76,11 @@ impl New {
         let mut file = std::fs::File::create_new(to).with_context(|| format!("{} cannot be created", to.display()))?;
         file.write_all(text.as_bytes())?;
         match wanted {
-            Wanted::Draft(_) => writeln!(out, "{} created; check it, then run: doorbell test {}", to.display(), to.display())?,
+            Wanted::Draft(_) => {
+                // With the other files: without them, it may not say who can call its address.
+                let tested = if self.is_next_to_rules() { &self.rules } else { to };
+                writeln!(out, "{} created; check it, then run: doorbell test {}", to.display(), tested.display())?;
+            }
             Wanted::Recipe(recipe) => {
                 writeln!(out, "{} created. To set it up:\n", to.display())?;
                 recipe.setup().try_for_each(|line| writeln!(out, "{line}"))?;
@@ -109,11 +118,23 @@ impl New {
                 let queries = self.data.queries()?;
                 let id = queries.ask(|r| r.find(event))?;
                 let event = queries.ask(|r| r.dossier(id))?.event;
-                Some(Wanted::Draft(drafts::draft(&event.into(), &format!("the event {id}"), false).text))
+                Some(self.draft(&event.into(), &format!("the event {id}")))
             }
-            (.., Some(file)) => Some(Wanted::Draft(drafts::draft(&self.sample(file)?, &file.display().to_string(), false).text)),
+            (.., Some(file)) => Some(self.draft(&self.sample(file)?, &file.display().to_string())),
             _ => None,
         })
+    }
+
+    fn draft(&self, sample: &Sample, from: &str) -> Wanted {
+        let sources = if self.is_next_to_rules() { read_rules(&self.rules).sources } else { Vec::new() };
+        Wanted::Draft(drafts::draft(sample, from, &Neighbours::of(&sources)).text)
+    }
+
+    /// Whether the new file is loaded together with the rules folder.
+    fn is_next_to_rules(&self) -> bool {
+        let Ok(rules) = self.rules.canonicalize() else { return false };
+        let folder = self.to.as_deref().map(|to| to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")));
+        folder.is_none_or(|folder| folder.canonicalize().is_ok_and(|folder| folder.starts_with(&rules)))
     }
 
     fn sample(&self, file: &Path) -> anyhow::Result<Sample> {

@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::expr::calculation;
 use crate::expr::field::Field;
 use crate::expr::names::Names;
-use crate::text::span;
+use crate::text::{span, trigger_path};
 use crate::yaml::Node;
 use crate::yaml::duration;
 use crate::yaml::fields::Item;
@@ -49,18 +50,34 @@ static SECRET: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static BROKEN_PATH: LazyLock<Option<Regex>> =
     LazyLock::new(|| regex(r"(?:^|[\s'])[A-Za-z]:[^\n]{0,60}?[\x00\x07-\x0d\x1b\u{85}\u{a0}\u{2028}\u{2029}]"));
 
+/// A call of a function in another tool.
+static FUNCTION: LazyLock<Option<Regex>> = LazyLock::new(|| regex(r"@\{[A-Za-z]\w*\([^{}]*\)[^{}]*\}|^@[A-Za-z]\w*\([^{}]*\)\S*$"));
+
 /// Looks at text without `{{ }}` that is written as a value.
 pub fn text(item: &Item, text: &str, known: &Names) {
     if field(item, text, known) || placeholders(item, text) {
         return;
     }
+    if let Some(ours) = calculation(text, known) {
+        calculated(item.warning(is_text(text)), &ours).add();
+        return;
+    }
     if let Some(found) = IN_TEXT.as_ref().and_then(|r| r.captures(text)).and_then(|c| c.get(1)) {
         let name = found.as_str();
-        item.warning(is_text(name))
-            .within(name)
-            .label("to insert the value, put the field in two braces: {{ … }}")
-            .write(&format!("{{{{ {name} }}}}"))
-            .add();
+        let draft = item.warning(is_text(name)).within(name);
+        if let Some(helper) = called(text) {
+            let draft = draft.label("write the helper, then its arguments, in quotes and two braces: \"{{ upper body.x }}\"");
+            let whole = item.raw().and_then(|raw| item.span_within(raw));
+            return draft.change(format!("write {helper}"), whole, helper).add();
+        }
+        let draft = draft.label("to insert the value, put the field in two braces: {{ … }}");
+        // In a calculation, the value alone would only become a part of the text.
+        let is_sign = |c: char| "*/^%=<>|&+?".contains(c);
+        let (before, after) = (span::before(text, found.start()).trim_end(), span::from(text, found.end()).trim_start());
+        match before.ends_with(is_sign) || after.starts_with(is_sign) || before.ends_with('(') && !before.ends_with(" (") {
+            true => draft.add(),
+            false => draft.write(&format!("{{{{ {name} }}}}")).add(),
+        }
         return;
     }
     broken_path(item, text);
@@ -76,6 +93,35 @@ pub fn field(item: &Item, text: &str, known: &Names) -> bool {
     }
     field_as(item.warning(is_text(text)), text).add();
     true
+}
+
+/// `upper(body.x)` as a helper and its arguments; whether there is such a helper is found out by trying it.
+fn called(text: &str) -> Option<String> {
+    let (name, arguments) = text.strip_suffix(')')?.split_once('(')?;
+    let is_plain = |argument: &&str| {
+        let argument = argument.trim();
+        !argument.is_empty() && !argument.contains(['(', ')', '"', ' ', '*', '+'])
+    };
+    let arguments: Vec<&str> = arguments.split(',').collect();
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let all = || arguments.iter().map(|argument| argument.trim()).collect::<Vec<_>>().join(" ");
+    (is_name && arguments.iter().all(is_plain)).then(|| format!("\"{{{{ {name} {} }}}}\"", all()))
+}
+
+/// The same with our helpers, if the text calculates with fields, perhaps after the `=` of a spreadsheet.
+pub fn calculation(text: &str, known: &Names) -> Option<String> {
+    let text = text.strip_prefix('=').unwrap_or(text);
+    let is_field = |word: &str| {
+        let (root, rest) = word.split_at(word.find(['.', '[']).unwrap_or(word.len()));
+        let is_root = !rest.is_empty() && (root == "$" || ROOTS.split('|').any(|ours| ours == root));
+        is_root || known.named.iter().any(|name| name == root)
+    };
+    calculation::ours(text, &is_field)
+}
+
+/// What to write instead of a calculation.
+pub fn calculated<'p>(draft: ProblemDraft<'p>, ours: &str) -> ProblemDraft<'p> {
+    draft.label("calculate with helpers, in quotes and two braces: \"{{ add body.a body.b }}\"").write(&format!("\"{ours}\""))
 }
 
 /// That a field was written as text.
@@ -97,6 +143,24 @@ pub fn placeholders(item: &Item, text: &str) -> bool {
         return true;
     }
     let mut any = false;
+    let mut rest = blank.clone();
+    while let Some((span, field)) = trigger_path::find(&rest) {
+        let whole = span::between(&rest, span.start, span.end).to_owned();
+        let draft = item.warning(is_foreign(&whole));
+        match whole == text {
+            true => foreign(draft, &format!("\"{{{{ {field} }}}}\"")).add(),
+            // An object in the middle of a text.
+            false if field == "body" => foreign(draft.within(&whole), "{{ json body }}").add(),
+            false => foreign(draft.within(&whole), &format!("{{{{ {field} }}}}")).add(),
+        }
+        any = true;
+        rest = span::from(&rest, span.end).to_owned();
+    }
+    if !any && let Some(found) = FUNCTION.as_ref().and_then(|r| r.find(&blank)) {
+        let draft = item.warning(format!("`{}` is text here: it is a function of another tool", found.as_str())).within(found.as_str());
+        draft.label("write where the value comes from, such as {{ body.id }}, or a helper, such as {{ upper body.id }}").add();
+        return true;
+    }
     for found in PLACEHOLDER.iter().flat_map(|r| r.captures_iter(&blank)).take(5) {
         let (Some(whole), Some(name)) = (found.get(0), found.iter().skip(1).flatten().next()) else { continue };
         let before = span::before(&blank, whole.start());

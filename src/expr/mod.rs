@@ -1,6 +1,7 @@
 //! What a rule can express about an event: fields, values and their comparison, conditions, templates. `yaml` reads the
 //! syntax of rule files, and the rules use the results.
 
+pub mod calculation;
 pub mod comparison;
 pub mod condition;
 pub mod doubt;

@@ -238,7 +238,7 @@ impl<'a> Names<'a> {
                 None => self.missing(
                     name,
                     format!("the environment variable {name} is not set"),
-                    format!("set {name} before you start Doorbell"),
+                    format!("set {name} before you start Doorbell, or write {name}=… into a file and pass it with --env-file"),
                     item,
                     within,
                 ),
@@ -297,8 +297,9 @@ impl<'a> Names<'a> {
             }
             found => {
                 let state = if found.is_some() { "is empty" } else { "is not set" };
-                let fix =
-                    format!("set the variable {name}, set {name}_FILE to a file that contains it, or put it into /run/secrets/{name}");
+                let fix = format!(
+                    "set the variable {name}; or write {name}=… into a file and pass it with --env-file; or set {name}_FILE to a file that contains only the secret; or save it as /run/secrets/{name}"
+                );
                 self.missing(name, format!("the secret {name} {state}"), fix, item, within);
             }
         }

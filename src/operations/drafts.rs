@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::event_fields::fields;
+use super::neighbours::Neighbours;
 use crate::body;
 use crate::expr::spell::spell;
 use crate::model::event::Event;
@@ -95,12 +96,12 @@ impl From<Event> for Sample {
     }
 }
 
-/// Generates a rule for webhooks like this one. `from` names the webhook in the rule's comment. If other rules already say who
-/// may call the address (`is_described`), the new one does not repeat it.
-pub fn draft(sample: &Sample, from: &str, is_described: bool) -> Draft {
+/// Generates a rule for webhooks like this one, which fits next to other rule files: what they already say about the address
+/// is not repeated. `from` names the webhook in the rule's comment.
+pub fn draft(sample: &Sample, from: &str, neighbours: &Neighbours) -> Draft {
     let fields = fields(&sample.body, MOST_READ);
-    let found = Findings::of(sample, &fields);
-    let webhook = if is_described { String::new() } else { found.webhook() };
+    let found = Findings::of(sample, &fields, neighbours);
+    let webhook = if found.is_described { String::new() } else { found.webhook() };
     let text = [found.head(from), webhook, found.rule(), found.test()].concat();
     Draft { text, file: format!("{}.yaml", file_name(&found.log)) }
 }
@@ -114,6 +115,12 @@ fn file_name(name: &str) -> String {
 /// What the generated rule is made from.
 struct Findings<'s> {
     sample: &'s Sample,
+    /// The address as the rule writes it: another file may have placeholders in it.
+    address: &'s str,
+    /// Whether another file says who may call it.
+    is_described: bool,
+    /// The name of the rule.
+    title: String,
     /// Every single value of the body, by its field.
     fields: &'s [(String, Value)],
     /// The header and the field that identify the kind of event.
@@ -126,10 +133,15 @@ struct Findings<'s> {
 }
 
 impl<'s> Findings<'s> {
-    fn of(sample: &'s Sample, fields: &'s [(String, Value)]) -> Self {
+    fn of(sample: &'s Sample, fields: &'s [(String, Value)], neighbours: &'s Neighbours) -> Self {
         let name = words_of(&sample.address);
+        let (address, is_described) =
+            neighbours.address(&sample.address).map_or((sample.address.as_str(), false), |(route, is)| (route.text(), is));
         Self {
             sample,
+            address,
+            is_described,
+            title: neighbours.free_name(&format!("Webhooks at {}", sample.address)),
             fields,
             kind: sample.headers.iter().find(|(n, _)| KINDS.contains(&n.as_str())),
             telling: TELLING.iter().find_map(|t| fields.iter().find(|(f, v)| f == &format!("body.{t}") && v.is_string())),
@@ -159,13 +171,12 @@ impl<'s> Findings<'s> {
                 "none   # anyone can call this address; better: { bearer: \"{{ secret.NAME }}\" } or { token: { header: X-Token, value: … } }".to_owned()
             }
         };
-        format!("\nwebhooks:\n  {}:\n    verify: {verify}\n", quoted(&self.sample.address))
+        format!("\nwebhooks:\n  {}:\n    verify: {verify}\n", quoted(self.address))
     }
 
     fn rule(&self) -> String {
-        let address = &self.sample.address;
-        let title = quoted(&format!("Webhooks at {address}"));
-        let mut out = format!("\nrules:\n  {title}:\n    when: {{ webhook: {} }}\n", quoted(address));
+        let (title, address) = (quoted(&self.title), quoted(self.address));
+        let mut out = format!("\nrules:\n  {title}:\n    when: {{ webhook: {address} }}\n");
         if self.kind.is_some() || self.telling.is_some() {
             out += "    if:                        # all lines must be true; remove those that do not matter\n";
         }
@@ -187,8 +198,12 @@ impl<'s> Findings<'s> {
         if let Some((header, value)) = self.kind {
             out += &format!("          headers: {{ {header}: {} }}\n", quoted(value));
         }
+        let has_path = self.address != self.sample.address;
+        if has_path {
+            out += &format!("          path: {}\n", quoted(&self.sample.address));
+        }
         out += &match body {
-            Value::Null if self.kind.is_none() => "          headers: {}\n".to_owned(),
+            Value::Null if self.kind.is_none() && !has_path => "          headers: {}\n".to_owned(),
             Value::Null => String::new(),
             Value::String(text) => format!("          text: {}\n", quoted(text)),
             other => {
@@ -231,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_draft_has_a_valid_file_name() {
-        let file = |address| draft(&sample(address, &[], "{}").unwrap(), "a test", false).file;
+        let file = |address| draft(&sample(address, &[], "{}").unwrap(), "a test", &Neighbours::default()).file;
         for (address, expected) in
             [("/shop/new-orders/", "orders.yaml"), ("/", "events.yaml"), ("/a/..", "events.yaml"), ("/é:*", "é.yaml")]
         {
@@ -243,7 +258,7 @@ mod tests {
     fn the_last_header_of_a_name_counts_and_a_body_is_json_by_default() {
         let headers = [("x-event", "a"), ("authorization", "Basic eA=="), ("x-event", "b")];
         let read = sample("/a", &headers, r#"{"id": 1}"#).unwrap();
-        let text = draft(&read, "a test", false).text;
+        let text = draft(&read, "a test", &Neighbours::default()).text;
         assert!(text.contains("header.x-event: \"b\"") && text.contains("body.id = 1"), "{text}");
         assert!(text.contains("verify: none"), "Basic is not a bearer token: {text}");
         assert!(sample("/a", &[("content-type", "text/plain")], "{").is_ok_and(|s| s.body == "{"));

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::action::contract::MockResponse;
+use crate::body::number_text;
 use crate::expr::condition::trace::TraceLine;
 use crate::model::event::{Event, EventId};
 use crate::model::request::Request;
@@ -241,7 +242,7 @@ impl Previewer<'_> {
             What::Depends(trace) => StepEffect::Depends { trace },
             What::Skipped(trace) => StepEffect::Skipped { trace },
             What::Empty(why) => StepEffect::Empty { why: strike(&why) },
-            What::Failed(why) => StepEffect::Failed { why: strike(&why) },
+            What::Failed(why, _) => StepEffect::Failed { why: strike(&why) },
             What::Effect { shown, failed, .. } => StepEffect::Done { shown: strike(&shown), failed: failed.as_deref().map(strike) },
         };
         StepPreview {
@@ -286,7 +287,8 @@ impl Replies for Given<'_> {
             Answers::OfSteps(all) => &all.iter().find(|answer| *answer.rule == *self.rule && answer.step == step.number)?.body,
         };
         self.next += 1;
-        let value = serde_json::from_slice(body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()));
+        let text = String::from_utf8_lossy(body);
+        let value = number_text::parse(&text).unwrap_or_else(|_| Value::String(text.into_owned()));
         Some(json_reply(200, Vec::new(), &value))
     }
 }

@@ -10,6 +10,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
+use super::neighbours::Neighbours;
 use crate::disk;
 use crate::engine::rules::folder::{RuleFiles, read_rules};
 use crate::engine::rules::reload::Load;
@@ -82,6 +83,11 @@ impl Editor {
     /// The names of all rule files, below the folder.
     pub fn files(&self) -> Vec<String> {
         read_rules(&self.folder).sources.iter().filter_map(|source| self.below(&source.name)).collect()
+    }
+
+    /// What all files say, for a new one.
+    pub fn neighbours(&self) -> Neighbours {
+        Neighbours::of(&read_rules(&self.folder).sources)
     }
 
     /// The name below the folder of a file as problems name it.

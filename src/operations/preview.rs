@@ -13,7 +13,7 @@ use crate::expr::field::Values;
 use crate::expr::scope::NotDone;
 use crate::expr::template::Unrendered;
 use crate::model::event::Event;
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{Outcome, Success};
 use crate::model::run::{Run, State};
 use crate::rule::step::Step;
 use crate::rule::{Rule, UNDECIDED};
@@ -41,8 +41,8 @@ pub enum What {
     Skipped(Vec<TraceLine>),
     /// Its `for_each` has no elements.
     Empty(String),
-    /// It cannot be rendered.
-    Failed(String),
+    /// It cannot be rendered; the second says which text of it, if that is known.
+    Failed(String, Option<Unrendered>),
 }
 
 /// The replies of targets.
@@ -53,10 +53,26 @@ pub trait Replies {
 
 /// Follows a rule from a step on. Returns what would happen, and how the run would end.
 pub fn dry_steps_of<'r>(rule: &'r Rule, start: u32, event: &Event, vault: &Vault, replies: &mut dyn Replies) -> (Vec<DryStep<'r>>, State) {
+    follow(rule, start, event, vault, replies, false)
+}
+
+/// The same, but a step that cannot be rendered does not end the run, so that what follows it is shown as well.
+pub fn all_dry_steps_of<'r>(rule: &'r Rule, start: u32, event: &Event, vault: &Vault, replies: &mut dyn Replies) -> Vec<DryStep<'r>> {
+    follow(rule, start, event, vault, replies, true).0
+}
+
+fn follow<'r>(
+    rule: &'r Rule,
+    start: u32,
+    event: &Event,
+    vault: &Vault,
+    replies: &mut dyn Replies,
+    goes_on: bool,
+) -> (Vec<DryStep<'r>>, State) {
     if start == UNDECIDED {
         return (Vec::new(), State::Failed);
     }
-    let mut walk = Walk { rule, event, vault, replies, not_done: Vec::new(), dry_steps: Vec::new() };
+    let mut walk = Walk { rule, event, vault, replies, goes_on, not_done: Vec::new(), dry_steps: Vec::new() };
     let mut run = Run::begin(0, event.id, rule.name.clone(), rule.text.clone(), start, Timestamp::UNIX_EPOCH);
     while run.state == State::Waiting && walk.dry_steps.len() < MOST_STEPS_SHOWN {
         let Some(step) = rule.step(&run) else { break };
@@ -72,6 +88,8 @@ struct Walk<'r, 'a> {
     event: &'a Event,
     vault: &'a Vault,
     replies: &'a mut dyn Replies,
+    /// Whether what cannot be rendered is left out, instead of ending the run.
+    goes_on: bool,
     /// The steps whose replies are not known.
     not_done: Vec<NotDone>,
     dry_steps: Vec<DryStep<'r>>,
@@ -87,7 +105,7 @@ impl<'r> Walk<'r, '_> {
             None => None,
             Some(Ok(items)) => Some(items),
             Some(Err(why)) => {
-                self.show(step, None, What::Failed(why.clone()));
+                self.show(step, None, What::Failed(why.clone(), None));
                 return (Outcome::failed(why), None);
             }
         };
@@ -106,8 +124,12 @@ impl<'r> Walk<'r, '_> {
         let truth = match step.condition.truth(&scope) {
             Ok(truth) => truth,
             Err(spent) => {
-                let why = self.rule.place_of(&Unrendered { message: spent.to_string(), path: step.path.clone() });
-                self.show(step, number, What::Failed(why.clone()));
+                let unrendered = Unrendered { message: spent.to_string(), path: step.path.clone() };
+                let why = self.rule.place_of(&unrendered);
+                self.show(step, number, What::Failed(why.clone(), Some(unrendered)));
+                if self.goes_on {
+                    self.has_no_answer(step);
+                }
                 return (Outcome::failed(why), count);
             }
         };
@@ -131,8 +153,13 @@ impl<'r> Walk<'r, '_> {
                     return (Outcome::Skipped(String::new()), count);
                 }
                 let why = self.rule.place_of(&unrendered);
-                self.show(step, number, What::Failed(why.clone()));
-                return (if depends { Outcome::Skipped(why) } else { Outcome::failed(why) }, count);
+                self.show(step, number, What::Failed(why.clone(), Some(unrendered)));
+                if self.goes_on && step.save_as.is_some() {
+                    // As if it was done: later steps have a placeholder for its answer.
+                    self.has_no_answer(step);
+                    return (Outcome::Done(Success { output: Some(Value::Null), ..Success::default() }), count);
+                }
+                return (if depends || self.goes_on { Outcome::Skipped(why) } else { Outcome::failed(why) }, count);
             }
         };
         match self.done(step, run, number, effect.as_ref()) {
@@ -151,8 +178,8 @@ impl<'r> Walk<'r, '_> {
             Some(outcome) => outcome,
             None => effect.assumed(),
         };
-        if let (Some(name), false) = (&step.save_as, known) {
-            self.not_done.push(NotDone { name: name.clone(), step: step.number.clone() });
+        if !known {
+            self.has_no_answer(step);
         }
         let failed = match &outcome {
             Outcome::Failed { why, .. } => Some(why.clone()),
@@ -163,6 +190,11 @@ impl<'r> Walk<'r, '_> {
             self.show(step, number, What::Effect { shown: effect.to_string(), view, failed });
         }
         outcome
+    }
+
+    /// What a step would save is not known.
+    fn has_no_answer(&mut self, step: &Step) {
+        self.not_done.extend(step.save_as.iter().map(|name| NotDone { name: name.clone(), step: step.number.clone() }));
     }
 
     fn show(&mut self, step: &'r Step, element: Option<usize>, what: What) {

@@ -3,10 +3,12 @@
 
 use serde::Serialize;
 
+use super::recipe_words;
 use crate::expr::names::{Resolver, stand_in};
 use crate::rule::load::load;
 use crate::rule::ruleset::Ruleset;
 use crate::text::nearest::nearest;
+use crate::text::span;
 use crate::yaml::source::Source;
 
 /// All recipes, by file name.
@@ -96,6 +98,8 @@ pub const THEMES: [&str; 9] = [
 const THEME: &str = "Theme: ";
 const APPS: &str = "Apps: ";
 const SETUP: &str = "To set it up:";
+/// Without an `s` at its end, a shorter word could be any other: `news` and `new`.
+const SHORTEST: usize = 4;
 /// How far code is indented in a step of the set-up.
 const CODE: &str = "       ";
 
@@ -143,10 +147,21 @@ pub fn all() -> Vec<Recipe> {
     all
 }
 
-/// The recipes that contain every one of these words in their name, sentence, theme or apps.
+/// The recipes for these words: each is in their name, sentence, theme or apps, or something else that people mean by it.
 pub fn search(words: &str) -> Vec<Recipe> {
-    let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
-    all().into_iter().filter(|recipe| words.iter().all(|word| recipe.contains(word))).collect()
+    let terms = recipe_words::terms(words);
+    let found = |is_in: fn(&Recipe, &str) -> bool| {
+        let is_wanted = |recipe: &Recipe, term: &str| {
+            let single = recipe_words::singular(term);
+            is_in(recipe, term)
+                || single.len() >= SHORTEST && is_in(recipe, single)
+                || recipe_words::meant(term).any(|text| recipe.contains(text))
+        };
+        all().into_iter().filter(|recipe| terms.iter().all(|term| is_wanted(recipe, term))).collect::<Vec<_>>()
+    };
+    // A `form` is not in a platform, but somebody who writes `commerce` may mean WooCommerce.
+    let found_words = found(Recipe::has_word);
+    if found_words.is_empty() { found(Recipe::contains) } else { found_words }
 }
 
 /// An app that somebody has probably meant.
@@ -191,9 +206,20 @@ impl Recipe {
         format!("{}.yaml", self.name)
     }
 
-    fn contains(&self, word: &str) -> bool {
-        let apps = self.apps.join(" ");
-        [self.name, &self.does, self.theme, &apps].iter().any(|text| text.to_lowercase().contains(word))
+    /// Whether its name, sentence, theme or apps contain this text, which is in lower case.
+    fn contains(&self, text: &str) -> bool {
+        self.texts().iter().any(|own| own.contains(text))
+    }
+
+    /// Whether one of their words begins with this text.
+    fn has_word(&self, text: &str) -> bool {
+        let begins = |own: &str, at: usize| !span::before(own, at).ends_with(char::is_alphanumeric);
+        self.texts().iter().any(|own| own.match_indices(text).any(|(at, _)| begins(own, at)))
+    }
+
+    /// What is searched, in lower case.
+    fn texts(&self) -> [String; 4] {
+        [self.name, &self.does, self.theme, &self.apps.join(" ")].map(str::to_lowercase)
     }
 
     /// How to set it up, as its comment says it: what to do here, and what to paste where at the sender.
@@ -255,6 +281,47 @@ mod tests {
         assert!(names("home").contains(&"plex-dims-the-lights") && names("slack").len() > 10);
         assert_eq!(names("").len(), all().len());
         assert_eq!((names("zebra").len(), similar_app("Shopfy"), similar_app("zebra")), (0, Some("Shopify"), None));
+    }
+
+    #[test]
+    fn every_word_finds_recipes() {
+        for word in recipe_words::WORDS.iter().flat_map(|(words, _)| words.iter()) {
+            assert!(!search(word).is_empty(), "{word}");
+        }
+        for found in recipe_words::WORDS.iter().flat_map(|(_, found)| found.iter()) {
+            assert!(all().iter().any(|recipe| recipe.contains(found)), "no recipe contains {found}");
+        }
+    }
+
+    #[test]
+    fn everyday_words_find_what_they_mean() {
+        for (words, wanted) in [
+            ("email", "contact-form"),
+            ("gmail", "newsletter-signup"),
+            ("mail", "sendgrid-bounces-to-sheet"),
+            ("Emails", "mailchimp-unsubscribes-to-sheet"),
+            ("spreadsheet", "stripe-payments-to-sheet"),
+            ("excel", "bookings-in-a-sheet"),
+            ("sheets", "order-items-to-rows"),
+            ("chat", "telegram-notes"),
+            ("payment", "paypal-payments-to-sheet"),
+            ("payments", "stripe-disputes-to-phone"),
+            ("shop", "shopify-orders-to-sheet"),
+            ("form", "typeform-answers-to-sheet"),
+            ("survey", "google-form-to-chat"),
+            ("payment spreadsheet", "stripe-payments-to-sheet"),
+            ("shop chat", "woocommerce-new-customers"),
+            ("smart home", "shelly-door-to-phone"),
+            ("text message", "sms-to-chat"),
+            ("send me a text message from Twilio", "sms-to-chat"),
+            ("commerce", "woocommerce-new-customers"),
+            ("news", "newsletter-signup"),
+        ] {
+            assert!(search(words).iter().any(|recipe| recipe.name == wanted), "{words}");
+        }
+        assert!(search("zebra").is_empty() && search("payment zebra").is_empty());
+        assert!(!search("form").iter().any(|recipe| recipe.name == "sentry-errors-to-chat"));
+        assert!(!search("ci").iter().any(|recipe| recipe.name == "pagerduty-incidents-to-chat"), "only the beginnings of words");
     }
 
     #[test]

@@ -87,7 +87,7 @@ pub fn effects(ruleset: &Ruleset, rule: &Arc<Rule>, test: &Test) -> anyhow::Resu
     for step in steps {
         match step.what {
             What::Effect { view, .. } => views.push(view),
-            What::Failed(why) => anyhow::bail!("step {} ({}) would fail: {why}", step.step.number, step.step.title()),
+            What::Failed(why, _) => anyhow::bail!("step {} ({}) would fail: {why}", step.step.number, step.step.title()),
             What::Depends(_) | What::Unknown(_) | What::Skipped(_) | What::Empty(_) => {}
         }
     }
@@ -150,7 +150,7 @@ impl Stage<'_> {
             match dry_step.what {
                 What::Effect { view, .. } if is_quiet(&view.verb) => {}
                 What::Effect { view, .. } => got.push(view),
-                What::Failed(why) => {
+                What::Failed(why, _) => {
                     failed.push(format!("    step {} ({}) would fail: {why}\n", dry_step.step.number, dry_step.step.title()))
                 }
                 What::Depends(_) | What::Unknown(_) | What::Skipped(_) | What::Empty(_) => {}

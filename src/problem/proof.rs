@@ -21,13 +21,22 @@ pub fn prove(problems: &mut Vec<Problem>, size: usize, check: impl Fn(&Edit) -> 
     let (mut tried, mut read) = (0, 0);
     let mut solved: Vec<Vec<usize>> = vec![Vec::new(); problems.len()];
     for n in 0..problems.len() {
-        for proposal in std::mem::take(&mut problems[n].proposals) {
+        let mut proposals = std::mem::take(&mut problems[n].proposals);
+        let mut attempt = |proposal: &Proposal| {
             if tried == MOST_TRIED || read >= MOST_READ {
-                break;
+                return None;
             }
-            let Some(after) = check(proposal.edit()) else { continue };
+            let after = check(proposal.edit())?;
             tried += 1;
             read += size.saturating_mul(2 + after.len());
+            Some(after)
+        };
+        if proposals.len() > 1 && proposals.iter().all(Proposal::is_everywhere) {
+            let readings = proposals.into_iter().filter_map(|proposal| attempt(&proposal).map(|after| (proposal, after)));
+            proposals = likeliest(&before, &problems[n], readings.collect());
+        }
+        for proposal in proposals {
+            let Some(after) = attempt(&proposal) else { continue };
             let correction = proposal.tried(|proposal| before.are_better(&problems[n], proposal, &after));
             if correction.is_some() {
                 let counts = Counts::of(&after);
@@ -41,6 +50,24 @@ pub fn prove(problems: &mut Vec<Problem>, size: usize, check: impl Fn(&Edit) -> 
         }
     }
     without_followers(problems, &solved);
+}
+
+/// Several ways to read the same characters, such as the width of a tab: the one with which the fewest problems come. What
+/// is wrong then could also be wrong because of this reading, unless another one leads to just the same.
+fn likeliest(before: &Counts, solved: &Problem, readings: Vec<(Proposal, Vec<Problem>)>) -> Vec<Proposal> {
+    let is_new = |p: &&Problem| p.severity != Severity::Note && before.count(p) == 0;
+    let seen = |after: &[Problem]| {
+        let mut new: Vec<_> = after.iter().filter(is_new).map(|p| (p.severity, p.message.clone())).collect();
+        new.sort();
+        let count = |severity| new.iter().filter(|(s, _)| *s == severity).count();
+        (count(Severity::Error), count(Severity::Warning), new)
+    };
+    let is_read = |after: &[Problem]| !after.iter().any(|p| p.unread && p.file == solved.file);
+    let mut all: Vec<_> = readings.into_iter().filter(|(_, after)| is_read(after)).map(|(p, after)| (seen(&after), p)).collect();
+    all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let Some((best, proposal)) = all.first() else { return Vec::new() };
+    let is_shared = all.iter().any(|(seen, other)| seen == best && other.edit() != proposal.edit());
+    if best.2.is_empty() || best.0 == 0 || is_shared { vec![proposal.clone()] } else { Vec::new() }
 }
 
 /// Removes what the correction of another problem solves as well.
@@ -145,6 +172,24 @@ mod tests {
         let mut problems = vec![problem(3, "wrong", Some(edit.clone())), problem(4, "follows", None), problem(9, "other", Some(edit))];
         prove(&mut problems, 10, |_| Some(vec![problem(9, "other", None)]));
         assert_eq!(problems.iter().map(|p| p.message.as_str()).collect::<Vec<_>>(), ["wrong", "other"]);
+    }
+
+    #[test]
+    fn of_several_readings_the_one_with_the_fewest_new_problems_is_kept() {
+        let edit = |text: &str| Edit { file: "a.yaml".into(), span: 0..1, text: text.into() };
+        let found = |text: &'static str, errors: &[&str]| (text, errors.iter().map(|m| problem(4, m, None)).collect::<Vec<_>>());
+        let kept = |readings: &[(&'static str, Vec<Problem>)]| {
+            let proposals = readings.iter().map(|(text, _)| Proposal::everywhere(edit(text), (*text).to_owned())).collect();
+            let mut problems = vec![Problem { unread: true, proposals, ..problem(3, "wrong", None) }];
+            prove(&mut problems, 10, |edit| readings.iter().find(|(text, _)| *text == edit.text).map(|(_, after)| after.clone()));
+            problems[0].correction.as_ref().map(|c| c.says().to_owned())
+        };
+        let unread = ("b", vec![Problem { unread: true, ..problem(3, "wrong", None) }]);
+        assert_eq!(kept(&[found("b", &["x", "y"]), found("c", &[])]).as_deref(), Some("c"));
+        assert_eq!(kept(&[found("b", &["x", "y"]), found("c", &["z"])]), None, "each makes errors of its own");
+        assert_eq!(kept(&[found("b", &["x"]), found("c", &["x"])]).as_deref(), Some("b"), "hidden by the characters");
+        assert_eq!(kept(&[unread.clone(), found("c", &["x"])]), None);
+        assert_eq!(kept(&[unread, found("c", &[])]).as_deref(), Some("c"));
     }
 
     #[test]

@@ -210,7 +210,7 @@ pub fn read_methods(item: &Item) -> Vec<String> {
 fn read_delivery_id(item: &Item, known: &Names) -> Option<Field> {
     let text = item.text()?;
     if text.contains("{{") {
-        let bare = text.replace("{{", "").replace("}}", "");
+        let bare = text.replace("${{", "").replace("{{", "").replace("}}", "");
         item.problem("a field is written without braces here").label("write the field alone").write(bare.trim()).add();
         return None;
     }

@@ -88,7 +88,7 @@ fn read_field(item: &Item, word: &str, known: &Names) -> Option<Field> {
         return None;
     }
     if text.contains("{{") {
-        let bare = text.replace("{{", "").replace("}}", "");
+        let bare = text.replace("${{", "").replace("{{", "").replace("}}", "");
         item.problem("a list is written without braces here").label("write the field alone").write(bare.trim()).add();
         return None;
     }

@@ -36,7 +36,7 @@ pub enum OneAtATime {
 fn bare(item: &Item, what: &'static str, known: &Names) -> Option<Field> {
     let text = item.text()?;
     if text.contains("{{") {
-        let bare = text.replace("{{", "").replace("}}", "");
+        let bare = text.replace("${{", "").replace("{{", "").replace("}}", "");
         item.problem(format!("`{what}:` takes a field, which is written without braces here"))
             .label("write the field alone")
             .write(bare.trim())

@@ -1,7 +1,8 @@
 //! Names for values: what may be a name, and `set:`, which gives names, for a rule or for one step. When values are computed
 //! is up to [`crate::expr::scope`].
 
-use crate::expr::field::ROOTS;
+use crate::expr::doubt;
+use crate::expr::field::{Field, ROOTS};
 use crate::expr::names::Names;
 use crate::expr::scope::{SetName, SetValue};
 use crate::expr::template::Destination;
@@ -68,12 +69,28 @@ pub fn read_set(item: &Item, known: &mut Names) -> Vec<SetName> {
 
 fn read_set_value(value: &Item, known: &Names) -> Option<SetValue> {
     match value.node {
+        Node::Text(text) if names_a_field(text, known) && is_computed(text, value, known) => None,
         Node::Text(text) if names_a_field(text, known) => known.field(text, value, None).map(SetValue::Field),
         Node::Map(entries) if ["of", "map"].iter().all(|word| entries.iter().any(|(key, _)| key == word)) => {
             read_words(value, known).map(SetValue::Words)
         }
         _ => Data::read(value, Destination::Plain, known).map(SetValue::Data),
     }
+}
+
+/// Whether it is a calculation or a comparison with a field, which cannot have a name of its own; reported.
+fn is_computed(text: &str, value: &Item, known: &Names) -> bool {
+    if let Some(ours) = doubt::calculation(text, known) {
+        doubt::calculated(value.problem(format!("`{text}` is not a field; values are calculated with helpers")), &ours).add();
+        return true;
+    }
+    let is_comparison = [" > ", " < ", " >= ", " <= ", " == ", " != ", " && "].iter().any(|sign| text.contains(sign));
+    if is_comparison && Field::read(text).is_err() {
+        let draft = value.problem(format!("`{text}` is a condition, and conditions have no names"));
+        draft.label("write it under `if:`, for the rule or for a step: `body.total: { over: 100 }`").add();
+        return true;
+    }
+    false
 }
 
 /// A table of words: `{ of: body.status, map: { paid: Bezahlt }, else: "?" }`.

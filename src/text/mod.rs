@@ -6,4 +6,5 @@ pub mod percent;
 pub mod phrase;
 pub mod printable;
 pub mod span;
+pub mod trigger_path;
 pub mod word;

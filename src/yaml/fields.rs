@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::duration;
 use super::locate::{Path, PathStep};
-use super::place;
 use super::reader::{ProblemDraft, Reader};
 use super::source::Source;
 use super::{Node, below};
@@ -86,98 +85,6 @@ impl<'a> Item<'a> {
     /// The n-th item of this list.
     fn child(&self, n: usize, node: &'a Node) -> Item<'a> {
         Item { node, path: below(&self.path, PathStep::Item(n)), reader: self.reader }
-    }
-
-    /// Reports that another kind of value belongs here; common mistakes have messages of their own.
-    pub fn expected(&self, what: &str) {
-        match self.node {
-            Node::Empty => self.nothing(),
-            Node::Braces => {
-                let draft = self.problem("a value that begins with `{{` must be in quotes").label("put it in quotes: \"{{ … }}\"");
-                match self.raw() {
-                    Some(raw) => draft.write(&format!("\"{}\"", raw.replace('"', "'"))).add(),
-                    None => draft.add(),
-                }
-            }
-            Node::Tagged => {
-                let draft = self.problem("a `!` at the beginning of a value has a special meaning in YAML");
-                let draft = draft.label("put the value in quotes; a secret is written \"{{ secret.NAME }}\"");
-                let raw = self.line_after().unwrap_or_default();
-                let lower = raw.to_lowercase();
-                let root = ["!secret", "!vault", "!env"].iter().find(|tag| lower.starts_with(**tag));
-                let draft = match root {
-                    Some(tag) => {
-                        let name = raw.rsplit([' ', ':']).next().unwrap_or("");
-                        let name: String = name.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
-                        let root = if *tag == "!env" { "env" } else { "secret" };
-                        let value = format!("\"{{{{ {root}.{} }}}}\"", name.to_uppercase());
-                        draft.change(format!("write {value}"), self.span_after(), value)
-                    }
-                    None => {
-                        let opposite = format!("{{ not: {} }}", raw.trim_start_matches(['!', '=', ' ']));
-                        let quoted = place::scalar(raw);
-                        let draft = draft.change(format!("write {opposite}"), self.span_after(), opposite);
-                        draft.change(format!("write {quoted}"), self.span_after(), quoted)
-                    }
-                };
-                draft.add();
-            }
-            Node::List(items) if what.contains("text") => {
-                let draft = self.problem(format!("{what} is expected here, not a list"));
-                let draft = draft.label("write one value here; text that begins with `[` must be in quotes");
-                match items.as_slice() {
-                    [Node::Text(t)] => draft.note(format!("if you mean the text itself, write \"[{t}]\"")).add(),
-                    _ => draft.add(),
-                }
-            }
-            Node::List(items) if what == "a value" && items.len() == 1 => {
-                let draft = self.problem("one value is expected here, not a list");
-                let inner = self.raw().map(|raw| raw.trim_matches(['[', ']', ' ']).to_owned()).unwrap_or_default();
-                draft.label("write the value without [ ]").write(&inner).add();
-            }
-            Node::Text(t) if t.starts_with("{{") && what.starts_with("true") => {
-                self.problem(format!("{what} is expected here; a template cannot decide this")).label("write true or false").add();
-            }
-            Node::List(items) if what.contains("names and values") => {
-                let pair = |node: &Node| {
-                    let Node::Map(entries) = node else { return None };
-                    let text = |words: &[&str]| match entries.iter().find(|(key, _)| words.contains(&key.as_str()))? {
-                        (_, Node::Text(text)) => Some(place::scalar(text)),
-                        (_, Node::Number(text)) => Some(text.clone()),
-                        _ => None,
-                    };
-                    Some(format!("{}: {}", text(&["name", "key", "header", "title"])?, text(&["value"])?))
-                };
-                let pairs: Option<Vec<String>> = items.iter().map(pair).collect();
-                let draft = self.problem(format!("{} takes names and values, not a list", what.trim_end_matches(" (names and values)")));
-                let draft = draft.label("write each as `name: value`, without a dash");
-                let dash = self.span_after().filter(|_| self.line_after().is_some_and(|text| text.starts_with("- ")));
-                let pairs = pairs.filter(|p| !p.is_empty()).map(|pairs| format!("{{ {} }}", pairs.join(", ")));
-                let draft = match pairs {
-                    Some(pairs) => draft.change(format!("write {pairs}"), self.whole_span(), pairs),
-                    None => draft,
-                };
-                draft.change("remove this dash", dash.map(|span| span.start..span.start + 2), "").add();
-            }
-            Node::Text(t) if what.ends_with("(names and values)") => {
-                let draft = self.problem(format!("{} takes names and values, not text", what.trim_end_matches(" (names and values)")));
-                let map = format!("{{ {} }}", t.trim_start_matches('?').replace(" = ", "=").replace('=', ": ").replace('&', ", "));
-                let draft = if t.contains('=') { draft.write(&map) } else { draft };
-                draft.label("write a name, a colon and a value").add();
-            }
-            Node::Map(entries) if what.contains("text") && entries.len() == 1 && self.only_value_raw().is_some() => {
-                let draft = self.problem(format!("{what} is expected here, not {}", self.node.kind()));
-                draft.label("write the text alone").write(self.only_value_raw().unwrap_or_default()).add();
-            }
-            _ => {
-                let draft = self.problem(format!("{what} is expected here, not {}", self.node.kind()));
-                match what {
-                    "true or false" => draft.label("write true or false").add(),
-                    _ if what.contains("number") && !what.contains("list") => draft.label("write for example 5").add(),
-                    _ => draft.add(),
-                }
-            }
-        }
     }
 
     /// Text, or a number or true/false taken as it is spelled.

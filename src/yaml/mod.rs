@@ -16,6 +16,7 @@ pub mod place;
 pub mod reader;
 pub mod source;
 mod syntax_errors;
+mod unexpected;
 mod unknown_keys;
 mod written;
 
@@ -23,6 +24,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor};
 
+use crate::body::number_text;
 use crate::problem::Problem;
 use locate::{Path, PathStep};
 use source::Source;
@@ -76,7 +78,7 @@ impl Node {
         match self {
             Node::Empty | Node::Null | Node::Braces | Node::Tagged => Value::Null,
             Node::Bool(b) => Value::Bool(*b),
-            Node::Number(n) => serde_json::from_str(n).unwrap_or_else(|_| Value::String(n.clone())),
+            Node::Number(n) => number_text::number(n).map_or_else(|| Value::String(n.clone()), Value::Number),
             Node::Text(t) => Value::String(t.clone()),
             Node::List(items) => Value::Array(items.iter().map(Node::json).collect()),
             Node::Map(entries) => Value::Object(entries.iter().map(|(k, v)| (k.clone(), v.json())).collect()),

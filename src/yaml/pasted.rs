@@ -1,7 +1,7 @@
 //! What comes into a rule file with the text that somebody pasted: invisible characters, tabs, the frame of a code block, the
 //! `+` of a difference, line numbers. It is recognised before YAML is read, because YAML would complain about its effects.
 
-use super::layout::{Rewritten, is_blank};
+use super::layout::{Rewritten, indent, is_blank};
 use super::source::Source;
 use super::syntax_errors::problem;
 use crate::problem::Problem;
@@ -157,17 +157,23 @@ fn lines(source: &Source) -> Option<Problem> {
                             );
                         }
                     }
+                    if let Some((span, text)) = nested(source, n + 1) {
+                        draft = draft.propose_everywhere("replace the tabs at the beginning of lines with spaces", span, text);
+                    }
                     return Some(draft);
                 }
                 '\u{a0}' | '\u{200b}' | '\u{3000}' | '\u{feff}' => {
-                    let mut draft = at("this line begins with an invisible character (a no-break space)", "replace it with spaces");
-                    for width in [1, 0, 2] {
-                        if let Some((span, text)) = spaced(source, n + 1, c, width) {
-                            let says = if width == 0 { "remove it".to_owned() } else { "replace it with spaces".to_owned() };
-                            draft = draft.propose_everywhere(says, span, text);
-                        }
-                    }
-                    return Some(draft);
+                    let draft = at("this line begins with an invisible character (a no-break space)", "replace it with spaces");
+                    // As wide as it is shown, so there is only one way to read it.
+                    let (width, says) = match c {
+                        '\u{a0}' => (1, "replace it with spaces"),
+                        '\u{3000}' => (2, "replace it with two spaces"),
+                        _ => (0, "remove it"),
+                    };
+                    return Some(match spaced(source, n + 1, c, width) {
+                        Some((span, text)) => draft.propose_everywhere(says, span, text),
+                        None => draft,
+                    });
                 }
                 _ => {}
             }
@@ -190,5 +196,20 @@ fn spaced(source: &Source, first: usize, which: char, width: usize) -> Rewritten
         let rest = line.trim_start_matches([' ', which]);
         let start = span::before(line, line.len() - rest.len());
         start.replace(which, &" ".repeat(width)) + rest
+    })
+}
+
+/// From this line on: a line with tabs belongs to the one above, and each further tab is one level more.
+fn nested(source: &Source, first: usize) -> Rewritten {
+    let own = |line: &str| indent(line) + if line.trim_start().starts_with("- ") { 2 } else { 0 };
+    let above = (1..first).rev().find(|n| !is_blank(source.line(*n)))?;
+    let is_opener = |line: &str| line.trim_end().ends_with(':');
+    let above = source.line(above);
+    let base = own(above) + if is_opener(above) { 2 } else { 0 };
+    let tabs = |line: &str| line.chars().take_while(|c| matches!(c, ' ' | '\t')).filter(|c| *c == '\t').count();
+    let least = tabs(source.line(first));
+    source.rewritten(first, source.lines(), |_, line| match tabs(line) {
+        0 => line.to_owned(),
+        n => " ".repeat(base + 2 * n.saturating_sub(least)) + line.trim_start_matches([' ', '\t']),
     })
 }

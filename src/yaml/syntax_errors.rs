@@ -7,7 +7,7 @@ use super::layout::{indent, is_blank};
 use super::place::scalar;
 use super::source::Source;
 use crate::problem::{Problem, Severity};
-use crate::text::span;
+use crate::text::{span, trigger_path};
 
 pub(super) fn problem(source: &Source, line: usize, column: usize, length: usize, message: &str, label: &str) -> Problem {
     Problem {
@@ -63,6 +63,11 @@ fn repairs(mut problem: Problem, source: &Source, number: usize) -> Problem {
         instead("a comment begins with `#`, not with `//`".into(), format!("{spaces}#{rest}"));
     } else if let Some((before, comment)) = bare.split_once(" //") {
         instead("a comment begins with `#`, not with `//`".into(), format!("{spaces}{before} #{comment}"));
+    }
+    for sign in [" && ", " and "] {
+        if bare.contains('{') && bare.contains(sign) {
+            instead("write a comma between two tests".into(), format!("{spaces}{}", bare.replace(sign, ", ")));
+        }
     }
     if let Some(rest) = bare.strip_suffix([';', ',']) {
         instead(format!("remove the `{}` at the end", bare.chars().last().unwrap_or(',')), format!("{spaces}{rest}"));
@@ -314,6 +319,10 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
                     return with(draft, value_at, end, format!("{other}{whole}{other}"));
                 }
                 let whole = format!("{text}{rest}");
+                if let Some(list) = several(value) {
+                    let draft = at(byte, behind.chars().count(), message, "write several values as a list: [one, two]");
+                    return with(draft, value_at, end, list);
+                }
                 let draft = at(byte, behind.chars().count(), message, "put the quotes around all of it");
                 let draft = with(draft, value_at, end, scalar(&whole.replace(quote, "")));
                 return with(draft, value_at, end, scalar(&whole));
@@ -327,10 +336,11 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
         let message = format!("a value that begins with `{first}` has a special meaning in YAML");
         let draft = at(value_at, value.chars().count(), &message, "put text that begins with it in quotes");
         let end = value_at + value.len();
-        let number = value.trim_start_matches(['>', '=', ' ']);
-        if first == '>' && number.starts_with(|c: char| c.is_ascii_digit()) && number.parse::<f64>().is_ok() {
-            let test = if value.starts_with(">=") { "at_least" } else { "over" };
-            return with(draft, value_at, end, format!("{{ {test}: {number} }}"));
+        if let Some(tests) = value.strip_prefix('>').and_then(|_| limits(value)) {
+            return with(draft, value_at, end, tests);
+        }
+        if let Some((span, field)) = trigger_path::find(value).filter(|(span, _)| *span == (0..value.len())) {
+            return with(draft, value_at, value_at + span.end, format!("\"{{{{ {field} }}}}\""));
         }
         let draft = match first {
             '*' if value == "*" => with(draft, value_at, end, "{ exists: true }".to_owned()),
@@ -411,6 +421,28 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
         }
     }
     None
+}
+
+/// `'paid' or 'open'` as a list.
+fn several(value: &str) -> Option<String> {
+    let parts = [" or ", " OR ", "||", " and ", " AND ", "&&", ","]
+        .into_iter()
+        .fold(vec![value], |parts, sign| parts.into_iter().flat_map(|part| part.split(sign)).map(str::trim).collect());
+    let inside = |part: &str| ['"', '\''].iter().find_map(|quote| part.strip_prefix(*quote)?.strip_suffix(*quote)).map(scalar);
+    let all: Option<Vec<String>> = parts.into_iter().map(inside).collect();
+    all.filter(|all| all.len() > 1).map(|all| format!("[{}]", all.join(", ")))
+}
+
+/// `> 100 && <= 200` as tests.
+fn limits(value: &str) -> Option<String> {
+    let parts = value.split("&&").flat_map(|part| part.split(" and ")).map(str::trim);
+    let tests = parts.map(|part| {
+        let signs = [(">=", "at_least"), ("<=", "at_most"), (">", "over"), ("<", "under")];
+        let (number, test) = signs.iter().find_map(|(sign, test)| Some((part.strip_prefix(sign)?.trim(), test)))?;
+        let is_number = number.starts_with(|c: char| c.is_ascii_digit()) && number.parse::<f64>().is_ok();
+        is_number.then(|| format!("{test}: {number}"))
+    });
+    tests.collect::<Option<Vec<_>>>().map(|tests| format!("{{ {} }}", tests.join(", ")))
 }
 
 /// A line is indented more or less than those it belongs to.

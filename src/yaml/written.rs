@@ -73,7 +73,7 @@ impl<'a> Item<'a> {
     }
 
     /// The bytes of the value, to the end of its last line.
-    pub(super) fn whole_span(&self) -> Option<Range<usize>> {
+    pub fn whole_span(&self) -> Option<Range<usize>> {
         let start = self.span_after()?.start;
         let key = self.at(&self.at_its_key()).line()?;
         Some(start..self.source().span_of(key, self.source().block_end(key))?.end)

@@ -34,6 +34,22 @@ fn a_call_sends_the_values_of_the_rule_with_their_types() {
 }
 
 #[test]
+fn numbers_of_answers_keep_their_spelling() {
+    let target = Target::new(&[&json(200, r#"{"n": [1E5, 1.50e-3, 2.0]}"#)]);
+    let url = target.url("/x");
+    let step = format!(
+        "      - get: {url}\n        save_as: got\n      - post: {url}\n        for_each: got.body.n\n        json: {{ n: \"{{{{ item }}}}\" }}\n        save_as: made\n      - append: made.log\n        text: \"{{{{ json got.body.n }}}} {{{{ made[2].body.n[0] }}}}\"\n      - add_row: made.csv\n        columns: {{ N: \"{{{{ got.body.n[0] }}}}\" }}\n"
+    );
+    let setup = Setup::with(&rules(&step));
+    let doorbell = setup.serve();
+    doorbell.deliver("/a", "{}");
+    until("the row is written", || !setup.output("made.csv").is_empty());
+    let bodies: Vec<String> = target.calls().into_iter().skip(1).map(|call| call.body).collect();
+    assert_eq!(bodies, [r#"{"n":1E5}"#, r#"{"n":1.50e-3}"#, r#"{"n":2.0}"#]);
+    assert_eq!((setup.output("made.log").as_str(), setup.output("made.csv").as_str()), ("[1E5,1.50e-3,2.0] 1E5\n", "N\n1E5\n"));
+}
+
+#[test]
 fn forms_and_text_can_be_sent() {
     let target = Target::new(&[&json(200, "{}")]);
     let url = target.url("/x");

@@ -104,3 +104,80 @@ fn the_last_events_of_each_address_show_what_was_never_there() {
         "{said}"
     );
 }
+
+#[test]
+fn a_value_of_another_kind_than_its_place_takes_is_shown() {
+    let setup = Setup::with(
+        r#"webhooks:
+  /orders: { verify: none }
+rules:
+  Orders:
+    when: { webhook: /orders }
+    then:
+      - add_row: orders.xlsx
+        columns: { Customer: "{{ body.customer }}", Total: "{{ body.total }}" }
+      - append: orders.log
+        text: "{{ body.customer }} has ordered"
+      - add_row: tags.csv
+        columns: { Tags: "{{ body.tags }}", Name: "{{ body.customer.name }}" }
+      - add_row: lines.xlsx
+        for_each: body.lines
+        columns: { SKU: "{{ item.sku }}", Price: "{{ item.price }}" }
+      - post: https://example.com/x
+        json: { customer: "{{ body.customer }}", sum: "{{ add body.customer.name 1 }}" }
+        save_as: made
+      - log: "{{ add made.body.n 1 }}"
+      - log: "{{ date body.customer.name '%Y' }}"
+        if: { body.total: never }
+"#,
+    );
+    let order = r#"{"customer": {"name": "Ada"}, "total": "19.90", "tags": ["a"], "lines": [{"sku": "A", "price": "1.50"}, {"sku": {}, "price": 2}]}"#;
+    setup.write("order.json", order);
+    let said = setup.printed(&["check", "--with", "order.json"]);
+    let expected = r#"warning: this would fail with order.json: the column Customer would contain an object; choose a part of it, such as {{ body.customer.name }}
+  --> rules/rules.yaml:8:30
+   |
+ 8 |         columns: { Customer: "{{ body.customer }}", Total: "{{ body.total }}" }
+   |                              ^^^^^^^^^^^^^^^^^^^^^
+
+warning: this would fail with order.json: {{ body.customer }} is an object; write {{ join … }} or {{ json … }} to turn it into text
+   --> rules/rules.yaml:10:15
+    |
+ 10 |         text: "{{ body.customer }} has ordered"
+    |               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+warning: this would fail with order.json: the column Tags would contain a list; {{ join … }} turns it into text
+   --> rules/rules.yaml:12:26
+    |
+ 12 |         columns: { Tags: "{{ body.tags }}", Name: "{{ body.customer.name }}" }
+    |                          ^^^^^^^^^^^^^^^^^
+
+warning: this would fail with order.json: add: `Ada` is not a number, in {{ add body.customer.name 1 }}
+   --> rules/rules.yaml:17:55
+    |
+ 17 |         json: { customer: "{{ body.customer }}", sum: "{{ add body.customer.name 1 }}" }
+    |                                                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+warning: this was not true in order.json: it was "19.90"
+   --> rules/rules.yaml:21:15
+    |
+ 21 |         if: { body.total: never }
+    |               ^^^^^^^^^^
+
+note: rules/rules.yaml:15:43: Price came as text, so 1.50 is written as text and not as a number
+
+1 rule in 1 file: valid, with 5 warnings and 1 note
+"#;
+    assert_eq!(said, expected);
+    // Events that came show the same, but among many, some may be odd.
+    let doorbell = setup.serve();
+    doorbell.deliver("/orders", order);
+    doorbell.deliver("/orders", &order.replace(r#"["a"]"#, r#""a""#));
+    until("they are stored", || setup.printed(&["events"]).contains("2 events in total"));
+    let said = setup.printed(&["check"]);
+    assert!(
+        said.contains("rules.yaml:8:30: this would fail with each of the last 2 events that reach it: the column Customer would"),
+        "{said}"
+    );
+    assert!(!said.contains("Tags"), "{said}");
+}

@@ -11,6 +11,7 @@ use super::option::{FORMULAS, read_word};
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Action, Effect, EffectView, HAS_JSON, Kind, Performing};
 use crate::action::world::World;
+use crate::body::number_text;
 use crate::expr::field::Field;
 use crate::expr::names::Names;
 use crate::expr::scope::Scope;
@@ -170,7 +171,7 @@ impl Effect for Appended {
     }
     fn view(&self) -> EffectView {
         let seen = EffectView::new("append", &self.file).with("text", self.line.as_str().into());
-        match serde_json::from_str(&self.line) {
+        match number_text::parse(&self.line) {
             Ok(json) => seen.with("json", json),
             Err(_) => seen,
         }

@@ -96,7 +96,8 @@ impl Kind for SheetRow {
         let new_columns = read_word(fields, "new_columns", "add");
         let columns = fields.must("columns")?;
         let (mut cells, entries) = (Vec::new(), columns.entries("`columns:`")?);
-        let is_empty = entries.is_empty();
+        // Titles without values have been reported.
+        let is_empty = *columns.node == Node::Map(Vec::new());
         for (name, value) in entries {
             match value.node {
                 Node::List(_) | Node::Map(_) => {
@@ -274,13 +275,21 @@ pub(super) fn cell_of(title: &str, data: &Data, value: Value, scope: &Scope) -> 
                 Data::Template(t) => t.path().clone(),
                 _ => Vec::new(),
             };
-            let kind = if list.is_array() { "a list" } else { "an object" };
-            return Err(Unrendered {
-                message: format!("the column {title} would contain {kind}; {{{{ join … }}}} turns it into text"),
-                path,
-            });
+            let message = match (&list, data.lone_field()) {
+                (Value::Object(all), Some(field)) if let Some(part) = all.keys().find(|name| is_plain_name(name)) => {
+                    format!("the column {title} would contain an object; choose a part of it, such as {{{{ {}.{part} }}}}", field.text())
+                }
+                (Value::Object(_), _) => format!("the column {title} would contain an object; choose a part of it"),
+                _ => format!("the column {title} would contain a list; {{{{ join … }}}} turns it into text"),
+            };
+            return Err(Unrendered { message, path });
         }
     })
+}
+
+/// Whether a name can follow a dot in a field.
+fn is_plain_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 struct Written {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::address::check_url;
 use super::auth::{Auth, read_auth};
@@ -403,7 +403,9 @@ impl Asked {
             let body =
                 crate::body::read(kind, &got.body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&got.body).into_owned()));
             let headers: serde_json::Map<String, Value> = got.headers.into_iter().map(|(n, v)| (n, Value::String(v))).collect();
-            let output = json!({ "status": status, "header": headers, "body": body });
+            // `json!` would spell the numbers of the body anew.
+            let output = [("status", status.into()), ("header", Value::Object(headers)), ("body", body)];
+            let output = Value::Object(output.map(|(name, value)| (name.to_owned(), value)).into_iter().collect());
             return Outcome::Done(Success { said, output: Some(output), ..Success::default() });
         }
         if AGAIN.contains(&status) {

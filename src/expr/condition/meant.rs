@@ -52,6 +52,9 @@ const NOT_EMPTY: [&str; 5] = ["not empty", "not blank", "is not empty", "non-emp
 /// A number that is written with a currency, with spaces, or as it is in another country; `None` if it could be two.
 pub(super) fn number(text: &str) -> Option<String> {
     let mut bare = text.trim();
+    if let Some(digits) = bare.strip_prefix("0x").or_else(|| bare.strip_prefix("0X")) {
+        return u64::from_str_radix(digits, 16).ok().map(|number| number.to_string());
+    }
     for unit in CURRENCIES {
         bare = bare.strip_prefix(unit).or_else(|| bare.strip_suffix(unit)).unwrap_or(bare).trim();
     }
@@ -87,7 +90,7 @@ pub(super) fn comparison(text: &str) -> Option<String> {
         }
     }
     for range in ["...", "..", " to "] {
-        if let Some((a, b)) = text.split_once(range)
+        if let Some((a, b)) = text.strip_prefix("from ").unwrap_or(text).split_once(range)
             && is_json_number(a.trim())
             && is_json_number(b.trim())
         {
@@ -160,9 +163,28 @@ pub(super) fn test(text: &str) -> Option<String> {
     })
 }
 
+/// Two numbers with a dash between them: `1-5`.
+pub(super) fn range(text: &str) -> Option<String> {
+    let (a, b) = text.split_once(['-', '–']).map(|(a, b)| (a.trim(), b.trim()))?;
+    let is_number = |text: &str| is_json_number(text) && !text.starts_with('-');
+    let order = a.parse::<f64>().ok().zip(b.parse::<f64>().ok());
+    (is_number(a) && is_number(b) && order.is_some_and(|(a, b)| a < b)).then(|| format!("{{ between: [{a}, {b}] }}"))
+}
+
+/// Two values in lower case with `and` between them, of which a field can only have one.
+pub(super) fn both(text: &str) -> Option<String> {
+    [" and ", " AND ", "&&", " & "].iter().find_map(|sign| {
+        let parts: Vec<&str> = text.split(sign).map(|part| part.trim().trim_matches(['\'', '"'])).collect();
+        let is_word = |part: &&str| !part.is_empty() && part.len() <= 30 && part.chars().all(|c| c.is_lowercase() || c == '_' || c == '-');
+        (parts.len() > 1 && parts.iter().all(is_word)).then(|| format!("[{}]", parts.join(", ")))
+    })
+}
+
 /// Several values in one text: `paid or open`, `paid | open`, `[paid, open]`, and `paid, open` if no word is a name.
 pub(super) fn list(text: &str) -> Option<String> {
-    let inside = text.trim();
+    let joined = text.replace(", or ", " or ");
+    let inside = if joined.contains(" or ") && joined.contains(", ") { joined.replace(" or ", ", ") } else { joined };
+    let inside = inside.trim();
     let inside = ["one of ", "any of ", "either ", "in "]
         .iter()
         .find_map(|words| inside.strip_prefix(words).filter(|r| r.contains([',', '(', '[']) || *words == "either "))
@@ -182,6 +204,7 @@ pub(super) fn list(text: &str) -> Option<String> {
             .or_else(|| split(" OR ", inside))
             .or_else(|| split("||", inside))
             .or_else(|| split("|", inside))
+            .or_else(|| split(" / ", inside).filter(is_lower))
             .or_else(|| split(",", inside).filter(is_lower)),
     }?;
     Some(format!("[{}]", parts.iter().map(|p| scalar(p)).collect::<Vec<_>>().join(", ")))
@@ -194,16 +217,45 @@ pub(super) fn pattern(text: &str) -> Option<String> {
         let case = if flags.contains('i') { ", ignore_case: true" } else { "" };
         return Some(format!("{{ matches: {}{case} }}", single(inner)));
     }
+    // `1.2.*` is a version or a network, and not a pattern with a point for any character.
+    if network(text).is_some() && text.ends_with('*') {
+        return Some(format!("{{ like: {} }}", single(text)));
+    }
     if text.len() > 2 && (text.starts_with('^') || text.ends_with('$') && text.contains(['*', '^', '[']))
-        || text.contains(".*")
+        || [".*", "]+", "]*", "]{", "\\d", "\\w", "\\s"].iter().any(|part| text.contains(part))
         || text.strip_suffix('$').is_some_and(|t| t.ends_with(char::is_alphabetic))
     {
         return Some(format!("{{ matches: {} }}", single(text)));
+    }
+    if let Some(ours) = wildcard(text) {
+        return Some(format!("{{ {ours} }}"));
     }
     let stars = text.trim_matches(['*', '%']);
     let is_glob =
         stars.len() < text.len() && !stars.is_empty() && !stars.contains([' ', '*', '%']) && !stars.ends_with(|c: char| c.is_ascii_digit());
     is_glob.then(|| format!("{{ like: {} }}", single(&text.replace('%', "*"))))
+}
+
+/// `pa?d`: in names of files, `?` is one character, and `*` any number of them. A question ends with its `?`.
+pub(super) fn wildcard(text: &str) -> Option<String> {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '?' | '*' | '_' | '-' | '.');
+    let inside = text.trim_end_matches('?');
+    // `2026-03-??` is not a question.
+    let has_mark = inside.contains('?') || text.ends_with("??") && text.contains(|c: char| c.is_ascii_digit());
+    let is_wildcard = text.len() > 2 && has_mark && text.chars().all(is_part) && text.chars().any(char::is_alphanumeric);
+    let ours = text.replace('.', "\\.").replace('?', ".").replace('*', ".*");
+    is_wildcard.then(|| format!("matches: '^{ours}$'"))
+}
+
+/// The network of addresses with the same beginning: `10.0.*`, `10.0.`.
+pub(super) fn network(text: &str) -> Option<String> {
+    let parts: Vec<&str> = text.split('.').collect();
+    let known: Vec<&str> = parts.iter().copied().take_while(|part| part.parse::<u8>().is_ok()).collect();
+    let rest = parts.get(known.len()..)?;
+    let is_open = !rest.is_empty() && rest.iter().all(|part| matches!(*part, "*" | "x" | ""));
+    let zeros = vec!["0"; 4_usize.checked_sub(known.len())?];
+    (is_open && !known.is_empty() && parts.len() <= 4)
+        .then(|| format!("{}/{}", [known.as_slice(), &zeros].concat().join("."), known.len() * 8))
 }
 
 /// A pattern between slashes, and the flags behind it.
@@ -253,6 +305,7 @@ mod tests {
             [number("19,99"), number("100 EUR"), number("$5"), number("1_000"), number(".5"), number("+5")],
             ["19.99", "100", "5", "1000", "0.5", "5"]
         );
+        assert_eq!([number("0x1F"), number("0xyz")], ["31", ""]);
         assert_eq!([number("12,500"), number("1.234,50"), number("ten"), number("5")], ["", "", "", ""]);
         assert_eq!(number("12,5"), "12.5", "never 125");
     }
@@ -275,10 +328,31 @@ mod tests {
     }
 
     #[test]
+    fn ranges_and_networks_are_told_from_text() {
+        assert_eq!([range("1-5"), range("1.5 – 20")].map(Option::unwrap_or_default), ["{ between: [1, 5] }", "{ between: [1.5, 20] }"]);
+        for text in ["2024-01", "5-1", "-5", "1-", "a-b", "1-2-3", "12-12"] {
+            assert_eq!(range(text), None, "{text}");
+        }
+        let networks = [network("10.*"), network("10.0."), network("192.168.7.*"), network("10.0.*.*")];
+        assert_eq!(networks.map(Option::unwrap_or_default), ["10.0.0.0/8", "10.0.0.0/16", "192.168.7.0/24", "10.0.0.0/16"]);
+        for text in ["10", "*", "", "300.*", "10.0.0.1", "a.*", "10.0.0.0.*"] {
+            assert_eq!(network(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn several_values_become_a_list_and_sentences_do_not() {
         assert_eq!(list("paid or open").as_deref(), Some("[paid, open]"));
         assert_eq!(list("paid|open").as_deref(), Some("[paid, open]"));
         assert_eq!(list("paid, open").as_deref(), Some("[paid, open]"));
+        assert_eq!(list("paid, open or new").as_deref(), Some("[paid, open, new]"));
+        assert_eq!(list("paid, open, or new").as_deref(), Some("[paid, open, new]"));
+        assert_eq!(list("paid / open").as_deref(), Some("[paid, open]"));
+        assert_eq!(both("paid and open").as_deref(), Some("[paid, open]"));
+        assert_eq!(both("'paid' && 'open'").as_deref(), Some("[paid, open]"));
+        for text in ["Trinidad and Tobago", "salt and", "android", "R&D"] {
+            assert_eq!((both(text), list(text)), (None, None), "{text}");
+        }
         for text in ["Berlin, Germany", "ready or not here I come", "a/b", "1,2", "paid"] {
             assert_eq!(list(text), None, "{text}");
         }
@@ -288,6 +362,14 @@ mod tests {
     fn patterns_are_told_from_paths_and_text() {
         assert_eq!(pattern("/^paid$/i").as_deref(), Some("{ matches: '^paid$', ignore_case: true }"));
         assert_eq!(pattern("paid*").as_deref(), Some("{ like: 'paid*' }"));
+        assert_eq!(pattern("1.2.*").as_deref(), Some("{ like: '1.2.*' }"));
+        assert_eq!(pattern("pa?d").as_deref(), Some("{ matches: '^pa.d$' }"));
+        assert_eq!(pattern("a?-*.csv").as_deref(), Some("{ matches: '^a.-.*\\.csv$' }"));
+        assert_eq!(pattern("2026-03-??").as_deref(), Some("{ matches: '^2026-03-..$' }"));
+        assert_eq!(pattern("[A-Z]+").as_deref(), Some("{ matches: '[A-Z]+' }"));
+        for text in ["paid?", "really?!", "??", "a?b=c", "why? because"] {
+            assert_eq!(pattern(text), None, "{text}");
+        }
         for text in ["/orders/new", "/", "a * b", "50%", "**bold** text", "paid"] {
             assert_eq!(pattern(text), None, "{text}");
         }

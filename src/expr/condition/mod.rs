@@ -5,7 +5,10 @@
 //! and [`trace`] explains their result in plain English.
 
 mod aliases;
+mod code_words;
 mod doubt;
+mod formula;
+mod left;
 mod meant;
 mod never;
 mod operand;

@@ -4,14 +4,13 @@ use ipnet::IpNet;
 
 use super::aliases::TEST_WORDS;
 use super::operand::{compile, date, number, operands, text};
-use super::{All, ConditionPart, Line, Operand, Test, doubt, meant, never};
+use super::{All, ConditionPart, Line, Operand, Test, doubt, formula, left, meant, never};
 use crate::expr::field::{Field, ROOTS};
 use crate::expr::names::Names;
 use crate::text::nearest::nearest;
 use crate::text::word::{Shape, Word};
 use crate::yaml::Node;
 use crate::yaml::fields::Item;
-use crate::yaml::place::scalar;
 
 /// The maximum nesting depth of groups.
 const MAX_DEPTH: usize = 32;
@@ -57,12 +56,12 @@ pub static TESTS: [TestWord; 18] = [
     test("before", DATE, "is a date before this", |item, known, _| Some(Test::Before(date(item, known)?))),
     test("after", DATE, "is a date after this", |item, known, _| Some(Test::After(date(item, known)?))),
     test("count", Shape::Of("line"), "has this many elements: a number, or tests on the number", |item, known, case| {
-        Some(Test::Count(tests(item, known, case)?))
+        Some(Test::Count(tests(item, "", known, case)?))
     }),
     test("exists", Shape::Flag, "exists", |item, _, _| Some(Test::Exists(item.flag()?))),
     test("empty", Shape::Flag, "is missing, null or empty", |item, _, _| Some(Test::Empty(item.flag()?))),
     test("not", Shape::Of("line"), "does not equal this; with a map: none of these tests passes", |item, known, case| {
-        Some(Test::Not(tests(item, known, case)?))
+        Some(Test::Not(tests(item, "", known, case)?))
     }),
 ];
 
@@ -90,27 +89,39 @@ fn all(item: &Item, known: &Names, depth: usize) -> All {
         Node::List(items) => {
             let draft = item.problem("`if:` is a map of fields, not a list");
             match items.as_slice() {
+                [Node::Text(text)] if let Some(ours) = formula::map(text) => {
+                    let draft = draft.label("write a field and what it must be, without a dash");
+                    draft.change(format!("write {ours}"), item.whole_span(), ours).add();
+                }
                 [_] => {
                     let draft = draft.label("remove the dash, so that the line is `field: value`");
                     draft.change("remove the dash", item.span_within("- "), "").add();
                 }
-                _ => draft
-                    .label("write lines that must all be true without dashes: `field: value`")
-                    .note("if only one of them has to be true, put them under `any:`, each with a dash")
-                    .add(),
+                _ => {
+                    let text = |node: &Node| if let Node::Text(text) = node { Some(format!("({text})")) } else { None };
+                    let all: Option<Vec<String>> = items.iter().map(text).collect();
+                    let ours = all.and_then(|all| formula::map(&all.join(" && ")));
+                    let draft = draft
+                        .label("write lines that must all be true without dashes: `field: value`")
+                        .note("if only one of them has to be true, put them under `any:`, each with a dash");
+                    match ours {
+                        Some(ours) => draft.change(format!("write {ours}"), item.whole_span(), ours).add(),
+                        None => draft.add(),
+                    }
+                }
             }
             return All::default();
         }
         Node::Text(text) => {
             let draft = item.problem("a condition cannot be text").label("write a field and what it must be");
-            let draft = rewritten(text).iter().fold(draft, |draft, ours| draft.write(ours));
+            let draft = formula::map(text).iter().fold(draft, |draft, ours| draft.write(ours));
             draft.note("each line is a field and what it must be: `body.total: { over: 100 }`").add();
             return All::default();
         }
         Node::Braces => {
-            item.problem("a condition cannot be text")
-                .label("write a field and what it must be, without braces: `body.total: { over: 100 }`")
-                .add();
+            let draft = item.problem("a condition cannot be text");
+            let draft = draft.label("write a field and what it must be, without braces: `body.total: { over: 100 }`");
+            item.raw().and_then(formula::map).iter().fold(draft, |draft, ours| draft.write(ours)).add();
             return All::default();
         }
         Node::Bool(_) => {
@@ -217,43 +228,12 @@ fn group_items<'i>(value: &Item<'i>) -> Option<Vec<Item<'i>>> {
     }
 }
 
-/// Rewrites `"{{ body.total > 100 }}"` in our syntax, as far as it can be guessed: as a block, and in braces.
-fn rewritten(text: &str) -> Vec<String> {
-    let bare = text.replace("{{", "").replace("}}", "");
-    let both = |line: String| vec![format!("{{ {line} }}")];
-    let parts: Vec<&str> = bare.split("&&").flat_map(|p| p.split(" and ")).map(str::trim).collect();
-    let lines: Option<Vec<String>> = parts.iter().map(|part| compared(part)).collect();
-    lines.map_or_else(Vec::new, |lines| both(lines.join(", ")))
-}
-
-/// One comparison: `body.total > 100`.
-fn compared(text: &str) -> Option<String> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let (field, sign, value) = match words.as_slice() {
-        [field] if field.contains('.') => return Some(format!("{field}: true")),
-        [field, sign, value @ ..] if !value.is_empty() => (*field, *sign, value.join(" ")),
-        _ => return None,
-    };
-    let value = value.trim_matches(['\'', '"']);
-    let value =
-        if crate::yaml::is_json_number(value) || matches!(value, "true" | "false" | "null") { value.to_owned() } else { scalar(value) };
-    match sign {
-        "==" | "=" | "===" | "is" | "equals" => Some(format!("{field}: {value}")),
-        _ => TEST_WORDS.iter().find(|(theirs, _)| *theirs == sign).map(|(_, ours)| format!("{field}: {{ {ours}: {value} }}")),
-    }
-}
-
 fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
     if let Some(theirs) = test_names().find(|name| *name == key) {
         item.problem(format!("`{theirs}` is a test and belongs after a field")).at_key().label("write `body.field: { … }`").add();
         return None;
     }
-    if let Some((field, test)) = on_the_left(key) {
-        let draft = item.problem("a comparison cannot be written on the left side").at_key();
-        let draft = draft.label("write the field, a colon and the test: `body.total: { over: 100 }`");
-        let value = test.1.map(str::to_owned).or_else(|| item.raw().map(str::to_owned)).unwrap_or_default();
-        let ours = format!("{field}: {{ {}: {value} }}", test.0);
-        draft.change(format!("write {ours}"), item.entry_span(), ours).add();
+    if left::is_comparison(key, item) {
         return None;
     }
     if matches!(key, "field" | "jsonpath" | "json_path" | "property" | "variable" | "left" | "key")
@@ -269,7 +249,8 @@ fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
         return None;
     }
     if let Node::Map(inner) = item.node
-        && let Some((name, _)) = inner.iter().find(|(name, _)| test_names().all(|test| test != name) && name != "ignore_case")
+        && let Some((name, _)) =
+            inner.iter().find(|(name, _)| test_names().all(|test| test != name) && name != "ignore_case" && is_field_name(name))
         && (ROOTS.contains(&key) || inner.iter().all(|(name, value)| is_field_name(name) && matches!(value, Node::Map(_))))
         && nearest(name, test_names()).is_none()
     {
@@ -308,10 +289,11 @@ fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
         None => known.field(key, &at_key(item), None),
     };
     let mut ignore_case = false;
-    if let Node::Text(_) | Node::Number(_) = item.node {
-        doubt::value(item, key, known);
+    match key {
+        "ip" => doubt::ip(item, known),
+        _ => doubt::value(item, key, "", known),
     }
-    let tests = tests(item, known, &mut ignore_case)?;
+    let tests = tests(item, key, known, &mut ignore_case)?;
     let field = field?;
     known.uses.borrow_mut().compared(&field, &tests, ignore_case, &item.path, before);
     Some(Line { field, tests, ignore_case, path: item.path.clone() })
@@ -319,26 +301,6 @@ fn line(key: &str, item: &Item, known: &Names) -> Option<Line> {
 
 fn is_field_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_') && !TEST_WORDS.iter().any(|(theirs, _)| *theirs == name)
-}
-
-/// A comparison that was written before the colon: `body.total > 100`, `body.total over`, `$.items.length()`.
-fn on_the_left(key: &str) -> Option<(&str, (&'static str, Option<&str>))> {
-    // A search has signs of its own in its brackets.
-    if Field::read(key).is_ok() {
-        return None;
-    }
-    if let Some(list) = key.strip_suffix(".length()").or_else(|| key.strip_suffix(".size()")).or_else(|| key.strip_suffix(".count()")) {
-        return Some((list, ("count", None)));
-    }
-    let sign = |word: &str| {
-        let ours = test_names().find(|name| *name == word);
-        ours.or_else(|| TEST_WORDS.iter().find(|(theirs, _)| *theirs == word).map(|(_, ours)| *ours))
-    };
-    match key.split_whitespace().collect::<Vec<_>>().as_slice() {
-        [field, word, value] => Some((field, (sign(word)?, Some(value)))),
-        [field, word] => Some((field, (sign(word)?, None))),
-        _ => None,
-    }
 }
 
 /// The same item, with problems pointing at its key.
@@ -350,8 +312,8 @@ fn at_key<'a>(item: &Item<'a>) -> Item<'a> {
     place
 }
 
-/// Parses what follows a field, or `not:` and `count:`.
-fn tests(item: &Item, known: &Names, ignore_case: &mut bool) -> Option<Vec<Test>> {
+/// Parses what follows a field, or `not:` and `count:`, where `field` is empty.
+fn tests(item: &Item, field: &str, known: &Names, ignore_case: &mut bool) -> Option<Vec<Test>> {
     match item.node {
         Node::Map(_) => {}
         Node::List(items) if items.is_empty() => {
@@ -385,7 +347,7 @@ fn tests(item: &Item, known: &Names, ignore_case: &mut bool) -> Option<Vec<Test>
         if key == "ignore_case" {
             continue;
         }
-        match one(key, value, known, ignore_case) {
+        match one(key, value, field, known, ignore_case) {
             Some(test) => out.push(test),
             None => good = false,
         }
@@ -397,10 +359,11 @@ fn tests(item: &Item, known: &Names, ignore_case: &mut bool) -> Option<Vec<Test>
     good.then_some(out)
 }
 
-fn one(key: &str, item: &Item, known: &Names, ignore_case: &mut bool) -> Option<Test> {
+fn one(key: &str, item: &Item, field: &str, known: &Names, ignore_case: &mut bool) -> Option<Test> {
     if let Some(test) = TESTS.iter().find(|test| test.word.name == key) {
         match key {
-            "is" | "not" => doubt::value(item, "", known),
+            // The address of the caller has been looked at.
+            "is" | "not" if field != "ip" => doubt::value(item, "", key, known),
             "contains" | "starts_with" | "ends_with" => doubt::part(item, key),
             "count" if !doubt::counted(item) => return None,
             _ => {}
@@ -412,6 +375,8 @@ fn one(key: &str, item: &Item, known: &Names, ignore_case: &mut bool) -> Option<
     }
     let draft = item.problem(format!("there is no test called `{key}`")).at_key();
     let ours = TEST_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(key)).map(|(_, ours)| *ours);
+    let is_network = field == "ip" && matches!(key, "in" | "within" | "network" | "subnet" | "cidr");
+    let ours = if is_network { Some("in_network") } else { ours };
     let draft = match ours.or_else(|| nearest(key, test_names().chain(["ignore_case"]))) {
         Some(near) => draft.meant(near),
         None => draft,
@@ -483,8 +448,8 @@ fn in_network(item: &Item, _: &Names, _: &mut bool) -> Option<Test> {
             Some(network) => networks.push(network),
             None => {
                 let draft = one.problem(format!("`{text}` is not a network")).label("write for example 10.0.0.0/8 or 192.0.2.7");
-                match text.strip_suffix(".*") {
-                    Some(start) => draft.write(&format!("{start}.0/24")).add(),
+                match meant::network(&text) {
+                    Some(network) => draft.write(&network).add(),
                     None => draft.add(),
                 }
                 return None;

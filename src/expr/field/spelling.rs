@@ -1,11 +1,12 @@
 //! Fields as other tools spell them, in our spelling: `body->status`, `body/status`, `items[].sku`, `$body.x`.
 
 use super::Field;
-use crate::text::span;
+use crate::text::{span, trigger_path};
 
 /// What could be meant by text that is not a valid field; all of these are valid.
 pub fn meant(text: &str) -> Vec<String> {
     let mut all = Vec::new();
+    all.extend(trigger_path::find(text).filter(|(span, _)| *span == (0..text.len())).map(|(_, field)| field));
     let arrows = text.replace("->", ".").replace("::", ".").replace(".[", "[");
     all.push(arrows.replace("[]", "[*]"));
     if !text.starts_with('$') && !text.contains('[') {
@@ -16,7 +17,7 @@ pub fn meant(text: &str) -> Vec<String> {
     }
     if let Some((before, name)) = text.rsplit_once('.')
         && name.contains(' ')
-        && !name.contains(['=', '<', '>', '|', '+', '*', '\''])
+        && !name.contains(['=', '<', '>', '|', '+', '*', '/', '^', '%', '?', '&', '\'', '"'])
         && !name
             .split(' ')
             .any(|word| matches!(word, "as" | "in" | "of" | "within" | "is" | "over" | "and" | "or" | "not" | "for" | "contains"))
@@ -52,6 +53,7 @@ mod tests {
     #[test]
     fn other_spellings_are_understood() {
         for (text, ours) in [
+            ("@triggerBody()?['status']", "body.status"),
             ("body->status", "body.status"),
             ("body/status", "body.status"),
             ("$body.status", "body.status"),

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::charge::within;
 use super::registry::registry;
+use crate::body::number_text;
 use crate::expr::field::{Field, Values};
 
 /// A compiled helper call.
@@ -54,7 +55,7 @@ impl Call {
         let rendered = within(names.budget(), render);
         rendered.map_err(|e| self.why(e.reason(), names))?;
         let json = out.into_string().map_err(|e| e.to_string())?;
-        serde_json::from_str(&json).map_err(|e| e.to_string())
+        number_text::parse(&json).map_err(|e| e.to_string())
     }
 
     fn why(&self, reason: &handlebars::RenderErrorReason, names: &dyn Values) -> String {

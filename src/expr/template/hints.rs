@@ -4,10 +4,14 @@ use super::aliases::HELPER_WORDS;
 use super::expression::{Expression, Token};
 use super::format::translated;
 use super::list::HELPERS;
+use crate::expr::calculation;
+use crate::expr::doubt;
 use crate::expr::field::ROOTS;
+use crate::expr::names::Names;
 use crate::text::nearest::nearest;
-use crate::text::span;
+use crate::text::{span, trigger_path};
 use crate::yaml::fields::Item;
+use crate::yaml::place::scalar;
 
 /// Our helper for another tool's name.
 fn ours(theirs: &str) -> Option<&'static str> {
@@ -48,6 +52,32 @@ pub(super) fn percent_blocks(text: &str, item: &Item) -> bool {
     true
 }
 
+/// Reports `${{ … }}`, a value in the workflows of GitHub, once for the whole text.
+pub(super) fn dollars(text: &str, item: &Item, known: &Names) {
+    let (mut ours, mut rest) = (String::new(), text);
+    let mut is_secret = false;
+    while let Some((before, (inner, after))) = rest.split_once("${{").and_then(|(before, tag)| Some((before, tag.split_once("}}")?))) {
+        is_secret |= inner.trim().starts_with("secrets.");
+        ours += before;
+        ours += &dollar(inner.trim(), known);
+        rest = after;
+    }
+    ours += rest;
+    let example = if is_secret { "{{ secret.NAME }}" } else { "{{ body.name }}" };
+    let draft = item.problem("`${{ … }}` is syntax from another tool").label(format!("write two braces without a `$`: {example}"));
+    // Text that begins with braces needs quotes.
+    draft.write(&scalar(&ours)).add();
+}
+
+/// What is in `${{ }}`, in our braces.
+fn dollar(inner: &str, known: &Names) -> String {
+    let theirs = ["github.event.", "json.", "$json.", "event.", "inputs."].iter().find_map(|start| inner.strip_prefix(start));
+    let field = theirs.map(|field| format!("body.{field}"));
+    let field = field.or_else(|| inner.strip_prefix("secrets.").map(|name| format!("secret.{name}")));
+    let value = field.map(|field| format!("{{{{ {field} }}}}"));
+    value.or_else(|| doubt::calculation(inner, known)).unwrap_or_else(|| format!("{{{{ {inner} }}}}"))
+}
+
 impl Expression<'_, '_> {
     /// Reports `upper(body.x)`, if it is that.
     pub(super) fn is_call(&self, tokens: &[Token]) -> bool {
@@ -69,6 +99,10 @@ impl Expression<'_, '_> {
             && depth == 0
             && self.is_sign(sign)
         {
+            return;
+        }
+        if let Some((_, field)) = trigger_path::find(&format!("@{{{}}}", self.inner)) {
+            self.instead("this is how another tool names a field", "write the field: {{ body.x }}", &format!("{{{{ {field} }}}}"));
             return;
         }
         if name.starts_with('$') && !name.starts_with("$.") && !name.starts_with("$[") || name.contains("$json") {
@@ -135,20 +169,10 @@ impl Expression<'_, '_> {
                     _ => self.wrong(message, label),
                 };
             }
-            "–" | "−" | "×" => {
-                let plain = self.inner.replace(['–', '−'], "-").replace('×', "*");
-                let plain = words_of(&plain);
-                let message = format!("`{sign}` is not known in templates");
-                let label = "calculate with helpers: {{ add body.a body.b }}";
-                match calculated(&plain.iter().map(String::as_str).collect::<Vec<_>>()) {
-                    Some(ours) => self.instead(message, label, &format!("{{{{ {ours} }}}}")),
-                    None => self.wrong(message, label),
-                };
-            }
-            "+" | "-" | "*" | "/" => {
+            "+" | "-" | "*" | "/" | "–" | "−" | "×" => {
                 let (message, label) = (format!("`{sign}` is not known in templates"), "calculate with helpers: {{ add body.a body.b }}");
-                match calculated(&words) {
-                    Some(ours) => self.instead(message, label, &format!("{{{{ {ours} }}}}")),
+                match calculation::ours(self.inner, &|_| true) {
+                    Some(ours) => self.instead(message, label, &ours),
                     None => self.wrong(message, label),
                 };
             }
@@ -237,48 +261,9 @@ fn piped(inner: &str) -> Option<String> {
     nested.then_some(value)
 }
 
-/// `a * 19 / 119` with our helpers, in brackets; times and divided come before plus and minus.
-fn calculated(words: &[&str]) -> Option<String> {
-    let is_value = |w: &str| !w.is_empty() && w.chars().all(|c| c.is_alphanumeric() || "._-[]*'".contains(c)) && w != "-" && w != "*";
-    if words.len() < 3 || words.len().is_multiple_of(2) || words.len() > 15 || !words.iter().step_by(2).all(|w| is_value(w)) {
-        return None;
-    }
-    let (mut values, mut signs) = (vec![words[0].to_owned()], Vec::new());
-    for pair in words[1..].chunks(2) {
-        let helper = match pair[0] {
-            "+" => "add",
-            "-" => "subtract",
-            "*" => "multiply",
-            "/" => "divide",
-            _ => return None,
-        };
-        if matches!(helper, "multiply" | "divide") {
-            let left = values.pop()?;
-            values.push(format!("({helper} {left} {})", pair[1]));
-        } else {
-            signs.push(helper);
-            values.push(pair[1].to_owned());
-        }
-    }
-    let mut values = values.into_iter();
-    let first = values.next()?;
-    let all = signs.into_iter().zip(values).fold(first, |left, (helper, right)| format!("({helper} {left} {right})"));
-    // The outermost brackets are the braces.
-    all.strip_prefix('(').and_then(|a| a.strip_suffix(')')).map(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn calculations_keep_their_order() {
-        let ours = |text: &str| calculated(&text.split(' ').collect::<Vec<_>>()).unwrap_or_default();
-        assert_eq!(ours("body.total * 19 / 119"), "divide (multiply body.total 19) 119");
-        assert_eq!(ours("body.a + body.b * 2"), "add body.a (multiply body.b 2)");
-        assert_eq!(ours("body.a - 1 + 2"), "add (subtract body.a 1) 2");
-        assert_eq!(ours("body.a + ( body.b"), "");
-    }
 
     #[test]
     fn filters_become_helpers_only_if_all_are_known() {

@@ -13,6 +13,7 @@ use super::hints;
 use super::list::HELPERS;
 use super::nest::Nest;
 use super::piece::{Piece, What};
+use crate::body::number_text;
 use crate::expr::field::Field;
 use crate::expr::names::Names;
 use crate::text::span;
@@ -50,20 +51,8 @@ pub(super) fn pieces(text: &str, item: &Item, known: &Names) -> Option<Vec<Piece
         };
         let source = span::between(rest, start, start + length);
         if before.ends_with('$') {
-            let field = ["github.event.", "json.", "$json.", "event.", "inputs."]
-                .iter()
-                .find_map(|p| tag.inner.strip_prefix(p))
-                .map(|f| format!("body.{f}"));
-            let field = field.or_else(|| tag.inner.strip_prefix("secrets.").map(|name| format!("secret.{name}")));
-            let draft = item.problem("`${{ … }}` is syntax from another tool").within(&format!("${source}"));
-            let draft = draft.label("write two braces without a `$`: {{ body.name }}");
-            match field {
-                Some(field) => draft.write(&format!("{{{{ {field} }}}}")).add(),
-                None => draft.write(source).add(),
-            }
-            good = false;
-            rest = span::from(rest, start + length);
-            continue;
+            hints::dollars(text, item, known);
+            return None;
         }
         if tag.trim_left {
             before = before.trim_end();
@@ -368,7 +357,7 @@ fn constant(word: &str) -> Option<Value> {
         "true" => Some(Value::Bool(true)),
         "false" => Some(Value::Bool(false)),
         "null" => Some(Value::Null),
-        _ if crate::yaml::is_json_number(word) => serde_json::from_str(word).ok(),
+        _ if crate::yaml::is_json_number(word) => number_text::number(word).map(Value::Number),
         _ => None,
     }
 }

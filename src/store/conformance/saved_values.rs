@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::database::Database;
 use super::samples::{begin, done, dossier, failed, lease, much_later, postponed, record, run, set_aside, stepped, waits};
+use crate::body::number_text;
 use crate::model::run::Run;
 use crate::model::saved::SavedAt;
 use crate::model::unfinished::{Element, Failure, Unfinished};
@@ -28,8 +29,8 @@ pub(super) fn save(mut run: Run, name: &str, value: Value, in_list: bool) -> Run
 pub(super) async fn a_saved_value_is_read_back(database: &dyn Database) {
     let first = database.open().await;
     // As it was written, to the last digit and in its order.
-    let text = r#"{"z":1.10,"a":[1,[],{},null,true],"big":123456789012345678901234567890,"e":1e+400,"":"\u0000 ä \ud83d\ude00"}"#;
-    let value: Value = serde_json::from_str(text).unwrap();
+    let text = r#"{"z":1.10,"a":[1,[],{},null,true],"big":123456789012345678901234567890,"e":1E400,"":"\u0000 ä \ud83d\ude00"}"#;
+    let value = number_text::parse(text).unwrap();
     let one = save(begin(&first, 0, run("a")).await, "x", value, false);
     let one = save(one, "nothing", Value::Null, false);
     let one = save(one, "list of its own", json!([]), false);

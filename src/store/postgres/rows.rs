@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio_postgres::types::FromSql;
 use tokio_postgres::{Row, Transaction};
 
+use crate::body::number_text;
 use crate::expr::condition::trace::Decided;
 use crate::model::event::{Event, EventId, Unread};
 use crate::model::place::Place;
@@ -192,7 +193,8 @@ pub(super) async fn add_saved(sql: &Transaction<'_>, runs: &mut [&mut Run]) -> R
     let mut by_id: HashMap<RunId, &mut Run> = runs.iter_mut().map(|run| (run.id, &mut **run)).collect();
     for row in rows {
         let (run, name, element): (RunId, String, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let value: Value = read_json(&row, 3)?;
+        // Numbers keep their spelling.
+        let value = number_text::parse(row.try_get(3)?).map_err(|e| damaged(&e))?;
         let Some(run) = by_id.get_mut(&run) else { continue };
         if Unfinished::is_row(&name) {
             let at = SavedAt { name, element: usize::try_from(element).ok() };

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::sealing::MARK;
-use crate::body::Malformed;
+use crate::body::{Malformed, number_text};
 use crate::model::event::{Event, EventId, Unread};
 use crate::model::place::Place;
 use crate::model::run::{Attempt, Run, RunId, State};
@@ -50,6 +50,14 @@ pub(super) fn from_json<T: DeserializeOwned>(text: &str, column: usize) -> Sql<T
     serde_json::from_str(text).map_err(|e| unreadable(column, Type::Text, e))
 }
 
+/// Reads a JSON column whose numbers keep their spelling.
+fn spelled(text: &str, column: usize) -> Sql<serde_json::Value> {
+    match number_text::parse(text) {
+        Ok(value) => Ok(value),
+        Err(_) => from_json(text, column),
+    }
+}
+
 fn unreadable(column: usize, kind: Type, why: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(why))
 }
@@ -74,7 +82,7 @@ pub(super) fn read_run(r: &Row, event: EventId, state: State) -> Sql<Run> {
         place: Place { step: r.get(3)?, element: r.get(4)? },
         tried: r.get(5)?,
         due: moment(r.get(6)?),
-        saved: from_json(&saved, 7)?,
+        saved: spelled(&saved, 7)?.as_object().cloned().unwrap_or_default(),
         unsaved: Vec::new(),
         unfinished: Unfinished::default(),
         settled: r.get(8)?,
@@ -123,7 +131,7 @@ pub(super) fn saved_of(sql: &Connection, run: &mut Run) -> Sql<()> {
 fn read_saved(mut rows: Rows, run: &mut Run) -> Sql<()> {
     while let Some(r) = rows.next()? {
         let (name, element, value): (String, i64, String) = (r.get(0)?, r.get(1)?, r.get(2)?);
-        let value: serde_json::Value = from_json(&value, 2)?;
+        let value = spelled(&value, 2)?;
         if Unfinished::is_row(&name) {
             let at = SavedAt { name, element: usize::try_from(element).ok() };
             run.unfinished.read_row(&at, value).map_err(|e| unreadable(2, Type::Text, e))?;

@@ -69,17 +69,6 @@ pub async fn show(ask: &Ask, name: &str) -> Result<Answer, Fault> {
     })
 }
 
-/// A draft whose rule is not called like one that is in use.
-fn with_free_names(ask: &Ask, text: String) -> String {
-    let rules = ask.console.health.rules.load();
-    let is_used = |name: &str| rules.ruleset.rules.iter().any(|rule| *rule.name == *name);
-    let title = text.lines().skip_while(|line| *line != "rules:").nth(1).map(|line| line.trim().trim_end_matches(':').to_owned());
-    let Some(title) = title.filter(|title| title.len() > 2) else { return text };
-    let name = title.trim_matches('"');
-    let Some(free) = (2..100).map(|n| format!("{name} ({n})")).find(|free| !is_used(free)).filter(|_| is_used(name)) else { return text };
-    text.replacen(&format!("  {title}:\n"), &format!("  \"{free}\":\n"), 1)
-}
-
 /// The text with an event as a new test of the rule that the address of the page names.
 async fn kept(ask: &Ask, name: &str, id: &str, text: &str) -> Result<String, Fault> {
     let rule = ask.query("rule").ok_or_else(|| Fault::Bad("This link is not complete.".to_owned()))?;
@@ -100,9 +89,11 @@ async fn new_text(ask: &Ask, name: &str) -> Result<String, Fault> {
     if let Some(id) = ask.query("event") {
         let event = ask.event_id(&id).await?;
         let event = ask.content(event).await?;
-        let address = ask.console.health.rules.load().ruleset.address(&event.address).is_some_and(|address| address.described);
-        let text = drafts::draft(&Sample::from(event), &format!("the event {id}"), address).text;
-        return Ok(with_free_names(ask, text));
+        let console = ask.console.clone();
+        // Reading all files is work for another thread.
+        let neighbours =
+            tokio::task::spawn_blocking(move || console.editor.neighbours()).await.map_err(|e| Fault::Failed(e.to_string()))?;
+        return Ok(drafts::draft(&Sample::from(event), &format!("the event {id}"), &neighbours).text);
     }
     if let Some(recipe) = ask.query("recipe") {
         return recipes::find(&recipe).map(|recipe| recipe.text.to_owned()).map_err(Fault::NotFound);

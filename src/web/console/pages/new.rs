@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use crate::engine::intake::catcher::PATIENCE;
 use crate::operations::drafts;
 use crate::operations::history;
+use crate::operations::neighbours::Neighbours;
 use crate::operations::recipes;
 use crate::route::Route;
 use crate::store::contract::EventFilter;
@@ -21,7 +22,7 @@ const SHOWN: usize = 5;
 pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
     if let Some(id) = ask.query("event") {
         let event = ask.content(ask.event_id(&id).await?).await?;
-        let name = ask.console.editor.free_name(&drafts::draft(&event.into(), "", false).file);
+        let name = ask.console.editor.free_name(&drafts::draft(&event.into(), "", &Neighbours::default()).file);
         return Ok(Answer::See(format!("/edit/{}?event={}", escaped_path(&name), escaped(&id))));
     }
     let still = html! {
