@@ -7,13 +7,14 @@ use doorbell::model::event::Event;
 use doorbell::operations::preview::{Replies, dry_steps_of};
 use doorbell::problem::any_error;
 use doorbell::rule::load::load;
+use doorbell::rule::step::Step;
 use doorbell::yaml::source::Source;
 use libfuzzer_sys::fuzz_target;
 
 struct NoReplies;
 
 impl Replies for NoReplies {
-    fn next(&mut self, _: bool) -> Option<MockResponse> {
+    fn next(&mut self, _: &Step) -> Option<MockResponse> {
         None
     }
 }
