@@ -274,5 +274,5 @@ fn the_console_shows_when_a_rule_starts_and_starts_it_now() {
     until("it has run", || setup.output("report.log").lines().count() == 1);
     assert!(event.contains("started by itself") && event.contains("The moment") && !event.contains("curl"), "{event}");
     assert_eq!(visitor.post("/rules/nobody/start", &[]).status, 400);
-    until("the hour is counted", || visitor.get("/api/v1/rules").body.contains("\"ran\":1"));
+    until("the hour is counted", || visitor.get("/rules/report").body.contains("1 ran, 0 did not, 0 failed"));
 }
