@@ -97,6 +97,7 @@ fuzz_target!(|bytes: &[u8]| {
         idempotency_key: "k".into(),
         hops: 1,
         trace: Vec::new(),
+        at: jiff::Timestamp::UNIX_EPOCH,
         timeout: Duration::from_secs(30),
     };
     let outcome = runtime.block_on(async {

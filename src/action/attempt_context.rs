@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::model::event::EventId;
 use crate::model::place::Place;
 use crate::model::run::RunId;
@@ -18,6 +20,8 @@ pub struct AttemptContext {
     pub hops: u32,
     /// The headers by which a call passes a trace on.
     pub trace: Vec<(&'static str, String)>,
+    /// When it began.
+    pub at: Timestamp,
     /// The timeout of one attempt.
     pub timeout: Duration,
 }

@@ -6,6 +6,7 @@
 use std::fmt::Display;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -67,6 +68,14 @@ pub trait Action: Send + Sync {
     /// Whether it responds to the caller.
     fn answers(&self) -> bool {
         false
+    }
+    /// The name under which it saves its result, unless the step names another.
+    fn saves(&self) -> Option<&'static str> {
+        None
+    }
+    /// How long the run waits after it; as long as there is if that is not known before.
+    fn waits(&self) -> Option<Duration> {
+        None
     }
 }
 

@@ -9,6 +9,7 @@ pub mod http;
 pub mod log;
 pub mod pending_replies;
 pub mod respond;
+pub mod wait;
 pub mod world;
 
 use contract::Kind;
@@ -20,6 +21,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &files::sheet::SheetRow,
     &files::delete::DeleteRow,
     &respond::Respond,
+    &wait::Wait,
     &log::Log,
     &log::Stop,
 ];

@@ -136,6 +136,7 @@ fn waits(wait: Option<&Wait>, is_served: bool) -> String {
     match wait {
         Some(Wait::Retry { due, number }) => format!("waits until {} for try {number}", due.strftime("%H:%M:%S UTC")),
         Some(Wait::Pause { due }) => format!("waits until {}, because calls to its server are paused", due.strftime("%H:%M:%S UTC")),
+        Some(Wait::Until { due }) => format!("waits until {}", due.strftime("%Y-%m-%d %H:%M:%S UTC")),
         Some(Wait::Turn) => "waits for its turn (one_at_a_time)".to_owned(),
         Some(Wait::InHand) if is_served => "is running".to_owned(),
         Some(Wait::Worker) if is_served => "waits for its turn".to_owned(),

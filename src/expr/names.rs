@@ -136,6 +136,8 @@ pub struct Names<'a> {
     pub uses: RefCell<FieldUses>,
     /// Whether the rule is disabled, so that a missing secret is only a warning.
     pub disabled: bool,
+    /// The time zone of the rule.
+    pub zone: Named,
 }
 
 impl<'a> Names<'a> {
@@ -152,6 +154,7 @@ impl<'a> Names<'a> {
             blocks: RefCell::default(),
             uses: RefCell::default(),
             disabled: false,
+            zone: lookup.zone().clone(),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::expr::word_table::WordTable;
 use crate::model::budget::{Allowance, Budget};
 use crate::model::event::Event;
 use crate::model::place::Place;
-use crate::model::saved::saved_at;
+use crate::model::saved::{NOW, saved_at};
 use crate::secret::Vault;
 
 /// One line of `set:`.
@@ -236,6 +236,8 @@ impl Values for Scope<'_> {
             Root::Sender => self.event.sender.as_deref().and_then(text),
             Root::EventId => text(&self.event.id.to_string()),
             // RFC 3339 in UTC, with seconds.
+            // After a wait, its end.
+            Root::Now if self.saved(NOW).is_some_and(Value::is_string) => self.saved(NOW).map(Cow::Borrowed),
             Root::Now => text(&jiff::fmt::strtime::format("%Y-%m-%dT%H:%M:%SZ", self.event.received).unwrap_or_default()),
             Root::Item => self.item.map(|(item, _)| Cow::Borrowed(item)),
             Root::ItemNumber => self.item.map(|(_, n)| Cow::Owned(Value::from(n))),

@@ -71,6 +71,31 @@ fn an_element_that_waits_or_fails_does_not_stop_the_others_and_a_replay_tries_on
 }
 
 #[test]
+fn an_element_that_waits_for_a_moment_goes_on_then_and_the_others_do_not_wait_for_it() {
+    // `for_each` with `do: [wait, post]`, and a step after it.
+    let inside = |next| StepNode { each: Some(0), within: Some(0), ..node(next) };
+    let around = StepNode { each: Some(0), inside: Some(1), ..node(Next::Step(3)) };
+    let graph = StepGraph { nodes: vec![around, inside(Next::Step(2)), inside(Next::Element(0)), node(Next::End)], ..StepGraph::default() };
+    let plan = Plan { tries: 3, first_wait: Duration::from_secs(5) };
+    let at = |second: i64| Timestamp::from_second(second).unwrap();
+    let waits = |until: i64| Outcome::Done(Success { until: Some(at(until)), ..Success::default() });
+    let (mut r, mut taken) = (run(), Vec::new());
+    for (second, mut outcome) in [(0, Outcome::Entered), (1, waits(50)), (2, Outcome::Entered), (3, waits(30)), (30, done()), (50, done())]
+    {
+        taken.push((r.place.step, r.place.element));
+        r = r.after(&mut outcome, &facts(&plan, &graph, Some(2)), at(second), 0.0);
+    }
+    assert_eq!(taken, [(0, 0), (1, 0), (0, 1), (1, 1), (2, 1), (2, 0)]);
+    assert_eq!((r.state, r.place, r.due), (State::Waiting, Place { step: 3, element: 0 }, at(50)));
+    // Outside of a list, the run waits; what is past is no wait.
+    let r = r.after(&mut waits(60), &facts(&plan, &two(false, OnError::Not), None), at(50), 0.0);
+    assert_eq!(r.state, State::Done, "nothing follows that could be later");
+    let second = |until| run().after(&mut waits(until), &facts(&plan, &two(false, OnError::Not), None), at(50), 0.0);
+    assert_eq!((second(70).due, second(70).place.step), (at(70), 1));
+    assert_eq!(second(20).due, at(50));
+}
+
+#[test]
 fn an_element_that_is_due_is_taken_before_those_that_were_not_begun() {
     let graph = two(true, OnError::Not);
     let plan = Plan { tries: 3, first_wait: Duration::from_secs(5) };

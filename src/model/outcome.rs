@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::model::answer::Answer;
@@ -21,6 +22,8 @@ pub struct Success {
     pub output: Option<Value>,
     /// The answer for the caller, if this was a `respond`.
     pub answer: Option<Answer>,
+    /// When what follows may begin.
+    pub until: Option<Timestamp>,
     /// Held until the run is recorded; a file's writer waits for it.
     pub receipt: Option<Receipt>,
 }

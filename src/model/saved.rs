@@ -5,6 +5,8 @@ use serde_json::{Map, Value, json};
 
 /// The name under which `on_error:` steps see what went wrong; nothing else may be saved under it.
 pub const ERROR: &str = "error";
+/// The name under which the end of a wait is saved: what `now` means from then on.
+pub const NOW: &str = "now";
 
 /// The name under which a run saves, next to a list of answers, which `for_each` and element each of them belongs to. No
 /// name of a rule contains this character.

@@ -43,7 +43,12 @@ impl Run {
                         None => self.save(name, output),
                     }
                 }
-                self.forward(step, now)
+                let (until, from) = (success.until.filter(|until| *until > now), self.place);
+                let run = self.forward(step, now);
+                match until {
+                    Some(until) => run.resume_at(until, from, step, now),
+                    None => run,
+                }
             }
             Outcome::Skipped(_) => self.forward(step, now),
             Outcome::Entered => match step.graph.node(self.place.step).and_then(|f| f.inside) {
@@ -107,6 +112,26 @@ impl Run {
         };
         let aside = Element { due, ..self.unfinished_element(step.graph) };
         self.set_aside(each, aside, of, step, now)
+    }
+
+    /// What follows begins later: in the run, or only for the current element.
+    fn resume_at(mut self, until: Timestamp, from: Place, step: &StepFacts, now: Timestamp) -> Run {
+        if self.state != State::Waiting {
+            return self;
+        }
+        let is_same_element = self.place.element == from.element && step.graph.each(from.step) == step.graph.each(self.place.step);
+        match step.free_loop(self.place.step) {
+            Some((each, of)) if is_same_element => {
+                let aside = Element { due: until, ..self.unfinished_element(step.graph) };
+                self.set_aside(each, aside, of, step, now)
+            }
+            // The element has ended with its wait.
+            Some(_) if step.graph.each(from.step).is_some() => self,
+            _ => {
+                self.due = until;
+                self
+            }
+        }
     }
 
     /// The current element, to be set aside where it is.

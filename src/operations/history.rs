@@ -240,6 +240,8 @@ pub enum Wait {
     Retry { due: Timestamp, number: u32 },
     /// The end of a pause: its target did not answer several calls and is left alone until then.
     Pause { due: Timestamp },
+    /// The end of a `wait` step.
+    Until { due: Timestamp },
     /// An earlier run of its queue (`one_at_a_time`).
     Turn,
     /// Nothing: the owner of the store is working on it, if that owner is alive.
@@ -344,6 +346,7 @@ fn wait(page: &RunPage, attempts: &[Attempt]) -> Wait {
         () if page.is_queued => Wait::Turn,
         () if is_paused => Wait::Pause { due: run.due },
         () if run.tried > 0 => Wait::Retry { due: run.due, number: run.tried + 1 },
+        () if run.due > Timestamp::now() => Wait::Until { due: run.due },
         () => Wait::Worker,
     }
 }

@@ -43,6 +43,7 @@ pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Opti
     whole_lines(&mut fields);
     let starts = when::read(&mut fields, &origin.zone);
     let when = starts.webhooks;
+    known.zone = starts.zone;
     known.placeholders = when.iter().flat_map(|w| w.route.placeholders().map(str::to_owned)).collect();
     let then = fields.must("then").and_then(|i| items(&i)).unwrap_or_default();
     let otherwise = fields.may("else").and_then(|i| items(&i)).unwrap_or_default();
@@ -102,6 +103,10 @@ pub fn read(name: &str, item: &Item, lookup: &Resolver, origin: &Origin) -> Opti
     }
     wait::look(&rule, item);
     by_itself::look(&rule, item);
+    // A step may wait until a time of day.
+    if let Some(zone) = starts.idle_zone.filter(|_| !rule.steps.iter().any(|step| step.waits().is_some())) {
+        when::no_effect(&zone, "timezone");
+    }
     (item.errors() == errors).then(|| (rule, known.uses.take()))
 }
 

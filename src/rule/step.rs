@@ -26,7 +26,7 @@ pub const TIMEOUT: Duration = Duration::from_secs(30);
 pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Verbs that rules.md describes but that do not exist yet.
-const LATER: [&str; 2] = ["run_rule", "wait"];
+const LATER: [&str; 1] = ["run_rule"];
 /// Several steps under one `if` or `for_each`.
 pub const DO: &str = "do";
 /// A compiled step.
@@ -104,6 +104,10 @@ impl Step {
     /// Whether it calls another app.
     pub fn calls(&self) -> bool {
         kind_of(self.verb).is_some_and(|kind| kind.calls())
+    }
+    /// How long the run waits after it, whatever happens.
+    pub fn waits(&self) -> Option<Duration> {
+        self.action.as_ref().and_then(|action| action.waits())
     }
     /// The step's name, or else its verb.
     pub fn title(&self) -> &str {
@@ -213,14 +217,17 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
         verb,
         value,
         number: String::new(),
-        action,
         condition,
         set,
         for_each: if repeats { Some(for_each?) } else { None },
         stop_at_first,
         plan: plan?,
         timeout: timeout?,
-        save_as: save_as.map_or(Some(None), |s| s.map(Some))?,
+        save_as: match save_as {
+            Some(name) => Some(name?),
+            None => action.as_ref().and_then(|action| action.saves()).map(str::to_owned),
+        },
+        action,
         path: item.path.clone(),
     };
     Some(Read { step, inside: inside?, on_error: on_error? })

@@ -13,6 +13,11 @@ pub fn look(rule: &Rule, item: &Item) {
             .label("answer without `respond:`, or remove `one_at_a_time:`")
             .add();
     }
+    for step in rule.steps[..answering].iter().filter(|s| s.waits().is_some_and(|time| time >= rule.answer_within)) {
+        let draft =
+            item.at(&step.path).problem(format!("the caller is answered after {waits} seconds at the latest, but this step waits longer"));
+        draft.label("answer first: move `respond:` above this step").add();
+    }
     for step in rule.steps[..answering].iter().filter(|s| s.calls()) {
         if step.timeout > rule.answer_within {
             let place = item.at(&step.path);

@@ -22,21 +22,25 @@ pub struct When {
 }
 
 /// Everything that starts a rule.
-#[derive(Default)]
-pub struct Starts {
+pub struct Starts<'a> {
     pub webhooks: Vec<When>,
     pub timetable: Option<Timetable>,
+    /// The time zone of the rule.
+    pub zone: Named,
+    /// `timezone:` of a rule that does not start by itself: only steps can need it.
+    pub idle_zone: Option<Item<'a>>,
 }
 
 /// Reads `when:`, `timezone:` and `missed:` of a rule; problems have been reported.
 ///
 /// `zone` is the time zone of the file, or of this Doorbell.
-pub fn read(fields: &mut Fields, zone: &Named) -> Starts {
-    let (own, missed) = (fields.may("timezone"), fields.may("missed"));
-    let mut starts = Starts::default();
+pub fn read<'a>(fields: &mut Fields<'a>, zone: &Named) -> Starts<'a> {
+    let (when, own, missed) = (fields.must("when"), fields.may("timezone"), fields.may("missed"));
+    let own_zone = own.as_ref().and_then(read_zone);
+    let mut starts = Starts { webhooks: Vec::new(), timetable: None, zone: own_zone.unwrap_or_else(|| zone.clone()), idle_zone: None };
     let mut schedules = Vec::new();
     let mut is_timed = false;
-    if let Some(item) = fields.must("when") {
+    if let Some(item) = when {
         for one in item.one_or_many() {
             is_timed |= TIMING.iter().any(|key| one.node.has(key));
             read_one(&one, &mut starts.webhooks, &mut schedules);
@@ -45,22 +49,24 @@ pub fn read(fields: &mut Fields, zone: &Named) -> Starts {
             item.problem(format!("a rule can have at most {MOST_SCHEDULES} schedules")).label("split it into two rules").add();
         }
     }
-    let own_zone = own.as_ref().map(read_zone);
     let missed_is = missed.as_ref().map(read_missed);
     // What is wrong with a schedule was reported there.
     if !is_timed {
-        for (item, key) in [(own, "timezone"), (missed, "missed")] {
-            let Some(item) = item else { continue };
-            let draft = item.problem(format!("`{key}:` has no effect, because the rule does not start by itself")).at_key();
-            draft.label("remove it, or add a time under `when:`, such as at: \"09:00\"").add();
+        if let Some(item) = &missed {
+            no_effect(item, "missed");
         }
-        return starts;
+        return Starts { idle_zone: own, ..starts };
     }
-    let zone = own_zone.flatten().unwrap_or_else(|| zone.clone());
     if !schedules.is_empty() {
-        starts.timetable = Some(Timetable { schedules, zone, missed: missed_is.flatten().unwrap_or_default() });
+        starts.timetable = Some(Timetable { schedules, zone: starts.zone.clone(), missed: missed_is.flatten().unwrap_or_default() });
     }
     starts
+}
+
+/// Reports a key that only matters to rules that start by themselves.
+pub fn no_effect(item: &Item, key: &str) {
+    let draft = item.problem(format!("`{key}:` has no effect, because the rule does not start by itself")).at_key();
+    draft.label("remove it, or add a time under `when:`, such as at: \"09:00\"").add();
 }
 
 /// A `timezone:` of a rule or of a file.

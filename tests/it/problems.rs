@@ -219,7 +219,7 @@ fn problems_can_be_printed_as_json() {
     let said: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     let expected = serde_json::json!({
         "severity": "error", "file": "rules/rules.yaml", "line": 3, "column": 5, "length": 4,
-        "message": "`whne` is not a valid key in a rule", "help": "did you mean `when`?", "correction": { "start": 16, "end": 20, "text": "when" }, "notes": ["valid keys: description, enabled, when, then, else, set, if, once_per, one_at_a_time, answer_within, on_error, tests"],
+        "message": "`whne` is not a valid key in a rule", "help": "did you mean `when`?", "correction": { "start": 16, "end": 20, "text": "when" }, "notes": ["valid keys: description, enabled, when, timezone, missed, then, else, set, if, once_per, one_at_a_time, answer_within, on_error, tests"],
     });
     assert!(said["problems"].as_array().unwrap().contains(&expected), "{said:#}");
 }

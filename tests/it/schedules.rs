@@ -2,42 +2,8 @@
 
 use jiff::Timestamp;
 
+use crate::clock::Clocked;
 use crate::harness::{Doorbell, Setup, until};
-
-/// A folder whose Doorbell has a clock that the test sets.
-struct Clocked {
-    setup: Setup,
-}
-
-impl Clocked {
-    fn with(rules: &str) -> Self {
-        let setup = Setup::with(rules).env("LD_PRELOAD", env!("CLOCK_LIBRARY"));
-        let file = setup.path("clock");
-        let setup = setup.env("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap());
-        // Each look at the clock reads the file again; the monotonic clock stays correct.
-        Self { setup: setup.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1") }
-    }
-
-    /// From now on, it is this moment, and time goes on from there.
-    fn set(&self, moment: &str) {
-        let moment: Timestamp = moment.parse().unwrap();
-        let offset = moment.as_millisecond() - Timestamp::now().as_millisecond();
-        self.setup.write("clock.new", &format!("{:+}\n", offset as f64 / 1000.0));
-        // Replaced in one step, since it may be read at any moment.
-        std::fs::rename(self.setup.path("clock.new"), self.setup.path("clock")).unwrap();
-    }
-
-    /// Serves until the file has this many lines; returns them.
-    fn serve_until(&self, file: &str, lines: usize) -> Vec<String> {
-        let _doorbell = self.setup.serve();
-        self.wait_for(file, lines)
-    }
-
-    fn wait_for(&self, file: &str, lines: usize) -> Vec<String> {
-        until(&format!("{file} has {lines} lines"), || self.setup.output(file).lines().count() >= lines);
-        self.setup.output(file).lines().map(str::to_owned).collect()
-    }
-}
 
 /// Appends what the event of a moment says.
 const LINE: &str = "[ { append: NAME.log, text: \"{{ body.planned }} {{ default body.previous '-' }} {{ body.missed }}\" } ]";

@@ -167,6 +167,7 @@ pub fn waits(wait: Option<&Wait>) -> Markup {
         @match wait {
             Some(Wait::Retry { due, number }) => { "waits until " (draw::time(*due)) " for try " (number) },
             Some(Wait::Pause { due }) => { "waits until " (draw::time(*due)) ", because calls to its server are paused" },
+            Some(Wait::Until { due }) => { "waits until " (draw::time(*due)) },
             Some(Wait::Turn) => { "waits for its turn (one_at_a_time)" },
             Some(Wait::InHand) => { "is running" },
             Some(Wait::Worker) | None => { "is about to run" },
