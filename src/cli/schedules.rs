@@ -46,8 +46,12 @@ impl Schedules {
         };
         // Without a data folder, nothing was started yet.
         let progress = match self.data.data.is_dir() {
-            true => self.data.queries().and_then(|queries| queries.ask(|queries| queries.schedules())).unwrap_or_default(),
-            false => Vec::new(),
+            true => self.data.queries().and_then(|queries| queries.ask(|queries| queries.schedules())),
+            false => Ok(Vec::new()),
+        };
+        let (progress, unknown) = match progress {
+            Ok(progress) => (progress, None),
+            Err(e) => (Vec::new(), Some(e)),
         };
         let all = scheduled_rules(&ruleset, &progress, Timestamp::now());
         if self.json {
@@ -61,9 +65,13 @@ impl Schedules {
                 writeln!(out, "  {}", upcoming(one))?;
             }
             match &one.last {
+                None if unknown.is_some() => writeln!(out)?,
                 Some(last) => writeln!(out, "  last for {last}\n")?,
                 None => writeln!(out, "  not started yet\n")?,
             }
+        }
+        if let Some(why) = unknown {
+            writeln!(out, "When they were started last is not known: {why}")?;
         }
         if all.is_empty() {
             writeln!(out, "No rule starts by itself. Write for example: when: {{ at: \"09:00\", days: weekdays }}")?;

@@ -85,6 +85,8 @@ fn read_cron(item: &Item) -> Option<(Schedule, String)> {
         Ok(schedule) => Some((schedule, format!("at `{}`", text.split_whitespace().collect::<Vec<_>>().join(" ")))),
         Err(why) => {
             let macros = [
+                ("@yearly", "cron: \"0 0 1 1 *\""),
+                ("@annually", "cron: \"0 0 1 1 *\""),
                 ("@hourly", "every: 1 hour"),
                 ("@daily", "at: \"00:00\""),
                 ("@midnight", "at: \"00:00\""),
@@ -115,6 +117,12 @@ fn read_every(item: &Item) -> Option<u64> {
         && let Some(ours) = unit_alone(text)
     {
         item.problem(format!("`every: {text}` says no number")).label("write a number and a unit").write(ours).add();
+        return None;
+    }
+    if let Node::Text(text) = item.node
+        && matches!(text.trim().to_ascii_lowercase().as_str(), "week" | "weekly" | "1 week")
+    {
+        item.problem(format!("`every: {text}` does not say on which day")).label("write at: \"09:00\" with days: monday").add();
         return None;
     }
     let every = item.duration()?;
@@ -150,7 +158,6 @@ fn unit_alone(text: &str) -> Option<&'static str> {
         "minute" | "minutely" => "1 minute",
         "hour" | "hourly" => "1 hour",
         "day" | "daily" | "night" => "1 day",
-        "week" | "weekly" => "7 days",
         _ => return None,
     })
 }
@@ -243,12 +250,17 @@ fn day(text: &str) -> Option<(Days, String)> {
         "weekends" => (Days { weekdays: Some(0b110_0000), ..none }, lower),
         "first day of month" => (Days { of_month: Some(1), ..none }, "the first day of the month".to_owned()),
         "last day of month" => (Days { last: true, ..none }, "the last day of the month".to_owned()),
-        _ => match (text.parse::<u32>(), days::NAMES.iter().find(|(name, _)| *name == lower)) {
-            (Ok(number @ 1..=31), _) => (Days { of_month: Some(1 << (number - 1)), ..none }, format!("day {number} of the month")),
+        _ => match (digits(text), days::NAMES.iter().find(|(name, _)| *name == lower)) {
+            (Some(number @ 1..=31), _) => (Days { of_month: Some(1 << (number - 1)), ..none }, format!("day {number} of the month")),
             (_, Some((name, weekday))) => (Days { weekdays: Some(days::bit(*weekday)), ..none }, capital(name)),
             _ => return None,
         },
     })
+}
+
+/// A number without a sign.
+fn digits(text: &str) -> Option<u32> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 /// What was probably meant: `Mon`, `Mon-Fri`, `every monday`.

@@ -3,9 +3,9 @@
 use super::address::read_methods;
 use super::timing::{self, TIMING};
 use crate::route::Route;
-use crate::schedule::Schedule;
 use crate::schedule::timetable::{Missed, Timetable};
 use crate::schedule::zone::{self, Named};
+use crate::schedule::{Schedule, clock, cron};
 use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 use crate::yaml::place::scalar;
@@ -41,7 +41,7 @@ pub fn read<'a>(fields: &mut Fields<'a>, zone: &Named) -> Starts<'a> {
     let mut schedules = Vec::new();
     let mut is_timed = false;
     if let Some(item) = when {
-        for one in item.one_or_many() {
+        for one in item.one_or_more("write what starts the rule, such as { webhook: /path }").unwrap_or_default() {
             is_timed |= TIMING.iter().any(|key| one.node.has(key));
             read_one(&one, &mut starts.webhooks, &mut schedules);
         }
@@ -185,8 +185,13 @@ fn only_text(item: &Item, text: &str) {
     let draft = item.problem("`when:` must say what starts the rule").label("write { webhook: /path }, or { at: \"09:00\" }");
     let timed = || {
         let (key, value) = text.split_once([' ', ':'])?;
-        TIMING.contains(&key).then(|| format!("{{ {key}: {} }}", scalar(value.trim())))
+        let value = match (key, clock::read(value.trim()).err().and_then(|no| no.meant)) {
+            ("at", Some(meant)) => clock::spell(meant),
+            _ => value.trim().to_owned(),
+        };
+        TIMING.contains(&key).then(|| format!("{{ {key}: {} }}", if key == "at" { format!("\"{value}\"") } else { scalar(&value) }))
     };
+    let timed = || if cron::read(text).is_ok() { Some(format!("{{ cron: \"{text}\" }}")) } else { timed() };
     match text.split_whitespace().next_back().filter(|path| path.starts_with('/')) {
         Some(path) => draft.write(&format!("{{ webhook: {} }}", scalar(path))).add(),
         None => match timed() {

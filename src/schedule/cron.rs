@@ -59,14 +59,16 @@ fn set(kind: &Kind, text: &str) -> Result<u64, String> {
         let wrong = || format!("`{part}` is not a {} (from {} to {})", kind.name, kind.from, kind.to);
         let (range, step) = match part.split_once('/') {
             None => (part, None),
-            Some((range, step)) => (range, Some(step.parse::<u32>().ok().filter(|step| (1..=kind.to).contains(step)).ok_or_else(wrong)?)),
+            Some((range, step)) => (range, Some(read_step(kind, part, step)?)),
         };
         let (from, to) = match range.split_once('-') {
             _ if range == "*" => (kind.from, if kind.to == 7 { 6 } else { kind.to }),
             Some((from, to)) => (number(kind, from).ok_or_else(wrong)?, number(kind, to).ok_or_else(wrong)?),
             None => {
                 let from = number(kind, range).ok_or_else(wrong)?;
-                (from, if step.is_some() { kind.to } else { from })
+                // Both 0 and 7 are Sunday, and the week ends before the second one.
+                let end = if kind.to == 7 && from < 7 { 6 } else { kind.to };
+                (from, if step.is_some() { end } else { from })
             }
         };
         // `fri-sun`: to the Sunday at the end of the week.
@@ -77,6 +79,14 @@ fn set(kind: &Kind, text: &str) -> Result<u64, String> {
         (from..=to).step_by(step.unwrap_or(1) as usize).for_each(|n| all |= 1 << n);
     }
     Ok(all)
+}
+
+/// What is behind a slash.
+fn read_step(kind: &Kind, part: &str, step: &str) -> Result<u32, String> {
+    let number = step.bytes().all(|b| b.is_ascii_digit()).then(|| step.parse::<u32>().ok()).flatten();
+    number
+        .filter(|step| (1..=kind.to).contains(step))
+        .ok_or_else(|| format!("in `{part}`, the number after the slash must be from 1 to {}", kind.to))
 }
 
 /// A number, or the name of a month or weekday.
@@ -116,6 +126,8 @@ mod tests {
             ("0 12 * * 7", "Sun 2026-03-15 12:00"),
             ("0 12 * * fri-sun", "Sun 2026-03-15 12:00"),
             ("10/20 * * * *", "Sat 2026-03-14 12:10"),
+            ("0 12 * * 1/2", "Mon 2026-03-16 12:00"),
+            ("0 12 * * 3/4", "Wed 2026-03-18 12:00"),
             // The day of the month or the weekday, if both are given.
             ("0 0 20 * TUE", "Tue 2026-03-17 00:00"),
             // With a star before the step, both.
@@ -135,7 +147,9 @@ mod tests {
             ("0 9 * * MO", "`MO` is not a weekday (from 0 to 7)"),
             ("0 9 0 * *", "`0` is not a day of the month (from 1 to 31)"),
             ("0 17-9 * * *", "in `17-9`, the hour that comes first is after the other"),
-            ("*/0 * * * *", "`*/0` is not a minute (from 0 to 59)"),
+            ("*/0 * * * *", "in `*/0`, the number after the slash must be from 1 to 59"),
+            ("0 */24 * * *", "in `*/24`, the number after the slash must be from 1 to 23"),
+            ("*/+5 * * * *", "in `*/+5`, the number after the slash must be from 1 to 59"),
             ("0 9 L * *", "`L` is not a day of the month (from 1 to 31)"),
         ] {
             assert_eq!(read(text).unwrap_err(), expected, "{text}");

@@ -37,26 +37,24 @@ impl Schedule {
         dates.find_map(|date| self.moments(date, zone).into_iter().find(|moment| *moment > after))
     }
 
-    /// The last moment in a span of time, which begins after `after` and ends with `until`, and how many there are in it, at
-    /// most `most`.
-    pub fn last(&self, after: Timestamp, until: Timestamp, zone: &TimeZone, most: usize) -> Option<(Timestamp, usize)> {
-        let latest = until.to_zoned(zone.clone()).date().tomorrow().ok()?;
-        let (mut last, mut count) = (None, 0);
+    /// The moments after `after` and until `until`, the newest first; at most `most`.
+    pub fn between(&self, after: Timestamp, until: Timestamp, zone: &TimeZone, most: usize) -> Vec<Timestamp> {
+        let mut all = Vec::new();
+        let Ok(latest) = until.to_zoned(zone.clone()).date().tomorrow() else { return all };
         for date in latest.series(-1.day()).take(LOOK_AHEAD) {
             for moment in self.moments(date, zone).into_iter().rev() {
-                if moment <= after || count >= most {
-                    return last.map(|last| (last, count));
+                if moment <= after || all.len() >= most {
+                    return all;
                 }
                 if moment <= until {
-                    last = last.or(Some(moment));
-                    count += 1;
+                    all.push(moment);
                 }
             }
             if date.to_zoned(zone.clone()).is_ok_and(|midnight| midnight.timestamp() <= after) {
                 break;
             }
         }
-        last.map(|last| (last, count))
+        all
     }
 
     /// The moments of a date, in order.
@@ -155,15 +153,16 @@ mod tests {
     fn the_last_moment_of_a_time_away_is_found_and_all_of_them_are_counted() {
         let berlin = zone("Europe/Berlin");
         let noon = daily(&["12:00"]);
-        let last = |after: &str, until: &str| noon.last(at(after), at(until), &berlin, 1000);
+        let last = |after: &str, until: &str| {
+            let all = noon.between(at(after), at(until), &berlin, 1000);
+            all.first().map(|last| (*last, all.len()))
+        };
         assert_eq!(last("2026-06-01T11:00:00Z", "2026-06-04T09:59:59Z"), Some((at("2026-06-03T10:00:00Z"), 2)));
         assert_eq!(last("2026-06-01T11:00:00Z", "2026-06-04T10:00:00Z"), Some((at("2026-06-04T10:00:00Z"), 3)));
         assert_eq!(last("2026-06-01T10:00:00Z", "2026-06-02T09:00:00Z"), None);
         let minutes = Schedule::Every(60);
-        assert_eq!(
-            minutes.last(at("2020-01-01T00:00:00Z"), at("2026-01-01T00:00:30Z"), &berlin, 500),
-            Some((at("2026-01-01T00:00:00Z"), 500))
-        );
+        let all = minutes.between(at("2020-01-01T00:00:00Z"), at("2026-01-01T00:00:30Z"), &berlin, 500);
+        assert_eq!((all[0], all.len()), (at("2026-01-01T00:00:00Z"), 500));
     }
 
     #[test]

@@ -8,8 +8,9 @@ use super::{Schedule, moment};
 
 /// A moment that began longer ago was missed: Doorbell was not running, or the machine was asleep.
 pub const ON_TIME: SignedDuration = SignedDuration::from_mins(1);
-/// How far ahead of the clock the last start of a rule can be; beyond that, the clock was wrong at the time.
-const AHEAD: SignedDuration = SignedDuration::from_hours(1);
+/// How far ahead of the clock the last start of a rule can be: until then, a clock that was set back starts nothing twice. Beyond
+/// that, the clock was wrong at the time, and the rule does not wait for it.
+const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 /// The most missed moments that are counted.
 pub const MOST_COUNTED: usize = 10_000;
 
@@ -71,18 +72,14 @@ impl Timetable {
         if after > now.saturating_add(AHEAD).unwrap_or(now) {
             return Look::GoOnFrom(now);
         }
-        let last = |(schedule, _): &(Schedule, String)| schedule.last(after, now, &self.zone.zone, MOST_COUNTED);
-        let due: Vec<(Timestamp, usize)> = self.schedules.iter().filter_map(last).collect();
-        let Some(planned) = due.iter().map(|(planned, _)| *planned).max() else { return Look::Later };
-        let is_missed = now.duration_since(planned) > ON_TIME;
+        let moments = |(schedule, _): &(Schedule, String)| schedule.between(after, now, &self.zone.zone, MOST_COUNTED);
+        let mut due: Vec<Timestamp> = self.schedules.iter().flat_map(moments).collect();
         // Two schedules may have a moment in common, which counts once.
-        let all = match due.as_slice() {
-            [(_, count)] => *count,
-            _ => std::iter::successors(self.next(after), |moment| self.next(*moment))
-                .take_while(|moment| *moment <= planned)
-                .take(MOST_COUNTED)
-                .count(),
-        };
+        due.sort_unstable_by(|a, b| b.cmp(a));
+        due.dedup();
+        let Some(planned) = due.first().copied() else { return Look::Later };
+        let is_missed = now.duration_since(planned) > ON_TIME;
+        let all = due.len().min(MOST_COUNTED);
         match (is_missed, self.missed) {
             (true, Missed::Skip) => Look::GoOnFrom(now),
             (true, Missed::Once) => Look::Start(Due { planned, missed: all }),

@@ -106,6 +106,42 @@ fn killed_again_and_again_a_rule_starts_once_for_each_moment_and_knows_the_one_b
 }
 
 #[test]
+#[cfg_attr(not(has_faketime), ignore = "needs libfaketime: apt-get install faketime")]
+fn after_a_long_time_away_moments_are_counted_up_to_a_limit_and_no_rule_waits_for_that() {
+    let often = rule("often", "[{ every: 10 seconds }, { every: 1 minute }, { cron: \"0 0 30 2 *\" }]");
+    let clocked = Clocked::with(&format!("rules:\n{often}{}", rule("daily", "{ at: \"07:00\" }")));
+    clocked.set("2026-03-02T08:00:01Z");
+    let doorbell = clocked.setup.serve();
+    until("the rules are adopted", || is_adopted(&clocked.setup));
+    doorbell.stop();
+    clocked.set("2026-03-05T08:00:01Z");
+    let _doorbell = clocked.setup.serve();
+    assert_eq!(clocked.wait_for("daily.log", 1), ["2026-03-05T07:00:00+00:00 - 3"]);
+    // The newest one is on time.
+    assert!(clocked.wait_for("often.log", 1)[0].ends_with(" - 9999"), "{}", clocked.setup.output("often.log"));
+}
+
+#[test]
+#[cfg_attr(not(has_faketime), ignore = "needs libfaketime: apt-get install faketime")]
+fn while_a_run_takes_long_at_most_one_moment_waits_for_it_also_after_the_rules_were_loaded_again() {
+    let slow = "  slow:\n    when: { every: 10 seconds }\n    one_at_a_time: true\n    then: [ { append: slow.log, text: \"{{ body.planned }}\" }, { wait: 1 day }, { log: x } ]\n";
+    let clocked = Clocked::with(&format!("rules:\n{slow}"));
+    clocked.set("2026-03-02T08:00:08Z");
+    let doorbell = clocked.setup.serve();
+    clocked.wait_for("slow.log", 1);
+    for n in 2..6 {
+        clocked.setup.write("rules/more.yaml", &format!("rules:\n{}", rule(&format!("other {n}"), "{ at: \"03:00\" }")));
+        doorbell.reload();
+        until("the rules are loaded again", || clocked.setup.printed(&["audit"]).contains(&format!("other {n}")));
+        clocked.set(&format!("2026-03-02T08:00:{}8Z", n - 1));
+        until("the next moment is saved", || clocked.setup.printed(&["events"]).matches("SCHEDULE slow").count() >= n);
+    }
+    // One works, one waits for it, and the others were cancelled.
+    until("only the newest one waits", || clocked.setup.printed(&["events"]).matches("1 run waiting").count() == 2);
+    assert_eq!(clocked.setup.printed(&["events"]).matches("1 run cancelled").count(), 3);
+}
+
+#[test]
 fn schedules_are_listed_and_a_rule_can_be_started_by_hand() {
     let setup = Setup::with(&format!(
         "timezone: Europe/Berlin\nrules:\n{}{}",

@@ -51,7 +51,8 @@ impl Starter {
     pub async fn start(&self, name: &str, start: Start) -> Result<Option<EventId>, Error> {
         let in_force = self.rules.load_full();
         let ruleset = &in_force.ruleset;
-        let Some((rule, timetable)) = ruleset.scheduled().find(|(rule, _)| *rule.name == *name) else { return Ok(None) };
+        let found = ruleset.rule(name).filter(|rule| rule.enabled).and_then(|rule| Some((rule, rule.timetable.as_ref()?)));
+        let Some((rule, timetable)) = found else { return Ok(None) };
         let event = made(rule, timetable, start, EventId(Uuid::now_v7()), Timestamp::now());
         let answering = ruleset.answering(&event);
         let decided = ruleset.decided(&event, Allowance::Full).unwrap_or_default();

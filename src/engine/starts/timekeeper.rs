@@ -7,15 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::task::JoinSet;
 
 use super::starter::{Start, Starter};
 use crate::model::event::EventId;
 use crate::rule::ruleset::InForce;
-use crate::schedule::timetable::{Look, Timetable};
+use crate::schedule::timetable::{Due, Look};
 use crate::store::contract::{Error, ScheduleProgress, WaitingRuns};
 
 /// How often the clock and the rules are looked at, at least: either may change at any time.
 const LOOK: Duration = Duration::from_secs(1);
+/// How many rules are started at the same time: the store saves their events together.
+const AT_A_TIME: usize = 64;
 
 /// Starts rules at their moments.
 pub struct Timekeeper {
@@ -39,6 +42,9 @@ struct Entry {
     event: Option<EventId>,
 }
 
+/// A rule that was to be started, and its event: nothing if the moment was used before.
+type Started = (String, Due, Result<Option<EventId>, Error>);
+
 impl Timekeeper {
     /// Starts what is due, again and again; never returns.
     pub async fn run(&self) {
@@ -61,71 +67,113 @@ impl Timekeeper {
         }
     }
 
+    /// Starts everything that is due; an error of one rule holds up no other.
     async fn look(&self, agenda: &mut Agenda, now: Timestamp) -> Result<(), Error> {
         let in_force = self.starter.rules.load_full();
         if !agenda.made_for.as_ref().is_some_and(|before| Arc::ptr_eq(before, &in_force)) {
-            agenda.entries = self.adopt(&in_force, now).await?;
+            agenda.entries = self.adopt(&in_force, std::mem::take(&mut agenda.entries), now).await?;
             agenda.made_for = Some(in_force.clone());
         }
+        let mut starting: JoinSet<Started> = JoinSet::new();
+        let mut result = Ok(());
         for (rule, timetable) in in_force.ruleset.scheduled() {
             if self.stopping.load(Ordering::Relaxed) {
-                return Ok(());
+                break;
             }
             let Some(entry) = agenda.entries.get_mut(&*rule.name) else { continue };
-            if entry.next.is_some_and(|next| next <= now) || entry.progress.since > now {
-                self.settle(&rule.name, timetable, entry, now).await?;
+            if entry.next.is_none_or(|next| next > now) && entry.progress.since <= now {
+                continue;
+            }
+            match timetable.look(entry.progress.since, now) {
+                Look::Later => entry.next = timetable.next(entry.progress.since),
+                Look::GoOnFrom(moment) => {
+                    if entry.progress.since > moment {
+                        tracing::warn!(rule = %rule.name, "clock was more than a day ahead; the rule goes on from now");
+                    }
+                    let progress = ScheduleProgress { since: moment, ..entry.progress.clone() };
+                    match self.starter.store.set_schedules(vec![progress.clone()], Vec::new()).await {
+                        Ok(()) => (entry.progress, entry.next) = (progress, timetable.next(moment)),
+                        Err(e) => result = Err(e),
+                    }
+                }
+                Look::Start(due) => {
+                    let start = Start { planned: due.planned, previous: entry.progress.last, missed: due.missed, is_by_hand: false };
+                    let (starter, name) = (self.starter.clone(), rule.name.to_string());
+                    starting.spawn(async move {
+                        let started = starter.start(&name, start).await;
+                        (name, due, started)
+                    });
+                }
+            }
+            if starting.len() >= AT_A_TIME
+                && let Some(Ok(started)) = starting.join_next().await
+            {
+                result = self.settle(&in_force, &mut agenda.entries, started).await.and(result);
             }
         }
+        while let Some(started) = starting.join_next().await {
+            if let Ok(started) = started {
+                result = self.settle(&in_force, &mut agenda.entries, started).await.and(result);
+            }
+        }
+        result
+    }
+
+    /// Notes how far a rule has come, and when it starts next.
+    async fn settle(&self, in_force: &InForce, entries: &mut BTreeMap<String, Entry>, started: Started) -> Result<(), Error> {
+        let (name, due, started) = started;
+        let rule = in_force.ruleset.rule(&name).and_then(|rule| Some((rule, rule.timetable.as_ref()?)));
+        let (Some(entry), Some((rule, timetable))) = (entries.get_mut(&name), rule) else { return Ok(()) };
+        match started? {
+            Some(event) => {
+                entry.progress.since = due.planned;
+                entry.progress.last = Some(due.planned);
+                if let Some(before) = entry.event.replace(event).filter(|_| rule.one_at_a_time.is_some()) {
+                    self.take_the_place_of(before, &name).await;
+                }
+            }
+            None => self.catch_up(entry, due.planned).await?,
+        }
+        entry.next = timetable.next(entry.progress.since);
         Ok(())
     }
 
-    /// Starts the rule if it is due, and works out when it starts next.
-    async fn settle(&self, name: &str, timetable: &Timetable, entry: &mut Entry, now: Timestamp) -> Result<(), Error> {
-        match timetable.look(entry.progress.since, now) {
-            Look::Later => {}
-            Look::GoOnFrom(moment) => {
-                let progress = ScheduleProgress { since: moment, ..entry.progress.clone() };
-                self.starter.store.set_schedules(vec![progress.clone()], Vec::new()).await?;
-                entry.progress = progress;
-            }
-            Look::Start(due) => {
-                let start = Start { planned: due.planned, previous: entry.progress.last, missed: due.missed, is_by_hand: false };
-                match self.starter.start(name, start).await? {
-                    Some(event) => {
-                        entry.progress.since = due.planned;
-                        entry.progress.last = Some(due.planned);
-                        if let Some(before) = entry.event.replace(event) {
-                            self.take_the_place_of(before, name).await?;
-                        }
-                    }
-                    // Somebody else has started it: go on from there.
-                    None => {
-                        let known = self.starter.store.schedules().await?;
-                        match known.into_iter().find(|one| one.rule == name) {
-                            Some(progress) if progress.since > entry.progress.since => entry.progress = progress,
-                            _ => entry.progress.since = due.planned,
-                        }
-                    }
-                }
+    /// The moment was used before, by another Doorbell on this store: go on from there.
+    async fn catch_up(&self, entry: &mut Entry, planned: Timestamp) -> Result<(), Error> {
+        let known = self.starter.store.schedules().await?;
+        match known.into_iter().find(|one| one.rule == entry.progress.rule) {
+            Some(progress) if progress.since >= planned => entry.progress = progress,
+            Some(_) => entry.progress.since = planned,
+            // One that does not have this rule has forgotten it. Whether it was started for this moment is not known, so it is not.
+            None => {
+                tracing::warn!(rule = entry.progress.rule, moment = %planned, "another Doorbell on this store does not have this rule; it goes on with its next moment");
+                entry.progress.since = planned;
+                self.starter.store.set_schedules(vec![entry.progress.clone()], Vec::new()).await?;
             }
         }
-        entry.next = timetable.next(entry.progress.since.max(now.min(entry.progress.since)));
         Ok(())
     }
 
     /// At most one moment of a rule waits for an earlier run of it: a newer one takes its place.
-    async fn take_the_place_of(&self, before: EventId, rule: &str) -> Result<(), Error> {
+    async fn take_the_place_of(&self, before: EventId, rule: &str) {
         let waiting = WaitingRuns { event: Some(before), rule: Some(rule.to_owned()), queued: true };
-        let cancelled = self.starter.store.cancel(waiting, Timestamp::now()).await?;
-        if cancelled.runs > 0 {
-            tracing::info!(rule, event = %before, "run was still waiting for the one before it, so the newer one takes its place");
+        match self.starter.store.cancel(waiting, Timestamp::now()).await {
+            Ok(cancelled) if cancelled.runs > 0 => {
+                tracing::info!(rule, event = %before, "run was still waiting for the one before it, so the newer one takes its place");
+            }
+            Ok(_) => {}
+            Err(e) => tracing::warn!(rule, event = %before, "run that waits for the one before it could not be cancelled: {e}"),
         }
-        Ok(())
     }
 
     /// What these rules go on from. A rule that is new, was switched off, or has another schedule, begins now: it has missed
     /// nothing.
-    async fn adopt(&self, in_force: &InForce, now: Timestamp) -> Result<BTreeMap<String, Entry>, Error> {
+    async fn adopt(
+        &self,
+        in_force: &InForce,
+        mut before: BTreeMap<String, Entry>,
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, Entry>, Error> {
         let known = self.starter.store.schedules().await?;
         let mut gone: BTreeSet<String> = known.iter().map(|one| one.rule.clone()).collect();
         let mut known: BTreeMap<String, ScheduleProgress> = known.into_iter().map(|one| (one.rule.clone(), one)).collect();
@@ -133,18 +181,18 @@ impl Timekeeper {
         for (rule, timetable) in in_force.ruleset.scheduled() {
             gone.remove(&*rule.name);
             let timing = timetable.fingerprint();
-            let before = known.remove(&*rule.name);
-            let progress = match before {
-                Some(before) if before.timing == timing => before,
-                before => {
-                    let last = before.and_then(|before| before.last);
+            let progress = match known.remove(&*rule.name) {
+                Some(same) if same.timing == timing => same,
+                other => {
+                    let last = other.and_then(|other| other.last);
                     let progress = ScheduleProgress { rule: rule.name.to_string(), timing, since: now, last };
                     begun.push(progress.clone());
                     progress
                 }
             };
             let next = timetable.next(progress.since);
-            entries.insert(rule.name.to_string(), Entry { progress, next, event: None });
+            let event = before.remove(&*rule.name).and_then(|entry| entry.event);
+            entries.insert(rule.name.to_string(), Entry { progress, next, event });
         }
         if !begun.is_empty() || !gone.is_empty() {
             self.starter.store.set_schedules(begun, gone.into_iter().collect()).await?;
