@@ -58,7 +58,7 @@ impl Proposal {
     }
 }
 
-/// A proposal that was tried: with it, the problem is gone and no new one has come. Only [`Proposal::tried`] makes one.
+/// A proposal that was tried: with it, the problem is gone and no new one has come. Only `Proposal::tried` makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Correction {
     edit: Edit,

@@ -1,4 +1,4 @@
-//! `when:`: what starts a rule: webhooks, and moments. [`super::timing`] reads when a rule starts by itself.
+//! `when:`: what starts a rule: webhooks, and moments. `timing.rs` reads when a rule starts by itself.
 
 use super::address::read_methods;
 use super::timing::{self, TIMING};
