@@ -138,7 +138,8 @@ fn while_a_run_takes_long_at_most_one_moment_waits_for_it_also_after_the_rules_w
     }
     // One works, one waits for it, and the others were cancelled.
     until("only the newest one waits", || clocked.setup.printed(&["events"]).matches("1 run waiting").count() == 2);
-    assert_eq!(clocked.setup.printed(&["events"]).matches("1 run cancelled").count(), 3);
+    // On a busy machine, more moments may pass.
+    assert!(clocked.setup.printed(&["events"]).matches("1 run cancelled").count() >= 3);
 }
 
 #[test]
