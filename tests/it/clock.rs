@@ -20,6 +20,7 @@ impl Clocked {
 
     /// From now on, it is this moment, and time goes on from there.
     pub fn set(&self, moment: &str) {
+        sweep();
         let moment: Timestamp = moment.parse().unwrap();
         let offset = moment.as_millisecond() - Timestamp::now().as_millisecond();
         self.setup.write("clock.new", &format!("{:+}\n", offset as f64 / 1000.0));
@@ -36,5 +37,24 @@ impl Clocked {
     pub fn wait_for(&self, file: &str, lines: usize) -> Vec<String> {
         until(&format!("{file} has {lines} lines"), || self.setup.output(file).lines().count() >= lines);
         self.setup.output(file).lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Clocked {
+    fn drop(&mut self) {
+        sweep();
+    }
+}
+
+/// Removes what libfaketime leaves in shared memory when a process is killed: another one that gets its number could not start.
+pub fn sweep() {
+    let Ok(all) = std::fs::read_dir("/dev/shm") else { return };
+    for file in all.flatten() {
+        let name = file.file_name().to_string_lossy().into_owned();
+        let number = name.strip_prefix("faketime_shm_").or_else(|| name.strip_prefix("sem.faketime_sem_"));
+        if number.is_some_and(|number| !std::path::Path::new(&format!("/proc/{number}")).exists()) {
+            // Another test may have been faster.
+            let _ = std::fs::remove_file(file.path());
+        }
     }
 }

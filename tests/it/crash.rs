@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::clock;
 use crate::harness::{ClosedPort, Doorbell, SetOnDrop, Setup, Target, json, unable, until};
 
 /// Rules with every kind of step, each of which leaves something that can be counted.
@@ -232,6 +233,7 @@ fn a_clock_that_jumps_loses_nothing_and_repeats_nothing() {
     // Each look at the clock reads the file again; the monotonic clock stays correct.
     let setup = setup.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     let jump = |seconds: i64| {
+        clock::sweep();
         // Replaced in one step, since it may be read at any moment.
         setup.write("offset.new", &format!("{seconds:+}\n"));
         std::fs::rename(setup.path("offset.new"), &offset).unwrap();
