@@ -37,7 +37,7 @@ impl Cancel {
         }
         let mut out = stdout();
         for id in wanted {
-            let command = Command::Cancel(WaitingRuns { event: id, rule: self.rule.clone(), queued: false });
+            let command = Command::Cancel(WaitingRuns { event: id, rule: self.rule.clone() });
             let done = commands.perform(command).map_err(anyhow::Error::msg)?;
             let Done::Cancelled(Cancelled { runs, busy }) = done else { anyhow::bail!("the running Doorbell sent an unexpected answer") };
             let which = match (&id, &self.rule) {

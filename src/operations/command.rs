@@ -38,8 +38,8 @@ impl Command {
         let did = match self {
             Command::Replay { event, rule } => format!("replayed event {event}{}", of_rule(rule)),
             Command::StartAnew { event, .. } => format!("started event {event} again"),
-            Command::Cancel(WaitingRuns { event: Some(event), rule, .. }) => format!("cancelled event {event}{}", of_rule(rule)),
-            Command::Cancel(WaitingRuns { event: None, rule, .. }) => format!("cancelled all waiting runs{}", of_rule(rule)),
+            Command::Cancel(WaitingRuns { event: Some(event), rule }) => format!("cancelled event {event}{}", of_rule(rule)),
+            Command::Cancel(WaitingRuns { event: None, rule }) => format!("cancelled all waiting runs{}", of_rule(rule)),
             Command::Prune { what, .. } if what.is_dry_run => return None,
             Command::Prune { what, .. } => {
                 let failed = if what.failed { ", failed ones too" } else { "" };

@@ -42,6 +42,12 @@ pub(super) fn used_already(value: &str, first: Option<EventId>, now: Timestamp) 
     }
 }
 
+/// The last history entry of a run that waited for its turn until a newer moment of its rule came.
+pub(super) fn superseded(place: Place, now: Timestamp) -> Attempt {
+    let said = "a newer moment took its place while it waited for its turn".to_owned();
+    Attempt { place, number: 1, at: now, took: Duration::ZERO, outcome: "skipped".into(), said }
+}
+
 /// The reason shown for a quarantined run.
 pub(super) fn too_often() -> String {
     format!(

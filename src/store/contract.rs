@@ -128,7 +128,8 @@ pub struct ScheduleProgress {
 pub struct Accept {
     pub event: Arc<Event>,
     pub runs: Vec<NewRun>,
-    /// If the event is a moment of a rule: it is claimed in the same transaction.
+    /// If the event is a moment of a rule: it is claimed in the same transaction, and takes the place of an earlier moment whose
+    /// run still waits for another one of its lane.
     pub moment: Option<Moment>,
     /// How to recognise the delivery if it arrives again; one match is enough.
     pub deliveries: Vec<Delivery>,
@@ -256,8 +257,6 @@ pub struct Pruned {
 pub struct WaitingRuns {
     pub event: Option<EventId>,
     pub rule: Option<String>,
-    /// Only those that wait for another run of their lane.
-    pub queued: bool,
 }
 
 /// The result of cancelling.

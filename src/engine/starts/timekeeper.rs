@@ -13,7 +13,7 @@ use super::starter::{Start, Starter};
 use crate::model::event::EventId;
 use crate::rule::ruleset::InForce;
 use crate::schedule::timetable::{Due, Look};
-use crate::store::contract::{Error, ScheduleProgress, WaitingRuns};
+use crate::store::contract::{Error, ScheduleProgress};
 
 /// How often the clock and the rules are looked at, at least: either may change at any time.
 const LOOK: Duration = Duration::from_secs(1);
@@ -38,8 +38,6 @@ struct Agenda {
 struct Entry {
     progress: ScheduleProgress,
     next: Option<Timestamp>,
-    /// The event of the last start.
-    event: Option<EventId>,
 }
 
 /// A rule that was to be started, and its event: nothing if the moment was used before.
@@ -71,7 +69,7 @@ impl Timekeeper {
     async fn look(&self, agenda: &mut Agenda, now: Timestamp) -> Result<(), Error> {
         let in_force = self.starter.rules.load_full();
         if !agenda.made_for.as_ref().is_some_and(|before| Arc::ptr_eq(before, &in_force)) {
-            agenda.entries = self.adopt(&in_force, std::mem::take(&mut agenda.entries), now).await?;
+            agenda.entries = self.adopt(&in_force, now).await?;
             agenda.made_for = Some(in_force.clone());
         }
         let mut starting: JoinSet<Started> = JoinSet::new();
@@ -122,15 +120,12 @@ impl Timekeeper {
     /// Notes how far a rule has come, and when it starts next.
     async fn settle(&self, in_force: &InForce, entries: &mut BTreeMap<String, Entry>, started: Started) -> Result<(), Error> {
         let (name, due, started) = started;
-        let rule = in_force.ruleset.rule(&name).and_then(|rule| Some((rule, rule.timetable.as_ref()?)));
-        let (Some(entry), Some((rule, timetable))) = (entries.get_mut(&name), rule) else { return Ok(()) };
+        let timetable = in_force.ruleset.rule(&name).and_then(|rule| rule.timetable.as_ref());
+        let (Some(entry), Some(timetable)) = (entries.get_mut(&name), timetable) else { return Ok(()) };
         match started? {
-            Some(event) => {
+            Some(_) => {
                 entry.progress.since = due.planned;
                 entry.progress.last = Some(due.planned);
-                if let Some(before) = entry.event.replace(event).filter(|_| rule.one_at_a_time.is_some()) {
-                    self.take_the_place_of(before, &name).await;
-                }
             }
             None => self.catch_up(entry, due.planned).await?,
         }
@@ -154,26 +149,9 @@ impl Timekeeper {
         Ok(())
     }
 
-    /// At most one moment of a rule waits for an earlier run of it: a newer one takes its place.
-    async fn take_the_place_of(&self, before: EventId, rule: &str) {
-        let waiting = WaitingRuns { event: Some(before), rule: Some(rule.to_owned()), queued: true };
-        match self.starter.store.cancel(waiting, Timestamp::now()).await {
-            Ok(cancelled) if cancelled.runs > 0 => {
-                tracing::info!(rule, event = %before, "run was still waiting for the one before it, so the newer one takes its place");
-            }
-            Ok(_) => {}
-            Err(e) => tracing::warn!(rule, event = %before, "run that waits for the one before it could not be cancelled: {e}"),
-        }
-    }
-
     /// What these rules go on from. A rule that is new, was switched off, or has another schedule, begins now: it has missed
     /// nothing.
-    async fn adopt(
-        &self,
-        in_force: &InForce,
-        mut before: BTreeMap<String, Entry>,
-        now: Timestamp,
-    ) -> Result<BTreeMap<String, Entry>, Error> {
+    async fn adopt(&self, in_force: &InForce, now: Timestamp) -> Result<BTreeMap<String, Entry>, Error> {
         let known = self.starter.store.schedules().await?;
         let mut gone: BTreeSet<String> = known.iter().map(|one| one.rule.clone()).collect();
         let mut known: BTreeMap<String, ScheduleProgress> = known.into_iter().map(|one| (one.rule.clone(), one)).collect();
@@ -191,8 +169,7 @@ impl Timekeeper {
                 }
             };
             let next = timetable.next(progress.since);
-            let event = before.remove(&*rule.name).and_then(|entry| entry.event);
-            entries.insert(rule.name.to_string(), Entry { progress, next, event });
+            entries.insert(rule.name.to_string(), Entry { progress, next });
         }
         if !begun.is_empty() || !gone.is_empty() {
             self.starter.store.set_schedules(begun, gone.into_iter().collect()).await?;

@@ -33,7 +33,7 @@ pub(super) async fn an_event_is_open_while_one_of_its_runs_has_not_ended(databas
     assert!(is_open().await);
     record(&store, postponed(&runs[1].0, much_later())).await;
     assert!(is_open().await, "one run waits for another try, one for its lane");
-    let cancelled = store.cancel(WaitingRuns { event: Some(id), rule: None, queued: false }, much_later()).await.unwrap();
+    let cancelled = store.cancel(WaitingRuns { event: Some(id), rule: None }, much_later()).await.unwrap();
     assert_eq!(cancelled.runs, 2);
     assert!(!is_open().await);
     let failing = begin(&store, 0, run("a")).await;

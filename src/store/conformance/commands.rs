@@ -9,7 +9,7 @@ use crate::model::run::{Run, State};
 use crate::store::contract::{Cancelled, Heavy, NewRun, StartResult, WaitingRuns};
 
 fn of_rule(rule: &str) -> WaitingRuns {
-    WaitingRuns { event: None, rule: Some(rule.to_owned()), queued: false }
+    WaitingRuns { event: None, rule: Some(rule.to_owned()) }
 }
 
 pub(super) async fn failed_runs_continue_at_the_step_that_failed(database: &dyn Database) {
@@ -124,12 +124,12 @@ pub(super) async fn cancelling_ends_waiting_runs_and_leaves_those_in_hand(databa
     record(owners.last().unwrap(), done(&busy)).await;
     // An event's runs, and those of one rule of it; all runs.
     let both = accept(store, left(event(0), vec![run("a"), run("b")])).await;
-    let of = |rule: Option<&str>| WaitingRuns { event: Some(both[0].0.event), rule: rule.map(str::to_owned), queued: false };
+    let of = |rule: Option<&str>| WaitingRuns { event: Some(both[0].0.event), rule: rule.map(str::to_owned) };
     accept(store, left(event(0), vec![run("a"), run("b")])).await;
     assert_eq!(store.cancel(of(Some("c")), at(1)).await.unwrap(), Cancelled { runs: 0, busy: 0 });
     assert_eq!(store.cancel(of(Some("b")), at(1)).await.unwrap(), Cancelled { runs: 1, busy: 0 });
     assert_eq!(store.cancel(of(None), at(1)).await.unwrap(), Cancelled { runs: 1, busy: 0 });
-    assert_eq!(store.cancel(WaitingRuns { event: None, rule: None, queued: false }, at(1)).await.unwrap(), Cancelled { runs: 2, busy: 1 });
+    assert_eq!(store.cancel(WaitingRuns { event: None, rule: None }, at(1)).await.unwrap(), Cancelled { runs: 2, busy: 1 });
     assert!(lease(store).await.is_empty());
     // It cannot be replayed, and nobody can record it.
     assert_eq!(store.replay(queued.event, None, at(2)).await.unwrap(), 0);
@@ -154,7 +154,7 @@ pub(super) async fn commands_do_nothing_to_unknown_events(database: &dyn Databas
     let unknown = event(1).id;
     assert_eq!(store.replay(unknown, None, at(1)).await.unwrap(), 0);
     assert_eq!(store.start_anew(unknown, vec![run("a")], Vec::new(), at(1)).await.unwrap(), 0);
-    let none = WaitingRuns { event: Some(unknown), rule: None, queued: false };
+    let none = WaitingRuns { event: Some(unknown), rule: None };
     assert_eq!(store.cancel(none, at(1)).await.unwrap(), Cancelled { runs: 0, busy: 0 });
     assert!(lease(&store).await.is_empty());
 }

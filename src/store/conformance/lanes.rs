@@ -18,7 +18,7 @@ async fn end(store: &Arc<dyn Store>, ended: Record) -> Vec<Run> {
 }
 
 async fn cancel(store: &Arc<dyn Store>, run: &Run) {
-    let cancelled = store.cancel(WaitingRuns { event: Some(run.event), rule: None, queued: false }, much_later()).await.unwrap();
+    let cancelled = store.cancel(WaitingRuns { event: Some(run.event), rule: None }, much_later()).await.unwrap();
     assert_eq!(cancelled, Cancelled { runs: 1, busy: 0 });
 }
 

@@ -154,7 +154,7 @@ const PROMISES: &[(&str, Promise)] = promises![
     hourly::hourly_counts_of_old_hours_are_deleted,
     schedules::a_moment_of_a_rule_is_claimed_once,
     schedules::a_rule_with_another_schedule_goes_on_from_there,
-    schedules::of_the_runs_of_a_moment_only_those_in_a_queue_are_cancelled,
+    schedules::a_moment_takes_the_place_of_an_earlier_one_that_waits_for_its_turn,
     commits::commits_are_counted,
     stress::under_stress_every_run_ends_once_and_alone_in_its_lane,
 ];

@@ -47,7 +47,7 @@ pub(super) async fn a_run_that_fails_or_is_cancelled_releases_its_value(database
     let first = begin(&store, 0, once("v")).await;
     record(&store, failed(&first)).await;
     let second = accept(&store, left(event(1), vec![once("v")])).await.remove(0).0;
-    let cancelled = store.cancel(WaitingRuns { event: Some(second.event), rule: None, queued: false }, much_later()).await.unwrap();
+    let cancelled = store.cancel(WaitingRuns { event: Some(second.event), rule: None }, much_later()).await.unwrap();
     assert_eq!(cancelled.runs, 1);
     let third = begin(&store, 2, once("v")).await;
     assert_eq!(start_result(&store, 3, once("v")).await, StartResult::Repeated);

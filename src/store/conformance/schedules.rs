@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::database::Database;
-use super::samples::{accept, again, at, event, queue, run, taken};
-use crate::store::contract::{Accept, Accepted, Moment, ScheduleProgress, Store, WaitingRuns};
+use super::samples::{accept, again, at, dossier, event, queue, run, taken};
+use crate::model::event::{Event, SCHEDULE};
+use crate::model::run::State;
+use crate::store::contract::{Accept, Accepted, Dossier, Moment, NewRun, ScheduleProgress, Store};
 
 fn progress(rule: &str, timing: &str, since: i64) -> ScheduleProgress {
     ScheduleProgress { rule: rule.to_owned(), timing: timing.to_owned(), since: at(since), last: None }
@@ -55,12 +57,26 @@ pub(super) async fn a_rule_with_another_schedule_goes_on_from_there(database: &d
     accept(&store, moment(3, "a", 300)).await;
 }
 
-pub(super) async fn of_the_runs_of_a_moment_only_those_in_a_queue_are_cancelled(database: &dyn Database) {
-    let store = database.open().await;
-    let lane = |rule: &str| crate::store::contract::NewRun { lane: Some("lane".into()), ..run(rule) };
-    let first = accept(&store, taken(event(1), vec![lane("a")])).await.remove(0).0;
-    let second = queue(&store, 2, lane("a")).await;
-    let only_queued = |event| WaitingRuns { event: Some(event), rule: Some("a".to_owned()), queued: true };
-    assert_eq!(store.cancel(only_queued(first.event), at(3)).await.unwrap().runs, 0);
-    assert_eq!(store.cancel(only_queued(second.event), at(3)).await.unwrap().runs, 1);
+pub(super) async fn a_moment_takes_the_place_of_an_earlier_one_that_waits_for_its_turn(database: &dyn Database) {
+    let owners = database.owners().await;
+    let (one, other) = (&owners[0], owners.last().unwrap());
+    let lane = |rule: &str| NewRun { lane: Some("lane".into()), ..run(rule) };
+    let planned = |seconds: i64| {
+        let sent = Event { method: SCHEDULE.into(), address: "a".into(), ..event(seconds) };
+        Accept { moment: Some(Moment { rule: "a".into(), planned: at(seconds) }), ..taken(sent, vec![lane("a")]) }
+    };
+    one.set_schedules(vec![progress("a", "hourly", 0)], Vec::new()).await.unwrap();
+    let works = accept(one, planned(10)).await.remove(0).0;
+    let asked = queue(one, 15, lane("a")).await;
+    let of_another = queue(one, 16, lane("b")).await;
+    let older = accept(one, planned(20)).await.remove(0).0;
+    let newer = accept(other, planned(30)).await.remove(0).0;
+    let state = |dossier: &Dossier| (dossier.runs[0].0.run.state, dossier.runs[0].0.said.clone());
+    let mut states = Vec::new();
+    for id in [works.event, asked.event, of_another.event, older.event, newer.event] {
+        states.push(state(&dossier(database, id).await));
+    }
+    let waits = || (State::Waiting, String::new());
+    let gone = (State::Cancelled, "a newer moment took its place while it waited for its turn".to_owned());
+    assert_eq!(states, [waits(), waits(), waits(), gone, waits()], "neither what works, nor what somebody sent");
 }

@@ -149,7 +149,7 @@ impl Worker {
         if self.dice.roll(2) == 0 {
             self.store.replay(event, None, much_later()).await.unwrap();
         } else {
-            self.store.cancel(WaitingRuns { event: Some(event), rule: None, queued: false }, much_later()).await.unwrap();
+            self.store.cancel(WaitingRuns { event: Some(event), rule: None }, much_later()).await.unwrap();
         }
     }
 }

@@ -46,6 +46,9 @@ pub(super) async fn accept(sql: &Transaction<'_>, owner: &Owner, accept: &Accept
     let seq: i64 = inserted.try_get(0)?;
     let by = if accept.taken { owner.id } else { 0 };
     let results = insert_runs(sql, seq, now, by, &accept.runs).await?;
+    if accept.moment.is_some() {
+        schedules::take_place(sql, seq, &accept.runs, event.received).await?;
+    }
     keep_deliveries(sql, &keys, accept, seq).await?;
     let runs = results.into_iter().zip(&accept.runs).map(|((id, result), new)| (new.begin(id, event), result));
     Ok(Kept::New(runs.collect()))

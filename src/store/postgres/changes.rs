@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use tokio_postgres::Transaction;
 
 use super::accept::restart;
-use super::claims::{give_back, insert_runs, lock_lanes, open_lane};
+use super::claims::insert_runs;
+use super::ending::{Locked, end, lock};
 use super::owner::dead;
-use super::rows::{column, keep_attempts, number, read_id, read_text, settle_aside};
+use super::rows::{column, number, settle_aside};
 use super::texts::keep_texts;
 use crate::model::event::EventId;
-use crate::model::place::Place;
-use crate::model::run::{Attempt, RunId, State, TextHash};
+use crate::model::run::{RunId, State, TextHash};
 use crate::store::attempts::{MOST_CRASHES, quarantined, too_often};
 use crate::store::contract::{Cancelled, EffectKey, NewRun, Result, WaitingRuns};
 
@@ -44,63 +44,6 @@ pub(super) async fn start_anew(
     insert_runs(sql, event, now.as_millisecond(), 0, runs).await.map(|begun| begun.len())
 }
 
-/// A waiting run, locked with its lane, so that nobody else changes it until the transaction ends.
-struct Locked {
-    id: RunId,
-    rule: String,
-    lane: Option<Vec<u8>>,
-    once: Option<String>,
-    owner: i64,
-    place: Place,
-    tried: u32,
-    event: EventId,
-}
-
-/// Locks those of these runs that still wait.
-async fn lock(sql: &Transaction<'_>, runs: &[RunId]) -> Result<Vec<Locked>> {
-    let lanes = sql.query("SELECT lane FROM pending WHERE id = ANY($1) AND lane IS NOT NULL", &[&runs]).await?;
-    let lanes: Vec<&[u8]> = column(&lanes, 0)?;
-    lock_lanes(sql, lanes).await?;
-    let text =
-        "SELECT p.id, p.rule, p.lane, p.once, p.owner, p.step, p.element, p.tried, e.id FROM pending p JOIN event e ON e.seq = p.event
-                WHERE p.id = ANY($1) ORDER BY p.id FOR UPDATE OF p";
-    let mut locked = Vec::new();
-    for row in sql.query(text, &[&runs]).await? {
-        let count = |column| Ok::<_, tokio_postgres::Error>(row.try_get::<_, i64>(column)? as u32);
-        locked.push(Locked {
-            id: row.try_get(0)?,
-            rule: read_text(&row, 1)?,
-            lane: row.try_get(2)?,
-            once: row.try_get(3)?,
-            owner: row.try_get(4)?,
-            place: Place { step: count(5)?, element: count(6)? },
-            tried: count(7)?,
-            event: read_id(&row, 8)?,
-        });
-    }
-    Ok(locked)
-}
-
-/// Ends runs unchanged, each with a last history entry.
-async fn end(sql: &Transaction<'_>, runs: &[Locked], state: State, now: Timestamp, last: impl Fn(&Locked) -> Vec<Attempt>) -> Result<()> {
-    for run in runs {
-        let text = "WITH gone AS (DELETE FROM pending WHERE id = $1 RETURNING *)
-                    INSERT INTO ended (id, event, rule, text, state, lane, step, element, tried, at, forgiven, replays, once)
-                    SELECT id, event, rule, text, $2, lane, step, element, tried, $3, forgiven, replays, once FROM gone";
-        sql.execute(text, &[&run.id, &state.word(), &now.as_millisecond()]).await?;
-        if state != State::Failed {
-            sql.execute("DELETE FROM saved WHERE run = $1", &[&run.id]).await?;
-        }
-        keep_attempts(sql, run.id, &last(run)).await?;
-    }
-    let claims: Vec<_> = runs.iter().map(|run| (run.id, run.rule.clone(), run.once.clone())).collect();
-    give_back(sql, &claims).await?;
-    for run in runs {
-        open_lane(sql, run.lane.as_deref()).await?;
-    }
-    Ok(())
-}
-
 /// Ends waiting runs. Runs that a living owner is working on are not changed; those of a dead owner are.
 pub(super) async fn cancel(sql: &Transaction<'_>, which: &WaitingRuns, now: Timestamp) -> Result<Cancelled> {
     let event = match which.event {
@@ -110,9 +53,8 @@ pub(super) async fn cancel(sql: &Transaction<'_>, which: &WaitingRuns, now: Time
         },
         None => None,
     };
-    let text = "SELECT id FROM pending WHERE ($1::bigint IS NULL OR event = $1) AND ($2::bytea IS NULL OR rule = $2)
-                AND (NOT $3 OR queued)";
-    let found = sql.query(text, &[&event, &which.rule.as_deref().map(str::as_bytes), &which.queued]).await?;
+    let text = "SELECT id FROM pending WHERE ($1::bigint IS NULL OR event = $1) AND ($2::bytea IS NULL OR rule = $2)";
+    let found = sql.query(text, &[&event, &which.rule.as_deref().map(str::as_bytes)]).await?;
     let found: Vec<RunId> = column(&found, 0)?;
     let locked = lock(sql, &found).await?;
     let dead: HashSet<i64> = dead(sql).await?.into_iter().collect();

@@ -25,6 +25,7 @@ mod accept;
 mod changes;
 mod claims;
 mod connections;
+mod ending;
 mod failures;
 mod hourly;
 mod intents;

@@ -80,6 +80,9 @@ pub(super) fn accept(sql: &Transaction, owner: &Owner, row: &EventRow) -> Sql<Re
     let [first, _] = range(event);
     let by = if *taken { owner.epoch } else { 0 };
     let results = insert_runs(sql, event, first, received, by, runs)?;
+    if moment.is_some() {
+        schedules::take_place(sql, event, runs, sent.received)?;
+    }
     for delivery in deliveries {
         let until = received + delivery.remembered.as_millis() as i64;
         sql.prepare_cached("INSERT OR REPLACE INTO delivery (key, event, until, request) VALUES (?1, ?2, ?3, ?4)")?.execute(params![

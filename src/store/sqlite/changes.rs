@@ -64,9 +64,9 @@ pub(super) fn cancel(sql: &Transaction, owner: &Owner, which: &WaitingRuns, now:
     };
     type Found = (RunId, String, Option<String>, Option<String>, i64);
     let found: Vec<Found> = {
-        let text = "SELECT id, rule, lane, once, owner FROM pending WHERE id >= ?1 AND id < ?2 AND (?3 IS NULL OR rule = ?3) AND (NOT ?4 OR queued)";
+        let text = "SELECT id, rule, lane, once, owner FROM pending WHERE id >= ?1 AND id < ?2 AND (?3 IS NULL OR rule = ?3)";
         let read = |r: &Row| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?));
-        sql.prepare_cached(text)?.query_map(params![wanted[0], wanted[1], which.rule, which.queued], read)?.collect::<Sql<_>>()?
+        sql.prepare_cached(text)?.query_map(params![wanted[0], wanted[1], which.rule], read)?.collect::<Sql<_>>()?
     };
     for (run, rule, lane, once, by) in found {
         if by == owner.epoch {

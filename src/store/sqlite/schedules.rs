@@ -1,14 +1,37 @@
 //! SQLite: how far the rules that start by themselves have come.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, Row, Transaction, params};
 
-use super::rows::{Sql, moment};
-use crate::store::contract::{Moment, ScheduleProgress};
+use super::claims::give_back;
+use super::rows::{Sql, end, moment};
+use crate::model::event::SCHEDULE;
+use crate::model::place::Place;
+use crate::model::run::{RunId, State};
+use crate::store::attempts::superseded;
+use crate::store::contract::{Moment, NewRun, ScheduleProgress};
 
 /// Claims a moment of a rule; false if it was claimed before, or lies before what counts.
 pub(super) fn claim(sql: &Transaction, claimed: &Moment) -> Sql<bool> {
     let text = "UPDATE schedule SET since = ?2, last = ?2 WHERE rule = ?1 AND since < ?2 AND (last IS NULL OR last <> ?2)";
     Ok(sql.prepare_cached(text)?.execute(params![&*claimed.rule, claimed.planned.as_millisecond()])? > 0)
+}
+
+/// Ends the runs of earlier moments that still wait for another run of their lane: only the newest waits.
+pub(super) fn take_place(sql: &Transaction, event: i64, runs: &[NewRun], now: Timestamp) -> Sql<()> {
+    for (run, lane) in runs.iter().filter_map(|run| Some((run, run.lane.as_deref()?))) {
+        let text = "SELECT p.id, p.step, p.element, p.once FROM pending p JOIN event e ON e.seq = p.event
+                    WHERE p.lane = ?1 AND p.queued = 1 AND p.rule = ?2 AND p.event <> ?3 AND e.method = ?4";
+        type Older = (RunId, Place, Option<String>);
+        let read = |r: &Row| Ok((r.get(0)?, Place { step: r.get(1)?, element: r.get(2)? }, r.get(3)?));
+        let older: Vec<Older> =
+            sql.prepare_cached(text)?.query_map(params![lane, &*run.rule, event, SCHEDULE], read)?.collect::<Sql<_>>()?;
+        for (id, place, once) in older {
+            end(sql, id, State::Cancelled, now.as_millisecond(), &[superseded(place, now)])?;
+            give_back(sql, &run.rule, id, once.as_deref())?;
+        }
+    }
+    Ok(())
 }
 
 /// Goes on from a moment with these rules, and forgets those that are gone.

@@ -86,7 +86,7 @@ pub async fn act(ask: &Ask) -> Result<Value, Fault> {
             Ok(json!({ "event": ask.console.start_rule(&ask.visitor, &ask.must("rule")?).await?.to_string() }))
         }
         ["api", "v1", "events", id, "cancel"] => {
-            done(ask, Command::Cancel(WaitingRuns { event: Some(ask.event_id(id).await?), rule: ask.field("rule"), queued: false })).await
+            done(ask, Command::Cancel(WaitingRuns { event: Some(ask.event_id(id).await?), rule: ask.field("rule") })).await
         }
         _ => Err(nothing_here()),
     }

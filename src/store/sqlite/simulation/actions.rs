@@ -341,7 +341,7 @@ impl Simulation {
                 let run = NewRun { rule: "r".into(), text: "t".into(), step: 0, lane: Some("lane 1".into()), once: None };
                 Job::StartAnew { event: chosen, runs: vec![run], texts: Vec::new(), now: self.now }
             }
-            3 => Job::Cancel(WaitingRuns { event: Some(chosen), rule: None, queued: false }, self.now),
+            3 => Job::Cancel(WaitingRuns { event: Some(chosen), rule: None }, self.now),
             _ => Job::Prune { what: Pruning { before: self.now, failed: self.dice.one_in(2), is_dry_run: false }, after: 0, most: 5 },
         };
         let before = self.pending();

@@ -344,10 +344,7 @@ pub async fn replay(ask: &Ask, id: &str) -> Result<Answer, Fault> {
 
 pub async fn cancel(ask: &Ask, id: &str) -> Result<Answer, Fault> {
     let event = ask.event_id(id).await?;
-    let done = ask
-        .console
-        .perform(&ask.visitor, Command::Cancel(WaitingRuns { event: Some(event), rule: ask.field("rule"), queued: false }))
-        .await?;
+    let done = ask.console.perform(&ask.visitor, Command::Cancel(WaitingRuns { event: Some(event), rule: ask.field("rule") })).await?;
     let said = match done {
         Done::Cancelled(cancelled) if cancelled.busy > 0 => {
             format!("{} cancelled; {} being done at this moment, and cannot be stopped.", number(cancelled.runs, "run"), cancelled.busy)
