@@ -58,123 +58,128 @@ impl Kind for Wait {
         let item = fields.must(verb)?;
         let zone = known.zone.clone();
         let has_template = matches!(item.node, Node::Text(text) if text.contains("{{"));
-        let until = match (verb == WAIT, has_template) {
-            (true, false) => Until::Passed(item.duration()?),
-            (false, false) => read_moment(&item, &zone)?,
-            (_, true) => Until::Template(Template::read(&item, Destination::Line, known)?),
+        let said = match (verb == WAIT, has_template) {
+            (true, false) => Said::Fixed(End::After(item.duration()?)),
+            (false, false) => Said::Fixed(read_moment(&item, &zone)?),
+            (_, true) => Said::Template(Template::read(&item, Destination::Line, known)?),
         };
-        Some(Box::new(Waiting { verb, until, zone }))
+        Some(Box::new(Waiting { verb, said, zone }))
     }
 }
 
-/// A moment that is written out.
-fn read_moment(item: &Item, zone: &Named) -> Option<Until> {
-    let text = item.text()?;
-    match until(&text, zone) {
-        Some(moment) => Some(Until::Moment(moment)),
-        None => {
-            let draft = item.problem(format!("`{text}` is neither a time of day nor a date"));
-            let draft = draft.label("write for example \"08:00\", 2026-12-01, or a field such as \"{{ body.starts }}\"");
-            match (clock::read(&text).err().and_then(|no| no.meant), duration::read(&text)) {
-                (Some(meant), _) => draft.write(&format!("\"{}\"", clock::spell(meant))).add(),
-                (None, Ok(_)) => draft.label("for a length of time, write `wait:`").add(),
-                _ => draft.add(),
-            }
-            None
-        }
-    }
-}
-
-/// A length of time whose number is not known when the rule is written: `1 days` is a day, too.
-fn counted(text: &str) -> Result<Duration, duration::NotADuration> {
-    let one = || duration::read(text.strip_suffix('s').unwrap_or(text));
-    duration::read(text).or_else(|no| one().or_else(|_| duration::read(&format!("{text}s"))).map_err(|_| no))
-}
-
-/// A time of day, or a date.
-fn until(text: &str, zone: &Named) -> Option<Moment> {
-    if let Ok(time) = clock::read(text) {
-        return Some(Moment::Next(time));
-    }
-    let at = match moment::when(text)? {
-        When::Day(day) => schedule::moment(day, Time::midnight(), &zone.zone)?,
-        When::Instant(at) => at,
-    };
-    Some(Moment::At(at))
-}
-
+/// When a wait ends.
 #[derive(Debug, Clone, Copy)]
-enum Moment {
+enum End {
+    After(Duration),
     At(Timestamp),
     /// The next time that it is this time of day.
     Next(Time),
 }
 
-enum Until {
-    Passed(Duration),
-    Moment(Moment),
+impl End {
+    /// A time of day, or a date.
+    fn read(text: &str, zone: &Named) -> Option<Self> {
+        if let Ok(time) = clock::read(text) {
+            return Some(End::Next(time));
+        }
+        Some(End::At(match moment::when(text)? {
+            When::Day(day) => schedule::moment(day, Time::midnight(), &zone.zone)?,
+            When::Instant(at) => at,
+        }))
+    }
+
+    /// Reads what a template made; the error is a message.
+    fn of_template(verb: &str, text: &str, zone: &Named) -> Result<Self, String> {
+        if verb == UNTIL {
+            return End::read(text, zone)
+                .ok_or_else(|| format!("`{text}` is neither a time of day nor a date; dates are {}", moment::FORMS));
+        }
+        // The number was not known when the unit was written: `1 days` is a day, too.
+        let one = || duration::read(text.strip_suffix('s').unwrap_or(text));
+        let several = || duration::read(&format!("{text}s"));
+        let read = duration::read(text).or_else(|no| one().or_else(|_| several()).map_err(|_| no));
+        read.map(End::After).map_err(|no| {
+            let help = no.instead.map_or_else(|| no.rule.to_owned(), |instead| format!("write {instead}"));
+            format!("`{text}` is not a length of time; {help}")
+        })
+    }
+
+    fn shown(self, zone: &Named) -> String {
+        match self {
+            End::After(time) => duration::spell_largest(time),
+            End::At(at) => format!("{} ({})", at.to_zoned(zone.zone.clone()).strftime("%Y-%m-%d %H:%M:%S"), zone.name),
+            End::Next(time) => format!("{} ({})", clock::spell(time), zone.name),
+        }
+    }
+
+    /// The moment, for a wait that begins now; `None` if no calendar has it.
+    fn from(self, now: Timestamp, zone: &Named) -> Option<Timestamp> {
+        match self {
+            End::After(time) => now.checked_add(time).ok(),
+            End::At(at) => Some(at),
+            End::Next(time) => {
+                let today = now.to_zoned(zone.zone.clone()).date();
+                let on = |day| schedule::moment(day, time, &zone.zone).filter(|at| *at > now);
+                on(today).or_else(|| on(today.tomorrow().ok()?))
+            }
+        }
+    }
+}
+
+/// A moment that is written out.
+fn read_moment(item: &Item, zone: &Named) -> Option<End> {
+    let text = item.text()?;
+    let end = End::read(&text, zone);
+    if end.is_none() {
+        let draft = item.problem(format!("`{text}` is neither a time of day nor a date"));
+        let draft = draft.label("write for example \"08:00\", 2026-12-01, or a field such as \"{{ body.starts }}\"");
+        match (clock::read(&text).err().and_then(|no| no.meant), duration::read(&text)) {
+            (Some(meant), _) => draft.write(&format!("\"{}\"", clock::spell(meant))).add(),
+            (None, Ok(_)) => draft.label("for a length of time, write `wait:`").add(),
+            _ => draft.add(),
+        }
+    }
+    end
+}
+
+/// When a step says that its wait ends.
+enum Said {
+    Fixed(End),
     Template(Template),
 }
 
 struct Waiting {
     verb: &'static str,
-    until: Until,
+    said: Said,
     zone: Named,
 }
 
 impl Action for Waiting {
     fn fields(&self) -> Vec<&Field> {
-        match &self.until {
-            Until::Template(template) => template.fields().collect(),
-            _ => Vec::new(),
+        match &self.said {
+            Said::Template(template) => template.fields().collect(),
+            Said::Fixed(_) => Vec::new(),
         }
     }
     fn saves(&self) -> Option<&'static str> {
         Some(NOW)
     }
     fn waits(&self) -> Option<Duration> {
-        match &self.until {
-            Until::Passed(time) => Some(*time),
+        match self.said {
+            Said::Fixed(End::After(time)) => Some(time),
             _ => Some(Duration::MAX),
         }
     }
     fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered> {
-        let (shown, until) = match &self.until {
-            Until::Passed(time) => (duration::spell_largest(*time), Until::Passed(*time)),
-            Until::Moment(moment) => (self.shown(*moment), Until::Moment(*moment)),
-            Until::Template(template) => {
+        let end = match &self.said {
+            Said::Fixed(end) => *end,
+            Said::Template(template) => {
                 let text = template.text(scope)?;
-                let text = text.trim();
-                let unrendered = |message: String| Unrendered { message, path: template.path().clone() };
-                match self.verb == WAIT {
-                    true => {
-                        let time = counted(text).map_err(|no| {
-                            unrendered(format!(
-                                "`{text}` is not a length of time; {}",
-                                no.instead.map_or(no.rule.to_owned(), |i| format!("write {i}"))
-                            ))
-                        })?;
-                        (duration::spell_largest(time), Until::Passed(time))
-                    }
-                    false => {
-                        let moment = until(text, &self.zone).ok_or_else(|| {
-                            unrendered(format!("`{text}` is neither a time of day nor a date; dates are {}", moment::FORMS))
-                        })?;
-                        (self.shown(moment), Until::Moment(moment))
-                    }
-                }
+                let end = End::of_template(self.verb, text.trim(), &self.zone);
+                end.map_err(|message| Unrendered { message, path: template.path().clone() })?
             }
         };
-        Ok(Box::new(Waited { verb: self.verb, shown, until, zone: self.zone.clone() }))
-    }
-}
-
-impl Waiting {
-    fn shown(&self, moment: Moment) -> String {
-        match moment {
-            Moment::At(at) => at.to_zoned(self.zone.zone.clone()).strftime("%Y-%m-%d %H:%M:%S (").to_string() + &self.zone.name + ")",
-            Moment::Next(time) => format!("{} ({})", clock::spell(time), self.zone.name),
-        }
+        Ok(Box::new(Waited { verb: self.verb, shown: end.shown(&self.zone), end, zone: self.zone.clone() }))
     }
 }
 
@@ -182,25 +187,8 @@ impl Waiting {
 struct Waited {
     verb: &'static str,
     shown: String,
-    until: Until,
+    end: End,
     zone: Named,
-}
-
-impl Waited {
-    /// When it ends, if it begins now.
-    fn end(&self, now: Timestamp) -> Option<Timestamp> {
-        let end = match &self.until {
-            Until::Passed(time) => now.checked_add(*time).ok()?,
-            Until::Moment(Moment::At(at)) => *at,
-            Until::Moment(Moment::Next(time)) => {
-                let today = now.to_zoned(self.zone.zone.clone()).date();
-                let on = |day| schedule::moment(day, *time, &self.zone.zone).filter(|at| *at > now);
-                on(today).or_else(|| on(today.tomorrow().ok()?))?
-            }
-            Until::Template(_) => return None,
-        };
-        Some(end)
-    }
 }
 
 impl fmt::Display for Waited {
@@ -216,14 +204,16 @@ impl Effect for Waited {
     fn perform<'a>(self: Box<Self>, _: &'a World, context: AttemptContext) -> Performing<'a> {
         Box::pin(async move {
             let now = context.at;
-            let Some(end) = self.end(now) else { return Outcome::failed("this moment cannot be worked out") };
-            if end.duration_since(now) > LONGEST {
-                return Outcome::failed(format!("{} is more than a year ahead; a run waits a year at most", end.strftime("%Y-%m-%d")));
-            }
-            let spelled = end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-            let said = if end > now { format!("waits until {}", end.strftime("%Y-%m-%d %H:%M:%S UTC")) } else { "is past".to_owned() };
+            let end = self.end.from(now, &self.zone).filter(|end| end.duration_since(now) <= LONGEST);
+            let Some(end) = end else {
+                return Outcome::failed(format!("{} is more than a year ahead; a run waits a year at most", self.shown));
+            };
+            let said = match end > now {
+                true => format!("waits until {}", end.strftime("%Y-%m-%d %H:%M:%S UTC")),
+                false => format!("{} is past", self.shown),
+            };
             // A moment that is past is now.
-            let output = Some(Value::from(if end > now { spelled } else { now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string() }));
+            let output = Some(Value::from(end.max(now).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()));
             Outcome::Done(Success { said, output, until: Some(end), ..Success::default() })
         })
     }

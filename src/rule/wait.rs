@@ -13,11 +13,7 @@ pub fn look(rule: &Rule, item: &Item) {
             .label("answer without `respond:`, or remove `one_at_a_time:`")
             .add();
     }
-    for step in rule.steps[..answering].iter().filter(|s| s.waits().is_some_and(|time| time >= rule.answer_within)) {
-        let draft =
-            item.at(&step.path).problem(format!("the caller is answered after {waits} seconds at the latest, but this step waits longer"));
-        draft.label("answer first: move `respond:` above this step").add();
-    }
+    look_at_waits(rule, item);
     for step in rule.steps[..answering].iter().filter(|s| s.calls()) {
         if step.timeout > rule.answer_within {
             let place = item.at(&step.path);
@@ -41,6 +37,26 @@ pub fn look(rule: &Rule, item: &Item) {
         }
         if unconditional(n) {
             answered = Some(n);
+        }
+    }
+}
+
+/// Reports steps that wait so long that their caller cannot be answered afterwards.
+fn look_at_waits(rule: &Rule, item: &Item) {
+    let on_error = rule.graph.on_error.unwrap_or(rule.steps.len() as u32) as usize;
+    let otherwise = rule.graph.otherwise.map_or(on_error, |n| n as usize);
+    // Of the three parts of a rule, a run goes through `then:` or `else:`.
+    for part in [0..otherwise, otherwise..on_error, on_error..rule.steps.len()] {
+        let answers = |n: &usize| rule.steps[*n].answers();
+        let end = part.clone().rfind(answers).unwrap_or(part.start);
+        let surely = |n: &usize| answers(n) && rule.steps[*n].condition.0.is_empty() && is_plain(rule, *n);
+        let waiting = (part.start..end).take_while(|n| !surely(n)).map(|n| &rule.steps[n]);
+        for step in waiting.filter(|step| step.waits().is_some_and(|time| time >= rule.answer_within)) {
+            let seconds = rule.answer_within.as_secs();
+            let draft = item
+                .at(&step.path)
+                .problem(format!("the caller is answered after {seconds} seconds at the latest, but this step may wait longer"));
+            draft.label("answer first: move `respond:` above this step").add();
         }
     }
 }
