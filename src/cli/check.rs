@@ -102,7 +102,7 @@ impl Check {
 /// When a rule starts next: `next on Sat 2026-11-28 09:00, then …`.
 pub fn upcoming(rule: &ScheduledRule) -> String {
     match rule.next.as_slice() {
-        [] => "never; check its days".to_owned(),
+        [] => "never".to_owned(),
         [only] => format!("next on {only}"),
         [first, rest @ ..] => format!("next on {first}, then {}", rest.join(", ")),
     }

@@ -1,12 +1,26 @@
 //! Checks of a whole rule that starts by itself, or whose tests think so. [`super::when`] reads when that is.
 
+use jiff::Timestamp;
+
 use super::Rule;
 use crate::yaml::fields::Item;
 
 /// Reports what cannot be.
 pub fn look(rule: &Rule, item: &Item) {
+    look_at_moments(rule, item);
     look_at_answer(rule, item);
     look_at_tests(rule, item);
+}
+
+/// Reports schedules that no calendar has a moment for, such as 30 February.
+fn look_at_moments(rule: &Rule, item: &Item) {
+    let Some(timetable) = &rule.timetable else { return };
+    for (schedule, said) in &timetable.schedules {
+        if schedule.next(Timestamp::UNIX_EPOCH, &timetable.zone.zone).is_none() {
+            let draft = item.problem(format!("there is no moment {said}")).at_key();
+            draft.label("correct the day or the month: no month that is named has such a day").add();
+        }
+    }
 }
 
 /// Reports an answer for which nobody waits.
