@@ -90,7 +90,7 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
             '(' => (Token::Open, after),
             ')' => (Token::Close, after),
             _ => {
-                let end = value_end(rest)?;
+                let end = span::word_end(rest, |c| !c.is_alphanumeric() && !"._-$@".contains(c))?;
                 (Token::Value(span::before(rest, end).to_owned()), span::from(rest, end))
             }
         };
@@ -98,21 +98,6 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
         rest = after.trim_start();
     }
     Some(out)
-}
-
-/// Where a field or a number ends; what is in `[ ]` belongs to it.
-fn value_end(text: &str) -> Option<usize> {
-    let mut depth = 0_usize;
-    for (at, c) in text.char_indices() {
-        match c {
-            '[' => depth += 1,
-            ']' => depth = depth.checked_sub(1)?,
-            _ if depth > 0 => {}
-            c if c.is_alphanumeric() || "._-$@".contains(c) => {}
-            _ => return (at > 0).then_some(at),
-        }
-    }
-    (depth == 0 && !text.is_empty()).then_some(text.len())
 }
 
 /// Times and divided come before plus and minus.

@@ -78,7 +78,7 @@ pub(super) fn tokens(text: &str) -> Option<Vec<Token>> {
             rest = after.trim_start();
             continue;
         }
-        let end = word_end(rest)?;
+        let end = span::word_end(rest, |c| c.is_whitespace() || "()&|!=<>,'\"≥≤".contains(c))?;
         let (word, after) = (span::before(rest, end), span::from(rest, end));
         if after.starts_with('(') {
             out.push(Token::Call(field_of(word)));
@@ -102,21 +102,6 @@ fn field_of(word: &str) -> String {
     let roots = [("github.event.", "body."), ("$json.", "body."), ("secrets.", "secret."), ("headers.", "header.")];
     let found = roots.iter().find_map(|(theirs, ours)| Some(format!("{ours}{}", word.strip_prefix(theirs)?)));
     found.unwrap_or_else(|| word.to_owned())
-}
-
-/// Where a word ends; what is in `[ ]` belongs to it.
-fn word_end(text: &str) -> Option<usize> {
-    let mut depth = 0_usize;
-    for (at, c) in text.char_indices() {
-        match c {
-            '[' => depth += 1,
-            ']' => depth = depth.checked_sub(1)?,
-            _ if depth > 0 => {}
-            c if c.is_whitespace() || "()&|!=<>,'\"≥≤".contains(c) => return (at > 0).then_some(at),
-            _ => {}
-        }
-    }
-    (depth == 0 && !text.is_empty()).then_some(text.len())
 }
 
 /// Our test for a sign or a word between two values.
