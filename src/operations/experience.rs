@@ -61,7 +61,7 @@ impl Webhooks {
         Ok(Self { events, name: None })
     }
 
-    /// How often, in words: `in the last 12 events`, `in order.json`.
+    /// How often, as a message says it: `in the last 12 events`, `in order.json`.
     fn among(&self, count: usize) -> String {
         match (&self.name, count) {
             (Some(name), _) => format!("in {name}"),

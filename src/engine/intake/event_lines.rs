@@ -45,12 +45,10 @@ impl Told {
 
 impl fmt::Display for EventLine {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        if let Told::ByItself { runs } = self.what {
-            return write!(f, "`{}` starts by itself{}", self.address, if runs { "" } else { ", and its `if:` is not true" });
-        }
         write!(f, "{} {}: ", self.method, self.address)?;
         match &self.what {
-            Told::ByItself { .. } => Ok(()),
+            Told::ByItself { runs: true } => f.write_str("it starts by itself"),
+            Told::ByItself { runs: false } => f.write_str("it is time, but its `if:` is not true"),
             Told::Again => f.write_str("received before, so nothing runs again"),
             Told::Runs { status, count: 0, .. } => write!(f, "no rule runs, answered {}", status.unwrap_or_default()),
             Told::Runs { status, names, count } => {
@@ -144,6 +142,7 @@ mod tests {
         assert_eq!(runs(&["A"], 1, Some(200)).to_string(), "POST /a: `A` runs, answered 200");
         assert_eq!(runs(&["A", "B", "C"], 5, None).to_string(), "POST /a: `A`, `B`, `C` and 2 more run, the sender waits for its answer");
         assert_eq!(runs(&[], 0, Some(200)).to_string(), "POST /a: no rule runs, answered 200");
+        assert_eq!(line(Told::ByItself { runs: true }).to_string(), "POST /a: it starts by itself");
         assert_eq!(line(Told::Again).to_string(), "POST /a: received before, so nothing runs again");
     }
 

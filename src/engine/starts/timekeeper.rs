@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::starter::{Start, Starter};
 use crate::model::event::EventId;
@@ -104,22 +104,25 @@ impl Timekeeper {
                 }
             }
             if starting.len() >= AT_A_TIME
-                && let Some(Ok(started)) = starting.join_next().await
+                && let Some(started) = starting.join_next().await
             {
                 result = self.settle(&in_force, &mut agenda.entries, started).await.and(result);
             }
         }
         while let Some(started) = starting.join_next().await {
-            if let Ok(started) = started {
-                result = self.settle(&in_force, &mut agenda.entries, started).await.and(result);
-            }
+            result = self.settle(&in_force, &mut agenda.entries, started).await.and(result);
         }
         result
     }
 
     /// Notes how far a rule has come, and when it starts next.
-    async fn settle(&self, in_force: &InForce, entries: &mut BTreeMap<String, Entry>, started: Started) -> Result<(), Error> {
-        let (name, due, started) = started;
+    async fn settle(
+        &self,
+        in_force: &InForce,
+        entries: &mut BTreeMap<String, Entry>,
+        started: Result<Started, JoinError>,
+    ) -> Result<(), Error> {
+        let (name, due, started) = started.map_err(|_| Error::new("Doorbell crashed while starting a rule; please report it", true))?;
         let timetable = in_force.ruleset.rule(&name).and_then(|rule| rule.timetable.as_ref());
         let (Some(entry), Some(timetable)) = (entries.get_mut(&name), timetable) else { return Ok(()) };
         match started? {
