@@ -46,7 +46,8 @@ impl Schedule {
                 if moment <= after || all.len() >= most {
                     return all;
                 }
-                if moment <= until {
+                // Times of two dates that a clock jumps over can be one moment.
+                if moment <= until && all.last() != Some(&moment) {
                     all.push(moment);
                 }
             }
@@ -174,43 +175,62 @@ mod tests {
         assert_eq!(leap.next(at("2096-03-01T00:00:00Z"), &TimeZone::UTC), Some(at("2104-02-29T00:00:00Z")));
     }
 
-    /// Looks at every minute of a year, as a clock on the wall would be looked at.
-    #[test]
-    fn a_year_of_moments_is_what_somebody_would_see_who_looks_at_the_clock_each_minute() {
-        let zones =
-            ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Kathmandu", "Africa/Casablanca"];
-        for (text, name) in ["*/7 1-4 * * *", "30 2 * 3,10,11 SUN", "15 */6 1,15 * MON", "59 23 28-31 * *"].iter().zip(zones) {
-            let Ok(schedule) = cron::read(text) else { continue };
-            let zone = zone(name);
-            let (from, to) = (at("2026-01-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
-            let mut found = Vec::new();
-            let mut after = from;
-            while let Some(moment) = schedule.next(after, &zone).filter(|moment| *moment < to) {
-                found.push(moment);
-                after = moment;
+    /// The moments at which somebody would start who looks at a clock on the wall each minute: also for times that were jumped
+    /// over, and for none twice.
+    fn seen(schedule: &Schedule, zone: &TimeZone, from: Timestamp, to: Timestamp) -> Vec<Timestamp> {
+        let Schedule::Calendar { days, times } = schedule else { panic!("only calendars have times") };
+        let mut seen = Vec::new();
+        let mut latest = from.to_zoned(zone.clone()).datetime();
+        let mut minute = from;
+        while minute < to - 60.seconds() {
+            minute += 60.seconds();
+            let now = minute.to_zoned(zone.clone()).datetime();
+            let mut is_due = false;
+            while latest < now {
+                latest = latest.checked_add(1.minute()).unwrap();
+                is_due |= days.include(latest.date()) && times.contains(&latest.time());
             }
-            let Schedule::Calendar { days, times } = &schedule else { panic!("{text}") };
-            let mut seen = Vec::new();
-            let mut before = from.to_zoned(zone.clone()).datetime();
-            let mut latest = before;
-            let mut minute = from;
-            while minute < to - 60.seconds() {
-                minute += 60.seconds();
-                let now = minute.to_zoned(zone.clone()).datetime();
-                // All times on the wall that have come since the last look, also those that were jumped over, but none twice.
-                let mut wall = before.max(latest).checked_add(1.minute()).unwrap();
-                let mut is_due = false;
-                while wall <= now {
-                    is_due |= days.include(wall.date()) && times.contains(&wall.time());
-                    wall = wall.checked_add(1.minute()).unwrap();
-                }
-                if is_due {
-                    seen.push(minute);
-                }
-                before = now;
-                latest = latest.max(now);
-            }
-            assert_eq!(found, seen, "{text} in {name}");
+            seen.extend(is_due.then_some(minute));
         }
+        seen
+    }
+
+    /// Ten years of clock changes in twelve zones: of an hour, of half an hour, at midnight, in both directions, and none.
+    #[test]
+    fn around_clock_changes_moments_are_what_somebody_sees_who_looks_at_the_clock_each_minute() {
+        let zones = [
+            "Europe/Berlin",
+            "Europe/London",
+            "America/New_York",
+            "America/Havana",
+            "America/Santiago",
+            "America/Nuuk",
+            "Africa/Cairo",
+            "Africa/Casablanca",
+            "Asia/Beirut",
+            "Asia/Kathmandu",
+            "Australia/Lord_Howe",
+            "Pacific/Chatham",
+        ];
+        let texts = ["*/7 0-4 * * *", "30 2 * * SUN", "0 0 * * *", "15 */6 1,15 * MON", "59 23 28-31 * *", "0 22-23 * * SAT"];
+        let (begin, end) = (at("2026-01-01T00:00:00Z"), at("2036-01-01T00:00:00Z"));
+        let mut changes = 0;
+        for name in zones {
+            let zone = zone(name);
+            for change in zone.following(begin).map(|change| change.timestamp()).take_while(|change| *change < end) {
+                let (from, to) = (change - 26.hours(), change + 26.hours());
+                changes += 1;
+                for text in texts {
+                    let schedule = cron::read(text).unwrap();
+                    let next = std::iter::successors(schedule.next(from, &zone), |moment| schedule.next(*moment, &zone));
+                    let found: Vec<Timestamp> = next.take_while(|moment| *moment < to).collect();
+                    let mut back = schedule.between(from, to - 60.seconds(), &zone, 10_000);
+                    back.reverse();
+                    assert_eq!(found, seen(&schedule, &zone, from, to), "{text} in {name} around {change}");
+                    assert_eq!(found, back, "{text} in {name} around {change}, from the end");
+                }
+            }
+        }
+        assert!(changes > 200, "{changes}");
     }
 }
