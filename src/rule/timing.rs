@@ -32,51 +32,56 @@ pub fn read(when: &mut Fields) -> Option<(Schedule, String)> {
         }
         return read_cron(&crontab);
     }
+    // All of them first, so that every mistake is reported at once.
     let times = at.as_ref().map(read_times);
+    let days = on.as_ref().map(read_days);
     let seconds = match &every {
         Some(every) => Some(read_every(every)?),
         None => None,
     };
-    let whole_days = seconds.filter(|seconds| seconds.is_multiple_of(DAY)).map(|seconds| seconds / DAY);
-    match (seconds, times, on) {
-        (Some(seconds), times, on) if whole_days.is_none() => {
-            for (item, key) in [(at.filter(|_| times.is_some()), "at"), (on, "days")] {
-                let Some(item) = item else { continue };
-                let draft = item.problem(format!("`{key}:` does not go with an `every:` of less than a day")).at_key();
-                draft.label("remove one of them; or write the times as a list: at: [\"09:00\", \"13:00\"]").add();
-            }
-            Some((schedule_of(seconds), format!("every {}", plainly(seconds))))
-        }
-        (Some(_), _, Some(on)) => {
-            let draft = on.problem("`days:` and `every:` both say on which days").at_key();
-            draft.label("remove one of them").add();
-            None
-        }
-        (Some(_), times, None) => {
-            let count = u32::try_from(whole_days?).ok()?;
-            let times = times.unwrap_or_else(|| Some(vec![Time::midnight()]))?;
-            let days = Days { every: count, ..Days::all() };
-            let said =
-                if count == 1 { format!("every day {}", at_times(&times)) } else { format!("every {count} days {}", at_times(&times)) };
-            Some((Schedule::Calendar { days, times }, said))
-        }
-        (None, Some(times), on) => {
-            let times = times?;
-            let Some(on) = on else {
-                let said = format!("every day {}", at_times(&times));
-                return Some((Schedule::Calendar { days: Days::all(), times }, said));
-            };
-            let (days, said) = read_days(&on)?;
-            let said = format!("{} {said}", at_times(&times));
-            Some((Schedule::Calendar { days, times }, said))
-        }
-        (None, None, Some(on)) => {
-            read_days(&on);
-            on.problem("`days:` needs a time of day").at_key().label("write it beside: at: \"09:00\"").add();
+    match (seconds, times, days) {
+        (Some(seconds), times, _) => repeated(seconds, times, at.as_ref(), on.as_ref()),
+        (None, Some(times), days) => on_days(times?, days),
+        (None, None, Some(_)) => {
+            let on = on.as_ref()?.problem("`days:` needs a time of day").at_key();
+            on.label("write it beside: at: \"09:00\"").add();
             None
         }
         (None, None, None) => None,
     }
+}
+
+/// `every:`, maybe with the time of day of whole days.
+fn repeated(seconds: u64, times: Option<Option<Vec<Time>>>, at: Option<&Item>, on: Option<&Item>) -> Option<(Schedule, String)> {
+    if !seconds.is_multiple_of(DAY) {
+        for (item, key) in [(at, "at"), (on, "days")] {
+            let Some(item) = item else { continue };
+            let draft = item.problem(format!("`{key}:` does not go with an `every:` of less than a day")).at_key();
+            draft.label("remove one of them; or write the times as a list: at: [\"09:00\", \"13:00\"]").add();
+        }
+        return Some((schedule_of(seconds), format!("every {}", plainly(seconds))));
+    }
+    if let Some(on) = on {
+        on.problem("`days:` and `every:` both say on which days").at_key().label("remove one of them").add();
+        return None;
+    }
+    let every = u32::try_from(seconds / DAY).ok()?;
+    let times = times.unwrap_or_else(|| Some(vec![Time::midnight()]))?;
+    let days = if every == 1 { "day".to_owned() } else { format!("{every} days") };
+    let said = format!("every {days} {}", at_times(&times));
+    Some((Schedule::Calendar { days: Days { every, ..Days::all() }, times }, said))
+}
+
+/// `at:`, maybe on certain days.
+fn on_days(times: Vec<Time>, days: Option<Option<(Days, String)>>) -> Option<(Schedule, String)> {
+    let (days, said) = match days {
+        Some(days) => {
+            let (days, said) = days?;
+            (days, format!("{} {said}", at_times(&times)))
+        }
+        None => (Days::all(), format!("every day {}", at_times(&times))),
+    };
+    Some((Schedule::Calendar { days, times }, said))
 }
 
 fn read_cron(item: &Item) -> Option<(Schedule, String)> {
