@@ -52,26 +52,60 @@ impl<'t> Walk<'t> {
 
     /// Skips the current value, and returns its text.
     pub fn skip(&mut self) -> Option<&'t str> {
-        let from = {
-            self.space();
-            self.at
-        };
-        let byte = self.byte()?;
-        if !matches!(byte, b'{' | b'[') {
-            self.one_more()?;
-        }
-        match byte {
-            b'{' => self.members(|walk, _| walk.skip().map(drop))?,
-            b'[' => self.items(|walk| walk.skip().map(drop))?,
-            b'"' => {
-                self.string()?;
-            }
-            b't' => self.word("true")?,
-            b'f' => self.word("false")?,
-            b'n' => self.word("null")?,
-            _ => self.number()?,
-        }
+        self.space();
+        let from = self.at;
+        self.at = self.end_of_value()?;
         self.text.get(from..self.at)
+    }
+
+    /// Where the current value ends. Most of a body is skipped, so this is one loop and not a call for each value.
+    fn end_of_value(&mut self) -> Option<usize> {
+        let bytes = self.text.as_bytes();
+        let (mut at, around) = (self.at, self.depth);
+        // Which of the lists and objects that are still open are objects, a bit each; the innermost is the lowest.
+        let mut objects: u128 = 0;
+        loop {
+            self.one_more()?;
+            at = spaces(bytes, at);
+            let byte = *bytes.get(at)?;
+            let mut is_open = false;
+            at = match byte {
+                b'{' | b'[' => {
+                    self.deeper()?;
+                    objects = objects << 1 | u128::from(byte == b'{');
+                    let first = spaces(bytes, at + 1);
+                    // The code for brackets is two less than for what closes them.
+                    is_open = *bytes.get(first)? != byte + 2;
+                    first
+                }
+                b'"' => end_of_string(bytes, at + 1)? + 1,
+                b't' => end_of_word(bytes, at, b"true")?,
+                b'f' => end_of_word(bytes, at, b"false")?,
+                b'n' => end_of_word(bytes, at, b"null")?,
+                _ => end_of_number(bytes, at)?,
+            };
+            // What follows a value: what closes the lists and objects around it, up to a comma.
+            while !is_open {
+                if self.depth == around {
+                    return Some(at);
+                }
+                at = spaces(bytes, at);
+                match (*bytes.get(at)?, objects & 1) {
+                    (b',', _) => is_open = true,
+                    (b'}', 1) | (b']', 0) => {
+                        self.depth -= 1;
+                        objects >>= 1;
+                    }
+                    _ => return None,
+                }
+                at += 1;
+            }
+            if objects & 1 == 1 {
+                self.one_more()?;
+                at = taken(bytes, spaces(bytes, at), b'"')?;
+                at = taken(bytes, spaces(bytes, end_of_string(bytes, at)? + 1), b':')?;
+            }
+        }
     }
 
     /// Walks the current object; `each` is called with every name as spelled in the text, and must skip its value.
@@ -99,10 +133,7 @@ impl<'t> Walk<'t> {
     fn list(&mut self, open: u8, close: u8, mut each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
         self.take(open)?;
         self.one_more()?;
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return None;
-        }
+        self.deeper()?;
         self.space();
         if self.byte()? == close {
             self.at += 1;
@@ -125,88 +156,22 @@ impl<'t> Walk<'t> {
         Some(())
     }
 
+    fn deeper(&mut self) -> Option<()> {
+        self.depth += 1;
+        (self.depth <= MAX_DEPTH).then_some(())
+    }
+
     /// Skips a string, and returns what is between its quotes.
     fn string(&mut self) -> Option<&'t str> {
         self.take(b'"')?;
-        let (bytes, from) = (self.text.as_bytes(), self.at);
-        loop {
-            self.at += plain(&bytes[self.at..]);
-            match bytes.get(self.at)? {
-                b'"' => {
-                    let text = self.text.get(from..self.at);
-                    self.at += 1;
-                    return text;
-                }
-                b'\\' => self.escape()?,
-                // A control character.
-                _ => return None,
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Option<()> {
-        self.at += 1;
-        let byte = self.byte()?;
-        self.at += 1;
-        match byte {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
-            b'u' => match self.hex()? {
-                // Half of a surrogate pair requires the other half.
-                0xD800..=0xDBFF => {
-                    self.take(b'\\')?;
-                    self.take(b'u')?;
-                    matches!(self.hex()?, 0xDC00..=0xDFFF).then_some(())
-                }
-                0xDC00..=0xDFFF => None,
-                _ => Some(()),
-            },
-            _ => None,
-        }
-    }
-
-    fn hex(&mut self) -> Option<u32> {
-        let digits = self.text.as_bytes().get(self.at..self.at + 4)?;
-        self.at += 4;
-        digits.iter().try_fold(0, |n, digit| Some(n << 4 | char::from(*digit).to_digit(16)?))
-    }
-
-    fn number(&mut self) -> Option<()> {
-        if self.byte() == Some(b'-') {
-            self.at += 1;
-        }
-        match self.byte()? {
-            b'0' => self.at += 1,
-            _ => self.digits()?,
-        }
-        if self.byte() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if matches!(self.byte(), Some(b'e' | b'E')) {
-            self.at += 1;
-            if matches!(self.byte(), Some(b'+' | b'-')) {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        Some(())
-    }
-
-    /// At least one digit.
-    fn digits(&mut self) -> Option<()> {
-        let from = self.at;
-        while self.byte().is_some_and(|b| b.is_ascii_digit()) {
-            self.at += 1;
-        }
-        (self.at > from).then_some(())
-    }
-
-    fn word(&mut self, word: &str) -> Option<()> {
-        self.text.as_bytes()[self.at..].starts_with(word.as_bytes()).then(|| self.at += word.len())
+        let (from, to) = (self.at, end_of_string(self.text.as_bytes(), self.at)?);
+        self.at = to + 1;
+        self.text.get(from..to)
     }
 
     fn take(&mut self, wanted: u8) -> Option<()> {
-        (self.byte()? == wanted).then(|| self.at += 1)
+        self.at = taken(self.text.as_bytes(), self.at, wanted)?;
+        Some(())
     }
 
     fn byte(&self) -> Option<u8> {
@@ -214,10 +179,84 @@ impl<'t> Walk<'t> {
     }
 
     fn space(&mut self) {
-        while matches!(self.byte(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
-            self.at += 1;
+        self.at = spaces(self.text.as_bytes(), self.at);
+    }
+}
+
+/// The place after this byte, if it is there.
+fn taken(bytes: &[u8], at: usize, wanted: u8) -> Option<usize> {
+    (*bytes.get(at)? == wanted).then_some(at + 1)
+}
+
+/// The place after white space.
+fn spaces(bytes: &[u8], mut at: usize) -> usize {
+    while matches!(bytes.get(at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+        at += 1;
+    }
+    at
+}
+
+/// The place of the quote that ends a string, which begins here, after its first quote.
+fn end_of_string(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += plain(bytes.get(at..)?);
+        match bytes.get(at)? {
+            b'"' => return Some(at),
+            b'\\' => at = end_of_escape(bytes, at + 1)?,
+            // A control character.
+            _ => return None,
         }
     }
+}
+
+/// The place after an escaped character, which begins here, after its backslash.
+fn end_of_escape(bytes: &[u8], at: usize) -> Option<usize> {
+    match bytes.get(at)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 1),
+        b'u' => match hex(bytes, at + 1)? {
+            // Half of a surrogate pair requires the other half.
+            0xD800..=0xDBFF => {
+                let other = taken(bytes, taken(bytes, at + 5, b'\\')?, b'u')?;
+                matches!(hex(bytes, other)?, 0xDC00..=0xDFFF).then_some(other + 4)
+            }
+            0xDC00..=0xDFFF => None,
+            _ => Some(at + 5),
+        },
+        _ => None,
+    }
+}
+
+/// Four hexadecimal digits.
+fn hex(bytes: &[u8], at: usize) -> Option<u32> {
+    let digits = bytes.get(at..at + 4)?;
+    digits.iter().try_fold(0, |n, digit| Some(n << 4 | char::from(*digit).to_digit(16)?))
+}
+
+fn end_of_number(bytes: &[u8], at: usize) -> Option<usize> {
+    let is = |at: usize, wanted: &[u8]| bytes.get(at).is_some_and(|byte| wanted.contains(byte));
+    let mut at = at + usize::from(is(at, b"-"));
+    at = if is(at, b"0") { at + 1 } else { end_of_digits(bytes, at)? };
+    if is(at, b".") {
+        at = end_of_digits(bytes, at + 1)?;
+    }
+    if is(at, b"eE") {
+        at += 1;
+        at = end_of_digits(bytes, at + usize::from(is(at, b"+-")))?;
+    }
+    Some(at)
+}
+
+/// At least one digit.
+fn end_of_digits(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    while bytes.get(at).is_some_and(u8::is_ascii_digit) {
+        at += 1;
+    }
+    (at > from).then_some(at)
+}
+
+fn end_of_word(bytes: &[u8], at: usize, word: &[u8]) -> Option<usize> {
+    bytes.get(at..)?.starts_with(word).then_some(at + word.len())
 }
 
 /// How many bytes of a string need no decoding: up to the first quote, backslash or control character. Checks eight bytes at
