@@ -36,13 +36,14 @@ static PLACEHOLDER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     ))
 });
 /// A whole text that is a variable of a shell.
-static VARIABLE: LazyLock<Option<Regex>> = LazyLock::new(|| regex(r"^(?:\$([A-Za-z_]\w{2,}(?:\.[\w.]+)?)|%([A-Z_][A-Z0-9_]{2,})%)$"));
-/// Shapes that only secrets have.
+static VARIABLE: LazyLock<Option<Regex>> =
+    LazyLock::new(|| regex(r"^(?:\$([A-Za-z_][0-9A-Za-z_]{2,}(?:\.[0-9A-Za-z_.]+)?)|%([A-Z_][A-Z0-9_]{2,})%)$"));
+/// Shapes that only secrets have. (No `\w`: it means the letters of all languages, and repeated so often it needs 20 MB.)
 static SECRET: LazyLock<Option<Regex>> = LazyLock::new(|| {
     regex(concat!(
-        r"\b(?:sk|rk|pk)_(?:live|test)_[0-9A-Za-z]{8,}|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bxox[abeprs]-[A-Za-z0-9-]{10,}",
-        r"|\bAKIA[0-9A-Z]{16}\b|\bAIza[\w-]{30,}|\bSG\.[\w-]{16,}\.[\w-]{16,}|\bshpat_[0-9a-fA-F]{16,}|\bwhsec_[A-Za-z0-9+/=]{10,}|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.",
-        r"|hooks\.slack\.com/services/T\w{6,}/B\w{6,}/\w{16,}|discord(?:app)?\.com/api/webhooks/\d{5,}/[\w-]{20,}|api\.telegram\.org/bot\d{5,}:[\w-]{20,}",
+        r"\b(?:sk|rk|pk)_(?:live|test)_[0-9A-Za-z]{8,}|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[0-9A-Za-z_]{20,}|\bglpat-[0-9A-Za-z_-]{16,}|\bxox[abeprs]-[A-Za-z0-9-]{10,}",
+        r"|\bAKIA[0-9A-Z]{16}\b|\bAIza[0-9A-Za-z_-]{30,}|\bSG\.[0-9A-Za-z_-]{16,}\.[0-9A-Za-z_-]{16,}|\bshpat_[0-9a-fA-F]{16,}|\bwhsec_[A-Za-z0-9+/=]{10,}|\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}\.",
+        r"|hooks\.slack\.com/services/T[0-9A-Za-z_]{6,}/B[0-9A-Za-z_]{6,}/[0-9A-Za-z_]{16,}|discord(?:app)?\.com/api/webhooks/[0-9]{5,}/[0-9A-Za-z_-]{20,}|api\.telegram\.org/bot[0-9]{5,}:[0-9A-Za-z_-]{20,}",
         r"|-----BEGIN [A-Z ]*PRIVATE KEY|^https?://[^/\s:@{}]+:[^/\s@{}]+@|[?&](?:api_?key|access_token|token|secret|key|sig|code|password)=[^&{}\s#]{8,}",
     ))
 });
