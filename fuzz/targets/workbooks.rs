@@ -94,7 +94,7 @@ fuzz_target!(|bytes: &[u8]| {
         event: EventId(uuid::Uuid::nil()),
         run: 1,
         place: Place::default(),
-        idempotency_key: "k".into(),
+        replays: 0,
         hops: 1,
         trace: Vec::new(),
         at: jiff::Timestamp::UNIX_EPOCH,

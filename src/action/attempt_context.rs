@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::model::event::EventId;
 use crate::model::place::Place;
-use crate::model::run::RunId;
+use crate::model::run::{RunId, idempotency_key};
 
 /// The context in which an effect is performed.
 #[derive(Debug, Clone)]
@@ -14,8 +14,8 @@ pub struct AttemptContext {
     pub event: EventId,
     pub run: RunId,
     pub place: Place,
-    /// The same for every attempt of one step and element.
-    pub idempotency_key: String,
+    /// How often the run was replayed before.
+    pub replays: u32,
     /// How many events have led to this one, including itself.
     pub hops: u32,
     /// The headers by which a call passes a trace on.
@@ -27,6 +27,11 @@ pub struct AttemptContext {
 }
 
 impl AttemptContext {
+    /// The same for every attempt of one step and element. Made on demand, because writing to a file needs none.
+    pub(super) fn idempotency_key(&self) -> String {
+        idempotency_key(self.event, self.run, self.place, self.replays)
+    }
+
     /// The key of this effect, as used in intents.
     pub(super) fn effect(&self) -> (RunId, u32, u32) {
         (self.run, self.place.step, self.place.element)

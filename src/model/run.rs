@@ -176,8 +176,13 @@ impl Run {
 
     /// Sent with every attempt of one step and element, so that a receiver can detect duplicates.
     pub fn idempotency_key(&self) -> String {
-        let Place { step, element } = self.place;
-        let replay = if self.replays > 0 { format!("-r{}", self.replays) } else { String::new() };
-        format!("{}-{}-{step}-{element}{replay}", self.event, self.id)
+        idempotency_key(self.event, self.id, self.place, self.replays)
     }
+}
+
+/// The key of a run that was replayed this often, at a place.
+pub fn idempotency_key(event: EventId, run: RunId, place: Place, replays: u32) -> String {
+    let Place { step, element } = place;
+    let replay = if replays > 0 { format!("-r{replays}") } else { String::new() };
+    format!("{event}-{run}-{step}-{element}{replay}")
 }

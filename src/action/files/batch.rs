@@ -190,8 +190,9 @@ fn rewrite(
 
 /// A name that no other batch has, not even an earlier attempt of the same runs.
 fn batch_id(first: &AttemptContext) -> String {
-    let salt = RandomState::new().hash_one(&first.idempotency_key);
-    format!("{}.{salt:016x}", first.idempotency_key)
+    let key = first.idempotency_key();
+    let salt = RandomState::new().hash_one(&key);
+    format!("{key}.{salt:016x}")
 }
 
 /// Writes what was prepared, and returns once it is safely on disk.

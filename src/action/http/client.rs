@@ -112,7 +112,7 @@ impl Net {
 
     /// Sends a call and reads the response, up to the limits.
     pub async fn send(&self, call: Call, context: &AttemptContext) -> Result<Got, Unsent> {
-        let mut marks = vec![("idempotency-key", context.idempotency_key.clone()), (HOPS, context.hops.to_string())];
+        let mut marks = vec![("idempotency-key", context.idempotency_key()), (HOPS, context.hops.to_string())];
         // A rule may say itself which trace its calls belong to.
         let is_own = |name: &str| call.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
         marks.extend(context.trace.iter().filter(|(name, _)| !is_own(name)).cloned());

@@ -90,7 +90,7 @@ impl Try {
             event: self.event.id,
             run: run.id,
             place: run.place,
-            idempotency_key: run.idempotency_key(),
+            replays: run.replays,
             hops: hops(&self.event.headers) + 1,
             at: Timestamp::now(),
             timeout: self.rule.step(run).map_or(TIMEOUT, |s| s.timeout),

@@ -343,7 +343,9 @@ impl Template {
             }
             Destination::File => out.extend(text.chars().map(|c| if c == '/' || c == '\\' || c.is_control() { '_' } else { c })),
             _ if raw => out.push_str(text),
-            Destination::Line => out.extend(text.chars().map(|c| if is_line_break(c) { ' ' } else { c })),
+            Destination::Line if text.contains(is_line_break) => {
+                out.extend(text.chars().map(|c| if is_line_break(c) { ' ' } else { c }));
+            }
             Destination::HtmlLink if let Some(scheme) = html::refused_scheme(text) => {
                 return Err(self.wrong(format!("{source} is a link that begins with `{scheme}:`, which a browser could run")));
             }
@@ -351,7 +353,7 @@ impl Template {
             Destination::Xml => out.push_str(&quick_xml::escape::escape(text)),
             Destination::UrlQuery => out.extend(percent_encoding::utf8_percent_encode(text, percent::QUERY)),
             Destination::UrlSegment => out.extend(percent_encoding::utf8_percent_encode(text, percent::SEGMENT)),
-            Destination::Plain | Destination::Header => out.push_str(text),
+            Destination::Plain | Destination::Header | Destination::Line => out.push_str(text),
         }
         Ok(())
     }

@@ -67,6 +67,7 @@ fn repeated(sql: &Transaction, id: RunId, event: i64, now: i64, run: &NewRun, be
     let first =
         sql.prepare_cached("SELECT id FROM event WHERE seq = ?1")?.query_row([before / MOST_RUNS], |r| event_id(r, 0)).optional()?;
     let value = run.once.as_ref().map_or("", |o| o.value.as_str());
+    let attempts = json(&[used_already(value, first, moment(now))])?;
     let ended = Ended {
         id,
         event,
@@ -79,7 +80,7 @@ fn repeated(sql: &Transaction, id: RunId, event: i64, now: i64, run: &NewRun, be
         saved: "{}",
         forgiven: false,
         replays: 0,
-        attempts: &[used_already(value, first, moment(now))],
+        attempts: &attempts,
         lane: None,
         once: None,
     };

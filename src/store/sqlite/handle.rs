@@ -130,7 +130,7 @@ impl Store for Sqlite {
     }
 
     fn record(&self, record: Record) -> Doing<'_, Recorded> {
-        self.ask(Job::Record(record), |kept| if let Reply::Recorded(recorded) = kept { Some(recorded) } else { None })
+        self.ask(Job::record(record), |kept| if let Reply::Recorded(recorded) = kept { Some(recorded) } else { None })
     }
 
     fn lease(&self, now: Timestamp, most: usize, heavy: Heavy) -> Doing<'_, Vec<(Run, Unread)>> {

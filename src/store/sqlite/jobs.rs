@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::accept::{EventRow, accept, answer_state};
 use super::owner::Owner;
-use super::record::record;
+use super::record::{RecordRow, record};
 use super::reply::Reply;
 use super::rows::{Sql, from_json, json, moment, settle_aside};
 use super::{changes, hourly, prune, quarantine, schedules};
@@ -24,7 +24,7 @@ use crate::store::contract::{
 pub(super) enum Job {
     Accept(EventRow),
     Answer(EventId),
-    Record(Record),
+    Record(RecordRow),
     Lease {
         now: Timestamp,
         most: usize,
@@ -84,6 +84,10 @@ pub(super) enum Job {
 impl Job {
     pub(super) fn accept(accept: Arc<Accept>) -> Self {
         Job::Accept(EventRow::of(accept))
+    }
+
+    pub(super) fn record(record: Record) -> Self {
+        Job::Record(RecordRow::of(record))
     }
 
     /// The result for an owner that has lost its epoch: nothing was done.

@@ -6,15 +6,30 @@ use super::claims::{give_back, open_lane};
 use super::owner::Owner;
 use super::rows::{Ended, MOST_RUNS, Sql, json, keep_attempts, settle_aside, write_saved};
 use crate::model::answer::SealedAnswer;
-use crate::model::run::{Attempt, Run, State};
+use crate::model::run::{Run, State};
 use crate::model::unfinished::Unfinished;
 use crate::store::contract::{Record, Recorded};
 
-pub(super) fn record(sql: &Transaction, owner: &Owner, record: &Record) -> Sql<Recorded> {
-    let Record { run, attempts, answer, goes_on } = record;
+/// A record as it is written; built by the caller's thread, so that the writer thread only writes.
+pub(super) struct RecordRow {
+    record: Record,
+    /// The attempts, as JSON.
+    attempts: String,
+}
+
+impl RecordRow {
+    pub(super) fn of(record: Record) -> Self {
+        // Attempts always serialize.
+        let attempts = json(&*record.attempts).unwrap_or_else(|_| "[]".to_owned());
+        Self { record, attempts }
+    }
+}
+
+pub(super) fn record(sql: &Transaction, owner: &Owner, row: &RecordRow) -> Sql<Recorded> {
+    let RecordRow { record: Record { run, answer, goes_on, .. }, .. } = row;
     let is_mine = match run.state {
-        State::Waiting => wait(sql, owner, run, attempts, *goes_on)?,
-        _ => end(sql, owner, run, attempts)?,
+        State::Waiting => wait(sql, owner, row, *goes_on)?,
+        _ => end(sql, owner, row)?,
     };
     if !is_mine {
         return Ok(Recorded::LeaseLost);
@@ -26,7 +41,8 @@ pub(super) fn record(sql: &Transaction, owner: &Owner, record: &Record) -> Sql<R
 }
 
 /// The run continues: immediately with its owner, or later with any. Returns whether the run was this owner's.
-fn wait(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt], goes_on: bool) -> Sql<bool> {
+fn wait(sql: &Transaction, owner: &Owner, row: &RecordRow, goes_on: bool) -> Sql<bool> {
+    let run = &row.record.run;
     let by = if goes_on { owner.epoch } else { 0 };
     let settled = settled_at(sql, owner, run)?;
     let changed = sql
@@ -57,8 +73,8 @@ fn wait(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt], goes_
     if let Some((step, element)) = settled {
         settle_aside(sql, run.id, step, element)?;
     }
-    if !attempts.is_empty() {
-        keep_attempts(sql, run.id, &json(attempts)?)?;
+    if !row.record.attempts.is_empty() {
+        keep_attempts(sql, run.id, &row.attempts)?;
     }
     Ok(true)
 }
@@ -75,7 +91,8 @@ fn settled_at(sql: &Transaction, owner: &Owner, run: &Run) -> Sql<Option<(u32, u
 }
 
 /// The run has ended. Returns whether it was this owner's.
-fn end(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt]) -> Sql<bool> {
+fn end(sql: &Transaction, owner: &Owner, row: &RecordRow) -> Sql<bool> {
+    let RecordRow { record: Record { run, attempts: tries, .. }, attempts } = row;
     let failed = run.state == State::Failed;
     let mine = params![run.id, owner.epoch, run.turn];
     let (mut once, mut saved): (Option<String>, String) = (None, "{}".to_owned());
@@ -103,7 +120,7 @@ fn end(sql: &Transaction, owner: &Owner, run: &Run, attempts: &[Attempt]) -> Sql
         state: run.state,
         place: run.place,
         tried: run.tried,
-        at: attempts.last().map_or(run.due, |a| a.at).as_millisecond(),
+        at: tries.last().map_or(run.due, |a| a.at).as_millisecond(),
         saved: &saved,
         forgiven: run.forgiven,
         replays: run.replays,

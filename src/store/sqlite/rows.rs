@@ -221,17 +221,30 @@ pub(super) struct Ended<'a> {
     pub saved: &'a str,
     pub forgiven: bool,
     pub replays: u32,
-    pub attempts: &'a [Attempt],
+    /// As JSON.
+    pub attempts: &'a str,
     pub lane: Option<&'a str>,
     pub once: Option<&'a str>,
 }
 
 impl Ended<'_> {
     pub(super) fn insert(&self, sql: &Transaction) -> Sql<()> {
-        sql.prepare_cached(
-            "INSERT OR REPLACE INTO ended (id, event, rule, text, state, step, element, tried, at, saved, forgiven, replays, attempts, lane, once)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, sealed(?13, 'attempts'), ?14, ?15)",
-        )?
+        if !self.is_inserted(sql)? {
+            // A run is either waiting or ended; should it be both, what it did last counts. (REPLACE would do this as well, but
+            // SQLite prepares every such statement to be undone, which costs more than all the rest of it.)
+            sql.prepare_cached("DELETE FROM ended WHERE id = ?1")?.execute([self.id])?;
+            self.is_inserted(sql)?;
+        }
+        Ok(())
+    }
+
+    /// Inserts it, unless there is a row with its number.
+    fn is_inserted(&self, sql: &Transaction) -> Sql<bool> {
+        let inserted = sql
+            .prepare_cached(
+                "INSERT OR IGNORE INTO ended (id, event, rule, text, state, step, element, tried, at, saved, forgiven, replays, attempts, lane, once)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, sealed(?13, 'attempts'), ?14, ?15)",
+            )?
         .execute(params![
             self.id,
             self.event,
@@ -245,11 +258,11 @@ impl Ended<'_> {
             self.saved,
             self.forgiven,
             self.replays,
-            json(self.attempts)?,
+            self.attempts,
             self.lane,
             self.once
         ])?;
-        Ok(())
+        Ok(inserted > 0)
     }
 }
 

@@ -220,7 +220,7 @@ impl Simulation {
             self.held_runs.push(HeldRun { run: next, unrecorded: None, is_result_unknown: false });
             return;
         };
-        match self.commit(&Job::Record(record.clone())) {
+        match self.commit(&Job::record(record.clone())) {
             Committed::Did(Reply::Recorded(Recorded::Recorded)) => self.recorded(&record, next, is_result_unknown),
             // A record that was already made with unknown outcome gives nothing, or the same again.
             Committed::Did(Reply::Recorded(Recorded::LeaseLost)) => {
@@ -314,7 +314,7 @@ impl Simulation {
             });
             let transaction = self.sql.transaction().unwrap();
             assert!(!owner.is_current(&transaction).unwrap());
-            let (job, changes) = (Job::Record(record), transaction.total_changes());
+            let (job, changes) = (Job::record(record), transaction.total_changes());
             assert!(matches!(job.refused(), Ok(Reply::Recorded(Recorded::LeaseLost))));
             // Once another owner has the run, not even the record itself would find it, as in a store with many owners.
             let theirs = "SELECT 1 FROM pending WHERE id = ?1 AND owner = ?2";
