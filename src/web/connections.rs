@@ -1,17 +1,22 @@
 //! Limits open connections, in total and per caller; when all places are taken, a new connection replaces an idle one. So
-//! idle connections cannot keep other callers out.
+//! idle connections cannot keep other callers out. Those that stay are asked to take no memory.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
 
 /// How many connections are examined to find an idle one.
 const SAMPLE: usize = 64;
+
+/// How long a connection is idle before it is asked to rest. Callers with more to send send it sooner, and for those that do not,
+/// waking up costs little.
+const IDLE: Duration = Duration::from_millis(500);
 
 /// All connections.
 pub struct Connections {
@@ -34,13 +39,28 @@ struct Open {
 pub struct Connection {
     /// Its index in the list.
     index: AtomicUsize,
-    /// How many requests are in progress, and how many have been answered.
+    /// How many requests are in progress, how many have been answered, and how many answers are not sent completely.
     busy: AtomicU32,
     answered: AtomicU32,
+    sending: AtomicU32,
+    /// Whether hyper has it.
+    has_begun: AtomicBool,
     /// Since when it has been idle, in milliseconds after the start.
     since: AtomicU64,
-    /// Notified when another connection needs the place.
-    close: Notify,
+    /// What it was asked for last, and a notification of that.
+    asked: AtomicU8,
+    look: Notify,
+}
+
+/// What a connection can be asked for; the later ones matter more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// To take no memory until the next request: it has been idle for a while.
+    ToRest,
+    /// To end once its requests are answered.
+    ToEnd,
+    /// To end at once: another connection needs its place.
+    ToClose,
 }
 
 /// A connection's place, released when dropped.
@@ -50,6 +70,9 @@ pub struct Slot {
     caller: Option<IpAddr>,
     _permit: OwnedSemaphorePermit,
 }
+
+/// Held while an answer is made and sent.
+pub struct Sending(Arc<Slot>);
 
 /// Held while a request is in progress.
 pub struct Busy<'c> {
@@ -75,7 +98,7 @@ impl Connections {
             return Some(permit);
         }
         if let Some(idle) = self.an_idle_one() {
-            idle.close.notify_one();
+            idle.ask(Asked::ToClose);
         }
         self.places.clone().acquire_owned().await.ok()
     }
@@ -96,11 +119,32 @@ impl Connections {
             index: AtomicUsize::new(open.all.len()),
             busy: AtomicU32::new(0),
             answered: AtomicU32::new(0),
+            sending: AtomicU32::new(0),
+            has_begun: AtomicBool::new(false),
             since: AtomicU64::new(self.now()),
-            close: Notify::new(),
+            asked: AtomicU8::new(0),
+            look: Notify::new(),
         });
         open.all.push(connection.clone());
         Some(Slot { connections: self.clone(), connection, caller: caller.map(|(caller, _)| caller), _permit: permit })
+    }
+
+    /// Asks all connections to end once their requests are answered.
+    pub fn end(&self) {
+        self.open().all.iter().for_each(|connection| connection.ask(Asked::ToEnd));
+    }
+
+    /// From now on asks connections to rest that have been idle for a while, until what it returns is dropped.
+    pub fn let_idle_ones_rest(self: &Arc<Self>) -> Resting {
+        let all = self.clone();
+        let look = async move {
+            loop {
+                tokio::time::sleep(IDLE).await;
+                let latest = all.now().saturating_sub(IDLE.as_millis() as u64);
+                all.open().all.iter().filter(|connection| connection.is_idle_since(latest)).for_each(|idle| idle.ask(Asked::ToRest));
+            }
+        };
+        Resting(tokio::spawn(look).abort_handle())
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -122,6 +166,30 @@ impl Connections {
     }
 }
 
+/// Asks idle connections to rest until it is dropped.
+pub struct Resting(AbortHandle);
+
+impl Drop for Resting {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Connection {
+    fn ask(&self, what: Asked) {
+        self.asked.fetch_max(what as u8 + 1, Ordering::Relaxed);
+        self.look.notify_one();
+    }
+
+    /// Whether hyper has had nothing to do for it since then, in milliseconds after the start.
+    fn is_idle_since(&self, latest: u64) -> bool {
+        self.has_begun.load(Ordering::Relaxed)
+            && self.busy.load(Ordering::Relaxed) == 0
+            && self.sending.load(Ordering::Relaxed) == 0
+            && self.since.load(Ordering::Relaxed) <= latest
+    }
+}
+
 impl Slot {
     /// For a request on this connection.
     pub fn busy(&self) -> Busy<'_> {
@@ -129,9 +197,33 @@ impl Slot {
         Busy { connections: &self.connections, connection: &self.connection }
     }
 
-    /// Returns when another connection needs the place.
-    pub async fn is_needed(&self) {
-        self.connection.close.notified().await;
+    /// For the answer to a request on this connection.
+    pub fn sending(self: &Arc<Self>) -> Sending {
+        self.connection.sending.fetch_add(1, Ordering::Relaxed);
+        Sending(self.clone())
+    }
+
+    /// hyper has the connection.
+    pub fn has_begun(&self) {
+        self.connection.has_begun.store(true, Ordering::Relaxed);
+    }
+
+    /// hyper does not have the connection any more.
+    pub fn rests(&self) {
+        self.connection.has_begun.store(false, Ordering::Relaxed);
+    }
+
+    /// Returns when the connection is asked for something.
+    pub async fn asked(&self) -> Asked {
+        loop {
+            self.connection.look.notified().await;
+            match self.connection.asked.swap(0, Ordering::Relaxed) {
+                0 => {}
+                1 => return Asked::ToRest,
+                2 => return Asked::ToEnd,
+                _ => return Asked::ToClose,
+            }
+        }
     }
 }
 
@@ -140,6 +232,14 @@ impl Drop for Busy<'_> {
         self.connection.answered.fetch_add(1, Ordering::Relaxed);
         self.connection.since.store(self.connections.now(), Ordering::Relaxed);
         self.connection.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        let Slot { connections, connection, .. } = &*self.0;
+        connection.since.store(connections.now(), Ordering::Relaxed);
+        connection.sending.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -194,7 +294,7 @@ mod tests {
             let all = all.clone();
             async move { all.room().await }
         });
-        silent.is_needed().await;
+        assert_eq!(silent.asked().await, Asked::ToClose);
         drop(silent);
         assert!(room.await.unwrap().is_some());
         assert_eq!(all.open().all.len(), 2);

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -17,11 +18,18 @@ const REMEMBERED: usize = 300;
 
 /// The beginning of what arrived last on a connection, after an answer to what came before it.
 #[derive(Clone, Default)]
-pub(super) struct LastReceived(Arc<Mutex<Vec<u8>>>);
+pub(super) struct LastReceived(Arc<Last>);
+
+#[derive(Default)]
+struct Last {
+    bytes: Mutex<Vec<u8>>,
+    /// Whether something was sent since, and is on its way.
+    is_answered: AtomicBool,
+}
 
 impl LastReceived {
     fn remember(&self, bytes: &[u8], is_new: bool) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         if is_new {
             last.clear();
         }
@@ -29,9 +37,18 @@ impl LastReceived {
         last.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
+    /// Whether something was sent after it, and none of that is left in a buffer of Doorbell.
+    pub fn is_answered(&self) -> bool {
+        self.0.is_answered.load(Ordering::Relaxed)
+    }
+
+    fn set_answered(&self, is_answered: bool) {
+        self.0.is_answered.store(is_answered, Ordering::Relaxed);
+    }
+
     /// The method and the path, if it was a request's first line; the query may contain secrets.
     pub fn request(&self) -> (String, String) {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&last);
         let mut words = text.lines().next().unwrap_or("").splitn(3, ' ');
         let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
@@ -51,13 +68,25 @@ pub(super) struct FirstLine<S> {
     has_answered: bool,
     /// Whether the first line is still arriving.
     is_first: bool,
-    /// What did not fit into the reader's buffer.
+    /// What did not fit into the reader's buffer, or was put back.
     left: Vec<u8>,
 }
 
 impl<S> FirstLine<S> {
     pub fn new(stream: S, last: LastReceived) -> Self {
         Self { stream, last, has_answered: false, is_first: true, left: Vec::new() }
+    }
+
+    fn writes(&mut self) {
+        self.has_answered = true;
+        self.last.set_answered(false);
+    }
+
+    /// Lets the next reader read this first, which was read already.
+    pub fn put_back(&mut self, bytes: &[u8]) {
+        self.left.splice(..0, bytes.iter().copied());
+        self.has_answered = false;
+        self.last.set_answered(false);
     }
 
     /// Repairs what has arrived of the first line; `None` if nothing changes.
@@ -96,6 +125,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for FirstLine<S> {
             let size = self.left.len().min(buffer.remaining());
             buffer.put_slice(&self.left[..size]);
             self.left.drain(..size);
+            if self.left.is_empty() {
+                // Idle connections need no room for it.
+                self.left = Vec::new();
+            }
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
@@ -105,6 +138,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FirstLine<S> {
             return read;
         }
         let is_new = std::mem::take(&mut self.has_answered);
+        self.last.set_answered(false);
         self.last.remember(received, is_new);
         if self.is_first
             && let Some(repaired) = self.repaired(received)
@@ -120,17 +154,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for FirstLine<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for FirstLine<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.has_answered = true;
+        self.writes();
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if self.has_answered && flushed.is_ready() {
+            self.last.set_answered(true);
+        }
+        flushed
     }
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.has_answered = true;
+        self.writes();
         Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
     }
     fn is_write_vectored(&self) -> bool {

@@ -1,35 +1,23 @@
-//! Our accept loop: limits, timeouts, TLS, graceful shutdown. What is answered is up to a [`Door`].
+//! Our accept loop: limits, TLS, graceful shutdown. What is answered is up to a [`Door`]; each connection is served by
+//! [`super::keep_alive`].
 //!
 //! warp's own server panics on `CONNECT host:443`, has no timeouts and no limit on connections, and waits forever when it
 //! stops. So warp provides only the filters, and Doorbell handles the sockets itself.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
-use tokio::time::Sleep;
+use tokio::sync::mpsc;
 
 use super::client_ip::Proxies;
 use super::connections::Connections;
 use super::door::Door;
-use super::first_line::{FirstLine, LastReceived};
-use super::head::{MAX_HEAD, MAX_HEADERS};
+use super::first_line::LastReceived;
+use super::keep_alive::{Answering, FIRST_BYTES, Protocols, serve as serve_connection};
 use super::tls::Tls;
 
-/// How long a new connection may send nothing.
-const FIRST_BYTES: Duration = Duration::from_secs(10);
-/// How long a request's head may take, and how long a connection may be idle: longer than load balancers wait.
-const HEAD: Duration = Duration::from_secs(75);
 /// How many requests one connection of HTTP/2 may make at a time.
 pub const MAX_STREAMS: u32 = 128;
 
@@ -67,28 +55,11 @@ impl Listener {
 /// Serves until `stop` completes, then finishes the requests in progress, for at most `grace`.
 pub async fn serve(bound: Listener, door: impl Door, stop: impl Future<Output = ()>, grace: Duration) {
     let Listener { listener, tls, proxies, most_connections, most_connections_each, most_streams } = bound;
-    let graceful = GracefulShutdown::new();
     let connections = Connections::new(most_connections, most_connections_each);
-    let mut builder = Builder::new(TokioExecutor::new());
-    // A caller that has sent its requests and closes its half of the connection still gets its answers. Answers to
-    // pipelined requests are not batched: hyper would hold one back as long as another request follows. Short answers are
-    // cheaper to write in one piece.
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
-        .half_close(true)
-        .writev(false);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(most_streams)
-        .max_header_list_size(MAX_HEAD as u32)
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(10))
-        .max_local_error_reset_streams(64);
+    let protocols = Arc::new(Protocols::new(most_streams));
+    // Each connection holds one of these until it has ended.
+    let (open, mut all_ended) = mpsc::channel::<Infallible>(1);
+    let _resting = connections.let_idle_ones_rest();
     let mut stop = std::pin::pin!(stop);
     loop {
         let room = tokio::select! {
@@ -109,43 +80,23 @@ pub async fn serve(bound: Listener, door: impl Door, stop: impl Future<Output = 
                 continue;
             }
         };
-        let Some(place) = connections.enter(peer.ip(), proxies.is_trusted(&peer.ip()), room) else {
+        let Some(slot) = connections.enter(peer.ip(), proxies.is_trusted(&peer.ip()), room) else {
             tracing::debug!(%peer, "connection refused: too many connections from this caller");
             continue;
         };
-        let place = Arc::new(place);
         let _ = stream.set_nodelay(true);
-        let (answering, of_service) = (door.clone(), place.clone());
-        let service = service_fn(move |request| {
-            let (door, place) = (answering.clone(), of_service.clone());
-            async move {
-                let _busy = place.busy();
-                Ok::<_, Infallible>(door.answer(request, peer).await)
-            }
-        });
-        let (door, last) = (door.clone(), LastReceived::default());
-        let (builder, watcher, tls) = (builder.clone(), graceful.watcher(), tls.clone());
+        let (answering, last) = (Answering { door: door.clone(), peer, slot: Arc::new(slot) }, LastReceived::default());
+        let (door, protocols, tls, open) = (door.clone(), protocols.clone(), tls.clone(), open.clone());
         tokio::spawn(async move {
-            let received = last.clone();
-            let talk = async {
-                match tls {
-                    None => {
-                        let stream = FirstLine::new(Hurried::new(stream), received);
-                        watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await
-                    }
-                    Some(tls) => match tokio::time::timeout(FIRST_BYTES, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => {
-                            let stream = FirstLine::new(Hurried::new(stream), received);
-                            watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await
-                        }
-                        Ok(Err(e)) => Err(e.into()),
-                        Err(_) => Err("nothing was sent in time".into()),
-                    },
-                }
-            };
-            let ended = tokio::select! {
-                ended = talk => ended,
-                () = place.is_needed() => Err("its place is needed for another connection".into()),
+            let _open = open;
+            let ended = match tls {
+                None => serve_connection(stream, &protocols, answering, last.clone()).await,
+                Some(tls) => match tokio::time::timeout(FIRST_BYTES, tls.accept(stream)).await {
+                    // On the heap, so that connections without TLS do not reserve room for it.
+                    Ok(Ok(stream)) => Box::pin(serve_connection(stream, &protocols, answering, last.clone())).await,
+                    Ok(Err(e)) => Err(e.into()),
+                    Err(_) => Err("nothing was sent in time".into()),
+                },
             };
             if let Err(e) = ended {
                 // hyper has answered by itself.
@@ -158,61 +109,10 @@ pub async fn serve(bound: Listener, door: impl Door, stop: impl Future<Output = 
             }
         });
     }
-    drop(listener);
-    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+    drop((listener, open));
+    connections.end();
+    // Nothing is ever sent on it: it closes when the last connection has ended.
+    if tokio::time::timeout(grace, all_ended.recv()).await.is_err() {
         tracing::warn!("connections did not end in time");
-    }
-}
-
-/// A connection whose first bytes must arrive in time.
-///
-/// hyper reads up to 24 bytes to distinguish HTTP/2 from HTTP/1 and has no timeout for that, so a caller that sends nothing,
-/// or half a preface, would stay forever.
-struct Hurried<S> {
-    stream: S,
-    /// Until hyper's own timeouts take over: the deadline, and what has been received so far.
-    first: Option<(Pin<Box<Sleep>>, Vec<u8>)>,
-}
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-impl<S> Hurried<S> {
-    fn new(stream: S) -> Self {
-        Self { stream, first: Some((Box::pin(tokio::time::sleep(FIRST_BYTES)), Vec::new())) }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Hurried<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if let Some((deadline, seen)) = &mut self.first {
-            seen.extend_from_slice(&buffer.filled()[before..]);
-            let decided = !seen.is_empty() && (!PREFACE.starts_with(seen) || seen.len() >= PREFACE.len());
-            if decided {
-                self.first = None;
-            } else if read.is_pending() && deadline.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-        }
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Hurried<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
-    }
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }

@@ -8,6 +8,7 @@ mod cors;
 pub mod door;
 mod first_line;
 mod head;
+mod keep_alive;
 pub mod listener;
 pub mod metrics;
 pub mod tls;

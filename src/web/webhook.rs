@@ -45,6 +45,8 @@ impl<B> BodyOf for Response<B> {
     type Body = B;
 }
 
+/// The header of an answer that names the event.
+const EVENT_ID: HeaderName = HeaderName::from_static("doorbell-event");
 /// How long a body may stall, and how long it may take in total.
 const CHUNK: Duration = Duration::from_secs(10);
 const WHOLE: Duration = Duration::from_secs(30);
@@ -426,7 +428,7 @@ fn plain(answer: &Answer) -> Response<Body> {
 fn accepted(answer: Answer, event: EventId) -> Response<Body> {
     let mut response = plain(&answer);
     if let Ok(id) = HeaderValue::from_str(&event.to_string()) {
-        response.headers_mut().insert("doorbell-event", id);
+        response.headers_mut().insert(EVENT_ID, id);
     }
     response
 }

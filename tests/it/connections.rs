@@ -72,6 +72,43 @@ fn pipelined_requests_are_answered_in_order_even_if_a_later_one_is_invalid() {
 }
 
 #[test]
+fn a_connection_that_was_idle_for_a_while_is_served_whatever_it_was_in_the_middle_of() {
+    let setup = Setup::with(RULES);
+    let doorbell = setup.serve();
+    // Idle connections are given up by the HTTP library after half a second, and taken up again.
+    let pause = || std::thread::sleep(std::time::Duration::from_millis(1_300));
+    let (first, second) = (post("1.1", "", 1), post("1.1", "", 2));
+    let (head, body) = second.split_at(second.find("\r\n\r\n").unwrap() + 4);
+    let (line, rest) = second.split_at(9);
+    let cases: [&[&str]; 6] = [
+        &[&first, &second],
+        &[&format!("{first}{line}"), rest],
+        &[&format!("{first}{head}"), body],
+        &[&first, line, rest],
+        &[&first, head, body],
+        &[&first, "\r\n", &second],
+    ];
+    let connections: Vec<TcpStream> = cases.iter().map(|_| TcpStream::connect(&doorbell.address).unwrap()).collect();
+    for n in 0..3 {
+        for (mut stream, pieces) in connections.iter().zip(cases) {
+            stream.write_all(pieces.get(n).unwrap_or(&"").as_bytes()).unwrap();
+        }
+        pause();
+    }
+    for (n, mut stream) in connections.into_iter().enumerate() {
+        assert_eq!(answers(&mut stream, 2), [200, 200], "{:?}", cases[n]);
+    }
+    until("each is processed", || setup.output("out.txt").lines().count() == 2 * cases.len());
+    // One that is idle does not keep Doorbell from stopping.
+    let mut idle = TcpStream::connect(&doorbell.address).unwrap();
+    idle.write_all(first.as_bytes()).unwrap();
+    assert_eq!(answers(&mut idle, 1), [200]);
+    pause();
+    doorbell.stop();
+    assert_eq!(idle.read(&mut [0; 9]).unwrap_or(0), 0, "it is closed");
+}
+
+#[test]
 fn a_caller_that_half_closes_its_connection_is_answered() {
     let setup = Setup::with(RULES);
     let doorbell = setup.serve();
