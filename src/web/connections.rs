@@ -55,12 +55,12 @@ pub struct Connection {
 /// What a connection can be asked for; the later ones matter more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
-    /// To take no memory until the next request: it has been idle for a while.
-    ToRest,
+    /// To rest: to take no memory until the next request: it has been idle for a while.
+    Rest,
     /// To end once its requests are answered.
-    ToEnd,
+    End,
     /// To end at once: another connection needs its place.
-    ToClose,
+    Close,
 }
 
 /// A connection's place, released when dropped.
@@ -98,7 +98,7 @@ impl Connections {
             return Some(permit);
         }
         if let Some(idle) = self.an_idle_one() {
-            idle.ask(Asked::ToClose);
+            idle.ask(Asked::Close);
         }
         self.places.clone().acquire_owned().await.ok()
     }
@@ -131,7 +131,7 @@ impl Connections {
 
     /// Asks all connections to end once their requests are answered.
     pub fn end(&self) {
-        self.open().all.iter().for_each(|connection| connection.ask(Asked::ToEnd));
+        self.open().all.iter().for_each(|connection| connection.ask(Asked::End));
     }
 
     /// From now on asks connections to rest that have been idle for a while, until what it returns is dropped.
@@ -141,7 +141,7 @@ impl Connections {
             loop {
                 tokio::time::sleep(IDLE).await;
                 let latest = all.now().saturating_sub(IDLE.as_millis() as u64);
-                all.open().all.iter().filter(|connection| connection.is_idle_since(latest)).for_each(|idle| idle.ask(Asked::ToRest));
+                all.open().all.iter().filter(|connection| connection.is_idle_since(latest)).for_each(|idle| idle.ask(Asked::Rest));
             }
         };
         Resting(tokio::spawn(look).abort_handle())
@@ -219,9 +219,9 @@ impl Slot {
             self.connection.look.notified().await;
             match self.connection.asked.swap(0, Ordering::Relaxed) {
                 0 => {}
-                1 => return Asked::ToRest,
-                2 => return Asked::ToEnd,
-                _ => return Asked::ToClose,
+                1 => return Asked::Rest,
+                2 => return Asked::End,
+                _ => return Asked::Close,
             }
         }
     }
@@ -294,7 +294,7 @@ mod tests {
             let all = all.clone();
             async move { all.room().await }
         });
-        assert_eq!(silent.asked().await, Asked::ToClose);
+        assert_eq!(silent.asked().await, Asked::Close);
         drop(silent);
         assert!(room.await.unwrap().is_some());
         assert_eq!(all.open().all.len(), 2);

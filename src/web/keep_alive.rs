@@ -133,9 +133,9 @@ where
                 biased;
                 ended = &mut connection => return Ok(ended?),
                 asked = slot.asked() => match asked {
-                    Asked::ToRest => {}
-                    Asked::ToEnd => connection.as_mut().graceful_shutdown(),
-                    Asked::ToClose => return Err("its place is needed for another connection".into()),
+                    Asked::Rest => {}
+                    Asked::End => connection.as_mut().graceful_shutdown(),
+                    Asked::Close => return Err("its place is needed for another connection".into()),
                 },
             }
         }
@@ -150,10 +150,10 @@ where
                 ended = &mut *connection => return Ok(ended?),
                 asked = slot.asked() => match asked {
                     // What it has received may be a part of a request.
-                    Asked::ToRest if last.is_answered() => break,
-                    Asked::ToRest => {}
-                    Asked::ToEnd => Pin::new(&mut *connection).graceful_shutdown(),
-                    Asked::ToClose => return Err("its place is needed for another connection".into()),
+                    Asked::Rest if last.is_answered() => break,
+                    Asked::Rest => {}
+                    Asked::End => Pin::new(&mut *connection).graceful_shutdown(),
+                    Asked::Close => return Err("its place is needed for another connection".into()),
                 },
             }
         }
@@ -186,7 +186,7 @@ async fn waiting<T>(slot: &Slot, what: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
             done = &mut what => return Some(done),
-            asked = slot.asked() => if asked != Asked::ToRest { return None },
+            asked = slot.asked() => if asked != Asked::Rest { return None },
         }
     }
 }
