@@ -1,4 +1,4 @@
-//! What happened, as values: the latest events, the failed runs, and the explanation of one event.
+//! What happened, as values: the latest events, and the explanation of one event.
 //!
 //! An explanation is computed again from the event and the rule files that were current when it arrived; the caller looks
 //! up the secrets and variables that they name. Conditions that depend on secrets are shown as they were decided then. It
@@ -25,15 +25,8 @@ use crate::operations::run_rules::RunRules;
 use crate::rule::load::load;
 use crate::rule::ruleset::Ruleset;
 use crate::rule::{Rule, UNDECIDED};
-use crate::store::contract::{Counts, Cursor, Dossier, EventFilter, EventPage, Queries, Result, RunPage};
+use crate::store::contract::{Cursor, Dossier, EventFilter, EventPage, Queries, Result, RunPage};
 use crate::yaml::source::Source;
-
-/// The latest events, newest first, and the totals of the store.
-#[derive(Debug, Serialize)]
-pub struct EventList {
-    pub events: Vec<EventLine>,
-    pub counts: Counts,
-}
 
 /// How long a search may take before it shows what it has found so far.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -86,12 +79,6 @@ impl EventLine {
     }
 }
 
-/// Lists the latest events.
-pub async fn events(queries: &dyn Queries, most: usize) -> Result<EventList> {
-    let EventSearch { events, .. } = search(queries, &EventFilter::default(), None, most).await?;
-    Ok(EventList { events, counts: queries.counts(usize::MAX).await? })
-}
-
 /// Searches the events, newest first, from where an earlier search stopped. Stops when it has found `most`, or when it takes
 /// too long.
 pub async fn search(queries: &dyn Queries, filter: &EventFilter, from: Option<Cursor>, most: usize) -> Result<EventSearch> {
@@ -109,53 +96,18 @@ pub async fn search(queries: &dyn Queries, filter: &EventFilter, from: Option<Cu
     }
 }
 
-/// A failed run that needs a person.
-#[derive(Debug, Serialize)]
-pub struct FailedRun {
-    pub event: EventId,
-    pub rule: Arc<str>,
-    /// The step that failed, counted from 1 through all steps of the rule; 0 if the run failed before its first step.
-    pub step: u32,
-    pub at: Timestamp,
-    pub why: String,
-}
-
-/// Lists the failed runs, newest first.
-pub async fn failed(queries: &dyn Queries, most: usize) -> Result<Vec<FailedRun>> {
-    let line = |page: RunPage| FailedRun {
-        event: page.run.event,
-        rule: page.run.rule,
-        step: if page.run.place.step == UNDECIDED { 0 } else { page.run.place.step + 1 },
-        at: page.ended.unwrap_or(page.received),
-        why: page.said,
-    };
-    Ok(queries.failed(most).await?.into_iter().map(line).collect())
-}
-
-/// A run that is not finished.
-#[derive(Debug, Serialize)]
-pub struct WaitingRun {
-    pub event: EventId,
-    pub rule: Arc<str>,
-    /// The step it is at, counted from 1 through all steps of the rule.
-    pub step: u32,
-    pub received: Timestamp,
-    pub waits: Wait,
-    /// What happened at its last try; empty if there was none.
-    pub why: String,
-}
-
-/// Lists the unfinished runs, oldest first.
-pub async fn waiting(queries: &dyn Queries, most: usize) -> Result<Vec<WaitingRun>> {
-    let line = |(page, attempts): (RunPage, Vec<Attempt>)| WaitingRun {
-        event: page.run.event,
-        step: page.run.place.step + 1,
-        received: page.received,
-        waits: wait(&page, &attempts),
-        why: page.said,
-        rule: page.run.rule,
-    };
-    Ok(queries.waiting(most).await?.into_iter().map(line).collect())
+/// Searches all events, however long that takes; newest first.
+pub async fn search_all(queries: &dyn Queries, filter: &EventFilter, most: usize) -> Result<Vec<EventLine>> {
+    let (mut events, mut from) = (Vec::new(), None);
+    while events.len() < most {
+        let found = search(queries, filter, from, most - events.len()).await?;
+        events.extend(found.events);
+        from = found.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    Ok(events)
 }
 
 /// What an id refers to.
@@ -338,7 +290,7 @@ fn explained_run(page: &RunPage, attempts: &[Attempt], run_rules: &RunRules) -> 
 }
 
 /// What an unfinished run waits for.
-fn wait(page: &RunPage, attempts: &[Attempt]) -> Wait {
+pub(super) fn wait(page: &RunPage, attempts: &[Attempt]) -> Wait {
     let run = &page.run;
     let is_paused = attempts.last().is_some_and(|a| a.outcome == "paused");
     match () {

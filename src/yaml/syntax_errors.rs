@@ -264,9 +264,15 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
     if line.trim_start().starts_with('#') {
         return None;
     }
-    if said.contains("unknown escape character") {
+    let is_unknown = said.contains("unknown escape character");
+    // `\U` and `\x` are known, but not with these letters after them.
+    let is_incomplete = said.contains("expected hexadecimal number") || said.contains("invalid Unicode character escape");
+    if is_unknown || is_incomplete {
         let byte = line.char_indices().nth(column.saturating_sub(1)).map_or(0, |(i, _)| i);
-        let byte = span::from(line, byte).find('\\').map_or(byte, |n| byte + n);
+        let byte = match is_unknown {
+            true => span::from(line, byte).find('\\').map_or(byte, |n| byte + n),
+            false => span::before(line, byte).rfind('\\').unwrap_or(byte),
+        };
         let draft = at(
             byte,
             2,

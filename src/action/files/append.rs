@@ -19,6 +19,7 @@ use crate::expr::template::data::Data;
 use crate::expr::template::{Destination, Template, Unrendered};
 use crate::model::outcome::Outcome;
 use crate::text::word::{Shape, Word};
+use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 
 pub struct Append;
@@ -91,6 +92,9 @@ impl Kind for Append {
 
 /// Reads a file name, which must stay in the output folder.
 pub fn read_file(item: &Item, known: &Names) -> Option<Template> {
+    if is_with_backslashes(item) {
+        return None;
+    }
     let template = Template::read(item, Destination::File, known)?;
     let wrong = match template.fixed() {
         Some(name) => folder::check(name).err(),
@@ -105,6 +109,20 @@ pub fn read_file(item: &Item, known: &Names) -> Option<Template> {
         }
         None => Some(template),
     }
+}
+
+/// Whether folders are separated by `\`, as on Windows; in double quotes, some of these have become other characters. Reported.
+fn is_with_backslashes(item: &Item) -> bool {
+    let Some(raw) = item.raw().filter(|raw| raw.contains('\\') && !raw.contains("{{")) else { return false };
+    let Node::Text(text) = item.node else { return false };
+    let message = match text.chars().any(char::is_control) {
+        true => "in double quotes, `\\` and the character after it are one special character",
+        false if text.contains('\\') => "folders in a file name are separated by `/`, not by `\\`",
+        false => return false,
+    };
+    let ours = raw.trim_matches(['"', '\'']).replace("\\\\", "/").replace('\\', "/");
+    item.problem(message).label("write a name below the output folder, such as orders/today.csv").write(&ours).add();
+    true
 }
 
 enum Line {

@@ -107,7 +107,7 @@ pub fn explained(ask: &Ask, told: &Explanation, rule: &ExplainedRule, sent: Opti
             @if let Some(sent) = sent.filter(|_| !rule.runs.is_empty()) {
                 details {
                     summary { "What its steps send" }
-                    p.hint { "Reconstructed from the event and the rules of then. In place of a secret stands its name, and answers of other apps are not known." }
+                    p.hint { "Reconstructed from the event and the rules of then. The name of a secret is shown in place of its value, and answers of other apps are not known." }
                     (preview::steps(sent, None))
                 }
             }
