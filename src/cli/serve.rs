@@ -307,7 +307,14 @@ impl Serve {
             supervisor.keep("renewing the certificate", move || tls.clone().renew());
         }
         let stopping = Arc::new(AtomicBool::new(false));
-        let health = Arc::new(Health { rules: rules.clone(), last_edit, net, supervisor: supervisor.clone(), stopping: stopping.clone() });
+        let health = Arc::new(Health {
+            rules: rules.clone(),
+            last_edit,
+            net,
+            supervisor: supervisor.clone(),
+            commits: store.commits(),
+            stopping: stopping.clone(),
+        });
         let (scheme, address) = (if tls.is_some() { "https" } else { "http" }, listener.local_addr()?);
         let console = match console {
             None => None,

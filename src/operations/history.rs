@@ -17,6 +17,7 @@ use crate::engine::intake::rejections::{Rejection, Rejections};
 use crate::expr::condition::trace::{HIDDEN, Outcome, TraceLine};
 use crate::expr::names::Resolver;
 use crate::expr::outside_use::secrets_not_given;
+use crate::model::bodies::Bodies;
 use crate::model::event::EventId;
 use crate::model::run::{Attempt, State};
 use crate::model::unfinished::Summary;
@@ -218,6 +219,9 @@ pub struct ExplainedAttempt {
     /// `done`, `skipped`, `stopped`, `paused`, `retry`, `failed`.
     pub outcome: String,
     pub said: String,
+    /// What was sent and what came back, if the step keeps that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bodies: Option<Box<Bodies>>,
 }
 
 /// Explains an event: every rule's verdict, and every run. `lookup` finds the secrets and variables that the original rule
@@ -316,6 +320,7 @@ fn explained_attempt(attempt: &Attempt, rule: Option<&Rule>) -> ExplainedAttempt
         took_ms: attempt.took.as_millis() as u64,
         outcome: attempt.outcome.to_string(),
         said: attempt.said.clone(),
+        bodies: attempt.bodies.clone(),
     }
 }
 
@@ -369,6 +374,7 @@ rules:
             took: Duration::from_millis(700),
             outcome: outcome.into(),
             said: "answered 503".into(),
+            bodies: None,
         };
         let page = RunPage { run, said: String::new(), received: due, ended: None, is_queued: false, is_in_hand: false };
         let attempts = vec![attempt(1, "retry"), attempt(2, "retry")];

@@ -105,6 +105,10 @@ impl Step {
     pub fn calls(&self) -> bool {
         kind_of(self.verb).is_some_and(|kind| kind.calls())
     }
+    /// Whether the history keeps what it sends and what comes back, whole.
+    pub fn keeps_bodies(&self) -> bool {
+        self.action.as_ref().is_some_and(|action| action.keeps_bodies())
+    }
     /// How long the run waits after it, whatever happens.
     pub fn waits(&self) -> Option<Duration> {
         self.action.as_ref().and_then(|action| action.waits())

@@ -114,7 +114,10 @@ fn hide_found(trace: &mut [TraceLine]) {
 }
 
 fn hide_said(run: &mut ExplainedRun) {
-    run.attempts.iter_mut().for_each(|attempt| hide(&mut attempt.said));
+    for attempt in &mut run.attempts {
+        hide(&mut attempt.said);
+        attempt.bodies = None;
+    }
 }
 
 /// An event in which the names of secrets stand in their places.

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use crate::engine::intake::rejections::Rejection;
+use crate::model::bodies::Bodies;
 use crate::model::event::Event;
 use crate::model::event::SCHEDULE;
 use crate::model::run::State;
@@ -191,6 +192,27 @@ fn tried(attempt: &ExplainedAttempt) -> Markup {
             " " span.outcome { (attempt.outcome) } " "
             span.when { (draw::time(attempt.at)) ", " (draw::took(attempt.took_ms)) }
             @if !attempt.said.is_empty() { div.said-by { (draw::text(&attempt.said)) } }
+            @if let Some(bodies) = &attempt.bodies { (kept(bodies)) }
+        }
+    }
+}
+
+/// What was sent and what came back, where the step keeps that.
+fn kept(bodies: &Bodies) -> Markup {
+    let whole = |body: &str| match body.is_empty() {
+        true => html! { p { "Nothing." } },
+        false => draw::block(&short_lines(body)),
+    };
+    html! {
+        details {
+            summary { "What was sent and what came back" }
+            h3 { "Sent" }
+            (whole(&bodies.sent))
+            h3 { "Came back" }
+            @match &bodies.answered {
+                Some(answered) => (whole(answered)),
+                None => p { "There was no answer." },
+            }
         }
     }
 }
