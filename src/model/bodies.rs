@@ -8,6 +8,9 @@ use crate::secret::Vault;
 
 /// The most bytes of each.
 const MOST: usize = 1 << 20;
+/// So many more are looked at, so that a secret that begins before the end is recognized: one has 64 KB at most, and its longest
+/// spelling three times as many.
+const MORE: usize = 256 << 10;
 
 /// Both, without secrets. Bytes that are no text are shown as such.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,13 +34,13 @@ struct Raw {
 impl BodiesSlot {
     /// Notes what is about to be sent.
     pub fn sends(&self, body: &[u8]) {
-        self.set(Some(Raw { sent: body.to_vec(), answered: None }));
+        self.set(Some(Raw { sent: beginning(body), answered: None }));
     }
 
     /// Notes the answer to it.
     pub fn is_answered(&self, body: &[u8]) {
         if let Some(raw) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            raw.answered = Some(body.to_vec());
+            raw.answered = Some(beginning(body));
         }
     }
 
@@ -51,6 +54,10 @@ impl BodiesSlot {
     fn set(&self, raw: Option<Raw>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = raw;
     }
+}
+
+fn beginning(body: &[u8]) -> Vec<u8> {
+    body.get(..MOST + MORE).unwrap_or(body).to_vec()
 }
 
 /// Secrets are struck out before: a part of one would not be recognized.

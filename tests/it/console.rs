@@ -34,7 +34,11 @@ fn the_first_page_says_how_to_begin_and_a_test_event_shows_that_it_works() {
         assert!(page.contains(words), "{words}: {page}");
     }
     let page = visitor.post("/ring", &[("rule", "Every order")]).body;
-    assert!(page.contains("It works: the test event arrived and is stored."), "{page}");
+    for words in
+        ["It works: the test event arrived and is stored.", "/edit/rules.yaml\">Change what the rule does<", "/new\">Connect your own app<"]
+    {
+        assert!(page.contains(words), "{words}: {page}");
+    }
     until("the rule has run", || setup.output("orders.log").lines().count() == 1);
     assert!(!visitor.get("/").body.contains("Nothing has arrived yet"));
 }

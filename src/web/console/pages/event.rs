@@ -20,6 +20,7 @@ use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped, escaped_path};
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
+use crate::web::console::pages::ring;
 use crate::web::console::preview;
 
 /// The most values of a body that are shown as a tree, the longest of them in characters, and the most of the body as text.
@@ -52,7 +53,8 @@ pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
             p.note { "The rule files from that time cannot be read any more, so Doorbell cannot show why other rules did not run." }
         }
     };
-    let page = Page::new(format!("Event {}", id_of(&told)), "/events", html! {}).live(live);
+    let after_test = html! { @if let Some(rule) = ask.query("tested") { (ring::next(ask, &rule)) } };
+    let page = Page::new(format!("Event {}", id_of(&told)), "/events", after_test).live(live);
     Ok(Answer::Page(page.below(request(ask, &dossier))))
 }
 
