@@ -93,11 +93,11 @@ fn row(ask: &Ask, rule: &Rule, vault: &Vault, lately: &Lately) -> Markup {
                 @for (n, when) in rule.when.iter().enumerate() { @if n > 0 { ", " } code { (draw::brief(when.route.text())) } }
                 @if let Some(timetable) = &rule.timetable { @if !rule.when.is_empty() { ", " } (draw::text(&timetable.said())) }
             }
-            td { (rule.steps.len()) }
+            td { (number(rule.steps.len(), "step")) }
             td { @if rule.enabled { span.state.good { span aria-hidden="true" { "✓" } " on" } } @else { span.state.off { span aria-hidden="true" { "–" } " off" } } }
             td { @match lately.last_run {
-                Some(hour) => { "within the hour from " (draw::time(hour)) },
-                None => { "not in the last week" },
+                Some(hour) => { "ended within the hour from " (draw::time(hour)) },
+                None => { "no run ended in the last week" },
             } }
             td { (bars::day(&lately.day)) }
         }
