@@ -99,6 +99,7 @@ fuzz_target!(|bytes: &[u8]| {
         trace: Vec::new(),
         at: jiff::Timestamp::UNIX_EPOCH,
         timeout: Duration::from_secs(30),
+        bodies: None,
     };
     let outcome = runtime.block_on(async {
         let files = Files::new(output.clone(), Arc::new(NoLedger));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::model::bodies::BodiesSlot;
 use crate::model::event::EventId;
 use crate::model::place::Place;
 use crate::model::run::{RunId, idempotency_key};
@@ -24,6 +25,8 @@ pub struct AttemptContext {
     pub at: Timestamp,
     /// The timeout of one attempt.
     pub timeout: Duration,
+    /// Where what was sent and what came back is kept, if the step says so.
+    pub bodies: Option<BodiesSlot>,
 }
 
 impl AttemptContext {

@@ -73,6 +73,10 @@ pub trait Action: Send + Sync {
     fn saves(&self) -> Option<&'static str> {
         None
     }
+    /// Whether the history keeps what it sends and what comes back, whole.
+    fn keeps_bodies(&self) -> bool {
+        false
+    }
     /// How long the run waits after it; as long as there is if that is not known before.
     fn waits(&self) -> Option<Duration> {
         None

@@ -7,6 +7,7 @@ pub mod contract;
 pub mod files;
 pub mod http;
 pub mod log;
+pub mod option;
 pub mod pending_replies;
 pub mod respond;
 pub mod wait;

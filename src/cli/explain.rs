@@ -18,7 +18,10 @@ use crate::model::unfinished::{Summary, listed};
 use crate::operations::history::{self, ExplainedAttempt, ExplainedRule, ExplainedRun, Explanation, Found, Wait};
 use crate::store::contract::Dossier;
 use crate::text::count::number;
-use crate::text::printable::one_line;
+use crate::text::printable::{cut, lines, one_line};
+
+/// The most characters of a body that a step keeps.
+const LONGEST_BODY: usize = 4_000;
 
 #[derive(Args)]
 #[command(after_help = "Example: doorbell explain 0192f3c1")]
@@ -152,7 +155,21 @@ fn write_attempt(out: &mut impl Write, attempt: &ExplainedAttempt) -> io::Result
     if step.is_empty() {
         return writeln!(out, "        {}", one_line(&said));
     }
-    writeln!(out, "        {step}. {}{element}{again}  {}", one_line(title), one_line(&said))
+    writeln!(out, "        {step}. {}{element}{again}  {}", one_line(title), one_line(&said))?;
+    if let Some(bodies) = &attempt.bodies {
+        write_body(out, "sent", Some(&bodies.sent))?;
+        write_body(out, "came back", bodies.answered.as_deref())?;
+    }
+    Ok(())
+}
+
+/// A body that was kept, on as many lines as it has.
+fn write_body(out: &mut impl Write, what: &str, body: Option<&str>) -> io::Result<()> {
+    match body {
+        None => writeln!(out, "             {what}: no answer"),
+        Some("") => writeln!(out, "             {what}: nothing"),
+        Some(body) => writeln!(out, "             {what}: {}", lines(&cut(body, LONGEST_BODY)).replace('\n', "\n               ")),
+    }
 }
 
 /// A request that did not become an event.

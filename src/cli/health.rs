@@ -77,6 +77,9 @@ fn told(report: &Report) -> String {
     if !report.down.is_empty() {
         said += &format!("; crashed and being restarted: {}", report.down.join(", "));
     }
+    if report.cannot_save {
+        said += "; the latest event or step could not be saved (the log says why)";
+    }
     said
 }
 

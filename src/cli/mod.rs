@@ -17,6 +17,7 @@ mod fix;
 mod health;
 mod json_lines;
 mod list;
+mod moment;
 mod new;
 mod old_rules;
 mod progress;

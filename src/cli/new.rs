@@ -73,6 +73,10 @@ impl New {
             write!(out, "{text}")?;
             return Ok(Ended::Good);
         };
+        // The rules folder may not be there yet.
+        if let Some(folder) = to.parent() {
+            std::fs::create_dir_all(folder).with_context(|| format!("the folder {} cannot be created", folder.display()))?;
+        }
         let mut file = std::fs::File::create_new(to).with_context(|| format!("{} cannot be created", to.display()))?;
         file.write_all(text.as_bytes())?;
         match wanted {

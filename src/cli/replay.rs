@@ -6,15 +6,13 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
-use jiff::civil::{Date, DateTime};
-use jiff::tz::TimeZone;
 
 use super::ended::Ended;
+use super::moment::moment;
 use super::progress::Progress;
-use super::settings::{Asked, Data, Rules, Secrets, length};
+use super::settings::{Asked, Data, Rules, Secrets};
 use super::terminal::stdout;
 use crate::model::event::EventId;
 use crate::model::run::State;
@@ -180,18 +178,4 @@ fn verb(mode: &Mode) -> &'static str {
         Mode::GoOn => "continue",
         Mode::StartAnew(_) => "start again",
     }
-}
-
-/// Parses a time: a date, a date and time, RFC 3339, or how long ago.
-fn moment(text: &str) -> Result<Timestamp, String> {
-    if let Ok(moment) = text.parse::<Timestamp>() {
-        return Ok(moment);
-    }
-    let civil = text.parse::<DateTime>().or_else(|_| text.parse::<Date>().map(|d| d.to_datetime(jiff::civil::Time::midnight())));
-    if let Ok(civil) = civil {
-        return civil.to_zoned(TimeZone::UTC).map(|z| z.timestamp()).map_err(|e| e.to_string());
-    }
-    let ago =
-        length(text).map_err(|_| "write for example 2026-11-01, '2026-11-01 10:00' (UTC) or '2 days' (for two days ago)".to_owned())?;
-    Timestamp::now().checked_sub(ago).context("this is too long ago").map_err(|e| e.to_string())
 }

@@ -39,8 +39,9 @@ use crate::engine::intake::event_lines::EventLines;
 use crate::engine::intake::key_cache::KeyCache;
 use crate::engine::intake::rate_limit::RateLimiter;
 use crate::engine::intake::rejections::Rejections;
+use crate::engine::rules::editors::Editors;
 use crate::engine::rules::environment::HandedOverSecrets;
-use crate::engine::rules::reload::{LastEditProblems, Load, PATIENCE, Watch, in_force};
+use crate::engine::rules::reload::{AT_START, LastEditProblems, Load, PATIENCE, Watch, in_force};
 use crate::engine::run::ledger::StoreLedger;
 use crate::engine::run::observer::Observer;
 use crate::engine::run::old_rules::RulesOfRuns;
@@ -239,7 +240,7 @@ impl Serve {
         let said = counted(&ruleset);
         let counters = Arc::new(Counters::default());
         counters.adopt(&ruleset, Timestamp::now());
-        let rules = Arc::new(ArcSwap::from_pointee(in_force(ruleset, store.as_ref()).await?));
+        let rules = Arc::new(ArcSwap::from_pointee(in_force(ruleset, AT_START.to_owned(), store.as_ref()).await?));
         let pending = Arc::new(PendingReplies::default());
         let net = Net::new(self.rules.load_options.allowed(), self.calls.into(), self.calls_per_host.into());
         let own_ca = self.trust.own_ca()?;
@@ -258,6 +259,7 @@ impl Serve {
         let (last_edit, supervisor) = (LastEditProblems::default(), Supervisor::default());
         let handed = HandedOverSecrets::of(&self.data.data, key);
         let audit = Arc::new(Audit::of(&self.data.data));
+        let editors = Arc::new(Editors::default());
         let watch = {
             let load_options = self.rules.load_options.clone();
             let load = Arc::new(move |files| load_options.load_files(files, Secrets::Real));
@@ -270,6 +272,7 @@ impl Serve {
                 secrets: secrets_now(self.rules.load_options.clone()),
                 again: handed.changed(),
                 patience: PATIENCE,
+                editors: editors.clone(),
                 audit: audit.clone(),
                 counters: counters.clone(),
             }
@@ -304,7 +307,14 @@ impl Serve {
             supervisor.keep("renewing the certificate", move || tls.clone().renew());
         }
         let stopping = Arc::new(AtomicBool::new(false));
-        let health = Arc::new(Health { rules: rules.clone(), last_edit, net, supervisor: supervisor.clone(), stopping: stopping.clone() });
+        let health = Arc::new(Health {
+            rules: rules.clone(),
+            last_edit,
+            net,
+            supervisor: supervisor.clone(),
+            commits: store.commits(),
+            stopping: stopping.clone(),
+        });
         let (scheme, address) = (if tls.is_some() { "https" } else { "http" }, listener.local_addr()?);
         let console = match console {
             None => None,
@@ -400,6 +410,7 @@ impl Serve {
                 health: health.clone(),
                 rejections: rejections.clone(),
                 audit: audit.clone(),
+                editors,
                 metrics: metrics.clone(),
                 explain: Box::new(move |dossier| explanation(&load_options, dossier)),
                 has_secret: Box::new(move |name| for_secrets.environment().is_ok_and(|environment| environment.has_secret(name))),

@@ -169,6 +169,10 @@ pub fn placeholders(item: &Item, text: &str) -> bool {
         if before.ends_with(['{', '\\']) || span::from(&blank, whole.end()).starts_with('}') {
             continue;
         }
+        // The same characters further ahead, as in `${x} {x}`: a problem would point there.
+        if blank.find(whole.as_str()).is_some_and(|first| first < whole.start()) {
+            continue;
+        }
         let is_whole = whole.as_str() == text;
         let value = format!("{{{{ {} }}}}", ours(name.as_str()));
         let draft = item.warning(is_foreign(whole.as_str()));

@@ -2,6 +2,7 @@
 //! no other module.
 
 pub mod answer;
+pub mod bodies;
 pub mod budget;
 pub mod event;
 pub mod hash;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::model::bodies::Bodies;
 use crate::model::event::EventId;
 use crate::model::place::Place;
 use crate::model::retry::Plan;
@@ -112,6 +113,9 @@ pub struct Attempt {
     /// `done`, `skipped`, `stopped`, `paused`, `retry`, `failed`.
     pub outcome: Cow<'static, str>,
     pub said: String,
+    /// What was sent and what came back, if the step keeps that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bodies: Option<Box<Bodies>>,
 }
 
 /// What a run has to know about the step that was attempted.

@@ -250,7 +250,7 @@ impl Previewer<'_> {
             element: dry_step.element,
             name: dry_step.step.name.as_deref().map(strike),
             verb: dry_step.step.verb.to_owned(),
-            saves: dry_step.step.save_as.is_some(),
+            saves: dry_step.step.save_as.is_some() && dry_step.step.waits().is_none(),
             what,
             on_error: rule
                 .steps

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::history::FailedRun;
+use super::open_runs::FailedRun;
 use crate::model::event::EventId;
 
 /// Failed runs of one rule that failed at the same step, for the same reason.
@@ -18,6 +18,8 @@ pub struct FailureGroup {
     pub rule: Arc<str>,
     /// Counted from 1 through all steps of the rule; 0 if they failed before the first.
     pub step: u32,
+    /// The step of the latest one as people count it: `2`, `2.1`; empty if it failed before the first.
+    pub at_step: String,
     /// The reason of the latest one.
     pub why: String,
     pub runs: usize,
@@ -41,6 +43,7 @@ pub fn groups(runs: &[FailedRun]) -> Vec<FailureGroup> {
                 key: crate::model::hash::hash(format!("{}\n{}\n{reason}", run.rule, run.step).as_bytes()),
                 rule: run.rule.clone(),
                 step: run.step,
+                at_step: run.at_step.clone(),
                 why: run.why.clone(),
                 runs: 0,
                 first: run.at,
@@ -102,6 +105,7 @@ mod tests {
             event: EventId::new(Timestamp::from_second(second).unwrap(), [0; 10]),
             rule: rule.into(),
             step,
+            at_step: step.to_string(),
             at: Timestamp::from_second(second).unwrap(),
             why: why.to_owned(),
         };

@@ -1,4 +1,4 @@
-//! What happened, as values: the latest events, the failed runs, and the explanation of one event.
+//! What happened, as values: the latest events, and the explanation of one event.
 //!
 //! An explanation is computed again from the event and the rule files that were current when it arrived; the caller looks
 //! up the secrets and variables that they name. Conditions that depend on secrets are shown as they were decided then. It
@@ -17,6 +17,7 @@ use crate::engine::intake::rejections::{Rejection, Rejections};
 use crate::expr::condition::trace::{HIDDEN, Outcome, TraceLine};
 use crate::expr::names::Resolver;
 use crate::expr::outside_use::secrets_not_given;
+use crate::model::bodies::Bodies;
 use crate::model::event::EventId;
 use crate::model::run::{Attempt, State};
 use crate::model::unfinished::Summary;
@@ -25,15 +26,8 @@ use crate::operations::run_rules::RunRules;
 use crate::rule::load::load;
 use crate::rule::ruleset::Ruleset;
 use crate::rule::{Rule, UNDECIDED};
-use crate::store::contract::{Counts, Cursor, Dossier, EventFilter, EventPage, Queries, Result, RunPage};
+use crate::store::contract::{Cursor, Dossier, EventFilter, EventPage, Queries, Result, RunPage};
 use crate::yaml::source::Source;
-
-/// The latest events, newest first, and the totals of the store.
-#[derive(Debug, Serialize)]
-pub struct EventList {
-    pub events: Vec<EventLine>,
-    pub counts: Counts,
-}
 
 /// How long a search may take before it shows what it has found so far.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -86,12 +80,6 @@ impl EventLine {
     }
 }
 
-/// Lists the latest events.
-pub async fn events(queries: &dyn Queries, most: usize) -> Result<EventList> {
-    let EventSearch { events, .. } = search(queries, &EventFilter::default(), None, most).await?;
-    Ok(EventList { events, counts: queries.counts(usize::MAX).await? })
-}
-
 /// Searches the events, newest first, from where an earlier search stopped. Stops when it has found `most`, or when it takes
 /// too long.
 pub async fn search(queries: &dyn Queries, filter: &EventFilter, from: Option<Cursor>, most: usize) -> Result<EventSearch> {
@@ -109,53 +97,18 @@ pub async fn search(queries: &dyn Queries, filter: &EventFilter, from: Option<Cu
     }
 }
 
-/// A failed run that needs a person.
-#[derive(Debug, Serialize)]
-pub struct FailedRun {
-    pub event: EventId,
-    pub rule: Arc<str>,
-    /// The step that failed, counted from 1 through all steps of the rule; 0 if the run failed before its first step.
-    pub step: u32,
-    pub at: Timestamp,
-    pub why: String,
-}
-
-/// Lists the failed runs, newest first.
-pub async fn failed(queries: &dyn Queries, most: usize) -> Result<Vec<FailedRun>> {
-    let line = |page: RunPage| FailedRun {
-        event: page.run.event,
-        rule: page.run.rule,
-        step: if page.run.place.step == UNDECIDED { 0 } else { page.run.place.step + 1 },
-        at: page.ended.unwrap_or(page.received),
-        why: page.said,
-    };
-    Ok(queries.failed(most).await?.into_iter().map(line).collect())
-}
-
-/// A run that is not finished.
-#[derive(Debug, Serialize)]
-pub struct WaitingRun {
-    pub event: EventId,
-    pub rule: Arc<str>,
-    /// The step it is at, counted from 1 through all steps of the rule.
-    pub step: u32,
-    pub received: Timestamp,
-    pub waits: Wait,
-    /// What happened at its last try; empty if there was none.
-    pub why: String,
-}
-
-/// Lists the unfinished runs, oldest first.
-pub async fn waiting(queries: &dyn Queries, most: usize) -> Result<Vec<WaitingRun>> {
-    let line = |(page, attempts): (RunPage, Vec<Attempt>)| WaitingRun {
-        event: page.run.event,
-        step: page.run.place.step + 1,
-        received: page.received,
-        waits: wait(&page, &attempts),
-        why: page.said,
-        rule: page.run.rule,
-    };
-    Ok(queries.waiting(most).await?.into_iter().map(line).collect())
+/// Searches all events, however long that takes; newest first.
+pub async fn search_all(queries: &dyn Queries, filter: &EventFilter, most: usize) -> Result<Vec<EventLine>> {
+    let (mut events, mut from) = (Vec::new(), None);
+    while events.len() < most {
+        let found = search(queries, filter, from, most - events.len()).await?;
+        events.extend(found.events);
+        from = found.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    Ok(events)
 }
 
 /// What an id refers to.
@@ -266,6 +219,9 @@ pub struct ExplainedAttempt {
     /// `done`, `skipped`, `stopped`, `paused`, `retry`, `failed`.
     pub outcome: String,
     pub said: String,
+    /// What was sent and what came back, if the step keeps that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bodies: Option<Box<Bodies>>,
 }
 
 /// Explains an event: every rule's verdict, and every run. `lookup` finds the secrets and variables that the original rule
@@ -338,7 +294,7 @@ fn explained_run(page: &RunPage, attempts: &[Attempt], run_rules: &RunRules) -> 
 }
 
 /// What an unfinished run waits for.
-fn wait(page: &RunPage, attempts: &[Attempt]) -> Wait {
+pub(super) fn wait(page: &RunPage, attempts: &[Attempt]) -> Wait {
     let run = &page.run;
     let is_paused = attempts.last().is_some_and(|a| a.outcome == "paused");
     match () {
@@ -364,6 +320,7 @@ fn explained_attempt(attempt: &Attempt, rule: Option<&Rule>) -> ExplainedAttempt
         took_ms: attempt.took.as_millis() as u64,
         outcome: attempt.outcome.to_string(),
         said: attempt.said.clone(),
+        bodies: attempt.bodies.clone(),
     }
 }
 
@@ -417,6 +374,7 @@ rules:
             took: Duration::from_millis(700),
             outcome: outcome.into(),
             said: "answered 503".into(),
+            bodies: None,
         };
         let page = RunPage { run, said: String::new(), received: due, ended: None, is_queued: false, is_in_hand: false };
         let attempts = vec![attempt(1, "retry"), attempt(2, "retry")];

@@ -11,6 +11,8 @@ use crate::store::contract::{Queries, Result};
 
 /// How many hours are shown, with the current one.
 pub const HOURS: usize = 24;
+/// How many hours are looked at for the last run.
+const WEEK: i64 = 7 * 24;
 
 /// One hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -63,13 +65,32 @@ pub async fn of_rule(queries: &dyn Queries, rule: &str, now: Timestamp) -> Resul
     Ok(day)
 }
 
-/// The last 24 hours of every rule that did something, by name.
-pub async fn of_all(queries: &dyn Queries, now: Timestamp) -> Result<BTreeMap<String, Day>> {
-    let (first, mut days) = (first(now), BTreeMap::new());
-    for hourly in queries.hourly(first, None).await? {
-        days.entry(hourly.rule.clone()).or_insert_with(|| Day::empty(now)).add(first, &hourly);
+/// What a rule did lately.
+#[derive(Debug, Clone)]
+pub struct Lately {
+    pub day: Day,
+    /// The hour in which it ran last, or failed, in the last week.
+    pub last_run: Option<Timestamp>,
+}
+
+impl Lately {
+    /// Nothing at all.
+    pub fn empty(now: Timestamp) -> Self {
+        Self { day: Day::empty(now), last_run: None }
     }
-    Ok(days)
+}
+
+/// What every rule did that did something in the last week, by name.
+pub async fn of_all(queries: &dyn Queries, now: Timestamp) -> Result<BTreeMap<String, Lately>> {
+    let (first, mut all) = (first(now), BTreeMap::new());
+    for hourly in queries.hourly(Hour::of(now).before(WEEK), None).await? {
+        let lately = all.entry(hourly.rule.clone()).or_insert_with(|| Lately::empty(now));
+        lately.day.add(first, &hourly);
+        if hourly.counts.ran + hourly.counts.failed > 0 {
+            lately.last_run = lately.last_run.max(Some(hourly.hour.begin()));
+        }
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub mod kept_test;
 pub mod lost_calls;
 pub mod metrics;
 pub mod neighbours;
+pub mod open_runs;
+pub mod outcomes;
 pub mod output_files;
 pub mod preview;
 pub mod recipe_words;

@@ -25,6 +25,8 @@ const MOST_DELETED: usize = 20;
 pub struct FileVersion {
     /// Since when it was in use.
     pub at: Timestamp,
+    /// Who brought it; nothing if that is not known.
+    pub by: Option<String>,
     /// What the file was called, as problems name it.
     pub name: String,
     /// `None`: the file was not there.
@@ -51,8 +53,8 @@ fn versions(sets: &[RulesVersion], shown: &str) -> Vec<FileVersion> {
             (name, hash) = (before.clone(), Some(later.clone()));
         }
         match all.last_mut() {
-            Some(last) if last.hash == hash && last.name == name => last.at = set.at,
-            _ => all.push(FileVersion { at: set.at, name: name.clone(), hash }),
+            Some(last) if last.hash == hash && last.name == name => (last.at, last.by) = (set.at, set.by.clone()),
+            _ => all.push(FileVersion { at: set.at, by: set.by.clone(), name: name.clone(), hash }),
         }
         newer = Some(set);
     }
@@ -118,6 +120,7 @@ mod tests {
         let file = |text: &str| text.split_once('=').map(|(name, hash)| (name.to_owned(), hash.into())).unwrap();
         let set = |(second, text): (i64, &&str)| RulesVersion {
             at: Timestamp::from_second(second).unwrap(),
+            by: None,
             files: text.split_whitespace().map(file).collect(),
         };
         let mut all: Vec<RulesVersion> = (0..).zip(all).map(set).collect();

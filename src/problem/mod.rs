@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use correction::{Correction, Edit, Proposal};
 
-use crate::text::printable::{cut, one_line};
+use crate::text::printable::{cut, one_line, short};
 
 /// The most characters of a message, of what to write instead, and of each note: each may repeat text of a file, which can be
 /// of any length.
@@ -120,7 +120,9 @@ impl Problem {
 
     /// The problem as shown to people, with the line and a caret below the place.
     pub fn draw(&self) -> String {
-        let (message, label) = (cut(&self.message, MOST_MESSAGE), cut(self.help(), MOST_LABEL));
+        // A message may repeat text with line breaks.
+        let message = short(&self.message, MOST_MESSAGE);
+        let label = cut(self.help(), MOST_LABEL);
         let notes = self.notes.iter().map(|n| cut(n, MOST_NOTE));
         if self.severity == Severity::Note {
             let more = notes.map(|n| format!("; {n}")).collect::<String>();
@@ -160,7 +162,7 @@ impl Problem {
         serde_json::json!({
             "severity": self.severity.word(),
             "file": self.file, "line": self.line, "column": self.column, "length": self.length,
-            "message": cut(&self.message, MOST_MESSAGE), "help": cut(self.help(), MOST_LABEL),
+            "message": short(&self.message, MOST_MESSAGE), "help": cut(self.help(), MOST_LABEL),
             "notes": self.notes.iter().map(|n| cut(n, MOST_NOTE)).collect::<Vec<_>>(),
             "correction": edit.map(|e| serde_json::json!({ "start": e.span.start, "end": e.span.end, "text": e.text })),
         })

@@ -121,7 +121,7 @@ fn spoken(step: &Step) -> String {
     let value = short(&step.value, MOST_VALUE);
     match verbs().find(|(verb, _)| *verb == step.verb) {
         // What it says is the author's own text.
-        Some((verb, kind)) if kind.is_quiet() => format!("{} \"{value}\"", kind.phrase(verb)),
+        Some((verb, kind)) if kind.is_quiet() && step.waits().is_none() => format!("{} \"{value}\"", kind.phrase(verb)),
         Some((verb, kind)) => format!("{} {value}", kind.phrase(verb)),
         None => format!("{} {value}", step.verb),
     }

@@ -52,6 +52,7 @@ pub fn read_set(item: &Item, known: &mut Names) -> Vec<SetName> {
             key.path.push(PathStep::Key(n));
         }
         if check_name(&name, &key).is_none() {
+            known.named.push(name);
             continue;
         }
         if known.later.contains(&name) {

@@ -105,6 +105,10 @@ impl Step {
     pub fn calls(&self) -> bool {
         kind_of(self.verb).is_some_and(|kind| kind.calls())
     }
+    /// Whether the history keeps what it sends and what comes back, whole.
+    pub fn keeps_bodies(&self) -> bool {
+        self.action.as_ref().is_some_and(|action| action.keeps_bodies())
+    }
     /// How long the run waits after it, whatever happens.
     pub fn waits(&self) -> Option<Duration> {
         self.action.as_ref().and_then(|action| action.waits())
@@ -153,7 +157,14 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
     let condition = fields.may("if").map(|i| condition::read(&i, known)).unwrap_or_default();
     let plan = read_plan(&mut fields, context.plan.clone());
     let timeout = read_timeout(&mut fields);
-    let save_as = fields.may("save_as").map(|i| read_save_as(&i, known));
+    let save_as = fields.may("save_as");
+    // A name that is wrong is known as well, so that its uses are not reported, too.
+    let wrong_name = match save_as.as_ref().map(|i| i.node) {
+        Some(Node::Text(name)) if !known.named.contains(name) => Some(name.clone()),
+        _ => None,
+    };
+    let save_as = save_as.map(|i| read_save_as(&i, known));
+    let wrong_name = wrong_name.filter(|_| matches!(save_as, Some(None)));
     let found = find_verb(&mut fields, item);
     let value = match found.map(|verb| fields.key(verb.word()).node) {
         Some(Node::Text(text) | Node::Number(text)) => text.clone(),
@@ -204,6 +215,7 @@ pub fn read(item: &Item, known: &mut Names, context: &StepContext) -> Option<Rea
     known.in_each.set(false);
     known.named.retain(|name| !own.contains(name));
     known.set_in_steps.extend(own);
+    known.named.extend(wrong_name);
     if let Some(Some(name)) = &save_as {
         known.named.push(name.clone());
         let is_call = matches!(found, Some(Verb::Kind(_, kind)) if kind.calls());

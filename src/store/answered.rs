@@ -85,6 +85,7 @@ mod tests {
             took: Duration::ZERO,
             outcome: (*outcome).into(),
             said: said.clone(),
+            bodies: None,
         };
         let page = RunPage { run, said: String::new(), received: at(0), ended: ended.map(at), is_queued: false, is_in_hand: false };
         (page, told.iter().map(attempt).collect())

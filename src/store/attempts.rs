@@ -38,6 +38,7 @@ pub(super) fn used_already(value: &str, first: Option<EventId>, now: Timestamp) 
         at: now,
         took: Duration::ZERO,
         outcome: "skipped".into(),
+        bodies: None,
         said: format!("its `once_per` value {} was already used{by}", short(value, 60)),
     }
 }
@@ -45,7 +46,7 @@ pub(super) fn used_already(value: &str, first: Option<EventId>, now: Timestamp) 
 /// The last history entry of a run that waited for its turn until a newer moment of its rule came.
 pub(super) fn superseded(place: Place, now: Timestamp) -> Attempt {
     let said = "a newer moment took its place while it waited for its turn".to_owned();
-    Attempt { place, number: 1, at: now, took: Duration::ZERO, outcome: "skipped".into(), said }
+    Attempt { place, number: 1, at: now, took: Duration::ZERO, outcome: "skipped".into(), said, bodies: None }
 }
 
 /// The reason shown for a quarantined run.
@@ -57,5 +58,5 @@ pub(super) fn too_often() -> String {
 
 /// The last history entry of a quarantined run.
 pub(super) fn quarantined(place: Place, tried: u32, now: Timestamp, said: String) -> Attempt {
-    Attempt { place, number: tried + 1, at: now, took: Duration::ZERO, outcome: "failed".into(), said }
+    Attempt { place, number: tried + 1, at: now, took: Duration::ZERO, outcome: "failed".into(), said, bodies: None }
 }

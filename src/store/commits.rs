@@ -1,5 +1,6 @@
 //! How a store's commits go: how many, how long they take, how many operations each of them serves.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::tally::{Durations, Tally};
@@ -13,6 +14,8 @@ pub struct Commits {
     pub operations: Tally,
     /// The operations that failed.
     pub failed: Tally,
+    /// Whether nothing of the latest commit succeeded: the disk is full, or the database is away.
+    is_failing: AtomicBool,
 }
 
 impl Commits {
@@ -25,5 +28,13 @@ impl Commits {
         if failed > 0 {
             self.failed.add(failed as u64);
         }
+        if succeeded + failed > 0 {
+            self.is_failing.store(succeeded == 0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether what is to be stored cannot be stored at this moment, as far as is known.
+    pub fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
     }
 }

@@ -322,6 +322,8 @@ pub struct Searched {
 pub struct RulesVersion {
     /// Since when.
     pub at: Timestamp,
+    /// Who brought it; nothing if that was not stored yet.
+    pub by: Option<String>,
     /// The name and hash of each file.
     pub files: Vec<(String, TextHash)>,
 }
@@ -379,8 +381,9 @@ pub trait Store: Send + Sync {
     fn settle(&self, done: Vec<EffectKey>) -> Doing<'_, ()>;
     /// Whether any of these runs is still at the same place, so that it matters whether its effect was done.
     fn still_at(&self, places: Vec<EffectKey>) -> Doing<'_, bool>;
-    /// Stores rule files by their hash, as those that are in use from now on, and returns the number of this set of files.
-    fn remember(&self, texts: Vec<(TextHash, String, String)>, now: Timestamp) -> Doing<'_, i64>;
+    /// Stores rule files by their hash, as those that are in use from now on, with who brought them, and returns the number of
+    /// this set of files.
+    fn remember(&self, texts: Vec<(TextHash, String, String)>, by: String, now: Timestamp) -> Doing<'_, i64>;
     /// A stored rule file: its name and content.
     fn text(&self, hash: TextHash) -> Doing<'_, Option<(String, String)>>;
     /// Counts a crash of the program while it worked on these runs, and quarantines those that reach three crashes: they end

@@ -247,6 +247,21 @@ fn context(said: &str) -> Option<(usize, usize)> {
     Some((line, words.next()?.parse().ok()?))
 }
 
+/// Where `\x`, `\u` or `\U` is without the number that belongs to it.
+fn incomplete_escape(line: &str) -> Option<usize> {
+    let digits = |letter| match letter {
+        'x' => Some(2),
+        'u' => Some(4),
+        'U' => Some(8),
+        _ => None,
+    };
+    line.match_indices('\\').map(|(at, _)| at).find(|at| {
+        let mut after = span::from(line, at + 1).chars();
+        let most = after.next().and_then(digits);
+        most.is_some_and(|most| after.take(most).take_while(char::is_ascii_hexdigit).count() < most)
+    })
+}
+
 /// Mistakes that are visible on one line.
 fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<Problem> {
     let line = source.line(number);
@@ -264,9 +279,15 @@ fn by_line(source: &Source, said: &str, number: usize, column: usize) -> Option<
     if line.trim_start().starts_with('#') {
         return None;
     }
-    if said.contains("unknown escape character") {
+    let is_unknown = said.contains("unknown escape character");
+    // `\U` and `\x` are known, but not with these letters after them.
+    let is_incomplete = said.contains("expected hexadecimal number") || said.contains("invalid Unicode character escape");
+    if is_unknown || is_incomplete {
         let byte = line.char_indices().nth(column.saturating_sub(1)).map_or(0, |(i, _)| i);
-        let byte = span::from(line, byte).find('\\').map_or(byte, |n| byte + n);
+        let byte = match is_unknown {
+            true => span::from(line, byte).find('\\').map_or(byte, |n| byte + n),
+            false => incomplete_escape(line).unwrap_or(byte),
+        };
         let draft = at(
             byte,
             2,

@@ -291,3 +291,34 @@ fn a_rule_that_calls_itself_stops_after_ten_calls() {
     let hops = |n: &str| doorbell.send("POST", "/a", &[("doorbell-hops", n)], b"").status;
     assert_eq!([hops("11"), hops("4294967295")], [508, 508]);
 }
+
+#[test]
+fn bodies_are_kept_where_a_step_says_so_without_secrets_and_nowhere_else() {
+    let target = Target::new(&[&json(503, "busy"), &json(200, r#"{"number": 7, "token": "k3y-k3y-k3y"}"#), &json(200, "{}")]);
+    let (url, other) = (target.url("/x"), target.url("/y"));
+    let step = format!(
+        "      - post: {url}\n        json: {{ id: \"{{{{ body.id }}}}\", key: \"{{{{ secret.KEY }}}}\" }}\n        keep: bodies\n        first_wait: 10 milliseconds\n      - post: {other}\n        json: {{ private: \"{{{{ body.id }}}}\" }}\n"
+    );
+    let setup = Setup::with(&rules(&step)).env("KEY", "k3y-k3y-k3y");
+    let serving = setup.serve_with_console(&["--allow-network", "127.0.0.0/8"]);
+    let event = serving.deliver("/a", r#"{"id": "A-17"}"#);
+    until("it is done", || setup.printed(&["explain", &event]).contains("ran, 2 steps"));
+    let said = setup.printed(&["explain", &event]);
+    let kept: Vec<&str> =
+        said.lines().map(str::trim).filter(|line| line.starts_with("sent: ") || line.starts_with("came back: ")).collect();
+    let sent = r#"sent: {"id":"A-17","key":"***"}"#;
+    assert_eq!(kept, [sent, "came back: busy", sent, r#"came back: {"number": 7, "token": "***"}"#], "{said}");
+    let page = setup.visitor().get(&format!("/events/{event}")).body;
+    assert_eq!(page.matches("What was sent and what came back").count(), 2, "{page}");
+    assert!(page.contains("{&quot;number&quot;: 7, &quot;token&quot;: &quot;***&quot;}") && !page.contains("k3y-k3y"), "{page}");
+    drop(serving);
+    let _hiding = setup.serve_with_console(&["--console-hide-bodies"]);
+    let page = setup.visitor().get(&format!("/events/{event}")).body;
+    assert!(!page.contains("number&quot;: 7"), "{page}");
+    let wrong = setup_with_keep("all");
+    assert!(wrong.printed(&["check"]).contains("`all` is not a valid value"), "{}", wrong.printed(&["check"]));
+}
+
+fn setup_with_keep(word: &str) -> Setup {
+    Setup::with(&rules(&format!("      - get: https://a.example.com/x\n        keep: {word}\n")))
+}

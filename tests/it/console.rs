@@ -34,7 +34,11 @@ fn the_first_page_says_how_to_begin_and_a_test_event_shows_that_it_works() {
         assert!(page.contains(words), "{words}: {page}");
     }
     let page = visitor.post("/ring", &[("rule", "Every order")]).body;
-    assert!(page.contains("It works: the test event arrived and is stored."), "{page}");
+    for words in
+        ["It works: the test event arrived and is stored.", "/edit/rules.yaml\">Change what the rule does<", "/new\">Connect your own app<"]
+    {
+        assert!(page.contains(words), "{words}: {page}");
+    }
     until("the rule has run", || setup.output("orders.log").lines().count() == 1);
     assert!(!visitor.get("/").body.contains("Nothing has arrived yet"));
 }
@@ -149,6 +153,18 @@ fn what_waits_can_be_seen_and_cancelled() {
 }
 
 #[test]
+fn a_file_is_tried_on_the_latest_events_in_a_line_each() {
+    let setup = Setup::with(ORDERS);
+    let serving = setup.serve_with_console(&[]);
+    for total in [5, 1001, 7, 2000, 9, 11] {
+        serving.deliver("/orders", &format!("{{\"id\": 1, \"total\": {total}}}"));
+    }
+    let page = setup.visitor().get("/edit/rules.yaml").body;
+    let (_, lately) = page.split_once("The latest 5 events of its addresses").unwrap_or_else(|| panic!("{page}"));
+    assert_eq!((lately.matches("✓</span> would run<").count(), lately.matches("–</span> would not run<").count()), (7, 3), "{lately}");
+}
+
+#[test]
 fn a_rule_is_edited_tried_saved_and_used() {
     let setup = Setup::with(ORDERS);
     let serving = setup.serve_with_console(&[]);
@@ -242,7 +258,15 @@ fn earlier_versions_of_a_file_are_shown_and_one_can_be_brought_back() {
     let saved = visitor.post("/edit/rules.yaml", &[("text", ORDERS), ("opened", &opened(&page)), ("do", "save")]).body;
     assert!(saved.contains("Saved, and in use."), "{saved}");
     assert_eq!(std::fs::read_to_string(setup.path("rules/rules.yaml")).unwrap(), ORDERS);
-    assert_eq!(visitor.get("/history/rules.yaml").body.matches("<h2>Since").count(), 3);
+    let page = visitor.get("/history/rules.yaml").body;
+    assert_eq!(page.matches("<h2>Since").count(), 3);
+    assert_eq!(
+        (page.matches(", by the console, from 127.0.0.1<").count(), page.matches(", by the start of Doorbell<").count()),
+        (2, 1),
+        "{page}"
+    );
+    setup.write("rules/rules.yaml", &right);
+    until("the edit is in use", || visitor.get("/history/rules.yaml").body.contains(", by an edit in the rules folder<"));
     assert_eq!(visitor.get("/history/other.yaml").status, 404);
 }
 

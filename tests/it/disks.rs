@@ -169,8 +169,11 @@ fn no_event_is_accepted_while_the_database_file_is_moved_away() {
     until("it is logged", || {
         doorbell.logged("the file data/doorbell.db was moved, deleted or replaced while Doorbell was using it; put it back")
     });
+    let cannot_save = || setup.printed(&["health", "--listen", &doorbell.address]).contains("the latest event or step could not be saved");
+    assert!(cannot_save());
     fs::rename(setup.path("data/elsewhere.db"), setup.path("data/doorbell.db")).unwrap();
     until("it continues", || doorbell.post("/a", "{\"n\": 3}").status == 200);
+    until("health says so", || !cannot_save());
 }
 
 #[test]

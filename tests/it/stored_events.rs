@@ -179,3 +179,44 @@ fn failed_runs_can_be_selected_listed_and_replayed() {
     );
     until("all are written again", || setup.output("out.txt").lines().count() == 6);
 }
+
+#[test]
+fn events_and_failed_runs_are_found_by_what_is_known_of_them() {
+    const STEPS: &str = "webhooks:\n  /a: { verify: none }\n  /b: { verify: none }\nrules:\n  Nested:\n    when: [{ webhook: /a }, { webhook: /b }]\n    if: { body.n: { over: 1 } }\n    then:\n      - log: begins\n      - do:\n          - log: inside\n          - get: \"http://10.0.0.1/\"\n            on_error:\n              - log: handling\n              - log: \"{{ body.missing }}\"\n";
+    let setup = Setup::with(STEPS);
+    let serving = setup.serve_with_console(&[]);
+    let sent = [("/a", r#"{"n": 1, "name": "Ada"}"#), ("/a", r#"{"n": 2, "name": "ADA"}"#), ("/b", r#"{"n": 3, "name": "Bob"}"#)];
+    let ids: Vec<String> = sent.iter().map(|(path, body)| serving.deliver(path, body)).collect();
+    until("both have failed", || setup.printed(&["events"]).contains("2 runs failed"));
+    let found = |filter: &[&str]| -> Vec<usize> {
+        let said = setup.printed(&[&["events"], filter].concat());
+        said.lines().filter_map(|line| ids.iter().position(|id| line.starts_with(id.as_str()))).collect()
+    };
+    assert_eq!(found(&["--address", "/a"]), [1, 0]);
+    assert_eq!(found(&["--outcome", "failed", "--rule", "Nested"]), [2, 1]);
+    assert_eq!(found(&["--outcome", "none"]), [0]);
+    assert_eq!(found(&["--text", "ada", "--last", "1"]), [1]);
+    assert_eq!(found(&["--before", "1 hour"]), [0; 0]);
+    assert_eq!(setup.printed(&["events", "--text", "eve"]), "No event matches.\n");
+    assert!(setup.printed(&["events", "--text", "ada"]).ends_with("\n2 events found; times are in UTC\n"));
+    assert!(
+        setup
+            .printed(&["events", "--outcome", "lost"])
+            .contains("possible values: failed, waiting, done, handled, cancelled, repeated, none")
+    );
+    // The step is counted as `explain` does, wherever it is shown.
+    let step = "step 2.2 on_error 2";
+    assert!(setup.printed(&["explain", &ids[1]]).contains(&format!("failed at {step};")));
+    let failed = setup.printed(&["failed"]);
+    assert_eq!(failed.matches(&format!("Nested, {step}\n")).count(), 2, "{failed}");
+    let groups = setup.printed(&["failed", "--groups"]);
+    assert!(
+        groups.starts_with(&format!("2 runs  Nested, {step}, ")) && groups.contains(&format!("the latest event: {}\n", ids[2])),
+        "{groups}"
+    );
+    assert_eq!(setup.printed(&["failed", "--rule", "Other"]), "No runs have failed.\n");
+    let lines = setup.printed(&["failed", "--rule", "Nested", "--last", "1", "--format", "json"]);
+    let line: serde_json::Value = serde_json::from_str(lines.trim()).unwrap_or_else(|e| panic!("{e}: {lines}"));
+    assert_eq!((line["event"].as_str(), line["at_step"].as_str()), (Some(ids[2].as_str()), Some("2.2 on_error 2")), "{line}");
+    assert!(setup.visitor().get("/failed").body.contains("Failed at step 2.2 on_error 2: "));
+}

@@ -28,6 +28,8 @@ fn a_run_that_waits_goes_on_after_a_crash_and_now_is_the_end_of_its_wait() {
     clocked.set("2026-03-02T11:05:00Z");
     let line = clocked.wait_for("after.log", 1).remove(0);
     assert!(line.starts_with("20 2026-03-02T11:0"), "{line}");
+    // Only then is the clock set: a wait is reckoned from when it begins.
+    until("it waits once more", || clocked.setup.printed(&["explain", &event]).contains("… Later  waits until 2026-03-02 11:2"));
     clocked.set("2026-03-02T11:26:00Z");
     // From the moment at which the second wait began.
     let line = clocked.wait_for("last.log", 1).remove(0);
@@ -44,8 +46,9 @@ fn the_elements_of_a_list_wait_side_by_side() {
     ));
     clocked.set("2026-03-02T08:00:00Z");
     let _doorbell = clocked.setup.serve();
-    let _event = _doorbell.deliver("/a", "{\"days\": [2, 1, 3]}");
+    let event = _doorbell.deliver("/a", "{\"days\": [2, 1, 3]}");
     assert_eq!(clocked.wait_for("begun.log", 3), ["2", "1", "3"]);
+    until("all wait", || clocked.setup.printed(&["explain", &event]).contains("(3 elements wait)"));
     clocked.set("2026-03-04T08:30:00Z");
     let mut two = clocked.wait_for("reminded.log", 2);
     two.sort_unstable();

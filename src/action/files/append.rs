@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use super::content::Content;
 use super::csv::guard::guarded_line;
 use super::folder;
-use super::option::{FORMULAS, read_word};
+use super::option::FORMULAS;
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Action, Effect, EffectView, HAS_JSON, Kind, Performing};
+use crate::action::option::read_word;
 use crate::action::world::World;
 use crate::body::number_text;
 use crate::expr::field::Field;
@@ -19,6 +20,7 @@ use crate::expr::template::data::Data;
 use crate::expr::template::{Destination, Template, Unrendered};
 use crate::model::outcome::Outcome;
 use crate::text::word::{Shape, Word};
+use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 
 pub struct Append;
@@ -91,6 +93,9 @@ impl Kind for Append {
 
 /// Reads a file name, which must stay in the output folder.
 pub fn read_file(item: &Item, known: &Names) -> Option<Template> {
+    if is_with_backslashes(item) {
+        return None;
+    }
     let template = Template::read(item, Destination::File, known)?;
     let wrong = match template.fixed() {
         Some(name) => folder::check(name).err(),
@@ -105,6 +110,20 @@ pub fn read_file(item: &Item, known: &Names) -> Option<Template> {
         }
         None => Some(template),
     }
+}
+
+/// Whether folders are separated by `\`, as on Windows; in double quotes, some of these have become other characters. Reported.
+fn is_with_backslashes(item: &Item) -> bool {
+    let Some(raw) = item.raw().filter(|raw| raw.contains('\\') && !raw.contains("{{")) else { return false };
+    let Node::Text(text) = item.node else { return false };
+    let message = match text.chars().any(char::is_control) {
+        true => "in double quotes, `\\` and the character after it are one special character",
+        false if text.contains('\\') => "folders in a file name are separated by `/`, not by `\\`",
+        false => return false,
+    };
+    let ours = raw.trim_matches(['"', '\'']).replace("\\\\", "/").replace('\\', "/");
+    item.problem(message).label("write a name below the output folder, such as orders/today.csv").write(&ours).add();
+    true
 }
 
 enum Line {

@@ -1,7 +1,6 @@
-//! Keys of steps that take one word only: `formulas: allow`, `new_columns: add`.
+//! Keys that several verbs on files have.
 
 use crate::text::word::{Shape, Word};
-use crate::yaml::fields::Fields;
 
 /// Whether text may be a formula, in every verb that writes cells.
 pub(super) const FORMULAS: Word = Word {
@@ -9,17 +8,3 @@ pub(super) const FORMULAS: Word = Word {
     shape: Shape::One(&["allow"]),
     does: "`allow` leaves text unchanged that a spreadsheet program would read as a formula",
 };
-
-/// An option that is written as one word.
-pub(super) fn read_word(fields: &mut Fields, key: &'static str, word: &str) -> Option<bool> {
-    let Some(item) = fields.may(key) else { return Some(false) };
-    let found = item.text()?;
-    if found != word {
-        item.problem(format!("`{found}` is not a valid value"))
-            .label("remove this line, or write the word that is known here")
-            .write(word)
-            .add();
-        return None;
-    }
-    Some(true)
-}

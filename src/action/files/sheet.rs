@@ -6,12 +6,13 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 
 use super::content::Content;
-use super::option::{FORMULAS, read_word};
+use super::option::FORMULAS;
 use super::row::{Cell, Mode, Row, title};
 use super::search::{is_exact, plain};
 use super::spreadsheet::{ALL, IGNORE_CASE, SHEET, TITLE_ROW, is_sheet, read_sheet, read_sheet_file, read_title_row, sheet_file_schema};
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Action, Effect, EffectView, Kind, Performing};
+use crate::action::option::read_word;
 use crate::action::world::World;
 use crate::body::number_text;
 use crate::expr::field::{Field, Found};

@@ -19,6 +19,7 @@ use super::ok::read_ok;
 use super::target::{self, Target, read_targets, server_of};
 use crate::action::attempt_context::AttemptContext;
 use crate::action::contract::{Action, BODY_VIEW, Effect, EffectView, Kind, MockResponse, Performing, body_view};
+use crate::action::option::read_word;
 use crate::action::world::World;
 use crate::expr::doubt;
 use crate::expr::field::Field;
@@ -34,6 +35,13 @@ use crate::yaml::Node;
 use crate::yaml::fields::{Fields, Item};
 
 pub struct Http;
+
+/// Whether the history keeps bodies.
+const KEEP: Word = Word {
+    name: "keep",
+    shape: Shape::One(&["bodies"]),
+    does: "`bodies` keeps what was sent and what came back with every try, whole; `explain` and the console show it",
+};
 
 const VERBS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 /// Statuses that are retried.
@@ -72,6 +80,7 @@ impl Kind for Http {
             Word { name: "auth", shape: Shape::Of("auth"), does: "your credentials for the other app" },
             Word { name: "ok", shape: Shape::Each(0, &Shape::Status), does: "the statuses that count as success; [200-299] by default" },
             Word { name: "hosts", shape: Shape::List, does: "the servers that may be called, if the address comes from the webhook" },
+            KEEP,
             Word { name: "follow_redirects", shape: Shape::Flag, does: "whether to follow redirects" },
         ]
     }
@@ -97,6 +106,7 @@ impl Kind for Http {
         let auth = fields.may("auth").map(|i| read_auth(&i, known));
         let ok = fields.may("ok").map(|i| read_ok(&i));
         let follow = fields.may("follow_redirects").map(|i| i.flag());
+        let keep = read_word(fields, KEEP.name, "bodies");
         if let (Some(headers), true) = (&headers, fields.has("auth")) {
             headers.without_authorization(&fields.key("headers"));
         }
@@ -118,6 +128,7 @@ impl Kind for Http {
             auth: auth.unwrap_or(Some(Auth::None))?,
             ok: ok.unwrap_or_else(|| Some(vec![200..=299]))?,
             follow: follow.unwrap_or(Some(false))?,
+            keep: keep?,
         }))
     }
 }
@@ -137,6 +148,7 @@ struct Calling {
     auth: Auth,
     ok: Vec<RangeInclusive<u16>>,
     follow: bool,
+    keep: bool,
 }
 
 enum Body {
@@ -248,6 +260,9 @@ impl Action for Calling {
         };
         let query = self.query.iter().flat_map(|(_, data)| data.fields());
         self.url.fields().chain(self.headers.fields()).chain(query).chain(body).chain(auth).collect()
+    }
+    fn keeps_bodies(&self) -> bool {
+        self.keep
     }
     fn render(&self, scope: &Scope) -> Result<Box<dyn Effect>, Unrendered> {
         let mut address = self.url.text(scope)?;
@@ -370,8 +385,16 @@ impl Effect for Request {
                 }
                 Err(why) => return Outcome::failed(said(why)),
             };
+            if let Some(bodies) = &context.bodies {
+                bodies.sends(&call.body);
+            }
             match world.net.send(call, &context).await {
-                Ok(got) => asked.judge(got),
+                Ok(got) => {
+                    if let Some(bodies) = &context.bodies {
+                        bodies.is_answered(&got.body);
+                    }
+                    asked.judge(got)
+                }
                 Err(Unsent::Again(why)) => Outcome::retry(said(why)),
                 Err(Unsent::Resting(why, wait)) => Outcome::Paused { why: said(why), wait },
                 Err(Unsent::Crowded(wait)) => Outcome::Deferred(wait),

@@ -13,6 +13,7 @@ use crate::engine::rules::reload::LastEditProblems;
 use crate::engine::task::supervisor::Supervisor;
 use crate::problem::Problem;
 use crate::rule::ruleset::InForce;
+use crate::store::commits::Commits;
 
 /// Whether events are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +49,9 @@ pub struct Report {
     pub silent: Vec<String>,
     /// The background tasks that are down.
     pub down: Vec<String>,
+    /// Whether the store failed to save something when it last tried.
+    #[serde(default)]
+    pub cannot_save: bool,
 }
 
 /// Where the health report gets its data.
@@ -56,6 +60,7 @@ pub struct Health {
     pub last_edit: LastEditProblems,
     pub net: Arc<Net>,
     pub supervisor: Supervisor,
+    pub commits: Arc<Commits>,
     /// Set when shutdown begins.
     pub stopping: Arc<AtomicBool>,
 }
@@ -77,6 +82,7 @@ impl Health {
             problems: last_edit.iter().map(Problem::json).collect(),
             silent: self.net.resting(),
             down: self.supervisor.down().into_iter().map(str::to_owned).collect(),
+            cannot_save: self.commits.is_failing(),
         }
     }
 }

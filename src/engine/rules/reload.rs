@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
+use crate::engine::rules::editors::Editors;
 use crate::engine::rules::folder::{RuleFiles, read_rules};
 use crate::engine::tallies::counters::Counters;
 use crate::engine::task::own_thread::{Ended, own_thread};
@@ -43,6 +44,10 @@ pub type Secrets = Arc<dyn Fn(Vec<String>) -> Vec<Option<Secret>> + Send + Sync>
 /// The errors in the last edit; empty if the current rules are those in the folder.
 pub type LastEditProblems = Arc<Mutex<Vec<Problem>>>;
 
+/// Who brought rules that nobody changed through Doorbell, and those that are in the folder at a start.
+const IN_THE_FOLDER: &str = "an edit in the rules folder";
+pub const AT_START: &str = "the start of Doorbell";
+
 /// Keeps the current rules up to date with a folder.
 pub struct Watch {
     pub folder: PathBuf,
@@ -55,7 +60,9 @@ pub struct Watch {
     pub again: Arc<Notify>,
     /// See [`PATIENCE`].
     pub patience: Duration,
-    /// Who edited a file is not known here; what was changed is.
+    /// Who changed files through Doorbell.
+    pub editors: Arc<Editors>,
+    /// Who edited a file in the folder is not known here; what was changed is.
     pub audit: Arc<Audit>,
     pub counters: Arc<Counters>,
 }
@@ -150,7 +157,7 @@ impl Watch {
     /// Makes the rules in these files the current ones. Returns whether they were rejected: then the old rules stay until
     /// something changes.
     async fn reload(&self, files: RuleFiles) -> bool {
-        let load = self.load.clone();
+        let (load, editors) = (self.load.clone(), self.editors.take());
         let loaded = match self.in_time(move || load(files)).await {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(e)) => {
@@ -168,7 +175,8 @@ impl Watch {
             self.show(loaded.problems);
             return true;
         };
-        match in_force(ruleset, self.store.as_ref()).await {
+        let by = editors.unwrap_or_else(|| IN_THE_FOLDER.to_owned());
+        match in_force(ruleset, by, self.store.as_ref()).await {
             Ok(new) => {
                 let said = difference(&self.rules.load().ruleset, &new.ruleset);
                 self.counters.adopt(&new.ruleset, Timestamp::now());
@@ -294,10 +302,10 @@ impl Hints {
 }
 
 /// Makes rules the current ones: their files are stored first, so that a run can always finish with the rule it began
-/// with.
-pub async fn in_force(ruleset: Ruleset, store: &dyn Store) -> Result<InForce, crate::store::contract::Error> {
+/// with. `by` is who brought them.
+pub async fn in_force(ruleset: Ruleset, by: String, store: &dyn Store) -> Result<InForce, crate::store::contract::Error> {
     let texts = ruleset.texts.iter().map(|(hash, source)| (hash.clone(), source.name.clone(), source.text.clone())).collect();
-    let number = store.remember(texts, Timestamp::now()).await?;
+    let number = store.remember(texts, by, Timestamp::now()).await?;
     Ok(InForce { ruleset, number })
 }
 
@@ -363,7 +371,7 @@ mod tests {
         async fn watch(&self, load: impl Fn(RuleFiles) -> anyhow::Result<Loaded> + Send + Sync + 'static) -> Watch {
             let store = crate::store::open(self.dir.path(), &None).unwrap();
             let loaded = self.reader()(read_rules(&self.folder())).unwrap();
-            let rules = in_force(loaded.ruleset.unwrap(), store.as_ref()).await.unwrap();
+            let rules = in_force(loaded.ruleset.unwrap(), String::new(), store.as_ref()).await.unwrap();
             let secret = self.secret.clone();
             Watch {
                 folder: self.folder(),
@@ -374,6 +382,7 @@ mod tests {
                 secrets: Arc::new(move |names| names.iter().map(|_| Some(Secret::new(secret.lock().unwrap().clone()))).collect()),
                 again: Arc::default(),
                 patience: PATIENCE,
+                editors: Arc::default(),
                 audit: Arc::new(Audit::of(self.dir.path())),
                 counters: Arc::default(),
             }

@@ -21,6 +21,7 @@ use crate::engine::task::off_thread::off_thread;
 use crate::expr::field::Values;
 use crate::expr::template::Unrendered;
 use crate::model::answer::Answer;
+use crate::model::bodies::BodiesSlot;
 use crate::model::budget::{Allowance, weight};
 use crate::model::event::{Event, hops};
 use crate::model::outcome::{Outcome, Receipt, Success};
@@ -48,6 +49,8 @@ pub struct Try {
     pub vault: Arc<Vault>,
     /// The elements, if the step belongs to a `for_each`.
     pub elements: Option<Elements>,
+    /// Where what it sends and what comes back is kept, if the step says so.
+    pub bodies: Option<BodiesSlot>,
 }
 
 /// The result of rendering.
@@ -59,6 +62,12 @@ enum Rendered {
 }
 
 impl Try {
+    pub fn of(rule: &Arc<Rule>, run: Run, event: &Arc<Event>, vault: &Arc<Vault>) -> Self {
+        let bodies = rule.step(&run).filter(|step| step.keeps_bodies()).map(|_| BodiesSlot::default());
+        let (rule, event, vault) = (rule.clone(), event.clone(), vault.clone());
+        Self { rule, run: Arc::new(run), event, vault, elements: None, bodies }
+    }
+
     /// Renders and performs the step. Its output takes memory from `made` until it is done; if there is none, the step is
     /// postponed.
     pub async fn once(&self, world: &World, watchdog: &Arc<Watchdog>, made: &Memory) -> Outcome {
@@ -94,6 +103,7 @@ impl Try {
             hops: hops(&self.event.headers) + 1,
             at: Timestamp::now(),
             timeout: self.rule.step(run).map_or(TIMEOUT, |s| s.timeout),
+            bodies: self.bodies.clone(),
         };
         Unpanicked(effect.perform(world, context)).await
     }
@@ -104,7 +114,7 @@ impl Try {
     }
 
     fn render_within(&self, allowance: Allowance) -> Rendered {
-        let Self { rule, run, event, vault, elements } = self;
+        let Self { rule, run, event, vault, elements, .. } = self;
         let Some(step) = rule.step(run) else { return Rendered::Ended(Outcome::failed(CRASHED)) };
         let scope = rule.scope_at(run.place, event, vault, &run.saved).within(allowance);
         let item = elements.as_ref().and_then(|items| items.get(run.place.element as usize));

@@ -253,8 +253,7 @@ impl Worker {
         if let Some(Ready { rule, vault }) = &ready
             && let Some(each) = rule.graph.node(run.place.step).and_then(|node| node.each)
         {
-            let (run, event) = (Arc::new(run.clone()), event.clone());
-            let one = Try { rule: rule.clone(), run, event, vault: vault.clone(), elements: None };
+            let one = Try::of(rule, run.clone(), &event, vault);
             elements = Some(one.elements_of(each).await.map_or(0, |all| all.len() as u32));
         }
         let after = |Ready { rule, .. }: &Ready| {
@@ -305,9 +304,10 @@ impl Worker {
             }
             crash(Point::Step);
             let (at, clock) = (Timestamp::now(), Instant::now());
+            let mut bodies = None;
             let (facts, outcome) = if let Some(step) = step {
                 let each = rule.graph.node(run.place.step).and_then(|f| f.each);
-                let mut one = Try { rule: rule.clone(), run: Arc::new(run), event: event.clone(), vault: vault.clone(), elements: None };
+                let mut one = Try::of(&rule, run, &event, &vault);
                 let mut postponed = None;
                 if let Some(each) = each
                     && gone_through.as_ref().is_none_or(|l| l.each != each)
@@ -329,7 +329,7 @@ impl Worker {
                         (count, one.once(&inner.world, &inner.watchdog, &inner.run_memory.made).await)
                     }
                 };
-                run = Arc::unwrap_or_clone(one.run);
+                (run, bodies) = (Arc::unwrap_or_clone(one.run), one.bodies);
                 (rule.facts(step, count), outcome)
             } else {
                 let facts = StepFacts { plan: &plan, title: "if", save_as: None, elements: None, graph: &rule.graph };
@@ -359,7 +359,8 @@ impl Worker {
             let attempt = self.attempt(&run, at, clock, "", String::new());
             run = run.after(&mut outcome, &facts, now, dice);
             let (word, said, answer, receipt) = into_record(outcome);
-            let attempt = Attempt { outcome: word.into(), said, ..attempt };
+            let bodies = bodies.and_then(|kept| kept.take(&vault));
+            let attempt = Attempt { outcome: word.into(), said, bodies, ..attempt };
             if word == "failed" {
                 tracing::warn!(event = %event.id, rule = %rule.name, step = facts.title, "step failed: {}", attempt.said);
             }
@@ -447,7 +448,7 @@ impl Worker {
     }
 
     fn attempt(&self, run: &Run, at: Timestamp, clock: Instant, outcome: &'static str, said: String) -> Attempt {
-        Attempt { place: run.place, number: run.tried + 1, at, took: clock.elapsed(), outcome: outcome.into(), said }
+        Attempt { place: run.place, number: run.tried + 1, at, took: clock.elapsed(), outcome: outcome.into(), said, bodies: None }
     }
 
     fn too_late(&self, rule: &Rule, step: u32, due: Timestamp, event: &Event) -> bool {

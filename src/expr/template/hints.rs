@@ -3,6 +3,7 @@
 use super::aliases::HELPER_WORDS;
 use super::expression::{Expression, Token};
 use super::format::translated;
+use super::helper::Helper;
 use super::list::HELPERS;
 use crate::expr::calculation;
 use crate::expr::doubt;
@@ -156,7 +157,9 @@ impl Expression<'_, '_> {
             "|" if self.inner.contains("||") => return self.is_sign("||"),
             "|" | "|>" => {
                 let message = "a `|` is syntax from another tool";
-                let label = "write the helper first, then the field: {{ upper body.x }}";
+                let helper = self.inner.rsplit('|').next().and_then(named_helper);
+                let example = helper.map_or("{{ upper body.x }}", |helper| helper.usage);
+                let label = format!("write the helper first, then the field: {example}");
                 match piped(self.inner) {
                     Some(ours) => self.instead(message, label, &format!("{{{{ {ours} }}}}")),
                     None => self.wrong(message, label),
@@ -251,14 +254,26 @@ fn piped(inner: &str) -> Option<String> {
     let mut value = parts.next().filter(|v| !v.is_empty() && !v.contains(' '))?.to_owned();
     let mut nested = false;
     for filter in parts {
-        let end = filter.find(['(', ':', ' ']).unwrap_or(filter.len());
-        let (name, arguments) = (span::before(filter, end), span::from(filter, end).trim_matches(['(', ')', ':', ' ']));
-        let helper = HELPERS.iter().map(|h| h.name).find(|h| *h == name).or_else(|| ours(name))?;
+        let end = end_of_name(filter);
+        let arguments = span::from(filter, end).trim_matches(['(', ')', ':', ' ']);
+        let helper = named_helper(filter)?.name;
         let inside = if nested { format!("({value})") } else { value };
         value = format!("{helper} {inside} {}", rewritten(helper, arguments)).trim_end().to_owned();
         nested = true;
     }
     nested.then_some(value)
+}
+
+fn end_of_name(filter: &str) -> usize {
+    filter.find(['(', ':', ' ']).unwrap_or(filter.len())
+}
+
+/// Our helper for a filter of another tool: `round(2)`, `upcase`.
+fn named_helper(filter: &str) -> Option<&'static Helper> {
+    let filter = filter.trim_start_matches('>').trim();
+    let name = span::before(filter, end_of_name(filter));
+    let ours = HELPERS.iter().map(|h| h.name).find(|h| *h == name).or_else(|| ours(name))?;
+    HELPERS.iter().copied().find(|h| h.name == ours)
 }
 
 #[cfg(test)]

@@ -262,6 +262,11 @@ impl Expression<'_, '_> {
         }
         let count = written.len();
         if !helper.takes.contains(&count) {
+            // Somebody has given this name to a value, which is reported there.
+            let is_named = count == 0 && self.known.named.iter().any(|known| known == name);
+            if is_named {
+                return None;
+            }
             self.wrong(format!("`{name}` takes {}, here it has {count}", helper.wants_count()), format!("write {}", helper.usage));
             return None;
         }

@@ -126,18 +126,19 @@ pub(super) async fn rule_files_are_stored_by_their_content(database: &dyn Databa
     let owners = database.owners().await;
     let file = |hash: &str, name: &str, text: &str| (hash.into(), name.to_owned(), text.to_owned());
     let (a, b) = (file("a", "a.yaml", "rules: 1"), file("b", "b.yaml", "ä"));
-    let first = owners[0].remember(vec![a.clone(), b.clone()], at(0)).await.unwrap();
-    let second = owners[0].remember(vec![b.clone()], at(1)).await.unwrap();
-    let renamed = owners[0].remember(vec![file("b", "c.yaml", "ä")], at(2)).await.unwrap();
+    let first = owners[0].remember(vec![a.clone(), b.clone()], "x".into(), at(0)).await.unwrap();
+    let second = owners[0].remember(vec![b.clone()], "y".into(), at(1)).await.unwrap();
+    let renamed = owners[0].remember(vec![file("b", "c.yaml", "ä")], "z".into(), at(2)).await.unwrap();
     assert!(first != second && second != renamed && first != renamed);
     for owner in &owners {
-        assert_eq!(owner.remember(vec![a.clone(), b.clone()], at(0)).await.unwrap(), first, "the same set has the same number");
+        assert_eq!(owner.remember(vec![a.clone(), b.clone()], "x".into(), at(0)).await.unwrap(), first, "the same set has the same number");
         assert_eq!(owner.text("b".into()).await.unwrap(), Some(("b.yaml".into(), "ä".into())));
         assert_eq!(owner.text("unknown".into()).await.unwrap(), None);
     }
     // The sets that were in use, the latest first; the same set again is no new version.
     let versions = database.queries().await.versions(3).await.unwrap();
     let seen: Vec<(_, Vec<&str>)> = versions.iter().map(|v| (v.at, v.files.iter().map(|(name, _)| name.as_str()).collect())).collect();
+    assert_eq!(versions.iter().map(|v| v.by.as_deref()).collect::<Vec<_>>(), [Some("x"), Some("z"), Some("y")]);
     assert_eq!(seen, [(at(0), vec!["a.yaml", "b.yaml"]), (at(2), vec!["c.yaml"]), (at(1), vec!["b.yaml"])]);
     assert_eq!(database.queries().await.text("b".into()).await.unwrap().as_deref(), Some("ä"));
     // Many at the same time, in any order: as when all machines get new rules.
@@ -146,7 +147,7 @@ pub(super) async fn rule_files_are_stored_by_their_content(database: &dyn Databa
             let (store, mut all) =
                 (owners[n % owners.len()].clone(), (0..20).map(|n| file(&format!("h{n}"), "n", "t")).collect::<Vec<_>>());
             all.rotate_left(n);
-            tokio::spawn(async move { store.remember(all, at(3)).await.unwrap() })
+            tokio::spawn(async move { store.remember(all, String::new(), at(3)).await.unwrap() })
         })
         .collect();
     for one in asked {

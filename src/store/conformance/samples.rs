@@ -138,6 +138,7 @@ pub(super) fn attempt(run: &Run, outcome: &'static str, said: &str) -> Attempt {
         took: Duration::from_millis(3),
         outcome: outcome.into(),
         said: said.into(),
+        bodies: None,
     }
 }
 

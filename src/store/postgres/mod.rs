@@ -150,8 +150,8 @@ impl Store for Postgres {
         in_transaction!(self, |sql| changes::still_at(sql, &places).await?)
     }
 
-    fn remember(&self, texts: Vec<(TextHash, String, String)>, now: Timestamp) -> Doing<'_, i64> {
-        in_transaction!(self, |sql| texts::remember(sql, &texts, now).await?)
+    fn remember(&self, texts: Vec<(TextHash, String, String)>, by: String, now: Timestamp) -> Doing<'_, i64> {
+        in_transaction!(self, |sql| texts::remember(sql, &texts, &by, now).await?)
     }
 
     fn text(&self, hash: TextHash) -> Doing<'_, Option<(String, String)>> {

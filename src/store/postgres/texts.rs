@@ -20,7 +20,7 @@ pub(super) async fn keep_texts(sql: &Transaction<'_>, texts: &[(TextHash, String
 }
 
 /// Stores rule files as those in use from now on, and returns the number of this set of files.
-pub(super) async fn remember(sql: &Transaction<'_>, texts: &[(TextHash, String, String)], now: Timestamp) -> Result<i64> {
+pub(super) async fn remember(sql: &Transaction<'_>, texts: &[(TextHash, String, String)], by: &str, now: Timestamp) -> Result<i64> {
     keep_texts(sql, texts).await?;
     let list: Vec<(&str, &str)> = texts.iter().map(|(h, n, _)| (n.as_str(), &**h)).collect();
     let list = json(&list)?;
@@ -28,19 +28,20 @@ pub(super) async fn remember(sql: &Transaction<'_>, texts: &[(TextHash, String, 
     sql.execute("INSERT INTO ruleset (hash, texts) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING", &[&hash, &list]).await?;
     let number: i64 = sql.query_one("SELECT id FROM ruleset WHERE hash = $1", &[&hash]).await?.try_get(0)?;
     // Machines get new rules at about the same time, and each remembers them.
-    let text = "INSERT INTO in_force (at, ruleset) SELECT $1, $2
+    let text = "INSERT INTO in_force (at, ruleset, by) SELECT $1, $2, $3
                 WHERE $2 IS DISTINCT FROM (SELECT ruleset FROM in_force ORDER BY id DESC LIMIT 1)";
-    sql.execute(text, &[&now.as_millisecond(), &number]).await?;
+    sql.execute(text, &[&now.as_millisecond(), &number, &by]).await?;
     Ok(number)
 }
 
 /// The sets of rule files that were in use, the latest first.
 pub(super) async fn versions(sql: &Transaction<'_>, most: usize) -> Result<Vec<RulesVersion>> {
-    let text = "SELECT f.at, s.texts FROM in_force f JOIN ruleset s ON s.id = f.ruleset ORDER BY f.id DESC LIMIT $1";
+    let text = "SELECT f.at, s.texts, f.by FROM in_force f JOIN ruleset s ON s.id = f.ruleset ORDER BY f.id DESC LIMIT $1";
     let mut all = Vec::new();
     for row in sql.query(text, &[&(most as i64)]).await? {
         let files: Vec<(String, String)> = read_json(&row, 1)?;
-        all.push(RulesVersion { at: moment(row.try_get(0)?), files: files.into_iter().map(|(name, hash)| (name, hash.into())).collect() });
+        let files = files.into_iter().map(|(name, hash)| (name, hash.into())).collect();
+        all.push(RulesVersion { at: moment(row.try_get(0)?), by: row.try_get(2)?, files });
     }
     Ok(all)
 }

@@ -172,8 +172,8 @@ impl Store for Sqlite {
         self.ask(Job::StillAt(places), yes)
     }
 
-    fn remember(&self, texts: Vec<(TextHash, String, String)>, now: Timestamp) -> Doing<'_, i64> {
-        self.ask(Job::Remember(texts, now), |kept| if let Reply::Ruleset(number) = kept { Some(number) } else { None })
+    fn remember(&self, texts: Vec<(TextHash, String, String)>, by: String, now: Timestamp) -> Doing<'_, i64> {
+        self.ask(Job::Remember(texts, by, now), |kept| if let Reply::Ruleset(number) = kept { Some(number) } else { None })
     }
 
     fn text(&self, hash: TextHash) -> Doing<'_, Option<(String, String)>> {

@@ -46,7 +46,7 @@ pub(super) enum Job {
     },
     Settle(Vec<EffectKey>),
     StillAt(Vec<EffectKey>),
-    Remember(Vec<(TextHash, String, String)>, Timestamp),
+    Remember(Vec<(TextHash, String, String)>, String, Timestamp),
     Text(TextHash),
     CrashedWith(Vec<RunId>, Timestamp),
     Replay {
@@ -147,7 +147,7 @@ impl Job {
                 }
                 Ok(Reply::Yes(false))
             }
-            Job::Remember(texts, now) => remember(sql, texts, *now),
+            Job::Remember(texts, by, now) => remember(sql, texts, by, *now),
             Job::Text(hash) => {
                 let mut statement = sql.prepare_cached("SELECT name, body FROM text WHERE hash = ?1")?;
                 Ok(Reply::Text(statement.query_row([&**hash], |r| Ok((r.get(0)?, r.get(1)?))).optional()?))
@@ -180,7 +180,7 @@ fn next_due(sql: &Transaction, owner: &Owner) -> Sql<Option<Timestamp>> {
     Ok(due.map(moment))
 }
 
-fn remember(sql: &Transaction, texts: &[(TextHash, String, String)], now: Timestamp) -> Sql<Reply> {
+fn remember(sql: &Transaction, texts: &[(TextHash, String, String)], by: &str, now: Timestamp) -> Sql<Reply> {
     changes::keep_texts(sql, texts)?;
     let list: Vec<(&str, &str)> = texts.iter().map(|(h, n, _)| (n.as_str(), &**h)).collect();
     let list = json(&list)?;
@@ -188,7 +188,8 @@ fn remember(sql: &Transaction, texts: &[(TextHash, String, String)], now: Timest
     sql.prepare_cached("INSERT OR IGNORE INTO ruleset (hash, texts) VALUES (?1, ?2)")?.execute(params![hash, list])?;
     let number: i64 = sql.prepare_cached("SELECT id FROM ruleset WHERE hash = ?1")?.query_row([hash], |r| r.get(0))?;
     // A restart with the same rules is no new version.
-    let text = "INSERT INTO in_force (at, ruleset) SELECT ?1, ?2 WHERE ?2 IS NOT (SELECT ruleset FROM in_force ORDER BY id DESC LIMIT 1)";
-    sql.prepare_cached(text)?.execute(params![now.as_millisecond(), number])?;
+    let text = "INSERT INTO in_force (at, ruleset, by) SELECT ?1, ?2, ?3
+                WHERE ?2 IS NOT (SELECT ruleset FROM in_force ORDER BY id DESC LIMIT 1)";
+    sql.prepare_cached(text)?.execute(params![now.as_millisecond(), number, by])?;
     Ok(Reply::Ruleset(number))
 }

@@ -194,9 +194,10 @@ impl Reader {
     fn versions(&self, most: usize) -> Result<Vec<RulesVersion>> {
         let read = |r: &Row| -> Sql<RulesVersion> {
             let files: Vec<(String, String)> = from_json(&r.get::<_, String>(1)?, 1)?;
-            Ok(RulesVersion { at: moment(r.get(0)?), files: files.into_iter().map(|(name, hash)| (name, hash.into())).collect() })
+            let files = files.into_iter().map(|(name, hash)| (name, hash.into())).collect();
+            Ok(RulesVersion { at: moment(r.get(0)?), by: r.get(2)?, files })
         };
-        let text = "SELECT f.at, s.texts FROM in_force f JOIN ruleset s ON s.id = f.ruleset ORDER BY f.id DESC LIMIT ?1";
+        let text = "SELECT f.at, s.texts, f.by FROM in_force f JOIN ruleset s ON s.id = f.ruleset ORDER BY f.id DESC LIMIT ?1";
         let all = || self.0.prepare(text)?.query_map([most as i64], read)?.collect::<Sql<Vec<_>>>();
         all().map_err(error)
     }

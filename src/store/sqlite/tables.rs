@@ -12,7 +12,7 @@ use crate::model::hash::hash;
 use crate::store::contract::{Error, Result};
 
 /// The migration of every version, in order. Never edit a released one; add another.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     "
 CREATE TABLE text (hash TEXT PRIMARY KEY, name TEXT NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE ruleset (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, texts TEXT NOT NULL) STRICT;
@@ -143,6 +143,10 @@ CREATE TABLE hourly (
     // How far the rules that start by themselves have come: see `ScheduleProgress`.
     "
 CREATE TABLE schedule (rule TEXT PRIMARY KEY, timing TEXT NOT NULL, since INTEGER NOT NULL, last INTEGER) STRICT, WITHOUT ROWID;
+",
+    // Who brought the rules that were in use.
+    "
+ALTER TABLE in_force ADD COLUMN by TEXT;
 ",
 ];
 

@@ -12,7 +12,7 @@ use crate::engine::intake::rejections::Rejections;
 use crate::operations::command::{Command, Done};
 use crate::operations::failures::groups;
 use crate::operations::history::{self, Found};
-use crate::operations::hours::{self, Day};
+use crate::operations::hours::{self, Day, Lately};
 use crate::operations::lost_calls::lost_calls;
 use crate::operations::recipes;
 use crate::operations::replay::{self, Mode};
@@ -33,6 +33,8 @@ struct ListedRule {
     file: String,
     enabled: bool,
     addresses: Vec<String>,
+    /// The hour in which it ran last, or failed, in the last week.
+    last_run: Option<Timestamp>,
     /// The last 24 hours, the oldest first.
     hours: Day,
 }
@@ -126,14 +128,18 @@ async fn done(ask: &Ask, command: Command) -> Result<Value, Fault> {
 
 async fn rules(ask: &Ask, queries: &dyn Queries) -> Result<Vec<ListedRule>, Fault> {
     let now = Timestamp::now();
-    let mut days = hours::of_all(queries, now).await?;
+    let mut lately = hours::of_all(queries, now).await?;
     let rules = ask.console.health.rules.load();
-    let mut listed = |rule: &std::sync::Arc<crate::rule::Rule>| ListedRule {
-        name: rule.name.to_string(),
-        file: rule.source.name.clone(),
-        enabled: rule.enabled,
-        addresses: rule.when.iter().map(|when| when.route.text().to_owned()).collect(),
-        hours: days.remove(&*rule.name).unwrap_or_else(|| Day::empty(now)),
+    let mut listed = |rule: &std::sync::Arc<crate::rule::Rule>| {
+        let Lately { day, last_run } = lately.remove(&*rule.name).unwrap_or_else(|| Lately::empty(now));
+        ListedRule {
+            name: rule.name.to_string(),
+            file: rule.source.name.clone(),
+            enabled: rule.enabled,
+            addresses: rule.when.iter().map(|when| when.route.text().to_owned()).collect(),
+            last_run,
+            hours: day,
+        }
     };
     Ok(rules.ruleset.rules.iter().map(&mut listed).collect())
 }

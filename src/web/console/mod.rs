@@ -32,6 +32,7 @@ use tokio::sync::Notify;
 use crate::engine::care::health::Health;
 use crate::engine::intake::Intake;
 use crate::engine::intake::rejections::Rejections;
+use crate::engine::rules::editors::Editors;
 use crate::engine::starts::starter::Starter;
 use crate::model::event::EventId;
 use crate::operations::command::{Command, Done};
@@ -66,6 +67,8 @@ pub struct Console {
     pub health: Arc<Health>,
     pub rejections: Arc<Rejections>,
     pub audit: Arc<Audit>,
+    /// Those who change rule files here.
+    pub editors: Arc<Editors>,
     pub metrics: Arc<Metrics>,
     pub explain: Explain,
     pub has_secret: HasSecret,

@@ -47,6 +47,7 @@ fn drawn(step: &Step, run: Option<&ExplainedRun>) -> Markup {
             @if let Some(each) = &step.for_each { span.what { "for each of " code { (one_line(each.field.text())) } } " " }
             @for line in &conditions { span.what { "if " code { (one_line(&line.text)) } } " " }
             span.sign { (sign) } (step.number) ". " strong { (draw::brief(step.title())) }
+            @if !step.value.is_empty() { " " code { (draw::brief(&step.value)) } }
             @if let Some(attempt) = last { " " span.outcome { (attempt.outcome) } }
         }
     }

@@ -12,7 +12,7 @@ pub fn preview(preview: &Preview, answers: Option<&[StepAnswer]>) -> Markup {
         @if let Some(status) = preview.ignored_status {
             p { "No rule would run: the sender would get " (draw::status(Some(status))) ", and the event would be saved." }
         }
-        p.hint { "Nothing was sent or written. In place of a secret stands its name." }
+        p.hint { "Nothing was sent or written. The name of a secret is shown in place of its value." }
     }
 }
 
@@ -31,16 +31,23 @@ pub fn no_preview(why: &NoPreview) -> Markup {
     }
 }
 
-fn of_rule(rule: &RulePreview, answers: Option<&[StepAnswer]>) -> Markup {
+/// Whether a rule would run, in a few words.
+pub fn verdict(rule: &RulePreview) -> Markup {
     let (class, sign, word) = match rule.branch {
         None => ("off", "–", "would not run"),
+        Some(Branch::Undecided) => ("bad", "✗", "would fail immediately"),
+        Some(Branch::Then) if rule.fails => ("bad", "✗", "would run, and fail"),
+        Some(Branch::Else) if rule.fails => ("bad", "✗", "would run its else:, and fail"),
         Some(Branch::Then) => ("good", "✓", "would run"),
         Some(Branch::Else) => ("good", "✓", "would run its else:"),
-        Some(Branch::Undecided) => ("bad", "✗", "would fail immediately"),
     };
+    html! { span.state.(class) { span aria-hidden="true" { (sign) } " " (word) } }
+}
+
+fn of_rule(rule: &RulePreview, answers: Option<&[StepAnswer]>) -> Markup {
     html! {
         div.rule-preview {
-            h3 { (draw::brief(&rule.rule)) " " span.state.(class) { span aria-hidden="true" { (sign) } " " (word) } }
+            h3 { (draw::brief(&rule.rule)) " " (verdict(rule)) }
             (draw::trace(&rule.trace))
             @if !rule.steps.is_empty() { (steps(rule, answers)) }
             @if answers.is_some() && rule.steps.iter().any(needs_an_answer) {

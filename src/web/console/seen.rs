@@ -5,7 +5,8 @@ use crate::expr::condition::trace::{Outcome, TraceLine};
 use crate::model::event::{Event, EventId};
 use crate::model::request::Request;
 use crate::operations::excerpt::excerpt;
-use crate::operations::history::{self, EventSearch, ExplainedRun, Explanation, FailedRun, WaitingRun};
+use crate::operations::history::{self, EventSearch, ExplainedRun, Explanation};
+use crate::operations::open_runs::{self, FailedRun, WaitingRun};
 use crate::secret::Vault;
 use crate::store::body_text::BodyText;
 use crate::store::contract::{Cursor, Dossier, EventFilter};
@@ -80,7 +81,7 @@ impl Ask {
 
     /// The failed runs, newest first. What servers answered and the addresses that were called can repeat what arrived.
     pub async fn failed_runs(&self, most: usize) -> Result<Vec<FailedRun>, Fault> {
-        let mut runs = history::failed(self.console.queries.as_ref(), most).await?;
+        let mut runs = open_runs::failed(self.console.queries.as_ref(), most).await?;
         if !self.shows_bodies() {
             runs.iter_mut().for_each(|run| hide(&mut run.why));
         }
@@ -89,7 +90,7 @@ impl Ask {
 
     /// The unfinished runs, oldest first.
     pub async fn waiting_runs(&self, most: usize) -> Result<Vec<WaitingRun>, Fault> {
-        let mut runs = history::waiting(self.console.queries.as_ref(), most).await?;
+        let mut runs = open_runs::waiting(self.console.queries.as_ref(), most).await?;
         if !self.shows_bodies() {
             runs.iter_mut().for_each(|run| hide(&mut run.why));
         }
@@ -113,7 +114,10 @@ fn hide_found(trace: &mut [TraceLine]) {
 }
 
 fn hide_said(run: &mut ExplainedRun) {
-    run.attempts.iter_mut().for_each(|attempt| hide(&mut attempt.said));
+    for attempt in &mut run.attempts {
+        hide(&mut attempt.said);
+        attempt.bodies = None;
+    }
 }
 
 /// An event in which the names of secrets stand in their places.

@@ -196,7 +196,8 @@ impl Simulation {
         if word == "skipped" && next.state == State::Waiting {
             return (next, None);
         }
-        let attempt = Attempt { place, number: 1, at: self.now, took: Duration::ZERO, outcome: word.into(), said: String::new() };
+        let attempt =
+            Attempt { place, number: 1, at: self.now, took: Duration::ZERO, outcome: word.into(), said: String::new(), bodies: None };
         let attempts = if word == "deferred" { Vec::new() } else { vec![attempt] };
         let goes_on = word != "deferred" && !next.rests(self.now) && !next.takes_up();
         let record = Record { run: next.clone().into(), attempts: attempts.into(), answer: None, goes_on };

@@ -22,6 +22,8 @@ use crate::web::console::preview;
 
 /// How many of the latest events are searched for some of this file's addresses.
 pub const LOOKED: usize = 300;
+/// How many events of these are shown in a line each.
+const LATELY: usize = 5;
 /// The mark that some editors put at the beginning of a file; corrections do not count it.
 const MARK: char = '\u{feff}';
 
@@ -130,6 +132,10 @@ pub async fn look(ask: &Ask, draft: &Draft) -> Result<Looked, Fault> {
             Err(fault) => html! { p.note { "It cannot be tried on this: " (fault.said()) } },
         },
     };
+    let lately = match &loaded.ruleset {
+        Some(ruleset) if draft.typed.is_none() => lately(ask, draft, ruleset).await?,
+        _ => html! {},
+    };
     let tests = match loaded.ruleset {
         Some(ruleset) => tests(ask, &mine, ruleset).await,
         None => html! {},
@@ -144,6 +150,7 @@ pub async fn look(ask: &Ask, draft: &Draft) -> Result<Looked, Fault> {
         (of_others(ask, &others))
         (tests)
         (tried)
+        (lately)
     };
     Ok(Looked { problems, shown })
 }
@@ -193,6 +200,42 @@ async fn tests(ask: &Ask, shown: &str, ruleset: Ruleset) -> Markup {
             }
         }
     }
+}
+
+/// What the rules of this file would do with the latest events of their addresses, in a line each.
+async fn lately(ask: &Ask, draft: &Draft, ruleset: &Ruleset) -> Result<Markup, Fault> {
+    if !ask.shows_bodies() {
+        return Ok(html! {});
+    }
+    let (mine, routes) = (draft.shown(ask), draft.routes(ask, ruleset));
+    let names: Vec<&str> = ruleset.rules.iter().filter(|rule| rule.source.name == mine).map(|rule| &*rule.name).collect();
+    let found = history::search(ask.console.queries.as_ref(), &EventFilter::default(), None, LOOKED).await?;
+    let fits = |event: &&history::EventLine| routes.iter().any(|route| route.fit(&event.address).is_some());
+    let mut lines = Vec::new();
+    for event in found.events.iter().filter(fits).take(LATELY) {
+        let Ok(content) = ask.content(event.id).await else { continue };
+        let Ok(shown) = preview(ruleset, &content, None, Answers::OfSteps(&draft.answers)) else { continue };
+        let mut rules = Vec::new();
+        for rule in shown.rules.iter().filter(|rule| names.contains(&&*rule.rule)) {
+            rules.push((rule.rule.clone(), preview::verdict(rule)));
+        }
+        lines.push((event, rules));
+    }
+    Ok(html! {
+        @if lines.len() > 1 {
+            h2 { "The latest " (lines.len()) " events of its addresses" }
+            table.rows {
+                thead { tr { th { "Received" } th { "Event" } th { "What it would do" } } }
+                tbody { @for (event, rules) in &lines {
+                    tr {
+                        td { (draw::time(event.received)) }
+                        td { (draw::event(ask, event.id)) }
+                        td { @for (rule, verdict) in rules { div { (draw::brief(rule)) " " (verdict) } } }
+                    }
+                } }
+            }
+        }
+    })
 }
 
 /// The event that the text is tried on.

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use crate::engine::intake::rejections::Rejection;
+use crate::model::bodies::Bodies;
 use crate::model::event::Event;
 use crate::model::event::SCHEDULE;
 use crate::model::run::State;
@@ -19,6 +20,7 @@ use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped, escaped_path};
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
+use crate::web::console::pages::ring;
 use crate::web::console::preview;
 
 /// The most values of a body that are shown as a tree, the longest of them in characters, and the most of the body as text.
@@ -51,7 +53,8 @@ pub async fn show(ask: &Ask, id: &str) -> Result<Answer, Fault> {
             p.note { "The rule files from that time cannot be read any more, so Doorbell cannot show why other rules did not run." }
         }
     };
-    let page = Page::new(format!("Event {}", id_of(&told)), "/events", html! {}).live(live);
+    let after_test = html! { @if let Some(rule) = ask.query("tested") { (ring::next(ask, &rule)) } };
+    let page = Page::new(format!("Event {}", id_of(&told)), "/events", after_test).live(live);
     Ok(Answer::Page(page.below(request(ask, &dossier))))
 }
 
@@ -107,7 +110,7 @@ pub fn explained(ask: &Ask, told: &Explanation, rule: &ExplainedRule, sent: Opti
             @if let Some(sent) = sent.filter(|_| !rule.runs.is_empty()) {
                 details {
                     summary { "What its steps send" }
-                    p.hint { "Reconstructed from the event and the rules of then. In place of a secret stands its name, and answers of other apps are not known." }
+                    p.hint { "Reconstructed from the event and the rules of then. The name of a secret is shown in place of its value, and answers of other apps are not known." }
                     (preview::steps(sent, None))
                 }
             }
@@ -191,6 +194,27 @@ fn tried(attempt: &ExplainedAttempt) -> Markup {
             " " span.outcome { (attempt.outcome) } " "
             span.when { (draw::time(attempt.at)) ", " (draw::took(attempt.took_ms)) }
             @if !attempt.said.is_empty() { div.said-by { (draw::text(&attempt.said)) } }
+            @if let Some(bodies) = &attempt.bodies { (kept(bodies)) }
+        }
+    }
+}
+
+/// What was sent and what came back, where the step keeps that.
+fn kept(bodies: &Bodies) -> Markup {
+    let whole = |body: &str| match body.is_empty() {
+        true => html! { p { "Nothing." } },
+        false => draw::block(&short_lines(body)),
+    };
+    html! {
+        details {
+            summary { "What was sent and what came back" }
+            h3 { "Sent" }
+            (whole(&bodies.sent))
+            h3 { "Came back" }
+            @match &bodies.answered {
+                Some(answered) => (whole(answered)),
+                None => p { "There was no answer." },
+            }
         }
     }
 }

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use crate::model::run::State;
 use crate::operations::history::EventSearch;
-use crate::store::contract::{Cursor, EventFilter, WhatBecame};
+use crate::operations::outcomes::{OUTCOMES, outcome};
+use crate::store::contract::{Cursor, EventFilter};
 use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped};
 use crate::web::console::draw;
@@ -13,17 +13,6 @@ use crate::web::console::fault::Fault;
 
 /// How many events one page shows.
 const SHOWN: usize = 50;
-
-/// What can be chosen as the outcome: the word in the address of the page, and what people read.
-const OUTCOMES: [(&str, &str, WhatBecame); 7] = [
-    ("failed", "a run failed", WhatBecame::Runs(State::Failed)),
-    ("waiting", "a run waits", WhatBecame::Runs(State::Waiting)),
-    ("done", "a run is done", WhatBecame::Runs(State::Done)),
-    ("handled", "an error was handled", WhatBecame::Runs(State::Handled)),
-    ("cancelled", "a run was cancelled", WhatBecame::Runs(State::Cancelled)),
-    ("repeated", "a run was not run again", WhatBecame::Runs(State::Repeated)),
-    ("none", "no rule ran", WhatBecame::Nothing),
-];
 
 pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
     let (filter, from) = filter_of(ask)?;
@@ -42,10 +31,7 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
 pub fn filter_of(ask: &Ask) -> Result<(EventFilter, Option<Cursor>), Fault> {
     let became = match ask.query("outcome") {
         None => None,
-        Some(word) => {
-            let found = OUTCOMES.iter().find(|(w, ..)| *w == word).map(|(.., became)| *became);
-            Some(found.ok_or_else(|| Fault::Bad(format!("There is no outcome called “{word}”.")))?)
-        }
+        Some(word) => Some(outcome(&word).ok_or_else(|| Fault::Bad(format!("There is no outcome called “{word}”.")))?),
     };
     let before = match ask.query("before") {
         None => None,
@@ -80,7 +66,7 @@ fn moment(text: &str) -> Option<Timestamp> {
 
 fn filters(ask: &Ask) -> Markup {
     let ruleset = &ask.console.health.rules.load().ruleset;
-    let (address, rule, outcome) = (ask.query("address"), ask.query("rule"), ask.query("outcome"));
+    let (address, rule, chosen) = (ask.query("address"), ask.query("rule"), ask.query("outcome"));
     let text = |name: &str| ask.query(name).unwrap_or_default();
     html! {
         form.filters method="get" action=(ask.at("/events")) role="search" {
@@ -98,7 +84,7 @@ fn filters(ask: &Ask) -> Markup {
             label { "Outcome "
                 select name="outcome" {
                     option value="" { "any" }
-                    @for (word, shown, _) in OUTCOMES { option value=(word) selected[outcome.as_deref() == Some(word)] { (shown) } }
+                    @for (word, shown, _) in OUTCOMES { option value=(word) selected[chosen.as_deref() == Some(word)] { (shown) } }
                 }
             }
             @if ask.shows_bodies() { label { "Text in the body " input name="text" value=(text("text")); } }

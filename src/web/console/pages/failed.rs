@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::model::event::EventId;
 use crate::operations::command::{Command, Done};
 use crate::operations::failures::{FailureGroup, groups};
-use crate::operations::history::FailedRun;
+use crate::operations::open_runs::FailedRun;
 use crate::text::count::number;
 use crate::web::console::Console;
 use crate::web::console::answer::{Answer, Page};
@@ -59,7 +59,7 @@ fn drawn(ask: &Ask, group: &FailureGroup) -> Markup {
     html! {
         section.group id=(format!("g-{}", group.key)) {
             h2 { (draw::rule(ask, &group.rule)) " " span.state.bad { span aria-hidden="true" { "✗" } " " (number(group.runs, "run")) } }
-            p { @if group.step == 0 { "Failed before the first step: " } @else { "Failed at step " (group.step) ": " } code { (draw::text(&group.why)) } }
+            p { @if group.at_step.is_empty() { "Failed before the first step: " } @else { "Failed at step " (group.at_step) ": " } code { (draw::text(&group.why)) } }
             p.hint { "Between " (draw::time(group.first)) " and " (draw::time(group.last)) }
             @if ask.may_change() {
                 form.inline method="post" action=(ask.at("/failed/go-on")) {

@@ -41,7 +41,7 @@ fn drawn(ask: &Ask, name: &str, version: &FileVersion, before: Option<&FileVersi
     let renamed = before.filter(|before| before.name != version.name).and_then(|before| ask.console.editor.below(&before.name));
     html! {
         section {
-            h2 { "Since " (draw::time(version.at)) @if is_latest && version.hash.is_some() { " " span.state.good { "✓ in use" } } }
+            h2 { "Since " (draw::time(version.at)) @if let Some(by) = &version.by { span.note { ", by " (draw::text(by)) } } @if is_latest && version.hash.is_some() { " " span.state.good { "✓ in use" } } }
             @match (&version.hash, renamed) {
                 (None, _) => p { "There was no file of this name: it was deleted or renamed." },
                 (Some(_), Some(old)) => p { "Renamed; before, it was called " code { (draw::plain(&old)) } "." },

@@ -46,10 +46,14 @@ fn attention(ask: &Ask, failed: u64, lost: &[LostCalls]) -> Markup {
         && lost.iter().all(|one| one.meant.is_none())
         && report.problems.is_empty()
         && report.silent.is_empty()
-        && report.down.is_empty();
+        && report.down.is_empty()
+        && !report.cannot_save;
     html! {
         section.attention aria-label="What needs you" {
             @if nothing { p.calm { span aria-hidden="true" { "✓ " } "Nothing needs you." " " (number(report.rules, "rule")) " in use." } }
+            @if report.cannot_save {
+                p.card.bad { strong { "Doorbell cannot save anything." } " Senders get 503 and try again later. Is the disk of the data folder full, or is its database away? The log says why. " a href=(ask.at("/system")) { "How much is stored" } }
+            }
             @if failed > 0 {
                 p.card.bad { strong { (draw::count(failed, "run")) " failed." } " " a href=(ask.at("/failed")) { "Look at why, and go on" } }
             }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use maud::{Markup, html};
 use serde_json::json;
 
 use crate::engine::intake::Received;
@@ -10,7 +11,7 @@ use crate::model::request::Request;
 use crate::rule::Rule;
 use crate::rule::test::Body;
 use crate::web::console::answer::Answer;
-use crate::web::console::ask::Ask;
+use crate::web::console::ask::{Ask, escaped, escaped_path};
 use crate::web::console::draw;
 use crate::web::console::fault::Fault;
 
@@ -54,5 +55,20 @@ pub async fn send(ask: &Ask) -> Result<Answer, Fault> {
     ask.console
         .sessions
         .say(&ask.visitor, "It works: the test event arrived and is stored. This is what the rules did with it.".to_owned());
-    Ok(Answer::See(event.map_or_else(|| "/".to_owned(), |event| format!("/events/{event}"))))
+    Ok(Answer::See(event.map_or_else(|| "/".to_owned(), |event| format!("/events/{event}?tested={}", escaped(&name)))))
+}
+
+/// What to do after a test event.
+pub fn next(ask: &Ask, rule: &str) -> Markup {
+    let rules = ask.console.health.rules.load();
+    let file = rules.ruleset.rule(rule).and_then(|rule| ask.console.editor.below(&rule.source.name));
+    html! {
+        @if ask.may_edit() {
+            p.deeds {
+                "Next: "
+                @if let Some(file) = file { a.button href=(ask.at(&format!("/edit/{}", escaped_path(&file)))) { "Change what the rule does" } }
+                a.button href=(ask.at("/new")) { "Connect your own app" }
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use crate::operations::hours::{self, Day};
+use crate::operations::hours::{self, Lately};
 use crate::operations::versions;
 use crate::rule::Rule;
 use crate::rule::sentence::Sentence;
@@ -33,7 +33,7 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
     let used: Vec<String> = files.keys().filter_map(|file| ask.console.editor.below(file)).collect();
     let unused: Vec<&String> = names.iter().filter(|name| !used.contains(name)).collect();
     let now = Timestamp::now();
-    let (days, empty) = (hours::of_all(ask.console.queries.as_ref(), now).await?, Day::empty(now));
+    let (lately, empty) = (hours::of_all(ask.console.queries.as_ref(), now).await?, Lately::empty(now));
     let live = html! {
         (problems(ask))
         @if files.is_empty() { p.empty { "There are no rules yet." } }
@@ -47,8 +47,8 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
             section.file {
                 h2 { code { (draw::text(file)) } " " @if let Some(name) = ask.console.editor.below(file) { a.button href=(ask.at(&format!("/edit/{}", escaped_path(&name)))) { "Edit" } } }
                 table.rows {
-                    thead { tr { th { "Rule" } th { "Starts" } th { "Steps" } th { "State" } th { "Last 24 hours" } } }
-                    tbody { @for rule in rules { (row(ask, rule, &all.ruleset.vault, days.get(&*rule.name).unwrap_or(&empty))) } }
+                    thead { tr { th { "Rule" } th { "Starts" } th { "Steps" } th { "State" } th { "Last run" } th { "Last 24 hours" } } }
+                    tbody { @for rule in rules { (row(ask, rule, &all.ruleset.vault, lately.get(&*rule.name).unwrap_or(&empty))) } }
                 }
             }
         }
@@ -85,7 +85,7 @@ fn problems(ask: &Ask) -> Markup {
     }
 }
 
-fn row(ask: &Ask, rule: &Rule, vault: &Vault, day: &Day) -> Markup {
+fn row(ask: &Ask, rule: &Rule, vault: &Vault, lately: &Lately) -> Markup {
     html! {
         tr {
             td { (draw::rule(ask, &rule.name)) div.hint { (draw::text(&short(&Sentence::of(rule, vault).text(), SENTENCE))) } }
@@ -93,9 +93,13 @@ fn row(ask: &Ask, rule: &Rule, vault: &Vault, day: &Day) -> Markup {
                 @for (n, when) in rule.when.iter().enumerate() { @if n > 0 { ", " } code { (draw::brief(when.route.text())) } }
                 @if let Some(timetable) = &rule.timetable { @if !rule.when.is_empty() { ", " } (draw::text(&timetable.said())) }
             }
-            td { (rule.steps.len()) }
+            td { (number(rule.steps.len(), "step")) }
             td { @if rule.enabled { span.state.good { span aria-hidden="true" { "✓" } " on" } } @else { span.state.off { span aria-hidden="true" { "–" } " off" } } }
-            td { (bars::day(day)) }
+            td { @match lately.last_run {
+                Some(hour) => { "ended within the hour from " (draw::time(hour)) },
+                None => { "no run ended in the last week" },
+            } }
+            td { (bars::day(&lately.day)) }
         }
     }
 }

@@ -135,6 +135,7 @@ pub async fn rename(ask: &Ask, name: &str) -> Result<Saved, Fault> {
 }
 
 fn note(ask: &Ask, did: String) {
+    ask.console.editors.note(format!("the console, from {}", ask.visitor.ip));
     ask.console.audit.write(Timestamp::now(), None, format!("{did} in the console, from {}", ask.visitor.ip));
 }
 

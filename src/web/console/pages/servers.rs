@@ -1,8 +1,10 @@
 //! `/servers`: the servers that rules call, and the files that they write.
 
+use jiff::Timestamp;
 use maud::{Markup, html};
 
 use crate::action::http::host::HostState;
+use crate::operations::schedules::{ScheduledRule, scheduled_rules};
 use crate::tally::Distribution;
 use crate::web::console::answer::{Answer, Page};
 use crate::web::console::ask::{Ask, escaped_path};
@@ -18,6 +20,8 @@ const MOST_COLUMNS: usize = 40;
 pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
     let console = ask.console.clone();
     let files = tokio::task::spawn_blocking(move || console.files.list()).await.unwrap_or_default();
+    let rules = ask.console.health.rules.load_full();
+    let schedules = scheduled_rules(&rules.ruleset, &ask.console.queries.schedules().await?, Timestamp::now());
     let live = html! {
         section {
             h2 { "Servers" }
@@ -41,6 +45,10 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
             }
         }
     };
+    let live = html! {
+        (live)
+        @if !schedules.is_empty() { (by_themselves(ask, &schedules)) }
+    };
     Ok(Answer::Page(Page::new("Servers and files", "/servers", html! {}).live(live)))
 }
 
@@ -53,7 +61,7 @@ fn servers(ask: &Ask, all: &[HostState]) -> Markup {
                     tr {
                         td { (draw::brief(&host.name)) }
                         td { @match host.rests {
-                            Some(rests) => { span.state.bad { span aria-hidden="true" { "✗" } " does not answer" } " Calls wait; it is tried again in " (draw::took(rests.as_millis() as u64)) "." },
+                            Some(rests) => { span.state.bad { span aria-hidden="true" { "✗" } " does not answer" } " Calls wait; it is tried again in " (draw::took(rests.as_millis() as u64)) ". " a href=(ask.at("/waiting")) { "What waits" } },
                             None if host.silent > 0 => { span.state.wait { span aria-hidden="true" { "…" } " the last " (host.silent) " calls were not answered" } },
                             None => { span.state.good { span aria-hidden="true" { "✓" } " answers" } },
                         } }
@@ -63,6 +71,28 @@ fn servers(ask: &Ask, all: &[HostState]) -> Markup {
                 } }
             }
             p.hint { "Times are rounded up, and are those of all calls since Doorbell started." }
+        }
+    }
+}
+
+/// The rules that start by themselves, and when they do next.
+fn by_themselves(ask: &Ask, all: &[ScheduledRule]) -> Markup {
+    html! {
+        section {
+            h2 { "Rules that start by themselves" }
+            table.rows {
+                thead { tr { th { "Rule" } th { "Starts" } th { "Next" } } }
+                tbody { @for one in all {
+                    tr {
+                        td { (draw::rule(ask, &one.rule)) }
+                        td { (draw::text(&one.when)) }
+                        td {
+                            @for (n, moment) in one.next.iter().enumerate() { @if n > 0 { ", then " } (moment) }
+                            @if one.next.is_empty() { (if one.enabled { "never" } else { "switched off" }) }
+                        }
+                    }
+                } }
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ pub async fn show(ask: &Ask) -> Result<Answer, Fault> {
                     tr {
                         td { (draw::time(run.received)) }
                         td { (draw::rule(ask, &run.rule)) }
-                        td { (run.step) }
+                        td { (run.at_step) }
                         td { (waits(Some(&run.waits))) }
                         td { (draw::text(&run.why)) }
                         td { (draw::event(ask, run.event)) }
