@@ -15,6 +15,7 @@ mod explain;
 mod failed;
 mod fix;
 mod health;
+mod heartbeat_options;
 mod json_lines;
 mod list;
 mod new;

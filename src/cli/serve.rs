@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use super::console_options::ConsoleOptions;
 use super::ended::Ended;
 use super::explain::explanation;
+use super::heartbeat_options::HeartbeatOptions;
 use super::old_rules::{OldRulesOnDisk, secrets_now};
 use super::settings::{Data, Rules, Secrets, Trust, counted, length, network};
 use super::signals::{is_set, load_again_when_asked, stop};
@@ -35,20 +36,23 @@ use crate::engine::care::health::Health;
 use crate::engine::care::retention::Retention;
 use crate::engine::intake::Intake;
 use crate::engine::intake::catcher::Catcher;
+use crate::engine::intake::ears::Ears;
 use crate::engine::intake::event_lines::EventLines;
 use crate::engine::intake::key_cache::KeyCache;
 use crate::engine::intake::rate_limit::RateLimiter;
 use crate::engine::intake::rejections::Rejections;
 use crate::engine::rules::environment::HandedOverSecrets;
 use crate::engine::rules::reload::{LastEditProblems, Load, PATIENCE, Watch, in_force};
+use crate::engine::run::failure_watch::FailureWatch;
 use crate::engine::run::ledger::StoreLedger;
 use crate::engine::run::observer::Observer;
 use crate::engine::run::old_rules::RulesOfRuns;
+use crate::engine::run::recorder::Recorder;
 use crate::engine::run::recovery::recover;
 use crate::engine::run::watchdog::Watchdog;
 use crate::engine::run::worker::Worker;
+use crate::engine::starts;
 use crate::engine::starts::starter::Starter;
-use crate::engine::starts::timekeeper::Timekeeper;
 use crate::engine::tallies::counters::Counters;
 use crate::engine::task::memory::{MOST_READ, Memory};
 use crate::engine::task::supervisor::Supervisor;
@@ -129,6 +133,8 @@ pub struct Serve {
     keep_refused: KeepRefused,
     #[command(flatten)]
     console: ConsoleOptions,
+    #[command(flatten)]
+    heartbeat: HeartbeatOptions,
     #[command(flatten)]
     telemetry: TelemetryOptions,
     /// How long runs in progress may take when Doorbell stops, in seconds
@@ -247,12 +253,14 @@ impl Serve {
         let net = Arc::new(net.trusting(own_ca));
         let key_cache = KeyCache::new(net.clone());
         let world = World { net: net.clone(), files, pending: pending.clone(), is_traced: traces.is_some() };
+        let failures = Arc::new(FailureWatch::new(rules.clone()));
+        let observer = Observer { counters: counters.clone(), traces: traces.clone() };
+        let recorder = Recorder { store: store.clone(), observer, failures: failures.clone(), stopping: AtomicBool::new(false) };
         let worker = Worker::new(
-            store.clone(),
             world,
             RulesOfRuns::new(rules.clone(), Box::new(OldRulesOnDisk(self.rules.load_options.clone()))),
             watchdog,
-            Observer { counters: counters.clone(), traces: traces.clone() },
+            recorder,
         );
         let queries = store::queries(&self.data.data, &key)?;
         let (last_edit, supervisor) = (LastEditProblems::default(), Supervisor::default());
@@ -327,11 +335,8 @@ impl Serve {
             counters: counters.clone(),
             event_lines: event_lines.clone(),
         };
-        let timekeeper = Arc::new(Timekeeper { starter: starter.clone(), stopping: stopping.clone() });
-        supervisor.keep("starting rules on time", move || {
-            let timekeeper = timekeeper.clone();
-            async move { timekeeper.run().await }
-        });
+        let ears = Arc::new(Ears::default());
+        let starts = (starter.clone(), failures, (ears.clone(), queries.clone()));
         let socket = Arc::new(control::listen(&self.data.data).context("the socket for commands cannot be created in the data folder")?);
         supervisor.keep("accepting commands", {
             let worker = worker.clone();
@@ -347,8 +352,10 @@ impl Serve {
                 control::serve(socket.clone(), served.clone(), move || worker.wake())
             }
         });
+        self.heartbeat.keep(&supervisor, &health, &store);
         audit.write(Timestamp::now(), me(), format!("started Doorbell {}", env!("CARGO_PKG_VERSION")));
         let intake = Arc::new(Intake {
+            ears,
             rules,
             store: store.clone(),
             worker: worker.clone(),
@@ -421,6 +428,7 @@ impl Serve {
         let hook = Hook { intake, bodies, rejections, health };
         // The process that started Doorbell may have stopped reading its output; that is no reason not to serve.
         let _ = writeln!(stdout(), "listening on {scheme}://{address}\n{said}; files are written to {}", self.output.display());
+        starts::keep(&supervisor, starts, &stopping);
         match access {
             // The link lets anybody in who sees it, so it is not for logs.
             Some(access) if std::io::stdout().is_terminal() => drop(writeln!(stdout(), "console: {}", access.link)),

@@ -7,6 +7,7 @@ pub mod event;
 pub mod hash;
 pub mod hourly;
 pub mod intent;
+pub mod origin;
 pub mod outcome;
 pub mod place;
 pub mod request;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::action::contract::{EffectView, MockResponse};
 use crate::action::kind_of;
-use crate::engine::starts::starter::{Start, made};
+use crate::engine::starts::made::{self, Start};
 use crate::expr::condition::trace;
 use crate::expr::number;
 use crate::model::event::{Event, EventId};
@@ -20,6 +20,7 @@ use crate::model::request::Request;
 use crate::operations::preview::{Replies, What, dry_steps_of, json_reply};
 use crate::operations::schedules::not_a_moment;
 use crate::route;
+use crate::rule::failed::FailedRules;
 use crate::rule::ruleset::Ruleset;
 use crate::rule::step::Step;
 use crate::rule::test::{Body, Expected, Reply, Test};
@@ -178,6 +179,13 @@ impl Stage<'_> {
         if let (Some(timetable), Some(text)) = (&self.rule.timetable, &test.send.planned) {
             return self.moment(timetable, text, test.send.missed);
         }
+        if let (Some(of), Some(details)) = (&self.rule.failed, &test.send.failed) {
+            return self.failure(of, details);
+        }
+        if let (Some(silence), Some(given)) = (&self.rule.silence, &test.send.silent) {
+            let received = Timestamp::from_second(NOW)?;
+            return Ok(made::sample_silence(self.rule, silence, given, EventId::new(received, [0; 10]), received));
+        }
         let Some(when) = self.rule.when.first() else {
             anyhow::bail!("write the moment at which it starts: send: {{ planned: 2026-03-02T09:00 }}");
         };
@@ -239,11 +247,21 @@ impl Stage<'_> {
         Ok(event)
     }
 
+    /// The event of a failure of a rule that this one is told of.
+    fn failure(&self, of: &FailedRules, details: &Map<String, Value>) -> anyhow::Result<Event> {
+        let failed = details.get("rule").and_then(Value::as_str).unwrap_or_else(|| of.example());
+        anyhow::ensure!(of.include(failed, &self.rule.name), "a failed run of `{failed}` does not start this rule");
+        let mut body = made::sample_failure(failed);
+        body.extend(details.clone());
+        let received = Timestamp::from_second(NOW)?;
+        Ok(made::failure(failed, body, EventId::new(received, [0; 10]), received))
+    }
+
     /// The event of a moment.
     fn moment(&self, timetable: &Timetable, text: &str, missed: u64) -> anyhow::Result<Event> {
         let planned = timetable.read(text).map_err(anyhow::Error::msg)?;
         let start = Start { planned, previous: None, missed: missed as usize, is_by_hand: false };
-        Ok(made(self.rule, timetable, start, EventId::new(planned, [0; 10]), planned))
+        Ok(made::moment(self.rule, timetable, start, EventId::new(planned, [0; 10]), planned))
     }
 
     /// A file that a test sends; its path is relative to the rule file.

@@ -6,6 +6,7 @@
 //! `lanes` in their name.
 
 mod accepting;
+mod alarms;
 mod answers;
 mod commands;
 mod commits;
@@ -155,6 +156,10 @@ const PROMISES: &[(&str, Promise)] = promises![
     schedules::a_moment_of_a_rule_is_claimed_once,
     schedules::a_rule_with_another_schedule_goes_on_from_there,
     schedules::a_moment_takes_the_place_of_an_earlier_one_that_waits_for_its_turn,
+    alarms::failures_are_counted_until_an_event_stands_for_them,
+    alarms::a_record_that_is_rejected_reports_no_failure,
+    alarms::a_quarantined_run_is_reported,
+    alarms::a_silence_and_its_end_are_claimed_once,
     commits::commits_are_counted,
     stress::under_stress_every_run_ends_once_and_alone_in_its_lane,
 ];

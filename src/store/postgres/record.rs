@@ -3,6 +3,7 @@
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Transaction};
 
+use super::alarms;
 use super::claims::{give_back, lock_lanes, open_lane};
 use super::owner::Owner;
 use super::rows::{json, keep_attempts, settle_aside, write_saved};
@@ -11,7 +12,11 @@ use crate::model::unfinished::Unfinished;
 use crate::store::contract::{Record, Recorded, Result};
 
 pub(super) async fn record(sql: &Transaction<'_>, owner: &Owner, record: &Record) -> Result<Recorded> {
-    let Record { run, attempts, answer, goes_on } = record;
+    let Record { run, attempts, answer, also, goes_on } = record;
+    let failure = also.as_ref().and_then(|also| also.failure.as_ref());
+    if let Some(failure) = failure {
+        alarms::lock(sql, &[failure]).await?;
+    }
     let settled = settled_at(sql, owner, run).await?;
     let changed = match run.state {
         State::Waiting => wait(sql, owner, run, *goes_on).await?,
@@ -38,6 +43,9 @@ pub(super) async fn record(sql: &Transaction<'_>, owner: &Owner, record: &Record
         // The first answer wins.
         let text = "INSERT INTO answer (event, sealed) SELECT seq, $2 FROM event WHERE id = $1 ON CONFLICT (event) DO NOTHING";
         sql.execute(text, &[&&run.event.0.as_bytes()[..], &json(answer)?]).await?;
+    }
+    if let Some(failure) = failure {
+        alarms::report(sql, failure).await?;
     }
     Ok(Recorded::Recorded)
 }

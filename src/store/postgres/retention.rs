@@ -8,6 +8,8 @@ use crate::store::contract::{Pruned, Pruning, Result};
 
 /// The maximum number of ids and values deleted in one batch.
 const MOST_EXPIRED: i64 = 1_000;
+/// How long failures are known after rules were told of them, in milliseconds.
+const TOLD_FOR: i64 = 3_600_000;
 
 /// Deletes up to `most` events, starting after the number `after`. The clocks of machines differ, so events received
 /// earlier may have higher numbers: all are examined. Events that are just being changed are examined next time.
@@ -45,6 +47,10 @@ pub(super) async fn expire(sql: &Transaction<'_>, now: Timestamp) -> Result<bool
     ] {
         most = most.max(sql.execute(text, &[&now, &MOST_EXPIRED]).await?);
     }
+    // Failures that rules were told of long ago, or that were not recorded in the end.
+    let text =
+        "DELETE FROM failure WHERE key IN (SELECT key FROM failure WHERE count = 0 AND coalesce(told, 0) < $1 FOR UPDATE SKIP LOCKED)";
+    sql.execute(text, &[&(now - TOLD_FOR)]).await?;
     // Owners that are long dead and have no runs left.
     let text =
         "DELETE FROM owner o WHERE until < clock_timestamp() - interval '1 day' AND NOT EXISTS (SELECT 1 FROM pending WHERE owner = o.id)";

@@ -2,6 +2,7 @@
 //! the other files, one for each thing that the contract does.
 
 mod accept;
+mod alarms;
 mod changes;
 mod checkpoint;
 mod claims;

@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::alarms;
 use super::claims::{give_back, open_lane};
 use super::owner::Owner;
 use super::rows::{Ended, MOST_RUNS, Sql, json, keep_attempts, settle_aside, write_saved};
@@ -11,7 +12,7 @@ use crate::model::unfinished::Unfinished;
 use crate::store::contract::{Record, Recorded};
 
 pub(super) fn record(sql: &Transaction, owner: &Owner, record: &Record) -> Sql<Recorded> {
-    let Record { run, attempts, answer, goes_on } = record;
+    let Record { run, attempts, answer, also, goes_on } = record;
     let is_mine = match run.state {
         State::Waiting => wait(sql, owner, run, attempts, *goes_on)?,
         _ => end(sql, owner, run, attempts)?,
@@ -21,6 +22,9 @@ pub(super) fn record(sql: &Transaction, owner: &Owner, record: &Record) -> Sql<R
     }
     if let Some(answer) = answer {
         keep_answer(sql, run.id / MOST_RUNS, answer)?;
+    }
+    if let Some(failure) = also.as_ref().and_then(|also| also.failure.as_ref()) {
+        alarms::report(sql, failure)?;
     }
     Ok(Recorded::Recorded)
 }
