@@ -7,6 +7,7 @@ pub mod contract;
 pub mod files;
 pub mod http;
 pub mod log;
+pub mod memory;
 pub mod pending_replies;
 pub mod respond;
 pub mod wait;
@@ -22,6 +23,9 @@ pub const KINDS: &[&dyn Kind] = &[
     &files::delete::DeleteRow,
     &respond::Respond,
     &wait::Wait,
+    &memory::steps::Remember,
+    &memory::steps::Recall,
+    &memory::steps::Forget,
     &log::Log,
     &log::Stop,
 ];

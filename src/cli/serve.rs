@@ -29,6 +29,7 @@ use super::terminal::stdout;
 use crate::action::files::folder::Output;
 use crate::action::files::writer::Files;
 use crate::action::http::client::Net;
+use crate::action::memory::RuleMemory;
 use crate::action::pending_replies::PendingReplies;
 use crate::action::world::World;
 use crate::disk;
@@ -44,15 +45,15 @@ use crate::engine::intake::rejections::Rejections;
 use crate::engine::rules::environment::HandedOverSecrets;
 use crate::engine::rules::reload::{LastEditProblems, Load, PATIENCE, Watch, in_force};
 use crate::engine::run::failure_watch::FailureWatch;
-use crate::engine::run::ledger::StoreLedger;
+use crate::engine::run::ledger::{StoreLedger, StoreMemory};
 use crate::engine::run::observer::Observer;
 use crate::engine::run::old_rules::RulesOfRuns;
 use crate::engine::run::recorder::Recorder;
 use crate::engine::run::recovery::recover;
 use crate::engine::run::watchdog::Watchdog;
 use crate::engine::run::worker::Worker;
-use crate::engine::starts;
 use crate::engine::starts::starter::Starter;
+use crate::engine::starts::{self, Starts};
 use crate::engine::tallies::counters::Counters;
 use crate::engine::task::memory::{MOST_READ, Memory};
 use crate::engine::task::supervisor::Supervisor;
@@ -252,7 +253,8 @@ impl Serve {
         let traces = self.telemetry.traces(&counters, &own_ca)?;
         let net = Arc::new(net.trusting(own_ca));
         let key_cache = KeyCache::new(net.clone());
-        let world = World { net: net.clone(), files, pending: pending.clone(), is_traced: traces.is_some() };
+        let memory = RuleMemory::new(StoreMemory(store.clone()));
+        let world = World { net: net.clone(), files, pending: pending.clone(), memory, is_traced: traces.is_some() };
         let failures = Arc::new(FailureWatch::new(rules.clone()));
         let observer = Observer { counters: counters.clone(), traces: traces.clone() };
         let recorder = Recorder { store: store.clone(), observer, failures: failures.clone(), stopping: AtomicBool::new(false) };
@@ -336,7 +338,7 @@ impl Serve {
             event_lines: event_lines.clone(),
         };
         let ears = Arc::new(Ears::default());
-        let starts = (starter.clone(), failures, (ears.clone(), queries.clone()));
+        let starts = Starts { starter: starter.clone(), failures, ears: ears.clone(), queries: queries.clone() };
         let socket = Arc::new(control::listen(&self.data.data).context("the socket for commands cannot be created in the data folder")?);
         supervisor.keep("accepting commands", {
             let worker = worker.clone();

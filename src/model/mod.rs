@@ -10,6 +10,7 @@ pub mod intent;
 pub mod origin;
 pub mod outcome;
 pub mod place;
+pub mod remembered;
 pub mod request;
 pub mod retry;
 pub mod run;

@@ -12,7 +12,7 @@ use crate::text::span;
 use crate::yaml::source::Source;
 
 /// All recipes, by file name.
-const RECIPES: [(&str, &str); 68] = [
+const RECIPES: [(&str, &str); 69] = [
     ("airtable-records-to-chat", include_str!("../../docs/recipes/airtable-records-to-chat.yaml")),
     ("alerts-in-one-message", include_str!("../../docs/recipes/alerts-in-one-message.yaml")),
     ("aws-alarms-to-chat", include_str!("../../docs/recipes/aws-alarms-to-chat.yaml")),
@@ -67,6 +67,7 @@ const RECIPES: [(&str, &str); 68] = [
     ("shopify-refunds-to-chat", include_str!("../../docs/recipes/shopify-refunds-to-chat.yaml")),
     ("slack-reaction-to-sheet", include_str!("../../docs/recipes/slack-reaction-to-sheet.yaml")),
     ("sms-to-chat", include_str!("../../docs/recipes/sms-to-chat.yaml")),
+    ("stock-counter-to-chat", include_str!("../../docs/recipes/stock-counter-to-chat.yaml")),
     ("stripe-disputes-to-phone", include_str!("../../docs/recipes/stripe-disputes-to-phone.yaml")),
     ("stripe-payments-to-sheet", include_str!("../../docs/recipes/stripe-payments-to-sheet.yaml")),
     ("tally-answers-to-chat", include_str!("../../docs/recipes/tally-answers-to-chat.yaml")),

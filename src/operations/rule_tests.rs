@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::action::contract::{EffectView, MockResponse};
 use crate::action::kind_of;
+use crate::action::memory::DryMemory;
 use crate::engine::starts::made::{self, Start};
 use crate::expr::condition::trace;
 use crate::expr::number;
@@ -23,7 +24,7 @@ use crate::route;
 use crate::rule::failed::FailedRules;
 use crate::rule::ruleset::Ruleset;
 use crate::rule::step::Step;
-use crate::rule::test::{Body, Expected, Reply, Test};
+use crate::rule::test::{Body, Expected, Test};
 use crate::rule::{Rule, UNDECIDED};
 use crate::schedule::timetable::Timetable;
 use crate::secret::Vault;
@@ -83,7 +84,7 @@ pub fn effects(ruleset: &Ruleset, rule: &Arc<Rule>, test: &Test) -> anyhow::Resu
     let Some(started) = rule.start(&rule.scope(&event, &ruleset.vault, &saved)) else { return Ok(Vec::new()) };
     anyhow::ensure!(started.step != UNDECIDED, "the rule would fail: {}", rule.why_undecided());
     let event = ruleset.sealed(event);
-    let (steps, _) = dry_steps_of(rule, started.step, &event, &ruleset.vault, &mut Given(&test.replies, 0));
+    let (steps, _) = dry_steps_of(rule, started.step, &event, &ruleset.vault, &mut Given(test, 0));
     let mut views = Vec::new();
     for step in steps {
         match step.what {
@@ -96,11 +97,16 @@ pub fn effects(ruleset: &Ruleset, rule: &Arc<Rule>, test: &Test) -> anyhow::Resu
 }
 
 /// The mock responses of a test, in order; the last one is repeated.
-struct Given<'t>(&'t [Reply], usize);
+struct Given<'t>(&'t Test, usize);
 
 impl Replies for Given<'_> {
+    fn remembered(&self) -> DryMemory {
+        DryMemory { values: self.0.remembered.clone().into_iter().collect(), is_whole: true }
+    }
+
     fn next(&mut self, _: &Step) -> Option<MockResponse> {
-        let reply = self.0.get(self.1.min(self.0.len().saturating_sub(1)));
+        let replies = &self.0.replies;
+        let reply = replies.get(self.1.min(replies.len().saturating_sub(1)));
         self.1 += 1;
         Some(match reply {
             Some(reply) => {
@@ -143,7 +149,7 @@ impl Stage<'_> {
             return Ok(Some(format!("    the rule would fail: {}\n", self.rule.why_undecided())));
         }
         let event = self.ruleset.sealed(event);
-        let (dry_steps, _) = dry_steps_of(self.rule, started.step, &event, &self.ruleset.vault, &mut Given(&test.replies, 0));
+        let (dry_steps, _) = dry_steps_of(self.rule, started.step, &event, &self.ruleset.vault, &mut Given(test, 0));
         let is_quiet = |verb: &str| kind_of(verb).is_some_and(|kind| kind.is_quiet()) && test.expect.iter().all(|e| e.verb != verb);
         let mut got: Vec<EffectView> = Vec::new();
         let mut failed: Vec<String> = Vec::new();

@@ -141,6 +141,7 @@ const ANSWER: &[Word] = &[
 pub const TEST: &[Word] = &[
     word("name", Shape::Text, "what the test shows"),
     word("send", Shape::Of("send"), "the webhook to send"),
+    word("remembered", Shape::Map, "what is remembered before, by key; nothing by default"),
     word("replies", Shape::ListOf("reply"), "what the called apps answer, in order; 200 {} by default"),
     word(
         "expect",

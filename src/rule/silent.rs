@@ -92,7 +92,7 @@ pub(super) fn read(item: &Item, when: &mut Fields, zone: &Named) -> Option<Silen
 /// Reports keys of a silence that are beside something else.
 pub(super) fn look_at_keys(when: &mut Fields) {
     for key in KEYS {
-        let Some(value) = when.take(key) else { continue };
+        let Some(value) = when.may(key) else { continue };
         let draft = value.problem(format!("`{key}:` belongs to a silence")).at_key();
         match key {
             "on_days" => draft.label("for the days of an `at:`, write `days:`").meant("days").add(),

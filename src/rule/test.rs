@@ -17,6 +17,8 @@ pub struct Test {
     pub send: Sending,
     /// The replies of targets, in order; the last one repeats.
     pub replies: Vec<Reply>,
+    /// What is remembered before, by key.
+    pub remembered: Map<String, Value>,
     /// The expected effects, in order; empty for `nothing`.
     pub expect: Vec<Expected>,
     pub path: Path,
@@ -90,9 +92,13 @@ fn one(item: &Item) -> Option<Test> {
         Some(replies) => replies.items("a list of answers")?.iter().map(read_reply).collect::<Option<Vec<_>>>(),
         None => Some(Vec::new()),
     };
+    let mut remembered = Map::new();
+    for (key, value) in fields.may("remembered").and_then(|item| item.entries("`remembered:`")).unwrap_or_default() {
+        remembered.insert(key, plain(&value)?);
+    }
     let expect = fields.must("expect").and_then(|i| read_expect(&i));
-    fields.done(&[("given", "send"), ("then", "expect"), ("reply", "replies")], &[]);
-    Some(Test { name: name?, send: send?, replies: replies?, expect: expect?, path: item.path.clone() })
+    fields.done(&[("given", "send"), ("then", "expect"), ("reply", "replies"), ("memory", "remembered")], &[]);
+    Some(Test { name: name?, send: send?, replies: replies?, remembered, expect: expect?, path: item.path.clone() })
 }
 
 fn texts(item: &Item, what: &'static str) -> Option<Vec<(String, String)>> {

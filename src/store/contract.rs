@@ -23,6 +23,7 @@ use crate::model::answer::{Answered, SealedAnswer};
 use crate::model::event::{Event, EventId, Unread};
 use crate::model::hourly::{Hour, Hourly};
 use crate::model::intent::Intent;
+use crate::model::remembered::MemoryChange;
 use crate::model::run::{Attempt, Once, Run, RunId, State, TextHash};
 use crate::store::commits::Commits;
 use crate::store::news::News;
@@ -160,6 +161,8 @@ pub struct Record {
 pub struct Also {
     /// The run has failed, and rules start then.
     pub failure: Option<FailureReport>,
+    /// What is remembered from now on.
+    pub memory: Option<MemoryChange>,
 }
 
 /// The result of recording.
@@ -168,6 +171,8 @@ pub enum Recorded {
     Recorded,
     /// The run now belongs to another owner, or has ended. Nothing was recorded; the new owner does the rest.
     LeaseLost,
+    /// What is remembered is not what the step found ([`MemoryChange::before`]). Nothing was recorded; the run is where it was.
+    Changed,
 }
 
 /// The state of the answer that a rule gives to an event's caller.
@@ -406,6 +411,8 @@ pub trait Store: Send + Sync {
     /// Notes when something was last heard (`told` does not matter), and forgets the rules that are `gone`. A silence that a rule
     /// was told of has ended if something was heard after that, or if the rule now waits for another one.
     fn set_silences(&self, noted: Vec<SilenceProgress>, gone: Vec<String>) -> Doing<'_, ()>;
+    /// What is remembered under a key, as JSON. `record` changes it.
+    fn recall(&self, key: String, now: Timestamp) -> Doing<'_, Option<String>>;
     /// How the commits of this owner go.
     fn commits(&self) -> Arc<Commits>;
     /// Tells whenever this owner has changed something.

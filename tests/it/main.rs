@@ -59,6 +59,7 @@ mod redelivery;
 mod redirects;
 mod refusals;
 mod reload;
+mod remembered;
 mod respond;
 mod rule_tests;
 mod run_states;

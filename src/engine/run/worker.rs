@@ -21,7 +21,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use crate::action::world::World;
 use crate::engine::run::attempt::{CRASHED, Loop, Try, dice, into_record, until};
 use crate::engine::run::old_rules::{Ready, RulesOfRuns, Unready};
-use crate::engine::run::recorder::{Attempted, PAUSE, Recorder};
+use crate::engine::run::recorder::{Attempted, NotRecorded, PAUSE, Recorder};
 use crate::engine::run::run_memory::RunMemory;
 use crate::engine::run::runs_in_process::{Doubt, InHand, Lost, RunsInProcess};
 use crate::engine::run::told_pauses::ToldPauses;
@@ -260,7 +260,7 @@ impl Worker {
         let next =
             next.unwrap_or_else(|| Run { state: State::Failed, place: run.failed_at.unwrap_or(run.place), failed_at: None, ..run.clone() });
         let goes_on = !next.rests(at) && !next.takes_up();
-        match self.0.recorder.record(Attempted { goes_on, ..Attempted::new(next, vec![attempt]) }, Some(&event)).await {
+        match self.0.recorder.record(Attempted { goes_on, ..Attempted::new(next, vec![attempt]) }, Some(&event)).await.ok() {
             Some(run) if run.state == State::Waiting && goes_on => {
                 hand.turn = run.turn;
                 self.drive(hand, run, event, ready).await;
@@ -332,13 +332,14 @@ impl Worker {
                 (facts, Outcome::failed(rule.why_undecided()))
             };
             let mut outcome = outcome.for_history(&vault, facts.save_as.is_some());
+            let memory = if let Outcome::Done(success) = &mut outcome { success.memory.take() } else { None };
             if matches!(outcome, Outcome::Entered) {
                 run = run.after(&mut outcome, &facts, Timestamp::now(), 0.0);
                 continue;
             }
             if matches!(outcome, Outcome::Deferred(_)) {
                 run = run.after(&mut outcome, &facts, Timestamp::now(), 0.0);
-                inner.recorder.record(Attempted::new(run, attempts), Some(&event)).await;
+                let _ = inner.recorder.record(Attempted::new(run, attempts), Some(&event)).await;
                 return hand.settled();
             }
             let (now, dice) = (Timestamp::now(), dice(&run));
@@ -371,13 +372,16 @@ impl Worker {
                 // Saved values need memory as well; if there is none, the run waits in the store.
                 let paused = rests || !inner.run_memory.holds_saved(&mut hand, &run);
                 let answer = answer.and_then(|answer| SealedAnswer::of(&answer, &vault));
-                let attempted = Attempted { run, attempts: std::mem::take(&mut attempts), answer, goes_on: !paused, receipt, status };
+                let attempts = std::mem::take(&mut attempts);
+                let attempted = Attempted { run, attempts, answer, goes_on: !paused, receipt, status, memory };
                 match inner.recorder.record(attempted, Some(&event)).await {
-                    Some(recorded) => {
+                    Ok(recorded) => {
                         hand.turn = recorded.turn;
                         run = recorded;
                     }
-                    None => return hand.settled(),
+                    Err(NotRecorded::Gone) => return hand.settled(),
+                    // It is taken up again from the store, as a lost one.
+                    Err(NotRecorded::Changed) => return,
                 }
                 if paused {
                     self.wake();
@@ -400,7 +404,7 @@ impl Worker {
             format!("the body of the event can no longer be read ({why}); restore a backup, or ask the sender to send the event again");
         tracing::error!(event = %run.event, rule = %run.rule, "run failed: {said}");
         let attempt = self.attempt(&run, at, clock, "failed", said);
-        self.0.recorder.record(Attempted::new(Run { state: State::Failed, ..run }, vec![attempt]), None).await;
+        let _ = self.0.recorder.record(Attempted::new(Run { state: State::Failed, ..run }, vec![attempt]), None).await;
         hand.settled();
         self.wake();
     }
@@ -439,7 +443,7 @@ impl Worker {
         let attempt = self.attempt(&run, at, clock, "", String::new());
         let next = run.after(&mut outcome, &facts, at, dice);
         let (word, said, ..) = into_record(outcome);
-        self.0.recorder.record(Attempted::new(next, vec![Attempt { outcome: word.into(), said, ..attempt }]), None).await;
+        let _ = self.0.recorder.record(Attempted::new(next, vec![Attempt { outcome: word.into(), said, ..attempt }]), None).await;
         hand.settled();
         self.wake();
     }

@@ -20,14 +20,18 @@ use silence_watcher::SilenceWatcher;
 use starter::Starter;
 use timekeeper::Timekeeper;
 
+/// What starting rules needs.
+pub struct Starts {
+    pub starter: Starter,
+    pub failures: Arc<FailureWatch>,
+    /// They hear what is accepted.
+    pub ears: Arc<Ears>,
+    pub queries: Arc<dyn Queries>,
+}
+
 /// Starts rules until Doorbell ends.
-///
-/// `ears` hear what is accepted.
-pub fn keep(
-    supervisor: &Supervisor,
-    (starter, failures, (ears, queries)): (Starter, Arc<FailureWatch>, (Arc<Ears>, Arc<dyn Queries>)),
-    stopping: &Arc<AtomicBool>,
-) {
+pub fn keep(supervisor: &Supervisor, starts: Starts, stopping: &Arc<AtomicBool>) {
+    let Starts { starter, failures, ears, queries } = starts;
     let timekeeper = Arc::new(Timekeeper { starter: starter.clone(), stopping: stopping.clone() });
     supervisor.keep("starting rules on time", move || {
         let timekeeper = timekeeper.clone();

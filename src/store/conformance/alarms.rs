@@ -11,7 +11,7 @@ use crate::store::starts::{Claim, FailedRun, FailureReport, Failures, SilencePro
 
 fn reported(run: &Run, message: &str) -> Record {
     let told = FailedRun { rule: &run.rule, step: "post", message, status: None, tries: 1, event: run.event, address: "/a" };
-    Record { also: Some(Arc::new(Also { failure: Some(FailureReport::of(&told)) })), ..failed(run) }
+    Record { also: Some(Arc::new(Also { failure: Some(FailureReport::of(&told)), ..Also::default() })), ..failed(run) }
 }
 
 fn claiming(seconds: i64, claim: Claim) -> Accept {

@@ -17,6 +17,7 @@ mod history;
 mod hourly;
 mod lanes;
 mod leasing;
+mod memory;
 mod once_per;
 mod orphaned_runs;
 mod postgres;
@@ -160,6 +161,11 @@ const PROMISES: &[(&str, Promise)] = promises![
     alarms::a_record_that_is_rejected_reports_no_failure,
     alarms::a_quarantined_run_is_reported,
     alarms::a_silence_and_its_end_are_claimed_once,
+    memory::a_value_is_remembered_together_with_its_step_and_once,
+    memory::nothing_is_recorded_if_somebody_else_changed_what_the_step_found,
+    memory::a_record_that_is_rejected_remembers_nothing,
+    memory::a_value_is_remembered_for_its_time_and_no_longer,
+    memory::simultaneous_changes_of_a_key_lose_none,
     commits::commits_are_counted,
     stress::under_stress_every_run_ends_once_and_alone_in_its_lane,
 ];

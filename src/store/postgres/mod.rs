@@ -14,7 +14,7 @@
 //!   are hashes, and such text is stored as bytes.
 //!
 //! **No two transactions deadlock**, because each locks what it needs in this order, and rows of the same kind in sorted
-//! order: the owner's own row, schedules, failures and silences, deliveries, events, lanes, runs, `once_per` values, answers, hourly counts. A transaction that waits for
+//! order: the owner's own row, schedules, failures and silences, what is remembered, deliveries, events, lanes, runs, `once_per` values, answers, hourly counts. A transaction that waits for
 //! runs that others may start has locked their lanes first; `record` of a run that continues waits for that run only, and
 //! `lease` for nothing.
 //!
@@ -31,6 +31,7 @@ mod failures;
 mod hourly;
 mod intents;
 mod lease;
+mod memory;
 mod owner;
 pub(super) mod queries;
 mod record;
@@ -198,6 +199,10 @@ impl Store for Postgres {
 
     fn add_hourly(&self, counts: Vec<Hourly>, first: Hour) -> Doing<'_, ()> {
         in_transaction!(self, |sql| hourly::add(sql, &counts, first).await?)
+    }
+
+    fn recall(&self, key: String, now: Timestamp) -> Doing<'_, Option<String>> {
+        in_transaction!(self, |sql| memory::find(sql, &key, now).await?)
     }
 
     fn failures(&self) -> Doing<'_, Vec<Failures>> {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use tokio_postgres::Transaction;
 
+use super::memory;
 use super::rows::column;
 use crate::store::contract::{Pruned, Pruning, Result};
 
@@ -39,8 +40,8 @@ pub(super) async fn prune(sql: &Transaction<'_>, what: &Pruning, after: i64, mos
 
 /// Deletes expired delivery ids and `once_per` values; returns whether there may be more.
 pub(super) async fn expire(sql: &Transaction<'_>, now: Timestamp) -> Result<bool> {
+    let mut most = memory::expire(sql, now, MOST_EXPIRED).await?;
     let now = now.as_millisecond();
-    let mut most = 0;
     for text in [
         "DELETE FROM delivery WHERE key IN (SELECT key FROM delivery WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
         "DELETE FROM once WHERE key IN (SELECT key FROM once WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",

@@ -221,6 +221,10 @@ impl Store for Sqlite {
         self.ask(Job::AddHourly(counts, first), |_| Some(()))
     }
 
+    fn recall(&self, key: String, now: Timestamp) -> Doing<'_, Option<String>> {
+        self.ask(Job::Recall(key, now), |kept| if let Reply::Recalled(found) = kept { Some(found) } else { None })
+    }
+
     fn failures(&self) -> Doing<'_, Vec<Failures>> {
         self.ask(Job::Failures, |kept| if let Reply::Failures(all) = kept { Some(all) } else { None })
     }

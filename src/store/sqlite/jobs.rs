@@ -10,7 +10,7 @@ use super::owner::Owner;
 use super::record::record;
 use super::reply::Reply;
 use super::rows::{Sql, from_json, json, moment, settle_aside};
-use super::{alarms, changes, hourly, prune, quarantine, schedules};
+use super::{alarms, changes, hourly, memory, prune, quarantine, schedules};
 use crate::model::event::EventId;
 use crate::model::hash::hash;
 use crate::model::hourly::{Hour, Hourly};
@@ -72,6 +72,7 @@ pub(super) enum Job {
         from: Vec<ScheduleProgress>,
         gone: Vec<String>,
     },
+    Recall(String, Timestamp),
     Failures,
     ForgetFailures(Vec<String>),
     Silences,
@@ -163,6 +164,7 @@ impl Job {
             Job::AddHourly(counts, first) => hourly::add(sql, counts, *first).map(|()| Reply::Done),
             Job::Schedules => schedules::all(sql).map(Reply::Schedules),
             Job::SetSchedules { from, gone } => schedules::set(sql, from, gone).map(|()| Reply::Done),
+            Job::Recall(key, now) => memory::find(sql, key, *now).map(Reply::Recalled),
             Job::Failures => alarms::failures(sql).map(Reply::Failures),
             Job::ForgetFailures(keys) => alarms::forget(sql, keys).map(|()| Reply::Done),
             Job::Silences => alarms::silences(sql).map(Reply::Silences),

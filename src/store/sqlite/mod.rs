@@ -11,6 +11,7 @@ mod failures;
 pub(super) mod handle;
 mod hourly;
 mod jobs;
+mod memory;
 mod owner;
 mod prune;
 mod quarantine;

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
 
+use super::memory;
 use super::rows::{Sql, range};
 use crate::store::contract::{Pruned, Pruning};
 
@@ -61,7 +62,7 @@ fn forget(sql: &Transaction, event: i64) -> Sql<()> {
 
 /// Deletes expired delivery ids and `once_per` values; returns whether there may be more.
 pub(super) fn expire(sql: &Transaction, now: Timestamp) -> Sql<bool> {
-    let mut most = 0;
+    let mut most = memory::expire(sql, now, MOST_EXPIRED)?;
     // Failures that rules were told of long ago.
     let told = now.as_millisecond() - TOLD_FOR;
     sql.prepare_cached("DELETE FROM failure WHERE count = 0 AND told < ?1")?.execute([told])?;

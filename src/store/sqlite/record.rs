@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::alarms;
 use super::claims::{give_back, open_lane};
+use super::memory;
 use super::owner::Owner;
 use super::rows::{Ended, MOST_RUNS, Sql, json, keep_attempts, settle_aside, write_saved};
 use crate::model::answer::SealedAnswer;
@@ -13,6 +14,16 @@ use crate::store::contract::{Record, Recorded};
 
 pub(super) fn record(sql: &Transaction, owner: &Owner, record: &Record) -> Sql<Recorded> {
     let Record { run, attempts, answer, also, goes_on } = record;
+    let held = "SELECT 1 FROM pending WHERE id = ?1 AND owner = ?2 AND turn = ?3";
+    // A repeated call changes nothing again.
+    if let Some(change) = also.as_ref().and_then(|also| also.memory.as_ref())
+        && sql.prepare_cached(held)?.exists(params![run.id, owner.epoch, run.turn])?
+    {
+        if !memory::fits(sql, change)? {
+            return Ok(Recorded::Changed);
+        }
+        memory::change(sql, change)?;
+    }
     let is_mine = match run.state {
         State::Waiting => wait(sql, owner, run, attempts, *goes_on)?,
         _ => end(sql, owner, run, attempts)?,

@@ -22,6 +22,7 @@ pub(super) enum Reply {
     /// What the event stands for was claimed before.
     Claimed,
     Schedules(Vec<ScheduleProgress>),
+    Recalled(Option<String>),
     Failures(Vec<Failures>),
     Silences(Vec<SilenceProgress>),
     AnswerState(AnswerState),
