@@ -413,6 +413,8 @@ pub trait Store: Send + Sync {
     fn set_silences(&self, noted: Vec<SilenceProgress>, gone: Vec<String>) -> Doing<'_, ()>;
     /// What is remembered under a key, as JSON. `record` changes it.
     fn recall(&self, key: String, now: Timestamp) -> Doing<'_, Option<String>>;
+    /// Writes something that changes nothing. Returns once it is safely on disk, so it shows whether anything can be saved.
+    fn touch(&self) -> Doing<'_, ()>;
     /// How the commits of this owner go.
     fn commits(&self) -> Arc<Commits>;
     /// Tells whenever this owner has changed something.

@@ -167,6 +167,7 @@ const PROMISES: &[(&str, Promise)] = promises![
     memory::a_value_is_remembered_for_its_time_and_no_longer,
     memory::simultaneous_changes_of_a_key_lose_none,
     commits::commits_are_counted,
+    commits::touching_the_store_is_a_commit_that_changes_no_run,
     stress::under_stress_every_run_ends_once_and_alone_in_its_lane,
 ];
 

@@ -205,6 +205,10 @@ impl Store for Postgres {
         in_transaction!(self, |sql| memory::find(sql, &key, now).await?)
     }
 
+    fn touch(&self) -> Doing<'_, ()> {
+        in_transaction!(self, |sql| self.owner.touch(sql).await?)
+    }
+
     fn failures(&self) -> Doing<'_, Vec<Failures>> {
         in_transaction!(self, |sql| alarms::failures(sql).await?)
     }

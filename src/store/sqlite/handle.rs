@@ -225,6 +225,10 @@ impl Store for Sqlite {
         self.ask(Job::Recall(key, now), |kept| if let Reply::Recalled(found) = kept { Some(found) } else { None })
     }
 
+    fn touch(&self) -> Doing<'_, ()> {
+        self.ask(Job::Touch, |_| Some(()))
+    }
+
     fn failures(&self) -> Doing<'_, Vec<Failures>> {
         self.ask(Job::Failures, |kept| if let Reply::Failures(all) = kept { Some(all) } else { None })
     }
